@@ -1,0 +1,109 @@
+//! What a backend has to offer: an opened model, and lanes that run batches of it.
+
+use super::Error;
+use crate::model::{Detection, Head, InputSpec, ModelInfo, Params, Rect};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where models run. Never chosen for the user: no fallback from one to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// On the GPU; frames in CUDA memory.
+    TensorRt,
+    /// ONNX Runtime on the CPU; frames in system memory.
+    Cpu,
+}
+
+/// Arithmetic of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// FP16 on TensorRT, the model's own on the CPU.
+    Auto,
+    Fp32,
+    Fp16,
+    Int8,
+}
+
+/// Everything that decides what engine is made: equal settings share one service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelSettings {
+    pub backend: Backend,
+    pub model: PathBuf,
+    pub precision: Precision,
+    pub device_id: u32,
+    /// Most images a batch.
+    pub batch_size: u32,
+    /// MiB.
+    pub workspace_size: u32,
+}
+
+/// A frame that waits for inference: the buffer, and what its caps say.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    pub buffer: gst::Buffer,
+    pub info: gst_video::VideoInfo,
+}
+
+/// A model's input made ahead of it by `trtpreprocess`.
+#[derive(Debug)]
+pub struct Tensor {
+    pub spec: InputSpec,
+    /// The part of the frame that it shows, frame pixels.
+    pub region: Rect,
+    /// One image in `spec`'s layout and element type.
+    pub data: Vec<u8>,
+}
+
+/// A model's output as it came, for one image.
+#[derive(Debug, Clone)]
+pub struct RawTensor {
+    pub name: Arc<str>,
+    pub shape: Vec<usize>,
+    pub data: Vec<f32>,
+}
+
+/// What a lane found in one slot.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Normalised to the frame: 0–1 over its width and height.
+    pub detections: Vec<Detection>,
+    /// With [`Params::output_tensors`].
+    pub tensors: Vec<RawTensor>,
+}
+
+/// One image of a batch: a region of a frame to look at.
+#[derive(Debug)]
+pub struct Slot {
+    pub frame: Arc<Frame>,
+    /// Frame pixels, inside the frame.
+    pub region: Rect,
+    /// An input made upstream for this frame; used if spec and region are the ones needed, else the lane makes its own.
+    pub tensor: Option<Arc<Tensor>>,
+    pub params: Arc<Params>,
+    pub output: Output,
+}
+
+/// A model that a backend has opened.
+pub trait Engine: Send + Sync {
+    /// For logs and `stats`, for example `yolov12n.onnx on ONNX Runtime 1.23 (cpu)`.
+    fn description(&self) -> String;
+    fn info(&self) -> &ModelInfo;
+    fn input(&self) -> &InputSpec;
+    fn head(&self) -> &Arc<dyn Head>;
+    /// Most slots that a lane takes at once.
+    fn max_batch(&self) -> usize;
+    /// Makes the lanes; called once. Each lane runs on a thread of its own.
+    ///
+    /// # Errors
+    /// When the device has no room for them.
+    fn lanes(&self) -> Result<Vec<Box<dyn Lane>>, Error>;
+}
+
+/// One batch at a time.
+pub trait Lane: Send {
+    /// Fills each slot's output. `slots` has 1 to [`Engine::max_batch`] entries.
+    ///
+    /// # Errors
+    /// The whole batch failed; nothing of it is valid.
+    fn run(&mut self, slots: &mut [Slot]) -> Result<(), Error>;
+}

@@ -1,0 +1,34 @@
+//! Why a model can't be opened or run.
+
+/// Groups errors by what the user has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// A file isn't there or can't be read.
+    File,
+    /// A library (ONNX Runtime, TensorRT, CUDA) is missing or too old.
+    Library,
+    /// The model's content: not ONNX, corrupt, unknown head, wrong task.
+    Model,
+    /// A setting that doesn't fit model or backend.
+    Setting,
+    /// GPU or host memory.
+    Memory,
+    /// The device failed, or isn't there.
+    Device,
+    /// The engine failed on a batch.
+    Failed,
+}
+
+/// What went wrong and what to do about it, in one text.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    pub kind: ErrorKind,
+    pub message: String,
+}
+
+impl Error {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}

@@ -1,0 +1,58 @@
+//! The record: everything that models said about one frame.
+
+use crate::model::{Keypoint, KeypointLayout, Rect};
+use std::sync::Arc;
+
+/// One object. Coordinates are normalised to the frame, 0–1, so that they survive scaling.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Object {
+    /// Unique in the frame, from 0; also the id of the mirrored ROI meta.
+    pub id: u32,
+    pub rect: Rect,
+    /// `None` where a foreign detector gave only a label.
+    pub class_id: Option<u32>,
+    pub label: Arc<str>,
+    /// 0–1.
+    pub confidence: f32,
+    /// The `model-id` of what found it.
+    pub source: Arc<str>,
+    /// The object in whose box it was found.
+    pub parent: Option<u32>,
+    pub keypoints: Option<KeypointSet>,
+}
+
+/// A person's keypoints, normalised to the frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeypointSet {
+    /// The `model-id` of the pose model.
+    pub source: Arc<str>,
+    pub layout: Arc<KeypointLayout>,
+    pub points: Vec<Keypoint>,
+}
+
+/// What a model did with a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inference {
+    /// It ran; no objects means that nothing was found.
+    Done,
+    /// Left out by the `interval` property.
+    Interval,
+    /// Left out by `skip-when-busy`.
+    Busy,
+    /// `inference-region=objects`, and there was no object to look at.
+    NoRegion,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelRun {
+    /// The element's `model-id`.
+    pub model_id: Arc<str>,
+    pub inference: Inference,
+}
+
+/// One frame's objects, and which models saw it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Record {
+    pub objects: Vec<Object>,
+    pub models: Vec<ModelRun>,
+}

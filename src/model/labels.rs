@@ -1,0 +1,16 @@
+//! Names of classes and keypoints.
+
+use std::sync::Arc;
+
+/// Class names by class id.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Labels(pub Vec<Arc<str>>);
+
+/// Names of a pose model's keypoints, in order, and the pairs of them that make the skeleton's limbs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeypointLayout {
+    pub name: &'static str,
+    pub names: Vec<Arc<str>>,
+    /// Pairs of indices into `names`.
+    pub limbs: Vec<(usize, usize)>,
+}

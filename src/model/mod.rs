@@ -1,0 +1,25 @@
+//! What a model means, without running one: geometry, input specification, heads, labels, filters.
+//!
+//! Pure code: no GStreamer, no GPU, no I/O. Every backend and every element uses these types.
+//!
+//! 1. [`InputSpec`] says what tensor a model wants; [`Letterbox`] places a frame in it and maps back.
+//! 2. [`Head`] turns a model's raw outputs into [`Detection`]s; [`head::recognise`] finds it from shapes and metadata.
+//! 3. [`Params`] are the thresholds and filters that travel with each frame.
+
+mod filter;
+mod geometry;
+pub mod head;
+pub mod labels;
+mod nms;
+mod params;
+mod spec;
+mod types;
+
+pub use filter::refine;
+pub use geometry::Letterbox;
+pub use head::{Head, HeadError, Outputs};
+pub use labels::{KeypointLayout, Labels};
+pub use nms::nms;
+pub use params::Params;
+pub use spec::{ElementType, InputSpec, Layout, ModelInfo, Normalization, TensorInfo};
+pub use types::{Detection, Keypoint, Rect};

@@ -1,0 +1,91 @@
+//! What a model's file says about its tensors, and what its input means.
+
+use std::collections::BTreeMap;
+
+/// Element type of a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ElementType {
+    F32,
+    F16,
+    U8,
+    I32,
+    I64,
+}
+
+impl ElementType {
+    /// Bytes of one element.
+    pub fn size(self) -> usize {
+        match self {
+            Self::U8 => 1,
+            Self::F16 => 2,
+            Self::F32 | Self::I32 => 4,
+            Self::I64 => 8,
+        }
+    }
+}
+
+/// Order of an image tensor's dimensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// `[batch, 3, height, width]`
+    Nchw,
+    /// `[batch, height, width, 3]`
+    Nhwc,
+}
+
+/// Value that the model sees = (pixel 0–255 − `mean`) × `scale`, per channel in the model's channel order.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Normalization {
+    pub mean: [f32; 3],
+    pub scale: [f32; 3],
+}
+
+impl Normalization {
+    /// 0–255 as it is.
+    pub const NONE: Self = Self { mean: [0.0; 3], scale: [1.0; 3] };
+    /// 0–1.
+    pub const UNIT: Self = Self { mean: [0.0; 3], scale: [1.0 / 255.0; 3] };
+}
+
+/// The image tensor that a model takes: everything needed to make it from a frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputSpec {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    pub layout: Layout,
+    pub element: ElementType,
+    pub normalization: Normalization,
+    /// Channels in BGR order instead of RGB.
+    pub bgr: bool,
+    /// Letterbox; `false` stretches the frame over the whole input.
+    pub keep_aspect_ratio: bool,
+    /// Pixel value 0–255 of the letterbox's border, before normalisation.
+    pub pad: u8,
+}
+
+impl InputSpec {
+    /// Elements of one image, 3 · width · height.
+    pub fn elements(&self) -> usize {
+        3 * self.width as usize * self.height as usize
+    }
+}
+
+/// One input or output as the model's file declares it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TensorInfo {
+    pub name: String,
+    pub element: ElementType,
+    /// -1: dynamic.
+    pub shape: Vec<i64>,
+}
+
+/// What a model's file says about itself, whatever runtime read it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ModelInfo {
+    pub inputs: Vec<TensorInfo>,
+    pub outputs: Vec<TensorInfo>,
+    /// ONNX metadata; Ultralytics writes `names`, `task`, `imgsz`, `stride`, `kpt_shape`, `batch`, `end2end`.
+    pub metadata: BTreeMap<String, String>,
+}
