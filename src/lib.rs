@@ -1,6 +1,26 @@
 //! GStreamer elements for object detection and human pose with TensorRT.
 
 pub mod cpu;
+mod elements;
 pub mod infer;
 pub mod meta;
 pub mod model;
+
+use gst::glib;
+
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    meta::register();
+    elements::register(plugin)
+}
+
+gst::plugin_define!(
+    tensorrt,
+    env!("CARGO_PKG_DESCRIPTION"),
+    plugin_init,
+    concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+    "MPL-2.0",
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_REPOSITORY"),
+    env!("BUILD_REL_DATE")
+);

@@ -1,5 +1,17 @@
 //! What was found in a frame, on its buffer.
 
+mod associate;
 mod record;
+mod store;
+mod tensor;
 
+pub use associate::{Attach, attach_poses};
 pub use record::{Inference, KeypointSet, ModelRun, Object, Record};
+pub use store::{read, record, set_record};
+pub use tensor::{attach_tensor, tensors};
+
+/// Registers the metadata types; called when the plugin loads.
+pub fn register() {
+    store::register();
+    tensor::register();
+}

@@ -1,0 +1,40 @@
+//! What video the elements take.
+
+use crate::infer::Backend;
+use gst_video::VideoFormat;
+
+/// Caps feature of frames in GPU memory, `video/x-raw(memory:CUDAMemory)`.
+pub const CUDA_MEMORY: &str = "memory:CUDAMemory";
+
+/// Pixel formats in system memory.
+pub const SYSTEM_FORMATS: [VideoFormat; 8] = [
+    VideoFormat::Nv12,
+    VideoFormat::I420,
+    VideoFormat::Rgb,
+    VideoFormat::Bgr,
+    VideoFormat::Rgba,
+    VideoFormat::Bgra,
+    VideoFormat::Rgbx,
+    VideoFormat::Bgrx,
+];
+
+/// Pixel formats in GPU memory: what GStreamer's decoders and converters put there.
+pub const CUDA_FORMATS: [VideoFormat; 5] =
+    [VideoFormat::Nv12, VideoFormat::P01010le, VideoFormat::I420, VideoFormat::Rgba, VideoFormat::Bgra];
+
+/// What one backend takes.
+pub fn of_backend(backend: Backend) -> gst::Caps {
+    match backend {
+        Backend::TensorRt => {
+            gst_video::VideoCapsBuilder::new().features([CUDA_MEMORY]).format_list(CUDA_FORMATS).build()
+        }
+        Backend::Cpu => gst_video::VideoCapsBuilder::new().format_list(SYSTEM_FORMATS).build(),
+    }
+}
+
+/// What the pad templates say: both memories, GPU memory first.
+pub fn template() -> gst::Caps {
+    let mut caps = of_backend(Backend::TensorRt);
+    caps.merge(of_backend(Backend::Cpu));
+    caps
+}

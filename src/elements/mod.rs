@@ -1,0 +1,18 @@
+//! The plugin's elements.
+
+mod caps;
+mod trtdetect;
+mod trtoverlay;
+mod trtpose;
+mod trtpreprocess;
+mod trtpublish;
+
+use gst::glib;
+
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    trtpreprocess::register(plugin)?;
+    trtdetect::register(plugin)?;
+    trtpose::register(plugin)?;
+    trtoverlay::register(plugin)?;
+    trtpublish::register(plugin)
+}
