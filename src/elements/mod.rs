@@ -1,6 +1,7 @@
 //! The plugin's elements.
 
 mod caps;
+mod stage;
 mod trtdetect;
 mod trtoverlay;
 mod trtpose;

@@ -101,6 +101,12 @@ pub trait Engine: Send + Sync {
 
 /// One batch at a time.
 pub trait Lane: Send {
+    /// Runs a full batch on an empty image.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    fn warm_up(&mut self) -> Result<(), Error>;
+
     /// Fills each slot's output. `slots` has 1 to [`Engine::max_batch`] entries.
     ///
     /// # Errors
