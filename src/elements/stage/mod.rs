@@ -139,7 +139,10 @@ where
     let element = stage.ref_counted().downgrade();
     stage.flow().src().start_task(move || {
         if let Some(stage) = element.upgrade() {
-            stage.catch_panic((), |stage| push_next(stage));
+            let pause = || {
+                let _ = stage.flow().src().pause_task();
+            };
+            stage.catch_panic(pause, push_next);
         }
     })
 }
@@ -228,7 +231,9 @@ where
             if !flow.queue().drain() || !flow.src().peer_query(query) {
                 return false;
             }
-            flow::add_held_frames(query, stage.limit());
+            if let QueryViewMut::Allocation(query) = query.view_mut() {
+                flow::add_held_frames(query, stage.limit());
+            }
             true
         }
         _ => {
