@@ -32,7 +32,9 @@ where
     fn limit(&self) -> usize;
 
     /// Frames of this kind follow.
-    fn set_info(&self, info: &gst_video::VideoInfo) -> Result<(), gst::LoggableError>;
+    fn set_info(&self, _info: &gst_video::VideoInfo) -> Result<(), gst::LoggableError> {
+        Ok(())
+    }
 
     /// Begins the work on a frame; called by the sink pad's thread.
     fn submit(&self, buffer: gst::Buffer) -> Result<Self::Work, gst::FlowError>;
