@@ -17,7 +17,7 @@ pub struct Input {
 }
 
 #[derive(Debug, Clone, Default, glib::Boxed)]
-#[boxed_type(name = "GstTrtInputs")]
+#[boxed_type(name = "GstTrtInputs", allow_name_conflict)]
 struct Inputs(Vec<Input>);
 
 /// Asks the elements after `pad`, in their order.

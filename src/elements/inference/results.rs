@@ -20,7 +20,7 @@ pub fn add_outputs(record: &mut Record, model: &Opened, settings: &Resolved, reg
         match (model.kind, region.object) {
             (HeadKind::Detection, parent) => {
                 for detection in output.detections {
-                    add(record, object(model, detection, parent));
+                    record.push(object(model, detection, parent));
                 }
             }
             (HeadKind::Pose | HeadKind::TopDownPose, None) => {
@@ -29,7 +29,7 @@ pub fn add_outputs(record: &mut Record, model: &Opened, settings: &Resolved, reg
             }
             (HeadKind::Pose, parent) => {
                 for detection in output.detections {
-                    add(record, object(model, detection, parent));
+                    record.push(object(model, detection, parent));
                 }
             }
             (HeadKind::TopDownPose, Some(id)) => {
@@ -47,14 +47,10 @@ fn add_top_down(record: &mut Record, model: &Opened, attach: Attach, id: u32, de
     let person = record.objects.iter_mut().find(|o| o.id == id && o.keypoints.is_none());
     match person {
         Some(person) if attach == Attach::Match => person.keypoints = pose.keypoints,
-        _ => add(record, pose),
+        _ => {
+            record.push(pose);
+        }
     }
-}
-
-/// Gives the object the next free id.
-fn add(record: &mut Record, mut object: Object) {
-    object.id = record.objects.iter().map(|o| o.id + 1).max().unwrap_or(0);
-    record.objects.push(object);
 }
 
 fn object(model: &Opened, detection: Detection, parent: Option<u32>) -> Object {
