@@ -14,10 +14,10 @@ pub fn check_driver() -> Result<(), Error> {
             std::mem::forget(library);
             Ok(())
         }
-        Err(e) => Err(Error::new(
+        Err(_) => Err(Error::new(
             ErrorKind::Library,
             format!(
-                "backend=tensorrt needs an NVIDIA GPU and its driver, and libcuda.so.1 isn't there ({e}). \
+                "backend=tensorrt needs an NVIDIA GPU and its driver, and libcuda.so.1 isn't there. \
                  Install the NVIDIA driver (520 or later), or set backend=cpu to run on the CPU"
             ),
         )),
