@@ -17,6 +17,8 @@ pub use backend::{check_backend, open_engine};
 pub use engine::{Backend, Engine, Frame, Lane, ModelSettings, Output, Precision, RawTensor, Slot, Tensor};
 pub use error::{Error, ErrorKind};
 pub use registry::open;
+#[cfg(test)]
+pub(crate) use registry::testing;
 pub use service::{Request, Service, Stream};
 pub use stats::{Latencies, Percentiles, ServiceStats};
 pub use ticket::{Finished, Notify, Ticket};

@@ -1,6 +1,6 @@
 //! Which services there are: elements with the same model and settings share one.
 
-use super::{Backend, Error, ErrorKind, ModelSettings, Precision, Service, open_engine};
+use super::{Backend, Engine, Error, ErrorKind, ModelSettings, Precision, Service, open_engine};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::File;
@@ -35,7 +35,7 @@ pub fn open(settings: &ModelSettings) -> Result<Arc<Service>, Error> {
 
 fn open_with(
     settings: &ModelSettings,
-    open_engine: impl FnOnce(&ModelSettings) -> Result<Arc<dyn super::Engine>, Error>,
+    open_engine: impl FnOnce(&ModelSettings) -> Result<Arc<dyn Engine>, Error>,
 ) -> Result<Arc<Service>, Error> {
     let key = Key {
         backend: settings.backend,
@@ -86,7 +86,7 @@ pub(crate) mod testing {
     use super::*;
 
     /// Opens a service with an engine of the test's in the place of the backend's.
-    pub fn open_fake(settings: &ModelSettings, engine: Arc<dyn super::super::Engine>) -> Arc<Service> {
+    pub fn open_fake(settings: &ModelSettings, engine: Arc<dyn Engine>) -> Arc<Service> {
         open_with(settings, |_| Ok(engine)).unwrap()
     }
 }

@@ -6,6 +6,8 @@ mod properties;
 mod regions;
 mod results;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use imp::InferenceImpl;

@@ -275,7 +275,7 @@ impl TrtPreprocess {
         };
         if let Some(other) = inputs.iter().find(|input| input.spec != *spec) {
             return Err(setting(format!(
-                "{element} takes {spec:?}, {} takes {:?}: put a trtpreprocess before each, or set `model`",
+                "{element} takes {spec}; {} takes {}: put a trtpreprocess before each, or set `model`",
                 other.element, other.spec
             )));
         }
