@@ -2,7 +2,7 @@
 //!
 //! Bilinear resampling with half-pixel centres, without antialiasing, edge pixels repeated. The result is what
 //! converting the whole picture to RGB and then resizing it gives (OpenCV's `cvtColor`, `resize` with `INTER_LINEAR`,
-//! within 2 of 255 levels): each source pixel that is read is converted and clamped before it is mixed with others, and
+//! within 2 of 255 levels): each source pixel that is read is converted to 8 bits before it is mixed with others, and
 //! 4:2:0 chroma belongs to its whole 2×2 block, as in OpenCV; it isn't interpolated. Only the pixels that are read are
 //! converted: four for each target pixel at most.
 

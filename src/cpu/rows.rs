@@ -71,15 +71,19 @@ pub fn to_rgb(conversion: Option<&Conversion>, pixels: &Channels<u8>, out: &mut 
     }
 }
 
-/// Clamped like the 8-bit picture that a converter would make, but not rounded.
+/// Adding and subtracting this rounds a small f32 to the nearest whole number: 1.5 · 2²³, where f32 resolves ones. Rounding
+/// instructions aren't on every CPU.
+const ROUND: f32 = 12_582_912.0;
+
+/// Clamped and rounded like the 8-bit picture that a converter makes.
 #[multiversion(targets("x86_64+avx2"))]
 fn yuv_to_rgb(k: &Conversion, [y, cb, cr]: [&[u8]; 3], [r, g, b]: [&mut [f32]; 3]) {
     for (((((&y, &cb), &cr), r), g), b) in y.iter().zip(cb).zip(cr).zip(r).zip(g).zip(b) {
         let luma = (f32::from(y) - k.luma_offset) * k.luma_scale;
         let (cb, cr) = (f32::from(cb) - 128.0, f32::from(cr) - 128.0);
-        *r = (luma + k.red_cr * cr).max(0.0).min(255.0);
-        *g = (luma + k.green_cb * cb + k.green_cr * cr).max(0.0).min(255.0);
-        *b = (luma + k.blue_cb * cb).max(0.0).min(255.0);
+        *r = (luma + k.red_cr * cr).clamp(0.0, 255.0) + ROUND - ROUND;
+        *g = (luma + k.green_cb * cb + k.green_cr * cr).clamp(0.0, 255.0) + ROUND - ROUND;
+        *b = (luma + k.blue_cb * cb).clamp(0.0, 255.0) + ROUND - ROUND;
     }
 }
 
