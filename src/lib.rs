@@ -1,6 +1,7 @@
 //! GStreamer elements for object detection and human pose with TensorRT.
 
 pub mod cpu;
+pub mod draw;
 mod elements;
 pub mod infer;
 pub mod meta;
