@@ -1,6 +1,6 @@
 //! Colours: the palette, and what a colour is in a frame's own coding.
 
-use crate::cpu::image::{Colorimetry, Matrix};
+use crate::cpu::image::Colorimetry;
 
 /// An sRGB colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,13 +36,9 @@ impl Rgb {
         0.2126 * linear(self.r) + 0.7152 * linear(self.g) + 0.0722 * linear(self.b)
     }
 
-    /// Y', Cb, Cr in 8 bits (ITU-R BT.601, BT.709, BT.2020).
+    /// Y', Cb, Cr in 8 bits, as ITU-R BT.601 and its successors code it.
     pub fn to_yuv(self, colorimetry: Colorimetry) -> [u8; 3] {
-        let (kr, kb) = match colorimetry.matrix {
-            Matrix::Bt601 => (0.299, 0.114),
-            Matrix::Bt709 => (0.2126, 0.0722),
-            Matrix::Bt2020 => (0.2627, 0.0593),
-        };
+        let (kr, kb) = colorimetry.matrix.red_and_blue();
         let [r, g, b] = [self.r, self.g, self.b].map(|c| f32::from(c) / 255.0);
         let y = kr * r + (1.0 - kr - kb) * g + kb * b;
         let (cb, cr) = ((b - y) / (2.0 * (1.0 - kb)), (r - y) / (2.0 * (1.0 - kr)));
@@ -90,6 +86,7 @@ pub fn of_name(name: &str) -> Rgb {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpu::image::Matrix;
 
     const SD: Colorimetry = Colorimetry { matrix: Matrix::Bt601, full_range: false };
     const HD: Colorimetry = Colorimetry { matrix: Matrix::Bt709, full_range: false };
