@@ -117,3 +117,79 @@ fn rasterise(font: &FontRef<'_>, id: GlyphId, scale: PxScale, subpixel: f32) -> 
     let coverage = sum.into_iter().map(|c: f32| (c.clamp(0.0, 1.0) * 255.0).round() as u8).collect();
     Glyph { left: bounds.min.x as i32, top: bounds.min.y as i32, width, coverage }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Packed, Plane, Rgb};
+    use super::*;
+
+    fn text(size: u32) -> Text {
+        let mut text = Text::new().unwrap();
+        text.set_size(size);
+        text
+    }
+
+    /// Pixels of a line of text on a picture of 200 × 40: those touched, as (x, y).
+    fn touched(text: &mut Text) -> Vec<(usize, usize)> {
+        let mut data = vec![0; 200 * 40 * 3];
+        let mut canvas = Packed::<3>::new(Plane::new(&mut data, 600, 200, 40), false);
+        let ink = canvas.ink(Rgb::WHITE);
+        text.draw(&mut canvas, 10, 30, ink);
+        (0..200 * 40).filter(|i| data[3 * i] > 0).map(|i| (i % 200, i / 200)).collect()
+    }
+
+    #[test]
+    fn text_stays_in_the_width_it_says() {
+        let mut text = text(24);
+        let width = text.set_line("person 0.87", f32::MAX);
+        assert!((90.0..150.0).contains(&width), "{width}");
+        let pixels = touched(&mut text);
+        assert!(pixels.len() > 300);
+        // Emboldening may add a column.
+        assert!(pixels.iter().all(|&(x, _)| (10..=10 + width.ceil() as usize).contains(&x)));
+        assert!(pixels.iter().all(|&(_, y)| (30 - 24..30 + 8).contains(&y)));
+    }
+
+    #[test]
+    fn long_text_ends_with_an_ellipsis() {
+        let mut text = text(20);
+        let whole = text.set_line("wheelbarrow", f32::MAX);
+        assert_eq!(text.set_line("wheelbarrow", whole), whole);
+        let width = text.set_line("wheelbarrow", whole - 1.0);
+        assert!(width > 0.5 * whole && width <= whole - 1.0, "{width} of {whole}");
+        let last = text.line.last().unwrap().glyph;
+        assert_eq!(last, text.font.glyph_id('…'));
+        assert_eq!(text.set_line("wheelbarrow", 2.0), 0.0);
+        assert!(touched(&mut text).is_empty());
+    }
+
+    #[test]
+    fn characters_without_glyph_get_a_sign() {
+        let mut text = text(24);
+        assert!(text.set_line("人", f32::MAX) > 0.0);
+        assert!(touched(&mut text).len() > 20);
+        assert_eq!(text.set_line("\u{0}\n\t\u{7f}", f32::MAX), 0.0);
+        assert!(text.set_line("Füße жук", f32::MAX) > 0.0);
+        assert!(text.line.iter().all(|placed| placed.glyph != GlyphId(0)));
+    }
+
+    #[test]
+    fn glyphs_are_rasterised_once() {
+        let mut text = text(24);
+        text.set_line("person 0.87", f32::MAX);
+        let first = touched(&mut text);
+        let glyphs = text.cache.len();
+        assert!(glyphs >= 9);
+        assert_eq!(touched(&mut text), first);
+        assert_eq!(text.cache.len(), glyphs);
+        text.set_size(25);
+        assert!(text.cache.is_empty());
+    }
+
+    #[test]
+    fn no_size_draws_nothing() {
+        let mut text = text(0);
+        assert_eq!(text.set_line("person", f32::MAX), 0.0);
+        assert!(touched(&mut text).is_empty());
+    }
+}
