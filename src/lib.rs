@@ -2,6 +2,7 @@
 
 pub mod cpu;
 pub mod cuda;
+pub mod draw;
 mod elements;
 pub mod infer;
 pub mod meta;
