@@ -83,15 +83,11 @@ impl Rgb {
         };
         let stride = frame.plane_stride()[0] as usize;
         let data = frame.plane_data_mut(0).unwrap();
-        for y in 0..self.height {
-            for x in 0..self.width {
-                let at = y as usize * stride + x as usize * bytes;
-                let pixel = self.pixel(x, y);
-                for (to, from) in order.into_iter().enumerate() {
-                    data[at + to] = pixel[from];
-                }
+        for (from, to) in self.data.chunks_exact(3 * self.width as usize).zip(data.chunks_mut(stride)) {
+            for (from, to) in from.chunks_exact(3).zip(to.chunks_exact_mut(bytes)) {
+                to[..3].copy_from_slice(&order.map(|channel| from[channel]));
                 // Nothing may read the fourth byte: 0 would be transparent.
-                data[at + 3..at + bytes].fill(0);
+                to[3..].fill(0);
             }
         }
     }
