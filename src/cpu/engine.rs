@@ -210,3 +210,6 @@ fn tensor_info(outlet: &Outlet) -> Result<TensorInfo, String> {
     };
     Ok(TensorInfo { name, element, shape: shape.to_vec() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,6 +82,11 @@ impl CpuLane {
 }
 
 impl Lane for CpuLane {
+    fn warm_up(&mut self) -> Result<(), Error> {
+        self.input.bytes_mut().fill(0);
+        self.infer(self.model.max_batch).map(drop)
+    }
+
     fn run(&mut self, slots: &mut [Slot]) -> Result<(), Error> {
         if slots.is_empty() || slots.len() > self.model.max_batch {
             return Err(failed(format!(

@@ -4,7 +4,7 @@ use super::CAT;
 use crate::infer::{Error, ErrorKind};
 use gst::glib;
 use ort::LoadDynamicError;
-use ort::environment::{Environment, GlobalThreadPoolOptions};
+use ort::environment::{Environment, EnvironmentBuilder, GlobalThreadPoolOptions};
 use ort::logging::LogLevel;
 use std::ffi::OsString;
 use std::num::NonZero;
@@ -97,18 +97,29 @@ fn version_numbers(version: &str) -> Vec<u32> {
 }
 
 fn open(search: &Search) -> Result<Runtime, Error> {
+    let (builder, path) = find(search)?;
+    let environment = environment(builder).map_err(|error| {
+        Error::new(ErrorKind::Library, format!("ONNX Runtime ({path}) doesn't start: {error}", path = path.display()))
+    })?;
+    let version = version_in_name(&path);
+    gst::info!(CAT, "Opened ONNX Runtime {version} ({}), {} threads", path.display(), threads());
+    Ok(Runtime { environment, version })
+}
+
+fn find(search: &Search) -> Result<(EnvironmentBuilder, PathBuf), Error> {
     if let Some(path) = &search.named {
-        // A relative path would be taken relative to the executable.
+        // ort would take a relative path from the executable's folder.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        return load(&path).map_err(|reason| {
-            Error::new(
+        return match load(&path) {
+            Ok(builder) => Ok((builder, path)),
+            Err(reason) => Err(Error::new(
                 ErrorKind::Library,
                 format!(
-                    "{ENVIRONMENT_VARIABLE}={}: {reason}. Correct it, or unset it to have ONNX Runtime looked for",
+                    "{ENVIRONMENT_VARIABLE}={} {reason}. Correct it, or unset it to have ONNX Runtime looked for",
                     path.display()
                 ),
-            )
-        });
+            )),
+        };
     }
 
     let mut looked = Vec::new();
@@ -119,51 +130,48 @@ fn open(search: &Search) -> Result<Runtime, Error> {
         }
         for file in files {
             match load(&file) {
-                Ok(runtime) => return Ok(runtime),
-                Err(reason) => {
-                    gst::warning!(CAT, "Skipped {}: {reason}", file.display());
-                    looked.push(format!("{}: {reason}", file.display()));
-                }
+                Ok(builder) => return Ok((builder, file)),
+                Err(reason) => looked.push(skip(&file, &reason)),
             }
         }
     }
-    match load(Path::new(SONAME)) {
-        Ok(runtime) => Ok(runtime),
-        Err(reason) => {
-            gst::warning!(CAT, "Skipped {SONAME}: {reason}");
-            looked.push(format!("the loader's path: {reason}"));
-            Err(Error::new(
-                ErrorKind::Library,
-                format!(
-                    "ONNX Runtime 1.{} or newer not found, which backend=cpu needs. Looked in {}. {}",
-                    ort::MINOR_VERSION,
-                    looked.join("; "),
-                    search.remedy()
-                ),
-            ))
-        }
+    let on_loader_path = PathBuf::from(SONAME);
+    match load(&on_loader_path) {
+        Ok(builder) => return Ok((builder, on_loader_path)),
+        Err(reason) => looked.push(skip(&on_loader_path, &reason)),
     }
+    Err(Error::new(
+        ErrorKind::Library,
+        format!(
+            "backend=cpu needs ONNX Runtime 1.{} or newer, which wasn't found. Looked for: {}. {}",
+            ort::MINOR_VERSION,
+            looked.join("; "),
+            search.remedy()
+        ),
+    ))
 }
 
-/// Opens one library and makes the process's environment with it. The error says what is wrong with the file.
-fn load(path: &Path) -> Result<Runtime, String> {
-    let builder = ort::init_from(path).map_err(|error| match error {
-        LoadDynamicError::Dlopen { error, .. } => format!("can't be opened: {error}"),
+fn skip(path: &Path, reason: &str) -> String {
+    let text = format!("{} {reason}", path.display());
+    gst::warning!(CAT, "Skipped: {text}");
+    text
+}
+
+/// Opens one library. The error says what is wrong with the file.
+fn load(path: &Path) -> Result<EnvironmentBuilder, String> {
+    ort::init_from(path).map_err(|error| match error {
+        LoadDynamicError::Dlopen { error, .. } => format!("can't be opened ({error})"),
         LoadDynamicError::MissingApi { .. } => "isn't an ONNX Runtime library".to_owned(),
         LoadDynamicError::InvalidVersionString => "has no readable version".to_owned(),
         LoadDynamicError::BadVersion { version_str, .. } => {
             format!("is version {version_str}; at least 1.{} is needed", ort::MINOR_VERSION)
         }
-    })?;
-    let environment = environment(builder).map_err(|error| format!("doesn't start: {error}"))?;
-    let version = version_in_name(path);
-    gst::info!(CAT, "Opened ONNX Runtime {version} ({}), {} threads", path.display(), threads());
-    Ok(Runtime { environment, version })
+    })
 }
 
 /// One thread pool for all sessions of the process: more models and more pipelines don't mean more threads than cores.
 /// Idle threads sleep; spinning would keep every core busy between frames.
-fn environment(builder: ort::environment::EnvironmentBuilder) -> ort::Result<Environment> {
+fn environment(builder: EnvironmentBuilder) -> ort::Result<Environment> {
     let pool = GlobalThreadPoolOptions::default().with_intra_threads(threads())?.with_spin_control(false)?;
     let environment = builder
         .with_name("gst-tensorrt")
@@ -219,14 +227,52 @@ mod tests {
         assert!(libraries_in(Path::new("/nonexistent/folder")).is_empty());
     }
 
+    /// Runs one of these tests in a process of its own, where no library is open yet; true inside it.
+    fn in_own_process(test: &str, variables: &[(&str, &Path)]) -> bool {
+        const MARK: &str = "GST_TENSORRT_TEST_PROCESS";
+        if std::env::var_os(MARK).is_some() {
+            return true;
+        }
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &format!("cpu::library::tests::{test}")])
+            .envs(variables.iter().copied())
+            .env(MARK, "1")
+            .status();
+        assert!(status.unwrap().success(), "{test} failed in its process");
+        false
+    }
+
     #[test]
     fn named_library_that_is_unusable_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("libonnxruntime.so.1.30.0");
         std::fs::write(&file, "no library").unwrap();
-        let error = open(&Search::new(Some(file.clone().into()), folder.path())).err().unwrap();
-        assert_eq!(error.kind, ErrorKind::Library);
-        assert!(error.message.contains("ORT_DYLIB_PATH") && error.message.contains(file.to_str().unwrap()), "{error}");
+        if in_own_process("named_library_that_is_unusable_is_an_error", &[(ENVIRONMENT_VARIABLE, &file)]) {
+            let error = runtime().err().unwrap();
+            assert_eq!(error.kind, ErrorKind::Library);
+            assert!(error.message.contains("ORT_DYLIB_PATH=/"), "{error}");
+            assert!(error.message.contains("libonnxruntime.so.1.30.0 can't be opened"), "{error}");
+        }
+    }
+
+    #[test]
+    fn missing_library_says_where_it_was_looked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let library = folder.path().join("gst-tensorrt/lib/libonnxruntime.so.1.2.3");
+        std::fs::create_dir_all(library.parent().unwrap()).unwrap();
+        std::fs::write(&library, "no library").unwrap();
+        let variables = [("XDG_DATA_HOME", folder.path()), (ENVIRONMENT_VARIABLE, Path::new(""))];
+        if in_own_process("missing_library_says_where_it_was_looked_for", &variables) {
+            // Where the system has one, the broken file is skipped and that is taken.
+            let Err(error) = runtime() else { return };
+            assert_eq!(error.kind, ErrorKind::Library);
+            for part in
+                ["gst-tensorrt/lib/libonnxruntime.so.1.2.3 can't be", SONAME, "pip install", "cargo xtask setup"]
+            {
+                assert!(error.message.contains(part), "{part}: {error}");
+            }
+            println!("{error}");
+        }
     }
 
     #[test]

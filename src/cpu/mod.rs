@@ -13,6 +13,8 @@ pub mod preprocess;
 mod resample;
 mod rows;
 mod tensor;
+#[cfg(test)]
+mod test_support;
 
 use crate::infer::{Engine, Error, ErrorKind, Frame, ModelSettings};
 use crate::model::{InputSpec, Rect};

@@ -63,12 +63,11 @@ pub fn preprocess(
     let mut target = Target::new(spec, out);
     workspace.line.iter_mut().for_each(|channel| channel.resize(spec.width as usize, 0.0));
 
-    let frame = Rect::new(0.0, 0.0, image.width as f32, image.height as f32);
     let picture = Letterbox::new(region, spec);
     let (left, width) = (picture.left as usize, picture.width as usize);
     let (top, height) = (picture.top as usize, picture.height as usize);
     workspace.fill_border(spec);
-    if region.intersection(&frame).area() <= 0.0 || width == 0 || height == 0 {
+    if !has_pixels(region, image) {
         (0..spec.height as usize).for_each(|y| target.put(y, workspace));
         return Ok(());
     }
@@ -84,6 +83,12 @@ pub fn preprocess(
         target.put(top + y, workspace);
     }
     Ok(())
+}
+
+/// Whether any of the region is in the picture.
+fn has_pixels(region: Rect, image: &Image<'_>) -> bool {
+    let frame = Rect::new(0.0, 0.0, image.width as f32, image.height as f32);
+    [region.x, region.y, region.w, region.h].iter().all(|v| v.is_finite()) && region.intersection(&frame).area() > 0.0
 }
 
 impl Workspace {
@@ -195,3 +200,6 @@ impl<'a> Target<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,7 +37,8 @@ impl Taps {
         self.weight.clear();
 
         let last = axis.source.saturating_sub(1) as f64;
-        let (start, length) = (f64::from(axis.start), f64::from(axis.length));
+        let finite = |value: f32| if value.is_finite() { f64::from(value) } else { 0.0 };
+        let (start, length) = (finite(axis.start), finite(axis.length));
         let low = start.floor().clamp(0.0, last);
         let high = ((start + length).ceil() - 1.0).clamp(low, last);
         let scale = length / axis.target as f64;

@@ -1,6 +1,7 @@
 //! Poses and the persons they belong to.
 
 use super::{Object, Record};
+use gst::glib;
 
 /// The label of the objects that a pose can belong to.
 const PERSON: &str = "person";
@@ -8,11 +9,14 @@ const PERSON: &str = "person";
 const SAME_PERSON_IOU: f32 = 0.5;
 
 /// What becomes of a pose whose person was found before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstTrtAttach")]
 pub enum Attach {
     /// Its keypoints go to that person.
+    #[enum_value(name = "Its keypoints go to the person found before", nick = "match")]
     Match,
     /// It's an object of its own.
+    #[enum_value(name = "It's an object of its own", nick = "new")]
     New,
 }
 

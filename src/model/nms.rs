@@ -14,11 +14,8 @@ pub fn nms(found: &mut Vec<Detection>, params: &Params) {
     rank(found, MAX_CANDIDATES);
     let mut kept = Kept::with_capacity(params.max_detections.min(found.len()));
     found.retain(|d| {
-        let keep = kept.x1.len() < params.max_detections && {
-            let class_id = if params.class_agnostic { 0 } else { d.class_id };
-            kept.admit(&d.rect, class_id, params.iou)
-        };
-        keep
+        let class_id = if params.class_agnostic { 0 } else { d.class_id };
+        kept.x1.len() < params.max_detections && kept.admit(&d.rect, class_id, params.iou)
     });
 }
 
