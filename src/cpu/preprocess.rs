@@ -9,7 +9,7 @@
 use super::image::{Conversion, Image};
 use super::resample::{Axis, Taps};
 use super::rows::{self, Channels, Pixels};
-use crate::model::{ElementType, InputSpec, Layout, Letterbox, Rect};
+use crate::model::{ElementType, InputSpec, Layout, Letterbox, Normalization, Rect};
 
 /// A picture that can't be preprocessed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,7 +95,7 @@ fn has_pixels(region: Rect, image: &Image<'_>) -> bool {
 
 impl Workspace {
     fn fill_border(&mut self, spec: &InputSpec) {
-        let Normalised { mean, scale } = Normalised::of(spec);
+        let Normalization { mean, scale } = spec.normalization;
         for ((line, mean), scale) in self.line.iter_mut().zip(mean).zip(scale) {
             line.fill((f32::from(spec.pad) - mean) * scale);
         }
@@ -120,7 +120,7 @@ impl Workspace {
         if lower == 1 {
             self.load_row(1, image, conversion, first + 1);
         }
-        let Normalised { mean, scale } = Normalised::of(spec);
+        let Normalization { mean, scale } = spec.normalization;
         for (channel, line) in self.line.iter_mut().enumerate() {
             let source = if spec.bgr { 2 - channel } else { channel };
             let (upper, lower) = (&self.rows[0].rgb[source], &self.rows[lower].rgb[source]);
@@ -144,18 +144,6 @@ impl Workspace {
                 rows::blend_columns(channel, second, &self.columns.weight);
             }
         }
-    }
-}
-
-/// A specification's normalisation, in the tensor's channel order.
-struct Normalised {
-    mean: [f32; 3],
-    scale: [f32; 3],
-}
-
-impl Normalised {
-    fn of(spec: &InputSpec) -> Self {
-        Self { mean: spec.normalization.mean, scale: spec.normalization.scale }
     }
 }
 
