@@ -7,6 +7,7 @@ mod elements;
 pub mod infer;
 pub mod meta;
 pub mod model;
+pub mod publish;
 
 use gst::glib;
 

@@ -48,8 +48,7 @@ impl CpuEngine {
             gst::info!(CAT, "{}: the model's batch is {max_batch}, batch-size={asked} has no effect", path.display());
         }
         let name = path.file_name().unwrap_or(path.as_os_str()).display();
-        let version = runtime.version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
-        let description = format!("{name} on ONNX Runtime {version} (cpu)").replace("  ", " ");
+        let description = format!("{name} on {} (cpu)", runtime.name());
         gst::info!(CAT, "Opened {description}: head {}, batch {max_batch}, {input:?}", head.name());
         Ok(Self {
             description,
@@ -93,7 +92,10 @@ fn open_session(runtime: &library::Runtime, path: &Path) -> Result<Session, Erro
         Some(what) => model_error(path, what),
         None => model_error(
             path,
-            &format!("ONNX Runtime can't load it: {error}. Is the file complete? Download or export it again"),
+            &format!(
+                "ONNX Runtime can't load it: {}. Is the file complete? Download or export it again",
+                error.message().trim_end_matches('.')
+            ),
         ),
     })
 }
