@@ -1,10 +1,13 @@
 //! GStreamer elements for object detection and human pose with TensorRT.
 
 pub mod cpu;
+pub mod cuda;
+pub mod draw;
 mod elements;
 pub mod infer;
 pub mod meta;
 pub mod model;
+pub mod publish;
 
 use gst::glib;
 
@@ -21,6 +24,6 @@ gst::plugin_define!(
     "MPL-2.0",
     env!("CARGO_PKG_NAME"),
     env!("CARGO_PKG_NAME"),
-    env!("CARGO_PKG_REPOSITORY"),
+    env!("CARGO_PKG_NAME"),
     env!("BUILD_REL_DATE")
 );
