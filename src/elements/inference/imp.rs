@@ -228,7 +228,7 @@ impl Inference {
     /// Why this frame isn't looked at; `None` if it is.
     fn reason_to_skip(&self, settings: &Resolved) -> Option<Run> {
         let frame = self.frame.fetch_add(1, Ordering::Relaxed);
-        if frame % (u64::from(settings.interval) + 1) != 0 {
+        if !frame.is_multiple_of(u64::from(settings.interval) + 1) {
             return Some(Run::Interval);
         }
         let busy = (self.limit() / 2).max(1);
