@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use crate::command::{heading, line, run, succeeds};
 use crate::paths::Paths;
 use crate::plugin::{self, Profile, cargo};
+use crate::setup;
 use crate::system::Purpose;
-use crate::{python, setup};
 
 pub fn run_all(paths: &Paths) -> Result<()> {
     let mut times = Times::default();
@@ -30,9 +30,9 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     let plugin = times.measure("build", || plugin::build(paths, Profile::Dev))?;
     heading("Tests");
     let mut test = cargo(paths);
-    test.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+    test.args(["test", "--workspace", "--no-fail-fast"]);
     plugin.set_environment(&mut test);
-    test.env("G_DEBUG", "fatal_warnings").env("PYTHON", python::for_tests(paths)?);
+    test.env("G_DEBUG", "fatal_warnings");
     let outcome = times.measure("tests", || Outcome::of(&mut test))?;
 
     heading("Times");
@@ -42,7 +42,8 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     heading("Results");
     outcome.results.iter().for_each(|result| println!("{result}"));
     if !outcome.passed {
-        bail!("tests failed: {}", outcome.failed.join(", "));
+        let failed = if outcome.failed.is_empty() { "see above".into() } else { outcome.failed.join(", ") };
+        bail!("cargo test failed: {failed}");
     }
     Ok(())
 }
@@ -85,45 +86,38 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Runs the tests, prints what they print but for the chatter of those that pass, and keeps what matters.
+    /// Runs the tests, prints what they print and keeps what matters.
     fn of(command: &mut Command) -> Result<Self> {
         println!("  {}", line(command));
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cargo test")?;
-        let output = child.stdout.take().context("cargo test has no output")?;
+        // One pipe for both streams, so that their lines stay in order: tests say on stderr what they skip.
+        let (output, input) = std::io::pipe().context("a pipe")?;
+        let mut child = command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input).spawn()?;
+        // The command holds the writing ends too: without this the pipe would never end.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut outcome = Self::default();
-        let mut in_successes = false;
         for text in BufReader::new(output).split(b'\n') {
             let text = text?;
             let text = String::from_utf8_lossy(&text);
-            if outcome.take(&text, &mut in_successes) {
-                println!("{text}");
-            }
+            println!("{text}");
+            outcome.note(&text);
         }
         outcome.passed = child.wait()?.success();
         Ok(outcome)
     }
 
-    /// Notes a line; true if it is to be printed.
-    fn take(&mut self, text: &str, in_successes: &mut bool) -> bool {
-        match text {
-            "successes:" => *in_successes = true,
-            "failures:" => *in_successes = false,
-            _ if text.starts_with("test result: ") => {
-                *in_successes = false;
-                self.results.push(text.to_string());
-            }
-            _ => {}
-        }
-        if let Some(test) = text.strip_prefix("test ") {
+    fn note(&mut self, text: &str) {
+        if text.starts_with("test result: ") {
+            self.results.push(text.to_string());
+        } else if let Some(at) = text.find("skipped: ") {
+            // A test's own line can follow the harness's "test NAME ... " on the same line.
+            self.skipped.push(text[at..].trim_start_matches("skipped: ").to_string());
+        } else if let Some(test) = text.strip_prefix("test ") {
             if let Some((name, reason)) = test.split_once(" ... ignored") {
                 self.skipped.push(format!("{name}: ignored{reason}"));
             } else if let Some(name) = test.strip_suffix(" ... FAILED") {
                 self.failed.push(name.to_string());
             }
-        } else if text.contains("skipped: ") {
-            self.skipped.push(text.trim().to_string());
         }
-        !*in_successes
     }
 
     fn print_skipped(&self) {
@@ -145,29 +139,14 @@ running 4 tests
 test a ... ok
 test b ... FAILED
 test gpu ... ignored, needs a GPU
-test c ... ok
-
-successes:
-
----- c stdout ----
-reference: skipped: ../shared is not there
-
-successes:
-    a
-    c
-
-failures:
-
----- b stdout ----
-boom
-
+test c ... skipped: c: media/x.mp4 is missing: cargo xtask setup
+ok
 test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
 ";
-        let (mut outcome, mut in_successes) = (Outcome::default(), false);
-        let shown: Vec<&str> = printed.lines().filter(|line| outcome.take(line, &mut in_successes)).collect();
+        let mut outcome = Outcome::default();
+        printed.lines().for_each(|line| outcome.note(line));
         assert_eq!(outcome.failed, ["b"]);
-        assert_eq!(outcome.skipped, ["gpu: ignored, needs a GPU", "reference: skipped: ../shared is not there"]);
+        assert_eq!(outcome.skipped, ["gpu: ignored, needs a GPU", "c: media/x.mp4 is missing: cargo xtask setup"]);
         assert_eq!(outcome.results.len(), 1);
-        assert!(shown.contains(&"boom") && !shown.iter().any(|line| line.contains("c stdout")));
     }
 }

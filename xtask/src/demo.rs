@@ -127,11 +127,11 @@ fn children_cpu() -> Result<Duration> {
 /// Takes one frame out of the annotated video.
 fn save_frame(paths: &Paths, video: &Path, index: usize, picture: &Path) -> Result<()> {
     let scratch = Scratch::new(paths, "frames")?;
-    // `eos-after` ends the run a little later than it says, so the frame is picked by its number.
+    // Only to end early: `eos-after=N` drops frame N and lets a few more pass. The frame is picked by its number.
     let mut launch = Command::new("gst-launch-1.0");
     launch.args(["-q", "filesrc"]).arg(format!("location={}", quoted(video)?));
     launch.args(["!", "qtdemux", "!", "h264parse", "!", "avdec_h264", "!", "identity"]);
-    launch.arg(format!("eos-after={}", index + 1));
+    launch.arg(format!("eos-after={}", index + 4));
     launch.args(["!", "videoconvert", "!", "pngenc", "compression-level=1", "!", "multifilesink"]);
     launch.arg(format!("location={}", quoted(&scratch.0.join("%d.png"))?));
     run_quiet(&mut launch).context("taking a frame out of the annotated video")?;

@@ -90,7 +90,7 @@ fn setup(paths: &Paths, purpose: Purpose) -> Result<()> {
         Purpose::Demo => models::place_models(paths, &manifest, &demo::MODELS.map(String::from)),
         Purpose::Test => {
             models::place_models(paths, &manifest, &manifest.model.keys().cloned().collect::<Vec<_>>())?;
-            python::for_tests(paths).map(drop)
+            python::for_tests(paths)
         }
     }
 }

@@ -10,7 +10,6 @@ use crate::command::{heading, run_quiet, step};
 use crate::manifest::{Asset, Convert, Manifest, Model};
 use crate::package::{self, Scratch, sha256, sha256_of, write_atomically};
 use crate::paths::Paths;
-use crate::python::Sees;
 use crate::{python, system};
 
 /// `cargo xtask models`: lists them, or puts the named ones into place.
@@ -175,7 +174,7 @@ impl Converter {
             let requirements = python::read_requirements(&paths.root.join("models").join(list))?;
             let scratch = Scratch::new(paths, "convert")?;
             step("TensorFlow and tf2onnx, for this once, 300 MB", || {
-                python::create(&scratch.0.join("python"), Sees::Nothing, &requirements)
+                python::create(&scratch.0.join("python"), &requirements)
             })?;
             self.environment = Some(scratch);
         }

