@@ -138,6 +138,20 @@ fn properties_change_while_playing() {
     assert_eq!(drawn(), thick);
 }
 
+/// A frame far behind the clock is drawn, not dropped.
+#[test]
+fn late_frames_pass() {
+    init();
+    let info = info(VideoFormat::Rgb, 320, 240);
+    let mut harness = harness(&info);
+    let late = gst::event::Qos::new(gst::QOSType::Underflow, 2.0, 5_000_000_000, gst::ClockTime::from_seconds(10));
+    harness.push_upstream_event(late);
+    let mut frame = person(&info);
+    frame.get_mut().unwrap().set_pts(gst::ClockTime::ZERO);
+    harness.push(frame).unwrap();
+    assert!(changed(&harness.try_pull().unwrap()) > 0);
+}
+
 /// Regions of interest that another detector left.
 #[test]
 fn draws_others_objects() {

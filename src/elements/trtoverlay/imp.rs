@@ -38,6 +38,12 @@ impl ObjectSubclass for TrtOverlay {
 }
 
 impl ObjectImpl for TrtOverlay {
+    fn constructed(&self) {
+        self.parent_constructed();
+        // To drop late frames would save the millisecond of drawing, and lose them for those that read results after it.
+        self.obj().set_property("qos", false);
+    }
+
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             let default = Settings::default();

@@ -7,9 +7,10 @@
 //! copied first, so that only this branch shows the drawing. Frames in GPU memory are refused with an error: this
 //! version draws in system memory only.
 //!
-//! ```shell
-//! gst-launch-1.0 filesrc location=street.mp4 ! decodebin ! videoconvert ! trtdetect backend=cpu model=yolov12n.onnx \
-//!   ! trtpose backend=cpu model=movenet-multipose.onnx ! trtoverlay ! videoconvert ! autovideosink
+//! ```text
+//! gst-launch-1.0 filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264
+//!   ! trtdetect backend=cpu model=models/yolov12n.onnx ! trtpose backend=cpu model=models/movenet-multipose.onnx
+//!   ! trtoverlay ! videoconvert ! autovideosink
 //! ```
 //!
 //! Since: 0.1
