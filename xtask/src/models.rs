@@ -57,9 +57,9 @@ pub fn place_library(paths: &Paths, manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-/// The sample clips, in media/.
+/// The sample clips and pictures, in media/.
 pub fn place_clips(paths: &Paths, manifest: &Manifest) -> Result<()> {
-    heading("Sample clip");
+    heading("Sample clip and pictures");
     for clip in manifest.clip.values() {
         place(paths, manifest, clip, &paths.root.join("media").join(&clip.file))?;
     }
