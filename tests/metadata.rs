@@ -260,7 +260,7 @@ fn a_turned_or_cropped_frame_has_no_stale_boxes() {
 /// optimised build; a debug build only shows the figure.
 #[test]
 fn cost_per_frame() {
-    const ROUNDS: u32 = 2000;
+    const ROUNDS: u32 = if cfg!(debug_assertions) { 50 } else { 2000 };
     let objects = (0..20).map(|i| object(i, "person", Rect::new(i as f32 / 25.0, 0.2, 0.1, 0.5)));
     let record = Arc::new(Record { objects: objects.collect(), models: vec![] });
     let mut buffer = frame();

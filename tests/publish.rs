@@ -4,6 +4,7 @@ use gst::prelude::*;
 use gst_check::Harness;
 use gsttensorrt::meta::{self, Inference, KeypointSet, ModelRun, Object, Record};
 use gsttensorrt::model::{Keypoint, KeypointLayout, Rect};
+use gsttensorrt::publish;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader};
@@ -445,4 +446,51 @@ fn a_reader_of_standard_output_that_leaves_is_an_error() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("Can't write objects to standard output"), "{text}");
+}
+
+/// What a frame with 20 objects costs: its line alone, and the element in all, with the writing.
+#[test]
+fn cost_per_frame() {
+    const ROUNDS: u64 = if cfg!(debug_assertions) { 500 } else { 20_000 };
+    let object = record().objects[1].clone();
+    let objects = (0..20).map(|i| Object { id: i, class_id: Some(i), ..object.clone() }).collect();
+    let record = Record { objects, models: record().models };
+    let mut line = Vec::new();
+    let frame =
+        publish::Frame { stream: "camera-1", number: 1, pts: Some(1), captured: None, width: 1919, height: 1079 };
+    // The least of several runs: other processes only ever add to it.
+    let written = (0..10)
+        .map(|_| {
+            let start = Instant::now();
+            for _ in 0..ROUNDS / 10 {
+                line.clear();
+                publish::write_line(&mut line, &frame, &record).unwrap();
+            }
+            start.elapsed() / (ROUNDS / 10) as u32
+        })
+        .min()
+        .unwrap();
+    println!("a line of 20 objects, {} bytes: {written:?}", line.len());
+
+    let folder = TempDir::new().unwrap();
+    let mut h = harness(&format!("location={}", folder.path().join("objects.jsonl").display()));
+    let buffer = frame_with(0, record);
+    let before = cpu_time();
+    for _ in 0..ROUNDS {
+        h.push_and_pull(buffer.clone()).unwrap();
+    }
+    assert!(h.push_event(gst::event::Eos::new()));
+    let published = (cpu_time() - before) / ROUNDS as u32;
+    println!("trtpublish into a file, 20 objects: {published:?} of CPU");
+    if !cfg!(debug_assertions) {
+        assert!(written.as_micros() <= 50, "{written:?}");
+    }
+}
+
+/// CPU time of all threads of this process.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    // utime and stime, fields 14 and 15, in ticks of 10 ms.
+    fields.split(' ').skip(11).take(2).map(|ticks| Duration::from_millis(10 * ticks.parse::<u64>().unwrap())).sum()
 }

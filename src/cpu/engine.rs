@@ -79,6 +79,8 @@ impl Engine for CpuEngine {
         self.model.max_batch
     }
 
+    /// One lane: two that shared the session, so that one's preprocessing covered the other's run, gained less than the
+    /// measurement's noise with real models on two cores.
     fn lanes(&self) -> Result<Vec<Box<dyn Lane>>, Error> {
         Ok(vec![Box::new(CpuLane::new(self.model.clone(), self.session.clone()))])
     }

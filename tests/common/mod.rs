@@ -4,4 +4,5 @@
 pub mod engine;
 pub mod find;
 pub mod picture;
+pub mod pipeline;
 pub mod pixels;

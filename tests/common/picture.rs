@@ -145,8 +145,10 @@ pub struct Tolerance {
 impl Tolerance {
     /// Of a picture that isn't resampled, in RGB.
     pub const EXACT: Self = Self { place: 1e-4, confidence: 2e-3 };
+    /// Of JSON's rounded numbers.
+    pub const WRITTEN: Self = Self { place: 5e-4, confidence: 2e-3 };
     /// After Y'CbCr and back.
-    pub const COLOUR: Self = Self { place: 1e-4, confidence: 2e-2 };
+    pub const COLOUR: Self = Self { place: 5e-4, confidence: 2e-2 };
     /// After resampling.
     pub const SCALED: Self = Self { place: 0.5 / HEIGHT as f32, confidence: 0.1 };
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Reads the objects of a pipeline's frames as any Python program can: by the ids of their ROI metas, from 0.
 
-usage: read_objects.py LAUNCH
+usage: read_objects.py PLUGIN LAUNCH
 
-LAUNCH is a launch string whose last element is `appsink name=sink`. Prints one JSON array a frame, with one entry for
+PLUGIN is the path of libgsttensorrt.so, LAUNCH a launch string whose last element is `appsink name=sink`. Prints one JSON array a frame, with one entry for
 each object. Ends with status 1 and the error's text if the pipeline fails.
 
 GStreamer 1.22 has no iterator for metas in Python, so ids are asked for one after the other.
@@ -65,7 +65,9 @@ def objects(buffer):
 
 def main():
     Gst.init(None)
-    pipeline = Gst.parse_launch(sys.argv[1])
+    plugin, launch = sys.argv[1:]
+    Gst.Registry.get().add_plugin(Gst.Plugin.load_file(plugin))
+    pipeline = Gst.parse_launch(launch)
     sink = pipeline.get_by_name("sink")
     sink.set_property("sync", False)
     pipeline.set_state(Gst.State.PLAYING)

@@ -1,0 +1,152 @@
+//! `cargo xtask test`: everything a change must pass.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{heading, line, run, succeeds};
+use crate::paths::Paths;
+use crate::plugin::{self, Profile, cargo};
+use crate::setup;
+use crate::system::Purpose;
+
+pub fn run_all(paths: &Paths) -> Result<()> {
+    let mut times = Times::default();
+    times.measure("setup", || setup(paths, Purpose::Test))?;
+    require_component(paths, "fmt", "rustfmt")?;
+    require_component(paths, "clippy", "clippy")?;
+
+    heading("Format");
+    times.measure("format", || run(cargo(paths).args(["fmt", "--all", "--", "--check"])))?;
+    heading("Lints");
+    let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+    times.measure("lints", || run(cargo(paths).args(clippy)))?;
+    heading("Documentation");
+    let doc = ["doc", "--workspace", "--no-deps"];
+    times.measure("documentation", || run(cargo(paths).args(doc).env("RUSTDOCFLAGS", "--deny warnings")))?;
+    heading("Build");
+    let plugin = times.measure("build", || plugin::build(paths, Profile::Dev))?;
+    heading("Tests");
+    let mut test = cargo(paths);
+    test.args(["test", "--workspace", "--no-fail-fast"]);
+    plugin.set_environment(&mut test);
+    test.env("G_DEBUG", "fatal_warnings");
+    let outcome = times.measure("tests", || Outcome::of(&mut test))?;
+
+    heading("Times");
+    times.print();
+    heading("Skipped");
+    outcome.print_skipped();
+    heading("Results");
+    outcome.results.iter().for_each(|result| println!("{result}"));
+    if !outcome.passed {
+        let failed = if outcome.failed.is_empty() { "see above".into() } else { outcome.failed.join(", ") };
+        bail!("cargo test failed: {failed}");
+    }
+    Ok(())
+}
+
+fn require_component(paths: &Paths, subcommand: &str, component: &str) -> Result<()> {
+    if !succeeds(cargo(paths).args([subcommand, "--version"])) {
+        bail!("cargo {subcommand} is missing: rustup component add {component}");
+    }
+    Ok(())
+}
+
+/// How long each part took.
+#[derive(Default)]
+struct Times(Vec<(&'static str, Duration)>);
+
+impl Times {
+    fn measure<T>(&mut self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let start = Instant::now();
+        let result = work().with_context(|| format!("{name} failed"));
+        self.0.push((name, start.elapsed()));
+        result
+    }
+
+    fn print(&self) {
+        for (name, time) in &self.0 {
+            println!("  {name:15}{:7.1} s", time.as_secs_f64());
+        }
+        println!("  {:15}{:7.1} s", "all", self.0.iter().map(|(_, time)| time.as_secs_f64()).sum::<f64>());
+    }
+}
+
+/// What a run of `cargo test` printed that matters at its end.
+#[derive(Default)]
+struct Outcome {
+    passed: bool,
+    /// The summary line of each test binary.
+    results: Vec<String>,
+    failed: Vec<String>,
+    skipped: Vec<String>,
+}
+
+impl Outcome {
+    /// Runs the tests, prints what they print and keeps what matters.
+    fn of(command: &mut Command) -> Result<Self> {
+        println!("  {}", line(command));
+        // One pipe for both streams, so that their lines stay in order: tests say on stderr what they skip.
+        let (output, input) = std::io::pipe().context("a pipe")?;
+        let mut child = command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input).spawn()?;
+        // The command holds the writing ends too: without this the pipe would never end.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut outcome = Self::default();
+        for text in BufReader::new(output).split(b'\n') {
+            let text = text?;
+            let text = String::from_utf8_lossy(&text);
+            println!("{text}");
+            outcome.note(&text);
+        }
+        outcome.passed = child.wait()?.success();
+        Ok(outcome)
+    }
+
+    fn note(&mut self, text: &str) {
+        if text.starts_with("test result: ") {
+            self.results.push(text.to_string());
+        } else if let Some(at) = text.find("skipped: ") {
+            // A test's own line can follow the harness's "test NAME ... " on the same line.
+            self.skipped.push(text[at..].trim_start_matches("skipped: ").to_string());
+        } else if let Some(test) = text.strip_prefix("test ") {
+            if let Some((name, reason)) = test.split_once(" ... ignored") {
+                self.skipped.push(format!("{name}: ignored{reason}"));
+            } else if let Some(name) = test.strip_suffix(" ... FAILED") {
+                self.failed.push(name.to_string());
+            }
+        }
+    }
+
+    fn print_skipped(&self) {
+        if self.skipped.is_empty() {
+            println!("  nothing");
+        }
+        self.skipped.iter().for_each(|skipped| println!("  {skipped}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_matters_is_kept() {
+        let printed = "\
+running 4 tests
+test a ... ok
+test b ... FAILED
+test gpu ... ignored, needs a GPU
+test c ... skipped: c: media/x.mp4 is missing: cargo xtask setup
+ok
+test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
+";
+        let mut outcome = Outcome::default();
+        printed.lines().for_each(|line| outcome.note(line));
+        assert_eq!(outcome.failed, ["b"]);
+        assert_eq!(outcome.skipped, ["gpu: ignored, needs a GPU", "c: media/x.mp4 is missing: cargo xtask setup"]);
+        assert_eq!(outcome.results.len(), 1);
+    }
+}
