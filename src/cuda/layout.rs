@@ -12,7 +12,10 @@ pub struct Source {
     pub(super) planes: [u64; 3],
     /// Bytes from one row to the next.
     pub(super) pitches: [u32; 3],
-    pub(super) format: u32,
+    pub(super) format: u16,
+    /// 1: all target pixels of the axis are whole source pixels.
+    pub(super) x_exact: u8,
+    pub(super) y_exact: u8,
     /// The picture's place in the tensor, pixels.
     pub(super) left: u32,
     pub(super) top: u32,
@@ -246,6 +249,7 @@ mod tests {
         assert_eq!(size_of::<Source>(), 128);
         assert_eq!(offset_of!(Source, pitches), 24);
         assert_eq!(offset_of!(Source, format), 36);
+        assert_eq!(offset_of!(Source, x_exact), 38);
         assert_eq!(offset_of!(Source, x), 56);
         assert_eq!(offset_of!(Source, y), 80);
         assert_eq!(offset_of!(Source, luma_offset), 104);

@@ -7,13 +7,13 @@ use super::memory::MappedBuffer;
 use super::postprocess::Postprocessor;
 use super::stream::Stream;
 use crate::cpu::image::{Colorimetry, Conversion};
-use crate::infer::Error;
+use crate::infer::{Error, ErrorKind};
 use crate::model::{ElementType, InputSpec, Layout, Letterbox, Rect};
 use std::sync::Arc;
 
 /// Pixel formats that the kernel reads; numbered as in preprocess.cu.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u32)]
+#[repr(u16)]
 pub enum PixelFormat {
     Nv12 = 0,
     /// As NV12, with 10 bits at the top of 16, little endian.
@@ -26,7 +26,7 @@ pub enum PixelFormat {
 }
 
 /// The format of a slot whose tensor is already made.
-const TENSOR: u32 = 5;
+const TENSOR: u16 = 5;
 
 /// A frame in device memory. Chroma of odd sizes is rounded up: `(width + 1) / 2`.
 #[derive(Debug, Clone, Copy)]
@@ -42,33 +42,69 @@ pub struct DevicePicture {
     pub pitches: [u32; 3],
 }
 
+impl DevicePicture {
+    /// What the kernel relies on: a misaligned access would end the whole context.
+    fn check(&self) -> Result<(), Error> {
+        let (width, cells) = (u64::from(self.width), u64::from(self.width.div_ceil(2)));
+        // Bytes of a row, and of what is read at once.
+        let planes: &[(u64, u64)] = match self.format {
+            PixelFormat::Nv12 => &[(width, 1), (2 * cells, 2)],
+            PixelFormat::P010 => &[(2 * width, 2), (4 * cells, 4)],
+            PixelFormat::I420 => &[(width, 1), (cells, 1), (cells, 1)],
+            PixelFormat::Rgba | PixelFormat::Bgra => &[(4 * width, 4)],
+        };
+        for (index, ((&address, &pitch), &(row, unit))) in self.planes.iter().zip(&self.pitches).zip(planes).enumerate()
+        {
+            let pitch = u64::from(pitch);
+            if address == 0 || address % unit != 0 || pitch % unit != 0 || pitch < row {
+                return Err(Error::new(
+                    ErrorKind::Failed,
+                    format!(
+                        "plane {index} of a {}×{} {:?} frame can't be read: address {address:#x}, {pitch} bytes a row",
+                        self.width, self.height, self.format
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Source {
     /// A region (frame pixels) of a frame. A region without pixels becomes an empty border.
-    pub fn picture(picture: &DevicePicture, region: Rect, spec: &InputSpec) -> Self {
+    ///
+    /// # Errors
+    /// When a plane isn't aligned to its pixels, or its rows are shorter than the frame is wide.
+    pub fn picture(picture: &DevicePicture, region: Rect, spec: &InputSpec) -> Result<Self, Error> {
+        picture.check()?;
         let frame = Rect::new(0.0, 0.0, picture.width as f32, picture.height as f32);
         let finite = [region.x, region.y, region.w, region.h].iter().all(|v| v.is_finite());
         if !finite || region.intersection(&frame).area() <= 0.0 {
-            return Self::border();
+            return Ok(Self::border());
         }
         let place = Letterbox::new(region, spec);
         let conversion = conversion(picture);
-        Self {
+        let x = SourceAxis::new(region.x, region.w, picture.width, place.width);
+        let y = SourceAxis::new(region.y, region.h, picture.height, place.height);
+        Ok(Self {
             planes: picture.planes,
             pitches: picture.pitches,
-            format: picture.format as u32,
+            format: picture.format as u16,
             left: place.left,
             top: place.top,
             width: place.width,
             height: place.height,
-            x: SourceAxis::new(region.x, region.w, picture.width, place.width),
-            y: SourceAxis::new(region.y, region.h, picture.height, place.height),
+            x_exact: u8::from(x.is_exact(place.width)),
+            y_exact: u8::from(y.is_exact(place.height)),
+            x,
+            y,
             luma_offset: conversion.luma_offset,
             luma_scale: conversion.luma_scale,
             red_cr: conversion.red_cr,
             green_cb: conversion.green_cb,
             green_cr: conversion.green_cr,
             blue_cb: conversion.blue_cb,
-        }
+        })
     }
 
     /// A tensor on the device that is already what the model wants: it's copied.
@@ -90,6 +126,15 @@ impl SourceAxis {
         let low = start.floor().clamp(0.0, last);
         let high = ((start + length).ceil() - 1.0).clamp(low, last);
         Self { start, scale: length / f64::from(target.max(1)), low: low as u32, high: high as u32 }
+    }
+
+    /// Whether all target pixels are whole source pixels, as when 1920 become 640.
+    fn is_exact(&self, target: u32) -> bool {
+        let (low, high) = (f64::from(self.low), f64::from(self.high));
+        let position = |at: u32| self.start + (f64::from(at) + 0.5) * self.scale - 0.5;
+        // The common case first: whole steps from a whole place.
+        (self.scale.fract() == 0.0 && position(0).fract() == 0.0)
+            || (0..target).all(|at| position(at).clamp(low, high).fract() == 0.0)
     }
 }
 

@@ -336,6 +336,8 @@ extern "C" __global__ void __launch_bounds__(MOST) finish(const FinishArgs args)
     if (thread == 0) {
         ResultHeader header = {objects, candidates, count, 0};
         *reinterpret_cast<ResultHeader*>(result) = header;
+        // For a next launch without preprocessing before it.
+        reinterpret_cast<u32*>(in.counts)[slot] = 0;
         __threadfence_system();
     }
 }

@@ -26,7 +26,9 @@
 struct Source {
     u64 planes[3];
     u32 pitches[3];
-    u32 format;
+    u16 format;
+    // All target pixels of the axis are whole source pixels.
+    u8 x_exact, y_exact;
     // The picture's place in the tensor, pixels.
     u32 left, top, width, height;
     // Where the region starts and source pixels a target pixel; the first and last source pixel it may read.
@@ -39,6 +41,7 @@ struct Source {
 CHECK_SIZE(Source, 128);
 CHECK_OFFSET(Source, pitches, 24);
 CHECK_OFFSET(Source, format, 36);
+CHECK_OFFSET(Source, x_exact, 38);
 CHECK_OFFSET(Source, x_start, 56);
 CHECK_OFFSET(Source, y_start, 80);
 CHECK_OFFSET(Source, luma_offset, 104);
@@ -76,15 +79,17 @@ struct Tap {
 };
 
 // As Taps::update in src/cpu/resample.rs.
-__device__ __forceinline__ Tap tap(u32 at, u32 border, u32 size, double start, double scale, u32 low, u32 high)
+__device__ __forceinline__ Tap tap(u32 at, u32 border, u32 size, double start, double scale, u32 low, u32 high,
+                                   bool exact)
 {
     Tap tap = {low, 0, 0.0f, at >= border && at - border < size};
     if (tap.inside) {
         double position = start + (double(at - border) + 0.5) * scale - 0.5;
         position = fmin(fmax(position, double(low)), double(high));
-        double first = floor(position);
+        // The last pixel is the one before it with all weight on the next.
+        double first = fmin(floor(position), exact ? double(high) : double(high) - 1.0);
         tap.first = u32(first);
-        tap.step = tap.first < high;
+        tap.step = !exact;
         tap.weight = float(position - first);
     }
     return tap;
@@ -322,10 +327,11 @@ extern "C" __global__ void __launch_bounds__(WARP* TILE_LINES) preprocess(const 
 
     u32 first_line = blockIdx.y * TILE_LINES * args.rows;
     if (thread < TILE_COLUMNS)
-        columns[thread] = tap(blockIdx.x * TILE_COLUMNS + thread, s.left, s.width, s.x_start, s.x_scale, s.x_low, s.x_high);
+        columns[thread] = tap(blockIdx.x * TILE_COLUMNS + thread, s.left, s.width, s.x_start, s.x_scale, s.x_low,
+                              s.x_high, s.x_exact);
     else if (thread - TILE_COLUMNS < TILE_LINES * args.rows)
-        lines[thread - TILE_COLUMNS] =
-            tap(first_line + thread - TILE_COLUMNS, s.top, s.height, s.y_start, s.y_scale, s.y_low, s.y_high);
+        lines[thread - TILE_COLUMNS] = tap(first_line + thread - TILE_COLUMNS, s.top, s.height, s.y_start, s.y_scale,
+                                           s.y_low, s.y_high, s.y_exact);
     __syncthreads();
 
     u32 x = blockIdx.x * TILE_COLUMNS + 4 * threadIdx.x;
