@@ -5,6 +5,7 @@
 //! 3. [`Preprocessor`] makes a batch's input tensor from frames on the device; [`Postprocessor`] makes results of its
 //!    outputs. Both read what changes from batch to batch from mapped memory, so that a captured [`Graph`] serves for
 //!    every batch of its size.
+//! 4. [`Painter`] draws results into frames.
 //!
 //! docs/gpu-kernels.md describes the tables and their limits.
 
@@ -13,6 +14,7 @@ mod driver;
 mod kernels;
 mod layout;
 mod memory;
+mod overlay;
 mod postprocess;
 mod preprocess;
 mod stream;
@@ -22,6 +24,7 @@ pub use driver::{check_driver, driver_version};
 pub use kernels::Kernels;
 pub use layout::{MAX_CANDIDATES, Source};
 pub use memory::{DeviceBuffer, MappedBuffer};
+pub use overlay::{DisplayList, Painter};
 pub use postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
 pub use preprocess::{DevicePicture, PixelFormat, Preprocessor};
 pub use stream::{Event, Graph, Stream};
