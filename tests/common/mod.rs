@@ -4,4 +4,6 @@
 pub mod engine;
 pub mod find;
 pub mod picture;
+pub mod pipeline;
 pub mod pixels;
+pub mod pool;
