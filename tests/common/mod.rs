@@ -6,3 +6,5 @@ pub mod find;
 pub mod picture;
 pub mod pipeline;
 pub mod pixels;
+pub mod pool;
+pub mod running;
