@@ -1,24 +1,27 @@
-//! The CUDA driver, opened at run time.
+//! CUDA: the driver, opened at run time, and the kernels around a model.
+//!
+//! 1. [`check_driver`] says whether there is a driver; nothing else here may run before it succeeded once.
+//! 2. [`Context`] is where memory, streams and kernels live: our own, or one that GStreamer's elements share.
+//! 3. [`Preprocessor`] makes a batch's input tensor from frames on the device; [`Postprocessor`] makes results of its
+//!    outputs. Both read what changes from batch to batch from mapped memory, so that a captured [`Graph`] serves for
+//!    every batch of its size.
+//!
+//! docs/gpu-kernels.md describes the tables and their limits.
 
-use crate::infer::{Error, ErrorKind};
+mod context;
+mod driver;
+mod kernels;
+mod layout;
+mod memory;
+mod postprocess;
+mod preprocess;
+mod stream;
 
-/// Whether the machine has an NVIDIA driver.
-///
-/// # Errors
-/// [`ErrorKind::Library`] with the remedy.
-pub fn check_driver() -> Result<(), Error> {
-    // SAFETY: loading the driver's library runs only its initialisers, which have no preconditions.
-    match unsafe { libloading::Library::new("libcuda.so.1") } {
-        Ok(library) => {
-            // Unloading the driver isn't supported.
-            std::mem::forget(library);
-            Ok(())
-        }
-        Err(_) => Err(Error::new(
-            ErrorKind::Library,
-            "backend=tensorrt needs an NVIDIA GPU and its driver, and libcuda.so.1 isn't there. \
-                 Install the NVIDIA driver (520 or later), or set backend=cpu to run on the CPU"
-                .to_string(),
-        )),
-    }
-}
+pub use context::{Context, Current};
+pub use driver::{check_driver, driver_version};
+pub use kernels::Kernels;
+pub use layout::{MAX_CANDIDATES, Source};
+pub use memory::{DeviceBuffer, MappedBuffer};
+pub use postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
+pub use preprocess::{DevicePicture, PixelFormat, Preprocessor};
+pub use stream::{Event, Graph, Stream};

@@ -10,6 +10,7 @@ mod models;
 mod package;
 mod paths;
 mod plugin;
+mod ptx;
 mod python;
 mod soak;
 mod summary;
@@ -31,6 +32,7 @@ Usage: cargo xtask TASK
   test                  format, lints, build, documentation, every test; sets up first
   soak                  the checks that take long, as a table
   models [NAME...]      list the models, or fetch some; `all` fetches each
+  ptx [--check]         compile the CUDA kernels, or check that the committed PTX is what their sources give
   help                  this text
 
 Environment:
@@ -46,6 +48,7 @@ enum Task {
     Test,
     Soak,
     Models(Vec<String>),
+    Ptx { check: bool },
 }
 
 fn parse() -> Result<Task> {
@@ -53,18 +56,23 @@ fn parse() -> Result<Task> {
     let mut words: Vec<String> = Vec::new();
     let mut options = demo::Options::default();
     let mut demo_only = None;
+    let mut check = false;
     while let Some(arg) = args.next()? {
         match arg {
             Value(word) => words.push(word.string()?),
             Short('h') | Long("help") => return Ok(Task::Help),
             Long("backend") => (options.backend, demo_only) = (args.value()?.string()?, Some("--backend")),
             Long("clip") => (options.clip, demo_only) = (Some(args.value()?.into()), Some("--clip")),
+            Long("check") => check = true,
             other => return Err(other.unexpected().into()),
         }
     }
     let Some((task, rest)) = words.split_first() else { return Ok(Task::Help) };
     if let (Some(option), true) = (demo_only, task != "demo") {
         bail!("{option} is an option of demo, not of {task}");
+    }
+    if check && task != "ptx" {
+        bail!("--check is an option of ptx, not of {task}");
     }
     if let (Some(word), true) = (rest.first(), task != "models") {
         bail!("{task} takes no argument '{word}'");
@@ -75,6 +83,7 @@ fn parse() -> Result<Task> {
         "demo" => Task::Demo(options),
         "test" => Task::Test,
         "soak" => Task::Soak,
+        "ptx" => Task::Ptx { check },
         "models" => Task::Models(rest.to_vec()),
         _ => bail!("unknown task '{task}'\n\n{HELP}"),
     })
@@ -105,6 +114,7 @@ fn run() -> Result<()> {
         Task::Test => check::run_all(&paths)?,
         Task::Soak => soak::run_all(&paths)?,
         Task::Models(names) => models::run(&paths, &names)?,
+        Task::Ptx { check } => ptx::run(&paths, check)?,
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::super::{Keypoint, Rect};
 use super::scores::Scores;
-use super::{HeadError, Output, Outputs};
+use super::{HeadError, Output, Outputs, Plan};
 
 /// Which way round the channels and the anchors are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,11 @@ pub(super) struct AnchorTensor {
 impl AnchorTensor {
     pub(super) fn channels(&self) -> usize {
         4 + self.classes + self.extra
+    }
+
+    pub(super) fn plan(&self, keypoints: Option<(usize, usize)>) -> Option<Plan> {
+        let channels_first = self.order == Order::ChannelMajor;
+        Some(Plan::Anchors { output: self.output, channels_first, classes: self.classes, keypoints })
     }
 
     /// # Errors

@@ -6,12 +6,14 @@ mod literal;
 mod metadata;
 mod movenet;
 mod nanodet;
+mod plan;
 mod recognise;
 mod scores;
 mod ultralytics;
 mod yolo;
 mod yolo_pose;
 
+pub use plan::{Plan, PlanLevel};
 pub use recognise::recognise;
 
 use super::{Detection, KeypointLayout, Labels, Params};
@@ -51,6 +53,10 @@ pub trait Head: Send + Sync + std::fmt::Debug {
     fn keypoints(&self) -> Option<&Arc<KeypointLayout>>;
     /// Whether overlapping boxes are left for [`super::nms`].
     fn needs_nms(&self) -> bool;
+    /// Where it finds what [`Self::decode`] decodes; `None` if no device can decode it.
+    fn plan(&self) -> Option<Plan> {
+        None
+    }
     /// Appends all candidates that pass `params`' confidence and class filters; a candidate has the class that scores
     /// highest, also if a filter then drops it. Values that aren't finite are left out.
     ///

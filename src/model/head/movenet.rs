@@ -8,7 +8,7 @@ use super::super::nms::rank;
 use super::super::{Detection, InputSpec, KeypointLayout, Labels, Layout, Normalization, Params, Rect};
 use super::anchors::{keypoint, output, unexpected};
 use super::recognise::{Found, InputStyle, Seen};
-use super::{Head, HeadError, HeadKind, Outputs};
+use super::{Head, HeadError, HeadKind, Outputs, Plan};
 use std::sync::Arc;
 
 const KEYPOINTS: usize = 17;
@@ -49,6 +49,10 @@ impl MoveNet {
             width: spec.width as f32,
             height: spec.height as f32,
         }
+    }
+
+    fn plan(&self, many: bool) -> Option<Plan> {
+        Some(Plan::Persons { output: self.output, many, width: self.width, height: self.height })
     }
 
     fn points(&self, values: &[f32]) -> Vec<super::super::Keypoint> {
@@ -115,6 +119,10 @@ impl Head for SinglePose {
         false
     }
 
+    fn plan(&self) -> Option<Plan> {
+        self.0.plan(false)
+    }
+
     fn decode(&self, outputs: &Outputs<'_>, params: &Params, found: &mut Vec<Detection>) -> Result<(), HeadError> {
         let output = output(self.name(), outputs, self.0.output)?;
         if output.data.len() != KEYPOINTS * DIMS {
@@ -159,6 +167,10 @@ impl Head for MultiPose {
 
     fn needs_nms(&self) -> bool {
         false
+    }
+
+    fn plan(&self) -> Option<Plan> {
+        self.0.plan(true)
     }
 
     fn decode(&self, outputs: &Outputs<'_>, params: &Params, found: &mut Vec<Detection>) -> Result<(), HeadError> {

@@ -13,7 +13,7 @@ use super::super::{Detection, KeypointLayout, Labels, Normalization, Params, Rec
 use super::anchors::{output, unexpected};
 use super::recognise::{Found, InputStyle, Seen, grid_cells};
 use super::scores::Scores;
-use super::{Head, HeadError, HeadKind, Output, Outputs};
+use super::{Head, HeadError, HeadKind, Output, Outputs, Plan, PlanLevel};
 use std::sync::Arc;
 
 const STRIDES: [u32; 4] = [8, 16, 32, 64];
@@ -233,6 +233,24 @@ impl Head for NanoDet {
 
     fn needs_nms(&self) -> bool {
         true
+    }
+
+    fn plan(&self) -> Option<Plan> {
+        let level = |level: &Level| {
+            let (scores, boxes, first) = match level.source {
+                Source::Pair { scores, boxes } => (scores, boxes, 0),
+                Source::Rows { output, first } => (output, output, first),
+            };
+            PlanLevel { stride: level.stride, columns: level.columns, cells: level.cells, scores, boxes, first }
+        };
+        Some(Plan::Distributions {
+            classes: self.classes,
+            bins: self.box_channels / 4,
+            offset: self.offset,
+            width: self.width,
+            height: self.height,
+            levels: self.levels.iter().map(level).collect(),
+        })
     }
 
     fn decode(&self, outputs: &Outputs<'_>, params: &Params, found: &mut Vec<Detection>) -> Result<(), HeadError> {

@@ -2,7 +2,7 @@
 
 use super::super::{Detection, KeypointLayout, Labels, Params};
 use super::anchors::AnchorTensor;
-use super::{Head, HeadError, HeadKind, Outputs};
+use super::{Head, HeadError, HeadKind, Outputs, Plan};
 use std::sync::Arc;
 
 /// Boxes as centre and size in network pixels, and one score 0–1 a class. Overlaps are left for NMS.
@@ -35,6 +35,10 @@ impl Head for Yolo {
 
     fn needs_nms(&self) -> bool {
         true
+    }
+
+    fn plan(&self) -> Option<Plan> {
+        self.tensor.plan(None)
     }
 
     fn decode(&self, outputs: &Outputs<'_>, params: &Params, found: &mut Vec<Detection>) -> Result<(), HeadError> {

@@ -2,7 +2,7 @@
 
 use super::super::{Detection, KeypointLayout, Labels, Params};
 use super::anchors::AnchorTensor;
-use super::{Head, HeadError, HeadKind, Outputs};
+use super::{Head, HeadError, HeadKind, Outputs, Plan};
 use std::sync::Arc;
 
 /// As `yolo`, with `K` keypoints after the class scores: x and y in network pixels and, where `D` is 3, a confidence.
@@ -40,6 +40,10 @@ impl Head for YoloPose {
 
     fn needs_nms(&self) -> bool {
         true
+    }
+
+    fn plan(&self) -> Option<Plan> {
+        self.tensor.plan(Some((self.keypoints.names.len(), self.dims)))
     }
 
     fn decode(&self, outputs: &Outputs<'_>, params: &Params, found: &mut Vec<Detection>) -> Result<(), HeadError> {

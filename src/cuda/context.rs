@@ -1,0 +1,231 @@
+//! CUDA contexts, and which one is current.
+
+use super::driver::{check, check_driver, is_sticky};
+use crate::infer::{Error, ErrorKind};
+use cudarc::driver::sys::{self, CUcontext, CUctx_flags, CUdevice, CUdevice_attribute, CUresult};
+use std::any::Any;
+use std::ffi::c_int;
+use std::marker::PhantomData;
+use std::sync::{Arc, OnceLock};
+
+/// Where device memory, streams, modules and graphs live. What is made in a context holds it, so it goes last.
+pub struct Context {
+    handle: CUcontext,
+    device: CUdevice,
+    owner: Owner,
+    /// The first error after which nothing works in it any more.
+    failed: OnceLock<Error>,
+}
+
+enum Owner {
+    Ours,
+    /// Somebody else's context, which lives while this does.
+    Other(#[expect(dead_code, reason = "held for its drop")] Box<dyn Any + Send + Sync>),
+}
+
+// SAFETY: a CUcontext may be used from every thread, by several at once.
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("handle", &self.handle).field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// A new context on a device, numbered as CUDA_VISIBLE_DEVICES leaves them. Waiting in it blocks instead of spinning.
+    ///
+    /// # Errors
+    /// No driver, no such device, no memory.
+    pub fn create(ordinal: u32) -> Result<Arc<Self>, Error> {
+        check_driver()?;
+        let mut count: c_int = 0;
+        // SAFETY: writes one integer.
+        check("cuDeviceGetCount", unsafe { sys::cuDeviceGetCount(&mut count) })?;
+        let wanted = c_int::try_from(ordinal).ok().filter(|&ordinal| ordinal < count).ok_or_else(|| {
+            let visible =
+                std::env::var("CUDA_VISIBLE_DEVICES").map_or("unset".to_owned(), |list| format!("\"{list}\""));
+            Error::new(
+                ErrorKind::Device,
+                format!(
+                    "device-id={ordinal}: there are {count} GPUs, numbered from 0 (CUDA_VISIBLE_DEVICES is {visible})"
+                ),
+            )
+        })?;
+        let mut device: CUdevice = 0;
+        // SAFETY: writes one integer.
+        check("cuDeviceGet", unsafe { sys::cuDeviceGet(&mut device, wanted) })?;
+        let mut handle: CUcontext = std::ptr::null_mut();
+        let flags = CUctx_flags::CU_CTX_SCHED_BLOCKING_SYNC as u32;
+        // SAFETY: writes one handle; the new context becomes current on this thread.
+        check("cuCtxCreate", unsafe { sys::cuCtxCreate_v2(&mut handle, flags, device) })?;
+        let context = Self { handle, device, owner: Owner::Ours, failed: OnceLock::new() };
+        pop();
+        Ok(Arc::new(context))
+    }
+
+    /// A context that somebody else made, for example GStreamer's.
+    ///
+    /// # Errors
+    /// When the driver doesn't know it.
+    ///
+    /// # Safety
+    /// `handle` is a CUcontext that lives at least as long as `owner`.
+    pub unsafe fn shared(handle: *mut std::ffi::c_void, owner: Box<dyn Any + Send + Sync>) -> Result<Arc<Self>, Error> {
+        check_driver()?;
+        let mut context =
+            Self { handle: handle.cast(), device: 0, owner: Owner::Other(owner), failed: OnceLock::new() };
+        let mut device: CUdevice = 0;
+        {
+            let _current = context.enter()?;
+            // SAFETY: writes one integer; a context is current.
+            check("cuCtxGetDevice", unsafe { sys::cuCtxGetDevice(&mut device) })?;
+        }
+        context.device = device;
+        Ok(Arc::new(context))
+    }
+
+    /// The CUcontext.
+    pub fn handle(&self) -> *mut std::ffi::c_void {
+        self.handle.cast()
+    }
+
+    /// The device's number, after CUDA_VISIBLE_DEVICES.
+    pub fn device(&self) -> u32 {
+        u32::try_from(self.device).unwrap_or(0)
+    }
+
+    /// Makes it the thread's current context until the guard goes.
+    ///
+    /// # Errors
+    /// The first cause, once the context failed.
+    pub fn enter(&self) -> Result<Current<'_>, Error> {
+        if let Some(error) = self.failed.get() {
+            return Err(error.clone());
+        }
+        self.push()
+    }
+
+    /// As [`Self::enter`], also after a failure: what is there has to be given back.
+    pub(super) fn push(&self) -> Result<Current<'_>, Error> {
+        // SAFETY: the handle is valid while `self` is.
+        self.check("cuCtxPushCurrent", unsafe { sys::cuCtxPushCurrent_v2(self.handle) })?;
+        Ok(Current { context: self, thread_bound: PhantomData })
+    }
+
+    /// The result of a call of the driver in this context; one that it can't recover from is kept.
+    pub(super) fn check(&self, what: &str, result: CUresult) -> Result<(), Error> {
+        let outcome = check(what, result);
+        if let Err(error) = &outcome
+            && is_sticky(result)
+        {
+            return Err(self.failed.get_or_init(|| error.clone()).clone());
+        }
+        outcome
+    }
+
+    /// Why nothing works in it any more.
+    pub fn failure(&self) -> Option<&Error> {
+        self.failed.get()
+    }
+
+    /// For code that isn't ours and runs in this context (TensorRT): what it left behind.
+    ///
+    /// # Errors
+    /// A device failure.
+    pub fn synchronise(&self) -> Result<(), Error> {
+        let _current = self.enter()?;
+        // SAFETY: the context is current.
+        self.check("cuCtxSynchronize", unsafe { sys::cuCtxSynchronize() })
+    }
+
+    /// Free and all memory of the device, bytes.
+    ///
+    /// # Errors
+    /// A device failure.
+    pub fn memory(&self) -> Result<(usize, usize), Error> {
+        let _current = self.enter()?;
+        let (mut free, mut total) = (0, 0);
+        // SAFETY: writes two integers; the context is current.
+        self.check("cuMemGetInfo", unsafe { sys::cuMemGetInfo_v2(&mut free, &mut total) })?;
+        Ok((free, total))
+    }
+
+    /// The device's name, for example `NVIDIA H200`.
+    ///
+    /// # Errors
+    /// A device failure.
+    pub fn device_name(&self) -> Result<String, Error> {
+        let mut name = [0u8; 128];
+        // SAFETY: writes at most the array's length, with a terminating zero.
+        let result = unsafe { sys::cuDeviceGetName(name.as_mut_ptr().cast(), name.len() as c_int, self.device) };
+        self.check("cuDeviceGetName", result)?;
+        Ok(String::from_utf8_lossy(name.split(|&b| b == 0).next().unwrap_or_default()).into_owned())
+    }
+
+    /// Major and minor compute capability.
+    ///
+    /// # Errors
+    /// A device failure.
+    pub fn compute_capability(&self) -> Result<(u32, u32), Error> {
+        use CUdevice_attribute::*;
+        let major = self.attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+        Ok((major, self.attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?))
+    }
+
+    /// Number of multiprocessors.
+    ///
+    /// # Errors
+    /// A device failure.
+    pub fn multiprocessors(&self) -> Result<u32, Error> {
+        self.attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
+    }
+
+    /// Bytes of the second-level cache.
+    ///
+    /// # Errors
+    /// A device failure.
+    pub fn cache_size(&self) -> Result<usize, Error> {
+        Ok(self.attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)? as usize)
+    }
+
+    fn attribute(&self, attribute: CUdevice_attribute) -> Result<u32, Error> {
+        let mut value: c_int = 0;
+        // SAFETY: writes one integer.
+        self.check("cuDeviceGetAttribute", unsafe { sys::cuDeviceGetAttribute(&mut value, attribute, self.device) })?;
+        Ok(u32::try_from(value).unwrap_or(0))
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        if matches!(self.owner, Owner::Ours) {
+            // SAFETY: ours, and nothing that was made in it is left: all of it held `self`. There is nobody to tell of an
+            // error.
+            let _ = unsafe { sys::cuCtxDestroy_v2(self.handle) };
+        }
+    }
+}
+
+/// While it lives, its context is the thread's current one.
+pub struct Current<'a> {
+    #[expect(dead_code, reason = "keeps the context borrowed")]
+    context: &'a Context,
+    /// Being current is a thread's matter: not Send.
+    thread_bound: PhantomData<*const ()>,
+}
+
+impl Drop for Current<'_> {
+    fn drop(&mut self) {
+        pop();
+    }
+}
+
+fn pop() {
+    let mut popped: CUcontext = std::ptr::null_mut();
+    // SAFETY: writes one handle; what was pushed here is on top, as guards go in reverse order. There is nobody to tell
+    // of an error.
+    let _ = unsafe { sys::cuCtxPopCurrent_v2(&mut popped) };
+}

@@ -1,0 +1,129 @@
+//! The driver's library, and what its errors mean.
+
+use crate::infer::{Error, ErrorKind};
+use cudarc::driver::sys::{self, CUresult};
+use std::ffi::{CStr, c_char, c_int};
+use std::sync::OnceLock;
+
+/// The first driver that loads PTX of CUDA 11.8, which the kernels are.
+const LEAST_VERSION: i32 = 11_080;
+
+/// Whether the machine has an NVIDIA driver that can be used, and starts it.
+///
+/// # Errors
+/// [`ErrorKind::Library`] or [`ErrorKind::Device`] with the remedy.
+pub fn check_driver() -> Result<(), Error> {
+    static STARTED: OnceLock<Result<(), Error>> = OnceLock::new();
+    STARTED.get_or_init(start).clone()
+}
+
+fn start() -> Result<(), Error> {
+    // SAFETY: loading the driver's library runs only its initialisers, which have no preconditions.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(Error::new(
+            ErrorKind::Library,
+            "backend=tensorrt needs an NVIDIA GPU and its driver, and libcuda.so.1 isn't there. \
+             Install the NVIDIA driver (520 or later), or set backend=cpu to run on the CPU",
+        ));
+    }
+    // SAFETY: the library is there; cuInit may be called any number of times.
+    check("cuInit", unsafe { sys::cuInit(0) })?;
+    let version = driver_version()?;
+    if version < LEAST_VERSION {
+        return Err(Error::new(
+            ErrorKind::Library,
+            format!(
+                "the NVIDIA driver supports CUDA {}.{}, needed is 11.8: install driver 520 or later",
+                version / 1000,
+                version % 1000 / 10
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// The CUDA version that the driver supports: 1000 · major + 10 · minor.
+///
+/// # Errors
+/// When the driver doesn't tell. [`check_driver`] has to have succeeded.
+pub fn driver_version() -> Result<i32, Error> {
+    let mut version: c_int = 0;
+    // SAFETY: writes one integer.
+    check("cuDriverGetVersion", unsafe { sys::cuDriverGetVersion(&mut version) })?;
+    Ok(version)
+}
+
+/// Errors after which a context can't be used any more.
+pub(super) fn is_sticky(result: CUresult) -> bool {
+    use CUresult::*;
+    matches!(
+        result,
+        CUDA_ERROR_ECC_UNCORRECTABLE
+            | CUDA_ERROR_NVLINK_UNCORRECTABLE
+            | CUDA_ERROR_ILLEGAL_ADDRESS
+            | CUDA_ERROR_LAUNCH_TIMEOUT
+            | CUDA_ERROR_CONTEXT_IS_DESTROYED
+            | CUDA_ERROR_ASSERT
+            | CUDA_ERROR_HARDWARE_STACK_ERROR
+            | CUDA_ERROR_ILLEGAL_INSTRUCTION
+            | CUDA_ERROR_MISALIGNED_ADDRESS
+            | CUDA_ERROR_INVALID_ADDRESS_SPACE
+            | CUDA_ERROR_INVALID_PC
+            | CUDA_ERROR_LAUNCH_FAILED
+            | CUDA_ERROR_EXTERNAL_DEVICE
+            | CUDA_ERROR_UNKNOWN
+    )
+}
+
+/// `result` of the driver's function `what` as an error with its remedy.
+pub(super) fn check(what: &str, result: CUresult) -> Result<(), Error> {
+    use CUresult::*;
+    if result == CUDA_SUCCESS {
+        return Ok(());
+    }
+    let cause = format!("{what}: {} ({})", describe(result), result as u32);
+    Err(match result {
+        CUDA_ERROR_OUT_OF_MEMORY => Error::new(
+            ErrorKind::Memory,
+            format!(
+                "GPU out of memory ({cause}): reduce batch-size, lower workspace-size, or use a smaller model \
+                 (GPU_BATCH_SIZE and TENSORRT_WORKSPACE_SIZE in a config.json)"
+            ),
+        ),
+        CUDA_ERROR_NO_DEVICE => Error::new(
+            ErrorKind::Device,
+            format!(
+                "no NVIDIA GPU ({cause}): check `nvidia-smi` and CUDA_VISIBLE_DEVICES, or set backend=cpu to run on the CPU"
+            ),
+        ),
+        CUDA_ERROR_UNSUPPORTED_PTX_VERSION => Error::new(
+            ErrorKind::Library,
+            format!("the NVIDIA driver is too old for the kernels ({cause}): install driver 520 or later"),
+        ),
+        CUDA_ERROR_NO_BINARY_FOR_GPU | CUDA_ERROR_INVALID_PTX => Error::new(
+            ErrorKind::Device,
+            format!("the GPU can't run the kernels ({cause}): needed is compute capability 6.0 (Pascal) or later"),
+        ),
+        result if is_sticky(result) => Error::new(
+            ErrorKind::Device,
+            format!(
+                "the GPU failed ({cause}): nothing can run in this CUDA context any more. Stop the pipeline and start it \
+                 again; look for Xid messages in the kernel's log"
+            ),
+        ),
+        _ => Error::new(ErrorKind::Device, format!("CUDA: {cause}")),
+    })
+}
+
+/// The driver's own words.
+fn describe(result: CUresult) -> String {
+    let mut text: *const c_char = std::ptr::null();
+    // SAFETY: writes a pointer to a static string, or null for what it doesn't know.
+    let known = unsafe { sys::cuGetErrorString(result, &mut text) } == CUresult::CUDA_SUCCESS && !text.is_null();
+    if known {
+        // SAFETY: a static string of the driver's, checked for null.
+        unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+    } else {
+        format!("{result:?}")
+    }
+}

@@ -1,0 +1,207 @@
+//! The kernels: loading them, and launching each with its arguments.
+
+use super::context::Context;
+use super::layout::{ColumnsArgs, FinishArgs, MAX_CANDIDATES, ObjectsArgs, PersonsArgs, PreprocessArgs, RowsArgs};
+use super::stream::Stream;
+use crate::infer::Error;
+use bytemuck::Pod;
+use cudarc::driver::sys::{self, CUfunction, CUmodule};
+use std::ffi::CStr;
+use std::sync::Arc;
+
+/// PTX for compute capability 6.0, made from the .cu files beside it by `cargo xtask ptx`.
+const PREPROCESS: &CStr = text(concat!(include_str!("kernels/preprocess.ptx"), "\0"));
+const DECODE: &CStr = text(concat!(include_str!("kernels/decode.ptx"), "\0"));
+const NMS: &CStr = text(concat!(include_str!("kernels/nms.ptx"), "\0"));
+
+/// At compile time only.
+const fn text(ptx: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(ptx.as_bytes()) {
+        Ok(text) => text,
+        Err(_) => panic!("PTX has no zero inside"),
+    }
+}
+
+/// Threads of a warp.
+const WARP: u32 = 32;
+/// Warps of a decoding block (SHARES in decode.cu), and lines of a preprocessing block.
+const WARPS: u32 = 8;
+/// Columns of a preprocessing block.
+const TILE_COLUMNS: u32 = 128;
+/// Most lines that a thread makes.
+const MOST_ROWS: u32 = 8;
+/// Preprocessing blocks that are on a multiprocessor at a time.
+const BLOCKS_RESIDENT: u32 = 3;
+/// Rows of a block that decodes final objects.
+const OBJECTS: u32 = 128;
+
+/// The kernels, loaded into a context.
+#[derive(Debug)]
+pub struct Kernels {
+    preprocess: CUfunction,
+    decode_columns: CUfunction,
+    decode_rows: CUfunction,
+    decode_objects: CUfunction,
+    decode_persons: CUfunction,
+    finish: CUfunction,
+    multiprocessors: u32,
+    /// After the functions, which are theirs.
+    #[expect(dead_code, reason = "the functions live in them")]
+    modules: [Module; 3],
+    context: Arc<Context>,
+}
+
+// SAFETY: a CUfunction may be launched from every thread, by several at once.
+unsafe impl Send for Kernels {}
+// SAFETY: as above.
+unsafe impl Sync for Kernels {}
+
+impl Kernels {
+    /// # Errors
+    /// When the driver can't compile them for the device.
+    pub fn load(context: &Arc<Context>) -> Result<Arc<Self>, Error> {
+        let (preprocess, decode, nms) =
+            (Module::load(context, PREPROCESS)?, Module::load(context, DECODE)?, Module::load(context, NMS)?);
+        Ok(Arc::new(Self {
+            preprocess: preprocess.function(c"preprocess")?,
+            decode_columns: decode.function(c"decode_columns")?,
+            decode_rows: decode.function(c"decode_rows")?,
+            decode_objects: decode.function(c"decode_objects")?,
+            decode_persons: decode.function(c"decode_persons")?,
+            finish: nms.function(c"finish")?,
+            multiprocessors: context.multiprocessors()?.max(1),
+            modules: [preprocess, decode, nms],
+            context: context.clone(),
+        }))
+    }
+
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// # Safety
+    /// The addresses in `args` are device memory of this context, as large as layout.rs and the tensor's size say, and
+    /// stay so until the launch has run.
+    pub(super) unsafe fn preprocess(&self, stream: &Stream, args: PreprocessArgs, batch: u32) -> Result<(), Error> {
+        let columns = args.width.div_ceil(TILE_COLUMNS);
+        let tiles = |rows: u32| columns * args.height.div_ceil(WARPS * rows) * batch;
+        // Few large blocks, so that the descriptor is read over the bus as seldom as the device is still filled.
+        let mut rows = 1;
+        while rows < MOST_ROWS && tiles(rows) > self.multiprocessors * BLOCKS_RESIDENT {
+            rows *= 2;
+        }
+        let grid = [columns, args.height.div_ceil(WARPS * rows), batch];
+        // SAFETY: the caller's promise.
+        unsafe { self.launch(self.preprocess, stream, grid, [WARP, WARPS], PreprocessArgs { rows, ..args }) }
+    }
+
+    /// # Safety
+    /// As [`Self::preprocess`], for the output's shape.
+    pub(super) unsafe fn decode_columns(&self, stream: &Stream, args: ColumnsArgs, batch: u32) -> Result<(), Error> {
+        let grid = [args.anchors.div_ceil(WARP), batch, 1];
+        // SAFETY: the caller's promise.
+        unsafe { self.launch(self.decode_columns, stream, grid, [WARP, WARPS], args) }
+    }
+
+    /// # Safety
+    /// As [`Self::preprocess`], for the output's shape.
+    pub(super) unsafe fn decode_rows(&self, stream: &Stream, args: RowsArgs, batch: u32) -> Result<(), Error> {
+        let levels = args.levels.iter().take(args.level_count as usize);
+        let anchors: u32 = levels.map(|level| level.anchors).sum();
+        let grid = [anchors.div_ceil(WARPS), batch, 1];
+        // SAFETY: the caller's promise.
+        unsafe { self.launch(self.decode_rows, stream, grid, [WARP, WARPS], args) }
+    }
+
+    /// # Safety
+    /// As [`Self::preprocess`], for the output's shape.
+    pub(super) unsafe fn decode_objects(&self, stream: &Stream, args: ObjectsArgs, batch: u32) -> Result<(), Error> {
+        let grid = [args.rows.div_ceil(OBJECTS), batch, 1];
+        // SAFETY: the caller's promise.
+        unsafe { self.launch(self.decode_objects, stream, grid, [OBJECTS, 1], args) }
+    }
+
+    /// # Safety
+    /// As [`Self::preprocess`], for the output's shape.
+    pub(super) unsafe fn decode_persons(&self, stream: &Stream, args: PersonsArgs, batch: u32) -> Result<(), Error> {
+        // SAFETY: the caller's promise.
+        unsafe { self.launch(self.decode_persons, stream, [1, batch, 1], [WARP, 1], args) }
+    }
+
+    /// # Safety
+    /// As [`Self::preprocess`], for the output's shape.
+    pub(super) unsafe fn finish(&self, stream: &Stream, args: FinishArgs, batch: u32) -> Result<(), Error> {
+        // SAFETY: the caller's promise.
+        unsafe { self.launch(self.finish, stream, [batch, 1, 1], [MAX_CANDIDATES as u32, 1], args) }
+    }
+
+    /// # Safety
+    /// `function` takes one `T`, and what its addresses lead to is the caller's promise.
+    unsafe fn launch<T: Pod>(
+        &self,
+        function: CUfunction,
+        stream: &Stream,
+        grid: [u32; 3],
+        block: [u32; 2],
+        mut args: T,
+    ) -> Result<(), Error> {
+        if grid.contains(&0) {
+            return Ok(());
+        }
+        let _current = self.context.enter()?;
+        let mut parameters = [(&raw mut args).cast()];
+        // SAFETY: the function takes one parameter of that type, which the driver copies before it returns; no shared
+        // memory beyond what the kernel declares; the context is current.
+        let result = unsafe {
+            sys::cuLaunchKernel(
+                function,
+                grid[0],
+                grid[1],
+                grid[2],
+                block[0],
+                block[1],
+                1,
+                0,
+                stream.raw(),
+                parameters.as_mut_ptr(),
+                std::ptr::null_mut(),
+            )
+        };
+        self.context.check("cuLaunchKernel", result)
+    }
+}
+
+/// Compiled code in a context.
+#[derive(Debug)]
+struct Module {
+    handle: CUmodule,
+    context: Arc<Context>,
+}
+
+impl Module {
+    fn load(context: &Arc<Context>, ptx: &CStr) -> Result<Self, Error> {
+        let _current = context.enter()?;
+        let mut handle: CUmodule = std::ptr::null_mut();
+        // SAFETY: writes one handle; the text ends with a zero, as the driver wants it; the context is current.
+        let result = unsafe { sys::cuModuleLoadData(&mut handle, ptx.as_ptr().cast()) };
+        context.check("cuModuleLoadData", result)?;
+        Ok(Self { handle, context: context.clone() })
+    }
+
+    fn function(&self, name: &CStr) -> Result<CUfunction, Error> {
+        let _current = self.context.enter()?;
+        let mut function: CUfunction = std::ptr::null_mut();
+        // SAFETY: writes one handle; the module lives and the context is current.
+        let result = unsafe { sys::cuModuleGetFunction(&mut function, self.handle, name.as_ptr()) };
+        self.context.check(&format!("cuModuleGetFunction({})", name.to_string_lossy()), result)?;
+        Ok(function)
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        let Ok(_current) = self.context.push() else { return };
+        // SAFETY: ours, unloaded once. There is nobody to tell of an error.
+        let _ = unsafe { sys::cuModuleUnload(self.handle) };
+    }
+}

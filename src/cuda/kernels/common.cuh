@@ -1,0 +1,119 @@
+// What all kernels share. The structures here and in the kernels are those of layout.rs, byte for byte; both sides check
+// their sizes and offsets when they are compiled.
+#pragma once
+#include <cuda_fp16.h>
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+#define CHECK_SIZE(type, bytes) static_assert(sizeof(type) == (bytes), #type " has another size in layout.rs")
+#define CHECK_OFFSET(type, field, bytes) \
+    static_assert(__INTADDR__(&((type*)0)->field) == (bytes), #type "." #field " is elsewhere in layout.rs")
+
+#define WARP 32
+#define ALL_LANES 0xffffffffu
+
+// What the thresholds, filters and geometry of one slot are; `classes` thresholds follow. The host writes it into mapped
+// memory, the preprocessing kernel copies it to the device, where the later kernels read it.
+struct SlotParams {
+    // Frame pixels a network pixel.
+    double x_scale, y_scale;
+    // The region's corner in the frame, and its picture's in the network's input; pixels.
+    float x_start, y_start;
+    u32 left, top;
+    u32 frame_width, frame_height;
+    // Limits of a box, frame pixels; a greatest of 0 is none.
+    u32 min_width, min_height, max_width, max_height;
+    float iou;
+    u32 class_agnostic;
+    u32 max_detections;
+    // The least of all thresholds.
+    float lowest;
+    // The threshold of classes beyond the table.
+    float other;
+    u32 classes;
+};
+CHECK_SIZE(SlotParams, 80);
+CHECK_OFFSET(SlotParams, x_start, 16);
+CHECK_OFFSET(SlotParams, frame_width, 32);
+CHECK_OFFSET(SlotParams, iou, 56);
+CHECK_OFFSET(SlotParams, classes, 76);
+
+// A class that is filtered out has the threshold infinity.
+__device__ __forceinline__ float threshold_of(const SlotParams* params, u32 class_id)
+{
+    const float* thresholds = reinterpret_cast<const float*>(params + 1);
+    return class_id < params->classes ? thresholds[class_id] : params->other;
+}
+
+// Where decoding leaves what passed, for each slot `capacity` places: keys in any order, boxes and classes by anchor.
+struct Candidates {
+    // u32 a slot.
+    u64 counts;
+    // u64 a place: see `key_of`.
+    u64 keys;
+    // float4 an anchor: left, top, width, height in network pixels.
+    u64 boxes;
+    // u32 an anchor.
+    u64 classes;
+    u64 params;
+    // Bytes from one slot's parameters to the next.
+    u32 params_stride;
+    u32 capacity;
+};
+CHECK_SIZE(Candidates, 48);
+CHECK_OFFSET(Candidates, params_stride, 40);
+
+__device__ __forceinline__ const SlotParams* params_of(const Candidates& candidates, u32 slot)
+{
+    return reinterpret_cast<const SlotParams*>(candidates.params + u64(slot) * candidates.params_stride);
+}
+
+// Greater for a greater confidence (in the total order of floats), then for a smaller index; never 0 for a number.
+__device__ __forceinline__ u64 key_of(float confidence, u32 index)
+{
+    u32 bits = __float_as_uint(confidence);
+    u32 ordered = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+    return (u64(ordered) << 32) | u32(~index);
+}
+
+__device__ __forceinline__ float confidence_of(u64 key)
+{
+    u32 ordered = u32(key >> 32);
+    return __uint_as_float(ordered & 0x80000000u ? ordered & 0x7fffffffu : ~ordered);
+}
+
+__device__ __forceinline__ u32 index_of(u64 key)
+{
+    return ~u32(key);
+}
+
+// Adds a candidate. The order of the keys depends on timing; sorting them later doesn't.
+__device__ __forceinline__ void append(const Candidates& out, u32 slot, u32 index, float4 box, u32 class_id,
+                                       float confidence)
+{
+    u64 place = u64(slot) * out.capacity;
+    u32 at = atomicAdd(reinterpret_cast<u32*>(out.counts) + slot, 1u);
+    if (at < out.capacity && index < out.capacity) {
+        reinterpret_cast<u64*>(out.keys)[place + at] = key_of(confidence, index);
+        reinterpret_cast<float4*>(out.boxes)[place + index] = box;
+        reinterpret_cast<u32*>(out.classes)[place + index] = class_id;
+    }
+}
+
+__device__ __forceinline__ bool finite(float value)
+{
+    return (__float_as_uint(value) & 0x7f800000u) != 0x7f800000u;
+}
+
+__device__ __forceinline__ float load(const float* at)
+{
+    return __ldg(at);
+}
+
+__device__ __forceinline__ float load(const __half* at)
+{
+    return __half2float(__ldg(at));
+}

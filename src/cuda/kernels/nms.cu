@@ -1,0 +1,343 @@
+// From candidates to results: the best 1024, sorted; suppression; the place in the frame; and what is kept written into
+// mapped memory. The arithmetic is that of src/model/{nms,geometry,filter}.rs, operation by operation.
+//
+// One block a slot, one thread a candidate.
+#include "common.cuh"
+
+#define MOST 1024
+#define WARPS (MOST / WARP)
+
+struct FinishArgs {
+    Candidates in;
+    // In mapped memory; bytes from one slot to the next.
+    u64 results;
+    u32 results_stride;
+    u32 suppress;
+    // At least this many objects whatever `max_detections` says.
+    u32 least;
+    // Keypoints an object, values of each: 2 (x, y) or 3 (x, y, confidence).
+    u32 keypoints;
+    u32 dimensions;
+    // y before x.
+    u32 y_first;
+    // Value `i` of keypoint `k` of anchor `a`: data[slot · slot_stride + a · anchor_stride + k · keypoint_stride + i · value_stride].
+    u64 data;
+    u64 slot_stride;
+    u32 half;
+    u32 anchor_stride, keypoint_stride, value_stride;
+    // From the output's unit to network pixels.
+    float x_unit, y_unit;
+};
+CHECK_SIZE(FinishArgs, 120);
+CHECK_OFFSET(FinishArgs, results, 48);
+CHECK_OFFSET(FinishArgs, data, 80);
+CHECK_OFFSET(FinishArgs, x_unit, 112);
+
+struct ResultHeader {
+    u32 objects;
+    // All that passed the thresholds, and those of them that were looked at: the best 1024.
+    u32 candidates, considered;
+    u32 reserved;
+};
+CHECK_SIZE(ResultHeader, 16);
+
+// Normalised to the frame.
+struct ResultObject {
+    float x, y, width, height;
+    float confidence;
+    u32 class_id;
+};
+CHECK_SIZE(ResultObject, 24);
+
+// Behind the header the objects, and behind MOST of them the keypoints: x, y, confidence.
+#define OBJECTS_AT sizeof(ResultHeader)
+#define KEYPOINTS_AT (OBJECTS_AT + MOST * sizeof(ResultObject))
+
+// The keys of the MOST best of `count` > MOST candidates, in any order: the boundary's digits are found from the top.
+__device__ void select_best(const u64* all, u32 count, u64* keys)
+{
+    __shared__ u32 histogram[256];
+    __shared__ u32 digit, wanted_below, taken, done;
+    u32 thread = threadIdx.x;
+    u64 prefix = 0, mask = 0;
+    u32 wanted = MOST;
+    for (int shift = 56; shift >= 0; shift -= 8) {
+        if (thread < 256)
+            histogram[thread] = 0;
+        __syncthreads();
+        for (u32 i = thread; i < count; i += MOST) {
+            u64 key = all[i];
+            if ((key & mask) == prefix)
+                atomicAdd(&histogram[(key >> shift) & 255], 1u);
+        }
+        __syncthreads();
+        if (thread < WARP) {
+            // Each lane has eight digits, lane 0 the greatest.
+            u32 highest = 255 - 8 * thread, own = 0;
+            for (u32 i = 0; i < 8; i++)
+                own += histogram[highest - i];
+            u32 through = own;
+            for (u32 step = 1; step < WARP; step *= 2) {
+                u32 above = __shfl_up_sync(ALL_LANES, through, step);
+                through += thread >= step ? above : 0;
+            }
+            u32 before = through - own;
+            if (before < wanted && wanted <= through) {
+                u32 at = highest;
+                while (before + histogram[at] < wanted)
+                    before += histogram[at--];
+                digit = at;
+                wanted_below = wanted - before;
+                // All keys with this digit belong to the best.
+                done = histogram[at] == wanted - before;
+            }
+        }
+        __syncthreads();
+        prefix |= u64(digit) << shift;
+        mask |= u64(255) << shift;
+        wanted = wanted_below;
+        if (done)
+            break;
+    }
+    if (thread == 0)
+        taken = 0;
+    __syncthreads();
+    for (u32 i = thread; i < count; i += MOST) {
+        u64 key = all[i];
+        if ((key & mask) >= prefix) {
+            u32 at = atomicAdd(&taken, 1u);
+            if (at < MOST)
+                keys[at] = key;
+        }
+    }
+    __syncthreads();
+}
+
+// Greatest first; `size` is a power of two. Bitonic.
+__device__ void sort(u64* keys, u32 size)
+{
+    u32 i = threadIdx.x;
+    for (u32 run = 2; run <= size; run *= 2) {
+        for (u32 step = run / 2; step > 0; step /= 2) {
+            u32 other = i ^ step;
+            if (i < size && other > i) {
+                u64 a = keys[i], b = keys[other];
+                if ((i & run) == 0 ? a < b : a > b) {
+                    keys[i] = b;
+                    keys[other] = a;
+                }
+            }
+            __syncthreads();
+        }
+    }
+}
+
+// x1, y1, x2, y2
+__device__ __forceinline__ float area(float x1, float y1, float x2, float y2)
+{
+    return fmaxf(x2 - x1, 0.0f) * fmaxf(y2 - y1, 0.0f);
+}
+
+__device__ __forceinline__ bool overlap(float4 kept, float4 with, float iou)
+{
+    float shared = area(fmaxf(kept.x, with.x), fmaxf(kept.y, with.y), fminf(kept.z, with.z), fminf(kept.w, with.w));
+    float all = area(kept.x, kept.y, kept.z, kept.w) + area(with.x, with.y, with.z, with.w) - shared;
+    return shared > iou * all;
+}
+
+// Greedy suppression, warp by warp of sorted candidates: within a warp from masks of who overlaps whom, then against all
+// that come later. `kept` gets a mask a warp; it ends with the `most` first ones.
+__device__ void suppress(const float4* corners, const u32* classes, u32 count, u32 most, float iou, u32* kept)
+{
+    u32 thread = threadIdx.x, warp = thread / WARP, lane = thread % WARP;
+    float4 own = corners[thread];
+    u32 own_class = classes[thread];
+    bool alive = thread < count;
+    u32 overlapping = 0;
+    if (alive) {
+        for (u32 k = 0; k < lane; k++)
+            if (classes[warp * WARP + k] == own_class && overlap(corners[warp * WARP + k], own, iou))
+                overlapping |= 1u << k;
+    }
+    __syncwarp();
+    u32 found = 0;
+    for (u32 turn = 0; turn * WARP < count && found < most; turn++) {
+        if (warp == turn) {
+            u32 open = __ballot_sync(ALL_LANES, alive), keep = 0;
+            // The first open one is decided in every round.
+            while (open != 0) {
+                bool mine = (open >> lane) & 1;
+                u32 beaten = __ballot_sync(ALL_LANES, mine && (overlapping & keep) != 0);
+                u32 free = __ballot_sync(ALL_LANES, mine && (overlapping & (keep | open)) == 0);
+                keep |= free;
+                open &= ~(free | beaten);
+            }
+            if (lane == 0)
+                kept[turn] = keep;
+        }
+        __syncthreads();
+        u32 rivals = kept[turn];
+        found += __popc(rivals);
+        if (warp > turn && alive) {
+            for (; rivals != 0 && alive; rivals &= rivals - 1) {
+                u32 k = turn * WARP + __ffs(rivals) - 1;
+                alive = !(classes[k] == own_class && overlap(corners[k], own, iou));
+            }
+        }
+    }
+    __syncthreads();
+}
+
+// How many bits are set before thread `thread`'s; and in all warps.
+__device__ __forceinline__ u32 rank_of(const u32* masks, u32 thread, u32& all)
+{
+    u32 before = 0, total = 0;
+    for (u32 w = 0; w < WARPS; w++) {
+        u32 bits = __popc(masks[w]);
+        before += w < thread / WARP ? bits : 0;
+        total += bits;
+    }
+    all = total;
+    return before + __popc(masks[thread / WARP] & ((1u << (thread % WARP)) - 1));
+}
+
+// One axis of Letterbox::to_frame, then normalised.
+__device__ __forceinline__ float to_frame(float value, u32 border, double scale, float start, u32 frame)
+{
+    return float((double(value) - double(border)) * scale + double(start)) / float(frame);
+}
+
+__device__ __forceinline__ bool fits(float size, u32 least, u32 greatest)
+{
+    return size + 0.01f >= float(least) && (greatest == 0 || size - 0.01f <= float(greatest));
+}
+
+// As refine() in src/model/filter.rs; false for what it drops.
+__device__ bool refine(const SlotParams& p, float4& r)
+{
+    if (!finite(r.x + r.z) || !finite(r.y + r.w))
+        return false;
+    if (r.x < 0.0f || r.y < 0.0f || r.x + r.z > 1.0f || r.y + r.w > 1.0f) {
+        float x1 = fmaxf(r.x, 0.0f), y1 = fmaxf(r.y, 0.0f);
+        float x2 = fminf(r.x + r.z, 1.0f), y2 = fminf(r.y + r.w, 1.0f);
+        r = make_float4(x1, y1, fmaxf(x2 - x1, 0.0f), fmaxf(y2 - y1, 0.0f));
+    }
+    float width = r.z * float(p.frame_width), height = r.w * float(p.frame_height);
+    return fmaxf(r.z, 0.0f) * fmaxf(r.w, 0.0f) > 0.0f && fits(width, p.min_width, p.max_width) &&
+           fits(height, p.min_height, p.max_height);
+}
+
+// One coordinate or the confidence of a keypoint, in the frame; one that isn't finite lies at the network's origin.
+template <typename T> __device__ float keypoint(const FinishArgs& args, const SlotParams& p, u32 anchor, u32 k, u32 part)
+{
+    const T* at = reinterpret_cast<const T*>(args.data) + blockIdx.x * args.slot_stride +
+                  u64(anchor) * args.anchor_stride + u64(k) * args.keypoint_stride;
+    float first = load(at), second = load(at + args.value_stride);
+    float x = (args.y_first ? second : first) * args.x_unit, y = (args.y_first ? first : second) * args.y_unit;
+    float confidence = args.dimensions > 2 ? load(at + 2 * u64(args.value_stride)) : 1.0f;
+    if (!finite(x) || !finite(y) || !finite(confidence))
+        x = y = confidence = 0.0f;
+    if (part == 0)
+        return to_frame(x, p.left, p.x_scale, p.x_start, p.frame_width);
+    if (part == 1)
+        return to_frame(y, p.top, p.y_scale, p.y_start, p.frame_height);
+    return confidence;
+}
+
+// Grid: slots; block: MOST.
+extern "C" __global__ void __launch_bounds__(MOST) finish(const FinishArgs args)
+{
+    __shared__ u64 keys[MOST];
+    __shared__ float4 corners[MOST];
+    __shared__ u32 classes[MOST];
+    __shared__ u32 kept[WARPS], valid[WARPS];
+    __shared__ SlotParams params;
+
+    u32 slot = blockIdx.x, thread = threadIdx.x, warp = thread / WARP, lane = thread % WARP;
+    const Candidates& in = args.in;
+    if (thread < sizeof(SlotParams) / 4)
+        reinterpret_cast<u32*>(&params)[thread] = reinterpret_cast<const u32*>(params_of(in, slot))[thread];
+    if (thread < WARPS)
+        kept[thread] = 0;
+    u64 place = u64(slot) * in.capacity;
+    const u64* all = reinterpret_cast<const u64*>(in.keys) + place;
+    u32 candidates = reinterpret_cast<const u32*>(in.counts)[slot];
+    u32 stored = min(candidates, in.capacity), count = min(stored, MOST);
+    if (stored > MOST)
+        select_best(all, stored, keys);
+    else
+        keys[thread] = thread < count ? all[thread] : 0;
+    __syncthreads();
+    u32 size = 1;
+    while (size < count)
+        size *= 2;
+    sort(keys, size);
+
+    u64 key = keys[thread];
+    u32 index = index_of(key);
+    float4 box = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    u32 class_id = 0;
+    if (thread < count) {
+        box = reinterpret_cast<const float4*>(in.boxes)[place + index];
+        class_id = reinterpret_cast<const u32*>(in.classes)[place + index];
+    }
+    corners[thread] = make_float4(box.x, box.y, box.x + box.z, box.y + box.w);
+    classes[thread] = params.class_agnostic ? 0 : class_id;
+    __syncthreads();
+
+    u32 most = max(params.max_detections, args.least);
+    if (args.suppress) {
+        suppress(corners, classes, count, most, params.iou, kept);
+    } else {
+        u32 mask = __ballot_sync(ALL_LANES, thread < count);
+        if (lane == 0)
+            kept[warp] = mask;
+        __syncthreads();
+    }
+    u32 total;
+    bool mine = ((kept[warp] >> lane) & 1) && rank_of(kept, thread, total) < most;
+
+    // The box's corners go to the frame, as Detection::map_points does it.
+    float4 rect;
+    if (mine) {
+        float x1 = to_frame(box.x, params.left, params.x_scale, params.x_start, params.frame_width);
+        float y1 = to_frame(box.y, params.top, params.y_scale, params.y_start, params.frame_height);
+        float x2 = to_frame(box.x + box.z, params.left, params.x_scale, params.x_start, params.frame_width);
+        float y2 = to_frame(box.y + box.w, params.top, params.y_scale, params.y_start, params.frame_height);
+        rect = make_float4(x1, y1, x2 - x1, y2 - y1);
+        mine = refine(params, rect);
+    }
+    u32 mask = __ballot_sync(ALL_LANES, mine);
+    if (lane == 0)
+        valid[warp] = mask;
+    __syncthreads();
+    u32 objects;
+    u32 rank = rank_of(valid, thread, objects);
+    u8* result = reinterpret_cast<u8*>(args.results + u64(slot) * args.results_stride);
+    // Not read any more as classes: the anchors of the objects.
+    u32* anchors = classes;
+    if (mine) {
+        ResultObject object = {rect.x, rect.y, rect.z, rect.w, confidence_of(key), class_id};
+        reinterpret_cast<ResultObject*>(result + OBJECTS_AT)[rank] = object;
+        anchors[rank] = index;
+    }
+    __syncthreads();
+    if (args.keypoints != 0) {
+        float* out = reinterpret_cast<float*>(result + KEYPOINTS_AT);
+        for (u32 i = thread; i < objects * args.keypoints * 3; i += MOST) {
+            u32 point = i / 3, anchor = anchors[point / args.keypoints], k = point % args.keypoints;
+            out[i] = args.half ? keypoint<__half>(args, params, anchor, k, i % 3)
+                               : keypoint<float>(args, params, anchor, k, i % 3);
+        }
+    }
+    // The count is there after what it counts.
+    __threadfence_system();
+    __syncthreads();
+    if (thread == 0) {
+        ResultHeader header = {objects, candidates, count, 0};
+        *reinterpret_cast<ResultHeader*>(result) = header;
+        // For a next launch without preprocessing before it.
+        reinterpret_cast<u32*>(in.counts)[slot] = 0;
+        __threadfence_system();
+    }
+}

@@ -1,0 +1,199 @@
+//! Memory on the device, and memory of the host that the device reads and writes.
+
+use super::context::Context;
+use super::stream::Stream;
+use crate::infer::{Error, ErrorKind};
+use bytemuck::Pod;
+use cudarc::driver::sys;
+use std::ffi::c_void;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Device memory.
+#[derive(Debug)]
+pub struct DeviceBuffer {
+    context: Arc<Context>,
+    address: u64,
+    bytes: usize,
+}
+
+impl DeviceBuffer {
+    /// Uninitialised; at least one byte, aligned to 256.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Memory`] when the device has no room.
+    pub fn new(context: &Arc<Context>, bytes: usize) -> Result<Self, Error> {
+        let _current = context.enter()?;
+        let mut address = 0;
+        // SAFETY: writes one address; the context is current.
+        context.check("cuMemAlloc", unsafe { sys::cuMemAlloc_v2(&mut address, bytes.max(1)) })?;
+        Ok(Self { context: context.clone(), address, bytes: bytes.max(1) })
+    }
+
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Queues setting every byte.
+    ///
+    /// # Errors
+    /// A device failure.
+    pub fn fill(&mut self, value: u8, stream: &Stream) -> Result<(), Error> {
+        let _current = self.context.enter()?;
+        // SAFETY: the buffer has that many bytes, and its drop waits for the device.
+        let result = unsafe { sys::cuMemsetD8Async(self.address, value, self.bytes, stream.raw()) };
+        self.context.check("cuMemsetD8Async", result)
+    }
+
+    /// Copies to the buffer's start, and waits for it.
+    ///
+    /// # Errors
+    /// When it's more than the buffer holds, or the device failed.
+    pub fn upload<T: Pod>(&mut self, data: &[T], stream: &Stream) -> Result<(), Error> {
+        let bytes: &[u8] = bytemuck::cast_slice(data);
+        self.fits(bytes.len())?;
+        let _current = self.context.enter()?;
+        // SAFETY: both sides have that many bytes, and live until the synchronise below.
+        let result =
+            unsafe { sys::cuMemcpyHtoDAsync_v2(self.address, bytes.as_ptr().cast(), bytes.len(), stream.raw()) };
+        self.context.check("cuMemcpyHtoDAsync", result)?;
+        // The source is borrowed only for this call.
+        stream.synchronise()
+    }
+
+    /// Copies from the buffer's start, and waits for it.
+    ///
+    /// # Errors
+    /// When it's more than the buffer holds, or the device failed.
+    pub fn download<T: Pod>(&self, data: &mut [T], stream: &Stream) -> Result<(), Error> {
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(data);
+        self.fits(bytes.len())?;
+        let _current = self.context.enter()?;
+        // SAFETY: both sides have that many bytes, and live until the synchronise below.
+        let result =
+            unsafe { sys::cuMemcpyDtoHAsync_v2(bytes.as_mut_ptr().cast(), self.address, bytes.len(), stream.raw()) };
+        self.context.check("cuMemcpyDtoHAsync", result)?;
+        // The target is borrowed only for this call.
+        stream.synchronise()
+    }
+
+    /// Queues a copy of the buffer's first `bytes` from another.
+    ///
+    /// # Errors
+    /// When one of them is smaller, or the device failed.
+    pub fn copy_from(&mut self, source: &Self, bytes: usize, stream: &Stream) -> Result<(), Error> {
+        self.fits(bytes)?;
+        source.fits(bytes)?;
+        let _current = self.context.enter()?;
+        // SAFETY: both buffers have that many bytes, and their drops wait for the device.
+        let result = unsafe { sys::cuMemcpyDtoDAsync_v2(self.address, source.address, bytes, stream.raw()) };
+        self.context.check("cuMemcpyDtoDAsync", result)
+    }
+
+    fn fits(&self, bytes: usize) -> Result<(), Error> {
+        if bytes > self.bytes {
+            let message = format!("{bytes} bytes don't fit a device buffer of {}", self.bytes);
+            return Err(Error::new(ErrorKind::Failed, message));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for DeviceBuffer {
+    fn drop(&mut self) {
+        let Ok(_current) = self.context.push() else { return };
+        // SAFETY: ours, freed once; cuMemFree waits for the device. There is nobody to tell of an error.
+        let _ = unsafe { sys::cuMemFree_v2(self.address) };
+    }
+}
+
+/// Pinned host memory that the device sees too, zeroed at first.
+///
+/// Nothing here orders the host's accesses with the device's: write before a launch, read after an event behind it.
+#[derive(Debug)]
+pub struct MappedBuffer {
+    context: Arc<Context>,
+    host: NonNull<u8>,
+    address: u64,
+    bytes: usize,
+}
+
+// SAFETY: plain memory, reached through `&self` and `&mut self` as its content would be.
+unsafe impl Send for MappedBuffer {}
+// SAFETY: as above.
+unsafe impl Sync for MappedBuffer {}
+
+impl MappedBuffer {
+    /// # Errors
+    /// [`ErrorKind::Memory`] when the host can't pin that much.
+    pub fn new(context: &Arc<Context>, bytes: usize) -> Result<Self, Error> {
+        let _current = context.enter()?;
+        let bytes = bytes.max(1);
+        let mut host: *mut c_void = std::ptr::null_mut();
+        let flags = sys::CU_MEMHOSTALLOC_DEVICEMAP | sys::CU_MEMHOSTALLOC_PORTABLE;
+        // SAFETY: writes one address; the context is current.
+        context.check("cuMemHostAlloc", unsafe { sys::cuMemHostAlloc(&mut host, bytes, flags) })?;
+        let host = NonNull::new(host.cast::<u8>())
+            .ok_or_else(|| Error::new(ErrorKind::Memory, format!("cuMemHostAlloc gave nothing for {bytes} bytes")))?;
+        let mut buffer = Self { context: context.clone(), host, address: 0, bytes };
+        // SAFETY: just allocated with that many bytes.
+        unsafe { host.write_bytes(0, bytes) };
+        // SAFETY: writes one address; the memory was allocated as mapped.
+        let result = unsafe { sys::cuMemHostGetDevicePointer_v2(&mut buffer.address, host.as_ptr().cast(), 0) };
+        context.check("cuMemHostGetDevicePointer", result)?;
+        Ok(buffer)
+    }
+
+    /// Where the device sees it.
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Writes values at a byte offset.
+    ///
+    /// # Errors
+    /// When they don't fit.
+    pub fn write<T: Pod>(&mut self, offset: usize, values: &[T]) -> Result<(), Error> {
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        self.range(offset, bytes.len())?;
+        // SAFETY: the range lies in the buffer, which nothing else borrows.
+        unsafe { self.host.add(offset).copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len()) };
+        Ok(())
+    }
+
+    /// Reads values at a byte offset.
+    ///
+    /// # Errors
+    /// When there are fewer.
+    pub fn read<T: Pod>(&self, offset: usize, values: &mut [T]) -> Result<(), Error> {
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(values);
+        self.range(offset, bytes.len())?;
+        // SAFETY: the range lies in the buffer; the target is another place, borrowed exclusively.
+        unsafe { self.host.add(offset).copy_to_nonoverlapping(NonNull::from(&mut *bytes).cast(), bytes.len()) };
+        Ok(())
+    }
+
+    fn range(&self, offset: usize, bytes: usize) -> Result<(), Error> {
+        if offset.checked_add(bytes).is_none_or(|end| end > self.bytes) {
+            let message = format!("{bytes} bytes at {offset} aren't inside a mapped buffer of {}", self.bytes);
+            return Err(Error::new(ErrorKind::Failed, message));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for MappedBuffer {
+    fn drop(&mut self) {
+        let Ok(_current) = self.context.push() else { return };
+        // SAFETY: ours, freed once; cuMemFreeHost waits for the device. There is nobody to tell of an error.
+        let _ = unsafe { sys::cuMemFreeHost(self.host.as_ptr().cast()) };
+    }
+}

@@ -1,0 +1,226 @@
+//! From frames on the device to a batch's input tensor.
+
+use super::context::Context;
+use super::kernels::Kernels;
+use super::layout::{PreprocessArgs, Source, SourceAxis};
+use super::memory::MappedBuffer;
+use super::postprocess::Postprocessor;
+use super::stream::Stream;
+use crate::cpu::image::{Colorimetry, Conversion};
+use crate::infer::{Error, ErrorKind};
+use crate::model::{ElementType, InputSpec, Layout, Letterbox, Rect};
+use std::sync::Arc;
+
+/// Pixel formats that the kernel reads; numbered as in preprocess.cu.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub enum PixelFormat {
+    Nv12 = 0,
+    /// As NV12, with 10 bits at the top of 16, little endian.
+    P010 = 1,
+    I420 = 2,
+    /// RGBA and RGBx: the fourth byte isn't read.
+    Rgba = 3,
+    /// BGRA and BGRx.
+    Bgra = 4,
+}
+
+/// The format of a slot whose tensor is already made.
+const TENSOR: u16 = 5;
+
+/// A frame in device memory. Chroma of odd sizes is rounded up: `(width + 1) / 2`.
+#[derive(Debug, Clone, Copy)]
+pub struct DevicePicture {
+    pub format: PixelFormat,
+    /// Not read for RGB formats.
+    pub colorimetry: Colorimetry,
+    pub width: u32,
+    pub height: u32,
+    /// Addresses. NV12, P010: Y, UV; I420: Y, U, V; packed: one.
+    pub planes: [u64; 3],
+    /// Bytes from one row to the next.
+    pub pitches: [u32; 3],
+}
+
+impl DevicePicture {
+    /// What the kernel relies on: a misaligned access would end the whole context.
+    fn check(&self) -> Result<(), Error> {
+        let (width, cells) = (u64::from(self.width), u64::from(self.width.div_ceil(2)));
+        // Bytes of a row, and of what is read at once.
+        let planes: &[(u64, u64)] = match self.format {
+            PixelFormat::Nv12 => &[(width, 1), (2 * cells, 2)],
+            PixelFormat::P010 => &[(2 * width, 2), (4 * cells, 4)],
+            PixelFormat::I420 => &[(width, 1), (cells, 1), (cells, 1)],
+            PixelFormat::Rgba | PixelFormat::Bgra => &[(4 * width, 4)],
+        };
+        for (index, ((&address, &pitch), &(row, unit))) in self.planes.iter().zip(&self.pitches).zip(planes).enumerate()
+        {
+            let pitch = u64::from(pitch);
+            if address == 0 || address % unit != 0 || pitch % unit != 0 || pitch < row {
+                return Err(Error::new(
+                    ErrorKind::Failed,
+                    format!(
+                        "plane {index} of a {}×{} {:?} frame can't be read: address {address:#x}, {pitch} bytes a row",
+                        self.width, self.height, self.format
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Source {
+    /// A region (frame pixels) of a frame. A region without pixels becomes an empty border.
+    ///
+    /// # Errors
+    /// When a plane isn't aligned to its pixels, or its rows are shorter than the frame is wide.
+    pub fn picture(picture: &DevicePicture, region: Rect, spec: &InputSpec) -> Result<Self, Error> {
+        picture.check()?;
+        let frame = Rect::new(0.0, 0.0, picture.width as f32, picture.height as f32);
+        let finite = [region.x, region.y, region.w, region.h].iter().all(|v| v.is_finite());
+        if !finite || region.intersection(&frame).area() <= 0.0 {
+            return Ok(Self::border());
+        }
+        let place = Letterbox::new(region, spec);
+        let conversion = conversion(picture);
+        let x = SourceAxis::new(region.x, region.w, picture.width, place.width);
+        let y = SourceAxis::new(region.y, region.h, picture.height, place.height);
+        Ok(Self {
+            planes: picture.planes,
+            pitches: picture.pitches,
+            format: picture.format as u16,
+            left: place.left,
+            top: place.top,
+            width: place.width,
+            height: place.height,
+            x_exact: u8::from(x.is_exact(place.width)),
+            y_exact: u8::from(y.is_exact(place.height)),
+            x,
+            y,
+            luma_offset: conversion.luma_offset,
+            luma_scale: conversion.luma_scale,
+            red_cr: conversion.red_cr,
+            green_cb: conversion.green_cb,
+            green_cr: conversion.green_cr,
+            blue_cb: conversion.blue_cb,
+        })
+    }
+
+    /// A tensor on the device that is already what the model wants: it's copied.
+    pub fn tensor(address: u64) -> Self {
+        Self { planes: [address, 0, 0], format: TENSOR, ..Self::default() }
+    }
+
+    /// No picture, only the border: for slots of a batch that stay empty.
+    pub fn border() -> Self {
+        Self::default()
+    }
+}
+
+impl SourceAxis {
+    /// As [`crate::cpu`]'s resampling: the pixels that the region touches, inside the frame.
+    fn new(start: f32, length: f32, source: u32, target: u32) -> Self {
+        let last = f64::from(source.saturating_sub(1));
+        let (start, length) = (f64::from(start), f64::from(length));
+        let low = start.floor().clamp(0.0, last);
+        let high = ((start + length).ceil() - 1.0).clamp(low, last);
+        Self { start, scale: length / f64::from(target.max(1)), low: low as u32, high: high as u32 }
+    }
+
+    /// Whether all target pixels are whole source pixels, as when 1920 become 640.
+    fn is_exact(&self, target: u32) -> bool {
+        let (low, high) = (f64::from(self.low), f64::from(self.high));
+        let position = |at: u32| self.start + (f64::from(at) + 0.5) * self.scale - 0.5;
+        // The common case first: whole steps from a whole place.
+        (self.scale.fract() == 0.0 && position(0).fract() == 0.0)
+            || (0..target).all(|at| position(at).clamp(low, high).fract() == 0.0)
+    }
+}
+
+/// On the 8-bit scale; full range has 1023 for white in 10 bits, which a quarter of makes 255.75.
+fn conversion(picture: &DevicePicture) -> Conversion {
+    let mut conversion = Conversion::new(picture.colorimetry);
+    if picture.format == PixelFormat::P010 && picture.colorimetry.full_range {
+        let scale = 1020.0 / 1023.0;
+        for factor in [
+            &mut conversion.luma_scale,
+            &mut conversion.red_cr,
+            &mut conversion.green_cb,
+            &mut conversion.green_cr,
+            &mut conversion.blue_cb,
+        ] {
+            *factor *= scale;
+        }
+    }
+    conversion
+}
+
+/// A lane's table of sources, and the kernel that makes tensors of them.
+#[derive(Debug)]
+pub struct Preprocessor {
+    kernels: Arc<Kernels>,
+    sources: MappedBuffer,
+    args: PreprocessArgs,
+}
+
+impl Preprocessor {
+    /// For batches of at most `batch` images.
+    ///
+    /// # Errors
+    /// When the host can't pin the table.
+    pub fn new(context: &Arc<Context>, kernels: &Arc<Kernels>, spec: &InputSpec, batch: usize) -> Result<Self, Error> {
+        let sources = MappedBuffer::new(context, batch * size_of::<Source>())?;
+        let args = PreprocessArgs {
+            sources: sources.address(),
+            width: spec.width,
+            height: spec.height,
+            element: match spec.element {
+                ElementType::F32 => 0,
+                ElementType::F16 => 1,
+                ElementType::U8 => 2,
+                ElementType::I32 => 3,
+                ElementType::I64 => 4,
+            },
+            nhwc: u32::from(spec.layout == Layout::Nhwc),
+            bgr: u32::from(spec.bgr),
+            pad: f32::from(spec.pad),
+            mean: spec.normalization.mean,
+            scale: spec.normalization.scale,
+            ..PreprocessArgs::default()
+        };
+        Ok(Self { kernels: kernels.clone(), sources, args })
+    }
+
+    /// Sets what a slot shows from the next launch on. The launches before must have run.
+    ///
+    /// # Errors
+    /// When there is no such slot.
+    pub fn set(&mut self, slot: usize, source: &Source) -> Result<(), Error> {
+        self.sources.write(slot * size_of::<Source>(), std::slice::from_ref(source))
+    }
+
+    /// Queues making the first `batch` slots' images at `tensor`, and getting `chain`, which follows the model, ready.
+    ///
+    /// # Errors
+    /// A device failure.
+    ///
+    /// # Safety
+    /// `tensor` has room for `batch` images, aligned to 16 bytes; each slot's source leads to planes of its size (or a
+    /// tensor) in this context; all of it, `chain` and `self` stay until the launch, or every launch of a graph that
+    /// captures it, has run.
+    pub unsafe fn enqueue(
+        &self,
+        stream: &Stream,
+        tensor: u64,
+        chain: Option<&Postprocessor>,
+        batch: usize,
+    ) -> Result<(), Error> {
+        let mut args = PreprocessArgs { tensor, ..self.args };
+        if let Some(chain) = chain {
+            chain.join(&mut args);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.kernels.preprocess(stream, args, batch as u32) }
+    }
+}

@@ -1,0 +1,248 @@
+//! Streams, events and graphs.
+
+use super::context::Context;
+use crate::infer::Error;
+use cudarc::driver::sys::{
+    self, CUevent, CUevent_flags, CUgraph, CUgraphExec, CUresult, CUstream, CUstream_flags, CUstreamCaptureMode,
+};
+use std::sync::Arc;
+
+/// A queue of work on the device that waits for no other stream.
+#[derive(Debug)]
+pub struct Stream {
+    context: Arc<Context>,
+    handle: CUstream,
+}
+
+// SAFETY: a CUstream may be used from every thread, by several at once.
+unsafe impl Send for Stream {}
+// SAFETY: as above.
+unsafe impl Sync for Stream {}
+
+impl Stream {
+    /// # Errors
+    /// When the device has no room, or failed.
+    pub fn new(context: &Arc<Context>) -> Result<Self, Error> {
+        let _current = context.enter()?;
+        let mut handle: CUstream = std::ptr::null_mut();
+        let flags = CUstream_flags::CU_STREAM_NON_BLOCKING as u32;
+        // SAFETY: writes one handle; the context is current.
+        context.check("cuStreamCreate", unsafe { sys::cuStreamCreate(&mut handle, flags) })?;
+        Ok(Self { context: context.clone(), handle })
+    }
+
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// The CUstream, for TensorRT.
+    pub fn handle(&self) -> *mut std::ffi::c_void {
+        self.handle.cast()
+    }
+
+    pub(super) fn raw(&self) -> CUstream {
+        self.handle
+    }
+
+    /// What is queued after this runs once `event` was reached.
+    ///
+    /// # Errors
+    /// A device failure.
+    pub fn wait(&self, event: &Event) -> Result<(), Error> {
+        let _current = self.context.enter()?;
+        // SAFETY: both handles live; the context is current.
+        self.context.check("cuStreamWaitEvent", unsafe { sys::cuStreamWaitEvent(self.handle, event.handle, 0) })
+    }
+
+    /// Blocks until everything queued has run.
+    ///
+    /// # Errors
+    /// What failed on the device.
+    pub fn synchronise(&self) -> Result<(), Error> {
+        let _current = self.context.enter()?;
+        // SAFETY: the handle lives; the context is current.
+        self.context.check("cuStreamSynchronize", unsafe { sys::cuStreamSynchronize(self.handle) })
+    }
+
+    /// Records what `work` queues on this stream as a graph, instead of running it. Other threads may go on using CUDA.
+    ///
+    /// # Errors
+    /// `work`'s, or the driver's: something in it can't be captured.
+    pub fn capture(&self, work: impl FnOnce() -> Result<(), Error>) -> Result<Graph, Error> {
+        let _current = self.context.enter()?;
+        let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        // SAFETY: the handle lives; the context is current.
+        self.context.check("cuStreamBeginCapture", unsafe { sys::cuStreamBeginCapture_v2(self.handle, mode) })?;
+        let outcome = work();
+        let mut graph: CUgraph = std::ptr::null_mut();
+        // Also after a failure, or the stream stays in its capture.
+        // SAFETY: writes one handle; a capture was begun on this thread.
+        let ended = unsafe { sys::cuStreamEndCapture(self.handle, &mut graph) };
+        // SAFETY: a graph that the driver gave, or null; it is destroyed once.
+        let graph = (!graph.is_null()).then_some(Template(graph));
+        outcome?;
+        self.context.check("cuStreamEndCapture", ended)?;
+        let mut handle: CUgraphExec = std::ptr::null_mut();
+        let template = graph.as_ref().map_or(std::ptr::null_mut(), |graph| graph.0);
+        // SAFETY: writes one handle; the graph lives.
+        let made = unsafe { sys::cuGraphInstantiateWithFlags(&mut handle, template, 0) };
+        self.context.check("cuGraphInstantiate", made)?;
+        Ok(Graph { context: self.context.clone(), handle })
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let Ok(_current) = self.context.push() else { return };
+        // SAFETY: ours, destroyed once; what is queued still runs. There is nobody to tell of an error.
+        let _ = unsafe { sys::cuStreamDestroy_v2(self.handle) };
+    }
+}
+
+/// A captured graph, not yet made executable.
+struct Template(CUgraph);
+
+impl Drop for Template {
+    fn drop(&mut self) {
+        // SAFETY: ours, destroyed once; an executable graph made of it doesn't need it.
+        let _ = unsafe { sys::cuGraphDestroy(self.0) };
+    }
+}
+
+/// Captured work that is launched as a whole.
+///
+/// What its kernels and copies read and write must outlive it; [`Stream::capture`]'s caller sees to that.
+#[derive(Debug)]
+pub struct Graph {
+    context: Arc<Context>,
+    handle: CUgraphExec,
+}
+
+// SAFETY: a CUgraphExec may be used from every thread; `launch` takes `&mut self`, so by one at a time.
+unsafe impl Send for Graph {}
+
+impl Graph {
+    /// # Errors
+    /// A device failure.
+    ///
+    /// # Safety
+    /// All memory that the captured work uses is still there.
+    pub unsafe fn launch(&mut self, stream: &Stream) -> Result<(), Error> {
+        let _current = self.context.enter()?;
+        // SAFETY: both handles live; the context is current; the memory is the caller's promise.
+        self.context.check("cuGraphLaunch", unsafe { sys::cuGraphLaunch(self.handle, stream.handle) })
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        let Ok(_current) = self.context.push() else { return };
+        // SAFETY: ours, destroyed once; the driver keeps what still runs. There is nobody to tell of an error.
+        let _ = unsafe { sys::cuGraphExecDestroy(self.handle) };
+    }
+}
+
+/// A point in a stream that others can wait for.
+#[derive(Debug)]
+pub struct Event {
+    context: Arc<Context>,
+    handle: CUevent,
+}
+
+// SAFETY: a CUevent may be used from every thread, by several at once.
+unsafe impl Send for Event {}
+// SAFETY: as above.
+unsafe impl Sync for Event {}
+
+impl Event {
+    /// Waiting for it blocks instead of spinning.
+    ///
+    /// # Errors
+    /// When the device failed.
+    pub fn new(context: &Arc<Context>) -> Result<Self, Error> {
+        let flags = CUevent_flags::CU_EVENT_BLOCKING_SYNC as u32 | CUevent_flags::CU_EVENT_DISABLE_TIMING as u32;
+        Self::with_flags(context, flags)
+    }
+
+    /// As [`Self::new`], and it keeps the time: for measurements.
+    ///
+    /// # Errors
+    /// When the device failed.
+    pub fn timed(context: &Arc<Context>) -> Result<Self, Error> {
+        Self::with_flags(context, CUevent_flags::CU_EVENT_BLOCKING_SYNC as u32)
+    }
+
+    fn with_flags(context: &Arc<Context>, flags: u32) -> Result<Self, Error> {
+        let _current = context.enter()?;
+        let mut handle: CUevent = std::ptr::null_mut();
+        // SAFETY: writes one handle; the context is current.
+        context.check("cuEventCreate", unsafe { sys::cuEventCreate(&mut handle, flags) })?;
+        Ok(Self { context: context.clone(), handle })
+    }
+
+    /// Marks the end of what is queued on a stream of its context now.
+    ///
+    /// # Errors
+    /// A device failure.
+    pub fn record(&self, stream: &Stream) -> Result<(), Error> {
+        // SAFETY: a stream of ours lives.
+        unsafe { self.record_on(stream.handle.cast()) }
+    }
+
+    /// As [`Self::record`], on somebody else's stream.
+    ///
+    /// # Errors
+    /// A device failure.
+    ///
+    /// # Safety
+    /// `stream` is a CUstream of this event's context, or null for the default stream.
+    pub unsafe fn record_on(&self, stream: *mut std::ffi::c_void) -> Result<(), Error> {
+        let _current = self.context.enter()?;
+        // SAFETY: the event lives, the stream is the caller's promise; the context is current.
+        self.context.check("cuEventRecord", unsafe { sys::cuEventRecord(self.handle, stream.cast()) })
+    }
+
+    /// Blocks until the event was reached.
+    ///
+    /// # Errors
+    /// What failed on the device before it.
+    pub fn synchronise(&self) -> Result<(), Error> {
+        let _current = self.context.enter()?;
+        // SAFETY: the event lives; the context is current.
+        self.context.check("cuEventSynchronize", unsafe { sys::cuEventSynchronize(self.handle) })
+    }
+
+    /// Whether the event was reached.
+    ///
+    /// # Errors
+    /// What failed on the device before it.
+    pub fn is_reached(&self) -> Result<bool, Error> {
+        let _current = self.context.enter()?;
+        // SAFETY: the event lives; the context is current.
+        match unsafe { sys::cuEventQuery(self.handle) } {
+            CUresult::CUDA_ERROR_NOT_READY => Ok(false),
+            result => self.context.check("cuEventQuery", result).map(|()| true),
+        }
+    }
+
+    /// Milliseconds from `earlier` to this event, both [timed](Self::timed) and reached.
+    ///
+    /// # Errors
+    /// When one of them isn't.
+    pub fn milliseconds_since(&self, earlier: &Event) -> Result<f32, Error> {
+        let _current = self.context.enter()?;
+        let mut milliseconds = 0.0;
+        // SAFETY: writes one float; both events live; the context is current.
+        let result = unsafe { sys::cuEventElapsedTime(&mut milliseconds, earlier.handle, self.handle) };
+        self.context.check("cuEventElapsedTime", result)?;
+        Ok(milliseconds)
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        let Ok(_current) = self.context.push() else { return };
+        // SAFETY: ours, destroyed once. There is nobody to tell of an error.
+        let _ = unsafe { sys::cuEventDestroy_v2(self.handle) };
+    }
+}

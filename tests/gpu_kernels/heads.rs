@@ -1,0 +1,438 @@
+//! Decoding, suppression and results: every head, element type and filter, on outputs made to be difficult.
+
+use crate::random::Random;
+use crate::{Gpu, Report};
+use gsttensorrt::cuda::{
+    DeviceBuffer, DeviceOutput, Event, MAX_CANDIDATES, Postprocessor, Preprocessor, SlotResult, SlotSettings, Source,
+};
+use gsttensorrt::infer::Error;
+use gsttensorrt::model::head::{Output, Plan, recognise};
+use gsttensorrt::model::{
+    Detection, ElementType, Head, InputSpec, Letterbox, ModelInfo, Params, Rect, TensorInfo, nms, refine,
+};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A model as its file would describe it.
+pub struct Model {
+    pub name: &'static str,
+    pub head: Arc<dyn Head>,
+    pub spec: InputSpec,
+    /// Without the batch dimension.
+    pub shapes: Vec<Vec<usize>>,
+}
+
+impl Model {
+    pub fn new(name: &'static str, input: ([i64; 4], ElementType), outputs: &[&[i64]]) -> Self {
+        Self::with_metadata(name, input, outputs, BTreeMap::new())
+    }
+
+    fn with_metadata(
+        name: &'static str,
+        input: ([i64; 4], ElementType),
+        outputs: &[&[i64]],
+        metadata: BTreeMap<String, String>,
+    ) -> Self {
+        let tensor = |name: String, element, shape: &[i64]| TensorInfo { name, element, shape: shape.to_vec() };
+        let info = ModelInfo {
+            inputs: vec![tensor("input".into(), input.1, &input.0)],
+            outputs: (0..)
+                .zip(outputs)
+                .map(|(i, shape)| tensor(format!("output{i}"), ElementType::F32, shape))
+                .collect(),
+            metadata,
+        };
+        let (head, spec) = recognise(&info).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let shapes = outputs.iter().map(|shape| shape[1..].iter().map(|&size| size as usize).collect()).collect();
+        Self { name, head, spec, shapes }
+    }
+
+    fn plan(&self) -> Plan {
+        self.head.plan().unwrap_or_else(|| panic!("{} has no plan", self.name))
+    }
+}
+
+const F32: ElementType = ElementType::F32;
+
+fn models() -> Vec<Model> {
+    let square = ([1, 3, 640, 640], F32);
+    let small = ([1, 3, 416, 416], F32);
+    vec![
+        Model::new("yolo", square, &[&[1, 84, 8400]]),
+        Model::new("yolo with 3 classes", ([1, 3, 320, 192], F32), &[&[1, 7, 1260]]),
+        Model::with_metadata(
+            "yolo, anchors first",
+            square,
+            &[&[1, 8400, 7]],
+            BTreeMap::from([("names".into(), "{0: 'a', 1: 'b', 2: 'c'}".into())]),
+        ),
+        Model::new("yolo-pose", square, &[&[1, 56, 8400]]),
+        Model::new("yolo-pose with 80 classes", square, &[&[1, 135, 8400]]),
+        Model::new("yolo end-to-end", square, &[&[1, 300, 6]]),
+        Model::new("yolo-pose end-to-end", square, &[&[1, 300, 57]]),
+        Model::new("nanodet-plus", small, &[&[1, 3598, 112]]),
+        Model::new(
+            "nanodet in pairs",
+            ([1, 3, 320, 320], F32),
+            &[&[1, 1600, 80], &[1, 400, 80], &[1, 100, 80], &[1, 1600, 32], &[1, 400, 32], &[1, 100, 32]],
+        ),
+        Model::new("movenet", ([1, 192, 192, 3], ElementType::I32), &[&[1, 1, 17, 3]]),
+        Model::new("movenet-multipose", ([1, 256, 256, 3], ElementType::I32), &[&[1, 6, 56]]),
+    ]
+}
+
+/// Share of anchors that pass.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Crowd {
+    None,
+    Some(f32),
+    All,
+}
+
+/// A confidence on a coarse grid, so that many are equal, and above or below every threshold that is used.
+fn score(random: &mut Random, pass: bool) -> f32 {
+    let step = random.below(24) as f32 / 32.0;
+    if pass { 0.26 + step } else { step * 0.3 }
+}
+
+/// One image's outputs. Boxes stand in clusters, so that many overlap.
+pub fn outputs(model: &Model, random: &mut Random, crowd: Crowd, odd: bool) -> Vec<Vec<f32>> {
+    let (width, height) = (model.spec.width as f32, model.spec.height as f32);
+    let clusters: Vec<[f32; 4]> = (0..12)
+        .map(|_| {
+            [random.float(0.0, width), random.float(0.0, height), random.float(8.0, 200.0), random.float(8.0, 200.0)]
+        })
+        .collect();
+    let passes = |random: &mut Random| match crowd {
+        Crowd::None => false,
+        Crowd::Some(share) => random.chance(share),
+        Crowd::All => true,
+    };
+    let mut values: Vec<Vec<f32>> = model.shapes.iter().map(|shape| vec![0.0; shape.iter().product()]).collect();
+    let mut put = |output: usize, at: usize, value: f32| values[output][at] = value;
+    let jitter = |random: &mut Random, [x, y, w, h]: [f32; 4]| {
+        let near = |random: &mut Random, v: f32| v + random.float(-6.0, 6.0);
+        [near(random, x), near(random, y), near(random, w), near(random, h)]
+    };
+    match model.plan() {
+        Plan::Anchors { output, channels_first, classes, keypoints } => {
+            let (rows, columns) = (model.shapes[output][0], model.shapes[output][1]);
+            let (channels, anchors) = if channels_first { (rows, columns) } else { (columns, rows) };
+            let at = |channel: usize, anchor: usize| {
+                if channels_first { channel * anchors + anchor } else { anchor * channels + channel }
+            };
+            for anchor in 0..anchors {
+                let cluster = *random.pick(&clusters);
+                for (channel, value) in jitter(random, cluster).into_iter().enumerate() {
+                    put(output, at(channel, anchor), value);
+                }
+                let (best, pass) = (random.below(classes), passes(random));
+                for class in 0..classes {
+                    let value = score(random, false);
+                    put(output, at(4 + class, anchor), if class == best { score(random, pass) } else { value });
+                }
+                for k in 0..keypoints.map_or(0, |(count, dims)| count * dims) {
+                    put(output, at(4 + classes + k, anchor), random.float(-20.0, width + 20.0));
+                }
+            }
+        }
+        Plan::Objects { output, .. } => {
+            let columns = model.shapes[output][1];
+            for row in 0..model.shapes[output][0] {
+                let pass = passes(random);
+                let [x, y, w, h] = *random.pick(&clusters);
+                let start = [x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0, score(random, pass)];
+                let class = random.below(80) as f32 + *random.pick(&[0.0, 0.25, 0.5]);
+                for column in 0..columns {
+                    let rest = random.float(0.0, width);
+                    let value = start.get(column).copied().unwrap_or(if column == 5 { class } else { rest });
+                    put(output, row * columns + column, value);
+                }
+            }
+        }
+        Plan::Distributions { classes, bins, levels, .. } => {
+            for level in levels {
+                let together = level.scores == level.boxes;
+                let row = if together { classes + 4 * bins } else { classes };
+                for cell in level.first..level.first + level.cells {
+                    let (best, pass) = (random.below(classes), passes(random));
+                    for class in 0..classes {
+                        let value = score(random, pass && class == best);
+                        put(level.scores, cell * row + class, value);
+                    }
+                    for bin in 0..4 * bins {
+                        let at = if together { cell * row + classes + bin } else { cell * 4 * bins + bin };
+                        put(level.boxes, at, random.float(-4.0, 4.0));
+                    }
+                }
+            }
+        }
+        Plan::Persons { output, .. } => {
+            let pass = passes(random);
+            for at in 0..model.shapes[output].iter().product() {
+                let value = random.float(0.0, 1.0);
+                put(output, at, if pass { value } else { 0.1 * value });
+            }
+        }
+    }
+    if odd {
+        for values in &mut values {
+            for _ in 0..values.len() / 50 {
+                let at = random.below(values.len());
+                values[at] = *random.pick(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 0.0, -1.0]);
+            }
+        }
+    }
+    values
+}
+
+pub fn random_params(random: &mut Random, classes: usize) -> Params {
+    let ids = |random: &mut Random, n: usize| (0..n).map(|_| random.below(classes.max(1)) as u32).collect::<Vec<_>>();
+    let mut params = Params { iou: random.float(0.1, 0.9), class_agnostic: random.chance(0.4), ..Params::default() };
+    if random.chance(0.4) {
+        params.class_confidence = ids(random, 5).into_iter().map(|id| (id, random.float(0.05, 0.9))).collect();
+    }
+    if random.chance(0.4) {
+        params.classes = Some(ids(random, 1 + classes / 2).into_iter().collect::<BTreeSet<_>>());
+    }
+    if random.chance(0.4) {
+        params.min_size = (random.below(80) as u32, random.below(80) as u32);
+        params.max_size = (random.below(2) as u32 * 300, random.below(2) as u32 * 200);
+    }
+    params.max_detections = *random.pick(&[0, 1, 7, 33, 300, 5000]);
+    params
+}
+
+/// A frame, the region that is looked at, and how.
+pub struct Slot {
+    params: Params,
+    frame: (u32, u32),
+    letterbox: Letterbox,
+}
+
+impl Slot {
+    pub fn new(params: Params, frame: (u32, u32), region: Rect, spec: &InputSpec) -> Self {
+        Self { params, frame, letterbox: Letterbox::new(region, spec) }
+    }
+
+    fn random(random: &mut Random, model: &Model) -> Self {
+        let frame = *random.pick(&[(1920, 1080), (640, 480), (333, 777)]);
+        let (w, h) = (frame.0 as f32, frame.1 as f32);
+        let whole = Rect::new(0.0, 0.0, w, h);
+        let part = Rect::new(random.float(0.0, w / 2.0), random.float(0.0, h / 2.0), w / 3.0, h / 2.5);
+        let region = *random.pick(&[whole, part]);
+        Self::new(random_params(random, model.head.classes()), frame, region, &model.spec)
+    }
+
+    pub fn settings(&self) -> SlotSettings<'_> {
+        SlotSettings { params: &self.params, letterbox: &self.letterbox, frame: self.frame }
+    }
+}
+
+/// What the CPU engine gives, looking at the best [`MAX_CANDIDATES`] only; and how many passed.
+fn expected(model: &Model, slot: &Slot, outputs: &[Vec<f32>]) -> (Vec<Detection>, usize) {
+    let views: Vec<_> = model.shapes.iter().zip(outputs).map(|(shape, data)| Output { shape, data }).collect();
+    let mut found = Vec::new();
+    // Counting needs all that passed, also where a head cuts off.
+    let every = Params { max_detections: usize::MAX, ..slot.params.clone() };
+    model.head.decode(&views, &every, &mut found).unwrap_or_else(|error| panic!("{}: {error}", model.name));
+    let passed = found.len();
+    found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    found.truncate(MAX_CANDIDATES);
+    if model.head.needs_nms() {
+        nms(&mut found, &slot.params);
+    } else if !matches!(model.plan(), Plan::Persons { many: false, .. }) {
+        found.truncate(slot.params.max_detections);
+    }
+    for detection in &mut found {
+        detection.map_points(|x, y| {
+            let (x, y) = slot.letterbox.to_frame(x, y);
+            (x / slot.frame.0 as f32, y / slot.frame.1 as f32)
+        });
+    }
+    refine(&mut found, &slot.params, slot.frame);
+    (found, passed)
+}
+
+/// A model's outputs and the chain behind it on the device.
+pub struct Bench {
+    pub chain: Postprocessor,
+    pub lane: Preprocessor,
+    pub tensor: DeviceBuffer,
+    memory: Vec<DeviceBuffer>,
+    element: ElementType,
+}
+
+impl Bench {
+    pub fn new(gpu: &Gpu, model: &Model, element: ElementType, batch: usize) -> Result<Self, Error> {
+        let mut memory = Vec::new();
+        let mut places = Vec::new();
+        for shape in &model.shapes {
+            let buffer = DeviceBuffer::new(&gpu.context, batch * shape.iter().product::<usize>() * element.size())?;
+            places.push(DeviceOutput { address: buffer.address(), element, shape: shape.clone() });
+            memory.push(buffer);
+        }
+        let head = (model.head.classes(), model.head.needs_nms());
+        let chain = Postprocessor::new(&gpu.context, &gpu.kernels, &model.plan(), head, &places, batch)?;
+        let mut lane = Preprocessor::new(&gpu.context, &gpu.kernels, &model.spec, batch)?;
+        for slot in 0..batch {
+            lane.set(slot, &Source::border())?;
+        }
+        let tensor = DeviceBuffer::new(&gpu.context, batch * model.spec.elements() * model.spec.element.size())?;
+        Ok(Self { chain, lane, tensor, memory, element })
+    }
+
+    /// Puts the images' outputs where the model would, and gives what the CPU then reads.
+    pub fn fill(&mut self, gpu: &Gpu, images: &mut [Vec<Vec<f32>>]) -> Result<(), Error> {
+        for (output, buffer) in self.memory.iter_mut().enumerate() {
+            let all: Vec<f32> = images.iter().flat_map(|image| image[output].iter().copied()).collect();
+            if self.element == ElementType::F16 {
+                let mut halves = vec![f16::ZERO; all.len()];
+                halves.convert_from_f32_slice(&all);
+                buffer.upload(&halves, &gpu.stream)?;
+                let mut rounded = halves.iter().map(|half| half.to_f32());
+                images.iter_mut().flat_map(|image| &mut image[output]).for_each(|v| *v = rounded.next().unwrap_or(0.0));
+            } else {
+                buffer.upload(&all, &gpu.stream)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
+    let mut random = Random::new(2);
+    for model in models() {
+        for element in [F32, ElementType::F16] {
+            let crowds = [
+                (Crowd::Some(0.02), false, 3),
+                (Crowd::Some(0.1), true, 2),
+                (Crowd::None, false, 1),
+                (Crowd::Some(0.5), false, 5),
+                (Crowd::All, false, 2),
+                (Crowd::All, true, 1),
+                (Crowd::Some(0.13), false, 4),
+                (Crowd::Some(0.005), false, 8),
+            ];
+            let mut bench = Bench::new(gpu, &model, element, 8)?;
+            // The same lane for all: nothing of a batch may be left for the next.
+            let rounds = if gpu.quick { 4 } else { 16 };
+            for (crowd, odd, batch) in crowds.into_iter().cycle().take(rounds) {
+                let mut images: Vec<_> = (0..batch).map(|_| outputs(&model, &mut random, crowd, odd)).collect();
+                bench.fill(gpu, &mut images)?;
+                let slots: Vec<_> = (0..batch).map(|_| Slot::random(&mut random, &model)).collect();
+                compare(gpu, report, &model, &mut bench, &images, &slots, (element, crowd))?;
+            }
+        }
+    }
+    graph(gpu, report, &mut random)
+}
+
+fn compare(
+    gpu: &Gpu,
+    report: &mut Report,
+    model: &Model,
+    bench: &mut Bench,
+    images: &[Vec<Vec<f32>>],
+    slots: &[Slot],
+    case: (ElementType, Crowd),
+) -> Result<(), Error> {
+    for (index, slot) in slots.iter().enumerate() {
+        bench.chain.set(index, slot.settings())?;
+    }
+    // SAFETY: tensor and outputs are the bench's, with room for its batch; it lives beyond the synchronise.
+    unsafe {
+        bench.lane.enqueue(&gpu.stream, bench.tensor.address(), Some(&bench.chain), slots.len())?;
+        bench.chain.enqueue(&gpu.stream, slots.len())?;
+    }
+    gpu.stream.synchronise()?;
+    check(report, model, bench, images, slots, &format!("{:?}", case))
+}
+
+fn check(
+    report: &mut Report,
+    model: &Model,
+    bench: &mut Bench,
+    images: &[Vec<Vec<f32>>],
+    slots: &[Slot],
+    case: &str,
+) -> Result<(), Error> {
+    let mut found = SlotResult::default();
+    for (index, (slot, image)) in slots.iter().zip(images).enumerate() {
+        bench.chain.results(index, &mut found)?;
+        let (detections, passed) = expected(model, slot, image);
+        let name = format!("{} {case} slot {index}", model.name);
+        report.case(&name, same(model, &found, &detections, passed));
+    }
+    Ok(())
+}
+
+fn same(model: &Model, found: &SlotResult, expected: &[Detection], passed: usize) -> Result<(), String> {
+    let counts = (found.candidates as usize, found.considered as usize);
+    if counts != (passed, passed.min(MAX_CANDIDATES)) {
+        return Err(format!("{counts:?} candidates passed and were looked at, on the CPU {passed}"));
+    }
+    if found.detections.len() != expected.len() {
+        return Err(format!("{} objects instead of {}", found.detections.len(), expected.len()));
+    }
+    // The distributions' exponentials aren't the same to the last bit.
+    let tolerance = if model.name.starts_with("nanodet") { 1e-5 } else { 0.0 };
+    for (i, (a, b)) in found.detections.iter().zip(expected).enumerate() {
+        let near = |a: f32, b: f32| a == b || (a - b).abs() <= tolerance || (a.is_nan() && b.is_nan());
+        let boxes = near(a.rect.x, b.rect.x)
+            && near(a.rect.y, b.rect.y)
+            && near(a.rect.w, b.rect.w)
+            && near(a.rect.h, b.rect.h);
+        let points = a.keypoints.len() == b.keypoints.len()
+            && a.keypoints
+                .iter()
+                .zip(&b.keypoints)
+                .all(|(a, b)| near(a.x, b.x) && near(a.y, b.y) && a.confidence == b.confidence);
+        if !boxes || !points || a.class_id != b.class_id || a.confidence != b.confidence {
+            return Err(format!("object {i} is {a:?} instead of {b:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// A captured graph reads what the tables say at each launch.
+fn graph(gpu: &Gpu, report: &mut Report, random: &mut Random) -> Result<(), Error> {
+    let model = Model::new("yolo in a graph", ([1, 3, 320, 320], F32), &[&[1, 84, 2100]]);
+    let batch = 3;
+    let mut bench = Bench::new(gpu, &model, F32, batch)?;
+    let done = Event::new(&gpu.context)?;
+    let captured = gpu.stream.capture(|| {
+        // SAFETY: all of it is the bench's, which outlives the graph's last launch.
+        unsafe {
+            bench.lane.enqueue(&gpu.stream, bench.tensor.address(), Some(&bench.chain), batch)?;
+            bench.chain.enqueue(&gpu.stream, batch)
+        }
+    });
+    let mut captured = captured?;
+    for round in 0..4 {
+        let crowd = [Crowd::Some(0.1), Crowd::All, Crowd::None, Crowd::Some(0.01)][round];
+        let mut images: Vec<_> = (0..batch).map(|_| outputs(&model, random, crowd, round == 3)).collect();
+        bench.fill(gpu, &mut images)?;
+        let slots: Vec<_> = (0..batch).map(|_| Slot::random(random, &model)).collect();
+        for (index, slot) in slots.iter().enumerate() {
+            bench.chain.set(index, slot.settings())?;
+        }
+        // SAFETY: as above.
+        unsafe { captured.launch(&gpu.stream)? };
+        done.record(&gpu.stream)?;
+        done.synchronise()?;
+        check(report, &model, &mut bench, &images, &slots, &format!("{crowd:?}"))?;
+    }
+    // A slot that is cleared finds nothing, whatever lies in its outputs.
+    bench.chain.clear(1)?;
+    // SAFETY: as above.
+    unsafe { captured.launch(&gpu.stream)? };
+    gpu.stream.synchronise()?;
+    let mut found = SlotResult::default();
+    bench.chain.results(1, &mut found)?;
+    let outcome = if found.candidates == 0 { Ok(()) } else { Err(format!("{} candidates", found.candidates)) };
+    report.case("a cleared slot", outcome);
+    Ok(())
+}

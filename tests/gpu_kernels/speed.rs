@@ -1,0 +1,170 @@
+//! How long the kernels take, against what the card's memory allows.
+
+use crate::Gpu;
+use crate::heads::{Bench, Crowd, Model, Slot, outputs};
+use crate::pictures::Picture;
+use crate::random::Random;
+use gsttensorrt::cuda::{DeviceBuffer, Event, PixelFormat, Preprocessor, SlotResult, Source};
+use gsttensorrt::infer::Error;
+use gsttensorrt::model::{ElementType, InputSpec, Letterbox, Params, Rect};
+
+/// Measurements of which the median counts.
+const ROUNDS: usize = 9;
+const FRAME: (u32, u32) = (1920, 1080);
+
+pub fn run(gpu: &Gpu) -> Result<(), Error> {
+    let bandwidth = copy_bandwidth(gpu)?;
+    let (major, minor) = gpu.context.compute_capability()?;
+    println!(
+        "\n{}, compute capability {major}.{minor}, L2 {} MiB, copy bandwidth {:.0} GB/s (read + written)\n",
+        gpu.context.device_name()?,
+        gpu.context.cache_size()? >> 20,
+        bandwidth / 1e9
+    );
+    println!("| kernels | slots | µs a launch | µs a frame | limit | |");
+    println!("|---|---|---|---|---|---|");
+    for (format, size, limits) in [
+        (PixelFormat::Nv12, FRAME, &[(1, Some(10.0)), (8, None), (16, Some(3.0))][..]),
+        (PixelFormat::P010, FRAME, &[(16, None)]),
+        (PixelFormat::Rgba, FRAME, &[(16, None)]),
+        (PixelFormat::Nv12, (1280, 720), &[(1, None), (16, None)]),
+    ] {
+        for &(batch, limit) in limits {
+            preprocessing(gpu, bandwidth, format, size, batch, limit)?;
+        }
+    }
+    postprocessing(gpu)
+}
+
+fn row(name: &str, batch: usize, time: f32, limit: Option<(f32, &str)>) {
+    let frame = time / batch as f32;
+    let (limit, verdict) = match limit {
+        Some((most, what)) => (format!("{what} ({most:.1} µs)"), if time <= most { "met" } else { "MISSED" }),
+        None => ("".into(), ""),
+    };
+    println!("| {name} | {batch} | {time:.1} | {frame:.2} | {limit} | {verdict} |");
+}
+
+/// Microseconds of one of `launches`, which `work` queues; captured, so that launching costs the host nothing.
+fn time(gpu: &Gpu, launches: usize, work: impl FnOnce() -> Result<(), Error>) -> Result<f32, Error> {
+    let mut graph = gpu.stream.capture(work)?;
+    let (start, end) = (Event::timed(&gpu.context)?, Event::timed(&gpu.context)?);
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        start.record(&gpu.stream)?;
+        // SAFETY: what was captured belongs to this function's callers, who wait for its result.
+        unsafe { graph.launch(&gpu.stream)? };
+        end.record(&gpu.stream)?;
+        end.synchronise()?;
+        times.push(1000.0 * end.milliseconds_since(&start)? / launches as f32);
+    }
+    times.sort_by(f32::total_cmp);
+    Ok(times[ROUNDS / 2])
+}
+
+/// Bytes a second, read and written ones.
+fn copy_bandwidth(gpu: &Gpu) -> Result<f32, Error> {
+    let bytes = 8 * gpu.context.cache_size()?.max(32 << 20);
+    let (source, mut target) = (DeviceBuffer::new(&gpu.context, bytes)?, DeviceBuffer::new(&gpu.context, bytes)?);
+    let copies = 10;
+    let time = time(gpu, copies, || (0..copies).try_for_each(|_| target.copy_from(&source, bytes, &gpu.stream)))?;
+    Ok(2.0 * bytes as f32 / (time * 1e-6))
+}
+
+/// One launch for a batch, its buffers another set each time, over four times the second-level cache.
+fn preprocessing(
+    gpu: &Gpu,
+    bandwidth: f32,
+    format: PixelFormat,
+    size: (u32, u32),
+    batch: usize,
+    limit: Option<f32>,
+) -> Result<(), Error> {
+    let mut random = Random::new(3);
+    let model = Model::new("yolo", ([1, 3, 640, 640], ElementType::F16), &[&[1, 84, 8400]]);
+    let spec = &model.spec;
+    let image = spec.elements() * spec.element.size();
+    let region = Rect::new(0.0, 0.0, size.0 as f32, size.1 as f32);
+    let read = bytes_read(format, region, spec);
+    let set = batch * (read + image);
+    let sets = (4 * gpu.context.cache_size()?.max(1 << 20)).div_ceil(set).clamp(2, 600) + 1;
+    let mut lanes = Vec::new();
+    for _ in 0..sets {
+        let mut lane = Preprocessor::new(&gpu.context, &gpu.kernels, spec, batch)?;
+        let mut pictures = Vec::new();
+        for slot in 0..batch {
+            let picture = Picture::new(gpu, &mut random, format, size)?;
+            lane.set(slot, &Source::picture(&picture.device, region, spec)?)?;
+            pictures.push(picture);
+        }
+        lanes.push((lane, DeviceBuffer::new(&gpu.context, batch * image)?, pictures));
+    }
+    let launches = sets.max(50);
+    let time = time(gpu, launches, || {
+        lanes.iter().cycle().take(launches).try_for_each(|(lane, tensor, _)| {
+            // SAFETY: the tensor has room for the batch; all lives until the measurement is over.
+            unsafe { lane.enqueue(&gpu.stream, tensor.address(), None, batch) }
+        })
+    })?;
+    let needed = set as f32 / bandwidth * 1e6;
+    let name = format!("{format:?} {}×{} to 640×640 F16 ({needed:.1} µs for its bytes)", size.0, size.1);
+    let limit = limit.map(|limit| match batch {
+        1 => (limit, "10 µs"),
+        _ => (limit * needed, "3 × its bytes"),
+    });
+    row(&name, batch, time, limit);
+    Ok(())
+}
+
+/// Bytes of the rows that are read.
+fn bytes_read(format: PixelFormat, region: Rect, spec: &InputSpec) -> usize {
+    let lines = (Letterbox::new(region, spec).height as usize).min(region.h as usize);
+    // Between two lines of the target lie three of the source, or two that both count.
+    let lines = if region.h as usize == 3 * lines { lines } else { (2 * lines).min(region.h as usize) };
+    let width = region.w as usize;
+    match format {
+        // A chroma row of its own for each luma row, up to all there are.
+        PixelFormat::Nv12 | PixelFormat::I420 => width * lines + width * lines.min(region.h as usize / 2),
+        PixelFormat::P010 => 2 * (width * lines + width * lines.min(region.h as usize / 2)),
+        PixelFormat::Rgba | PixelFormat::Bgra => 4 * width * lines,
+    }
+}
+
+fn postprocessing(gpu: &Gpu) -> Result<(), Error> {
+    let mut random = Random::new(4);
+    let square = ([1, 3, 640, 640], ElementType::F32);
+    let yolo = Model::new("yolo 84×8400", square, &[&[1, 84, 8400]]);
+    let pose = Model::new("yolo-pose 56×8400", square, &[&[1, 56, 8400]]);
+    let usual = Crowd::Some(200.0 / 8400.0);
+    for (model, crowd, batch, limit) in [
+        (&yolo, usual, 1, Some((60.0, "60 µs"))),
+        (&yolo, usual, 8, Some((8.0 * 15.0, "15 µs a frame"))),
+        (&yolo, usual, 16, None),
+        (&pose, usual, 1, None),
+        (&pose, usual, 8, None),
+        (&yolo, Crowd::All, 1, None),
+        (&yolo, Crowd::All, 8, None),
+    ] {
+        let mut bench = Bench::new(gpu, model, ElementType::F32, batch)?;
+        let mut images: Vec<_> = (0..batch).map(|_| outputs(model, &mut random, crowd, false)).collect();
+        bench.fill(gpu, &mut images)?;
+        let slot =
+            Slot::new(Params::default(), FRAME, Rect::new(0.0, 0.0, FRAME.0 as f32, FRAME.1 as f32), &model.spec);
+        for index in 0..batch {
+            bench.chain.set(index, slot.settings())?;
+        }
+        // SAFETY: all of it is the bench's, which lives until the measurement is over.
+        unsafe { bench.lane.enqueue(&gpu.stream, bench.tensor.address(), Some(&bench.chain), batch)? };
+        let launches = 50;
+        let time = time(gpu, launches, || {
+            // SAFETY: as above.
+            (0..launches).try_for_each(|_| unsafe { bench.chain.enqueue(&gpu.stream, batch) })
+        })?;
+        let mut found = SlotResult::default();
+        bench.chain.results(0, &mut found)?;
+        let name =
+            format!("decode + NMS {}, {} candidates, {} objects", model.name, found.candidates, found.detections.len());
+        row(&name, batch, time, limit);
+    }
+    Ok(())
+}
