@@ -5,6 +5,7 @@ mod elements;
 pub mod infer;
 pub mod meta;
 pub mod model;
+pub mod tensorrt;
 
 use gst::glib;
 
