@@ -276,14 +276,14 @@ mod tests {
         (version.group().unwrap(), version)
     }
 
-    /// (class, method, release) → slot.
+    /// (class, method, release) → slot; without those that nobody read off the release's headers (`?`).
     fn facts() -> (Vec<String>, HashMap<(String, String, String), Option<usize>>) {
         let mut lines = FACTS.lines();
         let releases: Vec<String> = lines.next().unwrap().split('\t').skip(2).map(str::to_owned).collect();
         let mut facts = HashMap::new();
         for line in lines {
             let cells: Vec<&str> = line.split('\t').collect();
-            for (release, cell) in releases.iter().zip(&cells[2..]) {
+            for (release, cell) in releases.iter().zip(&cells[2..]).filter(|(_, cell)| **cell != "?") {
                 facts.insert((cells[0].into(), cells[1].into(), release.clone()), cell.parse().ok());
             }
         }
@@ -293,13 +293,19 @@ mod tests {
     #[test]
     fn every_slot_is_the_headers() {
         let (releases, facts) = facts();
+        let mut checked = 0;
         for slot in ALL {
             for name in &releases {
                 let (group, version) = release(name);
-                let fact = facts[&(slot.class.to_owned(), slot.method.to_owned(), name.clone())];
-                assert_eq!(slot.index(group, &version), fact, "{}::{} in {name}", slot.class, slot.method);
+                let Some(fact) = facts.get(&(slot.class.to_owned(), slot.method.to_owned(), name.clone())) else {
+                    continue;
+                };
+                assert_eq!(slot.index(group, &version), *fact, "{}::{} in {name}", slot.class, slot.method);
+                checked += 1;
             }
         }
+        // Ten releases, of which some lack the parser's header.
+        assert!(checked > 9 * ALL.len(), "{checked} of {}", 10 * ALL.len());
     }
 
     #[test]
@@ -308,8 +314,9 @@ mod tests {
         for (class, _) in LENGTHS {
             for name in &releases {
                 let (group, version) = release(name);
-                let fact = facts[&((*class).to_owned(), "(length)".to_owned(), name.clone())];
-                assert_eq!(vtable_length(class, group, &version), fact, "{class} in {name}");
+                if let Some(fact) = facts.get(&((*class).to_owned(), "(length)".to_owned(), name.clone())) {
+                    assert_eq!(vtable_length(class, group, &version), *fact, "{class} in {name}");
+                }
             }
         }
     }
