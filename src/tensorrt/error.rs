@@ -22,9 +22,6 @@ pub enum Error {
     #[error("{} is {found}, which this plugin can't call; supported: {}", file.display(), Version::SUPPORTED)]
     Version { file: PathBuf, found: Version },
 
-    #[error("{} is of {found}, but {} is {expected}: both must come from one TensorRT", file.display(), library.display())]
-    MixedVersions { file: PathBuf, found: Version, library: PathBuf, expected: Version },
-
     #[error("{} ({version}): the vtable of {class} has {found} entries instead of {expected}; \
         this isn't the layout NVIDIA published, so nothing is called", file.display())]
     Layout { file: PathBuf, version: Version, class: &'static str, found: usize, expected: usize },
@@ -118,7 +115,6 @@ impl From<Error> for infer::Error {
             | Error::Open { .. }
             | Error::MissingSymbol { .. }
             | Error::Version { .. }
-            | Error::MixedVersions { .. }
             | Error::Layout { .. }
             | Error::NoMethod { .. } => ErrorKind::Library,
             Error::Call { .. } => ErrorKind::Device,

@@ -206,13 +206,6 @@ impl Library {
             create: symbol(&handle, &file, "createNvOnnxParser_INTERNAL", NOT_PARSER)?,
         };
         std::mem::forget(handle);
-        // SAFETY: `int getNvOnnxParserVersion()`, in every release.
-        let number = unsafe { (symbols.version)() };
-        let found = Version::decode(u32::try_from(number).unwrap_or(0), name);
-        if (found.major, found.minor) != (self.version.major, self.version.minor) {
-            let (library, expected) = (self.path.clone(), self.version);
-            return Err(Error::MixedVersions { file, found, library, expected });
-        }
         Ok(symbols)
     }
 
