@@ -45,6 +45,8 @@ pub(super) struct ParserSymbols {
 #[derive(Debug)]
 pub struct Library {
     path: PathBuf,
+    /// Where parser and builder resource are; `None` for a test's stand-in, which brings its own.
+    folder: Option<PathBuf>,
     version: Version,
     group: Group,
     symbols: Symbols,
@@ -95,13 +97,14 @@ impl Library {
         if let Some(library) = opened.iter().find(|library| library.path == path) {
             return Ok(library);
         }
-        let library = Self::new(path, Symbols { version: version_fn, create_runtime, create_builder })?;
+        let folder = path.parent().map(Path::to_owned);
+        let library = Self::new(path, folder, Symbols { version: version_fn, create_runtime, create_builder })?;
         opened.push(library);
         Ok(library)
     }
 
     /// Asks for the version and picks the layout.
-    pub(super) fn new(path: PathBuf, symbols: Symbols) -> Result<&'static Self, Error> {
+    pub(super) fn new(path: PathBuf, folder: Option<PathBuf>, symbols: Symbols) -> Result<&'static Self, Error> {
         // SAFETY: `int getInferLibVersion()`, in every release.
         let number = unsafe { (symbols.version)() };
         let version = Version::decode(u32::try_from(number).unwrap_or(0), &file_name(&path));
@@ -111,6 +114,7 @@ impl Library {
         gst::info!(super::CAT, "{version} at {}", path.display());
         Ok(Box::leak(Box::new(Self {
             path,
+            folder,
             version,
             group,
             symbols,
@@ -164,10 +168,8 @@ impl Library {
             remedy: "it only runs engines; building needs the full TensorRT",
         })?;
         self.parser()?;
-        if self.loads_resources() {
-            for file in self.builder_resources(compute_capability)? {
-                std::mem::forget(open_shared(&file)?);
-            }
+        for file in self.builder_resources(compute_capability)? {
+            std::mem::forget(open_shared(&file)?);
         }
         Builder::new(self, self.create(create, "createInferBuilder")?, allocator)
     }
@@ -199,7 +201,7 @@ impl Library {
             Group::V11 => "libnvonnxparser.so.11",
             Group::Rtx1 => "libtensorrt_onnxparser_rtx.so.1",
         };
-        let file = self.folder().join(name);
+        let file = self.folder.as_deref().unwrap_or(Path::new("")).join(name);
         let handle = open_shared(&file)?;
         let symbols = ParserSymbols {
             version: symbol(&handle, &file, "getNvOnnxParserVersion", NOT_PARSER)?,
@@ -215,14 +217,14 @@ impl Library {
     /// # Errors
     /// There is none for this version in the library's folder.
     pub fn builder_resources(&self, compute_capability: Option<(u32, u32)>) -> Result<Vec<PathBuf>, Error> {
-        if self.version.flavour == Flavour::Rtx {
+        let Some(folder) = self.folder.as_ref().filter(|_| self.version.flavour != Flavour::Rtx) else {
             return Ok(Vec::new());
-        }
+        };
         let Version { major, minor, patch, .. } = self.version;
         let version = format!(".so.{major}.{minor}.{patch}");
-        let folder = std::fs::read_dir(self.folder())
-            .map_err(|error| Error::File { path: self.folder().into(), reason: error.to_string() })?;
-        let mut files: Vec<PathBuf> = folder
+        let entries = std::fs::read_dir(folder)
+            .map_err(|error| Error::File { path: folder.clone(), reason: error.to_string() })?;
+        let mut files: Vec<PathBuf> = entries
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|file| {
                 let name = file_name(file);
@@ -236,20 +238,11 @@ impl Library {
             .collect();
         files.sort();
         if files.is_empty() {
-            let file = self.folder().join(format!("libnvinfer_builder_resource{version}"));
+            let file = folder.join(format!("libnvinfer_builder_resource{version}"));
             let reason = "not there, and building needs it: install the whole TensorRT of this version".into();
             return Err(Error::Open { file, reason });
         }
         Ok(files)
-    }
-
-    /// Not those of a test's stand-in.
-    fn loads_resources(&self) -> bool {
-        !cfg!(test) || self.path.is_file()
-    }
-
-    fn folder(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new("."))
     }
 
     /// Compares a vtable's length with the class's, once a class.

@@ -11,6 +11,8 @@ mod error;
 mod library;
 mod logger;
 mod memory_map;
+#[cfg(test)]
+mod mock;
 mod object;
 mod onnx;
 mod parser;
@@ -19,6 +21,8 @@ mod recipe;
 mod runtime;
 mod slots;
 mod tensor;
+#[cfg(test)]
+mod tests;
 mod version;
 
 pub use allocator::{DeviceMemory, GpuAllocator, Usage};
