@@ -222,6 +222,15 @@ fn damaged_timings_do_not_stop_the_build() {
 }
 
 #[test]
+fn a_short_vtable_is_refused() {
+    let library = mock::library("10.16");
+    state(|s| s.release = "10.0");
+    let error = library.builder(None, None).unwrap_err();
+    let Error::Layout { class, found, expected, .. } = error else { panic!("{error}") };
+    assert_eq!((class, found, expected), ("VBuilder", 20, 23));
+}
+
+#[test]
 fn a_method_that_the_release_lacks_is_named() {
     let library = mock::library("8.5.3");
     let mut config = library.builder(None, None).unwrap().config().unwrap();
