@@ -1,6 +1,7 @@
 //! GStreamer elements for object detection and human pose with TensorRT.
 
 pub mod cpu;
+pub mod cuda;
 mod elements;
 pub mod infer;
 pub mod meta;
@@ -22,6 +23,6 @@ gst::plugin_define!(
     "MPL-2.0",
     env!("CARGO_PKG_NAME"),
     env!("CARGO_PKG_NAME"),
-    env!("CARGO_PKG_REPOSITORY"),
+    env!("CARGO_PKG_NAME"),
     env!("BUILD_REL_DATE")
 );

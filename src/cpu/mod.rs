@@ -1,18 +1,37 @@
 //! The CPU engine: ONNX Runtime, opened at run time.
+//!
+//! 1. [`load_library`] finds ONNX Runtime; one environment and one thread pool serve the whole process.
+//! 2. [`open`] reads a model and recognises its head.
+//! 3. A lane makes each frame's tensor ([`preprocess`]), runs the batch and decodes it.
 
+mod engine;
+mod frame;
 pub mod image;
+mod lane;
+mod library;
 pub mod preprocess;
+mod resample;
+mod rows;
+mod tensor;
+#[cfg(test)]
+mod test_support;
 
 use crate::infer::{Engine, Error, ErrorKind, Frame, ModelSettings};
 use crate::model::{InputSpec, Rect};
-use std::sync::Arc;
+use preprocess::Workspace;
+use std::cell::RefCell;
+use std::sync::{Arc, LazyLock};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new("trtcpu", gst::DebugColorFlags::empty(), Some("CPU engine of the tensorrt plugin"))
+});
 
 /// Opens ONNX Runtime.
 ///
 /// # Errors
 /// [`ErrorKind::Library`]: where it was looked for, and the command that gets it.
 pub fn load_library() -> Result<(), Error> {
-    Err(Error::new(ErrorKind::Library, "ONNX Runtime"))
+    library::runtime().map(|_| ())
 }
 
 /// Opens a model.
@@ -20,8 +39,7 @@ pub fn load_library() -> Result<(), Error> {
 /// # Errors
 /// The library's, or the model's: missing, unreadable, not ONNX, unknown head, wrong setting.
 pub fn open(settings: &ModelSettings) -> Result<Arc<dyn Engine>, Error> {
-    let _ = settings;
-    Err(Error::new(ErrorKind::Library, "ONNX Runtime"))
+    Ok(Arc::new(engine::CpuEngine::open(settings)?))
 }
 
 /// Makes `spec`'s tensor of one image from a region (frame pixels) of a frame in system memory; `data` is resized to fit.
@@ -29,6 +47,15 @@ pub fn open(settings: &ModelSettings) -> Result<Arc<dyn Engine>, Error> {
 /// # Errors
 /// [`ErrorKind::Failed`] when the frame can't be mapped or isn't what its caps say.
 pub fn preprocess_frame(frame: &Frame, region: Rect, spec: &InputSpec, data: &mut Vec<u8>) -> Result<(), Error> {
-    let _ = (frame, region, spec, data);
-    Err(Error::new(ErrorKind::Failed, "preprocess"))
+    thread_local!(static WORKSPACE: RefCell<Workspace> = RefCell::default());
+
+    data.resize(spec.elements() * spec.element.size(), 0);
+    WORKSPACE.with_borrow_mut(|workspace| fill(frame, region, spec, workspace, data))
+}
+
+/// Preprocesses a frame into `out`, which has the size of `spec`'s tensor.
+fn fill(frame: &Frame, region: Rect, spec: &InputSpec, workspace: &mut Workspace, out: &mut [u8]) -> Result<(), Error> {
+    let mapped = frame::Mapped::new(frame)?;
+    preprocess::preprocess(&mapped.image()?, region, spec, workspace, out)
+        .map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))
 }

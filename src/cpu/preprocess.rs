@@ -1,1 +1,205 @@
-//! From a picture to a model's input tensor.
+//! From a picture to a model's input tensor: letterbox, colour and normalisation in one pass.
+//!
+//! Bilinear resampling with half-pixel centres, without antialiasing, edge pixels repeated. The result is what
+//! converting the whole picture to RGB and then resizing it gives (OpenCV's `cvtColor`, `resize` with `INTER_LINEAR`,
+//! within 2 of 255 levels): each source pixel that is read is converted and clamped before it is mixed with others, and
+//! 4:2:0 chroma belongs to its whole 2×2 block, as in OpenCV; it isn't interpolated. Only the pixels that are read are
+//! converted: four for each target pixel at most.
+
+use super::image::{Conversion, Image};
+use super::resample::{Axis, Taps};
+use super::rows::{self, Channels};
+use crate::model::{ElementType, InputSpec, Layout, Letterbox, Rect};
+
+/// A picture that can't be preprocessed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PreprocessError {
+    #[error("the picture's planes are shorter than its size and strides say")]
+    Planes,
+    #[error("the tensor has {got} bytes, its specification needs {needed}")]
+    Output { got: usize, needed: usize },
+}
+
+/// Tables and rows that are kept from call to call: nothing is allocated while sizes stay the same.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    columns: Taps,
+    lines: Taps,
+    pixels: Channels<u8>,
+    second: Channels<f32>,
+    /// Source rows at target width, the last two used.
+    rows: [Row; 2],
+    /// One row of the tensor, borders included.
+    line: Channels<f32>,
+    interleaved: Vec<f32>,
+}
+
+/// A source row, resampled to the target's columns.
+#[derive(Debug, Default)]
+struct Row {
+    y: Option<u32>,
+    rgb: Channels<f32>,
+}
+
+/// Makes the tensor of a region (frame pixels) of `image`; `out` is one image in `spec`'s layout and element type, native
+/// byte order. A region without pixels becomes an empty border.
+///
+/// # Errors
+/// When a plane or `out` is too short.
+pub fn preprocess(
+    image: &Image<'_>,
+    region: Rect,
+    spec: &InputSpec,
+    workspace: &mut Workspace,
+    out: &mut [u8],
+) -> Result<(), PreprocessError> {
+    let needed = spec.elements() * spec.element.size();
+    if out.len() != needed {
+        return Err(PreprocessError::Output { got: out.len(), needed });
+    }
+    if !image.is_complete() {
+        return Err(PreprocessError::Planes);
+    }
+    let mut target = Target::new(spec, out);
+    workspace.line.iter_mut().for_each(|channel| channel.resize(spec.width as usize, 0.0));
+
+    let picture = Letterbox::new(region, spec);
+    let (left, width) = (picture.left as usize, picture.width as usize);
+    let (top, height) = (picture.top as usize, picture.height as usize);
+    workspace.fill_border(spec);
+    if !has_pixels(region, image) {
+        (0..spec.height as usize).for_each(|y| target.put(y, workspace));
+        return Ok(());
+    }
+    let border_rows = (0..top).chain(top + height..spec.height as usize);
+    border_rows.for_each(|y| target.put(y, workspace));
+
+    workspace.columns.update(Axis { start: region.x, length: region.w, source: image.width, target: width });
+    workspace.lines.update(Axis { start: region.y, length: region.h, source: image.height, target: height });
+    workspace.rows.iter_mut().for_each(|row| row.y = None);
+    let conversion = image.format.is_yuv().then(|| Conversion::new(image.colorimetry));
+    for y in 0..height {
+        workspace.make_line(image, conversion.as_ref(), y, left..left + width, spec);
+        target.put(top + y, workspace);
+    }
+    Ok(())
+}
+
+/// Whether any of the region is in the picture.
+fn has_pixels(region: Rect, image: &Image<'_>) -> bool {
+    let frame = Rect::new(0.0, 0.0, image.width as f32, image.height as f32);
+    [region.x, region.y, region.w, region.h].iter().all(|v| v.is_finite()) && region.intersection(&frame).area() > 0.0
+}
+
+impl Workspace {
+    fn fill_border(&mut self, spec: &InputSpec) {
+        let Normalised { mean, scale } = Normalised::of(spec);
+        for ((line, mean), scale) in self.line.iter_mut().zip(mean).zip(scale) {
+            line.fill((f32::from(spec.pad) - mean) * scale);
+        }
+    }
+
+    /// Makes the picture's part of the tensor's row, at target line `y`.
+    fn make_line(
+        &mut self,
+        image: &Image<'_>,
+        conversion: Option<&Conversion>,
+        y: usize,
+        columns: std::ops::Range<usize>,
+        spec: &InputSpec,
+    ) {
+        let (Some(&first), Some(&second), Some(&weight)) =
+            (self.lines.first.get(y), self.lines.second.get(y), self.lines.weight.get(y))
+        else {
+            return;
+        };
+        // Lines go downwards, so the row that was the lower one is often the upper one now.
+        if self.rows[1].y == Some(first) {
+            self.rows.swap(0, 1);
+        }
+        self.load_row(0, image, conversion, first);
+        let lower = if weight == 0.0 { 0 } else { 1 };
+        if lower == 1 {
+            self.load_row(1, image, conversion, second);
+        }
+        let Normalised { mean, scale } = Normalised::of(spec);
+        for (channel, line) in self.line.iter_mut().enumerate() {
+            let source = if spec.bgr { 2 - channel } else { channel };
+            let (upper, lower) = (&self.rows[0].rgb[source], &self.rows[lower].rgb[source]);
+            if let Some(line) = line.get_mut(columns.clone()) {
+                rows::blend_rows(upper, lower, weight, mean[channel], scale[channel], line);
+            }
+        }
+    }
+
+    fn load_row(&mut self, slot: usize, image: &Image<'_>, conversion: Option<&Conversion>, y: u32) {
+        let row = &mut self.rows[slot];
+        if row.y == Some(y) {
+            return;
+        }
+        row.y = Some(y);
+        rows::gather(image, y as usize, &self.columns.first, &mut self.pixels);
+        rows::to_rgb(conversion, &self.pixels, &mut row.rgb);
+        if !self.columns.exact {
+            rows::gather(image, y as usize, &self.columns.second, &mut self.pixels);
+            rows::to_rgb(conversion, &self.pixels, &mut self.second);
+            for (channel, second) in row.rgb.iter_mut().zip(&self.second) {
+                rows::blend_columns(channel, second, &self.columns.weight);
+            }
+        }
+    }
+}
+
+/// A specification's normalisation, in the tensor's channel order.
+struct Normalised {
+    mean: [f32; 3],
+    scale: [f32; 3],
+}
+
+impl Normalised {
+    fn of(spec: &InputSpec) -> Self {
+        Self { mean: spec.normalization.mean, scale: spec.normalization.scale }
+    }
+}
+
+/// The tensor, written row by row.
+struct Target<'a> {
+    layout: Layout,
+    element: ElementType,
+    /// Bytes of one channel's row.
+    row: usize,
+    /// Bytes of one channel.
+    plane: usize,
+    out: &'a mut [u8],
+}
+
+impl<'a> Target<'a> {
+    fn new(spec: &InputSpec, out: &'a mut [u8]) -> Self {
+        let row = spec.width as usize * spec.element.size();
+        Self { layout: spec.layout, element: spec.element, row, plane: row * spec.height as usize, out }
+    }
+
+    /// Writes the workspace's line as row `y`.
+    fn put(&mut self, y: usize, workspace: &mut Workspace) {
+        match self.layout {
+            Layout::Nchw => {
+                for (channel, line) in workspace.line.iter().enumerate() {
+                    let start = channel * self.plane + y * self.row;
+                    if let Some(out) = self.out.get_mut(start..start + self.row) {
+                        rows::store(line, self.element, out);
+                    }
+                }
+            }
+            Layout::Nhwc => {
+                rows::interleave(&workspace.line, &mut workspace.interleaved);
+                let start = 3 * y * self.row;
+                if let Some(out) = self.out.get_mut(start..start + 3 * self.row) {
+                    rows::store(&workspace.interleaved, self.element, out);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,11 @@
 //! The plugin's elements.
 
+mod backend;
 mod caps;
+mod inference;
+mod input_query;
+mod report;
+mod stage;
 mod trtdetect;
 mod trtoverlay;
 mod trtpose;

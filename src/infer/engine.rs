@@ -2,25 +2,34 @@
 
 use super::Error;
 use crate::model::{Detection, Head, InputSpec, ModelInfo, Params, Rect};
+use gst::glib;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Where models run. Never chosen for the user: no fallback from one to the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, glib::Enum)]
+#[enum_type(name = "GstTrtBackend")]
 pub enum Backend {
     /// On the GPU; frames in CUDA memory.
+    #[enum_value(name = "TensorRT on the GPU, frames in memory:CUDAMemory", nick = "tensorrt")]
     TensorRt,
     /// ONNX Runtime on the CPU; frames in system memory.
+    #[enum_value(name = "ONNX Runtime on the CPU, frames in system memory", nick = "cpu")]
     Cpu,
 }
 
 /// Arithmetic of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, glib::Enum)]
+#[enum_type(name = "GstTrtPrecision")]
 pub enum Precision {
     /// FP16 on TensorRT, the model's own on the CPU.
+    #[enum_value(name = "FP16 with TensorRT, the model's own on the CPU", nick = "auto")]
     Auto,
+    #[enum_value(name = "32-bit floating point", nick = "fp32")]
     Fp32,
+    #[enum_value(name = "16-bit floating point", nick = "fp16")]
     Fp16,
+    #[enum_value(name = "8-bit integers, from a model with Q/DQ nodes", nick = "int8")]
     Int8,
 }
 
@@ -101,6 +110,12 @@ pub trait Engine: Send + Sync {
 
 /// One batch at a time.
 pub trait Lane: Send {
+    /// Runs a full batch on an empty image.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    fn warm_up(&mut self) -> Result<(), Error>;
+
     /// Fills each slot's output. `slots` has 1 to [`Engine::max_batch`] entries.
     ///
     /// # Errors

@@ -1,7 +1,24 @@
 //! Running models for elements: engines behind one trait, and the service that batches across streams.
+//!
+//! 1. [`open`] gives the [`Service`] for a model; elements that want the same one share it.
+//! 2. [`Service::stream`] is an element's place in it; [`Stream::submit`] takes a frame and gives a [`Ticket`].
+//! 3. The service's lanes take what waits, earliest deadline first, as batches, whatever stream it comes from.
 
+mod backend;
+mod batcher;
 mod engine;
 mod error;
+mod registry;
+mod service;
+mod stats;
+mod ticket;
 
+pub use backend::{check_backend, open_engine};
 pub use engine::{Backend, Engine, Frame, Lane, ModelSettings, Output, Precision, RawTensor, Slot, Tensor};
 pub use error::{Error, ErrorKind};
+pub use registry::open;
+#[cfg(test)]
+pub(crate) use registry::testing;
+pub use service::{Request, Service, Stream};
+pub use stats::{Latencies, Percentiles, ServiceStats};
+pub use ticket::{Finished, Notify, Ticket};

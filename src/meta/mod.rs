@@ -2,6 +2,7 @@
 
 mod associate;
 mod record;
+mod roi;
 mod store;
 mod tensor;
 

@@ -56,3 +56,18 @@ pub struct Record {
     pub objects: Vec<Object>,
     pub models: Vec<ModelRun>,
 }
+
+impl Record {
+    /// The id that the next object gets: one more than the highest.
+    pub fn next_id(&self) -> u32 {
+        self.objects.iter().map(|object| object.id.saturating_add(1)).max().unwrap_or(0)
+    }
+
+    /// Adds `object` under the next id, which is returned.
+    pub fn push(&mut self, mut object: Object) -> u32 {
+        object.id = self.next_id();
+        let id = object.id;
+        self.objects.push(object);
+        id
+    }
+}

@@ -1,23 +1,81 @@
-//! The record on its buffer, and its mirror in ROI metas for others.
+//! The record on its buffer.
+//!
+//! It is a [`gst::meta::CustomMeta`] whose structure has one field: a shared boxed value that holds the [`Arc`]. Copying
+//! a buffer copies the structure, which clones the `Arc`; nothing else is copied.
+//!
+//! This crate can be in a process twice, as a library linked by an application and as the plugin. The custom meta is
+//! registered once, by whoever comes first. The boxed type exists once for each copy, under names of their own, because
+//! the layout of a Rust type is not the same across builds. A copy that meets the other's record doesn't see it, and
+//! reads the objects from the ROI metas, as any other program does.
 
-use super::Record;
-use std::sync::Arc;
+use super::{Record, roi};
+use gst::glib;
+use gst::meta::{CustomMeta, MetaTransform, MetaTransformCopy};
+use gst_video::video_meta::VideoMetaTransformScale;
+use std::sync::{Arc, Once};
 
-pub fn register() {}
+const NAME: &str = "TrtRecord";
+const FIELD: &glib::GStr = glib::gstr!("record");
+
+#[derive(Clone, glib::SharedBoxed)]
+#[shared_boxed_type(name = "TrtSharedRecord", allow_name_conflict)]
+struct SharedRecord(Arc<Record>);
+
+/// Registers the record's meta; needs `gst::init`. May be called more than once.
+pub fn register() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| register_custom(NAME, &["video", "size"], true));
+}
+
+/// Registers a custom meta that follows copies of its buffer, and with `scales` changes of the frame's size.
+pub(super) fn register_custom(name: &'static str, tags: &[&str], scales: bool) {
+    if CustomMeta::is_registered(name) {
+        return;
+    }
+    CustomMeta::register_with_transform(name, tags, move |to, meta, _, kind| {
+        if kind != MetaTransformCopy::quark() && !(scales && kind == VideoMetaTransformScale::quark()) {
+            return false;
+        }
+        let Ok(mut copy) = CustomMeta::add(to, name) else { return false };
+        // Field by field, whatever the type: the value may be of another copy of this crate.
+        for (field, value) in meta.structure().iter() {
+            copy.mut_structure().set_value(field, value.clone());
+        }
+        true
+    });
+}
 
 /// The record that our elements put on this buffer.
 pub fn record(buffer: &gst::BufferRef) -> Option<Arc<Record>> {
-    let _ = buffer;
-    None
+    register();
+    let meta = CustomMeta::from_buffer(buffer, NAME).ok()?;
+    meta.structure().get::<SharedRecord>(FIELD).ok().map(|shared| shared.0)
 }
 
 /// Puts `record` in the place of the one before and mirrors it in ROI metas, for a frame of `width` × `height` pixels.
+/// ROI metas of other elements stay as they are.
 pub fn set_record(buffer: &mut gst::BufferRef, record: Arc<Record>, width: u32, height: u32) {
-    let _ = (buffer, record, width, height);
+    if let Some(before) = self::record(buffer) {
+        roi::remove_mirror(buffer, &before, (width, height));
+    }
+    roi::add_mirror(buffer, &record, (width, height));
+    let shared = SharedRecord(record);
+    if let Ok(mut meta) = CustomMeta::from_mut_buffer(buffer, NAME) {
+        meta.mut_structure().set(FIELD, shared);
+    } else if let Ok(mut meta) = CustomMeta::add(buffer, NAME) {
+        meta.mut_structure().set(FIELD, shared);
+    }
 }
 
-/// What any detector said about this frame: our record, and objects that only others' metadata knows.
+/// What any detector said about this frame of `width` × `height` pixels: our record, and objects that only others' ROI
+/// metas know. These follow ours and get ids after theirs. No object is there twice.
 pub fn read(buffer: &gst::BufferRef, width: u32, height: u32) -> Arc<Record> {
-    let _ = (width, height);
-    record(buffer).unwrap_or_default()
+    let own = record(buffer).unwrap_or_default();
+    let others = roi::others(buffer, &own, (width, height));
+    if others.is_empty() {
+        return own;
+    }
+    let mut all = Record::clone(&own);
+    all.objects.extend(others);
+    Arc::new(all)
 }

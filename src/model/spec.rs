@@ -65,6 +65,20 @@ pub struct InputSpec {
     pub pad: u8,
 }
 
+impl std::fmt::Display for InputSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { width, height, layout, element, normalization, bgr, keep_aspect_ratio, pad } = self;
+        let (order, fit) =
+            (if *bgr { "BGR" } else { "RGB" }, if *keep_aspect_ratio { "letterboxed" } else { "stretched" });
+        write!(f, "{width}x{height} {order} {element:?} {layout:?} {fit}, border {pad}, ")?;
+        match *normalization {
+            Normalization::NONE => write!(f, "values 0–255"),
+            Normalization::UNIT => write!(f, "values 0–1"),
+            Normalization { mean, scale } => write!(f, "(pixel - {mean:?}) * {scale:?}"),
+        }
+    }
+}
+
 impl InputSpec {
     /// Elements of one image, 3 · width · height.
     pub fn elements(&self) -> usize {

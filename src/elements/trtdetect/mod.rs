@@ -1,5 +1,32 @@
-use gst::glib;
+//! SECTION:element-trtdetect
+//!
+//! Finds objects in video frames. The frames pass as they are; what was found rides on the buffer, as the plugin's record
+//! and as `GstVideoRegionOfInterestMeta`. Models: YOLOv8, 9, 10, 11, 12 and 26 as Ultralytics exports them, and NanoDet;
+//! head, size and labels are read off the model.
+//!
+//! ```text
+//! gst-launch-1.0 -q filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264
+//!   ! trtdetect backend=cpu model=models/yolov12n.onnx ! trtpublish location=- ! fakesink
+//! ```
+//!
+//! With `backend=tensorrt` (the default) it takes `video/x-raw(memory:CUDAMemory)` and runs on the GPU, with
+//! `backend=cpu` system memory and the CPU. There is no fallback from one to the other: what is missing is an error.
+//!
+//! Elements with the same model and engine settings share one engine, in all pipelines of the process, and their frames
+//! form common batches.
+//!
+//! Since: 0.1
 
-pub fn register(_plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    Ok(())
+mod imp;
+
+use super::inference::Inference;
+use gst::glib;
+use gst::prelude::*;
+
+glib::wrapper! {
+    pub struct TrtDetect(ObjectSubclass<imp::TrtDetect>) @extends Inference, gst::Element, gst::Object;
+}
+
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(Some(plugin), "trtdetect", gst::Rank::NONE, TrtDetect::static_type())
 }

@@ -1,5 +1,28 @@
-use gst::glib;
+//! SECTION:element-trtpose
+//!
+//! Finds the poses of people in video frames. One-stage models (YOLO-pose, MoveNet multi-pose) look at the whole frame;
+//! each pose is attached to the person that a detector before found there (`attach=match`), else it's an object of its
+//! own. Top-down models (MoveNet) look at each person found before, with `inference-region=objects`.
+//!
+//! ```text
+//! gst-launch-1.0 -q filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264
+//!   ! trtpose backend=cpu model=models/movenet-multipose.onnx ! trtpublish location=- ! fakesink
+//! ```
+//!
+//! All other properties are those of `trtdetect`.
+//!
+//! Since: 0.1
 
-pub fn register(_plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    Ok(())
+mod imp;
+
+use super::inference::Inference;
+use gst::glib;
+use gst::prelude::*;
+
+glib::wrapper! {
+    pub struct TrtPose(ObjectSubclass<imp::TrtPose>) @extends Inference, gst::Element, gst::Object;
+}
+
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(Some(plugin), "trtpose", gst::Rank::NONE, TrtPose::static_type())
 }

@@ -1,5 +1,29 @@
-use gst::glib;
+//! SECTION:element-trtpreprocess
+//!
+//! Makes a model's input tensor from each frame, once for every model after it that takes the same: letterbox, colour
+//! conversion, normalisation. The frame itself passes untouched; the tensor rides on its buffer. What the tensor has to
+//! be comes from the `model` property, or from `width`, `height` and the rest, or else from the models downstream, which
+//! are asked.
+//!
+//! ```text
+//! gst-launch-1.0 -q filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264
+//!   ! trtpreprocess backend=cpu ! trtdetect backend=cpu model=models/yolov12n.onnx ! trtpublish location=- ! fakesink
+//! ```
+//!
+//! Models make their own input where there's no tensor that fits; `stats` of each counts both.
+//!
+//! Since: 0.1
 
-pub fn register(_plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    Ok(())
+mod imp;
+mod settings;
+
+use gst::glib;
+use gst::prelude::*;
+
+glib::wrapper! {
+    pub struct TrtPreprocess(ObjectSubclass<imp::TrtPreprocess>) @extends gst::Element, gst::Object;
+}
+
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(Some(plugin), "trtpreprocess", gst::Rank::NONE, TrtPreprocess::static_type())
 }

@@ -1,6 +1,20 @@
 //! Heads: what a model's output tensors mean.
 
-use super::{Detection, InputSpec, KeypointLayout, Labels, ModelInfo, Params};
+mod anchors;
+mod end2end;
+mod literal;
+mod metadata;
+mod movenet;
+mod nanodet;
+mod recognise;
+mod scores;
+mod ultralytics;
+mod yolo;
+mod yolo_pose;
+
+pub use recognise::recognise;
+
+use super::{Detection, KeypointLayout, Labels, Params};
 use std::sync::Arc;
 
 /// One image's share of a model's outputs: f32 values in C order, with the shape without the batch dimension.
@@ -37,7 +51,10 @@ pub trait Head: Send + Sync + std::fmt::Debug {
     fn keypoints(&self) -> Option<&Arc<KeypointLayout>>;
     /// Whether overlapping boxes are left for [`super::nms`].
     fn needs_nms(&self) -> bool;
-    /// Appends all candidates that pass `params`' confidence and class filters.
+    /// Appends all candidates that pass `params`' confidence and class filters; a candidate has the class that scores
+    /// highest, also if a filter then drops it. Values that aren't finite are left out.
+    ///
+    /// Heads that don't need NMS leave `found` sorted by confidence, at most `max_detections`.
     ///
     /// # Errors
     /// When an output's shape isn't the one that was recognised.
@@ -54,11 +71,5 @@ pub enum HeadError {
     Shape(String),
 }
 
-/// Finds the head and the input's meaning from what the model's file says.
-///
-/// # Errors
-/// [`HeadError::Unknown`] with the shapes seen and the heads known.
-pub fn recognise(model: &ModelInfo) -> Result<(Arc<dyn Head>, InputSpec), HeadError> {
-    let _ = model;
-    Err(HeadError::Unknown("no head".into()))
-}
+#[cfg(test)]
+mod tests;

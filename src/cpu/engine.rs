@@ -1,0 +1,215 @@
+//! A model opened by ONNX Runtime.
+
+use super::lane::CpuLane;
+use super::{CAT, library};
+use crate::infer::{Engine, Error, ErrorKind, Lane, ModelSettings, Precision};
+use crate::model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo, head};
+use ort::session::Session;
+use ort::value::{Outlet, TensorElementType, ValueType};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// What engine and lanes know of a model.
+pub struct Model {
+    pub info: ModelInfo,
+    pub input: InputSpec,
+    pub head: Arc<dyn Head>,
+    /// Images a run has to have, or `None` if the model takes any number.
+    pub fixed_batch: Option<usize>,
+    pub max_batch: usize,
+}
+
+/// One session; its lanes share it.
+pub struct CpuEngine {
+    description: String,
+    model: Arc<Model>,
+    session: Arc<Mutex<Session>>,
+}
+
+impl CpuEngine {
+    /// # Errors
+    /// See [`super::open`].
+    pub fn open(settings: &ModelSettings) -> Result<Self, Error> {
+        let path = settings.model.as_path();
+        check_file(path)?;
+        let runtime = library::runtime()?;
+        let session = open_session(runtime, path)?;
+        let info = model_info(&session).map_err(|reason| model_error(path, &reason))?;
+        check_precision(settings.precision, &info, path)?;
+        let (head, input) = head::recognise(&info).map_err(|error| model_error(path, &error.to_string()))?;
+
+        let asked = settings.batch_size.max(1) as usize;
+        let fixed_batch = fixed_batch(&info);
+        let max_batch = fixed_batch.unwrap_or(asked);
+        if max_batch != asked {
+            gst::info!(CAT, "{}: the model's batch is {max_batch}, batch-size={asked} has no effect", path.display());
+        }
+        let name = path.file_name().unwrap_or(path.as_os_str()).display();
+        let version = runtime.version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
+        let description = format!("{name} on ONNX Runtime {version} (cpu)").replace("  ", " ");
+        gst::info!(CAT, "Opened {description}: head {}, batch {max_batch}, {input:?}", head.name());
+        Ok(Self {
+            description,
+            model: Arc::new(Model { info, input, head, fixed_batch, max_batch }),
+            session: Arc::new(Mutex::new(session)),
+        })
+    }
+}
+
+impl Engine for CpuEngine {
+    fn description(&self) -> String {
+        self.description.clone()
+    }
+
+    fn info(&self) -> &ModelInfo {
+        &self.model.info
+    }
+
+    fn input(&self) -> &InputSpec {
+        &self.model.input
+    }
+
+    fn head(&self) -> &Arc<dyn Head> {
+        &self.model.head
+    }
+
+    fn max_batch(&self) -> usize {
+        self.model.max_batch
+    }
+
+    fn lanes(&self) -> Result<Vec<Box<dyn Lane>>, Error> {
+        Ok(vec![Box::new(CpuLane::new(self.model.clone(), self.session.clone()))])
+    }
+}
+
+fn open_session(runtime: &library::Runtime, path: &Path) -> Result<Session, Error> {
+    let session = Session::builder(&runtime.environment)
+        .and_then(|builder| builder.with_log_level(library::log_level()).map_err(Into::into))
+        .and_then(|mut builder| builder.commit_from_file(path));
+    session.map_err(|error| match looks_like(path) {
+        Some(what) => model_error(path, what),
+        None => model_error(
+            path,
+            &format!("ONNX Runtime can't load it: {error}. Is the file complete? Download or export it again"),
+        ),
+    })
+}
+
+/// Says what is wrong with a file before ONNX Runtime sees it.
+fn check_file(path: &Path) -> Result<(), Error> {
+    let file_error = |what: &str| Error::new(ErrorKind::File, format!("model {}: {what}", path.display()));
+    if path.as_os_str().is_empty() {
+        return Err(Error::new(ErrorKind::Setting, "no model: set the property model to an .onnx file"));
+    }
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    if matches!(extension.as_str(), "engine" | "plan") {
+        return Err(Error::new(
+            ErrorKind::Setting,
+            format!(
+                "model {} is a TensorRT engine, which only backend=tensorrt runs: set that, or give the .onnx it was made of",
+                path.display()
+            ),
+        ));
+    }
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => Err(file_error("is a folder, not an .onnx file")),
+        Ok(metadata) if metadata.len() == 0 => Err(file_error("is empty: download or export it again")),
+        Ok(_) => File::open(path).map(|_| ()).map_err(|error| file_error(&format!("can't be read: {error}"))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(file_error(
+            "no such file. Check the path; `cargo xtask models` fetches the models of the documentation, \
+             `yolo export format=onnx model=…` makes one of an Ultralytics model",
+        )),
+        Err(error) => Err(file_error(&format!("can't be read: {error}"))),
+    }
+}
+
+/// What a file that isn't ONNX is instead, by how it begins.
+fn looks_like(path: &Path) -> Option<&'static str> {
+    let mut start = Vec::new();
+    File::open(path).ok()?.take(64).read_to_end(&mut start).ok()?;
+    let text = start.trim_ascii_start().to_ascii_lowercase();
+    if start.starts_with(b"ftrt") || start.starts_with(b"ptrt") {
+        Some("is a TensorRT engine, not ONNX: it needs backend=tensorrt")
+    } else if start.starts_with(b"PK\x03\x04") {
+        Some("is a zip file (a PyTorch .pt?), not ONNX: export it with `yolo export format=onnx`, or unpack it")
+    } else if start.get(4..8) == Some(b"TFL3") {
+        Some("is a TensorFlow Lite model, not ONNX: convert it with tf2onnx")
+    } else if start.starts_with(b"version https://git-lfs") {
+        Some("is a Git LFS pointer, not the model itself: run `git lfs pull`")
+    } else if text.starts_with(b"<!doctype") || text.starts_with(b"<html") {
+        Some("is a web page, not ONNX: download the file itself")
+    } else {
+        None
+    }
+}
+
+fn model_error(path: &Path, what: &str) -> Error {
+    Error::new(ErrorKind::Model, format!("model {}: {what}", path.display()))
+}
+
+fn check_precision(precision: Precision, info: &ModelInfo, path: &Path) -> Result<(), Error> {
+    let half = info.inputs.iter().chain(&info.outputs).any(|tensor| tensor.element == ElementType::F16);
+    let asked = match precision {
+        Precision::Auto => return Ok(()),
+        Precision::Fp32 if !half => return Ok(()),
+        Precision::Fp32 => "fp32",
+        Precision::Fp16 => "fp16",
+        Precision::Int8 => "int8",
+    };
+    Err(Error::new(
+        ErrorKind::Setting,
+        format!(
+            "precision={asked}: with backend=cpu the model file decides ({}). Set precision=auto and give a model in that \
+             precision",
+            path.display()
+        ),
+    ))
+}
+
+/// The batch dimension, if it isn't dynamic.
+fn fixed_batch(info: &ModelInfo) -> Option<usize> {
+    let batch = info.inputs.first()?.shape.first()?;
+    usize::try_from(*batch).ok().filter(|&batch| batch > 0)
+}
+
+fn model_info(session: &Session) -> Result<ModelInfo, String> {
+    let tensors = |outlets: &[Outlet]| outlets.iter().map(tensor_info).collect::<Result<Vec<_>, _>>();
+    let info = ModelInfo {
+        inputs: tensors(session.inputs())?,
+        outputs: tensors(session.outputs())?,
+        metadata: metadata(session).map_err(|error| format!("its metadata can't be read: {error}"))?,
+    };
+    if info.inputs.len() != 1 {
+        let names = info.inputs.iter().map(|input| format!("{} {:?}", input.name, input.shape)).collect::<Vec<_>>();
+        return Err(format!("has {} inputs ({}); one image input is needed", names.len(), names.join(", ")));
+    }
+    Ok(info)
+}
+
+fn metadata(session: &Session) -> ort::Result<BTreeMap<String, String>> {
+    let metadata = session.metadata()?;
+    let keys = metadata.custom_keys()?;
+    Ok(keys.into_iter().filter_map(|key| metadata.custom(&key).map(|value| (key, value))).collect())
+}
+
+fn tensor_info(outlet: &Outlet) -> Result<TensorInfo, String> {
+    let name = outlet.name().to_owned();
+    let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
+        return Err(format!("{name} is no tensor but {}", outlet.dtype()));
+    };
+    let element = match ty {
+        TensorElementType::Float32 => ElementType::F32,
+        TensorElementType::Float16 => ElementType::F16,
+        TensorElementType::Uint8 => ElementType::U8,
+        TensorElementType::Int32 => ElementType::I32,
+        TensorElementType::Int64 => ElementType::I64,
+        other => return Err(format!("{name} has element type {other}; f32, f16, u8, i32 and i64 are read")),
+    };
+    Ok(TensorInfo { name, element, shape: shape.to_vec() })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! A buffer in system memory as an [`Image`].
+
+use super::image::{Colorimetry, Image, Matrix, PixelFormat};
+use crate::infer::{Error, ErrorKind, Frame};
+use gst_video::prelude::*;
+use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo};
+
+/// A frame mapped for reading.
+pub struct Mapped<'a> {
+    frame: VideoFrameRef<&'a gst::BufferRef>,
+    format: PixelFormat,
+    colorimetry: Colorimetry,
+    /// Bytes of the buffer.
+    size: usize,
+}
+
+impl<'a> Mapped<'a> {
+    /// # Errors
+    /// When the format isn't one that the CPU engine reads, or the buffer is too small for its caps.
+    pub fn new(frame: &'a Frame) -> Result<Self, Error> {
+        let info = &frame.info;
+        let format = pixel_format(info.format()).ok_or_else(|| {
+            failed(format!(
+                "the CPU engine doesn't read {} frames: put a videoconvert before it",
+                info.format().to_str()
+            ))
+        })?;
+        let mapped = VideoFrameRef::from_buffer_ref_readable(&frame.buffer, info).map_err(|_| {
+            failed(format!(
+                "can't map a {}×{} {} frame: the buffer has {} bytes, its caps need {}",
+                info.width(),
+                info.height(),
+                info.format().to_str(),
+                frame.buffer.size(),
+                info.size()
+            ))
+        })?;
+        Ok(Self { frame: mapped, format, colorimetry: colorimetry(info), size: frame.buffer.size() })
+    }
+
+    /// The planes with their real strides, which a `GstVideoMeta` may change.
+    ///
+    /// # Errors
+    /// When the metadata contradicts the buffer.
+    pub fn image(&self) -> Result<Image<'_>, Error> {
+        let (frame, empty) = (&self.frame, [].as_slice());
+        let mut image = Image {
+            format: self.format,
+            colorimetry: self.colorimetry,
+            width: frame.width() as usize,
+            height: frame.height() as usize,
+            planes: [empty; 3],
+            strides: [0; 3],
+        };
+        let layout = frame.plane_offset().iter().zip(frame.plane_stride());
+        for (plane, (&offset, &stride)) in (0u32..).zip(layout).take(self.format.planes()) {
+            let wrong = || failed(format!("plane {plane} (offset {offset}, stride {stride}) isn't inside its buffer"));
+            let stride = usize::try_from(stride).map_err(|_| wrong())?;
+            let rows = self.format.plane_rows(plane as usize, image.height);
+            if offset.saturating_add(stride.saturating_mul(rows)) > self.size {
+                return Err(wrong());
+            }
+            let data = frame.plane_data(plane).map_err(|_| wrong())?;
+            if let (Some(d), Some(s)) = (image.planes.get_mut(plane as usize), image.strides.get_mut(plane as usize)) {
+                (*d, *s) = (data, stride);
+            }
+        }
+        Ok(image)
+    }
+}
+
+fn failed(message: String) -> Error {
+    Error::new(ErrorKind::Failed, message)
+}
+
+fn pixel_format(format: VideoFormat) -> Option<PixelFormat> {
+    Some(match format {
+        VideoFormat::Nv12 => PixelFormat::Nv12,
+        VideoFormat::I420 => PixelFormat::I420,
+        VideoFormat::Rgb => PixelFormat::Rgb,
+        VideoFormat::Bgr => PixelFormat::Bgr,
+        VideoFormat::Rgba | VideoFormat::Rgbx => PixelFormat::Rgba,
+        VideoFormat::Bgra | VideoFormat::Bgrx => PixelFormat::Bgra,
+        _ => return None,
+    })
+}
+
+/// What the caps say about colour. What they leave open is what GStreamer takes: limited range, and a matrix by height.
+fn colorimetry(info: &VideoInfo) -> Colorimetry {
+    let given = info.colorimetry();
+    let matrix = match given.matrix() {
+        VideoColorMatrix::Bt601 => Matrix::Bt601,
+        VideoColorMatrix::Bt709 => Matrix::Bt709,
+        VideoColorMatrix::Bt2020 => Matrix::Bt2020,
+        VideoColorMatrix::Fcc => Matrix::Fcc,
+        VideoColorMatrix::Smpte240m => Matrix::Smpte240m,
+        _ => matrix_by_height(info.height()),
+    };
+    Colorimetry { matrix, full_range: given.range() == VideoColorRange::Range0_255 }
+}
+
+/// `gst_video_info_set_format`'s default.
+fn matrix_by_height(height: u32) -> Matrix {
+    if height > 576 { Matrix::Bt709 } else { Matrix::Bt601 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gst_video::{VideoColorPrimaries, VideoColorimetry, VideoFrameFlags, VideoMeta, VideoTransferFunction};
+
+    fn frame(format: VideoFormat, width: u32, height: u32) -> Frame {
+        gst::init().unwrap();
+        let info = VideoInfo::builder(format, width, height).build().unwrap();
+        Frame { buffer: gst::Buffer::with_size(info.size()).unwrap(), info }
+    }
+
+    #[test]
+    fn maps_every_format_and_odd_sizes() {
+        for format in FORMATS {
+            for (width, height) in [(1, 1), (2, 1), (17, 9), (640, 480)] {
+                let frame = frame(format, width, height);
+                let mapped = Mapped::new(&frame).unwrap();
+                let image = mapped.image().unwrap();
+                assert_eq!((image.width, image.height), (width as usize, height as usize));
+                assert!(image.row(0, 0).is_some(), "{format:?} {width}×{height}");
+            }
+        }
+    }
+
+    const FORMATS: [VideoFormat; 8] = [
+        VideoFormat::Nv12,
+        VideoFormat::I420,
+        VideoFormat::Rgb,
+        VideoFormat::Bgr,
+        VideoFormat::Rgba,
+        VideoFormat::Bgra,
+        VideoFormat::Rgbx,
+        VideoFormat::Bgrx,
+    ];
+
+    #[test]
+    fn takes_strides_from_the_video_meta() {
+        let mut frame = frame(VideoFormat::Rgb, 4, 2);
+        frame.buffer = gst::Buffer::with_size(200).unwrap();
+        let buffer = frame.buffer.get_mut().unwrap();
+        VideoMeta::add_full(buffer, VideoFrameFlags::empty(), VideoFormat::Rgb, 4, 2, &[8], &[64]).unwrap();
+        let mapped = Mapped::new(&frame).unwrap();
+        assert_eq!(mapped.image().unwrap().strides[0], 64);
+    }
+
+    #[test]
+    fn small_buffer_is_an_error() {
+        let mut frame = frame(VideoFormat::Nv12, 64, 64);
+        frame.buffer = gst::Buffer::with_size(100).unwrap();
+        let error = Mapped::new(&frame).err().unwrap();
+        assert_eq!(error.kind, ErrorKind::Failed);
+        assert!(error.message.contains("100 bytes"), "{error}");
+    }
+
+    #[test]
+    fn meta_beyond_the_buffer_is_an_error() {
+        let mut frame = frame(VideoFormat::Rgb, 4, 2);
+        let buffer = frame.buffer.get_mut().unwrap();
+        VideoMeta::add_full(buffer, VideoFrameFlags::empty(), VideoFormat::Rgb, 4, 2, &[0], &[4096]).unwrap();
+        let result = Mapped::new(&frame).and_then(|mapped| mapped.image().map(|_| ()));
+        assert_eq!(result.err().unwrap().kind, ErrorKind::Failed);
+    }
+
+    #[test]
+    fn unknown_format_is_an_error() {
+        let frame = frame(VideoFormat::Yuy2, 64, 64);
+        assert!(Mapped::new(&frame).err().unwrap().message.contains("YUY2"));
+    }
+
+    #[test]
+    fn colour_is_the_caps_or_gstreamers_default() {
+        gst::init().unwrap();
+        for height in [1, 480, 576, 577, 720, 1080, 1440, 2159, 2160, 4320] {
+            let info = VideoInfo::builder(VideoFormat::Nv12, 64, height).build().unwrap();
+            assert_eq!(colorimetry(&info), Colorimetry { matrix: matrix_by_height(height), full_range: false });
+        }
+        let jpeg = VideoColorimetry::new(
+            VideoColorRange::Range0_255,
+            VideoColorMatrix::Bt601,
+            VideoTransferFunction::Bt709,
+            VideoColorPrimaries::Bt709,
+        );
+        let info = VideoInfo::builder(VideoFormat::I420, 1920, 1080).colorimetry(&jpeg).build().unwrap();
+        assert_eq!(colorimetry(&info), Colorimetry { matrix: Matrix::Bt601, full_range: true });
+    }
+}

@@ -1,0 +1,156 @@
+//! Running batches: frames in, objects out.
+
+use super::engine::Model;
+use super::preprocess::Workspace;
+use super::tensor::{Input, floats};
+use crate::infer::{Error, ErrorKind, Lane, Output, RawTensor, Slot};
+use crate::model::{Detection, Letterbox, head, nms, refine};
+use ort::session::Session;
+use ort::value::DynValue;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Makes tensors, runs the session and decodes, one batch at a time.
+pub struct CpuLane {
+    model: Arc<Model>,
+    session: Arc<Mutex<Session>>,
+    input: Input,
+    workspace: Workspace,
+    names: Vec<Arc<str>>,
+    /// Outputs that aren't f32, converted.
+    converted: Vec<Vec<f32>>,
+    found: Vec<Detection>,
+}
+
+impl CpuLane {
+    pub fn new(model: Arc<Model>, session: Arc<Mutex<Session>>) -> Self {
+        let input = Input::new(model.input.element, model.max_batch * model.input.elements());
+        let names: Vec<_> = model.info.outputs.iter().map(|output| Arc::from(output.name.as_str())).collect();
+        let converted = vec![Vec::new(); names.len()];
+        Self { model, session, input, workspace: Workspace::default(), names, converted, found: Vec::new() }
+    }
+
+    /// Makes the batch's input; images that no slot fills are zero.
+    fn prepare(&mut self, slots: &[Slot]) -> Result<(), Error> {
+        let spec = &self.model.input;
+        let size = spec.elements() * spec.element.size();
+        let mut images = self.input.bytes_mut().chunks_exact_mut(size.max(1));
+        for (slot, image) in slots.iter().zip(images.by_ref()) {
+            match &slot.tensor {
+                Some(tensor) if tensor.spec == *spec && tensor.region == slot.region && tensor.data.len() == size => {
+                    image.copy_from_slice(&tensor.data);
+                }
+                _ => super::fill(&slot.frame, slot.region, spec, &mut self.workspace, image)?,
+            }
+        }
+        if self.model.fixed_batch.is_some() {
+            images.for_each(|image| image.fill(0));
+        }
+        Ok(())
+    }
+
+    /// Runs the first `batch` images.
+    fn infer(&self, batch: usize) -> Result<Vec<DynValue>, Error> {
+        let input = self.input.value(&self.model.input, batch).map_err(|error| failed(error.to_string()))?;
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let outputs = session.run([input]).map_err(|error| failed(format!("ONNX Runtime: {error}")))?;
+        Ok(outputs.into_iter().map(|(_, value)| value).collect())
+    }
+
+    fn decode(&mut self, values: &[DynValue], batch: usize, slots: &mut [Slot]) -> Result<(), Error> {
+        let mut outputs = Vec::with_capacity(values.len());
+        for ((value, name), converted) in values.iter().zip(&self.names).zip(&mut self.converted) {
+            outputs.push(BatchOutput::new(name, value, converted, batch)?);
+        }
+        let mut views = Vec::with_capacity(outputs.len());
+        for (index, slot) in slots.iter_mut().enumerate() {
+            views.clear();
+            views.extend(outputs.iter().map(|output| output.image(index)));
+            self.found.clear();
+            let head = &self.model.head;
+            head.decode(&views, &slot.params, &mut self.found).map_err(|error| failed(error.to_string()))?;
+            if head.needs_nms() {
+                nms(&mut self.found, &slot.params);
+            }
+            let letterbox = Letterbox::new(slot.region, &self.model.input);
+            place(&mut self.found, &letterbox, slot);
+            let tensors =
+                if slot.params.output_tensors { outputs.iter().map(|o| o.raw(index)).collect() } else { vec![] };
+            slot.output = Output { detections: std::mem::take(&mut self.found), tensors };
+        }
+        Ok(())
+    }
+}
+
+impl Lane for CpuLane {
+    fn warm_up(&mut self) -> Result<(), Error> {
+        self.input.bytes_mut().fill(0);
+        self.infer(self.model.max_batch).map(drop)
+    }
+
+    fn run(&mut self, slots: &mut [Slot]) -> Result<(), Error> {
+        if slots.is_empty() || slots.len() > self.model.max_batch {
+            return Err(failed(format!(
+                "{} images in a batch, 1 to {} are possible",
+                slots.len(),
+                self.model.max_batch
+            )));
+        }
+        self.prepare(slots)?;
+        let batch = self.model.fixed_batch.unwrap_or(slots.len());
+        let values = self.infer(batch)?;
+        self.decode(&values, batch, slots)
+    }
+}
+
+/// From network pixels to 0–1 of the frame, and the size filters.
+fn place(found: &mut Vec<Detection>, letterbox: &Letterbox, slot: &Slot) {
+    let (width, height) = (slot.frame.info.width(), slot.frame.info.height());
+    for detection in found.iter_mut() {
+        detection.map_points(|x, y| {
+            let (x, y) = letterbox.to_frame(x, y);
+            (x / width as f32, y / height as f32)
+        });
+    }
+    refine(found, &slot.params, (width, height));
+}
+
+/// One output of a run, all images.
+struct BatchOutput<'a> {
+    name: &'a Arc<str>,
+    /// Without the batch dimension.
+    shape: Vec<usize>,
+    data: &'a [f32],
+}
+
+impl<'a> BatchOutput<'a> {
+    fn new(name: &'a Arc<str>, value: &'a DynValue, converted: &'a mut Vec<f32>, batch: usize) -> Result<Self, Error> {
+        let (shape, data) = floats(value, converted).map_err(|error| failed(format!("output {name}: {error}")))?;
+        let mut shape = shape.into_iter();
+        match shape.next() {
+            Some(images) if images == batch => Ok(Self { name, shape: shape.collect(), data }),
+            images => Err(failed(format!(
+                "output {name} has {} where its batch dimension should be {batch}: export the model with the batch as the \
+                 first dimension of every output",
+                images.map_or("nothing".to_owned(), |images| images.to_string())
+            ))),
+        }
+    }
+
+    /// The image's values; none if the output is too short for it.
+    fn values(&self, index: usize) -> &'a [f32] {
+        let size = self.shape.iter().product::<usize>();
+        self.data.get(index * size..(index + 1) * size).unwrap_or_default()
+    }
+
+    fn image(&self, index: usize) -> head::Output<'_> {
+        head::Output { shape: &self.shape, data: self.values(index) }
+    }
+
+    fn raw(&self, index: usize) -> RawTensor {
+        RawTensor { name: self.name.clone(), shape: self.shape.clone(), data: self.values(index).to_vec() }
+    }
+}
+
+fn failed(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Failed, message)
+}

@@ -1,0 +1,284 @@
+//! Finding and opening ONNX Runtime, once a process.
+
+use super::CAT;
+use crate::infer::{Error, ErrorKind};
+use gst::glib;
+use ort::LoadDynamicError;
+use ort::environment::{Environment, EnvironmentBuilder, GlobalThreadPoolOptions};
+use ort::logging::LogLevel;
+use std::ffi::OsString;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Names the library's file, instead of looking for one.
+const ENVIRONMENT_VARIABLE: &str = "ORT_DYLIB_PATH";
+/// What the dynamic loader is asked for last.
+const SONAME: &str = "libonnxruntime.so.1";
+const FILE_PREFIX: &str = "libonnxruntime.so";
+
+/// ONNX Runtime, opened.
+pub struct Runtime {
+    pub environment: Environment,
+    /// `1.32.0`, or empty where the library's file doesn't say.
+    pub version: String,
+}
+
+/// The process's ONNX Runtime; the first call opens it. A failed search isn't remembered: the user may install the
+/// library and try again.
+///
+/// # Errors
+/// [`ErrorKind::Library`]: where it was looked for, what was wrong there, and how to get it.
+pub fn runtime() -> Result<&'static Runtime, Error> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    static OPENING: Mutex<()> = Mutex::new(());
+
+    let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+    match RUNTIME.get() {
+        Some(runtime) => Ok(runtime),
+        None => {
+            let opened = open(&Search::from_environment())?;
+            Ok(RUNTIME.get_or_init(|| opened))
+        }
+    }
+}
+
+/// Where to look.
+struct Search {
+    /// The variable's value, unless unset or empty.
+    named: Option<PathBuf>,
+    /// `gst-tensorrt/lib` in the user's data folder.
+    folder: PathBuf,
+}
+
+impl Search {
+    fn from_environment() -> Self {
+        let named = std::env::var_os(ENVIRONMENT_VARIABLE).filter(|value| !value.is_empty());
+        Self::new(named, &glib::user_data_dir())
+    }
+
+    fn new(named: Option<OsString>, data_folder: &Path) -> Self {
+        Self { named: named.map(PathBuf::from), folder: data_folder.join("gst-tensorrt").join("lib") }
+    }
+
+    /// The folders searched: where `cargo xtask setup` puts the library, and where pip's `--target` does.
+    fn folders(&self) -> [PathBuf; 2] {
+        [self.folder.clone(), self.folder.join("onnxruntime").join("capi")]
+    }
+
+    fn remedy(&self) -> String {
+        format!(
+            "Get it by `cargo xtask setup` in the plugin's repository, or by `python3 -m pip install --no-deps --target \
+             {} onnxruntime`; or set {ENVIRONMENT_VARIABLE} to the file of one that is installed",
+            self.folder.display()
+        )
+    }
+}
+
+/// The library files in a folder, the newest version first.
+fn libraries_in(folder: &Path) -> Vec<PathBuf> {
+    let files = folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<_> = files
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(FILE_PREFIX)))
+        .collect();
+    files.sort_by_key(|path| std::cmp::Reverse(version_numbers(&version_in_name(path))));
+    files
+}
+
+/// `1.32.0` of `libonnxruntime.so.1.32.0`; empty where the name has none. Links are followed.
+fn version_in_name(path: &Path) -> String {
+    let file = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    name.strip_prefix(FILE_PREFIX).and_then(|rest| rest.strip_prefix('.')).unwrap_or_default().to_owned()
+}
+
+fn version_numbers(version: &str) -> Vec<u32> {
+    version.split('.').map(|number| number.parse().unwrap_or(0)).collect()
+}
+
+fn open(search: &Search) -> Result<Runtime, Error> {
+    let (builder, path) = find(search)?;
+    let environment = environment(builder).map_err(|error| {
+        Error::new(ErrorKind::Library, format!("ONNX Runtime ({path}) doesn't start: {error}", path = path.display()))
+    })?;
+    let version = version_in_name(&path);
+    gst::info!(CAT, "Opened ONNX Runtime {version} ({}), {} threads", path.display(), threads());
+    Ok(Runtime { environment, version })
+}
+
+fn find(search: &Search) -> Result<(EnvironmentBuilder, PathBuf), Error> {
+    if let Some(path) = &search.named {
+        // ort would take a relative path from the executable's folder.
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        return match load(&path) {
+            Ok(builder) => Ok((builder, path)),
+            Err(reason) => Err(Error::new(
+                ErrorKind::Library,
+                format!(
+                    "{ENVIRONMENT_VARIABLE}={} {reason}. Correct it, or unset it to have ONNX Runtime looked for",
+                    path.display()
+                ),
+            )),
+        };
+    }
+
+    let mut looked = Vec::new();
+    for folder in search.folders() {
+        let files = libraries_in(&folder);
+        if files.is_empty() {
+            looked.push(format!("{}: no {FILE_PREFIX}*", folder.display()));
+        }
+        for file in files {
+            match load(&file) {
+                Ok(builder) => return Ok((builder, file)),
+                Err(reason) => looked.push(skip(&file, &reason)),
+            }
+        }
+    }
+    let on_loader_path = PathBuf::from(SONAME);
+    match load(&on_loader_path) {
+        Ok(builder) => return Ok((builder, on_loader_path)),
+        Err(reason) => looked.push(skip(&on_loader_path, &reason)),
+    }
+    Err(Error::new(
+        ErrorKind::Library,
+        format!(
+            "backend=cpu needs ONNX Runtime 1.{} or newer, which wasn't found. Looked for: {}. {}",
+            ort::MINOR_VERSION,
+            looked.join("; "),
+            search.remedy()
+        ),
+    ))
+}
+
+fn skip(path: &Path, reason: &str) -> String {
+    let text = format!("{} {reason}", path.display());
+    gst::warning!(CAT, "Skipped: {text}");
+    text
+}
+
+/// Opens one library. The error says what is wrong with the file.
+fn load(path: &Path) -> Result<EnvironmentBuilder, String> {
+    ort::init_from(path).map_err(|error| match error {
+        LoadDynamicError::Dlopen { error, .. } => format!("can't be opened ({error})"),
+        LoadDynamicError::MissingApi { .. } => "isn't an ONNX Runtime library".to_owned(),
+        LoadDynamicError::InvalidVersionString => "has no readable version".to_owned(),
+        LoadDynamicError::BadVersion { version_str, .. } => {
+            format!("is version {version_str}; at least 1.{} is needed", ort::MINOR_VERSION)
+        }
+    })
+}
+
+/// One thread pool for all sessions of the process: more models and more pipelines don't mean more threads than cores.
+/// Idle threads sleep; spinning would keep every core busy between frames.
+fn environment(builder: EnvironmentBuilder) -> ort::Result<Environment> {
+    let pool = GlobalThreadPoolOptions::default().with_intra_threads(threads())?.with_spin_control(false)?;
+    let environment = builder
+        .with_name("gst-tensorrt")
+        .with_telemetry(false)
+        .with_global_thread_pool(pool)
+        .with_logger(Arc::new(|level, _category, _id, location, message| log(level, location, message)))
+        .build()?;
+    environment.set_log_level(log_level());
+    Ok(environment)
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// The least severe of ONNX Runtime's messages that our category shows: it formats those before they get to us.
+pub fn log_level() -> LogLevel {
+    let threshold = CAT.threshold();
+    if threshold >= gst::DebugLevel::Log {
+        LogLevel::Verbose
+    } else if threshold >= gst::DebugLevel::Debug {
+        LogLevel::Info
+    } else {
+        LogLevel::Warning
+    }
+}
+
+fn log(level: LogLevel, location: &str, message: &str) {
+    match level {
+        LogLevel::Verbose => gst::log!(CAT, "ONNX Runtime: {message} ({location})"),
+        LogLevel::Info => gst::debug!(CAT, "ONNX Runtime: {message} ({location})"),
+        LogLevel::Warning => gst::warning!(CAT, "ONNX Runtime: {message} ({location})"),
+        LogLevel::Error | LogLevel::Fatal => gst::error!(CAT, "ONNX Runtime: {message} ({location})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newest_library_of_a_folder_comes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["libonnxruntime.so.1.9.0", "libonnxruntime.so.1.32.0", "libonnxruntime_providers_shared.so"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let names: Vec<_> = libraries_in(folder.path()).iter().map(|p| version_in_name(p)).collect();
+        assert_eq!(names, ["1.32.0", "1.9.0"]);
+    }
+
+    #[test]
+    fn missing_folder_has_no_libraries() {
+        assert!(libraries_in(Path::new("/nonexistent/folder")).is_empty());
+    }
+
+    /// Runs one of these tests in a process of its own, where no library is open yet; true inside it.
+    fn in_own_process(test: &str, variables: &[(&str, &Path)]) -> bool {
+        const MARK: &str = "GST_TENSORRT_TEST_PROCESS";
+        if std::env::var_os(MARK).is_some() {
+            return true;
+        }
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &format!("cpu::library::tests::{test}")])
+            .envs(variables.iter().copied())
+            .env(MARK, "1")
+            .status();
+        assert!(status.unwrap().success(), "{test} failed in its process");
+        false
+    }
+
+    #[test]
+    fn named_library_that_is_unusable_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("libonnxruntime.so.1.30.0");
+        std::fs::write(&file, "no library").unwrap();
+        if in_own_process("named_library_that_is_unusable_is_an_error", &[(ENVIRONMENT_VARIABLE, &file)]) {
+            let error = runtime().err().unwrap();
+            assert_eq!(error.kind, ErrorKind::Library);
+            assert!(error.message.contains("ORT_DYLIB_PATH=/"), "{error}");
+            assert!(error.message.contains("libonnxruntime.so.1.30.0 can't be opened"), "{error}");
+        }
+    }
+
+    #[test]
+    fn missing_library_says_where_it_was_looked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let library = folder.path().join("gst-tensorrt/lib/libonnxruntime.so.1.2.3");
+        std::fs::create_dir_all(library.parent().unwrap()).unwrap();
+        std::fs::write(&library, "no library").unwrap();
+        let variables = [("XDG_DATA_HOME", folder.path()), (ENVIRONMENT_VARIABLE, Path::new(""))];
+        if in_own_process("missing_library_says_where_it_was_looked_for", &variables) {
+            // Where the system has one, the broken file is skipped and that is taken.
+            let Err(error) = runtime() else { return };
+            assert_eq!(error.kind, ErrorKind::Library);
+            for part in
+                ["gst-tensorrt/lib/libonnxruntime.so.1.2.3 can't be", SONAME, "pip install", "cargo xtask setup"]
+            {
+                assert!(error.message.contains(part), "{part}: {error}");
+            }
+            println!("{error}");
+        }
+    }
+
+    #[test]
+    fn remedy_names_the_folder_that_is_searched() {
+        let search = Search::new(None, Path::new("/data"));
+        assert!(search.remedy().contains("--target /data/gst-tensorrt/lib onnxruntime"));
+        assert!(search.folders().contains(&PathBuf::from("/data/gst-tensorrt/lib/onnxruntime/capi")));
+    }
+}

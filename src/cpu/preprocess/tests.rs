@@ -1,0 +1,301 @@
+//! Against a reference that works as OpenCV does: the whole picture to 8-bit RGB, then 8-bit bilinear resizing, then the
+//! border and the normalisation.
+
+use super::super::image::{Colorimetry, Matrix, PixelFormat};
+use super::*;
+use crate::model::Normalization;
+use half::f16;
+
+const FORMATS: [PixelFormat; 6] =
+    [PixelFormat::Nv12, PixelFormat::I420, PixelFormat::Rgb, PixelFormat::Bgr, PixelFormat::Rgba, PixelFormat::Bgra];
+
+fn spec(width: u32, height: u32) -> InputSpec {
+    InputSpec {
+        width,
+        height,
+        layout: Layout::Nchw,
+        element: ElementType::F32,
+        normalization: Normalization::NONE,
+        bgr: false,
+        keep_aspect_ratio: true,
+        pad: 114,
+    }
+}
+
+/// A picture's planes with padded rows.
+struct Picture {
+    format: PixelFormat,
+    colorimetry: Colorimetry,
+    width: usize,
+    height: usize,
+    planes: Vec<Vec<u8>>,
+    strides: [usize; 3],
+}
+
+impl Picture {
+    /// Bytes that change slowly, with hard edges and with values out of range for video.
+    fn new(format: PixelFormat, colorimetry: Colorimetry, width: usize, height: usize) -> Self {
+        const PADDING: usize = 5;
+        let mut picture = Self { format, colorimetry, width, height, planes: Vec::new(), strides: [0; 3] };
+        for plane in 0..format.planes() {
+            let (bytes, step) = match (format, plane) {
+                (PixelFormat::Nv12, 1) => (2 * width.div_ceil(2), 2),
+                (PixelFormat::I420, 1..) => (width.div_ceil(2), 1),
+                (PixelFormat::Nv12 | PixelFormat::I420, _) => (width, 1),
+                (PixelFormat::Rgb | PixelFormat::Bgr, _) => (3 * width, 3),
+                (PixelFormat::Rgba | PixelFormat::Bgra, _) => (4 * width, 4),
+            };
+            let wave = |x: usize| {
+                let channel = (x % step + plane) as f32;
+                ((x / step) as f32 / (7.0 + channel) + channel).sin()
+            };
+            let columns: Vec<_> = (0..bytes + PADDING).map(|x| (wave(x), x / step / 20)).collect();
+            let mut data = Vec::new();
+            for y in 0..format.plane_rows(plane, height) {
+                let row = (y as f32 / 11.0).cos();
+                data.extend(columns.iter().map(|(wave, block)| {
+                    let edge = if (block + y / 15) % 5 == 0 { 121.0 } else { 66.0 };
+                    (128.0 + wave * row * edge) as u8
+                }));
+            }
+            picture.strides[plane] = bytes + PADDING;
+            picture.planes.push(data);
+        }
+        picture
+    }
+
+    fn image(&self) -> Image<'_> {
+        let plane = |i: usize| self.planes.get(i).map(Vec::as_slice).unwrap_or_default();
+        Image {
+            format: self.format,
+            colorimetry: self.colorimetry,
+            width: self.width,
+            height: self.height,
+            planes: [plane(0), plane(1), plane(2)],
+            strides: self.strides,
+        }
+    }
+
+    /// ITU-R BT.601 and BT.709 written out with the numbers of the recommendations.
+    fn rgb(&self, x: usize, y: usize) -> [u8; 3] {
+        let at = |plane: usize, offset: usize, y: usize| self.planes[plane][y * self.strides[plane] + offset];
+        let packed = |bytes: usize, order: [usize; 3]| order.map(|channel| at(0, bytes * x + channel, y));
+        let (luma, cb, cr) = match self.format {
+            PixelFormat::Nv12 => (at(0, x, y), at(1, x / 2 * 2, y / 2), at(1, x / 2 * 2 + 1, y / 2)),
+            PixelFormat::I420 => (at(0, x, y), at(1, x / 2, y / 2), at(2, x / 2, y / 2)),
+            PixelFormat::Rgb => return packed(3, [0, 1, 2]),
+            PixelFormat::Bgr => return packed(3, [2, 1, 0]),
+            PixelFormat::Rgba => return packed(4, [0, 1, 2]),
+            PixelFormat::Bgra => return packed(4, [2, 1, 0]),
+        };
+        let (luma, cb, cr) = if self.colorimetry.full_range {
+            (f64::from(luma), f64::from(cb) - 128.0, f64::from(cr) - 128.0)
+        } else {
+            let chroma = |value: u8| (f64::from(value) - 128.0) * 255.0 / 224.0;
+            ((f64::from(luma) - 16.0) * 255.0 / 219.0, chroma(cb), chroma(cr))
+        };
+        let rgb = match self.colorimetry.matrix {
+            Matrix::Bt601 => [luma + 1.402 * cr, luma - 0.344136 * cb - 0.714136 * cr, luma + 1.772 * cb],
+            Matrix::Bt709 => [luma + 1.5748 * cr, luma - 0.187324 * cb - 0.468124 * cr, luma + 1.8556 * cb],
+            Matrix::Bt2020 => [luma + 1.4746 * cr, luma - 0.164553 * cb - 0.571353 * cr, luma + 1.8814 * cb],
+            other => unreachable!("{other:?} isn't tested"),
+        };
+        rgb.map(|value| value.round() as u8)
+    }
+
+    /// The reference: channel planes of 0–255, for a region of whole pixels.
+    fn reference(&self, (x0, y0, w, h): (usize, usize, usize, usize), spec: &InputSpec) -> [Vec<u8>; 3] {
+        let region = Rect::new(x0 as f32, y0 as f32, w as f32, h as f32);
+        let letterbox = Letterbox::new(region, spec);
+        let axis = |target: u32, size: usize, resized: u32| {
+            let position = (f64::from(target) + 0.5) * size as f64 / f64::from(resized) - 0.5;
+            let position = position.clamp(0.0, (size - 1) as f64);
+            (position as usize, (position as usize + 1).min(size - 1), position.fract())
+        };
+        let mut planes = [(); 3].map(|()| vec![spec.pad; (spec.width * spec.height) as usize]);
+        for y in 0..letterbox.height {
+            let (ya, yb, wy) = axis(y, h, letterbox.height);
+            for x in 0..letterbox.width {
+                let (xa, xb, wx) = axis(x, w, letterbox.width);
+                let pixel = |x: usize, y: usize| self.rgb(x0 + x, y0 + y).map(f64::from);
+                let corners = [pixel(xa, ya), pixel(xb, ya), pixel(xa, yb), pixel(xb, yb)];
+                for (channel, plane) in planes.iter_mut().enumerate() {
+                    let [a, b, c, d] = corners.map(|corner| corner[channel]);
+                    let value = (a * (1.0 - wx) + b * wx) * (1.0 - wy) + (c * (1.0 - wx) + d * wx) * wy;
+                    plane[((letterbox.top + y) * spec.width + letterbox.left + x) as usize] = value.round() as u8;
+                }
+            }
+        }
+        planes
+    }
+}
+
+fn run(image: &Image<'_>, region: Rect, spec: &InputSpec) -> Vec<u8> {
+    let mut out = vec![0xA5; spec.elements() * spec.element.size()];
+    preprocess(image, region, spec, &mut Workspace::default(), &mut out).unwrap();
+    out
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks().0.iter().map(|&bytes| f32::from_ne_bytes(bytes)).collect()
+}
+
+fn whole(picture: &Picture) -> Rect {
+    Rect::new(0.0, 0.0, picture.width as f32, picture.height as f32)
+}
+
+const VIDEO: Colorimetry = Colorimetry { matrix: Matrix::Bt601, full_range: false };
+
+/// Greatest difference from the reference, levels of 0–255.
+fn difference(picture: &Picture, region: (usize, usize, usize, usize), spec: &InputSpec) -> f32 {
+    let (x, y, w, h) = region;
+    let got = floats(&run(&picture.image(), Rect::new(x as f32, y as f32, w as f32, h as f32), spec));
+    let expected = picture.reference(region, spec).concat();
+    got.iter().zip(&expected).map(|(&a, &b)| (a - f32::from(b)).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn every_format_and_colorimetry_is_within_two_levels() {
+    for format in FORMATS {
+        for matrix in [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020] {
+            for full_range in [false, true] {
+                for (width, height) in [(192, 108), (101, 67), (64, 64), (37, 90)] {
+                    let colorimetry = Colorimetry { matrix, full_range };
+                    let picture = Picture::new(format, colorimetry, width, height);
+                    let found = difference(&picture, (0, 0, width, height), &spec(64, 64));
+                    assert!(found <= 2.0, "{format:?} {matrix:?} {full_range} {width}×{height}: {found}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn region_equals_a_crop() {
+    for format in FORMATS {
+        let picture = Picture::new(format, VIDEO, 161, 121);
+        for region in [(3, 5, 40, 80), (0, 0, 1, 1), (160, 120, 1, 1), (100, 21, 61, 100)] {
+            let found = difference(&picture, region, &spec(48, 64));
+            assert!(found <= 2.0, "{format:?} {region:?}: {found}");
+        }
+    }
+}
+
+#[test]
+fn stretches_without_aspect_ratio() {
+    let picture = Picture::new(PixelFormat::Nv12, VIDEO, 90, 40);
+    let spec = InputSpec { keep_aspect_ratio: false, ..spec(32, 64) };
+    assert!(difference(&picture, (0, 0, 90, 40), &spec) <= 2.0);
+}
+
+#[test]
+fn odd_tiny_and_huge_pictures_work() {
+    for format in FORMATS {
+        for (width, height) in [(1, 1), (1, 2), (2, 1), (3, 3), (1, 500), (500, 1), (7680, 2), (641, 359)] {
+            let picture = Picture::new(format, VIDEO, width, height);
+            assert!(difference(&picture, (0, 0, width, height), &spec(32, 32)) <= 2.0, "{format:?} {width}×{height}");
+        }
+    }
+    let huge = Picture::new(PixelFormat::Nv12, VIDEO, 7680, 4320);
+    assert!(difference(&huge, (0, 0, 7680, 4320), &spec(64, 64)) <= 2.0);
+}
+
+#[test]
+fn normalisation_is_per_channel_of_the_model() {
+    let picture = Picture::new(PixelFormat::Rgb, VIDEO, 32, 32);
+    let rgb = InputSpec {
+        normalization: Normalization { mean: [10.0, 20.0, 30.0], scale: [1.0, 0.5, 0.25] },
+        ..spec(32, 32)
+    };
+    let bgr = InputSpec { bgr: true, ..rgb.clone() };
+    let (r, g, b) = (0..1024, 1024..2048, 2048..3072);
+    let (got_rgb, got_bgr) =
+        (floats(&run(&picture.image(), whole(&picture), &rgb)), floats(&run(&picture.image(), whole(&picture), &bgr)));
+    for (i, pixel) in (0..1024).map(|i| (i, picture.rgb(i % 32, i / 32).map(f32::from))) {
+        assert_eq!(got_rgb[r.clone()][i], pixel[0] - 10.0);
+        assert_eq!(got_rgb[g.clone()][i], (pixel[1] - 20.0) * 0.5);
+        assert_eq!(got_rgb[b.clone()][i], (pixel[2] - 30.0) * 0.25);
+        assert_eq!(got_bgr[r.clone()][i], pixel[2] - 10.0);
+        assert_eq!(got_bgr[b.clone()][i], (pixel[0] - 30.0) * 0.25);
+    }
+}
+
+#[test]
+fn layouts_and_element_types_hold_the_same_values() {
+    let picture = Picture::new(PixelFormat::Nv12, VIDEO, 75, 50);
+    let spec = spec(40, 48);
+    let planes = floats(&run(&picture.image(), whole(&picture), &spec));
+    let pixels = 40 * 48;
+    let expected: Vec<f32> = (0..3 * pixels).map(|i| planes[i % 3 * pixels + i / 3]).collect();
+    for (element, size) in [
+        (ElementType::F32, 4),
+        (ElementType::F16, 2),
+        (ElementType::U8, 1),
+        (ElementType::I32, 4),
+        (ElementType::I64, 8),
+    ] {
+        let bytes =
+            run(&picture.image(), whole(&picture), &InputSpec { layout: Layout::Nhwc, element, ..spec.clone() });
+        for (bytes, &value) in bytes.chunks(size).zip(&expected) {
+            let got = match element {
+                ElementType::F32 => f32::from_ne_bytes(bytes.try_into().unwrap()),
+                ElementType::F16 => f16::from_ne_bytes(bytes.try_into().unwrap()).to_f32(),
+                ElementType::U8 => f32::from(bytes[0]),
+                ElementType::I32 => i32::from_ne_bytes(bytes.try_into().unwrap()) as f32,
+                ElementType::I64 => i64::from_ne_bytes(bytes.try_into().unwrap()) as f32,
+            };
+            let tolerance = match element {
+                ElementType::F32 => 0.0,
+                // Half a unit in the last place, below 256.
+                ElementType::F16 => 0.0625,
+                _ => 0.5,
+            };
+            assert!((got - value).abs() <= tolerance, "{element:?}: {got} {value}");
+        }
+    }
+}
+
+#[test]
+fn workspace_of_another_picture_changes_nothing() {
+    let (a, b) = (Picture::new(PixelFormat::Nv12, VIDEO, 64, 48), Picture::new(PixelFormat::Bgra, VIDEO, 200, 31));
+    let (first, second) = (spec(32, 32), InputSpec { layout: Layout::Nhwc, ..spec(48, 16) });
+    let mut workspace = Workspace::default();
+    for _ in 0..2 {
+        for (picture, spec) in [(&a, &first), (&b, &second), (&a, &second)] {
+            let mut out = vec![0; spec.elements() * 4];
+            preprocess(&picture.image(), whole(picture), spec, &mut workspace, &mut out).unwrap();
+            assert_eq!(out, run(&picture.image(), whole(picture), spec));
+        }
+    }
+}
+
+#[test]
+fn region_without_pixels_is_all_border() {
+    let picture = Picture::new(PixelFormat::Nv12, VIDEO, 64, 48);
+    let nowhere = [
+        Rect::new(0.0, 0.0, 0.0, 0.0),
+        Rect::new(10.0, 10.0, -5.0, 5.0),
+        Rect::new(100.0, 0.0, 5.0, 5.0),
+        Rect::new(f32::NAN, 0.0, f32::NAN, 5.0),
+    ];
+    for region in nowhere {
+        assert!(floats(&run(&picture.image(), region, &spec(16, 16))).iter().all(|&v| v == 114.0), "{region:?}");
+    }
+    let image = Image { width: 0, height: 0, ..picture.image() };
+    assert!(floats(&run(&image, whole(&picture), &spec(16, 16))).iter().all(|&v| v == 114.0));
+}
+
+#[test]
+fn short_planes_and_tensors_are_errors() {
+    let picture = Picture::new(PixelFormat::Nv12, VIDEO, 64, 48);
+    let spec = spec(16, 16);
+    let mut out = vec![0; spec.elements() * 4];
+    let short = Image { planes: [&[0; 100], &[0; 100], &[]], ..picture.image() };
+    let result = preprocess(&short, whole(&picture), &spec, &mut Workspace::default(), &mut out);
+    assert_eq!(result, Err(PreprocessError::Planes));
+    let overflow = Image { strides: [usize::MAX / 2; 3], ..picture.image() };
+    let result = preprocess(&overflow, whole(&picture), &spec, &mut Workspace::default(), &mut out);
+    assert_eq!(result, Err(PreprocessError::Planes));
+    let result = preprocess(&picture.image(), whole(&picture), &spec, &mut Workspace::default(), &mut out[1..]);
+    assert_eq!(result, Err(PreprocessError::Output { got: 3071, needed: 3072 }));
+}

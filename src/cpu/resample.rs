@@ -1,0 +1,114 @@
+//! Where bilinear resampling reads along one axis.
+
+/// What decides an axis's taps.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Axis {
+    /// Where the region starts and how long it is, source pixels.
+    pub start: f32,
+    pub length: f32,
+    /// Pixels of the source.
+    pub source: usize,
+    /// Pixels to make.
+    pub target: usize,
+}
+
+/// For each target pixel the two source pixels it lies between and the second one's share: half-pixel centres, the edge
+/// pixel repeated, no antialiasing. A region of whole pixels gives what resizing a crop of it does.
+#[derive(Debug, Default)]
+pub struct Taps {
+    axis: Axis,
+    pub first: Vec<u32>,
+    pub second: Vec<u32>,
+    pub weight: Vec<f32>,
+    /// All weights are 0: every target pixel is one source pixel, as when 1920 pixels become 640.
+    pub exact: bool,
+}
+
+impl Taps {
+    /// Does nothing if the axis is the one of the last call. `axis.source` isn't 0.
+    pub fn update(&mut self, axis: Axis) {
+        if self.axis == axis {
+            return;
+        }
+        self.axis = axis;
+        for table in [&mut self.first, &mut self.second] {
+            table.clear();
+        }
+        self.weight.clear();
+
+        let last = axis.source.saturating_sub(1) as f64;
+        let finite = |value: f32| if value.is_finite() { f64::from(value) } else { 0.0 };
+        let (start, length) = (finite(axis.start), finite(axis.length));
+        let low = start.floor().clamp(0.0, last);
+        let high = ((start + length).ceil() - 1.0).clamp(low, last);
+        let scale = length / axis.target as f64;
+        for target in 0..axis.target {
+            let position = (start + (target as f64 + 0.5) * scale - 0.5).clamp(low, high);
+            let first = position.floor();
+            self.first.push(first as u32);
+            self.second.push((first + 1.0).min(high) as u32);
+            self.weight.push((position - first) as f32);
+        }
+        self.exact = self.weight.iter().all(|&weight| weight == 0.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taps(start: f32, length: f32, source: usize, target: usize) -> Taps {
+        let mut taps = Taps::default();
+        taps.update(Axis { start, length, source, target });
+        taps
+    }
+
+    #[test]
+    fn halving_averages_pairs() {
+        let t = taps(0.0, 8.0, 8, 4);
+        assert_eq!(t.first, [0, 2, 4, 6]);
+        assert_eq!(t.second, [1, 3, 5, 7]);
+        assert!(t.weight.iter().all(|&w| w == 0.5) && !t.exact);
+    }
+
+    #[test]
+    fn thirds_take_the_middle_pixel() {
+        let t = taps(0.0, 9.0, 9, 3);
+        assert_eq!(t.first, [1, 4, 7]);
+        assert!(t.exact);
+    }
+
+    #[test]
+    fn doubling_repeats_the_edges() {
+        let t = taps(0.0, 2.0, 2, 4);
+        assert_eq!(t.first, [0, 0, 0, 1]);
+        assert_eq!(t.second, [1, 1, 1, 1]);
+        assert_eq!(t.weight, [0.0, 0.25, 0.75, 0.0]);
+    }
+
+    #[test]
+    fn region_reads_nothing_outside_it() {
+        let t = taps(10.0, 5.0, 100, 50);
+        assert!(t.first.iter().chain(&t.second).all(|i| (10..15).contains(i)));
+    }
+
+    #[test]
+    fn any_region_stays_in_the_source() {
+        for (start, length) in
+            [(-5.0, 3.0), (0.2, 0.3), (99.9, 50.0), (0.0, 0.0), (f32::NAN, 1.0), (0.0, f32::INFINITY)]
+        {
+            let t = taps(start, length, 100, 7);
+            assert!(t.first.iter().chain(&t.second).all(|&i| i < 100), "{start} {length}");
+        }
+    }
+
+    #[test]
+    fn is_kept_while_the_axis_is_the_same() {
+        let mut t = taps(0.0, 8.0, 8, 4);
+        t.first[0] = 3;
+        t.update(Axis { start: 0.0, length: 8.0, source: 8, target: 4 });
+        assert_eq!(t.first[0], 3);
+        t.update(Axis { start: 0.0, length: 8.0, source: 8, target: 2 });
+        assert_eq!(t.first, [1, 5]);
+    }
+}

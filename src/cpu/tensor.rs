@@ -1,0 +1,94 @@
+//! Tensors in ONNX Runtime's types.
+
+use crate::model::{ElementType, InputSpec, Layout};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use ort::session::SessionInputValue;
+
+use ort::value::{DynValue, PrimitiveTensorElementType, TensorElementType, TensorRef};
+
+/// A batch's input, kept from run to run.
+pub enum Input {
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+    U8(Vec<u8>),
+    I32(Vec<i32>),
+    I64(Vec<i64>),
+}
+
+impl Input {
+    pub fn new(element: ElementType, elements: usize) -> Self {
+        match element {
+            ElementType::F32 => Self::F32(vec![0.0; elements]),
+            ElementType::F16 => Self::F16(vec![f16::ZERO; elements]),
+            ElementType::U8 => Self::U8(vec![0; elements]),
+            ElementType::I32 => Self::I32(vec![0; elements]),
+            ElementType::I64 => Self::I64(vec![0; elements]),
+        }
+    }
+
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::F32(data) => bytemuck::cast_slice_mut(data),
+            Self::F16(data) => bytemuck::cast_slice_mut(data),
+            Self::U8(data) => data,
+            Self::I32(data) => bytemuck::cast_slice_mut(data),
+            Self::I64(data) => bytemuck::cast_slice_mut(data),
+        }
+    }
+
+    /// The first `batch` images as the session takes them.
+    pub fn value(&self, spec: &InputSpec, batch: usize) -> ort::Result<SessionInputValue<'_>> {
+        let (width, height) = (spec.width as usize, spec.height as usize);
+        let shape = match spec.layout {
+            Layout::Nchw => [batch, 3, height, width],
+            Layout::Nhwc => [batch, height, width, 3],
+        };
+        match self {
+            Self::F32(data) => view(shape, data),
+            Self::F16(data) => view(shape, data),
+            Self::U8(data) => view(shape, data),
+            Self::I32(data) => view(shape, data),
+            Self::I64(data) => view(shape, data),
+        }
+    }
+}
+
+fn view<T>(shape: [usize; 4], data: &[T]) -> ort::Result<SessionInputValue<'_>>
+where
+    T: PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static,
+{
+    let needed = shape.iter().product();
+    let data = data.get(..needed).ok_or_else(|| ort::Error::new("the input buffer is smaller than the batch"))?;
+    Ok(TensorRef::from_array_view((shape, data))?.into())
+}
+
+/// An output's shape and values; those that aren't f32 are converted into `buffer`.
+pub fn floats<'a>(value: &'a DynValue, buffer: &'a mut Vec<f32>) -> Result<(Vec<usize>, &'a [f32]), String> {
+    let element = *value.data_type();
+    let shape = value.shape().iter().map(|&size| usize::try_from(size).unwrap_or(0)).collect();
+    let data = match element {
+        TensorElementType::Float32 => values::<f32>(value)?,
+        TensorElementType::Float16 => {
+            let values = values::<f16>(value)?;
+            buffer.resize(values.len(), 0.0);
+            values.convert_to_f32_slice(buffer);
+            buffer
+        }
+        TensorElementType::Uint8 => convert(values::<u8>(value)?, buffer, |&v| f32::from(v)),
+        TensorElementType::Int32 => convert(values::<i32>(value)?, buffer, |&v| v as f32),
+        TensorElementType::Int64 => convert(values::<i64>(value)?, buffer, |&v| v as f32),
+        other => return Err(format!("has element type {other}")),
+    };
+    Ok((shape, data))
+}
+
+fn values<T: PrimitiveTensorElementType>(value: &DynValue) -> Result<&[T], String> {
+    value.try_extract_tensor::<T>().map(|(_, data)| data).map_err(|error| error.to_string())
+}
+
+fn convert<'a, T>(values: &[T], buffer: &'a mut Vec<f32>, to_float: impl Fn(&T) -> f32) -> &'a [f32] {
+    buffer.clear();
+    buffer.extend(values.iter().map(to_float));
+    buffer
+}

@@ -1,0 +1,390 @@
+use super::opened::Opened;
+use super::regions::{Region, regions};
+use super::settings::{Resolved, Settings};
+use super::{Task, properties, results};
+use crate::elements::{backend, input_query, report, stage};
+use crate::infer::{Backend, Error, Frame, Latencies, Request, Service, Ticket};
+use crate::meta::{self, Inference as Run};
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use stage::{Flow, Stage, Work};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new("trtinference", gst::DebugColorFlags::empty(), Some("trtdetect and trtpose"))
+});
+
+/// A subclass of [`super::Inference`]; it says what it looks for in `constructed`.
+pub trait InferenceImpl: ElementImpl + ObjectSubclass<Type: IsA<super::Inference>> {}
+
+pub struct Inference {
+    flow: Flow<FrameWork>,
+    task: OnceLock<Task>,
+    settings: Mutex<Settings>,
+    /// The backend that is open, from READY on.
+    backend: Mutex<Option<Backend>>,
+    /// The model, from PAUSED on.
+    opened: Mutex<Option<Arc<Opened>>>,
+    /// In READY, so that starting again is cheap.
+    kept: Mutex<Option<Arc<Service>>>,
+    counters: Mutex<Counters>,
+    /// Frames of this stream.
+    frame: AtomicU64,
+    /// Frames that wait for the engine.
+    waiting: Arc<AtomicUsize>,
+    /// Nanoseconds from submission to result: the longest of late, sinking slowly.
+    latency: AtomicU64,
+}
+
+#[derive(Default)]
+struct Counters {
+    frames: u64,
+    inferred: u64,
+    skipped: u64,
+    tensors_shared: u64,
+    tensors_made: u64,
+    latency: Latencies,
+}
+
+/// A frame between the pads.
+pub struct FrameWork {
+    frame: Arc<Frame>,
+    arrival: Instant,
+    action: Action,
+    model: Arc<Opened>,
+    settings: Arc<Resolved>,
+}
+
+enum Action {
+    Skip(Run),
+    Infer { ticket: Ticket, regions: Vec<Region>, _waiting: Waiting },
+}
+
+/// Counts a frame that waits for the engine, until dropped.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Work for FrameWork {
+    fn ready(&self) -> bool {
+        match &self.action {
+            Action::Skip(_) => true,
+            Action::Infer { ticket, .. } => ticket.ready(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for Inference {
+    const NAME: &'static str = "GstTrtInference";
+    const ABSTRACT: bool = true;
+    type Type = super::Inference;
+    type ParentType = gst::Element;
+
+    fn with_class(class: &Self::Class) -> Self {
+        let template = |name| class.pad_template(name).expect("one of pad_templates()");
+        Self {
+            flow: stage::new_flow::<Self>(&template("sink"), &template("src")),
+            task: OnceLock::new(),
+            settings: Mutex::default(),
+            backend: Mutex::default(),
+            opened: Mutex::default(),
+            kept: Mutex::default(),
+            counters: Mutex::default(),
+            frame: AtomicU64::new(0),
+            waiting: Arc::default(),
+            latency: AtomicU64::new(0),
+        }
+    }
+}
+
+impl ObjectImpl for Inference {
+    fn properties() -> &'static [glib::ParamSpec] {
+        properties::specs()
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
+        self.change_settings(|settings| properties::set(settings, spec, value));
+    }
+
+    fn property(&self, _id: usize, spec: &glib::ParamSpec) -> glib::Value {
+        properties::get(&lock(&self.settings), spec).unwrap_or_else(|| self.stats().to_value())
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        let element = self.obj();
+        for pad in [self.flow.sink(), self.flow.src()] {
+            // A new element has no pad of that name.
+            let _ = element.add_pad(pad);
+        }
+    }
+}
+
+impl GstObjectImpl for Inference {}
+
+impl ElementImpl for Inference {
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(stage::pad_templates);
+        &TEMPLATES
+    }
+
+    fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        match transition {
+            gst::StateChange::NullToReady => {
+                let name = lock(&self.settings).backend;
+                backend::open(name).map_err(|e| self.fail(&e))?;
+                *lock(&self.backend) = Some(name);
+            }
+            gst::StateChange::ReadyToPaused => {
+                let name = lock(&self.settings).backend;
+                backend::check_upstream(self.flow.sink(), name).map_err(|e| self.fail(&e))?;
+                self.open().map_err(|e| self.fail(&e))?;
+            }
+            gst::StateChange::PlayingToPaused => self.rest(),
+            _ => {}
+        }
+        let result = self.parent_change_state(transition)?;
+        match transition {
+            gst::StateChange::PausedToReady => {
+                let opened = lock(&self.opened).take();
+                *lock(&self.kept) = opened.map(|o| o.stream.service().clone());
+            }
+            gst::StateChange::ReadyToNull => {
+                let service = lock(&self.kept).take();
+                drop(service);
+                *lock(&self.backend) = None;
+            }
+            _ => {}
+        }
+        Ok(result)
+    }
+}
+
+impl Inference {
+    /// Says what the model has to find; once, when the element is made.
+    pub fn set_task(&self, task: Task) {
+        let _ = self.task.set(task);
+    }
+
+    pub fn with_settings<T>(&self, get: impl FnOnce(&Settings) -> T) -> T {
+        get(&lock(&self.settings))
+    }
+
+    /// Changes settings by `change`, which returns whether they are put in force at once.
+    pub fn change_settings(&self, change: impl FnOnce(&mut Settings) -> bool) {
+        let changed = {
+            let mut settings = lock(&self.settings);
+            change(&mut settings).then(|| settings.clone())
+        };
+        let opened = lock(&self.opened).clone();
+        if let (Some(settings), Some(opened)) = (changed, opened)
+            && let Err(text) = opened.change(&settings)
+        {
+            let element = self.obj();
+            gst::element_warning!(element, gst::LibraryError::Settings, ("{text}; the value before stays in force"));
+        }
+    }
+
+    fn fail(&self, error: &Error) -> gst::StateChangeError {
+        report::post(&*self.obj(), error);
+        gst::StateChangeError
+    }
+
+    fn open(&self) -> Result<(), Error> {
+        let settings = lock(&self.settings).clone();
+        let task = self.task.get().copied().unwrap_or(Task::Detection);
+        let opened = Opened::new(&settings, task, &self.obj().name())?;
+        gst::info!(CAT, imp = self, "{}: {}", opened.service().name(), opened.service().engine().description());
+        self.latency.store(nanoseconds(opened.service().batch_time()), Ordering::Relaxed);
+        self.frame.store(0, Ordering::Relaxed);
+        *lock(&self.counters) = Counters::default();
+        *lock(&self.opened) = Some(Arc::new(opened));
+        Ok(())
+    }
+
+    fn opened(&self) -> Option<Arc<Opened>> {
+        lock(&self.opened).clone()
+    }
+
+    /// Why this frame isn't looked at; `None` if it is.
+    fn reason_to_skip(&self, settings: &Resolved) -> Option<Run> {
+        let frame = self.frame.fetch_add(1, Ordering::Relaxed);
+        if frame % (u64::from(settings.interval) + 1) != 0 {
+            return Some(Run::Interval);
+        }
+        let busy = (self.limit() / 2).max(1);
+        (settings.skip_when_busy && self.waiting.load(Ordering::Relaxed) >= busy).then_some(Run::Busy)
+    }
+
+    /// Hands a frame to the service.
+    fn infer(&self, frame: &Arc<Frame>, model: &Opened, settings: &Resolved) -> Result<Action, Error> {
+        let size = (frame.info.width(), frame.info.height());
+        let record = meta::record(&frame.buffer);
+        let regions = regions(settings, model.kind, record.as_deref(), size);
+        if regions.is_empty() {
+            return Ok(Action::Skip(Run::NoRegion));
+        }
+        let tensors = meta::tensors(&frame.buffer);
+        let spec = model.service().engine().input();
+        let shared = regions.iter().filter(|r| tensors.iter().any(|t| t.region == r.rect && t.spec == *spec)).count();
+        {
+            let mut counters = lock(&self.counters);
+            counters.tensors_shared += shared as u64;
+            counters.tensors_made += (regions.len() - shared) as u64;
+        }
+        let request = Request {
+            frame: frame.clone(),
+            regions: regions.iter().map(|r| r.rect).collect(),
+            tensors,
+            params: settings.params.clone(),
+            batch_timeout: settings.batch_timeout,
+        };
+        let _waiting = Waiting::new(&self.waiting);
+        let ticket = model.stream.submit(request, self.flow.queue().clone())?;
+        Ok(Action::Infer { ticket, regions, _waiting })
+    }
+
+    /// Takes note of a frame's latency, and tells the pipeline when it has moved.
+    fn measure(&self, latency: Duration) {
+        let before = self.latency.load(Ordering::Relaxed);
+        let new = nanoseconds(latency);
+        self.latency.store(new.max(before - before / 256 + new / 256), Ordering::Relaxed);
+        stage::tell_latency(self, self.latency());
+    }
+
+    fn stats(&self) -> gst::Structure {
+        let mut stats = gst::Structure::new_empty("application/x-trt-stats");
+        {
+            let counters = lock(&self.counters);
+            stats.set("frames", counters.frames);
+            stats.set("inferred", counters.inferred);
+            stats.set("skipped", counters.skipped);
+            stats.set("tensors-shared", counters.tensors_shared);
+            stats.set("tensors-made", counters.tensors_made);
+            report::set_percentiles(&mut stats, "latency", counters.latency.percentiles());
+        }
+        if let Some(opened) = self.opened() {
+            let service = opened.service().stats();
+            stats.set("service", opened.service().name());
+            stats.set("batches", service.batches);
+            stats.set("batch-fill", service.batch_fill());
+            report::set_percentiles(&mut stats, "batch-time", service.batch_time);
+        }
+        stats
+    }
+}
+
+impl Stage for Inference {
+    type Work = FrameWork;
+
+    fn flow(&self) -> &Flow<FrameWork> {
+        &self.flow
+    }
+
+    fn caps(&self) -> gst::Caps {
+        backend::caps(*lock(&self.backend))
+    }
+
+    fn limit(&self) -> usize {
+        lock(&self.settings).max_in_flight as usize
+    }
+
+    fn submit(&self, buffer: gst::Buffer) -> Result<FrameWork, gst::FlowError> {
+        let arrival = Instant::now();
+        let info = self.flow.info().ok_or(gst::FlowError::NotNegotiated)?;
+        let model = self.opened().ok_or(gst::FlowError::Flushing)?;
+        let settings = model.resolved();
+        let frame = Arc::new(Frame { buffer, info });
+        let action = match self.reason_to_skip(&settings) {
+            Some(reason) => Action::Skip(reason),
+            None => self.infer(&frame, &model, &settings).map_err(|e| {
+                report::post(&*self.obj(), &e);
+                gst::FlowError::Error
+            })?,
+        };
+        Ok(FrameWork { frame, arrival, action, model, settings })
+    }
+
+    fn finish(&self, work: FrameWork) -> Result<gst::Buffer, gst::FlowError> {
+        let FrameWork { frame, arrival, action, model, settings } = work;
+        let inferred = matches!(action, Action::Infer { .. });
+        let mut record = meta::record(&frame.buffer).map(|r| (*r).clone()).unwrap_or_default();
+        match action {
+            Action::Skip(reason) => results::add_skipped(&mut record, &model, reason),
+            Action::Infer { ticket, regions, .. } => {
+                let finished = ticket.take().ok_or(gst::FlowError::Error)?;
+                let outputs = finished.outputs.map_err(|e| {
+                    report::post(&*self.obj(), &e);
+                    gst::FlowError::Error
+                })?;
+                self.measure(finished.latency);
+                results::add_outputs(&mut record, &model, &settings, &regions, outputs);
+            }
+        }
+        let (width, height) = (frame.info.width(), frame.info.height());
+        let buffer = Arc::try_unwrap(frame).map_or_else(|shared| shared.buffer.clone(), |frame| frame.buffer);
+        let mut buffer = stage::into_writable(buffer);
+        if let Some(buffer) = buffer.get_mut() {
+            meta::set_record(buffer, Arc::new(record), width, height);
+        }
+        let mut counters = lock(&self.counters);
+        counters.frames += 1;
+        *if inferred { &mut counters.inferred } else { &mut counters.skipped } += 1;
+        counters.latency.record(arrival.elapsed());
+        Ok(buffer)
+    }
+
+    fn flushed(&self) {
+        if let Some(opened) = self.opened() {
+            opened.stream.flush();
+        }
+    }
+
+    fn stream_started(&self) {
+        self.frame.store(0, Ordering::Relaxed);
+    }
+
+    fn rest(&self) {
+        if let Some(opened) = self.opened() {
+            opened.stream.rest();
+        }
+    }
+
+    /// The longest wait of late and a quarter more, so that a synchronising sink still gets the next frame in time.
+    fn latency(&self) -> Duration {
+        let measured = Duration::from_nanos(self.latency.load(Ordering::Relaxed));
+        let timeout = self.opened().map_or(Duration::ZERO, |o| o.resolved().batch_timeout);
+        timeout.max(measured) + measured / 4
+    }
+
+    fn sink_query(&self, query: &mut gst::QueryRef) -> bool {
+        input_query::answer(query, || {
+            let opened = self.opened()?;
+            let spec = opened.service().engine().input().clone();
+            Some(input_query::Input { element: self.obj().name().into(), spec, interval: opened.resolved().interval })
+        })
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

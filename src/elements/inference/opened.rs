@@ -1,0 +1,83 @@
+//! A model that an element has opened.
+
+use super::Task;
+use super::settings::{Resolved, Settings};
+use crate::infer::{self, Error, ErrorKind, Service, Stream};
+use crate::model::{KeypointLayout, Labels, head::HeadKind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The element's place in the model's service, and what the model's results mean.
+pub struct Opened {
+    pub stream: Stream,
+    /// `model-id`.
+    pub id: Arc<str>,
+    pub kind: HeadKind,
+    pub keypoints: Option<Arc<KeypointLayout>>,
+    labels: Labels,
+    resolved: Mutex<Arc<Resolved>>,
+}
+
+impl Opened {
+    /// Opens what `settings` name, for an element of this name.
+    ///
+    /// # Errors
+    /// No model set, what the service says, a model for another element, a labels file or a setting that doesn't fit.
+    pub fn new(settings: &Settings, task: Task, name: &str) -> Result<Self, Error> {
+        let setting = |text: String| Error::new(ErrorKind::Setting, text);
+        let Some(model_settings) = settings.model_settings() else {
+            return Err(setting("no model: set the `model` property to an .onnx file".into()));
+        };
+        let service = infer::open(&model_settings)?;
+        let file = model_settings.model.display();
+        let head = service.engine().head().clone();
+        if !task.takes(head.kind()) {
+            let (name, other) = (head.name(), Task::element(head.kind()));
+            return Err(Error::new(ErrorKind::Model, format!("{file} has a {name} head: use {other} for it")));
+        }
+        let labels = match &settings.labels {
+            None => head.labels().clone(),
+            Some(path) => {
+                let shown = path.display();
+                let text = std::fs::read_to_string(path).map_err(|e| {
+                    Error::new(
+                        ErrorKind::File,
+                        format!("labels file {shown} can't be read: {e}. Check the `labels` property"),
+                    )
+                })?;
+                Labels::parse(&text, head.classes()).map_err(|e| setting(format!("labels file {shown}: {e}")))?
+            }
+        };
+        let resolved = settings.resolve(&labels).map_err(setting)?;
+        Ok(Self {
+            stream: service.stream(settings.max_in_flight as usize),
+            id: settings.model_id.as_deref().unwrap_or(name).into(),
+            kind: head.kind(),
+            keypoints: head.keypoints().cloned(),
+            labels,
+            resolved: Mutex::new(Arc::new(resolved)),
+        })
+    }
+
+    pub fn service(&self) -> &Service {
+        self.stream.service()
+    }
+
+    pub fn label(&self, class_id: u32) -> Arc<str> {
+        self.labels.get(class_id)
+    }
+
+    /// The settings in force.
+    pub fn resolved(&self) -> Arc<Resolved> {
+        self.resolved.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts changed settings in force.
+    ///
+    /// # Errors
+    /// Names the value that doesn't fit; then those before stay in force.
+    pub fn change(&self, settings: &Settings) -> Result<(), String> {
+        let resolved = settings.resolve(&self.labels)?;
+        *self.resolved.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(resolved);
+        Ok(())
+    }
+}

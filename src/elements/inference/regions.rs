@@ -1,0 +1,60 @@
+//! Where in a frame a model looks.
+
+use super::settings::{InferenceRegion, Resolved};
+use crate::meta::Record;
+use crate::model::{Rect, head::HeadKind};
+
+/// A part of the frame to look at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Region {
+    /// Frame pixels, inside the frame.
+    pub rect: Rect,
+    /// The object whose box it is.
+    pub object: Option<u32>,
+}
+
+/// Top-down pose models are trained on boxes with this much around the person (RTMPose, ViTPose, HRNet alike).
+const TOP_DOWN_PADDING: f32 = 1.25;
+
+/// A frame's regions; empty when there's no object to look at.
+pub fn regions(
+    settings: &Resolved,
+    kind: HeadKind,
+    record: Option<&Record>,
+    (width, height): (u32, u32),
+) -> Vec<Region> {
+    let (w, h) = (width as f32, height as f32);
+    let frame = Rect::new(0.0, 0.0, w, h);
+    match settings.region {
+        InferenceRegion::Frame if settings.rois.is_empty() => vec![Region { rect: frame, object: None }],
+        InferenceRegion::Frame => {
+            let rect = |roi: &Rect| roi.scaled(w, h).intersection(&frame);
+            settings.rois.iter().map(|roi| Region { rect: rect(roi), object: None }).collect()
+        }
+        InferenceRegion::Objects => {
+            let objects = record.map(|r| r.objects.as_slice()).unwrap_or_default();
+            let wanted =
+                |label: &str| settings.object_classes.is_empty() || settings.object_classes.iter().any(|c| c == label);
+            let inside = |rect: &Rect| {
+                let (x, y) = (rect.x + rect.w / 2.0, rect.y + rect.h / 2.0);
+                let holds = |roi: &Rect| (roi.x..=roi.right()).contains(&x) && (roi.y..=roi.bottom()).contains(&y);
+                settings.rois.is_empty() || settings.rois.iter().any(holds)
+            };
+            objects
+                .iter()
+                .filter(|o| wanted(&o.label) && inside(&o.rect))
+                .map(|o| {
+                    let rect = o.rect.scaled(w, h);
+                    let rect = if kind == HeadKind::TopDownPose { padded(&rect) } else { rect };
+                    Region { rect: rect.intersection(&frame), object: Some(o.id) }
+                })
+                .filter(|region| region.rect.w >= 1.0 && region.rect.h >= 1.0)
+                .collect()
+        }
+    }
+}
+
+fn padded(rect: &Rect) -> Rect {
+    let (cx, cy) = (rect.x + rect.w / 2.0, rect.y + rect.h / 2.0);
+    Rect::from_centre(cx, cy, rect.w * TOP_DOWN_PADDING, rect.h * TOP_DOWN_PADDING)
+}

@@ -1,0 +1,65 @@
+//! From what a model found to objects in the frame's record.
+
+use super::opened::Opened;
+use super::regions::Region;
+use super::settings::Resolved;
+use crate::infer::Output;
+use crate::meta::{Attach, Inference, KeypointSet, ModelRun, Object, Record, attach_poses};
+use crate::model::{Detection, head::HeadKind};
+use std::sync::Arc;
+
+/// Notes that the model didn't run, and why.
+pub fn add_skipped(record: &mut Record, model: &Opened, why: Inference) {
+    record.models.push(ModelRun { model_id: model.id.clone(), inference: why });
+}
+
+/// Adds what the model found in each region.
+pub fn add_outputs(record: &mut Record, model: &Opened, settings: &Resolved, regions: &[Region], outputs: Vec<Output>) {
+    record.models.push(ModelRun { model_id: model.id.clone(), inference: Inference::Done });
+    for (region, output) in regions.iter().zip(outputs) {
+        match (model.kind, region.object) {
+            (HeadKind::Detection, parent) => {
+                for detection in output.detections {
+                    record.push(object(model, detection, parent));
+                }
+            }
+            (HeadKind::Pose | HeadKind::TopDownPose, None) => {
+                let poses = output.detections.into_iter().map(|d| object(model, d, None)).collect();
+                attach_poses(record, poses, settings.attach);
+            }
+            (HeadKind::Pose, parent) => {
+                for detection in output.detections {
+                    record.push(object(model, detection, parent));
+                }
+            }
+            (HeadKind::TopDownPose, Some(id)) => {
+                for detection in output.detections.into_iter().take(1) {
+                    add_top_down(record, model, settings.attach, id, detection);
+                }
+            }
+        }
+    }
+}
+
+/// The person was found before, and its keypoints now.
+fn add_top_down(record: &mut Record, model: &Opened, attach: Attach, id: u32, detection: Detection) {
+    let pose = object(model, detection, Some(id));
+    let person = record.objects.iter_mut().find(|o| o.id == id && o.keypoints.is_none());
+    match person {
+        Some(person) if attach == Attach::Match => person.keypoints = pose.keypoints,
+        _ => {
+            record.push(pose);
+        }
+    }
+}
+
+fn object(model: &Opened, detection: Detection, parent: Option<u32>) -> Object {
+    let Detection { rect, class_id, confidence, keypoints } = detection;
+    let keypoints = model.keypoints.as_ref().map(|layout| KeypointSet {
+        source: model.id.clone(),
+        layout: layout.clone(),
+        points: keypoints,
+    });
+    let (label, source) = (model.label(class_id), Arc::clone(&model.id));
+    Object { id: 0, rect, class_id: Some(class_id), label, confidence, source, parent, keypoints }
+}

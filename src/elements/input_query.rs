@@ -1,0 +1,44 @@
+//! The custom query by which `trtpreprocess` asks what the models after it take.
+
+use crate::model::InputSpec;
+use gst::glib;
+
+const NAME: &str = "trt-input";
+const FIELD: &str = "inputs";
+
+/// What one model takes, and how often.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Input {
+    /// The element's name.
+    pub element: String,
+    pub spec: InputSpec,
+    /// Frames without inference after each with.
+    pub interval: u32,
+}
+
+#[derive(Debug, Clone, Default, glib::Boxed)]
+#[boxed_type(name = "GstTrtInputs", allow_name_conflict)]
+struct Inputs(Vec<Input>);
+
+/// Asks the elements after `pad`, in their order.
+pub fn ask(pad: &gst::Pad) -> Vec<Input> {
+    use gst::prelude::*;
+    let mut query = gst::query::Custom::new(gst::Structure::builder(NAME).field(FIELD, Inputs::default()).build());
+    pad.peer_query(&mut query);
+    let inputs = query.structure().and_then(|s| s.get::<Inputs>(FIELD).ok());
+    inputs.unwrap_or_default().0
+}
+
+/// Adds an answer; `false` if it's another query.
+pub fn answer(query: &mut gst::QueryRef, input: impl FnOnce() -> Option<Input>) -> bool {
+    let gst::QueryViewMut::Custom(custom) = query.view_mut() else { return false };
+    if custom.structure().is_none_or(|s| s.name() != NAME) {
+        return false;
+    }
+    let structure = custom.structure_mut();
+    let Some(input) = input() else { return false };
+    let mut inputs = structure.get::<Inputs>(FIELD).unwrap_or_default();
+    inputs.0.push(input);
+    structure.set(FIELD, inputs);
+    true
+}

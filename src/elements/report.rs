@@ -1,0 +1,26 @@
+//! What the engine room says, as GStreamer messages and structures.
+
+use crate::infer::{Error, ErrorKind, Percentiles};
+use gst::prelude::*;
+
+/// Posts an error message for `element`.
+pub fn post(element: &impl IsA<gst::Element>, error: &Error) {
+    let element = element.upcast_ref::<gst::Element>();
+    let text = &error.message;
+    match error.kind {
+        ErrorKind::File => gst::element_error!(element, gst::ResourceError::NotFound, ("{text}")),
+        ErrorKind::Library => gst::element_error!(element, gst::LibraryError::Init, ("{text}")),
+        ErrorKind::Model => gst::element_error!(element, gst::StreamError::Format, ("{text}")),
+        ErrorKind::Setting => gst::element_error!(element, gst::LibraryError::Settings, ("{text}")),
+        ErrorKind::Memory => gst::element_error!(element, gst::ResourceError::NoSpaceLeft, ("{text}")),
+        ErrorKind::Device => gst::element_error!(element, gst::ResourceError::Failed, ("{text}")),
+        ErrorKind::Failed => gst::element_error!(element, gst::StreamError::Failed, ("{text}")),
+    }
+}
+
+/// Sets `NAME-p50`, `NAME-p95`, `NAME-p99` in nanoseconds.
+pub fn set_percentiles(stats: &mut gst::StructureRef, name: &str, values: Percentiles) {
+    for (percentile, value) in [("p50", values.p50), ("p95", values.p95), ("p99", values.p99)] {
+        stats.set(format!("{name}-{percentile}"), u64::try_from(value.as_nanos()).unwrap_or(u64::MAX));
+    }
+}

@@ -1,0 +1,104 @@
+//! A stage's pads and queue, and the answers they give to queries.
+
+use super::queue::{Queue, Work};
+use gst::prelude::*;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Pads, queue, and the format of the frames that come in.
+pub struct Flow<W> {
+    sink: gst::Pad,
+    src: gst::Pad,
+    queue: Arc<Queue<W>>,
+    info: Mutex<Option<gst_video::VideoInfo>>,
+    /// Nanoseconds, as last answered to a LATENCY query.
+    announced: AtomicU64,
+}
+
+impl<W: Work> Flow<W> {
+    pub fn new(sink: gst::Pad, src: gst::Pad, queue: Arc<Queue<W>>) -> Self {
+        Self { sink, src, queue, info: Mutex::default(), announced: AtomicU64::new(0) }
+    }
+
+    pub fn sink(&self) -> &gst::Pad {
+        &self.sink
+    }
+
+    pub fn src(&self) -> &gst::Pad {
+        &self.src
+    }
+
+    pub fn queue(&self) -> &Arc<Queue<W>> {
+        &self.queue
+    }
+
+    /// The format of the frames that come in; `None` before the first CAPS event.
+    pub fn info(&self) -> Option<gst_video::VideoInfo> {
+        self.info.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_caps(&self, caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, gst::LoggableError> {
+        let info = gst_video::VideoInfo::from_caps(&caps.to_owned())
+            .map_err(|e| gst::loggable_error!(gst::CAT_RUST, "{caps} isn't raw video: {e}"))?;
+        *self.info.lock().unwrap_or_else(PoisonError::into_inner) = Some(info.clone());
+        Ok(info)
+    }
+
+    /// Both pads take the same, so each answers with what the other's peer takes of `own`.
+    pub(super) fn answer_caps(&self, query: &mut gst::query::Caps, own: &gst::Caps, other: &gst::Pad) {
+        let mut caps = own.intersect_with_mode(&other.peer_query_caps(Some(own)), gst::CapsIntersectMode::First);
+        if let Some(filter) = query.filter_owned() {
+            caps = filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First);
+        }
+        query.set_result(&caps);
+    }
+
+    /// Upstream's latency and ours: at least `own`, at most what `held` frames last.
+    pub(super) fn answer_latency(&self, query: &mut gst::query::Latency, own: Duration, held: usize) -> bool {
+        let mut upstream = gst::query::Latency::new();
+        if !self.sink.peer_query(&mut upstream) {
+            return false;
+        }
+        self.announced.store(nanoseconds(own), Ordering::Relaxed);
+        let (live, min, max) = upstream.result();
+        let own = gst::ClockTime::try_from(own).unwrap_or(gst::ClockTime::MAX);
+        let longest = self.frame_duration().map_or(own, |d| own.max(d * held as u64));
+        query.set(live, min.saturating_add(own), max.map(|max| max.saturating_add(longest)));
+        true
+    }
+
+    pub(super) fn latency_moved(&self, latency: Duration) -> bool {
+        let (now, announced) = (nanoseconds(latency), self.announced.load(Ordering::Relaxed));
+        let moved = now.abs_diff(announced);
+        moved > announced / 5 && moved > 1_000_000
+    }
+
+    fn frame_duration(&self) -> Option<gst::ClockTime> {
+        let fps = self.info()?.fps();
+        let (n, d) = (u64::try_from(fps.numer()).ok()?, u64::try_from(fps.denom()).ok()?);
+        (n > 0).then(|| gst::ClockTime::from_nseconds(d.saturating_mul(1_000_000_000) / n))
+    }
+}
+
+/// A pool that feeds us needs that many buffers more than downstream asks for.
+pub(super) fn add_held_frames(query: &mut gst::query::Allocation, held: usize) {
+    let held = u32::try_from(held).unwrap_or(u32::MAX);
+    let pools: Vec<_> = query.allocation_pools().map(|(pool, size, min, max)| (pool.clone(), size, min, max)).collect();
+    if pools.is_empty() {
+        let (caps, _) = query.get_owned();
+        if let Some(info) = caps.and_then(|caps| gst_video::VideoInfo::from_caps(&caps).ok()) {
+            let size = u32::try_from(info.size()).unwrap_or(u32::MAX);
+            query.add_allocation_pool(gst::BufferPool::NONE, size, held, 0);
+        }
+        return;
+    }
+    for (k, (pool, size, min, max)) in (0..).zip(pools) {
+        let max = if max == 0 { 0 } else { max.saturating_add(held) };
+        query.set_nth_allocation_pool(k, pool.as_ref(), size, min.saturating_add(held), max);
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

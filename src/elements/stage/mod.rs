@@ -1,0 +1,291 @@
+//! What the elements that work on frames have in common: two pads, and the ordered queue between them.
+//!
+//! The sink pad's thread submits frames and goes on at once; the source pad's task pushes them in order as they get
+//! ready, and serialised events between them. So everything upstream, the work and everything downstream overlap.
+
+mod flow;
+mod queue;
+
+pub use flow::Flow;
+pub use queue::{Queue, Work};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use queue::Item;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An element that works on frames.
+pub trait Stage: ElementImpl + Sized
+where
+    <Self as ObjectSubclass>::Type: IsA<gst::Element>,
+{
+    type Work: Work;
+
+    fn flow(&self) -> &Flow<Self::Work>;
+
+    /// What the pads take at present.
+    fn caps(&self) -> gst::Caps;
+
+    /// Most frames held between the pads.
+    fn limit(&self) -> usize;
+
+    /// Frames of this kind follow.
+    fn set_info(&self, _info: &gst_video::VideoInfo) -> Result<(), gst::LoggableError> {
+        Ok(())
+    }
+
+    /// Begins the work on a frame; called by the sink pad's thread.
+    fn submit(&self, buffer: gst::Buffer) -> Result<Self::Work, gst::FlowError>;
+
+    /// The frame with its results; called by the source pad's task when the work is ready.
+    fn finish(&self, work: Self::Work) -> Result<gst::Buffer, gst::FlowError>;
+
+    /// All that was submitted is void.
+    fn flushed(&self) {}
+
+    /// A new stream begins.
+    fn stream_started(&self) {}
+
+    /// No frame is to be expected for now.
+    fn rest(&self) {}
+
+    /// How long a frame takes from pad to pad.
+    fn latency(&self) -> Duration;
+
+    /// Looks at a query from upstream before it goes on downstream; `true` if it answered or added something.
+    fn sink_query(&self, _query: &mut gst::QueryRef) -> bool {
+        false
+    }
+}
+
+/// The pad templates of a [`Stage`]'s class.
+pub fn pad_templates() -> Vec<gst::PadTemplate> {
+    let caps = super::caps::template();
+    [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
+        .into_iter()
+        .filter_map(|(name, direction)| gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok())
+        .collect()
+}
+
+/// A new [`Flow`] with pads of these templates.
+pub fn new_flow<S: Stage>(sink: &gst::PadTemplate, src: &gst::PadTemplate) -> Flow<S::Work>
+where
+    <S as ObjectSubclass>::Type: IsA<gst::Element>,
+{
+    let sink = gst::Pad::builder_from_template(sink)
+        .chain_function(|_, parent, buffer| {
+            S::catch_panic_pad_function(parent, || Err(gst::FlowError::Error), |s| chain(s, buffer))
+        })
+        .event_function(|_, parent, event| S::catch_panic_pad_function(parent, || false, |s| sink_event(s, event)))
+        .query_function(|_, parent, query| S::catch_panic_pad_function(parent, || false, |s| sink_query(s, query)))
+        .activatemode_function(|_, parent, _, active| {
+            let fallback = || Err(gst::loggable_error!(gst::CAT_RUST, "panicked"));
+            S::catch_panic_pad_function(parent, fallback, |s| {
+                if !active {
+                    flush(s);
+                }
+                Ok(())
+            })
+        })
+        .build();
+    let src = gst::Pad::builder_from_template(src)
+        .query_function(|_, parent, query| S::catch_panic_pad_function(parent, || false, |s| src_query(s, query)))
+        .activatemode_function(|_, parent, _, active| {
+            let fallback = || Err(gst::loggable_error!(gst::CAT_RUST, "panicked"));
+            S::catch_panic_pad_function(parent, fallback, |s| activate_src(s, active))
+        })
+        .build();
+    Flow::new(sink, src, Arc::new(Queue::default()))
+}
+
+fn chain<S: Stage>(stage: &S, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError>
+where
+    <S as ObjectSubclass>::Type: IsA<gst::Element>,
+{
+    let queue = stage.flow().queue();
+    queue.wait_for_room(stage.limit())?;
+    let work = stage.submit(buffer)?;
+    queue.push_frame(work)?;
+    queue.flow().map(|()| gst::FlowSuccess::Ok)
+}
+
+/// Everybody between the pads lets go.
+fn flush<S: Stage>(stage: &S)
+where
+    <S as ObjectSubclass>::Type: IsA<gst::Element>,
+{
+    drop(stage.flow().queue().flush());
+    stage.flushed();
+}
+
+fn activate_src<S: Stage>(stage: &S, active: bool) -> Result<(), gst::LoggableError>
+where
+    <S as ObjectSubclass>::Type: IsA<gst::Element>,
+{
+    if active {
+        stage.flow().queue().start();
+        start_task(stage).map_err(|e| gst::loggable_error!(gst::CAT_RUST, "no task for the source pad: {e}"))
+    } else {
+        flush(stage);
+        let stopped = stage.flow().src().stop_task();
+        stopped.map_err(|e| gst::loggable_error!(gst::CAT_RUST, "the source pad's task doesn't stop: {e}"))
+    }
+}
+
+fn start_task<S: Stage>(stage: &S) -> Result<(), glib::BoolError>
+where
+    <S as ObjectSubclass>::Type: IsA<gst::Element>,
+{
+    let element = stage.ref_counted().downgrade();
+    stage.flow().src().start_task(move || {
+        if let Some(stage) = element.upgrade() {
+            let pause = || {
+                let _ = stage.flow().src().pause_task();
+            };
+            stage.catch_panic(pause, push_next);
+        }
+    })
+}
+
+/// One round of the source pad's task.
+fn push_next<S: Stage>(stage: &S)
+where
+    <S as ObjectSubclass>::Type: IsA<gst::Element>,
+{
+    let flow = stage.flow();
+    let (src, queue) = (flow.src(), flow.queue());
+    match queue.pop() {
+        None => {
+            // Fails only when the pad is being deactivated, which ends the task anyway.
+            let _ = src.pause_task();
+        }
+        Some(Item::Event(event)) => {
+            let eos = event.type_() == gst::EventType::Eos;
+            src.push_event(event);
+            queue.pushed(false, Ok(()));
+            if eos {
+                stage.rest();
+            }
+        }
+        Some(Item::Frame(work)) => {
+            let pushed = queue.flow().and_then(|()| stage.finish(work)).and_then(|buffer| src.push(buffer));
+            let after_eos = queue.pushed(true, pushed.map(|_| ()));
+            if let Err(error @ (gst::FlowError::NotLinked | gst::FlowError::NotNegotiated | gst::FlowError::Error)) =
+                pushed
+                && after_eos
+            {
+                // Upstream has ended and can't report it.
+                let element = stage.obj();
+                gst::element_error!(element, gst::StreamError::Failed, ("downstream answered {error:?} after EOS"));
+            }
+        }
+    }
+}
+
+fn sink_event<S: Stage>(stage: &S, event: gst::Event) -> bool
+where
+    <S as ObjectSubclass>::Type: IsA<gst::Element>,
+{
+    use gst::EventView;
+    let flow = stage.flow();
+    match event.view() {
+        EventView::FlushStart(_) => {
+            let forwarded = flow.src().push_event(event);
+            flush(stage);
+            forwarded && flow.src().pause_task().is_ok()
+        }
+        EventView::FlushStop(_) => {
+            let forwarded = flow.src().push_event(event);
+            flow.queue().start();
+            forwarded && start_task(stage).is_ok()
+        }
+        EventView::Caps(caps) => match flow.set_caps(caps.caps()).and_then(|info| stage.set_info(&info)) {
+            Ok(()) => flow.queue().push_event(event),
+            Err(error) => {
+                error.log_with_object(&*stage.obj());
+                false
+            }
+        },
+        EventView::StreamStart(_) => {
+            stage.stream_started();
+            flow.queue().push_event(event)
+        }
+        _ if event.is_serialized() => flow.queue().push_event(event),
+        _ => flow.src().push_event(event),
+    }
+}
+
+fn sink_query<S: Stage>(stage: &S, query: &mut gst::QueryRef) -> bool
+where
+    <S as ObjectSubclass>::Type: IsA<gst::Element>,
+{
+    use gst::QueryViewMut;
+    let flow = stage.flow();
+    match query.view_mut() {
+        QueryViewMut::Caps(query) => {
+            flow.answer_caps(query, &stage.caps(), flow.src());
+            true
+        }
+        QueryViewMut::Allocation(_) => {
+            // The frames before it go first: they may still need the buffers of the allocation before.
+            if !flow.queue().drain() || !flow.src().peer_query(query) {
+                return false;
+            }
+            if let QueryViewMut::Allocation(query) = query.view_mut() {
+                flow::add_held_frames(query, stage.limit());
+            }
+            true
+        }
+        _ => {
+            let answered = stage.sink_query(query);
+            if query.is_serialized() && !flow.queue().drain() {
+                return false;
+            }
+            gst::Pad::query_default(flow.sink(), Some(&*stage.obj()), query) || answered
+        }
+    }
+}
+
+fn src_query<S: Stage>(stage: &S, query: &mut gst::QueryRef) -> bool
+where
+    <S as ObjectSubclass>::Type: IsA<gst::Element>,
+{
+    use gst::QueryViewMut;
+    let flow = stage.flow();
+    match query.view_mut() {
+        QueryViewMut::Caps(query) => {
+            flow.answer_caps(query, &stage.caps(), flow.sink());
+            true
+        }
+        QueryViewMut::Latency(query) => flow.answer_latency(query, stage.latency(), stage.limit()),
+        _ => gst::Pad::query_default(flow.src(), Some(&*stage.obj()), query),
+    }
+}
+
+/// A frame as it went in, as one that metadata can be added to. Where others hold it too, that's a copy that shares the
+/// memory and keeps the original, so that the pool it comes from stays bounded.
+pub fn into_writable(buffer: gst::Buffer) -> gst::Buffer {
+    if buffer.is_writable() {
+        return buffer;
+    }
+    let mut copy = buffer.copy();
+    if let Some(copy) = copy.get_mut() {
+        gst::ParentBufferMeta::add(copy, &buffer);
+    }
+    copy
+}
+
+/// Posts a LATENCY message if `latency` has moved by more than a fifth (and a millisecond) since it was last asked for.
+pub fn tell_latency<S: Stage>(stage: &S, latency: Duration)
+where
+    <S as ObjectSubclass>::Type: IsA<gst::Element>,
+{
+    if stage.flow().latency_moved(latency) {
+        let element = stage.obj();
+        let element = element.upcast_ref::<gst::Element>();
+        // Without a bus nobody wants to know.
+        let _ = element.post_message(gst::message::Latency::builder().src(element).build());
+    }
+}

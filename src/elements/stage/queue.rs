@@ -1,0 +1,265 @@
+//! The ordered queue between an element's sink pad and its source pad's task.
+
+use crate::infer::Notify;
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Work on a frame that may not be done yet.
+pub trait Work: Send + 'static {
+    /// Whether waiting for it is over.
+    fn ready(&self) -> bool;
+}
+
+/// What waits in order.
+#[derive(Debug)]
+pub enum Item<W> {
+    Frame(W),
+    Event(gst::Event),
+}
+
+/// Frames in flight and serialised events, in stream order. A frame at its head holds up the rest until it's ready.
+#[derive(Debug)]
+pub struct Queue<W> {
+    state: Mutex<State<W>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State<W> {
+    items: VecDeque<Item<W>>,
+    /// In `items`, or taken and not pushed yet.
+    frames: usize,
+    /// An item was taken and isn't pushed yet.
+    pushing: bool,
+    flushing: bool,
+    /// What the task's last push returned.
+    flow: Result<(), gst::FlowError>,
+    /// EOS was queued: upstream has nothing left that could carry an error back.
+    eos: bool,
+}
+
+impl<W> Default for Queue<W> {
+    /// Flushing, as a pad is before its activation.
+    fn default() -> Self {
+        let state =
+            State { items: VecDeque::new(), frames: 0, pushing: false, flushing: true, flow: Ok(()), eos: false };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+}
+
+impl<W: Work> Queue<W> {
+    fn lock(&self) -> MutexGuard<'_, State<W>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_while<'a>(
+        &'a self,
+        state: MutexGuard<'a, State<W>>,
+        condition: impl FnMut(&mut State<W>) -> bool,
+    ) -> MutexGuard<'a, State<W>> {
+        self.changed.wait_while(state, condition).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everybody who waits here returns at once, now and until [`Self::start`]. What was queued is given back, so that
+    /// it's dropped without a lock held.
+    pub fn flush(&self) -> VecDeque<Item<W>> {
+        let mut state = self.lock();
+        state.flushing = true;
+        let items = std::mem::take(&mut state.items);
+        state.frames -= items.iter().filter(|i| matches!(i, Item::Frame(_))).count();
+        self.changed.notify_all();
+        items
+    }
+
+    /// Takes items again, after a flush or at activation.
+    pub fn start(&self) {
+        let mut state = self.lock();
+        state.flushing = false;
+        state.eos = false;
+        state.flow = Ok(());
+    }
+
+    /// What the task's last push returned.
+    pub fn flow(&self) -> Result<(), gst::FlowError> {
+        let state = self.lock();
+        if state.flushing { Err(gst::FlowError::Flushing) } else { state.flow }
+    }
+
+    /// Waits until fewer than `limit` frames are held.
+    ///
+    /// # Errors
+    /// The task's flow error, or flushing.
+    pub fn wait_for_room(&self, limit: usize) -> Result<(), gst::FlowError> {
+        let state = self.lock();
+        let state = self.wait_while(state, |s| !s.flushing && s.flow.is_ok() && s.frames >= limit);
+        if state.flushing { Err(gst::FlowError::Flushing) } else { state.flow }
+    }
+
+    /// Queues a frame; call [`Self::wait_for_room`] before.
+    ///
+    /// # Errors
+    /// The task's flow error, or flushing; the frame is dropped.
+    pub fn push_frame(&self, work: W) -> Result<(), gst::FlowError> {
+        let mut state = self.lock();
+        if state.flushing {
+            return Err(gst::FlowError::Flushing);
+        }
+        state.flow?;
+        state.frames += 1;
+        state.items.push_back(Item::Frame(work));
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Queues a serialised event; `false` when flushing.
+    pub fn push_event(&self, event: gst::Event) -> bool {
+        let mut state = self.lock();
+        if state.flushing {
+            return false;
+        }
+        state.eos |= event.type_() == gst::EventType::Eos;
+        state.items.push_back(Item::Event(event));
+        self.changed.notify_all();
+        true
+    }
+
+    /// Waits until all that was queued is out; `false` when flushing.
+    pub fn drain(&self) -> bool {
+        let state = self.lock();
+        !self.wait_while(state, |s| !s.flushing && (!s.items.is_empty() || s.pushing)).flushing
+    }
+
+    /// The next item, once it's ready; `None` when flushing. After it [`Self::pushed`] must be called.
+    pub fn pop(&self) -> Option<Item<W>> {
+        let state = self.lock();
+        let mut state = self.wait_while(state, |s| {
+            !s.flushing
+                && match s.items.front() {
+                    None => true,
+                    Some(Item::Event(_)) => false,
+                    Some(Item::Frame(work)) => !work.ready(),
+                }
+        });
+        if state.flushing {
+            return None;
+        }
+        let item = state.items.pop_front();
+        state.pushing = item.is_some();
+        item
+    }
+
+    /// What pushing a popped item returned (events: `Ok`). After an error frames are refused, and [`Self::flow`] says
+    /// why. Returns whether nobody upstream will see that error, because EOS has been taken.
+    pub fn pushed(&self, frame: bool, flow: Result<(), gst::FlowError>) -> bool {
+        let mut state = self.lock();
+        state.pushing = false;
+        state.frames -= usize::from(frame);
+        if flow.is_err() {
+            state.flow = flow;
+        }
+        self.changed.notify_all();
+        state.eos
+    }
+
+    /// Frames held: queued, or being pushed.
+    #[cfg(test)]
+    pub fn frames(&self) -> usize {
+        self.lock().frames
+    }
+}
+
+impl<W: Work> Notify for Queue<W> {
+    fn notify(&self) {
+        // The lock makes sure that nobody is between looking and waiting.
+        drop(self.lock());
+        self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    #[derive(Debug, Clone, Default)]
+    struct Job(Arc<AtomicBool>);
+
+    impl Work for Job {
+        fn ready(&self) -> bool {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    fn queue() -> Arc<Queue<Job>> {
+        let queue = Arc::new(Queue::default());
+        queue.start();
+        queue
+    }
+
+    #[test]
+    fn a_frame_holds_up_what_comes_after_it() {
+        gst::init().unwrap();
+        let (queue, job) = (queue(), Job::default());
+        queue.push_frame(job.clone()).unwrap();
+        assert!(queue.push_event(gst::event::Eos::new()));
+        let task = std::thread::spawn({
+            let queue = queue.clone();
+            move || {
+                let first = matches!(queue.pop(), Some(Item::Frame(_)));
+                queue.pushed(true, Ok(()));
+                let second = matches!(queue.pop(), Some(Item::Event(_)));
+                queue.pushed(false, Ok(()));
+                first && second
+            }
+        });
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(queue.frames(), 1);
+        job.0.store(true, Ordering::SeqCst);
+        queue.notify();
+        assert!(queue.drain());
+        assert!(task.join().unwrap());
+        assert_eq!(queue.frames(), 0);
+    }
+
+    #[test]
+    fn flushing_wakes_everybody() {
+        let queue = queue();
+        queue.push_frame(Job::default()).unwrap();
+        let waiters = [
+            std::thread::spawn({
+                let queue = queue.clone();
+                move || queue.pop().is_none()
+            }),
+            std::thread::spawn({
+                let queue = queue.clone();
+                move || queue.wait_for_room(1) == Err(gst::FlowError::Flushing)
+            }),
+            std::thread::spawn({
+                let queue = queue.clone();
+                move || !queue.drain()
+            }),
+        ];
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(queue.flush().len(), 1);
+        for waiter in waiters {
+            assert!(waiter.join().unwrap());
+        }
+        assert_eq!(queue.push_frame(Job::default()), Err(gst::FlowError::Flushing));
+    }
+
+    #[test]
+    fn downstreams_answer_reaches_upstream_until_the_flush_ends() {
+        let queue = queue();
+        queue.push_frame(Job(Arc::new(true.into()))).unwrap();
+        queue.pop();
+        assert!(!queue.pushed(true, Err(gst::FlowError::NotLinked)));
+        assert_eq!(queue.flow(), Err(gst::FlowError::NotLinked));
+        assert_eq!(queue.wait_for_room(1), Err(gst::FlowError::NotLinked));
+        assert_eq!(queue.push_frame(Job::default()), Err(gst::FlowError::NotLinked));
+        queue.flush();
+        queue.start();
+        assert_eq!(queue.flow(), Ok(()));
+    }
+}

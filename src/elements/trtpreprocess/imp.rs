@@ -1,0 +1,383 @@
+use super::settings::{Range, Settings, TensorLayout, TensorType};
+use crate::cpu;
+use crate::elements::input_query::{self, Input};
+use crate::elements::{backend, report, stage};
+use crate::infer::{Backend, Error, ErrorKind, Frame, Latencies, Tensor};
+use crate::meta;
+use crate::model::{InputSpec, Rect};
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use stage::{Flow, Stage, Work};
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+pub struct TrtPreprocess {
+    flow: Flow<Arrival>,
+    settings: Mutex<Settings>,
+    /// The backend that is open, from READY on.
+    backend: Mutex<Option<Backend>>,
+    plan: Mutex<Plan>,
+    /// Tensors of earlier frames, used again when nobody else holds them.
+    tensors: Mutex<Vec<Arc<Tensor>>>,
+    counters: Mutex<Counters>,
+}
+
+/// What tensor is made, and of which frames.
+#[derive(Debug, Default)]
+struct Plan {
+    spec: Option<InputSpec>,
+    /// The properties named the tensor.
+    named: bool,
+    /// Of each reader.
+    intervals: Vec<u32>,
+    /// Frames of this stream.
+    frames: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    frames: u64,
+    tensors: u64,
+    time: Latencies,
+    /// The longest of late, sinking slowly.
+    latency: Duration,
+}
+
+/// A frame between the pads; the tensor is made when its turn to be pushed has come.
+pub struct Arrival {
+    frame: Frame,
+    /// `None`: no reader wants this frame.
+    spec: Option<InputSpec>,
+}
+
+impl Work for Arrival {
+    fn ready(&self) -> bool {
+        true
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for TrtPreprocess {
+    const NAME: &'static str = "GstTrtPreprocess";
+    type Type = super::TrtPreprocess;
+    type ParentType = gst::Element;
+
+    fn with_class(class: &Self::Class) -> Self {
+        let template = |name| class.pad_template(name).expect("one of pad_templates()");
+        Self {
+            flow: stage::new_flow::<Self>(&template("sink"), &template("src")),
+            settings: Mutex::default(),
+            backend: Mutex::default(),
+            plan: Mutex::default(),
+            tensors: Mutex::default(),
+            counters: Mutex::default(),
+        }
+    }
+}
+
+impl ObjectImpl for TrtPreprocess {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let default = Settings::default();
+            vec![
+                glib::ParamSpecEnum::builder_with_default("backend", default.backend)
+                    .nick("Backend")
+                    .blurb(
+                        "Where the tensor is made; there is no fallback from one to the other. Changeable in NULL only",
+                    )
+                    .build(),
+                glib::ParamSpecUInt::builder("device-id")
+                    .nick("GPU")
+                    .blurb("Number of the GPU, counted after CUDA_VISIBLE_DEVICES; backend=tensorrt only")
+                    .maximum(255)
+                    .default_value(default.device_id)
+                    .build(),
+                glib::ParamSpecString::builder("model")
+                    .nick("Model")
+                    .blurb("Model file whose input the tensor is for (default: the models downstream)")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("width")
+                    .nick("Width")
+                    .blurb("Width of the tensor in pixels; 0: the model's")
+                    .maximum(16384)
+                    .default_value(default.width)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("height")
+                    .nick("Height")
+                    .blurb("Height of the tensor in pixels; 0: the model's")
+                    .maximum(16384)
+                    .default_value(default.height)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecEnum::builder_with_default("layout", default.layout)
+                    .nick("Layout")
+                    .blurb("Order of the dimensions, with width and height")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecEnum::builder_with_default("tensor-type", default.tensor_type)
+                    .nick("Tensor type")
+                    .blurb("Type of the elements, with width and height")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecEnum::builder_with_default("normalization", default.normalization)
+                    .nick("Normalization")
+                    .blurb("Range of the values, with width and height")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecBoolean::builder("keep-aspect-ratio")
+                    .nick("Keep aspect ratio")
+                    .blurb("Letterbox the frame instead of stretching it, with width and height")
+                    .default_value(default.keep_aspect_ratio)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("max-in-flight")
+                    .nick("Frames in flight")
+                    .blurb("Most frames held between the pads; upstream waits when there are more")
+                    .minimum(1)
+                    .maximum(256)
+                    .default_value(default.max_in_flight)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+                    .nick("Statistics")
+                    .blurb("frames, tensors; time-p50/-p95/-p99 of making one (ns)")
+                    .read_only()
+                    .build(),
+            ]
+        });
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
+        let mut settings = lock(&self.settings);
+        // GObject has checked the type, so the defaults are never taken.
+        match spec.name() {
+            "backend" => settings.backend = value.get().unwrap_or(Backend::TensorRt),
+            "device-id" => settings.device_id = value.get().unwrap_or_default(),
+            "model" => {
+                let model = value.get::<Option<String>>().ok().flatten();
+                settings.model = model.filter(|m| !m.is_empty()).map(PathBuf::from);
+            }
+            "width" => settings.width = value.get().unwrap_or_default(),
+            "height" => settings.height = value.get().unwrap_or_default(),
+            "layout" => settings.layout = value.get().unwrap_or(TensorLayout::Nchw),
+            "tensor-type" => settings.tensor_type = value.get().unwrap_or(TensorType::Float32),
+            "normalization" => settings.normalization = value.get().unwrap_or(Range::Unit),
+            "keep-aspect-ratio" => settings.keep_aspect_ratio = value.get().unwrap_or(true),
+            "max-in-flight" => settings.max_in_flight = value.get().unwrap_or(1),
+            _ => {}
+        }
+    }
+
+    fn property(&self, _id: usize, spec: &glib::ParamSpec) -> glib::Value {
+        let settings = lock(&self.settings);
+        match spec.name() {
+            "backend" => settings.backend.to_value(),
+            "device-id" => settings.device_id.to_value(),
+            "model" => settings.model.as_ref().map(|m| m.to_string_lossy().into_owned()).to_value(),
+            "width" => settings.width.to_value(),
+            "height" => settings.height.to_value(),
+            "layout" => settings.layout.to_value(),
+            "tensor-type" => settings.tensor_type.to_value(),
+            "normalization" => settings.normalization.to_value(),
+            "keep-aspect-ratio" => settings.keep_aspect_ratio.to_value(),
+            "max-in-flight" => settings.max_in_flight.to_value(),
+            _ => {
+                drop(settings);
+                self.stats().to_value()
+            }
+        }
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        let element = self.obj();
+        for pad in [self.flow.sink(), self.flow.src()] {
+            // A new element has no pad of that name.
+            let _ = element.add_pad(pad);
+        }
+    }
+}
+
+impl GstObjectImpl for TrtPreprocess {}
+
+impl ElementImpl for TrtPreprocess {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Model input",
+                "Filter/Analyzer/Video",
+                "Makes one input tensor of each frame for the models after it",
+                env!("CARGO_PKG_NAME"),
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(stage::pad_templates);
+        &TEMPLATES
+    }
+
+    fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        match transition {
+            gst::StateChange::NullToReady => {
+                let name = lock(&self.settings).backend;
+                backend::open(name).map_err(|e| self.fail(&e))?;
+                *lock(&self.backend) = Some(name);
+            }
+            gst::StateChange::ReadyToPaused => {
+                let settings = lock(&self.settings).clone();
+                backend::check_upstream(self.flow.sink(), settings.backend).map_err(|e| self.fail(&e))?;
+                let spec = settings.spec().map_err(|e| self.fail(&e))?;
+                *lock(&self.plan) = Plan { named: spec.is_some(), spec, intervals: Vec::new(), frames: 0 };
+                *lock(&self.counters) = Counters::default();
+            }
+            _ => {}
+        }
+        let result = self.parent_change_state(transition)?;
+        match transition {
+            gst::StateChange::PausedToReady => lock(&self.tensors).clear(),
+            gst::StateChange::ReadyToNull => *lock(&self.backend) = None,
+            _ => {}
+        }
+        Ok(result)
+    }
+}
+
+impl TrtPreprocess {
+    fn fail(&self, error: &Error) -> gst::StateChangeError {
+        report::post(&*self.obj(), error);
+        gst::StateChangeError
+    }
+
+    /// Asks the models downstream what they take.
+    fn plan(&self) -> Result<(), Error> {
+        let inputs = input_query::ask(self.flow.src());
+        let mut plan = lock(&self.plan);
+        plan.intervals = inputs.iter().map(|input| input.interval).collect();
+        if plan.named {
+            return Ok(());
+        }
+        let setting = |text: String| Error::new(ErrorKind::Setting, text);
+        let Some(Input { element, spec, .. }) = inputs.first() else {
+            return Err(setting(
+                "no model downstream says what tensor it takes: set `model`, or `width` and `height`".into(),
+            ));
+        };
+        if let Some(other) = inputs.iter().find(|input| input.spec != *spec) {
+            return Err(setting(format!(
+                "{element} takes {spec}; {} takes {}: put a trtpreprocess before each, or set `model`",
+                other.element, other.spec
+            )));
+        }
+        plan.spec = Some(spec.clone());
+        Ok(())
+    }
+
+    /// A tensor that nobody holds any more, or a new one.
+    fn tensor(&self, spec: &InputSpec) -> Arc<Tensor> {
+        let mut tensors = lock(&self.tensors);
+        let free = tensors.iter_mut().position(|t| Arc::get_mut(t).is_some_and(|t| t.spec == *spec));
+        match free {
+            Some(at) => tensors.swap_remove(at),
+            None => {
+                tensors.retain(|t| t.spec == *spec);
+                Arc::new(Tensor { spec: spec.clone(), region: Rect::default(), data: Vec::new() })
+            }
+        }
+    }
+
+    fn make_tensor(&self, frame: &Frame, spec: &InputSpec) -> Result<Arc<Tensor>, Error> {
+        let start = Instant::now();
+        let region = Rect::new(0.0, 0.0, frame.info.width() as f32, frame.info.height() as f32);
+        let mut tensor = self.tensor(spec);
+        if let Some(tensor) = Arc::get_mut(&mut tensor) {
+            tensor.region = region;
+            cpu::preprocess_frame(frame, region, spec, &mut tensor.data)?;
+        }
+        lock(&self.tensors).push(tensor.clone());
+        let took = start.elapsed();
+        let mut counters = lock(&self.counters);
+        counters.tensors += 1;
+        counters.time.record(took);
+        counters.latency = took.max(counters.latency * 255 / 256 + took / 256);
+        Ok(tensor)
+    }
+
+    fn stats(&self) -> gst::Structure {
+        let counters = lock(&self.counters);
+        let mut stats = gst::Structure::builder("application/x-trt-stats")
+            .field("frames", counters.frames)
+            .field("tensors", counters.tensors)
+            .build();
+        report::set_percentiles(&mut stats, "time", counters.time.percentiles());
+        stats
+    }
+}
+
+impl Stage for TrtPreprocess {
+    type Work = Arrival;
+
+    fn flow(&self) -> &Flow<Arrival> {
+        &self.flow
+    }
+
+    fn caps(&self) -> gst::Caps {
+        backend::caps(*lock(&self.backend))
+    }
+
+    fn limit(&self) -> usize {
+        lock(&self.settings).max_in_flight as usize
+    }
+
+    fn set_info(&self, _info: &gst_video::VideoInfo) -> Result<(), gst::LoggableError> {
+        self.plan().map_err(|e| {
+            report::post(&*self.obj(), &e);
+            gst::loggable_error!(gst::CAT_RUST, "{e}")
+        })
+    }
+
+    fn submit(&self, buffer: gst::Buffer) -> Result<Arrival, gst::FlowError> {
+        let info = self.flow.info().ok_or(gst::FlowError::NotNegotiated)?;
+        let mut plan = lock(&self.plan);
+        let frame = plan.frames;
+        plan.frames += 1;
+        let wanted = |interval: &u32| frame % (u64::from(*interval) + 1) == 0;
+        let wanted = plan.intervals.is_empty() || plan.intervals.iter().any(wanted);
+        let spec = plan.spec.clone().filter(|_| wanted);
+        Ok(Arrival { frame: Frame { buffer, info }, spec })
+    }
+
+    fn finish(&self, work: Arrival) -> Result<gst::Buffer, gst::FlowError> {
+        let Arrival { frame, spec } = work;
+        lock(&self.counters).frames += 1;
+        let Some(spec) = spec else { return Ok(frame.buffer) };
+        let tensor = self.make_tensor(&frame, &spec).map_err(|e| {
+            report::post(&*self.obj(), &e);
+            gst::FlowError::Error
+        })?;
+        stage::tell_latency(self, self.latency());
+        let mut buffer = stage::into_writable(frame.buffer);
+        if let Some(buffer) = buffer.get_mut() {
+            meta::attach_tensor(buffer, tensor);
+        }
+        Ok(buffer)
+    }
+
+    fn stream_started(&self) {
+        lock(&self.plan).frames = 0;
+    }
+
+    fn latency(&self) -> Duration {
+        lock(&self.counters).latency
+    }
+}

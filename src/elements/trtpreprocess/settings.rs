@@ -1,0 +1,131 @@
+//! What the properties set.
+
+use crate::infer::{Backend, Error, ErrorKind, ModelSettings, Precision, open_engine};
+use crate::model::{ElementType, InputSpec, Layout, Normalization};
+use gst::glib;
+use std::path::PathBuf;
+
+/// Order of the tensor's dimensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstTrtLayout")]
+pub enum TensorLayout {
+    #[enum_value(name = "[1, 3, height, width]", nick = "nchw")]
+    Nchw,
+    #[enum_value(name = "[1, height, width, 3]", nick = "nhwc")]
+    Nhwc,
+}
+
+/// Element type of the tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstTrtTensorType")]
+pub enum TensorType {
+    #[enum_value(name = "32-bit floating point", nick = "float32")]
+    Float32,
+    #[enum_value(name = "16-bit floating point", nick = "float16")]
+    Float16,
+    #[enum_value(name = "8-bit unsigned integers", nick = "uint8")]
+    Uint8,
+    #[enum_value(name = "32-bit integers", nick = "int32")]
+    Int32,
+}
+
+/// Range of the tensor's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstTrtNormalization")]
+pub enum Range {
+    #[enum_value(name = "0–1", nick = "unit")]
+    Unit,
+    #[enum_value(name = "0–255, as pixels are", nick = "none")]
+    None,
+    #[enum_value(name = "ImageNet's mean 0 and standard deviation 1", nick = "imagenet")]
+    ImageNet,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    pub backend: Backend,
+    pub device_id: u32,
+    pub model: Option<PathBuf>,
+    /// Pixels; 0: from the model.
+    pub width: u32,
+    pub height: u32,
+    pub layout: TensorLayout,
+    pub tensor_type: TensorType,
+    pub normalization: Range,
+    pub keep_aspect_ratio: bool,
+    pub max_in_flight: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            backend: Backend::TensorRt,
+            device_id: 0,
+            model: None,
+            width: 0,
+            height: 0,
+            layout: TensorLayout::Nchw,
+            tensor_type: TensorType::Float32,
+            normalization: Range::Unit,
+            keep_aspect_ratio: true,
+            max_in_flight: 2,
+        }
+    }
+}
+
+/// Pixel value of the border, as YOLO models are trained.
+const PAD: u8 = 114;
+
+impl Settings {
+    /// The tensor that the properties name; `None` if they leave it to the models downstream.
+    ///
+    /// # Errors
+    /// Only one of width and height, both a size and a model, or a model that can't be opened.
+    pub fn spec(&self) -> Result<Option<InputSpec>, Error> {
+        let setting = |text: &str| Err(Error::new(ErrorKind::Setting, text));
+        match (&self.model, self.width, self.height) {
+            (None, 0, 0) => Ok(None),
+            (Some(model), 0, 0) => {
+                let settings = ModelSettings {
+                    backend: self.backend,
+                    model: model.clone(),
+                    precision: Precision::Auto,
+                    device_id: self.device_id,
+                    batch_size: 1,
+                    workspace_size: 1,
+                };
+                Ok(Some(open_engine(&settings)?.input().clone()))
+            }
+            (Some(_), _, _) => {
+                setting("the tensor's size comes from `model` or from `width` and `height`: set one of them")
+            }
+            (None, 0, _) | (None, _, 0) => setting("set both `width` and `height`, or none"),
+            (None, width, height) => Ok(Some(InputSpec {
+                width,
+                height,
+                layout: match self.layout {
+                    TensorLayout::Nchw => Layout::Nchw,
+                    TensorLayout::Nhwc => Layout::Nhwc,
+                },
+                element: match self.tensor_type {
+                    TensorType::Float32 => ElementType::F32,
+                    TensorType::Float16 => ElementType::F16,
+                    TensorType::Uint8 => ElementType::U8,
+                    TensorType::Int32 => ElementType::I32,
+                },
+                normalization: match self.normalization {
+                    Range::Unit => Normalization::UNIT,
+                    Range::None => Normalization::NONE,
+                    // torchvision's constants, for pixels of 0–255.
+                    Range::ImageNet => Normalization {
+                        mean: [123.675, 116.28, 103.53],
+                        scale: [1.0 / 58.395, 1.0 / 57.12, 1.0 / 57.375],
+                    },
+                },
+                bgr: false,
+                keep_aspect_ratio: self.keep_aspect_ratio,
+                pad: PAD,
+            })),
+        }
+    }
+}

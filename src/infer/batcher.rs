@@ -1,0 +1,266 @@
+//! Which requests make the next batch, and when.
+//!
+//! Work-conserving: whoever asks gets what waits, earliest deadline first. Waiting longer than that is opt-in (a
+//! request's deadline lies later than its arrival) and only for a stream whose next frame is due before the deadline.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// A stream of a [`Batcher`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamId(usize);
+
+/// What a free lane does now.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Take a batch.
+    Launch,
+    /// Look again at this time, or when something changes.
+    WaitUntil(Instant),
+    /// Nothing waits.
+    Idle,
+}
+
+/// Requests that wait, and the streams that they come from. Time is always given, so tests need no clock.
+#[derive(Debug)]
+pub struct Batcher<T> {
+    waiting: VecDeque<Entry<T>>,
+    streams: Vec<Option<Stream>>,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    deadline: Instant,
+    stream: StreamId,
+    item: T,
+}
+
+#[derive(Debug)]
+struct Stream {
+    /// Most frames that it submits before it waits for results.
+    limit: usize,
+    in_flight: usize,
+    last_arrival: Option<Instant>,
+    /// Mean time from one frame to the next.
+    period: Option<Duration>,
+}
+
+impl Stream {
+    /// When the next frame is due and until when it isn't late; `None` if none is to be expected.
+    fn due(&self) -> Option<(Instant, Instant)> {
+        if self.in_flight >= self.limit {
+            return None;
+        }
+        let period = self.period?;
+        let due = self.last_arrival? + period;
+        Some((due, due + period / 4))
+    }
+}
+
+impl<T> Default for Batcher<T> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), streams: Vec::new() }
+    }
+}
+
+impl<T> Batcher<T> {
+    /// A new stream, which submits at most `limit` frames before it waits for a result.
+    pub fn add_stream(&mut self, limit: usize) -> StreamId {
+        let stream = Some(Stream { limit, in_flight: 0, last_arrival: None, period: None });
+        match self.streams.iter().position(Option::is_none) {
+            Some(free) => {
+                self.streams[free] = stream;
+                StreamId(free)
+            }
+            None => {
+                self.streams.push(stream);
+                StreamId(self.streams.len() - 1)
+            }
+        }
+    }
+
+    /// Forgets a stream; what it still has waiting is given back.
+    pub fn remove_stream(&mut self, id: StreamId) -> Vec<T> {
+        let taken = self.flush_stream(id);
+        if let Some(slot) = self.streams.get_mut(id.0) {
+            *slot = None;
+        }
+        taken
+    }
+
+    /// Takes out what a stream has waiting. It isn't waited for until it submits again.
+    pub fn flush_stream(&mut self, id: StreamId) -> Vec<T> {
+        self.rest_stream(id);
+        let mut taken = Vec::new();
+        for entry in std::mem::take(&mut self.waiting) {
+            if entry.stream == id { taken.push(entry.item) } else { self.waiting.push_back(entry) }
+        }
+        taken
+    }
+
+    /// The stream paused or ended: it isn't waited for until it submits again.
+    pub fn rest_stream(&mut self, id: StreamId) {
+        if let Some(stream) = self.stream(id) {
+            stream.last_arrival = None;
+        }
+    }
+
+    /// A frame arrives with one or more items.
+    pub fn push(&mut self, id: StreamId, now: Instant, deadline: Instant, items: impl IntoIterator<Item = T>) {
+        if let Some(stream) = self.stream(id) {
+            stream.in_flight += 1;
+            if let Some(last) = stream.last_arrival {
+                let gap = now.saturating_duration_since(last);
+                stream.period = Some(stream.period.map_or(gap, |p| (p * 7 + gap) / 8));
+            }
+            stream.last_arrival = Some(now);
+        }
+        let at = self.waiting.partition_point(|e| e.deadline <= deadline);
+        for (k, item) in items.into_iter().enumerate() {
+            self.waiting.insert(at + k, Entry { deadline, stream: id, item });
+        }
+    }
+
+    /// A frame's result is there.
+    pub fn finished(&mut self, id: StreamId) {
+        if let Some(stream) = self.stream(id) {
+            stream.in_flight = stream.in_flight.saturating_sub(1);
+        }
+    }
+
+    /// What a free lane that takes `max_batch` items does now.
+    pub fn next(&self, now: Instant, max_batch: usize) -> Next {
+        let Some(first) = self.waiting.front() else { return Next::Idle };
+        if self.waiting.len() >= max_batch || first.deadline <= now {
+            return Next::Launch;
+        }
+        let last_due = self
+            .streams
+            .iter()
+            .flatten()
+            .filter_map(Stream::due)
+            .filter(|&(due, late)| due < first.deadline && late > now)
+            .map(|(_, late)| late)
+            .max();
+        match last_due {
+            Some(late) => Next::WaitUntil(late.min(first.deadline)),
+            None => Next::Launch,
+        }
+    }
+
+    /// Takes up to `max_batch` items, earliest deadline first.
+    pub fn take(&mut self, max_batch: usize) -> impl Iterator<Item = T> + '_ {
+        let n = max_batch.min(self.waiting.len());
+        self.waiting.drain(..n).map(|e| e.item)
+    }
+
+    /// Takes everything that waits.
+    pub fn take_all(&mut self) -> Vec<T> {
+        self.waiting.drain(..).map(|e| e.item).collect()
+    }
+
+    fn stream(&mut self, id: StreamId) -> Option<&mut Stream> {
+        self.streams.get_mut(id.0).and_then(Option::as_mut)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn launches_at_once_what_waits() {
+        let (mut b, t) = (Batcher::default(), Instant::now());
+        assert_eq!(b.next(t, 8), Next::Idle);
+        let s = b.add_stream(4);
+        b.push(s, t, t, ["a"]);
+        assert_eq!(b.next(t, 8), Next::Launch);
+        assert_eq!(b.take(8).collect::<Vec<_>>(), ["a"]);
+        assert_eq!(b.next(t, 8), Next::Idle);
+    }
+
+    #[test]
+    fn earliest_deadline_first_and_items_of_a_frame_in_order() {
+        let (mut b, t) = (Batcher::default(), Instant::now());
+        let (slow, fast) = (b.add_stream(4), b.add_stream(4));
+        b.push(slow, t, t + 9 * MS, ["late 1", "late 2"]);
+        b.push(fast, t, t, ["early"]);
+        b.push(slow, t, t + 9 * MS, ["late 3"]);
+        assert_eq!(b.take(3).collect::<Vec<_>>(), ["early", "late 1", "late 2"]);
+        assert_eq!(b.take(3).collect::<Vec<_>>(), ["late 3"]);
+    }
+
+    /// Two frames 10 ms apart, so that the next is due 10 ms after the second, at `t + 20 ms`.
+    fn two_streams(t: Instant) -> (Batcher<u32>, StreamId, StreamId) {
+        let mut b = Batcher::default();
+        let (x, y) = (b.add_stream(4), b.add_stream(4));
+        for at in [t, t + 10 * MS] {
+            b.push(x, at, at, [0]);
+        }
+        b.take_all();
+        b.finished(x);
+        b.finished(x);
+        (b, x, y)
+    }
+
+    #[test]
+    fn waits_for_a_stream_that_is_due_before_the_deadline() {
+        let t = Instant::now();
+        let (mut b, x, y) = two_streams(t);
+        let now = t + 18 * MS;
+        b.push(y, now, now + 5 * MS, [1]);
+        assert_eq!(b.next(now, 8), Next::WaitUntil(t + 22500 * MS / 1000), "due at 20 ms, late from 22.5 ms");
+        // It comes: both go as soon as no other is expected.
+        b.push(x, t + 20 * MS, t + 25 * MS, [2]);
+        assert_eq!(b.next(t + 20 * MS, 8), Next::Launch);
+        assert_eq!(b.next(t + 20 * MS, 2), Next::Launch);
+    }
+
+    #[test]
+    fn never_waits_for_a_late_resting_full_or_removed_stream() {
+        let t = Instant::now();
+        let now = t + 18 * MS;
+        let ask = |change: &dyn Fn(&mut Batcher<u32>, StreamId), at: Instant| {
+            let (mut b, x, y) = two_streams(t);
+            change(&mut b, x);
+            b.push(y, at, at + 5 * MS, [1]);
+            b.next(at, 8)
+        };
+        assert!(matches!(ask(&|_, _| {}, now), Next::WaitUntil(_)));
+        assert_eq!(ask(&|_, _| {}, t + 23 * MS), Next::Launch, "late");
+        assert_eq!(ask(&|_, _| {}, t + 12 * MS), Next::Launch, "due only after the deadline");
+        assert_eq!(ask(&|b, x| b.rest_stream(x), now), Next::Launch, "paused or ended");
+        assert_eq!(ask(&|b, x| drop(b.flush_stream(x)), now), Next::Launch, "flushing");
+        assert_eq!(ask(&|b, x| drop(b.remove_stream(x)), now), Next::Launch, "removed");
+        let full = |b: &mut Batcher<u32>, x| {
+            for _ in 0..4 {
+                b.push(x, t + 10 * MS, t + 10 * MS, []);
+            }
+        };
+        assert_eq!(ask(&full, now), Next::Launch, "has as many in flight as it may");
+    }
+
+    #[test]
+    fn a_deadline_is_never_passed_by_waiting() {
+        let t = Instant::now();
+        let (mut b, _, y) = two_streams(t);
+        let now = t + 18 * MS;
+        b.push(y, now, t + 21 * MS, [1]);
+        assert_eq!(b.next(now, 8), Next::WaitUntil(t + 21 * MS));
+        assert_eq!(b.next(t + 21 * MS, 8), Next::Launch);
+    }
+
+    #[test]
+    fn flushing_takes_only_the_streams_own() {
+        let (mut b, t) = (Batcher::default(), Instant::now());
+        let (x, y) = (b.add_stream(4), b.add_stream(4));
+        b.push(x, t, t, [1, 2]);
+        b.push(y, t, t, [3]);
+        assert_eq!(b.flush_stream(x), [1, 2]);
+        assert_eq!(b.take_all(), [3]);
+        assert!(b.remove_stream(x).is_empty());
+        assert_eq!(b.add_stream(1), x, "a free place is used again");
+    }
+}

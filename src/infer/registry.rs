@@ -1,0 +1,92 @@
+//! Which services there are: elements with the same model and settings share one.
+
+use super::{Backend, Engine, Error, ErrorKind, ModelSettings, Precision, Service, open_engine};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+
+/// What two elements must have in common to share a service.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    backend: Backend,
+    /// SHA-256 of the model's file.
+    model: [u8; 32],
+    precision: Precision,
+    device_id: u32,
+    batch_size: u32,
+    workspace_size: u32,
+}
+
+/// A key's service; locked while it's being opened, so that it's opened once.
+type Place = Arc<Mutex<Weak<Service>>>;
+
+static SERVICES: LazyLock<Mutex<HashMap<Key, Place>>> = LazyLock::new(Mutex::default);
+
+/// The service for these settings: an open one, or a new one.
+///
+/// # Errors
+/// What [`open_engine`] or [`Service::start`] says.
+pub fn open(settings: &ModelSettings) -> Result<Arc<Service>, Error> {
+    open_with(settings, open_engine)
+}
+
+fn open_with(
+    settings: &ModelSettings,
+    open_engine: impl FnOnce(&ModelSettings) -> Result<Arc<dyn Engine>, Error>,
+) -> Result<Arc<Service>, Error> {
+    let key = Key {
+        backend: settings.backend,
+        model: digest(&settings.model)?,
+        precision: settings.precision,
+        device_id: settings.device_id,
+        batch_size: settings.batch_size,
+        workspace_size: settings.workspace_size,
+    };
+    let place = {
+        let mut services = SERVICES.lock().unwrap_or_else(PoisonError::into_inner);
+        services
+            .retain(|_, place| Arc::strong_count(place) > 1 || place.try_lock().is_ok_and(|s| s.strong_count() > 0));
+        services.entry(key).or_default().clone()
+    };
+    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(service) = place.upgrade() {
+        return Ok(service);
+    }
+    let service = Service::start(open_engine(settings)?, settings)?;
+    *place = Arc::downgrade(&service);
+    Ok(service)
+}
+
+fn digest(model: &Path) -> Result<[u8; 32], Error> {
+    let failed = |e: std::io::Error| {
+        Error::new(
+            ErrorKind::File,
+            format!("model file {} can't be read: {e}. Check the `model` property", model.display()),
+        )
+    };
+    let mut hash = Sha256::new();
+    let mut file = BufReader::with_capacity(1 << 20, File::open(model).map_err(failed)?);
+    loop {
+        let part = file.fill_buf().map_err(failed)?;
+        if part.is_empty() {
+            break;
+        }
+        hash.update(part);
+        let read = part.len();
+        file.consume(read);
+    }
+    Ok(hash.finalize().into())
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// Opens a service with an engine of the test's in the place of the backend's.
+    pub fn open_fake(settings: &ModelSettings, engine: Arc<dyn Engine>) -> Arc<Service> {
+        open_with(settings, |_| Ok(engine)).unwrap()
+    }
+}

@@ -1,0 +1,340 @@
+//! The service: one opened model, shared by every element that wants the same one.
+
+use super::batcher::{Batcher, Next, StreamId};
+use super::stats::Latencies;
+use super::ticket::Pending;
+use super::{Engine, Error, ErrorKind, Frame, Lane, ModelSettings, Notify, Output, ServiceStats, Slot, Tensor, Ticket};
+use crate::model::{Params, Rect};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "trtservice",
+        gst::DebugColorFlags::empty(),
+        Some("Batching and lanes of TensorRT elements"),
+    )
+});
+
+/// How long closing a service waits for a batch that still runs.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What an element wants to know of one frame.
+pub struct Request {
+    pub frame: Arc<Frame>,
+    /// At least one, frame pixels.
+    pub regions: Vec<Rect>,
+    /// Inputs made upstream for this frame.
+    pub tensors: Vec<Arc<Tensor>>,
+    pub params: Arc<Params>,
+    /// How long the frame may wait for others, to fill a batch.
+    pub batch_timeout: Duration,
+}
+
+/// A model that runs on its backend's lanes. Closed when the last [`Arc`] goes.
+pub struct Service {
+    name: String,
+    engine: Arc<dyn Engine>,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What the lanes' threads see.
+struct Shared {
+    max_batch: usize,
+    state: Mutex<State>,
+    /// Something to look at for a lane.
+    work: Condvar,
+    /// A lane's thread has ended.
+    ended: Condvar,
+    stats: Mutex<Stats>,
+    /// Nanoseconds; see [`Service::batch_time`].
+    batch_time: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    batcher: Batcher<Job>,
+    /// Threads that run.
+    lanes: usize,
+    closing: bool,
+    /// The device failed: nothing will run any more.
+    failed: Option<Error>,
+}
+
+#[derive(Default)]
+struct Stats {
+    totals: ServiceStats,
+    latency: Latencies,
+    batch_time: Latencies,
+}
+
+/// A slot and where its result goes.
+struct Job {
+    slot: Slot,
+    owner: Owner,
+}
+
+struct Owner {
+    pending: Arc<Pending>,
+    region: usize,
+    stream: StreamId,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Service {
+    /// Starts an opened model's lanes and runs each once, so that no frame pays for what is done on first use.
+    ///
+    /// # Errors
+    /// When the device has no room for the lanes, or the warm-up run fails.
+    pub fn start(engine: Arc<dyn Engine>, settings: &ModelSettings) -> Result<Arc<Self>, Error> {
+        let mut lanes = engine.lanes()?;
+        let mut batch_time = Duration::ZERO;
+        for lane in &mut lanes {
+            lane.warm_up()?;
+            let start = Instant::now();
+            lane.warm_up()?;
+            batch_time = batch_time.max(start.elapsed());
+        }
+        let file = settings.model.file_name().unwrap_or(settings.model.as_os_str()).to_string_lossy();
+        let shared = Arc::new(Shared {
+            max_batch: engine.max_batch(),
+            state: Mutex::new(State { lanes: lanes.len(), ..State::default() }),
+            work: Condvar::new(),
+            ended: Condvar::new(),
+            stats: Mutex::default(),
+            batch_time: AtomicU64::new(nanoseconds(batch_time)),
+        });
+        let name = format!("{file}, {:?}, batch {}", settings.backend, engine.max_batch());
+        gst::info!(CAT, "{name}: {} on {} lane(s), {batch_time:?} a batch", engine.description(), lanes.len());
+        // From here on dropping the service ends the threads that were started.
+        let service = Arc::new(Self { name, engine, shared });
+        for (k, lane) in lanes.into_iter().enumerate() {
+            let shared = service.shared.clone();
+            let started = std::thread::Builder::new().name(format!("trt-lane-{k}")).spawn(move || shared.run(lane));
+            if let Err(e) = started {
+                lock(&service.shared.state).lanes = k;
+                return Err(Error::new(ErrorKind::Failed, format!("no thread for {}: {e}", service.name)));
+            }
+        }
+        Ok(service)
+    }
+
+    /// What `stats` calls it: the file, the backend and the batch size.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn engine(&self) -> &dyn Engine {
+        &*self.engine
+    }
+
+    /// How long one batch takes: the longest of late, sinking slowly when batches get faster.
+    pub fn batch_time(&self) -> Duration {
+        Duration::from_nanos(self.shared.batch_time.load(Ordering::Relaxed))
+    }
+
+    pub fn stats(&self) -> ServiceStats {
+        let stats = lock(&self.shared.stats);
+        let (latency, batch_time) = (stats.latency.percentiles(), stats.batch_time.percentiles());
+        ServiceStats { latency, batch_time, ..stats.totals }
+    }
+
+    /// A stream of frames in order, of which at most `max_in_flight` are submitted and not finished.
+    pub fn stream(self: &Arc<Self>, max_in_flight: usize) -> Stream {
+        let id = lock(&self.shared.state).batcher.add_stream(max_in_flight);
+        Stream { service: self.clone(), id }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let mut state = lock(&self.shared.state);
+        state.closing = true;
+        self.shared.work.notify_all();
+        let ended = self.shared.ended.wait_timeout_while(state, CLOSE_TIMEOUT, |s| s.lanes > 0);
+        if let Ok((_, timeout)) = ended
+            && timeout.timed_out()
+        {
+            gst::warning!(CAT, "{}: a batch still runs after {CLOSE_TIMEOUT:?}, its thread is left alone", self.name);
+        }
+    }
+}
+
+/// One element's frames on their way to a [`Service`].
+#[derive(Debug)]
+pub struct Stream {
+    service: Arc<Service>,
+    id: StreamId,
+}
+
+impl Stream {
+    pub fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// Takes a frame's regions; `notify` is told when the ticket is ready.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] once the device has failed, with the first cause.
+    pub fn submit(&self, request: Request, notify: Arc<dyn Notify>) -> Result<Ticket, Error> {
+        let now = Instant::now();
+        let Request { frame, regions, tensors, params, batch_timeout } = request;
+        let pending = Arc::new(Pending::new(now, regions.len(), notify));
+        let spec = self.service.engine.input();
+        let jobs = regions.into_iter().enumerate().map(|(k, region)| {
+            let tensor = tensors.iter().find(|t| t.region == region && t.spec == *spec).cloned();
+            Job {
+                slot: Slot { frame: frame.clone(), region, tensor, params: params.clone(), output: Output::default() },
+                owner: Owner { pending: pending.clone(), region: k, stream: self.id },
+            }
+        });
+        let shared = &self.service.shared;
+        let mut state = lock(&shared.state);
+        if let Some(error) = &state.failed {
+            return Err(error.clone());
+        }
+        state.batcher.push(self.id, now, now + batch_timeout, jobs);
+        drop(state);
+        shared.work.notify_one();
+        Ok(Ticket(pending))
+    }
+
+    /// Takes back all that no lane has begun; its tickets never become ready.
+    pub fn flush(&self) {
+        let jobs = {
+            let mut state = lock(&self.service.shared.state);
+            let jobs = state.batcher.flush_stream(self.id);
+            let mut frames: Vec<_> = jobs.iter().map(|j| Arc::as_ptr(&j.owner.pending)).collect();
+            frames.dedup();
+            for _ in frames {
+                state.batcher.finished(self.id);
+            }
+            jobs
+        };
+        drop(jobs);
+        self.service.shared.work.notify_one();
+    }
+
+    /// No frame is to be expected for now: paused, or at its end.
+    pub fn rest(&self) {
+        lock(&self.service.shared.state).batcher.rest_stream(self.id);
+        self.service.shared.work.notify_one();
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let jobs = lock(&self.service.shared.state).batcher.remove_stream(self.id);
+        drop(jobs);
+        self.service.shared.work.notify_one();
+    }
+}
+
+impl Shared {
+    /// A lane's thread.
+    fn run(&self, mut lane: Box<dyn Lane>) {
+        let mut slots = Vec::with_capacity(self.max_batch);
+        let mut owners = Vec::with_capacity(self.max_batch);
+        while self.next_batch(&mut slots, &mut owners) {
+            let start = Instant::now();
+            let run = std::panic::AssertUnwindSafe(|| lane.run(&mut slots));
+            let result = std::panic::catch_unwind(run)
+                .unwrap_or_else(|_| Err(Error::new(ErrorKind::Device, "the engine panicked; its text is on stderr")));
+            self.finish_batch(&mut slots, &mut owners, result, start.elapsed());
+        }
+        drop(lane);
+        lock(&self.state).lanes -= 1;
+        self.ended.notify_all();
+    }
+
+    /// Waits for a batch; `false` when the lane has to end.
+    fn next_batch(&self, slots: &mut Vec<Slot>, owners: &mut Vec<Owner>) -> bool {
+        let mut state = lock(&self.state);
+        loop {
+            if state.closing || state.failed.is_some() {
+                return false;
+            }
+            let now = Instant::now();
+            match state.batcher.next(now, self.max_batch) {
+                Next::Launch => break,
+                Next::Idle => state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Next::WaitUntil(time) => {
+                    let wait = self.work.wait_timeout(state, time.saturating_duration_since(now));
+                    state = wait.unwrap_or_else(PoisonError::into_inner).0;
+                }
+            }
+        }
+        for job in state.batcher.take(self.max_batch) {
+            slots.push(job.slot);
+            owners.push(job.owner);
+        }
+        true
+    }
+
+    fn finish_batch(&self, slots: &mut Vec<Slot>, owners: &mut Vec<Owner>, result: Result<(), Error>, took: Duration) {
+        let abandoned = match &result {
+            Err(error) if error.kind == ErrorKind::Device => {
+                gst::error!(CAT, "{error}: nothing runs on this device any more");
+                let mut state = lock(&self.state);
+                state.failed = Some(error.clone());
+                self.work.notify_all();
+                state.batcher.take_all()
+            }
+            _ => Vec::new(),
+        };
+        let batch = slots.len() as u64;
+        let mut finished = Vec::with_capacity(slots.len());
+        for (slot, owner) in slots.drain(..).zip(owners.drain(..)) {
+            // The frame goes before the ticket is ready, so that the element has it for itself again.
+            let Slot { frame, output, .. } = slot;
+            drop(frame);
+            let outcome = result.as_ref().map(|()| output).map_err(Clone::clone);
+            finished.extend(owner.pending.finish(owner.region, outcome).map(|latency| (owner, latency)));
+        }
+        for Job { slot, owner } in abandoned {
+            drop(slot);
+            let outcome = result.as_ref().map(|()| Output::default()).map_err(Clone::clone);
+            finished.extend(owner.pending.finish(owner.region, outcome).map(|latency| (owner, latency)));
+        }
+        self.count(batch, result.is_err(), took, &finished);
+        {
+            let mut state = lock(&self.state);
+            for (owner, _) in &finished {
+                state.batcher.finished(owner.stream);
+            }
+        }
+        for (owner, _) in finished {
+            owner.pending.tell();
+        }
+    }
+
+    fn count(&self, batch: u64, failed: bool, took: Duration, finished: &[(Owner, Duration)]) {
+        let before = self.batch_time.load(Ordering::Relaxed);
+        let took_ns = nanoseconds(took);
+        let sunk = before - before / 256 + took_ns / 256;
+        self.batch_time.store(took_ns.max(sunk), Ordering::Relaxed);
+        let mut stats = lock(&self.stats);
+        stats.totals.batches += 1;
+        stats.totals.slots += batch;
+        stats.totals.failed += u64::from(failed);
+        stats.totals.frames += finished.len() as u64;
+        stats.batch_time.record(took);
+        for (_, latency) in finished {
+            stats.latency.record(*latency);
+        }
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,82 @@
+//! Counters and latencies.
+
+use hdrhistogram::Histogram;
+use std::time::Duration;
+
+/// Times, kept as a histogram of microseconds.
+#[derive(Debug)]
+pub struct Latencies(Histogram<u32>);
+
+/// Percentiles of a [`Latencies`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Percentiles {
+    pub p50: Duration,
+    pub p95: Duration,
+    pub p99: Duration,
+}
+
+impl Default for Latencies {
+    /// From 1 µs to 100 s, two significant digits.
+    fn default() -> Self {
+        Self(Histogram::new_with_bounds(1, 100_000_000, 2).unwrap_or_else(|_| unreachable!("constant bounds")))
+    }
+}
+
+impl Latencies {
+    pub fn record(&mut self, time: Duration) {
+        self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    pub fn percentiles(&self) -> Percentiles {
+        let at = |q| Duration::from_micros(self.0.value_at_quantile(q));
+        Percentiles { p50: at(0.50), p95: at(0.95), p99: at(0.99) }
+    }
+}
+
+/// What a service has done since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct ServiceStats {
+    pub batches: u64,
+    /// Regions run; divided by `batches` this is the mean batch fill.
+    pub slots: u64,
+    /// Frames whose result was handed out.
+    pub frames: u64,
+    /// Batches that failed.
+    pub failed: u64,
+    /// From a frame's submission to its result.
+    pub latency: Percentiles,
+    /// One batch on its lane.
+    pub batch_time: Percentiles,
+}
+
+impl ServiceStats {
+    /// Mean number of regions a batch.
+    pub fn batch_fill(&self) -> f64 {
+        if self.batches == 0 { 0.0 } else { self.slots as f64 / self.batches as f64 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_within_one_per_cent() {
+        let mut l = Latencies::default();
+        for us in 1..=1000 {
+            l.record(Duration::from_micros(us));
+        }
+        let p = l.percentiles();
+        for (got, want) in [(p.p50, 500.0), (p.p95, 950.0), (p.p99, 990.0)] {
+            let got = got.as_micros() as f64;
+            assert!((got - want).abs() <= want / 100.0, "{got} instead of {want}");
+        }
+    }
+
+    #[test]
+    fn no_value_is_too_large() {
+        let mut l = Latencies::default();
+        l.record(Duration::MAX);
+        assert!(l.percentiles().p50 > Duration::from_secs(90));
+    }
+}

@@ -1,0 +1,100 @@
+//! A frame's way through the service, from submission to result.
+
+use super::{Error, Output};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Told when a ticket's result is there; called from a lane's thread.
+pub trait Notify: Send + Sync {
+    fn notify(&self);
+}
+
+/// A frame's result, and how long it took.
+#[derive(Debug)]
+pub struct Finished {
+    /// One for each region, in the request's order; or the batch's error.
+    pub outputs: Result<Vec<Output>, Error>,
+    /// From submission to the last region's result.
+    pub latency: Duration,
+}
+
+/// Stands for a submitted frame's result.
+#[derive(Debug)]
+pub struct Ticket(pub(super) Arc<Pending>);
+
+impl Ticket {
+    /// Whether [`Self::take`] has something to give.
+    pub fn ready(&self) -> bool {
+        self.0.lock().latency.is_some()
+    }
+
+    /// The result, once; `None` while it isn't there.
+    pub fn take(&self) -> Option<Finished> {
+        let mut state = self.0.lock();
+        let latency = state.latency?;
+        let outputs = std::mem::take(&mut state.outputs);
+        let outputs = match state.error.take() {
+            Some(error) => Err(error),
+            None => Ok(outputs),
+        };
+        Some(Finished { outputs, latency })
+    }
+}
+
+/// What lanes write to.
+pub(super) struct Pending {
+    submitted: Instant,
+    notify: Arc<dyn Notify>,
+    state: Mutex<State>,
+}
+
+impl std::fmt::Debug for Pending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pending").field("state", &self.lock()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    outputs: Vec<Output>,
+    /// Regions without a result.
+    open: usize,
+    error: Option<Error>,
+    latency: Option<Duration>,
+}
+
+impl Pending {
+    /// For a frame with at least one region.
+    pub fn new(submitted: Instant, regions: usize, notify: Arc<dyn Notify>) -> Self {
+        let outputs = std::iter::repeat_with(Output::default).take(regions).collect();
+        Self { submitted, notify, state: Mutex::new(State { outputs, open: regions, error: None, latency: None }) }
+    }
+
+    /// A region's result is there. Returns the latency if it was the last one of its frame; then call [`Self::tell`].
+    pub fn finish(&self, region: usize, result: Result<Output, Error>) -> Option<Duration> {
+        let mut state = self.lock();
+        match result {
+            Ok(output) => {
+                if let Some(place) = state.outputs.get_mut(region) {
+                    *place = output;
+                }
+            }
+            Err(error) => state.error = state.error.take().or(Some(error)),
+        }
+        state.open = state.open.saturating_sub(1);
+        if state.open > 0 {
+            return None;
+        }
+        state.latency = Some(self.submitted.elapsed());
+        state.latency
+    }
+
+    /// Tells who waits for the ticket. No lock of the service's may be held.
+    pub fn tell(&self) {
+        self.notify.notify();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,203 @@
+//! Objects as `GstVideoRegionOfInterestMeta`, the metadata that every program can read.
+//!
+//! One meta for each object of the record:
+//!
+//! | field | value |
+//! |---|---|
+//! | `roi_type` | the label |
+//! | `x`, `y`, `w`, `h` | the box in pixels, rounded and clipped to the frame |
+//! | `id` | the object's id, from 0 |
+//! | `parent_id` | the parent's id, -1 for none |
+//! | `params` | the structure `detection`, and with keypoints the structure `keypoints` |
+//!
+//! The structures have the names and types of Intel's DL Streamer, so that its readers work on them.
+//!
+//! `detection`: `confidence` (double), `x_min`, `x_max`, `y_min`, `y_max` (double, 0–1 over the frame), `label_id` (int;
+//! absent where unknown), `model_name` (string, the `model-id`).
+//!
+//! `keypoints`: `type` (string, `keypoints`), `format` (string, the layout's name), `dims` (array of uint, `[points, 2]`),
+//! `precision` (int, 10: 32-bit floats), `data_buffer` (variant `ay`: x and y of each point as native 32-bit floats,
+//! 0–1 over the object's box), `confidence` (array of float, one a point), `model_name`. Names and limbs of the points
+//! are left out: every copy of the buffer would copy them, and `format` tells them.
+//!
+//! Sources: `blob_to_roi_converter.cpp`, `yolo_v8.cpp` and `tensor.h` of DL Streamer 2026.
+
+use super::{KeypointSet, Object, Record};
+use crate::model::Rect;
+use gst::glib;
+use gst_video::VideoRegionOfInterestMeta;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+const DETECTION: &glib::GStr = glib::gstr!("detection");
+const KEYPOINTS: &glib::GStr = glib::gstr!("keypoints");
+/// DL Streamer's number of 32-bit floats, `GVA_PRECISION_FP32`.
+const PRECISION_FP32: i32 = 10;
+
+/// Left, top, right, bottom in whole pixels.
+type Edges = [u32; 4];
+
+/// Adds one ROI meta for each object.
+pub(super) fn add_mirror(buffer: &mut gst::BufferRef, record: &Record, frame: (u32, u32)) {
+    for object in &record.objects {
+        let [left, top, right, bottom] = edges(&object.rect, frame);
+        let rect = (left, top, right - left, bottom - top);
+        let mut meta = VideoRegionOfInterestMeta::add(buffer, &object.label, rect);
+        meta.set_id(i32::try_from(object.id).unwrap_or(i32::MAX));
+        meta.set_parent_id(object.parent.and_then(|id| i32::try_from(id).ok()).unwrap_or(-1));
+        meta.add_param(detection(object));
+        if let Some(keypoints) = &object.keypoints {
+            meta.add_param(pose(keypoints, &object.rect));
+        }
+    }
+}
+
+/// Removes the ROI metas that mirror `record`.
+pub(super) fn remove_mirror(buffer: &mut gst::BufferRef, record: &Record, frame: (u32, u32)) {
+    if record.objects.is_empty() {
+        return;
+    }
+    buffer.foreach_meta_mut(|mut meta| {
+        let mirrors =
+            meta.downcast_ref::<VideoRegionOfInterestMeta>().is_some_and(|roi| mirrored(roi, record, frame).is_some());
+        ControlFlow::Continue(match mirrors {
+            true => gst::buffer::BufferMetaForeachAction::Remove,
+            false => gst::buffer::BufferMetaForeachAction::Keep,
+        })
+    });
+}
+
+/// The objects of ROI metas that don't mirror `record`, with ids after those of `record`.
+pub(super) fn others(buffer: &gst::BufferRef, record: &Record, frame: (u32, u32)) -> Vec<Object> {
+    let mut found: Vec<Object> = Vec::new();
+    // Their own id and parent's id; ids of other elements need not be unique, and may be those of our objects.
+    let mut ids: Vec<(i32, i32)> = Vec::new();
+    let first = record.next_id();
+    for meta in buffer.iter_meta::<VideoRegionOfInterestMeta>() {
+        if mirrored(&meta, record, frame).is_none() {
+            ids.push((meta.id(), meta.parent_id()));
+            found.push(object(&meta, first + found.len() as u32, frame));
+        }
+    }
+    for (object, &(_, parent)) in found.iter_mut().zip(&ids) {
+        // 0 is what a meta has whose maker knows no parents.
+        if parent > 0 {
+            let mut with_id = ids.iter().enumerate().filter(|(_, (id, _))| *id == parent);
+            if let (Some((index, _)), None) = (with_id.next(), with_id.next()) {
+                object.parent = Some(first + index as u32).filter(|&id| id != object.id);
+            }
+        }
+    }
+    found
+}
+
+/// The object of `record` that `meta` mirrors: same id, label and place. The parameters can't tell, because GStreamer
+/// 1.22 drops them where it scales a frame.
+fn mirrored<'a>(meta: &VideoRegionOfInterestMeta, record: &'a Record, frame: (u32, u32)) -> Option<&'a Object> {
+    let id = u32::try_from(meta.id()).ok()?;
+    let object = match record.objects.get(id as usize) {
+        Some(object) if object.id == id => object,
+        _ => record.objects.iter().find(|object| object.id == id)?,
+    };
+    (label(meta) == &*object.label && agree(&edges(&object.rect, frame), &pixel_edges(meta), frame)).then_some(object)
+}
+
+/// A foreign meta as an object.
+fn object(meta: &VideoRegionOfInterestMeta, id: u32, frame: (u32, u32)) -> Object {
+    // The first structure that tells a confidence; DL Streamer's name for the detector's is `detection`.
+    let params = meta.param(DETECTION).or_else(|| meta.params().find(|s| number(s, "confidence").is_some()));
+    let model = params.and_then(|s| s.get::<&str>("model_name").ok()).filter(|name| !name.is_empty());
+    Object {
+        id,
+        rect: params.and_then(|s| normalised(s, meta, frame)).unwrap_or_else(|| pixels(meta, frame)),
+        class_id: params.and_then(|s| s.get::<i32>("label_id").ok()).and_then(|id| u32::try_from(id).ok()),
+        label: Arc::from(label(meta)),
+        // What a detector asserts without a confidence is certain to it.
+        confidence: params.and_then(|s| number(s, "confidence")).map_or(1.0, |c| c.clamp(0.0, 1.0) as f32),
+        source: Arc::from(model.unwrap_or("roi")),
+        parent: None,
+        keypoints: None,
+    }
+}
+
+/// The box in `params`, if there is one and the meta's pixels agree: what crops a frame moves only the pixels.
+fn normalised(params: &gst::StructureRef, meta: &VideoRegionOfInterestMeta, frame: (u32, u32)) -> Option<Rect> {
+    let [x1, y1, x2, y2] = ["x_min", "y_min", "x_max", "y_max"].map(|name| number(params, name));
+    let rect = Rect::from_corners(x1? as f32, y1? as f32, x2? as f32, y2? as f32);
+    agree(&edges(&rect, frame), &pixel_edges(meta), frame).then_some(rect)
+}
+
+fn pixels(meta: &VideoRegionOfInterestMeta, (width, height): (u32, u32)) -> Rect {
+    let (x, y, w, h) = meta.rect();
+    let rect = Rect::new(x as f32, y as f32, w as f32, h as f32);
+    rect.scaled(1.0 / width.max(1) as f32, 1.0 / height.max(1) as f32)
+}
+
+/// A finite number, whether stored as double or float.
+fn number(params: &gst::StructureRef, name: &str) -> Option<f64> {
+    let value = params.value(name).ok()?;
+    let number = value.get::<f64>().or_else(|_| value.get::<f32>().map(f64::from)).ok()?;
+    number.is_finite().then_some(number)
+}
+
+fn label(meta: &VideoRegionOfInterestMeta) -> &'static str {
+    // SAFETY: `GstVideoRegionOfInterestMeta` is valid while `meta` is borrowed; only an integer is read. The binding's
+    // `roi_type` must not be asked where it's 0, which C code may leave it at: it would follow a null pointer.
+    let quark = unsafe { (*(meta as *const _ as *const gst_video::ffi::GstVideoRegionOfInterestMeta)).roi_type };
+    if quark == 0 { "" } else { meta.roi_type() }
+}
+
+/// `rect`, 0–1, rounded to pixels and clipped to the frame.
+fn edges(rect: &Rect, (width, height): (u32, u32)) -> Edges {
+    // `as` maps what is negative or not a number to 0.
+    let place = |at: f32, size: u32| ((at * size as f32).round() as u32).min(size);
+    let (left, top) = (place(rect.x, width), place(rect.y, height));
+    [left, top, place(rect.right(), width).max(left), place(rect.bottom(), height).max(top)]
+}
+
+fn pixel_edges(meta: &VideoRegionOfInterestMeta) -> Edges {
+    let (x, y, w, h) = meta.rect();
+    [x, y, x.saturating_add(w), y.saturating_add(h)]
+}
+
+/// Whether two boxes are the same but for rounding: 2 pixels, or 1/64 of the frame, which is what one pixel of a small
+/// frame becomes when it's scaled up.
+fn agree(a: &Edges, b: &Edges, (width, height): (u32, u32)) -> bool {
+    let limits = [width, height, width, height].map(|side| (side / 64).max(2));
+    a.iter().zip(b).zip(limits).all(|((a, b), limit)| a.abs_diff(*b) <= limit)
+}
+
+fn detection(object: &Object) -> gst::Structure {
+    let Rect { x, y, .. } = object.rect;
+    let mut s = gst::Structure::new_empty_from_static(DETECTION);
+    s.set_with_static(glib::gstr!("confidence"), f64::from(object.confidence));
+    if let Some(id) = object.class_id {
+        s.set_with_static(glib::gstr!("label_id"), i32::try_from(id).unwrap_or(i32::MAX));
+    }
+    s.set_with_static(glib::gstr!("x_min"), f64::from(x));
+    s.set_with_static(glib::gstr!("x_max"), f64::from(object.rect.right()));
+    s.set_with_static(glib::gstr!("y_min"), f64::from(y));
+    s.set_with_static(glib::gstr!("y_max"), f64::from(object.rect.bottom()));
+    s.set_with_static(glib::gstr!("model_name"), &*object.source);
+    s
+}
+
+fn pose(keypoints: &KeypointSet, rect: &Rect) -> gst::Structure {
+    let points = &keypoints.points;
+    // A box without width has all its points at its left edge.
+    let inside = |at: f32, from: f32, size: f32| if size > 0.0 { (at - from) / size } else { 0.0 };
+    let data: Vec<u8> = points
+        .iter()
+        .flat_map(|p| [inside(p.x, rect.x, rect.w), inside(p.y, rect.y, rect.h)])
+        .flat_map(f32::to_ne_bytes)
+        .collect();
+    let mut s = gst::Structure::new_empty_from_static(KEYPOINTS);
+    s.set_with_static(glib::gstr!("type"), "keypoints");
+    s.set_with_static(glib::gstr!("format"), keypoints.layout.name);
+    s.set_with_static(glib::gstr!("dims"), gst::Array::new([points.len() as u32, 2]));
+    s.set_with_static(glib::gstr!("precision"), PRECISION_FP32);
+    s.set_with_static(glib::gstr!("data_buffer"), glib::Variant::array_from_fixed_array(&data));
+    s.set_with_static(glib::gstr!("confidence"), gst::Array::new(points.iter().map(|p| p.confidence)));
+    s.set_with_static(glib::gstr!("model_name"), &*keypoints.source);
+    s
+}

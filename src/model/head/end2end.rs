@@ -1,0 +1,83 @@
+//! Models whose output rows are final objects: YOLOv10, YOLO26 and exports with NMS inside, `[B, M, 6 + K·D]`.
+
+use super::super::nms::rank;
+use super::super::{Detection, KeypointLayout, Labels, Params, Rect};
+use super::anchors::{keypoint, output, unexpected};
+use super::{Head, HeadError, HeadKind, Outputs};
+use std::sync::Arc;
+
+/// Rows of x1, y1, x2, y2 in network pixels, confidence 0–1 and class id, then the keypoints if there are any.
+///
+/// NMS isn't needed; what is found comes sorted by confidence, at most `max_detections`.
+#[derive(Debug)]
+pub(super) struct EndToEnd {
+    /// Index of the output.
+    pub(super) output: usize,
+    pub(super) labels: Labels,
+    /// The keypoints, and the values of each: 2 (x, y) or 3 (x, y, confidence).
+    pub(super) keypoints: Option<(Arc<KeypointLayout>, usize)>,
+}
+
+impl EndToEnd {
+    /// Values a row, `6 + K·D`.
+    fn columns(&self) -> usize {
+        6 + self.keypoints.as_ref().map_or(0, |(layout, dims)| layout.names.len() * dims)
+    }
+}
+
+impl Head for EndToEnd {
+    fn name(&self) -> &'static str {
+        if self.keypoints.is_some() { "yolo-pose-end-to-end" } else { "yolo-end-to-end" }
+    }
+
+    fn kind(&self) -> HeadKind {
+        if self.keypoints.is_some() { HeadKind::Pose } else { HeadKind::Detection }
+    }
+
+    fn classes(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    fn keypoints(&self) -> Option<&Arc<KeypointLayout>> {
+        self.keypoints.as_ref().map(|(layout, _)| layout)
+    }
+
+    fn needs_nms(&self) -> bool {
+        false
+    }
+
+    fn decode(&self, outputs: &Outputs<'_>, params: &Params, found: &mut Vec<Detection>) -> Result<(), HeadError> {
+        let columns = self.columns();
+        let output = output(self.name(), outputs, self.output)?;
+        if !matches!(*output.shape, [rows, c] if c == columns && output.data.len() == rows * columns) {
+            return Err(unexpected(self.name(), self.output, &output, &format!("[M, {columns}]")));
+        }
+        let dims = self.keypoints.as_ref().map_or(1, |&(_, dims)| dims);
+        found.extend(output.data.chunks_exact(columns).filter_map(|row| {
+            let (&[x1, y1, x2, y2, confidence, class], rest) = row.split_first_chunk()?;
+            let finite = [x1, y1, x2, y2, confidence, class].iter().all(|v| v.is_finite());
+            if !finite || class < 0.0 {
+                return None;
+            }
+            let class_id = class.round() as u32;
+            if !params.threshold(class_id).is_some_and(|t| confidence >= t) {
+                return None;
+            }
+            let keypoints = rest
+                .chunks_exact(dims)
+                .map(|k| match *k {
+                    [x, y] => keypoint(x, y, 1.0),
+                    [x, y, confidence] => keypoint(x, y, confidence),
+                    _ => keypoint(f32::NAN, f32::NAN, 0.0),
+                })
+                .collect();
+            Some(Detection { rect: Rect::from_corners(x1, y1, x2, y2), class_id, confidence, keypoints })
+        }));
+        rank(found, params.max_detections);
+        Ok(())
+    }
+}

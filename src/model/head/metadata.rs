@@ -1,0 +1,163 @@
+//! What Ultralytics writes into an ONNX file's metadata.
+
+use super::super::labels::{Labels, unnamed};
+use super::HeadError;
+use super::literal::Literal;
+use std::collections::BTreeMap;
+
+/// More classes, keypoints or values of a keypoint than this are taken for a corrupt file.
+const MAX_CLASSES: usize = 100_000;
+const MAX_KEYPOINTS: usize = 1_000;
+
+/// The entries that decide how a model's tensors are read. All are empty for models from elsewhere.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Metadata {
+    /// `detect`, `pose`, `segment`, `obb`, `classify`, …
+    pub(super) task: Option<String>,
+    /// Class names in class order.
+    pub(super) names: Option<Labels>,
+    /// Height and width, pixels.
+    pub(super) imgsz: Option<(u32, u32)>,
+    /// Keypoints a person, and values a keypoint: 2 (x, y) or 3 (x, y, confidence).
+    pub(super) kpt_shape: Option<(usize, usize)>,
+    /// Whether output rows are final objects: an end-to-end model, or one exported with NMS inside (`nms=True`).
+    pub(super) end_to_end: Option<bool>,
+}
+
+impl Metadata {
+    /// # Errors
+    /// When an entry is there and can't be read.
+    pub(super) fn parse(entries: &BTreeMap<String, String>) -> Result<Self, HeadError> {
+        let read = |key: &str| entries.get(key).map(|text| (text, Literal::parse(text)));
+        let bad = |key: &str, text: &str, wanted: &str| {
+            let text: String = text.chars().take(80).collect();
+            HeadError::Unknown(format!("the model's metadata entry {key} is {text:?}, expected {wanted}"))
+        };
+        let names = match read("names") {
+            None => None,
+            Some((text, value)) => {
+                Some(value.as_ref().and_then(labels).ok_or_else(|| bad("names", text, "{0: 'name', 1: 'name', …}"))?)
+            }
+        };
+        let imgsz = match read("imgsz") {
+            None => None,
+            Some((text, value)) => Some(
+                value
+                    .as_ref()
+                    .and_then(pair)
+                    .and_then(|(h, w)| Some((u32::try_from(h).ok()?, u32::try_from(w).ok()?)))
+                    .ok_or_else(|| bad("imgsz", text, "[height, width]"))?,
+            ),
+        };
+        let kpt_shape = match read("kpt_shape") {
+            None => None,
+            Some((text, value)) => Some(
+                value
+                    .as_ref()
+                    .and_then(pair)
+                    .filter(|(count, dims)| (1..=MAX_KEYPOINTS).contains(count) && matches!(dims, 2 | 3))
+                    .ok_or_else(|| bad("kpt_shape", text, "[keypoints, 2 or 3]"))?,
+            ),
+        };
+        let end2end = match read("end2end") {
+            None => None,
+            Some((_, Some(Literal::Bool(value)))) => Some(value),
+            Some((text, _)) => return Err(bad("end2end", text, "True or False")),
+        };
+        let nms = read("args").and_then(|(_, args)| args?.get("nms").cloned()) == Some(Literal::Bool(true));
+        let task = entries.get("task").map(|t| t.trim().to_owned());
+        Ok(Self { task, names, imgsz, kpt_shape, end_to_end: if nms { Some(true) } else { end2end } })
+    }
+
+    /// Whether the file says enough to be taken for an Ultralytics export.
+    pub(super) fn is_ultralytics(&self) -> bool {
+        self.task.is_some() && self.names.is_some()
+    }
+
+    pub(super) fn classes(&self) -> Option<usize> {
+        self.names.as_ref().map(Labels::len)
+    }
+}
+
+/// A dictionary from class id to name, or a list of names; an id left out gets the name of a class without one.
+fn labels(value: &Literal) -> Option<Labels> {
+    let mut by_id = BTreeMap::new();
+    match value {
+        Literal::Dict(entries) => {
+            for (id, name) in entries {
+                by_id.insert(id.as_index()?, name);
+            }
+        }
+        Literal::List(names) => by_id.extend(names.iter().enumerate()),
+        _ => return None,
+    }
+    let classes = by_id.last_key_value()?.0 + 1;
+    if classes > MAX_CLASSES {
+        return None;
+    }
+    let name = |id: usize| match by_id.get(&id) {
+        Some(Literal::Text(name)) if !name.trim().is_empty() => name.trim().to_owned(),
+        Some(Literal::Number(number)) => number.to_string(),
+        _ => unnamed(id),
+    };
+    Some(Labels((0..classes).map(|id| name(id).into()).collect()))
+}
+
+/// Two whole numbers; one stands for both.
+fn pair(value: &Literal) -> Option<(usize, usize)> {
+    match value {
+        Literal::List(items) => match items.as_slice() {
+            [a, b] => Some((a.as_index()?, b.as_index()?)),
+            [a] => a.as_index().map(|a| (a, a)),
+            _ => None,
+        },
+        _ => value.as_index().map(|a| (a, a)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(entries: &[(&str, &str)]) -> Result<Metadata, HeadError> {
+        Metadata::parse(&entries.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    }
+
+    #[test]
+    fn reads_an_export() {
+        let m = parse(&[
+            ("names", "{0: 'person', 2: 'car'}"),
+            ("task", "pose"),
+            ("imgsz", "[384, 640]"),
+            ("kpt_shape", "[17, 3]"),
+            ("end2end", "False"),
+            ("args", "{'batch': 1, 'nms': True}"),
+        ])
+        .unwrap();
+        assert_eq!(m.names, Some(Labels::from_names(&["person", "class 1", "car"])));
+        assert_eq!((m.imgsz, m.kpt_shape, m.end_to_end), (Some((384, 640)), Some((17, 3)), Some(true)));
+        assert!(m.is_ultralytics());
+        assert_eq!(parse(&[("imgsz", "640")]).unwrap().imgsz, Some((640, 640)));
+        assert_eq!(parse(&[("end2end", "False")]).unwrap().end_to_end, Some(false));
+        assert_eq!(parse(&[]).unwrap(), Metadata::default());
+        assert!(!parse(&[]).unwrap().is_ultralytics());
+    }
+
+    #[test]
+    fn an_unreadable_entry_is_an_error_that_names_it() {
+        let bad = [
+            ("names", "{0: "),
+            ("names", "{}"),
+            ("names", "{4294967295: 'a'}"),
+            ("names", "{-1: 'a'}"),
+            ("imgsz", "[640, x]"),
+            ("imgsz", "[1, 2, 3]"),
+            ("kpt_shape", "[17, 4]"),
+            ("kpt_shape", "[0, 3]"),
+        ];
+        for (key, value) in bad {
+            let error = parse(&[(key, value)]).unwrap_err().to_string();
+            assert!(error.contains(key) && error.contains(value), "{error}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! MoveNet: keypoints of one person, `[1, 1, 17, 3]`, or of up to six, `[1, 6, 56]`.
+//!
+//! Sources: the model cards of MoveNet SinglePose and MultiPose on TensorFlow Hub. Input: RGB 0–255 as int32,
+//! `[1, height, width, 3]`, resized with its aspect ratio and padded with black. Output coordinates are 0–1 over that
+//! input, y before x.
+
+use super::super::nms::rank;
+use super::super::{Detection, InputSpec, KeypointLayout, Labels, Layout, Normalization, Params, Rect};
+use super::anchors::{keypoint, output, unexpected};
+use super::recognise::{Found, InputStyle, Seen};
+use super::{Head, HeadError, HeadKind, Outputs};
+use std::sync::Arc;
+
+const KEYPOINTS: usize = 17;
+/// Values a keypoint: y, x, score.
+const DIMS: usize = 3;
+/// A person of the multi-pose model: the keypoints, then y min, x min, y max, x max, score.
+const PERSON: usize = KEYPOINTS * DIMS + 5;
+/// Keypoints from here on count for the box of the single-pose model; the value with which MoveNet's own tutorial
+/// decides where the person is.
+const VISIBLE: f32 = 0.2;
+
+const STYLE: InputStyle = InputStyle {
+    normalization: Some(Normalization::NONE),
+    bgr: false,
+    keep_aspect_ratio: true,
+    pad: 0,
+    // The multi-pose model takes any multiple of 32; its card recommends 256 for the longer side.
+    default_size: Some((256, 256)),
+};
+
+/// What both models share.
+#[derive(Debug)]
+struct MoveNet {
+    output: usize,
+    labels: Labels,
+    keypoints: Arc<KeypointLayout>,
+    /// Size of the input, pixels.
+    width: f32,
+    height: f32,
+}
+
+impl MoveNet {
+    fn new(output: usize, spec: &InputSpec) -> Self {
+        Self {
+            output,
+            labels: Labels::built_in(1, true),
+            keypoints: KeypointLayout::coco17(),
+            width: spec.width as f32,
+            height: spec.height as f32,
+        }
+    }
+
+    fn points(&self, values: &[f32]) -> Vec<super::super::Keypoint> {
+        let (points, _) = values.as_chunks::<DIMS>();
+        points.iter().map(|&[y, x, score]| keypoint(x * self.width, y * self.height, score)).collect()
+    }
+}
+
+/// The single-pose models, Lightning and Thunder: the one person that the input shows.
+///
+/// They give no score and no box for the person. The confidence is the mean of all 17 keypoints' scores; the box is the
+/// smallest around the keypoints with a score of 0.2 or more, and without two of them nobody was found.
+#[derive(Debug)]
+struct SinglePose(MoveNet);
+
+/// The multi-pose model: up to six persons, with a box and a score each.
+#[derive(Debug)]
+struct MultiPose(MoveNet);
+
+/// Recognises both models; they carry no metadata, but an NHWC input, which no other head with these outputs has.
+///
+/// # Errors
+/// When the input isn't one that MoveNet can have.
+pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
+    let [output] = seen.model.outputs.as_slice() else { return Ok(None) };
+    if seen.input.layout != Some(Layout::Nhwc) || seen.metadata.is_ultralytics() {
+        return Ok(None);
+    }
+    match *output.shape {
+        [_, 1, 17, 3] => {
+            let spec = seen.spec("movenet", &InputStyle { default_size: None, ..STYLE })?;
+            Ok(Some((Arc::new(SinglePose(MoveNet::new(0, &spec))), spec)))
+        }
+        [_, 6, 56] => {
+            let spec = seen.spec("movenet-multipose", &STYLE)?;
+            Ok(Some((Arc::new(MultiPose(MoveNet::new(0, &spec))), spec)))
+        }
+        _ => Ok(None),
+    }
+}
+
+impl Head for SinglePose {
+    fn name(&self) -> &'static str {
+        "movenet"
+    }
+
+    fn kind(&self) -> HeadKind {
+        HeadKind::TopDownPose
+    }
+
+    fn classes(&self) -> usize {
+        1
+    }
+
+    fn labels(&self) -> &Labels {
+        &self.0.labels
+    }
+
+    fn keypoints(&self) -> Option<&Arc<KeypointLayout>> {
+        Some(&self.0.keypoints)
+    }
+
+    fn needs_nms(&self) -> bool {
+        false
+    }
+
+    fn decode(&self, outputs: &Outputs<'_>, params: &Params, found: &mut Vec<Detection>) -> Result<(), HeadError> {
+        let output = output(self.name(), outputs, self.0.output)?;
+        if output.data.len() != KEYPOINTS * DIMS {
+            return Err(unexpected(self.name(), self.0.output, &output, "[1, 17, 3]"));
+        }
+        let keypoints = self.0.points(output.data);
+        let confidence = keypoints.iter().map(|k| k.confidence).sum::<f32>() / KEYPOINTS as f32;
+        let mut visible = keypoints.iter().filter(|k| k.confidence >= VISIBLE);
+        let Some(first) = visible.next() else { return Ok(()) };
+        let (mut x1, mut y1, mut x2, mut y2) = (first.x, first.y, first.x, first.y);
+        for k in visible {
+            (x1, y1, x2, y2) = (x1.min(k.x), y1.min(k.y), x2.max(k.x), y2.max(k.y));
+        }
+        let rect = Rect::from_corners(x1, y1, x2, y2);
+        if rect.area() > 0.0 && params.threshold(0).is_some_and(|t| confidence >= t) {
+            found.push(Detection { rect, class_id: 0, confidence, keypoints });
+        }
+        Ok(())
+    }
+}
+
+impl Head for MultiPose {
+    fn name(&self) -> &'static str {
+        "movenet-multipose"
+    }
+
+    fn kind(&self) -> HeadKind {
+        HeadKind::Pose
+    }
+
+    fn classes(&self) -> usize {
+        1
+    }
+
+    fn labels(&self) -> &Labels {
+        &self.0.labels
+    }
+
+    fn keypoints(&self) -> Option<&Arc<KeypointLayout>> {
+        Some(&self.0.keypoints)
+    }
+
+    fn needs_nms(&self) -> bool {
+        false
+    }
+
+    fn decode(&self, outputs: &Outputs<'_>, params: &Params, found: &mut Vec<Detection>) -> Result<(), HeadError> {
+        let output = output(self.name(), outputs, self.0.output)?;
+        if !matches!(*output.shape, [persons, PERSON] if output.data.len() == persons * PERSON) {
+            return Err(unexpected(self.name(), self.0.output, &output, "[6, 56]"));
+        }
+        let Some(threshold) = params.threshold(0) else { return Ok(()) };
+        let (w, h) = (self.0.width, self.0.height);
+        for person in output.data.as_chunks::<PERSON>().0 {
+            let Some((points, &[y1, x1, y2, x2, confidence])) = person.split_last_chunk() else { continue };
+            let finite = [x1, y1, x2, y2, confidence].iter().all(|v| v.is_finite());
+            if finite && confidence >= threshold {
+                let rect = Rect::from_corners(x1 * w, y1 * h, x2 * w, y2 * h);
+                found.push(Detection { rect, class_id: 0, confidence, keypoints: self.0.points(points) });
+            }
+        }
+        rank(found, params.max_detections);
+        Ok(())
+    }
+}

@@ -1,0 +1,278 @@
+//! NanoDet and NanoDet-Plus: class scores and, for each side of the box, a distribution over its distance.
+//!
+//! Source: the configurations and heads of the NanoDet repository (v0.4 and v1.0), after "Generalized Focal Loss"
+//! (arXiv 2006.04388). Scores are 0–1 in exported files. The distance from the anchor's point to a side is the mean of
+//! `reg_max + 1` bins 0, 1, … under their softmax, in strides. What differs between the generations:
+//!
+//! | | outputs | strides | anchor's point | `keep_ratio` |
+//! |---|---|---|---|---|
+//! | v0.x | `[B, n, nc]` and `[B, n, 4·(reg_max+1)]` a stride, or all in `[B, N, nc + 4·(reg_max+1)]` | 8, 16, 32 | the cell's middle | yes |
+//! | Plus | `[B, N, nc + 4·(reg_max+1)]` | 8, 16, 32, 64 | the cell's corner | no |
+
+use super::super::{Detection, KeypointLayout, Labels, Normalization, Params, Rect};
+use super::anchors::{output, unexpected};
+use super::recognise::{Found, InputStyle, Seen, grid_cells};
+use super::scores::Scores;
+use super::{Head, HeadError, HeadKind, Output, Outputs};
+use std::sync::Arc;
+
+const STRIDES: [u32; 4] = [8, 16, 32, 64];
+/// Channels of the distributions for the published `reg_max`: 7, and 10 in NanoDet-g.
+const BOX_CHANNELS: [usize; 2] = [4 * 8, 4 * 11];
+
+/// Mean and deviation that all published configurations share, blue first.
+const STYLE: InputStyle = InputStyle {
+    normalization: Some(Normalization {
+        mean: [103.53, 116.28, 123.675],
+        scale: [1.0 / 57.375, 1.0 / 57.12, 1.0 / 58.395],
+    }),
+    bgr: true,
+    keep_aspect_ratio: true,
+    pad: 0,
+    default_size: None,
+};
+
+#[derive(Debug)]
+struct NanoDet {
+    labels: Labels,
+    classes: usize,
+    /// `4·(reg_max + 1)`.
+    box_channels: usize,
+    /// Where in its cell an anchor's point is, in strides.
+    offset: f32,
+    /// Size of the input, pixels.
+    width: f32,
+    height: f32,
+    levels: Vec<Level>,
+}
+
+/// One stride's anchors, row by row.
+#[derive(Debug)]
+struct Level {
+    stride: u32,
+    columns: usize,
+    cells: usize,
+    source: Source,
+}
+
+/// Where a level's values are.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// Indices of the outputs with the scores and with the distributions.
+    Pair { scores: usize, boxes: usize },
+    /// Rows of one output that holds all levels, from this one on; scores first.
+    Rows { output: usize, first: usize },
+}
+
+/// # Errors
+/// When the outputs are NanoDet's, but the input isn't, or classes and distributions can't be told apart.
+pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
+    let (Some(width), Some(height)) = (seen.input.width, seen.input.height) else { return Ok(None) };
+    if seen.metadata.is_ultralytics() {
+        return Ok(None);
+    }
+    match seen.model.outputs.as_slice() {
+        [_] => concatenated(seen, width, height),
+        outputs if outputs.len() == 6 => pairs(seen, width, height),
+        _ => Ok(None),
+    }
+}
+
+/// All levels in one output. `[1, N, C]` is also what other detectors have, so either the fourth stride or a published
+/// number of channels (80 classes) has to tell.
+fn concatenated(seen: &Seen<'_>, width: u32, height: u32) -> Result<Option<Found>, HeadError> {
+    let Some([_, rows, channels]) = seen.rows(0) else { return Ok(None) };
+    let is = |strides: &[u32]| rows == grid_cells(width, height, strides);
+    let plus = is(&STRIDES);
+    let published = BOX_CHANNELS.iter().copied().find(|&b| channels == b + seen.metadata.classes().unwrap_or(80));
+    let box_channels = match published {
+        Some(box_channels) if plus || is(&STRIDES[..3]) => box_channels,
+        None if plus && channels > BOX_CHANNELS[0] && seen.metadata.names.is_none() => BOX_CHANNELS[0],
+        _ => return Ok(None),
+    };
+    let mut first = 0;
+    let source = |_: usize, cells: usize| {
+        first += cells;
+        Some(Source::Rows { output: 0, first: first - cells })
+    };
+    let strides = if plus { &STRIDES[..] } else { &STRIDES[..3] };
+    build(seen, channels - box_channels, box_channels, strides, source)
+}
+
+/// Two outputs for each of three strides, in any order.
+fn pairs(seen: &Seen<'_>, width: u32, height: u32) -> Result<Option<Found>, HeadError> {
+    let mut levels = Vec::new();
+    for stride in &STRIDES[..3] {
+        let cells = grid_cells(width, height, &[*stride]);
+        let of_level = |&i: &usize| matches!(seen.rows(i), Some([_, n, _]) if n == cells);
+        match (0..6).filter(of_level).collect::<Vec<_>>().as_slice() {
+            &[a, b] => levels.push((a, b)),
+            _ => return Ok(None),
+        }
+    }
+    let channels = |i: usize| seen.rows(i).map_or(0, |shape| shape[2]);
+    let Some(&(a, b)) = levels.first() else { return Ok(None) };
+    let (a, b) = (channels(a), channels(b));
+    // The file doesn't say which is which: names tell, else the published sizes of the distributions.
+    let fits = |classes: usize, boxes: usize| match seen.metadata.classes() {
+        Some(names) => classes == names && boxes > 0 && boxes.is_multiple_of(4),
+        None => BOX_CHANNELS.contains(&boxes),
+    };
+    let (classes, box_channels) = match (fits(a, b), fits(b, a)) {
+        (true, false) => (a, b),
+        (false, true) => (b, a),
+        (false, false) => return Ok(None),
+        (true, true) => {
+            return Err(seen.unknown(&format!(
+                "these look like NanoDet's outputs, but whether {a} or {b} is the number of classes can't be told; \
+             add the class names to the file as ONNX metadata `names`"
+            )));
+        }
+    };
+    let source = |level: usize, _: usize| {
+        let &(x, y) = levels.get(level)?;
+        let (scores, boxes) = if channels(x) == classes { (x, y) } else { (y, x) };
+        (channels(scores) == classes && channels(boxes) == box_channels).then_some(Source::Pair { scores, boxes })
+    };
+    build(seen, classes, box_channels, &STRIDES[..3], source)
+}
+
+fn build(
+    seen: &Seen<'_>,
+    classes: usize,
+    box_channels: usize,
+    strides: &[u32],
+    mut source: impl FnMut(usize, usize) -> Option<Source>,
+) -> Result<Option<Found>, HeadError> {
+    let plus = strides.len() == STRIDES.len();
+    let spec = seen.spec("nanodet", &InputStyle { keep_aspect_ratio: !plus, ..STYLE })?;
+    let mut levels = Vec::with_capacity(strides.len());
+    for (i, &stride) in strides.iter().enumerate() {
+        let cells = grid_cells(spec.width, spec.height, &[stride]);
+        let Some(source) = source(i, cells) else { return Ok(None) };
+        levels.push(Level { stride, columns: spec.width.div_ceil(stride) as usize, cells, source });
+    }
+    let head = NanoDet {
+        labels: seen.labels(classes, false),
+        classes,
+        box_channels,
+        offset: if plus { 0.0 } else { 0.5 },
+        width: spec.width as f32,
+        height: spec.height as f32,
+        levels,
+    };
+    Ok(Some((Arc::new(head), spec)))
+}
+
+/// One level's scores and the rows that hold its distributions.
+struct View<'a> {
+    scores: Scores<'a>,
+    boxes: &'a [f32],
+    /// Values from one row to the next, and where in a row the distributions begin.
+    row: usize,
+    first: usize,
+}
+
+impl NanoDet {
+    fn view<'a>(&self, level: &Level, outputs: &Outputs<'a>) -> Result<View<'a>, HeadError> {
+        let (classes, box_channels) = (self.classes, self.box_channels);
+        match level.source {
+            Source::Pair { scores, boxes } => {
+                let values = self.values(outputs, scores, level.cells, classes)?.data;
+                let boxes = self.values(outputs, boxes, level.cells, box_channels)?.data;
+                let scores = Scores::AnchorMajor { values, channels: classes, first: 0, classes };
+                Ok(View { scores, boxes, row: box_channels, first: 0 })
+            }
+            Source::Rows { output, first } => {
+                let channels = classes + box_channels;
+                let rows = self.levels.iter().map(|l| l.cells).sum();
+                let output = self.values(outputs, output, rows, channels)?;
+                let values = &output.data[first * channels..(first + level.cells) * channels];
+                let scores = Scores::AnchorMajor { values, channels, first: 0, classes };
+                Ok(View { scores, boxes: values, row: channels, first: classes })
+            }
+        }
+    }
+
+    /// An output whose shape and number of values are as recognised.
+    fn values<'a>(
+        &self,
+        outputs: &Outputs<'a>,
+        index: usize,
+        rows: usize,
+        channels: usize,
+    ) -> Result<Output<'a>, HeadError> {
+        let output = output(self.name(), outputs, index)?;
+        if output.shape != [rows, channels] || output.data.len() != rows * channels {
+            return Err(unexpected(self.name(), index, &output, &format!("[{rows}, {channels}]")));
+        }
+        Ok(output)
+    }
+}
+
+impl Head for NanoDet {
+    fn name(&self) -> &'static str {
+        "nanodet"
+    }
+
+    fn kind(&self) -> HeadKind {
+        HeadKind::Detection
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    fn keypoints(&self) -> Option<&Arc<KeypointLayout>> {
+        None
+    }
+
+    fn needs_nms(&self) -> bool {
+        true
+    }
+
+    fn decode(&self, outputs: &Outputs<'_>, params: &Params, found: &mut Vec<Detection>) -> Result<(), HeadError> {
+        for level in &self.levels {
+            let view = self.view(level, outputs)?;
+            view.scores.for_each_passing(params, |anchor, class_id, confidence| {
+                let from = anchor * view.row + view.first;
+                let Some(sides) = view.boxes.get(from..from + self.box_channels) else { return };
+                let stride = level.stride as f32;
+                let x = ((anchor % level.columns) as f32 + self.offset) * stride;
+                let y = ((anchor / level.columns) as f32 + self.offset) * stride;
+                let mut distances = [0.0; 4];
+                for (distance, bins) in distances.iter_mut().zip(sides.chunks_exact(self.box_channels / 4)) {
+                    *distance = expectation(bins) * stride;
+                }
+                let [left, top, right, bottom] = distances;
+                if distances.iter().all(|d| d.is_finite()) {
+                    // As the reference, the box ends with the input.
+                    let rect = Rect::from_corners(
+                        (x - left).clamp(0.0, self.width),
+                        (y - top).clamp(0.0, self.height),
+                        (x + right).clamp(0.0, self.width),
+                        (y + bottom).clamp(0.0, self.height),
+                    );
+                    found.push(Detection { rect, class_id, confidence, keypoints: Vec::new() });
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The mean bin under the bins' softmax; NaN if one isn't finite.
+fn expectation(bins: &[f32]) -> f32 {
+    let greatest = bins.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let (mut sum, mut weighted) = (0.0, 0.0);
+    for (i, &bin) in bins.iter().enumerate() {
+        let weight = (bin - greatest).exp();
+        sum += weight;
+        weighted += weight * i as f32;
+    }
+    weighted / sum
+}

@@ -1,0 +1,175 @@
+//! The part of decoding that touches every score: the best class of each anchor, and whether it passes.
+
+use super::super::Params;
+
+/// Anchors looked at in one go: their best scores fit the first-level cache, and rows are read in whole cache lines.
+const CHUNK: usize = 512;
+
+/// Class scores of all anchors of one image.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Scores<'a> {
+    /// `[classes, anchors]`: `rows` is one row of `anchors` scores a class.
+    ClassMajor { rows: &'a [f32], anchors: usize },
+    /// `[anchors, channels]`, where the scores are `classes` channels from `first` on.
+    AnchorMajor { values: &'a [f32], channels: usize, first: usize, classes: usize },
+}
+
+impl Scores<'_> {
+    /// Calls `accept(anchor, class, score)` for each anchor whose best class passes `params`.
+    ///
+    /// The best class of an anchor is found first and filtered then, as Ultralytics does: where a class that is filtered
+    /// out scores highest, the anchor shows that class and is dropped, though another class of it might pass. NaN is no
+    /// score; an infinite best score drops its anchor.
+    pub(super) fn for_each_passing(&self, params: &Params, mut accept: impl FnMut(usize, u32, f32)) {
+        let lowest = lowest_threshold(params);
+        let mut check = |anchor: usize, class: usize, score: f32| {
+            let class = class as u32;
+            if score.is_finite() && params.threshold(class).is_some_and(|t| score >= t) {
+                accept(anchor, class, score);
+            }
+        };
+        match *self {
+            Self::ClassMajor { rows, anchors } => {
+                let mut best = [0.0; CHUNK];
+                for start in (0..anchors).step_by(CHUNK) {
+                    let best = &mut best[..CHUNK.min(anchors - start)];
+                    best_of_rows(rows, anchors, start, best);
+                    for (i, &score) in best.iter().enumerate().filter(|&(_, &score)| score >= lowest) {
+                        let anchor = start + i;
+                        let class = rows.iter().skip(anchor).step_by(anchors).position(|&s| s == score);
+                        check(anchor, class.unwrap_or(0), score);
+                    }
+                }
+            }
+            Self::AnchorMajor { values, channels, first, classes } => {
+                for (anchor, values) in values.chunks_exact(channels.max(1)).enumerate() {
+                    let scores = values.get(first..first + classes).unwrap_or_default();
+                    let score = best_of(scores);
+                    if score >= lowest {
+                        check(anchor, scores.iter().position(|&s| s == score).unwrap_or(0), score);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// No class passes below this.
+fn lowest_threshold(params: &Params) -> f32 {
+    params.class_confidence.values().copied().fold(params.confidence, f32::min)
+}
+
+/// `best[i]` becomes the greatest of the rows' values at `start + i`; −∞ where all are NaN.
+#[multiversion::multiversion(targets("x86_64+avx2"))]
+fn best_of_rows(rows: &[f32], anchors: usize, start: usize, best: &mut [f32]) {
+    best.fill(f32::NEG_INFINITY);
+    for row in rows.chunks_exact(anchors) {
+        let Some(row) = row.get(start..start + best.len()) else { return };
+        for (best, &score) in best.iter_mut().zip(row) {
+            // Not `f32::max`: this form is one instruction and leaves NaN out.
+            *best = if score > *best { score } else { *best };
+        }
+    }
+}
+
+/// The greatest value, −∞ if all are NaN.
+#[multiversion::multiversion(targets("x86_64+avx2"))]
+fn best_of(scores: &[f32]) -> f32 {
+    const LANES: usize = 16;
+    let greater = |best: f32, score: f32| if score > best { score } else { best };
+    let (chunks, rest) = scores.as_chunks::<LANES>();
+    let mut best = [f32::NEG_INFINITY; LANES];
+    for chunk in chunks {
+        for (best, &score) in best.iter_mut().zip(chunk) {
+            *best = greater(*best, score);
+        }
+    }
+    best.iter().chain(rest).copied().fold(f32::NEG_INFINITY, greater)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    fn passing(scores: Scores, params: &Params) -> Vec<(usize, u32, f32)> {
+        let mut out = Vec::new();
+        scores.for_each_passing(params, |anchor, class, score| out.push((anchor, class, score)));
+        out
+    }
+
+    #[test]
+    fn the_best_class_is_found_before_the_filter() {
+        // Anchor 0: class 0 beats class 1; anchor 1: class 1 beats class 0.
+        let rows = [0.9, 0.3, 0.8, 0.7];
+        let scores = Scores::ClassMajor { rows: &rows, anchors: 2 };
+        let only_1 = Params { classes: Some(BTreeSet::from([1])), ..Params::default() };
+        assert_eq!(passing(scores, &only_1), [(1, 1, 0.7)]);
+    }
+
+    #[test]
+    fn class_thresholds_go_both_ways() {
+        let rows = [0.3, 0.1, 0.3, 0.2, 0.6, 0.1];
+        let scores = Scores::ClassMajor { rows: &rows, anchors: 3 };
+        let params = |class_confidence| Params { class_confidence, ..Params::default() };
+        assert_eq!(passing(scores, &params(BTreeMap::new())), [(0, 0, 0.3), (1, 1, 0.6), (2, 0, 0.3)]);
+        assert_eq!(passing(scores, &params(BTreeMap::from([(0, 0.5)]))), [(1, 1, 0.6)]);
+        let rows = [0.1, 0.05];
+        let scores = Scores::ClassMajor { rows: &rows, anchors: 1 };
+        assert_eq!(passing(scores, &params(BTreeMap::from([(0, 0.1)]))), [(0, 0, 0.1)]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_dropped() {
+        let (nan, inf) = (f32::NAN, f32::INFINITY);
+        let rows = [nan, nan, inf, -inf, 0.5, nan, 0.5, nan];
+        let scores = Scores::ClassMajor { rows: &rows, anchors: 4 };
+        assert_eq!(passing(scores, &Params::default()), [(0, 1, 0.5)]);
+        let values = [nan, 0.5, nan, nan, inf, 0.5, -inf, nan];
+        let scores = Scores::AnchorMajor { values: &values, channels: 2, first: 0, classes: 2 };
+        assert_eq!(passing(scores, &Params::default()), [(0, 1, 0.5)]);
+    }
+
+    #[test]
+    fn nothing_to_look_at() {
+        assert!(passing(Scores::ClassMajor { rows: &[], anchors: 0 }, &Params::default()).is_empty());
+        let scores = Scores::AnchorMajor { values: &[], channels: 0, first: 0, classes: 0 };
+        assert!(passing(scores, &Params::default()).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_naive_form(
+            (classes, anchors) in (1usize..20, 1usize..1100),
+            seed in prop::collection::vec(0f32..1.0, 97),
+            confidence in 0f32..1.0,
+            class_confidence in prop::collection::btree_map(0u32..20, 0f32..1.0, 0..4),
+            allowed in prop::option::of(prop::collection::btree_set(0u32..20, 1..20)),
+        ) {
+            let at = |class: usize, anchor: usize| seed[(class * 31 + anchor * 7) % seed.len()];
+            let params = Params { confidence, class_confidence, classes: allowed, ..Params::default() };
+            let mut expected = Vec::new();
+            for anchor in 0..anchors {
+                let (mut class, mut score) = (0, at(0, anchor));
+                for c in 1..classes {
+                    if at(c, anchor) > score {
+                        (class, score) = (c, at(c, anchor));
+                    }
+                }
+                if params.threshold(class as u32).is_some_and(|t| score >= t) {
+                    expected.push((anchor, class as u32, score));
+                }
+            }
+            let rows: Vec<f32> = (0..classes).flat_map(|c| (0..anchors).map(move |a| at(c, a))).collect();
+            let class_major = Scores::ClassMajor { rows: &rows, anchors };
+            prop_assert_eq!(&passing(class_major, &params), &expected);
+            // Three channels before the scores and one after, all of them greater than any score.
+            let values: Vec<f32> = (0..anchors)
+                .flat_map(|a| [9.0; 3].into_iter().chain((0..classes).map(move |c| at(c, a))).chain([9.0]))
+                .collect();
+            let anchor_major = Scores::AnchorMajor { values: &values, channels: classes + 4, first: 3, classes };
+            prop_assert_eq!(&passing(anchor_major, &params), &expected);
+        }
+    }
+}

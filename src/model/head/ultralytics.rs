@@ -1,0 +1,144 @@
+//! Tells the exports of Ultralytics' detection and pose models apart.
+
+use super::super::{KeypointLayout, Labels};
+use super::anchors::{AnchorTensor, Order};
+use super::end2end::EndToEnd;
+use super::recognise::{Found, InputStyle, Seen, grid_cells};
+use super::yolo::Yolo;
+use super::yolo_pose::YoloPose;
+use super::{Head, HeadError};
+use std::sync::Arc;
+
+/// RGB, letterboxed with grey 114; 0–1 for float inputs, 0–255 for integers.
+const STYLE: InputStyle =
+    InputStyle { normalization: None, bgr: false, keep_aspect_ratio: true, pad: 114, default_size: None };
+
+/// Strides of the models' grids: the usual three, and those with a fourth for large (P6) or small (P2) objects.
+const STRIDES: [&[u32]; 3] = [&[8, 16, 32], &[8, 16, 32, 64], &[4, 8, 16, 32]];
+
+/// Keypoints and values of each in the released pose models.
+const COCO_KEYPOINTS: (usize, usize) = (17, 3);
+/// Channels of a released pose model: box, one class, keypoints.
+const POSE_CHANNELS: usize = 4 + 1 + 17 * 3;
+/// Columns of an end-to-end pose model with the same keypoints.
+const POSE_COLUMNS: usize = 6 + 17 * 3;
+/// Rows of the end-to-end models as released.
+const END_TO_END_ROWS: usize = 300;
+
+/// How the output is laid out.
+enum Form {
+    Anchors { order: Order, classes: usize },
+    EndToEnd,
+}
+
+/// # Errors
+/// When metadata and shapes contradict each other, or the task is one that no head here does.
+pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
+    let task = seen.metadata.task.as_deref();
+    if let Some(task) = task.filter(|t| !matches!(*t, "detect" | "pose")) {
+        return Err(seen.unknown(&format!("a model for the task {task:?}; detection and pose models are possible")));
+    }
+    let Some(shape) = seen.rows(0) else { return Ok(None) };
+    if seen.model.outputs.len() > 1 && !seen.metadata.is_ultralytics() {
+        return Ok(None);
+    }
+    let keypoints = keypoints(seen, shape);
+    let extra = keypoints.map_or(0, |(count, dims)| count * dims);
+    let form = match seen.metadata.names {
+        Some(_) => named(seen, shape, extra)?,
+        None => unnamed(seen, shape, extra),
+    };
+    let Some(form) = form else { return Ok(None) };
+    let spec = seen.spec(if extra > 0 { "yolo-pose" } else { "yolo" }, &STYLE)?;
+    Ok(Some((head(seen, &form, keypoints), spec)))
+}
+
+fn head(seen: &Seen<'_>, form: &Form, keypoints: Option<(usize, usize)>) -> Arc<dyn Head> {
+    let layout = keypoints.map(|(count, dims)| (KeypointLayout::built_in(count), dims));
+    match *form {
+        Form::EndToEnd => {
+            // Without names the number of classes isn't in the file; the released models have COCO's.
+            let labels = seen.labels(if layout.is_some() { 1 } else { Labels::coco80().len() }, layout.is_some());
+            Arc::new(EndToEnd { output: 0, labels, keypoints: layout })
+        }
+        Form::Anchors { order, classes } => {
+            let extra = keypoints.map_or(0, |(count, dims)| count * dims);
+            let tensor = AnchorTensor { output: 0, order, classes, extra };
+            let labels = seen.labels(classes, layout.is_some());
+            match layout {
+                Some((keypoints, dims)) => Arc::new(YoloPose { tensor, dims, labels, keypoints }),
+                None => Arc::new(Yolo { tensor, labels }),
+            }
+        }
+    }
+}
+
+/// Keypoints and values of each, for a pose model.
+///
+/// Without the metadata a file with the released models' number of channels is taken for one.
+fn keypoints(seen: &Seen<'_>, shape: [usize; 3]) -> Option<(usize, usize)> {
+    match seen.metadata.task.as_deref() {
+        Some("pose") => Some(seen.metadata.kpt_shape.unwrap_or(COCO_KEYPOINTS)),
+        Some(_) => None,
+        None => seen.metadata.kpt_shape.or_else(|| {
+            let looks = shape[1] == POSE_CHANNELS || shape[2] == POSE_COLUMNS;
+            (looks && seen.metadata.classes().is_none_or(|n| n == 1)).then_some(COCO_KEYPOINTS)
+        }),
+    }
+}
+
+/// The file names its classes. Dynamic dimensions are 0 in `shape`; Ultralytics makes the last one dynamic also where its
+/// value is fixed, so `[-1, 300, -1]` can be rows of an end-to-end model.
+fn named(seen: &Seen<'_>, [_, a, b]: [usize; 3], extra: usize) -> Result<Option<Form>, HeadError> {
+    let classes = seen.metadata.classes().unwrap_or(0);
+    let (channels, columns) = (4 + classes + extra, 6 + extra);
+    let rows = || a == 0 || is_grid(seen, a);
+    match seen.metadata.end_to_end {
+        Some(true) if b == columns || b == 0 => return Ok(Some(Form::EndToEnd)),
+        Some(true) => {
+            let why = format!("an end-to-end model by its metadata, but its rows don't have {columns} columns");
+            return Err(seen.unknown(&why));
+        }
+        _ if a == channels || (a == 0 && b == 0) => {
+            return Ok(Some(Form::Anchors { order: Order::ChannelMajor, classes }));
+        }
+        _ if b == channels && rows() => return Ok(Some(Form::Anchors { order: Order::AnchorMajor, classes })),
+        Some(false) => (),
+        // Files from before the entry `end2end`. RT-DETR's rows have 4 + nc columns, the same number for two classes.
+        None if a == END_TO_END_ROWS && b == columns && b == channels => {
+            return Err(seen.unknown(
+                "an end-to-end YOLO model and an RT-DETR model with two classes look the same here; \
+                 export again with a current Ultralytics release, which writes the metadata `end2end`",
+            ));
+        }
+        None if a == END_TO_END_ROWS && (b == columns || b == 0) => return Ok(Some(Form::EndToEnd)),
+        None => (),
+    }
+    if a < b && is_grid(seen, b) {
+        let with = if extra > 0 { "the box and the keypoints" } else { "the box" };
+        return Err(seen.unknown(&format!(
+            "the metadata names {classes} classes, which makes {channels} channels with {with}, but the output has {a}"
+        )));
+    }
+    Ok(None)
+}
+
+/// The file names no classes: only what no other detector has is taken. `[B, N, C]` isn't, since YOLOv5 and YOLOX have it
+/// too, with another meaning of the channels; nor are rows of 6 in another number than the end-to-end models have.
+fn unnamed(seen: &Seen<'_>, [_, a, b]: [usize; 3], extra: usize) -> Option<Form> {
+    if a == END_TO_END_ROWS {
+        (b == 6 + extra).then_some(Form::EndToEnd)
+    } else if a > 4 + extra && ((b == 0 && a < END_TO_END_ROWS) || (a < b && is_grid(seen, b))) {
+        Some(Form::Anchors { order: Order::ChannelMajor, classes: a - 4 - extra })
+    } else {
+        None
+    }
+}
+
+/// Whether this is the number of anchors of the input's size; anything is where the size is dynamic.
+fn is_grid(seen: &Seen<'_>, anchors: usize) -> bool {
+    match seen.size("yolo", None) {
+        Ok((width, height)) => STRIDES.iter().any(|strides| grid_cells(width, height, strides) == anchors),
+        Err(_) => true,
+    }
+}

@@ -1,0 +1,76 @@
+//! Files and libraries that a test needs, and the one form in which a test says that it lacks one.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Says why this test doesn't run: `skipped: TEST: WHAT is missing: HOW TO GET IT`, one line on stderr.
+///
+/// Written straight to stderr: the test harness swallows what passing tests print by macro.
+pub fn skip(what: &str, remedy: &str) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("test");
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {what} is missing: {remedy}");
+}
+
+/// The repository's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A test model by name, for example `yolo-pose`; tests/models/README.md says what each does.
+pub fn test_model(name: &str) -> PathBuf {
+    let path = root().join("tests/models").join(format!("{name}.onnx"));
+    assert!(path.exists(), "{} isn't there: tests/models/make.py makes it", path.display());
+    path
+}
+
+/// A real model from models/, or from the shared folder beside the repository; else skips.
+pub fn real_model(name: &str) -> Option<PathBuf> {
+    let file = format!("{name}.onnx");
+    let found = first([root().join("models").join(&file), shared().join("models").join(&file)]);
+    if found.is_none() {
+        skip(&format!("models/{file}"), &format!("cargo xtask models {name}"));
+    }
+    found
+}
+
+/// A picture or clip from media/, or from the shared folder beside the repository; else skips.
+pub fn media(file: &str) -> Option<PathBuf> {
+    let found = first([root().join("media").join(file), shared().join("media").join(file)]);
+    if found.is_none() {
+        skip(&format!("media/{file}"), "cargo xtask setup");
+    }
+    found
+}
+
+/// The Python of the test scripts' virtual environment; else skips.
+pub fn python() -> Option<PathBuf> {
+    let found = first([root().join("target/test-venv/bin/python")]);
+    if found.is_none() {
+        skip("target/test-venv", "cargo xtask setup");
+    }
+    found
+}
+
+/// Whether the CPU engine's library is there; else skips. One that is there and can't be opened fails the test.
+pub fn onnx_runtime() -> bool {
+    let Err(error) = gsttensorrt::cpu::load_library() else { return true };
+    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+    let data = data.or_else(|| std::env::home_dir().map(|home| home.join(".local/share")));
+    let installed = data.is_some_and(|d| {
+        let files = std::fs::read_dir(d.join("gst-tensorrt/lib")).into_iter().flatten().flatten();
+        files.into_iter().any(|f| f.file_name().to_string_lossy().starts_with("libonnxruntime.so"))
+    });
+    assert!(!installed && std::env::var_os("ORT_DYLIB_PATH").is_none(), "{error}");
+    skip("ONNX Runtime", "cargo xtask setup");
+    false
+}
+
+/// Material for tests that isn't part of the repository; may not be there.
+pub fn shared() -> PathBuf {
+    root().join("../shared")
+}
+
+fn first<const N: usize>(paths: [PathBuf; N]) -> Option<PathBuf> {
+    paths.into_iter().find(|p| p.exists())
+}

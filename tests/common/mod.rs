@@ -1,0 +1,7 @@
+//! What the integration tests share. Each test file uses a part of it.
+#![allow(dead_code)]
+
+pub mod engine;
+pub mod find;
+pub mod picture;
+pub mod pixels;

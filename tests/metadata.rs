@@ -1,0 +1,257 @@
+//! The record and the tensors on buffers: through GStreamer's elements, and as other programs see them.
+
+use gst_video::VideoRegionOfInterestMeta;
+use gsttensorrt::infer::Tensor;
+use gsttensorrt::meta::{self, Inference, KeypointSet, ModelRun, Object, Record};
+use gsttensorrt::model::{ElementType, InputSpec, Keypoint, KeypointLayout, Layout, Normalization, Rect};
+use std::sync::Arc;
+
+const WIDTH: u32 = 320;
+const HEIGHT: u32 = 240;
+
+fn object(id: u32, label: &str, rect: Rect) -> Object {
+    Object {
+        id,
+        rect,
+        class_id: Some(id + 10),
+        label: label.into(),
+        confidence: 0.75,
+        source: "det".into(),
+        parent: None,
+        keypoints: None,
+    }
+}
+
+/// Two objects, the second inside the first and with two keypoints.
+fn sample() -> Arc<Record> {
+    let layout = KeypointLayout { name: "pair", names: vec!["a".into(), "b".into()], limbs: vec![(0, 1)] };
+    let points = vec![Keypoint { x: 0.3, y: 0.45, confidence: 0.9 }, Keypoint { x: 0.4, y: 0.6, confidence: 0.1 }];
+    let mut person = object(1, "person", Rect::new(0.25, 0.3, 0.2, 0.6));
+    person.parent = Some(0);
+    person.keypoints = Some(KeypointSet { source: "pose".into(), layout: Arc::new(layout), points });
+    Arc::new(Record {
+        objects: vec![object(0, "car", Rect::new(-0.1, 0.25, 0.6, 0.7)), person],
+        models: vec![
+            ModelRun { model_id: "det".into(), inference: Inference::Done },
+            ModelRun { model_id: "pose".into(), inference: Inference::Interval },
+        ],
+    })
+}
+
+fn frame() -> gst::Buffer {
+    gst::init().unwrap();
+    let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, WIDTH, HEIGHT).build().unwrap();
+    gst::Buffer::with_size(info.size()).unwrap()
+}
+
+fn frame_with(record: Arc<Record>) -> gst::Buffer {
+    let mut buffer = frame();
+    meta::set_record(buffer.get_mut().unwrap(), record, WIDTH, HEIGHT);
+    buffer
+}
+
+/// What comes out of `elements` for `buffer`, an RGB frame.
+fn through(elements: &str, buffer: gst::Buffer) -> gst::Buffer {
+    let mut harness = gst_check::Harness::new_parse(elements);
+    harness.set_src_caps_str(&format!("video/x-raw,format=RGB,width={WIDTH},height={HEIGHT},framerate=30/1"));
+    harness.push_and_pull(buffer).unwrap()
+}
+
+fn rois(buffer: &gst::BufferRef) -> usize {
+    buffer.iter_meta::<VideoRegionOfInterestMeta>().count()
+}
+
+#[test]
+fn survives_conversion_scaling_and_branches() {
+    for (elements, width, height) in [
+        ("videoconvert ! capsfilter caps=video/x-raw,format=NV12", WIDTH, HEIGHT),
+        ("videoscale ! capsfilter caps=video/x-raw,width=100,height=74", 100, 74),
+        ("videoscale ! capsfilter caps=video/x-raw,width=1280,height=960", 1280, 960),
+        ("videoconvertscale ! capsfilter caps=video/x-raw,format=I420,width=640,height=480", 640, 480),
+        (
+            "videoscale ! capsfilter caps=video/x-raw,width=640,height=480 ! videoconvert ! capsfilter caps=video/x-raw,format=NV12",
+            640,
+            480,
+        ),
+        ("tee ! queue", WIDTH, HEIGHT),
+        ("tee ! queue ! videoconvert ! capsfilter caps=video/x-raw,format=BGRA", WIDTH, HEIGHT),
+    ] {
+        let out = through(elements, frame_with(sample()));
+        assert_eq!(meta::record(&out).as_deref(), Some(&*sample()), "{elements}");
+        // Whatever became of the mirror on the way, it's no object of its own.
+        assert_eq!(*meta::read(&out, width, height), *sample(), "{elements}");
+    }
+}
+
+#[test]
+fn a_copied_buffer_shares_the_record() {
+    let buffer = frame_with(sample());
+    let copy = buffer.copy();
+    assert!(Arc::ptr_eq(&meta::record(&buffer).unwrap(), &meta::record(&copy).unwrap()));
+}
+
+#[test]
+fn nothing_found_differs_from_no_record() {
+    assert_eq!(meta::record(&frame()), None);
+    let empty =
+        Record { objects: vec![], models: vec![ModelRun { model_id: "det".into(), inference: Inference::Done }] };
+    assert_eq!(meta::record(&frame_with(Arc::new(empty.clone()))).as_deref(), Some(&empty));
+}
+
+#[test]
+fn mirror_has_ids_clipped_pixels_and_parameters() {
+    let buffer = frame_with(sample());
+    let metas: Vec<_> = buffer.iter_meta::<VideoRegionOfInterestMeta>().collect();
+    assert_eq!(metas.len(), 2);
+    let car = metas.iter().find(|m| m.id() == 0).unwrap();
+    assert_eq!((car.roi_type(), car.parent_id(), car.rect()), ("car", -1, (0, 60, 160, 168)));
+    let person = metas.iter().find(|m| m.id() == 1).unwrap();
+    assert_eq!((person.roi_type(), person.parent_id(), person.rect()), ("person", 0, (80, 72, 64, 144)));
+
+    let detection = car.param("detection").unwrap();
+    assert!((detection.get::<f64>("confidence").unwrap() - 0.75).abs() < 1e-6);
+    assert_eq!(detection.get::<i32>("label_id").unwrap(), 10);
+    for (field, value) in [("x_min", -0.1), ("x_max", 0.5), ("y_min", 0.25), ("y_max", 0.95)] {
+        assert!((detection.get::<f64>(field).unwrap() - value).abs() < 1e-6, "{field}");
+    }
+    assert!(car.param("keypoints").is_none());
+
+    let pose = person.param("keypoints").unwrap();
+    assert_eq!(pose.get::<gst::Array>("dims").unwrap().iter().map(|v| v.get().unwrap()).collect::<Vec<u32>>(), [2, 2]);
+    let data = pose.get::<gst::glib::Variant>("data_buffer").unwrap();
+    let data: Vec<f32> =
+        data.fixed_array::<u8>().unwrap().chunks_exact(4).map(|b| f32::from_ne_bytes(b.try_into().unwrap())).collect();
+    for (value, expected) in data.iter().zip([0.25, 0.25, 0.75, 0.5]) {
+        assert!((value - expected).abs() < 1e-5, "{data:?}");
+    }
+    assert_eq!(data.len(), 4);
+}
+
+#[test]
+fn setting_again_replaces_record_and_mirror_only() {
+    let mut buffer = frame();
+    let writable = buffer.get_mut().unwrap();
+    VideoRegionOfInterestMeta::add(writable, "face", (8, 16, 32, 64)).set_id(0);
+    meta::set_record(writable, sample(), WIDTH, HEIGHT);
+    assert_eq!(rois(&buffer), 3);
+    let next = Arc::new(Record { objects: vec![object(0, "bus", Rect::UNIT)], models: vec![] });
+    meta::set_record(buffer.get_mut().unwrap(), next.clone(), WIDTH, HEIGHT);
+    assert_eq!(meta::record(&buffer), Some(next));
+    let labels: Vec<_> = buffer.iter_meta::<VideoRegionOfInterestMeta>().map(|m| m.roi_type()).collect();
+    assert_eq!(labels, ["face", "bus"]);
+}
+
+#[test]
+fn foreign_objects_are_read_once_and_after_ours() {
+    let mut buffer = frame_with(sample());
+    let writable = buffer.get_mut().unwrap();
+    // The same id and label as ours, elsewhere.
+    VideoRegionOfInterestMeta::add(writable, "person", (200, 16, 32, 64)).set_id(1);
+    let mut face = VideoRegionOfInterestMeta::add(writable, "face", (210, 20, 16, 16));
+    face.set_id(7);
+    face.set_parent_id(1);
+    let detection = gst::Structure::builder("detection")
+        .field("confidence", 0.5f64)
+        .field("label_id", 3)
+        .field("x_min", 0.656f64)
+        .field("x_max", 0.706f64)
+        .field("y_min", 0.083f64)
+        .field("y_max", 0.15f64)
+        .build();
+    face.add_param(detection);
+
+    let all = meta::read(&buffer, WIDTH, HEIGHT);
+    assert_eq!(all.objects.len(), 4);
+    assert_eq!(all.objects[..2], sample().objects);
+    assert_eq!(all.models, sample().models);
+    let person = &all.objects[2];
+    assert_eq!((person.id, &*person.label, person.class_id, person.confidence), (2, "person", None, 1.0));
+    assert_eq!(person.rect, Rect::new(0.625, 16.0 / 240.0, 0.1, 64.0 / 240.0));
+    let face = &all.objects[3];
+    assert_eq!((face.id, face.parent, face.class_id, face.confidence), (3, Some(2), Some(3), 0.5));
+    assert_eq!(face.rect, Rect::from_corners(0.656, 0.083, 0.706, 0.15));
+}
+
+#[test]
+fn foreign_parameters_of_any_kind_are_read() {
+    let mut buffer = frame();
+    let writable = buffer.get_mut().unwrap();
+    // Pixels that contradict the parameters, as after a crop: the pixels count.
+    let mut moved = VideoRegionOfInterestMeta::add(writable, "cat", (0, 0, 160, 120));
+    let detection = gst::Structure::builder("detection")
+        .field("confidence", f64::NAN)
+        .field("label_id", -1)
+        .field("x_min", 0.5f64)
+        .field("x_max", 1.0f64)
+        .field("y_min", 0.5f64)
+        .field("y_max", 1.0f64)
+        .build();
+    moved.add_param(detection);
+    let mut other = VideoRegionOfInterestMeta::add(writable, "", (10, 10, 4_000_000_000, 4_000_000_000));
+    other.add_param(gst::Structure::builder("roi/encoder").field("delta-qp", -5).build());
+    other.add_param(gst::Structure::builder("result").field("confidence", 7.0f32).build());
+    let all = meta::read(&buffer, WIDTH, HEIGHT);
+    let [cat, other] = &all.objects[..] else { panic!("{all:?}") };
+    assert_eq!((cat.rect, cat.confidence, cat.class_id), (Rect::new(0.0, 0.0, 0.5, 0.5), 1.0, None));
+    assert_eq!((other.id, &*other.label, other.confidence), (1, "", 1.0));
+    assert!(meta::read(&buffer, 0, 0).objects.iter().all(|o| o.rect.x.is_finite() && o.rect.w.is_finite()));
+}
+
+/// Elements written in C may leave a ROI meta without a type.
+#[test]
+fn a_meta_without_type_is_an_object_without_label() {
+    let mut buffer = frame();
+    let buffer = buffer.get_mut().unwrap();
+    // SAFETY: the buffer is valid and writable; 0 is a quark that C code may pass.
+    let meta = unsafe {
+        gst_video::ffi::gst_buffer_add_video_region_of_interest_meta_id(buffer.as_mut_ptr(), 0, 1, 2, 30, 40)
+    };
+    assert!(!meta.is_null());
+    assert_eq!(&*meta::read(buffer, WIDTH, HEIGHT).objects[0].label, "");
+}
+
+fn tensor(width: u32) -> Arc<Tensor> {
+    let spec = InputSpec {
+        width,
+        height: 32,
+        layout: Layout::Nchw,
+        element: ElementType::F32,
+        normalization: Normalization::UNIT,
+        bgr: false,
+        keep_aspect_ratio: true,
+        pad: 114,
+    };
+    let data = vec![0; spec.elements() * spec.element.size()];
+    Arc::new(Tensor { spec, region: Rect::new(0.0, 0.0, WIDTH as f32, HEIGHT as f32), data })
+}
+
+#[test]
+fn tensors_stay_with_unchanged_pixels_only() {
+    let with_two = || {
+        let mut buffer = frame();
+        meta::attach_tensor(buffer.get_mut().unwrap(), tensor(32));
+        meta::attach_tensor(buffer.get_mut().unwrap(), tensor(64));
+        buffer
+    };
+    let widths = |buffer: &gst::BufferRef| meta::tensors(buffer).iter().map(|t| t.spec.width).collect::<Vec<_>>();
+    for keeps in ["identity", "tee ! queue"] {
+        assert_eq!(widths(&through(keeps, with_two())), [32, 64], "{keeps}");
+    }
+    assert_eq!(widths(&with_two().copy()), [32, 64]);
+    for drops in [
+        "videoscale ! capsfilter caps=video/x-raw,width=160,height=120",
+        "videoconvert ! capsfilter caps=video/x-raw,format=NV12",
+        "videoconvertscale ! capsfilter caps=video/x-raw,format=NV12,width=160,height=120",
+        "videoflip video-direction=horiz",
+        "videocrop left=8",
+    ] {
+        assert!(widths(&through(drops, with_two())).is_empty(), "{drops}");
+    }
+}
+
+#[test]
+fn a_turned_or_cropped_frame_has_no_stale_boxes() {
+    for elements in ["videoflip video-direction=horiz", "videocrop left=100"] {
+        assert_eq!(meta::record(&through(elements, frame_with(sample()))), None, "{elements}");
+    }
+}

@@ -1,0 +1,127 @@
+"""Runs the test models on pictures of coloured squares and compares with what README.md says."""
+
+import ast
+
+import numpy as np
+import onnxruntime
+
+from make import CELL, COLUMNS, HEIGHT, KEYPOINTS, MODELS, NANODET_MEAN, NANODET_STD, ROWS, WIDTH, keypoints
+
+BAD = {"unknown-head", "classify", "two-inputs"}
+# Batches of pictures; each a list of (class, column, row, level).
+PICTURES = [
+    [(0, 3, 4, 255)],
+    [(0, 0, 0, 200), (1, 11, 7, 160), (2, 5, 2, 255), (0, 11, 0, 128)],
+    [],
+    [(2, c, r, 100 + 10 * c) for c in range(0, COLUMNS, 2) for r in range(0, ROWS, 3)],
+]
+
+
+def draw(squares):
+    """A picture, RGB bytes [height, width, 3], grey where there is no square."""
+    picture = np.full((HEIGHT, WIDTH, 3), 114, np.uint8)
+    for colour, column, row, level in squares:
+        x, y = column * CELL, row * CELL
+        picture[y : y + CELL, x : x + CELL] = np.eye(3)[colour] * level
+    return picture
+
+
+def tensor(session, pictures, name):
+    """The pictures as the model takes them."""
+    info = session.get_inputs()[0]
+    x = np.stack([draw(p) for p in pictures])
+    if name == "nanodet":
+        x = (x[..., ::-1] - NANODET_MEAN) / NANODET_STD
+    elif "float" in info.type:
+        x = x / 255
+    dtype = {"tensor(float)": "f4", "tensor(float16)": "f2", "tensor(uint8)": "u1", "tensor(int32)": "i4"}[info.type]
+    nchw = info.shape[1] == 3
+    return {info.name: np.ascontiguousarray(x.transpose(0, 3, 1, 2) if nchw else x, dtype)}
+
+
+def decode(name, outputs):
+    """Rows (class, x1, y1, x2, y2, confidence, keypoints…) per picture, without the doubles."""
+    if name == "nanodet":
+        return [nanodet([o[i] for o in outputs]) for i in range(len(outputs[0]))]
+    rows = []
+    for out in outputs[0].astype(np.float64):
+        if name == "movenet":
+            points = out[0][:, [1, 0, 2]] * [WIDTH, HEIGHT, 1]
+            found = [(0, *points_box(points), points[0, 2], *points.ravel())]
+        elif name == "movenet-multipose":
+            points = [r[:51].reshape(KEYPOINTS, 3)[:, [1, 0, 2]] * [WIDTH, HEIGHT, 1] for r in out]
+            boxes = [r[[52, 51, 54, 53]] * [WIDTH, HEIGHT, WIDTH, HEIGHT] for r in out]
+            found = [(0, *b, r[55], *p.ravel()) for r, b, p in zip(out, boxes, points)]
+        elif "e2e" in name:
+            found = [(r[5], *r[:5], *r[6:]) for r in out]
+        else:
+            classes = 1 if name == "yolo-pose" else out.shape[0] - 4
+            found = []
+            for x, y, w, h, *rest in out.T[: out.shape[1] // 2]:
+                best = int(np.argmax(rest[:classes]))
+                found.append((best, x - w / 2, y - h / 2, x + w / 2, y + h / 2, rest[best], *rest[classes:]))
+        rows.append(found)
+    return rows
+
+
+def points_box(points):
+    """The cell that a person's keypoints belong to."""
+    dx, dy, _ = keypoints(0)
+    x, y = points[0, :2] - np.array([dx, dy]) * CELL
+    return x - CELL / 2, y - CELL / 2, x + CELL / 2, y + CELL / 2
+
+
+def nanodet(outputs):
+    by_shape = {o.shape: o for o in outputs}
+    rows = []
+    for stride in (8, 16, 32):
+        columns = WIDTH // stride
+        count = columns * (HEIGHT // stride)
+        sides = np.exp(by_shape[count, 44].reshape(count, 4, 11))
+        sides = (sides / sides.sum(2, keepdims=True)) @ np.arange(11) * stride
+        for i, (scores, (left, top, right, bottom)) in enumerate(zip(by_shape[count, 80], sides)):
+            x, y = (i % columns + 0.5) * stride, (i // columns + 0.5) * stride
+            rows.append((int(scores.argmax()), x - left, y - top, x + right, y + bottom, scores.max()))
+    return rows
+
+
+def expected(name, squares):
+    pose = "pose" in name or name == "movenet"
+    rows = []
+    for colour, column, row, level in squares:
+        if pose and colour:
+            continue
+        x, y = (column + 0.5) * CELL, (row + 0.5) * CELL
+        dx, dy, share = keypoints()
+        points = np.stack([x + dx * CELL, y + dy * CELL, share * level / 255], axis=1)
+        box = [x - CELL / 2, y - CELL / 2, x + CELL / 2, y + CELL / 2]
+        rows.append((colour, *box, level / 255, *(points.ravel() if pose else [])))
+    rows.sort(key=lambda r: -r[5])
+    return rows[:1] if name == "movenet" else rows
+
+
+def run(folder):
+    problems = []
+    for name in MODELS:
+        path = folder / f"{name}.onnx"
+        if not path.exists():
+            continue
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        if name in BAD:
+            continue
+        fixed = session.get_inputs()[0].shape[0]
+        batch = fixed if isinstance(fixed, int) else len(PICTURES)
+        for start in range(0, len(PICTURES), batch):
+            pictures = PICTURES[start : start + batch]
+            outputs = session.run(None, tensor(session, pictures, name))
+            for picture, found in zip(pictures, decode(name, outputs)):
+                found = sorted((f for f in found if f[5] > 0.3), key=lambda r: (-round(r[5], 2), r[2], r[1]))
+                wanted = sorted(expected(name, picture), key=lambda r: (-round(r[5], 2), r[2], r[1]))
+                if len(found) != len(wanted) or (wanted and not np.allclose(found, wanted, atol=2e-3)):
+                    problems.append(f"{name}: found {found}, wanted {wanted}")
+        names = session.get_modelmeta().custom_metadata_map.get("names")
+        if names and not all(isinstance(k, int) for k in ast.literal_eval(names)):
+            problems.append(f"{name}: names are not a dictionary by class id")
+    return problems

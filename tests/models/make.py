@@ -1,0 +1,374 @@
+#!/usr/bin/env python3
+"""Makes the test models: real heads on top of one convolution that finds coloured squares.
+
+    make.py             writes the models and README.md beside this file
+    make.py --check     compares them with what this script makes, byte for byte, and runs them
+
+Needs the packages of ../reference/requirements.txt. What the models have in common is in README (below).
+"""
+
+import argparse
+import pathlib
+import sys
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+HERE = pathlib.Path(__file__).parent
+WIDTH, HEIGHT, CELL = 96, 64, 8
+COLUMNS, ROWS = WIDTH // CELL, HEIGHT // CELL
+CELLS = COLUMNS * ROWS
+COLOURS = ("red", "green", "blue")
+KEYPOINTS = 17
+# NanoDet's published input: BGR, (pixel - mean) / deviation.
+NANODET_MEAN = np.array([103.53, 116.28, 123.675])
+NANODET_STD = np.array([57.375, 57.12, 58.395])
+
+README = """# Models for the tests
+
+Made by `make.py`; `make.py --check` proves it. A few KB each, with answers one can compute.
+
+- The input is 96 × 64 pixels (width × height), cut into 12 × 8 cells of 8 pixels.
+- Class 0 is red, 1 green, 2 blue. A cell's score for red is the mean of `R - G/2 - B/2` over its pixels, clamped to
+  0–255 and divided by 255; green and blue likewise. So a cell filled with (200, 0, 0) is class 0 with confidence
+  200/255, and black, grey and white cells are nothing.
+- An object's box is its cell: column 3, row 4 is the box from (24, 32) to (32, 40) in the network's pixels.
+- The heads that leave overlapping boxes to NMS give each object twice: once more a pixel to the right with half the
+  confidence. One object a cell is left after NMS.
+- Pose: a red cell is a person. Keypoint k = 0…16 lies at x = left + 8·(k + 1)/20, y = top + 8·(k + 2)/20, with the
+  person's confidence times (20 - k)/20.
+
+| file | input | output | what it is |
+|---|---|---|---|
+"""
+
+
+class Graph:
+    """Collects nodes and constants; every result gets the next name."""
+
+    def __init__(self):
+        self.nodes, self.constants, self.inputs, self.outputs = [], [], [], []
+
+    def op(self, kind, *inputs, outputs=1, **attributes):
+        names = [f"{kind.lower()}_{len(self.nodes)}_{i}" for i in range(outputs)]
+        self.nodes.append(helper.make_node(kind, inputs, names, **attributes))
+        return names[0] if outputs == 1 else names
+
+    def constant(self, values, dtype=np.float32):
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values, dtype), name))
+        return name
+
+    def input(self, name, dtype, shape):
+        self.inputs.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape))
+        return name
+
+    def output(self, result, name, dtype, shape):
+        """Renames `result` to the output's name."""
+        for node in self.nodes:
+            for i, n in enumerate(node.output):
+                node.output[i] = name if n == result else n
+            for i, n in enumerate(node.input):
+                node.input[i] = name if n == result else n
+        element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        self.outputs.append(helper.make_tensor_value_info(name, element, shape))
+
+    def bytes(self, metadata=None):
+        graph = helper.make_graph(self.nodes, "squares", self.inputs, self.outputs, self.constants)
+        # IR 8 and opset 17: read by TensorRT 8.5 and ONNX Runtime 1.17.
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        model.producer_name = "tests/models/make.py"
+        helper.set_model_props(model, metadata or {})
+        onnx.checker.check_model(model, full_check=True)
+        return model.SerializeToString(deterministic=True)
+
+
+def image(g, dtype=np.float32, layout="NCHW", batch="batch", size=(HEIGHT, WIDTH), name="images"):
+    """The image input, as f32 or f16 NCHW."""
+    shape = [batch, 3, *size] if layout == "NCHW" else [batch, *size, 3]
+    x = g.input(name, dtype, shape)
+    if np.dtype(dtype).kind in "iu":
+        x = g.op("Cast", x, to=TensorProto.FLOAT)
+    return x if layout == "NCHW" else g.op("Transpose", x, perm=[0, 3, 1, 2])
+
+
+def colours(g, x, dtype=np.float32, scale=1.0, mean=np.zeros(3), std=np.ones(3), bgr=False):
+    """How much of each colour each cell has, [B, 3, rows, columns]. The input is (pixel - mean) / std; white is `scale`."""
+    matrix = (np.eye(3) * 1.5 - 0.5) / (CELL * CELL * scale)
+    if bgr:
+        matrix = matrix[:, ::-1]
+    bias = matrix @ mean * CELL * CELL
+    kernel = np.broadcast_to((matrix * std)[:, :, None, None], (3, 3, CELL, CELL))
+    return g.op("Conv", x, g.constant(kernel, dtype), g.constant(bias, dtype), strides=[CELL, CELL])
+
+
+def squares(g, x, dtype=np.float32, scale=1.0):
+    """Scores [B, 3, rows, columns], 0–1."""
+    return g.op("Clip", colours(g, x, dtype, scale), g.constant(0, dtype), g.constant(1, dtype))
+
+
+def centres():
+    """Cell centres, row by row: x [n], y [n]."""
+    y, x = np.mgrid[0:ROWS, 0:COLUMNS]
+    return ((x + 0.5) * CELL).ravel(), ((y + 0.5) * CELL).ravel()
+
+
+def keypoints(k=np.arange(KEYPOINTS)):
+    """Places relative to the cell's centre in cells, and share of the person's confidence."""
+    return (k + 1) / 20 - 0.5, (k + 2) / 20 - 0.5, (20 - k) / 20
+
+
+def ultralytics(task, names, **more):
+    return {
+        "description": "Coloured squares", "author": "Ultralytics", "version": "8.3.40", "stride": "32", "task": task,
+        "batch": "1", "imgsz": f"[{HEIGHT}, {WIDTH}]", "names": str(dict(enumerate(names))), **more,
+    }  # fmt: skip
+
+
+def yolo_scores(g, x, dtype, scale, count):
+    """Scores [B, count, 2·cells] of the cells, then of their doubles."""
+    flat = g.op("Reshape", squares(g, x, dtype, scale), g.constant([0, 3, CELLS], np.int64))
+    if count < 3:
+        flat = g.op("Slice", flat, g.constant([0], np.int64), g.constant([count], np.int64), g.constant([1], np.int64))
+    if count > 3:
+        flat = g.op("Pad", flat, g.constant([0, 0, 0, 0, count - 3, 0], np.int64), g.constant(0, dtype))
+    return g.op("Concat", flat, g.op("Mul", flat, g.constant(0.5, dtype)), axis=2)
+
+
+def yolo_boxes(g, scores, dtype):
+    """Boxes [B, 4, 2·cells], centre and size."""
+    x, y = centres()
+    size = np.full(CELLS, CELL)
+    boxes = np.concatenate([np.stack([x, y, size, size]), np.stack([x + 1, y, size, size])], axis=1)[None]
+    first = g.op("Slice", scores, g.constant([0], np.int64), g.constant([1], np.int64), g.constant([1], np.int64))
+    return g.op("Add", g.op("Mul", first, g.constant(0, dtype)), g.constant(boxes, dtype))
+
+
+def yolo(dtype=np.float32, layout="NCHW", batch="batch", classes=3, metadata=True, dynamic=False, slow=False):
+    g = Graph()
+    work = np.float16 if dtype == np.float16 else np.float32
+    x = image(g, dtype, layout, batch, ("height", "width") if dynamic else (HEIGHT, WIDTH))
+    scores = yolo_scores(g, x, work, 255.0 if dtype == np.uint8 else 1.0, classes)
+    if slow:
+        scores = g.op("Add", scores, idle_work(g, x))
+    out = g.op("Concat", yolo_boxes(g, scores, work), scores, axis=1)
+    g.output(out, "output0", work, [batch, 4 + classes, "anchors" if dynamic else 2 * CELLS])
+    more = {} if isinstance(batch, str) else {"batch": str(batch)}
+    return g.bytes(ultralytics("detect", COLOURS, **more) if metadata else None)
+
+
+def idle_work(g, x, channels=8, layers=12):
+    """Zero [B, 1, 1], after a lot of convolutions with one shared kernel on a picture enlarged four times."""
+    x = g.op("Resize", x, "", g.constant([1, 1, 4, 4]), mode="nearest", nearest_mode="floor",
+             coordinate_transformation_mode="asymmetric")  # fmt: skip
+    x = g.op("Conv", x, g.constant(np.full((channels, 3, 1, 1), 1 / 3)))
+    kernel = g.constant(np.full((channels, channels, 3, 3), 1 / (9 * channels)))
+    for _ in range(layers):
+        x = g.op("Conv", x, kernel, pads=[1, 1, 1, 1])
+    mean = g.op("ReduceMean", x, axes=[1, 2, 3], keepdims=0)
+    zero = g.op("Mul", mean, g.constant(0))
+    return g.op("Reshape", zero, g.constant([-1, 1, 1], np.int64))
+
+
+def pose_points(g, x, y, score, dtype, axis):
+    """Keypoints' x, y and confidence from the cells' centres and scores, stacked behind `axis`, which has 17 of them."""
+    shape = [1, 1, 1]
+    shape[axis] = KEYPOINTS
+    dx, dy, share = (g.constant(v.reshape(shape), dtype) for v in scaled(keypoints(), (CELL, CELL, 1)))
+    parts = [g.op("Add", x, dx), g.op("Add", y, dy), g.op("Mul", score, share)]
+    inner = g.constant([axis + 1], np.int64)
+    return g.op("Concat", *[g.op("Unsqueeze", p, inner) for p in parts], axis=axis + 1)
+
+
+def scaled(values, factors):
+    return [v * f for v, f in zip(values, factors)]
+
+
+def yolo_pose():
+    g = Graph()
+    scores = yolo_scores(g, image(g), np.float32, 1.0, 1)
+    boxes = yolo_boxes(g, scores, np.float32)
+    x, y, _, _ = g.op("Split", boxes, outputs=4, axis=1)
+    points = pose_points(g, x, y, scores, np.float32, 1)
+    flat = g.op("Reshape", points, g.constant([0, 3 * KEYPOINTS, 2 * CELLS], np.int64))
+    g.output(g.op("Concat", boxes, scores, flat, axis=1), "output0", np.float32,
+             ["batch", 5 + 3 * KEYPOINTS, 2 * CELLS])  # fmt: skip
+    return g.bytes(ultralytics("pose", ["person"], kpt_shape=f"[{KEYPOINTS}, 3]"))
+
+
+def best(g, scores, classes, count):
+    """The best `count` scores [B, count, 1] and their rows [B, count, 5]: centre x, y, size, class."""
+    flat = g.op("Reshape", scores, g.constant([0, classes * CELLS], np.int64))
+    missing = max(0, count - classes * CELLS)
+    if missing:
+        flat = g.op("Pad", flat, g.constant([0, 0, 0, missing], np.int64), g.constant(0))
+    values, indices = g.op("TopK", flat, g.constant([count], np.int64), outputs=2)
+    x, y = centres()
+    size = np.full(CELLS, CELL)
+    table = np.concatenate([np.stack([x, y, size, size, np.full(CELLS, c)], axis=1) for c in range(classes)])
+    table = np.concatenate([table, np.zeros((missing, 5))])
+    rows = g.op("Gather", g.constant(table), indices, axis=0)
+    return g.op("Unsqueeze", values, g.constant([2], np.int64)), rows
+
+
+def corners(g, rows):
+    """x, y, width, height and class [B, n, 1], and the boxes' corners x1, y1, x2, y2 [B, n, 4]."""
+    x, y, w, h, c = g.op("Split", rows, g.constant([1] * 5, np.int64), outputs=5, axis=2)
+    half = g.constant(0.5)
+    w2, h2 = g.op("Mul", w, half), g.op("Mul", h, half)
+    edges = [g.op("Sub", x, w2), g.op("Sub", y, h2), g.op("Add", x, w2), g.op("Add", y, h2)]
+    return x, y, c, edges
+
+
+def end_to_end(pose):
+    g = Graph()
+    scores = squares(g, image(g))
+    classes = 1 if pose else 3
+    if pose:
+        scores = g.op("Slice", scores, g.constant([0], np.int64), g.constant([1], np.int64), g.constant([1], np.int64))
+    score, rows = best(g, scores, classes, 300)
+    x, y, c, edges = corners(g, rows)
+    parts = [*edges, score, c]
+    if pose:
+        points = pose_points(g, x, y, score, np.float32, 2)
+        parts.append(g.op("Reshape", points, g.constant([0, 300, 3 * KEYPOINTS], np.int64)))
+    columns = 6 + 3 * KEYPOINTS if pose else 6
+    g.output(g.op("Concat", *parts, axis=2), "output0", np.float32, ["batch", 300, columns])
+    return g.bytes(None if pose else ultralytics("detect", COLOURS, end2end="True"))
+
+
+def nanodet():
+    """Per stride a score tensor [B, n, 80] and a box tensor [B, n, 44]: 4 sides × logits of 0…10 strides."""
+    g = Graph()
+    x = image(g, name="input_1:0")
+    found = colours(g, x, scale=255.0, mean=NANODET_MEAN, std=NANODET_STD, bgr=True)
+    wanted = {}
+    for stride in (8, 16, 32):
+        count = (WIDTH // stride) * (HEIGHT // stride)
+        s = found
+        if stride > CELL:
+            n = stride // CELL
+            s = g.op("AveragePool", s, kernel_shape=[n, n], strides=[n, n])
+            # A square of one small cell must not show in the large one around it.
+            s = g.op("Sub", g.op("Mul", s, g.constant(2)), g.constant(1))
+        s = g.op("Clip", s, g.constant(0), g.constant(1))
+        flat = g.op("Reshape", s, g.constant([0, 3, count], np.int64))
+        flat = g.op("Transpose", flat, perm=[0, 2, 1])
+        scores = g.op("Pad", flat, g.constant([0, 0, 0, 0, 0, 77], np.int64), g.constant(0))
+        first = g.op("Slice", flat, g.constant([0], np.int64), g.constant([1], np.int64), g.constant([2], np.int64))
+        # Half a stride to each side: as likely 0 as 1, and nothing else.
+        logits = np.where(np.arange(11) < 2, 0.0, -50.0)
+        sides = g.op("Add", g.op("Mul", first, g.constant(0)), g.constant(np.tile(logits, 4)[None, None]))
+        wanted[stride] = (scores, sides, count)
+    # The order of the exports that are about: neither by stride nor by kind.
+    for name, stride, kind in (("2", 32, 0), ("5", 32, 1), ("1", 16, 0), ("0", 8, 0), ("4", 16, 1), ("3", 8, 1)):
+        g.output(wanted[stride][kind], f"Identity_{name}:0", np.float32, ["batch", wanted[stride][2], (80, 44)[kind]])
+    return g.bytes()
+
+
+def movenet(persons):
+    """Top-down for one person [B, 1, 17, 3], else [B, persons, 56]; y before x, all of it 0–1 of the input."""
+    g = Graph()
+    x = image(g, np.int32, "NHWC", name="input:0")
+    red = g.op("Slice", squares(g, x, scale=255.0), *[g.constant([v], np.int64) for v in (0, 1, 1)])
+    score, rows = best(g, red, 1, persons)
+    x, y, _, edges = corners(g, rows)
+    points = pose_points(g, x, y, score, np.float32, 2)
+    unit = g.constant([1 / WIDTH, 1 / HEIGHT, 1])
+    points = g.op("Gather", g.op("Mul", points, unit), g.constant([1, 0, 2], np.int64), axis=3)
+    if persons == 1:
+        g.output(points, "Identity:0", np.float32, ["batch", 1, KEYPOINTS, 3])
+        return g.bytes()
+    flat = g.op("Reshape", points, g.constant([0, persons, 3 * KEYPOINTS], np.int64))
+    box = g.op("Concat", *[edges[i] for i in (1, 0, 3, 2)], axis=2)
+    box = g.op("Mul", box, g.constant([1 / HEIGHT, 1 / WIDTH] * 2))
+    g.output(g.op("Concat", flat, box, score, axis=2), "Identity:0", np.float32, ["batch", persons, 56])
+    return g.bytes()
+
+
+def classifier(count, metadata=None):
+    """The colours' means over the picture, as [B, count] class scores."""
+    g = Graph()
+    flat = g.op("ReduceMean", squares(g, image(g)), axes=[2, 3], keepdims=0)
+    if count > 3:
+        flat = g.op("Pad", flat, g.constant([0, 0, 0, count - 3], np.int64), g.constant(0))
+    g.output(g.op("Softmax", flat, axis=1), "output0", np.float32, ["batch", count])
+    return g.bytes(metadata)
+
+
+def two_inputs():
+    g = Graph()
+    x = g.op("Add", image(g), image(g, name="previous"))
+    scores = yolo_scores(g, x, np.float32, 1.0, 3)
+    out = g.op("Concat", yolo_boxes(g, scores, np.float32), scores, axis=1)
+    g.output(out, "output0", np.float32, ["batch", 7, 2 * CELLS])
+    return g.bytes()
+
+
+F16, U8 = np.float16, np.uint8
+# name: (bytes, input, output, what it is)
+MODELS = {
+    "yolo": (lambda: yolo(), "f32 `[B, 3, 64, 96]`", "`[B, 7, 192]`",
+             "YOLO head, Ultralytics metadata; next to no work: for overhead"),
+    "yolo-f16": (lambda: yolo(F16), "f16 `[B, 3, 64, 96]`", "f16 `[B, 7, 192]`", "the same"),
+    "yolo-u8": (lambda: yolo(U8), "u8 `[B, 3, 64, 96]`, 0–255", "`[B, 7, 192]`", "the same"),
+    "yolo-nhwc": (lambda: yolo(layout="NHWC"), "f32 `[B, 64, 96, 3]`", "`[B, 7, 192]`", "the same"),
+    "yolo-nhwc-f16": (lambda: yolo(F16, "NHWC"), "f16 `[B, 64, 96, 3]`", "f16 `[B, 7, 192]`", "the same"),
+    "yolo-nhwc-u8": (lambda: yolo(U8, "NHWC"), "u8 `[B, 64, 96, 3]`, 0–255", "`[B, 7, 192]`", "the same"),
+    "yolo-batch1": (lambda: yolo(batch=1), "f32 `[1, 3, 64, 96]`", "`[1, 7, 192]`", "the same, batch fixed"),
+    "yolo-batch4": (lambda: yolo(batch=4), "f32 `[4, 3, 64, 96]`", "`[4, 7, 192]`", "the same, batch fixed"),
+    "yolo-dynamic": (lambda: yolo(dynamic=True), "f32 `[B, 3, H, W]`", "`[B, 7, N]`",
+                     "the same; the size is in the metadata only, and no other works"),
+    "yolo-coco": (lambda: yolo(classes=80, metadata=False), "f32 `[B, 3, 64, 96]`", "`[B, 84, 192]`",
+                  "YOLO head, no metadata: red is COCO's person, green bicycle, blue car"),
+    "yolo-e2e": (lambda: end_to_end(False), "f32 `[B, 3, 64, 96]`", "`[B, 300, 6]`",
+                 "end-to-end head, Ultralytics metadata"),
+    "yolo-pose": (yolo_pose, "f32 `[B, 3, 64, 96]`", "`[B, 56, 192]`", "YOLO-pose head, Ultralytics metadata"),
+    "yolo-pose-e2e": (lambda: end_to_end(True), "f32 `[B, 3, 64, 96]`", "`[B, 300, 57]`",
+                      "end-to-end pose head, no metadata"),
+    "nanodet": (nanodet, "f32 `[B, 3, 64, 96]`, BGR, NanoDet's mean and deviation",
+                "`[B, n, 80]` and `[B, n, 44]` for n = 96, 24, 6",
+                "NanoDet's GFL head: red is person, green bicycle, blue car; the cells of 16 and 32 pixels find squares "
+                "that fill more than half of them, with confidence 2·mean - 1; no doubles"),
+    "movenet": (lambda: movenet(1), "i32 `[B, 64, 96, 3]`, 0–255", "`[B, 1, 17, 3]`",
+                "MoveNet top-down: the reddest cell's person"),
+    "movenet-multipose": (lambda: movenet(6), "i32 `[B, 64, 96, 3]`, 0–255", "`[B, 6, 56]`",
+                          "MoveNet multi-pose: the six reddest cells"),
+    "slow": (lambda: yolo(slow=True), "f32 `[B, 3, 64, 96]`", "`[B, 7, 192]`",
+             "the YOLO head with tens of milliseconds of work an image"),
+    "unknown-head": (lambda: classifier(10), "f32 `[B, 3, 64, 96]`", "`[B, 10]`", "bad: no known head"),
+    "classify": (lambda: classifier(3, ultralytics("classify", COLOURS)), "f32 `[B, 3, 64, 96]`", "`[B, 3]`",
+                 "bad: Ultralytics metadata of a classifier"),
+    "two-inputs": (two_inputs, "twice f32 `[B, 3, 64, 96]`", "`[B, 7, 192]`", "bad: which input is the picture?"),
+}  # fmt: skip
+
+
+def files():
+    rows = [f"| `{n}.onnx` | {i} | {o} | {text} |" for n, (_, i, o, text) in MODELS.items()]
+    out = {f"{name}.onnx": make() for name, (make, *_) in MODELS.items()}
+    out["README.md"] = (README + "\n".join(rows) + "\n").encode()
+    return out
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare and run instead of writing")
+    check = parser.parse_args().check
+    wanted = files()
+    if not check:
+        for name, content in wanted.items():
+            (HERE / name).write_bytes(content)
+        return 0
+    import check_models
+
+    differ = [n for n, content in wanted.items() if not (HERE / n).exists() or (HERE / n).read_bytes() != content]
+    stray = sorted({p.name for p in HERE.glob("*.onnx")} - set(wanted))
+    problems = [f"{n} is not what make.py makes" for n in differ] + [f"{n} is not made by make.py" for n in stray]
+    problems += check_models.run(HERE)
+    print("\n".join(problems) or f"{len(wanted)} files as make.py makes them, and their answers right")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
