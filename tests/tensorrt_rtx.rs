@@ -1,7 +1,8 @@
 //! The binding against a real TensorRT that needs no GPU to build: TensorRT-RTX 1.7, from PyPI.
 
-use gsttensorrt::tensorrt::{BuildControl, BuildSettings, Error, Library, Onnx, build};
+use gsttensorrt::tensorrt::{BuildControl, BuildSettings, Cancel, Error, Library, OnProgress, Onnx, build};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 fn cache() -> PathBuf {
@@ -73,6 +74,114 @@ fn builds_movenet() {
         let shared = format!("../shared/models/{name}.onnx");
         let (Some(library), Some(onnx)) = (rtx(), model(&[&format!("models/{name}.onnx"), &shared])) else { return };
         build_twice(&onnx, library);
+    }
+}
+
+#[test]
+fn builds_yolo_pose() {
+    let (Some(library), Some(onnx)) = (rtx(), model(&["tests/models/yolo-pose.onnx"])) else { return };
+    build_twice(&onnx, library);
+}
+
+#[test]
+fn builds_a_dynamic_batch() {
+    let (Some(library), Some(onnx)) = (rtx(), model(&["tests/models/yolo.onnx"])) else { return };
+    let settings = BuildSettings { batch_size: 8, ..settings() };
+    let built = build(library, &onnx, &settings, &[], &BuildControl::default()).unwrap();
+    let [input] = &built.profile[..] else { panic!("{:?}", built.profile) };
+    assert_eq!([input.min[0], input.opt[0], input.max[0]], [1, 4, 8]);
+}
+
+/// Resident memory of this process, KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_hundred_builds_do_not_grow() {
+    let (Some(library), Some(onnx)) = (rtx(), model(&["tests/models/yolo.onnx"])) else { return };
+    let mut after = Vec::new();
+    for _ in 0..100 {
+        build(library, &onnx, &settings(), &[], &BuildControl::default()).unwrap();
+        after.push(resident());
+    }
+    let growth = after[99].saturating_sub(after[19]);
+    println!("resident after 20 builds {} KiB, after 100 {} KiB", after[19], after[99]);
+    assert!(growth < 4096, "{after:?}");
+}
+
+#[test]
+fn a_refused_model_names_the_node() {
+    let Some(library) = rtx() else { return };
+    // An operator that doesn't exist, in a model that is whole otherwise.
+    let mut bytes = std::fs::read(root().join("tests/models/yolo.onnx")).unwrap();
+    let position = bytes.windows(4).position(|window| window == b"Conv").expect("a Conv");
+    bytes[position..position + 4].copy_from_slice(b"Covn");
+    let onnx = Onnx::from_bytes(Path::new("broken.onnx"), bytes).unwrap();
+    match build(library, &onnx, &settings(), &[], &BuildControl::default()) {
+        Err(error @ Error::Parse { .. }) => {
+            println!("{error}");
+            let text = error.to_string();
+            assert!(
+                text.starts_with("broken.onnx: TensorRT's ONNX parser refuses it: node ") && text.contains("Covn"),
+                "{text}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn truncated_models_are_refused() {
+    let Some(library) = rtx() else { return };
+    let bytes = std::fs::read(root().join("tests/models/yolo.onnx")).unwrap();
+    for length in [0, 1, bytes.len() / 2, bytes.len() - 1] {
+        let path = Path::new("truncated.onnx");
+        let result = Onnx::from_bytes(path, bytes[..length].to_vec())
+            .and_then(|onnx| build(library, &onnx, &settings(), &[], &BuildControl::default()));
+        match result {
+            Err(Error::Parse { .. } | Error::Model { .. }) => {}
+            other => panic!("{length} bytes: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn cancelled_builds_end() {
+    let (Some(library), Some(onnx)) = (rtx(), model(&["models/yolov12n.onnx", "tests/models/yolo.onnx"])) else {
+        return;
+    };
+    let cancel = Cancel::default();
+    let set = Arc::clone(&cancel);
+    let on_progress: OnProgress = Arc::new(move |_, _| set.store(true, Ordering::Relaxed));
+    let control = BuildControl { cancel, on_progress: Some(on_progress), allocator: None };
+    match build(library, &onnx, &settings(), &[], &control) {
+        Err(Error::Cancelled { .. }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_lean_runtime_is_read_and_says_what_it_lacks() {
+    gst::init().unwrap();
+    let file = cache().join("tensorrt_lean_cu13_libs-11.4.0.106/libnvinfer_lean.so.11");
+    if !file.exists() {
+        eprintln!("skipped: {} isn't there", file.display());
+        return;
+    }
+    let library = Library::open(Some(&file)).unwrap();
+    assert_eq!(library.version().to_string(), "TensorRT lean runtime 11.4.0");
+    assert!(!library.has_builder());
+    let error = library.builder(None, None).unwrap_err().to_string();
+    assert!(error.contains("createInferBuilder_INTERNAL"), "{error}");
+    match library.runtime(None) {
+        Ok(runtime) => {
+            println!("there is a driver: garbage is refused");
+            assert!(runtime.deserialize(&[7; 4096], Path::new("x.engine")).is_err());
+        }
+        Err(error) => println!("{error}"),
     }
 }
 

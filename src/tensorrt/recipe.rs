@@ -127,8 +127,12 @@ pub fn build(
         gst::warning!(super::CAT, "timing cache not used: {error}");
         config.set_timing_cache(&[])?;
     }
-    let profile = profile(&network.inputs()?, settings, onnx)?;
-    add_profile(&builder, &mut config, &profile)?;
+    let inputs = network.inputs()?;
+    let profile = profile(&inputs, settings, onnx)?;
+    // Static models need none.
+    if inputs.iter().any(|input| input.shape.iter().any(|size| *size < 0)) {
+        add_profile(&builder, &mut config, &profile)?;
+    }
     let on_progress = control.on_progress.clone().unwrap_or_else(|| Arc::new(|_, _| {}));
     if library.group() != Group::V8 {
         config.set_progress_monitor(ProgressMonitor::new(library.group(), control.cancel.clone(), on_progress))?;
@@ -169,11 +173,8 @@ fn configure(library: &Library, config: &mut BuilderConfig, settings: &BuildSett
     Ok(())
 }
 
-/// The profile of a model with dynamic dimensions: one for all inputs. Static models need none.
+/// One profile for all inputs.
 fn add_profile(builder: &Builder, config: &mut BuilderConfig, inputs: &[InputProfile]) -> Result<(), Error> {
-    if inputs.iter().all(|input| input.min == input.max) {
-        return Ok(());
-    }
     let mut profile = builder.optimization_profile()?;
     for input in inputs {
         profile.set_shapes(&input.name, &input.min, &input.opt, &input.max)?;

@@ -69,7 +69,7 @@ impl Onnx {
     /// One that isn't in the model's folder: ONNX doesn't allow it, and it could be any file of the system.
     pub fn external_files(&self) -> Result<Vec<PathBuf>, Error> {
         let mut names = BTreeSet::new();
-        for graph in &self.model.graph {
+        if let Some(graph) = &self.model.graph {
             visit_tensors(graph, &mut |tensor| {
                 if tensor.data_location() == proto::EXTERNAL {
                     names.extend(
