@@ -6,6 +6,7 @@
 
 mod allocator;
 mod builder;
+mod cache;
 mod callback;
 mod error;
 mod library;
@@ -27,6 +28,10 @@ mod version;
 
 pub use allocator::{DeviceMemory, GpuAllocator, Usage};
 pub use builder::{Builder, BuilderConfig, Flag, HostMemory, Network, OptimizationProfile};
+pub use cache::{
+    CONVERTER, CachedEngine, DEFAULT_LIMIT, Difference, EngineCache, EngineRecord, Facts, GpuFacts, Listed,
+    write_atomically, write_record,
+};
 pub use error::{EngineFault, Error, ParserError};
 pub use library::{LIBRARY_VARIABLE, Library};
 pub use onnx::Onnx;

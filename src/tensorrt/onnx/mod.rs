@@ -122,6 +122,16 @@ pub(super) mod tests {
         Onnx::from_bytes(Path::new("/models/a.onnx"), model.encode_to_vec()).unwrap()
     }
 
+    /// A model with a graph and nothing in it.
+    pub fn model_bytes() -> Vec<u8> {
+        model(vec![], &[]).bytes().to_vec()
+    }
+
+    /// A model whose weights are in this file.
+    pub fn model_with_external(location: &str) -> Vec<u8> {
+        model(vec![], &[location]).bytes().to_vec()
+    }
+
     pub fn model_with_metadata(metadata: Option<(&str, &str)>) -> Onnx {
         model(metadata.map(|(key, value)| entry(key, value)).into_iter().collect(), &[])
     }
