@@ -1,9 +1,12 @@
 //! The binding against a real TensorRT that needs no GPU to build: TensorRT-RTX 1.7, from PyPI.
 
-use gsttensorrt::tensorrt::{BuildControl, BuildSettings, Cancel, Error, Library, OnProgress, Onnx, build};
+use gsttensorrt::tensorrt::{
+    BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, Error, Library, OnProgress, Onnx, build,
+};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 fn cache() -> PathBuf {
     std::env::var_os("XDG_CACHE_HOME")
@@ -45,7 +48,7 @@ fn build_twice(onnx: &Onnx, library: &'static Library) {
     let seen = Arc::clone(&steps);
     let on_progress = Arc::new(move |_: &str, fraction: f32| seen.lock().unwrap().push(fraction));
     let control = BuildControl { on_progress: Some(on_progress), ..BuildControl::default() };
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     let first = build(library, onnx, &settings(), &[], &control).unwrap();
     println!("{}: {} bytes in {:?}", onnx.path().display(), first.plan.len(), start.elapsed());
     let second = build(library, onnx, &settings(), &first.timings, &BuildControl::default()).unwrap();
@@ -90,6 +93,26 @@ fn builds_a_dynamic_batch() {
     let built = build(library, &onnx, &settings, &[], &BuildControl::default()).unwrap();
     let [input] = &built.profile[..] else { panic!("{:?}", built.profile) };
     assert_eq!([input.min[0], input.opt[0], input.max[0]], [1, 4, 8]);
+}
+
+#[test]
+fn the_cache_answers_within_100_ms() {
+    let (Some(library), Some(onnx)) = (rtx(), model(&["models/yolov12n.onnx"])) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let cache = EngineCache::new(folder.path(), DEFAULT_LIMIT);
+    let get = || cache.get_or_build(library, None, onnx.path(), &settings(), &BuildControl::default()).unwrap();
+    let built = get();
+    let mut times: Vec<_> = (0..5)
+        .map(|_| {
+            let start = Instant::now();
+            let read = get();
+            assert!(!read.built && read.plan == built.plan);
+            start.elapsed()
+        })
+        .collect();
+    times.sort();
+    println!("{} bytes read from the cache in {:?}", built.plan.len(), times[0]);
+    assert!(times[0] < Duration::from_millis(100), "{times:?}");
 }
 
 /// Resident memory of this process, KiB.

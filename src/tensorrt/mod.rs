@@ -8,8 +8,10 @@ mod allocator;
 mod builder;
 mod cache;
 mod callback;
+mod engine_file;
 mod error;
 mod library;
+mod load;
 mod logger;
 mod memory_map;
 #[cfg(test)]
@@ -32,8 +34,10 @@ pub use cache::{
     CONVERTER, CachedEngine, DEFAULT_LIMIT, Difference, EngineCache, EngineRecord, Facts, GpuFacts, Listed,
     write_atomically, write_record,
 };
+pub use engine_file::EngineFile;
 pub use error::{EngineFault, Error, ParserError};
 pub use library::{LIBRARY_VARIABLE, Library};
+pub use load::{Loaded, Loader, is_onnx};
 pub use onnx::Onnx;
 pub use progress::{Cancel, OnProgress, ProgressMonitor};
 pub use recipe::{BuildControl, BuildSettings, Built, EnginePrecision, HardwareCompatibility, InputProfile, build};

@@ -48,6 +48,13 @@ pub struct EngineRecord {
     pub metadata: BTreeMap<String, String>,
 }
 
+impl EngineRecord {
+    /// Whether this is the plan that was written.
+    pub fn is_of(&self, plan: &[u8]) -> bool {
+        hex(&Sha256::digest(plan)) == self.plan
+    }
+}
+
 /// An engine out of the cache.
 #[derive(Debug)]
 pub struct CachedEngine {
@@ -288,7 +295,7 @@ impl Entry {
             return Err(differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
         }
         let plan = std::fs::read(&self.engine).map_err(|error| error.to_string())?;
-        if hex(&Sha256::digest(&plan)) != record.plan {
+        if !record.is_of(&plan) {
             return Err("its content isn't what was written".into());
         }
         Ok(CachedEngine { path: self.engine.clone(), plan, record, built: false })
