@@ -1,47 +1,16 @@
 //! The binding against a real TensorRT that needs no GPU to build: TensorRT-RTX 1.7, from PyPI.
 
+mod common;
+
+use common::find;
+use common::rtx::{cache, real_model, rtx, settings, test_model};
 use gsttensorrt::tensorrt::{
     BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, Error, Library, OnProgress, Onnx, build,
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-fn cache() -> PathBuf {
-    std::env::var_os("XDG_CACHE_HOME")
-        .map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"), PathBuf::from)
-        .join("gst-tensorrt")
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The library, or `None` (said) where it hasn't been fetched.
-fn rtx() -> Option<&'static Library> {
-    gst::init().unwrap();
-    let folder = cache().join("tensorrt_rtx_cu13_libs-1.7.1.116");
-    if !folder.is_dir() {
-        eprintln!("skipped: {} isn't there", folder.display());
-        return None;
-    }
-    Some(Library::open(Some(&folder)).unwrap())
-}
-
-/// The first of these that is there; `None` (said) if none is.
-fn model(names: &[&str]) -> Option<Onnx> {
-    let found = names.iter().map(|name| root().join(name)).find(|path| path.exists());
-    if found.is_none() {
-        eprintln!("skipped: {} isn't there", names.join(" or "));
-    }
-    found.map(|path| Onnx::open(&path).unwrap())
-}
-
-/// For an RTX 30 card, so that no GPU is needed.
-fn settings() -> BuildSettings {
-    BuildSettings { compute_capability: Some((8, 6)), ..BuildSettings::default() }
-}
 
 fn build_twice(onnx: &Onnx, library: &'static Library) {
     let steps = Arc::new(Mutex::new(Vec::new()));
@@ -67,37 +36,36 @@ fn version_is_read() {
 
 #[test]
 fn builds_yolov12n() {
-    let (Some(library), Some(onnx)) = (rtx(), model(&["models/yolov12n.onnx"])) else { return };
+    let (Some(library), Some(onnx)) = (rtx(), real_model("yolov12n")) else { return };
     build_twice(&onnx, library);
 }
 
 #[test]
 fn builds_movenet() {
     for name in ["movenet-lightning", "movenet-multipose"] {
-        let shared = format!("../shared/models/{name}.onnx");
-        let (Some(library), Some(onnx)) = (rtx(), model(&[&format!("models/{name}.onnx"), &shared])) else { return };
+        let (Some(library), Some(onnx)) = (rtx(), real_model(name)) else { return };
         build_twice(&onnx, library);
     }
 }
 
 #[test]
 fn builds_yolo_pose() {
-    let (Some(library), Some(onnx)) = (rtx(), model(&["tests/models/yolo-pose.onnx"])) else { return };
-    build_twice(&onnx, library);
+    let Some(library) = rtx() else { return };
+    build_twice(&test_model("yolo-pose"), library);
 }
 
 #[test]
 fn builds_a_dynamic_batch() {
-    let (Some(library), Some(onnx)) = (rtx(), model(&["tests/models/yolo.onnx"])) else { return };
+    let Some(library) = rtx() else { return };
     let settings = BuildSettings { batch_size: 8, ..settings() };
-    let built = build(library, &onnx, &settings, &[], &BuildControl::default()).unwrap();
+    let built = build(library, &test_model("yolo"), &settings, &[], &BuildControl::default()).unwrap();
     let [input] = &built.profile[..] else { panic!("{:?}", built.profile) };
     assert_eq!([input.min[0], input.opt[0], input.max[0]], [1, 4, 8]);
 }
 
 #[test]
 fn the_cache_answers_within_100_ms() {
-    let (Some(library), Some(onnx)) = (rtx(), model(&["models/yolov12n.onnx"])) else { return };
+    let (Some(library), Some(onnx)) = (rtx(), real_model("yolov12n")) else { return };
     let folder = tempfile::tempdir().unwrap();
     let cache = EngineCache::new(folder.path(), DEFAULT_LIMIT);
     let get = || cache.get_or_build(library, None, onnx.path(), &settings(), &BuildControl::default()).unwrap();
@@ -115,31 +83,11 @@ fn the_cache_answers_within_100_ms() {
     assert!(times[0] < Duration::from_millis(100), "{times:?}");
 }
 
-/// Resident memory of this process, KiB.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-#[test]
-fn a_hundred_builds_do_not_grow() {
-    let (Some(library), Some(onnx)) = (rtx(), model(&["tests/models/yolo.onnx"])) else { return };
-    let mut after = Vec::new();
-    for _ in 0..100 {
-        build(library, &onnx, &settings(), &[], &BuildControl::default()).unwrap();
-        after.push(resident());
-    }
-    let growth = after[99].saturating_sub(after[19]);
-    println!("resident after 20 builds {} KiB, after 100 {} KiB", after[19], after[99]);
-    assert!(growth < 4096, "{after:?}");
-}
-
 #[test]
 fn a_refused_model_names_the_node() {
     let Some(library) = rtx() else { return };
     // An operator that doesn't exist, in a model that is whole otherwise.
-    let mut bytes = std::fs::read(root().join("tests/models/yolo.onnx")).unwrap();
+    let mut bytes = test_model("yolo").bytes().to_vec();
     let position = bytes.windows(4).position(|window| window == b"Conv").expect("a Conv");
     bytes[position..position + 4].copy_from_slice(b"Covn");
     let onnx = Onnx::from_bytes(Path::new("broken.onnx"), bytes).unwrap();
@@ -159,7 +107,7 @@ fn a_refused_model_names_the_node() {
 #[test]
 fn truncated_models_are_refused() {
     let Some(library) = rtx() else { return };
-    let bytes = std::fs::read(root().join("tests/models/yolo.onnx")).unwrap();
+    let bytes = test_model("yolo").bytes().to_vec();
     for length in [0, 1, bytes.len() / 2, bytes.len() - 1] {
         let path = Path::new("truncated.onnx");
         let result = Onnx::from_bytes(path, bytes[..length].to_vec())
@@ -173,7 +121,7 @@ fn truncated_models_are_refused() {
 
 #[test]
 fn cancelled_builds_end() {
-    let (Some(library), Some(onnx)) = (rtx(), model(&["models/yolov12n.onnx", "tests/models/yolo.onnx"])) else {
+    let (Some(library), Some(onnx)) = (rtx(), real_model("yolov12n")) else {
         return;
     };
     let cancel = Cancel::default();
@@ -191,7 +139,7 @@ fn the_lean_runtime_is_read_and_says_what_it_lacks() {
     gst::init().unwrap();
     let file = cache().join("tensorrt_lean_cu13_libs-11.4.0.106/libnvinfer_lean.so.11");
     if !file.exists() {
-        eprintln!("skipped: {} isn't there", file.display());
+        find::skip(&file.display().to_string(), "cargo xtask setup --tensorrt");
         return;
     }
     let library = Library::open(Some(&file)).unwrap();
@@ -212,7 +160,7 @@ fn the_lean_runtime_is_read_and_says_what_it_lacks() {
 fn without_a_gpu_running_is_refused() {
     let Some(library) = rtx() else { return };
     if Path::new("/dev/nvidiactl").exists() {
-        eprintln!("skipped: this machine has a GPU");
+        find::skip("a machine without a GPU", "this one has a driver");
         return;
     }
     match library.runtime(None).and_then(|runtime| runtime.deserialize(&[1; 4096], Path::new("x.engine"))) {

@@ -117,7 +117,11 @@ pub fn build(
     stop()?;
     let builder = library.builder(settings.compute_capability, control.allocator.clone())?;
     let mut network = builder.network(settings.strongly_typed)?;
-    network.parse(onnx.bytes(), onnx.path())?;
+    if settings.precision == EnginePrecision::Fp16 && takes_types_from_onnx(library, settings) {
+        network.parse(&onnx.to_fp16()?, onnx.path())?;
+    } else {
+        network.parse(onnx.bytes(), onnx.path())?;
+    }
     stop()?;
 
     let mut config = builder.config()?;
@@ -142,6 +146,15 @@ pub fn build(
     Ok(Built { plan: plan.to_vec(), timings: config.timings()?.unwrap_or_default(), profile })
 }
 
+/// Strongly typed: the ONNX decides what runs in FP16.
+fn takes_types_from_onnx(library: &Library, settings: &BuildSettings) -> bool {
+    match library.group() {
+        Group::V8 => false,
+        Group::V10 => settings.strongly_typed,
+        Group::V11 | Group::Rtx1 => true,
+    }
+}
+
 fn cancelled(onnx: &Onnx) -> Error {
     Error::Cancelled { model: onnx.path().into() }
 }
@@ -154,7 +167,7 @@ fn configure(library: &Library, config: &mut BuilderConfig, settings: &BuildSett
     config.set_max_aux_streams(0)?;
     config.share_profiles()?;
     config.set_flag(Flag::Tf32, settings.tf32)?;
-    if matches!(group, Group::V8 | Group::V10) && !settings.strongly_typed {
+    if !takes_types_from_onnx(library, settings) {
         config.set_flag(Flag::Fp16, settings.precision != EnginePrecision::Fp32)?;
         config.set_flag(Flag::Int8, settings.precision == EnginePrecision::Int8)?;
     }

@@ -5,3 +5,4 @@ pub mod engine;
 pub mod find;
 pub mod picture;
 pub mod pixels;
+pub mod rtx;

@@ -1,11 +1,14 @@
 //! What TensorRT doesn't do with an ONNX file: list the files that belong to it, read its metadata, convert it to FP16.
 
+mod fp16;
 mod proto;
+mod types;
 
 use super::error::Error;
 use prost::Message;
 use prost::bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// An ONNX model as it is on disk.
@@ -63,6 +66,39 @@ impl Onnx {
         }
     }
 
+    /// The model in FP16 up to its last convolution or matrix product; inputs and outputs as they were.
+    ///
+    /// # Errors
+    /// Weights that can't be read.
+    pub fn to_fp16(&self) -> Result<Vec<u8>, Error> {
+        // Refuses files elsewhere.
+        self.external_files()?;
+        let mut model = self.model.clone();
+        if let Some(graph) = &mut model.graph {
+            fp16::convert(graph, &|tensor| self.external_data(tensor))
+                .map_err(|reason| Error::Model { model: self.path.clone(), reason })?;
+        }
+        Ok(model.encode_to_vec())
+    }
+
+    /// The bytes of a tensor that is in another file.
+    fn external_data(&self, tensor: &proto::Tensor) -> Result<Bytes, String> {
+        let entry = |key: &str| tensor.external_data.iter().find(|entry| entry.key() == key).map(|entry| entry.value());
+        let location = entry("location").unwrap_or_default();
+        let number =
+            |key: &str| entry(key).map(str::parse::<u64>).transpose().map_err(|e| format!("{location}: {key}: {e}"));
+        let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
+        let path = self.path.parent().unwrap_or(Path::new("")).join(location);
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut file = std::fs::File::open(&path)?;
+            file.seek(SeekFrom::Start(offset))?;
+            let mut bytes = Vec::new();
+            file.take(length.unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        read().map(Bytes::from).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
     /// Files that hold weights outside the model, next to it.
     ///
     /// # Errors
@@ -99,6 +135,18 @@ fn visit_tensors(graph: &proto::Graph, visit: &mut dyn FnMut(&proto::Tensor)) {
         attribute.t.iter().chain(&attribute.tensors).for_each(&mut *visit);
         attribute.sparse_tensor.iter().chain(&attribute.sparse_tensors).for_each(|tensor| sparse(tensor, visit));
         attribute.g.iter().chain(&attribute.graphs).for_each(|graph| visit_tensors(graph, visit));
+    }
+}
+
+/// Every name of a value in a graph and the graphs inside it.
+fn visit_names(graph: &proto::Graph, visit: &mut dyn FnMut(&str)) {
+    graph.input.iter().chain(&graph.output).for_each(|info| visit(info.name()));
+    graph.initializer.iter().for_each(|tensor| visit(tensor.name()));
+    for node in &graph.node {
+        node.input.iter().chain(&node.output).for_each(|name| visit(name));
+        for inner in node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs)) {
+            visit_names(inner, visit);
+        }
     }
 }
 

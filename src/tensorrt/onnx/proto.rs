@@ -148,6 +148,9 @@ pub struct SparseTensor {
 /// `TensorProto.DataType`, as far as it's used.
 pub mod data_type {
     pub const FLOAT: i32 = 1;
+    pub const UINT8: i32 = 2;
+    pub const INT64: i32 = 7;
+    pub const BOOL: i32 = 9;
     pub const FLOAT16: i32 = 10;
 }
 
