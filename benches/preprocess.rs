@@ -13,7 +13,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const ROUNDS: usize = 200;
+/// One under `cargo test`, which doesn't pass `--bench`.
+fn rounds() -> usize {
+    if std::env::args().any(|argument| argument == "--bench") { 200 } else { 1 }
+}
+
 const SIZES: [(usize, usize); 5] = [(1920, 1080), (1280, 720), (3840, 2160), (1280, 960), (640, 360)];
 
 fn main() {
@@ -27,7 +31,8 @@ fn main() {
         keep_aspect_ratio: true,
         pad: 114,
     };
-    println!("NV12 to f32 NCHW 640 × 640, medians of {ROUNDS} interleaved runs, one thread");
+    let rounds = rounds();
+    println!("NV12 to f32 NCHW 640 × 640, medians of {rounds} interleaved runs, one thread");
     for (width, height) in SIZES {
         let frame = street(width, height);
         let image = Image {
@@ -47,7 +52,7 @@ fn main() {
         };
         let mut peer = Peer::start(&frame, width, height);
         let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds {
             our_times.push(ours());
             their_times.extend(peer.as_mut().map(Peer::run));
         }

@@ -2,10 +2,12 @@
 
 pub mod cpu;
 pub mod cuda;
+pub mod draw;
 mod elements;
 pub mod infer;
 pub mod meta;
 pub mod model;
+pub mod publish;
 pub mod tensorrt;
 
 use gst::glib;

@@ -248,11 +248,14 @@ fn broken_files_are_refused_by_name_and_reason() {
     let folder = tempfile::tempdir().unwrap();
     assert_refused(&folder.path().join("none.onnx"), ErrorKind::File, &[]);
     let whole = std::fs::read(find::test_model("yolo")).unwrap();
-    let cases: [(&str, &[u8]); 3] =
-        [("truncated.onnx", &whole[..whole.len() / 2]), ("text.onnx", b"not a model\n"), ("empty.onnx", b"")];
-    for (name, content) in cases {
+    let cases: [(&str, &[u8], ErrorKind); 3] = [
+        ("truncated.onnx", &whole[..whole.len() / 2], ErrorKind::Model),
+        ("text.onnx", b"not a model\n", ErrorKind::Model),
+        ("empty.onnx", b"", ErrorKind::File),
+    ];
+    for (name, content, kind) in cases {
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();
-        assert_refused(&path, ErrorKind::Model, &[]);
+        assert_refused(&path, kind, &[]);
     }
 }

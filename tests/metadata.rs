@@ -255,3 +255,32 @@ fn a_turned_or_cropped_frame_has_no_stale_boxes() {
         assert_eq!(meta::record(&through(elements, frame_with(sample()))), None, "{elements}");
     }
 }
+
+/// 20 objects on a frame of 1080p that already has a record, as the second of two models finds it. The limit is for an
+/// optimised build; a debug build only shows the figure.
+#[test]
+fn cost_per_frame() {
+    const ROUNDS: u32 = if cfg!(debug_assertions) { 50 } else { 2000 };
+    let objects = (0..20).map(|i| object(i, "person", Rect::new(i as f32 / 25.0, 0.2, 0.1, 0.5)));
+    let record = Arc::new(Record { objects: objects.collect(), models: vec![] });
+    let mut buffer = frame();
+    let buffer = buffer.get_mut().unwrap();
+    let mut time = |what: &str, work: &mut dyn FnMut(&mut gst::BufferRef)| {
+        // The least of several runs: other processes only ever add to it.
+        let best = (0..10)
+            .map(|_| {
+                let start = std::time::Instant::now();
+                (0..ROUNDS).for_each(|_| work(buffer));
+                start.elapsed() / ROUNDS
+            })
+            .min()
+            .unwrap();
+        println!("{what}: {best:?}");
+        best
+    };
+    let set = time("replace a record of 20 objects", &mut |b| meta::set_record(b, record.clone(), 1920, 1080));
+    let read = time("read a record of 20 objects", &mut |b| assert_eq!(meta::read(b, 1920, 1080).objects.len(), 20));
+    if !cfg!(debug_assertions) {
+        assert!(set.as_micros() <= 50 && read.as_micros() <= 10, "{set:?}, {read:?}");
+    }
+}

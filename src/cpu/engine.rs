@@ -48,8 +48,7 @@ impl CpuEngine {
             gst::info!(CAT, "{}: the model's batch is {max_batch}, batch-size={asked} has no effect", path.display());
         }
         let name = path.file_name().unwrap_or(path.as_os_str()).display();
-        let version = runtime.version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
-        let description = format!("{name} on ONNX Runtime {version} (cpu)").replace("  ", " ");
+        let description = format!("{name} on {} (cpu)", runtime.name());
         gst::info!(CAT, "Opened {description}: head {}, batch {max_batch}, {input:?}", head.name());
         Ok(Self {
             description,
@@ -80,6 +79,8 @@ impl Engine for CpuEngine {
         self.model.max_batch
     }
 
+    /// One lane: two that shared the session, so that one's preprocessing covered the other's run, gained less than the
+    /// measurement's noise with real models on two cores.
     fn lanes(&self) -> Result<Vec<Box<dyn Lane>>, Error> {
         Ok(vec![Box::new(CpuLane::new(self.model.clone(), self.session.clone()))])
     }
@@ -93,7 +94,10 @@ fn open_session(runtime: &library::Runtime, path: &Path) -> Result<Session, Erro
         Some(what) => model_error(path, what),
         None => model_error(
             path,
-            &format!("ONNX Runtime can't load it: {error}. Is the file complete? Download or export it again"),
+            &format!(
+                "ONNX Runtime can't load it: {}. Is the file complete? Download or export it again",
+                error.message().trim_end_matches('.')
+            ),
         ),
     })
 }

@@ -73,7 +73,7 @@ fn failed(message: String) -> Error {
     Error::new(ErrorKind::Failed, message)
 }
 
-fn pixel_format(format: VideoFormat) -> Option<PixelFormat> {
+pub(crate) fn pixel_format(format: VideoFormat) -> Option<PixelFormat> {
     Some(match format {
         VideoFormat::Nv12 => PixelFormat::Nv12,
         VideoFormat::I420 => PixelFormat::I420,
@@ -86,7 +86,7 @@ fn pixel_format(format: VideoFormat) -> Option<PixelFormat> {
 }
 
 /// What the caps say about colour. What they leave open is what GStreamer takes: limited range, and a matrix by height.
-fn colorimetry(info: &VideoInfo) -> Colorimetry {
+pub(crate) fn colorimetry(info: &VideoInfo) -> Colorimetry {
     let given = info.colorimetry();
     let matrix = match given.matrix() {
         VideoColorMatrix::Bt601 => Matrix::Bt601,

@@ -25,7 +25,7 @@ pub enum Matrix {
 
 impl Matrix {
     /// The weights of red and blue in luma.
-    fn red_and_blue(self) -> (f32, f32) {
+    pub(crate) fn red_and_blue(self) -> (f32, f32) {
         match self {
             Self::Bt601 => (0.299, 0.114),
             Self::Bt709 => (0.2126, 0.0722),

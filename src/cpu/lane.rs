@@ -75,7 +75,7 @@ impl CpuLane {
             place(&mut self.found, &letterbox, slot);
             let tensors =
                 if slot.params.output_tensors { outputs.iter().map(|o| o.raw(index)).collect() } else { vec![] };
-            slot.output = Output { detections: std::mem::take(&mut self.found), tensors };
+            slot.output = Output { detections: self.found.drain(..).collect(), tensors };
         }
         Ok(())
     }

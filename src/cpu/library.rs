@@ -6,6 +6,7 @@ use gst::glib;
 use ort::LoadDynamicError;
 use ort::environment::{Environment, EnvironmentBuilder, GlobalThreadPoolOptions};
 use ort::logging::LogLevel;
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,15 @@ const FILE_PREFIX: &str = "libonnxruntime.so";
 pub struct Runtime {
     pub environment: Environment,
     /// `1.32.0`, or empty where the library's file doesn't say.
-    pub version: String,
+    version: String,
+}
+
+impl Runtime {
+    /// `ONNX Runtime 1.32`
+    pub fn name(&self) -> String {
+        let minor = self.version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
+        if minor.is_empty() { "ONNX Runtime".to_owned() } else { format!("ONNX Runtime {minor}") }
+    }
 }
 
 /// The process's ONNX Runtime; the first call opens it. A failed search isn't remembered: the user may install the
@@ -160,7 +169,11 @@ fn skip(path: &Path, reason: &str) -> String {
 /// Opens one library. The error says what is wrong with the file.
 fn load(path: &Path) -> Result<EnvironmentBuilder, String> {
     ort::init_from(path).map_err(|error| match error {
-        LoadDynamicError::Dlopen { error, .. } => format!("can't be opened ({error})"),
+        // The loader's own words are the error's source.
+        LoadDynamicError::Dlopen { error, .. } => match error.source() {
+            Some(source) => format!("can't be opened ({source})"),
+            None => format!("can't be opened ({error})"),
+        },
         LoadDynamicError::MissingApi { .. } => "isn't an ONNX Runtime library".to_owned(),
         LoadDynamicError::InvalidVersionString => "has no readable version".to_owned(),
         LoadDynamicError::BadVersion { version_str, .. } => {

@@ -5,7 +5,7 @@
 //! 3. A lane makes each frame's tensor ([`preprocess`]), runs the batch and decodes it.
 
 mod engine;
-mod frame;
+pub(crate) mod frame;
 pub mod image;
 mod lane;
 mod library;

@@ -2,14 +2,14 @@
 //!
 //! Bilinear resampling with half-pixel centres, without antialiasing, edge pixels repeated. The result is what
 //! converting the whole picture to RGB and then resizing it gives (OpenCV's `cvtColor`, `resize` with `INTER_LINEAR`,
-//! within 2 of 255 levels): each source pixel that is read is converted and clamped before it is mixed with others, and
+//! within 2 of 255 levels): each source pixel that is read is converted to 8 bits before it is mixed with others, and
 //! 4:2:0 chroma belongs to its whole 2×2 block, as in OpenCV; it isn't interpolated. Only the pixels that are read are
 //! converted: four for each target pixel at most.
 
 use super::image::{Conversion, Image};
 use super::resample::{Axis, Taps};
-use super::rows::{self, Channels};
-use crate::model::{ElementType, InputSpec, Layout, Letterbox, Rect};
+use super::rows::{self, Channels, Pixels};
+use crate::model::{ElementType, InputSpec, Layout, Letterbox, Normalization, Rect};
 
 /// A picture that can't be preprocessed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +25,8 @@ pub enum PreprocessError {
 pub struct Workspace {
     columns: Taps,
     lines: Taps,
-    pixels: Channels<u8>,
+    pixels: Pixels,
+    /// A row's second taps, on their way into the row.
     second: Channels<f32>,
     /// Source rows at target width, the last two used.
     rows: [Row; 2],
@@ -77,6 +78,7 @@ pub fn preprocess(
     workspace.columns.update(Axis { start: region.x, length: region.w, source: image.width, target: width });
     workspace.lines.update(Axis { start: region.y, length: region.h, source: image.height, target: height });
     workspace.rows.iter_mut().for_each(|row| row.y = None);
+    workspace.pixels.reset(width);
     let conversion = image.format.is_yuv().then(|| Conversion::new(image.colorimetry));
     for y in 0..height {
         workspace.make_line(image, conversion.as_ref(), y, left..left + width, spec);
@@ -93,7 +95,7 @@ fn has_pixels(region: Rect, image: &Image<'_>) -> bool {
 
 impl Workspace {
     fn fill_border(&mut self, spec: &InputSpec) {
-        let Normalised { mean, scale } = Normalised::of(spec);
+        let Normalization { mean, scale } = spec.normalization;
         for ((line, mean), scale) in self.line.iter_mut().zip(mean).zip(scale) {
             line.fill((f32::from(spec.pad) - mean) * scale);
         }
@@ -108,11 +110,7 @@ impl Workspace {
         columns: std::ops::Range<usize>,
         spec: &InputSpec,
     ) {
-        let (Some(&first), Some(&second), Some(&weight)) =
-            (self.lines.first.get(y), self.lines.second.get(y), self.lines.weight.get(y))
-        else {
-            return;
-        };
+        let (Some(&first), Some(&weight)) = (self.lines.first.get(y), self.lines.weight.get(y)) else { return };
         // Lines go downwards, so the row that was the lower one is often the upper one now.
         if self.rows[1].y == Some(first) {
             self.rows.swap(0, 1);
@@ -120,9 +118,9 @@ impl Workspace {
         self.load_row(0, image, conversion, first);
         let lower = if weight == 0.0 { 0 } else { 1 };
         if lower == 1 {
-            self.load_row(1, image, conversion, second);
+            self.load_row(1, image, conversion, first + 1);
         }
-        let Normalised { mean, scale } = Normalised::of(spec);
+        let Normalization { mean, scale } = spec.normalization;
         for (channel, line) in self.line.iter_mut().enumerate() {
             let source = if spec.bgr { 2 - channel } else { channel };
             let (upper, lower) = (&self.rows[0].rgb[source], &self.rows[lower].rgb[source]);
@@ -138,27 +136,14 @@ impl Workspace {
             return;
         }
         row.y = Some(y);
-        rows::gather(image, y as usize, &self.columns.first, &mut self.pixels);
-        rows::to_rgb(conversion, &self.pixels, &mut row.rgb);
+        self.pixels.gather(image, y as usize, &self.columns);
+        rows::to_rgb(conversion, &self.pixels.first, &mut row.rgb);
         if !self.columns.exact {
-            rows::gather(image, y as usize, &self.columns.second, &mut self.pixels);
-            rows::to_rgb(conversion, &self.pixels, &mut self.second);
+            rows::to_rgb(conversion, &self.pixels.second, &mut self.second);
             for (channel, second) in row.rgb.iter_mut().zip(&self.second) {
                 rows::blend_columns(channel, second, &self.columns.weight);
             }
         }
-    }
-}
-
-/// A specification's normalisation, in the tensor's channel order.
-struct Normalised {
-    mean: [f32; 3],
-    scale: [f32; 3],
-}
-
-impl Normalised {
-    fn of(spec: &InputSpec) -> Self {
-        Self { mean: spec.normalization.mean, scale: spec.normalization.scale }
     }
 }
 

@@ -12,15 +12,16 @@ pub struct Axis {
     pub target: usize,
 }
 
-/// For each target pixel the two source pixels it lies between and the second one's share: half-pixel centres, the edge
-/// pixel repeated, no antialiasing. A region of whole pixels gives what resizing a crop of it does.
+/// For each target pixel the two source pixels it lies between, the second right after the first, and the second one's
+/// share: half-pixel centres, the edge pixel repeated, no antialiasing. A region of whole pixels gives what resizing a
+/// crop of it does.
 #[derive(Debug, Default)]
 pub struct Taps {
     axis: Axis,
     pub first: Vec<u32>,
-    pub second: Vec<u32>,
     pub weight: Vec<f32>,
-    /// All weights are 0: every target pixel is one source pixel, as when 1920 pixels become 640.
+    /// All weights are 0: every target pixel is one source pixel, as when 1920 pixels become 640. Only then may the first
+    /// be the source's last.
     pub exact: bool,
 }
 
@@ -31,9 +32,7 @@ impl Taps {
             return;
         }
         self.axis = axis;
-        for table in [&mut self.first, &mut self.second] {
-            table.clear();
-        }
+        self.first.clear();
         self.weight.clear();
 
         let last = axis.source.saturating_sub(1) as f64;
@@ -42,14 +41,15 @@ impl Taps {
         let low = start.floor().clamp(0.0, last);
         let high = ((start + length).ceil() - 1.0).clamp(low, last);
         let scale = length / axis.target as f64;
-        for target in 0..axis.target {
-            let position = (start + (target as f64 + 0.5) * scale - 0.5).clamp(low, high);
-            let first = position.floor();
+        let positions = (0..axis.target).map(|target| (start + (target as f64 + 0.5) * scale - 0.5).clamp(low, high));
+        self.exact = positions.clone().all(|position| position.fract() == 0.0);
+        // The second tap has to be in the region too; the first can be left of the last pixel with all weight on that.
+        let last_first = if self.exact { high } else { high - 1.0 };
+        for position in positions {
+            let first = position.floor().min(last_first);
             self.first.push(first as u32);
-            self.second.push((first + 1.0).min(high) as u32);
             self.weight.push((position - first) as f32);
         }
-        self.exact = self.weight.iter().all(|&weight| weight == 0.0);
     }
 }
 
@@ -67,7 +67,6 @@ mod tests {
     fn halving_averages_pairs() {
         let t = taps(0.0, 8.0, 8, 4);
         assert_eq!(t.first, [0, 2, 4, 6]);
-        assert_eq!(t.second, [1, 3, 5, 7]);
         assert!(t.weight.iter().all(|&w| w == 0.5) && !t.exact);
     }
 
@@ -81,15 +80,22 @@ mod tests {
     #[test]
     fn doubling_repeats_the_edges() {
         let t = taps(0.0, 2.0, 2, 4);
-        assert_eq!(t.first, [0, 0, 0, 1]);
-        assert_eq!(t.second, [1, 1, 1, 1]);
-        assert_eq!(t.weight, [0.0, 0.25, 0.75, 0.0]);
+        assert_eq!(t.first, [0, 0, 0, 0]);
+        assert_eq!(t.weight, [0.0, 0.25, 0.75, 1.0]);
     }
 
     #[test]
     fn region_reads_nothing_outside_it() {
         let t = taps(10.0, 5.0, 100, 50);
-        assert!(t.first.iter().chain(&t.second).all(|i| (10..15).contains(i)));
+        assert!(!t.exact && t.first.iter().all(|i| (10..14).contains(i)));
+        assert!(t.weight.iter().all(|w| (0.0..=1.0).contains(w)));
+    }
+
+    #[test]
+    fn single_pixel_is_repeated() {
+        let t = taps(3.0, 1.0, 4, 3);
+        assert!(t.exact);
+        assert_eq!(t.first, [3, 3, 3]);
     }
 
     #[test]
@@ -98,7 +104,8 @@ mod tests {
             [(-5.0, 3.0), (0.2, 0.3), (99.9, 50.0), (0.0, 0.0), (f32::NAN, 1.0), (0.0, f32::INFINITY)]
         {
             let t = taps(start, length, 100, 7);
-            assert!(t.first.iter().chain(&t.second).all(|&i| i < 100), "{start} {length}");
+            let reach = if t.exact { 0 } else { 1 };
+            assert!(t.first.iter().all(|&i| i + reach < 100), "{start} {length}");
         }
     }
 

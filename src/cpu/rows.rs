@@ -2,6 +2,7 @@
 //! instruction set is chosen at run time.
 
 use super::image::{Conversion, Image, PixelFormat};
+use super::resample::Taps;
 use crate::model::ElementType;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -10,53 +11,111 @@ use multiversion::multiversion;
 /// Three channels of a row.
 pub type Channels<T> = [Vec<T>; 3];
 
-/// Reads the pixels at `columns` of row `y`: R, G, B, or Y, Cb, Cr. Chroma is that of the 2×2 block the pixel is in,
-/// not interpolated. Columns outside the row leave their element as it was.
-pub fn gather(image: &Image<'_>, y: usize, columns: &[u32], out: &mut Channels<u8>) {
-    out.iter_mut().for_each(|channel| channel.resize(columns.len(), 0));
-    let [a, b, c] = out;
-    let row = |plane, y| image.row(plane, y).unwrap_or_default();
-    match image.format {
-        PixelFormat::Nv12 => {
-            gather_luma(row(0, y), columns, a);
-            let chroma = row(1, y / 2);
-            for ((&x, b), c) in columns.iter().zip(b).zip(c) {
-                let x = x as usize & !1;
-                if let Some(&[cb, cr]) = chroma.get(x..x + 2) {
-                    (*b, *c) = (cb, cr);
+/// A source row's bytes at the columns that the target needs: R, G, B, or Y, Cb, Cr. Chroma is that of the 2×2 block the
+/// pixel is in, not interpolated.
+#[derive(Debug, Default)]
+pub struct Pixels {
+    /// At each target column's first tap.
+    pub first: Channels<u8>,
+    /// At its second tap; not read where the taps are exact.
+    pub second: Channels<u8>,
+    /// The chroma row that is here: two rows of a picture share one.
+    chroma_row: Option<usize>,
+}
+
+impl Pixels {
+    /// Makes room, and forgets the last picture.
+    pub fn reset(&mut self, columns: usize) {
+        self.first.iter_mut().chain(&mut self.second).for_each(|channel| channel.resize(columns, 0));
+        self.chroma_row = None;
+    }
+
+    pub fn gather(&mut self, image: &Image<'_>, y: usize, columns: &Taps) {
+        if columns.exact {
+            self.gather_taps::<false>(image, y, &columns.first);
+        } else {
+            self.gather_taps::<true>(image, y, &columns.first);
+        }
+    }
+
+    /// `BOTH`: also the second tap, the pixel to the right.
+    fn gather_taps<const BOTH: bool>(&mut self, image: &Image<'_>, y: usize, columns: &[u32]) {
+        let row = |plane, y| image.row(plane, y).unwrap_or_default();
+        let ([a, b, c], [a2, b2, c2]) = (&mut self.first, &mut self.second);
+        match image.format {
+            PixelFormat::Rgb => packed::<3, BOTH>(row(0, y), columns, [a, b, c], [a2, b2, c2]),
+            PixelFormat::Bgr => packed::<3, BOTH>(row(0, y), columns, [c, b, a], [c2, b2, a2]),
+            PixelFormat::Rgba => packed::<4, BOTH>(row(0, y), columns, [a, b, c], [a2, b2, c2]),
+            PixelFormat::Bgra => packed::<4, BOTH>(row(0, y), columns, [c, b, a], [c2, b2, a2]),
+            PixelFormat::Nv12 | PixelFormat::I420 => {
+                single::<BOTH>(row(0, y), columns, a, a2);
+                if self.chroma_row.replace(y / 2) == Some(y / 2) {
+                    return;
+                }
+                if image.format == PixelFormat::Nv12 {
+                    nv12_chroma::<BOTH>(row(1, y / 2), columns, [b, c], [b2, c2]);
+                } else {
+                    i420_chroma::<BOTH>(row(1, y / 2), columns, b, b2);
+                    i420_chroma::<BOTH>(row(2, y / 2), columns, c, c2);
                 }
             }
         }
-        PixelFormat::I420 => {
-            gather_luma(row(0, y), columns, a);
-            let (cb, cr) = (row(1, y / 2), row(2, y / 2));
-            for ((&x, b), c) in columns.iter().zip(b).zip(c) {
-                let x = x as usize / 2;
-                if let (Some(&cb), Some(&cr)) = (cb.get(x), cr.get(x)) {
-                    (*b, *c) = (cb, cr);
-                }
+    }
+}
+
+fn single<const BOTH: bool>(row: &[u8], columns: &[u32], first: &mut [u8], second: &mut [u8]) {
+    for ((&x, first), second) in columns.iter().zip(first).zip(second) {
+        let x = x as usize;
+        if BOTH {
+            if let Some(&[left, right]) = row.get(x..x + 2) {
+                (*first, *second) = (left, right);
             }
-        }
-        PixelFormat::Rgb => gather_packed::<3>(row(0, y), columns, [a, b, c]),
-        PixelFormat::Bgr => gather_packed::<3>(row(0, y), columns, [c, b, a]),
-        PixelFormat::Rgba => gather_packed::<4>(row(0, y), columns, [a, b, c]),
-        PixelFormat::Bgra => gather_packed::<4>(row(0, y), columns, [c, b, a]),
-    }
-}
-
-fn gather_luma(row: &[u8], columns: &[u32], out: &mut [u8]) {
-    for (&x, out) in columns.iter().zip(out) {
-        if let Some(&y) = row.get(x as usize) {
-            *out = y;
+        } else if let Some(&value) = row.get(x) {
+            *first = value;
         }
     }
 }
 
-fn gather_packed<const N: usize>(row: &[u8], columns: &[u32], [a, b, c]: [&mut Vec<u8>; 3]) {
+fn i420_chroma<const BOTH: bool>(row: &[u8], columns: &[u32], first: &mut [u8], second: &mut [u8]) {
+    for ((&x, first), second) in columns.iter().zip(first).zip(second) {
+        let x = x as usize;
+        if let Some(&value) = row.get(x / 2) {
+            *first = value;
+        }
+        if let (true, Some(&value)) = (BOTH, row.get(x.div_ceil(2))) {
+            *second = value;
+        }
+    }
+}
+
+fn nv12_chroma<const BOTH: bool>(row: &[u8], columns: &[u32], [cb, cr]: [&mut [u8]; 2], [cb2, cr2]: [&mut [u8]; 2]) {
+    let (blocks, _) = row.as_chunks::<2>();
+    for ((((&x, cb), cr), cb2), cr2) in columns.iter().zip(cb).zip(cr).zip(cb2).zip(cr2) {
+        let x = x as usize;
+        if let Some(block) = blocks.get(x / 2) {
+            [*cb, *cr] = *block;
+        }
+        if let (true, Some(block)) = (BOTH, blocks.get(x.div_ceil(2))) {
+            [*cb2, *cr2] = *block;
+        }
+    }
+}
+
+fn packed<const N: usize, const BOTH: bool>(
+    row: &[u8],
+    columns: &[u32],
+    [a, b, c]: [&mut [u8]; 3],
+    [a2, b2, c2]: [&mut [u8]; 3],
+) {
     let (pixels, _) = row.as_chunks::<N>();
-    for (((&x, a), b), c) in columns.iter().zip(a).zip(b).zip(c) {
-        if let Some(pixel) = pixels.get(x as usize) {
+    let firsts = columns.iter().zip(a).zip(b).zip(c);
+    for ((((((&x, a), b), c), a2), b2), c2) in firsts.zip(a2).zip(b2).zip(c2) {
+        let x = x as usize;
+        if let Some(pixel) = pixels.get(x) {
             (*a, *b, *c) = (pixel[0], pixel[1], pixel[2]);
+        }
+        if let (true, Some(pixel)) = (BOTH, pixels.get(x + 1)) {
+            (*a2, *b2, *c2) = (pixel[0], pixel[1], pixel[2]);
         }
     }
 }
@@ -71,15 +130,19 @@ pub fn to_rgb(conversion: Option<&Conversion>, pixels: &Channels<u8>, out: &mut 
     }
 }
 
-/// Clamped like the 8-bit picture that a converter would make, but not rounded.
+/// Adding and subtracting this rounds a small f32 to the nearest whole number: 1.5 · 2²³, where f32 resolves ones. Rounding
+/// instructions aren't on every CPU.
+const ROUND: f32 = 12_582_912.0;
+
+/// Clamped and rounded like the 8-bit picture that a converter makes.
 #[multiversion(targets("x86_64+avx2"))]
 fn yuv_to_rgb(k: &Conversion, [y, cb, cr]: [&[u8]; 3], [r, g, b]: [&mut [f32]; 3]) {
     for (((((&y, &cb), &cr), r), g), b) in y.iter().zip(cb).zip(cr).zip(r).zip(g).zip(b) {
         let luma = (f32::from(y) - k.luma_offset) * k.luma_scale;
         let (cb, cr) = (f32::from(cb) - 128.0, f32::from(cr) - 128.0);
-        *r = (luma + k.red_cr * cr).max(0.0).min(255.0);
-        *g = (luma + k.green_cb * cb + k.green_cr * cr).max(0.0).min(255.0);
-        *b = (luma + k.blue_cb * cb).max(0.0).min(255.0);
+        *r = (luma + k.red_cr * cr).clamp(0.0, 255.0) + ROUND - ROUND;
+        *g = (luma + k.green_cb * cb + k.green_cr * cr).clamp(0.0, 255.0) + ROUND - ROUND;
+        *b = (luma + k.blue_cb * cb).clamp(0.0, 255.0) + ROUND - ROUND;
     }
 }
 

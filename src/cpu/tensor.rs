@@ -92,3 +92,63 @@ fn convert<'a, T>(values: &[T], buffer: &'a mut Vec<f32>, to_float: impl Fn(&T) 
     buffer.extend(values.iter().map(to_float));
     buffer
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::onnx_runtime_found;
+    use super::*;
+    use crate::model::Normalization;
+    use ort::value::Tensor;
+
+    fn converted(value: &DynValue) -> (Vec<usize>, Vec<f32>) {
+        let mut buffer = Vec::new();
+        let (shape, data) = floats(value, &mut buffer).unwrap();
+        (shape, data.to_vec())
+    }
+
+    #[test]
+    fn outputs_of_every_type_become_floats() {
+        if !onnx_runtime_found("outputs_of_every_type_become_floats") {
+            return;
+        }
+        let expected = (vec![1, 3], vec![0.0, 7.0, 200.0]);
+        let shape = [1usize, 3];
+        let tensors: [DynValue; 5] = [
+            Tensor::from_array((shape, vec![0f32, 7.0, 200.0])).unwrap().into_dyn(),
+            Tensor::from_array((shape, [0.0, 7.0, 200.0].map(f16::from_f32).to_vec())).unwrap().into_dyn(),
+            Tensor::from_array((shape, vec![0u8, 7, 200])).unwrap().into_dyn(),
+            Tensor::from_array((shape, vec![0i32, 7, 200])).unwrap().into_dyn(),
+            Tensor::from_array((shape, vec![0i64, 7, 200])).unwrap().into_dyn(),
+        ];
+        for tensor in tensors {
+            assert_eq!(converted(&tensor), expected, "{:?}", tensor.data_type());
+        }
+        let double = Tensor::from_array((shape, vec![0f64; 3])).unwrap().into_dyn();
+        assert!(floats(&double, &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn input_is_the_first_images_in_the_models_layout() {
+        if !onnx_runtime_found("input_is_the_first_images_in_the_models_layout") {
+            return;
+        }
+        let spec = InputSpec {
+            width: 4,
+            height: 2,
+            layout: Layout::Nhwc,
+            element: ElementType::I32,
+            normalization: Normalization::NONE,
+            bgr: false,
+            keep_aspect_ratio: true,
+            pad: 0,
+        };
+        let mut input = Input::new(spec.element, 3 * spec.elements());
+        assert_eq!(input.bytes_mut().len(), 3 * 24 * 4);
+        for (layout, shape) in [(Layout::Nhwc, [2, 2, 4, 3]), (Layout::Nchw, [2, 3, 2, 4])] {
+            let value = input.value(&InputSpec { layout, ..spec.clone() }, 2).unwrap();
+            let SessionInputValue::View(value) = value else { panic!("the input was copied") };
+            assert_eq!(value.shape().to_vec(), shape);
+        }
+        assert!(input.value(&spec, 4).is_err());
+    }
+}

@@ -16,10 +16,8 @@ pub fn check_driver() -> Result<(), Error> {
         }
         Err(_) => Err(Error::new(
             ErrorKind::Library,
-            format!(
-                "backend=tensorrt needs an NVIDIA GPU and its driver, and libcuda.so.1 isn't there. \
-                 Install the NVIDIA driver (520 or later), or set backend=cpu to run on the CPU"
-            ),
+            "backend=tensorrt needs an NVIDIA GPU and its driver, and libcuda.so.1 isn't there. \
+                 Install the NVIDIA driver (520 or later), or set backend=cpu to run on the CPU".to_string(),
         )),
     }
 }

@@ -1,12 +1,14 @@
 //! What was found in a frame, on its buffer.
 
 mod associate;
+mod outputs;
 mod record;
 mod roi;
 mod store;
 mod tensor;
 
 pub use associate::{Attach, attach_poses};
+pub use outputs::attach_outputs;
 pub use record::{Inference, KeypointSet, ModelRun, Object, Record};
 pub use store::{read, record, set_record};
 pub use tensor::{attach_tensor, tensors};
@@ -15,4 +17,5 @@ pub use tensor::{attach_tensor, tensors};
 pub fn register() {
     store::register();
     tensor::register();
+    outputs::register();
 }

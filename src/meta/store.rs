@@ -7,6 +7,9 @@
 //! registered once, by whoever comes first. The boxed type exists once for each copy, under names of their own, because
 //! the layout of a Rust type is not the same across builds. A copy that meets the other's record doesn't see it, and
 //! reads the objects from the ROI metas, as any other program does.
+//!
+//! Where a scaler adds black borders (`videoscale add-borders` with a fixed `pixel-aspect-ratio`), boxes are off by the
+//! borders, as ROI metas are: the transformation that GStreamer hands to metas doesn't tell of them.
 
 use super::{Record, roi};
 use gst::glib;

@@ -2,7 +2,8 @@
 
 use super::{Detection, Params, Rect};
 
-/// Clips boxes to the frame and drops those that nothing is left of, that aren't numbers, or whose size `params` excludes.
+/// Clips boxes to the frame and drops those that nothing is left of, that aren't numbers, or whose size `params`
+/// excludes.
 ///
 /// Boxes are normalised to the frame, 0–1 over its width and height; `frame` is that size in pixels, the unit of
 /// `min_size` and `max_size` (limits included, measured on the clipped box). The clipping is what Ultralytics does too.

@@ -4,13 +4,13 @@ use super::{InputSpec, Rect};
 
 /// Where a region of a frame lies in a network's input, and the exact inverse.
 ///
-/// The placement is that of Ultralytics' `LetterBox` (`auto=False`, `scale_fill=False`, `center=True`), which YOLO models
-/// were trained and exported with: one ratio `min(W / w, H / h)` for both axes, the resized size rounded half to even,
-/// and the border halved, the odd pixel going right and below.
+/// The placement is that of Ultralytics' `LetterBox` (`auto=False`, `scale_fill=False`, `center=True`), with which YOLO
+/// models are validated: one ratio `min(W / w, H / h)` for both axes, the resized size rounded half to even, and the
+/// border halved, the odd pixel going right and below.
 ///
-/// The inverse divides by what each axis was really resized by, `width / region.w` and `height / region.h`. Rounding the
-/// resized size makes the two differ a little from the common ratio, which Ultralytics' own `scale_boxes` uses for both;
-/// ours has no error that grows across the frame (theirs: up to half a network pixel).
+/// The inverse divides by what each axis was really resized by, `width / region.w` and `height / region.h`. Since the
+/// resized size is rounded, the two differ a little from the common ratio, which Ultralytics' own `scale_boxes` uses for
+/// both. Ours has no error that grows across the frame; theirs reaches half a network pixel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Letterbox {
     /// The frame's region, in frame pixels.

@@ -55,7 +55,7 @@ impl Kept {
     }
 }
 
-/// Whether any of `boxes` (x1, y1, x2, y2, one array each) that has `class_id` has more than `iou` in common with `with`.
+/// Whether any of `boxes` (x1, y1, x2, y2, one array each) that has `class_id` overlaps `with` by more than `iou`.
 #[multiversion::multiversion(targets("x86_64+avx2"))]
 fn overlaps(boxes: [&[f32]; 4], classes: &[u32], with: [f32; 4], class_id: u32, iou: f32) -> bool {
     /// Boxes between two looks at the result.

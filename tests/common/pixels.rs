@@ -83,15 +83,11 @@ impl Rgb {
         };
         let stride = frame.plane_stride()[0] as usize;
         let data = frame.plane_data_mut(0).unwrap();
-        for y in 0..self.height {
-            for x in 0..self.width {
-                let at = y as usize * stride + x as usize * bytes;
-                let pixel = self.pixel(x, y);
-                for (to, from) in order.into_iter().enumerate() {
-                    data[at + to] = pixel[from];
-                }
+        for (from, to) in self.data.chunks_exact(3 * self.width as usize).zip(data.chunks_mut(stride)) {
+            for (from, to) in from.chunks_exact(3).zip(to.chunks_exact_mut(bytes)) {
+                to[..3].copy_from_slice(&order.map(|channel| from[channel]));
                 // Nothing may read the fourth byte: 0 would be transparent.
-                data[at + 3..at + bytes].fill(0);
+                to[3..].fill(0);
             }
         }
     }
@@ -125,11 +121,36 @@ impl Rgb {
     }
 }
 
-/// R'G'B' to Y'CbCr by the standards' own definition (Rec. ITU-R BT.601, BT.709, BT.2020).
+/// An NV12 or I420 frame as RGB bytes, each 2 × 2 pixels with the same chroma.
+pub fn decoded(frame: &Frame) -> Vec<u8> {
+    let code = YCbCr::new(&frame.info.colorimetry());
+    let mapped = gst_video::VideoFrame::from_buffer_readable(frame.buffer.clone(), &frame.info).unwrap();
+    let plane = |i: u32, x: usize, y: usize| {
+        let stride = mapped.plane_stride()[i as usize] as usize;
+        f64::from(mapped.plane_data(i).unwrap()[y * stride + x])
+    };
+    let mut out = Vec::new();
+    for y in 0..frame.info.height() as usize {
+        for x in 0..frame.info.width() as usize {
+            let (cb, cr) = match frame.info.format() {
+                VideoFormat::Nv12 => (plane(1, x / 2 * 2, y / 2), plane(1, x / 2 * 2 + 1, y / 2)),
+                VideoFormat::I420 => (plane(1, x / 2, y / 2), plane(2, x / 2, y / 2)),
+                other => panic!("{other:?} has no chroma planes"),
+            };
+            out.extend(code.decode([plane(0, x, y), cb, cr]));
+        }
+    }
+    out
+}
+
+/// R'G'B' to Y'CbCr and back by the standards' own definition (Rec. ITU-R BT.601, BT.709, BT.2020).
 struct YCbCr {
     kr: f64,
     kb: f64,
-    full: bool,
+    /// Black's luma, and the levels of luma and chroma for 255 of R'G'B'.
+    offset: f64,
+    luma: f64,
+    chroma: f64,
 }
 
 impl YCbCr {
@@ -139,15 +160,28 @@ impl YCbCr {
             VideoColorMatrix::Bt2020 => (0.2627, 0.0593),
             _ => (0.299, 0.114),
         };
-        Self { kr, kb, full: colorimetry.range() == VideoColorRange::Range0_255 }
+        let full = colorimetry.range() == VideoColorRange::Range0_255;
+        let (offset, luma, chroma) = if full { (0.0, 1.0, 1.0) } else { (16.0, 219.0 / 255.0, 224.0 / 255.0) };
+        Self { kr, kb, offset, luma, chroma }
     }
 
     fn encode(&self, [r, g, b]: [f64; 3]) -> [u8; 3] {
         let y = self.kr * r + (1.0 - self.kr - self.kb) * g + self.kb * b;
         let cb = (b - y) / (2.0 * (1.0 - self.kb));
         let cr = (r - y) / (2.0 * (1.0 - self.kr));
-        let (offset, luma, chroma) = if self.full { (0.0, 1.0, 1.0) } else { (16.0, 219.0 / 255.0, 224.0 / 255.0) };
-        let byte = |v: f64| v.round().clamp(0.0, 255.0) as u8;
-        [byte(offset + luma * y), byte(128.0 + chroma * cb), byte(128.0 + chroma * cr)]
+        [self.offset + self.luma * y, 128.0 + self.chroma * cb, 128.0 + self.chroma * cr].map(byte)
     }
+
+    fn decode(&self, [y, cb, cr]: [f64; 3]) -> [u8; 3] {
+        let y = (y - self.offset) / self.luma;
+        let (cb, cr) = ((cb - 128.0) / self.chroma, (cr - 128.0) / self.chroma);
+        let r = y + 2.0 * (1.0 - self.kr) * cr;
+        let b = y + 2.0 * (1.0 - self.kb) * cb;
+        let g = (y - self.kr * r - self.kb * b) / (1.0 - self.kr - self.kb);
+        [r, g, b].map(byte)
+    }
+}
+
+fn byte(value: f64) -> u8 {
+    value.round().clamp(0.0, 255.0) as u8
 }

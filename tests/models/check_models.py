@@ -57,7 +57,7 @@ def decode(name, outputs):
         else:
             classes = 1 if name == "yolo-pose" else out.shape[0] - 4
             found = []
-            for x, y, w, h, *rest in out.T[: out.shape[1] // 2]:
+            for x, y, w, h, *rest in out.T[: ROWS * COLUMNS]:
                 best = int(np.argmax(rest[:classes]))
                 found.append((best, x - w / 2, y - h / 2, x + w / 2, y + h / 2, rest[best], *rest[classes:]))
         rows.append(found)

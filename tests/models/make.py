@@ -19,6 +19,8 @@ HERE = pathlib.Path(__file__).parent
 WIDTH, HEIGHT, CELL = 96, 64, 8
 COLUMNS, ROWS = WIDTH // CELL, HEIGHT // CELL
 CELLS = COLUMNS * ROWS
+# Strides 8, 16 and 32.
+ANCHORS = CELLS + CELLS // 4 + CELLS // 16
 COLOURS = ("red", "green", "blue")
 KEYPOINTS = 17
 # NanoDet's published input: BGR, (pixel - mean) / deviation.
@@ -34,8 +36,9 @@ Made by `make.py`; `make.py --check` proves it. A few KB each, with answers one 
   0–255 and divided by 255; green and blue likewise. So a cell filled with (200, 0, 0) is class 0 with confidence
   200/255, and black, grey and white cells are nothing.
 - An object's box is its cell: column 3, row 4 is the box from (24, 32) to (32, 40) in the network's pixels.
-- The heads that leave overlapping boxes to NMS give each object twice: once more a pixel to the right with half the
-  confidence. One object a cell is left after NMS.
+- The YOLO heads that leave overlapping boxes to NMS have anchors for strides 8, 16 and 32, as real ones. Stride 8 finds
+  the squares; the others find those in columns and rows that are multiples of 2 and 4 once more: 1 and 2 pixels to the
+  right, with a half and a quarter of the confidence. One object a cell is left after NMS.
 - Pose: a red cell is a person. Keypoint k = 0…16 lies at x = left + 8·(k + 1)/20, y = top + 8·(k + 2)/20, with the
   person's confidence times (20 - k)/20.
 
@@ -127,22 +130,31 @@ def ultralytics(task, names, **more):
 
 
 def yolo_scores(g, x, dtype, scale, count):
-    """Scores [B, count, 2·cells] of the cells, then of their doubles."""
-    flat = g.op("Reshape", squares(g, x, dtype, scale), g.constant([0, 3, CELLS], np.int64))
+    """Scores [B, count, anchors]: all cells, every second one at half, every fourth one at a quarter."""
+    grid = squares(g, x, dtype, scale)
     if count < 3:
-        flat = g.op("Slice", flat, g.constant([0], np.int64), g.constant([count], np.int64), g.constant([1], np.int64))
+        grid = g.op("Slice", grid, g.constant([0], np.int64), g.constant([count], np.int64), g.constant([1], np.int64))
     if count > 3:
-        flat = g.op("Pad", flat, g.constant([0, 0, 0, 0, count - 3, 0], np.int64), g.constant(0, dtype))
-    return g.op("Concat", flat, g.op("Mul", flat, g.constant(0.5, dtype)), axis=2)
+        grid = g.op("Pad", grid, g.constant([0, 0, 0, 0, 0, count - 3, 0, 0], np.int64), g.constant(0, dtype))
+    levels = []
+    for step in (1, 2, 4):
+        level = grid
+        if step > 1:
+            ends, axes = g.constant([ROWS, COLUMNS], np.int64), g.constant([2, 3], np.int64)
+            level = g.op("Slice", grid, g.constant([0, 0], np.int64), ends, axes, g.constant([step, step], np.int64))
+            level = g.op("Mul", level, g.constant(1 / step, dtype))
+        levels.append(g.op("Reshape", level, g.constant([0, count, CELLS // step**2], np.int64)))
+    return g.op("Concat", *levels, axis=2)
 
 
 def yolo_boxes(g, scores, dtype):
-    """Boxes [B, 4, 2·cells], centre and size."""
-    x, y = centres()
-    size = np.full(CELLS, CELL)
-    boxes = np.concatenate([np.stack([x, y, size, size]), np.stack([x + 1, y, size, size])], axis=1)[None]
+    """Boxes [B, 4, anchors], centre and size."""
+    boxes = []
+    for step in (1, 2, 4):
+        x, y = (v.reshape(ROWS, COLUMNS)[::step, ::step].ravel() for v in centres())
+        boxes.append(np.stack([x + step // 2, y, np.full(len(x), CELL), np.full(len(x), CELL)]))
     first = g.op("Slice", scores, g.constant([0], np.int64), g.constant([1], np.int64), g.constant([1], np.int64))
-    return g.op("Add", g.op("Mul", first, g.constant(0, dtype)), g.constant(boxes, dtype))
+    return g.op("Add", g.op("Mul", first, g.constant(0, dtype)), g.constant(np.concatenate(boxes, axis=1)[None], dtype))
 
 
 def yolo(dtype=np.float32, layout="NCHW", batch="batch", classes=3, metadata=True, dynamic=False, slow=False):
@@ -153,7 +165,7 @@ def yolo(dtype=np.float32, layout="NCHW", batch="batch", classes=3, metadata=Tru
     if slow:
         scores = g.op("Add", scores, idle_work(g, x))
     out = g.op("Concat", yolo_boxes(g, scores, work), scores, axis=1)
-    g.output(out, "output0", work, [batch, 4 + classes, "anchors" if dynamic else 2 * CELLS])
+    g.output(out, "output0", work, [batch, 4 + classes, "anchors" if dynamic else ANCHORS])
     more = {} if isinstance(batch, str) else {"batch": str(batch)}
     return g.bytes(ultralytics("detect", COLOURS, **more) if metadata else None)
 
@@ -191,9 +203,9 @@ def yolo_pose():
     boxes = yolo_boxes(g, scores, np.float32)
     x, y, _, _ = g.op("Split", boxes, outputs=4, axis=1)
     points = pose_points(g, x, y, scores, np.float32, 1)
-    flat = g.op("Reshape", points, g.constant([0, 3 * KEYPOINTS, 2 * CELLS], np.int64))
+    flat = g.op("Reshape", points, g.constant([0, 3 * KEYPOINTS, ANCHORS], np.int64))
     g.output(g.op("Concat", boxes, scores, flat, axis=1), "output0", np.float32,
-             ["batch", 5 + 3 * KEYPOINTS, 2 * CELLS])  # fmt: skip
+             ["batch", 5 + 3 * KEYPOINTS, ANCHORS])  # fmt: skip
     return g.bytes(ultralytics("pose", ["person"], kpt_shape=f"[{KEYPOINTS}, 3]"))
 
 
@@ -302,29 +314,29 @@ def two_inputs():
     x = g.op("Add", image(g), image(g, name="previous"))
     scores = yolo_scores(g, x, np.float32, 1.0, 3)
     out = g.op("Concat", yolo_boxes(g, scores, np.float32), scores, axis=1)
-    g.output(out, "output0", np.float32, ["batch", 7, 2 * CELLS])
+    g.output(out, "output0", np.float32, ["batch", 7, ANCHORS])
     return g.bytes()
 
 
 F16, U8 = np.float16, np.uint8
 # name: (bytes, input, output, what it is)
 MODELS = {
-    "yolo": (lambda: yolo(), "f32 `[B, 3, 64, 96]`", "`[B, 7, 192]`",
+    "yolo": (lambda: yolo(), "f32 `[B, 3, 64, 96]`", "`[B, 7, 126]`",
              "YOLO head, Ultralytics metadata; next to no work: for overhead"),
-    "yolo-f16": (lambda: yolo(F16), "f16 `[B, 3, 64, 96]`", "f16 `[B, 7, 192]`", "the same"),
-    "yolo-u8": (lambda: yolo(U8), "u8 `[B, 3, 64, 96]`, 0–255", "`[B, 7, 192]`", "the same"),
-    "yolo-nhwc": (lambda: yolo(layout="NHWC"), "f32 `[B, 64, 96, 3]`", "`[B, 7, 192]`", "the same"),
-    "yolo-nhwc-f16": (lambda: yolo(F16, "NHWC"), "f16 `[B, 64, 96, 3]`", "f16 `[B, 7, 192]`", "the same"),
-    "yolo-nhwc-u8": (lambda: yolo(U8, "NHWC"), "u8 `[B, 64, 96, 3]`, 0–255", "`[B, 7, 192]`", "the same"),
-    "yolo-batch1": (lambda: yolo(batch=1), "f32 `[1, 3, 64, 96]`", "`[1, 7, 192]`", "the same, batch fixed"),
-    "yolo-batch4": (lambda: yolo(batch=4), "f32 `[4, 3, 64, 96]`", "`[4, 7, 192]`", "the same, batch fixed"),
+    "yolo-f16": (lambda: yolo(F16), "f16 `[B, 3, 64, 96]`", "f16 `[B, 7, 126]`", "the same"),
+    "yolo-u8": (lambda: yolo(U8), "u8 `[B, 3, 64, 96]`, 0–255", "`[B, 7, 126]`", "the same"),
+    "yolo-nhwc": (lambda: yolo(layout="NHWC"), "f32 `[B, 64, 96, 3]`", "`[B, 7, 126]`", "the same"),
+    "yolo-nhwc-f16": (lambda: yolo(F16, "NHWC"), "f16 `[B, 64, 96, 3]`", "f16 `[B, 7, 126]`", "the same"),
+    "yolo-nhwc-u8": (lambda: yolo(U8, "NHWC"), "u8 `[B, 64, 96, 3]`, 0–255", "`[B, 7, 126]`", "the same"),
+    "yolo-batch1": (lambda: yolo(batch=1), "f32 `[1, 3, 64, 96]`", "`[1, 7, 126]`", "the same, batch fixed"),
+    "yolo-batch4": (lambda: yolo(batch=4), "f32 `[4, 3, 64, 96]`", "`[4, 7, 126]`", "the same, batch fixed"),
     "yolo-dynamic": (lambda: yolo(dynamic=True), "f32 `[B, 3, H, W]`", "`[B, 7, N]`",
                      "the same; the size is in the metadata only, and no other works"),
-    "yolo-coco": (lambda: yolo(classes=80, metadata=False), "f32 `[B, 3, 64, 96]`", "`[B, 84, 192]`",
+    "yolo-coco": (lambda: yolo(classes=80, metadata=False), "f32 `[B, 3, 64, 96]`", "`[B, 84, 126]`",
                   "YOLO head, no metadata: red is COCO's person, green bicycle, blue car"),
     "yolo-e2e": (lambda: end_to_end(False), "f32 `[B, 3, 64, 96]`", "`[B, 300, 6]`",
                  "end-to-end head, Ultralytics metadata"),
-    "yolo-pose": (yolo_pose, "f32 `[B, 3, 64, 96]`", "`[B, 56, 192]`", "YOLO-pose head, Ultralytics metadata"),
+    "yolo-pose": (yolo_pose, "f32 `[B, 3, 64, 96]`", "`[B, 56, 126]`", "YOLO-pose head, Ultralytics metadata"),
     "yolo-pose-e2e": (lambda: end_to_end(True), "f32 `[B, 3, 64, 96]`", "`[B, 300, 57]`",
                       "end-to-end pose head, no metadata"),
     "nanodet": (nanodet, "f32 `[B, 3, 64, 96]`, BGR, NanoDet's mean and deviation",
@@ -335,12 +347,12 @@ MODELS = {
                 "MoveNet top-down: the reddest cell's person"),
     "movenet-multipose": (lambda: movenet(6), "i32 `[B, 64, 96, 3]`, 0–255", "`[B, 6, 56]`",
                           "MoveNet multi-pose: the six reddest cells"),
-    "slow": (lambda: yolo(slow=True), "f32 `[B, 3, 64, 96]`", "`[B, 7, 192]`",
+    "slow": (lambda: yolo(slow=True), "f32 `[B, 3, 64, 96]`", "`[B, 7, 126]`",
              "the YOLO head with tens of milliseconds of work an image"),
     "unknown-head": (lambda: classifier(10), "f32 `[B, 3, 64, 96]`", "`[B, 10]`", "bad: no known head"),
     "classify": (lambda: classifier(3, ultralytics("classify", COLOURS)), "f32 `[B, 3, 64, 96]`", "`[B, 3]`",
                  "bad: Ultralytics metadata of a classifier"),
-    "two-inputs": (two_inputs, "twice f32 `[B, 3, 64, 96]`", "`[B, 7, 192]`", "bad: which input is the picture?"),
+    "two-inputs": (two_inputs, "twice f32 `[B, 3, 64, 96]`", "`[B, 7, 126]`", "bad: which input is the picture?"),
 }  # fmt: skip
 
 

@@ -1,1 +1,117 @@
-fn main() {}
+//! The project's tasks: `cargo xtask help` lists them.
+//!
+//! Pure Rust and small, because it is the first thing that is built on a machine where nothing is installed yet.
+
+mod check;
+mod command;
+mod demo;
+mod manifest;
+mod models;
+mod package;
+mod paths;
+mod plugin;
+mod python;
+mod soak;
+mod summary;
+mod system;
+
+use anyhow::{Result, bail};
+use lexopt::Arg::{Long, Short, Value};
+use lexopt::ValueExt;
+
+use crate::paths::Paths;
+use crate::system::Purpose;
+
+const HELP: &str = "\
+Usage: cargo xtask TASK
+
+  setup                 install what is missing: system packages, ONNX Runtime, models, sample clip
+  demo [--backend cpu] [--clip FILE]
+                        detection and pose over a video, into demo-output/
+  test                  format, lints, build, documentation, every test; sets up first
+  soak                  the checks that take long, as a table
+  models [NAME...]      list the models, or fetch some; `all` fetches each
+  help                  this text
+
+Environment:
+  XDG_CACHE_HOME        downloads and converted models lie in gst-tensorrt/ there (default ~/.cache)
+  XDG_DATA_HOME         ONNX Runtime's library lies in gst-tensorrt/lib/ there (default ~/.local/share)
+  PYTHON                the Python for downloads, conversion and tests (default /usr/bin/python3)
+";
+
+enum Task {
+    Help,
+    Setup,
+    Demo(demo::Options),
+    Test,
+    Soak,
+    Models(Vec<String>),
+}
+
+fn parse() -> Result<Task> {
+    let mut args = lexopt::Parser::from_env();
+    let mut words: Vec<String> = Vec::new();
+    let mut options = demo::Options::default();
+    let mut demo_only = None;
+    while let Some(arg) = args.next()? {
+        match arg {
+            Value(word) => words.push(word.string()?),
+            Short('h') | Long("help") => return Ok(Task::Help),
+            Long("backend") => (options.backend, demo_only) = (args.value()?.string()?, Some("--backend")),
+            Long("clip") => (options.clip, demo_only) = (Some(args.value()?.into()), Some("--clip")),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let Some((task, rest)) = words.split_first() else { return Ok(Task::Help) };
+    if let (Some(option), true) = (demo_only, task != "demo") {
+        bail!("{option} is an option of demo, not of {task}");
+    }
+    if let (Some(word), true) = (rest.first(), task != "models") {
+        bail!("{task} takes no argument '{word}'");
+    }
+    Ok(match task.as_str() {
+        "help" => Task::Help,
+        "setup" => Task::Setup,
+        "demo" => Task::Demo(options),
+        "test" => Task::Test,
+        "soak" => Task::Soak,
+        "models" => Task::Models(rest.to_vec()),
+        _ => bail!("unknown task '{task}'\n\n{HELP}"),
+    })
+}
+
+/// Everything that building, the demo or the tests need, as far as it is missing.
+fn setup(paths: &Paths, purpose: Purpose) -> Result<()> {
+    system::install(purpose)?;
+    let manifest = manifest::Manifest::read(paths)?;
+    models::place_library(paths, &manifest)?;
+    models::place_clips(paths, &manifest)?;
+    match purpose {
+        Purpose::Demo => models::place_models(paths, &manifest, &demo::MODELS.map(String::from)),
+        Purpose::Test => {
+            models::place_models(paths, &manifest, &manifest.model.keys().cloned().collect::<Vec<_>>())?;
+            python::for_tests(paths).map(drop)
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let task = parse()?;
+    let paths = Paths::find()?;
+    match task {
+        Task::Help => print!("{HELP}"),
+        Task::Setup => setup(&paths, Purpose::Test)?,
+        Task::Demo(options) => demo::run_demo(&paths, &options)?,
+        Task::Test => check::run_all(&paths)?,
+        Task::Soak => soak::run_all(&paths)?,
+        Task::Models(names) => models::run(&paths, &names)?,
+    }
+    Ok(())
+}
+
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("\nerror: {error:#}");
+        std::process::exit(1);
+    }
+}

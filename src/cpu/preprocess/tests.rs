@@ -3,7 +3,6 @@
 
 use super::super::image::{Colorimetry, Matrix, PixelFormat};
 use super::*;
-use crate::model::Normalization;
 use half::f16;
 
 const FORMATS: [PixelFormat; 6] =

@@ -228,7 +228,7 @@ impl Inference {
     /// Why this frame isn't looked at; `None` if it is.
     fn reason_to_skip(&self, settings: &Resolved) -> Option<Run> {
         let frame = self.frame.fetch_add(1, Ordering::Relaxed);
-        if frame % (u64::from(settings.interval) + 1) != 0 {
+        if !frame.is_multiple_of(u64::from(settings.interval) + 1) {
             return Some(Run::Interval);
         }
         let busy = (self.limit() / 2).max(1);
@@ -328,15 +328,20 @@ impl Stage for Inference {
         let FrameWork { frame, arrival, action, model, settings } = work;
         let inferred = matches!(action, Action::Infer { .. });
         let mut record = meta::record(&frame.buffer).map(|r| (*r).clone()).unwrap_or_default();
+        let mut raw = Vec::new();
         match action {
             Action::Skip(reason) => results::add_skipped(&mut record, &model, reason),
             Action::Infer { ticket, regions, .. } => {
                 let finished = ticket.take().ok_or(gst::FlowError::Error)?;
-                let outputs = finished.outputs.map_err(|e| {
+                let mut outputs = finished.outputs.map_err(|e| {
                     report::post(&*self.obj(), &e);
                     gst::FlowError::Error
                 })?;
                 self.measure(finished.latency);
+                if settings.params.output_tensors {
+                    let tensors = outputs.iter_mut().map(|output| std::mem::take(&mut output.tensors));
+                    raw.extend(regions.iter().copied().zip(tensors));
+                }
                 results::add_outputs(&mut record, &model, &settings, &regions, outputs);
             }
         }
@@ -345,6 +350,9 @@ impl Stage for Inference {
         let mut buffer = stage::into_writable(buffer);
         if let Some(buffer) = buffer.get_mut() {
             meta::set_record(buffer, Arc::new(record), width, height);
+            for (region, tensors) in raw {
+                meta::attach_outputs(buffer, &model.id, region.rect, region.object, tensors);
+            }
         }
         let mut counters = lock(&self.counters);
         counters.frames += 1;

@@ -39,7 +39,7 @@ impl<W: Work> Flow<W> {
     }
 
     pub(super) fn set_caps(&self, caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, gst::LoggableError> {
-        let info = gst_video::VideoInfo::from_caps(&caps.to_owned())
+        let info = gst_video::VideoInfo::from_caps(caps)
             .map_err(|e| gst::loggable_error!(gst::CAT_RUST, "{caps} isn't raw video: {e}"))?;
         *self.info.lock().unwrap_or_else(PoisonError::into_inner) = Some(info.clone());
         Ok(info)

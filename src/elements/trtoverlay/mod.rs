@@ -1,5 +1,63 @@
-use gst::glib;
+//! SECTION:element-trtoverlay
+//!
+//! Draws what models found into the frame: boxes, labels with confidence, and skeletons. It reads the objects of
+//! `trtdetect` and `trtpose`, and those that other elements leave as region-of-interest metadata.
+//!
+//! Frames are drawn on in place and are never converted. A frame that others hold too, for example behind a `tee`, is
+//! copied first, so that only this branch shows the drawing. Frames in GPU memory are refused with an error: this
+//! version draws in system memory only.
+//!
+//! ```text
+//! gst-launch-1.0 filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264
+//!   ! trtdetect backend=cpu model=models/yolov12n.onnx ! trtpose backend=cpu model=models/movenet-multipose.onnx
+//!   ! trtoverlay ! videoconvert ! autovideosink
+//! ```
+//!
+//! Since: 0.1
 
-pub fn register(_plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    Ok(())
+mod canvas;
+mod imp;
+
+use crate::draw;
+use gst::glib;
+use gst::prelude::*;
+
+glib::wrapper! {
+    pub struct TrtOverlay(ObjectSubclass<imp::TrtOverlay>) @extends gst_video::VideoFilter, gst_base::BaseTransform, gst::Element, gst::Object;
+}
+
+/// What an object's colour stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstTrtOverlayColorBy")]
+pub enum ColorBy {
+    #[enum_value(name = "The object's class", nick = "class")]
+    Class,
+    #[enum_value(name = "The object's id in the frame", nick = "id")]
+    Id,
+    #[enum_value(name = "The model that found the object", nick = "source")]
+    Source,
+}
+
+impl From<draw::ColorBy> for ColorBy {
+    fn from(color_by: draw::ColorBy) -> Self {
+        match color_by {
+            draw::ColorBy::Class => Self::Class,
+            draw::ColorBy::Id => Self::Id,
+            draw::ColorBy::Source => Self::Source,
+        }
+    }
+}
+
+impl From<ColorBy> for draw::ColorBy {
+    fn from(color_by: ColorBy) -> Self {
+        match color_by {
+            ColorBy::Class => Self::Class,
+            ColorBy::Id => Self::Id,
+            ColorBy::Source => Self::Source,
+        }
+    }
+}
+
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(Some(plugin), "trtoverlay", gst::Rank::NONE, TrtOverlay::static_type())
 }

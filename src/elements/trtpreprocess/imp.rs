@@ -351,7 +351,7 @@ impl Stage for TrtPreprocess {
         let mut plan = lock(&self.plan);
         let frame = plan.frames;
         plan.frames += 1;
-        let wanted = |interval: &u32| frame % (u64::from(*interval) + 1) == 0;
+        let wanted = |interval: &u32| frame.is_multiple_of(u64::from(*interval) + 1);
         let wanted = plan.intervals.is_empty() || plan.intervals.iter().any(wanted);
         let spec = plan.spec.clone().filter(|_| wanted);
         Ok(Arrival { frame: Frame { buffer, info }, spec })

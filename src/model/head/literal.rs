@@ -141,7 +141,7 @@ impl Parser<'_> {
         }))
     }
 
-    /// A character by its code in hexadecimal; half of a surrogate pair (JSON beyond U+FFFF) takes the other one with it.
+    /// A character by its code in hexadecimal; half of a surrogate pair (JSON beyond U+FFFF) takes the other half along.
     fn code(&mut self, digits: usize) -> Option<char> {
         let mut code = self.hex(digits)?;
         if (0xd800..0xdc00).contains(&code) && self.rest.next_if_eq(&'\\').is_some() {

@@ -24,7 +24,7 @@ pub struct Output<'a> {
     pub data: &'a [f32],
 }
 
-/// One image's outputs, in the order of [`ModelInfo::outputs`].
+/// One image's outputs, in the order of [`ModelInfo::outputs`](super::ModelInfo::outputs).
 pub type Outputs<'a> = [Output<'a>];
 
 /// What a head looks for, and from where.

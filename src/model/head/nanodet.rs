@@ -2,12 +2,12 @@
 //!
 //! Source: the configurations and heads of the NanoDet repository (v0.4 and v1.0), after "Generalized Focal Loss"
 //! (arXiv 2006.04388). Scores are 0–1 in exported files. The distance from the anchor's point to a side is the mean of
-//! `reg_max + 1` bins 0, 1, … under their softmax, in strides. What differs between the generations:
+//! `reg_max + 1` bins 0, 1, … under their softmax, in strides.
 //!
-//! | | outputs | strides | anchor's point | `keep_ratio` |
-//! |---|---|---|---|---|
-//! | v0.x | `[B, n, nc]` and `[B, n, 4·(reg_max+1)]` a stride, or all in `[B, N, nc + 4·(reg_max+1)]` | 8, 16, 32 | the cell's middle | yes |
-//! | Plus | `[B, N, nc + 4·(reg_max+1)]` | 8, 16, 32, 64 | the cell's corner | no |
+//! - v0.x: `[B, n, nc]` and `[B, n, 4·(reg_max+1)]` for each of the strides 8, 16 and 32, or all of them in one
+//!   `[B, N, nc + 4·(reg_max+1)]`. An anchor's point is the middle of its cell; frames are letterboxed.
+//! - Plus: one `[B, N, nc + 4·(reg_max+1)]` for the strides 8, 16, 32 and 64. An anchor's point is the corner of its
+//!   cell; frames are stretched.
 
 use super::super::{Detection, KeypointLayout, Labels, Normalization, Params, Rect};
 use super::anchors::{output, unexpected};

@@ -163,9 +163,7 @@ fn image_input(model: &ModelInfo) -> Result<Input, HeadError> {
         return error("the model doesn't have one image as its only input");
     };
     let &[_, a, b, c] = input.shape.as_slice() else {
-        return error(
-            "the model's input isn't an image of four dimensions, [batch, 3, height, width] or [batch, height, width, 3]",
-        );
+        return error("the model's input isn't an image of four dimensions, [batch, 3, h, w] or [batch, h, w, 3]");
     };
     if input.element == ElementType::I64 {
         return error("the model's input has elements of type i64; f32, f16, u8 and i32 are possible");

@@ -1,6 +1,8 @@
 //! Recognition by shapes and metadata, and each head's decoding against a form written straight from its definition.
 
-use super::super::{Detection, ElementType, InputSpec, Layout, ModelInfo, Normalization, Params, Rect, TensorInfo};
+use super::super::{
+    Detection, ElementType, InputSpec, Keypoint, Layout, ModelInfo, Normalization, Params, Rect, TensorInfo,
+};
 use super::{Head, HeadError, HeadKind, Output, recognise};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -217,7 +219,10 @@ proptest! {
             let best = (0..classes).fold(0, |best, c| if at(4 + c, a) > at(4 + best, a) { c } else { best });
             let confidence = at(4 + best, a);
             let first = 4 + classes;
-            let point = |k: usize| super::anchors::keypoint(at(first + 3 * k, a), at(first + 3 * k + 1, a), at(first + 3 * k + 2, a));
+            let point = |k: usize| {
+                let [x, y, confidence] = [0, 1, 2].map(|i| at(first + 3 * k + i, a));
+                Keypoint { x, y, confidence }
+            };
             (confidence >= params.confidence).then(|| Detection {
                 rect: Rect::new(at(0, a) - at(2, a) / 2.0, at(1, a) - at(3, a) / 2.0, at(2, a), at(3, a)),
                 class_id: best as u32,
@@ -228,10 +233,10 @@ proptest! {
         let metadata = if pose { [("task", "pose"), NAMES[1]] } else { NAMES };
         let (c, n) = (channels as i64, anchors as i64);
         let (head, _) = known(&model(&FIXED, &[&[1, c, n]], &metadata));
-        let data: Vec<f32> = (0..channels).flat_map(|c| (0..anchors).map(move |a| (c, a))).map(|(c, a)| at(c, a)).collect();
+        let data: Vec<f32> = (0..channels * anchors).map(|i| at(i / anchors, i % anchors)).collect();
         prop_assert_eq!(&decode(&*head, &[(&[channels, anchors], &data)], &params), &expected);
         let (head, _) = known(&model(&FIXED, &[&[1, n, c]], &metadata));
-        let data: Vec<f32> = (0..anchors).flat_map(|a| (0..channels).map(move |c| (c, a))).map(|(c, a)| at(c, a)).collect();
+        let data: Vec<f32> = (0..channels * anchors).map(|i| at(i % channels, i / channels)).collect();
         prop_assert_eq!(&decode(&*head, &[(&[anchors, channels], &data)], &params), &expected);
     }
 }

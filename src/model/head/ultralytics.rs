@@ -87,8 +87,8 @@ fn keypoints(seen: &Seen<'_>, shape: [usize; 3]) -> Option<(usize, usize)> {
     }
 }
 
-/// The file names its classes. Dynamic dimensions are 0 in `shape`; Ultralytics makes the last one dynamic also where its
-/// value is fixed, so `[-1, 300, -1]` can be rows of an end-to-end model.
+/// The file names its classes. Dynamic dimensions are 0; Ultralytics makes the last one dynamic also where its value is
+/// fixed, so `[-1, 300, -1]` can be rows of an end-to-end model.
 fn named(seen: &Seen<'_>, [_, a, b]: [usize; 3], extra: usize) -> Result<Option<Form>, HeadError> {
     let classes = seen.metadata.classes().unwrap_or(0);
     let (channels, columns) = (4 + classes + extra, 6 + extra);
@@ -123,8 +123,8 @@ fn named(seen: &Seen<'_>, [_, a, b]: [usize; 3], extra: usize) -> Result<Option<
     Ok(None)
 }
 
-/// The file names no classes: only what no other detector has is taken. `[B, N, C]` isn't, since YOLOv5 and YOLOX have it
-/// too, with another meaning of the channels; nor are rows of 6 in another number than the end-to-end models have.
+/// The file names no classes: only what no other detector has is taken. `[B, N, C]` isn't, since YOLOv5 and YOLOX have
+/// it too, with another meaning of the channels; nor are rows of 6 in another number than the end-to-end models have.
 fn unnamed(seen: &Seen<'_>, [_, a, b]: [usize; 3], extra: usize) -> Option<Form> {
     if a == END_TO_END_ROWS {
         (b == 6 + extra).then_some(Form::EndToEnd)

@@ -1,0 +1,23 @@
+//! Drawing results into frames. Pure code: no GStreamer, no GPU.
+//!
+//! 1. A [`Canvas`] is a picture in one layout: [`Packed`] (RGB) or [`Planar`] (NV12, I420), over [`Plane`]s in memory.
+//! 2. Shapes and text ask two things of it: fill an [`Area`], blend a colour through a [`Mask`].
+//! 3. [`Overlay`] draws a frame's [`crate::meta::Record`] in a [`Style`].
+//!
+//! Coordinates may be anything: what lies outside of the picture, or isn't a number, isn't drawn.
+
+mod canvas;
+mod color;
+mod frame;
+mod overlay;
+mod plane;
+mod shape;
+mod style;
+mod text;
+
+pub use canvas::{Area, Canvas, Mask};
+pub use color::Rgb;
+pub use frame::{Chroma, Packed, Planar};
+pub use overlay::Overlay;
+pub use plane::Plane;
+pub use style::{ColorBy, Style};

@@ -1,0 +1,508 @@
+//! A record on a frame: boxes, skeletons and labels.
+
+use super::color::{self, Rgb};
+use super::shape::{Pen, Point, outline};
+use super::text::Text;
+use super::{Area, Canvas, ColorBy, Style};
+use crate::meta::{KeypointSet, Object, Record};
+use ab_glyph::InvalidFont;
+use std::fmt::Write;
+
+/// Left limbs, right limbs, and those between the two sides.
+const LEFT: Rgb = Rgb::hex(0x33CC33);
+const RIGHT: Rgb = Rgb::hex(0xFF8800);
+const CENTRE: Rgb = Rgb::hex(0x66EEEE);
+
+/// Labels that a new one is kept clear of: bounds the work on frames with thousands of objects.
+const LABELS_COMPARED: usize = 256;
+
+/// Most pixels of a line's width or a letter's height: beyond any frame, and sums of it stay in range.
+const LARGEST: u32 = 1 << 14;
+
+/// Draws records; keeps its glyphs and buffers from frame to frame.
+#[derive(Debug)]
+pub struct Overlay {
+    text: Text,
+    pen: Pen,
+    label: String,
+    /// Of each object's label in the frame being drawn.
+    places: Vec<Area>,
+}
+
+/// What [`Style`] comes to on a frame of one size; pixels.
+struct Sizes {
+    frame: Area,
+    line: i32,
+    font: i32,
+}
+
+impl Overlay {
+    /// # Errors
+    /// When the built-in font can't be read.
+    pub fn new() -> Result<Self, InvalidFont> {
+        Ok(Self { text: Text::new()?, pen: Pen::default(), label: String::new(), places: Vec::new() })
+    }
+
+    /// Boxes first, skeletons over them, labels on top; the first object's are the topmost.
+    pub fn draw<C: Canvas>(&mut self, canvas: &mut C, record: &Record, style: &Style) {
+        let frame = canvas.area();
+        let short_side = frame.width().min(frame.height());
+        let auto = |set: u32, auto: i32| if set == 0 { auto } else { set.min(LARGEST) as i32 };
+        let sizes = Sizes {
+            frame,
+            line: auto(style.line_width, (short_side + 180) / 360).max(1),
+            font: auto(style.font_size, (short_side + 21) / 42).max(12),
+        };
+        let colour = |object: &Object| color_of(object, record, style.color_by);
+
+        if style.boxes {
+            for object in record.objects.iter().rev() {
+                if let Some(area) = pixels(object, frame) {
+                    let ink = canvas.ink(colour(object));
+                    outline(canvas, area, sizes.line, ink);
+                }
+            }
+        }
+        if style.keypoints {
+            for object in record.objects.iter().rev() {
+                if let Some(keypoints) = &object.keypoints {
+                    self.skeleton(canvas, object, keypoints, style.keypoint_confidence, &sizes);
+                }
+            }
+        }
+        if style.labels || style.confidence {
+            self.text.set_size(sizes.font as u32);
+            self.place_labels(record, style, &sizes);
+            for (index, object) in record.objects.iter().enumerate().rev() {
+                self.label(canvas, index, object, colour(object), style, &sizes);
+            }
+        }
+    }
+
+    fn skeleton<C: Canvas>(&mut self, canvas: &mut C, object: &Object, set: &KeypointSet, least: f32, sizes: &Sizes) {
+        let (width, height) = (sizes.frame.width() as f32, sizes.frame.height() as f32);
+        let joint = |index: usize| {
+            let point = set.points.get(index).filter(|p| p.confidence >= least)?;
+            Some(Point { x: point.x * width, y: point.y * height })
+        };
+        let side = |index: usize| set.layout.names.get(index).map_or("", |name| name.split('_').next().unwrap_or(""));
+        // Finer on people who are small in the picture.
+        let scale = (4.0 * object.rect.h.abs()).clamp(0.5, 1.0);
+        let line = sizes.line as f32 * scale;
+        for &(a, b) in &set.layout.limbs {
+            if let (Some(from), Some(to)) = (joint(a), joint(b)) {
+                let colour = match (side(a), side(b)) {
+                    ("left", "left") => LEFT,
+                    ("right", "right") => RIGHT,
+                    _ => CENTRE,
+                };
+                let ink = canvas.ink(colour);
+                self.pen.line(canvas, from, to, 0.8 * line, ink);
+            }
+        }
+        let ink = canvas.ink(Rgb::WHITE);
+        for centre in (0..set.points.len()).filter_map(joint) {
+            self.pen.disc(canvas, centre, 1.2 * line, ink);
+        }
+    }
+
+    /// Finds a place for each object's label, the first object's first: above its box, or else at another edge of it,
+    /// wherever no label is yet; all inside the frame.
+    fn place_labels(&mut self, record: &Record, style: &Style, sizes: &Sizes) {
+        self.places.clear();
+        for object in &record.objects {
+            let place = pixels(object, sizes.frame).and_then(|object_area| {
+                write_label(&mut self.label, object, style);
+                let size = self.label_size(sizes)?;
+                Some(place_label(object_area, size, sizes.frame, &self.places))
+            });
+            self.places.push(place.unwrap_or(NOWHERE));
+        }
+    }
+
+    /// Width and height of the label with its background; `None` where there is no text, or no room for any.
+    fn label_size(&mut self, sizes: &Sizes) -> Option<(i32, i32)> {
+        let padding = sizes.font / 4;
+        let room = sizes.frame.width() - 2 * padding;
+        let width = self.text.set_line(&self.label, room as f32).ceil() as i32;
+        (width > 0).then_some((width + 2 * padding, sizes.font + padding / 2))
+    }
+
+    fn label<C: Canvas>(
+        &mut self,
+        canvas: &mut C,
+        index: usize,
+        object: &Object,
+        colour: Rgb,
+        style: &Style,
+        sizes: &Sizes,
+    ) {
+        let Some(&place) = self.places.get(index).filter(|&&place| place != NOWHERE) else { return };
+        write_label(&mut self.label, object, style);
+        if self.label_size(sizes).is_some() {
+            let (background, ink) = (canvas.ink(colour), canvas.ink(colour.contrast()));
+            canvas.fill(place, background);
+            let baseline = place.top + (place.height() - sizes.font) / 2 + self.text.ascent();
+            self.text.draw(canvas, place.left + sizes.font / 4, baseline, ink);
+        }
+    }
+}
+
+/// The place of a label that isn't drawn.
+const NOWHERE: Area = Area::new(0, 0, 0, 0);
+
+/// The first place at the object's edges that is free of the labels `taken`; where none is, the one above.
+fn place_label(object: Area, (width, height): (i32, i32), frame: Area, taken: &[Area]) -> Area {
+    let Area { left, top, right, bottom } = object;
+    let inside = |x: i32, y: i32| {
+        let (x, y) = (x.min(frame.right - width).max(0), y.min(frame.bottom - height).max(0));
+        Area::new(x, y, x + width, y + height)
+    };
+    let above = if top >= height { top - height } else { top };
+    let places = [
+        inside(left, above),
+        inside(right - width, above),
+        inside(left, bottom),
+        inside(right - width, bottom),
+        inside(left, top),
+        inside(left, bottom - height),
+    ];
+    let free = |place: &&Area| !taken.iter().take(LABELS_COMPARED).any(|other| other.overlaps(place));
+    *places.iter().find(free).unwrap_or(&places[0])
+}
+
+/// An object's box in whole pixels, clipped to the frame; `None` where nothing of it is inside.
+fn pixels(object: &Object, frame: Area) -> Option<Area> {
+    let rect = object.rect.scaled(frame.width() as f32, frame.height() as f32);
+    if ![rect.x, rect.y, rect.right(), rect.bottom()].iter().all(|v| v.is_finite()) {
+        return None;
+    }
+    let (left, top) = (rect.x.round() as i32, rect.y.round() as i32);
+    // A box thinner than a pixel still shows.
+    let (right, bottom) = (
+        (rect.right().round() as i32).max(left.saturating_add(1)),
+        (rect.bottom().round() as i32).max(top.saturating_add(1)),
+    );
+    let area = Area::new(left, top, right, bottom).intersection(&frame);
+    (area.width() > 0 && area.height() > 0).then_some(area)
+}
+
+fn color_of(object: &Object, record: &Record, color_by: ColorBy) -> Rgb {
+    match color_by {
+        ColorBy::Class => object.class_id.map_or_else(|| color::of_name(&object.label), color::of_number),
+        ColorBy::Id => color::of_number(object.id),
+        // Models in the order that they ran in are sure to differ; others' have no place in the list.
+        ColorBy::Source => match record.models.iter().position(|m| m.model_id == object.source) {
+            Some(position) => color::of_number(position as u32),
+            None => color::of_name(&object.source),
+        },
+    }
+}
+
+fn write_label(text: &mut String, object: &Object, style: &Style) {
+    text.clear();
+    if style.labels {
+        text.push_str(&object.label);
+        if let (true, Some(class)) = (object.label.is_empty(), object.class_id) {
+            // Writing to a string can't fail.
+            let _ = write!(text, "class {class}");
+        }
+    }
+    if style.confidence && object.confidence.is_finite() {
+        let space = if text.is_empty() { "" } else { " " };
+        let _ = write!(text, "{space}{:.2}", object.confidence);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Packed, Planar, Plane};
+    use super::*;
+    use crate::cpu::image::{Colorimetry, Matrix};
+    use crate::meta::ModelRun;
+    use crate::model::{Keypoint, KeypointLayout, Rect};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    const COLORIMETRY: Colorimetry = Colorimetry { matrix: Matrix::Bt709, full_range: false };
+    const LAYOUTS: [&str; 6] = ["NV12", "I420", "RGB", "BGR", "RGBA", "BGRA"];
+    /// Bytes after each row, and what every byte is before drawing.
+    const PADDING: usize = 5;
+    const BEFORE: u8 = 99;
+
+    /// A frame's planes: data, bytes a row in use, rows.
+    fn planes(layout: &str, width: usize, height: usize) -> Vec<(Vec<u8>, usize, usize)> {
+        let (cells, rows) = (width.div_ceil(2), height.div_ceil(2));
+        let sizes = match layout {
+            "NV12" => vec![(width, height), (2 * cells, rows)],
+            "I420" => vec![(width, height), (cells, rows), (cells, rows)],
+            "RGB" | "BGR" => vec![(3 * width, height)],
+            _ => vec![(4 * width, height)],
+        };
+        sizes.into_iter().map(|(used, rows)| (vec![BEFORE; (used + PADDING) * rows], used, rows)).collect()
+    }
+
+    fn plane<const N: usize>((data, used, rows): &mut (Vec<u8>, usize, usize)) -> Plane<'_, N> {
+        Plane::new(data, *used + PADDING, *used / N, *rows)
+    }
+
+    /// A frame drawn on; panics if a byte outside of the picture changed.
+    fn drawn(layout: &str, width: usize, height: usize, record: &Record, style: &Style) -> Vec<Vec<u8>> {
+        let mut planes = planes(layout, width, height);
+        let mut overlay = Overlay::new().unwrap();
+        let bgr = layout.starts_with("BGR");
+        match (layout.len(), planes.as_mut_slice()) {
+            (3, [all]) => overlay.draw(&mut Packed::<3>::new(plane(all), bgr), record, style),
+            (4, [all]) => overlay.draw(&mut Packed::<4>::new(plane(all), bgr), record, style),
+            (_, [luma, chroma]) => {
+                let (luma, chroma) = (Plane::new(&mut luma.0, luma.1 + PADDING, width, height), plane::<2>(chroma));
+                overlay.draw(&mut Planar::new(luma, chroma, COLORIMETRY), record, style);
+            }
+            (_, [luma, cb, cr]) => {
+                let chroma = [plane::<1>(cb), plane::<1>(cr)];
+                overlay.draw(&mut Planar::new(plane(luma), chroma, COLORIMETRY), record, style);
+            }
+            _ => unreachable!(),
+        }
+        let pixels = |(data, used, _): (Vec<u8>, usize, usize)| {
+            assert!(data.chunks(used + PADDING).all(|row| row[used..].iter().all(|&b| b == BEFORE)));
+            data.chunks(used + PADDING).flat_map(|row| row[..used].to_vec()).collect()
+        };
+        planes.into_iter().map(pixels).collect()
+    }
+
+    fn object(id: u32, rect: Rect) -> Object {
+        Object {
+            id,
+            rect,
+            class_id: Some(id),
+            label: "person".into(),
+            confidence: 0.87,
+            source: "det".into(),
+            parent: None,
+            keypoints: None,
+        }
+    }
+
+    fn record(objects: Vec<Object>) -> Record {
+        Record { objects, models: Vec::new() }
+    }
+
+    const BOXES: Style = Style {
+        boxes: true,
+        labels: false,
+        confidence: false,
+        keypoints: false,
+        line_width: 3,
+        font_size: 16,
+        keypoint_confidence: 0.3,
+        color_by: ColorBy::Class,
+    };
+
+    /// Every layout, odd and even sizes: the box's border has the colour, a chroma cell as much of it as is covered, and
+    /// all else is as before.
+    #[test]
+    fn boxes_to_the_pixel() {
+        let colour = color::of_number(1);
+        for (width, height) in [(40, 30), (41, 31)] {
+            let (w, h) = (width as f32, height as f32);
+            let one = record(vec![object(1, Rect::new(5.0 / w, 7.0 / h, 36.0 / w, 18.0 / h))]);
+            let border = |x: usize, y: usize| {
+                let within = |d: usize| x >= 5 + d && x + d < 41.min(width) && y >= 7 + d && y + d < 25;
+                within(0) && !within(3)
+            };
+            for layout in LAYOUTS {
+                let planes = drawn(layout, width, height, &one, &BOXES);
+                if layout.contains("GB") || layout.contains("GR") {
+                    let ink = match layout.starts_with('B') {
+                        true => [colour.b, colour.g, colour.r, 255],
+                        false => [colour.r, colour.g, colour.b, 255],
+                    };
+                    let n = layout.len();
+                    for (i, pixel) in planes[0].chunks_exact(n).enumerate() {
+                        let expected = if border(i % width, i / width) { &ink[..n] } else { &[BEFORE; 4][..n] };
+                        assert_eq!(pixel, expected, "{layout} {width}×{height} pixel {i}");
+                    }
+                    continue;
+                }
+                let [luma, cb, cr] = colour.to_yuv(COLORIMETRY);
+                for (i, &pixel) in planes[0].iter().enumerate() {
+                    let expected = if border(i % width, i / width) { luma } else { BEFORE };
+                    assert_eq!(pixel, expected, "{layout} {width}×{height} luma {i}");
+                }
+                let cells = width.div_ceil(2);
+                for i in 0..cells * height.div_ceil(2) {
+                    let corners = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(x, y)| (i % cells * 2 + x, i / cells * 2 + y));
+                    let inside: Vec<_> = corners.into_iter().filter(|&(x, y)| x < width && y < height).collect();
+                    let covered = inside.iter().filter(|&&(x, y)| border(x, y)).count() as f32 / inside.len() as f32;
+                    let pixel = if layout == "NV12" {
+                        [planes[1][2 * i], planes[1][2 * i + 1]]
+                    } else {
+                        [planes[1][i], planes[2][i]]
+                    };
+                    for (got, ink) in pixel.into_iter().zip([cb, cr]) {
+                        let expected = f32::from(BEFORE) + covered * (f32::from(ink) - f32::from(BEFORE));
+                        assert!((f32::from(got) - expected).abs() <= 1.0, "{layout} {width}×{height} chroma {i}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The two 4:2:0 layouts hold the same picture, text and skeletons too.
+    #[test]
+    fn nv12_is_i420() {
+        let record = crowd();
+        let (nv12, i420) =
+            (drawn("NV12", 321, 243, &record, &Style::default()), drawn("I420", 321, 243, &record, &Style::default()));
+        assert_eq!(nv12[0], i420[0]);
+        let (cb, cr): (Vec<u8>, Vec<u8>) = nv12[1].chunks_exact(2).map(|c| (c[0], c[1])).unzip();
+        assert_eq!((&cb, &cr), (&i420[1], &i420[2]));
+        assert!(cb.iter().any(|&c| c != BEFORE));
+    }
+
+    #[test]
+    fn rgb_orders_hold_one_picture() {
+        let record = crowd();
+        let frames = ["RGB", "BGR", "RGBA", "BGRA"].map(|l| drawn(l, 321, 243, &record, &Style::default()).remove(0));
+        for i in 0..321 * 243 {
+            let [rgb, bgr, rgba, bgra] =
+                [&frames[0][3 * i..], &frames[1][3 * i..], &frames[2][4 * i..], &frames[3][4 * i..]];
+            let pixel = [rgb[0], rgb[1], rgb[2]];
+            assert_eq!(pixel, [bgr[2], bgr[1], bgr[0]]);
+            assert_eq!(pixel, [rgba[0], rgba[1], rgba[2]]);
+            assert_eq!([rgba[0], rgba[1], rgba[2], rgba[3]], [bgra[2], bgra[1], bgra[0], bgra[3]]);
+        }
+    }
+
+    /// Boxes side by side and one inside another, with keypoints.
+    fn crowd() -> Record {
+        let layout = KeypointLayout {
+            name: "test",
+            names: ["left_hip", "left_knee", "right_hip"].map(Arc::from).to_vec(),
+            limbs: vec![(0, 1), (0, 2), (1, 7)],
+        };
+        let points = [(0.2, 0.2, 0.9), (0.25, 0.7, 0.8), (0.4, 0.3, 0.1)];
+        let points = points.map(|(x, y, confidence)| Keypoint { x, y, confidence }).to_vec();
+        let mut person = object(0, Rect::new(0.1, 0.1, 0.4, 0.8));
+        person.keypoints = Some(KeypointSet { source: "pose".into(), layout: Arc::new(layout), points });
+        record(vec![person, object(1, Rect::new(0.12, 0.1, 0.2, 0.3)), object(2, Rect::new(0.6, 0.5, 0.3, 0.4))])
+    }
+
+    fn rgb_at(frame: &[u8], width: usize, x: f32, y: f32) -> [u8; 3] {
+        let i = 3 * (y as usize * width + x as usize);
+        [frame[i], frame[i + 1], frame[i + 2]]
+    }
+
+    #[test]
+    fn skeletons_leave_uncertain_keypoints_out() {
+        let style = Style { boxes: false, keypoints: true, ..BOXES };
+        let at = |frame: &[u8], x: f32, y: f32| rgb_at(frame, 320, x * 320.0, y * 240.0);
+        let frame = drawn("RGB", 320, 240, &crowd(), &style).remove(0);
+        assert_eq!(at(&frame, 0.2, 0.2), [255; 3]);
+        assert_eq!(at(&frame, 0.225, 0.45), [LEFT.r, LEFT.g, LEFT.b]);
+        assert_eq!(at(&frame, 0.4, 0.3), [BEFORE; 3]);
+        assert_eq!(at(&frame, 0.3, 0.25), [BEFORE; 3]);
+        let frame = drawn("RGB", 320, 240, &crowd(), &Style { keypoint_confidence: 0.05, ..style }).remove(0);
+        assert_eq!(at(&frame, 0.4, 0.3), [255; 3]);
+        assert_eq!(at(&frame, 0.3, 0.25), [CENTRE.r, CENTRE.g, CENTRE.b]);
+    }
+
+    /// Where labels go: above, at the top inside, at the right edge moved in; and never over each other while there is room.
+    #[test]
+    fn labels_have_places_in_the_frame() {
+        let frame = Area::new(0, 0, 200, 100);
+        let size = (60, 12);
+        assert_eq!(place_label(Area::new(20, 40, 90, 80), size, frame, &[]), Area::new(20, 28, 80, 40));
+        assert_eq!(place_label(Area::new(20, 5, 90, 80), size, frame, &[]), Area::new(20, 5, 80, 17));
+        assert_eq!(place_label(Area::new(180, 40, 200, 80), size, frame, &[]), Area::new(140, 28, 200, 40));
+        assert_eq!(place_label(Area::new(0, 95, 10, 100), size, frame, &[]), Area::new(0, 83, 60, 95));
+        assert_eq!(place_label(frame, (500, 300), frame, &[]), Area::new(0, 0, 500, 300));
+        let (object, mut taken) = (Area::new(70, 40, 110, 80), Vec::new());
+        for _ in 0..4 {
+            let place = place_label(object, size, frame, &taken);
+            assert!(taken.iter().all(|other: &Area| !other.overlaps(&place)), "{place:?} {taken:?}");
+            taken.push(place);
+        }
+        assert_eq!(place_label(object, size, frame, &taken), taken[0], "no place is free");
+    }
+
+    #[test]
+    fn label_text() {
+        let text = |object: &Object, labels, confidence| {
+            let mut text = "before".to_owned();
+            write_label(&mut text, object, &Style { labels, confidence, ..BOXES });
+            text
+        };
+        let mut person = object(3, Rect::UNIT);
+        assert_eq!(text(&person, true, true), "person 0.87");
+        assert_eq!(text(&person, true, false), "person");
+        assert_eq!(text(&person, false, true), "0.87");
+        person.label = "".into();
+        assert_eq!(text(&person, true, true), "class 3 0.87");
+        person.class_id = None;
+        person.confidence = f32::NAN;
+        assert_eq!(text(&person, true, true), "");
+    }
+
+    #[test]
+    fn colours_stand_for_class_id_or_source() {
+        let mut record = record(vec![object(3, Rect::UNIT)]);
+        record.models =
+            ["a", "det"].map(|id| ModelRun { model_id: id.into(), inference: crate::meta::Inference::Done }).to_vec();
+        record.objects[0].class_id = Some(25);
+        let colour = |object: &Object, by| color_of(object, &record, by);
+        let mut one = record.objects[0].clone();
+        assert_eq!(colour(&one, ColorBy::Class), color::of_number(25));
+        assert_eq!(colour(&one, ColorBy::Id), color::of_number(3));
+        assert_eq!(colour(&one, ColorBy::Source), color::of_number(1));
+        one.class_id = None;
+        assert_eq!(colour(&one, ColorBy::Class), color::of_name("person"));
+        one.source = "foreign".into();
+        assert_eq!(colour(&one, ColorBy::Source), color::of_name("foreign"));
+    }
+
+    fn coordinate() -> impl Strategy<Value = f32> {
+        prop_oneof![6 => -0.5f32..1.5, 1 => any::<f32>(), 1 => prop::sample::select(vec![f32::NAN, f32::INFINITY, -1e30, 1e9])]
+    }
+
+    fn any_object() -> impl Strategy<Value = Object> {
+        let rect = (coordinate(), coordinate(), coordinate(), coordinate());
+        let points = prop::collection::vec((coordinate(), coordinate(), coordinate()), 0..5);
+        let limbs = prop::collection::vec((0usize..7, 0usize..7), 0..5);
+        (rect, points, limbs, ".{0,40}", any::<Option<u32>>(), any::<f32>()).prop_map(
+            |((x, y, w, h), points, limbs, label, class_id, confidence)| {
+                let points = points.into_iter().map(|(x, y, confidence)| Keypoint { x, y, confidence }).collect();
+                let layout = Arc::new(KeypointLayout { name: "any", names: vec!["left".into(); 3], limbs });
+                Object {
+                    class_id,
+                    label: label.as_str().into(),
+                    confidence,
+                    keypoints: Some(KeypointSet { source: "any".into(), layout, points }),
+                    ..object(u32::MAX, Rect::new(x, y, w, h))
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        /// Whatever the objects are: no panic, and nothing written outside of the picture (`drawn` looks).
+        #[test]
+        fn anything_can_be_drawn(
+            objects in prop::collection::vec(any_object(), 0..8),
+            width in 1usize..70,
+            height in 1usize..50,
+            line_width in prop_oneof![3 => 0u32..8, 1 => any::<u32>()],
+            font_size in prop_oneof![3 => 0u32..40, 1 => any::<u32>()],
+            keypoint_confidence in coordinate(),
+        ) {
+            let record = record(objects);
+            let style = Style { line_width, font_size, keypoint_confidence, ..Style::default() };
+            for layout in LAYOUTS {
+                drawn(layout, width, height, &record, &style);
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Rectangles, lines and discs.
+
+use super::{Area, Canvas, Mask};
+
+/// A point in pixels; pixel centres are at halves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    pub x: f32,
+    pub y: f32,
+}
+
+/// A rectangle's border of `width` pixels, inside of it.
+pub fn outline<C: Canvas>(canvas: &mut C, area: Area, width: i32, ink: C::Ink) {
+    let Area { left, top, right, bottom } = area;
+    let (inner_top, inner_bottom) = ((top + width).min(bottom), (bottom - width).max(top));
+    if inner_top >= inner_bottom || left + width >= right - width {
+        canvas.fill(area, ink);
+        return;
+    }
+    canvas.fill(Area::new(left, top, right, inner_top), ink);
+    canvas.fill(Area::new(left, inner_bottom, right, bottom), ink);
+    canvas.fill(Area::new(left, inner_top, left + width, inner_bottom), ink);
+    canvas.fill(Area::new(right - width, inner_top, right, inner_bottom), ink);
+}
+
+/// Draws lines with smooth edges.
+#[derive(Debug, Default)]
+pub struct Pen {
+    coverage: Vec<u8>,
+}
+
+impl Pen {
+    /// A line with round ends, `radius` pixels to both sides; nothing for coordinates that aren't numbers.
+    pub fn line<C: Canvas>(&mut self, canvas: &mut C, from: Point, to: Point, radius: f32, ink: C::Ink) {
+        if ![from.x, from.y, to.x, to.y, radius].iter().all(|v| v.is_finite()) {
+            return;
+        }
+        let frame = canvas.area();
+        let segment = Segment::new(from, to);
+        // Half a pixel more: where coverage fades out.
+        let reach = radius + 0.5;
+        let top = ((from.y.min(to.y) - reach).floor() as i32).max(frame.top);
+        let bottom = ((from.y.max(to.y) + reach).ceil() as i32).min(frame.bottom);
+        // Two rows at a time, so that a chroma cell is mixed once.
+        let mut y = top & !1;
+        while y < bottom {
+            let (left, right) = reach_of_rows(from, to, reach, y);
+            let (left, right) = (left.max(frame.left), right.min(frame.right));
+            if left < right {
+                let width = (right - left) as usize;
+                // Each pixel of the next two rows is written below.
+                self.coverage.resize(2 * width, 0);
+                for (row, line) in self.coverage.chunks_exact_mut(width).enumerate() {
+                    let first = Point { x: left as f32 + 0.5, y: (y + row as i32) as f32 + 0.5 };
+                    segment.cover(first, reach, line);
+                }
+                canvas.blend(Mask { left, top: y, width, coverage: &self.coverage }, ink);
+            }
+            y += 2;
+        }
+    }
+
+    /// A filled circle.
+    pub fn disc<C: Canvas>(&mut self, canvas: &mut C, centre: Point, radius: f32, ink: C::Ink) {
+        self.line(canvas, centre, centre, radius, ink);
+    }
+}
+
+/// Columns that can be within `reach` of the line in rows `y` and `y + 1`: those of the line's part that is within
+/// `reach` of these rows, and `reach` to both sides.
+fn reach_of_rows(from: Point, to: Point, reach: f32, y: i32) -> (i32, i32) {
+    let (upper, lower) = (y as f32 - reach, y as f32 + 2.0 + reach);
+    let dy = to.y - from.y;
+    let x_at = |line: f32| {
+        let t = if dy == 0.0 { 0.0 } else { ((line - from.y) / dy).clamp(0.0, 1.0) };
+        from.x + t * (to.x - from.x)
+    };
+    let (a, b) = if dy == 0.0 { (from.x, to.x) } else { (x_at(upper), x_at(lower)) };
+    ((a.min(b) - reach).floor() as i32, (a.max(b) + reach).ceil() as i32)
+}
+
+/// A line in its own coordinates: along it, and across.
+struct Segment {
+    from: Point,
+    length: f32,
+    /// Of length 1; any direction for a point.
+    direction: Point,
+}
+
+impl Segment {
+    fn new(from: Point, to: Point) -> Self {
+        let (dx, dy) = (to.x - from.x, to.y - from.y);
+        let length = dx.hypot(dy);
+        let direction = if length > 0.0 { Point { x: dx / length, y: dy / length } } else { Point { x: 1.0, y: 0.0 } };
+        Self { from, length, direction }
+    }
+
+    /// Coverage of a row of pixels, of which the first's centre is `first`: whole up to half a pixel inside `reach`.
+    fn cover(&self, first: Point, reach: f32, coverage: &mut [u8]) {
+        let (px, py) = (first.x - self.from.x, first.y - self.from.y);
+        let Point { x: ux, y: uy } = self.direction;
+        let (along, across) = (px * ux + py * uy, py * ux - px * uy);
+        for (i, pixel) in coverage.iter_mut().enumerate() {
+            let i = i as i32 as f32;
+            let (along, across) = (along + i * ux, across - i * uy);
+            let beyond = along - along.max(0.0).min(self.length);
+            let distance = (beyond * beyond + across * across).sqrt();
+            // 2²³ more puts a value of 0–255, rounded, in the low byte. `as u8` would look for values out of range one
+            // by one: three times as slow.
+            *pixel = ((reach - distance).clamp(0.0, 1.0) * 255.0 + 8_388_608.0).to_bits() as u8;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Mask, Packed, Plane, Rgb};
+    use super::*;
+
+    const SIZE: usize = 64;
+
+    /// What `draw` paints in white on black: coverage by pixel.
+    fn painted(draw: impl FnOnce(&mut Packed<'_, 3>, [u8; 3])) -> Vec<f32> {
+        let mut data = vec![0; SIZE * SIZE * 3];
+        let mut canvas = Packed::new(Plane::new(&mut data, SIZE * 3, SIZE, SIZE), false);
+        let ink = canvas.ink(Rgb::WHITE);
+        draw(&mut canvas, ink);
+        data.chunks_exact(3).map(|p| f32::from(p[0]) / 255.0).collect()
+    }
+
+    fn point(x: f32, y: f32) -> Point {
+        Point { x, y }
+    }
+
+    #[test]
+    fn lines_cover_their_area_in_every_direction() {
+        let radius = 3.0;
+        for (from, to) in [
+            (point(10.0, 32.0), point(50.0, 32.0)),
+            (point(32.3, 50.7), point(32.3, 10.7)),
+            (point(12.0, 14.0), point(51.0, 40.0)),
+            (point(50.2, 12.9), point(13.1, 48.0)),
+            (point(30.0, 30.0), point(30.0, 30.0)),
+        ] {
+            let area: f32 = painted(|canvas, ink| Pen::default().line(canvas, from, to, radius, ink)).iter().sum();
+            let length = (to.x - from.x).hypot(to.y - from.y);
+            let exact = 2.0 * radius * length + std::f32::consts::PI * radius * radius;
+            assert!((area - exact).abs() < 0.01 * exact + 0.5, "{from:?} {to:?}: {area} instead of {exact}");
+        }
+    }
+
+    #[test]
+    fn line_is_where_it_should_be() {
+        let (from, to) = (point(12.0, 14.0), point(51.0, 40.0));
+        let cover = painted(|canvas, ink| Pen::default().line(canvas, from, to, 3.0, ink));
+        for (i, coverage) in cover.iter().enumerate() {
+            let p = point((i % SIZE) as f32 + 0.5, (i / SIZE) as f32 + 0.5);
+            // The distance by trying points of the line.
+            let distance = (0..=2000).fold(f32::MAX, |least, step| {
+                let t = step as f32 / 2000.0;
+                least.min((p.x - from.x - t * (to.x - from.x)).hypot(p.y - from.y - t * (to.y - from.y)))
+            });
+            assert!((coverage - (3.5 - distance).clamp(0.0, 1.0)).abs() < 0.02, "{p:?}: {coverage}, {distance}");
+        }
+    }
+
+    #[test]
+    fn lines_without_place_draw_nothing() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for line in [[bad, 1.0, 2.0, 3.0], [1.0, bad, 2.0, 3.0], [1.0, 2.0, bad, 3.0], [1.0, 2.0, 3.0, bad]] {
+                let [a, b, c, d] = line;
+                let cover = painted(|canvas, ink| Pen::default().line(canvas, point(a, b), point(c, d), 2.0, ink));
+                assert!(cover.iter().all(|&c| c == 0.0));
+            }
+        }
+        let far = painted(|canvas, ink| {
+            Pen::default().line(canvas, point(-1e30, -1e30), point(-1e29, -1e30), 2.0, ink);
+            Pen::default().disc(canvas, point(3e9, 3.0), 2.0, ink);
+        });
+        assert!(far.iter().all(|&c| c == 0.0));
+    }
+
+    #[test]
+    fn outline_is_inside_its_area() {
+        let area = Area::new(5, 7, 30, 20);
+        let cover = painted(|canvas, ink| outline(canvas, area, 3, ink));
+        for (i, &coverage) in cover.iter().enumerate() {
+            let (x, y) = ((i % SIZE) as i32, (i / SIZE) as i32);
+            let within = |d: i32| x >= 5 + d && x < 30 - d && y >= 7 + d && y < 20 - d;
+            assert_eq!(coverage == 1.0, within(0) && !within(3), "{x} {y}");
+        }
+        // Wider than it has room for: all of it.
+        let cover = painted(|canvas, ink| outline(canvas, Area::new(0, 0, 5, 5), 3, ink));
+        assert_eq!(cover.iter().sum::<f32>(), 25.0);
+    }
+
+    #[test]
+    fn mask_rows_outside_are_empty() {
+        let mask = Mask { left: 0, top: -2, width: 2, coverage: &[1, 2, 3, 4, 5, 6] };
+        assert_eq!((mask.row(-2), mask.row(0)), ([1, 2].as_slice(), [5, 6].as_slice()));
+        assert!(mask.row(1).is_empty() && mask.row(-3).is_empty() && mask.row(i32::MAX).is_empty());
+    }
+}

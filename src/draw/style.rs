@@ -1,0 +1,42 @@
+//! What is drawn of a record, and how large.
+
+/// What an object's colour stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColorBy {
+    /// Its class, or its label where it has no class id.
+    Class,
+    /// Its id in the frame: each object another.
+    Id,
+    /// The model that found it.
+    Source,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Style {
+    pub boxes: bool,
+    pub labels: bool,
+    pub confidence: bool,
+    pub keypoints: bool,
+    /// Pixels; 0: 1/360 of the frame's shorter side.
+    pub line_width: u32,
+    /// Pixels from ascender to descender; 0: 1/42 of the frame's shorter side, at least 12.
+    pub font_size: u32,
+    /// Keypoints below it are left out, with their limbs; 0–1.
+    pub keypoint_confidence: f32,
+    pub color_by: ColorBy,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self {
+            boxes: true,
+            labels: true,
+            confidence: true,
+            keypoints: true,
+            line_width: 0,
+            font_size: 0,
+            keypoint_confidence: 0.3,
+            color_by: ColorBy::Class,
+        }
+    }
+}

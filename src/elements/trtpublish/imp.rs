@@ -1,0 +1,344 @@
+use super::Overflow;
+use crate::meta;
+use crate::publish::{self, Frame, Publisher, Refused, Stats};
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::prelude::*;
+use std::io;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new("trtpublish", gst::DebugColorFlags::empty(), Some("Objects as JSON Lines"))
+});
+
+#[derive(Debug, Clone)]
+struct Settings {
+    location: String,
+    append: bool,
+    stream_id: Option<Arc<str>>,
+    overflow: Overflow,
+    max_queue: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { location: "-".into(), append: false, stream_id: None, overflow: Overflow::Auto, max_queue: 256 }
+    }
+}
+
+/// What the streaming thread knows; only that thread locks it.
+#[derive(Default)]
+struct Stream {
+    id: String,
+    /// Pixels.
+    size: (u32, u32),
+    /// Frames published.
+    frames: u64,
+    /// Whether a source upstream is live; asked once.
+    live: Option<bool>,
+    /// Memory of the next line.
+    line: Vec<u8>,
+}
+
+#[derive(Default)]
+pub struct TrtPublish {
+    settings: Mutex<Settings>,
+    stream: Mutex<Stream>,
+    /// From READY→PAUSED on; stays after PAUSED→READY, for `stats`.
+    publisher: Mutex<Option<Arc<Publisher>>>,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for TrtPublish {
+    const NAME: &'static str = "GstTrtPublish";
+    type Type = super::TrtPublish;
+    type ParentType = gst_base::BaseTransform;
+}
+
+impl ObjectImpl for TrtPublish {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let default = Settings::default();
+            vec![
+                glib::ParamSpecString::builder("location")
+                    .nick("Location")
+                    .blurb("Where lines go: - for standard output, or the path of a file or named pipe")
+                    .default_value(Some(default.location.as_str()))
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecBoolean::builder("append")
+                    .nick("Append")
+                    .blurb("Add to the file at location instead of emptying it first")
+                    .default_value(default.append)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecString::builder("stream-id")
+                    .nick("Stream id")
+                    .blurb("Name of the stream in the lines; unset: the id of the stream's STREAM_START event")
+                    .default_value(default.stream_id.as_deref())
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecEnum::builder_with_default("overflow", default.overflow)
+                    .nick("Overflow")
+                    .blurb("What happens when max-queue lines wait to be written")
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("max-queue")
+                    .nick("Max queue")
+                    .blurb("How many lines may wait to be written")
+                    .minimum(1)
+                    .default_value(default.max_queue)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+                    .nick("Statistics")
+                    .blurb("Since READY→PAUSED: lines written, lines dropped, bytes written (all uint64)")
+                    .read_only()
+                    .build(),
+            ]
+        });
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let mut settings = lock(&self.settings);
+        // GObject checks type and range before it calls this.
+        match pspec.name() {
+            "location" => settings.location = value.get::<Option<String>>().ok().flatten().unwrap_or_default(),
+            "append" => settings.append = value.get().unwrap_or_default(),
+            "stream-id" => settings.stream_id = value.get::<Option<&str>>().ok().flatten().map(Arc::from),
+            "overflow" => settings.overflow = value.get().unwrap_or_default(),
+            "max-queue" => settings.max_queue = value.get().unwrap_or(1),
+            _ => {}
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let settings = lock(&self.settings);
+        match pspec.name() {
+            "location" => settings.location.to_value(),
+            "append" => settings.append.to_value(),
+            "stream-id" => settings.stream_id.as_deref().to_value(),
+            "overflow" => settings.overflow.to_value(),
+            "max-queue" => settings.max_queue.to_value(),
+            "stats" => self.stats().to_value(),
+            _ => glib::Value::from_type(pspec.value_type()),
+        }
+    }
+}
+
+impl GstObjectImpl for TrtPublish {}
+
+impl ElementImpl for TrtPublish {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Object publisher",
+                "Filter/Analyzer/Video",
+                "Publishes the objects found in each frame as JSON Lines",
+                env!("CARGO_PKG_NAME"),
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            // No pixel is read, so any memory will do.
+            let caps = gst::Caps::builder("video/x-raw").any_features().build();
+            [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
+                .into_iter()
+                .filter_map(|(name, way)| gst::PadTemplate::new(name, way, gst::PadPresence::Always, &caps).ok())
+                .collect()
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(&self, change: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        // The pads can stop only once the streaming thread no longer waits for room or for the last line.
+        if change == gst::StateChange::PausedToReady
+            && let Some(publisher) = self.publisher()
+        {
+            publisher.set_flushing(true);
+        }
+        self.parent_change_state(change)
+    }
+}
+
+impl BaseTransformImpl for TrtPublish {
+    const MODE: gst_base::subclass::BaseTransformMode = gst_base::subclass::BaseTransformMode::AlwaysInPlace;
+    const PASSTHROUGH_ON_SAME_CAPS: bool = true;
+    const TRANSFORM_IP_ON_PASSTHROUGH: bool = true;
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let Settings { location, append, .. } = lock(&self.settings).clone();
+        if location.is_empty() {
+            return Err(gst::error_msg!(
+                gst::ResourceError::NotFound,
+                ("trtpublish has no location: set location to a file's path, or to - for standard output")
+            ));
+        }
+        let output = publish::open(&location, append).map_err(|error| cannot_open(&location, &error))?;
+        let element = self.obj().downgrade();
+        let failed = move |name: &str, error: io::Error| {
+            if let Some(element) = element.upgrade() {
+                cannot_write(&element, name, &error);
+            }
+        };
+        let publisher = Publisher::new(output, failed).map_err(|error| {
+            gst::error_msg!(gst::ResourceError::Failed, ("Can't start the thread that writes {location}: {error}"))
+        })?;
+        let id = self.obj().name().into();
+        *lock(&self.stream) = Stream { id, ..Stream::default() };
+        *lock(&self.publisher) = Some(Arc::new(publisher));
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        let left = self.publisher().map_or(0, |publisher| publisher.close());
+        if left > 0 {
+            gst::warning!(CAT, imp = self, "{left} lines were not written: stopped while the reader is behind");
+        }
+        Ok(())
+    }
+
+    fn set_caps(&self, caps: &gst::Caps, _: &gst::Caps) -> Result<(), gst::LoggableError> {
+        // Only the size is asked for, so that pixel formats unknown to this GStreamer pass too.
+        let pixels = |name| caps.structure(0)?.get::<i32>(name).ok().and_then(|side| u32::try_from(side).ok());
+        let (Some(width), Some(height)) = (pixels("width"), pixels("height")) else {
+            return Err(gst::loggable_error!(CAT, "No width and height in caps {caps}"));
+        };
+        lock(&self.stream).size = (width, height);
+        Ok(())
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        use gst::EventView;
+        match event.view() {
+            EventView::StreamStart(start) => lock(&self.stream).id = start.stream_id().to_owned(),
+            EventView::FlushStart(_) => self.set_flushing(true),
+            EventView::FlushStop(_) => self.set_flushing(false),
+            EventView::Eos(_) => match self.publisher().map(|publisher| publisher.drain()) {
+                Some(Err(Refused::Flushing)) => return false,
+                // After a failed write, which is an error on the bus, EOS still goes on: files downstream get finished.
+                Some(Err(Refused::Failed)) | Some(Ok(())) | None => {}
+            },
+            _ => {}
+        }
+        self.parent_sink_event(event)
+    }
+
+    fn transform_ip_passthrough(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let publisher = self.publisher().ok_or(gst::FlowError::Flushing)?;
+        let (stream_id, overflow, max_queue) = {
+            let settings = lock(&self.settings);
+            (settings.stream_id.clone(), settings.overflow, settings.max_queue as usize)
+        };
+        let mut stream = lock(&self.stream);
+        let stream = &mut *stream;
+        let (width, height) = stream.size;
+        let frame = Frame {
+            stream: stream_id.as_deref().unwrap_or(&stream.id),
+            number: stream.frames,
+            pts: buffer.pts().map(gst::ClockTime::nseconds),
+            captured: capture_time(buffer),
+            width,
+            height,
+        };
+        stream.frames += 1;
+        stream.line.clear();
+        publish::write_line(&mut stream.line, &frame, &meta::read(buffer, width, height)).map_err(|error| {
+            gst::element_imp_error!(
+                self,
+                gst::CoreError::Failed,
+                ("Can't write frame {} as JSON: {error}", frame.number)
+            );
+            gst::FlowError::Error
+        })?;
+        let overflow = match overflow {
+            Overflow::Block => publish::Overflow::Block,
+            Overflow::DropOldest => publish::Overflow::DropOldest,
+            Overflow::Auto if publisher.can_stall() && *stream.live.get_or_insert_with(|| self.is_live()) => {
+                publish::Overflow::DropOldest
+            }
+            Overflow::Auto => publish::Overflow::Block,
+        };
+        match publisher.push(&mut stream.line, max_queue, overflow) {
+            Ok(()) => Ok(gst::FlowSuccess::Ok),
+            Err(Refused::Flushing) => Err(gst::FlowError::Flushing),
+            // The error is on the bus since the write failed.
+            Err(Refused::Failed) => Err(gst::FlowError::Error),
+        }
+    }
+}
+
+impl TrtPublish {
+    fn publisher(&self) -> Option<Arc<Publisher>> {
+        lock(&self.publisher).clone()
+    }
+
+    fn set_flushing(&self, flushing: bool) {
+        if let Some(publisher) = self.publisher() {
+            publisher.set_flushing(flushing);
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        let mut query = gst::query::Latency::new();
+        self.obj().sink_pad().peer_query(&mut query) && query.result().0
+    }
+
+    fn stats(&self) -> gst::Structure {
+        let Stats { lines, dropped, bytes } = self.publisher().map(|p| p.stats()).unwrap_or_default();
+        gst::Structure::builder("stats").field("lines", lines).field("dropped", dropped).field("bytes", bytes).build()
+    }
+}
+
+/// When the frame was taken, ns since 1970, from a `GstReferenceTimestampMeta` in NTP or Unix time.
+fn capture_time(buffer: &gst::BufferRef) -> Option<u64> {
+    /// Seconds from 1900, where NTP counts from, to 1970 (RFC 5905).
+    const NTP_TO_UNIX: u64 = 2_208_988_800;
+    buffer.iter_meta::<gst::ReferenceTimestampMeta>().find_map(|meta| {
+        let time = meta.timestamp().nseconds();
+        match meta.reference().structure(0)?.name().as_str() {
+            "timestamp/x-ntp" => time.checked_sub(NTP_TO_UNIX * 1_000_000_000),
+            "timestamp/x-unix" => Some(time),
+            _ => None,
+        }
+    })
+}
+
+fn cannot_open(location: &str, error: &io::Error) -> gst::ErrorMessage {
+    let remedy = match error.raw_os_error().map(nix::errno::Errno::from_raw) {
+        Some(nix::errno::Errno::ENXIO) => "nobody reads this named pipe: start its reader first",
+        Some(nix::errno::Errno::ENOENT) => "make its folder first, or set another location",
+        _ => "set location to a file that can be written, or to - for standard output",
+    };
+    gst::error_msg!(gst::ResourceError::OpenWrite, ("Can't write objects to {location}: {error}; {remedy}"))
+}
+
+fn cannot_write(element: &super::TrtPublish, name: &str, error: &io::Error) {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => gst::element_error!(
+            element,
+            gst::ResourceError::NoSpaceLeft,
+            ("Can't write objects to {name}: {error}; free some space, or set another location")
+        ),
+        io::ErrorKind::BrokenPipe => gst::element_error!(
+            element,
+            gst::ResourceError::Write,
+            ("Can't write objects to {name}: {error}; its reader has gone, start it again and then this pipeline")
+        ),
+        _ => gst::element_error!(
+            element,
+            gst::ResourceError::Write,
+            ("Can't write objects to {name}: {error}; check the disk or the reader, or set another location")
+        ),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,125 @@
+//! Where lines go.
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What became of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    Whole,
+    /// Given up on while the reader didn't take it.
+    Not,
+}
+
+/// Takes lines. Used by one thread.
+pub trait Output: Send {
+    /// For messages: a path, an address.
+    fn name(&self) -> &str;
+
+    /// Whether a reader can hold the writing up for as long as it likes, as with a pipe; a disk can't.
+    fn can_stall(&self) -> bool;
+
+    /// Writes one line, with its newline. Returns soon after `give_up` is set, however slow the reader; a line that is
+    /// too long for one piece may then have been begun.
+    ///
+    /// # Errors
+    /// The line isn't written, or not wholly, and nothing can be written any more.
+    fn write(&mut self, line: &[u8], give_up: &AtomicBool) -> io::Result<Written>;
+}
+
+/// Opens `location`: `-` for standard output, or the path of a file or named pipe. A file is made if it isn't there,
+/// and emptied unless `append`.
+///
+/// # Errors
+/// From the system. A named pipe that nobody reads can't be opened.
+pub fn open(location: &str, append: bool) -> io::Result<Box<dyn Output>> {
+    let (name, file) = if location == "-" {
+        // A descriptor of its own, past the line buffer that the process's prints go through.
+        ("standard output", File::from(io::stdout().as_fd().try_clone_to_owned()?))
+    } else {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .append(append)
+            .truncate(!append)
+            // So that a named pipe without a reader is an error, and doesn't hold up the pipeline's start.
+            .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
+            .open(location)?;
+        (location, file)
+    };
+    if file.metadata()?.is_file() {
+        Ok(Box::new(FileOutput { name: name.to_owned(), file }))
+    } else {
+        Ok(Box::new(PipeOutput { name: name.to_owned(), file }))
+    }
+}
+
+/// A file on a disk.
+struct FileOutput {
+    name: String,
+    file: File,
+}
+
+impl Output for FileOutput {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn can_stall(&self) -> bool {
+        false
+    }
+
+    fn write(&mut self, line: &[u8], _: &AtomicBool) -> io::Result<Written> {
+        self.file.write_all(line).map(|()| Written::Whole)
+    }
+}
+
+/// A pipe, a socket, a terminal: something with a reader.
+struct PipeOutput {
+    name: String,
+    file: File,
+}
+
+impl PipeOutput {
+    /// How often a wait looks whether it's to end, ms.
+    const TICK: u8 = 50;
+    /// Bytes that a pipe takes without blocking when it's ready at all, and as one piece (`PIPE_BUF`, POSIX's least is
+    /// 512, Linux has 4096). Standard output may be shared with other programs, so it can't be made non-blocking.
+    const PIECE: usize = 4096;
+}
+
+impl Output for PipeOutput {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn can_stall(&self) -> bool {
+        true
+    }
+
+    fn write(&mut self, line: &[u8], give_up: &AtomicBool) -> io::Result<Written> {
+        let mut left = line;
+        while !left.is_empty() {
+            // Not before the first attempt: at the end of the stream a reader that isn't behind gets all lines.
+            match poll(&mut [PollFd::new(self.file.as_fd(), PollFlags::POLLOUT)], Self::TICK) {
+                Ok(0) | Err(Errno::EINTR) if give_up.load(Ordering::Relaxed) => return Ok(Written::Not),
+                Ok(0) | Err(Errno::EINTR) => continue,
+                Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let piece = left.get(..Self::PIECE).unwrap_or(left);
+            match self.file.write(piece) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => left = left.get(written..).unwrap_or_default(),
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Written::Whole)
+    }
+}

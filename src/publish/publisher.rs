@@ -1,0 +1,409 @@
+//! Lines on their way: a bounded queue, and the thread that writes them.
+
+use super::{Output, Written};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// What happens to a line when the queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overflow {
+    /// It waits for room.
+    Block,
+    /// The oldest line makes room, and is counted.
+    DropOldest,
+}
+
+/// Why a line wasn't taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The stream is flushing or stopping.
+    Flushing,
+    /// Writing failed before.
+    Failed,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Lines written.
+    pub lines: u64,
+    /// Lines that gave way to newer ones, or were left when the stream was stopped.
+    pub dropped: u64,
+    /// Bytes written.
+    pub bytes: u64,
+}
+
+/// Writes lines to an [`Output`] on a thread of its own. The thread ends when this is dropped; better use
+/// [`close`](Self::close).
+pub struct Publisher {
+    shared: Arc<Shared>,
+    can_stall: bool,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// There is a line to write, or an end.
+    work: Condvar,
+    /// A line has left the queue or been written, or nothing is waited for any more.
+    progress: Condvar,
+    give_up: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    lines: VecDeque<Vec<u8>>,
+    /// Emptied lines, so that their memory is used again.
+    spare: Vec<Vec<u8>>,
+    /// A line is with the output.
+    writing: bool,
+    flushing: bool,
+    failed: bool,
+    /// No more lines come.
+    closed: bool,
+    /// The thread is done.
+    ended: bool,
+    stats: Stats,
+}
+
+impl Publisher {
+    /// How long [`close`](Self::close) goes on writing for a reader that is behind.
+    const PATIENCE: Duration = Duration::from_millis(500);
+    /// How long an output gets to notice that it's given up on; then its thread is left behind.
+    const GRACE: Duration = Duration::from_millis(300);
+
+    /// Starts writing. `failed` is called once, on the thread, when the output fails; nothing is written after that.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn new(output: Box<dyn Output>, failed: impl FnOnce(&str, io::Error) + Send + 'static) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+            give_up: AtomicBool::new(false),
+        });
+        let can_stall = output.can_stall();
+        let writer = shared.clone();
+        let thread = std::thread::Builder::new().name("trtpublish".into()).spawn(move || writer.run(output, failed))?;
+        Ok(Self { shared, can_stall, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Whether the output's reader can hold up the writing.
+    pub fn can_stall(&self) -> bool {
+        self.can_stall
+    }
+
+    /// Takes `line`, and leaves an empty buffer in its place. `most` lines wait at a time.
+    ///
+    /// # Errors
+    /// The line wasn't taken and is still there.
+    pub fn push(&self, line: &mut Vec<u8>, most: usize, overflow: Overflow) -> Result<(), Refused> {
+        let most = most.max(1);
+        let mut state = self.shared.lock();
+        loop {
+            if state.failed {
+                return Err(Refused::Failed);
+            }
+            if state.flushing || state.closed {
+                return Err(Refused::Flushing);
+            }
+            if state.lines.len() < most {
+                break;
+            }
+            match overflow {
+                Overflow::Block => state = wait(&self.shared.progress, state),
+                Overflow::DropOldest => {
+                    state.stats.dropped += 1;
+                    if let Some(oldest) = state.lines.pop_front() {
+                        state.recycle(oldest);
+                    }
+                }
+            }
+        }
+        let empty = state.spare.pop().unwrap_or_default();
+        state.lines.push_back(std::mem::replace(line, empty));
+        self.shared.work.notify_one();
+        Ok(())
+    }
+
+    /// Waits until every line taken so far is written.
+    ///
+    /// # Errors
+    /// When that can't be, or isn't to be waited for.
+    pub fn drain(&self) -> Result<(), Refused> {
+        let mut state = self.shared.lock();
+        loop {
+            if state.failed {
+                return Err(Refused::Failed);
+            }
+            if state.lines.is_empty() && !state.writing {
+                return Ok(());
+            }
+            if state.flushing || state.closed {
+                return Err(Refused::Flushing);
+            }
+            state = wait(&self.shared.progress, state);
+        }
+    }
+
+    /// While flushing, [`push`](Self::push) and [`drain`](Self::drain) return at once. Lines already taken are written
+    /// all the same.
+    pub fn set_flushing(&self, flushing: bool) {
+        self.shared.lock().flushing = flushing;
+        self.shared.progress.notify_all();
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.shared.lock().stats
+    }
+
+    /// Writes what was taken and ends the thread, in less than a second even if the reader doesn't read. Returns how
+    /// many lines couldn't be written.
+    pub fn close(&self) -> u64 {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else { return 0 };
+        self.shared.lock().closed = true;
+        self.shared.work.notify_one();
+        self.shared.progress.notify_all();
+        if !self.shared.wait_end(Self::PATIENCE) {
+            self.shared.give_up.store(true, Ordering::Relaxed);
+        }
+        let ended = self.shared.wait_end(Self::GRACE);
+        let mut state = self.shared.lock();
+        let left = state.lines.len() as u64 + u64::from(state.writing);
+        state.lines.clear();
+        state.stats.dropped += left;
+        drop(state);
+        if ended {
+            // Nothing is lost if it panicked: `ended` was set, and what is left counted.
+            let _ = thread.join();
+        }
+        left
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No state is half changed where code could panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, mut output: Box<dyn Output>, failed: impl FnOnce(&str, io::Error)) {
+        // A reader that goes away is an error of `write`; the signal's default would end the process.
+        let _ = nix::sys::signal::SigSet::from(nix::sys::signal::Signal::SIGPIPE).thread_block();
+        let mut failure = None;
+        while let Some(mut line) = self.next() {
+            let result = output.write(&line, &self.give_up);
+            let mut state = self.lock();
+            match result {
+                Ok(Written::Whole) => {
+                    state.stats.lines += 1;
+                    state.stats.bytes += line.len() as u64;
+                }
+                Ok(Written::Not) => break,
+                Err(error) => {
+                    state.failed = true;
+                    failure = Some(error);
+                    break;
+                }
+            }
+            state.writing = false;
+            line.clear();
+            state.recycle(line);
+            drop(state);
+            self.progress.notify_all();
+        }
+        self.progress.notify_all();
+        // With no lock held: the callback may ask for stats.
+        if let Some(error) = failure {
+            failed(output.name(), error);
+        }
+        drop(output);
+        self.lock().ended = true;
+        self.progress.notify_all();
+    }
+
+    /// The next line to write; `None` when there are no more.
+    fn next(&self) -> Option<Vec<u8>> {
+        let mut state = self.lock();
+        loop {
+            if self.give_up.load(Ordering::Relaxed) {
+                return None;
+            }
+            if let Some(line) = state.lines.pop_front() {
+                state.writing = true;
+                drop(state);
+                self.progress.notify_all();
+                return Some(line);
+            }
+            if state.closed {
+                return None;
+            }
+            state = wait(&self.work, state);
+        }
+    }
+
+    /// Whether the thread has ended, after at most `limit`.
+    fn wait_end(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let mut state = self.lock();
+        while !state.ended {
+            let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
+                return false;
+            };
+            state = self.progress.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+impl State {
+    /// Buffers kept for later lines; more than a few come together only after a jam.
+    const SPARE: usize = 16;
+
+    fn recycle(&mut self, mut line: Vec<u8>) {
+        if self.spare.len() < Self::SPARE {
+            line.clear();
+            self.spare.push(line);
+        }
+    }
+}
+
+fn wait<'a>(condition: &Condvar, guard: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    condition.wait(guard).unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// Hands each line to the test, which can take its time; fails once the test is gone.
+    struct Slow(mpsc::SyncSender<Vec<u8>>);
+
+    impl Output for Slow {
+        fn name(&self) -> &str {
+            "slow"
+        }
+
+        fn can_stall(&self) -> bool {
+            true
+        }
+
+        fn write(&mut self, line: &[u8], give_up: &AtomicBool) -> io::Result<Written> {
+            loop {
+                match self.0.try_send(line.to_vec()) {
+                    Ok(()) => return Ok(Written::Whole),
+                    Err(mpsc::TrySendError::Disconnected(_)) => return Err(io::ErrorKind::BrokenPipe.into()),
+                    Err(mpsc::TrySendError::Full(_)) if give_up.load(Ordering::Relaxed) => return Ok(Written::Not),
+                    Err(mpsc::TrySendError::Full(_)) => std::thread::sleep(Duration::from_millis(1)),
+                }
+            }
+        }
+    }
+
+    /// A publisher, and the end that its lines come out of once they are asked for.
+    fn publisher() -> (Publisher, mpsc::Receiver<Vec<u8>>, mpsc::Receiver<String>) {
+        let (send, lines) = mpsc::sync_channel(0);
+        let (fail, failures) = mpsc::channel();
+        let failed = move |name: &str, error: io::Error| fail.send(format!("{name}: {error}")).unwrap();
+        (Publisher::new(Box::new(Slow(send)), failed).unwrap(), lines, failures)
+    }
+
+    fn push(publisher: &Publisher, text: &str, overflow: Overflow) -> Result<(), Refused> {
+        publisher.push(&mut text.as_bytes().to_vec(), 2, overflow)
+    }
+
+    /// Until the thread has a line in hand, so that the queue is as the test made it.
+    fn until_writing(publisher: &Publisher) {
+        while !publisher.shared.lock().writing {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn lines_come_out_whole_and_in_order() {
+        let (publisher, lines, _) = publisher();
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..100).for_each(|i| push(&publisher, &i.to_string(), Overflow::Block).unwrap()));
+            let got: Vec<_> = lines.iter().take(100).map(|l| String::from_utf8(l).unwrap()).collect();
+            assert_eq!(got, (0..100).map(|i| i.to_string()).collect::<Vec<_>>());
+        });
+        publisher.drain().unwrap();
+        assert_eq!(publisher.stats(), Stats { lines: 100, dropped: 0, bytes: 190 });
+        assert_eq!(publisher.close(), 0);
+    }
+
+    #[test]
+    fn the_oldest_waiting_line_gives_way() {
+        let (publisher, lines, _) = publisher();
+        push(&publisher, "0", Overflow::DropOldest).unwrap();
+        until_writing(&publisher);
+        (1..=5).for_each(|i| push(&publisher, &i.to_string(), Overflow::DropOldest).unwrap());
+        assert_eq!(publisher.stats().dropped, 3);
+        assert_eq!(lines.iter().take(3).collect::<Vec<_>>(), [b"0", b"4", b"5"]);
+    }
+
+    #[test]
+    fn flushing_ends_waiting_but_loses_nothing_taken() {
+        let (publisher, lines, _) = publisher();
+        push(&publisher, "0", Overflow::Block).unwrap();
+        until_writing(&publisher);
+        push(&publisher, "1", Overflow::Block).unwrap();
+        push(&publisher, "2", Overflow::Block).unwrap();
+        std::thread::scope(|scope| {
+            let push = scope.spawn(|| push(&publisher, "3", Overflow::Block));
+            let drain = scope.spawn(|| publisher.drain());
+            std::thread::sleep(Duration::from_millis(20));
+            publisher.set_flushing(true);
+            assert_eq!(push.join().unwrap(), Err(Refused::Flushing));
+            assert_eq!(drain.join().unwrap(), Err(Refused::Flushing));
+        });
+        publisher.set_flushing(false);
+        assert_eq!(lines.iter().take(3).collect::<Vec<_>>(), [b"0", b"1", b"2"]);
+        publisher.drain().unwrap();
+        assert_eq!(push(&publisher, "4", Overflow::Block), Ok(()));
+    }
+
+    #[test]
+    fn close_writes_what_a_reader_takes_and_gives_up_in_time() {
+        let (publisher, lines, _) = publisher();
+        for text in ["0", "1"] {
+            push(&publisher, text, Overflow::Block).unwrap();
+        }
+        let reader = std::thread::spawn(move || lines.iter().count());
+        assert_eq!(publisher.close(), 0);
+        assert_eq!(reader.join().unwrap(), 2);
+
+        let (publisher, _lines, _) = self::publisher();
+        push(&publisher, "0", Overflow::Block).unwrap();
+        until_writing(&publisher);
+        push(&publisher, "1", Overflow::Block).unwrap();
+        let start = Instant::now();
+        assert_eq!(publisher.close(), 2);
+        assert!(start.elapsed() < Duration::from_secs(1));
+        assert_eq!(publisher.stats(), Stats { lines: 0, dropped: 2, bytes: 0 });
+        assert_eq!(push(&publisher, "2", Overflow::Block), Err(Refused::Flushing));
+    }
+
+    #[test]
+    fn a_failure_is_told_once_and_ends_all_waiting() {
+        let (publisher, lines, failures) = publisher();
+        drop(lines);
+        push(&publisher, "0", Overflow::Block).unwrap();
+        assert_eq!(failures.recv().unwrap(), "slow: broken pipe");
+        assert_eq!(publisher.drain(), Err(Refused::Failed));
+        assert_eq!(push(&publisher, "1", Overflow::Block), Err(Refused::Failed));
+        assert!(failures.recv().is_err());
+    }
+}

@@ -1,0 +1,173 @@
+//! `cargo xtask test`: everything a change must pass.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{heading, line, run, succeeds};
+use crate::paths::Paths;
+use crate::plugin::{self, Profile, cargo};
+use crate::system::Purpose;
+use crate::{python, setup};
+
+pub fn run_all(paths: &Paths) -> Result<()> {
+    let mut times = Times::default();
+    times.measure("setup", || setup(paths, Purpose::Test))?;
+    require_component(paths, "fmt", "rustfmt")?;
+    require_component(paths, "clippy", "clippy")?;
+
+    heading("Format");
+    times.measure("format", || run(cargo(paths).args(["fmt", "--all", "--", "--check"])))?;
+    heading("Lints");
+    let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+    times.measure("lints", || run(cargo(paths).args(clippy)))?;
+    heading("Documentation");
+    let doc = ["doc", "--workspace", "--no-deps"];
+    times.measure("documentation", || run(cargo(paths).args(doc).env("RUSTDOCFLAGS", "--deny warnings")))?;
+    heading("Build");
+    let plugin = times.measure("build", || plugin::build(paths, Profile::Dev))?;
+    heading("Tests");
+    let mut test = cargo(paths);
+    test.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+    plugin.set_environment(&mut test);
+    test.env("G_DEBUG", "fatal_warnings").env("PYTHON", python::for_tests(paths)?);
+    let outcome = times.measure("tests", || Outcome::of(&mut test))?;
+
+    heading("Times");
+    times.print();
+    heading("Skipped");
+    outcome.print_skipped();
+    heading("Results");
+    outcome.results.iter().for_each(|result| println!("{result}"));
+    if !outcome.passed {
+        bail!("tests failed: {}", outcome.failed.join(", "));
+    }
+    Ok(())
+}
+
+fn require_component(paths: &Paths, subcommand: &str, component: &str) -> Result<()> {
+    if !succeeds(cargo(paths).args([subcommand, "--version"])) {
+        bail!("cargo {subcommand} is missing: rustup component add {component}");
+    }
+    Ok(())
+}
+
+/// How long each part took.
+#[derive(Default)]
+struct Times(Vec<(&'static str, Duration)>);
+
+impl Times {
+    fn measure<T>(&mut self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let start = Instant::now();
+        let result = work().with_context(|| format!("{name} failed"));
+        self.0.push((name, start.elapsed()));
+        result
+    }
+
+    fn print(&self) {
+        for (name, time) in &self.0 {
+            println!("  {name:15}{:7.1} s", time.as_secs_f64());
+        }
+        println!("  {:15}{:7.1} s", "all", self.0.iter().map(|(_, time)| time.as_secs_f64()).sum::<f64>());
+    }
+}
+
+/// What a run of `cargo test` printed that matters at its end.
+#[derive(Default)]
+struct Outcome {
+    passed: bool,
+    /// The summary line of each test binary.
+    results: Vec<String>,
+    failed: Vec<String>,
+    skipped: Vec<String>,
+}
+
+impl Outcome {
+    /// Runs the tests, prints what they print but for the chatter of those that pass, and keeps what matters.
+    fn of(command: &mut Command) -> Result<Self> {
+        println!("  {}", line(command));
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cargo test")?;
+        let output = child.stdout.take().context("cargo test has no output")?;
+        let mut outcome = Self::default();
+        let mut in_successes = false;
+        for text in BufReader::new(output).split(b'\n') {
+            let text = text?;
+            let text = String::from_utf8_lossy(&text);
+            if outcome.take(&text, &mut in_successes) {
+                println!("{text}");
+            }
+        }
+        outcome.passed = child.wait()?.success();
+        Ok(outcome)
+    }
+
+    /// Notes a line; true if it is to be printed.
+    fn take(&mut self, text: &str, in_successes: &mut bool) -> bool {
+        match text {
+            "successes:" => *in_successes = true,
+            "failures:" => *in_successes = false,
+            _ if text.starts_with("test result: ") => {
+                *in_successes = false;
+                self.results.push(text.to_string());
+            }
+            _ => {}
+        }
+        if let Some(test) = text.strip_prefix("test ") {
+            if let Some((name, reason)) = test.split_once(" ... ignored") {
+                self.skipped.push(format!("{name}: ignored{reason}"));
+            } else if let Some(name) = test.strip_suffix(" ... FAILED") {
+                self.failed.push(name.to_string());
+            }
+        } else if text.contains("skipped: ") {
+            self.skipped.push(text.trim().to_string());
+        }
+        !*in_successes
+    }
+
+    fn print_skipped(&self) {
+        if self.skipped.is_empty() {
+            println!("  nothing");
+        }
+        self.skipped.iter().for_each(|skipped| println!("  {skipped}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_matters_is_kept() {
+        let printed = "\
+running 4 tests
+test a ... ok
+test b ... FAILED
+test gpu ... ignored, needs a GPU
+test c ... ok
+
+successes:
+
+---- c stdout ----
+reference: skipped: ../shared is not there
+
+successes:
+    a
+    c
+
+failures:
+
+---- b stdout ----
+boom
+
+test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
+";
+        let (mut outcome, mut in_successes) = (Outcome::default(), false);
+        let shown: Vec<&str> = printed.lines().filter(|line| outcome.take(line, &mut in_successes)).collect();
+        assert_eq!(outcome.failed, ["b"]);
+        assert_eq!(outcome.skipped, ["gpu: ignored, needs a GPU", "reference: skipped: ../shared is not there"]);
+        assert_eq!(outcome.results.len(), 1);
+        assert!(shown.contains(&"boom") && !shown.iter().any(|line| line.contains("c stdout")));
+    }
+}

@@ -1,0 +1,168 @@
+//! `cargo xtask demo`: detection and pose over a video, from H.264 to an annotated MP4, through the plugin's elements.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::resource::{UsageWho, getrusage};
+
+use crate::command::{heading, run, run_quiet};
+use crate::package::Scratch;
+use crate::paths::Paths;
+use crate::plugin::{self, Plugin, Profile};
+use crate::setup;
+use crate::summary::Summary;
+use crate::system::Purpose;
+
+/// The models it runs, by their names in models.toml.
+pub const MODELS: [&str; 2] = ["yolov12n", "movenet-multipose"];
+
+pub struct Options {
+    pub backend: String,
+    /// Another clip than the sample: an MP4 with H.264.
+    pub clip: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { backend: "cpu".into(), clip: None }
+    }
+}
+
+pub fn run_demo(paths: &Paths, options: &Options) -> Result<()> {
+    if options.backend != "cpu" {
+        bail!("--backend {}: the demo runs on the CPU only so far; use --backend cpu", options.backend);
+    }
+    let clip = match &options.clip {
+        Some(clip) => fs::canonicalize(clip).with_context(|| clip.display().to_string())?,
+        None => paths.root.join("media/bikes.mp4"),
+    };
+    setup(paths, Purpose::Demo)?;
+
+    heading("Build");
+    let plugin = plugin::build(paths, Profile::Release)?;
+
+    let output = paths.root.join("demo-output");
+    fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
+    let (video, lines) = (output.join("annotated.mp4"), output.join("objects.jsonl"));
+    let picture = output.join("most-poses.png");
+    for old in [&video, &lines, &picture] {
+        if old.exists() {
+            fs::remove_file(old).with_context(|| old.display().to_string())?;
+        }
+    }
+
+    heading(&format!("Detection and pose over {}", paths.short(&clip)));
+    let elements = "trtdetect backend=cpu model=models/yolov12n.onnx \
+                    ! trtpose backend=cpu model=models/movenet-multipose.onnx";
+    let (wall, cpu) = infer(paths, &plugin, &clip, elements, &lines, &video)?;
+    let text = fs::read_to_string(&lines).with_context(|| lines.display().to_string())?;
+    let summary = Summary::of(&text).with_context(|| lines.display().to_string())?;
+    if summary.frames == 0 {
+        bail!("{} has no frame: is {} an MP4 with H.264?", lines.display(), clip.display());
+    }
+    save_frame(paths, &video, summary.fullest, &picture)?;
+
+    heading("Result");
+    print_summary(&summary, wall, cpu);
+    println!("  annotated video           {}", paths.short(&video));
+    println!("  frame with most poses     {} (frame {})", paths.short(&picture), summary.fullest);
+    println!("  objects, one line a frame {}", paths.short(&lines));
+    Ok(())
+}
+
+/// Runs the pipeline; returns the time it took and the CPU time of all its threads.
+fn infer(
+    paths: &Paths,
+    plugin: &Plugin,
+    clip: &Path,
+    elements: &str,
+    lines: &Path,
+    video: &Path,
+) -> Result<(Duration, Duration)> {
+    let description = format!(
+        "filesrc location={} ! qtdemux ! h264parse ! avdec_h264 ! progressreport update-freq=2 ! {elements} \
+         ! trtpublish location={} ! trtoverlay ! x264enc speed-preset=veryfast ! mp4mux ! filesink location={}",
+        quoted(clip)?,
+        quoted(lines)?,
+        quoted(video)?
+    );
+    let mut launch = Command::new("gst-launch-1.0");
+    plugin.set_environment(&mut launch);
+    // One argument a word, as a shell would split it; paths with blanks stay whole.
+    launch.current_dir(&paths.root).arg("-q").args(words(&description));
+    println!("  gst-launch-1.0 -q {description}\n");
+    let (start, cpu) = (Instant::now(), children_cpu()?);
+    run(&mut launch).context("the pipeline failed: GStreamer's message above says why")?;
+    Ok((start.elapsed(), children_cpu()?.saturating_sub(cpu)))
+}
+
+/// The path in double quotes, as gst-launch reads it.
+fn quoted(path: &Path) -> Result<String> {
+    let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
+    Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+/// Words of a pipeline description; blanks in double quotes don't part them.
+fn words(description: &str) -> Vec<&str> {
+    let mut in_quotes = false;
+    description
+        .split(move |c: char| {
+            in_quotes ^= c == '"';
+            c == ' ' && !in_quotes
+        })
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+/// User and system time of all child processes that have ended.
+fn children_cpu() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("getrusage")?;
+    let micros = |time: nix::sys::time::TimeVal| time.tv_sec() * 1_000_000 + time.tv_usec();
+    Ok(Duration::from_micros((micros(usage.user_time()) + micros(usage.system_time())).try_into()?))
+}
+
+/// Takes one frame out of the annotated video.
+fn save_frame(paths: &Paths, video: &Path, index: usize, picture: &Path) -> Result<()> {
+    let scratch = Scratch::new(paths, "frames")?;
+    // `eos-after` ends the run a little later than it says, so the frame is picked by its number.
+    let mut launch = Command::new("gst-launch-1.0");
+    launch.args(["-q", "filesrc"]).arg(format!("location={}", quoted(video)?));
+    launch.args(["!", "qtdemux", "!", "h264parse", "!", "avdec_h264", "!", "identity"]);
+    launch.arg(format!("eos-after={}", index + 1));
+    launch.args(["!", "videoconvert", "!", "pngenc", "compression-level=1", "!", "multifilesink"]);
+    launch.arg(format!("location={}", quoted(&scratch.0.join("%d.png"))?));
+    run_quiet(&mut launch).context("taking a frame out of the annotated video")?;
+    let frame = scratch.0.join(format!("{index}.png"));
+    fs::copy(&frame, picture).with_context(|| format!("{} to {}", frame.display(), picture.display()))?;
+    Ok(())
+}
+
+fn print_summary(summary: &Summary, wall: Duration, cpu: Duration) {
+    let frames = summary.frames as f64;
+    println!("  frames                    {}", summary.frames);
+    println!("  speed                     {:.1} fps, loading the models included", frames / wall.as_secs_f64());
+    println!(
+        "  CPU time                  {:.1} ms a frame, decoding and encoding included",
+        cpu.as_secs_f64() * 1e3 / frames
+    );
+    let mut classes: Vec<_> = summary.objects.iter().collect();
+    classes.sort_by_key(|(label, count)| (std::cmp::Reverse(**count), label.as_str()));
+    let classes: Vec<String> = classes.iter().map(|(label, count)| format!("{label} {count}")).collect();
+    println!("  objects                   {}", if classes.is_empty() { "none".into() } else { classes.join(", ") });
+    println!("  poses                     {}", summary.poses);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_with_blanks_stay_whole() {
+        let path = quoted(Path::new("/a b/c.mp4")).unwrap();
+        let description = format!("filesrc location={path} ! fakesink");
+        assert_eq!(words(&description), ["filesrc", "location=\"/a b/c.mp4\"", "!", "fakesink"]);
+    }
+}

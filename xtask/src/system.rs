@@ -1,0 +1,233 @@
+//! The system's packages: what is missing is installed on Debian and Ubuntu, and named elsewhere.
+
+use std::fs;
+use std::io::IsTerminal;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::command::{heading, line, run, run_quiet, succeeds};
+use crate::python;
+
+/// What the packages are needed for; the tests need all that the demo does.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Purpose {
+    Demo,
+    Test,
+}
+
+/// How to see that a requirement is met where no package manager can be asked.
+enum Probe {
+    Program(&'static str),
+    /// Development files, by pkg-config's name.
+    Module(&'static str),
+    /// A GStreamer element.
+    Element(&'static str),
+    PythonModule(&'static str),
+    /// A GObject introspection namespace of version 1.0.
+    Namespace(&'static str),
+}
+
+struct Requirement {
+    /// The package on Debian and Ubuntu.
+    package: &'static str,
+    purpose: Purpose,
+    probe: Probe,
+}
+
+const fn needs(purpose: Purpose, package: &'static str, probe: Probe) -> Requirement {
+    Requirement { package, purpose, probe }
+}
+
+use Probe::{Element, Module, Namespace, Program, PythonModule};
+use Purpose::{Demo, Test};
+
+const REQUIREMENTS: &[Requirement] = &[
+    needs(Demo, "pkg-config", Program("pkg-config")),
+    needs(Demo, "libgstreamer1.0-dev", Module("gstreamer-1.0")),
+    needs(Demo, "libgstreamer-plugins-base1.0-dev", Module("gstreamer-video-1.0")),
+    needs(Demo, "gstreamer1.0-tools", Program("gst-launch-1.0")),
+    needs(Demo, "gstreamer1.0-plugins-base", Element("videoconvert")),
+    needs(Demo, "gstreamer1.0-plugins-good", Element("qtdemux")),
+    needs(Demo, "gstreamer1.0-plugins-bad", Element("h264parse")),
+    needs(Demo, "gstreamer1.0-plugins-ugly", Element("x264enc")),
+    needs(Demo, "gstreamer1.0-libav", Element("avdec_h264")),
+    needs(Demo, "python3-venv", PythonModule("ensurepip")),
+    needs(Test, "python3-gi", PythonModule("gi")),
+    needs(Test, "python3-gst-1.0", PythonModule("gi.overrides.Gst")),
+    needs(Test, "gir1.2-gst-plugins-base-1.0", Namespace("GstVideo")),
+];
+
+/// The oldest releases with GStreamer 1.22 or newer.
+const OLDEST: [(&str, &str, u32); 2] = [("debian", "12", 12), ("ubuntu", "24.04", 24)];
+
+impl Probe {
+    fn is_met(&self) -> bool {
+        match self {
+            Program(name) => succeeds(Command::new(name).arg("--version")),
+            Module(name) => succeeds(Command::new("pkg-config").args(["--exists", name])),
+            Element(name) => succeeds(Command::new("gst-inspect-1.0").args(["--exists", name])),
+            PythonModule(name) => succeeds(Command::new(python::interpreter()).args(["-c", &format!("import {name}")])),
+            Namespace(name) => {
+                let code = format!("import gi; gi.require_version('{name}', '1.0')");
+                succeeds(Command::new(python::interpreter()).args(["-c", &code]))
+            }
+        }
+    }
+}
+
+/// The fields of os-release that matter.
+#[derive(Default, Debug, PartialEq)]
+struct Release {
+    id: String,
+    /// Empty on rolling releases.
+    version: String,
+    name: String,
+}
+
+impl Release {
+    fn read() -> Self {
+        Self::parse(&fs::read_to_string("/etc/os-release").unwrap_or_default())
+    }
+
+    fn parse(text: &str) -> Self {
+        let field = |key: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            value.unwrap_or_default().trim_matches('"').to_string()
+        };
+        Self { id: field("ID"), version: field("VERSION_ID"), name: field("PRETTY_NAME") }
+    }
+
+    /// The oldest version that will do, if this one is older.
+    fn too_old(&self) -> Option<&'static str> {
+        let (_, oldest, major) = OLDEST.into_iter().find(|(id, ..)| *id == self.id)?;
+        let version: u32 = self.version.split('.').next()?.parse().ok()?;
+        (version < major).then_some(oldest)
+    }
+}
+
+/// Installs what is missing, or says what is missing and ends with an error.
+pub fn install(purpose: Purpose) -> Result<()> {
+    heading("System packages");
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        bail!(
+            "the packages of models/models.toml are for Linux on x86-64, this machine is {} on {}",
+            std::env::consts::OS,
+            std::env::consts::ARCH
+        );
+    }
+    let release = Release::read();
+    let known = OLDEST.iter().any(|(id, ..)| *id == release.id);
+    if let Some(oldest) = release.too_old() {
+        bail!("{} has a GStreamer older than 1.22: {} {oldest} or newer is needed", release.name, release.id);
+    }
+    let needed = REQUIREMENTS.iter().filter(|requirement| requirement.purpose <= purpose);
+    let missing: Vec<&str> = if known {
+        needed.filter(|requirement| !is_installed(requirement.package)).map(|requirement| requirement.package).collect()
+    } else {
+        needed.filter(|requirement| !requirement.probe.is_met()).map(|requirement| requirement.package).collect()
+    };
+    if missing.is_empty() {
+        println!("  all there");
+    } else if known {
+        apt_install(&missing)?;
+    } else {
+        let name = if release.name.is_empty() { "this system" } else { &release.name };
+        bail!(
+            "packages are missing, and only those of Debian and Ubuntu can be installed from here, not those of {name}.\n\
+             Install what they are called here, then run this again:\n  {}",
+            missing.join("\n  ")
+        );
+    }
+    let version = run_quiet(Command::new("pkg-config").args(["--modversion", "gstreamer-1.0"]))?;
+    if !succeeds(Command::new("pkg-config").args(["--atleast-version=1.22", "gstreamer-1.0"])) {
+        bail!("GStreamer {} is installed, 1.22 or newer is needed", version.trim());
+    }
+    println!("  GStreamer {}", version.trim());
+    Ok(())
+}
+
+/// Ends with an error if Python can't make virtual environments; for tasks that install nothing.
+pub fn require_python() -> Result<()> {
+    if !PythonModule("ensurepip").is_met() {
+        bail!(
+            "{} is missing or has no ensurepip: install python3-venv (or run cargo xtask setup)",
+            python::interpreter().display()
+        );
+    }
+    Ok(())
+}
+
+fn is_installed(package: &str) -> bool {
+    let status = run_quiet(Command::new("dpkg-query").args(["--show", "--showformat=${db:Status-Status}", package]));
+    status.is_ok_and(|status| status == "installed")
+}
+
+fn apt_install(missing: &[&str]) -> Result<()> {
+    println!("  missing: {}", missing.join(" "));
+    let mut install = vec!["install", "--yes", "--no-install-recommends"];
+    install.extend(missing);
+    for arguments in [&["update"][..], &install] {
+        let mut apt = as_root("apt-get", missing)?;
+        let apt = apt.arg("--quiet").args(arguments);
+        println!("  {}", line(apt));
+        if let Err(error) = run(apt) {
+            bail!(
+                "{error:#}\nThe messages above say why: no network, no right to become root, or another apt at work. \
+                 To install by hand, as root: {}",
+                by_hand(missing)
+            );
+        }
+    }
+    Ok(())
+}
+
+fn by_hand(missing: &[&str]) -> String {
+    format!("apt-get install --no-install-recommends {}", missing.join(" "))
+}
+
+/// The program run as root: directly, or through sudo.
+fn as_root(program: &str, missing: &[&str]) -> Result<Command> {
+    let mut command = if nix::unistd::geteuid().is_root() {
+        Command::new("env")
+    } else if succeeds(Command::new("sudo").arg("--version")) {
+        let mut sudo = Command::new("sudo");
+        if !std::io::stdin().is_terminal() {
+            // Nobody could type a password: fail instead of waiting for one.
+            sudo.arg("--non-interactive");
+        }
+        sudo.arg("env");
+        sudo
+    } else {
+        bail!(
+            "installing packages needs root, and there is no sudo. Run as root, then this again:\n  {}",
+            by_hand(missing)
+        );
+    };
+    command.args(["DEBIAN_FRONTEND=noninteractive", program]);
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_recognised() {
+        let release = |id: &str, version: &str| Release { id: id.into(), version: version.into(), name: String::new() };
+        let text = "PRETTY_NAME=\"Ubuntu 24.04.1 LTS\"\nVERSION_ID=\"24.04\"\nID=ubuntu\nID_LIKE=debian\n";
+        let parsed = Release::parse(text);
+        assert_eq!(parsed, Release { name: "Ubuntu 24.04.1 LTS".into(), ..release("ubuntu", "24.04") });
+        assert_eq!(parsed.too_old(), None);
+        assert_eq!(release("ubuntu", "22.04").too_old(), Some("24.04"));
+        assert_eq!(release("debian", "11").too_old(), Some("12"));
+        assert_eq!(release("debian", "13").too_old(), None);
+        assert_eq!(release("debian", "").too_old(), None);
+        assert_eq!(release("arch", "").too_old(), None);
+    }
+
+    #[test]
+    fn the_demo_needs_less_than_the_tests() {
+        assert!(Purpose::Demo < Purpose::Test);
+    }
+}
