@@ -1,5 +1,11 @@
 //! The CUDA driver, opened at run time.
 
+mod device;
+mod memory;
+
+pub use device::{Device, driver_version};
+pub use memory::CudaMemory;
+
 use crate::infer::{Error, ErrorKind};
 
 /// Whether the machine has an NVIDIA driver.
@@ -17,7 +23,8 @@ pub fn check_driver() -> Result<(), Error> {
         Err(_) => Err(Error::new(
             ErrorKind::Library,
             "backend=tensorrt needs an NVIDIA GPU and its driver, and libcuda.so.1 isn't there. \
-                 Install the NVIDIA driver (520 or later), or set backend=cpu to run on the CPU".to_string(),
+                 Install the NVIDIA driver (520 or later), or set backend=cpu to run on the CPU"
+                .to_string(),
         )),
     }
 }

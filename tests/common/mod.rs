@@ -3,6 +3,7 @@
 
 pub mod engine;
 pub mod find;
+pub mod gpu;
 pub mod picture;
 pub mod pixels;
 pub mod rtx;

@@ -1,0 +1,101 @@
+//! The GPUs that the driver knows.
+
+use super::check_driver;
+use crate::infer::{Error, ErrorKind};
+use crate::tensorrt::GpuFacts;
+use cudarc::driver::result::{self, DriverError};
+use cudarc::driver::sys::{CUdevice, CUdevice_attribute};
+
+/// One GPU, or one MIG instance of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// After CUDA_VISIBLE_DEVICES.
+    pub id: u32,
+    pub handle: CUdevice,
+    pub facts: GpuFacts,
+}
+
+impl Device {
+    /// # Errors
+    /// No driver; no such GPU.
+    pub fn open(id: u32) -> Result<Self, Error> {
+        let devices = Self::all()?;
+        let count = devices.len();
+        devices.into_iter().nth(id as usize).ok_or_else(|| {
+            let message = format!(
+                "device-id={id}: the driver knows {count} GPU(s), numbered from 0 (CUDA_VISIBLE_DEVICES counts)"
+            );
+            Error::new(ErrorKind::Device, message)
+        })
+    }
+
+    /// Every GPU, in the driver's order.
+    ///
+    /// # Errors
+    /// No driver, or it doesn't start.
+    pub fn all() -> Result<Vec<Self>, Error> {
+        start()?;
+        let count = result::device::get_count().map_err(|error| failed("counting GPUs", &error))?;
+        (0..count).map(|ordinal| read(ordinal).map_err(|error| failed("asking a GPU for its facts", &error))).collect()
+    }
+}
+
+fn read(ordinal: i32) -> Result<Device, DriverError> {
+    let handle = result::device::get(ordinal)?;
+    let attribute = |attribute| {
+        // SAFETY: `handle` is the driver's.
+        let value = unsafe { result::device::get_attribute(handle, attribute) }?;
+        Ok(u32::try_from(value).unwrap_or(0))
+    };
+    let facts = GpuFacts {
+        name: result::device::get_name(handle)?,
+        compute_capability: (
+            attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+            attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+        ),
+        multiprocessors: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
+        // SAFETY: `handle` is the driver's.
+        memory: unsafe { result::device::total_mem(handle) }? as u64,
+    };
+    Ok(Device { id: ordinal as u32, handle, facts })
+}
+
+/// Newest CUDA version that the driver serves, for example 13.0.
+///
+/// # Errors
+/// No driver, or it doesn't start.
+pub fn driver_version() -> Result<(u32, u32), Error> {
+    start()?;
+    let mut version = 0;
+    // SAFETY: the driver writes one int.
+    let status = unsafe { cudarc::driver::sys::cuDriverGetVersion(&mut version) };
+    status.result().map_err(|error| failed("asking for the driver's version", &error))?;
+    let version = u32::try_from(version).unwrap_or(0);
+    Ok((version / 1000, version % 1000 / 10))
+}
+
+/// Starts the driver, once; cudarc panics where there is none.
+fn start() -> Result<(), Error> {
+    check_driver()?;
+    result::init().map_err(|error| failed("starting the CUDA driver", &error))
+}
+
+fn failed(what: &str, error: &DriverError) -> Error {
+    Error::new(
+        ErrorKind::Device,
+        format!("{what} failed: {error:?}; `nvidia-smi` says whether driver and GPU are well"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_driver_there_is_an_error_and_no_panic() {
+        match Device::open(0) {
+            Ok(device) => assert!(device.facts.compute_capability.0 > 0),
+            Err(error) => assert!(matches!(error.kind, ErrorKind::Library | ErrorKind::Device), "{error}"),
+        }
+    }
+}
