@@ -40,6 +40,42 @@ impl Device {
     }
 }
 
+/// A device's primary context, current on this thread: for tools. Elements share a GStreamer context instead.
+#[derive(Debug)]
+pub struct PrimaryContext(CUdevice);
+
+impl PrimaryContext {
+    /// # Errors
+    /// The device has no room, or is in use exclusively.
+    pub fn enter(device: &Device) -> Result<Self, Error> {
+        let enter = || {
+            // SAFETY: the handle is the driver's; the context is kept until `self` is dropped.
+            unsafe {
+                let context = result::primary_ctx::retain(device.handle)?;
+                result::ctx::set_current(context)
+            }
+        };
+        enter().map_err(|error| failed("making the GPU's context", &error))?;
+        Ok(Self(device.handle))
+    }
+
+    /// Bytes of device memory, free and in all.
+    ///
+    /// # Errors
+    /// The driver doesn't answer.
+    pub fn memory(&self) -> Result<(u64, u64), Error> {
+        let (free, total) = result::mem_get_info().map_err(|error| failed("asking for free memory", &error))?;
+        Ok((free as u64, total as u64))
+    }
+}
+
+impl Drop for PrimaryContext {
+    fn drop(&mut self) {
+        // SAFETY: retained once in `enter`; a failure at the end has nobody to tell.
+        let _ = unsafe { result::primary_ctx::release(self.0) };
+    }
+}
+
 fn read(ordinal: i32) -> Result<Device, DriverError> {
     let handle = result::device::get(ordinal)?;
     let attribute = |attribute| {

@@ -2,9 +2,11 @@
 
 mod device;
 mod memory;
+mod nvdec;
 
-pub use device::{Device, driver_version};
+pub use device::{Device, PrimaryContext, driver_version};
 pub use memory::CudaMemory;
+pub use nvdec::{CodecCaps, codecs};
 
 use crate::infer::{Error, ErrorKind};
 

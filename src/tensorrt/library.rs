@@ -194,14 +194,26 @@ impl Library {
         self.parser.set(Ok(symbols)).expect("set once");
     }
 
-    fn open_parser(&self) -> Result<ParserSymbols, Error> {
+    /// Where the ONNX parser is, opened.
+    ///
+    /// # Errors
+    /// It isn't in the library's folder, or can't be opened.
+    pub fn parser_path(&self) -> Result<PathBuf, Error> {
+        self.parser().map(|_| self.parser_file())
+    }
+
+    fn parser_file(&self) -> PathBuf {
         let name = match self.group {
             Group::V8 => "libnvonnxparser.so.8",
             Group::V10 => "libnvonnxparser.so.10",
             Group::V11 => "libnvonnxparser.so.11",
             Group::Rtx1 => "libtensorrt_onnxparser_rtx.so.1",
         };
-        let file = self.folder.as_deref().unwrap_or(Path::new("")).join(name);
+        self.folder.as_deref().unwrap_or(Path::new("")).join(name)
+    }
+
+    fn open_parser(&self) -> Result<ParserSymbols, Error> {
+        let file = self.parser_file();
         let handle = open_shared(&file)?;
         let symbols = ParserSymbols {
             version: symbol(&handle, &file, "getNvOnnxParserVersion", NOT_PARSER)?,
