@@ -82,6 +82,7 @@ unsafe extern "C" fn collect(info: *mut libc::dl_phdr_info, _size: usize, data: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     extern "C" fn function() {}
 
@@ -93,15 +94,12 @@ mod tests {
         // The stack is no loaded file.
         assert_eq!(count_functions(table.as_ptr(), 5), 0);
 
-        struct Table([*const c_void; 5]);
-        // SAFETY: never written after it is made.
-        unsafe impl Sync for Table {}
-        static mut VTABLE: Table = Table([std::ptr::null(); 5]);
-        // SAFETY: this test alone uses it.
-        let vtable = unsafe {
-            VTABLE = Table(table);
-            (&raw const VTABLE).cast()
-        };
+        // Written once, here, and zero where nothing is.
+        static VTABLE: [AtomicUsize; 5] = [const { AtomicUsize::new(0) }; 5];
+        for (entry, address) in VTABLE.iter().zip(table) {
+            entry.store(address.addr(), Ordering::Relaxed);
+        }
+        let vtable = VTABLE[0].as_ptr().cast();
         assert_eq!(count_functions(vtable, 5), 3);
         assert_eq!(count_functions(vtable, 2), 2);
     }

@@ -182,9 +182,12 @@ slots! {
     }
 }
 
+/// Group, minor release, entries.
+type Lengths = &'static [(Group, u32, usize)];
+
 /// Entries of each class's vtable, by the first minor release of a group that has so many. A library's own vtables may
 /// be longer (TensorRT's classes derive from these), never shorter.
-const LENGTHS: &[(&str, &[(Group, u32, usize)])] = &[
+const LENGTHS: &[(&str, Lengths)] = &[
     ("INoCopy", &[(V8, 5, 2), (V10, 0, 2), (V11, 1, 2), (Rtx1, 7, 2)]),
     ("VRuntime", &[(V8, 5, 12), (V8, 6, 22), (V10, 0, 23), (V10, 9, 24), (V11, 1, 23), (V11, 4, 25), (Rtx1, 7, 29)]),
     (
@@ -276,8 +279,10 @@ mod tests {
         (version.group().unwrap(), version)
     }
 
+    type Facts = HashMap<(String, String, String), Option<usize>>;
+
     /// (class, method, release) → slot; without those that nobody read off the release's headers (`?`).
-    fn facts() -> (Vec<String>, HashMap<(String, String, String), Option<usize>>) {
+    fn facts() -> (Vec<String>, Facts) {
         let mut lines = FACTS.lines();
         let releases: Vec<String> = lines.next().unwrap().split('\t').skip(2).map(str::to_owned).collect();
         let mut facts = HashMap::new();

@@ -82,7 +82,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, infer::Error> {
     let library = Library::open(arguments.library.as_deref())?;
     // RTX needs no GPU when it's told which.
     let without = library.version().flavour == Flavour::Rtx && arguments.compute_capability.is_some();
-    let device = if without { None } else { Some(Device::open(arguments.device)?) };
+    let device = if without { None } else { Some(open_device(arguments.device, library)?) };
     let _context = device.as_ref().map(PrimaryContext::enter).transpose()?;
     let gpu = device.map(|device| device.facts);
     let settings = BuildSettings {
@@ -130,6 +130,17 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, infer::Error> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn open_device(id: u32, library: &Library) -> Result<Device, infer::Error> {
+    Device::open(id).map_err(|mut error| {
+        if library.version().flavour == Flavour::Rtx {
+            error
+                .message
+                .push_str("; TensorRT-RTX builds without a GPU when it's told for which: --compute-capability");
+        }
+        error
+    })
 }
 
 /// The first Ctrl-C stops the build, the second the program.

@@ -21,7 +21,7 @@ pub fn printer(model: &str) -> OnProgress {
             let _ = if terminal {
                 write!(stderr(), "\r{model} {} {percent:3} % {phase:.40}\x1b[K", bar(fraction))
             } else {
-                writeln!(stderr(), "{model}: {step} %")
+                writeln!(stderr(), "{model}: {step} % {phase}")
             };
         }
     })

@@ -28,6 +28,9 @@ use std::time::{Duration, SystemTime};
 /// Bytes of engines that a cache keeps, the least recently used going first.
 pub const DEFAULT_LIMIT: u64 = 20 << 30;
 
+/// Digits of the key in a file's name; the record has them all.
+const KEY_LENGTH: usize = 16;
+
 /// A folder of engines.
 #[derive(Debug, Clone)]
 pub struct EngineCache {
@@ -157,7 +160,7 @@ impl EngineCache {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(file_error(&self.folder, &error)),
         };
-        let engines = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| has_extension(path, "engine"));
+        let engines = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_entry(path));
         let mut listed: Vec<Listed> = engines
             .filter_map(|path| {
                 let metadata = path.metadata().ok()?;
@@ -191,7 +194,7 @@ impl EngineCache {
     fn entry(&self, model: &Path, facts: &Facts) -> Entry {
         let stem = model.file_stem().unwrap_or_default().to_string_lossy();
         let key = facts.key();
-        let engine = self.folder.join(format!("{stem}-{}.engine", key.get(..16).unwrap_or(&key)));
+        let engine = self.folder.join(format!("{stem}-{}.engine", key.get(..KEY_LENGTH).unwrap_or(&key)));
         Entry { json: engine.with_extension("json"), engine }
     }
 
@@ -315,6 +318,13 @@ impl Entry {
 pub fn write_record(json: &Path, record: &EngineRecord) -> Result<(), Error> {
     let text = serde_json::to_vec_pretty(record).map_err(|error| file_error(json, &error.into()))?;
     write_atomically(json, &text)
+}
+
+/// `NAME-KEY.engine`: not what else somebody put there.
+fn is_entry(path: &Path) -> bool {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let key = stem.rsplit_once('-').map_or("", |(_, key)| key);
+    has_extension(path, "engine") && key.len() == KEY_LENGTH && key.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn has_extension(path: &Path, extension: &str) -> bool {

@@ -114,7 +114,10 @@ fn the_least_recently_used_go_at_the_limit() {
 fn clear_leaves_nothing_but_the_lock() {
     let setup = Setup::new();
     let plan = setup.get().plan;
+    let users = setup.cache.folder().join("mine.engine");
+    std::fs::write(&users, "").unwrap();
     assert_eq!(setup.cache.clear().unwrap(), (1, plan.len() as u64));
+    std::fs::remove_file(users).unwrap();
     let left: Vec<_> = std::fs::read_dir(setup.cache.folder()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["build.lock"]);
     assert_eq!(EngineCache::new("/nonexistent/cache", 0).clear().unwrap(), (0, 0));

@@ -258,7 +258,7 @@ fn wanted_as_float(graph: &Graph, chosen: &[bool]) -> HashSet<String> {
         let taken = node.input.iter().enumerate();
         let shape = matches!(node.op_type(), "Shape" | "Size");
         wanted.extend(
-            taken.filter(|(index, _)| !shape && !(*chosen && converts(node, *index))).map(|(_, name)| name.clone()),
+            taken.filter(|(index, _)| !(shape || *chosen && converts(node, *index))).map(|(_, name)| name.clone()),
         );
         for inner in node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs)) {
             visit_names(inner, &mut |name| {
