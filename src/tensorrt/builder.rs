@@ -312,14 +312,6 @@ impl BuilderConfig {
         unsafe { call!(self.config.object, slot, fn(i32), level) }
     }
 
-    /// Streams besides the caller's that a context may use. 0 keeps an engine on one stream; 8.5 knows no others.
-    ///
-    /// # Errors
-    /// Never in a supported release.
-    pub fn set_max_aux_streams(&mut self, streams: i32) -> Result<(), Error> {
-        self.set_where_known(slots::builder_config::SET_MAX_AUX_STREAMS, streams)
-    }
-
     fn set_where_known(&mut self, slot: slots::Slot, value: i32) -> Result<(), Error> {
         if self.config.object.has(&slot) {
             // SAFETY: the signature of both setters.

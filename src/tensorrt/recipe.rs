@@ -163,8 +163,6 @@ fn configure(library: &Library, config: &mut BuilderConfig, settings: &BuildSett
     let group = library.group();
     config.set_workspace(settings.workspace as usize * 1024 * 1024)?;
     config.set_optimization_level(i32::from(settings.optimization_level))?;
-    // A lane has one stream.
-    config.set_max_aux_streams(0)?;
     config.share_profiles()?;
     config.set_flag(Flag::Tf32, settings.tf32)?;
     if !takes_types_from_onnx(library, settings) {

@@ -108,7 +108,6 @@ slots! {
         SET_MEMORY_POOL_LIMIT: "setMemoryPoolLimit" = 47, 43, 32, 32;
         SET_BUILDER_OPTIMIZATION_LEVEL: "setBuilderOptimizationLevel" = 51, 47, 36, 36, since V8 6;
         SET_HARDWARE_COMPATIBILITY_LEVEL: "setHardwareCompatibilityLevel" = 53, 49, 38, 38, since V8 6;
-        SET_MAX_AUX_STREAMS: "setMaxAuxStreams" = 58, 54, 43, 43, since V8 6;
         SET_PROGRESS_MONITOR: "setProgressMonitor" = NO, 56, 45, 45;
         SET_MIN_TIMING_ITERATIONS: "setMinTimingIterations" = 2, NO, NO, NO;
         SET_AVG_TIMING_ITERATIONS: "setAvgTimingIterations" = 4, 2, 2, 2;

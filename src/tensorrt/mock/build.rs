@@ -74,7 +74,6 @@ extern "C" fn create_config(_this: *mut c_void) -> *mut c_void {
         ("clearFlag", clear_flag as _),
         ("setMemoryPoolLimit", set_memory_pool_limit as _),
         ("setBuilderOptimizationLevel", set_optimization_level as _),
-        ("setMaxAuxStreams", set_max_aux_streams as _),
         ("createTimingCache", create_timing_cache as _),
         ("setTimingCache", set_timing_cache as _),
         ("addOptimizationProfile", add_profile as _),
@@ -102,10 +101,6 @@ extern "C" fn set_memory_pool_limit(_this: *mut c_void, pool: i32, bytes: usize)
 
 extern "C" fn set_optimization_level(_this: *mut c_void, level: i32) {
     record(format!("setBuilderOptimizationLevel({level})"));
-}
-
-extern "C" fn set_max_aux_streams(_this: *mut c_void, streams: i32) {
-    record(format!("setMaxAuxStreams({streams})"));
 }
 
 extern "C" fn set_preview_feature(_this: *mut c_void, feature: i32, on: bool) {
