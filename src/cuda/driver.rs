@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_char, c_int};
 use std::sync::OnceLock;
 
 /// The first driver that loads PTX of CUDA 11.8, which the kernels are.
-const LEAST_VERSION: i32 = 11_080;
+const LEAST_VERSION: (u32, u32) = (11, 8);
 
 /// Whether the machine has an NVIDIA driver that can be used, and starts it.
 ///
@@ -34,23 +34,23 @@ fn start() -> Result<(), Error> {
             ErrorKind::Library,
             format!(
                 "the NVIDIA driver supports CUDA {}.{}, needed is 11.8: install driver 520 or later",
-                version / 1000,
-                version % 1000 / 10
+                version.0, version.1
             ),
         ));
     }
     Ok(())
 }
 
-/// The CUDA version that the driver supports: 1000 · major + 10 · minor.
+/// The newest CUDA version that the driver supports, for example (13, 0).
 ///
 /// # Errors
 /// When the driver doesn't tell. [`check_driver`] has to have succeeded.
-pub fn driver_version() -> Result<i32, Error> {
+pub fn driver_version() -> Result<(u32, u32), Error> {
     let mut version: c_int = 0;
     // SAFETY: writes one integer.
     check("cuDriverGetVersion", unsafe { sys::cuDriverGetVersion(&mut version) })?;
-    Ok(version)
+    let version = u32::try_from(version).unwrap_or(0);
+    Ok((version / 1000, version % 1000 / 10))
 }
 
 /// Errors after which a context can't be used any more.

@@ -9,21 +9,27 @@
 //!
 //! docs/gpu-kernels.md describes the tables and their limits.
 
+mod allocation;
 mod context;
+mod device;
 mod driver;
 mod kernels;
 mod layout;
 mod memory;
+mod nvdec;
 mod overlay;
 mod postprocess;
 mod preprocess;
 mod stream;
 
+pub use allocation::CudaMemory;
 pub use context::{Context, Current};
+pub use device::{Device, PrimaryContext};
 pub use driver::{check_driver, driver_version};
 pub use kernels::Kernels;
 pub use layout::{MAX_CANDIDATES, Source};
 pub use memory::{DeviceBuffer, MappedBuffer};
+pub use nvdec::{CodecCaps, codecs};
 pub use overlay::{DisplayList, Painter};
 pub use postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
 pub use preprocess::{DevicePicture, PixelFormat, Preprocessor};

@@ -134,11 +134,13 @@ impl<T> Batcher<T> {
         if self.waiting.len() >= max_batch || first.deadline <= now {
             return Next::Launch;
         }
-        let last_due = self
-            .streams
-            .iter()
-            .flatten()
-            .filter_map(Stream::due)
+        // A stream with a frame in the batch already isn't waited for: its own frame would wait for its next.
+        let waits = |id| self.waiting.iter().any(|e| e.stream == id);
+        let last_due = (0..)
+            .map(StreamId)
+            .zip(&self.streams)
+            .filter(|(id, _)| !waits(*id))
+            .filter_map(|(_, stream)| stream.as_ref()?.due())
             .filter(|&(due, late)| due < first.deadline && late > now)
             .map(|(_, late)| late)
             .max();
@@ -240,6 +242,15 @@ mod tests {
             }
         };
         assert_eq!(ask(&full, now), Next::Launch, "has as many in flight as it may");
+    }
+
+    #[test]
+    fn never_waits_for_a_frame_of_a_stream_that_has_one_waiting() {
+        let t = Instant::now();
+        let (mut b, x, _) = two_streams(t);
+        let now = t + 20 * MS;
+        b.push(x, now, now + 50 * MS, [1]);
+        assert_eq!(b.next(now, 8), Next::Launch, "its next is due at 30 ms, before the deadline");
     }
 
     #[test]

@@ -114,7 +114,9 @@ impl Service {
             stats: Mutex::default(),
             batch_time: AtomicU64::new(nanoseconds(batch_time)),
         });
-        let name = format!("{file}, {:?}, batch {}", settings.backend, engine.max_batch());
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{file}, {:?}, batch {}, service {number}", settings.backend, engine.max_batch());
         gst::info!(CAT, "{name}: {} on {} lane(s), {batch_time:?} a batch", engine.description(), lanes.len());
         // From here on dropping the service ends the threads that were started.
         let service = Arc::new(Self { name, engine, shared });
@@ -129,7 +131,7 @@ impl Service {
         Ok(service)
     }
 
-    /// What `stats` calls it: the file, the backend and the batch size.
+    /// What `stats` calls it: the file, the backend, the batch size, and a number that no other service of this process has.
     pub fn name(&self) -> &str {
         &self.name
     }

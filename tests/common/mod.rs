@@ -3,6 +3,10 @@
 
 pub mod engine;
 pub mod find;
+pub mod gpu;
 pub mod picture;
 pub mod pipeline;
 pub mod pixels;
+pub mod pool;
+pub mod rtx;
+pub mod running;

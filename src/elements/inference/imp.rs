@@ -191,16 +191,26 @@ impl Inference {
 
     /// Changes settings by `change`, which returns whether they are put in force at once.
     pub fn change_settings(&self, change: impl FnOnce(&mut Settings) -> bool) {
-        let changed = {
+        let (before, changed) = {
             let mut settings = lock(&self.settings);
-            change(&mut settings).then(|| settings.clone())
+            let before = settings.interval;
+            (before, change(&mut settings).then(|| settings.clone()))
         };
-        let opened = lock(&self.opened).clone();
-        if let (Some(settings), Some(opened)) = (changed, opened)
-            && let Err(text) = opened.change(&settings)
-        {
-            let element = self.obj();
-            gst::element_warning!(element, gst::LibraryError::Settings, ("{text}; the value before stays in force"));
+        let (Some(settings), Some(opened)) = (changed, self.opened()) else { return };
+        match opened.change(&settings) {
+            // `trtpreprocess` makes tensors of the frames that are looked at.
+            Ok(()) if settings.interval != before => {
+                self.flow.sink().push_event(gst::event::Reconfigure::new());
+            }
+            Ok(()) => {}
+            Err(text) => {
+                let element = self.obj();
+                gst::element_warning!(
+                    element,
+                    gst::LibraryError::Settings,
+                    ("{text}; the value before stays in force")
+                );
+            }
         }
     }
 
@@ -377,11 +387,12 @@ impl Stage for Inference {
         }
     }
 
-    /// The longest wait of late and a quarter more, so that a synchronising sink still gets the next frame in time.
+    /// The longest wait of late, or what a frame may wait and its batch take if that's longer; and a quarter more, so that
+    /// a synchronising sink still gets the next frame in time.
     fn latency(&self) -> Duration {
         let measured = Duration::from_nanos(self.latency.load(Ordering::Relaxed));
-        let timeout = self.opened().map_or(Duration::ZERO, |o| o.resolved().batch_timeout);
-        timeout.max(measured) + measured / 4
+        let least = self.opened().map_or(Duration::ZERO, |o| o.resolved().batch_timeout + o.service().batch_time());
+        measured.max(least) + measured / 4
     }
 
     fn sink_query(&self, query: &mut gst::QueryRef) -> bool {

@@ -12,7 +12,7 @@ pub struct Flow<W> {
     src: gst::Pad,
     queue: Arc<Queue<W>>,
     info: Mutex<Option<gst_video::VideoInfo>>,
-    /// Nanoseconds, as last answered to a LATENCY query.
+    /// Nanoseconds, as last answered to a LATENCY query or told by a message.
     announced: AtomicU64,
 }
 
@@ -60,7 +60,7 @@ impl<W: Work> Flow<W> {
         if !self.sink.peer_query(&mut upstream) {
             return false;
         }
-        self.announced.store(nanoseconds(own), Ordering::Relaxed);
+        self.announce(own);
         let (live, min, max) = upstream.result();
         let own = gst::ClockTime::try_from(own).unwrap_or(gst::ClockTime::MAX);
         let longest = self.frame_duration().map_or(own, |d| own.max(d * held as u64));
@@ -72,6 +72,10 @@ impl<W: Work> Flow<W> {
         let (now, announced) = (nanoseconds(latency), self.announced.load(Ordering::Relaxed));
         let moved = now.abs_diff(announced);
         moved > announced / 5 && moved > 1_000_000
+    }
+
+    pub(super) fn announce(&self, latency: Duration) {
+        self.announced.store(nanoseconds(latency), Ordering::Relaxed);
     }
 
     fn frame_duration(&self) -> Option<gst::ClockTime> {

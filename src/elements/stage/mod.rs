@@ -45,8 +45,11 @@ where
     /// All that was submitted is void.
     fn flushed(&self) {}
 
-    /// A new stream begins.
+    /// A new stream begins, or goes on elsewhere after a flush.
     fn stream_started(&self) {}
+
+    /// What is downstream, or what it wants, has changed.
+    fn reconfigured(&self) {}
 
     /// No frame is to be expected for now.
     fn rest(&self) {}
@@ -91,6 +94,19 @@ where
         })
         .build();
     let src = gst::Pad::builder_from_template(src)
+        .event_function(|pad, parent, event| {
+            S::catch_panic_pad_function(
+                parent,
+                || false,
+                |s| {
+                    if event.type_() == gst::EventType::Reconfigure {
+                        s.flow().queue().relinked();
+                        s.reconfigured();
+                    }
+                    gst::Pad::event_default(pad, Some(&*s.obj()), event)
+                },
+            )
+        })
         .query_function(|_, parent, query| S::catch_panic_pad_function(parent, || false, |s| src_query(s, query)))
         .activatemode_function(|_, parent, _, active| {
             let fallback = || Err(gst::loggable_error!(gst::CAT_RUST, "panicked"));
@@ -198,6 +214,7 @@ where
         }
         EventView::FlushStop(_) => {
             let forwarded = flow.src().push_event(event);
+            stage.stream_started();
             flow.queue().start();
             forwarded && start_task(stage).is_ok()
         }
@@ -283,6 +300,8 @@ where
     <S as ObjectSubclass>::Type: IsA<gst::Element>,
 {
     if stage.flow().latency_moved(latency) {
+        // Once: the application may not listen.
+        stage.flow().announce(latency);
         let element = stage.obj();
         let element = element.upcast_ref::<gst::Element>();
         // Without a bus nobody wants to know.

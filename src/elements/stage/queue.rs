@@ -85,6 +85,14 @@ impl<W: Work> Queue<W> {
         if state.flushing { Err(gst::FlowError::Flushing) } else { state.flow }
     }
 
+    /// Downstream is another: frames are taken again if there was nobody before.
+    pub fn relinked(&self) {
+        let mut state = self.lock();
+        if state.flow == Err(gst::FlowError::NotLinked) {
+            state.flow = Ok(());
+        }
+    }
+
     /// Waits until fewer than `limit` frames are held.
     ///
     /// # Errors
@@ -258,6 +266,13 @@ mod tests {
         assert_eq!(queue.flow(), Err(gst::FlowError::NotLinked));
         assert_eq!(queue.wait_for_room(1), Err(gst::FlowError::NotLinked));
         assert_eq!(queue.push_frame(Job::default()), Err(gst::FlowError::NotLinked));
+        queue.relinked();
+        assert_eq!(queue.flow(), Ok(()));
+        queue.push_frame(Job(Arc::new(true.into()))).unwrap();
+        queue.pop();
+        queue.pushed(true, Err(gst::FlowError::Error));
+        queue.relinked();
+        assert_eq!(queue.flow(), Err(gst::FlowError::Error));
         queue.flush();
         queue.start();
         assert_eq!(queue.flow(), Ok(()));

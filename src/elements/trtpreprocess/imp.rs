@@ -34,6 +34,8 @@ struct Plan {
     intervals: Vec<u32>,
     /// Frames of this stream.
     frames: u64,
+    /// What is downstream may have changed since it was asked.
+    stale: bool,
 }
 
 #[derive(Default)]
@@ -238,7 +240,8 @@ impl ElementImpl for TrtPreprocess {
                 let settings = lock(&self.settings).clone();
                 backend::check_upstream(self.flow.sink(), settings.backend).map_err(|e| self.fail(&e))?;
                 let spec = settings.spec().map_err(|e| self.fail(&e))?;
-                *lock(&self.plan) = Plan { named: spec.is_some(), spec, intervals: Vec::new(), frames: 0 };
+                *lock(&self.plan) =
+                    Plan { named: spec.is_some(), spec, intervals: Vec::new(), frames: 0, stale: false };
                 *lock(&self.counters) = Counters::default();
             }
             _ => {}
@@ -263,6 +266,7 @@ impl TrtPreprocess {
     fn plan(&self) -> Result<(), Error> {
         let inputs = input_query::ask(self.flow.src());
         let mut plan = lock(&self.plan);
+        plan.stale = false;
         plan.intervals = inputs.iter().map(|input| input.interval).collect();
         if plan.named {
             return Ok(());
@@ -348,6 +352,12 @@ impl Stage for TrtPreprocess {
 
     fn submit(&self, buffer: gst::Buffer) -> Result<Arrival, gst::FlowError> {
         let info = self.flow.info().ok_or(gst::FlowError::NotNegotiated)?;
+        if lock(&self.plan).stale {
+            self.plan().map_err(|e| {
+                report::post(&*self.obj(), &e);
+                gst::FlowError::NotNegotiated
+            })?;
+        }
         let mut plan = lock(&self.plan);
         let frame = plan.frames;
         plan.frames += 1;
@@ -375,6 +385,10 @@ impl Stage for TrtPreprocess {
 
     fn stream_started(&self) {
         lock(&self.plan).frames = 0;
+    }
+
+    fn reconfigured(&self) {
+        lock(&self.plan).stale = true;
     }
 
     fn latency(&self) -> Duration {

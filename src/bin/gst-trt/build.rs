@@ -1,0 +1,178 @@
+//! `gst-trt build`
+
+use crate::progress;
+use gsttensorrt::cuda::{Device, PrimaryContext};
+use gsttensorrt::infer;
+use gsttensorrt::tensorrt::{
+    BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, EnginePrecision, Flavour, HardwareCompatibility,
+    Library, write_atomically, write_record,
+};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// ONNX models.
+    #[arg(required = true)]
+    models: Vec<PathBuf>,
+    /// Arithmetic: fp32, fp16, or int8 (the ONNX has quantize and dequantize nodes).
+    #[arg(long, default_value = "fp16", value_parser = precision)]
+    precision: EnginePrecision,
+    /// Most device memory of a layer, MiB.
+    #[arg(long, default_value_t = 2048)]
+    workspace: u32,
+    /// Most images a batch, for models with a dynamic batch.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    /// Image size for models with a dynamic one: 640, or HEIGHTxWIDTH.
+    #[arg(long, value_parser = size)]
+    size: Option<(u32, u32)>,
+    /// 0 (fastest build) to 5 (fastest engine).
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=5))]
+    optimization_level: u8,
+    /// The engine runs on every GPU from Ampere on; slower.
+    #[arg(long)]
+    hardware_compatible: bool,
+    /// GPU to build on, after CUDA_VISIBLE_DEVICES.
+    #[arg(long, default_value_t = 0)]
+    device: u32,
+    /// With TensorRT-RTX, the GPU to build for on a machine without one, for example 8.6.
+    #[arg(long, value_parser = compute_capability)]
+    compute_capability: Option<(u32, u32)>,
+    /// Also writes the engine here, with a .json beside it. One model only.
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+    /// Folder of the engine cache [default: $XDG_CACHE_HOME/gst-tensorrt]
+    #[arg(long)]
+    engine_cache: Option<PathBuf>,
+    /// TensorRT's library or its folder [default: $GST_TENSORRT_LIBRARY, then the loader's path]
+    #[arg(long)]
+    library: Option<PathBuf>,
+}
+
+fn precision(text: &str) -> Result<EnginePrecision, String> {
+    match text {
+        "fp32" => Ok(EnginePrecision::Fp32),
+        "fp16" => Ok(EnginePrecision::Fp16),
+        "int8" => Ok(EnginePrecision::Int8),
+        _ => Err("fp32, fp16 or int8".into()),
+    }
+}
+
+/// Height and width.
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let (height, width) = text.split_once('x').unwrap_or((text, text));
+    match (height.parse(), width.parse()) {
+        (Ok(height @ 1..), Ok(width @ 1..)) => Ok((height, width)),
+        _ => Err("640 or 480x640 (height, width)".into()),
+    }
+}
+
+fn compute_capability(text: &str) -> Result<(u32, u32), String> {
+    let parts = text.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    parts.ok_or_else(|| "for example 8.6".into())
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode, infer::Error> {
+    if arguments.output.is_some() && arguments.models.len() > 1 {
+        return Err(infer::Error::new(infer::ErrorKind::Setting, "-o takes one model"));
+    }
+    let library = Library::open(arguments.library.as_deref())?;
+    // RTX needs no GPU when it's told which.
+    let without = library.version().flavour == Flavour::Rtx && arguments.compute_capability.is_some();
+    let device = if without { None } else { Some(open_device(arguments.device, library)?) };
+    let _context = device.as_ref().map(PrimaryContext::enter).transpose()?;
+    let gpu = device.map(|device| device.facts);
+    let settings = BuildSettings {
+        precision: arguments.precision,
+        batch_size: arguments.batch,
+        workspace: arguments.workspace,
+        optimization_level: arguments.optimization_level,
+        size: arguments.size,
+        hardware_compatibility: if arguments.hardware_compatible {
+            HardwareCompatibility::AmperePlus
+        } else {
+            HardwareCompatibility::None
+        },
+        compute_capability: arguments.compute_capability.or(gpu.as_ref().map(|gpu| gpu.compute_capability)),
+        ..BuildSettings::default()
+    };
+    let folder = arguments.engine_cache.clone().unwrap_or_else(EngineCache::default_folder);
+    let cache = EngineCache::new(folder, DEFAULT_LIMIT);
+    let cancel = cancel_on_signals()?;
+    for model in &arguments.models {
+        let name = model.file_name().unwrap_or_default().to_string_lossy();
+        let control = BuildControl {
+            cancel: Cancel::clone(&cancel),
+            on_progress: Some(progress::printer(&name)),
+            allocator: None,
+        };
+        let start = Instant::now();
+        let engine = cache.get_or_build(library, gpu.as_ref(), model, &settings, &control);
+        if engine.as_ref().map_or(true, |engine| engine.built) {
+            progress::finish();
+        }
+        let engine = engine?;
+        let done = if engine.built { "built" } else { "was in the cache" };
+        let size = engine.plan.len() as f64 / 1048576.0;
+        println!(
+            "{}: {done}, {size:.1} MiB, {:.2} s: {}",
+            model.display(),
+            start.elapsed().as_secs_f64(),
+            engine.path.display()
+        );
+        if let Some(output) = &arguments.output {
+            write_atomically(output, &engine.plan)?;
+            write_record(&output.with_extension("json"), &engine.record)?;
+            println!("{}", output.display());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open_device(id: u32, library: &Library) -> Result<Device, infer::Error> {
+    Device::open(id).map_err(|mut error| {
+        if library.version().flavour == Flavour::Rtx {
+            error
+                .message
+                .push_str("; TensorRT-RTX builds without a GPU when it's told for which: --compute-capability");
+        }
+        error
+    })
+}
+
+/// The first Ctrl-C stops the build, the second the program.
+fn cancel_on_signals() -> Result<Cancel, infer::Error> {
+    let cancel = Cancel::default();
+    for signal in [SIGINT, SIGTERM] {
+        // Looks at the flag first, sets it second: so only the second signal exits.
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Cancel::clone(&cancel))
+            .and_then(|_| signal_hook::flag::register(signal, Cancel::clone(&cancel)))
+            .map_err(|error| {
+                infer::Error::new(infer::ErrorKind::Failed, format!("signals can't be caught: {error}"))
+            })?;
+    }
+    Ok(cancel)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(size("640"), Ok((640, 640)));
+        assert_eq!(size("480x640"), Ok((480, 640)));
+        for bad in ["", "x", "0", "640x", "640x0", "-1", "a"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn compute_capabilities() {
+        assert_eq!(compute_capability("8.6"), Ok((8, 6)));
+        assert!(compute_capability("86").is_err());
+    }
+}

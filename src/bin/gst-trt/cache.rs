@@ -1,0 +1,65 @@
+//! `gst-trt cache`
+
+use gsttensorrt::infer;
+use gsttensorrt::tensorrt::{DEFAULT_LIMIT, EngineCache};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Folder of the engine cache [default: $XDG_CACHE_HOME/gst-tensorrt]
+    #[arg(long, global = true)]
+    engine_cache: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Every engine, the most recently used first.
+    List,
+    /// Deletes every engine, and what is remembered of builds.
+    Clear,
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode, infer::Error> {
+    let folder = arguments.engine_cache.clone().unwrap_or_else(EngineCache::default_folder);
+    let cache = EngineCache::new(folder, DEFAULT_LIMIT);
+    match arguments.command {
+        Command::List => list(&cache)?,
+        Command::Clear => {
+            let (engines, bytes) = cache.clear()?;
+            println!("{engines} engines deleted, {:.1} MiB", mib(bytes));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(cache: &EngineCache) -> Result<(), infer::Error> {
+    let engines = cache.list()?;
+    for engine in &engines {
+        let days = engine.last_used.elapsed().unwrap_or_default().as_secs() / 86_400;
+        println!("{}  {:.1} MiB, used {days} days ago", engine.path.display(), mib(engine.size));
+        match &engine.record {
+            Some(record) => {
+                let facts = &record.facts;
+                let gpu = facts.gpu.as_ref().map_or("no GPU", |gpu| &gpu.name);
+                println!(
+                    "  {}, {}, {gpu}, {:?}, batch {}",
+                    record.model.display(),
+                    facts.tensorrt,
+                    facts.precision,
+                    facts.batch_size
+                );
+            }
+            None => println!("  damaged: built again when it's needed"),
+        }
+    }
+    let total = engines.iter().map(|engine| engine.size).sum();
+    println!("{} engines, {:.1} MiB in {}", engines.len(), mib(total), cache.folder().display());
+    Ok(())
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / 1048576.0
+}

@@ -1,0 +1,43 @@
+//! Tool for operators of the plugin: what the machine has, engines ahead of time, the engine cache.
+
+mod build;
+mod cache;
+mod check;
+mod progress;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Detection and pose with TensorRT: checks the machine, builds engines, keeps their cache.
+#[derive(Parser)]
+#[command(name = "gst-trt", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Says what of the GPU's side is there, and what to do about what isn't.
+    Check(check::Arguments),
+    /// Builds engines from ONNX models, into the cache or a file.
+    Build(build::Arguments),
+    /// Lists or clears the engine cache.
+    Cache(cache::Arguments),
+}
+
+fn main() -> ExitCode {
+    if let Err(error) = gst::init() {
+        eprintln!("gst-trt: GStreamer doesn't start: {error}");
+        return ExitCode::FAILURE;
+    }
+    let done = match Arguments::parse().command {
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Build(arguments) => build::run(&arguments),
+        Command::Cache(arguments) => cache::run(&arguments),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("gst-trt: {error}");
+        ExitCode::FAILURE
+    })
+}

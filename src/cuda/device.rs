@@ -1,0 +1,117 @@
+//! The GPUs that the driver knows.
+
+use super::check_driver;
+use crate::infer::{Error, ErrorKind};
+use crate::tensorrt::GpuFacts;
+use cudarc::driver::result::{self, DriverError};
+use cudarc::driver::sys::{CUdevice, CUdevice_attribute};
+
+/// One GPU, or one MIG instance of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// After CUDA_VISIBLE_DEVICES.
+    pub id: u32,
+    pub handle: CUdevice,
+    pub facts: GpuFacts,
+}
+
+impl Device {
+    /// # Errors
+    /// No driver; no such GPU.
+    pub fn open(id: u32) -> Result<Self, Error> {
+        let devices = Self::all()?;
+        let count = devices.len();
+        devices.into_iter().nth(id as usize).ok_or_else(|| {
+            let message = format!(
+                "device-id={id}: the driver knows {count} GPU(s), numbered from 0 (CUDA_VISIBLE_DEVICES counts)"
+            );
+            Error::new(ErrorKind::Device, message)
+        })
+    }
+
+    /// Every GPU, in the driver's order.
+    ///
+    /// # Errors
+    /// No driver, or it doesn't start.
+    pub fn all() -> Result<Vec<Self>, Error> {
+        check_driver()?;
+        let count = result::device::get_count().map_err(|error| failed("counting GPUs", &error))?;
+        (0..count).map(|ordinal| read(ordinal).map_err(|error| failed("asking a GPU for its facts", &error))).collect()
+    }
+}
+
+/// A device's primary context, current on this thread: for tools. Elements share a GStreamer context instead.
+#[derive(Debug)]
+pub struct PrimaryContext(CUdevice);
+
+impl PrimaryContext {
+    /// # Errors
+    /// The device has no room, or is in use exclusively.
+    pub fn enter(device: &Device) -> Result<Self, Error> {
+        let enter = || {
+            // SAFETY: the handle is the driver's; the context is kept until `self` is dropped.
+            unsafe {
+                let context = result::primary_ctx::retain(device.handle)?;
+                result::ctx::set_current(context)
+            }
+        };
+        enter().map_err(|error| failed("making the GPU's context", &error))?;
+        Ok(Self(device.handle))
+    }
+
+    /// Bytes of device memory, free and in all.
+    ///
+    /// # Errors
+    /// The driver doesn't answer.
+    pub fn memory(&self) -> Result<(u64, u64), Error> {
+        let (free, total) = result::mem_get_info().map_err(|error| failed("asking for free memory", &error))?;
+        Ok((free as u64, total as u64))
+    }
+}
+
+impl Drop for PrimaryContext {
+    fn drop(&mut self) {
+        // SAFETY: retained once in `enter`; a failure at the end has nobody to tell.
+        let _ = unsafe { result::primary_ctx::release(self.0) };
+    }
+}
+
+fn read(ordinal: i32) -> Result<Device, DriverError> {
+    let handle = result::device::get(ordinal)?;
+    let attribute = |attribute| {
+        // SAFETY: `handle` is the driver's.
+        let value = unsafe { result::device::get_attribute(handle, attribute) }?;
+        Ok(u32::try_from(value).unwrap_or(0))
+    };
+    let facts = GpuFacts {
+        name: result::device::get_name(handle)?,
+        compute_capability: (
+            attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+            attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+        ),
+        multiprocessors: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
+        // SAFETY: `handle` is the driver's.
+        memory: unsafe { result::device::total_mem(handle) }? as u64,
+    };
+    Ok(Device { id: ordinal as u32, handle, facts })
+}
+
+fn failed(what: &str, error: &DriverError) -> Error {
+    Error::new(
+        ErrorKind::Device,
+        format!("{what} failed: {error:?}; `nvidia-smi` says whether driver and GPU are well"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_driver_there_is_an_error_and_no_panic() {
+        match Device::open(0) {
+            Ok(device) => assert!(device.facts.compute_capability.0 > 0),
+            Err(error) => assert!(matches!(error.kind, ErrorKind::Library | ErrorKind::Device), "{error}"),
+        }
+    }
+}

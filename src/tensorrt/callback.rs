@@ -1,0 +1,71 @@
+//! What the C++ interfaces that we implement have in common.
+
+use super::slots::Slot;
+use super::version::Group;
+use std::ffi::{c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// `nvinfer1::InterfaceInfo`, 16 bytes, returned in registers.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct InterfaceInfo {
+    pub kind: *const c_char,
+    pub major: i32,
+    pub minor: i32,
+}
+
+/// `nvinfer1::APILanguage::kCPP`
+pub const API_LANGUAGE_CPP: i32 = 0;
+
+/// Both destructors: TensorRT never deletes what it was lent, and Rust owns it.
+pub extern "C" fn destroy(_this: *mut c_void) {}
+
+/// Runs a callback's body; a panic must not go through C++ frames and gives `otherwise`.
+pub fn guard<R>(otherwise: R, body: impl FnOnce() -> R) -> R {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(otherwise)
+}
+
+/// The vtable of an interface that we implement, laid out for one group.
+#[repr(transparent)]
+#[derive(Debug)]
+pub struct Vtable([*const c_void; Vtable::ROOM]);
+
+// SAFETY: addresses of functions, never written.
+unsafe impl Sync for Vtable {}
+// SAFETY: the same.
+unsafe impl Send for Vtable {}
+
+impl Vtable {
+    /// Entries of the longest interface, `IGpuAllocator`.
+    const ROOM: usize = 9;
+
+    /// Puts each function at its method's slot; methods that the group doesn't have are left out.
+    pub fn lay_out(group: Group, functions: &[(Slot, *const c_void)]) -> Self {
+        let mut table = [unknown as *const c_void; Self::ROOM];
+        for (slot, function) in functions {
+            if let Some(entry) = slot.first_index(group).and_then(|index| table.get_mut(index)) {
+                *entry = *function;
+            }
+        }
+        Self(table)
+    }
+
+    /// One for each group, in the order of [`Group::ALL`].
+    pub fn lay_out_all(functions: &[(Slot, *const c_void)]) -> [Self; 4] {
+        Group::ALL.map(|group| Self::lay_out(group, functions))
+    }
+
+    pub fn of(tables: &'static [Self; 4], group: Group) -> &'static Self {
+        match (tables, group) {
+            ([table, ..], Group::V8)
+            | ([_, table, ..], Group::V10)
+            | ([.., table, _], Group::V11)
+            | ([.., table], Group::Rtx1) => table,
+        }
+    }
+}
+
+/// A slot that no release calls.
+extern "C" fn unknown() {
+    std::process::abort();
+}

@@ -1,0 +1,156 @@
+//! What goes wrong between us and TensorRT.
+
+use super::version::Version;
+use crate::infer;
+use std::path::PathBuf;
+
+/// How to get TensorRT, for the messages that need it.
+const GET_TENSORRT: &str = "install it (apt: libnvinfer10 libnvonnxparsers10 from NVIDIA's CUDA repository; or \
+    `cargo xtask setup --tensorrt`) and name library or folder in GST_TENSORRT_LIBRARY if it isn't on the loader's path";
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    #[error("TensorRT isn't installed: none of {} found; {GET_TENSORRT}", tried.join(", "))]
+    NotFound { tried: Vec<String> },
+
+    #[error("can't open {}: {reason}", file.display())]
+    Open { file: PathBuf, reason: String },
+
+    #[error("{} has no symbol {symbol}: {remedy}", file.display())]
+    MissingSymbol { file: PathBuf, symbol: &'static str, remedy: &'static str },
+
+    #[error("{} is {found}, which this plugin can't call; supported: {}", file.display(), Version::SUPPORTED)]
+    Version { file: PathBuf, found: Version },
+
+    #[error("{} ({version}): the vtable of {class} has {found} entries instead of {expected}; \
+        this isn't the layout NVIDIA published, so nothing is called", file.display())]
+    Layout { file: PathBuf, version: Version, class: &'static str, found: usize, expected: usize },
+
+    #[error("{version} has no {class}::{method}")]
+    NoMethod { version: Version, class: &'static str, method: &'static str },
+
+    /// TensorRT refused; `log` is what it printed meanwhile.
+    #[error("{version}: {call} failed{}", log_text(log))]
+    Call { version: Version, call: String, log: Vec<String> },
+
+    #[error("{}: TensorRT's ONNX parser refuses it: {}", model.display(), errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Parse { model: PathBuf, errors: Vec<ParserError> },
+
+    #[error("{}: {reason}", model.display())]
+    Model { model: PathBuf, reason: String },
+
+    #[error("GPU out of memory: {who} asked for {} MiB with {} MiB in use{}", mib(*asked), mib(*in_use), limit_text(*limit))]
+    OutOfMemory { who: String, asked: u64, in_use: u64, limit: Option<u64> },
+
+    #[error("{}: {fault}", engine.display())]
+    Engine { engine: PathBuf, fault: EngineFault },
+
+    #[error("building {} was cancelled", model.display())]
+    Cancelled { model: PathBuf },
+
+    #[error("{0}")]
+    Setting(String),
+
+    #[error("{}: {reason}", path.display())]
+    File { path: PathBuf, reason: String },
+}
+
+/// One error of the ONNX parser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParserError {
+    /// Index of the ONNX node, -1 if the error isn't about one.
+    pub node: i32,
+    /// Name and operator of that node, where the version tells.
+    pub node_name: String,
+    pub operator: String,
+    pub code: i32,
+    pub description: String,
+}
+
+impl std::fmt::Display for ParserError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.node >= 0 {
+            write!(f, "node {}", self.node)?;
+            for part in [&self.node_name, &self.operator] {
+                if !part.is_empty() {
+                    write!(f, " {part}")?;
+                }
+            }
+            f.write_str(": ")?;
+        }
+        write!(f, "{} (code {})", self.description.trim_end(), self.code)
+    }
+}
+
+/// Why an engine can't be loaded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineFault {
+    #[error("made by another TensorRT than {running}: build it again{}", log_text(log))]
+    OtherTensorRt { running: Version, log: Vec<String> },
+    #[error("made for another GPU: build it again on this one{}", log_text(log))]
+    OtherGpu { log: Vec<String> },
+    #[error("truncated or damaged ({reason}): build it again")]
+    Damaged { reason: String },
+    #[error("{running} can't load it{}", log_text(log))]
+    Unknown { running: Version, log: Vec<String> },
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / (1024.0 * 1024.0))
+}
+
+fn limit_text(limit: Option<u64>) -> String {
+    limit.map_or_else(String::new, |limit| format!(", limit {} MiB (gpu-memory-limit)", mib(limit)))
+}
+
+fn log_text(log: &[String]) -> String {
+    if log.is_empty() { String::new() } else { format!(": {}", log.join("; ")) }
+}
+
+impl From<Error> for infer::Error {
+    fn from(error: Error) -> Self {
+        use infer::ErrorKind;
+        let kind = match error {
+            Error::NotFound { .. }
+            | Error::Open { .. }
+            | Error::MissingSymbol { .. }
+            | Error::Version { .. }
+            | Error::Layout { .. }
+            | Error::NoMethod { .. } => ErrorKind::Library,
+            Error::Call { .. } => ErrorKind::Device,
+            Error::Parse { .. } | Error::Model { .. } | Error::Engine { .. } => ErrorKind::Model,
+            Error::OutOfMemory { .. } => ErrorKind::Memory,
+            Error::Cancelled { .. } => ErrorKind::Failed,
+            Error::Setting(_) => ErrorKind::Setting,
+            Error::File { .. } => ErrorKind::File,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn out_of_memory_says_who_asked_for_how_much() {
+        let error = Error::OutOfMemory { who: "engine".into(), asked: 3 << 20, in_use: 1 << 19, limit: Some(2 << 20) };
+        assert_eq!(
+            error.to_string(),
+            "GPU out of memory: engine asked for 3.0 MiB with 0.5 MiB in use, limit 2.0 MiB (gpu-memory-limit)"
+        );
+        assert_eq!(infer::Error::from(error).kind, infer::ErrorKind::Memory);
+    }
+
+    #[test]
+    fn parser_error_names_the_node() {
+        let error = ParserError {
+            node: 3,
+            node_name: "/conv".into(),
+            operator: "Conv".into(),
+            code: 8,
+            description: "no importer\n".into(),
+        };
+        assert_eq!(error.to_string(), "node 3 /conv Conv: no importer (code 8)");
+    }
+}

@@ -1,0 +1,177 @@
+//! From a model's path to a loaded engine.
+
+use super::allocator::GpuAllocator;
+use super::cache::{EngineCache, GpuFacts};
+use super::engine_file::EngineFile;
+use super::error::Error;
+use super::library::Library;
+use super::recipe::{BuildControl, BuildSettings};
+use super::runtime::{Engine, Runtime};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Opens models: `.onnx` through the cache, `.engine` and `.plan` as they are.
+#[derive(Debug)]
+pub struct Loader<'a> {
+    pub library: &'static Library,
+    pub gpu: Option<&'a GpuFacts>,
+    pub cache: &'a EngineCache,
+    pub settings: &'a BuildSettings,
+    /// Where the engine's device memory comes from; `None`: TensorRT's own.
+    pub allocator: Option<Arc<GpuAllocator>>,
+}
+
+/// An engine, ready for contexts.
+#[derive(Debug)]
+pub struct Loaded {
+    pub engine: Arc<Engine>,
+    /// The file it came from.
+    pub path: PathBuf,
+    /// As [`super::Onnx::metadata`].
+    pub metadata: BTreeMap<String, String>,
+    /// It was built just now.
+    pub built: bool,
+}
+
+impl Loader<'_> {
+    /// Loads a model. An engine that TensorRT won't load is built again, once, if its ONNX is there: the one it was cached
+    /// for, or for an engine file the `.onnx` beside it.
+    ///
+    /// # Errors
+    /// As [`EngineCache::get_or_build`] and [`Runtime::deserialize`]; for an engine file without ONNX what doesn't fit.
+    pub fn load(&self, model: &Path, control: &BuildControl) -> Result<Loaded, Error> {
+        let runtime = self.library.runtime(self.allocator.clone())?;
+        if is_onnx(model) {
+            return self.load_onnx(&runtime, model, control);
+        }
+        self.load_engine(&runtime, model).or_else(|error| {
+            let onnx = model.with_extension("onnx");
+            if matches!(error, Error::Engine { .. }) && onnx.exists() {
+                gst::warning!(super::CAT, "{error}; building it from {}", onnx.display());
+                self.load_onnx(&runtime, &onnx, control)
+            } else {
+                Err(error)
+            }
+        })
+    }
+
+    fn load_engine(&self, runtime: &Arc<Runtime>, path: &Path) -> Result<Loaded, Error> {
+        let file = EngineFile::open(path)?;
+        file.check(path, self.library.version(), self.gpu)?;
+        let engine = runtime.deserialize(file.plan(), path)?;
+        Ok(Loaded { engine, path: path.into(), metadata: file.metadata, built: false })
+    }
+
+    fn load_onnx(&self, runtime: &Arc<Runtime>, model: &Path, control: &BuildControl) -> Result<Loaded, Error> {
+        let get = || self.cache.get_or_build(self.library, self.gpu, model, self.settings, control);
+        let mut cached = get()?;
+        let engine = match runtime.deserialize(&cached.plan, &cached.path) {
+            Err(error @ Error::Engine { .. }) if !cached.built => {
+                gst::warning!(super::CAT, "{error}; building it from {}", model.display());
+                self.cache.remove(&cached.path)?;
+                cached = get()?;
+                runtime.deserialize(&cached.plan, &cached.path)
+            }
+            result => result,
+        }?;
+        Ok(Loaded { engine, path: cached.path, metadata: cached.record.metadata, built: cached.built })
+    }
+}
+
+/// By the file's name.
+pub fn is_onnx(model: &Path) -> bool {
+    model.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mock;
+    use super::super::onnx::tests::model_bytes;
+    use super::super::{EngineFault, EngineRecord, Facts, write_record};
+    use super::*;
+    use sha2::{Digest, Sha256};
+
+    struct Setup {
+        folder: tempfile::TempDir,
+        library: &'static Library,
+        cache: EngineCache,
+        settings: BuildSettings,
+    }
+
+    impl Setup {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let cache = EngineCache::new(folder.path().join("cache"), u64::MAX);
+            Self { library: mock::library("10.16"), cache, settings: BuildSettings::default(), folder }
+        }
+
+        fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+            let path = self.folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            path
+        }
+
+        fn load(&self, model: &Path) -> Result<Loaded, Error> {
+            let (cache, settings) = (&self.cache, &self.settings);
+            let loader = Loader { library: self.library, gpu: None, cache, settings, allocator: None };
+            loader.load(model, &BuildControl::default())
+        }
+    }
+
+    #[test]
+    fn a_cached_engine_that_does_not_load_is_built_again() {
+        let setup = Setup::new();
+        let model = setup.file("a.onnx", &model_bytes());
+        let first = setup.load(&model).unwrap();
+        assert!(first.built && !setup.load(&model).unwrap().built);
+
+        // Whole by its record, but TensorRT says it's another GPU's.
+        let json = first.path.with_extension("json");
+        let plan = b"another GPU";
+        std::fs::write(&first.path, plan).unwrap();
+        let mut record: EngineRecord = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+        record.plan = Sha256::digest(plan).iter().map(|byte| format!("{byte:02x}")).collect();
+        write_record(&json, &record).unwrap();
+        assert!(setup.load(&model).unwrap().built);
+        assert!(!setup.load(&model).unwrap().built);
+    }
+
+    #[test]
+    fn engine_files_load_and_say_what_does_not_fit() {
+        let setup = Setup::new();
+        assert!(setup.load(&setup.file("good.engine", b"a plan")).is_ok());
+        let fault = |name: &str, plan: &[u8]| match setup.load(&setup.file(name, plan)) {
+            Err(Error::Engine { fault, .. }) => fault,
+            other => panic!("{other:?}"),
+        };
+        assert!(matches!(fault("a.engine", b"another version"), EngineFault::OtherTensorRt { .. }));
+        assert!(matches!(fault("a.plan", b"another GPU"), EngineFault::OtherGpu { .. }));
+        assert!(matches!(fault("a.engine", b"a pl"), EngineFault::Damaged { .. }));
+    }
+
+    #[test]
+    fn an_engine_file_is_rebuilt_from_the_onnx_beside_it() {
+        let setup = Setup::new();
+        let engine = setup.file("a.engine", b"another version");
+        setup.file("a.onnx", &model_bytes());
+        assert!(setup.load(&engine).unwrap().built);
+        assert_eq!(std::fs::read(&engine).unwrap(), b"another version", "the user's file stays");
+    }
+
+    #[test]
+    fn the_record_beside_an_engine_file_is_checked() {
+        let setup = Setup::new();
+        let engine = setup.file("a.engine", b"a plan");
+        let version = super::super::Version::decode(100_300, "libnvinfer.so.10");
+        let facts = Facts::new(String::new(), BTreeMap::new(), version, None, &setup.settings);
+        let plan = Sha256::digest(b"a plan").iter().map(|byte| format!("{byte:02x}")).collect();
+        let record = EngineRecord { model: "a.onnx".into(), facts, plan, profile: vec![], metadata: BTreeMap::new() };
+        write_record(&engine.with_extension("json"), &record).unwrap();
+        let error = setup.load(&engine).unwrap_err().to_string();
+        assert!(error.contains("made by another TensorRT than TensorRT 10.16.0"), "{error}");
+        assert!(error.contains("it was made by TensorRT 10.3.0"), "{error}");
+        std::fs::write(&engine, b"a plbn").unwrap();
+        assert!(setup.load(&engine).unwrap_err().to_string().contains("isn't what the .json beside it says"));
+    }
+}

@@ -1,0 +1,86 @@
+//! TensorRT's messages: to the debug category `tensorrt`, and errors into ours.
+
+use super::callback::{API_LANGUAGE_CPP, InterfaceInfo, Vtable, destroy, guard};
+use super::object::text;
+use super::slots;
+use super::version::Group;
+use std::cell::RefCell;
+use std::ffi::{c_char, c_void};
+use std::sync::LazyLock;
+
+/// An `ILogger` that lives forever: TensorRT keeps the first one it gets for the whole process.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Logger {
+    vtable: &'static Vtable,
+}
+
+static VTABLES: LazyLock<[Vtable; 4]> = LazyLock::new(|| {
+    Vtable::lay_out_all(&[
+        (slots::logger::API_LANGUAGE, api_language as _),
+        (slots::logger::INTERFACE_INFO, interface_info as _),
+        (slots::logger::LOG, log as _),
+        (slots::logger::DESTROY, destroy as _),
+        (slots::logger::DELETE, destroy as _),
+    ])
+});
+
+impl Logger {
+    pub fn leak(group: Group) -> &'static Self {
+        let vtable = Vtable::of(&VTABLES, group);
+        Box::leak(Box::new(Self { vtable }))
+    }
+
+    /// TensorRT's pointer to it.
+    pub fn raw(&'static self) -> *mut c_void {
+        (&raw const *self).cast_mut().cast()
+    }
+}
+
+/// Errors kept for one message of ours.
+const KEPT: usize = 8;
+
+thread_local! {
+    static ERRORS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `call` and gives the errors that TensorRT printed on this thread meanwhile, the first few.
+pub fn capture<R>(call: impl FnOnce() -> R) -> (R, Vec<String>) {
+    ERRORS.take();
+    let result = call();
+    (result, ERRORS.take())
+}
+
+/// `nvinfer1::ILogger::Severity`
+const INTERNAL_ERROR: i32 = 0;
+const ERROR: i32 = 1;
+const WARNING: i32 = 2;
+const INFO: i32 = 3;
+
+extern "C" fn log(_this: *mut c_void, severity: i32, message: *const c_char) {
+    guard((), || {
+        // SAFETY: TensorRT passes a string that lives through this call.
+        let message = unsafe { text(message) };
+        match severity {
+            INTERNAL_ERROR | ERROR => {
+                gst::error!(super::CAT, "{message}");
+                ERRORS.with_borrow_mut(|errors| {
+                    if errors.len() < KEPT {
+                        errors.push(message);
+                    }
+                });
+            }
+            WARNING => gst::warning!(super::CAT, "{message}"),
+            INFO => gst::info!(super::CAT, "{message}"),
+            _ => gst::trace!(super::CAT, "{message}"),
+        }
+    });
+}
+
+extern "C" fn api_language(_this: *const c_void) -> i32 {
+    API_LANGUAGE_CPP
+}
+
+extern "C" fn interface_info(_this: *const c_void) -> InterfaceInfo {
+    InterfaceInfo { kind: c"ILogger".as_ptr(), major: 1, minor: 0 }
+}

@@ -1,0 +1,353 @@
+//! An ONNX in FP16, for TensorRT releases that take each tensor's type from the model.
+//!
+//! What runs in FP16 is what costs time: every operator on the way from the inputs to a convolution or matrix product.
+//! What comes after the last of them (boxes, keypoints, scores) stays FP32, and so do indices and what picks by them.
+//! A value keeps its name and its type; its FP16 form has a name of its own, and casts make the one from the other where
+//! both are needed. So inputs and outputs are as they were.
+
+use super::proto::{Attribute, Graph, Node, Tensor, data_type};
+use super::types::{is_standard, value_types};
+use super::{proto, visit_names};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use prost::bytes::Bytes;
+use std::collections::{HashMap, HashSet};
+
+/// Operators that stay FP32: indices and what picks by them, and those whose FP16 form isn't everywhere.
+const STAY: [&str; 38] = [
+    "ArgMax",
+    "ArgMin",
+    "Compress",
+    "Constant",
+    "ConstantOfShape",
+    "CumSum",
+    "DequantizeLinear",
+    "Det",
+    "EyeLike",
+    "GRU",
+    "Gather",
+    "GatherElements",
+    "GatherND",
+    "GridSample",
+    "If",
+    "LSTM",
+    "Loop",
+    "Multinomial",
+    "NonMaxSuppression",
+    "NonZero",
+    "OneHot",
+    "QuantizeLinear",
+    "RNN",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+    "Range",
+    "RoiAlign",
+    "Scan",
+    "Scatter",
+    "ScatterElements",
+    "ScatterND",
+    "Shape",
+    "Size",
+    "TopK",
+    "Trilu",
+    "Unique",
+];
+
+/// Where the weights are: what comes after the last of these is decoding.
+const WEIGHTED: [&str; 4] = ["Conv", "ConvTranspose", "Gemm", "MatMul"];
+
+/// Operators that move values without computing.
+const MOVE: [&str; 6] = ["Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "Flatten"];
+
+/// Why a model can't be converted: an initialiser that can't be read.
+pub type Reason = String;
+
+/// Converts the graph; `external` gives the bytes of a tensor that is in another file.
+///
+/// # Errors
+/// An initialiser's bytes don't match its shape, or aren't to be had.
+pub fn convert(graph: &mut Graph, external: &dyn Fn(&Tensor) -> Result<Bytes, Reason>) -> Result<(), Reason> {
+    let types = value_types(graph);
+    let is_float = |name: &str| types.get(name) == Some(&data_type::FLOAT);
+    let constants = constants(graph, &is_float);
+    let chosen = choose(graph, &is_float, &constants, external)?;
+
+    let mut taken: HashSet<String> = HashSet::new();
+    visit_names(graph, &mut |name| {
+        taken.insert(name.to_owned());
+    });
+    let mut half_names: HashMap<String, String> = HashMap::new();
+    let mut half_name = |name: &str| {
+        let fresh = || {
+            let mut half = format!("{name}_fp16");
+            while !taken.insert(half.clone()) {
+                half.push('_');
+            }
+            half
+        };
+        half_names.entry(name.to_owned()).or_insert_with(fresh).clone()
+    };
+
+    // Values that exist in FP16 so far.
+    let mut halves: HashSet<String> = HashSet::new();
+    let mut initializers = Vec::new();
+    let mut nodes = Vec::new();
+    let wanted_float = wanted_as_float(graph, &chosen);
+    for (mut node, chosen) in std::mem::take(&mut graph.node).into_iter().zip(chosen) {
+        if !chosen {
+            // Shapes don't depend on the type: no cast for them.
+            if matches!(node.op_type(), "Shape" | "Size") {
+                for input in
+                    node.input.iter_mut().filter(|input| halves.contains(*input) && !wanted_float.contains(*input))
+                {
+                    *input = half_name(input);
+                }
+            }
+            nodes.push(node);
+            continue;
+        }
+        for index in 0..node.input.len() {
+            let Some(input) = node.input.get(index).filter(|input| is_float(input) && converts(&node, index)).cloned()
+            else {
+                continue;
+            };
+            let half = half_name(&input);
+            if halves.insert(input.clone()) {
+                match constants.get(&input) {
+                    Some(tensor) => initializers.push(to_half(tensor, &half, external)?),
+                    None => nodes.push(cast(&input, &half, data_type::FLOAT16)),
+                }
+            }
+            if let Some(slot) = node.input.get_mut(index) {
+                *slot = half;
+            }
+        }
+        if node.op_type() == "Cast" {
+            node.attribute
+                .iter_mut()
+                .filter(|a| a.name() == "to")
+                .for_each(|a| a.i = Some(i64::from(data_type::FLOAT16)));
+        }
+        let mut casts = Vec::new();
+        for output in node.output.iter_mut().filter(|output| is_float(output)) {
+            let half = half_name(output);
+            halves.insert(output.clone());
+            if wanted_float.contains(output) {
+                casts.push(cast(&half, output, data_type::FLOAT));
+            }
+            *output = half;
+        }
+        nodes.push(node);
+        nodes.append(&mut casts);
+    }
+    graph.node = nodes;
+    graph.initializer.append(&mut initializers);
+    drop_unused(graph);
+    Ok(())
+}
+
+/// Names of constants and FP32 tensors behind them: initialisers and `Constant` nodes.
+fn constants(graph: &Graph, is_float: &dyn Fn(&str) -> bool) -> HashMap<String, Tensor> {
+    let initializers = graph.initializer.iter().map(|tensor| (tensor.name().to_owned(), tensor.clone()));
+    let nodes = graph.node.iter().filter(|node| node.op_type() == "Constant").filter_map(|node| {
+        let (name, attribute) = (node.output.first()?.clone(), node.attribute.first()?);
+        let floats =
+            |dims, float_data| Tensor { dims, float_data, data_type: Some(data_type::FLOAT), ..Tensor::default() };
+        let tensor = match attribute.name() {
+            "value" => attribute.t.clone()?,
+            "value_float" => floats(vec![], vec![attribute.f()]),
+            "value_floats" => floats(vec![attribute.floats.len() as i64], attribute.floats.clone()),
+            _ => return None,
+        };
+        Some((name, tensor))
+    });
+    initializers.chain(nodes).filter(|(name, _)| is_float(name)).collect()
+}
+
+/// Whether each node runs in FP16.
+fn choose(
+    graph: &Graph,
+    is_float: &dyn Fn(&str) -> bool,
+    constants: &HashMap<String, Tensor>,
+    external: &dyn Fn(&Tensor) -> Result<Bytes, Reason>,
+) -> Result<Vec<bool>, Reason> {
+    let from_image = from_image(graph, is_float);
+    let to_weights = to_weights(graph, constants);
+    let mut fits: HashMap<&str, bool> = HashMap::new();
+    for (name, tensor) in constants {
+        fits.insert(
+            name,
+            floats(tensor, external)?.iter().all(|value| !value.is_finite() || value.abs() <= f16::MAX.to_f32()),
+        );
+    }
+    let chosen = graph.node.iter().enumerate().map(|(index, node)| {
+        from_image.contains(&index)
+            && to_weights.contains(&index)
+            && is_standard(node)
+            && !STAY.contains(&node.op_type())
+            && node.output.iter().any(|output| is_float(output))
+            && node.input.iter().all(|input| fits.get(input.as_str()) != Some(&false))
+    });
+    Ok(chosen.collect())
+}
+
+/// Nodes that compute with floats made from the graph's inputs, not from constants or indices only.
+fn from_image(graph: &Graph, is_float: &dyn Fn(&str) -> bool) -> HashSet<usize> {
+    let initializers: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name()).collect();
+    let mut values: HashSet<&str> =
+        graph.input.iter().map(|info| info.name()).filter(|name| !initializers.contains(name)).collect();
+    let mut nodes = HashSet::new();
+    for (index, node) in graph.node.iter().enumerate() {
+        // Integer images are moved and cast; other integers are indices.
+        let picks = matches!(node.op_type(), "Shape" | "Size" | "ArgMax" | "ArgMin" | "NonZero" | "NonMaxSuppression");
+        if picks || !node.input.iter().any(|input| values.contains(input.as_str())) {
+            continue;
+        }
+        nodes.insert(index);
+        let indices = if node.op_type() == "TopK" { 1 } else { usize::MAX };
+        let outputs = node.output.iter().enumerate().filter(|(output, _)| *output != indices);
+        values.extend(outputs.map(|(_, output)| output.as_str()).filter(|output| is_float(output) || is_image(node)));
+    }
+    nodes
+}
+
+/// Moves an image, whatever its type.
+fn is_image(node: &Node) -> bool {
+    MOVE.contains(&node.op_type()) || matches!(node.op_type(), "Slice" | "Cast" | "Pad" | "Concat")
+}
+
+/// Nodes with a weighted one behind them, and those themselves.
+fn to_weights(graph: &Graph, constants: &HashMap<String, Tensor>) -> HashSet<usize> {
+    let producers: HashMap<&str, &Node> =
+        graph.node.iter().flat_map(|node| node.output.iter().map(move |output| (output.as_str(), node))).collect();
+    let mut nodes = HashSet::new();
+    let mut leading: HashSet<&str> = HashSet::new();
+    for (index, node) in graph.node.iter().enumerate().rev() {
+        let weighted = WEIGHTED.contains(&node.op_type()) && !is_expectation(node, &producers, constants);
+        if weighted || node.output.iter().any(|output| leading.contains(output.as_str())) {
+            nodes.insert(index);
+            leading.extend(node.input.iter().map(String::as_str));
+        }
+    }
+    nodes
+}
+
+/// A product of a softmax with constants: the mean of a distribution over distances (DFL), which is decoding.
+fn is_expectation(node: &Node, producers: &HashMap<&str, &Node>, constants: &HashMap<String, Tensor>) -> bool {
+    if !node.input.get(1).is_some_and(|weights| constants.contains_key(weights)) {
+        return false;
+    }
+    let mut value = node.input.first();
+    // As many steps as there are nodes: a cycle isn't ONNX's, but would never end.
+    for _ in 0..producers.len() {
+        match value.and_then(|value| producers.get(value.as_str())) {
+            Some(producer) if producer.op_type() == "Softmax" => return true,
+            Some(producer) if MOVE.contains(&producer.op_type()) => value = producer.input.first(),
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// Values that somebody takes as they are: nodes that stay, graphs inside nodes, outputs.
+fn wanted_as_float(graph: &Graph, chosen: &[bool]) -> HashSet<String> {
+    let mut wanted: HashSet<String> = graph.output.iter().map(|output| output.name().to_owned()).collect();
+    for (node, chosen) in graph.node.iter().zip(chosen) {
+        let taken = node.input.iter().enumerate();
+        let shape = matches!(node.op_type(), "Shape" | "Size");
+        wanted.extend(
+            taken.filter(|(index, _)| !(shape || *chosen && converts(node, *index))).map(|(_, name)| name.clone()),
+        );
+        for inner in node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs)) {
+            visit_names(inner, &mut |name| {
+                wanted.insert(name.to_owned());
+            });
+        }
+    }
+    wanted
+}
+
+/// Whether an input follows the node's type; scales and regions of interest don't.
+fn converts(node: &Node, input: usize) -> bool {
+    input == 0 || !matches!(node.op_type(), "Resize" | "Upsample")
+}
+
+fn cast(from: &str, to: &str, elem: i32) -> Node {
+    /// `AttributeProto.AttributeType.INT`
+    const INT: i32 = 2;
+    let attribute =
+        Attribute { name: Some("to".into()), i: Some(i64::from(elem)), r#type: Some(INT), ..Attribute::default() };
+    Node {
+        input: vec![from.into()],
+        output: vec![to.into()],
+        name: Some(format!("cast {to}")),
+        op_type: Some("Cast".into()),
+        attribute: vec![attribute],
+        ..Node::default()
+    }
+}
+
+fn to_half(tensor: &Tensor, name: &str, external: &dyn Fn(&Tensor) -> Result<Bytes, Reason>) -> Result<Tensor, Reason> {
+    // A small divisor or epsilon must not become 0.
+    const LEAST: f32 = 5.960_464_5e-8;
+    let mut values = floats(tensor, external)?;
+    for value in values.iter_mut().filter(|value| **value != 0.0 && value.abs() < LEAST) {
+        *value = LEAST.copysign(*value);
+    }
+    let mut halves = vec![f16::ZERO; values.len()];
+    halves.convert_from_f32_slice(&values);
+    let bytes: Vec<u8> = halves.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Ok(Tensor {
+        dims: tensor.dims.clone(),
+        data_type: Some(data_type::FLOAT16),
+        name: Some(name.into()),
+        raw_data: Some(bytes.into()),
+        ..Tensor::default()
+    })
+}
+
+/// The elements of an FP32 tensor.
+fn floats(tensor: &Tensor, external: &dyn Fn(&Tensor) -> Result<Bytes, Reason>) -> Result<Vec<f32>, Reason> {
+    let raw = if tensor.data_location() == proto::EXTERNAL { Some(external(tensor)?) } else { tensor.raw_data.clone() };
+    let values: Vec<f32> = match raw {
+        Some(raw) => raw.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+        None => tensor.float_data.clone(),
+    };
+    let count: i64 = tensor.dims.iter().product();
+    if usize::try_from(count) == Ok(values.len()) {
+        Ok(values)
+    } else {
+        Err(format!(
+            "tensor {:?} has {} values, its shape {:?} wants {count}",
+            tensor.name(),
+            values.len(),
+            tensor.dims
+        ))
+    }
+}
+
+/// Constants that only FP16 nodes took, and what the file said about values that are gone.
+fn drop_unused(graph: &mut Graph) {
+    let mut used: HashSet<String> = graph.output.iter().map(|output| output.name().to_owned()).collect();
+    for node in &graph.node {
+        used.extend(node.input.iter().cloned());
+        for inner in node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs)) {
+            visit_names(inner, &mut |name| {
+                used.insert(name.to_owned());
+            });
+        }
+    }
+    let gone: HashSet<String> =
+        graph.initializer.iter().map(|tensor| tensor.name().to_owned()).filter(|name| !used.contains(name)).collect();
+    graph.initializer.retain(|tensor| !gone.contains(tensor.name()));
+    // Old files list initialisers among the inputs.
+    graph.input.retain(|info| !gone.contains(info.name()));
+    graph.node.retain(|node| node.op_type() != "Constant" || node.output.iter().any(|output| used.contains(output)));
+    let made: HashSet<&str> = graph.node.iter().flat_map(|node| &node.output).map(String::as_str).collect();
+    graph.value_info.retain(|info| made.contains(info.name()));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,400 @@
+//! TensorRT on a GPU: build, load, plain runs and CUDA graphs, accuracy, damaged engines. Prints what it measures.
+//!
+//! Ignored without a GPU; run one after the other:
+//! `cargo test --test gpu_tensorrt -- --ignored --nocapture --test-threads 1`
+//!
+//! - `GST_TENSORRT_LIBRARY`: the TensorRT to test; `GPU_TEST_OTHER_TENSORRT`: one that must refuse its engines.
+//! - `GPU_TEST_MODELS`: folder with `yolov12n.onnx`, `yolo12m.onnx`, `yolo11m-pose.onnx`; those missing are skipped.
+//! - `GPU_TEST_TIMINGS`: a timing cache to start from.
+//! - `GPU_TEST_OUT`: where engines and timings go, to be read by the next run instead of building.
+
+mod common;
+
+use common::find;
+use common::gpu::{Gpu, Lane, RunContext, cpu_outputs, environment, input_bytes, thread_cpu_time};
+use gsttensorrt::cuda::CudaMemory;
+use gsttensorrt::tensorrt::{
+    BuildControl, BuildSettings, EngineFault, EnginePrecision, Error, GpuAllocator, Library, Onnx, build,
+};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const MODELS: [&str; 3] = ["yolov12n", "yolo12m", "yolo11m-pose"];
+
+/// The settings that shared timing caches were made with; yolov12n's is of level 1.
+fn settings(model: &str) -> BuildSettings {
+    BuildSettings {
+        batch_size: 16,
+        optimization_level: if model == "yolov12n" { 1 } else { 2 },
+        workspace: 2048,
+        ..BuildSettings::default()
+    }
+}
+
+fn library() -> &'static Library {
+    gst::init().unwrap();
+    Library::open(None).unwrap()
+}
+
+fn allocator(library: &Library, who: &str, limit: Option<u64>) -> Arc<GpuAllocator> {
+    Arc::new(GpuAllocator::new(library.group(), Box::new(CudaMemory), who, limit))
+}
+
+fn out() -> PathBuf {
+    environment("GPU_TEST_OUT").unwrap_or_else(std::env::temp_dir)
+}
+
+fn model(name: &str) -> Option<Onnx> {
+    let path =
+        environment("GPU_TEST_MODELS").unwrap_or_else(|| find::root().join("models")).join(format!("{name}.onnx"));
+    if !path.exists() {
+        find::skip(&path.display().to_string(), "GPU_TEST_MODELS");
+        return None;
+    }
+    Some(Onnx::open(&path).unwrap())
+}
+
+/// The small test model, from the repository or from the folder where this runs.
+fn small() -> Onnx {
+    let here = Path::new("tests/models/yolo.onnx");
+    Onnx::open(&if here.exists() { here.to_owned() } else { find::test_model("yolo") }).unwrap()
+}
+
+/// The plan of a model: of an earlier run, else built here and kept.
+fn plan(library: &'static Library, name: &str, label: &str, onnx: &Onnx, settings: &BuildSettings) -> Vec<u8> {
+    let file = out().join(format!("{name}-{label}.plan"));
+    if let Ok(plan) = std::fs::read(&file) {
+        println!("{name} {label}: read {} MiB from {}", plan.len() >> 20, file.display());
+        return plan;
+    }
+    let kept = out().join("timings.cache");
+    let timings = std::fs::read(&kept).ok();
+    let timings = timings.or_else(|| std::fs::read(environment("GPU_TEST_TIMINGS")?).ok()).unwrap_or_default();
+    let memory = allocator(library, "the builder", None);
+    let control = BuildControl { allocator: Some(Arc::clone(&memory)), ..BuildControl::default() };
+    let start = Instant::now();
+    let built = build(library, onnx, settings, &timings, &control).unwrap();
+    println!(
+        "{name} {label}: built in {:.1} s from {} bytes of timings, plan {:.1} MiB, builder's device memory at most {} MiB",
+        start.elapsed().as_secs_f32(),
+        timings.len(),
+        built.plan.len() as f32 / 1048576.0,
+        memory.usage().peak >> 20
+    );
+    std::fs::write(&file, &built.plan).unwrap();
+    std::fs::write(&kept, &built.timings).unwrap();
+    built.plan
+}
+
+/// Batch sizes to try: what the engine's profile allows of a ladder.
+fn ladder(contexts: &RunContext) -> Vec<usize> {
+    [1, 2, 4, 8, 16].into_iter().filter(|batch| *batch <= contexts.max_batch).collect()
+}
+
+fn median(mut times: Vec<Duration>) -> f32 {
+    times.sort();
+    times[times.len() / 2].as_secs_f32() * 1e3
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn build_load_and_graphs() {
+    let library = library();
+    let gpu = Gpu::open();
+    println!("{} at {} on {:?}", library.version(), library.path().display(), gpu.device.facts);
+    for name in MODELS {
+        let Some(onnx) = model(name) else { continue };
+        let plan = plan(library, name, "fp16", &onnx, &settings(name));
+        let memory = allocator(library, "the engine", None);
+        let start = Instant::now();
+        let runtime = library.runtime(Some(Arc::clone(&memory))).unwrap();
+        let engine = runtime.deserialize(&plan, Path::new(name)).unwrap();
+        let ready = engine.create_context().unwrap();
+        let load = start.elapsed();
+        drop(ready);
+        println!(
+            "{name}: loaded with a context in {:.3} s; {} layers, engine {} MiB, a context {} MiB",
+            load.as_secs_f32(),
+            engine.layers().unwrap(),
+            memory.usage().in_use >> 20,
+            engine.device_memory() >> 20
+        );
+        assert!(load < Duration::from_millis(500), "{load:?}");
+
+        // Plain: the reference for every graph.
+        let mut plain_lane = Lane::new(&engine);
+        let mut plain = plain_lane.context(1, 0);
+        let batches = ladder(&plain);
+        let mut expected = Vec::new();
+        for (index, batch) in batches.iter().enumerate() {
+            plain = plain_lane.context(*batch, index as u64);
+            plain.enqueue(&plain_lane);
+            plain_lane.synchronize();
+            expected.push(plain.outputs());
+            let (mut wall, cpu) = (Vec::new(), thread_cpu_time());
+            for _ in 0..20 {
+                let start = Instant::now();
+                plain.enqueue(&plain_lane);
+                plain_lane.synchronize();
+                wall.push(start.elapsed());
+            }
+            let cpu = (thread_cpu_time() - cpu).as_secs_f32() * 1e3 / 20.0;
+            println!("{name} batch {batch}: plain {:.2} ms, {cpu:.2} CPU-ms", median(wall));
+        }
+        drop(plain);
+
+        // Two lanes, a context and a graph for each batch size, all alive.
+        let mut lanes = [Lane::new(&engine), Lane::new(&engine)];
+        let mut graphs: Vec<Vec<RunContext>> = Vec::new();
+        for lane in &mut lanes {
+            let contexts = batches.iter().enumerate().map(|(index, batch)| {
+                let mut context = lane.context(*batch, index as u64);
+                context.enqueue(lane);
+                lane.synchronize();
+                context.capture(lane);
+                context
+            });
+            graphs.push(contexts.collect());
+        }
+        // xorshift: any order will do, the same each time.
+        let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut random = |below: usize| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            (seed % below as u64) as usize
+        };
+        let mut differing = 0;
+        for _ in 0..100 {
+            // Both lanes at once: 200 launches.
+            let picks = [random(batches.len()), random(batches.len())];
+            for (lane, (graphs, pick)) in lanes.iter().zip(graphs.iter_mut().zip(picks)) {
+                graphs[pick].clear_outputs();
+                graphs[pick].launch(lane);
+            }
+            for (lane, (graphs, pick)) in lanes.iter().zip(graphs.iter().zip(picks)) {
+                lane.synchronize();
+                differing += usize::from(graphs[pick].outputs() != expected[pick]);
+            }
+        }
+        for (index, batch) in batches.iter().enumerate() {
+            let (mut wall, cpu) = (Vec::new(), thread_cpu_time());
+            for _ in 0..20 {
+                let start = Instant::now();
+                graphs[0][index].launch(&lanes[0]);
+                lanes[0].synchronize();
+                wall.push(start.elapsed());
+            }
+            let cpu = (thread_cpu_time() - cpu).as_secs_f32() * 1e3 / 20.0;
+            let wall = median(wall);
+            println!(
+                "{name} batch {batch}: graph {wall:.2} ms ({:.0} img/s), {cpu:.3} CPU-ms",
+                *batch as f32 * 1e3 / wall
+            );
+        }
+        println!(
+            "{name}: {} graphs alive, 200 launches in random order on two lanes, {differing} differ from plain",
+            2 * batches.len()
+        );
+        assert_eq!(differing, 0);
+        drop(graphs);
+        drop(lanes);
+        drop(plain_lane);
+        drop((engine, runtime));
+        assert_eq!(memory.usage().in_use, 0, "device memory left behind");
+    }
+}
+
+/// Greatest difference relative to the greatest value.
+fn relative(expected: &[Vec<f32>], found: &[Vec<f32>]) -> f32 {
+    let pairs = expected.iter().zip(found).flat_map(|(a, b)| a.iter().zip(b));
+    let greatest = expected.iter().flatten().fold(0.0_f32, |most, value| most.max(value.abs()));
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / greatest
+}
+
+fn outputs_of(library: &'static Library, plan: &[u8], image: u64) -> Vec<Vec<f32>> {
+    let runtime = library.runtime(None).unwrap();
+    let engine = runtime.deserialize(plan, Path::new("plan")).unwrap();
+    let mut lane = Lane::new(&engine);
+    let mut context = lane.context(1, image);
+    context.enqueue(&lane);
+    lane.synchronize();
+    context.output_floats()
+}
+
+/// FP32 against ONNX Runtime: raw outputs within 1e-3 of the greatest; FP16 is printed.
+#[test]
+#[ignore = "needs a GPU"]
+fn raw_outputs_are_the_cpu_engines() {
+    let (library, _gpu) = (library(), Gpu::open());
+    if !find::onnx_runtime() {
+        return;
+    }
+    for name in MODELS {
+        let Some(onnx) = model(name) else { continue };
+        let expected = cpu_outputs(onnx.path(), &input_bytes(0));
+        // TF32 has 10 bits of mantissa: not FP32.
+        let fp32 = BuildSettings { precision: EnginePrecision::Fp32, tf32: false, batch_size: 1, ..settings(name) };
+        let found = outputs_of(library, &plan(library, name, "fp32", &onnx, &fp32), 0);
+        let difference = relative(&expected, &found);
+        println!("{name}: FP32 differs from ONNX Runtime by {difference:.2e} of the greatest output");
+        let fp16 = outputs_of(library, &plan(library, name, "fp16", &onnx, &settings(name)), 0);
+        println!("{name}: FP16 by {:.2e}", relative(&expected, &fp16));
+        assert!(difference < 1e-3);
+    }
+}
+
+/// 10 can do both: the flag, and the model converted to FP16.
+#[test]
+#[ignore = "needs a GPU, and minutes without timings"]
+fn strongly_typed_against_the_flag() {
+    let (library, _gpu) = (library(), Gpu::open());
+    for name in MODELS {
+        let Some(onnx) = model(name) else { continue };
+        let expected = find::onnx_runtime().then(|| cpu_outputs(onnx.path(), &input_bytes(0)));
+        for (label, strongly_typed) in [("fp16", false), ("fp16-strong", true)] {
+            let settings = BuildSettings { strongly_typed, ..settings(name) };
+            let plan = plan(library, name, label, &onnx, &settings);
+            let runtime = library.runtime(None).unwrap();
+            let engine = runtime.deserialize(&plan, Path::new(name)).unwrap();
+            let mut lane = Lane::new(&engine);
+            let first = lane.context(1, 0);
+            for batch in ladder(&first) {
+                let mut context = lane.context(batch, 0);
+                context.enqueue(&lane);
+                lane.synchronize();
+                context.capture(&lane);
+                let times = (0..50).map(|_| {
+                    let start = Instant::now();
+                    context.launch(&lane);
+                    lane.synchronize();
+                    start.elapsed()
+                });
+                let time = median(times.collect());
+                let difference =
+                    expected.as_ref().filter(|_| batch == 1).map(|e| relative(e, &context.output_floats()));
+                println!("{name} {label} batch {batch}: {time:.3} ms, differs from ONNX Runtime by {difference:?}");
+            }
+        }
+    }
+}
+
+/// A model of a dozen layers, for releases whose builder is slow here.
+#[test]
+#[ignore = "needs a GPU"]
+fn a_small_model_finds_what_the_cpu_finds() {
+    let (library, _gpu) = (library(), Gpu::open());
+    let onnx = small();
+    for (label, precision, tolerance) in [("fp32", EnginePrecision::Fp32, 1e-3), ("fp16", EnginePrecision::Fp16, 1e-2)]
+    {
+        let settings = BuildSettings {
+            precision,
+            tf32: false,
+            batch_size: 4,
+            timing_iterations: Some(1),
+            tactic_sources: Some(0),
+            ..BuildSettings::default()
+        };
+        let plan = plan(library, "small", &format!("{}-{label}", library.version().major), &onnx, &settings);
+        let found = outputs_of(library, &plan, 0);
+        assert!(found.iter().flatten().all(|value| value.is_finite()));
+        if find::onnx_runtime() {
+            let difference = relative(&cpu_outputs(onnx.path(), &input_bytes(0)), &found);
+            println!("{}: {label} differs from ONNX Runtime by {difference:.2e}", library.version());
+            assert!(difference < tolerance);
+        }
+    }
+}
+
+/// Refusals, each in a process of its own: TensorRT may crash on what it can't read.
+#[test]
+#[ignore = "needs a GPU"]
+fn damaged_engines_are_refused() {
+    let (library, _gpu) = (library(), Gpu::open());
+    let onnx = small();
+    let plan = plan(library, "small", "damage", &onnx, &BuildSettings::default());
+    let flipped = |position: usize| {
+        let mut plan = plan.clone();
+        plan[position] ^= 0x40;
+        plan
+    };
+    let cases = [
+        ("whole", plan.clone()),
+        ("empty", Vec::new()),
+        ("4 bytes", plan[..4].to_vec()),
+        ("half", plan[..plan.len() / 2].to_vec()),
+        ("a byte less", plan[..plan.len() - 1].to_vec()),
+        ("byte 0 flipped", flipped(0)),
+        ("byte 20 flipped", flipped(20)),
+        ("a byte in the middle flipped", flipped(plan.len() / 2)),
+        ("garbage", (0..4096).map(|i| (i * 37 % 251) as u8).collect()),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (label, bytes) in cases {
+        let file = folder.path().join("case.plan");
+        std::fs::write(&file, bytes).unwrap();
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "one_engine_file", "--nocapture"])
+            .env("GPU_TEST_ENGINE", &file)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&child.stdout);
+        let said = text.lines().find_map(|line| line.split_once("ENGINE: ")).map_or("crashed", |(_, said)| said);
+        println!("{label}: {said}");
+        if label == "whole" {
+            assert_eq!(said, "loads");
+        }
+    }
+}
+
+#[test]
+#[ignore = "for the test above"]
+fn one_engine_file() {
+    let Some(file) = environment("GPU_TEST_ENGINE") else { return };
+    let (library, _gpu) = (library(), Gpu::open());
+    let plan = std::fs::read(&file).unwrap();
+    match library.runtime(None).unwrap().deserialize(&plan, &file) {
+        Ok(_) => println!("ENGINE: loads"),
+        Err(error) => println!("ENGINE: {error}"),
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU and two TensorRTs"]
+fn another_tensorrt_refuses() {
+    let Some(other) = environment("GPU_TEST_OTHER_TENSORRT") else {
+        return find::skip("GPU_TEST_OTHER_TENSORRT", "name a library of another version");
+    };
+    let (library, _gpu) = (library(), Gpu::open());
+    let onnx = small();
+    let plan = plan(library, "small", "damage", &onnx, &BuildSettings::default());
+    let other = Library::open(Some(&other)).unwrap();
+    println!("an engine of {} offered to {}", library.version(), other.version());
+    match other.runtime(None).unwrap().deserialize(&plan, Path::new("small.plan")) {
+        Err(Error::Engine { fault: fault @ EngineFault::OtherTensorRt { .. }, .. }) => println!("{fault}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn the_memory_limit_is_kept() {
+    let (library, _gpu) = (library(), Gpu::open());
+    let onnx = small();
+    let plan = plan(library, "small", "damage", &onnx, &BuildSettings::default());
+    let unlimited = allocator(library, "the engine", None);
+    let engine =
+        library.runtime(Some(Arc::clone(&unlimited))).unwrap().deserialize(&plan, Path::new("small.plan")).unwrap();
+    let needs = unlimited.usage().peak;
+    println!("the engine takes {needs} bytes through our allocator");
+    drop(engine);
+    assert_eq!(unlimited.usage().in_use, 0);
+    if needs == 0 {
+        return find::skip("an engine that takes device memory", "TensorRT asked our allocator for none");
+    }
+    let limited = allocator(library, "the engine", Some(needs - 1));
+    let refused = library.runtime(Some(limited)).unwrap().deserialize(&plan, Path::new("small.plan")).unwrap_err();
+    println!("{refused}");
+    assert!(matches!(refused, Error::OutOfMemory { .. }));
+}
