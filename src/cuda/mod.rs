@@ -6,6 +6,7 @@
 //!    outputs. Both read what changes from batch to batch from mapped memory, so that a captured [`Graph`] serves for
 //!    every batch of its size.
 //! 4. [`Painter`] draws results into frames.
+//! 5. [`gst`] shares contexts with GStreamer's elements, and maps their frames.
 //!
 //! docs/gpu-kernels.md describes the tables and their limits.
 
@@ -13,6 +14,7 @@ mod allocation;
 mod context;
 mod device;
 mod driver;
+pub mod gst;
 mod kernels;
 mod layout;
 mod memory;

@@ -1,0 +1,180 @@
+//! Frames in device memory.
+
+use super::super::preprocess::{DevicePicture, PixelFormat};
+use super::super::stream::{Event, Stream};
+use super::library::library;
+use crate::cpu::frame::colorimetry;
+use crate::infer::{Error, ErrorKind};
+use gst::glib::translate::ToGlibPtr;
+use gst_video::VideoFormat;
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+
+/// `GST_MAP_CUDA`: the addresses are the device's, nothing is downloaded.
+const MAP_CUDA: gst::ffi::GstMapFlags = 1 << 17;
+
+/// The public begin of GstCudaMemory.
+#[repr(C)]
+struct CudaMemory {
+    memory: gst::ffi::GstMemory,
+    context: *mut gst::glib::gobject_ffi::GObject,
+}
+
+/// The format as the kernels number it; `None` for what they don't read.
+pub fn pixel_format(format: VideoFormat) -> Option<PixelFormat> {
+    Some(match format {
+        VideoFormat::Nv12 => PixelFormat::Nv12,
+        VideoFormat::P01010le => PixelFormat::P010,
+        VideoFormat::I420 => PixelFormat::I420,
+        VideoFormat::Rgba | VideoFormat::Rgbx => PixelFormat::Rgba,
+        VideoFormat::Bgra | VideoFormat::Bgrx => PixelFormat::Bgra,
+        _ => return None,
+    })
+}
+
+/// Whether a buffer's frame is in device memory: the one memory that GStreamer's CUDA elements make.
+///
+/// # Errors
+/// No driver or library.
+pub fn is_cuda_memory(buffer: &gst::BufferRef) -> Result<bool, Error> {
+    let library = library()?;
+    Ok(memory(buffer).is_some_and(|memory| {
+        // SAFETY: a memory of the buffer.
+        unsafe { (library.is_cuda_memory)(memory) != gst::glib::ffi::GFALSE }
+    }))
+}
+
+fn memory(buffer: &gst::BufferRef) -> Option<*mut gst::ffi::GstMemory> {
+    (buffer.n_memory() == 1).then(|| {
+        // SAFETY: there is a memory at index 0; it's borrowed as long as the buffer is.
+        unsafe { gst::ffi::gst_buffer_peek_memory(buffer.as_mut_ptr(), 0) }
+    })
+}
+
+/// A frame mapped on the device. It keeps its buffer.
+pub struct MappedFrame {
+    frame: gst_video::ffi::GstVideoFrame,
+    picture: DevicePicture,
+    memory: *mut gst::ffi::GstMemory,
+    /// The CUcontext that the frame is in.
+    context: *mut c_void,
+    /// After the mapping.
+    #[expect(dead_code, reason = "the mapping is of its memory")]
+    buffer: gst::Buffer,
+}
+
+// SAFETY: a mapping may be used and undone on any thread.
+unsafe impl Send for MappedFrame {}
+// SAFETY: nothing changes through a shared reference.
+unsafe impl Sync for MappedFrame {}
+
+impl MappedFrame {
+    /// For reading.
+    ///
+    /// # Errors
+    /// When the frame isn't in device memory, has a format that the kernels don't read, or can't be mapped.
+    pub fn read(buffer: &gst::Buffer, info: &gst_video::VideoInfo) -> Result<Self, Error> {
+        Self::map(buffer, info, gst::ffi::GST_MAP_READ)
+    }
+
+    /// For drawing on it.
+    ///
+    /// # Errors
+    /// As [`Self::read`], and when the buffer isn't writable.
+    pub fn write(buffer: &gst::Buffer, info: &gst_video::VideoInfo) -> Result<Self, Error> {
+        Self::map(buffer, info, gst::ffi::GST_MAP_READ | gst::ffi::GST_MAP_WRITE)
+    }
+
+    fn map(buffer: &gst::Buffer, info: &gst_video::VideoInfo, access: gst::ffi::GstMapFlags) -> Result<Self, Error> {
+        let library = library()?;
+        let name = info.format().to_str();
+        let format = pixel_format(info.format()).ok_or_else(|| {
+            failed(format!("the GPU engine doesn't read {name} frames: put a cudaconvert to NV12 before it"))
+        })?;
+        let memory = match is_cuda_memory(buffer)? {
+            true => memory(buffer),
+            false => None,
+        };
+        let memory = memory.ok_or_else(|| {
+            failed(format!(
+                "a buffer of memory:CUDAMemory caps isn't in CUDA memory ({} memories): its producer downloads frames",
+                buffer.n_memory()
+            ))
+        })?;
+        let mut frame = MaybeUninit::uninit();
+        // SAFETY: the info and the buffer are valid; the frame is written if it succeeds. It isn't a reference: `buffer`
+        // is kept beside it.
+        let mapped = unsafe {
+            let flags = access | MAP_CUDA | gst_video::ffi::GST_VIDEO_FRAME_MAP_FLAG_NO_REF as u32;
+            gst_video::ffi::gst_video_frame_map(
+                frame.as_mut_ptr(),
+                info.to_glib_none().0.cast_mut(),
+                buffer.as_mut_ptr(),
+                flags,
+            )
+        };
+        if mapped == gst::glib::ffi::GFALSE {
+            let (width, height) = (info.width(), info.height());
+            return Err(failed(format!("can't map a {width}×{height} {name} frame in CUDA memory")));
+        }
+        // SAFETY: mapped.
+        let frame: gst_video::ffi::GstVideoFrame = unsafe { frame.assume_init() };
+        // SAFETY: a GstCudaMemory, checked above; its context lives as long as it.
+        let context = unsafe { (library.context_get_handle)((*memory.cast::<CudaMemory>()).context) };
+        let mut picture = DevicePicture {
+            format,
+            colorimetry: colorimetry(info),
+            width: info.width(),
+            height: info.height(),
+            planes: [0; 3],
+            pitches: [0; 3],
+        };
+        let places = picture.planes.iter_mut().zip(&mut picture.pitches);
+        // The mapped frame's own, not the caps': a decoder's pitches and offsets differ.
+        for ((plane, pitch), (address, stride)) in places.zip(frame.data.iter().zip(frame.info.stride)) {
+            (*plane, *pitch) = (*address as u64, u32::try_from(stride).unwrap_or(0));
+        }
+        Ok(Self { frame, picture, memory, context, buffer: buffer.clone() })
+    }
+
+    /// Its real planes and pitches.
+    pub fn picture(&self) -> &DevicePicture {
+        &self.picture
+    }
+
+    /// The CUcontext that it's in.
+    pub fn context(&self) -> *mut c_void {
+        self.context
+    }
+
+    /// Makes `stream` wait for what produces the frame, by way of `event`. Before GStreamer 1.24 producers have waited
+    /// themselves.
+    ///
+    /// # Errors
+    /// A device failure.
+    pub fn wait_for_producer(&self, event: &Event, stream: &Stream) -> Result<(), Error> {
+        let library = library()?;
+        let (Some(get_stream), Some(get_handle)) = (library.memory_get_stream, library.stream_get_handle) else {
+            return Ok(());
+        };
+        // SAFETY: a GstCudaMemory, kept by the buffer.
+        let producer = unsafe { get_stream(self.memory) };
+        if producer.is_null() {
+            return Ok(());
+        }
+        // SAFETY: the memory's stream, which lives as long as it; the event is of the frame's context, as the stream.
+        unsafe { event.record_on(get_handle(producer))? };
+        stream.wait(event)
+    }
+}
+
+impl Drop for MappedFrame {
+    fn drop(&mut self) {
+        // SAFETY: mapped once, unmapped once; the buffer goes after this.
+        unsafe { gst_video::ffi::gst_video_frame_unmap(&mut self.frame) };
+    }
+}
+
+fn failed(message: String) -> Error {
+    Error::new(ErrorKind::Failed, message)
+}

@@ -1,0 +1,81 @@
+//! The functions of libgstcuda. Signatures: its installed headers, 1.22 and 1.24.
+
+use super::super::driver::check_driver;
+use crate::infer::{Error, ErrorKind};
+use gst::glib;
+use libloading::Library;
+use std::ffi::{c_int, c_void};
+use std::sync::OnceLock;
+
+const NAME: &str = "libgstcuda-1.0.so.0";
+
+/// GstCudaContext, GstCudaMemory, GstCudaStream: only their addresses are passed around.
+type Pointer = *mut c_void;
+
+pub(super) struct GstCuda {
+    pub context_new_wrapped: unsafe extern "C" fn(Pointer, c_int) -> *mut glib::gobject_ffi::GObject,
+    pub context_get_handle: unsafe extern "C" fn(*mut glib::gobject_ffi::GObject) -> Pointer,
+    pub is_cuda_memory: unsafe extern "C" fn(*mut gst::ffi::GstMemory) -> glib::ffi::gboolean,
+    pub buffer_pool_new: unsafe extern "C" fn(*mut glib::gobject_ffi::GObject) -> *mut gst::ffi::GstBufferPool,
+    /// 1.24: a memory's GstCudaStream, and that one's CUstream.
+    pub memory_get_stream: Option<unsafe extern "C" fn(*mut gst::ffi::GstMemory) -> Pointer>,
+    pub stream_get_handle: Option<unsafe extern "C" fn(Pointer) -> Pointer>,
+}
+
+/// Opens the library, once.
+///
+/// # Errors
+/// No driver, or no library: with the package that brings it.
+pub(super) fn library() -> Result<&'static GstCuda, Error> {
+    static LIBRARY: OnceLock<Result<GstCuda, Error>> = OnceLock::new();
+    check_driver()?;
+    LIBRARY.get_or_init(open).as_ref().map_err(Clone::clone)
+}
+
+fn open() -> Result<GstCuda, Error> {
+    // SAFETY: GStreamer's own library; its initialisers have no preconditions.
+    let library = unsafe { Library::new(NAME) }.map_err(|error| missing(&error))?;
+    // SAFETY: these are the functions' signatures in the library's headers.
+    let (load, init, found) = unsafe {
+        let load = symbol::<unsafe extern "C" fn() -> glib::ffi::gboolean>(&library, "gst_cuda_load_library")?;
+        let init = symbol::<unsafe extern "C" fn()>(&library, "gst_cuda_memory_init_once")?;
+        let found = GstCuda {
+            context_new_wrapped: symbol(&library, "gst_cuda_context_new_wrapped")?,
+            context_get_handle: symbol(&library, "gst_cuda_context_get_handle")?,
+            is_cuda_memory: symbol(&library, "gst_is_cuda_memory")?,
+            buffer_pool_new: symbol(&library, "gst_cuda_buffer_pool_new")?,
+            memory_get_stream: symbol(&library, "gst_cuda_memory_get_stream").ok(),
+            stream_get_handle: symbol(&library, "gst_cuda_stream_get_handle").ok(),
+        };
+        (load, init, found)
+    };
+    // It registers types: it can't be unloaded.
+    std::mem::forget(library);
+    // SAFETY: no preconditions; all else of the library needs it.
+    if unsafe { load() } == glib::ffi::GFALSE {
+        return Err(Error::new(
+            ErrorKind::Library,
+            format!("{NAME} can't load the NVIDIA driver: install driver 520 or later"),
+        ));
+    }
+    // SAFETY: the driver is loaded.
+    unsafe { init() };
+    Ok(found)
+}
+
+/// # Safety
+/// `T` is the function's type.
+unsafe fn symbol<T: Copy>(library: &Library, name: &str) -> Result<T, Error> {
+    // SAFETY: the caller's promise.
+    unsafe { library.get::<T>(name.as_bytes()) }.map(|symbol| *symbol).map_err(|error| missing(&error))
+}
+
+fn missing(error: &libloading::Error) -> Error {
+    Error::new(
+        ErrorKind::Library,
+        format!(
+            "frames in CUDA memory need GStreamer's {NAME}, 1.22 or later, and it can't be used: {error}. \
+             Install GStreamer's bad plugins (apt: gstreamer1.0-plugins-bad), or set backend=cpu to run on the CPU"
+        ),
+    )
+}
