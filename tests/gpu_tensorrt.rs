@@ -38,7 +38,7 @@ fn library() -> &'static Library {
 }
 
 fn allocator(library: &Library, who: &str, limit: Option<u64>) -> Arc<GpuAllocator> {
-    Arc::new(GpuAllocator::new(library.group(), Box::new(CudaMemory), who, limit))
+    Arc::new(GpuAllocator::new(library.group(), Box::new(CudaMemory::current().expect("a context")), who, limit))
 }
 
 fn out() -> PathBuf {
