@@ -44,7 +44,7 @@ pub struct DevicePicture {
 
 impl DevicePicture {
     /// What the kernel relies on: a misaligned access would end the whole context.
-    fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), Error> {
         let (width, cells) = (u64::from(self.width), u64::from(self.width.div_ceil(2)));
         // Bytes of a row, and of what is read at once.
         let planes: &[(u64, u64)] = match self.format {
