@@ -12,79 +12,18 @@ mod common;
 
 use common::find;
 use common::gpu::{Gpu, Lane, RunContext, cpu_outputs, environment, input_bytes, thread_cpu_time};
-use gsttensorrt::cuda::CudaMemory;
-use gsttensorrt::tensorrt::{
-    BuildControl, BuildSettings, EngineFault, EnginePrecision, Error, GpuAllocator, Library, Onnx, build,
-};
-use std::path::{Path, PathBuf};
+use common::plans::{allocator, fp32, library, model, plan, settings};
+use gsttensorrt::tensorrt::{BuildSettings, EngineFault, EnginePrecision, Error, Library, Onnx};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const MODELS: [&str; 3] = ["yolov12n", "yolo12m", "yolo11m-pose"];
 
-/// The settings that shared timing caches were made with; yolov12n's is of level 1.
-fn settings(model: &str) -> BuildSettings {
-    BuildSettings {
-        batch_size: 16,
-        optimization_level: if model == "yolov12n" { 1 } else { 2 },
-        workspace: 2048,
-        ..BuildSettings::default()
-    }
-}
-
-fn library() -> &'static Library {
-    gst::init().unwrap();
-    Library::open(None).unwrap()
-}
-
-fn allocator(library: &Library, who: &str, limit: Option<u64>) -> Arc<GpuAllocator> {
-    Arc::new(GpuAllocator::new(library.group(), Box::new(CudaMemory), who, limit))
-}
-
-fn out() -> PathBuf {
-    environment("GPU_TEST_OUT").unwrap_or_else(std::env::temp_dir)
-}
-
-fn model(name: &str) -> Option<Onnx> {
-    let path =
-        environment("GPU_TEST_MODELS").unwrap_or_else(|| find::root().join("models")).join(format!("{name}.onnx"));
-    if !path.exists() {
-        find::skip(&path.display().to_string(), "GPU_TEST_MODELS");
-        return None;
-    }
-    Some(Onnx::open(&path).unwrap())
-}
-
 /// The small test model, from the repository or from the folder where this runs.
 fn small() -> Onnx {
     let here = Path::new("tests/models/yolo.onnx");
     Onnx::open(&if here.exists() { here.to_owned() } else { find::test_model("yolo") }).unwrap()
-}
-
-/// The plan of a model: of an earlier run, else built here and kept.
-fn plan(library: &'static Library, name: &str, label: &str, onnx: &Onnx, settings: &BuildSettings) -> Vec<u8> {
-    let file = out().join(format!("{name}-{label}.plan"));
-    if let Ok(plan) = std::fs::read(&file) {
-        println!("{name} {label}: read {} MiB from {}", plan.len() >> 20, file.display());
-        return plan;
-    }
-    let kept = out().join("timings.cache");
-    let timings = std::fs::read(&kept).ok();
-    let timings = timings.or_else(|| std::fs::read(environment("GPU_TEST_TIMINGS")?).ok()).unwrap_or_default();
-    let memory = allocator(library, "the builder", None);
-    let control = BuildControl { allocator: Some(Arc::clone(&memory)), ..BuildControl::default() };
-    let start = Instant::now();
-    let built = build(library, onnx, settings, &timings, &control).unwrap();
-    println!(
-        "{name} {label}: built in {:.1} s from {} bytes of timings, plan {:.1} MiB, builder's device memory at most {} MiB",
-        start.elapsed().as_secs_f32(),
-        timings.len(),
-        built.plan.len() as f32 / 1048576.0,
-        memory.usage().peak >> 20
-    );
-    std::fs::write(&file, &built.plan).unwrap();
-    std::fs::write(&kept, &built.timings).unwrap();
-    built.plan
 }
 
 /// Batch sizes to try: what the engine's profile allows of a ladder.
@@ -234,9 +173,7 @@ fn raw_outputs_are_the_cpu_engines() {
     for name in MODELS {
         let Some(onnx) = model(name) else { continue };
         let expected = cpu_outputs(onnx.path(), &input_bytes(0));
-        // TF32 has 10 bits of mantissa: not FP32.
-        let fp32 = BuildSettings { precision: EnginePrecision::Fp32, tf32: false, batch_size: 1, ..settings(name) };
-        let found = outputs_of(library, &plan(library, name, "fp32", &onnx, &fp32), 0);
+        let found = outputs_of(library, &plan(library, name, "fp32", &onnx, &fp32(name)), 0);
         let difference = relative(&expected, &found);
         println!("{name}: FP32 differs from ONNX Runtime by {difference:.2e} of the greatest output");
         let fp16 = outputs_of(library, &plan(library, name, "fp16", &onnx, &settings(name)), 0);

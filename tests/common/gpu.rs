@@ -67,7 +67,10 @@ struct Block {
 impl Block {
     fn new(size: usize) -> Self {
         let size = size.max(1);
-        Self { memory: CudaMemory.allocate(size as u64, 256).expect("device memory"), size }
+        Self {
+            memory: CudaMemory::current().expect("a context").allocate(size as u64, 256).expect("device memory"),
+            size,
+        }
     }
 
     fn address(&self) -> u64 {
@@ -90,7 +93,7 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        assert!(CudaMemory.free(self.memory));
+        assert!(CudaMemory::current().expect("a context").free(self.memory));
     }
 }
 
@@ -217,11 +220,27 @@ impl RunContext {
     }
 
     pub fn output_floats(&self) -> Vec<Vec<f32>> {
-        let floats = |(tensor, block): &(EngineTensor, Block)| match tensor.data_type {
-            DataType::Float => block.read().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
-            other => panic!("{other:?} outputs"),
-        };
         self.outputs_of().map(floats).collect()
+    }
+
+    /// The output of this name.
+    pub fn output_named(&self, name: &str) -> Vec<f32> {
+        let named = self.outputs_of().find(|(tensor, _)| tensor.display_name() == name);
+        floats(named.unwrap_or_else(|| panic!("the engine has no output {name}")))
+    }
+
+    /// Writes the one input: all of it, in the engine's type.
+    pub fn write_input(&self, bytes: &[u8]) {
+        let (tensor, block) = self.buffers.iter().find(|(tensor, _)| tensor.input).expect("an input");
+        assert_eq!(bytes.len(), block.size, "input {} of {:?}", tensor.display_name(), tensor.data_type);
+        block.write(bytes);
+    }
+}
+
+fn floats((tensor, block): &(EngineTensor, Block)) -> Vec<f32> {
+    match tensor.data_type {
+        DataType::Float => block.read().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+        other => panic!("{other:?} outputs"),
     }
 }
 

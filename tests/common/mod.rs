@@ -7,6 +7,7 @@ pub mod gpu;
 pub mod picture;
 pub mod pipeline;
 pub mod pixels;
+pub mod plans;
 pub mod pool;
 pub mod rtx;
 pub mod running;

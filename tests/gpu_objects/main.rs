@@ -1,0 +1,396 @@
+//! What TensorRT finds in frames of a clip, against the CPU engine on the same input tensors. Prints a table.
+//!
+//! Ignored without a GPU:
+//! `cargo test --test gpu_objects -- --ignored tensorrt --nocapture`
+//!
+//! - `GPU_TEST_FRAMES`: raw RGB frames, their size in the file's name, made for example by
+//!   `gst-launch-1.0 filesrc location=CLIP ! qtdemux ! h264parse ! avdec_h264 ! videorate ! video/x-raw,framerate=2/1 !
+//!   identity eos-after=25 ! videoconvert ! video/x-raw,format=RGB ! filesink location=frames-640x272.rgb`
+//! - `GPU_TEST_MODELS`: folder with `yolov12n.onnx`, `nanodet.onnx`, `movenet-multipose.onnx` and
+//!   `movenet-lightning.onnx`; those missing are skipped.
+//! - `GST_TENSORRT_LIBRARY`, `GPU_TEST_TIMINGS`, `GPU_TEST_OUT`: as for tests/gpu_tensorrt.rs.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod agreement;
+
+use agreement::{Agreement, Distance, RAW, SURE, Tolerance};
+use common::gpu::{Gpu, Lane, RunContext, environment};
+use common::picture::{Colour, Picture, Square};
+use common::{engine, find, plans};
+use gst_video::{VideoFormat, VideoInfo};
+use gsttensorrt::cpu;
+use gsttensorrt::infer::{Engine, Frame, Output, RawTensor, Slot, Tensor};
+use gsttensorrt::model::{Detection, Head, Letterbox, Params, Rect, head, nms};
+use gsttensorrt::tensorrt::{BuildSettings, Library, Onnx};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Objects that have to agree, percent.
+const AGREE: f32 = 99.0;
+/// MoveNet finds a keypoint as a cell of a heatmap that is a quarter of its input; pixels.
+const CELL: f32 = 4.0;
+/// Top-down pose models see this much around the person, as with `inference-region=objects`.
+const PADDING: f32 = 1.25;
+
+/// Where a model looks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Regions {
+    Frame,
+    /// The persons that YOLOv12n finds on the CPU.
+    Persons,
+}
+
+struct Case {
+    model: &'static str,
+    regions: Regions,
+    tolerance: Tolerance,
+    /// Its outputs come out of an arg-max, which the least difference may turn to another place.
+    picks: bool,
+}
+
+const CASES: [Case; 5] = [
+    Case {
+        model: "yolov12n",
+        regions: Regions::Frame,
+        tolerance: Tolerance { boxes: true, keypoints: 1.0 },
+        picks: false,
+    },
+    Case {
+        model: "nanodet",
+        regions: Regions::Frame,
+        tolerance: Tolerance { boxes: true, keypoints: 1.0 },
+        picks: false,
+    },
+    Case {
+        model: "movenet-multipose",
+        regions: Regions::Frame,
+        tolerance: Tolerance { boxes: true, keypoints: CELL },
+        picks: true,
+    },
+    Case {
+        model: "movenet-lightning",
+        regions: Regions::Frame,
+        tolerance: Tolerance { boxes: false, keypoints: CELL },
+        picks: true,
+    },
+    Case {
+        model: "movenet-lightning",
+        regions: Regions::Persons,
+        tolerance: Tolerance { boxes: false, keypoints: CELL },
+        picks: true,
+    },
+];
+
+/// One image for a model, preprocessed by the CPU engine.
+struct Image {
+    label: String,
+    frame: Arc<Frame>,
+    tensor: Arc<Tensor>,
+}
+
+impl Image {
+    fn new(label: String, frame: &Arc<Frame>, region: Rect, engine: &dyn Engine) -> Self {
+        let spec = engine.input().clone();
+        let mut data = Vec::new();
+        cpu::preprocess_frame(frame, region, &spec, &mut data).unwrap();
+        Self { label, frame: Arc::clone(frame), tensor: Arc::new(Tensor { spec, region, data }) }
+    }
+}
+
+/// One side of the comparison: an image's outputs, in the order of the model's.
+type Run<'a> = dyn FnMut(&Image) -> Vec<RawTensor> + 'a;
+
+/// ONNX Runtime.
+fn on_cpu(engine: &dyn Engine) -> impl FnMut(&Image) -> Vec<RawTensor> + use<> {
+    let mut lane = engine.lanes().unwrap().remove(0);
+    let params = Arc::new(Params { output_tensors: true, ..Params::default() });
+    move |image| {
+        let mut slot = Slot {
+            frame: Arc::clone(&image.frame),
+            region: image.tensor.region,
+            tensor: Some(Arc::clone(&image.tensor)),
+            params: Arc::clone(&params),
+            output: Output::default(),
+        };
+        lane.run(std::slice::from_mut(&mut slot)).unwrap();
+        slot.output.tensors
+    }
+}
+
+/// An engine, run plainly at batch 1; its outputs have the shapes of the CPU engine's.
+struct OnGpu {
+    context: RunContext,
+    lane: Lane,
+}
+
+impl OnGpu {
+    fn new(library: &'static Library, name: &str, label: &str, onnx: &Onnx, settings: &BuildSettings) -> Self {
+        let plan = plans::plan(library, name, label, onnx, settings);
+        let engine = library.runtime(None).unwrap().deserialize(&plan, Path::new(name)).unwrap();
+        let mut lane = Lane::new(&engine);
+        Self { context: lane.context(1, 0), lane }
+    }
+
+    fn run(&mut self, image: &Image, like: &[RawTensor]) -> Vec<RawTensor> {
+        self.context.write_input(&image.tensor.data);
+        self.context.clear_outputs();
+        self.context.enqueue(&self.lane);
+        self.lane.synchronize();
+        let of = |tensor: &RawTensor| RawTensor { data: self.context.output_named(&tensor.name), ..tensor.clone() };
+        like.iter().map(of).collect()
+    }
+}
+
+/// Objects in pixels of the network's input.
+fn decode(head: &dyn Head, tensors: &[RawTensor]) -> Vec<Detection> {
+    let outputs: Vec<_> = tensors.iter().map(|t| head::Output { shape: &t.shape, data: &t.data }).collect();
+    let params = Params { confidence: agreement::SEEN, ..Params::default() };
+    let mut found = Vec::new();
+    head.decode(&outputs, &params, &mut found).unwrap();
+    if head.needs_nms() {
+        nms(&mut found, &params);
+    }
+    found
+}
+
+/// Objects and raw outputs of one model on all images.
+#[derive(Default)]
+struct Row {
+    images: usize,
+    objects: Agreement,
+    raw: Distance,
+}
+
+impl Row {
+    /// Compares `run` with what the CPU engine gave.
+    fn of(images: &[Image], expected: &[Vec<RawTensor>], head: &dyn Head, tolerance: Tolerance, run: &mut Run) -> Self {
+        let mut row = Self { images: images.len(), ..Self::default() };
+        for (image, expected) in images.iter().zip(expected) {
+            let found = run(image);
+            for (a, b) in expected.iter().zip(&found) {
+                row.raw.add(Distance::of(&a.data, &b.data));
+            }
+            let (a, b) = (decode(head, expected), decode(head, &found));
+            row.objects.add(&image.label, ["ONNX Runtime", "TensorRT"], &a, &b, tolerance);
+        }
+        row
+    }
+
+    fn print(&self, name: &str, precision: &str) {
+        let Self { images, objects, raw } = self;
+        println!(
+            "{name:28} {precision:5} {images:6} {:8} {:8} {:7.2}% {:>15} {:11.2e} {:>16}",
+            objects.objects,
+            objects.matched,
+            objects.percent(),
+            format!("{}/{}", objects.near, objects.keypoints),
+            raw.of_greatest,
+            format!("{}/{}", raw.beyond, raw.values),
+        );
+        objects.unmatched.iter().for_each(|line| println!("    {line}"));
+    }
+}
+
+fn print_head() {
+    println!(
+        "{:28} {:5} {:>6} {:>8} {:>8} {:>8} {:>15} {:>11} {:>16}",
+        "model", "as", "images", "objects", "matched", "agree", "keypoints near", "raw, of max", "values > 1e-3"
+    );
+}
+
+/// Width and height in a file's name: the last two numbers with an x between them.
+fn size_in(name: &str) -> Option<(u32, u32)> {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter_map(|word| word.split_once('x'));
+    words.filter_map(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?))).last()
+}
+
+/// The frames of a file, laid out as GStreamer's RGB is.
+fn read_frames(file: &Path) -> Vec<Arc<Frame>> {
+    let (width, height) =
+        size_in(&file.file_name().unwrap_or_default().to_string_lossy()).expect("WIDTHxHEIGHT in the name");
+    let info = VideoInfo::builder(VideoFormat::Rgb, width, height).build().unwrap();
+    let bytes = std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    assert_eq!(bytes.len() % info.size(), 0, "{} doesn't hold whole {width}×{height} frames", file.display());
+    let frame = |bytes: &[u8]| Frame { buffer: gst::Buffer::from_slice(bytes.to_vec()), info: info.clone() };
+    bytes.chunks_exact(info.size()).map(|bytes| Arc::new(frame(bytes))).collect()
+}
+
+/// The frames to compare on; else skips.
+fn frames() -> Option<Vec<Arc<Frame>>> {
+    gst::init().unwrap();
+    let Some(file) = environment("GPU_TEST_FRAMES") else {
+        find::skip("GPU_TEST_FRAMES", "this file's first lines say how to make it");
+        return None;
+    };
+    find::onnx_runtime().then(|| read_frames(&file))
+}
+
+fn whole(frame: &Frame) -> Rect {
+    Rect::new(0.0, 0.0, frame.info.width() as f32, frame.info.height() as f32)
+}
+
+/// For each frame, where persons are, padded; frame pixels. `None` without the model.
+fn persons(frames: &[Arc<Frame>]) -> Option<Vec<Vec<Rect>>> {
+    let engine = engine::open(plans::model("yolov12n")?.path(), 1);
+    let mut run = on_cpu(&*engine);
+    let mut in_frame = |frame: &Arc<Frame>| {
+        let image = Image::new(String::new(), frame, whole(frame), &*engine);
+        let letterbox = Letterbox::new(whole(frame), engine.input());
+        let mut found = decode(&**engine.head(), &run(&image));
+        found.retain(|d| d.class_id == 0 && d.confidence >= SURE);
+        found.iter_mut().for_each(|d| d.map_points(|x, y| letterbox.to_frame(x, y)));
+        let padded = |r: Rect| {
+            Rect::from_centre(r.x + r.w / 2.0, r.y + r.h / 2.0, PADDING * r.w, PADDING * r.h)
+                .intersection(&whole(frame))
+        };
+        found.iter().map(|d| padded(d.rect)).filter(|r| r.w >= 1.0 && r.h >= 1.0).collect()
+    };
+    Some(frames.iter().map(&mut in_frame).collect())
+}
+
+fn images(frames: &[Arc<Frame>], regions: &[Vec<Rect>], engine: &dyn Engine) -> Vec<Image> {
+    let mut images = Vec::new();
+    for (index, (frame, regions)) in frames.iter().zip(regions).enumerate() {
+        for (part, region) in regions.iter().enumerate() {
+            images.push(Image::new(format!("frame {index} region {part}"), frame, *region, engine));
+        }
+    }
+    images
+}
+
+/// Runs every case with what `side` makes of a model; what isn't as it has to be.
+fn compare_all(side: &mut dyn FnMut(&Onnx, &Case) -> Vec<(&'static str, Box<RunLike>)>) -> Option<Vec<String>> {
+    let frames = frames()?;
+    let whole: Vec<_> = frames.iter().map(|frame| vec![whole(frame)]).collect();
+    let persons = persons(&frames);
+    let mut problems = Vec::new();
+    let mut rows = Vec::new();
+    for case in &CASES {
+        let Some(onnx) = plans::model(case.model) else { continue };
+        let regions = match case.regions {
+            Regions::Frame => &whole,
+            Regions::Persons => match &persons {
+                Some(persons) => persons,
+                None => continue,
+            },
+        };
+        let name = match case.regions {
+            Regions::Frame => case.model.to_owned(),
+            Regions::Persons => format!("{} on persons", case.model),
+        };
+        let engine = engine::open(onnx.path(), 1);
+        let images = images(&frames, regions, &*engine);
+        let mut cpu = on_cpu(&*engine);
+        let expected: Vec<_> = images.iter().map(&mut cpu).collect();
+        for (precision, mut run) in side(&onnx, case) {
+            let mut expected_of = expected.iter();
+            let mut run = |image: &Image| run(image, expected_of.next().expect("an image each"));
+            let row = Row::of(&images, &expected, &**engine.head(), case.tolerance, &mut run);
+            problems.extend(row.problems(case, precision).map(|problem| format!("{name} {precision}: {problem}")));
+            rows.push((name.clone(), precision, row));
+        }
+    }
+    print_head();
+    rows.iter().for_each(|(name, precision, row)| row.print(name, precision));
+    assert!(rows.iter().any(|(_, _, row)| row.objects.objects > 0), "the frames show nothing");
+    Some(problems)
+}
+
+/// An image's outputs in the shapes of the CPU engine's.
+type RunLike = dyn FnMut(&Image, &[RawTensor]) -> Vec<RawTensor>;
+
+impl Row {
+    fn problems(&self, case: &Case, precision: &str) -> impl Iterator<Item = String> {
+        let percent = self.objects.percent();
+        let few = self.objects.objects > 0 && percent < AGREE;
+        let objects = few.then(|| format!("{percent:.2} % of {} objects agree", self.objects.objects));
+        let raw = match precision {
+            "fp32" if case.picks => 100 * self.raw.beyond > self.raw.values,
+            "fp32" => self.raw.of_greatest > RAW,
+            _ => false,
+        };
+        let raw = raw.then(|| format!("raw outputs: {:?}", self.raw));
+        objects.into_iter().chain(raw)
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU and GPU_TEST_FRAMES"]
+fn tensorrt_finds_what_the_cpu_engine_finds() {
+    let (library, _gpu) = (plans::library(), Gpu::open());
+    println!("{} at {}", library.version(), library.path().display());
+    let problems = compare_all(&mut |onnx, case| {
+        let precisions = [("fp32", plans::fp32(case.model)), ("fp16", plans::settings(case.model))];
+        let side = |(label, settings): (&'static str, BuildSettings)| {
+            let mut gpu = OnGpu::new(library, case.model, label, onnx, &settings);
+            (label, Box::new(move |image: &Image, like: &[RawTensor]| gpu.run(image, like)) as Box<RunLike>)
+        };
+        precisions.map(side).into()
+    });
+    assert_eq!(problems.unwrap_or_default(), [""; 0]);
+}
+
+/// The same with ONNX Runtime in TensorRT's place: the model itself, and converted to FP16 as for TensorRT 11.
+#[test]
+#[ignore = "needs GPU_TEST_FRAMES"]
+fn the_conversion_finds_what_the_model_finds() {
+    let folder = tempfile::tempdir().unwrap();
+    let problems = compare_all(&mut |onnx, case| {
+        let converted = folder.path().join(format!("{}.onnx", case.model));
+        std::fs::write(&converted, onnx.to_fp16().unwrap()).unwrap();
+        let side = |(label, model): (&'static str, &Path)| {
+            let mut run = on_cpu(&*engine::open(model, 1));
+            (label, Box::new(move |image: &Image, _: &[RawTensor]| run(image)) as Box<RunLike>)
+        };
+        [("fp32", onnx.path()), ("fp16", &converted)].map(side).into()
+    });
+    assert_eq!(problems.unwrap_or_default(), [""; 0]);
+}
+
+#[test]
+fn the_size_is_in_the_name() {
+    assert_eq!(size_in("frames-640x272.rgb"), Some((640, 272)));
+    assert_eq!(size_in("box_768x576_1x2.raw"), Some((1, 2)));
+    assert_eq!(size_in("frames.rgb"), None);
+    assert_eq!(size_in("xax1-1x.rgb"), None);
+}
+
+#[test]
+fn a_file_holds_frames_one_after_the_other() {
+    gst::init().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("frames-4x2.rgb");
+    let bytes: Vec<u8> = (0..48).collect();
+    std::fs::write(&file, &bytes).unwrap();
+    let frames = read_frames(&file);
+    assert_eq!(frames.len(), 2);
+    assert_eq!(frames[1].buffer.map_readable().unwrap().as_slice(), &bytes[24..]);
+}
+
+/// The CPU engine agrees with itself, and not with itself on another picture.
+#[test]
+fn an_engine_agrees_with_itself() {
+    gst::init().unwrap();
+    if !find::onnx_runtime() {
+        return;
+    }
+    let frame = |squares: &[Square]| Arc::new(Picture::new(squares).rgb().frame(VideoFormat::Rgb));
+    let one = frame(&[Square::new(Colour::Red, 3, 4, 200), Square::new(Colour::Blue, 7, 2, 220)]);
+    let other = frame(&[Square::new(Colour::Red, 8, 6, 200)]);
+    let tolerance = Tolerance { boxes: true, keypoints: CELL };
+    for model in ["yolo", "nanodet", "movenet-multipose"] {
+        let engine = engine::open(&find::test_model(model), 1);
+        let image = |frame| Image::new("frame".into(), frame, whole(frame), &*engine);
+        let (images, other) = ([image(&one)], image(&other));
+        let mut cpu = on_cpu(&*engine);
+        let expected: Vec<_> = images.iter().map(&mut cpu).collect();
+        let row = Row::of(&images, &expected, &**engine.head(), tolerance, &mut cpu);
+        assert!(row.objects.objects > 0 && row.objects.unmatched.is_empty(), "{model}: {:?}", row.objects);
+        assert_eq!((row.objects.percent(), row.raw.of_greatest, row.raw.beyond), (100.0, 0.0, 0), "{model}");
+        let row = Row::of(&images, &expected, &**engine.head(), tolerance, &mut |_| cpu(&other));
+        assert!(row.objects.percent() < AGREE && row.raw.of_greatest > RAW, "{model}: {:?}", row.objects);
+        assert!(!row.objects.unmatched.is_empty(), "{model}");
+    }
+}
