@@ -105,7 +105,7 @@ impl MappedFrame {
         // SAFETY: the info and the buffer are valid; the frame is written if it succeeds. It isn't a reference: `buffer`
         // is kept beside it.
         let mapped = unsafe {
-            let flags = access | MAP_CUDA | gst_video::ffi::GST_VIDEO_FRAME_MAP_FLAG_NO_REF as u32;
+            let flags = access | MAP_CUDA | gst_video::ffi::GST_VIDEO_FRAME_MAP_FLAG_NO_REF;
             gst_video::ffi::gst_video_frame_map(
                 frame.as_mut_ptr(),
                 info.to_glib_none().0.cast_mut(),
