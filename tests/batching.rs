@@ -228,7 +228,7 @@ fn the_engines_time_is_in_the_latency_from_the_first_frame_on() {
             hide_latency(&p.element(name));
         }
     });
-    assert!(hidden > 3, "a sink that isn't told drops frames: {hidden} of 12");
+    assert!(hidden > 0, "a sink that isn't told drops frames, though one a second is shown however late");
     // The source's own latency would hide ours.
     assert_none_late(&launch, 12, &|p| hide_latency(&p.element("before")));
 }

@@ -1,29 +1,54 @@
 //! Device memory for TensorRT.
 
 use crate::tensorrt::DeviceMemory;
-use cudarc::driver::result;
+use cudarc::driver::{result, sys};
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
-/// Memory of the CUDA context that is current on the calling thread.
+/// Memory of one CUDA context, whatever is current on the thread that asks: TensorRT's builder asks on threads of its own.
 #[derive(Debug, Clone, Copy)]
-pub struct CudaMemory;
+pub struct CudaMemory {
+    context: sys::CUcontext,
+}
 
-/// cuMemAlloc aligns so, in every release.
-const ALIGNMENT: u64 = 256;
+// SAFETY: a context's handle may be used on any thread.
+unsafe impl Send for CudaMemory {}
+// SAFETY: as above; nothing is changed through it.
+unsafe impl Sync for CudaMemory {}
+
+impl CudaMemory {
+    /// Of the context that is current on this thread. It has to outlive what is allocated.
+    pub fn current() -> Option<Self> {
+        result::ctx::get_current().ok().flatten().map(|context| Self { context })
+    }
+
+    fn within<T>(self, work: impl FnOnce() -> Option<T>) -> Option<T> {
+        // SAFETY: the context is alive as long as its memory is used.
+        unsafe { sys::cuCtxPushCurrent_v2(self.context) }.result().ok()?;
+        let done = work();
+        let mut popped = std::ptr::null_mut();
+        // SAFETY: pops what was pushed above.
+        let _ = unsafe { sys::cuCtxPopCurrent_v2(&mut popped) };
+        done
+    }
+}
 
 impl DeviceMemory for CudaMemory {
     fn allocate(&self, size: u64, alignment: u64) -> Option<NonNull<c_void>> {
-        if alignment > ALIGNMENT {
-            return None;
-        }
-        // SAFETY: any size; the address is used on the device only.
-        let memory = unsafe { result::malloc_sync(usize::try_from(size).ok()?) }.ok()?;
-        NonNull::new(memory as *mut c_void)
+        self.within(|| {
+            // SAFETY: any size; the address is used on the device only.
+            let memory = unsafe { result::malloc_sync(usize::try_from(size).ok()?) }.ok()?;
+            if !memory.is_multiple_of(alignment.max(1)) {
+                // SAFETY: nothing uses the block yet.
+                let _ = unsafe { result::free_sync(memory) };
+                return None;
+            }
+            NonNull::new(memory as *mut c_void)
+        })
     }
 
     fn free(&self, memory: NonNull<c_void>) -> bool {
         // SAFETY: `GpuAllocator` passes each block of `allocate` once. cuMemFree waits for the work that uses it.
-        unsafe { result::free_sync(memory.as_ptr() as u64) }.is_ok()
+        self.within(|| unsafe { result::free_sync(memory.as_ptr() as u64) }.ok()).is_some()
     }
 }

@@ -77,12 +77,17 @@ pub(super) fn is_sticky(result: CUresult) -> bool {
 
 /// `result` of the driver's function `what` as an error with its remedy.
 pub(super) fn check(what: &str, result: CUresult) -> Result<(), Error> {
-    use CUresult::*;
-    if result == CUDA_SUCCESS {
+    if result == CUresult::CUDA_SUCCESS {
         return Ok(());
     }
-    let cause = format!("{what}: {} ({})", describe(result), result as u32);
-    Err(match result {
+    Err(error(what, result, &describe(result)))
+}
+
+/// `words` are the driver's own.
+fn error(what: &str, result: CUresult, words: &str) -> Error {
+    use CUresult::*;
+    let cause = format!("{what}: {words} ({})", result as u32);
+    match result {
         CUDA_ERROR_OUT_OF_MEMORY => Error::new(
             ErrorKind::Memory,
             format!(
@@ -112,7 +117,7 @@ pub(super) fn check(what: &str, result: CUresult) -> Result<(), Error> {
             ),
         ),
         _ => Error::new(ErrorKind::Device, format!("CUDA: {cause}")),
-    })
+    }
 }
 
 /// The driver's own words.
@@ -125,5 +130,50 @@ fn describe(result: CUresult) -> String {
         unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
     } else {
         format!("{result:?}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Context;
+    use super::*;
+
+    #[test]
+    fn out_of_memory_names_the_three_remedies() {
+        let error = error("cuMemAlloc", CUresult::CUDA_ERROR_OUT_OF_MEMORY, "out of memory");
+        assert_eq!(error.kind, ErrorKind::Memory);
+        for word in ["GPU out of memory", "cuMemAlloc", "batch-size", "workspace-size", "smaller model"] {
+            assert!(error.message.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn device_failures_are_sticky_and_settings_are_not() {
+        use CUresult::*;
+        for result in [CUDA_ERROR_ILLEGAL_ADDRESS, CUDA_ERROR_ECC_UNCORRECTABLE, CUDA_ERROR_LAUNCH_FAILED] {
+            assert!(is_sticky(result));
+            let error = error("cuStreamSynchronize", result, "words");
+            assert_eq!(error.kind, ErrorKind::Device);
+            assert!(error.message.contains("the GPU failed") && error.message.contains("words"), "{error}");
+        }
+        for result in [CUDA_ERROR_OUT_OF_MEMORY, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_READY] {
+            assert!(!is_sticky(result));
+        }
+        let old = error("cuModuleLoadData", CUDA_ERROR_UNSUPPORTED_PTX_VERSION, "words");
+        assert!(old.kind == ErrorKind::Library && old.message.contains("driver 520"), "{old}");
+    }
+
+    /// Whatever the machine has: an error with a remedy, or a context; never a panic.
+    #[test]
+    fn machine_without_gpu_gets_an_error() {
+        match Context::create(0) {
+            Ok(context) => assert!(context.memory().unwrap().1 > 0),
+            Err(error) => {
+                assert!(matches!(error.kind, ErrorKind::Library | ErrorKind::Device), "{error}");
+                assert!(error.message.contains("backend=cpu") || error.message.contains("driver"), "{error}");
+            }
+        }
+        let far = Context::create(4000).unwrap_err();
+        assert!(far.message.contains("driver") || far.message.contains("device-id=4000"), "{far}");
     }
 }

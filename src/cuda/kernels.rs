@@ -1,7 +1,9 @@
 //! The kernels: loading them, and launching each with its arguments.
 
 use super::context::Context;
-use super::layout::{ColumnsArgs, FinishArgs, MAX_CANDIDATES, ObjectsArgs, PersonsArgs, PreprocessArgs, RowsArgs};
+use super::layout::{
+    ColumnsArgs, FinishArgs, MAX_CANDIDATES, ObjectsArgs, OverlayArgs, PersonsArgs, PreprocessArgs, RowsArgs,
+};
 use super::stream::Stream;
 use crate::infer::Error;
 use bytemuck::Pod;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 const PREPROCESS: &CStr = text(concat!(include_str!("kernels/preprocess.ptx"), "\0"));
 const DECODE: &CStr = text(concat!(include_str!("kernels/decode.ptx"), "\0"));
 const NMS: &CStr = text(concat!(include_str!("kernels/nms.ptx"), "\0"));
+const OVERLAY: &CStr = text(concat!(include_str!("kernels/overlay.ptx"), "\0"));
 
 /// At compile time only.
 const fn text(ptx: &'static str) -> &'static CStr {
@@ -35,6 +38,10 @@ const BLOCKS_RESIDENT: u32 = 3;
 /// Rows of a block that decodes final objects.
 const OBJECTS: u32 = 128;
 
+/// Pixels that a drawing block is wide and high, and its threads.
+const OVERLAY_TILE: u32 = 32;
+const OVERLAY_THREADS: u32 = 256;
+
 /// The kernels, loaded into a context.
 #[derive(Debug)]
 pub struct Kernels {
@@ -44,10 +51,11 @@ pub struct Kernels {
     decode_objects: CUfunction,
     decode_persons: CUfunction,
     finish: CUfunction,
+    overlay: CUfunction,
     multiprocessors: u32,
     /// After the functions, which are theirs.
     #[expect(dead_code, reason = "the functions live in them")]
-    modules: [Module; 3],
+    modules: [Module; 4],
     context: Arc<Context>,
 }
 
@@ -60,8 +68,8 @@ impl Kernels {
     /// # Errors
     /// When the driver can't compile them for the device.
     pub fn load(context: &Arc<Context>) -> Result<Arc<Self>, Error> {
-        let (preprocess, decode, nms) =
-            (Module::load(context, PREPROCESS)?, Module::load(context, DECODE)?, Module::load(context, NMS)?);
+        let (preprocess, decode) = (Module::load(context, PREPROCESS)?, Module::load(context, DECODE)?);
+        let (nms, overlay) = (Module::load(context, NMS)?, Module::load(context, OVERLAY)?);
         Ok(Arc::new(Self {
             preprocess: preprocess.function(c"preprocess")?,
             decode_columns: decode.function(c"decode_columns")?,
@@ -69,8 +77,9 @@ impl Kernels {
             decode_objects: decode.function(c"decode_objects")?,
             decode_persons: decode.function(c"decode_persons")?,
             finish: nms.function(c"finish")?,
+            overlay: overlay.function(c"overlay")?,
             multiprocessors: context.multiprocessors()?.max(1),
-            modules: [preprocess, decode, nms],
+            modules: [preprocess, decode, nms, overlay],
             context: context.clone(),
         }))
     }
@@ -133,6 +142,15 @@ impl Kernels {
     pub(super) unsafe fn finish(&self, stream: &Stream, args: FinishArgs, batch: u32) -> Result<(), Error> {
         // SAFETY: the caller's promise.
         unsafe { self.launch(self.finish, stream, [batch, 1, 1], [MAX_CANDIDATES as u32, 1], args) }
+    }
+
+    /// # Safety
+    /// As [`Self::preprocess`], for the frame, the shapes and the atlas.
+    pub(super) unsafe fn overlay(&self, stream: &Stream, args: OverlayArgs) -> Result<(), Error> {
+        let tiles = |size: i32| size.max(0).unsigned_abs().div_ceil(OVERLAY_TILE);
+        let grid = [tiles(args.width), tiles(args.height), 1];
+        // SAFETY: the caller's promise.
+        unsafe { self.launch(self.overlay, stream, grid, [OVERLAY_THREADS, 1], args) }
     }
 
     /// # Safety

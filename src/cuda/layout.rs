@@ -207,6 +207,44 @@ pub(super) struct FinishArgs {
     pub y_unit: f32,
 }
 
+/// Something to draw.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
+pub(super) struct Shape {
+    /// Whole pixels up to, and without, right and bottom; may lie outside of the frame.
+    pub left: i32,
+    pub top: i32,
+    pub right: i32,
+    pub bottom: i32,
+    /// 0: all of it, 1: through a mask, 2: a line.
+    pub kind: u32,
+    /// Y, Cb, Cr, or the four bytes of a pixel, the lowest first.
+    pub ink: u32,
+    /// Where a mask's coverage is in the atlas.
+    pub mask: u32,
+    pub reserved: u32,
+    /// A line's ends, direction and length, and how far from it coverage ends.
+    pub from: [f32; 2],
+    pub to: [f32; 2],
+    pub direction: [f32; 2],
+    pub length: f32,
+    pub reach: f32,
+}
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct OverlayArgs {
+    pub shapes: u64,
+    pub atlas: u64,
+    pub planes: [u64; 2],
+    pub pitches: [u32; 2],
+    pub count: u32,
+    /// Four bytes a pixel instead of NV12.
+    pub packed: u32,
+    pub width: i32,
+    pub height: i32,
+}
+
 /// What a slot's results begin with; [`MAX_CANDIDATES`] objects follow, then as many sets of keypoints (x, y, confidence).
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
@@ -275,6 +313,11 @@ mod tests {
         assert_eq!(offset_of!(FinishArgs, results), 48);
         assert_eq!(offset_of!(FinishArgs, data), 80);
         assert_eq!(offset_of!(FinishArgs, x_unit), 112);
+        assert_eq!(size_of::<Shape>(), 64);
+        assert_eq!(offset_of!(Shape, kind), 16);
+        assert_eq!(offset_of!(Shape, from), 32);
+        assert_eq!(size_of::<OverlayArgs>(), 56);
+        assert_eq!(offset_of!(OverlayArgs, pitches), 32);
         assert_eq!(size_of::<ResultHeader>(), 16);
         assert_eq!(size_of::<ResultObject>(), 24);
     }

@@ -81,6 +81,29 @@ impl DeviceBuffer {
         stream.synchronise()
     }
 
+    /// Queues a copy from the start of mapped memory to a byte offset.
+    ///
+    /// # Errors
+    /// When one of them is smaller, or the device failed.
+    ///
+    /// # Safety
+    /// The mapped memory isn't written or freed until the copy has run.
+    pub(super) unsafe fn copy_from_mapped(
+        &mut self,
+        offset: usize,
+        source: &MappedBuffer,
+        bytes: usize,
+        stream: &Stream,
+    ) -> Result<(), Error> {
+        self.fits(offset.saturating_add(bytes))?;
+        source.range(0, bytes)?;
+        let _current = self.context.enter()?;
+        let (to, from) = (self.address + offset as u64, source.host.as_ptr().cast_const().cast());
+        // SAFETY: both sides have that many bytes; how long the source lives is the caller's promise.
+        let result = unsafe { sys::cuMemcpyHtoDAsync_v2(to, from, bytes, stream.raw()) };
+        self.context.check("cuMemcpyHtoDAsync", result)
+    }
+
     /// Queues a copy of the buffer's first `bytes` from another.
     ///
     /// # Errors

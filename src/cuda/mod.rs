@@ -5,6 +5,7 @@
 //! 3. [`Preprocessor`] makes a batch's input tensor from frames on the device; [`Postprocessor`] makes results of its
 //!    outputs. Both read what changes from batch to batch from mapped memory, so that a captured [`Graph`] serves for
 //!    every batch of its size.
+//! 4. [`Painter`] draws results into frames.
 //!
 //! docs/gpu-kernels.md describes the tables and their limits.
 
@@ -16,6 +17,7 @@ mod kernels;
 mod layout;
 mod memory;
 mod nvdec;
+mod overlay;
 mod postprocess;
 mod preprocess;
 mod stream;
@@ -28,6 +30,7 @@ pub use kernels::Kernels;
 pub use layout::{MAX_CANDIDATES, Source};
 pub use memory::{DeviceBuffer, MappedBuffer};
 pub use nvdec::{CodecCaps, codecs};
+pub use overlay::{DisplayList, Painter};
 pub use postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
 pub use preprocess::{DevicePicture, PixelFormat, Preprocessor};
 pub use stream::{Event, Graph, Stream};

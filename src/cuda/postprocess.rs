@@ -50,10 +50,10 @@ pub struct SlotResult {
 }
 
 /// The kernel that finds candidates, with its arguments.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Decode {
     Columns(ColumnsArgs),
-    Rows(RowsArgs),
+    Rows(Box<RowsArgs>),
     Objects(ObjectsArgs),
     Persons(PersonsArgs),
 }
@@ -217,11 +217,11 @@ impl Postprocessor {
         let kernels = &self.kernels;
         // SAFETY: the caller's promise for the outputs, whose shapes were checked; all else is `self`'s.
         unsafe {
-            match self.decode {
-                Decode::Columns(args) => kernels.decode_columns(stream, args, batch)?,
-                Decode::Rows(args) => kernels.decode_rows(stream, args, batch)?,
-                Decode::Objects(args) => kernels.decode_objects(stream, args, batch)?,
-                Decode::Persons(args) => kernels.decode_persons(stream, args, batch)?,
+            match &self.decode {
+                Decode::Columns(args) => kernels.decode_columns(stream, *args, batch)?,
+                Decode::Rows(args) => kernels.decode_rows(stream, **args, batch)?,
+                Decode::Objects(args) => kernels.decode_objects(stream, *args, batch)?,
+                Decode::Persons(args) => kernels.decode_persons(stream, *args, batch)?,
             }
             kernels.finish(stream, self.finish, batch)
         }
@@ -332,7 +332,7 @@ fn arguments(plan: &Plan, outputs: &[DeviceOutput], out: Candidates) -> Result<(
             };
             let levels = [level, Level::zeroed(), Level::zeroed(), Level::zeroed()];
             let args = RowsArgs { out, levels, level_count: 1, half, classes: classes as u32, ..RowsArgs::default() };
-            Ok((Decode::Rows(args), finish))
+            Ok((Decode::Rows(Box::new(args)), finish))
         }
         &Plan::Objects { output, keypoints } => {
             let tensor = find(outputs, output)?;
@@ -383,7 +383,7 @@ fn arguments(plan: &Plan, outputs: &[DeviceOutput], out: Candidates) -> Result<(
                 (*place, args.half) = distributions(level, outputs, *classes, *bins, first)?;
                 first += level.cells;
             }
-            Ok((Decode::Rows(args), finish))
+            Ok((Decode::Rows(Box::new(args)), finish))
         }
         &Plan::Persons { output, many, width, height } => {
             let tensor = find(outputs, output)?;

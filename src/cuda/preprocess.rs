@@ -44,7 +44,7 @@ pub struct DevicePicture {
 
 impl DevicePicture {
     /// What the kernel relies on: a misaligned access would end the whole context.
-    fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), Error> {
         let (width, cells) = (u64::from(self.width), u64::from(self.width.div_ceil(2)));
         // Bytes of a row, and of what is read at once.
         let planes: &[(u64, u64)] = match self.format {
@@ -222,5 +222,89 @@ impl Preprocessor {
         }
         // SAFETY: the caller's promise.
         unsafe { self.kernels.preprocess(stream, args, batch as u32) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::image::Matrix;
+    use crate::model::Normalization;
+
+    const SPEC: InputSpec = InputSpec {
+        width: 640,
+        height: 640,
+        layout: Layout::Nchw,
+        element: ElementType::F16,
+        normalization: Normalization::UNIT,
+        bgr: false,
+        keep_aspect_ratio: true,
+        pad: 114,
+    };
+
+    fn picture(width: u32, height: u32) -> DevicePicture {
+        DevicePicture {
+            format: PixelFormat::Nv12,
+            colorimetry: Colorimetry { matrix: Matrix::Bt709, full_range: false },
+            width,
+            height,
+            planes: [0x10000, 0x20000, 0],
+            pitches: [2048, 2048, 0],
+        }
+    }
+
+    fn whole(picture: &DevicePicture) -> Rect {
+        Rect::new(0.0, 0.0, picture.width as f32, picture.height as f32)
+    }
+
+    #[test]
+    fn source_is_the_letterbox() {
+        let hd = picture(1920, 1080);
+        let source = Source::picture(&hd, whole(&hd), &SPEC).unwrap();
+        assert_eq!((source.left, source.top, source.width, source.height), (0, 140, 640, 360));
+        assert_eq!((source.x.scale, source.y.scale, source.x.high, source.y.high), (3.0, 3.0, 1919, 1079));
+        assert_eq!((source.x_exact, source.y_exact), (1, 1), "each pixel is the middle one of three");
+        let sd = picture(1280, 720);
+        let source = Source::picture(&sd, whole(&sd), &SPEC).unwrap();
+        assert_eq!((source.x_exact, source.y_exact), (0, 0), "each pixel lies between two");
+        let crop = Source::picture(&hd, Rect::new(100.0, 50.5, 10.0, 20.0), &SPEC).unwrap();
+        assert_eq!((crop.x.low, crop.x.high, crop.y.low, crop.y.high), (100, 109, 50, 70));
+    }
+
+    #[test]
+    fn region_without_pixels_is_a_border() {
+        let hd = picture(1920, 1080);
+        for region in [Rect::new(1920.0, 0.0, 5.0, 5.0), Rect::default(), Rect::new(f32::NAN, 0.0, 5.0, 5.0)] {
+            assert_eq!(Source::picture(&hd, region, &SPEC).unwrap(), Source::border());
+        }
+    }
+
+    #[test]
+    fn planes_that_cannot_be_read_are_errors() {
+        let hd = picture(1920, 1080);
+        let wrong = [
+            DevicePicture { planes: [0x10000, 0x20001, 0], ..hd },
+            DevicePicture { planes: [0, 0x20000, 0], ..hd },
+            DevicePicture { pitches: [2048, 2047, 0], ..hd },
+            DevicePicture { pitches: [1919, 2048, 0], ..hd },
+            DevicePicture { format: PixelFormat::Rgba, ..hd },
+            DevicePicture { format: PixelFormat::P010, ..hd },
+        ];
+        for picture in wrong {
+            let error = Source::picture(&picture, whole(&picture), &SPEC).unwrap_err();
+            assert!(error.message.contains("can't be read"), "{error}");
+        }
+    }
+
+    /// White and black of ten bits become those of eight.
+    #[test]
+    fn ten_bit_white_is_white() {
+        for full_range in [false, true] {
+            let colorimetry = Colorimetry { matrix: Matrix::Bt709, full_range };
+            let k = conversion(&DevicePicture { format: PixelFormat::P010, colorimetry, ..picture(64, 64) });
+            let (black, white) = if full_range { (0.0, 1023.0) } else { (64.0, 940.0) };
+            let level = |ten: f32| (ten * 0.25 - k.luma_offset) * k.luma_scale;
+            assert!(level(black).abs() < 1e-3 && (level(white) - 255.0).abs() < 1e-3, "{full_range}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What shapes are drawn on, and the two things they ask of it.
 
 use super::Rgb;
+use super::shape::Point;
 
 /// Whole pixels from left and top up to, and without, right and bottom. Empty where they cross.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,4 +87,16 @@ pub trait Canvas {
 
     /// Mixes `ink` into each pixel by how much `mask` covers it.
     fn blend(&mut self, mask: Mask<'_>, ink: Self::Ink);
+
+    /// As [`Self::blend`], for a mask that comes again: `key` stands for its coverage and width.
+    fn blend_known(&mut self, key: u64, mask: Mask<'_>, ink: Self::Ink) {
+        let _ = key;
+        self.blend(mask, ink);
+    }
+
+    /// Draws a line with round ends itself, `radius` pixels to both sides; `false` if it's to be drawn through masks.
+    fn line(&mut self, from: Point, to: Point, radius: f32, ink: Self::Ink) -> bool {
+        let _ = (from, to, radius, ink);
+        false
+    }
 }

@@ -20,4 +20,5 @@ pub use color::Rgb;
 pub use frame::{Chroma, Packed, Planar};
 pub use overlay::Overlay;
 pub use plane::Plane;
+pub use shape::Point;
 pub use style::{ColorBy, Style};

@@ -35,6 +35,9 @@ impl Pen {
         if ![from.x, from.y, to.x, to.y, radius].iter().all(|v| v.is_finite()) {
             return;
         }
+        if canvas.line(from, to, radius, ink) {
+            return;
+        }
         let frame = canvas.area();
         let segment = Segment::new(from, to);
         // Half a pixel more: where coverage fades out.

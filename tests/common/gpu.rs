@@ -67,7 +67,10 @@ struct Block {
 impl Block {
     fn new(size: usize) -> Self {
         let size = size.max(1);
-        Self { memory: CudaMemory.allocate(size as u64, 256).expect("device memory"), size }
+        Self {
+            memory: CudaMemory::current().expect("a context").allocate(size as u64, 256).expect("device memory"),
+            size,
+        }
     }
 
     fn address(&self) -> u64 {
@@ -90,7 +93,7 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        assert!(CudaMemory.free(self.memory));
+        assert!(CudaMemory::current().expect("a context").free(self.memory));
     }
 }
 

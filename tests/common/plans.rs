@@ -31,7 +31,7 @@ pub fn library() -> &'static Library {
 
 /// Device memory, accounted.
 pub fn allocator(library: &Library, who: &str, limit: Option<u64>) -> Arc<GpuAllocator> {
-    Arc::new(GpuAllocator::new(library.group(), Box::new(CudaMemory), who, limit))
+    Arc::new(GpuAllocator::new(library.group(), Box::new(CudaMemory::current().expect("a context")), who, limit))
 }
 
 /// Where plans and timings are kept.

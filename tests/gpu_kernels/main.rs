@@ -3,6 +3,7 @@
 //! Needs a GPU and its driver, nothing else: no TensorRT, no GStreamer element. `--quick` does fewer cases and no timing,
 //! for running under compute-sanitizer. Without a GPU it says that it was skipped.
 
+mod drawing;
 mod heads;
 mod pictures;
 mod random;
@@ -53,6 +54,7 @@ fn run(gpu: &Gpu) -> Result<Report, Error> {
     for (name, part) in [
         ("preprocessing", pictures::run as fn(&Gpu, &mut Report) -> Result<(), Error>),
         ("heads, suppression, results", heads::run),
+        ("drawing", drawing::run),
     ] {
         let before = (report.cases, report.differences);
         part(gpu, &mut report)?;

@@ -363,7 +363,8 @@ fn a_failed_batch_is_an_element_error() {
     let bus = gst::Bus::new();
     h.element().unwrap().set_bus(Some(&bus));
     model.fail.store(true, Ordering::SeqCst);
-    h.push(frame(0)).unwrap();
+    // A quick engine may have failed before this returns.
+    assert!(matches!(h.push(frame(0)), Ok(_) | Err(gst::FlowError::Error)));
     let error = bus.timed_pop_filtered(5 * gst::ClockTime::SECOND, &[gst::MessageType::Error]).unwrap();
     let gst::MessageView::Error(error) = error.view() else { unreachable!() };
     assert_eq!(error.error().message(), "told to fail");

@@ -1,0 +1,235 @@
+// Drawing a list of shapes into a frame in place: what src/draw/ draws on a frame in host memory, pixel for pixel.
+//
+// A block has a tile of 32 × 32 pixels, a thread the 2 × 2 of one chroma cell; it keeps them in registers while it goes
+// through the tile's shapes in their order.
+#include "common.cuh"
+
+#define FILL 0
+#define MASK 1
+#define LINE 2
+
+#define CELLS 16
+#define TILE (2 * CELLS)
+#define THREADS (CELLS * CELLS)
+
+struct Shape {
+    // Whole pixels up to, and without, right and bottom; may lie outside of the frame.
+    int left, top, right, bottom;
+    u32 kind;
+    // Y, Cb, Cr, or the four bytes of a pixel, the lowest first.
+    u32 ink;
+    // MASK: where its coverage is in the atlas, row by row without gaps.
+    u32 mask;
+    u32 reserved;
+    // LINE: its ends, its direction, its length, and how far from it coverage ends.
+    float from_x, from_y, to_x, to_y;
+    float ux, uy, length, reach;
+};
+CHECK_SIZE(Shape, 64);
+CHECK_OFFSET(Shape, kind, 16);
+CHECK_OFFSET(Shape, from_x, 32);
+
+struct OverlayArgs {
+    u64 shapes;
+    u64 atlas;
+    // NV12: Y, UV; packed: one with four bytes a pixel.
+    u64 planes[2];
+    u32 pitches[2];
+    u32 count;
+    u32 packed;
+    int width, height;
+};
+CHECK_SIZE(OverlayArgs, 56);
+CHECK_OFFSET(OverlayArgs, pitches, 32);
+
+// `old` for a coverage of 0, `ink` for 255, rounded between.
+__device__ __forceinline__ u32 mix(u32 old, u32 ink, u32 coverage)
+{
+    u32 v = old * (255 - coverage) + ink * coverage + 128;
+    return (v + (v >> 8)) >> 8;
+}
+
+// A value's byte.
+__device__ __forceinline__ u32 byte(u32 value, u32 index)
+{
+    return (value >> (8 * index)) & 255;
+}
+
+// Columns that the CPU looks at for the rows `y` and `y + 1`: reach_of_rows() in src/draw/shape.rs.
+__device__ __forceinline__ void columns_of(const Shape& s, int y, int width, int& left, int& right)
+{
+    float upper = float(y) - s.reach, lower = float(y) + 2.0f + s.reach;
+    float dy = s.to_y - s.from_y, a = s.from_x, b = s.to_x;
+    if (dy != 0.0f) {
+        float ta = fminf(fmaxf((upper - s.from_y) / dy, 0.0f), 1.0f), tb = fminf(fmaxf((lower - s.from_y) / dy, 0.0f), 1.0f);
+        a = s.from_x + ta * (s.to_x - s.from_x);
+        b = s.from_x + tb * (s.to_x - s.from_x);
+    }
+    left = max(__float2int_rd(fminf(a, b) - s.reach), 0);
+    right = min(__float2int_ru(fmaxf(a, b) + s.reach), width);
+}
+
+// Segment::cover() in src/draw/shape.rs.
+__device__ __forceinline__ u32 line_coverage(const Shape& s, int left, int x, int y)
+{
+    float px = float(left) + 0.5f - s.from_x, py = float(y) + 0.5f - s.from_y, i = float(x - left);
+    float along = px * s.ux + py * s.uy + i * s.ux, across = py * s.ux - px * s.uy - i * s.uy;
+    float beyond = along - fminf(fmaxf(along, 0.0f), s.length);
+    float distance = sqrtf(beyond * beyond + across * across);
+    return u32(__float_as_uint(fminf(fmaxf(s.reach - distance, 0.0f), 1.0f) * 255.0f + 8388608.0f) & 255);
+}
+
+// Of the four pixels from (x, y) on: 0–255 each.
+__device__ __forceinline__ void coverage_of(const OverlayArgs& args, const Shape& s, int x, int y, u32 (&coverage)[4])
+{
+    int left = s.left, right = s.right, top = s.top, bottom = s.bottom;
+    if (s.kind == LINE) {
+        columns_of(s, y, args.width, left, right);
+        // What is outside of these rows is too far from the line anyway.
+        top = y;
+        bottom = y + 2;
+    }
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        int px = x + i % 2, py = y + i / 2;
+        coverage[i] = 0;
+        if (px < left || px >= right || py < top || py >= bottom)
+            continue;
+        if (s.kind == FILL)
+            coverage[i] = 255;
+        else if (s.kind == LINE)
+            coverage[i] = line_coverage(s, left, px, py);
+        else
+            coverage[i] = __ldg(reinterpret_cast<const u8*>(args.atlas) + s.mask + u32(py - top) * u32(right - left) +
+                                u32(px - left));
+    }
+}
+
+// The frame's pixels of one thread: four luma samples and a pair of chroma, or four packed pixels.
+struct Cell {
+    u32 pixels[4];
+    u32 chroma[2];
+    bool changed;
+};
+
+__device__ __forceinline__ u8* pixel_at(const OverlayArgs& args, int x, int y)
+{
+    return reinterpret_cast<u8*>(args.planes[0]) + u64(y) * args.pitches[0] + u64(x) * (args.packed ? 4 : 1);
+}
+
+__device__ __forceinline__ u8* chroma_at(const OverlayArgs& args, int x, int y)
+{
+    return reinterpret_cast<u8*>(args.planes[1]) + u64(y / 2) * args.pitches[1] + x;
+}
+
+__device__ void read(const OverlayArgs& args, int x, int y, Cell& cell)
+{
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        int px = x + i % 2, py = y + i / 2;
+        if (px >= args.width || py >= args.height)
+            continue;
+        const u8* at = pixel_at(args, px, py);
+        cell.pixels[i] = args.packed ? *reinterpret_cast<const u32*>(at) : *at;
+    }
+    if (!args.packed) {
+        cell.chroma[0] = chroma_at(args, x, y)[0];
+        cell.chroma[1] = chroma_at(args, x, y)[1];
+    }
+}
+
+__device__ void write(const OverlayArgs& args, int x, int y, const Cell& cell)
+{
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        int px = x + i % 2, py = y + i / 2;
+        if (px >= args.width || py >= args.height)
+            continue;
+        u8* at = pixel_at(args, px, py);
+        if (args.packed)
+            *reinterpret_cast<u32*>(at) = cell.pixels[i];
+        else
+            *at = u8(cell.pixels[i]);
+    }
+    if (!args.packed) {
+        chroma_at(args, x, y)[0] = u8(cell.chroma[0]);
+        chroma_at(args, x, y)[1] = u8(cell.chroma[1]);
+    }
+}
+
+__device__ __forceinline__ void paint(const OverlayArgs& args, const Shape& s, int x, int y, Cell& cell)
+{
+    u32 coverage[4];
+    coverage_of(args, s, x, y, coverage);
+    u32 sum = 0, there = 0;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        bool inside = x + i % 2 < args.width && y + i / 2 < args.height;
+        there += inside;
+        if (!inside || coverage[i] == 0)
+            continue;
+        sum += coverage[i];
+        if (args.packed) {
+            u32 mixed = 0;
+#pragma unroll
+            for (u32 part = 0; part < 4; part++)
+                mixed |= mix(byte(cell.pixels[i], part), byte(s.ink, part), coverage[i]) << (8 * part);
+            cell.pixels[i] = mixed;
+        } else {
+            cell.pixels[i] = mix(cell.pixels[i], byte(s.ink, 0), coverage[i]);
+        }
+    }
+    if (sum == 0)
+        return;
+    cell.changed = true;
+    // A cell's chroma by how much of its pixels is covered.
+    cell.chroma[0] = mix(cell.chroma[0], byte(s.ink, 1), sum / there);
+    cell.chroma[1] = mix(cell.chroma[1], byte(s.ink, 2), sum / there);
+}
+
+// Grid: tiles across, tiles down; block: THREADS.
+extern "C" __global__ void __launch_bounds__(THREADS) overlay(const OverlayArgs args)
+{
+    __shared__ u32 hits[THREADS];
+    __shared__ u32 masks[THREADS / WARP];
+
+    u32 thread = threadIdx.x, warp = thread / WARP, lane = thread % WARP;
+    int tile_x = blockIdx.x * TILE, tile_y = blockIdx.y * TILE;
+    int x = tile_x + 2 * int(thread % CELLS), y = tile_y + 2 * int(thread / CELLS);
+    bool inside = x < args.width && y < args.height;
+    const Shape* shapes = reinterpret_cast<const Shape*>(args.shapes);
+    Cell cell = {{0, 0, 0, 0}, {0, 0}, false};
+    bool read_yet = false;
+    for (u32 first = 0; first < args.count; first += THREADS) {
+        // Each thread looks at one shape; those that meet the tile are listed in their order.
+        bool meets = false;
+        if (first + thread < args.count) {
+            const Shape& s = shapes[first + thread];
+            meets = s.left < tile_x + TILE && s.right > tile_x && s.top < tile_y + TILE && s.bottom > tile_y;
+        }
+        u32 mask = __ballot_sync(ALL_LANES, meets);
+        if (lane == 0)
+            masks[warp] = mask;
+        __syncthreads();
+        u32 before = 0, all = 0;
+        for (u32 w = 0; w < THREADS / WARP; w++) {
+            u32 bits = __popc(masks[w]);
+            before += w < warp ? bits : 0;
+            all += bits;
+        }
+        if (meets)
+            hits[before + __popc(mask & ((1u << lane) - 1))] = first + thread;
+        __syncthreads();
+        if (all != 0 && inside) {
+            if (!read_yet)
+                read(args, x, y, cell);
+            read_yet = true;
+            for (u32 i = 0; i < all; i++)
+                paint(args, shapes[hits[i]], x, y, cell);
+        }
+        // The list is used until here.
+        __syncthreads();
+    }
+    if (cell.changed)
+        write(args, x, y, cell);
+}
