@@ -203,7 +203,7 @@ fn print_head() {
 /// Width and height in a file's name: the last two numbers with an x between them.
 fn size_in(name: &str) -> Option<(u32, u32)> {
     let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter_map(|word| word.split_once('x'));
-    words.filter_map(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?))).last()
+    words.filter_map(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?))).next_back()
 }
 
 /// The frames of a file, laid out as GStreamer's RGB is.
