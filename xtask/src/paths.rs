@@ -10,7 +10,7 @@ pub struct Paths {
     pub root: PathBuf,
     /// Downloads, converted models and virtual environments: whatever can be made again.
     pub cache: PathBuf,
-    /// ONNX Runtime's library, where the plugin looks for it.
+    /// Libraries of ONNX Runtime and TensorRT, where the plugin looks for them.
     pub data: PathBuf,
 }
 

@@ -47,7 +47,7 @@ pub struct Arguments {
     /// Folder of the engine cache [default: $XDG_CACHE_HOME/gst-tensorrt]
     #[arg(long)]
     engine_cache: Option<PathBuf>,
-    /// TensorRT's library or its folder [default: $GST_TENSORRT_LIBRARY, then the loader's path]
+    /// TensorRT's library or its folder [default: $GST_TENSORRT_LIBRARY, then `cargo xtask setup`'s, then the loader's]
     #[arg(long)]
     library: Option<PathBuf>,
 }

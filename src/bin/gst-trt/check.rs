@@ -12,7 +12,7 @@ pub struct Arguments {
     /// Prints JSON: an object with `ok` and the list `checks` (name, verdict, found, remedy).
     #[arg(long)]
     json: bool,
-    /// TensorRT's library or its folder [default: $GST_TENSORRT_LIBRARY, then the loader's path]
+    /// TensorRT's library or its folder [default: $GST_TENSORRT_LIBRARY, then `cargo xtask setup`'s, then the loader's]
     #[arg(long)]
     library: Option<PathBuf>,
 }

@@ -1,0 +1,69 @@
+//! TensorRT: the libraries that tests open, and a whole one for a machine with a GPU.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{heading, step, succeeds};
+use crate::manifest::{Manifest, Registry, TensorRt, Usage};
+use crate::package::{self, sha256_of};
+use crate::paths::Paths;
+
+/// What to do by hand.
+const OTHER_WAYS: &str = "  - apt install maven, then this again: TensorRT 10.6, 1.1 GB to fetch
+  - apt install libnvinfer10 libnvonnxparsers10, from NVIDIA's CUDA repository
+  - python3 -m pip install --no-deps --target DIR tensorrt-cu12-libs==10.16.1.11, and DIR/tensorrt_libs in
+    GST_TENSORRT_LIBRARY";
+
+/// What the tests open, in the cache.
+pub fn place_for_tests(paths: &Paths, manifest: &Manifest) -> Result<()> {
+    heading("TensorRT for tests");
+    place(paths, manifest, Usage::Test, &paths.cache)
+}
+
+/// A whole TensorRT, where the plugin looks for it; needs Maven.
+pub fn install(paths: &Paths) -> Result<()> {
+    heading("TensorRT");
+    place(paths, &Manifest::read(paths)?, Usage::Run, &paths.data)
+}
+
+fn place(paths: &Paths, manifest: &Manifest, usage: Usage, parent: &Path) -> Result<()> {
+    for tensorrt in manifest.tensorrt.values().filter(|tensorrt| tensorrt.usage == usage) {
+        place_one(paths, manifest, tensorrt, &parent.join(&tensorrt.folder))?;
+    }
+    Ok(())
+}
+
+fn place_one(paths: &Paths, manifest: &Manifest, tensorrt: &TensorRt, folder: &Path) -> Result<()> {
+    let mut missing = Vec::new();
+    for member in &tensorrt.members {
+        let place = place_of(&member.path, folder)?;
+        if sha256_of(&place)?.is_some_and(|found| found == member.sha256) {
+            println!("  {} is there", place.display());
+        } else {
+            missing.push((member, place));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let package = manifest.package(&tensorrt.package)?;
+    if package.registry == Registry::Maven && !succeeds(Command::new("mvn").arg("--version")) {
+        bail!(
+            "fetching {} {} needs Maven, and mvn isn't installed. The ways to TensorRT:\n{OTHER_WAYS}",
+            package.name,
+            package.version
+        );
+    }
+    let archive = package::fetch(paths, package)?;
+    for (member, place) in missing {
+        step(&format!("unpacking {}", place.display()), || package::unpack(&archive, member, &place))?;
+    }
+    println!("  {}: {}", tensorrt.about, tensorrt.licence);
+    Ok(())
+}
+
+fn place_of(member: &str, folder: &Path) -> Result<PathBuf> {
+    Ok(folder.join(Path::new(member).file_name().with_context(|| format!("{member} names no file"))?))
+}
