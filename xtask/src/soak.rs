@@ -1,4 +1,5 @@
-//! `cargo xtask soak`: the checks that take long, each an ignored test of a file tests/soak_*.rs.
+//! `cargo xtask soak`: the checks that take long, each an ignored test of a file tests/soak_*.rs, and the measurements of
+//! benches/, each against its limit.
 
 use std::fs;
 
@@ -27,14 +28,27 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     // One at a time: most of them measure.
     test.args(["--", "--include-ignored", "--nocapture", "--test-threads=1"]);
     plugin.set_environment(&mut test);
-    run(&mut test)
+    run(&mut test)?;
+    heading("Measurements");
+    let mut bench = cargo(paths);
+    bench.args(["bench", "--no-fail-fast"]);
+    for name in stems(paths, "benches")? {
+        bench.args(["--bench", &name]);
+    }
+    plugin.set_environment(&mut bench);
+    run(bench.env("PYTHON", paths.root.join("target/test-venv/bin/python")))
 }
 
 fn soak_files(paths: &Paths) -> Result<Vec<String>> {
-    let folder = paths.root.join("tests");
+    Ok(stems(paths, "tests")?.into_iter().filter(|name| name.starts_with("soak_")).collect())
+}
+
+/// The Rust files of a folder, without their ending, in order.
+fn stems(paths: &Paths, folder: &str) -> Result<Vec<String>> {
+    let folder = paths.root.join(folder);
     let entries = fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
     let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".rs")?.to_string()));
-    let mut files: Vec<String> = names.filter(|name| name.starts_with("soak_")).collect();
-    files.sort();
-    Ok(files)
+    let mut stems: Vec<String> = names.collect();
+    stems.sort();
+    Ok(stems)
 }

@@ -1,6 +1,6 @@
 //! Memory over many frames and many starts. Takes minutes:
 //!
-//!     cargo test --release --test soak -- --ignored --nocapture
+//!     cargo test --release --test soak_memory -- --ignored --nocapture
 
 mod common;
 
@@ -30,7 +30,7 @@ fn elements() -> String {
 }
 
 #[test]
-#[ignore = "a minute of frames: cargo test --release --test soak -- --ignored"]
+#[ignore = "a minute of frames: cargo test --release --test soak_memory -- --ignored"]
 fn memory_stays_flat_over_ten_thousand_frames() {
     if !start() {
         return;
@@ -68,7 +68,7 @@ fn memory_stays_flat_over_ten_thousand_frames() {
 }
 
 #[test]
-#[ignore = "two hundred starts: cargo test --release --test soak -- --ignored"]
+#[ignore = "two hundred starts: cargo test --release --test soak_memory -- --ignored"]
 fn memory_stays_flat_over_two_hundred_starts() {
     if !start() {
         return;
