@@ -31,10 +31,10 @@ const WARP: u32 = 32;
 const WARPS: u32 = 8;
 /// Columns of a preprocessing block.
 const TILE_COLUMNS: u32 = 128;
-/// Most lines that a thread makes.
-const MOST_ROWS: u32 = 8;
+/// Most lines that a thread makes, as in preprocess.cu.
+const MOST_ROWS: u32 = 4;
 /// Preprocessing blocks that are on a multiprocessor at a time.
-const BLOCKS_RESIDENT: u32 = 3;
+const BLOCKS_RESIDENT: u32 = 4;
 /// Rows of a block that decodes final objects.
 const OBJECTS: u32 = 128;
 
@@ -94,7 +94,7 @@ impl Kernels {
     pub(super) unsafe fn preprocess(&self, stream: &Stream, args: PreprocessArgs, batch: u32) -> Result<(), Error> {
         let columns = args.width.div_ceil(TILE_COLUMNS);
         let tiles = |rows: u32| columns * args.height.div_ceil(WARPS * rows) * batch;
-        // Few large blocks, so that the descriptor is read over the bus as seldom as the device is still filled.
+        // Each block has its start to pay for; several lines a thread as long as the device is still filled.
         let mut rows = 1;
         while rows < MOST_ROWS && tiles(rows) > self.multiprocessors * BLOCKS_RESIDENT {
             rows *= 2;

@@ -74,12 +74,9 @@ pub(super) struct SlotParams {
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
 pub(super) struct PreprocessArgs {
     pub sources: u64,
-    /// The slots' parameters in mapped memory, 0 for none; where they are copied to; and counters to set to 0.
-    pub params: u64,
-    pub staged: u64,
+    /// The chain's counters, u32 a slot, to set to 0; 0 for none.
     pub counts: u64,
     pub tensor: u64,
-    pub params_stride: u32,
     pub width: u32,
     pub height: u32,
     pub element: u32,
@@ -90,6 +87,7 @@ pub(super) struct PreprocessArgs {
     pub pad: f32,
     pub mean: [f32; 3],
     pub scale: [f32; 3],
+    pub reserved: u32,
 }
 
 /// Where decoding leaves what passed.
@@ -296,9 +294,9 @@ mod tests {
         assert_eq!(offset_of!(SlotParams, frame_width), 32);
         assert_eq!(offset_of!(SlotParams, iou), 56);
         assert_eq!(offset_of!(SlotParams, classes), 76);
-        assert_eq!(size_of::<PreprocessArgs>(), 96);
-        assert_eq!(offset_of!(PreprocessArgs, params_stride), 40);
-        assert_eq!(offset_of!(PreprocessArgs, mean), 72);
+        assert_eq!(size_of::<PreprocessArgs>(), 80);
+        assert_eq!(offset_of!(PreprocessArgs, width), 24);
+        assert_eq!(offset_of!(PreprocessArgs, mean), 52);
         assert_eq!(size_of::<Candidates>(), 48);
         assert_eq!(offset_of!(Candidates, params_stride), 40);
         assert_eq!(size_of::<ColumnsArgs>(), 80);

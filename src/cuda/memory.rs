@@ -87,9 +87,10 @@ impl DeviceBuffer {
     /// When one of them is smaller, or the device failed.
     ///
     /// # Safety
-    /// The mapped memory isn't written or freed until the copy has run.
+    /// The mapped memory isn't written or freed until the copy, or every launch of a graph that captures it, has run; what
+    /// else uses the target is ordered with it.
     pub(super) unsafe fn copy_from_mapped(
-        &mut self,
+        &self,
         offset: usize,
         source: &MappedBuffer,
         bytes: usize,

@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::kernels::Kernels;
 use super::layout::{
-    Candidates, ColumnsArgs, FinishArgs, KEYPOINTS_AT, Level, MAX_CANDIDATES, ObjectsArgs, PersonsArgs, PreprocessArgs,
-    ResultHeader, ResultObject, RowsArgs, SlotParams, results_stride,
+    Candidates, ColumnsArgs, FinishArgs, KEYPOINTS_AT, Level, MAX_CANDIDATES, ObjectsArgs, PersonsArgs, ResultHeader,
+    ResultObject, RowsArgs, SlotParams, results_stride,
 };
 use super::memory::{DeviceBuffer, MappedBuffer};
 use super::stream::Stream;
@@ -198,10 +198,19 @@ impl Postprocessor {
         self.params.write(slot * self.finish.input.params_stride as usize, &[nothing])
     }
 
-    /// What the preprocessing kernel does for this one: copies parameters, sets counters to 0.
-    pub(super) fn join(&self, args: &mut PreprocessArgs) {
-        let Candidates { counts, params: staged, params_stride, .. } = self.finish.input;
-        *args = PreprocessArgs { params: self.params.address(), staged, counts, params_stride, ..*args };
+    /// Queues copying the parameters to the device; gives the counters, which preprocessing sets to 0.
+    ///
+    /// # Errors
+    /// A device failure.
+    ///
+    /// # Safety
+    /// As [`Self::enqueue`].
+    pub(super) unsafe fn stage(&self, stream: &Stream, batch: usize) -> Result<u64, Error> {
+        let Candidates { counts, params_stride, .. } = self.finish.input;
+        let bytes = batch.min(self.batch) * params_stride as usize;
+        // SAFETY: parameters are the workspace's first part, and written only when the launches before have run.
+        unsafe { self.workspace.copy_from_mapped(0, &self.params, bytes, stream)? };
+        Ok(counts)
     }
 
     /// Queues decoding of the first `batch` slots' outputs, behind a [`super::Preprocessor::enqueue`] with this.

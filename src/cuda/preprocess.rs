@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::kernels::Kernels;
 use super::layout::{PreprocessArgs, Source, SourceAxis};
-use super::memory::MappedBuffer;
+use super::memory::{DeviceBuffer, MappedBuffer};
 use super::postprocess::Postprocessor;
 use super::stream::Stream;
 use crate::cpu::image::{Colorimetry, Conversion};
@@ -161,6 +161,8 @@ fn conversion(picture: &DevicePicture) -> Conversion {
 pub struct Preprocessor {
     kernels: Arc<Kernels>,
     sources: MappedBuffer,
+    /// Their copy on the device: no kernel reads a table over the bus.
+    staged: DeviceBuffer,
     args: PreprocessArgs,
 }
 
@@ -168,11 +170,12 @@ impl Preprocessor {
     /// For batches of at most `batch` images.
     ///
     /// # Errors
-    /// When the host can't pin the table.
+    /// When the host can't pin the table, or the device has no room for it.
     pub fn new(context: &Arc<Context>, kernels: &Arc<Kernels>, spec: &InputSpec, batch: usize) -> Result<Self, Error> {
         let sources = MappedBuffer::new(context, batch * size_of::<Source>())?;
+        let staged = DeviceBuffer::new(context, sources.bytes())?;
         let args = PreprocessArgs {
-            sources: sources.address(),
+            sources: staged.address(),
             width: spec.width,
             height: spec.height,
             element: match spec.element {
@@ -189,7 +192,7 @@ impl Preprocessor {
             scale: spec.normalization.scale,
             ..PreprocessArgs::default()
         };
-        Ok(Self { kernels: kernels.clone(), sources, args })
+        Ok(Self { kernels: kernels.clone(), sources, staged, args })
     }
 
     /// Sets what a slot shows from the next launch on. The launches before must have run.
@@ -203,7 +206,7 @@ impl Preprocessor {
     /// Queues making the first `batch` slots' images at `tensor`, and getting `chain`, which follows the model, ready.
     ///
     /// # Errors
-    /// A device failure.
+    /// When the batch is larger than the table, or the device failed.
     ///
     /// # Safety
     /// `tensor` has room for `batch` images, aligned to 16 bytes; each slot's source leads to planes of its size (or a
@@ -217,11 +220,14 @@ impl Preprocessor {
         batch: usize,
     ) -> Result<(), Error> {
         let mut args = PreprocessArgs { tensor, ..self.args };
-        if let Some(chain) = chain {
-            chain.join(&mut args);
+        // SAFETY: the caller's promise; the table is written only when the launches before have run.
+        unsafe {
+            self.staged.copy_from_mapped(0, &self.sources, batch * size_of::<Source>(), stream)?;
+            if let Some(chain) = chain {
+                args.counts = chain.stage(stream, batch)?;
+            }
+            self.kernels.preprocess(stream, args, batch as u32)
         }
-        // SAFETY: the caller's promise.
-        unsafe { self.kernels.preprocess(stream, args, batch as u32) }
     }
 }
 

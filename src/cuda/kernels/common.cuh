@@ -16,7 +16,7 @@ typedef unsigned long long u64;
 #define ALL_LANES 0xffffffffu
 
 // What the thresholds, filters and geometry of one slot are; `classes` thresholds follow. The host writes it into mapped
-// memory, the preprocessing kernel copies it to the device, where the later kernels read it.
+// memory; it is copied to the device before the kernels that read it there.
 struct SlotParams {
     // Frame pixels a network pixel.
     double x_scale, y_scale;

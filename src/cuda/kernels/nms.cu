@@ -110,26 +110,29 @@ __device__ void select_best(const u64* all, u32 count, u64* keys)
                 keys[at] = key;
         }
     }
-    __syncthreads();
 }
 
-// Greatest first; `size` is a power of two. Bitonic.
-__device__ void sort(u64* keys, u32 size)
+// Greatest first: each thread gives a key and gets the one of its place; `size` is a power of two, keys beyond are 0.
+// Bitonic; within a warp by shuffling, else through `exchange`, whose halves take turns so that one barrier is enough.
+__device__ u64 sort(u64 key, u64 (*exchange)[MOST], u32 size)
 {
-    u32 i = threadIdx.x;
+    u32 i = threadIdx.x, half = 0;
     for (u32 run = 2; run <= size; run *= 2) {
         for (u32 step = run / 2; step > 0; step /= 2) {
-            u32 other = i ^ step;
-            if (i < size && other > i) {
-                u64 a = keys[i], b = keys[other];
-                if ((i & run) == 0 ? a < b : a > b) {
-                    keys[i] = b;
-                    keys[other] = a;
-                }
+            u64 other;
+            if (step < WARP) {
+                other = __shfl_xor_sync(ALL_LANES, key, step);
+            } else {
+                exchange[half][i] = key;
+                __syncthreads();
+                other = exchange[half][i ^ step];
+                half ^= 1;
             }
-            __syncthreads();
+            bool greater = ((i & step) == 0) == ((i & run) == 0);
+            key = greater == (key < other) ? other : key;
         }
     }
+    return key;
 }
 
 // x1, y1, x2, y2
@@ -247,7 +250,7 @@ template <typename T> __device__ float keypoint(const FinishArgs& args, const Sl
 // Grid: slots; block: MOST.
 extern "C" __global__ void __launch_bounds__(MOST) finish(const FinishArgs args)
 {
-    __shared__ u64 keys[MOST];
+    __shared__ u64 keys[2][MOST];
     __shared__ float4 corners[MOST];
     __shared__ u32 classes[MOST];
     __shared__ u32 kept[WARPS], valid[WARPS];
@@ -263,17 +266,17 @@ extern "C" __global__ void __launch_bounds__(MOST) finish(const FinishArgs args)
     const u64* all = reinterpret_cast<const u64*>(in.keys) + place;
     u32 candidates = reinterpret_cast<const u32*>(in.counts)[slot];
     u32 stored = min(candidates, in.capacity), count = min(stored, MOST);
+    u64 key = stored <= MOST && thread < count ? all[thread] : 0;
     if (stored > MOST)
-        select_best(all, stored, keys);
-    else
-        keys[thread] = thread < count ? all[thread] : 0;
+        select_best(all, stored, keys[0]);
     __syncthreads();
+    if (stored > MOST)
+        key = keys[0][thread];
     u32 size = 1;
     while (size < count)
         size *= 2;
-    sort(keys, size);
+    key = sort(key, keys, size);
 
-    u64 key = keys[thread];
     u32 index = index_of(key);
     float4 box = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     u32 class_id = 0;

@@ -20,9 +20,11 @@
 
 #define TILE_COLUMNS 128
 #define TILE_LINES 8
-#define MOST_ROWS 8
+#define MOST_ROWS 4
+// Blocks on a multiprocessor, which limits the registers: enough loads in flight for the memory's latency.
+#define BLOCKS_RESIDENT 4
 
-// One slot's frame, in mapped memory; the CPU rewrites it between launches. One warp reads it in one go.
+// One slot's frame, in device memory; copied there before each launch. One warp reads it in one go.
 struct Source {
     u64 planes[3];
     u32 pitches[3];
@@ -48,12 +50,9 @@ CHECK_OFFSET(Source, luma_offset, 104);
 
 struct PreprocessArgs {
     u64 sources;
-    // The slots' parameters in mapped memory, 0 for none; where they are copied to; and counters to set to 0.
-    u64 params;
-    u64 staged;
+    // The chain's counters, u32 a slot, to set to 0; 0 for none.
     u64 counts;
     u64 tensor;
-    u32 params_stride;
     u32 width, height;
     u32 element;
     u32 nhwc;
@@ -64,10 +63,11 @@ struct PreprocessArgs {
     // In the tensor's channel order.
     float mean[3];
     float scale[3];
+    u32 reserved;
 };
-CHECK_SIZE(PreprocessArgs, 96);
-CHECK_OFFSET(PreprocessArgs, params_stride, 40);
-CHECK_OFFSET(PreprocessArgs, mean, 72);
+CHECK_SIZE(PreprocessArgs, 80);
+CHECK_OFFSET(PreprocessArgs, width, 24);
+CHECK_OFFSET(PreprocessArgs, mean, 52);
 
 // Where a target pixel reads along one axis: `first`, and `step` (0 or 1) further with the share `weight`.
 struct Tap {
@@ -139,7 +139,12 @@ struct Quad {
     float v[3][4];
 };
 
-template <u32 FORMAT> __device__ __forceinline__ void put(Quad& quad, int i, Rgb p)
+__device__ __forceinline__ Rgb mix(Rgb a, Rgb b, float weight)
+{
+    return {a.r + (b.r - a.r) * weight, a.g + (b.g - a.g) * weight, a.b + (b.b - a.b) * weight};
+}
+
+__device__ __forceinline__ void put(Quad& quad, int i, Rgb p)
 {
     quad.v[0][i] = p.r;
     quad.v[1][i] = p.g;
@@ -147,40 +152,27 @@ template <u32 FORMAT> __device__ __forceinline__ void put(Quad& quad, int i, Rgb
 }
 
 template <u32 FORMAT>
-__device__ __forceinline__ Quad line(const Source& s, u32 y, const Tap (&columns)[4], bool blend)
+__device__ __forceinline__ Quad sample(const Source& s, const Tap& row, const Tap* columns, bool blend)
 {
     Quad quad;
-#pragma unroll
-    for (int i = 0; i < 4; i++)
-        put<FORMAT>(quad, i, pixel<FORMAT>(s, columns[i].first, y));
-    if (blend) {
-        Quad second;
+    // All four pixels are whole source pixels.
+    if (!blend && row.weight == 0.0f) {
 #pragma unroll
         for (int i = 0; i < 4; i++)
-            put<FORMAT>(second, i, pixel<FORMAT>(s, columns[i].first + columns[i].step, y));
+            put(quad, i, pixel<FORMAT>(s, columns[i].first, row.first));
+        return quad;
+    }
+    // A weight of 0 changes nothing.
+    u32 next = row.first + row.step;
 #pragma unroll
-        for (int c = 0; c < 3; c++)
-#pragma unroll
-            for (int i = 0; i < 4; i++)
-                quad.v[c][i] += (second.v[c][i] - quad.v[c][i]) * columns[i].weight;
+    for (int i = 0; i < 4; i++) {
+        Tap tap = columns[i];
+        u32 right = tap.first + tap.step;
+        Rgb upper = mix(pixel<FORMAT>(s, tap.first, row.first), pixel<FORMAT>(s, right, row.first), tap.weight);
+        Rgb lower = mix(pixel<FORMAT>(s, tap.first, next), pixel<FORMAT>(s, right, next), tap.weight);
+        put(quad, i, mix(upper, lower, row.weight));
     }
     return quad;
-}
-
-template <u32 FORMAT>
-__device__ __forceinline__ Quad sample(const Source& s, const Tap& row, const Tap (&columns)[4], bool blend)
-{
-    Quad upper = line<FORMAT>(s, row.first, columns, blend);
-    // The same for all threads of a warp.
-    if (row.weight != 0.0f) {
-        Quad lower = line<FORMAT>(s, row.first + row.step, columns, blend);
-#pragma unroll
-        for (int c = 0; c < 3; c++)
-#pragma unroll
-            for (int i = 0; i < 4; i++)
-                upper.v[c][i] += (lower.v[c][i] - upper.v[c][i]) * row.weight;
-    }
-    return upper;
 }
 
 template <typename T> __device__ __forceinline__ T element(float value);
@@ -218,9 +210,10 @@ template <typename T> struct alignas(sizeof(T) > 4 ? 16 : 4 * sizeof(T)) Four {
 template <typename T>
 __device__ __forceinline__ void store(const PreprocessArgs& args, u32 slot, u32 x, u32 y, const Quad& quad)
 {
-    u64 plane = u64(args.width) * args.height;
-    T* image = reinterpret_cast<T*>(args.tensor) + slot * 3 * plane;
-    u64 pixel = u64(y) * args.width + x;
+    // An image has fewer than 2³² elements, a batch may have more.
+    u32 plane = args.width * args.height;
+    T* image = reinterpret_cast<T*>(args.tensor) + slot * 3 * u64(plane);
+    u32 pixel = y * args.width + x;
     T values[3][4];
 #pragma unroll
     for (int c = 0; c < 3; c++)
@@ -291,33 +284,18 @@ __device__ void copy_tensor(const PreprocessArgs& args, const Source& s, u32 slo
         reinterpret_cast<u8*>(to)[i] = __ldg(reinterpret_cast<const u8*>(from) + i);
 }
 
-// The slot's part of what the other kernels of the chain need.
-__device__ void prepare_chain(const PreprocessArgs& args, u32 slot, u32 thread)
-{
-    if (args.params != 0) {
-        u64 offset = u64(slot) * args.params_stride;
-        const volatile u32* from = reinterpret_cast<const volatile u32*>(args.params + offset);
-        u32* to = reinterpret_cast<u32*>(args.staged + offset);
-        for (u32 i = thread; i < args.params_stride / 4; i += WARP * TILE_LINES)
-            to[i] = from[i];
-    }
-    if (args.counts != 0 && thread == 0)
-        reinterpret_cast<u32*>(args.counts)[slot] = 0;
-}
-
-extern "C" __global__ void __launch_bounds__(WARP* TILE_LINES) preprocess(const PreprocessArgs args)
+extern "C" __global__ void __launch_bounds__(WARP* TILE_LINES, BLOCKS_RESIDENT) preprocess(const PreprocessArgs args)
 {
     __shared__ Source source;
     __shared__ Tap columns[TILE_COLUMNS];
     __shared__ Tap lines[TILE_LINES * MOST_ROWS];
 
     u32 slot = blockIdx.z, thread = threadIdx.y * WARP + threadIdx.x;
-    // Volatile: the CPU writes here between launches.
     if (thread < sizeof(Source) / 4)
         reinterpret_cast<u32*>(&source)[thread] =
-            reinterpret_cast<const volatile u32*>(args.sources + slot * sizeof(Source))[thread];
-    if (blockIdx.x == 0 && blockIdx.y == 0)
-        prepare_chain(args, slot, thread);
+            __ldg(reinterpret_cast<const u32*>(args.sources + slot * sizeof(Source)) + thread);
+    if (blockIdx.x == 0 && blockIdx.y == 0 && args.counts != 0 && thread == 0)
+        reinterpret_cast<u32*>(args.counts)[slot] = 0;
     __syncthreads();
     const Source& s = source;
     if (s.format == TENSOR) {
@@ -337,11 +315,11 @@ extern "C" __global__ void __launch_bounds__(WARP* TILE_LINES) preprocess(const 
     u32 x = blockIdx.x * TILE_COLUMNS + 4 * threadIdx.x;
     if (x >= args.width)
         return;
-    Tap own[4];
+    // Left in shared memory: registers are scarcer.
+    const Tap* own = columns + 4 * threadIdx.x;
     bool blend = false, inside = false, border = false;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-        own[i] = columns[4 * threadIdx.x + i];
         blend = blend || own[i].weight != 0.0f;
         inside = inside || own[i].inside;
         border = border || !own[i].inside;
