@@ -8,6 +8,7 @@ pub mod infer;
 pub mod meta;
 pub mod model;
 pub mod publish;
+mod sync;
 pub mod tensorrt;
 
 use gst::glib;

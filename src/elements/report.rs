@@ -1,6 +1,6 @@
 //! What the engine room says, as GStreamer messages and structures.
 
-use crate::infer::{Error, ErrorKind, Percentiles};
+use crate::infer::{Error, ErrorKind, Percentiles, nanoseconds};
 use gst::prelude::*;
 
 /// Posts an error message for `element`.
@@ -21,6 +21,6 @@ pub fn post(element: &impl IsA<gst::Element>, error: &Error) {
 /// Sets `NAME-p50`, `NAME-p95`, `NAME-p99` in nanoseconds.
 pub fn set_percentiles(stats: &mut gst::StructureRef, name: &str, values: Percentiles) {
     for (percentile, value) in [("p50", values.p50), ("p95", values.p95), ("p99", values.p99)] {
-        stats.set(format!("{name}-{percentile}"), u64::try_from(value.as_nanos()).unwrap_or(u64::MAX));
+        stats.set(format!("{name}-{percentile}"), nanoseconds(value));
     }
 }

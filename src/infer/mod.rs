@@ -20,5 +20,5 @@ pub use registry::open;
 #[cfg(test)]
 pub(crate) use registry::testing;
 pub use service::{Request, Service, Stream};
-pub use stats::{Latencies, Percentiles, ServiceStats};
+pub use stats::{Latencies, Percentiles, ServiceStats, nanoseconds};
 pub use ticket::{Finished, Notify, Ticket};

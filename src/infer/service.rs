@@ -2,11 +2,13 @@
 
 use super::batcher::{Batcher, Next, StreamId};
 use super::stats::Latencies;
+use super::stats::nanoseconds;
 use super::ticket::Pending;
 use super::{Engine, Error, ErrorKind, Frame, Lane, ModelSettings, Notify, Output, ServiceStats, Slot, Tensor, Ticket};
 use crate::model::{Params, Rect};
+use crate::sync::lock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -85,10 +87,6 @@ struct Owner {
     pending: Arc<Pending>,
     region: usize,
     stream: StreamId,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Service {
@@ -335,8 +333,4 @@ impl Shared {
             stats.latency.record(*latency);
         }
     }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -3,6 +3,11 @@
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
+/// A time as GStreamer counts it.
+pub fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Times, kept as a histogram of microseconds.
 #[derive(Debug)]
 pub struct Latencies(Histogram<u32>);

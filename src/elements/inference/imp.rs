@@ -3,14 +3,16 @@ use super::regions::{Region, regions};
 use super::settings::{Resolved, Settings};
 use super::{Task, properties, results};
 use crate::elements::{backend, input_query, report, stage};
+use crate::infer::nanoseconds;
 use crate::infer::{Backend, Error, Frame, Latencies, Request, Service, Ticket};
 use crate::meta::{self, Inference as Run};
+use crate::sync::lock;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use stage::{Flow, Stage, Work};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -88,10 +90,6 @@ impl Work for FrameWork {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[glib::object_subclass]
 impl ObjectSubclass for Inference {
     const NAME: &'static str = "GstTrtInference";
@@ -131,11 +129,7 @@ impl ObjectImpl for Inference {
 
     fn constructed(&self) {
         self.parent_constructed();
-        let element = self.obj();
-        for pad in [self.flow.sink(), self.flow.src()] {
-            // A new element has no pad of that name.
-            let _ = element.add_pad(pad);
-        }
+        self.flow.add_pads(&*self.obj());
     }
 }
 
@@ -402,8 +396,4 @@ impl Stage for Inference {
             Some(input_query::Input { element: self.obj().name().into(), spec, interval: opened.resolved().interval })
         })
     }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

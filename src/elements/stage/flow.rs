@@ -1,6 +1,7 @@
 //! A stage's pads and queue, and the answers they give to queries.
 
 use super::queue::{Queue, Work};
+use crate::infer::nanoseconds;
 use gst::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,14 @@ pub struct Flow<W> {
 impl<W: Work> Flow<W> {
     pub fn new(sink: gst::Pad, src: gst::Pad, queue: Arc<Queue<W>>) -> Self {
         Self { sink, src, queue, info: Mutex::default(), announced: AtomicU64::new(0) }
+    }
+
+    /// Gives a new element its pads.
+    pub fn add_pads(&self, element: &impl IsA<gst::Element>) {
+        for pad in [&self.sink, &self.src] {
+            // It has no pad of that name yet.
+            let _ = element.add_pad(pad);
+        }
     }
 
     pub fn sink(&self) -> &gst::Pad {
@@ -101,8 +110,4 @@ pub(super) fn add_held_frames(query: &mut gst::query::Allocation, held: usize) {
         let max = if max == 0 { 0 } else { max.saturating_add(held) };
         query.set_nth_allocation_pool(k, pool.as_ref(), size, min.saturating_add(held), max);
     }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -2,6 +2,7 @@ use super::{ColorBy, canvas};
 use crate::draw::{Overlay, Style};
 use crate::elements::caps;
 use crate::meta;
+use crate::sync::lock;
 use gst::glib;
 use gst::prelude::*;
 use gst_base::subclass::BaseTransformMode;
@@ -9,7 +10,7 @@ use gst_base::subclass::prelude::*;
 use gst_video::prelude::*;
 use gst_video::subclass::prelude::*;
 use gst_video::{VideoFrameRef, VideoInfo};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("trtoverlay", gst::DebugColorFlags::empty(), Some("Draws objects and poses into frames"))
@@ -23,11 +24,6 @@ pub struct TrtOverlay {
     settings: Mutex<Settings>,
     /// Between `start` and `stop`; used by the streaming thread.
     overlay: Mutex<Option<Overlay>>,
-}
-
-/// What a thread that panicked left behind is still whole: both values are replaced in one step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[glib::object_subclass]

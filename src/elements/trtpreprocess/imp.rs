@@ -5,12 +5,13 @@ use crate::elements::{backend, report, stage};
 use crate::infer::{Backend, Error, ErrorKind, Frame, Latencies, Tensor};
 use crate::meta;
 use crate::model::{InputSpec, Rect};
+use crate::sync::lock;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use stage::{Flow, Stage, Work};
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 pub struct TrtPreprocess {
@@ -58,10 +59,6 @@ impl Work for Arrival {
     fn ready(&self) -> bool {
         true
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[glib::object_subclass]
@@ -201,11 +198,7 @@ impl ObjectImpl for TrtPreprocess {
 
     fn constructed(&self) {
         self.parent_constructed();
-        let element = self.obj();
-        for pad in [self.flow.sink(), self.flow.src()] {
-            // A new element has no pad of that name.
-            let _ = element.add_pad(pad);
-        }
+        self.flow.add_pads(&*self.obj());
     }
 }
 

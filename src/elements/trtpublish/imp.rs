@@ -1,13 +1,14 @@
 use super::Overflow;
 use crate::meta;
 use crate::publish::{self, Frame, Publisher, Refused, Stats};
+use crate::sync::lock;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use std::io;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("trtpublish", gst::DebugColorFlags::empty(), Some("Objects as JSON Lines"))
@@ -337,8 +338,4 @@ fn cannot_write(element: &super::TrtPublish, name: &str, error: &io::Error) {
             ("Can't write objects to {name}: {error}; check the disk or the reader, or set another location")
         ),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
