@@ -35,10 +35,9 @@ impl CpuLane {
         let size = spec.elements() * spec.element.size();
         let mut images = self.input.bytes_mut().chunks_exact_mut(size.max(1));
         for (slot, image) in slots.iter().zip(images.by_ref()) {
-            match &slot.tensor {
-                Some(tensor) if tensor.spec == *spec && tensor.region == slot.region && tensor.data.len() == size => {
-                    image.copy_from_slice(&tensor.data);
-                }
+            let fitting = slot.tensor.as_ref().filter(|t| t.spec == *spec && t.region == slot.region);
+            match fitting.and_then(|tensor| tensor.data.host()) {
+                Some(data) if data.len() == size => image.copy_from_slice(data),
                 _ => super::fill(&slot.frame, slot.region, spec, &mut self.workspace, image)?,
             }
         }

@@ -1,6 +1,7 @@
 //! What a backend has to offer: an opened model, and lanes that run batches of it.
 
 use super::Error;
+use crate::cuda::{DeviceBuffer, Event};
 use crate::model::{Detection, Head, InputSpec, ModelInfo, Params, Rect};
 use gst::glib;
 use std::path::PathBuf;
@@ -59,8 +60,29 @@ pub struct Tensor {
     pub spec: InputSpec,
     /// The part of the frame that it shows, frame pixels.
     pub region: Rect,
-    /// One image in `spec`'s layout and element type.
-    pub data: Vec<u8>,
+    pub data: TensorData,
+}
+
+/// One image in its spec's layout and element type.
+#[derive(Debug)]
+pub enum TensorData {
+    Host(Vec<u8>),
+    /// Complete once `ready` was reached: work on another stream waits for that. Whoever reads it on the device holds the
+    /// tensor until that work has run, as it's written again when nobody holds it.
+    Device {
+        buffer: DeviceBuffer,
+        ready: Event,
+    },
+}
+
+impl TensorData {
+    /// The bytes; `None` if they aren't in the host's memory.
+    pub fn host(&self) -> Option<&[u8]> {
+        match self {
+            Self::Host(bytes) => Some(bytes),
+            Self::Device { .. } => None,
+        }
+    }
 }
 
 /// A model's output as it came, for one image.

@@ -14,7 +14,7 @@ mod stats;
 mod ticket;
 
 pub use backend::{check_backend, open_engine};
-pub use engine::{Backend, Engine, Frame, Lane, ModelSettings, Output, Precision, RawTensor, Slot, Tensor};
+pub use engine::{Backend, Engine, Frame, Lane, ModelSettings, Output, Precision, RawTensor, Slot, Tensor, TensorData};
 pub use error::{Error, ErrorKind};
 pub use registry::open;
 #[cfg(test)]

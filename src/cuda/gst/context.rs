@@ -31,8 +31,9 @@ impl SharedContext {
         static OWN: Mutex<Option<HashMap<u32, glib::WeakRef<gst::Object>>>> = Mutex::new(None);
         let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
         let own = own.get_or_insert_default();
-        if let Some(object) = own.get(&device).and_then(glib::WeakRef::upgrade) {
-            return Self::of(&object);
+        // One that has failed is left to those that still hold it.
+        if let Some(Ok(shared)) = own.get(&device).and_then(glib::WeakRef::upgrade).map(|object| Self::of(&object)) {
+            return Ok(shared);
         }
         let shared = Self::create(device)?;
         own.insert(device, shared.object.downgrade());
@@ -64,8 +65,8 @@ impl SharedContext {
     /// The context that a GstCudaContext stands for.
     ///
     /// # Errors
-    /// No library; it's no GstCudaContext.
-    fn of(object: &gst::Object) -> Result<Self, Error> {
+    /// No library; it's no GstCudaContext; or it has failed before, with the first cause.
+    pub(super) fn of(object: &gst::Object) -> Result<Self, Error> {
         let library = library()?;
         if object.type_().name() != "GstCudaContext" {
             let message = format!("a {CONTEXT_TYPE} holds a {}, not a GstCudaContext", object.type_().name());
@@ -75,7 +76,8 @@ impl SharedContext {
         let handle = unsafe { (library.context_get_handle)(object.as_ptr().cast()) };
         // One context is one `Context`, so that its failure is known to all.
         if let Some(context) = remembered(handle as usize) {
-            return Ok(Self { object: object.clone(), context });
+            let failure = context.failure().cloned();
+            return failure.map_or_else(|| Ok(Self { object: object.clone(), context }), Err);
         }
         // SAFETY: the object keeps its CUcontext, and is kept.
         let context = unsafe { Context::shared(handle, Box::new(object.clone())) }?;
@@ -107,9 +109,9 @@ impl SharedContext {
         context
     }
 
-    /// Answers a CONTEXT query; `false` if it asks for something else.
+    /// Answers a CONTEXT query; `false` if it asks for something else, or the context has failed.
     pub fn answer(&self, query: &mut gst::query::Context) -> bool {
-        if query.context_type() != CONTEXT_TYPE {
+        if query.context_type() != CONTEXT_TYPE || self.context.failure().is_some() {
             return false;
         }
         query.set_context(&self.to_gst());

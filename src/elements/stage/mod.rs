@@ -9,6 +9,7 @@ mod queue;
 pub use flow::Flow;
 pub use queue::{Queue, Work};
 
+use super::device::Device;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -56,6 +57,11 @@ where
 
     /// How long a frame takes from pad to pad.
     fn latency(&self) -> Duration;
+
+    /// Where its CUDA context is, about which both pads answer; `None`: it never has one.
+    fn device(&self) -> Option<&Device> {
+        None
+    }
 
     /// Looks at a query from upstream before it goes on downstream; `true` if it answered or added something.
     fn sink_query(&self, _query: &mut gst::QueryRef) -> bool {
@@ -240,6 +246,9 @@ where
 {
     use gst::QueryViewMut;
     let flow = stage.flow();
+    if stage.device().is_some_and(|device| device.answer(query)) {
+        return true;
+    }
     match query.view_mut() {
         QueryViewMut::Caps(query) => {
             flow.answer_caps(query, &stage.caps(), flow.src());
@@ -271,6 +280,9 @@ where
 {
     use gst::QueryViewMut;
     let flow = stage.flow();
+    if stage.device().is_some_and(|device| device.answer(query)) {
+        return true;
+    }
     match query.view_mut() {
         QueryViewMut::Caps(query) => {
             flow.answer_caps(query, &stage.caps(), flow.sink());

@@ -1,8 +1,9 @@
 use super::settings::{Range, Settings, TensorLayout, TensorType};
 use crate::cpu;
+use crate::elements::device::Device;
 use crate::elements::input_query::{self, Input};
 use crate::elements::{backend, report, stage};
-use crate::infer::{Backend, Error, ErrorKind, Frame, Latencies, Tensor};
+use crate::infer::{Backend, Error, ErrorKind, Frame, Latencies, Tensor, TensorData};
 use crate::meta;
 use crate::model::{InputSpec, Rect};
 use crate::sync::lock;
@@ -19,6 +20,7 @@ pub struct TrtPreprocess {
     settings: Mutex<Settings>,
     /// The backend that is open, from READY on.
     backend: Mutex<Option<Backend>>,
+    device: Device,
     plan: Mutex<Plan>,
     /// Tensors of earlier frames, used again when nobody else holds them.
     tensors: Mutex<Vec<Arc<Tensor>>>,
@@ -73,6 +75,7 @@ impl ObjectSubclass for TrtPreprocess {
             flow: stage::new_flow::<Self>(&template("sink"), &template("src")),
             settings: Mutex::default(),
             backend: Mutex::default(),
+            device: Device::default(),
             plan: Mutex::default(),
             tensors: Mutex::default(),
             counters: Mutex::default(),
@@ -225,8 +228,11 @@ impl ElementImpl for TrtPreprocess {
     fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
             gst::StateChange::NullToReady => {
-                let name = lock(&self.settings).backend;
+                let Settings { backend: name, device_id, .. } = *lock(&self.settings);
                 backend::open(name).map_err(|e| self.fail(&e))?;
+                if name == Backend::TensorRt {
+                    self.device.open(&*self.obj(), device_id).map_err(|e| self.fail(&e))?;
+                }
                 *lock(&self.backend) = Some(name);
             }
             gst::StateChange::ReadyToPaused => {
@@ -242,10 +248,18 @@ impl ElementImpl for TrtPreprocess {
         let result = self.parent_change_state(transition)?;
         match transition {
             gst::StateChange::PausedToReady => lock(&self.tensors).clear(),
-            gst::StateChange::ReadyToNull => *lock(&self.backend) = None,
+            gst::StateChange::ReadyToNull => {
+                *lock(&self.backend) = None;
+                self.device.close();
+            }
             _ => {}
         }
         Ok(result)
+    }
+
+    fn set_context(&self, context: &gst::Context) {
+        self.device.set_context(&*self.obj(), context);
+        self.parent_set_context(context);
     }
 }
 
@@ -288,7 +302,7 @@ impl TrtPreprocess {
             Some(at) => tensors.swap_remove(at),
             None => {
                 tensors.retain(|t| t.spec == *spec);
-                Arc::new(Tensor { spec: spec.clone(), region: Rect::default(), data: Vec::new() })
+                Arc::new(Tensor { spec: spec.clone(), region: Rect::default(), data: TensorData::Host(Vec::new()) })
             }
         }
     }
@@ -297,9 +311,9 @@ impl TrtPreprocess {
         let start = Instant::now();
         let region = Rect::new(0.0, 0.0, frame.info.width() as f32, frame.info.height() as f32);
         let mut tensor = self.tensor(spec);
-        if let Some(tensor) = Arc::get_mut(&mut tensor) {
-            tensor.region = region;
-            cpu::preprocess_frame(frame, region, spec, &mut tensor.data)?;
+        if let Some(Tensor { region: shown, data: TensorData::Host(data), .. }) = Arc::get_mut(&mut tensor) {
+            *shown = region;
+            cpu::preprocess_frame(frame, region, spec, data)?;
         }
         lock(&self.tensors).push(tensor.clone());
         let took = start.elapsed();
@@ -330,6 +344,10 @@ impl Stage for TrtPreprocess {
 
     fn caps(&self) -> gst::Caps {
         backend::caps(*lock(&self.backend))
+    }
+
+    fn device(&self) -> Option<&Device> {
+        Some(&self.device)
     }
 
     fn limit(&self) -> usize {
