@@ -6,6 +6,7 @@ use cudarc::driver::sys::{self, CUcontext, CUctx_flags, CUdevice, CUdevice_attri
 use std::any::Any;
 use std::ffi::c_int;
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Where device memory, streams, modules and graphs live. What is made in a context holds it, so it goes last.
@@ -15,6 +16,15 @@ pub struct Context {
     owner: Owner,
     /// The first error after which nothing works in it any more.
     failed: OnceLock<Error>,
+    to_device: AtomicU64,
+    to_host: AtomicU64,
+}
+
+/// Bytes that this crate has copied between host and device in a context, since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    pub to_device: u64,
+    pub to_host: u64,
 }
 
 enum Owner {
@@ -61,7 +71,7 @@ impl Context {
         let flags = CUctx_flags::CU_CTX_SCHED_BLOCKING_SYNC as u32;
         // SAFETY: writes one handle; the new context becomes current on this thread.
         check("cuCtxCreate", unsafe { sys::cuCtxCreate_v2(&mut handle, flags, device) })?;
-        let context = Self { handle, device, owner: Owner::Ours, failed: OnceLock::new() };
+        let context = Self::new(handle, device, Owner::Ours);
         pop();
         Ok(Arc::new(context))
     }
@@ -75,8 +85,7 @@ impl Context {
     /// `handle` is a CUcontext that lives at least as long as `owner`.
     pub unsafe fn shared(handle: *mut std::ffi::c_void, owner: Box<dyn Any + Send + Sync>) -> Result<Arc<Self>, Error> {
         check_driver()?;
-        let mut context =
-            Self { handle: handle.cast(), device: 0, owner: Owner::Other(owner), failed: OnceLock::new() };
+        let mut context = Self::new(handle.cast(), 0, Owner::Other(owner));
         let mut device: CUdevice = 0;
         {
             let _current = context.enter()?;
@@ -85,6 +94,11 @@ impl Context {
         }
         context.device = device;
         Ok(Arc::new(context))
+    }
+
+    fn new(handle: CUcontext, device: CUdevice, owner: Owner) -> Self {
+        let failed = OnceLock::new();
+        Self { handle, device, owner, failed, to_device: AtomicU64::new(0), to_host: AtomicU64::new(0) }
     }
 
     /// The CUcontext.
@@ -129,6 +143,19 @@ impl Context {
     /// Why nothing works in it any more.
     pub fn failure(&self) -> Option<&Error> {
         self.failed.get()
+    }
+
+    /// What was copied so far.
+    pub fn traffic(&self) -> Traffic {
+        let (to_device, to_host) = (&self.to_device, &self.to_host);
+        Traffic { to_device: to_device.load(Ordering::Relaxed), to_host: to_host.load(Ordering::Relaxed) }
+    }
+
+    /// Adds what was copied. [`super::DeviceBuffer`]'s upload and download do so themselves; what a graph copies at each
+    /// launch, and what kernels write to mapped memory, is counted by those who launch them.
+    pub fn count_traffic(&self, bytes: Traffic) {
+        self.to_device.fetch_add(bytes.to_device, Ordering::Relaxed);
+        self.to_host.fetch_add(bytes.to_host, Ordering::Relaxed);
     }
 
     /// For code that isn't ours and runs in this context (TensorRT): what it left behind.

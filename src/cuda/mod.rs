@@ -25,7 +25,7 @@ mod preprocess;
 mod stream;
 
 pub use allocation::CudaMemory;
-pub use context::{Context, Current};
+pub use context::{Context, Current, Traffic};
 pub use device::{Device, PrimaryContext};
 pub use driver::{check_driver, driver_version};
 pub use kernels::Kernels;

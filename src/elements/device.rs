@@ -105,7 +105,7 @@ impl Device {
 mod tests {
     use super::*;
 
-    /// Without a GPU the error says what is missing; with one, two elements share, and a third device's is refused.
+    /// Without a GPU the error says what is missing; with one, two elements share.
     #[test]
     fn one_context_for_all_or_an_error() {
         gst::init().unwrap();

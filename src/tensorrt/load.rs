@@ -166,7 +166,8 @@ mod tests {
         let version = super::super::Version::decode(100_300, "libnvinfer.so.10");
         let facts = Facts::new(String::new(), BTreeMap::new(), version, None, &setup.settings);
         let plan = Sha256::digest(b"a plan").iter().map(|byte| format!("{byte:02x}")).collect();
-        let record = EngineRecord { model: "a.onnx".into(), facts, plan, profile: vec![], metadata: BTreeMap::new() };
+        let (model, metadata) = ("a.onnx".into(), BTreeMap::new());
+        let record = EngineRecord { model, facts, plan, profile: vec![], metadata, inputs: vec![], outputs: vec![] };
         write_record(&engine.with_extension("json"), &record).unwrap();
         let error = setup.load(&engine).unwrap_err().to_string();
         assert!(error.contains("made by another TensorRT than TensorRT 10.16.0"), "{error}");

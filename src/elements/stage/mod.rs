@@ -32,6 +32,11 @@ where
     /// Most frames held between the pads.
     fn limit(&self) -> usize;
 
+    /// Most buffers of upstream's pool that are held, those that were pushed included.
+    fn held(&self) -> usize {
+        self.limit()
+    }
+
     /// Frames of this kind follow.
     fn set_info(&self, _info: &gst_video::VideoInfo) -> Result<(), gst::LoggableError> {
         Ok(())
@@ -256,11 +261,13 @@ where
         }
         QueryViewMut::Allocation(_) => {
             // The frames before it go first: they may still need the buffers of the allocation before.
-            if !flow.queue().drain() || !flow.src().peer_query(query) {
+            if !flow.queue().drain() {
                 return false;
             }
+            // What we hold counts also where downstream has nothing to say.
+            flow.src().peer_query(query);
             if let QueryViewMut::Allocation(query) = query.view_mut() {
-                flow::add_held_frames(query, stage.limit());
+                flow::answer_allocation(query, stage.held(), stage.device());
             }
             true
         }

@@ -14,6 +14,7 @@ use super::error::Error;
 use super::library::Library;
 use super::onnx::Onnx;
 use super::recipe::{BuildControl, BuildSettings, Built, InputProfile, build};
+use crate::model::{ModelInfo, TensorInfo};
 use facts::hex;
 use files::read_json;
 use hashes::{file_error, model_hashes};
@@ -49,6 +50,11 @@ pub struct EngineRecord {
     pub profile: Vec<InputProfile>,
     /// The ONNX's metadata, so that it needn't be read.
     pub metadata: BTreeMap<String, String>,
+    /// The ONNX's inputs and outputs; none in records from before they were kept.
+    #[serde(default)]
+    pub inputs: Vec<TensorInfo>,
+    #[serde(default)]
+    pub outputs: Vec<TensorInfo>,
 }
 
 impl EngineRecord {
@@ -124,12 +130,17 @@ impl EngineCache {
         let timings_file = self.timings_file(&facts);
         let timings = std::fs::read(&timings_file).unwrap_or_default();
         let Built { plan, timings, profile } = build(library, &onnx, settings, &timings, control)?;
+        // What can't be listed can still be built: the record is only the poorer for it.
+        let listed = onnx.info().unwrap_or_else(|_| ModelInfo { metadata: onnx.metadata(), ..ModelInfo::default() });
+        let ModelInfo { inputs, outputs, metadata } = listed;
         let record = EngineRecord {
             model: model.canonicalize().unwrap_or_else(|_| model.to_owned()),
             facts,
             plan: hex(&Sha256::digest(&plan)),
             profile,
-            metadata: onnx.metadata(),
+            metadata,
+            inputs,
+            outputs,
         };
         entry.write(&plan, &record)?;
         if !timings.is_empty() {
