@@ -3,9 +3,10 @@
 //!
 //! A [`Chain`] owns all that its kernels and graphs read and write, and holds the frames of a batch until the device is done
 //! with them. One batch at a time: [`Chain::show`] (or [`Chain::show_tensor`]) for each slot, [`Chain::run`], then
-//! [`Chain::results`].
+//! [`Chain::results`]. Whether a slot shows a frame or a ready tensor is said in its table's entry, so one graph a batch
+//! size serves both.
 
-use super::context::{Context, Within};
+use super::context::{Context, Traffic, Within};
 use super::gst::MappedFrame;
 use super::kernels::Kernels;
 use super::layout::Source;
@@ -14,7 +15,7 @@ use super::network::{Binding, Network};
 use super::postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
 use super::preprocess::Preprocessor;
 use super::stream::{Event, Graph, Stream};
-use crate::infer::{Error, ErrorKind};
+use crate::infer::{Error, ErrorKind, Tensor, TensorData};
 use crate::model::head::Plan;
 use crate::model::{ElementType, InputSpec, Letterbox, Params, Rect};
 use crate::tensorrt;
@@ -33,8 +34,8 @@ pub struct ChainSpec<'a> {
     pub classes: usize,
     /// Whether overlapping boxes are left to suppression.
     pub needs_nms: bool,
-    /// Most images of a batch.
-    pub batch: usize,
+    /// Fewest and most images of a batch.
+    pub batch: (usize, usize),
     /// Bytes that the model works in, whatever the batch.
     pub scratch: usize,
 }
@@ -74,26 +75,30 @@ enum Rungs {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub struct Chain {
     // Dropped in this order.
     rungs: Within<Rungs>,
     body: Body,
 }
 
+/// What a slot of the batch under way shows. Held until the device is done with it.
+enum Held {
+    Frame(#[expect(dead_code, reason = "held for its drop")] MappedFrame),
+    Tensor(#[expect(dead_code, reason = "held for its drop")] Arc<Tensor>),
+}
+
 /// All but the models.
-#[derive(Debug)]
 struct Body {
     // Dropped in this order.
-    /// Frames of the batch under way.
-    held: Vec<MappedFrame>,
+    held: Vec<Held>,
     preprocessor: Preprocessor,
     postprocessor: Postprocessor,
     input: Binding,
     outputs: Vec<Binding>,
     scratch: Arc<DeviceBuffer>,
     image: InputSpec,
-    batch: usize,
+    /// Fewest and most images.
+    batch: (usize, usize),
     /// A producer's work on its frame.
     produced: Event,
     done: Event,
@@ -160,17 +165,22 @@ impl Chain {
         Ok(reason)
     }
 
-    /// Makes every batch up to the greatest ready with one context, which is given each batch's shape and launched without
-    /// a graph. `shape` is the model's input with the greatest.
+    /// Makes every batch up to the greatest ready with one context on a profile of its own, which is given each batch's
+    /// shape and launched without a graph. `shape` is the model's input with the greatest.
     ///
     /// # Errors
     /// As [`Self::add`].
-    pub fn add_reshaped(&mut self, made: tensorrt::Context, shape: &[i64]) -> Result<(), Error> {
+    pub fn add_reshaped(&mut self, mut made: tensorrt::Context, profile: u32, shape: &[i64]) -> Result<(), Error> {
         let context = Arc::clone(self.context());
         let _current = context.enter()?;
-        let mut network = self.body.bind(made, shape)?;
-        self.body.leave_all_empty(self.body.batch)?;
-        self.body.launch_plainly(&mut network, self.body.batch)?;
+        let batch = self.body.batch.1;
+        let body = &mut self.body;
+        if profile > 0 {
+            Network::choose_profile(&mut made, profile, &body.stream)?;
+        }
+        let mut network = body.bind(made, shape)?;
+        body.leave_all_empty(batch)?;
+        body.launch_plainly(&mut network, batch)?;
         *self.rungs = Rungs::Reshaped(network);
         Ok(())
     }
@@ -195,8 +205,34 @@ impl Chain {
         frame.wait_for_producer(&body.produced, &body.stream)?;
         body.preprocessor.set(slot, &source)?;
         body.place(slot, region, (picture.width, picture.height), params)?;
-        body.held.push(frame);
+        body.held.push(Held::Frame(frame));
         Ok(())
+    }
+
+    /// As [`Self::show`], of a tensor on this device that was made of that region of a frame of `size` pixels. `false` if
+    /// it isn't one that fits: then the frame is to be shown.
+    ///
+    /// # Errors
+    /// A device failure.
+    pub fn show_tensor(
+        &mut self,
+        slot: usize,
+        tensor: &Arc<Tensor>,
+        size: (u32, u32),
+        params: &Params,
+    ) -> Result<bool, Error> {
+        let TensorData::Device { buffer, ready } = &tensor.data else { return Ok(false) };
+        let needed = self.body.image.elements() * self.body.image.element.size();
+        let here = Arc::ptr_eq(buffer.context(), self.context());
+        if !here || tensor.spec != self.body.image || buffer.bytes() < needed {
+            return Ok(false);
+        }
+        let body = &mut self.body;
+        body.stream.wait(ready)?;
+        body.preprocessor.set(slot, &Source::tensor(buffer.address()))?;
+        body.place(slot, tensor.region, size, params)?;
+        body.held.push(Held::Tensor(Arc::clone(tensor)));
+        Ok(true)
     }
 
     /// Leaves a slot of the next batch without a picture; nothing is found in it.
@@ -208,20 +244,32 @@ impl Chain {
     }
 
     /// Runs the first `slots` slots as the least batch that is ready for them, and waits for it. Gives that batch. `shape`
-    /// is the model's input with `slots` images.
+    /// tells the model's input with so many images.
     ///
     /// # Errors
     /// What failed; nothing of the batch is valid then.
-    pub fn run(&mut self, slots: usize, shape: &[i64]) -> Result<usize, Error> {
+    pub fn run(&mut self, slots: usize, shape: impl FnOnce(usize) -> tensorrt::Shape) -> Result<usize, Error> {
         let ran = self.launch(slots, shape);
-        // A frame isn't let go while the device may still read it.
-        let left = if ran.is_err() { self.body.stream.synchronise() } else { Ok(()) };
-        self.body.held.clear();
+        if let Ok(batch) = ran {
+            self.body.held.clear();
+            self.context().count_traffic(Traffic { to_device: self.bytes_to_device(batch) as u64, to_host: 0 });
+            return ran;
+        }
         // What failed on the device is the cause of what TensorRT says.
-        left.and(ran)
+        self.let_go().and(ran)
     }
 
-    fn launch(&mut self, slots: usize, shape: &[i64]) -> Result<usize, Error> {
+    /// Lets the frames of a batch go that isn't run, once the device can't read them any more.
+    ///
+    /// # Errors
+    /// A device failure.
+    pub fn let_go(&mut self) -> Result<(), Error> {
+        let waited = self.body.stream.synchronise();
+        self.body.held.clear();
+        waited
+    }
+
+    fn launch(&mut self, slots: usize, shape: impl FnOnce(usize) -> tensorrt::Shape) -> Result<usize, Error> {
         let context = Arc::clone(self.context());
         let _current = context.enter()?;
         let body = &mut self.body;
@@ -238,11 +286,13 @@ impl Chain {
                 body.wait()?;
                 Ok(rung.batch)
             }
-            Rungs::Reshaped(_) if slots > body.batch => Err(none()),
+            Rungs::Reshaped(_) if slots > body.batch.1 => Err(none()),
             Rungs::Reshaped(network) => {
-                network.reshape(shape)?;
-                body.launch_plainly(network, slots)?;
-                Ok(slots)
+                let batch = slots.max(body.batch.0);
+                (slots..batch).try_for_each(|slot| body.leave_empty(slot))?;
+                network.reshape(&shape(batch))?;
+                body.launch_plainly(network, batch)?;
+                Ok(batch)
             }
         }
     }
@@ -252,7 +302,9 @@ impl Chain {
     /// # Errors
     /// There is no such slot.
     pub fn results(&mut self, slot: usize, found: &mut SlotResult) -> Result<(), Error> {
-        self.body.postprocessor.results(slot, found)
+        self.body.postprocessor.results(slot, found)?;
+        self.context().count_traffic(Traffic { to_device: 0, to_host: self.bytes_to_host(found) as u64 });
+        Ok(())
     }
 
     /// Copies the first bytes of an output to the host, after [`Self::run`].
@@ -278,16 +330,17 @@ impl Chain {
 
 impl Body {
     fn new<R: Room + 'static>(room: &Arc<R>, kernels: &Arc<Kernels>, spec: &ChainSpec<'_>) -> Result<Self, Error> {
-        let context = kernels.context();
+        let (context, batch) = (kernels.context(), spec.batch.1);
         let buffer = |bytes: usize| DeviceBuffer::new(room, bytes).map(Arc::new);
         let scratch = buffer(spec.scratch)?;
         let input = Binding {
             name: spec.input_name.clone(),
-            buffer: buffer(spec.batch * spec.input.elements() * spec.input.element.size())?,
+            buffer: buffer(batch * spec.input.elements() * spec.input.element.size())?,
         };
-        let outputs = spec.outputs.iter().map(|output| {
-            Ok(Binding { name: output.name.clone(), buffer: buffer(spec.batch * output.bytes())? })
-        });
+        let outputs = spec
+            .outputs
+            .iter()
+            .map(|output| Ok(Binding { name: output.name.clone(), buffer: buffer(batch * output.bytes())? }));
         let outputs = outputs.collect::<Result<Vec<_>, Error>>()?;
         let places = spec.outputs.iter().zip(&outputs).map(|(output, binding)| DeviceOutput {
             address: binding.buffer.address(),
@@ -297,9 +350,9 @@ impl Body {
         let places: Vec<_> = places.collect();
         let head = (spec.classes, spec.needs_nms);
         Ok(Self {
-            held: Vec::with_capacity(spec.batch),
-            preprocessor: Preprocessor::new(room, kernels, spec.input, spec.batch)?,
-            postprocessor: Postprocessor::new(room, kernels, spec.plan, head, &places, spec.batch)?,
+            held: Vec::with_capacity(batch),
+            preprocessor: Preprocessor::new(room, kernels, spec.input, batch)?,
+            postprocessor: Postprocessor::new(room, kernels, spec.plan, head, &places, batch)?,
             input,
             outputs,
             scratch,

@@ -9,6 +9,7 @@ use std::any::Any;
 use std::ffi::c_int;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 /// Told once when a context has failed, on the thread that found out; it may hold locks of the CUDA layer, so only take
@@ -25,6 +26,15 @@ pub struct Context {
     watchers: Mutex<Vec<Weak<OnFailure>>>,
     /// Device memory that this process took in it through [`super::DeviceBuffer`] and TensorRT's allocator.
     pub(super) blocks: Mutex<Blocks>,
+    to_device: AtomicU64,
+    to_host: AtomicU64,
+}
+
+/// Bytes that this crate has copied between host and device in a context, since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    pub to_device: u64,
+    pub to_host: u64,
 }
 
 enum Owner {
@@ -104,6 +114,8 @@ impl Context {
             failed: OnceLock::new(),
             watchers: Mutex::default(),
             blocks: Mutex::default(),
+            to_device: AtomicU64::new(0),
+            to_host: AtomicU64::new(0),
         }
     }
 
@@ -170,6 +182,19 @@ impl Context {
     /// Why nothing works in it any more.
     pub fn failure(&self) -> Option<&Error> {
         self.failed.get()
+    }
+
+    /// What was copied so far.
+    pub fn traffic(&self) -> Traffic {
+        let (to_device, to_host) = (&self.to_device, &self.to_host);
+        Traffic { to_device: to_device.load(Ordering::Relaxed), to_host: to_host.load(Ordering::Relaxed) }
+    }
+
+    /// Adds what was copied. [`super::DeviceBuffer`]'s upload and download do so themselves; what a graph copies at each
+    /// launch, and what kernels write to mapped memory, is counted by those who launch them.
+    pub fn count_traffic(&self, bytes: Traffic) {
+        self.to_device.fetch_add(bytes.to_device, Ordering::Relaxed);
+        self.to_host.fetch_add(bytes.to_host, Ordering::Relaxed);
     }
 
     /// For code that isn't ours and runs in this context (TensorRT): what it left behind.

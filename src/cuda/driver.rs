@@ -88,10 +88,9 @@ fn error(what: &str, result: CUresult, words: &str) -> Error {
     use CUresult::*;
     let cause = format!("{what}: {words} ({})", result as u32);
     match result {
-        CUDA_ERROR_OUT_OF_MEMORY => Error::new(
-            ErrorKind::Memory,
-            format!("GPU out of memory ({cause}): {GPU_MEMORY_REMEDIES}"),
-        ),
+        CUDA_ERROR_OUT_OF_MEMORY => {
+            Error::new(ErrorKind::Memory, format!("GPU out of memory ({cause}): {GPU_MEMORY_REMEDIES}"))
+        }
         CUDA_ERROR_NO_DEVICE => Error::new(
             ErrorKind::Device,
             format!(

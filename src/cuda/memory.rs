@@ -1,6 +1,6 @@
 //! Memory on the device, and memory of the host that the device reads and writes.
 
-use super::context::Context;
+use super::context::{Context, Traffic};
 use super::stream::Stream;
 use crate::infer::{Error, ErrorKind};
 use crate::sync::lock;
@@ -89,6 +89,10 @@ impl DeviceBuffer {
         self.bytes
     }
 
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
     /// Queues setting every byte.
     ///
     /// # Errors
@@ -112,6 +116,7 @@ impl DeviceBuffer {
         let result =
             unsafe { sys::cuMemcpyHtoDAsync_v2(self.address, bytes.as_ptr().cast(), bytes.len(), stream.raw()) };
         self.context.check("cuMemcpyHtoDAsync", result)?;
+        self.context.count_traffic(Traffic { to_device: bytes.len() as u64, to_host: 0 });
         // The source is borrowed only for this call.
         stream.synchronise()
     }
@@ -128,6 +133,7 @@ impl DeviceBuffer {
         let result =
             unsafe { sys::cuMemcpyDtoHAsync_v2(bytes.as_mut_ptr().cast(), self.address, bytes.len(), stream.raw()) };
         self.context.check("cuMemcpyDtoHAsync", result)?;
+        self.context.count_traffic(Traffic { to_device: 0, to_host: bytes.len() as u64 });
         // The target is borrowed only for this call.
         stream.synchronise()
     }

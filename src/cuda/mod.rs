@@ -29,7 +29,7 @@ mod stream;
 
 pub use allocation::CudaMemory;
 pub use chain::{Chain, ChainOutput, ChainSpec};
-pub use context::{Context, Current, OnFailure, Within};
+pub use context::{Context, Current, OnFailure, Traffic, Within};
 pub use device::{Device, PrimaryContext};
 pub use driver::{check_driver, driver_version};
 pub use kernels::Kernels;

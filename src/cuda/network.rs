@@ -56,6 +56,17 @@ impl Network {
         Ok(Self { context, input: input.name.clone(), _buffers: buffers })
     }
 
+    /// Chooses a profile other than the first, for a context that isn't bound yet.
+    ///
+    /// # Errors
+    /// There is no such profile, or another context has it.
+    pub fn choose_profile(context: &mut tensorrt::Context, profile: u32, stream: &Stream) -> Result<(), Error> {
+        // SAFETY: the stream lives.
+        unsafe { context.set_profile(profile, stream.handle()) }?;
+        // What it queued must have run before shapes are set.
+        stream.synchronise()
+    }
+
     /// Another shape for the next [`Self::enqueue`], not larger than the one it was bound with. No graph may have captured
     /// this context.
     ///
@@ -81,7 +92,7 @@ fn needed(context: &tensorrt::Context, name: &CString) -> Result<Option<usize>, 
     let tensor = context.engine().tensors().iter().find(|tensor| tensor.name == *name);
     let Some(size) = tensor.and_then(|tensor| tensor.data_type.size()) else { return Ok(None) };
     let shape = context.shape(name)?;
-    let sizes = shape.iter().map(|&n| usize::try_from(n).ok());
+    let mut sizes = shape.iter().map(|&n| usize::try_from(n).ok());
     Ok(sizes.try_fold(size, |bytes, n| bytes.checked_mul(n?)))
 }
 

@@ -1,5 +1,6 @@
 //! What the engine room says, as GStreamer messages and structures.
 
+use super::device::Device;
 use crate::infer::{Error, ErrorKind, Percentiles, nanoseconds};
 use gst::prelude::*;
 
@@ -22,5 +23,14 @@ pub fn post(element: &impl IsA<gst::Element>, error: &Error) {
 pub fn set_percentiles(stats: &mut gst::StructureRef, name: &str, values: Percentiles) {
     for (percentile, value) in [("p50", values.p50), ("p95", values.p95), ("p99", values.p99)] {
         stats.set(format!("{name}-{percentile}"), nanoseconds(value));
+    }
+}
+
+/// Sets `bytes-to-device` and `bytes-to-host`: what this plugin has copied in the element's CUDA context.
+pub fn set_traffic(stats: &mut gst::StructureRef, device: &Device) {
+    if let Ok(shared) = device.context() {
+        let traffic = shared.context().traffic();
+        stats.set("bytes-to-device", traffic.to_device);
+        stats.set("bytes-to-host", traffic.to_host);
     }
 }

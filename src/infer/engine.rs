@@ -1,8 +1,8 @@
 //! What a backend has to offer: an opened model, and lanes that run batches of it.
 
 use super::Error;
-use crate::cuda::OnFailure;
 use crate::cuda::gst::SharedContext;
+use crate::cuda::{DeviceBuffer, Event, OnFailure};
 use crate::model::{Detection, Head, InputSpec, ModelInfo, Params, Rect};
 use gst::glib;
 use std::fmt;
@@ -106,8 +106,29 @@ pub struct Tensor {
     pub spec: InputSpec,
     /// The part of the frame that it shows, frame pixels.
     pub region: Rect,
-    /// One image in `spec`'s layout and element type.
-    pub data: Vec<u8>,
+    pub data: TensorData,
+}
+
+/// One image in its spec's layout and element type.
+#[derive(Debug)]
+pub enum TensorData {
+    Host(Vec<u8>),
+    /// Complete once `ready` was reached: work on another stream waits for that. Whoever reads it on the device holds the
+    /// tensor until that work has run, as it's written again when nobody holds it.
+    Device {
+        buffer: DeviceBuffer,
+        ready: Event,
+    },
+}
+
+impl TensorData {
+    /// The bytes; `None` if they aren't in the host's memory.
+    pub fn host(&self) -> Option<&[u8]> {
+        match self {
+            Self::Host(bytes) => Some(bytes),
+            Self::Device { .. } => None,
+        }
+    }
 }
 
 /// A model's output as it came, for one image.
@@ -158,6 +179,12 @@ pub struct Slot {
     pub tensor: Option<Arc<Tensor>>,
     pub params: Arc<Params>,
     pub output: Output,
+}
+
+/// The error of a batch in which no slot has an image: there is nothing to run.
+pub fn nothing_to_run(slots: &[Slot]) -> Option<Error> {
+    let first = slots.first()?.output.error.clone()?;
+    slots.iter().all(|slot| slot.output.error.is_some()).then_some(first)
 }
 
 /// A model that a backend has opened.

@@ -15,8 +15,8 @@ mod ticket;
 
 pub use backend::{check_backend, needs_build, open_engine};
 pub use engine::{
-    Backend, BuildWatch, DeviceUsage, Engine, Frame, Lane, ModelSettings, OnProgress, Output, Precision, RawTensor, Slot,
-    Tensor,
+    Backend, BuildWatch, DeviceUsage, Engine, Frame, Lane, ModelSettings, OnProgress, Output, Precision, RawTensor,
+    Slot, Tensor, TensorData, nothing_to_run,
 };
 pub use error::{Error, ErrorKind, GPU_MEMORY_REMEDIES};
 pub use registry::open;

@@ -1,6 +1,7 @@
 //! Which services there are: elements with the same model and settings share one.
 
 use super::{Backend, Engine, Error, ErrorKind, ModelSettings, Precision, Service, open_engine};
+use crate::tensorrt::source;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::File;

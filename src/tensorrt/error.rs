@@ -42,6 +42,10 @@ pub enum Error {
     #[error("GPU out of memory: {who} asked for {} MiB with {} MiB in use{}", mib(*asked), mib(*in_use), limit_text(*limit))]
     OutOfMemory { who: String, asked: u64, in_use: u64, limit: Option<u64> },
 
+    #[error("TensorRT engine not found: neither {} is there nor {}, of which it could be built: build it \
+        (`gst-trt build MODEL.onnx -o {}`), or set model to the .onnx", engine.display(), onnx.display(), engine.display())]
+    EngineNotFound { engine: PathBuf, onnx: PathBuf },
+
     #[error("{}: {fault}", engine.display())]
     Engine { engine: PathBuf, fault: EngineFault },
 
@@ -132,7 +136,7 @@ impl From<Error> for infer::Error {
             Error::OutOfMemory { .. } => ErrorKind::Memory,
             Error::Cancelled { .. } => ErrorKind::Failed,
             Error::Setting(_) => ErrorKind::Setting,
-            Error::File { .. } => ErrorKind::File,
+            Error::File { .. } | Error::EngineNotFound { .. } => ErrorKind::File,
         };
         Self::new(kind, error.to_string())
     }

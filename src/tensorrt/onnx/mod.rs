@@ -1,6 +1,7 @@
 //! What TensorRT doesn't do with an ONNX file: list the files that belong to it, read its metadata, convert it to FP16.
 
 mod fp16;
+mod info;
 mod proto;
 mod types;
 
