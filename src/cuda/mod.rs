@@ -12,6 +12,7 @@
 
 mod allocation;
 mod context;
+mod copy;
 mod device;
 mod driver;
 pub mod gst;
@@ -26,6 +27,7 @@ mod stream;
 
 pub use allocation::CudaMemory;
 pub use context::{Context, Current, Traffic};
+pub use copy::copy_picture;
 pub use device::{Device, PrimaryContext};
 pub use driver::{check_driver, driver_version};
 pub use kernels::Kernels;
