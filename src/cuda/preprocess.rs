@@ -1,9 +1,8 @@
 //! From frames on the device to a batch's input tensor.
 
-use super::context::Context;
 use super::kernels::Kernels;
 use super::layout::{PreprocessArgs, Source, SourceAxis};
-use super::memory::{DeviceBuffer, MappedBuffer};
+use super::memory::{DeviceBuffer, MappedBuffer, Room};
 use super::postprocess::Postprocessor;
 use super::stream::Stream;
 use crate::cpu::image::{Colorimetry, Conversion};
@@ -178,9 +177,14 @@ impl Preprocessor {
     ///
     /// # Errors
     /// When the host can't pin the table, or the device has no room for it.
-    pub fn new(context: &Arc<Context>, kernels: &Arc<Kernels>, spec: &InputSpec, batch: usize) -> Result<Self, Error> {
-        let sources = MappedBuffer::new(context, batch * size_of::<Source>())?;
-        let staged = DeviceBuffer::new(context, sources.bytes())?;
+    pub fn new<R: Room + 'static>(
+        room: &Arc<R>,
+        kernels: &Arc<Kernels>,
+        spec: &InputSpec,
+        batch: usize,
+    ) -> Result<Self, Error> {
+        let sources = MappedBuffer::new(kernels.context(), batch * size_of::<Source>())?;
+        let staged = DeviceBuffer::new(room, sources.bytes())?;
         let args = PreprocessArgs {
             sources: staged.address(),
             width: spec.width,

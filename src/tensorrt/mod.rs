@@ -39,7 +39,7 @@ pub use engine_file::EngineFile;
 pub use error::{EngineFault, Error, ParserError};
 pub use input::input_spec;
 pub use library::{LIBRARY_VARIABLE, Library};
-pub use load::{Loaded, Loader, is_onnx};
+pub use load::{Loaded, Loader, is_onnx, source};
 pub use onnx::Onnx;
 pub use progress::{Cancel, OnProgress, ProgressMonitor};
 pub use recipe::{BuildControl, BuildSettings, Built, EnginePrecision, HardwareCompatibility, InputProfile, build};

@@ -2,6 +2,7 @@
 
 use super::allocator::GpuAllocator;
 use super::builder::{Builder, BuilderConfig, Flag};
+use super::cache::GpuFacts;
 use super::error::Error;
 use super::library::Library;
 use super::onnx::Onnx;
@@ -72,6 +73,14 @@ impl Default for BuildSettings {
             timing_iterations: None,
             compute_capability: None,
         }
+    }
+}
+
+impl BuildSettings {
+    /// For the kind of GPU that the engine is to run on: what elements and `gst-trt build` have in common, so that they find
+    /// each other's engines in the cache.
+    pub fn for_gpu(gpu: Option<&GpuFacts>) -> Self {
+        Self { compute_capability: gpu.map(|gpu| gpu.compute_capability), ..Self::default() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the properties set.
 
 use super::values::{self, Size};
-use crate::infer::{Backend, ModelSettings, Precision};
+use crate::infer::{Backend, BuildWatch, ModelSettings, Precision};
 use crate::meta::Attach;
 use crate::model::{Labels, Params, Rect};
 use gst::glib;
@@ -100,6 +100,10 @@ impl Settings {
             device_id: self.device_id,
             batch_size: self.batch_size,
             workspace_size: self.workspace_size,
+            context: None,
+            engine_cache: self.engine_cache.clone(),
+            gpu_memory_limit: self.gpu_memory_limit,
+            watch: BuildWatch::default(),
         })
     }
 

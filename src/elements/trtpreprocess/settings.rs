@@ -1,6 +1,6 @@
 //! What the properties set.
 
-use crate::infer::{Backend, Error, ErrorKind, ModelSettings, Precision, open_engine};
+use crate::infer::{Backend, Error, ErrorKind, ModelSettings, open_engine};
 use crate::model::{ElementType, InputSpec, Layout, Normalization};
 use crate::tensorrt::input_spec;
 use gst::glib;
@@ -89,14 +89,8 @@ impl Settings {
             (Some(model), 0, 0) => match self.backend {
                 Backend::TensorRt => input_spec(model).map(Some),
                 Backend::Cpu => {
-                    let settings = ModelSettings {
-                        backend: self.backend,
-                        model: model.clone(),
-                        precision: Precision::Auto,
-                        device_id: self.device_id,
-                        batch_size: 1,
-                        workspace_size: 1,
-                    };
+                    let settings =
+                        ModelSettings { backend: self.backend, model: model.clone(), ..ModelSettings::default() };
                     Ok(Some(open_engine(&settings)?.input().clone()))
                 }
             },

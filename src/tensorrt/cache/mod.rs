@@ -150,6 +150,23 @@ impl EngineCache {
         Ok(CachedEngine { path: entry.engine, plan, record, built: true })
     }
 
+    /// Whether [`Self::get_or_build`] finds an engine that fits, by its record.
+    ///
+    /// # Errors
+    /// The model can't be read.
+    pub fn holds(
+        &self,
+        library: &'static Library,
+        gpu: Option<&GpuFacts>,
+        model: &Path,
+        settings: &BuildSettings,
+    ) -> Result<bool, Error> {
+        let hashes = model_hashes(&self.folder.join("hashes.json"), model)?;
+        let facts = Facts::new(hashes.onnx, hashes.external, library.version(), gpu.cloned(), settings);
+        let entry = self.entry(model, &facts);
+        Ok(entry.engine.exists() && entry.record(&facts).is_ok())
+    }
+
     /// Forgets an engine that TensorRT won't load, so that the next call builds it.
     ///
     /// # Errors
@@ -301,13 +318,18 @@ impl Entry {
         }
     }
 
-    fn check(&self, facts: &Facts) -> Result<CachedEngine, String> {
+    fn record(&self, facts: &Facts) -> Result<EngineRecord, String> {
         let record: EngineRecord =
             read_json(&self.json).ok_or_else(|| format!("{} is missing or damaged", self.json.display()))?;
         let differences = record.facts.differences(facts);
         if !differences.is_empty() {
             return Err(differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
         }
+        Ok(record)
+    }
+
+    fn check(&self, facts: &Facts) -> Result<CachedEngine, String> {
+        let record = self.record(facts)?;
         let plan = std::fs::read(&self.engine).map_err(|error| error.to_string())?;
         if !record.is_of(&plan) {
             return Err("its content isn't what was written".into());
