@@ -8,6 +8,7 @@ use crate::model::{Detection, Letterbox, head, nms, refine};
 use ort::session::Session;
 use ort::value::DynValue;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Makes tensors, runs the session and decodes, one batch at a time.
 pub struct CpuLane {
@@ -71,6 +72,7 @@ impl CpuLane {
             self.found.clear();
             let head = &self.model.head;
             head.decode(&views, &slot.params, &mut self.found).map_err(|error| failed(error.to_string()))?;
+            let candidates = u32::try_from(self.found.len()).unwrap_or(u32::MAX);
             if head.needs_nms() {
                 nms(&mut self.found, &slot.params);
             }
@@ -78,9 +80,26 @@ impl CpuLane {
             place(&mut self.found, &letterbox, slot);
             let tensors =
                 if slot.params.output_tensors { outputs.iter().map(|o| o.raw(index)).collect() } else { vec![] };
-            slot.output = Output { detections: self.found.drain(..).collect(), tensors, error: None };
+            slot.output = Output { candidates, detections: self.found.drain(..).collect(), tensors, error: None };
         }
         Ok(())
+    }
+}
+
+impl CpuLane {
+    /// How long the model takes for so many images, its runs back to back for at least this time.
+    ///
+    /// # Errors
+    /// As [`Lane::run`].
+    pub fn time_alone(&mut self, batch: usize, least: Duration) -> Result<Duration, Error> {
+        self.input.bytes_mut().fill(0);
+        self.infer(batch)?;
+        let (start, mut runs) = (Instant::now(), 0);
+        while runs == 0 || start.elapsed() < least {
+            self.infer(batch)?;
+            runs += 1;
+        }
+        Ok(start.elapsed() / runs)
     }
 }
 

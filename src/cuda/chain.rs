@@ -6,6 +6,8 @@
 //! [`Chain::results`]. Whether a slot shows a frame or a ready tensor is said in its table's entry, so one graph a batch
 //! size serves both.
 
+mod alone;
+
 use super::context::{Context, Traffic, Within};
 use super::gst::MappedFrame;
 use super::kernels::Kernels;

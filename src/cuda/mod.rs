@@ -14,6 +14,7 @@
 mod allocation;
 mod chain;
 mod context;
+mod copy;
 mod device;
 mod driver;
 pub mod gst;
@@ -30,6 +31,7 @@ mod stream;
 pub use allocation::CudaMemory;
 pub use chain::{Chain, ChainOutput, ChainSpec};
 pub use context::{Context, Current, OnFailure, Traffic, Within};
+pub use copy::copy_picture;
 pub use device::{Device, PrimaryContext};
 pub use driver::{check_driver, driver_version};
 pub use kernels::Kernels;

@@ -167,6 +167,11 @@ impl Painter {
         })
     }
 
+    /// Whether frames of a format can be drawn on.
+    pub fn draws_on(format: PixelFormat) -> bool {
+        matches!(format, PixelFormat::Nv12 | PixelFormat::Rgba | PixelFormat::Bgra)
+    }
+
     /// An empty list for drawing on a frame like `picture`.
     ///
     /// # Errors

@@ -27,9 +27,27 @@ pub struct Device(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// From `open` to `close`: the device whose context is taken.
-    wanted: Option<u32>,
+    /// From `open` to `close`: whose context is taken.
+    wanted: Option<Wanted>,
     context: Option<SharedContext>,
+}
+
+/// Whose context an element takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// That of `device-id`.
+    Device(u32),
+    /// Whatever the frames are in.
+    Any,
+}
+
+impl Wanted {
+    fn device(self) -> Option<u32> {
+        match self {
+            Self::Device(device) => Some(device),
+            Self::Any => None,
+        }
+    }
 }
 
 impl Device {
@@ -37,10 +55,10 @@ impl Device {
     ///
     /// # Errors
     /// No driver, no such device, no libgstcuda.
-    pub fn open(&self, element: &impl IsA<gst::Element>, device: u32) -> Result<(), Error> {
+    pub fn open(&self, element: &impl IsA<gst::Element>, wanted: Wanted) -> Result<(), Error> {
         let element = element.upcast_ref::<gst::Element>();
         crate::cuda::check_driver()?;
-        *lock(&self.0) = State { wanted: Some(device), context: None };
+        *lock(&self.0) = State { wanted: Some(wanted), context: None };
         // The application may have set one before.
         if let Some(context) = element.context(CONTEXT_TYPE) {
             self.set_context(element, &context);
@@ -49,6 +67,7 @@ impl Device {
         if lock(&self.0).context.is_some() {
             return Ok(());
         }
+        let device = wanted.device().unwrap_or(0);
         let own = SharedContext::own(device).inspect_err(|_| self.close())?;
         let offered = own.to_gst();
         lock(&self.0).context.get_or_insert(own);
@@ -66,14 +85,25 @@ impl Device {
             if state.context.is_some() { None } else { state.wanted }
         };
         let Some(wanted) = wanted else { return };
-        match SharedContext::from_gst(context, Some(wanted)) {
+        match SharedContext::from_gst(context, wanted.device()) {
             Ok(Some(found)) => {
-                gst::info!(CAT, obj = element, "Takes a context of device {wanted} that it was offered");
+                gst::info!(
+                    CAT,
+                    obj = element,
+                    "Takes a context of device {} that it was offered",
+                    found.context().device()
+                );
                 lock(&self.0).context.get_or_insert(found);
             }
-            Ok(None) => gst::debug!(CAT, obj = element, "{} isn't of device {wanted}", context.context_type()),
+            Ok(None) => gst::debug!(CAT, obj = element, "{} isn't of {wanted:?}", context.context_type()),
             Err(error) => gst::warning!(CAT, obj = element, "The context offered can't be used: {error}"),
         }
+    }
+
+    /// Takes the frames' own context in place of the one in use.
+    pub fn adopt(&self, frames: SharedContext) {
+        let before = lock(&self.0).context.replace(frames);
+        drop(before);
     }
 
     /// The context in use.
@@ -111,14 +141,14 @@ mod tests {
         gst::init().unwrap();
         let (one, two) = (gst::Bin::new(), gst::Bin::new());
         let (first, second) = (Device::default(), Device::default());
-        if let Err(error) = first.open(&one, 0) {
+        if let Err(error) = first.open(&one, Wanted::Device(0)) {
             assert!(error.message.contains("backend=cpu"), "{error}");
             assert_eq!(first.context().unwrap_err().message, "there is no CUDA context in state NULL");
             assert!(!first.answer(gst::query::Context::new(CONTEXT_TYPE).get_mut().unwrap()));
             eprintln!("skipped: one_context_for_all needs a GPU: {error}");
             return;
         }
-        second.open(&two, 0).unwrap();
+        second.open(&two, Wanted::Device(0)).unwrap();
         let (a, b) = (first.context().unwrap(), second.context().unwrap());
         assert_eq!(a.context().handle(), b.context().handle());
         assert!(first.answer(gst::query::Context::new(CONTEXT_TYPE).get_mut().unwrap()));

@@ -1,8 +1,9 @@
 //! What the engine room says, as GStreamer messages and structures.
 
 use super::device::Device;
-use crate::infer::{DeviceUsage, Error, ErrorKind, Percentiles, nanoseconds};
+use crate::infer::{DeviceUsage, Error, ErrorKind, Latencies, Percentiles, nanoseconds};
 use gst::prelude::*;
+use std::time::Duration;
 
 /// Posts by `element_error` or `element_warning`, in the domain of the error's kind.
 macro_rules! post {
@@ -60,5 +61,29 @@ pub fn set_traffic(stats: &mut gst::StructureRef, device: &Device) {
         let traffic = shared.context().traffic();
         stats.set("bytes-to-device", traffic.to_device);
         stats.set("bytes-to-host", traffic.to_host);
+    }
+}
+
+/// How long an element's work on a frame takes.
+#[derive(Debug, Default)]
+pub struct Times {
+    all: Latencies,
+    longest: Duration,
+}
+
+impl Times {
+    pub fn record(&mut self, took: Duration) {
+        self.all.record(took);
+        self.longest = took.max(self.longest * 255 / 256 + took / 256);
+    }
+
+    /// The longest of late, sinking slowly: what the element adds to the latency.
+    pub fn longest(&self) -> Duration {
+        self.longest
+    }
+
+    /// Sets `NAME-p50`, `NAME-p95`, `NAME-p99`.
+    pub fn set(&self, stats: &mut gst::StructureRef, name: &str) {
+        set_percentiles(stats, name, self.all.percentiles());
     }
 }

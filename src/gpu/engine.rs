@@ -7,11 +7,12 @@ use super::lane::{Counters, GpuLane};
 use super::model::GpuModel;
 use crate::cuda::gst::SharedContext;
 use crate::cuda::{Chain, ChainOutput, ChainSpec, Context, Kernels, OnFailure, Within};
-use crate::infer::{self, DeviceUsage, Error, Lane};
+use crate::infer::{self, DeviceUsage, Error, ErrorKind, Lane};
 use crate::model::{Head, InputSpec, ModelInfo};
 use crate::tensorrt::{self, Group, Library, Loaded, Version};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Two: one batch's work on the host, and the gaps in its work on the device, are covered by the other's.
 const LANES: u32 = 2;
@@ -56,9 +57,9 @@ impl GpuEngine {
         self.shared.context()
     }
 
-    /// Makes one lane; `index` is its profile where contexts can't share one.
-    fn lane(&self, index: u32, together: bool) -> Result<GpuLane, Error> {
-        let (model, engine) = (&self.model, &*self.engine);
+    /// The memory and kernels of one lane, with nothing to run yet.
+    fn chain(&self) -> Result<Chain, Error> {
+        let model = &self.model;
         let outputs: Vec<ChainOutput> = model.outputs.iter().map(|(_, output)| output.clone()).collect();
         let spec = ChainSpec {
             input: &model.input,
@@ -68,9 +69,15 @@ impl GpuEngine {
             classes: model.head.classes(),
             needs_nms: model.head.needs_nms(),
             batch: model.batch,
-            scratch: usize::try_from(engine.device_memory()).unwrap_or(usize::MAX),
+            scratch: usize::try_from(self.engine.device_memory()).unwrap_or(usize::MAX),
         };
-        let mut chain = Chain::new(&self.account, &self.kernels, &spec)?;
+        Chain::new(&self.account, &self.kernels, &spec)
+    }
+
+    /// Makes one lane; `index` is its profile where contexts can't share one.
+    fn lane(&self, index: u32, together: bool) -> Result<GpuLane, Error> {
+        let (model, engine) = (&self.model, &*self.engine);
+        let mut chain = self.chain()?;
         if together {
             for batch in ladder(model.batch.0, model.batch.1) {
                 let reason = chain.add(|| engine.create_context(), batch, &model.shape(batch))?;
@@ -126,6 +133,21 @@ impl infer::Engine for GpuEngine {
             Ok(Box::new(lane) as Box<dyn Lane>)
         });
         lanes.collect()
+    }
+
+    fn time_alone(&self, least: Duration) -> Result<Vec<(usize, Duration)>, Error> {
+        let _current = self.context().enter()?;
+        if !contexts_live_together(self.version, self.model.dynamic) {
+            let text = format!("{}: {} has no context to spare for measuring it alone", self.description, self.version);
+            return Err(Error::new(ErrorKind::Failed, text));
+        }
+        let mut chain = self.chain().map_err(|error| self.account.cause(error))?;
+        let sizes = ladder(self.model.batch.0, self.model.batch.1);
+        let times = sizes.into_iter().map(|batch| {
+            let time = chain.time_model(self.engine.create_context()?, &self.model.shape(batch), least);
+            Ok((batch, time.map_err(|error| self.account.cause(error))?))
+        });
+        times.collect()
     }
 
     fn watch(&self, failed: &Arc<OnFailure>) {

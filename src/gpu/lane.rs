@@ -73,6 +73,7 @@ impl GpuLane {
             to_host += self.chain.bytes_to_host(&self.found);
             let cut = self.found.candidates.saturating_sub(self.found.considered);
             self.counters.candidates_cut.fetch_add(u64::from(cut), Ordering::Relaxed);
+            slot.output.candidates = self.found.candidates;
             slot.output.detections = std::mem::take(&mut self.found.detections);
         }
         if slots.iter().any(|slot| slot.params.output_tensors) {

@@ -1,6 +1,6 @@
 //! What a backend has to offer: an opened model, and lanes that run batches of it.
 
-use super::Error;
+use super::{Error, ErrorKind};
 use crate::cuda::gst::SharedContext;
 use crate::cuda::{DeviceBuffer, Event, OnFailure};
 use crate::model::{Detection, Head, InputSpec, ModelInfo, Params, Rect};
@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// Where models run. Never chosen for the user: no fallback from one to the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, glib::Enum)]
@@ -142,6 +143,8 @@ pub struct RawTensor {
 /// What a lane found in one slot.
 #[derive(Debug, Default)]
 pub struct Output {
+    /// Candidates that passed the thresholds, before suppression.
+    pub candidates: u32,
     /// Normalised to the frame: 0–1 over its width and height.
     pub detections: Vec<Detection>,
     /// With [`Params::output_tensors`].
@@ -208,6 +211,15 @@ pub trait Engine: Send + Sync {
     /// What it takes of its device; `None` without one.
     fn usage(&self) -> Option<DeviceUsage> {
         None
+    }
+
+    /// For measurements: how long the model alone takes for each batch size that is made ready, its runs back to back
+    /// for at least this time, with neither frames nor decoding.
+    ///
+    /// # Errors
+    /// When the device has no room or fails, or the engine can't be run alone.
+    fn time_alone(&self, _least: Duration) -> Result<Vec<(usize, Duration)>, Error> {
+        Err(Error::new(ErrorKind::Failed, format!("{} can't be run alone", self.description())))
     }
 }
 

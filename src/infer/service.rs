@@ -77,6 +77,8 @@ struct State {
 #[derive(Default)]
 struct Stats {
     totals: ServiceStats,
+    /// Batches by their number of slots.
+    launches: Vec<u64>,
     latency: Latencies,
     batch_time: Latencies,
 }
@@ -85,6 +87,15 @@ struct Stats {
 struct Job {
     slot: Slot,
     owner: Owner,
+}
+
+/// What a lane has run.
+struct Done {
+    batch: usize,
+    candidates: u64,
+    objects: u64,
+    failed: bool,
+    took: Duration,
 }
 
 struct Owner {
@@ -113,7 +124,7 @@ impl Service {
             state: Mutex::new(State { lanes: lanes.len(), ..State::default() }),
             work: Condvar::new(),
             ended: Condvar::new(),
-            stats: Mutex::default(),
+            stats: Mutex::new(Stats { launches: vec![0; engine.max_batch() + 1], ..Stats::default() }),
             batch_time: AtomicU64::new(nanoseconds(batch_time)),
         });
         static COUNT: AtomicU64 = AtomicU64::new(1);
@@ -158,6 +169,11 @@ impl Service {
         let stats = lock(&self.shared.stats);
         let (latency, batch_time) = (stats.latency.percentiles(), stats.batch_time.percentiles());
         ServiceStats { latency, batch_time, ..stats.totals }
+    }
+
+    /// How many batches of 0, 1, 2, … slots were run.
+    pub fn launches(&self) -> Vec<u64> {
+        lock(&self.shared.stats).launches.clone()
     }
 
     /// Why nothing runs in it any more; `None` while all is well.
@@ -307,7 +323,10 @@ impl Shared {
         {
             self.fail(error);
         }
-        let batch = slots.len() as u64;
+        let batch = slots.len();
+        let candidates = slots.iter().map(|slot| u64::from(slot.output.candidates)).sum();
+        let objects = slots.iter().map(|slot| slot.output.detections.len() as u64).sum();
+        let done = Done { batch, candidates, objects, failed: result.is_err(), took };
         let mut finished = Vec::with_capacity(slots.len());
         for (slot, owner) in slots.drain(..).zip(owners.drain(..)) {
             // The frame goes before the ticket is ready, so that the element has it for itself again.
@@ -320,7 +339,7 @@ impl Shared {
             };
             finished.extend(owner.pending.finish(owner.region, outcome).map(|latency| (owner, latency)));
         }
-        self.count(batch, result.is_err(), took, &finished);
+        self.count(&done, &finished);
         self.tell(finished);
     }
 
@@ -357,15 +376,21 @@ impl Shared {
         }
     }
 
-    fn count(&self, batch: u64, failed: bool, took: Duration, finished: &[(Owner, Duration)]) {
+    fn count(&self, done: &Done, finished: &[(Owner, Duration)]) {
+        let took = done.took;
         let before = self.batch_time.load(Ordering::Relaxed);
         let took_ns = nanoseconds(took);
         let sunk = before - before / 256 + took_ns / 256;
         self.batch_time.store(took_ns.max(sunk), Ordering::Relaxed);
         let mut stats = lock(&self.stats);
         stats.totals.batches += 1;
-        stats.totals.slots += batch;
-        stats.totals.failed += u64::from(failed);
+        stats.totals.slots += done.batch as u64;
+        stats.totals.candidates += done.candidates;
+        stats.totals.objects += done.objects;
+        stats.totals.failed += u64::from(done.failed);
+        if let Some(launches) = stats.launches.get_mut(done.batch) {
+            *launches += 1;
+        }
         stats.totals.frames += finished.len() as u64;
         stats.batch_time.record(took);
         for (_, latency) in finished {

@@ -109,7 +109,7 @@ pub(super) fn answer_allocation(query: &mut gst::query::Allocation, held: usize,
         query.set_nth_allocation_pool(k, pool.as_ref(), *size, min.saturating_add(held), max);
     }
     let (Some(caps), _) = query.get_owned() else { return };
-    if caps.features(0).is_some_and(|features| features.contains(caps::CUDA_MEMORY)) {
+    if caps::in_gpu(&caps) {
         // Its rows are longer than the caps say, so that nobody can do without.
         if query.find_allocation_meta::<gst_video::VideoMeta>().is_none() {
             query.add_allocation_meta::<gst_video::VideoMeta>(None);

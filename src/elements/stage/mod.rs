@@ -38,7 +38,7 @@ where
     }
 
     /// Frames of this kind follow.
-    fn set_info(&self, _info: &gst_video::VideoInfo) -> Result<(), gst::LoggableError> {
+    fn set_info(&self, _info: &gst_video::VideoInfo, _caps: &gst::CapsRef) -> Result<(), gst::LoggableError> {
         Ok(())
     }
 
@@ -229,7 +229,7 @@ where
             flow.queue().start();
             forwarded && start_task(stage).is_ok()
         }
-        EventView::Caps(caps) => match flow.set_caps(caps.caps()).and_then(|info| stage.set_info(&info)) {
+        EventView::Caps(caps) => match flow.set_caps(caps.caps()).and_then(|info| stage.set_info(&info, caps.caps())) {
             Ok(()) => flow.queue().push_event(event),
             Err(error) => {
                 error.log_with_object(&*stage.obj());
@@ -311,6 +311,21 @@ pub fn into_writable(buffer: gst::Buffer) -> gst::Buffer {
         gst::ParentBufferMeta::add(copy, &buffer);
     }
     copy
+}
+
+/// What a buffer says of its frame, for another with the same pixels: all but where they are.
+pub fn copy_metadata(from: &gst::BufferRef, to: &mut gst::BufferRef) {
+    // Fails only for parts of the memory, of which none is asked for.
+    let _ = from.copy_into(to, gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS, ..);
+    let place = [gst_video::VideoMeta::meta_api(), gst::ParentBufferMeta::meta_api()];
+    let whole = gst::meta::MetaTransformCopy::new(..);
+    from.foreach_meta(|meta| {
+        if !place.contains(&meta.api()) {
+            // One that can't be copied stays behind, as with every other copy.
+            let _ = meta.transform(to, &whole);
+        }
+        std::ops::ControlFlow::Continue(())
+    });
 }
 
 /// Posts a LATENCY message if `latency` has moved by more than a fifth (and a millisecond) since it was last asked for.

@@ -1,9 +1,9 @@
 use super::settings::{Range, Settings, TensorLayout, TensorType};
 use super::tensors::{DeviceTensors, HostTensors, Tensors};
-use crate::elements::device::Device;
+use crate::elements::device::{Device, Wanted};
 use crate::elements::input_query::{self, Input};
 use crate::elements::{backend, report, stage};
-use crate::infer::{Backend, Error, ErrorKind, Frame, Latencies, Tensor};
+use crate::infer::{Backend, Error, ErrorKind, Frame, Tensor};
 use crate::meta;
 use crate::model::InputSpec;
 use crate::sync::lock;
@@ -45,9 +45,7 @@ struct Plan {
 struct Counters {
     frames: u64,
     tensors: u64,
-    time: Latencies,
-    /// The longest of late, sinking slowly.
-    latency: Duration,
+    time: report::Times,
 }
 
 /// A frame between the pads; the tensor is made when its turn to be pushed has come.
@@ -235,7 +233,7 @@ impl ElementImpl for TrtPreprocess {
                 let opened = match name {
                     Backend::Cpu => backend::open(name),
                     // Only the kernels are needed, not TensorRT.
-                    Backend::TensorRt => self.device.open(&*self.obj(), device_id),
+                    Backend::TensorRt => self.device.open(&*self.obj(), Wanted::Device(device_id)),
                 };
                 opened.map_err(|e| self.fail(&e))?;
                 *lock(&self.backend) = Some(name);
@@ -317,7 +315,6 @@ impl TrtPreprocess {
         let mut counters = lock(&self.counters);
         counters.tensors += 1;
         counters.time.record(took);
-        counters.latency = took.max(counters.latency * 255 / 256 + took / 256);
         Ok(tensor)
     }
 
@@ -327,7 +324,7 @@ impl TrtPreprocess {
             .field("frames", counters.frames)
             .field("tensors", counters.tensors)
             .build();
-        report::set_percentiles(&mut stats, "time", counters.time.percentiles());
+        counters.time.set(&mut stats, "time");
         drop(counters);
         stats.set("memory", lock(&self.tensors).as_ref().map_or(0, Tensors::bytes) as u64);
         report::set_traffic(&mut stats, &self.device);
@@ -360,7 +357,7 @@ impl Stage for TrtPreprocess {
         lock(&self.settings).max_in_flight as usize
     }
 
-    fn set_info(&self, _info: &gst_video::VideoInfo) -> Result<(), gst::LoggableError> {
+    fn set_info(&self, _info: &gst_video::VideoInfo, _caps: &gst::CapsRef) -> Result<(), gst::LoggableError> {
         self.plan().map_err(|e| {
             report::post(&*self.obj(), &e);
             gst::loggable_error!(gst::CAT_RUST, "{e}")
@@ -409,6 +406,6 @@ impl Stage for TrtPreprocess {
     }
 
     fn latency(&self) -> Duration {
-        lock(&self.counters).latency
+        lock(&self.counters).time.longest()
     }
 }
