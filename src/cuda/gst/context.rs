@@ -103,7 +103,12 @@ impl SharedContext {
         let mut context = gst::Context::new(CONTEXT_TYPE, true);
         if let Some(context) = context.get_mut() {
             let structure = context.structure_mut();
-            structure.set(CONTEXT_TYPE, &self.object);
+            // As a GstCudaContext: GStreamer's elements overlook a field of another type, were it a base class.
+            if let Ok(object) = self.object.to_value().transform_with_type(self.object.type_())
+                && let Ok(object) = object.try_into_send_value::<gst::Object>()
+            {
+                structure.set_value(CONTEXT_TYPE, object);
+            }
             structure.set("cuda-device-id", self.context.device());
         }
         context
