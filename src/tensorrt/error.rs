@@ -39,7 +39,7 @@ pub enum Error {
     #[error("{}: {reason}", model.display())]
     Model { model: PathBuf, reason: String },
 
-    #[error("GPU out of memory: {who} asked for {} MiB with {} MiB in use{}", mib(*asked), mib(*in_use), limit_text(*limit))]
+    #[error("GPU out of memory: {who} asked for {} MiB with {} MiB in use{}", mib(*asked), mib(*in_use), limit_text(*limit, asked + in_use))]
     OutOfMemory { who: String, asked: u64, in_use: u64, limit: Option<u64> },
 
     #[error("TensorRT engine not found: neither {} is there nor {}, of which it could be built: build it \
@@ -103,13 +103,13 @@ fn mib(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / (1024.0 * 1024.0))
 }
 
-/// The limit, and what to do.
-fn limit_text(limit: Option<u64>) -> String {
-    match limit {
+/// What said no, and what to do.
+fn limit_text(limit: Option<u64>, wanted: u64) -> String {
+    match limit.filter(|limit| wanted > *limit) {
         Some(limit) => {
             format!(", limit {} MiB (gpu-memory-limit): {GPU_MEMORY_REMEDIES}; or raise the limit", mib(limit))
         }
-        None => format!(": {GPU_MEMORY_REMEDIES}"),
+        None => format!(", and the device has no more room: {GPU_MEMORY_REMEDIES}"),
     }
 }
 
