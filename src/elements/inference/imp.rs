@@ -4,7 +4,7 @@ use super::properties::{self, Effect};
 use super::regions::{Region, regions};
 use super::settings::{Resolved, Settings};
 use super::{Task, results};
-use crate::elements::device::Device;
+use crate::elements::device::{Device, Wanted};
 use crate::elements::{backend, input_query, report, stage};
 use crate::infer::nanoseconds;
 use crate::infer::{Backend, Error, Frame, Latencies, Request, Service, Ticket};
@@ -153,7 +153,7 @@ impl ElementImpl for Inference {
                 let (name, device) = self.with_settings(|settings| (settings.backend, settings.device_id));
                 backend::open(name).map_err(|e| self.fail(&e))?;
                 if name == Backend::TensorRt {
-                    self.device.open(&*self.obj(), device).map_err(|e| self.fail(&e))?;
+                    self.device.open(&*self.obj(), Wanted::Device(device)).map_err(|e| self.fail(&e))?;
                 }
                 *lock(&self.backend) = Some(name);
             }
