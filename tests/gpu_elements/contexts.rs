@@ -83,7 +83,7 @@ fn another_device_is_named_on_a_gpu() {
     );
     let _ = p.0.set_state(gst::State::Playing);
     let error = p.error();
-    assert!(error.contains("device-id=0") && error.contains("device 1"), "{error}");
+    assert!(error.contains("device-id=1") && error.contains("GPU 0") && error.contains("set device-id=0"), "{error}");
     // A device that isn't there is named with those that are.
     let error = Running::refusal("videotestsrc ! cudaupload ! trtpreprocess device-id=7 width=32 height=32 ! fakesink");
     assert!(error.contains("device-id=7") && error.contains("CUDA_VISIBLE_DEVICES"), "{error}");

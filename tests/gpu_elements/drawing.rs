@@ -65,6 +65,10 @@ fn through(elements: &str, info: &VideoInfo, marked: (&str, &str)) -> Vec<Vec<u8
         frames.push(pixels(&buffer, info));
     }
     assert_eq!(frames.len(), FRAMES, "{}", Errors::of(&p).text());
+    if elements.contains("CUDAMemory") {
+        let copied = p.stats("draw").get::<u64>("bytes-to-device");
+        assert!(copied.is_ok_and(|bytes| bytes > 0), "drawn in GPU memory: {copied:?}");
+    }
     frames
 }
 
@@ -101,7 +105,11 @@ fn drawings_are_those_of_system_memory_on_a_gpu() {
         let info = info(format, width, height);
         let plain = through("identity name=none", &info, ("none", "sink"));
         let expected = through("trtoverlay name=draw", &info, ("draw", "sink"));
-        let drawn = through("cudaupload ! trtoverlay name=draw ! cudadownload", &info, ("draw", "sink"));
+        let drawn = through(
+            "cudaupload ! video/x-raw(memory:CUDAMemory) ! trtoverlay name=draw ! cudadownload ! video/x-raw",
+            &info,
+            ("draw", "sink"),
+        );
         for n in 0..FRAMES {
             assert_ne!(plain[n], expected[n], "something is drawn");
             let differing = drawn[n].iter().zip(&expected[n]).filter(|(a, b)| a != b).count();
@@ -118,10 +126,10 @@ fn only_the_branch_that_draws_shows_it_on_a_gpu() {
     let info = info(VideoFormat::Nv12, 320, 240);
     let drawn_alone = through("trtoverlay name=draw", &info, ("draw", "sink"));
     let plain = through("identity name=none", &info, ("none", "sink"));
-    let branches = "cudaupload ! tee name=t t. ! queue ! fakesink sync=false t. ! queue ! trtoverlay ! cudadownload";
+    let branches = "cudaupload ! video/x-raw(memory:CUDAMemory) ! tee name=t t. ! queue ! fakesink sync=false t. ! queue ! trtoverlay name=draw ! cudadownload";
     let drawn = through(branches, &info, ("t", "sink"));
     assert_eq!(drawn, drawn_alone);
-    let branches = "cudaupload ! tee name=t t. ! queue ! trtoverlay ! fakesink sync=false t. ! queue ! cudadownload";
+    let branches = "cudaupload ! video/x-raw(memory:CUDAMemory) ! tee name=t t. ! queue ! trtoverlay name=draw ! fakesink sync=false t. ! queue ! cudadownload";
     assert_eq!(through(branches, &info, ("t", "sink")), plain);
 }
 
@@ -130,7 +138,8 @@ fn only_the_branch_that_draws_shows_it_on_a_gpu() {
 fn formats_that_are_not_drawn_on_are_named_on_a_gpu() {
     init();
     let p = Running::new(
-        "videotestsrc num-buffers=1 ! video/x-raw,format=I420,width=64,height=48 ! cudaupload ! trtoverlay ! fakesink",
+        "videotestsrc num-buffers=1 ! video/x-raw,format=I420,width=64,height=48 ! cudaupload \
+         ! video/x-raw(memory:CUDAMemory) ! trtoverlay ! fakesink",
     );
     let _ = p.0.set_state(gst::State::Playing);
     let error = p.error();

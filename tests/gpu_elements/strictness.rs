@@ -16,16 +16,29 @@ fn a_hidden_download_is_an_error_on_a_gpu() {
     let model = test_model("yolo");
     let model = model.display();
     for element in [format!("trtdetect model={model}"), "trtpreprocess width=32 height=32".into()] {
-        let launch = format!(
-            "videotestsrc ! video/x-raw,format=NV12 ! cudaupload ! cudadownload name=culprit ! queue ! {element} ! fakesink"
-        );
-        let error = Running::refusal(&launch);
-        for part in
-            ["backend=tensorrt takes video/x-raw(memory:CUDAMemory)", "upstream culprit", "nvh264dec", "backend=cpu"]
-        {
-            assert!(error.contains(part), "{element}: no `{part}` in: {error}");
+        for download in [
+            "cudadownload name=culprit ! video/x-raw ! queue",
+            "cudadownload ! video/x-raw ! videoconvert name=culprit",
+        ] {
+            let launch =
+                format!("videotestsrc ! video/x-raw,format=NV12 ! cudaupload ! {download} ! {element} ! fakesink");
+            let error = Running::refusal(&launch);
+            for part in [
+                "backend=tensorrt takes video/x-raw(memory:CUDAMemory)",
+                "upstream culprit",
+                "nvh264dec",
+                "backend=cpu",
+            ] {
+                assert!(error.contains(part), "{launch}: no `{part}` in: {error}");
+            }
         }
     }
+    // A cudadownload that needn't download passes frames on as they are.
+    let p = Running::playing(
+        "videotestsrc num-buffers=1 ! video/x-raw,format=NV12,width=64,height=48 ! cudaupload ! cudadownload \
+         ! trtpreprocess width=32 height=32 ! appsink name=out sync=false",
+    );
+    assert!(gsttensorrt::cuda::gst::is_cuda_memory(&pull(&p.sink("out")).unwrap()).unwrap());
 }
 
 /// `trtpublish` passes frames in whatever memory, untouched and not copied: a tee's two branches end with one memory.
@@ -34,7 +47,8 @@ fn a_hidden_download_is_an_error_on_a_gpu() {
 fn publishing_leaves_frames_where_they_are_on_a_gpu() {
     init();
     let p = Running::playing(
-        "videotestsrc num-buffers=2 ! video/x-raw,format=NV12,width=64,height=48 ! cudaupload ! tee name=t \
+        "videotestsrc num-buffers=2 ! video/x-raw,format=NV12,width=64,height=48 ! cudaupload \
+         ! video/x-raw(memory:CUDAMemory) ! tee name=t \
          t. ! queue ! trtpublish location=/dev/null ! appsink name=published sync=false \
          t. ! queue ! appsink name=plain sync=false",
     );
