@@ -317,7 +317,7 @@ fn arguments(plan: &Plan, outputs: &[DeviceOutput], out: Candidates) -> Result<(
             let (channel, anchor) = if channels_first { (anchors, 1) } else { (1, channels) };
             let finish = FinishArgs {
                 dimensions: dims as u32,
-                data: tensor.address + ((4 + classes) * channel * size) as u64,
+                data: keypoints_at(tensor, (4 + classes) * channel * size, count),
                 slot_stride,
                 half,
                 anchor_stride: anchor as u32,
@@ -373,7 +373,7 @@ fn arguments(plan: &Plan, outputs: &[DeviceOutput], out: Candidates) -> Result<(
             };
             let finish = FinishArgs {
                 dimensions: dims as u32,
-                data: tensor.address + 6 * size as u64,
+                data: keypoints_at(tensor, 6 * size, count),
                 slot_stride,
                 half,
                 anchor_stride: columns as u32,
@@ -472,6 +472,11 @@ fn distributions(
         stride: level.stride as f32,
     };
     Ok((level, half))
+}
+
+/// Where an output's keypoints begin: nowhere if there are none, so that no address is made beyond the output.
+fn keypoints_at(output: &DeviceOutput, offset: usize, count: usize) -> u64 {
+    if count == 0 { 0 } else { output.address + offset as u64 }
 }
 
 fn find(outputs: &[DeviceOutput], index: usize) -> Result<&DeviceOutput, Error> {

@@ -103,10 +103,11 @@ impl SharedContext {
         let mut context = gst::Context::new(CONTEXT_TYPE, true);
         if let Some(context) = context.get_mut() {
             let structure = context.structure_mut();
-            // As a value of its own type: GStreamer's elements take no other.
-            let value = self.object.to_value().transform_with_type(self.object.type_());
-            if let Some(value) = value.ok().and_then(|value| value.try_into_send_value::<gst::Object>().ok()) {
-                structure.set_value(CONTEXT_TYPE, value);
+            // As a GstCudaContext: GStreamer's elements overlook a field of another type, were it a base class.
+            if let Ok(object) = self.object.to_value().transform_with_type(self.object.type_())
+                && let Ok(object) = object.try_into_send_value::<gst::Object>()
+            {
+                structure.set_value(CONTEXT_TYPE, object);
             }
             structure.set("cuda-device-id", self.context.device());
         }
