@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod chain;
 mod failures;
 mod frames;
 mod life;
