@@ -1,5 +1,6 @@
-//! Tool for operators of the plugin: what the machine has, engines ahead of time, the engine cache.
+//! Tool for operators of the plugin: what the machine has, engines ahead of time, the engine cache, measurements.
 
+mod bench;
 mod build;
 mod cache;
 mod check;
@@ -24,6 +25,8 @@ enum Command {
     Build(build::Arguments),
     /// Lists or clears the engine cache.
     Cache(cache::Arguments),
+    /// Measures what this machine makes of a model and a clip.
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
         Command::Cache(arguments) => cache::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("gst-trt: {error}");
