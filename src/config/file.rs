@@ -165,8 +165,7 @@ pub struct Model {
     #[schemars(range(min = 0.0, max = 1.0))]
     pub confidence: Option<f32>,
     /// Least confidence of single classes, by label or number.
-    #[schemars(inner(range(min = 0.0, max = 1.0)))]
-    pub class_confidence: Option<BTreeMap<String, f32>>,
+    pub class_confidence: Option<BTreeMap<String, Fraction>>,
     /// Boxes of a class with more intersection over union are one object. Unset: 0.45.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub iou: Option<f32>,
@@ -218,6 +217,10 @@ impl Model {
         }
     }
 }
+
+/// From 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+pub struct Fraction(#[schemars(range(min = 0.0, max = 1.0))] pub f32);
 
 /// Where a model looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -50,8 +50,8 @@ impl Shape {
     /// The forms that a value may have, `null` aside.
     pub fn forms(self) -> Vec<Self> {
         match self.0.get("anyOf").and_then(Value::as_array) {
-            Some(any) => any.iter().map(Self::of).filter(|form| form.kind().is_some()).collect(),
-            None => vec![self],
+            Some(any) => any.iter().flat_map(|schema| Self::of(schema).forms()).collect(),
+            None => self.kind().map(|_| self).into_iter().collect(),
         }
     }
 

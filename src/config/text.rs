@@ -124,11 +124,15 @@ fn syntax(error: &jsonc_parser::errors::ParseError, lines: &Lines) -> Finding {
     let found = lines.rest_of_line(start);
     let remedy = match error.kind() {
         _ if found.starts_with("...") => "`...` stands for your other keys: take it out",
-        Kind::UnexpectedWord if found.starts_with(['T', 'F', 'N']) => {
+        Kind::UnexpectedWord | Kind::UnexpectedToken
+            if ["True", "False", "None"].iter().any(|w| found.starts_with(w)) =>
+        {
             "JSON writes true, false and null in small letters"
         }
-        Kind::UnexpectedWord => "put text into quotes",
-        Kind::ExpectedComma => "a comma is missing before this",
+        Kind::UnexpectedWord | Kind::UnexpectedToken if found.starts_with(char::is_alphabetic) => {
+            "put text into quotes"
+        }
+        Kind::ExpectedComma => "a comma is missing here",
         Kind::UnterminatedObject => "a } is missing",
         Kind::UnterminatedArray => "a ] is missing",
         Kind::String(_) => "a quote is missing, or a \\ isn't written as \\\\",
@@ -136,7 +140,6 @@ fn syntax(error: &jsonc_parser::errors::ParseError, lines: &Lines) -> Finding {
         Kind::MultipleRootJsonValues => "the whole file is one object: is a } too early?",
         _ => "compare the line with docs/configuration.md",
     };
-    // A comma is missing at the end of the line before: there the parser only sees what follows.
     whole(
         Some(Origin::File { line, column }),
         format!("line {line}, column {column}: not JSON: {}", error.kind().to_string().to_lowercase()),
@@ -147,14 +150,33 @@ fn syntax(error: &jsonc_parser::errors::ParseError, lines: &Lines) -> Finding {
 /// The text for the parser, at the same offsets but for the brace before it, and whether braces were added.
 fn prepare(text: &str) -> (String, bool) {
     let hidden = hide_hash_comments(text);
-    let first = first_of_value(&hidden);
-    let is_key = first.is_some_and(|c| matches!(c, '"' | '\'' | '$' | '_') || c.is_alphabetic());
-    // A lone text or word is no object's inside: a colon must be somewhere.
-    if is_key && hidden.contains(':') { (format!("{{{hidden}\n}}"), true) } else { (hidden, false) }
+    if begins_with_key(&hidden) { (format!("{{{hidden}\n}}"), true) } else { (hidden, false) }
 }
 
-/// The first character that isn't space or comment.
-fn first_of_value(text: &str) -> Option<char> {
+/// Whether the first value is a word or a text with a colon after it.
+fn begins_with_key(text: &str) -> bool {
+    let text = skip_space_and_comments(text);
+    let after = match text.chars().next() {
+        Some(quote @ ('"' | '\'')) => {
+            let mut escaped = false;
+            let end = text.char_indices().skip(1).find(|(_, c)| {
+                let ends = *c == quote && !escaped;
+                escaped = *c == '\\' && !escaped;
+                ends
+            });
+            end.and_then(|(end, _)| text.get(end + 1..))
+        }
+        Some(c) if is_word(c) => Some(text.trim_start_matches(is_word)),
+        _ => None,
+    };
+    after.is_some_and(|after| skip_space_and_comments(after).starts_with(':'))
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '$' | '-')
+}
+
+fn skip_space_and_comments(text: &str) -> &str {
     let mut rest = text.trim_start();
     loop {
         let after = if rest.starts_with("//") {
@@ -162,9 +184,9 @@ fn first_of_value(text: &str) -> Option<char> {
         } else if rest.starts_with("/*") {
             rest.find("*/").and_then(|end| rest.get(end + 2..))
         } else {
-            return rest.chars().next();
+            return rest;
         };
-        rest = after?.trim_start();
+        rest = after.unwrap_or_default().trim_start();
     }
 }
 
@@ -362,6 +384,7 @@ mod tests {
         assert_eq!(read("{\"u\": \"rtsp://a/b#c\"} # ü"), serde_json::json!({"u": "rtsp://a/b#c"}));
         assert_eq!(read("/* 1 */ // 2\n \"a\": 1"), serde_json::json!({"a": 1}));
         assert_eq!(read("[1]"), serde_json::json!([1]));
+        assert_eq!(read("\"a:\\\": b\""), serde_json::json!("a:\": b"));
         assert_eq!(read("\u{feff}{}"), serde_json::json!({}));
     }
 
@@ -378,7 +401,7 @@ mod tests {
     #[test]
     fn errors_say_where_and_what_to_do() {
         for (text, line, remedy) in [
-            ("{\n  \"a\": 1\n  \"b\": 2\n}", 3, "comma"),
+            ("{\n  \"a\": 1\n  \"b\": 2\n}", 2, "comma"),
             ("{\n  \"a\": True\n}", 2, "small letters"),
             ("{\"a\": rtsp}", 1, "quotes"),
             ("\"a\": {\n  \"b\": 1,\n  ...\n}", 3, "your other keys"),

@@ -6,7 +6,6 @@ use super::super::text::join;
 use super::{Context, Purpose, pipeline};
 use crate::infer::Precision;
 use crate::model::Rect;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// One of the guide's two models.
@@ -138,7 +137,7 @@ fn model(ctx: &mut Context, pipeline: Pipeline, role: Role, camera: Option<(&str
         look,
         regions,
         confidence: settings.confidence.unwrap_or(defaults.confidence),
-        class_confidence: class_confidence.into_iter().collect::<BTreeMap<_, _>>(),
+        class_confidence: class_confidence.into_iter().map(|(class, least)| (class, least.0)).collect(),
         iou: settings.iou.unwrap_or(defaults.iou),
         classes,
         max_detections: settings.max_detections.unwrap_or(defaults.max_detections as u32),
