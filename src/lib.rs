@@ -5,6 +5,7 @@ pub mod cpu;
 pub mod cuda;
 pub mod draw;
 mod elements;
+pub mod gpu;
 pub mod infer;
 pub mod meta;
 pub mod model;

@@ -2,6 +2,7 @@
 
 mod backend;
 mod caps;
+mod device;
 mod inference;
 mod input_query;
 mod report;

@@ -11,3 +11,4 @@ pub mod plans;
 pub mod pool;
 pub mod rtx;
 pub mod running;
+pub mod standin;

@@ -10,6 +10,7 @@ use crate::command::{heading, line, run, succeeds};
 use crate::paths::Paths;
 use crate::plugin::{self, Profile, cargo};
 use crate::setup;
+use crate::standin;
 use crate::system::Purpose;
 
 pub fn run_all(paths: &Paths) -> Result<()> {
@@ -28,11 +29,12 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     times.measure("documentation", || run(cargo(paths).args(doc).env("RUSTDOCFLAGS", "--deny warnings")))?;
     heading("Build");
     let plugin = times.measure("build", || plugin::build(paths, Profile::Dev))?;
+    let standin = times.measure("stand-in", || standin::build(paths))?;
     heading("Tests");
     let mut test = cargo(paths);
     test.args(["test", "--workspace", "--no-fail-fast"]);
     plugin.set_environment(&mut test);
-    test.env("G_DEBUG", "fatal_warnings");
+    test.env("G_DEBUG", "fatal_warnings").env(standin::VARIABLE, standin);
     let outcome = times.measure("tests", || Outcome::of(&mut test))?;
 
     heading("Times");

@@ -13,9 +13,12 @@ mod plugin;
 mod ptx;
 mod python;
 mod soak;
+mod standin;
 mod summary;
 mod system;
 mod tensorrt;
+
+use std::ffi::OsString;
 
 use anyhow::{Result, bail};
 use lexopt::Arg::{Long, Short, Value};
@@ -33,6 +36,7 @@ Usage: cargo xtask TASK
                         detection and pose over a video, into demo-output/
   test                  format, lints, build, documentation, every test; sets up first
   soak                  the checks that take long, as a table
+  standin [-- COMMAND]  build the stand-in GPU, and run a command on it with the plugin
   models [NAME...]      list the models, or fetch some; `all` fetches each
   ptx [--check]         compile the CUDA kernels, or check that the committed PTX is what their sources give
   help                  this text
@@ -49,6 +53,7 @@ enum Task {
     Demo(demo::Options),
     Test,
     Soak,
+    Standin(Vec<OsString>),
     Models(Vec<String>),
     Ptx { check: bool },
 }
@@ -56,12 +61,18 @@ enum Task {
 fn parse() -> Result<Task> {
     let mut args = lexopt::Parser::from_env();
     let mut words: Vec<String> = Vec::new();
+    let mut command: Vec<OsString> = Vec::new();
     let mut options = demo::Options::default();
     let mut demo_only = None;
     let mut check = false;
     let mut tensorrt = false;
     while let Some(arg) = args.next()? {
         match arg {
+            Value(word) if words.first().is_some_and(|task| task == "standin") => {
+                // All that follows is the command's.
+                command.push(word);
+                command.extend(args.raw_args()?);
+            }
             Value(word) => words.push(word.string()?),
             Short('h') | Long("help") => return Ok(Task::Help),
             Long("backend") => (options.backend, demo_only) = (args.value()?.string()?, Some("--backend")),
@@ -90,6 +101,7 @@ fn parse() -> Result<Task> {
         "demo" => Task::Demo(options),
         "test" => Task::Test,
         "soak" => Task::Soak,
+        "standin" => Task::Standin(command),
         "ptx" => Task::Ptx { check },
         "models" => Task::Models(rest.to_vec()),
         _ => bail!("unknown task '{task}'\n\n{HELP}"),
@@ -125,6 +137,7 @@ fn run() -> Result<()> {
         }
         Task::Demo(options) => demo::run_demo(&paths, &options)?,
         Task::Test => check::run_all(&paths)?,
+        Task::Standin(command) => standin::run_on(&paths, &command)?,
         Task::Soak => soak::run_all(&paths)?,
         Task::Models(names) => models::run(&paths, &names)?,
         Task::Ptx { check } => ptx::run(&paths, check)?,

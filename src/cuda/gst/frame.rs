@@ -1,11 +1,13 @@
 //! Frames in device memory.
 
+use super::super::context::Context;
 use super::super::preprocess::{DevicePicture, PixelFormat};
 use super::super::stream::{Event, Stream};
+use super::context::SharedContext;
 use super::library::library;
 use crate::cpu::frame::colorimetry;
 use crate::infer::{Error, ErrorKind};
-use gst::glib::translate::ToGlibPtr;
+use gst::glib::translate::{ToGlibPtr, from_glib_none};
 use gst_video::VideoFormat;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
@@ -145,6 +147,40 @@ impl MappedFrame {
     /// The CUcontext that it's in.
     pub fn context(&self) -> *mut c_void {
         self.context
+    }
+
+    /// The context that it's in, as others share it.
+    ///
+    /// # Errors
+    /// When the context has failed.
+    pub fn shared_context(&self) -> Result<SharedContext, Error> {
+        // SAFETY: a GstCudaMemory, kept by the buffer; its GstCudaContext is a GstObject and lives as long as it.
+        let object: gst::Object = unsafe { from_glib_none((*self.memory.cast::<CudaMemory>()).context.cast()) };
+        SharedContext::of(&object)
+    }
+
+    /// Whether it's in `context`, out of which alone it can be read.
+    ///
+    /// # Errors
+    /// Names both devices, or says that there are two contexts of one.
+    pub fn check_context(&self, context: &Context) -> Result<(), Error> {
+        if self.context == context.handle() {
+            return Ok(());
+        }
+        let (ours, theirs) = (context.device(), self.shared_context()?.context().device());
+        Err(Error::new(
+            ErrorKind::Setting,
+            match ours == theirs {
+                true => format!(
+                    "the frame is in another CUDA context of GPU {ours} than this element: stop the pipeline and start it \
+                     again, so that its elements share one, or give them all the same by set_context"
+                ),
+                false => format!(
+                    "device-id={ours}, but the frame is on GPU {theirs}: set device-id={theirs}, or decode on GPU {ours} \
+                     (nvh264device{ours}dec; cudaupload cuda-device-id={ours})"
+                ),
+            },
+        ))
     }
 
     /// Makes `stream` wait for what produces the frame, by way of `event`. Before GStreamer 1.24 producers have waited

@@ -178,10 +178,8 @@ impl Model {
         let settings = ModelSettings {
             backend: Backend::Cpu,
             model: file.path().to_owned(),
-            precision: Precision::Auto,
-            device_id: 0,
             batch_size: batch as u32,
-            workspace_size: 2048,
+            ..ModelSettings::default()
         };
         let service = open_fake(&settings, Arc::new(engine));
         Self { file, batch, gate, fail, batches, service }
