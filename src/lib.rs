@@ -7,6 +7,7 @@ mod elements;
 pub mod infer;
 pub mod meta;
 pub mod model;
+pub mod monitor;
 pub mod publish;
 mod sync;
 pub mod tensorrt;
