@@ -9,6 +9,7 @@ pub mod meta;
 pub mod model;
 pub mod monitor;
 pub mod publish;
+pub mod run;
 mod sync;
 pub mod tensorrt;
 

@@ -12,6 +12,9 @@ mod trtpose;
 mod trtpreprocess;
 mod trtpublish;
 
+pub(crate) use caps::CUDA_MEMORY;
+pub(crate) use stage::add_held_frames;
+
 use gst::glib;
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

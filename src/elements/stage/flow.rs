@@ -95,7 +95,7 @@ impl<W: Work> Flow<W> {
 }
 
 /// A pool that feeds us needs that many buffers more than downstream asks for.
-pub(super) fn add_held_frames(query: &mut gst::query::Allocation, held: usize) {
+pub fn add_held_frames(query: &mut gst::query::Allocation, held: usize) {
     let held = u32::try_from(held).unwrap_or(u32::MAX);
     let pools: Vec<_> = query.allocation_pools().map(|(pool, size, min, max)| (pool.clone(), size, min, max)).collect();
     if pools.is_empty() {

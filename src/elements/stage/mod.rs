@@ -6,7 +6,7 @@
 mod flow;
 mod queue;
 
-pub use flow::Flow;
+pub use flow::{Flow, add_held_frames};
 pub use queue::{Queue, Work};
 
 use gst::glib;

@@ -1,0 +1,79 @@
+//! A camera's source: a bin that gives decoded pictures, and is thrown away and made anew when the camera is lost.
+
+mod decode;
+mod file;
+mod gate;
+mod rtsp;
+mod splice;
+mod test;
+
+pub use decode::DECODER_QUEUE;
+
+use super::channel::Reporter;
+use super::lifecycle::Event;
+use super::setup::{CameraSetup, Source};
+use super::track::Track;
+use crate::infer::Error;
+use gst::prelude::*;
+use std::sync::Arc;
+
+/// Names of sources begin with this, and end with their number.
+const NAME: &str = "source-";
+
+/// The number of the source that an object is part of.
+pub fn number(object: &gst::Object) -> Option<u64> {
+    std::iter::successors(Some(object.clone()), |object| object.parent())
+        .find_map(|object| object.name().strip_prefix(NAME)?.parse().ok())
+}
+
+/// What the parts of a source need to know.
+#[derive(Clone)]
+struct Surroundings {
+    setup: Arc<CameraSetup>,
+    track: Arc<Track>,
+}
+
+/// Makes a source, in NULL, with a pad `src` that isn't linked yet. Its first picture and its end are reported; `running`
+/// is the pipeline's running time.
+///
+/// # Errors
+/// An element is missing.
+pub fn make(
+    setup: &Arc<CameraSetup>,
+    track: &Arc<Track>,
+    reporter: &Reporter,
+    running: gst::ClockTime,
+) -> Result<gst::Bin, Error> {
+    let around = Surroundings { setup: setup.clone(), track: track.clone() };
+    let bin = gst::Bin::builder().name(format!("{NAME}{}", reporter.source.unwrap_or_default())).build();
+    let pad = gst::GhostPad::builder(gst::PadDirection::Src).name("src").build();
+    let _ = pad.set_active(true);
+    let _ = bin.add_pad(&pad);
+    watch(&pad, track.clone(), reporter.clone());
+    match &setup.source {
+        Source::Rtsp(source) => rtsp::fill(&bin, &pad, source, &around)?,
+        Source::File(path) => file::fill(&bin, &pad, path, &around, running)?,
+        Source::Test(source) => test::fill(&bin, &pad, source, &around, running)?,
+    }
+    Ok(bin)
+}
+
+/// Takes note of pictures, and keeps the source's end from what comes after it: that goes on with the next source.
+fn watch(pad: &gst::GhostPad, track: Arc<Track>, reporter: Reporter) {
+    let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    pad.add_probe(mask, move |_, info| {
+        if let Some(buffer) = info.buffer() {
+            track.came(buffer.pts(), &reporter);
+        }
+        if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
+            reporter.event(Event::SourceLost("the stream ended".into()));
+            return gst::PadProbeReturn::Drop;
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Posts why a source can't go on, as an error of one of its elements.
+fn post(element: &impl IsA<gst::Element>, error: &Error) {
+    gst::element_error!(element.upcast_ref::<gst::Element>(), gst::StreamError::Failed, ("{error}"));
+}
