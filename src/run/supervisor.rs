@@ -54,6 +54,14 @@ pub struct Supervisor {
     /// What wasn't permitted, and has been said.
     refused: Arc<Mutex<HashSet<String>>>,
     state: RefCell<Running>,
+    /// End with it.
+    tasks: RefCell<Vec<glib::JoinHandle<()>>>,
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.tasks.take().iter().for_each(glib::JoinHandle::abort);
+    }
 }
 
 #[derive(Default)]
@@ -74,7 +82,7 @@ impl Supervisor {
     pub fn start(cameras: Vec<CameraSetup>, options: Options, end: impl FnOnce(Outcome) + 'static) -> Rc<Self> {
         let (letters, receiver) = unbounded();
         let state = RefCell::new(Running { end: Some(Box::new(end)), ..Running::default() });
-        let this = Rc::new(Self { options, letters, refused: Arc::default(), state });
+        let this = Rc::new(Self { options, letters, refused: Arc::default(), state, tasks: RefCell::default() });
         this.listen(receiver);
         this.apply(cameras);
         this
@@ -82,7 +90,7 @@ impl Supervisor {
 
     fn listen(self: &Rc<Self>, mut receiver: UnboundedReceiver<Letter>) {
         let this = Rc::downgrade(self);
-        glib::MainContext::ref_thread_default().spawn_local(async move {
+        self.spawn(async move {
             while let Some(letter) = receiver.next().await {
                 match this.upgrade() {
                     Some(this) => this.take(letter),
@@ -90,6 +98,10 @@ impl Supervisor {
                 }
             }
         });
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.tasks.borrow_mut().push(glib::MainContext::ref_thread_default().spawn_local(task));
     }
 
     fn say(&self, text: &str) {
@@ -231,7 +243,7 @@ impl Supervisor {
             }
         }
         let this = Rc::downgrade(self);
-        glib::MainContext::ref_thread_default().spawn_local(async move {
+        self.spawn(async move {
             glib::timeout_future(longest).await;
             if let Some(this) = this.upgrade() {
                 this.end_late();

@@ -101,6 +101,11 @@ impl Track {
         found
     }
 
+    /// Whether the source has given a picture.
+    pub fn is_playing(&self) -> bool {
+        self.playing.load(Ordering::SeqCst)
+    }
+
     /// How long the source has given no picture.
     pub fn silence(&self) -> Duration {
         Duration::from_nanos(self.now().saturating_sub(self.came.load(Ordering::SeqCst)))

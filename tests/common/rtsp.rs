@@ -2,7 +2,6 @@
 
 use super::barcode::{self, Codec, KEY_DISTANCE, PERIOD, PICTURES};
 use gst::glib;
-use gst::glib::translate::IntoGlib;
 use gst::prelude::*;
 use gst_rtsp_server::prelude::*;
 use std::collections::HashMap;
@@ -119,15 +118,16 @@ fn serve(
         move |_, media| {
             let bin = media.element().downcast::<gst::Bin>().unwrap();
             let source = bin.by_name("source").unwrap().downcast::<gst_app::AppSrc>().unwrap();
-            let (behaviour, running, source) = (behaviour.clone(), running.clone(), source.downgrade());
+            let (behaviour, running) = (behaviour.clone(), running.clone());
             let feeding = AtomicBool::new(false);
-            // Not before it plays: what waits until then would all get the same time.
-            media.connect_new_state(move |_, state| {
-                if state == gst::State::Playing.into_glib() && !feeding.swap(true, Ordering::SeqCst) {
-                    let (behaviour, running, source) = (behaviour.clone(), running.clone(), source.clone());
+            // Not before it takes any: what waits until then would all get the same time.
+            let begin = move |source: &gst_app::AppSrc, _| {
+                if !feeding.swap(true, Ordering::SeqCst) {
+                    let (behaviour, running, source) = (behaviour.clone(), running.clone(), source.downgrade());
                     std::thread::spawn(move || feed(&source, codec, &behaviour, &running));
                 }
-            });
+            };
+            source.set_callbacks(gst_app::AppSrcCallbacks::builder().need_data(begin).build());
         }
     });
     server.mount_points().unwrap().add_factory(MOUNT, factory);

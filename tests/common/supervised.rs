@@ -198,7 +198,8 @@ impl Supervised {
     pub fn wait_for(&self, what: &str, longest: Duration, mut done: impl FnMut() -> bool) {
         let start = Instant::now();
         while !done() {
-            assert!(start.elapsed() < longest, "no {what} within {longest:?}: {:#?} {:#?}", self.lines(), self.cameras());
+            let states = || self.cameras().into_iter().map(|c| (c.name, c.state, c.frames)).collect::<Vec<_>>();
+            assert!(start.elapsed() < longest, "no {what} within {longest:?}: {:#?} {:?}", self.lines(), states());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -219,7 +220,7 @@ fn note_arrivals(name: &str, pipeline: &gst::Pipeline, arrivals: &Arc<Mutex<Hash
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let buffer = info.buffer().unwrap();
         let stride = buffer.meta::<gst_video::VideoMeta>().map(|meta| meta.stride()[0] as usize).or_else(|| {
-            let info = gst_video::VideoInfo::from_caps(&pad.current_caps()?).ok()?;
+            let info = gst_video::VideoInfo::from_caps(pad.current_caps()?.as_ref()).ok()?;
             Some(info.stride()[0] as usize)
         });
         let arrival = Arrival {

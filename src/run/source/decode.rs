@@ -118,8 +118,10 @@ fn guard(queue: &gst::Element, around: &Surroundings) {
         let (Some(buffer), Some(queue)) = (info.buffer(), of.upgrade()) else { return gst::PadProbeReturn::Ok };
         let full = queue.property::<u32>("current-level-buffers") >= most;
         if !gate.lets_pass(full, !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)) {
-            track.meter().dropped(1);
-            return gst::PadProbeReturn::Drop;
+            if track.is_playing() {
+                track.meter().dropped(1);
+            }
+            return gst::PadProbeReturn::Handled;
         }
         track.arrived(buffer.pts());
         gst::PadProbeReturn::Ok

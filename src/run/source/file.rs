@@ -103,14 +103,14 @@ impl Looped {
             };
             match fate {
                 Fate::Pass => gst::PadProbeReturn::Ok,
-                Fate::Drop => gst::PadProbeReturn::Drop,
+                Fate::Drop => gst::PadProbeReturn::Handled,
                 Fate::Replace(event) => {
                     info.data = Some(gst::PadProbeData::Event(event));
                     gst::PadProbeReturn::Ok
                 }
                 Fate::Over { had_pictures } => {
                     self.clone().next_round(had_pictures);
-                    gst::PadProbeReturn::Drop
+                    gst::PadProbeReturn::Handled
                 }
             }
         });

@@ -67,7 +67,7 @@ fn watch(pad: &gst::GhostPad, track: Arc<Track>, reporter: Reporter) {
         }
         if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
             reporter.event(Event::SourceLost("the stream ended".into()));
-            return gst::PadProbeReturn::Drop;
+            return gst::PadProbeReturn::Handled;
         }
         gst::PadProbeReturn::Ok
     });
