@@ -26,7 +26,7 @@ mod stream;
 
 pub use allocation::CudaMemory;
 pub use context::{Context, Current};
-pub use device::{Device, PrimaryContext};
+pub use device::{Device, PrimaryContext, uuids};
 pub use driver::{check_driver, driver_version};
 pub use kernels::Kernels;
 pub use layout::{MAX_CANDIDATES, Source};

@@ -2,6 +2,7 @@
 
 use super::setup::{CameraSetup, Decoder, make};
 use super::track::Track;
+use super::turns::Turns;
 use crate::elements::add_held_frames;
 use crate::infer::{Error, ErrorKind};
 use gst::prelude::*;
@@ -13,6 +14,8 @@ pub struct Analysis {
     pub pipeline: gst::Pipeline,
     /// Where the source is linked.
     pub entry: gst::Pad,
+    /// Of its opening and closing.
+    pub turns: Turns,
 }
 
 impl Analysis {
@@ -24,7 +27,7 @@ impl Analysis {
         let pipeline = gst::Pipeline::builder().name(&setup.name).build();
         let memory = make("capsfilter", "memory")?;
         memory.set_property("caps", caps(setup.decoder));
-        let pictures = queue(setup.picture_queue, track)?;
+        let pictures = queue(setup, track)?;
         let end = make("fakesink", "end")?;
         for property in ["sync", "async", "enable-last-sample"] {
             end.set_property(property, false);
@@ -48,25 +51,26 @@ impl Analysis {
         }
         let entry = memory.static_pad("sink");
         let entry = entry.ok_or_else(|| Error::new(ErrorKind::Failed, "capsfilter has no pad"))?;
-        Ok(Self { pipeline, entry })
+        Ok(Self { pipeline, entry, turns: Turns::default() })
     }
 }
 
 /// Pictures in the decoder's memory, and never in another.
 fn caps(decoder: Decoder) -> gst::Caps {
     let builder = gst_video::VideoCapsBuilder::new();
-    match decoder {
-        Decoder::Cpu => builder.build(),
-        Decoder::Gpu(_) => builder.features([crate::elements::CUDA_MEMORY]).build(),
+    match decoder.gpu() {
+        None => builder.build(),
+        Some(_) => builder.features([crate::elements::CUDA_MEMORY]).build(),
     }
 }
 
 /// Holds decoded pictures while the models are busy. When it's full the oldest makes room, so that neither the decoder nor
 /// the network waits, and no delay builds up.
-fn queue(most: u32, track: &Arc<Track>) -> Result<gst::Element, Error> {
+fn queue(setup: &CameraSetup, track: &Arc<Track>) -> Result<gst::Element, Error> {
     let queue = make("queue", "pictures")?;
+    let most = setup.picture_queue;
     queue.set_property("max-size-buffers", most);
-    queue.set_property("max-size-bytes", 0_u32);
+    queue.set_property("max-size-bytes", setup.picture_memory.unwrap_or(0));
     queue.set_property("max-size-time", 0_u64);
     queue.set_property_from_str("leaky", "downstream");
     let of = track.clone();

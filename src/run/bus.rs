@@ -2,8 +2,9 @@
 
 use super::channel::{Report, Reporter};
 use super::lifecycle::Event;
-use super::setup::{Priority, ThreadSetup};
+use super::setup::ThreadSetup;
 use super::{source, threads};
+use crate::config::{Priority, redact};
 use crate::sync::lock;
 use gst::prelude::*;
 use std::collections::HashSet;
@@ -42,7 +43,7 @@ impl Listener {
         use gst::MessageView;
         match message.view() {
             MessageView::Error(error) => {
-                let text = describe(message, &error.error());
+                let text = describe(message, &error.error(), error.debug().as_deref());
                 lock(&self.first_error).get_or_insert_with(|| text.clone());
                 match message.src().and_then(source::number) {
                     Some(number) => self.reporter.of_source(number).event(Event::SourceLost(text)),
@@ -52,9 +53,11 @@ impl Listener {
             MessageView::Eos(_) => self.reporter.event(Event::Drained),
             MessageView::Latency(_) => self.reporter.report(Report::Latency),
             MessageView::Warning(warning) => {
-                self.reporter.report(Report::Note(describe(message, &warning.error())));
+                let text = describe(message, &warning.error(), warning.debug().as_deref());
+                self.reporter.report(Report::Note(text));
             }
-            MessageView::Progress(progress) => {
+            // Of models that are being opened; a client's steps interest nobody.
+            MessageView::Progress(progress) if message.src().and_then(source::number).is_none() => {
                 let (_, _, text) = progress.get();
                 self.reporter.report(Report::Note(text.to_owned()));
             }
@@ -82,8 +85,14 @@ impl Listener {
     }
 }
 
-/// Which element says what.
-fn describe(message: &gst::MessageRef, error: &gst::glib::Error) -> String {
+/// Which element says what, without passwords: GStreamer's message, and in its details the cause.
+fn describe(message: &gst::MessageRef, error: &gst::glib::Error, details: Option<&str>) -> String {
     let name = message.src().map(|source| source.name());
-    format!("{}: {}", name.as_deref().unwrap_or("pipeline"), error.message())
+    let text = format!("{}: {}", name.as_deref().unwrap_or("pipeline"), error.message());
+    // The details begin with a line that says where in the source code it was.
+    let cause = details.and_then(|details| details.split_once('\n')).map(|(_, cause)| cause.trim());
+    redact(&match cause.filter(|cause| !cause.is_empty()) {
+        Some(cause) => format!("{text} {cause}"),
+        None => text,
+    })
 }

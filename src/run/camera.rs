@@ -8,6 +8,7 @@ use super::lifecycle::{Action, Event, Lifecycle, Patience, State};
 use super::setup::{CameraSetup, Decoder};
 use super::source;
 use super::track::Track;
+use super::turns::Turns;
 use crate::cuda;
 use crate::monitor::Meter;
 use crate::sync::lock;
@@ -28,7 +29,7 @@ pub struct Camera {
     reporter: Reporter,
     placement: Placement,
     analysis: Option<Analysis>,
-    source: Option<gst::Bin>,
+    source: Option<source::Opened>,
     /// The last source's number.
     sources: u64,
     timer: Timer,
@@ -102,6 +103,11 @@ impl Camera {
 
     pub fn state(&self) -> State {
         self.lifecycle.state()
+    }
+
+    /// Whether it's being stopped while it's still being opened: nothing of it has been published, or is under way.
+    pub fn has_nothing_to_lose(&self) -> bool {
+        self.lifecycle.state() == State::Stopping && self.lifecycle.is_opening()
     }
 
     pub fn reason(&self) -> Option<&str> {
@@ -222,25 +228,27 @@ impl Camera {
             on_pipeline(&self.setup, &analysis.pipeline);
         }
         let (reporter, decoder, gpu) = (self.reporter.clone(), self.setup.decoder, self.gpu.clone());
+        let turns = analysis.turns.clone();
         analysis.pipeline.call_async(move |pipeline| {
-            let opened = share_context(pipeline, decoder, &gpu).and_then(|()| {
-                pipeline.set_state(gst::State::Playing).map(drop).map_err(|_| {
-                    lock(&first_error).take().unwrap_or_else(|| "the pipeline doesn't start, and doesn't say why".into())
-                })
+            turns.take(|| {
+                let silent = || "the pipeline doesn't start, and doesn't say why".to_owned();
+                let opened = share_context(pipeline, decoder, &gpu).and_then(|()| {
+                    let playing = pipeline.set_state(gst::State::Playing);
+                    playing.map(drop).map_err(|_| lock(&first_error).take().unwrap_or_else(silent))
+                });
+                reporter.event(opened.map_or_else(Event::CantOpen, |()| Event::Opened));
             });
-            reporter.event(opened.map_or_else(Event::CantOpen, |()| Event::Opened));
         });
         self.analysis = Some(analysis);
     }
 
     fn close_pipeline(&mut self) {
         let (source, reporter) = (self.source.take(), self.reporter.clone());
-        let Some(Analysis { pipeline, .. }) = self.analysis.take() else {
+        let Some(Analysis { pipeline, turns, .. }) = self.analysis.take() else {
             return reporter.event(Event::PipelineClosed);
         };
         pipeline.call_async(move |pipeline| {
-            let _ = pipeline.set_state(gst::State::Null);
-            drop(source);
+            close(pipeline, &turns, source);
             reporter.event(Event::PipelineClosed);
         });
     }
@@ -251,32 +259,34 @@ impl Camera {
         self.track.opened();
         let reporter = self.reporter.of_source(self.sources);
         let running = analysis.pipeline.current_running_time().unwrap_or_default();
-        let bin = match source::make(&self.setup, &self.track, &reporter, running) {
-            Ok(bin) => bin,
+        let source::Opened { bin, turns } = match source::make(&self.setup, &self.track, &reporter, running) {
+            Ok(source) => source,
             Err(error) => return reporter.event(Event::SourceLost(error.message)),
         };
         let linked = analysis.pipeline.add(&bin).is_ok()
             && bin.static_pad("src").is_some_and(|pad| pad.link(&analysis.entry).is_ok());
-        self.source = Some(bin.clone());
+        self.source = Some(source::Opened { bin: bin.clone(), turns: turns.clone() });
         if !linked {
             return reporter.event(Event::SourceLost("the source can't be linked".into()));
         }
         bin.call_async(move |bin| {
-            if bin.sync_state_with_parent().is_err() {
-                // The element that refuses says why, before this.
-                reporter.event(Event::SourceLost("the source doesn't start".into()));
-            }
+            turns.take(|| {
+                if bin.sync_state_with_parent().is_err() {
+                    // The element that refuses says why, before this.
+                    reporter.event(Event::SourceLost("the source doesn't start".into()));
+                }
+            });
         });
     }
 
     fn close_source(&mut self) {
         let reporter = self.reporter.of_source(self.sources);
-        match (&self.analysis, self.source.take()) {
-            (Some(analysis), Some(source)) => analysis.pipeline.call_async(move |pipeline| {
-                remove(pipeline, &source);
+        match self.source.take() {
+            Some(source) => source.bin.clone().call_async(move |_| {
+                source.close();
                 reporter.event(Event::SourceClosed);
             }),
-            _ => reporter.event(Event::SourceClosed),
+            None => reporter.event(Event::SourceClosed),
         }
     }
 
@@ -284,9 +294,9 @@ impl Camera {
         self.timer.set(DRAIN, self.reporter.clone(), Event::Drained);
         let Some(analysis) = &self.analysis else { return };
         let (source, entry) = (self.source.take(), analysis.entry.clone());
-        analysis.pipeline.call_async(move |pipeline| {
+        analysis.pipeline.call_async(move |_| {
             if let Some(source) = source {
-                remove(pipeline, &source);
+                source.close();
             }
             // Its way through to the end is reported as the pipeline's end.
             entry.send_event(gst::event::Eos::new());
@@ -294,16 +304,28 @@ impl Camera {
     }
 }
 
-/// Takes a source out of a pipeline that goes on.
-fn remove(pipeline: &gst::Pipeline, source: &gst::Bin) {
-    source.set_locked_state(true);
-    let _ = source.set_state(gst::State::Null);
-    let _ = pipeline.remove(source);
+impl Drop for Camera {
+    fn drop(&mut self) {
+        let source = self.source.take();
+        if let Some(Analysis { pipeline, turns, .. }) = self.analysis.take() {
+            pipeline.call_async(move |pipeline| close(pipeline, &turns, source));
+        }
+    }
+}
+
+/// Ends a pipeline and the source in it.
+fn close(pipeline: &gst::Pipeline, turns: &Turns, source: Option<source::Opened>) {
+    // What is being opened isn't opened after this.
+    turns.end();
+    if let Some(source) = source {
+        source.turns.end();
+    }
+    let _ = pipeline.set_state(gst::State::Null);
 }
 
 /// Gives all elements of a GPU's pipeline the one context that there is for it.
 fn share_context(pipeline: &gst::Pipeline, decoder: Decoder, gpu: &OnceLock<Arc<cuda::Context>>) -> Result<(), String> {
-    let Decoder::Gpu(device) = decoder else { return Ok(()) };
+    let Some(device) = decoder.gpu() else { return Ok(()) };
     let shared = cuda::gst::SharedContext::own(device).map_err(|error| error.message)?;
     let _ = gpu.set(shared.context().clone());
     pipeline.set_context(&shared.to_gst());

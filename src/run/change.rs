@@ -76,18 +76,24 @@ fn changes_while_playing(factory: &str, property: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::setup::{Decoder, Source, ThreadSetup};
+    use super::super::setup::{Decoder, FileSource, Source, ThreadSetup};
     use super::*;
+
+    fn file(path: &str) -> Source {
+        Source::File(FileSource { path: path.into(), looping: true })
+    }
 
     fn setup(properties: &[(&str, &str)]) -> CameraSetup {
         gst::init().unwrap();
         crate::plugin_register_static().unwrap();
         CameraSetup {
             name: "door".into(),
-            source: Source::File("clip.mp4".into()),
+            source: file("clip.mp4"),
             decoder: Decoder::Cpu,
             coded_queue: 20,
             picture_queue: 5,
+            picture_memory: None,
+            surfaces: None,
             elements: vec![ElementSetup {
                 factory: "trtdetect".into(),
                 name: "detect".into(),
@@ -112,7 +118,7 @@ mod tests {
     #[test]
     fn another_source_or_element_needs_another_pipeline() {
         let old = setup(&[]);
-        assert_eq!(change(&old, &CameraSetup { source: Source::File("b.mp4".into()), ..old.clone() }), Change::Restart);
+        assert_eq!(change(&old, &CameraSetup { source: file("b.mp4"), ..old.clone() }), Change::Restart);
         assert_eq!(change(&old, &CameraSetup { picture_queue: 6, ..old.clone() }), Change::Restart);
         assert_eq!(change(&old, &CameraSetup { elements: vec![], ..old.clone() }), Change::Restart);
         let mut renamed = old.clone();

@@ -60,8 +60,10 @@ pub enum Event {
     FirstPicture,
     /// No picture for as long as patience lasts.
     Silence,
-    /// The source failed or ended.
+    /// The source failed, or ended where it shouldn't.
     SourceLost(String),
+    /// The source is at its end, and there's no more to come.
+    Ended,
     /// An element after the source failed.
     AnalysisLost(String),
     SourceClosed,
@@ -103,6 +105,8 @@ pub struct Lifecycle {
     failures: u32,
     /// When it began to play, on the caller's clock.
     playing_since: Option<Duration>,
+    /// The pipeline is being opened, and nobody has said how it went.
+    opening: bool,
     /// The wait is for another attempt to open the pipeline, not only the source.
     reopen: bool,
     /// It has opened, so a failure to open may pass.
@@ -120,6 +124,7 @@ impl Lifecycle {
             reason: None,
             failures: 0,
             playing_since: None,
+            opening: true,
             reopen: false,
             has_opened: false,
             has_played: false,
@@ -133,6 +138,11 @@ impl Lifecycle {
 
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// Whether its models and outputs are being opened, also when it's to stop after that.
+    pub fn is_opening(&self) -> bool {
+        self.opening
     }
 
     /// Why it isn't playing, where there is a reason.
@@ -158,20 +168,25 @@ impl Lifecycle {
     /// comes too late, and is ignored.
     pub fn handle(&mut self, event: Event, now: Duration, random: f64) -> Vec<Action> {
         use State::*;
+        if matches!(event, Event::Opened | Event::CantOpen(_)) {
+            self.opening = false;
+        }
         match (self.state, event) {
             (Stopped, _) => vec![],
             (Stopping, Event::Drained) => vec![Action::ClosePipeline],
             (Stopping, Event::PipelineClosed) => self.go(Stopped, None, vec![Action::Forget]),
             (Stopping, _) => vec![],
             // What isn't played has nothing under way.
-            (Playing, Event::Stop) => self.go(Stopping, None, vec![Action::Drain]),
-            (_, Event::Stop) => self.go(Stopping, None, vec![Action::ClosePipeline]),
+            (Playing, Event::Stop | Event::Ended) => self.go(Stopping, None, vec![Action::Drain]),
+            (_, Event::Stop) | (Connecting, Event::Ended) => self.go(Stopping, None, vec![Action::ClosePipeline]),
 
             (Opening, Event::Opened) => {
                 self.has_opened = true;
                 self.connect()
             }
-            (Opening, Event::CantOpen(reason)) if self.has_opened => self.lose(Broken, reason, Action::ClosePipeline, now),
+            (Opening, Event::CantOpen(reason)) if self.has_opened => {
+                self.lose(Broken, reason, Action::ClosePipeline, now)
+            }
             (Opening, Event::CantOpen(reason)) => self.go(Failed, Some(reason), vec![Action::ClosePipeline]),
 
             (Connecting, Event::FirstPicture) => {
@@ -197,6 +212,7 @@ impl Lifecycle {
             (Broken, Event::PipelineClosed) => self.wait(true, random),
             (Waiting, Event::WaitOver) if self.reopen => {
                 let reason = self.reason.take();
+                self.opening = true;
                 self.go(Opening, reason, vec![Action::OpenPipeline])
             }
             (Waiting, Event::WaitOver) => self.connect(),
@@ -344,6 +360,8 @@ mod tests {
         assert_eq!(test.on(Event::PipelineClosed), [Forget]);
         assert_eq!(test.camera.shown(), CameraState::Stopped);
         assert_eq!(test.on(Event::Stop), []);
+
+        assert_eq!(Test::playing().on(Event::Ended), [Drain], "a file at its end");
 
         for events in [vec![], vec![Event::Opened], vec![Event::Opened, Event::SourceLost(String::new())]] {
             let mut test = Test::start();

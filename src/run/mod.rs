@@ -17,18 +17,20 @@ mod bus;
 mod camera;
 mod change;
 mod channel;
+mod gpus;
 mod lifecycle;
 mod meters;
+mod plan;
 mod setup;
 mod source;
 mod supervisor;
 mod threads;
 mod track;
+mod turns;
 
 pub use backoff::Backoff;
 pub use lifecycle::Patience;
 pub use meters::Meters;
-pub use setup::{
-    CameraSetup, Decoder, ElementSetup, Priority, RtspSource, Source, TestSource, ThreadSetup, Transport,
-};
+pub use plan::{cameras, patience};
+pub use setup::{CameraSetup, Decoder, ElementSetup, FileSource, RtspSource, Source, TestSource, ThreadSetup};
 pub use supervisor::{Options, Outcome, Supervisor};

@@ -1,8 +1,8 @@
 //! What a camera's pipeline is made of.
 
+use crate::config::{Priority, SecretUrl, Transport};
 use crate::infer::{Error, ErrorKind};
 use gst::prelude::*;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +17,10 @@ pub struct CameraSetup {
     pub coded_queue: u32,
     /// Decoded pictures that may wait for the first model; the oldest makes room for a new one.
     pub picture_queue: u32,
+    /// Most memory that those may take, bytes.
+    pub picture_memory: Option<u32>,
+    /// Pictures that the decoder may have out at once, where it lets that be set.
+    pub surfaces: Option<u32>,
     /// What the pictures go through, in order.
     pub elements: Vec<ElementSetup>,
     pub threads: ThreadSetup,
@@ -26,18 +30,23 @@ pub struct CameraSetup {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
     Rtsp(RtspSource),
-    /// A video file, over and over, at its own speed.
-    File(PathBuf),
+    /// At its own speed.
+    File(FileSource),
     Test(TestSource),
 }
 
+impl Source {
+    /// Whether it comes to an end by itself, and that's as it should be.
+    pub fn ends(&self) -> bool {
+        matches!(self, Self::File(FileSource { looping: false, .. }))
+    }
+}
+
 /// A camera on the network.
-#[derive(Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RtspSource {
-    /// `rtsp://…` or `rtsps://…`, without credentials.
-    pub url: String,
-    pub user: Option<String>,
-    pub password: Option<String>,
+    /// `rtsp://…` or `rtsps://…`
+    pub url: SecretUrl,
     pub transport: Transport,
     /// What the jitter buffer may hold back.
     pub latency: Duration,
@@ -45,26 +54,12 @@ pub struct RtspSource {
     pub timeout: Duration,
 }
 
-impl fmt::Debug for RtspSource {
-    /// Without the password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RtspSource")
-            .field("url", &self.url)
-            .field("user", &self.user)
-            .field("password", &self.password.as_ref().map(|_| "***"))
-            .field("transport", &self.transport)
-            .field("latency", &self.latency)
-            .field("timeout", &self.timeout)
-            .finish()
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    Tcp,
-    Udp,
-    /// UDP, and TCP when nothing comes.
-    Auto,
+/// A video file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileSource {
+    pub path: PathBuf,
+    /// From the beginning again at its end.
+    pub looping: bool,
 }
 
 /// A moving test picture.
@@ -85,6 +80,18 @@ pub enum Decoder {
     Cpu,
     /// NVDEC of this GPU, numbered after CUDA_VISIBLE_DEVICES.
     Gpu(u32),
+    /// The CPU decodes, and pictures are copied to this GPU.
+    Upload(u32),
+}
+
+impl Decoder {
+    /// The GPU in whose memory pictures are.
+    pub fn gpu(self) -> Option<u32> {
+        match self {
+            Self::Cpu => None,
+            Self::Gpu(device) | Self::Upload(device) => Some(device),
+        }
+    }
 }
 
 /// An element and its properties.
@@ -98,7 +105,7 @@ pub struct ElementSetup {
 }
 
 /// How threads are scheduled.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ThreadSetup {
     /// Each camera's threads stay on a core that the supervisor gives it.
     pub pinned: bool,
@@ -108,14 +115,10 @@ pub struct ThreadSetup {
     pub others: Priority,
 }
 
-/// How urgent a thread is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Priority {
-    Low,
-    #[default]
-    Normal,
-    High,
-    Realtime,
+impl Default for ThreadSetup {
+    fn default() -> Self {
+        Self { pinned: false, decoder: Priority::Normal, others: Priority::Normal }
+    }
 }
 
 impl ElementSetup {

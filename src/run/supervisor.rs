@@ -70,6 +70,8 @@ struct Running {
     cameras: BTreeMap<u64, Camera>,
     /// The last camera's number.
     numbers: u64,
+    /// Those whose source came to its end: they don't start again until they're set up otherwise.
+    ended: Vec<CameraSetup>,
     /// What comes in the place of a camera that is stopping, by its name.
     next: BTreeMap<String, CameraSetup>,
     /// It's stopping, and will have ended like this.
@@ -119,6 +121,7 @@ impl Supervisor {
         {
             let running = &mut *self.state.borrow_mut();
             running.next.retain(|name, _| names.contains(name.as_str()));
+            running.ended.retain(|setup| cameras.contains(setup));
             for camera in running.cameras.values_mut() {
                 if !names.contains(camera.setup().name.as_str()) && camera.state() != State::Stopping {
                     self.say(&format!("{}: removed", camera.setup().name));
@@ -134,6 +137,9 @@ impl Supervisor {
     /// Makes one camera run as it's set up.
     fn put(self: &Rc<Self>, setup: CameraSetup) {
         let running = &mut *self.state.borrow_mut();
+        if running.ended.contains(&setup) {
+            return;
+        }
         let Some(camera) = running.cameras.values_mut().find(|camera| camera.setup().name == setup.name) else {
             self.begin(running, setup);
             return;
@@ -146,7 +152,8 @@ impl Supervisor {
         match change(camera.setup(), &setup) {
             Change::Nothing if camera.state() != State::Failed => {}
             Change::Properties(values) if camera.state() != State::Failed => {
-                let changed: Vec<_> = values.iter().map(|value| format!("{} of {}", value.property, value.element)).collect();
+                let changed: Vec<_> =
+                    values.iter().map(|value| format!("{} of {}", value.property, value.element)).collect();
                 self.say(&format!("{}: changed: {}", setup.name, changed.join(", ")));
                 camera.change(setup, values);
             }
@@ -186,16 +193,24 @@ impl Supervisor {
             Report::Note(text) => self.say(&format!("{name}: {text}")),
             Report::Event(event) => {
                 let failed = matches!(event, Event::AnalysisLost(_) | Event::SourceLost(_) | Event::CantOpen(_));
+                let ended = event == Event::Ended;
                 let before = (camera.state(), camera.reason().map(str::to_owned));
                 let gone = camera.handle(event, self.options.on_pipeline.as_deref());
                 self.tell(camera, before);
                 let broken = if failed { camera.gpu_failure() } else { None };
                 let given_up = camera.state() == State::Failed;
+                if ended && camera.state() == State::Stopping {
+                    let setup = camera.setup().clone();
+                    running.ended.push(setup);
+                }
                 if gone {
                     running.cameras.remove(&letter.camera);
                     match running.next.remove(&name) {
                         Some(setup) => self.begin(&mut running, setup),
-                        None if running.ending.is_none() => self.options.meters.forget(&name),
+                        // A camera that has ended is still there for those who watch.
+                        None if running.ending.is_none() && !running.ended.iter().any(|e| e.name == name) => {
+                            self.options.meters.forget(&name);
+                        }
                         None => {}
                     }
                 }
@@ -218,7 +233,10 @@ impl Supervisor {
         match camera.state() {
             state if state == before.0 => {}
             State::Playing => self.say(&format!("{name}: plays")),
-            State::Stalled | State::Lost | State::Broken => self.say(&format!("{name}: lost: {reason}")),
+            // Not each attempt that fails for the same reason.
+            State::Stalled | State::Lost | State::Broken if before.1.as_deref() != Some(reason) => {
+                self.say(&format!("{name}: lost: {reason}"));
+            }
             State::Failed => self.say(&format!("{name}: failed: {reason}")),
             State::Stopped => self.say(&format!("{name}: stopped")),
             _ => {}
@@ -268,12 +286,19 @@ impl Supervisor {
 
     fn end_if_empty(&self) {
         let mut running = self.state.borrow_mut();
-        if !running.cameras.is_empty() {
+        // A model that is being built isn't waited for when all is to end.
+        let left = |camera: &Camera| running.ending.is_none() || !camera.has_nothing_to_lose();
+        if running.cameras.values().any(left) {
             return;
         }
-        if let Some(outcome) = running.ending.clone()
-            && let Some(end) = running.end.take()
-        {
+        let outcome = match running.ending.clone() {
+            Some(outcome) => outcome,
+            // All have come to their ends.
+            None if !running.ended.is_empty() => Outcome::Stopped,
+            None => return,
+        };
+        if let Some(end) = running.end.take() {
+            running.ending = Some(outcome.clone());
             drop(running);
             end(outcome);
         }

@@ -3,7 +3,7 @@
 //! GStreamer says on each streaming thread that it begins ([`enter`]) and ends ([`leave`]). Its threads come from a pool
 //! and go to another camera afterwards, so what was set is undone.
 
-use super::setup::Priority;
+use crate::config::Priority;
 use rustix::process::{getpriority_process, setpriority_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::cell::RefCell;
@@ -25,11 +25,6 @@ thread_local! {
     static BEFORE: RefCell<Before> = RefCell::default();
 }
 
-/// Of threads with a real-time priority: above all that have none, below the kernel's.
-const REALTIME_PRIORITY: i32 = 10;
-/// Steps from the process's own niceness.
-const STEP: i32 = 10;
-
 /// Cores that this process may run on, in order.
 pub fn allowed_cores() -> Vec<usize> {
     let allowed = sched_getaffinity(None).unwrap_or_default();
@@ -50,28 +45,24 @@ pub fn enter(core: Option<usize>, priority: Priority) -> Vec<String> {
                 Err(error) => refused.push(format!("USE_THREAD_AFFINITY: core {core}: {error}; threads run on any core")),
             }
         }
-        let nice = match priority {
-            Priority::Normal => None,
-            Priority::Low => Some(STEP),
-            Priority::High => Some(-STEP),
-            Priority::Realtime => {
-                match set_realtime() {
-                    Ok(()) => before.realtime = true,
-                    Err(error) => refused.push(format!(
-                        "REALTIME priority isn't permitted ({error}): grant CAP_SYS_NICE or LimitRTPRIO= \
-                         ({REALTIME_PRIORITY} or more); threads run with normal priority"
-                    )),
-                }
-                None
+        if let Some(realtime) = priority.realtime() {
+            match set_realtime(realtime) {
+                Ok(()) => before.realtime = true,
+                Err(error) => refused.push(format!(
+                    "REALTIME priority isn't permitted ({error}): grant CAP_SYS_NICE, or LimitRTPRIO={realtime}; threads \
+                     run with normal priority"
+                )),
             }
-        };
-        if let Some(step) = nice {
+        }
+        if priority.nice() != 0 {
             let own = getpriority_process(None).unwrap_or(0);
-            match setpriority_process(None, (own + step).clamp(-20, 19)) {
+            // On top of the process's own.
+            let wanted = (own + priority.nice()).clamp(-20, 19);
+            match setpriority_process(None, wanted) {
                 Ok(()) => before.nice = before.nice.or(Some(own)),
                 Err(error) => refused.push(format!(
-                    "HIGH priority isn't permitted ({error}): grant CAP_SYS_NICE or LimitNICE=; threads run with normal \
-                     priority"
+                    "HIGH priority isn't permitted ({error}): grant CAP_SYS_NICE, or LimitNICE={wanted}; threads run with \
+                     normal priority"
                 )),
             }
         }
@@ -98,9 +89,10 @@ pub fn leave() {
     }
 }
 
-fn set_realtime() -> Result<(), thread_priority::Error> {
+/// Round robin, with this priority.
+fn set_realtime(priority: i32) -> Result<(), thread_priority::Error> {
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin);
-    let priority = ThreadPriority::from_posix(thread_priority::ScheduleParams { sched_priority: REALTIME_PRIORITY });
+    let priority = ThreadPriority::from_posix(thread_priority::ScheduleParams { sched_priority: priority });
     set_thread_priority_and_policy(thread_native_id(), priority, policy)
 }
 

@@ -33,8 +33,10 @@ fn bars(number: u64) -> [bool; BARS] {
 
 /// An I420 picture of a number.
 fn picture(number: u64) -> Vec<u8> {
-    let row: Vec<u8> =
-        bars(number).into_iter().flat_map(|white| std::iter::repeat_n(if white { 235 } else { 16 }, BAR_WIDTH)).collect();
+    let row: Vec<u8> = bars(number)
+        .into_iter()
+        .flat_map(|white| std::iter::repeat_n(if white { 235 } else { 16 }, BAR_WIDTH))
+        .collect();
     let mut data: Vec<u8> = std::iter::repeat_n(row, HEIGHT).flatten().collect();
     data.resize(WIDTH * HEIGHT * 3 / 2, 128);
     data
@@ -84,7 +86,11 @@ pub fn clip(codec: Codec) -> &'static Clip {
 
 fn encode(codec: Codec) -> Clip {
     let encoder = match codec {
-        Codec::H264 => format!("x264enc tune=zerolatency speed-preset=ultrafast key-int-max={KEY_DISTANCE} bitrate=300"),
+        // One slice a picture: whoever joins in the middle of a picture then misses all of it, and not a half.
+        Codec::H264 => format!(
+            "x264enc tune=zerolatency sliced-threads=false threads=1 speed-preset=ultrafast \
+             key-int-max={KEY_DISTANCE} bitrate=300"
+        ),
         // Without scene cuts key frames are where they are expected.
         Codec::H265 => format!(
             "x265enc tune=zerolatency speed-preset=ultrafast bitrate=300 \
@@ -125,8 +131,8 @@ fn encode(codec: Codec) -> Clip {
     Clip { codec, units }
 }
 
-/// Writes a clip as an MP4 file.
-pub fn write_mp4(codec: Codec, path: &std::path::Path) {
+/// Writes a clip's first pictures as an MP4 file.
+pub fn write_mp4(codec: Codec, pictures: u64, path: &std::path::Path) {
     let name = codec.name();
     let launch = format!(
         "appsrc name=source format=time caps=video/x-{name},stream-format=byte-stream,alignment=au,width={WIDTH},\
@@ -136,7 +142,7 @@ pub fn write_mp4(codec: Codec, path: &std::path::Path) {
     pipeline.by_name("file").unwrap().set_property("location", path.to_str().unwrap());
     let source = pipeline.by_name("source").unwrap().downcast::<gst_app::AppSrc>().unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
-    for unit in &clip(codec).units {
+    for unit in clip(codec).units.iter().take(pictures as usize) {
         source.push_buffer(unit.copy()).unwrap();
     }
     source.end_of_stream().unwrap();

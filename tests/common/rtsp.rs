@@ -165,7 +165,9 @@ fn feed(source: &glib::WeakRef<gst_app::AppSrc>, codec: Codec, behaviour: &Behav
         let unit = &clip.units[number as usize];
         let mut buffer = if behaviour.noise.load(Ordering::SeqCst) {
             let seed = n.wrapping_mul(2_654_435_761);
-            gst::Buffer::from_mut_slice((0..unit.size() as u32).map(|i| (seed ^ i.wrapping_mul(40_503)) as u8).collect::<Vec<u8>>())
+            gst::Buffer::from_mut_slice(
+                (0..unit.size() as u32).map(|i| (seed ^ i.wrapping_mul(40_503)) as u8).collect::<Vec<u8>>(),
+            )
         } else {
             unit.copy()
         };

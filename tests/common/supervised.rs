@@ -3,10 +3,11 @@
 use super::{barcode, find};
 use gst::glib;
 use gst::prelude::*;
+use gsttensorrt::config::{SecretUrl, Transport};
 use gsttensorrt::monitor::{Camera, CameraState};
 use gsttensorrt::run::{
     Backoff, CameraSetup, Decoder, ElementSetup, Meters, Options, Outcome, Patience, RtspSource, Source, Supervisor,
-    ThreadSetup, Transport,
+    ThreadSetup,
 };
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -30,7 +31,7 @@ type Job = Box<dyn FnOnce(&Rc<Supervisor>) + Send>;
 /// Cameras that run until this is stopped or dropped.
 pub struct Supervised {
     arrivals: Arc<Mutex<HashMap<String, Vec<Arrival>>>>,
-    pipelines: Arc<Mutex<HashMap<String, gst::glib::SendWeakRef<gst::Pipeline>>>>,
+    pipelines: Arc<Mutex<HashMap<String, glib::WeakRef<gst::Pipeline>>>>,
     lines: Arc<Mutex<Vec<String>>>,
     meters: Meters,
     context: glib::MainContext,
@@ -51,9 +52,7 @@ pub fn rtsp(name: &str, url: &str, transport: Transport) -> CameraSetup {
     camera(
         name,
         Source::Rtsp(RtspSource {
-            url: url.into(),
-            user: None,
-            password: None,
+            url: SecretUrl::new(url),
             transport,
             latency: Duration::from_millis(100),
             timeout: Duration::from_secs(3),
@@ -69,6 +68,8 @@ pub fn camera(name: &str, source: Source) -> CameraSetup {
         decoder: Decoder::Cpu,
         coded_queue: 50,
         picture_queue: 10,
+        picture_memory: None,
+        surfaces: None,
         elements: vec![],
         threads: ThreadSetup::default(),
     }
@@ -114,7 +115,7 @@ impl Supervised {
                         }
                     };
                     let on_pipeline = move |setup: &CameraSetup, pipeline: &gst::Pipeline| {
-                        pipelines.lock().unwrap().insert(setup.name.clone(), pipeline.downgrade().into());
+                        pipelines.lock().unwrap().insert(setup.name.clone(), pipeline.downgrade());
                         note_arrivals(&setup.name, pipeline, &arrivals);
                     };
                     let options = Options {
@@ -163,6 +164,11 @@ impl Supervised {
     /// What has come out of a camera.
     pub fn arrivals(&self, camera: &str) -> Vec<Arrival> {
         self.arrivals.lock().unwrap().get(camera).cloned().unwrap_or_default()
+    }
+
+    /// The same, for afterwards.
+    pub fn arrivals_handle(&self) -> Arc<Mutex<HashMap<String, Vec<Arrival>>>> {
+        self.arrivals.clone()
     }
 
     pub fn count(&self, camera: &str) -> usize {

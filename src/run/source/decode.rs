@@ -32,7 +32,9 @@ impl Codec {
             "H265" | "video/x-h265" => Ok(Self::H265),
             other => Err(Error::new(
                 ErrorKind::Setting,
-                format!("the stream is {other}, and only H.264 and H.265 can be decoded: set the camera to one of them"),
+                format!(
+                    "the stream is {other}, and only H.264 and H.265 can be decoded: set the camera to one of them"
+                ),
             )),
         }
     }
@@ -48,7 +50,7 @@ impl Codec {
     /// The element that decodes.
     fn decoder(self, decoder: Decoder) -> String {
         match decoder {
-            Decoder::Cpu => format!("avdec_{}", self.name()),
+            Decoder::Cpu | Decoder::Upload(_) => format!("avdec_{}", self.name()),
             Decoder::Gpu(0) => format!("nv{}dec", self.name()),
             Decoder::Gpu(device) => format!("nv{}device{device}dec", self.name()),
         }
@@ -73,14 +75,24 @@ pub fn add(
     queue.set_property("max-size-bytes", 0_u32);
     queue.set_property("max-size-time", 0_u64);
     let decode = decoder(codec, around.setup.decoder)?;
+    if let Some(surfaces) = around.setup.surfaces
+        // From GStreamer 1.24 on, in the GPU's decoders.
+        && let Some(spec) = decode.find_property("num-output-surfaces")
+        && spec.value_is_valid(&surfaces.to_value())
+    {
+        decode.set_property("num-output-surfaces", surfaces);
+    }
     let mut elements = vec![parse];
     if paced {
         elements.push(make("clocksync", "pace")?);
     }
     elements.extend([queue.clone(), decode]);
-    if around.setup.decoder == Decoder::Cpu {
+    if !matches!(around.setup.decoder, Decoder::Gpu(_)) {
         // For pixel formats that models don't take, such as those of 10 bits; the others pass untouched.
         elements.push(make("videoconvert", "convert")?);
+    }
+    if let Decoder::Upload(device) = around.setup.decoder {
+        elements.push(upload(device)?);
     }
     guard(&queue, around);
     let into = |what: &str| Error::new(ErrorKind::Failed, format!("the decoder can't be {what}"));
@@ -94,11 +106,18 @@ pub fn add(
     elements.first().and_then(|first| first.static_pad("sink")).ok_or_else(|| into("linked"))
 }
 
+/// What copies pictures to a GPU.
+pub fn upload(device: u32) -> Result<gst::Element, Error> {
+    let upload = make("cudaupload", "upload")?;
+    upload.set_property("cuda-device-id", i32::try_from(device).unwrap_or(-1));
+    Ok(upload)
+}
+
 fn decoder(codec: Codec, decoder: Decoder) -> Result<gst::Element, Error> {
     let factory = codec.decoder(decoder);
     let made = make(&factory, "decoder");
     match decoder {
-        Decoder::Cpu => made,
+        Decoder::Cpu | Decoder::Upload(_) => made,
         Decoder::Gpu(device) => made.map_err(|_| {
             let text = format!(
                 "NVDEC initialization failed: GStreamer has no {factory} here: GPU {device} has no decoder for it, its \
@@ -148,6 +167,7 @@ mod tests {
     #[test]
     fn each_device_has_decoders_of_its_own() {
         assert_eq!(Codec::H264.decoder(Decoder::Cpu), "avdec_h264");
+        assert_eq!(Codec::H264.decoder(Decoder::Upload(0)), "avdec_h264");
         assert_eq!(Codec::H265.decoder(Decoder::Gpu(0)), "nvh265dec");
         assert_eq!(Codec::H264.decoder(Decoder::Gpu(2)), "nvh264device2dec");
     }

@@ -1,6 +1,6 @@
-//! A video file in the place of a camera: over and over, at its own speed.
+//! A video file in the place of a camera, at its own speed: once, or over and over.
 
-use super::super::setup::make;
+use super::super::setup::{FileSource, make};
 use super::decode::{self, Codec};
 use super::splice::{Fate, Splice};
 use super::{Surroundings, post};
@@ -8,19 +8,18 @@ use crate::infer::{Error, ErrorKind};
 use crate::sync::lock;
 use gst::glib;
 use gst::prelude::*;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// Fills `bin` with a reader of the file. Timestamps begin at the pipeline's `running` time.
 pub fn fill(
     bin: &gst::Bin,
     pad: &gst::GhostPad,
-    path: &Path,
+    source: &FileSource,
     around: &Surroundings,
     running: gst::ClockTime,
 ) -> Result<(), Error> {
     let looped = Arc::new(Looped {
-        path: path.to_owned(),
+        source: source.clone(),
         bin: bin.downgrade(),
         pad: pad.downgrade(),
         around: around.clone(),
@@ -30,7 +29,7 @@ pub fn fill(
 }
 
 struct Looped {
-    path: PathBuf,
+    source: FileSource,
     bin: glib::WeakRef<gst::Bin>,
     pad: glib::WeakRef<gst::GhostPad>,
     around: Surroundings,
@@ -46,7 +45,7 @@ impl Looped {
         let Some(bin) = self.bin.upgrade() else { return Ok(()) };
         let reader = gst::Bin::builder().name(READER).build();
         let (file, parse) = (make("filesrc", "file")?, make("parsebin", "demux")?);
-        file.set_property("location", self.path.to_string_lossy().as_ref());
+        file.set_property("location", self.source.path.to_string_lossy().as_ref());
         let failed = |_| Error::new(ErrorKind::Failed, "the file's reader can't be linked");
         reader.add_many([&file, &parse]).map_err(failed)?;
         file.link(&parse).map_err(failed)?;
@@ -66,7 +65,8 @@ impl Looped {
     fn connect(self: &Arc<Self>, reader: &gst::Bin, stream: &gst::Pad) -> Result<(), Error> {
         let (Some(bin), Some(pad)) = (self.bin.upgrade(), self.pad.upgrade()) else { return Ok(()) };
         let caps = stream.current_caps().unwrap_or_else(|| stream.query_caps(None));
-        let is_video = caps.structure(0).is_some_and(|s| s.name().starts_with("video/") || s.name().starts_with("image/"));
+        let is_video =
+            caps.structure(0).is_some_and(|s| s.name().starts_with("video/") || s.name().starts_with("image/"));
         if !is_video || reader.static_pad("src").is_some() {
             return Ok(());
         }
@@ -108,6 +108,8 @@ impl Looped {
                     info.data = Some(gst::PadProbeData::Event(event));
                     gst::PadProbeReturn::Ok
                 }
+                // The decoder gives what it still has.
+                Fate::Over { had_pictures: true } if !self.source.looping => gst::PadProbeReturn::Ok,
                 Fate::Over { had_pictures } => {
                     self.clone().next_round(had_pictures);
                     gst::PadProbeReturn::Handled
@@ -120,18 +122,21 @@ impl Looped {
     fn next_round(self: Arc<Self>, had_pictures: bool) {
         let Some(bin) = self.bin.upgrade() else { return };
         if !had_pictures {
-            let text = format!("{} has no pictures", self.path.display());
+            let text = format!("{} has no pictures", self.source.path.display());
             post(&bin, &Error::new(ErrorKind::File, text));
             return;
         }
+        let turns = self.around.turns.clone();
         bin.call_async(move |bin| {
-            if let Some(reader) = bin.by_name(READER) {
-                let _ = reader.set_state(gst::State::Null);
-                let _ = bin.remove(&reader);
-            }
-            if let Err(error) = self.read() {
-                post(bin, &error);
-            }
+            turns.take(|| {
+                if let Some(reader) = bin.by_name(READER) {
+                    let _ = reader.set_state(gst::State::Null);
+                    let _ = bin.remove(&reader);
+                }
+                if let Err(error) = self.read() {
+                    post(bin, &error);
+                }
+            });
         });
     }
 }

@@ -1,30 +1,27 @@
 //! A camera on the network.
 
-use super::super::setup::{RtspSource, Transport, make};
+use super::super::setup::{RtspSource, make};
 use super::decode::{self, Codec};
 use super::{Surroundings, post};
+use crate::config::Transport;
 use crate::infer::{Error, ErrorKind};
 use gst::prelude::*;
 
 /// Fills `bin` with a client of the camera. What decodes is added when the camera has said what it sends.
 pub fn fill(bin: &gst::Bin, pad: &gst::GhostPad, source: &RtspSource, around: &Surroundings) -> Result<(), Error> {
     let client = make("rtspsrc", "client")?;
-    client.set_property("location", &source.url);
-    client.set_property("user-id", &source.user);
-    client.set_property("user-pw", &source.password);
+    client.set_property("location", source.url.expose());
     client.set_property_from_str(
         "protocols",
         match source.transport {
             Transport::Tcp => "tcp",
             Transport::Udp => "udp",
-            Transport::Auto => "tcp+udp",
         },
     );
     client.set_property("latency", u32::try_from(source.latency.as_millis()).unwrap_or(u32::MAX));
     client.set_property("drop-on-latency", true);
     let timeout = u64::try_from(source.timeout.as_micros()).unwrap_or(u64::MAX);
     client.set_property("tcp-timeout", timeout);
-    // Without UDP packets: the end, or TCP if that's allowed.
     client.set_property("timeout", timeout);
     // When the camera took each picture, from its RTCP sender reports.
     client.set_property("add-reference-timestamp-meta", true);

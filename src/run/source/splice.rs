@@ -26,7 +26,9 @@ pub enum Fate {
     Replace(gst::Event),
     Drop,
     /// The round is over: the next one is due. Whether it had a picture.
-    Over { had_pictures: bool },
+    Over {
+        had_pictures: bool,
+    },
 }
 
 impl Splice {

@@ -1,7 +1,8 @@
 //! A test picture in the place of a camera.
 
-use super::super::setup::{Decoder, TestSource, make};
+use super::super::setup::{TestSource, make};
 use super::Surroundings;
+use super::decode::upload;
 use crate::infer::{Error, ErrorKind};
 use gst::prelude::*;
 
@@ -25,15 +26,10 @@ pub fn fill(
     }
     let filter = make("capsfilter", "filter")?;
     let caps = gst_video::VideoCapsBuilder::new().format(gst_video::VideoFormat::Nv12);
-    filter.set_property(
-        "caps",
-        caps.width(source.width).height(source.height).framerate(source.rate).build(),
-    );
+    filter.set_property("caps", caps.width(source.width).height(source.height).framerate(source.rate).build());
     let mut elements = vec![pictures, filter];
-    if let Decoder::Gpu(device) = around.setup.decoder {
-        let upload = make("cudaupload", "upload")?;
-        upload.set_property("cuda-device-id", i32::try_from(device).unwrap_or(-1));
-        elements.push(upload);
+    if let Some(device) = around.setup.decoder.gpu() {
+        elements.push(upload(device)?);
     }
     let failed = || Error::new(ErrorKind::Failed, "the test source can't be linked");
     bin.add_many(&elements).map_err(|_| failed())?;
