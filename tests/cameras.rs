@@ -16,14 +16,13 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn each_codec_plays_over_each_transport() {
     start();
-    let (h264, h265) = (Camera::start(Codec::H264), Camera::start(Codec::H265));
-    let cameras = Supervised::start(vec![
-        rtsp("h264-tcp", &h264.url(), Transport::Tcp),
-        rtsp("h264-udp", &h264.url(), Transport::Udp),
-        rtsp("h265-tcp", &h265.url(), Transport::Tcp),
-        rtsp("h265-udp", &h265.url(), Transport::Udp),
-    ]);
-    for name in ["h264-tcp", "h264-udp", "h265-tcp", "h265-udp"] {
+    let names = ["h264-tcp", "h264-udp", "h265-tcp", "h265-udp"];
+    // GStreamer's server warns of itself when one stream goes out over both.
+    let servers = [Codec::H264, Codec::H264, Codec::H265, Codec::H265].map(Camera::start);
+    let transports = [Transport::Tcp, Transport::Udp, Transport::Tcp, Transport::Udp];
+    let setups = names.iter().zip(&servers).zip(transports);
+    let cameras = Supervised::start(setups.map(|((name, server), over)| rtsp(name, &server.url(), over)).collect());
+    for name in names {
         cameras.wait_for_pictures(name, 30, 10 * SECOND);
         let arrivals = cameras.arrivals(name);
         assert_eq!(gaps(&arrivals), [], "{name}");
