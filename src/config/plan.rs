@@ -17,7 +17,8 @@ pub struct Plan {
     pub pipeline: Pipeline,
     /// In the file's order; names are unique.
     pub cameras: Vec<Camera>,
-    /// Most cameras at once (`UNIFIED_PIPELINE_THREADS`): at least as many as there are.
+    /// Most cameras at once (`UNIFIED_PIPELINE_THREADS`): at least as many as there are; unset, and on the CPU,
+    /// `usize::MAX`.
     pub max_cameras: usize,
     /// Most decoded frames that wait between a camera's decoder and its first model (`MAX_QUEUE_SIZE`).
     pub queue_size: u32,

@@ -31,28 +31,42 @@ impl fmt::Display for Secret {
 
 /// An address that may carry a password. Printed, its user, password and the telling parts of its query are `***`.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct SecretUrl(String);
+pub struct SecretUrl {
+    text: String,
+    label: String,
+}
 
 impl SecretUrl {
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        let text = text.into();
+        Self { label: redact(&text), text }
+    }
+
+    /// One that is printed as `label`, which has no secrets.
+    pub fn with_label(text: impl Into<String>, label: impl Into<String>) -> Self {
+        Self { text: text.into(), label: label.into() }
     }
 
     /// The whole address, for the one who connects.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// Someone else's message, in which this address may stand, without secrets.
+    pub fn hide_in(&self, message: &str) -> String {
+        redact(&message.replace(&self.text, &self.label))
     }
 }
 
 impl fmt::Debug for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", redact(&self.0))
+        write!(f, "{:?}", self.label)
     }
 }
 
 impl fmt::Display for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&redact(&self.0))
+        f.write_str(&self.label)
     }
 }
 
@@ -161,6 +175,8 @@ mod tests {
             redact("could not connect to rtsp://a:b@c/d, then to \"rtsp://e:f@g/h\""),
             "could not connect to rtsp://***@c/d, then to \"rtsp://***@g/h\""
         );
+        let url = SecretUrl::with_label("rtsp://cam/hunter2/x", "rtsp://cam/${TOKEN}/x");
+        assert_eq!(url.hide_in("rtsp://cam/hunter2/x: 404"), "rtsp://cam/${TOKEN}/x: 404");
         assert_eq!(format!("{} {:?}", Secret::new("a"), Secret::new("b")), "*** ***");
     }
 

@@ -25,7 +25,6 @@ const LONGEST_STOP_OF_FAILED: Duration = Duration::from_secs(2);
 /// How cameras are run.
 #[derive(Default)]
 pub struct Options {
-    pub patience: Patience,
     /// Where cameras are counted.
     pub meters: Meters,
     /// Takes lines for the operator.
@@ -72,6 +71,7 @@ struct Running {
     numbers: u64,
     /// Those whose source came to its end: they don't start again until they're set up otherwise.
     ended: Vec<CameraSetup>,
+    patience: Patience,
     /// What comes in the place of a camera that is stopping, by its name.
     next: BTreeMap<String, CameraSetup>,
     /// It's stopping, and will have ended like this.
@@ -81,12 +81,17 @@ struct Running {
 
 impl Supervisor {
     /// Starts cameras. `end` is called once, when none is left after a [`Self::stop`], or none can run.
-    pub fn start(cameras: Vec<CameraSetup>, options: Options, end: impl FnOnce(Outcome) + 'static) -> Rc<Self> {
+    pub fn start(
+        cameras: Vec<CameraSetup>,
+        patience: Patience,
+        options: Options,
+        end: impl FnOnce(Outcome) + 'static,
+    ) -> Rc<Self> {
         let (letters, receiver) = unbounded();
         let state = RefCell::new(Running { end: Some(Box::new(end)), ..Running::default() });
         let this = Rc::new(Self { options, letters, refused: Arc::default(), state, tasks: RefCell::default() });
         this.listen(receiver);
-        this.apply(cameras);
+        this.apply(cameras, patience);
         this
     }
 
@@ -112,14 +117,16 @@ impl Supervisor {
         }
     }
 
-    /// Cameras that aren't in the list stop, new ones start, and those that are another way now become so.
-    pub fn apply(self: &Rc<Self>, cameras: Vec<CameraSetup>) {
+    /// Cameras that aren't in the list stop, new ones start, and those that are another way now become so. `patience` is
+    /// for those that start.
+    pub fn apply(self: &Rc<Self>, cameras: Vec<CameraSetup>, patience: Patience) {
         if self.state.borrow().ending.is_some() {
             return;
         }
         let names: HashSet<&str> = cameras.iter().map(|camera| camera.name.as_str()).collect();
         {
             let running = &mut *self.state.borrow_mut();
+            running.patience = patience;
             running.next.retain(|name, _| names.contains(name.as_str()));
             running.ended.retain(|setup| cameras.contains(setup));
             for camera in running.cameras.values_mut() {
@@ -177,7 +184,7 @@ impl Supervisor {
         let meter = self.options.meters.of(&setup.name);
         self.say(&format!("{}: starts", setup.name));
         let on_pipeline = self.options.on_pipeline.as_deref();
-        let camera = Camera::start(setup, self.options.patience, meter, reporter, placement, on_pipeline);
+        let camera = Camera::start(setup, running.patience, meter, reporter, placement, on_pipeline);
         running.cameras.insert(number, camera);
     }
 

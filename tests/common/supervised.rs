@@ -119,12 +119,11 @@ impl Supervised {
                         note_arrivals(&setup.name, pipeline, &arrivals);
                     };
                     let options = Options {
-                        patience,
                         meters,
                         say: Some(Box::new(move |line| lines.lock().unwrap().push(line.to_owned()))),
                         on_pipeline: Some(Box::new(on_pipeline)),
                     };
-                    let supervisor = Supervisor::start(cameras, options, end);
+                    let supervisor = Supervisor::start(cameras, patience, options, end);
                     // Jobs come with a wake-up of the context.
                     while outcome.take().map(|how| outcome.set(Some(how))).is_none() {
                         glib::MainContext::ref_thread_default().iteration(true);
@@ -147,7 +146,7 @@ impl Supervised {
     }
 
     pub fn apply(&self, cameras: Vec<CameraSetup>) {
-        self.ask(move |supervisor| supervisor.apply(cameras));
+        self.ask(move |supervisor| supervisor.apply(cameras, IMPATIENCE));
     }
 
     /// Stops all cameras.
