@@ -10,6 +10,7 @@ pub mod pipeline;
 pub mod pixels;
 pub mod plans;
 pub mod pool;
+pub mod process;
 pub mod rtsp;
 pub mod rtx;
 pub mod running;
