@@ -9,7 +9,9 @@ pub mod gpu;
 pub mod infer;
 pub mod meta;
 pub mod model;
+pub mod monitor;
 pub mod publish;
+pub mod run;
 mod sync;
 pub mod tensorrt;
 

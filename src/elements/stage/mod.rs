@@ -6,7 +6,7 @@
 mod flow;
 mod queue;
 
-pub use flow::Flow;
+pub use flow::{Flow, answer_allocation};
 pub use queue::{Queue, Work};
 
 use super::device::Device;
