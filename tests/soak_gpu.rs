@@ -10,7 +10,6 @@ mod common;
 use common::find::{skip, test_model};
 use common::running::Running;
 use common::standin;
-use gst::prelude::*;
 use gsttensorrt::cuda;
 use gsttensorrt::cuda::gst::SharedContext;
 use std::path::{Path, PathBuf};
