@@ -1,5 +1,6 @@
 //! GStreamer elements for object detection and human pose with TensorRT.
 
+pub mod config;
 pub mod cpu;
 pub mod cuda;
 pub mod draw;
@@ -8,7 +9,9 @@ pub mod gpu;
 pub mod infer;
 pub mod meta;
 pub mod model;
+pub mod monitor;
 pub mod publish;
+pub mod run;
 mod sync;
 pub mod tensorrt;
 

@@ -4,7 +4,7 @@ use super::check_driver;
 use crate::infer::{Error, ErrorKind};
 use crate::tensorrt::GpuFacts;
 use cudarc::driver::result::{self, DriverError};
-use cudarc::driver::sys::{CUdevice, CUdevice_attribute};
+use cudarc::driver::sys::{self, CUdevice, CUdevice_attribute};
 
 /// One GPU, or one MIG instance of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,23 @@ impl Device {
         let count = result::device::get_count().map_err(|error| failed("counting GPUs", &error))?;
         (0..count).map(|ordinal| read(ordinal).map_err(|error| failed("asking a GPU for its facts", &error))).collect()
     }
+}
+
+/// The UUIDs of all GPUs, in the driver's order, without the prefix `GPU-` or `MIG-` that tools put before them.
+///
+/// # Errors
+/// No driver, or it doesn't start.
+pub fn uuids() -> Result<Vec<String>, Error> {
+    let uuid = |device: &Device| {
+        let mut uuid = sys::CUuuid { bytes: [0; 16] };
+        // SAFETY: the handle is the driver's; it writes 16 bytes.
+        let result = unsafe { sys::cuDeviceGetUuid_v2(&mut uuid, device.handle) }.result();
+        result.map_err(|error| failed("asking a GPU for its UUID", &error))?;
+        let hex: String = uuid.bytes.iter().map(|byte| format!("{:02x}", *byte as u8)).collect();
+        let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
+        Ok([part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-"))
+    };
+    Device::all()?.iter().map(uuid).collect()
 }
 
 /// A device's primary context, current on this thread: for tools. Elements share a GStreamer context instead.

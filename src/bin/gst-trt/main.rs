@@ -1,15 +1,17 @@
-//! Tool for operators of the plugin: what the machine has, engines ahead of time, the engine cache, measurements.
+//! Tool for operators of the plugin: what the machine has, engines ahead of time, the engine cache, cameras that run,
+//! measurements.
 
 mod bench;
 mod build;
 mod cache;
 mod check;
 mod progress;
+mod run;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Detection and pose with TensorRT: checks the machine, builds engines, keeps their cache.
+/// Detection and pose with TensorRT: checks the machine, builds engines, keeps their cache, runs cameras.
 #[derive(Parser)]
 #[command(name = "gst-trt", version)]
 struct Arguments {
@@ -23,6 +25,8 @@ enum Command {
     Check(check::Arguments),
     /// Builds engines from ONNX models, into the cache or a file.
     Build(build::Arguments),
+    /// Runs the cameras of a configuration until SIGTERM or SIGINT.
+    Run(run::Arguments),
     /// Lists or clears the engine cache.
     Cache(cache::Arguments),
     /// Measures what this machine makes of a model and a clip.
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Cache(arguments) => cache::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
