@@ -1,6 +1,7 @@
 //! Where lines go, as a person writes it: `-`, a path, `tcp://host:port`, `mqtt://host:port/topic`.
 
 use super::mqtt::check_topic;
+use crate::config::Secret;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -27,26 +28,14 @@ pub struct Server {
 }
 
 /// An MQTT broker, and what the location says about it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broker {
     pub server: Server,
     pub tls: bool,
     /// What stands behind the host.
     pub topic: Option<String>,
     /// User name and password.
-    pub credentials: Option<(String, String)>,
-}
-
-impl std::fmt::Debug for Broker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let credentials = self.credentials.as_ref().map(|_| "***");
-        f.debug_struct("Broker")
-            .field("server", &self.server)
-            .field("tls", &self.tls)
-            .field("topic", &self.topic)
-            .field("credentials", &credentials)
-            .finish()
-    }
+    pub credentials: Option<(String, Secret)>,
 }
 
 impl std::fmt::Display for Server {
@@ -105,7 +94,7 @@ impl Location {
         let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(Cow::into_owned);
         let credentials = match user.map(|user| {
             let (name, password) = user.split_once(':').unwrap_or((user, ""));
-            Ok::<_, std::str::Utf8Error>((decoded(name)?, decoded(password)?))
+            Ok::<_, std::str::Utf8Error>((decoded(name)?, Secret::new(decoded(password)?)))
         }) {
             Some(Ok(credentials)) => Some(credentials),
             Some(Err(_)) => return wrong("the user name or password isn't UTF-8"),
@@ -143,17 +132,6 @@ fn server(address: &str, default_port: Option<u16>) -> Option<Server> {
     usable.then(|| Server { host: host.to_owned(), port })
 }
 
-/// The location with `***` for user name and password, for messages, logs and whoever reads the property.
-pub fn masked(location: &str) -> Cow<'_, str> {
-    let Some((scheme, rest)) = location.split_once("://") else { return location.into() };
-    // The last @ before the path, as parsing takes it; a password may hold others.
-    let authority = rest.split('/').next().unwrap_or(rest);
-    match authority.rsplit_once('@') {
-        Some((user, _)) => format!("{scheme}://***{}", rest.get(user.len()..).unwrap_or_default()).into(),
-        None => location.into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,7 +162,7 @@ mod tests {
         assert_eq!(parse("mqtt://broker:1883/a/{stream-id}"), Location::Mqtt(plain(Some("a/{stream-id}"))));
         let Location::Mqtt(broker) = parse("mqtts://me:p%40ss@w:rd@10.0.0.1/t") else { panic!() };
         assert_eq!((broker.server, broker.tls), (server("10.0.0.1", 8883), true));
-        assert_eq!(broker.credentials, Some(("me".into(), "p@ss@w:rd".into())));
+        assert_eq!(broker.credentials, Some(("me".into(), Secret::new("p@ss@w:rd"))));
     }
 
     #[test]
@@ -210,17 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_masked() {
-        for (location, expected) in [
-            ("-", "-"),
-            ("a@b", "a@b"),
-            ("tcp://host:1", "tcp://host:1"),
-            ("mqtt://host/a@b", "mqtt://host/a@b"),
-            ("mqtt://me:secret@host:1883/a@b", "mqtt://***@host:1883/a@b"),
-            ("mqtt://me:s@cret@host", "mqtt://***@host"),
-        ] {
-            assert_eq!(masked(location), expected);
-        }
+    fn credentials_are_not_printed() {
         let debug = format!("{:?}", parse("mqtt://me:secret@host/t"));
         assert!(!debug.contains("secret") && debug.contains("***"), "{debug}");
     }

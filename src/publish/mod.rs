@@ -14,7 +14,7 @@ mod tcp;
 
 pub use backoff::Backoff;
 pub use line::{Frame, write_line};
-pub use location::{Location, masked};
+pub use location::Location;
 pub use mqtt::{MqttSettings, Qos};
 pub use output::{Notice, Notify, Output, Written, open};
 pub use publisher::{Overflow, Publisher, Refused, Stats};

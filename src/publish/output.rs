@@ -1,6 +1,6 @@
 //! Where lines go.
 
-use super::location::{Location, masked};
+use super::location::Location;
 use super::mqtt::{MqttOutput, MqttSettings};
 use super::tcp::TcpOutput;
 use nix::errno::Errno;
@@ -76,7 +76,7 @@ pub fn open(location: &str, append: bool, mqtt: &MqttSettings, notify: Notify) -
         Location::StandardOutput => {
             file_or_pipe("standard output", File::from(io::stdout().as_fd().try_clone_to_owned()?))?
         }
-        Location::Path(path) => file_or_pipe(&masked(location), open_path(&path, append)?)?,
+        Location::Path(path) => file_or_pipe(location, open_path(&path, append)?)?,
         Location::Tcp(server) => Box::new(TcpOutput::new(server, notify)),
         Location::Mqtt(broker) => Box::new(MqttOutput::new(&broker, mqtt, notify)?),
     })

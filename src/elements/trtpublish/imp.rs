@@ -1,5 +1,6 @@
 use super::Overflow;
 use super::settings::{self, Settings};
+use crate::config::redact;
 use crate::meta;
 use crate::publish::{self, Frame, Notice, Publisher, Refused, Stats};
 use crate::sync::lock;
@@ -105,7 +106,7 @@ impl BaseTransformImpl for TrtPublish {
         let settings = lock(&self.settings).clone();
         let mqtt = settings.mqtt().map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ("{error}")))?;
         let Settings { location, append, .. } = settings;
-        let location_shown = publish::masked(&location).into_owned();
+        let location_shown = redact(&location);
         let element = self.obj().downgrade();
         let shown = location_shown.clone();
         let notify = move |notice: Notice| {
@@ -224,7 +225,7 @@ impl TrtPublish {
 
     /// For messages.
     fn location(&self) -> String {
-        publish::masked(&lock(&self.settings).location).into_owned()
+        redact(&lock(&self.settings).location)
     }
 
     /// Waits for the last line to arrive: without end for a reader that is there, within limits for one that can be away.

@@ -1,6 +1,7 @@
 //! What the properties set.
 
 use super::{Overflow, Qos};
+use crate::config::redact;
 use crate::publish::{self, MqttSettings};
 use gst::glib;
 use gst::prelude::*;
@@ -153,7 +154,7 @@ pub fn specs() -> &'static [glib::ParamSpec] {
                 "credentials-env",
                 "Credentials in the environment",
                 "User name and password of the MQTT account are read from the environment's variables with this name \
-                 and _USERNAME and _PASSWORD after it; they go before the location's",
+                 and _USERNAME and _PASSWORD after it, unless the location has them; empty: not at all",
                 Some(&mqtt.credentials_env),
             ),
             text(
@@ -213,7 +214,7 @@ pub fn get(settings: &Settings, spec: &glib::ParamSpec) -> Option<glib::Value> {
     let path = |file: &Option<PathBuf>| file.as_ref().map(|file| file.to_string_lossy().into_owned()).to_value();
     Some(match spec.name() {
         // Also what dumps of the pipeline show.
-        "location" => publish::masked(&settings.location).to_value(),
+        "location" => redact(&settings.location).to_value(),
         "append" => settings.append.to_value(),
         "stream-id" => settings.stream_id.as_deref().to_value(),
         "overflow" => settings.overflow.to_value(),

@@ -2,6 +2,7 @@
 
 use super::super::location::{Broker, Server};
 use super::{check_topic, tls};
+use crate::config::Secret;
 use rumqttc::{LastWill, MqttOptions, QoS, Transport};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
@@ -40,7 +41,8 @@ pub struct MqttSettings {
     pub retain: bool,
     /// How the broker knows this client; two of the same name throw each other out. `None`: one of its own.
     pub client_id: Option<String>,
-    /// User name and password are read from the environment: this and `_USERNAME`, this and `_PASSWORD`.
+    /// Where the location has no user name and password, they are read from the environment: this and `_USERNAME`, this and
+    /// `_PASSWORD`. Empty: not at all.
     pub credentials_env: String,
     /// Certificates (PEM) of those who may vouch for the broker. `None`: the system's.
     pub tls_ca_file: Option<PathBuf>,
@@ -77,7 +79,7 @@ pub const OFFLINE: &str = "offline";
 pub struct Account {
     pub server: Server,
     pub tls: bool,
-    credentials: Option<(String, String)>,
+    credentials: Option<(String, Secret)>,
     client_id: Option<String>,
     tls_ca_file: Option<PathBuf>,
     tls_client: Option<(PathBuf, PathBuf)>,
@@ -95,9 +97,10 @@ impl Account {
         if broker.tls && broker.server.host.contains(':') {
             return Err("TLS wants the broker's name as its certificate has it, not an IPv6 address".into());
         }
-        let credentials = match from_environment(&settings.credentials_env)? {
-            Some(credentials) => Some(credentials),
-            None => broker.credentials.clone(),
+        let credentials = match &broker.credentials {
+            Some(credentials) => Some(credentials.clone()),
+            None if settings.credentials_env.is_empty() => None,
+            None => from_environment(&settings.credentials_env)?,
         };
         Ok(Self {
             server: broker.server.clone(),
@@ -131,7 +134,7 @@ impl Account {
         // The protocol's own limit for lines; what brokers say to a publisher is short.
         options.set_max_packet_size(64 * 1024, 256 * 1024 * 1024);
         if let Some((name, password)) = &self.credentials {
-            options.set_credentials(name, password);
+            options.set_credentials(name, password.expose());
         }
         if let Some(topic) = &self.status_topic {
             options.set_last_will(LastWill::new(topic, OFFLINE, QoS::AtLeastOnce, true));
@@ -144,7 +147,7 @@ impl Account {
     }
 }
 
-fn from_environment(prefix: &str) -> Result<Option<(String, String)>, String> {
+fn from_environment(prefix: &str) -> Result<Option<(String, Secret)>, String> {
     let variable = |end: &str| {
         let name = format!("{prefix}_{end}");
         match std::env::var(&name) {
@@ -154,7 +157,7 @@ fn from_environment(prefix: &str) -> Result<Option<(String, String)>, String> {
         }
     };
     match (variable("USERNAME")?, variable("PASSWORD")?) {
-        (Some(name), password) => Ok(Some((name, password.unwrap_or_default()))),
+        (Some(name), password) => Ok(Some((name, Secret::new(password.unwrap_or_default())))),
         (None, Some(_)) => Err(format!("the environment has {prefix}_PASSWORD but no {prefix}_USERNAME")),
         (None, None) => Ok(None),
     }

@@ -1,0 +1,545 @@
+//! The file's keys as they stand there: the guide's, and those that it lacks. The JSON Schema is made from these types, and
+//! `docs/configuration.md` says what each key means.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Configuration of gst-trt: what runs, where, on which cameras. docs/configuration.md explains each key.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(title = "config.json of gst-trt")]
+pub struct File {
+    /// For editors.
+    #[serde(rename = "$schema")]
+    pub schema: Option<String>,
+    /// How frames go through the machine.
+    pub processing: Processing,
+    /// What looks at them.
+    pub models: Models,
+    /// Where they come from.
+    pub cameras: Cameras,
+    /// Where results go.
+    pub outputs: Outputs,
+    /// What is told of the program itself.
+    pub monitoring: Monitoring,
+}
+
+/// How frames go through the machine.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+pub struct Processing {
+    /// Frames stay in GPU memory from decoder to result. Unset: true, unless ENABLE_DECOUPLED_PIPELINE or
+    /// ENABLE_MULTIPROCESSING is true.
+    pub use_unified_gpu_pipeline: Option<bool>,
+    /// The legacy pipeline: here the pipeline on the CPU. Excludes USE_UNIFIED_GPU_PIPELINE.
+    pub enable_decoupled_pipeline: bool,
+    /// One process serves all cameras. Excludes USE_UNIFIED_GPU_PIPELINE; without that it changes nothing.
+    pub enable_multiprocessing: bool,
+    /// Decode with the GPU's video decoder.
+    pub enable_nvdec: bool,
+    /// There is no fallback: a camera that NVDEC can't decode is an error.
+    pub nvdec_fallback_to_cpu: bool,
+    /// Scale, convert and normalise on the GPU.
+    pub enable_gpu_preprocessing: bool,
+    /// Nothing of a frame's way may be on the CPU. Unset: as USE_UNIFIED_GPU_PIPELINE.
+    pub force_gpu_only: Option<bool>,
+    /// Decoded frames that may wait between a camera's decoder and its first model.
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_queue_size: u32,
+    /// Surfaces that a decoder may have out at once, beside those that it needs itself.
+    #[schemars(range(min = 1, max = 32))]
+    pub nvdec_buffer_size: u32,
+    /// Images in a batch at most, from all cameras.
+    #[schemars(range(min = 1, max = 256))]
+    pub gpu_batch_size: u32,
+    /// Cameras at once at most. Unset: as many as there are.
+    #[schemars(range(min = 1, max = 4096))]
+    pub unified_pipeline_threads: Option<u32>,
+    /// Longest time in ms that a frame waits for other cameras' frames that are due.
+    #[schemars(range(min = 0.0, max = 1000.0))]
+    pub pipeline_queue_timeout_ms: f64,
+    /// GPU memory in MiB for decoded frames that wait, over all cameras of a GPU. Unset: what MAX_QUEUE_SIZE allows.
+    #[schemars(range(min = 1, max = 1048576))]
+    pub gpu_memory_pool_size_mb: Option<u32>,
+    /// Nothing to do: frames come from pools of equal buffers, which never fragment.
+    #[schemars(range(min = 0, max = 4294967295u32))]
+    pub gpu_memory_defrag_interval: Option<u32>,
+    /// Whether GPU_MEMORY_POOL_SIZE_MB holds.
+    pub enable_memory_pooling: bool,
+    /// Pin each camera's threads to a core.
+    pub use_thread_affinity: bool,
+    /// Of every streaming thread but the decoder's.
+    pub thread_priority: Priority,
+    /// Of the threads that drive decoders.
+    pub decoder_thread_priority: Priority,
+}
+
+impl Default for Processing {
+    fn default() -> Self {
+        Self {
+            use_unified_gpu_pipeline: None,
+            enable_decoupled_pipeline: false,
+            enable_multiprocessing: false,
+            enable_nvdec: true,
+            nvdec_fallback_to_cpu: false,
+            enable_gpu_preprocessing: true,
+            force_gpu_only: None,
+            max_queue_size: 20,
+            nvdec_buffer_size: 5,
+            gpu_batch_size: 2,
+            unified_pipeline_threads: None,
+            pipeline_queue_timeout_ms: 5.0,
+            gpu_memory_pool_size_mb: None,
+            gpu_memory_defrag_interval: None,
+            enable_memory_pooling: true,
+            use_thread_affinity: false,
+            thread_priority: Priority::Normal,
+            decoder_thread_priority: Priority::Normal,
+        }
+    }
+}
+
+/// LOW: nice 10. HIGH: nice -10. REALTIME: SCHED_RR 10.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Priority {
+    Low,
+    Normal,
+    High,
+    Realtime,
+}
+
+/// What looks at frames.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+pub struct Models {
+    /// Models run on TensorRT.
+    pub enable_tensorrt: bool,
+    /// Engines are built in FP16; false: FP32.
+    pub tensorrt_fp16: bool,
+    /// Scratch memory in GB that a layer may use while an engine is built.
+    #[schemars(range(min = 0.001, max = 1024.0))]
+    pub tensorrt_workspace_size: f64,
+    /// No model may run on the CPU. Unset: as USE_UNIFIED_GPU_PIPELINE. Without that it changes nothing.
+    pub force_gpu_only: Option<bool>,
+    /// TensorRT's library or its folder. Unset: found as the elements find it.
+    pub tensorrt_library: Option<String>,
+    /// Folder of built engines that no ENGINE names. Unset: gst-tensorrt in the user's cache folder.
+    pub engine_cache: Option<String>,
+    /// Object detection, for every camera.
+    pub detection: Model,
+    /// Human pose, for every camera.
+    pub pose: Model,
+}
+
+impl Default for Models {
+    fn default() -> Self {
+        Self {
+            enable_tensorrt: true,
+            tensorrt_fp16: true,
+            tensorrt_workspace_size: 2.0,
+            force_gpu_only: None,
+            tensorrt_library: None,
+            engine_cache: None,
+            detection: Model::default(),
+            pose: Model::default(),
+        }
+    }
+}
+
+/// A model and what is asked of it. In a camera: what differs from `models`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+pub struct Model {
+    /// Whether it runs. Unset: true.
+    pub enabled: Option<bool>,
+    /// The ONNX file. Unset: models/yolo12m.onnx, and for pose models/yolo11m-pose.onnx.
+    pub onnx: Option<String>,
+    /// The engine that `gst-trt build` makes of it. Unset: models/engines/detection_fp16.engine and pose_fp16.engine for
+    /// the ONNX files above, models/engines/NAME_fp16.engine for others.
+    pub engine: Option<String>,
+    /// File with one class name a line. Unset: the model's own names.
+    pub labels: Option<String>,
+    /// Least confidence of an object. Unset: 0.25.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub confidence: Option<f32>,
+    /// Least confidence of single classes, by label or number.
+    pub class_confidence: Option<BTreeMap<String, Fraction>>,
+    /// Boxes of a class with more intersection over union are one object. Unset: 0.45.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub iou: Option<f32>,
+    /// Only these classes, by label or number. Unset: all.
+    pub classes: Option<Vec<String>>,
+    /// Only these parts of the frame: left, top, width, height as fractions of it. Unset: all of it.
+    pub regions: Option<Vec<[f32; 4]>>,
+    /// Frames passed on uninferred after each inferred one. Unset: 0.
+    #[schemars(range(min = 0, max = 1000000))]
+    pub interval: Option<u32>,
+    /// Objects of a frame at most. Unset: 300.
+    #[schemars(range(min = 1, max = 100000))]
+    pub max_detections: Option<u32>,
+    /// Least width and height of a box in pixels. Unset: [0, 0].
+    pub min_size: Option<[u32; 2]>,
+    /// Greatest width and height of a box in pixels, 0 for no limit. Unset: [0, 0].
+    pub max_size: Option<[u32; 2]>,
+    /// frame, or objects: the boxes that detection found (top-down pose). Unset: frame.
+    pub look_at: Option<LookAt>,
+    /// With LOOK_AT objects: only these, by label. Unset: all.
+    pub object_classes: Option<Vec<String>>,
+    /// Pass a frame on uninferred while the engine is behind. Unset: false.
+    pub skip_when_busy: Option<bool>,
+}
+
+impl Model {
+    /// These settings, and for what they leave unset those of `base`.
+    pub fn over(&self, base: &Self) -> Self {
+        let (own, base) = (self.clone(), base.clone());
+        // An engine belongs to its ONNX: another ONNX doesn't inherit it.
+        let engine = if own.onnx.is_some() { own.engine } else { own.engine.or(base.engine) };
+        Self {
+            enabled: own.enabled.or(base.enabled),
+            onnx: own.onnx.or(base.onnx),
+            engine,
+            labels: own.labels.or(base.labels),
+            confidence: own.confidence.or(base.confidence),
+            class_confidence: own.class_confidence.or(base.class_confidence),
+            iou: own.iou.or(base.iou),
+            classes: own.classes.or(base.classes),
+            regions: own.regions.or(base.regions),
+            interval: own.interval.or(base.interval),
+            max_detections: own.max_detections.or(base.max_detections),
+            min_size: own.min_size.or(base.min_size),
+            max_size: own.max_size.or(base.max_size),
+            look_at: own.look_at.or(base.look_at),
+            object_classes: own.object_classes.or(base.object_classes),
+            skip_when_busy: own.skip_when_busy.or(base.skip_when_busy),
+        }
+    }
+}
+
+/// From 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+pub struct Fraction(#[schemars(range(min = 0.0, max = 1.0))] pub f32);
+
+/// Where a model looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LookAt {
+    Frame,
+    Objects,
+}
+
+/// Where frames come from.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+pub struct Cameras {
+    /// The cameras: an address each, or an object with more.
+    pub rtsp_streams: Vec<Stream>,
+    /// How RTSP cameras send.
+    pub transport: Transport,
+    /// Depth in ms of an RTSP camera's jitter buffer.
+    #[schemars(range(min = 0, max = 60000))]
+    pub latency_ms: u32,
+    /// Seconds without a frame after which a camera is connected anew.
+    #[schemars(range(min = 0.1, max = 3600.0))]
+    pub stall_timeout_s: f64,
+    /// Longest wait in seconds before a camera is tried again; the first is half a second.
+    #[schemars(range(min = 0.5, max = 3600.0))]
+    pub reconnect_max_s: f64,
+}
+
+impl Default for Cameras {
+    fn default() -> Self {
+        Self {
+            rtsp_streams: Vec::new(),
+            transport: Transport::Tcp,
+            latency_ms: 200,
+            stall_timeout_s: 5.0,
+            reconnect_max_s: 5.0,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    Tcp,
+    Udp,
+}
+
+/// An address, or a camera with more settings.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Stream {
+    Url(String),
+    Camera(Box<Camera>),
+}
+
+impl Stream {
+    pub fn camera(&self) -> Camera {
+        match self {
+            Self::Url(url) => Camera { url: Some(url.clone()), ..Camera::default() },
+            Self::Camera(camera) => Camera::clone(camera),
+        }
+    }
+}
+
+/// A camera.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+pub struct Camera {
+    /// rtsp://, rtsps://, file:// (or a path), or test:PATTERN for a picture made here. ${NAME} is taken from the
+    /// environment.
+    pub url: Option<String>,
+    /// Unique. Unset: made of the address.
+    pub name: Option<String>,
+    /// Unset: as in `cameras`.
+    pub transport: Option<Transport>,
+    /// Unset: as in `cameras`.
+    #[schemars(range(min = 0, max = 60000))]
+    pub latency_ms: Option<u32>,
+    /// What the stream is, for checks without asking the camera.
+    pub codec: Option<Codec>,
+    /// Pixels. What the stream is, for checks without asking the camera; with test: what is made.
+    #[schemars(range(min = 16, max = 16384))]
+    pub width: Option<u32>,
+    /// Pixels, as WIDTH.
+    #[schemars(range(min = 16, max = 16384))]
+    pub height: Option<u32>,
+    /// Frames per second, as WIDTH.
+    #[schemars(range(min = 0.1, max = 1000.0))]
+    pub fps: Option<f64>,
+    /// Number after CUDA_VISIBLE_DEVICES, UUID, or auto: the GPU with the fewest cameras. Unset: auto.
+    pub gpu: Option<Gpu>,
+    /// A file from the beginning again at its end. Unset: true.
+    pub r#loop: Option<bool>,
+    /// What differs from `models`.
+    pub detection: Model,
+    /// What differs from `models`.
+    pub pose: Model,
+    /// What differs from `outputs`.
+    pub outputs: Outputs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Codec {
+    H264,
+    H265,
+}
+
+/// A number, a UUID, or auto.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Gpu {
+    Index(#[schemars(range(min = 0, max = 255))] u32),
+    Name(String),
+}
+
+/// Where results go. In a camera: what differs from `outputs`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+pub struct Outputs {
+    /// JSON Lines: - (standard output), a path, or tcp://HOST:PORT; one or a list. {camera} is the camera's name. Unset: -
+    /// while there is no other output.
+    pub json_lines: Option<OneOrMore>,
+    /// A broker.
+    pub mqtt: Mqtt,
+    /// JPEGs of annotated frames.
+    pub pictures: Pictures,
+    /// MP4 files of annotated frames.
+    pub segments: Segments,
+}
+
+impl Outputs {
+    /// These settings, and for what they leave unset those of `base`.
+    pub fn over(&self, base: &Self) -> Self {
+        Self {
+            json_lines: self.json_lines.clone().or_else(|| base.json_lines.clone()),
+            mqtt: self.mqtt.over(&base.mqtt),
+            pictures: self.pictures.over(&base.pictures),
+            segments: self.segments.over(&base.segments),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::More(texts) => texts,
+        }
+    }
+}
+
+/// Messages to a broker.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+pub struct Mqtt {
+    /// Unset: true if there is a URL.
+    pub enabled: Option<bool>,
+    /// mqtt://HOST:PORT, or mqtts:// for TLS.
+    pub url: Option<String>,
+    /// {camera} is the camera's name. Unset: gst-trt/{camera}/objects.
+    pub topic: Option<String>,
+    /// 0, 1 or 2. Unset: 1.
+    #[schemars(range(min = 0, max = 2))]
+    pub qos: Option<u8>,
+    /// The broker keeps the last message of each camera. Unset: false.
+    pub retain: Option<bool>,
+    /// Unset: made of the program's name, the machine's and the process id.
+    pub client_id: Option<String>,
+    /// Name of the environment variable with the user's name. Unset: MQTT_USERNAME, where it is set.
+    pub username_env: Option<String>,
+    /// Name of the environment variable with the password. Unset: MQTT_PASSWORD, where it is set.
+    pub password_env: Option<String>,
+    /// PEM file of the authorities to trust. Unset: the system's.
+    pub ca_file: Option<String>,
+    /// PEM file of this client's certificate.
+    pub cert_file: Option<String>,
+    /// PEM file of its key.
+    pub key_file: Option<String>,
+    /// online and offline go here, offline also as last will. Unset: gst-trt/status.
+    pub status_topic: Option<String>,
+    /// Seconds. Unset: 30.
+    #[schemars(range(min = 5, max = 3600))]
+    pub keep_alive_s: Option<u32>,
+    /// Messages kept while the broker is away, the oldest going first. Unset: 1000.
+    #[schemars(range(min = 0, max = 1000000))]
+    pub offline_queue: Option<u32>,
+}
+
+impl Mqtt {
+    fn over(&self, base: &Self) -> Self {
+        let (own, base) = (self.clone(), base.clone());
+        Self {
+            enabled: own.enabled.or(base.enabled),
+            url: own.url.or(base.url),
+            topic: own.topic.or(base.topic),
+            qos: own.qos.or(base.qos),
+            retain: own.retain.or(base.retain),
+            client_id: own.client_id.or(base.client_id),
+            username_env: own.username_env.or(base.username_env),
+            password_env: own.password_env.or(base.password_env),
+            ca_file: own.ca_file.or(base.ca_file),
+            cert_file: own.cert_file.or(base.cert_file),
+            key_file: own.key_file.or(base.key_file),
+            status_topic: own.status_topic.or(base.status_topic),
+            keep_alive_s: own.keep_alive_s.or(base.keep_alive_s),
+            offline_queue: own.offline_queue.or(base.offline_queue),
+        }
+    }
+}
+
+/// JPEGs of annotated frames: the last of each camera, and one when a class appears.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+pub struct Pictures {
+    /// Unset: true if there is a FOLDER.
+    pub enabled: Option<bool>,
+    /// The last frame is CAMERA.jpg in it, appearances are in its folder CAMERA.
+    pub folder: Option<String>,
+    /// Seconds between two of the last frame's. Unset: 1.
+    #[schemars(range(min = 0.1, max = 86400.0))]
+    pub interval_s: Option<f64>,
+    /// Labels whose appearance is kept. Unset: none.
+    pub classes: Option<Vec<String>>,
+    /// A class has appeared when it wasn't there for this many seconds. Unset: 10.
+    #[schemars(range(min = 0.1, max = 86400.0))]
+    pub absence_s: Option<f64>,
+    /// 1 to 100. Unset: 85.
+    #[schemars(range(min = 1, max = 100))]
+    pub quality: Option<u8>,
+    /// MiB of a camera's pictures, the oldest going first. Unset: 1024.
+    #[schemars(range(min = 1, max = 1073741824))]
+    pub max_mb: Option<u32>,
+}
+
+impl Pictures {
+    fn over(&self, base: &Self) -> Self {
+        let (own, base) = (self.clone(), base.clone());
+        Self {
+            enabled: own.enabled.or(base.enabled),
+            folder: own.folder.or(base.folder),
+            interval_s: own.interval_s.or(base.interval_s),
+            classes: own.classes.or(base.classes),
+            absence_s: own.absence_s.or(base.absence_s),
+            quality: own.quality.or(base.quality),
+            max_mb: own.max_mb.or(base.max_mb),
+        }
+    }
+}
+
+/// MP4 files of annotated frames.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+pub struct Segments {
+    /// Unset: true if there is a FOLDER.
+    pub enabled: Option<bool>,
+    /// Files are in its folder CAMERA.
+    pub folder: Option<String>,
+    /// Length of a file. Unset: 60.
+    #[schemars(range(min = 1, max = 86400))]
+    pub seconds: Option<u32>,
+    /// kbit/s. Unset: 4000.
+    #[schemars(range(min = 50, max = 200000))]
+    pub bitrate_kbps: Option<u32>,
+    /// MiB of a camera's files, the oldest going first. Unset: 10240.
+    #[schemars(range(min = 1, max = 1073741824))]
+    pub max_mb: Option<u32>,
+}
+
+impl Segments {
+    fn over(&self, base: &Self) -> Self {
+        let (own, base) = (self.clone(), base.clone());
+        Self {
+            enabled: own.enabled.or(base.enabled),
+            folder: own.folder.or(base.folder),
+            seconds: own.seconds.or(base.seconds),
+            bitrate_kbps: own.bitrate_kbps.or(base.bitrate_kbps),
+            max_mb: own.max_mb.or(base.max_mb),
+        }
+    }
+}
+
+/// What is told of the program itself.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+pub struct Monitoring {
+    /// Address where Prometheus may ask, for example 127.0.0.1:9464. Unset: nowhere.
+    pub metrics: Option<String>,
+    /// Seconds between two rows of `monitor`.
+    #[schemars(range(min = 0.1, max = 3600.0))]
+    pub interval_s: f64,
+    /// CPU of the machine in percent above which `monitor` warns.
+    #[schemars(range(min = 0.0, max = 100.0))]
+    pub cpu_warning_percent: f64,
+    /// Also by the environment variable LOG_LEVEL.
+    pub log_level: LogLevel,
+}
+
+impl Default for Monitoring {
+    fn default() -> Self {
+        Self { metrics: None, interval_s: 1.0, cpu_warning_percent: 15.0, log_level: LogLevel::Warning }
+    }
+}
+
+/// Python's names are taken too: CRITICAL is ERROR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum LogLevel {
+    Critical,
+    Error,
+    Warning,
+    Info,
+    Debug,
+    Trace,
+}

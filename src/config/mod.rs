@@ -1,0 +1,33 @@
+//! `config.json`: the operator's file, as the migration guide of the Python system describes it, and what it lacks.
+//! `docs/configuration.md` explains each key.
+//!
+//! 1. `text`: from text to a tree that knows where everything stands; comments, trailing commas, single quotes.
+//! 2. [`Overrides`]: the environment and `--set`, written into the tree.
+//! 3. `typed`: from the tree to the types in `file`. What doesn't fit is an error, unknown keys are warnings.
+//! 4. `resolve`: the rules between keys, defaults, units. All errors at once.
+//! 5. A [`Plan`] is what the file means; `gst-trt run` knows nothing else of it.
+//!
+//! [`load`] does all of it.
+
+mod file;
+mod finding;
+mod load;
+mod overrides;
+mod plan;
+mod resolve;
+mod schema;
+mod secret;
+mod text;
+mod typed;
+mod variables;
+
+pub use finding::{Finding, Findings, Origin, Severity};
+pub use load::{Loaded, load, load_for_build, load_text};
+pub use overrides::Overrides;
+pub use plan::{
+    Broker, Camera, Codec, Decoder, Gpu, Hint, LinesTarget, LogLevel, Look, Model, Monitoring, Mqtt, Outputs, Pictures,
+    Pipeline, Plan, Priority, Qos, Reconnect, Segments, Source, Threads, Tls, Transport,
+};
+pub use schema::json_schema;
+pub use secret::{Secret, SecretUrl, redact};
+pub use variables::Variables;

@@ -1,0 +1,302 @@
+//! Cameras: addresses, names, GPUs.
+
+use super::super::file;
+use super::super::plan::{Camera, Codec, Gpu, Hint, Pipeline, Source, Transport};
+use super::super::secret::{SecretUrl, redact};
+use super::super::text::join;
+use super::address::{self, Address};
+use super::{Context, models, outputs, pipeline};
+use std::collections::HashMap;
+use std::time::Duration;
+
+const STREAMS: &str = "cameras.RTSP_STREAMS";
+
+/// `videotestsrc`'s patterns, as in GStreamer 1.22.
+const PATTERNS: [&str; 26] = [
+    "smpte",
+    "snow",
+    "black",
+    "white",
+    "red",
+    "green",
+    "blue",
+    "checkers-1",
+    "checkers-2",
+    "checkers-4",
+    "checkers-8",
+    "circular",
+    "blink",
+    "smpte75",
+    "zone-plate",
+    "gamut",
+    "chroma-zone-plate",
+    "solid-color",
+    "ball",
+    "smpte100",
+    "bar",
+    "pinwheel",
+    "spokes",
+    "gradient",
+    "colors",
+    "smpte-rp-219",
+];
+
+/// What a test picture has unless the file says it: as `videotestsrc` but for the rate, which most cameras have.
+const TEST_SIZE: (u32, u32) = (640, 480);
+const TEST_FRAMERATE: f64 = 25.0;
+
+/// The cameras whose source is understood.
+pub fn cameras(ctx: &mut Context, pipeline: Pipeline) -> Vec<Camera> {
+    let file = ctx.file;
+    let streams = &file.cameras.rtsp_streams;
+    pipeline::need_cameras(ctx, streams.len());
+    let mut names = Names::default();
+    let mut urls: HashMap<String, String> = HashMap::new();
+    let mut cameras = Vec::with_capacity(streams.len());
+    for (index, stream) in streams.iter().enumerate() {
+        let place = Place { path: ctx.written.item(STREAMS, index), plain: matches!(stream, file::Stream::Url(_)) };
+        let settings = stream.camera();
+        let source = source(ctx, &place, &settings);
+        let name = names.name(ctx, &place, &settings, source.as_ref());
+        if let Some(url) = &settings.url
+            && let Some(other) = urls.insert(url.clone(), name.clone())
+        {
+            ctx.warning(
+                &place.url(),
+                format!("camera {other} has the same address"),
+                "take one out, unless the same pictures are meant to be looked at twice",
+            );
+        }
+        let camera = Camera {
+            hint: hint(ctx, &place, &settings),
+            gpu: gpu(ctx, &place, settings.gpu.as_ref(), pipeline),
+            detection: models::detection(ctx, pipeline, Some((&place.path, &settings))),
+            pose: models::pose(ctx, pipeline, Some((&place.path, &settings))),
+            outputs: outputs::outputs(ctx, &place.path, &settings.outputs, &name, streams.len()),
+            // What stands in for a wrong one is never seen: there is an error.
+            source: source.unwrap_or(Source::File { path: "".into(), looping: false }),
+            name,
+        };
+        models::check_camera(ctx, &place.path, &camera);
+        cameras.push(camera);
+    }
+    cameras
+}
+
+/// Where a camera stands.
+struct Place {
+    path: String,
+    /// As an address alone.
+    plain: bool,
+}
+
+impl Place {
+    fn key(&self, key: &str) -> String {
+        join(&self.path, key)
+    }
+
+    fn url(&self) -> String {
+        if self.plain { self.path.clone() } else { self.key("URL") }
+    }
+}
+
+fn source(ctx: &mut Context, place: &Place, settings: &file::Camera) -> Option<Source> {
+    let key = place.url();
+    let Some(url) = settings.url.as_deref().map(str::trim).filter(|url| !url.is_empty()) else {
+        if !ctx.written.was_rejected(&key) {
+            ctx.error(&key, "a camera needs an address", "write rtsp://HOST/PATH, the path of a file, or test:ball");
+        }
+        return None;
+    };
+    if let Some(pattern) = url.strip_prefix("test:") {
+        return test(ctx, &key, settings, pattern);
+    }
+    match url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase()) {
+        Some(scheme) if scheme == "file" => {
+            let path = url.get("file://".len()..).unwrap_or_default();
+            file_source(ctx, &key, settings, path)
+        }
+        Some(scheme) if scheme == "rtsp" || scheme == "rtsps" => rtsp(ctx, place, settings, url, &scheme),
+        Some(scheme) => {
+            let remedy = "write rtsp:// or rtsps://, file://, the path of a file, or test:PATTERN";
+            ctx.error(&key, format!("cameras don't speak {scheme} here"), remedy);
+            None
+        }
+        None => file_source(ctx, &key, settings, url),
+    }
+}
+
+fn rtsp(ctx: &mut Context, place: &Place, settings: &file::Camera, url: &str, scheme: &str) -> Option<Source> {
+    let key = place.url();
+    if let Err(rule) = address::split(url) {
+        ctx.error(&key, rule, "write rtsp://USER:PASSWORD@HOST:PORT/PATH; USER:PASSWORD@ and :PORT may be left out");
+        return None;
+    }
+    let transport = settings.transport.unwrap_or(ctx.file.cameras.transport);
+    if scheme == "rtsps" && transport == file::Transport::Udp {
+        let own = place.key("TRANSPORT");
+        let key = if settings.transport.is_some() { own } else { "cameras.TRANSPORT".into() };
+        ctx.error(&key, "rtsps:// encrypts a TCP connection", "set TRANSPORT to tcp for this camera");
+    }
+    // What the file says, with variables' names and not their values.
+    let label = ctx.written.label(&key).map_or_else(|| redact(url), str::to_owned);
+    Some(Source::Rtsp {
+        url: SecretUrl::with_label(url, label),
+        transport: match transport {
+            file::Transport::Tcp => Transport::Tcp,
+            file::Transport::Udp => Transport::Udp,
+        },
+        latency: Duration::from_millis(settings.latency_ms.unwrap_or(ctx.file.cameras.latency_ms).into()),
+    })
+}
+
+fn file_source(ctx: &mut Context, key: &str, settings: &file::Camera, path: &str) -> Option<Source> {
+    let path = ctx.path_of(path);
+    if !path.is_file() {
+        let remedy = "check the path (from the configuration's folder), or write rtsp://… for a camera";
+        ctx.error(key, format!("there is no file {}", path.display()), remedy);
+        return None;
+    }
+    Some(Source::File { path, looping: settings.r#loop.unwrap_or(true) })
+}
+
+fn test(ctx: &mut Context, key: &str, settings: &file::Camera, pattern: &str) -> Option<Source> {
+    if !PATTERNS.contains(&pattern) {
+        let remedy = format!("videotestsrc has {}", PATTERNS.join(", "));
+        ctx.error(key, "there is no such test picture", remedy);
+        return None;
+    }
+    Some(Source::Test {
+        pattern: pattern.to_owned(),
+        size: (settings.width.unwrap_or(TEST_SIZE.0), settings.height.unwrap_or(TEST_SIZE.1)),
+        framerate: settings.fps.unwrap_or(TEST_FRAMERATE),
+    })
+}
+
+fn hint(ctx: &mut Context, place: &Place, settings: &file::Camera) -> Hint {
+    let size = match (settings.width, settings.height) {
+        (Some(width), Some(height)) => Some((width, height)),
+        (None, None) => None,
+        (Some(_), None) => {
+            ctx.error(&place.key("WIDTH"), "HEIGHT is missing", "set both, or none");
+            None
+        }
+        (None, Some(_)) => {
+            ctx.error(&place.key("HEIGHT"), "WIDTH is missing", "set both, or none");
+            None
+        }
+    };
+    let codec = settings.codec.map(|codec| match codec {
+        file::Codec::H264 => Codec::H264,
+        file::Codec::H265 => Codec::H265,
+    });
+    Hint { codec, size, framerate: settings.fps }
+}
+
+fn gpu(ctx: &mut Context, place: &Place, setting: Option<&file::Gpu>, pipeline: Pipeline) -> Gpu {
+    let key = place.key("GPU");
+    if setting.is_some() && pipeline == Pipeline::Cpu {
+        ctx.notice(&key, "the CPU pipeline has no use for it");
+    }
+    match setting {
+        None => Gpu::Auto,
+        Some(file::Gpu::Index(index)) => Gpu::Index(*index),
+        Some(file::Gpu::Name(name)) => match name.trim() {
+            auto if auto.eq_ignore_ascii_case("auto") => Gpu::Auto,
+            uuid if uuid.starts_with("GPU-") || uuid.starts_with("MIG-") => Gpu::Uuid(uuid.to_owned()),
+            text => match text.parse() {
+                Ok(index) => Gpu::Index(index),
+                Err(_) => {
+                    let remedy = "write auto, a number from 0, or a UUID as nvidia-smi -L shows it (GPU-…)";
+                    ctx.error(&key, "that names no GPU", remedy);
+                    Gpu::Auto
+                }
+            },
+        },
+    }
+}
+
+/// Names that are taken, with the place of each.
+#[derive(Default)]
+struct Names(HashMap<String, String>);
+
+impl Names {
+    fn name(&mut self, ctx: &mut Context, place: &Place, settings: &file::Camera, source: Option<&Source>) -> String {
+        let key = place.key("NAME");
+        let name = match &settings.name {
+            Some(name) => {
+                let fits = !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(is_name);
+                if !fits {
+                    ctx.error(
+                        &key,
+                        "a name has 1 to 64 letters, digits, -, _ and ., and doesn't begin with a dot: it becomes part of \
+                         file names and topics",
+                        format!("for example {}", made_of(name)),
+                    );
+                }
+                if let Some(other) = self.0.get(name) {
+                    ctx.error(&key, format!("{other} has the same name"), "give each camera a name of its own");
+                }
+                name.clone()
+            }
+            None => self.free(&source.map_or_else(|| "camera".into(), |source| made_of(&readable(source)))),
+        };
+        self.0.insert(name.clone(), place.path.clone());
+        name
+    }
+
+    fn free(&self, base: &str) -> String {
+        if !self.0.contains_key(base) {
+            return base.to_owned();
+        }
+        (2..).map(|i| format!("{base}-{i}")).find(|name| !self.0.contains_key(name)).unwrap_or_default()
+    }
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
+/// What a camera's name is made of: of an address host and path, of a file its name.
+fn readable(source: &Source) -> String {
+    match source {
+        Source::Rtsp { url, .. } => {
+            let label = url.to_string();
+            match address::split(&label) {
+                Ok(Address { host, rest, .. }) => format!("{host}{rest}"),
+                Err(_) => label,
+            }
+        }
+        Source::File { path, .. } => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        Source::Test { pattern, .. } => format!("test-{pattern}"),
+    }
+}
+
+/// A name of only what names may have.
+fn made_of(text: &str) -> String {
+    let parts: Vec<&str> = text.split(|c| !is_name(c)).filter(|part| !part.is_empty()).collect();
+    let name: String = parts.join("-").trim_start_matches('.').chars().take(60).collect();
+    if name.is_empty() { "camera".into() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_made_of_addresses() {
+        let rtsp =
+            |url: &str| Source::Rtsp { url: SecretUrl::new(url), transport: Transport::Tcp, latency: Duration::ZERO };
+        for (source, name) in [
+            (rtsp("rtsp://192.168.3.214:7447/stream1"), "192.168.3.214-stream1"),
+            (rtsp("rtsp://admin:SECRET@cam/a/b?password=SECRET&x=1"), "cam-a-b-password-x-1"),
+            (Source::File { path: "clips/street 1.mp4".into(), looping: true }, "street-1"),
+            (Source::Test { pattern: "ball".into(), size: (1, 1), framerate: 1.0 }, "test-ball"),
+        ] {
+            assert_eq!(made_of(&readable(&source)), name);
+        }
+        let mut names = Names::default();
+        names.0.insert("a".into(), String::new());
+        assert_eq!(names.free("a"), "a-2");
+    }
+}

@@ -1,0 +1,117 @@
+//! From the file's keys to the plan: the rules between keys, defaults that depend on others, units.
+//!
+//! Every part goes on after an error, so that all of them are told at once.
+
+mod address;
+mod cameras;
+mod models;
+mod outputs;
+mod pipeline;
+
+use super::file::File;
+use super::finding::{Finding, Findings, Severity};
+use super::plan::{Model, Plan, Threads};
+use super::typed::Written;
+use super::variables::Variables;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a file is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Cameras are needed, and for each model something to run.
+    Run,
+    /// Every model's ONNX is needed; cameras aren't.
+    Build,
+}
+
+/// A file, and what is said of it so far.
+pub struct Context<'a> {
+    pub file: &'a File,
+    pub written: &'a Written,
+    pub variables: &'a Variables,
+    /// The folder that relative paths start from: the file's own.
+    pub folder: &'a Path,
+    /// The file's path, for remedies.
+    pub path: &'a Path,
+    pub purpose: Purpose,
+    pub findings: Findings,
+}
+
+impl Context<'_> {
+    pub fn error(&mut self, key: &str, rule: impl Into<String>, remedy: impl Into<String>) {
+        self.say(Severity::Error, key, rule.into(), remedy.into());
+    }
+
+    pub fn warning(&mut self, key: &str, rule: impl Into<String>, remedy: impl Into<String>) {
+        self.say(Severity::Warning, key, rule.into(), remedy.into());
+    }
+
+    pub fn notice(&mut self, key: &str, rule: impl Into<String>) {
+        self.say(Severity::Notice, key, rule.into(), String::new());
+    }
+
+    fn say(&mut self, severity: Severity, key: &str, rule: String, remedy: String) {
+        let written = self.written.get(key);
+        let finding = Finding {
+            severity,
+            key: key.to_owned(),
+            value: written.map(|(_, shown)| shown.to_owned()),
+            rule,
+            remedy,
+            origin: written.map(|(origin, _)| origin.clone()),
+        };
+        // What every camera inherits is said once.
+        if !self.findings.list.contains(&finding) {
+            self.findings.list.push(finding);
+        }
+    }
+
+    pub fn is_written(&self, key: &str) -> bool {
+        self.written.get(key).is_some()
+    }
+
+    /// A path of the file, from the file's folder on.
+    pub fn path_of(&self, text: &str) -> PathBuf {
+        self.folder.join(text)
+    }
+
+    /// `gst-trt build --config config.json`
+    pub fn build_command(&self) -> String {
+        format!("gst-trt build --config {}", self.path.display())
+    }
+}
+
+/// What the file means, and for [`Purpose::Build`] also what is to be built; `None` when there are errors.
+pub fn resolve(ctx: &mut Context) -> Option<(Plan, Vec<Model>)> {
+    let file = ctx.file;
+    let chosen = pipeline::choose(ctx);
+    let cameras = cameras::cameras(ctx, chosen.pipeline);
+    let models = models::all(ctx, chosen.pipeline, &cameras);
+    let (processing, waits) = (&file.processing, &file.cameras);
+    let max_cameras = pipeline::max_cameras(ctx, chosen.pipeline, cameras.len());
+    pipeline::check_timing(ctx, &cameras);
+    let plan = Plan {
+        pipeline: chosen.pipeline,
+        decoder: chosen.decoder,
+        max_cameras,
+        queue_size: processing.max_queue_size,
+        decoder_surfaces: processing.nvdec_buffer_size,
+        frame_memory: pipeline::frame_memory(ctx, chosen.pipeline, &cameras),
+        threads: Threads {
+            affinity: processing.use_thread_affinity,
+            priority: processing.thread_priority.into(),
+            decoder_priority: processing.decoder_thread_priority.into(),
+        },
+        reconnect: super::plan::Reconnect {
+            first: Duration::from_millis(500),
+            longest: Duration::from_secs_f64(waits.reconnect_max_s),
+            stall: Duration::from_secs_f64(waits.stall_timeout_s),
+        },
+        tensorrt_library: file.models.tensorrt_library.as_deref().map(|path| ctx.path_of(path)),
+        engine_cache: file.models.engine_cache.as_deref().map(|path| ctx.path_of(path)),
+        monitoring: outputs::monitoring(ctx),
+        cameras,
+    };
+    (!ctx.findings.has_errors()).then_some((plan, models))
+}

@@ -1,0 +1,296 @@
+//! Models: files, thresholds, where they look.
+
+use super::super::file::{self, LookAt};
+use super::super::plan::{Camera, Look, Model, Pipeline};
+use super::super::text::join;
+use super::{Context, Purpose, pipeline};
+use crate::infer::Precision;
+use crate::model::Rect;
+use std::path::{Path, PathBuf};
+
+/// One of the guide's two models.
+#[derive(Clone, Copy)]
+struct Role {
+    key: &'static str,
+    id: &'static str,
+    onnx: &'static str,
+}
+
+const DETECTION: Role = Role { key: "DETECTION", id: "detection", onnx: "models/yolo12m.onnx" };
+const POSE: Role = Role { key: "POSE", id: "pose", onnx: "models/yolo11m-pose.onnx" };
+/// Where the guide's engines lie.
+const ENGINES: &str = "models/engines";
+
+/// A camera's path and settings.
+type Own<'a> = Option<(&'a str, &'a file::Camera)>;
+
+/// `None`: it's off.
+pub fn detection(ctx: &mut Context, pipeline: Pipeline, camera: Own) -> Option<Model> {
+    model(ctx, pipeline, DETECTION, camera.map(|(path, camera)| (path, &camera.detection)))
+}
+
+/// `None`: it's off.
+pub fn pose(ctx: &mut Context, pipeline: Pipeline, camera: Own) -> Option<Model> {
+    model(ctx, pipeline, POSE, camera.map(|(path, camera)| (path, &camera.pose)))
+}
+
+/// Every model, once for each engine: what `build` builds. Without cameras those of `models`.
+pub fn all(ctx: &mut Context, pipeline: Pipeline, cameras: &[Camera]) -> Vec<Model> {
+    let mut models: Vec<Model> = Vec::new();
+    let global: Vec<Model> = if cameras.is_empty() {
+        [detection(ctx, pipeline, None), pose(ctx, pipeline, None)].into_iter().flatten().collect()
+    } else {
+        Vec::new()
+    };
+    for model in cameras.iter().flat_map(Camera::models).chain(&global) {
+        match models.iter().find(|known| known.engine == model.engine) {
+            None => models.push(model.clone()),
+            Some(known) if known.onnx != model.onnx && pipeline == Pipeline::UnifiedGpu => {
+                let rule = format!(
+                    "{} would be the engine of both {} and {}",
+                    model.engine.display(),
+                    known.onnx.display(),
+                    model.onnx.display()
+                );
+                ctx.error("models", rule, "give one of them an ENGINE of its own");
+            }
+            Some(_) => {}
+        }
+    }
+    models
+}
+
+/// What a camera's models have to have in common.
+pub fn check_camera(ctx: &mut Context, path: &str, camera: &Camera) {
+    if camera.models().next().is_none() {
+        ctx.error(path, "neither DETECTION nor POSE is enabled, so that there is nothing to do", "enable one of them");
+    }
+    if camera.detection.is_none() && camera.pose.as_ref().is_some_and(|pose| pose.look != Look::Frame) {
+        let key = where_written(ctx, Some(path), POSE, "LOOK_AT");
+        ctx.error(
+            &key,
+            "objects are what DETECTION finds, and it isn't enabled",
+            "set LOOK_AT to frame, or enable DETECTION",
+        );
+    }
+}
+
+/// The key that a setting comes from: the camera's own, or that in `models`.
+fn where_written(ctx: &Context, camera: Option<&str>, role: Role, key: &str) -> String {
+    let own = camera.map(|path| join(&join(path, role.key), key));
+    own.filter(|own| ctx.is_written(own)).unwrap_or_else(|| format!("models.{}.{key}", role.key))
+}
+
+fn model(ctx: &mut Context, pipeline: Pipeline, role: Role, camera: Option<(&str, &file::Model)>) -> Option<Model> {
+    let file = ctx.file;
+    let global = match role.id {
+        "pose" => &file.models.pose,
+        _ => &file.models.detection,
+    };
+    let settings = camera.map_or_else(|| global.clone(), |(_, own)| own.over(global));
+    if settings.enabled == Some(false) {
+        return None;
+    }
+    let path = camera.map(|(path, _)| path);
+    let key = |ctx: &Context, key: &str| where_written(ctx, path, role, key);
+    let (onnx, engine) = files(ctx, pipeline, role, path, &settings);
+    let labels = settings.labels.as_deref().map(|labels| ctx.path_of(labels));
+    if let Some(labels) = labels.as_ref().filter(|labels| !labels.is_file()) {
+        let key = key(ctx, "LABELS");
+        ctx.error(
+            &key,
+            format!("there is no file {}", labels.display()),
+            "check the path, or take the key out for the model's own names",
+        );
+    }
+    let classes = settings.classes.unwrap_or_default();
+    let class_confidence = settings.class_confidence.unwrap_or_default();
+    let object_classes = settings.object_classes.unwrap_or_default();
+    check_labels(ctx, &key(ctx, "CLASSES"), classes.iter());
+    check_labels(ctx, &key(ctx, "CLASS_CONFIDENCE"), class_confidence.keys());
+    check_labels(ctx, &key(ctx, "OBJECT_CLASSES"), object_classes.iter());
+    let look = look(ctx, role, path, settings.look_at.unwrap_or(LookAt::Frame), object_classes);
+    let regions = regions(ctx, &key(ctx, "REGIONS"), &settings.regions.unwrap_or_default());
+    let [min_size, max_size] = [settings.min_size, settings.max_size].map(|size| size.map_or((0, 0), |[w, h]| (w, h)));
+    let empty = |least: u32, most: u32| most != 0 && least > most;
+    if empty(min_size.0, max_size.0) || empty(min_size.1, max_size.1) {
+        let key = key(ctx, "MIN_SIZE");
+        ctx.error(
+            &key,
+            "it is more than MAX_SIZE, so that no box fits",
+            "make MIN_SIZE smaller, or MAX_SIZE greater (0: no limit)",
+        );
+    }
+    let defaults = crate::model::Params::default();
+    Some(Model {
+        id: role.id,
+        onnx,
+        engine,
+        labels,
+        precision: precision(ctx),
+        // A GB of the guide's is a GiB for TensorRT, as in the system before.
+        workspace: (file.models.tensorrt_workspace_size * 1024.0).round().max(1.0) as u32,
+        batch_size: file.processing.gpu_batch_size,
+        batch_timeout: pipeline::batch_timeout(ctx),
+        interval: settings.interval.unwrap_or(0),
+        skip_when_busy: settings.skip_when_busy.unwrap_or(false),
+        look,
+        regions,
+        confidence: settings.confidence.unwrap_or(defaults.confidence),
+        class_confidence: class_confidence.into_iter().map(|(class, least)| (class, least.0)).collect(),
+        iou: settings.iou.unwrap_or(defaults.iou),
+        classes,
+        max_detections: settings.max_detections.unwrap_or(defaults.max_detections as u32),
+        min_size,
+        max_size,
+    })
+}
+
+fn precision(ctx: &Context) -> Precision {
+    if ctx.file.models.tensorrt_fp16 { Precision::Fp16 } else { Precision::Fp32 }
+}
+
+/// The ONNX and the engine: one of them has to be there, which one depends on what for.
+fn files(
+    ctx: &mut Context,
+    pipeline: Pipeline,
+    role: Role,
+    camera: Option<&str>,
+    settings: &file::Model,
+) -> (PathBuf, PathBuf) {
+    let key = |ctx: &Context, key: &str| where_written(ctx, camera, role, key);
+    let (onnx_key, engine_key) = (key(ctx, "ONNX"), key(ctx, "ENGINE"));
+    let text = settings.onnx.as_deref().unwrap_or(role.onnx);
+    let onnx = ctx.path_of(text);
+    let engine = match &settings.engine {
+        Some(engine) => ctx.path_of(engine),
+        None => ctx.path_of(&engine_of(role, Path::new(text), precision(ctx))),
+    };
+    if !has_extension(&onnx, &["onnx"]) {
+        ctx.error(&onnx_key, "it names no .onnx file", "engines go into ENGINE; ONNX is what they are built from");
+        return (onnx, engine);
+    }
+    if !has_extension(&engine, &["engine", "plan"]) {
+        ctx.error(
+            &engine_key,
+            "it names no .engine or .plan file",
+            format!("for example {ENGINES}/{}_fp16.engine", role.id),
+        );
+        return (onnx, engine);
+    }
+    let (has_onnx, has_engine) = (onnx.is_file(), engine.is_file());
+    let off = format!("or switch the model off: \"{}\": {{ \"ENABLED\": false }}", role.key);
+    match (pipeline, ctx.purpose) {
+        (Pipeline::Cpu, _) | (_, Purpose::Build) if !has_onnx => {
+            let remedy = format!("put the model there, set ONNX to the model's path, {off}");
+            ctx.error(&onnx_key, format!("there is no file {}", onnx.display()), remedy);
+        }
+        (Pipeline::UnifiedGpu, Purpose::Run) if !has_onnx && !has_engine => {
+            let rule =
+                format!("TensorRT engine not found: neither {} nor {} is there", engine.display(), onnx.display());
+            let remedy =
+                format!("put the ONNX there and run `{}`, set ONNX to the model's path, {off}", ctx.build_command());
+            ctx.error(&engine_key, rule, remedy);
+        }
+        (Pipeline::UnifiedGpu, Purpose::Run) if !has_engine => {
+            let rule = format!(
+                "{} isn't built yet: the first start builds an engine from {}, which takes minutes; `{}` does it now",
+                engine.display(),
+                onnx.display(),
+                ctx.build_command()
+            );
+            ctx.notice(&engine_key, rule);
+        }
+        _ => {}
+    }
+    (onnx, engine)
+}
+
+/// The guide's names for the guide's models, the ONNX file's own for others.
+fn engine_of(role: Role, onnx: &Path, precision: Precision) -> String {
+    let name = if onnx == Path::new(role.onnx) {
+        role.id.into()
+    } else {
+        onnx.file_stem().unwrap_or_default().to_string_lossy()
+    };
+    let precision = if precision == Precision::Fp32 { "fp32" } else { "fp16" };
+    format!("{ENGINES}/{name}_{precision}.engine")
+}
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    path.extension().is_some_and(|found| extensions.iter().any(|extension| found.eq_ignore_ascii_case(extension)))
+}
+
+/// Labels become lists in properties, where these separate them.
+fn check_labels<'a>(ctx: &mut Context, key: &str, labels: impl Iterator<Item = &'a String>) {
+    for label in labels {
+        if label.trim().is_empty() || label.contains([',', ';', '=']) {
+            ctx.error(
+                key,
+                format!("{label:?} is no label: one isn't empty and has no comma, semicolon or ="),
+                "write one label an item, or its number",
+            );
+        }
+    }
+}
+
+fn look(ctx: &mut Context, role: Role, camera: Option<&str>, look_at: LookAt, object_classes: Vec<String>) -> Look {
+    let key = |ctx: &Context, key: &str| where_written(ctx, camera, role, key);
+    match look_at {
+        LookAt::Frame => {
+            if !object_classes.is_empty() {
+                let key = key(ctx, "OBJECT_CLASSES");
+                ctx.warning(
+                    &key,
+                    "it only holds with LOOK_AT objects",
+                    "set LOOK_AT to objects, or take it out; CLASSES says what is found",
+                );
+            }
+            Look::Frame
+        }
+        LookAt::Objects => {
+            if role.id == DETECTION.id {
+                let key = key(ctx, "LOOK_AT");
+                ctx.error(&key, "DETECTION is the first to look, so that there is no object yet", "set it to frame");
+            }
+            Look::Objects(object_classes)
+        }
+    }
+}
+
+fn regions(ctx: &mut Context, key: &str, regions: &[[f32; 4]]) -> Vec<Rect> {
+    // As the elements' property `roi` takes them.
+    const SLACK: f32 = 1.0001;
+    let mut found = Vec::with_capacity(regions.len());
+    for &[x, y, w, h] in regions {
+        if x >= 0.0 && y >= 0.0 && w > 0.0 && h > 0.0 && x + w <= SLACK && y + h <= SLACK {
+            found.push(Rect::new(x, y, w, h));
+        } else {
+            ctx.error(
+                key,
+                format!(
+                    "[{x}, {y}, {w}, {h}] isn't inside the frame: left, top, width, height as fractions of it, 0 to 1"
+                ),
+                "for example [0, 0.5, 1, 0.5] for its lower half",
+            );
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_have_the_guides_names_or_their_models() {
+        for (role, onnx, precision, engine) in [
+            (DETECTION, "models/yolo12m.onnx", Precision::Fp16, "models/engines/detection_fp16.engine"),
+            (POSE, "models/yolo11m-pose.onnx", Precision::Fp16, "models/engines/pose_fp16.engine"),
+            (POSE, "models/yolo11m-pose.onnx", Precision::Fp32, "models/engines/pose_fp32.engine"),
+            (DETECTION, "other/yolo11n.onnx", Precision::Fp16, "models/engines/yolo11n_fp16.engine"),
+        ] {
+            assert_eq!(engine_of(role, Path::new(onnx), precision), engine);
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Where results go, and what is told of the program.
+
+use super::super::file;
+use super::super::plan::{Broker, LinesTarget, LogLevel, Monitoring, Mqtt, Outputs, Pictures, Qos, Segments, Tls};
+use super::super::secret::Secret;
+use super::super::text::join;
+use super::Context;
+use super::address::{self, Address};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const MIB: u64 = 1 << 20;
+
+/// Finds the key that a setting comes from: the camera's own, or that in `outputs`.
+struct Keys<'a> {
+    camera: &'a str,
+    section: &'static str,
+}
+
+impl Keys<'_> {
+    fn key(&self, ctx: &Context, key: &str) -> String {
+        let in_outputs = if self.section.is_empty() { key.to_owned() } else { join(self.section, key) };
+        let own = join(self.camera, &format!("OUTPUTS.{in_outputs}"));
+        if ctx.is_written(&own) { own } else { format!("outputs.{in_outputs}") }
+    }
+}
+
+/// What a camera puts out. `cameras`: how many there are.
+pub fn outputs(ctx: &mut Context, camera: &str, own: &file::Outputs, name: &str, cameras: usize) -> Outputs {
+    let settings = own.over(&ctx.file.outputs);
+    let mqtt = mqtt(ctx, &Keys { camera, section: "MQTT" }, &settings.mqtt, name, cameras);
+    let pictures = pictures(ctx, &Keys { camera, section: "PICTURES" }, &settings.pictures);
+    let segments = segments(ctx, &Keys { camera, section: "SEGMENTS" }, &settings.segments);
+    let keys = Keys { camera, section: "" };
+    let lines = match &settings.json_lines {
+        Some(targets) => {
+            let key = keys.key(ctx, "JSON_LINES");
+            targets.as_slice().iter().filter_map(|target| lines(ctx, &key, target, name)).collect()
+        }
+        // Something has to come out.
+        None if mqtt.is_none() && pictures.is_none() && segments.is_none() => vec![LinesTarget::Stdout],
+        None => Vec::new(),
+    };
+    Outputs { lines, mqtt, pictures, segments }
+}
+
+fn lines(ctx: &mut Context, key: &str, target: &str, name: &str) -> Option<LinesTarget> {
+    let target = target.replace("{camera}", name);
+    if target == "-" {
+        return Some(LinesTarget::Stdout);
+    }
+    let example = "write -, the path of a file, or tcp://HOST:PORT";
+    if target.contains("://") {
+        match address::split(&target) {
+            Ok(Address { scheme: "tcp", has_user: false, host, port: Some(port), rest: "" | "/" }) => {
+                return Some(LinesTarget::Tcp { host: host.to_owned(), port });
+            }
+            Ok(Address { scheme: "tcp", .. }) => {
+                ctx.error(key, "a TCP reader is a host and a port, and nothing else", example)
+            }
+            Ok(Address { scheme, .. }) => ctx.error(key, format!("lines don't go to {scheme} here"), example),
+            Err(rule) => ctx.error(key, rule, example),
+        }
+        return None;
+    }
+    if target.is_empty() {
+        ctx.error(key, "it's empty", format!("{example}; [] writes none"));
+        return None;
+    }
+    let path = ctx.path_of(&target);
+    if let Some(folder) = missing_parent(&path) {
+        ctx.error(key, format!("there is no folder {}", folder.display()), format!("mkdir -p {}", folder.display()));
+    } else if path.is_dir() {
+        ctx.error(key, format!("{} is a folder", path.display()), "name a file in it, for example with {camera}.jsonl");
+    }
+    Some(LinesTarget::File(path))
+}
+
+fn missing_parent(path: &Path) -> Option<PathBuf> {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()).map(Path::to_owned)
+}
+
+fn mqtt(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, name: &str, cameras: usize) -> Option<Mqtt> {
+    if !settings.enabled.unwrap_or(settings.url.is_some()) {
+        return None;
+    }
+    let key = keys.key(ctx, "URL");
+    let example = "write mqtt://HOST or mqtts://HOST for TLS; :PORT is 1883 or 8883 unless it's there";
+    let Some(url) = &settings.url else {
+        if !ctx.written.was_rejected(&key) {
+            ctx.error(&key, "the broker's address is missing", example);
+        }
+        return None;
+    };
+    let (host, port, encrypted) = match address::split(url) {
+        Ok(Address { has_user: true, .. }) => {
+            ctx.error(
+                &key,
+                "the broker's address has no user: credentials come from the environment",
+                "set MQTT_USERNAME and MQTT_PASSWORD there",
+            );
+            return None;
+        }
+        Ok(Address { scheme: "mqtt", host, port, rest: "" | "/", .. }) => (host, port.unwrap_or(1883), false),
+        Ok(Address { scheme: "mqtts", host, port, rest: "" | "/", .. }) => (host, port.unwrap_or(8883), true),
+        Ok(_) => {
+            ctx.error(&key, "it isn't a broker's address", example);
+            return None;
+        }
+        Err(rule) => {
+            ctx.error(&key, rule, example);
+            return None;
+        }
+    };
+    let tls = tls(ctx, keys, settings, encrypted);
+    let username = credential(ctx, &keys.key(ctx, "USERNAME_ENV"), settings.username_env.as_deref(), "MQTT_USERNAME");
+    let password = credential(ctx, &keys.key(ctx, "PASSWORD_ENV"), settings.password_env.as_deref(), "MQTT_PASSWORD");
+    if password.is_some() && username.is_none() {
+        ctx.error(
+            &keys.key(ctx, "USERNAME_ENV"),
+            "MQTT has no password without a user",
+            "set MQTT_USERNAME in the environment",
+        );
+    }
+    if password.is_some() && !encrypted && !is_loopback(host) {
+        ctx.warning(&key, "the password goes over the network as it is", "use mqtts://");
+    }
+    let template = settings.topic.as_deref().unwrap_or("gst-trt/{camera}/objects");
+    let topic_key = keys.key(ctx, "TOPIC");
+    check_topic(ctx, &topic_key, template);
+    if cameras > 1 && !template.contains("{camera}") && !ctx.is_written(&join(keys.camera, "OUTPUTS.MQTT.TOPIC")) {
+        ctx.warning(&topic_key, "all cameras share one topic", "put {camera} into it, unless that's meant");
+    }
+    let status_topic = settings.status_topic.clone().unwrap_or_else(|| "gst-trt/status".into());
+    let status_key = keys.key(ctx, "STATUS_TOPIC");
+    check_topic(ctx, &status_key, &status_topic);
+    if status_topic.contains("{camera}") {
+        ctx.error(&status_key, "it is one for all cameras of a connection", "take {camera} out");
+    }
+    let broker = Broker {
+        host: host.to_owned(),
+        port,
+        tls,
+        username,
+        password: password.map(Secret::new),
+        client_id: settings.client_id.clone(),
+        status_topic,
+        keep_alive: Duration::from_secs(settings.keep_alive_s.unwrap_or(30).into()),
+        offline_queue: settings.offline_queue.unwrap_or(1000) as usize,
+    };
+    let qos = match settings.qos.unwrap_or(1) {
+        0 => Qos::AtMostOnce,
+        1 => Qos::AtLeastOnce,
+        _ => Qos::ExactlyOnce,
+    };
+    Some(Mqtt { broker, topic: template.replace("{camera}", name), qos, retain: settings.retain.unwrap_or(false) })
+}
+
+fn tls(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, encrypted: bool) -> Option<Tls> {
+    let files = [("CA_FILE", &settings.ca_file), ("CERT_FILE", &settings.cert_file), ("KEY_FILE", &settings.key_file)];
+    let [ca, cert, private_key] = files.map(|(name, file)| {
+        let file = file.as_deref().map(|file| ctx.path_of(file))?;
+        let key = keys.key(ctx, name);
+        if !encrypted {
+            ctx.error(
+                &key,
+                "it needs TLS, and the broker's address is mqtt://",
+                "write mqtts:// in URL, or take it out",
+            );
+        } else if !file.is_file() {
+            ctx.error(
+                &key,
+                format!("there is no file {}", file.display()),
+                "check the path (from the configuration's folder)",
+            );
+        }
+        Some(file)
+    });
+    let client = match (cert, private_key) {
+        (Some(cert), Some(private_key)) => Some((cert, private_key)),
+        (None, None) => None,
+        (Some(_), None) => {
+            ctx.error(&keys.key(ctx, "CERT_FILE"), "KEY_FILE is missing", "a client's certificate needs its key");
+            None
+        }
+        (None, Some(_)) => {
+            ctx.error(&keys.key(ctx, "KEY_FILE"), "CERT_FILE is missing", "a client's key needs its certificate");
+            None
+        }
+    };
+    encrypted.then_some(Tls { ca, client })
+}
+
+/// A credential of the environment: of the variable that is named, which has to be there, or else of the usual one.
+fn credential(ctx: &mut Context, key: &str, named: Option<&str>, usual: &str) -> Option<String> {
+    let variable = named.unwrap_or(usual);
+    let value = ctx.variables.get(variable).filter(|value| !value.is_empty()).map(str::to_owned);
+    if let (Some(named), None) = (named, &value) {
+        ctx.error(
+            key,
+            format!("the environment has no variable {named}"),
+            format!("export {named}, or take the key out"),
+        );
+    }
+    value
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// MQTT 5, 4.7
+fn check_topic(ctx: &mut Context, key: &str, topic: &str) {
+    if topic.is_empty() || topic.contains(['+', '#', '\0']) || topic.starts_with('$') || topic.len() > 65_000 {
+        ctx.error(
+            key,
+            "messages go to a topic without + and #, which doesn't begin with $",
+            "for example gst-trt/{camera}/objects",
+        );
+    }
+}
+
+fn pictures(ctx: &mut Context, keys: &Keys, settings: &file::Pictures) -> Option<Pictures> {
+    if !settings.enabled.unwrap_or(settings.folder.is_some()) {
+        return None;
+    }
+    let folder = folder(ctx, keys, settings.folder.as_deref())?;
+    Some(Pictures {
+        folder,
+        every: Duration::from_secs_f64(settings.interval_s.unwrap_or(1.0)),
+        classes: settings.classes.clone().unwrap_or_default(),
+        absence: Duration::from_secs_f64(settings.absence_s.unwrap_or(10.0)),
+        quality: settings.quality.unwrap_or(85),
+        limit: u64::from(settings.max_mb.unwrap_or(1024)) * MIB,
+    })
+}
+
+fn segments(ctx: &mut Context, keys: &Keys, settings: &file::Segments) -> Option<Segments> {
+    if !settings.enabled.unwrap_or(settings.folder.is_some()) {
+        return None;
+    }
+    let folder = folder(ctx, keys, settings.folder.as_deref())?;
+    let (seconds, bitrate) = (settings.seconds.unwrap_or(60), settings.bitrate_kbps.unwrap_or(4000));
+    let limit = u64::from(settings.max_mb.unwrap_or(10_240)) * MIB;
+    // The one that is being written, and one that is whole.
+    let needed = 2 * u64::from(seconds) * u64::from(bitrate) * 1000 / 8;
+    if needed > limit {
+        let least = needed.div_ceil(MIB);
+        let key = keys.key(ctx, "MAX_MB");
+        ctx.error(
+            &key,
+            format!("two files of {seconds} s with {bitrate} kbit/s take {least} MiB"),
+            format!("set it to {least} or more, or make SECONDS or BITRATE_KBPS smaller"),
+        );
+    }
+    Some(Segments { folder, length: Duration::from_secs(seconds.into()), bitrate, limit })
+}
+
+/// A folder for files; it's made when the first is written, in one that is there.
+fn folder(ctx: &mut Context, keys: &Keys, folder: Option<&str>) -> Option<PathBuf> {
+    let key = keys.key(ctx, "FOLDER");
+    let Some(folder) = folder.filter(|folder| !folder.is_empty()) else {
+        if !ctx.written.was_rejected(&key) {
+            ctx.error(&key, "it is missing", "name the folder where the files go");
+        }
+        return None;
+    };
+    let path = ctx.path_of(folder);
+    if let Some(parent) = missing_parent(&path) {
+        ctx.error(&key, format!("there is no folder {}", parent.display()), format!("mkdir -p {}", path.display()));
+    } else if path.exists() && !path.is_dir() {
+        ctx.error(&key, format!("{} is no folder", path.display()), "name another");
+    }
+    Some(path)
+}
+
+pub fn monitoring(ctx: &mut Context) -> Monitoring {
+    let settings = &ctx.file.monitoring;
+    let key = "monitoring.METRICS";
+    let metrics = settings.metrics.as_deref().filter(|text| !text.is_empty()).and_then(|text| {
+        let address = text.parse::<SocketAddr>();
+        match &address {
+            Ok(address) if !address.ip().is_loopback() => {
+                ctx.warning(
+                    key,
+                    "everyone who reaches this address may read it",
+                    "127.0.0.1 is for this machine alone",
+                );
+            }
+            Ok(_) => {}
+            Err(_) => ctx.error(key, "it has to be an IP address and a port", "for example 127.0.0.1:9464"),
+        }
+        address.ok()
+    });
+    Monitoring {
+        metrics,
+        every: Duration::from_secs_f64(settings.interval_s),
+        cpu_warning: settings.cpu_warning_percent,
+        log_level: match settings.log_level {
+            file::LogLevel::Critical | file::LogLevel::Error => LogLevel::Error,
+            file::LogLevel::Warning => LogLevel::Warning,
+            file::LogLevel::Info => LogLevel::Info,
+            file::LogLevel::Debug => LogLevel::Debug,
+            file::LogLevel::Trace => LogLevel::Trace,
+        },
+    }
+}

@@ -1,0 +1,197 @@
+//! What logs never show: passwords, and URLs that carry them.
+
+use std::fmt;
+
+/// A password or token: every way to print it prints `***`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one who has to send it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// An address that may carry a password. Printed, its user, password and the telling parts of its query are `***`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SecretUrl {
+    text: String,
+    label: String,
+}
+
+impl SecretUrl {
+    pub fn new(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { label: redact(&text), text }
+    }
+
+    /// One that is printed as `label`, which has no secrets.
+    pub fn with_label(text: impl Into<String>, label: impl Into<String>) -> Self {
+        Self { text: text.into(), label: label.into() }
+    }
+
+    /// The whole address, for the one who connects.
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    /// Someone else's message, in which this address may stand, without secrets.
+    pub fn hide_in(&self, message: &str) -> String {
+        redact(&message.replace(&self.text, &self.label))
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.label)
+    }
+}
+
+impl fmt::Display for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label)
+    }
+}
+
+/// Parts of a query's or path's names whose values are secrets: cameras take `?user=admin&password=x`, and also
+/// `/user=admin_password=x_channel=1`.
+const TELLING: [&str; 9] = ["pass", "pwd", "psw", "token", "secret", "key", "auth", "user", "login"];
+
+/// Replaces what is secret in every URL of a text by `***`: between `://` and the last `@` before the path, and the values
+/// of telling parameters.
+pub fn redact(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        // Not at a comma or an apostrophe: a password may have them.
+        let end = after.find(|c: char| c.is_whitespace() || matches!(c, '"' | '`')).unwrap_or(after.len());
+        let (url, left) = after.split_at(end);
+        out.push_str(&redact_after_scheme(url));
+        rest = left;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// `user:password@host/path?query`, without the scheme.
+fn redact_after_scheme(url: &str) -> String {
+    let (authority, path) = split_authority(url);
+    let mut out = match authority.rfind('@') {
+        Some(at) => format!("***{}", authority.get(at..).unwrap_or_default()),
+        None => authority.to_owned(),
+    };
+    // Parameters begin after any of these, as in `?a=1&b=2` and `/user=a_password=b`.
+    let is_separator = |c: char| matches!(c, '?' | '&' | ';' | '/' | '_' | '#');
+    let mut hidden = false;
+    for part in path.split_inclusive(is_separator) {
+        let (body, separator) = match part.chars().next_back().filter(|c| is_separator(*c)) {
+            Some(c) => part.split_at(part.len() - c.len_utf8()),
+            None => (part, ""),
+        };
+        match body.split_once('=') {
+            Some((name, _)) => {
+                let lower = name.to_ascii_lowercase();
+                hidden = TELLING.iter().any(|telling| lower.contains(telling));
+                out.push_str(name);
+                out.push_str(if hidden { "=***" } else { body.get(name.len()..).unwrap_or_default() });
+            }
+            // A value that has an underscore in it goes on here.
+            None if hidden && !body.is_empty() => {}
+            None => out.push_str(body),
+        }
+        if !separator.is_empty() && separator != "_" {
+            hidden = false;
+        }
+        out.push_str(separator);
+    }
+    out
+}
+
+/// Splits after the host. Also where a password has an unescaped `/`, `?` or `#`, which makes the URL useless, but not
+/// less secret: what then stands before the first of them isn't `host:port`.
+fn split_authority(url: &str) -> (&str, &str) {
+    let end = url.find(['/', '?', '#']).unwrap_or(url.len());
+    let (authority, path) = url.split_at(end);
+    let is_host = authority.contains('@')
+        || authority.starts_with('[')
+        || authority.split_once(':').is_none_or(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    match path.rfind('@').filter(|_| !is_host) {
+        Some(at) => {
+            let after = end + at;
+            url.split_at(url.get(after..).and_then(|rest| rest.find(['/', '?', '#'])).map_or(url.len(), |i| after + i))
+        }
+        None => (authority, path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn urls_lose_their_secrets() {
+        for (url, shown) in [
+            ("rtsp://admin:hunter2@10.0.0.5:554/ch1", "rtsp://***@10.0.0.5:554/ch1"),
+            ("rtsp://admin:p@ss@cam/ch1", "rtsp://***@cam/ch1"),
+            ("rtsp://admin:hunter2/x@cam:554/ch1", "rtsp://***@cam:554/ch1"),
+            ("rtsp://admin:hunter2,'x@cam/ch1", "rtsp://***@cam/ch1"),
+            ("rtsp://cam/ch1", "rtsp://cam/ch1"),
+            ("rtsp://cam:554/a@b", "rtsp://cam:554/a@b"),
+            ("rtsp://[::1]:554/a@b", "rtsp://[::1]:554/a@b"),
+            ("rtsp://cam/a?user=admin&password=hunter2&x=1", "rtsp://cam/a?user=***&password=***&x=1"),
+            (
+                "rtsp://cam/user=admin_password=hunter_2_channel=1_stream=0.sdp",
+                "rtsp://cam/user=***_password=***__channel=1_stream=0.sdp",
+            ),
+            ("file:///tmp/a@b.mp4", "file:///tmp/a@b.mp4"),
+            ("mqtts://u:p@broker:8883", "mqtts://***@broker:8883"),
+        ] {
+            assert_eq!(redact(url), shown);
+            assert_eq!(SecretUrl::new(url).to_string(), shown);
+            assert!(!format!("{:?}", SecretUrl::new(url)).contains("hunter"));
+            assert_eq!(SecretUrl::new(url).expose(), url);
+        }
+        assert_eq!(
+            redact("could not connect to rtsp://a:b@c/d, then to \"rtsp://e:f@g/h\""),
+            "could not connect to rtsp://***@c/d, then to \"rtsp://***@g/h\""
+        );
+        let url = SecretUrl::with_label("rtsp://cam/hunter2/x", "rtsp://cam/${TOKEN}/x");
+        assert_eq!(url.hide_in("rtsp://cam/hunter2/x: 404"), "rtsp://cam/${TOKEN}/x: 404");
+        assert_eq!(format!("{} {:?}", Secret::new("a"), Secret::new("b")), "*** ***");
+    }
+
+    proptest! {
+        /// Whatever characters a URL allows in user and password, neither is seen.
+        #[test]
+        fn user_and_password_never_show(user in "[A-Z]{4,8}", password in "[A-Z0-9!$&'()*+;=:@._~-]{0,3}[A-Z]{6,12}") {
+            let shown = redact(&format!("rtsp://{user}:{password}@camera.local:554/stream?x=1"));
+            prop_assert_eq!(shown.contains(&user) || shown.contains(&password), false);
+        }
+
+        #[test]
+        fn other_text_stays(text in "[a-zA-Z0-9 .,:@=/-]{0,40}") {
+            prop_assume!(!text.contains("://"));
+            prop_assert_eq!(redact(&text), text);
+        }
+    }
+}
