@@ -295,6 +295,11 @@ impl Chain {
         }
     }
 
+    /// Why nothing works in its context any more.
+    pub fn failure(&self) -> Option<&Error> {
+        self.context().failure()
+    }
+
     /// Reads a slot's results after [`Self::run`].
     ///
     /// # Errors
