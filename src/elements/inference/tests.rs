@@ -1,9 +1,7 @@
 //! The elements' behaviour with an engine that does what the test says.
 
 use crate::elements::trtdetect::TrtDetect;
-use crate::infer::{
-    Backend, Engine, Error, ErrorKind, Lane, ModelSettings, Precision, Service, Slot, testing::open_fake,
-};
+use crate::infer::{Backend, Engine, Error, ErrorKind, Lane, ModelSettings, Service, Slot, testing::open_fake};
 use crate::meta::{self, Inference};
 use crate::model::{
     Detection, ElementType, Head, HeadError, InputSpec, KeypointLayout, Labels, Layout, ModelInfo, Normalization,
