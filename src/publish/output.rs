@@ -1,11 +1,16 @@
 //! Where lines go.
 
+use super::location::Location;
+use super::mqtt::{MqttOutput, MqttSettings};
+use super::tcp::TcpOutput;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What became of a line.
@@ -16,6 +21,18 @@ pub enum Written {
     Not,
 }
 
+/// What an output tells of its connection while it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// It's lost, or can't be made, for this reason; it will be tried again.
+    Away(String),
+    /// It's there again.
+    Back,
+}
+
+/// Hears notices, from any thread.
+pub type Notify = Arc<dyn Fn(Notice) + Send + Sync>;
+
 /// Takes lines. Used by one thread.
 pub trait Output: Send {
     /// For messages: a path, an address.
@@ -24,39 +41,65 @@ pub trait Output: Send {
     /// Whether a reader can hold the writing up for as long as it likes, as with a pipe; a disk can't.
     fn can_stall(&self) -> bool;
 
-    /// Writes one line, with its newline. Returns soon after `give_up` is set, however slow the reader; a line that is
-    /// too long for one piece may then have been begun.
+    /// Whether the reader can be away, and come back: a server on a network.
+    fn can_be_away(&self) -> bool {
+        false
+    }
+
+    /// Writes one line of `stream`, with its newline. Returns soon after `give_up` is set, however slow the reader; a line
+    /// that is too long for one piece may then have been begun.
     ///
     /// # Errors
     /// The line isn't written, or not wholly, and nothing can be written any more.
-    fn write(&mut self, line: &[u8], give_up: &AtomicBool) -> io::Result<Written>;
+    fn write(&mut self, line: &[u8], stream: &str, give_up: &AtomicBool) -> io::Result<Written>;
+
+    /// Waits until all lines written have arrived, as far as the reader tells; returns soon after `give_up` is set, with
+    /// how many haven't.
+    ///
+    /// # Errors
+    /// Nothing can be written any more.
+    fn flush(&mut self, _give_up: &AtomicBool) -> io::Result<u64> {
+        Ok(0)
+    }
 }
 
-/// Opens `location`: `-` for standard output, or the path of a file or named pipe. A file is made if it isn't there,
-/// and emptied unless `append`.
+/// Opens `location` (see [`Location`]). A file is made if it isn't there, and emptied unless `append`. Servers are
+/// connected to later, as often as need be; `notify` hears of it.
 ///
 /// # Errors
-/// From the system. A named pipe that nobody reads can't be opened.
-pub fn open(location: &str, append: bool) -> io::Result<Box<dyn Output>> {
-    let (name, file) = if location == "-" {
+/// From the system; `InvalidInput` for a location or settings that can't be. A named pipe that nobody reads can't be
+/// opened.
+pub fn open(location: &str, append: bool, mqtt: &MqttSettings, notify: Notify) -> io::Result<Box<dyn Output>> {
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+    Ok(match Location::parse(location).map_err(invalid)? {
         // A descriptor of its own, past the line buffer that the process's prints go through.
-        ("standard output", File::from(io::stdout().as_fd().try_clone_to_owned()?))
+        Location::StandardOutput => {
+            file_or_pipe("standard output", File::from(io::stdout().as_fd().try_clone_to_owned()?))?
+        }
+        Location::Path(path) => file_or_pipe(location, open_path(&path, append)?)?,
+        Location::Tcp(server) => Box::new(TcpOutput::new(server, notify)),
+        Location::Mqtt(broker) => Box::new(MqttOutput::new(&broker, mqtt, notify)?),
+    })
+}
+
+fn open_path(path: &Path, append: bool) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .append(append)
+        .truncate(!append)
+        // So that a named pipe without a reader is an error, and doesn't hold up the pipeline's start.
+        .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
+        .open(path)
+}
+
+fn file_or_pipe(name: &str, file: File) -> io::Result<Box<dyn Output>> {
+    let name = name.to_owned();
+    Ok(if file.metadata()?.is_file() {
+        Box::new(FileOutput { name, file })
     } else {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .append(append)
-            .truncate(!append)
-            // So that a named pipe without a reader is an error, and doesn't hold up the pipeline's start.
-            .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
-            .open(location)?;
-        (location, file)
-    };
-    if file.metadata()?.is_file() {
-        Ok(Box::new(FileOutput { name: name.to_owned(), file }))
-    } else {
-        Ok(Box::new(PipeOutput { name: name.to_owned(), file }))
-    }
+        Box::new(PipeOutput { name, file })
+    })
 }
 
 /// A file on a disk.
@@ -74,7 +117,7 @@ impl Output for FileOutput {
         false
     }
 
-    fn write(&mut self, line: &[u8], _: &AtomicBool) -> io::Result<Written> {
+    fn write(&mut self, line: &[u8], _: &str, _: &AtomicBool) -> io::Result<Written> {
         self.file.write_all(line).map(|()| Written::Whole)
     }
 }
@@ -102,7 +145,7 @@ impl Output for PipeOutput {
         true
     }
 
-    fn write(&mut self, line: &[u8], give_up: &AtomicBool) -> io::Result<Written> {
+    fn write(&mut self, line: &[u8], _: &str, give_up: &AtomicBool) -> io::Result<Written> {
         let mut left = line;
         while !left.is_empty() {
             // Not before the first attempt: at the end of the stream a reader that isn't behind gets all lines.

@@ -5,6 +5,7 @@ pub mod barcode;
 pub mod engine;
 pub mod find;
 pub mod gpu;
+pub mod mosquitto;
 pub mod picture;
 pub mod pipeline;
 pub mod pixels;
