@@ -10,6 +10,7 @@ pub mod meta;
 pub mod model;
 pub mod monitor;
 pub mod publish;
+pub mod record;
 mod sync;
 pub mod tensorrt;
 

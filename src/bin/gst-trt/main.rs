@@ -1,14 +1,15 @@
-//! Tool for operators of the plugin: what the machine has, engines ahead of time, the engine cache.
+//! Tool for operators of the plugin: what the machine has, engines ahead of time, what runs, the engine cache.
 
 mod build;
 mod cache;
 mod check;
+mod monitor;
 mod progress;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Detection and pose with TensorRT: checks the machine, builds engines, keeps their cache.
+/// Detection and pose with TensorRT: checks the machine, builds engines, watches what runs.
 #[derive(Parser)]
 #[command(name = "gst-trt", version)]
 struct Arguments {
@@ -22,6 +23,8 @@ enum Command {
     Check(check::Arguments),
     /// Builds engines from ONNX models, into the cache or a file.
     Build(build::Arguments),
+    /// Shows what a running system does: cameras, CPU, GPUs.
+    Monitor(monitor::Arguments),
     /// Lists or clears the engine cache.
     Cache(cache::Arguments),
 }
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
+        Command::Monitor(arguments) => monitor::run(&arguments),
         Command::Cache(arguments) => cache::run(&arguments),
     };
     done.unwrap_or_else(|error| {
