@@ -12,6 +12,7 @@ pub mod meta;
 pub mod model;
 pub mod monitor;
 pub mod publish;
+pub mod record;
 pub mod run;
 mod sync;
 pub mod tensorrt;
