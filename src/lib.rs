@@ -1,5 +1,6 @@
 //! GStreamer elements for object detection and human pose with TensorRT.
 
+pub mod check;
 pub mod config;
 pub mod cpu;
 pub mod cuda;
@@ -11,6 +12,7 @@ pub mod meta;
 pub mod model;
 pub mod monitor;
 pub mod publish;
+pub mod record;
 pub mod run;
 mod sync;
 pub mod tensorrt;

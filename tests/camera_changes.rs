@@ -8,6 +8,7 @@ use common::running::start;
 use common::supervised::{Supervised, camera, detection, element, gaps, rtsp};
 use gst::prelude::*;
 use gsttensorrt::config::Transport;
+use gsttensorrt::monitor::CameraState;
 use gsttensorrt::run::{CameraSetup, Outcome, Source, TestSource};
 use std::time::Duration;
 
@@ -132,5 +133,29 @@ fn an_output_that_breaks_is_opened_again() {
     cameras.wait_for("loss", 5 * SECOND, || cameras.lines().iter().any(|line| line.contains("its reader has gone")));
     let _reader = open().unwrap();
     cameras.wait_for_pictures("door", 5, 10 * SECOND);
+    assert_eq!(cameras.stop(), Outcome::Stopped);
+}
+
+/// Pictures come faster than the model takes them: the oldest are left out, and what comes out is never old.
+#[test]
+fn a_slow_model_leaves_pictures_out_and_lets_no_delay_build_up() {
+    if !start() {
+        return;
+    }
+    let mut setup = test_picture("door");
+    setup.picture_queue = 3;
+    let model = common::find::test_model("slow");
+    let properties = [("backend", "cpu"), ("model", model.to_str().unwrap()), ("max-in-flight", "2")];
+    setup.elements = vec![element("trtdetect", "detect", &properties)];
+    let cameras = Supervised::start(vec![setup]);
+    cameras.wait_for_pictures("door", 40, 20 * SECOND);
+    let camera = cameras.cameras().pop().unwrap();
+    assert!(camera.drops > 10, "{camera:?}");
+    // Six pictures are on their way at most: three wait, two are in the element, one comes.
+    let took = cameras.arrivals("door").windows(2).map(|pair| pair[1].at - pair[0].at).collect::<Vec<_>>();
+    let each = took.iter().sum::<Duration>().as_secs_f64() / took.len() as f64;
+    let p95 = camera.latency.p95.unwrap() / 1e3;
+    assert!(p95 < 6.0 * each * 1.5 + 0.1, "{p95} s, and a picture takes {each} s");
+    assert_eq!((camera.state, camera.reconnects), (CameraState::Playing, 0));
     assert_eq!(cameras.stop(), Outcome::Stopped);
 }

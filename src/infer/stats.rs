@@ -47,6 +47,11 @@ impl Latencies {
         self.0.is_empty()
     }
 
+    /// How many there are.
+    pub fn len(&self) -> u64 {
+        self.0.len()
+    }
+
     pub fn percentiles(&self) -> Percentiles {
         let at = |q| Duration::from_micros(self.0.value_at_quantile(q));
         Percentiles { p50: at(0.50), p95: at(0.95), p99: at(0.99) }

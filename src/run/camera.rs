@@ -17,6 +17,9 @@ use gst::prelude::*;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+/// Models that have given nothing for as many times the patience with a camera hang; slow ones take seconds a picture.
+const HANGS: u32 = 6;
+
 /// Longest that letting out what is under way may take.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -154,8 +157,9 @@ impl Camera {
         if silence >= patience {
             return Some(event);
         }
-        if self.track.held() >= patience {
-            return Some(Event::AnalysisLost(format!("pictures go in, and none has come out for {patience:?}")));
+        if self.track.held() >= HANGS * patience {
+            let text = format!("pictures go in, and none has come out for {:?}", HANGS * patience);
+            return Some(Event::AnalysisLost(text));
         }
         self.timer.set(patience - silence, self.reporter.of_source(self.sources), Event::Silence);
         None

@@ -104,3 +104,85 @@ fn lines(camera: &str, number: u32, target: &LinesTarget) -> ElementSetup {
         properties: properties.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Overrides, Priority, Transport, load_text};
+
+    /// The plan of a configuration with these keys in `processing`, and two cameras.
+    fn plan(processing: &str) -> Plan {
+        let models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models");
+        let text = format!(
+            r#"{{
+                "processing": {{ {processing} }},
+                "models": {{
+                    "DETECTION": {{ "ONNX": "{0}/yolo.onnx", "CONFIDENCE": 0.5 }},
+                    "POSE": {{ "ONNX": "{0}/yolo-pose.onnx" }}
+                }},
+                "cameras": {{
+                    "RTSP_STREAMS": [
+                        {{ "NAME": "door", "URL": "rtsp://user:word@door/1" }},
+                        {{ "NAME": "test", "URL": "test:ball", "WIDTH": 320, "HEIGHT": 240, "FPS": 29.97 }}
+                    ],
+                    "TRANSPORT": "udp", "LATENCY_MS": 50, "STALL_TIMEOUT_S": 7, "RECONNECT_MAX_S": 9
+                }},
+                "outputs": {{ "JSON_LINES": ["-", "tcp://[::1]:4000"] }}
+            }}"#,
+            models.display()
+        );
+        load_text(std::path::Path::new("config.json"), &text, &Overrides::default()).unwrap().plan
+    }
+
+    fn property<'a>(setup: &'a CameraSetup, element: &str, name: &str) -> Option<&'a str> {
+        let element = setup.elements.iter().find(|e| e.name == element)?;
+        element.properties.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    #[test]
+    fn the_guides_keys_take_effect() {
+        gst::init().unwrap();
+        let plan = plan(
+            r#""USE_UNIFIED_GPU_PIPELINE": true, "MAX_QUEUE_SIZE": 40, "NVDEC_BUFFER_SIZE": 7, "GPU_BATCH_SIZE": 3,
+               "PIPELINE_QUEUE_TIMEOUT_MS": 2.5, "GPU_MEMORY_POOL_SIZE_MB": 500, "ENABLE_MEMORY_POOLING": true,
+               "USE_THREAD_AFFINITY": true, "THREAD_PRIORITY": "HIGH", "DECODER_THREAD_PRIORITY": "REALTIME""#,
+        );
+        let gpus = [Some(1), Some(1)];
+        let setup = setup(&plan, &plan.cameras[0], Some(1), &gpus);
+        assert_eq!(setup.decoder, Decoder::Gpu(1));
+        assert_eq!((setup.picture_queue, setup.coded_queue, setup.surfaces), (40, 80, Some(7)));
+        assert_eq!(setup.picture_memory, Some(250 << 20));
+        let threads = ThreadSetup { pinned: true, decoder: Priority::Realtime, others: Priority::High };
+        assert_eq!(setup.threads, threads);
+        for element in ["detection", "pose"] {
+            assert_eq!(property(&setup, element, "batch-size"), Some("3"));
+            assert_eq!(property(&setup, element, "batch-timeout"), Some("2500000"));
+            assert_eq!(property(&setup, element, "backend"), Some("tensorrt"));
+            assert_eq!(property(&setup, element, "device-id"), Some("1"));
+        }
+        assert_eq!(property(&setup, "detection", "confidence"), Some("0.5"));
+        let factories: Vec<_> = setup.elements.iter().map(|element| element.factory.as_str()).collect();
+        assert_eq!(factories, ["trtdetect", "trtpose", "trtpublish", "trtpublish"]);
+        assert_eq!(property(&setup, "lines-2", "location"), Some("tcp://[::1]:4000"));
+        let Source::Rtsp(source) = &setup.source else { panic!() };
+        assert_eq!((source.transport, source.latency), (Transport::Udp, Duration::from_millis(50)));
+        assert!(!format!("{setup:?}").contains("word"));
+        let patience = patience(&plan);
+        assert_eq!((patience.silence, patience.backoff.longest), (Duration::from_secs(7), Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn the_rollback_is_on_the_cpu() {
+        gst::init().unwrap();
+        let plan = plan(
+            r#""USE_UNIFIED_GPU_PIPELINE": false, "ENABLE_DECOUPLED_PIPELINE": true, "FORCE_GPU_ONLY": false,
+               "GPU_MEMORY_POOL_SIZE_MB": 500"#,
+        );
+        let cameras = cameras(&plan).unwrap();
+        assert_eq!(cameras.iter().map(|camera| camera.decoder).collect::<Vec<_>>(), [Decoder::Cpu, Decoder::Cpu]);
+        assert_eq!(property(&cameras[0], "detection", "backend"), Some("cpu"));
+        let Source::Test(source) = &cameras[1].source else { panic!() };
+        assert_eq!((source.width, source.height), (320, 240));
+        assert!((f64::from(source.rate.numer()) / f64::from(source.rate.denom()) - 29.97).abs() < 1e-3);
+    }
+}

@@ -6,6 +6,7 @@ use gst::glib;
 use gsttensorrt::config::{self, Findings, Loaded, Overrides, Severity};
 use gsttensorrt::infer::{Error, ErrorKind};
 use gsttensorrt::run::{self, Options, Outcome, Supervisor};
+use gsttensorrt::tensorrt::Library;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::cell::RefCell;
@@ -46,6 +47,9 @@ fn say(text: &str) {
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let failed = |text: String| Error::new(ErrorKind::Setting, text);
     let loaded = arguments.read().map_err(|findings| failed(format!("the configuration doesn't hold:\n{findings}")))?;
+    if let Some(library) = &loaded.plan.tensorrt_library {
+        Library::choose(library);
+    }
     gsttensorrt::plugin_register_static().map_err(|error| failed(format!("no elements: {error}")))?;
     let cameras = run::cameras(&loaded.plan)?;
     let main_loop = glib::MainLoop::new(None, false);

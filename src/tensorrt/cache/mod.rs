@@ -115,8 +115,7 @@ impl EngineCache {
         settings: &BuildSettings,
         control: &BuildControl,
     ) -> Result<CachedEngine, Error> {
-        let hashes = model_hashes(&self.folder.join("hashes.json"), model)?;
-        let facts = Facts::new(hashes.onnx, hashes.external, library.version(), gpu.cloned(), settings);
+        let facts = self.facts(library, gpu, model, settings)?;
         let entry = self.entry(model, &facts);
         if let Some(found) = entry.read(&facts) {
             return Ok(found);
@@ -161,10 +160,24 @@ impl EngineCache {
         model: &Path,
         settings: &BuildSettings,
     ) -> Result<bool, Error> {
-        let hashes = model_hashes(&self.folder.join("hashes.json"), model)?;
-        let facts = Facts::new(hashes.onnx, hashes.external, library.version(), gpu.cloned(), settings);
+        let facts = self.facts(library, gpu, model, settings)?;
         let entry = self.entry(model, &facts);
         Ok(entry.engine.exists() && entry.record(&facts).is_ok())
+    }
+
+    /// What an engine of `model` has to be made from and for, to compare an engine's record with.
+    ///
+    /// # Errors
+    /// The model can't be read.
+    pub fn facts(
+        &self,
+        library: &Library,
+        gpu: Option<&GpuFacts>,
+        model: &Path,
+        settings: &BuildSettings,
+    ) -> Result<Facts, Error> {
+        let hashes = model_hashes(&self.folder.join("hashes.json"), model)?;
+        Ok(Facts::new(hashes.onnx, hashes.external, library.version(), gpu.cloned(), settings))
     }
 
     /// Forgets an engine that TensorRT won't load, so that the next call builds it.
