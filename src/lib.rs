@@ -10,7 +10,10 @@ pub mod gpu;
 pub mod infer;
 pub mod meta;
 pub mod model;
+pub mod monitor;
 pub mod publish;
+pub mod record;
+pub mod run;
 mod sync;
 pub mod tensorrt;
 

@@ -13,6 +13,9 @@ mod trtpose;
 mod trtpreprocess;
 mod trtpublish;
 
+pub(crate) use caps::CUDA_MEMORY;
+pub(crate) use stage::answer_allocation;
+
 use gst::glib;
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

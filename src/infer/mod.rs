@@ -11,6 +11,8 @@ mod error;
 mod registry;
 mod service;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod ticket;
 
 pub use backend::{check_backend, needs_build, open_engine};

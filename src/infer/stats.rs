@@ -32,6 +32,26 @@ impl Latencies {
         self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
+    /// Forgets all of them.
+    pub fn clear(&mut self) {
+        self.0.reset();
+    }
+
+    /// Takes those of `other` too.
+    pub fn add(&mut self, other: &Self) {
+        // Both have the same bounds.
+        let _ = self.0.add(&other.0);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> u64 {
+        self.0.len()
+    }
+
     pub fn percentiles(&self) -> Percentiles {
         let at = |q| Duration::from_micros(self.0.value_at_quantile(q));
         Percentiles { p50: at(0.50), p95: at(0.95), p99: at(0.99) }

@@ -2,12 +2,20 @@
 //!
 //! 1. [`Frame`] and a [`Record`](crate::meta::Record) become a line: [`write_line`].
 //! 2. A [`Publisher`] takes lines without waiting for the disk or the reader, and writes them on a thread of its own.
-//! 3. An [`Output`] is where they go: [`open`] makes it from a location.
+//! 3. An [`Output`] is where they go: a file, a pipe, a TCP server, an MQTT broker; [`open`] makes it from a location.
 
+mod backoff;
 mod line;
+mod location;
+mod mqtt;
 mod output;
 mod publisher;
+mod tcp;
+mod turn;
 
+pub use backoff::Backoff;
 pub use line::{Frame, write_line};
-pub use output::{Output, Written, open};
+pub use location::Location;
+pub use mqtt::{MqttSettings, Qos};
+pub use output::{Notice, Notify, Output, Written, open};
 pub use publisher::{Overflow, Publisher, Refused, Stats};

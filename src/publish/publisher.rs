@@ -24,13 +24,15 @@ pub enum Refused {
     Flushing,
     /// Writing failed before.
     Failed,
+    /// The time that was given is over.
+    TimedOut,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Lines written.
+    /// Lines written; into a connection that confirms them, those handed to it.
     pub lines: u64,
-    /// Lines that gave way to newer ones, or were left when the stream was stopped.
+    /// Lines that gave way to newer ones, or were left or unconfirmed when the stream was stopped.
     pub dropped: u64,
     /// Bytes written.
     pub bytes: u64,
@@ -41,6 +43,7 @@ pub struct Stats {
 pub struct Publisher {
     shared: Arc<Shared>,
     can_stall: bool,
+    can_be_away: bool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -53,19 +56,30 @@ struct Shared {
     give_up: AtomicBool,
 }
 
+struct Line {
+    text: Vec<u8>,
+    stream: Arc<str>,
+}
+
 #[derive(Default)]
 struct State {
-    lines: VecDeque<Vec<u8>>,
+    lines: VecDeque<Line>,
     /// Emptied lines, so that their memory is used again.
     spare: Vec<Vec<u8>>,
     /// A line is with the output.
     writing: bool,
+    /// Lines were written since the output was flushed.
+    unflushed: bool,
+    /// How many wait for the last line to arrive.
+    draining: usize,
     flushing: bool,
     failed: bool,
     /// No more lines come.
     closed: bool,
     /// The thread is done.
     ended: bool,
+    /// Written lines that haven't arrived, as the last flush found.
+    left: u64,
     stats: Stats,
 }
 
@@ -86,10 +100,10 @@ impl Publisher {
             progress: Condvar::new(),
             give_up: AtomicBool::new(false),
         });
-        let can_stall = output.can_stall();
+        let (can_stall, can_be_away) = (output.can_stall(), output.can_be_away());
         let writer = shared.clone();
         let thread = std::thread::Builder::new().name("trtpublish".into()).spawn(move || writer.run(output, failed))?;
-        Ok(Self { shared, can_stall, thread: Mutex::new(Some(thread)) })
+        Ok(Self { shared, can_stall, can_be_away, thread: Mutex::new(Some(thread)) })
     }
 
     /// Whether the output's reader can hold up the writing.
@@ -97,11 +111,16 @@ impl Publisher {
         self.can_stall
     }
 
-    /// Takes `line`, and leaves an empty buffer in its place. `most` lines wait at a time.
+    /// Whether the output's reader can be away.
+    pub fn can_be_away(&self) -> bool {
+        self.can_be_away
+    }
+
+    /// Takes `line` of `stream`, and leaves an empty buffer in its place. `most` lines wait at a time.
     ///
     /// # Errors
     /// The line wasn't taken and is still there.
-    pub fn push(&self, line: &mut Vec<u8>, most: usize, overflow: Overflow) -> Result<(), Refused> {
+    pub fn push(&self, line: &mut Vec<u8>, stream: &Arc<str>, most: usize, overflow: Overflow) -> Result<(), Refused> {
         let most = most.max(1);
         let mut state = self.shared.lock();
         loop {
@@ -119,35 +138,44 @@ impl Publisher {
                 Overflow::DropOldest => {
                     state.stats.dropped += 1;
                     if let Some(oldest) = state.lines.pop_front() {
-                        state.recycle(oldest);
+                        state.recycle(oldest.text);
                     }
                 }
             }
         }
         let empty = state.spare.pop().unwrap_or_default();
-        state.lines.push_back(std::mem::replace(line, empty));
+        state.lines.push_back(Line { text: std::mem::replace(line, empty), stream: stream.clone() });
         self.shared.work.notify_one();
         Ok(())
     }
 
-    /// Waits until every line taken so far is written.
+    /// Waits until every line taken so far is written, and has arrived as far as the output knows; at most for `limit`.
     ///
     /// # Errors
-    /// When that can't be, or isn't to be waited for.
-    pub fn drain(&self) -> Result<(), Refused> {
+    /// When that can't be, isn't to be waited for, or takes longer. Lines go on being written after that.
+    pub fn drain(&self, limit: Option<Duration>) -> Result<(), Refused> {
+        let deadline = limit.map(|limit| Instant::now() + limit);
         let mut state = self.shared.lock();
-        loop {
+        state.draining += 1;
+        self.shared.work.notify_one();
+        let result = loop {
             if state.failed {
-                return Err(Refused::Failed);
+                break Err(Refused::Failed);
             }
-            if state.lines.is_empty() && !state.writing {
-                return Ok(());
+            if state.lines.is_empty() && !state.writing && !state.unflushed {
+                break Ok(());
             }
             if state.flushing || state.closed {
-                return Err(Refused::Flushing);
+                break Err(Refused::Flushing);
             }
-            state = wait(&self.shared.progress, state);
-        }
+            state = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                Some(Duration::ZERO) => break Err(Refused::TimedOut),
+                Some(left) => self.shared.progress.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => wait(&self.shared.progress, state),
+            };
+        };
+        state.draining -= 1;
+        result
     }
 
     /// While flushing, [`push`](Self::push) and [`drain`](Self::drain) return at once. Lines already taken are written
@@ -174,7 +202,7 @@ impl Publisher {
         }
         let ended = self.shared.wait_end(Self::GRACE);
         let mut state = self.shared.lock();
-        let left = state.lines.len() as u64 + u64::from(state.writing);
+        let left = state.left + state.lines.len() as u64 + u64::from(state.writing);
         state.lines.clear();
         state.stats.dropped += left;
         drop(state);
@@ -202,24 +230,29 @@ impl Shared {
         // A reader that goes away is an error of `write`; the signal's default would end the process.
         let _ = nix::sys::signal::SigSet::from(nix::sys::signal::Signal::SIGPIPE).thread_block();
         let mut failure = None;
-        while let Some(mut line) = self.next() {
-            let result = output.write(&line, &self.give_up);
+        while let Some(job) = self.next() {
+            let (result, line) = match job {
+                Job::Write(line) => (output.write(&line.text, &line.stream, &self.give_up), Some(line)),
+                Job::Flush => (output.flush(&self.give_up).map(|left| self.flushed(left)), None),
+            };
             let mut state = self.lock();
-            match result {
-                Ok(Written::Whole) => {
+            match (result, line) {
+                (Ok(Written::Whole), Some(mut line)) => {
                     state.stats.lines += 1;
-                    state.stats.bytes += line.len() as u64;
+                    state.stats.bytes += line.text.len() as u64;
+                    state.unflushed = true;
+                    line.text.clear();
+                    state.recycle(line.text);
                 }
-                Ok(Written::Not) => break,
-                Err(error) => {
+                (Ok(Written::Whole), None) => {}
+                (Ok(Written::Not), _) => break,
+                (Err(error), _) => {
                     state.failed = true;
                     failure = Some(error);
                     break;
                 }
             }
             state.writing = false;
-            line.clear();
-            state.recycle(line);
             drop(state);
             self.progress.notify_all();
         }
@@ -233,8 +266,17 @@ impl Shared {
         self.progress.notify_all();
     }
 
-    /// The next line to write; `None` when there are no more.
-    fn next(&self) -> Option<Vec<u8>> {
+    /// Takes note of a flush that left so many lines on the way.
+    fn flushed(&self, left: u64) -> Written {
+        let mut state = self.lock();
+        state.unflushed = left > 0;
+        state.left = left;
+        state.stats.lines = state.stats.lines.saturating_sub(left);
+        if left == 0 { Written::Whole } else { Written::Not }
+    }
+
+    /// What to do next; `None` when there is no more.
+    fn next(&self) -> Option<Job> {
         let mut state = self.lock();
         loop {
             if self.give_up.load(Ordering::Relaxed) {
@@ -244,7 +286,10 @@ impl Shared {
                 state.writing = true;
                 drop(state);
                 self.progress.notify_all();
-                return Some(line);
+                return Some(Job::Write(line));
+            }
+            if state.unflushed && (state.closed || state.draining > 0) {
+                return Some(Job::Flush);
             }
             if state.closed {
                 return None;
@@ -265,6 +310,12 @@ impl Shared {
         }
         true
     }
+}
+
+enum Job {
+    Write(Line),
+    /// All lines are written: see that they arrive.
+    Flush,
 }
 
 impl State {
@@ -300,7 +351,7 @@ mod tests {
             true
         }
 
-        fn write(&mut self, line: &[u8], give_up: &AtomicBool) -> io::Result<Written> {
+        fn write(&mut self, line: &[u8], _: &str, give_up: &AtomicBool) -> io::Result<Written> {
             loop {
                 match self.0.try_send(line.to_vec()) {
                     Ok(()) => return Ok(Written::Whole),
@@ -321,7 +372,7 @@ mod tests {
     }
 
     fn push(publisher: &Publisher, text: &str, overflow: Overflow) -> Result<(), Refused> {
-        publisher.push(&mut text.as_bytes().to_vec(), 2, overflow)
+        publisher.push(&mut text.as_bytes().to_vec(), &"stream".into(), 2, overflow)
     }
 
     /// Until the thread has a line in hand, so that the queue is as the test made it.
@@ -339,7 +390,7 @@ mod tests {
             let got: Vec<_> = lines.iter().take(100).map(|l| String::from_utf8(l).unwrap()).collect();
             assert_eq!(got, (0..100).map(|i| i.to_string()).collect::<Vec<_>>());
         });
-        publisher.drain().unwrap();
+        publisher.drain(None).unwrap();
         assert_eq!(publisher.stats(), Stats { lines: 100, dropped: 0, bytes: 190 });
         assert_eq!(publisher.close(), 0);
     }
@@ -363,7 +414,7 @@ mod tests {
         push(&publisher, "2", Overflow::Block).unwrap();
         std::thread::scope(|scope| {
             let push = scope.spawn(|| push(&publisher, "3", Overflow::Block));
-            let drain = scope.spawn(|| publisher.drain());
+            let drain = scope.spawn(|| publisher.drain(None));
             std::thread::sleep(Duration::from_millis(20));
             publisher.set_flushing(true);
             assert_eq!(push.join().unwrap(), Err(Refused::Flushing));
@@ -371,7 +422,7 @@ mod tests {
         });
         publisher.set_flushing(false);
         assert_eq!(lines.iter().take(3).collect::<Vec<_>>(), [b"0", b"1", b"2"]);
-        publisher.drain().unwrap();
+        publisher.drain(None).unwrap();
         assert_eq!(push(&publisher, "4", Overflow::Block), Ok(()));
     }
 
@@ -402,7 +453,7 @@ mod tests {
         drop(lines);
         push(&publisher, "0", Overflow::Block).unwrap();
         assert_eq!(failures.recv().unwrap(), "slow: broken pipe");
-        assert_eq!(publisher.drain(), Err(Refused::Failed));
+        assert_eq!(publisher.drain(None), Err(Refused::Failed));
         assert_eq!(push(&publisher, "1", Overflow::Block), Err(Refused::Failed));
         assert!(failures.recv().is_err());
     }

@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod chain;
 mod failures;
 mod frames;
 mod life;
@@ -24,8 +25,10 @@ macro_rules! on_gpu {
             #[test]
             fn on_the_standin() {
                 let (_, module) = module_path!().split_once("::").expect("inside the crate");
-                let variables: &[(&str, &str)] = &[$((stringify!($variable), $value)),*];
-                crate::common::standin::run_ignored(&format!("{module}::on_a_gpu"), variables);
+                // Each access of a kernel is checked, and each missing wait shows.
+                let always = [("STANDIN_CHECK", "1"), ("STANDIN_DELAY", "200")];
+                let more: &[(&str, &str)] = &[$((stringify!($variable), $value)),*];
+                crate::common::standin::run_ignored(&format!("{module}::on_a_gpu"), &[&always, more].concat());
             }
 
             #[test]

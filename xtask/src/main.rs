@@ -2,6 +2,7 @@
 //!
 //! Pure Rust and small, because it is the first thing that is built on a machine where nothing is installed yet.
 
+mod bundle;
 mod check;
 mod command;
 mod demo;
@@ -32,10 +33,11 @@ Usage: cargo xtask TASK
 
   setup [--tensorrt]    install what is missing: system packages, ONNX Runtime, models, sample clip, and what the tests
                         need; with --tensorrt also TensorRT for a machine with a GPU (1.1 GB, by Maven)
-  demo [--backend cpu] [--clip FILE]
+  demo [--backend cpu|tensorrt] [--clip FILE]
                         detection and pose over a video, into demo-output/
   test                  format, lints, build, documentation, every test; sets up first
   soak                  the checks that take long, as a table
+  gpu-bundle            pack plugin, GStreamer, GPU tests and clips for a machine with a GPU and no network
   standin [-- COMMAND]  build the stand-in GPU, and run a command on it with the plugin
   models [NAME...]      list the models, or fetch some; `all` fetches each
   ptx [--check]         compile the CUDA kernels, or check that the committed PTX is what their sources give
@@ -53,6 +55,7 @@ enum Task {
     Demo(demo::Options),
     Test,
     Soak,
+    GpuBundle,
     Standin(Vec<OsString>),
     Models(Vec<String>),
     Ptx { check: bool },
@@ -101,6 +104,7 @@ fn parse() -> Result<Task> {
         "demo" => Task::Demo(options),
         "test" => Task::Test,
         "soak" => Task::Soak,
+        "gpu-bundle" => Task::GpuBundle,
         "standin" => Task::Standin(command),
         "ptx" => Task::Ptx { check },
         "models" => Task::Models(rest.to_vec()),
@@ -139,6 +143,7 @@ fn run() -> Result<()> {
         Task::Test => check::run_all(&paths)?,
         Task::Standin(command) => standin::run_on(&paths, &command)?,
         Task::Soak => soak::run_all(&paths)?,
+        Task::GpuBundle => bundle::run_all(&paths)?,
         Task::Models(names) => models::run(&paths, &names)?,
         Task::Ptx { check } => ptx::run(&paths, check)?,
     }

@@ -19,6 +19,8 @@ pub enum Purpose {
 /// How to see that a requirement is met where no package manager can be asked.
 enum Probe {
     Program(&'static str),
+    /// A program without `--version`.
+    Starts(&'static str),
     /// Development files, by pkg-config's name.
     Module(&'static str),
     /// A GStreamer element.
@@ -39,7 +41,7 @@ const fn needs(purpose: Purpose, package: &'static str, probe: Probe) -> Require
     Requirement { package, purpose, probe }
 }
 
-use Probe::{Element, Module, Namespace, Program, PythonModule};
+use Probe::{Element, Module, Namespace, Program, PythonModule, Starts};
 use Purpose::{Demo, Test};
 
 const REQUIREMENTS: &[Requirement] = &[
@@ -54,9 +56,12 @@ const REQUIREMENTS: &[Requirement] = &[
     needs(Demo, "gstreamer1.0-libav", Element("avdec_h264")),
     needs(Demo, "python3-venv", PythonModule("ensurepip")),
     needs(Test, "g++", Program("g++")),
+    needs(Test, "libgstrtspserver-1.0-dev", Module("gstreamer-rtsp-server-1.0")),
     needs(Test, "python3-gi", PythonModule("gi")),
     needs(Test, "python3-gst-1.0", PythonModule("gi.overrides.Gst")),
     needs(Test, "gir1.2-gst-plugins-base-1.0", Namespace("GstVideo")),
+    needs(Test, "mosquitto", Starts("mosquitto")),
+    needs(Test, "mosquitto-clients", Starts("mosquitto_sub")),
 ];
 
 /// The oldest releases with GStreamer 1.22 or newer.
@@ -66,6 +71,11 @@ impl Probe {
     fn is_met(&self) -> bool {
         match self {
             Program(name) => succeeds(Command::new(name).arg("--version")),
+            Starts(name) => {
+                // Servers lie in sbin, which isn't on everybody's path.
+                let places = [name.to_string(), format!("/usr/sbin/{name}")];
+                places.iter().any(|program| Command::new(program).arg("-h").output().is_ok())
+            }
             Module(name) => succeeds(Command::new("pkg-config").args(["--exists", name])),
             Element(name) => succeeds(Command::new("gst-inspect-1.0").args(["--exists", name])),
             PythonModule(name) => succeeds(Command::new(python::interpreter()).args(["-c", &format!("import {name}")])),

@@ -60,9 +60,8 @@ pub struct MappedFrame {
     memory: *mut gst::ffi::GstMemory,
     /// The CUcontext that the frame is in.
     context: *mut c_void,
-    /// After the mapping.
-    #[expect(dead_code, reason = "the mapping is of its memory")]
-    buffer: gst::Buffer,
+    /// Given back after the mapping; `None` only while dropped.
+    buffer: Option<gst::Buffer>,
 }
 
 // SAFETY: a mapping may be used and undone on any thread.
@@ -76,25 +75,28 @@ impl MappedFrame {
     /// # Errors
     /// When the frame isn't in device memory, has a format that the kernels don't read, or can't be mapped.
     pub fn read(buffer: &gst::Buffer, info: &gst_video::VideoInfo) -> Result<Self, Error> {
-        Self::map(buffer, info, gst::ffi::GST_MAP_READ)
+        Self::map(buffer.clone(), info, gst::ffi::GST_MAP_READ)
     }
 
-    /// For drawing on it.
+    /// For drawing on it; it has to be the buffer's only reference.
     ///
     /// # Errors
     /// As [`Self::read`], and when the buffer isn't writable.
-    pub fn write(buffer: &gst::Buffer, info: &gst_video::VideoInfo) -> Result<Self, Error> {
+    pub fn write(buffer: gst::Buffer, info: &gst_video::VideoInfo) -> Result<Self, Error> {
+        if !buffer.is_writable() || !buffer.is_all_memory_writable() {
+            return Err(failed("a frame that others hold too can't be drawn on".into()));
+        }
         Self::map(buffer, info, gst::ffi::GST_MAP_READ | gst::ffi::GST_MAP_WRITE)
     }
 
-    fn map(buffer: &gst::Buffer, info: &gst_video::VideoInfo, access: gst::ffi::GstMapFlags) -> Result<Self, Error> {
+    fn map(buffer: gst::Buffer, info: &gst_video::VideoInfo, access: gst::ffi::GstMapFlags) -> Result<Self, Error> {
         let library = library()?;
         let name = info.format().to_str();
         let format = pixel_format(info.format()).ok_or_else(|| {
             failed(format!("the GPU engine doesn't read {name} frames: put a cudaconvert to NV12 before it"))
         })?;
-        let memory = match is_cuda_memory(buffer)? {
-            true => memory(buffer),
+        let memory = match is_cuda_memory(&buffer)? {
+            true => memory(&buffer),
             false => None,
         };
         let memory = memory.ok_or_else(|| {
@@ -136,7 +138,22 @@ impl MappedFrame {
         for ((plane, pitch), (address, stride)) in places.zip(frame.data.iter().zip(frame.info.stride)) {
             (*plane, *pitch) = (*address as u64, u32::try_from(stride).unwrap_or(0));
         }
-        Ok(Self { frame, picture, memory, context, buffer: buffer.clone() })
+        Ok(Self { frame, picture, memory, context, buffer: Some(buffer) })
+    }
+
+    /// Unmaps it. Its planes stay where they are as long as its memory does.
+    pub fn into_buffer(mut self) -> Option<gst::Buffer> {
+        let buffer = self.buffer.clone();
+        self.unmap();
+        buffer
+    }
+
+    fn unmap(&mut self) {
+        if let Some(buffer) = self.buffer.take() {
+            // SAFETY: mapped once, unmapped once; the buffer goes after this.
+            unsafe { gst_video::ffi::gst_video_frame_unmap(&mut self.frame) };
+            drop(buffer);
+        }
     }
 
     /// Its real planes and pitches.
@@ -206,8 +223,7 @@ impl MappedFrame {
 
 impl Drop for MappedFrame {
     fn drop(&mut self) {
-        // SAFETY: mapped once, unmapped once; the buffer goes after this.
-        unsafe { gst_video::ffi::gst_video_frame_unmap(&mut self.frame) };
+        self.unmap();
     }
 }
 

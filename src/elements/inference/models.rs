@@ -17,8 +17,8 @@ struct State {
     /// From READY→PAUSED to PAUSED→READY.
     running: bool,
     opened: Option<Arc<Opened>>,
-    /// The first model couldn't be opened.
-    failed: bool,
+    /// The first model couldn't be opened, and whether that has been said.
+    failed: Option<Said>,
     /// A thread opens a model; its current attempt is cancelled by this.
     opening: Option<Arc<AtomicBool>>,
     /// Counts starts, so that what belongs to an earlier one is told from this one.
@@ -26,6 +26,11 @@ struct State {
     /// Counts flushes: who waited before one returns.
     flushes: u64,
 }
+
+/// Whether the element's error message is on the bus: whoever waits returns after that, so that no other element's comes
+/// before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Said(bool);
 
 /// A start of the element; stale once it has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,12 +89,14 @@ impl Models {
     pub fn wait(&self) -> Result<Arc<Opened>, gst::FlowError> {
         let state = self.lock();
         let flushes = state.flushes;
-        let waiting =
-            |s: &mut State| s.opened.is_none() && s.running && !s.failed && s.opening.is_some() && s.flushes == flushes;
+        let waiting = |s: &mut State| {
+            let pending = s.opening.is_some() || s.failed == Some(Said(false));
+            s.opened.is_none() && s.running && pending && s.flushes == flushes
+        };
         let state = self.changed.wait_while(state, waiting).unwrap_or_else(PoisonError::into_inner);
         match &state.opened {
             Some(opened) => Ok(Arc::clone(opened)),
-            None if state.failed => Err(gst::FlowError::Error),
+            None if state.failed == Some(Said(true)) => Err(gst::FlowError::Error),
             None => Err(gst::FlowError::Flushing),
         }
     }
@@ -142,12 +149,21 @@ impl Models {
         let attempt = match opened {
             Some(opened) => Attempt::Installed(state.opened.replace(opened)),
             None => {
-                state.failed = state.opened.is_none();
+                state.failed = state.opened.is_none().then_some(Said(false));
                 Attempt::Failed
             }
         };
         self.changed.notify_all();
         attempt
+    }
+
+    /// That the first model couldn't be opened was said.
+    pub fn failure_was_said(&self) {
+        let mut state = self.lock();
+        if let Some(said) = &mut state.failed {
+            *said = Said(true);
+        }
+        self.changed.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

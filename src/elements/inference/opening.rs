@@ -137,6 +137,7 @@ impl Inference {
         let element = self.obj();
         if reason == Reason::Start {
             report::post(&*element, error);
+            self.models.failure_was_said();
             return self.end_state_change(start, false);
         }
         if let (Some(opened), Some(tried)) = (self.models.get(), tried) {
@@ -151,7 +152,12 @@ impl Inference {
                 element.notify("model");
             }
         }
-        report::warn(&*element, error, "the model before stays in force");
+        if self.models.get().is_some() {
+            report::warn(&*element, error, "the model before stays in force");
+        } else {
+            report::post(&*element, error);
+            self.models.failure_was_said();
+        }
     }
 
     /// Ends an asynchronous READY→PAUSED, on a thread of GStreamer's: a state change that came in between holds the

@@ -75,7 +75,8 @@ impl Shared {
         };
         let model = &self.model;
         if before.is_none() {
-            self.post(gst::ProgressType::Start, &format!("{model}: building the TensorRT engine"), Some(percent));
+            let text = format!("{model}: building the TensorRT engine ({what})");
+            self.post(gst::ProgressType::Start, &text, Some(percent));
         }
         if percent > 0 {
             self.post(gst::ProgressType::Continue, &format!("{model}: {percent} % ({what})"), Some(percent));

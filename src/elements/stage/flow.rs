@@ -101,7 +101,7 @@ const DECODERS_OWN: u32 = 2;
 
 /// What downstream allocates, or if it doesn't say so what we'd have allocated; and as many buffers more as we hold, or a
 /// pool with a limit runs dry.
-pub(super) fn answer_allocation(query: &mut gst::query::Allocation, held: usize, device: Option<&Device>) {
+pub fn answer_allocation(query: &mut gst::query::Allocation, held: usize, device: Option<&Device>) {
     let held = u32::try_from(held).unwrap_or(u32::MAX);
     let pools: Vec<_> = query.allocation_pools().map(|(pool, size, min, max)| (pool.clone(), size, min, max)).collect();
     for (k, (pool, size, min, max)) in (0..).zip(&pools) {

@@ -6,7 +6,7 @@
 mod flow;
 mod queue;
 
-pub use flow::Flow;
+pub use flow::{Flow, answer_allocation};
 pub use queue::{Queue, Work};
 
 use super::device::Device;
@@ -138,12 +138,21 @@ where
     queue.flow().map(|()| gst::FlowSuccess::Ok)
 }
 
-/// Everybody between the pads lets go.
+/// Everybody between the pads lets go. Nobody sends a sticky event again that was still queued, so the source pad keeps
+/// it and pushes it before the next frame; all but those that a flush ends.
 fn flush<S: Stage>(stage: &S)
 where
     <S as ObjectSubclass>::Type: IsA<gst::Element>,
 {
-    drop(stage.flow().queue().flush());
+    for item in stage.flow().queue().flush() {
+        if let Item::Event(event) = item
+            && event.is_sticky()
+            && !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos)
+        {
+            // Fails only on a pad that isn't active: then its stream is over.
+            let _ = stage.flow().src().store_sticky_event(&event);
+        }
+    }
     stage.flushed();
 }
 

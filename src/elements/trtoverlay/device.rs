@@ -98,24 +98,27 @@ impl DevicePainter {
         } else {
             (self.frame_for_copy(&buffer, info)?, Some(buffer))
         };
-        let drawing = Drawing { buffer: Some(buffer.clone()), original, done: self.event()? };
-        let queued = self.queue(&buffer, drawing.original.as_ref(), info, overlay, record, style);
-        // Also after an error: what was queued before it still runs.
-        drawing.done.record(&self.stream)?;
-        queued.map(|()| drawing)
+        let frame = MappedFrame::write(buffer, info)?;
+        frame.check_context(self.shared.context())?;
+        let done = self.event()?;
+        let queued = self.queue(&frame, original.as_ref(), info, overlay, record, style);
+        if let Err(error) = queued.and_then(|()| done.record(&self.stream)) {
+            // What was queued before the error still uses both frames.
+            self.stream.synchronise()?;
+            return Err(error);
+        }
+        Ok(Drawing { buffer: frame.into_buffer(), original, done })
     }
 
     fn queue(
         &mut self,
-        buffer: &gst::Buffer,
+        frame: &MappedFrame,
         original: Option<&gst::Buffer>,
         info: &gst_video::VideoInfo,
         overlay: &mut Overlay,
         record: &Record,
         style: &Style,
     ) -> Result<(), Error> {
-        let frame = MappedFrame::write(buffer, info)?;
-        frame.check_context(self.shared.context())?;
         // Also of a frame to copy to: its memory may still be in use by whoever had it last.
         frame.wait_for_producer(&self.produced, &self.stream)?;
         if let Some(original) = original {

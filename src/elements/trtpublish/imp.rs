@@ -1,6 +1,8 @@
 use super::Overflow;
+use super::settings::{self, Settings};
+use crate::config::redact;
 use crate::meta;
-use crate::publish::{self, Frame, Publisher, Refused, Stats};
+use crate::publish::{self, Frame, Notice, Publisher, Refused, Stats};
 use crate::sync::lock;
 use gst::glib;
 use gst::prelude::*;
@@ -14,25 +16,10 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("trtpublish", gst::DebugColorFlags::empty(), Some("Objects as JSON Lines"))
 });
 
-#[derive(Debug, Clone)]
-struct Settings {
-    location: String,
-    append: bool,
-    stream_id: Option<Arc<str>>,
-    overflow: Overflow,
-    max_queue: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { location: "-".into(), append: false, stream_id: None, overflow: Overflow::Auto, max_queue: 256 }
-    }
-}
-
 /// What the streaming thread knows; only that thread locks it.
 #[derive(Default)]
 struct Stream {
-    id: String,
+    id: Arc<str>,
     /// Pixels.
     size: (u32, u32),
     /// Frames published.
@@ -60,73 +47,15 @@ impl ObjectSubclass for TrtPublish {
 
 impl ObjectImpl for TrtPublish {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let default = Settings::default();
-            vec![
-                glib::ParamSpecString::builder("location")
-                    .nick("Location")
-                    .blurb("Where lines go: - for standard output, or the path of a file or named pipe")
-                    .default_value(Some(default.location.as_str()))
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecBoolean::builder("append")
-                    .nick("Append")
-                    .blurb("Add to the file at location instead of emptying it first")
-                    .default_value(default.append)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("stream-id")
-                    .nick("Stream id")
-                    .blurb("Name of the stream in the lines; unset: the id of the stream's STREAM_START event")
-                    .default_value(default.stream_id.as_deref())
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecEnum::builder_with_default("overflow", default.overflow)
-                    .nick("Overflow")
-                    .blurb("What happens when max-queue lines wait to be written")
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("max-queue")
-                    .nick("Max queue")
-                    .blurb("How many lines may wait to be written")
-                    .minimum(1)
-                    .default_value(default.max_queue)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-                    .nick("Statistics")
-                    .blurb("Since READY→PAUSED: lines written, lines dropped, bytes written (all uint64)")
-                    .read_only()
-                    .build(),
-            ]
-        });
-        &PROPERTIES
+        settings::specs()
     }
 
-    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = lock(&self.settings);
-        // GObject checks type and range before it calls this.
-        match pspec.name() {
-            "location" => settings.location = value.get::<Option<String>>().ok().flatten().unwrap_or_default(),
-            "append" => settings.append = value.get().unwrap_or_default(),
-            "stream-id" => settings.stream_id = value.get::<Option<&str>>().ok().flatten().map(Arc::from),
-            "overflow" => settings.overflow = value.get().unwrap_or_default(),
-            "max-queue" => settings.max_queue = value.get().unwrap_or(1),
-            _ => {}
-        }
+    fn set_property(&self, _id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
+        settings::set(&mut lock(&self.settings), value, spec);
     }
 
-    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        let settings = lock(&self.settings);
-        match pspec.name() {
-            "location" => settings.location.to_value(),
-            "append" => settings.append.to_value(),
-            "stream-id" => settings.stream_id.as_deref().to_value(),
-            "overflow" => settings.overflow.to_value(),
-            "max-queue" => settings.max_queue.to_value(),
-            "stats" => self.stats().to_value(),
-            _ => glib::Value::from_type(pspec.value_type()),
-        }
+    fn property(&self, _id: usize, spec: &glib::ParamSpec) -> glib::Value {
+        settings::get(&lock(&self.settings), spec).unwrap_or_else(|| self.stats().to_value())
     }
 }
 
@@ -174,14 +103,19 @@ impl BaseTransformImpl for TrtPublish {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = true;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
-        let Settings { location, append, .. } = lock(&self.settings).clone();
-        if location.is_empty() {
-            return Err(gst::error_msg!(
-                gst::ResourceError::NotFound,
-                ("trtpublish has no location: set location to a file's path, or to - for standard output")
-            ));
-        }
-        let output = publish::open(&location, append).map_err(|error| cannot_open(&location, &error))?;
+        let settings = lock(&self.settings).clone();
+        let mqtt = settings.mqtt().map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ("{error}")))?;
+        let Settings { location, append, .. } = settings;
+        let location_shown = redact(&location);
+        let element = self.obj().downgrade();
+        let shown = location_shown.clone();
+        let notify = move |notice: Notice| {
+            if let Some(element) = element.upgrade() {
+                tell(&element, &shown, &notice);
+            }
+        };
+        let output = publish::open(&location, append, &mqtt, Arc::new(notify))
+            .map_err(|error| cannot_open(&location_shown, &error))?;
         let element = self.obj().downgrade();
         let failed = move |name: &str, error: io::Error| {
             if let Some(element) = element.upgrade() {
@@ -189,9 +123,12 @@ impl BaseTransformImpl for TrtPublish {
             }
         };
         let publisher = Publisher::new(output, failed).map_err(|error| {
-            gst::error_msg!(gst::ResourceError::Failed, ("Can't start the thread that writes {location}: {error}"))
+            gst::error_msg!(
+                gst::ResourceError::Failed,
+                ("Can't start the thread that writes {location_shown}: {error}")
+            )
         })?;
-        let id = self.obj().name().into();
+        let id = self.obj().name().as_str().into();
         *lock(&self.stream) = Stream { id, ..Stream::default() };
         *lock(&self.publisher) = Some(Arc::new(publisher));
         Ok(())
@@ -218,11 +155,16 @@ impl BaseTransformImpl for TrtPublish {
     fn sink_event(&self, event: gst::Event) -> bool {
         use gst::EventView;
         match event.view() {
-            EventView::StreamStart(start) => lock(&self.stream).id = start.stream_id().to_owned(),
+            EventView::StreamStart(start) => lock(&self.stream).id = start.stream_id().into(),
             EventView::FlushStart(_) => self.set_flushing(true),
             EventView::FlushStop(_) => self.set_flushing(false),
-            EventView::Eos(_) => match self.publisher().map(|publisher| publisher.drain()) {
+            EventView::Eos(_) => match self.drain() {
                 Some(Err(Refused::Flushing)) => return false,
+                Some(Err(Refused::TimedOut)) => gst::element_imp_warning!(
+                    self,
+                    gst::ResourceError::Write,
+                    ("The last lines haven't reached {} before drain-timeout", self.location())
+                ),
                 // After a failed write, which is an error on the bus, EOS still goes on: files downstream get finished.
                 Some(Err(Refused::Failed)) | Some(Ok(())) | None => {}
             },
@@ -240,8 +182,9 @@ impl BaseTransformImpl for TrtPublish {
         let mut stream = lock(&self.stream);
         let stream = &mut *stream;
         let (width, height) = stream.size;
+        let id = stream_id.unwrap_or_else(|| stream.id.clone());
         let frame = Frame {
-            stream: stream_id.as_deref().unwrap_or(&stream.id),
+            stream: &id,
             number: stream.frames,
             pts: buffer.pts().map(gst::ClockTime::nseconds),
             captured: capture_time(buffer),
@@ -266,9 +209,9 @@ impl BaseTransformImpl for TrtPublish {
             }
             Overflow::Auto => publish::Overflow::Block,
         };
-        match publisher.push(&mut stream.line, max_queue, overflow) {
+        match publisher.push(&mut stream.line, &id, max_queue, overflow) {
             Ok(()) => Ok(gst::FlowSuccess::Ok),
-            Err(Refused::Flushing) => Err(gst::FlowError::Flushing),
+            Err(Refused::Flushing | Refused::TimedOut) => Err(gst::FlowError::Flushing),
             // The error is on the bus since the write failed.
             Err(Refused::Failed) => Err(gst::FlowError::Error),
         }
@@ -278,6 +221,18 @@ impl BaseTransformImpl for TrtPublish {
 impl TrtPublish {
     fn publisher(&self) -> Option<Arc<Publisher>> {
         lock(&self.publisher).clone()
+    }
+
+    /// For messages.
+    fn location(&self) -> String {
+        redact(&lock(&self.settings).location)
+    }
+
+    /// Waits for the last line to arrive: without end for a reader that is there, within limits for one that can be away.
+    fn drain(&self) -> Option<Result<(), Refused>> {
+        let publisher = self.publisher()?;
+        let limit = lock(&self.settings).drain_timeout;
+        Some(publisher.drain(publisher.can_be_away().then_some(limit)))
     }
 
     fn set_flushing(&self, flushing: bool) {
@@ -311,7 +266,22 @@ fn capture_time(buffer: &gst::BufferRef) -> Option<u64> {
     })
 }
 
+fn tell(element: &super::TrtPublish, location: &str, notice: &Notice) {
+    match notice {
+        Notice::Away(reason) => gst::element_warning!(
+            element,
+            gst::ResourceError::OpenWrite,
+            ("Objects don't reach {location}: {reason}; trying again, while max-queue lines wait")
+        ),
+        Notice::Back => gst::info!(CAT, obj = element, "Objects reach {location} again"),
+    }
+}
+
+/// `location` without its password.
 fn cannot_open(location: &str, error: &io::Error) -> gst::ErrorMessage {
+    if error.kind() == io::ErrorKind::InvalidInput {
+        return gst::error_msg!(gst::ResourceError::NotFound, ("trtpublish can't use location={location:?}: {error}"));
+    }
     let remedy = match error.raw_os_error().map(nix::errno::Errno::from_raw) {
         Some(nix::errno::Errno::ENXIO) => "nobody reads this named pipe: start its reader first",
         Some(nix::errno::Errno::ENOENT) => "make its folder first, or set another location",
@@ -327,6 +297,10 @@ fn cannot_write(element: &super::TrtPublish, name: &str, error: &io::Error) {
             gst::ResourceError::NoSpaceLeft,
             ("Can't write objects to {name}: {error}; free some space, or set another location")
         ),
+        // Refused by a broker: the text has the remedy.
+        io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidData => {
+            gst::element_error!(element, gst::ResourceError::NotAuthorized, ("Can't write objects to {name}: {error}"))
+        }
         io::ErrorKind::BrokenPipe => gst::element_error!(
             element,
             gst::ResourceError::Write,

@@ -8,11 +8,18 @@
  * what `trtdetect` and `trtpose` found, and the `GstVideoRegionOfInterestMeta` of other detectors. Frames that no model
  * has seen have a line too. The format is described in docs/json.md.
  *
- * Lines go to standard output (`location=-`), a file or a named pipe. gst-launch-1.0 prints to standard output as well
- * unless it's called with `-q`.
+ * Lines go to standard output (`location=-`), a file, a named pipe, a TCP server (`tcp://host:port`) or an MQTT broker
+ * (`mqtt://host:port/topic`, `mqtts://` over TLS). gst-launch-1.0 prints to standard output as well unless it's called
+ * with `-q`.
  *
  * A thread of its own writes the lines. When it falls behind by `max-queue` lines, `overflow` decides: `block` holds the
- * frames up, `drop-oldest` drops lines, counted in `stats`, and never a frame. EOS goes on once all lines are written.
+ * frames up, `drop-oldest` drops lines, counted in `stats`, and never a frame. EOS goes on once all lines are written; for
+ * servers, which can be away, at the latest after `drain-timeout`.
+ *
+ * A server that isn't there, or goes, is a warning on the bus; it's tried again after 0.1 s to 10 s. A TCP reader gets
+ * whole lines: one that was broken off comes again after the reconnect. With MQTT and `mqtt-qos=at-least-once` a line is
+ * sent again until the broker has confirmed it. A broker that refuses the account, and a certificate that doesn't hold,
+ * are errors. docs/outputs.md has the details.
  *
  * ## Example launch line
  *
@@ -26,6 +33,9 @@ use gst::glib;
 use gst::prelude::*;
 
 mod imp;
+mod settings;
+
+use crate::publish;
 
 /// What happens when lines come faster than they can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
@@ -42,6 +52,39 @@ pub enum Overflow {
     Block,
     #[enum_value(name = "Drop oldest: drop and count the lines that wait longest", nick = "drop-oldest")]
     DropOldest,
+}
+
+/// How sure the delivery to an MQTT broker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstTrtPublishQos")]
+#[repr(i32)]
+pub enum Qos {
+    #[enum_value(name = "At most once (0): sent and forgotten", nick = "at-most-once")]
+    AtMostOnce = 0,
+    #[enum_value(name = "At least once (1): sent until the broker has confirmed it", nick = "at-least-once")]
+    AtLeastOnce = 1,
+    #[enum_value(name = "Exactly once (2): once on a connection, by a longer handshake", nick = "exactly-once")]
+    ExactlyOnce = 2,
+}
+
+impl From<publish::Qos> for Qos {
+    fn from(qos: publish::Qos) -> Self {
+        match qos {
+            publish::Qos::AtMostOnce => Self::AtMostOnce,
+            publish::Qos::AtLeastOnce => Self::AtLeastOnce,
+            publish::Qos::ExactlyOnce => Self::ExactlyOnce,
+        }
+    }
+}
+
+impl From<Qos> for publish::Qos {
+    fn from(qos: Qos) -> Self {
+        match qos {
+            Qos::AtMostOnce => Self::AtMostOnce,
+            Qos::AtLeastOnce => Self::AtLeastOnce,
+            Qos::ExactlyOnce => Self::ExactlyOnce,
+        }
+    }
 }
 
 glib::wrapper! {

@@ -1,0 +1,87 @@
+//! One camera at one moment.
+
+use serde::{Deserialize, Serialize};
+
+/// Upper bounds of the latency histogram's buckets, seconds; a last bucket takes what is longer.
+pub const BUCKETS: [f64; 12] = [0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 5.0];
+
+/// What a camera is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CameraState {
+    /// Its pipeline is being made, and no frame has come yet.
+    #[default]
+    Starting,
+    /// Frames come.
+    Playing,
+    /// Connected, but no frame has come for longer than the watchdog allows.
+    Stalled,
+    /// Lost: waiting for the next attempt, or trying.
+    Reconnecting,
+    /// Given up on: its configuration is wrong, or its model can't be opened.
+    Failed,
+    /// Stopped on request.
+    Stopped,
+}
+
+impl CameraState {
+    /// Every state, for counters that have one series for each.
+    pub const ALL: [Self; 6] =
+        [Self::Starting, Self::Playing, Self::Stalled, Self::Reconnecting, Self::Failed, Self::Stopped];
+
+    /// As in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Playing => "playing",
+            Self::Stalled => "stalled",
+            Self::Reconnecting => "reconnecting",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What one camera has done. Counters are since the program's start, over all its connections: they never go back.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Camera {
+    /// As in the configuration; unique in the process.
+    pub name: String,
+    pub state: CameraState,
+    /// Why it isn't playing. Without secrets: it's shown to everybody who may see the monitor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Frames that came out at the pipeline's end.
+    pub frames: u64,
+    /// Objects in those frames.
+    pub objects: u64,
+    /// Frames left out on the way: by full queues, or because the models were busy.
+    pub drops: u64,
+    /// Lines of JSON that outputs dropped: their reader was behind or away.
+    pub lines_dropped: u64,
+    /// Connections made after the first one.
+    pub reconnects: u64,
+    /// From the frame's arrival in the process to the pipeline's end.
+    pub latency: Latency,
+}
+
+/// How long frames took.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Latency {
+    /// Percentiles of the last 5 to 10 seconds, milliseconds; `None` without a frame in that time.
+    pub p50: Option<f64>,
+    pub p95: Option<f64>,
+    pub p99: Option<f64>,
+    /// Since the start: seconds of all frames together.
+    pub sum: f64,
+    /// Since the start: how many frames took at most each of [`BUCKETS`] and longer than the one before; the last is for
+    /// what is longer than all of them.
+    pub counts: [u64; BUCKETS.len() + 1],
+}
+
+impl Latency {
+    /// Frames measured since the start.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}

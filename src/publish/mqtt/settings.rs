@@ -1,0 +1,221 @@
+//! What there is to set, and the client's options made of it.
+
+use super::super::location::{Broker, Server};
+use super::{check_topic, tls};
+use crate::config::Secret;
+use rumqttc::{LastWill, MqttOptions, QoS, Transport};
+use sha2::{Digest, Sha256};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How sure a line's delivery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Qos {
+    /// Sent once and forgotten.
+    AtMostOnce,
+    /// Sent again, on the next connection if need be, until the broker has confirmed it; it can arrive twice.
+    #[default]
+    AtLeastOnce,
+    /// By the protocol's longer handshake once on a connection; after a reconnect it can arrive twice.
+    ExactlyOnce,
+}
+
+impl From<Qos> for QoS {
+    fn from(qos: Qos) -> Self {
+        match qos {
+            Qos::AtMostOnce => Self::AtMostOnce,
+            Qos::AtLeastOnce => Self::AtLeastOnce,
+            Qos::ExactlyOnce => Self::ExactlyOnce,
+        }
+    }
+}
+
+/// What a location doesn't say about an MQTT broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MqttSettings {
+    /// Where lines go, `{stream-id}` in it standing for the stream's name; before the location's.
+    pub topic: Option<String>,
+    pub qos: Qos,
+    /// The broker keeps the last line of each topic for those who subscribe later.
+    pub retain: bool,
+    /// How the broker knows this client; two of the same name throw each other out. `None`: one of its own.
+    pub client_id: Option<String>,
+    /// Where the location has no user name and password, they are read from the environment: this and `_USERNAME`, this and
+    /// `_PASSWORD`. Empty: not at all.
+    pub credentials_env: String,
+    /// Certificates (PEM) of those who may vouch for the broker. `None`: the system's.
+    pub tls_ca_file: Option<PathBuf>,
+    /// This client's certificate and key (PEM), for brokers that want one.
+    pub tls_client: Option<(PathBuf, PathBuf)>,
+    /// Says, retained, `online` while connected and `offline` afterwards: by the last will if need be.
+    pub status_topic: Option<String>,
+    /// The longest silence, in whole seconds; a broker that doesn't answer in as long again counts as lost.
+    pub keep_alive: Duration,
+}
+
+impl Default for MqttSettings {
+    fn default() -> Self {
+        Self {
+            topic: None,
+            qos: Qos::default(),
+            retain: false,
+            client_id: None,
+            credentials_env: "MQTT".into(),
+            tls_ca_file: None,
+            tls_client: None,
+            status_topic: None,
+            keep_alive: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What `online` and `offline` are said with.
+pub const ONLINE: &str = "online";
+pub const OFFLINE: &str = "offline";
+
+/// All that makes two connections the same one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    pub server: Server,
+    pub tls: bool,
+    credentials: Option<(String, Secret)>,
+    client_id: Option<String>,
+    tls_ca_file: Option<PathBuf>,
+    tls_client: Option<(PathBuf, PathBuf)>,
+    pub status_topic: Option<String>,
+    keep_alive: Duration,
+}
+
+impl Account {
+    /// # Errors
+    /// What can't be, and how to put it right.
+    pub fn new(broker: &Broker, settings: &MqttSettings) -> Result<Self, String> {
+        if let Some(topic) = &settings.status_topic {
+            check_topic(topic).map_err(|error| format!("mqtt-status-topic: {error}"))?;
+        }
+        if broker.tls && broker.server.host.contains(':') {
+            return Err("TLS wants the broker's name as its certificate has it, not an IPv6 address".into());
+        }
+        let credentials = match &broker.credentials {
+            Some(credentials) => Some(credentials.clone()),
+            None if settings.credentials_env.is_empty() => None,
+            None => from_environment(&settings.credentials_env)?,
+        };
+        Ok(Self {
+            server: broker.server.clone(),
+            tls: broker.tls,
+            credentials,
+            client_id: settings.client_id.clone(),
+            tls_ca_file: settings.tls_ca_file.clone().filter(|_| broker.tls),
+            tls_client: settings.tls_client.clone().filter(|_| broker.tls),
+            status_topic: settings.status_topic.clone(),
+            keep_alive: settings.keep_alive,
+        })
+    }
+
+    /// For messages.
+    pub fn name(&self) -> String {
+        format!("mqtt{}://{}", if self.tls { "s" } else { "" }, self.server)
+    }
+
+    /// # Errors
+    /// The certificates can't be read.
+    pub fn options(&self) -> Result<MqttOptions, String> {
+        let Server { host, port } = &self.server;
+        // The client makes `host:port` of it.
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let client_id = self.client_id.clone().unwrap_or_else(own_client_id);
+        let mut options = MqttOptions::new(client_id, host, *port);
+        // Less than a second isn't allowed, and 0 means never.
+        options.set_keep_alive(Duration::from_secs(self.keep_alive.as_secs().max(1)));
+        // Much more than are ever under way, so that ids whose acknowledgement is late aren't needed again.
+        options.set_inflight(1024);
+        // The protocol's own limit for lines; what brokers say to a publisher is short.
+        options.set_max_packet_size(64 * 1024, 256 * 1024 * 1024);
+        if let Some((name, password)) = &self.credentials {
+            options.set_credentials(name, password.expose());
+        }
+        if let Some(topic) = &self.status_topic {
+            options.set_last_will(LastWill::new(topic, OFFLINE, QoS::AtLeastOnce, true));
+        }
+        if self.tls {
+            let config = tls::config(self.tls_ca_file.as_deref(), self.tls_client.as_ref())?;
+            options.set_transport(Transport::tls_with_config(config.into()));
+        }
+        Ok(options)
+    }
+}
+
+fn from_environment(prefix: &str) -> Result<Option<(String, Secret)>, String> {
+    let variable = |end: &str| {
+        let name = format!("{prefix}_{end}");
+        match std::env::var(&name) {
+            Ok(value) => Ok(Some(value)),
+            Err(std::env::VarError::NotPresent) => Ok(None),
+            Err(std::env::VarError::NotUnicode(_)) => Err(format!("the environment's {name} isn't UTF-8")),
+        }
+    };
+    match (variable("USERNAME")?, variable("PASSWORD")?) {
+        (Some(name), password) => Ok(Some((name, Secret::new(password.unwrap_or_default())))),
+        (None, Some(_)) => Err(format!("the environment has {prefix}_PASSWORD but no {prefix}_USERNAME")),
+        (None, None) => Ok(None),
+    }
+}
+
+/// A name that no other client has: 22 of the characters that every broker takes (MQTT 3.1.1, 3.1.3.1).
+fn own_client_id() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut hash = Sha256::new();
+    for file in ["/etc/machine-id", "/proc/sys/kernel/hostname", "/proc/self/stat"] {
+        hash.update(std::fs::read(file).unwrap_or_default());
+    }
+    hash.update(COUNT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+    let digest: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("gsttrt{digest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broker(tls: bool) -> Broker {
+        Broker { server: Server { host: "broker".into(), port: 1 }, tls, topic: None, credentials: None }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_its_cause() {
+        let settings = |change: fn(&mut MqttSettings)| {
+            let mut settings = MqttSettings { credentials_env: "GST_TRT_TEST_UNSET".into(), ..Default::default() };
+            change(&mut settings);
+            settings
+        };
+        let error = |broker: &Broker, settings| Account::new(broker, &settings).err().unwrap_or_default();
+        assert!(error(&broker(false), settings(|s| s.status_topic = Some("a/#".into()))).contains("mqtt-status-topic"));
+        let mut v6 = broker(true);
+        v6.server.host = "::1".into();
+        assert!(error(&v6, settings(|_| ())).contains("IPv6"));
+
+        let account = Account::new(&broker(true), &settings(|s| s.tls_ca_file = Some("/no/ca.pem".into()))).unwrap();
+        assert!(account.options().err().unwrap().contains("/no/ca.pem"));
+        assert_eq!(account.name(), "mqtts://broker:1");
+        let plain = Account::new(&broker(false), &settings(|s| s.tls_ca_file = Some("/no/ca.pem".into()))).unwrap();
+        assert!(plain.options().is_ok());
+    }
+
+    #[test]
+    fn the_same_account_is_one() {
+        let settings = MqttSettings { credentials_env: "GST_TRT_TEST_UNSET".into(), ..Default::default() };
+        let account = |settings: &MqttSettings| Account::new(&broker(false), settings).unwrap();
+        let topic = MqttSettings { topic: Some("x".into()), qos: Qos::AtMostOnce, ..settings.clone() };
+        assert!(account(&settings) == account(&topic));
+        assert!(account(&settings) != account(&MqttSettings { client_id: Some("x".into()), ..settings.clone() }));
+    }
+
+    #[test]
+    fn client_ids_differ_and_are_short() {
+        let (one, two) = (own_client_id(), own_client_id());
+        assert_ne!(one, two);
+        assert!(one.len() <= 23 && one.chars().all(|c| c.is_ascii_alphanumeric()), "{one}");
+    }
+}

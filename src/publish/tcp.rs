@@ -1,0 +1,283 @@
+//! Lines to a TCP server, which may come and go.
+
+use super::backoff::Backoff;
+use super::location::Server;
+use super::output::{Notice, Notify, Output, Written};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// A client. A line whose sending was broken off is sent again, whole, on the next connection; lines that the system had
+/// taken and the reader had not are lost with it, since TCP doesn't tell.
+pub struct TcpOutput {
+    name: String,
+    server: Server,
+    stream: Option<TcpStream>,
+    backoff: Backoff,
+    /// No attempt before this.
+    not_before: Option<Instant>,
+    /// An outage is told once, not at each attempt.
+    told: bool,
+    notify: Notify,
+}
+
+impl TcpOutput {
+    /// How often a wait looks whether it's to end, ms.
+    const TICK: u8 = 50;
+    const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+    /// After so long without a sign of life a reader counts as gone.
+    const DEAD_AFTER: Duration = Duration::from_secs(30);
+    /// How long the end waits for the reader to take what is under way.
+    const LINGER: Duration = Duration::from_millis(200);
+
+    /// Connects with the first line.
+    pub fn new(server: Server, notify: Notify) -> Self {
+        let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let name = format!("tcp://{server}");
+        Self { name, server, stream: None, backoff, not_before: None, told: false, notify }
+    }
+
+    /// Waits for the next attempt's time and makes it; `false` when given up.
+    fn connect(&mut self, give_up: &AtomicBool) -> bool {
+        while let Some(left) = self.not_before.and_then(|time| time.checked_duration_since(Instant::now())) {
+            if give_up.load(Ordering::Relaxed) {
+                return false;
+            }
+            std::thread::sleep(left.min(Duration::from_millis(Self::TICK.into())));
+        }
+        match self.attempt(give_up) {
+            Ok(Some(stream)) => {
+                self.stream = Some(stream);
+                self.backoff.reset();
+                self.not_before = None;
+                if std::mem::take(&mut self.told) {
+                    (self.notify)(Notice::Back);
+                }
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                self.lost(&error);
+                !give_up.load(Ordering::Relaxed)
+            }
+        }
+    }
+
+    /// `None` when given up.
+    fn attempt(&self, give_up: &AtomicBool) -> io::Result<Option<TcpStream>> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "this host has no address");
+        for address in (&*self.server.host, self.server.port).to_socket_addrs()? {
+            match connect(address, give_up, Self::CONNECT_LIMIT) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn lost(&mut self, error: &io::Error) {
+        self.stream = None;
+        self.not_before = Some(Instant::now() + self.backoff.next_wait());
+        if !std::mem::replace(&mut self.told, true) {
+            (self.notify)(Notice::Away(error.to_string()));
+        }
+    }
+}
+
+impl Output for TcpOutput {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn can_stall(&self) -> bool {
+        true
+    }
+
+    fn can_be_away(&self) -> bool {
+        true
+    }
+
+    fn write(&mut self, line: &[u8], _: &str, give_up: &AtomicBool) -> io::Result<Written> {
+        loop {
+            let Some(stream) = &mut self.stream else {
+                if !self.connect(give_up) {
+                    return Ok(Written::Not);
+                }
+                continue;
+            };
+            match send(stream, line, give_up) {
+                Ok(Written::Whole) => return Ok(Written::Whole),
+                Ok(Written::Not) => {
+                    self.stream = None;
+                    return Ok(Written::Not);
+                }
+                Err(error) => self.lost(&error),
+            }
+        }
+    }
+}
+
+impl Drop for TcpOutput {
+    /// Ends the sending side and waits a moment for the reader's end: closing with something unread would throw away what
+    /// it hasn't got yet.
+    fn drop(&mut self) {
+        let Some(stream) = &mut self.stream else { return };
+        let deadline = Instant::now() + Self::LINGER;
+        if stream.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        while Instant::now() < deadline && discard_input(stream).is_ok() {
+            let _ = poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLIN)], TcpOutput::TICK);
+        }
+    }
+}
+
+/// A stream that doesn't block; `None` when given up.
+fn connect(address: SocketAddr, give_up: &AtomicBool, limit: Duration) -> io::Result<Option<TcpStream>> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_user_timeout(Some(TcpOutput::DEAD_AFTER))?;
+    let third = TcpOutput::DEAD_AFTER / 3;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(third).with_interval(third))?;
+    match socket.connect(&SockAddr::from(address)) {
+        Ok(()) => return Ok(Some(socket.into())),
+        Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => {}
+        Err(error) => return Err(error),
+    }
+    let deadline = Instant::now() + limit;
+    loop {
+        match poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)], TcpOutput::TICK) {
+            Ok(0) | Err(Errno::EINTR) if give_up.load(Ordering::Relaxed) => return Ok(None),
+            Ok(0) if Instant::now() >= deadline => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => {
+                return match socket.take_error()? {
+                    Some(error) => Err(error),
+                    None => Ok(Some(socket.into())),
+                };
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn send(stream: &mut TcpStream, line: &[u8], give_up: &AtomicBool) -> io::Result<Written> {
+    // A reader that has gone is noticed before the line is handed to a dead connection, where it would be lost.
+    discard_input(stream)?;
+    let mut left = line;
+    while !left.is_empty() {
+        match stream.write(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => left = left.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                match poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)], TcpOutput::TICK) {
+                    Ok(0) | Err(Errno::EINTR) if give_up.load(Ordering::Relaxed) => return Ok(Written::Not),
+                    Ok(_) | Err(Errno::EINTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Written::Whole)
+}
+
+/// Takes what the reader says, which means nothing here.
+fn discard_input(stream: &mut TcpStream) -> io::Result<()> {
+    let mut bytes = [0; 512];
+    loop {
+        match stream.read(&mut bytes) {
+            Ok(0) => return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the reader has closed")),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+    use std::sync::{Arc, Mutex};
+
+    fn output(port: u16) -> (TcpOutput, Arc<Mutex<Vec<Notice>>>) {
+        let notices = Arc::new(Mutex::new(Vec::new()));
+        let heard = notices.clone();
+        let notify: Notify = Arc::new(move |notice| heard.lock().unwrap().push(notice));
+        (TcpOutput::new(Server { host: "127.0.0.1".into(), port }, notify), notices)
+    }
+
+    static GO_ON: AtomicBool = AtomicBool::new(false);
+
+    #[test]
+    fn a_reader_that_comes_back_gets_whole_lines() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (mut output, notices) = output(address.port());
+        let long = [vec![b'x'; 8 << 20], b"\n".to_vec()].concat();
+        let first = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            // Reads a part of the long line and dies; the kernel has taken no more than its buffers hold.
+            stream.read_exact(&mut [0; 4096]).unwrap();
+            drop((stream, listener));
+            std::thread::sleep(Duration::from_millis(300));
+            let listener = TcpListener::bind(address).unwrap();
+            let (stream, _) = listener.accept().unwrap();
+            BufReader::new(stream).split(b'\n').map(|line| line.unwrap().len()).collect::<Vec<_>>()
+        });
+        assert_eq!(output.write(&long, "", &GO_ON).unwrap(), Written::Whole);
+        assert_eq!(output.write(b"second\n", "", &GO_ON).unwrap(), Written::Whole);
+        drop(output);
+        assert_eq!(first.join().unwrap(), [8 << 20, 6]);
+        let notices = notices.lock().unwrap();
+        assert!(matches!(notices[..], [Notice::Away(_), Notice::Back]), "{notices:?}");
+    }
+
+    #[test]
+    fn giving_up_ends_every_wait() {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // Nobody listens there any more.
+        let (mut away, _) = output(port);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (mut stuck, _) = output(listener.local_addr().unwrap().port());
+        let long = vec![b'x'; 32 << 20];
+        let give_up = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let writing = scope.spawn(|| away.write(b"line\n", "", &give_up).unwrap());
+            let sending = scope.spawn(|| stuck.write(&long, "", &give_up).unwrap());
+            std::thread::sleep(Duration::from_millis(200));
+            assert!(!writing.is_finished() && !sending.is_finished());
+            give_up.store(true, Ordering::Relaxed);
+            let start = Instant::now();
+            assert_eq!((writing.join().unwrap(), sending.join().unwrap()), (Written::Not, Written::Not));
+            assert!(start.elapsed() < Duration::from_millis(300), "{:?}", start.elapsed());
+        });
+    }
+
+    #[test]
+    fn what_was_written_arrives_though_the_reader_talks() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (mut output, _) = output(listener.local_addr().unwrap().port());
+        let reading = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(&[b'?'; 2000]).unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+            BufReader::new(stream).lines().map(|line| line.unwrap()).collect::<Vec<_>>()
+        });
+        for n in 0..100 {
+            output.write(format!("{n}\n").as_bytes(), "", &GO_ON).unwrap();
+        }
+        drop(output);
+        assert_eq!(reading.join().unwrap(), (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
+    }
+}

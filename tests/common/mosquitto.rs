@@ -1,0 +1,186 @@
+//! A real MQTT broker on loopback, with its own port and settings, and a subscriber.
+
+use super::find;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Mosquitto with a configuration of its own; ends when dropped.
+pub struct Mosquitto {
+    folder: TempDir,
+    program: PathBuf,
+    pub port: u16,
+    child: Option<Child>,
+    tls: bool,
+    password: bool,
+}
+
+/// The account of a broker that wants one.
+pub const USER: &str = "camera";
+pub const PASSWORD: &str = "s3cr3t-w0rd";
+
+impl Mosquitto {
+    /// Takes everybody; `None`, having said so, where mosquitto isn't installed.
+    pub fn open() -> Option<Self> {
+        Self::new(false, false)
+    }
+
+    /// Takes [`USER`] only.
+    pub fn with_password() -> Option<Self> {
+        Self::new(false, true)
+    }
+
+    /// Speaks TLS as `localhost`, certified by an authority of its own.
+    pub fn with_tls() -> Option<Self> {
+        Self::new(true, false)
+    }
+
+    fn new(tls: bool, password: bool) -> Option<Self> {
+        let places = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto"];
+        let Some(program) = places.iter().map(PathBuf::from).find(|path| path.exists()) else {
+            find::skip("mosquitto", "apt install mosquitto mosquitto-clients");
+            return None;
+        };
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut this = Self { folder: TempDir::new().unwrap(), program, port, child: None, tls, password };
+        this.configure();
+        this.start();
+        Some(this)
+    }
+
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    fn configure(&self) {
+        let path = |file| self.path(file).display().to_string();
+        // Root would become the user mosquitto, who can't read here. What is queued survives a restart.
+        let mut config = format!(
+            "user root\nlistener {} 127.0.0.1\nallow_anonymous {}\npersistence true\npersistence_location {}/\n",
+            self.port,
+            !self.password,
+            self.folder.path().display()
+        );
+        if self.password {
+            let made = Command::new("mosquitto_passwd").args(["-c", "-b", &path("accounts"), USER, PASSWORD]).output();
+            assert!(made.unwrap().status.success());
+            writeln!(config, "password_file {}", path("accounts")).unwrap();
+        }
+        if self.tls {
+            make_certificates(self.folder.path());
+            for (key, file) in [("cafile", "ca.pem"), ("certfile", "broker.pem"), ("keyfile", "broker.key")] {
+                writeln!(config, "{key} {}", path(file)).unwrap();
+            }
+        }
+        std::fs::write(self.path("mosquitto.conf"), config).unwrap();
+    }
+
+    /// Until it answers.
+    pub fn start(&mut self) {
+        let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        let mut command = Command::new(&self.program);
+        command
+            .arg("-c")
+            .arg(self.path("mosquitto.conf"))
+            .arg("-v")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap());
+        self.child = Some(command.stderr(log).spawn().unwrap());
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(10), "{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// With its state saved.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+            child.wait().unwrap();
+        }
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap()
+    }
+
+    /// What is published, as `topic payload`. The broker keeps it for this subscriber also while one of them is away.
+    pub fn subscribe(&self, topic: &str) -> Subscriber {
+        let mut command = Command::new("mosquitto_sub");
+        command.args(["-p", &self.port.to_string(), "-t", topic, "-q", "1", "-v", "-c", "-i", "subscriber"]);
+        if self.password {
+            command.args(["-u", USER, "-P", PASSWORD]);
+        }
+        if self.tls {
+            command.args(["-h", "localhost", "--cafile"]).arg(self.path("ca.pem"));
+        } else {
+            command.args(["-h", "127.0.0.1"]);
+        }
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (send, messages) = mpsc::channel();
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        let start = Instant::now();
+        while !self.log().contains("Sending SUBACK to subscriber") {
+            assert!(start.elapsed() < Duration::from_secs(20), "{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Subscriber { child, messages }
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+pub struct Subscriber {
+    child: Child,
+    messages: mpsc::Receiver<String>,
+}
+
+impl Subscriber {
+    /// The next message: topic and payload.
+    #[track_caller]
+    pub fn next(&self) -> (String, String) {
+        let line = self.messages.recv_timeout(Duration::from_secs(20)).expect("nothing comes");
+        let (topic, payload) = line.split_once(' ').unwrap();
+        (topic.to_owned(), payload.to_owned())
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `ca.pem`, and `broker.pem` with `broker.key` for localhost, certified by it; `other.pem` is another authority.
+fn make_certificates(folder: &Path) {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    let authority = |name: &str| {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    };
+    let (ours, other) = (authority("ours"), authority("other"));
+    let key = KeyPair::generate().unwrap();
+    let broker = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &ours).unwrap();
+    for (file, text) in [
+        ("ca.pem", ours.pem()),
+        ("other.pem", other.pem()),
+        ("broker.pem", broker.pem()),
+        ("broker.key", key.serialize_pem()),
+    ] {
+        std::fs::write(folder.join(file), text).unwrap();
+    }
+}
