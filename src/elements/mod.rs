@@ -2,6 +2,7 @@
 
 mod backend;
 mod caps;
+mod device;
 mod inference;
 mod input_query;
 mod report;
@@ -13,7 +14,7 @@ mod trtpreprocess;
 mod trtpublish;
 
 pub(crate) use caps::CUDA_MEMORY;
-pub(crate) use stage::add_held_frames;
+pub(crate) use stage::answer_allocation;
 
 use gst::glib;
 

@@ -47,6 +47,11 @@ impl Latencies {
         self.0.is_empty()
     }
 
+    /// How many there are.
+    pub fn len(&self) -> u64 {
+        self.0.len()
+    }
+
     pub fn percentiles(&self) -> Percentiles {
         let at = |q| Duration::from_micros(self.0.value_at_quantile(q));
         Percentiles { p50: at(0.50), p95: at(0.95), p99: at(0.99) }
@@ -63,6 +68,9 @@ pub struct ServiceStats {
     pub frames: u64,
     /// Batches that failed.
     pub failed: u64,
+    /// Candidates that passed the thresholds, and the objects that were left of them.
+    pub candidates: u64,
+    pub objects: u64,
     /// From a frame's submission to its result.
     pub latency: Percentiles,
     /// One batch on its lane.

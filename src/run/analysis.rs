@@ -3,7 +3,7 @@
 use super::setup::{CameraSetup, Decoder, make};
 use super::track::Track;
 use super::turns::Turns;
-use crate::elements::add_held_frames;
+use crate::elements::answer_allocation;
 use crate::infer::{Error, ErrorKind};
 use gst::prelude::*;
 use std::sync::Arc;
@@ -85,7 +85,7 @@ fn queue(setup: &CameraSetup, track: &Arc<Track>) -> Result<gst::Element, Error>
             if let Some(query) = info.query_mut()
                 && let gst::QueryViewMut::Allocation(query) = query.view_mut()
             {
-                add_held_frames(query, most as usize);
+                answer_allocation(query, most as usize, None);
             }
             gst::PadProbeReturn::Ok
         });

@@ -15,4 +15,5 @@ pub mod process;
 pub mod rtsp;
 pub mod rtx;
 pub mod running;
+pub mod standin;
 pub mod supervised;

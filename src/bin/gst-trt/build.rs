@@ -85,6 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, infer::Error> {
     let device = if without { None } else { Some(open_device(arguments.device, library)?) };
     let _context = device.as_ref().map(PrimaryContext::enter).transpose()?;
     let gpu = device.map(|device| device.facts);
+    let common = BuildSettings::for_gpu(gpu.as_ref());
     let settings = BuildSettings {
         precision: arguments.precision,
         batch_size: arguments.batch,
@@ -96,8 +97,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, infer::Error> {
         } else {
             HardwareCompatibility::None
         },
-        compute_capability: arguments.compute_capability.or(gpu.as_ref().map(|gpu| gpu.compute_capability)),
-        ..BuildSettings::default()
+        compute_capability: arguments.compute_capability.or(common.compute_capability),
+        ..common
     };
     let folder = arguments.engine_cache.clone().unwrap_or_else(EngineCache::default_folder);
     let cache = EngineCache::new(folder, DEFAULT_LIMIT);

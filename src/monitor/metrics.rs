@@ -1,0 +1,340 @@
+//! The numbers for Prometheus, and the server that it asks.
+
+use super::cpu::{process_cpu, process_memory};
+use super::sample::Sample;
+use super::snapshot::{BUCKETS, Camera, CameraState};
+use crate::infer::{Error, ErrorKind};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, NoLabelSet, prometheus_text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+use std::convert::Infallible;
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore};
+
+/// Metrics in Prometheus' text format (0.0.4), of the cameras as they are now and of the last sample of the rest.
+///
+/// Labels are the cameras' names and states, the GPUs' numbers and the version: as many series as cameras and GPUs, times a
+/// constant.
+pub fn text(cameras: Vec<Camera>, sample: Option<Sample>) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Numbers { cameras, sample }));
+    let mut text = String::new();
+    // Writing into a string doesn't fail.
+    let _ = prometheus_text::encode(&mut text, &registry);
+    text
+}
+
+/// No labels.
+const NONE: [(&str, &str); 0] = [];
+
+#[derive(Debug)]
+struct Numbers {
+    cameras: Vec<Camera>,
+    sample: Option<Sample>,
+}
+
+impl Collector for Numbers {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        self.cameras(&mut encoder)?;
+        let version = [([("version", env!("CARGO_PKG_VERSION"))], 1_u64)];
+        gauges(&mut encoder, "gst_trt_build_info", "Version of the program", version)?;
+        counters(
+            &mut encoder,
+            "process_cpu_seconds",
+            "CPU time of all threads, user and system",
+            [(NONE, process_cpu().as_secs_f64())],
+        )?;
+        let memory = process_memory().map(|bytes| (NONE, bytes));
+        gauges(&mut encoder, "process_resident_memory_bytes", "Memory in RAM", memory)?;
+        if let Some(sample) = &self.sample {
+            machine(&mut encoder, sample)?;
+        }
+        Ok(())
+    }
+}
+
+impl Numbers {
+    fn cameras(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        type Count = fn(&Camera) -> u64;
+        let counts: [(&str, &str, Count); 5] = [
+            ("gst_trt_camera_frames", "Frames that came out at the pipeline's end", |c| c.frames),
+            ("gst_trt_camera_objects", "Objects found in those frames", |c| c.objects),
+            ("gst_trt_camera_dropped_frames", "Frames left out on the way", |c| c.drops),
+            ("gst_trt_camera_dropped_lines", "Lines of JSON that outputs dropped", |c| c.lines_dropped),
+            ("gst_trt_camera_reconnects", "Connections after the first", |c| c.reconnects),
+        ];
+        for (name, help, count) in counts {
+            let values = self.cameras.iter().map(|camera| ([("camera", camera.name.as_str())], count(camera)));
+            counters(encoder, name, help, values)?;
+        }
+        let states = self.cameras.iter().flat_map(|camera| {
+            CameraState::ALL.map(|state| {
+                ([("camera", camera.name.as_str()), ("state", state.name())], u64::from(camera.state == state))
+            })
+        });
+        gauges(encoder, "gst_trt_camera_state", "1 for the state that the camera is in, 0 for the others", states)?;
+        let mut family = encoder.encode_descriptor(
+            "gst_trt_camera_latency_seconds",
+            "From a frame's arrival to the pipeline's end",
+            None,
+            MetricType::Histogram,
+        )?;
+        for camera in &self.cameras {
+            let latency = &camera.latency;
+            let bounds = BUCKETS.iter().copied().chain([f64::INFINITY]);
+            let buckets: Vec<_> = bounds.zip(latency.counts).collect();
+            family.encode_family(&[("camera", camera.name.as_str())])?.encode_histogram::<NoLabelSet>(
+                latency.sum,
+                latency.count(),
+                &buckets,
+                None,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn machine(encoder: &mut DescriptorEncoder, sample: &Sample) -> fmt::Result {
+    const MIB: f64 = 1048576.0;
+    let busy = sample.machine.cpu_percent.map(|percent| (NONE, percent / 100.0));
+    gauges(encoder, "gst_trt_machine_cpu_ratio", "Share of all cores that is busy", busy)?;
+    type Value = fn(&super::Gpu) -> Option<f64>;
+    let values: [(&str, &str, Value); 5] = [
+        ("gst_trt_gpu_utilization_ratio", "Share of the time in which a kernel ran", |g| Some(g.gpu_percent? / 100.0)),
+        ("gst_trt_gpu_decoder_utilization_ratio", "Share of NVDEC's time", |g| Some(g.decoder_percent? / 100.0)),
+        ("gst_trt_gpu_memory_utilization_ratio", "Share of the time in which memory was used", |g| {
+            Some(g.memory_percent? / 100.0)
+        }),
+        ("gst_trt_gpu_memory_used_bytes", "Memory in use, by all programs", |g| Some(g.memory_used_mib? * MIB)),
+        ("gst_trt_gpu_memory_bytes", "Memory that the GPU has", |g| Some(g.memory_total_mib? * MIB)),
+    ];
+    for (name, help, value) in values {
+        // What the library can't say has no series.
+        gauges(encoder, name, help, sample.gpus.iter().filter_map(|gpu| Some(([("gpu", gpu.index)], value(gpu)?))))?;
+    }
+    Ok(())
+}
+
+/// A family of counters; the encoder adds `_total` to the name.
+fn counters<S: EncodeLabelSet, V: EncodeCounterValue>(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (S, V)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, value) in values {
+        family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+    }
+    Ok(())
+}
+
+fn gauges<S: EncodeLabelSet, V: EncodeGaugeValue>(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (S, V)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in values {
+        family.encode_family(&labels)?.encode_gauge(&value)?;
+    }
+    Ok(())
+}
+
+/// Answers `GET /metrics` on a thread of its own, until dropped.
+pub struct Server {
+    address: SocketAddr,
+    end: Arc<Notify>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Makes the answer.
+pub type Source = Arc<dyn Fn() -> String + Send + Sync>;
+
+impl Server {
+    /// Connections at a time; others wait.
+    const CONNECTIONS: usize = 8;
+    /// How long a request may take to come in.
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    /// # Errors
+    /// The address can't be had.
+    pub fn start(address: SocketAddr, source: Source) -> Result<Self, Error> {
+        let failed = |error: std::io::Error| {
+            let message = format!("metrics can't be served at {address}: {error}; another address or port will do");
+            Error::new(ErrorKind::Setting, message)
+        };
+        let listener = TcpListener::bind(address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
+        let end = Arc::new(Notify::new());
+        let ended = end.clone();
+        let main = move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = serve(listener, source) => {}
+                    () = ended.notified() => {}
+                }
+            });
+        };
+        let thread = std::thread::Builder::new().name("metrics".into()).spawn(main).map_err(failed)?;
+        Ok(Self { address, end, thread: Some(thread) })
+    }
+
+    /// With the port that it got, if it was asked for 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // It ends at its next await.
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, source: Source) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+    let room = Arc::new(Semaphore::new(Server::CONNECTIONS));
+    loop {
+        let Ok(permit) = room.clone().acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors: they come back.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let source = source.clone();
+        tokio::spawn(async move {
+            let answer = service_fn(move |request| std::future::ready(Ok::<_, Infallible>(answer(&request, &source))));
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(Server::PATIENCE);
+            // One that breaks off is nobody's concern.
+            let _ = http.serve_connection(TokioIo::new(stream), answer).await;
+            drop(permit);
+        });
+    }
+}
+
+fn answer(request: &Request<Incoming>, source: &Source) -> Response<Full<Bytes>> {
+    let text = |status, text: &'static str| {
+        let mut response = Response::new(Full::from(text));
+        *response.status_mut() = status;
+        response
+    };
+    match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/metrics") => {
+            let mut response = Response::new(Full::from(source()));
+            let kind = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+            response
+        }
+        (_, "/metrics") => {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
+            response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
+            response
+        }
+        _ => text(StatusCode::NOT_FOUND, "metrics are at /metrics\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Gpu, Meter, Sampler};
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    fn cameras() -> Vec<Camera> {
+        let meter = Meter::new("door \"1\"");
+        meter.frame(Duration::from_millis(7), 3);
+        meter.frame(Duration::from_secs(9), 1);
+        meter.set_state(CameraState::Playing, None);
+        meter.dropped(4);
+        vec![meter.snapshot()]
+    }
+
+    #[test]
+    fn names_and_units_are_as_prometheus_has_them() {
+        let mut sample = Sampler::new(15.0, false).sample(cameras());
+        sample.gpus = vec![Gpu { index: 1, gpu_percent: Some(50.0), memory_used_mib: Some(2.0), ..Gpu::default() }];
+        let text = text(cameras(), Some(sample));
+        for line in [
+            "# TYPE gst_trt_camera_frames_total counter",
+            "gst_trt_camera_frames_total{camera=\"door \\\"1\\\"\"} 2",
+            "gst_trt_camera_objects_total{camera=\"door \\\"1\\\"\"} 4",
+            "gst_trt_camera_dropped_frames_total{camera=\"door \\\"1\\\"\"} 4",
+            "gst_trt_camera_state{camera=\"door \\\"1\\\"\",state=\"playing\"} 1",
+            "gst_trt_camera_state{camera=\"door \\\"1\\\"\",state=\"stalled\"} 0",
+            "# TYPE gst_trt_camera_latency_seconds histogram",
+            "# TYPE process_cpu_seconds_total counter",
+            "# TYPE process_resident_memory_bytes gauge",
+            "gst_trt_gpu_memory_used_bytes{gpu=\"1\"} 2097152",
+        ] {
+            assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
+        }
+        // Label order is the encoder's.
+        let bucket = |le: &str| {
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("gst_trt_camera_latency_seconds_bucket") && line.contains(le));
+            line.unwrap_or_else(|| panic!("{le}: {text}")).rsplit(' ').next().unwrap().to_owned()
+        };
+        assert_eq!([bucket("\"0.005\""), bucket("\"0.01\""), bucket("\"+Inf\"")], ["0", "1", "2"]);
+        assert!(text.contains("gst_trt_gpu_utilization_ratio{gpu=\"1\"} 0.5"), "{text}");
+        assert!(!text.contains("gst_trt_gpu_decoder_utilization_ratio{"), "{text}");
+    }
+
+    fn ask(server: &Server, request: &str) -> String {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn the_server_answers_what_it_has_and_ends() {
+        let server = Server::start("127.0.0.1:0".parse().unwrap(), Arc::new(|| text(cameras(), None))).unwrap();
+        let end = "HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let answer = ask(&server, &format!("GET /metrics {end}"));
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(
+            answer.contains("content-type: text/plain; version=0.0.4")
+                && answer.contains("gst_trt_camera_frames_total")
+        );
+        assert!(ask(&server, &format!("GET / {end}")).starts_with("HTTP/1.1 404"));
+        assert!(ask(&server, &format!("POST /metrics {end}")).starts_with("HTTP/1.1 405"));
+        assert!(ask(&server, "what?\r\n\r\n").starts_with("HTTP/1.1 400"));
+        // Those who say nothing don't keep others from being answered, up to the limit, nor the end.
+        let _silent: Vec<_> =
+            (0..Server::CONNECTIONS - 1).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
+        assert!(ask(&server, &format!("GET /metrics {end}")).starts_with("HTTP/1.1 200"));
+        let taken = Server::start(server.address(), Arc::new(String::new)).err().unwrap();
+        assert!(taken.message.contains(&server.address().to_string()), "{taken}");
+        let (address, start) = (server.address(), std::time::Instant::now());
+        drop(server);
+        assert!(start.elapsed() < Duration::from_secs(1));
+        assert!(TcpStream::connect(address).is_err());
+    }
+}

@@ -1,0 +1,304 @@
+//! Where the time goes: how long frames are in each element, and how much CPU each thread takes.
+
+use crate::infer::Latencies;
+use crate::sync::lock;
+use gst::prelude::*;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Watches every pad of the pipelines that it's attached to. Costs a microsecond or two a frame and element.
+#[derive(Clone)]
+pub struct Profiler(Arc<Inner>);
+
+struct Inner {
+    start: Instant,
+    cpu: Duration,
+    stages: Mutex<BTreeMap<Key, Arc<Mutex<Watched>>>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    pipeline: String,
+    /// In the order in which elements were found.
+    order: usize,
+    element: String,
+}
+
+#[derive(Default)]
+struct Watched {
+    /// When buffers came in that aren't out yet, by PTS.
+    inside: VecDeque<(Option<gst::ClockTime>, Instant)>,
+    came: u64,
+    went: u64,
+    times: Latencies,
+    sum: Duration,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Profile {
+    /// Watched for so long.
+    pub seconds: f64,
+    /// CPU time of the process in that time, seconds of a core.
+    pub cpu_seconds: f64,
+    /// By pipeline, in the order of their elements.
+    pub stages: Vec<Stage>,
+    /// Threads that are there now, those of one name together; most CPU first.
+    pub threads: Vec<Thread>,
+}
+
+/// An element.
+#[derive(Debug, Clone, Serialize)]
+pub struct Stage {
+    pub pipeline: String,
+    pub element: String,
+    /// Buffers that came in and went out.
+    pub came: u64,
+    pub went: u64,
+    /// From the sink pad to the source pad, milliseconds: work and waiting, without what comes after. `None` for elements
+    /// that have no such way, and where nothing went through.
+    pub mean: Option<f64>,
+    pub p50: Option<f64>,
+    pub p95: Option<f64>,
+    pub p99: Option<f64>,
+}
+
+/// Threads of one name.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Thread {
+    pub name: String,
+    pub count: u32,
+    /// Since they began, seconds of a core.
+    pub cpu_seconds: f64,
+}
+
+impl Default for Profiler {
+    fn default() -> Self {
+        Self(Arc::new(Inner { start: Instant::now(), cpu: super::process_cpu(), stages: Mutex::default() }))
+    }
+}
+
+impl Profiler {
+    /// Elements of all pipelines; more aren't watched.
+    const MOST: usize = 4096;
+
+    /// Watches the elements that `bin` has, and those that it gets later, under the name `pipeline`.
+    pub fn attach(&self, bin: &gst::Bin, pipeline: &str) {
+        let mut elements: Vec<gst::Element> = bin.iterate_recurse().into_iter().flatten().collect();
+        // Elements are found from the last that was added on.
+        elements.reverse();
+        for element in elements {
+            self.watch(&element, pipeline);
+        }
+        let (this, name) = (Arc::downgrade(&self.0), pipeline.to_owned());
+        bin.connect_deep_element_added(move |_, _, element| {
+            if let Some(inner) = this.upgrade() {
+                Self(inner).watch(element, &name);
+            }
+        });
+    }
+
+    fn watch(&self, element: &gst::Element, pipeline: &str) {
+        if element.is::<gst::Bin>() {
+            return;
+        }
+        let watched = {
+            let mut stages = lock(&self.0.stages);
+            let order = stages.len();
+            if order >= Self::MOST {
+                return;
+            }
+            let key = Key { pipeline: pipeline.to_owned(), order, element: element.name().into() };
+            stages.entry(key).or_default().clone()
+        };
+        for pad in element.pads() {
+            probe(&pad, &watched);
+        }
+        element.connect_pad_added(move |_, pad| probe(pad, &watched));
+    }
+
+    pub fn report(&self) -> Profile {
+        let stages = lock(&self.0.stages);
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        let stages = stages
+            .iter()
+            .map(|(key, watched)| {
+                let watched = lock(watched);
+                let p = (!watched.times.is_empty()).then(|| watched.times.percentiles());
+                Stage {
+                    pipeline: key.pipeline.clone(),
+                    element: key.element.clone(),
+                    came: watched.came,
+                    went: watched.went,
+                    mean: p.map(|_| milliseconds(watched.sum) / watched.times.len() as f64),
+                    p50: p.map(|p| milliseconds(p.p50)),
+                    p95: p.map(|p| milliseconds(p.p95)),
+                    p99: p.map(|p| milliseconds(p.p99)),
+                }
+            })
+            .collect();
+        Profile {
+            seconds: self.0.start.elapsed().as_secs_f64(),
+            cpu_seconds: super::process_cpu().saturating_sub(self.0.cpu).as_secs_f64(),
+            stages,
+            threads: threads(),
+        }
+    }
+
+    /// Writes the report as JSON to `path`.
+    ///
+    /// # Errors
+    /// From the system.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        std::fs::write(path, serde_json::to_vec_pretty(&self.report())?)
+    }
+}
+
+/// Takes note of the buffers that pass a pad.
+fn probe(pad: &gst::Pad, watched: &Arc<Mutex<Watched>>) {
+    let comes = pad.direction() == gst::PadDirection::Sink;
+    let watched = watched.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
+        let now = Instant::now();
+        let mut watched = lock(&watched);
+        match &info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => watched.pass(comes, buffer.pts(), now),
+            Some(gst::PadProbeData::BufferList(list)) => {
+                list.iter().for_each(|buffer| watched.pass(comes, buffer.pts(), now));
+            }
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+impl Watched {
+    /// Buffers that an element can have inside; a bound for those that keep some.
+    const MOST_INSIDE: usize = 256;
+
+    fn pass(&mut self, comes: bool, pts: Option<gst::ClockTime>, now: Instant) {
+        if comes {
+            self.came += 1;
+            if self.inside.len() >= Self::MOST_INSIDE {
+                self.inside.pop_front();
+            }
+            self.inside.push_back((pts, now));
+            return;
+        }
+        self.went += 1;
+        // Also several that came as one, and one that leaves by several pads: the last that came in with that time.
+        let Some(at) = self.inside.iter().rposition(|(came, _)| *came == pts) else { return };
+        if let Some((_, came)) = self.inside.get(at) {
+            let time = now.saturating_duration_since(*came);
+            self.times.record(time);
+            self.sum += time;
+        }
+        // Decoders put frames in another order, so only this one is out.
+        self.inside.remove(at);
+    }
+}
+
+/// From `/proc/self/task`, those of one name together, most CPU first.
+fn threads() -> Vec<Thread> {
+    let mut found: HashMap<String, (u32, u64)> = HashMap::new();
+    for entry in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        if let Some((name, ticks)) = parse_stat(&stat) {
+            let sum = found.entry(name).or_default();
+            *sum = (sum.0 + 1, sum.1 + ticks);
+        }
+    }
+    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as f64;
+    let mut threads: Vec<_> = found
+        .into_iter()
+        .map(|(name, (count, ticks))| Thread { name, count, cpu_seconds: ticks as f64 / per_second })
+        .collect();
+    threads.sort_by(|a, b| b.cpu_seconds.total_cmp(&a.cpu_seconds).then_with(|| a.name.cmp(&b.name)));
+    threads
+}
+
+/// A thread's name, and its user and system time in ticks (proc(5)).
+fn parse_stat(text: &str) -> Option<(String, u64)> {
+    let (_, rest) = text.split_once('(')?;
+    let (name, fields) = rest.rsplit_once(')')?;
+    // Fields 14 and 15; the first after the name is the third.
+    let mut times = fields.split_whitespace().skip(14 - 3).map_while(|field| field.parse::<u64>().ok());
+    Some((name.to_owned(), times.next()? + times.next()?))
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:.1} s, {:.2} s of CPU ({:.2} cores)",
+            self.seconds,
+            self.cpu_seconds,
+            self.cpu_seconds / self.seconds
+        )?;
+        let mut pipeline = None;
+        for stage in &self.stages {
+            if pipeline != Some(&stage.pipeline) {
+                pipeline = Some(&stage.pipeline);
+                writeln!(
+                    f,
+                    "\n{:32} {:>9} {:>9} {:>9} {:>9} {:>9}",
+                    stage.pipeline, "BUFFERS", "MEAN ms", "P50 ms", "P95 ms", "P99 ms"
+                )?;
+            }
+            let [mean, p50, p95, p99] = [stage.mean, stage.p50, stage.p95, stage.p99]
+                .map(|value| value.map_or("-".into(), |value| format!("{value:.3}")));
+            let buffers = stage.went.max(stage.came);
+            writeln!(f, "  {:30} {buffers:>9} {mean:>9} {p50:>9} {p95:>9} {p99:>9}", stage.element)?;
+        }
+        writeln!(f, "\n{:32} {:>9} {:>9}", "THREADS", "COUNT", "CPU s")?;
+        for thread in &self.threads {
+            writeln!(f, "  {:30} {:>9} {:>9.2}", thread.name, thread.count, thread.cpu_seconds)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threads_time_is_read_whatever_its_name() {
+        let stat = "12 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 30 12 0 0 20 0 1 0 100";
+        assert_eq!(parse_stat(stat), Some(("a) b (c".into(), 42)));
+        assert_eq!(parse_stat(""), None);
+        assert!(threads().iter().any(|thread| thread.count > 0));
+    }
+
+    #[test]
+    fn each_element_has_its_own_time() {
+        gst::init().unwrap();
+        let launch = "videotestsrc num-buffers=10 ! video/x-raw,width=64,height=64 ! identity name=slow sleep-time=20000 ! \
+                      identity name=fast ! fakesink name=end";
+        let pipeline = gst::parse::launch(launch).unwrap().downcast::<gst::Pipeline>().unwrap();
+        let profiler = Profiler::default();
+        profiler.attach(pipeline.upcast_ref(), "test");
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let bus = pipeline.bus().unwrap();
+        bus.timed_pop_filtered(gst::ClockTime::from_seconds(20), &[gst::MessageType::Eos]).expect("it ends");
+        pipeline.set_state(gst::State::Null).unwrap();
+        let profile = profiler.report();
+        let stage = |name: &str| profile.stages.iter().find(|stage| stage.element == name).unwrap();
+        assert_eq!((stage("slow").came, stage("slow").went, stage("end").came), (10, 10, 10));
+        assert!(stage("slow").p50.unwrap() >= 19.0, "{profile}");
+        assert!(stage("fast").p50.unwrap() < 10.0, "{profile}");
+        assert_eq!(stage("end").mean, None);
+        let order: Vec<_> = profile.stages.iter().map(|stage| stage.element.as_str()).collect();
+        assert!(
+            order.iter().position(|name| *name == "slow") < order.iter().position(|name| *name == "fast"),
+            "{order:?}"
+        );
+        let text = profile.to_string();
+        assert!(text.contains("slow") && text.contains("THREADS"), "{text}");
+    }
+}

@@ -1,0 +1,238 @@
+//! A sample every period, to all who want it.
+
+use super::metrics::{self, Server};
+use super::sample::{Sample, Sampler};
+use super::snapshot::Camera;
+use super::socket;
+use super::table::table;
+use crate::infer::Error;
+use crate::sync::lock;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Says what each camera has done; asked from several threads.
+pub type Cameras = Arc<dyn Fn() -> Vec<Camera> + Send + Sync>;
+
+/// How samples are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Print {
+    /// In the place of the one before, on a terminal.
+    Table,
+    /// One object a line.
+    JsonLines,
+}
+
+impl Print {
+    /// # Errors
+    /// The reader is gone.
+    pub fn write(self, sample: &Sample, to: &mut dyn Write) -> std::io::Result<()> {
+        match self {
+            // Home, then clear what is below: the whole picture at once, so that it doesn't flicker.
+            Self::Table => write!(to, "\x1b[H\x1b[J{}", table(sample))?,
+            Self::JsonLines => {
+                serde_json::to_writer(&mut *to, sample)?;
+                to.write_all(b"\n")?;
+            }
+        }
+        to.flush()
+    }
+}
+
+/// Who wants what.
+pub struct Options {
+    /// Time between two samples.
+    pub every: Duration,
+    /// Above this much CPU of the machine, percent, there's a warning.
+    pub cpu_warning: f64,
+    /// Where samples are printed, and how.
+    pub print: Option<(Print, Box<dyn Write + Send>)>,
+    /// Where Prometheus may ask.
+    pub metrics: Option<SocketAddr>,
+    /// The folder of the socket for `gst-trt monitor`; [`socket::folder`] unless in tests.
+    pub socket: Option<PathBuf>,
+}
+
+/// Watches, on a thread of its own, until dropped.
+pub struct Watch {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    metrics: Option<Server>,
+    no_socket: Option<String>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    end: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    last: Option<Sample>,
+    ended: bool,
+}
+
+impl Watch {
+    /// # Errors
+    /// The metrics' address can't be had, or the system has no thread to give.
+    pub fn start(cameras: Cameras, options: Options) -> Result<Self, Error> {
+        let shared = Arc::new(Shared::default());
+        let asked = (cameras.clone(), shared.clone());
+        let source = move || metrics::text((asked.0)(), lock(&asked.1.state).last.clone());
+        let metrics = options.metrics.map(|address| Server::start(address, Arc::new(source))).transpose()?;
+        let (socket, no_socket) = match options.socket.as_deref().map(socket::Server::start) {
+            Some(Ok(server)) => (Some(server), None),
+            Some(Err(error)) => (None, Some(format!("gst-trt monitor can't look in: {error}"))),
+            None => (None, None),
+        };
+        let sampler = Sampler::new(options.cpu_warning, false);
+        let thread = {
+            let shared = shared.clone();
+            let run = move || shared.run(sampler, &cameras, options.every, options.print, socket);
+            std::thread::Builder::new().name("monitor".into()).spawn(run)
+        };
+        let thread = thread.map_err(|error| {
+            Error::new(crate::infer::ErrorKind::Failed, format!("there is no thread to watch with: {error}"))
+        })?;
+        Ok(Self { shared, thread: Some(thread), metrics, no_socket })
+    }
+
+    /// Where metrics are served.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(Server::address)
+    }
+
+    /// Why `gst-trt monitor` can't look in; the rest works without.
+    pub fn no_socket(&self) -> Option<&str> {
+        self.no_socket.as_deref()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.metrics = None;
+        lock(&self.shared.state).ended = true;
+        self.shared.end.notify_all();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn run(
+        &self,
+        mut sampler: Sampler,
+        cameras: &Cameras,
+        every: Duration,
+        mut print: Option<(Print, Box<dyn Write + Send>)>,
+        mut socket: Option<socket::Server>,
+    ) {
+        let mut next = Instant::now() + every;
+        while self.wait_until(next) {
+            // One that came late isn't made up for.
+            next = (next + every).max(Instant::now());
+            let sample = sampler.sample(cameras());
+            if let Some((format, to)) = &mut print
+                && format.write(&sample, to).is_err()
+            {
+                print = None;
+            }
+            if let Some(server) = &mut socket
+                && let Ok(mut line) = serde_json::to_vec(&sample)
+            {
+                line.push(b'\n');
+                server.send(&line);
+            }
+            lock(&self.state).last = Some(sample);
+        }
+    }
+
+    /// `false` at the end.
+    fn wait_until(&self, time: Instant) -> bool {
+        let mut state = lock(&self.state);
+        loop {
+            if state.ended {
+                return false;
+            }
+            let Some(left) = time.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
+                return true;
+            };
+            state = self.end.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Meter;
+    use super::*;
+    use std::io::{Read, Result as IoResult};
+    use std::net::TcpStream;
+    use std::sync::mpsc;
+
+    struct Lines(mpsc::Sender<Vec<u8>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> IoResult<usize> {
+            self.0.send(bytes.to_vec()).map_err(|_| std::io::ErrorKind::BrokenPipe)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> IoResult<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn everybody_gets_every_sample() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("run");
+        let meter = Arc::new(Meter::new("door"));
+        let (send, printed) = mpsc::channel();
+        let asked = meter.clone();
+        let options = Options {
+            every: Duration::from_millis(50),
+            cpu_warning: 1000.0,
+            print: Some((Print::JsonLines, Box::new(Lines(send)))),
+            metrics: Some("127.0.0.1:0".parse().unwrap()),
+            socket: Some(folder.clone()),
+        };
+        let watch = Watch::start(Arc::new(move || vec![asked.snapshot()]), options).unwrap();
+        assert_eq!(watch.no_socket(), None);
+        meter.frame(Duration::from_millis(3), 2);
+        let [(pid, path)] = &socket::running(&folder)[..] else { panic!() };
+        assert_eq!(*pid, std::process::id());
+        let samples: Vec<Sample> =
+            socket::Reader::connect(path).unwrap().take(3).map(|sample| sample.unwrap()).collect();
+        assert_eq!((samples[2].cameras[0].camera.frames, samples[2].cameras[0].fps), (1, 0.0));
+
+        let mut stream = TcpStream::connect(watch.metrics().unwrap()).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.contains("gst_trt_camera_frames_total{camera=\"door\"} 1")
+                && answer.contains("gst_trt_machine_cpu_ratio")
+        );
+
+        let start = Instant::now();
+        drop(watch);
+        assert!(start.elapsed() < Duration::from_millis(500));
+        let text = String::from_utf8(printed.iter().flatten().collect()).unwrap();
+        assert!(text.lines().count() >= 3);
+        text.lines().for_each(|line| drop(serde_json::from_str::<Sample>(line).unwrap()));
+    }
+
+    #[test]
+    fn a_table_takes_the_place_of_the_one_before() {
+        let mut out = Vec::new();
+        Print::Table.write(&Sampler::new(15.0, true).sample(Vec::new()), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("\x1b[H\x1b[Jmachine  CPU "), "{text:?}");
+    }
+}
