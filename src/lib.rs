@@ -1,16 +1,19 @@
 //! GStreamer elements for object detection and human pose with TensorRT.
 
+pub mod check;
 pub mod config;
 pub mod cpu;
 pub mod cuda;
 pub mod draw;
 mod elements;
+pub mod gpu;
 pub mod infer;
 pub mod meta;
 pub mod model;
 pub mod monitor;
 pub mod publish;
 pub mod record;
+pub mod run;
 mod sync;
 pub mod tensorrt;
 

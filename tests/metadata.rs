@@ -1,7 +1,7 @@
 //! The record and the tensors on buffers: through GStreamer's elements, and as other programs see them.
 
 use gst_video::VideoRegionOfInterestMeta;
-use gsttensorrt::infer::Tensor;
+use gsttensorrt::infer::{Tensor, TensorData};
 use gsttensorrt::meta::{self, Inference, KeypointSet, ModelRun, Object, Record};
 use gsttensorrt::model::{ElementType, InputSpec, Keypoint, KeypointLayout, Layout, Normalization, Rect};
 use std::sync::Arc;
@@ -222,7 +222,7 @@ fn tensor(width: u32) -> Arc<Tensor> {
         pad: 114,
     };
     let data = vec![0; spec.elements() * spec.element.size()];
-    Arc::new(Tensor { spec, region: Rect::new(0.0, 0.0, WIDTH as f32, HEIGHT as f32), data })
+    Arc::new(Tensor { spec, region: Rect::new(0.0, 0.0, WIDTH as f32, HEIGHT as f32), data: TensorData::Host(data) })
 }
 
 #[test]

@@ -101,6 +101,34 @@ fn movenet_finds_the_same() {
     compare_on_clip("movenet-multipose", 0.1, 4.0 / 256.0);
 }
 
+/// A quantised model keeps its integers and finds the same. ONNX Runtime takes FP16 scales from opset 19 on, which the
+/// conversion leaves as it was, as TensorRT doesn't look at it: the test says 19.
+#[test]
+fn a_quantised_model_finds_the_same() {
+    gst::init().unwrap();
+    if !find::onnx_runtime() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let model = find::test_model("yolo-qdq");
+    let converted = convert(&model, &folder);
+    let mut bytes = std::fs::read(&converted).unwrap();
+    // `opset_import { version: 17 }`, domain empty: field 8 of the model, field 2 of the set.
+    let (seventeen, nineteen) = ([0x42, 0x04, 0x0a, 0x00, 0x10, 17], [0x42, 0x04, 0x0a, 0x00, 0x10, 19]);
+    let at = bytes.windows(6).position(|window| window == seventeen).expect("the opset's version");
+    bytes[at..at + 6].copy_from_slice(&nineteen);
+    std::fs::write(&converted, &bytes).unwrap();
+
+    let squares = vec![Square::new(Colour::Red, 0, 0, 255), Square::new(Colour::Blue, 7, 2, 160)];
+    let picture = Picture::new(&squares).rgb().frame(VideoFormat::Rgb);
+    let (before, after) = (find_in(&model, picture.clone(), 0.25), find_in(&converted, picture, 0.25));
+    assert_eq!(before.len(), 2);
+    assert_eq!(matched(&before, &after, 0.3, 1e-3), (2, 2), "{before:?} {after:?}");
+    for (a, b) in before.iter().zip(&after) {
+        assert!((a.confidence - b.confidence).abs() < 1e-2, "{a:?} {b:?}");
+    }
+}
+
 #[test]
 fn test_models_find_the_same() {
     gst::init().unwrap();

@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::process::resident;
 use common::running::{PATIENCE, Running, start, with_model};
 use gst::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,13 +14,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 static ALONE: Mutex<()> = Mutex::new(());
 
 const MIB: f64 = 1024.0 * 1024.0;
-
-/// Memory of this process that is in RAM, bytes.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line VmRSS");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") * 1024
-}
 
 fn elements() -> String {
     format!(

@@ -5,7 +5,8 @@ mod common;
 use common::find;
 use common::rtx::{cache, real_model, rtx, settings, test_model};
 use gsttensorrt::tensorrt::{
-    BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, Error, Library, OnProgress, Onnx, build,
+    BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, EnginePrecision, Error, Library, OnProgress, Onnx,
+    build,
 };
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -61,6 +62,20 @@ fn builds_a_dynamic_batch() {
     let built = build(library, &test_model("yolo"), &settings, &[], &BuildControl::default()).unwrap();
     let [input] = &built.profile[..] else { panic!("{:?}", built.profile) };
     assert_eq!([input.min[0], input.opt[0], input.max[0]], [1, 4, 8]);
+}
+
+/// Strongly typed: INT8 and FP16 come from the model, converted before. The parser takes FP16 scales at any opset.
+#[test]
+fn builds_a_quantised_model() {
+    let Some(library) = rtx() else { return };
+    let onnx = test_model("yolo-qdq");
+    let int8 = BuildSettings { precision: EnginePrecision::Int8, batch_size: 4, ..settings() };
+    let built = build(library, &onnx, &int8, &[], &BuildControl::default()).unwrap();
+    assert!(!built.plan.is_empty());
+    match build(library, &test_model("yolo"), &int8, &[], &BuildControl::default()) {
+        Err(Error::Model { reason, .. }) => assert!(reason.contains("precision=int8"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

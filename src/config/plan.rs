@@ -6,6 +6,7 @@
 use super::secret::{Secret, SecretUrl};
 use crate::infer::{Backend, Precision};
 use crate::model::Rect;
+use crate::tensorrt::{BuildSettings, EnginePrecision, GpuFacts};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -264,6 +265,17 @@ impl Model {
         match pipeline {
             Pipeline::UnifiedGpu if self.engine.exists() => &self.engine,
             Pipeline::UnifiedGpu | Pipeline::Cpu => &self.onnx,
+        }
+    }
+
+    /// How its engine is built.
+    pub fn build_settings(&self, gpu: Option<&GpuFacts>) -> BuildSettings {
+        let precision = if self.precision == Precision::Fp32 { EnginePrecision::Fp32 } else { EnginePrecision::Fp16 };
+        BuildSettings {
+            precision,
+            batch_size: self.batch_size,
+            workspace: self.workspace,
+            ..BuildSettings::for_gpu(gpu)
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 pub fn json_schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         let mut schema = schemars::schema_for!(File).to_value();
+        drop_idle_defaults(&mut schema);
         // So that an object with a `url` key or none isn't taken for a camera without an address by editors.
         if let Some(camera) = schema.pointer_mut("/$defs/Camera").and_then(Value::as_object_mut) {
             camera.insert("required".into(), json!(["URL"]));
@@ -15,6 +16,20 @@ pub fn json_schema() -> &'static Value {
         schema
     });
     &SCHEMA
+}
+
+/// Drops defaults that say nothing: null, and objects whose keys have their own.
+fn drop_idle_defaults(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            if object.get("default").is_some_and(|default| default.is_null() || default.is_object()) {
+                object.remove("default");
+            }
+            object.values_mut().for_each(drop_idle_defaults);
+        }
+        Value::Array(list) => list.iter_mut().for_each(drop_idle_defaults),
+        _ => {}
+    }
 }
 
 /// A part of the schema: what one value may be.
@@ -118,7 +133,7 @@ impl Shape {
 
     /// The value that counts when a key isn't there; `None`: there is none.
     pub fn default_of(self, key: &str) -> Option<&'static Value> {
-        self.0.get("properties")?.get(key)?.get("default").filter(|value| !value.is_null())
+        self.0.get("properties")?.get(key)?.get("default")
     }
 
     /// What it takes, for people: `a whole number from 1 to 1000`.
@@ -157,13 +172,15 @@ impl Shape {
         }
     }
 
-    fn description_in_list(self) -> &'static str {
-        match self.forms().first().and_then(|form| form.kind()) {
+    fn description_in_list(self) -> String {
+        let plural = |form: Self| match form.kind() {
             Some(Kind::Number) => "numbers",
             Some(Kind::Text) => "texts",
             Some(Kind::List) => "lists",
-            _ => "values",
-        }
+            Some(Kind::Object) => "objects",
+            Some(Kind::Bool) | None => "values",
+        };
+        self.forms().into_iter().map(plural).collect::<Vec<_>>().join(" or ")
     }
 }
 
@@ -217,7 +234,7 @@ mod tests {
             (&["models", "DETECTION", "LOOK_AT"], "one of frame, objects"),
             (&["models", "DETECTION", "REGIONS"], "a list of lists"),
             (&["models", "DETECTION", "MIN_SIZE"], "a list of numbers, 2 of them"),
-            (&["cameras", "RTSP_STREAMS"], "a list of texts"),
+            (&["cameras", "RTSP_STREAMS"], "a list of texts or objects"),
             (&["outputs", "JSON_LINES"], "text or a list of texts"),
         ] {
             assert_eq!(shape(path).description(), description, "{path:?}");

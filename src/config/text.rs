@@ -142,7 +142,7 @@ fn syntax(error: &jsonc_parser::errors::ParseError, lines: &Lines) -> Finding {
     };
     whole(
         Some(Origin::File { line, column }),
-        format!("line {line}, column {column}: not JSON: {}", error.kind().to_string().to_lowercase()),
+        format!("column {column}: not JSON: {}", error.kind().to_string().to_lowercase()),
         remedy,
     )
 }

@@ -38,6 +38,11 @@ impl Written {
         self.rejected.contains(path)
     }
 
+    /// Whether an item of a list, or the list, didn't fit.
+    pub fn has_gaps(&self, list: &str) -> bool {
+        self.kept.contains_key(list) || self.was_rejected(list)
+    }
+
     /// Path of a list's item.
     pub fn item(&self, list: &str, index: usize) -> String {
         let index = self.kept.get(list).and_then(|kept| kept.get(index).copied()).unwrap_or(index);
@@ -88,7 +93,7 @@ impl Walk<'_> {
         match &node.value {
             Value::Null => None,
             Value::Bool(value) => Some(Json::Bool(*value)),
-            Value::Number(number) => self.number(path, form, node, number),
+            Value::Number(number) => self.number(path, shape, form, node, number),
             Value::Text(text) => self.text(path, form, node, text),
             Value::List(nodes) => self.list(path, form, node, nodes),
             Value::Object(entries) => {
@@ -108,7 +113,14 @@ impl Walk<'_> {
         }
     }
 
-    fn number(&mut self, path: &str, form: Shape, node: &Node, number: &serde_json::Number) -> Option<Json> {
+    fn number(
+        &mut self,
+        path: &str,
+        shape: Shape,
+        form: Shape,
+        node: &Node,
+        number: &serde_json::Number,
+    ) -> Option<Json> {
         let value = number.as_f64().filter(|value| value.is_finite());
         let (least, most) = form.range();
         let fits = value.is_some_and(|value| {
@@ -120,7 +132,7 @@ impl Walk<'_> {
             // Python writes 2.0 where 2 is meant.
             Some(value) if form.is_whole() && number.is_f64() => Some(Json::from(value as i64)),
             Some(_) => Some(Json::Number(number.clone())),
-            None => self.reject(path, node, form, None),
+            None => self.reject(path, node, shape, None),
         }
     }
 
@@ -204,7 +216,7 @@ impl Walk<'_> {
 
     fn unknown(&mut self, path: &str, form: Shape, key: &str, origin: &Origin) {
         let remedy = match nearest(path, form, key) {
-            Some(near) => format!("did you mean {near}?"),
+            Some(remedy) => remedy,
             None => "docs/configuration.md lists the keys".into(),
         };
         self.findings.push(Finding {
@@ -264,16 +276,23 @@ fn default_at(path: &str) -> Option<String> {
     }
 }
 
-/// The known key that is meant: one of the same object that looks alike, or the same word elsewhere.
+/// What to do about an unknown key: take one of the same object that looks alike, or put it where it belongs.
 fn nearest(path: &str, form: Shape, key: &str) -> Option<String> {
     let alike =
         |known: &str| strsim::normalized_damerau_levenshtein(&known.to_ascii_uppercase(), &key.to_ascii_uppercase());
     let best = form.keys().map(|known| (alike(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
     if let Some((score, known)) = best.filter(|(score, _)| *score >= 0.7) {
-        return Some(if score == 1.0 { format!("{known}, in these letters") } else { known.to_owned() });
+        let letters = if score == 1.0 { ", in these letters" } else { "" };
+        return Some(format!("did you mean {known}{letters}?"));
     }
-    let elsewhere = paths().iter().find(|known| known.last().is_some_and(|last| last.eq_ignore_ascii_case(key)))?;
-    let parents = elsewhere.get(..elsewhere.len().saturating_sub(1)).filter(|parents| !parents.is_empty())?;
-    let elsewhere = elsewhere.join(".");
-    (elsewhere != path).then(|| format!("{elsewhere}, in the object {}", parents.join(".")))
+    let belongs =
+        |known: &&Vec<&str>| known.last().is_some_and(|last| last.eq_ignore_ascii_case(key)) && known.join(".") != path;
+    let parents: Vec<String> = paths()
+        .iter()
+        .filter(belongs)
+        .filter_map(|known| known.split_last())
+        .filter(|(_, parents)| !parents.is_empty())
+        .map(|(_, parents)| parents.join("."))
+        .collect();
+    (!parents.is_empty()).then(|| format!("it belongs into the object {}", parents.join(" or ")))
 }

@@ -2,6 +2,7 @@
 
 use super::lane::CpuLane;
 use super::{CAT, library};
+use crate::gpu::ladder;
 use crate::infer::{Engine, Error, ErrorKind, Lane, ModelSettings, Precision};
 use crate::model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo, head};
 use ort::session::Session;
@@ -11,6 +12,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What engine and lanes know of a model.
 pub struct Model {
@@ -83,6 +85,12 @@ impl Engine for CpuEngine {
     /// measurement's noise with real models on two cores.
     fn lanes(&self) -> Result<Vec<Box<dyn Lane>>, Error> {
         Ok(vec![Box::new(CpuLane::new(self.model.clone(), self.session.clone()))])
+    }
+
+    fn time_alone(&self, least: Duration) -> Result<Vec<(usize, Duration)>, Error> {
+        let mut lane = CpuLane::new(self.model.clone(), self.session.clone());
+        let sizes = ladder(self.model.fixed_batch.unwrap_or(1), self.model.max_batch);
+        sizes.into_iter().map(|batch| Ok((batch, lane.time_alone(batch, least)?))).collect()
     }
 }
 

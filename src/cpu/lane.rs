@@ -3,11 +3,12 @@
 use super::engine::Model;
 use super::preprocess::Workspace;
 use super::tensor::{Input, floats};
-use crate::infer::{Error, ErrorKind, Lane, Output, RawTensor, Slot};
+use crate::infer::{Error, ErrorKind, Lane, Output, RawTensor, Slot, nothing_to_run};
 use crate::model::{Detection, Letterbox, head, nms, refine};
 use ort::session::Session;
 use ort::value::DynValue;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Makes tensors, runs the session and decodes, one batch at a time.
 pub struct CpuLane {
@@ -29,23 +30,26 @@ impl CpuLane {
         Self { model, session, input, workspace: Workspace::default(), names, converted, found: Vec::new() }
     }
 
-    /// Makes the batch's input; images that no slot fills are zero.
-    fn prepare(&mut self, slots: &[Slot]) -> Result<(), Error> {
+    /// Makes the batch's input; images that no slot fills are zero. A frame that can't be read is its own slot's error.
+    fn prepare(&mut self, slots: &mut [Slot]) {
         let spec = &self.model.input;
         let size = spec.elements() * spec.element.size();
         let mut images = self.input.bytes_mut().chunks_exact_mut(size.max(1));
-        for (slot, image) in slots.iter().zip(images.by_ref()) {
-            match &slot.tensor {
-                Some(tensor) if tensor.spec == *spec && tensor.region == slot.region && tensor.data.len() == size => {
-                    image.copy_from_slice(&tensor.data);
+        for (slot, image) in slots.iter_mut().zip(images.by_ref()) {
+            let fitting = slot.tensor.as_ref().filter(|t| t.spec == *spec && t.region == slot.region);
+            match fitting.and_then(|tensor| tensor.data.host()) {
+                Some(data) if data.len() == size => image.copy_from_slice(data),
+                _ => {
+                    if let Err(error) = super::fill(&slot.frame, slot.region, spec, &mut self.workspace, image) {
+                        image.fill(0);
+                        slot.output.error = Some(error);
+                    }
                 }
-                _ => super::fill(&slot.frame, slot.region, spec, &mut self.workspace, image)?,
             }
         }
         if self.model.fixed_batch.is_some() {
             images.for_each(|image| image.fill(0));
         }
-        Ok(())
     }
 
     /// Runs the first `batch` images.
@@ -62,12 +66,13 @@ impl CpuLane {
             outputs.push(BatchOutput::new(name, value, converted, batch)?);
         }
         let mut views = Vec::with_capacity(outputs.len());
-        for (index, slot) in slots.iter_mut().enumerate() {
+        for (index, slot) in slots.iter_mut().enumerate().filter(|(_, slot)| slot.output.error.is_none()) {
             views.clear();
             views.extend(outputs.iter().map(|output| output.image(index)));
             self.found.clear();
             let head = &self.model.head;
             head.decode(&views, &slot.params, &mut self.found).map_err(|error| failed(error.to_string()))?;
+            let candidates = u32::try_from(self.found.len()).unwrap_or(u32::MAX);
             if head.needs_nms() {
                 nms(&mut self.found, &slot.params);
             }
@@ -75,9 +80,26 @@ impl CpuLane {
             place(&mut self.found, &letterbox, slot);
             let tensors =
                 if slot.params.output_tensors { outputs.iter().map(|o| o.raw(index)).collect() } else { vec![] };
-            slot.output = Output { detections: self.found.drain(..).collect(), tensors };
+            slot.output = Output { candidates, detections: self.found.drain(..).collect(), tensors, error: None };
         }
         Ok(())
+    }
+}
+
+impl CpuLane {
+    /// How long the model takes for so many images, its runs back to back for at least this time.
+    ///
+    /// # Errors
+    /// As [`Lane::run`].
+    pub fn time_alone(&mut self, batch: usize, least: Duration) -> Result<Duration, Error> {
+        self.input.bytes_mut().fill(0);
+        self.infer(batch)?;
+        let (start, mut runs) = (Instant::now(), 0);
+        while runs == 0 || start.elapsed() < least {
+            self.infer(batch)?;
+            runs += 1;
+        }
+        Ok(start.elapsed() / runs)
     }
 }
 
@@ -95,7 +117,10 @@ impl Lane for CpuLane {
                 self.model.max_batch
             )));
         }
-        self.prepare(slots)?;
+        self.prepare(slots);
+        if let Some(error) = nothing_to_run(slots) {
+            return Err(error);
+        }
         let batch = self.model.fixed_batch.unwrap_or(slots.len());
         let values = self.infer(batch)?;
         self.decode(&values, batch, slots)

@@ -1,9 +1,12 @@
 //! Device memory for TensorRT.
 
+use super::context::Context;
+use super::memory::Room;
 use crate::tensorrt::DeviceMemory;
 use cudarc::driver::{result, sys};
 use std::ffi::c_void;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 /// Memory of one CUDA context, whatever is current on the thread that asks: TensorRT's builder asks on threads of its own.
 #[derive(Debug, Clone, Copy)]
@@ -50,5 +53,23 @@ impl DeviceMemory for CudaMemory {
     fn free(&self, memory: NonNull<c_void>) -> bool {
         // SAFETY: `GpuAllocator` passes each block of `allocate` once. cuMemFree waits for the work that uses it.
         self.within(|| unsafe { result::free_sync(memory.as_ptr() as u64) }.ok()).is_some()
+    }
+}
+
+/// Memory of one of our contexts, on whatever thread: what is taken is counted there, and a failure of the device is
+/// found there.
+impl DeviceMemory for Arc<Context> {
+    fn allocate(&self, size: u64, alignment: u64) -> Option<NonNull<c_void>> {
+        let address = self.take(usize::try_from(size).ok()?).ok()?;
+        if !address.is_multiple_of(alignment.max(1)) {
+            self.give_back(address);
+            return None;
+        }
+        NonNull::new(address as *mut c_void)
+    }
+
+    fn free(&self, memory: NonNull<c_void>) -> bool {
+        self.give_back(memory.as_ptr() as u64);
+        true
     }
 }

@@ -1,12 +1,20 @@
 //! CUDA contexts, and which one is current.
 
 use super::driver::{check, check_driver, is_sticky};
+use super::memory::Blocks;
 use crate::infer::{Error, ErrorKind};
+use crate::sync::lock;
 use cudarc::driver::sys::{self, CUcontext, CUctx_flags, CUdevice, CUdevice_attribute, CUresult};
 use std::any::Any;
 use std::ffi::c_int;
 use std::marker::PhantomData;
-use std::sync::{Arc, OnceLock};
+use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+/// Told once when a context has failed, on the thread that found out; it may hold locks of the CUDA layer, so only take
+/// note and wake others.
+pub type OnFailure = dyn Fn(&Error) + Send + Sync;
 
 /// Where device memory, streams, modules and graphs live. What is made in a context holds it, so it goes last.
 pub struct Context {
@@ -15,6 +23,18 @@ pub struct Context {
     owner: Owner,
     /// The first error after which nothing works in it any more.
     failed: OnceLock<Error>,
+    watchers: Mutex<Vec<Weak<OnFailure>>>,
+    /// Device memory that this process took in it through [`super::DeviceBuffer`] and TensorRT's allocator.
+    pub(super) blocks: Mutex<Blocks>,
+    to_device: AtomicU64,
+    to_host: AtomicU64,
+}
+
+/// Bytes that this crate has copied between host and device in a context, since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    pub to_device: u64,
+    pub to_host: u64,
 }
 
 enum Owner {
@@ -61,7 +81,7 @@ impl Context {
         let flags = CUctx_flags::CU_CTX_SCHED_BLOCKING_SYNC as u32;
         // SAFETY: writes one handle; the new context becomes current on this thread.
         check("cuCtxCreate", unsafe { sys::cuCtxCreate_v2(&mut handle, flags, device) })?;
-        let context = Self { handle, device, owner: Owner::Ours, failed: OnceLock::new() };
+        let context = Self::new(handle, device, Owner::Ours);
         pop();
         Ok(Arc::new(context))
     }
@@ -75,8 +95,7 @@ impl Context {
     /// `handle` is a CUcontext that lives at least as long as `owner`.
     pub unsafe fn shared(handle: *mut std::ffi::c_void, owner: Box<dyn Any + Send + Sync>) -> Result<Arc<Self>, Error> {
         check_driver()?;
-        let mut context =
-            Self { handle: handle.cast(), device: 0, owner: Owner::Other(owner), failed: OnceLock::new() };
+        let mut context = Self::new(handle.cast(), 0, Owner::Other(owner));
         let mut device: CUdevice = 0;
         {
             let _current = context.enter()?;
@@ -85,6 +104,19 @@ impl Context {
         }
         context.device = device;
         Ok(Arc::new(context))
+    }
+
+    fn new(handle: CUcontext, device: CUdevice, owner: Owner) -> Self {
+        Self {
+            handle,
+            device,
+            owner,
+            failed: OnceLock::new(),
+            watchers: Mutex::default(),
+            blocks: Mutex::default(),
+            to_device: AtomicU64::new(0),
+            to_host: AtomicU64::new(0),
+        }
     }
 
     /// The CUcontext.
@@ -118,17 +150,51 @@ impl Context {
     /// The result of a call of the driver in this context; one that it can't recover from is kept.
     pub(super) fn check(&self, what: &str, result: CUresult) -> Result<(), Error> {
         let outcome = check(what, result);
-        if let Err(error) = &outcome
-            && is_sticky(result)
-        {
-            return Err(self.failed.get_or_init(|| error.clone()).clone());
+        match outcome {
+            Err(error) if is_sticky(result) => Err(self.fail(error)),
+            outcome => outcome,
         }
-        outcome
+    }
+
+    /// Keeps the first cause and tells those who watch; gives it back.
+    fn fail(&self, error: Error) -> Error {
+        let mut first = false;
+        let cause = self.failed.get_or_init(|| {
+            first = true;
+            error
+        });
+        if first {
+            let watchers = std::mem::take(&mut *lock(&self.watchers));
+            watchers.iter().filter_map(Weak::upgrade).for_each(|watcher| watcher(cause));
+        }
+        cause.clone()
+    }
+
+    /// Has `watcher` told of the context's failure, for as long as it lives; at once if it failed already.
+    pub fn watch(&self, watcher: &Arc<OnFailure>) {
+        lock(&self.watchers).push(Arc::downgrade(watcher));
+        // It may have failed just before.
+        if let Some(cause) = self.failed.get() {
+            watcher(cause);
+        }
     }
 
     /// Why nothing works in it any more.
     pub fn failure(&self) -> Option<&Error> {
         self.failed.get()
+    }
+
+    /// What was copied so far.
+    pub fn traffic(&self) -> Traffic {
+        let (to_device, to_host) = (&self.to_device, &self.to_host);
+        Traffic { to_device: to_device.load(Ordering::Relaxed), to_host: to_host.load(Ordering::Relaxed) }
+    }
+
+    /// Adds what was copied. [`super::DeviceBuffer`]'s upload and download do so themselves; what a graph copies at each
+    /// launch, and what kernels write to mapped memory, is counted by those who launch them.
+    pub fn count_traffic(&self, bytes: Traffic) {
+        self.to_device.fetch_add(bytes.to_device, Ordering::Relaxed);
+        self.to_host.fetch_add(bytes.to_host, Ordering::Relaxed);
     }
 
     /// For code that isn't ours and runs in this context (TensorRT): what it left behind.
@@ -139,6 +205,11 @@ impl Context {
         let _current = self.enter()?;
         // SAFETY: the context is current.
         self.check("cuCtxSynchronize", unsafe { sys::cuCtxSynchronize() })
+    }
+
+    /// Device memory that this process took in it through this crate, bytes.
+    pub fn taken(&self) -> u64 {
+        lock(&self.blocks).total
     }
 
     /// Free and all memory of the device, bytes.
@@ -206,6 +277,42 @@ impl Drop for Context {
             // error.
             let _ = unsafe { sys::cuCtxDestroy_v2(self.handle) };
         }
+    }
+}
+
+/// Something of a library that wants its context current when it goes.
+#[derive(Debug)]
+pub struct Within<T> {
+    value: ManuallyDrop<T>,
+    context: Arc<Context>,
+}
+
+impl<T> Within<T> {
+    pub fn new(context: &Arc<Context>, value: T) -> Self {
+        Self { value: ManuallyDrop::new(value), context: Arc::clone(context) }
+    }
+}
+
+impl<T> std::ops::Deref for Within<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> std::ops::DerefMut for Within<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+impl<T> Drop for Within<T> {
+    fn drop(&mut self) {
+        // Without its context it stays: it would be taken out of another one.
+        let Ok(_current) = self.context.push() else { return };
+        // SAFETY: dropped once, and not used after this.
+        unsafe { ManuallyDrop::drop(&mut self.value) };
     }
 }
 

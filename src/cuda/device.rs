@@ -4,7 +4,7 @@ use super::check_driver;
 use crate::infer::{Error, ErrorKind};
 use crate::tensorrt::GpuFacts;
 use cudarc::driver::result::{self, DriverError};
-use cudarc::driver::sys::{CUdevice, CUdevice_attribute};
+use cudarc::driver::sys::{self, CUdevice, CUdevice_attribute, CUuuid_st};
 
 /// One GPU, or one MIG instance of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,41 @@ impl Device {
         let count = result::device::get_count().map_err(|error| failed("counting GPUs", &error))?;
         (0..count).map(|ordinal| read(ordinal).map_err(|error| failed("asking a GPU for its facts", &error))).collect()
     }
+}
+
+impl Device {
+    /// As `nvidia-smi -L` shows it: `GPU-…`, or `MIG-…` of a MIG instance.
+    ///
+    /// # Errors
+    /// The driver doesn't answer.
+    pub fn uuid(&self) -> Result<String, Error> {
+        let mut uuid = CUuuid_st { bytes: [0; 16] };
+        // SAFETY: writes 16 bytes; the handle is the driver's.
+        let status = unsafe { sys::cuDeviceGetUuid_v2(&mut uuid, self.handle) };
+        status.result().map_err(|error| failed("asking a GPU for its UUID", &error))?;
+        let kind = if self.facts.name.contains(" MIG ") { "MIG" } else { "GPU" };
+        Ok(format_uuid(kind, &uuid.bytes.map(|byte| byte as u8)))
+    }
+}
+
+/// `GPU-` and RFC 9562's form.
+fn format_uuid(kind: &str, bytes: &[u8; 16]) -> String {
+    let mut text = kind.to_owned();
+    for (i, byte) in bytes.iter().enumerate() {
+        if matches!(i, 0 | 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}
+
+/// The UUIDs of all GPUs, in the driver's order, without the prefix `GPU-` or `MIG-` that tools put before them.
+///
+/// # Errors
+/// No driver, or it doesn't start.
+pub fn uuids() -> Result<Vec<String>, Error> {
+    Device::all()?.iter().map(|device| Ok(device.uuid()?.split_off(4))).collect()
 }
 
 /// A device's primary context, current on this thread: for tools. Elements share a GStreamer context instead.
@@ -106,6 +141,12 @@ fn failed(what: &str, error: &DriverError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn uuids_look_as_nvidia_smi_shows_them() {
+        let bytes = [0x8f, 0x3c, 0x0b, 0x1d, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 255];
+        assert_eq!(format_uuid("GPU", &bytes), "GPU-8f3c0b1d-0203-0405-0607-08090a0b0cff");
+    }
 
     #[test]
     fn without_a_driver_there_is_an_error_and_no_panic() {

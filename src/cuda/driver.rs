@@ -1,6 +1,6 @@
 //! The driver's library, and what its errors mean.
 
-use crate::infer::{Error, ErrorKind};
+use crate::infer::{Error, ErrorKind, GPU_MEMORY_REMEDIES};
 use cudarc::driver::sys::{self, CUresult};
 use std::ffi::{CStr, c_char, c_int};
 use std::sync::OnceLock;
@@ -88,13 +88,9 @@ fn error(what: &str, result: CUresult, words: &str) -> Error {
     use CUresult::*;
     let cause = format!("{what}: {words} ({})", result as u32);
     match result {
-        CUDA_ERROR_OUT_OF_MEMORY => Error::new(
-            ErrorKind::Memory,
-            format!(
-                "GPU out of memory ({cause}): reduce batch-size, lower workspace-size, or use a smaller model \
-                 (GPU_BATCH_SIZE and TENSORRT_WORKSPACE_SIZE in a config.json)"
-            ),
-        ),
+        CUDA_ERROR_OUT_OF_MEMORY => {
+            Error::new(ErrorKind::Memory, format!("GPU out of memory ({cause}): {GPU_MEMORY_REMEDIES}"))
+        }
         CUDA_ERROR_NO_DEVICE => Error::new(
             ErrorKind::Device,
             format!(

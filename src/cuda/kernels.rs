@@ -6,10 +6,11 @@ use super::layout::{
 };
 use super::stream::Stream;
 use crate::infer::Error;
+use crate::sync::lock;
 use bytemuck::Pod;
 use cudarc::driver::sys::{self, CUfunction, CUmodule};
 use std::ffi::CStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 
 /// PTX for compute capability 6.0, made from the .cu files beside it by `cargo xtask ptx`.
 const PREPROCESS: &CStr = text(concat!(include_str!("kernels/preprocess.ptx"), "\0"));
@@ -65,6 +66,23 @@ unsafe impl Send for Kernels {}
 unsafe impl Sync for Kernels {}
 
 impl Kernels {
+    /// Those of a context that somebody has already, or loads them.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn shared(context: &Arc<Context>) -> Result<Arc<Self>, Error> {
+        static LOADED: Mutex<Vec<Weak<Kernels>>> = Mutex::new(Vec::new());
+        let mut loaded = lock(&LOADED);
+        loaded.retain(|kernels| kernels.strong_count() > 0);
+        let known = loaded.iter().filter_map(Weak::upgrade).find(|kernels| Arc::ptr_eq(&kernels.context, context));
+        if let Some(kernels) = known {
+            return Ok(kernels);
+        }
+        let kernels = Self::load(context)?;
+        loaded.push(Arc::downgrade(&kernels));
+        Ok(kernels)
+    }
+
     /// # Errors
     /// When the driver can't compile them for the device.
     pub fn load(context: &Arc<Context>) -> Result<Arc<Self>, Error> {

@@ -1,17 +1,70 @@
 //! Memory on the device, and memory of the host that the device reads and writes.
 
-use super::context::Context;
+use super::context::{Context, Traffic};
 use super::stream::Stream;
 use crate::infer::{Error, ErrorKind};
+use crate::sync::lock;
 use bytemuck::Pod;
 use cudarc::driver::sys;
+use std::collections::HashMap;
 use std::ffi::c_void;
+use std::fmt::Debug;
 use std::ptr::NonNull;
 use std::sync::Arc;
+
+/// Where device memory is taken from: a context, or somebody's share of it that is counted and limited.
+pub trait Room: Debug + Send + Sync {
+    fn context(self: Arc<Self>) -> Arc<Context>;
+
+    /// The address of so many bytes (not 0), aligned to 256.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Memory`] when there is no room.
+    fn take(&self, bytes: usize) -> Result<u64, Error>;
+
+    /// Frees what [`Self::take`] gave, also after a failure of the context. Waits for the work that uses it.
+    fn give_back(&self, address: u64);
+}
+
+/// What was taken, by address.
+#[derive(Debug, Default)]
+pub(super) struct Blocks {
+    bytes: HashMap<u64, u64>,
+    pub total: u64,
+}
+
+impl Room for Context {
+    fn context(self: Arc<Self>) -> Arc<Context> {
+        self
+    }
+
+    fn take(&self, bytes: usize) -> Result<u64, Error> {
+        let _current = self.enter()?;
+        let mut address = 0;
+        // SAFETY: writes one address; the context is current.
+        self.check("cuMemAlloc", unsafe { sys::cuMemAlloc_v2(&mut address, bytes) })?;
+        let mut blocks = lock(&self.blocks);
+        blocks.bytes.insert(address, bytes as u64);
+        blocks.total += bytes as u64;
+        Ok(address)
+    }
+
+    fn give_back(&self, address: u64) {
+        {
+            let mut blocks = lock(&self.blocks);
+            let Some(bytes) = blocks.bytes.remove(&address) else { return };
+            blocks.total -= bytes;
+        }
+        let Ok(_current) = self.push() else { return };
+        // SAFETY: one of our blocks, freed once; cuMemFree waits for the device. There is nobody to tell of an error.
+        let _ = unsafe { sys::cuMemFree_v2(address) };
+    }
+}
 
 /// Device memory.
 #[derive(Debug)]
 pub struct DeviceBuffer {
+    room: Arc<dyn Room>,
     context: Arc<Context>,
     address: u64,
     bytes: usize,
@@ -21,13 +74,11 @@ impl DeviceBuffer {
     /// Uninitialised; at least one byte, aligned to 256.
     ///
     /// # Errors
-    /// [`ErrorKind::Memory`] when the device has no room.
-    pub fn new(context: &Arc<Context>, bytes: usize) -> Result<Self, Error> {
-        let _current = context.enter()?;
-        let mut address = 0;
-        // SAFETY: writes one address; the context is current.
-        context.check("cuMemAlloc", unsafe { sys::cuMemAlloc_v2(&mut address, bytes.max(1)) })?;
-        Ok(Self { context: context.clone(), address, bytes: bytes.max(1) })
+    /// [`ErrorKind::Memory`] when there is no room.
+    pub fn new<R: Room + 'static>(room: &Arc<R>, bytes: usize) -> Result<Self, Error> {
+        let bytes = bytes.max(1);
+        let address = room.take(bytes)?;
+        Ok(Self { context: Arc::clone(room).context(), room: Arc::clone(room) as Arc<dyn Room>, address, bytes })
     }
 
     pub fn address(&self) -> u64 {
@@ -36,6 +87,10 @@ impl DeviceBuffer {
 
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
     }
 
     /// Queues setting every byte.
@@ -61,6 +116,7 @@ impl DeviceBuffer {
         let result =
             unsafe { sys::cuMemcpyHtoDAsync_v2(self.address, bytes.as_ptr().cast(), bytes.len(), stream.raw()) };
         self.context.check("cuMemcpyHtoDAsync", result)?;
+        self.context.count_traffic(Traffic { to_device: bytes.len() as u64, to_host: 0 });
         // The source is borrowed only for this call.
         stream.synchronise()
     }
@@ -77,6 +133,7 @@ impl DeviceBuffer {
         let result =
             unsafe { sys::cuMemcpyDtoHAsync_v2(bytes.as_mut_ptr().cast(), self.address, bytes.len(), stream.raw()) };
         self.context.check("cuMemcpyDtoHAsync", result)?;
+        self.context.count_traffic(Traffic { to_device: 0, to_host: bytes.len() as u64 });
         // The target is borrowed only for this call.
         stream.synchronise()
     }
@@ -129,9 +186,7 @@ impl DeviceBuffer {
 
 impl Drop for DeviceBuffer {
     fn drop(&mut self) {
-        let Ok(_current) = self.context.push() else { return };
-        // SAFETY: ours, freed once; cuMemFree waits for the device. There is nobody to tell of an error.
-        let _ = unsafe { sys::cuMemFree_v2(self.address) };
+        self.room.give_back(self.address);
     }
 }
 

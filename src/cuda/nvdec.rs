@@ -3,18 +3,26 @@
 use crate::infer::{Error, ErrorKind};
 use std::ffi::c_int;
 
-/// One codec, 8 bit, 4:2:0.
+/// One codec in one depth, 4:2:0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodecCaps {
     pub codec: &'static str,
+    /// Bits of a sample: 8, 10 or 12.
+    pub depth: u32,
+    pub min_width: u32,
+    pub min_height: u32,
     pub max_width: u32,
     pub max_height: u32,
+    /// Of 16×16 pixels, in a frame.
+    pub max_macroblocks: u32,
     /// Decoders that work side by side.
     pub engines: u32,
 }
 
 /// Name and number in `cudaVideoCodec`.
 const CODECS: [(&str, i32); 6] = [("H.264", 4), ("HEVC", 8), ("AV1", 11), ("VP9", 10), ("VP8", 9), ("JPEG", 5)];
+
+const DEPTHS: [u32; 3] = [8, 10, 12];
 
 /// `cudaVideoChromaFormat_420`
 const CHROMA_420: i32 = 1;
@@ -41,6 +49,25 @@ struct DecodeCaps {
     reserved_end: [u32; 10],
 }
 
+impl CodecCaps {
+    /// Whether pictures of this size can be decoded.
+    ///
+    /// # Errors
+    /// The limit that they are beyond.
+    pub fn check_size(&self, width: u32, height: u32) -> Result<(), String> {
+        let macroblocks = u64::from(width.div_ceil(16)) * u64::from(height.div_ceil(16));
+        if width > self.max_width || height > self.max_height {
+            Err(format!("{width}×{height} is more than {}×{}", self.max_width, self.max_height))
+        } else if width < self.min_width || height < self.min_height {
+            Err(format!("{width}×{height} is less than {}×{}", self.min_width, self.min_height))
+        } else if macroblocks > u64::from(self.max_macroblocks) {
+            Err(format!("{width}×{height} has {macroblocks} macroblocks, the most is {}", self.max_macroblocks))
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// Codecs that the GPU of the current CUDA context decodes.
 ///
 /// # Errors
@@ -59,8 +86,9 @@ pub fn codecs() -> Result<Vec<CodecCaps>, Error> {
     // Unloading the driver isn't supported.
     std::mem::forget(library);
     let mut found = Vec::new();
-    for (codec, number) in CODECS {
-        let mut caps = DecodeCaps { codec: number, chroma: CHROMA_420, ..DecodeCaps::default() };
+    for ((codec, number), depth) in CODECS.into_iter().flat_map(|codec| DEPTHS.map(|depth| (codec, depth))) {
+        let bit_depth_minus_8 = depth - 8;
+        let mut caps = DecodeCaps { codec: number, chroma: CHROMA_420, bit_depth_minus_8, ..DecodeCaps::default() };
         // SAFETY: the driver fills the structure.
         let status = unsafe { get_caps(&mut caps) };
         if status != 0 {
@@ -68,9 +96,40 @@ pub fn codecs() -> Result<Vec<CodecCaps>, Error> {
             return Err(Error::new(ErrorKind::Device, message));
         }
         if caps.supported != 0 {
-            let (max_width, max_height, engines) = (caps.max_width, caps.max_height, u32::from(caps.engines));
-            found.push(CodecCaps { codec, max_width, max_height, engines });
+            found.push(CodecCaps {
+                codec,
+                depth,
+                min_width: caps.min_width.into(),
+                min_height: caps.min_height.into(),
+                max_width: caps.max_width,
+                max_height: caps.max_height,
+                max_macroblocks: caps.max_macroblocks,
+                engines: caps.engines.into(),
+            });
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_limits() {
+        let caps = CodecCaps {
+            codec: "H.264",
+            depth: 8,
+            min_width: 48,
+            min_height: 16,
+            max_width: 4096,
+            max_height: 4096,
+            max_macroblocks: 65_536 / 2,
+            engines: 1,
+        };
+        assert_eq!(caps.check_size(3840, 2160), Ok(()));
+        assert!(caps.check_size(5120, 2880).unwrap_err().contains("more than 4096×4096"));
+        assert!(caps.check_size(32, 32).unwrap_err().contains("less than 48×16"));
+        assert!(caps.check_size(4096, 4096).unwrap_err().contains("65536 macroblocks"));
+    }
 }

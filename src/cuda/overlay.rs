@@ -1,6 +1,6 @@
 //! Drawing into frames on the device: the shapes are listed on the host, and painted by one kernel.
 
-use super::context::Context;
+use super::context::{Context, Traffic};
 use super::kernels::Kernels;
 use super::layout::{OverlayArgs, Shape};
 use super::memory::{DeviceBuffer, MappedBuffer};
@@ -167,6 +167,11 @@ impl Painter {
         })
     }
 
+    /// Whether frames of a format can be drawn on.
+    pub fn draws_on(format: PixelFormat) -> bool {
+        matches!(format, PixelFormat::Nv12 | PixelFormat::Rgba | PixelFormat::Bgra)
+    }
+
     /// An empty list for drawing on a frame like `picture`.
     ///
     /// # Errors
@@ -216,6 +221,7 @@ impl Painter {
         self.staging.write(0, &self.list.shapes)?;
         // SAFETY: written again only behind the event that is recorded below; freeing waits for the device.
         unsafe { self.shapes.copy_from_mapped(0, &self.staging, bytes, stream)? };
+        self.context.count_traffic(Traffic { to_device: bytes as u64, to_host: 0 });
         self.copied.record(stream)?;
         self.upload_atlas(stream)?;
         let args = OverlayArgs {

@@ -1,12 +1,11 @@
 //! From a model's outputs on the device to results in host memory: decoding, suppression, the place in the frame.
 
-use super::context::Context;
 use super::kernels::Kernels;
 use super::layout::{
     Candidates, ColumnsArgs, FinishArgs, KEYPOINTS_AT, Level, MAX_CANDIDATES, ObjectsArgs, PersonsArgs, ResultHeader,
-    ResultObject, RowsArgs, SlotParams, results_stride,
+    ResultObject, RowsArgs, SlotParams, Source, results_stride,
 };
-use super::memory::{DeviceBuffer, MappedBuffer};
+use super::memory::{DeviceBuffer, MappedBuffer, Room};
 use super::stream::Stream;
 use crate::infer::{Error, ErrorKind};
 use crate::model::head::{Plan, PlanLevel};
@@ -84,8 +83,8 @@ impl Postprocessor {
     ///
     /// # Errors
     /// When the outputs aren't the plan's, or there is no room.
-    pub fn new(
-        context: &Arc<Context>,
+    pub fn new<R: Room + 'static>(
+        room: &Arc<R>,
         kernels: &Arc<Kernels>,
         plan: &Plan,
         (classes, needs_nms): (usize, bool),
@@ -95,8 +94,8 @@ impl Postprocessor {
         let keypoints = plan.keypoints();
         let params_stride = (size_of::<SlotParams>() + classes * size_of::<f32>()).next_multiple_of(128);
         let capacity = capacity(plan, outputs)?;
-        let params = MappedBuffer::new(context, batch * params_stride)?;
-        let results = MappedBuffer::new(context, batch * results_stride(keypoints))?;
+        let params = MappedBuffer::new(kernels.context(), batch * params_stride)?;
+        let results = MappedBuffer::new(kernels.context(), batch * results_stride(keypoints))?;
 
         let mut bytes = 0;
         let mut part = |size: usize| {
@@ -110,7 +109,7 @@ impl Postprocessor {
         let keys = part(places * size_of::<u64>());
         let boxes = part(places * size_of::<[f32; 4]>());
         let classes_at = part(places * size_of::<u32>());
-        let workspace = DeviceBuffer::new(context, bytes)?;
+        let workspace = DeviceBuffer::new(room, bytes)?;
         let out = Candidates {
             counts: workspace.address() + counts,
             keys: workspace.address() + keys,
@@ -266,6 +265,17 @@ impl Postprocessor {
         Ok(())
     }
 
+    /// Bytes that a launch copies to the device for so many slots: sources and parameters.
+    pub fn bytes_to_device(&self, batch: usize) -> usize {
+        batch * (size_of::<Source>() + self.finish.input.params_stride as usize)
+    }
+
+    /// Bytes that a slot's results take on their way to the host.
+    pub fn bytes_to_host(&self, found: &SlotResult) -> usize {
+        let object = size_of::<ResultObject>() + self.keypoints * size_of::<[f32; 3]>();
+        size_of::<ResultHeader>() + found.detections.len() * object
+    }
+
     /// Bytes of device memory that it takes, and of mapped memory.
     pub fn bytes(&self) -> (usize, usize) {
         (self.workspace.bytes(), self.params.bytes() + self.results.bytes())
@@ -307,7 +317,7 @@ fn arguments(plan: &Plan, outputs: &[DeviceOutput], out: Candidates) -> Result<(
             let (channel, anchor) = if channels_first { (anchors, 1) } else { (1, channels) };
             let finish = FinishArgs {
                 dimensions: dims as u32,
-                data: tensor.address + ((4 + classes) * channel * size) as u64,
+                data: keypoints_at(tensor, (4 + classes) * channel * size, count),
                 slot_stride,
                 half,
                 anchor_stride: anchor as u32,
@@ -363,7 +373,7 @@ fn arguments(plan: &Plan, outputs: &[DeviceOutput], out: Candidates) -> Result<(
             };
             let finish = FinishArgs {
                 dimensions: dims as u32,
-                data: tensor.address + 6 * size as u64,
+                data: keypoints_at(tensor, 6 * size, count),
                 slot_stride,
                 half,
                 anchor_stride: columns as u32,
@@ -462,6 +472,11 @@ fn distributions(
         stride: level.stride as f32,
     };
     Ok((level, half))
+}
+
+/// Where an output's keypoints begin: nowhere if there are none, so that no address is made beyond the output.
+fn keypoints_at(output: &DeviceOutput, offset: usize, count: usize) -> u64 {
+    if count == 0 { 0 } else { output.address + offset as u64 }
 }
 
 fn find(outputs: &[DeviceOutput], index: usize) -> Result<&DeviceOutput, Error> {

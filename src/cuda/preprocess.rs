@@ -1,9 +1,8 @@
 //! From frames on the device to a batch's input tensor.
 
-use super::context::Context;
 use super::kernels::Kernels;
 use super::layout::{PreprocessArgs, Source, SourceAxis};
-use super::memory::{DeviceBuffer, MappedBuffer};
+use super::memory::{DeviceBuffer, MappedBuffer, Room};
 use super::postprocess::Postprocessor;
 use super::stream::Stream;
 use crate::cpu::image::{Colorimetry, Conversion};
@@ -43,17 +42,24 @@ pub struct DevicePicture {
 }
 
 impl DevicePicture {
+    /// Of each plane: bytes of a row, bytes that are read at once, and rows.
+    pub(super) fn layout(&self) -> impl Iterator<Item = (u64, u64, u64)> {
+        let (width, cells) = (u64::from(self.width), u64::from(self.width.div_ceil(2)));
+        let (height, lines) = (u64::from(self.height), u64::from(self.height.div_ceil(2)));
+        let none = (0, 1, 0);
+        let planes = match self.format {
+            PixelFormat::Nv12 => [(width, 1, height), (2 * cells, 2, lines), none],
+            PixelFormat::P010 => [(2 * width, 2, height), (4 * cells, 4, lines), none],
+            PixelFormat::I420 => [(width, 1, height), (cells, 1, lines), (cells, 1, lines)],
+            PixelFormat::Rgba | PixelFormat::Bgra => [(4 * width, 4, height), none, none],
+        };
+        planes.into_iter().filter(|&(row, ..)| row > 0)
+    }
+
     /// What the kernel relies on: a misaligned access would end the whole context.
     pub(super) fn check(&self) -> Result<(), Error> {
-        let (width, cells) = (u64::from(self.width), u64::from(self.width.div_ceil(2)));
-        // Bytes of a row, and of what is read at once.
-        let planes: &[(u64, u64)] = match self.format {
-            PixelFormat::Nv12 => &[(width, 1), (2 * cells, 2)],
-            PixelFormat::P010 => &[(2 * width, 2), (4 * cells, 4)],
-            PixelFormat::I420 => &[(width, 1), (cells, 1), (cells, 1)],
-            PixelFormat::Rgba | PixelFormat::Bgra => &[(4 * width, 4)],
-        };
-        for (index, ((&address, &pitch), &(row, unit))) in self.planes.iter().zip(&self.pitches).zip(planes).enumerate()
+        for (index, ((&address, &pitch), (row, unit, _))) in
+            self.planes.iter().zip(&self.pitches).zip(self.layout()).enumerate()
         {
             let pitch = u64::from(pitch);
             if address == 0 || address % unit != 0 || pitch % unit != 0 || pitch < row {
@@ -171,9 +177,14 @@ impl Preprocessor {
     ///
     /// # Errors
     /// When the host can't pin the table, or the device has no room for it.
-    pub fn new(context: &Arc<Context>, kernels: &Arc<Kernels>, spec: &InputSpec, batch: usize) -> Result<Self, Error> {
-        let sources = MappedBuffer::new(context, batch * size_of::<Source>())?;
-        let staged = DeviceBuffer::new(context, sources.bytes())?;
+    pub fn new<R: Room + 'static>(
+        room: &Arc<R>,
+        kernels: &Arc<Kernels>,
+        spec: &InputSpec,
+        batch: usize,
+    ) -> Result<Self, Error> {
+        let sources = MappedBuffer::new(kernels.context(), batch * size_of::<Source>())?;
+        let staged = DeviceBuffer::new(room, sources.bytes())?;
         let args = PreprocessArgs {
             sources: staged.address(),
             width: spec.width,

@@ -27,8 +27,7 @@ pub fn check_upstream(sink: &gst::Pad, backend: Backend) -> Result<(), Error> {
     if offered.is_empty() || offered.can_intersect(&caps::of_backend(backend)) {
         return Ok(());
     }
-    let upstream = sink.peer().and_then(|peer| peer.parent_element());
-    let name = upstream.map_or_else(|| "upstream".into(), |element| format!("upstream {}", element.name()));
+    let name = producer(sink).map_or_else(|| "upstream".into(), |element| format!("upstream {}", element.name()));
     Err(Error::new(
         ErrorKind::Setting,
         match backend {
@@ -42,4 +41,47 @@ pub fn check_upstream(sink: &gst::Pad, backend: Backend) -> Result<(), Error> {
             ),
         },
     ))
+}
+
+/// The element upstream that makes the frames: behind those that pass them on as they are (capsfilter, queue, tee).
+fn producer(sink: &gst::Pad) -> Option<gst::Element> {
+    let mut element = sink.peer()?.parent_element()?;
+    while element.metadata(gst::ELEMENT_METADATA_KLASS).is_some_and(|klass| klass.starts_with("Generic"))
+        && let [before] = element.sink_pads().as_slice()
+        && let Some(next) = before.peer().and_then(|peer| peer.parent_element())
+    {
+        element = next;
+    }
+    Some(element)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Elements with system memory only before an element with `backend=tensorrt`, and the other way round.
+    #[test]
+    fn frames_in_another_memory_name_their_producer_and_the_remedy() {
+        gst::init().unwrap();
+        let launch = "videotestsrc name=camera ! video/x-raw,format=NV12 ! queue ! tee ! identity name=ours ! fakesink";
+        let pipeline = gst::parse::launch(launch).unwrap().downcast::<gst::Bin>().unwrap();
+        let sink = pipeline.by_name("ours").unwrap().static_pad("sink").unwrap();
+        let error = check_upstream(&sink, Backend::TensorRt).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Setting);
+        for part in ["takes video/x-raw(memory:CUDAMemory)", "upstream camera offers", "nvh264dec", "backend=cpu"] {
+            assert!(error.message.contains(part), "{part}: {error}");
+        }
+        check_upstream(&sink, Backend::Cpu).unwrap();
+
+        let ours = gst::ElementFactory::make("identity").build().unwrap();
+        let alone = ours.static_pad("sink").unwrap();
+        check_upstream(&alone, Backend::TensorRt).unwrap();
+        let caps = "video/x-raw(memory:CUDAMemory),format=NV12".parse::<gst::Caps>().unwrap();
+        let filter = gst::ElementFactory::make("capsfilter").property("caps", caps).build().unwrap();
+        let bin = gst::Bin::new();
+        bin.add_many([&filter, &ours]).unwrap();
+        filter.link(&ours).unwrap();
+        check_upstream(&alone, Backend::TensorRt).unwrap();
+        assert!(check_upstream(&alone, Backend::Cpu).unwrap_err().message.contains("cudadownload"));
+    }
 }

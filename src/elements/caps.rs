@@ -38,3 +38,8 @@ pub fn template() -> gst::Caps {
     caps.merge(of_backend(Backend::Cpu));
     caps
 }
+
+/// Whether frames of these caps are in GPU memory.
+pub fn in_gpu(caps: &gst::CapsRef) -> bool {
+    caps.features(0).is_some_and(|features| features.contains(CUDA_MEMORY))
+}

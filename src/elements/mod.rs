@@ -2,6 +2,7 @@
 
 mod backend;
 mod caps;
+mod device;
 mod inference;
 mod input_query;
 mod report;
@@ -11,6 +12,9 @@ mod trtoverlay;
 mod trtpose;
 mod trtpreprocess;
 mod trtpublish;
+
+pub(crate) use caps::CUDA_MEMORY;
+pub(crate) use stage::answer_allocation;
 
 use gst::glib;
 

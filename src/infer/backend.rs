@@ -1,7 +1,7 @@
 //! From a backend's name to its engines.
 
-use super::{Backend, Engine, Error, ErrorKind, ModelSettings};
-use crate::{cpu, cuda};
+use super::{Backend, Engine, Error, ModelSettings};
+use crate::{cpu, gpu};
 use std::sync::Arc;
 
 /// Whether a backend's libraries and devices are there.
@@ -11,13 +11,7 @@ use std::sync::Arc;
 pub fn check_backend(backend: Backend) -> Result<(), Error> {
     match backend {
         Backend::Cpu => cpu::load_library(),
-        Backend::TensorRt => {
-            cuda::check_driver()?;
-            Err(Error::new(
-                ErrorKind::Library,
-                "backend=tensorrt: this version of the plugin has no TensorRT engine yet; set backend=cpu to run on the CPU",
-            ))
-        }
+        Backend::TensorRt => gpu::check(),
     }
 }
 
@@ -29,6 +23,17 @@ pub fn open_engine(settings: &ModelSettings) -> Result<Arc<dyn Engine>, Error> {
     check_backend(settings.backend)?;
     match settings.backend {
         Backend::Cpu => cpu::open(settings),
-        Backend::TensorRt => Err(Error::new(ErrorKind::Library, "backend=tensorrt: no engine")),
+        Backend::TensorRt => gpu::open(settings),
+    }
+}
+
+/// Whether opening a model takes long, because its engine has to be built first.
+///
+/// # Errors
+/// The backend's, or the model's as far as it's looked at.
+pub fn needs_build(settings: &ModelSettings) -> Result<bool, Error> {
+    match settings.backend {
+        Backend::Cpu => Ok(false),
+        Backend::TensorRt => gpu::needs_build(settings),
     }
 }

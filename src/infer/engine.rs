@@ -1,10 +1,15 @@
 //! What a backend has to offer: an opened model, and lanes that run batches of it.
 
-use super::Error;
+use super::{Error, ErrorKind};
+use crate::cuda::gst::SharedContext;
+use crate::cuda::{DeviceBuffer, Event, OnFailure};
 use crate::model::{Detection, Head, InputSpec, ModelInfo, Params, Rect};
 use gst::glib;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// Where models run. Never chosen for the user: no fallback from one to the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, glib::Enum)]
@@ -33,8 +38,9 @@ pub enum Precision {
     Int8,
 }
 
-/// Everything that decides what engine is made: equal settings share one service.
-#[derive(Debug, Clone, PartialEq)]
+/// Everything that decides what engine is made, and where: elements with the same share one service. What only the GPU
+/// needs comes last.
+#[derive(Debug, Clone)]
 pub struct ModelSettings {
     pub backend: Backend,
     pub model: PathBuf,
@@ -44,6 +50,48 @@ pub struct ModelSettings {
     pub batch_size: u32,
     /// MiB.
     pub workspace_size: u32,
+    /// The CUDA context that the frames are in.
+    pub context: Option<SharedContext>,
+    /// Folder for built engines; `None`: the user's cache folder.
+    pub engine_cache: Option<PathBuf>,
+    /// Most device memory that the service takes, MiB; 0: no limit.
+    pub gpu_memory_limit: u32,
+    /// Who watches if an engine has to be built. Not part of what is shared.
+    pub watch: BuildWatch,
+}
+
+impl Default for ModelSettings {
+    fn default() -> Self {
+        Self {
+            backend: Backend::TensorRt,
+            model: PathBuf::new(),
+            precision: Precision::Auto,
+            device_id: 0,
+            batch_size: 1,
+            workspace_size: 2048,
+            context: None,
+            engine_cache: None,
+            gpu_memory_limit: 0,
+            watch: BuildWatch::default(),
+        }
+    }
+}
+
+/// Called with what is being done and how much of the whole is, 0–1, never less than before.
+pub type OnProgress = Arc<dyn Fn(&str, f32) + Send + Sync>;
+
+/// Follows an engine's building, and stops it.
+#[derive(Clone, Default)]
+pub struct BuildWatch {
+    /// Set to `true` from any thread: the build ends at its next step.
+    pub cancel: Arc<AtomicBool>,
+    pub on_progress: Option<OnProgress>,
+}
+
+impl fmt::Debug for BuildWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BuildWatch").field("cancel", &self.cancel).finish_non_exhaustive()
+    }
 }
 
 /// A frame that waits for inference: the buffer, and what its caps say.
@@ -59,8 +107,29 @@ pub struct Tensor {
     pub spec: InputSpec,
     /// The part of the frame that it shows, frame pixels.
     pub region: Rect,
-    /// One image in `spec`'s layout and element type.
-    pub data: Vec<u8>,
+    pub data: TensorData,
+}
+
+/// One image in its spec's layout and element type.
+#[derive(Debug)]
+pub enum TensorData {
+    Host(Vec<u8>),
+    /// Complete once `ready` was reached: work on another stream waits for that. Whoever reads it on the device holds the
+    /// tensor until that work has run, as it's written again when nobody holds it.
+    Device {
+        buffer: DeviceBuffer,
+        ready: Event,
+    },
+}
+
+impl TensorData {
+    /// The bytes; `None` if they aren't in the host's memory.
+    pub fn host(&self) -> Option<&[u8]> {
+        match self {
+            Self::Host(bytes) => Some(bytes),
+            Self::Device { .. } => None,
+        }
+    }
 }
 
 /// A model's output as it came, for one image.
@@ -74,10 +143,33 @@ pub struct RawTensor {
 /// What a lane found in one slot.
 #[derive(Debug, Default)]
 pub struct Output {
+    /// Candidates that passed the thresholds, before suppression.
+    pub candidates: u32,
     /// Normalised to the frame: 0–1 over its width and height.
     pub detections: Vec<Detection>,
     /// With [`Params::output_tensors`].
     pub tensors: Vec<RawTensor>,
+    /// This image couldn't be made, for example of a damaged frame. The batch's others are valid.
+    pub error: Option<Error>,
+}
+
+/// What a service's engine takes of its device, and what went over the bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeviceUsage {
+    /// Device memory of this service now, and at most so far; bytes.
+    pub memory: u64,
+    pub memory_peak: u64,
+    /// Device memory that this process took for all services, tensors and drawing.
+    pub memory_ours: u64,
+    /// What else is in use on the device: driver, graphs, decoders, other programs.
+    pub memory_beside: u64,
+    /// Bytes from host to device and back since the service was opened.
+    pub to_device: u64,
+    pub to_host: u64,
+    /// Captured graphs; 0 where a model runs without.
+    pub graphs: u32,
+    /// Candidates beyond what suppression looks at.
+    pub candidates_cut: u64,
 }
 
 /// One image of a batch: a region of a frame to look at.
@@ -90,6 +182,12 @@ pub struct Slot {
     pub tensor: Option<Arc<Tensor>>,
     pub params: Arc<Params>,
     pub output: Output,
+}
+
+/// The error of a batch in which no slot has an image: there is nothing to run.
+pub fn nothing_to_run(slots: &[Slot]) -> Option<Error> {
+    let first = slots.first()?.output.error.clone()?;
+    slots.iter().all(|slot| slot.output.error.is_some()).then_some(first)
 }
 
 /// A model that a backend has opened.
@@ -106,6 +204,23 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// When the device has no room for them.
     fn lanes(&self) -> Result<Vec<Box<dyn Lane>>, Error>;
+
+    /// Has `failed` told once if the device fails, also while no lane runs.
+    fn watch(&self, _failed: &Arc<OnFailure>) {}
+
+    /// What it takes of its device; `None` without one.
+    fn usage(&self) -> Option<DeviceUsage> {
+        None
+    }
+
+    /// For measurements: how long the model alone takes for each batch size that is made ready, its runs back to back
+    /// for at least this time, with neither frames nor decoding.
+    ///
+    /// # Errors
+    /// When the device has no room or fails, or the engine can't be run alone.
+    fn time_alone(&self, _least: Duration) -> Result<Vec<(usize, Duration)>, Error> {
+        Err(Error::new(ErrorKind::Failed, format!("{} can't be run alone", self.description())))
+    }
 }
 
 /// One batch at a time.

@@ -1,5 +1,9 @@
 //! Why a model can't be opened or run.
 
+/// What to do about "GPU out of memory".
+pub const GPU_MEMORY_REMEDIES: &str = "reduce batch-size (GPU_BATCH_SIZE in a config.json), lower workspace-size \
+    (TENSORRT_WORKSPACE_SIZE), or use a smaller model";
+
 /// Groups errors by what the user has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {

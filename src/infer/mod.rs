@@ -11,11 +11,16 @@ mod error;
 mod registry;
 mod service;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod ticket;
 
-pub use backend::{check_backend, open_engine};
-pub use engine::{Backend, Engine, Frame, Lane, ModelSettings, Output, Precision, RawTensor, Slot, Tensor};
-pub use error::{Error, ErrorKind};
+pub use backend::{check_backend, needs_build, open_engine};
+pub use engine::{
+    Backend, BuildWatch, DeviceUsage, Engine, Frame, Lane, ModelSettings, OnProgress, Output, Precision, RawTensor,
+    Slot, Tensor, TensorData, nothing_to_run,
+};
+pub use error::{Error, ErrorKind, GPU_MEMORY_REMEDIES};
 pub use registry::open;
 #[cfg(test)]
 pub(crate) use registry::testing;

@@ -1,6 +1,7 @@
 //! Which services there are: elements with the same model and settings share one.
 
 use super::{Backend, Engine, Error, ErrorKind, ModelSettings, Precision, Service, open_engine};
+use crate::tensorrt::source;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::File;
@@ -18,6 +19,24 @@ struct Key {
     device_id: u32,
     batch_size: u32,
     workspace_size: u32,
+    /// The CUcontext: one that lives has its address for itself.
+    context: Option<usize>,
+    gpu_memory_limit: u32,
+}
+
+impl Key {
+    fn new(settings: &ModelSettings, model: [u8; 32]) -> Self {
+        Self {
+            backend: settings.backend,
+            model,
+            precision: settings.precision,
+            device_id: settings.device_id,
+            batch_size: settings.batch_size,
+            workspace_size: settings.workspace_size,
+            context: settings.context.as_ref().map(|shared| shared.context().handle() as usize),
+            gpu_memory_limit: settings.gpu_memory_limit,
+        }
+    }
 }
 
 /// A key's service; locked while it's being opened, so that it's opened once.
@@ -37,14 +56,7 @@ fn open_with(
     settings: &ModelSettings,
     open_engine: impl FnOnce(&ModelSettings) -> Result<Arc<dyn Engine>, Error>,
 ) -> Result<Arc<Service>, Error> {
-    let key = Key {
-        backend: settings.backend,
-        model: digest(&settings.model)?,
-        precision: settings.precision,
-        device_id: settings.device_id,
-        batch_size: settings.batch_size,
-        workspace_size: settings.workspace_size,
-    };
+    let key = Key::new(settings, digest(&settings.model)?);
     let place = {
         let mut services = SERVICES.lock().unwrap_or_else(PoisonError::into_inner);
         services
@@ -52,7 +64,8 @@ fn open_with(
         services.entry(key).or_default().clone()
     };
     let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(service) = place.upgrade() {
+    // A failed one is of no use to anybody new.
+    if let Some(service) = place.upgrade().filter(|service| service.failure().is_none()) {
         return Ok(service);
     }
     let service = Service::start(open_engine(settings)?, settings)?;
@@ -67,6 +80,7 @@ fn digest(model: &Path) -> Result<[u8; 32], Error> {
             format!("model file {} can't be read: {e}. Check the `model` property", model.display()),
         )
     };
+    let model = source(model)?;
     let mut hash = Sha256::new();
     let mut file = BufReader::with_capacity(1 << 20, File::open(model).map_err(failed)?);
     loop {

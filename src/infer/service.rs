@@ -5,6 +5,7 @@ use super::stats::Latencies;
 use super::stats::nanoseconds;
 use super::ticket::Pending;
 use super::{Engine, Error, ErrorKind, Frame, Lane, ModelSettings, Notify, Output, ServiceStats, Slot, Tensor, Ticket};
+use crate::cuda::OnFailure;
 use crate::model::{Params, Rect};
 use crate::sync::lock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,8 +20,9 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-/// How long closing a service waits for a batch that still runs.
+/// How long closing a service waits for a batch that still runs, and for one on a device that has failed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+const FAILED_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What an element wants to know of one frame.
 pub struct Request {
@@ -39,6 +41,8 @@ pub struct Service {
     name: String,
     engine: Arc<dyn Engine>,
     shared: Arc<Shared>,
+    /// Told of the device's failure; held here for its watchers list.
+    _on_failure: Arc<OnFailure>,
 }
 
 impl std::fmt::Debug for Service {
@@ -73,6 +77,8 @@ struct State {
 #[derive(Default)]
 struct Stats {
     totals: ServiceStats,
+    /// Batches by their number of slots.
+    launches: Vec<u64>,
     latency: Latencies,
     batch_time: Latencies,
 }
@@ -81,6 +87,15 @@ struct Stats {
 struct Job {
     slot: Slot,
     owner: Owner,
+}
+
+/// What a lane has run.
+struct Done {
+    batch: usize,
+    candidates: u64,
+    objects: u64,
+    failed: bool,
+    took: Duration,
 }
 
 struct Owner {
@@ -109,15 +124,22 @@ impl Service {
             state: Mutex::new(State { lanes: lanes.len(), ..State::default() }),
             work: Condvar::new(),
             ended: Condvar::new(),
-            stats: Mutex::default(),
+            stats: Mutex::new(Stats { launches: vec![0; engine.max_batch() + 1], ..Stats::default() }),
             batch_time: AtomicU64::new(nanoseconds(batch_time)),
         });
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{file}, {:?}, batch {}, service {number}", settings.backend, engine.max_batch());
         gst::info!(CAT, "{name}: {} on {} lane(s), {batch_time:?} a batch", engine.description(), lanes.len());
+        let watched = Arc::downgrade(&shared);
+        let on_failure: Arc<OnFailure> = Arc::new(move |error| {
+            if let Some(shared) = watched.upgrade() {
+                shared.fail(error);
+            }
+        });
+        engine.watch(&on_failure);
         // From here on dropping the service ends the threads that were started.
-        let service = Arc::new(Self { name, engine, shared });
+        let service = Arc::new(Self { name, engine, shared, _on_failure: on_failure });
         for (k, lane) in lanes.into_iter().enumerate() {
             let shared = service.shared.clone();
             let started = std::thread::Builder::new().name(format!("trt-lane-{k}")).spawn(move || shared.run(lane));
@@ -149,6 +171,16 @@ impl Service {
         ServiceStats { latency, batch_time, ..stats.totals }
     }
 
+    /// How many batches of 0, 1, 2, … slots were run.
+    pub fn launches(&self) -> Vec<u64> {
+        lock(&self.shared.stats).launches.clone()
+    }
+
+    /// Why nothing runs in it any more; `None` while all is well.
+    pub fn failure(&self) -> Option<Error> {
+        lock(&self.shared.state).failed.clone()
+    }
+
     /// A stream of frames in order, of which at most `max_in_flight` are submitted and not finished.
     pub fn stream(self: &Arc<Self>, max_in_flight: usize) -> Stream {
         let id = lock(&self.shared.state).batcher.add_stream(max_in_flight);
@@ -161,11 +193,15 @@ impl Drop for Service {
         let mut state = lock(&self.shared.state);
         state.closing = true;
         self.shared.work.notify_all();
-        let ended = self.shared.ended.wait_timeout_while(state, CLOSE_TIMEOUT, |s| s.lanes > 0);
-        if let Ok((_, timeout)) = ended
-            && timeout.timed_out()
-        {
-            gst::warning!(CAT, "{}: a batch still runs after {CLOSE_TIMEOUT:?}, its thread is left alone", self.name);
+        let start = Instant::now();
+        while state.lanes > 0 {
+            // It may fail while we wait.
+            let limit = if state.failed.is_some() { FAILED_CLOSE_TIMEOUT } else { CLOSE_TIMEOUT };
+            let Some(left) = limit.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else {
+                gst::warning!(CAT, "{}: a batch still runs after {limit:?}, its thread is left alone", self.name);
+                break;
+            };
+            state = self.shared.ended.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -282,31 +318,53 @@ impl Shared {
     }
 
     fn finish_batch(&self, slots: &mut Vec<Slot>, owners: &mut Vec<Owner>, result: Result<(), Error>, took: Duration) {
-        let abandoned = match &result {
-            Err(error) if error.kind == ErrorKind::Device => {
-                gst::error!(CAT, "{error}: nothing runs on this device any more");
-                let mut state = lock(&self.state);
-                state.failed = Some(error.clone());
-                self.work.notify_all();
-                state.batcher.take_all()
-            }
-            _ => Vec::new(),
-        };
-        let batch = slots.len() as u64;
+        if let Err(error) = &result
+            && error.kind == ErrorKind::Device
+        {
+            self.fail(error);
+        }
+        let batch = slots.len();
+        let candidates = slots.iter().map(|slot| u64::from(slot.output.candidates)).sum();
+        let objects = slots.iter().map(|slot| slot.output.detections.len() as u64).sum();
+        let done = Done { batch, candidates, objects, failed: result.is_err(), took };
         let mut finished = Vec::with_capacity(slots.len());
         for (slot, owner) in slots.drain(..).zip(owners.drain(..)) {
             // The frame goes before the ticket is ready, so that the element has it for itself again.
-            let Slot { frame, output, .. } = slot;
+            let Slot { frame, mut output, .. } = slot;
             drop(frame);
-            let outcome = result.as_ref().map(|()| output).map_err(Clone::clone);
+            let outcome = match (&result, output.error.take()) {
+                (Err(error), _) => Err(error.clone()),
+                (Ok(()), Some(error)) => Err(error),
+                (Ok(()), None) => Ok(output),
+            };
             finished.extend(owner.pending.finish(owner.region, outcome).map(|latency| (owner, latency)));
         }
-        for Job { slot, owner } in abandoned {
+        self.count(&done, &finished);
+        self.tell(finished);
+    }
+
+    /// The device failed: what waits fails with it, and nothing is taken any more. The first cause stays.
+    fn fail(&self, error: &Error) {
+        let (abandoned, error) = {
+            let mut state = lock(&self.state);
+            if state.failed.is_none() {
+                gst::error!(CAT, "{error}: nothing runs on this device any more");
+            }
+            let first = state.failed.get_or_insert_with(|| error.clone()).clone();
+            (state.batcher.take_all(), first)
+        };
+        self.work.notify_all();
+        self.ended.notify_all();
+        let finished = abandoned.into_iter().filter_map(|Job { slot, owner }| {
             drop(slot);
-            let outcome = result.as_ref().map(|()| Output::default()).map_err(Clone::clone);
-            finished.extend(owner.pending.finish(owner.region, outcome).map(|latency| (owner, latency)));
-        }
-        self.count(batch, result.is_err(), took, &finished);
+            let latency = owner.pending.finish(owner.region, Err(error.clone()))?;
+            Some((owner, latency))
+        });
+        let finished: Vec<_> = finished.collect();
+        self.tell(finished);
+    }
+
+    fn tell(&self, finished: Vec<(Owner, Duration)>) {
         {
             let mut state = lock(&self.state);
             for (owner, _) in &finished {
@@ -318,15 +376,21 @@ impl Shared {
         }
     }
 
-    fn count(&self, batch: u64, failed: bool, took: Duration, finished: &[(Owner, Duration)]) {
+    fn count(&self, done: &Done, finished: &[(Owner, Duration)]) {
+        let took = done.took;
         let before = self.batch_time.load(Ordering::Relaxed);
         let took_ns = nanoseconds(took);
         let sunk = before - before / 256 + took_ns / 256;
         self.batch_time.store(took_ns.max(sunk), Ordering::Relaxed);
         let mut stats = lock(&self.stats);
         stats.totals.batches += 1;
-        stats.totals.slots += batch;
-        stats.totals.failed += u64::from(failed);
+        stats.totals.slots += done.batch as u64;
+        stats.totals.candidates += done.candidates;
+        stats.totals.objects += done.objects;
+        stats.totals.failed += u64::from(done.failed);
+        if let Some(launches) = stats.launches.get_mut(done.batch) {
+            *launches += 1;
+        }
         stats.totals.frames += finished.len() as u64;
         stats.batch_time.record(took);
         for (_, latency) in finished {

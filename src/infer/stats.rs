@@ -68,6 +68,9 @@ pub struct ServiceStats {
     pub frames: u64,
     /// Batches that failed.
     pub failed: u64,
+    /// Candidates that passed the thresholds, and the objects that were left of them.
+    pub candidates: u64,
+    pub objects: u64,
     /// From a frame's submission to its result.
     pub latency: Percentiles,
     /// One batch on its lane.

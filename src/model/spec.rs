@@ -1,9 +1,10 @@
 //! What a model's file says about its tensors, and what its input means.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Element type of a tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ElementType {
     F32,
     F16,
@@ -87,7 +88,7 @@ impl InputSpec {
 }
 
 /// One input or output as the model's file declares it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TensorInfo {
     pub name: String,
     pub element: ElementType,

@@ -11,6 +11,7 @@ mod mqtt;
 mod output;
 mod publisher;
 mod tcp;
+mod turn;
 
 pub use backoff::Backoff;
 pub use line::{Frame, write_line};

@@ -3,6 +3,7 @@
 use super::location::Location;
 use super::mqtt::{MqttOutput, MqttSettings};
 use super::tcp::TcpOutput;
+use super::turn::Turn;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use std::fs::{File, OpenOptions};
@@ -98,7 +99,7 @@ fn file_or_pipe(name: &str, file: File) -> io::Result<Box<dyn Output>> {
     Ok(if file.metadata()?.is_file() {
         Box::new(FileOutput { name, file })
     } else {
-        Box::new(PipeOutput { name, file })
+        Box::new(PipeOutput { name, turn: Turn::of(&file)?, file })
     })
 }
 
@@ -125,6 +126,8 @@ impl Output for FileOutput {
 /// A pipe, a socket, a terminal: something with a reader.
 struct PipeOutput {
     name: String,
+    /// Shared with other writers into it.
+    turn: Arc<Turn>,
     file: File,
 }
 
@@ -146,7 +149,15 @@ impl Output for PipeOutput {
     }
 
     fn write(&mut self, line: &[u8], _: &str, give_up: &AtomicBool) -> io::Result<Written> {
-        let mut left = line;
+        let Some(mut turn) = self.turn.take(give_up) else { return Ok(Written::Not) };
+        // What was begun by another and never ended is its own line, so that this one is whole.
+        let repaired;
+        let mut left = if turn.after_torn {
+            repaired = [b"\n", line].concat();
+            &repaired
+        } else {
+            line
+        };
         while !left.is_empty() {
             // Not before the first attempt: at the end of the stream a reader that isn't behind gets all lines.
             match poll(&mut [PollFd::new(self.file.as_fd(), PollFlags::POLLOUT)], Self::TICK) {
@@ -158,11 +169,65 @@ impl Output for PipeOutput {
             let piece = left.get(..Self::PIECE).unwrap_or(left);
             match self.file.write(piece) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => left = left.get(written..).unwrap_or_default(),
+                Ok(written) => {
+                    left = left.get(written..).unwrap_or_default();
+                    turn.set_torn(!left.is_empty());
+                }
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(Written::Whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+
+    fn output(writer: &io::PipeWriter) -> Box<dyn Output> {
+        file_or_pipe("pipe", File::from(writer.as_fd().try_clone_to_owned().unwrap())).unwrap()
+    }
+
+    #[test]
+    fn long_lines_of_several_writers_do_not_mix() {
+        let (reader, writer) = io::pipe().unwrap();
+        const LINES: usize = 20;
+        let writers = [b'a', b'b', b'c'].map(|letter| {
+            let mut output = output(&writer);
+            std::thread::spawn(move || {
+                let mut line = vec![letter; 100_000];
+                line.push(b'\n');
+                for _ in 0..LINES {
+                    assert_eq!(output.write(&line, "", &AtomicBool::new(false)).unwrap(), Written::Whole);
+                }
+            })
+        });
+        drop(writer);
+        let lines: Vec<_> = BufReader::new(reader).split(b'\n').map(Result::unwrap).collect();
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        assert_eq!(lines.len(), 3 * LINES);
+        for line in lines {
+            assert!(line.len() == 100_000 && line.iter().all(|byte| *byte == line[0]));
+        }
+    }
+
+    #[test]
+    fn a_line_after_one_that_was_given_up_on_is_whole() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let (mut first, mut second) = (output(&writer), output(&writer));
+        // More than the pipe takes, and nobody reads.
+        let long = [vec![b'a'; 1 << 20], b"\n".to_vec()].concat();
+        assert_eq!(first.write(&long, "", &AtomicBool::new(true)).unwrap(), Written::Not);
+        drop((first, writer));
+        let reading = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            io::Read::read_to_end(&mut reader, &mut text).unwrap();
+            text
+        });
+        assert_eq!(second.write(b"whole\n", "", &AtomicBool::new(false)).unwrap(), Written::Whole);
+        drop(second);
+        assert!(reading.join().unwrap().ends_with(b"a\nwhole\n"));
     }
 }

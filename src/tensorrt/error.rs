@@ -1,7 +1,7 @@
 //! What goes wrong between us and TensorRT.
 
 use super::version::Version;
-use crate::infer;
+use crate::infer::{self, GPU_MEMORY_REMEDIES};
 use std::path::PathBuf;
 
 /// How to get TensorRT, for the messages that need it.
@@ -39,8 +39,12 @@ pub enum Error {
     #[error("{}: {reason}", model.display())]
     Model { model: PathBuf, reason: String },
 
-    #[error("GPU out of memory: {who} asked for {} MiB with {} MiB in use{}", mib(*asked), mib(*in_use), limit_text(*limit))]
+    #[error("GPU out of memory: {who} asked for {} MiB with {} MiB in use{}", mib(*asked), mib(*in_use), limit_text(*limit, asked + in_use))]
     OutOfMemory { who: String, asked: u64, in_use: u64, limit: Option<u64> },
+
+    #[error("TensorRT engine not found: neither {} is there nor {}, of which it could be built: build it \
+        (`gst-trt build MODEL.onnx -o {}`), or set model to the .onnx", engine.display(), onnx.display(), engine.display())]
+    EngineNotFound { engine: PathBuf, onnx: PathBuf },
 
     #[error("{}: {fault}", engine.display())]
     Engine { engine: PathBuf, fault: EngineFault },
@@ -99,8 +103,14 @@ fn mib(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / (1024.0 * 1024.0))
 }
 
-fn limit_text(limit: Option<u64>) -> String {
-    limit.map_or_else(String::new, |limit| format!(", limit {} MiB (gpu-memory-limit)", mib(limit)))
+/// What said no, and what to do.
+fn limit_text(limit: Option<u64>, wanted: u64) -> String {
+    match limit.filter(|limit| wanted > *limit) {
+        Some(limit) => {
+            format!(", limit {} MiB (gpu-memory-limit): {GPU_MEMORY_REMEDIES}; or raise the limit", mib(limit))
+        }
+        None => format!(", and the device has no more room: {GPU_MEMORY_REMEDIES}"),
+    }
 }
 
 fn log_text(log: &[String]) -> String {
@@ -110,7 +120,11 @@ fn log_text(log: &[String]) -> String {
 impl From<Error> for infer::Error {
     fn from(error: Error) -> Self {
         use infer::ErrorKind;
-        let kind = match error {
+        let kind = match &error {
+            // What TensorRT takes past our allocator.
+            Error::Call { log, .. } if log.iter().any(|line| line.to_lowercase().contains("out of memory")) => {
+                return Self::new(ErrorKind::Memory, format!("GPU out of memory ({error}): {GPU_MEMORY_REMEDIES}"));
+            }
             Error::NotFound { .. }
             | Error::Open { .. }
             | Error::MissingSymbol { .. }
@@ -122,7 +136,7 @@ impl From<Error> for infer::Error {
             Error::OutOfMemory { .. } => ErrorKind::Memory,
             Error::Cancelled { .. } => ErrorKind::Failed,
             Error::Setting(_) => ErrorKind::Setting,
-            Error::File { .. } => ErrorKind::File,
+            Error::File { .. } | Error::EngineNotFound { .. } => ErrorKind::File,
         };
         Self::new(kind, error.to_string())
     }
@@ -137,9 +151,22 @@ mod tests {
         let error = Error::OutOfMemory { who: "engine".into(), asked: 3 << 20, in_use: 1 << 19, limit: Some(2 << 20) };
         assert_eq!(
             error.to_string(),
-            "GPU out of memory: engine asked for 3.0 MiB with 0.5 MiB in use, limit 2.0 MiB (gpu-memory-limit)"
+            "GPU out of memory: engine asked for 3.0 MiB with 0.5 MiB in use, limit 2.0 MiB (gpu-memory-limit): reduce \
+             batch-size (GPU_BATCH_SIZE in a config.json), lower workspace-size (TENSORRT_WORKSPACE_SIZE), or use a \
+             smaller model; or raise the limit"
         );
         assert_eq!(infer::Error::from(error).kind, infer::ErrorKind::Memory);
+    }
+
+    #[test]
+    fn tensorrts_own_out_of_memory_has_the_remedies_too() {
+        let log = vec!["[executionContext.cpp] Error Code 2: OutOfMemory (Cuda Runtime (out of memory))".into()];
+        let version = Version::decode(100_600, "libnvinfer.so.10");
+        let error = infer::Error::from(Error::Call { version, call: "createExecutionContext".into(), log });
+        assert_eq!(error.kind, infer::ErrorKind::Memory);
+        for word in ["GPU out of memory", "createExecutionContext", "batch-size", "workspace-size", "smaller model"] {
+            assert!(error.message.contains(word), "{error}");
+        }
     }
 
     #[test]

@@ -57,15 +57,25 @@ pub struct Library {
 
 static OPENED: Mutex<Vec<&'static Library>> = Mutex::new(Vec::new());
 
+/// What [`Library::choose`] was given.
+static CHOSEN: OnceLock<PathBuf> = OnceLock::new();
+
 impl Library {
-    /// Opens `wanted` (a library or the folder it is in), else what [`LIBRARY_VARIABLE`] names, else the first of TensorRT
-    /// 11, 10, 8 and RTX 1 in the user's `gst-tensorrt/lib` (where `cargo xtask setup --tensorrt` puts it), else the first
-    /// that the loader finds. The same library is opened once in a process.
+    /// Has this library (or the folder it is in) opened wherever none is asked for; the first choice of a process counts.
+    pub fn choose(library: &Path) {
+        let _ = CHOSEN.set(library.to_owned());
+    }
+
+    /// Opens `wanted` (a library or the folder it is in), else what was chosen by [`Self::choose`], else what
+    /// [`LIBRARY_VARIABLE`] names, else the first of TensorRT 11, 10, 8 and RTX 1 in the user's `gst-tensorrt/lib` (where
+    /// `cargo xtask setup --tensorrt` puts it), else the first that the loader finds. The same library is opened once in a
+    /// process.
     ///
     /// # Errors
     /// Nothing found; found but not to be opened; a version that can't be called.
     pub fn open(wanted: Option<&Path>) -> Result<&'static Self, Error> {
-        let named = wanted.map(Path::to_owned).or_else(|| std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from));
+        let named = wanted.or(CHOSEN.get().map(PathBuf::as_path)).map(Path::to_owned);
+        let named = named.or_else(|| std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from));
         let candidates = match named {
             Some(file) if !file.is_dir() => return Self::open_file(&file),
             Some(folder) => names_in(&folder).collect(),

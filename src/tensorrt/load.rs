@@ -42,8 +42,9 @@ impl Loader<'_> {
     /// As [`EngineCache::get_or_build`] and [`Runtime::deserialize`]; for an engine file without ONNX what doesn't fit.
     pub fn load(&self, model: &Path, control: &BuildControl) -> Result<Loaded, Error> {
         let runtime = self.library.runtime(self.allocator.clone())?;
-        if is_onnx(model) {
-            return self.load_onnx(&runtime, model, control);
+        let file = source(model)?;
+        if is_onnx(&file) {
+            return self.load_onnx(&runtime, &file, control);
         }
         self.load_engine(&runtime, model).or_else(|error| {
             let onnx = model.with_extension("onnx");
@@ -54,6 +55,25 @@ impl Loader<'_> {
                 Err(error)
             }
         })
+    }
+
+    /// Whether [`Self::load`] builds an engine, as far as the files' names and records tell.
+    ///
+    /// # Errors
+    /// As [`Self::load`], of what is looked at.
+    pub fn needs_build(&self, model: &Path) -> Result<bool, Error> {
+        let file = source(model)?;
+        if is_onnx(&file) {
+            return Ok(!self.cache.holds(self.library, self.gpu, &file, self.settings)?);
+        }
+        let onnx = file.with_extension("onnx");
+        let fits = EngineFile::open(&file).and_then(|engine| engine.check(&file, self.library.version(), self.gpu));
+        match fits {
+            Err(Error::Engine { .. }) if onnx.exists() => {
+                Ok(!self.cache.holds(self.library, self.gpu, &onnx, self.settings)?)
+            }
+            _ => Ok(false),
+        }
     }
 
     fn load_engine(&self, runtime: &Arc<Runtime>, path: &Path) -> Result<Loaded, Error> {
@@ -77,6 +97,23 @@ impl Loader<'_> {
         }?;
         Ok(Loaded { engine, path: cached.path, metadata: cached.record.metadata, built: cached.built })
     }
+}
+
+/// The file that a model is read from: itself, or for an engine file that isn't there the `.onnx` beside it, of which it's
+/// built then.
+///
+/// # Errors
+/// [`Error::EngineNotFound`]: an engine file that isn't there, and no ONNX either.
+pub fn source(model: &Path) -> Result<PathBuf, Error> {
+    if !is_engine(model) || model.exists() {
+        return Ok(model.to_owned());
+    }
+    let onnx = model.with_extension("onnx");
+    if onnx.exists() { Ok(onnx) } else { Err(Error::EngineNotFound { engine: model.into(), onnx }) }
+}
+
+fn is_engine(model: &Path) -> bool {
+    model.extension().is_some_and(|e| e.eq_ignore_ascii_case("engine") || e.eq_ignore_ascii_case("plan"))
 }
 
 /// By the file's name.
@@ -151,6 +188,26 @@ mod tests {
     }
 
     #[test]
+    fn an_engine_file_that_is_not_there_is_built_from_the_onnx_beside_it() {
+        let setup = Setup::new();
+        let engine = setup.folder.path().join("a.engine");
+        let error = setup.load(&engine).unwrap_err().to_string();
+        assert!(error.starts_with("TensorRT engine not found: ") && error.contains("gst-trt build"), "{error}");
+        let onnx = setup.file("a.onnx", &model_bytes());
+        assert_eq!(source(&engine).unwrap(), onnx);
+        let loader = |model: &Path| {
+            let (cache, settings) = (&setup.cache, &setup.settings);
+            let loader = Loader { library: setup.library, gpu: None, cache, settings, allocator: None };
+            loader.needs_build(model).unwrap()
+        };
+        assert!(loader(&engine) && loader(&onnx));
+        assert!(setup.load(&engine).unwrap().built);
+        assert!(!loader(&engine) && !loader(&onnx));
+        setup.file("a.engine", b"a plan");
+        assert!(!loader(&engine), "it's loaded as it is");
+    }
+
+    #[test]
     fn an_engine_file_is_rebuilt_from_the_onnx_beside_it() {
         let setup = Setup::new();
         let engine = setup.file("a.engine", b"another version");
@@ -166,7 +223,8 @@ mod tests {
         let version = super::super::Version::decode(100_300, "libnvinfer.so.10");
         let facts = Facts::new(String::new(), BTreeMap::new(), version, None, &setup.settings);
         let plan = Sha256::digest(b"a plan").iter().map(|byte| format!("{byte:02x}")).collect();
-        let record = EngineRecord { model: "a.onnx".into(), facts, plan, profile: vec![], metadata: BTreeMap::new() };
+        let (model, metadata) = ("a.onnx".into(), BTreeMap::new());
+        let record = EngineRecord { model, facts, plan, profile: vec![], metadata, inputs: vec![], outputs: vec![] };
         write_record(&engine.with_extension("json"), &record).unwrap();
         let error = setup.load(&engine).unwrap_err().to_string();
         assert!(error.contains("made by another TensorRT than TensorRT 10.16.0"), "{error}");

@@ -26,6 +26,8 @@ pub struct State {
     logger: usize,
     allocator: usize,
     monitor: usize,
+    /// What the parser was given.
+    pub parsed: Vec<u8>,
     /// Makes the parser fail.
     pub bad_model: bool,
     /// What the build asks the allocator for, bytes.

@@ -10,6 +10,7 @@ mod cache;
 mod callback;
 mod engine_file;
 mod error;
+mod input;
 mod library;
 mod load;
 mod logger;
@@ -36,8 +37,9 @@ pub use cache::{
 };
 pub use engine_file::EngineFile;
 pub use error::{EngineFault, Error, ParserError};
+pub use input::input_spec;
 pub use library::{LIBRARY_VARIABLE, Library};
-pub use load::{Loaded, Loader, is_onnx};
+pub use load::{Loaded, Loader, is_onnx, source};
 pub use onnx::Onnx;
 pub use progress::{Cancel, OnProgress, ProgressMonitor};
 pub use recipe::{BuildControl, BuildSettings, Built, EnginePrecision, HardwareCompatibility, InputProfile, build};

@@ -9,11 +9,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+pub use crate::infer::OnProgress;
+
 /// Set to `true` from any thread to stop a build.
 pub type Cancel = Arc<AtomicBool>;
-
-/// Called with what is being done and how much of the whole is, 0–1, never less than before.
-pub type OnProgress = Arc<dyn Fn(&str, f32) + Send + Sync>;
 
 /// Watches one build.
 #[repr(C)]

@@ -2,6 +2,7 @@
 
 use super::allocator::GpuAllocator;
 use super::builder::{Builder, BuilderConfig, Flag};
+use super::cache::GpuFacts;
 use super::error::Error;
 use super::library::Library;
 use super::onnx::Onnx;
@@ -75,6 +76,14 @@ impl Default for BuildSettings {
     }
 }
 
+impl BuildSettings {
+    /// For the kind of GPU that the engine is to run on: what elements and `gst-trt build` have in common, so that they find
+    /// each other's engines in the cache.
+    pub fn for_gpu(gpu: Option<&GpuFacts>) -> Self {
+        Self { compute_capability: gpu.map(|gpu| gpu.compute_capability), ..Self::default() }
+    }
+}
+
 /// Who watches a build, and what it may use.
 #[derive(Clone, Default)]
 pub struct BuildControl {
@@ -115,9 +124,20 @@ pub fn build(
 ) -> Result<Built, Error> {
     let stop = || if control.cancel.load(Ordering::Relaxed) { Err(cancelled(onnx)) } else { Ok(()) };
     stop()?;
+    if settings.precision == EnginePrecision::Int8 && !onnx.is_quantised() {
+        return Err(Error::Model {
+            model: onnx.path().into(),
+            reason: "precision=int8 takes the scales from the model, and it has no QuantizeLinear or DequantizeLinear nodes: \
+                     quantise it first (for example with TensorRT Model Optimizer, `python -m modelopt.onnx.quantization`), \
+                     or set precision=fp16"
+                .into(),
+        });
+    }
+    let on_progress = control.on_progress.clone().unwrap_or_else(|| Arc::new(|_, _| {}));
+    on_progress("reading the model", 0.0);
     let builder = library.builder(settings.compute_capability, control.allocator.clone())?;
     let mut network = builder.network(settings.strongly_typed)?;
-    if settings.precision == EnginePrecision::Fp16 && takes_types_from_onnx(library, settings) {
+    if settings.precision != EnginePrecision::Fp32 && takes_types_from_onnx(library, settings) {
         network.parse(&onnx.to_fp16()?, onnx.path())?;
     } else {
         network.parse(onnx.bytes(), onnx.path())?;
@@ -137,12 +157,13 @@ pub fn build(
     if inputs.iter().any(|input| input.shape.iter().any(|size| *size < 0)) {
         add_profile(&builder, &mut config, &profile)?;
     }
-    let on_progress = control.on_progress.clone().unwrap_or_else(|| Arc::new(|_, _| {}));
     if library.group() != Group::V8 {
-        config.set_progress_monitor(ProgressMonitor::new(library.group(), control.cancel.clone(), on_progress))?;
+        let monitor = ProgressMonitor::new(library.group(), control.cancel.clone(), Arc::clone(&on_progress));
+        config.set_progress_monitor(monitor)?;
     }
     let plan = builder.build(&network, &config).map_err(|error| stop().err().unwrap_or(error))?;
     stop()?;
+    on_progress("built", 1.0);
     Ok(Built { plan: plan.to_vec(), timings: config.timings()?.unwrap_or_default(), profile })
 }
 

@@ -1,20 +1,13 @@
 //! Running models on the CPU engine without elements.
 
 use gsttensorrt::cpu;
-use gsttensorrt::infer::{Backend, Engine, Error, Frame, ModelSettings, Output, Precision, Slot};
+use gsttensorrt::infer::{Backend, Engine, Error, Frame, ModelSettings, Output, Slot};
 use gsttensorrt::model::{Detection, Params, Rect};
 use std::path::Path;
 use std::sync::Arc;
 
 pub fn settings(model: &Path, batch_size: u32) -> ModelSettings {
-    ModelSettings {
-        backend: Backend::Cpu,
-        model: model.to_owned(),
-        precision: Precision::Auto,
-        device_id: 0,
-        batch_size,
-        workspace_size: 0,
-    }
+    ModelSettings { backend: Backend::Cpu, model: model.to_owned(), batch_size, ..ModelSettings::default() }
 }
 
 /// Opens a model; the error is the engine's.

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// Says why this test doesn't run: `skipped: TEST: WHAT is missing: HOW TO GET IT`, one line on stderr.
 ///
@@ -12,9 +13,12 @@ pub fn skip(what: &str, remedy: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {test}: {what} is missing: {remedy}");
 }
 
-/// The repository's root.
+/// The repository's root, or what stands for it where the tests were carried to (`cargo xtask gpu-bundle`).
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        std::env::var_os("GST_TENSORRT_ROOT").map_or(env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+    });
+    &ROOT
 }
 
 /// A test model by name, for example `yolo-pose`; tests/models/README.md says what each does.

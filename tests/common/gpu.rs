@@ -4,7 +4,7 @@ use super::engine;
 use cudarc::driver::result::{self, graph, stream};
 use cudarc::driver::sys;
 use gsttensorrt::cuda::{CudaMemory, Device};
-use gsttensorrt::infer::{Frame, Output, Slot, Tensor};
+use gsttensorrt::infer::{Frame, Output, Slot, Tensor, TensorData};
 use gsttensorrt::model::{Params, Rect};
 use gsttensorrt::tensorrt::{Context, DataType, DeviceMemory, Engine, EngineTensor, Selector};
 use std::ffi::c_void;
@@ -264,7 +264,7 @@ pub fn cpu_outputs(model: &Path, value: &dyn Fn(usize) -> f32) -> Vec<Vec<f32>> 
     // The frame isn't looked at: the tensor is there.
     let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, width, height).build().unwrap();
     let buffer = gst::Buffer::with_size(info.size()).unwrap();
-    let tensor = Some(Arc::new(Tensor { spec, region, data }));
+    let tensor = Some(Arc::new(Tensor { spec, region, data: TensorData::Host(data) }));
     let params = Arc::new(Params { output_tensors: true, ..Params::default() });
     let frame = Arc::new(Frame { buffer, info });
     let mut slots = [Slot { frame, region, tensor, params, output: Output::default() }];

@@ -1,6 +1,7 @@
 //! What the integration tests share. Each test file uses a part of it.
 #![allow(dead_code)]
 
+pub mod barcode;
 pub mod engine;
 pub mod find;
 pub mod gpu;
@@ -10,5 +11,9 @@ pub mod pipeline;
 pub mod pixels;
 pub mod plans;
 pub mod pool;
+pub mod process;
+pub mod rtsp;
 pub mod rtx;
 pub mod running;
+pub mod standin;
+pub mod supervised;

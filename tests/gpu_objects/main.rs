@@ -21,7 +21,7 @@ use common::picture::{Colour, Picture, Square};
 use common::{engine, find, plans};
 use gst_video::{VideoFormat, VideoInfo};
 use gsttensorrt::cpu;
-use gsttensorrt::infer::{Engine, Frame, Output, RawTensor, Slot, Tensor};
+use gsttensorrt::infer::{Engine, Frame, Output, RawTensor, Slot, Tensor, TensorData};
 use gsttensorrt::model::{Detection, Head, Letterbox, Params, Rect, head, nms};
 use gsttensorrt::tensorrt::{BuildSettings, Library, Onnx};
 use std::path::Path;
@@ -95,7 +95,11 @@ impl Image {
         let spec = engine.input().clone();
         let mut data = Vec::new();
         cpu::preprocess_frame(frame, region, &spec, &mut data).unwrap();
-        Self { label, frame: Arc::clone(frame), tensor: Arc::new(Tensor { spec, region, data }) }
+        Self {
+            label,
+            frame: Arc::clone(frame),
+            tensor: Arc::new(Tensor { spec, region, data: TensorData::Host(data) }),
+        }
     }
 }
 
@@ -134,7 +138,7 @@ impl OnGpu {
     }
 
     fn run(&mut self, image: &Image, like: &[RawTensor]) -> Vec<RawTensor> {
-        self.context.write_input(&image.tensor.data);
+        self.context.write_input(image.tensor.data.host().expect("made on the host"));
         self.context.clear_outputs();
         self.context.enqueue(&self.lane);
         self.lane.synchronize();

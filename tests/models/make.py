@@ -136,6 +136,11 @@ def yolo_scores(g, x, dtype, scale, count):
         grid = g.op("Slice", grid, g.constant([0], np.int64), g.constant([count], np.int64), g.constant([1], np.int64))
     if count > 3:
         grid = g.op("Pad", grid, g.constant([0, 0, 0, 0, 0, count - 3, 0, 0], np.int64), g.constant(0, dtype))
+    return yolo_levels(g, grid, dtype, count)
+
+
+def yolo_levels(g, grid, dtype, count):
+    """Scores [B, count, anchors] of a grid's."""
     levels = []
     for step in (1, 2, 4):
         level = grid
@@ -181,6 +186,34 @@ def idle_work(g, x, channels=8, layers=12):
     mean = g.op("ReduceMean", x, axes=[1, 2, 3], keepdims=0)
     zero = g.op("Mul", mean, g.constant(0))
     return g.op("Reshape", zero, g.constant([-1, 1, 1], np.int64))
+
+
+def rounded(g, x, scale):
+    """To int8 and back, one scale for all; the zero point is 0, as TensorRT wants it."""
+    scale, zero = g.constant(scale), g.constant(0, np.int8)
+    return g.op("DequantizeLinear", g.op("QuantizeLinear", x, scale, zero), scale, zero)
+
+
+def int8_conv(g, x, kernel, **attributes):
+    """A convolution with int8 weights, a scale for each channel that comes out."""
+    scale = np.abs(kernel).max(axis=(1, 2, 3)) / 127
+    weights = g.constant(np.round(kernel / scale[:, None, None, None]), np.int8)
+    weights = g.op("DequantizeLinear", weights, g.constant(scale), g.constant(np.zeros(3), np.int8), axis=0)
+    return g.op("Conv", x, weights, **attributes)
+
+
+def quantized():
+    """The YOLO head as quantisers leave a model: pairs of Q and DQ before both convolutions, float32 scales."""
+    g = Graph()
+    matrix = (np.eye(3) * 1.5 - 0.5) / (CELL * CELL)
+    kernel = np.ascontiguousarray(np.broadcast_to(matrix[:, :, None, None], (3, 3, CELL, CELL)))
+    x = int8_conv(g, rounded(g, image(g), 1 / 127), kernel, strides=[CELL, CELL])
+    x = rounded(g, g.op("Clip", x, g.constant(0), g.constant(1)), 1 / 127)
+    grid = int8_conv(g, x, np.eye(3)[:, :, None, None])
+    scores = yolo_levels(g, grid, np.float32, 3)
+    out = g.op("Concat", yolo_boxes(g, scores, np.float32), scores, axis=1)
+    g.output(out, "output0", np.float32, ["batch", 7, ANCHORS])
+    return g.bytes(ultralytics("detect", COLOURS))
 
 
 def pose_points(g, x, y, score, dtype, axis):
@@ -330,6 +363,8 @@ MODELS = {
     "yolo-nhwc-u8": (lambda: yolo(U8, "NHWC"), "u8 `[B, 64, 96, 3]`, 0–255", "`[B, 7, 126]`", "the same"),
     "yolo-batch1": (lambda: yolo(batch=1), "f32 `[1, 3, 64, 96]`", "`[1, 7, 126]`", "the same, batch fixed"),
     "yolo-batch4": (lambda: yolo(batch=4), "f32 `[4, 3, 64, 96]`", "`[4, 7, 126]`", "the same, batch fixed"),
+    "yolo-qdq": (quantized, "f32 `[B, 3, 64, 96]`", "`[B, 7, 126]`",
+                 "the same in int8, with Q/DQ nodes; confidences within 1/100"),
     "yolo-dynamic": (lambda: yolo(dynamic=True), "f32 `[B, 3, H, W]`", "`[B, 7, N]`",
                      "the same; the size is in the metadata only, and no other works"),
     "yolo-coco": (lambda: yolo(classes=80, metadata=False), "f32 `[B, 3, 64, 96]`", "`[B, 84, 126]`",

@@ -10,6 +10,7 @@ use crate::command::{heading, line, run, succeeds};
 use crate::paths::Paths;
 use crate::plugin::{self, Profile, cargo};
 use crate::setup;
+use crate::standin;
 use crate::system::Purpose;
 
 pub fn run_all(paths: &Paths) -> Result<()> {
@@ -28,11 +29,12 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     times.measure("documentation", || run(cargo(paths).args(doc).env("RUSTDOCFLAGS", "--deny warnings")))?;
     heading("Build");
     let plugin = times.measure("build", || plugin::build(paths, Profile::Dev))?;
+    let standin = times.measure("stand-in", || standin::build(paths))?;
     heading("Tests");
     let mut test = cargo(paths);
     test.args(["test", "--workspace", "--no-fail-fast"]);
     plugin.set_environment(&mut test);
-    test.env("G_DEBUG", "fatal_warnings");
+    test.env("G_DEBUG", "fatal_warnings").env(standin::VARIABLE, standin);
     let outcome = times.measure("tests", || Outcome::of(&mut test))?;
 
     heading("Times");
@@ -108,6 +110,9 @@ impl Outcome {
     fn note(&mut self, text: &str) {
         if text.starts_with("test result: ") {
             self.results.push(text.to_string());
+        } else if text.contains("process didn't exit successfully") && text.contains("(signal: ") {
+            // It ended before it could say which test failed.
+            self.failed.push(text.trim().to_string());
         } else if let Some(at) = text.find("skipped: ") {
             // A test's own line can follow the harness's "test NAME ... " on the same line.
             self.skipped.push(text[at..].trim_start_matches("skipped: ").to_string());
@@ -142,10 +147,14 @@ test gpu ... ignored, needs a GPU
 test c ... skipped: c: media/x.mp4 is missing: cargo xtask setup
 ok
 test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
+  process didn't exit successfully: `target/debug/deps/c` (exit status: 101)
+  process didn't exit successfully: `target/debug/deps/d` (signal: 5, SIGTRAP: trace/breakpoint trap)
 ";
         let mut outcome = Outcome::default();
         printed.lines().for_each(|line| outcome.note(line));
-        assert_eq!(outcome.failed, ["b"]);
+        let crashed =
+            "process didn't exit successfully: `target/debug/deps/d` (signal: 5, SIGTRAP: trace/breakpoint trap)";
+        assert_eq!(outcome.failed, ["b", crashed]);
         assert_eq!(outcome.skipped, ["gpu: ignored, needs a GPU", "c: media/x.mp4 is missing: cargo xtask setup"]);
         assert_eq!(outcome.results.len(), 1);
     }

@@ -32,9 +32,7 @@ impl Default for Options {
 }
 
 pub fn run_demo(paths: &Paths, options: &Options) -> Result<()> {
-    if options.backend != "cpu" {
-        bail!("--backend {}: the demo runs on the CPU only so far; use --backend cpu", options.backend);
-    }
+    let way = way(&options.backend)?;
     let clip = match &options.clip {
         Some(clip) => fs::canonicalize(clip).with_context(|| clip.display().to_string())?,
         None => paths.root.join("media/bikes.mp4"),
@@ -55,9 +53,7 @@ pub fn run_demo(paths: &Paths, options: &Options) -> Result<()> {
     }
 
     heading(&format!("Detection and pose over {}", paths.short(&clip)));
-    let elements = "trtdetect backend=cpu model=models/yolov12n.onnx \
-                    ! trtpose backend=cpu model=models/movenet-multipose.onnx";
-    let (wall, cpu) = infer(paths, &plugin, &clip, elements, &lines, &video)?;
+    let (wall, cpu) = infer(paths, &plugin, &clip, &way, &lines, &video)?;
     let text = fs::read_to_string(&lines).with_context(|| lines.display().to_string())?;
     let summary = Summary::of(&text).with_context(|| lines.display().to_string())?;
     if summary.frames == 0 {
@@ -73,20 +69,50 @@ pub fn run_demo(paths: &Paths, options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// What differs between the backends.
+struct Way {
+    backend: &'static str,
+    decoder: &'static str,
+    /// Between drawing and encoding, which is the CPU's.
+    download: &'static str,
+}
+
+fn way(backend: &str) -> Result<Way> {
+    match backend {
+        "cpu" => Ok(Way { backend: "cpu", decoder: "avdec_h264", download: "" }),
+        "tensorrt" => Ok(Way {
+            backend: "tensorrt",
+            decoder: "nvh264dec ! video/x-raw(memory:CUDAMemory)",
+            download: "! cudadownload ! video/x-raw",
+        }),
+        other => bail!("--backend {other}: cpu or tensorrt"),
+    }
+}
+
+/// Both models after one preprocessing step would need the same input, which these two don't have.
+fn elements(backend: &str) -> String {
+    format!(
+        "trtdetect backend={backend} model=models/yolov12n.onnx ! trtpose backend={backend} model=models/movenet-multipose.onnx"
+    )
+}
+
 /// Runs the pipeline; returns the time it took and the CPU time of all its threads.
 fn infer(
     paths: &Paths,
     plugin: &Plugin,
     clip: &Path,
-    elements: &str,
+    way: &Way,
     lines: &Path,
     video: &Path,
 ) -> Result<(Duration, Duration)> {
     let description = format!(
-        "filesrc location={} ! qtdemux ! h264parse ! avdec_h264 ! progressreport update-freq=2 ! {elements} \
-         ! trtpublish location={} ! trtoverlay ! x264enc speed-preset=veryfast ! mp4mux ! filesink location={}",
+        "filesrc location={} ! qtdemux ! h264parse ! {} ! progressreport update-freq=2 ! {} \
+         ! trtpublish location={} ! trtoverlay {} ! x264enc speed-preset=veryfast ! mp4mux ! filesink location={}",
         quoted(clip)?,
+        way.decoder,
+        elements(way.backend),
         quoted(lines)?,
+        way.download,
         quoted(video)?
     );
     let mut launch = Command::new("gst-launch-1.0");
@@ -158,6 +184,13 @@ fn print_summary(summary: &Summary, wall: Duration, cpu: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_two_backends_are_taken() {
+        assert!(way("tensorrt").unwrap().decoder.contains("memory:CUDAMemory"));
+        assert!(way("cpu").unwrap().download.is_empty());
+        assert!(way("gpu").is_err());
+    }
 
     #[test]
     fn paths_with_blanks_stay_whole() {

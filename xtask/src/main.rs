@@ -2,6 +2,7 @@
 //!
 //! Pure Rust and small, because it is the first thing that is built on a machine where nothing is installed yet.
 
+mod bundle;
 mod check;
 mod command;
 mod demo;
@@ -13,9 +14,12 @@ mod plugin;
 mod ptx;
 mod python;
 mod soak;
+mod standin;
 mod summary;
 mod system;
 mod tensorrt;
+
+use std::ffi::OsString;
 
 use anyhow::{Result, bail};
 use lexopt::Arg::{Long, Short, Value};
@@ -29,10 +33,12 @@ Usage: cargo xtask TASK
 
   setup [--tensorrt]    install what is missing: system packages, ONNX Runtime, models, sample clip, and what the tests
                         need; with --tensorrt also TensorRT for a machine with a GPU (1.1 GB, by Maven)
-  demo [--backend cpu] [--clip FILE]
+  demo [--backend cpu|tensorrt] [--clip FILE]
                         detection and pose over a video, into demo-output/
   test                  format, lints, build, documentation, every test; sets up first
   soak                  the checks that take long, as a table
+  gpu-bundle            pack plugin, GStreamer, GPU tests and clips for a machine with a GPU and no network
+  standin [-- COMMAND]  build the stand-in GPU, and run a command on it with the plugin
   models [NAME...]      list the models, or fetch some; `all` fetches each
   ptx [--check]         compile the CUDA kernels, or check that the committed PTX is what their sources give
   help                  this text
@@ -49,6 +55,8 @@ enum Task {
     Demo(demo::Options),
     Test,
     Soak,
+    GpuBundle,
+    Standin(Vec<OsString>),
     Models(Vec<String>),
     Ptx { check: bool },
 }
@@ -56,12 +64,18 @@ enum Task {
 fn parse() -> Result<Task> {
     let mut args = lexopt::Parser::from_env();
     let mut words: Vec<String> = Vec::new();
+    let mut command: Vec<OsString> = Vec::new();
     let mut options = demo::Options::default();
     let mut demo_only = None;
     let mut check = false;
     let mut tensorrt = false;
     while let Some(arg) = args.next()? {
         match arg {
+            Value(word) if words.first().is_some_and(|task| task == "standin") => {
+                // All that follows is the command's.
+                command.push(word);
+                command.extend(args.raw_args()?);
+            }
             Value(word) => words.push(word.string()?),
             Short('h') | Long("help") => return Ok(Task::Help),
             Long("backend") => (options.backend, demo_only) = (args.value()?.string()?, Some("--backend")),
@@ -90,6 +104,8 @@ fn parse() -> Result<Task> {
         "demo" => Task::Demo(options),
         "test" => Task::Test,
         "soak" => Task::Soak,
+        "gpu-bundle" => Task::GpuBundle,
+        "standin" => Task::Standin(command),
         "ptx" => Task::Ptx { check },
         "models" => Task::Models(rest.to_vec()),
         _ => bail!("unknown task '{task}'\n\n{HELP}"),
@@ -125,7 +141,9 @@ fn run() -> Result<()> {
         }
         Task::Demo(options) => demo::run_demo(&paths, &options)?,
         Task::Test => check::run_all(&paths)?,
+        Task::Standin(command) => standin::run_on(&paths, &command)?,
         Task::Soak => soak::run_all(&paths)?,
+        Task::GpuBundle => bundle::run_all(&paths)?,
         Task::Models(names) => models::run(&paths, &names)?,
         Task::Ptx { check } => ptx::run(&paths, check)?,
     }

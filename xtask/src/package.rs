@@ -68,7 +68,11 @@ pub struct Scratch(pub PathBuf);
 
 impl Scratch {
     pub fn new(paths: &Paths, name: &str) -> Result<Self> {
-        let path = paths.cache.join(format!("{name}-{}", std::process::id()));
+        Self::in_folder(&paths.cache, name)
+    }
+
+    pub fn in_folder(folder: &Path, name: &str) -> Result<Self> {
+        let path = folder.join(format!("{name}-{}", std::process::id()));
         if path.exists() {
             fs::remove_dir_all(&path).with_context(|| path.display().to_string())?;
         }

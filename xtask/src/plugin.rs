@@ -56,7 +56,8 @@ pub fn build(paths: &Paths, profile: Profile) -> Result<Plugin> {
     Ok(plugin)
 }
 
-fn replace_link(target: &Path, link: &Path) -> Result<()> {
+/// Makes a link, in place of what may be there.
+pub fn replace_link(target: &Path, link: &Path) -> Result<()> {
     match fs::remove_file(link) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error).context(link.display().to_string()),
         _ => symlink(target, link).with_context(|| link.display().to_string()),

@@ -55,6 +55,8 @@ const REQUIREMENTS: &[Requirement] = &[
     needs(Demo, "gstreamer1.0-plugins-ugly", Element("x264enc")),
     needs(Demo, "gstreamer1.0-libav", Element("avdec_h264")),
     needs(Demo, "python3-venv", PythonModule("ensurepip")),
+    needs(Test, "g++", Program("g++")),
+    needs(Test, "libgstrtspserver-1.0-dev", Module("gstreamer-rtsp-server-1.0")),
     needs(Test, "python3-gi", PythonModule("gi")),
     needs(Test, "python3-gst-1.0", PythonModule("gi.overrides.Gst")),
     needs(Test, "gir1.2-gst-plugins-base-1.0", Namespace("GstVideo")),

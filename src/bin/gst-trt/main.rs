@@ -1,15 +1,18 @@
-//! Tool for operators of the plugin: what the machine has, engines ahead of time, what runs, the engine cache.
+//! Tool for operators of the plugin: what the machine has, engines ahead of time, cameras that run, what they do, the
+//! engine cache, measurements.
 
+mod bench;
 mod build;
 mod cache;
 mod check;
 mod monitor;
 mod progress;
+mod run;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Detection and pose with TensorRT: checks the machine, builds engines, watches what runs.
+/// Detection and pose with TensorRT: checks the machine, builds engines, runs cameras and watches them.
 #[derive(Parser)]
 #[command(name = "gst-trt", version)]
 struct Arguments {
@@ -23,10 +26,14 @@ enum Command {
     Check(check::Arguments),
     /// Builds engines from ONNX models, into the cache or a file.
     Build(build::Arguments),
+    /// Runs the cameras of a configuration until SIGTERM or SIGINT.
+    Run(run::Arguments),
     /// Shows what a running system does: cameras, CPU, GPUs.
     Monitor(monitor::Arguments),
     /// Lists or clears the engine cache.
     Cache(cache::Arguments),
+    /// Measures what this machine makes of a model and a clip.
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -37,8 +44,10 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Monitor(arguments) => monitor::run(&arguments),
         Command::Cache(arguments) => cache::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("gst-trt: {error}");

@@ -9,7 +9,7 @@ mod outputs;
 mod pipeline;
 
 use super::file::File;
-use super::finding::{Finding, Findings, Severity};
+use super::finding::{Finding, Findings, Origin, Severity};
 use super::plan::{Model, Plan, Threads};
 use super::typed::Written;
 use super::variables::Variables;
@@ -59,11 +59,22 @@ impl Context<'_> {
             value: written.map(|(_, shown)| shown.to_owned()),
             rule,
             remedy,
-            origin: written.map(|(origin, _)| origin.clone()),
+            origin: self.nearest_origin(key),
         };
         // What every camera inherits is said once.
         if !self.findings.list.contains(&finding) {
             self.findings.list.push(finding);
+        }
+    }
+
+    /// Where a key stands, or else the object that it would stand in.
+    fn nearest_origin(&self, key: &str) -> Option<Origin> {
+        let mut path = key;
+        loop {
+            if let Some((origin, _)) = self.written.get(path).filter(|_| !path.is_empty()) {
+                return Some(origin.clone());
+            }
+            path = path.rsplit_once('.')?.0;
         }
     }
 
@@ -86,6 +97,7 @@ impl Context<'_> {
 pub fn resolve(ctx: &mut Context) -> Option<(Plan, Vec<Model>)> {
     let file = ctx.file;
     let chosen = pipeline::choose(ctx);
+    ctx.findings.pipeline = Some(chosen.pipeline);
     let cameras = cameras::cameras(ctx, chosen.pipeline);
     let models = models::all(ctx, chosen.pipeline, &cameras);
     let (processing, waits) = (&file.processing, &file.cameras);

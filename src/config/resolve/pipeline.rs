@@ -216,7 +216,7 @@ pub fn batch_timeout(ctx: &Context) -> Duration {
 /// Whether there are cameras, where they are needed.
 pub fn need_cameras(ctx: &mut Context, cameras: usize) {
     let key = "cameras.RTSP_STREAMS";
-    let rejected = ctx.written.was_rejected(key) || ctx.written.was_rejected("cameras");
+    let rejected = ctx.written.has_gaps(key) || ctx.written.was_rejected("cameras") || ctx.written.was_rejected("");
     if cameras == 0 && ctx.purpose == Purpose::Run && !rejected {
         ctx.error(key, "there is no camera", "add one: \"cameras\": { \"RTSP_STREAMS\": [\"rtsp://…\"] }");
     }

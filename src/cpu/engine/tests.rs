@@ -6,14 +6,7 @@ use crate::infer::Backend;
 use std::path::PathBuf;
 
 fn settings(model: impl Into<PathBuf>) -> ModelSettings {
-    ModelSettings {
-        backend: Backend::Cpu,
-        model: model.into(),
-        precision: Precision::Auto,
-        device_id: 0,
-        batch_size: 1,
-        workspace_size: 0,
-    }
+    ModelSettings { backend: Backend::Cpu, model: model.into(), ..ModelSettings::default() }
 }
 
 fn error(model: impl Into<PathBuf>) -> Error {

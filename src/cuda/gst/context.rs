@@ -31,8 +31,9 @@ impl SharedContext {
         static OWN: Mutex<Option<HashMap<u32, glib::WeakRef<gst::Object>>>> = Mutex::new(None);
         let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
         let own = own.get_or_insert_default();
-        if let Some(object) = own.get(&device).and_then(glib::WeakRef::upgrade) {
-            return Self::of(&object);
+        // One that has failed is left to those that still hold it.
+        if let Some(Ok(shared)) = own.get(&device).and_then(glib::WeakRef::upgrade).map(|object| Self::of(&object)) {
+            return Ok(shared);
         }
         let shared = Self::create(device)?;
         own.insert(device, shared.object.downgrade());
@@ -64,8 +65,8 @@ impl SharedContext {
     /// The context that a GstCudaContext stands for.
     ///
     /// # Errors
-    /// No library; it's no GstCudaContext.
-    fn of(object: &gst::Object) -> Result<Self, Error> {
+    /// No library; it's no GstCudaContext; or it has failed before, with the first cause.
+    pub(super) fn of(object: &gst::Object) -> Result<Self, Error> {
         let library = library()?;
         if object.type_().name() != "GstCudaContext" {
             let message = format!("a {CONTEXT_TYPE} holds a {}, not a GstCudaContext", object.type_().name());
@@ -75,7 +76,8 @@ impl SharedContext {
         let handle = unsafe { (library.context_get_handle)(object.as_ptr().cast()) };
         // One context is one `Context`, so that its failure is known to all.
         if let Some(context) = remembered(handle as usize) {
-            return Ok(Self { object: object.clone(), context });
+            let failure = context.failure().cloned();
+            return failure.map_or_else(|| Ok(Self { object: object.clone(), context }), Err);
         }
         // SAFETY: the object keeps its CUcontext, and is kept.
         let context = unsafe { Context::shared(handle, Box::new(object.clone())) }?;
@@ -101,15 +103,20 @@ impl SharedContext {
         let mut context = gst::Context::new(CONTEXT_TYPE, true);
         if let Some(context) = context.get_mut() {
             let structure = context.structure_mut();
-            structure.set(CONTEXT_TYPE, &self.object);
+            // As a GstCudaContext: GStreamer's elements overlook a field of another type, were it a base class.
+            if let Ok(object) = self.object.to_value().transform_with_type(self.object.type_())
+                && let Ok(object) = object.try_into_send_value::<gst::Object>()
+            {
+                structure.set_value(CONTEXT_TYPE, object);
+            }
             structure.set("cuda-device-id", self.context.device());
         }
         context
     }
 
-    /// Answers a CONTEXT query; `false` if it asks for something else.
+    /// Answers a CONTEXT query; `false` if it asks for something else, or the context has failed.
     pub fn answer(&self, query: &mut gst::query::Context) -> bool {
-        if query.context_type() != CONTEXT_TYPE {
+        if query.context_type() != CONTEXT_TYPE || self.context.failure().is_some() {
             return false;
         }
         query.set_context(&self.to_gst());
@@ -129,6 +136,49 @@ impl SharedContext {
         let object: *mut gst::ffi::GstObject = self.object.to_glib_none().0;
         // SAFETY: a GstCudaContext; the pool takes a reference of its own. GstCudaBufferPool is a GstBufferPool.
         Ok(unsafe { from_glib_full((library.buffer_pool_new)(object.cast())) })
+    }
+
+    /// A pool of frames in this context, configured but not active, and the bytes of one of its buffers: rows are longer
+    /// than the caps say. From GStreamer 1.24 on its frames are made on a stream of their own.
+    ///
+    /// # Errors
+    /// No library; caps that aren't of a format that GStreamer puts in CUDA memory; no room.
+    pub fn frame_pool(&self, caps: &gst::Caps, min: u32) -> Result<(gst::BufferPool, u32), Error> {
+        let refused = || {
+            let message = format!("no pool of {caps} in CUDA memory: GST_DEBUG=cuda*:5 says why");
+            Error::new(ErrorKind::Memory, message)
+        };
+        let info = gst_video::VideoInfo::from_caps(caps).map_err(|_| refused())?;
+        // GStreamer asserts on others.
+        super::pixel_format(info.format()).ok_or_else(refused)?;
+        let pool = self.buffer_pool()?;
+        let mut config = pool.config();
+        config.set_params(Some(caps), u32::try_from(info.size()).unwrap_or(u32::MAX), min, 0);
+        config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META.as_ref());
+        self.set_stream(&mut config)?;
+        pool.set_config(config).map_err(|_| refused())?;
+        // The pool has put in what the device's rows need.
+        let (_, size, _, _) = pool.config().params().ok_or_else(refused)?;
+        Ok((pool, size))
+    }
+
+    /// Has a pool's frames made on a new stream, where this GStreamer knows of streams.
+    fn set_stream(&self, config: &mut gst::BufferPoolConfig) -> Result<(), Error> {
+        let library = library()?;
+        let (Some(new), Some(set)) = (library.stream_new, library.pool_config_set_stream) else { return Ok(()) };
+        let object: *mut gst::ffi::GstObject = self.object.to_glib_none().0;
+        // SAFETY: a GstCudaContext.
+        let stream = unsafe { new(object.cast()) };
+        if stream.is_null() {
+            return Err(Error::new(ErrorKind::Device, "GStreamer can't make a CUDA stream: see GST_DEBUG=cuda*:5"));
+        }
+        // SAFETY: a structure that is ours alone, and a GstCudaStream, to which it takes a reference; ours goes after that.
+        // A GstCudaStream is a GstMiniObject.
+        unsafe {
+            set(config.as_mut_ptr(), stream);
+            gst::ffi::gst_mini_object_unref(stream.cast());
+        }
+        Ok(())
     }
 }
 

@@ -1,11 +1,13 @@
 //! Frames in device memory.
 
+use super::super::context::Context;
 use super::super::preprocess::{DevicePicture, PixelFormat};
 use super::super::stream::{Event, Stream};
+use super::context::SharedContext;
 use super::library::library;
 use crate::cpu::frame::colorimetry;
 use crate::infer::{Error, ErrorKind};
-use gst::glib::translate::ToGlibPtr;
+use gst::glib::translate::{ToGlibPtr, from_glib_none};
 use gst_video::VideoFormat;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
@@ -58,9 +60,8 @@ pub struct MappedFrame {
     memory: *mut gst::ffi::GstMemory,
     /// The CUcontext that the frame is in.
     context: *mut c_void,
-    /// After the mapping.
-    #[expect(dead_code, reason = "the mapping is of its memory")]
-    buffer: gst::Buffer,
+    /// Given back after the mapping; `None` only while dropped.
+    buffer: Option<gst::Buffer>,
 }
 
 // SAFETY: a mapping may be used and undone on any thread.
@@ -74,25 +75,28 @@ impl MappedFrame {
     /// # Errors
     /// When the frame isn't in device memory, has a format that the kernels don't read, or can't be mapped.
     pub fn read(buffer: &gst::Buffer, info: &gst_video::VideoInfo) -> Result<Self, Error> {
-        Self::map(buffer, info, gst::ffi::GST_MAP_READ)
+        Self::map(buffer.clone(), info, gst::ffi::GST_MAP_READ)
     }
 
-    /// For drawing on it.
+    /// For drawing on it; it has to be the buffer's only reference.
     ///
     /// # Errors
     /// As [`Self::read`], and when the buffer isn't writable.
-    pub fn write(buffer: &gst::Buffer, info: &gst_video::VideoInfo) -> Result<Self, Error> {
+    pub fn write(buffer: gst::Buffer, info: &gst_video::VideoInfo) -> Result<Self, Error> {
+        if !buffer.is_writable() || !buffer.is_all_memory_writable() {
+            return Err(failed("a frame that others hold too can't be drawn on".into()));
+        }
         Self::map(buffer, info, gst::ffi::GST_MAP_READ | gst::ffi::GST_MAP_WRITE)
     }
 
-    fn map(buffer: &gst::Buffer, info: &gst_video::VideoInfo, access: gst::ffi::GstMapFlags) -> Result<Self, Error> {
+    fn map(buffer: gst::Buffer, info: &gst_video::VideoInfo, access: gst::ffi::GstMapFlags) -> Result<Self, Error> {
         let library = library()?;
         let name = info.format().to_str();
         let format = pixel_format(info.format()).ok_or_else(|| {
             failed(format!("the GPU engine doesn't read {name} frames: put a cudaconvert to NV12 before it"))
         })?;
-        let memory = match is_cuda_memory(buffer)? {
-            true => memory(buffer),
+        let memory = match is_cuda_memory(&buffer)? {
+            true => memory(&buffer),
             false => None,
         };
         let memory = memory.ok_or_else(|| {
@@ -134,7 +138,22 @@ impl MappedFrame {
         for ((plane, pitch), (address, stride)) in places.zip(frame.data.iter().zip(frame.info.stride)) {
             (*plane, *pitch) = (*address as u64, u32::try_from(stride).unwrap_or(0));
         }
-        Ok(Self { frame, picture, memory, context, buffer: buffer.clone() })
+        Ok(Self { frame, picture, memory, context, buffer: Some(buffer) })
+    }
+
+    /// Unmaps it. Its planes stay where they are as long as its memory does.
+    pub fn into_buffer(mut self) -> Option<gst::Buffer> {
+        let buffer = self.buffer.clone();
+        self.unmap();
+        buffer
+    }
+
+    fn unmap(&mut self) {
+        if let Some(buffer) = self.buffer.take() {
+            // SAFETY: mapped once, unmapped once; the buffer goes after this.
+            unsafe { gst_video::ffi::gst_video_frame_unmap(&mut self.frame) };
+            drop(buffer);
+        }
     }
 
     /// Its real planes and pitches.
@@ -145,6 +164,40 @@ impl MappedFrame {
     /// The CUcontext that it's in.
     pub fn context(&self) -> *mut c_void {
         self.context
+    }
+
+    /// The context that it's in, as others share it.
+    ///
+    /// # Errors
+    /// When the context has failed.
+    pub fn shared_context(&self) -> Result<SharedContext, Error> {
+        // SAFETY: a GstCudaMemory, kept by the buffer; its GstCudaContext is a GstObject and lives as long as it.
+        let object: gst::Object = unsafe { from_glib_none((*self.memory.cast::<CudaMemory>()).context.cast()) };
+        SharedContext::of(&object)
+    }
+
+    /// Whether it's in `context`, out of which alone it can be read.
+    ///
+    /// # Errors
+    /// Names both devices, or says that there are two contexts of one.
+    pub fn check_context(&self, context: &Context) -> Result<(), Error> {
+        if self.context == context.handle() {
+            return Ok(());
+        }
+        let (ours, theirs) = (context.device(), self.shared_context()?.context().device());
+        Err(Error::new(
+            ErrorKind::Setting,
+            match ours == theirs {
+                true => format!(
+                    "the frame is in another CUDA context of GPU {ours} than this element: stop the pipeline and start it \
+                     again, so that its elements share one, or give them all the same by set_context"
+                ),
+                false => format!(
+                    "device-id={ours}, but the frame is on GPU {theirs}: set device-id={theirs}, or decode on GPU {ours} \
+                     (nvh264device{ours}dec; cudaupload cuda-device-id={ours})"
+                ),
+            },
+        ))
     }
 
     /// Makes `stream` wait for what produces the frame, by way of `event`. Before GStreamer 1.24 producers have waited
@@ -170,8 +223,7 @@ impl MappedFrame {
 
 impl Drop for MappedFrame {
     fn drop(&mut self) {
-        // SAFETY: mapped once, unmapped once; the buffer goes after this.
-        unsafe { gst_video::ffi::gst_video_frame_unmap(&mut self.frame) };
+        self.unmap();
     }
 }
 

@@ -20,6 +20,9 @@ pub(super) struct GstCuda {
     /// 1.24: a memory's GstCudaStream, and that one's CUstream.
     pub memory_get_stream: Option<unsafe extern "C" fn(*mut gst::ffi::GstMemory) -> Pointer>,
     pub stream_get_handle: Option<unsafe extern "C" fn(Pointer) -> Pointer>,
+    /// 1.24: a stream of a context (to be given back by `stream_unref`), and the stream on which a pool's frames are made.
+    pub stream_new: Option<unsafe extern "C" fn(*mut glib::gobject_ffi::GObject) -> Pointer>,
+    pub pool_config_set_stream: Option<unsafe extern "C" fn(*mut gst::ffi::GstStructure, Pointer)>,
 }
 
 /// Opens the library, once.
@@ -46,6 +49,8 @@ fn open() -> Result<GstCuda, Error> {
             buffer_pool_new: symbol(&library, "gst_cuda_buffer_pool_new")?,
             memory_get_stream: symbol(&library, "gst_cuda_memory_get_stream").ok(),
             stream_get_handle: symbol(&library, "gst_cuda_stream_get_handle").ok(),
+            stream_new: symbol(&library, "gst_cuda_stream_new").ok(),
+            pool_config_set_stream: symbol(&library, "gst_buffer_pool_config_set_cuda_stream").ok(),
         };
         (load, init, found)
     };

@@ -1,7 +1,10 @@
+use super::models::Models;
 use super::opened::Opened;
+use super::properties::{self, Effect};
 use super::regions::{Region, regions};
 use super::settings::{Resolved, Settings};
-use super::{Task, properties, results};
+use super::{Task, results};
+use crate::elements::device::{Device, Wanted};
 use crate::elements::{backend, input_query, report, stage};
 use crate::infer::nanoseconds;
 use crate::infer::{Backend, Error, Frame, Latencies, Request, Service, Ticket};
@@ -28,8 +31,9 @@ pub struct Inference {
     settings: Mutex<Settings>,
     /// The backend that is open, from READY on.
     backend: Mutex<Option<Backend>>,
-    /// The model, from PAUSED on.
-    opened: Mutex<Option<Arc<Opened>>>,
+    pub(super) device: Device,
+    /// From PAUSED on.
+    pub(super) models: Models,
     /// In READY, so that starting again is cheap.
     kept: Mutex<Option<Arc<Service>>>,
     counters: Mutex<Counters>,
@@ -104,7 +108,8 @@ impl ObjectSubclass for Inference {
             task: OnceLock::new(),
             settings: Mutex::default(),
             backend: Mutex::default(),
-            opened: Mutex::default(),
+            device: Device::default(),
+            models: Models::default(),
             kept: Mutex::default(),
             counters: Mutex::default(),
             frame: AtomicU64::new(0),
@@ -142,34 +147,54 @@ impl ElementImpl for Inference {
     }
 
     fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        let mut opening = gst::StateChangeSuccess::Success;
         match transition {
             gst::StateChange::NullToReady => {
-                let name = lock(&self.settings).backend;
+                let (name, device) = self.with_settings(|settings| (settings.backend, settings.device_id));
                 backend::open(name).map_err(|e| self.fail(&e))?;
+                if name == Backend::TensorRt {
+                    self.device.open(&*self.obj(), Wanted::Device(device)).map_err(|e| self.fail(&e))?;
+                }
                 *lock(&self.backend) = Some(name);
             }
             gst::StateChange::ReadyToPaused => {
-                let name = lock(&self.settings).backend;
+                let name = self.with_settings(|settings| settings.backend);
                 backend::check_upstream(self.flow.sink(), name).map_err(|e| self.fail(&e))?;
-                self.open().map_err(|e| self.fail(&e))?;
+                opening = self.open().map_err(|e| {
+                    self.models.stop();
+                    self.fail(&e)
+                })?;
             }
             gst::StateChange::PlayingToPaused => self.rest(),
+            // Also from an asynchronous READY→PAUSED that has failed.
+            gst::StateChange::PausedToReady | gst::StateChange::ReadyToNull => self.stop_opening(),
             _ => {}
         }
         let result = self.parent_change_state(transition)?;
         match transition {
+            gst::StateChange::ReadyToPaused => return Ok(opening),
             gst::StateChange::PausedToReady => {
-                let opened = lock(&self.opened).take();
-                *lock(&self.kept) = opened.map(|o| o.stream.service().clone());
+                let opened = self.models.take();
+                // A service that has failed is of no use.
+                let service = opened.map(|o| o.stream.service().clone()).filter(|s| s.failure().is_none());
+                *lock(&self.kept) = service;
             }
             gst::StateChange::ReadyToNull => {
+                let opened = self.models.take();
+                drop(opened);
                 let service = lock(&self.kept).take();
                 drop(service);
                 *lock(&self.backend) = None;
+                self.device.close();
             }
             _ => {}
         }
         Ok(result)
+    }
+
+    fn set_context(&self, context: &gst::Context) {
+        self.device.set_context(&*self.obj(), context);
+        self.parent_set_context(context);
     }
 }
 
@@ -179,33 +204,53 @@ impl Inference {
         let _ = self.task.set(task);
     }
 
+    pub(super) fn task(&self) -> Task {
+        self.task.get().copied().unwrap_or(Task::Detection)
+    }
+
     pub fn with_settings<T>(&self, get: impl FnOnce(&Settings) -> T) -> T {
         get(&lock(&self.settings))
     }
 
-    /// Changes settings by `change`, which returns whether they are put in force at once.
-    pub fn change_settings(&self, change: impl FnOnce(&mut Settings) -> bool) {
-        let (before, changed) = {
+    pub(super) fn with_settings_mut<T>(&self, change: impl FnOnce(&mut Settings) -> T) -> T {
+        change(&mut lock(&self.settings))
+    }
+
+    /// Changes settings by `change`, which returns what has to happen while playing.
+    pub fn change_settings(&self, change: impl FnOnce(&mut Settings) -> Effect) {
+        let (before, after, effect) = {
             let mut settings = lock(&self.settings);
             let before = settings.interval;
-            (before, change(&mut settings).then(|| settings.clone()))
+            let effect = change(&mut settings);
+            (before, settings.interval, effect)
         };
-        let (Some(settings), Some(opened)) = (changed, self.opened()) else { return };
-        match opened.change(&settings) {
-            // `trtpreprocess` makes tensors of the frames that are looked at.
-            Ok(()) if settings.interval != before => {
-                self.flow.sink().push_event(gst::event::Reconfigure::new());
-            }
-            Ok(()) => {}
-            Err(text) => {
-                let element = self.obj();
-                gst::element_warning!(
-                    element,
-                    gst::LibraryError::Settings,
-                    ("{text}; the value before stays in force")
-                );
+        match effect {
+            Effect::None => {}
+            Effect::Reopen => self.open_anew(),
+            Effect::Resolve => {
+                if let Some(opened) = self.models.get()
+                    && self.resolve(&opened)
+                    && after != before
+                {
+                    // `trtpreprocess` makes tensors of the frames that are looked at.
+                    self.ask_upstream_again();
+                }
             }
         }
+    }
+
+    /// Puts the present thresholds and filters in force; whether they fit the model.
+    pub(super) fn resolve(&self, opened: &Opened) -> bool {
+        let settings = self.with_settings(Clone::clone);
+        let Err(text) = opened.change(&settings) else { return true };
+        let element = self.obj();
+        gst::element_warning!(element, gst::LibraryError::Settings, ("{text}; the value before stays in force"));
+        false
+    }
+
+    /// Has the elements upstream ask what is wanted of them.
+    pub(super) fn ask_upstream_again(&self) {
+        self.flow.sink().push_event(gst::event::Reconfigure::new());
     }
 
     fn fail(&self, error: &Error) -> gst::StateChangeError {
@@ -213,20 +258,22 @@ impl Inference {
         gst::StateChangeError
     }
 
-    fn open(&self) -> Result<(), Error> {
-        let settings = lock(&self.settings).clone();
-        let task = self.task.get().copied().unwrap_or(Task::Detection);
-        let opened = Opened::new(&settings, task, &self.obj().name())?;
-        gst::info!(CAT, imp = self, "{}: {}", opened.service().name(), opened.service().engine().description());
-        self.latency.store(nanoseconds(opened.service().batch_time()), Ordering::Relaxed);
+    fn open(&self) -> Result<gst::StateChangeSuccess, Error> {
         self.frame.store(0, Ordering::Relaxed);
         *lock(&self.counters) = Counters::default();
-        *lock(&self.opened) = Some(Arc::new(opened));
-        Ok(())
+        self.latency.store(0, Ordering::Relaxed);
+        self.open_first()
     }
 
-    fn opened(&self) -> Option<Arc<Opened>> {
-        lock(&self.opened).clone()
+    /// Frames take as long as the model's batches, at least.
+    pub(super) fn expect_latency_of(&self, opened: &Opened) {
+        self.latency.fetch_max(nanoseconds(opened.service().batch_time()), Ordering::Relaxed);
+    }
+
+    /// As [`Self::expect_latency_of`], while the pipeline may have asked already.
+    pub(super) fn tell_latency_of(&self, opened: &Opened) {
+        self.expect_latency_of(opened);
+        stage::tell_latency(self, self.latency());
     }
 
     /// Why this frame isn't looked at; `None` if it is.
@@ -286,13 +333,17 @@ impl Inference {
             stats.set("tensors-made", counters.tensors_made);
             report::set_percentiles(&mut stats, "latency", counters.latency.percentiles());
         }
-        if let Some(opened) = self.opened() {
+        if let Some(opened) = self.models.get() {
             let service = opened.service().stats();
             stats.set("service", opened.service().name());
             stats.set("batches", service.batches);
             stats.set("batch-fill", service.batch_fill());
             report::set_percentiles(&mut stats, "batch-time", service.batch_time);
+            if let Some(usage) = opened.service().engine().usage() {
+                report::set_usage(&mut stats, &usage);
+            }
         }
+        report::set_traffic(&mut stats, &self.device);
         stats
     }
 }
@@ -312,10 +363,14 @@ impl Stage for Inference {
         lock(&self.settings).max_in_flight as usize
     }
 
+    fn device(&self) -> Option<&Device> {
+        Some(&self.device)
+    }
+
     fn submit(&self, buffer: gst::Buffer) -> Result<FrameWork, gst::FlowError> {
         let arrival = Instant::now();
         let info = self.flow.info().ok_or(gst::FlowError::NotNegotiated)?;
-        let model = self.opened().ok_or(gst::FlowError::Flushing)?;
+        let model = self.models.wait()?;
         let settings = model.resolved();
         let frame = Arc::new(Frame { buffer, info });
         let action = match self.reason_to_skip(&settings) {
@@ -366,7 +421,8 @@ impl Stage for Inference {
     }
 
     fn flushed(&self) {
-        if let Some(opened) = self.opened() {
+        self.models.flush();
+        if let Some(opened) = self.models.get() {
             opened.stream.flush();
         }
     }
@@ -376,7 +432,7 @@ impl Stage for Inference {
     }
 
     fn rest(&self) {
-        if let Some(opened) = self.opened() {
+        if let Some(opened) = self.models.get() {
             opened.stream.rest();
         }
     }
@@ -385,13 +441,14 @@ impl Stage for Inference {
     /// a synchronising sink still gets the next frame in time.
     fn latency(&self) -> Duration {
         let measured = Duration::from_nanos(self.latency.load(Ordering::Relaxed));
-        let least = self.opened().map_or(Duration::ZERO, |o| o.resolved().batch_timeout + o.service().batch_time());
+        let least = self.models.get().map_or(Duration::ZERO, |o| o.resolved().batch_timeout + o.service().batch_time());
         measured.max(least) + measured / 4
     }
 
     fn sink_query(&self, query: &mut gst::QueryRef) -> bool {
         input_query::answer(query, || {
-            let opened = self.opened()?;
+            // Whoever asks can't go on without the answer.
+            let opened = self.models.wait().ok()?;
             let spec = opened.service().engine().input().clone();
             Some(input_query::Input { element: self.obj().name().into(), spec, interval: opened.resolved().interval })
         })

@@ -1,7 +1,10 @@
 //! What `trtdetect` and `trtpose` have in common: the abstract class `GstTrtInference`.
 
 mod imp;
+mod models;
 mod opened;
+mod opening;
+mod progress;
 mod properties;
 mod regions;
 mod results;
@@ -11,6 +14,7 @@ mod tests;
 mod values;
 
 pub use imp::InferenceImpl;
+pub use properties::Effect;
 
 use crate::model::head::HeadKind;
 use gst::glib;

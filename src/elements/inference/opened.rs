@@ -2,8 +2,11 @@
 
 use super::Task;
 use super::settings::{Resolved, Settings};
-use crate::infer::{self, Error, ErrorKind, Service, Stream};
+use crate::infer::{self, Error, ErrorKind, ModelSettings, Service, Stream};
 use crate::model::{KeypointLayout, Labels, head::HeadKind};
+use crate::sync::lock;
+use std::convert::Infallible;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The element's place in the model's service, and what the model's results mean.
@@ -15,20 +18,21 @@ pub struct Opened {
     pub keypoints: Option<Arc<KeypointLayout>>,
     labels: Labels,
     resolved: Mutex<Arc<Resolved>>,
+    /// What it was opened with.
+    pub settings: Settings,
+    /// Goes last: see [`Self::retire`].
+    retired: Mutex<Option<Sender<Infallible>>>,
 }
 
 impl Opened {
-    /// Opens what `settings` name, for an element of this name.
+    /// Opens `model`, which is of `settings`, for an element of this name.
     ///
     /// # Errors
-    /// No model set, what the service says, a model for another element, a labels file or a setting that doesn't fit.
-    pub fn new(settings: &Settings, task: Task, name: &str) -> Result<Self, Error> {
+    /// What the service says, a model for another element, a labels file or a setting that doesn't fit.
+    pub fn new(settings: &Settings, model: &ModelSettings, task: Task, name: &str) -> Result<Self, Error> {
         let setting = |text: String| Error::new(ErrorKind::Setting, text);
-        let Some(model_settings) = settings.model_settings() else {
-            return Err(setting("no model: set the `model` property to an .onnx file".into()));
-        };
-        let service = infer::open(&model_settings)?;
-        let file = model_settings.model.display();
+        let service = infer::open(model)?;
+        let file = model.model.display();
         let head = service.engine().head().clone();
         if !task.takes(head.kind()) {
             let (name, other) = (head.name(), Task::element(head.kind()));
@@ -55,7 +59,17 @@ impl Opened {
             keypoints: head.keypoints().cloned(),
             labels,
             resolved: Mutex::new(Arc::new(resolved)),
+            settings: settings.clone(),
+            retired: Mutex::default(),
         })
+    }
+
+    /// For a model that was replaced: receiving ends when the last frame that went to it is done, its place in the service
+    /// given back.
+    pub fn retire(&self) -> Receiver<Infallible> {
+        let (sender, receiver) = channel();
+        *lock(&self.retired) = Some(sender);
+        receiver
     }
 
     pub fn service(&self) -> &Service {

@@ -23,6 +23,21 @@ enum Mutable {
     Playing,
 }
 
+/// What decides on the model: changed while playing, it's opened anew beside the one in force.
+const MODEL: [&str; 8] =
+    ["model", "model-id", "labels", "precision", "engine-cache", "workspace-size", "batch-size", "gpu-memory-limit"];
+
+/// What has to happen after a change while playing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing: it counts from the next start on.
+    None,
+    /// It's put in force at once.
+    Resolve,
+    /// The model is opened anew.
+    Reopen,
+}
+
 impl Mutable {
     fn flags(self) -> glib::ParamFlags {
         glib::ParamFlags::READWRITE
@@ -72,17 +87,24 @@ static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
     };
     vec![
         Property {
-            spec: string("model", "Model", "Model file: .onnx, or with backend=tensorrt also .engine and .plan", Ready),
+            spec: string(
+                "model",
+                "Model",
+                "Model file: .onnx, or with backend=tensorrt also .engine and .plan. Changed while playing, as labels, \
+                 precision and the engine's other settings, the new model is opened beside the old one and takes over \
+                 between two frames; if it can't be opened, the old one stays and a warning says why",
+                Playing,
+            ),
             get: |s| path_value(&s.model),
             set: |s, v| s.model = path(v),
         },
         Property {
-            spec: string("model-id", "Model id", "Name of this model in the metadata (default: the element's name)", Ready),
+            spec: string("model-id", "Model id", "Name of this model in the metadata (default: the element's name)", Playing),
             get: |s| s.model_id.to_value(),
             set: |s, v| s.model_id = text(v),
         },
         Property {
-            spec: string("labels", "Labels", "File with one class name a line (default: the model's own names)", Ready),
+            spec: string("labels", "Labels", "File with one class name a line (default: the model's own names)", Playing),
             get: |s| path_value(&s.labels),
             set: |s, v| s.labels = path(v),
         },
@@ -110,7 +132,7 @@ static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
             spec: glib::ParamSpecEnum::builder_with_default("precision", default.precision)
                 .nick("Precision")
                 .blurb("Arithmetic of the engine that is built; with backend=cpu the model's own")
-                .flags(Ready.flags())
+                .flags(Playing.flags())
                 .build(),
             get: |s| s.precision.to_value(),
             set: |s, v| s.precision = v.get().unwrap_or(Precision::Auto),
@@ -120,7 +142,7 @@ static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
                 "engine-cache",
                 "Engine cache",
                 "Folder for built engines (default: gst-tensorrt in the user's cache folder); backend=tensorrt only",
-                Ready,
+                Playing,
             ),
             get: |s| path_value(&s.engine_cache),
             set: |s, v| s.engine_cache = path(v),
@@ -131,7 +153,7 @@ static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
                 "Workspace size",
                 "Most scratch memory that building an engine may plan with, MiB; backend=tensorrt only",
                 (1, default.workspace_size, 1 << 20),
-                Ready,
+                Playing,
             ),
             get: |s| s.workspace_size.to_value(),
             set: |s, v| s.workspace_size = value(v),
@@ -142,7 +164,7 @@ static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
                 "Batch size",
                 "Most images in one batch, from all elements that share the model; a model with a fixed batch keeps its own",
                 (1, default.batch_size, 1024),
-                Ready,
+                Playing,
             ),
             get: |s| s.batch_size.to_value(),
             set: |s, v| s.batch_size = value(v),
@@ -303,9 +325,10 @@ static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
             spec: uint(
                 "gpu-memory-limit",
                 "GPU memory limit",
-                "Most GPU memory that the model may take, MiB; 0: no limit; backend=tensorrt only",
+                "Most GPU memory for weights, scratch memory, tables, inputs and outputs of the model's service, MiB; 0: no \
+                 limit; backend=tensorrt only",
                 (0, default.gpu_memory_limit, 1 << 20),
-                Ready,
+                Playing,
             ),
             get: |s| s.gpu_memory_limit.to_value(),
             set: |s, v| s.gpu_memory_limit = value(v),
@@ -321,7 +344,11 @@ pub fn specs() -> &'static [ParamSpec] {
             .blurb(
                 "frames, inferred, skipped (by interval, busy engine, or no region), latency-p50/-p95/-p99 (ns, pad to \
                  pad); tensors-shared and tensors-made; of the service that elements with the same model share: service, \
-                 batches, batch-fill, batch-time-p50/-p95/-p99 (ns)",
+                 batches, batch-fill, batch-time-p50/-p95/-p99 (ns). With backend=tensorrt also of that service: \
+                 gpu-memory and gpu-memory-peak (bytes), service-bytes-to-device and service-bytes-to-host (over the bus), \
+                 graphs, candidates-cut (beyond what suppression looks at); and of the CUDA context: gpu-memory-ours (bytes \
+                 that all elements took), gpu-memory-beside (what driver, graphs, decoders and others have), bytes-to-device \
+                 and bytes-to-host",
             )
             .read_only()
             .build();
@@ -339,9 +366,16 @@ pub fn get(settings: &Settings, spec: &ParamSpec) -> Option<Value> {
     find(spec).map(|p| (p.get)(settings))
 }
 
-/// Changes a setting. Returns whether that may happen while playing.
-pub fn set(settings: &mut Settings, spec: &ParamSpec, value: &Value) -> bool {
-    let Some(property) = find(spec) else { return false };
+/// Changes a setting.
+pub fn set(settings: &mut Settings, spec: &ParamSpec, value: &Value) -> Effect {
+    let Some(property) = find(spec) else { return Effect::None };
     (property.set)(settings, value);
-    property.spec.flags().contains(gst::PARAM_FLAG_MUTABLE_PLAYING)
+    if MODEL.contains(&spec.name()) {
+        settings.model_changes += 1;
+        Effect::Reopen
+    } else if property.spec.flags().contains(gst::PARAM_FLAG_MUTABLE_PLAYING) {
+        Effect::Resolve
+    } else {
+        Effect::None
+    }
 }

@@ -1,7 +1,8 @@
 //! What the properties set.
 
 use super::values::{self, Size};
-use crate::infer::{Backend, ModelSettings, Precision};
+use crate::cuda::gst::SharedContext;
+use crate::infer::{Backend, BuildWatch, Error, ErrorKind, ModelSettings, Precision};
 use crate::meta::Attach;
 use crate::model::{Labels, Params, Rect};
 use gst::glib;
@@ -53,6 +54,8 @@ pub struct Settings {
     /// MiB; 0: no limit.
     pub gpu_memory_limit: u32,
     pub attach: Attach,
+    /// Counts the changes that need the model opened anew.
+    pub model_changes: u64,
 }
 
 impl Default for Settings {
@@ -86,21 +89,48 @@ impl Default for Settings {
             output_tensors: params.output_tensors,
             gpu_memory_limit: 0,
             attach: Attach::Match,
+            model_changes: 0,
         }
     }
 }
 
 impl Settings {
-    /// What decides which service runs the model; `None` without a model.
-    pub fn model_settings(&self) -> Option<ModelSettings> {
-        Some(ModelSettings {
+    /// What decides which service runs the model.
+    ///
+    /// # Errors
+    /// No model is set.
+    pub fn model_settings(&self, context: Option<SharedContext>, watch: BuildWatch) -> Result<ModelSettings, Error> {
+        let none = || {
+            let files = match self.backend {
+                Backend::TensorRt => "an .onnx, .engine or .plan file",
+                Backend::Cpu => "an .onnx file",
+            };
+            Error::new(ErrorKind::Setting, format!("no model: set the `model` property to {files}"))
+        };
+        Ok(ModelSettings {
             backend: self.backend,
-            model: self.model.clone()?,
+            model: self.model.clone().ok_or_else(none)?,
             precision: self.precision,
             device_id: self.device_id,
             batch_size: self.batch_size,
             workspace_size: self.workspace_size,
+            context,
+            engine_cache: self.engine_cache.clone(),
+            gpu_memory_limit: self.gpu_memory_limit,
+            watch,
         })
+    }
+
+    /// Takes what decides on the model from `other`.
+    pub fn restore_model(&mut self, other: &Self) {
+        self.model.clone_from(&other.model);
+        self.model_id.clone_from(&other.model_id);
+        self.labels.clone_from(&other.labels);
+        self.engine_cache.clone_from(&other.engine_cache);
+        self.precision = other.precision;
+        self.workspace_size = other.workspace_size;
+        self.batch_size = other.batch_size;
+        self.gpu_memory_limit = other.gpu_memory_limit;
     }
 
     /// What the settings mean for a model with these labels.

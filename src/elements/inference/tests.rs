@@ -1,9 +1,7 @@
 //! The elements' behaviour with an engine that does what the test says.
 
 use crate::elements::trtdetect::TrtDetect;
-use crate::infer::{
-    Backend, Engine, Error, ErrorKind, Lane, ModelSettings, Precision, Service, Slot, testing::open_fake,
-};
+use crate::infer::{Backend, Engine, Error, ErrorKind, Lane, ModelSettings, Service, Slot, testing::open_fake};
 use crate::meta::{self, Inference};
 use crate::model::{
     Detection, ElementType, Head, HeadError, InputSpec, KeypointLayout, Labels, Layout, ModelInfo, Normalization,
@@ -178,10 +176,8 @@ impl Model {
         let settings = ModelSettings {
             backend: Backend::Cpu,
             model: file.path().to_owned(),
-            precision: Precision::Auto,
-            device_id: 0,
             batch_size: batch as u32,
-            workspace_size: 2048,
+            ..ModelSettings::default()
         };
         let service = open_fake(&settings, Arc::new(engine));
         Self { file, batch, gate, fail, batches, service }
@@ -295,16 +291,41 @@ fn a_flush_returns_at_once_while_the_engine_is_busy() {
         let pad = pad.clone();
         move || pad.chain(frame(2))
     });
-    let flushed = within_a_second(move || {
-        pad.send_event(gst::event::FlushStart::new()) && pad.send_event(gst::event::FlushStop::new(true))
-    });
-    assert!(flushed);
-    assert_eq!(waiting.join().unwrap(), Err(gst::FlowError::Flushing));
+    std::thread::sleep(Duration::from_millis(20));
+    assert!(within_a_second({
+        let pad = pad.clone();
+        move || pad.send_event(gst::event::FlushStart::new())
+    }));
+    // Before the flush ends: a thread that comes only now is refused too.
+    assert_eq!(within_a_second(move || waiting.join().unwrap()), Err(gst::FlowError::Flushing));
+    assert!(within_a_second(move || pad.send_event(gst::event::FlushStop::new(true))));
     model.gate.set(false);
     h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
     h.push(frame(9)).unwrap();
     assert_eq!(h.pull().unwrap().pts(), frame(9).pts(), "frames from before the flush are gone");
     assert_eq!(h.buffers_in_queue(), 0);
+}
+
+/// Upstream sends them once: a flush mustn't lose those that wait behind a frame.
+#[test]
+fn sticky_events_survive_a_flush() {
+    let model = Model::new(1);
+    let mut h = model.harness(|_| {});
+    h.push(frame(0)).unwrap();
+    h.pull().unwrap();
+    model.gate.set(true);
+    h.push(frame(1)).unwrap();
+    let tags = gst::TagList::new();
+    let src = h.element().unwrap().static_pad("src").unwrap();
+    let caps = "video/x-raw,format=RGB,width=32,height=32,framerate=30/1".parse::<gst::Caps>().unwrap();
+    assert!(h.push_event(gst::event::Caps::new(&caps)));
+    assert!(h.push_event(gst::event::Tag::new(tags)));
+    assert!(src.sticky_event::<gst::event::Tag>(0).is_none(), "it waits behind the frame");
+    assert!(h.push_event(gst::event::FlushStart::new()) && h.push_event(gst::event::FlushStop::new(true)));
+    model.gate.set(false);
+    assert_eq!(src.sticky_event::<gst::event::Caps>(0).unwrap().caps_owned(), caps);
+    assert!(src.sticky_event::<gst::event::Tag>(0).is_some());
+    assert!(src.sticky_event::<gst::event::Segment>(0).is_none(), "the flush ended it");
 }
 
 #[test]

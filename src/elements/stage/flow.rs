@@ -1,5 +1,7 @@
 //! A stage's pads and queue, and the answers they give to queries.
 
+use super::super::caps;
+use super::super::device::Device;
 use super::queue::{Queue, Work};
 use crate::infer::nanoseconds;
 use gst::prelude::*;
@@ -94,20 +96,46 @@ impl<W: Work> Flow<W> {
     }
 }
 
-/// A pool that feeds us needs that many buffers more than downstream asks for.
-pub(super) fn add_held_frames(query: &mut gst::query::Allocation, held: usize) {
+/// Surfaces that a decoder without a copy of its own needs beside those that we hold: one to decode into, one to show.
+const DECODERS_OWN: u32 = 2;
+
+/// What downstream allocates, or if it doesn't say so what we'd have allocated; and as many buffers more as we hold, or a
+/// pool with a limit runs dry.
+pub fn answer_allocation(query: &mut gst::query::Allocation, held: usize, device: Option<&Device>) {
     let held = u32::try_from(held).unwrap_or(u32::MAX);
     let pools: Vec<_> = query.allocation_pools().map(|(pool, size, min, max)| (pool.clone(), size, min, max)).collect();
-    if pools.is_empty() {
-        let (caps, _) = query.get_owned();
-        if let Some(info) = caps.and_then(|caps| gst_video::VideoInfo::from_caps(&caps).ok()) {
-            let size = u32::try_from(info.size()).unwrap_or(u32::MAX);
-            query.add_allocation_pool(gst::BufferPool::NONE, size, held, 0);
+    for (k, (pool, size, min, max)) in (0..).zip(&pools) {
+        let max = if *max == 0 { 0 } else { max.saturating_add(held) };
+        query.set_nth_allocation_pool(k, pool.as_ref(), *size, min.saturating_add(held), max);
+    }
+    let (Some(caps), _) = query.get_owned() else { return };
+    if caps::in_gpu(&caps) {
+        // Its rows are longer than the caps say, so that nobody can do without.
+        if query.find_allocation_meta::<gst_video::VideoMeta>().is_none() {
+            query.add_allocation_meta::<gst_video::VideoMeta>(None);
         }
+        if let Some(device) = device {
+            offer_frames(query, &caps, held, device);
+        }
+    } else if pools.is_empty()
+        && let Ok(info) = gst_video::VideoInfo::from_caps(&caps)
+    {
+        let size = u32::try_from(info.size()).unwrap_or(u32::MAX);
+        query.add_allocation_pool(gst::BufferPool::NONE, size, held, 0);
+    }
+}
+
+/// Offers a pool of our context, unless downstream has one.
+fn offer_frames(query: &mut gst::query::Allocation, caps: &gst::Caps, held: u32, device: &Device) {
+    let first = query.allocation_pools().next().map(|(pool, _, min, max)| (pool.is_some(), min, max));
+    if first.is_some_and(|(is_pool, ..)| is_pool) {
         return;
     }
-    for (k, (pool, size, min, max)) in (0..).zip(pools) {
-        let max = if max == 0 { 0 } else { max.saturating_add(held) };
-        query.set_nth_allocation_pool(k, pool.as_ref(), size, min.saturating_add(held), max);
+    let min = first.map_or(held, |(_, min, _)| min).saturating_add(DECODERS_OWN);
+    match device.context().and_then(|context| context.frame_pool(caps, min)) {
+        Ok((pool, size)) if first.is_none() => query.add_allocation_pool(Some(&pool), size, min, 0),
+        Ok((pool, size)) => query.set_nth_allocation_pool(0, Some(&pool), size, min, 0),
+        // Upstream makes one of its own, in the same context.
+        Err(error) => gst::warning!(gst::CAT_RUST, "{error}"),
     }
 }

@@ -6,9 +6,10 @@
 mod flow;
 mod queue;
 
-pub use flow::Flow;
+pub use flow::{Flow, answer_allocation};
 pub use queue::{Queue, Work};
 
+use super::device::Device;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -31,8 +32,13 @@ where
     /// Most frames held between the pads.
     fn limit(&self) -> usize;
 
+    /// Most buffers of upstream's pool that are held, those that were pushed included.
+    fn held(&self) -> usize {
+        self.limit()
+    }
+
     /// Frames of this kind follow.
-    fn set_info(&self, _info: &gst_video::VideoInfo) -> Result<(), gst::LoggableError> {
+    fn set_info(&self, _info: &gst_video::VideoInfo, _caps: &gst::CapsRef) -> Result<(), gst::LoggableError> {
         Ok(())
     }
 
@@ -56,6 +62,11 @@ where
 
     /// How long a frame takes from pad to pad.
     fn latency(&self) -> Duration;
+
+    /// Where its CUDA context is, about which both pads answer; `None`: it never has one.
+    fn device(&self) -> Option<&Device> {
+        None
+    }
 
     /// Looks at a query from upstream before it goes on downstream; `true` if it answered or added something.
     fn sink_query(&self, _query: &mut gst::QueryRef) -> bool {
@@ -127,12 +138,21 @@ where
     queue.flow().map(|()| gst::FlowSuccess::Ok)
 }
 
-/// Everybody between the pads lets go.
+/// Everybody between the pads lets go. Nobody sends a sticky event again that was still queued, so the source pad keeps
+/// it and pushes it before the next frame; all but those that a flush ends.
 fn flush<S: Stage>(stage: &S)
 where
     <S as ObjectSubclass>::Type: IsA<gst::Element>,
 {
-    drop(stage.flow().queue().flush());
+    for item in stage.flow().queue().flush() {
+        if let Item::Event(event) = item
+            && event.is_sticky()
+            && !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos)
+        {
+            // Fails only on a pad that isn't active: then its stream is over.
+            let _ = stage.flow().src().store_sticky_event(&event);
+        }
+    }
     stage.flushed();
 }
 
@@ -218,7 +238,7 @@ where
             flow.queue().start();
             forwarded && start_task(stage).is_ok()
         }
-        EventView::Caps(caps) => match flow.set_caps(caps.caps()).and_then(|info| stage.set_info(&info)) {
+        EventView::Caps(caps) => match flow.set_caps(caps.caps()).and_then(|info| stage.set_info(&info, caps.caps())) {
             Ok(()) => flow.queue().push_event(event),
             Err(error) => {
                 error.log_with_object(&*stage.obj());
@@ -240,6 +260,9 @@ where
 {
     use gst::QueryViewMut;
     let flow = stage.flow();
+    if stage.device().is_some_and(|device| device.answer(query)) {
+        return true;
+    }
     match query.view_mut() {
         QueryViewMut::Caps(query) => {
             flow.answer_caps(query, &stage.caps(), flow.src());
@@ -247,11 +270,13 @@ where
         }
         QueryViewMut::Allocation(_) => {
             // The frames before it go first: they may still need the buffers of the allocation before.
-            if !flow.queue().drain() || !flow.src().peer_query(query) {
+            if !flow.queue().drain() {
                 return false;
             }
+            // What we hold counts also where downstream has nothing to say.
+            flow.src().peer_query(query);
             if let QueryViewMut::Allocation(query) = query.view_mut() {
-                flow::add_held_frames(query, stage.limit());
+                flow::answer_allocation(query, stage.held(), stage.device());
             }
             true
         }
@@ -271,6 +296,9 @@ where
 {
     use gst::QueryViewMut;
     let flow = stage.flow();
+    if stage.device().is_some_and(|device| device.answer(query)) {
+        return true;
+    }
     match query.view_mut() {
         QueryViewMut::Caps(query) => {
             flow.answer_caps(query, &stage.caps(), flow.sink());
@@ -292,6 +320,21 @@ pub fn into_writable(buffer: gst::Buffer) -> gst::Buffer {
         gst::ParentBufferMeta::add(copy, &buffer);
     }
     copy
+}
+
+/// What a buffer says of its frame, for another with the same pixels: all but where they are.
+pub fn copy_metadata(from: &gst::BufferRef, to: &mut gst::BufferRef) {
+    // Fails only for parts of the memory, of which none is asked for.
+    let _ = from.copy_into(to, gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS, ..);
+    let place = [gst_video::VideoMeta::meta_api(), gst::ParentBufferMeta::meta_api()];
+    let whole = gst::meta::MetaTransformCopy::new(..);
+    from.foreach_meta(|meta| {
+        if !place.contains(&meta.api()) {
+            // One that can't be copied stays behind, as with every other copy.
+            let _ = meta.transform(to, &whole);
+        }
+        std::ops::ControlFlow::Continue(())
+    });
 }
 
 /// Posts a LATENCY message if `latency` has moved by more than a fifth (and a millisecond) since it was last asked for.

@@ -15,6 +15,10 @@
 //! Elements with the same model and engine settings share one engine, in all pipelines of the process, and their frames
 //! form common batches.
 //!
+//! On the GPU a model's engine is built when it's first used, which takes minutes: the change to PAUSED ends when it's done,
+//! PROGRESS messages tell how far it is, and NULL cancels it. `gst-trt build` does it ahead of time. Another `model` may be set
+//! while playing: it takes over between two frames when it's ready.
+//!
 //! Since: 0.1
 
 mod imp;

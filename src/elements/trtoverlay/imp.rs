@@ -1,16 +1,20 @@
+use super::device::{DevicePainter, Drawing};
 use super::{ColorBy, canvas};
+use crate::cuda::gst::{MappedFrame, pixel_format};
+use crate::cuda::{Painter, check_driver};
 use crate::draw::{Overlay, Style};
-use crate::elements::caps;
-use crate::meta;
+use crate::elements::device::{Device, Wanted};
+use crate::elements::{caps, report, stage};
+use crate::infer::{Error, ErrorKind};
+use crate::meta::{self, Record};
 use crate::sync::lock;
 use gst::glib;
 use gst::prelude::*;
-use gst_base::subclass::BaseTransformMode;
-use gst_base::subclass::prelude::*;
-use gst_video::prelude::*;
-use gst_video::subclass::prelude::*;
+use gst::subclass::prelude::*;
 use gst_video::{VideoFrameRef, VideoInfo};
+use stage::{Flow, Stage, Work};
 use std::sync::{LazyLock, Mutex};
+use std::time::{Duration, Instant};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("trtoverlay", gst::DebugColorFlags::empty(), Some("Draws objects and poses into frames"))
@@ -19,25 +23,72 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// The properties are the drawing's style.
 type Settings = Style;
 
-#[derive(Debug, Default)]
 pub struct TrtOverlay {
+    flow: Flow<Drawn>,
     settings: Mutex<Settings>,
-    /// Between `start` and `stop`; used by the streaming thread.
+    device: Device,
+    /// What the caps say of where frames are.
+    in_gpu: Mutex<bool>,
+    /// From PAUSED on; used by the sink pad's thread.
     overlay: Mutex<Option<Overlay>>,
+    /// From the first frame in GPU memory on.
+    painter: Mutex<Option<DevicePainter>>,
+    counters: Mutex<Counters>,
 }
+
+#[derive(Default)]
+struct Counters {
+    frames: u64,
+    drawn: u64,
+    time: report::Times,
+}
+
+/// A frame between the pads.
+pub struct Drawn {
+    arrival: Instant,
+    frame: Frame,
+}
+
+enum Frame {
+    Ready(gst::Buffer),
+    /// On the GPU.
+    Drawing(Drawing),
+}
+
+impl Work for Drawn {
+    /// A frame on the GPU is waited for when its turn to be pushed has come.
+    fn ready(&self) -> bool {
+        true
+    }
+}
+
+/// Frames between the pads: one to draw on while the one before is pushed.
+const LIMIT: usize = 2;
 
 #[glib::object_subclass]
 impl ObjectSubclass for TrtOverlay {
     const NAME: &'static str = "GstTrtOverlay";
     type Type = super::TrtOverlay;
-    type ParentType = gst_video::VideoFilter;
+    type ParentType = gst::Element;
+
+    fn with_class(class: &Self::Class) -> Self {
+        let template = |name| class.pad_template(name).expect("one of pad_templates()");
+        Self {
+            flow: stage::new_flow::<Self>(&template("sink"), &template("src")),
+            settings: Mutex::default(),
+            device: Device::default(),
+            in_gpu: Mutex::default(),
+            overlay: Mutex::default(),
+            painter: Mutex::default(),
+            counters: Mutex::default(),
+        }
+    }
 }
 
 impl ObjectImpl for TrtOverlay {
     fn constructed(&self) {
         self.parent_constructed();
-        // To drop late frames would save the millisecond of drawing, and lose them for those that read results after it.
-        self.obj().set_property("qos", false);
+        self.flow.add_pads(&*self.obj());
     }
 
     fn properties() -> &'static [glib::ParamSpec] {
@@ -95,6 +146,14 @@ impl ObjectImpl for TrtOverlay {
                     .blurb("What an object's colour stands for")
                     .mutable_playing()
                     .build(),
+                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+                    .nick("Statistics")
+                    .blurb(
+                        "frames, drawn; time-p50/-p95/-p99 from a frame's arrival to its drawing's end (ns); bytes-to-device \
+                         and bytes-to-host, copied in the CUDA context",
+                    )
+                    .read_only()
+                    .build(),
             ]
         });
         &PROPERTIES
@@ -127,6 +186,7 @@ impl ObjectImpl for TrtOverlay {
             "font-size" => settings.font_size.to_value(),
             "keypoint-confidence" => settings.keypoint_confidence.to_value(),
             "color-by" => ColorBy::from(settings.color_by).to_value(),
+            "stats" => self.stats().to_value(),
             name => unreachable!("property {name}"),
         }
     }
@@ -148,67 +208,187 @@ impl ElementImpl for TrtOverlay {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let caps = caps::template();
-            [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
-                .into_iter()
-                .filter_map(|(name, direction)| {
-                    gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-                })
-                .collect()
-        });
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(stage::pad_templates);
         &TEMPLATES
     }
-}
 
-impl BaseTransformImpl for TrtOverlay {
-    const MODE: BaseTransformMode = BaseTransformMode::AlwaysInPlace;
-    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
-    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
-
-    fn start(&self) -> Result<(), gst::ErrorMessage> {
-        let overlay = Overlay::new()
-            .map_err(|error| gst::error_msg!(gst::LibraryError::Init, ["can't read the built-in font: {error}"]))?;
-        *lock(&self.overlay) = Some(overlay);
-        Ok(())
-    }
-
-    fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        *lock(&self.overlay) = None;
-        Ok(())
-    }
-}
-
-impl VideoFilterImpl for TrtOverlay {
-    fn set_info(
-        &self,
-        incaps: &gst::Caps,
-        _in_info: &VideoInfo,
-        _outcaps: &gst::Caps,
-        _out_info: &VideoInfo,
-    ) -> Result<(), gst::LoggableError> {
-        if incaps.features(0).is_some_and(|features| features.contains(caps::CUDA_MEMORY)) {
-            let message = "trtoverlay draws in system memory only, but these frames are in CUDA memory: put a \
-                           cudadownload before it";
-            gst::element_imp_error!(self, gst::StreamError::WrongType, ("{message}"), ["{incaps}"]);
-            return Err(gst::loggable_error!(CAT, "{message} ({incaps})"));
+    fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::ReadyToPaused {
+            let overlay = Overlay::new().map_err(|error| {
+                let text = format!("can't read the built-in font: {error}");
+                report::post(&*self.obj(), &Error::new(ErrorKind::Failed, text));
+                gst::StateChangeError
+            })?;
+            *lock(&self.overlay) = Some(overlay);
+            *lock(&self.counters) = Counters::default();
         }
-        gst::debug!(CAT, imp = self, "Drawing on {incaps}");
+        let result = self.parent_change_state(transition)?;
+        match transition {
+            gst::StateChange::PausedToReady => {
+                *lock(&self.overlay) = None;
+                let painter = lock(&self.painter).take();
+                drop(painter);
+            }
+            gst::StateChange::ReadyToNull => self.device.close(),
+            _ => {}
+        }
+        Ok(result)
+    }
+
+    fn set_context(&self, context: &gst::Context) {
+        self.device.set_context(&*self.obj(), context);
+        self.parent_set_context(context);
+    }
+}
+
+impl TrtOverlay {
+    /// Draws into a frame in system memory.
+    fn draw(&self, mut buffer: gst::Buffer, info: &VideoInfo, record: &Record) -> Result<gst::Buffer, Error> {
+        let style = *lock(&self.settings);
+        let failed = |text: String| Error::new(ErrorKind::Model, text);
+        // Who else holds the frame doesn't see the drawing: mapping a shared memory for writing copies it.
+        let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), info).map_err(|_| {
+            failed(format!("can't map a {}×{} {} frame", info.width(), info.height(), info.format().to_str()))
+        })?;
+        let mut overlay = lock(&self.overlay);
+        let overlay = overlay.as_mut().ok_or_else(stopped)?;
+        canvas::draw(overlay, &mut frame, record, &style).map_err(failed)?;
+        drop(frame);
+        Ok(buffer)
+    }
+
+    /// Has a record drawn into a frame in GPU memory.
+    fn draw_on_device(&self, buffer: gst::Buffer, info: &VideoInfo, record: &Record) -> Result<Drawing, Error> {
+        let style = *lock(&self.settings);
+        let mut painter = lock(&self.painter);
+        let painter = self.painter_for(&mut painter, &buffer, info)?;
+        let mut overlay = lock(&self.overlay);
+        painter.draw(buffer, info, overlay.as_mut().ok_or_else(stopped)?, record, &style)
+    }
+
+    /// What draws in the context that the frames are in, which decides.
+    fn painter_for<'a>(
+        &self,
+        painter: &'a mut Option<DevicePainter>,
+        buffer: &gst::Buffer,
+        info: &VideoInfo,
+    ) -> Result<&'a mut DevicePainter, Error> {
+        let frame = MappedFrame::read(buffer, info)?;
+        match painter.take_if(|painter| !painter.is_of(&frame)) {
+            None if painter.is_some() => {}
+            _ => {
+                let shared = frame.shared_context()?;
+                self.device.adopt(shared.clone());
+                *painter = Some(DevicePainter::new(shared)?);
+            }
+        }
+        painter.as_mut().ok_or_else(stopped)
+    }
+
+    fn stats(&self) -> gst::Structure {
+        let counters = lock(&self.counters);
+        let mut stats = gst::Structure::builder("application/x-trt-stats")
+            .field("frames", counters.frames)
+            .field("drawn", counters.drawn)
+            .build();
+        counters.time.set(&mut stats, "time");
+        drop(counters);
+        report::set_traffic(&mut stats, &self.device);
+        stats
+    }
+
+    /// Frames in GPU memory follow.
+    fn open_device(&self, info: &VideoInfo) -> Result<(), Error> {
+        check_driver()?;
+        if !pixel_format(info.format()).is_some_and(Painter::draws_on) {
+            let name = info.format().to_str();
+            let text = format!(
+                "trtoverlay draws on NV12, RGBA and BGRA in GPU memory, these frames are {name}: put \
+                 cudaconvert ! video/x-raw(memory:CUDAMemory),format=NV12 before it"
+            );
+            return Err(Error::new(ErrorKind::Model, text));
+        }
+        if self.device.context().is_err() {
+            self.device.open(&*self.obj(), Wanted::Any)?;
+        }
+        Ok(())
+    }
+}
+
+impl Stage for TrtOverlay {
+    type Work = Drawn;
+
+    fn flow(&self) -> &Flow<Drawn> {
+        &self.flow
+    }
+
+    /// Whatever memory frames are in, they are drawn on there.
+    fn caps(&self) -> gst::Caps {
+        caps::template()
+    }
+
+    fn limit(&self) -> usize {
+        LIMIT
+    }
+
+    fn device(&self) -> Option<&Device> {
+        Some(&self.device)
+    }
+
+    fn set_info(&self, info: &VideoInfo, caps: &gst::CapsRef) -> Result<(), gst::LoggableError> {
+        let in_gpu = caps::in_gpu(caps);
+        if in_gpu {
+            self.open_device(info).map_err(|error| {
+                report::post(&*self.obj(), &error);
+                gst::loggable_error!(CAT, "{error}")
+            })?;
+        }
+        *lock(&self.in_gpu) = in_gpu;
+        gst::debug!(CAT, imp = self, "Drawing on {caps}");
         Ok(())
     }
 
-    fn transform_frame_ip(
-        &self,
-        frame: &mut VideoFrameRef<&mut gst::BufferRef>,
-    ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let settings = *lock(&self.settings);
-        let record = meta::read(frame.buffer(), frame.width(), frame.height());
-        let mut overlay = lock(&self.overlay);
-        let overlay = overlay.as_mut().ok_or(gst::FlowError::Flushing)?;
-        canvas::draw(overlay, frame, &record, &settings).map_err(|message| {
-            gst::element_imp_error!(self, gst::StreamError::Format, ("{message}"));
-            gst::FlowError::Error
-        })?;
-        Ok(gst::FlowSuccess::Ok)
+    fn submit(&self, buffer: gst::Buffer) -> Result<Drawn, gst::FlowError> {
+        let arrival = Instant::now();
+        let info = self.flow.info().ok_or(gst::FlowError::NotNegotiated)?;
+        let record = meta::read(&buffer, info.width(), info.height());
+        lock(&self.counters).frames += 1;
+        if record.objects.is_empty() {
+            return Ok(Drawn { arrival, frame: Frame::Ready(buffer) });
+        }
+        let frame = match *lock(&self.in_gpu) {
+            true => self.draw_on_device(buffer, &info, &record).map(Frame::Drawing),
+            false => self.draw(buffer, &info, &record).map(Frame::Ready),
+        };
+        let frame = frame.map_err(|error| self.fail(&error))?;
+        lock(&self.counters).drawn += 1;
+        Ok(Drawn { arrival, frame })
     }
+
+    fn finish(&self, work: Drawn) -> Result<gst::Buffer, gst::FlowError> {
+        let buffer = match work.frame {
+            Frame::Ready(buffer) => buffer,
+            Frame::Drawing(drawing) => {
+                drawing.finish().map_err(|error| self.fail(&error))?.ok_or(gst::FlowError::Error)?
+            }
+        };
+        lock(&self.counters).time.record(work.arrival.elapsed());
+        stage::tell_latency(self, self.latency());
+        Ok(buffer)
+    }
+
+    fn latency(&self) -> Duration {
+        lock(&self.counters).time.longest()
+    }
+}
+
+impl TrtOverlay {
+    fn fail(&self, error: &Error) -> gst::FlowError {
+        report::post(&*self.obj(), error);
+        gst::FlowError::Error
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(ErrorKind::Failed, "trtoverlay is stopped")
 }

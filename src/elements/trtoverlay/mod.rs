@@ -3,9 +3,9 @@
 //! Draws what models found into the frame: boxes, labels with confidence, and skeletons. It reads the objects of
 //! `trtdetect` and `trtpose`, and those that other elements leave as region-of-interest metadata.
 //!
-//! Frames are drawn on in place and are never converted. A frame that others hold too, for example behind a `tee`, is
-//! copied first, so that only this branch shows the drawing. Frames in GPU memory are refused with an error: this
-//! version draws in system memory only.
+//! Frames are drawn on in place, where they are, and are never converted: in system memory, or as NV12, RGBA and BGRA in
+//! GPU memory. A frame that others hold too, for example behind a `tee`, is copied first (on the GPU too), so that only
+//! this branch shows the drawing.
 //!
 //! ```text
 //! gst-launch-1.0 filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264
@@ -16,6 +16,7 @@
 //! Since: 0.1
 
 mod canvas;
+mod device;
 mod imp;
 
 use crate::draw;
@@ -23,7 +24,7 @@ use gst::glib;
 use gst::prelude::*;
 
 glib::wrapper! {
-    pub struct TrtOverlay(ObjectSubclass<imp::TrtOverlay>) @extends gst_video::VideoFilter, gst_base::BaseTransform, gst::Element, gst::Object;
+    pub struct TrtOverlay(ObjectSubclass<imp::TrtOverlay>) @extends gst::Element, gst::Object;
 }
 
 /// What an object's colour stands for.

@@ -1,4 +1,4 @@
-use crate::elements::inference::{Inference, InferenceImpl, Task};
+use crate::elements::inference::{Effect, Inference, InferenceImpl, Task};
 use crate::meta::Attach;
 use gst::glib;
 use gst::prelude::*;
@@ -34,7 +34,7 @@ impl ObjectImpl for TrtPose {
         let attach = value.get().unwrap_or(Attach::Match);
         self.obj().upcast_ref::<Inference>().imp().change_settings(|settings| {
             settings.attach = attach;
-            true
+            Effect::Resolve
         });
     }
 

@@ -1,10 +1,11 @@
 use super::settings::{Range, Settings, TensorLayout, TensorType};
-use crate::cpu;
+use super::tensors::{DeviceTensors, HostTensors, Tensors};
+use crate::elements::device::{Device, Wanted};
 use crate::elements::input_query::{self, Input};
 use crate::elements::{backend, report, stage};
-use crate::infer::{Backend, Error, ErrorKind, Frame, Latencies, Tensor};
+use crate::infer::{Backend, Error, ErrorKind, Frame, Tensor};
 use crate::meta;
-use crate::model::{InputSpec, Rect};
+use crate::model::InputSpec;
 use crate::sync::lock;
 use gst::glib;
 use gst::prelude::*;
@@ -19,9 +20,10 @@ pub struct TrtPreprocess {
     settings: Mutex<Settings>,
     /// The backend that is open, from READY on.
     backend: Mutex<Option<Backend>>,
+    device: Device,
     plan: Mutex<Plan>,
-    /// Tensors of earlier frames, used again when nobody else holds them.
-    tensors: Mutex<Vec<Arc<Tensor>>>,
+    /// From PAUSED on.
+    tensors: Mutex<Option<Tensors>>,
     counters: Mutex<Counters>,
 }
 
@@ -43,9 +45,7 @@ struct Plan {
 struct Counters {
     frames: u64,
     tensors: u64,
-    time: Latencies,
-    /// The longest of late, sinking slowly.
-    latency: Duration,
+    time: report::Times,
 }
 
 /// A frame between the pads; the tensor is made when its turn to be pushed has come.
@@ -73,6 +73,7 @@ impl ObjectSubclass for TrtPreprocess {
             flow: stage::new_flow::<Self>(&template("sink"), &template("src")),
             settings: Mutex::default(),
             backend: Mutex::default(),
+            device: Device::default(),
             plan: Mutex::default(),
             tensors: Mutex::default(),
             counters: Mutex::default(),
@@ -147,7 +148,10 @@ impl ObjectImpl for TrtPreprocess {
                     .build(),
                 glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                     .nick("Statistics")
-                    .blurb("frames, tensors; time-p50/-p95/-p99 of making one (ns)")
+                    .blurb(
+                        "frames, tensors; time-p50/-p95/-p99 of making one on the host, or of having it made on the GPU \
+                         (ns); memory of the tensors kept; bytes-to-device and bytes-to-host, copied in the CUDA context",
+                    )
                     .read_only()
                     .build(),
             ]
@@ -225,8 +229,13 @@ impl ElementImpl for TrtPreprocess {
     fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
             gst::StateChange::NullToReady => {
-                let name = lock(&self.settings).backend;
-                backend::open(name).map_err(|e| self.fail(&e))?;
+                let Settings { backend: name, device_id, .. } = *lock(&self.settings);
+                let opened = match name {
+                    Backend::Cpu => backend::open(name),
+                    // Only the kernels are needed, not TensorRT.
+                    Backend::TensorRt => self.device.open(&*self.obj(), Wanted::Device(device_id)),
+                };
+                opened.map_err(|e| self.fail(&e))?;
                 *lock(&self.backend) = Some(name);
             }
             gst::StateChange::ReadyToPaused => {
@@ -235,17 +244,35 @@ impl ElementImpl for TrtPreprocess {
                 let spec = settings.spec().map_err(|e| self.fail(&e))?;
                 *lock(&self.plan) =
                     Plan { named: spec.is_some(), spec, intervals: Vec::new(), frames: 0, stale: false };
+                let tensors = match settings.backend {
+                    Backend::Cpu => Ok(Tensors::Host(HostTensors::default())),
+                    Backend::TensorRt => {
+                        self.device.context().and_then(|c| DeviceTensors::new(c.context())).map(Tensors::Device)
+                    }
+                };
+                *lock(&self.tensors) = Some(tensors.map_err(|e| self.fail(&e))?);
                 *lock(&self.counters) = Counters::default();
             }
             _ => {}
         }
         let result = self.parent_change_state(transition)?;
         match transition {
-            gst::StateChange::PausedToReady => lock(&self.tensors).clear(),
-            gst::StateChange::ReadyToNull => *lock(&self.backend) = None,
+            gst::StateChange::PausedToReady => {
+                let tensors = lock(&self.tensors).take();
+                drop(tensors);
+            }
+            gst::StateChange::ReadyToNull => {
+                *lock(&self.backend) = None;
+                self.device.close();
+            }
             _ => {}
         }
         Ok(result)
+    }
+
+    fn set_context(&self, context: &gst::Context) {
+        self.device.set_context(&*self.obj(), context);
+        self.parent_set_context(context);
     }
 }
 
@@ -280,33 +307,14 @@ impl TrtPreprocess {
         Ok(())
     }
 
-    /// A tensor that nobody holds any more, or a new one.
-    fn tensor(&self, spec: &InputSpec) -> Arc<Tensor> {
-        let mut tensors = lock(&self.tensors);
-        let free = tensors.iter_mut().position(|t| Arc::get_mut(t).is_some_and(|t| t.spec == *spec));
-        match free {
-            Some(at) => tensors.swap_remove(at),
-            None => {
-                tensors.retain(|t| t.spec == *spec);
-                Arc::new(Tensor { spec: spec.clone(), region: Rect::default(), data: Vec::new() })
-            }
-        }
-    }
-
     fn make_tensor(&self, frame: &Frame, spec: &InputSpec) -> Result<Arc<Tensor>, Error> {
         let start = Instant::now();
-        let region = Rect::new(0.0, 0.0, frame.info.width() as f32, frame.info.height() as f32);
-        let mut tensor = self.tensor(spec);
-        if let Some(tensor) = Arc::get_mut(&mut tensor) {
-            tensor.region = region;
-            cpu::preprocess_frame(frame, region, spec, &mut tensor.data)?;
-        }
-        lock(&self.tensors).push(tensor.clone());
+        let stopped = || Error::new(ErrorKind::Failed, "trtpreprocess is stopped");
+        let tensor = lock(&self.tensors).as_mut().ok_or_else(stopped)?.make(frame, spec)?;
         let took = start.elapsed();
         let mut counters = lock(&self.counters);
         counters.tensors += 1;
         counters.time.record(took);
-        counters.latency = took.max(counters.latency * 255 / 256 + took / 256);
         Ok(tensor)
     }
 
@@ -316,7 +324,10 @@ impl TrtPreprocess {
             .field("frames", counters.frames)
             .field("tensors", counters.tensors)
             .build();
-        report::set_percentiles(&mut stats, "time", counters.time.percentiles());
+        counters.time.set(&mut stats, "time");
+        drop(counters);
+        stats.set("memory", lock(&self.tensors).as_ref().map_or(0, Tensors::bytes) as u64);
+        report::set_traffic(&mut stats, &self.device);
         stats
     }
 }
@@ -332,11 +343,21 @@ impl Stage for TrtPreprocess {
         backend::caps(*lock(&self.backend))
     }
 
+    fn device(&self) -> Option<&Device> {
+        Some(&self.device)
+    }
+
+    /// On the GPU one more: the last frame that was pushed, which may still be read.
+    fn held(&self) -> usize {
+        let settings = lock(&self.settings);
+        settings.max_in_flight as usize + usize::from(settings.backend == Backend::TensorRt)
+    }
+
     fn limit(&self) -> usize {
         lock(&self.settings).max_in_flight as usize
     }
 
-    fn set_info(&self, _info: &gst_video::VideoInfo) -> Result<(), gst::LoggableError> {
+    fn set_info(&self, _info: &gst_video::VideoInfo, _caps: &gst::CapsRef) -> Result<(), gst::LoggableError> {
         self.plan().map_err(|e| {
             report::post(&*self.obj(), &e);
             gst::loggable_error!(gst::CAT_RUST, "{e}")
@@ -385,6 +406,6 @@ impl Stage for TrtPreprocess {
     }
 
     fn latency(&self) -> Duration {
-        lock(&self.counters).latency
+        lock(&self.counters).time.longest()
     }
 }

@@ -16,6 +16,7 @@
 
 mod imp;
 mod settings;
+mod tensors;
 
 use gst::glib;
 use gst::prelude::*;

@@ -1,7 +1,8 @@
 //! What the properties set.
 
-use crate::infer::{Backend, Error, ErrorKind, ModelSettings, Precision, open_engine};
+use crate::infer::{Backend, Error, ErrorKind, ModelSettings, open_engine};
 use crate::model::{ElementType, InputSpec, Layout, Normalization};
+use crate::tensorrt::input_spec;
 use gst::glib;
 use std::path::PathBuf;
 
@@ -85,17 +86,14 @@ impl Settings {
         let setting = |text: &str| Err(Error::new(ErrorKind::Setting, text));
         match (&self.model, self.width, self.height) {
             (None, 0, 0) => Ok(None),
-            (Some(model), 0, 0) => {
-                let settings = ModelSettings {
-                    backend: self.backend,
-                    model: model.clone(),
-                    precision: Precision::Auto,
-                    device_id: self.device_id,
-                    batch_size: 1,
-                    workspace_size: 1,
-                };
-                Ok(Some(open_engine(&settings)?.input().clone()))
-            }
+            (Some(model), 0, 0) => match self.backend {
+                Backend::TensorRt => input_spec(model).map(Some),
+                Backend::Cpu => {
+                    let settings =
+                        ModelSettings { backend: self.backend, model: model.clone(), ..ModelSettings::default() };
+                    Ok(Some(open_engine(&settings)?.input().clone()))
+                }
+            },
             (Some(_), _, _) => {
                 setting("the tensor's size comes from `model` or from `width` and `height`: set one of them")
             }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// Version of what this crate does to an ONNX before TensorRT sees it, and of how it chooses profiles.
-pub const CONVERTER: u32 = 1;
+pub const CONVERTER: u32 = 2;
 
 /// The GPU that an engine is made for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,6 +14,7 @@ use super::error::Error;
 use super::library::Library;
 use super::onnx::Onnx;
 use super::recipe::{BuildControl, BuildSettings, Built, InputProfile, build};
+use crate::model::{ModelInfo, TensorInfo};
 use facts::hex;
 use files::read_json;
 use hashes::{file_error, model_hashes};
@@ -49,6 +50,11 @@ pub struct EngineRecord {
     pub profile: Vec<InputProfile>,
     /// The ONNX's metadata, so that it needn't be read.
     pub metadata: BTreeMap<String, String>,
+    /// The ONNX's inputs and outputs; none in records from before they were kept.
+    #[serde(default)]
+    pub inputs: Vec<TensorInfo>,
+    #[serde(default)]
+    pub outputs: Vec<TensorInfo>,
 }
 
 impl EngineRecord {
@@ -109,8 +115,7 @@ impl EngineCache {
         settings: &BuildSettings,
         control: &BuildControl,
     ) -> Result<CachedEngine, Error> {
-        let hashes = model_hashes(&self.folder.join("hashes.json"), model)?;
-        let facts = Facts::new(hashes.onnx, hashes.external, library.version(), gpu.cloned(), settings);
+        let facts = self.facts(library, gpu, model, settings)?;
         let entry = self.entry(model, &facts);
         if let Some(found) = entry.read(&facts) {
             return Ok(found);
@@ -124,12 +129,17 @@ impl EngineCache {
         let timings_file = self.timings_file(&facts);
         let timings = std::fs::read(&timings_file).unwrap_or_default();
         let Built { plan, timings, profile } = build(library, &onnx, settings, &timings, control)?;
+        // What can't be listed can still be built: the record is only the poorer for it.
+        let listed = onnx.info().unwrap_or_else(|_| ModelInfo { metadata: onnx.metadata(), ..ModelInfo::default() });
+        let ModelInfo { inputs, outputs, metadata } = listed;
         let record = EngineRecord {
             model: model.canonicalize().unwrap_or_else(|_| model.to_owned()),
             facts,
             plan: hex(&Sha256::digest(&plan)),
             profile,
-            metadata: onnx.metadata(),
+            metadata,
+            inputs,
+            outputs,
         };
         entry.write(&plan, &record)?;
         if !timings.is_empty() {
@@ -137,6 +147,37 @@ impl EngineCache {
         }
         self.evict(&entry.engine)?;
         Ok(CachedEngine { path: entry.engine, plan, record, built: true })
+    }
+
+    /// Whether [`Self::get_or_build`] finds an engine that fits, by its record.
+    ///
+    /// # Errors
+    /// The model can't be read.
+    pub fn holds(
+        &self,
+        library: &'static Library,
+        gpu: Option<&GpuFacts>,
+        model: &Path,
+        settings: &BuildSettings,
+    ) -> Result<bool, Error> {
+        let facts = self.facts(library, gpu, model, settings)?;
+        let entry = self.entry(model, &facts);
+        Ok(entry.engine.exists() && entry.record(&facts).is_ok())
+    }
+
+    /// What an engine of `model` has to be made from and for, to compare an engine's record with.
+    ///
+    /// # Errors
+    /// The model can't be read.
+    pub fn facts(
+        &self,
+        library: &Library,
+        gpu: Option<&GpuFacts>,
+        model: &Path,
+        settings: &BuildSettings,
+    ) -> Result<Facts, Error> {
+        let hashes = model_hashes(&self.folder.join("hashes.json"), model)?;
+        Ok(Facts::new(hashes.onnx, hashes.external, library.version(), gpu.cloned(), settings))
     }
 
     /// Forgets an engine that TensorRT won't load, so that the next call builds it.
@@ -290,13 +331,18 @@ impl Entry {
         }
     }
 
-    fn check(&self, facts: &Facts) -> Result<CachedEngine, String> {
+    fn record(&self, facts: &Facts) -> Result<EngineRecord, String> {
         let record: EngineRecord =
             read_json(&self.json).ok_or_else(|| format!("{} is missing or damaged", self.json.display()))?;
         let differences = record.facts.differences(facts);
         if !differences.is_empty() {
             return Err(differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
         }
+        Ok(record)
+    }
+
+    fn check(&self, facts: &Facts) -> Result<CachedEngine, String> {
+        let record = self.record(facts)?;
         let plan = std::fs::read(&self.engine).map_err(|error| error.to_string())?;
         if !record.is_of(&plan) {
             return Err("its content isn't what was written".into());

@@ -241,6 +241,8 @@ unsafe extern "C" fn parse(_this: *mut c_void, data: *const u8, size: usize, pat
     assert!(!data.is_null() && size > 0);
     // SAFETY: the binding's string.
     record(format!("parse({})", unsafe { string(path) }));
+    // SAFETY: the bytes that the binding passed.
+    state(|s| s.parsed = unsafe { std::slice::from_raw_parts(data, size) }.to_vec());
     !state(|s| s.bad_model)
 }
 

@@ -4,6 +4,10 @@
 //! What comes after the last of them (boxes, keypoints, scores) stays FP32, and so do indices and what picks by them.
 //! A value keeps its name and its type; its FP16 form has a name of its own, and casts make the one from the other where
 //! both are needed. So inputs and outputs are as they were.
+//!
+//! Quantised models: `QuantizeLinear` and `DequantizeLinear` around what runs in FP16 get FP16 scales, so that nothing stands
+//! between a DQ and its convolution, which TensorRT makes one INT8 kernel of. The integers stay as they are. A scale that
+//! FP16 has only with fewer bits stays FP32, and its node with it.
 
 use super::proto::{Attribute, Graph, Node, Tensor, data_type};
 use super::types::{is_standard, value_types};
@@ -14,14 +18,13 @@ use prost::bytes::Bytes;
 use std::collections::{HashMap, HashSet};
 
 /// Operators that stay FP32: indices and what picks by them, and those whose FP16 form isn't everywhere.
-const STAY: [&str; 38] = [
+const STAY: [&str; 36] = [
     "ArgMax",
     "ArgMin",
     "Compress",
     "Constant",
     "ConstantOfShape",
     "CumSum",
-    "DequantizeLinear",
     "Det",
     "EyeLike",
     "GRU",
@@ -36,7 +39,6 @@ const STAY: [&str; 38] = [
     "NonMaxSuppression",
     "NonZero",
     "OneHot",
-    "QuantizeLinear",
     "RNN",
     "RandomNormal",
     "RandomNormalLike",
@@ -175,22 +177,52 @@ fn choose(
 ) -> Result<Vec<bool>, Reason> {
     let from_image = from_image(graph, is_float);
     let to_weights = to_weights(graph, constants);
-    let mut fits: HashMap<&str, bool> = HashMap::new();
+    let mut fits: HashMap<&str, Fit> = HashMap::new();
     for (name, tensor) in constants {
-        fits.insert(
-            name,
-            floats(tensor, external)?.iter().all(|value| !value.is_finite() || value.abs() <= f16::MAX.to_f32()),
-        );
+        fits.insert(name, Fit::of(&floats(tensor, external)?));
     }
+    let fit = |input: &String| fits.get(input.as_str()).copied();
     let chosen = graph.node.iter().enumerate().map(|(index, node)| {
         from_image.contains(&index)
             && to_weights.contains(&index)
             && is_standard(node)
             && !STAY.contains(&node.op_type())
-            && node.output.iter().any(|output| is_float(output))
-            && node.input.iter().all(|input| fits.get(input.as_str()) != Some(&false))
+            && match quantises(node) {
+                // A scale that isn't a constant isn't TensorRT's either.
+                true => node.input.get(1).and_then(fit) == Some(Fit::Exactly),
+                false => node.output.iter().any(|output| is_float(output)),
+            }
+            && node.input.iter().all(|input| fit(input) != Some(Fit::Not))
     });
     Ok(chosen.collect())
+}
+
+/// `QuantizeLinear` or `DequantizeLinear`.
+pub fn quantises(node: &Node) -> bool {
+    is_standard(node) && matches!(node.op_type(), "QuantizeLinear" | "DequantizeLinear")
+}
+
+/// How FP16 has a constant's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    /// All of them with FP16's full precision.
+    Exactly,
+    /// Some are 0 or so small that they lose bits.
+    Roughly,
+    /// Some are too large.
+    Not,
+}
+
+impl Fit {
+    fn of(values: &[f32]) -> Self {
+        let largest = |value: &f32| !value.is_finite() || value.abs() <= f16::MAX.to_f32();
+        let normal = |value: &f32| value.is_finite() && value.abs() >= f16::MIN_POSITIVE.to_f32();
+        match (values.iter().all(largest), values.iter().all(normal)) {
+            (false, _) => Self::Not,
+            (true, true) => Self::Exactly,
+            (true, false) => Self::Roughly,
+        }
+    }
 }
 
 /// Nodes that compute with floats made from the graph's inputs, not from constants or indices only.
@@ -202,7 +234,8 @@ fn from_image(graph: &Graph, is_float: &dyn Fn(&str) -> bool) -> HashSet<usize> 
     for (index, node) in graph.node.iter().enumerate() {
         // Integer images are moved and cast; other integers are indices.
         let picks = matches!(node.op_type(), "Shape" | "Size" | "ArgMax" | "ArgMin" | "NonZero" | "NonMaxSuppression");
-        if picks || !node.input.iter().any(|input| values.contains(input.as_str())) {
+        // Quantised weights are converted as activations are.
+        if picks || !(quantises(node) || node.input.iter().any(|input| values.contains(input.as_str()))) {
             continue;
         }
         nodes.insert(index);

@@ -1,6 +1,7 @@
 //! What TensorRT doesn't do with an ONNX file: list the files that belong to it, read its metadata, convert it to FP16.
 
 mod fp16;
+mod info;
 mod proto;
 mod types;
 
@@ -64,6 +65,15 @@ impl Onnx {
             [height, width] => Some((height, width)),
             _ => None,
         }
+    }
+
+    /// Whether it has `QuantizeLinear` or `DequantizeLinear` nodes, which say what runs in INT8.
+    pub fn is_quantised(&self) -> bool {
+        let mut found = false;
+        if let Some(graph) = &self.model.graph {
+            visit_nodes(graph, &mut |node| found |= fp16::quantises(node));
+        }
+        found
     }
 
     /// The model in FP16 up to its last convolution or matrix product; inputs and outputs as they were.
@@ -135,6 +145,16 @@ fn visit_tensors(graph: &proto::Graph, visit: &mut dyn FnMut(&proto::Tensor)) {
         attribute.t.iter().chain(&attribute.tensors).for_each(&mut *visit);
         attribute.sparse_tensor.iter().chain(&attribute.sparse_tensors).for_each(|tensor| sparse(tensor, visit));
         attribute.g.iter().chain(&attribute.graphs).for_each(|graph| visit_tensors(graph, visit));
+    }
+}
+
+/// Every node of a graph and the graphs inside it.
+fn visit_nodes(graph: &proto::Graph, visit: &mut dyn FnMut(&proto::Node)) {
+    for node in &graph.node {
+        visit(node);
+        for inner in node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs)) {
+            visit_nodes(inner, visit);
+        }
     }
 }
 

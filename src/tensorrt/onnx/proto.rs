@@ -149,6 +149,7 @@ pub struct SparseTensor {
 pub mod data_type {
     pub const FLOAT: i32 = 1;
     pub const UINT8: i32 = 2;
+    pub const INT32: i32 = 6;
     pub const INT64: i32 = 7;
     pub const BOOL: i32 = 9;
     pub const FLOAT16: i32 = 10;
@@ -218,6 +219,20 @@ pub struct Type {
     pub sparse_tensor_type: Option<Bytes>,
     #[prost(bytes = "bytes", optional, tag = "9")]
     pub optional_type: Option<Bytes>,
+}
+
+/// What is in [`TensorType::shape`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Shape {
+    #[prost(message, repeated, tag = "1")]
+    pub dim: Vec<Dimension>,
+}
+
+/// A dynamic one has a name instead of a value, or nothing.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Dimension {
+    #[prost(int64, optional, tag = "1")]
+    pub dim_value: Option<i64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

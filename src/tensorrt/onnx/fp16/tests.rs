@@ -175,3 +175,67 @@ fn tensors_that_do_not_fit_their_shape_are_named() {
     let reason = convert(&mut graph, &|_| Err(String::new())).unwrap_err();
     assert_eq!(reason, "tensor \"w\" has 1 values, its shape [2] wants 2");
 }
+
+/// A quantised convolution: activations by one scale, int8 weights by another.
+fn quantised(activations: f32, weights: f32) -> Graph {
+    let integers = |name: &str, values: Vec<i32>| Tensor {
+        name: Some(name.into()),
+        dims: vec![values.len() as i64],
+        data_type: Some(3),
+        int32_data: values,
+        ..Tensor::default()
+    };
+    let nodes = vec![
+        node("QuantizeLinear", &["x", "s", "zero"], &["q"]),
+        node("DequantizeLinear", &["q", "s", "zero"], &["d"]),
+        node("DequantizeLinear", &["w", "t", "zero"], &["e"]),
+        node("Conv", &["d", "e"], &["c"]),
+        node("Sigmoid", &["c"], &["y"]),
+    ];
+    let scales = [floats_named("s", &[activations]), floats_named("t", &[weights])];
+    graph(nodes, [integers("w", vec![127, -64]), integers("zero", vec![0])].into_iter().chain(scales).collect())
+}
+
+#[test]
+fn quantised_convolutions_have_nothing_between_dq_and_conv() {
+    let (lines, graph) = converted(quantised(0.01, 0.001));
+    assert_eq!(
+        lines,
+        [
+            "x_fp16 = Cast(x)",
+            "q = QuantizeLinear(x_fp16, s_fp16, zero)",
+            "d_fp16 = DequantizeLinear(q, s_fp16, zero)",
+            "e_fp16 = DequantizeLinear(w, t_fp16, zero)",
+            "c_fp16 = Conv(d_fp16, e_fp16)",
+            "c = Cast(c_fp16)",
+            "y = Sigmoid(c)",
+        ]
+    );
+    let integers = graph.initializer.iter().find(|tensor| tensor.name() == "w").unwrap();
+    assert_eq!(integers.int32_data, [127, -64], "the integers are what they were");
+}
+
+#[test]
+fn scales_that_would_lose_bits_stay() {
+    // Below 2⁻¹⁴ FP16 has fewer than its 11 bits.
+    let (lines, _) = converted(quantised(0.01, 3e-5));
+    assert_eq!(
+        lines[3..5],
+        ["e = DequantizeLinear(w, t, zero)", "e_fp16 = Cast(e)"],
+        "the weights are made with the scale as it is: {lines:?}"
+    );
+    let (lines, _) = converted(quantised(1e-6, 0.001));
+    assert_eq!(lines[..2], ["q = QuantizeLinear(x, s, zero)", "d = DequantizeLinear(q, s, zero)"]);
+    assert!(lines.contains(&"d_fp16 = Cast(d)".to_owned()), "{lines:?}");
+}
+
+#[test]
+fn quantised_decoding_stays() {
+    let nodes = vec![
+        node("Conv", &["x", "w"], &["c"]),
+        node("QuantizeLinear", &["c", "s", "zero"], &["q"]),
+        node("DequantizeLinear", &["q", "s", "zero"], &["y"]),
+    ];
+    let (lines, _) = converted(graph(nodes, vec![floats_named("w", &[1.0]), floats_named("s", &[0.5])]));
+    assert_eq!(lines[2..], ["c = Cast(c_fp16)", "q = QuantizeLinear(c, s, zero)", "y = DequantizeLinear(q, s, zero)"]);
+}

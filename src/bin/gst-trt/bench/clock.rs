@@ -1,0 +1,64 @@
+//! CPU time: of the process, of this thread, and of threads by their names.
+
+use nix::time::{ClockId, clock_gettime};
+use std::fs;
+use std::time::Duration;
+
+/// CPU time of all threads so far.
+pub fn process() -> Duration {
+    time(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+/// CPU time of this thread so far.
+pub fn thread() -> Duration {
+    time(ClockId::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn time(clock: ClockId) -> Duration {
+    clock_gettime(clock).map(Duration::from).unwrap_or_default()
+}
+
+/// CPU time so far of this process's threads whose names `wanted` picks; `None` where the kernel doesn't tell. A thread that
+/// ends takes its time along.
+pub fn threads(wanted: impl Fn(&str) -> bool) -> Option<Duration> {
+    let mut nanoseconds = 0;
+    let mut seen = false;
+    for task in fs::read_dir("/proc/self/task").ok()?.flatten() {
+        let read = |file: &str| fs::read_to_string(task.path().join(file)).ok();
+        // One may end meanwhile.
+        let (Some(name), Some(times)) = (read("comm"), read("schedstat")) else { continue };
+        seen = true;
+        if wanted(name.trim_end()) {
+            nanoseconds += times.split_whitespace().next().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        }
+    }
+    seen.then(|| Duration::from_nanos(nanoseconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One thread works for a while: its own clock, its name's and the process's agree.
+    #[test]
+    fn a_named_threads_time_is_found() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (go_on, ended) = std::sync::mpsc::channel::<()>();
+        let worker = std::thread::Builder::new().name("bench-worker".into()).spawn(move || {
+            let mut sum = 0u64;
+            while thread() < Duration::from_millis(20) {
+                sum = std::hint::black_box(sum.wrapping_add(1));
+            }
+            sender.send(thread()).unwrap();
+            let _ = ended.recv();
+        });
+        let own = receiver.recv().unwrap();
+        if let Some(named) = threads(|name| name == "bench-worker") {
+            assert!(named.abs_diff(own) < Duration::from_millis(10), "{named:?}, {own:?}");
+            assert_eq!(threads(|name| name == "no such thread"), Some(Duration::ZERO));
+        }
+        assert!(process() >= own);
+        drop(go_on);
+        worker.unwrap().join().unwrap();
+    }
+}

@@ -1,0 +1,37 @@
+//! What the measurements were made on.
+
+use super::Arguments;
+use super::report::Machine;
+use gsttensorrt::cuda::{self, Device};
+use gsttensorrt::infer::Backend;
+use std::fs;
+
+pub fn describe(arguments: &Arguments) -> Machine {
+    let (backend, device, driver) = match arguments.backend {
+        Backend::TensorRt => {
+            let name = Device::open(arguments.device).map(|device| device.facts.name).unwrap_or_default();
+            let module = fs::read_to_string("/sys/module/nvidia/version").ok();
+            let cuda = cuda::driver_version().ok().map(|(major, minor)| format!("CUDA {major}.{minor}"));
+            let parts: Vec<_> = module.iter().map(|text| text.trim().to_owned()).chain(cuda).collect();
+            ("tensorrt", name, Some(parts.join(", ")))
+        }
+        Backend::Cpu => ("cpu", processor(), None),
+    };
+    let name = |path: &std::path::Path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    Machine {
+        backend: backend.into(),
+        device,
+        driver,
+        gstreamer: gst::version_string().into(),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        clip: name(&arguments.clip),
+        latency_clip: name(arguments.latency_clip.as_ref().unwrap_or(&arguments.clip)),
+        seconds: arguments.seconds,
+    }
+}
+
+fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    name.map_or("unknown processor", |(_, name)| name.trim()).to_owned()
+}

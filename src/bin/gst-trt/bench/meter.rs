@@ -1,0 +1,103 @@
+//! An element that measures what the elements after it cost the thread that pushes frames into them.
+
+use super::clock;
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+mod imp {
+    use super::*;
+
+    pub struct Meter {
+        sink: gst::Pad,
+        src: gst::Pad,
+        /// Nanoseconds.
+        pub spent: AtomicU64,
+    }
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for Meter {
+        const NAME: &'static str = "GstTrtBenchMeter";
+        type Type = super::Meter;
+        type ParentType = gst::Element;
+
+        fn with_class(class: &Self::Class) -> Self {
+            let template = |name| class.pad_template(name).expect("one of pad_templates()");
+            let proxy = gst::PadFlags::PROXY_CAPS | gst::PadFlags::PROXY_ALLOCATION;
+            let sink = gst::Pad::builder_from_template(&template("sink"))
+                .chain_function(|_, parent, buffer| {
+                    Self::catch_panic_pad_function(parent, || Err(gst::FlowError::Error), |meter| meter.pass(buffer))
+                })
+                .flags(proxy)
+                .build();
+            let src = gst::Pad::builder_from_template(&template("src")).flags(proxy).build();
+            Self { sink, src, spent: AtomicU64::new(0) }
+        }
+    }
+
+    impl Meter {
+        fn pass(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+            let before = clock::thread();
+            let flow = self.src.push(buffer);
+            let spent = clock::thread().saturating_sub(before);
+            self.spent.fetch_add(u64::try_from(spent.as_nanos()).unwrap_or(0), Ordering::Relaxed);
+            flow
+        }
+    }
+
+    impl ObjectImpl for Meter {
+        fn constructed(&self) {
+            self.parent_constructed();
+            for pad in [&self.sink, &self.src] {
+                // It has no pad of that name yet.
+                let _ = self.obj().add_pad(pad);
+            }
+        }
+    }
+
+    impl GstObjectImpl for Meter {}
+
+    impl ElementImpl for Meter {
+        fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+            static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+                gst::subclass::ElementMetadata::new(
+                    "CPU meter",
+                    "Generic",
+                    "Measures what pushing frames on costs its thread",
+                    env!("CARGO_PKG_NAME"),
+                )
+            });
+            Some(&METADATA)
+        }
+
+        fn pad_templates() -> &'static [gst::PadTemplate] {
+            static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+                let any = gst::Caps::new_any();
+                [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
+                    .into_iter()
+                    .filter_map(|(name, way)| gst::PadTemplate::new(name, way, gst::PadPresence::Always, &any).ok())
+                    .collect()
+            });
+            &TEMPLATES
+        }
+    }
+}
+
+glib::wrapper! {
+    pub struct Meter(ObjectSubclass<imp::Meter>) @extends gst::Element, gst::Object;
+}
+
+impl Meter {
+    /// CPU time that pushing frames on has taken so far.
+    pub fn spent(&self) -> Duration {
+        Duration::from_nanos(self.imp().spent.load(Ordering::Relaxed))
+    }
+}
+
+/// Makes it known to launch strings as `benchmeter`.
+pub fn register() -> Result<(), glib::BoolError> {
+    gst::Element::register(None, "benchmeter", gst::Rank::NONE, Meter::static_type())
+}

@@ -1,0 +1,133 @@
+//! `gst-trt bench`: what this machine makes of a model and a clip, each figure beside the one that it can be at most.
+
+mod clock;
+mod machine;
+mod meter;
+mod plan;
+mod plot;
+mod report;
+mod run;
+mod stream;
+mod table;
+mod verdict;
+
+use gsttensorrt::infer::{self, Backend, ErrorKind};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(clap::Args, Debug, Clone)]
+pub struct Arguments {
+    /// Where models run: tensorrt or cpu
+    #[arg(long, default_value = "tensorrt", value_parser = backend)]
+    backend: Backend,
+    /// The detector
+    #[arg(long)]
+    model: PathBuf,
+    /// A pose model, for the rows with detection and pose
+    #[arg(long)]
+    pose_model: Option<PathBuf>,
+    /// MP4 with H.264; it's looped
+    #[arg(long)]
+    clip: PathBuf,
+    /// The clip of the rows at its own frame rate, best without B-frames [default: that of --clip]
+    #[arg(long)]
+    latency_clip: Option<PathBuf>,
+    /// Numbers of streams
+    #[arg(long, value_delimiter = ',', default_value = "1,4,8,16")]
+    streams: Vec<usize>,
+    /// Seconds measured a row, and seconds before that
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    #[arg(long, default_value_t = 3.0)]
+    warm_up: f64,
+    /// Pairs of runs that compare the process with one that only decodes
+    #[arg(long, default_value_t = 5)]
+    pairs: usize,
+    /// Most images a batch
+    #[arg(long, default_value_t = 16)]
+    batch_size: u32,
+    /// The GPU, counted after CUDA_VISIBLE_DEVICES
+    #[arg(long, default_value_t = 0)]
+    device: u32,
+    /// Folder of engines [default: the user's cache]
+    #[arg(long)]
+    engine_cache: Option<PathBuf>,
+    /// Parts to measure: throughput, pose, worst, decode, latency, cpu [default: all that apply]
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<plan::Part>,
+    /// Another system's frames per second and CPU milliseconds a frame with detection and pose on the same clip, for example
+    /// 134,75
+    #[arg(long, value_parser = peer)]
+    peer: Option<report::Peer>,
+    /// Writes JSON to a file, or without one to standard output in place of the table
+    #[arg(long, num_args = 0..=1, default_missing_value = "-")]
+    json: Option<PathBuf>,
+    /// Writes a picture of frames per second by streams: an SVG file
+    #[arg(long)]
+    plot: Option<PathBuf>,
+}
+
+fn backend(text: &str) -> Result<Backend, String> {
+    match text {
+        "tensorrt" => Ok(Backend::TensorRt),
+        "cpu" => Ok(Backend::Cpu),
+        _ => Err("tensorrt or cpu".into()),
+    }
+}
+
+fn peer(text: &str) -> Result<report::Peer, String> {
+    let parts = text.split_once(',').and_then(|(fps, cpu)| Some((fps.trim().parse().ok()?, cpu.trim().parse().ok()?)));
+    match parts {
+        Some((fps, cpu_ms)) if fps > 0.0 && cpu_ms > 0.0 => Ok(report::Peer { fps, cpu_ms }),
+        _ => Err("FPS,CPU_MILLISECONDS, for example 134,75".into()),
+    }
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode, infer::Error> {
+    check(arguments)?;
+    // Before the elements: they and this share models by the settings, which have to be in one copy of the crate.
+    gsttensorrt::plugin_register_static().map_err(|error| failed(format!("the plugin doesn't register: {error}")))?;
+    meter::register().map_err(|error| failed(format!("the meter doesn't register: {error}")))?;
+    let report = plan::measure(arguments)?;
+    let json = || serde_json::to_string_pretty(&report).map_err(|error| failed(error.to_string()));
+    match &arguments.json {
+        Some(file) if file.as_os_str() == "-" => println!("{}", json()?),
+        Some(file) => {
+            write(file, &json()?)?;
+            print!("{}", table::table(&report));
+        }
+        None => print!("{}", table::table(&report)),
+    }
+    if let Some(file) = &arguments.plot {
+        write(file, &plot::svg(&report))?;
+    }
+    Ok(if report.rows.iter().any(|row| row.error.is_some()) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn check(arguments: &Arguments) -> Result<(), infer::Error> {
+    let setting = |text: String| Err(infer::Error::new(ErrorKind::Setting, text));
+    let files = [Some(&arguments.model), arguments.pose_model.as_ref(), Some(&arguments.clip)];
+    for file in files.into_iter().flatten().chain(&arguments.latency_clip) {
+        if !file.is_file() {
+            return setting(format!("{}: there is no such file", file.display()));
+        }
+    }
+    if arguments.streams.is_empty() || arguments.streams.contains(&0) {
+        return setting("--streams: numbers from 1 on, for example 1,4,8".into());
+    }
+    let times = [arguments.seconds, arguments.warm_up];
+    if times.iter().any(|time| Duration::try_from_secs_f64(*time).is_err()) || arguments.seconds <= 0.0 {
+        return setting("--seconds and --warm-up: seconds, the first more than 0".into());
+    }
+    Ok(())
+}
+
+fn write(file: &std::path::Path, text: &str) -> Result<(), infer::Error> {
+    std::fs::write(file, text)
+        .map_err(|error| infer::Error::new(ErrorKind::File, format!("{} can't be written: {error}", file.display())))
+}
+
+fn failed(text: String) -> infer::Error {
+    infer::Error::new(ErrorKind::Failed, text)
+}

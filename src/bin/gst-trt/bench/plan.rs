@@ -1,0 +1,283 @@
+//! Which rows are measured, in which order.
+
+use super::report::{Alone, BatchTime, Kind, Report, Row};
+use super::run::{Bench, Launches, Measured, run};
+use super::stream::Recipe;
+use super::{Arguments, machine, verdict};
+use gsttensorrt::cuda::gst::SharedContext;
+use gsttensorrt::infer::{self, Backend, Error, ModelSettings, Service};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A group of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Decoding alone, for each number of streams
+    Decode,
+    /// Detection as fast as it goes, for each number of streams
+    Throughput,
+    /// Detection and pose as fast as they go
+    Pose,
+    /// Every anchor passes
+    Worst,
+    /// Latency at the clip's own rate
+    Latency,
+    /// CPU time at the clip's own rate, published and against decoding alone
+    Cpu,
+}
+
+/// How long each batch size of an engine is run alone.
+const ALONE: Duration = Duration::from_millis(500);
+
+/// Pairs are many, so each is short.
+const PAIR_WARM_UP: Duration = Duration::from_millis(1500);
+
+/// Streams of the rows at the clip's own rate, as far as that many are asked for.
+const PACED_STREAMS: usize = 8;
+
+struct Plan<'a> {
+    arguments: &'a Arguments,
+    shared: Option<SharedContext>,
+    detector: Arc<Service>,
+    pose: Option<Arc<Service>>,
+    report: Report,
+}
+
+/// Measures all that the arguments ask for.
+///
+/// # Errors
+/// No device, no library, a model that can't be opened. A row that fails says so itself.
+pub fn measure(arguments: &Arguments) -> Result<Report, Error> {
+    let shared = match arguments.backend {
+        Backend::TensorRt => Some(SharedContext::own(arguments.device)?),
+        Backend::Cpu => None,
+    };
+    let mut report = Report { machine: machine::describe(arguments), peer: arguments.peer, ..Report::default() };
+    let settings = |model: &Path| settings(arguments, model, shared.as_ref());
+    // Engines alone first: while their services are open, their lanes' memory is taken.
+    report.detector = Some(alone(&settings(&arguments.model))?);
+    report.pose = arguments.pose_model.as_deref().map(|model| alone(&settings(model))).transpose()?;
+    let detector = infer::open(&settings(&arguments.model))?;
+    let pose = arguments.pose_model.as_deref().map(|model| infer::open(&settings(model))).transpose()?;
+    let mut plan = Plan { arguments, shared, detector, pose, report };
+    plan.throughput();
+    plan.at_own_rate();
+    verdict::judge(&mut plan.report);
+    Ok(plan.report)
+}
+
+/// As the elements' own, so that they share the service.
+fn settings(arguments: &Arguments, model: &Path, shared: Option<&SharedContext>) -> ModelSettings {
+    ModelSettings {
+        backend: arguments.backend,
+        model: model.into(),
+        device_id: arguments.device,
+        batch_size: arguments.batch_size,
+        context: shared.cloned(),
+        engine_cache: arguments.engine_cache.clone(),
+        ..ModelSettings::default()
+    }
+}
+
+fn alone(settings: &ModelSettings) -> Result<Alone, Error> {
+    let engine = infer::open_engine(settings)?;
+    say(&format!("{} alone", engine.description()));
+    let (times, error) = match engine.time_alone(ALONE) {
+        Ok(times) => (times, None),
+        Err(error) => (Vec::new(), Some(error.message)),
+    };
+    let batches = times.into_iter().map(|(batch, time)| {
+        let seconds = time.as_secs_f64().max(1e-9);
+        BatchTime { batch, milliseconds: seconds * 1000.0, fps: batch as f64 / seconds }
+    });
+    Ok(Alone { engine: engine.description(), error, batches: batches.collect() })
+}
+
+fn say(what: &str) {
+    eprintln!("  {what}");
+}
+
+impl Plan<'_> {
+    fn wants(&self, part: Part) -> bool {
+        self.arguments.only.is_empty() || self.arguments.only.contains(&part)
+    }
+
+    fn most_streams(&self) -> usize {
+        self.arguments.streams.iter().copied().max().unwrap_or(1)
+    }
+
+    /// Rows as fast as they go.
+    fn throughput(&mut self) {
+        let has_pose = self.pose.is_some();
+        for streams in self.arguments.streams.clone() {
+            if self.wants(Part::Decode) {
+                self.row(Kind::Decode, streams, false);
+            }
+            if self.wants(Part::Throughput) {
+                self.row(Kind::Detection, streams, false);
+            }
+            if has_pose && self.wants(Part::Pose) {
+                self.row(Kind::DetectionAndPose, streams, false);
+            }
+        }
+        let most = self.most_streams();
+        if self.shared.is_some() && self.wants(Part::Decode) {
+            self.row(Kind::DecodeOwnContext, most, false);
+        }
+        if self.wants(Part::Worst) {
+            self.row(Kind::WorstCase, most, false);
+        }
+    }
+
+    /// Rows at the clip's own rate.
+    fn at_own_rate(&mut self) {
+        let has_pose = self.pose.is_some();
+        let streams = PACED_STREAMS.min(self.most_streams());
+        if self.wants(Part::Latency) {
+            self.row(Kind::Detection, streams, true);
+            if has_pose {
+                self.row(Kind::DetectionAndPose, streams, true);
+            }
+        }
+        if self.wants(Part::Cpu) {
+            if has_pose {
+                self.row(Kind::Published, streams, true);
+            }
+            if self.most_streams() > streams {
+                self.row(Kind::Detection, self.most_streams(), true);
+            }
+            self.pairs(streams);
+        }
+    }
+
+    /// Detection and decoding alone in turns, so that both see the same machine; the medians are compared.
+    fn pairs(&mut self, streams: usize) {
+        let time = Duration::from_secs_f64(self.arguments.seconds / 2.0);
+        let (mut ratios, mut last) = (Vec::new(), None);
+        for _ in 0..self.arguments.pairs {
+            let decode = self.measure(Kind::Decode, streams, true, (PAIR_WARM_UP, time));
+            let detection = self.measure(Kind::Detection, streams, true, (PAIR_WARM_UP, time));
+            match (decode, detection) {
+                (Ok(decode), Ok(detection)) => {
+                    ratios.push(detection.row.process_cpu_us / decode.row.process_cpu_us.max(1e-9));
+                    last = Some(detection);
+                }
+                (Err(error), _) | (_, Err(error)) => return self.failed(Kind::Detection, streams, true, &error),
+            }
+        }
+        ratios.sort_by(f64::total_cmp);
+        if let Some(Measured { mut row, launches }) = last {
+            row.over_decode = ratios.get(ratios.len() / 2).copied();
+            self.add(row, &launches);
+        }
+    }
+
+    fn row(&mut self, kind: Kind, streams: usize, paced: bool) {
+        let seconds = Duration::from_secs_f64;
+        let times = (seconds(self.arguments.warm_up), seconds(self.arguments.seconds));
+        match self.measure(kind, streams, paced, times) {
+            Ok(Measured { row, launches }) => self.add(row, &launches),
+            Err(error) => self.failed(kind, streams, paced, &error),
+        }
+    }
+
+    fn measure(
+        &self,
+        kind: Kind,
+        streams: usize,
+        paced: bool,
+        (warm_up, time): (Duration, Duration),
+    ) -> Result<Measured, Error> {
+        let arguments = self.arguments;
+        let clip = arguments.latency_clip.as_ref().filter(|_| paced).unwrap_or(&arguments.clip);
+        say(&format!("{}, {streams} stream(s){}", kind.name(), if paced { ", at the clip's rate" } else { "" }));
+        let recipe = Recipe {
+            backend: arguments.backend,
+            kind,
+            clip,
+            model: &arguments.model,
+            pose_model: arguments.pose_model.as_deref(),
+            device: arguments.device,
+            batch_size: arguments.batch_size,
+            engine_cache: arguments.engine_cache.as_deref(),
+            paced,
+        };
+        let pose = self.pose.as_ref().filter(|_| kind.has_pose());
+        let services = if kind.infers() { std::iter::once(&self.detector).chain(pose).collect() } else { Vec::new() };
+        let hand_on = kind != Kind::DecodeOwnContext;
+        let bench = Bench { services, shared: self.shared.as_ref(), hand_on, warm_up, time };
+        run(&bench, &recipe, streams)
+    }
+
+    /// Adds a row with what it compares with.
+    fn add(&mut self, mut row: Row, launches: &[Launches]) {
+        let engines = [self.report.detector.as_ref(), self.report.pose.as_ref()];
+        let of = |work: &dyn Fn(&Alone, &Launches) -> Option<f64>| -> Option<f64> {
+            let parts = engines.iter().zip(launches).map(|(engine, launches)| work((*engine)?, launches));
+            if launches.is_empty() { None } else { parts.sum() }
+        };
+        let busy = of(&|engine, launches| engine_seconds(engine, launches));
+        row.engine_fps = busy.filter(|&busy| busy > 0.0).map(|busy| row.frames as f64 / busy);
+        let largest = of(&|engine, launches| {
+            let images = launches.iter().rposition(|&count| count > 0)?;
+            engine.milliseconds(images)
+        });
+        if let Some(latency) = &mut row.latency {
+            latency.engine = largest;
+        }
+        let alone = self.report.rows.iter().find(|other| {
+            other.kind == Kind::Decode && !other.paced && other.streams == row.streams && other.error.is_none()
+        });
+        row.decode_fps = alone.map(|other| other.fps).filter(|_| row.kind.infers() && !row.paced);
+        self.report.rows.push(row);
+    }
+
+    fn failed(&mut self, kind: Kind, streams: usize, paced: bool, error: &Error) {
+        self.report.rows.push(Row {
+            kind,
+            streams,
+            paced,
+            error: Some(error.message.clone()),
+            frames: 0,
+            fps: 0.0,
+            batch: 0.0,
+            candidates: 0.0,
+            objects: 0.0,
+            engine_fps: None,
+            decode_fps: None,
+            own_cpu_us: None,
+            process_cpu_us: 0.0,
+            cores_per_stream: 0.0,
+            to_host: None,
+            to_device: None,
+            latency: None,
+            over_decode: None,
+            verdicts: Vec::new(),
+        });
+    }
+}
+
+/// What an engine takes for these launches, back to back.
+fn engine_seconds(engine: &Alone, launches: &Launches) -> Option<f64> {
+    let launched = launches.iter().enumerate().filter(|(_, count)| **count > 0);
+    launched.map(|(images, &count)| Some(engine.milliseconds(images)? * count as f64 / 1000.0)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::verdict::tests::alone;
+    use super::*;
+
+    /// 1000 images a second at any batch: three images run as eight.
+    #[test]
+    fn launches_take_what_their_batch_size_takes() {
+        let engine = alone(1000.0);
+        let seconds = engine_seconds(&engine, &vec![0, 10, 0, 5]).unwrap();
+        assert!((seconds - (10.0 * 0.001 + 5.0 * 0.008)).abs() < 1e-9, "{seconds}");
+        let mut beyond = vec![0; 18];
+        beyond[17] = 1;
+        assert_eq!(engine_seconds(&engine, &beyond), None, "no batch size is ready for 17");
+        assert_eq!(engine_seconds(&engine, &vec![0, 0]), Some(0.0));
+    }
+}

@@ -1,0 +1,168 @@
+//! What was measured: the JSON's form.
+
+use serde::Serialize;
+
+/// All of one call.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    pub machine: Machine,
+    pub detector: Option<Alone>,
+    pub pose: Option<Alone>,
+    pub rows: Vec<Row>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<Peer>,
+}
+
+/// Where it was measured, and what with.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Machine {
+    pub backend: String,
+    /// The GPU's name, or the processor's with `backend=cpu`.
+    pub device: String,
+    pub driver: Option<String>,
+    pub gstreamer: String,
+    pub cores: usize,
+    pub clip: String,
+    pub latency_clip: String,
+    pub seconds: f64,
+}
+
+/// A model alone, its runs back to back.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Alone {
+    pub engine: String,
+    /// Why it couldn't be measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    pub batches: Vec<BatchTime>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct BatchTime {
+    pub batch: usize,
+    pub milliseconds: f64,
+    /// R(b)
+    pub fps: f64,
+}
+
+impl Alone {
+    /// What a launch with so many images takes: that of the least batch size ready for them; milliseconds.
+    pub fn milliseconds(&self, images: usize) -> Option<f64> {
+        self.batches.iter().find(|time| time.batch >= images).map(|time| time.milliseconds)
+    }
+
+    /// Frames per second of the largest batch.
+    pub fn best(&self) -> Option<BatchTime> {
+        self.batches.last().copied()
+    }
+}
+
+/// What a row runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Decoding alone, in the context that our elements share.
+    Decode,
+    /// Decoding alone, in contexts that GStreamer makes itself.
+    DecodeOwnContext,
+    Detection,
+    DetectionAndPose,
+    /// Every anchor passes the threshold.
+    WorstCase,
+    /// Detection and pose, published as JSON Lines.
+    Published,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Decode => "decode alone",
+            Self::DecodeOwnContext => "decode alone, GStreamer's contexts",
+            Self::Detection => "detection",
+            Self::DetectionAndPose => "detection + pose",
+            Self::WorstCase => "worst case (confidence 0)",
+            Self::Published => "detection + pose, published",
+        }
+    }
+
+    pub fn infers(self) -> bool {
+        !matches!(self, Self::Decode | Self::DecodeOwnContext)
+    }
+
+    pub fn has_pose(self) -> bool {
+        matches!(self, Self::DetectionAndPose | Self::Published)
+    }
+}
+
+/// One run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    pub kind: Kind,
+    pub streams: usize,
+    /// Frames at the clip's own rate, with the streams' phases spread; else as fast as they come.
+    pub paced: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    pub frames: u64,
+    /// All streams together.
+    pub fps: f64,
+    /// Mean images a launch of the detector.
+    pub batch: f64,
+    /// Of all models, a frame.
+    pub candidates: f64,
+    pub objects: f64,
+    /// R: frames per second if the engines ran the same launches back to back.
+    pub engine_fps: Option<f64>,
+    /// D: decoding the same number of streams alone.
+    pub decode_fps: Option<f64>,
+    /// CPU time of our threads and of our code in the decoders' threads, microseconds a frame.
+    pub own_cpu_us: Option<f64>,
+    /// CPU time of the process, microseconds a frame.
+    pub process_cpu_us: f64,
+    /// Cores busy, a stream.
+    pub cores_per_stream: f64,
+    /// Bytes a frame that this plugin copied.
+    pub to_host: Option<f64>,
+    pub to_device: Option<f64>,
+    pub latency: Option<Latency>,
+    /// The process's CPU time over that of decoding alone: the median of the pairs; paced rows of the CPU part.
+    pub over_decode: Option<f64>,
+    pub verdicts: Vec<Verdict>,
+}
+
+/// From the detector's sink pad to the last model's source pad, milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Latency {
+    pub p50: f64,
+    pub p95: f64,
+    pub p99: f64,
+    /// E: the engines' time for the largest batches launched.
+    pub engine: Option<f64>,
+}
+
+/// A requirement, and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Verdict {
+    /// `fps ≥ 0.95 · min(R, D)`
+    pub requirement: String,
+    pub value: f64,
+    pub bound: f64,
+    pub outcome: Outcome,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    Held,
+    Missed,
+    /// Fewer than ten objects a frame: post-processing cost nothing.
+    Void,
+}
+
+/// Another system on the same clip, detection and pose.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Peer {
+    pub fps: f64,
+    /// A frame.
+    pub cpu_ms: f64,
+}

@@ -1,0 +1,323 @@
+//! One stream: a clip that is looped through decoder and models.
+
+use super::meter::Meter;
+use super::report::Kind;
+use gst::prelude::*;
+use gsttensorrt::infer::{Backend, Error, ErrorKind};
+use hdrhistogram::Histogram;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+/// What all streams of a row have in common.
+#[derive(Debug, Clone)]
+pub struct Recipe<'a> {
+    pub backend: Backend,
+    pub kind: Kind,
+    pub clip: &'a Path,
+    pub model: &'a Path,
+    pub pose_model: Option<&'a Path>,
+    pub device: u32,
+    pub batch_size: u32,
+    pub engine_cache: Option<&'a Path>,
+    /// Frames at the clip's own rate.
+    pub paced: bool,
+}
+
+/// What the supervisor is told by the streams.
+pub enum Notice {
+    /// The clip's end, by stream.
+    Ended(usize),
+    Failed(String),
+}
+
+/// What the streaming threads count.
+#[derive(Debug)]
+pub struct Counts {
+    frames: AtomicU64,
+    latency: Mutex<Waits>,
+}
+
+#[derive(Debug)]
+struct Waits {
+    /// Frames under way, by their time in the stream.
+    since: HashMap<Option<gst::ClockTime>, Instant>,
+    /// Microseconds.
+    times: Histogram<u32>,
+}
+
+impl Counts {
+    fn new() -> Self {
+        Self { frames: AtomicU64::new(0), latency: Mutex::new(Waits { since: HashMap::new(), times: histogram() }) }
+    }
+
+    pub fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    fn entered(&self, pts: Option<gst::ClockTime>) {
+        self.waits().since.insert(pts, Instant::now());
+    }
+
+    fn left(&self, pts: Option<gst::ClockTime>) {
+        let mut waits = self.waits();
+        if let Some(since) = waits.since.remove(&pts) {
+            waits.times.saturating_record(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// Forgets the times so far.
+    pub fn restart(&self) {
+        self.waits().times.reset();
+    }
+
+    pub fn add_times_to(&self, all: &mut Histogram<u32>) {
+        // Fails only for values that the other can't hold; it grows.
+        let _ = all.add(&self.waits().times);
+    }
+
+    fn waits(&self) -> std::sync::MutexGuard<'_, Waits> {
+        self.latency.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Microseconds, up to 100 s.
+pub fn histogram() -> Histogram<u32> {
+    Histogram::new_with_bounds(1, 100_000_000, 3).unwrap_or_else(|_| unreachable!("constant bounds"))
+}
+
+/// A pipeline that plays until it's dropped.
+pub struct Stream {
+    pipeline: gst::Pipeline,
+    pub counts: Arc<Counts>,
+    meter: Option<Meter>,
+}
+
+impl Stream {
+    /// Paused at the clip's first frame. `context` is handed to its elements.
+    ///
+    /// # Errors
+    /// What an element says.
+    pub fn new(
+        recipe: &Recipe<'_>,
+        index: usize,
+        phase: Duration,
+        context: Option<&gst::Context>,
+        notices: &mpsc::Sender<Notice>,
+    ) -> Result<Self, Error> {
+        let launch = launch(recipe, index, phase);
+        let failed = |text: String| Error::new(ErrorKind::Failed, text);
+        let pipeline = gst::parse::launch(&launch).map_err(|error| failed(format!("{launch}: {error}")))?;
+        let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| failed(format!("{launch}: no pipeline")))?;
+        if let Some(context) = context {
+            pipeline.set_context(context);
+        }
+        listen(&pipeline, index, notices.clone());
+        let stream = Self { counts: Arc::new(Counts::new()), meter: meter(&pipeline), pipeline };
+        stream.watch(recipe, index);
+        stream.pipeline.set_state(gst::State::Paused).map_err(|_| failed("a pipeline doesn't start".into()))?;
+        Ok(stream)
+    }
+
+    /// Waits until the first frame is through, then has the clip looped.
+    ///
+    /// # Errors
+    /// It doesn't get there.
+    pub fn prepare(&self, patience: Duration) -> Result<(), Error> {
+        let patience = gst::ClockTime::try_from(patience).unwrap_or(gst::ClockTime::MAX);
+        let (reached, state, _) = self.pipeline.state(patience);
+        if reached.is_err() || state != gst::State::Paused {
+            return Err(Error::new(ErrorKind::Failed, "a pipeline doesn't get to its first frame"));
+        }
+        self.seek(gst::SeekFlags::FLUSH | gst::SeekFlags::SEGMENT)?;
+        if let Some(pace) = self.pipeline.by_name("pace") {
+            pace.set_property("sync", true);
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// An element refuses.
+    pub fn play(&self) -> Result<(), Error> {
+        let refused = |_| Error::new(ErrorKind::Failed, "a pipeline doesn't play");
+        self.pipeline.set_state(gst::State::Playing).map(drop).map_err(refused)
+    }
+
+    /// Begins the clip anew, without a gap.
+    ///
+    /// # Errors
+    /// The file can't be looped.
+    pub fn loop_again(&self) -> Result<(), Error> {
+        self.seek(gst::SeekFlags::SEGMENT)
+    }
+
+    fn seek(&self, flags: gst::SeekFlags) -> Result<(), Error> {
+        let seek = self.pipeline.seek(
+            1.0,
+            flags,
+            gst::SeekType::Set,
+            gst::ClockTime::ZERO,
+            gst::SeekType::None,
+            gst::ClockTime::NONE,
+        );
+        seek.map_err(|_| Error::new(ErrorKind::Failed, "the clip can't be looped: is it an MP4?"))
+    }
+
+    /// CPU time that our elements took of the decoder's thread.
+    pub fn metered(&self) -> Duration {
+        self.meter.as_ref().map_or(Duration::ZERO, Meter::spent)
+    }
+
+    /// Counts frames at the end, and times them from the detector's sink pad to the last model's source pad.
+    fn watch(&self, recipe: &Recipe<'_>, index: usize) {
+        let counts = self.counts.clone();
+        probe(&self.pipeline, "end", "sink", move |_| {
+            counts.frames.fetch_add(1, Ordering::Relaxed);
+        });
+        if recipe.kind.infers() && recipe.paced {
+            let last = if recipe.kind.has_pose() { pose_name(index) } else { detector_name(index) };
+            let counts = self.counts.clone();
+            probe(&self.pipeline, &detector_name(index), "sink", move |buffer| counts.entered(buffer.pts()));
+            let counts = self.counts.clone();
+            probe(&self.pipeline, &last, "src", move |buffer| counts.left(buffer.pts()));
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+fn meter(pipeline: &gst::Pipeline) -> Option<Meter> {
+    pipeline.by_name("meter")?.downcast().ok()
+}
+
+fn probe(pipeline: &gst::Pipeline, element: &str, pad: &str, seen: impl Fn(&gst::Buffer) + Send + Sync + 'static) {
+    let Some(pad) = pipeline.by_name(element).and_then(|element| element.static_pad(pad)) else { return };
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        info.buffer().inspect(|buffer| seen(buffer));
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn listen(pipeline: &gst::Pipeline, index: usize, notices: mpsc::Sender<Notice>) {
+    let Some(bus) = pipeline.bus() else { return };
+    bus.set_sync_handler(move |_, message| {
+        let notice = match message.view() {
+            gst::MessageView::SegmentDone(_) => Some(Notice::Ended(index)),
+            gst::MessageView::Eos(_) => Some(Notice::Failed("a clip ended instead of being looped".into())),
+            gst::MessageView::Error(error) => {
+                let from = message.src().map(|source| source.name().to_string()).unwrap_or_default();
+                Some(Notice::Failed(format!("{from}: {}", error.error().message())))
+            }
+            _ => None,
+        };
+        if let Some(notice) = notice {
+            // Nobody listens any more once the row is over.
+            let _ = notices.send(notice);
+        }
+        gst::BusSyncReply::Drop
+    });
+}
+
+/// Names of the elements whose source pads' tasks have threads of these names.
+pub fn detector_name(index: usize) -> String {
+    format!("det{index}")
+}
+
+pub fn pose_name(index: usize) -> String {
+    format!("pose{index}")
+}
+
+/// Whether a thread is one of ours: a lane, or the task of an element's source pad.
+pub fn is_ours(thread: &str) -> bool {
+    let task = thread.strip_suffix(":src");
+    let named = |name: &str, prefix: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.parse::<usize>().is_ok());
+    thread.starts_with("trt-") || task.is_some_and(|name| named(name, "det") || named(name, "pose"))
+}
+
+fn launch(recipe: &Recipe<'_>, index: usize, phase: Duration) -> String {
+    let quoted = |path: &Path| {
+        let text = path.to_string_lossy();
+        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    };
+    let decoder = match recipe.backend {
+        Backend::TensorRt => "nvh264dec ! video/x-raw(memory:CUDAMemory)",
+        Backend::Cpu => "avdec_h264",
+    };
+    let mut parts = vec![format!("filesrc location={} ! qtdemux ! h264parse ! {decoder}", quoted(recipe.clip))];
+    if recipe.paced {
+        // One that paces in PAUSED lets no first frame through; `prepare` turns it on.
+        parts.push(format!("clocksync name=pace sync=false ts-offset={}", phase.as_nanos()));
+    }
+    if recipe.kind.infers() {
+        let backend = match recipe.backend {
+            Backend::TensorRt => format!("backend=tensorrt device-id={}", recipe.device),
+            Backend::Cpu => "backend=cpu".to_owned(),
+        };
+        let cache = recipe.engine_cache.map(|folder| format!("engine-cache={}", quoted(folder))).unwrap_or_default();
+        let confidence = if recipe.kind == Kind::WorstCase { "confidence=0" } else { "" };
+        let with = |element: &str, name: String, model: &Path| {
+            let (model, batch) = (quoted(model), recipe.batch_size);
+            format!("{element} name={name} {backend} {cache} model={model} batch-size={batch}")
+        };
+        parts.push("benchmeter name=meter".into());
+        parts.push(format!("{} {confidence}", with("trtdetect", detector_name(index), recipe.model)));
+        if let Some(pose) = recipe.pose_model.filter(|_| recipe.kind.has_pose()) {
+            parts.push(with("trtpose", pose_name(index), pose));
+        }
+        if recipe.kind == Kind::Published {
+            parts.push("trtpublish location=/dev/null".into());
+        }
+    }
+    parts.push("fakesink name=end sync=false qos=false enable-last-sample=false".into());
+    parts.join(" ! ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(kind: Kind, paced: bool) -> Recipe<'static> {
+        Recipe {
+            backend: Backend::TensorRt,
+            kind,
+            clip: Path::new("/a b/c.mp4"),
+            model: Path::new("yolo.onnx"),
+            pose_model: Some(Path::new("pose.onnx")),
+            device: 1,
+            batch_size: 16,
+            engine_cache: None,
+            paced,
+        }
+    }
+
+    #[test]
+    fn launch_strings_have_what_the_row_needs() {
+        let decode = launch(&recipe(Kind::Decode, false), 0, Duration::ZERO);
+        assert!(decode.contains("location=\"/a b/c.mp4\"") && !decode.contains("trt") && !decode.contains("clocksync"));
+        let paced = launch(&recipe(Kind::Detection, true), 3, Duration::from_millis(4));
+        assert!(
+            paced.contains("clocksync name=pace sync=false ts-offset=4000000")
+                && paced.contains("name=det3 backend=tensorrt device-id=1")
+        );
+        assert!(!paced.contains("trtpose"));
+        let published = launch(&recipe(Kind::Published, false), 0, Duration::ZERO);
+        assert!(published.contains("trtpose name=pose0") && published.contains("trtpublish location=/dev/null"));
+        assert!(launch(&recipe(Kind::WorstCase, false), 0, Duration::ZERO).contains("confidence=0"));
+    }
+
+    #[test]
+    fn our_threads_are_known_by_name() {
+        for ours in ["trt-lane-0", "det12:src", "pose3:src"] {
+            assert!(is_ours(ours), "{ours}");
+        }
+        for other in ["qtdemux0:sink", "detector:src", "det1:sink", "gst-trt", "h264parse0:src", "pose:src"] {
+            assert!(!is_ours(other), "{other}");
+        }
+    }
+}

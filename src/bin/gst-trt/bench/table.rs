@@ -1,0 +1,159 @@
+//! The report as text.
+
+use super::report::{Alone, Outcome, Report, Row};
+use std::fmt::Write;
+
+pub fn table(report: &Report) -> String {
+    let mut text = String::new();
+    // Writing to a String can't fail.
+    let _ = write_table(&mut text, report);
+    text
+}
+
+fn write_table(out: &mut String, report: &Report) -> std::fmt::Result {
+    let machine = &report.machine;
+    let driver = machine.driver.as_deref().map(|driver| format!(", driver {driver}")).unwrap_or_default();
+    writeln!(
+        out,
+        "backend={} on {}{driver}, {} cores, {}",
+        machine.backend, machine.device, machine.cores, machine.gstreamer
+    )?;
+    writeln!(out, "clip {}, at its own rate {}; {} s a row", machine.clip, machine.latency_clip, machine.seconds)?;
+    for engine in [&report.detector, &report.pose].into_iter().flatten() {
+        write_alone(out, engine)?;
+    }
+    writeln!(out)?;
+    writeln!(
+        out,
+        "{:34} {:>3} {:>8} {:>6} {:>6} {:>7} {:>8} {:>8} {:>6} {:>6} {:>7} {:>7} {:>7} {:>17}",
+        "row",
+        "n",
+        "fps",
+        "batch",
+        "cand.",
+        "objects",
+        "R",
+        "D",
+        "ratio",
+        "own µs",
+        "CPU µs",
+        "core/n",
+        "B→host",
+        "latency ms"
+    )?;
+    for row in &report.rows {
+        write_row(out, row)?;
+    }
+    writeln!(
+        out,
+        "  R, D: frames per second of the engines and of decoding alone; ratio: fps / min(R, D); own: our threads'"
+    )?;
+    writeln!(
+        out,
+        "  and our code's CPU time a frame, CPU: the process's; core/n: cores busy a stream; latency: p50 p95 p99"
+    )?;
+    write_verdicts(out, report)
+}
+
+fn write_alone(out: &mut String, engine: &Alone) -> std::fmt::Result {
+    write!(out, "{} alone:", engine.engine)?;
+    match &engine.error {
+        Some(error) => writeln!(out, " {error}"),
+        None => {
+            for time in &engine.batches {
+                write!(out, "  {}: {:.2} ms", time.batch, time.milliseconds)?;
+            }
+            let best = engine.best().map_or(0.0, |best| best.fps);
+            writeln!(out, "  (R = {best:.0}/s)")
+        }
+    }
+}
+
+fn write_row(out: &mut String, row: &Row) -> std::fmt::Result {
+    let name = format!("{}{}", row.kind.name(), if row.paced { ", paced" } else { "" });
+    write!(out, "{name:34} {:>3} ", row.streams)?;
+    if let Some(error) = &row.error {
+        return writeln!(out, "failed: {error}");
+    }
+    let some = |value: Option<f64>, digits: usize| value.map_or("–".into(), |value| format!("{value:.digits$}"));
+    let infers = row.kind.infers();
+    let counted = |value: f64, digits| some(Some(value).filter(|_| infers), digits);
+    let ratio = row.engine_fps.into_iter().chain(row.decode_fps).reduce(f64::min).map(|least| row.fps / least);
+    let latency =
+        row.latency.map_or("–".into(), |times| format!("{:.1} {:.1} {:.1}", times.p50, times.p95, times.p99));
+    writeln!(
+        out,
+        "{:>8.1} {:>6} {:>6} {:>7} {:>8} {:>8} {:>6} {:>6} {:>7.0} {:>7.3} {:>7} {latency:>17}",
+        row.fps,
+        counted(row.batch, 1),
+        counted(row.candidates, 0),
+        counted(row.objects, 1),
+        some(row.engine_fps, 1),
+        some(row.decode_fps, 1),
+        some(ratio.filter(|_| !row.paced), 2),
+        some(row.own_cpu_us, 0),
+        row.process_cpu_us,
+        row.cores_per_stream,
+        some(row.to_host, 0),
+    )
+}
+
+fn write_verdicts(out: &mut String, report: &Report) -> std::fmt::Result {
+    if report.rows.iter().all(|row| row.verdicts.is_empty()) {
+        return Ok(());
+    }
+    writeln!(out)?;
+    for row in &report.rows {
+        for verdict in &row.verdicts {
+            let outcome = match verdict.outcome {
+                Outcome::Held => "held  ",
+                Outcome::Missed => "MISSED",
+                Outcome::Void => "void  ",
+            };
+            let (name, streams) = (row.kind.name(), row.streams);
+            let (value, bound) = (number(verdict.value), number(verdict.bound));
+            writeln!(out, "{outcome}  {name}, {streams}: {} ({value}, bound {bound})", verdict.requirement)?;
+        }
+    }
+    let all = || report.rows.iter().flat_map(|row| &row.verdicts);
+    let count = |outcome| all().filter(|verdict| verdict.outcome == outcome).count();
+    let (held, missed, void) = (count(Outcome::Held), count(Outcome::Missed), count(Outcome::Void));
+    writeln!(out, "{held} held, {missed} missed, {void} void (fewer than 10 objects a frame)")
+}
+
+/// With as many digits as say something.
+fn number(value: f64) -> String {
+    match value.abs() {
+        100.0.. => format!("{value:.0}"),
+        1.0.. => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::Kind;
+    use super::super::verdict::{self, tests::alone, tests::row};
+    use super::*;
+
+    #[test]
+    fn every_row_is_one_line_and_failures_say_why() {
+        let failed = Row { error: Some("no decoder".into()), ..row(Kind::Decode, 2, 0.0) };
+        let mut report = Report {
+            detector: Some(alone(1000.0)),
+            rows: vec![row(Kind::Detection, 4, 951.0), failed],
+            ..Report::default()
+        };
+        verdict::judge(&mut report);
+        let text = table(&report);
+        assert!(text.contains("failed: no decoder"), "{text}");
+        assert!(text.contains("held    detection, 4: fps ≥ 0.95 · min(R, D) (951, bound 950)"), "{text}");
+        assert!(text.contains("0 missed"), "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("detection ")).count(), 1);
+    }
+
+    #[test]
+    fn numbers_have_few_digits() {
+        assert_eq!([number(951.4), number(12.345), number(0.0437)], ["951", "12.35", "0.044"]);
+    }
+}

@@ -1,0 +1,210 @@
+//! The requirements that a row has to meet.
+
+use super::report::{Alone, Kind, Outcome, Peer, Report, Row, Verdict};
+
+/// Objects a frame below which a row counts for nothing.
+const LEAST_OBJECTS: f64 = 10.0;
+
+/// Judges every row against what was measured beside it. `batch_timeout` is 0 in these runs.
+pub fn judge(report: &mut Report) {
+    let pair = both_fps(report.detector.as_ref(), report.pose.as_ref());
+    let detector = report.detector.as_ref().and_then(Alone::best).map(|best| best.fps);
+    for row in &mut report.rows {
+        let mut verdicts = Vec::new();
+        if row.error.is_none() && row.kind.infers() {
+            throughput(row, detector, pair, &mut verdicts);
+            latency(row, &mut verdicts);
+            cpu(row, &mut verdicts);
+            if row.kind != Kind::WorstCase
+                && let Some(bytes) = row.to_host
+            {
+                verdicts.push(most("device→host ≤ 16 KB a frame", bytes, 16.0 * 1024.0));
+            }
+            if let Some(peer) = report.peer {
+                against(row, peer, &mut verdicts);
+            }
+        }
+        if row.objects < LEAST_OBJECTS {
+            verdicts.iter_mut().for_each(|verdict| verdict.outcome = Outcome::Void);
+        }
+        row.verdicts = verdicts;
+    }
+}
+
+/// Frames per second of two engines that share a device, at their largest batches.
+fn both_fps(detector: Option<&Alone>, pose: Option<&Alone>) -> Option<f64> {
+    let (a, b) = (detector?.best()?, pose?.best()?);
+    Some(1.0 / (1.0 / a.fps + 1.0 / b.fps))
+}
+
+/// `pair`: both engines at their largest batches.
+fn throughput(row: &Row, detector: Option<f64>, pair: Option<f64>, verdicts: &mut Vec<Verdict>) {
+    if row.paced || row.kind == Kind::WorstCase {
+        return;
+    }
+    if row.kind == Kind::Detection
+        && let (Some(engine), Some(decode)) = (row.engine_fps, row.decode_fps)
+    {
+        let (low, high) = (engine.min(decode), engine.max(decode));
+        // Close together they take turns at being the limit.
+        let part = if high > 1.3 * low { 0.95 } else { 0.85 };
+        verdicts.push(least(&format!("fps ≥ {part} · min(R, D)"), row.fps, part * low));
+        if row.streams >= 16
+            && engine < decode
+            && let Some(best) = detector
+        {
+            verdicts.push(least("fps ≥ 0.95 · R(largest batch)", row.fps, 0.95 * best));
+        }
+    }
+    if row.kind == Kind::DetectionAndPose
+        && row.streams >= 16
+        && let Some(pair) = pair
+    {
+        verdicts.push(least("fps ≥ 0.95 / (1/R_det + 1/R_pose)", row.fps, 0.95 * pair));
+    }
+}
+
+fn latency(row: &Row, verdicts: &mut Vec<Verdict>) {
+    if row.kind != Kind::Detection || !row.paced {
+        return;
+    }
+    if let Some(latency) = row.latency
+        && let Some(engine) = latency.engine
+    {
+        verdicts.push(most("latency p50 ≤ E + 1 ms", latency.p50, engine + 1.0));
+        verdicts.push(most("latency p99 ≤ 2·E + 2 ms", latency.p99, 2.0 * engine + 2.0));
+    }
+}
+
+fn cpu(row: &Row, verdicts: &mut Vec<Verdict>) {
+    if let Some(own) = row.own_cpu_us {
+        match row.kind {
+            Kind::Detection if row.streams >= 8 => verdicts.push(most("own CPU ≤ 60 µs a frame", own, 60.0)),
+            Kind::Published => verdicts.push(most("own CPU, published, ≤ 120 µs a frame", own, 120.0)),
+            _ => {}
+        }
+    }
+    if let Some(over) = row.over_decode {
+        verdicts.push(most("process CPU ≤ decode alone + 10 %", over, 1.1));
+    }
+    if row.paced && row.kind == Kind::Detection && row.streams >= 16 {
+        verdicts.push(most("≤ 5 % of a core a camera", row.cores_per_stream, 0.05));
+    }
+}
+
+fn against(row: &Row, peer: Peer, verdicts: &mut Vec<Verdict>) {
+    if row.kind == Kind::DetectionAndPose && row.streams >= 8 && !row.paced {
+        verdicts.push(least("fps ≥ 7 × the peer's", row.fps, 7.0 * peer.fps));
+        verdicts.push(most("CPU a frame ≤ 1/50 of the peer's", row.process_cpu_us / 1000.0, peer.cpu_ms / 50.0));
+    }
+}
+
+fn least(requirement: &str, value: f64, bound: f64) -> Verdict {
+    let outcome = if value >= bound { Outcome::Held } else { Outcome::Missed };
+    Verdict { requirement: requirement.into(), value, bound, outcome }
+}
+
+fn most(requirement: &str, value: f64, bound: f64) -> Verdict {
+    let outcome = if value <= bound { Outcome::Held } else { Outcome::Missed };
+    Verdict { requirement: requirement.into(), value, bound, outcome }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::super::report::{BatchTime, Latency};
+    use super::*;
+
+    pub fn row(kind: Kind, streams: usize, fps: f64) -> Row {
+        Row {
+            kind,
+            streams,
+            paced: false,
+            error: None,
+            frames: 1000,
+            fps,
+            batch: 4.0,
+            candidates: 200.0,
+            objects: 20.0,
+            engine_fps: Some(1000.0),
+            decode_fps: Some(2000.0),
+            own_cpu_us: Some(50.0),
+            process_cpu_us: 1000.0,
+            cores_per_stream: 0.04,
+            to_host: Some(2000.0),
+            to_device: Some(500.0),
+            latency: None,
+            over_decode: None,
+            verdicts: Vec::new(),
+        }
+    }
+
+    pub fn alone(fps: f64) -> Alone {
+        let time = |batch: usize| BatchTime { batch, milliseconds: 1000.0 * batch as f64 / fps, fps };
+        Alone { engine: "engine".into(), error: None, batches: vec![time(1), time(8), time(16)] }
+    }
+
+    fn judged(row: Row) -> Vec<(String, Outcome)> {
+        let mut report =
+            Report { detector: Some(alone(1000.0)), pose: Some(alone(1000.0)), rows: vec![row], ..Report::default() };
+        judge(&mut report);
+        let verdicts = std::mem::take(&mut report.rows[0].verdicts);
+        verdicts.into_iter().map(|verdict| (verdict.requirement, verdict.outcome)).collect()
+    }
+
+    fn outcome(row: Row, requirement: &str) -> Option<Outcome> {
+        judged(row).into_iter().find(|(text, _)| text.contains(requirement)).map(|(_, outcome)| outcome)
+    }
+
+    #[test]
+    fn throughput_is_held_against_the_lesser_of_engine_and_decoder() {
+        assert_eq!(outcome(row(Kind::Detection, 4, 951.0), "0.95 · min"), Some(Outcome::Held));
+        assert_eq!(outcome(row(Kind::Detection, 4, 949.0), "0.95 · min"), Some(Outcome::Missed));
+        let close = Row { decode_fps: Some(1100.0), ..row(Kind::Detection, 4, 851.0) };
+        assert_eq!(outcome(close, "0.85 · min"), Some(Outcome::Held));
+        assert_eq!(outcome(row(Kind::Detection, 16, 949.0), "R(largest"), Some(Outcome::Missed));
+        let decoder = Row { decode_fps: Some(500.0), ..row(Kind::Detection, 16, 490.0) };
+        assert_eq!(outcome(decoder, "R(largest"), None, "the engine isn't the limit");
+        assert_eq!(outcome(row(Kind::DetectionAndPose, 16, 476.0), "R_pose"), Some(Outcome::Held));
+        assert_eq!(outcome(row(Kind::DetectionAndPose, 8, 476.0), "R_pose"), None);
+    }
+
+    #[test]
+    fn few_objects_make_a_row_void() {
+        let few = Row { objects: 9.9, ..row(Kind::Detection, 16, 2000.0) };
+        let verdicts = judged(few);
+        assert!(!verdicts.is_empty() && verdicts.iter().all(|(_, outcome)| *outcome == Outcome::Void), "{verdicts:?}");
+    }
+
+    #[test]
+    fn latency_cpu_and_bytes_have_their_bounds() {
+        let latency = Some(Latency { p50: 5.9, p95: 9.0, p99: 12.1, engine: Some(5.0) });
+        let paced = Row { paced: true, latency, over_decode: Some(1.11), ..row(Kind::Detection, 16, 480.0) };
+        assert_eq!(outcome(paced.clone(), "p50"), Some(Outcome::Held));
+        assert_eq!(outcome(paced.clone(), "p99"), Some(Outcome::Missed));
+        assert_eq!(outcome(paced.clone(), "decode alone + 10 %"), Some(Outcome::Missed));
+        assert_eq!(outcome(paced, "a core a camera"), Some(Outcome::Held));
+        let dear = Row { own_cpu_us: Some(61.0), to_host: Some(20_000.0), ..row(Kind::Detection, 8, 990.0) };
+        assert_eq!(outcome(dear.clone(), "60 µs"), Some(Outcome::Missed));
+        assert_eq!(outcome(dear, "16 KB"), Some(Outcome::Missed));
+        assert_eq!(outcome(row(Kind::Published, 8, 400.0), "120 µs"), Some(Outcome::Held));
+        assert!(judged(row(Kind::Decode, 8, 400.0)).is_empty());
+    }
+
+    #[test]
+    fn the_peer_is_to_be_beaten_by_seven_and_fifty() {
+        let judged = |fps, process_cpu_us| {
+            let row = Row { process_cpu_us, ..row(Kind::DetectionAndPose, 8, fps) };
+            let peer = Some(Peer { fps: 100.0, cpu_ms: 75.0 });
+            let mut report = Report { rows: vec![row], peer, ..Report::default() };
+            judge(&mut report);
+            report.rows[0]
+                .verdicts
+                .iter()
+                .filter(|v| v.requirement.contains("peer"))
+                .map(|v| v.outcome)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(judged(701.0, 1499.0), [Outcome::Held, Outcome::Held]);
+        assert_eq!(judged(699.0, 1501.0), [Outcome::Missed, Outcome::Missed]);
+    }
+}

@@ -1,0 +1,36 @@
+//! What the CPU pipeline needs.
+
+use super::{Check, StreamFacts, Verdict};
+use crate::config::Codec;
+use crate::cpu;
+
+/// ONNX Runtime.
+pub fn runtime() -> Check {
+    match cpu::load_library() {
+        Ok(()) => Check::ok("ONNX Runtime", "there"),
+        Err(error) => Check::missing("ONNX Runtime", error),
+    }
+}
+
+/// The software decoder of a camera's stream.
+pub fn decoder(name: &str, facts: &StreamFacts) -> Check {
+    let name = format!("{name}: decoder");
+    let decoder = match facts.codec {
+        Some(Codec::H264) => "avdec_h264",
+        Some(Codec::H265) => "avdec_h265",
+        None => {
+            let remedy = "let check ask the camera, or set CODEC for it";
+            return Check::new(name, Verdict::Unknown, "not known: the stream's codec isn't", remedy);
+        }
+    };
+    element(&name, decoder, "install gstreamer1.0-libav")
+}
+
+/// An element of GStreamer that has to be there.
+pub fn element(name: &str, element: &str, remedy: &str) -> Check {
+    if gst::ElementFactory::find(element).is_some() {
+        Check::ok(name, element)
+    } else {
+        Check::new(name, Verdict::Missing, format!("GStreamer has no {element}"), remedy)
+    }
+}

@@ -1,0 +1,132 @@
+//! Driver, GPUs, NVDEC, TensorRT.
+
+use super::{Check, Verdict};
+use crate::cuda::{self, Device, PrimaryContext};
+use crate::infer;
+use crate::tensorrt::Library;
+use std::path::Path;
+
+/// Our kernels' PTX is of CUDA 11.8, which came with driver 520.
+const LEAST_CUDA: (u32, u32) = (11, 8);
+/// Pascal: what TensorRT 8 and our kernels are made for.
+const LEAST_COMPUTE_CAPABILITY: (u32, u32) = (6, 0);
+/// A model of middle size with its lanes.
+const LEAST_FREE: u64 = 2 << 30;
+
+/// What of the GPU's side is there. `library`: TensorRT's library or its folder; `None`: as the elements find it.
+pub fn machine(library: Option<&Path>) -> Vec<Check> {
+    let devices = Device::all();
+    let mut checks = vec![driver(&devices)];
+    for device in devices.iter().flatten() {
+        checks.extend(gpu(device));
+    }
+    let capability = devices.iter().flatten().next().map(|device| device.facts.compute_capability);
+    checks.extend(tensorrt(library, capability));
+    checks
+}
+
+fn driver(devices: &Result<Vec<Device>, infer::Error>) -> Check {
+    let name = "NVIDIA driver";
+    if let Err(error) = devices {
+        return Check::missing(name, error);
+    }
+    match cuda::driver_version() {
+        Ok(version) => {
+            let verdict = if version >= LEAST_CUDA { Verdict::Ok } else { Verdict::Missing };
+            // The kernel module's own number, where the system shows it.
+            let module = std::fs::read_to_string("/sys/module/nvidia/version").unwrap_or_default();
+            let found = format!("{} serves CUDA {}.{}", module.trim(), version.0, version.1);
+            Check::new(name, verdict, found.trim_start(), "install driver 520 or later")
+        }
+        Err(error) => Check::missing(name, error),
+    }
+}
+
+fn gpu(device: &Device) -> Vec<Check> {
+    let (id, facts) = (device.id, &device.facts);
+    let (major, minor) = facts.compute_capability;
+    let fits = facts.compute_capability >= LEAST_COMPUTE_CAPABILITY;
+    let found =
+        format!("{}, compute capability {major}.{minor}, {} multiprocessors", facts.name, facts.multiprocessors);
+    let verdict = if fits { Verdict::Ok } else { Verdict::Missing };
+    let mut checks =
+        vec![Check::new(format!("GPU {id}"), verdict, found, "needs a GPU of compute capability 6.0 or later")];
+    match PrimaryContext::enter(device) {
+        Ok(context) => checks.extend([memory(id, &context), decoder(id)]),
+        Err(error) => checks.push(Check::missing(format!("GPU {id} context"), error)),
+    }
+    checks
+}
+
+fn memory(id: u32, context: &PrimaryContext) -> Check {
+    let name = format!("GPU {id} memory");
+    match context.memory() {
+        Ok((free, total)) => {
+            let verdict = if free >= LEAST_FREE { Verdict::Ok } else { Verdict::Limited };
+            let found = format!("{} MiB free of {} MiB", free >> 20, total >> 20);
+            Check::new(
+                name,
+                verdict,
+                found,
+                "end other programs on the GPU (nvidia-smi lists them), or use smaller models",
+            )
+        }
+        Err(error) => Check::missing(name, error),
+    }
+}
+
+fn decoder(id: u32) -> Check {
+    let name = format!("GPU {id} NVDEC");
+    match cuda::codecs() {
+        Ok(codecs) => {
+            let h264 = codecs.iter().any(|caps| caps.codec == "H.264");
+            let found: Vec<String> = codecs
+                .iter()
+                .map(|caps| {
+                    let depth = if caps.depth == 8 { String::new() } else { format!(" {} bit", caps.depth) };
+                    format!(
+                        "{}{depth} to {}×{} ({} engines)",
+                        caps.codec, caps.max_width, caps.max_height, caps.engines
+                    )
+                })
+                .collect();
+            let verdict = if h264 { Verdict::Ok } else { Verdict::Limited };
+            let found = if found.is_empty() { "no codec".to_owned() } else { found.join(", ") };
+            Check::new(name, verdict, found, "H.264 needs another decoder, and its frames an upload (cudaupload)")
+        }
+        // Inference works without.
+        Err(error) => Check { name, verdict: Verdict::Limited, found: error.to_string(), remedy: None },
+    }
+}
+
+fn tensorrt(library: Option<&Path>, capability: Option<(u32, u32)>) -> Vec<Check> {
+    let library = match Library::open(library) {
+        Ok(library) => library,
+        Err(error) => return vec![Check::missing("TensorRT", error)],
+    };
+    let found = format!("{} at {}", library.version(), library.path().display());
+    let mut checks = vec![Check::ok("TensorRT", found)];
+    if !library.has_builder() {
+        let remedy = "it loads engines but can't build them from ONNX: install the full TensorRT";
+        checks.push(Check::new("builder", Verdict::Limited, "not in this library", remedy));
+        return checks;
+    }
+    checks.push(match library.parser_path() {
+        Ok(path) => Check::ok("ONNX parser", path.display().to_string()),
+        Err(error) => Check::missing("ONNX parser", error),
+    });
+    checks.push(match library.builder_resources(capability) {
+        Ok(files) if files.is_empty() => Check::ok("builder resource", "in the library"),
+        Ok(files) => {
+            let names: Vec<_> =
+                files.iter().filter_map(|file| file.file_name()).map(|name| name.to_string_lossy()).collect();
+            // From 10.15 there is one for each kind of GPU, and a general one.
+            let general = capability.is_some() && names.iter().all(|name| name.contains("_ptx"));
+            let verdict = if general { Verdict::Limited } else { Verdict::Ok };
+            let remedy = "building may need the one for this GPU: install the whole TensorRT of this version";
+            Check::new("builder resource", verdict, names.join(", "), remedy)
+        }
+        Err(error) => Check::missing("builder resource", error),
+    });
+    checks
+}

@@ -1,0 +1,66 @@
+//! Whether this machine can run what is asked of it: verdicts with remedies, for `gst-trt check`.
+//!
+//! 1. [`machine`] looks at driver, GPUs, NVDEC and TensorRT.
+//! 2. [`plan`] holds a [`Plan`](crate::config::Plan) against the machine: GPUs, streams, decoders, memory, engines,
+//!    threads; on the CPU ONNX Runtime and decoders.
+//! 3. [`assign`] gives each camera its GPU; `gst-trt run` asks it too.
+//!
+//! What a camera sends is found out by a [`Probe`]: [`ask_camera`] is the usual one, tests have others.
+
+mod assign;
+mod cpu;
+mod engines;
+mod machine;
+mod memory;
+mod nvdec;
+mod plan;
+mod stream;
+mod threads;
+mod trial;
+
+pub use assign::{GpuName, assign, gpu_names};
+pub use machine::machine;
+use memory::ModelMemory;
+pub use plan::{Request, plan};
+pub use stream::{Probe, StreamFacts, ask_camera};
+pub use trial::{Trial, decode as trial_decode};
+
+use serde::Serialize;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Ok,
+    /// It runs, but something is out of reach.
+    Limited,
+    Missing,
+    /// Not looked at, or nobody knows.
+    Unknown,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    pub name: String,
+    pub verdict: Verdict,
+    pub found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+impl Check {
+    /// `remedy` is for what isn't well.
+    pub fn new(name: impl Into<String>, verdict: Verdict, found: impl Into<String>, remedy: &str) -> Self {
+        let remedy = Some(remedy.to_owned()).filter(|remedy| verdict != Verdict::Ok && !remedy.is_empty());
+        Self { name: name.into(), verdict, found: found.into(), remedy }
+    }
+
+    /// An error's text has cause and remedy.
+    pub fn missing(name: impl Into<String>, error: impl ToString) -> Self {
+        Self { name: name.into(), verdict: Verdict::Missing, found: error.to_string(), remedy: None }
+    }
+
+    pub fn ok(name: impl Into<String>, found: impl Into<String>) -> Self {
+        Self::new(name, Verdict::Ok, found, "")
+    }
+}

@@ -1,0 +1,275 @@
+//! What a camera sends: asked of the camera itself, without decoding anything.
+
+use crate::config::{Camera, Codec, Source, Transport};
+use crate::sync::lock;
+use gst::prelude::*;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// What is known of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct StreamFacts {
+    pub codec: Option<Codec>,
+    /// Width and height, pixels.
+    pub size: Option<(u32, u32)>,
+    /// Frames per second.
+    pub framerate: Option<f64>,
+    /// Bits of a sample.
+    pub depth: Option<u32>,
+}
+
+impl StreamFacts {
+    /// What is known of a camera without asking it.
+    pub fn of_file(camera: &Camera) -> Self {
+        if let Source::Test { size, framerate, .. } = &camera.source {
+            return Self { codec: None, size: Some(*size), framerate: Some(*framerate), depth: Some(8) };
+        }
+        let hint = camera.hint;
+        Self { codec: hint.codec, size: hint.size, framerate: hint.framerate, depth: None }
+    }
+
+    /// These, and where they leave something open what `other` knows.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            codec: self.codec.or(other.codec),
+            size: self.size.or(other.size),
+            framerate: self.framerate.or(other.framerate),
+            depth: self.depth.or(other.depth),
+        }
+    }
+
+    /// `H.264, 1920×1080, 25 frames/s, 8 bit`, with `unknown` for what isn't known.
+    pub fn describe(&self) -> String {
+        let unknown = |what: &str| format!("{what} unknown");
+        [
+            self.codec.map_or_else(|| unknown("codec"), |codec| codec.name().to_owned()),
+            self.size.map_or_else(|| unknown("size"), |(width, height)| format!("{width}×{height}")),
+            self.framerate
+                .map_or_else(|| unknown("rate"), |rate| format!("{} frames/s", (rate * 100.0).round() / 100.0)),
+            self.depth.map_or_else(|| unknown("depth"), |depth| format!("{depth} bit")),
+        ]
+        .join(", ")
+    }
+}
+
+/// Finds out what a camera sends, or why it can't be found out.
+pub type Probe<'a> = dyn Fn(&Camera) -> Result<StreamFacts, String> + Sync + 'a;
+
+/// How long a camera has to answer and to send its first frames.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Frames whose times say the rate, where the stream doesn't.
+const FRAMES: usize = 11;
+
+/// Connects to a camera (RTSP: DESCRIBE, SETUP, PLAY) or opens a file, and reads its first frames.
+///
+/// # Errors
+/// The camera's or file's, without secrets; it sends no H.264 or H.265; nothing came for 10 seconds.
+pub fn ask_camera(camera: &Camera) -> Result<StreamFacts, String> {
+    match &camera.source {
+        Source::Test { .. } => Ok(StreamFacts::of_file(camera)),
+        Source::File { path, .. } => {
+            let source = element("filesrc")?;
+            source.set_property("location", path);
+            let asked = Asked::new(source)?;
+            asked.through_parsebin()?;
+            asked.answer(|message| message)
+        }
+        Source::Rtsp { url, transport, latency } => {
+            let source = element("rtspsrc")?;
+            source.set_property("location", url.expose());
+            source.set_property("latency", u32::try_from(latency.as_millis()).unwrap_or(u32::MAX));
+            source.set_property_from_str(
+                "protocols",
+                match transport {
+                    Transport::Tcp => "tcp",
+                    Transport::Udp => "udp",
+                },
+            );
+            // Microseconds: the error then comes before ours.
+            let patience = PATIENCE.as_micros() as u64 * 8 / 10;
+            source.set_property("tcp-timeout", patience);
+            source.set_property("timeout", patience);
+            let asked = Asked::new(source)?;
+            asked.through_depayloader();
+            asked.answer(|message| url.hide_in(&message))
+        }
+    }
+}
+
+fn element(name: &str) -> Result<gst::Element, String> {
+    gst::ElementFactory::make(name).build().map_err(|_| format!("GStreamer has no element {name}: install its plugin"))
+}
+
+/// A pipeline that is thrown away after its first frames.
+struct Asked {
+    pipeline: gst::Pipeline,
+    source: gst::Element,
+    found: Receiver<Result<StreamFacts, String>>,
+    tell: Sender<Result<StreamFacts, String>>,
+}
+
+impl Asked {
+    fn new(source: gst::Element) -> Result<Self, String> {
+        let pipeline = gst::Pipeline::new();
+        pipeline.add(&source).map_err(|error| error.to_string())?;
+        let (tell, found) = channel();
+        Ok(Self { pipeline, source, found, tell })
+    }
+
+    fn through_parsebin(&self) -> Result<(), String> {
+        let parse = element("parsebin")?;
+        self.pipeline.add(&parse).and_then(|()| self.source.link(&parse)).map_err(|error| error.to_string())?;
+        let (pipeline, tell) = (self.pipeline.downgrade(), self.tell.clone());
+        parse.connect_pad_added(move |_, pad| {
+            let caps = pad.current_caps().or_else(|| Some(pad.query_caps(None)));
+            let name = caps.and_then(|caps| Some(caps.structure(0)?.name().to_string())).unwrap_or_default();
+            let Some(pipeline) = pipeline.upgrade() else { return };
+            let watched = name.starts_with("video/").then(|| tell.clone());
+            if let Err(error) = end(&pipeline, pad, &[], watched) {
+                let _ = tell.send(Err(error));
+            }
+        });
+        Ok(())
+    }
+
+    fn through_depayloader(&self) {
+        let (pipeline, tell) = (self.pipeline.downgrade(), self.tell.clone());
+        self.source.connect_pad_added(move |_, pad| {
+            let Some(pipeline) = pipeline.upgrade() else { return };
+            let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+            let field = |name: &str| caps.structure(0).and_then(|s| s.get::<String>(name).ok()).unwrap_or_default();
+            let (media, encoding) = (field("media"), field("encoding-name"));
+            let done = match (media.as_str(), encoding.as_str()) {
+                ("video", "H264") => end(&pipeline, pad, &["rtph264depay", "h264parse"], Some(tell.clone())),
+                ("video", "H265") => end(&pipeline, pad, &["rtph265depay", "h265parse"], Some(tell.clone())),
+                ("video", other) => Err(format!("the camera sends {other}, and only H264 and H265 are taken")),
+                _ => end(&pipeline, pad, &[], None),
+            };
+            if let Err(error) = done {
+                let _ = tell.send(Err(error));
+            }
+        });
+    }
+
+    /// Runs until something is known. `clean` takes secrets out of messages.
+    fn answer(&self, clean: impl Fn(String) -> String) -> Result<StreamFacts, String> {
+        let deadline = Instant::now() + PATIENCE;
+        let bus = self.pipeline.bus().ok_or("the pipeline has no bus")?;
+        let (tell, clean_copy) = (self.tell.clone(), &clean);
+        // The state change of a file that can't be opened posts its error before it fails.
+        let _ = self.pipeline.set_state(gst::State::Playing);
+        let result = loop {
+            let tick = gst::ClockTime::from_mseconds(50);
+            match bus.timed_pop_filtered(tick, &[gst::MessageType::Error, gst::MessageType::Eos]) {
+                Some(message) => {
+                    if let gst::MessageView::Error(error) = message.view() {
+                        let _ = tell.send(Err(clean_copy(error.error().to_string())));
+                    } else {
+                        let _ = tell.send(Err("it ended before its first frames told what it is".into()));
+                    }
+                }
+                None if Instant::now() > deadline => {
+                    let _ = tell.send(Err(format!("nothing came for {} s", PATIENCE.as_secs())));
+                }
+                None => {}
+            }
+            if let Ok(found) = self.found.try_recv() {
+                break found;
+            }
+        };
+        let _ = self.pipeline.set_state(gst::State::Null);
+        result
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// Links a pad to these elements and a sink. `watched`: its frames tell what the stream is.
+fn end(
+    pipeline: &gst::Pipeline,
+    pad: &gst::Pad,
+    names: &[&str],
+    watched: Option<Sender<Result<StreamFacts, String>>>,
+) -> Result<(), String> {
+    let mut elements = names.iter().map(|name| element(name)).collect::<Result<Vec<_>, _>>()?;
+    let sink = element("fakesink")?;
+    sink.set_property("async", false);
+    elements.push(sink.clone());
+    let text = |error: gst::glib::BoolError| error.to_string();
+    pipeline.add_many(&elements).and_then(|()| gst::Element::link_many(&elements)).map_err(text)?;
+    if let (Some(tell), Some(pad)) = (watched, sink.static_pad("sink")) {
+        // A probe may be called by several threads, as far as its type goes.
+        let times = Mutex::new(Vec::with_capacity(FRAMES));
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            let mut times = lock(&times);
+            times.extend(info.buffer().and_then(|buffer| buffer.dts_or_pts()));
+            match pad.current_caps().and_then(|caps| read(&caps, &times)) {
+                Some(found) => {
+                    let _ = tell.send(found);
+                    gst::PadProbeReturn::Remove
+                }
+                None => gst::PadProbeReturn::Ok,
+            }
+        });
+    }
+    for element in &elements {
+        element.sync_state_with_parent().map_err(text)?;
+    }
+    let target = elements.first().and_then(|first| first.static_pad("sink")).ok_or("no pad")?;
+    pad.link(&target).map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// What the caps say, once the rate is known too; `None`: more frames are needed.
+fn read(caps: &gst::Caps, times: &[gst::ClockTime]) -> Option<Result<StreamFacts, String>> {
+    let structure = caps.structure(0)?;
+    let codec = match structure.name().as_str() {
+        "video/x-h264" => Codec::H264,
+        "video/x-h265" => Codec::H265,
+        other => return Some(Err(format!("it is {other}, and only H.264 and H.265 are taken"))),
+    };
+    let pixels = |name| structure.get::<i32>(name).ok().and_then(|value| u32::try_from(value).ok());
+    let told = structure.get::<gst::Fraction>("framerate").ok().filter(|rate| rate.numer() > 0 && rate.denom() > 0);
+    let framerate = match told {
+        Some(rate) => Some(f64::from(rate.numer()) / f64::from(rate.denom())),
+        None if times.len() < FRAMES => return None,
+        None => measured(times),
+    };
+    // Profiles of 8 bit leave it out.
+    let depth = structure.get::<u32>("bit-depth-luma").ok().or(Some(8));
+    Some(Ok(StreamFacts { codec: Some(codec), size: pixels("width").zip(pixels("height")), framerate, depth }))
+}
+
+/// Frames per second of these times.
+fn measured(times: &[gst::ClockTime]) -> Option<f64> {
+    let (first, last) = (times.iter().min()?, times.iter().max()?);
+    let seconds = (*last - *first).nseconds() as f64 / 1e9;
+    (seconds > 0.0).then(|| (times.len() - 1) as f64 / seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caps_say_what_a_stream_is() {
+        gst::init().unwrap();
+        let caps = |text: &str| text.parse::<gst::Caps>().unwrap();
+        let full = caps("video/x-h265,width=3840,height=2160,framerate=30000/1001,bit-depth-luma=(uint)10");
+        let facts = read(&full, &[]).unwrap().unwrap();
+        assert_eq!((facts.codec, facts.size, facts.depth), (Some(Codec::H265), Some((3840, 2160)), Some(10)));
+        assert_eq!(facts.describe(), "HEVC, 3840×2160, 29.97 frames/s, 10 bit");
+        assert!(read(&caps("video/x-vp9,width=1,height=1"), &[]).unwrap().unwrap_err().contains("video/x-vp9"));
+        // Without a rate the frames' times have to say it.
+        let bare = caps("video/x-h264,width=640,height=480");
+        let times: Vec<_> = (0..11).map(|i| gst::ClockTime::from_mseconds(40 * i)).collect();
+        assert_eq!(read(&bare, &times[..5]), None);
+        let facts = read(&bare, &times).unwrap().unwrap();
+        assert_eq!((facts.framerate, facts.depth), (Some(25.0), Some(8)));
+        assert_eq!(StreamFacts::default().describe(), "codec unknown, size unknown, rate unknown, depth unknown");
+    }
+}

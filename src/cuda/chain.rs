@@ -1,0 +1,420 @@
+//! One lane's work on the device, from frames to results: preprocessing, the model, decoding, as one captured graph a batch
+//! size.
+//!
+//! A [`Chain`] owns all that its kernels and graphs read and write, and holds the frames of a batch until the device is done
+//! with them. One batch at a time: [`Chain::show`] (or [`Chain::show_tensor`]) for each slot, [`Chain::run`], then
+//! [`Chain::results`]. Whether a slot shows a frame or a ready tensor is said in its table's entry, so one graph a batch
+//! size serves both.
+
+mod alone;
+
+use super::context::{Context, Traffic, Within};
+use super::gst::MappedFrame;
+use super::kernels::Kernels;
+use super::layout::Source;
+use super::memory::{DeviceBuffer, Room};
+use super::network::{Binding, Network};
+use super::postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
+use super::preprocess::Preprocessor;
+use super::stream::{Event, Graph, Stream};
+use crate::infer::{Error, ErrorKind, Tensor, TensorData};
+use crate::model::head::Plan;
+use crate::model::{ElementType, InputSpec, Letterbox, Params, Rect};
+use crate::tensorrt;
+use std::ffi::CString;
+use std::sync::Arc;
+
+/// What a chain is made for.
+#[derive(Debug)]
+pub struct ChainSpec<'a> {
+    pub input: &'a InputSpec,
+    /// The input's name in the engine.
+    pub input_name: &'a CString,
+    /// All of the engine's outputs.
+    pub outputs: &'a [ChainOutput],
+    pub plan: &'a Plan,
+    pub classes: usize,
+    /// Whether overlapping boxes are left to suppression.
+    pub needs_nms: bool,
+    /// Fewest and most images of a batch.
+    pub batch: (usize, usize),
+    /// Bytes that the model works in, whatever the batch.
+    pub scratch: usize,
+}
+
+/// One of an engine's outputs.
+#[derive(Debug, Clone)]
+pub struct ChainOutput {
+    pub name: CString,
+    pub element: ElementType,
+    /// Without the batch dimension.
+    pub shape: Vec<usize>,
+}
+
+impl ChainOutput {
+    /// Bytes of one image's share.
+    pub fn bytes(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.element.size()
+    }
+}
+
+/// A batch size that is ready to run.
+#[derive(Debug)]
+struct Rung {
+    batch: usize,
+    /// Before the network: it was captured from it. `None`: launched kernel by kernel.
+    graph: Option<Graph>,
+    network: Network,
+}
+
+/// What can be run.
+#[derive(Debug)]
+enum Rungs {
+    /// The least batch first.
+    Ladder(Vec<Rung>),
+    /// One context that is given each batch's shape; its release can't share profiles.
+    Reshaped(Network),
+}
+
+/// See the module.
+pub struct Chain {
+    // Dropped in this order.
+    rungs: Within<Rungs>,
+    body: Body,
+}
+
+/// All but the models.
+struct Body {
+    // Dropped in this order.
+    /// What the slots of the batch under way show, held until the device is done with it.
+    frames: Vec<MappedFrame>,
+    tensors: Vec<Arc<Tensor>>,
+    preprocessor: Preprocessor,
+    postprocessor: Postprocessor,
+    input: Binding,
+    outputs: Vec<Binding>,
+    scratch: Arc<DeviceBuffer>,
+    image: InputSpec,
+    /// Fewest and most images.
+    batch: (usize, usize),
+    /// A producer's work on its frame.
+    produced: Event,
+    done: Event,
+    stream: Stream,
+}
+
+impl Chain {
+    /// Takes the memory; [`Self::add`] or [`Self::add_reshaped`] make it ready to run.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Memory`]; outputs that aren't the plan's.
+    pub fn new<R: Room + 'static>(room: &Arc<R>, kernels: &Arc<Kernels>, spec: &ChainSpec<'_>) -> Result<Self, Error> {
+        let body = Body::new(room, kernels, spec)?;
+        Ok(Self { rungs: Within::new(kernels.context(), Rungs::Ladder(Vec::new())), body })
+    }
+
+    fn context(&self) -> &Arc<Context> {
+        self.body.stream.context()
+    }
+
+    /// Makes one batch size ready: binds a context of its own to it, runs all of it once, captures it, and launches the
+    /// graph once. `shape` is the model's input with that batch. The context is never reshaped or bound again.
+    ///
+    /// A model that can't be captured (its steps wait for each other on the host) is launched kernel by kernel; the reason
+    /// is given back.
+    ///
+    /// # Errors
+    /// Out of memory, what TensorRT says, a device failure.
+    pub fn add(
+        &mut self,
+        make: impl Fn() -> Result<tensorrt::Context, tensorrt::Error>,
+        batch: usize,
+        shape: &[i64],
+    ) -> Result<Option<Error>, Error> {
+        let context = Arc::clone(self.context());
+        let _current = context.enter()?;
+        let body = &mut self.body;
+        let mut network = body.bind(make()?, shape)?;
+        body.leave_all_empty(batch)?;
+        body.launch_plainly(&mut network, batch)?;
+        let captured = body.stream.capture(|| body.enqueue(&mut network, batch));
+        let (graph, reason) = match captured {
+            Ok(mut graph) => {
+                // The first launch moves it to the device.
+                // SAFETY: `self` owns the memory of the kernels' work, `network` that of the model's.
+                unsafe { graph.launch(&body.stream) }?;
+                body.wait()?;
+                (Some(graph), None)
+            }
+            Err(error) if error.kind == ErrorKind::Memory => return Err(error),
+            Err(error) => {
+                body.stream.synchronise()?;
+                // What a capture that failed left in it is undefined.
+                drop(network);
+                network = body.bind(make()?, shape)?;
+                body.launch_plainly(&mut network, batch)?;
+                (None, Some(error))
+            }
+        };
+        if let Rungs::Ladder(rungs) = &mut *self.rungs {
+            rungs.push(Rung { batch, graph, network });
+            rungs.sort_by_key(|rung| rung.batch);
+        }
+        Ok(reason)
+    }
+
+    /// Makes every batch up to the greatest ready with one context on a profile of its own, which is given each batch's
+    /// shape and launched without a graph. `shape` is the model's input with the greatest.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn add_reshaped(&mut self, mut made: tensorrt::Context, profile: u32, shape: &[i64]) -> Result<(), Error> {
+        let context = Arc::clone(self.context());
+        let _current = context.enter()?;
+        let batch = self.body.batch.1;
+        let body = &mut self.body;
+        if profile > 0 {
+            Network::choose_profile(&mut made, profile, &body.stream)?;
+        }
+        let mut network = body.bind(made, shape)?;
+        body.leave_all_empty(batch)?;
+        body.launch_plainly(&mut network, batch)?;
+        *self.rungs = Rungs::Reshaped(network);
+        Ok(())
+    }
+
+    /// Graphs that were captured.
+    pub fn graphs(&self) -> usize {
+        match &*self.rungs {
+            Rungs::Ladder(rungs) => rungs.iter().filter(|rung| rung.graph.is_some()).count(),
+            Rungs::Reshaped(_) => 0,
+        }
+    }
+
+    /// Shows a region (frame pixels) of a frame in a slot of the next batch, and holds the frame until it has run.
+    ///
+    /// # Errors
+    /// A frame of another context, or that the kernels can't read: the slot is then to be left empty. A device failure.
+    pub fn show(&mut self, slot: usize, frame: MappedFrame, region: Rect, params: &Params) -> Result<(), Error> {
+        frame.check_context(self.context())?;
+        let body = &mut self.body;
+        let picture = *frame.picture();
+        let source = Source::picture(&picture, region, &body.image)?;
+        frame.wait_for_producer(&body.produced, &body.stream)?;
+        body.preprocessor.set(slot, &source)?;
+        body.place(slot, region, (picture.width, picture.height), params)?;
+        body.frames.push(frame);
+        Ok(())
+    }
+
+    /// As [`Self::show`], of a tensor on this device that was made of that region of a frame of `size` pixels. `false` if
+    /// it isn't one that fits: then the frame is to be shown.
+    ///
+    /// # Errors
+    /// A device failure.
+    pub fn show_tensor(
+        &mut self,
+        slot: usize,
+        tensor: &Arc<Tensor>,
+        size: (u32, u32),
+        params: &Params,
+    ) -> Result<bool, Error> {
+        let TensorData::Device { buffer, ready } = &tensor.data else { return Ok(false) };
+        let needed = self.body.image.elements() * self.body.image.element.size();
+        let here = Arc::ptr_eq(buffer.context(), self.context());
+        if !here || tensor.spec != self.body.image || buffer.bytes() < needed {
+            return Ok(false);
+        }
+        let body = &mut self.body;
+        body.stream.wait(ready)?;
+        body.preprocessor.set(slot, &Source::tensor(buffer.address()))?;
+        body.place(slot, tensor.region, size, params)?;
+        body.tensors.push(Arc::clone(tensor));
+        Ok(true)
+    }
+
+    /// Leaves a slot of the next batch without a picture; nothing is found in it.
+    ///
+    /// # Errors
+    /// There is no such slot.
+    pub fn leave_empty(&mut self, slot: usize) -> Result<(), Error> {
+        self.body.leave_empty(slot)
+    }
+
+    /// Runs the first `slots` slots as the least batch that is ready for them, and waits for it. Gives that batch. `shape`
+    /// tells the model's input with so many images.
+    ///
+    /// # Errors
+    /// What failed; nothing of the batch is valid then.
+    pub fn run(&mut self, slots: usize, shape: impl FnOnce(usize) -> tensorrt::Shape) -> Result<usize, Error> {
+        let ran = self.launch(slots, shape);
+        if let Ok(batch) = ran {
+            self.body.release();
+            self.context().count_traffic(Traffic { to_device: self.bytes_to_device(batch) as u64, to_host: 0 });
+            return ran;
+        }
+        // What failed on the device is the cause of what TensorRT says.
+        self.let_go().and(ran)
+    }
+
+    /// Lets the frames of a batch go that isn't run, once the device can't read them any more.
+    ///
+    /// # Errors
+    /// A device failure.
+    pub fn let_go(&mut self) -> Result<(), Error> {
+        let waited = self.body.stream.synchronise();
+        self.body.release();
+        waited
+    }
+
+    fn launch(&mut self, slots: usize, shape: impl FnOnce(usize) -> tensorrt::Shape) -> Result<usize, Error> {
+        let context = Arc::clone(self.context());
+        let _current = context.enter()?;
+        let body = &mut self.body;
+        let none = || Error::new(ErrorKind::Failed, format!("no batch of {slots} images is ready"));
+        match &mut *self.rungs {
+            Rungs::Ladder(rungs) => {
+                let rung = rungs.iter_mut().find(|rung| rung.batch >= slots).ok_or_else(none)?;
+                (slots..rung.batch).try_for_each(|slot| body.leave_empty(slot))?;
+                match &mut rung.graph {
+                    // SAFETY: `self` owns the memory of the kernels' work, the rung's network that of the model's.
+                    Some(graph) => unsafe { graph.launch(&body.stream) }?,
+                    None => body.enqueue(&mut rung.network, rung.batch)?,
+                }
+                body.wait()?;
+                Ok(rung.batch)
+            }
+            Rungs::Reshaped(_) if slots > body.batch.1 => Err(none()),
+            Rungs::Reshaped(network) => {
+                let batch = slots.max(body.batch.0);
+                (slots..batch).try_for_each(|slot| body.leave_empty(slot))?;
+                network.reshape(&shape(batch))?;
+                body.launch_plainly(network, batch)?;
+                Ok(batch)
+            }
+        }
+    }
+
+    /// Reads a slot's results after [`Self::run`].
+    ///
+    /// # Errors
+    /// There is no such slot.
+    pub fn results(&mut self, slot: usize, found: &mut SlotResult) -> Result<(), Error> {
+        self.body.postprocessor.results(slot, found)?;
+        self.context().count_traffic(Traffic { to_device: 0, to_host: self.bytes_to_host(found) as u64 });
+        Ok(())
+    }
+
+    /// Copies the first bytes of an output to the host, after [`Self::run`].
+    ///
+    /// # Errors
+    /// There is no such output, or it's smaller.
+    pub fn download(&self, output: usize, bytes: &mut [u8]) -> Result<(), Error> {
+        let outputs = &self.body.outputs;
+        let none = || Error::new(ErrorKind::Failed, format!("output {output} of {}", outputs.len()));
+        outputs.get(output).ok_or_else(none)?.buffer.download(bytes, &self.body.stream)
+    }
+
+    /// Bytes that a launch of so many slots copies to the device.
+    pub fn bytes_to_device(&self, batch: usize) -> usize {
+        self.body.postprocessor.bytes_to_device(batch)
+    }
+
+    /// Bytes that a slot's results took on their way to the host.
+    pub fn bytes_to_host(&self, found: &SlotResult) -> usize {
+        self.body.postprocessor.bytes_to_host(found)
+    }
+}
+
+impl Body {
+    fn new<R: Room + 'static>(room: &Arc<R>, kernels: &Arc<Kernels>, spec: &ChainSpec<'_>) -> Result<Self, Error> {
+        let (context, batch) = (kernels.context(), spec.batch.1);
+        let buffer = |bytes: usize| DeviceBuffer::new(room, bytes).map(Arc::new);
+        let scratch = buffer(spec.scratch)?;
+        let input = Binding {
+            name: spec.input_name.clone(),
+            buffer: buffer(batch * spec.input.elements() * spec.input.element.size())?,
+        };
+        let outputs = spec
+            .outputs
+            .iter()
+            .map(|output| Ok(Binding { name: output.name.clone(), buffer: buffer(batch * output.bytes())? }));
+        let outputs = outputs.collect::<Result<Vec<_>, Error>>()?;
+        let places = spec.outputs.iter().zip(&outputs).map(|(output, binding)| DeviceOutput {
+            address: binding.buffer.address(),
+            element: output.element,
+            shape: output.shape.clone(),
+        });
+        let places: Vec<_> = places.collect();
+        let head = (spec.classes, spec.needs_nms);
+        Ok(Self {
+            frames: Vec::with_capacity(batch),
+            tensors: Vec::with_capacity(batch),
+            preprocessor: Preprocessor::new(room, kernels, spec.input, batch)?,
+            postprocessor: Postprocessor::new(room, kernels, spec.plan, head, &places, batch)?,
+            input,
+            outputs,
+            scratch,
+            image: spec.input.clone(),
+            batch: spec.batch,
+            produced: Event::new(context)?,
+            done: Event::new(context)?,
+            stream: Stream::new(context)?,
+        })
+    }
+
+    fn bind(&self, made: tensorrt::Context, shape: &[i64]) -> Result<Network, Error> {
+        Network::bind(made, &self.scratch, &self.input, &self.outputs, shape)
+    }
+
+    fn place(&mut self, slot: usize, region: Rect, frame: (u32, u32), params: &Params) -> Result<(), Error> {
+        let letterbox = Letterbox::new(region, &self.image);
+        self.postprocessor.set(slot, SlotSettings { params, letterbox: &letterbox, frame })
+    }
+
+    /// Lets go of what the slots showed.
+    fn release(&mut self) {
+        self.frames.clear();
+        self.tensors.clear();
+    }
+
+    fn leave_empty(&mut self, slot: usize) -> Result<(), Error> {
+        self.preprocessor.set(slot, &Source::border())?;
+        self.postprocessor.clear(slot)
+    }
+
+    fn leave_all_empty(&mut self, slots: usize) -> Result<(), Error> {
+        (0..slots).try_for_each(|slot| self.leave_empty(slot))
+    }
+
+    /// Queues all of it.
+    fn enqueue(&self, network: &mut Network, batch: usize) -> Result<(), Error> {
+        let input = self.input.buffer.address();
+        // SAFETY: the input has room for the batch and is aligned to 256; frames are held until the work is done; all else
+        // is `self`'s, and freed only when the device is done with it.
+        unsafe { self.preprocessor.enqueue(&self.stream, input, Some(&self.postprocessor), batch) }?;
+        network.enqueue(&self.stream)?;
+        // SAFETY: the outputs are `self`'s.
+        unsafe { self.postprocessor.enqueue(&self.stream, batch) }
+    }
+
+    fn launch_plainly(&self, network: &mut Network, batch: usize) -> Result<(), Error> {
+        self.enqueue(network, batch)?;
+        self.wait()
+    }
+
+    /// Results are in host memory after this: blocks, instead of spinning.
+    fn wait(&self) -> Result<(), Error> {
+        self.done.record(&self.stream)?;
+        self.done.synchronise()
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        // Only a batch that was begun and not run still holds frames; the device may wait for their producers.
+        if !(self.frames.is_empty() && self.tensors.is_empty()) {
+            let _ = self.stream.synchronise();
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The element's model: the one in force, and the one that is being opened beside it on a thread of its own.
+
+use super::opened::Opened;
+use crate::sync::lock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// See the module. Streaming threads look at it for every frame.
+#[derive(Default)]
+pub struct Models {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// From READY→PAUSED to PAUSED→READY.
+    running: bool,
+    opened: Option<Arc<Opened>>,
+    /// The first model couldn't be opened, and whether that has been said.
+    failed: Option<Said>,
+    /// A thread opens a model; its current attempt is cancelled by this.
+    opening: Option<Arc<AtomicBool>>,
+    /// Counts starts, so that what belongs to an earlier one is told from this one.
+    start: u64,
+    /// Counts flushes: who waited before one returns.
+    flushes: u64,
+}
+
+/// Whether the element's error message is on the bus: whoever waits returns after that, so that no other element's comes
+/// before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Said(bool);
+
+/// A start of the element; stale once it has stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start(u64);
+
+/// What an attempt at opening led to.
+pub enum Attempt {
+    /// In force now; the model before it, if there was one.
+    Installed(Option<Arc<Opened>>),
+    /// Failed, and is the last word.
+    Failed,
+    /// The settings have changed meanwhile: try again with those.
+    Again,
+    /// The element has stopped meanwhile.
+    Stopped,
+}
+
+impl Models {
+    /// READY→PAUSED.
+    pub fn start(&self) -> Start {
+        let mut state = self.lock();
+        *state = State { running: true, start: state.start + 1, flushes: state.flushes, ..State::default() };
+        Start(state.start)
+    }
+
+    /// PAUSED→READY, before the pads are deactivated: whoever waits returns, and what is being opened is cancelled. Whether
+    /// that was the first model.
+    pub fn stop(&self) -> bool {
+        let mut state = self.lock();
+        state.running = false;
+        let opening = state.opening.take();
+        if let Some(cancel) = &opening {
+            cancel.store(true, Ordering::Relaxed);
+        }
+        self.changed.notify_all();
+        opening.is_some() && state.opened.is_none()
+    }
+
+    /// Whether the element still runs since that start.
+    pub fn runs(&self, start: Start) -> bool {
+        let state = self.lock();
+        state.running && state.start == start.0
+    }
+
+    /// Takes the model away; nothing waits any more after [`Self::stop`].
+    pub fn take(&self) -> Option<Arc<Opened>> {
+        self.lock().opened.take()
+    }
+
+    /// The model in force.
+    pub fn get(&self) -> Option<Arc<Opened>> {
+        self.lock().opened.clone()
+    }
+
+    /// The model in force; waits for the first one while it's being opened. `None` after a flush, a stop or a failure.
+    pub fn wait(&self) -> Result<Arc<Opened>, gst::FlowError> {
+        let state = self.lock();
+        let flushes = state.flushes;
+        let waiting = |s: &mut State| {
+            let pending = s.opening.is_some() || s.failed == Some(Said(false));
+            s.opened.is_none() && s.running && pending && s.flushes == flushes
+        };
+        let state = self.changed.wait_while(state, waiting).unwrap_or_else(PoisonError::into_inner);
+        match &state.opened {
+            Some(opened) => Ok(Arc::clone(opened)),
+            None if state.failed == Some(Said(true)) => Err(gst::FlowError::Error),
+            None => Err(gst::FlowError::Flushing),
+        }
+    }
+
+    /// Whoever waits for the first model returns.
+    pub fn flush(&self) {
+        self.lock().flushes += 1;
+        self.changed.notify_all();
+    }
+
+    /// The model has to be opened (anew): `Some` if the caller starts a thread for it, `None` if one is at it already, and
+    /// looks at the settings again, or there's nothing to do.
+    pub fn request(&self) -> Option<Start> {
+        let mut state = self.lock();
+        if !state.running {
+            return None;
+        }
+        match &state.opening {
+            Some(cancel) => {
+                cancel.store(true, Ordering::Relaxed);
+                None
+            }
+            None => {
+                state.opening = Some(Arc::default());
+                Some(Start(state.start))
+            }
+        }
+    }
+
+    /// A new attempt begins; `cancel` ends it. `false` if the element has stopped.
+    pub fn attempt(&self, start: Start, cancel: &Arc<AtomicBool>) -> bool {
+        let mut state = self.lock();
+        let runs = state.running && state.start == start.0;
+        if runs {
+            state.opening = Some(Arc::clone(cancel));
+        }
+        runs
+    }
+
+    /// An attempt has ended with `opened`, or failed. `current` says whether its settings are still those of the element.
+    pub fn finish(&self, start: Start, opened: Option<Arc<Opened>>, current: impl FnOnce() -> bool) -> Attempt {
+        let mut state = self.lock();
+        if !state.running || state.start != start.0 {
+            return Attempt::Stopped;
+        }
+        if !current() {
+            return Attempt::Again;
+        }
+        state.opening = None;
+        let attempt = match opened {
+            Some(opened) => Attempt::Installed(state.opened.replace(opened)),
+            None => {
+                state.failed = state.opened.is_none().then_some(Said(false));
+                Attempt::Failed
+            }
+        };
+        self.changed.notify_all();
+        attempt
+    }
+
+    /// That the first model couldn't be opened was said.
+    pub fn failure_was_said(&self) {
+        let mut state = self.lock();
+        if let Some(said) = &mut state.failed {
+            *said = Said(true);
+        }
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}

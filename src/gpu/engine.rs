@@ -1,0 +1,189 @@
+//! A model that TensorRT has loaded.
+
+use super::CAT;
+use super::account::Account;
+use super::ladder::ladder;
+use super::lane::{Counters, GpuLane};
+use super::model::GpuModel;
+use crate::cuda::gst::SharedContext;
+use crate::cuda::{Chain, ChainOutput, ChainSpec, Context, Kernels, OnFailure, Within};
+use crate::infer::{self, DeviceUsage, Error, ErrorKind, Lane};
+use crate::model::{Head, InputSpec, ModelInfo};
+use crate::tensorrt::{self, Group, Library, Loaded, Version};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Two: one batch's work on the host, and the gaps in its work on the device, are covered by the other's.
+const LANES: u32 = 2;
+
+/// A loaded engine in a context that elements share.
+pub struct GpuEngine {
+    // Dropped in this order.
+    engine: Within<Arc<tensorrt::Engine>>,
+    model: Arc<GpuModel>,
+    kernels: Arc<Kernels>,
+    counters: Arc<Counters>,
+    account: Arc<Account>,
+    description: String,
+    version: Version,
+    shared: SharedContext,
+}
+
+impl GpuEngine {
+    /// The context has to be current.
+    ///
+    /// # Errors
+    /// A model that can't be run here; kernels that the device can't run.
+    pub fn new(
+        shared: SharedContext,
+        library: &'static Library,
+        loaded: Loaded,
+        account: Arc<Account>,
+    ) -> Result<Self, Error> {
+        let Loaded { engine, path, metadata, .. } = loaded;
+        let context = Arc::clone(shared.context());
+        let engine = Within::new(&context, engine);
+        let model = GpuModel::read(&engine, metadata, &path).map_err(|error| account.cause(error))?;
+        let (name, version) = (path.file_name().unwrap_or(path.as_os_str()).display(), library.version());
+        let description = format!("{name} on {version} ({}, device {})", context.device_name()?, context.device());
+        gst::info!(super::CAT, "Opened {description}: head {}, batch {:?}", model.head.name(), model.batch);
+        let kernels = Kernels::shared(&context)?;
+        let (model, counters) = (Arc::new(model), Arc::default());
+        Ok(Self { engine, model, kernels, counters, account, description, version, shared })
+    }
+
+    fn context(&self) -> &Arc<Context> {
+        self.shared.context()
+    }
+
+    /// The memory and kernels of one lane, with nothing to run yet.
+    fn chain(&self) -> Result<Chain, Error> {
+        let model = &self.model;
+        let outputs: Vec<ChainOutput> = model.outputs.iter().map(|(_, output)| output.clone()).collect();
+        let spec = ChainSpec {
+            input: &model.input,
+            input_name: &model.input_name,
+            outputs: &outputs,
+            plan: &model.plan,
+            classes: model.head.classes(),
+            needs_nms: model.head.needs_nms(),
+            batch: model.batch,
+            scratch: usize::try_from(self.engine.device_memory()).unwrap_or(usize::MAX),
+        };
+        Chain::new(&self.account, &self.kernels, &spec)
+    }
+
+    /// Makes one lane; `index` is its profile where contexts can't share one.
+    fn lane(&self, index: u32, together: bool) -> Result<GpuLane, Error> {
+        let (model, engine) = (&self.model, &*self.engine);
+        let mut chain = self.chain()?;
+        if together {
+            for batch in ladder(model.batch.0, model.batch.1) {
+                let reason = chain.add(|| engine.create_context(), batch, &model.shape(batch))?;
+                if let Some(reason) = reason {
+                    gst::warning!(
+                        CAT,
+                        "{}: batch {batch} can't be a CUDA graph and is launched step by step, which costs CPU time: {reason}",
+                        self.description
+                    );
+                }
+            }
+        } else {
+            chain.add_reshaped(engine.create_context()?, index, &model.shape(model.batch.1))?;
+        }
+        Ok(GpuLane::new(Arc::clone(model), chain, Arc::clone(&self.counters)))
+    }
+}
+
+/// Whether several contexts of an engine may live at a time: always, unless its shapes are dynamic and its release wants a
+/// profile for each (8.5; 8.6 has them shared by what our builder sets).
+fn contexts_live_together(version: Version, dynamic: bool) -> bool {
+    !dynamic || version.group() != Some(Group::V8) || version.minor >= 6
+}
+
+impl infer::Engine for GpuEngine {
+    fn description(&self) -> String {
+        self.description.clone()
+    }
+
+    fn info(&self) -> &ModelInfo {
+        &self.model.info
+    }
+
+    fn input(&self) -> &InputSpec {
+        &self.model.input
+    }
+
+    fn head(&self) -> &Arc<dyn Head> {
+        &self.model.head
+    }
+
+    fn max_batch(&self) -> usize {
+        self.model.batch.1
+    }
+
+    fn lanes(&self) -> Result<Vec<Box<dyn Lane>>, Error> {
+        let _current = self.context().enter()?;
+        let together = contexts_live_together(self.version, self.model.dynamic);
+        let count = if together { LANES } else { self.engine.profiles().clamp(1, LANES) };
+        let lanes = (0..count).map(|index| {
+            let lane = self.lane(index, together).map_err(|error| self.account.cause(error))?;
+            self.counters.graphs.fetch_add(lane.graphs() as u32, Ordering::Relaxed);
+            Ok(Box::new(lane) as Box<dyn Lane>)
+        });
+        lanes.collect()
+    }
+
+    fn time_alone(&self, least: Duration) -> Result<Vec<(usize, Duration)>, Error> {
+        let _current = self.context().enter()?;
+        if !contexts_live_together(self.version, self.model.dynamic) {
+            let text = format!("{}: {} has no context to spare for measuring it alone", self.description, self.version);
+            return Err(Error::new(ErrorKind::Failed, text));
+        }
+        let mut chain = self.chain().map_err(|error| self.account.cause(error))?;
+        let sizes = ladder(self.model.batch.0, self.model.batch.1);
+        let times = sizes.into_iter().map(|batch| {
+            let time = chain.time_model(self.engine.create_context()?, &self.model.shape(batch), least);
+            Ok((batch, time.map_err(|error| self.account.cause(error))?))
+        });
+        times.collect()
+    }
+
+    fn watch(&self, failed: &Arc<OnFailure>) {
+        self.context().watch(failed);
+    }
+
+    fn usage(&self) -> Option<DeviceUsage> {
+        let (memory, context) = (self.account.usage(), self.context());
+        let ours = context.taken();
+        // A device that has failed doesn't say.
+        let used = context.memory().map_or(0, |(free, total)| total.saturating_sub(free) as u64);
+        Some(DeviceUsage {
+            memory: memory.in_use,
+            memory_peak: memory.peak,
+            memory_ours: ours,
+            memory_beside: used.saturating_sub(ours),
+            to_device: self.counters.to_device.load(Ordering::Relaxed),
+            to_host: self.counters.to_host.load(Ordering::Relaxed),
+            graphs: self.counters.graphs.load(Ordering::Relaxed),
+            candidates_cut: self.counters.candidates_cut.load(Ordering::Relaxed),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tensorrt_8_5_wants_a_profile_for_each_context() {
+        let version = |number, file: &str| Version::decode(number, file);
+        assert!(!contexts_live_together(version(8503, "libnvinfer.so.8"), true));
+        assert!(contexts_live_together(version(8503, "libnvinfer.so.8"), false));
+        assert!(contexts_live_together(version(8601, "libnvinfer.so.8"), true));
+        assert!(contexts_live_together(version(100_600, "libnvinfer.so.10"), true));
+        assert!(contexts_live_together(version(110_400, "libnvinfer.so.11"), true));
+        assert!(contexts_live_together(version(10_701, "libtensorrt_rtx.so.1"), true));
+    }
+}

@@ -1,0 +1,160 @@
+//! Running batches: frames on the device in, objects out.
+
+use super::model::GpuModel;
+use crate::cuda::gst::MappedFrame;
+use crate::cuda::{Chain, SlotResult};
+use crate::infer::{Error, ErrorKind, Lane, RawTensor, Slot, nothing_to_run};
+use crate::model::ElementType;
+use half::f16;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// What a service's lanes count together.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub to_device: AtomicU64,
+    pub to_host: AtomicU64,
+    pub graphs: AtomicU32,
+    pub candidates_cut: AtomicU64,
+}
+
+/// One batch at a time, on a chain of its own.
+pub struct GpuLane {
+    model: Arc<GpuModel>,
+    chain: Chain,
+    counters: Arc<Counters>,
+    /// What was read last.
+    found: SlotResult,
+    /// An output on the host, while raw tensors are asked for.
+    downloaded: Vec<u8>,
+}
+
+impl GpuLane {
+    pub fn new(model: Arc<GpuModel>, chain: Chain, counters: Arc<Counters>) -> Self {
+        Self { model, chain, counters, found: SlotResult::default(), downloaded: Vec::new() }
+    }
+
+    /// Graphs that were captured.
+    pub fn graphs(&self) -> usize {
+        self.chain.graphs()
+    }
+
+    /// Puts a slot's picture into the batch.
+    fn show(&mut self, index: usize, slot: &Slot) -> Result<(), Error> {
+        let info = &slot.frame.info;
+        if let Some(tensor) = slot.tensor.as_ref().filter(|tensor| tensor.region == slot.region)
+            && self.chain.show_tensor(index, tensor, (info.width(), info.height()), &slot.params)?
+        {
+            return Ok(());
+        }
+        let frame = MappedFrame::read(&slot.frame.buffer, info)?;
+        self.chain.show(index, frame, slot.region, &slot.params)
+    }
+
+    /// Puts all of them in; one that can't be read is its own slot's error, a failed device everybody's.
+    fn show_all(&mut self, slots: &mut [Slot]) -> Result<(), Error> {
+        for (index, slot) in slots.iter_mut().enumerate() {
+            match self.show(index, slot) {
+                Ok(()) => {}
+                Err(error) if error.kind == ErrorKind::Device => return Err(error),
+                Err(error) => {
+                    self.chain.leave_empty(index)?;
+                    slot.output.error = Some(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, slots: &mut [Slot], ran: usize) -> Result<(), Error> {
+        let mut to_host = 0;
+        for (index, slot) in slots.iter_mut().enumerate().filter(|(_, slot)| slot.output.error.is_none()) {
+            self.chain.results(index, &mut self.found)?;
+            to_host += self.chain.bytes_to_host(&self.found);
+            let cut = self.found.candidates.saturating_sub(self.found.considered);
+            self.counters.candidates_cut.fetch_add(u64::from(cut), Ordering::Relaxed);
+            slot.output.candidates = self.found.candidates;
+            slot.output.detections = std::mem::take(&mut self.found.detections);
+        }
+        if slots.iter().any(|slot| slot.params.output_tensors) {
+            to_host += self.read_outputs(slots)?;
+        }
+        self.counters.to_host.fetch_add(to_host as u64, Ordering::Relaxed);
+        self.counters.to_device.fetch_add(self.chain.bytes_to_device(ran) as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Copies raw outputs to the slots that ask for them; gives the bytes that went over the bus.
+    fn read_outputs(&mut self, slots: &mut [Slot]) -> Result<usize, Error> {
+        let mut copied = 0;
+        for (number, (name, output)) in self.model.outputs.iter().enumerate() {
+            let bytes = output.bytes();
+            self.downloaded.resize(bytes * slots.len(), 0);
+            self.chain.download(number, &mut self.downloaded)?;
+            copied += self.downloaded.len();
+            let images = self.downloaded.chunks_exact(bytes.max(1));
+            for (slot, image) in slots.iter_mut().zip(images).filter(|(slot, _)| slot.params.output_tensors) {
+                let (name, shape) = (Arc::clone(name), output.shape.clone());
+                slot.output.tensors.push(RawTensor { name, shape, data: floats(image, output.element) });
+            }
+        }
+        Ok(copied)
+    }
+}
+
+impl Lane for GpuLane {
+    fn warm_up(&mut self) -> Result<(), Error> {
+        let batch = self.model.batch.1;
+        (0..batch).try_for_each(|slot| self.chain.leave_empty(slot))?;
+        self.chain.run(batch, |batch| self.model.shape(batch)).map(drop)
+    }
+
+    fn run(&mut self, slots: &mut [Slot]) -> Result<(), Error> {
+        let batch = slots.len();
+        if batch == 0 || batch > self.model.batch.1 {
+            let text = format!("{batch} images in a batch, 1 to {} are possible", self.model.batch.1);
+            return Err(Error::new(ErrorKind::Failed, text));
+        }
+        let shown = self.show_all(slots);
+        if let Some(error) = shown.err().or_else(|| nothing_to_run(slots)) {
+            self.chain.let_go()?;
+            return Err(error);
+        }
+        let ran = self.chain.run(batch, |batch| self.model.shape(batch))?;
+        self.read(slots, ran)
+    }
+}
+
+/// An output's values.
+fn floats(bytes: &[u8], element: ElementType) -> Vec<f32> {
+    match element {
+        ElementType::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_ne_bytes(*b)).collect(),
+        ElementType::F16 => bytes.as_chunks().0.iter().map(|b| f16::from_ne_bytes(*b).to_f32()).collect(),
+        ElementType::U8 => bytes.iter().map(|b| f32::from(*b)).collect(),
+        ElementType::I32 => bytes.as_chunks().0.iter().map(|b| i32::from_ne_bytes(*b) as f32).collect(),
+        ElementType::I64 => bytes.as_chunks().0.iter().map(|b| i64::from_ne_bytes(*b) as f32).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_of_every_type_become_floats() {
+        let expected = [0.0, 7.0, 200.0];
+        let bytes = |element| -> Vec<u8> {
+            let of = |value: f32| match element {
+                ElementType::F32 => value.to_ne_bytes().to_vec(),
+                ElementType::F16 => f16::from_f32(value).to_ne_bytes().to_vec(),
+                ElementType::U8 => vec![value as u8],
+                ElementType::I32 => (value as i32).to_ne_bytes().to_vec(),
+                ElementType::I64 => (value as i64).to_ne_bytes().to_vec(),
+            };
+            expected.into_iter().flat_map(of).collect()
+        };
+        for element in [ElementType::F32, ElementType::F16, ElementType::U8, ElementType::I32, ElementType::I64] {
+            assert_eq!(floats(&bytes(element), element), expected, "{element:?}");
+        }
+    }
+}

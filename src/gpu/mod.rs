@@ -1,0 +1,24 @@
+//! The GPU engine: TensorRT between the kernels, behind the traits that the service knows.
+//!
+//! 1. [`check`] says whether driver and TensorRT are there.
+//! 2. [`open`] loads a model's engine (through the cache; [`needs_build`] says whether that means building it) and
+//!    recognises its head.
+//! 3. Its lanes hold a [`crate::cuda::Chain`] each, with a graph for every batch size of the [`ladder`].
+//!
+//! docs/gpu-engine.md describes what happens when, and what is counted where.
+
+mod account;
+mod engine;
+mod ladder;
+mod lane;
+mod model;
+mod open;
+
+pub use ladder::ladder;
+pub use open::{check, needs_build, open};
+
+use std::sync::LazyLock;
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new("trtgpu", gst::DebugColorFlags::empty(), Some("GPU engine of the tensorrt plugin"))
+});

@@ -1,0 +1,145 @@
+//! What a loaded engine says about its model.
+
+use crate::cuda::ChainOutput;
+use crate::infer::{Error, ErrorKind};
+use crate::model::head::{self, Plan};
+use crate::model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
+use crate::tensorrt::{self, DataType, Engine, EngineTensor, Selector, Shape};
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A model as its lanes need it.
+#[derive(Debug)]
+pub struct GpuModel {
+    pub info: ModelInfo,
+    pub input: InputSpec,
+    pub input_name: CString,
+    pub head: Arc<dyn Head>,
+    pub plan: Plan,
+    /// With names for metadata, in the engine's order.
+    pub outputs: Vec<(Arc<str>, ChainOutput)>,
+    /// Least and greatest batch; equal where it's fixed.
+    pub batch: (usize, usize),
+    /// Its input may have one of several batches.
+    pub dynamic: bool,
+    /// The input's shape for one image; the first dimension is the batch.
+    shape: Shape,
+}
+
+impl GpuModel {
+    /// Reads an engine of `path`; `metadata` is that of the ONNX. Makes an execution context, which is gone afterwards.
+    ///
+    /// # Errors
+    /// More inputs than one image, tensors that the kernels can't read, a head that isn't known.
+    pub fn read(engine: &Arc<Engine>, metadata: BTreeMap<String, String>, path: &Path) -> Result<Self, Error> {
+        let bad = |what: String| Error::new(ErrorKind::Model, format!("model {}: {what}", path.display()));
+        let inputs: Vec<_> = engine.tensors().iter().filter(|tensor| tensor.input).collect();
+        let [input] = inputs[..] else {
+            let names: Vec<_> = inputs.iter().map(|i| format!("{} {:?}", i.display_name(), i.shape)).collect();
+            return Err(bad(format!("has {} inputs ({}); one image input is needed", names.len(), names.join(", "))));
+        };
+        let (shape, batch) = image_shape(engine, input)?;
+        let dynamic = input.shape.first().is_some_and(|&size| size < 0);
+        let outputs = outputs(engine, input, &shape, batch.1).map_err(bad)?;
+
+        let batch_size = if dynamic { -1 } else { batch.1 as i64 };
+        let with_batch = |rest: &mut dyn Iterator<Item = i64>| std::iter::once(batch_size).chain(rest).collect();
+        let info = ModelInfo {
+            inputs: vec![TensorInfo {
+                name: input.display_name().into_owned(),
+                element: element(input).map_err(bad)?,
+                shape: with_batch(&mut shape.iter().skip(1).copied()),
+            }],
+            outputs: outputs
+                .iter()
+                .map(|(name, output)| TensorInfo {
+                    name: name.to_string(),
+                    element: output.element,
+                    shape: with_batch(&mut output.shape.iter().map(|&size| size as i64)),
+                })
+                .collect(),
+            metadata,
+        };
+        let (head, spec) = head::recognise(&info).map_err(|error| bad(error.to_string()))?;
+        let plan =
+            head.plan().ok_or_else(|| bad(format!("no kernel decodes head {}: set backend=cpu", head.name())))?;
+        Ok(Self { info, input: spec, input_name: input.name.clone(), head, plan, outputs, batch, dynamic, shape })
+    }
+
+    /// The input's shape with so many images.
+    pub fn shape(&self, batch: usize) -> Shape {
+        let mut shape = self.shape.clone();
+        if let Some(first) = shape.first_mut() {
+            *first = batch as i64;
+        }
+        shape
+    }
+}
+
+/// The input's shape with the greatest batch, and the least and greatest batch. Dynamic heights and widths are those that
+/// the engine was tuned for.
+fn image_shape(engine: &Engine, input: &EngineTensor) -> Result<(Shape, (usize, usize)), Error> {
+    if input.shape.iter().all(|&size| size >= 0) {
+        let batch = input.shape.first().map_or(1, |&size| usize::try_from(size).unwrap_or(1));
+        return Ok((input.shape.clone(), (batch, batch)));
+    }
+    let of = |selector| engine.profile_shape(&input.name, 0, selector);
+    let (min, opt, max) = (of(Selector::Min)?, of(Selector::Opt)?, of(Selector::Max)?);
+    let first = |shape: &Shape| shape.first().map_or(1, |&size| usize::try_from(size).unwrap_or(1).max(1));
+    let shape = max.iter().zip(&opt).enumerate().map(|(axis, (max, opt))| if axis == 0 { *max } else { *opt });
+    Ok((shape.collect(), (first(&min), first(&max))))
+}
+
+/// Every output, whose shape has to follow from the input's.
+fn outputs(
+    engine: &Arc<Engine>,
+    input: &EngineTensor,
+    shape: &Shape,
+    batch: usize,
+) -> Result<Vec<(Arc<str>, ChainOutput)>, String> {
+    let text = |error: tensorrt::Error| error.to_string();
+    let mut context = engine.create_context().map_err(text)?;
+    context.set_input_shape(&input.name, shape).map_err(text)?;
+    context.check_shapes().map_err(text)?;
+    let outputs = engine.tensors().iter().filter(|tensor| !tensor.input);
+    outputs
+        .map(|tensor| {
+            let (name, found) = (tensor.display_name(), context.shape(&tensor.name).map_err(text)?);
+            let (first, rest) = found.split_first().ok_or_else(|| format!("output {name} is a single number"))?;
+            if usize::try_from(*first) != Ok(batch) {
+                return Err(format!(
+                    "output {name} has the shape {found:?} where its first dimension should be the batch, {batch}: export \
+                     the model with the batch as the first dimension of every output"
+                ));
+            }
+            let sizes = rest.iter().map(|&size| usize::try_from(size));
+            let shape = sizes.collect::<Result<Vec<_>, _>>().map_err(|_| {
+                format!(
+                    "output {name} has the shape {found:?}, which depends on what is in the picture: export the model \
+                     without its own suppression (nms=False)"
+                )
+            })?;
+            let output = ChainOutput { name: tensor.name.clone(), element: element(tensor)?, shape };
+            Ok((Arc::from(name.as_ref()), output))
+        })
+        .collect()
+}
+
+/// # Errors
+/// A type or a layout that the kernels don't read.
+fn element(tensor: &EngineTensor) -> Result<ElementType, String> {
+    let name = tensor.display_name();
+    if !tensor.linear {
+        return Err(format!("tensor {name} isn't laid out row by row: build its engine without other I/O formats"));
+    }
+    Ok(match tensor.data_type {
+        DataType::Float => ElementType::F32,
+        DataType::Half => ElementType::F16,
+        DataType::Uint8 => ElementType::U8,
+        DataType::Int32 => ElementType::I32,
+        DataType::Int64 => ElementType::I64,
+        other => return Err(format!("tensor {name} has element type {other:?}; f32, f16, u8, i32 and i64 are read")),
+    })
+}

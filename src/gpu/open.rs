@@ -1,0 +1,138 @@
+//! From settings to an opened engine.
+
+use super::account::Account;
+use super::engine::GpuEngine;
+use crate::cuda::gst::SharedContext;
+use crate::cuda::{self, Context, Device};
+use crate::infer::{Engine, Error, ErrorKind, ModelSettings, Precision};
+use crate::tensorrt::{
+    BuildControl, BuildSettings, DEFAULT_LIMIT, EngineCache, EnginePrecision, GpuAllocator, GpuFacts, Library, Loader,
+};
+use std::sync::Arc;
+
+/// Whether driver and TensorRT are there.
+///
+/// # Errors
+/// What is missing, and how to get it.
+pub fn check() -> Result<(), Error> {
+    cuda::check_driver()?;
+    Library::open(None)?;
+    Ok(())
+}
+
+/// Opens a model: loads its engine, which is built first where there is none that fits.
+///
+/// # Errors
+/// No context; the library's, the builder's or the model's; [`ErrorKind::Memory`].
+pub fn open(settings: &ModelSettings) -> Result<Arc<dyn Engine>, Error> {
+    let opening = Opening::new(settings)?;
+    let context = opening.context();
+    let name = settings.model.file_name().unwrap_or(settings.model.as_os_str()).to_string_lossy();
+    let account = Account::new(context, opening.library, &name, settings.gpu_memory_limit);
+    let _current = context.enter()?;
+    let control = BuildControl {
+        cancel: Arc::clone(&settings.watch.cancel),
+        on_progress: settings.watch.on_progress.clone(),
+        allocator: Some(builder_memory(context, opening.library)),
+    };
+    let loader = Loader { allocator: Some(Arc::clone(account.allocator())), ..opening.loader() };
+    let loaded = loader.load(&settings.model, &control).map_err(|error| account.cause(error))?;
+    Ok(Arc::new(GpuEngine::new(opening.shared.clone(), opening.library, loaded, account)?))
+}
+
+/// Whether [`open`] has to build an engine first.
+///
+/// # Errors
+/// As [`open`], of what is looked at.
+pub fn needs_build(settings: &ModelSettings) -> Result<bool, Error> {
+    check()?;
+    let opening = Opening::new(settings)?;
+    Ok(opening.loader().needs_build(&settings.model)?)
+}
+
+/// What loading a model needs.
+struct Opening<'a> {
+    shared: &'a SharedContext,
+    library: &'static Library,
+    gpu: GpuFacts,
+    cache: EngineCache,
+    build: BuildSettings,
+}
+
+impl<'a> Opening<'a> {
+    fn new(settings: &'a ModelSettings) -> Result<Self, Error> {
+        if settings.model.as_os_str().is_empty() {
+            let text = "no model: set the property model to an .onnx, .engine or .plan file";
+            return Err(Error::new(ErrorKind::Setting, text));
+        }
+        let shared = settings.context.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Setting, "backend=tensorrt works in a CUDA context, and none was given")
+        })?;
+        let library = Library::open(None)?;
+        let gpu = Device::open(shared.context().device())?.facts;
+        let folder = settings.engine_cache.clone().unwrap_or_else(EngineCache::default_folder);
+        let build = build_settings(settings, &gpu);
+        Ok(Self { shared, library, gpu, cache: EngineCache::new(folder, DEFAULT_LIMIT), build })
+    }
+
+    fn context(&self) -> &Arc<Context> {
+        self.shared.context()
+    }
+
+    fn loader(&self) -> Loader<'_> {
+        Loader {
+            library: self.library,
+            gpu: Some(&self.gpu),
+            cache: &self.cache,
+            settings: &self.build,
+            allocator: None,
+        }
+    }
+}
+
+/// The builder's own memory: not the service's, but out of memory is said with its name.
+fn builder_memory(context: &Arc<Context>, library: &Library) -> Arc<GpuAllocator> {
+    let memory = Box::new(Arc::clone(context));
+    Arc::new(GpuAllocator::new(library.group(), memory, "TensorRT's builder", None))
+}
+
+fn build_settings(settings: &ModelSettings, gpu: &GpuFacts) -> BuildSettings {
+    BuildSettings {
+        precision: match settings.precision {
+            Precision::Auto | Precision::Fp16 => EnginePrecision::Fp16,
+            Precision::Fp32 => EnginePrecision::Fp32,
+            Precision::Int8 => EnginePrecision::Int8,
+        },
+        batch_size: settings.batch_size.max(1),
+        workspace: settings.workspace_size,
+        ..BuildSettings::for_gpu(Some(gpu))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gpu() -> GpuFacts {
+        let name = "NVIDIA H200".into();
+        GpuFacts { name, compute_capability: (9, 0), multiprocessors: 132, memory: 150_000_000_000 }
+    }
+
+    /// The key in the cache follows from these: `gst-trt build MODEL` makes the engine that an element looks for.
+    #[test]
+    fn an_elements_defaults_are_those_of_gst_trt_build() {
+        assert_eq!(build_settings(&ModelSettings::default(), &gpu()), BuildSettings::for_gpu(Some(&gpu())));
+        let other = ModelSettings { precision: Precision::Int8, batch_size: 16, ..ModelSettings::default() };
+        let build = build_settings(&other, &gpu());
+        assert_eq!((build.precision, build.batch_size), (EnginePrecision::Int8, 16));
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let error = Opening::new(&ModelSettings::default()).err().unwrap();
+        assert!(error.message.contains("set the property model"), "{error}");
+        let model = "a.onnx".into();
+        let error = Opening::new(&ModelSettings { model, ..ModelSettings::default() }).err().unwrap();
+        assert!(error.message.contains("CUDA context"), "{error}");
+    }
+}

@@ -1,0 +1,221 @@
+//! The service with an engine that does what the test says.
+
+use super::registry::testing::open_fake;
+use super::*;
+use crate::cuda::OnFailure;
+use crate::model::{ElementType, Head, InputSpec, Layout, ModelInfo, Normalization, Params, Rect, head};
+use crate::sync::lock;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// A gate that batches wait at, and how many have come to it.
+#[derive(Default)]
+struct Gate {
+    open: Mutex<(bool, usize)>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let mut state = lock(&self.open);
+        state.1 += 1;
+        self.changed.notify_all();
+        drop(self.changed.wait_while(state, |(open, _)| !*open).unwrap());
+    }
+
+    fn wait_for(&self, arrived: usize) {
+        drop(self.changed.wait_while(lock(&self.open), |(_, n)| *n < arrived).unwrap());
+    }
+
+    fn set(&self, open: bool) {
+        lock(&self.open).0 = open;
+        self.changed.notify_all();
+    }
+}
+
+struct Fake {
+    info: ModelInfo,
+    input: InputSpec,
+    head: Arc<dyn Head>,
+    gate: Arc<Gate>,
+    watcher: Mutex<Option<Arc<OnFailure>>>,
+}
+
+struct FakeLane(Arc<Gate>);
+
+impl Engine for Fake {
+    fn description(&self) -> String {
+        "fake".into()
+    }
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+    fn input(&self) -> &InputSpec {
+        &self.input
+    }
+    fn head(&self) -> &Arc<dyn Head> {
+        &self.head
+    }
+    fn max_batch(&self) -> usize {
+        2
+    }
+    fn lanes(&self) -> Result<Vec<Box<dyn Lane>>, Error> {
+        Ok(vec![Box::new(FakeLane(self.gate.clone()))])
+    }
+    fn watch(&self, failed: &Arc<OnFailure>) {
+        *lock(&self.watcher) = Some(failed.clone());
+    }
+}
+
+impl Lane for FakeLane {
+    fn warm_up(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// An image of no width can't be made.
+    fn run(&mut self, slots: &mut [Slot]) -> Result<(), Error> {
+        self.0.pass();
+        for slot in slots.iter_mut().filter(|slot| slot.region.w == 0.0) {
+            slot.output.error = Some(Error::new(ErrorKind::Failed, "no width"));
+        }
+        Ok(())
+    }
+}
+
+/// Settings that no other test has: a file of its own.
+fn settings(content: &str) -> (ModelSettings, tempfile::NamedTempFile) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), content).unwrap();
+    let settings = ModelSettings {
+        backend: Backend::Cpu,
+        model: file.path().to_owned(),
+        batch_size: 2,
+        ..ModelSettings::default()
+    };
+    (settings, file)
+}
+
+fn fake(open: bool) -> Arc<Fake> {
+    gst::init().unwrap();
+    let input = InputSpec {
+        width: 96,
+        height: 64,
+        layout: Layout::Nchw,
+        element: ElementType::F32,
+        normalization: Normalization::UNIT,
+        bgr: false,
+        keep_aspect_ratio: true,
+        pad: 114,
+    };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/yolo.onnx");
+    let (head, _) = head::recognise(&crate::tensorrt::Onnx::open(&path).unwrap().info().unwrap()).unwrap();
+    let gate = Arc::<Gate>::default();
+    gate.set(open);
+    Arc::new(Fake { info: ModelInfo::default(), input, head, gate, watcher: Mutex::default() })
+}
+
+struct Quiet;
+
+impl Notify for Quiet {
+    fn notify(&self) {}
+}
+
+fn submit(stream: &Stream, width: f32) -> Result<Ticket, Error> {
+    let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, 8, 8).build().unwrap();
+    let frame = Arc::new(Frame { buffer: gst::Buffer::new(), info });
+    let request = Request {
+        frame,
+        regions: vec![Rect::new(0.0, 0.0, width, 8.0)],
+        tensors: vec![],
+        params: Arc::new(Params::default()),
+        batch_timeout: Duration::ZERO,
+    };
+    stream.submit(request, Arc::new(Quiet))
+}
+
+fn outcome(ticket: &Ticket) -> Result<usize, String> {
+    let start = Instant::now();
+    loop {
+        if let Some(finished) = ticket.take() {
+            return finished.outputs.map(|outputs| outputs.len()).map_err(|error| error.message);
+        }
+        assert!(start.elapsed() < Duration::from_secs(5), "no result");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Also while a lane is stuck: what waits fails with the first cause, nothing new is taken, and closing is quick.
+#[test]
+fn a_failed_device_fails_all_at_once() {
+    let (engine, (settings, _file)) = (fake(false), settings("failing"));
+    let service = open_fake(&settings, engine.clone());
+    let stream = service.stream(8);
+    let running = submit(&stream, 8.0).unwrap();
+    engine.gate.wait_for(1);
+    let waiting: Vec<_> = (0..3).map(|_| submit(&stream, 8.0).unwrap()).collect();
+    assert!(waiting.iter().all(|ticket| !ticket.ready()));
+
+    let watcher = lock(&engine.watcher).clone().unwrap();
+    watcher(&Error::new(ErrorKind::Device, "the first cause"));
+    watcher(&Error::new(ErrorKind::Device, "another"));
+    for ticket in &waiting {
+        assert_eq!(outcome(ticket), Err("the first cause".into()));
+    }
+    assert_eq!(submit(&stream, 8.0).unwrap_err().message, "the first cause");
+    assert_eq!(service.failure().unwrap().message, "the first cause");
+    assert!(!running.ready());
+
+    let again = open_fake(&settings, fake(true));
+    assert!(!Arc::ptr_eq(&again, &service), "a failed service is handed to nobody");
+    assert!(Arc::ptr_eq(&again, &open_fake(&settings, fake(true))), "the new one is");
+    assert_eq!(outcome(&submit(&again.stream(1), 8.0).unwrap()), Ok(1));
+
+    let start = Instant::now();
+    drop((stream, service));
+    assert!(start.elapsed() < Duration::from_secs(1), "closing took {:?}", start.elapsed());
+    engine.gate.set(true);
+}
+
+#[test]
+fn an_image_that_cannot_be_made_fails_its_own_frame_only() {
+    let (engine, (settings, _file)) = (fake(false), settings("single"));
+    let service = open_fake(&settings, engine.clone());
+    let (one, two) = (service.stream(4), service.stream(4));
+    let first = submit(&one, 8.0).unwrap();
+    engine.gate.wait_for(1);
+    // These two are the next batch.
+    let (good, bad) = (submit(&one, 8.0).unwrap(), submit(&two, 0.0).unwrap());
+    engine.gate.set(true);
+    assert_eq!(outcome(&first), Ok(1));
+    assert_eq!(outcome(&good), Ok(1));
+    assert_eq!(outcome(&bad), Err("no width".into()));
+    assert!(service.failure().is_none());
+    assert_eq!(service.stats().batches, 2);
+}
+
+/// What makes another service of the same model, and what doesn't.
+#[test]
+fn elements_share_a_service_when_what_decides_on_it_is_equal() {
+    let (settings, _file) = settings("shared");
+    let service = open_fake(&settings, fake(true));
+    let shares = |other: &ModelSettings| Arc::ptr_eq(&open_fake(other, fake(true)), &service);
+    assert!(shares(&settings));
+    let watch = BuildWatch { on_progress: Some(Arc::new(|_, _| {})), ..BuildWatch::default() };
+    assert!(shares(&ModelSettings { watch, engine_cache: Some("/elsewhere".into()), ..settings.clone() }));
+    let same = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(same.path(), "shared").unwrap();
+    assert!(
+        shares(&ModelSettings { model: same.path().to_owned(), ..settings.clone() }),
+        "another file, the same model"
+    );
+    for other in [
+        ModelSettings { batch_size: 4, ..settings.clone() },
+        ModelSettings { workspace_size: 1, ..settings.clone() },
+        ModelSettings { precision: Precision::Fp32, ..settings.clone() },
+        ModelSettings { device_id: 1, ..settings.clone() },
+        ModelSettings { gpu_memory_limit: 1, ..settings.clone() },
+    ] {
+        assert!(!shares(&other), "{other:?}");
+    }
+}

@@ -1,0 +1,94 @@
+//! The part of a camera's pipeline that stays while sources come and go: from decoded pictures to the outputs.
+
+use super::setup::{CameraSetup, Decoder, make};
+use super::track::Track;
+use super::turns::Turns;
+use crate::elements::answer_allocation;
+use crate::infer::{Error, ErrorKind};
+use gst::prelude::*;
+use std::sync::Arc;
+
+/// A camera's pipeline without its source.
+#[derive(Debug)]
+pub struct Analysis {
+    pub pipeline: gst::Pipeline,
+    /// Where the source is linked.
+    pub entry: gst::Pad,
+    /// Of its opening and closing.
+    pub turns: Turns,
+}
+
+impl Analysis {
+    /// Makes the pipeline, in NULL.
+    ///
+    /// # Errors
+    /// An element is missing, or a property has no such value.
+    pub fn make(setup: &CameraSetup, track: &Arc<Track>) -> Result<Self, Error> {
+        let pipeline = gst::Pipeline::builder().name(&setup.name).build();
+        let memory = make("capsfilter", "memory")?;
+        memory.set_property("caps", caps(setup.decoder));
+        let pictures = queue(setup, track)?;
+        let end = make("fakesink", "end")?;
+        for property in ["sync", "async", "enable-last-sample"] {
+            end.set_property(property, false);
+        }
+        let mut elements = vec![memory.clone(), pictures];
+        for element in &setup.elements {
+            elements.push(element.make()?);
+        }
+        elements.push(end.clone());
+        let failed = |_| Error::new(ErrorKind::Setting, format!("the elements of {} can't be linked", setup.name));
+        pipeline.add_many(&elements).map_err(failed)?;
+        gst::Element::link_many(&elements).map_err(failed)?;
+        if let Some(pad) = end.static_pad("sink") {
+            let track = track.clone();
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+                if let Some(buffer) = info.buffer() {
+                    track.went(buffer);
+                }
+                gst::PadProbeReturn::Ok
+            });
+        }
+        let entry = memory.static_pad("sink");
+        let entry = entry.ok_or_else(|| Error::new(ErrorKind::Failed, "capsfilter has no pad"))?;
+        Ok(Self { pipeline, entry, turns: Turns::default() })
+    }
+}
+
+/// Pictures in the decoder's memory, and never in another.
+fn caps(decoder: Decoder) -> gst::Caps {
+    let builder = gst_video::VideoCapsBuilder::new();
+    match decoder.gpu() {
+        None => builder.build(),
+        Some(_) => builder.features([crate::elements::CUDA_MEMORY]).build(),
+    }
+}
+
+/// Holds decoded pictures while the models are busy. When it's full the oldest makes room, so that neither the decoder nor
+/// the network waits, and no delay builds up.
+fn queue(setup: &CameraSetup, track: &Arc<Track>) -> Result<gst::Element, Error> {
+    let queue = make("queue", "pictures")?;
+    let most = setup.picture_queue;
+    queue.set_property("max-size-buffers", most);
+    queue.set_property("max-size-bytes", setup.picture_memory.unwrap_or(0));
+    queue.set_property("max-size-time", 0_u64);
+    queue.set_property_from_str("leaky", "downstream");
+    let of = track.clone();
+    queue.connect("overrun", false, move |_| {
+        of.meter().dropped(1);
+        None
+    });
+    if let Some(pad) = queue.static_pad("sink") {
+        // On its way back to the decoder: its pool must have pictures for those that wait here too.
+        let reply = gst::PadProbeType::QUERY_DOWNSTREAM | gst::PadProbeType::PULL;
+        pad.add_probe(reply, move |_, info| {
+            if let Some(query) = info.query_mut()
+                && let gst::QueryViewMut::Allocation(query) = query.view_mut()
+            {
+                answer_allocation(query, most as usize, None);
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+    Ok(queue)
+}

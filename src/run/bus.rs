@@ -1,0 +1,98 @@
+//! What a camera's elements say, on the thread on which they say it.
+
+use super::channel::{Report, Reporter};
+use super::lifecycle::Event;
+use super::setup::ThreadSetup;
+use super::{source, threads};
+use crate::config::{Priority, redact};
+use crate::sync::lock;
+use gst::prelude::*;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+/// Listens to a pipeline.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    pub reporter: Reporter,
+    pub placement: Placement,
+    /// The first error of this pipeline, for whoever asks why its state didn't change.
+    pub first_error: Arc<Mutex<Option<String>>>,
+}
+
+/// Where the camera's threads go.
+#[derive(Debug, Clone)]
+pub struct Placement {
+    pub core: Option<usize>,
+    pub threads: ThreadSetup,
+    /// What wasn't permitted, and has been said; of all cameras.
+    pub refused: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Listener {
+    pub fn listen(self, pipeline: &gst::Pipeline) {
+        if let Some(bus) = pipeline.bus() {
+            bus.set_sync_handler(move |_, message| {
+                self.take(message);
+                // Nobody reads the bus.
+                gst::BusSyncReply::Drop
+            });
+        }
+    }
+
+    fn take(&self, message: &gst::MessageRef) {
+        use gst::MessageView;
+        match message.view() {
+            MessageView::Error(error) => {
+                let text = describe(message, &error.error(), error.debug().as_deref());
+                lock(&self.first_error).get_or_insert_with(|| text.clone());
+                match message.src().and_then(source::number) {
+                    Some(number) => self.reporter.of_source(number).event(Event::SourceLost(text)),
+                    None => self.reporter.event(Event::AnalysisLost(text)),
+                }
+            }
+            MessageView::Eos(_) => self.reporter.event(Event::Drained),
+            MessageView::Latency(_) => self.reporter.report(Report::Latency),
+            MessageView::Warning(warning) => {
+                let text = describe(message, &warning.error(), warning.debug().as_deref());
+                self.reporter.report(Report::Note(text));
+            }
+            // Of models that are being opened; a client's steps interest nobody.
+            MessageView::Progress(progress) if message.src().and_then(source::number).is_none() => {
+                let (_, _, text) = progress.get();
+                self.reporter.report(Report::Note(text.to_owned()));
+            }
+            MessageView::StreamStatus(status) => match status.get() {
+                (gst::StreamStatusType::Enter, owner) => self.place(&owner),
+                (gst::StreamStatusType::Leave, _) => threads::leave(),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    /// Places the calling thread, which is one of `owner`'s.
+    fn place(&self, owner: &gst::Element) {
+        let Placement { core, threads: setup, refused } = &self.placement;
+        let priority = if owner.name() == source::DECODER_QUEUE { setup.decoder } else { setup.others };
+        if core.is_none() && priority == Priority::Normal {
+            return;
+        }
+        for text in threads::enter(*core, priority) {
+            if lock(refused).insert(text.clone()) {
+                self.reporter.report(Report::Note(text));
+            }
+        }
+    }
+}
+
+/// Which element says what, without passwords: GStreamer's message, and in its details the cause.
+fn describe(message: &gst::MessageRef, error: &gst::glib::Error, details: Option<&str>) -> String {
+    let name = message.src().map(|source| source.name());
+    let text = format!("{}: {}", name.as_deref().unwrap_or("pipeline"), error.message());
+    // The details begin with a line that says where in the source code it was.
+    let cause = details.and_then(|details| details.split_once('\n')).map(|(_, cause)| cause.trim());
+    redact(&match cause.filter(|cause| !cause.is_empty()) {
+        Some(cause) => format!("{text} {cause}"),
+        None => text,
+    })
+}

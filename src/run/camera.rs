@@ -1,0 +1,352 @@
+//! One camera: its state machine, and the pipeline that does what the machine says.
+
+use super::analysis::Analysis;
+use super::bus::{Listener, Placement};
+use super::change::NewValue;
+use super::channel::{Report, Reporter};
+use super::lifecycle::{Action, Event, Lifecycle, Patience, State};
+use super::setup::{CameraSetup, Decoder};
+use super::source;
+use super::track::Track;
+use super::turns::Turns;
+use crate::cuda;
+use crate::monitor::Meter;
+use crate::sync::lock;
+use gst::glib;
+use gst::prelude::*;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+/// Models that have given nothing for as many times the patience with a camera hang; slow ones take seconds a picture.
+const HANGS: u32 = 6;
+
+/// Longest that letting out what is under way may take.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// A camera that runs. What takes time is done on GStreamer's threads and reported back.
+pub struct Camera {
+    setup: Arc<CameraSetup>,
+    lifecycle: Lifecycle,
+    start: Instant,
+    track: Arc<Track>,
+    reporter: Reporter,
+    placement: Placement,
+    analysis: Option<Analysis>,
+    source: Option<source::Opened>,
+    /// The last source's number.
+    sources: u64,
+    timer: Timer,
+    /// The GPU's context, once it's known.
+    gpu: Arc<OnceLock<Arc<cuda::Context>>>,
+}
+
+/// At most one timer: each state has one thing to wait for.
+#[derive(Default)]
+struct Timer(Option<glib::SourceId>);
+
+impl Timer {
+    fn set(&mut self, after: Duration, reporter: Reporter, event: Event) {
+        self.clear();
+        // Fires once; an event that isn't fitting any more is ignored.
+        let context = glib::MainContext::ref_thread_default();
+        let source = glib::timeout_source_new(after, Some("camera"), glib::Priority::DEFAULT, move || {
+            reporter.event(event.clone());
+            glib::ControlFlow::Break
+        });
+        self.0 = Some(source.attach(Some(&context)));
+    }
+
+    fn clear(&mut self) {
+        if let Some(id) = self.0.take()
+            && let Some(source) = glib::MainContext::ref_thread_default().find_source_by_id(&id)
+        {
+            source.destroy();
+        }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl Camera {
+    /// Starts a camera.
+    pub fn start(
+        setup: CameraSetup,
+        patience: Patience,
+        meter: Arc<Meter>,
+        reporter: Reporter,
+        placement: Placement,
+        on_pipeline: Option<&dyn Fn(&CameraSetup, &gst::Pipeline)>,
+    ) -> Self {
+        let (lifecycle, actions) = Lifecycle::start(patience);
+        let mut this = Self {
+            setup: Arc::new(setup),
+            lifecycle,
+            start: Instant::now(),
+            track: Arc::new(Track::new(meter)),
+            reporter,
+            placement,
+            analysis: None,
+            source: None,
+            sources: 0,
+            timer: Timer::default(),
+            gpu: Arc::default(),
+        };
+        this.show();
+        this.act(actions, on_pipeline);
+        this
+    }
+
+    pub fn setup(&self) -> &CameraSetup {
+        &self.setup
+    }
+
+    pub fn state(&self) -> State {
+        self.lifecycle.state()
+    }
+
+    /// Whether it's being stopped while it's still being opened: nothing of it has been published, or is under way.
+    pub fn has_nothing_to_lose(&self) -> bool {
+        self.lifecycle.state() == State::Stopping && self.lifecycle.is_opening()
+    }
+
+    pub fn reason(&self) -> Option<&str> {
+        self.lifecycle.reason()
+    }
+
+    pub fn core(&self) -> Option<usize> {
+        self.placement.core
+    }
+
+    /// Whether a report of this source still matters.
+    pub fn is_current(&self, source: Option<u64>) -> bool {
+        source.is_none_or(|number| number == self.sources)
+    }
+
+    /// Why nothing works on its GPU any more.
+    pub fn gpu_failure(&self) -> Option<String> {
+        self.gpu.get().and_then(|context| context.failure()).map(|error| error.message.clone())
+    }
+
+    /// Takes an event. Returns whether nothing of the camera is left.
+    pub fn handle(&mut self, event: Event, on_pipeline: Option<&dyn Fn(&CameraSetup, &gst::Pipeline)>) -> bool {
+        let event = match self.check(event) {
+            Some(event) => event,
+            None => return false,
+        };
+        let before = self.lifecycle.state();
+        let actions = self.lifecycle.handle(event, self.start.elapsed(), glib::random_double());
+        if self.lifecycle.state() != before {
+            // What was waited for is void.
+            self.timer.clear();
+            self.show();
+        }
+        self.act(actions, on_pipeline)
+    }
+
+    /// A timer of silence rings early when pictures have come since it was set: it's set anew then.
+    fn check(&mut self, event: Event) -> Option<Event> {
+        let patience = match (self.lifecycle.state(), &event) {
+            (State::Playing, Event::Silence) => self.lifecycle.patience().silence,
+            _ => return Some(event),
+        };
+        let silence = self.track.silence();
+        if silence >= patience {
+            return Some(event);
+        }
+        if self.track.held() >= HANGS * patience {
+            let text = format!("pictures go in, and none has come out for {:?}", HANGS * patience);
+            return Some(Event::AnalysisLost(text));
+        }
+        self.timer.set(patience - silence, self.reporter.of_source(self.sources), Event::Silence);
+        None
+    }
+
+    /// Ends the camera.
+    pub fn stop(&mut self) {
+        self.handle(Event::Stop, None);
+    }
+
+    /// Asks the elements how long they take, and tells them all.
+    pub fn distribute_latency(&self) {
+        if let Some(analysis) = &self.analysis {
+            analysis.pipeline.call_async(|pipeline| {
+                let _ = pipeline.recalculate_latency();
+            });
+        }
+    }
+
+    /// Changes properties of elements that play, as `setup` has them.
+    pub fn change(&mut self, setup: CameraSetup, values: Vec<NewValue>) {
+        self.setup = Arc::new(setup);
+        let Some(analysis) = &self.analysis else { return };
+        let (setup, reporter) = (self.setup.clone(), self.reporter.clone());
+        // A model may take its time.
+        analysis.pipeline.call_async(move |pipeline| {
+            for value in values {
+                if let Err(text) = set(pipeline, &setup, &value) {
+                    reporter.report(Report::Note(text));
+                }
+            }
+        });
+    }
+
+    fn show(&self) {
+        self.track.meter().set_state(self.lifecycle.shown(), self.lifecycle.reason().map(str::to_owned));
+    }
+
+    fn act(&mut self, actions: Vec<Action>, on_pipeline: Option<&dyn Fn(&CameraSetup, &gst::Pipeline)>) -> bool {
+        let mut gone = false;
+        for action in actions {
+            match action {
+                Action::OpenPipeline => self.open_pipeline(on_pipeline),
+                Action::ClosePipeline => self.close_pipeline(),
+                Action::OpenSource => self.open_source(),
+                Action::CloseSource => self.close_source(),
+                Action::Watch(time) => self.timer.set(time, self.reporter.of_source(self.sources), Event::Silence),
+                Action::Wait(time) => self.timer.set(time, self.reporter.clone(), Event::WaitOver),
+                Action::Drain => self.drain(),
+                Action::CountReconnect => self.track.meter().reconnected(),
+                Action::Forget => gone = true,
+            }
+        }
+        gone
+    }
+
+    fn open_pipeline(&mut self, on_pipeline: Option<&dyn Fn(&CameraSetup, &gst::Pipeline)>) {
+        let analysis = match Analysis::make(&self.setup, &self.track) {
+            Ok(analysis) => analysis,
+            Err(error) => return self.reporter.event(Event::CantOpen(error.message)),
+        };
+        let first_error = Arc::new(Mutex::new(None));
+        let listener = Listener {
+            reporter: self.reporter.clone(),
+            placement: self.placement.clone(),
+            first_error: first_error.clone(),
+        };
+        listener.listen(&analysis.pipeline);
+        if let Some(on_pipeline) = on_pipeline {
+            on_pipeline(&self.setup, &analysis.pipeline);
+        }
+        let (reporter, decoder, gpu) = (self.reporter.clone(), self.setup.decoder, self.gpu.clone());
+        let turns = analysis.turns.clone();
+        analysis.pipeline.call_async(move |pipeline| {
+            turns.take(|| {
+                let silent = || "the pipeline doesn't start, and doesn't say why".to_owned();
+                let opened = share_context(pipeline, decoder, &gpu).and_then(|()| {
+                    let playing = pipeline.set_state(gst::State::Playing);
+                    playing.map(drop).map_err(|_| lock(&first_error).take().unwrap_or_else(silent))
+                });
+                reporter.event(opened.map_or_else(Event::CantOpen, |()| Event::Opened));
+            });
+        });
+        self.analysis = Some(analysis);
+    }
+
+    fn close_pipeline(&mut self) {
+        let (source, reporter) = (self.source.take(), self.reporter.clone());
+        let Some(Analysis { pipeline, turns, .. }) = self.analysis.take() else {
+            return reporter.event(Event::PipelineClosed);
+        };
+        pipeline.call_async(move |pipeline| {
+            close(pipeline, &turns, source);
+            reporter.event(Event::PipelineClosed);
+        });
+    }
+
+    fn open_source(&mut self) {
+        let Some(analysis) = &self.analysis else { return };
+        self.sources += 1;
+        self.track.opened();
+        let reporter = self.reporter.of_source(self.sources);
+        let running = analysis.pipeline.current_running_time().unwrap_or_default();
+        let source::Opened { bin, turns } = match source::make(&self.setup, &self.track, &reporter, running) {
+            Ok(source) => source,
+            Err(error) => return reporter.event(Event::SourceLost(error.message)),
+        };
+        let linked = analysis.pipeline.add(&bin).is_ok()
+            && bin.static_pad("src").is_some_and(|pad| pad.link(&analysis.entry).is_ok());
+        self.source = Some(source::Opened { bin: bin.clone(), turns: turns.clone() });
+        if !linked {
+            return reporter.event(Event::SourceLost("the source can't be linked".into()));
+        }
+        bin.call_async(move |bin| {
+            turns.take(|| {
+                if bin.sync_state_with_parent().is_err() {
+                    // The element that refuses says why, before this.
+                    reporter.event(Event::SourceLost("the source doesn't start".into()));
+                }
+            });
+        });
+    }
+
+    fn close_source(&mut self) {
+        let reporter = self.reporter.of_source(self.sources);
+        match self.source.take() {
+            Some(source) => source.bin.clone().call_async(move |_| {
+                source.close();
+                reporter.event(Event::SourceClosed);
+            }),
+            None => reporter.event(Event::SourceClosed),
+        }
+    }
+
+    fn drain(&mut self) {
+        self.timer.set(DRAIN, self.reporter.clone(), Event::Drained);
+        let Some(analysis) = &self.analysis else { return };
+        let (source, entry) = (self.source.take(), analysis.entry.clone());
+        analysis.pipeline.call_async(move |_| {
+            if let Some(source) = source {
+                source.close();
+            }
+            // Its way through to the end is reported as the pipeline's end.
+            entry.send_event(gst::event::Eos::new());
+        });
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        let source = self.source.take();
+        if let Some(Analysis { pipeline, turns, .. }) = self.analysis.take() {
+            pipeline.call_async(move |pipeline| close(pipeline, &turns, source));
+        }
+    }
+}
+
+/// Ends a pipeline and the source in it.
+fn close(pipeline: &gst::Pipeline, turns: &Turns, source: Option<source::Opened>) {
+    // What is being opened isn't opened after this.
+    turns.end();
+    if let Some(source) = source {
+        source.turns.end();
+    }
+    let _ = pipeline.set_state(gst::State::Null);
+}
+
+/// Gives all elements of a GPU's pipeline the one context that there is for it.
+fn share_context(pipeline: &gst::Pipeline, decoder: Decoder, gpu: &OnceLock<Arc<cuda::Context>>) -> Result<(), String> {
+    let Some(device) = decoder.gpu() else { return Ok(()) };
+    let shared = cuda::gst::SharedContext::own(device).map_err(|error| error.message)?;
+    let _ = gpu.set(shared.context().clone());
+    pipeline.set_context(&shared.to_gst());
+    Ok(())
+}
+
+fn set(pipeline: &gst::Pipeline, setup: &CameraSetup, value: &NewValue) -> Result<(), String> {
+    let NewValue { element: name, property, value } = value;
+    let found = setup.elements.iter().find(|element| element.name == *name).zip(pipeline.by_name(name));
+    let Some((of, element)) = found else { return Ok(()) };
+    let value = match value {
+        Some(value) => of.value(&element, property, value).map_err(|error| error.message)?,
+        None => match element.find_property(property) {
+            Some(spec) => spec.default_value().clone(),
+            None => return Ok(()),
+        },
+    };
+    element.set_property_from_value(property, &value);
+    Ok(())
+}

@@ -1,0 +1,376 @@
+//! What a camera goes through, as a pure state machine: what happened goes in, what is to be done comes out.
+
+use super::backoff::Backoff;
+use crate::monitor::CameraState;
+use std::time::Duration;
+
+/// How patient to be with a camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// From the attempt to connect to the first picture.
+    pub connect: Duration,
+    /// From one picture to the next.
+    pub silence: Duration,
+    /// A camera that has played for as long is well again: its next failure counts as the first.
+    pub settled: Duration,
+    pub backoff: Backoff,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            silence: Duration::from_secs(5),
+            settled: Duration::from_secs(10),
+            backoff: Backoff::default(),
+        }
+    }
+}
+
+/// Where a camera is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Its models and outputs are being opened.
+    Opening,
+    /// The source was started; no picture has come yet.
+    Connecting,
+    Playing,
+    /// No picture came for too long; the source is being closed.
+    Stalled,
+    /// The source failed or ended, and is being closed.
+    Lost,
+    /// Models or outputs failed; all of the pipeline is being closed.
+    Broken,
+    /// For the next attempt.
+    Waiting,
+    /// Its models or outputs can't be opened.
+    Failed,
+    /// Asked to stop; what is under way is being finished.
+    Stopping,
+    Stopped,
+}
+
+/// What happened to a camera.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Models and outputs are open.
+    Opened,
+    CantOpen(String),
+    /// The source's first picture.
+    FirstPicture,
+    /// No picture for as long as patience lasts.
+    Silence,
+    /// The source failed, or ended where it shouldn't.
+    SourceLost(String),
+    /// The source is at its end, and there's no more to come.
+    Ended,
+    /// An element after the source failed.
+    AnalysisLost(String),
+    SourceClosed,
+    /// The wait is over.
+    WaitOver,
+    Stop,
+    /// What was under way came out at the end, or took too long.
+    Drained,
+    PipelineClosed,
+}
+
+/// What is to be done. None of it may be waited for here: each ends with an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    OpenPipeline,
+    ClosePipeline,
+    OpenSource,
+    CloseSource,
+    /// Watch over pictures: at most this long without one.
+    Watch(Duration),
+    /// [`Event::WaitOver`] after this.
+    Wait(Duration),
+    /// Ends the stream, and lets go out what is under way.
+    Drain,
+    /// It plays again after it was lost.
+    CountReconnect,
+    /// Nothing of it is left.
+    Forget,
+}
+
+/// A camera's state, and what it remembers.
+#[derive(Debug)]
+pub struct Lifecycle {
+    patience: Patience,
+    state: State,
+    /// Why it isn't playing.
+    reason: Option<String>,
+    /// In a row.
+    failures: u32,
+    /// When it began to play, on the caller's clock.
+    playing_since: Option<Duration>,
+    /// The pipeline is being opened, and nobody has said how it went.
+    opening: bool,
+    /// The wait is for another attempt to open the pipeline, not only the source.
+    reopen: bool,
+    /// It has opened, so a failure to open may pass.
+    has_opened: bool,
+    /// It has played, so playing again is a reconnection.
+    has_played: bool,
+}
+
+impl Lifecycle {
+    /// A new camera, and what to do first.
+    pub fn start(patience: Patience) -> (Self, Vec<Action>) {
+        let this = Self {
+            patience,
+            state: State::Opening,
+            reason: None,
+            failures: 0,
+            playing_since: None,
+            opening: true,
+            reopen: false,
+            has_opened: false,
+            has_played: false,
+        };
+        (this, vec![Action::OpenPipeline])
+    }
+
+    pub fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether its models and outputs are being opened, also when it's to stop after that.
+    pub fn is_opening(&self) -> bool {
+        self.opening
+    }
+
+    /// Why it isn't playing, where there is a reason.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// As those see it who watch.
+    pub fn shown(&self) -> CameraState {
+        match self.state {
+            State::Opening | State::Connecting if !self.has_played && self.failures == 0 => CameraState::Starting,
+            State::Playing => CameraState::Playing,
+            State::Stalled => CameraState::Stalled,
+            State::Opening | State::Connecting | State::Lost | State::Broken | State::Waiting => {
+                CameraState::Reconnecting
+            }
+            State::Failed => CameraState::Failed,
+            State::Stopping | State::Stopped => CameraState::Stopped,
+        }
+    }
+
+    /// Takes an event. `now` is any clock that doesn't go back; `random`, 0 to 1, spreads waits. What doesn't fit the state
+    /// comes too late, and is ignored.
+    pub fn handle(&mut self, event: Event, now: Duration, random: f64) -> Vec<Action> {
+        use State::*;
+        if matches!(event, Event::Opened | Event::CantOpen(_)) {
+            self.opening = false;
+        }
+        match (self.state, event) {
+            (Stopped, _) => vec![],
+            (Stopping, Event::Drained) => vec![Action::ClosePipeline],
+            (Stopping, Event::PipelineClosed) => self.go(Stopped, None, vec![Action::Forget]),
+            (Stopping, _) => vec![],
+            // What isn't played has nothing under way.
+            (Playing, Event::Stop | Event::Ended) => self.go(Stopping, None, vec![Action::Drain]),
+            (_, Event::Stop) | (Connecting, Event::Ended) => self.go(Stopping, None, vec![Action::ClosePipeline]),
+
+            (Opening, Event::Opened) => {
+                self.has_opened = true;
+                self.connect()
+            }
+            (Opening, Event::CantOpen(reason)) if self.has_opened => {
+                self.lose(Broken, reason, Action::ClosePipeline, now)
+            }
+            (Opening, Event::CantOpen(reason)) => self.go(Failed, Some(reason), vec![Action::ClosePipeline]),
+
+            (Connecting, Event::FirstPicture) => {
+                self.playing_since = Some(now);
+                let again = std::mem::replace(&mut self.has_played, true);
+                let mut actions = vec![Action::Watch(self.patience.silence)];
+                actions.extend(again.then_some(Action::CountReconnect));
+                self.go(Playing, None, actions)
+            }
+            (Connecting, Event::Silence) => {
+                let reason = format!("no picture within {:?} of connecting", self.patience.connect);
+                self.lose(Lost, reason, Action::CloseSource, now)
+            }
+            (Playing, Event::Silence) => {
+                let reason = format!("no picture for {:?}", self.patience.silence);
+                self.lose(Stalled, reason, Action::CloseSource, now)
+            }
+            (Connecting | Playing, Event::SourceLost(reason)) => self.lose(Lost, reason, Action::CloseSource, now),
+            (Connecting | Playing | Stalled | Lost | Waiting, Event::AnalysisLost(reason)) => {
+                self.lose(Broken, reason, Action::ClosePipeline, now)
+            }
+            (Stalled | Lost, Event::SourceClosed) => self.wait(false, random),
+            (Broken, Event::PipelineClosed) => self.wait(true, random),
+            (Waiting, Event::WaitOver) if self.reopen => {
+                let reason = self.reason.take();
+                self.opening = true;
+                self.go(Opening, reason, vec![Action::OpenPipeline])
+            }
+            (Waiting, Event::WaitOver) => self.connect(),
+            _ => vec![],
+        }
+    }
+
+    fn go(&mut self, state: State, reason: Option<String>, actions: Vec<Action>) -> Vec<Action> {
+        self.state = state;
+        self.reason = reason;
+        actions
+    }
+
+    fn connect(&mut self) -> Vec<Action> {
+        let reason = self.reason.take();
+        self.go(State::Connecting, reason, vec![Action::OpenSource, Action::Watch(self.patience.connect)])
+    }
+
+    fn lose(&mut self, state: State, reason: String, action: Action, now: Duration) -> Vec<Action> {
+        if self.playing_since.take().is_some_and(|since| now.saturating_sub(since) >= self.patience.settled) {
+            self.failures = 0;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.go(state, Some(reason), vec![action])
+    }
+
+    fn wait(&mut self, reopen: bool, random: f64) -> Vec<Action> {
+        self.reopen = reopen;
+        let reason = self.reason.take();
+        self.go(State::Waiting, reason, vec![Action::Wait(self.patience.backoff.wait(self.failures, random))])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Action::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    struct Test {
+        camera: Lifecycle,
+        now: Duration,
+    }
+
+    impl Test {
+        fn start() -> Self {
+            let (camera, actions) = Lifecycle::start(Patience::default());
+            assert_eq!(actions, [OpenPipeline]);
+            assert_eq!(camera.shown(), CameraState::Starting);
+            Self { camera, now: SECOND }
+        }
+
+        fn playing() -> Self {
+            let mut test = Self::start();
+            let patience = Patience::default();
+            assert_eq!(test.on(Event::Opened), [OpenSource, Watch(patience.connect)]);
+            assert_eq!(test.on(Event::FirstPicture), [Watch(patience.silence)]);
+            assert_eq!(test.camera.shown(), CameraState::Playing);
+            test
+        }
+
+        fn on(&mut self, event: Event) -> Vec<Action> {
+            self.camera.handle(event, self.now, 0.0)
+        }
+
+        /// Loses the source, and returns the wait.
+        fn lose(&mut self) -> Duration {
+            assert_eq!(self.on(Event::SourceLost("gone".into())), [CloseSource]);
+            assert_eq!(self.camera.reason(), Some("gone"));
+            match *self.on(Event::SourceClosed) {
+                [Wait(wait)] => wait,
+                ref other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_lost_camera_is_tried_again_ever_more_patiently_and_starts_over_once_it_has_settled() {
+        let mut test = Test::playing();
+        let half = SECOND / 2;
+        assert_eq!(test.lose(), half);
+        assert_eq!(test.camera.shown(), CameraState::Reconnecting);
+        assert_eq!(test.on(Event::WaitOver)[0], OpenSource);
+        assert_eq!(test.lose(), SECOND, "it fails again before a picture comes");
+        test.on(Event::WaitOver);
+        assert_eq!(test.camera.reason(), Some("gone"), "the reason stays until it plays");
+        assert_eq!(test.on(Event::FirstPicture), [Watch(Patience::default().silence), CountReconnect]);
+        assert_eq!(test.camera.reason(), None);
+        test.now += SECOND;
+        assert_eq!(test.lose(), 2 * SECOND, "a second of playing settles nothing");
+        test.on(Event::WaitOver);
+        test.on(Event::FirstPicture);
+        test.now += 11 * SECOND;
+        assert_eq!(test.lose(), half);
+    }
+
+    #[test]
+    fn silence_is_noticed_before_and_after_the_first_picture() {
+        let mut test = Test::playing();
+        assert_eq!(test.on(Event::Silence), [CloseSource]);
+        assert_eq!(test.camera.shown(), CameraState::Stalled);
+        assert_eq!(test.camera.reason(), Some("no picture for 5s"));
+        assert_eq!(test.on(Event::FirstPicture), [], "a late picture of the old source");
+        test.on(Event::SourceClosed);
+        test.on(Event::WaitOver);
+        assert_eq!(test.on(Event::Silence), [CloseSource]);
+        assert_eq!(test.camera.state(), State::Lost);
+    }
+
+    #[test]
+    fn a_camera_whose_models_never_opened_is_given_up_on() {
+        let mut test = Test::start();
+        assert_eq!(test.on(Event::CantOpen("no model".into())), [ClosePipeline]);
+        assert_eq!(test.camera.shown(), CameraState::Failed);
+        assert_eq!(test.on(Event::PipelineClosed), []);
+        assert_eq!(test.camera.reason(), Some("no model"));
+        assert_eq!(test.on(Event::Stop), [ClosePipeline]);
+        assert_eq!(test.on(Event::PipelineClosed), [Forget]);
+    }
+
+    #[test]
+    fn an_analysis_that_breaks_is_opened_again_and_again() {
+        let mut test = Test::playing();
+        assert_eq!(test.on(Event::AnalysisLost("disk full".into())), [ClosePipeline]);
+        assert_eq!(test.on(Event::PipelineClosed), [Wait(SECOND / 2)]);
+        assert_eq!(test.on(Event::WaitOver), [OpenPipeline]);
+        assert_eq!(test.camera.shown(), CameraState::Reconnecting);
+        assert_eq!(test.on(Event::CantOpen("disk full".into())), [ClosePipeline]);
+        assert_eq!(test.on(Event::PipelineClosed), [Wait(SECOND)]);
+        test.on(Event::WaitOver);
+        assert_eq!(test.on(Event::Opened)[0], OpenSource);
+        // It may also break while nothing plays.
+        test.lose();
+        assert_eq!(test.on(Event::AnalysisLost("broker gone".into())), [ClosePipeline]);
+        assert_eq!(test.on(Event::WaitOver), [], "the wait for the source is void");
+    }
+
+    #[test]
+    fn stopping_drains_what_plays_and_only_that() {
+        let mut test = Test::playing();
+        assert_eq!(test.on(Event::Stop), [Drain]);
+        assert_eq!(test.on(Event::SourceLost("closed".into())), []);
+        assert_eq!(test.on(Event::Drained), [ClosePipeline]);
+        assert_eq!(test.on(Event::PipelineClosed), [Forget]);
+        assert_eq!(test.camera.shown(), CameraState::Stopped);
+        assert_eq!(test.on(Event::Stop), []);
+
+        assert_eq!(Test::playing().on(Event::Ended), [Drain], "a file at its end");
+
+        for events in [vec![], vec![Event::Opened], vec![Event::Opened, Event::SourceLost(String::new())]] {
+            let mut test = Test::start();
+            for event in events {
+                test.on(event);
+            }
+            assert_eq!(test.on(Event::Stop), [ClosePipeline]);
+            assert_eq!(test.on(Event::WaitOver), []);
+            assert_eq!(test.on(Event::PipelineClosed), [Forget]);
+        }
+    }
+}

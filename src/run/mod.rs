@@ -1,0 +1,36 @@
+//! Runs cameras: one pipeline each, in one process, with the models shared by all.
+//!
+//! 1. A [`CameraSetup`] says what a camera's pipeline is made of.
+//! 2. A [`Supervisor`] runs any number of them: each starts, fails, comes back and stops without the others noticing.
+//!    [`Supervisor::apply`] takes an edited list, [`Supervisor::stop`] lets out what is under way and ends.
+//! 3. Each camera has a [`Meter`](crate::monitor::Meter) among [`Meters`], for whoever watches.
+//!
+//! Nothing polls: the supervisor lives on a GLib main context, and wakes when a pipeline, a timer or a signal has something
+//! to say. What may wait for a network, a model or a disk is done on GStreamer's threads.
+//!
+//! A camera's pipeline has two parts. The source (connection, parser, a queue, the decoder behind it) is thrown away and
+//! made anew whenever the camera is lost; models and outputs stay as they are meanwhile.
+
+mod analysis;
+mod backoff;
+mod bus;
+mod camera;
+mod change;
+mod channel;
+mod gpus;
+mod lifecycle;
+mod meters;
+mod plan;
+mod setup;
+mod source;
+mod supervisor;
+mod threads;
+mod track;
+mod turns;
+
+pub use backoff::Backoff;
+pub use lifecycle::Patience;
+pub use meters::Meters;
+pub use plan::{cameras, patience};
+pub use setup::{CameraSetup, Decoder, ElementSetup, FileSource, RtspSource, Source, TestSource, ThreadSetup};
+pub use supervisor::{Options, Outcome, Supervisor};

@@ -1,0 +1,188 @@
+//! From what the configuration means to what pipelines are made of.
+
+use super::backoff::Backoff;
+use super::gpus;
+use super::lifecycle::Patience;
+use super::setup::{CameraSetup, Decoder, ElementSetup, FileSource, RtspSource, Source, TestSource, ThreadSetup};
+use crate::config::{self, LinesTarget, Pipeline, Plan};
+use crate::cuda;
+use crate::infer::Error;
+use std::time::Duration;
+
+/// Coded pictures that wait while their decoder doesn't keep up: a burst after a pause of the network, which a decoder works
+/// off faster than it came, isn't lost.
+const LEAST_CODED_QUEUE: u32 = 60;
+
+/// The plan's cameras.
+///
+/// # Errors
+/// A GPU isn't there, or the driver.
+pub fn cameras(plan: &Plan) -> Result<Vec<CameraSetup>, Error> {
+    let gpus = match plan.pipeline {
+        Pipeline::Cpu => vec![None; plan.cameras.len()],
+        Pipeline::UnifiedGpu => {
+            let wanted = plan.cameras.iter().map(|camera| (camera.name.as_str(), &camera.gpu));
+            gpus::assign(wanted, &cuda::uuids()?)?.into_iter().map(Some).collect()
+        }
+    };
+    Ok(plan.cameras.iter().zip(&gpus).map(|(camera, gpu)| setup(plan, camera, *gpu, &gpus)).collect())
+}
+
+/// How patient to be with the plan's cameras.
+pub fn patience(plan: &Plan) -> Patience {
+    let config::Reconnect { first, longest, stall } = plan.reconnect;
+    let default = Patience::default();
+    Patience { silence: stall, connect: default.connect.max(2 * stall), backoff: Backoff { first, longest }, ..default }
+}
+
+fn setup(plan: &Plan, camera: &config::Camera, gpu: Option<u32>, gpus: &[Option<u32>]) -> CameraSetup {
+    let decoder = match (gpu, plan.decoder) {
+        (None, _) => Decoder::Cpu,
+        (Some(gpu), config::Decoder::Nvdec) => Decoder::Gpu(gpu),
+        (Some(gpu), config::Decoder::Software) => Decoder::Upload(gpu),
+    };
+    // Each camera has its share.
+    let sharing = gpus.iter().filter(|other| **other == gpu).count().max(1) as u64;
+    let memory = plan.frame_memory.map(|bytes| u32::try_from(bytes / sharing).unwrap_or(u32::MAX));
+    CameraSetup {
+        name: camera.name.clone(),
+        source: source(&camera.source, plan.reconnect.stall),
+        decoder,
+        coded_queue: (2 * plan.queue_size).max(LEAST_CODED_QUEUE),
+        picture_queue: plan.queue_size,
+        picture_memory: memory,
+        surfaces: Some(plan.decoder_surfaces),
+        elements: elements(plan, camera, gpu.unwrap_or(0)),
+        threads: ThreadSetup {
+            pinned: plan.threads.affinity,
+            decoder: plan.threads.decoder_priority,
+            others: plan.threads.priority,
+        },
+    }
+}
+
+fn source(source: &config::Source, timeout: Duration) -> Source {
+    match source {
+        config::Source::Rtsp { url, transport, latency } => {
+            Source::Rtsp(RtspSource { url: url.clone(), transport: *transport, latency: *latency, timeout })
+        }
+        config::Source::File { path, looping } => Source::File(FileSource { path: path.clone(), looping: *looping }),
+        config::Source::Test { pattern, size, framerate } => Source::Test(TestSource {
+            width: i32::try_from(size.0).unwrap_or(i32::MAX),
+            height: i32::try_from(size.1).unwrap_or(i32::MAX),
+            rate: gst::Fraction::approximate_f64(*framerate).unwrap_or_else(|| gst::Fraction::new(30, 1)),
+            pattern: pattern.clone(),
+        }),
+    }
+}
+
+/// Models, then outputs.
+fn elements(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementSetup> {
+    let model = |factory: &str, model: &config::Model| ElementSetup {
+        factory: factory.to_owned(),
+        name: model.id.to_owned(),
+        properties: model.properties(plan, device).into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    };
+    let mut elements: Vec<ElementSetup> = Vec::new();
+    elements.extend(camera.detection.iter().map(|detection| model("trtdetect", detection)));
+    elements.extend(camera.pose.iter().map(|pose| model("trtpose", pose)));
+    elements.extend((1..).zip(&camera.outputs.lines).map(|(number, target)| lines(&camera.name, number, target)));
+    elements
+}
+
+fn lines(camera: &str, number: u32, target: &LinesTarget) -> ElementSetup {
+    let location = match target {
+        LinesTarget::Stdout => "-".to_owned(),
+        LinesTarget::File(path) => path.display().to_string(),
+        LinesTarget::Tcp { host, port } if host.contains(':') => format!("tcp://[{host}]:{port}"),
+        LinesTarget::Tcp { host, port } => format!("tcp://{host}:{port}"),
+    };
+    let properties = [("location", location.as_str()), ("append", "true"), ("stream-id", camera)];
+    ElementSetup {
+        factory: "trtpublish".into(),
+        name: format!("lines-{number}"),
+        properties: properties.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Overrides, Priority, Transport, load_text};
+
+    /// The plan of a configuration with these keys in `processing`, and two cameras.
+    fn plan(processing: &str) -> Plan {
+        let models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models");
+        let text = format!(
+            r#"{{
+                "processing": {{ {processing} }},
+                "models": {{
+                    "DETECTION": {{ "ONNX": "{0}/yolo.onnx", "CONFIDENCE": 0.5 }},
+                    "POSE": {{ "ONNX": "{0}/yolo-pose.onnx" }}
+                }},
+                "cameras": {{
+                    "RTSP_STREAMS": [
+                        {{ "NAME": "door", "URL": "rtsp://user:word@door/1" }},
+                        {{ "NAME": "test", "URL": "test:ball", "WIDTH": 320, "HEIGHT": 240, "FPS": 29.97 }}
+                    ],
+                    "TRANSPORT": "udp", "LATENCY_MS": 50, "STALL_TIMEOUT_S": 7, "RECONNECT_MAX_S": 9
+                }},
+                "outputs": {{ "JSON_LINES": ["-", "tcp://[::1]:4000"] }}
+            }}"#,
+            models.display()
+        );
+        load_text(std::path::Path::new("config.json"), &text, &Overrides::default()).unwrap().plan
+    }
+
+    fn property<'a>(setup: &'a CameraSetup, element: &str, name: &str) -> Option<&'a str> {
+        let element = setup.elements.iter().find(|e| e.name == element)?;
+        element.properties.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    #[test]
+    fn the_guides_keys_take_effect() {
+        gst::init().unwrap();
+        let plan = plan(
+            r#""USE_UNIFIED_GPU_PIPELINE": true, "MAX_QUEUE_SIZE": 40, "NVDEC_BUFFER_SIZE": 7, "GPU_BATCH_SIZE": 3,
+               "PIPELINE_QUEUE_TIMEOUT_MS": 2.5, "GPU_MEMORY_POOL_SIZE_MB": 500, "ENABLE_MEMORY_POOLING": true,
+               "USE_THREAD_AFFINITY": true, "THREAD_PRIORITY": "HIGH", "DECODER_THREAD_PRIORITY": "REALTIME""#,
+        );
+        let gpus = [Some(1), Some(1)];
+        let setup = setup(&plan, &plan.cameras[0], Some(1), &gpus);
+        assert_eq!(setup.decoder, Decoder::Gpu(1));
+        assert_eq!((setup.picture_queue, setup.coded_queue, setup.surfaces), (40, 80, Some(7)));
+        assert_eq!(setup.picture_memory, Some(250 << 20));
+        let threads = ThreadSetup { pinned: true, decoder: Priority::Realtime, others: Priority::High };
+        assert_eq!(setup.threads, threads);
+        for element in ["detection", "pose"] {
+            assert_eq!(property(&setup, element, "batch-size"), Some("3"));
+            assert_eq!(property(&setup, element, "batch-timeout"), Some("2500000"));
+            assert_eq!(property(&setup, element, "backend"), Some("tensorrt"));
+            assert_eq!(property(&setup, element, "device-id"), Some("1"));
+        }
+        assert_eq!(property(&setup, "detection", "confidence"), Some("0.5"));
+        let factories: Vec<_> = setup.elements.iter().map(|element| element.factory.as_str()).collect();
+        assert_eq!(factories, ["trtdetect", "trtpose", "trtpublish", "trtpublish"]);
+        assert_eq!(property(&setup, "lines-2", "location"), Some("tcp://[::1]:4000"));
+        let Source::Rtsp(source) = &setup.source else { panic!() };
+        assert_eq!((source.transport, source.latency), (Transport::Udp, Duration::from_millis(50)));
+        assert!(!format!("{setup:?}").contains("word"));
+        let patience = patience(&plan);
+        assert_eq!((patience.silence, patience.backoff.longest), (Duration::from_secs(7), Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn the_rollback_is_on_the_cpu() {
+        gst::init().unwrap();
+        let plan = plan(
+            r#""USE_UNIFIED_GPU_PIPELINE": false, "ENABLE_DECOUPLED_PIPELINE": true, "FORCE_GPU_ONLY": false,
+               "GPU_MEMORY_POOL_SIZE_MB": 500"#,
+        );
+        let cameras = cameras(&plan).unwrap();
+        assert_eq!(cameras.iter().map(|camera| camera.decoder).collect::<Vec<_>>(), [Decoder::Cpu, Decoder::Cpu]);
+        assert_eq!(property(&cameras[0], "detection", "backend"), Some("cpu"));
+        let Source::Test(source) = &cameras[1].source else { panic!() };
+        assert_eq!((source.width, source.height), (320, 240));
+        assert!((f64::from(source.rate.numer()) / f64::from(source.rate.denom()) - 29.97).abs() < 1e-3);
+    }
+}

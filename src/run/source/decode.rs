@@ -1,0 +1,174 @@
+//! From a coded stream to pictures: the parser, a queue, and the decoder behind it on a thread of its own.
+
+use super::super::setup::{Decoder, make};
+use super::Surroundings;
+use super::gate::Gate;
+use crate::infer::{Error, ErrorKind};
+use gst::prelude::*;
+
+/// Name of the queue whose thread decodes.
+pub const DECODER_QUEUE: &str = "coded";
+
+/// A coding that cameras use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    H264,
+    H265,
+}
+
+impl Codec {
+    /// From the caps of an RTP or of a parsed stream.
+    ///
+    /// # Errors
+    /// Names the coding that isn't one of ours.
+    pub fn of(caps: &gst::CapsRef) -> Result<Self, Error> {
+        let structure = caps.structure(0);
+        let name = structure.map_or("nothing", |s| match s.name().as_str() {
+            "application/x-rtp" => s.get::<&str>("encoding-name").unwrap_or("an unnamed coding"),
+            name => name,
+        });
+        match name {
+            "H264" | "video/x-h264" => Ok(Self::H264),
+            "H265" | "video/x-h265" => Ok(Self::H265),
+            other => Err(Error::new(
+                ErrorKind::Setting,
+                format!(
+                    "the stream is {other}, and only H.264 and H.265 can be decoded: set the camera to one of them"
+                ),
+            )),
+        }
+    }
+
+    /// As in names of elements.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "h264",
+            Self::H265 => "h265",
+        }
+    }
+
+    /// The element that decodes.
+    fn decoder(self, decoder: Decoder) -> String {
+        match decoder {
+            Decoder::Cpu | Decoder::Upload(_) => format!("avdec_{}", self.name()),
+            Decoder::Gpu(0) => format!("nv{}dec", self.name()),
+            Decoder::Gpu(device) => format!("nv{}device{device}dec", self.name()),
+        }
+    }
+}
+
+/// Adds parser, queue and decoder to `bin`, in front of `pad`. Returns the pad that takes the coded stream. `paced` streams
+/// go at the speed of their timestamps, others as they come.
+///
+/// # Errors
+/// An element is missing.
+pub fn add(
+    bin: &gst::Bin,
+    pad: &gst::GhostPad,
+    codec: Codec,
+    paced: bool,
+    around: &Surroundings,
+) -> Result<gst::Pad, Error> {
+    let parse = make(&format!("{}parse", codec.name()), "parse")?;
+    let queue = make("queue", DECODER_QUEUE)?;
+    queue.set_property("max-size-buffers", around.setup.coded_queue);
+    queue.set_property("max-size-bytes", 0_u32);
+    queue.set_property("max-size-time", 0_u64);
+    let decode = decoder(codec, around.setup.decoder)?;
+    if let Some(surfaces) = around.setup.surfaces
+        // From GStreamer 1.24 on, in the GPU's decoders.
+        && let Some(spec) = decode.find_property("num-output-surfaces")
+        && spec.value_is_valid(&surfaces.to_value())
+    {
+        decode.set_property("num-output-surfaces", surfaces);
+    }
+    let mut elements = vec![parse];
+    if paced {
+        elements.push(make("clocksync", "pace")?);
+    }
+    elements.extend([queue.clone(), decode]);
+    if !matches!(around.setup.decoder, Decoder::Gpu(_)) {
+        // For pixel formats that models don't take, such as those of 10 bits; the others pass untouched.
+        elements.push(make("videoconvert", "convert")?);
+    }
+    if let Decoder::Upload(device) = around.setup.decoder {
+        elements.push(upload(device)?);
+    }
+    guard(&queue, around);
+    let into = |what: &str| Error::new(ErrorKind::Failed, format!("the decoder can't be {what}"));
+    bin.add_many(&elements).map_err(|_| into("added"))?;
+    gst::Element::link_many(&elements).map_err(|_| into("linked"))?;
+    let end = elements.last().and_then(|last| last.static_pad("src")).ok_or_else(|| into("linked"))?;
+    pad.set_target(Some(&end)).map_err(|_| into("linked"))?;
+    for element in elements.iter().rev() {
+        element.sync_state_with_parent().map_err(|_| into("started"))?;
+    }
+    elements.first().and_then(|first| first.static_pad("sink")).ok_or_else(|| into("linked"))
+}
+
+/// What copies pictures to a GPU.
+pub fn upload(device: u32) -> Result<gst::Element, Error> {
+    let upload = make("cudaupload", "upload")?;
+    upload.set_property("cuda-device-id", i32::try_from(device).unwrap_or(-1));
+    Ok(upload)
+}
+
+fn decoder(codec: Codec, decoder: Decoder) -> Result<gst::Element, Error> {
+    let factory = codec.decoder(decoder);
+    let made = make(&factory, "decoder");
+    match decoder {
+        Decoder::Cpu | Decoder::Upload(_) => made,
+        Decoder::Gpu(device) => made.map_err(|_| {
+            let text = format!(
+                "NVDEC initialization failed: GStreamer has no {factory} here: GPU {device} has no decoder for it, its \
+                 driver isn't loaded, or GStreamer's nvcodec plugin is missing (`gst-trt check` says which)"
+            );
+            Error::new(ErrorKind::Library, text)
+        }),
+    }
+}
+
+/// Takes note of coded pictures as they arrive, and leaves out those that the decoder is too far behind for.
+fn guard(queue: &gst::Element, around: &Surroundings) {
+    let (track, most) = (around.track.clone(), around.setup.coded_queue);
+    let (gate, of) = (Gate::default(), queue.downgrade());
+    let Some(pad) = queue.static_pad("sink") else { return };
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let (Some(buffer), Some(queue)) = (info.buffer(), of.upgrade()) else { return gst::PadProbeReturn::Ok };
+        let full = queue.property::<u32>("current-level-buffers") >= most;
+        if !gate.lets_pass(full, !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)) {
+            if track.is_playing() {
+                track.meter().dropped(1);
+            }
+            return gst::PadProbeReturn::Handled;
+        }
+        track.arrived(buffer.pts());
+        gst::PadProbeReturn::Ok
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codecs_are_recognised_from_what_the_camera_announces() {
+        gst::init().unwrap();
+        let rtp = |name: &str| gst::Caps::builder("application/x-rtp").field("encoding-name", name).build();
+        assert_eq!(Codec::of(&rtp("H264")).unwrap(), Codec::H264);
+        assert_eq!(Codec::of(&rtp("H265")).unwrap(), Codec::H265);
+        assert_eq!(Codec::of(&gst::Caps::new_empty_simple("video/x-h265")).unwrap(), Codec::H265);
+        for (caps, named) in [(rtp("JPEG"), "JPEG"), (gst::Caps::new_empty(), "nothing")] {
+            let error = Codec::of(&caps).unwrap_err().message;
+            assert!(error.contains(named) && error.contains("H.264 and H.265"), "{error}");
+        }
+    }
+
+    #[test]
+    fn each_device_has_decoders_of_its_own() {
+        assert_eq!(Codec::H264.decoder(Decoder::Cpu), "avdec_h264");
+        assert_eq!(Codec::H264.decoder(Decoder::Upload(0)), "avdec_h264");
+        assert_eq!(Codec::H265.decoder(Decoder::Gpu(0)), "nvh265dec");
+        assert_eq!(Codec::H264.decoder(Decoder::Gpu(2)), "nvh264device2dec");
+    }
+}

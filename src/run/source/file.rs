@@ -1,0 +1,142 @@
+//! A video file in the place of a camera, at its own speed: once, or over and over.
+
+use super::super::setup::{FileSource, make};
+use super::decode::{self, Codec};
+use super::splice::{Fate, Splice};
+use super::{Surroundings, post};
+use crate::infer::{Error, ErrorKind};
+use crate::sync::lock;
+use gst::glib;
+use gst::prelude::*;
+use std::sync::{Arc, Mutex};
+
+/// Fills `bin` with a reader of the file. Timestamps begin at the pipeline's `running` time.
+pub fn fill(
+    bin: &gst::Bin,
+    pad: &gst::GhostPad,
+    source: &FileSource,
+    around: &Surroundings,
+    running: gst::ClockTime,
+) -> Result<(), Error> {
+    let looped = Arc::new(Looped {
+        source: source.clone(),
+        bin: bin.downgrade(),
+        pad: pad.downgrade(),
+        around: around.clone(),
+        splice: Mutex::new(Splice::new(running)),
+    });
+    looped.read()
+}
+
+struct Looped {
+    source: FileSource,
+    bin: glib::WeakRef<gst::Bin>,
+    pad: glib::WeakRef<gst::GhostPad>,
+    around: Surroundings,
+    splice: Mutex<Splice>,
+}
+
+/// The bin that reads the round that is on.
+const READER: &str = "reader";
+
+impl Looped {
+    /// Begins a round.
+    fn read(self: &Arc<Self>) -> Result<(), Error> {
+        let Some(bin) = self.bin.upgrade() else { return Ok(()) };
+        let reader = gst::Bin::builder().name(READER).build();
+        let (file, parse) = (make("filesrc", "file")?, make("parsebin", "demux")?);
+        file.set_property("location", self.source.path.to_string_lossy().as_ref());
+        let failed = |_| Error::new(ErrorKind::Failed, "the file's reader can't be linked");
+        reader.add_many([&file, &parse]).map_err(failed)?;
+        file.link(&parse).map_err(failed)?;
+        let looped = self.clone();
+        let of = reader.downgrade();
+        parse.connect_pad_added(move |parse, stream| {
+            let Some(reader) = of.upgrade() else { return };
+            if let Err(error) = looped.connect(&reader, stream) {
+                post(parse, &error);
+            }
+        });
+        bin.add(&reader).map_err(failed)?;
+        reader.sync_state_with_parent().map_err(failed)
+    }
+
+    /// Takes the first stream of pictures that the file has.
+    fn connect(self: &Arc<Self>, reader: &gst::Bin, stream: &gst::Pad) -> Result<(), Error> {
+        let (Some(bin), Some(pad)) = (self.bin.upgrade(), self.pad.upgrade()) else { return Ok(()) };
+        let caps = stream.current_caps().unwrap_or_else(|| stream.query_caps(None));
+        let is_video =
+            caps.structure(0).is_some_and(|s| s.name().starts_with("video/") || s.name().starts_with("image/"));
+        if !is_video || reader.static_pad("src").is_some() {
+            return Ok(());
+        }
+        let codec = Codec::of(&caps)?;
+        let failed = || Error::new(ErrorKind::Failed, "the file's stream can't be linked");
+        let out = gst::GhostPad::builder_with_target(stream).map_err(|_| failed())?.name("src").build();
+        let coded = match bin.by_name("parse") {
+            // The decoder is there since the first round.
+            Some(parse) => parse.static_pad("sink").ok_or_else(failed)?,
+            None => {
+                let coded = decode::add(&bin, &pad, codec, true, &self.around)?;
+                self.clone().splice(&coded);
+                coded
+            }
+        };
+        out.set_active(true).map_err(|_| failed())?;
+        reader.add_pad(&out).map_err(|_| failed())?;
+        out.link(&coded).map_err(|_| failed())?;
+        Ok(())
+    }
+
+    /// Makes one stream of the rounds where they go into the decoder's part.
+    fn splice(self: Arc<Self>, coded: &gst::Pad) {
+        let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+        coded.add_probe(mask, move |_, info| {
+            let fate = {
+                let mut splice = lock(&self.splice);
+                if let Some(buffer) = info.buffer_mut() {
+                    splice.place(buffer.make_mut());
+                    return gst::PadProbeReturn::Ok;
+                }
+                let Some(event) = info.event() else { return gst::PadProbeReturn::Ok };
+                splice.event(event)
+            };
+            match fate {
+                Fate::Pass => gst::PadProbeReturn::Ok,
+                Fate::Drop => gst::PadProbeReturn::Handled,
+                Fate::Replace(event) => {
+                    info.data = Some(gst::PadProbeData::Event(event));
+                    gst::PadProbeReturn::Ok
+                }
+                // The decoder gives what it still has.
+                Fate::Over { had_pictures: true } if !self.source.looping => gst::PadProbeReturn::Ok,
+                Fate::Over { had_pictures } => {
+                    self.clone().next_round(had_pictures);
+                    gst::PadProbeReturn::Handled
+                }
+            }
+        });
+    }
+
+    /// Reads the file anew, on a thread that may wait for the reader before to end.
+    fn next_round(self: Arc<Self>, had_pictures: bool) {
+        let Some(bin) = self.bin.upgrade() else { return };
+        if !had_pictures {
+            let text = format!("{} has no pictures", self.source.path.display());
+            post(&bin, &Error::new(ErrorKind::File, text));
+            return;
+        }
+        let turns = self.around.turns.clone();
+        bin.call_async(move |bin| {
+            turns.take(|| {
+                if let Some(reader) = bin.by_name(READER) {
+                    let _ = reader.set_state(gst::State::Null);
+                    let _ = bin.remove(&reader);
+                }
+                if let Err(error) = self.read() {
+                    post(bin, &error);
+                }
+            });
+        });
+    }
+}

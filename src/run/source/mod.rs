@@ -1,0 +1,102 @@
+//! A camera's source: a bin that gives decoded pictures, and is thrown away and made anew when the camera is lost.
+
+mod decode;
+mod file;
+mod gate;
+mod rtsp;
+mod splice;
+mod test;
+
+pub use decode::DECODER_QUEUE;
+
+use super::channel::Reporter;
+use super::lifecycle::Event;
+use super::setup::{CameraSetup, Source};
+use super::track::Track;
+use super::turns::Turns;
+use crate::infer::Error;
+use gst::prelude::*;
+use std::sync::Arc;
+
+/// Names of sources begin with this, and end with their number.
+const NAME: &str = "source-";
+
+/// The number of the source that an object is part of.
+pub fn number(object: &gst::Object) -> Option<u64> {
+    std::iter::successors(Some(object.clone()), |object| object.parent())
+        .find_map(|object| object.name().strip_prefix(NAME)?.parse().ok())
+}
+
+/// What the parts of a source need to know.
+#[derive(Clone)]
+struct Surroundings {
+    setup: Arc<CameraSetup>,
+    track: Arc<Track>,
+    turns: Turns,
+}
+
+/// A source that is in a pipeline, or about to be.
+#[derive(Debug)]
+pub struct Opened {
+    pub bin: gst::Bin,
+    /// Of its opening and closing.
+    pub turns: Turns,
+}
+
+impl Opened {
+    /// Takes it out of a pipeline that goes on. Waits for its threads.
+    pub fn close(&self) {
+        self.turns.end();
+        self.bin.set_locked_state(true);
+        let _ = self.bin.set_state(gst::State::Null);
+        if let Some(pipeline) = self.bin.parent().and_downcast::<gst::Bin>() {
+            let _ = pipeline.remove(&self.bin);
+        }
+    }
+}
+
+/// Makes a source, in NULL, with a pad `src` that isn't linked yet. Its first picture and its end are reported; `running`
+/// is the pipeline's running time.
+///
+/// # Errors
+/// An element is missing.
+pub fn make(
+    setup: &Arc<CameraSetup>,
+    track: &Arc<Track>,
+    reporter: &Reporter,
+    running: gst::ClockTime,
+) -> Result<Opened, Error> {
+    let around = Surroundings { setup: setup.clone(), track: track.clone(), turns: Turns::default() };
+    let bin = gst::Bin::builder().name(format!("{NAME}{}", reporter.source.unwrap_or_default())).build();
+    let pad = gst::GhostPad::builder(gst::PadDirection::Src).name("src").build();
+    let _ = pad.set_active(true);
+    let _ = bin.add_pad(&pad);
+    watch(&pad, track.clone(), reporter.clone(), setup.source.ends());
+    match &setup.source {
+        Source::Rtsp(source) => rtsp::fill(&bin, &pad, source, &around)?,
+        Source::File(source) => file::fill(&bin, &pad, source, &around, running)?,
+        Source::Test(source) => test::fill(&bin, &pad, source, &around, running)?,
+    }
+    Ok(Opened { bin, turns: around.turns })
+}
+
+/// Takes note of pictures, and keeps the source's end from what comes after it: that goes on with the next source.
+fn watch(pad: &gst::GhostPad, track: Arc<Track>, reporter: Reporter, ends: bool) {
+    let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    pad.add_probe(mask, move |_, info| {
+        if let Some(buffer) = info.buffer() {
+            track.came(buffer.pts(), &reporter);
+        }
+        if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
+            reporter.event(if ends { Event::Ended } else { Event::SourceLost("the stream ended".into()) });
+            // Not Drop, for which GStreamer 1.22 asserts when the probe is Rust's.
+            return gst::PadProbeReturn::Handled;
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Posts why a source can't go on, as an error of one of its elements.
+fn post(element: &impl IsA<gst::Element>, error: &Error) {
+    gst::element_error!(element.upcast_ref::<gst::Element>(), gst::StreamError::Failed, ("{error}"));
+}

@@ -1,0 +1,332 @@
+//! All cameras, and what concerns more than one of them.
+
+use super::bus::Placement;
+use super::camera::Camera;
+use super::change::{Change, change};
+use super::channel::{Letter, Report, Reporter};
+use super::lifecycle::{Event, Patience, State};
+use super::meters::Meters;
+use super::setup::CameraSetup;
+use super::threads;
+use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures_util::StreamExt;
+use gst::glib;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// After this, what hasn't stopped is left behind.
+const LONGEST_STOP: Duration = Duration::from_millis(4500);
+/// The same after a failure of the GPU, where nothing will stop in order.
+const LONGEST_STOP_OF_FAILED: Duration = Duration::from_secs(2);
+
+/// How cameras are run.
+#[derive(Default)]
+pub struct Options {
+    /// Where cameras are counted.
+    pub meters: Meters,
+    /// Takes lines for the operator.
+    pub say: Option<Box<dyn Fn(&str)>>,
+    /// Sees each pipeline before it starts.
+    pub on_pipeline: Option<Box<dyn Fn(&CameraSetup, &gst::Pipeline)>>,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// As asked for, with everything that was under way let out.
+    Stopped,
+    /// As asked for, but these cameras didn't stop in time.
+    Left(Vec<String>),
+    /// No camera can run; why, of each.
+    NothingRuns(Vec<String>),
+    /// The GPU failed for good; the first cause.
+    GpuFailed(String),
+}
+
+/// Runs cameras on the thread-default main context of the thread that made it.
+pub struct Supervisor {
+    options: Options,
+    letters: UnboundedSender<Letter>,
+    /// What wasn't permitted, and has been said.
+    refused: Arc<Mutex<HashSet<String>>>,
+    state: RefCell<Running>,
+    /// End with it.
+    tasks: RefCell<Vec<glib::JoinHandle<()>>>,
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.tasks.take().iter().for_each(glib::JoinHandle::abort);
+    }
+}
+
+#[derive(Default)]
+struct Running {
+    /// By their numbers.
+    cameras: BTreeMap<u64, Camera>,
+    /// The last camera's number.
+    numbers: u64,
+    /// Those whose source came to its end: they don't start again until they're set up otherwise.
+    ended: Vec<CameraSetup>,
+    patience: Patience,
+    /// What comes in the place of a camera that is stopping, by its name.
+    next: BTreeMap<String, CameraSetup>,
+    /// It's stopping, and will have ended like this.
+    ending: Option<Outcome>,
+    end: Option<Box<dyn FnOnce(Outcome)>>,
+}
+
+impl Supervisor {
+    /// Starts cameras. `end` is called once, when none is left after a [`Self::stop`], or none can run.
+    pub fn start(
+        cameras: Vec<CameraSetup>,
+        patience: Patience,
+        options: Options,
+        end: impl FnOnce(Outcome) + 'static,
+    ) -> Rc<Self> {
+        let (letters, receiver) = unbounded();
+        let state = RefCell::new(Running { end: Some(Box::new(end)), ..Running::default() });
+        let this = Rc::new(Self { options, letters, refused: Arc::default(), state, tasks: RefCell::default() });
+        this.listen(receiver);
+        this.apply(cameras, patience);
+        this
+    }
+
+    fn listen(self: &Rc<Self>, mut receiver: UnboundedReceiver<Letter>) {
+        let this = Rc::downgrade(self);
+        self.spawn(async move {
+            while let Some(letter) = receiver.next().await {
+                match this.upgrade() {
+                    Some(this) => this.take(letter),
+                    None => return,
+                }
+            }
+        });
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.tasks.borrow_mut().push(glib::MainContext::ref_thread_default().spawn_local(task));
+    }
+
+    fn say(&self, text: &str) {
+        if let Some(say) = &self.options.say {
+            say(text);
+        }
+    }
+
+    /// Cameras that aren't in the list stop, new ones start, and those that are another way now become so. `patience` is
+    /// for those that start.
+    pub fn apply(self: &Rc<Self>, cameras: Vec<CameraSetup>, patience: Patience) {
+        if self.state.borrow().ending.is_some() {
+            return;
+        }
+        let names: HashSet<&str> = cameras.iter().map(|camera| camera.name.as_str()).collect();
+        {
+            let running = &mut *self.state.borrow_mut();
+            running.patience = patience;
+            running.next.retain(|name, _| names.contains(name.as_str()));
+            running.ended.retain(|setup| cameras.contains(setup));
+            for camera in running.cameras.values_mut() {
+                if !names.contains(camera.setup().name.as_str()) && camera.state() != State::Stopping {
+                    self.say(&format!("{}: removed", camera.setup().name));
+                    camera.stop();
+                }
+            }
+        }
+        for camera in cameras {
+            self.put(camera);
+        }
+    }
+
+    /// Makes one camera run as it's set up.
+    fn put(self: &Rc<Self>, setup: CameraSetup) {
+        let running = &mut *self.state.borrow_mut();
+        if running.ended.contains(&setup) {
+            return;
+        }
+        let Some(camera) = running.cameras.values_mut().find(|camera| camera.setup().name == setup.name) else {
+            self.begin(running, setup);
+            return;
+        };
+        if camera.state() == State::Stopping {
+            running.next.insert(setup.name.clone(), setup);
+            return;
+        }
+        // One that was given up on gets another chance with each reading of the configuration.
+        match change(camera.setup(), &setup) {
+            Change::Nothing if camera.state() != State::Failed => {}
+            Change::Properties(values) if camera.state() != State::Failed => {
+                let changed: Vec<_> =
+                    values.iter().map(|value| format!("{} of {}", value.property, value.element)).collect();
+                self.say(&format!("{}: changed: {}", setup.name, changed.join(", ")));
+                camera.change(setup, values);
+            }
+            _ => {
+                self.say(&format!("{}: starts anew", setup.name));
+                camera.stop();
+                running.next.insert(setup.name.clone(), setup);
+            }
+        }
+    }
+
+    fn begin(self: &Rc<Self>, running: &mut Running, setup: CameraSetup) {
+        running.numbers += 1;
+        let number = running.numbers;
+        let reporter = Reporter { camera: number, source: None, letters: self.letters.clone() };
+        let placement = Placement {
+            core: setup.threads.pinned.then(|| free_core(running)).flatten(),
+            threads: setup.threads.clone(),
+            refused: self.refused.clone(),
+        };
+        let meter = self.options.meters.of(&setup.name);
+        self.say(&format!("{}: starts", setup.name));
+        let on_pipeline = self.options.on_pipeline.as_deref();
+        let camera = Camera::start(setup, running.patience, meter, reporter, placement, on_pipeline);
+        running.cameras.insert(number, camera);
+    }
+
+    fn take(self: &Rc<Self>, letter: Letter) {
+        let mut running = self.state.borrow_mut();
+        let Some(camera) = running.cameras.get_mut(&letter.camera) else { return };
+        if !camera.is_current(letter.source) {
+            return;
+        }
+        let name = camera.setup().name.clone();
+        match letter.report {
+            Report::Latency => camera.distribute_latency(),
+            Report::Note(text) => self.say(&format!("{name}: {text}")),
+            Report::Event(event) => {
+                let failed = matches!(event, Event::AnalysisLost(_) | Event::SourceLost(_) | Event::CantOpen(_));
+                let ended = event == Event::Ended;
+                let before = (camera.state(), camera.reason().map(str::to_owned));
+                let gone = camera.handle(event, self.options.on_pipeline.as_deref());
+                self.tell(camera, before);
+                let broken = if failed { camera.gpu_failure() } else { None };
+                let given_up = camera.state() == State::Failed;
+                if ended && camera.state() == State::Stopping {
+                    let setup = camera.setup().clone();
+                    running.ended.push(setup);
+                }
+                if gone {
+                    running.cameras.remove(&letter.camera);
+                    match running.next.remove(&name) {
+                        Some(setup) => self.begin(&mut running, setup),
+                        // A camera that has ended is still there for those who watch.
+                        None if running.ending.is_none() && !running.ended.iter().any(|e| e.name == name) => {
+                            self.options.meters.forget(&name);
+                        }
+                        None => {}
+                    }
+                }
+                drop(running);
+                if let Some(cause) = broken {
+                    self.end_with(Outcome::GpuFailed(cause), LONGEST_STOP_OF_FAILED);
+                } else if given_up {
+                    self.end_if_nothing_runs();
+                }
+                if gone {
+                    self.end_if_empty();
+                }
+            }
+        }
+    }
+
+    /// Says what has changed.
+    fn tell(&self, camera: &Camera, before: (State, Option<String>)) {
+        let (name, reason) = (&camera.setup().name, camera.reason().unwrap_or_default());
+        match camera.state() {
+            state if state == before.0 => {}
+            State::Playing => self.say(&format!("{name}: plays")),
+            // Not each attempt that fails for the same reason.
+            State::Stalled | State::Lost | State::Broken if before.1.as_deref() != Some(reason) => {
+                self.say(&format!("{name}: lost: {reason}"));
+            }
+            State::Failed => self.say(&format!("{name}: failed: {reason}")),
+            State::Stopped => self.say(&format!("{name}: stopped")),
+            _ => {}
+        }
+    }
+
+    /// Lets out what is under way, then ends; in less than 5 s in any case.
+    pub fn stop(self: &Rc<Self>) {
+        self.end_with(Outcome::Stopped, LONGEST_STOP);
+    }
+
+    fn end_with(self: &Rc<Self>, outcome: Outcome, longest: Duration) {
+        {
+            let mut running = self.state.borrow_mut();
+            if running.ending.is_some() {
+                return;
+            }
+            running.ending = Some(outcome);
+            running.next.clear();
+            for camera in running.cameras.values_mut() {
+                camera.stop();
+            }
+        }
+        let this = Rc::downgrade(self);
+        self.spawn(async move {
+            glib::timeout_future(longest).await;
+            if let Some(this) = this.upgrade() {
+                this.end_late();
+            }
+        });
+        self.end_if_empty();
+    }
+
+    fn end_if_nothing_runs(self: &Rc<Self>) {
+        let reasons: Option<Vec<String>> = {
+            let running = self.state.borrow();
+            let reason = |camera: &Camera| {
+                let failed = camera.state() == State::Failed;
+                failed.then(|| format!("{}: {}", camera.setup().name, camera.reason().unwrap_or_default()))
+            };
+            running.cameras.values().map(reason).collect()
+        };
+        if let Some(reasons) = reasons {
+            self.end_with(Outcome::NothingRuns(reasons), LONGEST_STOP);
+        }
+    }
+
+    fn end_if_empty(&self) {
+        let mut running = self.state.borrow_mut();
+        // A model that is being built isn't waited for when all is to end.
+        let left = |camera: &Camera| running.ending.is_none() || !camera.has_nothing_to_lose();
+        if running.cameras.values().any(left) {
+            return;
+        }
+        let outcome = match running.ending.clone() {
+            Some(outcome) => outcome,
+            // All have come to their ends.
+            None if !running.ended.is_empty() => Outcome::Stopped,
+            None => return,
+        };
+        if let Some(end) = running.end.take() {
+            running.ending = Some(outcome.clone());
+            drop(running);
+            end(outcome);
+        }
+    }
+
+    /// Time is up.
+    fn end_late(&self) {
+        let mut running = self.state.borrow_mut();
+        let Some(end) = running.end.take() else { return };
+        let left = running.cameras.values().map(|camera| camera.setup().name.clone()).collect();
+        let outcome = match running.ending.clone() {
+            Some(outcome) if outcome != Outcome::Stopped => outcome,
+            _ => Outcome::Left(left),
+        };
+        drop(running);
+        end(outcome);
+    }
+}
+
+/// The core that the fewest cameras are on.
+fn free_core(running: &Running) -> Option<usize> {
+    let used = |core: usize| running.cameras.values().filter(|camera| camera.core() == Some(core)).count();
+    threads::allowed_cores().into_iter().min_by_key(|core| used(*core))
+}

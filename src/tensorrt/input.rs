@@ -1,0 +1,90 @@
+//! What a model takes, read off its file: no TensorRT, no GPU.
+
+use super::engine_file::EngineFile;
+use super::error::Error;
+use super::load::is_onnx;
+use super::onnx::Onnx;
+use crate::infer::{self, ErrorKind};
+use crate::model::{InputSpec, ModelInfo, head};
+use std::path::Path;
+
+/// The input of an `.onnx`, or of the one that an `.engine` or `.plan` was made of: by the record that `gst-trt build`
+/// leaves beside it, else from the `.onnx` beside it.
+///
+/// # Errors
+/// A file that can't be read, a model whose head isn't known, an engine with neither.
+pub fn input_spec(model: &Path) -> Result<InputSpec, infer::Error> {
+    let info = if is_onnx(model) { Onnx::open(model)?.info()? } else { engine_info(model)? };
+    let recognised = head::recognise(&info);
+    let (_, input) = recognised.map_err(|error| Error::Model { model: model.into(), reason: error.to_string() })?;
+    Ok(input)
+}
+
+fn engine_info(engine: &Path) -> Result<ModelInfo, infer::Error> {
+    let file = EngineFile::open(engine)?;
+    if let Some(record) = file.record
+        && !record.inputs.is_empty()
+    {
+        return Ok(ModelInfo { inputs: record.inputs, outputs: record.outputs, metadata: file.metadata });
+    }
+    let onnx = engine.with_extension("onnx");
+    if onnx.exists() {
+        return Ok(Onnx::open(&onnx)?.info()?);
+    }
+    Err(infer::Error::new(
+        ErrorKind::Setting,
+        format!(
+            "engine {} alone doesn't say what its input means: put its .onnx beside it, build it with `gst-trt build -o`, \
+             or leave `model` unset, so that the models downstream are asked",
+            engine.display()
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cache::{EngineRecord, Facts, write_record};
+    use super::super::recipe::BuildSettings;
+    use super::super::version::Version;
+    use super::*;
+    use sha2::{Digest, Sha256};
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    fn test_model(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name)
+    }
+
+    /// The same as ONNX Runtime's engine says, for every head there is.
+    #[test]
+    fn an_onnx_says_what_it_takes() {
+        let spec = input_spec(&test_model("yolo.onnx")).unwrap();
+        assert_eq!((spec.width, spec.height), (96, 64));
+        let error = input_spec(&test_model("unknown-head.onnx")).unwrap_err();
+        assert!(error.message.contains("unknown-head.onnx") && error.message.contains("known heads"), "{error}");
+        assert!(input_spec(Path::new("/nonexistent/a.onnx")).unwrap_err().message.contains("/nonexistent/a.onnx"));
+    }
+
+    #[test]
+    fn an_engine_has_a_record_or_its_onnx_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = folder.path().join("yolo.engine");
+        std::fs::write(&engine, b"a plan").unwrap();
+        let error = input_spec(&engine).unwrap_err();
+        assert!(error.message.contains("put its .onnx beside it"), "{error}");
+
+        let expected = input_spec(&test_model("yolo.onnx")).unwrap();
+        let ModelInfo { inputs, outputs, metadata } = Onnx::open(&test_model("yolo.onnx")).unwrap().info().unwrap();
+        let version = Version::decode(100_300, "libnvinfer.so.10");
+        let facts = Facts::new(String::new(), BTreeMap::new(), version, None, &BuildSettings::default());
+        let plan = Sha256::digest(b"a plan").iter().map(|byte| format!("{byte:02x}")).collect();
+        let (model, profile) = ("yolo.onnx".into(), vec![]);
+        let record = EngineRecord { model, facts, plan, profile, metadata, inputs, outputs };
+        write_record(&engine.with_extension("json"), &record).unwrap();
+        assert_eq!(input_spec(&engine).unwrap(), expected);
+
+        std::fs::remove_file(engine.with_extension("json")).unwrap();
+        std::fs::copy(test_model("yolo.onnx"), folder.path().join("yolo.onnx")).unwrap();
+        assert_eq!(input_spec(&engine).unwrap(), expected);
+    }
+}

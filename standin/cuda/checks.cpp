@@ -1,0 +1,261 @@
+// Every access to memory of kernels that are compiled with checks: is the address anybody's, is it aligned, and could
+// another thread touch the same shared memory at the same time?
+//
+// The compiler's thread sanitizer puts a call before each access; these are those functions, instead of its library's.
+//
+// Two accesses to shared memory are a hazard if they are of different threads, one of them writes, they aren't both
+// atomic, and nothing orders them: a barrier of the block, or within a warp a __syncwarp of all its lanes. Votes and
+// shuffles order nothing. That is found in whatever order the threads happened to run.
+#include "fibers.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+extern "C" char __start_standin_shared[] __attribute__((weak, visibility("hidden")));
+extern "C" char __stop_standin_shared[] __attribute__((weak, visibility("hidden")));
+extern "C" char __start_standin_own[] __attribute__((visibility("hidden")));
+extern "C" char __stop_standin_own[] __attribute__((visibility("hidden")));
+
+namespace standin {
+namespace {
+
+constexpr unsigned WARP = 32;
+constexpr unsigned NOBODY = ~0u;
+
+struct Range {
+    uintptr_t start, end;
+};
+
+// What happened to one byte of shared memory last.
+struct Shadow {
+    // The block's epoch in which it was written and read; 0: never.
+    unsigned written, read;
+    // Epoch of the warp, of the last access of that kind.
+    unsigned written_warp_epoch, read_warp_epoch;
+    unsigned short writer, reader;
+    bool write_atomic, read_atomic;
+    // Threads of more than one warp read it in that epoch, or several of one warp in that of the warp.
+    bool several_warps, several_lanes;
+};
+
+const Range* ranges;
+size_t range_count;
+Range last_range;
+Shadow* shadows;
+size_t shared_bytes;
+unsigned epoch, block_epoch;
+unsigned warp_epochs[32];
+
+bool before(unsigned when, unsigned warp_epoch, unsigned thread)
+{
+    return when < epoch || (thread / WARP == running / WARP && warp_epoch < warp_epochs[running / WARP]);
+}
+
+[[noreturn]] void hazard(size_t offset, const char* kind, unsigned other)
+{
+    fail(launch_failed,
+         "hazard: it %s byte %zu of shared memory, and thread %u did in between the same barriers: nothing orders them", kind,
+         offset, other);
+}
+
+void shared_read(size_t offset, bool atomic)
+{
+    Shadow& s = shadows[offset];
+    if (s.written < block_epoch)
+        fail(launch_failed, "it reads byte %zu of shared memory, which nobody has written", offset);
+    if (s.writer != running && !before(s.written, s.written_warp_epoch, s.writer) && !(atomic && s.write_atomic))
+        hazard(offset, "reads what is written:", s.writer);
+    unsigned warp = running / WARP, own = warp_epochs[warp];
+    if (s.read != epoch) {
+        s.several_warps = s.several_lanes = false;
+        s.read_atomic = atomic;
+    } else if (s.reader / WARP != warp) {
+        s.several_warps = true;
+    } else if (s.read_warp_epoch != own) {
+        s.several_lanes = false;
+    } else if (s.reader != running) {
+        s.several_lanes = true;
+    }
+    s.read_atomic = s.read_atomic && atomic;
+    s.read = epoch;
+    s.read_warp_epoch = own;
+    s.reader = (unsigned short)running;
+}
+
+void shared_write(size_t offset, bool atomic)
+{
+    Shadow& s = shadows[offset];
+    if (s.written != 0 && s.writer != running && !before(s.written, s.written_warp_epoch, s.writer) &&
+        !(atomic && s.write_atomic))
+        hazard(offset, "writes what is written:", s.writer);
+    if (s.read == epoch && !(atomic && s.read_atomic)) {
+        bool same_warp = s.reader / WARP == running / WARP && !s.several_warps;
+        bool others = same_warp ? s.read_warp_epoch == warp_epochs[running / WARP] &&
+                                      (s.several_lanes || s.reader != running)
+                                : true;
+        if (others)
+            hazard(offset, "writes what is read:", s.reader);
+    }
+    s.written = epoch;
+    s.written_warp_epoch = warp_epochs[running / WARP];
+    s.writer = (unsigned short)running;
+    s.write_atomic = atomic;
+}
+
+bool within(const Range& range, uintptr_t at, size_t bytes)
+{
+    return at >= range.start && at < range.end && range.end - at >= bytes;
+}
+
+void global_access(uintptr_t at, size_t bytes, const char* kind)
+{
+    if (within(last_range, at, bytes))
+        return;
+    size_t low = 0, high = range_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (ranges[middle].end <= at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == range_count || !within(ranges[low], at, bytes))
+        fail(illegal_address, "it %s %zu bytes at %#zx, which aren't device memory of its context", kind, bytes, size_t(at));
+    last_range = ranges[low];
+}
+
+inline void access(const volatile void* address, size_t bytes, bool write)
+{
+    uintptr_t at = reinterpret_cast<uintptr_t>(address);
+    if (at - reinterpret_cast<uintptr_t>(stack) < STACK_BYTES)
+        return;
+    size_t offset = at - reinterpret_cast<uintptr_t>(__start_standin_shared);
+    if (offset < shared_bytes) {
+        for (size_t i = 0; i < bytes; i++)
+            write ? shared_write(offset + i, false) : shared_read(offset + i, false);
+        return;
+    }
+    if (!write && within({reinterpret_cast<uintptr_t>(__start_standin_own), reinterpret_cast<uintptr_t>(__stop_standin_own)},
+                         at, bytes))
+        return;
+    global_access(at, bytes, write ? "writes" : "reads");
+}
+
+inline void aligned_access(const volatile void* address, size_t bytes, bool write)
+{
+    if (reinterpret_cast<uintptr_t>(address) % bytes != 0)
+        fail(misaligned_address, "it touches %zu bytes at %p, which is no multiple of them", bytes,
+             const_cast<const void*>(address));
+    access(address, bytes, write);
+}
+
+} // namespace
+
+void checks_begin(const void* known, size_t count)
+{
+    ranges = static_cast<const Range*>(known);
+    range_count = count;
+    last_range = {0, 0};
+    if (shadows == nullptr) {
+        shared_bytes = size_t(__stop_standin_shared - __start_standin_shared);
+        shadows = static_cast<Shadow*>(calloc(shared_bytes + 1, sizeof(Shadow)));
+        if (shadows == nullptr)
+            abort();
+    }
+}
+
+void checks_end()
+{
+    // Once in a while from the start, so that epochs never overflow.
+    if (epoch > 1u << 30) {
+        memset(static_cast<void*>(shadows), 0, shared_bytes * sizeof(Shadow));
+        epoch = 0;
+    }
+}
+
+void checks_block_begins()
+{
+    block_epoch = ++epoch;
+    memset(warp_epochs, 0, sizeof(warp_epochs));
+    // So that what isn't written before shows in results too.
+    memset(__start_standin_shared, 0xff, shared_bytes);
+}
+
+void checks_barrier()
+{
+    epoch++;
+}
+
+void checks_warp_barrier(unsigned warp)
+{
+    warp_epochs[warp]++;
+}
+
+void checks_atomic(const void* at)
+{
+    size_t offset = reinterpret_cast<uintptr_t>(at) - reinterpret_cast<uintptr_t>(__start_standin_shared);
+    if (reinterpret_cast<uintptr_t>(at) % 4 != 0)
+        fail(misaligned_address, "an atomic operation at %p, which is no multiple of 4", at);
+    if (offset >= shared_bytes) {
+        global_access(reinterpret_cast<uintptr_t>(at), 4, "changes");
+        return;
+    }
+    for (size_t i = 0; i < 4; i++) {
+        shared_read(offset + i, true);
+        shared_write(offset + i, true);
+    }
+}
+
+} // namespace standin
+
+using namespace standin;
+
+#define STANDIN_ACCESS(bytes)                                                                                              \
+    void __tsan_read##bytes(void* at)                                                                                      \
+    {                                                                                                                      \
+        aligned_access(at, bytes, false);                                                                                  \
+    }                                                                                                                      \
+    void __tsan_write##bytes(void* at)                                                                                     \
+    {                                                                                                                      \
+        aligned_access(at, bytes, true);                                                                                   \
+    }                                                                                                                      \
+    void __tsan_unaligned_read##bytes(void* at)                                                                            \
+    {                                                                                                                      \
+        access(at, bytes, false);                                                                                          \
+    }                                                                                                                      \
+    void __tsan_unaligned_write##bytes(void* at)                                                                           \
+    {                                                                                                                      \
+        access(at, bytes, true);                                                                                           \
+    }                                                                                                                      \
+    void __tsan_volatile_read##bytes(void* at)                                                                             \
+    {                                                                                                                      \
+        aligned_access(at, bytes, false);                                                                                  \
+    }                                                                                                                      \
+    void __tsan_volatile_write##bytes(void* at)                                                                            \
+    {                                                                                                                      \
+        aligned_access(at, bytes, true);                                                                                   \
+    }
+
+#pragma GCC visibility push(hidden)
+extern "C" {
+STANDIN_ACCESS(1)
+STANDIN_ACCESS(2)
+STANDIN_ACCESS(4)
+STANDIN_ACCESS(8)
+STANDIN_ACCESS(16)
+
+void __tsan_read_range(void* at, size_t bytes)
+{
+    access(at, bytes, false);
+}
+
+void __tsan_write_range(void* at, size_t bytes)
+{
+    access(at, bytes, true);
+}
+
+void __tsan_init() {}
+void __tsan_func_entry(void*) {}
+void __tsan_func_exit() {}
+}
+#pragma GCC visibility pop

@@ -1,0 +1,133 @@
+//! Contexts.
+
+use super::super::capture::refuse_unsafe;
+use super::super::context::{CONTEXTS, Context, current, initialised, pop, push, set, top};
+use super::super::registry::lock;
+use super::super::status::{Status, refuse};
+use super::super::stream::synchronise_all;
+use super::device::check_device;
+use super::{driver, put};
+use cudarc::driver::sys::CUresult::{CUDA_ERROR_INVALID_CONTEXT, CUDA_ERROR_INVALID_VALUE};
+use std::collections::HashMap;
+use std::ffi::{c_int, c_uint};
+use std::sync::{Arc, Mutex};
+
+/// Each device's primary context, and how often it's held.
+static PRIMARY: Mutex<Option<HashMap<c_int, (Arc<Context>, usize)>>> = Mutex::new(None);
+
+fn by_handle(handle: usize) -> Status<Arc<Context>> {
+    initialised()?;
+    CONTEXTS.get(handle).map_err(|_| CUDA_ERROR_INVALID_CONTEXT)
+}
+
+driver! {
+    fn cuCtxCreate_v2(place: *mut usize, flags: c_uint, device: c_int) {
+        check_device(device)?;
+        let context = Context::create(device, flags);
+        put(place, context.handle)?;
+        push(context);
+        Ok(())
+    }
+
+    fn cuCtxDestroy_v2(handle: usize) {
+        by_handle(handle)?.destroy();
+        Ok(())
+    }
+
+    fn cuCtxPushCurrent_v2(handle: usize) {
+        push(by_handle(handle)?);
+        Ok(())
+    }
+
+    fn cuCtxPopCurrent_v2(place: *mut usize) {
+        let context = pop()?;
+        if place.is_null() { Ok(()) } else { put(place, context.handle) }
+    }
+
+    fn cuCtxSetCurrent(handle: usize) {
+        set(if handle == 0 { None } else { Some(by_handle(handle)?) });
+        Ok(())
+    }
+
+    fn cuCtxGetCurrent(place: *mut usize) {
+        initialised()?;
+        put(place, top().map_or(0, |context| context.handle))
+    }
+
+    fn cuCtxGetDevice(place: *mut c_int) {
+        let context = top().ok_or(CUDA_ERROR_INVALID_CONTEXT)?;
+        put(place, context.device)
+    }
+
+    fn cuCtxGetFlags(place: *mut c_uint) {
+        put(place, current()?.flags)
+    }
+
+    fn cuCtxGetApiVersion(handle: usize, place: *mut c_uint) {
+        if handle != 0 {
+            by_handle(handle)?;
+        }
+        put(place, 3020)
+    }
+
+    fn cuCtxSynchronize() {
+        refuse_unsafe("cuCtxSynchronize")?;
+        synchronise_all()
+    }
+
+    fn cuCtxGetStreamPriorityRange(least: *mut c_int, greatest: *mut c_int) {
+        current()?;
+        put(least, 0)?;
+        put(greatest, -5)
+    }
+
+    fn cuDevicePrimaryCtxRetain(place: *mut usize, device: c_int) {
+        check_device(device)?;
+        let mut primary = lock(&PRIMARY);
+        let primary = primary.get_or_insert_default();
+        let (context, count) = primary.entry(device).or_insert_with(|| (Context::create(device, 0), 0));
+        *count += 1;
+        put(place, context.handle)
+    }
+
+    fn cuDevicePrimaryCtxRelease_v2(device: c_int) {
+        check_device(device)?;
+        let mut primary = lock(&PRIMARY);
+        let primary = primary.get_or_insert_default();
+        let Some((context, count)) = primary.get_mut(&device) else {
+            return refuse(CUDA_ERROR_INVALID_CONTEXT, "a primary context is released that nobody holds");
+        };
+        *count -= 1;
+        if *count == 0 {
+            context.destroy();
+            primary.remove(&device);
+        }
+        Ok(())
+    }
+
+    fn cuDevicePrimaryCtxGetState(device: c_int, flags: *mut c_uint, active: *mut c_int) {
+        check_device(device)?;
+        let held = lock(&PRIMARY).as_ref().is_some_and(|primary| primary.contains_key(&device));
+        put(flags, 0)?;
+        put(active, c_int::from(held))
+    }
+
+    fn cuDevicePrimaryCtxSetFlags_v2(device: c_int, _flags: c_uint) {
+        check_device(device)
+    }
+
+    fn cuCtxSetFlags(_flags: c_uint) {
+        current().map(drop)
+    }
+
+    fn cuCtxSetLimit(_limit: c_uint, _value: usize) {
+        current().map(drop)
+    }
+
+    fn cuCtxGetLimit(place: *mut usize, limit: c_uint) {
+        current()?;
+        // CU_LIMIT_STACK_SIZE, CU_LIMIT_PRINTF_FIFO_SIZE, CU_LIMIT_MALLOC_HEAP_SIZE
+        let value = [1024, 1 << 20, 8 << 20].get(limit as usize).ok_or(CUDA_ERROR_INVALID_VALUE)?;
+        put(place, *value)
+    }
+}

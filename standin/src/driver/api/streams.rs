@@ -1,0 +1,171 @@
+//! Streams, captures and graphs.
+
+use super::super::capture::{self, GRAPHS, Graph, Mode, TEMPLATES};
+use super::super::context::{current, initialised};
+use super::super::event::EVENTS;
+use super::super::status::refuse;
+use super::super::stream::{Stream, any_by_handle, by_handle};
+use super::super::work::Work;
+use super::{driver, put, unsupported};
+use cudarc::driver::sys::CUresult::{
+    CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_READY, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED,
+};
+use std::ffi::{c_int, c_uint, c_ulonglong, c_void};
+use std::sync::Arc;
+
+/// `CU_STREAM_NON_BLOCKING`
+const NON_BLOCKING: c_uint = 1;
+/// `CU_EVENT_WAIT_EXTERNAL`
+const EXTERNAL: c_uint = 1;
+
+/// A pointer that only goes from the caller to its function.
+struct Data(*mut c_void);
+
+// SAFETY: it's the caller's, who says that the function may run on another thread.
+unsafe impl Send for Data {}
+// SAFETY: as above.
+unsafe impl Sync for Data {}
+
+impl Data {
+    fn get(&self) -> *mut c_void {
+        self.0
+    }
+}
+
+driver! {
+    fn cuStreamCreate(place: *mut usize, flags: c_uint) {
+        if flags > NON_BLOCKING {
+            return Err(CUDA_ERROR_INVALID_VALUE);
+        }
+        put(place, Stream::create(&current()?, flags & NON_BLOCKING == 0).handle)
+    }
+
+    fn cuStreamCreateWithPriority(place: *mut usize, flags: c_uint, _priority: c_int) {
+        put(place, Stream::create(&current()?, flags & NON_BLOCKING == 0).handle)
+    }
+
+    fn cuStreamDestroy_v2(stream: usize) {
+        initialised()?;
+        any_by_handle(stream)?.destroy()
+    }
+
+    /// Under this name GStreamer looks for it.
+    fn cuStreamDestroy(stream: usize) {
+        initialised()?;
+        any_by_handle(stream)?.destroy()
+    }
+
+    fn cuStreamSynchronize(stream: usize) {
+        any_by_handle(stream)?.synchronise()
+    }
+
+    fn cuStreamQuery(stream: usize) {
+        if any_by_handle(stream)?.is_idle()? { Ok(()) } else { Err(CUDA_ERROR_NOT_READY) }
+    }
+
+    fn cuStreamGetCtx(stream: usize, place: *mut usize) {
+        put(place, any_by_handle(stream)?.context.handle)
+    }
+
+    fn cuStreamWaitEvent(stream: usize, event: usize, flags: c_uint) {
+        current()?;
+        let stream = any_by_handle(stream)?;
+        EVENTS.get(event)?.hold(&stream, flags & EXTERNAL != 0)
+    }
+
+    fn cuLaunchHostFunc(stream: usize, function: Option<unsafe extern "C" fn(*mut c_void)>, data: *mut c_void) {
+        let function = function.ok_or(CUDA_ERROR_INVALID_VALUE)?;
+        let data = Data(data);
+        by_handle(stream)?.add(Work::Function(Arc::new(move || {
+            function(data.get());
+            Ok(())
+        })))
+    }
+
+    fn cuStreamBeginCapture_v2(stream: usize, mode: c_uint) {
+        let mode = match mode {
+            0 => Mode::Global,
+            1 => Mode::ThreadLocal,
+            2 => Mode::Relaxed,
+            _ => return Err(CUDA_ERROR_INVALID_VALUE),
+        };
+        capture::begin(&by_handle(stream)?, mode)
+    }
+
+    fn cuStreamEndCapture(stream: usize, place: *mut usize) {
+        put(place, 0)?;
+        let nodes = capture::end(&by_handle(stream)?)?;
+        put(place, {
+            let mut handle = 0;
+            TEMPLATES.add(|new| {
+                handle = new;
+                nodes
+            });
+            handle
+        })
+    }
+
+    fn cuStreamIsCapturing(stream: usize, place: *mut c_uint) {
+        let stream = any_by_handle(stream)?;
+        let status = stream.state().capture.as_ref().map_or(0, |capture| capture.status());
+        put(place, status)
+    }
+
+    fn cuStreamGetCaptureInfo(stream: usize, place: *mut c_uint, id: *mut c_ulonglong) {
+        let stream = any_by_handle(stream)?;
+        let status = stream.state().capture.as_ref().map_or(0, |capture| capture.status());
+        if !id.is_null() {
+            put(id, stream.handle as c_ulonglong)?;
+        }
+        put(place, status)
+    }
+
+    fn cuGraphDestroy(graph: usize) {
+        TEMPLATES.remove(graph).map(drop)
+    }
+
+    fn cuGraphInstantiateWithFlags(place: *mut usize, graph: usize, _flags: c_ulonglong) {
+        let context = current()?;
+        let executable = Graph::of(&*TEMPLATES.get(graph)?);
+        let mut handle = 0;
+        GRAPHS.add(|new| {
+            handle = new;
+            (context.handle, executable)
+        });
+        put(place, handle)
+    }
+
+    fn cuGraphGetNodes(graph: usize, nodes: *mut usize, count: *mut usize) {
+        let template = TEMPLATES.get(graph)?;
+        if !nodes.is_null() {
+            return refuse(CUDA_ERROR_INVALID_VALUE, "nodes of a graph have no handles here, only a count");
+        }
+        put(count, template.len())
+    }
+
+    fn cuGraphExecDestroy(graph: usize) {
+        GRAPHS.remove(graph).map(drop)
+    }
+
+    fn cuGraphUpload(graph: usize, stream: usize) {
+        by_handle(stream)?;
+        GRAPHS.get(graph).map(drop)
+    }
+
+    fn cuGraphLaunch(graph: usize, stream: usize) {
+        let stream = by_handle(stream)?;
+        let graph = GRAPHS.get(graph)?;
+        if graph.0 != stream.context.handle {
+            return refuse(CUDA_ERROR_INVALID_VALUE, "a graph is launched in another context than its own");
+        }
+        if let Some(capture) = &stream.state().capture {
+            capture.invalidate();
+            return refuse(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, "a graph is launched in a capture");
+        }
+        stream.add(Work::Graph(Arc::clone(&graph.1)))
+    }
+}
+
+unsupported! {
+    cuGraphExecUpdate_v2 cuGraphCreate cuGraphAddKernelNode_v2 cuStreamAddCallback cuStreamAttachMemAsync
+}

@@ -1,0 +1,135 @@
+//! Contexts, and which one is a thread's current.
+
+use super::memory;
+use super::registry::{Registry, lock};
+use super::status::{Fail, Status, refuse, say};
+use super::stream::Stream;
+use crate::settings::settings;
+use cudarc::driver::sys::CUresult::{
+    CUDA_ERROR_CONTEXT_IS_DESTROYED, CUDA_ERROR_INVALID_CONTEXT, CUDA_ERROR_NOT_INITIALIZED,
+};
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+pub static CONTEXTS: Registry<Context> = Registry::new("context");
+pub static INITIALISED: AtomicBool = AtomicBool::new(false);
+
+pub struct Context {
+    pub handle: usize,
+    pub device: i32,
+    pub flags: u32,
+    /// The first error after which nothing works here any more.
+    failed: Mutex<Option<Fail>>,
+    destroyed: AtomicBool,
+    /// The default stream, once it was used.
+    default: Mutex<Option<Arc<Stream>>>,
+}
+
+thread_local! {
+    static STACK: RefCell<Vec<Arc<Context>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Context {
+    pub fn create(device: i32, flags: u32) -> Arc<Self> {
+        CONTEXTS.add(|handle| Self {
+            handle,
+            device,
+            flags,
+            failed: Mutex::default(),
+            destroyed: AtomicBool::new(false),
+            default: Mutex::default(),
+        })
+    }
+
+    /// Why nothing works here any more.
+    pub fn failure(&self) -> Option<Fail> {
+        *lock(&self.failed)
+    }
+
+    /// Makes an error stick.
+    pub fn fail(&self, error: Fail) {
+        lock(&self.failed).get_or_insert(error);
+    }
+
+    /// An error once it failed or is gone.
+    pub fn usable(&self) -> Status {
+        if self.destroyed.load(Ordering::Acquire) {
+            return Err(CUDA_ERROR_CONTEXT_IS_DESTROYED);
+        }
+        self.failure().map_or(Ok(()), Err)
+    }
+
+    pub fn default_stream(self: &Arc<Self>) -> Arc<Stream> {
+        Arc::clone(lock(&self.default).get_or_insert_with(|| Stream::create_default(self)))
+    }
+
+    pub fn used_default_stream(&self) -> Option<Arc<Stream>> {
+        lock(&self.default).clone()
+    }
+
+    /// Waits until every stream is idle.
+    pub fn drain(self: &Arc<Self>) {
+        for stream in super::stream::of_context(self) {
+            stream.drain();
+        }
+    }
+
+    /// Ends it with all that is in it.
+    pub fn destroy(self: &Arc<Self>) {
+        self.drain();
+        self.destroyed.store(true, Ordering::Release);
+        for stream in super::stream::of_context(self) {
+            let _ = stream.destroy();
+        }
+        *lock(&self.default) = None;
+        let left = memory::free_all_of(self);
+        if left != (0, 0) && settings().trace {
+            say(&format!("a context was destroyed with {} blocks of device memory, {} bytes, left", left.0, left.1));
+        }
+        let _ = CONTEXTS.remove(self.handle);
+        STACK.with_borrow_mut(|stack| stack.retain(|context| context.handle != self.handle));
+    }
+}
+
+/// Whether `cuInit` was called: nothing works before.
+pub fn initialised() -> Status {
+    if INITIALISED.load(Ordering::Acquire) {
+        Ok(())
+    } else {
+        refuse(CUDA_ERROR_NOT_INITIALIZED, "the driver is used before cuInit")
+    }
+}
+
+/// The current context, whatever state it is in.
+pub fn top() -> Option<Arc<Context>> {
+    STACK.with_borrow(|stack| stack.last().cloned())
+}
+
+/// The current context, if it can be used.
+pub fn current() -> Status<Arc<Context>> {
+    initialised()?;
+    let Some(context) = top() else {
+        return refuse(CUDA_ERROR_INVALID_CONTEXT, "a call that needs a current context, on a thread that has none");
+    };
+    context.usable()?;
+    Ok(context)
+}
+
+pub fn push(context: Arc<Context>) {
+    STACK.with_borrow_mut(|stack| stack.push(context));
+}
+
+pub fn pop() -> Status<Arc<Context>> {
+    STACK
+        .with_borrow_mut(Vec::pop)
+        .map_or_else(|| refuse(CUDA_ERROR_INVALID_CONTEXT, "a context is popped on a thread that has none current"), Ok)
+}
+
+/// Replaces the top of the stack; `None` only pops it.
+pub fn set(context: Option<Arc<Context>>) {
+    STACK.with_borrow_mut(|stack| {
+        stack.pop();
+        stack.extend(context);
+    });
+}

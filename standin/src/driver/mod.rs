@@ -1,0 +1,45 @@
+//! The CUDA driver.
+
+mod api;
+mod capture;
+mod context;
+mod event;
+mod faults;
+mod kernel;
+mod memory;
+mod registry;
+mod status;
+mod stream;
+mod work;
+
+use cudarc::driver::sys::CUresult;
+use std::sync::Arc;
+
+pub use api::compute_capability;
+pub use context::{Context, current};
+pub use faults::injected;
+pub use memory::check_range;
+pub use status::{Status, refuse, say};
+pub use stream::{Stream, by_handle as stream};
+pub use work::Work;
+
+/// Device memory of the current context, for TensorRT's own use.
+pub fn allocate(bytes: usize) -> Status<usize> {
+    memory::allocate(&*current()?, bytes, memory::Kind::Device, false)
+}
+
+/// Gives back what [`allocate`] gave, once nothing uses it.
+pub fn free(address: usize) -> Status {
+    current()?.drain();
+    memory::free(address, memory::Kind::Device)
+}
+
+/// Work that fails as a kernel does.
+pub fn failed<T>(why: &str) -> Status<T> {
+    refuse(CUresult::CUDA_ERROR_LAUNCH_FAILED, why)
+}
+
+/// Queues work of TensorRT's.
+pub fn enqueue(stream: &Arc<Stream>, function: impl Fn() -> Status + Send + Sync + 'static) -> Status {
+    stream.add(Work::Function(Arc::new(function)))
+}

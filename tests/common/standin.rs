@@ -1,0 +1,83 @@
+//! The stand-in GPU (`standin/`): its own driver, TensorRT 10.6 on ONNX Runtime, and the project's kernels on the CPU.
+//!
+//! A process gets it by its environment, so what runs on it runs in a process of its own:
+//!
+//! ```ignore
+//! #[test]
+//! fn something() {
+//!     standin::run_ignored("something_on_the_standin", &[]);
+//! }
+//!
+//! #[test]
+//! #[ignore = "for the test above"]
+//! fn something_on_the_standin() { … }
+//! ```
+
+use super::find;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The folder with its libraries. Without it this skips, and fails where `cargo xtask test` promised it.
+pub fn folder() -> Option<PathBuf> {
+    let promised = std::env::var_os("GST_TENSORRT_STANDIN").map(PathBuf::from);
+    let folder = promised.clone().unwrap_or_else(|| find::root().join("target/standin"));
+    if folder.join("libcuda.so.1").exists() {
+        return Some(folder);
+    }
+    assert!(promised.is_none(), "{} has no libcuda.so.1", folder.display());
+    find::skip("target/standin", "cargo xtask standin");
+    None
+}
+
+/// A machine with a stand-in GPU: what a process needs to run on it, with a cache and a registry of its own.
+pub struct Standin {
+    folder: PathBuf,
+    scratch: tempfile::TempDir,
+}
+
+impl Standin {
+    /// Else skips.
+    pub fn new() -> Option<Self> {
+        Some(Self { folder: folder()?, scratch: tempfile::tempdir().unwrap() })
+    }
+
+    /// A folder that goes with it.
+    pub fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Lets a process run on it. `STANDIN_…` variables (standin/src/settings.rs) make it check, fail or dawdle.
+    pub fn set_environment(&self, command: &mut Command) {
+        let mut search = vec![self.folder.clone()];
+        search.extend(std::env::split_paths(&std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default()));
+        command
+            .env("LD_LIBRARY_PATH", std::env::join_paths(search).unwrap())
+            .env("GST_TENSORRT_LIBRARY", &self.folder)
+            // One for all of them: else each process would look through all plugins again.
+            .env("GST_REGISTRY", self.folder.join("tests-registry.bin"))
+            .env("XDG_CACHE_HOME", self.scratch.path().join("cache"))
+            .env_remove("CUDA_VISIBLE_DEVICES");
+    }
+
+    /// A command that runs on it.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        self.set_environment(&mut command);
+        command
+    }
+
+    /// One ignored test of this executable, in a process on it.
+    pub fn ignored(&self, test: &str, variables: &[(&str, &str)]) -> Output {
+        let mut command = self.command(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", test, "--nocapture", "--test-threads", "1"]);
+        command.envs(variables.iter().copied()).output().unwrap()
+    }
+}
+
+/// Runs one ignored test of this executable on the stand-in, and passes if it does; else skips.
+pub fn run_ignored(test: &str, variables: &[(&str, &str)]) {
+    let Some(standin) = Standin::new() else { return };
+    let output = standin.ignored(test, variables);
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success() && text.contains("1 passed"), "{test} on the stand-in: {}\n{text}", output.status);
+}

@@ -1,0 +1,465 @@
+//! `config.json` as an operator writes it: the guide's snippets, wrong files, overrides, documentation.
+
+mod common;
+
+use common::find;
+use gsttensorrt::config::{
+    self, Codec, Decoder, Gpu, LinesTarget, LogLevel, Look, Origin, Overrides, Pipeline, Plan, Priority, Qos, Severity,
+    Source, Transport, Variables,
+};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A folder with what configurations name.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("models/engines")).unwrap();
+        std::fs::create_dir(folder.path().join("out")).unwrap();
+        for file in [
+            "models/yolo12m.onnx",
+            "models/yolo11m-pose.onnx",
+            "models/engines/detection_fp16.engine",
+            "models/engines/pose_fp16.engine",
+            "clip.mp4",
+            "ca.pem",
+        ] {
+            std::fs::write(folder.path().join(file), "").unwrap();
+        }
+        Self(folder)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("config.json")
+    }
+
+    /// What is said of a text, a finding a line, without this folder's path.
+    fn said(&self, text: &str, overrides: &Overrides) -> (Option<Plan>, String) {
+        let (plan, findings) = match config::load_text(&self.file(), text, overrides) {
+            Ok(loaded) => (Some(loaded.plan), loaded.findings),
+            Err(findings) => (None, findings),
+        };
+        assert_eq!(plan.is_none(), findings.has_errors(), "{findings}");
+        (plan, findings.to_string().replace(&format!("{}/", self.0.path().display()), ""))
+    }
+
+    fn plan(&self, text: &str, set: &[&str]) -> Plan {
+        let overrides =
+            Overrides { variables: Variables::default(), set: set.iter().map(ToString::to_string).collect() };
+        let (plan, said) = self.said(text, &overrides);
+        plan.unwrap_or_else(|| panic!("{text}\n{said}"))
+    }
+}
+
+fn configs() -> PathBuf {
+    find::root().join("tests/configs")
+}
+
+fn guide(name: &str) -> String {
+    std::fs::read_to_string(configs().join("guide").join(name)).unwrap()
+}
+
+/// One entry of configs/bad.txt.
+struct Case {
+    name: String,
+    set: Vec<String>,
+    environment: Vec<(String, String)>,
+    text: String,
+    expected: String,
+}
+
+fn cases() -> (String, Vec<Case>) {
+    let text = std::fs::read_to_string(configs().join("bad.txt")).unwrap();
+    let mut parts = text.split("\n== ");
+    let head = parts.next().unwrap().to_owned();
+    let case = |part: &str| {
+        let [options, text, expected] = part.splitn(3, "--\n").collect::<Vec<_>>().try_into().unwrap();
+        let mut lines = options.lines();
+        let mut case = Case {
+            name: lines.next().unwrap().to_owned(),
+            set: Vec::new(),
+            environment: Vec::new(),
+            text: text.trim_end_matches('\n').to_owned(),
+            expected: expected.trim_end_matches('\n').to_owned(),
+        };
+        for line in lines {
+            match line.split_once(' ').unwrap() {
+                ("set", text) => case.set.push(text.to_owned()),
+                ("env", text) => {
+                    let (name, value) = text.split_once('=').unwrap();
+                    case.environment.push((name.to_owned(), value.to_owned()));
+                }
+                _ => panic!("{line}"),
+            }
+        }
+        case
+    };
+    (head, parts.map(case).collect())
+}
+
+/// `UPDATE_BAD_CONFIGS=1` writes what is said now; the difference is to be read.
+#[test]
+fn wrong_files_are_told_what_is_wrong() {
+    let folder = Folder::new();
+    let (head, cases) = cases();
+    assert!(cases.len() >= 40, "only {} cases", cases.len());
+    let (mut updated, mut wrong) = (head, Vec::new());
+    for case in &cases {
+        let overrides = Overrides { variables: case.environment.clone().into_iter().collect(), set: case.set.clone() };
+        let (_, said) = folder.said(&case.text, &overrides);
+        assert!(!said.is_empty(), "{}: nothing is said", case.name);
+        for secret in ["hunter2", "hun/ter2"] {
+            assert!(!said.contains(secret), "{}: {said}", case.name);
+        }
+        if said != case.expected {
+            wrong.push(format!("{}:\n{said}\ninstead of\n{}", case.name, case.expected));
+        }
+        let set = case.set.iter().map(|text| format!("set {text}\n"));
+        let environment = case.environment.iter().map(|(name, value)| format!("env {name}={value}\n"));
+        let options: String = set.chain(environment).collect();
+        updated += &format!("\n== {}\n{options}--\n{}\n--\n{said}\n", case.name, case.text);
+    }
+    if std::env::var_os("UPDATE_BAD_CONFIGS").is_some() {
+        std::fs::write(configs().join("bad.txt"), updated).unwrap();
+    } else {
+        assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    }
+}
+
+fn url(source: &Source) -> &str {
+    match source {
+        Source::Rtsp { url, .. } => url.expose(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A snippet alone, with a camera where it has none.
+fn snippet(folder: &Folder, name: &str) -> Plan {
+    let text = guide(name);
+    let text = if name.starts_with("5.1") { format!("\"cameras\": {{\n{text}}}") } else { text };
+    let text = if name.starts_with("5.3") { format!("\"processing\": {{\n{text}}}") } else { text };
+    let cameras = ["cameras.RTSP_STREAMS=['test:ball']"];
+    folder.plan(&text, if text.contains("\"cameras\"") { &[] } else { &cameras })
+}
+
+#[test]
+fn the_guides_snippets_mean_what_it_says() {
+    let folder = Folder::new();
+    let plan = |name: &str| snippet(&folder, name);
+    assert_eq!(plan("1.1-pipeline.json").pipeline, Pipeline::UnifiedGpu);
+    assert_eq!(plan("1.2-gpu-only.json").decoder, Decoder::Nvdec);
+
+    let performance = plan("1.3-performance.json");
+    assert_eq!((performance.queue_size, performance.decoder_surfaces, performance.max_cameras), (20, 5, 2));
+    for model in performance.cameras[0].models() {
+        assert_eq!((model.batch_size, model.batch_timeout), (2, Duration::from_millis(5)));
+    }
+    let models = plan("1.4-tensorrt.json");
+    let [detection, pose] = models.cameras[0].models().collect::<Vec<_>>().try_into().unwrap();
+    assert_eq!((detection.workspace, pose.workspace), (2048, 2048));
+    let folder_of = |path: &str| folder.0.path().join(path);
+    assert_eq!(detection.onnx, folder_of("models/yolo12m.onnx"));
+    assert_eq!(detection.engine, folder_of("models/engines/detection_fp16.engine"));
+    assert_eq!(pose.onnx, folder_of("models/yolo11m-pose.onnx"));
+    assert_eq!(pose.engine, folder_of("models/engines/pose_fp16.engine"));
+    assert_eq!(pose.file(Pipeline::UnifiedGpu), pose.engine);
+    assert_eq!(pose.file(Pipeline::Cpu), pose.onnx);
+
+    let one = plan("4-one-camera.json");
+    assert_eq!(url(&one.cameras[0].source), "rtsp://192.168.3.214:7447/stream1");
+    let two = plan("5.1-cameras.json");
+    assert_eq!(
+        two.cameras.iter().map(|camera| camera.name.as_str()).collect::<Vec<_>>(),
+        ["192.168.3.214-stream1", "192.168.3.214-stream2"]
+    );
+    assert_eq!(plan("5.3-threads.json").max_cameras, 3);
+    assert_eq!(plan("6.2-memory.json").frame_memory, Some(500 << 20));
+    let threads = plan("6.3-threads.json").threads;
+    assert!(threads.affinity);
+    assert_eq!((threads.priority, threads.decoder_priority), (Priority::High, Priority::Realtime));
+    let rollback = plan("rollback.json");
+    assert_eq!((rollback.pipeline, rollback.decoder), (Pipeline::Cpu, Decoder::Software));
+}
+
+/// Three keys of the guide's file and nothing else: the same cameras and outputs, on the CPU.
+#[test]
+fn rollback_changes_three_keys() {
+    let folder = Folder::new();
+    let gpu = folder.plan(&guide("config.json"), &[]);
+    let three = ["USE_UNIFIED_GPU_PIPELINE=false", "ENABLE_DECOUPLED_PIPELINE=true", "processing.FORCE_GPU_ONLY=false"];
+    let overrides = Overrides { variables: Variables::default(), set: three.map(String::from).to_vec() };
+    let (cpu, said) = folder.said(&guide("config.json"), &overrides);
+    let cpu = cpu.unwrap();
+    assert_eq!((gpu.pipeline, gpu.decoder), (Pipeline::UnifiedGpu, Decoder::Nvdec));
+    assert_eq!((cpu.pipeline, cpu.decoder), (Pipeline::Cpu, Decoder::Software));
+    assert_eq!(gpu.cameras, cpu.cameras);
+    // One notice for all keys that only the GPU has.
+    assert_eq!(said.lines().count(), 1, "{said}");
+    for key in ["models.ENABLE_TENSORRT", "models.FORCE_GPU_ONLY", "processing.ENABLE_NVDEC"] {
+        assert!(said.starts_with("notice: ") && said.contains(key), "{said}");
+    }
+    // The legacy file from before the migration, which doesn't know the unified pipeline.
+    let legacy = folder.plan("\"processing\": {\"ENABLE_MULTIPROCESSING\": true}", &["RTSP_STREAMS=['test:ball']"]);
+    assert_eq!(legacy.pipeline, Pipeline::Cpu);
+}
+
+#[test]
+fn set_overrides_the_environment_which_overrides_the_file() {
+    let folder = Folder::new();
+    let text = "\"processing\": {\"MAX_QUEUE_SIZE\": 1, \"GPU_BATCH_SIZE\": 1, \"NVDEC_BUFFER_SIZE\": 1},\n\
+                \"cameras\": {\"RTSP_STREAMS\": ['rtsp://a/b', 'rtsp://c/d']}";
+    let overrides = Overrides {
+        variables: Variables::from_iter([
+            ("GST_TRT_PROCESSING_MAX_QUEUE_SIZE", "2"),
+            ("GST_TRT_PROCESSING_GPU_BATCH_SIZE", "2"),
+            ("GST_TRT_MODELS_DETECTION_CONFIDENCE", "0.5"),
+            ("GST_TRT_OUTPUTS_JSON_LINES", "out/{camera}.jsonl"),
+            ("LOG_LEVEL", "debug"),
+            ("HOME", "/root"),
+        ]),
+        set: [
+            "processing.MAX_QUEUE_SIZE=3",
+            "cameras.RTSP_STREAMS.1.NAME=door",
+            "cameras.RTSP_STREAMS.1.DETECTION.CLASS_CONFIDENCE.person=0.75",
+            "cameras.RTSP_STREAMS.2=test:snow",
+            "models.DETECTION.CLASSES=['person', 'car']",
+            "CPU_WARNING_PERCENT=20",
+        ]
+        .map(String::from)
+        .to_vec(),
+    };
+    let (plan, said) = folder.said(text, &overrides);
+    let plan = plan.unwrap_or_else(|| panic!("{said}"));
+    let detection = plan.cameras[1].detection.as_ref().unwrap();
+    assert_eq!((plan.queue_size, detection.batch_size, plan.decoder_surfaces), (3, 2, 1));
+    assert_eq!(
+        (detection.confidence, detection.classes.as_slice()),
+        (0.5, ["person".to_owned(), "car".into()].as_slice())
+    );
+    assert_eq!(plan.monitoring.log_level, LogLevel::Debug);
+    assert_eq!(plan.monitoring.cpu_warning, 20.0);
+    assert_eq!(plan.cameras[1].name, "door");
+    assert_eq!(url(&plan.cameras[1].source), "rtsp://c/d");
+    assert_eq!(detection.class_confidence["person"], 0.75);
+    assert!(matches!(&plan.cameras[2].source, Source::Test { pattern, .. } if pattern == "snow"));
+    assert_eq!(plan.cameras[1].outputs.lines, [LinesTarget::File(folder.0.path().join("out/door.jsonl"))]);
+}
+
+#[test]
+fn cameras_say_what_differs() {
+    let folder = Folder::new();
+    let text = r#"
+        "models": {
+            "TENSORRT_FP16": false,
+            "TENSORRT_WORKSPACE_SIZE": 0.5,
+            "DETECTION": { "CONFIDENCE": 0.5, "CLASSES": ["person"], "MIN_SIZE": [8, 16], "ONNX": "models/yolo12m.onnx" },
+            "POSE": { "LOOK_AT": "objects", "OBJECT_CLASSES": ["person"], "INTERVAL": 2 },
+        },
+        "cameras": {
+            "TRANSPORT": "UDP",   // whatever the letters
+            "LATENCY_MS": 100,
+            "RTSP_STREAMS": [
+                "rtsp://a/1",
+                {
+                    "NAME": "door", "URL": "rtsps://b/2", "TRANSPORT": "tcp", "CODEC": "h265", "WIDTH": 1920, "HEIGHT": 1080,
+                    "FPS": 29.97, "GPU": 1,
+                    "DETECTION": { "CONFIDENCE": 0.25, "REGIONS": [[0, 0.5, 1, 0.5]] },
+                    "POSE": { "ENABLED": false },
+                    "OUTPUTS": { "JSON_LINES": [], "PICTURES": { "FOLDER": "out/pictures", "CLASSES": ["person"] } }
+                },
+                { "URL": "clip.mp4", "GPU": "auto", "LOOP": false, "DETECTION": { "ONNX": "models/yolo11m-pose.onnx" }, "POSE": null },
+                { "URL": "test:ball", "WIDTH": 320, "HEIGHT": 240, "FPS": 10, "GPU": "GPU-8f3c" },
+            ],
+        },
+        "outputs": { "MQTT": { "URL": "mqtts://broker", "QOS": 2 } },
+    "#;
+    let plan = folder.plan(text, &[]);
+    let [plain, door, clip, test] = plan.cameras.as_slice() else { panic!("{plan:?}") };
+    let Source::Rtsp { transport, latency, .. } = &plain.source else { panic!("{plain:?}") };
+    assert_eq!((*transport, *latency), (Transport::Udp, Duration::from_millis(100)));
+    assert_eq!(plain.gpu, Gpu::Auto);
+    assert_eq!(plain.pose.as_ref().unwrap().look, Look::Objects(vec!["person".into()]));
+    assert_eq!(plain.pose.as_ref().unwrap().interval, 2);
+    assert_eq!(plain.outputs.lines, [], "MQTT is enough");
+
+    let detection = door.detection.as_ref().unwrap();
+    assert_eq!((detection.confidence, detection.classes.as_slice()), (0.25, ["person".to_owned()].as_slice()));
+    assert_eq!((detection.workspace, detection.min_size), (512, (8, 16)));
+    assert!(detection.engine.ends_with("models/engines/detection_fp32.engine"), "{detection:?}");
+    assert_eq!(detection.regions.len(), 1);
+    assert_eq!((door.pose.is_none(), door.gpu.clone()), (true, Gpu::Index(1)));
+    assert_eq!(door.hint.codec, Some(Codec::H265));
+    assert_eq!((door.hint.size, door.hint.framerate), (Some((1920, 1080)), Some(29.97)));
+    assert!(matches!(&door.source, Source::Rtsp { transport: Transport::Tcp, .. }));
+    assert_eq!(door.outputs.pictures.as_ref().unwrap().classes, ["person"]);
+    let mqtt = door.outputs.mqtt.as_ref().unwrap();
+    assert_eq!((mqtt.topic.as_str(), mqtt.qos, mqtt.broker.port), ("gst-trt/door/objects", Qos::ExactlyOnce, 8883));
+    assert_eq!(mqtt.broker, plain.outputs.mqtt.as_ref().unwrap().broker, "one connection for both");
+
+    assert!(matches!(&clip.source, Source::File { looping: false, path } if path.ends_with("clip.mp4")));
+    let engine = &clip.detection.as_ref().unwrap().engine;
+    assert!(engine.ends_with("models/engines/yolo11m-pose_fp32.engine"), "{engine:?}");
+    assert_eq!(test.gpu, Gpu::Uuid("GPU-8f3c".into()));
+    assert!(matches!(test.source, Source::Test { size: (320, 240), framerate: 10.0, .. }));
+}
+
+#[test]
+fn secrets_come_from_the_environment_and_are_never_printed() {
+    let folder = Folder::new();
+    let text = r#""cameras": { "RTSP_STREAMS": [{ "NAME": "door", "URL": "rtsp://${USER_1}:${PASSWORD_1}@10.0.0.5/${TOKEN_1}/a" }] },
+                  "outputs": { "MQTT": { "URL": "mqtts://broker", "PASSWORD_ENV": "PASSWORD_2", "USERNAME_ENV": "USER_2" } }"#;
+    let variables = [
+        ("USER_1", "admin"),
+        ("PASSWORD_1", "p@s/s"),
+        ("TOKEN_1", "t0ken"),
+        ("USER_2", "me"),
+        ("PASSWORD_2", "hunter2"),
+    ];
+    let (plan, said) = folder.said(text, &Overrides { variables: Variables::from_iter(variables), set: vec![] });
+    let plan = plan.unwrap_or_else(|| panic!("{said}"));
+    let source = &plan.cameras[0].source;
+    assert_eq!(url(source), "rtsp://admin:p%40s%2Fs@10.0.0.5/t0ken/a");
+    assert_eq!(source.label(), "rtsp://***@10.0.0.5/${TOKEN_1}/a");
+    let broker = &plan.cameras[0].outputs.mqtt.as_ref().unwrap().broker;
+    assert_eq!((broker.username.as_deref(), broker.password.as_ref().unwrap().expose()), (Some("me"), "hunter2"));
+    let printed = format!("{plan:?}");
+    for secret in ["p@s/s", "p%40s", "t0ken", "hunter2"] {
+        assert!(!printed.contains(secret), "{secret} is in {printed}");
+    }
+}
+
+#[test]
+fn findings_know_where_they_come_from() {
+    let folder = Folder::new();
+    let text = "{\n  \"cameras\": {\n    \"RTSP_STREAMS\": [{ \"URL\": 5 }]\n  }\n}";
+    let overrides = Overrides { variables: Variables::default(), set: vec!["GPU_BATCH_SIZE=0".into()] };
+    let findings = config::load_text(&folder.file(), text, &overrides).unwrap_err();
+    let places: Vec<_> = findings.list.iter().map(|finding| (finding.key.as_str(), finding.origin.clone())).collect();
+    let url = ("cameras.RTSP_STREAMS.0.URL", Some(Origin::File { line: 3, column: 31 }));
+    assert_eq!(places, [url, ("processing.GPU_BATCH_SIZE", Some(Origin::Set))]);
+    assert_eq!(findings.count(Severity::Error), 2);
+    let missing = config::load(Path::new("/none/config.json"), &Overrides::default()).unwrap_err();
+    assert!(missing.to_string().starts_with("error: /none/config.json: the file can't be read: "), "{missing}");
+}
+
+/// What the plan says of a model is what its element takes.
+#[test]
+fn elements_take_every_property() {
+    use gst::prelude::*;
+    gst::init().unwrap();
+    gsttensorrt::plugin_register_static().unwrap();
+    let folder = Folder::new();
+    let text = r#"
+        "models": {
+            "ENGINE_CACHE": "cache",
+            "DETECTION": {
+                "CONFIDENCE": 0.5, "CLASS_CONFIDENCE": { "person": 0.25, "2": 0.75 }, "IOU": 0.75, "CLASSES": ["person", "2"],
+                "REGIONS": [[0, 0.5, 1, 0.5], [0, 0, 0.25, 0.25]], "INTERVAL": 3, "MAX_DETECTIONS": 7, "MIN_SIZE": [1, 2],
+                "MAX_SIZE": [300, 0], "SKIP_WHEN_BUSY": true, "LABELS": "ca.pem"
+            },
+            "POSE": { "LOOK_AT": "objects", "OBJECT_CLASSES": ["person", "rider"] },
+        },
+        "processing": { "PIPELINE_QUEUE_TIMEOUT_MS": 2.5, "GPU_BATCH_SIZE": 4 },
+        "cameras": { "RTSP_STREAMS": ["test:ball"] }"#;
+    for set in [&[][..], &["USE_UNIFIED_GPU_PIPELINE=false"]] {
+        let plan = folder.plan(text, set);
+        let element = |name: &str| gst::ElementFactory::make(name).build().unwrap();
+        let (detect, pose) = (element("trtdetect"), element("trtpose"));
+        let camera = &plan.cameras[0];
+        for (model, element) in camera.models().zip([&detect, &pose]) {
+            for (name, value) in model.properties(&plan, 3) {
+                element.set_property_from_str(name, &value);
+            }
+        }
+        let path = |path: &str| folder.0.path().join(path).display().to_string();
+        let gpu = plan.pipeline == Pipeline::UnifiedGpu;
+        let model = if gpu { "models/engines/detection_fp16.engine" } else { "models/yolo12m.onnx" };
+        for (name, value) in [("model", path(model)), ("labels", path("ca.pem")), ("model-id", "detection".into())] {
+            assert_eq!(detect.property::<Option<String>>(name), Some(value), "{name}");
+        }
+        for (name, value) in [
+            ("class-confidence", "2=0.75,person=0.25"),
+            ("classes", "person,2"),
+            ("roi", "0,0.5,1,0.5;0,0,0.25,0.25"),
+            ("min-size", "1x2"),
+            ("max-size", "300x0"),
+        ] {
+            assert_eq!(detect.property::<Option<String>>(name).as_deref(), Some(value), "{name}");
+        }
+        for (name, value) in
+            [("batch-size", 4u32), ("interval", 3), ("max-detections", 7), ("device-id", if gpu { 3 } else { 0 })]
+        {
+            assert_eq!(detect.property::<u32>(name), value, "{name}");
+        }
+        assert_eq!(detect.property::<u64>("batch-timeout"), 2_500_000);
+        assert_eq!((detect.property::<f32>("confidence"), detect.property::<f32>("iou")), (0.5, 0.75));
+        assert!(detect.property::<bool>("skip-when-busy"));
+        assert_eq!(pose.property::<Option<String>>("object-classes").as_deref(), Some("person,rider"));
+        let nick = |name: &str| pose.property_value(name).serialize().unwrap().to_string();
+        assert_eq!(nick("inference-region"), "objects");
+        assert_eq!(nick("backend"), if gpu { "tensorrt" } else { "cpu" });
+    }
+}
+
+/// Headings of docs/configuration.md, and the types whose keys their tables have.
+const HEADINGS: [(&str, &str); 11] = [
+    ("## The file", ""),
+    ("## `processing`", "Processing"),
+    ("## `models`", "Models"),
+    ("### `DETECTION` and `POSE`", "Model"),
+    ("## `cameras`", "Cameras"),
+    ("### A camera", "Camera"),
+    ("## `outputs`", "Outputs"),
+    ("### `MQTT`", "Mqtt"),
+    ("### `PICTURES`", "Pictures"),
+    ("### `SEGMENTS`", "Segments"),
+    ("## `monitoring`", "Monitoring"),
+];
+
+/// The documentation has every key of the types and no other, with the default that the types have.
+#[test]
+fn documentation_has_the_types_keys_and_defaults() {
+    let text = std::fs::read_to_string(find::root().join("docs/configuration.md")).unwrap();
+    let schema = config::json_schema();
+    let mut objects = 0;
+    for (heading, name) in HEADINGS {
+        let part = text.split(&format!("\n{heading}\n")).nth(1).unwrap_or_else(|| panic!("{heading} isn't there"));
+        let part = part.split("\n#").next().unwrap();
+        let rows: Vec<Vec<&str>> = part
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+            .collect();
+        let of_type = if name.is_empty() { schema } else { &schema["$defs"][name] };
+        let properties = of_type["properties"].as_object().unwrap();
+        let keys: Vec<&str> = properties.keys().map(String::as_str).collect();
+        let mut documented: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+        documented.sort_unstable();
+        assert_eq!(documented, keys, "{heading}");
+        for row in rows.iter().filter(|_| !name.is_empty()) {
+            let key = row[0].trim_matches('`');
+            match properties[key].get("default") {
+                Some(serde_json::Value::String(default)) => assert_eq!(row[1], format!("`{default}`"), "{key}"),
+                Some(default) => assert_eq!(row[1], format!("`{default}`"), "{key}"),
+                None => assert!(!row[1].is_empty(), "{key} has no default"),
+            }
+        }
+        objects += 1;
+    }
+    // Every type with keys has a heading.
+    let with_keys = schema["$defs"].as_object().unwrap().values().filter(|def| def.get("properties").is_some()).count();
+    assert_eq!(objects, with_keys + 1);
+}
+
+/// What the documentation shows holds.
+#[test]
+fn the_documentations_files_hold() {
+    let folder = Folder::new();
+    let text = std::fs::read_to_string(find::root().join("docs/configuration.md")).unwrap();
+    let blocks: Vec<_> = text.split("```json\n").skip(1).map(|part| part.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 2);
+    assert_eq!(folder.plan(blocks[0], &[]).cameras.len(), 1);
+    assert_eq!(folder.plan(blocks[1], &["RTSP_STREAMS=['test:ball']"]).pipeline, Pipeline::Cpu);
+}

@@ -1,0 +1,147 @@
+//! `trtoverlay` in GPU memory draws what it draws in system memory.
+
+use super::common::running::{Running, pull};
+use super::{Errors, init, noise, on_arrival, on_the_standin};
+use gst::prelude::*;
+use gst_video::{VideoFormat, VideoInfo};
+use gsttensorrt::meta::{self, KeypointSet, Object, Record};
+use gsttensorrt::model::{Keypoint, KeypointLayout, Rect};
+use std::sync::Arc;
+
+on_the_standin! {
+    drawings_are_those_of_system_memory => drawings_are_those_of_system_memory_on_a_gpu,
+    a_slow_device_changes_nothing =>
+        drawings_are_those_of_system_memory_on_a_gpu with &[("STANDIN_DELAY", "3000")],
+    only_the_branch_that_draws_shows_it => only_the_branch_that_draws_shows_it_on_a_gpu,
+    formats_that_are_not_drawn_on_are_named => formats_that_are_not_drawn_on_are_named_on_a_gpu,
+}
+
+const FRAMES: usize = 4;
+
+/// Two boxes with labels, one of them with a skeleton; they move from frame to frame.
+fn record(step: f32) -> Arc<Record> {
+    let names = ["nose", "left_hip", "right_hip"].map(Into::into).to_vec();
+    let layout = Arc::new(KeypointLayout { name: "three", names, limbs: vec![(0, 1), (0, 2), (1, 2)] });
+    let point = |x, y| Keypoint { x, y, confidence: 0.9 };
+    let points = vec![point(0.3, 0.2 + step), point(0.25, 0.6), point(0.4, 0.65)];
+    let object = |id, rect, keypoints| Object {
+        id,
+        rect,
+        class_id: Some(id),
+        label: ["person", "traffic light"][id as usize].into(),
+        confidence: 0.87,
+        source: "det".into(),
+        parent: None,
+        keypoints,
+    };
+    let objects = vec![
+        object(0, Rect::new(0.2 + step, 0.15, 0.3, 0.6), Some(KeypointSet { layout, points, source: "pose".into() })),
+        object(1, Rect::new(0.6, 0.4 - step, 0.25, 0.3), None),
+    ];
+    Arc::new(Record { objects, models: Vec::new() })
+}
+
+/// The frames that `elements` make of noise with records, as system memory. `marked` is the pad whose buffers get them.
+fn through(elements: &str, info: &VideoInfo, marked: (&str, &str)) -> Vec<Vec<u8>> {
+    let p = Running::new(&format!("appsrc name=in format=time ! {elements} ! appsink name=out sync=false"));
+    let (width, height) = (info.width(), info.height());
+    let pad = p.element(marked.0).static_pad(marked.1).unwrap();
+    on_arrival(&pad, move |buffer| {
+        let step = buffer.pts().unwrap().mseconds() as f32 / 1000.0;
+        meta::set_record(buffer, record(step), width, height);
+    });
+    let source = p.source("in");
+    source.set_caps(Some(&info.to_caps().unwrap()));
+    p.set_state(gst::State::Playing);
+    for n in 0..FRAMES {
+        let mut buffer = noise(info, n as u32);
+        buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_mseconds(40 * n as u64));
+        source.push_buffer(buffer).unwrap();
+    }
+    source.end_of_stream().unwrap();
+    let sink = p.sink("out");
+    let mut frames = Vec::new();
+    while let Some(buffer) = pull(&sink) {
+        frames.push(pixels(&buffer, info));
+    }
+    assert_eq!(frames.len(), FRAMES, "{}", Errors::of(&p).text());
+    if elements.contains("CUDAMemory") {
+        let copied = p.stats("draw").get::<u64>("bytes-to-device");
+        assert!(matches!(copied, Ok(1..)), "drawn in GPU memory: {copied:?}");
+    }
+    frames
+}
+
+/// The rows of each plane, without what lies between them.
+fn pixels(buffer: &gst::Buffer, info: &VideoInfo) -> Vec<u8> {
+    use gst_video::prelude::*;
+    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).unwrap();
+    let mut bytes = Vec::new();
+    for plane in 0..frame.n_planes() {
+        let row = frame.comp_width(plane) as usize * frame.comp_pstride(plane) as usize;
+        let stride = frame.plane_stride()[plane as usize] as usize;
+        let data = frame.plane_data(plane).unwrap();
+        for y in 0..frame.comp_height(plane) as usize {
+            bytes.extend_from_slice(&data[y * stride..y * stride + row]);
+        }
+    }
+    bytes
+}
+
+fn info(format: VideoFormat, width: u32, height: u32) -> VideoInfo {
+    VideoInfo::builder(format, width, height).fps(gst::Fraction::new(25, 1)).build().unwrap()
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn drawings_are_those_of_system_memory_on_a_gpu() {
+    init();
+    for (format, width, height) in [
+        (VideoFormat::Nv12, 320, 240),
+        (VideoFormat::Rgba, 320, 240),
+        (VideoFormat::Bgra, 200, 150),
+        (VideoFormat::Nv12, 322, 182),
+    ] {
+        let info = info(format, width, height);
+        let plain = through("identity name=none", &info, ("none", "sink"));
+        let expected = through("trtoverlay name=draw", &info, ("draw", "sink"));
+        let drawn = through(
+            "cudaupload ! video/x-raw(memory:CUDAMemory) ! trtoverlay name=draw ! cudadownload ! video/x-raw",
+            &info,
+            ("draw", "sink"),
+        );
+        for n in 0..FRAMES {
+            assert_ne!(plain[n], expected[n], "something is drawn");
+            let differing = drawn[n].iter().zip(&expected[n]).filter(|(a, b)| a != b).count();
+            assert_eq!(differing, 0, "{format:?} {width}×{height}, frame {n}: of {} bytes", expected[n].len());
+        }
+    }
+}
+
+/// The record comes before the tee, so both branches hold the frame; the other one must not see the drawing.
+#[test]
+#[ignore = "needs a GPU"]
+fn only_the_branch_that_draws_shows_it_on_a_gpu() {
+    init();
+    let info = info(VideoFormat::Nv12, 320, 240);
+    let drawn_alone = through("trtoverlay name=draw", &info, ("draw", "sink"));
+    let plain = through("identity name=none", &info, ("none", "sink"));
+    let branches = "cudaupload ! video/x-raw(memory:CUDAMemory) ! tee name=t t. ! queue ! fakesink sync=false t. ! queue ! trtoverlay name=draw ! cudadownload";
+    let drawn = through(branches, &info, ("t", "sink"));
+    assert_eq!(drawn, drawn_alone);
+    let branches = "cudaupload ! video/x-raw(memory:CUDAMemory) ! tee name=t t. ! queue ! trtoverlay name=draw ! fakesink sync=false t. ! queue ! cudadownload";
+    assert_eq!(through(branches, &info, ("t", "sink")), plain);
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn formats_that_are_not_drawn_on_are_named_on_a_gpu() {
+    init();
+    let p = Running::new(
+        "videotestsrc num-buffers=1 ! video/x-raw,format=I420,width=64,height=48 ! cudaupload \
+         ! video/x-raw(memory:CUDAMemory) ! trtoverlay ! fakesink",
+    );
+    let _ = p.0.set_state(gst::State::Playing);
+    let error = p.error();
+    assert!(error.contains("these frames are I420") && error.contains("cudaconvert"), "{error}");
+}

@@ -1,0 +1,100 @@
+//! The elements' side of GPU memory, on a GPU or on the stand-in: contexts that are shared, frames that stay where they are,
+//! tensors and drawings that are those of the CPU.
+//!
+//! Each ignored test runs on a machine with a GPU; the test of the same name without `_on_a_gpu` runs it on the stand-in.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod contexts;
+mod drawing;
+mod strictness;
+mod tensors;
+
+use common::running::Running;
+use gst::prelude::*;
+use gst_video::VideoInfo;
+use std::sync::{Mutex, Once};
+
+/// Defines a test that runs the ignored one beside it on the stand-in.
+macro_rules! on_the_standin {
+    ($($name:ident => $ignored:ident $(with $variables:expr)?),+ $(,)?) => {$(
+        #[test]
+        fn $name() {
+            let test = concat!(module_path!(), "::", stringify!($ignored));
+            let (_, test) = test.split_once("::").unwrap();
+            #[allow(unused_mut, unused_assignments)]
+            let mut variables: &[(&str, &str)] = &[];
+            $(variables = $variables;)?
+            crate::common::standin::run_ignored(test, variables);
+        }
+    )+};
+}
+pub(crate) use on_the_standin;
+
+/// The elements, without asking for ONNX Runtime.
+fn init() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        gst::init().unwrap();
+        gsttensorrt::plugin_register_static().unwrap();
+    });
+}
+
+/// The caps of such frames in GPU memory.
+fn gpu_caps(info: &VideoInfo) -> gst::Caps {
+    let mut caps = info.to_caps().unwrap();
+    caps.get_mut().unwrap().set_features_simple(Some(gst::CapsFeatures::new(["memory:CUDAMemory"])));
+    caps
+}
+
+/// Changes each buffer that comes to a pad.
+fn on_arrival(pad: &gst::Pad, change: impl Fn(&mut gst::BufferRef) + Send + Sync + 'static) {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
+            change(buffer.make_mut());
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// A moving picture with fine detail, the same each time.
+fn noise(info: &VideoInfo, seed: u32) -> gst::Buffer {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
+    let bytes = (0..info.size()).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    gst::Buffer::from_mut_slice(bytes.collect::<Vec<_>>())
+}
+
+/// The GstCudaContext that an element answers with.
+fn context_of(element: &gst::Element, pad: &str) -> Option<gst::glib::Object> {
+    let mut query = gst::query::Context::new(gsttensorrt::cuda::gst::CONTEXT_TYPE);
+    let pad = element.static_pad(pad).unwrap();
+    pad.query(&mut query).then_some(())?;
+    let context = query.context_owned()?;
+    context.structure().get::<gst::Object>(gsttensorrt::cuda::gst::CONTEXT_TYPE).ok().map(|object| object.upcast())
+}
+
+/// Has the messages of a bus that are errors kept, so that a test can look at them later.
+#[derive(Default)]
+struct Errors(Mutex<Vec<String>>);
+
+impl Errors {
+    fn of(running: &Running) -> Self {
+        let errors = Self::default();
+        let bus = running.0.bus().unwrap();
+        while let Some(message) = bus.pop_filtered(&[gst::MessageType::Error]) {
+            if let gst::MessageView::Error(error) = message.view() {
+                let from = message.src().map(|source| source.name().to_string()).unwrap_or_default();
+                errors.0.lock().unwrap().push(format!("{from}: {}", error.error().message()));
+            }
+        }
+        errors
+    }
+
+    fn text(&self) -> String {
+        self.0.lock().unwrap().join("\n")
+    }
+}

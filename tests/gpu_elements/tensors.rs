@@ -1,0 +1,150 @@
+//! `trtpreprocess` on the GPU makes the tensors that it makes on the CPU.
+
+use super::common::running::{Running, pull};
+use super::{init, noise, on_the_standin};
+use gst_video::{VideoFormat, VideoInfo};
+use gsttensorrt::cpu;
+use gsttensorrt::cuda::Stream;
+use gsttensorrt::infer::{Frame, Tensor, TensorData};
+use gsttensorrt::meta;
+use gsttensorrt::model::{ElementType, Rect};
+use half::f16;
+
+on_the_standin! {
+    tensors_are_those_of_the_cpu => tensors_are_those_of_the_cpu_on_a_gpu,
+    frames_are_kept_until_they_are_read =>
+        frames_are_kept_until_they_are_read_on_a_gpu with &[("STANDIN_DELAY", "5000")],
+    the_model_is_read_without_onnx_runtime => the_model_is_read_without_onnx_runtime_on_a_gpu,
+}
+
+/// A tensor's bytes, once they are there.
+fn download(tensor: &Tensor) -> Vec<u8> {
+    let TensorData::Device { buffer, ready } = &tensor.data else { panic!("the tensor isn't on the device") };
+    let stream = Stream::new(buffer.context()).unwrap();
+    stream.wait(ready).unwrap();
+    let mut bytes = vec![0; tensor.spec.elements() * tensor.spec.element.size()];
+    buffer.download(&mut bytes, &stream).unwrap();
+    bytes
+}
+
+/// As pixels of 0–255, whatever the type and range.
+fn values(bytes: &[u8], tensor: &Tensor) -> Vec<f32> {
+    let scale = 1.0 / (255.0 * tensor.spec.normalization.scale[0]);
+    let plain: Vec<f32> = match tensor.spec.element {
+        ElementType::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        ElementType::F16 => bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
+        ElementType::U8 => bytes.iter().map(|b| f32::from(*b)).collect(),
+        ElementType::I32 => bytes.as_chunks().0.iter().map(|b| i32::from_le_bytes(*b) as f32).collect(),
+        ElementType::I64 => bytes.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as f32).collect(),
+    };
+    plain.into_iter().map(|value| value * 255.0 * scale).collect()
+}
+
+struct Run {
+    pipeline: Running,
+    info: VideoInfo,
+}
+
+impl Run {
+    fn new(format: VideoFormat, elements: &str) -> Self {
+        let info = VideoInfo::builder(format, 322, 242).fps(gst::Fraction::new(25, 1)).build().unwrap();
+        let pipeline = Running::new(&format!(
+            "appsrc name=in format=time ! cudaupload ! {elements} ! appsink name=out sync=false"
+        ));
+        pipeline.source("in").set_caps(Some(&info.to_caps().unwrap()));
+        pipeline.set_state(gst::State::Playing);
+        Self { pipeline, info }
+    }
+
+    fn push(&self, seed: u32) -> Frame {
+        let buffer = noise(&self.info, seed);
+        self.pipeline.source("in").push_buffer(buffer.clone()).unwrap();
+        Frame { buffer, info: self.info.clone() }
+    }
+
+    #[track_caller]
+    fn check(&self, frame: &Frame, out: &gst::Buffer, what: &str) {
+        let tensors = meta::tensors(out);
+        let [tensor] = &tensors[..] else { panic!("{} tensors: {what}", tensors.len()) };
+        let whole = Rect::new(0.0, 0.0, 322.0, 242.0);
+        assert_eq!(tensor.region, whole, "{what}");
+        let mut expected = Vec::new();
+        cpu::preprocess_frame(frame, whole, &tensor.spec, &mut expected).unwrap();
+        let (got, expected) = (values(&download(tensor), tensor), values(&expected, tensor));
+        let worst = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        // Of 255: rounding to whole numbers may fall either way, FP16 has 11 bits.
+        let limit = match tensor.spec.element {
+            ElementType::F32 => 0.05,
+            ElementType::F16 => 0.2,
+            _ => 1.01,
+        };
+        assert!(worst <= limit, "{what}: {worst} of 255 apart");
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn tensors_are_those_of_the_cpu_on_a_gpu() {
+    init();
+    for format in [VideoFormat::Nv12, VideoFormat::I420, VideoFormat::Rgba, VideoFormat::Bgra] {
+        for settings in [
+            "tensor-type=float32",
+            "tensor-type=float16 layout=nhwc",
+            "tensor-type=uint8 normalization=none layout=nhwc",
+            "tensor-type=int32 normalization=none keep-aspect-ratio=false",
+        ] {
+            let run = Run::new(format, &format!("trtpreprocess name=p width=160 height=96 {settings}"));
+            for seed in 0..3 {
+                let frame = run.push(seed);
+                let out = pull(&run.pipeline.sink("out")).unwrap();
+                run.check(&frame, &out, &format!("{format:?} {settings} frame {seed}"));
+            }
+            let stats = run.pipeline.stats("p");
+            assert_eq!(stats.get::<u64>("tensors"), Ok(3));
+            assert!(stats.get::<u64>("bytes-to-device").unwrap() > 0);
+            assert!(stats.get::<u64>("memory").unwrap() > 0);
+        }
+    }
+}
+
+/// Frames that nobody else holds go back to their pool while the device still reads them, if nobody keeps them: then the next
+/// frame's pixels are in the tensor. The tensors are looked at only when all frames are through.
+#[test]
+#[ignore = "needs a GPU"]
+fn frames_are_kept_until_they_are_read_on_a_gpu() {
+    init();
+    let run = Run::new(VideoFormat::Nv12, "trtpreprocess width=160 height=96");
+    let frames: Vec<_> = (0..8).map(|seed| run.push(seed)).collect();
+    let kept: Vec<_> = frames
+        .iter()
+        .map(|_| {
+            // The tensor alone, so that the frame is free.
+            let buffer = pull(&run.pipeline.sink("out")).unwrap();
+            meta::tensors(&buffer)
+        })
+        .collect();
+    for (n, (frame, tensors)) in frames.iter().zip(&kept).enumerate() {
+        let mut out = gst::Buffer::new();
+        meta::attach_tensor(out.get_mut().unwrap(), tensors[0].clone());
+        run.check(frame, &out, &format!("frame {n}"));
+    }
+}
+
+/// `model` names an ONNX file, or an engine with its ONNX beside it.
+#[test]
+#[ignore = "needs a GPU"]
+fn the_model_is_read_without_onnx_runtime_on_a_gpu() {
+    init();
+    let model = super::common::find::test_model("yolo-nhwc-u8");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(&model, folder.path().join("yolo.onnx")).unwrap();
+    let engine = folder.path().join("yolo.engine");
+    std::fs::write(&engine, b"a plan that nobody loads").unwrap();
+    for path in [&model, &engine] {
+        let run = Run::new(VideoFormat::Nv12, &format!("trtpreprocess model={}", path.display()));
+        let frame = run.push(1);
+        let out = pull(&run.pipeline.sink("out")).unwrap();
+        run.check(&frame, &out, &path.display().to_string());
+        assert_eq!(meta::tensors(&out)[0].spec.element, ElementType::U8);
+    }
+}

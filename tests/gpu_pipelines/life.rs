@@ -1,0 +1,201 @@
+//! Building, cancelling, another model while playing, starting and stopping.
+
+use crate::common::find::test_model;
+use crate::common::picture::Picture;
+use crate::common::running::{PATIENCE, Running, caps, found_by, frame, number, pull};
+use crate::frames::with_model;
+use crate::on_gpu;
+use gst::prelude::*;
+use gst_video::VideoFormat;
+use gsttensorrt::cuda::{Device, PrimaryContext};
+use gsttensorrt::meta;
+use gsttensorrt::tensorrt::EngineCache;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const SOURCE: &str = "videotestsrc ! video/x-raw,format=RGBA,width=96,height=64 ! cudaupload";
+
+/// The progress messages until one of these kinds: type, text, per cent.
+fn progress_until(running: &Running, ends: &[gst::ProgressType]) -> Vec<(gst::ProgressType, String, Option<u32>)> {
+    let mut told = Vec::new();
+    loop {
+        let message = running.message(&[gst::MessageType::Progress, gst::MessageType::Error]);
+        let gst::MessageView::Progress(progress) = message.view() else { panic!("{message:?}") };
+        let (kind, code, text) = progress.get();
+        assert_eq!(code, "build-engine");
+        told.push((kind, text.to_owned(), message.structure().unwrap().get("percent").ok()));
+        if ends.contains(&kind) {
+            return told;
+        }
+    }
+}
+
+fn engines() -> usize {
+    EngineCache::new(EngineCache::default_folder(), u64::MAX).list().unwrap().len()
+}
+
+/// Files of the cache that are neither whole entries nor what is kept beside them.
+fn leftovers() -> Vec<String> {
+    let files = std::fs::read_dir(EngineCache::default_folder()).into_iter().flatten().flatten();
+    let names = files.map(|file| file.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.ends_with(".part") || name.ends_with(".engine")).collect()
+}
+
+on_gpu! {
+    /// The application's thread goes on while an engine is built, and is told; the frames wait.
+    fn a_build_is_told_and_does_not_block_the_application(STANDIN_BUILD_TIME = "1200") {
+        let detect = with_model("trtdetect", "tensorrt", "yolo");
+        let running = Running::new(&format!("{SOURCE} ! {detect} ! appsink name=out sync=false"));
+        let start = Instant::now();
+        let change = running.0.set_state(gst::State::Playing);
+        assert_eq!(change, Ok(gst::StateChangeSuccess::Async));
+        assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+        let told = progress_until(&running, &[gst::ProgressType::Complete]);
+        assert_eq!(told[0].0, gst::ProgressType::Start);
+        assert!(told.len() > 4 && told.iter().all(|(_, text, _)| text.starts_with("yolo.onnx: ")), "{told:?}");
+        let percent: Vec<_> = told.iter().filter_map(|(_, _, percent)| *percent).collect();
+        assert!(percent.is_sorted() && percent.last() == Some(&100), "{percent:?}");
+        assert!(start.elapsed() >= Duration::from_millis(1200));
+        for n in 0..3 {
+            let buffer = pull(&running.sink("out")).expect("a frame");
+            assert_eq!(meta::record(&buffer).unwrap().models.len(), 1, "frame {n}");
+        }
+        running.0.state(PATIENCE).0.unwrap();
+        assert_eq!(running.0.current_state(), gst::State::Playing);
+
+        // From the cache: at once, and nothing is told.
+        drop(running);
+        let start = Instant::now();
+        let running = Running::playing(&format!("{SOURCE} ! {detect} ! fakesink"));
+        running.message(&[gst::MessageType::AsyncDone]);
+        assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+        assert!(running.0.bus().unwrap().pop_filtered(&[gst::MessageType::Progress]).is_none());
+    }
+}
+
+on_gpu! {
+    fn stopping_cancels_a_build_and_leaves_no_file(STANDIN_BUILD_TIME = "30000") {
+        let detect = with_model("trtdetect", "tensorrt", "yolo");
+        for state in [gst::State::Ready, gst::State::Null] {
+            let running = Running::new(&format!("{SOURCE} ! {detect} ! fakesink"));
+            running.set_state(gst::State::Playing);
+            progress_until(&running, &[gst::ProgressType::Start]);
+            let start = Instant::now();
+            running.set_state(state);
+            assert!(start.elapsed() < Duration::from_secs(1), "{state:?} took {:?}", start.elapsed());
+            if state == gst::State::Ready {
+                progress_until(&running, &[gst::ProgressType::Canceled]);
+            }
+        }
+        assert_eq!((engines(), leftovers()), (0, vec![]));
+    }
+}
+
+on_gpu! {
+    /// In a live pipeline, where PAUSED isn't waited for.
+    fn a_live_pipeline_plays_when_its_engine_is_ready(STANDIN_BUILD_TIME = "800") {
+        let live = SOURCE.replace("videotestsrc", "videotestsrc is-live=true");
+        let detect = with_model("trtdetect", "tensorrt", "yolo");
+        let running = Running::new(&format!("{live} ! {detect} ! appsink name=out sync=false"));
+        running.set_state(gst::State::Playing);
+        progress_until(&running, &[gst::ProgressType::Complete]);
+        assert!(pull(&running.sink("out")).is_some());
+        running.0.state(PATIENCE).0.unwrap();
+        assert_eq!(running.element("d").current_state(), gst::State::Playing);
+    }
+}
+
+on_gpu! {
+    /// The two have one code path, so one cache.
+    fn gst_trt_builds_what_elements_look_for(STANDIN_BUILD_TIME = "1500") {
+        let model = test_model("yolo");
+        let built = Command::new(env!("CARGO_BIN_EXE_gst-trt"))
+            .args([Path::new("build"), &model, Path::new("--batch"), Path::new("4")])
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        assert_eq!(engines(), 1);
+        let start = Instant::now();
+        let running = Running::playing(&format!("{SOURCE} ! {} batch-size=4 ! fakesink", with_model("trtdetect", "tensorrt", "yolo")));
+        running.message(&[gst::MessageType::AsyncDone]);
+        assert!(start.elapsed() < Duration::from_millis(1500), "it was built again");
+        assert_eq!(engines(), 1);
+    }
+}
+
+on_gpu! {
+    /// Built beside the model in force, which goes on meanwhile; then its memory is given back.
+    fn another_model_takes_over_while_playing(STANDIN_BUILD_TIME = "500") {
+        let detect = with_model("trtdetect", "tensorrt", "yolo");
+        let running = Running::playing(&format!("appsrc name=in format=time ! cudaupload ! {detect} ! appsink name=out sync=false"));
+        let (source, sink, element) = (running.source("in"), running.sink("out"), running.element("d"));
+        source.set_caps(Some(&caps(&Picture::numbered(0), VideoFormat::Rgba)));
+        let mut next = 0;
+        let mut pass = || {
+            source.push_buffer(frame(&Picture::numbered(next), VideoFormat::Rgba, next)).unwrap();
+            let buffer = pull(&sink).expect("a frame");
+            assert_eq!(number(&buffer), next, "lost or out of order");
+            assert_eq!(found_by(&buffer, "d").len(), Picture::numbered(next).squares.len());
+            next += 1;
+            meta::record(&buffer).unwrap().objects[0].label.to_string()
+        };
+        assert!(["red", "green", "blue"].contains(&pass().as_str()));
+        let memory = || running.stats("d").get::<u64>("gpu-memory-ours").unwrap();
+        let before = memory();
+        element.set_property("model", test_model("yolo-coco").to_str().unwrap());
+        let (start, mut on_the_old) = (Instant::now(), 0);
+        while !["person", "bicycle", "car"].contains(&pass().as_str()) {
+            on_the_old += 1;
+            assert!(start.elapsed() < Duration::from_secs(30), "the old model stays");
+        }
+        assert!(on_the_old > 5, "frames went on while the engine was built: {on_the_old}");
+        let told = progress_until(&running, &[gst::ProgressType::Complete]);
+        assert!(told[0].1.starts_with("yolo.onnx") || told[0].1.starts_with("yolo-coco.onnx"), "{told:?}");
+        // Both have outputs of about the same size; the old one's memory has gone.
+        let start = Instant::now();
+        while memory() > before * 3 {
+            assert!(start.elapsed() < Duration::from_secs(5), "{} of {before} bytes are still taken", memory());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+
+        element.set_property("model", "/nonexistent.onnx");
+        let message = running.message(&[gst::MessageType::Warning, gst::MessageType::Error]);
+        let gst::MessageView::Warning(warning) = message.view() else { panic!("{message:?}") };
+        assert!(warning.error().message().ends_with("the model before stays in force"), "{}", warning.error());
+        assert!(["person", "bicycle", "car"].contains(&pass().as_str()));
+    }
+}
+
+/// Bytes of device memory in use, and of this process's own.
+fn memory() -> (u64, u64) {
+    let device = Device::open(0).unwrap();
+    let context = PrimaryContext::enter(&device).unwrap();
+    let (free, total) = context.memory().unwrap();
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    (total - free, pages * 4096)
+}
+
+on_gpu! {
+    fn fifty_starts_and_stops_take_no_more_memory_than_ten() {
+        let detect = with_model("trtdetect", "tensorrt", "yolo");
+        let running = Running::new(&format!("{SOURCE} ! {detect} batch-size=4 ! fakesink"));
+        let mut after = Vec::new();
+        for cycle in 1..=50 {
+            running.set_state(gst::State::Playing);
+            let start = Instant::now();
+            while running.stats("d").get::<u64>("frames").unwrap() < 3 {
+                assert!(start.elapsed() < Duration::from_secs(30), "no frames come");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            running.set_state(gst::State::Null);
+            if [10, 50].contains(&cycle) {
+                after.push(memory());
+            }
+        }
+        let [(device_ten, host_ten), (device_fifty, host_fifty)] = after[..] else { panic!("{after:?}") };
+        assert_eq!(device_ten, device_fifty, "device memory");
+        assert!(host_fifty < host_ten + (2 << 20), "host memory: {host_ten}, then {host_fifty}");
+    }
+}

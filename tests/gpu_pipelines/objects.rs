@@ -1,0 +1,260 @@
+//! What is found is what `backend=cpu` finds.
+
+use crate::common::find;
+use crate::common::picture::{Colour, Picture, Square, Tolerance};
+use crate::common::running::{Running, found_by, pull};
+use crate::frames::{around, assert_same, numbered, objects, run, with_file, with_model};
+use crate::on_gpu;
+use gsttensorrt::model::Detection;
+
+/// Exponentials differ in their last bits, and the stand-in's FP16 is FP32.
+const NEAR: Tolerance = Tolerance { place: 1e-4, confidence: 1e-3 };
+
+/// A picture that is resampled, with squares near its edges and over its middle.
+fn wide() -> Picture {
+    let squares = [(Colour::Red, 1, 2, 250), (Colour::Green, 10, 4, 200), (Colour::Blue, 5, 3, 180)];
+    Picture::sized(384, 216, &squares.map(|(colour, x, y, level)| Square::new(colour, x, y, level)))
+}
+
+fn compare(element: &str, model: &str, more: &str) {
+    for pictures in [numbered(6), vec![wide(); 2]] {
+        let launch = |backend: &str| around(backend, &format!("{} {more}", with_model(element, backend, model)));
+        let (cpu, gpu) = (objects(&launch("cpu"), &pictures), objects(&launch("tensorrt"), &pictures));
+        assert_same(model, &cpu, &gpu, NEAR);
+    }
+}
+
+on_gpu! {
+    fn detectors_find_what_the_cpu_finds() {
+        let models = [
+            "yolo", "yolo-f16", "yolo-u8", "yolo-nhwc", "yolo-nhwc-f16", "yolo-nhwc-u8", "yolo-batch1", "yolo-batch4",
+            "yolo-dynamic", "yolo-coco", "yolo-e2e", "nanodet",
+        ];
+        for model in models {
+            compare("trtdetect", model, "confidence=0.3");
+        }
+    }
+}
+
+on_gpu! {
+    fn poses_are_what_the_cpu_finds() {
+        for model in ["yolo-pose", "yolo-pose-e2e", "movenet", "movenet-multipose"] {
+            compare("trtpose", model, "confidence=0.3");
+        }
+    }
+}
+
+on_gpu! {
+    fn a_quantised_model_finds_what_the_cpu_finds() {
+        let pictures = numbered(6);
+        let cpu = objects(&around("cpu", &with_model("trtdetect", "cpu", "yolo-qdq")), &pictures);
+        let int8 = with_model("trtdetect", "tensorrt", "yolo-qdq") + " precision=int8";
+        let gpu = objects(&around("tensorrt", &int8), &pictures);
+        assert_same("yolo-qdq", &cpu, &gpu, Tolerance { place: 1e-4, confidence: 1e-2 });
+    }
+}
+
+on_gpu! {
+    /// Thresholds, filters, sizes and regions travel with the frame.
+    fn settings_of_the_frame_are_those_of_the_cpu() {
+        for more in [
+            "confidence=0.9",
+            "class-confidence=red=0.95",
+            "classes=green,blue",
+            "max-detections=1",
+            "min-size=9x9",
+            "max-size=7x0",
+            "roi=0,0,0.5,1",
+            "roi=0,0,0.5,1;0.5,0,0.5,1",
+            "iou=0.99",
+            "class-agnostic-nms=true",
+        ] {
+            let launch = |backend: &str| around(backend, &format!("{} {more}", with_model("trtdetect", backend, "yolo")));
+            let pictures = numbered(12);
+            let (cpu, gpu) = (objects(&launch("cpu"), &pictures), objects(&launch("tensorrt"), &pictures));
+            assert_eq!(cpu.iter().map(Vec::len).collect::<Vec<_>>(), gpu.iter().map(Vec::len).collect::<Vec<_>>(), "{more}");
+            if cpu.iter().any(|found| !found.is_empty()) {
+                assert_same(more, &cpu, &gpu, NEAR);
+            }
+        }
+    }
+}
+
+on_gpu! {
+    /// One tensor for detection and pose, made on the device.
+    fn a_shared_tensor_gives_the_same() {
+        let chain = |backend: &str| {
+            let detect = with_model("trtdetect", backend, "yolo-coco");
+            around(backend, &format!("trtpreprocess backend={backend} ! {detect}"))
+        };
+        let pictures = numbered(9);
+        let cpu = objects(&chain("cpu"), &pictures);
+        let (buffers, running) = run(&chain("tensorrt"), &pictures);
+        let gpu: Vec<_> = buffers.iter().map(|buffer| found_by(buffer, "d")).collect();
+        assert_same("trtpreprocess", &cpu, &gpu, NEAR);
+        let stats = running.stats("d");
+        assert_eq!((stats.get("tensors-shared"), stats.get("tensors-made")), (Ok(9u64), Ok(0u64)));
+    }
+}
+
+on_gpu! {
+    /// Each person that was found is looked at by itself.
+    fn top_down_poses_are_what_the_cpu_finds() {
+        let chain = |backend: &str| {
+            let persons = with_model("trtdetect", backend, "yolo-coco").replace("name=d", "name=before");
+            let pose = with_model("trtpose", backend, "movenet");
+            let objects = "attach=new batch-size=4 inference-region=objects object-classes=person";
+            around(backend, &format!("{persons} ! {pose} {objects}"))
+        };
+        let pictures = numbered(9);
+        let (cpu, gpu) = (objects(&chain("cpu"), &pictures), objects(&chain("tensorrt"), &pictures));
+        assert_same("movenet on persons", &cpu, &gpu, NEAR);
+    }
+}
+
+/// The name and values of the one output on a buffer.
+fn raw_output(buffer: &gst::Buffer) -> (String, Vec<f32>) {
+    let meta = gst::meta::CustomMeta::from_buffer(buffer, "TrtOutputTensors").unwrap();
+    let tensors = meta.structure().get::<gst::Array>("tensors").unwrap();
+    let [tensor] = tensors.as_slice() else { panic!("{} outputs", tensors.len()) };
+    let tensor = tensor.get::<gst::Structure>().unwrap();
+    let bytes = tensor.get::<gst::glib::Bytes>("data").unwrap();
+    (tensor.get("name").unwrap(), bytes.as_chunks().0.iter().map(|b| f32::from_ne_bytes(*b)).collect())
+}
+
+on_gpu! {
+    /// Raw outputs are downloaded, and counted: nothing else is, but what is kept.
+    fn raw_outputs_are_the_cpus_and_their_bytes_are_counted() {
+        let tensors = |backend: &str| {
+            let detect = with_model("trtdetect", backend, "yolo") + " precision=PRECISION output-tensors=true";
+            let precision = if backend == "cpu" { "auto" } else { "fp32" };
+            let (buffers, running) = run(&around(backend, &detect.replace("PRECISION", precision)), &numbered(3));
+            let outputs: Vec<_> = buffers.iter().map(raw_output).collect();
+            let to_host = running.stats("d").get::<u64>("service-bytes-to-host").ok();
+            (outputs, to_host)
+        };
+        let ((cpu, none), (gpu, to_host)) = (tensors("cpu"), tensors("tensorrt"));
+        assert_eq!(none, None);
+        assert_eq!((cpu.len(), gpu.len()), (3, 3));
+        for ((name, cpu), (other, gpu)) in cpu.iter().zip(&gpu) {
+            let near = cpu.iter().zip(gpu).all(|(a, b)| (a - b).abs() <= 1e-3 * a.abs().max(1.0));
+            assert!(near && (name, cpu.len()) == (other, gpu.len()) && cpu.len() == 7 * 126);
+        }
+        // [7, 126] of f32 a frame, and some objects.
+        let raw = 3 * 7 * 126 * 4;
+        let to_host = to_host.unwrap();
+        assert!(to_host > raw && to_host < raw + 3 * 1024, "{to_host}");
+    }
+}
+
+on_gpu! {
+    /// Without raw outputs only what is kept crosses the bus.
+    fn few_bytes_cross_the_bus() {
+        let (_, running) = run(&around("tensorrt", &with_model("trtdetect", "tensorrt", "yolo")), &numbered(10));
+        let stats = running.stats("d");
+        let (to_device, to_host): (u64, u64) =
+            (stats.get("service-bytes-to-device").unwrap(), stats.get("service-bytes-to-host").unwrap());
+        assert!((1..10 * 512).contains(&to_host), "{stats}");
+        assert!((1..10 * 1024).contains(&to_device), "{stats}");
+    }
+}
+
+on_gpu! {
+    /// Streams of two pipelines form common batches, and each gets what is its own.
+    fn streams_share_a_service_and_its_batches() {
+        let detect = with_model("trtdetect", "tensorrt", "slow").replace("name=d", "");
+        let stream = |k: usize| {
+            format!(
+                "appsrc name=in{k} format=time ! cudaupload ! {detect} name=d{k} batch-size=6 max-in-flight=8 ! \
+                 appsink name=out{k} sync=false "
+            )
+        };
+        let running: Vec<Running> =
+            [[0, 1], [2, 3]].map(|pair| Running::playing(&pair.map(stream).concat())).into_iter().collect();
+        let pipeline = |k: usize| &running[k / 2];
+        const FRAMES: usize = 12;
+        // Each stream has pictures of its own.
+        let shown = |k: usize, n: usize| Picture::numbered(7 * k + n);
+        for k in 0..4 {
+            let source = pipeline(k).source(&format!("in{k}"));
+            source.set_caps(Some(&crate::common::running::caps(&shown(0, 0), gst_video::VideoFormat::Rgba)));
+            for n in 0..FRAMES {
+                source.push_buffer(crate::common::running::frame(&shown(k, n), gst_video::VideoFormat::Rgba, n)).unwrap();
+            }
+            source.end_of_stream().unwrap();
+        }
+        for k in 0..4 {
+            let sink = pipeline(k).sink(&format!("out{k}"));
+            for n in 0..FRAMES {
+                let buffer = pull(&sink).expect("a frame");
+                let wanted = shown(k, n).detections();
+                let found = found_by(&buffer, &format!("d{k}"));
+                crate::common::picture::assert_found(&format!("stream {k}, frame {n}"), &found, &wanted, Tolerance::EXACT);
+            }
+        }
+        let stats = pipeline(0).stats("d0");
+        let (fill, graphs): (f64, u32) = (stats.get("batch-fill").unwrap(), stats.get("graphs").unwrap());
+        assert!(fill > 1.5, "{stats}");
+        assert_eq!(graphs, 2 * 5, "1, 2, 3, 4, 6 on two lanes");
+        let service = |k: usize| pipeline(k).stats(&format!("d{k}")).get::<String>("service").unwrap();
+        assert!((1..4).all(|k| service(k) == service(0)));
+    }
+}
+
+/// Three frames of the street clip, or a picture, as NV12 through both backends.
+fn on_media(element: &str, name: &str, file: &str) -> Option<[Vec<Vec<Detection>>; 2]> {
+    let (model, media) = (find::real_model(name)?, find::media(file)?);
+    let decode = match file.ends_with(".mp4") {
+        true => "qtdemux ! h264parse ! avdec_h264 ! videorate ! video/x-raw,framerate=1/1 ! identity eos-after=4",
+        false => "jpegdec",
+    };
+    Some(["cpu", "tensorrt"].map(|backend| {
+        let launch = format!(
+            "filesrc location={} ! {decode} ! videoconvert ! video/x-raw,format=NV12 ! {} ! {} confidence=0.25 \
+             batch-size=2 ! appsink name=out sync=false",
+            media.display(),
+            crate::frames::upload(backend),
+            with_file(element, backend, &model)
+        );
+        let running = Running::playing(&launch);
+        let sink = running.sink("out");
+        std::iter::from_fn(|| pull(&sink)).map(|buffer| found_by(&buffer, "d")).collect()
+    }))
+}
+
+/// An object of at least 0.30 on one side has one of at least 0.25 on the other: same class, IoU ≥ 0.9 (keypoints: within
+/// one part in a hundred of the frame).
+fn assert_agree(name: &str, sides: &[Vec<Vec<Detection>>; 2]) {
+    let [cpu, gpu] = sides;
+    assert!(cpu.len() == gpu.len() && cpu.iter().map(Vec::len).sum::<usize>() >= 2, "{name}: {} frames", cpu.len());
+    let near = |a: &Detection, b: &Detection| {
+        let points = a.keypoints.iter().zip(&b.keypoints).filter(|(a, b)| a.confidence.min(b.confidence) > 0.3);
+        let mut distances = points.map(|(a, b)| (a.x - b.x).abs().max((a.y - b.y).abs()));
+        a.class_id == b.class_id && a.rect.iou(&b.rect) >= 0.9 && distances.all(|distance| distance < 0.02)
+    };
+    for (n, (cpu, gpu)) in cpu.iter().zip(gpu).enumerate() {
+        for (side, of, others) in [("CPU", cpu, gpu), ("GPU", gpu, cpu)] {
+            for object in of.iter().filter(|object| object.confidence >= 0.3) {
+                assert!(
+                    others.iter().any(|other| near(object, other)),
+                    "{name}, frame {n}: only the {side}: {object:?}"
+                );
+            }
+        }
+    }
+}
+
+on_gpu! {
+    fn real_models_find_what_the_cpu_finds() {
+        let cases = [
+            ("trtdetect", "yolov12n", "bikes.mp4"),
+            ("trtdetect", "nanodet", "bikes.mp4"),
+            ("trtpose", "movenet-multipose", "zidane.jpg"),
+        ];
+        for (element, model, file) in cases {
+            if let Some(sides) = on_media(element, model, file) {
+                assert_agree(model, &sides);
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Memory of GPU and host over many starts with `backend=tensorrt`. Takes minutes on a machine with a GPU:
+//!
+//!     cargo test --release --test soak_gpu -- --ignored --nocapture --test-threads 1
+//!
+//! `SOAK_STARTS` changes how many (1000). `SOAK_MODELS=DETECTOR,POSE` names the pair that is started 30 times. On the stand-in
+//! a few starts are run with every test run.
+
+mod common;
+
+use common::find::{skip, test_model};
+use common::running::Running;
+use common::standin;
+use gsttensorrt::cuda;
+use gsttensorrt::cuda::gst::SharedContext;
+use std::path::{Path, PathBuf};
+
+const MIB: f64 = 1024.0 * 1024.0;
+/// What memory may differ between an early start and the last one.
+const LIMIT: f64 = 2.0;
+/// From so many starts on the host's memory is judged.
+const LEAST_STARTS: usize = 200;
+
+/// Memory in use, MiB.
+#[derive(Debug, Clone, Copy)]
+struct Use {
+    gpu: f64,
+    host: f64,
+}
+
+impl Use {
+    /// Of the whole device, so nothing else may run on it; in a context that this makes where nobody has one.
+    fn now() -> Self {
+        let shared = SharedContext::own(0).unwrap();
+        let (free, total) = shared.context().memory().unwrap();
+        // What was given back to the allocator and kept by it says nothing about leaks.
+        // SAFETY: no preconditions.
+        unsafe { libc::malloc_trim(0) };
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        Self { gpu: (total - free) as f64 / MIB, host: kilobytes / 1024.0 }
+    }
+}
+
+/// From NULL to the end of three frames and back, again and again.
+fn starts(count: usize, detector: &Path, pose: &Path, what: &str) {
+    let launch = format!(
+        "videotestsrc num-buffers=3 pattern=smpte ! video/x-raw,format=NV12,width=640,height=360 ! cudaupload \
+         ! video/x-raw(memory:CUDAMemory) ! trtdetect model={} batch-size=4 ! trtpose model={} ! trtoverlay \
+         ! trtpublish location=/dev/null ! fakesink sync=false",
+        detector.display(),
+        pose.display()
+    );
+    // Caches and pools are filled by then.
+    let early_at = (count / 3).clamp(1, 50);
+    let mut early = None;
+    for n in 1..=count {
+        let p = Running::playing(&launch);
+        p.wait_for_end();
+        drop(p);
+        if n == early_at {
+            early = Some(Use::now());
+        }
+    }
+    let (early, last) = (early.expect("more starts than the early one"), Use::now());
+    println!(
+        "starts of {what}: {count}; GPU {:.1} MiB after {early_at}, {:.1} after the last; host {:.1} and {:.1}",
+        early.gpu, last.gpu, early.host, last.host
+    );
+    let (gpu, host) = (last.gpu - early.gpu, last.host - early.host);
+    assert!(gpu < LIMIT, "grows by {gpu:.1} MiB on the GPU");
+    // The allocator's own ups and downs are larger than the limit after few starts.
+    assert!(host < LIMIT || count < LEAST_STARTS, "grows by {host:.1} MiB on the host");
+}
+
+fn ready() -> bool {
+    gst::init().unwrap();
+    gsttensorrt::plugin_register_static().unwrap();
+    if let Err(error) = cuda::check_driver() {
+        skip("a GPU", &error.message);
+        return false;
+    }
+    true
+}
+
+fn asked_for() -> usize {
+    std::env::var("SOAK_STARTS").map_or(1000, |text| text.parse().expect("SOAK_STARTS is a number"))
+}
+
+#[test]
+fn memory_stays_flat_on_the_standin() {
+    standin::run_ignored("memory_stays_flat_with_a_small_model", &[("SOAK_STARTS", "9")]);
+}
+
+/// The context lives from start to start.
+#[test]
+#[ignore = "minutes; needs a GPU"]
+fn memory_stays_flat_with_a_small_model() {
+    if !ready() {
+        return;
+    }
+    let _context = SharedContext::own(0).unwrap();
+    starts(asked_for(), &test_model("yolo"), &test_model("yolo-pose"), "a small pair");
+}
+
+/// The context goes with each pipeline, and is made again with the next.
+#[test]
+#[ignore = "minutes; needs a GPU"]
+fn memory_stays_flat_with_new_contexts() {
+    if !ready() {
+        return;
+    }
+    starts(asked_for().div_ceil(10), &test_model("yolo"), &test_model("yolo-pose"), "a small pair with its context");
+}
+
+#[test]
+#[ignore = "minutes; needs a GPU and a pair of models"]
+fn memory_stays_flat_with_a_large_pair() {
+    let Some(pair) = std::env::var_os("SOAK_MODELS") else {
+        return skip("SOAK_MODELS", "set it to DETECTOR,POSE, two model files");
+    };
+    if !ready() {
+        return;
+    }
+    let pair = pair.into_string().expect("paths in UTF-8");
+    let (detector, pose) = pair.split_once(',').expect("DETECTOR,POSE");
+    starts(30, &PathBuf::from(detector), &PathBuf::from(pose), "the pair");
+}

@@ -1,0 +1,142 @@
+//! A GStreamer that runs from any folder: plugins, tools, and every library that they need but the system's own.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::{place, strip_symbols};
+use crate::command::run_quiet;
+
+/// Plugins by file name, without `libgst`.
+const PLUGINS: [&str; 21] = [
+    "app",
+    "autodetect",
+    "coreelements",
+    "coretracers",
+    "isomp4",
+    "jpeg",
+    "multifile",
+    "nvcodec",
+    "openh264",
+    "playback",
+    "png",
+    "rawparse",
+    "rtp",
+    "rtpmanager",
+    "rtsp",
+    "tcp",
+    "typefindfunctions",
+    "udp",
+    "videoconvertscale",
+    "videoparsersbad",
+    "videotestsrc",
+];
+
+/// Without these nothing of the bundle runs.
+const NEEDED: [&str; 5] = ["app", "coreelements", "isomp4", "nvcodec", "videoparsersbad"];
+
+/// Opened by name at run time, so that nothing needs them as far as a linker sees.
+const OPENED: [&str; 1] = ["libgstcuda-1.0.so.0"];
+
+/// Of glibc, and of the driver: these have to be the machine's own.
+const SYSTEM: [&str; 11] = [
+    "ld-linux-x86-64.so",
+    "libc.so",
+    "libcuda.so",
+    "libdl.so",
+    "libm.so",
+    "libnsl.so",
+    "libnvcuvid.so",
+    "libpthread.so",
+    "libresolv.so",
+    "librt.so",
+    "libutil.so",
+];
+
+/// Fills a folder with `bin`, `lib` and `lib/gstreamer-1.0`.
+pub fn pack(root: &Path) -> Result<()> {
+    let (bin, lib) = (root.join("bin"), root.join("lib"));
+    let folder = variable("pluginsdir")?;
+    let mut packed = Vec::new();
+    for plugin in PLUGINS {
+        let file = folder.join(format!("libgst{plugin}.so"));
+        if file.exists() {
+            place(&file, &lib.join("gstreamer-1.0"), true)?;
+            packed.push(file);
+        } else if NEEDED.contains(&plugin) {
+            bail!("{} isn't there: cargo xtask setup", file.display());
+        }
+    }
+    let tools = variable("toolsdir")?;
+    for tool in ["gst-launch-1.0", "gst-inspect-1.0"] {
+        place(&tools.join(tool), &bin, true)?;
+        packed.push(tools.join(tool));
+    }
+    let scanner = variable("pluginscannerdir")?.join("gst-plugin-scanner");
+    place(&scanner, &bin, true)?;
+    packed.push(scanner);
+    let libraries = folder.parent().context("the plugins' folder lies in that of the libraries")?;
+    packed.extend(OPENED.map(|name| libraries.join(name)));
+    for library in OPENED {
+        place(&libraries.join(library), &lib, true)?;
+    }
+    for library in needed(&packed)? {
+        let target = lib.join(library.file_name().context("a library")?);
+        if !target.exists() {
+            fs::copy(&library, &target).with_context(|| library.display().to_string())?;
+            strip_symbols(&target)?;
+        }
+    }
+    Ok(())
+}
+
+/// A folder that GStreamer's packages name.
+fn variable(name: &str) -> Result<PathBuf> {
+    let text = run_quiet(Command::new("pkg-config").arg(format!("--variable={name}")).arg("gstreamer-1.0"))?;
+    let path = PathBuf::from(text.trim());
+    if !path.is_dir() {
+        bail!("pkg-config's {name} of gstreamer-1.0 is {}, which is no folder", path.display());
+    }
+    Ok(path)
+}
+
+/// Every library that these files need, theirs included.
+fn needed(files: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
+    let mut all = BTreeSet::new();
+    for file in files {
+        // It lists those of the libraries too.
+        all.extend(libraries(&run_quiet(Command::new("ldd").arg(file))?));
+    }
+    Ok(all)
+}
+
+/// What `ldd` prints, without the system's own.
+fn libraries(text: &str) -> Vec<PathBuf> {
+    let found = text.lines().filter_map(|line| {
+        let path = Path::new(line.split_once("=> ")?.1.split(" (").next()?.trim());
+        let name = path.file_name()?.to_str()?;
+        let system = SYSTEM.iter().any(|system| name.starts_with(system));
+        (path.is_absolute() && !system).then(|| path.to_path_buf())
+    });
+    found.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_libraries_stay_out() {
+        let text = "\tlinux-vdso.so.1 (0x00007ffd)\n\
+                    \tlibgstreamer-1.0.so.0 => /usr/lib/libgstreamer-1.0.so.0 (0x00007f)\n\
+                    \tlibm.so.6 => /lib/libm.so.6 (0x00007f)\n\
+                    \tlibmount.so.1 => /lib/libmount.so.1 (0x00007f)\n\
+                    \tlibcuda.so.1 => not found\n\
+                    \t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
+        let expected = ["/usr/lib/libgstreamer-1.0.so.0", "/lib/libmount.so.1"].map(PathBuf::from);
+        assert_eq!(libraries(text), expected);
+    }
+}
