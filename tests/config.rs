@@ -402,3 +402,64 @@ fn elements_take_every_property() {
         assert_eq!(nick("backend"), if gpu { "tensorrt" } else { "cpu" });
     }
 }
+
+/// Headings of docs/configuration.md, and the types whose keys their tables have.
+const HEADINGS: [(&str, &str); 11] = [
+    ("## The file", ""),
+    ("## `processing`", "Processing"),
+    ("## `models`", "Models"),
+    ("### `DETECTION` and `POSE`", "Model"),
+    ("## `cameras`", "Cameras"),
+    ("### A camera", "Camera"),
+    ("## `outputs`", "Outputs"),
+    ("### `MQTT`", "Mqtt"),
+    ("### `PICTURES`", "Pictures"),
+    ("### `SEGMENTS`", "Segments"),
+    ("## `monitoring`", "Monitoring"),
+];
+
+/// The documentation has every key of the types and no other, with the default that the types have.
+#[test]
+fn documentation_has_the_types_keys_and_defaults() {
+    let text = std::fs::read_to_string(find::root().join("docs/configuration.md")).unwrap();
+    let schema = config::json_schema();
+    let mut objects = 0;
+    for (heading, name) in HEADINGS {
+        let part = text.split(&format!("\n{heading}\n")).nth(1).unwrap_or_else(|| panic!("{heading} isn't there"));
+        let part = part.split("\n#").next().unwrap();
+        let rows: Vec<Vec<&str>> = part
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+            .collect();
+        let of_type = if name.is_empty() { schema } else { &schema["$defs"][name] };
+        let properties = of_type["properties"].as_object().unwrap();
+        let keys: Vec<&str> = properties.keys().map(String::as_str).collect();
+        let mut documented: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+        documented.sort_unstable();
+        assert_eq!(documented, keys, "{heading}");
+        for row in rows.iter().filter(|_| !name.is_empty()) {
+            let key = row[0].trim_matches('`');
+            match properties[key].get("default") {
+                Some(serde_json::Value::String(default)) => assert_eq!(row[1], format!("`{default}`"), "{key}"),
+                Some(default) => assert_eq!(row[1], format!("`{default}`"), "{key}"),
+                None => assert!(!row[1].is_empty(), "{key} has no default"),
+            }
+        }
+        objects += 1;
+    }
+    // Every type with keys has a heading.
+    let with_keys = schema["$defs"].as_object().unwrap().values().filter(|def| def.get("properties").is_some()).count();
+    assert_eq!(objects, with_keys + 1);
+}
+
+/// What the documentation shows holds.
+#[test]
+fn the_documentations_files_hold() {
+    let folder = Folder::new();
+    let text = std::fs::read_to_string(find::root().join("docs/configuration.md")).unwrap();
+    let blocks: Vec<_> = text.split("```json\n").skip(1).map(|part| part.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 2);
+    assert_eq!(folder.plan(blocks[0], &[]).cameras.len(), 1);
+    assert_eq!(folder.plan(blocks[1], &["RTSP_STREAMS=['test:ball']"]).pipeline, Pipeline::Cpu);
+}

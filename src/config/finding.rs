@@ -1,5 +1,6 @@
 //! What is said of a file: each finding names the key, its value, the rule and the remedy.
 
+use super::plan::Pipeline;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -58,6 +59,8 @@ pub struct Finding {
 pub struct Findings {
     /// The file's path.
     pub file: PathBuf,
+    /// What the file asks for, also when there are errors; `None`: it can't be read.
+    pub pipeline: Option<Pipeline>,
     pub list: Vec<Finding>,
 }
 

@@ -97,6 +97,7 @@ impl Context<'_> {
 pub fn resolve(ctx: &mut Context) -> Option<(Plan, Vec<Model>)> {
     let file = ctx.file;
     let chosen = pipeline::choose(ctx);
+    ctx.findings.pipeline = Some(chosen.pipeline);
     let cameras = cameras::cameras(ctx, chosen.pipeline);
     let models = models::all(ctx, chosen.pipeline, &cameras);
     let (processing, waits) = (&file.processing, &file.cameras);
