@@ -2,6 +2,7 @@
 
 use super::channel::Reporter;
 use super::lifecycle::Event;
+use super::meters::OutputDrops;
 use crate::infer::nanoseconds;
 use crate::meta;
 use crate::monitor::Meter;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Track {
     meter: Arc<Meter>,
+    outputs: OutputDrops,
     start: Instant,
     /// When pictures arrived that aren't out yet, by PTS; oldest first.
     arrivals: Mutex<VecDeque<(gst::ClockTime, Instant)>>,
@@ -30,9 +32,10 @@ pub struct Track {
 const MOST_ARRIVALS: usize = 512;
 
 impl Track {
-    pub fn new(meter: Arc<Meter>) -> Self {
+    pub fn new(meter: Arc<Meter>, outputs: OutputDrops) -> Self {
         Self {
             meter,
+            outputs,
             start: Instant::now(),
             arrivals: Mutex::default(),
             came: AtomicU64::new(0),
@@ -43,6 +46,16 @@ impl Track {
 
     pub fn meter(&self) -> &Meter {
         &self.meter
+    }
+
+    /// What is published goes through these elements.
+    pub fn publishes(&self, elements: impl Iterator<Item = gst::Element>) {
+        self.outputs.follow(elements);
+    }
+
+    /// Counts what outputs have dropped; before they're closed, which forgets it.
+    pub fn count_dropped_lines(&self) {
+        self.meter.lines_dropped(self.outputs.count());
     }
 
     fn now(&self) -> u64 {
@@ -125,7 +138,7 @@ mod tests {
 
     #[test]
     fn pictures_are_found_by_their_time_in_whatever_order_they_were_coded() {
-        let track = Track::new(Arc::new(Meter::new("door")));
+        let track = Track::new(Arc::new(Meter::new("door")), OutputDrops::default());
         for seconds in [1, 3, 2, 4] {
             track.arrived(Some(ClockTime::from_seconds(seconds)));
         }

@@ -71,6 +71,7 @@ pub fn camera(name: &str, source: Source) -> CameraSetup {
         picture_memory: None,
         surfaces: None,
         elements: vec![],
+        recording: None,
         threads: ThreadSetup::default(),
     }
 }
