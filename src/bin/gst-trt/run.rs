@@ -1,16 +1,18 @@
 //! `gst-trt run`: cameras until SIGTERM or SIGINT. SIGHUP, and a change of the file, have it read again.
 
+use crate::watch::{self, Watching};
 use futures_util::StreamExt;
 use gio::prelude::*;
 use gst::glib;
 use gsttensorrt::config::{self, Findings, Loaded, Overrides, Severity};
 use gsttensorrt::infer::{Error, ErrorKind};
-use gsttensorrt::run::{self, Options, Outcome, Supervisor};
+use gsttensorrt::monitor::set_log_level;
+use gsttensorrt::run::{self, CameraSetup, Meters, Options, Outcome, Supervisor};
 use gsttensorrt::tensorrt::Library;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,17 +25,17 @@ pub struct Arguments {
     /// Overrides a key of the configuration, for example --set processing.MAX_QUEUE_SIZE=10.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    #[command(flatten)]
+    watch: watch::Arguments,
 }
 
-impl Arguments {
-    /// The file as it is now. Says what there is to say of it.
-    fn read(&self) -> Result<Loaded, Findings> {
-        let loaded = config::load(&self.config, &Overrides::new(&self.set))?;
-        for finding in loaded.findings.list.iter().filter(|finding| finding.severity < Severity::Notice) {
-            say(&loaded.findings.line(finding));
-        }
-        Ok(loaded)
+/// The file as it is now. Says what there is to say of it.
+fn read(config: &Path, set: &[String]) -> Result<Loaded, Findings> {
+    let loaded = config::load(config, &Overrides::new(set))?;
+    for finding in loaded.findings.list.iter().filter(|finding| finding.severity < Severity::Notice) {
+        say(&loaded.findings.line(finding));
     }
+    Ok(loaded)
 }
 
 /// A change of the file is read this long after the last one of a series: editors write in several steps.
@@ -46,7 +48,8 @@ fn say(text: &str) {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let failed = |text: String| Error::new(ErrorKind::Setting, text);
-    let loaded = arguments.read().map_err(|findings| failed(format!("the configuration doesn't hold:\n{findings}")))?;
+    let loaded = read(&arguments.config, &arguments.set)
+        .map_err(|findings| failed(format!("the configuration doesn't hold:\n{findings}")))?;
     if let Some(library) = &loaded.plan.tensorrt_library {
         Library::choose(library);
     }
@@ -61,13 +64,22 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
             main_loop.quit();
         }
     };
-    let options = Options { say: Some(Box::new(say)), ..Options::default() };
+    let meters = Meters::default();
+    let watching = Watching::start(&arguments.watch, &loaded.plan, &meters, say)?;
+    let on_pipeline = watching.profiler().map(|profiler| {
+        let attach = move |camera: &CameraSetup, pipeline: &gst::Pipeline| {
+            profiler.attach(pipeline.upcast_ref(), &camera.name);
+        };
+        Box::new(attach) as Box<dyn Fn(&CameraSetup, &gst::Pipeline)>
+    });
+    let options = Options { meters, say: Some(Box::new(say)), on_pipeline };
     let supervisor = Supervisor::start(cameras, run::patience(&loaded.plan), options, end);
     listen_to_signals(arguments, &supervisor)?;
-    let _monitor = watch(arguments, &supervisor);
+    let _file = watch_file(arguments, &supervisor);
     if outcome.borrow().is_none() {
         main_loop.run();
     }
+    watching.finish(say);
     let outcome = outcome.take();
     Ok(conclude(outcome))
 }
@@ -121,26 +133,26 @@ fn listen_to_signals(arguments: &Arguments, supervisor: &Rc<Supervisor>) -> Resu
 
 /// Reads the file again, and has the supervisor follow it. A file that doesn't hold changes nothing.
 fn reader(arguments: &Arguments, supervisor: &Rc<Supervisor>) -> impl Fn() + use<> {
-    let arguments = Arguments { config: arguments.config.clone(), set: arguments.set.clone() };
+    let (config, set) = (arguments.config.clone(), arguments.set.clone());
     let supervisor = Rc::downgrade(supervisor);
     move || {
         let Some(supervisor) = supervisor.upgrade() else { return };
-        let cameras = arguments
-            .read()
+        let cameras = read(&config, &set)
             .map_err(|findings| findings.to_string())
             .and_then(|loaded| Ok((run::cameras(&loaded.plan).map_err(|error| error.to_string())?, loaded)));
         match cameras {
             Ok((cameras, loaded)) => {
-                say(&format!("{} read again", arguments.config.display()));
+                say(&format!("{} read again", config.display()));
+                set_log_level(loaded.plan.monitoring.log_level.gst());
                 supervisor.apply(cameras, run::patience(&loaded.plan));
             }
-            Err(text) => say(&format!("{} stays without effect:\n{text}", arguments.config.display())),
+            Err(text) => say(&format!("{} stays without effect:\n{text}", config.display())),
         }
     }
 }
 
 /// Reads the file again when it has changed.
-fn watch(arguments: &Arguments, supervisor: &Rc<Supervisor>) -> Option<gio::FileMonitor> {
+fn watch_file(arguments: &Arguments, supervisor: &Rc<Supervisor>) -> Option<gio::FileMonitor> {
     let file = gio::File::for_path(&arguments.config);
     // Also when it's replaced by another of its name, as editors do.
     let monitor = file.monitor_file(gio::FileMonitorFlags::WATCH_MOVES, gio::Cancellable::NONE);
