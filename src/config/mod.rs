@@ -14,7 +14,6 @@ mod finding;
 mod load;
 mod overrides;
 mod plan;
-mod publishers;
 mod resolve;
 mod schema;
 mod secret;
@@ -29,7 +28,6 @@ pub use plan::{
     Broker, Camera, Codec, Decoder, Gpu, Hint, LinesTarget, LogLevel, Look, Model, Monitoring, Mqtt, Outputs, Pictures,
     Pipeline, Plan, Priority, Qos, Reconnect, Segments, Source, Threads, Tls, Transport,
 };
-pub use publishers::Publisher;
 pub use schema::json_schema;
 pub use secret::{Secret, SecretUrl, redact};
 pub use variables::Variables;

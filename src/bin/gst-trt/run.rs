@@ -1,22 +1,21 @@
 //! `gst-trt run`: cameras until SIGTERM or SIGINT. SIGHUP, and a change of the file, have it read again.
 
+use crate::watch::{self, Watching};
 use futures_util::StreamExt;
 use gio::prelude::*;
 use gst::glib;
-use gsttensorrt::config::{self, Findings, LinesTarget, Loaded, Overrides, Plan, Severity};
+use gsttensorrt::config::{self, Findings, Loaded, Overrides, Severity};
 use gsttensorrt::infer::{Error, ErrorKind};
-use gsttensorrt::monitor::{self, Print, Profiler, Watch, set_log_level, socket};
+use gsttensorrt::monitor::set_log_level;
 use gsttensorrt::run::{self, CameraSetup, Meters, Options, Outcome, Supervisor};
 use gsttensorrt::tensorrt::Library;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::cell::RefCell;
-use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(clap::Args)]
@@ -27,15 +26,8 @@ pub struct Arguments {
     /// Overrides a key of the configuration, for example --set processing.MAX_QUEUE_SIZE=10.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Prints what cameras, CPU and GPUs do: a table on a terminal, else JSON Lines; to stderr when objects go to stdout.
-    #[arg(long)]
-    monitor: bool,
-    /// Where Prometheus may ask, for example 127.0.0.1:9464 [default: monitoring.METRICS of the configuration]
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    metrics: Option<SocketAddr>,
-    /// Writes a profile by element and thread here at the end, as JSON.
-    #[arg(long, value_name = "FILE")]
-    profile: Option<PathBuf>,
+    #[command(flatten)]
+    watch: watch::Arguments,
 }
 
 /// How the file is read, each time.
@@ -69,16 +61,13 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let failed = |text: String| Error::new(ErrorKind::Setting, text);
     let source = Source { config: arguments.config.clone(), set: arguments.set.clone() };
     let plan = source.read().map_err(|findings| failed(format!("the configuration doesn't hold:\n{findings}")))?.plan;
-    set_log_level(plan.monitoring.log_level.gst());
     if let Some(library) = &plan.tensorrt_library {
         Library::choose(library);
     }
     gsttensorrt::plugin_register_static().map_err(|error| failed(format!("no elements: {error}")))?;
     let cameras = run::cameras(&plan, |_| None)?;
     let meters = Meters::default();
-    let watch = watch(arguments, &plan, &meters)?;
-    let profiler = arguments.profile.as_ref().map(|_| Profiler::default());
-
+    let watching = Watching::start(&arguments.watch, &plan, &meters, say)?;
     let main_loop = glib::MainLoop::new(None, false);
     let outcome = Rc::new(RefCell::new(None));
     let end = {
@@ -88,7 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
             main_loop.quit();
         }
     };
-    let on_pipeline = profiler.clone().map(|profiler| {
+    let on_pipeline = watching.profiler().map(|profiler| {
         let attach = move |camera: &CameraSetup, pipeline: &gst::Pipeline| {
             profiler.attach(pipeline.upcast_ref(), &camera.name);
         };
@@ -101,13 +90,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     if outcome.borrow().is_none() {
         main_loop.run();
     }
-    if let (Some(profiler), Some(file)) = (profiler, &arguments.profile) {
-        match profiler.write(file) {
-            Ok(()) => say(&format!("profile written to {}", file.display())),
-            Err(error) => say(&format!("the profile can't be written to {}: {error}", file.display())),
-        }
-    }
-    drop(watch);
+    watching.finish(say);
     Ok(conclude(outcome.take()))
 }
 
@@ -133,32 +116,6 @@ fn conclude(outcome: Option<Outcome>) -> ExitCode {
             leave()
         }
     }
-}
-
-/// Shows what the cameras do to those who want to know.
-fn watch(arguments: &Arguments, plan: &Plan, meters: &Meters) -> Result<Watch, Error> {
-    let takes_stdout = plan.cameras.iter().any(|camera| camera.outputs.lines.contains(&LinesTarget::Stdout));
-    let (terminal, output): (_, Box<dyn Write + Send>) = match takes_stdout {
-        true => (io::stderr().is_terminal(), Box::new(io::stderr())),
-        false => (io::stdout().is_terminal(), Box::new(io::stdout())),
-    };
-    let print = if terminal { Print::Table } else { Print::JsonLines };
-    let meters = meters.clone();
-    let options = monitor::Options {
-        every: plan.monitoring.every,
-        cpu_warning: plan.monitoring.cpu_warning,
-        print: arguments.monitor.then_some((print, output)),
-        metrics: arguments.metrics.or(plan.monitoring.metrics),
-        socket: Some(socket::folder()),
-    };
-    let watch = Watch::start(Arc::new(move || meters.snapshots()), options)?;
-    if let Some(address) = watch.metrics() {
-        say(&format!("metrics at http://{address}/metrics"));
-    }
-    if let Some(text) = watch.no_socket() {
-        say(text);
-    }
-    Ok(watch)
 }
 
 fn listen_to_signals(source: &Source, supervisor: &Rc<Supervisor>) -> Result<(), Error> {
@@ -195,6 +152,7 @@ fn reader(source: &Source, supervisor: &Rc<Supervisor>) -> impl Fn() + use<> {
             let kept = |camera: &str| supervisor.gpu_of(camera);
             let cameras = run::cameras(&plan, kept).map_err(|error| error.to_string())?;
             say(&format!("{file} read again"));
+            set_log_level(plan.monitoring.log_level.gst());
             supervisor.apply(cameras, run::patience(&plan));
             Ok(())
         };
