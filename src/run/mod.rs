@@ -17,7 +17,6 @@ mod bus;
 mod camera;
 mod change;
 mod channel;
-mod gpus;
 mod lifecycle;
 mod meters;
 mod plan;

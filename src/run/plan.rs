@@ -1,28 +1,33 @@
 //! From what the configuration means to what pipelines are made of.
 
 use super::backoff::Backoff;
-use super::gpus;
 use super::lifecycle::Patience;
 use super::setup::{CameraSetup, Decoder, ElementSetup, FileSource, RtspSource, Source, TestSource, ThreadSetup};
+use crate::check::{assign, gpu_names};
 use crate::config::{self, LinesTarget, Pipeline, Plan};
-use crate::cuda;
-use crate::infer::Error;
+use crate::infer::{Error, ErrorKind};
 use std::time::Duration;
 
 /// Coded pictures that wait while their decoder doesn't keep up: a burst after a pause of the network, which a decoder works
 /// off faster than it came, isn't lost.
 const LEAST_CODED_QUEUE: u32 = 60;
 
-/// The plan's cameras.
+/// The plan's cameras. Of those of `before` each stays on its GPU, unless the plan names another.
 ///
 /// # Errors
 /// A GPU isn't there, or the driver.
-pub fn cameras(plan: &Plan) -> Result<Vec<CameraSetup>, Error> {
+pub fn cameras(plan: &Plan, before: &[CameraSetup]) -> Result<Vec<CameraSetup>, Error> {
     let gpus = match plan.pipeline {
         Pipeline::Cpu => vec![None; plan.cameras.len()],
         Pipeline::UnifiedGpu => {
-            let wanted = plan.cameras.iter().map(|camera| (camera.name.as_str(), &camera.gpu));
-            gpus::assign(wanted, &cuda::uuids()?)?.into_iter().map(Some).collect()
+            let kept =
+                |name: &str| before.iter().find(|camera| camera.name == name).and_then(|camera| camera.decoder.gpu());
+            let assigned = assign(&plan.cameras, &gpu_names()?, kept);
+            let named = |(camera, gpu): (&config::Camera, Result<u32, String>)| {
+                let failed = |error| Error::new(ErrorKind::Device, format!("{}: {error}", camera.name));
+                gpu.map(Some).map_err(failed)
+            };
+            plan.cameras.iter().zip(assigned).map(named).collect::<Result<_, _>>()?
         }
     };
     Ok(plan.cameras.iter().zip(&gpus).map(|(camera, gpu)| setup(plan, camera, *gpu, &gpus)).collect())
@@ -178,7 +183,7 @@ mod tests {
             r#""USE_UNIFIED_GPU_PIPELINE": false, "ENABLE_DECOUPLED_PIPELINE": true, "FORCE_GPU_ONLY": false,
                "GPU_MEMORY_POOL_SIZE_MB": 500"#,
         );
-        let cameras = cameras(&plan).unwrap();
+        let cameras = cameras(&plan, &[]).unwrap();
         assert_eq!(cameras.iter().map(|camera| camera.decoder).collect::<Vec<_>>(), [Decoder::Cpu, Decoder::Cpu]);
         assert_eq!(property(&cameras[0], "detection", "backend"), Some("cpu"));
         let Source::Test(source) = &cameras[1].source else { panic!() };

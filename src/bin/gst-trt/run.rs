@@ -5,7 +5,7 @@ use gio::prelude::*;
 use gst::glib;
 use gsttensorrt::config::{self, Findings, Loaded, Overrides, Severity};
 use gsttensorrt::infer::{Error, ErrorKind};
-use gsttensorrt::run::{self, Options, Outcome, Supervisor};
+use gsttensorrt::run::{self, CameraSetup, Options, Outcome, Supervisor};
 use gsttensorrt::tensorrt::Library;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -36,6 +36,9 @@ impl Arguments {
     }
 }
 
+/// The cameras that the supervisor was told of last.
+type Running = Rc<RefCell<Vec<CameraSetup>>>;
+
 /// A change of the file is read this long after the last one of a series: editors write in several steps.
 const SETTLE: Duration = Duration::from_millis(300);
 
@@ -51,7 +54,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         Library::choose(library);
     }
     gsttensorrt::plugin_register_static().map_err(|error| failed(format!("no elements: {error}")))?;
-    let cameras = run::cameras(&loaded.plan)?;
+    let cameras = run::cameras(&loaded.plan, &[])?;
+    let running: Running = Rc::new(RefCell::new(cameras.clone()));
     let main_loop = glib::MainLoop::new(None, false);
     let outcome = Rc::new(RefCell::new(None));
     let end = {
@@ -63,8 +67,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     };
     let options = Options { say: Some(Box::new(say)), ..Options::default() };
     let supervisor = Supervisor::start(cameras, run::patience(&loaded.plan), options, end);
-    listen_to_signals(arguments, &supervisor)?;
-    let _monitor = watch(arguments, &supervisor);
+    listen_to_signals(arguments, &supervisor, &running)?;
+    let _monitor = watch(arguments, &supervisor, &running);
     if outcome.borrow().is_none() {
         main_loop.run();
     }
@@ -96,14 +100,14 @@ fn conclude(outcome: Option<Outcome>) -> ExitCode {
     }
 }
 
-fn listen_to_signals(arguments: &Arguments, supervisor: &Rc<Supervisor>) -> Result<(), Error> {
+fn listen_to_signals(arguments: &Arguments, supervisor: &Rc<Supervisor>, running: &Running) -> Result<(), Error> {
     let caught = |error: std::io::Error| Error::new(ErrorKind::Failed, format!("signals can't be caught: {error}"));
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(caught)?;
     let (sender, mut receiver) = futures_channel::mpsc::unbounded();
     // Sleeps until there's one.
     let thread = std::thread::Builder::new().name("signals".into());
     thread.spawn(move || signals.forever().all(|signal| sender.unbounded_send(signal).is_ok())).map_err(caught)?;
-    let (read, supervisor) = (reader(arguments, supervisor), Rc::downgrade(supervisor));
+    let (read, supervisor) = (reader(arguments, supervisor, running), Rc::downgrade(supervisor));
     glib::MainContext::ref_thread_default().spawn_local(async move {
         while let Some(signal) = receiver.next().await {
             match supervisor.upgrade() {
@@ -120,18 +124,18 @@ fn listen_to_signals(arguments: &Arguments, supervisor: &Rc<Supervisor>) -> Resu
 }
 
 /// Reads the file again, and has the supervisor follow it. A file that doesn't hold changes nothing.
-fn reader(arguments: &Arguments, supervisor: &Rc<Supervisor>) -> impl Fn() + use<> {
+fn reader(arguments: &Arguments, supervisor: &Rc<Supervisor>, running: &Running) -> impl Fn() + use<> {
     let arguments = Arguments { config: arguments.config.clone(), set: arguments.set.clone() };
-    let supervisor = Rc::downgrade(supervisor);
+    let (supervisor, running) = (Rc::downgrade(supervisor), running.clone());
     move || {
         let Some(supervisor) = supervisor.upgrade() else { return };
-        let cameras = arguments
-            .read()
-            .map_err(|findings| findings.to_string())
-            .and_then(|loaded| Ok((run::cameras(&loaded.plan).map_err(|error| error.to_string())?, loaded)));
+        let cameras = arguments.read().map_err(|findings| findings.to_string()).and_then(|loaded| {
+            Ok((run::cameras(&loaded.plan, &running.borrow()).map_err(|error| error.to_string())?, loaded))
+        });
         match cameras {
             Ok((cameras, loaded)) => {
                 say(&format!("{} read again", arguments.config.display()));
+                running.replace(cameras.clone());
                 supervisor.apply(cameras, run::patience(&loaded.plan));
             }
             Err(text) => say(&format!("{} stays without effect:\n{text}", arguments.config.display())),
@@ -140,7 +144,7 @@ fn reader(arguments: &Arguments, supervisor: &Rc<Supervisor>) -> impl Fn() + use
 }
 
 /// Reads the file again when it has changed.
-fn watch(arguments: &Arguments, supervisor: &Rc<Supervisor>) -> Option<gio::FileMonitor> {
+fn watch(arguments: &Arguments, supervisor: &Rc<Supervisor>, running: &Running) -> Option<gio::FileMonitor> {
     let file = gio::File::for_path(&arguments.config);
     // Also when it's replaced by another of its name, as editors do.
     let monitor = file.monitor_file(gio::FileMonitorFlags::WATCH_MOVES, gio::Cancellable::NONE);
@@ -151,7 +155,7 @@ fn watch(arguments: &Arguments, supervisor: &Rc<Supervisor>) -> Option<gio::File
             return None;
         }
     };
-    let read = Rc::new(reader(arguments, supervisor));
+    let read = Rc::new(reader(arguments, supervisor, running));
     let due: Rc<RefCell<Option<glib::JoinHandle<()>>>> = Rc::default();
     monitor.connect_changed(move |_, _, _, event| {
         if matches!(event, gio::FileMonitorEvent::AttributeChanged | gio::FileMonitorEvent::Deleted) {
