@@ -2,7 +2,9 @@
 
 mod common;
 
+use common::barcode::Codec;
 use common::find;
+use common::rtsp::Camera;
 use common::rtx::rtx;
 use common::standin::Standin;
 use serde_json::Value;
@@ -270,4 +272,33 @@ fn tensorrt_rtx_builds_what_a_file_names() {
     let cached = std::fs::read_dir(folder.path().join("cache")).unwrap().flatten();
     let names: Vec<_> = cached.map(|entry| entry.file_name().into_string().unwrap()).collect();
     assert!(names.iter().any(|name| name.starts_with("yolo12m-") && name.ends_with(".engine")), "{names:?}");
+}
+
+/// Real RTSP servers say what they send; one whose path is wrong says that.
+#[test]
+fn rtsp_cameras_are_asked() {
+    if !find::onnx_runtime() {
+        return;
+    }
+    let (h264, h265) = (Camera::start(Codec::H264), Camera::start(Codec::H265));
+    let streams = format!(
+        "{{ 'NAME': 'a', 'URL': '{}' }}, {{ 'NAME': 'b', 'URL': '{}' }}, {{ 'NAME': 'c', 'URL': '{}x', 'CODEC': 'h264' }}",
+        h264.url(),
+        h265.url(),
+        h264.url()
+    );
+    let folder = Folder::new(&guide(&streams));
+    let arguments: Vec<_> = ["check", "--json", "--config", "config.json"].into_iter().chain(ROLLBACK).collect();
+    let output = folder.plain(&arguments);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for (name, codec, decoder) in [("a", "H.264", "avdec_h264"), ("b", "HEVC", "avdec_h265")] {
+        let camera = check_of(&report, &format!("camera {name}"));
+        let found = camera["found"].as_str().unwrap();
+        assert!(found.ends_with(&format!("{codec}, 320×240, 25 frames/s, 8 bit")), "{found}");
+        assert_eq!(check_of(&report, &format!("camera {name}: decoder"))["found"], decoder);
+    }
+    let wrong = check_of(&report, "camera c");
+    assert_eq!(wrong["verdict"], "limited", "{wrong}");
+    assert!(wrong["found"].as_str().unwrap().contains("the configuration says: H.264, size unknown"), "{wrong}");
+    assert_eq!(report["ok"], true, "a camera may be off: {report:#}");
 }
