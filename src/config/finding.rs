@@ -39,7 +39,7 @@ pub enum Origin {
 }
 
 /// One thing about a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Finding {
     pub severity: Severity,
     /// `processing.MAX_QUEUE_SIZE`, `cameras.RTSP_STREAMS.0.URL`; empty: the file as a whole.

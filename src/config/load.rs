@@ -90,9 +90,7 @@ fn read_text(
     findings.list.extend(overrides.apply(&mut tree));
     let (file, written, wrong) = typed(&tree, &overrides.variables);
     findings.list.extend(wrong);
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let variables = &overrides.variables;
-    let mut ctx = Context { file: &file, written: &written, variables, folder, path, purpose, findings };
+    let mut ctx = Context::new(&file, &written, &overrides.variables, path, purpose, findings);
     let resolved = resolve(&mut ctx);
     let mut findings = ctx.findings;
     findings.sort();
