@@ -26,7 +26,7 @@ fn each_codec_plays_over_each_transport() {
         cameras.wait_for_pictures(name, 30, 10 * SECOND);
         let arrivals = cameras.arrivals(name);
         assert_eq!(gaps(&arrivals), [], "{name}");
-        assert!(arrivals.windows(2).all(|pair| pair[0].pts < pair[1].pts), "{name}: times go on");
+        assert!(arrivals.windows(2).all(|pair| pair[0].pts <= pair[1].pts), "{name}: times never go back");
     }
     assert!(cameras.cameras().iter().all(|camera| camera.state == CameraState::Playing && camera.reconnects == 0));
     assert_eq!(cameras.stop(), Outcome::Stopped);

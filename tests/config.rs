@@ -402,3 +402,110 @@ fn elements_take_every_property() {
         assert_eq!(nick("backend"), if gpu { "tensorrt" } else { "cpu" });
     }
 }
+
+/// Headings of docs/configuration.md, and the types whose keys their tables have.
+const HEADINGS: [(&str, &str); 11] = [
+    ("## The file", ""),
+    ("## `processing`", "Processing"),
+    ("## `models`", "Models"),
+    ("### `DETECTION` and `POSE`", "Model"),
+    ("## `cameras`", "Cameras"),
+    ("### A camera", "Camera"),
+    ("## `outputs`", "Outputs"),
+    ("### `MQTT`", "Mqtt"),
+    ("### `PICTURES`", "Pictures"),
+    ("### `SEGMENTS`", "Segments"),
+    ("## `monitoring`", "Monitoring"),
+];
+
+/// The documentation has every key of the types and no other, with the default that the types have.
+#[test]
+fn documentation_has_the_types_keys_and_defaults() {
+    let text = std::fs::read_to_string(find::root().join("docs/configuration.md")).unwrap();
+    let schema = config::json_schema();
+    let mut objects = 0;
+    for (heading, name) in HEADINGS {
+        let part = text.split(&format!("\n{heading}\n")).nth(1).unwrap_or_else(|| panic!("{heading} isn't there"));
+        let part = part.split("\n#").next().unwrap();
+        let rows: Vec<Vec<&str>> = part
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+            .collect();
+        let of_type = if name.is_empty() { schema } else { &schema["$defs"][name] };
+        let properties = of_type["properties"].as_object().unwrap();
+        let keys: Vec<&str> = properties.keys().map(String::as_str).collect();
+        let mut documented: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+        documented.sort_unstable();
+        assert_eq!(documented, keys, "{heading}");
+        for row in rows.iter().filter(|_| !name.is_empty()) {
+            let key = row[0].trim_matches('`');
+            match properties[key].get("default") {
+                Some(serde_json::Value::String(default)) => assert_eq!(row[1], format!("`{default}`"), "{key}"),
+                Some(default) => assert_eq!(row[1], format!("`{default}`"), "{key}"),
+                None => assert!(!row[1].is_empty(), "{key} has no default"),
+            }
+        }
+        objects += 1;
+    }
+    // Every type with keys has a heading.
+    let with_keys = schema["$defs"].as_object().unwrap().values().filter(|def| def.get("properties").is_some()).count();
+    assert_eq!(objects, with_keys + 1);
+}
+
+/// configs/full.json has every key, and holds; fuzzing starts from it too.
+#[test]
+fn the_full_file_has_every_key() {
+    let folder = Folder::new();
+    let text = std::fs::read_to_string(configs().join("full.json")).unwrap();
+    for def in config::json_schema()["$defs"].as_object().unwrap().values() {
+        for key in def["properties"].as_object().into_iter().flatten().map(|(key, _)| key) {
+            assert!(text.contains(&format!("\"{key}\"")), "{key}");
+        }
+    }
+    let variables = ["CAMERA_USER", "CAMERA_PASSWORD", "BROKER_USER", "BROKER_PASSWORD"].map(|name| (name, "x"));
+    let (plan, said) = folder.said(&text, &Overrides { variables: Variables::from_iter(variables), set: vec![] });
+    let plan = plan.unwrap_or_else(|| panic!("{said}"));
+    assert_eq!(said.lines().count(), 1, "defragmentation: {said}");
+    let door = &plan.cameras[1];
+    assert_eq!((door.name.as_str(), door.outputs.lines.len(), plan.max_cameras), ("door", 3, 16));
+    assert_eq!(door.outputs.mqtt.as_ref().unwrap().topic, "door");
+    assert!(door.outputs.need_drawing());
+    assert_eq!(door.outputs.segments.as_ref().unwrap().limit, 1000 << 20);
+    assert_eq!(plan.monitoring.metrics, Some(([127, 0, 0, 1], 9464).into()));
+}
+
+/// Size alone makes nothing slow: cameras, unknown keys, depth.
+#[test]
+fn large_files_are_read_in_a_moment() {
+    let folder = Folder::new();
+    let many = |count: usize, item: &str| vec![item; count].join(",");
+    let start = std::time::Instant::now();
+    let overrides = Overrides::default();
+    let (plan, _) =
+        folder.said(&format!("\"cameras\": {{\"RTSP_STREAMS\": [{}]}}", many(4000, "'test:ball'")), &overrides);
+    assert_eq!(plan.unwrap().cameras.len(), 4000);
+    let (_, said) =
+        folder.said(&format!("\"cameras\": {{\"RTSP_STREAMS\": [{}]}}", many(200_000, "'test:ball'")), &overrides);
+    assert!(said.contains("there are 200000 cameras, the most is 4096"), "{}", &said[..200]);
+    let keys: Vec<_> = (0..20_000).map(|i| format!("\"MAX_QUEUE_{i}\": {i}")).collect();
+    let (_, said) = folder.said(&format!("\"processing\": {{{}}}", keys.join(",")), &overrides);
+    assert!(said.lines().count() > 20_000);
+    let deep = format!("\"cameras\": {{\"RTSP_STREAMS\": {}{}}}", "[".repeat(400), "]".repeat(400));
+    assert!(folder.said(&deep, &overrides).0.is_none());
+    let (_, said) = folder.said(&format!("\"{}\": 1", "x".repeat(1_000_000)), &overrides);
+    assert!(said.contains("isn't known"));
+    assert!(folder.said(&" ".repeat(5 << 20), &overrides).1.contains("the most is"));
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+}
+
+/// What the documentation shows holds.
+#[test]
+fn the_documentations_files_hold() {
+    let folder = Folder::new();
+    let text = std::fs::read_to_string(find::root().join("docs/configuration.md")).unwrap();
+    let blocks: Vec<_> = text.split("```json\n").skip(1).map(|part| part.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 2);
+    assert_eq!(folder.plan(blocks[0], &[]).cameras.len(), 1);
+    assert_eq!(folder.plan(blocks[1], &["RTSP_STREAMS=['test:ball']"]).pipeline, Pipeline::Cpu);
+}

@@ -3,12 +3,13 @@
 
 mod common;
 
-use common::engine::{open, run, try_open};
+use common::engine::{open, run, slot, try_open};
 use common::find;
 use common::picture::{Colour, HEIGHT, Picture, Square, Tolerance, WIDTH, assert_found};
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoFormat, VideoInfo};
-use gsttensorrt::infer::{Error, ErrorKind};
+use gsttensorrt::infer::{Error, ErrorKind, Frame};
 use gsttensorrt::model::{Detection, Params};
+use std::sync::Arc;
 
 const FORMATS: [VideoFormat; 8] = [
     VideoFormat::Nv12,
@@ -197,6 +198,29 @@ fn a_batch_smaller_than_the_largest_is_no_different() {
             }
         }
     }
+}
+
+/// A buffer that is too small for its caps fails alone; a batch of nothing else fails as a whole.
+#[test]
+fn a_frame_that_cannot_be_read_fails_alone() {
+    if !start() {
+        return;
+    }
+    let engine = open(&find::test_model("yolo-batch4"), 4);
+    let (picture, params) = (Picture::new(&squares()), Arc::new(Params::default()));
+    let frame = || picture.rgb().frame(VideoFormat::Rgb);
+    let damaged = || Frame { buffer: gst::Buffer::with_size(10).unwrap(), ..frame() };
+    let mut lanes = engine.lanes().unwrap();
+    let mut slots = [frame(), damaged(), frame()].map(|frame| slot(frame, &params));
+    lanes[0].run(&mut slots).unwrap();
+    for good in [&slots[0], &slots[2]] {
+        assert!(good.output.error.is_none());
+        assert_found("beside a damaged frame", &good.output.detections, &picture.detections(), Tolerance::EXACT);
+    }
+    let error = slots[1].output.error.as_ref().expect("the damaged one's");
+    assert!(error.message.contains("10 bytes") && slots[1].output.detections.is_empty(), "{error}");
+    let error = lanes[0].run(&mut [slot(damaged(), &params)]).unwrap_err();
+    assert!(error.message.contains("10 bytes"), "{error}");
 }
 
 #[test]

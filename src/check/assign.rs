@@ -35,7 +35,10 @@ pub fn assign(cameras: &[Camera], gpus: &[GpuName], kept: impl Fn(&str) -> Optio
             Some(known.ok_or_else(|| format!("GPU = {index}: {}", there_are(gpus))))
         }
         Gpu::Uuid(uuid) => {
-            let mut matching = gpus.iter().filter(|gpu| gpu.uuid.starts_with(uuid.as_str()));
+            // With its prefix or without, in small letters or large.
+            let bare = |text: &str| text.trim_start_matches("GPU-").trim_start_matches("MIG-").to_ascii_lowercase();
+            let wanted = bare(uuid);
+            let mut matching = gpus.iter().filter(|gpu| bare(&gpu.uuid).starts_with(&wanted));
             Some(match (matching.next(), matching.next()) {
                 (Some(gpu), None) => Ok(gpu.id),
                 (Some(_), Some(_)) => Err(format!("GPU = {uuid}: several begin so; {}", there_are(gpus))),
@@ -94,7 +97,7 @@ mod tests {
         let cameras = [
             camera("a", Gpu::Auto),
             camera("b", Gpu::Index(0)),
-            camera("c", Gpu::Uuid("GPU-0".into())),
+            camera("c", Gpu::Uuid("GPU-0A".into())),
             camera("d", Gpu::Auto),
             camera("e", Gpu::Auto),
         ];

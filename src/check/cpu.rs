@@ -15,17 +15,22 @@ pub fn runtime() -> Check {
 /// The software decoder of a camera's stream.
 pub fn decoder(name: &str, facts: &StreamFacts) -> Check {
     let name = format!("{name}: decoder");
-    let (element, packages) = match facts.codec {
-        Some(Codec::H264) => ("avdec_h264", "gstreamer1.0-libav"),
-        Some(Codec::H265) => ("avdec_h265", "gstreamer1.0-libav"),
+    let decoder = match facts.codec {
+        Some(Codec::H264) => "avdec_h264",
+        Some(Codec::H265) => "avdec_h265",
         None => {
             let remedy = "let check ask the camera, or set CODEC for it";
             return Check::new(name, Verdict::Unknown, "not known: the stream's codec isn't", remedy);
         }
     };
+    element(&name, decoder, "install gstreamer1.0-libav")
+}
+
+/// An element of GStreamer that has to be there.
+pub fn element(name: &str, element: &str, remedy: &str) -> Check {
     if gst::ElementFactory::find(element).is_some() {
         Check::ok(name, element)
     } else {
-        Check::new(name, Verdict::Missing, format!("GStreamer has no {element}"), &format!("apt install {packages}"))
+        Check::new(name, Verdict::Missing, format!("GStreamer has no {element}"), remedy)
     }
 }

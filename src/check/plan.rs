@@ -21,6 +21,8 @@ pub struct Request<'a> {
     pub config: &'a Path,
 }
 
+/// What GStreamer's elements on the GPU are in.
+const NVCODEC: &str = "install gstreamer1.0-plugins-bad, whose plugin nvcodec has it once the NVIDIA driver is there";
 /// Of a camera whose rate isn't known.
 const RATE: f64 = 30.0;
 /// Of a camera whose size isn't known.
@@ -49,6 +51,9 @@ fn streams(plan: &Plan, probe: Option<&Probe>) -> (Vec<Check>, Vec<StreamFacts>)
     let Some(probe) = probe else {
         let facts: Vec<_> = plan.cameras.iter().map(StreamFacts::of_file).collect();
         let check = |(camera, facts): (&Camera, &StreamFacts)| {
+            if !is_coded(camera) {
+                return test_picture(camera, facts);
+            }
             let found = format!("not checked; the configuration says: {}", facts.describe());
             Check::new(camera_name(camera), Verdict::Unknown, found, "")
         };
@@ -63,6 +68,7 @@ fn streams(plan: &Plan, probe: Option<&Probe>) -> (Vec<Check>, Vec<StreamFacts>)
         let name = camera_name(camera);
         let from_file = StreamFacts::of_file(camera);
         match asked {
+            Ok(facts) if !is_coded(camera) => (test_picture(camera, &facts), facts),
             Ok(facts) => {
                 let facts = facts.or(from_file);
                 (Check::ok(name, format!("{}: {}", camera.source.label(), facts.describe())), facts)
@@ -76,6 +82,13 @@ fn streams(plan: &Plan, probe: Option<&Probe>) -> (Vec<Check>, Vec<StreamFacts>)
         }
     };
     plan.cameras.iter().zip(asked).map(answer).unzip()
+}
+
+fn test_picture(camera: &Camera, facts: &StreamFacts) -> Check {
+    let (width, height) = facts.size.unwrap_or_default();
+    let rate = facts.framerate.unwrap_or_default();
+    let found = format!("{}: {width}×{height}, {rate} frames/s, made here", camera.source.label());
+    Check::ok(camera_name(camera), found)
 }
 
 fn software_decoders<'a>(plan: &'a Plan, facts: &'a [StreamFacts]) -> impl Iterator<Item = Check> + 'a {
@@ -114,6 +127,7 @@ fn on_gpus(plan: &Plan, request: &Request, facts: &[StreamFacts]) -> Vec<Check> 
     }
     if plan.decoder == Decoder::Software {
         checks.extend(software_decoders(plan, facts));
+        checks.push(cpu::element("upload to the GPU", "cudaupload", NVCODEC));
     }
     for device in &devices {
         if let Some(cameras) = by_gpu.get(&device.id) {
@@ -184,12 +198,26 @@ fn decoders(gpu: u32, cameras: &OnGpu, measure: bool) -> Vec<Check> {
         Ok(caps) => caps,
         Err(error) => return vec![Check::missing(name, error)],
     };
-    let mut checks: Vec<_> =
-        coded.iter().map(|(camera, facts)| nvdec::check(&camera_name(camera), facts, &caps)).collect();
-    if measure {
-        checks.push(capacity(name, &coded, &caps, |trial| trial::decode(trial), gpu));
-    } else {
+    let verdicts = coded.iter().map(|(camera, facts)| nvdec::check(&camera_name(camera), facts, &caps));
+    let (mut checks, mut decodable) = (Vec::new(), Vec::new());
+    for (check, camera) in verdicts.zip(&coded) {
+        if check.verdict != Verdict::Missing {
+            decodable.push(*camera);
+        }
+        checks.push(check);
+    }
+    let mut codecs: Vec<Codec> = decodable.iter().map(|(_, facts)| facts.codec.unwrap_or(Codec::H264)).collect();
+    codecs.dedup();
+    let elements: Vec<_> = codecs
+        .into_iter()
+        .map(|codec| cpu::element(&format!("GPU {gpu}: decoder"), &decoder(codec, gpu), NVCODEC))
+        .collect();
+    let able = elements.iter().all(|check| check.verdict == Verdict::Ok);
+    checks.extend(elements);
+    if !measure {
         checks.push(Check::new(name, Verdict::Unknown, "not checked (--no-probe)", ""));
+    } else if able && !decodable.is_empty() {
+        checks.push(capacity(name, &decodable, &caps, |trial| trial::decode(trial), gpu));
     }
     checks
 }

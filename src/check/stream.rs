@@ -22,6 +22,9 @@ pub struct StreamFacts {
 impl StreamFacts {
     /// What is known of a camera without asking it.
     pub fn of_file(camera: &Camera) -> Self {
+        if let Source::Test { size, framerate, .. } = &camera.source {
+            return Self { codec: None, size: Some(*size), framerate: Some(*framerate), depth: Some(8) };
+        }
         let hint = camera.hint;
         Self { codec: hint.codec, size: hint.size, framerate: hint.framerate, depth: None }
     }
@@ -64,9 +67,7 @@ const FRAMES: usize = 11;
 /// The camera's or file's, without secrets; it sends no H.264 or H.265; nothing came for 10 seconds.
 pub fn ask_camera(camera: &Camera) -> Result<StreamFacts, String> {
     match &camera.source {
-        Source::Test { size, framerate, .. } => {
-            Ok(StreamFacts { codec: None, size: Some(*size), framerate: Some(*framerate), depth: Some(8) })
-        }
+        Source::Test { .. } => Ok(StreamFacts::of_file(camera)),
         Source::File { path, .. } => {
             let source = element("filesrc")?;
             source.set_property("location", path);

@@ -1,5 +1,6 @@
 //! What is said of a file: each finding names the key, its value, the rule and the remedy.
 
+use super::plan::Pipeline;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -38,7 +39,7 @@ pub enum Origin {
 }
 
 /// One thing about a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Finding {
     pub severity: Severity,
     /// `processing.MAX_QUEUE_SIZE`, `cameras.RTSP_STREAMS.0.URL`; empty: the file as a whole.
@@ -58,6 +59,8 @@ pub struct Finding {
 pub struct Findings {
     /// The file's path.
     pub file: PathBuf,
+    /// What the file asks for, also when there are errors; `None`: it can't be read.
+    pub pipeline: Option<Pipeline>,
     pub list: Vec<Finding>,
 }
 

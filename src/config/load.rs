@@ -53,7 +53,7 @@ fn read(path: &Path, overrides: &Overrides, purpose: Purpose) -> (Option<(Plan, 
                 remedy: "name it with --config FILE".into(),
                 origin: None,
             };
-            (None, Findings { file: path.into(), list: vec![finding] })
+            (None, Findings { file: path.into(), pipeline: None, list: vec![finding] })
         }
     }
 }
@@ -76,7 +76,7 @@ fn read_text(
     overrides: &Overrides,
     purpose: Purpose,
 ) -> (Option<(Plan, Vec<Model>)>, Findings) {
-    let mut findings = Findings { file: path.into(), list: Vec::new() };
+    let mut findings = Findings { file: path.into(), pipeline: None, list: Vec::new() };
     let mut tree = match parse(text) {
         Ok((tree, twice)) => {
             findings.list.extend(twice);
@@ -90,9 +90,7 @@ fn read_text(
     findings.list.extend(overrides.apply(&mut tree));
     let (file, written, wrong) = typed(&tree, &overrides.variables);
     findings.list.extend(wrong);
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let variables = &overrides.variables;
-    let mut ctx = Context { file: &file, written: &written, variables, folder, path, purpose, findings };
+    let mut ctx = Context::new(&file, &written, &overrides.variables, path, purpose, findings);
     let resolved = resolve(&mut ctx);
     let mut findings = ctx.findings;
     findings.sort();

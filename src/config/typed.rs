@@ -250,14 +250,20 @@ fn is_bool(text: &str) -> bool {
 
 /// A value for people: short, and without secrets.
 fn shown(value: &Value) -> String {
+    shown_to(value, 2)
+}
+
+/// Lists in lists down to this depth.
+fn shown_to(value: &Value, depth: u32) -> String {
     const MOST: usize = 60;
     let text = match value {
         Value::Null => "null".into(),
         Value::Bool(value) => value.to_string(),
         Value::Number(number) => number.to_string(),
         Value::Text(text) => format!("\"{}\"", redact(text).escape_debug()),
+        Value::List(_) if depth == 0 => "[…]".into(),
         Value::List(nodes) => {
-            let inner: Vec<_> = nodes.iter().take(5).map(|node| shown(&node.value)).collect();
+            let inner: Vec<_> = nodes.iter().take(5).map(|node| shown_to(&node.value, depth - 1)).collect();
             format!("[{}{}]", inner.join(", "), if nodes.len() > inner.len() { ", …" } else { "" })
         }
         Value::Object(_) => "{ … }".into(),
@@ -278,6 +284,10 @@ fn default_at(path: &str) -> Option<String> {
 
 /// What to do about an unknown key: take one of the same object that looks alike, or put it where it belongs.
 fn nearest(path: &str, form: Shape, key: &str) -> Option<String> {
+    // Longer than any, and comparing takes the product of the lengths.
+    if key.len() > 64 {
+        return None;
+    }
     let alike =
         |known: &str| strsim::normalized_damerau_levenshtein(&known.to_ascii_uppercase(), &key.to_ascii_uppercase());
     let best = form.keys().map(|known| (alike(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));

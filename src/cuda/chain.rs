@@ -83,16 +83,12 @@ pub struct Chain {
     body: Body,
 }
 
-/// What a slot of the batch under way shows. Held until the device is done with it.
-enum Held {
-    Frame(#[expect(dead_code, reason = "held for its drop")] MappedFrame),
-    Tensor(#[expect(dead_code, reason = "held for its drop")] Arc<Tensor>),
-}
-
 /// All but the models.
 struct Body {
     // Dropped in this order.
-    held: Vec<Held>,
+    /// What the slots of the batch under way show, held until the device is done with it.
+    frames: Vec<MappedFrame>,
+    tensors: Vec<Arc<Tensor>>,
     preprocessor: Preprocessor,
     postprocessor: Postprocessor,
     input: Binding,
@@ -207,7 +203,7 @@ impl Chain {
         frame.wait_for_producer(&body.produced, &body.stream)?;
         body.preprocessor.set(slot, &source)?;
         body.place(slot, region, (picture.width, picture.height), params)?;
-        body.held.push(Held::Frame(frame));
+        body.frames.push(frame);
         Ok(())
     }
 
@@ -233,7 +229,7 @@ impl Chain {
         body.stream.wait(ready)?;
         body.preprocessor.set(slot, &Source::tensor(buffer.address()))?;
         body.place(slot, tensor.region, size, params)?;
-        body.held.push(Held::Tensor(Arc::clone(tensor)));
+        body.tensors.push(Arc::clone(tensor));
         Ok(true)
     }
 
@@ -253,7 +249,7 @@ impl Chain {
     pub fn run(&mut self, slots: usize, shape: impl FnOnce(usize) -> tensorrt::Shape) -> Result<usize, Error> {
         let ran = self.launch(slots, shape);
         if let Ok(batch) = ran {
-            self.body.held.clear();
+            self.body.release();
             self.context().count_traffic(Traffic { to_device: self.bytes_to_device(batch) as u64, to_host: 0 });
             return ran;
         }
@@ -267,7 +263,7 @@ impl Chain {
     /// A device failure.
     pub fn let_go(&mut self) -> Result<(), Error> {
         let waited = self.body.stream.synchronise();
-        self.body.held.clear();
+        self.body.release();
         waited
     }
 
@@ -297,6 +293,11 @@ impl Chain {
                 Ok(batch)
             }
         }
+    }
+
+    /// Why nothing works in its context any more.
+    pub fn failure(&self) -> Option<&Error> {
+        self.context().failure()
     }
 
     /// Reads a slot's results after [`Self::run`].
@@ -352,7 +353,8 @@ impl Body {
         let places: Vec<_> = places.collect();
         let head = (spec.classes, spec.needs_nms);
         Ok(Self {
-            held: Vec::with_capacity(batch),
+            frames: Vec::with_capacity(batch),
+            tensors: Vec::with_capacity(batch),
             preprocessor: Preprocessor::new(room, kernels, spec.input, batch)?,
             postprocessor: Postprocessor::new(room, kernels, spec.plan, head, &places, batch)?,
             input,
@@ -373,6 +375,12 @@ impl Body {
     fn place(&mut self, slot: usize, region: Rect, frame: (u32, u32), params: &Params) -> Result<(), Error> {
         let letterbox = Letterbox::new(region, &self.image);
         self.postprocessor.set(slot, SlotSettings { params, letterbox: &letterbox, frame })
+    }
+
+    /// Lets go of what the slots showed.
+    fn release(&mut self) {
+        self.frames.clear();
+        self.tensors.clear();
     }
 
     fn leave_empty(&mut self, slot: usize) -> Result<(), Error> {
@@ -410,7 +418,7 @@ impl Body {
 impl Drop for Body {
     fn drop(&mut self) {
         // Only a batch that was begun and not run still holds frames; the device may wait for their producers.
-        if !self.held.is_empty() {
+        if !(self.frames.is_empty() && self.tensors.is_empty()) {
             let _ = self.stream.synchronise();
         }
     }

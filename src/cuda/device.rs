@@ -67,14 +67,6 @@ fn format_uuid(kind: &str, bytes: &[u8; 16]) -> String {
     text
 }
 
-/// The UUIDs of all GPUs, in the driver's order, without the prefix `GPU-` or `MIG-` that tools put before them.
-///
-/// # Errors
-/// No driver, or it doesn't start.
-pub fn uuids() -> Result<Vec<String>, Error> {
-    Device::all()?.iter().map(|device| Ok(device.uuid()?.split_off(4))).collect()
-}
-
 /// A device's primary context, current on this thread: for tools. Elements share a GStreamer context instead.
 #[derive(Debug)]
 pub struct PrimaryContext(CUdevice);

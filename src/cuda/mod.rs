@@ -32,7 +32,7 @@ pub use allocation::CudaMemory;
 pub use chain::{Chain, ChainOutput, ChainSpec};
 pub use context::{Context, Current, OnFailure, Traffic, Within};
 pub use copy::copy_picture;
-pub use device::{Device, PrimaryContext, uuids};
+pub use device::{Device, PrimaryContext};
 pub use driver::{check_driver, driver_version};
 pub use kernels::Kernels;
 pub use layout::{MAX_CANDIDATES, Source};

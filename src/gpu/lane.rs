@@ -110,6 +110,18 @@ impl Lane for GpuLane {
     }
 
     fn run(&mut self, slots: &mut [Slot]) -> Result<(), Error> {
+        let ran = self.run_batch(slots);
+        ran.map_err(|error| match self.chain.failure() {
+            Some(cause) => cause.clone(),
+            // The device goes on: it's this batch that failed.
+            None if error.kind == ErrorKind::Device => Error { kind: ErrorKind::Failed, ..error },
+            None => error,
+        })
+    }
+}
+
+impl GpuLane {
+    fn run_batch(&mut self, slots: &mut [Slot]) -> Result<(), Error> {
         let batch = slots.len();
         if batch == 0 || batch > self.model.batch.1 {
             let text = format!("{batch} images in a batch, 1 to {} are possible", self.model.batch.1);

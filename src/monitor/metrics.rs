@@ -289,7 +289,7 @@ mod tests {
             "# TYPE gst_trt_camera_latency_seconds histogram",
             "# TYPE process_cpu_seconds_total counter",
             "# TYPE process_resident_memory_bytes gauge",
-            "gst_trt_gpu_memory_used_bytes{gpu=\"1\"} 2097152",
+            "gst_trt_gpu_memory_used_bytes{gpu=\"1\"} 2097152.0",
         ] {
             assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
         }

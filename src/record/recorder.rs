@@ -352,7 +352,8 @@ impl Inner {
             let time = info.buffer().and_then(|buffer| buffer.pts());
             match (inner.upgrade(), time) {
                 (Some(inner), Some(time)) if inner.is_wanted(time.nseconds()) => gst::PadProbeReturn::Ok,
-                _ => gst::PadProbeReturn::Drop,
+                // Consumed. After `Drop` GStreamer 1.22 wants to release it, which the bindings have done, and warns.
+                _ => gst::PadProbeReturn::Handled,
             }
         });
         let inner = Arc::downgrade(self);

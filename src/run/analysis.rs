@@ -5,6 +5,7 @@ use super::track::Track;
 use super::turns::Turns;
 use crate::elements::answer_allocation;
 use crate::infer::{Error, ErrorKind};
+use crate::record::Recorder;
 use gst::prelude::*;
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ pub struct Analysis {
     pub pipeline: gst::Pipeline,
     /// Where the source is linked.
     pub entry: gst::Pad,
+    /// The pad that all pictures come to.
+    pub end: gst::Pad,
     /// Of its opening and closing.
     pub turns: Turns,
 }
@@ -40,18 +43,18 @@ impl Analysis {
         let failed = |_| Error::new(ErrorKind::Setting, format!("the elements of {} can't be linked", setup.name));
         pipeline.add_many(&elements).map_err(failed)?;
         gst::Element::link_many(&elements).map_err(failed)?;
-        if let Some(pad) = end.static_pad("sink") {
-            let track = track.clone();
-            pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-                if let Some(buffer) = info.buffer() {
-                    track.went(buffer);
-                }
-                gst::PadProbeReturn::Ok
-            });
-        }
-        let entry = memory.static_pad("sink");
-        let entry = entry.ok_or_else(|| Error::new(ErrorKind::Failed, "capsfilter has no pad"))?;
-        Ok(Self { pipeline, entry, turns: Turns::default() })
+        track.publishes(elements.iter().cloned());
+        let missing = || Error::new(ErrorKind::Failed, "an element of GStreamer's has no pad");
+        let end = end.static_pad("sink").ok_or_else(missing)?;
+        let of = track.clone();
+        end.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let Some(buffer) = info.buffer() {
+                of.went(buffer);
+            }
+            gst::PadProbeReturn::Ok
+        });
+        let entry = memory.static_pad("sink").ok_or_else(missing)?;
+        Ok(Self { pipeline, entry, end, turns: Turns::default() })
     }
 }
 
@@ -69,6 +72,7 @@ fn caps(decoder: Decoder) -> gst::Caps {
 fn queue(setup: &CameraSetup, track: &Arc<Track>) -> Result<gst::Element, Error> {
     let queue = make("queue", "pictures")?;
     let most = setup.picture_queue;
+    let recorded = setup.recording.as_ref().map_or(0, |_| Recorder::HELD_FRAMES);
     queue.set_property("max-size-buffers", most);
     queue.set_property("max-size-bytes", setup.picture_memory.unwrap_or(0));
     queue.set_property("max-size-time", 0_u64);
@@ -85,7 +89,7 @@ fn queue(setup: &CameraSetup, track: &Arc<Track>) -> Result<gst::Element, Error>
             if let Some(query) = info.query_mut()
                 && let gst::QueryViewMut::Allocation(query) = query.view_mut()
             {
-                answer_allocation(query, most as usize, None);
+                answer_allocation(query, (most + recorded) as usize, None);
             }
             gst::PadProbeReturn::Ok
         });

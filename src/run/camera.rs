@@ -10,7 +10,7 @@ use super::source;
 use super::track::Track;
 use super::turns::Turns;
 use crate::cuda;
-use crate::monitor::Meter;
+use crate::record::Recorder;
 use crate::sync::lock;
 use gst::glib;
 use gst::prelude::*;
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 const HANGS: u32 = 6;
 
 /// Longest that letting out what is under way may take.
-const DRAIN: Duration = Duration::from_secs(3);
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// A camera that runs. What takes time is done on GStreamer's threads and reported back.
 pub struct Camera {
@@ -32,6 +32,8 @@ pub struct Camera {
     reporter: Reporter,
     placement: Placement,
     analysis: Option<Analysis>,
+    /// While the pipeline is open, if anything is recorded.
+    recorder: Arc<Mutex<Option<Recorder>>>,
     source: Option<source::Opened>,
     /// The last source's number.
     sources: u64,
@@ -76,7 +78,7 @@ impl Camera {
     pub fn start(
         setup: CameraSetup,
         patience: Patience,
-        meter: Arc<Meter>,
+        track: Track,
         reporter: Reporter,
         placement: Placement,
         on_pipeline: Option<&dyn Fn(&CameraSetup, &gst::Pipeline)>,
@@ -86,10 +88,11 @@ impl Camera {
             setup: Arc::new(setup),
             lifecycle,
             start: Instant::now(),
-            track: Arc::new(Track::new(meter)),
+            track: Arc::new(track),
             reporter,
             placement,
             analysis: None,
+            recorder: Arc::default(),
             source: None,
             sources: 0,
             timer: Timer::default(),
@@ -232,11 +235,19 @@ impl Camera {
             on_pipeline(&self.setup, &analysis.pipeline);
         }
         let (reporter, decoder, gpu) = (self.reporter.clone(), self.setup.decoder, self.gpu.clone());
-        let turns = analysis.turns.clone();
+        let (turns, end) = (analysis.turns.clone(), analysis.end.clone());
+        let (recorder, recording) = (self.recorder.clone(), self.setup.recording.clone());
         analysis.pipeline.call_async(move |pipeline| {
             turns.take(|| {
                 let silent = || "the pipeline doesn't start, and doesn't say why".to_owned();
                 let opened = share_context(pipeline, decoder, &gpu).and_then(|()| {
+                    if let Some(settings) = recording {
+                        let notes = reporter.clone();
+                        let say = move |text: &str| notes.report(Report::Note(text.to_owned()));
+                        let started = Recorder::start(settings, say).map_err(|error| error.message)?;
+                        started.attach(&end);
+                        *lock(&recorder) = Some(started);
+                    }
                     let playing = pipeline.set_state(gst::State::Playing);
                     playing.map(drop).map_err(|_| lock(&first_error).take().unwrap_or_else(silent))
                 });
@@ -251,8 +262,10 @@ impl Camera {
         let Some(Analysis { pipeline, turns, .. }) = self.analysis.take() else {
             return reporter.event(Event::PipelineClosed);
         };
+        let (recorder, track) = (self.recorder.clone(), self.track.clone());
         pipeline.call_async(move |pipeline| {
-            close(pipeline, &turns, source);
+            track.count_dropped_lines();
+            close(pipeline, &turns, source, &recorder);
             reporter.event(Event::PipelineClosed);
         });
     }
@@ -312,19 +325,25 @@ impl Drop for Camera {
     fn drop(&mut self) {
         let source = self.source.take();
         if let Some(Analysis { pipeline, turns, .. }) = self.analysis.take() {
-            pipeline.call_async(move |pipeline| close(pipeline, &turns, source));
+            let recorder = self.recorder.clone();
+            pipeline.call_async(move |pipeline| close(pipeline, &turns, source, &recorder));
         }
     }
 }
 
 /// Ends a pipeline and the source in it.
-fn close(pipeline: &gst::Pipeline, turns: &Turns, source: Option<source::Opened>) {
+fn close(pipeline: &gst::Pipeline, turns: &Turns, source: Option<source::Opened>, recorder: &Mutex<Option<Recorder>>) {
     // What is being opened isn't opened after this.
     turns.end();
     if let Some(source) = source {
         source.turns.end();
     }
-    let _ = pipeline.set_state(gst::State::Null);
+    let recorder = lock(recorder).take();
+    std::thread::scope(|scope| {
+        // Ends its files meanwhile; both may take seconds.
+        scope.spawn(|| drop(recorder));
+        let _ = pipeline.set_state(gst::State::Null);
+    });
 }
 
 /// Gives all elements of a GPU's pipeline the one context that there is for it.

@@ -99,6 +99,7 @@ mod tests {
                 name: "detect".into(),
                 properties: properties.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
             }],
+            recording: None,
             threads: ThreadSetup::default(),
         }
     }

@@ -2,17 +2,53 @@
 
 use crate::monitor::{Camera, Meter};
 use crate::sync::lock;
+use gst::glib;
+use gst::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// The meters of the cameras that there are, for the supervisor and for those who watch, on any thread.
 #[derive(Debug, Clone, Default)]
-pub struct Meters(Arc<Mutex<BTreeMap<String, Arc<Meter>>>>);
+pub struct Meters(Arc<Mutex<BTreeMap<String, Entry>>>);
+
+#[derive(Debug, Clone)]
+struct Entry {
+    meter: Arc<Meter>,
+    outputs: OutputDrops,
+}
+
+/// Counts the lines that a camera's outputs drop.
+#[derive(Debug, Clone, Default)]
+pub struct OutputDrops(Arc<Mutex<Vec<(glib::WeakRef<gst::Element>, u64)>>>);
+
+impl OutputDrops {
+    /// The outputs are these elements from now on.
+    pub fn follow(&self, elements: impl Iterator<Item = gst::Element>) {
+        let publishing = elements.filter(|e| e.factory().is_some_and(|factory| factory.name() == "trtpublish"));
+        *lock(&self.0) = publishing.map(|element| (element.downgrade(), 0)).collect();
+    }
+
+    /// What was dropped since it was last asked for.
+    pub fn count(&self) -> u64 {
+        let mut sum = 0;
+        for (element, counted) in lock(&self.0).iter_mut() {
+            let Some(element) = element.upgrade() else { continue };
+            let dropped = element.property::<gst::Structure>("stats").get::<u64>("dropped").unwrap_or(0);
+            sum += dropped.saturating_sub(*counted);
+            *counted = dropped;
+        }
+        sum
+    }
+}
 
 impl Meters {
     /// A camera's meter. One that starts anew goes on counting.
-    pub(super) fn of(&self, camera: &str) -> Arc<Meter> {
-        lock(&self.0).entry(camera.to_owned()).or_insert_with(|| Arc::new(Meter::new(camera))).clone()
+    pub(super) fn of(&self, camera: &str) -> (Arc<Meter>, OutputDrops) {
+        let mut meters = lock(&self.0);
+        let entry = meters
+            .entry(camera.to_owned())
+            .or_insert_with(|| Entry { meter: Arc::new(Meter::new(camera)), outputs: OutputDrops::default() });
+        (entry.meter.clone(), entry.outputs.clone())
     }
 
     /// The camera isn't configured any more.
@@ -22,7 +58,11 @@ impl Meters {
 
     /// Every camera as it is now, by name.
     pub fn snapshots(&self) -> Vec<Camera> {
-        let meters: Vec<_> = lock(&self.0).values().cloned().collect();
-        meters.iter().map(|meter| meter.snapshot()).collect()
+        let entries: Vec<_> = lock(&self.0).values().cloned().collect();
+        let snapshot = |entry: &Entry| {
+            entry.meter.lines_dropped(entry.outputs.count());
+            entry.meter.snapshot()
+        };
+        entries.iter().map(snapshot).collect()
     }
 }

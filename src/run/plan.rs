@@ -1,28 +1,31 @@
 //! From what the configuration means to what pipelines are made of.
 
 use super::backoff::Backoff;
-use super::gpus;
 use super::lifecycle::Patience;
+use super::outputs;
 use super::setup::{CameraSetup, Decoder, ElementSetup, FileSource, RtspSource, Source, TestSource, ThreadSetup};
-use crate::config::{self, LinesTarget, Pipeline, Plan};
-use crate::cuda;
-use crate::infer::Error;
+use crate::check::{assign, gpu_names};
+use crate::config::{self, Pipeline, Plan};
+use crate::infer::{Error, ErrorKind};
 use std::time::Duration;
 
 /// Coded pictures that wait while their decoder doesn't keep up: a burst after a pause of the network, which a decoder works
 /// off faster than it came, isn't lost.
 const LEAST_CODED_QUEUE: u32 = 60;
 
-/// The plan's cameras.
+/// The plan's cameras. `kept` says which GPU a camera runs on already.
 ///
 /// # Errors
-/// A GPU isn't there, or the driver.
-pub fn cameras(plan: &Plan) -> Result<Vec<CameraSetup>, Error> {
+/// The driver isn't there, or a GPU that a camera names.
+pub fn cameras(plan: &Plan, kept: impl Fn(&str) -> Option<u32>) -> Result<Vec<CameraSetup>, Error> {
     let gpus = match plan.pipeline {
         Pipeline::Cpu => vec![None; plan.cameras.len()],
         Pipeline::UnifiedGpu => {
-            let wanted = plan.cameras.iter().map(|camera| (camera.name.as_str(), &camera.gpu));
-            gpus::assign(wanted, &cuda::uuids()?)?.into_iter().map(Some).collect()
+            let given = assign(&plan.cameras, &gpu_names()?, kept).into_iter().zip(&plan.cameras);
+            let wrong = |name: &str, text: String| Error::new(ErrorKind::Device, format!("{name}: {text}"));
+            given
+                .map(|(gpu, camera)| gpu.map(Some).map_err(|text| wrong(&camera.name, text)))
+                .collect::<Result<_, _>>()?
         }
     };
     Ok(plan.cameras.iter().zip(&gpus).map(|(camera, gpu)| setup(plan, camera, *gpu, &gpus)).collect())
@@ -53,6 +56,7 @@ fn setup(plan: &Plan, camera: &config::Camera, gpu: Option<u32>, gpus: &[Option<
         picture_memory: memory,
         surfaces: Some(plan.decoder_surfaces),
         elements: elements(plan, camera, gpu.unwrap_or(0)),
+        recording: outputs::recording(&camera.name, &camera.outputs, gpu),
         threads: ThreadSetup {
             pinned: plan.threads.affinity,
             decoder: plan.threads.decoder_priority,
@@ -86,23 +90,8 @@ fn elements(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementSet
     let mut elements: Vec<ElementSetup> = Vec::new();
     elements.extend(camera.detection.iter().map(|detection| model("trtdetect", detection)));
     elements.extend(camera.pose.iter().map(|pose| model("trtpose", pose)));
-    elements.extend((1..).zip(&camera.outputs.lines).map(|(number, target)| lines(&camera.name, number, target)));
+    elements.extend(outputs::elements(&camera.name, &camera.outputs));
     elements
-}
-
-fn lines(camera: &str, number: u32, target: &LinesTarget) -> ElementSetup {
-    let location = match target {
-        LinesTarget::Stdout => "-".to_owned(),
-        LinesTarget::File(path) => path.display().to_string(),
-        LinesTarget::Tcp { host, port } if host.contains(':') => format!("tcp://[{host}]:{port}"),
-        LinesTarget::Tcp { host, port } => format!("tcp://{host}:{port}"),
-    };
-    let properties = [("location", location.as_str()), ("append", "true"), ("stream-id", camera)];
-    ElementSetup {
-        factory: "trtpublish".into(),
-        name: format!("lines-{number}"),
-        properties: properties.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-    }
 }
 
 #[cfg(test)]
@@ -178,7 +167,7 @@ mod tests {
             r#""USE_UNIFIED_GPU_PIPELINE": false, "ENABLE_DECOUPLED_PIPELINE": true, "FORCE_GPU_ONLY": false,
                "GPU_MEMORY_POOL_SIZE_MB": 500"#,
         );
-        let cameras = cameras(&plan).unwrap();
+        let cameras = cameras(&plan, |_| None).unwrap();
         assert_eq!(cameras.iter().map(|camera| camera.decoder).collect::<Vec<_>>(), [Decoder::Cpu, Decoder::Cpu]);
         assert_eq!(property(&cameras[0], "detection", "backend"), Some("cpu"));
         let Source::Test(source) = &cameras[1].source else { panic!() };

@@ -1,8 +1,10 @@
 //! What a camera's pipeline is made of.
 
-use crate::config::{Priority, SecretUrl, Transport};
+use crate::config::{Priority, SecretUrl, Transport, redact};
 use crate::infer::{Error, ErrorKind};
+use crate::record;
 use gst::prelude::*;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +25,8 @@ pub struct CameraSetup {
     pub surfaces: Option<u32>,
     /// What the pictures go through, in order.
     pub elements: Vec<ElementSetup>,
+    /// What is recorded of it.
+    pub recording: Option<record::Settings>,
     pub threads: ThreadSetup,
 }
 
@@ -95,13 +99,21 @@ impl Decoder {
 }
 
 /// An element and its properties.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct ElementSetup {
     pub factory: String,
     /// Unique in its camera.
     pub name: String,
     /// Name and value, as gst-launch takes them.
     pub properties: Vec<(String, String)>,
+}
+
+impl fmt::Debug for ElementSetup {
+    /// Without passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} name={}", self.factory, self.name)?;
+        self.properties.iter().try_for_each(|(name, value)| write!(f, " {name}={}", redact(value)))
+    }
 }
 
 /// How threads are scheduled.
@@ -141,7 +153,7 @@ impl ElementSetup {
     /// It has no such property; the value isn't one of the property's, or is out of its range.
     pub fn value(&self, element: &gst::Element, name: &str, value: &str) -> Result<gst::glib::Value, Error> {
         let wrong = |what: &str| {
-            Error::new(ErrorKind::Setting, format!("{} {}: {name}={value}: {what}", self.factory, self.name))
+            Error::new(ErrorKind::Setting, format!("{} {}: {name}={}: {what}", self.factory, self.name, redact(value)))
         };
         let spec = element.find_property(name).ok_or_else(|| wrong("there is no such property"))?;
         let parsed = gst::glib::Value::deserialize_with_pspec(value, &spec)

@@ -8,6 +8,7 @@ use super::lifecycle::{Event, Patience, State};
 use super::meters::Meters;
 use super::setup::CameraSetup;
 use super::threads;
+use super::track::Track;
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_util::StreamExt;
 use gst::glib;
@@ -141,6 +142,13 @@ impl Supervisor {
         }
     }
 
+    /// The GPU that a camera runs on.
+    pub fn gpu_of(&self, camera: &str) -> Option<u32> {
+        let running = self.state.borrow();
+        let found = running.cameras.values().find(|running| running.setup().name == camera)?;
+        found.setup().decoder.gpu()
+    }
+
     /// Makes one camera run as it's set up.
     fn put(self: &Rc<Self>, setup: CameraSetup) {
         let running = &mut *self.state.borrow_mut();
@@ -181,10 +189,11 @@ impl Supervisor {
             threads: setup.threads.clone(),
             refused: self.refused.clone(),
         };
-        let meter = self.options.meters.of(&setup.name);
+        let (meter, outputs) = self.options.meters.of(&setup.name);
         self.say(&format!("{}: starts", setup.name));
         let on_pipeline = self.options.on_pipeline.as_deref();
-        let camera = Camera::start(setup, running.patience, meter, reporter, placement, on_pipeline);
+        let camera =
+            Camera::start(setup, running.patience, Track::new(meter, outputs), reporter, placement, on_pipeline);
         running.cameras.insert(number, camera);
     }
 

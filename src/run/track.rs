@@ -2,6 +2,7 @@
 
 use super::channel::Reporter;
 use super::lifecycle::Event;
+use super::meters::OutputDrops;
 use crate::infer::nanoseconds;
 use crate::meta;
 use crate::monitor::Meter;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Track {
     meter: Arc<Meter>,
+    outputs: OutputDrops,
     start: Instant,
     /// When pictures arrived that aren't out yet, by PTS; oldest first.
     arrivals: Mutex<VecDeque<(gst::ClockTime, Instant)>>,
@@ -30,9 +32,10 @@ pub struct Track {
 const MOST_ARRIVALS: usize = 512;
 
 impl Track {
-    pub fn new(meter: Arc<Meter>) -> Self {
+    pub fn new(meter: Arc<Meter>, outputs: OutputDrops) -> Self {
         Self {
             meter,
+            outputs,
             start: Instant::now(),
             arrivals: Mutex::default(),
             came: AtomicU64::new(0),
@@ -43,6 +46,16 @@ impl Track {
 
     pub fn meter(&self) -> &Meter {
         &self.meter
+    }
+
+    /// What is published goes through these elements.
+    pub fn publishes(&self, elements: impl Iterator<Item = gst::Element>) {
+        self.outputs.follow(elements);
+    }
+
+    /// Counts what outputs have dropped; before they're closed, which forgets it.
+    pub fn count_dropped_lines(&self) {
+        self.meter.lines_dropped(self.outputs.count());
     }
 
     fn now(&self) -> u64 {
@@ -92,12 +105,12 @@ impl Track {
         self.meter.frame(latency, objects);
     }
 
-    /// When the picture of this PTS arrived. Those before it went lost on their way, or are out: pictures leave in the order
-    /// of their PTS.
+    /// When the picture of this PTS arrived; in a burst several can have the same. Those before it went lost on their way,
+    /// or are out: pictures leave in the order of their PTS.
     fn take_arrival(&self, pts: gst::ClockTime) -> Option<Instant> {
         let mut arrivals = lock(&self.arrivals);
         let found = arrivals.iter().find(|(arrived, _)| *arrived == pts).map(|(_, at)| *at);
-        arrivals.retain(|(arrived, _)| *arrived > pts);
+        arrivals.retain(|(arrived, _)| *arrived >= pts);
         found
     }
 
@@ -125,7 +138,7 @@ mod tests {
 
     #[test]
     fn pictures_are_found_by_their_time_in_whatever_order_they_were_coded() {
-        let track = Track::new(Arc::new(Meter::new("door")));
+        let track = Track::new(Arc::new(Meter::new("door")), OutputDrops::default());
         for seconds in [1, 3, 2, 4] {
             track.arrived(Some(ClockTime::from_seconds(seconds)));
         }
@@ -134,7 +147,7 @@ mod tests {
             assert!(track.take_arrival(ClockTime::from_seconds(seconds)).is_some(), "{seconds}");
         }
         assert!(track.take_arrival(ClockTime::from_seconds(3)).is_none(), "4 is out, so 3 was dropped");
-        assert!(lock(&track.arrivals).is_empty());
+        assert!(track.take_arrival(ClockTime::from_seconds(4)).is_some(), "another of the same time");
         for n in 0..2 * MOST_ARRIVALS as u64 {
             track.arrived(Some(ClockTime::from_nseconds(n)));
         }

@@ -1,9 +1,9 @@
 //! Building, cancelling, another model while playing, starting and stopping.
 
 use crate::common::find::test_model;
-use crate::common::picture::Picture;
+use crate::common::picture::{Picture, Tolerance, assert_found};
 use crate::common::running::{PATIENCE, Running, caps, found_by, frame, number, pull};
-use crate::frames::with_model;
+use crate::frames::{around, objects, with_file, with_model};
 use crate::on_gpu;
 use gst::prelude::*;
 use gst_video::VideoFormat;
@@ -121,6 +121,28 @@ on_gpu! {
         running.message(&[gst::MessageType::AsyncDone]);
         assert!(start.elapsed() < Duration::from_millis(1500), "it was built again");
         assert_eq!(engines(), 1);
+    }
+}
+
+on_gpu! {
+    /// An engine file as `gst-trt build -o` writes it, with neither its ONNX nor the cache.
+    fn an_engine_file_runs_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = folder.path().join("detection_fp16.engine");
+        let model = test_model("yolo");
+        let built = Command::new(env!("CARGO_BIN_EXE_gst-trt"))
+            .args([Path::new("build"), &model, Path::new("-o"), &engine])
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let cache = EngineCache::new(EngineCache::default_folder(), u64::MAX);
+        cache.clear().unwrap();
+        let pictures: Vec<_> = (0..4).map(Picture::numbered).collect();
+        let detect = with_file("trtdetect", "tensorrt", &engine);
+        for (n, found) in objects(&around("tensorrt", &detect), &pictures).iter().enumerate() {
+            assert_found(&format!("frame {n}"), found, &pictures[n].detections(), Tolerance::EXACT);
+        }
+        assert_eq!(engines(), 0, "nothing was built");
     }
 }
 

@@ -1,22 +1,30 @@
 //! `gst-trt build`
 
+mod configured;
+
 use crate::progress;
 use gsttensorrt::cuda::{Device, PrimaryContext};
 use gsttensorrt::infer;
 use gsttensorrt::tensorrt::{
-    BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, EnginePrecision, Flavour, HardwareCompatibility,
-    Library, write_atomically, write_record,
+    BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, EnginePrecision, Flavour, GpuFacts,
+    HardwareCompatibility, Library, write_atomically, write_record,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 #[derive(clap::Args)]
 pub struct Arguments {
     /// ONNX models.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "config")]
     models: Vec<PathBuf>,
+    /// A config.json: builds the engine of each of its models, with its settings, to where it names them.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["models", "precision", "workspace", "batch", "device", "output"])]
+    config: Option<PathBuf>,
+    /// Overrides a key of the configuration, for example models.TENSORRT_WORKSPACE_SIZE=1.
+    #[arg(long, value_name = "KEY=VALUE", requires = "config")]
+    set: Vec<String>,
     /// Arithmetic: fp32, fp16, or int8 (the ONNX has quantize and dequantize nodes).
     #[arg(long, default_value = "fp16", value_parser = precision)]
     precision: EnginePrecision,
@@ -79,39 +87,73 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, infer::Error> {
     if arguments.output.is_some() && arguments.models.len() > 1 {
         return Err(infer::Error::new(infer::ErrorKind::Setting, "-o takes one model"));
     }
-    let library = Library::open(arguments.library.as_deref())?;
-    // RTX needs no GPU when it's told which.
-    let without = library.version().flavour == Flavour::Rtx && arguments.compute_capability.is_some();
-    let device = if without { None } else { Some(open_device(arguments.device, library)?) };
-    let _context = device.as_ref().map(PrimaryContext::enter).transpose()?;
-    let gpu = device.map(|device| device.facts);
-    let common = BuildSettings::for_gpu(gpu.as_ref());
+    if let Some(config) = &arguments.config {
+        return configured::run(config, arguments);
+    }
+    let folder = arguments.engine_cache.clone().unwrap_or_else(EngineCache::default_folder);
+    let builder = Builder::open(arguments, arguments.library.as_deref(), folder, arguments.device)?;
     let settings = BuildSettings {
         precision: arguments.precision,
         batch_size: arguments.batch,
         workspace: arguments.workspace,
-        optimization_level: arguments.optimization_level,
-        size: arguments.size,
-        hardware_compatibility: if arguments.hardware_compatible {
-            HardwareCompatibility::AmperePlus
-        } else {
-            HardwareCompatibility::None
-        },
-        compute_capability: arguments.compute_capability.or(common.compute_capability),
-        ..common
+        ..builder.settings(arguments, BuildSettings::for_gpu(builder.gpu()))
     };
-    let folder = arguments.engine_cache.clone().unwrap_or_else(EngineCache::default_folder);
-    let cache = EngineCache::new(folder, DEFAULT_LIMIT);
-    let cancel = cancel_on_signals()?;
     for model in &arguments.models {
+        builder.build(model, &settings, arguments.output.as_deref())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What builds engines for one GPU.
+struct Builder {
+    library: &'static Library,
+    /// `None`: for one that isn't here.
+    device: Option<Device>,
+    _context: Option<PrimaryContext>,
+    cache: EngineCache,
+    cancel: Cancel,
+}
+
+impl Builder {
+    fn open(arguments: &Arguments, library: Option<&Path>, cache: PathBuf, device: u32) -> Result<Self, infer::Error> {
+        let library = Library::open(library)?;
+        // RTX needs no GPU when it's told which.
+        let without = library.version().flavour == Flavour::Rtx && arguments.compute_capability.is_some();
+        let device = if without { None } else { Some(open_device(device, library)?) };
+        let context = device.as_ref().map(PrimaryContext::enter).transpose()?;
+        let cache = EngineCache::new(cache, DEFAULT_LIMIT);
+        Ok(Self { library, device, _context: context, cache, cancel: cancel_on_signals()? })
+    }
+
+    fn gpu(&self) -> Option<&GpuFacts> {
+        self.device.as_ref().map(|device| &device.facts)
+    }
+
+    /// `settings` with what the command line adds in either form.
+    fn settings(&self, arguments: &Arguments, settings: BuildSettings) -> BuildSettings {
+        BuildSettings {
+            optimization_level: arguments.optimization_level,
+            size: arguments.size,
+            hardware_compatibility: if arguments.hardware_compatible {
+                HardwareCompatibility::AmperePlus
+            } else {
+                HardwareCompatibility::None
+            },
+            compute_capability: arguments.compute_capability.or(settings.compute_capability),
+            ..settings
+        }
+    }
+
+    /// Builds one engine, or takes it from the cache, and says so.
+    fn build(&self, model: &Path, settings: &BuildSettings, output: Option<&Path>) -> Result<(), infer::Error> {
         let name = model.file_name().unwrap_or_default().to_string_lossy();
         let control = BuildControl {
-            cancel: Cancel::clone(&cancel),
+            cancel: Cancel::clone(&self.cancel),
             on_progress: Some(progress::printer(&name)),
             allocator: None,
         };
         let start = Instant::now();
-        let engine = cache.get_or_build(library, gpu.as_ref(), model, &settings, &control);
+        let engine = self.cache.get_or_build(self.library, self.gpu(), model, settings, &control);
         if engine.as_ref().map_or(true, |engine| engine.built) {
             progress::finish();
         }
@@ -124,13 +166,13 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, infer::Error> {
             start.elapsed().as_secs_f64(),
             engine.path.display()
         );
-        if let Some(output) = &arguments.output {
+        if let Some(output) = output {
             write_atomically(output, &engine.plan)?;
             write_record(&output.with_extension("json"), &engine.record)?;
             println!("{}", output.display());
         }
+        Ok(())
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn open_device(id: u32, library: &Library) -> Result<Device, infer::Error> {

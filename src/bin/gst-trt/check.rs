@@ -1,85 +1,112 @@
-//! `gst-trt check`: what of the GPU's side is there.
+//! `gst-trt check`: what of the GPU's side is there, and whether a configuration can run here.
 
-use gsttensorrt::cuda::{self, Device, PrimaryContext};
+use gsttensorrt::check::{self, Check, Probe, Request, Verdict};
+use gsttensorrt::config::{self, Finding, Findings, Overrides, Pipeline, Plan, Severity};
 use gsttensorrt::infer;
-use gsttensorrt::tensorrt::Library;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Prints JSON: an object with `ok` and the list `checks` (name, verdict, found, remedy).
+    /// Prints JSON: an object with `ok`, the list `checks` (name, verdict, found, remedy), and with --config the object
+    /// `config` (file, pipeline, cameras, and findings with severity, key, value, rule, remedy, origin).
     #[arg(long)]
     json: bool,
+    /// A config.json: also whether it holds, and whether this machine can run it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Overrides a key of the configuration, for example processing.MAX_QUEUE_SIZE=10.
+    #[arg(long, value_name = "KEY=VALUE", requires = "config")]
+    set: Vec<String>,
+    /// Asks no camera what it sends, and measures no decoder.
+    #[arg(long, requires = "config")]
+    no_probe: bool,
     /// TensorRT's library or its folder [default: $GST_TENSORRT_LIBRARY, then `cargo xtask setup`'s, then the loader's]
     #[arg(long)]
     library: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Verdict {
-    Ok,
-    /// It runs, but something is out of reach.
-    Limited,
-    Missing,
-}
-
-#[derive(Debug, Serialize)]
-struct Check {
-    name: String,
-    verdict: Verdict,
-    found: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remedy: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Report {
     ok: bool,
     checks: Vec<Check>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<ConfigReport>,
 }
 
-impl Check {
-    fn new(name: impl Into<String>, verdict: Verdict, found: impl Into<String>, remedy: &str) -> Self {
-        let remedy = Some(remedy.to_owned()).filter(|_| verdict != Verdict::Ok);
-        Self { name: name.into(), verdict, found: found.into(), remedy }
-    }
-
-    /// An error's text has cause and remedy.
-    fn missing(name: impl Into<String>, error: impl ToString) -> Self {
-        Self { name: name.into(), verdict: Verdict::Missing, found: error.to_string(), remedy: None }
-    }
+#[derive(Serialize)]
+struct ConfigReport {
+    file: PathBuf,
+    /// `gpu` or `cpu`; null: the file doesn't say.
+    pipeline: Option<&'static str>,
+    /// Names.
+    cameras: Vec<String>,
+    findings: Vec<Finding>,
 }
-
-/// Our kernels' PTX is of CUDA 11.8, which came with driver 520.
-const LEAST_CUDA: (u32, u32) = (11, 8);
-/// Pascal: what TensorRT 8 and our kernels are made for.
-const LEAST_COMPUTE_CAPABILITY: (u32, u32) = (6, 0);
-/// A model of middle size with its lanes.
-const LEAST_FREE: u64 = 2 << 30;
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode, infer::Error> {
-    let devices = Device::all();
-    let mut checks = vec![driver(&devices)];
-    for device in devices.iter().flatten() {
-        checks.extend(gpu(device));
-    }
-    let capability = devices.iter().flatten().next().map(|device| device.facts.compute_capability);
-    checks.extend(tensorrt(arguments, capability));
-    let ok = checks.iter().all(|check| check.verdict != Verdict::Missing);
+    let report = match &arguments.config {
+        None => machine_report(arguments),
+        Some(file) => {
+            let (plan, findings) = match config::load(file, &Overrides::new(&arguments.set)) {
+                Ok(loaded) => (Some(loaded.plan), loaded.findings),
+                Err(findings) => (None, findings),
+            };
+            if !arguments.json {
+                print_findings(&findings);
+            }
+            config_report(arguments, plan.as_ref(), findings)
+        }
+    };
+    let ok = report.ok;
     if arguments.json {
-        let report = serde_json::to_string_pretty(&Report { ok, checks });
-        println!("{}", report.map_err(|error| infer::Error::new(infer::ErrorKind::Failed, error.to_string()))?);
+        let text = serde_json::to_string_pretty(&report);
+        println!("{}", text.map_err(|error| infer::Error::new(infer::ErrorKind::Failed, error.to_string()))?);
     } else {
-        checks.iter().for_each(print);
-        println!(
-            "{}",
-            if ok { "backend=tensorrt can run here" } else { "backend=tensorrt can't run here; backend=cpu can" }
-        );
+        report.checks.iter().for_each(print);
+        println!("{}", summary(&report));
     }
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn machine_report(arguments: &Arguments) -> Report {
+    let checks = check::machine(arguments.library.as_deref());
+    Report { ok: nothing_is_missing(&checks), checks, config: None }
+}
+
+fn config_report(arguments: &Arguments, plan: Option<&Plan>, findings: Findings) -> Report {
+    let mut checks = Vec::new();
+    let library = arguments.library.as_deref().or(plan.and_then(|plan| plan.tensorrt_library.as_deref()));
+    // The CPU pipeline is none of the GPU's business.
+    if findings.pipeline == Some(Pipeline::UnifiedGpu) {
+        checks.extend(check::machine(library));
+    }
+    if let Some(plan) = plan {
+        let ask: &Probe = &check::ask_camera;
+        let probe = (!arguments.no_probe).then_some(ask);
+        checks.extend(check::plan(plan, &Request { probe, library, config: &findings.file }));
+    }
+    let config = ConfigReport {
+        pipeline: findings.pipeline.map(|pipeline| match pipeline {
+            Pipeline::UnifiedGpu => "gpu",
+            Pipeline::Cpu => "cpu",
+        }),
+        cameras: plan.iter().flat_map(|plan| &plan.cameras).map(|camera| camera.name.clone()).collect(),
+        file: findings.file,
+        findings: findings.list,
+    };
+    Report { ok: plan.is_some() && nothing_is_missing(&checks), checks, config: Some(config) }
+}
+
+fn nothing_is_missing(checks: &[Check]) -> bool {
+    checks.iter().all(|check| check.verdict != Verdict::Missing)
+}
+
+fn print_findings(findings: &Findings) {
+    if !findings.list.is_empty() {
+        println!("{findings}");
+    }
 }
 
 fn print(check: &Check) {
@@ -87,6 +114,7 @@ fn print(check: &Check) {
         Verdict::Ok => "ok     ",
         Verdict::Limited => "limited",
         Verdict::Missing => "missing",
+        Verdict::Unknown => "unknown",
     };
     println!("{mark}  {}: {}", check.name, check.found);
     if let Some(remedy) = &check.remedy {
@@ -94,104 +122,33 @@ fn print(check: &Check) {
     }
 }
 
-fn driver(devices: &Result<Vec<Device>, infer::Error>) -> Check {
-    let name = "NVIDIA driver";
-    if let Err(error) = devices {
-        return Check::missing(name, error);
-    }
-    match cuda::driver_version() {
-        Ok(version) => {
-            let verdict = if version >= LEAST_CUDA { Verdict::Ok } else { Verdict::Missing };
-            // The kernel module's own number, where the system shows it.
-            let module = std::fs::read_to_string("/sys/module/nvidia/version").unwrap_or_default();
-            let found = format!("{} serves CUDA {}.{}", module.trim(), version.0, version.1);
-            Check::new(name, verdict, found.trim_start(), "install driver 520 or later")
-        }
-        Err(error) => Check::missing(name, error),
-    }
-}
-
-fn gpu(device: &Device) -> Vec<Check> {
-    let (id, facts) = (device.id, &device.facts);
-    let (major, minor) = facts.compute_capability;
-    let fits = facts.compute_capability >= LEAST_COMPUTE_CAPABILITY;
-    let found =
-        format!("{}, compute capability {major}.{minor}, {} multiprocessors", facts.name, facts.multiprocessors);
-    let verdict = if fits { Verdict::Ok } else { Verdict::Missing };
-    let mut checks =
-        vec![Check::new(format!("GPU {id}"), verdict, found, "needs a GPU of compute capability 6.0 or later")];
-    match PrimaryContext::enter(device) {
-        Ok(context) => checks.extend([memory(id, &context), decoder(id)]),
-        Err(error) => checks.push(Check::missing(format!("GPU {id} context"), error)),
-    }
-    checks
-}
-
-fn memory(id: u32, context: &PrimaryContext) -> Check {
-    let name = format!("GPU {id} memory");
-    match context.memory() {
-        Ok((free, total)) => {
-            let verdict = if free >= LEAST_FREE { Verdict::Ok } else { Verdict::Limited };
-            let found = format!("{} MiB free of {} MiB", free >> 20, total >> 20);
-            Check::new(
-                name,
-                verdict,
-                found,
-                "end other programs on the GPU (nvidia-smi lists them), or use smaller models",
-            )
-        }
-        Err(error) => Check::missing(name, error),
-    }
-}
-
-fn decoder(id: u32) -> Check {
-    let name = format!("GPU {id} NVDEC");
-    match cuda::codecs() {
-        Ok(codecs) => {
-            let h264 = codecs.iter().any(|caps| caps.codec == "H.264");
-            let found: Vec<String> = codecs
-                .iter()
-                .map(|caps| {
-                    format!("{} to {}×{} ({} engines)", caps.codec, caps.max_width, caps.max_height, caps.engines)
-                })
-                .collect();
-            let verdict = if h264 { Verdict::Ok } else { Verdict::Limited };
-            let found = if found.is_empty() { "no codec".to_owned() } else { found.join(", ") };
-            Check::new(name, verdict, found, "H.264 needs another decoder, and its frames an upload (cudaupload)")
-        }
-        // Inference works without.
-        Err(error) => Check { name, verdict: Verdict::Limited, found: error.to_string(), remedy: None },
-    }
-}
-
-fn tensorrt(arguments: &Arguments, capability: Option<(u32, u32)>) -> Vec<Check> {
-    let library = match Library::open(arguments.library.as_deref()) {
-        Ok(library) => library,
-        Err(error) => return vec![Check::missing("TensorRT", error)],
+fn summary(report: &Report) -> String {
+    let Some(config) = &report.config else {
+        let able = if report.ok { "can run here" } else { "can't run here; backend=cpu can" };
+        return format!("backend=tensorrt {able}");
     };
-    let found = format!("{} at {}", library.version(), library.path().display());
-    let mut checks = vec![Check::new("TensorRT", Verdict::Ok, found, "")];
-    if !library.has_builder() {
-        let remedy = "it loads engines but can't build them from ONNX: install the full TensorRT";
-        checks.push(Check::new("builder", Verdict::Limited, "not in this library", remedy));
-        return checks;
+    let count = |severity| config.findings.iter().filter(|finding| finding.severity == severity).count();
+    let counts = [
+        (count(Severity::Error), "error"),
+        (count(Severity::Warning), "warning"),
+        (count(Severity::Notice), "notice"),
+        (report.checks.iter().filter(|check| check.verdict == Verdict::Missing).count(), "missing"),
+    ];
+    let counts: Vec<_> = counts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}{}", if count > 1 && what != "missing" { "s" } else { "" }))
+        .collect();
+    let counts = if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
+    let pipeline = match config.pipeline {
+        Some("gpu") => " on the unified GPU pipeline",
+        Some(_) => " on the CPU pipeline",
+        None => "",
+    };
+    let file = config.file.display();
+    if report.ok {
+        format!("{file} can run here: {} camera(s){pipeline}{counts}", config.cameras.len())
+    } else {
+        format!("{file} can't run here{pipeline}{counts}")
     }
-    checks.push(match library.parser_path() {
-        Ok(path) => Check::new("ONNX parser", Verdict::Ok, path.display().to_string(), ""),
-        Err(error) => Check::missing("ONNX parser", error),
-    });
-    checks.push(match library.builder_resources(capability) {
-        Ok(files) if files.is_empty() => Check::new("builder resource", Verdict::Ok, "in the library", ""),
-        Ok(files) => {
-            let names: Vec<_> =
-                files.iter().filter_map(|file| file.file_name()).map(|name| name.to_string_lossy()).collect();
-            // From 10.15 there is one for each kind of GPU, and a general one.
-            let general = capability.is_some() && names.iter().all(|name| name.contains("_ptx"));
-            let verdict = if general { Verdict::Limited } else { Verdict::Ok };
-            let remedy = "building may need the one for this GPU: install the whole TensorRT of this version";
-            Check::new("builder resource", verdict, names.join(", "), remedy)
-        }
-        Err(error) => Check::missing("builder resource", error),
-    });
-    checks
 }

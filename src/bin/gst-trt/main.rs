@@ -8,6 +8,7 @@ mod check;
 mod monitor;
 mod progress;
 mod run;
+mod watch;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -1,15 +1,18 @@
 //! `gst-trt run`: cameras until SIGTERM or SIGINT. SIGHUP, and a change of the file, have it read again.
 
+use crate::watch::{self, Watching};
 use futures_util::StreamExt;
 use gio::prelude::*;
 use gst::glib;
 use gsttensorrt::config::{self, Findings, Loaded, Overrides, Severity};
 use gsttensorrt::infer::{Error, ErrorKind};
-use gsttensorrt::run::{self, Options, Outcome, Supervisor};
+use gsttensorrt::monitor::set_log_level;
+use gsttensorrt::run::{self, CameraSetup, Meters, Options, Outcome, Supervisor};
 use gsttensorrt::tensorrt::Library;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::cell::RefCell;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -23,9 +26,18 @@ pub struct Arguments {
     /// Overrides a key of the configuration, for example --set processing.MAX_QUEUE_SIZE=10.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    #[command(flatten)]
+    watch: watch::Arguments,
 }
 
-impl Arguments {
+/// How the file is read, each time.
+#[derive(Clone)]
+struct Source {
+    config: PathBuf,
+    set: Vec<String>,
+}
+
+impl Source {
     /// The file as it is now. Says what there is to say of it.
     fn read(&self) -> Result<Loaded, Findings> {
         let loaded = config::load(&self.config, &Overrides::new(&self.set))?;
@@ -41,17 +53,21 @@ const SETTLE: Duration = Duration::from_millis(300);
 
 /// To the operator: stdout may be for lines of JSON.
 fn say(text: &str) {
-    eprintln!("gst-trt: {text}");
+    // Nobody is there to tell when stderr is closed.
+    let _ = writeln!(io::stderr(), "gst-trt: {text}");
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let failed = |text: String| Error::new(ErrorKind::Setting, text);
-    let loaded = arguments.read().map_err(|findings| failed(format!("the configuration doesn't hold:\n{findings}")))?;
-    if let Some(library) = &loaded.plan.tensorrt_library {
+    let source = Source { config: arguments.config.clone(), set: arguments.set.clone() };
+    let plan = source.read().map_err(|findings| failed(format!("the configuration doesn't hold:\n{findings}")))?.plan;
+    if let Some(library) = &plan.tensorrt_library {
         Library::choose(library);
     }
     gsttensorrt::plugin_register_static().map_err(|error| failed(format!("no elements: {error}")))?;
-    let cameras = run::cameras(&loaded.plan)?;
+    let cameras = run::cameras(&plan, |_| None)?;
+    let meters = Meters::default();
+    let watching = Watching::start(&arguments.watch, &plan, &meters, say)?;
     let main_loop = glib::MainLoop::new(None, false);
     let outcome = Rc::new(RefCell::new(None));
     let end = {
@@ -61,15 +77,21 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
             main_loop.quit();
         }
     };
-    let options = Options { say: Some(Box::new(say)), ..Options::default() };
-    let supervisor = Supervisor::start(cameras, run::patience(&loaded.plan), options, end);
-    listen_to_signals(arguments, &supervisor)?;
-    let _monitor = watch(arguments, &supervisor);
+    let on_pipeline = watching.profiler().map(|profiler| {
+        let attach = move |camera: &CameraSetup, pipeline: &gst::Pipeline| {
+            profiler.attach(pipeline.upcast_ref(), &camera.name);
+        };
+        Box::new(attach) as Box<dyn Fn(&CameraSetup, &gst::Pipeline)>
+    });
+    let options = Options { meters, say: Some(Box::new(say)), on_pipeline };
+    let supervisor = Supervisor::start(cameras, run::patience(&plan), options, end);
+    listen_to_signals(&source, &supervisor)?;
+    let _changes = follow(&source, &supervisor);
     if outcome.borrow().is_none() {
         main_loop.run();
     }
-    let outcome = outcome.take();
-    Ok(conclude(outcome))
+    watching.finish(say);
+    Ok(conclude(outcome.take()))
 }
 
 /// Ends the process at once: threads hang, and would hold up an end in order.
@@ -96,14 +118,14 @@ fn conclude(outcome: Option<Outcome>) -> ExitCode {
     }
 }
 
-fn listen_to_signals(arguments: &Arguments, supervisor: &Rc<Supervisor>) -> Result<(), Error> {
-    let caught = |error: std::io::Error| Error::new(ErrorKind::Failed, format!("signals can't be caught: {error}"));
+fn listen_to_signals(source: &Source, supervisor: &Rc<Supervisor>) -> Result<(), Error> {
+    let caught = |error: io::Error| Error::new(ErrorKind::Failed, format!("signals can't be caught: {error}"));
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(caught)?;
     let (sender, mut receiver) = futures_channel::mpsc::unbounded();
     // Sleeps until there's one.
     let thread = std::thread::Builder::new().name("signals".into());
     thread.spawn(move || signals.forever().all(|signal| sender.unbounded_send(signal).is_ok())).map_err(caught)?;
-    let (read, supervisor) = (reader(arguments, supervisor), Rc::downgrade(supervisor));
+    let (read, supervisor) = (reader(source, supervisor), Rc::downgrade(supervisor));
     glib::MainContext::ref_thread_default().spawn_local(async move {
         while let Some(signal) = receiver.next().await {
             match supervisor.upgrade() {
@@ -120,38 +142,38 @@ fn listen_to_signals(arguments: &Arguments, supervisor: &Rc<Supervisor>) -> Resu
 }
 
 /// Reads the file again, and has the supervisor follow it. A file that doesn't hold changes nothing.
-fn reader(arguments: &Arguments, supervisor: &Rc<Supervisor>) -> impl Fn() + use<> {
-    let arguments = Arguments { config: arguments.config.clone(), set: arguments.set.clone() };
-    let supervisor = Rc::downgrade(supervisor);
+fn reader(source: &Source, supervisor: &Rc<Supervisor>) -> impl Fn() + use<> {
+    let (source, supervisor) = (source.clone(), Rc::downgrade(supervisor));
     move || {
         let Some(supervisor) = supervisor.upgrade() else { return };
-        let cameras = arguments
-            .read()
-            .map_err(|findings| findings.to_string())
-            .and_then(|loaded| Ok((run::cameras(&loaded.plan).map_err(|error| error.to_string())?, loaded)));
-        match cameras {
-            Ok((cameras, loaded)) => {
-                say(&format!("{} read again", arguments.config.display()));
-                supervisor.apply(cameras, run::patience(&loaded.plan));
-            }
-            Err(text) => say(&format!("{} stays without effect:\n{text}", arguments.config.display())),
+        let file = source.config.display();
+        let apply = || -> Result<(), String> {
+            let plan = source.read().map_err(|findings| findings.to_string())?.plan;
+            let kept = |camera: &str| supervisor.gpu_of(camera);
+            let cameras = run::cameras(&plan, kept).map_err(|error| error.to_string())?;
+            say(&format!("{file} read again"));
+            set_log_level(plan.monitoring.log_level.gst());
+            supervisor.apply(cameras, run::patience(&plan));
+            Ok(())
+        };
+        if let Err(text) = apply() {
+            say(&format!("{file} stays without effect:\n{text}"));
         }
     }
 }
 
 /// Reads the file again when it has changed.
-fn watch(arguments: &Arguments, supervisor: &Rc<Supervisor>) -> Option<gio::FileMonitor> {
-    let file = gio::File::for_path(&arguments.config);
+fn follow(source: &Source, supervisor: &Rc<Supervisor>) -> Option<gio::FileMonitor> {
+    let file = gio::File::for_path(&source.config);
     // Also when it's replaced by another of its name, as editors do.
-    let monitor = file.monitor_file(gio::FileMonitorFlags::WATCH_MOVES, gio::Cancellable::NONE);
-    let monitor = match monitor {
+    let monitor = match file.monitor_file(gio::FileMonitorFlags::WATCH_MOVES, gio::Cancellable::NONE) {
         Ok(monitor) => monitor,
         Err(error) => {
-            say(&format!("{} can't be watched ({error}); SIGHUP has it read again", arguments.config.display()));
+            say(&format!("{} can't be watched ({error}); SIGHUP has it read again", source.config.display()));
             return None;
         }
     };
-    let read = Rc::new(reader(arguments, supervisor));
+    let read = Rc::new(reader(source, supervisor));
     let due: Rc<RefCell<Option<glib::JoinHandle<()>>>> = Rc::default();
     monitor.connect_changed(move |_, _, _, event| {
         if matches!(event, gio::FileMonitorEvent::AttributeChanged | gio::FileMonitorEvent::Deleted) {

@@ -10,6 +10,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 const STREAMS: &str = "cameras.RTSP_STREAMS";
+/// Of `UNIFIED_PIPELINE_THREADS` too.
+const MOST: usize = 4096;
 
 /// `videotestsrc`'s patterns, as in GStreamer 1.22.
 const PATTERNS: [&str; 26] = [
@@ -48,7 +50,15 @@ const TEST_FRAMERATE: f64 = 25.0;
 /// The cameras whose source is understood.
 pub fn cameras(ctx: &mut Context, pipeline: Pipeline) -> Vec<Camera> {
     let file = ctx.file;
-    let streams = &file.cameras.rtsp_streams;
+    let all = &file.cameras.rtsp_streams;
+    if all.len() > MOST {
+        ctx.error(
+            STREAMS,
+            format!("there are {} cameras, the most is {MOST}", all.len()),
+            "spread them over several machines",
+        );
+    }
+    let streams = all.get(..MOST).unwrap_or(all);
     pipeline::need_cameras(ctx, streams.len());
     let mut names = Names::default();
     let mut urls: HashMap<String, String> = HashMap::new();

@@ -13,6 +13,7 @@ use super::finding::{Finding, Findings, Origin, Severity};
 use super::plan::{Model, Plan, Threads};
 use super::typed::Written;
 use super::variables::Variables;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -36,9 +37,23 @@ pub struct Context<'a> {
     pub path: &'a Path,
     pub purpose: Purpose,
     pub findings: Findings,
+    /// What has been said here.
+    said: HashSet<Finding>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    pub fn new(
+        file: &'a File,
+        written: &'a Written,
+        variables: &'a Variables,
+        path: &'a Path,
+        purpose: Purpose,
+        findings: Findings,
+    ) -> Self {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self { file, written, variables, folder, path, purpose, findings, said: HashSet::new() }
+    }
+
     pub fn error(&mut self, key: &str, rule: impl Into<String>, remedy: impl Into<String>) {
         self.say(Severity::Error, key, rule.into(), remedy.into());
     }
@@ -62,7 +77,7 @@ impl Context<'_> {
             origin: self.nearest_origin(key),
         };
         // What every camera inherits is said once.
-        if !self.findings.list.contains(&finding) {
+        if self.said.insert(finding.clone()) {
             self.findings.list.push(finding);
         }
     }
@@ -97,6 +112,7 @@ impl Context<'_> {
 pub fn resolve(ctx: &mut Context) -> Option<(Plan, Vec<Model>)> {
     let file = ctx.file;
     let chosen = pipeline::choose(ctx);
+    ctx.findings.pipeline = Some(chosen.pipeline);
     let cameras = cameras::cameras(ctx, chosen.pipeline);
     let models = models::all(ctx, chosen.pipeline, &cameras);
     let (processing, waits) = (&file.processing, &file.cameras);

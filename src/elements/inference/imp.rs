@@ -167,11 +167,7 @@ impl ElementImpl for Inference {
             }
             gst::StateChange::PlayingToPaused => self.rest(),
             // Also from an asynchronous READY→PAUSED that has failed.
-            gst::StateChange::PausedToReady | gst::StateChange::ReadyToNull => {
-                if self.models.stop() {
-                    self.post_async_done();
-                }
-            }
+            gst::StateChange::PausedToReady | gst::StateChange::ReadyToNull => self.stop_opening(),
             _ => {}
         }
         let result = self.parent_change_state(transition)?;

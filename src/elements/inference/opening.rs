@@ -183,8 +183,15 @@ impl Inference {
         });
     }
 
-    /// Bins wait for it after ASYNC_START, also when the element is stopped before.
-    pub(super) fn post_async_done(&self) {
+    /// Cancels what is being opened; nothing waits for a model any more.
+    pub(super) fn stop_opening(&self) {
+        if self.models.stop() {
+            // The bin waits for it, also when the element is stopped before.
+            self.post_async_done();
+        }
+    }
+
+    fn post_async_done(&self) {
         self.post(gst::message::AsyncDone::builder().src(&*self.obj()).build());
     }
 

@@ -19,7 +19,6 @@ pub fn fill(bin: &gst::Bin, pad: &gst::GhostPad, source: &RtspSource, around: &S
         },
     );
     client.set_property("latency", u32::try_from(source.latency.as_millis()).unwrap_or(u32::MAX));
-    client.set_property("drop-on-latency", true);
     let timeout = u64::try_from(source.timeout.as_micros()).unwrap_or(u64::MAX);
     client.set_property("tcp-timeout", timeout);
     client.set_property("timeout", timeout);

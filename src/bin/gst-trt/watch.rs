@@ -1,0 +1,82 @@
+//! What `gst-trt run` tells of itself while it runs: figures, metrics, a profile.
+
+use gsttensorrt::config::{LinesTarget, Plan};
+use gsttensorrt::infer::Error;
+use gsttensorrt::monitor::{Options, Print, Profiler, Watch, set_log_level, socket};
+use gsttensorrt::run::Meters;
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Prints what `gst-trt monitor` shows: a table on a terminal, else JSON Lines; to standard error where standard output
+    /// is for objects.
+    #[arg(long)]
+    monitor: bool,
+    /// Serves metrics for Prometheus there, for example 127.0.0.1:9464 [default: the configuration's METRICS]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics: Option<SocketAddr>,
+    /// Writes a profile there at the end, as JSON, and to standard error as a table: the time in each element, the CPU of
+    /// each thread.
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
+}
+
+/// Watches until dropped.
+pub struct Watching {
+    _watch: Watch,
+    profile: Option<(Profiler, PathBuf)>,
+}
+
+impl Watching {
+    /// `say` takes lines for the operator.
+    ///
+    /// # Errors
+    /// The metrics' address can't be had.
+    pub fn start(arguments: &Arguments, plan: &Plan, meters: &Meters, say: impl Fn(&str)) -> Result<Self, Error> {
+        set_log_level(plan.monitoring.log_level.gst());
+        let objects_on_stdout = plan.cameras.iter().any(|camera| camera.outputs.lines.contains(&LinesTarget::Stdout));
+        let options = Options {
+            every: plan.monitoring.every,
+            cpu_warning: plan.monitoring.cpu_warning,
+            print: arguments.monitor.then(|| printer(objects_on_stdout)),
+            metrics: arguments.metrics.or(plan.monitoring.metrics),
+            socket: Some(socket::folder()),
+        };
+        let meters = meters.clone();
+        let watch = Watch::start(Arc::new(move || meters.snapshots()), options)?;
+        if let Some(address) = watch.metrics() {
+            say(&format!("metrics at http://{address}/metrics"));
+        }
+        if let Some(reason) = watch.no_socket() {
+            say(reason);
+        }
+        let profile = arguments.profile.clone().map(|path| (Profiler::default(), path));
+        Ok(Self { _watch: watch, profile })
+    }
+
+    /// The profiler, if one is wanted, for each pipeline before it starts.
+    pub fn profiler(&self) -> Option<Profiler> {
+        self.profile.as_ref().map(|(profiler, _)| profiler.clone())
+    }
+
+    /// Writes the profile. `say` takes lines for the operator.
+    pub fn finish(self, say: impl Fn(&str)) {
+        let Some((profiler, path)) = self.profile else { return };
+        eprint!("{}", profiler.report());
+        if let Err(error) = profiler.write(&path) {
+            say(&format!("the profile can't be written to {}: {error}", path.display()));
+        }
+    }
+}
+
+fn printer(to_stderr: bool) -> (Print, Box<dyn Write + Send>) {
+    let format = |terminal: bool| if terminal { Print::Table } else { Print::JsonLines };
+    if to_stderr {
+        (format(io::stderr().is_terminal()), Box::new(io::stderr()))
+    } else {
+        (format(io::stdout().is_terminal()), Box::new(io::stdout()))
+    }
+}
