@@ -128,3 +128,64 @@ fn an_interrupted_build_leaves_nothing() {
     let left: Vec<_> = left.iter().filter(|name| *name != "build.lock" && *name != "hashes.json").collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+/// A short run on the CPU: every kind of row that it has, with figures that can be.
+#[test]
+fn bench_measures_and_reports() {
+    let (Some(clip), true) = (find::media("bikes.mp4"), find::onnx_runtime()) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (json, plot) = (folder.path().join("bench.json"), folder.path().join("bench.svg"));
+    let mut command = tool(&["bench", "--backend", "cpu", "--streams", "1,2", "--seconds", "0.6", "--warm-up", "0.3"]);
+    command.args(["--pairs", "1", "--peer", "0.1,5000"]);
+    command.arg("--model").arg(find::test_model("yolo")).arg("--pose-model").arg(find::test_model("yolo-pose"));
+    command.arg("--clip").arg(clip).arg("--json").arg(&json).arg("--plot").arg(&plot);
+    let table = succeeded(&command.output().unwrap());
+    assert!(table.contains("detection + pose, published, paced") && table.contains("own µs"), "{table}");
+    assert!(std::fs::read_to_string(plot).unwrap().contains("</svg>"));
+
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    let number = |value: &serde_json::Value| value.as_f64().unwrap_or_else(|| panic!("{value} is no number"));
+    let engine = &report["detector"]["batches"][0];
+    assert!(engine["batch"] == 1 && number(&engine["fps"]) > 0.0, "{engine}");
+    let rows = report["rows"].as_array().unwrap();
+    let kinds: Vec<_> = rows.iter().map(|row| row["kind"].as_str().unwrap()).collect();
+    for kind in ["decode", "detection", "detection-and-pose", "worst-case", "published"] {
+        assert!(kinds.contains(&kind), "no {kind} in {kinds:?}");
+    }
+    for row in rows {
+        assert_eq!(row["error"], serde_json::Value::Null);
+        assert!(number(&row["fps"]) > 0.0 && number(&row["process_cpu_us"]) > 0.0, "{row}");
+        if row["kind"] == "decode" {
+            continue;
+        }
+        // A test model runs batches of one image at a time, so R is that of batch 1.
+        assert!(number(&row["engine_fps"]) > 0.0, "{row}");
+        if row["paced"] == true {
+            let latency = &row["latency"];
+            let (p50, p99) = (number(&latency["p50"]), number(&latency["p99"]));
+            assert!(0.0 < p50 && p50 <= p99 && p99 < 1000.0, "{row}");
+            // The clip's 25, as far as a machine that is busy gets to it.
+            let rate = number(&row["fps"]) / number(&row["streams"]);
+            assert!((5.0..=31.0).contains(&rate), "{row}");
+        }
+    }
+    let worst = rows.iter().find(|row| row["kind"] == "worst-case").unwrap();
+    let plain = rows.iter().find(|row| row["kind"] == "detection").unwrap();
+    assert!(number(&worst["candidates"]) > number(&plain["candidates"]), "{worst} {plain}");
+}
+
+#[test]
+fn bench_says_what_is_wrong_with_its_arguments() {
+    let model = find::test_model("yolo");
+    let model = model.to_str().unwrap();
+    for (arguments, words) in [
+        (&["--model", model, "--clip", "/nonexistent.mp4"][..], "/nonexistent.mp4: there is no such file"),
+        (&["--model", model, "--clip", model, "--streams", "0"], "--streams: numbers from 1 on"),
+        (&["--model", model, "--clip", model, "--backend", "gpu"], "tensorrt or cpu"),
+        (&["--model", model, "--clip", model, "--peer", "1"], "FPS,CPU_MILLISECONDS"),
+    ] {
+        let output = tool(&["bench"]).args(arguments).output().unwrap();
+        assert!(!output.status.success());
+        assert!(text(&output.stderr).contains(words), "{}", text(&output.stderr));
+    }
+}

@@ -74,6 +74,9 @@ fn starts(count: usize, detector: &Path, pose: &Path, what: &str) {
 }
 
 fn ready() -> bool {
+    // Threads come and go here, each with an arena of its own that keeps pages: one for all tells more.
+    // SAFETY: no preconditions.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
     gst::init().unwrap();
     gsttensorrt::plugin_register_static().unwrap();
     if let Err(error) = cuda::check_driver() {

@@ -81,3 +81,40 @@ pub fn run_ignored(test: &str, variables: &[(&str, &str)]) {
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(output.status.success() && text.contains("1 passed"), "{test} on the stand-in: {}\n{text}", output.status);
 }
+
+/// A test of whole pipelines, twice: `NAME::on_the_standin` runs in every test run, in a process on the stand-in;
+/// `NAME::on_a_gpu` is what that process runs, and what runs on a machine with a GPU. `fn NAME(VARIABLE = VALUE, …) { … }`
+/// names the stand-in's variables; a test with some skips elsewhere.
+#[allow(unused_macros)]
+macro_rules! on_gpu {
+    ($(#[$attribute:meta])* fn $name:ident($($variable:ident = $value:expr),*) $body:block) => {
+        $(#[$attribute])*
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            #[test]
+            fn on_the_standin() {
+                let (_, module) = module_path!().split_once("::").expect("inside the crate");
+                // Each access of a kernel is checked, and each missing wait shows.
+                let always = [("STANDIN_CHECK", "1"), ("STANDIN_DELAY", "200")];
+                let more: &[(&str, &str)] = &[$((stringify!($variable), $value)),*];
+                crate::common::standin::run_ignored(&format!("{module}::on_a_gpu"), &[&always, more].concat());
+            }
+
+            #[test]
+            #[ignore = "needs a GPU"]
+            fn on_a_gpu() {
+                $(if std::env::var(stringify!($variable)).as_deref() != Ok($value) {
+                    return crate::common::find::skip("the stand-in GPU", "it's told to fail");
+                })*
+                if !crate::common::running::start() {
+                    return;
+                }
+                $body
+            }
+        }
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use on_gpu;

@@ -1,20 +1,12 @@
 //! `trtoverlay` in GPU memory draws what it draws in system memory.
 
 use super::common::running::{Running, pull};
-use super::{Errors, init, noise, on_arrival, on_the_standin};
+use super::{Errors, noise, on_arrival, on_gpu};
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 use gsttensorrt::meta::{self, KeypointSet, Object, Record};
 use gsttensorrt::model::{Keypoint, KeypointLayout, Rect};
 use std::sync::Arc;
-
-on_the_standin! {
-    drawings_are_those_of_system_memory => drawings_are_those_of_system_memory_on_a_gpu,
-    a_slow_device_changes_nothing =>
-        drawings_are_those_of_system_memory_on_a_gpu with &[("STANDIN_DELAY", "3000")],
-    only_the_branch_that_draws_shows_it => only_the_branch_that_draws_shows_it_on_a_gpu,
-    formats_that_are_not_drawn_on_are_named => formats_that_are_not_drawn_on_are_named_on_a_gpu,
-}
 
 const FRAMES: usize = 4;
 
@@ -92,10 +84,7 @@ fn info(format: VideoFormat, width: u32, height: u32) -> VideoInfo {
     VideoInfo::builder(format, width, height).fps(gst::Fraction::new(25, 1)).build().unwrap()
 }
 
-#[test]
-#[ignore = "needs a GPU"]
-fn drawings_are_those_of_system_memory_on_a_gpu() {
-    init();
+fn compare() {
     for (format, width, height) in [
         (VideoFormat::Nv12, 320, 240),
         (VideoFormat::Rgba, 320, 240),
@@ -118,30 +107,40 @@ fn drawings_are_those_of_system_memory_on_a_gpu() {
     }
 }
 
-/// The record comes before the tee, so both branches hold the frame; the other one must not see the drawing.
-#[test]
-#[ignore = "needs a GPU"]
-fn only_the_branch_that_draws_shows_it_on_a_gpu() {
-    init();
-    let info = info(VideoFormat::Nv12, 320, 240);
-    let drawn_alone = through("trtoverlay name=draw", &info, ("draw", "sink"));
-    let plain = through("identity name=none", &info, ("none", "sink"));
-    let branches = "cudaupload ! video/x-raw(memory:CUDAMemory) ! tee name=t t. ! queue ! fakesink sync=false t. ! queue ! trtoverlay name=draw ! cudadownload";
-    let drawn = through(branches, &info, ("t", "sink"));
-    assert_eq!(drawn, drawn_alone);
-    let branches = "cudaupload ! video/x-raw(memory:CUDAMemory) ! tee name=t t. ! queue ! trtoverlay name=draw ! fakesink sync=false t. ! queue ! cudadownload";
-    assert_eq!(through(branches, &info, ("t", "sink")), plain);
+on_gpu! {
+    fn drawings_are_those_of_system_memory() {
+        compare();
+    }
 }
 
-#[test]
-#[ignore = "needs a GPU"]
-fn formats_that_are_not_drawn_on_are_named_on_a_gpu() {
-    init();
-    let p = Running::new(
-        "videotestsrc num-buffers=1 ! video/x-raw,format=I420,width=64,height=48 ! cudaupload \
-         ! video/x-raw(memory:CUDAMemory) ! trtoverlay ! fakesink",
-    );
-    let _ = p.0.set_state(gst::State::Playing);
-    let error = p.error();
-    assert!(error.contains("these frames are I420") && error.contains("cudaconvert"), "{error}");
+on_gpu! {
+    fn a_slow_device_changes_nothing(STANDIN_DELAY = "3000") {
+        compare();
+    }
+}
+
+on_gpu! {
+    /// The record comes before the tee, so both branches hold the frame; the other one must not see the drawing.
+    fn only_the_branch_that_draws_shows_it() {
+        let info = info(VideoFormat::Nv12, 320, 240);
+        let drawn_alone = through("trtoverlay name=draw", &info, ("draw", "sink"));
+        let plain = through("identity name=none", &info, ("none", "sink"));
+        let branches = "cudaupload ! video/x-raw(memory:CUDAMemory) ! tee name=t t. ! queue ! fakesink sync=false t. ! queue ! trtoverlay name=draw ! cudadownload";
+        let drawn = through(branches, &info, ("t", "sink"));
+        assert_eq!(drawn, drawn_alone);
+        let branches = "cudaupload ! video/x-raw(memory:CUDAMemory) ! tee name=t t. ! queue ! trtoverlay name=draw ! fakesink sync=false t. ! queue ! cudadownload";
+        assert_eq!(through(branches, &info, ("t", "sink")), plain);
+    }
+}
+
+on_gpu! {
+    fn formats_that_are_not_drawn_on_are_named() {
+        let p = Running::new(
+            "videotestsrc num-buffers=1 ! video/x-raw,format=I420,width=64,height=48 ! cudaupload \
+             ! video/x-raw(memory:CUDAMemory) ! trtoverlay ! fakesink",
+        );
+        let _ = p.0.set_state(gst::State::Playing);
+        let error = p.error();
+        assert!(error.contains("these frames are I420") && error.contains("cudaconvert"), "{error}");
+    }
 }

@@ -1,7 +1,7 @@
 //! The elements' side of GPU memory, on a GPU or on the stand-in: contexts that are shared, frames that stay where they are,
 //! tensors and drawings that are those of the CPU.
 //!
-//! Each ignored test runs on a machine with a GPU; the test of the same name without `_on_a_gpu` runs it on the stand-in.
+//! `cargo test --test gpu_elements -- --ignored on_a_gpu --test-threads 1` on a machine with a GPU; see common/standin.rs.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -12,34 +12,10 @@ mod strictness;
 mod tensors;
 
 use common::running::Running;
+use common::standin::on_gpu;
 use gst::prelude::*;
 use gst_video::VideoInfo;
-use std::sync::{Mutex, Once};
-
-/// Defines a test that runs the ignored one beside it on the stand-in.
-macro_rules! on_the_standin {
-    ($($name:ident => $ignored:ident $(with $variables:expr)?),+ $(,)?) => {$(
-        #[test]
-        fn $name() {
-            let test = concat!(module_path!(), "::", stringify!($ignored));
-            let (_, test) = test.split_once("::").unwrap();
-            #[allow(unused_mut, unused_assignments)]
-            let mut variables: &[(&str, &str)] = &[];
-            $(variables = $variables;)?
-            crate::common::standin::run_ignored(test, variables);
-        }
-    )+};
-}
-pub(crate) use on_the_standin;
-
-/// The elements, without asking for ONNX Runtime.
-fn init() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        gst::init().unwrap();
-        gsttensorrt::plugin_register_static().unwrap();
-    });
-}
+use std::sync::Mutex;
 
 /// The caps of such frames in GPU memory.
 fn gpu_caps(info: &VideoInfo) -> gst::Caps {

@@ -2,59 +2,52 @@
 
 use super::common::find::test_model;
 use super::common::running::{Running, pull};
-use super::{init, on_the_standin};
+use super::on_gpu;
 
-on_the_standin! {
-    a_hidden_download_is_an_error => a_hidden_download_is_an_error_on_a_gpu,
-    publishing_leaves_frames_where_they_are => publishing_leaves_frames_where_they_are_on_a_gpu,
-}
-
-#[test]
-#[ignore = "needs a GPU"]
-fn a_hidden_download_is_an_error_on_a_gpu() {
-    init();
-    let model = test_model("yolo");
-    let model = model.display();
-    for element in [format!("trtdetect model={model}"), "trtpreprocess width=32 height=32".into()] {
-        for download in [
-            "cudadownload name=culprit ! video/x-raw ! queue",
-            "cudadownload ! video/x-raw ! videoconvert name=culprit",
-        ] {
-            let launch =
-                format!("videotestsrc ! video/x-raw,format=NV12 ! cudaupload ! {download} ! {element} ! fakesink");
-            let error = Running::refusal(&launch);
-            for part in [
-                "backend=tensorrt takes video/x-raw(memory:CUDAMemory)",
-                "upstream culprit",
-                "nvh264dec",
-                "backend=cpu",
+on_gpu! {
+    fn a_hidden_download_is_an_error() {
+        let model = test_model("yolo");
+        let model = model.display();
+        for element in [format!("trtdetect model={model}"), "trtpreprocess width=32 height=32".into()] {
+            for download in [
+                "cudadownload name=culprit ! video/x-raw ! queue",
+                "cudadownload ! video/x-raw ! videoconvert name=culprit",
             ] {
-                assert!(error.contains(part), "{launch}: no `{part}` in: {error}");
+                let launch =
+                    format!("videotestsrc ! video/x-raw,format=NV12 ! cudaupload ! {download} ! {element} ! fakesink");
+                let error = Running::refusal(&launch);
+                for part in [
+                    "backend=tensorrt takes video/x-raw(memory:CUDAMemory)",
+                    "upstream culprit",
+                    "nvh264dec",
+                    "backend=cpu",
+                ] {
+                    assert!(error.contains(part), "{launch}: no `{part}` in: {error}");
+                }
             }
         }
+        // A cudadownload that needn't download passes frames on as they are.
+        let p = Running::playing(
+            "videotestsrc num-buffers=1 ! video/x-raw,format=NV12,width=64,height=48 ! cudaupload ! cudadownload \
+             ! trtpreprocess width=32 height=32 ! appsink name=out sync=false",
+        );
+        assert!(gsttensorrt::cuda::gst::is_cuda_memory(&pull(&p.sink("out")).unwrap()).unwrap());
     }
-    // A cudadownload that needn't download passes frames on as they are.
-    let p = Running::playing(
-        "videotestsrc num-buffers=1 ! video/x-raw,format=NV12,width=64,height=48 ! cudaupload ! cudadownload \
-         ! trtpreprocess width=32 height=32 ! appsink name=out sync=false",
-    );
-    assert!(gsttensorrt::cuda::gst::is_cuda_memory(&pull(&p.sink("out")).unwrap()).unwrap());
 }
 
-/// `trtpublish` passes frames in whatever memory, untouched and not copied: a tee's two branches end with one memory.
-#[test]
-#[ignore = "needs a GPU"]
-fn publishing_leaves_frames_where_they_are_on_a_gpu() {
-    init();
-    let p = Running::playing(
-        "videotestsrc num-buffers=2 ! video/x-raw,format=NV12,width=64,height=48 ! cudaupload \
-         ! video/x-raw(memory:CUDAMemory) ! tee name=t \
-         t. ! queue ! trtpublish location=/dev/null ! appsink name=published sync=false \
-         t. ! queue ! appsink name=plain sync=false",
-    );
-    for _ in 0..2 {
-        let (published, plain) = (pull(&p.sink("published")).unwrap(), pull(&p.sink("plain")).unwrap());
-        assert_eq!(published.peek_memory(0).as_ptr(), plain.peek_memory(0).as_ptr());
-        assert!(gsttensorrt::cuda::gst::is_cuda_memory(&published).unwrap());
+on_gpu! {
+    /// `trtpublish` passes frames in whatever memory, untouched and not copied: a tee's two branches end with one memory.
+    fn publishing_leaves_frames_where_they_are() {
+        let p = Running::playing(
+            "videotestsrc num-buffers=2 ! video/x-raw,format=NV12,width=64,height=48 ! cudaupload \
+             ! video/x-raw(memory:CUDAMemory) ! tee name=t \
+             t. ! queue ! trtpublish location=/dev/null ! appsink name=published sync=false \
+             t. ! queue ! appsink name=plain sync=false",
+        );
+        for _ in 0..2 {
+            let (published, plain) = (pull(&p.sink("published")).unwrap(), pull(&p.sink("plain")).unwrap());
+            assert_eq!(published.peek_memory(0).as_ptr(), plain.peek_memory(0).as_ptr());
+            assert!(gsttensorrt::cuda::gst::is_cuda_memory(&published).unwrap());
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! `trtpreprocess` on the GPU makes the tensors that it makes on the CPU.
 
 use super::common::running::{Running, pull};
-use super::{init, noise, on_the_standin};
+use super::{noise, on_gpu};
 use gst_video::{VideoFormat, VideoInfo};
 use gsttensorrt::cpu;
 use gsttensorrt::cuda::Stream;
@@ -9,13 +9,6 @@ use gsttensorrt::infer::{Frame, Tensor, TensorData};
 use gsttensorrt::meta;
 use gsttensorrt::model::{ElementType, Rect};
 use half::f16;
-
-on_the_standin! {
-    tensors_are_those_of_the_cpu => tensors_are_those_of_the_cpu_on_a_gpu,
-    frames_are_kept_until_they_are_read =>
-        frames_are_kept_until_they_are_read_on_a_gpu with &[("STANDIN_DELAY", "5000")],
-    the_model_is_read_without_onnx_runtime => the_model_is_read_without_onnx_runtime_on_a_gpu,
-}
 
 /// A tensor's bytes, once they are there.
 fn download(tensor: &Tensor) -> Vec<u8> {
@@ -82,69 +75,66 @@ impl Run {
     }
 }
 
-#[test]
-#[ignore = "needs a GPU"]
-fn tensors_are_those_of_the_cpu_on_a_gpu() {
-    init();
-    for format in [VideoFormat::Nv12, VideoFormat::I420, VideoFormat::Rgba, VideoFormat::Bgra] {
-        for settings in [
-            "tensor-type=float32",
-            "tensor-type=float16 layout=nhwc",
-            "tensor-type=uint8 normalization=none layout=nhwc",
-            "tensor-type=int32 normalization=none keep-aspect-ratio=false",
-        ] {
-            let run = Run::new(format, &format!("trtpreprocess name=p width=160 height=96 {settings}"));
-            for seed in 0..3 {
-                let frame = run.push(seed);
-                let out = pull(&run.pipeline.sink("out")).unwrap();
-                run.check(&frame, &out, &format!("{format:?} {settings} frame {seed}"));
+on_gpu! {
+    fn tensors_are_those_of_the_cpu() {
+        for format in [VideoFormat::Nv12, VideoFormat::I420, VideoFormat::Rgba, VideoFormat::Bgra] {
+            for settings in [
+                "tensor-type=float32",
+                "tensor-type=float16 layout=nhwc",
+                "tensor-type=uint8 normalization=none layout=nhwc",
+                "tensor-type=int32 normalization=none keep-aspect-ratio=false",
+            ] {
+                let run = Run::new(format, &format!("trtpreprocess name=p width=160 height=96 {settings}"));
+                for seed in 0..3 {
+                    let frame = run.push(seed);
+                    let out = pull(&run.pipeline.sink("out")).unwrap();
+                    run.check(&frame, &out, &format!("{format:?} {settings} frame {seed}"));
+                }
+                let stats = run.pipeline.stats("p");
+                assert_eq!(stats.get::<u64>("tensors"), Ok(3));
+                assert!(stats.get::<u64>("bytes-to-device").unwrap() > 0);
+                assert!(stats.get::<u64>("memory").unwrap() > 0);
             }
-            let stats = run.pipeline.stats("p");
-            assert_eq!(stats.get::<u64>("tensors"), Ok(3));
-            assert!(stats.get::<u64>("bytes-to-device").unwrap() > 0);
-            assert!(stats.get::<u64>("memory").unwrap() > 0);
         }
     }
 }
 
-/// Frames that nobody else holds go back to their pool while the device still reads them, if nobody keeps them: then the next
-/// frame's pixels are in the tensor. The tensors are looked at only when all frames are through.
-#[test]
-#[ignore = "needs a GPU"]
-fn frames_are_kept_until_they_are_read_on_a_gpu() {
-    init();
-    let run = Run::new(VideoFormat::Nv12, "trtpreprocess width=160 height=96");
-    let frames: Vec<_> = (0..8).map(|seed| run.push(seed)).collect();
-    let kept: Vec<_> = frames
-        .iter()
-        .map(|_| {
-            // The tensor alone, so that the frame is free.
-            let buffer = pull(&run.pipeline.sink("out")).unwrap();
-            meta::tensors(&buffer)
-        })
-        .collect();
-    for (n, (frame, tensors)) in frames.iter().zip(&kept).enumerate() {
-        let mut out = gst::Buffer::new();
-        meta::attach_tensor(out.get_mut().unwrap(), tensors[0].clone());
-        run.check(frame, &out, &format!("frame {n}"));
+on_gpu! {
+    /// Frames that nobody else holds go back to their pool while the device still reads them, if nobody keeps them: then the next
+    /// frame's pixels are in the tensor. The tensors are looked at only when all frames are through.
+    fn frames_are_kept_until_they_are_read(STANDIN_DELAY = "5000") {
+        let run = Run::new(VideoFormat::Nv12, "trtpreprocess width=160 height=96");
+        let frames: Vec<_> = (0..8).map(|seed| run.push(seed)).collect();
+        let kept: Vec<_> = frames
+            .iter()
+            .map(|_| {
+                // The tensor alone, so that the frame is free.
+                let buffer = pull(&run.pipeline.sink("out")).unwrap();
+                meta::tensors(&buffer)
+            })
+            .collect();
+        for (n, (frame, tensors)) in frames.iter().zip(&kept).enumerate() {
+            let mut out = gst::Buffer::new();
+            meta::attach_tensor(out.get_mut().unwrap(), tensors[0].clone());
+            run.check(frame, &out, &format!("frame {n}"));
+        }
     }
 }
 
-/// `model` names an ONNX file, or an engine with its ONNX beside it.
-#[test]
-#[ignore = "needs a GPU"]
-fn the_model_is_read_without_onnx_runtime_on_a_gpu() {
-    init();
-    let model = super::common::find::test_model("yolo-nhwc-u8");
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::copy(&model, folder.path().join("yolo.onnx")).unwrap();
-    let engine = folder.path().join("yolo.engine");
-    std::fs::write(&engine, b"a plan that nobody loads").unwrap();
-    for path in [&model, &engine] {
-        let run = Run::new(VideoFormat::Nv12, &format!("trtpreprocess model={}", path.display()));
-        let frame = run.push(1);
-        let out = pull(&run.pipeline.sink("out")).unwrap();
-        run.check(&frame, &out, &path.display().to_string());
-        assert_eq!(meta::tensors(&out)[0].spec.element, ElementType::U8);
+on_gpu! {
+    /// `model` names an ONNX file, or an engine with its ONNX beside it.
+    fn the_model_is_read_without_onnx_runtime() {
+        let model = crate::common::find::test_model("yolo-nhwc-u8");
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(&model, folder.path().join("yolo.onnx")).unwrap();
+        let engine = folder.path().join("yolo.engine");
+        std::fs::write(&engine, b"a plan that nobody loads").unwrap();
+        for path in [&model, &engine] {
+            let run = Run::new(VideoFormat::Nv12, &format!("trtpreprocess model={}", path.display()));
+            let frame = run.push(1);
+            let out = pull(&run.pipeline.sink("out")).unwrap();
+            run.check(&frame, &out, &path.display().to_string());
+            assert_eq!(meta::tensors(&out)[0].spec.element, ElementType::U8);
+        }
     }
 }

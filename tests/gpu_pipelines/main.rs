@@ -14,35 +14,4 @@ mod frames;
 mod life;
 mod objects;
 
-/// See the module: `fn NAME(VARIABLE = VALUE, …) { … }` with the stand-in's variables.
-macro_rules! on_gpu {
-    ($(#[$attribute:meta])* fn $name:ident($($variable:ident = $value:expr),*) $body:block) => {
-        $(#[$attribute])*
-        mod $name {
-            #[allow(unused_imports)]
-            use super::*;
-
-            #[test]
-            fn on_the_standin() {
-                let (_, module) = module_path!().split_once("::").expect("inside the crate");
-                // Each access of a kernel is checked, and each missing wait shows.
-                let always = [("STANDIN_CHECK", "1"), ("STANDIN_DELAY", "200")];
-                let more: &[(&str, &str)] = &[$((stringify!($variable), $value)),*];
-                crate::common::standin::run_ignored(&format!("{module}::on_a_gpu"), &[&always, more].concat());
-            }
-
-            #[test]
-            #[ignore = "needs a GPU"]
-            fn on_a_gpu() {
-                $(if std::env::var(stringify!($variable)).as_deref() != Ok($value) {
-                    return crate::common::find::skip("the stand-in GPU", "it's told to fail");
-                })*
-                if !crate::common::running::start() {
-                    return;
-                }
-                $body
-            }
-        }
-    };
-}
-pub(crate) use on_gpu;
+use common::standin::on_gpu;

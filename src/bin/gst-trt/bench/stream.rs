@@ -126,14 +126,21 @@ impl Stream {
     /// # Errors
     /// It doesn't get there.
     pub fn prepare(&self, patience: Duration) -> Result<(), Error> {
+        self.wait_for_preroll(patience)?;
+        self.seek(gst::SeekFlags::FLUSH | gst::SeekFlags::SEGMENT)?;
+        // The frame that the seek brings has to be through before frames are paced, or it waits for PLAYING for ever.
+        self.wait_for_preroll(patience)?;
+        if let Some(pace) = self.pipeline.by_name("pace") {
+            pace.set_property("sync", true);
+        }
+        Ok(())
+    }
+
+    fn wait_for_preroll(&self, patience: Duration) -> Result<(), Error> {
         let patience = gst::ClockTime::try_from(patience).unwrap_or(gst::ClockTime::MAX);
         let (reached, state, _) = self.pipeline.state(patience);
         if reached.is_err() || state != gst::State::Paused {
             return Err(Error::new(ErrorKind::Failed, "a pipeline doesn't get to its first frame"));
-        }
-        self.seek(gst::SeekFlags::FLUSH | gst::SeekFlags::SEGMENT)?;
-        if let Some(pace) = self.pipeline.by_name("pace") {
-            pace.set_property("sync", true);
         }
         Ok(())
     }
