@@ -165,10 +165,6 @@ fn another_model_while_it_runs() {
     with["models"]["DETECTION"]["ONNX"] = find::test_model("yolo-coco").to_str().unwrap().into();
     operator.write(&with);
     operator.wait_for("the other model's words", || labels().contains("person"));
-    // Without a pause: the same pipeline goes on.
-    let said = operator.said();
-    assert!(said.iter().any(|line| line.contains("door: changed: model of detection")), "{said:#?}");
-    assert!(!said.iter().any(|line| line.contains("starts anew")), "{said:#?}");
     operator.stop();
 }
 
