@@ -4,148 +4,17 @@ mod common;
 
 use common::barcode::Codec;
 use common::find;
+use common::operator::Operator;
 use common::rtsp::Camera;
 use common::running::start;
+use common::standin::Standin;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// A folder with a config.json, and the process that runs it.
-struct Operator {
-    folder: tempfile::TempDir,
-    process: Option<Run>,
-}
-
-struct Run {
-    child: Child,
-    said: Arc<Mutex<Vec<String>>>,
-    readers: Vec<JoinHandle<()>>,
-    stdout: Arc<Mutex<Vec<u8>>>,
-}
-
-impl Operator {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), process: None }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Writes the file as editors do: another one in its place.
-    fn write(&self, config: &Value) {
-        let next = self.path("config.json.new");
-        std::fs::write(&next, serde_json::to_string_pretty(config).unwrap()).unwrap();
-        std::fs::rename(next, self.path("config.json")).unwrap();
-    }
-
-    fn run(&mut self, more: &[&str]) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_gst-trt"))
-            .arg("run")
-            .arg("--config")
-            .arg(self.path("config.json"))
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (said, stdout): (Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<u8>>>) = Default::default();
-        let errors = BufReader::new(child.stderr.take().unwrap());
-        let mut output = child.stdout.take().unwrap();
-        let readers = vec![
-            std::thread::spawn({
-                let said = said.clone();
-                move || errors.lines().map_while(Result::ok).for_each(|line| said.lock().unwrap().push(line))
-            }),
-            std::thread::spawn({
-                let stdout = stdout.clone();
-                move || {
-                    let mut part = [0; 4096];
-                    while let Ok(read @ 1..) = output.read(&mut part) {
-                        stdout.lock().unwrap().extend_from_slice(&part[..read]);
-                    }
-                }
-            }),
-        ];
-        self.process = Some(Run { child, said, readers, stdout });
-    }
-
-    fn said(&self) -> Vec<String> {
-        self.process.as_ref().unwrap().said.lock().unwrap().clone()
-    }
-
-    #[track_caller]
-    fn wait_for(&self, what: &str, mut done: impl FnMut() -> bool) {
-        let start = Instant::now();
-        while !done() {
-            assert!(start.elapsed() < 20 * SECOND, "no {what}: {:#?}", self.said());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    #[track_caller]
-    fn wait_for_line(&self, text: &str) {
-        self.wait_for(text, || self.said().iter().any(|line| line.contains(text)));
-    }
-
-    /// Lines of JSON that a camera has put out so far; a last one that isn't whole yet doesn't count.
-    fn lines(&self, camera: &str) -> usize {
-        let text = std::fs::read_to_string(self.path(&format!("{camera}.jsonl"))).unwrap_or_default();
-        text.matches('\n').count()
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.process.as_ref().unwrap().child.id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
-    }
-
-    /// Waits for the end: its status, what was said, and what went to stdout.
-    fn end(&mut self) -> (ExitStatus, Vec<String>, String) {
-        let mut process = self.process.take().unwrap();
-        let start = Instant::now();
-        let status = loop {
-            if let Some(status) = process.child.try_wait().unwrap() {
-                break status;
-            }
-            if start.elapsed() > 20 * SECOND {
-                let _ = process.child.kill();
-                panic!("doesn't end: {:#?}", process.said.lock().unwrap());
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        process.readers.drain(..).for_each(|reader| reader.join().unwrap());
-        let said = process.said.lock().unwrap().clone();
-        let stdout = String::from_utf8(process.stdout.lock().unwrap().clone()).unwrap();
-        (status, said, stdout)
-    }
-
-    /// SIGTERM, and that it's followed as it should.
-    #[track_caller]
-    fn stop(&mut self) -> String {
-        let start = Instant::now();
-        self.signal("TERM");
-        let (status, said, stdout) = self.end();
-        assert!(status.success(), "{status}: {said:#?}");
-        assert!(start.elapsed() < 5 * SECOND, "{:?}", start.elapsed());
-        stdout
-    }
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        if let Some(process) = &mut self.process {
-            let _ = process.child.kill();
-            let _ = process.child.wait();
-        }
-    }
-}
 
 /// A configuration of the migration guide with small models, after its rollback.
 fn config(cameras: &[Value]) -> Value {
@@ -321,4 +190,113 @@ fn what_can_not_run_ends_with_an_error() {
         let said = end(&mut operator);
         assert!(said.contains("no camera can run: door: ") && said.contains("broken.onnx"), "{said}");
     }
+}
+
+#[test]
+fn it_is_watched_and_profiled() {
+    if !start() {
+        return;
+    }
+    let mut operator = Operator::new();
+    let mut with = config(&[test_picture("door"), test_picture("yard")]);
+    with["outputs"] = json!({ "JSON_LINES": "{camera}.jsonl" });
+    operator.write(&with);
+    let profile = operator.path("profile.json");
+    operator.run(&["--monitor", "--metrics", "127.0.0.1:0", "--profile", profile.to_str().unwrap()]);
+    operator.wait_for("samples", || operator.stdout().lines().count() >= 4);
+    let last: Value = serde_json::from_str(operator.stdout().lines().nth(3).unwrap()).unwrap();
+    for camera in last["cameras"].as_array().unwrap() {
+        assert_eq!(camera["state"], "playing", "{last}");
+        assert!(camera["fps"].as_f64().unwrap() > 10.0 && camera["latency"]["p95"].as_f64().unwrap() > 0.0, "{last}");
+        assert!(camera["objects"].as_u64().unwrap() > 0, "{last}");
+    }
+    assert!(last["process"]["core_ms_per_frame"].as_f64().unwrap() > 0.0);
+
+    let said = operator.said();
+    let address = said.iter().find_map(|line| line.split_once("http://")?.1.split_once('/')).unwrap().0.to_owned();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("gst_trt_camera_frames_total{camera=\"yard\"}"), "{answer}");
+
+    let mut monitor = Command::new(env!("CARGO_BIN_EXE_gst-trt"));
+    monitor.args(["monitor", "--count", "1"]).env("XDG_RUNTIME_DIR", operator.path(""));
+    let seen = String::from_utf8(monitor.output().unwrap().stdout).unwrap();
+    let seen: Value = serde_json::from_str(seen.lines().next().expect("a sample")).unwrap();
+    assert_eq!(seen["cameras"].as_array().unwrap().len(), 2, "{seen}");
+
+    operator.stop();
+    let profile: Value = serde_json::from_slice(&std::fs::read(profile).unwrap()).unwrap();
+    let stages = profile["stages"].as_array().unwrap();
+    for element in ["pictures", "detection", "pose", "lines-1"] {
+        let of = |camera: &str| stages.iter().any(|stage| stage["pipeline"] == camera && stage["element"] == element);
+        assert!(of("door") && of("yard"), "{element}: {profile}");
+    }
+}
+
+#[test]
+fn pictures_and_videos_are_recorded() {
+    if !start() {
+        return;
+    }
+    let mut operator = Operator::new();
+    let mut with = config(&[test_picture("door")]);
+    with["outputs"] = json!({
+        "JSON_LINES": "{camera}.jsonl",
+        "PICTURES": { "FOLDER": operator.path("pictures").to_str().unwrap() },
+        "SEGMENTS": { "FOLDER": operator.path("videos").to_str().unwrap() }
+    });
+    operator.write(&with);
+    operator.run(&[]);
+    operator.wait_for("a picture", || operator.path("pictures/door.jpg").exists());
+    operator.wait_for("lines", || operator.lines("door") > 50);
+    operator.stop();
+    let videos: Vec<_> = std::fs::read_dir(operator.path("videos/door")).unwrap().flatten().collect();
+    assert!(!videos.is_empty() && videos.iter().all(|video| video.metadata().unwrap().len() > 1000), "{videos:?}");
+}
+
+/// The unified pipeline, with frames in the stand-in's memory.
+fn unified(cameras: &[Value]) -> Value {
+    let mut config = config(cameras);
+    config["processing"] = json!({
+        "USE_UNIFIED_GPU_PIPELINE": true,
+        "ENABLE_DECOUPLED_PIPELINE": false,
+        "FORCE_GPU_ONLY": true,
+        "GPU_BATCH_SIZE": 2,
+        "UNIFIED_PIPELINE_THREADS": 2
+    });
+    config
+}
+
+#[test]
+fn the_unified_pipeline_runs_on_the_standin() {
+    let Some(standin) = Standin::new().filter(|_| start()) else { return };
+    let mut operator = Operator::new();
+    operator.write(&unified(&[test_picture("door"), test_picture("yard")]));
+    operator.run_in(&[], |command| standin.set_environment(command));
+    for camera in ["door", "yard"] {
+        operator.wait_for("lines", || operator.lines(camera) > 10);
+    }
+    check_lines(&operator.stop(), &["door", "yard"]);
+}
+
+/// A sticky error of the GPU: the process ends soon, with the first cause, for its supervisor to start it again.
+#[test]
+fn a_gpu_that_fails_ends_the_run() {
+    let Some(standin) = Standin::new().filter(|_| start()) else { return };
+    let mut operator = Operator::new();
+    operator.write(&unified(&[test_picture("door"), test_picture("yard")]));
+    operator.run_in(&[], |command| {
+        standin.set_environment(command);
+        // An illegal address.
+        command.env("STANDIN_FAIL", "graph=100:700");
+    });
+    operator.wait_for("failure", || operator.said().iter().any(|line| line.contains("illegal memory access")));
+    let failed = Instant::now();
+    let (status, said, _) = operator.end();
+    assert!(failed.elapsed() < 5 * SECOND, "{:?}", failed.elapsed());
+    assert_eq!(status.code(), Some(1), "{said:#?}");
+    let last = said.last().unwrap();
+    assert!(last.starts_with("gst-trt: the GPU failed") && last.contains("illegal memory access"), "{said:#?}");
 }

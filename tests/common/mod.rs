@@ -6,6 +6,7 @@ pub mod engine;
 pub mod find;
 pub mod gpu;
 pub mod mosquitto;
+pub mod operator;
 pub mod picture;
 pub mod pipeline;
 pub mod pixels;
