@@ -217,7 +217,7 @@ fn decoders(gpu: u32, cameras: &OnGpu, measure: bool) -> Vec<Check> {
     if !measure {
         checks.push(Check::new(name, Verdict::Unknown, "not checked (--no-probe)", ""));
     } else if able && !decodable.is_empty() {
-        checks.push(capacity(name, &decodable, &caps, |trial| trial::decode(trial), gpu));
+        checks.push(capacity(name, &decodable, &caps, trial::decode, gpu));
     }
     checks
 }
@@ -230,7 +230,9 @@ fn capacity(
     decode: impl Fn(&Trial) -> Result<f64, String>,
     gpu: u32,
 ) -> Check {
-    let mut groups: BTreeMap<(&str, (u32, u32)), (Codec, Vec<f64>)> = BTreeMap::new();
+    /// Codec and size; the codec again, and each camera's frames a second.
+    type Groups<'a> = BTreeMap<(&'a str, (u32, u32)), (Codec, Vec<f64>)>;
+    let mut groups = Groups::new();
     for (_, facts) in cameras {
         // What isn't known is taken for what most cameras send.
         let codec = facts.codec.unwrap_or(Codec::H264);

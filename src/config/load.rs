@@ -83,7 +83,7 @@ fn read_text(
             tree
         }
         Err(error) => {
-            findings.list.push(error);
+            findings.list.push(*error);
             return (None, findings);
         }
     };

@@ -45,10 +45,10 @@ impl Node {
 ///
 /// # Errors
 /// The text isn't in this language: the first place where it isn't.
-pub fn parse(text: &str) -> Result<(Node, Vec<Finding>), Finding> {
+pub fn parse(text: &str) -> Result<(Node, Vec<Finding>), Box<Finding>> {
     if text.len() > MOST {
         let rule = format!("the file has {} bytes, the most is {MOST}", text.len());
-        return Err(whole(None, rule, "is it a config.json?"));
+        return Err(Box::new(whole(None, rule, "is it a config.json?")));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (prepared, braces) = prepare(text);
@@ -56,11 +56,8 @@ pub fn parse(text: &str) -> Result<(Node, Vec<Finding>), Finding> {
     let result = parse_to_ast(&prepared, &CollectOptions::default(), &options());
     let value = result.map_err(|error| syntax(&error, &lines))?.value;
     let Some(value) = value else {
-        return Err(whole(
-            None,
-            "the file is empty",
-            "write at least { \"cameras\": { \"RTSP_STREAMS\": [\"rtsp://…\"] } }",
-        ));
+        let remedy = "write at least { \"cameras\": { \"RTSP_STREAMS\": [\"rtsp://…\"] } }";
+        return Err(Box::new(whole(None, "the file is empty", remedy)));
     };
     let mut tree = Tree { lines: &lines, twice: Vec::new() };
     let node = tree.node("", &value);

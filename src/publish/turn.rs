@@ -41,7 +41,9 @@ impl Turn {
     /// # Errors
     /// From the system.
     pub fn of(file: &File) -> io::Result<Arc<Self>> {
-        static TURNS: LazyLock<Mutex<HashMap<(u64, u64), Weak<Turn>>>> = LazyLock::new(Mutex::default);
+        /// By device and inode.
+        type Turns = HashMap<(u64, u64), Weak<Turn>>;
+        static TURNS: LazyLock<Mutex<Turns>> = LazyLock::new(Mutex::default);
         let metadata = file.metadata()?;
         let mut turns = lock(&TURNS);
         turns.retain(|_, turn| turn.strong_count() > 0);

@@ -73,6 +73,9 @@ impl Drop for Timer {
     }
 }
 
+/// Sees each pipeline before it starts.
+pub type OnPipeline = dyn Fn(&CameraSetup, &gst::Pipeline);
+
 impl Camera {
     /// Starts a camera.
     pub fn start(
@@ -81,7 +84,7 @@ impl Camera {
         track: Track,
         reporter: Reporter,
         placement: Placement,
-        on_pipeline: Option<&dyn Fn(&CameraSetup, &gst::Pipeline)>,
+        on_pipeline: Option<&OnPipeline>,
     ) -> Self {
         let (lifecycle, actions) = Lifecycle::start(patience);
         let mut this = Self {
@@ -135,7 +138,7 @@ impl Camera {
     }
 
     /// Takes an event. Returns whether nothing of the camera is left.
-    pub fn handle(&mut self, event: Event, on_pipeline: Option<&dyn Fn(&CameraSetup, &gst::Pipeline)>) -> bool {
+    pub fn handle(&mut self, event: Event, on_pipeline: Option<&OnPipeline>) -> bool {
         let event = match self.check(event) {
             Some(event) => event,
             None => return false,
@@ -201,7 +204,7 @@ impl Camera {
         self.track.meter().set_state(self.lifecycle.shown(), self.lifecycle.reason().map(str::to_owned));
     }
 
-    fn act(&mut self, actions: Vec<Action>, on_pipeline: Option<&dyn Fn(&CameraSetup, &gst::Pipeline)>) -> bool {
+    fn act(&mut self, actions: Vec<Action>, on_pipeline: Option<&OnPipeline>) -> bool {
         let mut gone = false;
         for action in actions {
             match action {
@@ -219,7 +222,7 @@ impl Camera {
         gone
     }
 
-    fn open_pipeline(&mut self, on_pipeline: Option<&dyn Fn(&CameraSetup, &gst::Pipeline)>) {
+    fn open_pipeline(&mut self, on_pipeline: Option<&OnPipeline>) {
         let analysis = match Analysis::make(&self.setup, &self.track) {
             Ok(analysis) => analysis,
             Err(error) => return self.reporter.event(Event::CantOpen(error.message)),

@@ -19,7 +19,10 @@ struct Entry {
 
 /// Counts the lines that a camera's outputs drop.
 #[derive(Debug, Clone, Default)]
-pub struct OutputDrops(Arc<Mutex<Vec<(glib::WeakRef<gst::Element>, u64)>>>);
+pub struct OutputDrops(Arc<Mutex<Vec<Dropped>>>);
+
+/// An output, and the lines that it had dropped when it was last asked.
+type Dropped = (glib::WeakRef<gst::Element>, u64);
 
 impl OutputDrops {
     /// The outputs are these elements from now on.

@@ -1,7 +1,7 @@
 //! All cameras, and what concerns more than one of them.
 
 use super::bus::Placement;
-use super::camera::Camera;
+use super::camera::{Camera, OnPipeline};
 use super::change::{Change, change};
 use super::channel::{Letter, Report, Reporter};
 use super::lifecycle::{Event, Patience, State};
@@ -23,15 +23,18 @@ const LONGEST_STOP: Duration = Duration::from_millis(4500);
 /// The same after a failure of the GPU, where nothing will stop in order.
 const LONGEST_STOP_OF_FAILED: Duration = Duration::from_secs(2);
 
+/// Takes lines for the operator.
+pub type Say = dyn Fn(&str);
+
 /// How cameras are run.
 #[derive(Default)]
 pub struct Options {
     /// Where cameras are counted.
     pub meters: Meters,
     /// Takes lines for the operator.
-    pub say: Option<Box<dyn Fn(&str)>>,
+    pub say: Option<Box<Say>>,
     /// Sees each pipeline before it starts.
-    pub on_pipeline: Option<Box<dyn Fn(&CameraSetup, &gst::Pipeline)>>,
+    pub on_pipeline: Option<Box<OnPipeline>>,
 }
 
 /// How it ended.

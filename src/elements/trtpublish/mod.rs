@@ -58,6 +58,7 @@ pub enum Overflow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstTrtPublishQos")]
 #[repr(i32)]
+#[expect(clippy::enum_variant_names, reason = "MQTT's own names")]
 pub enum Qos {
     #[enum_value(name = "At most once (0): sent and forgotten", nick = "at-most-once")]
     AtMostOnce = 0,
