@@ -89,7 +89,6 @@ fn way(backend: &str) -> Result<Way> {
     }
 }
 
-/// Both models after one preprocessing step would need the same input, which these two don't have.
 fn elements(backend: &str) -> String {
     format!(
         "trtdetect backend={backend} model=models/yolov12n.onnx ! trtpose backend={backend} model=models/movenet-multipose.onnx"

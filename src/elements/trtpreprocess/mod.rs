@@ -10,6 +10,9 @@
 //!   ! trtpreprocess backend=cpu ! trtdetect backend=cpu model=models/yolov12n.onnx ! trtpublish location=- ! fakesink
 //! ```
 //!
+//! With `backend=tensorrt` the tensor is made in GPU memory, on a stream of its own: nothing waits for it but the models that
+//! read it. `model` takes an engine too, with its ONNX or the record of `gst-trt build -o` beside it.
+//!
 //! Models make their own input where there's no tensor that fits; `stats` of each counts both.
 //!
 //! Since: 0.1

@@ -11,7 +11,7 @@ use super::{place, strip_symbols};
 use crate::command::run_quiet;
 
 /// Plugins by file name, without `libgst`.
-const PLUGINS: [&str; 21] = [
+const PLUGINS: [&str; 22] = [
     "app",
     "autodetect",
     "coreelements",
@@ -32,6 +32,7 @@ const PLUGINS: [&str; 21] = [
     "udp",
     "videoconvertscale",
     "videoparsersbad",
+    "videorate",
     "videotestsrc",
 ];
 

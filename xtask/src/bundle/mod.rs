@@ -56,6 +56,7 @@ pub fn run_all(paths: &Paths) -> Result<()> {
         place(clip, &root.join("media"), false)?;
     }
     place_models(paths, &root)?;
+    place_onnx_runtime(paths, &root)?;
     fs::write(root.join("README"), readme(&clips, &tests)).context("README")?;
     for (name, text) in SCRIPTS {
         let script = root.join(name);
@@ -159,6 +160,18 @@ fn place_models(paths: &Paths, root: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The CPU engine, with which the tests compare.
+fn place_onnx_runtime(paths: &Paths, root: &Path) -> Result<()> {
+    let folder = paths.data.join("lib");
+    for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+        let file = entry?.path();
+        if file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libonnxruntime.so")) {
+            return place_as(&file, &root.join("lib/libonnxruntime.so"), false);
+        }
+    }
+    bail!("{} has no libonnxruntime.so: cargo xtask setup", folder.display())
 }
 
 fn readme(clips: &clips::Clips, tests: &[Test]) -> String {

@@ -1,21 +1,12 @@
-//! CPU time: of the process, of this thread, and of threads by their names.
+//! CPU time: of this thread, and of threads by their names.
 
 use nix::time::{ClockId, clock_gettime};
 use std::fs;
 use std::time::Duration;
 
-/// CPU time of all threads so far.
-pub fn process() -> Duration {
-    time(ClockId::CLOCK_PROCESS_CPUTIME_ID)
-}
-
 /// CPU time of this thread so far.
 pub fn thread() -> Duration {
-    time(ClockId::CLOCK_THREAD_CPUTIME_ID)
-}
-
-fn time(clock: ClockId) -> Duration {
-    clock_gettime(clock).map(Duration::from).unwrap_or_default()
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }
 
 /// CPU time so far of this process's threads whose names `wanted` picks; `None` where the kernel doesn't tell. A thread that
@@ -39,7 +30,7 @@ pub fn threads(wanted: impl Fn(&str) -> bool) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    /// One thread works for a while: its own clock, its name's and the process's agree.
+    /// One thread works for a while: its own clock and its name's agree.
     #[test]
     fn a_named_threads_time_is_found() {
         let (sender, receiver) = std::sync::mpsc::channel();
@@ -57,7 +48,6 @@ mod tests {
             assert!(named.abs_diff(own) < Duration::from_millis(10), "{named:?}, {own:?}");
             assert_eq!(threads(|name| name == "no such thread"), Some(Duration::ZERO));
         }
-        assert!(process() >= own);
         drop(go_on);
         worker.unwrap().join().unwrap();
     }

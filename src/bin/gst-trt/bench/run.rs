@@ -6,6 +6,7 @@ use super::stream::{Notice, Recipe, Stream, histogram, is_ours};
 use gsttensorrt::cuda::Traffic;
 use gsttensorrt::cuda::gst::SharedContext;
 use gsttensorrt::infer::{Error, ErrorKind, Service, ServiceStats};
+use gsttensorrt::monitor::process_cpu;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -101,7 +102,7 @@ fn read(bench: &Bench<'_>, streams: &[Stream]) -> Reading {
     Reading {
         at: Instant::now(),
         frames: streams.iter().map(|stream| stream.counts.frames()).sum(),
-        process: clock::process(),
+        process: process_cpu(),
         own: clock::threads(is_ours).map(|threads| threads + metered),
         traffic: bench.shared.map(|shared| shared.context().traffic()),
         services: bench.services.iter().map(|service| (service.stats(), service.launches())).collect(),

@@ -133,13 +133,15 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::report::Kind;
-    use super::super::verdict::{self, tests::alone, tests::row};
+    use super::super::verdict;
+    use super::super::verdict::tests::{alone, gpu, row};
     use super::*;
 
     #[test]
     fn every_row_is_one_line_and_failures_say_why() {
         let failed = Row { error: Some("no decoder".into()), ..row(Kind::Decode, 2, 0.0) };
         let mut report = Report {
+            machine: gpu(),
             detector: Some(alone(1000.0)),
             rows: vec![row(Kind::Detection, 4, 951.0), failed],
             ..Report::default()

@@ -2,11 +2,17 @@
 
 use super::report::{Alone, Kind, Outcome, Peer, Report, Row, Verdict};
 
+/// The backend that has requirements.
+const GPU: &str = "tensorrt";
+
 /// Objects a frame below which a row counts for nothing.
 const LEAST_OBJECTS: f64 = 10.0;
 
-/// Judges every row against what was measured beside it. `batch_timeout` is 0 in these runs.
+/// Judges every row against what was measured beside it. The requirements are the GPU's: on the CPU nothing is judged.
 pub fn judge(report: &mut Report) {
+    if report.machine.backend != GPU {
+        return;
+    }
     let pair = both_fps(report.detector.as_ref(), report.pose.as_ref());
     let detector = report.detector.as_ref().and_then(Alone::best).map(|best| best.fps);
     for row in &mut report.rows {
@@ -111,7 +117,7 @@ fn most(requirement: &str, value: f64, bound: f64) -> Verdict {
 
 #[cfg(test)]
 pub mod tests {
-    use super::super::report::{BatchTime, Latency};
+    use super::super::report::{BatchTime, Latency, Machine};
     use super::*;
 
     pub fn row(kind: Kind, streams: usize, fps: f64) -> Row {
@@ -143,9 +149,13 @@ pub mod tests {
         Alone { engine: "engine".into(), error: None, batches: vec![time(1), time(8), time(16)] }
     }
 
+    pub fn gpu() -> Machine {
+        Machine { backend: GPU.into(), ..Machine::default() }
+    }
+
     fn judged(row: Row) -> Vec<(String, Outcome)> {
-        let mut report =
-            Report { detector: Some(alone(1000.0)), pose: Some(alone(1000.0)), rows: vec![row], ..Report::default() };
+        let (detector, pose) = (Some(alone(1000.0)), Some(alone(1000.0)));
+        let mut report = Report { machine: gpu(), detector, pose, rows: vec![row], ..Report::default() };
         judge(&mut report);
         let verdicts = std::mem::take(&mut report.rows[0].verdicts);
         verdicts.into_iter().map(|verdict| (verdict.requirement, verdict.outcome)).collect()
@@ -166,6 +176,14 @@ pub mod tests {
         assert_eq!(outcome(decoder, "R(largest"), None, "the engine isn't the limit");
         assert_eq!(outcome(row(Kind::DetectionAndPose, 16, 476.0), "R_pose"), Some(Outcome::Held));
         assert_eq!(outcome(row(Kind::DetectionAndPose, 8, 476.0), "R_pose"), None);
+    }
+
+    #[test]
+    fn nothing_is_required_of_the_cpu() {
+        let mut report =
+            Report { detector: Some(alone(1000.0)), rows: vec![row(Kind::Detection, 4, 1.0)], ..Report::default() };
+        judge(&mut report);
+        assert!(report.rows[0].verdicts.is_empty());
     }
 
     #[test]
@@ -195,7 +213,7 @@ pub mod tests {
         let judged = |fps, process_cpu_us| {
             let row = Row { process_cpu_us, ..row(Kind::DetectionAndPose, 8, fps) };
             let peer = Some(Peer { fps: 100.0, cpu_ms: 75.0 });
-            let mut report = Report { rows: vec![row], peer, ..Report::default() };
+            let mut report = Report { machine: gpu(), rows: vec![row], peer, ..Report::default() };
             judge(&mut report);
             report.rows[0]
                 .verdicts
