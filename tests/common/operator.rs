@@ -51,7 +51,8 @@ impl Operator {
         command.env("XDG_RUNTIME_DIR", self.folder.path());
         environment(&mut command);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (said, stdout): (Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<u8>>>) = Default::default();
+        let said = Arc::<Mutex<Vec<String>>>::default();
+        let stdout = Arc::<Mutex<Vec<u8>>>::default();
         let errors = BufReader::new(child.stderr.take().unwrap());
         let mut output = child.stdout.take().unwrap();
         let readers = vec![

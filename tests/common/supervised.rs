@@ -99,8 +99,9 @@ impl Supervised {
         allow_rtspsrc_its_race();
         let context = glib::MainContext::new();
         let (jobs, queue) = mpsc::channel::<Job>();
-        let (arrivals, pipelines, lines): (Arc<Mutex<HashMap<_, _>>>, Arc<Mutex<HashMap<_, _>>>, Arc<Mutex<Vec<_>>>) =
-            Default::default();
+        let arrivals = Arc::<Mutex<HashMap<_, _>>>::default();
+        let pipelines = Arc::<Mutex<HashMap<_, _>>>::default();
+        let lines = Arc::<Mutex<Vec<_>>>::default();
         let meters = Meters::default();
         let thread = std::thread::spawn({
             let (context, arrivals, pipelines, lines, meters) =
