@@ -26,9 +26,9 @@ struct Range {
     uintptr_t start, end;
 };
 
-// What happened to one byte of shared memory last.
+// What happened to some shared memory last.
 struct Shadow {
-    // The block's epoch in which it was written and read; 0: never.
+    // The epoch in which it was written and read; 0: never.
     unsigned written, read;
     // Epoch of the warp, of the last access of that kind.
     unsigned written_warp_epoch, read_warp_epoch;
@@ -38,10 +38,18 @@ struct Shadow {
     bool several_warps, several_lanes;
 };
 
+// Four bytes of it, which is what is touched at once nearly always.
+struct Word {
+    Shadow whole;
+    // In the block that began with this epoch its bytes were touched one by one: each has its own.
+    unsigned split;
+    Shadow bytes[4];
+};
+
 const Range* ranges;
 size_t range_count;
 Range last_range;
-Shadow* shadows;
+Word* words;
 size_t shared_bytes;
 unsigned epoch, block_epoch;
 unsigned warp_epochs[32];
@@ -58,9 +66,8 @@ bool before(unsigned when, unsigned warp_epoch, unsigned thread)
          offset, other);
 }
 
-void shared_read(size_t offset, bool atomic)
+void read(Shadow& s, size_t offset, bool atomic)
 {
-    Shadow& s = shadows[offset];
     if (s.written < block_epoch)
         fail(launch_failed, "it reads byte %zu of shared memory, which nobody has written", offset);
     if (s.writer != running && !before(s.written, s.written_warp_epoch, s.writer) && !(atomic && s.write_atomic))
@@ -82,9 +89,8 @@ void shared_read(size_t offset, bool atomic)
     s.reader = (unsigned short)running;
 }
 
-void shared_write(size_t offset, bool atomic)
+void write(Shadow& s, size_t offset, bool atomic)
 {
-    Shadow& s = shadows[offset];
     if (s.written != 0 && s.writer != running && !before(s.written, s.written_warp_epoch, s.writer) &&
         !(atomic && s.write_atomic))
         hazard(offset, "writes what is written:", s.writer);
@@ -100,6 +106,26 @@ void shared_write(size_t offset, bool atomic)
     s.written_warp_epoch = warp_epochs[running / WARP];
     s.writer = (unsigned short)running;
     s.write_atomic = atomic;
+}
+
+void shared_access(size_t offset, size_t bytes, bool is_write)
+{
+    auto touch = [&](Shadow& s, size_t at) { is_write ? write(s, at, false) : read(s, at, false); };
+    for (size_t end = offset + bytes; offset < end;) {
+        Word& word = words[offset / 4];
+        if (word.split != block_epoch && offset % 4 == 0 && end - offset >= 4) {
+            touch(word.whole, offset);
+            offset += 4;
+            continue;
+        }
+        if (word.split != block_epoch) {
+            word.split = block_epoch;
+            for (Shadow& byte : word.bytes)
+                byte = word.whole;
+        }
+        touch(word.bytes[offset % 4], offset);
+        offset++;
+    }
 }
 
 bool within(const Range& range, uintptr_t at, size_t bytes)
@@ -131,8 +157,7 @@ inline void access(const volatile void* address, size_t bytes, bool write)
         return;
     size_t offset = at - reinterpret_cast<uintptr_t>(__start_standin_shared);
     if (offset < shared_bytes) {
-        for (size_t i = 0; i < bytes; i++)
-            write ? shared_write(offset + i, false) : shared_read(offset + i, false);
+        shared_access(offset, bytes, write);
         return;
     }
     if (!write && within({reinterpret_cast<uintptr_t>(__start_standin_own), reinterpret_cast<uintptr_t>(__stop_standin_own)},
@@ -156,10 +181,10 @@ void checks_begin(const void* known, size_t count)
     ranges = static_cast<const Range*>(known);
     range_count = count;
     last_range = {0, 0};
-    if (shadows == nullptr) {
+    if (words == nullptr) {
         shared_bytes = size_t(__stop_standin_shared - __start_standin_shared);
-        shadows = static_cast<Shadow*>(calloc(shared_bytes + 1, sizeof(Shadow)));
-        if (shadows == nullptr)
+        words = static_cast<Word*>(calloc(shared_bytes / 4 + 1, sizeof(Word)));
+        if (words == nullptr)
             abort();
     }
 }
@@ -168,7 +193,7 @@ void checks_end()
 {
     // Once in a while from the start, so that epochs never overflow.
     if (epoch > 1u << 30) {
-        memset(static_cast<void*>(shadows), 0, shared_bytes * sizeof(Shadow));
+        memset(static_cast<void*>(words), 0, (shared_bytes / 4 + 1) * sizeof(Word));
         epoch = 0;
     }
 }
@@ -200,9 +225,11 @@ void checks_atomic(const void* at)
         global_access(reinterpret_cast<uintptr_t>(at), 4, "changes");
         return;
     }
-    for (size_t i = 0; i < 4; i++) {
-        shared_read(offset + i, true);
-        shared_write(offset + i, true);
+    Word& word = words[offset / 4];
+    for (size_t i = 0; i < (word.split == block_epoch ? 4 : 1); i++) {
+        Shadow& s = word.split == block_epoch ? word.bytes[i] : word.whole;
+        read(s, offset + i, true);
+        write(s, offset + i, true);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Drawing: the same records on a frame of the device and on one of the host.
 
 use crate::random::Random;
-use crate::{Gpu, Report};
+use crate::{Effort, Gpu, Report};
 use gsttensorrt::cpu::image::{Colorimetry, Matrix};
 use gsttensorrt::cuda::{DeviceBuffer, DevicePicture, Painter, PixelFormat};
 use gsttensorrt::draw::{ColorBy, Overlay, Packed, Planar, Plane, Style};
@@ -104,9 +104,12 @@ pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
     let mut random = Random::new(5);
     let mut painter = Painter::new(&gpu.context, &gpu.kernels)?;
     let (mut on_device, mut on_host) = (overlay(), overlay());
-    let sizes: &[(u32, u32)] =
-        if gpu.quick { &[(1, 1), (97, 61), (160, 90)] } else { &[(1, 1), (2, 3), (97, 61), (641, 359), (1920, 1080)] };
-    for round in 0..if gpu.quick { 2 } else { 6 } {
+    let sizes: &[(u32, u32)] = if gpu.effort < Effort::All {
+        &[(1, 1), (97, 61), (160, 90)]
+    } else {
+        &[(1, 1), (2, 3), (97, 61), (641, 359), (1920, 1080)]
+    };
+    for round in 0..if gpu.effort < Effort::All { 2 } else { 6 } {
         for format in [PixelFormat::Nv12, PixelFormat::Rgba, PixelFormat::Bgra] {
             for &size in sizes {
                 let mut canvas = Canvas::new(gpu, &mut random, format, size)?;

@@ -1,7 +1,7 @@
 //! Decoding, suppression and results: every head, element type and filter, on outputs made to be difficult.
 
 use crate::random::Random;
-use crate::{Gpu, Report};
+use crate::{Effort, Gpu, Report};
 use gsttensorrt::cuda::{
     DeviceBuffer, DeviceOutput, Event, MAX_CANDIDATES, Postprocessor, Preprocessor, SlotResult, SlotSettings, Source,
 };
@@ -318,7 +318,11 @@ pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
             ];
             let mut bench = Bench::new(gpu, &model, element, 8)?;
             // The same lane for all: nothing of a batch may be left for the next.
-            let rounds = if gpu.quick { 4 } else { 16 };
+            let rounds = match gpu.effort {
+                Effort::Brief => 2,
+                Effort::Quick => 4,
+                Effort::All => 16,
+            };
             for (crowd, odd, batch) in crowds.into_iter().cycle().take(rounds) {
                 let mut images: Vec<_> = (0..batch).map(|_| outputs(&model, &mut random, crowd, odd)).collect();
                 bench.fill(gpu, &mut images)?;

@@ -1,25 +1,39 @@
 //! The kernels on a GPU against the CPU engine, bit for bit, and how long they take.
 //!
 //! Needs a GPU and its driver, nothing else: no TensorRT, no GStreamer element. `--quick` does fewer cases and no timing,
-//! for running under compute-sanitizer. Without a GPU it says that it was skipped.
+//! for running under compute-sanitizer; `--untimed` all of them without timing.
+//!
+//! Without a GPU it runs itself on the stand-in one, with every access to memory checked and the threads in a shuffled
+//! order: `--brief`, fewer cases still.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod drawing;
 mod heads;
 mod pictures;
 mod random;
 mod speed;
 
+use common::standin::Standin;
 use gsttensorrt::cuda::{self, Context, Kernels, Stream};
 use gsttensorrt::infer::{Error, ErrorKind};
 use std::process::ExitCode;
 use std::sync::Arc;
+
+/// How many cases are tried.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effort {
+    Brief,
+    Quick,
+    All,
+}
 
 /// What every part works with.
 pub struct Gpu {
     pub context: Arc<Context>,
     pub kernels: Arc<Kernels>,
     pub stream: Stream,
-    pub quick: bool,
+    pub effort: Effort,
 }
 
 /// Cases that were compared, and what differed.
@@ -46,7 +60,16 @@ fn open() -> Result<Gpu, Error> {
     let context = Context::create(0)?;
     let kernels = Kernels::load(&context)?;
     let stream = Stream::new(&context)?;
-    Ok(Gpu { context, kernels, stream, quick: std::env::args().any(|argument| argument == "--quick") })
+    let effort = match () {
+        () if has_argument("--brief") => Effort::Brief,
+        () if has_argument("--quick") => Effort::Quick,
+        () => Effort::All,
+    };
+    Ok(Gpu { context, kernels, stream, effort })
+}
+
+fn has_argument(wanted: &str) -> bool {
+    std::env::args().any(|argument| argument == wanted)
 }
 
 fn run(gpu: &Gpu) -> Result<Report, Error> {
@@ -61,18 +84,44 @@ fn run(gpu: &Gpu) -> Result<Report, Error> {
         let (cases, different) = (report.cases - before.0, report.differences - before.1);
         println!("{name}: {cases} cases, {different} differ from the CPU engine");
     }
-    if !gpu.quick {
+    if gpu.effort == Effort::All && !has_argument("--untimed") {
         speed::run(gpu)?;
     }
     Ok(report)
 }
 
+/// Not one that doesn't work.
+fn is_missing(error: &Error) -> bool {
+    error.kind == ErrorKind::Library || error.message.starts_with("no NVIDIA GPU")
+}
+
+/// Runs this program there; skips where it isn't built.
+fn run_on_standin() -> ExitCode {
+    let Some(standin) = Standin::new() else { return ExitCode::SUCCESS };
+    let mut command = standin.command(std::env::current_exe().expect("a path"));
+    command.arg("--brief").env("STANDIN_CHECK", "1");
+    if std::env::var_os("STANDIN_SEED").is_none() {
+        command.env("STANDIN_SEED", "1");
+    }
+    match command.status() {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(status) => {
+            println!("FAILED: on the stand-in: {status}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            println!("FAILED: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let gpu = match open() {
         Ok(gpu) => gpu,
-        Err(error) if error.kind == ErrorKind::Library || error.message.starts_with("no NVIDIA GPU") => {
-            println!("skipped: gpu_kernels needs a GPU: {error}");
-            return ExitCode::SUCCESS;
+        Err(error) if is_missing(&error) && !has_argument("--brief") => {
+            println!("no GPU here, so on the stand-in: {error}");
+            return run_on_standin();
         }
         Err(error) => {
             println!("FAILED: {error}");

@@ -1,7 +1,7 @@
 //! Preprocessing: every format, layout, element type, odd sizes, regions and batches.
 
 use crate::random::Random;
-use crate::{Gpu, Report};
+use crate::{Effort, Gpu, Report};
 use gsttensorrt::cpu::image::{Colorimetry, Conversion, Image, Matrix, PixelFormat as CpuFormat};
 use gsttensorrt::cpu::preprocess::{Workspace, preprocess};
 use gsttensorrt::cuda::{DeviceBuffer, DevicePicture, PixelFormat, Preprocessor, Source};
@@ -130,12 +130,12 @@ fn random_region(random: &mut Random, (width, height): (u32, u32)) -> Rect {
 pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
     let mut random = Random::new(1);
     // Every combination once, small; then mixed batches.
-    let sizes = if gpu.quick { &SIZES[..6] } else { &SIZES[..] };
+    let sizes = if gpu.effort < Effort::All { &SIZES[..6] } else { &SIZES[..] };
     for format in FORMATS {
         for &size in sizes {
             let picture = Picture::new(gpu, &mut random, format, size)?;
             let mut spec = random_spec(&mut random);
-            (spec.width, spec.height) = if gpu.quick { (64, 48) } else { (spec.width, spec.height) };
+            (spec.width, spec.height) = if gpu.effort < Effort::All { (64, 48) } else { (spec.width, spec.height) };
             let region = Rect::new(0.0, 0.0, size.0 as f32, size.1 as f32);
             batch(gpu, report, &spec, &[(&picture, region)])?;
         }
@@ -149,13 +149,13 @@ pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
             }
         }
     }
-    for round in 0..if gpu.quick { 4 } else { 60 } {
+    for round in 0..if gpu.effort < Effort::All { 4 } else { 60 } {
         let spec = random_spec(&mut random);
         let count = [1, 2, 3, 5, 8, 16][round % 6];
         let slots = (0..count)
             .map(|_| {
                 let (format, size) = (*random.pick(&FORMATS), *random.pick(&SIZES));
-                let size = if gpu.quick { *random.pick(&SIZES[..7]) } else { size };
+                let size = if gpu.effort < Effort::All { *random.pick(&SIZES[..7]) } else { size };
                 Ok((Picture::new(gpu, &mut random, format, size)?, random_region(&mut random, size)))
             })
             .collect::<Result<Vec<_>, Error>>()?;

@@ -229,9 +229,13 @@ impl Graph {
         Arc::new(Self { nodes: nodes.to_vec(), running: Mutex::default() })
     }
 
-    /// Nodes were captured in an order in which they can run.
-    pub fn run(&self, context: &Context) -> Status {
+    /// Nodes were captured in an order in which they can run. After one that fails events are still reached.
+    pub fn run(&self, context: &Context) {
         let _alone = lock(&self.running);
-        self.nodes.iter().try_for_each(|node| node.work.run(context))
+        for node in &self.nodes {
+            if let Err(error) = node.work.run(context) {
+                context.fail(error);
+            }
+        }
     }
 }

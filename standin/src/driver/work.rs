@@ -68,7 +68,7 @@ impl Work {
             Self::Record(event, number) => event.reach(*number),
             Self::Wait(event, number) => event.wait_for(*number),
             Self::WaitFor(stream, done) => stream.wait_until(*done),
-            _ if context.failure().is_some() => {}
+            _ if context.failure().is_some() && !matches!(self, Self::Graph(_)) => {}
             Self::Kernel(launch) => {
                 launch.run(context)?;
                 injected("launch").map_or(Ok(()), Err)?;
@@ -80,7 +80,7 @@ impl Work {
             Self::Fill(fill) => fill.run(context)?,
             Self::Function(function) => function()?,
             Self::Graph(graph) => {
-                graph.run(context)?;
+                graph.run(context);
                 injected("graph").map_or(Ok(()), Err)?;
             }
         }

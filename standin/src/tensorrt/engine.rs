@@ -6,12 +6,15 @@ use super::dims::Dims;
 use super::logger;
 use super::model::{Model, Tensor, bytes};
 use super::object::{self, class, of, string};
-use super::onnx_runtime::{self, run};
+use super::onnx_runtime::{self, TakeOutput, run};
 use super::plan::{InputRange, Plan};
 use ort::session::Session;
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Of all inputs, or all outputs.
+pub type Shapes = Vec<Vec<i64>>;
 
 #[derive(Default)]
 pub struct Runtime {
@@ -27,7 +30,7 @@ pub struct Engine {
     profile: Vec<InputRange>,
     session: Mutex<Session>,
     /// Shapes of outputs, by those of inputs.
-    shapes: Mutex<HashMap<Vec<Vec<i64>>, Vec<Vec<i64>>>>,
+    shapes: Mutex<HashMap<Shapes, Shapes>>,
     /// Bytes that a context needs while it runs.
     pub scratch: usize,
     pub allocator: Allocator,
@@ -126,13 +129,13 @@ impl Engine {
     }
 
     /// The outputs' shapes for these of the inputs. Where names of dimensions don't tell, the model is run on zeroes.
-    pub fn output_shapes(&self, inputs: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, String> {
+    pub fn output_shapes(&self, inputs: &[Vec<i64>]) -> Result<Shapes, String> {
         if let Some(known) = self.shapes.lock().unwrap_or_else(PoisonError::into_inner).get(inputs) {
             return Ok(known.clone());
         }
         let by_name =
             self.model.outputs.iter().map(|output| self.shape_by_names(output, inputs)).collect::<Option<_>>();
-        let shapes: Vec<Vec<i64>> = match by_name {
+        let shapes: Shapes = match by_name {
             Some(shapes) => shapes,
             None => {
                 // In words, aligned for every type.
@@ -166,12 +169,7 @@ impl Engine {
     ///
     /// # Safety
     /// The inputs are at these addresses, as large as their shapes.
-    pub unsafe fn run(
-        &self,
-        shapes: &[Vec<i64>],
-        addresses: &[usize],
-        output: &mut dyn FnMut(usize, &[i64], &[u8]),
-    ) -> Result<(), String> {
+    pub unsafe fn run(&self, shapes: &[Vec<i64>], addresses: &[usize], output: TakeOutput<'_>) -> Result<(), String> {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the caller's promise.
         unsafe { run(&mut session, &self.model, shapes, addresses, output) }

@@ -67,6 +67,9 @@ pub fn session(onnx: &[u8]) -> Result<Session, String> {
     session.map_err(|error| error.message().to_owned())
 }
 
+/// Gets an output's index, shape and bytes.
+pub type TakeOutput<'a> = &'a mut dyn FnMut(usize, &[i64], &[u8]);
+
 /// Runs a model; `output` gets each output's index, shape and bytes.
 ///
 /// # Safety
@@ -76,7 +79,7 @@ pub unsafe fn run(
     model: &Model,
     shapes: &[Vec<i64>],
     addresses: &[usize],
-    output: &mut dyn FnMut(usize, &[i64], &[u8]),
+    output: TakeOutput<'_>,
 ) -> Result<(), String> {
     let mut inputs = Vec::new();
     for ((tensor, shape), address) in model.inputs.iter().zip(shapes).zip(addresses) {

@@ -12,8 +12,10 @@ use std::collections::HashMap;
 use std::ffi::{c_int, c_uint};
 use std::sync::{Arc, Mutex};
 
-/// Each device's primary context, and how often it's held.
-static PRIMARY: Mutex<Option<HashMap<c_int, (Arc<Context>, usize)>>> = Mutex::new(None);
+/// A device's primary context, and how often it's held.
+type Held = (Arc<Context>, usize);
+
+static PRIMARY: Mutex<Option<HashMap<c_int, Held>>> = Mutex::new(None);
 
 fn by_handle(handle: usize) -> Status<Arc<Context>> {
     initialised()?;

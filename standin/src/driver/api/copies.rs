@@ -52,7 +52,7 @@ unsafe fn copy(mut copy: Copy, stream: usize, wait: bool) -> Status {
 
 fn fill(to: usize, pitch: usize, value: &[u8], width: usize, height: usize, stream: usize) -> Status {
     let stream = by_handle(stream)?;
-    if to % value.len() != 0 {
+    if !to.is_multiple_of(value.len()) {
         return refuse(
             CUDA_ERROR_INVALID_VALUE,
             "memory is set at an address that isn't a multiple of the value's size",

@@ -126,7 +126,7 @@ driver! {
 
     fn cuGraphInstantiateWithFlags(place: *mut usize, graph: usize, _flags: c_ulonglong) {
         let context = current()?;
-        let executable = Graph::of(&*TEMPLATES.get(graph)?);
+        let executable = Graph::of(&TEMPLATES.get(graph)?);
         let mut handle = 0;
         GRAPHS.add(|new| {
             handle = new;

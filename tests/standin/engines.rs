@@ -1,0 +1,181 @@
+//! TensorRT's rules, those too that it states and doesn't check.
+
+use super::common::{find, plans};
+use super::probe::is;
+use cudarc::driver::sys::CUresult::CUDA_ERROR_LAUNCH_FAILED;
+use gsttensorrt::cuda::{Context, DeviceBuffer, Stream};
+use gsttensorrt::infer::{Error, ErrorKind};
+use gsttensorrt::tensorrt::{self, BuildControl, BuildSettings, Engine, EngineFault, Onnx};
+use std::ffi::c_void;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+fn failed(error: impl Into<Error>) -> Error {
+    error.into()
+}
+
+fn plan() -> Vec<u8> {
+    let onnx = Onnx::open(&find::test_model("yolo-dynamic")).unwrap();
+    let settings = BuildSettings { batch_size: 4, size: Some((64, 96)), ..BuildSettings::default() };
+    tensorrt::build(plans::library(), &onnx, &settings, &[], &BuildControl::default()).unwrap().plan
+}
+
+/// An execution context with its memory, at batch 2.
+struct Run {
+    context: tensorrt::Context,
+    _memory: Vec<DeviceBuffer>,
+}
+
+impl Run {
+    fn new(gpu: &Arc<Context>, engine: &Arc<Engine>, scratch: &DeviceBuffer) -> Self {
+        let mut run = Self { context: engine.create_context().unwrap(), _memory: Vec::new() };
+        run.set_batch(2).unwrap();
+        // SAFETY: as large as the engine says; whether it's used twice at once is what is tested.
+        unsafe { run.context.set_device_memory(scratch.address() as *mut c_void, scratch.bytes() as u64) }.unwrap();
+        for tensor in engine.tensors() {
+            let elements: i64 = run.context.shape(&tensor.name).unwrap().iter().product();
+            let mut buffer = DeviceBuffer::new(gpu, 4 * elements as usize).unwrap();
+            buffer.upload(&vec![0.5f32; elements as usize], &Stream::new(gpu).unwrap()).unwrap();
+            // SAFETY: as large as the tensor, and kept beside the context.
+            unsafe { run.context.set_address(&tensor.name, buffer.address() as *mut c_void) }.unwrap();
+            run._memory.push(buffer);
+        }
+        run
+    }
+
+    fn set_batch(&mut self, batch: i64) -> Result<(), tensorrt::Error> {
+        let input = self.context.engine().tensors().iter().find(|tensor| tensor.input).unwrap().clone();
+        let mut shape = input.shape;
+        shape[0] = batch;
+        self.context.set_input_shape(&input.name, &shape)
+    }
+
+    fn enqueue(&mut self, stream: &Stream) -> Result<(), Error> {
+        // SAFETY: stream and memory live until it's waited for.
+        unsafe { self.context.enqueue(stream.handle()) }.map_err(failed)
+    }
+}
+
+fn load(plan: &[u8]) -> Result<Arc<Engine>, tensorrt::Error> {
+    plans::library().runtime(None).unwrap().deserialize(plan, Path::new("a.plan"))
+}
+
+/// Runs `part` in a context of its own.
+fn within(part: impl FnOnce(&Arc<Context>, &Arc<Engine>, &Stream, &DeviceBuffer)) {
+    let gpu = Context::create(0).unwrap();
+    let _current = gpu.enter().unwrap();
+    let engine = load(&plan()).unwrap();
+    let scratch = DeviceBuffer::new(&gpu, engine.device_memory() as usize).unwrap();
+    part(&gpu, &engine, &Stream::new(&gpu).unwrap(), &scratch);
+}
+
+#[test]
+#[ignore = "for the test of main.rs"]
+fn rules() {
+    within(|gpu, engine, stream, scratch| {
+        let mut run = Run::new(gpu, engine, scratch);
+        let outside = run.set_batch(5).unwrap_err().to_string();
+        assert!(outside.contains("profile"), "{outside}");
+        let early = stream.capture(|| run.enqueue(stream)).err().unwrap();
+        assert!(early.message.contains("enqueue once without capturing"), "{early}");
+        let mut bare = engine.create_context().unwrap();
+        // SAFETY: nothing is set, which is what is tested.
+        let unset = unsafe { bare.enqueue(stream.handle()) }.unwrap_err().to_string();
+        assert!(unset.contains("isn't set") || unset.contains("is set for tensor"), "{unset}");
+        run.enqueue(stream).unwrap();
+        stream.synchronise().unwrap();
+        // A graph gives what the plain run gives.
+        let output = &run._memory[1];
+        let mut plain = vec![0f32; output.bytes() / 4];
+        output.download(&mut plain, stream).unwrap();
+        let mut graph = stream.capture(|| run.enqueue(stream)).unwrap();
+        run._memory[1].fill(0, stream).unwrap();
+        // SAFETY: all of it is there.
+        unsafe { graph.launch(stream) }.unwrap();
+        let mut again = vec![0f32; plain.len()];
+        run._memory[1].download(&mut again, stream).unwrap();
+        assert!(plain == again && plain.iter().any(|value| *value != 0.0));
+
+        // Another shape after the capture: the graph isn't the context's any more.
+        run.set_batch(1).unwrap();
+        // SAFETY: as above.
+        unsafe { graph.launch(stream) }.unwrap();
+        let stale = stream.synchronise().unwrap_err();
+        assert!(is(&stale, CUDA_ERROR_LAUNCH_FAILED), "{stale}");
+    });
+    // A graph whose context is gone.
+    within(|gpu, engine, stream, scratch| {
+        let mut run = Run::new(gpu, engine, scratch);
+        run.enqueue(stream).unwrap();
+        let mut graph = stream.capture(|| run.enqueue(stream)).unwrap();
+        stream.synchronise().unwrap();
+        drop(run);
+        // SAFETY: what it's captured of isn't there, which is what is tested.
+        unsafe { graph.launch(stream) }.unwrap();
+        assert!(is(&stream.synchronise().unwrap_err(), CUDA_ERROR_LAUNCH_FAILED));
+    });
+    // Two at once in one block of scratch memory.
+    within(|gpu, engine, stream, scratch| {
+        let other = Stream::new(gpu).unwrap();
+        let (mut first, mut second) = (Run::new(gpu, engine, scratch), Run::new(gpu, engine, scratch));
+        for _ in 0..50 {
+            first.enqueue(stream).unwrap();
+            second.enqueue(&other).unwrap();
+        }
+        let outcomes = [stream.synchronise(), other.synchronise()];
+        assert!(outcomes.iter().any(|outcome| outcome.is_err()), "never at once in 50 times");
+    });
+}
+
+/// In a process each: the version and the GPU's name are the process's.
+#[test]
+#[ignore = "for the test of main.rs"]
+fn belong() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.plan");
+    within(|_, _, _, _| std::fs::write(&file, plan()).unwrap());
+    for (variable, value, expected) in [
+        ("STANDIN_SEED", "0", "loads"),
+        ("STANDIN_NAME", "Another GPU", "another GPU"),
+        ("STANDIN_TENSORRT", "100700", "another TensorRT"),
+    ] {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "engines::loads", "--nocapture"])
+            .env("STANDIN_TEST_PLAN", &file)
+            .env(variable, value)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains(&format!("PLAN: {expected}")), "{variable}={value}: {said}");
+    }
+}
+
+#[test]
+#[ignore = "for the test above"]
+fn loads() {
+    let Some(file) = std::env::var_os("STANDIN_TEST_PLAN") else { return };
+    let gpu = Context::create(0).unwrap();
+    let _current = gpu.enter().unwrap();
+    match load(&std::fs::read(file).unwrap()) {
+        Ok(_) => println!("PLAN: loads"),
+        Err(tensorrt::Error::Engine { fault: EngineFault::OtherGpu { .. }, .. }) => println!("PLAN: another GPU"),
+        Err(tensorrt::Error::Engine { fault: EngineFault::OtherTensorRt { .. }, .. }) => {
+            println!("PLAN: another TensorRT")
+        }
+        Err(other) => println!("PLAN: {other}"),
+    }
+}
+
+#[test]
+#[ignore = "for the test of main.rs"]
+fn enqueue_fails() {
+    within(|gpu, engine, stream, scratch| {
+        let mut run = Run::new(gpu, engine, scratch);
+        run.enqueue(stream).unwrap();
+        let error = run.enqueue(stream).unwrap_err();
+        assert!(error.kind == ErrorKind::Device && error.message.contains("enqueueV3"), "{error}");
+        run.enqueue(stream).unwrap();
+        stream.synchronise().unwrap();
+    });
+}
