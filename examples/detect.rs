@@ -39,7 +39,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         gst::PadProbeReturn::Ok
     });
 
-    pipeline.set_state(gst::State::Playing)?;
+    // Why it fails, if it does, is on the bus.
+    let _ = pipeline.set_state(gst::State::Playing);
     let bus = pipeline.bus().ok_or("no bus")?;
     let message = bus.timed_pop_filtered(None, &[gst::MessageType::Eos, gst::MessageType::Error]);
     pipeline.set_state(gst::State::Null)?;

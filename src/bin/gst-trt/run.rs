@@ -1,6 +1,6 @@
 //! `gst-trt run`: cameras until SIGTERM or SIGINT. SIGHUP, and a change of the file, have it read again.
 
-use crate::watch::{self, Watching};
+use crate::watch::{WatchArguments, Watching};
 use futures_util::StreamExt;
 use gio::prelude::*;
 use gst::glib;
@@ -27,7 +27,7 @@ pub struct Arguments {
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     #[command(flatten)]
-    watch: watch::Arguments,
+    watch: WatchArguments,
 }
 
 /// How the file is read, each time.

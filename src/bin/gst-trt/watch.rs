@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 #[derive(clap::Args)]
-pub struct Arguments {
+pub struct WatchArguments {
     /// Prints what `gst-trt monitor` shows: a table on a terminal, else JSON Lines; to standard error where standard output
     /// is for objects.
     #[arg(long)]
@@ -35,7 +35,7 @@ impl Watching {
     ///
     /// # Errors
     /// The metrics' address can't be had.
-    pub fn start(arguments: &Arguments, plan: &Plan, meters: &Meters, say: impl Fn(&str)) -> Result<Self, Error> {
+    pub fn start(arguments: &WatchArguments, plan: &Plan, meters: &Meters, say: impl Fn(&str)) -> Result<Self, Error> {
         set_log_level(plan.monitoring.log_level.gst());
         let objects_on_stdout = plan.cameras.iter().any(|camera| camera.outputs.lines.contains(&LinesTarget::Stdout));
         let options = Options {
