@@ -142,7 +142,10 @@ fn a_slow_model_leaves_pictures_out_and_lets_no_delay_build_up() {
     if !start() {
         return;
     }
-    let mut setup = test_picture("door");
+    // More a second than the model takes on any machine.
+    let rate = gst::Fraction::new(400, 1);
+    let source = TestSource { width: 320, height: 240, rate, pattern: "ball".into() };
+    let mut setup = camera("door", Source::Test(source));
     setup.picture_queue = 3;
     let model = common::find::test_model("slow");
     let properties = [("backend", "cpu"), ("model", model.to_str().unwrap()), ("max-in-flight", "2")];
