@@ -97,7 +97,8 @@ fn a_run_is_watched_in_every_way() {
             metrics.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}: {metrics}"));
         line.rsplit(' ').next().unwrap().parse().unwrap()
     };
-    assert!(value("gst_trt_camera_frames_total{camera=\"door\"}") > 5.0);
+    // The first half second of ten a second.
+    assert!(value("gst_trt_camera_frames_total{camera=\"door\"}") >= 3.0);
     assert_eq!(value("gst_trt_camera_state{camera=\"yard\",state=\"playing\"}"), 1.0);
     assert!(value("process_cpu_seconds_total") > 0.0);
 
