@@ -116,10 +116,12 @@ fn frames_in_flight_end_on_the_old_model() {
     let mut stream = Stream::new(&format!("{slow} name=d max-in-flight=8"));
     (0..6).for_each(|_| stream.push());
     let old = stream.service();
+    // Now they are with the element, and no longer on their way to it.
+    let mut seen = vec![stream.pull()];
     stream.set_model("yolo-coco");
     stream.wait_for_service("yolo-coco.onnx");
     (0..2).for_each(|_| stream.push());
-    let seen: Vec<_> = (0..8).map(|_| stream.pull()).collect();
+    seen.extend((1..8).map(|_| stream.pull()));
     assert_eq!(seen.iter().map(|(n, _)| *n).collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
     assert!(!is_coco(&seen[0].1) && is_coco(&seen[7].1), "{seen:?}");
     assert_ne!(stream.service(), old);
