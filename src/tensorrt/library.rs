@@ -2,6 +2,7 @@
 
 use super::builder::Builder;
 use super::error::Error;
+use super::loaded_name::answer_to_file_name;
 use super::logger::Logger;
 use super::object::{Vtable, non_null};
 use super::runtime::Runtime;
@@ -176,7 +177,7 @@ impl Library {
         })?;
         self.parser()?;
         for file in self.builder_resources(compute_capability)? {
-            std::mem::forget(open_shared(&file)?);
+            answer_to_file_name(open_shared(&file)?, &file);
         }
         Builder::new(self, self.create(create, "createInferBuilder")?, allocator)
     }

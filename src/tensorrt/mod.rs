@@ -13,6 +13,7 @@ mod error;
 mod input;
 mod library;
 mod load;
+mod loaded_name;
 mod logger;
 mod memory_map;
 #[cfg(test)]

@@ -21,6 +21,11 @@ pub fn root() -> &'static Path {
     &ROOT
 }
 
+/// The `gst-trt` of this build, or the one that was carried along.
+pub fn gst_trt() -> PathBuf {
+    first([root().join("bin/gst-trt"), PathBuf::from(env!("CARGO_BIN_EXE_gst-trt"))]).expect("cargo built it")
+}
+
 /// A test model by name, for example `yolo-pose`; tests/models/README.md says what each does.
 pub fn test_model(name: &str) -> PathBuf {
     let path = root().join("tests/models").join(format!("{name}.onnx"));

@@ -1,6 +1,7 @@
 //! What the integration tests share. Each test file uses a part of it.
 #![allow(dead_code)]
 
+pub mod agreement;
 pub mod barcode;
 pub mod engine;
 pub mod find;

@@ -13,9 +13,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod agreement;
-
-use agreement::{Agreement, Distance, RAW, SURE, Tolerance};
+use common::agreement::{self, Agreement, Distance, RAW, SURE, Tolerance};
 use common::gpu::{Gpu, Lane, RunContext, environment};
 use common::picture::{Colour, Picture, Square};
 use common::{engine, find, plans};

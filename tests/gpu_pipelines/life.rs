@@ -1,6 +1,6 @@
 //! Building, cancelling, another model while playing, starting and stopping.
 
-use crate::common::find::test_model;
+use crate::common::find::{self, test_model};
 use crate::common::picture::{Picture, Tolerance, assert_found};
 use crate::common::running::{PATIENCE, Running, caps, found_by, frame, number, pull};
 use crate::frames::{around, objects, with_file, with_model};
@@ -115,7 +115,7 @@ on_gpu! {
     /// The two have one code path, so one cache.
     fn gst_trt_builds_what_elements_look_for(STANDIN_BUILD_TIME = "1500") {
         let model = test_model("yolo");
-        let built = Command::new(env!("CARGO_BIN_EXE_gst-trt"))
+        let built = Command::new(find::gst_trt())
             .args([Path::new("build"), &model, Path::new("--batch"), Path::new("4")])
             .output()
             .unwrap();
@@ -135,7 +135,7 @@ on_gpu! {
         let folder = tempfile::tempdir().unwrap();
         let engine = folder.path().join("detection_fp16.engine");
         let model = test_model("yolo");
-        let built = Command::new(env!("CARGO_BIN_EXE_gst-trt"))
+        let built = Command::new(find::gst_trt())
             .args([Path::new("build"), &model, Path::new("-o"), &engine])
             .output()
             .unwrap();

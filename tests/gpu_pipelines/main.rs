@@ -9,6 +9,7 @@
 mod common;
 
 mod chain;
+mod clips;
 mod failures;
 mod frames;
 mod life;

@@ -1,11 +1,9 @@
 //! What is found is what `backend=cpu` finds.
 
-use crate::common::find;
 use crate::common::picture::{Colour, Picture, Square, Tolerance};
 use crate::common::running::{Running, found_by, pull};
-use crate::frames::{around, assert_same, numbered, objects, run, with_file, with_model};
+use crate::frames::{around, assert_same, numbered, objects, run, with_model};
 use crate::on_gpu;
-use gsttensorrt::model::Detection;
 
 /// Exponentials differ in their last bits, and the stand-in's FP16 is FP32.
 const NEAR: Tolerance = Tolerance { place: 1e-4, confidence: 1e-3 };
@@ -198,63 +196,5 @@ on_gpu! {
         assert_eq!(graphs, 2 * 5, "1, 2, 3, 4, 6 on two lanes");
         let service = |k: usize| pipeline(k).stats(&format!("d{k}")).get::<String>("service").unwrap();
         assert!((1..4).all(|k| service(k) == service(0)));
-    }
-}
-
-/// Three frames of the street clip, or a picture, as NV12 through both backends.
-fn on_media(element: &str, name: &str, file: &str) -> Option<[Vec<Vec<Detection>>; 2]> {
-    let (model, media) = (find::real_model(name)?, find::media(file)?);
-    let decode = match file.ends_with(".mp4") {
-        true => "qtdemux ! h264parse ! avdec_h264 ! videorate ! video/x-raw,framerate=1/1 ! identity eos-after=4",
-        false => "jpegdec",
-    };
-    Some(["cpu", "tensorrt"].map(|backend| {
-        let launch = format!(
-            "filesrc location={} ! {decode} ! videoconvert ! video/x-raw,format=NV12 ! {} ! {} confidence=0.25 \
-             batch-size=2 ! appsink name=out sync=false",
-            media.display(),
-            crate::frames::upload(backend),
-            with_file(element, backend, &model)
-        );
-        let running = Running::playing(&launch);
-        let sink = running.sink("out");
-        std::iter::from_fn(|| pull(&sink)).map(|buffer| found_by(&buffer, "d")).collect()
-    }))
-}
-
-/// An object of at least 0.30 on one side has one of at least 0.25 on the other: same class, IoU ≥ 0.9 (keypoints: within
-/// one part in a hundred of the frame).
-fn assert_agree(name: &str, sides: &[Vec<Vec<Detection>>; 2]) {
-    let [cpu, gpu] = sides;
-    assert!(cpu.len() == gpu.len() && cpu.iter().map(Vec::len).sum::<usize>() >= 2, "{name}: {} frames", cpu.len());
-    let near = |a: &Detection, b: &Detection| {
-        let points = a.keypoints.iter().zip(&b.keypoints).filter(|(a, b)| a.confidence.min(b.confidence) > 0.3);
-        let mut distances = points.map(|(a, b)| (a.x - b.x).abs().max((a.y - b.y).abs()));
-        a.class_id == b.class_id && a.rect.iou(&b.rect) >= 0.9 && distances.all(|distance| distance < 0.02)
-    };
-    for (n, (cpu, gpu)) in cpu.iter().zip(gpu).enumerate() {
-        for (side, of, others) in [("CPU", cpu, gpu), ("GPU", gpu, cpu)] {
-            for object in of.iter().filter(|object| object.confidence >= 0.3) {
-                assert!(
-                    others.iter().any(|other| near(object, other)),
-                    "{name}, frame {n}: only the {side}: {object:?}"
-                );
-            }
-        }
-    }
-}
-
-on_gpu! {
-    fn real_models_find_what_the_cpu_finds() {
-        let cases = [
-            ("trtdetect", "yolov12n", "bikes.mp4"),
-            ("trtdetect", "nanodet", "bikes.mp4"),
-            ("trtpose", "movenet-multipose", "zidane.jpg"),
-        ];
-        for (element, model, file) in cases {
-            if let Some(sides) = on_media(element, model, file) {
-                assert_agree(model, &sides);
-            }
-        }
     }
 }

@@ -61,6 +61,9 @@ __device__ void select_best(const u64* all, u32 count, u64* keys)
     u32 thread = threadIdx.x;
     u64 prefix = 0, mask = 0;
     u32 wanted = MOST;
+    // Long before it's counted: next to `done`, the two may be read as one.
+    if (thread == 0)
+        taken = 0;
     for (int shift = 56; shift >= 0; shift -= 8) {
         if (thread < 256)
             histogram[thread] = 0;
@@ -99,8 +102,6 @@ __device__ void select_best(const u64* all, u32 count, u64* keys)
         if (done)
             break;
     }
-    if (thread == 0)
-        taken = 0;
     __syncthreads();
     for (u32 i = thread; i < count; i += MOST) {
         u64 key = all[i];

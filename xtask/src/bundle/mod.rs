@@ -55,6 +55,7 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     for clip in &clips.files {
         place(clip, &root.join("media"), false)?;
     }
+    place(&paths.root.join("media/bikes.mp4"), &root.join("media"), false)?;
     place_models(paths, &root)?;
     place_onnx_runtime(paths, &root)?;
     fs::write(root.join("README"), readme(&clips, &tests)).context("README")?;

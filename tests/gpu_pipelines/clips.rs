@@ -1,0 +1,124 @@
+//! Models with real weights on clips: what is found is what `backend=cpu` finds in the same decoded frames.
+//!
+//! With NVDEC whole clips, decoded on the GPU; on the stand-in, which has no decoder, a few frames.
+
+use crate::common::agreement::{Agreement, Tolerance};
+use crate::common::running::{Running, found_by, pull};
+use crate::common::{engine, find};
+use crate::frames::with_file;
+use crate::on_gpu;
+use gst::prelude::*;
+use gsttensorrt::model::Detection;
+use std::path::Path;
+
+/// Objects that have to agree, percent.
+const AGREE: f32 = 99.0;
+/// MoveNet finds a keypoint as a cell of a heatmap that is a quarter of its input; pixels.
+const CELL: f32 = 4.0;
+/// Frames of a clip that are looked at: all of the sample clip, and a part of a long one.
+const FRAMES: usize = 250;
+
+const OBJECTS: Tolerance = Tolerance { boxes: true, keypoints: 1.0 };
+const POSES: Tolerance = Tolerance { boxes: true, keypoints: CELL };
+
+/// Element, model and how near its objects have to be.
+const CASES: [(&str, &str, Tolerance); 3] =
+    [("trtdetect", "yolov12n", OBJECTS), ("trtdetect", "nanodet", OBJECTS), ("trtpose", "movenet-multipose", POSES)];
+
+/// A picture's size.
+#[derive(Clone, Copy)]
+struct Size(f32, f32);
+
+/// From a file to NV12 where a backend takes it.
+fn decoded(file: &Path, backend: &str) -> String {
+    let hardware = gst::ElementFactory::find("nvh264dec").is_some();
+    let decoder = match (hardware, backend) {
+        (true, "cpu") => format!("nvh264dec ! cudadownload ! identity eos-after={}", FRAMES + 1),
+        (true, _) => format!("nvh264dec ! identity eos-after={}", FRAMES + 1),
+        (false, "cpu") => few("identity"),
+        (false, _) => few("cudaupload"),
+    };
+    format!("filesrc location={} ! qtdemux ! h264parse ! {decoder}", file.display())
+}
+
+/// A frame each second, the first three.
+fn few(upload: &str) -> String {
+    format!(
+        "avdec_h264 ! videorate ! video/x-raw,framerate=1/1 ! identity eos-after=4 ! videoconvert \
+         ! video/x-raw,format=NV12 ! {upload}"
+    )
+}
+
+/// What `streams` pipelines at once find in each frame, in pixels of the frame, and the frame's size.
+fn found(case: (&str, &Path), file: &Path, backend: &str, streams: usize) -> Vec<(Size, Vec<Vec<Detection>>)> {
+    let (element, model) = case;
+    let launch = format!(
+        "{} ! {} confidence=0.25 batch-size=4 ! appsink name=out sync=false",
+        decoded(file, backend),
+        with_file(element, backend, model)
+    );
+    let running: Vec<Running> = (0..streams).map(|_| Running::playing(&launch)).collect();
+    // Each is read by a thread of its own, so that they really run at once.
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = running.iter().map(|running| scope.spawn(|| read(running))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a stream's frames")).collect()
+    })
+}
+
+fn read(running: &Running) -> (Size, Vec<Vec<Detection>>) {
+    let sink = running.sink("out");
+    let frames: Vec<_> = std::iter::from_fn(|| pull(&sink)).map(|buffer| found_by(&buffer, "d")).collect();
+    let caps = sink.sink_pads()[0].current_caps().expect("caps with the frames");
+    let info = gst_video::VideoInfo::from_caps(&caps).unwrap();
+    (Size(info.width() as f32, info.height() as f32), frames)
+}
+
+/// From parts of the frame to pixels of the network's input, whose letterbox has one scale.
+fn in_network(mut objects: Vec<Detection>, frame: Size, input: Size) -> Vec<Detection> {
+    let scale = (input.0 / frame.0).min(input.1 / frame.1);
+    for object in &mut objects {
+        object.map_points(|x, y| (x * frame.0 * scale, y * frame.1 * scale));
+    }
+    objects
+}
+
+on_gpu! {
+    fn real_models_find_what_the_cpu_finds() {
+        let mut problems = Vec::new();
+        for (element, name, tolerance) in CASES {
+            // Of all its clips: in some there is nobody whom a model can see.
+            let mut seen = 0;
+            let mut missing = false;
+            for file in ["bikes.mp4", "vtest_h264.mp4"] {
+                let (Some(model), Some(clip)) = (find::real_model(name), find::media(file)) else {
+                    missing = true;
+                    continue;
+                };
+                let spec = engine::open(&model, 1).input().clone();
+                let input = Size(spec.width as f32, spec.height as f32);
+                let cpu = found((element, &model), &clip, "cpu", 1).remove(0);
+                for streams in [1, 3] {
+                    let mut agreement = Agreement::default();
+                    for gpu in found((element, &model), &clip, "tensorrt", streams) {
+                        assert_eq!(cpu.1.len(), gpu.1.len(), "{name} on {file}: frames");
+                        for (n, (a, b)) in cpu.1.iter().zip(gpu.1).enumerate() {
+                            let [a, b] = [a.clone(), b].map(|objects| in_network(objects, cpu.0, input));
+                            agreement.add(&format!("frame {n}"), ["cpu", "tensorrt"], &a, &b, tolerance);
+                        }
+                    }
+                    println!(
+                        "compared {name} on {file}, {streams} stream(s): {} frames, {} of {} objects agree ({:.2} %)",
+                        cpu.1.len(), agreement.matched, agreement.objects, agreement.percent()
+                    );
+                    agreement.unmatched.iter().for_each(|line| println!("  {line}"));
+                    seen += agreement.objects;
+                    if agreement.objects > 0 && agreement.percent() < AGREE {
+                        problems.push(format!("{name} on {file}, {streams}: {:.2} %", agreement.percent()));
+                    }
+                }
+            }
+            assert!(missing || seen > 0, "{name}: the clips show nothing");
+        }
+        assert_eq!(problems, [""; 0]);
+    }
+}
