@@ -5,8 +5,8 @@ use crate::common::running::{Running, found_by, pull};
 use crate::frames::{around, assert_same, numbered, objects, run, with_model};
 use crate::on_gpu;
 
-/// Exponentials differ in their last bits, and the stand-in's FP16 is FP32.
-const NEAR: Tolerance = Tolerance { place: 1e-4, confidence: 1e-3 };
+/// FP16 has 11 bits: at most 1/32 of a pixel of these pictures (seen on an H100: 6e-5 of the frame, and 2e-3 of a confidence).
+const NEAR: Tolerance = Tolerance { place: 3e-4, confidence: 4e-3 };
 
 /// A picture that is resampled, with squares near its edges and over its middle.
 fn wide() -> Picture {
