@@ -27,10 +27,50 @@ use crate::model::Rect;
 use gst::glib;
 use gst_video::VideoRegionOfInterestMeta;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 const DETECTION: &glib::GStr = glib::gstr!("detection");
 const KEYPOINTS: &glib::GStr = glib::gstr!("keypoints");
+
+/// Names of structures and fields, looked up once: each look-up takes a lock of the whole process, and with many streams
+/// of many objects the threads would mostly wait for it.
+struct Names {
+    /// Empty ones, to be copied.
+    detection: gst::Structure,
+    keypoints: gst::Structure,
+    confidence: glib::Quark,
+    label_id: glib::Quark,
+    x_min: glib::Quark,
+    x_max: glib::Quark,
+    y_min: glib::Quark,
+    y_max: glib::Quark,
+    model_name: glib::Quark,
+    kind: glib::Quark,
+    format: glib::Quark,
+    dims: glib::Quark,
+    precision: glib::Quark,
+    data_buffer: glib::Quark,
+}
+
+static NAMES: LazyLock<Names> = LazyLock::new(|| {
+    let quark = |name: &str| glib::Quark::from_str(name);
+    Names {
+        detection: gst::Structure::new_empty_from_static(DETECTION),
+        keypoints: gst::Structure::new_empty_from_static(KEYPOINTS),
+        confidence: quark("confidence"),
+        label_id: quark("label_id"),
+        x_min: quark("x_min"),
+        x_max: quark("x_max"),
+        y_min: quark("y_min"),
+        y_max: quark("y_max"),
+        model_name: quark("model_name"),
+        kind: quark("type"),
+        format: quark("format"),
+        dims: quark("dims"),
+        precision: quark("precision"),
+        data_buffer: quark("data_buffer"),
+    }
+});
 /// DL Streamer's number of 32-bit floats, `GVA_PRECISION_FP32`.
 const PRECISION_FP32: i32 = 10;
 
@@ -167,21 +207,24 @@ fn agree(a: &Edges, b: &Edges, (width, height): (u32, u32)) -> bool {
     a.iter().zip(b).zip(limits).all(|((a, b), limit)| a.abs_diff(*b) <= limit)
 }
 
+#[expect(deprecated, reason = "the setters by name look it up each time")]
 fn detection(object: &Object) -> gst::Structure {
     let Rect { x, y, .. } = object.rect;
-    let mut s = gst::Structure::new_empty_from_static(DETECTION);
-    s.set_with_static(glib::gstr!("confidence"), f64::from(object.confidence));
+    let names = &*NAMES;
+    let mut s = names.detection.clone();
+    s.set_by_quark(names.confidence, f64::from(object.confidence));
     if let Some(id) = object.class_id {
-        s.set_with_static(glib::gstr!("label_id"), i32::try_from(id).unwrap_or(i32::MAX));
+        s.set_by_quark(names.label_id, i32::try_from(id).unwrap_or(i32::MAX));
     }
-    s.set_with_static(glib::gstr!("x_min"), f64::from(x));
-    s.set_with_static(glib::gstr!("x_max"), f64::from(object.rect.right()));
-    s.set_with_static(glib::gstr!("y_min"), f64::from(y));
-    s.set_with_static(glib::gstr!("y_max"), f64::from(object.rect.bottom()));
-    s.set_with_static(glib::gstr!("model_name"), &*object.source);
+    s.set_by_quark(names.x_min, f64::from(x));
+    s.set_by_quark(names.x_max, f64::from(object.rect.right()));
+    s.set_by_quark(names.y_min, f64::from(y));
+    s.set_by_quark(names.y_max, f64::from(object.rect.bottom()));
+    s.set_by_quark(names.model_name, &*object.source);
     s
 }
 
+#[expect(deprecated, reason = "the setters by name look it up each time")]
 fn pose(keypoints: &KeypointSet, rect: &Rect) -> gst::Structure {
     let points = &keypoints.points;
     // A box without width has all its points at its left edge.
@@ -191,13 +234,14 @@ fn pose(keypoints: &KeypointSet, rect: &Rect) -> gst::Structure {
         .flat_map(|p| [inside(p.x, rect.x, rect.w), inside(p.y, rect.y, rect.h)])
         .flat_map(f32::to_ne_bytes)
         .collect();
-    let mut s = gst::Structure::new_empty_from_static(KEYPOINTS);
-    s.set_with_static(glib::gstr!("type"), "keypoints");
-    s.set_with_static(glib::gstr!("format"), keypoints.layout.name);
-    s.set_with_static(glib::gstr!("dims"), gst::Array::new([points.len() as u32, 2]));
-    s.set_with_static(glib::gstr!("precision"), PRECISION_FP32);
-    s.set_with_static(glib::gstr!("data_buffer"), glib::Variant::array_from_fixed_array(&data));
-    s.set_with_static(glib::gstr!("confidence"), gst::Array::new(points.iter().map(|p| p.confidence)));
-    s.set_with_static(glib::gstr!("model_name"), &*keypoints.source);
+    let names = &*NAMES;
+    let mut s = names.keypoints.clone();
+    s.set_by_quark(names.kind, "keypoints");
+    s.set_by_quark(names.format, keypoints.layout.name);
+    s.set_by_quark(names.dims, gst::Array::new([points.len() as u32, 2]));
+    s.set_by_quark(names.precision, PRECISION_FP32);
+    s.set_by_quark(names.data_buffer, glib::Variant::array_from_fixed_array(&data));
+    s.set_by_quark(names.confidence, gst::Array::new(points.iter().map(|p| p.confidence)));
+    s.set_by_quark(names.model_name, &*keypoints.source);
     s
 }

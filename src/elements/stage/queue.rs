@@ -21,7 +21,10 @@ pub enum Item<W> {
 #[derive(Debug)]
 pub struct Queue<W> {
     state: Mutex<State<W>>,
-    changed: Condvar,
+    /// Something is at the head, or what is there got ready: for the task.
+    head: Condvar,
+    /// Something went out: for those who want room, or all of it out.
+    out: Condvar,
 }
 
 #[derive(Debug)]
@@ -43,7 +46,7 @@ impl<W> Default for Queue<W> {
     fn default() -> Self {
         let state =
             State { items: VecDeque::new(), frames: 0, pushing: false, flushing: true, flow: Ok(()), eos: false };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
+        Self { state: Mutex::new(state), head: Condvar::new(), out: Condvar::new() }
     }
 }
 
@@ -53,11 +56,11 @@ impl<W: Work> Queue<W> {
     }
 
     fn wait_while<'a>(
-        &'a self,
+        on: &Condvar,
         state: MutexGuard<'a, State<W>>,
         condition: impl FnMut(&mut State<W>) -> bool,
     ) -> MutexGuard<'a, State<W>> {
-        self.changed.wait_while(state, condition).unwrap_or_else(PoisonError::into_inner)
+        on.wait_while(state, condition).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Everybody who waits here returns at once, now and until [`Self::start`]. What was queued is given back, so that
@@ -67,7 +70,8 @@ impl<W: Work> Queue<W> {
         state.flushing = true;
         let items = std::mem::take(&mut state.items);
         state.frames -= items.iter().filter(|i| matches!(i, Item::Frame(_))).count();
-        self.changed.notify_all();
+        self.head.notify_all();
+        self.out.notify_all();
         items
     }
 
@@ -99,7 +103,7 @@ impl<W: Work> Queue<W> {
     /// The task's flow error, or flushing.
     pub fn wait_for_room(&self, limit: usize) -> Result<(), gst::FlowError> {
         let state = self.lock();
-        let state = self.wait_while(state, |s| !s.flushing && s.flow.is_ok() && s.frames >= limit);
+        let state = Self::wait_while(&self.out, state, |s| !s.flushing && s.flow.is_ok() && s.frames >= limit);
         if state.flushing { Err(gst::FlowError::Flushing) } else { state.flow }
     }
 
@@ -114,8 +118,13 @@ impl<W: Work> Queue<W> {
         }
         state.flow?;
         state.frames += 1;
+        // One that isn't ready tells when it is; behind others it isn't its turn.
+        let next = state.items.is_empty() && work.ready();
         state.items.push_back(Item::Frame(work));
-        self.changed.notify_all();
+        drop(state);
+        if next {
+            self.head.notify_all();
+        }
         Ok(())
     }
 
@@ -127,20 +136,21 @@ impl<W: Work> Queue<W> {
         }
         state.eos |= event.type_() == gst::EventType::Eos;
         state.items.push_back(Item::Event(event));
-        self.changed.notify_all();
+        drop(state);
+        self.head.notify_all();
         true
     }
 
     /// Waits until all that was queued is out; `false` when flushing.
     pub fn drain(&self) -> bool {
         let state = self.lock();
-        !self.wait_while(state, |s| !s.flushing && (!s.items.is_empty() || s.pushing)).flushing
+        !Self::wait_while(&self.out, state, |s| !s.flushing && (!s.items.is_empty() || s.pushing)).flushing
     }
 
     /// The next item, once it's ready; `None` when flushing. After it [`Self::pushed`] must be called.
     pub fn pop(&self) -> Option<Item<W>> {
         let state = self.lock();
-        let mut state = self.wait_while(state, |s| {
+        let mut state = Self::wait_while(&self.head, state, |s| {
             !s.flushing
                 && match s.items.front() {
                     None => true,
@@ -165,8 +175,10 @@ impl<W: Work> Queue<W> {
         if flow.is_err() {
             state.flow = flow;
         }
-        self.changed.notify_all();
-        state.eos
+        let eos = state.eos;
+        drop(state);
+        self.out.notify_all();
+        eos
     }
 
     /// Frames held: queued, or being pushed.
@@ -180,7 +192,7 @@ impl<W: Work> Notify for Queue<W> {
     fn notify(&self) {
         // The lock makes sure that nobody is between looking and waiting.
         drop(self.lock());
-        self.changed.notify_all();
+        self.head.notify_all();
     }
 }
 

@@ -11,6 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+/// Most objects and poses a frame that are kept, but for the worst case.
+const OBJECTS: u32 = 20;
+const POSES: u32 = 5;
+
 /// What all streams of a row have in common.
 #[derive(Debug, Clone)]
 pub struct Recipe<'a> {
@@ -267,15 +271,19 @@ fn launch(recipe: &Recipe<'_>, index: usize, phase: Duration) -> String {
             Backend::Cpu => "backend=cpu".to_owned(),
         };
         let cache = recipe.engine_cache.map(|folder| format!("engine-cache={}", quoted(folder))).unwrap_or_default();
-        let confidence = if recipe.kind == Kind::WorstCase { "confidence=0" } else { "" };
+        // What a busy street shows, whatever the weights: models with random ones find hundreds.
+        let (objects, poses) = match recipe.kind {
+            Kind::WorstCase => ("confidence=0".to_owned(), String::new()),
+            _ => (format!("max-detections={OBJECTS}"), format!("max-detections={POSES}")),
+        };
         let with = |element: &str, name: String, model: &Path| {
             let (model, batch) = (quoted(model), recipe.batch_size);
             format!("{element} name={name} {backend} {cache} model={model} batch-size={batch}")
         };
         parts.push("benchmeter name=meter".into());
-        parts.push(format!("{} {confidence}", with("trtdetect", detector_name(index), recipe.model)));
+        parts.push(format!("{} {objects}", with("trtdetect", detector_name(index), recipe.model)));
         if let Some(pose) = recipe.pose_model.filter(|_| recipe.kind.has_pose()) {
-            parts.push(with("trtpose", pose_name(index), pose));
+            parts.push(format!("{} {poses}", with("trtpose", pose_name(index), pose)));
         }
         if recipe.kind == Kind::Published {
             parts.push("trtpublish location=/dev/null".into());
