@@ -3,7 +3,7 @@
 use super::{Check, Verdict};
 use crate::cuda::{self, Device, PrimaryContext};
 use crate::infer;
-use crate::tensorrt::Library;
+use crate::tensorrt::{Error, Library};
 use std::path::Path;
 
 /// Our kernels' PTX is of CUDA 11.8, which came with driver 520.
@@ -113,7 +113,7 @@ fn tensorrt(library: Option<&Path>, capability: Option<(u32, u32)>) -> Vec<Check
     }
     checks.push(match library.parser_path() {
         Ok(path) => Check::ok("ONNX parser", path.display().to_string()),
-        Err(error) => Check::missing("ONNX parser", error),
+        Err(error) => runs_only("ONNX parser", &error),
     });
     checks.push(match library.builder_resources(capability) {
         Ok(files) if files.is_empty() => Check::ok("builder resource", "in the library"),
@@ -126,7 +126,12 @@ fn tensorrt(library: Option<&Path>, capability: Option<(u32, u32)>) -> Vec<Check
             let remedy = "building may need the one for this GPU: install the whole TensorRT of this version";
             Check::new("builder resource", verdict, names.join(", "), remedy)
         }
-        Err(error) => Check::missing("builder resource", error),
+        Err(error) => runs_only("builder resource", &error),
     });
     checks
+}
+
+/// Something that only building needs.
+fn runs_only(name: &str, error: &Error) -> Check {
+    Check::new(name, Verdict::Limited, error.to_string(), "engines that were built before run all the same")
 }
