@@ -77,8 +77,8 @@ on_gpu! {
 on_gpu! {
     fn stopping_cancels_a_build_and_leaves_no_file(STANDIN_BUILD_TIME = "30000") {
         let detect = with_model("trtdetect", "tensorrt", "yolo");
-        // READY last: its message says that the thread is at its end, and so may the process be.
-        for state in [gst::State::Null, gst::State::Ready] {
+        // NULL last: it waits for the thread's end, and this process may end after it.
+        for state in [gst::State::Ready, gst::State::Null] {
             let running = Running::new(&format!("{SOURCE} ! {detect} ! fakesink"));
             running.set_state(gst::State::Playing);
             progress_until(&running, &[gst::ProgressType::Start]);

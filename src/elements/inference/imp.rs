@@ -33,7 +33,7 @@ pub struct Inference {
     backend: Mutex<Option<Backend>>,
     pub(super) device: Device,
     /// From PAUSED on.
-    pub(super) models: Models,
+    pub(super) models: Arc<Models>,
     /// In READY, so that starting again is cheap.
     kept: Mutex<Option<Arc<Service>>>,
     counters: Mutex<Counters>,
@@ -109,7 +109,7 @@ impl ObjectSubclass for Inference {
             settings: Mutex::default(),
             backend: Mutex::default(),
             device: Device::default(),
-            models: Models::default(),
+            models: Arc::default(),
             kept: Mutex::default(),
             counters: Mutex::default(),
             frame: AtomicU64::new(0),
@@ -180,6 +180,7 @@ impl ElementImpl for Inference {
                 *lock(&self.kept) = service;
             }
             gst::StateChange::ReadyToNull => {
+                self.wait_for_opening();
                 let opened = self.models.take();
                 drop(opened);
                 let service = lock(&self.kept).take();

@@ -4,6 +4,7 @@ use super::opened::Opened;
 use crate::sync::lock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// See the module. Streaming threads look at it for every frame.
 #[derive(Default)]
@@ -25,6 +26,18 @@ struct State {
     start: u64,
     /// Counts flushes: who waited before one returns.
     flushes: u64,
+    /// Threads that open a model, cancelled ones too.
+    threads: usize,
+}
+
+/// A thread that opens a model, from before it starts to its end.
+pub struct OpeningThread(Arc<Models>);
+
+impl Drop for OpeningThread {
+    fn drop(&mut self) {
+        self.0.lock().threads -= 1;
+        self.0.changed.notify_all();
+    }
 }
 
 /// Whether the element's error message is on the bus: whoever waits returns after that, so that no other element's comes
@@ -52,7 +65,13 @@ impl Models {
     /// READY→PAUSED.
     pub fn start(&self) -> Start {
         let mut state = self.lock();
-        *state = State { running: true, start: state.start + 1, flushes: state.flushes, ..State::default() };
+        *state = State {
+            running: true,
+            start: state.start + 1,
+            flushes: state.flushes,
+            threads: state.threads,
+            ..State::default()
+        };
         Start(state.start)
     }
 
@@ -155,6 +174,19 @@ impl Models {
         };
         self.changed.notify_all();
         attempt
+    }
+
+    /// To be moved into the thread.
+    pub fn count_thread(self: &Arc<Self>) -> OpeningThread {
+        self.lock().threads += 1;
+        OpeningThread(Arc::clone(self))
+    }
+
+    /// Waits until no thread opens a model any more; `false` after `limit`. A process that ends while TensorRT builds an
+    /// engine would crash in it.
+    pub fn wait_for_threads(&self, limit: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(self.lock(), limit, |state| state.threads > 0);
+        waited.unwrap_or_else(PoisonError::into_inner).0.threads == 0
     }
 
     /// That the first model couldn't be opened was said.

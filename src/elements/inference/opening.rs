@@ -18,6 +18,10 @@ use gst::subclass::prelude::*;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// A builder that was cancelled ends once it has timed the kernel that it's at.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a thread opens a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,10 +89,12 @@ impl Inference {
 
     fn open_on_a_thread(&self, start: Start, reason: Reason) {
         let element = self.obj().downgrade();
+        let thread = self.models.count_thread();
         let started = std::thread::Builder::new().name("trt-open".into()).spawn(move || {
             if let Some(element) = element.upgrade() {
                 element.imp().open_until_current(start, reason);
             }
+            drop(thread);
         });
         if let Err(error) = started {
             let error = Error::new(ErrorKind::Failed, format!("no thread to open the model: {error}"));
@@ -188,6 +194,17 @@ impl Inference {
         if self.models.stop() {
             // The bin waits for it, also when the element is stopped before.
             self.post_async_done();
+        }
+    }
+
+    /// Waits for what was cancelled, so that nothing of it runs on after NULL.
+    pub(super) fn wait_for_opening(&self) {
+        if !self.models.wait_for_threads(CANCEL_TIMEOUT) {
+            gst::warning!(
+                CAT,
+                imp = self,
+                "an engine is still being built after {CANCEL_TIMEOUT:?}: its thread is left alone"
+            );
         }
     }
 
