@@ -1,5 +1,6 @@
 //! GStreamer elements for object detection and human pose with TensorRT.
 
+mod backoff;
 pub mod check;
 pub mod config;
 pub mod cpu;

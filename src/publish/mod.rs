@@ -4,7 +4,6 @@
 //! 2. A [`Publisher`] takes lines without waiting for the disk or the reader, and writes them on a thread of its own.
 //! 3. An [`Output`] is where they go: a file, a pipe, a TCP server, an MQTT broker; [`open`] makes it from a location.
 
-mod backoff;
 mod line;
 mod location;
 mod mqtt;
@@ -13,7 +12,6 @@ mod publisher;
 mod tcp;
 mod turn;
 
-pub use backoff::Backoff;
 pub use line::{Frame, write_line};
 pub use location::Location;
 pub use mqtt::{MqttSettings, Qos};

@@ -1,8 +1,8 @@
 //! Lines to a TCP server, which may come and go.
 
-use super::backoff::Backoff;
 use super::location::Server;
 use super::output::{Notice, Notify, Output, Written};
+use crate::backoff::Attempts;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
@@ -18,7 +18,7 @@ pub struct TcpOutput {
     name: String,
     server: Server,
     stream: Option<TcpStream>,
-    backoff: Backoff,
+    attempts: Attempts,
     /// No attempt before this.
     not_before: Option<Instant>,
     /// An outage is told once, not at each attempt.
@@ -37,9 +37,9 @@ impl TcpOutput {
 
     /// Connects with the first line.
     pub fn new(server: Server, notify: Notify) -> Self {
-        let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let attempts = Attempts::new(Duration::from_millis(100), Duration::from_secs(5));
         let name = format!("tcp://{server}");
-        Self { name, server, stream: None, backoff, not_before: None, told: false, notify }
+        Self { name, server, stream: None, attempts, not_before: None, told: false, notify }
     }
 
     /// Waits for the next attempt's time and makes it; `false` when given up.
@@ -53,7 +53,7 @@ impl TcpOutput {
         match self.attempt(give_up) {
             Ok(Some(stream)) => {
                 self.stream = Some(stream);
-                self.backoff.reset();
+                self.attempts.reset();
                 self.not_before = None;
                 if std::mem::take(&mut self.told) {
                     (self.notify)(Notice::Back);
@@ -82,7 +82,7 @@ impl TcpOutput {
 
     fn lost(&mut self, error: &io::Error) {
         self.stream = None;
-        self.not_before = Some(Instant::now() + self.backoff.next_wait());
+        self.not_before = Some(Instant::now() + self.attempts.next_wait());
         if !std::mem::replace(&mut self.told, true) {
             (self.notify)(Notice::Away(error.to_string()));
         }

@@ -1,6 +1,6 @@
 //! What a camera goes through, as a pure state machine: what happened goes in, what is to be done comes out.
 
-use super::backoff::Backoff;
+use crate::backoff::Backoff;
 use crate::monitor::CameraState;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ impl Default for Patience {
             connect: Duration::from_secs(10),
             silence: Duration::from_secs(5),
             settled: Duration::from_secs(10),
-            backoff: Backoff::default(),
+            backoff: Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(5) },
         }
     }
 }

@@ -12,7 +12,6 @@
 //! made anew whenever the camera is lost; models and outputs stay as they are meanwhile.
 
 mod analysis;
-mod backoff;
 mod bus;
 mod camera;
 mod change;
@@ -28,7 +27,7 @@ mod threads;
 mod track;
 mod turns;
 
-pub use backoff::Backoff;
+pub use crate::backoff::Backoff;
 pub use lifecycle::Patience;
 pub use meters::Meters;
 pub use plan::{cameras, patience};

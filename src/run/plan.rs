@@ -1,9 +1,9 @@
 //! From what the configuration means to what pipelines are made of.
 
-use super::backoff::Backoff;
 use super::lifecycle::Patience;
 use super::outputs;
 use super::setup::{CameraSetup, Decoder, ElementSetup, FileSource, RtspSource, Source, TestSource, ThreadSetup};
+use crate::backoff::Backoff;
 use crate::check::{assign, gpu_names};
 use crate::config::{self, Pipeline, Plan};
 use crate::infer::{Error, ErrorKind};

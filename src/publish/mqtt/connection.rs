@@ -3,9 +3,9 @@
 //! Every connection is a new session: what the client knows ends with it. Messages that the broker hasn't confirmed are
 //! kept here, and published again, in order, on the next one.
 
-use super::super::backoff::Backoff;
 use super::super::output::{Notice, Notify};
 use super::settings::{OFFLINE, ONLINE, Qos};
+use crate::backoff::Attempts;
 use crate::sync::lock;
 use bytes::Bytes;
 use rumqttc::{
@@ -162,7 +162,7 @@ impl Connection {
 
     /// Connects, again and again, until the last user has left or the broker refuses us.
     async fn serve(&self, options: MqttOptions, status_topic: Option<&str>) {
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
+        let mut attempts = Attempts::new(Duration::from_millis(100), Duration::from_secs(10));
         let mut known = false;
         loop {
             let session = Session::default();
@@ -173,7 +173,7 @@ impl Connection {
             let undone = session.undone();
             if session.connected.get() {
                 known = true;
-                backoff.reset();
+                attempts.reset();
             }
             let Err(error) = result else { return };
             // No before the first yes is a mistake in the settings; afterwards it's an outage like others.
@@ -184,7 +184,7 @@ impl Connection {
                 return;
             }
             tokio::select! {
-                () = tokio::time::sleep(backoff.next_wait()) => {}
+                () = tokio::time::sleep(attempts.next_wait()) => {}
                 () = self.closing_unconnected() => return,
             }
         }
