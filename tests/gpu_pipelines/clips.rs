@@ -9,7 +9,9 @@ use crate::frames::with_file;
 use crate::on_gpu;
 use gst::prelude::*;
 use gsttensorrt::model::Detection;
+use std::ffi::OsStr;
 use std::path::Path;
+use std::process::Command;
 
 /// Objects that have to agree, percent.
 const AGREE: f32 = 99.0;
@@ -17,6 +19,8 @@ const AGREE: f32 = 99.0;
 const CELL: f32 = 4.0;
 /// Frames of a clip that are looked at: all of the sample clip, and a part of a long one.
 const FRAMES: usize = 250;
+
+const BATCH: &str = "4";
 
 const OBJECTS: Tolerance = Tolerance { boxes: true, keypoints: 1.0 };
 const POSES: Tolerance = Tolerance { boxes: true, keypoints: CELL };
@@ -49,11 +53,18 @@ fn few(upload: &str) -> String {
     )
 }
 
+/// Makes the engine that the elements look for, which on a GPU takes longer than a test waits for a frame.
+fn build(model: &Path) {
+    let arguments: [&OsStr; 4] = ["build".as_ref(), model.as_ref(), "--batch".as_ref(), BATCH.as_ref()];
+    let built = Command::new(find::gst_trt()).args(arguments).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+}
+
 /// What `streams` pipelines at once find in each frame, in pixels of the frame, and the frame's size.
 fn found(case: (&str, &Path), file: &Path, backend: &str, streams: usize) -> Vec<(Size, Vec<Vec<Detection>>)> {
     let (element, model) = case;
     let launch = format!(
-        "{} ! {} confidence=0.25 batch-size=4 ! appsink name=out sync=false",
+        "{} ! {} confidence=0.25 batch-size={BATCH} ! appsink name=out sync=false",
         decoded(file, backend),
         with_file(element, backend, model)
     );
@@ -96,6 +107,7 @@ on_gpu! {
                 };
                 let spec = engine::open(&model, 1).input().clone();
                 let input = Size(spec.width as f32, spec.height as f32);
+                build(&model);
                 let cpu = found((element, &model), &clip, "cpu", 1).remove(0);
                 for streams in [1, 3] {
                     let mut agreement = Agreement::default();
