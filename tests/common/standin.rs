@@ -74,6 +74,11 @@ impl Standin {
     }
 }
 
+/// Whether this process runs on it: [`on_gpu`] has it check every access.
+pub fn is_this() -> bool {
+    std::env::var_os("STANDIN_CHECK").is_some()
+}
+
 /// Runs one ignored test of this executable on the stand-in, and passes if it does; else skips.
 pub fn run_ignored(test: &str, variables: &[(&str, &str)]) {
     let Some(standin) = Standin::new() else { return };
