@@ -294,9 +294,12 @@ fn profile_of(model: &Model, state: &ConfigState) -> Option<Vec<InputRange>> {
     ranges
 }
 
-/// One phase in another; `false` once the monitor cancels.
+/// The longest that a step takes: the real builder asks its monitor between two kernels that it times.
+const STEP: Duration = Duration::from_millis(100);
+
+/// One phase in another; `false` once the monitor cancels, which ends it.
 fn report_progress(monitor: usize, layers: usize) -> bool {
-    let steps = layers.clamp(1, 20);
+    let steps = layers.clamp(1, 20).max(settings().build_time.div_duration_f64(STEP) as usize);
     let pause = settings().build_time / steps as u32;
     if monitor == 0 {
         std::thread::sleep(settings().build_time);
@@ -312,13 +315,10 @@ fn report_progress(monitor: usize, layers: usize) -> bool {
         let finish: unsafe extern "C" fn(usize, *const c_char) = method(monitor, CLASS, "phaseFinish");
         start(monitor, whole.as_ptr(), std::ptr::null(), 2);
         start(monitor, part.as_ptr(), whole.as_ptr(), steps as i32);
-        let mut going = true;
-        for index in 0..steps {
-            if pause > Duration::ZERO {
-                std::thread::sleep(pause);
-            }
-            going = going && step(monitor, part.as_ptr(), index as i32);
-        }
+        let mut going = (0..steps).all(|index| {
+            std::thread::sleep(pause);
+            step(monitor, part.as_ptr(), index as i32)
+        });
         finish(monitor, part.as_ptr());
         going = going && step(monitor, whole.as_ptr(), 0) && step(monitor, whole.as_ptr(), 1);
         finish(monitor, whole.as_ptr());
