@@ -92,7 +92,10 @@ where
         .chain_function(|_, parent, buffer| {
             S::catch_panic_pad_function(parent, || Err(gst::FlowError::Error), |s| chain(s, buffer))
         })
-        .event_function(|_, parent, event| S::catch_panic_pad_function(parent, || false, |s| sink_event(s, event)))
+        .event_full_function(|_, parent, event| {
+            let refused = || Err(gst::FlowError::Error);
+            S::catch_panic_pad_function(parent, refused, |s| sink_event(s, event)).map(|()| gst::FlowSuccess::Ok)
+        })
         .query_function(|_, parent, query| S::catch_panic_pad_function(parent, || false, |s| sink_query(s, query)))
         .activatemode_function(|_, parent, _, active| {
             let fallback = || Err(gst::loggable_error!(gst::CAT_RUST, "panicked"));
@@ -220,29 +223,32 @@ where
     }
 }
 
-fn sink_event<S: Stage>(stage: &S, event: gst::Event) -> bool
+/// Says why an event isn't taken: upstream, which is told only "no" to its caps while this flushes, would take them for
+/// refused and post an error.
+fn sink_event<S: Stage>(stage: &S, event: gst::Event) -> Result<(), gst::FlowError>
 where
     <S as ObjectSubclass>::Type: IsA<gst::Element>,
 {
     use gst::EventView;
     let flow = stage.flow();
+    let taken = |taken: bool| if taken { Ok(()) } else { Err(gst::FlowError::Error) };
     match event.view() {
         EventView::FlushStart(_) => {
             let forwarded = flow.src().push_event(event);
             flush(stage);
-            forwarded && flow.src().pause_task().is_ok()
+            taken(forwarded && flow.src().pause_task().is_ok())
         }
         EventView::FlushStop(_) => {
             let forwarded = flow.src().push_event(event);
             stage.stream_started();
             flow.queue().start();
-            forwarded && start_task(stage).is_ok()
+            taken(forwarded && start_task(stage).is_ok())
         }
         EventView::Caps(caps) => match flow.set_caps(caps.caps()).and_then(|info| stage.set_info(&info, caps.caps())) {
             Ok(()) => flow.queue().push_event(event),
             Err(error) => {
                 error.log_with_object(&*stage.obj());
-                false
+                Err(gst::FlowError::NotNegotiated)
             }
         },
         EventView::StreamStart(_) => {
@@ -250,7 +256,7 @@ where
             flow.queue().push_event(event)
         }
         _ if event.is_serialized() => flow.queue().push_event(event),
-        _ => flow.src().push_event(event),
+        _ => taken(flow.src().push_event(event)),
     }
 }
 

@@ -128,17 +128,20 @@ impl<W: Work> Queue<W> {
         Ok(())
     }
 
-    /// Queues a serialised event; `false` when flushing.
-    pub fn push_event(&self, event: gst::Event) -> bool {
+    /// Queues a serialised event.
+    ///
+    /// # Errors
+    /// Flushing.
+    pub fn push_event(&self, event: gst::Event) -> Result<(), gst::FlowError> {
         let mut state = self.lock();
         if state.flushing {
-            return false;
+            return Err(gst::FlowError::Flushing);
         }
         state.eos |= event.type_() == gst::EventType::Eos;
         state.items.push_back(Item::Event(event));
         drop(state);
         self.head.notify_all();
-        true
+        Ok(())
     }
 
     /// Waits until all that was queued is out; `false` when flushing.
@@ -223,7 +226,7 @@ mod tests {
         gst::init().unwrap();
         let (queue, job) = (queue(), Job::default());
         queue.push_frame(job.clone()).unwrap();
-        assert!(queue.push_event(gst::event::Eos::new()));
+        assert!(queue.push_event(gst::event::Eos::new()).is_ok());
         let task = std::thread::spawn({
             let queue = queue.clone();
             move || {
