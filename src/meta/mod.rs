@@ -1,6 +1,7 @@
 //! What was found in a frame, on its buffer.
 
 mod associate;
+mod name;
 mod outputs;
 mod record;
 mod roi;
@@ -8,6 +9,7 @@ mod store;
 mod tensor;
 
 pub use associate::{Attach, attach_poses};
+pub use name::Name;
 pub use outputs::attach_outputs;
 pub use record::{Inference, KeypointSet, ModelRun, Object, Record};
 pub use store::{read, record, set_record};

@@ -1,5 +1,6 @@
 //! The record: everything that models said about one frame.
 
+use super::Name;
 use crate::model::{Keypoint, KeypointLayout, Rect};
 use std::sync::Arc;
 
@@ -11,11 +12,11 @@ pub struct Object {
     pub rect: Rect,
     /// `None` where a foreign detector gave only a label.
     pub class_id: Option<u32>,
-    pub label: Arc<str>,
+    pub label: Name,
     /// 0–1.
     pub confidence: f32,
     /// The `model-id` of what found it.
-    pub source: Arc<str>,
+    pub source: Name,
     /// The object in whose box it was found.
     pub parent: Option<u32>,
     pub keypoints: Option<KeypointSet>,
@@ -25,7 +26,7 @@ pub struct Object {
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeypointSet {
     /// The `model-id` of the pose model.
-    pub source: Arc<str>,
+    pub source: Name,
     pub layout: Arc<KeypointLayout>,
     pub points: Vec<Keypoint>,
 }
@@ -46,7 +47,7 @@ pub enum Inference {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelRun {
     /// The element's `model-id`.
-    pub model_id: Arc<str>,
+    pub model_id: Name,
     pub inference: Inference,
 }
 

@@ -22,12 +22,14 @@
 //!
 //! Sources: `blob_to_roi_converter.cpp`, `yolo_v8.cpp` and `tensor.h` of DL Streamer 2026.
 
-use super::{KeypointSet, Object, Record};
+use super::{KeypointSet, Name, Object, Record};
 use crate::model::Rect;
 use gst::glib;
+use gst::glib::translate::{FromGlib, IntoGlib};
+use gst::prelude::*;
 use gst_video::VideoRegionOfInterestMeta;
 use std::ops::ControlFlow;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 const DETECTION: &glib::GStr = glib::gstr!("detection");
 const KEYPOINTS: &glib::GStr = glib::gstr!("keypoints");
@@ -77,34 +79,59 @@ const PRECISION_FP32: i32 = 10;
 /// Left, top, right, bottom in whole pixels.
 type Edges = [u32; 4];
 
-/// Adds one ROI meta for each object.
-pub(super) fn add_mirror(buffer: &mut gst::BufferRef, record: &Record, frame: (u32, u32)) {
-    for object in &record.objects {
-        let [left, top, right, bottom] = edges(&object.rect, frame);
-        let rect = (left, top, right - left, bottom - top);
-        let mut meta = VideoRegionOfInterestMeta::add(buffer, &object.label, rect);
-        meta.set_id(i32::try_from(object.id).unwrap_or(i32::MAX));
-        meta.set_parent_id(object.parent.and_then(|id| i32::try_from(id).ok()).unwrap_or(-1));
-        meta.add_param(detection(object));
-        if let Some(keypoints) = &object.keypoints {
-            meta.add_param(pose(keypoints, &object.rect));
-        }
+/// Makes the ROI metas those of `record`, which follows `before` on this buffer. Those that still hold stay as they are:
+/// making one costs more than all the rest of an object.
+pub(super) fn mirror(buffer: &mut gst::BufferRef, before: Option<&Record>, record: &Record, frame: (u32, u32)) {
+    let mut shown = vec![false; record.objects.len()];
+    if let Some(before) = before.filter(|before| !before.objects.is_empty()) {
+        buffer.foreach_meta_mut(|mut meta| {
+            use gst::buffer::BufferMetaForeachAction::{Keep, Remove};
+            let roi = meta.downcast_ref::<VideoRegionOfInterestMeta>();
+            let Some((roi, old)) = roi.and_then(|roi| Some((roi, mirrored(roi, before, frame)?))) else {
+                return ControlFlow::Continue(Keep);
+            };
+            let holds = position(record, old.id).is_some_and(|index| {
+                record.objects[index] == *old
+                    && is_whole(roi, old, frame)
+                    && !std::mem::replace(&mut shown[index], true)
+            });
+            ControlFlow::Continue(if holds { Keep } else { Remove })
+        });
+    }
+    for (object, _) in record.objects.iter().zip(shown).filter(|(_, shown)| !shown) {
+        add(buffer, object, frame);
     }
 }
 
-/// Removes the ROI metas that mirror `record`.
-pub(super) fn remove_mirror(buffer: &mut gst::BufferRef, record: &Record, frame: (u32, u32)) {
-    if record.objects.is_empty() {
-        return;
+fn add(buffer: &mut gst::BufferRef, object: &Object, frame: (u32, u32)) {
+    let [left, top, right, bottom] = edges(&object.rect, frame);
+    let label = object.label.quark().into_glib();
+    // SAFETY: the buffer is writable, and the meta, which is never null, is borrowed with it. The binding's way takes the
+    // label as text, and looks it up.
+    let mut meta = unsafe {
+        let buffer_ptr = buffer.as_mut_ptr();
+        let meta = gst_video::ffi::gst_buffer_add_video_region_of_interest_meta_id(
+            buffer_ptr,
+            label,
+            left,
+            top,
+            right - left,
+            bottom - top,
+        );
+        VideoRegionOfInterestMeta::from_mut_ptr::<gst::meta::Standalone>(buffer, meta)
+    };
+    meta.set_id(i32::try_from(object.id).unwrap_or(i32::MAX));
+    meta.set_parent_id(object.parent.and_then(|id| i32::try_from(id).ok()).unwrap_or(-1));
+    meta.add_param(detection(object));
+    if let Some(keypoints) = &object.keypoints {
+        meta.add_param(pose(keypoints, &object.rect));
     }
-    buffer.foreach_meta_mut(|mut meta| {
-        let mirrors =
-            meta.downcast_ref::<VideoRegionOfInterestMeta>().is_some_and(|roi| mirrored(roi, record, frame).is_some());
-        ControlFlow::Continue(match mirrors {
-            true => gst::buffer::BufferMetaForeachAction::Remove,
-            false => gst::buffer::BufferMetaForeachAction::Keep,
-        })
-    });
+}
+
+/// Whether nothing of `object` was lost on the way: what scales a frame rounds the pixels, and GStreamer 1.22 drops the
+/// parameters then.
+fn is_whole(meta: &VideoRegionOfInterestMeta, object: &Object, frame: (u32, u32)) -> bool {
+    meta.params().next().is_some() && pixel_edges(meta) == edges(&object.rect, frame)
 }
 
 /// The objects of ROI metas that don't mirror `record`, with ids after those of `record`.
@@ -134,12 +161,17 @@ pub(super) fn others(buffer: &gst::BufferRef, record: &Record, frame: (u32, u32)
 /// The object of `record` that `meta` mirrors: same id, label and place. The parameters can't tell, because GStreamer
 /// 1.22 drops them where it scales a frame.
 fn mirrored<'a>(meta: &VideoRegionOfInterestMeta, record: &'a Record, frame: (u32, u32)) -> Option<&'a Object> {
-    let id = u32::try_from(meta.id()).ok()?;
-    let object = match record.objects.get(id as usize) {
-        Some(object) if object.id == id => object,
-        _ => record.objects.iter().find(|object| object.id == id)?,
-    };
-    (label(meta) == &*object.label && agree(&edges(&object.rect, frame), &pixel_edges(meta), frame)).then_some(object)
+    let object = &record.objects[position(record, u32::try_from(meta.id()).ok()?)?];
+    (label(meta) == Some(object.label.quark()) && agree(&edges(&object.rect, frame), &pixel_edges(meta), frame))
+        .then_some(object)
+}
+
+/// Where in `record` the object of this id is.
+fn position(record: &Record, id: u32) -> Option<usize> {
+    match record.objects.get(id as usize) {
+        Some(object) if object.id == id => Some(id as usize),
+        _ => record.objects.iter().position(|object| object.id == id),
+    }
 }
 
 /// A foreign meta as an object.
@@ -151,10 +183,10 @@ fn object(meta: &VideoRegionOfInterestMeta, id: u32, frame: (u32, u32)) -> Objec
         id,
         rect: params.and_then(|s| normalised(s, meta, frame)).unwrap_or_else(|| pixels(meta, frame)),
         class_id: params.and_then(|s| s.get::<i32>("label_id").ok()).and_then(|id| u32::try_from(id).ok()),
-        label: Arc::from(label(meta)),
+        label: label(meta).map_or_else(|| "".into(), Name::from),
         // What a detector asserts without a confidence is certain to it.
         confidence: params.and_then(|s| number(s, "confidence")).map_or(1.0, |c| c.clamp(0.0, 1.0) as f32),
-        source: Arc::from(model.unwrap_or("roi")),
+        source: model.unwrap_or("roi").into(),
         parent: None,
         keypoints: None,
     }
@@ -180,11 +212,12 @@ fn number(params: &gst::StructureRef, name: &str) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-fn label(meta: &VideoRegionOfInterestMeta) -> &'static str {
-    // SAFETY: `GstVideoRegionOfInterestMeta` is valid while `meta` is borrowed; only an integer is read. The binding's
-    // `roi_type` must not be asked where it's 0, which C code may leave it at: it would follow a null pointer.
+/// `None` where C code left it at 0, which the binding's `roi_type` must not be asked about: it would follow a null pointer.
+fn label(meta: &VideoRegionOfInterestMeta) -> Option<glib::Quark> {
+    // SAFETY: `GstVideoRegionOfInterestMeta` is valid while `meta` is borrowed; only an integer is read.
     let quark = unsafe { (*(meta as *const _ as *const gst_video::ffi::GstVideoRegionOfInterestMeta)).roi_type };
-    if quark == 0 { "" } else { meta.roi_type() }
+    // SAFETY: all but 0 were given out by GLib.
+    (quark != 0).then(|| unsafe { glib::Quark::from_glib(quark) })
 }
 
 /// `rect`, 0–1, rounded to pixels and clipped to the frame.

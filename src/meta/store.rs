@@ -58,10 +58,7 @@ pub fn record(buffer: &gst::BufferRef) -> Option<Arc<Record>> {
 /// Puts `record` in the place of the one before and mirrors it in ROI metas, for a frame of `width` × `height` pixels.
 /// ROI metas of other elements stay as they are.
 pub fn set_record(buffer: &mut gst::BufferRef, record: Arc<Record>, width: u32, height: u32) {
-    if let Some(before) = self::record(buffer) {
-        roi::remove_mirror(buffer, &before, (width, height));
-    }
-    roi::add_mirror(buffer, &record, (width, height));
+    roi::mirror(buffer, self::record(buffer).as_deref(), &record, (width, height));
     let shared = SharedRecord(record);
     if let Ok(mut meta) = CustomMeta::from_mut_buffer(buffer, NAME) {
         meta.mut_structure().set(FIELD, shared);

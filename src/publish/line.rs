@@ -233,8 +233,8 @@ mod tests {
             }],
             models: [Inference::Done, Inference::Interval, Inference::Busy, Inference::NoRegion]
                 .into_iter()
-                .zip('a'..)
-                .map(|(inference, id)| ModelRun { model_id: id.to_string().into(), inference })
+                .zip(["a", "b", "c", "d"])
+                .map(|(inference, id)| ModelRun { model_id: id.into(), inference })
                 .collect(),
         };
         let line = json(&FRAME, &record);

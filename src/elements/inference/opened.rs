@@ -3,6 +3,7 @@
 use super::Task;
 use super::settings::{Resolved, Settings};
 use crate::infer::{self, Error, ErrorKind, ModelSettings, Service, Stream};
+use crate::meta::Name;
 use crate::model::{KeypointLayout, Labels, head::HeadKind};
 use crate::sync::lock;
 use std::convert::Infallible;
@@ -13,10 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Opened {
     pub stream: Stream,
     /// `model-id`.
-    pub id: Arc<str>,
+    pub id: Name,
     pub kind: HeadKind,
     pub keypoints: Option<Arc<KeypointLayout>>,
     labels: Labels,
+    /// The labels as objects carry them.
+    names: Vec<Name>,
     resolved: Mutex<Arc<Resolved>>,
     /// What it was opened with.
     pub settings: Settings,
@@ -57,6 +60,7 @@ impl Opened {
             id: settings.model_id.as_deref().unwrap_or(name).into(),
             kind: head.kind(),
             keypoints: head.keypoints().cloned(),
+            names: labels.0.iter().map(|label| (&**label).into()).collect(),
             labels,
             resolved: Mutex::new(Arc::new(resolved)),
             settings: settings.clone(),
@@ -76,8 +80,8 @@ impl Opened {
         self.stream.service()
     }
 
-    pub fn label(&self, class_id: u32) -> Arc<str> {
-        self.labels.get(class_id)
+    pub fn label(&self, class_id: u32) -> Name {
+        self.names.get(class_id as usize).copied().unwrap_or_else(|| (&*self.labels.get(class_id)).into())
     }
 
     /// The settings in force.

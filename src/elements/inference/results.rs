@@ -6,16 +6,15 @@ use super::settings::Resolved;
 use crate::infer::Output;
 use crate::meta::{Attach, Inference, KeypointSet, ModelRun, Object, Record, attach_poses};
 use crate::model::{Detection, head::HeadKind};
-use std::sync::Arc;
 
 /// Notes that the model didn't run, and why.
 pub fn add_skipped(record: &mut Record, model: &Opened, why: Inference) {
-    record.models.push(ModelRun { model_id: model.id.clone(), inference: why });
+    record.models.push(ModelRun { model_id: model.id, inference: why });
 }
 
 /// Adds what the model found in each region.
 pub fn add_outputs(record: &mut Record, model: &Opened, settings: &Resolved, regions: &[Region], outputs: Vec<Output>) {
-    record.models.push(ModelRun { model_id: model.id.clone(), inference: Inference::Done });
+    record.models.push(ModelRun { model_id: model.id, inference: Inference::Done });
     for (region, output) in regions.iter().zip(outputs) {
         match (model.kind, region.object) {
             (HeadKind::Detection, parent) => {
@@ -56,10 +55,10 @@ fn add_top_down(record: &mut Record, model: &Opened, attach: Attach, id: u32, de
 fn object(model: &Opened, detection: Detection, parent: Option<u32>) -> Object {
     let Detection { rect, class_id, confidence, keypoints } = detection;
     let keypoints = model.keypoints.as_ref().map(|layout| KeypointSet {
-        source: model.id.clone(),
+        source: model.id,
         layout: layout.clone(),
         points: keypoints,
     });
-    let (label, source) = (model.label(class_id), Arc::clone(&model.id));
+    let (label, source) = (model.label(class_id), model.id);
     Object { id: 0, rect, class_id: Some(class_id), label, confidence, source, parent, keypoints }
 }
