@@ -246,7 +246,7 @@ impl Plan<'_> {
             objects: 0.0,
             engine_fps: None,
             decode_fps: None,
-            own_cpu_us: None,
+            own_cpu: None,
             process_cpu_us: 0.0,
             cores_per_stream: 0.0,
             to_host: None,

@@ -115,8 +115,7 @@ pub struct Row {
     pub engine_fps: Option<f64>,
     /// D: decoding the same number of streams alone.
     pub decode_fps: Option<f64>,
-    /// CPU time of our threads and of our code in the decoders' threads, microseconds a frame.
-    pub own_cpu_us: Option<f64>,
+    pub own_cpu: Option<OwnCpu>,
     /// CPU time of the process, microseconds a frame.
     pub process_cpu_us: f64,
     /// Cores busy, a stream.
@@ -128,6 +127,23 @@ pub struct Row {
     /// The process's CPU time over that of decoding alone: the median of the pairs; paced rows of the CPU part.
     pub over_decode: Option<f64>,
     pub verdicts: Vec<Verdict>,
+}
+
+/// CPU time of ours, microseconds a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct OwnCpu {
+    /// The threads that run batches.
+    pub lanes_us: f64,
+    /// The tasks of our elements' source pads, and all that is downstream of them.
+    pub pads_us: f64,
+    /// Our code in the decoders' threads.
+    pub decoders_us: f64,
+}
+
+impl OwnCpu {
+    pub fn total(&self) -> f64 {
+        self.lanes_us + self.pads_us + self.decoders_us
+    }
 }
 
 /// From the detector's sink pad to the last model's source pad, milliseconds.

@@ -1,8 +1,8 @@
 //! Running a row: streams that play for a while, and what they did in it.
 
 use super::clock;
-use super::report::{Latency, Row};
-use super::stream::{Notice, Recipe, Stream, histogram, is_ours};
+use super::report::{Latency, OwnCpu, Row};
+use super::stream::{Notice, Recipe, Stream, histogram, is_lane, is_pad};
 use gsttensorrt::cuda::Traffic;
 use gsttensorrt::cuda::gst::SharedContext;
 use gsttensorrt::infer::{Error, ErrorKind, Service, ServiceStats};
@@ -33,9 +33,17 @@ struct Reading {
     at: Instant,
     frames: u64,
     process: Duration,
-    own: Option<Duration>,
+    own: Option<OwnTimes>,
     traffic: Option<Traffic>,
     services: Vec<(ServiceStats, Vec<u64>)>,
+}
+
+/// CPU time of ours so far, as [`OwnCpu`] has it.
+#[derive(Clone, Copy)]
+struct OwnTimes {
+    lanes: Duration,
+    pads: Duration,
+    decoders: Duration,
 }
 
 /// Launches of one service while the row was measured.
@@ -103,7 +111,11 @@ fn read(bench: &Bench<'_>, streams: &[Stream]) -> Reading {
         at: Instant::now(),
         frames: streams.iter().map(|stream| stream.counts.frames()).sum(),
         process: process_cpu(),
-        own: clock::threads(is_ours).map(|threads| threads + metered),
+        own: clock::threads(is_lane).zip(clock::threads(is_pad)).map(|(lanes, pads)| OwnTimes {
+            lanes,
+            pads,
+            decoders: metered,
+        }),
         traffic: bench.shared.map(|shared| shared.context().traffic()),
         services: bench.services.iter().map(|service| (service.stats(), service.launches())).collect(),
     }
@@ -136,11 +148,11 @@ fn measured(recipe: &Recipe<'_>, streams: &[Stream], before: &Reading, after: &R
         objects: each(counted.1 as f64),
         engine_fps: None,
         decode_fps: None,
-        own_cpu_us: after
-            .own
-            .zip(before.own)
-            .filter(|_| recipe.kind.infers())
-            .map(|(now, then)| micros(now.saturating_sub(then))),
+        own_cpu: after.own.zip(before.own).filter(|_| recipe.kind.infers()).map(|(now, then)| OwnCpu {
+            lanes_us: micros(now.lanes.saturating_sub(then.lanes)),
+            pads_us: micros(now.pads.saturating_sub(then.pads)),
+            decoders_us: micros(now.decoders.saturating_sub(then.decoders)),
+        }),
         process_cpu_us: micros(process),
         cores_per_stream: process.as_secs_f64() / seconds / streams.len().max(1) as f64,
         to_host: traffic.map(|(now, then)| bytes(now.to_host, then.to_host)),

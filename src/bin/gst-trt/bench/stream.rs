@@ -244,11 +244,16 @@ pub fn pose_name(index: usize) -> String {
     format!("pose{index}")
 }
 
-/// Whether a thread is one of ours: a lane, or the task of an element's source pad.
-pub fn is_ours(thread: &str) -> bool {
+/// Whether a thread runs batches.
+pub fn is_lane(thread: &str) -> bool {
+    thread.starts_with("trt-lane-")
+}
+
+/// Whether a thread is the task of a source pad of our elements.
+pub fn is_pad(thread: &str) -> bool {
     let task = thread.strip_suffix(":src");
     let named = |name: &str, prefix: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.parse::<usize>().is_ok());
-    thread.starts_with("trt-") || task.is_some_and(|name| named(name, "det") || named(name, "pose"))
+    task.is_some_and(|name| named(name, "det") || named(name, "pose"))
 }
 
 fn launch(recipe: &Recipe<'_>, index: usize, phase: Duration) -> String {
@@ -328,11 +333,12 @@ mod tests {
 
     #[test]
     fn our_threads_are_known_by_name() {
-        for ours in ["trt-lane-0", "det12:src", "pose3:src"] {
-            assert!(is_ours(ours), "{ours}");
+        for pad in ["det12:src", "pose3:src"] {
+            assert!(is_pad(pad) && !is_lane(pad), "{pad}");
         }
+        assert!(is_lane("trt-lane-0") && !is_pad("trt-lane-0"));
         for other in ["qtdemux0:sink", "detector:src", "det1:sink", "gst-trt", "h264parse0:src", "pose:src"] {
-            assert!(!is_ours(other), "{other}");
+            assert!(!is_pad(other) && !is_lane(other), "{other}");
         }
     }
 }

@@ -25,7 +25,7 @@ fn write_table(out: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(out)?;
     writeln!(
         out,
-        "{:34} {:>3} {:>8} {:>6} {:>6} {:>7} {:>8} {:>8} {:>6} {:>6} {:>7} {:>7} {:>7} {:>17}",
+        "{:34} {:>3} {:>8} {:>6} {:>6} {:>7} {:>8} {:>8} {:>6} {:>6} {:>12} {:>7} {:>7} {:>7} {:>17}",
         "row",
         "n",
         "fps",
@@ -36,6 +36,7 @@ fn write_table(out: &mut String, report: &Report) -> std::fmt::Result {
         "D",
         "ratio",
         "own µs",
+        "of it",
         "CPU µs",
         "core/n",
         "B→host",
@@ -50,8 +51,9 @@ fn write_table(out: &mut String, report: &Report) -> std::fmt::Result {
     )?;
     writeln!(
         out,
-        "  and our code's CPU time a frame, CPU: the process's; core/n: cores busy a stream; latency: p50 p95 p99"
+        "  and our code's CPU time a frame, of it lanes, source pads' tasks, decoders' threads; CPU: the process's;"
     )?;
+    writeln!(out, "  core/n: cores busy a stream; latency: p50 p95 p99")?;
     write_verdicts(out, report)
 }
 
@@ -79,11 +81,14 @@ fn write_row(out: &mut String, row: &Row) -> std::fmt::Result {
     let infers = row.kind.infers();
     let counted = |value: f64, digits| some(Some(value).filter(|_| infers), digits);
     let ratio = row.engine_fps.into_iter().chain(row.decode_fps).reduce(f64::min).map(|least| row.fps / least);
+    let parts = row
+        .own_cpu
+        .map_or("–".into(), |own| format!("{:.0} {:.0} {:.0}", own.lanes_us, own.pads_us, own.decoders_us));
     let latency =
         row.latency.map_or("–".into(), |times| format!("{:.1} {:.1} {:.1}", times.p50, times.p95, times.p99));
     writeln!(
         out,
-        "{:>8.1} {:>6} {:>6} {:>7} {:>8} {:>8} {:>6} {:>6} {:>7.0} {:>7.3} {:>7} {latency:>17}",
+        "{:>8.1} {:>6} {:>6} {:>7} {:>8} {:>8} {:>6} {:>6} {:>12} {:>7.0} {:>7.3} {:>7} {latency:>17}",
         row.fps,
         counted(row.batch, 1),
         counted(row.candidates, 0),
@@ -91,7 +96,8 @@ fn write_row(out: &mut String, row: &Row) -> std::fmt::Result {
         some(row.engine_fps, 1),
         some(row.decode_fps, 1),
         some(ratio.filter(|_| !row.paced), 2),
-        some(row.own_cpu_us, 0),
+        some(row.own_cpu.map(|own| own.total()), 0),
+        parts,
         row.process_cpu_us,
         row.cores_per_stream,
         some(row.to_host, 0),

@@ -83,7 +83,7 @@ fn latency(row: &Row, verdicts: &mut Vec<Verdict>) {
 }
 
 fn cpu(row: &Row, verdicts: &mut Vec<Verdict>) {
-    if let Some(own) = row.own_cpu_us {
+    if let Some(own) = row.own_cpu.map(|own| own.total()) {
         match row.kind {
             Kind::Detection if row.streams >= 8 => verdicts.push(most("own CPU ≤ 60 µs a frame", own, 60.0)),
             Kind::Published => verdicts.push(most("own CPU, published, ≤ 120 µs a frame", own, 120.0)),
@@ -117,7 +117,7 @@ fn most(requirement: &str, value: f64, bound: f64) -> Verdict {
 
 #[cfg(test)]
 pub mod tests {
-    use super::super::report::{BatchTime, Latency, Machine};
+    use super::super::report::{BatchTime, Latency, Machine, OwnCpu};
     use super::*;
 
     pub fn row(kind: Kind, streams: usize, fps: f64) -> Row {
@@ -133,7 +133,7 @@ pub mod tests {
             objects: 20.0,
             engine_fps: Some(1000.0),
             decode_fps: Some(2000.0),
-            own_cpu_us: Some(50.0),
+            own_cpu: Some(own_cpu(50.0)),
             process_cpu_us: 1000.0,
             cores_per_stream: 0.04,
             to_host: Some(2000.0),
@@ -142,6 +142,10 @@ pub mod tests {
             over_decode: None,
             verdicts: Vec::new(),
         }
+    }
+
+    fn own_cpu(total: f64) -> OwnCpu {
+        OwnCpu { lanes_us: 10.0, pads_us: total - 15.0, decoders_us: 5.0 }
     }
 
     pub fn alone(fps: f64) -> Alone {
@@ -201,7 +205,7 @@ pub mod tests {
         assert_eq!(outcome(paced.clone(), "p99"), Some(Outcome::Missed));
         assert_eq!(outcome(paced.clone(), "decode alone + 10 %"), Some(Outcome::Missed));
         assert_eq!(outcome(paced, "a core a camera"), Some(Outcome::Held));
-        let dear = Row { own_cpu_us: Some(61.0), to_host: Some(20_000.0), ..row(Kind::Detection, 8, 990.0) };
+        let dear = Row { own_cpu: Some(own_cpu(61.0)), to_host: Some(20_000.0), ..row(Kind::Detection, 8, 990.0) };
         assert_eq!(outcome(dear.clone(), "60 µs"), Some(Outcome::Missed));
         assert_eq!(outcome(dear, "16 KB"), Some(Outcome::Missed));
         assert_eq!(outcome(row(Kind::Published, 8, 400.0), "120 µs"), Some(Outcome::Held));
