@@ -7,11 +7,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::command::{heading, line, run, succeeds};
+use crate::fuzz;
 use crate::paths::Paths;
 use crate::plugin::{self, Profile, cargo};
 use crate::setup;
 use crate::standin;
 use crate::system::Purpose;
+
+/// Of each target; `cargo xtask soak` takes longer.
+const FUZZING: Duration = Duration::from_secs(20);
 
 pub fn run_all(paths: &Paths) -> Result<()> {
     let mut times = Times::default();
@@ -20,7 +24,10 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     require_component(paths, "clippy", "clippy")?;
 
     heading("Format");
-    times.measure("format", || run(cargo(paths).args(["fmt", "--all", "--", "--check"])))?;
+    times.measure("format", || {
+        run(cargo(paths).args(["fmt", "--all", "--", "--check"]))?;
+        run(cargo(paths).args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--", "--check"]))
+    })?;
     heading("Lints");
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
     times.measure("lints", || run(cargo(paths).args(clippy)))?;
@@ -37,6 +44,9 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     test.env("G_DEBUG", "fatal_warnings").env(standin::VARIABLE, standin);
     let outcome = times.measure("tests", || Outcome::of(&mut test))?;
 
+    heading("Fuzzing");
+    let fuzzed = times.measure("fuzzing", || fuzz::run_all(paths, FUZZING));
+
     heading("Times");
     times.print();
     heading("Skipped");
@@ -47,7 +57,7 @@ pub fn run_all(paths: &Paths) -> Result<()> {
         let failed = if outcome.failed.is_empty() { "see above".into() } else { outcome.failed.join(", ") };
         bail!("cargo test failed: {failed}");
     }
-    Ok(())
+    fuzzed
 }
 
 fn require_component(paths: &Paths, subcommand: &str, component: &str) -> Result<()> {

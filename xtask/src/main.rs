@@ -6,6 +6,7 @@ mod bundle;
 mod check;
 mod command;
 mod demo;
+mod fuzz;
 mod manifest;
 mod models;
 mod package;
@@ -123,7 +124,8 @@ fn setup(paths: &Paths, purpose: Purpose) -> Result<()> {
         Purpose::Test => {
             models::place_models(paths, &manifest, &manifest.model.keys().cloned().collect::<Vec<_>>())?;
             tensorrt::place_for_tests(paths, &manifest)?;
-            python::for_tests(paths)
+            python::for_tests(paths)?;
+            fuzz::install(paths)
         }
     }
 }

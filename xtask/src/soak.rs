@@ -2,14 +2,18 @@
 //! benches/, each against its limit.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::command::{heading, run};
+use crate::fuzz;
 use crate::paths::Paths;
 use crate::plugin::{self, Profile, cargo};
 use crate::setup;
 use crate::system::Purpose;
+
+const FUZZING: Duration = Duration::from_secs(300);
 
 pub fn run_all(paths: &Paths) -> Result<()> {
     setup(paths, Purpose::Test)?;
@@ -29,6 +33,8 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     test.args(["--", "--include-ignored", "--nocapture", "--test-threads=1"]);
     plugin.set_environment(&mut test);
     run(&mut test)?;
+    heading("Fuzzing");
+    fuzz::run_all(paths, FUZZING)?;
     heading("Measurements");
     let mut bench = cargo(paths);
     bench.args(["bench", "--no-fail-fast"]);
