@@ -141,6 +141,37 @@ fn setting_again_replaces_record_and_mirror_only() {
     assert_eq!(labels, ["face", "bus"]);
 }
 
+/// Of two models on one frame the second changes a few objects of the first.
+#[test]
+fn metas_that_still_hold_stay() {
+    let sequence_of = |buffer: &gst::BufferRef, id: i32| {
+        let mut metas = buffer.iter_meta::<VideoRegionOfInterestMeta>().filter(|m| m.id() == id);
+        let (meta, other) = (metas.next().unwrap(), metas.next());
+        assert!(other.is_none(), "object {id} is there once");
+        (meta.seqnum(), meta.params().count())
+    };
+    let with_pose = sample();
+    let mut without = Record::clone(&with_pose);
+    without.objects[1].keypoints = None;
+    let mut buffer = frame_with(Arc::new(without));
+    let before = [0, 1].map(|id| sequence_of(&buffer, id));
+    meta::set_record(buffer.get_mut().unwrap(), with_pose, WIDTH, HEIGHT);
+    let after = [0, 1].map(|id| sequence_of(&buffer, id));
+    assert_eq!(before[0], after[0], "the car's stays");
+    assert_ne!(before[1].0, after[1].0, "the person's is another");
+    assert_eq!((before[1].1, after[1].1), (1, 2), "with its keypoints");
+}
+
+/// What lost something on the way is made whole by the next model.
+#[test]
+fn metas_without_their_parameters_are_made_anew() {
+    let out = through("videoscale ! capsfilter caps=video/x-raw,width=640,height=480", frame_with(sample()));
+    let mut buffer = out.copy();
+    meta::set_record(buffer.get_mut().unwrap(), sample(), 640, 480);
+    let metas: Vec<_> = buffer.iter_meta::<VideoRegionOfInterestMeta>().collect();
+    assert_eq!(metas.iter().map(|m| (m.id(), m.params().count())).collect::<Vec<_>>(), [(0, 1), (1, 2)]);
+}
+
 #[test]
 fn foreign_objects_are_read_once_and_after_ours() {
     let mut buffer = frame_with(sample());
@@ -261,8 +292,12 @@ fn a_turned_or_cropped_frame_has_no_stale_boxes() {
 #[test]
 fn cost_per_frame() {
     const ROUNDS: u32 = if cfg!(debug_assertions) { 50 } else { 2000 };
-    let objects = (0..20).map(|i| object(i, "person", Rect::new(i as f32 / 25.0, 0.2, 0.1, 0.5)));
-    let record = Arc::new(Record { objects: objects.collect(), models: vec![] });
+    let at = |y: f32| {
+        let objects = (0..20).map(|i| object(i, "person", Rect::new(i as f32 / 25.0, y, 0.1, 0.5)));
+        Arc::new(Record { objects: objects.collect(), models: vec![] })
+    };
+    // No object of one is the other's, so each mirror is made whole.
+    let mut records = [at(0.2), at(0.4)];
     let mut buffer = frame();
     let buffer = buffer.get_mut().unwrap();
     let mut time = |what: &str, work: &mut dyn FnMut(&mut gst::BufferRef)| {
@@ -278,7 +313,10 @@ fn cost_per_frame() {
         println!("{what}: {best:?}");
         best
     };
-    let set = time("replace a record of 20 objects", &mut |b| meta::set_record(b, record.clone(), 1920, 1080));
+    let set = time("replace a record of 20 objects", &mut |b| {
+        records.swap(0, 1);
+        meta::set_record(b, records[0].clone(), 1920, 1080);
+    });
     let read = time("read a record of 20 objects", &mut |b| assert_eq!(meta::read(b, 1920, 1080).objects.len(), 20));
     if !cfg!(debug_assertions) {
         assert!(set.as_micros() <= 50 && read.as_micros() <= 10, "{set:?}, {read:?}");
