@@ -33,7 +33,7 @@ impl CpuLane {
     /// Makes the batch's input; images that no slot fills are zero. A frame that can't be read is its own slot's error.
     fn prepare(&mut self, slots: &mut [Slot]) {
         let spec = &self.model.input;
-        let size = spec.elements() * spec.element.size();
+        let size = spec.bytes();
         let mut images = self.input.bytes_mut().chunks_exact_mut(size.max(1));
         for (slot, image) in slots.iter_mut().zip(images.by_ref()) {
             let fitting = slot.tensor.as_ref().filter(|t| t.spec == *spec && t.region == slot.region);

@@ -49,7 +49,7 @@ pub fn open(settings: &ModelSettings) -> Result<Arc<dyn Engine>, Error> {
 pub fn preprocess_frame(frame: &Frame, region: Rect, spec: &InputSpec, data: &mut Vec<u8>) -> Result<(), Error> {
     thread_local!(static WORKSPACE: RefCell<Workspace> = RefCell::default());
 
-    data.resize(spec.elements() * spec.element.size(), 0);
+    data.resize(spec.bytes(), 0);
     WORKSPACE.with_borrow_mut(|workspace| fill(frame, region, spec, workspace, data))
 }
 

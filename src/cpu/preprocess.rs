@@ -54,7 +54,7 @@ pub fn preprocess(
     workspace: &mut Workspace,
     out: &mut [u8],
 ) -> Result<(), PreprocessError> {
-    let needed = spec.elements() * spec.element.size();
+    let needed = spec.bytes();
     if out.len() != needed {
         return Err(PreprocessError::Output { got: out.len(), needed });
     }

@@ -220,7 +220,7 @@ impl Chain {
         params: &Params,
     ) -> Result<bool, Error> {
         let TensorData::Device { buffer, ready } = &tensor.data else { return Ok(false) };
-        let needed = self.body.image.elements() * self.body.image.element.size();
+        let needed = self.body.image.bytes();
         let here = Arc::ptr_eq(buffer.context(), self.context());
         if !here || tensor.spec != self.body.image || buffer.bytes() < needed {
             return Ok(false);
@@ -336,10 +336,7 @@ impl Body {
         let (context, batch) = (kernels.context(), spec.batch.1);
         let buffer = |bytes: usize| DeviceBuffer::new(room, bytes).map(Arc::new);
         let scratch = buffer(spec.scratch)?;
-        let input = Binding {
-            name: spec.input_name.clone(),
-            buffer: buffer(batch * spec.input.elements() * spec.input.element.size())?,
-        };
+        let input = Binding { name: spec.input_name.clone(), buffer: buffer(batch * spec.input.bytes())? };
         let outputs = spec
             .outputs
             .iter()

@@ -1,6 +1,7 @@
 //! What was found in a frame, on its buffer.
 
 mod associate;
+mod copy;
 mod name;
 mod outputs;
 mod record;
@@ -9,6 +10,7 @@ mod store;
 mod tensor;
 
 pub use associate::{Attach, attach_poses};
+pub use copy::copy_all;
 pub use name::Name;
 pub use outputs::attach_outputs;
 pub use record::{Inference, KeypointSet, ModelRun, Object, Record};

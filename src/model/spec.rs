@@ -85,6 +85,11 @@ impl InputSpec {
     pub fn elements(&self) -> usize {
         3 * self.width as usize * self.height as usize
     }
+
+    /// Bytes of one image.
+    pub fn bytes(&self) -> usize {
+        self.elements() * self.element.size()
+    }
 }
 
 /// One input or output as the model's file declares it.

@@ -130,7 +130,7 @@ impl Picture {
 }
 
 fn run(image: &Image<'_>, region: Rect, spec: &InputSpec) -> Vec<u8> {
-    let mut out = vec![0xA5; spec.elements() * spec.element.size()];
+    let mut out = vec![0xA5; spec.bytes()];
     preprocess(image, region, spec, &mut Workspace::default(), &mut out).unwrap();
     out
 }

@@ -12,6 +12,9 @@ use gst_video::VideoFormat;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 
+/// The caps feature of frames in device memory.
+pub const CUDA_MEMORY: &str = "memory:CUDAMemory";
+
 /// `GST_MAP_CUDA`: the addresses are the device's, nothing is downloaded.
 const MAP_CUDA: gst::ffi::GstMapFlags = 1 << 17;
 

@@ -328,21 +328,6 @@ pub fn into_writable(buffer: gst::Buffer) -> gst::Buffer {
     copy
 }
 
-/// What a buffer says of its frame, for another with the same pixels: all but where they are.
-pub fn copy_metadata(from: &gst::BufferRef, to: &mut gst::BufferRef) {
-    // Fails only for parts of the memory, of which none is asked for.
-    let _ = from.copy_into(to, gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS, ..);
-    let place = [gst_video::VideoMeta::meta_api(), gst::ParentBufferMeta::meta_api()];
-    let whole = gst::meta::MetaTransformCopy::new(..);
-    from.foreach_meta(|meta| {
-        if !place.contains(&meta.api()) {
-            // One that can't be copied stays behind, as with every other copy.
-            let _ = meta.transform(to, &whole);
-        }
-        std::ops::ControlFlow::Continue(())
-    });
-}
-
 /// Posts a LATENCY message if `latency` has moved by more than a fifth (and a millisecond) since it was last asked for.
 pub fn tell_latency<S: Stage>(stage: &S, latency: Duration)
 where

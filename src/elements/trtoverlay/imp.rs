@@ -1,5 +1,5 @@
-use super::device::{DevicePainter, Drawing};
 use super::{ColorBy, canvas};
+use crate::cuda::gst::{DevicePainter, Drawing};
 use crate::cuda::gst::{MappedFrame, pixel_format};
 use crate::cuda::{Painter, check_driver};
 use crate::draw::{Overlay, Style};

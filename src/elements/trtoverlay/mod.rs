@@ -16,7 +16,6 @@
 //! Since: 0.1
 
 mod canvas;
-mod device;
 mod imp;
 
 use crate::draw;

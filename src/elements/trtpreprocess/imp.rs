@@ -1,5 +1,6 @@
 use super::settings::{Range, Settings, TensorLayout, TensorType};
-use super::tensors::{DeviceTensors, HostTensors, Tensors};
+use super::tensors::{HostTensors, Tensors};
+use crate::cuda::gst::DeviceTensors;
 use crate::elements::device::{Device, Wanted};
 use crate::elements::input_query::{self, Input};
 use crate::elements::{backend, report, stage};

@@ -1,9 +1,8 @@
 //! Making tensors, and using those of earlier frames again when nobody holds them any more.
 
 use crate::cpu;
-use crate::cuda::gst::MappedFrame;
-use crate::cuda::{Context, DeviceBuffer, Event, Kernels, Preprocessor, Source, Stream, Traffic};
-use crate::infer::{Error, ErrorKind, Frame, Tensor, TensorData};
+use crate::cuda::gst::DeviceTensors;
+use crate::infer::{Error, Frame, Tensor, TensorData};
 use crate::model::{InputSpec, Rect};
 use std::sync::Arc;
 
@@ -29,10 +28,9 @@ impl Tensors {
 
     /// Bytes of the tensors that are kept.
     pub fn bytes(&self) -> usize {
-        let size = |spec: &InputSpec| spec.elements() * spec.element.size();
         match self {
-            Self::Host(tensors) => tensors.0.iter().map(|tensor| size(&tensor.spec)).sum(),
-            Self::Device(tensors) => tensors.places.iter().map(|place| size(&place.tensor.spec)).sum(),
+            Self::Host(tensors) => tensors.0.iter().map(|tensor| tensor.spec.bytes()).sum(),
+            Self::Device(tensors) => tensors.bytes(),
         }
     }
 }
@@ -63,102 +61,4 @@ impl HostTensors {
             }
         }
     }
-}
-
-/// In device memory, made by a kernel on a stream of its own; nothing here waits for it.
-#[derive(Debug)]
-pub struct DeviceTensors {
-    context: Arc<Context>,
-    kernels: Arc<Kernels>,
-    stream: Stream,
-    /// By which the stream waits for what makes the frames.
-    produced: Event,
-    places: Vec<Place>,
-}
-
-/// One tensor, and what its launch uses.
-#[derive(Debug)]
-struct Place {
-    tensor: Arc<Tensor>,
-    preprocessor: Preprocessor,
-    /// What the launch reads, until it has run: its pool must not give it to the decoder before.
-    frame: Option<gst::Buffer>,
-}
-
-impl DeviceTensors {
-    /// # Errors
-    /// A device failure.
-    pub fn new(context: &Arc<Context>) -> Result<Self, Error> {
-        Ok(Self {
-            context: context.clone(),
-            kernels: Kernels::shared(context)?,
-            stream: Stream::new(context)?,
-            produced: Event::new(context)?,
-            places: Vec::new(),
-        })
-    }
-
-    fn make(&mut self, frame: &Frame, region: Rect, spec: &InputSpec) -> Result<Arc<Tensor>, Error> {
-        self.release_frames()?;
-        // Unmapped when the launch is queued: the buffer keeps the planes, and others may map it for writing.
-        let mapped = MappedFrame::read(&frame.buffer, &frame.info)?;
-        mapped.check_context(&self.context)?;
-        let source = Source::picture(mapped.picture(), region, spec)?;
-        let at = self.place(spec)?;
-        mapped.wait_for_producer(&self.produced, &self.stream)?;
-        let Some(Place { tensor, preprocessor, frame: read }) = self.places.get_mut(at) else { return Err(taken()) };
-        let Some(Tensor { region: shown, data: TensorData::Device { buffer, ready }, .. }) = Arc::get_mut(tensor)
-        else {
-            return Err(taken());
-        };
-        *shown = region;
-        preprocessor.set(0, &source)?;
-        *read = Some(frame.buffer.clone());
-        // SAFETY: the buffer has room for one image and is aligned; the planes are the frame's, in this context, and kept
-        // until `ready`; so are preprocessor and tensor, as a place is used again, or dropped, only behind that.
-        unsafe { preprocessor.enqueue(&self.stream, buffer.address(), None, 1)? };
-        ready.record(&self.stream)?;
-        self.context.count_traffic(Traffic { to_device: size_of::<Source>() as u64, to_host: 0 });
-        Ok(tensor.clone())
-    }
-
-    /// Lets go of the frames whose launches have run.
-    fn release_frames(&mut self) -> Result<(), Error> {
-        for place in &mut self.places {
-            if let TensorData::Device { ready, .. } = &place.tensor.data
-                && place.frame.is_some()
-                && ready.is_reached()?
-            {
-                place.frame = None;
-            }
-        }
-        Ok(())
-    }
-
-    /// A place whose tensor nobody holds and whose launch has run, or a new one.
-    fn place(&mut self, spec: &InputSpec) -> Result<usize, Error> {
-        let free = |place: &mut Place| place.frame.is_none() && Arc::get_mut(&mut place.tensor).is_some();
-        if let Some(at) = self.places.iter_mut().position(|place| place.tensor.spec == *spec && free(place)) {
-            return Ok(at);
-        }
-        // Those for another model go once they are free.
-        self.places.retain_mut(|place| place.tensor.spec == *spec || !free(place));
-        let buffer = DeviceBuffer::new(&self.context, spec.elements() * spec.element.size())?;
-        let data = TensorData::Device { buffer, ready: Event::new(&self.context)? };
-        let tensor = Arc::new(Tensor { spec: spec.clone(), region: Rect::default(), data });
-        let preprocessor = Preprocessor::new(&self.context, &self.kernels, spec, 1)?;
-        self.places.push(Place { tensor, preprocessor, frame: None });
-        Ok(self.places.len() - 1)
-    }
-}
-
-impl Drop for DeviceTensors {
-    fn drop(&mut self) {
-        // The frames go after this. Of an error somebody else is told who uses the device next.
-        let _ = self.stream.synchronise();
-    }
-}
-
-fn taken() -> Error {
-    Error::new(ErrorKind::Failed, "a tensor of trtpreprocess is still in use")
 }

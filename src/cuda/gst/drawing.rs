@@ -1,11 +1,14 @@
 //! Drawing on frames in GPU memory, in place.
 
-use crate::cuda::gst::{MappedFrame, SharedContext};
-use crate::cuda::{Event, Kernels, Painter, Stream, copy_picture};
+use super::super::copy::copy_picture;
+use super::super::kernels::Kernels;
+use super::super::overlay::Painter;
+use super::super::stream::{Event, Stream};
+use super::context::SharedContext;
+use super::frame::{CUDA_MEMORY, MappedFrame};
 use crate::draw::{Overlay, Style};
-use crate::elements::{caps, stage};
 use crate::infer::{Error, ErrorKind};
-use crate::meta::Record;
+use crate::meta::{self, Record};
 use gst::prelude::*;
 use std::sync::Arc;
 
@@ -142,7 +145,7 @@ impl DevicePainter {
         };
         let mut copy = self.pool(info)?.acquire_buffer(None).map_err(refused)?;
         if let Some(copy) = copy.get_mut() {
-            stage::copy_metadata(buffer, copy);
+            meta::copy_all(buffer, copy);
         }
         Ok(copy)
     }
@@ -152,7 +155,7 @@ impl DevicePainter {
             Error::new(ErrorKind::Memory, format!("no pool of frames in GPU memory: {error}"))
         };
         let mut caps = info.to_caps().map_err(failed)?;
-        let features = gst::CapsFeatures::new([caps::CUDA_MEMORY]);
+        let features = gst::CapsFeatures::new([CUDA_MEMORY]);
         caps.make_mut().set_features_simple(Some(features));
         if self.copies.as_ref().is_none_or(|copies| copies.caps != caps) {
             let (pool, _) = self.shared.frame_pool(&caps, 0)?;
