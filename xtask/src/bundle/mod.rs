@@ -20,11 +20,12 @@ use crate::setup;
 use crate::system::Purpose;
 
 /// Name and text.
-const SCRIPTS: [(&str, &str); 4] = [
+const SCRIPTS: [(&str, &str); 5] = [
     ("env", include_str!("scripts/env")),
     ("gpu-test", include_str!("scripts/gpu-test")),
     ("gpu-bench", include_str!("scripts/gpu-bench")),
     ("gpu-soak", include_str!("scripts/gpu-soak")),
+    ("migrate", include_str!("../../../tests/migration/migrate.sh")),
 ];
 
 /// Models with real weights, as far as they have been fetched, by their names in models.toml.
@@ -182,7 +183,8 @@ fn readme(clips: &clips::Clips, tests: &[Test]) -> String {
          Needed there: an NVIDIA driver (520 or later), glibc 2.36 or later, TensorRT (its folder in GST_TENSORRT_LIBRARY).\n\n\
          ./gpu-test    kernels, elements and pipelines on the GPU; at most 4 minutes\n\
          ./gpu-bench   gst-trt bench; at most 8 minutes. MODEL and POSE_MODEL name .onnx or .engine files\n\
-         ./gpu-soak    starts and stops, and memory; at most 9 minutes\n\n\
+         ./gpu-soak    starts and stops, and memory; with MODEL and POSE_MODEL as .onnx the migration guide's procedure for\n\
+         \x20             8 cameras (./migrate does it for any); at most 9 minutes\n\n\
          Each prints a short table last; all of its output is in logs/. `. ./env` sets up a shell.\n\n\
          Clips, of {}: street.mp4 with B-frames, street-no-b.mp4 without; 1920x1080, 30 fps, 20 s, H.264 High,\n\
          8 Mbit/s, a key frame every 60.\n\
