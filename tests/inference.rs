@@ -249,6 +249,24 @@ fn raw_outputs_ride_on_the_buffer() {
     assert!(of("c").is_empty(), "not asked for");
 }
 
+/// Without ROI metas the objects are the same; one model's don't go because another makes none.
+#[test]
+fn roi_metas_are_made_where_they_are_wanted() {
+    if !start() {
+        return;
+    }
+    let yolo = with_model("trtdetect", "yolo");
+    let metas = |elements: &str| {
+        let (_, buffers) = run(elements, &picture(), 1);
+        let found = ["a", "b"].map(|id| found_by(&buffers[0], id).len());
+        (buffers[0].iter_meta::<gst_video::VideoRegionOfInterestMeta>().count(), found)
+    };
+    assert_eq!(metas(&format!("{yolo} name=a ! {yolo} name=b")), (12, [6, 6]));
+    assert_eq!(metas(&format!("{yolo} name=a roi-meta=false ! {yolo} name=b roi-meta=false")), (0, [6, 6]));
+    assert_eq!(metas(&format!("{yolo} name=a ! {yolo} name=b roi-meta=false")), (6, [6, 6]));
+    assert_eq!(metas(&format!("{yolo} name=a roi-meta=false ! {yolo} name=b")), (12, [6, 6]));
+}
+
 #[test]
 fn objects_are_looked_at_and_become_parents() {
     if !start() {

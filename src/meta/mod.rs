@@ -14,7 +14,7 @@ pub use copy::copy_all;
 pub use name::Name;
 pub use outputs::attach_outputs;
 pub use record::{Inference, KeypointSet, ModelRun, Object, Record};
-pub use store::{read, record, set_record};
+pub use store::{read, record, set_record, set_record_alone};
 pub use tensor::{attach_tensor, tensors};
 
 /// Registers the metadata types; called when the plugin loads.

@@ -80,8 +80,14 @@ const PRECISION_FP32: i32 = 10;
 type Edges = [u32; 4];
 
 /// Makes the ROI metas those of `record`, which follows `before` on this buffer. Those that still hold stay as they are:
-/// making one costs more than all the rest of an object.
-pub(super) fn mirror(buffer: &mut gst::BufferRef, before: Option<&Record>, record: &Record, frame: (u32, u32)) {
+/// making one costs more than all the rest of an object. Without `add` those that are missing aren't made.
+pub(super) fn mirror(
+    buffer: &mut gst::BufferRef,
+    before: Option<&Record>,
+    record: &Record,
+    frame: (u32, u32),
+    add: bool,
+) {
     let mut shown = vec![false; record.objects.len()];
     if let Some(before) = before.filter(|before| !before.objects.is_empty()) {
         buffer.foreach_meta_mut(|mut meta| {
@@ -98,12 +104,12 @@ pub(super) fn mirror(buffer: &mut gst::BufferRef, before: Option<&Record>, recor
             ControlFlow::Continue(if holds { Keep } else { Remove })
         });
     }
-    for (object, _) in record.objects.iter().zip(shown).filter(|(_, shown)| !shown) {
-        add(buffer, object, frame);
+    for (object, _) in record.objects.iter().zip(shown).filter(|(_, shown)| add && !shown) {
+        add_meta(buffer, object, frame);
     }
 }
 
-fn add(buffer: &mut gst::BufferRef, object: &Object, frame: (u32, u32)) {
+fn add_meta(buffer: &mut gst::BufferRef, object: &Object, frame: (u32, u32)) {
     let [left, top, right, bottom] = edges(&object.rect, frame);
     let label = object.label.quark().into_glib();
     // SAFETY: the buffer is writable, and the meta, which is never null, is borrowed with it. The binding's way takes the

@@ -58,7 +58,16 @@ pub fn record(buffer: &gst::BufferRef) -> Option<Arc<Record>> {
 /// Puts `record` in the place of the one before and mirrors it in ROI metas, for a frame of `width` × `height` pixels.
 /// ROI metas of other elements stay as they are.
 pub fn set_record(buffer: &mut gst::BufferRef, record: Arc<Record>, width: u32, height: u32) {
-    roi::mirror(buffer, self::record(buffer).as_deref(), &record, (width, height));
+    put(buffer, record, (width, height), true);
+}
+
+/// As [`set_record`], without ROI metas for objects that have none: only who reads records sees them.
+pub fn set_record_alone(buffer: &mut gst::BufferRef, record: Arc<Record>, width: u32, height: u32) {
+    put(buffer, record, (width, height), false);
+}
+
+fn put(buffer: &mut gst::BufferRef, record: Arc<Record>, frame: (u32, u32), mirrored: bool) {
+    roi::mirror(buffer, self::record(buffer).as_deref(), &record, frame, mirrored);
     let shared = SharedRecord(record);
     if let Ok(mut meta) = CustomMeta::from_mut_buffer(buffer, NAME) {
         meta.mut_structure().set(FIELD, shared);

@@ -82,10 +82,15 @@ fn source(source: &config::Source, timeout: Duration) -> Source {
 
 /// Models, then outputs.
 fn elements(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementSetup> {
-    let model = |factory: &str, model: &config::Model| ElementSetup {
-        factory: factory.to_owned(),
-        name: model.id.to_owned(),
-        properties: model.properties(plan, device).into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    let model = |factory: &str, model: &config::Model| {
+        // Nobody but us is in these pipelines.
+        let rest = [("roi-meta", "false".to_owned())];
+        let properties = model.properties(plan, device).into_iter().chain(rest);
+        ElementSetup {
+            factory: factory.to_owned(),
+            name: model.id.to_owned(),
+            properties: properties.map(|(name, value)| (name.to_owned(), value)).collect(),
+        }
     };
     let mut elements: Vec<ElementSetup> = Vec::new();
     elements.extend(camera.detection.iter().map(|detection| model("trtdetect", detection)));

@@ -409,7 +409,8 @@ impl Stage for Inference {
         let buffer = Arc::try_unwrap(frame).map_or_else(|shared| shared.buffer.clone(), |frame| frame.buffer);
         let mut buffer = stage::into_writable(buffer);
         if let Some(buffer) = buffer.get_mut() {
-            meta::set_record(buffer, Arc::new(record), width, height);
+            let set = if settings.roi_meta { meta::set_record } else { meta::set_record_alone };
+            set(buffer, Arc::new(record), width, height);
             for (region, tensors) in raw {
                 meta::attach_outputs(buffer, &model.id, region.rect, region.object, tensors);
             }

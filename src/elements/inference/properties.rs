@@ -322,6 +322,17 @@ static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
             set: |s, v| s.output_tensors = value(v),
         },
         Property {
+            spec: boolean(
+                "roi-meta",
+                "ROI metadata",
+                "Make each object a GstVideoRegionOfInterestMeta too, which other programs read; off saves most of the CPU \
+                 time that objects cost, and only this plugin's elements and what uses its library see them",
+                default.roi_meta,
+            ),
+            get: |s| s.roi_meta.to_value(),
+            set: |s, v| s.roi_meta = value(v),
+        },
+        Property {
             spec: uint(
                 "gpu-memory-limit",
                 "GPU memory limit",

@@ -51,6 +51,7 @@ pub struct Settings {
     pub roi: Option<String>,
     pub skip_when_busy: bool,
     pub output_tensors: bool,
+    pub roi_meta: bool,
     /// MiB; 0: no limit.
     pub gpu_memory_limit: u32,
     pub attach: Attach,
@@ -87,6 +88,7 @@ impl Default for Settings {
             roi: None,
             skip_when_busy: false,
             output_tensors: params.output_tensors,
+            roi_meta: true,
             gpu_memory_limit: 0,
             attach: Attach::Match,
             model_changes: 0,
@@ -163,6 +165,7 @@ impl Settings {
             batch_timeout: self.batch_timeout,
             skip_when_busy: self.skip_when_busy,
             attach: self.attach,
+            roi_meta: self.roi_meta,
             region: self.region,
             rois,
             object_classes,
@@ -178,6 +181,7 @@ pub struct Resolved {
     pub batch_timeout: Duration,
     pub skip_when_busy: bool,
     pub attach: Attach,
+    pub roi_meta: bool,
     pub region: InferenceRegion,
     /// Normalised to the frame; none: the whole frame.
     pub rois: Vec<Rect>,

@@ -283,7 +283,8 @@ fn launch(recipe: &Recipe<'_>, index: usize, phase: Duration) -> String {
         };
         let with = |element: &str, name: String, model: &Path| {
             let (model, batch) = (quoted(model), recipe.batch_size);
-            format!("{element} name={name} {backend} {cache} model={model} batch-size={batch}")
+            // As `gst-trt run` has it.
+            format!("{element} name={name} {backend} {cache} model={model} batch-size={batch} roi-meta=false")
         };
         parts.push("benchmeter name=meter".into());
         parts.push(format!("{} {objects}", with("trtdetect", detector_name(index), recipe.model)));
