@@ -102,6 +102,19 @@ impl Running {
         }
     }
 
+    /// The text of the next error that this element posts. Others that meet the same failure may say so before it.
+    #[track_caller]
+    pub fn error_by(&self, element: &str) -> String {
+        loop {
+            let message = self.message(&[gst::MessageType::Error]);
+            if let gst::MessageView::Error(error) = message.view()
+                && message.src().is_some_and(|source| source.name() == element)
+            {
+                return error.error().message().to_owned();
+            }
+        }
+    }
+
     /// What setting PAUSED fails with.
     #[track_caller]
     pub fn refusal(launch: &str) -> String {

@@ -10,7 +10,7 @@ use cudarc::driver::sys::CUresult::{
 };
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 pub static CONTEXTS: Registry<Context> = Registry::new("context");
 pub static INITIALISED: AtomicBool = AtomicBool::new(false);
@@ -24,6 +24,8 @@ pub struct Context {
     destroyed: AtomicBool,
     /// The default stream, once it was used.
     default: Mutex<Option<Arc<Stream>>>,
+    /// Streams that were destroyed with work left.
+    leaving: Mutex<Vec<Weak<Stream>>>,
 }
 
 thread_local! {
@@ -39,6 +41,7 @@ impl Context {
             failed: Mutex::default(),
             destroyed: AtomicBool::new(false),
             default: Mutex::default(),
+            leaving: Mutex::default(),
         })
     }
 
@@ -66,6 +69,17 @@ impl Context {
 
     pub fn used_default_stream(&self) -> Option<Arc<Stream>> {
         lock(&self.default).clone()
+    }
+
+    /// A stream that nobody has any more, whose work still uses memory.
+    pub fn leave(&self, stream: &Arc<Stream>) {
+        let mut leaving = lock(&self.leaving);
+        leaving.retain(|stream| stream.strong_count() > 0);
+        leaving.push(Arc::downgrade(stream));
+    }
+
+    pub fn leaving(&self) -> Vec<Arc<Stream>> {
+        lock(&self.leaving).iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Waits until every stream is idle.

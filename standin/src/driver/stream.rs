@@ -180,7 +180,7 @@ impl Stream {
     }
 
     /// What is queued still runs.
-    pub fn destroy(&self) -> Status {
+    pub fn destroy(self: &Arc<Self>) -> Status {
         if !self.is_default {
             STREAMS.remove(self.handle)?;
         }
@@ -190,7 +190,11 @@ impl Stream {
             capture::abandon(&capture);
         }
         state.closing = true;
+        let works = state.done < state.queued;
         drop(state);
+        if works {
+            self.context.leave(self);
+        }
         self.changed.notify_all();
         Ok(())
     }
@@ -206,10 +210,11 @@ fn dawdle(random: &mut u64) {
     }
 }
 
-/// All streams of a context, the default one last.
+/// All streams of a context that may have work, the default one last.
 pub fn of_context(context: &Arc<Context>) -> Vec<Arc<Stream>> {
     let mut streams = STREAMS.all();
     streams.retain(|stream| stream.context.handle == context.handle);
+    streams.extend(context.leaving());
     streams.extend(context.used_default_stream());
     streams
 }

@@ -13,6 +13,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 struct Context(Arc<Core>);
 
+impl Drop for Context {
+    fn drop(&mut self) {
+        self.0.engine.contexts.remove();
+    }
+}
+
 struct Core {
     engine: Arc<Engine>,
     state: Mutex<State>,
@@ -81,6 +87,7 @@ pub fn create(engine: &Arc<Engine>, strategy: i32) -> *mut c_void {
         shape_generation: 0,
         ran: None,
     };
+    engine.contexts.add();
     object::new(Context(Arc::new(Core { engine: Arc::clone(engine), state: Mutex::new(state), own })))
 }
 

@@ -11,6 +11,7 @@ use super::plan::{InputRange, Plan};
 use ort::session::Session;
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_void};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Of all inputs, or all outputs.
@@ -19,6 +20,30 @@ pub type Shapes = Vec<Vec<i64>>;
 #[derive(Default)]
 pub struct Runtime {
     allocator: Mutex<Allocator>,
+    engines: Children,
+}
+
+/// How many objects somebody holds that their parent must outlive. An inference that still runs holds them too, but that
+/// is nobody's mistake: after a failure it can't be waited for.
+#[derive(Default)]
+pub struct Children(AtomicUsize);
+
+impl Children {
+    pub fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn remove(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// For when the parent is deleted.
+    fn check(&self, parent: &str, child: &str) {
+        if self.0.load(Ordering::Relaxed) > 0 {
+            crate::driver::say(&format!("{parent} was deleted before {child} of it"));
+            std::process::abort();
+        }
+    }
 }
 
 struct RuntimeObject(Arc<Runtime>);
@@ -34,9 +59,10 @@ pub struct Engine {
     /// Bytes that a context needs while it runs.
     pub scratch: usize,
     pub allocator: Allocator,
+    pub contexts: Children,
     /// Given back before the runtime goes.
     _weights: Option<Arc<DeviceMemory>>,
-    _runtime: Arc<Runtime>,
+    runtime: Arc<Runtime>,
 }
 
 struct EngineObject(Arc<Engine>);
@@ -60,23 +86,16 @@ class!(EngineObject: "VCudaEngine", public {
     "createExecutionContext" = create_context,
 });
 
-/// What a parent must outlive.
-fn check_children<T>(object: &Arc<T>, parent: &str, child: &str) {
-    if Arc::strong_count(object) > 1 {
-        crate::driver::say(&format!("{parent} was deleted before {child} of it"));
-        std::process::abort();
-    }
-}
-
 impl Drop for RuntimeObject {
     fn drop(&mut self) {
-        check_children(&self.0, "an IRuntime", "an ICudaEngine");
+        self.0.engines.check("an IRuntime", "an ICudaEngine");
     }
 }
 
 impl Drop for EngineObject {
     fn drop(&mut self) {
-        check_children(&self.0, "an ICudaEngine", "an IExecutionContext");
+        self.0.contexts.check("an ICudaEngine", "an IExecutionContext");
+        self.0.runtime.engines.remove();
     }
 }
 
@@ -103,8 +122,9 @@ impl Engine {
             shapes: Mutex::default(),
             scratch: 0,
             allocator,
+            contexts: Children::default(),
             _weights: weights,
-            _runtime: Arc::clone(runtime),
+            runtime: Arc::clone(runtime),
             model,
         };
         let greatest: Vec<_> = engine.profile.iter().map(|range| range.max.clone()).collect();
@@ -189,7 +209,10 @@ unsafe extern "C" fn deserialize(this: *mut c_void, data: *const u8, size: usize
         logger::error("IRuntime::deserializeCudaEngine: Error Code 1: Cuda Driver (no context is current)");
         return std::ptr::null_mut();
     }
-    Engine::load(runtime, plan).map_or(std::ptr::null_mut(), |engine| object::new(EngineObject(engine)))
+    Engine::load(runtime, plan).map_or(std::ptr::null_mut(), |engine| {
+        runtime.engines.add();
+        object::new(EngineObject(engine))
+    })
 }
 
 unsafe extern "C" fn layers(this: *mut c_void) -> i32 {
