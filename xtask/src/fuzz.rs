@@ -42,7 +42,7 @@ pub fn run_all(paths: &Paths, time: Duration) -> Result<()> {
         // A sanitizer needs a nightly compiler; the code that is fuzzed is safe Rust, whose crashes are panics.
         fuzz.args(["fuzz", "run", "--sanitizer", "none", "--target-dir"]).arg(paths.target().join("fuzz"));
         fuzz.arg(target).arg(&corpus).arg(paths.root.join(seeds)).arg("--");
-        fuzz.arg(format!("-max_total_time={}", time.as_secs())).args(["-timeout=10", "-print_pcs=0", "-verbosity=0"]);
+        fuzz.arg(format!("-max_total_time={}", time.as_secs())).args(["-timeout=10", "-print_funcs=0", "-verbosity=0"]);
         fuzz.arg("-print_final_stats=1");
         run(fuzz.env("PATH", search))?;
     }
