@@ -6,7 +6,7 @@ mod common;
 
 use common::barcode::Codec;
 use common::find;
-use common::process::{Usage, resident};
+use common::process::{Usage, has_one_arena, resident};
 use common::rtsp::{Camera, Noise};
 use common::running::start;
 use common::supervised::{Supervised, detection, gaps, rtsp};
@@ -30,7 +30,7 @@ fn camera(name: &str, url: &str) -> CameraSetup {
 #[test]
 #[ignore = "a minute and more: cargo test --release --test soak_cameras -- --ignored"]
 fn four_cameras_for_a_minute() {
-    if !start() {
+    if !has_one_arena("four_cameras_for_a_minute") || !start() {
         return;
     }
     let healthy = [Camera::start(Codec::H264), Camera::start(Codec::H265)];
@@ -86,14 +86,15 @@ fn four_cameras_for_a_minute() {
     assert_eq!(cameras.state("no-rtsp"), Some(CameraState::Reconnecting));
     let grown = most.saturating_sub(early) as f64 / MIB;
     println!("back after {longest:?} at most; memory grew by {grown:.1} MiB after the first failures");
-    assert!(grown < 16.0, "{grown:.1} MiB");
+    // What these tests note of each picture grows too.
+    assert!(grown < 2.0, "{grown:.1} MiB");
     assert_eq!(cameras.stop(), Outcome::Stopped);
 }
 
 #[test]
 #[ignore = "minutes: cargo test --release --test soak_cameras -- --ignored"]
 fn a_thousand_cameras_come_and_go() {
-    if !start() {
+    if !has_one_arena("a_thousand_cameras_come_and_go") || !start() {
         return;
     }
     const CYCLES: usize = 1000;
@@ -125,7 +126,7 @@ fn a_thousand_cameras_come_and_go() {
     // A machine that's too busy may leave pictures out, each of them counted.
     assert!(steady.reconnects == 0 && (lost == 0 || steady.drops > 0), "{steady:?}");
     // What these tests note of each picture grows too, by some 60 bytes.
-    assert!(most.memory - early.memory < 10 << 20, "{early:?} {most:?}");
+    assert!(most.memory.saturating_sub(early.memory) < 4 << 20, "{early:?} {most:?}");
     assert!(most.threads <= early.threads + 8 && most.files <= early.files + 8, "{early:?} {most:?}");
     assert_eq!(cameras.stop(), Outcome::Stopped);
 }
