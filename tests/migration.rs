@@ -35,7 +35,7 @@ fn the_guides_procedure_from_check_to_rollback() {
     let samples: Vec<Value> = read("monitor.json").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(samples.len(), 3);
     assert!(samples.iter().all(|sample| sample["cameras"].as_array().unwrap().len() == 3), "{samples:#?}");
-    // The same keys from both pipelines, for whoever reads them.
+    // Of the rollback: what came before it was removed.
     let line: Value = serde_json::from_str(read("camera-3.jsonl").lines().next().unwrap()).unwrap();
     assert_eq!(line["stream"], "camera-3");
 }

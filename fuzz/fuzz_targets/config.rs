@@ -1,4 +1,4 @@
-//! Any text as a `config.json`: it holds, or there are errors that can be shown and that tell no password.
+//! Any text as a `config.json`: it holds, or there are errors that say a rule and can be shown.
 
 #![no_main]
 

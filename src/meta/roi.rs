@@ -104,8 +104,10 @@ pub(super) fn mirror(
             ControlFlow::Continue(if holds { Keep } else { Remove })
         });
     }
-    for (object, _) in record.objects.iter().zip(shown).filter(|(_, shown)| add && !shown) {
-        add_meta(buffer, object, frame);
+    if add {
+        for (object, _) in record.objects.iter().zip(shown).filter(|(_, shown)| !shown) {
+            add_meta(buffer, object, frame);
+        }
     }
 }
 

@@ -127,8 +127,7 @@ frames_of $# 60
 echo "objects of $# cameras"
 
 echo "== Monitor"
-"$GST_TRT" monitor --count "$watch" >monitor.jsonl 2>monitor.log || fail "the monitor can't look in"
-mv monitor.jsonl monitor.json
+"$GST_TRT" monitor --count "$watch" >monitor.json 2>monitor.log || fail "the monitor can't look in"
 mean() {
   sed -n "s/.*\"$1\":{[^}]*\"cpu_percent\":\([0-9.]*\).*/\1/p" monitor.json | awk '{ s += $1 } END { if (NR) printf "%.1f", s / NR }'
 }
