@@ -3,7 +3,8 @@
 //! Ignored without a GPU; run one after the other:
 //! `cargo test --test gpu_tensorrt -- --ignored --nocapture --test-threads 1`
 //!
-//! - `GST_TENSORRT_LIBRARY`: the TensorRT to test; `GPU_TEST_OTHER_TENSORRT`: one that must refuse its engines.
+//! - `GST_TENSORRT_LIBRARY`: the TensorRT to test; `GPU_TEST_OTHER_TENSORRT`: others, separated by colons, which must
+//!   refuse its engines.
 //! - `GPU_TEST_MODELS`: folder with `yolov12n.onnx`, `yolo12m.onnx`, `yolo11m-pose.onnx`; those missing are skipped.
 //! - `GPU_TEST_TIMINGS`: a timing cache to start from.
 //! - `GPU_TEST_OUT`: where engines and timings go, to be read by the next run instead of building.
@@ -13,7 +14,7 @@ mod common;
 use common::find;
 use common::gpu::{Gpu, Lane, RunContext, cpu_outputs, environment, input_bytes, thread_cpu_time};
 use common::plans::{allocator, fp32, library, model, plan, settings};
-use gsttensorrt::tensorrt::{BuildSettings, EngineFault, EnginePrecision, Error, Library, Onnx};
+use gsttensorrt::tensorrt::{BuildControl, BuildSettings, EngineFault, EnginePrecision, Error, Library, Onnx, build};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -297,20 +298,37 @@ fn one_engine_file() {
     }
 }
 
+/// Of each other TensorRT a runtime comes and goes; it refuses garbage and this one's engine, and one of its own is built in
+/// its place where it can build.
 #[test]
 #[ignore = "needs a GPU and two TensorRTs"]
 fn another_tensorrt_refuses() {
-    let Some(other) = environment("GPU_TEST_OTHER_TENSORRT") else {
-        return find::skip("GPU_TEST_OTHER_TENSORRT", "name a library of another version");
+    let Some(others) = environment("GPU_TEST_OTHER_TENSORRT") else {
+        return find::skip("GPU_TEST_OTHER_TENSORRT", "name libraries of other versions");
     };
     let (library, _gpu) = (library(), Gpu::open());
     let onnx = small();
     let plan = plan(library, "small", "damage", &onnx, &BuildSettings::default());
-    let other = Library::open(Some(&other)).unwrap();
-    println!("an engine of {} offered to {}", library.version(), other.version());
-    match other.runtime(None).unwrap().deserialize(&plan, Path::new("small.plan")) {
-        Err(Error::Engine { fault: fault @ EngineFault::OtherTensorRt { .. }, .. }) => println!("{fault}"),
-        other => panic!("{other:?}"),
+    for other in std::env::split_paths(&others) {
+        let other = Library::open(Some(&other)).unwrap();
+        println!("an engine of {} offered to {}", library.version(), other.version());
+        drop(other.runtime(None).unwrap());
+        let offer = |bytes: &[u8]| other.runtime(None).unwrap().deserialize(bytes, Path::new("small.plan")).map(drop);
+        match offer(&plan) {
+            Err(Error::Engine { fault: fault @ EngineFault::OtherTensorRt { .. }, .. }) => println!("  {fault}"),
+            offered => panic!("{offered:?}"),
+        }
+        match offer(&[7; 4096]) {
+            Err(error @ Error::Engine { .. }) => println!("  garbage: {error}"),
+            offered => panic!("{offered:?}"),
+        }
+        if other.has_builder() {
+            let settings =
+                BuildSettings { timing_iterations: Some(1), tactic_sources: Some(0), ..BuildSettings::default() };
+            let built = build(other, &onnx, &settings, &[], &BuildControl::default()).unwrap();
+            offer(&built.plan).unwrap();
+            println!("  built anew: {} KiB, which it loads", built.plan.len() >> 10);
+        }
     }
 }
 

@@ -69,7 +69,7 @@ impl Runtime {
         });
         let raw = non_null(engine?).ok_or_else(|| {
             self.refusal()
-                .unwrap_or_else(|| Error::Engine { engine: path.into(), fault: fault(runtime.library.version(), log) })
+                .unwrap_or_else(|| Error::Engine { engine: path.into(), fault: fault(plan, runtime.library.version(), log) })
         })?;
         // SAFETY: a new object, ours alone.
         let engine = unsafe { Owned::public(raw, slots::engine::NB_LAYERS.class, runtime.library) }?;
@@ -81,9 +81,13 @@ impl Runtime {
     }
 }
 
+/// How plans begin from TensorRT 8.6 on; 8.5 takes that for damage.
+const PLAN_MAGIC: &[u8] = b"ftrt";
+
 /// What TensorRT's own words say about an engine that it refused.
-fn fault(running: Version, log: Vec<String>) -> EngineFault {
+fn fault(plan: &[u8], running: Version, log: Vec<String>) -> EngineFault {
     let said = |words: &[&str]| log.iter().any(|line| words.iter().any(|word| line.contains(word)));
+    let magic = ["magicTag", "Magic tag", "magic tag"];
     if said(&["incompatible device", "expecting compute", "compute capability"]) {
         EngineFault::OtherGpu { log }
     } else if said(&[
@@ -91,18 +95,10 @@ fn fault(running: Version, log: Vec<String>) -> EngineFault {
         "stdVersionRead",
         "Serialized Engine Version",
         "different version of TensorRT",
-    ]) {
+    ]) || (plan.starts_with(PLAN_MAGIC) && said(&magic))
+    {
         EngineFault::OtherTensorRt { running, log }
-    } else if said(&[
-        "magicTag",
-        "Magic tag",
-        "magic tag",
-        "checksum",
-        "CRC",
-        "out of bounds",
-        "Serialization",
-        "serialization",
-    ]) {
+    } else if said(&magic) || said(&["checksum", "CRC", "out of bounds", "Serialization", "serialization"]) {
         EngineFault::Damaged { reason: log.join("; ") }
     } else {
         EngineFault::Unknown { running, log }

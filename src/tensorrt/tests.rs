@@ -236,6 +236,7 @@ fn engines_that_do_not_load_say_why() {
     assert!(matches!(fault(b"another version"), EngineFault::OtherTensorRt { .. }));
     assert!(matches!(fault(b"another GPU"), EngineFault::OtherGpu { .. }));
     assert!(matches!(fault(b"garbage"), EngineFault::Damaged { .. }));
+    assert!(matches!(fault(b"ftrt, a tag that 8.5 doesn't know"), EngineFault::OtherTensorRt { .. }));
     assert!(matches!(fault(b""), EngineFault::Damaged { .. }));
 }
 

@@ -6,15 +6,14 @@ use gsttensorrt::model::{Detection, Keypoint};
 pub const SURE: f32 = 0.30;
 /// The confidence that the other side's has at least.
 pub const SEEN: f32 = 0.25;
-const IOU: f32 = 0.95;
 /// Pixels of the network's input, instead of the IoU.
 const EDGE: f32 = 1.0;
 
 /// What of a model's objects is compared; pixels of the network's input.
 #[derive(Debug, Clone, Copy)]
 pub struct Tolerance {
-    /// The model gives boxes; else the box is drawn around the keypoints, and says nothing more.
-    pub boxes: bool,
+    /// The least IoU where the model gives boxes; else the box is drawn around the keypoints, and says nothing more.
+    pub iou: Option<f32>,
     pub keypoints: f32,
 }
 
@@ -61,7 +60,7 @@ impl Agreement {
 }
 
 fn is_match(a: &Detection, b: &Detection, tolerance: Tolerance) -> bool {
-    let box_agrees = !tolerance.boxes || a.rect.iou(&b.rect) >= IOU || edges_apart(a, b) <= EDGE;
+    let box_agrees = tolerance.iou.is_none_or(|iou| a.rect.iou(&b.rect) >= iou || edges_apart(a, b) <= EDGE);
     box_agrees && keypoints_apart(a, b) <= tolerance.keypoints
 }
 
@@ -147,7 +146,7 @@ mod tests {
     use super::*;
     use gsttensorrt::model::Rect;
 
-    const POSE: Tolerance = Tolerance { boxes: true, keypoints: 4.0 };
+    const POSE: Tolerance = Tolerance { iou: Some(0.95), keypoints: 4.0 };
     const SIDES: [&str; 2] = ["a", "b"];
 
     fn person(x: f32, confidence: f32) -> Detection {
@@ -190,7 +189,7 @@ mod tests {
         let large = |by: f32| Detection { rect: Rect::new(by, 0.0, 400.0, 400.0), ..person(0.0, 0.9) };
         assert_eq!(compare(&[large(0.0)], &[large(8.0)], POSE).percent(), 100.0);
         assert_eq!(compare(&[large(0.0)], &[large(12.0)], POSE).percent(), 0.0);
-        let no_boxes = Tolerance { boxes: false, ..POSE };
+        let no_boxes = Tolerance { iou: None, ..POSE };
         assert_eq!(compare(&[large(0.0)], &[large(12.0)], no_boxes).percent(), 100.0);
     }
 

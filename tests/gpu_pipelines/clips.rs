@@ -15,6 +15,8 @@ use std::process::Command;
 
 /// Objects that have to agree, percent.
 const AGREE: f32 = 99.0;
+/// The least IoU of boxes that agree, unless all their edges do: whole pipelines differ by their resampling too.
+const IOU: f32 = 0.9;
 /// MoveNet finds a keypoint as a cell of a heatmap that is a quarter of its input; pixels.
 const CELL: f32 = 4.0;
 /// Frames of a clip that are looked at: all of the sample clip, and a part of a long one.
@@ -22,8 +24,8 @@ const FRAMES: usize = 250;
 
 const BATCH: &str = "4";
 
-const OBJECTS: Tolerance = Tolerance { boxes: true, keypoints: 1.0 };
-const POSES: Tolerance = Tolerance { boxes: true, keypoints: CELL };
+const OBJECTS: Tolerance = Tolerance { iou: Some(IOU), keypoints: 1.0 };
+const POSES: Tolerance = Tolerance { iou: Some(IOU), keypoints: CELL };
 
 /// Element, model and how near its objects have to be.
 const CASES: [(&str, &str, Tolerance); 3] =
