@@ -17,6 +17,7 @@ use super::network::{Binding, Network};
 use super::postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
 use super::preprocess::Preprocessor;
 use super::stream::{Event, Graph, Stream};
+use super::wait::Wait;
 use crate::infer::{Error, ErrorKind, Tensor, TensorData};
 use crate::model::head::Plan;
 use crate::model::{ElementType, InputSpec, Letterbox, Params, Rect};
@@ -65,6 +66,7 @@ struct Rung {
     /// Before the network: it was captured from it. `None`: launched kernel by kernel.
     graph: Option<Graph>,
     network: Network,
+    wait: Wait,
 }
 
 /// What can be run.
@@ -157,7 +159,7 @@ impl Chain {
             }
         };
         if let Rungs::Ladder(rungs) = &mut *self.rungs {
-            rungs.push(Rung { batch, graph, network });
+            rungs.push(Rung { batch, graph, network, wait: Wait::default() });
             rungs.sort_by_key(|rung| rung.batch);
         }
         Ok(reason)
@@ -281,7 +283,7 @@ impl Chain {
                     Some(graph) => unsafe { graph.launch(&body.stream) }?,
                     None => body.enqueue(&mut rung.network, rung.batch)?,
                 }
-                body.wait()?;
+                rung.wait.until_idle(&body.stream, &body.done)?;
                 Ok(rung.batch)
             }
             Rungs::Reshaped(_) if slots > body.batch.1 => Err(none()),

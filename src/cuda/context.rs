@@ -156,6 +156,14 @@ impl Context {
         }
     }
 
+    /// As [`Self::check`], of a question whether something is done.
+    pub(super) fn check_done(&self, what: &str, result: CUresult) -> Result<bool, Error> {
+        match result {
+            CUresult::CUDA_ERROR_NOT_READY => Ok(false),
+            result => self.check(what, result).map(|()| true),
+        }
+    }
+
     /// Keeps the first cause and tells those who watch; gives it back.
     fn fail(&self, error: Error) -> Error {
         let mut first = false;

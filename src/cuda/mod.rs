@@ -27,6 +27,7 @@ mod overlay;
 mod postprocess;
 mod preprocess;
 mod stream;
+mod wait;
 
 pub use allocation::CudaMemory;
 pub use chain::{Chain, ChainOutput, ChainSpec};

@@ -3,7 +3,7 @@
 use super::context::Context;
 use crate::infer::Error;
 use cudarc::driver::sys::{
-    self, CUevent, CUevent_flags, CUgraph, CUgraphExec, CUresult, CUstream, CUstream_flags, CUstreamCaptureMode,
+    self, CUevent, CUevent_flags, CUgraph, CUgraphExec, CUstream, CUstream_flags, CUstreamCaptureMode,
 };
 use std::sync::Arc;
 
@@ -62,6 +62,16 @@ impl Stream {
         let _current = self.context.enter()?;
         // SAFETY: the handle lives; the context is current.
         self.context.check("cuStreamSynchronize", unsafe { sys::cuStreamSynchronize(self.handle) })
+    }
+
+    /// Whether everything queued has run.
+    ///
+    /// # Errors
+    /// What failed on the device.
+    pub fn is_idle(&self) -> Result<bool, Error> {
+        let _current = self.context.enter()?;
+        // SAFETY: the handle lives; the context is current.
+        self.context.check_done("cuStreamQuery", unsafe { sys::cuStreamQuery(self.handle) })
     }
 
     /// Records what `work` queues on this stream as a graph, instead of running it. Other threads may go on using CUDA.
@@ -219,10 +229,7 @@ impl Event {
     pub fn is_reached(&self) -> Result<bool, Error> {
         let _current = self.context.enter()?;
         // SAFETY: the event lives; the context is current.
-        match unsafe { sys::cuEventQuery(self.handle) } {
-            CUresult::CUDA_ERROR_NOT_READY => Ok(false),
-            result => self.context.check("cuEventQuery", result).map(|()| true),
-        }
+        self.context.check_done("cuEventQuery", unsafe { sys::cuEventQuery(self.handle) })
     }
 
     /// Milliseconds from `earlier` to this event, both [timed](Self::timed) and reached.

@@ -128,6 +128,11 @@ impl<T> Batcher<T> {
         }
     }
 
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// What a free lane that takes `max_batch` items does now.
     pub fn next(&self, now: Instant, max_batch: usize) -> Next {
         let Some(first) = self.waiting.front() else { return Next::Idle };

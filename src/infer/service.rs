@@ -34,6 +34,8 @@ pub struct Request {
     pub params: Arc<Params>,
     /// How long the frame may wait for others, to fill a batch.
     pub batch_timeout: Duration,
+    /// The caller has the time to run the batch itself, if a lane is free: the ticket is ready then when it gets it.
+    pub at_once: bool,
 }
 
 /// A model that runs on its backend's lanes. Closed when the last [`Arc`] goes.
@@ -67,8 +69,10 @@ struct Shared {
 #[derive(Default)]
 struct State {
     batcher: Batcher<Job>,
-    /// Threads that run.
-    lanes: usize,
+    /// Lanes that nobody uses.
+    free: Vec<Seat>,
+    /// Lanes' threads that run.
+    threads: usize,
     closing: bool,
     /// The device failed: nothing will run any more.
     failed: Option<Error>,
@@ -87,6 +91,28 @@ struct Stats {
 struct Job {
     slot: Slot,
     owner: Owner,
+}
+
+/// A lane and the batch that it runs; both are empty while it's free.
+struct Seat {
+    lane: Box<dyn Lane>,
+    slots: Vec<Slot>,
+    owners: Vec<Owner>,
+}
+
+impl State {
+    /// A free lane with the next batch, if there is something to launch.
+    fn next_batch(&mut self, now: Instant, max_batch: usize) -> Option<Seat> {
+        if self.failed.is_some() || self.batcher.next(now, max_batch) != Next::Launch {
+            return None;
+        }
+        let mut seat = self.free.pop()?;
+        for Job { slot, owner } in self.batcher.take(max_batch) {
+            seat.slots.push(slot);
+            seat.owners.push(owner);
+        }
+        Some(seat)
+    }
 }
 
 /// What a lane has run.
@@ -119,18 +145,21 @@ impl Service {
             batch_time = batch_time.max(start.elapsed());
         }
         let file = settings.model.file_name().unwrap_or(settings.model.as_os_str()).to_string_lossy();
+        let (threads, max_batch) = (lanes.len(), engine.max_batch());
+        let seat = |lane| Seat { lane, slots: Vec::with_capacity(max_batch), owners: Vec::with_capacity(max_batch) };
+        let free = lanes.into_iter().map(seat).collect();
         let shared = Arc::new(Shared {
-            max_batch: engine.max_batch(),
-            state: Mutex::new(State { lanes: lanes.len(), ..State::default() }),
+            max_batch,
+            state: Mutex::new(State { free, threads, ..State::default() }),
             work: Condvar::new(),
             ended: Condvar::new(),
-            stats: Mutex::new(Stats { launches: vec![0; engine.max_batch() + 1], ..Stats::default() }),
+            stats: Mutex::new(Stats { launches: vec![0; max_batch + 1], ..Stats::default() }),
             batch_time: AtomicU64::new(nanoseconds(batch_time)),
         });
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{file}, {:?}, batch {}, service {number}", settings.backend, engine.max_batch());
-        gst::info!(CAT, "{name}: {} on {} lane(s), {batch_time:?} a batch", engine.description(), lanes.len());
+        let name = format!("{file}, {:?}, batch {max_batch}, service {number}", settings.backend);
+        gst::info!(CAT, "{name}: {} on {threads} lane(s), {batch_time:?} a batch", engine.description());
         let watched = Arc::downgrade(&shared);
         let on_failure: Arc<OnFailure> = Arc::new(move |error| {
             if let Some(shared) = watched.upgrade() {
@@ -140,11 +169,11 @@ impl Service {
         engine.watch(&on_failure);
         // From here on dropping the service ends the threads that were started.
         let service = Arc::new(Self { name, engine, shared, _on_failure: on_failure });
-        for (k, lane) in lanes.into_iter().enumerate() {
+        for k in 0..threads {
             let shared = service.shared.clone();
-            let started = std::thread::Builder::new().name(format!("trt-lane-{k}")).spawn(move || shared.run(lane));
+            let started = std::thread::Builder::new().name(format!("trt-lane-{k}")).spawn(move || shared.run());
             if let Err(e) = started {
-                lock(&service.shared.state).lanes = k;
+                lock(&service.shared.state).threads = k;
                 return Err(Error::new(ErrorKind::Failed, format!("no thread for {}: {e}", service.name)));
             }
         }
@@ -194,7 +223,7 @@ impl Drop for Service {
         state.closing = true;
         self.shared.work.notify_all();
         let start = Instant::now();
-        while state.lanes > 0 {
+        while state.threads > 0 {
             // It may fail while we wait.
             let limit = if state.failed.is_some() { FAILED_CLOSE_TIMEOUT } else { CLOSE_TIMEOUT };
             let Some(left) = limit.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else {
@@ -203,6 +232,10 @@ impl Drop for Service {
             };
             state = self.shared.ended.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        // Before the engine that they are of.
+        let lanes = std::mem::take(&mut state.free);
+        drop(state);
+        drop(lanes);
     }
 }
 
@@ -218,13 +251,13 @@ impl Stream {
         &self.service
     }
 
-    /// Takes a frame's regions; `notify` is told when the ticket is ready.
+    /// Takes a frame's regions; `notify` is told when the ticket is ready, unless it is when this returns.
     ///
     /// # Errors
     /// [`ErrorKind::Device`] once the device has failed, with the first cause.
     pub fn submit(&self, request: Request, notify: Arc<dyn Notify>) -> Result<Ticket, Error> {
         let now = Instant::now();
-        let Request { frame, regions, tensors, params, batch_timeout } = request;
+        let Request { frame, regions, tensors, params, batch_timeout, at_once } = request;
         let pending = Arc::new(Pending::new(now, regions.len(), notify));
         let spec = self.service.engine.input();
         let jobs = regions.into_iter().enumerate().map(|(k, region)| {
@@ -240,8 +273,12 @@ impl Stream {
             return Err(error.clone());
         }
         state.batcher.push(self.id, now, now + batch_timeout, jobs);
+        let batch = if at_once { state.next_batch(now, shared.max_batch) } else { None };
         drop(state);
-        shared.work.notify_one();
+        match batch {
+            Some(seat) => shared.run_batch(seat, Some(&pending)),
+            None => shared.work.notify_one(),
+        }
         Ok(Ticket(pending))
     }
 
@@ -277,52 +314,49 @@ impl Drop for Stream {
 }
 
 impl Shared {
-    /// A lane's thread.
-    fn run(&self, mut lane: Box<dyn Lane>) {
-        let mut slots = Vec::with_capacity(self.max_batch);
-        let mut owners = Vec::with_capacity(self.max_batch);
-        while self.next_batch(&mut slots, &mut owners) {
-            let start = Instant::now();
-            let run = std::panic::AssertUnwindSafe(|| lane.run(&mut slots));
-            let result = std::panic::catch_unwind(run)
-                .unwrap_or_else(|_| Err(Error::new(ErrorKind::Device, "the engine panicked; its text is on stderr")));
-            self.finish_batch(&mut slots, &mut owners, result, start.elapsed());
+    /// A lane's thread. Lanes are not the threads' own: whoever submits with time to spare takes a free one too.
+    fn run(&self) {
+        while let Some(seat) = self.wait_for_batch() {
+            self.run_batch(seat, None);
         }
-        drop(lane);
-        lock(&self.state).lanes -= 1;
+        lock(&self.state).threads -= 1;
         self.ended.notify_all();
     }
 
-    /// Waits for a batch; `false` when the lane has to end.
-    fn next_batch(&self, slots: &mut Vec<Slot>, owners: &mut Vec<Owner>) -> bool {
+    /// Waits for something to launch and a free lane; `None` when the thread has to end.
+    fn wait_for_batch(&self) -> Option<Seat> {
         let mut state = lock(&self.state);
         loop {
             if state.closing || state.failed.is_some() {
-                return false;
+                return None;
             }
             let now = Instant::now();
-            match state.batcher.next(now, self.max_batch) {
-                Next::Launch => break,
-                Next::Idle => state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+            if let Some(seat) = state.next_batch(now, self.max_batch) {
+                return Some(seat);
+            }
+            state = match state.batcher.next(now, self.max_batch) {
                 Next::WaitUntil(time) => {
                     let wait = self.work.wait_timeout(state, time.saturating_duration_since(now));
-                    state = wait.unwrap_or_else(PoisonError::into_inner).0;
+                    wait.unwrap_or_else(PoisonError::into_inner).0
                 }
-            }
+                Next::Idle | Next::Launch => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
         }
-        for job in state.batcher.take(self.max_batch) {
-            slots.push(job.slot);
-            owners.push(job.owner);
-        }
-        true
     }
 
-    fn finish_batch(&self, slots: &mut Vec<Slot>, owners: &mut Vec<Owner>, result: Result<(), Error>, took: Duration) {
+    /// Runs a batch and hands out its results. `own`: what the caller waits for, who needn't be told.
+    fn run_batch(&self, mut seat: Seat, own: Option<&Arc<Pending>>) {
+        let start = Instant::now();
+        let run = std::panic::AssertUnwindSafe(|| seat.lane.run(&mut seat.slots));
+        let result = std::panic::catch_unwind(run)
+            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Device, "the engine panicked; its text is on stderr")));
+        let took = start.elapsed();
         if let Err(error) = &result
             && error.kind == ErrorKind::Device
         {
             self.fail(error);
         }
+        let Seat { slots, owners, .. } = &mut seat;
         let batch = slots.len();
         let candidates = slots.iter().map(|slot| u64::from(slot.output.candidates)).sum();
         let objects = slots.iter().map(|slot| slot.output.detections.len() as u64).sum();
@@ -340,7 +374,7 @@ impl Shared {
             finished.extend(owner.pending.finish(owner.region, outcome).map(|latency| (owner, latency)));
         }
         self.count(&done, &finished);
-        self.tell(finished);
+        self.tell(finished, Some(seat), own);
     }
 
     /// The device failed: what waits fails with it, and nothing is taken any more. The first cause stays.
@@ -360,19 +394,27 @@ impl Shared {
             let latency = owner.pending.finish(owner.region, Err(error.clone()))?;
             Some((owner, latency))
         });
-        let finished: Vec<_> = finished.collect();
-        self.tell(finished);
+        self.tell(finished.collect(), None, None);
     }
 
-    fn tell(&self, finished: Vec<(Owner, Duration)>) {
-        {
+    /// Frees the lane, and tells all but the caller.
+    fn tell(&self, finished: Vec<(Owner, Duration)>, seat: Option<Seat>, own: Option<&Arc<Pending>>) {
+        let wanted = {
             let mut state = lock(&self.state);
             for (owner, _) in &finished {
                 state.batcher.finished(owner.stream);
             }
+            state.free.extend(seat);
+            own.is_some() && !state.batcher.is_empty()
+        };
+        // A lane's own thread looks for work by itself.
+        if wanted {
+            self.work.notify_one();
         }
         for (owner, _) in finished {
-            owner.pending.tell();
+            if !own.is_some_and(|own| Arc::ptr_eq(own, &owner.pending)) {
+                owner.pending.tell();
+            }
         }
     }
 

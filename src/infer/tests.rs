@@ -6,18 +6,22 @@ use crate::cuda::OnFailure;
 use crate::model::{ElementType, Head, InputSpec, Layout, ModelInfo, Normalization, Params, Rect, head};
 use crate::sync::lock;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-/// A gate that batches wait at, and how many have come to it.
+/// A gate that batches wait at, how many have come to it, and on which thread the last one.
 #[derive(Default)]
 struct Gate {
     open: Mutex<(bool, usize)>,
     changed: Condvar,
+    thread: Mutex<Option<ThreadId>>,
 }
 
 impl Gate {
     fn pass(&self) {
+        *lock(&self.thread) = Some(thread::current().id());
         let mut state = lock(&self.open);
         state.1 += 1;
         self.changed.notify_all();
@@ -115,13 +119,21 @@ fn fake(open: bool) -> Arc<Fake> {
     Arc::new(Fake { info: ModelInfo::default(), input, head, gate, watcher: Mutex::default() })
 }
 
-struct Quiet;
+/// How often somebody was told.
+#[derive(Default)]
+struct Told(AtomicUsize);
 
-impl Notify for Quiet {
-    fn notify(&self) {}
+impl Notify for Told {
+    fn notify(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 fn submit(stream: &Stream, width: f32) -> Result<Ticket, Error> {
+    submit_as(stream, width, false, &Arc::default())
+}
+
+fn submit_as(stream: &Stream, width: f32, at_once: bool, told: &Arc<Told>) -> Result<Ticket, Error> {
     let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, 8, 8).build().unwrap();
     let frame = Arc::new(Frame { buffer: gst::Buffer::new(), info });
     let request = Request {
@@ -130,8 +142,9 @@ fn submit(stream: &Stream, width: f32) -> Result<Ticket, Error> {
         tensors: vec![],
         params: Arc::new(Params::default()),
         batch_timeout: Duration::ZERO,
+        at_once,
     };
-    stream.submit(request, Arc::new(Quiet))
+    stream.submit(request, told.clone())
 }
 
 fn outcome(ticket: &Ticket) -> Result<usize, String> {
@@ -141,7 +154,7 @@ fn outcome(ticket: &Ticket) -> Result<usize, String> {
             return finished.outputs.map(|outputs| outputs.len()).map_err(|error| error.message);
         }
         assert!(start.elapsed() < Duration::from_secs(5), "no result");
-        std::thread::sleep(Duration::from_millis(1));
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -175,6 +188,50 @@ fn a_failed_device_fails_all_at_once() {
     drop((stream, service));
     assert!(start.elapsed() < Duration::from_secs(1), "closing took {:?}", start.elapsed());
     engine.gate.set(true);
+}
+
+/// Who has the time runs the batch, and isn't told of what it sees itself.
+#[test]
+fn a_free_lane_runs_in_the_thread_that_submits() {
+    let (engine, (settings, _file)) = (fake(true), settings("at once"));
+    let service = open_fake(&settings, engine.clone());
+    let (stream, told) = (service.stream(4), Arc::default());
+    let ticket = submit_as(&stream, 8.0, true, &told).unwrap();
+    assert!(ticket.ready());
+    assert_eq!(outcome(&ticket), Ok(1));
+    let here = Some(thread::current().id());
+    assert_eq!((*lock(&engine.gate.thread), told.0.load(Ordering::SeqCst)), (here, 0));
+    let failing = submit_as(&stream, 0.0, true, &told).unwrap();
+    assert!(failing.ready());
+    assert_eq!(outcome(&failing), Err("no width".into()));
+
+    let ticket = submit_as(&stream, 8.0, false, &told).unwrap();
+    assert_eq!(outcome(&ticket), Ok(1));
+    assert_ne!(*lock(&engine.gate.thread), here);
+    assert_eq!(service.stats().batches, 3);
+}
+
+/// The only lane is taken: the frame waits, as others' do, and a lane's thread runs both once it's free.
+#[test]
+fn with_no_lane_free_a_frame_waits_for_one() {
+    let (engine, (settings, _file)) = (fake(false), settings("at once, busy"));
+    let service = open_fake(&settings, engine.clone());
+    let (one, two, told) = (service.stream(4), service.stream(4), Arc::default());
+    thread::scope(|scope| {
+        let first = scope.spawn(|| submit_as(&one, 8.0, true, &told).unwrap().ready());
+        engine.gate.wait_for(1);
+        let waiting = [submit_as(&two, 8.0, true, &told).unwrap(), submit_as(&two, 8.0, false, &told).unwrap()];
+        assert!(waiting.iter().all(|ticket| !ticket.ready()));
+        engine.gate.set(true);
+        assert!(first.join().unwrap());
+        assert!(waiting.iter().all(|ticket| outcome(ticket) == Ok(1)));
+    });
+    assert_eq!(service.stats().batches, 2);
+    let start = Instant::now();
+    while told.0.load(Ordering::SeqCst) < 2 && start.elapsed() < Duration::from_secs(5) {
+        thread::yield_now();
+    }
+    assert_eq!(told.0.load(Ordering::SeqCst), 2);
 }
 
 #[test]

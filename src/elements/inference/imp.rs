@@ -288,7 +288,13 @@ impl Inference {
     }
 
     /// Hands a frame to the service.
-    fn infer(&self, frame: &Arc<Frame>, model: &Opened, settings: &Resolved) -> Result<Action, Error> {
+    fn infer(
+        &self,
+        frame: &Arc<Frame>,
+        model: &Opened,
+        settings: &Resolved,
+        at_once: bool,
+    ) -> Result<Action, Error> {
         let size = (frame.info.width(), frame.info.height());
         let record = meta::record(&frame.buffer);
         let regions = regions(settings, model.kind, record.as_deref(), size);
@@ -309,6 +315,7 @@ impl Inference {
             tensors,
             params: settings.params.clone(),
             batch_timeout: settings.batch_timeout,
+            at_once,
         };
         let _waiting = Waiting::new(&self.waiting);
         let ticket = model.stream.submit(request, self.flow.queue().clone())?;
@@ -368,7 +375,7 @@ impl Stage for Inference {
         Some(&self.device)
     }
 
-    fn submit(&self, buffer: gst::Buffer) -> Result<FrameWork, gst::FlowError> {
+    fn submit(&self, buffer: gst::Buffer, at_once: bool) -> Result<FrameWork, gst::FlowError> {
         let arrival = Instant::now();
         let info = self.flow.info().ok_or(gst::FlowError::NotNegotiated)?;
         let model = self.models.wait()?;
@@ -376,7 +383,7 @@ impl Stage for Inference {
         let frame = Arc::new(Frame { buffer, info });
         let action = match self.reason_to_skip(&settings) {
             Some(reason) => Action::Skip(reason),
-            None => self.infer(&frame, &model, &settings).map_err(|e| {
+            None => self.infer(&frame, &model, &settings, at_once).map_err(|e| {
                 report::post(&*self.obj(), &e);
                 gst::FlowError::Error
             })?,

@@ -2,11 +2,13 @@
 
 use super::super::caps;
 use super::super::device::Device;
+use super::pace::Pace;
 use super::queue::{Queue, Work};
 use crate::infer::nanoseconds;
+use crate::sync::lock;
 use gst::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// Pads, queue, and the format of the frames that come in.
@@ -15,13 +17,14 @@ pub struct Flow<W> {
     src: gst::Pad,
     queue: Arc<Queue<W>>,
     info: Mutex<Option<gst_video::VideoInfo>>,
+    pace: Mutex<Pace>,
     /// Nanoseconds, as last answered to a LATENCY query or told by a message.
     announced: AtomicU64,
 }
 
 impl<W: Work> Flow<W> {
     pub fn new(sink: gst::Pad, src: gst::Pad, queue: Arc<Queue<W>>) -> Self {
-        Self { sink, src, queue, info: Mutex::default(), announced: AtomicU64::new(0) }
+        Self { sink, src, queue, info: Mutex::default(), pace: Mutex::default(), announced: AtomicU64::new(0) }
     }
 
     /// Gives a new element its pads.
@@ -46,13 +49,17 @@ impl<W: Work> Flow<W> {
 
     /// The format of the frames that come in; `None` before the first CAPS event.
     pub fn info(&self) -> Option<gst_video::VideoInfo> {
-        self.info.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.info).clone()
+    }
+
+    pub(super) fn pace(&self) -> MutexGuard<'_, Pace> {
+        lock(&self.pace)
     }
 
     pub(super) fn set_caps(&self, caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, gst::LoggableError> {
         let info = gst_video::VideoInfo::from_caps(caps)
             .map_err(|e| gst::loggable_error!(gst::CAT_RUST, "{caps} isn't raw video: {e}"))?;
-        *self.info.lock().unwrap_or_else(PoisonError::into_inner) = Some(info.clone());
+        *lock(&self.info) = Some(info.clone());
         Ok(info)
     }
 

@@ -2,8 +2,13 @@
 //!
 //! The sink pad's thread submits frames and goes on at once; the source pad's task pushes them in order as they get
 //! ready, and serialised events between them. So everything upstream, the work and everything downstream overlap.
+//!
+//! Where frames come at their own rate and leave the thread that brings them idle in between, as a camera's do, overlapping
+//! gains nothing, and waking threads for each frame costs more than the work on it. Then that thread does all of it and
+//! pushes the frame on, if nothing is before it.
 
 mod flow;
+mod pace;
 mod queue;
 
 pub use flow::{Flow, answer_allocation};
@@ -15,7 +20,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use queue::Item;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An element that works on frames.
 pub trait Stage: ElementImpl + Sized
@@ -42,10 +47,11 @@ where
         Ok(())
     }
 
-    /// Begins the work on a frame; called by the sink pad's thread.
-    fn submit(&self, buffer: gst::Buffer) -> Result<Self::Work, gst::FlowError>;
+    /// Begins the work on a frame; called by the sink pad's thread. `at_once`: it has the time to do all of it.
+    fn submit(&self, buffer: gst::Buffer, at_once: bool) -> Result<Self::Work, gst::FlowError>;
 
-    /// The frame with its results; called by the source pad's task when the work is ready.
+    /// The frame with its results, when the work is ready; called by the source pad's task, or at once by the sink pad's
+    /// thread.
     fn finish(&self, work: Self::Work) -> Result<gst::Buffer, gst::FlowError>;
 
     /// All that was submitted is void.
@@ -134,10 +140,16 @@ fn chain<S: Stage>(stage: &S, buffer: gst::Buffer) -> Result<gst::FlowSuccess, g
 where
     <S as ObjectSubclass>::Type: IsA<gst::Element>,
 {
-    let queue = stage.flow().queue();
+    let (flow, queue) = (stage.flow(), stage.flow().queue());
+    let at_once = flow.pace().arrived(Instant::now(), buffer.pts(), stage.latency());
     queue.wait_for_room(stage.limit())?;
-    let work = stage.submit(buffer)?;
-    queue.push_frame(work)?;
+    let work = stage.submit(buffer, at_once)?;
+    if at_once && work.ready() && queue.take_turn() {
+        push_frame(stage, work);
+    } else {
+        queue.push_frame(work)?;
+    }
+    flow.pace().taken(Instant::now());
     queue.flow().map(|()| gst::FlowSuccess::Ok)
 }
 
@@ -208,18 +220,25 @@ where
                 stage.rest();
             }
         }
-        Some(Item::Frame(work)) => {
-            let pushed = queue.flow().and_then(|()| stage.finish(work)).and_then(|buffer| src.push(buffer));
-            let after_eos = queue.pushed(true, pushed.map(|_| ()));
-            if let Err(error @ (gst::FlowError::NotLinked | gst::FlowError::NotNegotiated | gst::FlowError::Error)) =
-                pushed
-                && after_eos
-            {
-                // Upstream has ended and can't report it.
-                let element = stage.obj();
-                gst::element_error!(element, gst::StreamError::Failed, ("downstream answered {error:?} after EOS"));
-            }
-        }
+        Some(Item::Frame(work)) => push_frame(stage, work),
+    }
+}
+
+/// Finishes a frame whose turn it is, and pushes it on.
+fn push_frame<S: Stage>(stage: &S, work: S::Work)
+where
+    <S as ObjectSubclass>::Type: IsA<gst::Element>,
+{
+    let flow = stage.flow();
+    let (src, queue) = (flow.src(), flow.queue());
+    let pushed = queue.flow().and_then(|()| stage.finish(work)).and_then(|buffer| src.push(buffer));
+    let after_eos = queue.pushed(true, pushed.map(|_| ()));
+    if let Err(error @ (gst::FlowError::NotLinked | gst::FlowError::NotNegotiated | gst::FlowError::Error)) = pushed
+        && after_eos
+    {
+        // Upstream has ended and can't report it.
+        let element = stage.obj();
+        gst::element_error!(element, gst::StreamError::Failed, ("downstream answered {error:?} after EOS"));
     }
 }
 

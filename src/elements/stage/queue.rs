@@ -128,6 +128,15 @@ impl<W: Work> Queue<W> {
         Ok(())
     }
 
+    /// Takes the turn of a frame that isn't queued, if nothing is before it. After it [`Self::pushed`] must be called.
+    pub fn take_turn(&self) -> bool {
+        let mut state = self.lock();
+        let free = state.items.is_empty() && !state.pushing && !state.flushing && state.flow.is_ok();
+        state.pushing |= free;
+        state.frames += usize::from(free);
+        free
+    }
+
     /// Queues a serialised event.
     ///
     /// # Errors
@@ -244,6 +253,24 @@ mod tests {
         assert!(queue.drain());
         assert!(task.join().unwrap());
         assert_eq!(queue.frames(), 0);
+    }
+
+    #[test]
+    fn a_turn_is_only_taken_with_nothing_before_it() {
+        let queue = queue();
+        assert!(queue.take_turn());
+        assert_eq!(queue.frames(), 1);
+        assert!(!queue.take_turn(), "one is being pushed");
+        queue.pushed(true, Ok(()));
+        assert_eq!(queue.frames(), 0);
+        queue.push_frame(Job::default()).unwrap();
+        assert!(!queue.take_turn(), "one waits");
+        queue.flush();
+        assert!(!queue.take_turn(), "flushing");
+        queue.start();
+        assert!(queue.take_turn());
+        queue.pushed(true, Err(gst::FlowError::Eos));
+        assert!(!queue.take_turn(), "downstream refuses");
     }
 
     #[test]

@@ -348,7 +348,7 @@ impl Stage for TrtOverlay {
         Ok(())
     }
 
-    fn submit(&self, buffer: gst::Buffer) -> Result<Drawn, gst::FlowError> {
+    fn submit(&self, buffer: gst::Buffer, _at_once: bool) -> Result<Drawn, gst::FlowError> {
         let arrival = Instant::now();
         let info = self.flow.info().ok_or(gst::FlowError::NotNegotiated)?;
         let record = meta::read(&buffer, info.width(), info.height());

@@ -365,7 +365,7 @@ impl Stage for TrtPreprocess {
         })
     }
 
-    fn submit(&self, buffer: gst::Buffer) -> Result<Arrival, gst::FlowError> {
+    fn submit(&self, buffer: gst::Buffer, _at_once: bool) -> Result<Arrival, gst::FlowError> {
         let info = self.flow.info().ok_or(gst::FlowError::NotNegotiated)?;
         if lock(&self.plan).stale {
             self.plan().map_err(|e| {

@@ -1,0 +1,93 @@
+//! Whether upstream brings frames at their own rate, with time to spare between them.
+
+use std::time::{Duration, Instant};
+
+/// Frames in a row that have to come so.
+const IN_A_ROW: u32 = 8;
+/// How many times as long as a frame takes here upstream has to have been by itself.
+const SPARE: u32 = 4;
+
+/// When frames come and go; of one streaming thread.
+#[derive(Debug, Default)]
+pub struct Pace {
+    last: Option<Last>,
+    in_a_row: u32,
+}
+
+#[derive(Debug)]
+struct Last {
+    arrived: Instant,
+    taken: Instant,
+    pts: gst::ClockTime,
+}
+
+impl Pace {
+    /// A frame arrives. Whether the thread that brings it may as well do all the work on it, which `takes` so long: frames
+    /// have come no faster than their timestamps say, and nobody would wait.
+    pub fn arrived(&mut self, now: Instant, pts: Option<gst::ClockTime>, takes: Duration) -> bool {
+        let last = self.last.take();
+        let at_ease = last.as_ref().zip(pts).is_some_and(|(last, pts)| {
+            let due = Duration::from(pts.saturating_sub(last.pts)) * 3 / 4;
+            let spare = now.saturating_duration_since(last.taken);
+            !due.is_zero() && now.saturating_duration_since(last.arrived) >= due && spare >= SPARE * takes
+        });
+        self.in_a_row = if at_ease { (self.in_a_row + 1).min(IN_A_ROW) } else { 0 };
+        self.last = pts.map(|pts| Last { arrived: now, taken: now, pts });
+        self.in_a_row == IN_A_ROW
+    }
+
+    /// The frame that arrived last is taken, and upstream by itself again.
+    pub fn taken(&mut self, now: Instant) {
+        if let Some(last) = &mut self.last {
+            last.taken = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Frames 40 ms apart by their timestamps that come `apart` and are each kept for `kept`: the first at which there was
+    /// time.
+    fn first_at_ease(apart: Duration, kept: Duration, takes: Duration) -> Option<u32> {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        (0..50).find(|&n| {
+            let now = start + n * apart;
+            let at_ease = pace.arrived(now, Some(gst::ClockTime::from_mseconds(u64::from(n) * 40)), takes);
+            pace.taken(now + kept);
+            at_ease
+        })
+    }
+
+    #[test]
+    fn frames_at_their_own_rate_leave_time() {
+        assert_eq!(first_at_ease(40 * MS, 2 * MS, 2 * MS), Some(IN_A_ROW));
+        assert_eq!(first_at_ease(32 * MS, 2 * MS, 2 * MS), Some(IN_A_ROW), "with some jitter");
+    }
+
+    #[test]
+    fn neither_a_file_nor_slow_work_nor_a_slow_sink_do() {
+        assert_eq!(first_at_ease(3 * MS, MS / 10, MS / 10), None, "as fast as it can be decoded");
+        assert_eq!(first_at_ease(40 * MS, 15 * MS, 10 * MS), None, "the model takes long");
+        assert_eq!(first_at_ease(40 * MS, 36 * MS, 2 * MS), None, "downstream holds frames");
+    }
+
+    #[test]
+    fn one_frame_too_early_starts_anew() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        let mut arrives = |at: Duration, pts: Option<u64>| {
+            let at_ease = pace.arrived(start + at, pts.map(gst::ClockTime::from_mseconds), 2 * MS);
+            pace.taken(start + at + MS);
+            at_ease
+        };
+        let all: Vec<_> = (0..12).map(|n| arrives(n * 40 * MS, Some(u64::from(n) * 40))).collect();
+        assert_eq!(all.iter().filter(|at_ease| **at_ease).count(), 4);
+        assert!(!arrives(445 * MS, Some(480)), "5 ms after the one before");
+        assert!(!arrives(520 * MS, Some(520)));
+        assert!(!arrives(560 * MS, None), "no timestamp");
+        assert!(!arrives(600 * MS, Some(0)), "timestamps that go back");
+    }
+}
