@@ -12,7 +12,8 @@ use gst_video::VideoFormat;
 use gsttensorrt::meta;
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 /// The caps of numbered pictures, as `videotestsrc` is told them.
@@ -79,6 +80,39 @@ fn frames_come_out_whole_and_in_order() {
     }
     assert_eq!(seen, (0..100).collect::<Vec<_>>());
     push.join().unwrap();
+}
+
+/// On which threads frames come to the detector and leave it.
+fn threads_of(source: &str) -> Vec<(ThreadId, ThreadId)> {
+    let detect = with_model("trtdetect", "yolo");
+    let p = Running::new(&format!("{source} ! {RGB},framerate=20/1 ! {detect} name=d ! appsink name=out sync=false"));
+    let on = |pad: &str| {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let threads = seen.clone();
+        on_buffer(&p.element("d").static_pad(pad).unwrap(), move |_| {
+            threads.lock().unwrap().push(thread::current().id());
+        });
+        seen
+    };
+    let (came, left) = (on("sink"), on("src"));
+    p.set_state(gst::State::Playing);
+    let frames = std::iter::from_fn(|| pull(&p.sink("out"))).count();
+    let (came, left) = (came.lock().unwrap().clone(), left.lock().unwrap().clone());
+    assert_eq!((came.len(), left.len()), (frames, frames));
+    came.into_iter().zip(left).collect()
+}
+
+/// With time to spare between frames the thread that brings one does all the work; else that overlaps with upstream's.
+#[test]
+fn a_paced_streams_frames_stay_on_their_thread() {
+    if !start() {
+        return;
+    }
+    let same = |threads: Vec<(ThreadId, ThreadId)>| threads.iter().filter(|(came, left)| came == left).count();
+    // Some may come late on a busy machine, and eight in time are wanted before.
+    let paced = same(threads_of("videotestsrc is-live=true num-buffers=60"));
+    assert!(paced >= 20, "{paced} of 60");
+    assert_eq!(same(threads_of("videotestsrc num-buffers=60")), 0);
 }
 
 #[test]

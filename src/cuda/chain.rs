@@ -271,7 +271,7 @@ impl Chain {
 
     fn launch(&mut self, slots: usize, shape: impl FnOnce(usize) -> tensorrt::Shape) -> Result<usize, Error> {
         let context = Arc::clone(self.context());
-        let _current = context.enter()?;
+        let current = context.enter()?;
         let body = &mut self.body;
         let none = || Error::new(ErrorKind::Failed, format!("no batch of {slots} images is ready"));
         match &mut *self.rungs {
@@ -283,7 +283,7 @@ impl Chain {
                     Some(graph) => unsafe { graph.launch(&body.stream) }?,
                     None => body.enqueue(&mut rung.network, rung.batch)?,
                 }
-                rung.wait.until_idle(&body.stream, &body.done)?;
+                rung.wait.until_idle(&current, &body.stream, &body.done)?;
                 Ok(rung.batch)
             }
             Rungs::Reshaped(_) if slots > body.batch.1 => Err(none()),

@@ -1,6 +1,6 @@
 //! Streams, events and graphs.
 
-use super::context::Context;
+use super::context::{Context, Current};
 use crate::infer::Error;
 use cudarc::driver::sys::{
     self, CUevent, CUevent_flags, CUgraph, CUgraphExec, CUstream, CUstream_flags, CUstreamCaptureMode,
@@ -64,12 +64,11 @@ impl Stream {
         self.context.check("cuStreamSynchronize", unsafe { sys::cuStreamSynchronize(self.handle) })
     }
 
-    /// Whether everything queued has run.
+    /// Whether everything queued has run. `_current`: its context.
     ///
     /// # Errors
     /// What failed on the device.
-    pub fn is_idle(&self) -> Result<bool, Error> {
-        let _current = self.context.enter()?;
+    pub(super) fn is_idle(&self, _current: &Current<'_>) -> Result<bool, Error> {
         // SAFETY: the handle lives; the context is current.
         self.context.check_done("cuStreamQuery", unsafe { sys::cuStreamQuery(self.handle) })
     }

@@ -3,6 +3,7 @@
 //! A blocking wait of CUDA's costs two wake-ups of a thread of the driver and one of ours: more CPU time than all else that
 //! a small batch takes on the host. So work is slept through for as long as it has taken of late, then the device is asked.
 
+use super::context::Current;
 use super::stream::{Event, Stream};
 use crate::infer::Error;
 use std::time::{Duration, Instant};
@@ -21,13 +22,13 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// Until everything on `stream` has run. `reached` is for work that takes unusually long.
+    /// Until everything on `stream` has run, whose context is current. `reached` is for work that takes unusually long.
     ///
     /// # Errors
     /// What failed on the device.
-    pub fn until_idle(&mut self, stream: &Stream, reached: &Event) -> Result<(), Error> {
+    pub fn until_idle(&mut self, current: &Current<'_>, stream: &Stream, reached: &Event) -> Result<(), Error> {
         let start = Instant::now();
-        if !self.sleep(std::thread::sleep, || stream.is_idle())? {
+        if !self.sleep(std::thread::sleep, || stream.is_idle(current))? {
             reached.record(stream)?;
             reached.synchronise()?;
         }

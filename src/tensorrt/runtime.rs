@@ -68,8 +68,10 @@ impl Runtime {
             }
         });
         let raw = non_null(engine?).ok_or_else(|| {
-            self.refusal()
-                .unwrap_or_else(|| Error::Engine { engine: path.into(), fault: fault(plan, runtime.library.version(), log) })
+            self.refusal().unwrap_or_else(|| Error::Engine {
+                engine: path.into(),
+                fault: fault(plan, runtime.library.version(), log),
+            })
         })?;
         // SAFETY: a new object, ours alone.
         let engine = unsafe { Owned::public(raw, slots::engine::NB_LAYERS.class, runtime.library) }?;

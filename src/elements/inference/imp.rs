@@ -288,13 +288,7 @@ impl Inference {
     }
 
     /// Hands a frame to the service.
-    fn infer(
-        &self,
-        frame: &Arc<Frame>,
-        model: &Opened,
-        settings: &Resolved,
-        at_once: bool,
-    ) -> Result<Action, Error> {
+    fn infer(&self, frame: &Arc<Frame>, model: &Opened, settings: &Resolved, at_once: bool) -> Result<Action, Error> {
         let size = (frame.info.width(), frame.info.height());
         let record = meta::record(&frame.buffer);
         let regions = regions(settings, model.kind, record.as_deref(), size);

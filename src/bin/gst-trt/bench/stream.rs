@@ -5,7 +5,7 @@ use super::report::Kind;
 use gst::prelude::*;
 use gsttensorrt::infer::{Backend, Error, ErrorKind};
 use hdrhistogram::Histogram;
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -46,15 +46,15 @@ pub struct Counts {
 
 #[derive(Debug)]
 struct Waits {
-    /// Frames under way, by their time in the stream.
-    since: HashMap<Option<gst::ClockTime>, Instant>,
+    /// Frames under way in order: their time in the stream, and when they came.
+    since: VecDeque<(Option<gst::ClockTime>, Instant)>,
     /// Microseconds.
     times: Histogram<u32>,
 }
 
 impl Counts {
     fn new() -> Self {
-        Self { frames: AtomicU64::new(0), latency: Mutex::new(Waits { since: HashMap::new(), times: histogram() }) }
+        Self { frames: AtomicU64::new(0), latency: Mutex::new(Waits { since: VecDeque::new(), times: histogram() }) }
     }
 
     pub fn frames(&self) -> u64 {
@@ -62,13 +62,17 @@ impl Counts {
     }
 
     fn entered(&self, pts: Option<gst::ClockTime>) {
-        self.waits().since.insert(pts, Instant::now());
+        self.waits().since.push_back((pts, Instant::now()));
     }
 
     fn left(&self, pts: Option<gst::ClockTime>) {
         let mut waits = self.waits();
-        if let Some(since) = waits.since.remove(&pts) {
-            waits.times.saturating_record(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX));
+        // Those before it that didn't come out were flushed.
+        while let Some((of, since)) = waits.since.pop_front() {
+            if of == pts {
+                waits.times.saturating_record(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX));
+                break;
+            }
         }
     }
 
