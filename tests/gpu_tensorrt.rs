@@ -280,8 +280,11 @@ fn damaged_engines_are_refused() {
         let text = String::from_utf8_lossy(&child.stdout);
         let said = text.lines().find_map(|line| line.split_once("ENGINE: ")).map_or("crashed", |(_, said)| said);
         println!("{label}: {said}");
-        if label == "whole" {
-            assert_eq!(said, "loads");
+        match label {
+            "whole" => assert_eq!(said, "loads"),
+            // Weights have no checksum in TensorRT: what finds it is the hash in the record beside an engine.
+            "a byte in the middle flipped" => {}
+            _ => assert!(said != "loads" && said != "crashed", "{label}: {said}"),
         }
     }
 }
