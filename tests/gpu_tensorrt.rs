@@ -14,7 +14,11 @@ mod common;
 use common::find;
 use common::gpu::{Gpu, Lane, RunContext, cpu_outputs, environment, input_bytes, thread_cpu_time};
 use common::plans::{allocator, fp32, library, model, plan, settings};
-use gsttensorrt::tensorrt::{BuildControl, BuildSettings, EngineFault, EnginePrecision, Error, Library, Onnx, build};
+use common::standin;
+use gsttensorrt::tensorrt::{
+    BuildControl, BuildSettings, DEFAULT_LIMIT, EngineCache, EngineFault, EnginePrecision, EngineRecord, Error, Library,
+    Loader, Onnx, build, write_record,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -290,7 +294,62 @@ fn damaged_engines_are_refused() {
 }
 
 #[test]
-#[ignore = "for the test above"]
+fn engines_are_built_anew_on_the_standin() {
+    standin::run_ignored("engines_that_do_not_load_are_built_anew", &[]);
+}
+
+/// What is damaged, or somebody else's, in the cache or in a file with its ONNX beside it, is built anew and kept.
+#[test]
+#[ignore = "needs a GPU"]
+fn engines_that_do_not_load_are_built_anew() {
+    let (library, gpu) = (library(), Gpu::open());
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("small.onnx");
+    std::fs::copy(small().path(), &model).unwrap();
+    let cache = EngineCache::new(folder.path().join("cache"), DEFAULT_LIMIT);
+    let settings = BuildSettings::default();
+    let loader =
+        Loader { library, gpu: Some(&gpu.device.facts), cache: &cache, settings: &settings, allocator: None };
+    let load = |model: &Path| {
+        let start = Instant::now();
+        let loaded = loader.load(model, &BuildControl::default()).unwrap();
+        assert!(loaded.engine.create_context().is_ok());
+        println!("{}: {} in {:.1} s", loaded.path.display(), loaded.built, start.elapsed().as_secs_f32());
+        loaded
+    };
+    let first = load(&model);
+    assert!(first.built && !load(&model).built);
+    let whole = std::fs::read(&first.path).unwrap();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 0x40;
+    for (label, bytes) in [("a flipped byte", &flipped[..]), ("half of it", &whole[..whole.len() / 2])] {
+        std::fs::write(&first.path, bytes).unwrap();
+        assert!(load(&model).built, "{label}");
+        assert!(!load(&model).built, "{label}: the new one is kept");
+    }
+    let file = folder.path().join("small.engine");
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    assert_ne!(load(&file).path, file, "truncated: built from the ONNX beside it");
+    // Another release's, as its record says.
+    let record = |made_by: &str| {
+        let json = std::fs::read_to_string(first.path.with_extension("json")).unwrap();
+        let mut record: EngineRecord = serde_json::from_str(&json).unwrap();
+        record.facts.tensorrt = made_by.into();
+        write_record(&file.with_extension("json"), &record).unwrap();
+    };
+    std::fs::copy(&first.path, &file).unwrap();
+    record(&library.version().to_string());
+    assert_eq!(load(&file).path, file);
+    record("TensorRT 7.0.0");
+    assert_ne!(load(&file).path, file, "built from the ONNX beside it");
+    std::fs::remove_file(&model).unwrap();
+    let error = loader.load(&file, &BuildControl::default()).unwrap_err();
+    println!("{error}");
+    assert!(matches!(error, Error::Engine { fault: EngineFault::OtherTensorRt { .. }, .. }));
+}
+
+#[test]
+#[ignore = "for the test of damaged engines"]
 fn one_engine_file() {
     let Some(file) = environment("GPU_TEST_ENGINE") else { return };
     let (library, _gpu) = (library(), Gpu::open());

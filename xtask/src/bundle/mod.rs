@@ -6,11 +6,13 @@ mod clips;
 mod gstreamer;
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use flate2::read::GzDecoder;
 use serde::Deserialize;
 
 use crate::command::{heading, run_quiet, step};
@@ -30,6 +32,9 @@ const SCRIPTS: [(&str, &str); 5] = [
 
 /// Models with real weights, as far as they have been fetched, by their names in models.toml.
 const MODELS: [&str; 4] = ["yolov12n", "nanodet", "movenet-multipose", "movenet-lightning"];
+
+/// Of the guide's pair, of tests/gpu_pipelines/clips.rs and of tests/gpu_objects; made with TensorRT 10.6 on an H100.
+const TIMINGS: [&str; 3] = ["pair", "clips", "objects"];
 
 /// Makes target/gpu-bundle/gpu-bundle.tar.gz, in parts where it's large.
 pub fn run_all(paths: &Paths) -> Result<()> {
@@ -57,8 +62,17 @@ pub fn run_all(paths: &Paths) -> Result<()> {
         place(clip, &root.join("media"), false)?;
     }
     place(&paths.root.join("media/bikes.mp4"), &root.join("media"), false)?;
+    clips::frames(paths, &root.join("media"))?;
+    // A street with many persons, where it's there.
+    let street = clips::street(paths);
+    if street.exists() {
+        place(&street, &root.join("media"), false)?;
+    } else {
+        println!("  without {}", paths.short(&street));
+    }
     place_models(paths, &root)?;
     place_onnx_runtime(paths, &root)?;
+    place_timings(paths, &root)?;
     fs::write(root.join("README"), readme(&clips, &tests)).context("README")?;
     for (name, text) in SCRIPTS {
         let script = root.join(name);
@@ -160,6 +174,20 @@ fn place_models(paths: &Paths, root: &Path) -> Result<()> {
         if file.extension().is_some_and(|extension| extension == "onnx") {
             place(&file, &root.join("tests/models"), false)?;
         }
+    }
+    Ok(())
+}
+
+/// TensorRT's timings of tests/data, so that building takes seconds where they serve.
+fn place_timings(paths: &Paths, root: &Path) -> Result<()> {
+    let folder = root.join("timings");
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    for name in TIMINGS {
+        let packed = paths.root.join(format!("tests/data/trt10.6-h100-{name}.timing-cache.gz"));
+        let reader = fs::File::open(&packed).with_context(|| packed.display().to_string())?;
+        let mut bytes = Vec::new();
+        GzDecoder::new(reader).read_to_end(&mut bytes).with_context(|| packed.display().to_string())?;
+        fs::write(folder.join(format!("{name}.cache")), bytes).with_context(|| folder.display().to_string())?;
     }
     Ok(())
 }
