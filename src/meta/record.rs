@@ -64,6 +64,16 @@ impl Record {
         self.objects.iter().map(|object| object.id.saturating_add(1)).max().unwrap_or(0)
     }
 
+    /// Adds objects under the next ids.
+    pub fn extend(&mut self, objects: impl IntoIterator<Item = Object>) {
+        let mut next = self.next_id();
+        self.objects.extend(objects.into_iter().map(|object| {
+            let id = next;
+            next = next.saturating_add(1);
+            Object { id, ..object }
+        }));
+    }
+
     /// Adds `object` under the next id, which is returned.
     pub fn push(&mut self, mut object: Object) -> u32 {
         object.id = self.next_id();

@@ -52,7 +52,11 @@ pub(super) fn register_custom(name: &'static str, tags: &[&str], scales: bool) {
 pub fn record(buffer: &gst::BufferRef) -> Option<Arc<Record>> {
     register();
     let meta = CustomMeta::from_buffer(buffer, NAME).ok()?;
-    meta.structure().get::<SharedRecord>(FIELD).ok().map(|shared| shared.0)
+    record_in(meta.structure())
+}
+
+fn record_in(structure: &gst::StructureRef) -> Option<Arc<Record>> {
+    structure.get::<SharedRecord>(FIELD).ok().map(|shared| shared.0)
 }
 
 /// Puts `record` in the place of the one before and mirrors it in ROI metas, for a frame of `width` × `height` pixels.
@@ -67,12 +71,16 @@ pub fn set_record_alone(buffer: &mut gst::BufferRef, record: Arc<Record>, width:
 }
 
 fn put(buffer: &mut gst::BufferRef, record: Arc<Record>, frame: (u32, u32), mirrored: bool) {
-    roi::mirror(buffer, self::record(buffer).as_deref(), &record, frame, mirrored);
-    let shared = SharedRecord(record);
-    if let Ok(mut meta) = CustomMeta::from_mut_buffer(buffer, NAME) {
-        meta.mut_structure().set(FIELD, shared);
-    } else if let Ok(mut meta) = CustomMeta::add(buffer, NAME) {
-        meta.mut_structure().set(FIELD, shared);
+    register();
+    // One that the other copy of this crate put there counts as none, but its place is taken.
+    let there = CustomMeta::from_buffer(buffer, NAME).ok().map(|meta| record_in(meta.structure()));
+    roi::mirror(buffer, there.as_ref().and_then(Option::as_deref), &record, frame, mirrored);
+    let meta = match there {
+        Some(_) => CustomMeta::from_mut_buffer(buffer, NAME).ok(),
+        None => CustomMeta::add(buffer, NAME).ok(),
+    };
+    if let Some(mut meta) = meta {
+        meta.mut_structure().set(FIELD, SharedRecord(record));
     }
 }
 

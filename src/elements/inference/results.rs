@@ -17,19 +17,12 @@ pub fn add_outputs(record: &mut Record, model: &Opened, settings: &Resolved, reg
     record.models.push(ModelRun { model_id: model.id, inference: Inference::Done });
     for (region, output) in regions.iter().zip(outputs) {
         match (model.kind, region.object) {
-            (HeadKind::Detection, parent) => {
-                for detection in output.detections {
-                    record.push(object(model, detection, parent));
-                }
-            }
             (HeadKind::Pose | HeadKind::TopDownPose, None) => {
                 let poses = output.detections.into_iter().map(|d| object(model, d, None)).collect();
                 attach_poses(record, poses, settings.attach);
             }
-            (HeadKind::Pose, parent) => {
-                for detection in output.detections {
-                    record.push(object(model, detection, parent));
-                }
+            (HeadKind::Detection | HeadKind::Pose, parent) => {
+                record.extend(output.detections.into_iter().map(|detection| object(model, detection, parent)));
             }
             (HeadKind::TopDownPose, Some(id)) => {
                 for detection in output.detections.into_iter().take(1) {

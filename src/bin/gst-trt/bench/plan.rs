@@ -122,6 +122,9 @@ impl Plan<'_> {
             }
         }
         let most = self.most_streams();
+        if has_pose && self.wants(Part::Cpu) {
+            self.row(Kind::Published, PACED_STREAMS.min(most), false);
+        }
         if self.shared.is_some() && self.wants(Part::Decode) {
             self.row(Kind::DecodeOwnContext, most, false);
         }
