@@ -16,8 +16,8 @@ use common::gpu::{Gpu, Lane, RunContext, cpu_outputs, environment, input_bytes, 
 use common::plans::{allocator, fp32, library, model, plan, settings};
 use common::standin;
 use gsttensorrt::tensorrt::{
-    BuildControl, BuildSettings, DEFAULT_LIMIT, EngineCache, EngineFault, EnginePrecision, EngineRecord, Error, Library,
-    Loader, Onnx, build, write_record,
+    BuildControl, BuildSettings, DEFAULT_LIMIT, EngineCache, EngineFault, EnginePrecision, EngineRecord, Error,
+    Library, Loader, Onnx, build, write_record,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -308,8 +308,7 @@ fn engines_that_do_not_load_are_built_anew() {
     std::fs::copy(small().path(), &model).unwrap();
     let cache = EngineCache::new(folder.path().join("cache"), DEFAULT_LIMIT);
     let settings = BuildSettings::default();
-    let loader =
-        Loader { library, gpu: Some(&gpu.device.facts), cache: &cache, settings: &settings, allocator: None };
+    let loader = Loader { library, gpu: Some(&gpu.device.facts), cache: &cache, settings: &settings, allocator: None };
     let load = |model: &Path| {
         let start = Instant::now();
         let loaded = loader.load(model, &BuildControl::default()).unwrap();

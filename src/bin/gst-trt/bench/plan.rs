@@ -154,24 +154,27 @@ impl Plan<'_> {
         }
     }
 
-    /// Detection and decoding alone in turns, so that both see the same machine; the medians are compared.
+    /// Detection and decoding alone in turns, so that all see the same machine; the medians are compared.
     fn pairs(&mut self, streams: usize) {
         let time = Duration::from_secs_f64(self.arguments.seconds / 2.0);
-        let (mut ratios, mut last) = (Vec::new(), None);
+        let (mut over_decode, mut over_own_decode, mut last) = (Vec::new(), Vec::new(), None);
         for _ in 0..self.arguments.pairs {
-            let decode = self.measure(Kind::Decode, streams, true, (PAIR_WARM_UP, time));
-            let detection = self.measure(Kind::Detection, streams, true, (PAIR_WARM_UP, time));
-            match (decode, detection) {
-                (Ok(decode), Ok(detection)) => {
-                    ratios.push(detection.row.process_cpu_us / decode.row.process_cpu_us.max(1e-9));
+            let run = |kind| self.measure(kind, streams, true, (PAIR_WARM_UP, time));
+            let own = self.shared.is_some().then(|| run(Kind::DecodeOwnContext)).transpose();
+            match (run(Kind::Decode), own, run(Kind::Detection)) {
+                (Ok(decode), Ok(own), Ok(detection)) => {
+                    let over = |other: &Measured| detection.row.process_cpu_us / other.row.process_cpu_us.max(1e-9);
+                    over_decode.push(over(&decode));
+                    over_own_decode.extend(own.as_ref().map(over));
                     last = Some(detection);
                 }
-                (Err(error), _) | (_, Err(error)) => return self.failed(Kind::Detection, streams, true, &error),
+                (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
+                    return self.failed(Kind::Detection, streams, true, &error);
+                }
             }
         }
-        ratios.sort_by(f64::total_cmp);
         if let Some(Measured { mut row, launches }) = last {
-            row.over_decode = ratios.get(ratios.len() / 2).copied();
+            (row.over_decode, row.over_own_decode) = (median(over_decode), median(over_own_decode));
             self.add(row, &launches);
         }
     }
@@ -256,9 +259,15 @@ impl Plan<'_> {
             to_device: None,
             latency: None,
             over_decode: None,
+            over_own_decode: None,
             verdicts: Vec::new(),
         });
     }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 /// What an engine takes for these launches, back to back.

@@ -126,6 +126,8 @@ pub struct Row {
     pub latency: Option<Latency>,
     /// The process's CPU time over that of decoding alone: the median of the pairs; paced rows of the CPU part.
     pub over_decode: Option<f64>,
+    /// The same over decoding alone in contexts that GStreamer makes itself, as pipelines without this plugin do.
+    pub over_own_decode: Option<f64>,
     pub verdicts: Vec<Verdict>,
 }
 

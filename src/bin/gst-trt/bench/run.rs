@@ -159,6 +159,7 @@ fn measured(recipe: &Recipe<'_>, streams: &[Stream], before: &Reading, after: &R
         to_device: traffic.map(|(now, then)| bytes(now.to_device, then.to_device)),
         latency: latency(streams),
         over_decode: None,
+        over_own_decode: None,
         verdicts: Vec::new(),
     };
     Measured { row, launches }

@@ -93,6 +93,9 @@ fn cpu(row: &Row, verdicts: &mut Vec<Verdict>) {
     if let Some(over) = row.over_decode {
         verdicts.push(most("process CPU ≤ decode alone + 10 %", over, 1.1));
     }
+    if let Some(over) = row.over_own_decode {
+        verdicts.push(most("process CPU ≤ decode alone in GStreamer's contexts + 10 %", over, 1.1));
+    }
     if row.paced && row.kind == Kind::Detection && row.streams >= 16 {
         verdicts.push(most("≤ 5 % of a core a camera", row.cores_per_stream, 0.05));
     }
@@ -140,6 +143,7 @@ pub mod tests {
             to_device: Some(500.0),
             latency: None,
             over_decode: None,
+            over_own_decode: None,
             verdicts: Vec::new(),
         }
     }
@@ -200,10 +204,17 @@ pub mod tests {
     #[test]
     fn latency_cpu_and_bytes_have_their_bounds() {
         let latency = Some(Latency { p50: 5.9, p95: 9.0, p99: 12.1, engine: Some(5.0) });
-        let paced = Row { paced: true, latency, over_decode: Some(1.11), ..row(Kind::Detection, 16, 480.0) };
+        let paced = Row {
+            paced: true,
+            latency,
+            over_decode: Some(1.11),
+            over_own_decode: Some(0.7),
+            ..row(Kind::Detection, 16, 480.0)
+        };
         assert_eq!(outcome(paced.clone(), "p50"), Some(Outcome::Held));
         assert_eq!(outcome(paced.clone(), "p99"), Some(Outcome::Missed));
         assert_eq!(outcome(paced.clone(), "decode alone + 10 %"), Some(Outcome::Missed));
+        assert_eq!(outcome(paced.clone(), "GStreamer's contexts + 10 %"), Some(Outcome::Held));
         assert_eq!(outcome(paced, "a core a camera"), Some(Outcome::Held));
         let dear = Row { own_cpu: Some(own_cpu(61.0)), to_host: Some(20_000.0), ..row(Kind::Detection, 8, 990.0) };
         assert_eq!(outcome(dear.clone(), "60 µs"), Some(Outcome::Missed));
