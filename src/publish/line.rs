@@ -1,5 +1,6 @@
 //! One frame as one line of JSON.
 
+use super::number::FewDecimals;
 use crate::meta::{Inference, KeypointSet, Object, Record};
 use crate::model::{Keypoint, Rect};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -37,7 +38,7 @@ pub fn write_line(out: &mut Vec<u8>, frame: &Frame, record: &Record) -> serde_js
         inferred: Inferred(record),
         objects: Objects { record, scale: (frame.width as f32, frame.height as f32) },
     };
-    serde_json::to_writer(&mut *out, &line)?;
+    line.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, FewDecimals))?;
     out.push(b'\n');
     Ok(())
 }

@@ -7,6 +7,7 @@
 mod line;
 mod location;
 mod mqtt;
+mod number;
 mod output;
 mod publisher;
 mod tcp;

@@ -34,6 +34,8 @@ struct State<W> {
     frames: usize,
     /// An item was taken and isn't pushed yet.
     pushing: bool,
+    /// Threads that wait for something to go out.
+    waiting: usize,
     flushing: bool,
     /// What the task's last push returned.
     flow: Result<(), gst::FlowError>,
@@ -44,8 +46,15 @@ struct State<W> {
 impl<W> Default for Queue<W> {
     /// Flushing, as a pad is before its activation.
     fn default() -> Self {
-        let state =
-            State { items: VecDeque::new(), frames: 0, pushing: false, flushing: true, flow: Ok(()), eos: false };
+        let state = State {
+            items: VecDeque::new(),
+            frames: 0,
+            pushing: false,
+            waiting: 0,
+            flushing: true,
+            flow: Ok(()),
+            eos: false,
+        };
         Self { state: Mutex::new(state), head: Condvar::new(), out: Condvar::new() }
     }
 }
@@ -61,6 +70,17 @@ impl<W: Work> Queue<W> {
         condition: impl FnMut(&mut State<W>) -> bool,
     ) -> MutexGuard<'a, State<W>> {
         on.wait_while(state, condition).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for something to go out, as long as `condition` holds.
+    fn wait_out_while(&self, mut condition: impl FnMut(&mut State<W>) -> bool) -> MutexGuard<'_, State<W>> {
+        let mut state = self.lock();
+        if condition(&mut state) {
+            state.waiting += 1;
+            state = Self::wait_while(&self.out, state, condition);
+            state.waiting -= 1;
+        }
+        state
     }
 
     /// Everybody who waits here returns at once, now and until [`Self::start`]. What was queued is given back, so that
@@ -102,8 +122,7 @@ impl<W: Work> Queue<W> {
     /// # Errors
     /// The task's flow error, or flushing.
     pub fn wait_for_room(&self, limit: usize) -> Result<(), gst::FlowError> {
-        let state = self.lock();
-        let state = Self::wait_while(&self.out, state, |s| !s.flushing && s.flow.is_ok() && s.frames >= limit);
+        let state = self.wait_out_while(|s| !s.flushing && s.flow.is_ok() && s.frames >= limit);
         if state.flushing { Err(gst::FlowError::Flushing) } else { state.flow }
     }
 
@@ -155,8 +174,7 @@ impl<W: Work> Queue<W> {
 
     /// Waits until all that was queued is out; `false` when flushing.
     pub fn drain(&self) -> bool {
-        let state = self.lock();
-        !Self::wait_while(&self.out, state, |s| !s.flushing && (!s.items.is_empty() || s.pushing)).flushing
+        !self.wait_out_while(|s| !s.flushing && (!s.items.is_empty() || s.pushing)).flushing
     }
 
     /// The next item, once it's ready; `None` when flushing. After it [`Self::pushed`] must be called.
@@ -187,9 +205,11 @@ impl<W: Work> Queue<W> {
         if flow.is_err() {
             state.flow = flow;
         }
-        let eos = state.eos;
+        let (eos, waiting) = (state.eos, state.waiting);
         drop(state);
-        self.out.notify_all();
+        if waiting > 0 {
+            self.out.notify_all();
+        }
         eos
     }
 
