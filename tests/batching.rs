@@ -66,7 +66,7 @@ const PERIOD: Duration = Duration::from_millis(50);
 /// As long as three frames: to wait for a stream that doesn't come shows.
 const BATCH_TIMEOUT: Duration = Duration::from_millis(150);
 
-/// Two live streams, `NAME0` and `NAME1`.
+/// Two live streams, `NAME0` and `NAME1`, not playing yet.
 fn two_streams(name: &str, workspace: u32) -> Running {
     let stream = |k: u32| {
         format!(
@@ -76,7 +76,7 @@ fn two_streams(name: &str, workspace: u32) -> Running {
             BATCH_TIMEOUT.as_nanos(),
         )
     };
-    Running::playing(&(stream(0) + &stream(1)))
+    Running::new(&(stream(0) + &stream(1)))
 }
 
 /// How long each frame of a pipeline's two streams takes from pad to pad.
@@ -84,6 +84,7 @@ fn two_streams(name: &str, workspace: u32) -> Running {
 struct Watch(Arc<Mutex<Vec<Duration>>>);
 
 impl Watch {
+    /// Of a pipeline that doesn't play yet: no frame is between the pads.
     fn new(p: &Running, name: &str) -> Self {
         let this = Self::default();
         for k in 0..2 {
@@ -122,9 +123,11 @@ fn others_dont_wait(workspace: u32, stop: impl Fn(&Running)) {
     }
     let stays = two_streams("stays", workspace);
     let watch = Watch::new(&stays, "stays");
+    stays.set_state(gst::State::Playing);
     let (mut before, mut after) = (Vec::new(), Vec::new());
     for _ in 0..3 {
         let stops = two_streams("stops", workspace);
+        stops.set_state(gst::State::Playing);
         stops.0.state(PATIENCE).0.unwrap();
         std::thread::sleep(4 * PERIOD);
         before.push(watch.p99());
