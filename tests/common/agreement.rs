@@ -6,6 +6,8 @@ use gsttensorrt::model::{Detection, Keypoint};
 pub const SURE: f32 = 0.30;
 /// The confidence that the other side's has at least.
 pub const SEEN: f32 = 0.25;
+/// The least IoU of boxes that agree.
+pub const IOU: f32 = 0.95;
 /// Pixels of the network's input, instead of the IoU.
 const EDGE: f32 = 1.0;
 
@@ -146,7 +148,7 @@ mod tests {
     use super::*;
     use gsttensorrt::model::Rect;
 
-    const POSE: Tolerance = Tolerance { iou: Some(0.95), keypoints: 4.0 };
+    const POSE: Tolerance = Tolerance { iou: Some(IOU), keypoints: 4.0 };
     const SIDES: [&str; 2] = ["a", "b"];
 
     fn person(x: f32, confidence: f32) -> Detection {

@@ -13,7 +13,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-use common::agreement::{self, Agreement, Distance, RAW, SURE, Tolerance};
+use common::agreement::{self, Agreement, Distance, IOU, RAW, SURE, Tolerance};
 use common::gpu::{Gpu, Lane, RunContext, environment};
 use common::picture::{Colour, Picture, Square};
 use common::{engine, find, plans};
@@ -27,11 +27,8 @@ use std::sync::Arc;
 
 /// Objects that have to agree, percent.
 const AGREE: f32 = 99.0;
-/// The least IoU of boxes that agree, unless all their edges do.
-const IOU: f32 = 0.95;
-/// MoveNet finds a keypoint as a cell of a heatmap that is a quarter of its input; pixels, and what FP16 rounds of a place in
-/// the 192 of them: outputs are parts of the input, below 1.
-const CELL: f32 = 4.0 + 192.0 / 2048.0;
+/// MoveNet finds a keypoint as a cell of a heatmap that is a quarter of its input; pixels.
+const CELL: f32 = 4.0;
 /// Top-down pose models see this much around the person, as with `inference-region=objects`.
 const PADDING: f32 = 1.25;
 
