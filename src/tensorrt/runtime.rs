@@ -83,13 +83,14 @@ impl Runtime {
     }
 }
 
-/// How plans begin from TensorRT 8.6 on; 8.5 takes that for damage.
+/// How plans begin from TensorRT 8.6 on; older ones take that for damage.
 const PLAN_MAGIC: &[u8] = b"ftrt";
 
 /// What TensorRT's own words say about an engine that it refused.
 fn fault(plan: &[u8], running: Version, log: Vec<String>) -> EngineFault {
     let said = |words: &[&str]| log.iter().any(|line| words.iter().any(|word| line.contains(word)));
-    let magic = ["magicTag", "Magic tag", "magic tag"];
+    let newer = plan.starts_with(PLAN_MAGIC) && (running.major, running.minor) < (8, 6);
+    let wrong_magic = said(&["magicTag", "Magic tag", "magic tag"]);
     if said(&["incompatible device", "expecting compute", "compute capability"]) {
         EngineFault::OtherGpu { log }
     } else if said(&[
@@ -97,10 +98,10 @@ fn fault(plan: &[u8], running: Version, log: Vec<String>) -> EngineFault {
         "stdVersionRead",
         "Serialized Engine Version",
         "different version of TensorRT",
-    ]) || (plan.starts_with(PLAN_MAGIC) && said(&magic))
+    ]) || (newer && wrong_magic)
     {
         EngineFault::OtherTensorRt { running, log }
-    } else if said(&magic) || said(&["checksum", "CRC", "out of bounds", "Serialization", "serialization"]) {
+    } else if wrong_magic || said(&["checksum", "CRC", "out of bounds", "Serialization", "serialization"]) {
         EngineFault::Damaged { reason: log.join("; ") }
     } else {
         EngineFault::Unknown { running, log }

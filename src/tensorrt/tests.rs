@@ -227,16 +227,20 @@ fn the_memory_limit_is_an_error_of_ours() {
 
 #[test]
 fn engines_that_do_not_load_say_why() {
-    let library = mock::library("10.16");
-    let runtime = library.runtime(None).unwrap();
-    let fault = |plan: &[u8]| match runtime.deserialize(plan, Path::new("a.engine")) {
+    let fault_in = |release: &'static str, plan: &[u8]| match mock::library(release)
+        .runtime(None)
+        .unwrap()
+        .deserialize(plan, Path::new("a.engine"))
+    {
         Err(Error::Engine { fault, .. }) => fault,
         other => panic!("{other:?}"),
     };
+    let fault = |plan: &[u8]| fault_in("10.16", plan);
     assert!(matches!(fault(b"another version"), EngineFault::OtherTensorRt { .. }));
     assert!(matches!(fault(b"another GPU"), EngineFault::OtherGpu { .. }));
     assert!(matches!(fault(b"garbage"), EngineFault::Damaged { .. }));
-    assert!(matches!(fault(b"ftrt, a tag that 8.5 doesn't know"), EngineFault::OtherTensorRt { .. }));
+    assert!(matches!(fault(b"ftrt and then garbage"), EngineFault::Damaged { .. }));
+    assert!(matches!(fault_in("8.5.3", b"ftrt, a tag that 8.5 doesn't know"), EngineFault::OtherTensorRt { .. }));
     assert!(matches!(fault(b""), EngineFault::Damaged { .. }));
 }
 
