@@ -283,7 +283,7 @@ impl Chain {
                     Some(graph) => unsafe { graph.launch(&body.stream) }?,
                     None => body.enqueue(&mut rung.network, rung.batch)?,
                 }
-                rung.wait.until_idle(&current, &body.stream, &body.done)?;
+                rung.wait.until(|| body.stream.is_idle(&current), || body.wait())?;
                 Ok(rung.batch)
             }
             Rungs::Reshaped(_) if slots > body.batch.1 => Err(none()),

@@ -3,8 +3,6 @@
 //! A blocking wait of CUDA's costs two wake-ups of a thread of the driver and one of ours: more CPU time than all else that
 //! a small batch takes on the host. So work is slept through for as long as it has taken of late, then the device is asked.
 
-use super::context::Current;
-use super::stream::{Event, Stream};
 use crate::infer::Error;
 use std::time::{Duration, Instant};
 
@@ -22,15 +20,18 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// Until everything on `stream` has run, whose context is current. `reached` is for work that takes unusually long.
+    /// Until the work is `done`; `block` waits for it, where it takes unusually long.
     ///
     /// # Errors
     /// What failed on the device.
-    pub fn until_idle(&mut self, current: &Current<'_>, stream: &Stream, reached: &Event) -> Result<(), Error> {
+    pub fn until(
+        &mut self,
+        done: impl FnMut() -> Result<bool, Error>,
+        block: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let start = Instant::now();
-        if !self.sleep(std::thread::sleep, || stream.is_idle(current))? {
-            reached.record(stream)?;
-            reached.synchronise()?;
+        if !self.sleep(std::thread::sleep, done)? {
+            block()?;
         }
         if self.expected.is_zero() {
             self.expected = start.elapsed();

@@ -101,17 +101,18 @@ struct Seat {
 }
 
 impl State {
-    /// A free lane with the next batch, if there is something to launch.
-    fn next_batch(&mut self, now: Instant, max_batch: usize) -> Option<Seat> {
-        if self.failed.is_some() || self.batcher.next(now, max_batch) != Next::Launch {
-            return None;
+    /// A free lane with the next batch; else what is to be waited for, a lane where it's [`Next::Launch`].
+    fn next_batch(&mut self, now: Instant, max_batch: usize) -> Result<Seat, Next> {
+        let next = self.batcher.next(now, max_batch);
+        if next != Next::Launch {
+            return Err(next);
         }
-        let mut seat = self.free.pop()?;
+        let mut seat = self.free.pop().ok_or(next)?;
         for Job { slot, owner } in self.batcher.take(max_batch) {
             seat.slots.push(slot);
             seat.owners.push(owner);
         }
-        Some(seat)
+        Ok(seat)
     }
 }
 
@@ -273,7 +274,7 @@ impl Stream {
             return Err(error.clone());
         }
         state.batcher.push(self.id, now, now + batch_timeout, jobs);
-        let batch = if at_once { state.next_batch(now, shared.max_batch) } else { None };
+        let batch = if at_once { state.next_batch(now, shared.max_batch).ok() } else { None };
         drop(state);
         match batch {
             Some(seat) => shared.run_batch(seat, Some(&pending)),
@@ -331,15 +332,13 @@ impl Shared {
                 return None;
             }
             let now = Instant::now();
-            if let Some(seat) = state.next_batch(now, self.max_batch) {
-                return Some(seat);
-            }
-            state = match state.batcher.next(now, self.max_batch) {
-                Next::WaitUntil(time) => {
+            state = match state.next_batch(now, self.max_batch) {
+                Ok(seat) => return Some(seat),
+                Err(Next::WaitUntil(time)) => {
                     let wait = self.work.wait_timeout(state, time.saturating_duration_since(now));
                     wait.unwrap_or_else(PoisonError::into_inner).0
                 }
-                Next::Idle | Next::Launch => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Err(Next::Idle | Next::Launch) => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
         }
     }

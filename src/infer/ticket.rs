@@ -4,7 +4,7 @@ use super::{Error, Output};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Told when a ticket's result is there; called from a lane's thread.
+/// Told when a ticket's result is there; called from whatever thread ran the batch.
 pub trait Notify: Send + Sync {
     fn notify(&self);
 }

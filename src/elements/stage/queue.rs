@@ -37,7 +37,7 @@ struct State<W> {
     /// Threads that wait for something to go out.
     waiting: usize,
     flushing: bool,
-    /// What the task's last push returned.
+    /// What the last push returned.
     flow: Result<(), gst::FlowError>,
     /// EOS was queued: upstream has nothing left that could carry an error back.
     eos: bool,
