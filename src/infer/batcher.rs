@@ -26,6 +26,8 @@ pub enum Next {
 pub struct Batcher<T> {
     waiting: VecDeque<Entry<T>>,
     streams: Vec<Option<Stream>>,
+    /// When somebody looks again by himself.
+    alarm: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -59,7 +61,7 @@ impl Stream {
 
 impl<T> Default for Batcher<T> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), streams: Vec::new() }
+        Self { waiting: VecDeque::new(), streams: Vec::new(), alarm: None }
     }
 }
 
@@ -153,6 +155,29 @@ impl<T> Batcher<T> {
             Some(late) => Next::WaitUntil(late.min(first.deadline)),
             None => Next::Launch,
         }
+    }
+
+    /// Whether somebody has to be told of what was pushed: there is something to do sooner than he looks by himself.
+    pub fn calls(&self, now: Instant, max_batch: usize) -> bool {
+        match self.next(now, max_batch) {
+            Next::Launch => true,
+            Next::WaitUntil(time) => self.alarm.is_none_or(|alarm| time < alarm),
+            Next::Idle => false,
+        }
+    }
+
+    /// Somebody means to look again at this time. Whether he has to: else another one does before.
+    pub fn set_alarm(&mut self, time: Instant) -> bool {
+        let sooner = self.alarm.is_none_or(|alarm| time < alarm);
+        if sooner {
+            self.alarm = Some(time);
+        }
+        sooner
+    }
+
+    /// Who set the alarm is awake.
+    pub fn clear_alarm(&mut self) {
+        self.alarm = None;
     }
 
     /// Takes up to `max_batch` items, earliest deadline first.
@@ -256,6 +281,28 @@ mod tests {
         let now = t + 20 * MS;
         b.push(x, now, now + 50 * MS, [1]);
         assert_eq!(b.next(now, 8), Next::Launch, "its next is due at 30 ms, before the deadline");
+    }
+
+    /// Frames that are waited for anyway wake nobody; the last one does.
+    #[test]
+    fn who_looks_by_himself_is_told_only_of_what_is_sooner() {
+        let t = Instant::now();
+        let (mut b, x, y) = two_streams(t);
+        let z = b.add_stream(4);
+        let now = t + 18 * MS;
+        assert!(!b.calls(now, 8), "nothing waits");
+        b.push(y, now, now + 5 * MS, [1]);
+        let Next::WaitUntil(late) = b.next(now, 8) else { panic!("x is due") };
+        assert!(b.calls(now, 8) && b.set_alarm(late) && !b.set_alarm(late + MS));
+        b.push(z, now + MS, now + 6 * MS, [2]);
+        assert!(!b.calls(now + MS, 8), "x is waited for as before");
+        assert!(b.calls(now + MS, 2), "a batch is full");
+        b.push(z, now + MS, now + 2 * MS, [3]);
+        assert!(b.calls(now + MS, 8) && b.set_alarm(now + 2 * MS), "an earlier deadline");
+        b.push(x, t + 20 * MS, t + 25 * MS, [4]);
+        assert!(b.calls(t + 20 * MS, 8), "no other is expected");
+        b.clear_alarm();
+        assert!(b.set_alarm(late));
     }
 
     #[test]

@@ -275,10 +275,12 @@ impl Stream {
         }
         state.batcher.push(self.id, now, now + batch_timeout, jobs);
         let batch = if at_once { state.next_batch(now, shared.max_batch).ok() } else { None };
+        let calls = batch.is_none() && state.batcher.calls(now, shared.max_batch);
         drop(state);
-        match batch {
-            Some(seat) => shared.run_batch(seat, Some(&pending)),
-            None => shared.work.notify_one(),
+        if let Some(seat) = batch {
+            shared.run_batch(seat, Some(&pending));
+        } else if calls {
+            shared.work.notify_one();
         }
         Ok(Ticket(pending))
     }
@@ -333,12 +335,20 @@ impl Shared {
             }
             let now = Instant::now();
             state = match state.next_batch(now, self.max_batch) {
-                Ok(seat) => return Some(seat),
-                Err(Next::WaitUntil(time)) => {
-                    let wait = self.work.wait_timeout(state, time.saturating_duration_since(now));
-                    wait.unwrap_or_else(PoisonError::into_inner).0
+                Ok(seat) => {
+                    // Another lane may have relied on this one's alarm.
+                    if !state.batcher.is_empty() {
+                        self.work.notify_one();
+                    }
+                    return Some(seat);
                 }
-                Err(Next::Idle | Next::Launch) => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Err(Next::WaitUntil(time)) if state.batcher.set_alarm(time) => {
+                    let wait = self.work.wait_timeout(state, time.saturating_duration_since(now));
+                    let mut state = wait.unwrap_or_else(PoisonError::into_inner).0;
+                    state.batcher.clear_alarm();
+                    state
+                }
+                Err(_) => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
         }
     }

@@ -42,6 +42,7 @@ struct Fake {
     info: ModelInfo,
     input: InputSpec,
     head: Arc<dyn Head>,
+    lanes: usize,
     gate: Arc<Gate>,
     watcher: Mutex<Option<Arc<OnFailure>>>,
 }
@@ -65,7 +66,7 @@ impl Engine for Fake {
         2
     }
     fn lanes(&self) -> Result<Vec<Box<dyn Lane>>, Error> {
-        Ok(vec![Box::new(FakeLane(self.gate.clone()))])
+        Ok((0..self.lanes).map(|_| Box::new(FakeLane(self.gate.clone())) as Box<dyn Lane>).collect())
     }
     fn watch(&self, failed: &Arc<OnFailure>) {
         *lock(&self.watcher) = Some(failed.clone());
@@ -101,6 +102,10 @@ fn settings(content: &str) -> (ModelSettings, tempfile::NamedTempFile) {
 }
 
 fn fake(open: bool) -> Arc<Fake> {
+    fake_with(open, 1)
+}
+
+fn fake_with(open: bool, lanes: usize) -> Arc<Fake> {
     gst::init().unwrap();
     let input = InputSpec {
         width: 96,
@@ -116,7 +121,7 @@ fn fake(open: bool) -> Arc<Fake> {
     let (head, _) = head::recognise(&crate::tensorrt::Onnx::open(&path).unwrap().info().unwrap()).unwrap();
     let gate = Arc::<Gate>::default();
     gate.set(open);
-    Arc::new(Fake { info: ModelInfo::default(), input, head, gate, watcher: Mutex::default() })
+    Arc::new(Fake { info: ModelInfo::default(), input, head, lanes, gate, watcher: Mutex::default() })
 }
 
 /// How often somebody was told.
@@ -134,6 +139,16 @@ fn submit(stream: &Stream, width: f32) -> Result<Ticket, Error> {
 }
 
 fn submit_as(stream: &Stream, width: f32, at_once: bool, told: &Arc<Told>) -> Result<Ticket, Error> {
+    submit_waiting(stream, width, Duration::ZERO, at_once, told)
+}
+
+fn submit_waiting(
+    stream: &Stream,
+    width: f32,
+    batch_timeout: Duration,
+    at_once: bool,
+    told: &Arc<Told>,
+) -> Result<Ticket, Error> {
     let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, 8, 8).build().unwrap();
     let frame = Arc::new(Frame { buffer: gst::Buffer::new(), info });
     let request = Request {
@@ -141,7 +156,7 @@ fn submit_as(stream: &Stream, width: f32, at_once: bool, told: &Arc<Told>) -> Re
         regions: vec![Rect::new(0.0, 0.0, width, 8.0)],
         tensors: vec![],
         params: Arc::new(Params::default()),
-        batch_timeout: Duration::ZERO,
+        batch_timeout,
         at_once,
     };
     stream.submit(request, told.clone())
@@ -232,6 +247,35 @@ fn with_no_lane_free_a_frame_waits_for_one() {
         thread::yield_now();
     }
     assert_eq!(told.0.load(Ordering::SeqCst), 2);
+}
+
+/// Two lanes, one of which looks for both while frames are waited for: none is forgotten.
+#[test]
+fn frames_that_wait_for_others_are_never_forgotten() {
+    let (engine, (settings, _file)) = (fake_with(true, 2), settings("waiting"));
+    let service = open_fake(&settings, engine);
+    thread::scope(|scope| {
+        for n in 0..4 {
+            let (stream, told) = (service.stream(4), Arc::default());
+            scope.spawn(move || {
+                let mut later = Vec::new();
+                for k in 0..150u64 {
+                    let timeout = Duration::from_micros(k * 37 % 5 * 1000);
+                    let ticket = submit_waiting(&stream, 8.0, timeout, (k + n) % 5 == 0, &told).unwrap();
+                    thread::sleep(Duration::from_micros(400 * (n + 1) + k * 31 % 500));
+                    if k % 3 == 0 {
+                        later.push(ticket);
+                    } else {
+                        assert_eq!(outcome(&ticket), Ok(1));
+                    }
+                }
+                assert!(later.iter().all(|ticket| outcome(ticket) == Ok(1)));
+            });
+        }
+    });
+    let stats = service.stats();
+    assert_eq!(stats.frames, 4 * 150, "{stats:?}");
+    assert!(stats.batches < stats.frames, "some went together: {stats:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::find;
 use super::picture::Picture;
 use gst::prelude::*;
-use gst_video::VideoFormat;
+use gst_video::{VideoFormat, VideoInfo};
 use gsttensorrt::meta;
 use gsttensorrt::model::Detection;
 use std::sync::Once;
@@ -170,6 +170,13 @@ pub fn pull(sink: &gst_app::AppSink) -> Option<gst::Buffer> {
             None
         }
     }
+}
+
+/// What an appsink's frames are, once there was one.
+#[track_caller]
+pub fn info(sink: &gst_app::AppSink) -> VideoInfo {
+    let caps = sink.sink_pads()[0].current_caps().expect("caps with the frames");
+    VideoInfo::from_caps(&caps).unwrap()
 }
 
 /// The objects that one model found in a frame, as detections.

@@ -3,9 +3,6 @@
 //! Ignored without a GPU:
 //! `cargo test --test gpu_objects -- --ignored tensorrt --nocapture`
 //!
-//! - `GPU_TEST_FRAMES`: raw RGB frames, their size in the file's name, made for example by
-//!   `gst-launch-1.0 filesrc location=CLIP ! qtdemux ! h264parse ! avdec_h264 ! videorate ! video/x-raw,framerate=2/1 !
-//!   identity eos-after=25 ! videoconvert ! video/x-raw,format=RGB ! filesink location=frames-640x272.rgb`
 //! - `GPU_TEST_MODELS`: folder with `yolov12n.onnx`, `nanodet.onnx`, `movenet-multipose.onnx` and
 //!   `movenet-lightning.onnx`; those missing are skipped.
 //! - `GST_TENSORRT_LIBRARY`, `GPU_TEST_TIMINGS`, `GPU_TEST_OUT`: as for tests/gpu_tensorrt.rs.
@@ -14,10 +11,11 @@
 mod common;
 
 use common::agreement::{self, Agreement, Distance, IOU, RAW, SURE, Tolerance};
-use common::gpu::{Gpu, Lane, RunContext, environment};
+use common::gpu::{Gpu, Lane, RunContext};
 use common::picture::{Colour, Picture, Square};
+use common::running::{self, Running, pull};
 use common::{engine, find, plans};
-use gst_video::{VideoFormat, VideoInfo};
+use gst_video::VideoFormat;
 use gsttensorrt::cpu;
 use gsttensorrt::infer::{Engine, Frame, Output, RawTensor, Slot, Tensor, TensorData};
 use gsttensorrt::model::{Detection, Head, Letterbox, Params, Rect, head, nms};
@@ -27,8 +25,15 @@ use std::sync::Arc;
 
 /// Objects that have to agree, percent.
 const AGREE: f32 = 99.0;
+/// Of crops of persons in FP16: where limbs cross, a heatmap has two peaks of nearly the same height, and the least rounding
+/// moves a keypoint from one to the other. One of seventeen is enough for a person not to agree.
+const AGREE_ON_CROPS: f32 = 98.0;
 /// MoveNet finds a keypoint as a cell of a heatmap that is a quarter of its input; pixels.
 const CELL: f32 = 4.0;
+/// Of each at most so many frames, and of these one in so many.
+const CLIPS: [&str; 2] = ["bikes.mp4", "vtest_h264.mp4"];
+const FRAMES: usize = 252;
+const EVERY: usize = 4;
 /// Top-down pose models see this much around the person, as with `inference-region=objects`.
 const PADDING: f32 = 1.25;
 
@@ -202,31 +207,27 @@ fn print_head() {
     );
 }
 
-/// Width and height in a file's name: the last two numbers with an x between them.
-fn size_in(name: &str) -> Option<(u32, u32)> {
-    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter_map(|word| word.split_once('x'));
-    words.filter_map(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?))).next_back()
-}
-
-/// The frames of a file, laid out as GStreamer's RGB is.
-fn read_frames(file: &Path) -> Vec<Arc<Frame>> {
-    let (width, height) =
-        size_in(&file.file_name().unwrap_or_default().to_string_lossy()).expect("WIDTHxHEIGHT in the name");
-    let info = VideoInfo::builder(VideoFormat::Rgb, width, height).build().unwrap();
-    let bytes = std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    assert_eq!(bytes.len() % info.size(), 0, "{} doesn't hold whole {width}×{height} frames", file.display());
-    let frame = |bytes: &[u8]| Frame { buffer: gst::Buffer::from_slice(bytes.to_vec()), info: info.clone() };
-    bytes.chunks_exact(info.size()).map(|bytes| Arc::new(frame(bytes))).collect()
-}
-
-/// The frames to compare on; else skips.
+/// The frames to compare on: some of each clip that is there; else skips.
 fn frames() -> Option<Vec<Arc<Frame>>> {
-    gst::init().unwrap();
-    let Some(file) = environment("GPU_TEST_FRAMES") else {
-        find::skip("GPU_TEST_FRAMES", "this file's first lines say how to make it");
+    if !running::start() {
         return None;
-    };
-    find::onnx_runtime().then(|| read_frames(&file))
+    }
+    let clips: Vec<_> = CLIPS.into_iter().filter_map(find::media).collect();
+    (!clips.is_empty()).then(|| clips.iter().flat_map(|clip| decoded(clip)).collect())
+}
+
+fn decoded(clip: &Path) -> Vec<Arc<Frame>> {
+    let hardware = gst::ElementFactory::find("nvh264dec").is_some();
+    let decoder = if hardware { "nvh264dec ! cudadownload" } else { "avdec_h264" };
+    let running = Running::playing(&format!(
+        "filesrc location={} ! qtdemux ! h264parse ! {decoder} ! videoconvert ! video/x-raw,format=RGB \
+         ! appsink name=out sync=false max-buffers=4",
+        clip.display()
+    ));
+    let sink = running.sink("out");
+    let buffers: Vec<_> = std::iter::from_fn(|| pull(&sink)).take(FRAMES).step_by(EVERY).collect();
+    let info = running::info(&sink);
+    buffers.into_iter().map(|buffer| Arc::new(Frame { buffer, info: info.clone() })).collect()
 }
 
 fn whole(frame: &Frame) -> Rect {
@@ -308,7 +309,8 @@ fn compare_all(sides: &mut dyn FnMut(&Onnx, &Case) -> Vec<Side>) -> Option<Vec<S
 impl Row {
     fn problems(&self, case: &Case, precision: &str) -> impl Iterator<Item = String> {
         let percent = self.objects.percent();
-        let few = self.objects.objects > 0 && percent < AGREE;
+        let least = if precision == "fp16" && case.regions == Regions::Persons { AGREE_ON_CROPS } else { AGREE };
+        let few = self.objects.objects > 0 && percent < least;
         let objects = few.then(|| format!("{percent:.2} % of {} objects agree", self.objects.objects));
         let raw = match precision {
             "fp32" if case.picks => 100 * self.raw.beyond > self.raw.values,
@@ -321,7 +323,7 @@ impl Row {
 }
 
 #[test]
-#[ignore = "needs a GPU and GPU_TEST_FRAMES"]
+#[ignore = "needs a GPU"]
 fn tensorrt_finds_what_the_cpu_engine_finds() {
     let (library, _gpu) = (plans::library(), Gpu::open());
     println!("{} at {}", library.version(), library.path().display());
@@ -339,7 +341,7 @@ fn tensorrt_finds_what_the_cpu_engine_finds() {
 /// The same with ONNX Runtime in TensorRT's place: the model itself, and converted to FP16 as for TensorRT 11. On a CPU
 /// that has no FP16 arithmetic only the weights are rounded: those of NanoDet and MoveNet are FP16 as they come.
 #[test]
-#[ignore = "needs GPU_TEST_FRAMES"]
+#[ignore = "takes minutes"]
 fn the_conversion_finds_what_the_model_finds() {
     let folder = tempfile::tempdir().unwrap();
     let problems = compare_all(&mut |onnx, case| {
@@ -352,26 +354,6 @@ fn the_conversion_finds_what_the_model_finds() {
         [("fp32", onnx.path()), ("fp16", &converted)].map(side).into()
     });
     assert_eq!(problems.unwrap_or_default(), [""; 0]);
-}
-
-#[test]
-fn the_size_is_in_the_name() {
-    assert_eq!(size_in("frames-640x272.rgb"), Some((640, 272)));
-    assert_eq!(size_in("box_768x576_1x2.raw"), Some((1, 2)));
-    assert_eq!(size_in("frames.rgb"), None);
-    assert_eq!(size_in("xax1-1x.rgb"), None);
-}
-
-#[test]
-fn a_file_holds_frames_one_after_the_other() {
-    gst::init().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("frames-4x2.rgb");
-    let bytes: Vec<u8> = (0..48).collect();
-    std::fs::write(&file, &bytes).unwrap();
-    let frames = read_frames(&file);
-    assert_eq!(frames.len(), 2);
-    assert_eq!(frames[1].buffer.map_readable().unwrap().as_slice(), &bytes[24..]);
 }
 
 /// The CPU engine agrees with itself, and not with itself on another picture.

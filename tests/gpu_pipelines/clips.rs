@@ -3,7 +3,7 @@
 //! With NVDEC whole clips, decoded on the GPU; on the stand-in, which has no decoder, a few frames.
 
 use crate::common::agreement::{Agreement, IOU, Tolerance};
-use crate::common::running::{Running, found_by, pull};
+use crate::common::running::{self, Running, found_by, pull};
 use crate::common::{engine, find};
 use crate::frames::with_file;
 use crate::on_gpu;
@@ -80,8 +80,7 @@ fn found(case: (&str, &Path), file: &Path, backend: &str, streams: usize) -> Vec
 fn read(running: &Running) -> (Size, Vec<Vec<Detection>>) {
     let sink = running.sink("out");
     let frames: Vec<_> = std::iter::from_fn(|| pull(&sink)).map(|buffer| found_by(&buffer, "d")).collect();
-    let caps = sink.sink_pads()[0].current_caps().expect("caps with the frames");
-    let info = gst_video::VideoInfo::from_caps(&caps).unwrap();
+    let info = running::info(&sink);
     (Size(info.width() as f32, info.height() as f32), frames)
 }
 

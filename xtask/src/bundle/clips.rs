@@ -28,24 +28,6 @@ pub fn street(paths: &Paths) -> PathBuf {
     paths.root.join("../shared/media/vtest_h264.mp4")
 }
 
-/// Frames of the sample clip for tests/gpu_objects, two a second, as that file's first lines have them.
-pub fn frames(paths: &Paths, folder: &Path) -> Result<()> {
-    // What the clip is, whose hash is known.
-    let size = 640 * 272 * 3;
-    let file = folder.join("frames-640x272.rgb");
-    let mut launch = Command::new("gst-launch-1.0");
-    launch.args(["-q", "filesrc"]).arg(location(&paths.root.join("media/bikes.mp4"))?);
-    launch.args(["!", "qtdemux", "!", "h264parse", "!", "avdec_h264", "!", "videorate"]);
-    launch.args(["!", "video/x-raw,framerate=2/1", "!", "identity", "eos-after=25", "!", "videoconvert"]);
-    launch.args(["!", "video/x-raw,format=RGB", "!", "filesink"]).arg(location(&file)?);
-    run_quiet(&mut launch)?;
-    let bytes = fs::metadata(&file).with_context(|| file.display().to_string())?.len();
-    if bytes == 0 || bytes % size != 0 {
-        bail!("{} has {bytes} bytes, which aren't whole frames", file.display());
-    }
-    Ok(())
-}
-
 /// Makes the clips in a folder, unless they are there already.
 pub fn make(paths: &Paths, folder: &Path) -> Result<Clips> {
     heading("Clips");

@@ -11,13 +11,14 @@ use super::{place, strip_symbols};
 use crate::command::run_quiet;
 
 /// Plugins by file name, without `libgst`.
-const PLUGINS: [&str; 22] = [
+const PLUGINS: [&str; 23] = [
     "app",
     "autodetect",
     "coreelements",
     "coretracers",
     "isomp4",
     "jpeg",
+    "libav",
     "multifile",
     "nvcodec",
     "openh264",

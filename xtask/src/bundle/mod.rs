@@ -62,7 +62,6 @@ pub fn run_all(paths: &Paths) -> Result<()> {
         place(clip, &root.join("media"), false)?;
     }
     place(&paths.root.join("media/bikes.mp4"), &root.join("media"), false)?;
-    clips::frames(paths, &root.join("media"))?;
     // A street with many persons, where it's there.
     let street = clips::street(paths);
     if street.exists() {

@@ -47,6 +47,9 @@ pub struct Arguments {
     /// Most images a batch
     #[arg(long, default_value_t = 16)]
     batch_size: u32,
+    /// Milliseconds that a frame waits for those of other streams (`batch-timeout`)
+    #[arg(long, value_name = "MS", default_value_t = 0.0)]
+    batch_timeout: f64,
     /// The GPU, counted after CUDA_VISIBLE_DEVICES
     #[arg(long, default_value_t = 0)]
     device: u32,
@@ -119,6 +122,9 @@ fn check(arguments: &Arguments) -> Result<(), infer::Error> {
     let times = [arguments.seconds, arguments.warm_up];
     if times.iter().any(|time| Duration::try_from_secs_f64(*time).is_err()) || arguments.seconds <= 0.0 {
         return setting("--seconds and --warm-up: seconds, the first more than 0".into());
+    }
+    if Duration::try_from_secs_f64(arguments.batch_timeout / 1000.0).is_err() {
+        return setting("--batch-timeout: milliseconds, at least 0".into());
     }
     Ok(())
 }

@@ -25,6 +25,8 @@ pub struct Machine {
     pub clip: String,
     pub latency_clip: String,
     pub seconds: f64,
+    /// How long a frame waits for those of other streams.
+    pub batch_timeout_ms: f64,
 }
 
 /// A model alone, its runs back to back.

@@ -25,6 +25,7 @@ pub struct Recipe<'a> {
     pub pose_model: Option<&'a Path>,
     pub device: u32,
     pub batch_size: u32,
+    pub batch_timeout: Duration,
     pub engine_cache: Option<&'a Path>,
     /// Frames at the clip's own rate.
     pub paced: bool,
@@ -286,9 +287,12 @@ fn launch(recipe: &Recipe<'_>, index: usize, phase: Duration) -> String {
             _ => (format!("max-detections={OBJECTS}"), format!("max-detections={POSES}")),
         };
         let with = |element: &str, name: String, model: &Path| {
-            let (model, batch) = (quoted(model), recipe.batch_size);
-            // As `gst-trt run` has it.
-            format!("{element} name={name} {backend} {cache} model={model} batch-size={batch} roi-meta=false")
+            let (model, batch, timeout) = (quoted(model), recipe.batch_size, recipe.batch_timeout.as_nanos());
+            // Without ROI metas, as `gst-trt run` has it.
+            format!(
+                "{element} name={name} {backend} {cache} model={model} batch-size={batch} batch-timeout={timeout} \
+                 roi-meta=false"
+            )
         };
         parts.push("benchmeter name=meter".into());
         parts.push(format!("{} {objects}", with("trtdetect", detector_name(index), recipe.model)));
@@ -316,6 +320,7 @@ mod tests {
             pose_model: Some(Path::new("pose.onnx")),
             device: 1,
             batch_size: 16,
+            batch_timeout: Duration::from_millis(5),
             engine_cache: None,
             paced,
         }
@@ -329,6 +334,7 @@ mod tests {
         assert!(
             paced.contains("clocksync name=pace sync=false ts-offset=4000000")
                 && paced.contains("name=det3 backend=tensorrt device-id=1")
+                && paced.contains("batch-timeout=5000000")
         );
         assert!(!paced.contains("trtpose"));
         let published = launch(&recipe(Kind::Published, false), 0, Duration::ZERO);

@@ -18,7 +18,11 @@ fn write_table(out: &mut String, report: &Report) -> std::fmt::Result {
         "backend={} on {}{driver}, {} cores, {}",
         machine.backend, machine.device, machine.cores, machine.gstreamer
     )?;
-    writeln!(out, "clip {}, at its own rate {}; {} s a row", machine.clip, machine.latency_clip, machine.seconds)?;
+    writeln!(
+        out,
+        "clip {}, at its own rate {}; {} s a row; batch-timeout {} ms",
+        machine.clip, machine.latency_clip, machine.seconds, machine.batch_timeout_ms
+    )?;
     for engine in [&report.detector, &report.pose].into_iter().flatten() {
         write_alone(out, engine)?;
     }
