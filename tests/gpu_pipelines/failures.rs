@@ -139,7 +139,8 @@ on_gpu! {
 on_gpu! {
     /// A frame that can't be read is its own stream's error; the one that shares the batch goes on.
     fn a_bad_frame_disturbs_no_other_stream() {
-        let detect = with_model("trtdetect", "tensorrt", "slow").replace("name=d", "");
+        // What is asked isn't how a kernel that TensorRT happens to choose rounds.
+        let detect = with_model("trtdetect", "tensorrt", "slow").replace("name=d", "precision=fp32");
         let stream = |k: usize, upload: &str| {
             format!("appsrc name=in{k} format=time ! {upload} {detect} name=d{k} batch-size=4 ! appsink name=out{k} sync=false ")
         };

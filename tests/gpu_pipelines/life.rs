@@ -217,7 +217,8 @@ on_gpu! {
             }
         }
         let [(device_ten, host_ten), (device_fifty, host_fifty)] = after[..] else { panic!("{after:?}") };
-        assert_eq!(device_ten, device_fifty, "device memory");
+        // The driver hands memory to a context in pieces of 2 MiB, and may add one late; tests/soak_gpu.rs starts more often.
+        assert!(device_fifty <= device_ten + (2 << 20), "device memory: {device_ten}, then {device_fifty}");
         assert!(host_fifty < host_ten + (2 << 20), "host memory: {host_ten}, then {host_fifty}");
     }
 }

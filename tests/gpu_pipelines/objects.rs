@@ -167,7 +167,8 @@ on_gpu! {
 on_gpu! {
     /// Streams of two pipelines form common batches, and each gets what is its own.
     fn streams_share_a_service_and_its_batches() {
-        let detect = with_model("trtdetect", "tensorrt", "slow").replace("name=d", "");
+        // What is asked isn't how a kernel that TensorRT happens to choose rounds.
+        let detect = with_model("trtdetect", "tensorrt", "slow").replace("name=d", "precision=fp32");
         let stream = |k: usize| {
             format!(
                 "appsrc name=in{k} format=time ! cudaupload ! {detect} name=d{k} batch-size=6 max-in-flight=8 ! \

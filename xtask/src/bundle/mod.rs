@@ -33,8 +33,9 @@ const SCRIPTS: [(&str, &str); 5] = [
 /// Models with real weights, as far as they have been fetched, by their names in models.toml.
 const MODELS: [&str; 4] = ["yolov12n", "nanodet", "movenet-multipose", "movenet-lightning"];
 
-/// Of the guide's pair, of tests/gpu_pipelines/clips.rs and of tests/gpu_objects; made with TensorRT 10.6 on an H100.
-const TIMINGS: [&str; 3] = ["pair", "clips", "objects"];
+/// Of the guide's pair, of gpu-test's models, of tests/gpu_pipelines/clips.rs and of tests/gpu_objects; made with TensorRT 10.6
+/// on an H100.
+const TIMINGS: [&str; 4] = ["pair", "tests", "clips", "objects"];
 
 /// Makes target/gpu-bundle/gpu-bundle.tar.gz, in parts where it's large.
 pub fn run_all(paths: &Paths) -> Result<()> {
