@@ -83,9 +83,9 @@ fn frames_come_out_whole_and_in_order() {
 }
 
 /// On which threads frames come to the detector and leave it.
-fn threads_of(source: &str) -> Vec<(ThreadId, ThreadId)> {
+fn threads_of(source: &str, feed: impl FnOnce(&Running)) -> Vec<(ThreadId, ThreadId)> {
     let detect = with_model("trtdetect", "yolo");
-    let p = Running::new(&format!("{source} ! {RGB},framerate=20/1 ! {detect} name=d ! appsink name=out sync=false"));
+    let p = Running::new(&format!("{source} ! {detect} name=d max-in-flight=150 ! appsink name=out sync=false"));
     let on = |pad: &str| {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let threads = seen.clone();
@@ -96,6 +96,7 @@ fn threads_of(source: &str) -> Vec<(ThreadId, ThreadId)> {
     };
     let (came, left) = (on("sink"), on("src"));
     p.set_state(gst::State::Playing);
+    feed(&p);
     let frames = std::iter::from_fn(|| pull(&p.sink("out"))).count();
     let (came, left) = (came.lock().unwrap().clone(), left.lock().unwrap().clone());
     assert_eq!((came.len(), left.len()), (frames, frames));
@@ -108,11 +109,40 @@ fn a_paced_streams_frames_stay_on_their_thread() {
     if !start() {
         return;
     }
-    let same = |threads: Vec<(ThreadId, ThreadId)>| threads.iter().filter(|(came, left)| came == left).count();
+    let caps = format!("{RGB},framerate=20/1");
     // Some may come late on a busy machine, and eight in time are wanted before.
-    let paced = same(threads_of("videotestsrc is-live=true num-buffers=60"));
+    let paced = on_their_thread(&threads_of(&format!("videotestsrc is-live=true num-buffers=60 ! {caps}"), |_| ()));
     assert!(paced >= 20, "{paced} of 60");
-    assert_eq!(same(threads_of("videotestsrc num-buffers=60")), 0);
+    assert_eq!(on_their_thread(&threads_of(&format!("videotestsrc num-buffers=60 ! {caps}"), |_| ())), 0);
+}
+
+/// Frames that waited for those before them say nothing about the next ones.
+#[test]
+fn a_stream_that_was_hurried_is_paced_again_soon() {
+    if !start() {
+        return;
+    }
+    const HURRIED: usize = 150;
+    const ALL: usize = 190;
+    let threads = threads_of("appsrc name=in format=time", |p| {
+        let source = p.source("in");
+        source.set_caps(Some(&caps(&Picture::numbered(0), VideoFormat::Rgb)));
+        let frames: Vec<_> = (0..ALL).map(|n| frame(&Picture::numbered(n), VideoFormat::Rgb, n)).collect();
+        for (n, frame) in frames.into_iter().enumerate() {
+            if n >= HURRIED {
+                thread::sleep(PERIOD.into());
+            }
+            source.push_buffer(frame).unwrap();
+        }
+        source.end_of_stream().unwrap();
+    });
+    assert_eq!(on_their_thread(&threads[..HURRIED]), 0);
+    let paced = on_their_thread(&threads[HURRIED..]);
+    assert!(paced >= 15, "{paced} of {}", ALL - HURRIED);
+}
+
+fn on_their_thread(threads: &[(ThreadId, ThreadId)]) -> usize {
+    threads.iter().filter(|(came, left)| came == left).count()
 }
 
 #[test]

@@ -448,6 +448,11 @@ impl Stage for Inference {
         measured.max(least) + measured / 4
     }
 
+    /// Not this element's latency, which a frame that once waited for others raises for many seconds.
+    fn work_time(&self) -> Duration {
+        self.models.get().map_or(Duration::ZERO, |o| o.resolved().batch_timeout + o.service().batch_time())
+    }
+
     fn sink_query(&self, query: &mut gst::QueryRef) -> bool {
         input_query::answer(query, || {
             // Whoever asks can't go on without the answer.

@@ -66,8 +66,13 @@ where
     /// No frame is to be expected for now.
     fn rest(&self) {}
 
-    /// How long a frame takes from pad to pad.
+    /// How long a frame takes from pad to pad, outliers of late included.
     fn latency(&self) -> Duration;
+
+    /// How long the work on a frame keeps a thread that does all of it.
+    fn work_time(&self) -> Duration {
+        self.latency()
+    }
 
     /// Where its CUDA context is, about which both pads answer; `None`: it never has one.
     fn device(&self) -> Option<&Device> {
@@ -141,7 +146,7 @@ where
     <S as ObjectSubclass>::Type: IsA<gst::Element>,
 {
     let (flow, queue) = (stage.flow(), stage.flow().queue());
-    let at_once = flow.pace().arrived(Instant::now(), buffer.pts(), stage.latency());
+    let at_once = flow.pace().arrived(Instant::now(), buffer.pts(), stage.work_time());
     queue.wait_for_room(stage.limit())?;
     let work = stage.submit(buffer, at_once)?;
     if at_once && work.ready() && queue.take_turn() {
