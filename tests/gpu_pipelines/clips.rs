@@ -7,7 +7,6 @@ use crate::common::running::{self, Running, found_by, pull};
 use crate::common::{engine, find};
 use crate::frames::with_file;
 use crate::on_gpu;
-use gst::prelude::*;
 use gsttensorrt::model::Detection;
 use std::ffi::OsStr;
 use std::path::Path;
