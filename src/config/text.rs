@@ -5,6 +5,7 @@ use super::finding::{Finding, Origin, Severity};
 use jsonc_parser::ast::{self, ObjectPropName};
 use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+use std::cell::Cell;
 
 /// Bytes of a file. A thousand cameras with every key take less.
 const MOST: usize = 4 << 20;
@@ -247,12 +248,14 @@ struct Lines<'a> {
     starts: Vec<usize>,
     /// Bytes that the parser's text has before this one.
     shift: usize,
+    /// The place that was asked for last, on whose line the next one mostly lies: its offset, and the characters before it.
+    last: Cell<(usize, usize)>,
 }
 
 impl<'a> Lines<'a> {
     fn new(text: &'a str, braces: bool) -> Self {
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { text, starts, shift: usize::from(braces) }
+        Self { text, starts, shift: usize::from(braces), last: Cell::default() }
     }
 
     /// Line and column of the parser's offset, both from 1; columns count characters.
@@ -260,7 +263,11 @@ impl<'a> Lines<'a> {
         let offset = self.own(offset);
         let line = self.starts.partition_point(|start| *start <= offset).max(1);
         let start = self.starts.get(line - 1).copied().unwrap_or(0);
-        let column = self.text.get(start..offset).map_or(0, |text| text.chars().count()) + 1;
+        let (last, counted) = self.last.get();
+        let (from, counted) = if (start..=offset).contains(&last) { (last, counted) } else { (start, 0) };
+        let characters = counted + self.text.get(from..offset).map_or(0, |text| text.chars().count());
+        self.last.set((offset, characters));
+        let column = characters + 1;
         (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
     }
 
@@ -383,6 +390,19 @@ mod tests {
         assert_eq!(read("[1]"), serde_json::json!([1]));
         assert_eq!(read("\"a:\\\": b\""), serde_json::json!("a:\": b"));
         assert_eq!(read("\u{feff}{}"), serde_json::json!({}));
+    }
+
+    #[test]
+    fn places_are_the_same_in_any_order() {
+        let text = "a é b\nç d e";
+        let offsets: Vec<_> = text.char_indices().map(|(offset, _)| offset).collect();
+        let places = [(1, 1), (1, 2), (1, 3), (1, 4), (1, 5), (1, 6), (2, 1), (2, 2), (2, 3), (2, 4), (2, 5)];
+        let lines = Lines::new(text, false);
+        for order in [[0, 3, 4, 10, 9, 8], [10, 2, 7, 6, 1, 5]] {
+            for n in order {
+                assert_eq!(lines.place(offsets[n]), places[n], "character {n}");
+            }
+        }
     }
 
     #[test]

@@ -282,16 +282,21 @@ fn default_at(path: &str) -> Option<String> {
     }
 }
 
+/// Part of two keys' letters in place from which on one may be meant by the other.
+const ALIKE: f64 = 0.7;
+
 /// What to do about an unknown key: take one of the same object that looks alike, or put it where it belongs.
 fn nearest(path: &str, form: Shape, key: &str) -> Option<String> {
     // Longer than any, and comparing takes the product of the lengths.
     if key.len() > 64 {
         return None;
     }
-    let alike =
-        |known: &str| strsim::normalized_damerau_levenshtein(&known.to_ascii_uppercase(), &key.to_ascii_uppercase());
-    let best = form.keys().map(|known| (alike(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
-    if let Some((score, known)) = best.filter(|(score, _)| *score >= 0.7) {
+    let (own, length) = (key.to_ascii_uppercase(), key.chars().count());
+    let alike = |known: &str| strsim::normalized_damerau_levenshtein(&known.to_ascii_uppercase(), &own);
+    // Those that are too long or too short needn't be compared.
+    let near = |known: &&str| known.len().min(length) as f64 >= ALIKE * known.len().max(length) as f64;
+    let best = form.keys().filter(near).map(|known| (alike(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
+    if let Some((score, known)) = best.filter(|(score, _)| *score >= ALIKE) {
         let letters = if score == 1.0 { ", in these letters" } else { "" };
         return Some(format!("did you mean {known}{letters}?"));
     }
