@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub struct StreamId(usize);
 
 /// What a free lane does now.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// Take a batch.
     Launch,
@@ -157,9 +157,9 @@ impl<T> Batcher<T> {
         }
     }
 
-    /// Whether somebody has to be told of what was pushed: there is something to do sooner than he looks by himself.
-    pub fn calls(&self, now: Instant, max_batch: usize) -> bool {
-        match self.next(now, max_batch) {
+    /// Whether somebody has to be told what's `next`: there is something to do sooner than he looks by himself.
+    pub fn calls(&self, next: Next) -> bool {
+        match next {
             Next::Launch => true,
             Next::WaitUntil(time) => self.alarm.is_none_or(|alarm| time < alarm),
             Next::Idle => false,
@@ -290,17 +290,17 @@ mod tests {
         let (mut b, x, y) = two_streams(t);
         let z = b.add_stream(4);
         let now = t + 18 * MS;
-        assert!(!b.calls(now, 8), "nothing waits");
+        assert!(!b.calls(b.next(now, 8)), "nothing waits");
         b.push(y, now, now + 5 * MS, [1]);
         let Next::WaitUntil(late) = b.next(now, 8) else { panic!("x is due") };
-        assert!(b.calls(now, 8) && b.set_alarm(late) && !b.set_alarm(late + MS));
+        assert!(b.calls(b.next(now, 8)) && b.set_alarm(late) && !b.set_alarm(late + MS));
         b.push(z, now + MS, now + 6 * MS, [2]);
-        assert!(!b.calls(now + MS, 8), "x is waited for as before");
-        assert!(b.calls(now + MS, 2), "a batch is full");
+        assert!(!b.calls(b.next(now + MS, 8)), "x is waited for as before");
+        assert!(b.calls(b.next(now + MS, 2)), "a batch is full");
         b.push(z, now + MS, now + 2 * MS, [3]);
-        assert!(b.calls(now + MS, 8) && b.set_alarm(now + 2 * MS), "an earlier deadline");
+        assert!(b.calls(b.next(now + MS, 8)) && b.set_alarm(now + 2 * MS), "an earlier deadline");
         b.push(x, t + 20 * MS, t + 25 * MS, [4]);
-        assert!(b.calls(t + 20 * MS, 8), "no other is expected");
+        assert!(b.calls(b.next(t + 20 * MS, 8)), "no other is expected");
         b.clear_alarm();
         assert!(b.set_alarm(late));
     }

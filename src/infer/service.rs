@@ -274,13 +274,17 @@ impl Stream {
             return Err(error.clone());
         }
         state.batcher.push(self.id, now, now + batch_timeout, jobs);
-        let batch = if at_once { state.next_batch(now, shared.max_batch).ok() } else { None };
-        let calls = batch.is_none() && state.batcher.calls(now, shared.max_batch);
+        let batch = if at_once {
+            state.next_batch(now, shared.max_batch)
+        } else {
+            Err(state.batcher.next(now, shared.max_batch))
+        };
+        let batch = batch.map_err(|next| state.batcher.calls(next));
         drop(state);
-        if let Some(seat) = batch {
-            shared.run_batch(seat, Some(&pending));
-        } else if calls {
-            shared.work.notify_one();
+        match batch {
+            Ok(seat) => shared.run_batch(seat, Some(&pending)),
+            Err(true) => shared.work.notify_one(),
+            Err(false) => {}
         }
         Ok(Ticket(pending))
     }

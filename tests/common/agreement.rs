@@ -6,6 +6,10 @@ use gsttensorrt::model::{Detection, Keypoint};
 pub const SURE: f32 = 0.30;
 /// The confidence that the other side's has at least.
 pub const SEEN: f32 = 0.25;
+/// Objects that have to agree, percent.
+pub const AGREE: f32 = 99.0;
+/// MoveNet finds a keypoint as a cell of a heatmap that is a quarter of its input; pixels.
+pub const CELL: f32 = 4.0;
 /// The least IoU of boxes that agree.
 pub const IOU: f32 = 0.95;
 /// Pixels of the network's input, instead of the IoU.

@@ -43,6 +43,9 @@ pub fn real_model(name: &str) -> Option<PathBuf> {
     found
 }
 
+/// The clips on which engines are compared.
+pub const CLIPS: [&str; 2] = ["bikes.mp4", "vtest_h264.mp4"];
+
 /// A picture or clip from media/, or from the shared folder beside the repository; else skips.
 pub fn media(file: &str) -> Option<PathBuf> {
     let found = first([root().join("media").join(file), shared().join("media").join(file)]);

@@ -10,7 +10,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-use common::agreement::{self, Agreement, Distance, IOU, RAW, SURE, Tolerance};
+use common::agreement::{self, AGREE, Agreement, CELL, Distance, IOU, RAW, SURE, Tolerance};
 use common::gpu::{Gpu, Lane, RunContext};
 use common::picture::{Colour, Picture, Square};
 use common::running::{self, Running, pull};
@@ -23,15 +23,7 @@ use gsttensorrt::tensorrt::{BuildSettings, Library, Onnx};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Objects that have to agree, percent.
-const AGREE: f32 = 99.0;
-/// Of crops of persons in FP16: where limbs cross, a heatmap has two peaks of nearly the same height, and the least rounding
-/// moves a keypoint from one to the other. One of seventeen is enough for a person not to agree.
-const AGREE_ON_CROPS: f32 = 98.0;
-/// MoveNet finds a keypoint as a cell of a heatmap that is a quarter of its input; pixels.
-const CELL: f32 = 4.0;
-/// Of each at most so many frames, and of these one in so many.
-const CLIPS: [&str; 2] = ["bikes.mp4", "vtest_h264.mp4"];
+/// Of each clip at most so many frames, and of these one in so many.
 const FRAMES: usize = 252;
 const EVERY: usize = 4;
 /// Top-down pose models see this much around the person, as with `inference-region=objects`.
@@ -212,7 +204,7 @@ fn frames() -> Option<Vec<Arc<Frame>>> {
     if !running::start() {
         return None;
     }
-    let clips: Vec<_> = CLIPS.into_iter().filter_map(find::media).collect();
+    let clips: Vec<_> = find::CLIPS.into_iter().filter_map(find::media).collect();
     (!clips.is_empty()).then(|| clips.iter().flat_map(|clip| decoded(clip)).collect())
 }
 
@@ -309,8 +301,7 @@ fn compare_all(sides: &mut dyn FnMut(&Onnx, &Case) -> Vec<Side>) -> Option<Vec<S
 impl Row {
     fn problems(&self, case: &Case, precision: &str) -> impl Iterator<Item = String> {
         let percent = self.objects.percent();
-        let least = if precision == "fp16" && case.regions == Regions::Persons { AGREE_ON_CROPS } else { AGREE };
-        let few = self.objects.objects > 0 && percent < least;
+        let few = self.objects.objects > 0 && percent < AGREE;
         let objects = few.then(|| format!("{percent:.2} % of {} objects agree", self.objects.objects));
         let raw = match precision {
             "fp32" if case.picks => 100 * self.raw.beyond > self.raw.values,

@@ -2,7 +2,7 @@
 //!
 //! With NVDEC whole clips, decoded on the GPU; on the stand-in, which has no decoder, a few frames.
 
-use crate::common::agreement::{Agreement, IOU, Tolerance};
+use crate::common::agreement::{AGREE, Agreement, CELL, IOU, Tolerance};
 use crate::common::running::{self, Running, found_by, pull};
 use crate::common::{engine, find};
 use crate::frames::with_file;
@@ -12,10 +12,6 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-/// Objects that have to agree, percent.
-const AGREE: f32 = 99.0;
-/// MoveNet finds a keypoint as a cell of a heatmap that is a quarter of its input; pixels.
-const CELL: f32 = 4.0;
 /// Frames of a clip that are looked at: all of the sample clip, and a part of a long one.
 const FRAMES: usize = 250;
 
@@ -102,7 +98,7 @@ on_gpu! {
             let input = Size(spec.width as f32, spec.height as f32);
             // Of all its clips: in some there is nobody whom a model can see.
             let mut seen = 0;
-            let clips = ["bikes.mp4", "vtest_h264.mp4"].map(|file| Some((file, find::media(file)?)));
+            let clips = find::CLIPS.map(|file| Some((file, find::media(file)?)));
             for (file, clip) in clips.iter().flatten() {
                 let cpu = found((element, &model), clip, "cpu", 1).remove(0);
                 for streams in [1, 3] {

@@ -444,8 +444,7 @@ impl Stage for Inference {
     /// a synchronising sink still gets the next frame in time.
     fn latency(&self) -> Duration {
         let measured = Duration::from_nanos(self.latency.load(Ordering::Relaxed));
-        let least = self.models.get().map_or(Duration::ZERO, |o| o.resolved().batch_timeout + o.service().batch_time());
-        measured.max(least) + measured / 4
+        measured.max(self.work_time()) + measured / 4
     }
 
     /// Not this element's latency, which a frame that once waited for others raises for many seconds.

@@ -27,7 +27,7 @@ pub fn describe(arguments: &Arguments) -> Machine {
         clip: name(&arguments.clip),
         latency_clip: name(arguments.latency_clip.as_ref().unwrap_or(&arguments.clip)),
         seconds: arguments.seconds,
-        batch_timeout_ms: arguments.batch_timeout,
+        batch_timeout_ms: arguments.batch_timeout.as_secs_f64() * 1000.0,
     }
 }
 

@@ -48,8 +48,8 @@ pub struct Arguments {
     #[arg(long, default_value_t = 16)]
     batch_size: u32,
     /// Milliseconds that a frame waits for those of other streams (`batch-timeout`)
-    #[arg(long, value_name = "MS", default_value_t = 0.0)]
-    batch_timeout: f64,
+    #[arg(long, value_name = "MS", default_value = "0", value_parser = milliseconds)]
+    batch_timeout: Duration,
     /// The GPU, counted after CUDA_VISIBLE_DEVICES
     #[arg(long, default_value_t = 0)]
     device: u32,
@@ -77,6 +77,11 @@ fn backend(text: &str) -> Result<Backend, String> {
         "cpu" => Ok(Backend::Cpu),
         _ => Err("tensorrt or cpu".into()),
     }
+}
+
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    let time = text.parse().ok().and_then(|ms: f64| Duration::try_from_secs_f64(ms / 1000.0).ok());
+    time.ok_or_else(|| "milliseconds, at least 0".into())
 }
 
 fn peer(text: &str) -> Result<report::Peer, String> {
@@ -122,9 +127,6 @@ fn check(arguments: &Arguments) -> Result<(), infer::Error> {
     let times = [arguments.seconds, arguments.warm_up];
     if times.iter().any(|time| Duration::try_from_secs_f64(*time).is_err()) || arguments.seconds <= 0.0 {
         return setting("--seconds and --warm-up: seconds, the first more than 0".into());
-    }
-    if Duration::try_from_secs_f64(arguments.batch_timeout / 1000.0).is_err() {
-        return setting("--batch-timeout: milliseconds, at least 0".into());
     }
     Ok(())
 }

@@ -206,7 +206,7 @@ impl Plan<'_> {
             pose_model: arguments.pose_model.as_deref(),
             device: arguments.device,
             batch_size: arguments.batch_size,
-            batch_timeout: Duration::from_secs_f64(arguments.batch_timeout / 1000.0),
+            batch_timeout: arguments.batch_timeout,
             engine_cache: arguments.engine_cache.as_deref(),
             paced,
         };
