@@ -1,7 +1,11 @@
 //! From streaming threads and state changes to the supervisor's thread.
 
 use super::lifecycle::Event;
-use futures_channel::mpsc::UnboundedSender;
+use crate::sync::lock;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 
 /// What a camera's parts say.
 #[derive(Debug)]
@@ -28,7 +32,7 @@ pub struct Letter {
 pub struct Reporter {
     pub camera: u64,
     pub source: Option<u64>,
-    pub letters: UnboundedSender<Letter>,
+    pub letters: Letters,
 }
 
 impl Reporter {
@@ -42,7 +46,127 @@ impl Reporter {
     }
 
     pub fn report(&self, report: Report) {
-        // Fails when the supervisor is gone, and with it everybody who would want to know.
-        let _ = self.letters.unbounded_send(Letter { camera: self.camera, source: self.source, report });
+        self.letters.send(Letter { camera: self.camera, source: self.source, report });
+    }
+}
+
+/// Where letters are put, from any thread.
+#[derive(Debug, Clone)]
+pub struct Letters(Arc<Mutex<Mailbox>>);
+
+/// Where they are read, on the supervisor's thread.
+#[derive(Debug)]
+pub struct Inbox(Arc<Mutex<Mailbox>>);
+
+/// Letters on their way.
+///
+/// To wake a task of a main context is to touch that context, and so is to drop a waker; GLib doesn't bear it when another
+/// thread frees the context meanwhile. So wakers are used and dropped with the lock held, and none outlives the [`Inbox`],
+/// which is dropped before its context. General channels keep theirs until the last sender goes, on whatever thread.
+#[derive(Debug, Default)]
+struct Mailbox {
+    letters: VecDeque<Letter>,
+    reader: Option<Waker>,
+    /// Nobody reads any more.
+    closed: bool,
+}
+
+pub fn channel() -> (Letters, Inbox) {
+    let mailbox = Arc::<Mutex<Mailbox>>::default();
+    (Letters(mailbox.clone()), Inbox(mailbox))
+}
+
+impl Letters {
+    /// Without effect when the supervisor is gone, and with it everybody who would want to know.
+    fn send(&self, letter: Letter) {
+        let mut mailbox = lock(&self.0);
+        if !mailbox.closed {
+            mailbox.letters.push_back(letter);
+            if let Some(reader) = mailbox.reader.take() {
+                reader.wake();
+            }
+        }
+    }
+}
+
+impl Inbox {
+    /// The next letter, once there is one.
+    pub async fn next(&mut self) -> Letter {
+        poll_fn(|context| {
+            let mut mailbox = lock(&self.0);
+            match mailbox.letters.pop_front() {
+                Some(letter) => Poll::Ready(letter),
+                None => {
+                    mailbox.reader = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        let mut mailbox = lock(&self.0);
+        mailbox.closed = true;
+        mailbox.reader = None;
+        let unread = std::mem::take(&mut mailbox.letters);
+        // Not with the lock held.
+        drop(mailbox);
+        drop(unread);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake};
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn reporter(letters: Letters) -> Reporter {
+        Reporter { camera: 7, source: None, letters }
+    }
+
+    #[test]
+    fn letters_come_in_order_and_wake_the_reader_once() {
+        let (letters, mut inbox) = channel();
+        let wakes = Arc::<Wakes>::default();
+        let waker = Waker::from(wakes.clone());
+        let mut context = Context::from_waker(&waker);
+        assert!(pin!(inbox.next()).poll(&mut context).is_pending());
+        let reporter = reporter(letters);
+        reporter.report(Report::Latency);
+        reporter.of_source(3).report(Report::Note("second".into()));
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+        let Poll::Ready(first) = pin!(inbox.next()).poll(&mut context) else { panic!("there is one") };
+        assert!(matches!(first, Letter { camera: 7, source: None, report: Report::Latency }));
+        let Poll::Ready(second) = pin!(inbox.next()).poll(&mut context) else { panic!("there is another") };
+        assert!(matches!(second, Letter { camera: 7, source: Some(3), report: Report::Note(_) }));
+        assert!(pin!(inbox.next()).poll(&mut context).is_pending());
+    }
+
+    #[test]
+    fn no_waker_outlives_the_reader() {
+        let (letters, mut inbox) = channel();
+        let wakes = Arc::<Wakes>::default();
+        let waker = Waker::from(wakes.clone());
+        assert!(pin!(inbox.next()).poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        assert_eq!(Arc::strong_count(&wakes), 2, "the mailbox has one");
+        drop(inbox);
+        assert_eq!(Arc::strong_count(&wakes), 1);
+        reporter(letters).report(Report::Latency);
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 0);
     }
 }

@@ -3,14 +3,12 @@
 use super::bus::Placement;
 use super::camera::{Camera, OnPipeline};
 use super::change::{Change, change};
-use super::channel::{Letter, Report, Reporter};
+use super::channel::{Inbox, Letter, Letters, Report, Reporter, channel};
 use super::lifecycle::{Event, Patience, State};
 use super::meters::Meters;
 use super::setup::CameraSetup;
 use super::threads;
 use super::track::Track;
-use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use futures_util::StreamExt;
 use gst::glib;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
@@ -53,7 +51,7 @@ pub enum Outcome {
 /// Runs cameras on the thread-default main context of the thread that made it.
 pub struct Supervisor {
     options: Options,
-    letters: UnboundedSender<Letter>,
+    letters: Letters,
     /// What wasn't permitted, and has been said.
     refused: Arc<Mutex<HashSet<String>>>,
     state: RefCell<Running>,
@@ -91,18 +89,19 @@ impl Supervisor {
         options: Options,
         end: impl FnOnce(Outcome) + 'static,
     ) -> Rc<Self> {
-        let (letters, receiver) = unbounded();
+        let (letters, inbox) = channel();
         let state = RefCell::new(Running { end: Some(Box::new(end)), ..Running::default() });
         let this = Rc::new(Self { options, letters, refused: Arc::default(), state, tasks: RefCell::default() });
-        this.listen(receiver);
+        this.listen(inbox);
         this.apply(cameras, patience);
         this
     }
 
-    fn listen(self: &Rc<Self>, mut receiver: UnboundedReceiver<Letter>) {
+    fn listen(self: &Rc<Self>, mut inbox: Inbox) {
         let this = Rc::downgrade(self);
         self.spawn(async move {
-            while let Some(letter) = receiver.next().await {
+            loop {
+                let letter = inbox.next().await;
                 match this.upgrade() {
                     Some(this) => this.take(letter),
                     None => return,
