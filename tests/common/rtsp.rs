@@ -104,6 +104,8 @@ fn serve(
     let server = gst_rtsp_server::RTSPServer::new();
     server.set_address("127.0.0.1");
     server.set_service(&port.to_string());
+    // Clients on this thread, not on one of their own: when they're removed, that one could be reading from them.
+    server.thread_pool().expect("every server has one").set_max_threads(0);
     let factory = gst_rtsp_server::RTSPMediaFactory::new();
     factory.set_shared(true);
     let name = codec.name();
