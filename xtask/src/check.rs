@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything a change must pass.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -53,6 +54,9 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     outcome.print_skipped();
     heading("Results");
     outcome.results.iter().for_each(|result| println!("{result}"));
+    for line in &outcome.last_words {
+        println!("  {line}");
+    }
     if !outcome.passed {
         let failed = if outcome.failed.is_empty() { "see above".into() } else { outcome.failed.join(", ") };
         bail!("cargo test failed: {failed}");
@@ -94,8 +98,14 @@ struct Outcome {
     /// The summary line of each test binary.
     results: Vec<String>,
     failed: Vec<String>,
+    /// What test binaries that died by a signal said last: the C library's or GLib's reason is there.
+    last_words: Vec<String>,
     skipped: Vec<String>,
+    latest: VecDeque<String>,
 }
+
+/// Lines kept of a test binary that died.
+const LAST_WORDS: usize = 12;
 
 impl Outcome {
     /// Runs the tests, prints what they print and keeps what matters.
@@ -123,6 +133,7 @@ impl Outcome {
         } else if text.contains("process didn't exit successfully") && text.contains("(signal: ") {
             // It ended before it could say which test failed.
             self.failed.push(text.trim().to_string());
+            self.last_words.extend(self.latest.drain(..));
         } else if let Some(at) = text.find("skipped: ") {
             // A test's own line can follow the harness's "test NAME ... " on the same line.
             self.skipped.push(text[at..].trim_start_matches("skipped: ").to_string());
@@ -133,6 +144,10 @@ impl Outcome {
                 self.failed.push(name.to_string());
             }
         }
+        if self.latest.len() == LAST_WORDS {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(text.to_string());
     }
 
     fn print_skipped(&self) {
@@ -158,6 +173,8 @@ test c ... skipped: c: media/x.mp4 is missing: cargo xtask setup
 ok
 test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
   process didn't exit successfully: `target/debug/deps/c` (exit status: 101)
+running 1 test
+corrupted size vs. prev_size
   process didn't exit successfully: `target/debug/deps/d` (signal: 5, SIGTRAP: trace/breakpoint trap)
 ";
         let mut outcome = Outcome::default();
@@ -167,5 +184,6 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
         assert_eq!(outcome.failed, ["b", crashed]);
         assert_eq!(outcome.skipped, ["gpu: ignored, needs a GPU", "c: media/x.mp4 is missing: cargo xtask setup"]);
         assert_eq!(outcome.results.len(), 1);
+        assert!(outcome.last_words.ends_with(&["running 1 test".into(), "corrupted size vs. prev_size".into()]));
     }
 }
