@@ -9,6 +9,7 @@
 mod alone;
 
 use super::context::{Context, Traffic, Within};
+use super::graph::Graph;
 use super::gst::MappedFrame;
 use super::kernels::Kernels;
 use super::layout::Source;
@@ -16,7 +17,7 @@ use super::memory::{DeviceBuffer, Room};
 use super::network::{Binding, Network};
 use super::postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
 use super::preprocess::Preprocessor;
-use super::stream::{Event, Graph, Stream};
+use super::stream::{Event, Stream};
 use super::wait::Wait;
 use crate::infer::{Error, ErrorKind, Tensor, TensorData};
 use crate::model::head::Plan;
@@ -103,6 +104,7 @@ struct Body {
     produced: Event,
     done: Event,
     stream: Stream,
+    kernels: Arc<Kernels>,
 }
 
 impl Chain {
@@ -139,7 +141,7 @@ impl Chain {
         let mut network = body.bind(make()?, shape)?;
         body.leave_all_empty(batch)?;
         body.launch_plainly(&mut network, batch)?;
-        let captured = body.stream.capture(|| body.enqueue(&mut network, batch));
+        let captured = body.capture(|| body.enqueue(&mut network, batch));
         let (graph, reason) = match captured {
             Ok(mut graph) => {
                 // The first launch moves it to the device.
@@ -364,6 +366,7 @@ impl Body {
             produced: Event::new(context)?,
             done: Event::new(context)?,
             stream: Stream::new(context)?,
+            kernels: Arc::clone(kernels),
         })
     }
 
@@ -400,6 +403,13 @@ impl Body {
         network.enqueue(&self.stream)?;
         // SAFETY: the outputs are `self`'s.
         unsafe { self.postprocessor.enqueue(&self.stream, batch) }
+    }
+
+    /// A graph of what `work` queues, ready for launching.
+    fn capture(&self, work: impl FnOnce() -> Result<(), Error>) -> Result<Graph, Error> {
+        let mut template = self.stream.capture(work)?;
+        template.replace_fills(&self.kernels)?;
+        template.instantiate()
     }
 
     fn launch_plainly(&self, network: &mut Network, batch: usize) -> Result<(), Error> {

@@ -2,17 +2,20 @@
 
 use super::context::Context;
 use super::layout::{
-    ColumnsArgs, FinishArgs, MAX_CANDIDATES, ObjectsArgs, OverlayArgs, PersonsArgs, PreprocessArgs, RowsArgs,
+    ColumnsArgs, FillArgs, FinishArgs, MAX_CANDIDATES, ObjectsArgs, OverlayArgs, PersonsArgs, PreprocessArgs, RowsArgs,
+    StageArgs,
 };
+use super::memory::Table;
 use super::stream::Stream;
 use crate::infer::Error;
 use crate::sync::lock;
 use bytemuck::Pod;
-use cudarc::driver::sys::{self, CUfunction, CUmodule};
+use cudarc::driver::sys::{self, CUDA_KERNEL_NODE_PARAMS, CUfunction, CUgraph, CUgraphNode, CUmodule};
 use std::ffi::CStr;
 use std::sync::{Arc, Mutex, Weak};
 
 /// PTX for compute capability 6.0, made from the .cu files beside it by `cargo xtask ptx`.
+const MEMORY: &CStr = text(concat!(include_str!("kernels/memory.ptx"), "\0"));
 const PREPROCESS: &CStr = text(concat!(include_str!("kernels/preprocess.ptx"), "\0"));
 const DECODE: &CStr = text(concat!(include_str!("kernels/decode.ptx"), "\0"));
 const NMS: &CStr = text(concat!(include_str!("kernels/nms.ptx"), "\0"));
@@ -43,9 +46,15 @@ const OBJECTS: u32 = 128;
 const OVERLAY_TILE: u32 = 32;
 const OVERLAY_THREADS: u32 = 256;
 
+/// Threads of a block that copies or fills memory, and most blocks of a row.
+const MEMORY_THREADS: u32 = 256;
+const MEMORY_BLOCKS: u32 = 256;
+
 /// The kernels, loaded into a context.
 #[derive(Debug)]
 pub struct Kernels {
+    stage: CUfunction,
+    fill: CUfunction,
     preprocess: CUfunction,
     decode_columns: CUfunction,
     decode_rows: CUfunction,
@@ -56,7 +65,7 @@ pub struct Kernels {
     multiprocessors: u32,
     /// After the functions, which are theirs.
     #[expect(dead_code, reason = "the functions live in them")]
-    modules: [Module; 4],
+    modules: [Module; 5],
     context: Arc<Context>,
 }
 
@@ -88,7 +97,10 @@ impl Kernels {
     pub fn load(context: &Arc<Context>) -> Result<Arc<Self>, Error> {
         let (preprocess, decode) = (Module::load(context, PREPROCESS)?, Module::load(context, DECODE)?);
         let (nms, overlay) = (Module::load(context, NMS)?, Module::load(context, OVERLAY)?);
+        let memory = Module::load(context, MEMORY)?;
         Ok(Arc::new(Self {
+            stage: memory.function(c"stage")?,
+            fill: memory.function(c"fill")?,
             preprocess: preprocess.function(c"preprocess")?,
             decode_columns: decode.function(c"decode_columns")?,
             decode_rows: decode.function(c"decode_rows")?,
@@ -97,13 +109,60 @@ impl Kernels {
             finish: nms.function(c"finish")?,
             overlay: overlay.function(c"overlay")?,
             multiprocessors: context.multiprocessors()?.max(1),
-            modules: [preprocess, decode, nms, overlay],
+            modules: [memory, preprocess, decode, nms, overlay],
             context: context.clone(),
         }))
     }
 
     pub fn context(&self) -> &Arc<Context> {
         &self.context
+    }
+
+    /// Copies tables to the device.
+    ///
+    /// # Safety
+    /// As [`Self::preprocess`], for both sides of each.
+    pub(super) unsafe fn stage(&self, stream: &Stream, tables: [Table; 2]) -> Result<(), Error> {
+        let most = tables.iter().map(|table| table.units).max().unwrap_or(0);
+        let args = StageArgs {
+            from: tables.map(|table| table.from),
+            to: tables.map(|table| table.to),
+            units: tables.map(|table| table.units),
+        };
+        // SAFETY: the caller's promise.
+        unsafe { self.launch(self.stage, stream, [most.div_ceil(MEMORY_THREADS), 1, 1], [MEMORY_THREADS, 1], args) }
+    }
+
+    /// Adds a node that fills memory, behind others. The kernels' context has to be current.
+    ///
+    /// # Safety
+    /// The rows are device memory of this context, and stay so as long as the graph is launched.
+    pub(super) unsafe fn add_fill(
+        &self,
+        graph: CUgraph,
+        after: &[CUgraphNode],
+        mut args: FillArgs,
+    ) -> Result<CUgraphNode, Error> {
+        let blocks = |elements: u64, most: u32| u32::try_from(elements).unwrap_or(most).clamp(1, most);
+        let mut parameters = [(&raw mut args).cast()];
+        let node = CUDA_KERNEL_NODE_PARAMS {
+            func: self.fill,
+            gridDimX: blocks(args.width.div_ceil(u64::from(MEMORY_THREADS)), MEMORY_BLOCKS),
+            gridDimY: blocks(args.rows, MEMORY_BLOCKS),
+            gridDimZ: 1,
+            blockDimX: MEMORY_THREADS,
+            blockDimY: 1,
+            blockDimZ: 1,
+            sharedMemBytes: 0,
+            kernelParams: parameters.as_mut_ptr(),
+            extra: std::ptr::null_mut(),
+        };
+        let mut made: CUgraphNode = std::ptr::null_mut();
+        // SAFETY: writes one handle; the function takes one parameter of that type, which the driver copies before it
+        // returns; the nodes are the graph's.
+        let result = unsafe { sys::cuGraphAddKernelNode(&mut made, graph, after.as_ptr(), after.len(), &node) };
+        self.context.check("cuGraphAddKernelNode", result)?;
+        Ok(made)
     }
 
     /// # Safety

@@ -90,6 +90,31 @@ pub(super) struct PreprocessArgs {
     pub reserved: u32,
 }
 
+/// Tables in mapped host memory, and their places on the device; all aligned to 16 bytes.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct StageArgs {
+    pub from: [u64; 2],
+    pub to: [u64; 2],
+    /// 16 bytes each.
+    pub units: [u32; 2],
+}
+
+/// Rows of one value.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
+pub(super) struct FillArgs {
+    pub to: u64,
+    /// Bytes from one row to the next.
+    pub pitch: u64,
+    /// Elements a row.
+    pub width: u64,
+    pub rows: u64,
+    pub value: u32,
+    /// Bytes: 1, 2, 4, or 16 for four times the value.
+    pub element: u32,
+}
+
 /// Where decoding leaves what passed.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
@@ -297,6 +322,10 @@ mod tests {
         assert_eq!(size_of::<PreprocessArgs>(), 80);
         assert_eq!(offset_of!(PreprocessArgs, width), 24);
         assert_eq!(offset_of!(PreprocessArgs, mean), 52);
+        assert_eq!(size_of::<StageArgs>(), 40);
+        assert_eq!(offset_of!(StageArgs, units), 32);
+        assert_eq!(size_of::<FillArgs>(), 40);
+        assert_eq!(offset_of!(FillArgs, value), 32);
         assert_eq!(size_of::<Candidates>(), 48);
         assert_eq!(offset_of!(Candidates, params_stride), 40);
         assert_eq!(size_of::<ColumnsArgs>(), 80);

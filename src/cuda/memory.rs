@@ -138,25 +138,23 @@ impl DeviceBuffer {
         stream.synchronise()
     }
 
-    /// Queues a copy from the start of mapped memory to a byte offset.
+    /// Queues a copy from the start of mapped memory.
     ///
     /// # Errors
     /// When one of them is smaller, or the device failed.
     ///
     /// # Safety
-    /// The mapped memory isn't written or freed until the copy, or every launch of a graph that captures it, has run; what
-    /// else uses the target is ordered with it.
+    /// The mapped memory isn't written or freed until the copy has run; what else uses the target is ordered with it.
     pub(super) unsafe fn copy_from_mapped(
         &self,
-        offset: usize,
         source: &MappedBuffer,
         bytes: usize,
         stream: &Stream,
     ) -> Result<(), Error> {
-        self.fits(offset.saturating_add(bytes))?;
+        self.fits(bytes)?;
         source.range(0, bytes)?;
         let _current = self.context.enter()?;
-        let (to, from) = (self.address + offset as u64, source.host.as_ptr().cast_const().cast());
+        let (to, from) = (self.address, source.host.as_ptr().cast_const().cast());
         // SAFETY: both sides have that many bytes; how long the source lives is the caller's promise.
         let result = unsafe { sys::cuMemcpyHtoDAsync_v2(to, from, bytes, stream.raw()) };
         self.context.check("cuMemcpyHtoDAsync", result)
@@ -188,6 +186,19 @@ impl Drop for DeviceBuffer {
     fn drop(&mut self) {
         self.room.give_back(self.address);
     }
+}
+
+/// A table in mapped memory, and its place on the device.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Table {
+    pub from: u64,
+    pub to: u64,
+    pub units: u32,
+}
+
+impl Table {
+    /// Bytes.
+    const UNIT: usize = 16;
 }
 
 /// Pinned host memory that the device sees too, zeroed at first.
@@ -234,6 +245,17 @@ impl MappedBuffer {
 
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Its first `bytes`, to be copied to the start of a buffer; rounded up to units of 16.
+    ///
+    /// # Errors
+    /// When one of the two is smaller.
+    pub(super) fn table(&self, to: &DeviceBuffer, bytes: usize) -> Result<Table, Error> {
+        let units = bytes.div_ceil(Table::UNIT);
+        self.range(0, units * Table::UNIT)?;
+        to.fits(units * Table::UNIT)?;
+        Ok(Table { from: self.address, to: to.address, units: units as u32 })
     }
 
     /// Writes values at a byte offset.

@@ -220,7 +220,7 @@ impl Painter {
         }
         self.staging.write(0, &self.list.shapes)?;
         // SAFETY: written again only behind the event that is recorded below; freeing waits for the device.
-        unsafe { self.shapes.copy_from_mapped(0, &self.staging, bytes, stream)? };
+        unsafe { self.shapes.copy_from_mapped(&self.staging, bytes, stream)? };
         self.context.count_traffic(Traffic { to_device: bytes as u64, to_host: 0 });
         self.copied.record(stream)?;
         self.upload_atlas(stream)?;

@@ -5,7 +5,7 @@ use super::layout::{
     Candidates, ColumnsArgs, FinishArgs, KEYPOINTS_AT, Level, MAX_CANDIDATES, ObjectsArgs, PersonsArgs, ResultHeader,
     ResultObject, RowsArgs, SlotParams, Source, results_stride,
 };
-use super::memory::{DeviceBuffer, MappedBuffer, Room};
+use super::memory::{DeviceBuffer, MappedBuffer, Room, Table};
 use super::stream::Stream;
 use crate::infer::{Error, ErrorKind};
 use crate::model::head::{Plan, PlanLevel};
@@ -197,19 +197,15 @@ impl Postprocessor {
         self.params.write(slot * self.finish.input.params_stride as usize, &[nothing])
     }
 
-    /// Queues copying the parameters to the device; gives the counters, which preprocessing sets to 0.
+    /// The parameters, which have to be on the device before [`Self::enqueue`]'s work, and the counters, which have to be 0.
     ///
     /// # Errors
-    /// A device failure.
-    ///
-    /// # Safety
-    /// As [`Self::enqueue`].
-    pub(super) unsafe fn stage(&self, stream: &Stream, batch: usize) -> Result<u64, Error> {
+    /// Never for a batch of those that it was made for.
+    pub(super) fn prepared(&self, batch: usize) -> Result<(Table, u64), Error> {
         let Candidates { counts, params_stride, .. } = self.finish.input;
-        let bytes = batch.min(self.batch) * params_stride as usize;
-        // SAFETY: parameters are the workspace's first part, and written only when the launches before have run.
-        unsafe { self.workspace.copy_from_mapped(0, &self.params, bytes, stream)? };
-        Ok(counts)
+        // Parameters are the workspace's first part.
+        let table = self.params.table(&self.workspace, batch.min(self.batch) * params_stride as usize)?;
+        Ok((table, counts))
     }
 
     /// Queues decoding of the first `batch` slots' outputs, behind a [`super::Preprocessor::enqueue`] with this.

@@ -230,13 +230,12 @@ impl Preprocessor {
         chain: Option<&Postprocessor>,
         batch: usize,
     ) -> Result<(), Error> {
-        let mut args = PreprocessArgs { tensor, ..self.args };
-        // SAFETY: the caller's promise; the table is written only when the launches before have run.
+        let sources = self.sources.table(&self.staged, batch * size_of::<Source>())?;
+        let (params, counts) = chain.map_or(Ok(Default::default()), |chain| chain.prepared(batch))?;
+        let args = PreprocessArgs { tensor, counts, ..self.args };
+        // SAFETY: the caller's promise; the tables are written only when the launches before have run.
         unsafe {
-            self.staged.copy_from_mapped(0, &self.sources, batch * size_of::<Source>(), stream)?;
-            if let Some(chain) = chain {
-                args.counts = chain.stage(stream, batch)?;
-            }
+            self.kernels.stage(stream, [sources, params])?;
             self.kernels.preprocess(stream, args, batch as u32)
         }
     }

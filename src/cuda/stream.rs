@@ -1,10 +1,9 @@
-//! Streams, events and graphs.
+//! Streams and events.
 
 use super::context::{Context, Current};
-use crate::infer::Error;
-use cudarc::driver::sys::{
-    self, CUevent, CUevent_flags, CUgraph, CUgraphExec, CUstream, CUstream_flags, CUstreamCaptureMode,
-};
+use super::graph::Template;
+use crate::infer::{Error, ErrorKind};
+use cudarc::driver::sys::{self, CUevent, CUevent_flags, CUgraph, CUstream, CUstream_flags, CUstreamCaptureMode};
 use std::sync::Arc;
 
 /// A queue of work on the device that waits for no other stream.
@@ -77,7 +76,7 @@ impl Stream {
     ///
     /// # Errors
     /// `work`'s, or the driver's: something in it can't be captured.
-    pub fn capture(&self, work: impl FnOnce() -> Result<(), Error>) -> Result<Graph, Error> {
+    pub fn capture(&self, work: impl FnOnce() -> Result<(), Error>) -> Result<Template, Error> {
         let _current = self.context.enter()?;
         let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         // SAFETY: the handle lives; the context is current.
@@ -87,16 +86,10 @@ impl Stream {
         // Also after a failure, or the stream stays in its capture.
         // SAFETY: writes one handle; a capture was begun on this thread.
         let ended = unsafe { sys::cuStreamEndCapture(self.handle, &mut graph) };
-        // SAFETY: a graph that the driver gave, or null; it is destroyed once.
-        let graph = (!graph.is_null()).then_some(Template(graph));
+        let template = (!graph.is_null()).then(|| Template::new(&self.context, graph));
         outcome?;
         self.context.check("cuStreamEndCapture", ended)?;
-        let mut handle: CUgraphExec = std::ptr::null_mut();
-        let template = graph.as_ref().map_or(std::ptr::null_mut(), |graph| graph.0);
-        // SAFETY: writes one handle; the graph lives.
-        let made = unsafe { sys::cuGraphInstantiateWithFlags(&mut handle, template, 0) };
-        self.context.check("cuGraphInstantiate", made)?;
-        Ok(Graph { context: self.context.clone(), handle })
+        template.ok_or_else(|| Error::new(ErrorKind::Failed, "cuStreamEndCapture gave no graph"))
     }
 }
 
@@ -105,49 +98,6 @@ impl Drop for Stream {
         let Ok(_current) = self.context.push() else { return };
         // SAFETY: ours, destroyed once; what is queued still runs. There is nobody to tell of an error.
         let _ = unsafe { sys::cuStreamDestroy_v2(self.handle) };
-    }
-}
-
-/// A captured graph, not yet made executable.
-struct Template(CUgraph);
-
-impl Drop for Template {
-    fn drop(&mut self) {
-        // SAFETY: ours, destroyed once; an executable graph made of it doesn't need it.
-        let _ = unsafe { sys::cuGraphDestroy(self.0) };
-    }
-}
-
-/// Captured work that is launched as a whole.
-///
-/// What its kernels and copies read and write must outlive it; [`Stream::capture`]'s caller sees to that.
-#[derive(Debug)]
-pub struct Graph {
-    context: Arc<Context>,
-    handle: CUgraphExec,
-}
-
-// SAFETY: a CUgraphExec may be used from every thread; `launch` takes `&mut self`, so by one at a time.
-unsafe impl Send for Graph {}
-
-impl Graph {
-    /// # Errors
-    /// A device failure.
-    ///
-    /// # Safety
-    /// All memory that the captured work uses is still there.
-    pub unsafe fn launch(&mut self, stream: &Stream) -> Result<(), Error> {
-        let _current = self.context.enter()?;
-        // SAFETY: both handles live; the context is current; the memory is the caller's promise.
-        self.context.check("cuGraphLaunch", unsafe { sys::cuGraphLaunch(self.handle, stream.handle) })
-    }
-}
-
-impl Drop for Graph {
-    fn drop(&mut self) {
-        let Ok(_current) = self.context.push() else { return };
-        // SAFETY: ours, destroyed once; the driver keeps what still runs. There is nobody to tell of an error.
-        let _ = unsafe { sys::cuGraphExecDestroy(self.handle) };
     }
 }
 

@@ -414,7 +414,7 @@ fn graph(gpu: &Gpu, report: &mut Report, random: &mut Random) -> Result<(), Erro
             bench.chain.enqueue(&gpu.stream, batch)
         }
     });
-    let mut captured = captured?;
+    let mut captured = captured?.instantiate()?;
     for round in 0..4 {
         let crowd = [Crowd::Some(0.1), Crowd::All, Crowd::None, Crowd::Some(0.01)][round];
         let mut images: Vec<_> = (0..batch).map(|_| outputs(&model, random, crowd, round == 3)).collect();

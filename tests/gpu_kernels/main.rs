@@ -9,6 +9,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod drawing;
+mod fills;
 mod heads;
 mod pictures;
 mod random;
@@ -78,11 +79,12 @@ fn run(gpu: &Gpu) -> Result<Report, Error> {
         ("preprocessing", pictures::run as fn(&Gpu, &mut Report) -> Result<(), Error>),
         ("heads, suppression, results", heads::run),
         ("drawing", drawing::run),
+        ("fills in graphs", fills::run),
     ] {
         let before = (report.cases, report.differences);
         part(gpu, &mut report)?;
         let (cases, different) = (report.cases - before.0, report.differences - before.1);
-        println!("{name}: {cases} cases, {different} differ from the CPU engine");
+        println!("{name}: {cases} cases, {different} differ");
     }
     if gpu.effort == Effort::All && !has_argument("--untimed") {
         speed::run(gpu)?;

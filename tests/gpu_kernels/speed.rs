@@ -52,7 +52,7 @@ fn row(name: &str, batch: usize, time: f32, plain: Option<f32>, limit: Option<(f
 
 /// Microseconds of one of `launches`, which `work` queues; captured, so that launching costs the host nothing.
 fn time(gpu: &Gpu, launches: usize, work: impl FnOnce() -> Result<(), Error>) -> Result<f32, Error> {
-    let mut graph = gpu.stream.capture(work)?;
+    let mut graph = gpu.stream.capture(work)?.instantiate()?;
     // SAFETY: what was captured belongs to this function's callers, who wait for its result.
     repeat(gpu, launches, || unsafe { graph.launch(&gpu.stream) })
 }

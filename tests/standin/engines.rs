@@ -91,7 +91,7 @@ fn rules() {
         let output = &run._memory[1];
         let mut plain = vec![0f32; output.bytes() / 4];
         output.download(&mut plain, stream).unwrap();
-        let mut graph = stream.capture(|| run.enqueue(stream)).unwrap();
+        let mut graph = stream.capture(|| run.enqueue(stream)).unwrap().instantiate().unwrap();
         run._memory[1].fill(0, stream).unwrap();
         // SAFETY: all of it is there.
         unsafe { graph.launch(stream) }.unwrap();
@@ -110,7 +110,7 @@ fn rules() {
     within(|gpu, engine, stream, scratch| {
         let mut run = Run::new(gpu, engine, scratch);
         run.enqueue(stream).unwrap();
-        let mut graph = stream.capture(|| run.enqueue(stream)).unwrap();
+        let mut graph = stream.capture(|| run.enqueue(stream)).unwrap().instantiate().unwrap();
         stream.synchronise().unwrap();
         drop(run);
         // SAFETY: what it's captured of isn't there, which is what is tested.

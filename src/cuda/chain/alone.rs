@@ -25,7 +25,7 @@ impl Chain {
         // After a change of shape one run has to come before the capture.
         network.enqueue(&body.stream)?;
         body.wait()?;
-        let mut graph = body.stream.capture(|| network.enqueue(&body.stream))?;
+        let mut graph = body.capture(|| network.enqueue(&body.stream))?;
         let (begin, end) = (Event::timed(&context)?, Event::timed(&context)?);
         let (mut runs, mut took) = (0, Duration::ZERO);
         // The first round moves the graph to the device and gets its clocks up.

@@ -1,7 +1,7 @@
-//! Captures of streams, and the graphs that come of them.
+//! Captures of streams.
 
-use super::context::Context;
-use super::registry::{Registry, lock};
+use super::graph::Node;
+use super::registry::lock;
 use super::status::{Status, refuse};
 use super::stream::Stream;
 use super::work::Work;
@@ -29,13 +29,6 @@ pub struct Capture {
     thread: ThreadId,
     invalid: AtomicBool,
     nodes: Mutex<Vec<Node>>,
-}
-
-#[derive(Clone)]
-pub struct Node {
-    work: Work,
-    /// Indices of nodes that run before.
-    after: Vec<usize>,
 }
 
 /// Captures under way.
@@ -212,30 +205,4 @@ pub fn refuse_unsafe(call: &str) -> Status {
     }
     found.iter().for_each(|capture| capture.invalid.store(true, Ordering::Release));
     refuse(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, &format!("{call} during a capture"))
-}
-
-pub static TEMPLATES: Registry<Vec<Node>> = Registry::new("graph");
-pub static GRAPHS: Registry<(usize, Arc<Graph>)> = Registry::new("executable graph");
-
-/// A graph that can be launched.
-pub struct Graph {
-    nodes: Vec<Node>,
-    /// One launch at a time.
-    running: Mutex<()>,
-}
-
-impl Graph {
-    pub fn of(nodes: &[Node]) -> Arc<Self> {
-        Arc::new(Self { nodes: nodes.to_vec(), running: Mutex::default() })
-    }
-
-    /// Nodes were captured in an order in which they can run. After one that fails events are still reached.
-    pub fn run(&self, context: &Context) {
-        let _alone = lock(&self.running);
-        for node in &self.nodes {
-            if let Err(error) = node.work.run(context) {
-                context.fail(error);
-            }
-        }
-    }
 }

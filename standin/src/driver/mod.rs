@@ -5,6 +5,7 @@ mod capture;
 mod context;
 mod event;
 mod faults;
+mod graph;
 mod kernel;
 mod memory;
 mod registry;
@@ -37,6 +38,13 @@ pub fn free(address: usize) -> Status {
 /// Work that fails as a kernel does.
 pub fn failed<T>(why: &str) -> Status<T> {
     refuse(CUresult::CUDA_ERROR_LAUNCH_FAILED, why)
+}
+
+/// Queues setting device memory to 0.
+pub fn clear(stream: &Arc<Stream>, address: usize, bytes: usize) -> Status {
+    let fill = work::Fill { to: address, pitch: 0, value: vec![0], width: bytes, height: 1 };
+    fill.check(&stream.context)?;
+    stream.add(Work::Fill(fill))
 }
 
 /// Queues work of TensorRT's.

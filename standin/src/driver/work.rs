@@ -1,9 +1,9 @@
 //! What streams do, one piece after the other, and graphs again and again.
 
-use super::capture::Graph;
 use super::context::Context;
 use super::event::Event;
 use super::faults::injected;
+use super::graph::Graph;
 use super::kernel::Launch;
 use super::memory::{check_range, find, what_is};
 use super::status::{Status, refuse};

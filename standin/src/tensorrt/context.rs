@@ -260,7 +260,12 @@ unsafe extern "C" fn enqueue(this: *mut c_void, stream: usize) -> bool {
         captured: capturing.then_some(state.generation),
     };
     drop(state);
-    match driver::enqueue(&stream, move || job.run()) {
+    // As the real one's kernels have it that add up parts of a sum: their counters begin at 0.
+    let queued = match job.counters() {
+        0 => Ok(()),
+        bytes => driver::clear(&stream, job.scratch.0, bytes),
+    };
+    match queued.and_then(|()| driver::enqueue(&stream, move || job.run())) {
         Ok(()) => true,
         Err(error) => refuse("enqueueV3", &format!("Cuda Driver ({error:?})")),
     }
@@ -284,7 +289,14 @@ fn busy() -> MutexGuard<'static, BTreeSet<usize>> {
     BUSY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Bytes of counters at the scratch memory's begin.
+const COUNTERS: usize = 72;
+
 impl Job {
+    fn counters(&self) -> usize {
+        COUNTERS.min(self.scratch.1)
+    }
+
     fn run(&self) -> Status {
         let Some(core) = self.core.upgrade() else {
             return driver::failed("TensorRT: an inference of a context that was deleted");
@@ -312,6 +324,11 @@ impl Job {
         for ((tensor, shape), address) in tensors.zip(&self.addresses) {
             driver::check_range(&self.context, *address, bytes(tensor.kind, shape))
                 .map_err(|why| format!("{}: {why}", tensor.name))?;
+        }
+        // SAFETY: checked by `run`, as many bytes.
+        let counters = unsafe { std::slice::from_raw_parts(scratch as *const u8, self.counters()) };
+        if counters.iter().any(|byte| *byte != 0) {
+            return Err("counters of sums aren't 0".into());
         }
         // SAFETY: checked by `run`. What was there is overwritten, as by a real inference.
         unsafe { std::ptr::write_bytes(scratch as *mut u8, 0xee, bytes_of_it) };

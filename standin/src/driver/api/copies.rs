@@ -165,6 +165,10 @@ driver! {
         fill(to, pitch, &[value], width, height, stream)
     }
 
+    fn cuMemsetD2D16Async(to: usize, pitch: usize, value: c_ushort, width: usize, height: usize, stream: usize) {
+        fill(to, pitch, &value.to_ne_bytes(), width, height, stream)
+    }
+
     fn cuMemsetD2D32Async(to: usize, pitch: usize, value: c_uint, width: usize, height: usize, stream: usize) {
         fill(to, pitch, &value.to_ne_bytes(), width, height, stream)
     }

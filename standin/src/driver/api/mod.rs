@@ -7,6 +7,7 @@ mod copies;
 mod device;
 mod events;
 mod graphics;
+mod graphs;
 mod memory;
 mod modules;
 mod streams;

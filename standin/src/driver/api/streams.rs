@@ -1,15 +1,13 @@
-//! Streams, captures and graphs.
+//! Streams and captures.
 
-use super::super::capture::{self, GRAPHS, Graph, Mode, TEMPLATES};
+use super::super::capture::{self, Mode};
 use super::super::context::{current, initialised};
 use super::super::event::EVENTS;
-use super::super::status::refuse;
+use super::super::graph::Template;
 use super::super::stream::{Stream, any_by_handle, by_handle};
 use super::super::work::Work;
 use super::{driver, put, unsupported};
-use cudarc::driver::sys::CUresult::{
-    CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_READY, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED,
-};
+use cudarc::driver::sys::CUresult::{CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_READY};
 use std::ffi::{c_int, c_uint, c_ulonglong, c_void};
 use std::sync::Arc;
 
@@ -95,14 +93,7 @@ driver! {
     fn cuStreamEndCapture(stream: usize, place: *mut usize) {
         put(place, 0)?;
         let nodes = capture::end(&by_handle(stream)?)?;
-        put(place, {
-            let mut handle = 0;
-            TEMPLATES.add(|new| {
-                handle = new;
-                nodes
-            });
-            handle
-        })
+        put(place, Template::add(nodes).handle)
     }
 
     fn cuStreamIsCapturing(stream: usize, place: *mut c_uint) {
@@ -119,53 +110,8 @@ driver! {
         }
         put(place, status)
     }
-
-    fn cuGraphDestroy(graph: usize) {
-        TEMPLATES.remove(graph).map(drop)
-    }
-
-    fn cuGraphInstantiateWithFlags(place: *mut usize, graph: usize, _flags: c_ulonglong) {
-        let context = current()?;
-        let executable = Graph::of(&TEMPLATES.get(graph)?);
-        let mut handle = 0;
-        GRAPHS.add(|new| {
-            handle = new;
-            (context.handle, executable)
-        });
-        put(place, handle)
-    }
-
-    fn cuGraphGetNodes(graph: usize, nodes: *mut usize, count: *mut usize) {
-        let template = TEMPLATES.get(graph)?;
-        if !nodes.is_null() {
-            return refuse(CUDA_ERROR_INVALID_VALUE, "nodes of a graph have no handles here, only a count");
-        }
-        put(count, template.len())
-    }
-
-    fn cuGraphExecDestroy(graph: usize) {
-        GRAPHS.remove(graph).map(drop)
-    }
-
-    fn cuGraphUpload(graph: usize, stream: usize) {
-        by_handle(stream)?;
-        GRAPHS.get(graph).map(drop)
-    }
-
-    fn cuGraphLaunch(graph: usize, stream: usize) {
-        let stream = by_handle(stream)?;
-        let graph = GRAPHS.get(graph)?;
-        if graph.0 != stream.context.handle {
-            return refuse(CUDA_ERROR_INVALID_VALUE, "a graph is launched in another context than its own");
-        }
-        if let Some(capture) = &stream.state().capture {
-            capture.invalidate();
-            return refuse(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, "a graph is launched in a capture");
-        }
-        stream.add(Work::Graph(Arc::clone(&graph.1)))
-    }
 }
 
 unsupported! {
-    cuGraphExecUpdate_v2 cuGraphCreate cuGraphAddKernelNode_v2 cuStreamAddCallback cuStreamAttachMemAsync
+    cuStreamAddCallback cuStreamAttachMemAsync
 }

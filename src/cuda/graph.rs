@@ -1,0 +1,181 @@
+//! Graphs: captured work that is launched as a whole.
+
+use super::context::Context;
+use super::kernels::Kernels;
+use super::layout::FillArgs;
+use super::stream::Stream;
+use crate::infer::Error;
+use cudarc::driver::sys::{
+    self, CUDA_MEMSET_NODE_PARAMS, CUgraph, CUgraphExec, CUgraphNode, CUgraphNodeType, CUresult,
+};
+use std::sync::Arc;
+
+/// What a stream's capture gave, not yet made executable.
+#[derive(Debug)]
+pub struct Template {
+    context: Arc<Context>,
+    handle: CUgraph,
+}
+
+impl Template {
+    /// Of a capture that ended in `context`.
+    pub(super) fn new(context: &Arc<Context>, handle: CUgraph) -> Self {
+        Self { context: Arc::clone(context), handle }
+    }
+
+    /// Has kernels do what memset nodes do (TensorRT's: dozens a large batch). Each such node costs the host a microsecond
+    /// or two at every launch; a graph of kernels alone costs the same however many there are. Gives how many there were.
+    ///
+    /// # Errors
+    /// What the driver says; the template isn't of use then.
+    pub fn replace_fills(&mut self, kernels: &Kernels) -> Result<usize, Error> {
+        let _current = self.context.enter()?;
+        let mut replaced = 0;
+        for node in self.nodes()? {
+            let mut kind = CUgraphNodeType::CU_GRAPH_NODE_TYPE_EMPTY;
+            // SAFETY: writes one number; a node of this graph.
+            self.check("cuGraphNodeGetType", unsafe { sys::cuGraphNodeGetType(node, &mut kind) })?;
+            if kind == CUgraphNodeType::CU_GRAPH_NODE_TYPE_MEMSET {
+                self.replace_fill(node, kernels)?;
+                replaced += 1;
+            }
+        }
+        Ok(replaced)
+    }
+
+    fn replace_fill(&self, node: CUgraphNode, kernels: &Kernels) -> Result<(), Error> {
+        let mut fill = CUDA_MEMSET_NODE_PARAMS { dst: 0, pitch: 0, value: 0, elementSize: 0, width: 0, height: 0 };
+        // SAFETY: writes one structure; a memset node of this graph.
+        let result = unsafe { sys::cuGraphMemsetNodeGetParams(node, &mut fill) };
+        self.check("cuGraphMemsetNodeGetParams", result)?;
+        // SAFETY: both write so many nodes at most, and their count.
+        let before = self.list("cuGraphNodeGetDependencies", |nodes, count| unsafe {
+            sys::cuGraphNodeGetDependencies(node, nodes, count)
+        })?;
+        // SAFETY: as above.
+        let behind = self.list("cuGraphNodeGetDependentNodes", |nodes, count| unsafe {
+            sys::cuGraphNodeGetDependentNodes(node, nodes, count)
+        })?;
+        // SAFETY: what the node itself would have written to.
+        let kernel = unsafe { kernels.add_fill(self.handle, &before, fill_of(&fill)) }?;
+        let from = vec![kernel; behind.len()];
+        // SAFETY: nodes of this graph, as many on both sides.
+        let result = unsafe { sys::cuGraphAddDependencies(self.handle, from.as_ptr(), behind.as_ptr(), behind.len()) };
+        self.check("cuGraphAddDependencies", result)?;
+        // SAFETY: a node of this graph, destroyed once; its edges go with it.
+        self.check("cuGraphDestroyNode", unsafe { sys::cuGraphDestroyNode(node) })
+    }
+
+    fn nodes(&self) -> Result<Vec<CUgraphNode>, Error> {
+        // SAFETY: writes so many nodes at most, and their count.
+        self.list("cuGraphGetNodes", |nodes, count| unsafe { sys::cuGraphGetNodes(self.handle, nodes, count) })
+    }
+
+    /// Asks twice, as the driver has it: for the number of nodes, then for them.
+    fn list(
+        &self,
+        what: &str,
+        ask: impl Fn(*mut CUgraphNode, *mut usize) -> CUresult,
+    ) -> Result<Vec<CUgraphNode>, Error> {
+        let mut count = 0;
+        self.check(what, ask(std::ptr::null_mut(), &mut count))?;
+        let mut nodes = vec![std::ptr::null_mut(); count];
+        if count > 0 {
+            self.check(what, ask(nodes.as_mut_ptr(), &mut count))?;
+            nodes.truncate(count);
+        }
+        Ok(nodes)
+    }
+
+    fn check(&self, what: &str, result: CUresult) -> Result<(), Error> {
+        self.context.check(what, result)
+    }
+
+    /// # Errors
+    /// When the device has no room for it, or failed.
+    pub fn instantiate(&self) -> Result<Graph, Error> {
+        let _current = self.context.enter()?;
+        let mut handle: CUgraphExec = std::ptr::null_mut();
+        // SAFETY: writes one handle; the template lives.
+        let made = unsafe { sys::cuGraphInstantiateWithFlags(&mut handle, self.handle, 0) };
+        self.check("cuGraphInstantiate", made)?;
+        Ok(Graph { context: Arc::clone(&self.context), handle })
+    }
+}
+
+impl Drop for Template {
+    fn drop(&mut self) {
+        // SAFETY: ours, destroyed once; an executable graph made of it doesn't need it.
+        let _ = unsafe { sys::cuGraphDestroy(self.handle) };
+    }
+}
+
+/// The widest elements that the rows consist of.
+fn fill_of(fill: &CUDA_MEMSET_NODE_PARAMS) -> FillArgs {
+    let (rows, element) = (fill.height.max(1) as u64, u64::from(fill.elementSize.max(1)));
+    // A single row has no next one.
+    let pitch = if rows > 1 { fill.pitch as u64 } else { 0 };
+    let value = match element {
+        1 => (fill.value & 0xff) * 0x0101_0101,
+        2 => (fill.value & 0xffff) * 0x0001_0001,
+        _ => fill.value,
+    };
+    let bytes = fill.width as u64 * element;
+    let whole = |size: u64| [fill.dst, pitch, bytes].iter().all(|part| part.is_multiple_of(size));
+    let element = [16, 4].into_iter().find(|size| whole(*size)).unwrap_or(element);
+    FillArgs { to: fill.dst, pitch, width: bytes / element, rows, value, element: element as u32 }
+}
+
+/// Captured work that is launched as a whole.
+///
+/// What its kernels and copies read and write must outlive it; who captures it sees to that.
+#[derive(Debug)]
+pub struct Graph {
+    context: Arc<Context>,
+    handle: CUgraphExec,
+}
+
+// SAFETY: a CUgraphExec may be used from every thread; `launch` takes `&mut self`, so by one at a time.
+unsafe impl Send for Graph {}
+
+impl Graph {
+    /// # Errors
+    /// A device failure.
+    ///
+    /// # Safety
+    /// All memory that the captured work uses is still there.
+    pub unsafe fn launch(&mut self, stream: &Stream) -> Result<(), Error> {
+        let _current = self.context.enter()?;
+        // SAFETY: both handles live; the context is current; the memory is the caller's promise.
+        self.context.check("cuGraphLaunch", unsafe { sys::cuGraphLaunch(self.handle, stream.raw()) })
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        let Ok(_current) = self.context.push() else { return };
+        // SAFETY: ours, destroyed once; the driver keeps what still runs. There is nobody to tell of an error.
+        let _ = unsafe { sys::cuGraphExecDestroy(self.handle) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(dst: u64, pitch: usize, value: u32, size: u32, width: usize, height: usize) -> FillArgs {
+        fill_of(&CUDA_MEMSET_NODE_PARAMS { dst, pitch, value, elementSize: size, width, height })
+    }
+
+    #[test]
+    fn fills_are_as_wide_as_their_rows_allow() {
+        let of = |args: FillArgs| (args.pitch, args.width, args.rows, args.value, args.element);
+        assert_eq!(of(fill(0x1000, 0, 0x1ab, 1, 64, 1)), (0, 4, 1, 0xabab_abab, 16));
+        assert_eq!(of(fill(0x1000, 7, 0xab, 1, 20, 1)), (0, 5, 1, 0xabab_abab, 4), "one row has no pitch");
+        assert_eq!(of(fill(0x1001, 0, 0xab, 1, 64, 1)), (0, 64, 1, 0xabab_abab, 1), "begins between words");
+        assert_eq!(of(fill(0x1000, 0, 0x1_1234, 2, 3, 1)), (0, 3, 1, 0x1234_1234, 2), "ends between words");
+        assert_eq!(of(fill(0x1000, 32, 9, 4, 4, 3)), (32, 1, 3, 9, 16));
+        assert_eq!(of(fill(0x1000, 36, 9, 4, 4, 3)), (36, 4, 3, 9, 4), "rows lie between");
+        assert_eq!(of(fill(0x1000, 0, 9, 4, 0, 1)), (0, 0, 1, 9, 16));
+    }
+}

@@ -1,0 +1,133 @@
+//! Graphs: nodes in any order, and what can be launched.
+
+use super::context::Context;
+use super::registry::{Registry, lock};
+use super::status::{Status, refuse};
+use super::work::Work;
+use cudarc::driver::sys::CUresult::CUDA_ERROR_INVALID_VALUE;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+pub static TEMPLATES: Registry<Template> = Registry::new("graph");
+pub static GRAPHS: Registry<(usize, Arc<Graph>)> = Registry::new("executable graph");
+/// Which template has them.
+pub static NODES: Registry<usize> = Registry::new("node of a graph");
+
+#[derive(Clone)]
+pub struct Node {
+    pub work: Work,
+    /// Nodes that run before: of a capture, by index; in a template, by handle.
+    pub after: Vec<usize>,
+}
+
+/// A graph that nodes can be added to and taken from, by handle.
+pub struct Template {
+    pub handle: usize,
+    nodes: Mutex<BTreeMap<usize, Node>>,
+}
+
+impl Template {
+    /// Of a capture's nodes.
+    pub fn add(captured: Vec<Node>) -> Arc<Self> {
+        let template = TEMPLATES.add(|handle| Self { handle, nodes: Mutex::default() });
+        let mut handles = Vec::with_capacity(captured.len());
+        for Node { work, after } in captured {
+            let after = after.into_iter().map(|index| handles[index]).collect();
+            handles.push(template.insert(Node { work, after }));
+        }
+        template
+    }
+
+    pub fn of_node(node: usize) -> Status<Arc<Self>> {
+        TEMPLATES.get(*NODES.get(node)?)
+    }
+
+    fn insert(&self, node: Node) -> usize {
+        let mut handle = 0;
+        NODES.add(|new| {
+            handle = new;
+            self.handle
+        });
+        lock(&self.nodes).insert(handle, node);
+        handle
+    }
+
+    pub fn handles(&self) -> Vec<usize> {
+        lock(&self.nodes).keys().copied().collect()
+    }
+
+    pub fn node(&self, handle: usize) -> Status<Node> {
+        let node = lock(&self.nodes).get(&handle).cloned();
+        node.map_or_else(|| refuse(CUDA_ERROR_INVALID_VALUE, "a node of another graph"), Ok)
+    }
+
+    /// Nodes that run behind one.
+    pub fn behind(&self, handle: usize) -> Vec<usize> {
+        let nodes = lock(&self.nodes);
+        nodes.iter().filter(|(_, node)| node.after.contains(&handle)).map(|(handle, _)| *handle).collect()
+    }
+
+    pub fn add_node(&self, work: Work, after: &[usize]) -> Status<usize> {
+        after.iter().try_for_each(|handle| self.node(*handle).map(drop))?;
+        Ok(self.insert(Node { work, after: after.to_vec() }))
+    }
+
+    pub fn add_edge(&self, from: usize, to: usize) -> Status {
+        self.node(from)?;
+        match lock(&self.nodes).get_mut(&to) {
+            Some(node) if !node.after.contains(&from) => {
+                node.after.push(from);
+                Ok(())
+            }
+            Some(_) => refuse(CUDA_ERROR_INVALID_VALUE, "an edge that is there already"),
+            None => refuse(CUDA_ERROR_INVALID_VALUE, "an edge to a node of another graph"),
+        }
+    }
+
+    /// With its edges.
+    pub fn remove_node(&self, handle: usize) -> Status {
+        self.node(handle)?;
+        let mut nodes = lock(&self.nodes);
+        nodes.remove(&handle);
+        nodes.values_mut().for_each(|node| node.after.retain(|before| *before != handle));
+        drop(nodes);
+        NODES.remove(handle).map(drop)
+    }
+
+    pub fn destroy(&self) {
+        NODES.remove_where(|template| *template == self.handle);
+    }
+
+    /// Its work in an order in which it can run.
+    pub fn instantiate(&self) -> Status<Arc<Graph>> {
+        let mut open = lock(&self.nodes).clone();
+        let mut work = Vec::with_capacity(open.len());
+        while !open.is_empty() {
+            let ready = open.iter().find(|(_, node)| !node.after.iter().any(|before| open.contains_key(before)));
+            let Some(handle) = ready.map(|(handle, _)| *handle) else {
+                return refuse(CUDA_ERROR_INVALID_VALUE, "a graph whose nodes wait for each other");
+            };
+            work.extend(open.remove(&handle).map(|node| node.work));
+        }
+        Ok(Arc::new(Graph { work, running: Mutex::default() }))
+    }
+}
+
+/// A graph that can be launched.
+pub struct Graph {
+    work: Vec<Work>,
+    /// One launch at a time.
+    running: Mutex<()>,
+}
+
+impl Graph {
+    /// After a node that fails events are still reached.
+    pub fn run(&self, context: &Context) {
+        let _alone = lock(&self.running);
+        for work in &self.work {
+            if let Err(error) = work.run(context) {
+                context.fail(error);
+            }
+        }
+    }
+}
