@@ -273,19 +273,20 @@ impl Chain {
 
     fn launch(&mut self, slots: usize, shape: impl FnOnce(usize) -> tensorrt::Shape) -> Result<usize, Error> {
         let context = Arc::clone(self.context());
-        let current = context.enter()?;
+        let _current = context.enter()?;
         let body = &mut self.body;
         let none = || Error::new(ErrorKind::Failed, format!("no batch of {slots} images is ready"));
         match &mut *self.rungs {
             Rungs::Ladder(rungs) => {
                 let rung = rungs.iter_mut().find(|rung| rung.batch >= slots).ok_or_else(none)?;
                 (slots..rung.batch).try_for_each(|slot| body.leave_empty(slot))?;
+                body.postprocessor.expect(rung.batch)?;
                 match &mut rung.graph {
                     // SAFETY: `self` owns the memory of the kernels' work, the rung's network that of the model's.
                     Some(graph) => unsafe { graph.launch(&body.stream) }?,
                     None => body.enqueue(&mut rung.network, rung.batch)?,
                 }
-                rung.wait.until(|| body.stream.is_idle(&current), || body.wait())?;
+                rung.wait.until(|| body.postprocessor.is_ready(rung.batch), || body.wait())?;
                 Ok(rung.batch)
             }
             Rungs::Reshaped(_) if slots > body.batch.1 => Err(none()),

@@ -276,7 +276,8 @@ pub(super) struct ResultHeader {
     /// All that passed the thresholds, and those of them that were looked at.
     pub candidates: u32,
     pub considered: u32,
-    pub reserved: u32,
+    /// Set to 0 before a launch; 1: the slot's results are there, and nothing of the launch reads or writes its tables.
+    pub ready: u32,
 }
 
 /// Normalised to the frame.
@@ -346,6 +347,7 @@ mod tests {
         assert_eq!(size_of::<OverlayArgs>(), 56);
         assert_eq!(offset_of!(OverlayArgs, pitches), 32);
         assert_eq!(size_of::<ResultHeader>(), 16);
+        assert_eq!(offset_of!(ResultHeader, ready), 12);
         assert_eq!(size_of::<ResultObject>(), 24);
     }
 

@@ -11,6 +11,7 @@ use std::ffi::c_void;
 use std::fmt::Debug;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where device memory is taken from: a context, or somebody's share of it that is counted and limited.
 pub trait Room: Debug + Send + Sync {
@@ -280,6 +281,19 @@ impl MappedBuffer {
         // SAFETY: the range lies in the buffer; the target is another place, borrowed exclusively.
         unsafe { self.host.add(offset).copy_to_nonoverlapping(NonNull::from(&mut *bytes).cast(), bytes.len()) };
         Ok(())
+    }
+
+    /// A number at a byte offset that the device may be about to write; what it wrote before that is there too then. `None`
+    /// where there is none.
+    pub fn poll(&self, offset: usize) -> Option<u32> {
+        self.range(offset, size_of::<u32>()).ok()?;
+        // SAFETY: inside of the buffer; nothing borrows it while `self` is shared.
+        let place = unsafe { self.host.add(offset) }.cast::<AtomicU32>();
+        if !place.is_aligned() {
+            return None;
+        }
+        // SAFETY: aligned, and valid for as long as the buffer is.
+        Some(unsafe { place.as_ref() }.load(Ordering::Acquire))
     }
 
     fn range(&self, offset: usize, bytes: usize) -> Result<(), Error> {

@@ -11,6 +11,7 @@ use crate::infer::{Error, ErrorKind};
 use crate::model::head::{Plan, PlanLevel};
 use crate::model::{Detection, ElementType, Keypoint, Letterbox, Params, Rect};
 use bytemuck::Zeroable;
+use std::mem::offset_of;
 use std::sync::Arc;
 
 /// Values of MoveNet's keypoints: y, x, score.
@@ -231,7 +232,25 @@ impl Postprocessor {
         }
     }
 
-    /// Reads a slot's results, once an event behind the launch was reached.
+    /// Before a launch of the first `batch` slots that is waited for by [`Self::is_ready`].
+    ///
+    /// # Errors
+    /// The batch is larger than those that it was made for.
+    pub fn expect(&mut self, batch: usize) -> Result<(), Error> {
+        (0..batch).try_for_each(|slot| self.results.write(self.ready_at(slot), &[0u32]))
+    }
+
+    /// Whether a launch of the first `batch` slots has come to its end. Asks the driver nothing: a device that failed never
+    /// gets there.
+    pub fn is_ready(&self, batch: usize) -> bool {
+        (0..batch).all(|slot| self.results.poll(self.ready_at(slot)) == Some(1))
+    }
+
+    fn ready_at(&self, slot: usize) -> usize {
+        slot * self.finish.results_stride as usize + offset_of!(ResultHeader, ready)
+    }
+
+    /// Reads a slot's results, once they are [ready](Self::is_ready) or an event behind the launch was reached.
     ///
     /// # Errors
     /// When there is no such slot.

@@ -1,6 +1,6 @@
 //! Streams and events.
 
-use super::context::{Context, Current};
+use super::context::Context;
 use super::graph::Template;
 use crate::infer::{Error, ErrorKind};
 use cudarc::driver::sys::{self, CUevent, CUevent_flags, CUgraph, CUstream, CUstream_flags, CUstreamCaptureMode};
@@ -61,15 +61,6 @@ impl Stream {
         let _current = self.context.enter()?;
         // SAFETY: the handle lives; the context is current.
         self.context.check("cuStreamSynchronize", unsafe { sys::cuStreamSynchronize(self.handle) })
-    }
-
-    /// Whether everything queued has run. `_current`: its context.
-    ///
-    /// # Errors
-    /// What failed on the device.
-    pub(super) fn is_idle(&self, _current: &Current<'_>) -> Result<bool, Error> {
-        // SAFETY: the handle lives; the context is current.
-        self.context.check_done("cuStreamQuery", unsafe { sys::cuStreamQuery(self.handle) })
     }
 
     /// Records what `work` queues on this stream as a graph, instead of running it. Other threads may go on using CUDA.

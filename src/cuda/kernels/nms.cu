@@ -37,9 +37,11 @@ struct ResultHeader {
     u32 objects;
     // All that passed the thresholds, and those of them that were looked at: the best 1024.
     u32 candidates, considered;
-    u32 reserved;
+    // The host sets it to 0 before a launch, and may read the slot's results once it's 1.
+    u32 ready;
 };
 CHECK_SIZE(ResultHeader, 16);
+CHECK_OFFSET(ResultHeader, ready, 12);
 
 // Normalised to the frame.
 struct ResultObject {
@@ -334,14 +336,17 @@ extern "C" __global__ void __launch_bounds__(MOST) finish(const FinishArgs args)
                                : keypoint<float>(args, params, anchor, k, i % 3);
         }
     }
-    // The count is there after what it counts.
     __threadfence_system();
     __syncthreads();
     if (thread == 0) {
-        ResultHeader header = {objects, candidates, count, 0};
-        *reinterpret_cast<ResultHeader*>(result) = header;
+        ResultHeader* header = reinterpret_cast<ResultHeader*>(result);
+        header->objects = objects;
+        header->candidates = candidates;
+        header->considered = count;
         // For a next launch without preprocessing before it.
         reinterpret_cast<u32*>(in.counts)[slot] = 0;
+        // Nothing is read or written behind it.
         __threadfence_system();
+        *static_cast<volatile u32*>(&header->ready) = 1;
     }
 }
