@@ -2,6 +2,7 @@
 
 mod associate;
 mod copy;
+mod custom;
 mod name;
 mod outputs;
 mod record;

@@ -12,21 +12,18 @@
 //! | `shape` | array of unsigned ints | without the batch dimension |
 //! | `data` | bytes | 32-bit floats in C order, this machine's byte order |
 
-use super::store::register_custom;
+use super::custom::Custom;
 use crate::infer::RawTensor;
 use crate::model::Rect;
 use gst::glib;
-use gst::meta::CustomMeta;
 use gst::prelude::*;
-use std::sync::Once;
 
-const NAME: &str = "TrtOutputTensors";
+static OUTPUTS: Custom = Custom::new("TrtOutputTensors", &["video", "size", "colorspace", "orientation"], false);
 const FIELD: &glib::GStr = glib::gstr!("tensors");
 
 /// Registers the meta; needs `gst::init`. May be called more than once.
 pub fn register() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| register_custom(NAME, &["video", "size", "colorspace", "orientation"], false));
+    OUTPUTS.register();
 }
 
 /// Adds what `model_id` put out for `region` (frame pixels); outputs already there stay.
@@ -37,7 +34,6 @@ pub fn attach_outputs(
     object: Option<u32>,
     outputs: Vec<RawTensor>,
 ) {
-    register();
     let region = gst::Array::new([region.x, region.y, region.w, region.h]);
     let new = outputs.into_iter().map(|output| {
         let bytes: Vec<u8> = output.data.iter().flat_map(|value| value.to_ne_bytes()).collect();
@@ -52,10 +48,7 @@ pub fn attach_outputs(
             .build()
             .to_send_value()
     });
-    if CustomMeta::from_buffer(buffer, NAME).is_err() && CustomMeta::add(buffer, NAME).is_err() {
-        return;
-    }
-    let Ok(mut meta) = CustomMeta::from_mut_buffer(buffer, NAME) else { return };
+    let Some(mut meta) = OUTPUTS.of_or_added(buffer) else { return };
     let before = meta.structure().get::<gst::Array>(FIELD).ok();
     let before = before.iter().flat_map(|array| array.iter().cloned());
     let all = gst::Array::from_values(before.chain(new));
@@ -77,7 +70,7 @@ mod tests {
         attach_outputs(buffer, "a", frame, None, vec![output("x", &[1.0, 2.0]), output("y", &[])]);
         attach_outputs(buffer, "b", crop, Some(7), vec![output("z", &[0.5])]);
         let copy = buffer.copy();
-        let meta = CustomMeta::from_buffer(&copy, NAME).unwrap();
+        let meta = OUTPUTS.of(&copy).unwrap();
         let tensors = meta.structure().get::<gst::Array>("tensors").unwrap();
         let tensors: Vec<_> = tensors.iter().map(|v| v.get::<gst::Structure>().unwrap()).collect();
         let names: Vec<_> = tensors.iter().map(|t| t.get::<String>("name").unwrap()).collect();

@@ -11,13 +11,12 @@
 //! Where a scaler adds black borders (`videoscale add-borders` with a fixed `pixel-aspect-ratio`), boxes are off by the
 //! borders, as ROI metas are: the transformation that GStreamer hands to metas doesn't tell of them.
 
+use super::custom::Custom;
 use super::{Record, roi};
 use gst::glib;
-use gst::meta::{CustomMeta, MetaTransform, MetaTransformCopy};
-use gst_video::video_meta::VideoMetaTransformScale;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
-const NAME: &str = "TrtRecord";
+static RECORD: Custom = Custom::new("TrtRecord", &["video", "size"], true);
 const FIELD: &glib::GStr = glib::gstr!("record");
 
 #[derive(Clone, glib::SharedBoxed)]
@@ -26,33 +25,12 @@ struct SharedRecord(Arc<Record>);
 
 /// Registers the record's meta; needs `gst::init`. May be called more than once.
 pub fn register() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| register_custom(NAME, &["video", "size"], true));
-}
-
-/// Registers a custom meta that follows copies of its buffer, and with `scales` changes of the frame's size.
-pub(super) fn register_custom(name: &'static str, tags: &[&str], scales: bool) {
-    if CustomMeta::is_registered(name) {
-        return;
-    }
-    CustomMeta::register_with_transform(name, tags, move |to, meta, _, kind| {
-        if kind != MetaTransformCopy::quark() && !(scales && kind == VideoMetaTransformScale::quark()) {
-            return false;
-        }
-        let Ok(mut copy) = CustomMeta::add(to, name) else { return false };
-        // Field by field, whatever the type: the value may be of another copy of this crate.
-        for (field, value) in meta.structure().iter() {
-            copy.mut_structure().set_value(field, value.clone());
-        }
-        true
-    });
+    RECORD.register();
 }
 
 /// The record that our elements put on this buffer.
 pub fn record(buffer: &gst::BufferRef) -> Option<Arc<Record>> {
-    register();
-    let meta = CustomMeta::from_buffer(buffer, NAME).ok()?;
-    record_in(meta.structure())
+    record_in(RECORD.of(buffer)?.structure())
 }
 
 fn record_in(structure: &gst::StructureRef) -> Option<Arc<Record>> {
@@ -71,15 +49,10 @@ pub fn set_record_alone(buffer: &mut gst::BufferRef, record: Arc<Record>, width:
 }
 
 fn put(buffer: &mut gst::BufferRef, record: Arc<Record>, frame: (u32, u32), mirrored: bool) {
-    register();
-    // One that the other copy of this crate put there counts as none, but its place is taken.
-    let there = CustomMeta::from_buffer(buffer, NAME).ok().map(|meta| record_in(meta.structure()));
-    roi::mirror(buffer, there.as_ref().and_then(Option::as_deref), &record, frame, mirrored);
-    let meta = match there {
-        Some(_) => CustomMeta::from_mut_buffer(buffer, NAME).ok(),
-        None => CustomMeta::add(buffer, NAME).ok(),
-    };
-    if let Some(mut meta) = meta {
+    // One that the other copy of this crate put there counts as none; its place is taken.
+    let there = self::record(buffer);
+    roi::mirror(buffer, there.as_deref(), &record, frame, mirrored);
+    if let Some(mut meta) = RECORD.of_or_added(buffer) {
         meta.mut_structure().set(FIELD, SharedRecord(record));
     }
 }

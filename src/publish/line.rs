@@ -177,9 +177,20 @@ fn confidence(value: f32) -> f64 {
     decimals(value, 10_000.0)
 }
 
+/// Numbers beyond are whole.
+const WHOLE: f64 = (1_u64 << 52) as f64;
+
 /// Rounds, so that lines stay short. JSON has no infinities: what isn't a number becomes 0.
 fn decimals(value: f32, parts: f64) -> f64 {
-    if value.is_finite() { (f64::from(value) * parts).round() / parts } else { 0.0 }
+    let scaled = f64::from(value) * parts;
+    if scaled.abs() < WHOLE {
+        // Halves away from zero, without a call of the C library; the sum is exact where it matters.
+        (scaled + 0.5_f64.copysign(scaled)) as i64 as f64 / parts
+    } else if value.is_finite() {
+        value.into()
+    } else {
+        0.0
+    }
 }
 
 /// `ns` since 1970 as for example `2026-05-04T12:34:56.789000000Z`; `None` beyond the year 9999.
@@ -194,6 +205,19 @@ mod tests {
     use super::*;
     use crate::meta::ModelRun;
     use crate::model::KeypointLayout;
+
+    #[test]
+    fn numbers_are_rounded_halves_away_from_zero() {
+        for value in
+            [0.0_f32, 0.004_999, 0.005, 0.015, 0.125, 1919.995, 1919.994, 7.0, 16_777_215.0, 1e9, 1e15, 1e16, 3e38]
+        {
+            for value in [value, -value, 1.0 / value] {
+                let rounded = if value.is_finite() { (f64::from(value) * 100.0).round() / 100.0 } else { 0.0 };
+                assert!((decimals(value, 100.0) - rounded).abs() <= rounded.abs() * f64::EPSILON, "{value}");
+            }
+        }
+        assert_eq!([f32::NAN, f32::INFINITY, f32::NEG_INFINITY].map(pixels), [0.0; 3]);
+    }
 
     const FRAME: Frame =
         Frame { stream: "a \"b\"\n", number: 7, pts: Some(5), captured: None, width: 1920, height: 1080 };

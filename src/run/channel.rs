@@ -108,13 +108,7 @@ impl Inbox {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        let mut mailbox = lock(&self.0);
-        mailbox.closed = true;
-        mailbox.reader = None;
-        let unread = std::mem::take(&mut mailbox.letters);
-        // Not with the lock held.
-        drop(mailbox);
-        drop(unread);
+        *lock(&self.0) = Mailbox { closed: true, ..Mailbox::default() };
     }
 }
 
