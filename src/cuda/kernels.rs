@@ -143,12 +143,12 @@ impl Kernels {
         after: &[CUgraphNode],
         mut args: FillArgs,
     ) -> Result<CUgraphNode, Error> {
-        let blocks = |elements: u64, most: u32| u32::try_from(elements).unwrap_or(most).clamp(1, most);
+        let blocks = |wanted: u64| u32::try_from(wanted).unwrap_or(MEMORY_BLOCKS).clamp(1, MEMORY_BLOCKS);
         let mut parameters = [(&raw mut args).cast()];
         let node = CUDA_KERNEL_NODE_PARAMS {
             func: self.fill,
-            gridDimX: blocks(args.width.div_ceil(u64::from(MEMORY_THREADS)), MEMORY_BLOCKS),
-            gridDimY: blocks(args.rows, MEMORY_BLOCKS),
+            gridDimX: blocks(args.width.div_ceil(u64::from(MEMORY_THREADS))),
+            gridDimY: blocks(args.rows),
             gridDimZ: 1,
             blockDimX: MEMORY_THREADS,
             blockDimY: 1,

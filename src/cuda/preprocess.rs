@@ -167,7 +167,7 @@ fn conversion(picture: &DevicePicture) -> Conversion {
 pub struct Preprocessor {
     kernels: Arc<Kernels>,
     sources: MappedBuffer,
-    /// Their copy on the device: no kernel reads a table over the bus.
+    /// Their copy on the device: no kernel but the one that copies reads a table over the bus.
     staged: DeviceBuffer,
     args: PreprocessArgs,
 }

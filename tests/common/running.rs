@@ -166,9 +166,20 @@ pub fn pull(sink: &gst_app::AppSink) -> Option<gst::Buffer> {
     match sink.try_pull_sample(PATIENCE) {
         Some(sample) => sample.buffer_owned(),
         None => {
-            assert!(sink.is_eos(), "nothing comes");
+            assert!(sink.is_eos(), "nothing comes; {}", posted_error(sink));
             None
         }
+    }
+}
+
+/// The error that waits on the bus of an element's pipeline.
+fn posted_error(element: &impl IsA<gst::Object>) -> String {
+    let pipeline = std::iter::successors(element.parent(), |object| object.parent()).last();
+    let bus =
+        pipeline.and_then(|pipeline| pipeline.downcast::<gst::Pipeline>().ok()).and_then(|pipeline| pipeline.bus());
+    match bus.and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error])).as_ref().map(|message| message.view()) {
+        Some(gst::MessageView::Error(error)) => error.error().to_string(),
+        _ => "no error is posted".into(),
     }
 }
 

@@ -2,12 +2,11 @@
 
 use crate::common::find;
 use crate::common::picture::{Picture, Tolerance, assert_found};
-use crate::common::running::{PATIENCE, Running, caps, found_by, frame, number};
+use crate::common::running::{Running, caps, found_by, frame, number, pull};
 use gst::prelude::*;
 use gst_video::VideoFormat;
 use gsttensorrt::model::Detection;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// From RGBA in system memory to what a backend takes, and to what follows it.
 pub fn upload(backend: &str) -> &'static str {
@@ -47,23 +46,14 @@ pub fn run(launch: &str, pictures: &[Picture]) -> (Vec<gst::Buffer>, Running) {
     (buffers, running)
 }
 
-/// The next buffer, `None` at EOS; an error that is posted meanwhile is what it panics with.
 fn pull_or_panic(running: &Running, sink: &gst_app::AppSink) -> Option<gst::Buffer> {
-    let (bus, start) = (running.0.bus().unwrap(), Instant::now());
-    loop {
-        if let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_mseconds(100)) {
-            return sample.buffer_owned();
-        }
-        if let Some(message) = bus.pop_filtered(&[gst::MessageType::Error])
-            && let gst::MessageView::Error(error) = message.view()
-        {
-            panic!("{}", error.error());
-        }
-        if sink.is_eos() {
-            return None;
-        }
-        assert!(start.elapsed() < Duration::from(PATIENCE), "nothing comes, and no error");
+    let bus = running.0.bus().unwrap();
+    if let Some(message) = bus.pop_filtered(&[gst::MessageType::Error])
+        && let gst::MessageView::Error(error) = message.view()
+    {
+        panic!("{}", error.error());
     }
+    pull(sink)
 }
 
 /// What `d` found in each picture.

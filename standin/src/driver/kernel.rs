@@ -122,15 +122,25 @@ pub struct Launch {
 
 impl Launch {
     /// # Safety
-    /// `arguments` leads to as many bytes as the kernel's parameter has.
+    /// `parameters` is null or leads to a pointer that is null or leads to as many bytes as the kernel's parameter has.
     pub unsafe fn new(
         context: &Context,
         function: &Function,
         grid: [u32; 3],
         block: [u32; 3],
-        arguments: *const u8,
+        shared: u32,
+        parameters: *const *const c_void,
+        extra: *const *const c_void,
     ) -> Status<Self> {
         let name = function.name.to_string_lossy();
+        if !extra.is_null() || shared != 0 {
+            return refuse(CUDA_ERROR_NOT_SUPPORTED, "a launch with dynamic shared memory, or arguments in one buffer");
+        }
+        // SAFETY: the caller's promise.
+        let arguments = unsafe { parameters.as_ref() }.map_or(std::ptr::null(), |arguments| arguments.cast::<u8>());
+        if arguments.is_null() {
+            return refuse(CUDA_ERROR_INVALID_VALUE, "a launch without arguments");
+        }
         if function.context != context.handle {
             return refuse(
                 CUDA_ERROR_INVALID_VALUE,

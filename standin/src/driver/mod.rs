@@ -16,7 +16,7 @@ mod work;
 use cudarc::driver::sys::CUresult;
 use std::sync::Arc;
 
-pub use api::compute_capability;
+pub use api::{compute_capability, fill};
 pub use context::{Context, current};
 pub use faults::injected;
 pub use memory::check_range;
@@ -38,13 +38,6 @@ pub fn free(address: usize) -> Status {
 /// Work that fails as a kernel does.
 pub fn failed<T>(why: &str) -> Status<T> {
     refuse(CUresult::CUDA_ERROR_LAUNCH_FAILED, why)
-}
-
-/// Queues setting device memory to 0.
-pub fn clear(stream: &Arc<Stream>, address: usize, bytes: usize) -> Status {
-    let fill = work::Fill { to: address, pitch: 0, value: vec![0], width: bytes, height: 1 };
-    fill.check(&stream.context)?;
-    stream.add(Work::Fill(fill))
 }
 
 /// Queues work of TensorRT's.

@@ -263,7 +263,7 @@ unsafe extern "C" fn enqueue(this: *mut c_void, stream: usize) -> bool {
     // As the real one's kernels have it that add up parts of a sum: their counters begin at 0.
     let queued = match job.counters() {
         0 => Ok(()),
-        bytes => driver::clear(&stream, job.scratch.0, bytes),
+        bytes => driver::fill(job.scratch.0, 0, &[0], bytes, 1, stream.handle),
     };
     match queued.and_then(|()| driver::enqueue(&stream, move || job.run())) {
         Ok(()) => true,

@@ -50,7 +50,8 @@ unsafe fn copy(mut copy: Copy, stream: usize, wait: bool) -> Status {
     if wait || to { stream.synchronise() } else { Ok(()) }
 }
 
-fn fill(to: usize, pitch: usize, value: &[u8], width: usize, height: usize, stream: usize) -> Status {
+/// Queues a fill.
+pub fn fill(to: usize, pitch: usize, value: &[u8], width: usize, height: usize, stream: usize) -> Status {
     let stream = by_handle(stream)?;
     if !to.is_multiple_of(value.len()) {
         return refuse(

@@ -7,9 +7,7 @@ use super::super::status::{Status, refuse};
 use super::super::stream::by_handle;
 use super::super::work::{Fill, Work};
 use super::{driver, put, unsupported};
-use cudarc::driver::sys::CUresult::{
-    CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_SUPPORTED, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED,
-};
+use cudarc::driver::sys::CUresult::{CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED};
 use cudarc::driver::sys::{CUDA_KERNEL_NODE_PARAMS, CUDA_MEMSET_NODE_PARAMS, CUgraphNodeType};
 use std::ffi::c_ulonglong;
 use std::slice::from_raw_parts;
@@ -100,17 +98,12 @@ driver! {
     ) {
         let (context, template) = (current()?, TEMPLATES.get(graph)?);
         let Some(node) = node.as_ref() else { return Err(CUDA_ERROR_INVALID_VALUE) };
-        if !node.extra.is_null() || node.sharedMemBytes != 0 {
-            return refuse(CUDA_ERROR_NOT_SUPPORTED, "a node with dynamic shared memory, or arguments in one buffer");
-        }
-        if node.kernelParams.is_null() || (*node.kernelParams).is_null() {
-            return refuse(CUDA_ERROR_INVALID_VALUE, "a kernel node without arguments");
-        }
         let after = if after_count == 0 { &[] } else { from_raw_parts(after, after_count) };
         let function = FUNCTIONS.get(node.func as usize)?;
         let grid = [node.gridDimX, node.gridDimY, node.gridDimZ];
         let block = [node.blockDimX, node.blockDimY, node.blockDimZ];
-        let launch = Launch::new(&context, &function, grid, block, (*node.kernelParams).cast())?;
+        let (parameters, extra) = (node.kernelParams.cast_const().cast(), node.extra.cast_const().cast());
+        let launch = Launch::new(&context, &function, grid, block, node.sharedMemBytes, parameters, extra)?;
         put(place, template.add_node(Work::Kernel(Arc::new(launch)), after)?)
     }
 

@@ -13,6 +13,7 @@ mod modules;
 mod streams;
 mod video;
 
+pub use copies::fill;
 pub use device::compute_capability;
 
 use super::status::{Fail, Status, refuse, say};

@@ -3,11 +3,10 @@
 use super::super::capture::refuse_unsafe;
 use super::super::context::current;
 use super::super::kernel::{FUNCTIONS, Launch, MODULES, Module};
-use super::super::status::refuse;
 use super::super::stream::by_handle;
 use super::super::work::Work;
 use super::{driver, put, unsupported};
-use cudarc::driver::sys::CUresult::{CUDA_ERROR_INVALID_PTX, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_SUPPORTED};
+use cudarc::driver::sys::CUresult::{CUDA_ERROR_INVALID_PTX, CUDA_ERROR_INVALID_VALUE};
 use std::ffi::{CStr, c_char, c_uint, c_void};
 use std::sync::Arc;
 
@@ -52,14 +51,8 @@ driver! {
     ) {
         let stream = by_handle(stream)?;
         let function = FUNCTIONS.get(function)?;
-        if !extra.is_null() || shared != 0 {
-            return refuse(CUDA_ERROR_NOT_SUPPORTED, "a launch with dynamic shared memory, or arguments in one buffer");
-        }
-        if parameters.is_null() || (*parameters).is_null() {
-            return refuse(CUDA_ERROR_INVALID_VALUE, "a launch without arguments");
-        }
         let (grid, block) = ([grid_x, grid_y, grid_z], [block_x, block_y, block_z]);
-        let launch = Launch::new(&stream.context, &function, grid, block, (*parameters).cast())?;
+        let launch = Launch::new(&stream.context, &function, grid, block, shared, parameters, extra)?;
         stream.add(Work::Kernel(Arc::new(launch)))
     }
 }
