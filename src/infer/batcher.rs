@@ -1,7 +1,8 @@
 //! Which requests make the next batch, and when.
 //!
-//! Work-conserving: whoever asks gets what waits, earliest deadline first. Waiting longer than that is opt-in (a
-//! request's deadline lies later than its arrival) and only for a stream whose next frame is due before the deadline.
+//! Work-conserving: whoever asks gets what waits, earliest deadline first, unless the device couldn't begin it yet: then
+//! waiting costs nothing, and the batch grows. Waiting longer than that is opt-in (a request's deadline lies later than its
+//! arrival) and only for a stream whose next frame is due before the deadline.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -135,10 +136,17 @@ impl<T> Batcher<T> {
         self.waiting.is_empty()
     }
 
-    /// What a free lane that takes `max_batch` items does now.
-    pub fn next(&self, now: Instant, max_batch: usize) -> Next {
+    /// What a free lane that takes `max_batch` items does now. `busy`: until when the device works on something else.
+    pub fn next(&self, now: Instant, max_batch: usize, busy: Option<Instant>) -> Next {
+        if self.waiting.len() >= max_batch {
+            return Next::Launch;
+        }
+        if let Some(time) = busy.filter(|time| *time > now) {
+            // Also if nothing waits yet: looking again costs less than being told of the first that comes.
+            return Next::WaitUntil(time);
+        }
         let Some(first) = self.waiting.front() else { return Next::Idle };
-        if self.waiting.len() >= max_batch || first.deadline <= now {
+        if first.deadline <= now {
             return Next::Launch;
         }
         // A stream with a frame in the batch already isn't waited for: its own frame would wait for its next.
@@ -205,12 +213,25 @@ mod tests {
     #[test]
     fn launches_at_once_what_waits() {
         let (mut b, t) = (Batcher::default(), Instant::now());
-        assert_eq!(b.next(t, 8), Next::Idle);
+        assert_eq!(b.next(t, 8, None), Next::Idle);
         let s = b.add_stream(4);
         b.push(s, t, t, ["a"]);
-        assert_eq!(b.next(t, 8), Next::Launch);
+        assert_eq!(b.next(t, 8, None), Next::Launch);
         assert_eq!(b.take(8).collect::<Vec<_>>(), ["a"]);
-        assert_eq!(b.next(t, 8), Next::Idle);
+        assert_eq!(b.next(t, 8, None), Next::Idle);
+    }
+
+    #[test]
+    fn a_batch_that_is_not_full_grows_while_the_device_is_busy() {
+        let (mut b, t) = (Batcher::default(), Instant::now());
+        let until = Some(t + 3 * MS);
+        assert_eq!(b.next(t, 2, until), Next::WaitUntil(t + 3 * MS), "rather than be told of the first");
+        let s = b.add_stream(4);
+        b.push(s, t, t, ["a"]);
+        assert_eq!(b.next(t, 2, until), Next::WaitUntil(t + 3 * MS));
+        assert_eq!(b.next(t + 3 * MS, 2, until), Next::Launch);
+        b.push(s, t, t, ["b"]);
+        assert_eq!(b.next(t, 2, until), Next::Launch, "full");
     }
 
     #[test]
@@ -243,11 +264,11 @@ mod tests {
         let (mut b, x, y) = two_streams(t);
         let now = t + 18 * MS;
         b.push(y, now, now + 5 * MS, [1]);
-        assert_eq!(b.next(now, 8), Next::WaitUntil(t + 22500 * MS / 1000), "due at 20 ms, late from 22.5 ms");
+        assert_eq!(b.next(now, 8, None), Next::WaitUntil(t + 22500 * MS / 1000), "due at 20 ms, late from 22.5 ms");
         // It comes: both go as soon as no other is expected.
         b.push(x, t + 20 * MS, t + 25 * MS, [2]);
-        assert_eq!(b.next(t + 20 * MS, 8), Next::Launch);
-        assert_eq!(b.next(t + 20 * MS, 2), Next::Launch);
+        assert_eq!(b.next(t + 20 * MS, 8, None), Next::Launch);
+        assert_eq!(b.next(t + 20 * MS, 2, None), Next::Launch);
     }
 
     #[test]
@@ -258,7 +279,7 @@ mod tests {
             let (mut b, x, y) = two_streams(t);
             change(&mut b, x);
             b.push(y, at, at + 5 * MS, [1]);
-            b.next(at, 8)
+            b.next(at, 8, None)
         };
         assert!(matches!(ask(&|_, _| {}, now), Next::WaitUntil(_)));
         assert_eq!(ask(&|_, _| {}, t + 23 * MS), Next::Launch, "late");
@@ -280,7 +301,7 @@ mod tests {
         let (mut b, x, _) = two_streams(t);
         let now = t + 20 * MS;
         b.push(x, now, now + 50 * MS, [1]);
-        assert_eq!(b.next(now, 8), Next::Launch, "its next is due at 30 ms, before the deadline");
+        assert_eq!(b.next(now, 8, None), Next::Launch, "its next is due at 30 ms, before the deadline");
     }
 
     /// Frames that are waited for anyway wake nobody; the last one does.
@@ -290,17 +311,17 @@ mod tests {
         let (mut b, x, y) = two_streams(t);
         let z = b.add_stream(4);
         let now = t + 18 * MS;
-        assert!(!b.calls(b.next(now, 8)), "nothing waits");
+        assert!(!b.calls(b.next(now, 8, None)), "nothing waits");
         b.push(y, now, now + 5 * MS, [1]);
-        let Next::WaitUntil(late) = b.next(now, 8) else { panic!("x is due") };
-        assert!(b.calls(b.next(now, 8)) && b.set_alarm(late) && !b.set_alarm(late + MS));
+        let Next::WaitUntil(late) = b.next(now, 8, None) else { panic!("x is due") };
+        assert!(b.calls(b.next(now, 8, None)) && b.set_alarm(late) && !b.set_alarm(late + MS));
         b.push(z, now + MS, now + 6 * MS, [2]);
-        assert!(!b.calls(b.next(now + MS, 8)), "x is waited for as before");
-        assert!(b.calls(b.next(now + MS, 2)), "a batch is full");
+        assert!(!b.calls(b.next(now + MS, 8, None)), "x is waited for as before");
+        assert!(b.calls(b.next(now + MS, 2, None)), "a batch is full");
         b.push(z, now + MS, now + 2 * MS, [3]);
-        assert!(b.calls(b.next(now + MS, 8)) && b.set_alarm(now + 2 * MS), "an earlier deadline");
+        assert!(b.calls(b.next(now + MS, 8, None)) && b.set_alarm(now + 2 * MS), "an earlier deadline");
         b.push(x, t + 20 * MS, t + 25 * MS, [4]);
-        assert!(b.calls(b.next(t + 20 * MS, 8)), "no other is expected");
+        assert!(b.calls(b.next(t + 20 * MS, 8, None)), "no other is expected");
         b.clear_alarm();
         assert!(b.set_alarm(late));
     }
@@ -311,8 +332,8 @@ mod tests {
         let (mut b, _, y) = two_streams(t);
         let now = t + 18 * MS;
         b.push(y, now, t + 21 * MS, [1]);
-        assert_eq!(b.next(now, 8), Next::WaitUntil(t + 21 * MS));
-        assert_eq!(b.next(t + 21 * MS, 8), Next::Launch);
+        assert_eq!(b.next(now, 8, None), Next::WaitUntil(t + 21 * MS));
+        assert_eq!(b.next(t + 21 * MS, 8, None), Next::Launch);
     }
 
     #[test]

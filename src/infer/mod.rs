@@ -8,6 +8,7 @@ mod backend;
 mod batcher;
 mod engine;
 mod error;
+mod occupancy;
 mod registry;
 mod service;
 mod stats;

@@ -1,6 +1,7 @@
 //! The service: one opened model, shared by every element that wants the same one.
 
 use super::batcher::{Batcher, Next, StreamId};
+use super::occupancy::Occupancy;
 use super::stats::Latencies;
 use super::stats::nanoseconds;
 use super::ticket::Pending;
@@ -66,9 +67,9 @@ struct Shared {
     batch_time: AtomicU64,
 }
 
-#[derive(Default)]
 struct State {
     batcher: Batcher<Job>,
+    occupancy: Occupancy,
     /// Lanes that nobody uses.
     free: Vec<Seat>,
     /// Lanes' threads that run.
@@ -101,9 +102,11 @@ struct Seat {
 }
 
 impl State {
-    /// A free lane with the next batch; else what is to be waited for, a lane where it's [`Next::Launch`].
-    fn next_batch(&mut self, now: Instant, max_batch: usize) -> Result<Seat, Next> {
-        let next = self.batcher.next(now, max_batch);
+    /// A free lane with the next batch; else what is to be waited for, a lane where it's [`Next::Launch`]. `at_once`: who
+    /// asks would rather share the device than wait for it.
+    fn next_batch(&mut self, now: Instant, max_batch: usize, at_once: bool) -> Result<Seat, Next> {
+        let busy = self.occupancy.busy().filter(|_| !at_once);
+        let next = self.batcher.next(now, max_batch, busy);
         if next != Next::Launch {
             return Err(next);
         }
@@ -112,7 +115,14 @@ impl State {
             seat.slots.push(slot);
             seat.owners.push(owner);
         }
+        self.occupancy.launched(now, seat.slots.len());
         Ok(seat)
+    }
+
+    /// Whether a lane's thread has to be told that there may be work.
+    fn calls(&self, now: Instant, max_batch: usize) -> bool {
+        // Who frees a lane looks for work by himself.
+        !self.free.is_empty() && self.batcher.calls(self.batcher.next(now, max_batch, self.occupancy.busy()))
     }
 }
 
@@ -151,7 +161,14 @@ impl Service {
         let free = lanes.into_iter().map(seat).collect();
         let shared = Arc::new(Shared {
             max_batch,
-            state: Mutex::new(State { free, threads, ..State::default() }),
+            state: Mutex::new(State {
+                batcher: Batcher::default(),
+                occupancy: Occupancy::new(max_batch),
+                free,
+                threads,
+                closing: false,
+                failed: None,
+            }),
             work: Condvar::new(),
             ended: Condvar::new(),
             stats: Mutex::new(Stats { launches: vec![0; max_batch + 1], ..Stats::default() }),
@@ -274,17 +291,13 @@ impl Stream {
             return Err(error.clone());
         }
         state.batcher.push(self.id, now, now + batch_timeout, jobs);
-        let batch = if at_once {
-            state.next_batch(now, shared.max_batch)
-        } else {
-            Err(state.batcher.next(now, shared.max_batch))
-        };
-        let batch = batch.map_err(|next| state.batcher.calls(next));
+        let seat = at_once.then(|| state.next_batch(now, shared.max_batch, true).ok()).flatten();
+        let calls = seat.is_none() && state.calls(now, shared.max_batch);
         drop(state);
-        match batch {
-            Ok(seat) => shared.run_batch(seat, Some(&pending)),
-            Err(true) => shared.work.notify_one(),
-            Err(false) => {}
+        if let Some(seat) = seat {
+            shared.run_batch(seat, Some(&pending));
+        } else if calls {
+            shared.work.notify_one();
         }
         Ok(Ticket(pending))
     }
@@ -338,7 +351,7 @@ impl Shared {
                 return None;
             }
             let now = Instant::now();
-            state = match state.next_batch(now, self.max_batch) {
+            state = match state.next_batch(now, self.max_batch, false) {
                 Ok(seat) => {
                     // Another lane may have relied on this one's alarm.
                     if !state.batcher.is_empty() {
@@ -387,7 +400,7 @@ impl Shared {
             finished.extend(owner.pending.finish(owner.region, outcome).map(|latency| (owner, latency)));
         }
         self.count(&done, &finished);
-        self.tell(finished, Some(seat), own);
+        self.tell(finished, Some((seat, &done)), own);
     }
 
     /// The device failed: what waits fails with it, and nothing is taken any more. The first cause stays.
@@ -411,13 +424,16 @@ impl Shared {
     }
 
     /// Frees the lane, and tells all but the caller.
-    fn tell(&self, finished: Vec<(Owner, Duration)>, seat: Option<Seat>, own: Option<&Arc<Pending>>) {
+    fn tell(&self, finished: Vec<(Owner, Duration)>, ran: Option<(Seat, &Done)>, own: Option<&Arc<Pending>>) {
         let wanted = {
             let mut state = lock(&self.state);
             for (owner, _) in &finished {
                 state.batcher.finished(owner.stream);
             }
-            state.free.extend(seat);
+            if let Some((seat, done)) = ran {
+                state.free.push(seat);
+                state.occupancy.finished(done.batch, (!done.failed).then_some(done.took));
+            }
             own.is_some() && !state.batcher.is_empty()
         };
         // A lane's own thread looks for work by itself.

@@ -278,6 +278,53 @@ fn frames_that_wait_for_others_are_never_forgotten() {
     assert!(stats.batches < stats.frames, "some went together: {stats:?}");
 }
 
+/// Behind a batch that keeps the device anyway frames are gathered: until a batch is full, that one is over, or whoever
+/// brings one has to wait for it himself.
+#[test]
+fn a_batch_grows_while_another_one_runs() {
+    let (engine, (settings, _file)) = (fake_with(false, 2), settings("growing"));
+    let service = open_fake(&settings, engine.clone());
+    let (stream, told) = (service.stream(8), Arc::default());
+    let came = || lock(&engine.gate.open).1;
+    // One that takes long tells what is usual.
+    let ticket = submit(&stream, 8.0).unwrap();
+    thread::sleep(Duration::from_secs(2));
+    engine.gate.set(true);
+    assert_eq!(outcome(&ticket), Ok(1));
+
+    engine.gate.set(false);
+    let running = submit(&stream, 8.0).unwrap();
+    engine.gate.wait_for(2);
+    let second = submit(&stream, 8.0).unwrap();
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(came(), 2, "a lane is free, the device isn't");
+    let third = submit(&stream, 8.0).unwrap();
+    engine.gate.wait_for(3);
+    assert_eq!(service.launches(), [0, 1, 0], "the second and the third went together, and run");
+    engine.gate.set(true);
+    assert!([&running, &second, &third].iter().all(|ticket| outcome(ticket) == Ok(1)));
+    assert_eq!(service.launches(), [0, 2, 1]);
+
+    engine.gate.set(false);
+    let running = submit(&stream, 8.0).unwrap();
+    engine.gate.wait_for(4);
+    let held_back = submit(&stream, 8.0).unwrap();
+    let start = Instant::now();
+    engine.gate.set(true);
+    assert!([&running, &held_back].iter().all(|ticket| outcome(ticket) == Ok(1)));
+    assert!(start.elapsed() < Duration::from_secs(1), "held back beyond the end of the one before");
+
+    engine.gate.set(false);
+    thread::scope(|scope| {
+        let running = submit(&stream, 8.0).unwrap();
+        engine.gate.wait_for(6);
+        let at_once = scope.spawn(|| submit_as(&stream, 8.0, true, &told).unwrap());
+        engine.gate.wait_for(7);
+        engine.gate.set(true);
+        assert!([running, at_once.join().unwrap()].iter().all(|ticket| outcome(ticket) == Ok(1)));
+    });
+}
+
 #[test]
 fn an_image_that_cannot_be_made_fails_its_own_frame_only() {
     let (engine, (settings, _file)) = (fake(false), settings("single"));
