@@ -4,6 +4,9 @@ use crate::infer::Notify;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+/// Frames that whoever has to wait for room brings with one wake-up, where at least twice as many may be held.
+const ROOM: usize = 2;
+
 /// Work on a frame that may not be done yet.
 pub trait Work: Send + 'static {
     /// Whether waiting for it is over.
@@ -36,6 +39,8 @@ struct State<W> {
     pushing: bool,
     /// Threads that wait for something to go out.
     waiting: usize,
+    /// Most frames held at which one of them has to look again.
+    enough: usize,
     flushing: bool,
     /// What the last push returned.
     flow: Result<(), gst::FlowError>,
@@ -51,6 +56,7 @@ impl<W> Default for Queue<W> {
             frames: 0,
             pushing: false,
             waiting: 0,
+            enough: 0,
             flushing: true,
             flow: Ok(()),
             eos: false,
@@ -72,13 +78,19 @@ impl<W: Work> Queue<W> {
         on.wait_while(state, condition).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for something to go out, as long as `condition` holds.
-    fn wait_out_while(&self, mut condition: impl FnMut(&mut State<W>) -> bool) -> MutexGuard<'_, State<W>> {
-        let mut state = self.lock();
-        if condition(&mut state) {
-            state.waiting += 1;
-            state = Self::wait_while(&self.out, state, condition);
-            state.waiting -= 1;
+    /// Waits as long as `condition` holds for frames to go out, until `enough` are held or fewer.
+    fn wait_out_while<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<W>>,
+        enough: usize,
+        condition: impl FnMut(&mut State<W>) -> bool,
+    ) -> MutexGuard<'a, State<W>> {
+        state.waiting += 1;
+        state.enough = state.enough.max(enough);
+        state = Self::wait_while(&self.out, state, condition);
+        state.waiting -= 1;
+        if state.waiting == 0 {
+            state.enough = 0;
         }
         state
     }
@@ -117,12 +129,18 @@ impl<W: Work> Queue<W> {
         }
     }
 
-    /// Waits until fewer than `limit` frames are held.
+    /// Returns at once where fewer than `limit` frames are held. Else it waits for room for [`ROOM`], where so many are
+    /// held that the others keep everybody busy.
     ///
     /// # Errors
     /// The task's flow error, or flushing.
     pub fn wait_for_room(&self, limit: usize) -> Result<(), gst::FlowError> {
-        let state = self.wait_out_while(|s| !s.flushing && s.flow.is_ok() && s.frames >= limit);
+        let mut state = self.lock();
+        if state.frames >= limit {
+            let room = if limit >= 2 * ROOM { ROOM } else { 1 };
+            let enough = limit.saturating_sub(room);
+            state = self.wait_out_while(state, enough, |s| !s.flushing && s.flow.is_ok() && s.frames > enough);
+        }
         if state.flushing { Err(gst::FlowError::Flushing) } else { state.flow }
     }
 
@@ -174,7 +192,7 @@ impl<W: Work> Queue<W> {
 
     /// Waits until all that was queued is out; `false` when flushing.
     pub fn drain(&self) -> bool {
-        !self.wait_out_while(|s| !s.flushing && (!s.items.is_empty() || s.pushing)).flushing
+        !self.wait_out_while(self.lock(), usize::MAX, |s| !s.flushing && (!s.items.is_empty() || s.pushing)).flushing
     }
 
     /// The next item, once it's ready; `None` when flushing. After it [`Self::pushed`] must be called.
@@ -205,9 +223,11 @@ impl<W: Work> Queue<W> {
         if flow.is_err() {
             state.flow = flow;
         }
-        let (eos, waiting) = (state.eos, state.waiting);
+        // Who waits for room for several is woken once for them.
+        let awaited = state.waiting > 0 && (state.frames <= state.enough || flow.is_err());
+        let eos = state.eos;
         drop(state);
-        if waiting > 0 {
+        if awaited {
             self.out.notify_all();
         }
         eos
@@ -291,6 +311,33 @@ mod tests {
         assert!(queue.take_turn());
         queue.pushed(true, Err(gst::FlowError::Eos));
         assert!(!queue.take_turn(), "downstream refuses");
+    }
+
+    #[test]
+    fn one_wake_up_makes_room_for_two_of_four() {
+        for (limit, goes_on_at) in [(1, 0), (2, 1), (3, 2), (4, 2), (6, 4)] {
+            let queue = queue();
+            for _ in 0..limit {
+                queue.wait_for_room(limit).unwrap();
+                queue.push_frame(Job(Arc::new(true.into()))).unwrap();
+            }
+            let upstream = std::thread::spawn({
+                let queue = queue.clone();
+                move || queue.wait_for_room(limit).map(|()| queue.frames())
+            });
+            while queue.lock().waiting == 0 {
+                std::thread::yield_now();
+            }
+            for left in (goes_on_at..limit).rev() {
+                assert!(!upstream.is_finished(), "{limit}: went on with {}", left + 1);
+                queue.pop();
+                queue.pushed(true, Ok(()));
+                if left > goes_on_at {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+            assert_eq!(upstream.join().unwrap(), Ok(goes_on_at), "{limit}");
+        }
     }
 
     #[test]
