@@ -7,7 +7,7 @@ use super::context::SharedContext;
 use super::library::library;
 use crate::cpu::frame::colorimetry;
 use crate::infer::{Error, ErrorKind};
-use gst::glib::translate::{ToGlibPtr, from_glib_none};
+use gst::glib::translate::from_glib_none;
 use gst_video::VideoFormat;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
@@ -58,7 +58,7 @@ fn memory(buffer: &gst::BufferRef) -> Option<*mut gst::ffi::GstMemory> {
 
 /// A frame mapped on the device. It keeps its buffer.
 pub struct MappedFrame {
-    frame: gst_video::ffi::GstVideoFrame,
+    mapping: gst::ffi::GstMapInfo,
     picture: DevicePicture,
     memory: *mut gst::ffi::GstMemory,
     /// The CUcontext that the frame is in.
@@ -108,40 +108,28 @@ impl MappedFrame {
                 buffer.n_memory()
             ))
         })?;
-        let mut frame = MaybeUninit::uninit();
-        // SAFETY: the info and the buffer are valid; the frame is written if it succeeds. It isn't a reference: `buffer`
-        // is kept beside it.
-        let mapped = unsafe {
-            let flags = access | MAP_CUDA | gst_video::ffi::GST_VIDEO_FRAME_MAP_FLAG_NO_REF;
-            gst_video::ffi::gst_video_frame_map(
-                frame.as_mut_ptr(),
-                info.to_glib_none().0.cast_mut(),
-                buffer.as_mut_ptr(),
-                flags,
-            )
-        };
+        let (planes, pitches) = places(&buffer, info)?;
+        let mut mapping = MaybeUninit::uninit();
+        // Its one memory instead of the frame, which would be mapped anew for each plane.
+        // SAFETY: the memory is the buffer's, which is kept beside the mapping; that is written if it succeeds.
+        let mapped = unsafe { gst::ffi::gst_memory_map(memory, mapping.as_mut_ptr(), access | MAP_CUDA) };
         if mapped == gst::glib::ffi::GFALSE {
             let (width, height) = (info.width(), info.height());
             return Err(failed(format!("can't map a {width}×{height} {name} frame in CUDA memory")));
         }
         // SAFETY: mapped.
-        let frame: gst_video::ffi::GstVideoFrame = unsafe { frame.assume_init() };
+        let mapping: gst::ffi::GstMapInfo = unsafe { mapping.assume_init() };
         // SAFETY: a GstCudaMemory, checked above; its context lives as long as it.
         let context = unsafe { (library.context_get_handle)((*memory.cast::<CudaMemory>()).context) };
-        let mut picture = DevicePicture {
+        let picture = DevicePicture {
             format,
             colorimetry: colorimetry(info),
             width: info.width(),
             height: info.height(),
-            planes: [0; 3],
-            pitches: [0; 3],
+            planes: planes.map(|plane| plane.map_or(0, |offset| mapping.data as u64 + offset)),
+            pitches,
         };
-        let places = picture.planes.iter_mut().zip(&mut picture.pitches);
-        // The mapped frame's own, not the caps': a decoder's pitches and offsets differ.
-        for ((plane, pitch), (address, stride)) in places.zip(frame.data.iter().zip(frame.info.stride)) {
-            (*plane, *pitch) = (*address as u64, u32::try_from(stride).unwrap_or(0));
-        }
-        Ok(Self { frame, picture, memory, context, buffer: Some(buffer) })
+        Ok(Self { mapping, picture, memory, context, buffer: Some(buffer) })
     }
 
     /// Unmaps it. Its planes stay where they are as long as its memory does.
@@ -153,8 +141,8 @@ impl MappedFrame {
 
     fn unmap(&mut self) {
         if let Some(buffer) = self.buffer.take() {
-            // SAFETY: mapped once, unmapped once; the buffer goes after this.
-            unsafe { gst_video::ffi::gst_video_frame_unmap(&mut self.frame) };
+            // SAFETY: mapped once, unmapped once; the buffer, and with it the memory, goes after this.
+            unsafe { gst::ffi::gst_memory_unmap(self.memory, &mut self.mapping) };
             drop(buffer);
         }
     }
@@ -228,6 +216,34 @@ impl Drop for MappedFrame {
     fn drop(&mut self) {
         self.unmap();
     }
+}
+
+/// Where each plane begins in the buffer, and bytes from row to row: the buffer's own, as a decoder's differ from the caps'.
+///
+/// # Errors
+/// Its frame isn't what the caps say.
+fn places(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<([Option<u64>; 3], [u32; 3]), Error> {
+    let own = buffer.meta::<gst_video::VideoMeta>();
+    if let Some(own) = own
+        .as_ref()
+        .filter(|own| (own.format(), own.width(), own.height()) != (info.format(), info.width(), info.height()))
+    {
+        let what = |format: VideoFormat, width, height| format!("a {width}×{height} {} frame", format.to_str());
+        return Err(failed(format!(
+            "{} came where the caps say {}",
+            what(own.format(), own.width(), own.height()),
+            what(info.format(), info.width(), info.height())
+        )));
+    }
+    let (offsets, strides) = match &own {
+        Some(own) => (own.offset(), own.stride()),
+        None => (info.offset(), info.stride()),
+    };
+    let (mut planes, mut pitches) = ([None; 3], [0; 3]);
+    for (k, (offset, stride)) in offsets.iter().zip(strides).enumerate().take(planes.len()) {
+        (planes[k], pitches[k]) = (Some(*offset as u64), u32::try_from(*stride).unwrap_or(0));
+    }
+    Ok((planes, pitches))
 }
 
 fn failed(message: String) -> Error {
