@@ -1,12 +1,19 @@
-//! An element that measures what the elements after it cost the thread that pushes frames into them.
+//! An element that measures what the elements after it, up to the next of its kind, cost the thread that pushes frames
+//! into them.
 
 use super::clock;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use std::cell::Cell;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+thread_local! {
+    /// CPU time of this thread that meters have measured.
+    static MEASURED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
 
 mod imp {
     use super::*;
@@ -40,10 +47,14 @@ mod imp {
 
     impl Meter {
         fn pass(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+            let measured = MEASURED.get();
             let before = clock::thread();
             let flow = self.src.push(buffer);
             let spent = clock::thread().saturating_sub(before);
-            self.spent.fetch_add(u64::try_from(spent.as_nanos()).unwrap_or(0), Ordering::Relaxed);
+            // What the next one has measured meanwhile is its own.
+            let own = spent.saturating_sub(MEASURED.get() - measured);
+            MEASURED.set(measured + spent);
+            self.spent.fetch_add(u64::try_from(own.as_nanos()).unwrap_or(0), Ordering::Relaxed);
             flow
         }
     }
@@ -91,7 +102,7 @@ glib::wrapper! {
 }
 
 impl Meter {
-    /// CPU time that pushing frames on has taken so far.
+    /// CPU time that the elements after it, up to the next meter, have taken so far of the threads that pushed through it.
     pub fn spent(&self) -> Duration {
         Duration::from_nanos(self.imp().spent.load(Ordering::Relaxed))
     }
