@@ -9,12 +9,10 @@ use std::time::{Duration, Instant};
 /// Naps after the first sleep, each twice as long as the one before: in all the time of the work once more.
 const NAPS: u32 = 5;
 const SHORTEST_NAP: Duration = Duration::from_micros(50);
-/// Part of the time by which what is expected sinks with each wait: outliers count no more than others.
-const STEP: u32 = 1024;
-/// So many waits end with the first sleep for each one that goes on: a nap costs as much as a sleep.
-const AT_ONCE: u32 = 9;
+/// Part of the time by which what is expected moves with each wait: outliers count no more than others.
+const STEP: u32 = 256;
 
-/// How long one kind of work is slept through: a tenth of it takes longer.
+/// How long one kind of work is slept through: a third of it takes longer.
 #[derive(Debug, Default)]
 pub struct Wait {
     /// Zero: not known yet.
@@ -53,7 +51,7 @@ impl Wait {
             self.expected -= step;
             return true;
         }
-        self.expected += AT_ONCE * step;
+        self.expected += 2 * step;
         for _ in 0..NAPS {
             sleep(nap);
             if done() {
@@ -94,7 +92,7 @@ mod tests {
     fn what_is_expected_follows_the_work() {
         for takes in [1, 3] {
             let mut of_two = Wait { expected: 2 * MS };
-            for _ in 0..1000 {
+            for _ in 0..400 {
                 wait(&mut of_two, takes * MS);
             }
             let difference = of_two.expected.abs_diff(takes * MS);

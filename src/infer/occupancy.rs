@@ -1,49 +1,62 @@
 //! How long an engine's device is busy with batches that were launched.
 //!
 //! Lanes share one device. A batch that is launched behind another begins when that ends, more or less: until shortly before
-//! it may as well grow. "Shortly" is a quarter of the time that such batches take of late, so that the device never waits
-//! for the host; and no batch is held back longer than another one runs, however wrong that time is.
+//! it may as well grow. "Shortly" is a quarter of the time that the other takes, so that the device never waits for the host;
+//! and no batch is held back longer than another one runs, however wrong that time is.
 
 use std::time::{Duration, Instant};
 
-/// Part of a batch's time after which the next may be launched.
-const HOLD_BACK: (u32, u32) = (3, 4);
+/// Part of its time before the end of a batch at which the next may be launched: so many.
+const AHEAD: u32 = 4;
 /// Part of the time by which what is usual moves with each batch.
 const STEP: u32 = 8;
 
 /// Batches that run, and how long those before them took.
 #[derive(Debug)]
 pub struct Occupancy {
-    /// Usual time of a batch by its number of slots, from launch to results; zero: none has run yet.
+    /// Usual time of a batch on the device by its number of slots; zero: none has run yet.
     usual: Vec<Duration>,
     running: usize,
-    /// When another may be launched behind the last.
-    next: Option<Instant>,
+    /// Slots of the batch that was launched last, and when it will have run.
+    last: Option<(usize, Instant)>,
+    /// When a batch has run last.
+    ended: Option<Instant>,
 }
 
 impl Occupancy {
     pub fn new(max_batch: usize) -> Self {
-        Self { usual: vec![Duration::ZERO; max_batch + 1], running: 0, next: None }
+        Self { usual: vec![Duration::ZERO; max_batch + 1], running: 0, last: None, ended: None }
+    }
+
+    fn usual(&self, slots: usize) -> Duration {
+        self.usual.get(slots).copied().unwrap_or_default()
     }
 
     /// A batch is launched.
     pub fn launched(&mut self, now: Instant, slots: usize) {
-        let (part, whole) = HOLD_BACK;
+        let before = self.last.filter(|_| self.running > 0).map(|(_, end)| end);
+        let begins = before.map_or(now, |end| end.max(now));
         self.running += 1;
-        self.next = self.usual.get(slots).map(|usual| now + *usual * part / whole);
+        self.last = Some((slots, begins + self.usual(slots)));
     }
 
-    /// One has run, if it `took` so long; `None`: it failed.
-    pub fn finished(&mut self, slots: usize, took: Option<Duration>) {
-        self.running = self.running.saturating_sub(1);
-        if let Some((usual, took)) = self.usual.get_mut(slots).zip(took) {
+    /// One that was launched at `start` has run.
+    pub fn finished(&mut self, now: Instant, start: Instant, slots: usize) {
+        // It began when the one before it had ended.
+        let took = now.saturating_duration_since(self.ended.map_or(start, |ended| ended.max(start)));
+        if let Some(usual) = self.usual.get_mut(slots) {
             *usual = if usual.is_zero() { took } else { (*usual * (STEP - 1) + took) / STEP };
         }
+        self.running = self.running.saturating_sub(1);
+        self.ended = Some(now);
+        // The one behind it begins now.
+        self.last = self.last.map(|(last, _)| (last, now + self.usual(last)));
     }
 
     /// Until when a batch that is launched would only wait for the device; `None`: it wouldn't.
     pub fn busy(&self) -> Option<Instant> {
-        self.next.filter(|_| self.running > 0)
+        let (slots, end) = self.last.filter(|_| self.running > 0)?;
+        end.checked_sub(self.usual(slots) / AHEAD)
     }
 }
 
@@ -54,35 +67,35 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn a_batch_is_held_back_for_three_quarters_of_the_one_before() {
+    fn a_batch_is_held_back_until_the_last_quarter_of_the_one_before() {
         let (mut device, t) = (Occupancy::new(4), Instant::now());
         assert_eq!(device.busy(), None, "nothing runs");
         device.launched(t, 2);
         assert_eq!(device.busy(), Some(t), "how long it takes isn't known");
-        device.finished(2, Some(8 * MS));
+        device.finished(t + 8 * MS, t, 2);
         assert_eq!(device.busy(), None, "nothing runs");
+
+        let t = t + 100 * MS;
         device.launched(t, 2);
         assert_eq!(device.busy(), Some(t + 6 * MS));
-        device.launched(t + 6 * MS, 4);
-        assert_eq!(device.busy(), Some(t + 6 * MS), "of the last one, nothing is known of its size");
-        device.finished(2, Some(8 * MS));
-        assert_eq!(device.busy(), Some(t + 6 * MS), "the other one still runs");
-        device.finished(4, Some(10 * MS));
-        assert_eq!(device.busy(), None);
+        device.launched(t + 6 * MS, 2);
+        assert_eq!(device.busy(), Some(t + 14 * MS), "it begins when the one before ends, at 8 ms");
+        device.finished(t + 9 * MS, t, 2);
+        let usual = (7 * 8 * MS + 9 * MS) / 8;
+        assert_eq!(device.busy(), Some(t + 9 * MS + usual - usual / 4), "that was at 9 ms");
     }
 
     #[test]
-    fn what_is_usual_follows_what_batches_take() {
-        let (mut device, t) = (Occupancy::new(1), Instant::now());
-        for took in [4 * MS; 1].into_iter().chain([12 * MS; 40]) {
-            device.launched(t, 1);
-            device.finished(1, Some(took));
+    fn what_is_usual_is_a_batchs_own_time() {
+        let (mut device, mut now) = (Occupancy::new(1), Instant::now());
+        device.launched(now, 1);
+        let mut start = now;
+        // Each is launched half a batch ahead, and takes one and a half from there.
+        for _ in 0..40 {
+            device.launched(now + 6 * MS, 1);
+            device.finished(now + 12 * MS, start, 1);
+            (start, now) = (now + 6 * MS, now + 12 * MS);
         }
-        device.launched(t, 1);
-        let held_back = device.busy().unwrap() - t;
-        assert!(held_back.abs_diff(9 * MS) < MS / 10, "{held_back:?}");
-        device.finished(1, None);
-        device.launched(t, 1);
-        assert_eq!(device.busy(), Some(t + held_back), "one that fails says nothing");
+        assert_eq!(device.busy(), Some(now + 9 * MS));
     }
 }

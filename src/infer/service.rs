@@ -128,6 +128,7 @@ impl State {
 
 /// What a lane has run.
 struct Done {
+    start: Instant,
     batch: usize,
     candidates: u64,
     objects: u64,
@@ -386,7 +387,7 @@ impl Shared {
         let batch = slots.len();
         let candidates = slots.iter().map(|slot| u64::from(slot.output.candidates)).sum();
         let objects = slots.iter().map(|slot| slot.output.detections.len() as u64).sum();
-        let done = Done { batch, candidates, objects, failed: result.is_err(), took };
+        let done = Done { start, batch, candidates, objects, failed: result.is_err(), took };
         let mut finished = Vec::with_capacity(slots.len());
         for (slot, owner) in slots.drain(..).zip(owners.drain(..)) {
             // The frame goes before the ticket is ready, so that the element has it for itself again.
@@ -432,7 +433,7 @@ impl Shared {
             }
             if let Some((seat, done)) = ran {
                 state.free.push(seat);
-                state.occupancy.finished(done.batch, (!done.failed).then_some(done.took));
+                state.occupancy.finished(done.start + done.took, done.start, done.batch);
             }
             own.is_some() && !state.batcher.is_empty()
         };

@@ -13,6 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// What became of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,12 @@ pub trait Output: Send {
     /// Whether the reader can be away, and come back: a server on a network.
     fn can_be_away(&self) -> bool {
         false
+    }
+
+    /// How long lines may be gathered before they are written: waking a thread for each costs more than writing it. Zero
+    /// where somebody waits for them.
+    fn gather(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Writes one line of `stream`, with its newline. Returns soon after `give_up` is set, however slow the reader; a line
@@ -116,6 +123,10 @@ impl Output for FileOutput {
 
     fn can_stall(&self) -> bool {
         false
+    }
+
+    fn gather(&self) -> Duration {
+        Duration::from_millis(100)
     }
 
     fn write(&mut self, line: &[u8], _: &str, _: &AtomicBool) -> io::Result<Written> {

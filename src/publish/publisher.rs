@@ -49,6 +49,8 @@ pub struct Publisher {
 
 struct Shared {
     state: Mutex<State>,
+    /// How long lines may be gathered.
+    gather: Duration,
     /// There is a line to write, or an end.
     work: Condvar,
     /// A line has left the queue or been written, or nothing is waited for any more.
@@ -64,6 +66,16 @@ struct Line {
 #[derive(Default)]
 struct State {
     lines: VecDeque<Line>,
+    /// Since when lines are gathered; `None`: the thread has to be told of the first.
+    since: Option<Instant>,
+    /// Lines have come since.
+    gathered: bool,
+    /// Half of the lines that may wait do: they aren't gathered any longer.
+    many: bool,
+    /// The thread waits for work.
+    idle: bool,
+    /// How many wait for progress.
+    watched: usize,
     /// Emptied lines, so that their memory is used again.
     spare: Vec<Vec<u8>>,
     /// A line is with the output.
@@ -96,6 +108,7 @@ impl Publisher {
     pub fn new(output: Box<dyn Output>, failed: impl FnOnce(&str, io::Error) + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
+            gather: output.gather(),
             work: Condvar::new(),
             progress: Condvar::new(),
             give_up: AtomicBool::new(false),
@@ -134,7 +147,7 @@ impl Publisher {
                 break;
             }
             match overflow {
-                Overflow::Block => state = wait(&self.shared.progress, state),
+                Overflow::Block => state = self.shared.wait_progress(state, None),
                 Overflow::DropOldest => {
                     state.stats.dropped += 1;
                     if let Some(oldest) = state.lines.pop_front() {
@@ -145,7 +158,14 @@ impl Publisher {
         }
         let empty = state.spare.pop().unwrap_or_default();
         state.lines.push_back(Line { text: std::mem::replace(line, empty), stream: stream.clone() });
-        self.shared.work.notify_one();
+        let first = state.since.is_none();
+        state.since.get_or_insert_with(Instant::now);
+        state.many = state.lines.len() >= most / 2;
+        let wanted = state.idle && (first || state.many || self.shared.gather.is_zero());
+        drop(state);
+        if wanted {
+            self.shared.work.notify_one();
+        }
         Ok(())
     }
 
@@ -170,8 +190,7 @@ impl Publisher {
             }
             state = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 Some(Duration::ZERO) => break Err(Refused::TimedOut),
-                Some(left) => self.shared.progress.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
-                None => wait(&self.shared.progress, state),
+                left => self.shared.wait_progress(state, left),
             };
         };
         state.draining -= 1;
@@ -253,8 +272,7 @@ impl Shared {
                 }
             }
             state.writing = false;
-            drop(state);
-            self.progress.notify_all();
+            self.tell_progress(state);
         }
         self.progress.notify_all();
         // With no lock held: the callback may ask for stats.
@@ -282,10 +300,15 @@ impl Shared {
             if self.give_up.load(Ordering::Relaxed) {
                 return None;
             }
+            if let Some(left) = state.left_to_gather(self.gather) {
+                state.idle = true;
+                state = self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                state.idle = false;
+                continue;
+            }
             if let Some(line) = state.lines.pop_front() {
-                state.writing = true;
-                drop(state);
-                self.progress.notify_all();
+                (state.writing, state.gathered) = (true, true);
+                self.tell_progress(state);
                 return Some(Job::Write(line));
             }
             if state.unflushed && (state.closed || state.draining > 0) {
@@ -294,7 +317,36 @@ impl Shared {
             if state.closed {
                 return None;
             }
-            state = wait(&self.work, state);
+            state.many = false;
+            if std::mem::take(&mut state.gathered) && !self.gather.is_zero() {
+                // Where lines have come more will: the thread looks by itself instead of being told of the first.
+                state.since = Some(Instant::now());
+                continue;
+            }
+            state.since = None;
+            state.idle = true;
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle = false;
+        }
+    }
+
+    /// Waits for progress, at most so long if a limit is given.
+    fn wait_progress<'a>(&self, mut state: MutexGuard<'a, State>, limit: Option<Duration>) -> MutexGuard<'a, State> {
+        state.watched += 1;
+        let mut state = match limit {
+            Some(limit) => self.progress.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0,
+            None => self.progress.wait(state).unwrap_or_else(PoisonError::into_inner),
+        };
+        state.watched -= 1;
+        state
+    }
+
+    /// Tells those who wait for progress, if there are any: that costs a call of the system.
+    fn tell_progress(&self, state: MutexGuard<'_, State>) {
+        let watched = state.watched > 0;
+        drop(state);
+        if watched {
+            self.progress.notify_all();
         }
     }
 
@@ -306,7 +358,7 @@ impl Shared {
             let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
                 return false;
             };
-            state = self.progress.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.wait_progress(state, Some(left));
         }
         true
     }
@@ -319,6 +371,14 @@ enum Job {
 }
 
 impl State {
+    /// How long more lines are gathered; `None`: what is there is to be written now.
+    fn left_to_gather(&self, gather: Duration) -> Option<Duration> {
+        if self.many || self.closed || self.draining > 0 {
+            return None;
+        }
+        gather.checked_sub(self.since?.elapsed()).filter(|left| !left.is_zero())
+    }
+
     /// Buffers kept for later lines; more than a few come together only after a jam.
     const SPARE: usize = 16;
 
@@ -330,17 +390,16 @@ impl State {
     }
 }
 
-fn wait<'a>(condition: &Condvar, guard: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-    condition.wait(guard).unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::mpsc;
 
     /// Hands each line to the test, which can take its time; fails once the test is gone.
-    struct Slow(mpsc::SyncSender<Vec<u8>>);
+    struct Slow {
+        lines: mpsc::SyncSender<Vec<u8>>,
+        gather: Duration,
+    }
 
     impl Output for Slow {
         fn name(&self) -> &str {
@@ -351,9 +410,13 @@ mod tests {
             true
         }
 
+        fn gather(&self) -> Duration {
+            self.gather
+        }
+
         fn write(&mut self, line: &[u8], _: &str, give_up: &AtomicBool) -> io::Result<Written> {
             loop {
-                match self.0.try_send(line.to_vec()) {
+                match self.lines.try_send(line.to_vec()) {
                     Ok(()) => return Ok(Written::Whole),
                     Err(mpsc::TrySendError::Disconnected(_)) => return Err(io::ErrorKind::BrokenPipe.into()),
                     Err(mpsc::TrySendError::Full(_)) if give_up.load(Ordering::Relaxed) => return Ok(Written::Not),
@@ -365,10 +428,14 @@ mod tests {
 
     /// A publisher, and the end that its lines come out of once they are asked for.
     fn publisher() -> (Publisher, mpsc::Receiver<Vec<u8>>, mpsc::Receiver<String>) {
+        gathering(Duration::ZERO)
+    }
+
+    fn gathering(gather: Duration) -> (Publisher, mpsc::Receiver<Vec<u8>>, mpsc::Receiver<String>) {
         let (send, lines) = mpsc::sync_channel(0);
         let (fail, failures) = mpsc::channel();
         let failed = move |name: &str, error: io::Error| fail.send(format!("{name}: {error}")).unwrap();
-        (Publisher::new(Box::new(Slow(send)), failed).unwrap(), lines, failures)
+        (Publisher::new(Box::new(Slow { lines: send, gather }), failed).unwrap(), lines, failures)
     }
 
     fn push(publisher: &Publisher, text: &str, overflow: Overflow) -> Result<(), Refused> {
@@ -393,6 +460,52 @@ mod tests {
         publisher.drain(None).unwrap();
         assert_eq!(publisher.stats(), Stats { lines: 100, dropped: 0, bytes: 190 });
         assert_eq!(publisher.close(), 0);
+    }
+
+    /// Lines wait together, but not when half of the queue is full, when somebody waits for them, or at the end.
+    #[test]
+    fn lines_are_gathered_until_they_are_wanted() {
+        const LONG: Duration = Duration::from_secs(60);
+        let of = |most: usize, texts: &[&str]| {
+            let (publisher, lines, failures) = gathering(LONG);
+            for text in texts {
+                publisher.push(&mut text.as_bytes().to_vec(), &"stream".into(), most, Overflow::Block).unwrap();
+            }
+            (publisher, lines, failures)
+        };
+        let soon = Duration::from_secs(5);
+        let (publisher, lines, _failures) = of(6, &["0", "1"]);
+        assert!(lines.recv_timeout(Duration::from_millis(50)).is_err(), "gathered");
+        publisher.push(&mut b"2".to_vec(), &"stream".into(), 6, Overflow::Block).unwrap();
+        assert_eq!([0; 3].map(|_| lines.recv_timeout(soon).unwrap()), [b"0", b"1", b"2"], "many");
+
+        let (publisher, lines, _failures) = of(6, &["0", "1"]);
+        std::thread::scope(|scope| {
+            let drained = scope.spawn(|| publisher.drain(Some(soon)));
+            assert_eq!([0; 2].map(|_| lines.recv_timeout(soon).unwrap()), [b"0", b"1"], "waited for");
+            assert_eq!(drained.join().unwrap(), Ok(()));
+        });
+
+        let (publisher, lines, _failures) = of(6, &["0", "1"]);
+        std::thread::scope(|scope| {
+            let closed = scope.spawn(|| publisher.close());
+            assert_eq!([0; 2].map(|_| lines.recv_timeout(soon).unwrap()), [b"0", b"1"], "the end");
+            assert_eq!(closed.join().unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn gathered_lines_come_when_their_time_is_over() {
+        let (publisher, lines, _failures) = gathering(Duration::from_millis(30));
+        for round in 0..3 {
+            let start = Instant::now();
+            for text in ["0", "1"] {
+                publisher.push(&mut text.as_bytes().to_vec(), &"stream".into(), 9, Overflow::Block).unwrap();
+            }
+            assert_eq!([0; 2].map(|_| lines.recv_timeout(Duration::from_secs(5)).unwrap()), [b"0", b"1"], "{round}");
+            assert!(start.elapsed() < Duration::from_secs(2), "{round}: {:?}", start.elapsed());
+            std::thread::sleep(Duration::from_millis(20 * round));
+        }
     }
 
     #[test]

@@ -138,7 +138,7 @@ pub struct Row {
 pub struct OwnCpu {
     /// The threads that run batches.
     pub lanes_us: f64,
-    /// The tasks of our elements' source pads, and all that is downstream of them.
+    /// The tasks of our elements' source pads, all that is downstream of them, and the writers of lines.
     pub pads_us: f64,
     /// Our code in the decoders' threads.
     pub decoders_us: f64,

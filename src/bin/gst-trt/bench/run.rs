@@ -2,7 +2,7 @@
 
 use super::clock;
 use super::report::{Latency, OwnCpu, Row};
-use super::stream::{Notice, Recipe, Stream, histogram, is_lane, is_pad};
+use super::stream::{Notice, Recipe, Stream, histogram, is_lane, is_pad, is_writer};
 use gsttensorrt::cuda::Traffic;
 use gsttensorrt::cuda::gst::SharedContext;
 use gsttensorrt::infer::{Error, ErrorKind, Service, ServiceStats};
@@ -111,11 +111,9 @@ fn read(bench: &Bench<'_>, streams: &[Stream]) -> Reading {
         at: Instant::now(),
         frames: streams.iter().map(|stream| stream.counts.frames()).sum(),
         process: process_cpu(),
-        own: clock::threads(is_lane).zip(clock::threads(is_pad)).map(|(lanes, pads)| OwnTimes {
-            lanes,
-            pads,
-            decoders: metered,
-        }),
+        own: clock::threads(is_lane)
+            .zip(clock::threads(|name| is_pad(name) || is_writer(name)))
+            .map(|(lanes, pads)| OwnTimes { lanes, pads, decoders: metered }),
         traffic: bench.shared.map(|shared| shared.context().traffic()),
         services: bench.services.iter().map(|service| (service.stats(), service.launches())).collect(),
     }

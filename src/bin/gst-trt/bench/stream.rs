@@ -6,7 +6,7 @@ use gst::prelude::*;
 use gsttensorrt::infer::{Backend, Error, ErrorKind};
 use hdrhistogram::Histogram;
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -100,6 +100,8 @@ pub fn histogram() -> Histogram<u32> {
 /// A pipeline that plays until it's dropped.
 pub struct Stream {
     pipeline: gst::Pipeline,
+    /// Where its lines go.
+    lines: PathBuf,
     pub counts: Arc<Counts>,
     meter: Option<Meter>,
 }
@@ -116,7 +118,8 @@ impl Stream {
         context: Option<&gst::Context>,
         notices: &mpsc::Sender<Notice>,
     ) -> Result<Self, Error> {
-        let launch = launch(recipe, index, phase);
+        let lines = std::env::temp_dir().join(format!("gst-trt-bench-{}-{index}.jsonl", std::process::id()));
+        let launch = launch(recipe, index, phase, &lines);
         let failed = |text: String| Error::new(ErrorKind::Failed, text);
         let pipeline = gst::parse::launch(&launch).map_err(|error| failed(format!("{launch}: {error}")))?;
         let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| failed(format!("{launch}: no pipeline")))?;
@@ -124,7 +127,7 @@ impl Stream {
             pipeline.set_context(context);
         }
         listen(&pipeline, index, notices.clone());
-        let stream = Self { counts: Arc::new(Counts::new()), meter: meter(&pipeline), pipeline };
+        let stream = Self { counts: Arc::new(Counts::new()), meter: meter(&pipeline), lines, pipeline };
         stream.watch(recipe);
         stream.pipeline.set_state(gst::State::Paused).map_err(|_| failed("a pipeline doesn't start".into()))?;
         Ok(stream)
@@ -205,6 +208,8 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
+        // There only if objects were published.
+        let _ = std::fs::remove_file(&self.lines);
     }
 }
 
@@ -261,7 +266,12 @@ pub fn is_pad(thread: &str) -> bool {
     task.is_some_and(|name| named(name, "det") || named(name, "pose"))
 }
 
-fn launch(recipe: &Recipe<'_>, index: usize, phase: Duration) -> String {
+/// Whether a thread writes `trtpublish`'s lines.
+pub fn is_writer(thread: &str) -> bool {
+    thread == "trtpublish"
+}
+
+fn launch(recipe: &Recipe<'_>, index: usize, phase: Duration, lines: &Path) -> String {
     let quoted = |path: &Path| {
         let text = path.to_string_lossy();
         format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
@@ -300,7 +310,7 @@ fn launch(recipe: &Recipe<'_>, index: usize, phase: Duration) -> String {
             parts.push(format!("{} {poses}", with("trtpose", pose_name(index), pose)));
         }
         if recipe.kind == Kind::Published {
-            parts.push("trtpublish location=/dev/null".into());
+            parts.push(format!("trtpublish location={}", quoted(lines)));
         }
         if recipe.paced {
             // There the decoder's thread pushes frames through all of it: what the sink costs it isn't ours.
@@ -330,11 +340,13 @@ mod tests {
         }
     }
 
+    const LINES: &str = "/d e/f.jsonl";
+
     #[test]
     fn launch_strings_have_what_the_row_needs() {
-        let decode = launch(&recipe(Kind::Decode, false), 0, Duration::ZERO);
+        let decode = launch(&recipe(Kind::Decode, false), 0, Duration::ZERO, LINES.as_ref());
         assert!(decode.contains("location=\"/a b/c.mp4\"") && !decode.contains("trt") && !decode.contains("clocksync"));
-        let paced = launch(&recipe(Kind::Detection, true), 3, Duration::from_millis(4));
+        let paced = launch(&recipe(Kind::Detection, true), 3, Duration::from_millis(4), LINES.as_ref());
         assert!(
             paced.contains("clocksync name=pace sync=false ts-offset=4000000")
                 && paced.contains("name=det3 backend=tensorrt device-id=1")
@@ -344,9 +356,9 @@ mod tests {
         let order =
             ["clocksync", "name=meter", "trtdetect", "name=beyond", "fakesink"].map(|part| paced.find(part).unwrap());
         assert!(order.is_sorted(), "{paced}");
-        let published = launch(&recipe(Kind::Published, false), 0, Duration::ZERO);
-        assert!(published.contains("trtpose name=pose0") && published.contains("trtpublish location=/dev/null"));
-        assert!(launch(&recipe(Kind::WorstCase, false), 0, Duration::ZERO).contains("confidence=0"));
+        let published = launch(&recipe(Kind::Published, false), 0, Duration::ZERO, LINES.as_ref());
+        assert!(published.contains("trtpose name=pose0") && published.contains("trtpublish location=\"/d e/f.jsonl\""));
+        assert!(launch(&recipe(Kind::WorstCase, false), 0, Duration::ZERO, LINES.as_ref()).contains("confidence=0"));
     }
 
     #[test]
@@ -355,8 +367,9 @@ mod tests {
             assert!(is_pad(pad) && !is_lane(pad), "{pad}");
         }
         assert!(is_lane("trt-lane-0") && !is_pad("trt-lane-0"));
+        assert!(is_writer("trtpublish") && !is_pad("trtpublish"));
         for other in ["qtdemux0:sink", "detector:src", "det1:sink", "gst-trt", "h264parse0:src", "pose:src"] {
-            assert!(!is_pad(other) && !is_lane(other), "{other}");
+            assert!(!is_pad(other) && !is_lane(other) && !is_writer(other), "{other}");
         }
     }
 }

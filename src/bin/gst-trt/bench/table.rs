@@ -55,7 +55,7 @@ fn write_table(out: &mut String, report: &Report) -> std::fmt::Result {
     )?;
     writeln!(
         out,
-        "  and our code's CPU time a frame, of it lanes, source pads' tasks, decoders' threads; CPU: the process's;"
+        "  and our code's CPU time a frame, of it lanes, source pads' tasks and writers, decoders' threads; CPU: the process's;"
     )?;
     writeln!(out, "  core/n: cores busy a stream; latency: p50 p95 p99")?;
     write_verdicts(out, report)
