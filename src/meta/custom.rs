@@ -2,21 +2,18 @@
 
 use gst::glib;
 use gst::meta::{CustomMeta, MetaRef, MetaRefMut, MetaTransform, MetaTransformCopy, Standalone};
-use gst_video::video_meta::VideoMetaTransformScale;
 use std::sync::OnceLock;
 
 /// A kind of custom meta. Needs `gst::init`.
 pub(super) struct Custom {
     name: &'static str,
     tags: &'static [&'static str],
-    /// Follows changes of the frame's size, not only copies.
-    scales: bool,
     api: OnceLock<Option<glib::Type>>,
 }
 
 impl Custom {
-    pub const fn new(name: &'static str, tags: &'static [&'static str], scales: bool) -> Self {
-        Self { name, tags, scales, api: OnceLock::new() }
+    pub const fn new(name: &'static str, tags: &'static [&'static str]) -> Self {
+        Self { name, tags, api: OnceLock::new() }
     }
 
     /// May be called more than once.
@@ -27,7 +24,7 @@ impl Custom {
     /// What tells these metas from others.
     fn api(&self) -> Option<glib::Type> {
         *self.api.get_or_init(|| {
-            register(self.name, self.tags, self.scales);
+            register(self.name, self.tags);
             let mut buffer = gst::Buffer::new();
             CustomMeta::add(buffer.get_mut()?, self.name).ok()?;
             buffer.iter_meta::<gst::Meta>().next().map(|meta| meta.api())
@@ -55,12 +52,12 @@ impl Custom {
     }
 }
 
-fn register(name: &'static str, tags: &[&str], scales: bool) {
+fn register(name: &'static str, tags: &[&str]) {
     if CustomMeta::is_registered(name) {
         return;
     }
     CustomMeta::register_with_transform(name, tags, move |to, meta, _, kind| {
-        if kind != MetaTransformCopy::quark() && !(scales && kind == VideoMetaTransformScale::quark()) {
+        if kind != MetaTransformCopy::quark() {
             return false;
         }
         let Ok(mut copy) = CustomMeta::add(to, name) else { return false };
@@ -78,8 +75,8 @@ mod tests {
 
     #[test]
     fn each_kind_finds_its_own_alone() {
-        static ONE: Custom = Custom::new("TrtTestOne", &["video"], false);
-        static OTHER: Custom = Custom::new("TrtTestOther", &["video"], false);
+        static ONE: Custom = Custom::new("TrtTestOne", &["video"]);
+        static OTHER: Custom = Custom::new("TrtTestOther", &["video"]);
         gst::init().unwrap();
         let mut buffer = gst::Buffer::new();
         let buffer = buffer.get_mut().unwrap();

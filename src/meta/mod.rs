@@ -6,6 +6,7 @@ mod custom;
 mod name;
 mod outputs;
 mod record;
+mod record_meta;
 mod roi;
 mod store;
 mod tensor;
@@ -20,7 +21,7 @@ pub use tensor::{attach_tensor, tensors};
 
 /// Registers the metadata types; called when the plugin loads.
 pub fn register() {
-    store::register();
+    record_meta::register();
     tensor::register();
     outputs::register();
 }

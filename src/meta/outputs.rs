@@ -18,7 +18,7 @@ use crate::model::Rect;
 use gst::glib;
 use gst::prelude::*;
 
-static OUTPUTS: Custom = Custom::new("TrtOutputTensors", &["video", "size", "colorspace", "orientation"], false);
+static OUTPUTS: Custom = Custom::new("TrtOutputTensors", &["video", "size", "colorspace", "orientation"]);
 const FIELD: &glib::GStr = glib::gstr!("tensors");
 
 /// Registers the meta; needs `gst::init`. May be called more than once.

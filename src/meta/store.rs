@@ -1,40 +1,18 @@
-//! The record on its buffer.
+//! The record on its buffer, which shares it with every copy of that buffer.
 //!
-//! It is a [`gst::meta::CustomMeta`] whose structure has one field: a shared boxed value that holds the [`Arc`]. Copying
-//! a buffer copies the structure, which clones the `Arc`; nothing else is copied.
-//!
-//! This crate can be in a process twice, as a library linked by an application and as the plugin. The custom meta is
-//! registered once, by whoever comes first. The boxed type exists once for each copy, under names of their own, because
-//! the layout of a Rust type is not the same across builds. A copy that meets the other's record doesn't see it, and
-//! reads the objects from the ROI metas, as any other program does.
+//! This crate can be in a process twice, as a library linked by an application and as the plugin. Each copy has a meta of its
+//! own. One that meets the other's record doesn't see it, and reads the objects from the ROI metas, as any other program
+//! does.
 //!
 //! Where a scaler adds black borders (`videoscale add-borders` with a fixed `pixel-aspect-ratio`), boxes are off by the
 //! borders, as ROI metas are: the transformation that GStreamer hands to metas doesn't tell of them.
 
-use super::custom::Custom;
-use super::{Record, roi};
-use gst::glib;
+use super::{Record, record_meta, roi};
 use std::sync::Arc;
-
-static RECORD: Custom = Custom::new("TrtRecord", &["video", "size"], true);
-const FIELD: &glib::GStr = glib::gstr!("record");
-
-#[derive(Clone, glib::SharedBoxed)]
-#[shared_boxed_type(name = "TrtSharedRecord", allow_name_conflict)]
-struct SharedRecord(Arc<Record>);
-
-/// Registers the record's meta; needs `gst::init`. May be called more than once.
-pub fn register() {
-    RECORD.register();
-}
 
 /// The record that our elements put on this buffer.
 pub fn record(buffer: &gst::BufferRef) -> Option<Arc<Record>> {
-    record_in(RECORD.of(buffer)?.structure())
-}
-
-fn record_in(structure: &gst::StructureRef) -> Option<Arc<Record>> {
-    structure.get::<SharedRecord>(FIELD).ok().map(|shared| shared.0)
+    record_meta::of(buffer)
 }
 
 /// Puts `record` in the place of the one before and mirrors it in ROI metas, for a frame of `width` × `height` pixels.
@@ -49,12 +27,9 @@ pub fn set_record_alone(buffer: &mut gst::BufferRef, record: Arc<Record>, width:
 }
 
 fn put(buffer: &mut gst::BufferRef, record: Arc<Record>, frame: (u32, u32), mirrored: bool) {
-    // One that the other copy of this crate put there counts as none; its place is taken.
     let there = self::record(buffer);
     roi::mirror(buffer, there.as_deref(), &record, frame, mirrored);
-    if let Some(mut meta) = RECORD.of_or_added(buffer) {
-        meta.mut_structure().set(FIELD, SharedRecord(record));
-    }
+    record_meta::put(buffer, Some(record));
 }
 
 /// What any detector said about this frame of `width` × `height` pixels: our record, and objects that only others' ROI

@@ -8,7 +8,7 @@ use crate::infer::Tensor;
 use gst::glib;
 use std::sync::Arc;
 
-static TENSORS: Custom = Custom::new("TrtTensors", &["video", "size", "colorspace", "orientation"], false);
+static TENSORS: Custom = Custom::new("TrtTensors", &["video", "size", "colorspace", "orientation"]);
 const FIELD: &glib::GStr = glib::gstr!("tensors");
 
 /// All tensors of a buffer, so that one look-up finds them. Why each copy of the crate has a type of its own is said in
