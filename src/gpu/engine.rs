@@ -79,7 +79,7 @@ impl GpuEngine {
         let (model, engine) = (&self.model, &*self.engine);
         let mut chain = self.chain()?;
         if together {
-            for batch in ladder(model.batch.0, model.batch.1) {
+            for batch in infer::Engine::batch_sizes(self) {
                 let reason = chain.add(|| engine.create_context(), batch, &model.shape(batch))?;
                 if let Some(reason) = reason {
                     gst::warning!(
@@ -123,6 +123,10 @@ impl infer::Engine for GpuEngine {
         self.model.batch.1
     }
 
+    fn batch_sizes(&self) -> Vec<usize> {
+        ladder(self.model.batch.0, self.model.batch.1)
+    }
+
     fn lanes(&self) -> Result<Vec<Box<dyn Lane>>, Error> {
         let _current = self.context().enter()?;
         let together = contexts_live_together(self.version, self.model.dynamic);
@@ -142,8 +146,7 @@ impl infer::Engine for GpuEngine {
             return Err(Error::new(ErrorKind::Failed, text));
         }
         let mut chain = self.chain().map_err(|error| self.account.cause(error))?;
-        let sizes = ladder(self.model.batch.0, self.model.batch.1);
-        let times = sizes.into_iter().map(|batch| {
+        let times = self.batch_sizes().into_iter().map(|batch| {
             let time = chain.time_model(self.engine.create_context()?, &self.model.shape(batch), least);
             Ok((batch, time.map_err(|error| self.account.cause(error))?))
         });

@@ -136,6 +136,11 @@ impl<T> Batcher<T> {
         self.waiting.is_empty()
     }
 
+    /// Items that wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// What a free lane that takes `max_batch` items does now. `busy`: until when the device works on something else.
     pub fn next(&self, now: Instant, max_batch: usize, busy: Option<Instant>) -> Next {
         if self.waiting.len() >= max_batch {

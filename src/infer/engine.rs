@@ -199,7 +199,11 @@ pub trait Engine: Send + Sync {
     fn head(&self) -> &Arc<dyn Head>;
     /// Most slots that a lane takes at once.
     fn max_batch(&self) -> usize;
-    /// Makes the lanes; called once. Each lane runs on a thread of its own.
+    /// Batch sizes that run with no slot empty, the least first; the last one is [`Self::max_batch`].
+    fn batch_sizes(&self) -> Vec<usize> {
+        (1..=self.max_batch()).collect()
+    }
+    /// Makes the lanes, which share a device; called once. Each lane runs on a thread of its own.
     ///
     /// # Errors
     /// When the device has no room for them.

@@ -56,7 +56,8 @@ impl std::fmt::Debug for Service {
 
 /// What the lanes' threads see.
 struct Shared {
-    max_batch: usize,
+    /// See [`Engine::batch_sizes`].
+    sizes: Vec<usize>,
     state: Mutex<State>,
     /// Something to look at for a lane.
     work: Condvar,
@@ -104,14 +105,16 @@ struct Seat {
 impl State {
     /// A free lane with the next batch; else what is to be waited for, a lane where it's [`Next::Launch`]. `at_once`: who
     /// asks would rather share the device than wait for it.
-    fn next_batch(&mut self, now: Instant, max_batch: usize, at_once: bool) -> Result<Seat, Next> {
+    fn next_batch(&mut self, now: Instant, sizes: &[usize], at_once: bool) -> Result<Seat, Next> {
         let busy = self.occupancy.busy().filter(|_| !at_once);
-        let next = self.batcher.next(now, max_batch, busy);
+        let next = self.batcher.next(now, most(sizes), busy);
         if next != Next::Launch {
             return Err(next);
         }
         let mut seat = self.free.pop().ok_or(next)?;
-        for Job { slot, owner } in self.batcher.take(max_batch) {
+        // Behind another batch those that would leave slots empty go with the next one.
+        let slots = if busy.is_some() { whole(sizes, self.batcher.len()) } else { most(sizes) };
+        for Job { slot, owner } in self.batcher.take(slots) {
             seat.slots.push(slot);
             seat.owners.push(owner);
         }
@@ -120,10 +123,20 @@ impl State {
     }
 
     /// Whether a lane's thread has to be told that there may be work.
-    fn calls(&self, now: Instant, max_batch: usize) -> bool {
+    fn calls(&self, now: Instant, sizes: &[usize]) -> bool {
         // Who frees a lane looks for work by himself.
-        !self.free.is_empty() && self.batcher.calls(self.batcher.next(now, max_batch, self.occupancy.busy()))
+        !self.free.is_empty() && self.batcher.calls(self.batcher.next(now, most(sizes), self.occupancy.busy()))
     }
+}
+
+/// The greatest batch size.
+fn most(sizes: &[usize]) -> usize {
+    sizes.last().copied().unwrap_or(1)
+}
+
+/// The greatest batch of what waits that has no slot empty.
+fn whole(sizes: &[usize], waiting: usize) -> usize {
+    sizes.iter().rev().copied().find(|size| *size <= waiting).unwrap_or(waiting)
 }
 
 /// What a lane has run.
@@ -161,7 +174,7 @@ impl Service {
         let seat = |lane| Seat { lane, slots: Vec::with_capacity(max_batch), owners: Vec::with_capacity(max_batch) };
         let free = lanes.into_iter().map(seat).collect();
         let shared = Arc::new(Shared {
-            max_batch,
+            sizes: engine.batch_sizes(),
             state: Mutex::new(State {
                 batcher: Batcher::default(),
                 occupancy: Occupancy::new(max_batch),
@@ -292,8 +305,8 @@ impl Stream {
             return Err(error.clone());
         }
         state.batcher.push(self.id, now, now + batch_timeout, jobs);
-        let seat = at_once.then(|| state.next_batch(now, shared.max_batch, true).ok()).flatten();
-        let calls = seat.is_none() && state.calls(now, shared.max_batch);
+        let seat = at_once.then(|| state.next_batch(now, &shared.sizes, true).ok()).flatten();
+        let calls = seat.is_none() && state.calls(now, &shared.sizes);
         drop(state);
         if let Some(seat) = seat {
             shared.run_batch(seat, Some(&pending));
@@ -352,7 +365,7 @@ impl Shared {
                 return None;
             }
             let now = Instant::now();
-            state = match state.next_batch(now, self.max_batch, false) {
+            state = match state.next_batch(now, &self.sizes, false) {
                 Ok(seat) => {
                     // Another lane may have relied on this one's alarm.
                     if !state.batcher.is_empty() {

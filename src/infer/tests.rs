@@ -43,6 +43,7 @@ struct Fake {
     input: InputSpec,
     head: Arc<dyn Head>,
     lanes: usize,
+    sizes: Vec<usize>,
     gate: Arc<Gate>,
     watcher: Mutex<Option<Arc<OnFailure>>>,
 }
@@ -63,7 +64,10 @@ impl Engine for Fake {
         &self.head
     }
     fn max_batch(&self) -> usize {
-        2
+        *self.sizes.last().unwrap()
+    }
+    fn batch_sizes(&self) -> Vec<usize> {
+        self.sizes.clone()
     }
     fn lanes(&self) -> Result<Vec<Box<dyn Lane>>, Error> {
         Ok((0..self.lanes).map(|_| Box::new(FakeLane(self.gate.clone())) as Box<dyn Lane>).collect())
@@ -102,10 +106,10 @@ fn settings(content: &str) -> (ModelSettings, tempfile::NamedTempFile) {
 }
 
 fn fake(open: bool) -> Arc<Fake> {
-    fake_with(open, 1)
+    fake_with(open, 1, &[1, 2])
 }
 
-fn fake_with(open: bool, lanes: usize) -> Arc<Fake> {
+fn fake_with(open: bool, lanes: usize, sizes: &[usize]) -> Arc<Fake> {
     gst::init().unwrap();
     let input = InputSpec {
         width: 96,
@@ -121,7 +125,15 @@ fn fake_with(open: bool, lanes: usize) -> Arc<Fake> {
     let (head, _) = head::recognise(&crate::tensorrt::Onnx::open(&path).unwrap().info().unwrap()).unwrap();
     let gate = Arc::<Gate>::default();
     gate.set(open);
-    Arc::new(Fake { info: ModelInfo::default(), input, head, lanes, gate, watcher: Mutex::default() })
+    Arc::new(Fake {
+        info: ModelInfo::default(),
+        input,
+        head,
+        lanes,
+        sizes: sizes.to_vec(),
+        gate,
+        watcher: Mutex::default(),
+    })
 }
 
 /// How often somebody was told.
@@ -252,7 +264,7 @@ fn with_no_lane_free_a_frame_waits_for_one() {
 /// Two lanes, one of which looks for both while frames are waited for: none is forgotten.
 #[test]
 fn frames_that_wait_for_others_are_never_forgotten() {
-    let (engine, (settings, _file)) = (fake_with(true, 2), settings("waiting"));
+    let (engine, (settings, _file)) = (fake_with(true, 2, &[1, 2]), settings("waiting"));
     let service = open_fake(&settings, engine);
     thread::scope(|scope| {
         for n in 0..4 {
@@ -282,7 +294,7 @@ fn frames_that_wait_for_others_are_never_forgotten() {
 /// brings one has to wait for it himself.
 #[test]
 fn a_batch_grows_while_another_one_runs() {
-    let (engine, (settings, _file)) = (fake_with(false, 2), settings("growing"));
+    let (engine, (settings, _file)) = (fake_with(false, 2, &[1, 2]), settings("growing"));
     let service = open_fake(&settings, engine.clone());
     let (stream, told) = (service.stream(8), Arc::default());
     let came = || lock(&engine.gate.open).1;
@@ -323,6 +335,28 @@ fn a_batch_grows_while_another_one_runs() {
         engine.gate.set(true);
         assert!([running, at_once.join().unwrap()].iter().all(|ticket| outcome(ticket) == Ok(1)));
     });
+}
+
+/// Behind another batch no slot is left empty: the third goes with the next. With the device idle all go at once.
+#[test]
+fn a_batch_behind_another_has_a_whole_size() {
+    let (engine, (settings, _file)) = (fake_with(false, 2, &[1, 2, 4]), settings("whole"));
+    let service = open_fake(&settings, engine.clone());
+    let stream = service.stream(8);
+    let ticket = submit(&stream, 8.0).unwrap();
+    thread::sleep(Duration::from_secs(1));
+    engine.gate.set(true);
+    assert_eq!(outcome(&ticket), Ok(1));
+
+    engine.gate.set(false);
+    let running = submit(&stream, 8.0).unwrap();
+    engine.gate.wait_for(2);
+    let three = [0; 3].map(|_| submit(&stream, 8.0).unwrap());
+    // The last quarter of the time that one takes.
+    engine.gate.wait_for(3);
+    engine.gate.set(true);
+    assert!(three.iter().chain([&running]).all(|ticket| outcome(ticket) == Ok(1)));
+    assert_eq!(service.launches(), [0, 3, 1, 0, 0]);
 }
 
 #[test]
