@@ -352,7 +352,7 @@ fn a_batch_behind_another_has_a_whole_size() {
     let running = submit(&stream, 8.0).unwrap();
     engine.gate.wait_for(2);
     let three = [0; 3].map(|_| submit(&stream, 8.0).unwrap());
-    // The last quarter of the time that one takes.
+    // Half of the time that one takes is over.
     engine.gate.wait_for(3);
     engine.gate.set(true);
     assert!(three.iter().chain([&running]).all(|ticket| outcome(ticket) == Ok(1)));
