@@ -316,6 +316,12 @@ impl Stream {
         Ok(Ticket(pending))
     }
 
+    /// Whether a full batch of anybody's frames waits for a lane.
+    pub fn has_backlog(&self) -> bool {
+        let shared = &self.service.shared;
+        lock(&shared.state).batcher.len() >= most(&shared.sizes)
+    }
+
     /// Takes back all that no lane has begun; its tickets never become ready.
     pub fn flush(&self) {
         let jobs = {

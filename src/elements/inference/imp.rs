@@ -447,6 +447,10 @@ impl Stage for Inference {
         measured.max(self.work_time()) + measured / 4
     }
 
+    fn has_backlog(&self) -> bool {
+        self.models.get().is_some_and(|opened| opened.stream.has_backlog())
+    }
+
     /// Not this element's latency, which a frame that once waited for others raises for many seconds.
     fn work_time(&self) -> Duration {
         self.models.get().map_or(Duration::ZERO, |o| o.resolved().batch_timeout + o.service().batch_time())

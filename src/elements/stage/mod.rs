@@ -66,6 +66,11 @@ where
     /// No frame is to be expected for now.
     fn rest(&self) {}
 
+    /// Whether enough waits to be done for nobody to miss another frame: then one wake-up upstream may serve for two.
+    fn has_backlog(&self) -> bool {
+        false
+    }
+
     /// How long a frame takes from pad to pad, outliers of late included.
     fn latency(&self) -> Duration;
 
@@ -147,7 +152,7 @@ where
 {
     let (flow, queue) = (stage.flow(), stage.flow().queue());
     let at_once = flow.pace().arrived(Instant::now(), buffer.pts(), stage.work_time());
-    queue.wait_for_room(stage.limit())?;
+    queue.wait_for_room(stage.limit(), || if stage.has_backlog() { 2 } else { 1 })?;
     let work = stage.submit(buffer, at_once)?;
     if at_once && work.ready() && queue.take_turn() {
         push_frame(stage, work);

@@ -4,9 +4,6 @@ use crate::infer::Notify;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Frames that whoever has to wait for room brings with one wake-up, where at least twice as many may be held.
-const ROOM: usize = 2;
-
 /// Work on a frame that may not be done yet.
 pub trait Work: Send + 'static {
     /// Whether waiting for it is over.
@@ -129,17 +126,17 @@ impl<W: Work> Queue<W> {
         }
     }
 
-    /// Returns at once where fewer than `limit` frames are held. Else it waits for room for [`ROOM`], where so many are
-    /// held that the others keep everybody busy.
+    /// Returns at once where fewer than `limit` frames are held. Else it waits for room for as many as `room` says, which is
+    /// asked only then; at least one is left.
     ///
     /// # Errors
     /// The task's flow error, or flushing.
-    pub fn wait_for_room(&self, limit: usize) -> Result<(), gst::FlowError> {
+    pub fn wait_for_room(&self, limit: usize, room: impl FnOnce() -> usize) -> Result<(), gst::FlowError> {
         let mut state = self.lock();
         if state.frames >= limit {
-            let room = if limit >= 2 * ROOM { ROOM } else { 1 };
-            let enough = limit.saturating_sub(room);
-            state = self.wait_out_while(state, enough, |s| !s.flushing && s.flow.is_ok() && s.frames > enough);
+            drop(state);
+            let enough = limit.saturating_sub(room()).max(usize::from(limit > 1));
+            state = self.wait_out_while(self.lock(), enough, |s| !s.flushing && s.flow.is_ok() && s.frames > enough);
         }
         if state.flushing { Err(gst::FlowError::Flushing) } else { state.flow }
     }
@@ -314,16 +311,16 @@ mod tests {
     }
 
     #[test]
-    fn one_wake_up_makes_room_for_two_of_four() {
-        for (limit, goes_on_at) in [(1, 0), (2, 1), (3, 2), (4, 2), (6, 4)] {
+    fn whoever_waits_goes_on_with_the_room_he_wants() {
+        for (limit, room, goes_on_at) in [(1, 1, 0), (1, 2, 0), (2, 1, 1), (2, 2, 1), (4, 1, 3), (4, 2, 2), (6, 2, 4)] {
             let queue = queue();
             for _ in 0..limit {
-                queue.wait_for_room(limit).unwrap();
+                queue.wait_for_room(limit, || panic!("nobody has to wait")).unwrap();
                 queue.push_frame(Job(Arc::new(true.into()))).unwrap();
             }
             let upstream = std::thread::spawn({
                 let queue = queue.clone();
-                move || queue.wait_for_room(limit).map(|()| queue.frames())
+                move || queue.wait_for_room(limit, || room).map(|()| queue.frames())
             });
             while queue.lock().waiting == 0 {
                 std::thread::yield_now();
@@ -351,7 +348,7 @@ mod tests {
             }),
             std::thread::spawn({
                 let queue = queue.clone();
-                move || queue.wait_for_room(1) == Err(gst::FlowError::Flushing)
+                move || queue.wait_for_room(1, || 1) == Err(gst::FlowError::Flushing)
             }),
             std::thread::spawn({
                 let queue = queue.clone();
@@ -373,7 +370,7 @@ mod tests {
         queue.pop();
         assert!(!queue.pushed(true, Err(gst::FlowError::NotLinked)));
         assert_eq!(queue.flow(), Err(gst::FlowError::NotLinked));
-        assert_eq!(queue.wait_for_room(1), Err(gst::FlowError::NotLinked));
+        assert_eq!(queue.wait_for_room(1, || 1), Err(gst::FlowError::NotLinked));
         assert_eq!(queue.push_frame(Job::default()), Err(gst::FlowError::NotLinked));
         queue.relinked();
         assert_eq!(queue.flow(), Ok(()));
