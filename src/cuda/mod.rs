@@ -45,3 +45,4 @@ pub use overlay::{DisplayList, Painter};
 pub use postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
 pub use preprocess::{DevicePicture, PixelFormat, Preprocessor};
 pub use stream::{Event, Stream};
+pub use wait::Wait;

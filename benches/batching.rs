@@ -1,0 +1,205 @@
+//! How busy the service keeps a device, and with what batches: streams that come as fast as they are decoded, a device whose
+//! work takes what YOLO12m's does on an H100, give or take a share that varies.
+//!
+//!     cargo bench --bench batching
+//!
+//! Real are the service, its threads and how a lane waits; frames, decoders (1.0 to 1.5 ms a frame and stream) and the device,
+//! which does one batch after the other, are sleeps. Printed for each number of streams: frames a second, the part of the time
+//! that the device works (the `ratio` of `gst-trt bench`), the mean batch.
+
+use gsttensorrt::cuda::Wait;
+use gsttensorrt::infer::{Engine, Error, Frame, Lane, ModelSettings, Notify, Request, Service, Slot, Stream};
+use gsttensorrt::model::{ElementType, Head, InputSpec, Layout, ModelInfo, Normalization, Rect, head};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{scope, sleep};
+use std::time::{Duration, Instant};
+
+/// Batch sizes, and microseconds of a batch.
+const TIMES: [(usize, u64); 8] =
+    [(1, 1690), (2, 2140), (3, 2680), (4, 3190), (6, 4320), (8, 5230), (12, 7680), (16, 9880)];
+/// Most frames of a stream, `max-in-flight`'s default.
+const IN_FLIGHT: usize = 4;
+
+fn main() {
+    gst::init().expect("GStreamer starts");
+    // One short run under `cargo test`, which doesn't pass `--bench`.
+    let whole = std::env::args().any(|argument| argument == "--bench");
+    let (streams, time) = if whole { (&[1, 2, 4, 6, 8, 12, 16][..], 1500) } else { (&[8][..], 50) };
+    println!("streams  batches vary by  frames/s  busy  batch");
+    for &streams in streams {
+        for varies in [0.0, 0.15, 0.3] {
+            let (frames, busy, batch) = run(streams, varies, Duration::from_millis(time));
+            println!("{streams:7}  {:14.0}%  {frames:8.0}  {busy:4.2}  {batch:5.1}", varies * 100.0);
+        }
+    }
+}
+
+/// Frames a second, part of the time that the device works, mean batch.
+fn run(streams: u64, varies: f64, time: Duration) -> (f64, f64, f64) {
+    let engine = Arc::new(Simulated::new(varies));
+    let service = Service::start(engine, &ModelSettings::default()).expect("lanes are ready");
+    let over = AtomicBool::new(false);
+    let launches = scope(|scope| {
+        for index in 0..streams {
+            let (stream, over) = (service.stream(IN_FLIGHT), &over);
+            scope.spawn(move || play(&stream, Random(index), over));
+        }
+        sleep(time / 2);
+        let before = service.launches();
+        sleep(time);
+        let after = service.launches();
+        over.store(true, Ordering::Relaxed);
+        after.iter().zip(before).map(|(after, before)| after - before).collect::<Vec<_>>()
+    });
+    let of_size = || launches.iter().zip(0..).filter(|(count, _)| **count > 0);
+    let batches: u64 = launches.iter().sum();
+    let frames = of_size().map(|(count, size)| count * size as u64).sum::<u64>() as f64;
+    let worked: Duration = of_size().map(|(count, size)| device_time(size) * *count as u32).sum();
+    (frames / time.as_secs_f64(), worked.as_secs_f64() / time.as_secs_f64(), frames / batches.max(1) as f64)
+}
+
+fn device_time(slots: usize) -> Duration {
+    let rung = TIMES.iter().find(|(size, _)| *size >= slots).unwrap_or(&TIMES[TIMES.len() - 1]);
+    Duration::from_micros(rung.1)
+}
+
+/// Frames of a stream in the service, and its decoder that waits for room, as an element's queue has it.
+#[derive(Default)]
+struct Held {
+    frames: Mutex<usize>,
+    out: Condvar,
+}
+
+impl Notify for Held {
+    fn notify(&self) {
+        *self.frames.lock().expect("no panic") -= 1;
+        self.out.notify_all();
+    }
+}
+
+fn play(stream: &Stream, mut random: Random, over: &AtomicBool) {
+    let held = Arc::new(Held::default());
+    let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, 8, 8).build().expect("a format");
+    let frame = Arc::new(Frame { buffer: gst::Buffer::new(), info });
+    while !over.load(Ordering::Relaxed) {
+        sleep(Duration::from_micros(1000).mul_f64(1.0 + 0.5 * random.next()));
+        let mut frames = held.frames.lock().expect("no panic");
+        if *frames >= IN_FLIGHT {
+            let most = IN_FLIGHT - if stream.has_backlog() { 2 } else { 1 };
+            frames = held.out.wait_while(frames, |frames| *frames > most).expect("no panic");
+        }
+        *frames += 1;
+        drop(frames);
+        let request = Request {
+            frame: frame.clone(),
+            regions: vec![Rect::new(0.0, 0.0, 8.0, 8.0)],
+            tensors: vec![],
+            params: Arc::default(),
+            batch_timeout: Duration::ZERO,
+            at_once: false,
+        };
+        stream.submit(request, held.clone()).expect("the service runs");
+    }
+}
+
+/// 0 to 1, the same in each run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 40) as f64 / (1_u64 << 24) as f64
+    }
+}
+
+/// Does what it's given one after the other.
+struct Device {
+    varies: f64,
+    /// When it has done all, and what the next takes.
+    work: Mutex<(Instant, Random)>,
+}
+
+impl Device {
+    /// When a batch that is launched now will have run.
+    fn launch(&self, slots: usize) -> Instant {
+        let mut work = self.work.lock().expect("no panic");
+        let varied = 1.0 + self.varies * (2.0 * work.1.next() - 1.0);
+        work.0 = work.0.max(Instant::now()) + device_time(slots).mul_f64(varied);
+        work.0
+    }
+}
+
+struct SimulatedLane {
+    device: Arc<Device>,
+    waits: BTreeMap<Duration, Wait>,
+}
+
+impl Lane for SimulatedLane {
+    fn warm_up(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn run(&mut self, slots: &mut [Slot]) -> Result<(), Error> {
+        let end = self.device.launch(slots.len());
+        let block = || {
+            sleep(end.saturating_duration_since(Instant::now()));
+            Ok(())
+        };
+        self.waits.entry(device_time(slots.len())).or_default().until(|| Instant::now() >= end, block)
+    }
+}
+
+struct Simulated {
+    device: Arc<Device>,
+    info: ModelInfo,
+    input: InputSpec,
+    head: Arc<dyn Head>,
+}
+
+impl Simulated {
+    fn new(varies: f64) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/yolo.onnx");
+        let onnx = gsttensorrt::tensorrt::Onnx::open(&path).expect("a model");
+        let info = onnx.info().expect("a model's inputs");
+        let (head, _) = head::recognise(&info).expect("a detector");
+        let input = InputSpec {
+            width: 96,
+            height: 64,
+            layout: Layout::Nchw,
+            element: ElementType::F32,
+            normalization: Normalization::UNIT,
+            bgr: false,
+            keep_aspect_ratio: true,
+            pad: 114,
+        };
+        Self { device: Arc::new(Device { varies, work: Mutex::new((Instant::now(), Random(1))) }), info, input, head }
+    }
+}
+
+impl Engine for Simulated {
+    fn description(&self) -> String {
+        "sleeps".into()
+    }
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+    fn input(&self) -> &InputSpec {
+        &self.input
+    }
+    fn head(&self) -> &Arc<dyn Head> {
+        &self.head
+    }
+    fn max_batch(&self) -> usize {
+        TIMES[TIMES.len() - 1].0
+    }
+    fn batch_sizes(&self) -> Vec<usize> {
+        TIMES.map(|(size, _)| size).into()
+    }
+    fn lanes(&self) -> Result<Vec<Box<dyn Lane>>, Error> {
+        let lane = || SimulatedLane { device: self.device.clone(), waits: BTreeMap::new() };
+        Ok(vec![Box::new(lane()), Box::new(lane())])
+    }
+}
