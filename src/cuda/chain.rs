@@ -161,7 +161,7 @@ impl Chain {
             }
         };
         if let Rungs::Ladder(rungs) = &mut *self.rungs {
-            rungs.push(Rung { batch, graph, network, wait: Wait::default() });
+            rungs.push(Rung { batch, graph, network, wait: Wait::new(batch) });
             rungs.sort_by_key(|rung| rung.batch);
         }
         Ok(reason)

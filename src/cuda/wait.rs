@@ -6,20 +6,32 @@
 use crate::infer::Error;
 use std::time::{Duration, Instant};
 
-/// Naps after the first sleep, each twice as long as the one before: in all the time of the work once more.
-const NAPS: u32 = 5;
+/// Naps after the first sleep, each half again as long as the one before: in all twice the time of the work once more.
+const NAPS: u32 = 9;
+/// Part of the time that the first nap takes.
+const NAP: u32 = 32;
 const SHORTEST_NAP: Duration = Duration::from_micros(50);
 /// Part of the time by which what is expected moves with each wait: outliers count no more than others.
 const STEP: u32 = 256;
+/// Images that share what naps cost.
+const MANY: usize = 4;
 
-/// How long one kind of work is slept through: a third of it takes longer.
-#[derive(Debug, Default)]
+/// How long one kind of work is slept through before it's looked after.
+#[derive(Debug)]
 pub struct Wait {
     /// Zero: not known yet.
     expected: Duration,
+    /// Steps down when it was done by then, and up when not.
+    steps: (u32, u32),
 }
 
 impl Wait {
+    /// For batches of so many images. Of few a third takes longer than what is slept through, of many three quarters: there
+    /// the next batch waits for what comes after this one, so that being late costs more than naps.
+    pub fn new(images: usize) -> Self {
+        Self { expected: Duration::ZERO, steps: if images < MANY { (1, 2) } else { (3, 1) } }
+    }
+
     /// Until the work is `done`; `block` waits for it, where it takes unusually long.
     ///
     /// # Errors
@@ -44,22 +56,19 @@ impl Wait {
         if self.expected.is_zero() {
             return false;
         }
-        let step = self.expected / STEP;
-        let mut nap = (self.expected / (1 << NAPS)).max(SHORTEST_NAP);
+        let (step, (down, up)) = (self.expected / STEP, self.steps);
+        let mut nap = (self.expected / NAP).max(SHORTEST_NAP);
         sleep(self.expected);
         if done() {
-            self.expected -= step;
+            self.expected -= down * step;
             return true;
         }
-        self.expected += 2 * step;
-        for _ in 0..NAPS {
+        self.expected += up * step;
+        (0..NAPS).any(|_| {
             sleep(nap);
-            if done() {
-                return true;
-            }
-            nap *= 2;
-        }
-        false
+            nap += nap / 2;
+            done()
+        })
     }
 }
 
@@ -83,15 +92,18 @@ mod tests {
         (done, asked.get(), slept.get())
     }
 
+    fn expecting(expected: Duration) -> [Wait; 2] {
+        [1, 16].map(|images| Wait { expected, ..Wait::new(images) })
+    }
+
     #[test]
     fn work_of_unknown_duration_is_blocked_for() {
-        assert_eq!(wait(&mut Wait::default(), MS), (false, 0, Duration::ZERO));
+        assert_eq!(wait(&mut Wait::new(1), MS), (false, 0, Duration::ZERO));
     }
 
     #[test]
     fn what_is_expected_follows_the_work() {
-        for takes in [1, 3] {
-            let mut of_two = Wait { expected: 2 * MS };
+        for (takes, mut of_two) in [1, 3].into_iter().flat_map(|takes| expecting(2 * MS).map(|wait| (takes, wait))) {
             for _ in 0..400 {
                 wait(&mut of_two, takes * MS);
             }
@@ -102,11 +114,26 @@ mod tests {
         }
     }
 
+    /// A third of few images' work is slept through wholly, three quarters of many's are looked after early.
+    #[test]
+    fn late_for_few_early_for_many() {
+        for (mut of_two, least, most) in
+            expecting(2 * MS).into_iter().zip([(60, 73), (20, 31)]).map(|(w, (l, m))| (w, l, m))
+        {
+            // Evenly spread over 1 to 3 ms.
+            let takes = |n: u32| MS + 2 * MS * (n * 37 % 100) / 100;
+            (0..2000).for_each(|n| drop(wait(&mut of_two, takes(n))));
+            let at_once = (0..100).filter(|&n| wait(&mut of_two, takes(n)).1 == 1).count();
+            assert!((least..=most).contains(&at_once), "{:?}: {at_once} %", of_two.steps);
+        }
+    }
+
     #[test]
     fn an_outlier_changes_little_and_is_blocked_for_at_last() {
-        let mut of_two = Wait { expected: 2 * MS };
-        let (done, asked, slept) = wait(&mut of_two, 9 * MS);
-        assert!(!done && asked == 1 + NAPS && slept < 4 * MS, "{asked}, {slept:?}");
-        assert!(of_two.expected < 2 * MS + MS / 50);
+        for mut of_two in expecting(2 * MS) {
+            let (done, asked, slept) = wait(&mut of_two, 9 * MS);
+            assert!(!done && asked == 1 + NAPS && slept < 7 * MS, "{asked}, {slept:?}");
+            assert!(of_two.expected < 2 * MS + MS / 50);
+        }
     }
 }
