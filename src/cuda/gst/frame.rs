@@ -224,10 +224,10 @@ impl Drop for MappedFrame {
 /// Its frame isn't what the caps say.
 fn places(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<([Option<u64>; 3], [u32; 3]), Error> {
     let own = buffer.meta::<gst_video::VideoMeta>();
-    if let Some(own) = own
-        .as_ref()
-        .filter(|own| (own.format(), own.width(), own.height()) != (info.format(), info.width(), info.height()))
-    {
+    let fits = |own: &gst_video::VideoMeta| {
+        own.format() == info.format() && own.width() >= info.width() && own.height() >= info.height()
+    };
+    if let Some(own) = own.as_ref().filter(|own| !fits(own)) {
         let what = |format: VideoFormat, width, height| format!("a {width}×{height} {} frame", format.to_str());
         return Err(failed(format!(
             "{} came where the caps say {}",

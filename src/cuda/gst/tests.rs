@@ -79,6 +79,9 @@ fn frames_have_their_real_planes() {
     frame.wait_for_producer(&event, &stream).unwrap();
     stream.synchronise().unwrap();
     drop(frame);
+    let larger = VideoInfo::builder(VideoFormat::Nv12, 1920, 1080).build().unwrap();
+    let error = MappedFrame::read(&buffer, &larger).err().unwrap();
+    assert!(error.message.contains("a 1918×1078 NV12 frame came where the caps say a 1920×1080 NV12"), "{error}");
     drop(buffer);
     pool.set_active(false).unwrap();
 }
