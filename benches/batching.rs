@@ -9,7 +9,7 @@
 
 use gsttensorrt::cuda::Wait;
 use gsttensorrt::infer::{Engine, Error, Frame, Lane, ModelSettings, Notify, Request, Service, Slot, Stream};
-use gsttensorrt::model::{ElementType, Head, InputSpec, Layout, ModelInfo, Normalization, Rect, head};
+use gsttensorrt::model::{Head, InputSpec, ModelInfo, Rect, head};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -165,17 +165,7 @@ impl Simulated {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/yolo.onnx");
         let onnx = gsttensorrt::tensorrt::Onnx::open(&path).expect("a model");
         let info = onnx.info().expect("a model's inputs");
-        let (head, _) = head::recognise(&info).expect("a detector");
-        let input = InputSpec {
-            width: 96,
-            height: 64,
-            layout: Layout::Nchw,
-            element: ElementType::F32,
-            normalization: Normalization::UNIT,
-            bgr: false,
-            keep_aspect_ratio: true,
-            pad: 114,
-        };
+        let (head, input) = head::recognise(&info).expect("a detector");
         Self { device: Arc::new(Device { varies, work: Mutex::new((Instant::now(), Random(1))) }), info, input, head }
     }
 }

@@ -104,30 +104,30 @@ mod tests {
 
     #[test]
     fn what_is_expected_follows_the_work() {
-        for (takes, mut of_two) in [1, 3].into_iter().flat_map(|takes| expecting(2 * MS).map(|wait| (takes, wait))) {
-            for _ in 0..400 {
-                wait(&mut of_two, takes * MS);
+        for takes in [1, 3] {
+            for mut of_two in expecting(2 * MS) {
+                for _ in 0..400 {
+                    wait(&mut of_two, takes * MS);
+                }
+                let difference = of_two.expected.abs_diff(takes * MS);
+                assert!(difference < takes * MS / 50, "{takes} ms: {:?}", of_two.expected);
+                let (done, asked, slept) = wait(&mut of_two, takes * MS);
+                assert!(done && asked <= 2 && slept < takes * MS * 21 / 20, "{asked}, {slept:?}");
             }
-            let difference = of_two.expected.abs_diff(takes * MS);
-            assert!(difference < takes * MS / 50, "{takes} ms: {:?}", of_two.expected);
-            let (done, asked, slept) = wait(&mut of_two, takes * MS);
-            assert!(done && asked <= 2 && slept < takes * MS * 21 / 20, "{asked}, {slept:?}");
         }
     }
 
     /// A third of few images' work is slept through wholly, three quarters of many's are looked after early.
     #[test]
     fn late_for_few_early_for_many() {
-        for (mut of_two, least, most) in
-            expecting(2 * MS).into_iter().zip([(60, 73), (20, 31)]).map(|(w, (l, m))| (w, l, m))
-        {
+        for (mut of_two, expected) in expecting(2 * MS).into_iter().zip([60..=73, 20..=31]) {
             // Evenly spread over 1 to 3 ms.
             let takes = |n: u32| MS + 2 * MS * (n * 37 % 100) / 100;
             for n in 0..2000 {
                 wait(&mut of_two, takes(n));
             }
             let at_once = (0..100).filter(|&n| wait(&mut of_two, takes(n)).1 == 1).count();
-            assert!((least..=most).contains(&at_once), "{:?}: {at_once} %", of_two.steps);
+            assert!(expected.contains(&at_once), "{:?}: {at_once} %", of_two.steps);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::registry::testing::open_fake;
 use super::*;
 use crate::cuda::OnFailure;
-use crate::model::{ElementType, Head, InputSpec, Layout, ModelInfo, Normalization, Params, Rect, head};
+use crate::model::{Head, InputSpec, ModelInfo, Params, Rect, head};
 use crate::sync::lock;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -111,18 +111,8 @@ fn fake(open: bool) -> Arc<Fake> {
 
 fn fake_with(open: bool, lanes: usize, sizes: &[usize]) -> Arc<Fake> {
     gst::init().unwrap();
-    let input = InputSpec {
-        width: 96,
-        height: 64,
-        layout: Layout::Nchw,
-        element: ElementType::F32,
-        normalization: Normalization::UNIT,
-        bgr: false,
-        keep_aspect_ratio: true,
-        pad: 114,
-    };
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/yolo.onnx");
-    let (head, _) = head::recognise(&crate::tensorrt::Onnx::open(&path).unwrap().info().unwrap()).unwrap();
+    let (head, input) = head::recognise(&crate::tensorrt::Onnx::open(&path).unwrap().info().unwrap()).unwrap();
     let gate = Arc::<Gate>::default();
     gate.set(open);
     Arc::new(Fake {
@@ -292,6 +282,15 @@ fn frames_that_wait_for_others_are_never_forgotten() {
     assert!(stats.batches < stats.frames, "some went together: {stats:?}");
 }
 
+/// Has a batch of one image take so long; the gate is closed before and after.
+fn show_what_is_usual(engine: &Fake, stream: &Stream, takes: Duration) {
+    let ticket = submit(stream, 8.0).unwrap();
+    thread::sleep(takes);
+    engine.gate.set(true);
+    assert_eq!(outcome(&ticket), Ok(1));
+    engine.gate.set(false);
+}
+
 /// Behind a batch that keeps the device anyway frames are gathered: until a batch is full, that one is over, or whoever
 /// brings one has to wait for it himself.
 #[test]
@@ -300,13 +299,7 @@ fn a_batch_grows_while_another_one_runs() {
     let service = open_fake(&settings, engine.clone());
     let (stream, told) = (service.stream(8), Arc::default());
     let came = || lock(&engine.gate.open).1;
-    // One that takes long tells what is usual.
-    let ticket = submit(&stream, 8.0).unwrap();
-    thread::sleep(Duration::from_secs(2));
-    engine.gate.set(true);
-    assert_eq!(outcome(&ticket), Ok(1));
-
-    engine.gate.set(false);
+    show_what_is_usual(&engine, &stream, Duration::from_secs(2));
     let running = submit(&stream, 8.0).unwrap();
     engine.gate.wait_for(2);
     let second = submit(&stream, 8.0).unwrap();
@@ -345,12 +338,7 @@ fn a_batch_behind_another_has_a_whole_size() {
     let (engine, (settings, _file)) = (fake_with(false, 2, &[1, 2, 4]), settings("whole"));
     let service = open_fake(&settings, engine.clone());
     let stream = service.stream(8);
-    let ticket = submit(&stream, 8.0).unwrap();
-    thread::sleep(Duration::from_secs(1));
-    engine.gate.set(true);
-    assert_eq!(outcome(&ticket), Ok(1));
-
-    engine.gate.set(false);
+    show_what_is_usual(&engine, &stream, Duration::from_secs(1));
     let running = submit(&stream, 8.0).unwrap();
     engine.gate.wait_for(2);
     let three = [0; 3].map(|_| submit(&stream, 8.0).unwrap());

@@ -31,8 +31,8 @@ impl Custom {
         })
     }
 
-    /// Whether a buffer has one. GStreamer looks for it by name, under two locks of the whole process: five times a frame and
-    /// element, and most frames have none.
+    /// Whether a buffer has one. GStreamer looks for it by name, under two locks of the whole process, and most frames have
+    /// none.
     fn is_on(&self, buffer: &gst::BufferRef) -> bool {
         let api = self.api();
         buffer.iter_meta::<gst::Meta>().any(|meta| Some(meta.api()) == api)
