@@ -54,8 +54,8 @@ pub trait Output: Send {
         Duration::ZERO
     }
 
-    /// Writes one line of `stream`, with its newline. Returns soon after `give_up` is set, however slow the reader; a line
-    /// that is too long for one piece may then have been begun.
+    /// Writes one line of `stream`, with its newline; where they are [gathered](Self::gather), several at once. Returns soon
+    /// after `give_up` is set, however slow the reader; a line that is too long for one piece may then have been begun.
     ///
     /// # Errors
     /// The line isn't written, or not wholly, and nothing can be written any more.

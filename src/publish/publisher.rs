@@ -58,6 +58,9 @@ struct Shared {
     give_up: AtomicBool,
 }
 
+/// Gathered lines are written together, until they are so many bytes: a call of the system costs as much as copying them.
+const PIECE: usize = 64 * 1024;
+
 struct Line {
     text: Vec<u8>,
     stream: Arc<str>,
@@ -78,8 +81,8 @@ struct State {
     watched: usize,
     /// Emptied lines, so that their memory is used again.
     spare: Vec<Vec<u8>>,
-    /// A line is with the output.
-    writing: bool,
+    /// Lines that are with the output.
+    writing: u64,
     /// Lines were written since the output was flushed.
     unflushed: bool,
     /// How many wait for the last line to arrive.
@@ -182,7 +185,7 @@ impl Publisher {
             if state.failed {
                 break Err(Refused::Failed);
             }
-            if state.lines.is_empty() && !state.writing && !state.unflushed {
+            if state.lines.is_empty() && state.writing == 0 && !state.unflushed {
                 break Ok(());
             }
             if state.flushing || state.closed {
@@ -221,7 +224,7 @@ impl Publisher {
         }
         let ended = self.shared.wait_end(Self::GRACE);
         let mut state = self.shared.lock();
-        let left = state.left + state.lines.len() as u64 + u64::from(state.writing);
+        let left = state.left + state.lines.len() as u64 + state.writing;
         state.lines.clear();
         state.stats.dropped += left;
         drop(state);
@@ -248,30 +251,27 @@ impl Shared {
     fn run(&self, mut output: Box<dyn Output>, failed: impl FnOnce(&str, io::Error)) {
         // A reader that goes away is an error of `write`; the signal's default would end the process.
         let _ = nix::sys::signal::SigSet::from(nix::sys::signal::Signal::SIGPIPE).thread_block();
-        let mut failure = None;
-        while let Some(job) = self.next() {
-            let (result, line) = match job {
-                Job::Write(line) => (output.write(&line.text, &line.stream, &self.give_up), Some(line)),
-                Job::Flush => (output.flush(&self.give_up).map(|left| self.flushed(left)), None),
+        let (mut failure, mut text) = (None, Vec::new());
+        while let Some(job) = self.next(&mut text) {
+            let result = match &job {
+                Job::Write(stream) => output.write(&text, stream, &self.give_up),
+                Job::Flush => output.flush(&self.give_up).map(|left| self.flushed(left)),
             };
             let mut state = self.lock();
-            match (result, line) {
-                (Ok(Written::Whole), Some(mut line)) => {
-                    state.stats.lines += 1;
-                    state.stats.bytes += line.text.len() as u64;
-                    state.unflushed = true;
-                    line.text.clear();
-                    state.recycle(line.text);
-                }
-                (Ok(Written::Whole), None) => {}
-                (Ok(Written::Not), _) => break,
-                (Err(error), _) => {
+            match result {
+                Ok(Written::Whole) => {}
+                Ok(Written::Not) => break,
+                Err(error) => {
                     state.failed = true;
                     failure = Some(error);
                     break;
                 }
             }
-            state.writing = false;
+            if matches!(job, Job::Write(_)) {
+                state.stats.lines += std::mem::take(&mut state.writing);
+                state.stats.bytes += text.len() as u64;
+                state.unflushed = true;
+            }
             self.tell_progress(state);
         }
         self.progress.notify_all();
@@ -293,8 +293,8 @@ impl Shared {
         if left == 0 { Written::Whole } else { Written::Not }
     }
 
-    /// What to do next; `None` when there is no more.
-    fn next(&self) -> Option<Job> {
+    /// What to do next, with what is to be written in `text`; `None` when there is no more.
+    fn next(&self, text: &mut Vec<u8>) -> Option<Job> {
         let mut state = self.lock();
         loop {
             if self.give_up.load(Ordering::Relaxed) {
@@ -306,10 +306,10 @@ impl Shared {
                 state.idle = false;
                 continue;
             }
-            if let Some(line) = state.lines.pop_front() {
-                (state.writing, state.gathered) = (true, true);
+            if let Some(stream) = state.take(text, if self.gather.is_zero() { 0 } else { PIECE }) {
+                state.gathered = true;
                 self.tell_progress(state);
-                return Some(Job::Write(line));
+                return Some(Job::Write(stream));
             }
             if state.unflushed && (state.closed || state.draining > 0) {
                 return Some(Job::Flush);
@@ -365,7 +365,8 @@ impl Shared {
 }
 
 enum Job {
-    Write(Line),
+    /// Lines of this stream.
+    Write(Arc<str>),
     /// All lines are written: see that they arrive.
     Flush,
 }
@@ -377,6 +378,23 @@ impl State {
             return None;
         }
         gather.checked_sub(self.since?.elapsed()).filter(|left| !left.is_zero())
+    }
+
+    /// Copies the next line to `text`, and those of its stream that follow while that is shorter than `piece`; gives their
+    /// stream.
+    fn take(&mut self, text: &mut Vec<u8>, piece: usize) -> Option<Arc<str>> {
+        let stream = self.lines.front()?.stream.clone();
+        text.clear();
+        while let Some(next) = self.lines.front()
+            && next.stream == stream
+            && (self.writing == 0 || text.len() < piece)
+            && let Some(line) = self.lines.pop_front()
+        {
+            text.extend_from_slice(&line.text);
+            self.recycle(line.text);
+            self.writing += 1;
+        }
+        Some(stream)
     }
 
     /// Buffers kept for later lines; more than a few come together only after a jam.
@@ -444,7 +462,7 @@ mod tests {
 
     /// Until the thread has a line in hand, so that the queue is as the test made it.
     fn until_writing(publisher: &Publisher) {
-        while !publisher.shared.lock().writing {
+        while publisher.shared.lock().writing == 0 {
             std::thread::yield_now();
         }
     }
@@ -477,21 +495,38 @@ mod tests {
         let (publisher, lines, _failures) = of(6, &["0", "1"]);
         assert!(lines.recv_timeout(Duration::from_millis(50)).is_err(), "gathered");
         publisher.push(&mut b"2".to_vec(), &"stream".into(), 6, Overflow::Block).unwrap();
-        assert_eq!([0; 3].map(|_| lines.recv_timeout(soon).unwrap()), [b"0", b"1", b"2"], "many");
+        assert_eq!(lines.recv_timeout(soon).unwrap(), b"012", "many");
 
         let (publisher, lines, _failures) = of(6, &["0", "1"]);
         std::thread::scope(|scope| {
             let drained = scope.spawn(|| publisher.drain(Some(soon)));
-            assert_eq!([0; 2].map(|_| lines.recv_timeout(soon).unwrap()), [b"0", b"1"], "waited for");
+            assert_eq!(lines.recv_timeout(soon).unwrap(), b"01", "waited for");
             assert_eq!(drained.join().unwrap(), Ok(()));
         });
 
         let (publisher, lines, _failures) = of(6, &["0", "1"]);
         std::thread::scope(|scope| {
             let closed = scope.spawn(|| publisher.close());
-            assert_eq!([0; 2].map(|_| lines.recv_timeout(soon).unwrap()), [b"0", b"1"], "the end");
+            assert_eq!(lines.recv_timeout(soon).unwrap(), b"01", "the end");
             assert_eq!(closed.join().unwrap(), 0);
+            assert_eq!(publisher.stats(), Stats { lines: 2, dropped: 0, bytes: 2 });
         });
+    }
+
+    #[test]
+    fn what_is_written_at_once_is_of_one_stream_and_not_too_long() {
+        let mut state = State::default();
+        let line = |stream: &str, letter: u8, bytes: usize| Line { text: vec![letter; bytes], stream: stream.into() };
+        state.lines.extend([line("a", b'0', 3), line("a", b'1', 3), line("a", b'2', 3), line("b", b'3', 1)]);
+        let mut take = |piece: usize| {
+            let mut text = b"before".to_vec();
+            let stream = state.take(&mut text, piece)?;
+            Some((stream.to_string(), String::from_utf8(text).unwrap(), std::mem::take(&mut state.writing)))
+        };
+        assert_eq!(take(4), Some(("a".into(), "000111".into(), 2)));
+        assert_eq!(take(100), Some(("a".into(), "222".into(), 1)));
+        assert_eq!(take(0), Some(("b".into(), "3".into(), 1)));
+        assert_eq!(take(100), None);
     }
 
     #[test]
@@ -502,7 +537,11 @@ mod tests {
             for text in ["0", "1"] {
                 publisher.push(&mut text.as_bytes().to_vec(), &"stream".into(), 9, Overflow::Block).unwrap();
             }
-            assert_eq!([0; 2].map(|_| lines.recv_timeout(Duration::from_secs(5)).unwrap()), [b"0", b"1"], "{round}");
+            let mut text = Vec::new();
+            while text.len() < 2 {
+                text.extend(lines.recv_timeout(Duration::from_secs(5)).unwrap());
+            }
+            assert_eq!(text, b"01", "{round}");
             assert!(start.elapsed() < Duration::from_secs(2), "{round}: {:?}", start.elapsed());
             std::thread::sleep(Duration::from_millis(20 * round));
         }
