@@ -2,11 +2,13 @@
 
 use super::callback::{API_LANGUAGE_CPP, InterfaceInfo, Vtable, destroy, guard};
 use super::object::text;
+use super::progress::Cancel;
 use super::slots;
 use super::version::Group;
 use std::cell::RefCell;
 use std::ffi::{c_char, c_void};
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
 
 /// An `ILogger` that lives forever: TensorRT keeps the first one it gets for the whole process.
 #[repr(C)]
@@ -42,6 +44,7 @@ const KEPT: usize = 8;
 
 thread_local! {
     static ERRORS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static CANCEL: RefCell<Option<Cancel>> = const { RefCell::new(None) };
 }
 
 /// Runs `call` and gives the errors that TensorRT printed on this thread meanwhile, the first few.
@@ -49,6 +52,18 @@ pub fn capture<R>(call: impl FnOnce() -> R) -> (R, Vec<String>) {
     ERRORS.take();
     let result = call();
     (result, ERRORS.take())
+}
+
+/// Runs `call`, which may be cancelled: what TensorRT says of that on this thread is no error.
+pub fn cancellable<R>(cancel: &Cancel, call: impl FnOnce() -> R) -> R {
+    CANCEL.set(Some(Cancel::clone(cancel)));
+    let result = call();
+    CANCEL.take();
+    result
+}
+
+fn is_cancelled() -> bool {
+    CANCEL.with_borrow(|cancel| cancel.as_ref().is_some_and(|cancel| cancel.load(Ordering::Relaxed)))
 }
 
 /// `nvinfer1::ILogger::Severity`
@@ -63,7 +78,10 @@ extern "C" fn log(_this: *mut c_void, severity: i32, message: *const c_char) {
         let message = unsafe { text(message) };
         match severity {
             INTERNAL_ERROR | ERROR => {
-                gst::error!(super::CAT, "{message}");
+                match is_cancelled() {
+                    true => gst::debug!(super::CAT, "{message}"),
+                    false => gst::error!(super::CAT, "{message}"),
+                }
                 ERRORS.with_borrow_mut(|errors| {
                     if errors.len() < KEPT {
                         errors.push(message);
@@ -83,4 +101,42 @@ extern "C" fn api_language(_this: *const c_void) -> i32 {
 
 extern "C" fn interface_info(_this: *const c_void) -> InterfaceInfo {
     InterfaceInfo { kind: c"ILogger".as_ptr(), major: 1, minor: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::CAT;
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[test]
+    fn what_is_said_of_a_cancel_is_no_error() {
+        gst::init().unwrap();
+        let (said, here) = (Arc::<Mutex<Vec<_>>>::default(), std::thread::current().id());
+        let heard = Arc::clone(&said);
+        let before = CAT.threshold();
+        CAT.set_threshold(gst::DebugLevel::Debug);
+        let listener = gst::log::add_log_function(move |category, level, _, _, _, _, message| {
+            if category == *CAT && std::thread::current().id() == here {
+                heard.lock().unwrap().push((level, message.get().unwrap().to_string()));
+            }
+        });
+        let say = |text: &std::ffi::CStr| log(std::ptr::null_mut(), ERROR, text.as_ptr());
+        let cancel = Cancel::default();
+        let ((), errors) = capture(|| {
+            cancellable(&cancel, || {
+                say(c"before");
+                cancel.store(true, Ordering::Relaxed);
+                say(c"of it");
+            });
+        });
+        say(c"after");
+        gst::log::remove_log_function(listener);
+        CAT.set_threshold(before);
+        let levels = said.lock().unwrap().clone();
+        let expected =
+            [(gst::DebugLevel::Error, "before"), (gst::DebugLevel::Debug, "of it"), (gst::DebugLevel::Error, "after")];
+        assert_eq!(levels, expected.map(|(level, text)| (level, text.to_owned())));
+        assert_eq!(errors, ["before", "of it"]);
+    }
 }

@@ -46,7 +46,11 @@ impl ProgressMonitor {
         (&raw const *self).cast_mut().cast()
     }
 
+    /// Nothing once it's cancelled: phases that end then aren't done.
     fn update(&self, name: &str, change: impl FnOnce(&mut Phases)) {
+        if self.cancel.load(Ordering::Relaxed) {
+            return;
+        }
         let fraction = {
             let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
             change(&mut phases);

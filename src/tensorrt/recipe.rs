@@ -5,6 +5,7 @@ use super::builder::{Builder, BuilderConfig, Flag};
 use super::cache::GpuFacts;
 use super::error::Error;
 use super::library::Library;
+use super::logger;
 use super::onnx::Onnx;
 use super::progress::{Cancel, OnProgress, ProgressMonitor};
 use super::tensor::{NetworkTensor, Shape};
@@ -161,7 +162,8 @@ pub fn build(
         let monitor = ProgressMonitor::new(library.group(), control.cancel.clone(), Arc::clone(&on_progress));
         config.set_progress_monitor(monitor)?;
     }
-    let plan = builder.build(&network, &config).map_err(|error| stop().err().unwrap_or(error))?;
+    let built = logger::cancellable(&control.cancel, || builder.build(&network, &config));
+    let plan = built.map_err(|error| stop().err().unwrap_or(error))?;
     stop()?;
     on_progress("built", 1.0);
     Ok(Built { plan: plan.to_vec(), timings: config.timings()?.unwrap_or_default(), profile })

@@ -184,11 +184,17 @@ fn cancelling_stops_the_build() {
     for release in RELEASES.into_iter().filter(|release| !release.starts_with('8')) {
         let library = mock::library(release);
         let cancel = Arc::new(AtomicBool::new(false));
-        let set = Arc::clone(&cancel);
-        let on_progress: OnProgress = Arc::new(move |_, done| set.store(done > 0.2, Ordering::Relaxed));
+        let (set, told) = (Arc::clone(&cancel), Arc::<Mutex<Vec<f32>>>::default());
+        let tells = Arc::clone(&told);
+        let on_progress: OnProgress = Arc::new(move |_, done| {
+            set.store(done > 0.2, Ordering::Relaxed);
+            tells.lock().unwrap().push(done);
+        });
         let control = BuildControl { cancel, on_progress: Some(on_progress), allocator: None };
         let error = build(library, &model_with_metadata(None), &settings(), &[], &control).unwrap_err();
         assert!(matches!(error, Error::Cancelled { .. }), "{release}: {error}");
+        let told = told.lock().unwrap();
+        assert_eq!(told.iter().filter(|done| **done > 0.2).count(), 1, "{release}: goes on after the cancel: {told:?}");
         assert!(!take_calls().contains(&"buildSerializedNetwork".to_owned()));
         assert_eq!(live(), 0, "{release}");
     }
