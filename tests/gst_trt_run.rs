@@ -281,6 +281,46 @@ fn the_unified_pipeline_runs_on_the_standin() {
     check_lines(&operator.stop(), &["door", "yard"]);
 }
 
+/// What comes before the engine is there would be decoded to be thrown away, and a file would run ahead of the clock.
+#[test]
+fn a_camera_comes_once_its_engines_are_built() {
+    let Some(standin) = Standin::new().filter(|_| start()) else { return };
+    let mut operator = Operator::new();
+    common::barcode::write_mp4(Codec::H264, 30, &operator.path("clip.mp4"));
+    let mut config = unified(&[json!({ "NAME": "file", "URL": operator.path("clip.mp4").to_str().unwrap() })]);
+    // There are no decoders on it.
+    config["processing"]["ENABLE_NVDEC"] = false.into();
+    config["processing"]["FORCE_GPU_ONLY"] = false.into();
+    operator.write(&config);
+    operator.run_in(&[], |command| {
+        standin.set_environment(command);
+        command.env("STANDIN_BUILD_TIME", "1500");
+    });
+    operator.wait_for("lines", || operator.lines("file") > 20);
+    let said = operator.said();
+    let stdout = operator.stop();
+    let built = said.iter().filter(|line| line.contains("the TensorRT engine is ready")).count();
+    let plays = said.iter().position(|line| line.contains("file: plays")).unwrap();
+    assert!(built == 2 && !said.iter().any(|line| line.contains("lost")), "{said:#?}");
+    assert!(said[plays..].iter().all(|line| !line.contains("engine")), "{said:#?}");
+    check_lines(&stdout, &["file"]);
+    let first: Value = serde_json::from_str(stdout.lines().next().unwrap()).unwrap();
+    assert!(first["pts"].as_u64().unwrap() < 1_000_000_000, "{first}");
+}
+
+#[test]
+fn an_engine_that_is_of_no_use_ends_the_run() {
+    let Some(standin) = Standin::new().filter(|_| start()) else { return };
+    let mut operator = Operator::new();
+    let mut config = unified(&[test_picture("door")]);
+    config["models"]["DETECTION"]["ONNX"] = find::test_model("unknown-head").to_str().unwrap().into();
+    operator.write(&config);
+    operator.run_in(&[], |command| standin.set_environment(command));
+    let (status, said, stdout) = operator.end();
+    assert!(!status.success() && stdout.is_empty(), "{said:#?}");
+    assert!(said.iter().any(|line| line.contains("door: failed: ") && line.contains("unknown-head")), "{said:#?}");
+}
+
 /// A sticky error of the GPU: the process ends soon, with the first cause, for its supervisor to start it again.
 #[test]
 fn a_gpu_that_fails_ends_the_run() {

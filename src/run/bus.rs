@@ -51,6 +51,12 @@ impl Listener {
                 }
             }
             MessageView::Eos(_) => self.reporter.event(Event::Drained),
+            MessageView::StateChanged(change)
+                if change.current() == gst::State::Playing
+                    && message.src().is_some_and(|src| src.is::<gst::Pipeline>()) =>
+            {
+                self.reporter.event(Event::Opened);
+            }
             MessageView::Latency(_) => self.reporter.report(Report::Latency),
             MessageView::Warning(warning) => {
                 let text = describe(message, &warning.error(), warning.debug().as_deref());

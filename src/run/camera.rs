@@ -114,7 +114,8 @@ impl Camera {
         self.lifecycle.state()
     }
 
-    /// Whether it's being stopped while it's still being opened: nothing of it has been published, or is under way.
+    /// Whether it's being stopped while it's still being opened, for example an engine built for it: nothing of it has been
+    /// published, or is under way.
     pub fn has_nothing_to_lose(&self) -> bool {
         self.lifecycle.state() == State::Stopping && self.lifecycle.is_opening()
     }
@@ -254,7 +255,10 @@ impl Camera {
                     let playing = pipeline.set_state(gst::State::Playing);
                     playing.map(drop).map_err(|_| lock(&first_error).take().unwrap_or_else(silent))
                 });
-                reporter.event(opened.map_or_else(Event::CantOpen, |()| Event::Opened));
+                // That it plays it says itself: at once, or once an engine has been built for it.
+                if let Err(reason) = opened {
+                    reporter.event(Event::CantOpen(reason));
+                }
             });
         });
         self.analysis = Some(analysis);

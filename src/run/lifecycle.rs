@@ -53,7 +53,7 @@ pub enum State {
 /// What happened to a camera.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Models and outputs are open.
+    /// Models and outputs are open, and what comes is played; also said when that was known.
     Opened,
     CantOpen(String),
     /// The source's first picture.
@@ -105,7 +105,7 @@ pub struct Lifecycle {
     failures: u32,
     /// When it began to play, on the caller's clock.
     playing_since: Option<Duration>,
-    /// The pipeline is being opened, and nobody has said how it went.
+    /// The pipeline is being opened, which may mean that an engine is built, and nobody has said how it went.
     opening: bool,
     /// The wait is for another attempt to open the pipeline, not only the source.
     reopen: bool,
@@ -168,6 +168,11 @@ impl Lifecycle {
     /// comes too late, and is ignored.
     pub fn handle(&mut self, event: Event, now: Duration, random: f64) -> Vec<Action> {
         use State::*;
+        let event = match event {
+            // An engine that was built for it in vain, for example.
+            Event::AnalysisLost(reason) if self.state == Opening => Event::CantOpen(reason),
+            event => event,
+        };
         if matches!(event, Event::Opened | Event::CantOpen(_)) {
             self.opening = false;
         }
@@ -332,6 +337,18 @@ mod tests {
         assert_eq!(test.camera.reason(), Some("no model"));
         assert_eq!(test.on(Event::Stop), [ClosePipeline]);
         assert_eq!(test.on(Event::PipelineClosed), [Forget]);
+    }
+
+    #[test]
+    fn what_fails_while_models_are_opened_has_kept_them_from_it() {
+        let mut test = Test::start();
+        assert!(test.camera.is_opening());
+        assert_eq!(test.on(Event::AnalysisLost("no memory for the engine".into())), [ClosePipeline]);
+        assert_eq!(test.camera.shown(), CameraState::Failed);
+        assert_eq!(test.camera.reason(), Some("no memory for the engine"));
+        assert!(!test.camera.is_opening());
+        assert_eq!(test.on(Event::CantOpen("again".into())), [], "said twice");
+        assert_eq!(test.on(Event::Opened), [], "too late");
     }
 
     #[test]

@@ -304,9 +304,7 @@ impl Supervisor {
 
     fn end_if_empty(&self) {
         let mut running = self.state.borrow_mut();
-        // A model that is being built isn't waited for when all is to end.
-        let left = |camera: &Camera| running.ending.is_none() || !camera.has_nothing_to_lose();
-        if running.cameras.values().any(left) {
+        if !running.cameras.is_empty() {
             return;
         }
         let outcome = match running.ending.clone() {
@@ -326,9 +324,11 @@ impl Supervisor {
     fn end_late(&self) {
         let mut running = self.state.borrow_mut();
         let Some(end) = running.end.take() else { return };
-        let left = running.cameras.values().map(|camera| camera.setup().name.clone()).collect();
+        // An engine that is being built is cancelled, but not waited for any longer.
+        let left = running.cameras.values().filter(|camera| !camera.has_nothing_to_lose());
+        let left: Vec<_> = left.map(|camera| camera.setup().name.clone()).collect();
         let outcome = match running.ending.clone() {
-            Some(outcome) if outcome != Outcome::Stopped => outcome,
+            Some(outcome) if outcome != Outcome::Stopped || left.is_empty() => outcome,
             _ => Outcome::Left(left),
         };
         drop(running);
