@@ -325,18 +325,20 @@ fn an_engine_that_is_of_no_use_ends_the_run() {
 #[test]
 fn a_gpu_that_fails_ends_the_run() {
     let Some(standin) = Standin::new().filter(|_| start()) else { return };
-    let mut operator = Operator::new();
-    operator.write(&unified(&[test_picture("door"), test_picture("yard")]));
-    operator.run_in(&[], |command| {
-        standin.set_environment(command);
-        // An illegal address.
-        command.env("STANDIN_FAIL", "graph=100:700");
-    });
-    operator.wait_for("failure", || operator.said().iter().any(|line| line.contains("illegal memory access")));
-    let failed = Instant::now();
-    let (status, said, _) = operator.end();
-    assert!(failed.elapsed() < 5 * SECOND, "{:?}", failed.elapsed());
-    assert_eq!(status.code(), Some(1), "{said:#?}");
-    let last = said.last().unwrap();
-    assert!(last.starts_with("gst-trt: the GPU failed") && last.contains("illegal memory access"), "{said:#?}");
+    // An illegal address, in a batch of ours or in a copy to the GPU, which is GStreamer's: then frames only cease to come.
+    for failure in ["graph=100:700", "copy=100:700"] {
+        let mut operator = Operator::new();
+        operator.write(&unified(&[test_picture("door"), test_picture("yard")]));
+        operator.run_in(&[], |command| {
+            standin.set_environment(command);
+            command.env("STANDIN_FAIL", failure);
+        });
+        operator.wait_for("failure", || operator.said().iter().any(|line| line.contains("illegal memory access")));
+        let failed = Instant::now();
+        let (status, said, _) = operator.end();
+        assert!(failed.elapsed() < 5 * SECOND, "{failure}: {:?}", failed.elapsed());
+        assert_eq!(status.code(), Some(1), "{failure}: {said:#?}");
+        let last = said.last().unwrap();
+        assert!(last.starts_with("gst-trt: the GPU failed") && last.contains("illegal memory access"), "{said:#?}");
+    }
 }

@@ -133,9 +133,13 @@ impl Camera {
         source.is_none_or(|number| number == self.sources)
     }
 
-    /// Why nothing works on its GPU any more.
+    /// Why nothing works on its GPU any more. The GPU is asked: what a decoder or an upload has seen first, nobody of ours
+    /// knows, and without frames nobody would.
     pub fn gpu_failure(&self) -> Option<String> {
-        self.gpu.get().and_then(|context| context.failure()).map(|error| error.message.clone())
+        let context = self.gpu.get()?;
+        // Any call would do; a failure is kept with its cause.
+        let _ = context.memory();
+        context.failure().map(|error| error.message.clone())
     }
 
     /// Takes an event. Returns whether nothing of the camera is left.
