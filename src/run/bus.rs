@@ -15,8 +15,6 @@ use std::sync::{Arc, Mutex};
 pub struct Listener {
     pub reporter: Reporter,
     pub placement: Placement,
-    /// The first error of this pipeline, for whoever asks why its state didn't change.
-    pub first_error: Arc<Mutex<Option<String>>>,
 }
 
 /// Where the camera's threads go.
@@ -44,7 +42,6 @@ impl Listener {
         match message.view() {
             MessageView::Error(error) => {
                 let text = describe(message, &error.error(), error.debug().as_deref());
-                lock(&self.first_error).get_or_insert_with(|| text.clone());
                 match message.src().and_then(source::number) {
                     Some(number) => self.reporter.of_source(number).event(Event::SourceLost(text)),
                     None => self.reporter.event(Event::AnalysisLost(text)),

@@ -232,12 +232,7 @@ impl Camera {
             Ok(analysis) => analysis,
             Err(error) => return self.reporter.event(Event::CantOpen(error.message)),
         };
-        let first_error = Arc::new(Mutex::new(None));
-        let listener = Listener {
-            reporter: self.reporter.clone(),
-            placement: self.placement.clone(),
-            first_error: first_error.clone(),
-        };
+        let listener = Listener { reporter: self.reporter.clone(), placement: self.placement.clone() };
         listener.listen(&analysis.pipeline);
         if let Some(on_pipeline) = on_pipeline {
             on_pipeline(&self.setup, &analysis.pipeline);
@@ -247,7 +242,6 @@ impl Camera {
         let (recorder, recording) = (self.recorder.clone(), self.setup.recording.clone());
         analysis.pipeline.call_async(move |pipeline| {
             turns.take(|| {
-                let silent = || "the pipeline doesn't start, and doesn't say why".to_owned();
                 let opened = share_context(pipeline, decoder, &gpu).and_then(|()| {
                     if let Some(settings) = recording {
                         let notes = reporter.clone();
@@ -256,8 +250,9 @@ impl Camera {
                         started.attach(&end);
                         *lock(&recorder) = Some(started);
                     }
-                    let playing = pipeline.set_state(gst::State::Playing);
-                    playing.map(drop).map_err(|_| lock(&first_error).take().unwrap_or_else(silent))
+                    // The element that refuses says why, before this.
+                    let silent = |_| "the pipeline doesn't start, and doesn't say why".to_owned();
+                    pipeline.set_state(gst::State::Playing).map(drop).map_err(silent)
                 });
                 // That it plays it says itself: at once, or once an engine has been built for it.
                 if let Err(reason) = opened {

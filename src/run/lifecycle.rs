@@ -169,7 +169,7 @@ impl Lifecycle {
     pub fn handle(&mut self, event: Event, now: Duration, random: f64) -> Vec<Action> {
         use State::*;
         let event = match event {
-            // An engine that was built for it in vain, for example.
+            // An element that can't be opened says so itself, at once or when its engine was built in vain.
             Event::AnalysisLost(reason) if self.state == Opening => Event::CantOpen(reason),
             event => event,
         };
