@@ -129,7 +129,9 @@ impl ObjectImpl for Inference {
     }
 
     fn property(&self, _id: usize, spec: &glib::ParamSpec) -> glib::Value {
-        properties::get(&lock(&self.settings), spec).unwrap_or_else(|| self.stats().to_value())
+        // Not in one expression: `stats` asks the models, whose lock is held where they ask for the settings.
+        let setting = self.with_settings(|settings| properties::get(settings, spec));
+        setting.unwrap_or_else(|| self.stats().to_value())
     }
 
     fn constructed(&self) {
