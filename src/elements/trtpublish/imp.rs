@@ -55,7 +55,8 @@ impl ObjectImpl for TrtPublish {
     }
 
     fn property(&self, _id: usize, spec: &glib::ParamSpec) -> glib::Value {
-        settings::get(&lock(&self.settings), spec).unwrap_or_else(|| self.stats().to_value())
+        let setting = settings::get(&lock(&self.settings), spec);
+        setting.unwrap_or_else(|| self.stats().to_value())
     }
 }
 
