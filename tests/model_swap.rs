@@ -8,6 +8,7 @@ use common::running::{Running, caps, found_by, frame, number, pull, start, with_
 use gst::prelude::*;
 use gst_video::VideoFormat;
 use gsttensorrt::meta;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Frames through `in` (an appsrc), `d` (the element) and `out` (an appsink), one at a time and numbered.
@@ -258,4 +259,29 @@ fn stopping_while_a_model_is_opened_is_quick_and_starting_again_takes_the_new_on
         stream.set_model("yolo");
         stream.wait_for_service("yolo.onnx");
     }
+}
+/// Both ask for the element's settings and for its model.
+#[test]
+fn stats_can_be_read_while_models_are_exchanged() {
+    if !start() {
+        return;
+    }
+    let detect = with_model("trtdetect", "yolo");
+    let stream = Stream::new(&format!("{detect} name=d"));
+    let element = stream.running.element("d");
+    let exchanging = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while exchanging.load(Ordering::Relaxed) {
+                    let _: gst::Structure = element.property("stats");
+                }
+            });
+        }
+        for file in ["yolo-coco", "yolo"].into_iter().cycle().take(20) {
+            stream.set_model(file);
+            stream.wait_for_service(&format!("{file}.onnx"));
+        }
+        exchanging.store(false, Ordering::Relaxed);
+    });
 }
