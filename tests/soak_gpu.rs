@@ -25,6 +25,8 @@ const LEAST_STARTS: usize = 200;
 struct Use {
     gpu: f64,
     host: f64,
+    /// Of `host`, what isn't pages of files: a library's pages are read when they are first used.
+    anonymous: f64,
 }
 
 impl Use {
@@ -36,9 +38,11 @@ impl Use {
         // SAFETY: no preconditions.
         unsafe { libc::malloc_trim(0) };
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-        Self { gpu: (total - free) as f64 / MIB, host: kilobytes / 1024.0 }
+        let mebibytes = |what: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
+            line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+        };
+        Self { gpu: (total - free) as f64 / MIB, host: mebibytes("VmRSS:"), anonymous: mebibytes("RssAnon:") }
     }
 }
 
@@ -60,6 +64,10 @@ fn starts(count: usize, detector: &Path, pose: &Path, what: &str) {
         drop(p);
         if n == early_at {
             early = Some(Use::now());
+        }
+        if n.is_multiple_of((count / 10).max(1)) {
+            let Use { gpu, host, anonymous } = Use::now();
+            println!("  {n}: GPU {gpu:.1} MiB, host {host:.1}, of it anonymous {anonymous:.1}");
         }
     }
     let (early, last) = (early.expect("more starts than the early one"), Use::now());
