@@ -49,7 +49,7 @@ fn main() {
             let frame =
                 Frame { stream: "camera", number: 1, pts: Some(1), captured: None, width: WIDTH, height: HEIGHT };
             let mut line = Vec::with_capacity(64 * 1024);
-            write_line(&mut line, &frame, &posed).expect("a line");
+            write_line(&mut line, &frame, &posed);
             black_box(&line);
         });
     }

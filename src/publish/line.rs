@@ -1,10 +1,8 @@
 //! One frame as one line of JSON.
 
-use super::number::FewDecimals;
-use crate::meta::{Inference, KeypointSet, Object, Record};
+use super::json;
+use crate::meta::{Inference, Object, Record};
 use crate::model::{Keypoint, Rect};
-use serde::ser::{Serialize, SerializeMap, Serializer};
-use std::sync::Arc;
 
 /// What a line says about a frame besides its objects.
 #[derive(Debug, Clone, Copy)]
@@ -24,173 +22,102 @@ pub struct Frame<'a> {
 }
 
 /// Appends `frame` and its `record` to `out` as one line, with the newline.
-///
-/// # Errors
-/// None that can be caused from outside: all keys are strings, and `out` takes everything.
-pub fn write_line(out: &mut Vec<u8>, frame: &Frame, record: &Record) -> serde_json::Result<()> {
-    let line = Line {
-        stream: frame.stream,
-        frame: frame.number,
-        pts: frame.pts,
-        ntp: frame.captured.and_then(iso8601),
-        width: frame.width,
-        height: frame.height,
-        inferred: Inferred(record),
-        objects: Objects { record, scale: (frame.width as f32, frame.height as f32) },
-    };
-    line.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, FewDecimals))?;
-    out.push(b'\n');
-    Ok(())
+pub fn write_line(out: &mut Vec<u8>, frame: &Frame, record: &Record) {
+    out.extend_from_slice(br#"{"stream":"#);
+    json::text(out, frame.stream);
+    out.extend_from_slice(br#","frame":"#);
+    json::whole(out, frame.number);
+    out.extend_from_slice(br#","pts":"#);
+    match frame.pts {
+        Some(pts) => json::whole(out, pts),
+        None => out.extend_from_slice(b"null"),
+    }
+    if let Some(ntp) = frame.captured.and_then(iso8601) {
+        out.extend_from_slice(br#","ntp":"#);
+        json::text(out, &ntp);
+    }
+    out.extend_from_slice(br#","width":"#);
+    json::whole(out, frame.width);
+    out.extend_from_slice(br#","height":"#);
+    json::whole(out, frame.height);
+    out.extend_from_slice(br#","inferred":{"#);
+    json::list(out, &record.models, |out, run| {
+        json::text(out, &run.model_id);
+        out.extend_from_slice(match run.inference {
+            Inference::Done => br#":"done""#,
+            Inference::Interval => br#":"interval""#,
+            Inference::Busy => br#":"busy""#,
+            Inference::NoRegion => br#":"no-region""#,
+        });
+    });
+    out.extend_from_slice(br#"},"objects":["#);
+    let scale = (frame.width as f32, frame.height as f32);
+    json::list(out, &record.objects, |out, object| write_object(out, object, scale));
+    out.extend_from_slice(b"]}\n");
 }
 
-#[derive(serde::Serialize)]
-struct Line<'a> {
-    stream: &'a str,
-    frame: u64,
-    pts: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ntp: Option<String>,
-    width: u32,
-    height: u32,
-    inferred: Inferred<'a>,
-    objects: Objects<'a>,
+/// `scale`: pixels of the frame, width and height.
+fn write_object(out: &mut Vec<u8>, object: &Object, scale: (f32, f32)) {
+    out.extend_from_slice(br#"{"id":"#);
+    json::whole(out, object.id);
+    out.extend_from_slice(br#","label":"#);
+    json::text(out, &object.label);
+    if let Some(class) = object.class_id {
+        out.extend_from_slice(br#","class_id":"#);
+        json::whole(out, class);
+    }
+    out.extend_from_slice(br#","confidence":"#);
+    confidence(out, object.confidence);
+    let Rect { x, y, w, h } = object.rect.scaled(scale.0, scale.1);
+    out.extend_from_slice(br#","box":{"x":"#);
+    pixels(out, x);
+    out.extend_from_slice(br#","y":"#);
+    pixels(out, y);
+    out.extend_from_slice(br#","width":"#);
+    pixels(out, w);
+    out.extend_from_slice(br#","height":"#);
+    pixels(out, h);
+    out.extend_from_slice(br#"},"source":"#);
+    json::text(out, &object.source);
+    if let Some(parent) = object.parent {
+        out.extend_from_slice(br#","parent":"#);
+        json::whole(out, parent);
+    }
+    if let Some(set) = &object.keypoints {
+        out.extend_from_slice(br#","keypoints":["#);
+        let names = set.layout.names.iter().map(|name| Some(&**name)).chain(std::iter::repeat(None));
+        json::list(out, set.points.iter().zip(names), |out, (point, name)| write_point(out, point, name, scale));
+        out.extend_from_slice(br#"],"keypoints_source":"#);
+        json::text(out, &set.source);
+    }
+    out.push(b'}');
 }
 
-struct Inferred<'a>(&'a Record);
-
-impl Serialize for Inferred<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.models.len()))?;
-        for run in &self.0.models {
-            let inference = match run.inference {
-                Inference::Done => "done",
-                Inference::Interval => "interval",
-                Inference::Busy => "busy",
-                Inference::NoRegion => "no-region",
-            };
-            map.serialize_entry(&*run.model_id, inference)?;
+fn write_point(out: &mut Vec<u8>, point: &Keypoint, name: Option<&str>, scale: (f32, f32)) {
+    match name {
+        Some(name) => {
+            out.extend_from_slice(br#"{"name":"#);
+            json::text(out, name);
+            out.extend_from_slice(br#","x":"#);
         }
-        map.end()
+        None => out.extend_from_slice(br#"{"x":"#),
     }
-}
-
-struct Objects<'a> {
-    record: &'a Record,
-    /// Pixels of the frame, width and height.
-    scale: (f32, f32),
-}
-
-impl Serialize for Objects<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.record.objects.iter().map(|object| ObjectJson::new(object, self.scale)))
-    }
-}
-
-#[derive(serde::Serialize)]
-struct ObjectJson<'a> {
-    id: u32,
-    label: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    class_id: Option<u32>,
-    confidence: f64,
-    #[serde(rename = "box")]
-    rect: BoxJson,
-    source: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    keypoints: Option<Points<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    keypoints_source: Option<&'a str>,
-}
-
-impl<'a> ObjectJson<'a> {
-    fn new(object: &'a Object, scale: (f32, f32)) -> Self {
-        Self {
-            id: object.id,
-            label: &object.label,
-            class_id: object.class_id,
-            confidence: confidence(object.confidence),
-            rect: BoxJson::new(object.rect.scaled(scale.0, scale.1)),
-            source: &object.source,
-            parent: object.parent,
-            keypoints: object.keypoints.as_ref().map(|set| Points { set, scale }),
-            keypoints_source: object.keypoints.as_ref().map(|set| &*set.source),
-        }
-    }
-}
-
-#[derive(serde::Serialize)]
-struct BoxJson {
-    x: f64,
-    y: f64,
-    width: f64,
-    height: f64,
-}
-
-impl BoxJson {
-    fn new(Rect { x, y, w, h }: Rect) -> Self {
-        Self { x: pixels(x), y: pixels(y), width: pixels(w), height: pixels(h) }
-    }
-}
-
-struct Points<'a> {
-    set: &'a KeypointSet,
-    scale: (f32, f32),
-}
-
-impl Serialize for Points<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let names = self.set.layout.names.iter().map(Some).chain(std::iter::repeat(None));
-        serializer
-            .collect_seq(self.set.points.iter().zip(names).map(|(point, name)| PointJson::new(point, name, self.scale)))
-    }
-}
-
-#[derive(serde::Serialize)]
-struct PointJson<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    x: f64,
-    y: f64,
-    confidence: f64,
-}
-
-impl<'a> PointJson<'a> {
-    fn new(point: &Keypoint, name: Option<&'a Arc<str>>, scale: (f32, f32)) -> Self {
-        Self {
-            name: name.map(|name| &**name),
-            x: pixels(point.x * scale.0),
-            y: pixels(point.y * scale.1),
-            confidence: confidence(point.confidence),
-        }
-    }
+    pixels(out, point.x * scale.0);
+    out.extend_from_slice(br#","y":"#);
+    pixels(out, point.y * scale.1);
+    out.extend_from_slice(br#","confidence":"#);
+    confidence(out, point.confidence);
+    out.push(b'}');
 }
 
 /// To 0.01 pixels.
-fn pixels(value: f32) -> f64 {
-    decimals(value, 100.0)
+fn pixels(out: &mut Vec<u8>, value: f32) {
+    json::rounded::<2>(out, value);
 }
 
 /// To 0.0001.
-fn confidence(value: f32) -> f64 {
-    decimals(value, 10_000.0)
-}
-
-/// Numbers beyond are whole.
-const WHOLE: f64 = (1_u64 << 52) as f64;
-
-/// Rounds, so that lines stay short. JSON has no infinities: what isn't a number becomes 0.
-fn decimals(value: f32, parts: f64) -> f64 {
-    let scaled = f64::from(value) * parts;
-    if scaled.abs() < WHOLE {
-        // Halves away from zero, without a call of the C library; the sum is exact where it matters.
-        (scaled + 0.5_f64.copysign(scaled)) as i64 as f64 / parts
-    } else if value.is_finite() {
-        value.into()
-    } else {
-        0.0
-    }
+fn confidence(out: &mut Vec<u8>, value: f32) {
+    json::rounded::<4>(out, value);
 }
 
 /// `ns` since 1970 as for example `2026-05-04T12:34:56.789000000Z`; `None` beyond the year 9999.
@@ -203,28 +130,16 @@ fn iso8601(ns: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::meta::ModelRun;
+    use crate::meta::{KeypointSet, ModelRun};
     use crate::model::KeypointLayout;
-
-    #[test]
-    fn numbers_are_rounded_halves_away_from_zero() {
-        for value in
-            [0.0_f32, 0.004_999, 0.005, 0.015, 0.125, 1919.995, 1919.994, 7.0, 16_777_215.0, 1e9, 1e15, 1e16, 3e38]
-        {
-            for value in [value, -value, 1.0 / value] {
-                let rounded = if value.is_finite() { (f64::from(value) * 100.0).round() / 100.0 } else { 0.0 };
-                assert!((decimals(value, 100.0) - rounded).abs() <= rounded.abs() * f64::EPSILON, "{value}");
-            }
-        }
-        assert_eq!([f32::NAN, f32::INFINITY, f32::NEG_INFINITY].map(pixels), [0.0; 3]);
-    }
+    use std::sync::Arc;
 
     const FRAME: Frame =
         Frame { stream: "a \"b\"\n", number: 7, pts: Some(5), captured: None, width: 1920, height: 1080 };
 
     fn json(frame: &Frame, record: &Record) -> String {
         let mut out = b"before\n".to_vec();
-        write_line(&mut out, frame, record).unwrap();
+        write_line(&mut out, frame, record);
         let text = String::from_utf8(out).unwrap();
         text.strip_prefix("before\n").unwrap().to_owned()
     }

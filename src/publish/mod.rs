@@ -4,10 +4,10 @@
 //! 2. A [`Publisher`] takes lines without waiting for the disk or the reader, and writes them on a thread of its own.
 //! 3. An [`Output`] is where they go: a file, a pipe, a TCP server, an MQTT broker; [`open`] makes it from a location.
 
+mod json;
 mod line;
 mod location;
 mod mqtt;
-mod number;
 mod output;
 mod publisher;
 mod tcp;

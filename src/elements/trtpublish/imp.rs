@@ -194,14 +194,7 @@ impl BaseTransformImpl for TrtPublish {
         };
         stream.frames += 1;
         stream.line.clear();
-        publish::write_line(&mut stream.line, &frame, &meta::read(buffer, width, height)).map_err(|error| {
-            gst::element_imp_error!(
-                self,
-                gst::CoreError::Failed,
-                ("Can't write frame {} as JSON: {error}", frame.number)
-            );
-            gst::FlowError::Error
-        })?;
+        publish::write_line(&mut stream.line, &frame, &meta::read(buffer, width, height));
         let overflow = match overflow {
             Overflow::Block => publish::Overflow::Block,
             Overflow::DropOldest => publish::Overflow::DropOldest,

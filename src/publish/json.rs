@@ -1,0 +1,143 @@
+//! The pieces of JSON that lines are made of, straight into a line's memory.
+//!
+//! A line has hundreds of short keys and numbers, and at a camera's rate a general serialiser's code and tables have left the
+//! caches when the next frame comes. What is rare (texts that need escapes, huge numbers) is left to one.
+
+/// Appends a text.
+pub fn text(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        return serialise(out, text);
+    }
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+/// Appends a whole number.
+pub fn whole(out: &mut Vec<u8>, number: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends a number rounded to so many decimals, halves away from zero, in as few digits as it takes but with one decimal.
+/// JSON has no infinities: what isn't a number becomes 0.
+pub fn rounded<const DECIMALS: usize>(out: &mut Vec<u8>, value: f32) {
+    /// Where doubles have no halves any more.
+    const LIMIT: f64 = (1_u64 << 52) as f64;
+    let one = const { 10_u64.pow(DECIMALS as u32) };
+    let scaled = f64::from(value) * one as f64;
+    if scaled.abs() >= LIMIT || scaled.is_nan() {
+        return serialise(out, &if value.is_finite() { f64::from(value) } else { 0.0 });
+    }
+    let size = (scaled.abs() + 0.5) as u64;
+    if scaled < 0.0 && size > 0 {
+        out.push(b'-');
+    }
+    whole(out, size / one);
+    let mut digits = [b'.'; 16];
+    let mut left = size % one;
+    for digit in digits[1..=DECIMALS].iter_mut().rev() {
+        *digit = b'0' + (left % 10) as u8;
+        left /= 10;
+    }
+    let zeros = digits[2..=DECIMALS].iter().rev().take_while(|digit| **digit == b'0').count();
+    out.extend_from_slice(&digits[..=DECIMALS - zeros]);
+}
+
+/// Appends what `write` makes of each item, with commas between.
+pub fn list<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut Vec<u8>, T)) {
+    for (number, item) in items.into_iter().enumerate() {
+        if number > 0 {
+            out.push(b',');
+        }
+        write(out, item);
+    }
+}
+
+fn serialise<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    // Fails for maps with other keys than texts, and where the writer does.
+    let _ = serde_json::to_writer(out, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    /// What a serialiser makes of the same number, rounded beforehand.
+    fn expected(value: f32, one: f64) -> String {
+        let rounded = if value.is_finite() { (f64::from(value) * one).round() / one } else { 0.0 };
+        // No negative zero.
+        serde_json::to_string(&(rounded + 0.0)).unwrap()
+    }
+
+    fn check(value: f32) {
+        assert_eq!(written(|out| rounded::<2>(out, value)), expected(value, 1e2), "{value}, 2 decimals");
+        assert_eq!(written(|out| rounded::<4>(out, value)), expected(value, 1e4), "{value}, 4 decimals");
+    }
+
+    #[test]
+    fn numbers_are_rounded_halves_away_from_zero() {
+        for value in [
+            0.0,
+            0.004_999,
+            0.005,
+            0.015,
+            0.125,
+            0.5,
+            0.9999,
+            0.99995,
+            0.1,
+            9.99,
+            10.0,
+            99.995,
+            100.0,
+            1919.995,
+            1919.994,
+            7680.0,
+            16_777_215.0,
+            1e9,
+            4.5e11,
+            4.6e11,
+            4.5e13,
+            4.6e13,
+            1e15,
+            1e16,
+            f32::MAX,
+            f32::MIN_POSITIVE,
+            f32::NAN,
+            f32::INFINITY,
+        ] {
+            check(value);
+            check(-value);
+        }
+        assert_eq!(written(|out| rounded::<2>(out, -0.001)), "0.0");
+        assert_eq!(written(|out| rounded::<4>(out, 0.000_04)), "0.0");
+        assert_eq!(written(|out| rounded::<4>(out, -12.3456)), "-12.3456");
+    }
+
+    #[test]
+    fn a_list_has_commas_between() {
+        for (items, expected) in [(&[][..], ""), (&[1], "1"), (&[1, 20, 300], "1,20,300")] {
+            assert_eq!(written(|out| list(out, items, |out, number: &u32| whole(out, *number))), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_number_is_what_a_serialiser_writes(value: f32, pixel in -1e4_f32..1e4) {
+            check(value);
+            check(pixel);
+        }
+
+        #[test]
+        fn any_text_is_what_a_serialiser_writes(any: String) {
+            prop_assert_eq!(written(|out| text(out, &any)), serde_json::to_string(&any).unwrap());
+        }
+    }
+}
