@@ -5,6 +5,7 @@ pub mod check;
 pub mod config;
 pub mod cpu;
 pub mod cuda;
+mod digest;
 pub mod draw;
 mod elements;
 pub mod gpu;

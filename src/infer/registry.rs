@@ -1,11 +1,9 @@
 //! Which services there are: elements with the same model and settings share one.
 
 use super::{Backend, Engine, Error, ErrorKind, ModelSettings, Precision, Service, open_engine};
+use crate::digest::{self, Hash};
 use crate::tensorrt::source;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
@@ -13,8 +11,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     backend: Backend,
-    /// SHA-256 of the model's file.
-    model: [u8; 32],
+    /// Of the model's file.
+    model: Hash,
     precision: Precision,
     device_id: u32,
     batch_size: u32,
@@ -25,7 +23,7 @@ struct Key {
 }
 
 impl Key {
-    fn new(settings: &ModelSettings, model: [u8; 32]) -> Self {
+    fn new(settings: &ModelSettings, model: Hash) -> Self {
         Self {
             backend: settings.backend,
             model,
@@ -56,7 +54,7 @@ fn open_with(
     settings: &ModelSettings,
     open_engine: impl FnOnce(&ModelSettings) -> Result<Arc<dyn Engine>, Error>,
 ) -> Result<Arc<Service>, Error> {
-    let key = Key::new(settings, digest(&settings.model)?);
+    let key = Key::new(settings, hash(&settings.model)?);
     let place = {
         let mut services = SERVICES.lock().unwrap_or_else(PoisonError::into_inner);
         services
@@ -73,26 +71,11 @@ fn open_with(
     Ok(service)
 }
 
-fn digest(model: &Path) -> Result<[u8; 32], Error> {
-    let failed = |e: std::io::Error| {
-        Error::new(
-            ErrorKind::File,
-            format!("model file {} can't be read: {e}. Check the `model` property", model.display()),
-        )
-    };
-    let model = source(model)?;
-    let mut hash = Sha256::new();
-    let mut file = BufReader::with_capacity(1 << 20, File::open(model).map_err(failed)?);
-    loop {
-        let part = file.fill_buf().map_err(failed)?;
-        if part.is_empty() {
-            break;
-        }
-        hash.update(part);
-        let read = part.len();
-        file.consume(read);
-    }
-    Ok(hash.finalize().into())
+fn hash(model: &Path) -> Result<Hash, Error> {
+    digest::of_known_file(&source(model)?).map_err(|error| {
+        let text = format!("model file {} can't be read: {error}. Check the `model` property", model.display());
+        Error::new(ErrorKind::File, text)
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Engine files that a user names: plans, plans of ours with a record beside them, and Ultralytics' exports, which have
 //! a JSON header before the plan.
 
-use super::cache::{EngineRecord, GpuFacts};
+use super::cache::{EngineRecord, GpuFacts, hex, read_json};
 use super::error::{EngineFault, Error};
 use super::version::Version;
+use crate::digest;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,8 +30,7 @@ impl EngineFile {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let bytes =
             std::fs::read(path).map_err(|error| Error::File { path: path.into(), reason: error.to_string() })?;
-        let record: Option<EngineRecord> =
-            std::fs::read(path.with_extension("json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let record = EngineRecord::beside(path);
         let (start, mut metadata) = header(&bytes).unwrap_or_default();
         let mut file = Self { bytes, start, metadata: BTreeMap::new(), record: None };
         if let Some(record) = record {
@@ -49,20 +49,46 @@ impl EngineFile {
         self.bytes.get(self.start..).unwrap_or_default()
     }
 
-    /// Compares the record, where there is one, with what is to run the engine.
+    /// As [`EngineRecord::check`], where there is a record.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn check(&self, path: &Path, running: Version, gpu: Option<&GpuFacts>) -> Result<(), Error> {
+        self.record.as_ref().map_or(Ok(()), |record| record.check(path, running, gpu))
+    }
+}
+
+impl EngineRecord {
+    /// The record beside an engine file.
+    pub fn beside(engine: &Path) -> Option<Self> {
+        read_json(&engine.with_extension("json"))
+    }
+
+    /// Whether the file holds the plan that was written; one that this process has read isn't read again.
+    ///
+    /// # Errors
+    /// As [`EngineFile::open`].
+    pub fn check_file(&self, engine: &Path) -> Result<(), Error> {
+        if digest::of_known_file(engine).is_ok_and(|hash| self.plan == hex(&hash)) {
+            return Ok(());
+        }
+        // It says what is wrong; or there's a header before the plan.
+        EngineFile::open(engine).map(drop)
+    }
+
+    /// Compares it with what is to run the engine.
     ///
     /// # Errors
     /// [`Error::Engine`]: made by another TensorRT, or for another GPU.
-    pub fn check(&self, path: &Path, running: Version, gpu: Option<&GpuFacts>) -> Result<(), Error> {
-        let Some(record) = &self.record else { return Ok(()) };
-        let fault = |fault| Err(Error::Engine { engine: path.into(), fault });
-        if record.facts.tensorrt != running.to_string() {
-            let log = vec![format!("it was made by {}", record.facts.tensorrt)];
+    pub fn check(&self, engine: &Path, running: Version, gpu: Option<&GpuFacts>) -> Result<(), Error> {
+        let fault = |fault| Err(Error::Engine { engine: engine.into(), fault });
+        if self.facts.tensorrt != running.to_string() {
+            let log = vec![format!("it was made by {}", self.facts.tensorrt)];
             return fault(EngineFault::OtherTensorRt { running, log });
         }
-        if let (Some(made_for), Some(here)) = (&record.facts.gpu, gpu)
+        if let (Some(made_for), Some(here)) = (&self.facts.gpu, gpu)
             && made_for != here
-            && record.facts.hardware_compatibility == super::HardwareCompatibility::None
+            && self.facts.hardware_compatibility == super::HardwareCompatibility::None
         {
             let log = vec![format!("it was made for {}, this is {}", made_for.name, here.name)];
             return fault(EngineFault::OtherGpu { log });

@@ -1,7 +1,7 @@
 //! From a model's path to a loaded engine.
 
 use super::allocator::GpuAllocator;
-use super::cache::{EngineCache, GpuFacts};
+use super::cache::{EngineCache, EngineRecord, GpuFacts};
 use super::engine_file::EngineFile;
 use super::error::Error;
 use super::library::Library;
@@ -67,7 +67,10 @@ impl Loader<'_> {
             return Ok(!self.cache.holds(self.library, self.gpu, &file, self.settings)?);
         }
         let onnx = file.with_extension("onnx");
-        let fits = EngineFile::open(&file).and_then(|engine| engine.check(&file, self.library.version(), self.gpu));
+        let fits = EngineRecord::beside(&file).map_or(Ok(()), |record| {
+            record.check_file(&file)?;
+            record.check(&file, self.library.version(), self.gpu)
+        });
         match fits {
             Err(Error::Engine { .. }) if onnx.exists() => {
                 Ok(!self.cache.holds(self.library, self.gpu, &onnx, self.settings)?)
@@ -149,10 +152,17 @@ mod tests {
             path
         }
 
-        fn load(&self, model: &Path) -> Result<Loaded, Error> {
+        fn loader(&self) -> Loader<'_> {
             let (cache, settings) = (&self.cache, &self.settings);
-            let loader = Loader { library: self.library, gpu: None, cache, settings, allocator: None };
-            loader.load(model, &BuildControl::default())
+            Loader { library: self.library, gpu: None, cache, settings, allocator: None }
+        }
+
+        fn load(&self, model: &Path) -> Result<Loaded, Error> {
+            self.loader().load(model, &BuildControl::default())
+        }
+
+        fn needs_build(&self, model: &Path) -> bool {
+            self.loader().needs_build(model).unwrap()
         }
     }
 
@@ -195,16 +205,11 @@ mod tests {
         assert!(error.starts_with("TensorRT engine not found: ") && error.contains("gst-trt build"), "{error}");
         let onnx = setup.file("a.onnx", &model_bytes());
         assert_eq!(source(&engine).unwrap(), onnx);
-        let loader = |model: &Path| {
-            let (cache, settings) = (&setup.cache, &setup.settings);
-            let loader = Loader { library: setup.library, gpu: None, cache, settings, allocator: None };
-            loader.needs_build(model).unwrap()
-        };
-        assert!(loader(&engine) && loader(&onnx));
+        assert!(setup.needs_build(&engine) && setup.needs_build(&onnx));
         assert!(setup.load(&engine).unwrap().built);
-        assert!(!loader(&engine) && !loader(&onnx));
+        assert!(!setup.needs_build(&engine) && !setup.needs_build(&onnx));
         setup.file("a.engine", b"a plan");
-        assert!(!loader(&engine), "it's loaded as it is");
+        assert!(!setup.needs_build(&engine), "it's loaded as it is");
     }
 
     #[test]
@@ -220,16 +225,28 @@ mod tests {
     fn the_record_beside_an_engine_file_is_checked() {
         let setup = Setup::new();
         let engine = setup.file("a.engine", b"a plan");
-        let version = super::super::Version::decode(100_300, "libnvinfer.so.10");
-        let facts = Facts::new(String::new(), BTreeMap::new(), version, None, &setup.settings);
-        let plan = Sha256::digest(b"a plan").iter().map(|byte| format!("{byte:02x}")).collect();
-        let (model, metadata) = ("a.onnx".into(), BTreeMap::new());
-        let record = EngineRecord { model, facts, plan, profile: vec![], metadata, inputs: vec![], outputs: vec![] };
-        write_record(&engine.with_extension("json"), &record).unwrap();
+        let record = |version| {
+            let facts = Facts::new(String::new(), BTreeMap::new(), version, None, &setup.settings);
+            let plan = Sha256::digest(b"a plan").iter().map(|byte| format!("{byte:02x}")).collect();
+            let (model, metadata) = ("a.onnx".into(), BTreeMap::new());
+            let record =
+                EngineRecord { model, facts, plan, profile: vec![], metadata, inputs: vec![], outputs: vec![] };
+            write_record(&engine.with_extension("json"), &record).unwrap();
+        };
+        record(super::super::Version::decode(100_300, "libnvinfer.so.10"));
         let error = setup.load(&engine).unwrap_err().to_string();
         assert!(error.contains("made by another TensorRT than TensorRT 10.16.0"), "{error}");
         assert!(error.contains("it was made by TensorRT 10.3.0"), "{error}");
         std::fs::write(&engine, b"a plbn").unwrap();
         assert!(setup.load(&engine).unwrap_err().to_string().contains("isn't what the .json beside it says"));
+
+        // With the ONNX beside it another is built, and that is known before.
+        record(setup.library.version());
+        setup.file("a.onnx", &model_bytes());
+        assert!(setup.needs_build(&engine), "damaged");
+        std::fs::write(&engine, b"a plan").unwrap();
+        assert!(!setup.needs_build(&engine));
+        record(super::super::Version::decode(100_300, "libnvinfer.so.10"));
+        assert!(setup.needs_build(&engine), "made by another TensorRT");
     }
 }

@@ -2,44 +2,13 @@
 
 use super::facts::hex;
 use super::files::{read_json, write_atomically};
+use crate::digest::{self, Stamp};
 use crate::tensorrt::error::Error;
 use crate::tensorrt::onnx::Onnx;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
-
-/// What identifies a file's content without reading it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified_s: i64,
-    modified_ns: i64,
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Result<Self, Error> {
-        let metadata = std::fs::metadata(path).map_err(|error| file_error(path, &error))?;
-        Ok(Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified_s: metadata.mtime(),
-            modified_ns: metadata.mtime_nsec(),
-        })
-    }
-
-    /// A file changed this moment can change again without its stamp showing it.
-    fn is_settled(&self) -> bool {
-        let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(self.modified_s.max(0) as u64);
-        modified.elapsed().is_ok_and(|age| age > Duration::from_secs(2))
-    }
-}
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Remembered {
@@ -72,13 +41,13 @@ pub fn model_hashes(memory: &Path, model: &Path) -> Result<ModelHashes, Error> {
         return Ok(ModelHashes { onnx: known.sha256.clone(), external, remembered: true });
     }
 
-    let stamp = Stamp::of(&path)?;
+    let stamp = stamp_of(&path)?;
     let onnx = Onnx::open(&path)?;
     let sha256 = hex(&Sha256::digest(onnx.bytes()));
     let mut external = BTreeMap::new();
     for file in onnx.external_files()? {
         let name = file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().into_owned();
-        external.insert(name, (Stamp::of(&file)?, hash_file(&file)?));
+        external.insert(name, (stamp_of(&file)?, hash_file(&file)?));
     }
     let hashes = ModelHashes {
         onnx: sha256.clone(),
@@ -105,18 +74,11 @@ fn is_as_it_was(known: &Remembered, path: &Path, folder: &Path) -> bool {
 }
 
 fn hash_file(path: &Path) -> Result<String, Error> {
-    let read = || -> std::io::Result<String> {
-        let mut file = std::fs::File::open(path)?;
-        let mut hasher = Sha256::new();
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(hex(&hasher.finalize())),
-                count => hasher.update(buffer.get(..count).unwrap_or_default()),
-            }
-        }
-    };
-    read().map_err(|error| file_error(path, &error))
+    digest::of_file(path).map(|hash| hex(&hash)).map_err(|error| file_error(path, &error))
+}
+
+fn stamp_of(path: &Path) -> Result<Stamp, Error> {
+    Stamp::of(path).map_err(|error| file_error(path, &error))
 }
 
 pub fn file_error(path: &Path, error: &std::io::Error) -> Error {
@@ -127,6 +89,7 @@ pub fn file_error(path: &Path, error: &std::io::Error) -> Error {
 mod tests {
     use super::*;
     use crate::tensorrt::onnx::tests::model_with_external;
+    use std::time::{Duration, SystemTime};
 
     fn age(path: &Path) {
         let past = SystemTime::now() - Duration::from_secs(60);
