@@ -27,6 +27,8 @@ struct Use {
     host: f64,
     /// Of `host`, what isn't pages of files: a library's pages are read when they are first used.
     anonymous: f64,
+    /// Allocated and not freed. What `anonymous` grows by beyond that is between such pieces, and used again.
+    allocated: f64,
 }
 
 impl Use {
@@ -42,7 +44,14 @@ impl Use {
             let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
             line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
         };
-        Self { gpu: (total - free) as f64 / MIB, host: mebibytes("VmRSS:"), anonymous: mebibytes("RssAnon:") }
+        // SAFETY: no preconditions.
+        let allocator = unsafe { libc::mallinfo2() };
+        Self {
+            gpu: (total - free) as f64 / MIB,
+            host: mebibytes("VmRSS:"),
+            anonymous: mebibytes("RssAnon:"),
+            allocated: (allocator.uordblks + allocator.hblkhd) as f64 / MIB,
+        }
     }
 }
 
@@ -66,8 +75,10 @@ fn starts(count: usize, detector: &Path, pose: &Path, what: &str) {
             early = Some(Use::now());
         }
         if n.is_multiple_of((count / 10).max(1)) {
-            let Use { gpu, host, anonymous } = Use::now();
-            println!("  {n}: GPU {gpu:.1} MiB, host {host:.1}, of it anonymous {anonymous:.1}");
+            let Use { gpu, host, anonymous, allocated } = Use::now();
+            println!(
+                "  {n}: GPU {gpu:.1} MiB, host {host:.1}, of it anonymous {anonymous:.1}, allocated {allocated:.2}"
+            );
         }
     }
     let (early, last) = (early.expect("more starts than the early one"), Use::now());
