@@ -2,8 +2,9 @@
 //!
 //!     cargo test --release --test soak_gpu -- --ignored --nocapture --test-threads 1
 //!
-//! `SOAK_STARTS` changes how many (1000). `SOAK_MODELS=DETECTOR,POSE` names the pair that is started 30 times. On the stand-in
-//! a few starts are run with every test run.
+//! `SOAK_STARTS` changes how many (1000). `SOAK_MODELS=DETECTOR,POSE` names the pair that is started 30 times.
+//! `SOAK_ELEMENTS` is started instead of the small pair, to find what grows: `trtoverlay` alone, for example, or nothing. On the
+//! stand-in a few starts are run with every test run.
 
 mod common;
 
@@ -12,7 +13,7 @@ use common::running::Running;
 use common::standin;
 use gsttensorrt::cuda;
 use gsttensorrt::cuda::gst::SharedContext;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const MIB: f64 = 1024.0 * 1024.0;
 /// What memory may differ between an early start and the last one.
@@ -55,14 +56,25 @@ impl Use {
     }
 }
 
-/// From NULL to the end of three frames and back, again and again.
-fn starts(count: usize, detector: &Path, pose: &Path, what: &str) {
-    let launch = format!(
-        "videotestsrc num-buffers=3 pattern=smpte ! video/x-raw,format=NV12,width=640,height=360 ! cudaupload \
-         ! video/x-raw(memory:CUDAMemory) ! trtdetect model={} batch-size=4 ! trtpose model={} ! trtoverlay \
-         ! trtpublish location=/dev/null ! fakesink sync=false",
+/// A pair of models, and what else works on frames.
+fn pair(detector: &Path, pose: &Path) -> String {
+    format!(
+        "trtdetect model={} batch-size=4 ! trtpose model={} ! trtoverlay ! trtpublish location=/dev/null",
         detector.display(),
         pose.display()
+    )
+}
+
+fn small_pair() -> String {
+    std::env::var("SOAK_ELEMENTS").unwrap_or_else(|_| pair(&test_model("yolo"), &test_model("yolo-pose")))
+}
+
+/// From NULL to the end of three frames and back, again and again.
+fn starts(count: usize, elements: &str, what: &str) {
+    let elements = if elements.is_empty() { "identity" } else { elements };
+    let launch = format!(
+        "videotestsrc num-buffers=3 pattern=smpte ! video/x-raw,format=NV12,width=640,height=360 ! cudaupload \
+         ! video/x-raw(memory:CUDAMemory) ! {elements} ! fakesink sync=false"
     );
     // Caches and pools are filled by then.
     let early_at = (count / 3).clamp(1, 50);
@@ -122,7 +134,7 @@ fn memory_stays_flat_with_a_small_model() {
         return;
     }
     let _context = SharedContext::own(0).unwrap();
-    starts(asked_for(), &test_model("yolo"), &test_model("yolo-pose"), "a small pair");
+    starts(asked_for(), &small_pair(), "a small pair");
 }
 
 /// The context goes with each pipeline, and is made again with the next.
@@ -132,19 +144,19 @@ fn memory_stays_flat_with_new_contexts() {
     if !ready() {
         return;
     }
-    starts(asked_for().div_ceil(10), &test_model("yolo"), &test_model("yolo-pose"), "a small pair with its context");
+    starts(asked_for().div_ceil(10), &small_pair(), "a small pair with its context");
 }
 
 #[test]
 #[ignore = "minutes; needs a GPU and a pair of models"]
 fn memory_stays_flat_with_a_large_pair() {
-    let Some(pair) = std::env::var_os("SOAK_MODELS") else {
+    let Some(models) = std::env::var_os("SOAK_MODELS") else {
         return skip("SOAK_MODELS", "set it to DETECTOR,POSE, two model files");
     };
     if !ready() {
         return;
     }
-    let pair = pair.into_string().expect("paths in UTF-8");
-    let (detector, pose) = pair.split_once(',').expect("DETECTOR,POSE");
-    starts(30, &PathBuf::from(detector), &PathBuf::from(pose), "the pair");
+    let models = models.into_string().expect("paths in UTF-8");
+    let (detector, pose) = models.split_once(',').expect("DETECTOR,POSE");
+    starts(30, &pair(Path::new(detector), Path::new(pose)), "the pair");
 }

@@ -336,6 +336,14 @@ impl Chain {
     }
 }
 
+impl Drop for Chain {
+    fn drop(&mut self) {
+        // Results are seen before the driver sees a graph's end, and it and the model's context go only after that. Frames that
+        // are still held are of a batch that was begun and not run; the device may wait for their producers.
+        let _ = self.body.stream.synchronise();
+    }
+}
+
 impl Body {
     fn new<R: Room + 'static>(room: &Arc<R>, kernels: &Arc<Kernels>, spec: &ChainSpec<'_>) -> Result<Self, Error> {
         let (context, batch) = (kernels.context(), spec.batch.1);
@@ -422,14 +430,5 @@ impl Body {
     fn wait(&self) -> Result<(), Error> {
         self.done.record(&self.stream)?;
         self.done.synchronise()
-    }
-}
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        // Only a batch that was begun and not run still holds frames; the device may wait for their producers.
-        if !(self.frames.is_empty() && self.tensors.is_empty()) {
-            let _ = self.stream.synchronise();
-        }
     }
 }

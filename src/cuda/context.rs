@@ -180,7 +180,11 @@ impl Context {
 
     /// Has `watcher` told of the context's failure, for as long as it lives; at once if it failed already.
     pub fn watch(&self, watcher: &Arc<OnFailure>) {
-        lock(&self.watchers).push(Arc::downgrade(watcher));
+        let mut watchers = lock(&self.watchers);
+        // Else they'd be more with every model that is opened.
+        watchers.retain(|watcher| watcher.strong_count() > 0);
+        watchers.push(Arc::downgrade(watcher));
+        drop(watchers);
         // It may have failed just before.
         if let Some(cause) = self.failed.get() {
             watcher(cause);
