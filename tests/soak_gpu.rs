@@ -98,6 +98,9 @@ fn starts(count: usize, elements: &str, what: &str) {
         "starts of {what}: {count}; GPU {:.1} MiB after {early_at}, {:.1} after the last; host {:.1} and {:.1}",
         early.gpu, last.gpu, early.host, last.host
     );
+    if let Some(objects) = standin::objects() {
+        assert_eq!(objects, 0, "streams, events, graphs, modules and blocks of memory that nobody destroyed");
+    }
     let (gpu, host) = (last.gpu - early.gpu, last.host - early.host);
     assert!(gpu < LIMIT, "grows by {gpu:.1} MiB on the GPU");
     // The allocator's own ups and downs are larger than the limit after few starts.

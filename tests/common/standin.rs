@@ -79,6 +79,16 @@ pub fn is_this() -> bool {
     std::env::var_os("STANDIN_CHECK").is_some()
 }
 
+/// Streams, events, graphs, modules and blocks of memory that this process has made and not destroyed; `None` on a GPU, where
+/// the driver doesn't tell.
+pub fn objects() -> Option<usize> {
+    // SAFETY: the library that is loaded already has run what it runs when it's loaded.
+    let driver = unsafe { libloading::Library::new("libcuda.so.1") }.ok()?;
+    // SAFETY: a function of this type, if the stand-in's it is.
+    let count = unsafe { driver.get::<extern "C" fn() -> usize>(c"standin_objects") }.ok()?;
+    Some(count())
+}
+
 /// Runs one ignored test of this executable on the stand-in, and passes if it does; else skips.
 pub fn run_ignored(test: &str, variables: &[(&str, &str)]) {
     let Some(standin) = Standin::new() else { return };

@@ -53,6 +53,11 @@ fn with<R>(work: impl FnOnce(&mut Memory) -> R) -> R {
     work(lock(&MEMORY).get_or_insert_default())
 }
 
+/// Blocks, of the device and pinned.
+pub fn count() -> usize {
+    with(|memory| memory.blocks.len())
+}
+
 /// Bytes of device memory in use.
 pub fn in_use() -> u64 {
     with(|memory| memory.device_bytes)

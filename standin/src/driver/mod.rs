@@ -24,6 +24,14 @@ pub use status::{Status, refuse, say};
 pub use stream::{Stream, by_handle as stream};
 pub use work::Work;
 
+/// How many streams, events, graphs, modules and blocks of memory there are, in all contexts: for tests of what is left behind.
+#[unsafe(no_mangle)]
+pub extern "C" fn standin_objects() -> usize {
+    let graphs = graph::TEMPLATES.count() + graph::NODES.count() + graph::GRAPHS.count();
+    let code = kernel::MODULES.count() + kernel::FUNCTIONS.count();
+    stream::STREAMS.count() + event::EVENTS.count() + graphs + code + memory::count()
+}
+
 /// Device memory of the current context, for TensorRT's own use.
 pub fn allocate(bytes: usize) -> Status<usize> {
     memory::allocate(&*current()?, bytes, memory::Kind::Device, false)

@@ -48,6 +48,10 @@ impl<T> Registry<T> {
         removed.map_or_else(|| self.stale(handle), Ok)
     }
 
+    pub fn count(&self) -> usize {
+        self.items().len()
+    }
+
     pub fn all(&self) -> Vec<Arc<T>> {
         self.items().values().cloned().collect()
     }

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-static STREAMS: Registry<Stream> = Registry::new("stream");
+pub static STREAMS: Registry<Stream> = Registry::new("stream");
 
 pub struct Stream {
     pub handle: usize,
