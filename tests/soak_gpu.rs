@@ -11,8 +11,9 @@ mod common;
 use common::find::{skip, test_model};
 use common::running::Running;
 use common::standin;
-use gsttensorrt::cuda;
 use gsttensorrt::cuda::gst::SharedContext;
+use gsttensorrt::cuda::{self, Kernels};
+use gsttensorrt::infer::{self, Backend, ModelSettings};
 use std::path::Path;
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -76,13 +77,16 @@ fn starts(count: usize, elements: &str, what: &str) {
         "videotestsrc num-buffers=3 pattern=smpte ! video/x-raw,format=NV12,width=640,height=360 ! cudaupload \
          ! video/x-raw(memory:CUDAMemory) ! {elements} ! fakesink sync=false"
     );
+    stays_flat(count, &format!("starts of {what}"), || Running::playing(&launch).wait_for_end());
+}
+
+/// Does something so many times; after the first of them it takes no more memory.
+fn stays_flat(count: usize, what: &str, act: impl Fn()) {
     // Caches and pools are filled by then.
     let early_at = (count / 3).clamp(1, 50);
     let mut early = None;
     for n in 1..=count {
-        let p = Running::playing(&launch);
-        p.wait_for_end();
-        drop(p);
+        act();
         if n == early_at {
             early = Some(Use::now());
         }
@@ -95,7 +99,7 @@ fn starts(count: usize, elements: &str, what: &str) {
     }
     let (early, last) = (early.expect("more starts than the early one"), Use::now());
     println!(
-        "starts of {what}: {count}; GPU {:.1} MiB after {early_at}, {:.1} after the last; host {:.1} and {:.1}",
+        "{what}: {count}; GPU {:.1} MiB after {early_at}, {:.1} after the last; host {:.1} and {:.1}",
         early.gpu, last.gpu, early.host, last.host
     );
     if let Some(objects) = standin::objects() {
@@ -126,7 +130,39 @@ fn asked_for() -> usize {
 
 #[test]
 fn memory_stays_flat_on_the_standin() {
-    standin::run_ignored("memory_stays_flat_with_a_small_model", &[("SOAK_STARTS", "9")]);
+    for test in
+        ["memory_stays_flat_with_a_small_model", "memory_stays_flat_with_services", "memory_stays_flat_with_kernels"]
+    {
+        standin::run_ignored(test, &[("SOAK_STARTS", "9")]);
+    }
+}
+
+/// Code alone: what a driver keeps of modules that were unloaded.
+#[test]
+#[ignore = "needs a GPU"]
+fn memory_stays_flat_with_kernels() {
+    if !ready() {
+        return;
+    }
+    let shared = SharedContext::own(0).unwrap();
+    stays_flat(asked_for(), "loads of the kernels", || drop(Kernels::load(shared.context()).unwrap()));
+}
+
+/// A model without a pipeline: engine, lanes, graphs.
+#[test]
+#[ignore = "a minute; needs a GPU"]
+fn memory_stays_flat_with_services() {
+    if !ready() {
+        return;
+    }
+    let shared = SharedContext::own(0).unwrap();
+    let settings = ModelSettings {
+        backend: Backend::TensorRt,
+        model: test_model("yolo"),
+        context: Some(shared),
+        ..ModelSettings::default()
+    };
+    stays_flat(asked_for(), "opened models", || drop(infer::open(&settings).unwrap()));
 }
 
 /// The context lives from start to start.
