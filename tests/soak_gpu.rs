@@ -29,6 +29,8 @@ struct Use {
     host: f64,
     /// Of `host`, what isn't pages of files: a library's pages are read when they are first used.
     anonymous: f64,
+    /// Of `gpu`, what this crate and TensorRT have taken and not given back.
+    taken: f64,
     /// Allocated and not freed. What `anonymous` grows by beyond that is between such pieces, and used again.
     allocated: f64,
 }
@@ -50,6 +52,7 @@ impl Use {
         let allocator = unsafe { libc::mallinfo2() };
         Self {
             gpu: (total - free) as f64 / MIB,
+            taken: shared.context().taken() as f64 / MIB,
             host: mebibytes("VmRSS:"),
             anonymous: mebibytes("RssAnon:"),
             allocated: (allocator.uordblks + allocator.hblkhd) as f64 / MIB,
@@ -91,9 +94,10 @@ fn stays_flat(count: usize, what: &str, act: impl Fn()) {
             early = Some(Use::now());
         }
         if n.is_multiple_of((count / 10).max(1)) {
-            let Use { gpu, host, anonymous, allocated } = Use::now();
+            let Use { gpu, taken, host, anonymous, allocated } = Use::now();
             println!(
-                "  {n}: GPU {gpu:.1} MiB, host {host:.1}, of it anonymous {anonymous:.1}, allocated {allocated:.2}"
+                "  {n}: GPU {gpu:.1} MiB, of it taken {taken:.3}; host {host:.1}, of it anonymous {anonymous:.1}; allocated \
+                 {allocated:.2}"
             );
         }
     }

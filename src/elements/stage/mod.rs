@@ -151,7 +151,7 @@ where
     <S as ObjectSubclass>::Type: IsA<gst::Element>,
 {
     let (flow, queue) = (stage.flow(), stage.flow().queue());
-    let at_once = flow.pace().arrived(Instant::now(), buffer.pts(), stage.work_time());
+    let at_once = flow.pace().arrived(Instant::now(), buffer.pts(), || stage.work_time());
     queue.wait_for_room(stage.limit(), || if stage.has_backlog() { 2 } else { 1 })?;
     let work = stage.submit(buffer, at_once)?;
     if at_once && work.ready() && queue.take_turn() {

@@ -23,13 +23,13 @@ struct Last {
 
 impl Pace {
     /// A frame arrives. Whether the thread that brings it may as well do all the work on it, which `takes` so long: frames
-    /// have come no faster than their timestamps say, and nobody would wait.
-    pub fn arrived(&mut self, now: Instant, pts: Option<gst::ClockTime>, takes: Duration) -> bool {
+    /// have come no faster than their timestamps say, and nobody would wait. How long is asked only where they have.
+    pub fn arrived(&mut self, now: Instant, pts: Option<gst::ClockTime>, takes: impl FnOnce() -> Duration) -> bool {
         let last = self.last.take();
         let at_ease = last.as_ref().zip(pts).is_some_and(|(last, pts)| {
             let due = Duration::from(pts.saturating_sub(last.pts)) * 3 / 4;
             let spare = now.saturating_duration_since(last.taken);
-            !due.is_zero() && now.saturating_duration_since(last.arrived) >= due && spare >= SPARE * takes
+            !due.is_zero() && now.saturating_duration_since(last.arrived) >= due && spare >= SPARE * takes()
         });
         self.in_a_row = if at_ease { (self.in_a_row + 1).min(IN_A_ROW) } else { 0 };
         self.last = pts.map(|pts| Last { arrived: now, taken: now, pts });
@@ -56,7 +56,7 @@ mod tests {
         let (mut pace, start) = (Pace::default(), Instant::now());
         (0..50).find(|&n| {
             let now = start + n * apart;
-            let at_ease = pace.arrived(now, Some(gst::ClockTime::from_mseconds(u64::from(n) * 40)), takes);
+            let at_ease = pace.arrived(now, Some(gst::ClockTime::from_mseconds(u64::from(n) * 40)), || takes);
             pace.taken(now + kept);
             at_ease
         })
@@ -79,7 +79,7 @@ mod tests {
     fn one_frame_too_early_starts_anew() {
         let (mut pace, start) = (Pace::default(), Instant::now());
         let mut arrives = |at: Duration, pts: Option<u64>| {
-            let at_ease = pace.arrived(start + at, pts.map(gst::ClockTime::from_mseconds), 2 * MS);
+            let at_ease = pace.arrived(start + at, pts.map(gst::ClockTime::from_mseconds), || 2 * MS);
             pace.taken(start + at + MS);
             at_ease
         };
