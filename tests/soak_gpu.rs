@@ -134,10 +134,8 @@ fn asked_for() -> usize {
 
 #[test]
 fn memory_stays_flat_on_the_standin() {
-    for test in
-        ["memory_stays_flat_with_a_small_model", "memory_stays_flat_with_services", "memory_stays_flat_with_kernels"]
-    {
-        standin::run_ignored(test, &[("SOAK_STARTS", "9")]);
+    for what in ["kernels", "engines", "services", "a_small_model"] {
+        standin::run_ignored(&format!("memory_stays_flat_with_{what}"), &[("SOAK_STARTS", "9")]);
     }
 }
 
@@ -152,21 +150,30 @@ fn memory_stays_flat_with_kernels() {
     stays_flat(asked_for(), "loads of the kernels", || drop(Kernels::load(shared.context()).unwrap()));
 }
 
-/// A model without a pipeline: engine, lanes, graphs.
+/// A model without a pipeline: its engine alone.
+#[test]
+#[ignore = "a minute; needs a GPU"]
+fn memory_stays_flat_with_engines() {
+    if ready() {
+        let settings = model();
+        stays_flat(asked_for(), "opened engines", || drop(infer::open_engine(&settings).unwrap()));
+    }
+}
+
+/// The same with lanes and their graphs.
 #[test]
 #[ignore = "a minute; needs a GPU"]
 fn memory_stays_flat_with_services() {
-    if !ready() {
-        return;
+    if ready() {
+        let settings = model();
+        stays_flat(asked_for(), "opened models", || drop(infer::open(&settings).unwrap()));
     }
-    let shared = SharedContext::own(0).unwrap();
-    let settings = ModelSettings {
-        backend: Backend::TensorRt,
-        model: test_model("yolo"),
-        context: Some(shared),
-        ..ModelSettings::default()
-    };
-    stays_flat(asked_for(), "opened models", || drop(infer::open(&settings).unwrap()));
+}
+
+/// In a context that lives as long as these settings.
+fn model() -> ModelSettings {
+    let context = Some(SharedContext::own(0).unwrap());
+    ModelSettings { backend: Backend::TensorRt, model: test_model("yolo"), context, ..ModelSettings::default() }
 }
 
 /// The context lives from start to start.
