@@ -45,11 +45,25 @@ impl Stamp {
     }
 }
 
-/// Reads a file.
+/// Of a file. One that this process has read is read again only when it has changed: each camera's elements ask for the same
+/// few models.
 ///
 /// # Errors
 /// The system's.
 pub fn of_file(path: &Path) -> io::Result<Hash> {
+    static KNOWN: LazyLock<Mutex<HashMap<Stamp, Hash>>> = LazyLock::new(Mutex::default);
+    let stamp = Stamp::of(path)?;
+    if let Some(hash) = lock(&KNOWN).get(&stamp) {
+        return Ok(*hash);
+    }
+    let hash = read(path)?;
+    if stamp.is_settled() {
+        lock(&KNOWN).insert(stamp, hash);
+    }
+    Ok(hash)
+}
+
+fn read(path: &Path) -> io::Result<Hash> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
@@ -61,27 +75,18 @@ pub fn of_file(path: &Path) -> io::Result<Hash> {
     }
 }
 
-/// As [`of_file`], but what this process has read is read again only when it has changed: each camera's elements ask for the
-/// same few models.
-///
-/// # Errors
-/// As [`of_file`].
-pub fn of_known_file(path: &Path) -> io::Result<Hash> {
-    static KNOWN: LazyLock<Mutex<HashMap<Stamp, Hash>>> = LazyLock::new(Mutex::default);
-    let stamp = Stamp::of(path)?;
-    if let Some(hash) = lock(&KNOWN).get(&stamp) {
-        return Ok(*hash);
-    }
-    let hash = of_file(path)?;
-    if stamp.is_settled() {
-        lock(&KNOWN).insert(stamp, hash);
-    }
-    Ok(hash)
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+
+    pub fn set_modified(path: &Path, at: SystemTime) {
+        File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
+    }
 
     #[test]
     fn a_known_file_is_read_again_when_it_has_changed() {
@@ -89,12 +94,11 @@ mod tests {
         let path = folder.path().join("file");
         let is = |content: &[u8]| {
             let hash: Hash = Sha256::digest(content).into();
-            of_file(&path).unwrap() == hash && of_known_file(&path).unwrap() == hash
+            read(&path).unwrap() == hash && of_file(&path).unwrap() == hash
         };
         let write = |content: &[u8], age: u64| {
             std::fs::write(&path, content).unwrap();
-            let modified = SystemTime::now() - Duration::from_secs(age);
-            File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+            set_modified(&path, SystemTime::now() - Duration::from_secs(age));
         };
         write(b"first", 60);
         assert!(is(b"first") && is(b"first"));
@@ -118,18 +122,18 @@ mod tests {
         let modified = SystemTime::now() - Duration::from_secs(60);
         let write = |content: &[u8]| {
             std::fs::write(&path, content).unwrap();
-            File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+            set_modified(&path, modified);
         };
         write(b"first");
-        let first = of_known_file(&path).unwrap();
+        let first = of_file(&path).unwrap();
         write(b"other");
-        assert_eq!(of_known_file(&path).unwrap(), first, "the same stamp");
-        assert_ne!(of_file(&path).unwrap(), first);
+        assert_eq!(of_file(&path).unwrap(), first, "the same stamp");
+        assert_ne!(read(&path).unwrap(), first);
     }
 
     #[test]
     fn a_file_that_is_not_there_is_an_error() {
-        assert_eq!(of_known_file(Path::new("/nonexistent")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(of_file(Path::new("/nonexistent")).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert!(of_file(Path::new("/")).is_err());
     }
 }

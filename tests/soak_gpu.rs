@@ -9,6 +9,7 @@
 mod common;
 
 use common::find::{skip, test_model};
+use common::process;
 use common::running::Running;
 use common::standin;
 use gsttensorrt::cuda::gst::SharedContext;
@@ -43,18 +44,13 @@ impl Use {
         // What was given back to the allocator and kept by it says nothing about leaks.
         // SAFETY: no preconditions.
         unsafe { libc::malloc_trim(0) };
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let mebibytes = |what: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
-            line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
-        };
         // SAFETY: no preconditions.
         let allocator = unsafe { libc::mallinfo2() };
         Self {
             gpu: (total - free) as f64 / MIB,
             taken: shared.context().taken() as f64 / MIB,
-            host: mebibytes("VmRSS:"),
-            anonymous: mebibytes("RssAnon:"),
+            host: process::resident() as f64 / MIB,
+            anonymous: process::memory("RssAnon") as f64 / MIB,
             allocated: (allocator.uordblks + allocator.hblkhd) as f64 / MIB,
         }
     }

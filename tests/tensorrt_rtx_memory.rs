@@ -3,23 +3,18 @@
 mod common;
 
 use common::find;
+use common::process::resident;
 use common::rtx::{rtx, settings, test_model};
 use gsttensorrt::tensorrt::{BuildControl, build};
 use std::process::Command;
 
-/// Resident memory of this process, KiB.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
+/// Resident memory after each, KiB.
 fn build_times(count: usize) -> Option<Vec<u64>> {
     let (library, onnx) = (rtx()?, test_model("yolo"));
     let mut after = Vec::new();
     for _ in 0..count {
         build(library, &onnx, &settings(), &[], &BuildControl::default()).unwrap();
-        after.push(resident());
+        after.push(resident() / 1024);
     }
     Some(after)
 }

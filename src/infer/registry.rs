@@ -72,7 +72,7 @@ fn open_with(
 }
 
 fn hash(model: &Path) -> Result<Hash, Error> {
-    digest::of_known_file(&source(model)?).map_err(|error| {
+    digest::of_file(&source(model)?).map_err(|error| {
         let text = format!("model file {} can't be read: {error}. Check the `model` property", model.display());
         Error::new(ErrorKind::File, text)
     })

@@ -1,10 +1,10 @@
 //! Engine files that a user names: plans, plans of ours with a record beside them, and Ultralytics' exports, which have
 //! a JSON header before the plan.
 
-use super::cache::{EngineRecord, GpuFacts, hex, read_json};
+use super::cache::{EngineRecord, GpuFacts, read_json};
 use super::error::{EngineFault, Error};
 use super::version::Version;
-use crate::digest;
+use crate::digest::{self, hex};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -69,7 +69,7 @@ impl EngineRecord {
     /// # Errors
     /// As [`EngineFile::open`].
     pub fn check_file(&self, engine: &Path) -> Result<(), Error> {
-        if digest::of_known_file(engine).is_ok_and(|hash| self.plan == hex(&hash)) {
+        if digest::of_file(engine).is_ok_and(|hash| self.plan == hex(&hash)) {
             return Ok(());
         }
         // It says what is wrong; or there's a header before the plan.

@@ -47,6 +47,7 @@ mod tests {
     use super::super::recipe::BuildSettings;
     use super::super::version::Version;
     use super::*;
+    use crate::digest::hex;
     use sha2::{Digest, Sha256};
     use std::collections::BTreeMap;
     use std::path::PathBuf;
@@ -77,7 +78,7 @@ mod tests {
         let ModelInfo { inputs, outputs, metadata } = Onnx::open(&test_model("yolo.onnx")).unwrap().info().unwrap();
         let version = Version::decode(100_300, "libnvinfer.so.10");
         let facts = Facts::new(String::new(), BTreeMap::new(), version, None, &BuildSettings::default());
-        let plan = Sha256::digest(b"a plan").iter().map(|byte| format!("{byte:02x}")).collect();
+        let plan = hex(&Sha256::digest(b"a plan"));
         let (model, profile) = ("yolo.onnx".into(), vec![]);
         let record = EngineRecord { model, facts, plan, profile, metadata, inputs, outputs };
         write_record(&engine.with_extension("json"), &record).unwrap();

@@ -130,6 +130,7 @@ mod tests {
     use super::super::onnx::tests::model_bytes;
     use super::super::{EngineFault, EngineRecord, Facts, write_record};
     use super::*;
+    use crate::digest::hex;
     use sha2::{Digest, Sha256};
 
     struct Setup {
@@ -178,7 +179,7 @@ mod tests {
         let plan = b"another GPU";
         std::fs::write(&first.path, plan).unwrap();
         let mut record: EngineRecord = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
-        record.plan = Sha256::digest(plan).iter().map(|byte| format!("{byte:02x}")).collect();
+        record.plan = hex(&Sha256::digest(plan));
         write_record(&json, &record).unwrap();
         assert!(setup.load(&model).unwrap().built);
         assert!(!setup.load(&model).unwrap().built);
@@ -227,7 +228,7 @@ mod tests {
         let engine = setup.file("a.engine", b"a plan");
         let record = |version| {
             let facts = Facts::new(String::new(), BTreeMap::new(), version, None, &setup.settings);
-            let plan = Sha256::digest(b"a plan").iter().map(|byte| format!("{byte:02x}")).collect();
+            let plan = hex(&Sha256::digest(b"a plan"));
             let (model, metadata) = ("a.onnx".into(), BTreeMap::new());
             let record =
                 EngineRecord { model, facts, plan, profile: vec![], metadata, inputs: vec![], outputs: vec![] };

@@ -2,9 +2,15 @@
 
 /// Memory of this process that is in RAM, bytes.
 pub fn resident() -> u64 {
+    memory("VmRSS")
+}
+
+/// One kind of this process's memory, as the kernel calls it, bytes.
+pub fn memory(kind: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line VmRSS");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") * 1024
+    let mut values = status.lines().filter_map(|line| line.strip_prefix(kind)?.strip_prefix(':'));
+    let value = values.next().unwrap_or_else(|| panic!("no line {kind}"));
+    value.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") * 1024
 }
 
 /// Whether this process allocates from one arena, where what isn't used any more is used again, whoever freed it. With the

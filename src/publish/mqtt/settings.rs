@@ -3,6 +3,7 @@
 use super::super::location::{Broker, Server};
 use super::{check_topic, tls};
 use crate::config::Secret;
+use crate::digest::hex;
 use rumqttc::{LastWill, MqttOptions, QoS, Transport};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
@@ -171,8 +172,7 @@ fn own_client_id() -> String {
         hash.update(std::fs::read(file).unwrap_or_default());
     }
     hash.update(COUNT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
-    let digest: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("gsttrt{digest}")
+    format!("gsttrt{:.16}", hex(&hash.finalize()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What an engine was made from and for: its key in the cache, and in clear beside it.
 
+use crate::digest::hex;
 use crate::tensorrt::recipe::{BuildSettings, EnginePrecision, HardwareCompatibility};
 use crate::tensorrt::version::Version;
 use serde::{Deserialize, Serialize};
@@ -137,11 +138,6 @@ fn compare(field: &str, stored: &Value, wanted: &Value, into: &mut Vec<Differenc
         (a, b) if a != b => into.push(Difference { field: field.into(), stored: a.to_string(), wanted: b.to_string() }),
         _ => {}
     }
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,12 +1,10 @@
 //! SHA-256 of model files, remembered: hashing a large model takes longer than loading its engine.
 
-use super::facts::hex;
 use super::files::{read_json, write_atomically};
-use crate::digest::{self, Stamp};
+use crate::digest::{self, Stamp, hex};
 use crate::tensorrt::error::Error;
 use crate::tensorrt::onnx::Onnx;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -43,7 +41,7 @@ pub fn model_hashes(memory: &Path, model: &Path) -> Result<ModelHashes, Error> {
 
     let stamp = stamp_of(&path)?;
     let onnx = Onnx::open(&path)?;
-    let sha256 = hex(&Sha256::digest(onnx.bytes()));
+    let sha256 = hash_file(&path)?;
     let mut external = BTreeMap::new();
     for file in onnx.external_files()? {
         let name = file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().into_owned();
@@ -88,12 +86,13 @@ pub fn file_error(path: &Path, error: &std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::tests::set_modified;
     use crate::tensorrt::onnx::tests::model_with_external;
+    use sha2::{Digest, Sha256};
     use std::time::{Duration, SystemTime};
 
     fn age(path: &Path) {
-        let past = SystemTime::now() - Duration::from_secs(60);
-        std::fs::File::options().write(true).open(path).unwrap().set_modified(past).unwrap();
+        set_modified(path, SystemTime::now() - Duration::from_secs(60));
     }
 
     #[test]

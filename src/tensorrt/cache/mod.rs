@@ -7,13 +7,14 @@ mod facts;
 mod files;
 mod hashes;
 
-pub use facts::{CONVERTER, Difference, Facts, GpuFacts, hex};
+pub use facts::{CONVERTER, Difference, Facts, GpuFacts};
 pub use files::{read_json, write_atomically};
 
 use super::error::Error;
 use super::library::Library;
 use super::onnx::Onnx;
 use super::recipe::{BuildControl, BuildSettings, Built, InputProfile, build};
+use crate::digest::hex;
 use crate::model::{ModelInfo, TensorInfo};
 use hashes::{file_error, model_hashes};
 use serde::{Deserialize, Serialize};
