@@ -1,6 +1,7 @@
 //! CUDA contexts, and which one is current.
 
 use super::driver::{check, check_driver, is_sticky};
+use super::kernels::Code;
 use super::memory::Blocks;
 use crate::infer::{Error, ErrorKind};
 use crate::sync::lock;
@@ -26,6 +27,8 @@ pub struct Context {
     watchers: Mutex<Vec<Weak<OnFailure>>>,
     /// Device memory that this process took in it through [`super::DeviceBuffer`] and TensorRT's allocator.
     pub(super) blocks: Mutex<Blocks>,
+    /// The kernels, once somebody has wanted them.
+    pub(super) code: Mutex<Option<Code>>,
     to_device: AtomicU64,
     to_host: AtomicU64,
 }
@@ -43,7 +46,7 @@ enum Owner {
     Other(#[expect(dead_code, reason = "held for its drop")] Box<dyn Any + Send + Sync>),
 }
 
-// SAFETY: a CUcontext may be used from every thread, by several at once.
+// SAFETY: a CUcontext and the modules in it may be used from every thread, by several at once.
 unsafe impl Send for Context {}
 // SAFETY: as above.
 unsafe impl Sync for Context {}
@@ -114,6 +117,7 @@ impl Context {
             failed: OnceLock::new(),
             watchers: Mutex::default(),
             blocks: Mutex::default(),
+            code: Mutex::default(),
             to_device: AtomicU64::new(0),
             to_host: AtomicU64::new(0),
         }
@@ -284,6 +288,12 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
+        let code = lock(&self.code).take();
+        match self.push() {
+            Ok(_current) => drop(code),
+            // Without its context it stays: it would be taken out of another one.
+            Err(_) => std::mem::forget(code),
+        }
         if matches!(self.owner, Owner::Ours) {
             // SAFETY: ours, and nothing that was made in it is left: all of it held `self`. There is nobody to tell of an
             // error.

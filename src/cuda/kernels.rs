@@ -12,7 +12,7 @@ use crate::sync::lock;
 use bytemuck::Pod;
 use cudarc::driver::sys::{self, CUDA_KERNEL_NODE_PARAMS, CUfunction, CUgraph, CUgraphNode, CUmodule};
 use std::ffi::CStr;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 
 /// PTX for compute capability 6.0, made from the .cu files beside it by `cargo xtask ptx`.
 const MEMORY: &CStr = text(concat!(include_str!("kernels/memory.ptx"), "\0"));
@@ -50,9 +50,18 @@ const OVERLAY_THREADS: u32 = 256;
 const MEMORY_THREADS: u32 = 256;
 const MEMORY_BLOCKS: u32 = 256;
 
-/// The kernels, loaded into a context.
+/// Compiled code in a context, which keeps it: a driver doesn't give back all that it takes for a module (580: 1.8 KB of the
+/// host's memory and 4.7 KB of the device's for these five), so it isn't loaded again with each pipeline.
 #[derive(Debug)]
-pub struct Kernels {
+pub(super) struct Code {
+    functions: Functions,
+    #[expect(dead_code, reason = "the functions live in them")]
+    modules: [Module; 5],
+}
+
+/// What is launched.
+#[derive(Debug, Clone, Copy)]
+struct Functions {
     stage: CUfunction,
     fill: CUfunction,
     preprocess: CUfunction,
@@ -62,55 +71,57 @@ pub struct Kernels {
     decode_persons: CUfunction,
     finish: CUfunction,
     overlay: CUfunction,
-    multiprocessors: u32,
-    /// After the functions, which are theirs.
-    #[expect(dead_code, reason = "the functions live in them")]
-    modules: [Module; 5],
-    context: Arc<Context>,
 }
 
 // SAFETY: a CUfunction may be launched from every thread, by several at once.
-unsafe impl Send for Kernels {}
+unsafe impl Send for Functions {}
 // SAFETY: as above.
-unsafe impl Sync for Kernels {}
+unsafe impl Sync for Functions {}
 
-impl Kernels {
-    /// Those of a context that somebody has already, or loads them.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub fn shared(context: &Arc<Context>) -> Result<Arc<Self>, Error> {
-        static LOADED: Mutex<Vec<Weak<Kernels>>> = Mutex::new(Vec::new());
-        let mut loaded = lock(&LOADED);
-        loaded.retain(|kernels| kernels.strong_count() > 0);
-        let known = loaded.iter().filter_map(Weak::upgrade).find(|kernels| Arc::ptr_eq(&kernels.context, context));
-        if let Some(kernels) = known {
-            return Ok(kernels);
-        }
-        let kernels = Self::load(context)?;
-        loaded.push(Arc::downgrade(&kernels));
-        Ok(kernels)
-    }
-
-    /// # Errors
-    /// When the driver can't compile them for the device.
-    pub fn load(context: &Arc<Context>) -> Result<Arc<Self>, Error> {
+impl Code {
+    fn load(context: &Context) -> Result<Self, Error> {
+        let _current = context.enter()?;
         let (preprocess, decode) = (Module::load(context, PREPROCESS)?, Module::load(context, DECODE)?);
         let (nms, overlay) = (Module::load(context, NMS)?, Module::load(context, OVERLAY)?);
         let memory = Module::load(context, MEMORY)?;
+        let functions = Functions {
+            stage: memory.function(context, c"stage")?,
+            fill: memory.function(context, c"fill")?,
+            preprocess: preprocess.function(context, c"preprocess")?,
+            decode_columns: decode.function(context, c"decode_columns")?,
+            decode_rows: decode.function(context, c"decode_rows")?,
+            decode_objects: decode.function(context, c"decode_objects")?,
+            decode_persons: decode.function(context, c"decode_persons")?,
+            finish: nms.function(context, c"finish")?,
+            overlay: overlay.function(context, c"overlay")?,
+        };
+        Ok(Self { functions, modules: [memory, preprocess, decode, nms, overlay] })
+    }
+}
+
+/// The kernels of a context.
+#[derive(Debug)]
+pub struct Kernels {
+    functions: Functions,
+    multiprocessors: u32,
+    context: Arc<Context>,
+}
+
+impl Kernels {
+    /// Loads them, unless the context has them already.
+    ///
+    /// # Errors
+    /// When the driver can't compile them for the device.
+    pub fn of(context: &Arc<Context>) -> Result<Arc<Self>, Error> {
+        let mut code = lock(&context.code);
+        let functions = match &*code {
+            Some(code) => code.functions,
+            None => code.insert(Code::load(context)?).functions,
+        };
         Ok(Arc::new(Self {
-            stage: memory.function(c"stage")?,
-            fill: memory.function(c"fill")?,
-            preprocess: preprocess.function(c"preprocess")?,
-            decode_columns: decode.function(c"decode_columns")?,
-            decode_rows: decode.function(c"decode_rows")?,
-            decode_objects: decode.function(c"decode_objects")?,
-            decode_persons: decode.function(c"decode_persons")?,
-            finish: nms.function(c"finish")?,
-            overlay: overlay.function(c"overlay")?,
+            functions,
             multiprocessors: context.multiprocessors()?.max(1),
-            modules: [memory, preprocess, decode, nms, overlay],
-            context: context.clone(),
+            context: Arc::clone(context),
         }))
     }
 
@@ -130,7 +141,9 @@ impl Kernels {
             units: tables.map(|table| table.units),
         };
         // SAFETY: the caller's promise.
-        unsafe { self.launch(self.stage, stream, [most.div_ceil(MEMORY_THREADS), 1, 1], [MEMORY_THREADS, 1], args) }
+        unsafe {
+            self.launch(self.functions.stage, stream, [most.div_ceil(MEMORY_THREADS), 1, 1], [MEMORY_THREADS, 1], args)
+        }
     }
 
     /// Adds a node that fills memory, behind others. The kernels' context has to be current.
@@ -146,7 +159,7 @@ impl Kernels {
         let blocks = |wanted: u64| u32::try_from(wanted).unwrap_or(MEMORY_BLOCKS).clamp(1, MEMORY_BLOCKS);
         let mut parameters = [(&raw mut args).cast()];
         let node = CUDA_KERNEL_NODE_PARAMS {
-            func: self.fill,
+            func: self.functions.fill,
             gridDimX: blocks(args.width.div_ceil(u64::from(MEMORY_THREADS))),
             gridDimY: blocks(args.rows),
             gridDimZ: 1,
@@ -178,7 +191,7 @@ impl Kernels {
         }
         let grid = [columns, args.height.div_ceil(WARPS * rows), batch];
         // SAFETY: the caller's promise.
-        unsafe { self.launch(self.preprocess, stream, grid, [WARP, WARPS], PreprocessArgs { rows, ..args }) }
+        unsafe { self.launch(self.functions.preprocess, stream, grid, [WARP, WARPS], PreprocessArgs { rows, ..args }) }
     }
 
     /// # Safety
@@ -186,7 +199,7 @@ impl Kernels {
     pub(super) unsafe fn decode_columns(&self, stream: &Stream, args: ColumnsArgs, batch: u32) -> Result<(), Error> {
         let grid = [args.anchors.div_ceil(WARP), batch, 1];
         // SAFETY: the caller's promise.
-        unsafe { self.launch(self.decode_columns, stream, grid, [WARP, WARPS], args) }
+        unsafe { self.launch(self.functions.decode_columns, stream, grid, [WARP, WARPS], args) }
     }
 
     /// # Safety
@@ -196,7 +209,7 @@ impl Kernels {
         let anchors: u32 = levels.map(|level| level.anchors).sum();
         let grid = [anchors.div_ceil(WARPS), batch, 1];
         // SAFETY: the caller's promise.
-        unsafe { self.launch(self.decode_rows, stream, grid, [WARP, WARPS], args) }
+        unsafe { self.launch(self.functions.decode_rows, stream, grid, [WARP, WARPS], args) }
     }
 
     /// # Safety
@@ -204,21 +217,21 @@ impl Kernels {
     pub(super) unsafe fn decode_objects(&self, stream: &Stream, args: ObjectsArgs, batch: u32) -> Result<(), Error> {
         let grid = [args.rows.div_ceil(OBJECTS), batch, 1];
         // SAFETY: the caller's promise.
-        unsafe { self.launch(self.decode_objects, stream, grid, [OBJECTS, 1], args) }
+        unsafe { self.launch(self.functions.decode_objects, stream, grid, [OBJECTS, 1], args) }
     }
 
     /// # Safety
     /// As [`Self::preprocess`], for the output's shape.
     pub(super) unsafe fn decode_persons(&self, stream: &Stream, args: PersonsArgs, batch: u32) -> Result<(), Error> {
         // SAFETY: the caller's promise.
-        unsafe { self.launch(self.decode_persons, stream, [1, batch, 1], [WARP, 1], args) }
+        unsafe { self.launch(self.functions.decode_persons, stream, [1, batch, 1], [WARP, 1], args) }
     }
 
     /// # Safety
     /// As [`Self::preprocess`], for the output's shape.
     pub(super) unsafe fn finish(&self, stream: &Stream, args: FinishArgs, batch: u32) -> Result<(), Error> {
         // SAFETY: the caller's promise.
-        unsafe { self.launch(self.finish, stream, [batch, 1, 1], [MAX_CANDIDATES as u32, 1], args) }
+        unsafe { self.launch(self.functions.finish, stream, [batch, 1, 1], [MAX_CANDIDATES as u32, 1], args) }
     }
 
     /// # Safety
@@ -227,7 +240,7 @@ impl Kernels {
         let tiles = |size: i32| size.max(0).unsigned_abs().div_ceil(OVERLAY_TILE);
         let grid = [tiles(args.width), tiles(args.height), 1];
         // SAFETY: the caller's promise.
-        unsafe { self.launch(self.overlay, stream, grid, [OVERLAY_THREADS, 1], args) }
+        unsafe { self.launch(self.functions.overlay, stream, grid, [OVERLAY_THREADS, 1], args) }
     }
 
     /// # Safety
@@ -266,37 +279,33 @@ impl Kernels {
     }
 }
 
-/// Compiled code in a context.
+/// One file's code. Dropped with its context current.
 #[derive(Debug)]
-struct Module {
-    handle: CUmodule,
-    context: Arc<Context>,
-}
+struct Module(CUmodule);
 
 impl Module {
-    fn load(context: &Arc<Context>, ptx: &CStr) -> Result<Self, Error> {
-        let _current = context.enter()?;
+    /// `context` is current.
+    fn load(context: &Context, ptx: &CStr) -> Result<Self, Error> {
         let mut handle: CUmodule = std::ptr::null_mut();
         // SAFETY: writes one handle; the text ends with a zero, as the driver wants it; the context is current.
         let result = unsafe { sys::cuModuleLoadData(&mut handle, ptx.as_ptr().cast()) };
         context.check("cuModuleLoadData", result)?;
-        Ok(Self { handle, context: context.clone() })
+        Ok(Self(handle))
     }
 
-    fn function(&self, name: &CStr) -> Result<CUfunction, Error> {
-        let _current = self.context.enter()?;
+    /// `context` is the module's, and current.
+    fn function(&self, context: &Context, name: &CStr) -> Result<CUfunction, Error> {
         let mut function: CUfunction = std::ptr::null_mut();
-        // SAFETY: writes one handle; the module lives and the context is current.
-        let result = unsafe { sys::cuModuleGetFunction(&mut function, self.handle, name.as_ptr()) };
-        self.context.check(&format!("cuModuleGetFunction({})", name.to_string_lossy()), result)?;
+        // SAFETY: writes one handle; the module lives and its context is current.
+        let result = unsafe { sys::cuModuleGetFunction(&mut function, self.0, name.as_ptr()) };
+        context.check(&format!("cuModuleGetFunction({})", name.to_string_lossy()), result)?;
         Ok(function)
     }
 }
 
 impl Drop for Module {
     fn drop(&mut self) {
-        let Ok(_current) = self.context.push() else { return };
         // SAFETY: ours, unloaded once. There is nobody to tell of an error.
-        let _ = unsafe { sys::cuModuleUnload(self.handle) };
+        let _ = unsafe { sys::cuModuleUnload(self.0) };
     }
 }

@@ -48,7 +48,7 @@ impl GpuEngine {
         let (name, version) = (path.file_name().unwrap_or(path.as_os_str()).display(), library.version());
         let description = format!("{name} on {version} ({}, device {})", context.device_name()?, context.device());
         gst::info!(super::CAT, "Opened {description}: head {}, batch {:?}", model.head.name(), model.batch);
-        let kernels = Kernels::shared(&context)?;
+        let kernels = Kernels::of(&context)?;
         let (model, counters) = (Arc::new(model), Arc::default());
         Ok(Self { engine, model, kernels, counters, account, description, version, shared })
     }

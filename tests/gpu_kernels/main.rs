@@ -59,7 +59,7 @@ impl Report {
 fn open() -> Result<Gpu, Error> {
     cuda::check_driver()?;
     let context = Context::create(0)?;
-    let kernels = Kernels::load(&context)?;
+    let kernels = Kernels::of(&context)?;
     let stream = Stream::new(&context)?;
     let effort = match () {
         () if has_argument("--brief") => Effort::Brief,

@@ -58,7 +58,7 @@ on_gpu! {
             batch: (1, 4),
             scratch: engine.device_memory() as usize,
         };
-        let mut chain = Chain::new(context, &Kernels::shared(context).unwrap(), &chain_spec).unwrap();
+        let mut chain = Chain::new(context, &Kernels::of(context).unwrap(), &chain_spec).unwrap();
         let shape = |batch: usize| vec![batch as i64, 3, i64::from(spec.height), i64::from(spec.width)];
         chain.add_reshaped(engine.create_context().unwrap(), 0, &shape(4)).unwrap();
         assert_eq!(chain.graphs(), 0);

@@ -74,7 +74,7 @@ impl DevicePainter {
     /// A device failure, or no room.
     pub fn new(shared: SharedContext) -> Result<Self, Error> {
         let context = shared.context();
-        let painter = Painter::new(context, &Kernels::shared(context)?)?;
+        let painter = Painter::new(context, &Kernels::of(context)?)?;
         let (stream, produced) = (Stream::new(context)?, Event::new(context)?);
         Ok(Self { painter, stream, produced, events: Vec::new(), copies: None, shared })
     }

@@ -37,7 +37,7 @@ impl DeviceTensors {
     pub fn new(context: &Arc<Context>) -> Result<Self, Error> {
         Ok(Self {
             context: context.clone(),
-            kernels: Kernels::shared(context)?,
+            kernels: Kernels::of(context)?,
             stream: Stream::new(context)?,
             produced: Event::new(context)?,
             places: Vec::new(),
