@@ -18,29 +18,57 @@ pub fn whole(out: &mut Vec<u8>, number: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// Appends a number rounded to so many decimals, halves away from zero, in as few digits as it takes but with one decimal.
+/// `00` to `99`.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < pairs.len() {
+        pairs[number] = [b'0' + number as u8 / 10, b'0' + number as u8 % 10];
+        number += 1;
+    }
+    pairs
+};
+
+/// Appends a number rounded to 2 or 4 decimals, halves away from zero, in as few digits as it takes but with one decimal.
 /// JSON has no infinities: what isn't a number becomes 0.
 pub fn rounded<const DECIMALS: usize>(out: &mut Vec<u8>, value: f32) {
-    /// Where doubles have no halves any more.
-    const LIMIT: f64 = (1_u64 << 52) as f64;
-    let one = const { 10_u64.pow(DECIMALS as u32) };
-    let scaled = f64::from(value) * one as f64;
-    if scaled.abs() >= LIMIT || scaled.is_nan() {
-        return serialise(out, &if value.is_finite() { f64::from(value) } else { 0.0 });
+    /// Behind a sign and four digits.
+    const POINT: usize = 5;
+    /// More than any of it takes, and a number of bytes that is copied at once.
+    const ROOM: usize = 16;
+    const { assert!(DECIMALS == 2 || DECIMALS == 4) };
+    let one = const { 10_u32.pow(DECIMALS as u32) };
+    let scaled = f64::from(value) * f64::from(one);
+    let size = (scaled.abs() + 0.5) as u32;
+    if size >= 10_000 * one || scaled.is_nan() {
+        return rounded_large(out, value, DECIMALS);
     }
-    let size = (scaled.abs() + 0.5) as u64;
+    let (whole, part) = (size / one, size % one);
+    let mut text = [b'.'; POINT + ROOM];
+    let mut pair = |at: usize, number: u32| text[at..at + 2].copy_from_slice(&PAIRS[number as usize % 100]);
+    pair(POINT - 4, whole / 100);
+    pair(POINT - 2, whole);
+    pair(POINT + 1, if DECIMALS == 4 { part / 100 } else { part });
+    if DECIMALS == 4 {
+        pair(POINT + 3, part);
+    }
+    let mut start = POINT - 1 - [10, 100, 1000].iter().filter(|least| whole >= **least).count();
     if scaled < 0.0 && size > 0 {
-        out.push(b'-');
+        start -= 1;
+        text[start] = b'-';
     }
-    whole(out, size / one);
-    let mut digits = [b'.'; 16];
-    let mut left = size % one;
-    for digit in digits[1..=DECIMALS].iter_mut().rev() {
-        *digit = b'0' + (left % 10) as u8;
-        left /= 10;
-    }
-    let zeros = digits[2..=DECIMALS].iter().rev().take_while(|digit| **digit == b'0').count();
-    out.extend_from_slice(&digits[..=DECIMALS - zeros]);
+    let zeros = text[POINT + 2..=POINT + DECIMALS].iter().rev().take_while(|digit| **digit == b'0').count();
+    let length = out.len() + POINT + 1 + DECIMALS - zeros - start;
+    out.extend_from_slice(&text[start..start + ROOM]);
+    out.truncate(length);
+}
+
+/// As [`rounded`], of any size.
+#[cold]
+fn rounded_large(out: &mut Vec<u8>, value: f32, decimals: usize) {
+    let one = 10_f64.powi(decimals as i32);
+    let rounded = (f64::from(value) * one).round() / one;
+    serialise(out, &if rounded.is_finite() { rounded } else { 0.0 });
 }
 
 /// Appends what `write` makes of each item, with commas between.
@@ -100,6 +128,9 @@ mod tests {
             1919.995,
             1919.994,
             7680.0,
+            9999.994,
+            9999.995,
+            10_000.0,
             16_777_215.0,
             1e9,
             4.5e11,
