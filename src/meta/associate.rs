@@ -37,9 +37,7 @@ pub fn attach_poses(record: &mut Record, poses: Vec<Object>, attach: Attach) {
             }
         }
     }
-    for pose in poses.into_iter().flatten() {
-        record.push(pose);
-    }
+    record.extend(poses.into_iter().flatten());
 }
 
 /// Pairs (object, pose) that can be one person, best first. Both can be in several pairs.
