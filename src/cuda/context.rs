@@ -288,11 +288,12 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        let code = lock(&self.code).take();
-        match self.push() {
-            Ok(_current) => drop(code),
-            // Without its context it stays: it would be taken out of another one.
-            Err(_) => std::mem::forget(code),
+        if let Some(code) = lock(&self.code).take() {
+            match self.push() {
+                Ok(_current) => drop(code),
+                // Without its context it stays: it would be taken out of another one.
+                Err(_) => std::mem::forget(code),
+            }
         }
         if matches!(self.owner, Owner::Ours) {
             // SAFETY: ours, and nothing that was made in it is left: all of it held `self`. There is nobody to tell of an
