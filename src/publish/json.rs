@@ -1,7 +1,7 @@
 //! The pieces of JSON that lines are made of, straight into a line's memory.
 //!
 //! A line has hundreds of short keys and numbers, and at a camera's rate a general serialiser's code and tables have left the
-//! caches when the next frame comes. What is rare (texts that need escapes, huge numbers) is left to one.
+//! caches when the next frame comes. What is rare (texts that need escapes, numbers from 10,000) is left to one.
 
 /// Appends a text.
 pub fn text(out: &mut Vec<u8>, text: &str) {
