@@ -12,15 +12,15 @@ use common::find::{skip, test_model};
 use common::process;
 use common::running::Running;
 use common::standin;
-use gsttensorrt::cuda;
 use gsttensorrt::cuda::gst::SharedContext;
+use gsttensorrt::cuda::{self, Kernels};
 use gsttensorrt::infer::{self, Backend, ModelSettings};
 use std::path::Path;
 
 const MIB: f64 = 1024.0 * 1024.0;
 /// What memory may differ between an early start and the last one.
 const LIMIT: f64 = 2.0;
-/// Modules that a context loads once, and functions in them.
+/// What stays on the stand-in while a context does: the modules with its kernels, and functions in them.
 const KERNELS: usize = 5 + 9;
 /// From so many starts on the host's memory is judged.
 const LEAST_STARTS: usize = 200;
@@ -36,8 +36,6 @@ struct Use {
     taken: f64,
     /// Allocated and not freed. What `anonymous` grows by beyond that is between such pieces, and used again.
     allocated: f64,
-    /// On the stand-in: what was made and not destroyed.
-    objects: Option<usize>,
 }
 
 impl Use {
@@ -56,7 +54,6 @@ impl Use {
             host: process::resident() as f64 / MIB,
             anonymous: process::memory("RssAnon") as f64 / MIB,
             allocated: (allocator.uordblks + allocator.hblkhd) as f64 / MIB,
-            objects: standin::objects(),
         }
     }
 }
@@ -75,17 +72,17 @@ fn small_pair() -> String {
 }
 
 /// From NULL to the end of three frames and back, again and again.
-fn starts(count: usize, elements: &str, what: &str) {
+fn starts(count: usize, elements: &str, what: &str, stay: usize) {
     let elements = if elements.is_empty() { "identity" } else { elements };
     let launch = format!(
         "videotestsrc num-buffers=3 pattern=smpte ! video/x-raw,format=NV12,width=640,height=360 ! cudaupload \
          ! video/x-raw(memory:CUDAMemory) ! {elements} ! fakesink sync=false"
     );
-    stays_flat(count, &format!("starts of {what}"), || Running::playing(&launch).wait_for_end());
+    stays_flat(count, &format!("starts of {what}"), stay, || Running::playing(&launch).wait_for_end());
 }
 
-/// Does something so many times; after the first of them it takes no more memory.
-fn stays_flat(count: usize, what: &str, act: impl Fn()) {
+/// Does something so many times; after the first of them it takes no more memory. So many objects `stay` on the stand-in.
+fn stays_flat(count: usize, what: &str, stay: usize, act: impl Fn()) {
     // Caches and pools are filled by then.
     let early_at = (count / 3).clamp(1, 50);
     let mut early = None;
@@ -95,7 +92,7 @@ fn stays_flat(count: usize, what: &str, act: impl Fn()) {
             early = Some(Use::now());
         }
         if n.is_multiple_of((count / 10).max(1)) {
-            let Use { gpu, taken, host, anonymous, allocated, .. } = Use::now();
+            let Use { gpu, taken, host, anonymous, allocated } = Use::now();
             println!(
                 "  {n}: GPU {gpu:.1} MiB, of it taken {taken:.3}; host {host:.1}, of it anonymous {anonymous:.1}; allocated \
                  {allocated:.2}"
@@ -107,7 +104,9 @@ fn stays_flat(count: usize, what: &str, act: impl Fn()) {
         "{what}: {count}; GPU {:.1} MiB after {early_at}, {:.1} after the last; host {:.1} and {:.1}",
         early.gpu, last.gpu, early.host, last.host
     );
-    assert_eq!(last.objects, early.objects, "streams, events, graphs, modules and blocks of memory");
+    if let Some(objects) = standin::objects() {
+        assert_eq!(objects, stay, "streams, events, graphs, modules and blocks of memory that nobody destroyed");
+    }
     let (gpu, host) = (last.gpu - early.gpu, last.host - early.host);
     assert!(gpu < LIMIT, "grows by {gpu:.1} MiB on the GPU");
     // The allocator's own ups and downs are larger than the limit after few starts.
@@ -133,9 +132,20 @@ fn asked_for() -> usize {
 
 #[test]
 fn memory_stays_flat_on_the_standin() {
-    for what in ["engines", "services", "a_small_model", "new_contexts"] {
+    for what in ["kernels", "engines", "services", "a_small_model", "new_contexts"] {
         standin::run_ignored(&format!("memory_stays_flat_with_{what}"), &[("SOAK_STARTS", "9")]);
     }
+}
+
+/// Code alone: a driver doesn't give back all that it took for modules that are unloaded.
+#[test]
+#[ignore = "needs a GPU"]
+fn memory_stays_flat_with_kernels() {
+    if !ready() {
+        return;
+    }
+    let shared = SharedContext::own(0).unwrap();
+    stays_flat(asked_for(), "loads of the kernels", KERNELS, || drop(Kernels::of(shared.context()).unwrap()));
 }
 
 /// A model without a pipeline: its engine alone.
@@ -144,10 +154,7 @@ fn memory_stays_flat_on_the_standin() {
 fn memory_stays_flat_with_engines() {
     if ready() {
         let settings = model();
-        stays_flat(asked_for(), "opened engines", || drop(infer::open_engine(&settings).unwrap()));
-        if let Some(objects) = standin::objects() {
-            assert_eq!(objects, KERNELS, "the context keeps its kernels, and nothing else");
-        }
+        stays_flat(asked_for(), "opened engines", KERNELS, || drop(infer::open_engine(&settings).unwrap()));
     }
 }
 
@@ -157,7 +164,7 @@ fn memory_stays_flat_with_engines() {
 fn memory_stays_flat_with_services() {
     if ready() {
         let settings = model();
-        stays_flat(asked_for(), "opened models", || drop(infer::open(&settings).unwrap()));
+        stays_flat(asked_for(), "opened models", KERNELS, || drop(infer::open(&settings).unwrap()));
     }
 }
 
@@ -175,7 +182,7 @@ fn memory_stays_flat_with_a_small_model() {
         return;
     }
     let _context = SharedContext::own(0).unwrap();
-    starts(asked_for(), &small_pair(), "a small pair");
+    starts(asked_for(), &small_pair(), "a small pair", KERNELS);
 }
 
 /// The context goes with each pipeline, and is made again with the next.
@@ -185,10 +192,7 @@ fn memory_stays_flat_with_new_contexts() {
     if !ready() {
         return;
     }
-    starts(asked_for().div_ceil(10), &small_pair(), "a small pair with its context");
-    if let Some(objects) = standin::objects() {
-        assert_eq!(objects, 0, "streams, events, graphs, modules and blocks of memory that nobody destroyed");
-    }
+    starts(asked_for().div_ceil(10), &small_pair(), "a small pair with its context", 0);
 }
 
 #[test]
@@ -202,5 +206,5 @@ fn memory_stays_flat_with_a_large_pair() {
     }
     let models = models.into_string().expect("paths in UTF-8");
     let (detector, pose) = models.split_once(',').expect("DETECTOR,POSE");
-    starts(30, &pair(Path::new(detector), Path::new(pose)), "the pair");
+    starts(30, &pair(Path::new(detector), Path::new(pose)), "the pair", 0);
 }
