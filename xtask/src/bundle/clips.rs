@@ -11,7 +11,7 @@ use crate::package::{Scratch, sha256_of, write_atomically};
 use crate::paths::Paths;
 
 /// 20 s at 30 fps.
-const FRAMES: u32 = 600;
+const FRAMES: usize = 600;
 const RATE: u32 = 30;
 
 /// Name, and B-frames between two others.
@@ -43,7 +43,7 @@ pub fn make(paths: &Paths, folder: &Path) -> Result<Clips> {
         let (file, stamp) = (folder.join(clip), folder.join(format!("{clip}.of")));
         let made_of = format!("{hash} {FRAMES} {RATE} {b_frames}");
         if !(file.exists() && fs::read_to_string(&stamp).is_ok_and(|text| text == made_of)) {
-            step(clip, || encode(&source, &file, b_frames))?;
+            step(clip, || encode(&source, &file, FRAMES, b_frames))?;
             write_atomically(&stamp, made_of.as_bytes())?;
         }
         files.push(file);
@@ -51,36 +51,60 @@ pub fn make(paths: &Paths, folder: &Path) -> Result<Clips> {
     Ok(Clips { files, source: name })
 }
 
-/// Each frame of the source once, as fast as makes 30 fps; the source again and again until there are enough.
-fn encode(source: &Path, target: &Path, b_frames: u32) -> Result<()> {
-    let (rate, frames) = measure(source)?;
-    let times = FRAMES.div_ceil(frames.max(1)).max(1);
+/// Each frame of the source once, at 30 fps; the source again and again until there are enough.
+///
+/// By way of a file of raw frames, which has no timestamps: those of a source that is played several times, with its edit
+/// list and its B-frames, would decide which frames come twice at a seam.
+fn encode(source: &Path, target: &Path, frames: usize, b_frames: u32) -> Result<()> {
     let folder = target.parent().context("a clip lies in a folder")?;
-    let parts = Scratch::in_folder(folder, "encode")?;
+    let scratch = Scratch::in_folder(folder, "encode")?;
+    let raw = scratch.0.join("frames.i420");
+    let size = decode(source, &raw, frames)?;
     let mut launch = Command::new("gst-launch-1.0");
-    launch.args(["-q", "concat", "name=all"]);
-    // The speed is what a camera's would be at that rate: nothing is shown twice.
-    let speed = f64::from(RATE) / rate;
-    launch.args(["!", "avdec_h264", "!", "videorate"]).arg(format!("rate={speed}"));
+    launch.arg("-q").arg("filesrc").arg(location(&raw)?).args(["!", "rawvideoparse", "format=i420"]);
+    launch.arg(format!("width={}", size.0)).arg(format!("height={}", size.1)).arg(format!("framerate={RATE}/1"));
     launch.args(["!", "videoconvertscale", "!"]);
     launch.arg(format!("video/x-raw,format=I420,width=1920,height=1080,framerate={RATE}/1,pixel-aspect-ratio=1/1"));
     launch.args(["!", "x264enc", "bitrate=8000", "key-int-max=60", "speed-preset=medium"]);
     launch.arg(format!("bframes={b_frames}")).arg(format!("b-adapt={}", b_frames > 0));
-    // Only the first part is wanted: it ends before the key frame at 20 s.
-    let length = u64::from(FRAMES) * 1_000_000_000 / u64::from(RATE);
-    launch.args(["!", "video/x-h264,profile=high", "!", "h264parse", "!", "splitmuxsink", "muxer=mp4mux"]);
-    launch.arg(format!("max-size-time={length}")).arg(location(&parts.0.join("%02d.mp4"))?);
-    for _ in 0..times {
-        launch.arg("filesrc").arg(location(source)?);
-        launch.args(["!", "qtdemux", "!", "h264parse", "!", "all."]);
+    let made = scratch.0.join("clip.mp4");
+    launch.args(["!", "video/x-h264,profile=high", "!", "h264parse", "!", "mp4mux", "!", "filesink"]);
+    run_quiet(launch.arg(location(&made)?))?;
+    let encoded = describe(&made)?.matches("last-message = chain").count();
+    if encoded != frames {
+        bail!("the clip has {encoded} frames instead of {frames}");
     }
+    fs::rename(&made, target).with_context(|| target.display().to_string())
+}
+
+/// Writes so many raw frames, as I420; gives their width and height.
+fn decode(source: &Path, raw: &Path, frames: usize) -> Result<(usize, usize)> {
+    let (width, height) =
+        size(&describe(source)?).with_context(|| format!("{} is no MP4 with H.264", source.display()))?;
+    let mut launch = Command::new("gst-launch-1.0");
+    launch.args(["-q", "filesrc"]).arg(location(source)?);
+    launch.args(["!", "qtdemux", "!", "h264parse", "!", "avdec_h264", "!", "videoconvert", "!"]);
+    launch.args(["video/x-raw,format=I420", "!", "filesink"]).arg(location(raw)?);
     run_quiet(&mut launch)?;
-    let first = parts.0.join("00.mp4");
-    let (_, made) = measure(&first)?;
-    if made != FRAMES {
-        bail!("the clip has {made} frames instead of {FRAMES}");
+    let frame = frame_bytes(width, height);
+    let mut bytes = fs::read(raw).with_context(|| raw.display().to_string())?;
+    let played = bytes.len();
+    if played < frame || played % frame != 0 {
+        bail!("{played} bytes of {} are no whole frames of {width}x{height}", source.display());
     }
-    fs::rename(&first, target).with_context(|| target.display().to_string())
+    let whole = frame * frames;
+    while bytes.len() < whole {
+        bytes.extend_from_within(..played.min(whole - bytes.len()));
+    }
+    fs::write(raw, &bytes[..whole]).with_context(|| raw.display().to_string())?;
+    Ok((width, height))
+}
+
+/// Of an I420 frame as GStreamer lays it out: rows of 4 bytes, planes of an even height.
+fn frame_bytes(width: usize, height: usize) -> usize {
+    let (luma, chroma) = (width.next_multiple_of(4), width.div_ceil(2).next_multiple_of(4));
+    let rows = height.next_multiple_of(2);
+    luma * rows + 2 * chroma * (rows / 2)
 }
 
 fn location(path: &Path) -> Result<String> {
@@ -88,27 +112,21 @@ fn location(path: &Path) -> Result<String> {
     Ok(format!("location=\"{text}\""))
 }
 
-/// Frames per second, and how many there are.
-fn measure(clip: &Path) -> Result<(f64, u32)> {
+/// The caps of a clip's stream and a line a frame, as gst-launch prints them.
+fn describe(clip: &Path) -> Result<String> {
     let mut launch = Command::new("gst-launch-1.0");
     launch.args(["-v", "filesrc"]).arg(location(clip)?);
     launch.args(["!", "qtdemux", "!", "h264parse", "!", "identity", "silent=false", "!", "fakesink", "name=end"]);
-    let text = run_quiet(&mut launch)?;
-    let rate = frame_rate(&text).with_context(|| format!("{} has no frame rate", clip.display()))?;
-    let frames = text.matches("last-message = chain").count();
-    match u32::try_from(frames) {
-        Ok(frames @ 1..) => Ok((rate, frames)),
-        _ => bail!("{} has no frame: is it an MP4 with H.264?", clip.display()),
-    }
+    run_quiet(&mut launch)
 }
 
-/// The first `framerate=(fraction)N/D` in caps as they are printed.
-fn frame_rate(text: &str) -> Option<f64> {
-    let (_, rest) = text.split_once("framerate=(fraction)")?;
-    let fraction: &str = rest.split(|c: char| !c.is_ascii_digit() && c != '/').next()?;
-    let (n, d) = fraction.split_once('/')?;
-    let (n, d): (f64, f64) = (n.parse().ok()?, d.parse().ok()?);
-    (n > 0.0 && d > 0.0).then(|| n / d)
+/// The first width and height in caps as they are printed.
+fn size(text: &str) -> Option<(usize, usize)> {
+    let number = |key: &str| {
+        let (_, rest) = text.split_once(key)?;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok().filter(|n| *n > 0)
+    };
+    Some((number("width=(int)")?, number("height=(int)")?))
 }
 
 #[cfg(test)]
@@ -116,11 +134,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_frame_rate_is_read_off_caps() {
-        let caps = "caps = video/x-h264, width=(int)768, framerate=(fraction)10/1, pixel-aspect-ratio=(fraction)1/1";
-        assert_eq!(frame_rate(caps), Some(10.0));
-        assert_eq!(frame_rate("framerate=(fraction)30000/1001"), Some(30000.0 / 1001.0));
-        assert_eq!(frame_rate("framerate=(fraction)0/1"), None);
-        assert_eq!(frame_rate("video/x-h264"), None);
+    fn the_size_is_read_off_caps() {
+        let caps = "caps = video/x-h264, width=(int)768, height=(int)576, framerate=(fraction)10/1";
+        assert_eq!(size(caps), Some((768, 576)));
+        assert_eq!(size("video/x-h264, width=(int)768"), None);
+        assert_eq!(size("video/x-h264"), None);
+    }
+
+    /// Without anything beside the repository: of a clip that is shorter than what is made of it, with B-frames, and of an
+    /// odd size.
+    #[test]
+    fn a_short_clip_is_played_until_there_are_enough_frames() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, target) = (folder.path().join("short.mp4"), folder.path().join("long.mp4"));
+        let mut launch = Command::new("gst-launch-1.0");
+        launch.args(["-q", "videotestsrc", "num-buffers=37", "!", "video/x-raw,format=I420,width=322,height=242"]);
+        launch.args(["!", "x264enc", "bframes=2", "!", "mp4mux", "!", "filesink"]);
+        run_quiet(launch.arg(location(&source).unwrap())).unwrap();
+        let raw = folder.path().join("raw");
+        assert_eq!(decode(&source, &raw, 90).unwrap(), (322, 242));
+        let frames = fs::read(&raw).unwrap();
+        let frame = frame_bytes(322, 242);
+        assert_eq!(frames.len(), 90 * frame);
+        assert!(frames[..frame] == frames[37 * frame..38 * frame] && frames[..frame] != frames[frame..2 * frame]);
+        encode(&source, &target, 90, 3).unwrap();
     }
 }
