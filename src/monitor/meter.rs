@@ -28,6 +28,11 @@ impl Meter {
         Self(Mutex::new(State { camera, recent: Default::default(), since: Instant::now() }))
     }
 
+    /// The camera's.
+    pub fn name(&self) -> String {
+        lock(&self.0).camera.name.clone()
+    }
+
     /// A frame with `objects` came out at the pipeline's end, `latency` after it had come in.
     pub fn frame(&self, latency: Duration, objects: u64) {
         self.frame_at(Instant::now(), latency, objects);

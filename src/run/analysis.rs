@@ -79,7 +79,7 @@ fn queue(setup: &CameraSetup, track: &Arc<Track>) -> Result<gst::Element, Error>
     queue.set_property_from_str("leaky", "downstream");
     let of = track.clone();
     queue.connect("overrun", false, move |_| {
-        of.meter().dropped(1);
+        of.dropped("before the models");
         None
     });
     if let Some(pad) = queue.static_pad("sink") {

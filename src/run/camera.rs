@@ -282,13 +282,14 @@ impl Camera {
         self.track.opened();
         let reporter = self.reporter.of_source(self.sources);
         let running = analysis.pipeline.current_running_time().unwrap_or_default();
-        let source::Opened { bin, turns } = match source::make(&self.setup, &self.track, &reporter, running) {
+        let source = match source::make(&self.setup, &self.track, &reporter, running) {
             Ok(source) => source,
             Err(error) => return reporter.event(Event::SourceLost(error.message)),
         };
+        let (bin, turns) = (source.bin.clone(), source.turns.clone());
         let linked = analysis.pipeline.add(&bin).is_ok()
             && bin.static_pad("src").is_some_and(|pad| pad.link(&analysis.entry).is_ok());
-        self.source = Some(source::Opened { bin: bin.clone(), turns: turns.clone() });
+        self.source = Some(source);
         if !linked {
             return reporter.event(Event::SourceLost("the source can't be linked".into()));
         }
@@ -342,7 +343,7 @@ fn close(pipeline: &gst::Pipeline, turns: &Turns, source: Option<source::Opened>
     // What is being opened isn't opened after this.
     turns.end();
     if let Some(source) = source {
-        source.turns.end();
+        source.end();
     }
     let recorder = lock(recorder).take();
     std::thread::scope(|scope| {

@@ -33,3 +33,8 @@ pub use meters::Meters;
 pub use plan::{cameras, patience};
 pub use setup::{CameraSetup, Decoder, ElementSetup, FileSource, RtspSource, Source, TestSource, ThreadSetup};
 pub use supervisor::{Options, Outcome, Supervisor};
+
+use std::sync::LazyLock;
+
+static CAT: LazyLock<gst::DebugCategory> =
+    LazyLock::new(|| gst::DebugCategory::new("trtrun", gst::DebugColorFlags::empty(), Some("Cameras of gst-trt run")));

@@ -1,5 +1,6 @@
 //! Follows a camera's pictures from their arrival to the pipeline's end.
 
+use super::CAT;
 use super::channel::Reporter;
 use super::lifecycle::Event;
 use super::meters::OutputDrops;
@@ -26,6 +27,8 @@ pub struct Track {
     went: AtomicU64,
     /// The source has given a picture since it was opened.
     playing: AtomicBool,
+    /// One of them has come to the pipeline's end.
+    shown: AtomicBool,
 }
 
 /// More pictures than can be on their way; a bound for those that a decoder keeps.
@@ -41,6 +44,7 @@ impl Track {
             came: AtomicU64::new(0),
             went: AtomicU64::new(0),
             playing: AtomicBool::new(false),
+            shown: AtomicBool::new(false),
         }
     }
 
@@ -62,10 +66,22 @@ impl Track {
         nanoseconds(self.start.elapsed())
     }
 
+    /// A picture was left out, because what comes next is too far behind.
+    pub fn dropped(&self, at: &str) {
+        gst::debug!(CAT, "{}: a picture is left out {at}", self.meter.name());
+        self.meter.dropped(1);
+    }
+
+    fn log(&self, what: &str) {
+        gst::debug!(CAT, "{}: {what}", self.meter.name());
+    }
+
     /// A new source was opened; the time of patience begins.
     pub fn opened(&self) {
+        self.log("source opened");
         lock(&self.arrivals).clear();
         self.playing.store(false, Ordering::SeqCst);
+        self.shown.store(false, Ordering::SeqCst);
         self.came.store(self.now(), Ordering::SeqCst);
         self.went.store(self.now(), Ordering::SeqCst);
     }
@@ -80,6 +96,9 @@ impl Track {
         if arrivals.len() >= MOST_ARRIVALS {
             arrivals.pop_front();
         }
+        if arrivals.is_empty() && !self.is_playing() {
+            self.log("first coded picture");
+        }
         arrivals.push_back((pts, Instant::now()));
     }
 
@@ -87,6 +106,7 @@ impl Track {
     pub fn came(&self, pts: Option<gst::ClockTime>, reporter: &Reporter) {
         self.came.store(self.now(), Ordering::SeqCst);
         if !self.playing.swap(true, Ordering::SeqCst) {
+            self.log("first decoded picture");
             reporter.event(Event::FirstPicture);
         }
         // What wasn't coded arrives here.
@@ -100,6 +120,9 @@ impl Track {
     /// A picture is at the pipeline's end.
     pub fn went(&self, buffer: &gst::BufferRef) {
         self.went.store(self.now(), Ordering::SeqCst);
+        if !self.shown.swap(true, Ordering::SeqCst) {
+            self.log("first picture out of the models");
+        }
         let objects = meta::record(buffer).map_or(0, |record| record.objects.len() as u64);
         let latency = buffer.pts().and_then(|pts| self.take_arrival(pts)).map_or(Duration::ZERO, |at| at.elapsed());
         self.meter.frame(latency, objects);

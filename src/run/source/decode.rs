@@ -82,10 +82,9 @@ pub fn add(
     {
         decode.set_property("num-output-surfaces", surfaces);
     }
+    let pace = paced.then(|| make("clocksync", "pace")).transpose()?;
     let mut elements = vec![parse];
-    if paced {
-        elements.push(make("clocksync", "pace")?);
-    }
+    elements.extend(pace.clone());
     elements.extend([queue.clone(), decode]);
     if !matches!(around.setup.decoder, Decoder::Gpu(_)) {
         // For pixel formats that models don't take, such as those of 10 bits; the others pass untouched.
@@ -99,6 +98,9 @@ pub fn add(
     bin.add_many(&elements).map_err(|_| into("added"))?;
     gst::Element::link_many(&elements).map_err(|_| into("linked"))?;
     let end = elements.last().and_then(|last| last.static_pad("src")).ok_or_else(|| into("linked"))?;
+    if let Some(pace) = pace {
+        around.start.hold(&pace, &queue, &end);
+    }
     pad.set_target(Some(&end)).map_err(|_| into("linked"))?;
     for element in elements.iter().rev() {
         element.sync_state_with_parent().map_err(|_| into("started"))?;
@@ -130,7 +132,7 @@ fn decoder(codec: Codec, decoder: Decoder) -> Result<gst::Element, Error> {
 
 /// Takes note of coded pictures as they arrive, and leaves out those that the decoder is too far behind for.
 fn guard(queue: &gst::Element, around: &Surroundings) {
-    let (track, most) = (around.track.clone(), around.setup.coded_queue);
+    let (track, start, most) = (around.track.clone(), around.start.clone(), around.setup.coded_queue);
     let (gate, of) = (Gate::default(), queue.downgrade());
     let Some(pad) = queue.static_pad("sink") else { return };
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
@@ -138,8 +140,9 @@ fn guard(queue: &gst::Element, around: &Surroundings) {
         let full = queue.property::<u32>("current-level-buffers") >= most;
         if !gate.lets_pass(full, !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)) {
             if track.is_playing() {
-                track.meter().dropped(1);
+                track.dropped("before the decoder");
             }
+            start.taken();
             return gst::PadProbeReturn::Handled;
         }
         track.arrived(buffer.pts());

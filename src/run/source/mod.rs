@@ -5,6 +5,7 @@ mod file;
 mod gate;
 mod rtsp;
 mod splice;
+mod start;
 mod test;
 
 pub use decode::DECODER_QUEUE;
@@ -16,6 +17,7 @@ use super::track::Track;
 use super::turns::Turns;
 use crate::infer::Error;
 use gst::prelude::*;
+use start::Start;
 use std::sync::Arc;
 
 /// Names of sources begin with this, and end with their number.
@@ -33,6 +35,7 @@ struct Surroundings {
     setup: Arc<CameraSetup>,
     track: Arc<Track>,
     turns: Turns,
+    start: Start,
 }
 
 /// A source that is in a pipeline, or about to be.
@@ -41,12 +44,19 @@ pub struct Opened {
     pub bin: gst::Bin,
     /// Of its opening and closing.
     pub turns: Turns,
+    start: Start,
 }
 
 impl Opened {
+    /// What is being opened isn't opened after this, and none of its threads waits for another one.
+    pub fn end(&self) {
+        self.start.end();
+        self.turns.end();
+    }
+
     /// Takes it out of a pipeline that goes on. Waits for its threads.
     pub fn close(&self) {
-        self.turns.end();
+        self.end();
         self.bin.set_locked_state(true);
         let _ = self.bin.set_state(gst::State::Null);
         if let Some(pipeline) = self.bin.parent().and_downcast::<gst::Bin>() {
@@ -66,7 +76,8 @@ pub fn make(
     reporter: &Reporter,
     running: gst::ClockTime,
 ) -> Result<Opened, Error> {
-    let around = Surroundings { setup: setup.clone(), track: track.clone(), turns: Turns::default() };
+    let around =
+        Surroundings { setup: setup.clone(), track: track.clone(), turns: Turns::default(), start: Start::default() };
     let bin = gst::Bin::builder().name(format!("{NAME}{}", reporter.source.unwrap_or_default())).build();
     let pad = gst::GhostPad::builder(gst::PadDirection::Src).name("src").build();
     let _ = pad.set_active(true);
@@ -77,7 +88,7 @@ pub fn make(
         Source::File(source) => file::fill(&bin, &pad, source, &around, running)?,
         Source::Test(source) => test::fill(&bin, &pad, source, &around, running)?,
     }
-    Ok(Opened { bin, turns: around.turns })
+    Ok(Opened { bin, turns: around.turns, start: around.start })
 }
 
 /// Takes note of pictures, and keeps the source's end from what comes after it: that goes on with the next source.

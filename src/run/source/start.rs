@@ -1,0 +1,127 @@
+//! The start of a paced source: its pictures become due once its decoder gives some.
+//!
+//! Opening a decoder takes time, on a GPU that opens many at once a second or two. A stream that went at its own speed
+//! meanwhile would pile up, and be dropped when the decoder is there. So until the first decoded picture, coded ones go on as
+//! the decoder takes them; from then on they go at the speed of their timestamps.
+
+use crate::sync::lock;
+use gst::prelude::*;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// Coded pictures on their way before the first decoded one: one that the decoder works on, and one that waits for it.
+const AHEAD: u64 = 2;
+
+/// Holds coded pictures back while the decoder opens.
+#[derive(Debug, Clone, Default)]
+pub struct Start(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Coded pictures that were let pass.
+    entered: u64,
+    /// Those of them that the decoder was given, or that were left out on the way.
+    taken: u64,
+    /// When the last of those that entered is due, by its own timestamp.
+    due: Option<gst::ClockTime>,
+    /// The decoder has given a picture, or the source is being closed: nothing is held back.
+    begun: bool,
+}
+
+impl Start {
+    /// Has `pace`, a clocksync in front of the decoder's `queue`, begin when the first picture comes out at `decoded`.
+    pub fn hold(&self, pace: &gst::Element, queue: &gst::Element, decoded: &gst::Pad) {
+        pace.set_property("sync", false);
+        if let Some(pad) = pace.static_pad("sink") {
+            let this = self.clone();
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+                match info.buffer().is_some_and(|buffer| this.enter(buffer.dts_or_pts())) {
+                    true => gst::PadProbeReturn::Ok,
+                    false => gst::PadProbeReturn::Remove,
+                }
+            });
+        }
+        if let Some(pad) = queue.static_pad("src") {
+            let this = self.clone();
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| match this.taken() {
+                true => gst::PadProbeReturn::Ok,
+                false => gst::PadProbeReturn::Remove,
+            });
+        }
+        let (this, pace) = (self.clone(), pace.downgrade());
+        decoded.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            if let Some(pace) = pace.upgrade() {
+                this.begin(&pace);
+            }
+            gst::PadProbeReturn::Remove
+        });
+    }
+
+    /// A coded picture comes to the clocksync; waits until the decoder has room for it. Whether others will be held back.
+    fn enter(&self, due: Option<gst::ClockTime>) -> bool {
+        let full = |state: &mut State| !state.begun && state.entered >= state.taken + AHEAD;
+        let waited = self.0.changed.wait_while(lock(&self.0.state), full);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.entered += 1;
+        state.due = due.or(state.due);
+        !state.begun
+    }
+
+    /// A coded picture left the queue, for the decoder or because it's of no use. Whether that still matters.
+    pub fn taken(&self) -> bool {
+        let mut state = lock(&self.0.state);
+        state.taken += 1;
+        self.0.changed.notify_all();
+        !state.begun
+    }
+
+    /// The next coded picture is due as long from now as its timestamp is after that of the last one.
+    fn begin(&self, pace: &gst::Element) {
+        let mut state = lock(&self.0.state);
+        if let (Some(now), Some(due)) = (pace.current_running_time(), state.due) {
+            let nanoseconds = |time: gst::ClockTime| i64::try_from(time.nseconds()).unwrap_or(i64::MAX);
+            pace.set_property("ts-offset", nanoseconds(now).saturating_sub(nanoseconds(due)));
+        }
+        pace.set_property("sync", true);
+        state.begun = true;
+        self.0.changed.notify_all();
+    }
+
+    /// The source is being closed: its threads are let go.
+    pub fn end(&self) {
+        lock(&self.0.state).begun = true;
+        self.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    #[test]
+    fn coded_pictures_wait_for_the_decoder_and_go_when_the_source_ends() {
+        let start = Start::default();
+        let (sender, entered) = mpsc::channel();
+        let of = start.clone();
+        let thread = std::thread::spawn(move || {
+            for n in 0..6 {
+                of.enter(Some(gst::ClockTime::from_mseconds(n * 40)));
+                sender.send(n).unwrap();
+            }
+        });
+        let next = |limit: u64| entered.recv_timeout(Duration::from_millis(limit)).ok();
+        assert_eq!((next(5000), next(5000), next(100)), (Some(0), Some(1), None), "the decoder is opening");
+        assert!(start.taken());
+        assert_eq!((next(5000), next(100)), (Some(2), None), "it has taken one");
+        start.end();
+        assert_eq!((next(5000), next(5000), next(5000)), (Some(3), Some(4), Some(5)));
+        thread.join().unwrap();
+    }
+}
