@@ -15,6 +15,8 @@ pub struct Analysis {
     pub pipeline: gst::Pipeline,
     /// Where the source is linked.
     pub entry: gst::Pad,
+    /// The queue in front of the models.
+    pub pictures: gst::Element,
     /// The pad that all pictures come to.
     pub end: gst::Pad,
     /// Of its opening and closing.
@@ -35,7 +37,7 @@ impl Analysis {
         for property in ["sync", "async", "enable-last-sample"] {
             end.set_property(property, false);
         }
-        let mut elements = vec![memory.clone(), pictures];
+        let mut elements = vec![memory.clone(), pictures.clone()];
         for element in &setup.elements {
             elements.push(element.make()?);
         }
@@ -54,7 +56,7 @@ impl Analysis {
             gst::PadProbeReturn::Ok
         });
         let entry = memory.static_pad("sink").ok_or_else(missing)?;
-        Ok(Self { pipeline, entry, end, turns: Turns::default() })
+        Ok(Self { pipeline, entry, pictures, end, turns: Turns::default() })
     }
 }
 
@@ -78,8 +80,16 @@ fn queue(setup: &CameraSetup, track: &Arc<Track>) -> Result<gst::Element, Error>
     queue.set_property("max-size-time", 0_u64);
     queue.set_property_from_str("leaky", "downstream");
     let of = track.clone();
-    queue.connect("overrun", false, move |_| {
-        of.dropped("before the models");
+    queue.connect("overrun", false, move |arguments| {
+        // A queue that makes the decoder wait overruns too.
+        let queue = arguments.first().and_then(|queue| queue.get::<gst::Element>().ok());
+        let leaky = queue.map(|queue| queue.property_value("leaky"));
+        let leaks = leaky.is_some_and(|leaky| {
+            gst::glib::EnumValue::from_value(&leaky).is_some_and(|(_, value)| value.nick() == "downstream")
+        });
+        if leaks {
+            of.dropped("before the models");
+        }
         None
     });
     if let Some(pad) = queue.static_pad("sink") {

@@ -7,6 +7,7 @@ use super::channel::{Report, Reporter};
 use super::lifecycle::{Action, Event, Lifecycle, Patience, State};
 use super::setup::{CameraSetup, Decoder};
 use super::source;
+use super::spacing::Spacing;
 use super::track::Track;
 use super::turns::Turns;
 use crate::cuda;
@@ -38,6 +39,9 @@ pub struct Camera {
     /// The last source's number.
     sources: u64,
     timer: Timer,
+    /// Until the source's turn to be opened.
+    turn: Timer,
+    spacing: Spacing,
     /// The GPU's context, once it's known.
     gpu: Arc<OnceLock<Arc<cuda::Context>>>,
 }
@@ -84,6 +88,7 @@ impl Camera {
         track: Track,
         reporter: Reporter,
         placement: Placement,
+        spacing: Spacing,
         on_pipeline: Option<&OnPipeline>,
     ) -> Self {
         let (lifecycle, actions) = Lifecycle::start(patience);
@@ -99,6 +104,8 @@ impl Camera {
             source: None,
             sources: 0,
             timer: Timer::default(),
+            turn: Timer::default(),
+            spacing,
             gpu: Arc::default(),
         };
         this.show();
@@ -148,11 +155,18 @@ impl Camera {
             Some(event) => event,
             None => return false,
         };
+        if event == Event::SourceDue {
+            if self.lifecycle.state() == State::Connecting {
+                self.open_source();
+            }
+            return false;
+        }
         let before = self.lifecycle.state();
         let actions = self.lifecycle.handle(event, self.start.elapsed(), glib::random_double());
         if self.lifecycle.state() != before {
             // What was waited for is void.
             self.timer.clear();
+            self.turn.clear();
             self.show();
         }
         self.act(actions, on_pipeline)
@@ -211,13 +225,16 @@ impl Camera {
 
     fn act(&mut self, actions: Vec<Action>, on_pipeline: Option<&OnPipeline>) -> bool {
         let mut gone = false;
+        let mut turn = Duration::ZERO;
         for action in actions {
             match action {
                 Action::OpenPipeline => self.open_pipeline(on_pipeline),
                 Action::ClosePipeline => self.close_pipeline(),
-                Action::OpenSource => self.open_source(),
+                Action::OpenSource => turn = self.open_source_in_turn(),
                 Action::CloseSource => self.close_source(),
-                Action::Watch(time) => self.timer.set(time, self.reporter.of_source(self.sources), Event::Silence),
+                Action::Watch(time) => {
+                    self.timer.set(turn + time, self.reporter.of_source(self.sources), Event::Silence)
+                }
                 Action::Wait(time) => self.timer.set(time, self.reporter.clone(), Event::WaitOver),
                 Action::Drain => self.drain(),
                 Action::CountReconnect => self.track.meter().reconnected(),
@@ -238,10 +255,11 @@ impl Camera {
             on_pipeline(&self.setup, &analysis.pipeline);
         }
         let (reporter, decoder, gpu) = (self.reporter.clone(), self.setup.decoder, self.gpu.clone());
-        let (turns, end) = (analysis.turns.clone(), analysis.end.clone());
+        let (turns, end, setup) = (analysis.turns.clone(), analysis.end.clone(), self.setup.clone());
         let (recorder, recording) = (self.recorder.clone(), self.setup.recording.clone());
         analysis.pipeline.call_async(move |pipeline| {
             turns.take(|| {
+                source::load(&setup);
                 let opened = share_context(pipeline, decoder, &gpu).and_then(|()| {
                     if let Some(settings) = recording {
                         let notes = reporter.clone();
@@ -276,13 +294,28 @@ impl Camera {
         });
     }
 
+    /// Opens the source when its turn has come; says how long that is until then.
+    fn open_source_in_turn(&mut self) -> Duration {
+        let wait = match self.setup.decoder {
+            Decoder::Gpu(_) => self.spacing.take(Instant::now()),
+            Decoder::Cpu | Decoder::Upload(_) => Duration::ZERO,
+        };
+        // What is late of the source before doesn't count from here on.
+        self.sources += 1;
+        if wait.is_zero() {
+            self.open_source();
+        } else {
+            self.turn.set(wait, self.reporter.of_source(self.sources), Event::SourceDue);
+        }
+        wait
+    }
+
     fn open_source(&mut self) {
         let Some(analysis) = &self.analysis else { return };
-        self.sources += 1;
         self.track.opened();
         let reporter = self.reporter.of_source(self.sources);
         let running = analysis.pipeline.current_running_time().unwrap_or_default();
-        let source = match source::make(&self.setup, &self.track, &reporter, running) {
+        let source = match source::make(&self.setup, &self.track, &reporter, running, &analysis.pictures) {
             Ok(source) => source,
             Err(error) => return reporter.event(Event::SourceLost(error.message)),
         };

@@ -56,6 +56,8 @@ pub enum Event {
     /// Models and outputs are open, and what comes is played; also said when that was known.
     Opened,
     CantOpen(String),
+    /// The source's turn to be opened has come.
+    SourceDue,
     /// The source's first picture.
     FirstPicture,
     /// No picture for as long as patience lasts.

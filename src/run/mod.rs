@@ -22,6 +22,7 @@ mod outputs;
 mod plan;
 mod setup;
 mod source;
+mod spacing;
 mod supervisor;
 mod threads;
 mod track;

@@ -7,6 +7,7 @@ use super::channel::{Inbox, Letter, Letters, Report, Reporter, channel};
 use super::lifecycle::{Event, Patience, State};
 use super::meters::Meters;
 use super::setup::CameraSetup;
+use super::spacing::Spacing;
 use super::threads;
 use super::track::Track;
 use gst::glib;
@@ -54,6 +55,7 @@ pub struct Supervisor {
     letters: Letters,
     /// What wasn't permitted, and has been said.
     refused: Arc<Mutex<HashSet<String>>>,
+    spacing: Spacing,
     state: RefCell<Running>,
     /// End with it.
     tasks: RefCell<Vec<glib::JoinHandle<()>>>,
@@ -91,7 +93,14 @@ impl Supervisor {
     ) -> Rc<Self> {
         let (letters, inbox) = channel();
         let state = RefCell::new(Running { end: Some(Box::new(end)), ..Running::default() });
-        let this = Rc::new(Self { options, letters, refused: Arc::default(), state, tasks: RefCell::default() });
+        let this = Rc::new(Self {
+            options,
+            letters,
+            refused: Arc::default(),
+            spacing: Spacing::default(),
+            state,
+            tasks: RefCell::default(),
+        });
         this.listen(inbox);
         this.apply(cameras, patience);
         this
@@ -194,8 +203,15 @@ impl Supervisor {
         let (meter, outputs) = self.options.meters.of(&setup.name);
         self.say(&format!("{}: starts", setup.name));
         let on_pipeline = self.options.on_pipeline.as_deref();
-        let camera =
-            Camera::start(setup, running.patience, Track::new(meter, outputs), reporter, placement, on_pipeline);
+        let camera = Camera::start(
+            setup,
+            running.patience,
+            Track::new(meter, outputs),
+            reporter,
+            placement,
+            self.spacing.clone(),
+            on_pipeline,
+        );
         running.cameras.insert(number, camera);
     }
 

@@ -98,14 +98,25 @@ pub fn add(
     bin.add_many(&elements).map_err(|_| into("added"))?;
     gst::Element::link_many(&elements).map_err(|_| into("linked"))?;
     let end = elements.last().and_then(|last| last.static_pad("src")).ok_or_else(|| into("linked"))?;
-    if let Some(pace) = pace {
-        around.start.hold(&pace, &queue, &end);
+    match pace {
+        Some(pace) => around.start.hold(&pace, &queue, &end),
+        None => around.backlog.hold(&around.pictures, &queue, &end),
     }
     pad.set_target(Some(&end)).map_err(|_| into("linked"))?;
     for element in elements.iter().rev() {
         element.sync_state_with_parent().map_err(|_| into("started"))?;
     }
     elements.first().and_then(|first| first.static_pad("sink")).ok_or_else(|| into("linked"))
+}
+
+/// Loads the plugins with the parsers and decoders that a stream may need. One that isn't there is an error of the source
+/// that needs it.
+pub fn load(decoder: Decoder) {
+    for codec in [Codec::H264, Codec::H265] {
+        for name in [format!("{}parse", codec.name()), codec.decoder(decoder)] {
+            let _ = gst::ElementFactory::find(&name).map(|factory| factory.load());
+        }
+    }
 }
 
 /// What copies pictures to a GPU.

@@ -1,5 +1,6 @@
 //! A camera's source: a bin that gives decoded pictures, and is thrown away and made anew when the camera is lost.
 
+mod backlog;
 mod decode;
 mod file;
 mod gate;
@@ -16,6 +17,7 @@ use super::setup::{CameraSetup, Source};
 use super::track::Track;
 use super::turns::Turns;
 use crate::infer::Error;
+use backlog::Backlog;
 use gst::prelude::*;
 use start::Start;
 use std::sync::Arc;
@@ -36,6 +38,9 @@ struct Surroundings {
     track: Arc<Track>,
     turns: Turns,
     start: Start,
+    backlog: Backlog,
+    /// The queue in front of the models.
+    pictures: gst::Element,
 }
 
 /// A source that is in a pipeline, or about to be.
@@ -45,12 +50,14 @@ pub struct Opened {
     /// Of its opening and closing.
     pub turns: Turns,
     start: Start,
+    backlog: Backlog,
 }
 
 impl Opened {
     /// What is being opened isn't opened after this, and none of its threads waits for another one.
     pub fn end(&self) {
         self.start.end();
+        self.backlog.end();
         self.turns.end();
     }
 
@@ -65,8 +72,16 @@ impl Opened {
     }
 }
 
+/// Loads what a source is made of, before the camera is connected: GStreamer's nvcodec asks the GPU about every codec when
+/// it's loaded. That takes two seconds, in which a camera's pictures would pile up.
+pub fn load(setup: &CameraSetup) {
+    if !matches!(setup.source, Source::Test(_)) {
+        decode::load(setup.decoder);
+    }
+}
+
 /// Makes a source, in NULL, with a pad `src` that isn't linked yet. Its first picture and its end are reported; `running`
-/// is the pipeline's running time.
+/// is the pipeline's running time, `pictures` the queue in front of its models.
 ///
 /// # Errors
 /// An element is missing.
@@ -75,9 +90,16 @@ pub fn make(
     track: &Arc<Track>,
     reporter: &Reporter,
     running: gst::ClockTime,
+    pictures: &gst::Element,
 ) -> Result<Opened, Error> {
-    let around =
-        Surroundings { setup: setup.clone(), track: track.clone(), turns: Turns::default(), start: Start::default() };
+    let around = Surroundings {
+        setup: setup.clone(),
+        track: track.clone(),
+        turns: Turns::default(),
+        start: Start::default(),
+        backlog: Backlog::default(),
+        pictures: pictures.clone(),
+    };
     let bin = gst::Bin::builder().name(format!("{NAME}{}", reporter.source.unwrap_or_default())).build();
     let pad = gst::GhostPad::builder(gst::PadDirection::Src).name("src").build();
     let _ = pad.set_active(true);
@@ -88,7 +110,7 @@ pub fn make(
         Source::File(source) => file::fill(&bin, &pad, source, &around, running)?,
         Source::Test(source) => test::fill(&bin, &pad, source, &around, running)?,
     }
-    Ok(Opened { bin, turns: around.turns, start: around.start })
+    Ok(Opened { bin, turns: around.turns, start: around.start, backlog: around.backlog })
 }
 
 /// Takes note of pictures, and keeps the source's end from what comes after it: that goes on with the next source.
