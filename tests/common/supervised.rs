@@ -96,6 +96,15 @@ impl Supervised {
     }
 
     pub fn start_with(cameras: Vec<CameraSetup>, patience: Patience) -> Self {
+        Self::start_seen(cameras, patience, |_| {})
+    }
+
+    /// `see` gets each pipeline before it starts.
+    pub fn start_seen(
+        cameras: Vec<CameraSetup>,
+        patience: Patience,
+        see: impl Fn(&gst::Pipeline) + Send + 'static,
+    ) -> Self {
         allow_rtspsrc_its_race();
         let context = glib::MainContext::new();
         let (jobs, queue) = mpsc::channel::<Job>();
@@ -120,6 +129,7 @@ impl Supervised {
                     let on_pipeline = move |setup: &CameraSetup, pipeline: &gst::Pipeline| {
                         pipelines.lock().unwrap().insert(setup.name.clone(), pipeline.downgrade());
                         note_arrivals(&setup.name, pipeline, &arrivals);
+                        see(pipeline);
                     };
                     let options = Options {
                         meters,
