@@ -22,6 +22,9 @@ pub struct Stamp {
     size: u64,
     modified_s: i64,
     modified_ns: i64,
+    /// Of the content, the name or the permissions; unlike the time before it nobody can set it.
+    changed_s: i64,
+    changed_ns: i64,
 }
 
 impl Stamp {
@@ -35,15 +38,23 @@ impl Stamp {
             size: metadata.size(),
             modified_s: metadata.mtime(),
             modified_ns: metadata.mtime_nsec(),
+            changed_s: metadata.ctime(),
+            changed_ns: metadata.ctime_nsec(),
         })
     }
 
     /// A file changed this moment can change again without its stamp showing it.
     pub fn is_settled(&self) -> bool {
-        let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(self.modified_s.max(0) as u64);
-        modified.elapsed().is_ok_and(|age| age > Duration::from_secs(2))
+        let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(self.changed_s.max(0) as u64);
+        changed.elapsed().is_ok_and(|age| age > SETTLES)
     }
 }
+
+/// The coarsest clock of a file system.
+const SETTLES: Duration = Duration::from_secs(2);
+
+/// What this process knows of files.
+static KNOWN: LazyLock<Mutex<HashMap<Stamp, Hash>>> = LazyLock::new(Mutex::default);
 
 /// Of a file. One that this process has read is read again only when it has changed: each camera's elements ask for the same
 /// few models.
@@ -51,16 +62,20 @@ impl Stamp {
 /// # Errors
 /// The system's.
 pub fn of_file(path: &Path) -> io::Result<Hash> {
-    static KNOWN: LazyLock<Mutex<HashMap<Stamp, Hash>>> = LazyLock::new(Mutex::default);
     let stamp = Stamp::of(path)?;
     if let Some(hash) = lock(&KNOWN).get(&stamp) {
         return Ok(*hash);
     }
     let hash = read(path)?;
-    if stamp.is_settled() {
-        lock(&KNOWN).insert(stamp, hash);
-    }
+    learn(&stamp, hash);
     Ok(hash)
+}
+
+/// Takes it that a file of this stamp has this hash, as was found out before; unless it was changed a moment ago.
+pub fn learn(stamp: &Stamp, hash: Hash) {
+    if stamp.is_settled() {
+        lock(&KNOWN).insert(stamp.clone(), hash);
+    }
 }
 
 fn read(path: &Path) -> io::Result<Hash> {
@@ -80,12 +95,22 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What [`hex`] has written.
+pub fn from_hex(text: &str) -> Option<Hash> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let bytes: Option<Vec<u8>> =
+        pairs.iter().map(|[high, low]| u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()).collect();
+    bytes?.try_into().ok().filter(|_| rest.is_empty())
+}
+
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use super::*;
 
-    pub fn set_modified(path: &Path, at: SystemTime) {
-        File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
+    /// As if everything that was changed before now were long ago.
+    fn settle() {
+        std::thread::sleep(SETTLES + Duration::from_millis(1100));
     }
 
     #[test]
@@ -96,14 +121,14 @@ pub mod tests {
             let hash: Hash = Sha256::digest(content).into();
             read(&path).unwrap() == hash && of_file(&path).unwrap() == hash
         };
-        let write = |content: &[u8], age: u64| {
-            std::fs::write(&path, content).unwrap();
-            set_modified(&path, SystemTime::now() - Duration::from_secs(age));
-        };
-        write(b"first", 60);
-        assert!(is(b"first") && is(b"first"));
-        write(b"other", 30);
-        assert!(is(b"other"), "of the same size");
+        std::fs::write(&path, b"first").unwrap();
+        let modified = path.metadata().unwrap().modified().unwrap();
+        settle();
+        assert!(Stamp::of(&path).unwrap().is_settled() && is(b"first") && is(b"first"));
+        // Of the same size, and said to be of the same time, as after `cp --preserve`.
+        std::fs::write(&path, b"other").unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+        assert!(is(b"other"));
         // Within one tick of the file system's clock, maybe.
         let stamp = |content: &[u8]| {
             std::fs::write(&path, content).unwrap();
@@ -119,21 +144,27 @@ pub mod tests {
     fn a_known_file_is_not_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        let modified = SystemTime::now() - Duration::from_secs(60);
-        let write = |content: &[u8]| {
-            std::fs::write(&path, content).unwrap();
-            set_modified(&path, modified);
-        };
-        write(b"first");
-        let first = of_file(&path).unwrap();
-        write(b"other");
-        assert_eq!(of_file(&path).unwrap(), first, "the same stamp");
-        assert_ne!(read(&path).unwrap(), first);
+        std::fs::write(&path, b"content").unwrap();
+        let stamp = Stamp::of(&path).unwrap();
+        learn(&stamp, [7; 32]);
+        assert_ne!(of_file(&path).unwrap(), [7; 32], "it was changed this moment");
+        settle();
+        learn(&stamp, [7; 32]);
+        assert_eq!(of_file(&path).unwrap(), [7; 32]);
     }
 
     #[test]
     fn a_file_that_is_not_there_is_an_error() {
         assert_eq!(of_file(Path::new("/nonexistent")).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert!(of_file(Path::new("/")).is_err());
+    }
+
+    #[test]
+    fn hexadecimal_there_and_back() {
+        let hash: Hash = Sha256::digest(b"content").into();
+        assert_eq!(from_hex(&hex(&hash)), Some(hash));
+        for wrong in ["", "0", "zz", &hex(&hash)[1..], &format!("{}00", hex(&hash))] {
+            assert_eq!(from_hex(wrong), None, "{wrong}");
+        }
     }
 }

@@ -18,6 +18,7 @@ pub mod record;
 pub mod run;
 mod sync;
 pub mod tensorrt;
+mod whole_file;
 
 use gst::glib;
 

@@ -164,8 +164,10 @@ fn the_guides_snippets_mean_what_it_says() {
     assert_eq!(detection.engine, folder_of("models/engines/detection_fp16.engine"));
     assert_eq!(pose.onnx, folder_of("models/yolo11m-pose.onnx"));
     assert_eq!(pose.engine, folder_of("models/engines/pose_fp16.engine"));
-    assert_eq!(pose.file(Pipeline::UnifiedGpu), pose.engine);
-    assert_eq!(pose.file(Pipeline::Cpu), pose.onnx);
+    let property =
+        |name| pose.properties(&models, 0).into_iter().find(|(known, _)| *known == name).map(|(_, value)| value);
+    assert_eq!(property("model"), Some(pose.onnx.display().to_string()), "whether it's there or not");
+    assert_eq!(property("engine-file"), Some(pose.engine.display().to_string()));
 
     let one = plan("4-one-camera.json");
     assert_eq!(url(&one.cameras[0].source), "rtsp://192.168.3.214:7447/stream1");

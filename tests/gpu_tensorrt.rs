@@ -311,7 +311,7 @@ fn engines_that_do_not_load_are_built_anew() {
     let loader = Loader { library, gpu: Some(&gpu.device.facts), cache: &cache, settings: &settings, allocator: None };
     let load = |model: &Path| {
         let start = Instant::now();
-        let loaded = loader.load(model, &BuildControl::default()).unwrap();
+        let loaded = loader.load(model, None, &BuildControl::default()).unwrap();
         assert!(loaded.engine.create_context().is_ok());
         println!("{}: {} in {:.1} s", loaded.path.display(), loaded.built, start.elapsed().as_secs_f32());
         loaded
@@ -342,7 +342,7 @@ fn engines_that_do_not_load_are_built_anew() {
     record("TensorRT 7.0.0");
     assert_ne!(load(&file).path, file, "built from the ONNX beside it");
     std::fs::remove_file(&model).unwrap();
-    let error = loader.load(&file, &BuildControl::default()).unwrap_err();
+    let error = loader.load(&file, None, &BuildControl::default()).unwrap_err();
     println!("{error}");
     assert!(matches!(error, Error::Engine { fault: EngineFault::OtherTensorRt { .. }, .. }));
 }

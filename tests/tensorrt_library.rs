@@ -140,3 +140,87 @@ fn what_a_library_needs_is_named() {
     let error = Library::open(Some(folder.path())).unwrap_err().to_string();
     assert!(error.starts_with("can't open") && error.contains("libneeded_by_it.so"), "{error}");
 }
+
+/// What is tried first and isn't there is passed over whatever language the loader says so in.
+#[test]
+fn the_search_goes_on_in_every_language() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = format!("{}\n{RUNTIME}", version(100_600));
+    let libraries = folder.path().join("libraries");
+    std::fs::create_dir(&libraries).unwrap();
+    if compile(&libraries, "libnvinfer.so.10", &source).is_none() || !translation(folder.path()) {
+        return;
+    }
+    // With the folder named, and by the loader's own search.
+    for (variable, value) in [("GST_TENSORRT_LIBRARY", &libraries), ("LD_LIBRARY_PATH", &libraries)] {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "in_another_language", "--nocapture"])
+            .env_remove("GST_TENSORRT_LIBRARY")
+            .env("LOCPATH", folder.path())
+            .env("LC_ALL", "xx_XX")
+            .env("XDG_DATA_HOME", folder.path().join("data"))
+            .env(variable, value)
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        assert!(output.status.success() && said.contains("1 passed"), "{variable}: {said}");
+    }
+}
+
+#[test]
+#[ignore = "for the test above"]
+fn in_another_language() {
+    unsafe extern "C" {
+        fn bindtextdomain(domain: *const std::ffi::c_char, folder: *const std::ffi::c_char) -> *mut std::ffi::c_char;
+    }
+    let folder = std::ffi::CString::new(std::env::var("LOCPATH").unwrap()).unwrap();
+    // SAFETY: C strings; no other thread of this process asks for messages meanwhile.
+    unsafe {
+        assert!(!libc::setlocale(libc::LC_ALL, c"".as_ptr()).is_null());
+        assert!(!bindtextdomain(c"libc".as_ptr(), folder.as_ptr()).is_null());
+    }
+    // SAFETY: there is no such library.
+    let missing = unsafe { libloading::Library::new("libnvinfer.so.1000") }.unwrap_err();
+    let missing = format!("{missing:?}");
+    assert!(missing.contains("Datei nicht gefunden") && !missing.contains("cannot open"), "{missing}");
+    gst::init().unwrap();
+    assert_eq!(Library::open(None).unwrap().version().to_string(), "TensorRT 10.6.0");
+}
+
+/// A locale `xx_XX` in this folder, and the C library's catalogue for it; `false` (said) where it can't be made.
+fn translation(folder: &Path) -> bool {
+    let definition = folder.join("definition");
+    std::fs::write(&definition, "LC_MESSAGES\nyesexpr \"<U005E>\"\nnoexpr \"<U005E>\"\nEND LC_MESSAGES\n").unwrap();
+    // It warns of the categories that aren't defined, and makes them the C locale's.
+    let made = Command::new("localedef").arg("-c").arg("-i").arg(&definition).arg(folder.join("xx_XX")).output();
+    if made.is_err() || !folder.join("xx_XX/LC_MESSAGES").exists() {
+        eprintln!("skipped: the_search_goes_on_in_every_language: localedef is missing: apt install libc-bin");
+        return false;
+    }
+    let catalogue = folder.join("xx/LC_MESSAGES");
+    std::fs::create_dir_all(&catalogue).unwrap();
+    let strings = [
+        ("", "Content-Type: text/plain; charset=US-ASCII\n"),
+        ("cannot open shared object file", "Datei nicht gefunden"),
+    ];
+    std::fs::write(catalogue.join("libc.mo"), mo(&strings)).unwrap();
+    true
+}
+
+/// A catalogue in GNU gettext's format: a header, tables of lengths and offsets, the strings, sorted.
+fn mo(strings: &[(&str, &str)]) -> Vec<u8> {
+    let (count, header) = (strings.len() as u32, 28);
+    let mut file: Vec<u8> = Vec::new();
+    let words = [0x9504_12de, 0, count, header, header + 8 * count, 0, 0];
+    words.iter().for_each(|word: &u32| file.extend(word.to_le_bytes()));
+    let (mut at, mut texts) = (header + 16 * count, Vec::new());
+    for text in strings.iter().map(|(id, _)| id).chain(strings.iter().map(|(_, text)| text)) {
+        file.extend((text.len() as u32).to_le_bytes());
+        file.extend(at.to_le_bytes());
+        texts.extend(text.as_bytes());
+        texts.push(0);
+        at += text.len() as u32 + 1;
+    }
+    file.extend(texts);
+    file
+}

@@ -142,7 +142,7 @@ fn cancelled_builds_end() {
     let cancel = Cancel::default();
     let set = Arc::clone(&cancel);
     let on_progress: OnProgress = Arc::new(move |_, _| set.store(true, Ordering::Relaxed));
-    let control = BuildControl { cancel, on_progress: Some(on_progress), allocator: None };
+    let control = BuildControl { cancel, on_progress: Some(on_progress), ..BuildControl::default() };
     match build(library, &onnx, &settings(), &[], &control) {
         Err(Error::Cancelled { .. }) => {}
         other => panic!("{other:?}"),

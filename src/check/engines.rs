@@ -3,7 +3,7 @@
 use super::{Check, ModelMemory, Verdict};
 use crate::config::Model;
 use crate::cuda::Device;
-use crate::tensorrt::{EngineCache, EngineFile, Error, Library};
+use crate::tensorrt::{EngineCache, EngineFile, Error, Fit, Library, Loader};
 use std::path::Path;
 
 /// Where engines are looked at from: TensorRT, and the GPU that they run on.
@@ -20,53 +20,61 @@ pub fn check(model: &Model, here: &Here) -> (Check, ModelMemory) {
     let name = format!("engine {}", model.engine.display());
     let size = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
     let mut memory = ModelMemory { name: model.id.to_owned(), weights: size(&model.onnx), context: None };
-    if !model.engine.is_file() {
-        let found = format!("not built yet: the first start builds it from {}", model.onnx.display());
-        return (Check::new(name, Verdict::Limited, found, &format!("build it ahead: {}", here.build)), memory);
+    if model.engine.is_file() {
+        memory.weights = size(&model.engine);
     }
-    memory.weights = size(&model.engine);
-    let check = match look(model, here, &mut memory) {
-        Ok(Differences { text, .. }) if text.is_empty() => Check::ok(name, "fits the model, TensorRT and the GPU"),
-        Ok(Differences { text, other_model }) => {
-            let found = if other_model {
-                format!("built from another ONNX: {text}")
-            } else {
-                format!("built with other settings: {text}")
-            };
-            Check::new(name, Verdict::Limited, found, &format!("build it again: {}", here.build))
+    let limited = |found: String, remedy: &str| Check::new(&name, Verdict::Limited, found, remedy);
+    let missing = |error: &Error| {
+        Check::new(&name, Verdict::Missing, error.to_string(), &format!("build it again: {}", here.build))
+    };
+    let onnx = model.onnx.display();
+    let there = model.onnx.is_file();
+    let build_again = format!("the next start builds it again there; to build it ahead: {}", here.build);
+    let check = match fit(model, here) {
+        Ok(Fit::Missing) => {
+            let found = format!("not built yet: the first start builds it from {onnx}");
+            limited(found, &format!("build it ahead: {}", here.build))
         }
-        Err(error) => Check::new(name, Verdict::Missing, error.to_string(), &format!("build it again: {}", here.build)),
+        Ok(Fit::Stale { other_model: true, text }) if there => limited(format!("built from {text}"), &build_again),
+        Ok(Fit::Stale { text, .. }) if there => limited(format!("it doesn't fit: {text}"), &build_again),
+        Ok(Fit::Stale { text, .. }) => {
+            let (engine, onnx) = (model.engine.clone(), model.onnx.clone());
+            missing(&Error::Misfit { engine, differences: text, onnx })
+        }
+        Ok(Fit::Unknown) if there => {
+            let json = model.engine.with_extension("json");
+            let found = format!("no record, {}, says whether it's of {onnx}", json.display());
+            let remedy = format!(
+                "it isn't used: the start builds one from the ONNX into the cache. To have it replaced: {}; to use it as it \
+                 is, take the ONNX away",
+                here.build
+            );
+            limited(found, &remedy)
+        }
+        Ok(Fit::Good | Fit::Unknown) => match load(model, here, &mut memory) {
+            Ok(()) => Check::ok(name.as_str(), "fits the model, TensorRT and the GPU"),
+            Err(error @ Error::Engine { .. }) if there => limited(error.to_string(), &build_again),
+            Err(error) => missing(&error),
+        },
+        Err(error) => missing(&error),
     };
     (check, memory)
 }
 
-/// What an engine's record says differently.
-struct Differences {
-    text: String,
-    other_model: bool,
+/// What a start finds, which decides by the same.
+fn fit(model: &Model, here: &Here) -> Result<Fit, Error> {
+    let gpu = here.device.map(|device| &device.facts);
+    let settings = model.build_settings(gpu);
+    let loader = Loader { library: here.library, gpu, cache: here.cache, settings: &settings, allocator: None };
+    loader.fit(&model.onnx, &model.engine)
 }
 
-fn look(model: &Model, here: &Here, memory: &mut ModelMemory) -> Result<Differences, Error> {
-    let gpu = here.device.map(|device| &device.facts);
-    let file = EngineFile::open(&model.engine)?;
-    file.check(&model.engine, here.library.version(), gpu)?;
-    let mut found = Differences { text: String::new(), other_model: false };
-    // An engine that others made has no record, and an ONNX needn't be there for one.
-    if let (Some(record), true) = (&file.record, model.onnx.is_file()) {
-        let wanted = here.cache.facts(here.library, gpu, &model.onnx, &model.build_settings(gpu))?;
-        let differences = record.facts.differences(&wanted);
-        found.other_model = differences.iter().any(|difference| difference.field == "onnx");
-        let short = |difference: &crate::tensorrt::Difference| match difference.field.as_str() {
-            // A hash tells nobody anything.
-            "onnx" => model.onnx.display().to_string(),
-            _ => difference.to_string(),
-        };
-        found.text = differences.iter().map(short).collect::<Vec<_>>().join("; ");
-    }
-    // Without a GPU there's nothing to load it on.
-    if gpu.is_some() {
+/// Whether TensorRT loads it. Without a GPU there's nothing to load it on.
+fn load(model: &Model, here: &Here, memory: &mut ModelMemory) -> Result<(), Error> {
+    if here.device.is_some() {
+        let file = EngineFile::open(&model.engine)?;
         let engine = here.library.runtime(None)?.deserialize(file.plan(), &model.engine)?;
         memory.context = Some(engine.device_memory());
     }
-    Ok(found)
+    Ok(())
 }

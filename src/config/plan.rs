@@ -9,7 +9,7 @@ use crate::model::Rect;
 use crate::tensorrt::{BuildSettings, EnginePrecision, GpuFacts};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A whole `config.json`.
@@ -219,7 +219,7 @@ pub struct Model {
     /// `model-id`: `detection` or `pose`.
     pub id: &'static str,
     pub onnx: PathBuf,
-    /// Where `gst-trt build` writes the engine.
+    /// Where its engine is kept.
     pub engine: PathBuf,
     pub labels: Option<PathBuf>,
     pub precision: Precision,
@@ -260,14 +260,6 @@ pub enum Look {
 }
 
 impl Model {
-    /// What the element opens: on the GPU the built engine, or the ONNX while there is none; on the CPU the ONNX.
-    pub fn file(&self, pipeline: Pipeline) -> &Path {
-        match pipeline {
-            Pipeline::UnifiedGpu if self.engine.exists() => &self.engine,
-            Pipeline::UnifiedGpu | Pipeline::Cpu => &self.onnx,
-        }
-    }
-
     /// How its engine is built.
     pub fn build_settings(&self, gpu: Option<&GpuFacts>) -> BuildSettings {
         let precision = if self.precision == Precision::Fp32 { EnginePrecision::Fp32 } else { EnginePrecision::Fp16 };
@@ -290,7 +282,7 @@ impl Model {
                     Backend::Cpu => "cpu".to_owned(),
                 },
             ),
-            ("model", self.file(plan.pipeline).display().to_string()),
+            ("model", self.onnx.display().to_string()),
             ("model-id", self.id.to_owned()),
             ("batch-size", self.batch_size.to_string()),
         ];
@@ -299,6 +291,7 @@ impl Model {
         }
         if plan.pipeline == Pipeline::UnifiedGpu {
             let precision = if self.precision == Precision::Fp32 { "fp32" } else { "fp16" };
+            set.push(("engine-file", self.engine.display().to_string()));
             set.push(("device-id", device.to_string()));
             set.push(("precision", precision.to_owned()));
             set.push(("workspace-size", self.workspace.to_string()));

@@ -15,7 +15,7 @@ mod model;
 mod open;
 
 pub use ladder::ladder;
-pub use open::{check, needs_build, open};
+pub use open::{check, keep_engine_file, needs_build, open};
 
 use std::sync::LazyLock;
 

@@ -30,13 +30,10 @@ pub fn open(settings: &ModelSettings) -> Result<Arc<dyn Engine>, Error> {
     let name = settings.model.file_name().unwrap_or(settings.model.as_os_str()).to_string_lossy();
     let account = Account::new(context, opening.library, &name, settings.gpu_memory_limit);
     let _current = context.enter()?;
-    let control = BuildControl {
-        cancel: Arc::clone(&settings.watch.cancel),
-        on_progress: settings.watch.on_progress.clone(),
-        allocator: Some(builder_memory(context, opening.library)),
-    };
+    let control = control(settings, &opening);
     let loader = Loader { allocator: Some(Arc::clone(account.allocator())), ..opening.loader() };
-    let loaded = loader.load(&settings.model, &control).map_err(|error| account.cause(error))?;
+    let loaded = loader.load(&settings.model, settings.engine_file.as_deref(), &control);
+    let loaded = loaded.map_err(|error| account.cause(error))?;
     Ok(Arc::new(GpuEngine::new(opening.shared.clone(), opening.library, loaded, account)?))
 }
 
@@ -47,7 +44,28 @@ pub fn open(settings: &ModelSettings) -> Result<Arc<dyn Engine>, Error> {
 pub fn needs_build(settings: &ModelSettings) -> Result<bool, Error> {
     check()?;
     let opening = Opening::new(settings)?;
-    Ok(opening.loader().needs_build(&settings.model)?)
+    Ok(opening.loader().needs_build(&settings.model, settings.engine_file.as_deref())?)
+}
+
+/// Sees to it that the engine file is what the model needs.
+///
+/// # Errors
+/// As [`open`].
+pub fn keep_engine_file(settings: &ModelSettings) -> Result<(), Error> {
+    let Some(engine) = &settings.engine_file else { return Ok(()) };
+    let opening = Opening::new(settings)?;
+    let _current = opening.context().enter()?;
+    Ok(opening.loader().keep_at(&settings.model, engine, &control(settings, &opening))?)
+}
+
+fn control(settings: &ModelSettings, opening: &Opening<'_>) -> BuildControl {
+    let watch = settings.watch.clone();
+    BuildControl {
+        cancel: watch.cancel,
+        on_progress: watch.on_progress,
+        on_note: watch.on_note,
+        allocator: Some(builder_memory(opening.context(), opening.library)),
+    }
 }
 
 /// What loading a model needs.

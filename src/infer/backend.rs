@@ -37,3 +37,14 @@ pub fn needs_build(settings: &ModelSettings) -> Result<bool, Error> {
         Backend::TensorRt => gpu::needs_build(settings),
     }
 }
+
+/// Sees to what a model that is open already is opened with from disk the next time: the engine in its place.
+///
+/// # Errors
+/// The backend's, or the model's as far as it's looked at.
+pub fn prepare(settings: &ModelSettings) -> Result<(), Error> {
+    match settings.backend {
+        Backend::Cpu => Ok(()),
+        Backend::TensorRt => gpu::keep_engine_file(settings),
+    }
+}

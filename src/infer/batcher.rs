@@ -4,12 +4,12 @@
 //! waiting costs nothing, and the batch grows. Waiting longer than that is opt-in (a request's deadline lies later than its
 //! arrival) and only for a stream whose next frame is due before the deadline.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// A stream of a [`Batcher`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StreamId(usize);
+/// A stream of a [`Batcher`]; never that of another one again, for lanes may still have a removed stream's frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StreamId(u64);
 
 /// What a free lane does now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,9 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Batcher<T> {
     waiting: VecDeque<Entry<T>>,
-    streams: Vec<Option<Stream>>,
+    streams: BTreeMap<StreamId, Stream>,
+    /// The last stream's.
+    last_id: StreamId,
     /// When somebody looks again by himself.
     alarm: Option<Instant>,
 }
@@ -62,32 +64,22 @@ impl Stream {
 
 impl<T> Default for Batcher<T> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), streams: Vec::new(), alarm: None }
+        Self { waiting: VecDeque::new(), streams: BTreeMap::new(), last_id: StreamId(0), alarm: None }
     }
 }
 
 impl<T> Batcher<T> {
     /// A new stream, which submits at most `limit` frames before it waits for a result.
     pub fn add_stream(&mut self, limit: usize) -> StreamId {
-        let stream = Some(Stream { limit, in_flight: 0, last_arrival: None, period: None });
-        match self.streams.iter().position(Option::is_none) {
-            Some(free) => {
-                self.streams[free] = stream;
-                StreamId(free)
-            }
-            None => {
-                self.streams.push(stream);
-                StreamId(self.streams.len() - 1)
-            }
-        }
+        self.last_id = StreamId(self.last_id.0 + 1);
+        self.streams.insert(self.last_id, Stream { limit, in_flight: 0, last_arrival: None, period: None });
+        self.last_id
     }
 
     /// Forgets a stream; what it still has waiting is given back.
     pub fn remove_stream(&mut self, id: StreamId) -> Vec<T> {
         let taken = self.flush_stream(id);
-        if let Some(slot) = self.streams.get_mut(id.0) {
-            *slot = None;
-        }
+        self.streams.remove(&id);
         taken
     }
 
@@ -156,11 +148,11 @@ impl<T> Batcher<T> {
         }
         // A stream with a frame in the batch already isn't waited for: its own frame would wait for its next.
         let waits = |id| self.waiting.iter().any(|e| e.stream == id);
-        let last_due = (0..)
-            .map(StreamId)
-            .zip(&self.streams)
-            .filter(|(id, _)| !waits(*id))
-            .filter_map(|(_, stream)| stream.as_ref()?.due())
+        let last_due = self
+            .streams
+            .iter()
+            .filter(|(id, _)| !waits(**id))
+            .filter_map(|(_, stream)| stream.due())
             .filter(|&(due, late)| due < first.deadline && late > now)
             .map(|(_, late)| late)
             .max();
@@ -205,7 +197,7 @@ impl<T> Batcher<T> {
     }
 
     fn stream(&mut self, id: StreamId) -> Option<&mut Stream> {
-        self.streams.get_mut(id.0).and_then(Option::as_mut)
+        self.streams.get_mut(&id)
     }
 }
 
@@ -350,6 +342,28 @@ mod tests {
         assert_eq!(b.flush_stream(x), [1, 2]);
         assert_eq!(b.take_all(), [3]);
         assert!(b.remove_stream(x).is_empty());
-        assert_eq!(b.add_stream(1), x, "a free place is used again");
+    }
+
+    /// What a lane still has of a stream that is gone is nobody else's.
+    #[test]
+    fn a_late_result_of_a_removed_stream_is_not_the_next_ones() {
+        let t = Instant::now();
+        let (mut b, x, y) = two_streams(t);
+        b.push(x, t + 20 * MS, t + 20 * MS, [1]);
+        b.take_all();
+        b.remove_stream(x);
+        let z = b.add_stream(1);
+        assert_ne!(z, x);
+        for at in [t + 20 * MS, t + 30 * MS] {
+            b.push(z, at, at, [2]);
+        }
+        b.take_all();
+        b.finished(z);
+        // It has one in flight, as many as it may: its next isn't waited for.
+        b.finished(x);
+        b.push(x, t + 35 * MS, t + 35 * MS, []);
+        b.rest_stream(x);
+        b.push(y, t + 38 * MS, t + 45 * MS, [3]);
+        assert_eq!(b.next(t + 38 * MS, 8, None), Next::Launch);
     }
 }

@@ -54,6 +54,9 @@ pub struct ModelSettings {
     pub context: Option<SharedContext>,
     /// Folder for built engines; `None`: the user's cache folder.
     pub engine_cache: Option<PathBuf>,
+    /// Where the engine of an `.onnx` is kept, and used as long as it fits; `None`: in the cache alone. Not part of what is
+    /// shared: it follows from the rest.
+    pub engine_file: Option<PathBuf>,
     /// Most device memory that the service takes, MiB; 0: no limit.
     pub gpu_memory_limit: u32,
     /// Who watches if an engine has to be built. Not part of what is shared.
@@ -71,6 +74,7 @@ impl Default for ModelSettings {
             workspace_size: 2048,
             context: None,
             engine_cache: None,
+            engine_file: None,
             gpu_memory_limit: 0,
             watch: BuildWatch::default(),
         }
@@ -80,12 +84,17 @@ impl Default for ModelSettings {
 /// Called with what is being done and how much of the whole is, 0–1, never less than before.
 pub type OnProgress = Arc<dyn Fn(&str, f32) + Send + Sync>;
 
+/// Called with a sentence that a user ought to read.
+pub type OnNote = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// Follows an engine's building, and stops it.
 #[derive(Clone, Default)]
 pub struct BuildWatch {
     /// Set to `true` from any thread: the build ends at its next step.
     pub cancel: Arc<AtomicBool>,
     pub on_progress: Option<OnProgress>,
+    /// Told why an engine that is there isn't taken.
+    pub on_note: Option<OnNote>,
 }
 
 impl fmt::Debug for BuildWatch {

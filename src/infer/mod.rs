@@ -16,15 +16,15 @@ mod stats;
 mod tests;
 mod ticket;
 
-pub use backend::{check_backend, needs_build, open_engine};
+pub use backend::{check_backend, needs_build, open_engine, prepare};
 pub use engine::{
-    Backend, BuildWatch, DeviceUsage, Engine, Frame, Lane, ModelSettings, OnProgress, Output, Precision, RawTensor,
-    Slot, Tensor, TensorData, nothing_to_run,
+    Backend, BuildWatch, DeviceUsage, Engine, Frame, Lane, ModelSettings, OnNote, OnProgress, Output, Precision,
+    RawTensor, Slot, Tensor, TensorData, nothing_to_run,
 };
 pub use error::{Error, ErrorKind, GPU_MEMORY_REMEDIES};
-pub use registry::open;
 #[cfg(test)]
 pub(crate) use registry::testing;
+pub use registry::{content, open};
 pub use service::{Request, Service, Stream};
 pub use stats::{Latencies, Percentiles, ServiceStats, nanoseconds};
 pub use ticket::{Finished, Notify, Ticket};

@@ -1,18 +1,18 @@
 //! Which services there are: elements with the same model and settings share one.
 
-use super::{Backend, Engine, Error, ErrorKind, ModelSettings, Precision, Service, open_engine};
-use crate::digest::{self, Hash};
-use crate::tensorrt::source;
+use super::{Backend, Engine, Error, ErrorKind, ModelSettings, Precision, Service, open_engine, prepare};
+use crate::sync::lock;
+use crate::tensorrt::{EngineCache, ModelContent, source};
 use std::collections::HashMap;
-use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 /// What two elements must have in common to share a service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     backend: Backend,
-    /// Of the model's file.
-    model: Hash,
+    model: ModelContent,
     precision: Precision,
     device_id: u32,
     batch_size: u32,
@@ -23,7 +23,7 @@ struct Key {
 }
 
 impl Key {
-    fn new(settings: &ModelSettings, model: Hash) -> Self {
+    fn new(settings: &ModelSettings, model: ModelContent) -> Self {
         Self {
             backend: settings.backend,
             model,
@@ -37,44 +37,132 @@ impl Key {
     }
 }
 
-/// A key's service; locked while it's being opened, so that it's opened once.
-type Place = Arc<Mutex<Weak<Service>>>;
+/// A key's service, which is opened once.
+#[derive(Default)]
+struct Place {
+    state: Mutex<PlaceState>,
+    /// An opening has ended, whichever way.
+    ended: Condvar,
+}
 
-static SERVICES: LazyLock<Mutex<HashMap<Key, Place>>> = LazyLock::new(Mutex::default);
+#[derive(Default)]
+struct PlaceState {
+    service: Weak<Service>,
+    /// It's being opened.
+    opening: bool,
+}
+
+/// Whose turn it is.
+enum Turn {
+    /// There is one.
+    Open(Arc<Service>),
+    /// The caller opens it.
+    Ours(Opening),
+}
+
+/// The right to open a place's service, until dropped.
+struct Opening(Arc<Place>);
+
+impl Opening {
+    fn done(self, service: &Arc<Service>) {
+        lock(&self.0.state).service = Arc::downgrade(service);
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        lock(&self.0.state).opening = false;
+        self.0.ended.notify_all();
+    }
+}
+
+impl Place {
+    /// How often a wait looks whether it's cancelled.
+    const TICK: Duration = Duration::from_millis(20);
+
+    /// Waits while another opens it, which may take minutes; not beyond the settings' own cancel.
+    fn turn(self: &Arc<Self>, settings: &ModelSettings) -> Result<Turn, Error> {
+        let mut state = lock(&self.state);
+        if state.opening
+            && let Some(on_progress) = &settings.watch.on_progress
+        {
+            drop(state);
+            on_progress("waiting for another element that opens the same model", 0.0);
+            state = lock(&self.state);
+        }
+        while state.opening {
+            if settings.watch.cancel.load(Ordering::Relaxed) {
+                let text = format!("opening {} was cancelled", settings.model.display());
+                return Err(Error::new(ErrorKind::Failed, text));
+            }
+            state = self.ended.wait_timeout(state, Self::TICK).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        // A failed one is of no use to anybody new.
+        if let Some(service) = state.service.upgrade().filter(|service| service.failure().is_none()) {
+            return Ok(Turn::Open(service));
+        }
+        state.opening = true;
+        drop(state);
+        Ok(Turn::Ours(Opening(self.clone())))
+    }
+
+    /// Whether there's nothing in it.
+    fn is_empty(&self) -> bool {
+        let state = lock(&self.state);
+        !state.opening && state.service.strong_count() == 0
+    }
+}
+
+static SERVICES: LazyLock<Mutex<HashMap<Key, Arc<Place>>>> = LazyLock::new(Mutex::default);
 
 /// The service for these settings: an open one, or a new one.
 ///
 /// # Errors
-/// What [`open_engine`] or [`Service::start`] says.
+/// What [`content`], [`open_engine`] or [`Service::start`] says; cancelled.
 pub fn open(settings: &ModelSettings) -> Result<Arc<Service>, Error> {
     open_with(settings, open_engine)
 }
 
-fn open_with(
+pub(super) fn open_with(
     settings: &ModelSettings,
     open_engine: impl FnOnce(&ModelSettings) -> Result<Arc<dyn Engine>, Error>,
 ) -> Result<Arc<Service>, Error> {
-    let key = Key::new(settings, hash(&settings.model)?);
+    let model = content(settings)?;
     let place = {
-        let mut services = SERVICES.lock().unwrap_or_else(PoisonError::into_inner);
-        services
-            .retain(|_, place| Arc::strong_count(place) > 1 || place.try_lock().is_ok_and(|s| s.strong_count() > 0));
-        services.entry(key).or_default().clone()
+        let mut services = lock(&SERVICES);
+        services.retain(|_, place| Arc::strong_count(place) > 1 || !place.is_empty());
+        services.entry(Key::new(settings, model.clone())).or_default().clone()
     };
-    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-    // A failed one is of no use to anybody new.
-    if let Some(service) = place.upgrade().filter(|service| service.failure().is_none()) {
-        return Ok(service);
-    }
+    let opening = match place.turn(settings)? {
+        Turn::Open(service) => {
+            prepare(settings)?;
+            return Ok(service);
+        }
+        Turn::Ours(opening) => opening,
+    };
     let service = Service::start(open_engine(settings)?, settings)?;
-    *place = Arc::downgrade(&service);
+    if content(settings)? != model {
+        let text = format!("{} changed while it was being opened: open it again", settings.model.display());
+        return Err(Error::new(ErrorKind::File, text));
+    }
+    opening.done(&service);
     Ok(service)
 }
 
-fn hash(model: &Path) -> Result<Hash, Error> {
-    digest::of_file(&source(model)?).map_err(|error| {
-        let text = format!("model file {} can't be read: {error}. Check the `model` property", model.display());
-        Error::new(ErrorKind::File, text)
+/// What decides on the results of a model, of all its files.
+///
+/// # Errors
+/// One that is missing, isn't whole, or isn't where it may be.
+pub fn content(settings: &ModelSettings) -> Result<ModelContent, Error> {
+    let folder = || settings.engine_cache.clone().unwrap_or_else(EngineCache::default_folder);
+    let memory = (settings.backend == Backend::TensorRt).then(|| EngineCache::hashes_in(&folder()));
+    let file = source(&settings.model, settings.engine_file.as_deref())?;
+    ModelContent::of(&file, memory.as_deref()).map_err(|error| match error {
+        crate::tensorrt::Error::File { path, reason } if path == file => {
+            let text = format!("model file {} can't be read: {reason}. Check the `model` property", path.display());
+            Error::new(ErrorKind::File, text)
+        }
+        error => error.into(),
     })
 }
 

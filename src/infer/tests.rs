@@ -6,7 +6,7 @@ use crate::cuda::OnFailure;
 use crate::model::{Head, InputSpec, ModelInfo, Params, Rect, head};
 use crate::sync::lock;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
@@ -389,5 +389,85 @@ fn elements_share_a_service_when_what_decides_on_it_is_equal() {
         ModelSettings { gpu_memory_limit: 1, ..settings.clone() },
     ] {
         assert!(!shares(&other), "{other:?}");
+    }
+}
+
+/// An engine that takes until the gate opens to be made, as one that has to be built.
+fn slow_to_open(gate: &Arc<Gate>, engine: Arc<Fake>) -> impl FnOnce(&ModelSettings) -> Result<Arc<dyn Engine>, Error> {
+    let gate = gate.clone();
+    move |settings| {
+        gate.pass();
+        if settings.watch.cancel.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Failed, "cancelled"));
+        }
+        Ok(engine)
+    }
+}
+
+fn watched(settings: &ModelSettings) -> (ModelSettings, Arc<AtomicBool>) {
+    let watch = BuildWatch::default();
+    let cancel = watch.cancel.clone();
+    (ModelSettings { watch, ..settings.clone() }, cancel)
+}
+
+/// Waits for `done` no longer than a test may take.
+fn eventually(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Who waits for another's opening comes back when it's cancelled; the other isn't disturbed.
+#[test]
+fn waiting_for_anothers_opening_can_be_cancelled() {
+    let ((settings, _file), gate) = (settings("opened slowly"), Arc::<Gate>::default());
+    let (waiting, cancel) = watched(&settings);
+    thread::scope(|scope| {
+        let opens = scope.spawn(|| registry::open_with(&settings, slow_to_open(&gate, fake(true))));
+        gate.wait_for(1);
+        let waits = scope.spawn(|| registry::open_with(&waiting, slow_to_open(&gate, fake(true))));
+        thread::sleep(Duration::from_millis(50));
+        assert!(!waits.is_finished());
+        cancel.store(true, Ordering::Relaxed);
+        let start = Instant::now();
+        while !waits.is_finished() && start.elapsed() < Duration::from_secs(5) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let came_back = waits.is_finished();
+        gate.set(true);
+        assert!(came_back, "it waits for the other's end");
+        assert!(waits.join().unwrap().is_err());
+        assert!(opens.join().unwrap().is_ok());
+    });
+}
+
+/// Who waits for an opening that fails, is cancelled or panics opens the model itself.
+#[test]
+fn who_waits_for_an_opening_that_comes_to_nothing_opens() {
+    for (n, how) in ["fails", "is cancelled", "panics"].into_iter().enumerate() {
+        let ((settings, _file), gate) = (settings(&format!("comes to nothing {n}")), Arc::<Gate>::default());
+        let (first, cancel) = watched(&settings);
+        thread::scope(|scope| {
+            let opens = scope.spawn(|| {
+                registry::open_with(&first, |settings| {
+                    let opened = slow_to_open(&gate, fake(true))(settings);
+                    match how {
+                        "fails" => Err(Error::new(ErrorKind::Model, "no good")),
+                        "panics" => panic!("as a bug would"),
+                        _ => opened,
+                    }
+                })
+            });
+            gate.wait_for(1);
+            let waits = scope.spawn(|| registry::open_with(&settings, |_| Ok(fake(true) as Arc<dyn Engine>)));
+            thread::sleep(Duration::from_millis(20));
+            cancel.store(true, Ordering::Relaxed);
+            gate.set(true);
+            assert!(opens.join().map_or(true, |opened| opened.is_err()), "{how}");
+            eventually(how, || waits.is_finished());
+            assert!(waits.join().unwrap().is_ok(), "{how}");
+        });
     }
 }

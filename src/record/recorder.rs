@@ -1,12 +1,13 @@
 //! The recording pipeline beside a camera's.
 
 use super::gate::{Gate, Want};
-use super::store::{Store, write_whole};
+use super::store::Store;
 use crate::config::{Pictures, Segments};
 use crate::cuda::gst::SharedContext;
 use crate::infer::{Error, ErrorKind, nanoseconds};
 use crate::meta;
 use crate::sync::lock;
+use crate::whole_file;
 use gst::glib;
 use gst::prelude::*;
 use std::collections::VecDeque;
@@ -373,7 +374,7 @@ impl Inner {
         let (Some(gate), Some((store, last)), Some(time)) = (&self.gate, &self.pictures, buffer.pts()) else { return };
         let Some(want) = lock(gate).take(time.nseconds()) else { return };
         let Ok(content) = buffer.map_readable() else { return };
-        let mut written = if want.last { write_whole(last, &content) } else { Ok(()) };
+        let mut written = if want.last { whole_file::write(last, &content) } else { Ok(()) };
         for class in &want.classes {
             let name = format!("{}-{}", now(), file_name(class));
             written = written.and(lock(store).write(&name, &content).map(drop));

@@ -1,8 +1,9 @@
 //! Files in a folder that never take more than so many bytes.
 
+use crate::whole_file;
 use std::collections::VecDeque;
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// A folder of files whose names sort by their age, as those that begin with the time do.
@@ -51,7 +52,7 @@ impl Store {
     pub fn write(&mut self, name: &str, content: &[u8]) -> io::Result<PathBuf> {
         self.make_room(content.len() as u64)?;
         let path = self.path(name);
-        write_whole(&path, content)?;
+        whole_file::write(&path, content)?;
         self.add(path.clone(), content.len() as u64);
         Ok(path)
     }
@@ -92,22 +93,6 @@ impl Store {
     }
 }
 
-/// Writes a file so that whoever opens it sees the old or the new content, whole.
-///
-/// # Errors
-/// From the system.
-pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let written =
-        fs::File::create(&part).and_then(|mut file| file.write_all(content)).and_then(|()| fs::rename(&part, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&part);
-    }
-    written
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,15 +128,5 @@ mod tests {
         fs::remove_file(inner.join("5.jpg")).unwrap();
         store.write("6", &[0; 50]).unwrap();
         assert_eq!(names(&inner), ["6.jpg", "notes.txt"]);
-    }
-
-    #[test]
-    fn a_file_is_written_whole_or_not_at_all() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.jpg");
-        write_whole(&path, b"one").unwrap();
-        write_whole(&path, b"two").unwrap();
-        assert_eq!((fs::read(&path).unwrap(), names(folder.path())), (b"two".to_vec(), vec!["a.jpg".to_owned()]));
-        assert!(write_whole(&folder.path().join("no/a.jpg"), b"one").is_err());
     }
 }

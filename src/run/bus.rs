@@ -59,6 +59,10 @@ impl Listener {
                 let text = describe(message, &warning.error(), warning.debug().as_deref());
                 self.reporter.report(Report::Note(text));
             }
+            MessageView::Info(info) => {
+                let text = describe(message, &info.error(), info.debug().as_deref());
+                self.reporter.report(Report::Note(text));
+            }
             // Of models that are being opened; a client's steps interest nobody.
             MessageView::Progress(progress) if message.src().and_then(source::number).is_none() => {
                 let (_, _, text) = progress.get();

@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 /// Models that have given nothing for as many times the patience with a camera hang; slow ones take seconds a picture.
 const HANGS: u32 = 6;
 
+/// The signal of elements with a model that has them look at its files.
+const RELOAD: &str = "reload-model";
+
 /// Longest that letting out what is under way may take.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -204,7 +207,8 @@ impl Camera {
         }
     }
 
-    /// Changes properties of elements that play, as `setup` has them.
+    /// Changes properties of elements that play, as `setup` has them, and has models look whether their files have another
+    /// content.
     pub fn change(&mut self, setup: CameraSetup, values: Vec<NewValue>) {
         self.setup = Arc::new(setup);
         let Some(analysis) = &self.analysis else { return };
@@ -214,6 +218,11 @@ impl Camera {
             for value in values {
                 if let Err(text) = set(pipeline, &setup, &value) {
                     reporter.report(Report::Note(text));
+                }
+            }
+            for element in setup.elements.iter().filter_map(|element| pipeline.by_name(&element.name)) {
+                if glib::subclass::SignalId::lookup(RELOAD, element.type_()).is_some() {
+                    element.emit_by_name::<()>(RELOAD, &[]);
                 }
             }
         });

@@ -43,7 +43,7 @@ pub fn change(old: &CameraSetup, new: &CameraSetup) -> Change {
 
 /// New values for an element; `None` if it has to be another one, or can't change while it plays.
 fn of_element(old: &ElementSetup, new: &ElementSetup) -> Option<Vec<NewValue>> {
-    if (&old.factory, &old.name) != (&new.factory, &new.name) {
+    if (&old.factory, &old.name, &old.contents) != (&new.factory, &new.name, &new.contents) {
         return None;
     }
     let changed = |property: &str, value: Option<&str>| NewValue {
@@ -98,6 +98,7 @@ mod tests {
                 factory: "trtdetect".into(),
                 name: "detect".into(),
                 properties: properties.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+                contents: vec![],
             }],
             recording: None,
             threads: ThreadSetup::default(),
@@ -122,6 +123,9 @@ mod tests {
         assert_eq!(change(&old, &CameraSetup { source: file("b.mp4"), ..old.clone() }), Change::Restart);
         assert_eq!(change(&old, &CameraSetup { picture_queue: 6, ..old.clone() }), Change::Restart);
         assert_eq!(change(&old, &CameraSetup { elements: vec![], ..old.clone() }), Change::Restart);
+        let mut read = old.clone();
+        read.elements[0].contents = vec![Some([7; 32])];
+        assert_eq!(change(&old, &read), Change::Restart, "a file that is read once has changed");
         let mut renamed = old.clone();
         renamed.elements[0].name = "find".into();
         assert_eq!(change(&old, &renamed), Change::Restart);

@@ -2,10 +2,10 @@
 
 use super::setup::ElementSetup;
 use crate::config::{LinesTarget, Mqtt, Outputs, Qos};
+use crate::digest;
 use crate::infer::nanoseconds;
 use crate::record;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use std::path::Path;
 use std::time::Duration;
 
 /// How long the end waits for servers to take the last lines: less than the camera's own end takes.
@@ -34,6 +34,7 @@ fn publish(name: String, camera: &str, location: String) -> ElementSetup {
         factory: "trtpublish".into(),
         name,
         properties: properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        contents: vec![],
     }
 }
 
@@ -82,14 +83,12 @@ fn broker(camera: &str, mqtt: &Mqtt) -> ElementSetup {
     if let Some(id) = &broker.client_id {
         set("mqtt-client-id", id.clone());
     }
-    let file = |path: &Path| path.display().to_string();
     if let Some(tls) = &broker.tls {
-        if let Some(ca) = &tls.ca {
-            set("tls-ca-file", file(ca));
-        }
-        if let Some((certificate, key)) = &tls.client {
-            set("tls-certificate-file", file(certificate));
-            set("tls-key-file", file(key));
+        let (certificate, key) = tls.client.as_ref().map(|(certificate, key)| (certificate, key)).unzip();
+        let files = [("tls-ca-file", tls.ca.as_ref()), ("tls-certificate-file", certificate), ("tls-key-file", key)];
+        for (name, path) in files.into_iter().filter_map(|(name, path)| Some((name, path?))) {
+            element.properties.push((name.to_owned(), path.display().to_string()));
+            element.contents.push(digest::of_file(path).ok());
         }
     }
     element

@@ -90,6 +90,8 @@ fn elements(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementSet
             factory: factory.to_owned(),
             name: model.id.to_owned(),
             properties: properties.map(|(name, value)| (name.to_owned(), value)).collect(),
+            // Models look at their files themselves.
+            contents: vec![],
         }
     };
     let mut elements: Vec<ElementSetup> = Vec::new();

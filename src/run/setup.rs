@@ -1,6 +1,7 @@
 //! What a camera's pipeline is made of.
 
 use crate::config::{Priority, SecretUrl, Transport, redact};
+use crate::digest::Hash;
 use crate::infer::{Error, ErrorKind};
 use crate::record;
 use gst::prelude::*;
@@ -106,6 +107,8 @@ pub struct ElementSetup {
     pub name: String,
     /// Name and value, as gst-launch takes them.
     pub properties: Vec<(String, String)>,
+    /// What was in files that properties name and that are read once, when it's made; `None`: not to be read.
+    pub contents: Vec<Option<Hash>>,
 }
 
 impl fmt::Debug for ElementSetup {

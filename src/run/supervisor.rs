@@ -176,7 +176,8 @@ impl Supervisor {
         }
         // One that was given up on gets another chance with each reading of the configuration.
         match change(camera.setup(), &setup) {
-            Change::Nothing if camera.state() != State::Failed => {}
+            // What is in files may have changed all the same.
+            Change::Nothing if camera.state() != State::Failed => camera.change(setup, vec![]),
             Change::Properties(values) if camera.state() != State::Failed => {
                 let changed: Vec<_> =
                     values.iter().map(|value| format!("{} of {}", value.property, value.element)).collect();

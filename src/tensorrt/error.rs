@@ -2,7 +2,7 @@
 
 use super::version::Version;
 use crate::infer::{self, GPU_MEMORY_REMEDIES};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How to get TensorRT, for the messages that need it.
 const GET_TENSORRT: &str = "install it (apt: libnvinfer10 libnvonnxparsers10 from NVIDIA's CUDA repository; or \
@@ -10,6 +10,7 @@ const GET_TENSORRT: &str = "install it (apt: libnvinfer10 libnvonnxparsers10 fro
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
+    /// Each with what the loader said of it, where it was asked.
     #[error("TensorRT isn't installed: none of {} found; {GET_TENSORRT}", tried.join(", "))]
     NotFound { tried: Vec<String> },
 
@@ -48,6 +49,10 @@ pub enum Error {
 
     #[error("{}: {fault}", engine.display())]
     Engine { engine: PathBuf, fault: EngineFault },
+
+    #[error("{} doesn't fit: {differences}; and {}, of which it could be built again, isn't there: put the ONNX there, or an \
+        engine that fits", engine.display(), onnx.display())]
+    Misfit { engine: PathBuf, differences: String, onnx: PathBuf },
 
     #[error("building {} was cancelled", model.display())]
     Cancelled { model: PathBuf },
@@ -99,6 +104,13 @@ pub enum EngineFault {
     Unknown { running: Version, log: Vec<String> },
 }
 
+impl Error {
+    /// What the system says of a file.
+    pub(crate) fn file(path: &Path, error: &std::io::Error) -> Self {
+        Self::File { path: path.into(), reason: error.to_string() }
+    }
+}
+
 fn mib(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / (1024.0 * 1024.0))
 }
@@ -132,7 +144,7 @@ impl From<Error> for infer::Error {
             | Error::Layout { .. }
             | Error::NoMethod { .. } => ErrorKind::Library,
             Error::Call { .. } => ErrorKind::Device,
-            Error::Parse { .. } | Error::Model { .. } | Error::Engine { .. } => ErrorKind::Model,
+            Error::Parse { .. } | Error::Model { .. } | Error::Engine { .. } | Error::Misfit { .. } => ErrorKind::Model,
             Error::OutOfMemory { .. } => ErrorKind::Memory,
             Error::Cancelled { .. } => ErrorKind::Failed,
             Error::Setting(_) => ErrorKind::Setting,

@@ -44,6 +44,7 @@ fn engine_info(engine: &Path) -> Result<ModelInfo, infer::Error> {
 #[cfg(test)]
 mod tests {
     use super::super::cache::{EngineRecord, Facts, write_record};
+    use super::super::content::ModelContent;
     use super::super::recipe::BuildSettings;
     use super::super::version::Version;
     use super::*;
@@ -77,7 +78,8 @@ mod tests {
         let expected = input_spec(&test_model("yolo.onnx")).unwrap();
         let ModelInfo { inputs, outputs, metadata } = Onnx::open(&test_model("yolo.onnx")).unwrap().info().unwrap();
         let version = Version::decode(100_300, "libnvinfer.so.10");
-        let facts = Facts::new(String::new(), BTreeMap::new(), version, None, &BuildSettings::default());
+        let content = ModelContent { file: [0; 32], beside: BTreeMap::new() };
+        let facts = Facts::new(&content, version, None, &BuildSettings::default());
         let plan = hex(&Sha256::digest(b"a plan"));
         let (model, profile) = ("yolo.onnx".into(), vec![]);
         let record = EngineRecord { model, facts, plan, profile, metadata, inputs, outputs };

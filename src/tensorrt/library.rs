@@ -82,15 +82,25 @@ impl Library {
             Some(folder) => names_in(&folder).collect(),
             None => unnamed(&gst::glib::user_data_dir()),
         };
+        let mut tried = Vec::new();
         for candidate in &candidates {
+            let name = candidate.display();
+            // Where in a folder, the file tells whether it's there; the loader's own places only the loader knows, and what
+            // it says is text for people, in their language.
+            let by_loader = candidate.components().count() == 1;
+            if !by_loader && !candidate.exists() {
+                tried.push(name.to_string());
+                continue;
+            }
             match Self::open_file(candidate) {
-                // The loader names the file first when it is that file which isn't there, else the one it needs.
-                Err(Error::Open { file, reason })
-                    if reason.starts_with(&format!("{}: cannot open shared object file", file.display())) => {}
+                Err(Error::Open { reason, .. }) if by_loader => {
+                    gst::info!(super::CAT, "{name} isn't taken: {reason}");
+                    tried.push(format!("{name} ({reason})"));
+                }
                 other => return other,
             }
         }
-        Err(Error::NotFound { tried: candidates.iter().map(|name| name.display().to_string()).collect() })
+        Err(Error::NotFound { tried })
     }
 
     fn open_file(file: &Path) -> Result<&'static Self, Error> {

@@ -1,7 +1,7 @@
 //! From a model's path to a loaded engine.
 
 use super::allocator::GpuAllocator;
-use super::cache::{EngineCache, EngineRecord, GpuFacts};
+use super::cache::{CachedEngine, EngineCache, EngineRecord, GpuFacts};
 use super::engine_file::EngineFile;
 use super::error::Error;
 use super::library::Library;
@@ -36,21 +36,26 @@ pub struct Loaded {
 
 impl Loader<'_> {
     /// Loads a model. An engine that TensorRT won't load is built again, once, if its ONNX is there: the one it was cached
-    /// for, or for an engine file the `.onnx` beside it.
+    /// for, or for an engine file the `.onnx` beside it. With `engine_file` the engine of an `.onnx` is there instead, as
+    /// long as it fits ([`Self::fit`]).
     ///
     /// # Errors
     /// As [`EngineCache::get_or_build`] and [`Runtime::deserialize`]; for an engine file without ONNX what doesn't fit.
-    pub fn load(&self, model: &Path, control: &BuildControl) -> Result<Loaded, Error> {
+    pub fn load(&self, model: &Path, engine_file: Option<&Path>, control: &BuildControl) -> Result<Loaded, Error> {
         let runtime = self.library.runtime(self.allocator.clone())?;
-        let file = source(model)?;
+        if let Some(engine) = engine_file {
+            check_pair(model, engine)?;
+            return self.load_at(&runtime, model, engine, control);
+        }
+        let file = source(model, None)?;
         if is_onnx(&file) {
-            return self.load_onnx(&runtime, &file, control);
+            return Ok(self.load_onnx(&runtime, &file, control)?.0);
         }
         self.load_engine(&runtime, model).or_else(|error| {
             let onnx = model.with_extension("onnx");
             if matches!(error, Error::Engine { .. }) && onnx.exists() {
                 gst::warning!(super::CAT, "{error}; building it from {}", onnx.display());
-                self.load_onnx(&runtime, &onnx, control)
+                Ok(self.load_onnx(&runtime, &onnx, control)?.0)
             } else {
                 Err(error)
             }
@@ -61,8 +66,12 @@ impl Loader<'_> {
     ///
     /// # Errors
     /// As [`Self::load`], of what is looked at.
-    pub fn needs_build(&self, model: &Path) -> Result<bool, Error> {
-        let file = source(model)?;
+    pub fn needs_build(&self, model: &Path, engine_file: Option<&Path>) -> Result<bool, Error> {
+        let file = source(model, engine_file)?;
+        if let Some(engine) = engine_file {
+            check_pair(model, engine)?;
+            return self.needs_build_at(model, engine);
+        }
         if is_onnx(&file) {
             return Ok(!self.cache.holds(self.library, self.gpu, &file, self.settings)?);
         }
@@ -79,14 +88,20 @@ impl Loader<'_> {
         }
     }
 
-    fn load_engine(&self, runtime: &Arc<Runtime>, path: &Path) -> Result<Loaded, Error> {
+    pub(super) fn load_engine(&self, runtime: &Arc<Runtime>, path: &Path) -> Result<Loaded, Error> {
         let file = EngineFile::open(path)?;
         file.check(path, self.library.version(), self.gpu)?;
         let engine = runtime.deserialize(file.plan(), path)?;
         Ok(Loaded { engine, path: path.into(), metadata: file.metadata, built: false })
     }
 
-    fn load_onnx(&self, runtime: &Arc<Runtime>, model: &Path, control: &BuildControl) -> Result<Loaded, Error> {
+    /// From the cache.
+    pub(super) fn load_onnx(
+        &self,
+        runtime: &Arc<Runtime>,
+        model: &Path,
+        control: &BuildControl,
+    ) -> Result<(Loaded, CachedEngine), Error> {
         let get = || self.cache.get_or_build(self.library, self.gpu, model, self.settings, control);
         let mut cached = get()?;
         let engine = match runtime.deserialize(&cached.plan, &cached.path) {
@@ -98,24 +113,49 @@ impl Loader<'_> {
             }
             result => result,
         }?;
-        Ok(Loaded { engine, path: cached.path, metadata: cached.record.metadata, built: cached.built })
+        let (path, metadata) = (cached.path.clone(), cached.record.metadata.clone());
+        Ok((Loaded { engine, path, metadata, built: cached.built }, cached))
     }
 }
 
 /// The file that a model is read from: itself, or for an engine file that isn't there the `.onnx` beside it, of which it's
-/// built then.
+/// built then. With `engine_file`, an `.onnx` that isn't there is read from that.
 ///
 /// # Errors
 /// [`Error::EngineNotFound`]: an engine file that isn't there, and no ONNX either.
-pub fn source(model: &Path) -> Result<PathBuf, Error> {
-    if !is_engine(model) || model.exists() {
-        return Ok(model.to_owned());
+pub fn source(model: &Path, engine_file: Option<&Path>) -> Result<PathBuf, Error> {
+    let (engine, onnx) = match engine_file {
+        Some(engine) if !model.exists() => (engine, model.to_owned()),
+        None if is_engine(model) && !model.exists() => (model, model.with_extension("onnx")),
+        _ => return Ok(model.to_owned()),
+    };
+    if engine.exists() {
+        Ok(engine.into())
+    } else if onnx.exists() {
+        Ok(onnx)
+    } else {
+        Err(Error::EngineNotFound { engine: engine.into(), onnx })
     }
-    let onnx = model.with_extension("onnx");
-    if onnx.exists() { Ok(onnx) } else { Err(Error::EngineNotFound { engine: model.into(), onnx }) }
 }
 
-fn is_engine(model: &Path) -> bool {
+/// Whether an engine can be kept there for a model.
+fn check_pair(model: &Path, engine: &Path) -> Result<(), Error> {
+    let setting = |text: String| Err(Error::Setting(text));
+    if !is_onnx(model) {
+        return setting(format!(
+            "engine-file is where the engine of an .onnx is kept, and model is {}: set model to the .onnx, or leave \
+             engine-file out",
+            model.display()
+        ));
+    }
+    if !is_engine(engine) {
+        return setting(format!("engine-file {} has to end in .engine or .plan", engine.display()));
+    }
+    Ok(())
+}
+
+/// By the file's name.
+pub fn is_engine(model: &Path) -> bool {
     model.extension().is_some_and(|e| e.eq_ignore_ascii_case("engine") || e.eq_ignore_ascii_case("plan"))
 }
 
@@ -126,6 +166,7 @@ pub fn is_onnx(model: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::content::ModelContent;
     use super::super::mock;
     use super::super::onnx::tests::model_bytes;
     use super::super::{EngineFault, EngineRecord, Facts, write_record};
@@ -159,11 +200,11 @@ mod tests {
         }
 
         fn load(&self, model: &Path) -> Result<Loaded, Error> {
-            self.loader().load(model, &BuildControl::default())
+            self.loader().load(model, None, &BuildControl::default())
         }
 
         fn needs_build(&self, model: &Path) -> bool {
-            self.loader().needs_build(model).unwrap()
+            self.loader().needs_build(model, None).unwrap()
         }
     }
 
@@ -205,7 +246,7 @@ mod tests {
         let error = setup.load(&engine).unwrap_err().to_string();
         assert!(error.starts_with("TensorRT engine not found: ") && error.contains("gst-trt build"), "{error}");
         let onnx = setup.file("a.onnx", &model_bytes());
-        assert_eq!(source(&engine).unwrap(), onnx);
+        assert_eq!(source(&engine, None).unwrap(), onnx);
         assert!(setup.needs_build(&engine) && setup.needs_build(&onnx));
         assert!(setup.load(&engine).unwrap().built);
         assert!(!setup.needs_build(&engine) && !setup.needs_build(&onnx));
@@ -227,7 +268,8 @@ mod tests {
         let setup = Setup::new();
         let engine = setup.file("a.engine", b"a plan");
         let record = |version| {
-            let facts = Facts::new(String::new(), BTreeMap::new(), version, None, &setup.settings);
+            let model = ModelContent { file: [0; 32], beside: BTreeMap::new() };
+            let facts = Facts::new(&model, version, None, &setup.settings);
             let plan = hex(&Sha256::digest(b"a plan"));
             let (model, metadata) = ("a.onnx".into(), BTreeMap::new());
             let record =

@@ -8,7 +8,9 @@ mod allocator;
 mod builder;
 mod cache;
 mod callback;
+mod content;
 mod engine_file;
+mod engine_place;
 mod error;
 mod input;
 mod library;
@@ -34,9 +36,11 @@ pub use allocator::{DeviceMemory, GpuAllocator, Usage};
 pub use builder::{Builder, BuilderConfig, Flag, HostMemory, Network, OptimizationProfile};
 pub use cache::{
     CONVERTER, CachedEngine, DEFAULT_LIMIT, Difference, EngineCache, EngineRecord, Facts, GpuFacts, Listed,
-    write_atomically, write_record,
+    write_engine, write_record,
 };
+pub use content::ModelContent;
 pub use engine_file::EngineFile;
+pub use engine_place::Fit;
 pub use error::{EngineFault, Error, ParserError};
 pub use input::input_spec;
 pub use library::{LIBRARY_VARIABLE, Library};

@@ -10,6 +10,7 @@ use super::onnx::Onnx;
 use super::progress::{Cancel, OnProgress, ProgressMonitor};
 use super::tensor::{NetworkTensor, Shape};
 use super::version::Group;
+use crate::infer::OnNote;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -91,7 +92,18 @@ pub struct BuildControl {
     /// Set to stop the build: at its next step from TensorRT 10, before it starts in 8.
     pub cancel: Cancel,
     pub on_progress: Option<OnProgress>,
+    /// Told what a user ought to know.
+    pub on_note: Option<OnNote>,
     pub allocator: Option<Arc<GpuAllocator>>,
+}
+
+impl BuildControl {
+    pub(super) fn note(&self, text: &str) {
+        gst::info!(super::CAT, "{text}");
+        if let Some(on_note) = &self.on_note {
+            on_note(text);
+        }
+    }
 }
 
 /// What comes out.

@@ -190,7 +190,7 @@ fn cancelling_stops_the_build() {
             set.store(done > 0.2, Ordering::Relaxed);
             tells.lock().unwrap().push(done);
         });
-        let control = BuildControl { cancel, on_progress: Some(on_progress), allocator: None };
+        let control = BuildControl { cancel, on_progress: Some(on_progress), ..BuildControl::default() };
         let error = build(library, &model_with_metadata(None), &settings(), &[], &control).unwrap_err();
         assert!(matches!(error, Error::Cancelled { .. }), "{release}: {error}");
         let told = told.lock().unwrap();

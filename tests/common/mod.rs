@@ -7,6 +7,7 @@ pub mod engine;
 pub mod find;
 pub mod gpu;
 pub mod mosquitto;
+pub mod onnx;
 pub mod operator;
 pub mod picture;
 pub mod pipeline;

@@ -45,7 +45,7 @@ impl Operator {
 
     /// In another environment.
     pub fn run_in(&mut self, more: &[&str], environment: impl FnOnce(&mut Command)) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gst-trt"));
+        let mut command = Command::new(super::find::gst_trt());
         command.arg("run").arg("--config").arg(self.path("config.json")).args(more);
         // Where `gst-trt monitor` looks: nowhere else's.
         command.env("XDG_RUNTIME_DIR", self.folder.path());

@@ -81,6 +81,7 @@ pub fn element(factory: &str, name: &str, properties: &[(&str, &str)]) -> Elemen
         factory: factory.into(),
         name: name.into(),
         properties: properties.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+        contents: vec![],
     }
 }
 

@@ -42,7 +42,7 @@ on_gpu! {
         let settings = BuildSettings { batch_size: 4, ..BuildSettings::for_gpu(Some(&gpu)) };
         let cache = EngineCache::new(EngineCache::default_folder(), u64::MAX);
         let loader = Loader { library, gpu: Some(&gpu), cache: &cache, settings: &settings, allocator: None };
-        let engine = loader.load(&model, &BuildControl::default()).unwrap().engine;
+        let engine = loader.load(&model, None, &BuildControl::default()).unwrap().engine;
 
         let (spec, head) = (cpu.input().clone(), cpu.head().clone());
         let [input, output] = engine.tensors() else { panic!("{:?}", engine.tensors()) };

@@ -95,6 +95,42 @@ on_gpu! {
 }
 
 on_gpu! {
+    /// Of two pipelines with one model one builds and the other waits: that one stops at once, and the build goes on.
+    fn stopping_does_not_wait_for_the_build_of_another_pipeline(STANDIN_BUILD_TIME = "15000") {
+        let detect = with_model("trtdetect", "tensorrt", "yolo");
+        let [builds, waits] = [0, 1].map(|_| Running::new(&format!("{SOURCE} ! {detect} ! appsink name=out sync=false")));
+        builds.set_state(gst::State::Playing);
+        progress_until(&builds, &[gst::ProgressType::Continue]);
+        waits.set_state(gst::State::Playing);
+        progress_until(&waits, &[gst::ProgressType::Start]);
+        for state in [gst::State::Ready, gst::State::Playing, gst::State::Null] {
+            let start = Instant::now();
+            waits.set_state(state);
+            assert!(start.elapsed() < Duration::from_secs(2), "{state:?} took {:?}", start.elapsed());
+        }
+        let told = progress_until(&builds, &[gst::ProgressType::Complete]);
+        assert!(told.iter().all(|(kind, ..)| *kind != gst::ProgressType::Canceled), "{told:?}");
+        assert!(pull(&builds.sink("out")).is_some());
+        assert_eq!(engines(), 1);
+    }
+}
+
+on_gpu! {
+    /// The one that builds stops: the other builds it itself.
+    fn who_waits_for_a_build_that_is_cancelled_builds(STANDIN_BUILD_TIME = "4000") {
+        let detect = with_model("trtdetect", "tensorrt", "yolo");
+        let [builds, waits] = [0, 1].map(|_| Running::new(&format!("{SOURCE} ! {detect} ! appsink name=out sync=false")));
+        builds.set_state(gst::State::Playing);
+        progress_until(&builds, &[gst::ProgressType::Continue]);
+        waits.set_state(gst::State::Playing);
+        std::thread::sleep(Duration::from_millis(300));
+        builds.set_state(gst::State::Null);
+        progress_until(&waits, &[gst::ProgressType::Complete]);
+        assert!(pull(&waits.sink("out")).is_some());
+    }
+}
+
+on_gpu! {
     /// In a live pipeline, where PAUSED isn't waited for.
     fn a_live_pipeline_plays_when_its_engine_is_ready(STANDIN_BUILD_TIME = "800") {
         let live = SOURCE.replace("videotestsrc", "videotestsrc is-live=true");

@@ -10,6 +10,7 @@ mod common;
 
 mod chain;
 mod clips;
+mod engine_file;
 mod failures;
 mod frames;
 mod life;

@@ -1,7 +1,8 @@
 //! Packages of public registries: fetched once into a cache, checked by SHA-256, and read from there.
 
 use std::fs::{self, File};
-use std::io::{Cursor, Read, Seek};
+use std::io::{Cursor, Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -58,9 +59,16 @@ pub fn verify(what: &str, found: &str, expected: &str) -> Result<()> {
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let parent = path.parent().with_context(|| format!("{} has no folder", path.display()))?;
     fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
-    let partial = path.with_added_extension(format!("partial-{}", std::process::id()));
-    fs::write(&partial, bytes).with_context(|| partial.display().to_string())?;
-    fs::rename(&partial, path).with_context(|| path.display().to_string())
+    let mut partial = partial_in(parent)?;
+    partial.write_all(bytes).with_context(|| partial.path().display().to_string())?;
+    partial.persist(path).map(drop).with_context(|| path.display().to_string())
+}
+
+/// A file to be renamed once it's whole: of a name of its own, with the permissions of any new file, and gone if it isn't.
+fn partial_in(folder: &Path) -> Result<tempfile::NamedTempFile> {
+    let permissions = fs::Permissions::from_mode(0o666);
+    let made = tempfile::Builder::new().suffix(".partial").permissions(permissions).tempfile_in(folder);
+    made.with_context(|| folder.display().to_string())
 }
 
 /// A folder that is removed when it goes out of scope.
@@ -217,18 +225,11 @@ pub fn unpack(archive: &Path, member: &Member, place: &Path) -> Result<()> {
     let mut source = zip.by_name(&member.path).with_context(|| format!("{} in {}", member.path, archive.display()))?;
     let folder = place.parent().with_context(|| format!("{} has no folder", place.display()))?;
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let partial = place.with_added_extension(format!("partial-{}", std::process::id()));
-    let unpacked = (|| {
-        std::io::copy(&mut source, &mut File::create(&partial)?).with_context(|| partial.display().to_string())?;
-        let found = sha256_of(&partial)?.with_context(|| format!("{} is gone", partial.display()))?;
-        verify(&format!("{} in {}", member.path, archive.display()), &found, &member.sha256)?;
-        fs::rename(&partial, place).with_context(|| place.display().to_string())
-    })();
-    if unpacked.is_err() {
-        // The error says what was wrong; half a file would only take room.
-        fs::remove_file(&partial).ok();
-    }
-    unpacked
+    let mut partial = partial_in(folder)?;
+    std::io::copy(&mut source, &mut partial).with_context(|| partial.path().display().to_string())?;
+    let found = sha256_of(partial.path())?.with_context(|| format!("{} is gone", partial.path().display()))?;
+    verify(&format!("{} in {}", member.path, archive.display()), &found, &member.sha256)?;
+    partial.persist(place).map(drop).with_context(|| place.display().to_string())
 }
 
 /// The contents of some members of a package's archive, in the order asked for, each checked by its hash.

@@ -7,7 +7,7 @@ use gsttensorrt::cuda::{Device, PrimaryContext};
 use gsttensorrt::infer;
 use gsttensorrt::tensorrt::{
     BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, EnginePrecision, Flavour, GpuFacts,
-    HardwareCompatibility, Library, write_atomically, write_record,
+    HardwareCompatibility, Library, write_engine,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::{Path, PathBuf};
@@ -150,7 +150,7 @@ impl Builder {
         let control = BuildControl {
             cancel: Cancel::clone(&self.cancel),
             on_progress: Some(progress::printer(&name)),
-            allocator: None,
+            ..BuildControl::default()
         };
         let start = Instant::now();
         let engine = self.cache.get_or_build(self.library, self.gpu(), model, settings, &control);
@@ -167,8 +167,7 @@ impl Builder {
             engine.path.display()
         );
         if let Some(output) = output {
-            write_atomically(output, &engine.plan)?;
-            write_record(&output.with_extension("json"), &engine.record)?;
+            write_engine(output, &engine.plan, &engine.record)?;
             println!("{}", output.display());
         }
         Ok(())

@@ -3,7 +3,7 @@ use super::opened::Opened;
 use super::properties::{self, Effect};
 use super::regions::{Region, regions};
 use super::settings::{Resolved, Settings};
-use super::{Task, results};
+use super::{Task, opening, results};
 use crate::elements::device::{Device, Wanted};
 use crate::elements::{backend, input_query, report, stage};
 use crate::infer::nanoseconds;
@@ -122,6 +122,11 @@ impl ObjectSubclass for Inference {
 impl ObjectImpl for Inference {
     fn properties() -> &'static [glib::ParamSpec] {
         properties::specs()
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| vec![opening::reload_signal()]);
+        &SIGNALS
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, spec: &glib::ParamSpec) {

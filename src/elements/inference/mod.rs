@@ -1,5 +1,6 @@
 //! What `trtdetect` and `trtpose` have in common: the abstract class `GstTrtInference`.
 
+mod contents;
 mod imp;
 mod models;
 mod opened;

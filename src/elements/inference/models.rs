@@ -22,6 +22,8 @@ struct State {
     failed: Option<Said>,
     /// A thread opens a model; its current attempt is cancelled by this.
     opening: Option<Arc<AtomicBool>>,
+    /// Its files are to be looked at again once it's open.
+    look_again: bool,
     /// Counts starts, so that what belongs to an earlier one is told from this one.
     start: u64,
     /// Counts flushes: who waited before one returns.
@@ -143,6 +145,23 @@ impl Models {
                 Some(Start(state.start))
             }
         }
+    }
+
+    /// The files of the model may have changed: the one in force, to be compared with them. `None` if there's nothing to
+    /// do, or while a model is being opened: whoever opens it asks [`Self::has_to_look_again`] then.
+    pub fn look_again(&self) -> Option<Arc<Opened>> {
+        let mut state = self.lock();
+        if !state.running {
+            return None;
+        }
+        let opened = state.opened.clone().filter(|_| state.opening.is_none());
+        state.look_again |= opened.is_none();
+        opened
+    }
+
+    /// Whether the files were to be looked at while the model was being opened; asked once.
+    pub fn has_to_look_again(&self) -> bool {
+        std::mem::take(&mut self.lock().look_again)
     }
 
     /// A new attempt begins; `cancel` ends it. `false` if the element has stopped.

@@ -1,6 +1,7 @@
 //! A model that an element has opened.
 
 use super::Task;
+use super::contents::{self, Contents};
 use super::settings::{Resolved, Settings};
 use crate::infer::{self, Error, ErrorKind, ModelSettings, Service, Stream};
 use crate::meta::Name;
@@ -23,6 +24,7 @@ pub struct Opened {
     resolved: Mutex<Arc<Resolved>>,
     /// What it was opened with.
     pub settings: Settings,
+    pub contents: Contents,
     /// Goes last: see [`Self::retire`].
     retired: Mutex<Option<Sender<Infallible>>>,
 }
@@ -34,6 +36,8 @@ impl Opened {
     /// What the service says, a model for another element, a labels file or a setting that doesn't fit.
     pub fn new(settings: &Settings, model: &ModelSettings, task: Task, name: &str) -> Result<Self, Error> {
         let setting = |text: String| Error::new(ErrorKind::Setting, text);
+        // Before they're read: what changes meanwhile shows the next time they're looked at.
+        let contents = Contents::of(settings, model)?;
         let service = infer::open(model)?;
         let file = model.model.display();
         let head = service.engine().head().clone();
@@ -45,12 +49,7 @@ impl Opened {
             None => head.labels().clone(),
             Some(path) => {
                 let shown = path.display();
-                let text = std::fs::read_to_string(path).map_err(|e| {
-                    Error::new(
-                        ErrorKind::File,
-                        format!("labels file {shown} can't be read: {e}. Check the `labels` property"),
-                    )
-                })?;
+                let text = std::fs::read_to_string(path).map_err(|e| contents::labels_error(path, &e))?;
                 Labels::parse(&text, head.classes()).map_err(|e| setting(format!("labels file {shown}: {e}")))?
             }
         };
@@ -64,6 +63,7 @@ impl Opened {
             labels,
             resolved: Mutex::new(Arc::new(resolved)),
             settings: settings.clone(),
+            contents: contents.with_engine(model)?,
             retired: Mutex::default(),
         })
     }

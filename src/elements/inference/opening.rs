@@ -4,10 +4,12 @@
 //! state change is asynchronous, so that the application's thread goes on, shows the PROGRESS messages, and may set NULL,
 //! which cancels the build. Frames wait meanwhile.
 
+use super::contents::Contents;
 use super::imp::{CAT, Inference};
 use super::models::{Attempt, Start};
 use super::opened::Opened;
 use super::progress::{Outcome, Progress};
+use super::properties::Effect;
 use super::settings::Settings;
 use crate::cuda::gst::SharedContext;
 use crate::elements::report;
@@ -51,6 +53,7 @@ impl Inference {
         let opened = self.attempt(&settings, |_| true)?;
         self.expect_latency_of(&opened);
         self.models.finish(start, Some(opened), || true);
+        self.look_again();
         Ok(gst::StateChangeSuccess::Success)
     }
 
@@ -58,6 +61,31 @@ impl Inference {
     pub(super) fn open_anew(&self) {
         if let Some(start) = self.models.request() {
             self.open_on_a_thread(start, Reason::Change);
+        }
+    }
+
+    /// The model's files may have another content: if so it's opened anew, as another model is.
+    fn reload(&self) {
+        let Some(opened) = self.models.look_again() else { return };
+        let settings = self.with_settings(Clone::clone);
+        let contents = || {
+            let model = settings.model_settings(self.cuda_context(&settings)?, Default::default())?;
+            Contents::of(&settings, &model)
+        };
+        // What is wrong with the files is said when they're opened.
+        if contents().is_ok_and(|contents| contents == opened.contents) {
+            return;
+        }
+        self.change_settings(|settings| {
+            settings.model_changes += 1;
+            Effect::Reopen
+        });
+    }
+
+    /// For what was asked for while the model was being opened.
+    fn look_again(&self) {
+        if self.models.has_to_look_again() {
+            self.reload();
         }
     }
 
@@ -126,7 +154,17 @@ impl Inference {
         if reason == Reason::Start {
             self.end_state_change(start, true);
         }
+        self.look_again();
         let Some(before) = before else { return };
+        let files = opened.contents.differences(&before.contents);
+        if opened.settings.model == before.settings.model && !files.is_empty() {
+            let element = self.obj();
+            gst::element_info!(
+                element,
+                gst::LibraryError::Settings,
+                ("the new content of {} is in force", files.join(", "))
+            );
+        }
         gst::info!(CAT, imp = self, "{} takes over from {}", opened.service().name(), before.service().name());
         // `trtpreprocess` makes what the new one takes.
         self.ask_upstream_again();
@@ -160,6 +198,7 @@ impl Inference {
         }
         if self.models.get().is_some() {
             report::warn(&*element, error, "the model before stays in force");
+            self.look_again();
         } else {
             report::post(&*element, error);
             self.models.failure_was_said();
@@ -216,6 +255,17 @@ impl Inference {
         // False only without a bus: then there's no bin that waits.
         let _ = self.obj().post_message(message);
     }
+}
+
+/// `reload-model`: see [`Inference::reload`].
+pub fn reload_signal() -> glib::subclass::Signal {
+    let reload = |arguments: &[glib::Value]| {
+        if let Some(Ok(element)) = arguments.first().map(|element| element.get::<super::Inference>()) {
+            element.imp().reload();
+        }
+        None
+    };
+    glib::subclass::Signal::builder("reload-model").action().class_handler(reload).build()
 }
 
 /// An element's state lock: while it's held, nobody else changes the element's state.

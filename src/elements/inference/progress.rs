@@ -36,9 +36,10 @@ impl Progress {
 
     /// For whoever builds; its `cancel` ends the build.
     pub fn watch(&self) -> BuildWatch {
-        let shared = Arc::clone(&self.0);
+        let (shared, noting) = (Arc::clone(&self.0), Arc::clone(&self.0));
         BuildWatch {
             on_progress: Some(Arc::new(move |what, fraction| shared.advance(what, fraction))),
+            on_note: Some(Arc::new(move |text| noting.note(text))),
             ..self.0.watch.clone()
         }
     }
@@ -80,6 +81,12 @@ impl Shared {
         }
         if percent > 0 {
             self.post(gst::ProgressType::Continue, &format!("{model}: {percent} % ({what})"), Some(percent));
+        }
+    }
+
+    fn note(&self, text: &str) {
+        if let Some(element) = self.element.upgrade() {
+            gst::element_warning!(element, gst::LibraryError::Settings, ("{text}"));
         }
     }
 

@@ -24,8 +24,17 @@ enum Mutable {
 }
 
 /// What decides on the model: changed while playing, it's opened anew beside the one in force.
-const MODEL: [&str; 8] =
-    ["model", "model-id", "labels", "precision", "engine-cache", "workspace-size", "batch-size", "gpu-memory-limit"];
+const MODEL: [&str; 9] = [
+    "model",
+    "model-id",
+    "labels",
+    "precision",
+    "engine-cache",
+    "engine-file",
+    "workspace-size",
+    "batch-size",
+    "gpu-memory-limit",
+];
 
 /// What has to happen after a change while playing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +155,18 @@ static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
             ),
             get: |s| path_value(&s.engine_cache),
             set: |s, v| s.engine_cache = path(v),
+        },
+        Property {
+            spec: string(
+                "engine-file",
+                "Engine file",
+                "Where the engine of an .onnx is kept (.engine or .plan, with its record as .json beside it): used while it \
+                 fits model, settings, TensorRT and GPU, else built again there; without the .onnx one that doesn't fit is \
+                 an error (default: in the engine cache alone); backend=tensorrt only",
+                Playing,
+            ),
+            get: |s| path_value(&s.engine_file),
+            set: |s, v| s.engine_file = path(v),
         },
         Property {
             spec: uint(

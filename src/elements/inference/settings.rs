@@ -32,6 +32,8 @@ pub struct Settings {
     pub precision: Precision,
     /// `None`: the user's cache folder.
     pub engine_cache: Option<PathBuf>,
+    /// `None`: engines are in the cache alone.
+    pub engine_file: Option<PathBuf>,
     /// MiB.
     pub workspace_size: u32,
     pub batch_size: u32,
@@ -70,6 +72,7 @@ impl Default for Settings {
             device_id: 0,
             precision: Precision::Auto,
             engine_cache: None,
+            engine_file: None,
             workspace_size: 2048,
             batch_size: 1,
             batch_timeout: Duration::ZERO,
@@ -118,6 +121,7 @@ impl Settings {
             workspace_size: self.workspace_size,
             context,
             engine_cache: self.engine_cache.clone(),
+            engine_file: self.engine_file.clone().filter(|_| self.backend == Backend::TensorRt),
             gpu_memory_limit: self.gpu_memory_limit,
             watch,
         })
@@ -129,6 +133,7 @@ impl Settings {
         self.model_id.clone_from(&other.model_id);
         self.labels.clone_from(&other.labels);
         self.engine_cache.clone_from(&other.engine_cache);
+        self.engine_file.clone_from(&other.engine_file);
         self.precision = other.precision;
         self.workspace_size = other.workspace_size;
         self.batch_size = other.batch_size;

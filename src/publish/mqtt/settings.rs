@@ -3,7 +3,7 @@
 use super::super::location::{Broker, Server};
 use super::{check_topic, tls};
 use crate::config::Secret;
-use crate::digest::hex;
+use crate::digest::{self, Hash, hex};
 use rumqttc::{LastWill, MqttOptions, QoS, Transport};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
@@ -84,6 +84,8 @@ pub struct Account {
     client_id: Option<String>,
     tls_ca_file: Option<PathBuf>,
     tls_client: Option<(PathBuf, PathBuf)>,
+    /// What is in these files: read when the connection begins.
+    tls_contents: Vec<Option<Hash>>,
     pub status_topic: Option<String>,
     keep_alive: Duration,
 }
@@ -103,13 +105,19 @@ impl Account {
             None if settings.credentials_env.is_empty() => None,
             None => from_environment(&settings.credentials_env)?,
         };
+        let tls_ca_file = settings.tls_ca_file.clone().filter(|_| broker.tls);
+        let tls_client = settings.tls_client.clone().filter(|_| broker.tls);
+        let files = tls_ca_file.iter().chain(tls_client.iter().flat_map(|(certificate, key)| [certificate, key]));
+        // One that can't be read is named when it's used.
+        let tls_contents = files.map(|file| digest::of_file(file).ok()).collect();
         Ok(Self {
             server: broker.server.clone(),
             tls: broker.tls,
             credentials,
             client_id: settings.client_id.clone(),
-            tls_ca_file: settings.tls_ca_file.clone().filter(|_| broker.tls),
-            tls_client: settings.tls_client.clone().filter(|_| broker.tls),
+            tls_ca_file,
+            tls_client,
+            tls_contents,
             status_topic: settings.status_topic.clone(),
             keep_alive: settings.keep_alive,
         })

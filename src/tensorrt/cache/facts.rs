@@ -1,6 +1,7 @@
 //! What an engine was made from and for: its key in the cache, and in clear beside it.
 
 use crate::digest::hex;
+use crate::tensorrt::content::ModelContent;
 use crate::tensorrt::recipe::{BuildSettings, EnginePrecision, HardwareCompatibility};
 use crate::tensorrt::version::Version;
 use serde::{Deserialize, Serialize};
@@ -51,13 +52,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    pub fn new(
-        onnx: String,
-        external_data: BTreeMap<String, String>,
-        version: Version,
-        gpu: Option<GpuFacts>,
-        settings: &BuildSettings,
-    ) -> Self {
+    pub fn new(model: &ModelContent, version: Version, gpu: Option<GpuFacts>, settings: &BuildSettings) -> Self {
         // All of them: a setting that is added has to be thought of here.
         let BuildSettings {
             precision,
@@ -73,8 +68,8 @@ impl Facts {
             compute_capability,
         } = settings.clone();
         Self {
-            onnx,
-            external_data,
+            onnx: hex(&model.file),
+            external_data: model.beside.iter().map(|(name, hash)| (name.clone(), hex(hash))).collect(),
             converter: CONVERTER,
             tensorrt: version.to_string(),
             gpu,
@@ -90,6 +85,11 @@ impl Facts {
             tactic_sources,
             timing_iterations,
         }
+    }
+
+    /// Whether an engine of these facts is for several kinds of GPU.
+    pub fn runs_on_other_gpus(&self) -> bool {
+        self.hardware_compatibility != HardwareCompatibility::None
     }
 
     /// SHA-256 over all of it, in hexadecimal.
@@ -152,7 +152,8 @@ pub mod tests {
             memory: 150_000_000_000,
         };
         let version = Version::decode(100_600, "libnvinfer.so.10");
-        Facts::new("ab".into(), BTreeMap::new(), version, Some(gpu), &BuildSettings::default())
+        let model = ModelContent { file: [7; 32], beside: BTreeMap::new() };
+        Facts::new(&model, version, Some(gpu), &BuildSettings::default())
     }
 
     #[test]

@@ -5,18 +5,17 @@
 
 mod facts;
 mod files;
-mod hashes;
 
 pub use facts::{CONVERTER, Difference, Facts, GpuFacts};
 pub use files::{read_json, write_atomically};
 
+use super::content::ModelContent;
 use super::error::Error;
 use super::library::Library;
 use super::onnx::Onnx;
 use super::recipe::{BuildControl, BuildSettings, Built, InputProfile, build};
 use crate::digest::hex;
 use crate::model::{ModelInfo, TensorInfo};
-use hashes::{file_error, model_hashes};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -99,6 +98,11 @@ impl EngineCache {
         &self.folder
     }
 
+    /// Where a cache in this folder remembers the hashes of models.
+    pub fn hashes_in(folder: &Path) -> PathBuf {
+        folder.join("hashes.json")
+    }
+
     /// The engine of `model`: read, or built where there is none that fits.
     ///
     /// Of two processes (or threads) that want to build, one builds and the other waits and reads; builds wait for each
@@ -128,6 +132,11 @@ impl EngineCache {
         let timings_file = self.timings_file(&facts);
         let timings = std::fs::read(&timings_file).unwrap_or_default();
         let Built { plan, timings, profile } = build(library, &onnx, settings, &timings, control)?;
+        // The engine is kept under what was hashed before: it must be of nothing else.
+        if self.facts(library, gpu, model, settings)? != facts {
+            let reason = "it changed while its engine was being built: build it again".into();
+            return Err(Error::File { path: model.into(), reason });
+        }
         // What can't be listed can still be built: the record is only the poorer for it.
         let listed = onnx.info().unwrap_or_else(|_| ModelInfo { metadata: onnx.metadata(), ..ModelInfo::default() });
         let ModelInfo { inputs, outputs, metadata } = listed;
@@ -140,7 +149,7 @@ impl EngineCache {
             inputs,
             outputs,
         };
-        entry.write(&plan, &record)?;
+        write_engine(&entry.engine, &plan, &record)?;
         if !timings.is_empty() {
             write_atomically(&timings_file, &timings)?;
         }
@@ -175,8 +184,8 @@ impl EngineCache {
         model: &Path,
         settings: &BuildSettings,
     ) -> Result<Facts, Error> {
-        let hashes = model_hashes(&self.folder.join("hashes.json"), model)?;
-        Ok(Facts::new(hashes.onnx, hashes.external, library.version(), gpu.cloned(), settings))
+        let content = ModelContent::of(model, Some(&Self::hashes_in(&self.folder)))?;
+        Ok(Facts::new(&content, library.version(), gpu.cloned(), settings))
     }
 
     /// Forgets an engine that TensorRT won't load, so that the next call builds it.
@@ -198,7 +207,7 @@ impl EngineCache {
         let entries = match std::fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(file_error(&self.folder, &error)),
+            Err(error) => return Err(Error::file(&self.folder, &error)),
         };
         let engines = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_entry(path));
         let mut listed: Vec<Listed> = engines
@@ -252,15 +261,15 @@ impl EngineCache {
 
     /// Held until it's dropped; other processes' crash frees theirs.
     fn lock(&self, model: &Path, control: &BuildControl) -> Result<File, Error> {
-        std::fs::create_dir_all(&self.folder).map_err(|error| file_error(&self.folder, &error))?;
+        std::fs::create_dir_all(&self.folder).map_err(|error| Error::file(&self.folder, &error))?;
         let path = self.folder.join("build.lock");
-        let file = File::options().create(true).append(true).open(&path).map_err(|error| file_error(&path, &error))?;
+        let file = File::options().create(true).append(true).open(&path).map_err(|error| Error::file(&path, &error))?;
         let mut told = false;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
                 Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(error)) => return Err(file_error(&path, &error)),
+                Err(TryLockError::Error(error)) => return Err(Error::file(&path, &error)),
             }
             if control.cancel.load(Ordering::Relaxed) {
                 return Err(Error::Cancelled { model: model.into() });
@@ -348,12 +357,15 @@ impl Entry {
         }
         Ok(CachedEngine { path: self.engine.clone(), plan, record, built: false })
     }
+}
 
-    /// The plan first: a record without it is never seen.
-    fn write(&self, plan: &[u8], record: &EngineRecord) -> Result<(), Error> {
-        write_atomically(&self.engine, plan)?;
-        write_record(&self.json, record)
-    }
+/// Writes an engine and the JSON beside it. The plan first: until its record is there too, they don't fit each other.
+///
+/// # Errors
+/// No room, no permission.
+pub fn write_engine(engine: &Path, plan: &[u8], record: &EngineRecord) -> Result<(), Error> {
+    write_atomically(engine, plan)?;
+    write_record(&engine.with_extension("json"), record)
 }
 
 /// Writes the JSON beside an engine.
@@ -361,7 +373,7 @@ impl Entry {
 /// # Errors
 /// No room, no permission.
 pub fn write_record(json: &Path, record: &EngineRecord) -> Result<(), Error> {
-    let text = serde_json::to_vec_pretty(record).map_err(|error| file_error(json, &error.into()))?;
+    let text = serde_json::to_vec_pretty(record).map_err(|error| Error::file(json, &error.into()))?;
     write_atomically(json, &text)
 }
 
@@ -378,7 +390,7 @@ fn has_extension(path: &Path, extension: &str) -> bool {
 
 fn remove_file(path: &Path) -> Result<(), Error> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file_error(path, &error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file(path, &error)),
         _ => Ok(()),
     }
 }

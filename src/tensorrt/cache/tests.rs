@@ -135,7 +135,7 @@ fn waiting_for_another_build_can_be_cancelled() {
             assert_eq!(what, "waiting for another build");
             set.store(true, Ordering::Relaxed);
         })),
-        allocator: None,
+        ..BuildControl::default()
     };
     let result = setup.cache.get_or_build(setup.library, None, &setup.model, &BuildSettings::default(), &control);
     assert!(matches!(result, Err(Error::Cancelled { .. })));

@@ -1,14 +1,17 @@
 //! What TensorRT doesn't do with an ONNX file: list the files that belong to it, read its metadata, convert it to FP16.
 
+mod external;
 mod fp16;
 mod info;
 mod proto;
 mod types;
 
+pub use external::{ExternalFiles, external_files};
+
 use super::error::Error;
 use prost::Message;
 use prost::bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -82,7 +85,7 @@ impl Onnx {
     /// Weights that can't be read.
     pub fn to_fp16(&self) -> Result<Vec<u8>, Error> {
         // Refuses files elsewhere.
-        self.external_files()?;
+        external_files(&self.path, &self.bytes)?;
         let mut model = self.model.clone();
         if let Some(graph) = &mut model.graph {
             fp16::convert(graph, &|tensor| self.external_data(tensor))
@@ -107,44 +110,6 @@ impl Onnx {
             Ok(bytes)
         };
         read().map(Bytes::from).map_err(|error| format!("{}: {error}", path.display()))
-    }
-
-    /// Files that hold weights outside the model, next to it.
-    ///
-    /// # Errors
-    /// One that isn't in the model's folder: ONNX doesn't allow it, and it could be any file of the system.
-    pub fn external_files(&self) -> Result<Vec<PathBuf>, Error> {
-        let mut names = BTreeSet::new();
-        if let Some(graph) = &self.model.graph {
-            visit_tensors(graph, &mut |tensor| {
-                if tensor.data_location() == proto::EXTERNAL {
-                    names.extend(
-                        tensor.external_data.iter().filter(|e| e.key() == "location").map(|e| e.value().to_owned()),
-                    );
-                }
-            });
-        }
-        let folder = self.path.parent().unwrap_or(Path::new(""));
-        let inside = |name: &String| {
-            let plain = Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
-            let reason = format!("its weights are in {name:?}, which isn't in the model's folder");
-            if plain { Ok(folder.join(name)) } else { Err(Error::Model { model: self.path.clone(), reason }) }
-        };
-        names.iter().map(inside).collect()
-    }
-}
-
-/// Every tensor of a graph and the graphs inside it.
-fn visit_tensors(graph: &proto::Graph, visit: &mut dyn FnMut(&proto::Tensor)) {
-    let sparse = |tensor: &proto::SparseTensor, visit: &mut dyn FnMut(&proto::Tensor)| {
-        tensor.values.iter().chain(&tensor.indices).for_each(visit);
-    };
-    graph.initializer.iter().for_each(&mut *visit);
-    graph.sparse_initializer.iter().for_each(|tensor| sparse(tensor, visit));
-    for attribute in graph.node.iter().flat_map(|node| &node.attribute) {
-        attribute.t.iter().chain(&attribute.tensors).for_each(&mut *visit);
-        attribute.sparse_tensor.iter().chain(&attribute.sparse_tensors).for_each(|tensor| sparse(tensor, visit));
-        attribute.g.iter().chain(&attribute.graphs).for_each(|graph| visit_tensors(graph, visit));
     }
 }
 
@@ -202,26 +167,6 @@ pub(super) mod tests {
 
     pub fn model_with_metadata(metadata: Option<(&str, &str)>) -> Onnx {
         model(metadata.map(|(key, value)| entry(key, value)).into_iter().collect(), &[])
-    }
-
-    #[test]
-    fn external_files_are_next_to_the_model() {
-        let onnx = model(vec![], &["weights.bin", "weights.bin", "data/more.bin"]);
-        let files = onnx.external_files().unwrap();
-        assert_eq!(files, [PathBuf::from("/models/data/more.bin"), PathBuf::from("/models/weights.bin")]);
-    }
-
-    #[test]
-    fn external_files_elsewhere_are_refused() {
-        for location in ["../secret", "/etc/passwd", ""] {
-            let refused = model(vec![], &[location]).external_files();
-            if location.is_empty() {
-                // The folder itself: reading it fails later, with its name.
-                assert!(refused.is_ok());
-            } else {
-                assert!(refused.unwrap_err().to_string().contains(location));
-            }
-        }
     }
 
     #[test]

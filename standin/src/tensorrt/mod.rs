@@ -8,6 +8,7 @@ mod builder;
 mod context;
 mod dims;
 mod engine;
+mod external;
 mod logger;
 mod model;
 mod network;

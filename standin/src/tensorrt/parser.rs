@@ -1,10 +1,13 @@
 //! `nvonnxparser::IParser`.
 
+use super::external::inlined;
 use super::model::Model;
 use super::network::Network;
 use super::object::{self, argument, class, delete_plain, of};
 use super::onnx_runtime;
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CStr, CString, OsStr, c_char, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 struct Parser {
@@ -66,12 +69,22 @@ impl Parser {
     }
 }
 
-unsafe extern "C" fn parse(this: *mut c_void, data: *const u8, size: usize, _path: *const c_char) -> bool {
-    // SAFETY: a method of this class; the caller's bytes; the network outlives its parser.
-    let (parser, onnx, network) = unsafe {
+unsafe extern "C" fn parse(this: *mut c_void, data: *const u8, size: usize, path: *const c_char) -> bool {
+    // SAFETY: a method of this class; the caller's bytes and string; the network outlives its parser.
+    let (parser, onnx, path, network) = unsafe {
         let parser = of::<Parser>(this);
-        (parser, std::slice::from_raw_parts(data, size), argument::<Network>(parser.network as *mut c_void))
+        let path = if path.is_null() { &[] } else { CStr::from_ptr(path).to_bytes() };
+        let network = argument::<Network>(parser.network as *mut c_void);
+        (parser, std::slice::from_raw_parts(data, size), Path::new(OsStr::from_bytes(path)), network)
     };
+    let onnx = match inlined(onnx, path.parent().unwrap_or(Path::new(""))) {
+        Ok(onnx) => onnx,
+        Err(reason) => {
+            parser.refuse(None, NOT_ONNX, &reason);
+            return false;
+        }
+    };
+    let onnx = onnx.as_ref();
     let model = match Model::read(onnx) {
         Ok(model) => model,
         Err(reason) => {

@@ -1,0 +1,52 @@
+//! What was in the files that an element's model was opened from.
+
+use super::settings::Settings;
+use crate::digest::{self, Hash};
+use crate::infer::{self, Error, ErrorKind, ModelSettings};
+use crate::tensorrt::ModelContent;
+use std::path::Path;
+
+/// See the module. Files that were written anew with the same content are the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    model: ModelContent,
+    labels: Option<Hash>,
+    /// Of the engine file, where there is one.
+    engine: Option<ModelContent>,
+}
+
+impl Contents {
+    /// # Errors
+    /// A file is missing or can't be read.
+    pub fn of(settings: &Settings, model: &ModelSettings) -> Result<Self, Error> {
+        let labels = settings.labels.as_deref();
+        let labels =
+            labels.map(|path| digest::of_file(path).map_err(|error| labels_error(path, &error))).transpose()?;
+        Self { model: infer::content(model)?, labels, engine: None }.with_engine(model)
+    }
+
+    /// The properties whose files were another then.
+    pub fn differences(&self, then: &Self) -> Vec<&'static str> {
+        let differs = [
+            ("model", self.model != then.model),
+            ("labels", self.labels != then.labels),
+            ("engine-file", self.engine != then.engine),
+        ];
+        differs.into_iter().filter(|(_, differs)| *differs).map(|(property, _)| property).collect()
+    }
+
+    /// With the engine file as it is now: opening the model may have written it.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn with_engine(mut self, model: &ModelSettings) -> Result<Self, Error> {
+        let there = model.engine_file.as_deref().filter(|engine| engine.is_file());
+        self.engine = there.map(|engine| ModelContent::of(engine, None)).transpose()?;
+        Ok(self)
+    }
+}
+
+pub fn labels_error(path: &Path, error: &std::io::Error) -> Error {
+    let text = format!("labels file {} can't be read: {error}. Check the `labels` property", path.display());
+    Error::new(ErrorKind::File, text)
+}

@@ -1,0 +1,63 @@
+//! Tensors of an ONNX that are in other files: a plan has them in it.
+
+use super::proto::{EXTERNAL, Graph, Model, SparseTensor, Tensor};
+use prost::Message;
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// The model with all its tensors in it; `folder` is where the others are. What isn't ONNX stays as it is.
+///
+/// # Errors
+/// A file that can't be read.
+pub fn inlined<'a>(onnx: &'a [u8], folder: &Path) -> Result<Cow<'a, [u8]>, String> {
+    let Ok(mut model) = Model::decode(onnx) else { return Ok(onnx.into()) };
+    let mut found = false;
+    if let Some(graph) = &mut model.graph {
+        visit(graph, &mut |tensor| {
+            if tensor.data_location() == EXTERNAL {
+                tensor.raw_data = Some(read(tensor, folder)?.into());
+                tensor.data_location = None;
+                tensor.external_data.clear();
+                found = true;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(if found { model.encode_to_vec().into() } else { onnx.into() })
+}
+
+fn read(tensor: &Tensor, folder: &Path) -> Result<Vec<u8>, String> {
+    let entry = |key: &str| tensor.external_data.iter().find(|entry| entry.key() == key).map(|entry| entry.value());
+    let number = |key: &str| entry(key).map(|text| text.parse::<u64>().map_err(|error| format!("{key}: {error}")));
+    let (offset, length) = (number("offset").transpose()?.unwrap_or(0), number("length").transpose()?);
+    let path = folder.join(entry("location").unwrap_or_default());
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(&path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        let mut bytes = Vec::new();
+        file.take(length.unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().map_err(|error| format!("Failed to open file: {}: {error}", path.display()))
+}
+
+/// A look at a tensor, which may fail.
+type Look<'a> = &'a mut dyn FnMut(&mut Tensor) -> Result<(), String>;
+
+/// Every tensor of a graph and the graphs inside it.
+fn visit(graph: &mut Graph, look: Look<'_>) -> Result<(), String> {
+    fn sparse(tensor: &mut SparseTensor, look: Look<'_>) -> Result<(), String> {
+        tensor.values.iter_mut().chain(&mut tensor.indices).try_for_each(look)
+    }
+    graph.initializer.iter_mut().try_for_each(&mut *look)?;
+    graph.sparse_initializer.iter_mut().try_for_each(|tensor| sparse(tensor, look))?;
+    for attribute in graph.node.iter_mut().flat_map(|node| &mut node.attribute) {
+        attribute.t.iter_mut().chain(&mut attribute.tensors).try_for_each(&mut *look)?;
+        let sparse_tensors = attribute.sparse_tensor.iter_mut().chain(&mut attribute.sparse_tensors);
+        sparse_tensors.into_iter().try_for_each(|tensor| sparse(tensor, look))?;
+        attribute.g.iter_mut().chain(&mut attribute.graphs).try_for_each(|graph| visit(graph, look))?;
+    }
+    Ok(())
+}
