@@ -377,9 +377,14 @@ fn elements_take_every_property() {
         }
         let path = |path: &str| folder.0.path().join(path).display().to_string();
         let gpu = plan.pipeline == Pipeline::UnifiedGpu;
-        let model = if gpu { "models/engines/detection_fp16.engine" } else { "models/yolo12m.onnx" };
-        for (name, value) in [("model", path(model)), ("labels", path("ca.pem")), ("model-id", "detection".into())] {
-            assert_eq!(detect.property::<Option<String>>(name), Some(value), "{name}");
+        let engine = gpu.then(|| path("models/engines/detection_fp16.engine"));
+        for (name, value) in [
+            ("model", Some(path("models/yolo12m.onnx"))),
+            ("engine-file", engine),
+            ("labels", Some(path("ca.pem"))),
+            ("model-id", Some("detection".into())),
+        ] {
+            assert_eq!(detect.property::<Option<String>>(name), value, "{name}");
         }
         for (name, value) in [
             ("class-confidence", "2=0.75,person=0.25"),

@@ -28,6 +28,7 @@ impl Site {
         more.iter().for_each(|(key, value)| detection[*key] = (*value).into());
         let camera = |name: &str| json!({ "NAME": name, "URL": "test:smpte", "WIDTH": 320, "HEIGHT": 240 });
         let mut yard = camera("yard");
+        yard["URL"] = "test:ball".into();
         yard["DETECTION"] = json!({ "ONNX": common::find::test_model("yolo-coco").to_str().unwrap() });
         let mut door = camera("door");
         door["DETECTION"] = detection;
@@ -137,7 +138,9 @@ fn a_model_that_has_changed_counts() {
         now.len() == before.len() && now != before
     });
     Export::yolo().named(NEW).write(&site.path("m.onnx"));
-    site.reload();
+    // The file is watched, and read as after a signal.
+    let text = std::fs::read_to_string(site.path("config.json")).unwrap();
+    std::fs::write(site.path("config.json"), text + "\n").unwrap();
     site.operator.wait_for("the new names", || site.labels().contains(&"new red".to_owned()));
     site.end();
 }
@@ -195,9 +198,13 @@ fn a_model_that_is_broken_or_gone_is_said_and_the_old_one_stays() {
 fn what_has_not_changed_is_left_alone() {
     let Some(site) = Site::new(&Export::yolo(), &[("LABELS", "labels.txt")]) else { return };
     let said = site.operator.said().len();
-    for _ in 0..3 {
+    for _ in 0..2 {
         site.reload();
     }
+    // The file is watched too.
+    let text = std::fs::read_to_string(site.path("config.json")).unwrap();
+    std::fs::write(site.path("config.json"), text + "\n").unwrap();
+    site.operator.wait_for("reading", || site.said("read again") == 3);
     // Written anew, with the same content.
     Export::yolo().write(&site.path("m.onnx"));
     site.reload();

@@ -300,8 +300,8 @@ mod tests {
     fn an_engine_is_kept_at_its_place_while_it_fits() {
         let mut setup = Setup::new();
         assert_eq!((setup.fit(), setup.needs_build()), (Fit::Missing, true));
-        let first = setup.load().unwrap();
-        assert!(first.built && first.path == setup.path("place/m.engine") && setup.notes().is_empty());
+        let Loaded { built, path, .. } = setup.load().unwrap();
+        assert!(built && path == setup.path("place/m.engine") && setup.notes().is_empty());
         assert_eq!((setup.fit(), setup.needs_build()), (Fit::Good, false));
         // Without the cache too.
         setup.cache.clear().unwrap();

@@ -232,7 +232,7 @@ on_gpu! {
             let plan = record["plan"].as_str().unwrap();
             let stale = std::fs::read_to_string(site.record()).unwrap().replace(plan, &hash);
             std::fs::write(site.record(), stale).unwrap();
-            site.check_says("limited", &["m.onnx"]);
+            site.check_says("limited", &[then]);
             let run = site.run();
             run.finds(OLD);
             run.says(&["m_fp16.engine"]);
@@ -321,6 +321,51 @@ on_gpu! {
         let run = site.run();
         run.finds(OLD);
         run.says(&["/proc/m_fp16.engine", "cache"]);
+    }
+}
+
+on_gpu! {
+    /// As `gst-trt run` reads its configuration again: the engine's own content counts, with the ONNX and without.
+    fn an_engine_replaced_while_it_runs_counts() {
+        let mut site = Site::new(&Export::yolo());
+        let other = Site::new(&Export::yolo().named(NEW));
+        let lines = site.operator.path("out.jsonl");
+        let finds = |label: &str| {
+            let text = std::fs::read_to_string(&lines).unwrap_or_default();
+            let last = text.lines().rfind(|line| line.ends_with('}')).unwrap_or_default().to_owned();
+            last.contains(&format!("\"{label}\""))
+        };
+        site.operator.run(&[]);
+        site.operator.wait_for("object", || finds("red"));
+        // Without the ONNX, whose place it takes.
+        std::fs::rename(site.onnx(), site.operator.path("away.onnx")).unwrap();
+        std::fs::copy(other.engine(), site.engine()).unwrap();
+        std::fs::copy(other.record(), site.record()).unwrap();
+        site.operator.signal("HUP");
+        site.operator.wait_for("the other engine's names", || finds("new red"));
+        std::fs::write(site.engine(), "no plan").unwrap();
+        site.operator.signal("HUP");
+        site.operator.wait_for_line("the model before stays in force");
+        assert!(finds("new red"));
+        // With it: the engine is built again in its place.
+        std::fs::rename(site.operator.path("away.onnx"), site.onnx()).unwrap();
+        site.operator.signal("HUP");
+        site.operator.wait_for("the ONNX's names", || finds("red"));
+        site.check_says("ok", &[]);
+        let said = |text: &str| site.operator.said().iter().filter(|line| line.contains(text)).count();
+        let before = said("doesn't fit any more");
+        std::fs::write(site.engine(), "no plan").unwrap();
+        site.operator.signal("HUP");
+        site.operator.wait_for("complaint", || said("doesn't fit any more") > before);
+        site.operator.wait_for("the engine in its place", || site.check().0 == "ok");
+        // And another model in the ONNX.
+        Export::yolo().named(NEW).write(&site.onnx());
+        site.operator.signal("HUP");
+        site.operator.wait_for("the new model's names", || finds("new red"));
+        site.check_says("ok", &[]);
+        let said = site.operator.said();
+        assert!(!said.iter().any(|line| line.contains("anew") || line.contains("lost")), "{said:#?}");
+        site.operator.stop();
     }
 }
 

@@ -13,6 +13,7 @@ mod clips;
 mod engine_file;
 mod failures;
 mod frames;
+mod identity;
 mod life;
 mod objects;
 
