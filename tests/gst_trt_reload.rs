@@ -214,3 +214,48 @@ fn what_has_not_changed_is_left_alone() {
     assert!(more.len() == 4 && more.iter().all(|line| line.ends_with("read again")), "{more:#?}");
     site.end();
 }
+
+/// Certificates are read when a connection begins: their cameras start anew, unless they couldn't.
+#[test]
+fn certificates_that_have_changed_count() {
+    if !start() {
+        return;
+    }
+    let mut operator = Operator::new();
+    let certificate = || rcgen::generate_simple_self_signed(["localhost".into()]).unwrap().cert.pem();
+    std::fs::write(operator.path("ca.pem"), certificate()).unwrap();
+    let camera = |name: &str, pattern: &str| json!({ "NAME": name, "URL": format!("test:{pattern}") });
+    let mut door = camera("door", "smpte");
+    // There's no broker: the lines of the file are what is looked at.
+    door["OUTPUTS"] = json!({ "MQTT": { "URL": "mqtts://localhost:9", "CA_FILE": "ca.pem" } });
+    operator.write(&json!({
+        "processing": { "USE_UNIFIED_GPU_PIPELINE": false, "FORCE_GPU_ONLY": false },
+        "models": {
+            "DETECTION": { "ONNX": common::find::test_model("yolo").to_str().unwrap() },
+            "POSE": { "ENABLED": false }
+        },
+        "cameras": { "RTSP_STREAMS": [door, camera("yard", "ball")] },
+        "outputs": { "JSON_LINES": "{camera}.jsonl" }
+    }));
+    operator.run(&[]);
+    for name in ["door", "yard"] {
+        operator.wait_for("lines", || operator.lines(name) > 3);
+    }
+    let said = |operator: &Operator, text: &str| operator.said().iter().filter(|line| line.contains(text)).count();
+    for (content, word) in [("nonsense", "no certificate in it"), ("", "no certificate in it")] {
+        std::fs::write(operator.path("ca.pem"), content).unwrap();
+        let before = said(&operator, "stays without effect");
+        operator.signal("HUP");
+        operator.wait_for("refusal", || said(&operator, "stays without effect") > before);
+        operator.wait_for_line(word);
+        let lines = operator.lines("door");
+        operator.wait_for("more lines", || operator.lines("door") > lines + 3);
+    }
+    assert_eq!(said(&operator, "starts anew"), 0);
+    std::fs::write(operator.path("ca.pem"), certificate()).unwrap();
+    operator.signal("HUP");
+    operator.wait_for_line("door: starts anew");
+    operator.wait_for("the new start", || said(&operator, "door: plays") == 2);
+    assert_eq!(said(&operator, "yard: starts anew"), 0);
+    operator.stop();
+}

@@ -15,6 +15,7 @@ mod turn;
 
 pub use line::{Frame, write_line};
 pub use location::Location;
+pub(crate) use mqtt::tls_config;
 pub use mqtt::{MqttSettings, Qos};
 pub use output::{Notice, Notify, Output, Written, open};
 pub use publisher::{Overflow, Publisher, Refused, Stats};

@@ -31,6 +31,7 @@ mod turns;
 pub use crate::backoff::Backoff;
 pub use lifecycle::Patience;
 pub use meters::Meters;
+pub use outputs::check_certificates;
 pub use plan::{cameras, patience};
 pub use setup::{CameraSetup, Decoder, ElementSetup, FileSource, RtspSource, Source, TestSource, ThreadSetup};
 pub use supervisor::{Options, Outcome, Supervisor};

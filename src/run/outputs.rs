@@ -1,9 +1,10 @@
 //! From a camera's outputs to elements and what records beside them.
 
 use super::setup::ElementSetup;
-use crate::config::{LinesTarget, Mqtt, Outputs, Qos};
+use crate::config::{LinesTarget, Mqtt, Outputs, Plan, Qos};
 use crate::digest;
-use crate::infer::nanoseconds;
+use crate::infer::{Error, ErrorKind, nanoseconds};
+use crate::publish::tls_config;
 use crate::record;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::time::Duration;
@@ -25,6 +26,20 @@ pub fn recording(camera: &str, outputs: &Outputs, gpu: Option<u32>) -> Option<re
         segments: outputs.segments.clone(),
         gpu,
     })
+}
+
+/// Whether the certificates and keys of a plan can be read: cameras that run aren't to be ended for what can't begin.
+///
+/// # Errors
+/// Names the camera, the file and what is wrong with it.
+pub fn check_certificates(plan: &Plan) -> Result<(), Error> {
+    for camera in &plan.cameras {
+        if let Some(tls) = camera.outputs.mqtt.as_ref().and_then(|mqtt| mqtt.broker.tls.as_ref()) {
+            tls_config(tls.ca.as_deref(), tls.client.as_ref())
+                .map_err(|text| Error::new(ErrorKind::File, format!("{}: {text}", camera.name)))?;
+        }
+    }
+    Ok(())
 }
 
 fn publish(name: String, camera: &str, location: String) -> ElementSetup {
@@ -130,6 +145,7 @@ mod tests {
         for element in &elements {
             element.make().unwrap();
         }
+        assert_eq!(elements[3].contents, [None; 3], "files that aren't there");
         assert!(!format!("{elements:?}").contains("w%2Fd"), "{elements:?}");
         assert!(recording("door", &outputs, None).is_none());
     }

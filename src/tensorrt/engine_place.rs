@@ -192,7 +192,7 @@ impl Loader<'_> {
         }
         let (place, of) = (engine.display(), onnx.display());
         match fit {
-            Fit::Stale { text, .. } => control.note(&format!("{place} doesn't fit any more ({text}): building it again of {of}")),
+            Fit::Stale { text, .. } => control.note(&format!("{place} doesn't fit any more ({text}): building it again from {of}")),
             Fit::Unknown => control.note(&format!(
                 "{place} has no record, {}, that says whether it's of {of}: it's left alone, and the engine is built of the \
                  ONNX; to use it as it is, take the ONNX away",

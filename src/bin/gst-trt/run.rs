@@ -149,6 +149,7 @@ fn reader(source: &Source, supervisor: &Rc<Supervisor>) -> impl Fn() + use<> {
         let file = source.config.display();
         let apply = || -> Result<(), String> {
             let plan = source.read().map_err(|findings| findings.to_string())?.plan;
+            run::check_certificates(&plan).map_err(|error| error.to_string())?;
             let kept = |camera: &str| supervisor.gpu_of(camera);
             let cameras = run::cameras(&plan, kept).map_err(|error| error.to_string())?;
             say(&format!("{file} read again"));

@@ -136,7 +136,9 @@ impl Inference {
         loop {
             let settings = self.with_settings(Clone::clone);
             let tried = self.attempt(&settings, |cancel| self.models.attempt(start, cancel));
-            let current = || self.with_settings(|now| now.model_changes == settings.model_changes);
+            // Its files may have been put right meanwhile.
+            let stale = tried.is_err() && self.models.has_to_look_again();
+            let current = || !stale && self.with_settings(|now| now.model_changes == settings.model_changes);
             match (self.models.finish(start, tried.as_ref().ok().cloned(), current), tried) {
                 (Attempt::Installed(before), Ok(opened)) => return self.took_over(start, reason, &opened, before),
                 (Attempt::Failed, Err(error)) => return self.opening_failed(start, reason, &error, Some(&settings)),

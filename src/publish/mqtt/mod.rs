@@ -12,4 +12,5 @@ mod topic;
 
 pub use output::MqttOutput;
 pub use settings::{MqttSettings, Qos};
+pub use tls::config as tls_config;
 pub use topic::check_topic;

@@ -211,6 +211,28 @@ mod tests {
         assert!(plain.options().is_ok());
     }
 
+    /// A connection has read its certificates: with others it's another one.
+    #[test]
+    fn another_certificate_in_the_same_file_is_another_account() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let settings = MqttSettings {
+            tls_ca_file: Some(path("ca.pem")),
+            tls_client: Some((path("cert.pem"), path("key.pem"))),
+            credentials_env: String::new(),
+            ..Default::default()
+        };
+        let account = || Account::new(&broker(true), &settings).unwrap();
+        let mut before = account();
+        for file in ["ca.pem", "cert.pem", "key.pem"] {
+            for content in ["one", "two"] {
+                std::fs::write(path(file), content).unwrap();
+                assert!(account() != before && account() == account(), "{file}");
+                before = account();
+            }
+        }
+    }
+
     #[test]
     fn the_same_account_is_one() {
         let settings = MqttSettings { credentials_env: "GST_TRT_TEST_UNSET".into(), ..Default::default() };
