@@ -136,6 +136,10 @@ impl Output for Pictures {
         "pictures"
     }
 
+    fn folder(&self) -> PathBuf {
+        lock(&self.store).folder().to_owned()
+    }
+
     fn elements(&self, _: u32, _: u32) -> String {
         format!("videoconvert ! jpegenc quality={} ! fakesink name=jpeg sync=false async=false", self.quality)
     }
@@ -161,12 +165,8 @@ impl Output for Pictures {
                     pictures.written.store(true, Ordering::Release);
                 }
                 if let (Err(error), Some(sink)) = (written, sink.upgrade()) {
-                    let last = pictures.last.display();
-                    gst::element_error!(
-                        sink,
-                        gst::ResourceError::Write,
-                        ["a picture like {last} can't be written: {error}"]
-                    );
+                    let text = format!("a picture can't be written: {error}");
+                    gst::element_error!(sink, gst::ResourceError::Write, ("{text}"));
                 }
             }
             gst::PadProbeReturn::Ok
@@ -190,6 +190,7 @@ impl Output for Pictures {
     }
 
     fn ended(&self) {
+        self.written.store(false, Ordering::Release);
         // What has become of no picture.
         let left = std::mem::take(&mut *lock(&self.under_way));
         left.iter().for_each(|(_, want)| lock(&self.gate).refused(want));

@@ -44,6 +44,10 @@ impl Store {
         Ok(store)
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The path of a new file, `TIME` or `TIME-SUFFIX`: a later time where there is one of this name.
     pub fn fresh(&self, suffix: &str) -> PathBuf {
         let suffix = if suffix.is_empty() { String::new() } else { format!("-{suffix}") };

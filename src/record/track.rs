@@ -7,6 +7,7 @@ use crate::cuda::gst::SharedContext;
 use crate::infer::{Error, ErrorKind};
 use crate::meta::Record;
 use crate::sync::lock;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -27,6 +28,9 @@ pub struct Taken {
 pub trait Output: Send + Sync {
     /// Names it in messages.
     fn name(&self) -> &'static str;
+
+    /// Where its files are.
+    fn folder(&self) -> PathBuf;
 
     /// The elements behind the drawing, for frames of this size.
     fn elements(&self, width: u32, height: u32) -> String;
@@ -275,7 +279,8 @@ impl Inner {
         };
         lost.for_each(|taken| self.output.left_out(taken.want));
         if is_first {
-            (self.say)(&format!("recording failed, and is tried again: {}: {text}", self.output.name()));
+            let (name, folder) = (self.output.name(), self.output.folder());
+            (self.say)(&format!("recording failed, and is tried again: {name} in {}: {text}", folder.display()));
         }
     }
 

@@ -114,6 +114,10 @@ impl Output for Videos {
         "videos"
     }
 
+    fn folder(&self) -> PathBuf {
+        lock(&self.store).folder().to_owned()
+    }
+
     fn elements(&self, width: u32, height: u32) -> String {
         // H.264 in 4:2:0 has even sizes, MP4 muxers take 16 pixels and more: the last column and row of an odd size are left
         // out, and black is added to what is smaller.
