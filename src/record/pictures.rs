@@ -189,11 +189,11 @@ impl Output for Pictures {
         lock(&self.gate).refused(&want);
     }
 
-    fn ended(&self) {
-        self.written.store(false, Ordering::Release);
+    fn ended(&self) -> bool {
         // What has become of no picture.
         let left = std::mem::take(&mut *lock(&self.under_way));
         left.iter().for_each(|(_, want)| lock(&self.gate).refused(want));
+        self.through()
     }
 }
 

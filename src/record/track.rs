@@ -50,8 +50,8 @@ pub trait Output: Send + Sync {
     /// A frame didn't get into the pipeline.
     fn left_out(&self, want: Want);
 
-    /// The pipeline is gone, with what was in it.
-    fn ended(&self);
+    /// The pipeline is gone, with what was in it. Whether a frame was written that [`Self::through`] hasn't told of.
+    fn ended(&self) -> bool;
 }
 
 /// Frames wait here for their turn, and a thread takes them through one pipeline after the other.
@@ -80,6 +80,9 @@ struct State {
     /// After a failure, until something is written: how long the next attempt waits, and until when it does.
     pause: Option<Duration>,
     not_before: Option<Instant>,
+    /// When a failure was said last, and whether it's to be said that it's over.
+    said: Option<Instant>,
+    is_said: bool,
 }
 
 enum Next {
@@ -92,6 +95,8 @@ impl Track {
     /// After a failure, until the next attempt; twice as long each time, up to the longest.
     const RETRY: Duration = Duration::from_secs(5);
     const LONGEST_RETRY: Duration = Duration::from_secs(40);
+    /// Between two messages of failures, where attempts work and fail in turn.
+    const SAY: Duration = Duration::from_secs(60);
     /// How long a pipeline may take to write its last frames; when all is to stop, if nothing else took that long.
     const DRAIN: Duration = Duration::from_secs(10);
     const LAST_DRAIN: Duration = Duration::from_millis(500);
@@ -109,6 +114,8 @@ impl Track {
             failed: None,
             pause: None,
             not_before: None,
+            said: None,
+            is_said: false,
         };
         let name = format!("record-{}", output.name());
         let inner = Arc::new(Inner { output, gpu, say, state: Mutex::new(state), changed: Condvar::new() });
@@ -265,20 +272,38 @@ impl Inner {
 
     fn close(&self, session: Option<Session>) {
         drop(session);
-        self.output.ended();
+        if self.output.ended() {
+            self.worked();
+        }
+    }
+
+    /// Something was written.
+    fn worked(&self) {
+        let is_news = {
+            let mut state = lock(&self.state);
+            state.pause.take().is_some() && std::mem::take(&mut state.is_said)
+        };
+        if is_news {
+            (self.say)(&format!("recording works again: {}", self.output.name()));
+        }
     }
 
     fn fail(&self, text: &str) {
-        let (is_first, lost) = {
+        let (is_news, lost) = {
             let mut state = lock(&self.state);
             let is_first = state.pause.is_none();
             let pause = state.pause.map_or(Track::RETRY, |pause| (2 * pause).min(Track::LONGEST_RETRY));
+            let now = Instant::now();
             state.pause = Some(pause);
-            state.not_before = Some(Instant::now() + pause);
-            (is_first, state.waiting.take())
+            state.not_before = Some(now + pause);
+            let is_news = is_first && state.said.is_none_or(|said| now - said >= Track::SAY);
+            if is_news {
+                (state.said, state.is_said) = (Some(now), true);
+            }
+            (is_news, state.waiting.take())
         };
         lost.for_each(|taken| self.output.left_out(taken.want));
-        if is_first {
+        if is_news {
             let (name, folder) = (self.output.name(), self.output.folder());
             (self.say)(&format!("recording failed, and is tried again: {name} in {}: {text}", folder.display()));
         }
@@ -302,11 +327,10 @@ impl Inner {
             Event::Failed(text) => drop(state.failed.get_or_insert_with(|| text.to_owned())),
             Event::Posted(_) | Event::Warning(_) => {}
         }
-        let was_failing = works && state.pause.take().is_some();
         drop(state);
         self.changed.notify_all();
-        if was_failing {
-            (self.say)(&format!("recording works again: {}", self.output.name()));
+        if works {
+            self.worked();
         }
     }
 

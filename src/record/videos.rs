@@ -172,12 +172,13 @@ impl Output for Videos {
     }
 
     /// A file that wasn't closed is good up to its last second, and takes room; one without a frame isn't a video.
-    fn ended(&self) {
-        let Some(path) = lock(&self.open).take() else { return };
+    fn ended(&self) -> bool {
+        let Some(path) = lock(&self.open).take() else { return false };
         match has_frames(&path) {
             true => self.closed(&path),
             false => drop(fs::remove_file(&path)),
         }
+        false
     }
 }
 
