@@ -5,7 +5,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Writes a file so that whoever opens it sees the old or the new content, whole. A failure leaves nothing behind.
+/// Names of files that are being written end with this, after their extension.
+pub const PART: &str = ".part";
+
+/// Writes a file so that a reader sees the old or the new content, whole. A failure leaves nothing behind.
 ///
 /// # Errors
 /// From the system.
@@ -24,9 +27,11 @@ pub fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
 
 fn write_with(path: &Path, content: &[u8], finish: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Of a name that nobody else has, and with the permissions that a new file has.
+    // What a process leaves that dies shows what it was to become.
+    let extension = path.extension().map(|extension| format!(".{}", extension.to_string_lossy())).unwrap_or_default();
+    // Of a name that no other has, and with the permissions that a new file has.
     let mut part = tempfile::Builder::new()
-        .suffix(".part")
+        .suffix(&format!("{extension}{PART}"))
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)
         .map_err(|error| io::Error::new(error.kind(), error.to_string()))?;

@@ -43,11 +43,15 @@ fn grey(info: &VideoInfo) -> gst::Buffer {
 
 /// A frame with one person from a quarter to three quarters of it.
 fn person(info: &VideoInfo) -> gst::Buffer {
+    labelled(info, "person")
+}
+
+fn labelled(info: &VideoInfo, label: &str) -> gst::Buffer {
     let object = Object {
         id: 0,
         rect: Rect::new(0.25, 0.25, 0.5, 0.5),
         class_id: Some(0),
-        label: "person".into(),
+        label: label.into(),
         confidence: 0.9,
         source: "det".into(),
         parent: None,
@@ -256,4 +260,82 @@ fn colours_follow_the_colorimetry() {
             }
         }
     }
+}
+
+/// Labels of all scripts can be told apart, with whatever fonts the machine has: none is drawn as boxes.
+#[test]
+fn no_two_labels_look_alike() {
+    init();
+    let info = info(VideoFormat::Rgb, 320, 240);
+    let mut harness = harness(&info);
+    let mut drawn =
+        |label: &str| harness.push_and_pull(labelled(&info, label)).unwrap().map_readable().unwrap().to_vec();
+    let labels = [
+        "狗",
+        "猫",
+        "車",
+        "개",
+        "말",
+        "ネコ",
+        "いぬ",
+        "жук",
+        "қой",
+        "كلب",
+        "قطة",
+        "סוס",
+        "חתול",
+        "หมา",
+        "แมว",
+        "कुत्ता",
+        "बिल्ली",
+        "🐶",
+        "🐱",
+        "🦊",
+        "🦄",
+        "é",
+        "ё",
+        "ệ",
+        "շուն",
+        "ძაღლი",
+        "ውሻ",
+        "Ꮳ",
+    ];
+    let pictures: Vec<_> = labels.iter().map(|label| drawn(label)).collect();
+    for (one, label) in labels.iter().enumerate() {
+        for other in 0..one {
+            assert!(pictures[one] != pictures[other], "{label} looks like {}", labels[other]);
+        }
+    }
+    // What is set from parts looks as what is one.
+    assert!(drawn("e\u{301}") == drawn("é"));
+    // Joined letters are written in others.
+    assert!(drawn("كلب") == drawn("klb"));
+    // The background is as wide as the text, also where other letters stand for one: it ends in the picture.
+    for label in ["狗".repeat(100), "🐶".repeat(100), "كلب ".repeat(100)] {
+        let frame = drawn(&label);
+        let is_grey = |x: usize, y: usize| frame[3 * (y * 320 + x)] == GREY;
+        assert!(!is_grey(318, 50) && is_grey(318, 100), "{label}");
+    }
+}
+
+/// It's said once, on the bus of the first element that meets it, which letters stand for a label.
+#[test]
+fn a_label_in_other_letters_is_told_of() {
+    init();
+    let info = info(VideoFormat::I420, 320, 240);
+    let mut said = Vec::new();
+    for _ in 0..2 {
+        let mut harness = harness(&info);
+        let bus = gst::Bus::new();
+        harness.element().unwrap().set_bus(Some(&bus));
+        for label in ["person", "سيارة", "🐶", "سيارة"] {
+            harness.push_and_pull(labelled(&info, label)).unwrap();
+        }
+        while let Some(message) = bus.pop_filtered(&[gst::MessageType::Warning]) {
+            let gst::MessageView::Warning(warning) = message.view() else { unreachable!() };
+            said.push(warning.error().message().to_owned());
+        }
+    }
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains(r#"label "سيارة" is written as "syr@""#) && said[0].contains("other labels"), "{said:?}");
 }

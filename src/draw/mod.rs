@@ -3,16 +3,19 @@
 //! 1. A [`Canvas`] is a picture in one layout: [`Packed`] (RGB) or [`Planar`] (NV12, I420), over [`Plane`]s in memory.
 //! 2. Shapes and text ask two things of it: fill an [`Area`], blend a colour through a [`Mask`].
 //! 3. [`Overlay`] draws a frame's [`crate::meta::Record`] in a [`Style`].
+//! 4. Labels are set in built-in fonts, in the system's where those lack a character, and else in other letters.
 //!
 //! Coordinates may be anything: what lies outside of the picture, or isn't a number, isn't drawn.
 
 mod canvas;
 mod color;
+mod font;
 mod frame;
 mod overlay;
 mod plane;
 mod shape;
 mod style;
+mod system_fonts;
 mod text;
 
 pub use canvas::{Area, Canvas, Mask};

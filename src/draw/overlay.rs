@@ -1,11 +1,14 @@
 //! A record on a frame: boxes, skeletons and labels.
 
 use super::color::{self, Rgb};
+use super::font::Reason;
 use super::shape::{Pen, Point, outline};
+use super::system_fonts::{SYSTEM_FONTS, SystemFonts};
 use super::text::Text;
 use super::{Area, Canvas, ColorBy, Style};
 use crate::meta::{KeypointSet, Object, Record};
 use ab_glyph::InvalidFont;
+use std::collections::{HashSet, VecDeque};
 use std::fmt::Write;
 
 /// Left limbs, right limbs, and those between the two sides.
@@ -15,6 +18,9 @@ const CENTRE: Rgb = Rgb::hex(0x66EEEE);
 
 /// Labels that a new one is kept clear of: bounds the work on frames with thousands of objects.
 const LABELS_COMPARED: usize = 256;
+
+/// Labels in other letters that are remembered and told of.
+const LABELS_TOLD: usize = 256;
 
 /// Most pixels of a line's width or a letter's height: beyond any frame, and sums of it stay in range.
 const LARGEST: u32 = 1 << 14;
@@ -27,6 +33,9 @@ pub struct Overlay {
     label: String,
     /// Of each object's label in the frame being drawn.
     places: Vec<Area>,
+    /// Labels that are known to be written in other letters, and what is to be told of them.
+    replaced: HashSet<String>,
+    notices: VecDeque<String>,
 }
 
 /// What [`Style`] comes to on a frame of one size; pixels.
@@ -38,9 +47,25 @@ struct Sizes {
 
 impl Overlay {
     /// # Errors
-    /// When the built-in font can't be read.
+    /// When a built-in font can't be read.
     pub fn new() -> Result<Self, InvalidFont> {
-        Ok(Self { text: Text::new()?, pen: Pen::default(), label: String::new(), places: Vec::new() })
+        Self::with_fonts(&SYSTEM_FONTS)
+    }
+
+    fn with_fonts(system: &'static SystemFonts) -> Result<Self, InvalidFont> {
+        Ok(Self {
+            text: Text::new(system)?,
+            pen: Pen::default(),
+            label: String::new(),
+            places: Vec::new(),
+            replaced: HashSet::new(),
+            notices: VecDeque::new(),
+        })
+    }
+
+    /// What a user should know of labels that were drawn: once of each label in a process.
+    pub fn take_notice(&mut self) -> Option<String> {
+        self.notices.pop_front()
     }
 
     /// Boxes first, skeletons over them, labels on top; the first object's are the topmost.
@@ -114,10 +139,37 @@ impl Overlay {
             let place = pixels(object, sizes.frame).and_then(|object_area| {
                 write_label(&mut self.label, object, style);
                 let size = self.label_size(sizes)?;
+                if style.labels && self.text.replaced().is_some() {
+                    self.tell_of(&object.label);
+                }
                 Some(place_label(object_area, size, sizes.frame, &self.places))
             });
             self.places.push(place.unwrap_or(NOWHERE));
         }
+    }
+
+    /// A label was set in other letters than its own.
+    fn tell_of(&mut self, label: &str) {
+        if self.replaced.contains(label) || self.replaced.len() >= LABELS_TOLD {
+            return;
+        }
+        self.replaced.insert(label.to_owned());
+        if !self.text.system().is_news(label) {
+            return;
+        }
+        self.text.set_line(label, f32::MAX);
+        let Some((ch, reason)) = self.text.replaced() else { return };
+        let why = match reason {
+            Reason::NoFont => format!(
+                "no font has {ch:?}: install one, for example fonts-noto-cjk for Chinese, Japanese and Korean, fonts-noto-core \
+                 for others"
+            ),
+            Reason::Script => format!(
+                "letters like {ch:?} are joined, stacked or run from right to left, which isn't drawn: other labels can be \
+                 given to the model"
+            ),
+        };
+        self.notices.push_back(format!("label {label:?} is written as {:?}; {why}", self.text.spelled()));
     }
 
     /// Width and height of the label with its background; `None` where there is no text, or no room for any.
@@ -483,6 +535,28 @@ mod tests {
                 }
             },
         )
+    }
+
+    /// What is written in other letters is told once a process, whatever the number of overlays and frames.
+    #[test]
+    fn labels_in_other_letters_are_told_of_once() {
+        static NONE: SystemFonts = SystemFonts::new(|_| {});
+        let mut notices = Vec::new();
+        for _ in 0..2 {
+            let mut overlay = Overlay::with_fonts(&NONE).unwrap();
+            for label in ["狗", "person", "🐶", "كلب", "狗"] {
+                let record = record(vec![Object { label: label.into(), ..object(1, Rect::UNIT) }]);
+                let mut data = vec![0; 200 * 100 * 3];
+                let mut canvas = Packed::<3>::new(Plane::new(&mut data, 600, 200, 100), false);
+                overlay.draw(&mut canvas, &record, &Style::default());
+                overlay.draw(&mut canvas, &record, &Style { labels: false, ..Style::default() });
+                notices.extend(std::iter::from_fn(|| overlay.take_notice()));
+            }
+        }
+        assert_eq!(notices.len(), 2, "{notices:?}");
+        assert!(notices[0].contains("label \"狗\" is written as \"Gou\"; no font has '狗'"), "{}", notices[0]);
+        assert!(notices[0].contains("fonts-noto-cjk"), "{}", notices[0]);
+        assert!(notices[1].contains("\"klb\"; letters like 'ك' are joined"), "{}", notices[1]);
     }
 
     proptest! {

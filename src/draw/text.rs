@@ -1,8 +1,11 @@
 //! A line of text, from glyphs that are rasterised once.
 
+use super::font::{FontGlyph, Fonts, Reason, Setting};
+use super::system_fonts::SystemFonts;
 use super::{Canvas, Mask};
-use ab_glyph::{Font, FontRef, GlyphId, InvalidFont, PxScale, ScaleFont, point};
+use ab_glyph::{Font, InvalidFont, PxScale, point};
 use std::collections::HashMap;
+use unicode_normalization::UnicodeNormalization;
 
 /// Glyphs are kept at this many places between two pixels, so that letters stand evenly.
 const SUBPIXELS: f32 = 4.0;
@@ -10,12 +13,15 @@ const SUBPIXELS: f32 = 4.0;
 /// Sets and draws text of one size.
 #[derive(Debug)]
 pub struct Text {
-    font: FontRef<'static>,
+    fonts: Fonts,
     scale: PxScale,
-    /// By glyph and subpixel: never more than the font has glyphs.
-    cache: HashMap<(GlyphId, u8), Glyph>,
+    /// By glyph and subpixel: never more than the fonts have glyphs.
+    cache: HashMap<(FontGlyph, u8), Glyph>,
     /// The line set last.
     line: Vec<Placed>,
+    /// What it's written as, and the first of its characters for which other letters stand.
+    spelled: String,
+    replaced: Option<(char, Reason)>,
 }
 
 #[derive(Debug)]
@@ -30,17 +36,23 @@ struct Glyph {
 
 #[derive(Debug, Clone, Copy)]
 struct Placed {
-    glyph: GlyphId,
+    glyph: FontGlyph,
     /// Of the glyph's origin, from the line's start; pixels.
     x: f32,
 }
 
 impl Text {
     /// # Errors
-    /// When the built-in font can't be read.
-    pub fn new() -> Result<Self, InvalidFont> {
-        let font = FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT)?;
-        Ok(Self { font, scale: PxScale::from(0.0), cache: HashMap::new(), line: Vec::new() })
+    /// When a built-in font can't be read.
+    pub fn new(system: &'static SystemFonts) -> Result<Self, InvalidFont> {
+        Ok(Self {
+            fonts: Fonts::new(system)?,
+            scale: PxScale::from(0.0),
+            cache: HashMap::new(),
+            line: Vec::new(),
+            spelled: String::new(),
+            replaced: None,
+        })
     }
 
     /// Height of a line from ascender to descender, pixels.
@@ -55,23 +67,23 @@ impl Text {
 
     /// From a line's top to its baseline, whole pixels.
     pub fn ascent(&self) -> i32 {
-        self.font.as_scaled(self.scale).ascent().round() as i32
+        self.fonts.ascent(self.scale).round() as i32
     }
 
-    /// Sets a line of at most `limit` pixels and returns its width; what doesn't fit is left out, with an ellipsis. The
-    /// font's own sign stands for characters that it lacks.
+    /// Sets a line of at most `limit` pixels and returns its width; what doesn't fit is left out, with an ellipsis.
+    /// Characters without glyph are written in other letters: [`Self::replaced`] tells.
     pub fn set_line(&mut self, text: &str, limit: f32) -> f32 {
-        let font = self.font.as_scaled(self.scale);
+        self.spell(text);
         self.line.clear();
         let mut width = 0.0;
-        for ch in text.chars().filter(|c| !c.is_control()) {
-            let glyph = font.glyph_id(ch);
+        for ch in self.spelled.chars() {
+            let Setting::Glyph(glyph) = self.fonts.setting(ch) else { continue };
             self.line.push(Placed { glyph, x: width });
-            width += font.h_advance(glyph);
+            width += self.fonts.advance(glyph, self.scale);
             if width > limit {
-                let ellipsis = font.glyph_id('…');
+                let Setting::Glyph(ellipsis) = self.fonts.setting('…') else { return 0.0 };
                 while let Some(last) = self.line.pop() {
-                    width = last.x + font.h_advance(ellipsis);
+                    width = last.x + self.fonts.advance(ellipsis, self.scale);
                     if width <= limit {
                         self.line.push(Placed { glyph: ellipsis, x: last.x });
                         return width;
@@ -83,6 +95,49 @@ impl Text {
         width
     }
 
+    /// Writes `text` in characters that there are glyphs of.
+    fn spell(&mut self, text: &str) {
+        self.spelled.clear();
+        self.replaced = None;
+        if text.is_ascii() {
+            self.spelled.extend(text.chars().filter(|c| !c.is_control()));
+            return;
+        }
+        // Between letters that stand for a character and what follows.
+        let mut is_parted = false;
+        for ch in text.nfc().filter(|c| !c.is_control()) {
+            let mut buffer = [0; 4];
+            let (letters, parts) = match self.fonts.setting(ch) {
+                Setting::Unseen => continue,
+                Setting::Glyph(_) => (&*ch.encode_utf8(&mut buffer), false),
+                Setting::Letters(letters, reason) => {
+                    self.replaced.get_or_insert((ch, reason));
+                    (letters.trim_end(), letters.ends_with(' '))
+                }
+            };
+            let is_word = |c: char| c.is_alphanumeric() || !c.is_ascii();
+            if is_parted && letters.starts_with(is_word) {
+                self.spelled.push(' ');
+            }
+            self.spelled.push_str(letters);
+            is_parted = parts;
+        }
+    }
+
+    /// The first character of the line set last which is written in other letters, and why.
+    pub fn replaced(&self) -> Option<(char, Reason)> {
+        self.replaced
+    }
+
+    /// What the line set last is written as, in full.
+    pub fn spelled(&self) -> &str {
+        &self.spelled
+    }
+
+    pub fn system(&self) -> &'static SystemFonts {
+        self.fonts.system()
+    }
+
     /// Draws the line set last, from `x` on; `baseline` is the first row below letters without descender.
     pub fn draw<C: Canvas>(&mut self, canvas: &mut C, x: i32, baseline: i32, ink: C::Ink) {
         for placed in &self.line {
@@ -91,26 +146,28 @@ impl Text {
             let glyph = self
                 .cache
                 .entry((placed.glyph, subpixel))
-                .or_insert_with(|| rasterise(&self.font, placed.glyph, self.scale, f32::from(subpixel) / SUBPIXELS));
+                .or_insert_with(|| rasterise(&self.fonts, placed.glyph, self.scale, f32::from(subpixel) / SUBPIXELS));
             let (left, top) = (x + whole as i32 + glyph.left, baseline + glyph.top);
             let mask = Mask { left, top, width: glyph.width, coverage: &glyph.coverage };
-            // One font in whole sizes: these three say what the glyph looks like.
-            let size = u64::from(self.scale.x as u32);
-            let key = size << 32 | u64::from(placed.glyph.0) << 8 | u64::from(subpixel);
+            // In whole sizes: these four say what the glyph looks like.
+            let (size, FontGlyph { face, glyph }) = (u64::from(self.scale.x as u32), placed.glyph);
+            let key = size << 32 | u64::from(face) << 24 | u64::from(glyph.0) << 8 | u64::from(subpixel);
             canvas.blend_known(key, mask, ink);
         }
     }
 }
 
-/// A glyph's bitmap, emboldened sideways: the font is a light one, made for larger letters than labels have.
-fn rasterise(font: &FontRef<'_>, id: GlyphId, scale: PxScale, subpixel: f32) -> Glyph {
-    let glyph = id.with_scale_and_position(scale, point(subpixel, 0.0));
-    let Some(outlined) = font.outline_glyph(glyph) else {
+/// A glyph's bitmap. The first font is emboldened sideways: it's a light one, made for larger letters than labels have.
+fn rasterise(fonts: &Fonts, FontGlyph { face, glyph }: FontGlyph, scale: PxScale, subpixel: f32) -> Glyph {
+    let outlined = fonts
+        .scaled(face, scale)
+        .and_then(|(font, scale)| font.outline_glyph(glyph.with_scale_and_position(scale, point(subpixel, 0.0))));
+    let Some(outlined) = outlined else {
         return Glyph { left: 0, top: 0, width: 0, coverage: Vec::new() };
     };
     let bounds = outlined.px_bounds();
     let (width, height) = (bounds.width() as usize + 1, bounds.height() as usize);
-    let weight = (scale.x / 40.0).min(1.0);
+    let weight = if face == 0 { (scale.x / 40.0).min(1.0) } else { 0.0 };
     let mut sum = vec![0.0; width * height];
     outlined.draw(|x, y, coverage| {
         let at = y as usize * width + x as usize;
@@ -128,10 +185,19 @@ mod tests {
     use super::*;
 
     fn text(size: u32) -> Text {
-        let mut text = Text::new().unwrap();
+        static NONE: SystemFonts = SystemFonts::new(|_| {});
+        text_with(&NONE, size)
+    }
+
+    fn text_with(system: &'static SystemFonts, size: u32) -> Text {
+        let mut text = Text::new(system).unwrap();
         text.set_size(size);
         text
     }
+
+    /// A system with one font, which has Armenian and Georgian.
+    static WITH_HACK: SystemFonts =
+        SystemFonts::new(|database| database.load_font_data(epaint_default_fonts::HACK_REGULAR.to_vec()));
 
     /// Pixels of a line of text on a picture of 200 × 40: those touched, as (x, y).
     fn touched(text: &mut Text) -> Vec<(usize, usize)> {
@@ -162,19 +228,127 @@ mod tests {
         let width = text.set_line("wheelbarrow", whole - 1.0);
         assert!(width > 0.5 * whole && width <= whole - 1.0, "{width} of {whole}");
         let last = text.line.last().unwrap().glyph;
-        assert_eq!(last, text.font.glyph_id('…'));
+        assert_eq!(Setting::Glyph(last), text.fonts.setting('…'));
         assert_eq!(text.set_line("wheelbarrow", 2.0), 0.0);
         assert!(touched(&mut text).is_empty());
     }
 
+    /// What a text is drawn as.
+    fn drawn(text: &mut Text, what: &str) -> Vec<(usize, usize)> {
+        let width = text.set_line(what, f32::MAX);
+        let pixels = touched(text);
+        let last = pixels.iter().map(|&(x, _)| x).max().unwrap_or(0);
+        // Slanted and emboldened glyphs reach a little out of their advance.
+        assert!(last <= 10 + width.ceil() as usize + 2, "{what}: {last} of {width}");
+        pixels
+    }
+
+    /// Without a font for them, labels are written in letters that say how they sound or what they are.
     #[test]
-    fn characters_without_glyph_get_a_sign() {
-        let mut text = text(24);
-        assert!(text.set_line("人", f32::MAX) > 0.0);
-        assert!(touched(&mut text).len() > 20);
-        assert_eq!(text.set_line("\u{0}\n\t\u{7f}", f32::MAX), 0.0);
-        assert!(text.set_line("Füße жук", f32::MAX) > 0.0);
-        assert!(text.line.iter().all(|placed| placed.glyph != GlyphId(0)));
+    fn labels_that_no_font_has_are_transliterated() {
+        let mut text = text(16);
+        for (label, letters) in [
+            ("狗", "Gou"),
+            ("红绿灯 2", "Hong Lu Deng 2"),
+            ("ネコ", "neko"),
+            ("고양이", "goyangi"),
+            ("كلب", "klb"),
+            ("כלב", "klb"),
+            ("หมา", "hmaa"),
+            ("कुत्ता", "kuttaa"),
+            ("շուն", "shown"),
+            ("Việt", "Viet"),
+            ("ძაღლი", "z'ag'li"),
+            ("🦊 🐶", "fox face 🐶"),
+            ("狗🐶，a", "Gou 🐶,a"),
+            ("a\u{301}b", "áb"),
+            ("x\u{200d}\u{fe0f}\u{200f}y", "xy"),
+        ] {
+            let pixels = drawn(&mut text, label);
+            let (spelled, replaced) = (text.spelled().to_owned(), text.replaced());
+            assert_eq!(spelled.to_lowercase(), letters.to_lowercase(), "{label}");
+            assert!(!pixels.is_empty() && pixels == drawn(&mut text, &spelled), "{label}");
+            assert_eq!(replaced.is_some(), !["a\u{301}b", "x\u{200d}\u{fe0f}\u{200f}y"].contains(&label), "{label}");
+        }
+        // Nothing stands for these.
+        for label in ["\u{10fffd}", "\u{378}"] {
+            assert!(drawn(&mut text, label) == drawn(&mut text, "?"), "{label:?}");
+        }
+        assert_eq!(text.set_line("\u{0}\n\t\u{7f}\u{200d}\u{301}", f32::MAX), 0.0);
+    }
+
+    #[test]
+    fn letters_and_signs_that_are_built_in_stay() {
+        let mut text = text(16);
+        for label in ["Füße жук ңқ σκύλος", "🐶🐱🚗", "cafe\u{301}", "☎"] {
+            assert!(!drawn(&mut text, label).is_empty(), "{label}");
+            if label != "☎" {
+                assert_eq!(text.replaced(), None, "{label}: {}", text.spelled());
+            }
+        }
+        let composed = drawn(&mut text, "café");
+        assert_eq!(drawn(&mut text, "cafe\u{301}"), composed);
+        assert!(drawn(&mut text, "🐶") != drawn(&mut text, "🐱"));
+    }
+
+    /// Of a font that the system has, and for what that lacks as without it.
+    #[test]
+    fn fonts_of_the_system_are_used() {
+        let (mut with, mut without) = (text_with(&WITH_HACK, 16), text(16));
+        for label in ["շուն", "ძაღლი", "dog շ 0.87"] {
+            let pixels = drawn(&mut with, label);
+            assert_eq!((with.spelled(), with.replaced()), (label, None));
+            assert!(!pixels.is_empty() && pixels != drawn(&mut without, label), "{label}");
+        }
+        assert!(drawn(&mut with, "շ") != drawn(&mut with, "ո"));
+        assert_eq!(drawn(&mut with, "狗 շ"), {
+            assert_eq!(with.replaced(), Some(('狗', Reason::NoFont)));
+            drawn(&mut with, "Gou շ")
+        });
+        with.set_line("كلب", f32::MAX);
+        assert_eq!(with.replaced(), Some(('ك', Reason::Script)));
+        // Its letters are as large as the built-in ones: the first font's a is a part of its em high, as this one's.
+        let width = with.set_line("շշշշ", f32::MAX);
+        assert!((20.0..60.0).contains(&width), "{width}");
+    }
+
+    #[test]
+    fn long_labels_of_other_scripts_stay_in_their_limit() {
+        for system in [None, Some(&WITH_HACK)] {
+            let mut text = system.map_or_else(|| text(16), |system| text_with(system, 16));
+            for label in ["狗".repeat(60), "շ".repeat(60), "🐶".repeat(60), "كلب ".repeat(30)] {
+                let width = text.set_line(&label, 100.0);
+                assert!(width > 60.0 && width <= 100.0, "{label}: {width}");
+                assert!(touched(&mut text).iter().all(|&(x, _)| x <= 112), "{label}");
+            }
+        }
+    }
+
+    /// A canvas that keeps glyphs tells those of two fonts apart.
+    #[test]
+    fn keys_of_glyphs_differ() {
+        struct Keys(std::collections::HashMap<u64, Vec<u8>>);
+        impl Canvas for Keys {
+            type Ink = ();
+            fn area(&self) -> crate::draw::Area {
+                crate::draw::Area::new(0, 0, 1000, 100)
+            }
+            fn ink(&self, _: Rgb) {}
+            fn fill(&mut self, _: crate::draw::Area, (): ()) {}
+            fn blend(&mut self, _: Mask<'_>, (): ()) {}
+            fn blend_known(&mut self, key: u64, mask: Mask<'_>, (): ()) {
+                let known = self.0.entry(key).or_insert_with(|| mask.coverage.to_vec());
+                assert_eq!(*known, mask.coverage, "{key:x}");
+            }
+        }
+        let mut keys = Keys(Default::default());
+        let mut text = text_with(&WITH_HACK, 24);
+        let georgian: String = ('\u{10d0}'..='\u{10f0}').collect();
+        for label in ["ABCabc 0123456789", "շունԱԲԳԴ", &georgian, "🐶🐱🚗🚲🌳"] {
+            text.set_line(label, f32::MAX);
+            text.draw(&mut keys, 0, 30, ());
+        }
+        assert!(keys.0.len() > 60, "{}", keys.0.len());
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Files in a folder that never take more than so many bytes.
 
 use crate::whole_file;
+use gst::glib;
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// A folder of files whose names sort by their age, as those that begin with the time do.
+/// A folder of files whose names begin with the time, so that they sort by their age.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
@@ -19,7 +20,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Makes the folder if it isn't there; the files of this extension that are in it count.
+    /// Makes the folder if it isn't there; the files of this extension that are in it count. What a process that died has
+    /// left unfinished is removed.
     ///
     /// # Errors
     /// It can't be made or read.
@@ -28,6 +30,9 @@ impl Store {
         let mut files = Vec::new();
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
+            if path.to_string_lossy().ends_with(&format!(".{extension}{}", whole_file::PART)) {
+                let _ = fs::remove_file(&path);
+            }
             if path.extension().is_some_and(|found| found == extension) {
                 let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
                 files.push((path, size));
@@ -40,31 +45,56 @@ impl Store {
         Ok(store)
     }
 
-    /// The path of a file of this name, without extension.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}.{}", self.extension))
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
-    /// Writes a file, all at once.
+    /// The path of a new file, `TIME` or `TIME-SUFFIX`: a later time where there is one of this name.
+    pub fn fresh(&self, suffix: &str) -> PathBuf {
+        let suffix = if suffix.is_empty() { String::new() } else { format!("-{suffix}") };
+        let mut time = glib::DateTime::now_utc().ok();
+        loop {
+            // Beyond the year 9999 only there is no time.
+            let text = time.as_ref().and_then(text).unwrap_or_default();
+            let path = self.folder.join(format!("{text}{suffix}.{}", self.extension));
+            time = time.and_then(|time| time.add(glib::TimeSpan::from_milliseconds(1)).ok());
+            if time.is_none() || !path.exists() {
+                return path;
+            }
+        }
+    }
+
+    /// Writes a new file, all at once.
     ///
     /// # Errors
-    /// It can't be written, or an older one can't be removed for it.
-    pub fn write(&mut self, name: &str, content: &[u8]) -> io::Result<PathBuf> {
-        self.make_room(content.len() as u64)?;
-        let path = self.path(name);
+    /// It can't be written, it's larger than all may be, or an older one can't be removed for it.
+    pub fn write(&mut self, suffix: &str, content: &[u8]) -> io::Result<PathBuf> {
+        let size = content.len() as u64;
+        self.check(size)?;
+        self.make_room(size)?;
+        let path = self.fresh(suffix);
         whole_file::write(&path, content)?;
-        self.add(path.clone(), content.len() as u64);
+        self.add(path.clone(), size);
         Ok(path)
+    }
+
+    fn check(&self, size: u64) -> io::Result<()> {
+        if size <= self.limit {
+            return Ok(());
+        }
+        let text = format!("{size} bytes are more than all files may take, {}; make the limit larger", self.limit);
+        Err(io::Error::new(ErrorKind::FileTooLarge, text))
     }
 
     /// Counts a file that another has written here.
     ///
     /// # Errors
-    /// It isn't there, or an older one can't be removed for it.
+    /// It isn't there, it's larger than all may be and was removed, or an older one can't be removed for it.
     pub fn took(&mut self, path: &Path) -> io::Result<()> {
         let size = fs::metadata(path)?.len();
         self.add(path.to_owned(), size);
-        self.make_room(0)
+        self.make_room(0)?;
+        self.check(size)
     }
 
     fn add(&mut self, path: PathBuf, size: u64) {
@@ -81,7 +111,7 @@ impl Store {
             && let Some((path, freed)) = self.files.pop_front()
         {
             match fs::remove_file(&path) {
-                // Somebody has tidied up.
+                // One that isn't there any more was removed by other hands.
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     self.files.push_front((path, freed));
                     return Err(error);
@@ -91,6 +121,11 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// A time as names sort by it: `20260504T123456.789Z`.
+fn text(time: &glib::DateTime) -> Option<String> {
+    Some(format!("{}.{:03}Z", time.format("%Y%m%dT%H%M%S").ok()?, time.microsecond() / 1000))
 }
 
 #[cfg(test)]
@@ -109,14 +144,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("door");
         let mut store = Store::open(&inner, "jpg", 100).unwrap();
-        for name in ["1", "2", "3"] {
-            store.write(name, &[0; 40]).unwrap();
-        }
-        assert_eq!(names(&inner), ["2.jpg", "3.jpg"]);
-        store.write("4", &[0; 90]).unwrap();
-        assert_eq!(names(&inner), ["4.jpg"]);
-        fs::write(store.path("5"), [0; 60]).unwrap();
-        store.took(&store.path("5")).unwrap();
+        let [_, two, three] = ["1", "2", "3"].map(|name| name_of(&store.write(name, &[0; 40]).unwrap()));
+        assert_eq!(names(&inner), [two, three]);
+        let four = name_of(&store.write("4", &[0; 90]).unwrap());
+        assert_eq!(names(&inner), [four]);
+        let five = inner.join("5.jpg");
+        fs::write(&five, [0; 60]).unwrap();
+        store.took(&five).unwrap();
         assert_eq!(names(&inner), ["5.jpg"]);
 
         // What an earlier run left counts, and other files are left alone.
@@ -126,7 +160,47 @@ mod tests {
         assert_eq!(names(&inner), ["5.jpg", "notes.txt"]);
         // One that was removed by hand isn't missed.
         fs::remove_file(inner.join("5.jpg")).unwrap();
-        store.write("6", &[0; 50]).unwrap();
-        assert_eq!(names(&inner), ["6.jpg", "notes.txt"]);
+        let six = name_of(&store.write("6", &[0; 50]).unwrap());
+        assert_eq!(names(&inner), [six, "notes.txt".into()]);
+    }
+
+    fn name_of(path: &Path) -> String {
+        path.file_name().unwrap().to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_file_larger_than_all_may_be_is_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path(), "jpg", 100).unwrap();
+        let small = name_of(&store.write("small", &[0; 40]).unwrap());
+        let error = store.write("large", &[0; 101]).unwrap_err();
+        assert!(error.to_string().contains("101 bytes are more than all files may take, 100"), "{error}");
+        assert_eq!(names(folder.path()), [small], "nothing makes room for what can't be kept");
+        let large = folder.path().join("9.jpg");
+        fs::write(&large, [0; 101]).unwrap();
+        assert!(store.took(&large).is_err());
+        assert_eq!((names(folder.path()), store.total), (vec![], 0));
+    }
+
+    #[test]
+    fn names_are_times_and_never_given_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path(), "jpg", 100).unwrap();
+        let paths: Vec<_> = (0..20).map(|_| store.write("dog", &[0]).unwrap()).collect();
+        assert!(paths.is_sorted_by(|one, next| one < next), "{paths:?}");
+        assert_eq!(names(folder.path()).len(), 20);
+        let (name, video) = (name_of(&paths[0]), store.fresh(""));
+        assert!(name.len() == 28 && name.ends_with("Z-dog.jpg"), "{name}");
+        assert!(video.to_str().unwrap().ends_with("Z.jpg"), "{video:?}");
+    }
+
+    #[test]
+    fn what_a_dead_process_left_unfinished_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["1.jpg.part", "1.mp4", "2.jpg"] {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        Store::open(folder.path(), "jpg", 100).unwrap();
+        assert_eq!(names(folder.path()), ["1.mp4", "2.jpg"]);
     }
 }

@@ -5,7 +5,7 @@ use super::track::Track;
 use super::turns::Turns;
 use crate::elements::answer_allocation;
 use crate::infer::{Error, ErrorKind};
-use crate::record::Recorder;
+use crate::record;
 use gst::prelude::*;
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ fn caps(decoder: Decoder) -> gst::Caps {
 fn queue(setup: &CameraSetup, track: &Arc<Track>) -> Result<gst::Element, Error> {
     let queue = make("queue", "pictures")?;
     let most = setup.picture_queue;
-    let recorded = setup.recording.as_ref().map_or(0, |_| Recorder::HELD_FRAMES);
+    let recorded = setup.recording.as_ref().map_or(0, record::Settings::held_frames);
     queue.set_property("max-size-buffers", most);
     queue.set_property("max-size-bytes", setup.picture_memory.unwrap_or(0));
     queue.set_property("max-size-time", 0_u64);

@@ -15,6 +15,7 @@ pub mod pixels;
 pub mod plans;
 pub mod pool;
 pub mod process;
+pub mod recording;
 pub mod rtsp;
 pub mod rtx;
 pub mod running;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 const FRAMES: usize = 4;
 
-/// Two boxes with labels, one of them with a skeleton; they move from frame to frame.
+/// Boxes with labels of several scripts, one of them with a skeleton; they move from frame to frame.
 fn record(step: f32) -> Arc<Record> {
     let names = ["nose", "left_hip", "right_hip"].map(Into::into).to_vec();
     let layout = Arc::new(KeypointLayout { name: "three", names, limbs: vec![(0, 1), (0, 2), (1, 2)] });
@@ -20,7 +20,7 @@ fn record(step: f32) -> Arc<Record> {
         id,
         rect,
         class_id: Some(id),
-        label: ["person", "traffic light"][id as usize].into(),
+        label: ["person", "traffic light", "🐶 ёж", "狗 كلب"][id as usize].into(),
         confidence: 0.87,
         source: "det".into(),
         parent: None,
@@ -29,6 +29,8 @@ fn record(step: f32) -> Arc<Record> {
     let objects = vec![
         object(0, Rect::new(0.2 + step, 0.15, 0.3, 0.6), Some(KeypointSet { layout, points, source: "pose".into() })),
         object(1, Rect::new(0.6, 0.4 - step, 0.25, 0.3), None),
+        object(2, Rect::new(0.1, 0.8 - step, 0.2, 0.1), None),
+        object(3, Rect::new(0.5, 0.8, 0.3 + step, 0.1), None),
     ];
     Arc::new(Record { objects, models: Vec::new() })
 }

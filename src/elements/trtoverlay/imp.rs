@@ -362,6 +362,7 @@ impl Stage for TrtOverlay {
         };
         let frame = frame.map_err(|error| self.fail(&error))?;
         lock(&self.counters).drawn += 1;
+        self.tell();
         Ok(Drawn { arrival, frame })
     }
 
@@ -383,6 +384,14 @@ impl Stage for TrtOverlay {
 }
 
 impl TrtOverlay {
+    /// Posts what the drawing has to say of labels.
+    fn tell(&self) {
+        // Posted without the lock, which who hears it may need.
+        while let Some(notice) = lock(&self.overlay).as_mut().and_then(Overlay::take_notice) {
+            gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{notice}"));
+        }
+    }
+
     fn fail(&self, error: &Error) -> gst::FlowError {
         report::post(&*self.obj(), error);
         gst::FlowError::Error

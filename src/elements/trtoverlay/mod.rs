@@ -7,6 +7,10 @@
 //! GPU memory. A frame that others hold too, for example behind a `tee`, is copied first (on the GPU too), so that only
 //! this branch shows the drawing.
 //!
+//! Labels are set in built-in fonts (Latin, Greek, Cyrillic, signs, emoji), else in one of the system's. What no font has, and
+//! scripts that join or stack letters or run from right to left, are written in Latin letters: a warning says so once of each
+//! label.
+//!
 //! ```text
 //! gst-launch-1.0 filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264
 //!   ! trtdetect backend=cpu model=models/yolov12n.onnx ! trtpose backend=cpu model=models/movenet-multipose.onnx

@@ -1,0 +1,172 @@
+//! A pipeline that draws frames of one kind and hands them to what they become.
+
+use super::track::Output;
+use crate::cuda::gst::SharedContext;
+use crate::infer::{Error, ErrorKind};
+use crate::meta::{self, Record};
+use crate::sync::lock;
+use gst::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// From the first frame of a kind to the last. Dropping it ends it as it is; [`Self::end`] and waiting for
+/// [`Event::Ended`] before that has everything written.
+#[derive(Debug)]
+pub struct Session {
+    pipeline: gst::Pipeline,
+    source: gst::Element,
+    caps: gst::Caps,
+    /// What detection said of the frame that is on its way to the drawing.
+    record: Arc<Mutex<Arc<Record>>>,
+    /// A frame has left the source, and isn't known to be through.
+    has_left: Arc<AtomicBool>,
+}
+
+/// What a session says, on threads of its pipeline.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// A frame is through to the last queue: the next may come.
+    Through,
+    /// All is written.
+    Ended,
+    Failed(&'a str),
+    /// The drawing warns.
+    Warning(&'a str),
+    /// An element's own message.
+    Posted(&'a gst::StructureRef),
+}
+
+impl Session {
+    /// Starts, for frames of these caps.
+    ///
+    /// # Errors
+    /// An element is missing or doesn't start.
+    pub fn start(
+        output: &Arc<dyn Output>,
+        caps: &gst::Caps,
+        gpu: Option<&SharedContext>,
+        listen: impl Fn(Event<'_>) + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        let failed = |text: String| Error::new(ErrorKind::Failed, text);
+        let (width, height) = size(caps).ok_or_else(|| failed(format!("{caps} has no size")))?;
+        let download = gpu.map_or("", |_| "cudadownload ! video/x-raw ! ");
+        let text = format!(
+            "appsrc name=frames is-live=true format=time max-buffers=1 max-bytes=0 max-time=0 ! {download}videoconvert ! \
+             trtoverlay name=draw ! {}",
+            output.elements(width, height)
+        );
+        let made = gst::parse::launch_full(&text, None, gst::ParseFlags::FATAL_ERRORS);
+        let made = made.map_err(|error| failed(error.message().to_owned()))?;
+        let pipeline = made.downcast::<gst::Pipeline>().map_err(|_| failed("there is no pipeline".into()))?;
+        let element = |name: &str| pipeline.by_name(name).ok_or_else(|| failed(format!("there is no {name}")));
+        if let Some(gpu) = gpu {
+            // The context of the frames: another can't read them.
+            pipeline.set_context(&gpu.to_gst());
+        }
+        let session = Self {
+            source: element("frames")?,
+            caps: caps.clone(),
+            record: Arc::default(),
+            has_left: Arc::default(),
+            pipeline: pipeline.clone(),
+        };
+        session.source.set_property("caps", caps);
+        session.keep_record(&element("draw")?);
+        output.clone().connect(&pipeline);
+        let listen = Arc::new(listen);
+        session.watch_source(listen.clone());
+        if let Some(bus) = pipeline.bus() {
+            bus.set_sync_handler(move |_, message| {
+                tell(message, &*listen);
+                // No thread reads the bus.
+                gst::BusSyncReply::Drop
+            });
+        }
+        // The element that refuses has said why, before this.
+        pipeline.set_state(gst::State::Playing).map_err(|_| failed("it doesn't start".into()))?;
+        Ok(session)
+    }
+
+    /// What its frames are.
+    pub fn caps(&self) -> &gst::Caps {
+        &self.caps
+    }
+
+    /// Hands it a frame: the first, and one after each [`Event::Through`].
+    ///
+    /// # Errors
+    /// It has failed.
+    pub fn push(&self, buffer: &gst::Buffer, record: Arc<Record>) -> Result<(), gst::FlowError> {
+        *lock(&self.record) = record;
+        self.source.emit_by_name::<gst::FlowReturn>("push-buffer", &[buffer]).into_result().map(drop)
+    }
+
+    /// No frame follows.
+    pub fn end(&self) {
+        let _ = self.source.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]);
+    }
+
+    /// The source asks for data when what it pushed is through; before the first frame and at times again, too.
+    fn watch_source(&self, listen: Arc<impl Fn(Event<'_>) + Send + Sync + 'static>) {
+        let leaves = self.has_left.clone();
+        if let Some(pad) = self.source.static_pad("src") {
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                leaves.store(true, Ordering::Release);
+                gst::PadProbeReturn::Ok
+            });
+        }
+        let has_left = self.has_left.clone();
+        self.source.connect("need-data", false, move |_| {
+            if has_left.swap(false, Ordering::AcqRel) {
+                listen(Event::Through);
+            }
+            None
+        });
+    }
+
+    /// Carries what detection said over the download and the conversion, which can lose it.
+    fn keep_record(&self, draw: &gst::Element) {
+        let Some(pad) = draw.static_pad("sink") else { return };
+        let (record, size) = (self.record.clone(), size(&self.caps));
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let (Some(buffer), Some((width, height))) = (info.buffer_mut(), size)
+                && meta::record(buffer).is_none()
+            {
+                meta::set_record_alone(buffer.make_mut(), lock(&record).clone(), width, height);
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+        if let Some(bus) = self.pipeline.bus() {
+            bus.unset_sync_handler();
+        }
+    }
+}
+
+fn tell(message: &gst::Message, listen: &dyn Fn(Event<'_>)) {
+    match message.view() {
+        gst::MessageView::Error(error) => listen(Event::Failed(error.error().message())),
+        gst::MessageView::Eos(_) => listen(Event::Ended),
+        gst::MessageView::Warning(warning) if message.src().is_some_and(|source| source.name() == "draw") => {
+            listen(Event::Warning(warning.error().message()));
+        }
+        gst::MessageView::Element(element) => {
+            if let Some(structure) = element.structure() {
+                listen(Event::Posted(structure));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Width and height that caps tell of.
+pub fn size(caps: &gst::CapsRef) -> Option<(u32, u32)> {
+    let of = caps.structure(0)?;
+    let pixels = |name| of.get::<i32>(name).ok().and_then(|pixels| u32::try_from(pixels).ok());
+    Some((pixels("width")?, pixels("height")?))
+}

@@ -1,0 +1,346 @@
+//! One thing that is made of a camera's frames, pictures or videos: it goes on, fails and is tried again alone.
+
+use super::gate::Want;
+use super::queue::Queue;
+use super::session::{Event, Session};
+use crate::cuda::gst::SharedContext;
+use crate::infer::{Error, ErrorKind};
+use crate::meta::Record;
+use crate::sync::lock;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Hears what goes wrong, in a line.
+pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// A frame to record, and what detection said of it.
+#[derive(Debug)]
+pub struct Taken {
+    pub buffer: gst::Buffer,
+    pub caps: gst::Caps,
+    pub record: Arc<Record>,
+    pub want: Want,
+}
+
+/// What drawn frames become.
+pub trait Output: Send + Sync {
+    /// Names it in messages.
+    fn name(&self) -> &'static str;
+
+    /// Where its files are.
+    fn folder(&self) -> PathBuf;
+
+    /// The elements behind the drawing, for frames of this size.
+    fn elements(&self, width: u32, height: u32) -> String;
+
+    /// A pipeline with those elements was made.
+    fn connect(self: Arc<Self>, pipeline: &gst::Pipeline);
+
+    /// An element of it posts something. Whether that shows that recording works.
+    fn hear(&self, message: &gst::StructureRef) -> bool;
+
+    /// A frame of this time goes into the pipeline.
+    fn begin(&self, time: Option<gst::ClockTime>, want: Want);
+
+    /// One is through to the encoder. Whether a frame was written since the last.
+    fn through(&self) -> bool;
+
+    /// A frame didn't get into the pipeline.
+    fn left_out(&self, want: Want);
+
+    /// The pipeline is gone, with what was in it. Whether a frame was written that [`Self::through`] hasn't told of.
+    fn ended(&self) -> bool;
+}
+
+/// Frames wait here for their turn, and a thread takes them through one pipeline after the other.
+pub struct Track {
+    inner: Arc<Inner>,
+    worker: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Inner {
+    output: Arc<dyn Output>,
+    gpu: Option<SharedContext>,
+    say: Say,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    waiting: Queue<Taken>,
+    /// It's to be over by then.
+    stop: Option<Instant>,
+    /// The pipeline can take another frame.
+    is_free: bool,
+    /// It has ended.
+    ended: bool,
+    failed: Option<String>,
+    /// After a failure, until something is written: how long the next attempt waits, and until when it does.
+    pause: Option<Duration>,
+    not_before: Option<Instant>,
+    /// When a failure was said last, and whether it's to be said that it's over.
+    said: Option<Instant>,
+    is_said: bool,
+}
+
+enum Next {
+    Frame(Taken),
+    Failed(String),
+    End,
+}
+
+impl Track {
+    /// After a failure, until the next attempt; twice as long each time, up to the longest.
+    const RETRY: Duration = Duration::from_secs(5);
+    const LONGEST_RETRY: Duration = Duration::from_secs(40);
+    /// Between two messages of failures, where attempts work and fail in turn.
+    const SAY: Duration = Duration::from_secs(60);
+    /// How long a pipeline may take to write its last frames; when all is to stop, if nothing else took that long.
+    const DRAIN: Duration = Duration::from_secs(10);
+    const LAST_DRAIN: Duration = Duration::from_millis(500);
+
+    /// With room for so many frames that wait.
+    ///
+    /// # Errors
+    /// There can't be another thread.
+    pub fn start(output: Arc<dyn Output>, room: usize, gpu: Option<SharedContext>, say: Say) -> Result<Self, Error> {
+        let state = State {
+            waiting: Queue::new(room, |taken: &Taken| taken.want.has_precedence()),
+            stop: None,
+            is_free: false,
+            ended: false,
+            failed: None,
+            pause: None,
+            not_before: None,
+            said: None,
+            is_said: false,
+        };
+        let name = format!("record-{}", output.name());
+        let inner = Arc::new(Inner { output, gpu, say, state: Mutex::new(state), changed: Condvar::new() });
+        let worker = inner.clone();
+        let worker = std::thread::Builder::new().name(name).spawn(move || worker.work());
+        let worker = worker.map_err(|error| {
+            Error::new(ErrorKind::Failed, format!("Can't record: there can't be a thread: {error}"))
+        })?;
+        Ok(Self { inner, worker: Mutex::new(Some(worker)) })
+    }
+
+    /// Takes a frame, if there's room and it isn't failing. Waits for nothing.
+    pub fn offer(&self, taken: Taken) {
+        let left_out = {
+            let mut state = lock(&self.inner.state);
+            match state.stop.is_some() || state.not_before.is_some_and(|time| Instant::now() < time) {
+                true => Some(taken),
+                false => state.waiting.put(taken),
+            }
+        };
+        self.inner.changed.notify_all();
+        if let Some(taken) = left_out {
+            self.inner.output.left_out(taken.want);
+        }
+    }
+
+    /// Has it write what was taken, and end at about this time.
+    pub fn stop(&self, deadline: Instant) {
+        lock(&self.inner.state).stop = Some(deadline);
+        self.inner.changed.notify_all();
+    }
+
+    /// Waits until it has ended.
+    pub fn join(&self) {
+        if let Some(worker) = lock(&self.worker).take() {
+            // A panic was printed.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Inner {
+    fn work(self: Arc<Self>) {
+        let mut session: Option<Session> = None;
+        loop {
+            match self.next(session.as_ref()) {
+                Next::Frame(taken) => {
+                    // Encoders and containers hold frames of one kind.
+                    if session.as_ref().is_some_and(|session| *session.caps() != taken.caps) {
+                        self.finish(session.take());
+                    }
+                    if session.is_none() {
+                        session = self.open(&taken.caps);
+                    }
+                    match &session {
+                        Some(session) => self.push(session, taken),
+                        None => self.output.left_out(taken.want),
+                    }
+                }
+                Next::Failed(text) => {
+                    self.close(session.take());
+                    self.fail(&text);
+                }
+                Next::End => return self.finish(session.take()),
+            }
+        }
+    }
+
+    fn next(&self, session: Option<&Session>) -> Next {
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(text) = state.failed.take() {
+                return Next::Failed(text);
+            }
+            let is_ready = match (state.waiting.front(), session) {
+                (Some(taken), Some(session)) => state.is_free || *session.caps() != taken.caps,
+                (front, _) => front.is_some(),
+            };
+            let is_late = state.stop.is_some_and(|deadline| Instant::now() >= deadline);
+            if is_ready
+                && !is_late
+                && let Some(taken) = state.waiting.pop()
+            {
+                return Next::Frame(taken);
+            }
+            if is_late || (state.stop.is_some() && state.waiting.front().is_none()) {
+                for taken in state.waiting.take() {
+                    self.output.left_out(taken.want);
+                }
+                return Next::End;
+            }
+            let deadline = state.stop;
+            state = self.wait(state, deadline);
+        }
+    }
+
+    fn open(self: &Arc<Self>, caps: &gst::Caps) -> Option<Session> {
+        {
+            let mut state = lock(&self.state);
+            (state.is_free, state.ended, state.failed) = (false, false, None);
+        }
+        let inner = Arc::downgrade(self);
+        let listen = move |event: Event<'_>| {
+            if let Some(inner) = inner.upgrade() {
+                inner.hear(event);
+            }
+        };
+        match Session::start(&self.output, caps, self.gpu.as_ref(), listen) {
+            Ok(session) => Some(session),
+            Err(error) => {
+                lock(&self.state).failed.get_or_insert(error.message);
+                None
+            }
+        }
+    }
+
+    fn push(&self, session: &Session, taken: Taken) {
+        lock(&self.state).is_free = false;
+        self.output.begin(taken.buffer.pts(), taken.want);
+        if let Err(flow) = session.push(&taken.buffer, taken.record) {
+            // The element that failed has said why, before this.
+            lock(&self.state).failed.get_or_insert_with(|| format!("frames aren't taken: {flow}"));
+        }
+    }
+
+    /// Has a pipeline write its last frames.
+    fn finish(&self, session: Option<Session>) {
+        let Some(ending) = &session else { return };
+        ending.end();
+        let begun = Instant::now();
+        let mut state = lock(&self.state);
+        let whole = loop {
+            let deadline = match state.stop {
+                None => begun + Track::DRAIN,
+                Some(stop) => stop.max(begun + Track::LAST_DRAIN).min(begun + Track::DRAIN),
+            };
+            if state.ended || state.failed.is_some() || Instant::now() >= deadline {
+                break state.ended;
+            }
+            state = self.wait(state, Some(deadline));
+        };
+        let failed = state.failed.take();
+        drop(state);
+        self.close(session);
+        match failed {
+            Some(text) => self.fail(&text),
+            None if !whole => {
+                let name = self.output.name();
+                (self.say)(&format!("the end of a recording of {name} took too long to write, and may be missing"));
+            }
+            None => {}
+        }
+    }
+
+    fn close(&self, session: Option<Session>) {
+        drop(session);
+        if self.output.ended() {
+            self.worked();
+        }
+    }
+
+    /// Something was written.
+    fn worked(&self) {
+        let is_news = {
+            let mut state = lock(&self.state);
+            state.pause.take().is_some() && std::mem::take(&mut state.is_said)
+        };
+        if is_news {
+            (self.say)(&format!("recording works again: {}", self.output.name()));
+        }
+    }
+
+    fn fail(&self, text: &str) {
+        let (is_news, lost) = {
+            let mut state = lock(&self.state);
+            let is_first = state.pause.is_none();
+            let pause = state.pause.map_or(Track::RETRY, |pause| (2 * pause).min(Track::LONGEST_RETRY));
+            let now = Instant::now();
+            state.pause = Some(pause);
+            state.not_before = Some(now + pause);
+            let is_news = is_first && state.said.is_none_or(|said| now - said >= Track::SAY);
+            if is_news {
+                (state.said, state.is_said) = (Some(now), true);
+            }
+            (is_news, state.waiting.take())
+        };
+        lost.for_each(|taken| self.output.left_out(taken.want));
+        if is_news {
+            let (name, folder) = (self.output.name(), self.output.folder());
+            (self.say)(&format!("recording failed, and is tried again: {name} in {}: {text}", folder.display()));
+        }
+    }
+
+    /// On the pipeline's threads.
+    fn hear(&self, event: Event<'_>) {
+        let works = match event {
+            Event::Through => self.output.through(),
+            Event::Posted(message) => self.output.hear(message),
+            Event::Warning(text) => {
+                (self.say)(text);
+                false
+            }
+            Event::Failed(_) | Event::Ended => false,
+        };
+        let mut state = lock(&self.state);
+        match event {
+            Event::Through => state.is_free = true,
+            Event::Ended => state.ended = true,
+            Event::Failed(text) => drop(state.failed.get_or_insert_with(|| text.to_owned())),
+            Event::Posted(_) | Event::Warning(_) => {}
+        }
+        drop(state);
+        self.changed.notify_all();
+        if works {
+            self.worked();
+        }
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, until: Option<Instant>) -> MutexGuard<'a, State> {
+        match until {
+            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(until) => {
+                let left = until.saturating_duration_since(Instant::now());
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! A camera's videos: MP4 files, each of frames of one kind.
+
+use super::gate::Want;
+use super::store::Store;
+use super::track::{Output, Say};
+use crate::config::Segments;
+use crate::infer::nanoseconds;
+use crate::sync::lock;
+use gst::prelude::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Names the files, and keeps what they take in bounds.
+pub struct Videos {
+    store: Mutex<Store>,
+    length: Duration,
+    /// kbit/s
+    bitrate: u32,
+    /// Being written.
+    open: Mutex<Option<PathBuf>>,
+    missing: Mutex<Missing>,
+    say: Say,
+}
+
+/// Frames that videos lack because there was no room for them.
+#[derive(Default)]
+struct Missing {
+    total: u64,
+    /// Since the last look.
+    seen: u64,
+    left_out: u64,
+    looked: Option<Instant>,
+}
+
+impl Videos {
+    /// How often it's looked at how many frames are missing.
+    const LOOK: Duration = Duration::from_secs(60);
+
+    pub fn new(settings: &Segments, store: Store, say: Say) -> Self {
+        let videos = Self {
+            store: Mutex::new(store),
+            length: settings.length,
+            bitrate: settings.bitrate,
+            open: Mutex::default(),
+            missing: Mutex::default(),
+            say,
+        };
+        let (expected, limit) = (videos.expected(), settings.limit);
+        if expected > limit {
+            (videos.say)(&format!(
+                "a video of {} s at {} kbit/s takes about {expected} bytes, and all may take {limit} only: none will be \
+                 kept; make the segments shorter or their limit larger",
+                settings.length.as_secs(),
+                settings.bitrate
+            ));
+        }
+        videos
+    }
+
+    /// Bytes of a file of the whole length.
+    fn expected(&self) -> u64 {
+        (f64::from(self.bitrate) * 125.0 * self.length.as_secs_f64()) as u64
+    }
+
+    /// A frame comes.
+    pub fn see(&self) {
+        let text = {
+            let mut missing = lock(&self.missing);
+            missing.seen += 1;
+            if missing.looked.get_or_insert_with(Instant::now).elapsed() < Self::LOOK {
+                return;
+            }
+            let (seen, left_out) = (missing.seen, missing.left_out);
+            *missing = Missing { total: missing.total, looked: Some(Instant::now()), ..Missing::default() };
+            // A few are missing where a recording begins.
+            if left_out * 50 < seen {
+                return;
+            }
+            format!(
+                "videos lack {left_out} of the last {seen} frames: drawing and encoding can't keep up; record fewer cameras, \
+                 or smaller pictures"
+            )
+        };
+        (self.say)(&text);
+    }
+
+    /// Frames that aren't in a video, all in all.
+    pub fn left_out_in_all(&self) -> u64 {
+        lock(&self.missing).total
+    }
+
+    /// The path of the next file.
+    fn next(&self) -> PathBuf {
+        let mut store = lock(&self.store);
+        if let Err(error) = store.make_room(self.expected()) {
+            (self.say)(&format!("an old video can't be removed: {error}"));
+        }
+        let path = store.fresh("");
+        *lock(&self.open) = Some(path.clone());
+        path
+    }
+
+    fn closed(&self, path: &Path) {
+        if let Err(error) = lock(&self.store).took(path) {
+            (self.say)(&format!("{}: {error}", path.display()));
+        }
+    }
+}
+
+impl Output for Videos {
+    fn name(&self) -> &'static str {
+        "videos"
+    }
+
+    fn folder(&self) -> PathBuf {
+        lock(&self.store).folder().to_owned()
+    }
+
+    fn elements(&self, width: u32, height: u32) -> String {
+        // H.264 in 4:2:0 has even sizes, MP4 muxers take 16 pixels and more: the last column and row of an odd size are left
+        // out, and black is added to what is smaller.
+        let even = |pixels: u32| i64::from((pixels & !1).max(16));
+        let (right, bottom) = (i64::from(width) - even(width), i64::from(height) - even(height));
+        let fit = if (right, bottom) == (0, 0) {
+            String::new()
+        } else {
+            format!("videobox right={right} bottom={bottom} ! ")
+        };
+        // Without a parser, which knows of no duration where there is no frame rate: a video's last frame would not be seen.
+        format!(
+            "videoconvert ! video/x-raw,format=I420 ! {fit}queue max-size-buffers=8 max-size-bytes=0 max-size-time=0 ! x264enc \
+             speed-preset=veryfast tune=zerolatency bitrate={} key-int-max=60 ! splitmuxsink name=files \
+             max-size-time={} send-keyframe-requests=true",
+            self.bitrate,
+            nanoseconds(self.length)
+        )
+    }
+
+    fn connect(self: Arc<Self>, pipeline: &gst::Pipeline) {
+        let Some(files) = pipeline.by_name("files") else { return };
+        // In pieces of a second, so that a file is good up to its end whatever happens to the process.
+        if let Ok(muxer) = gst::ElementFactory::make("mp4mux").property("fragment-duration", 1000_u32).build() {
+            files.set_property("muxer", muxer);
+        }
+        let videos = Arc::downgrade(&self);
+        files.connect("format-location", false, move |_| {
+            let path = videos.upgrade()?.next();
+            Some(path.to_string_lossy().into_owned().to_value())
+        });
+    }
+
+    fn hear(&self, message: &gst::StructureRef) -> bool {
+        let closed = Some(message).filter(|message| message.name() == "splitmuxsink-fragment-closed");
+        let Some(path) = closed.and_then(|message| message.get::<PathBuf>("location").ok()) else { return false };
+        lock(&self.open).take_if(|open| *open == path);
+        self.closed(&path);
+        true
+    }
+
+    fn begin(&self, _: Option<gst::ClockTime>, _: Want) {}
+
+    fn through(&self) -> bool {
+        false
+    }
+
+    fn left_out(&self, _: Want) {
+        let mut missing = lock(&self.missing);
+        missing.total += 1;
+        missing.left_out += 1;
+    }
+
+    /// A file that wasn't closed is good up to its last second, and takes room; one without a frame isn't a video.
+    fn ended(&self) -> bool {
+        let Some(path) = lock(&self.open).take() else { return false };
+        match has_frames(&path) {
+            true => self.closed(&path),
+            false => drop(fs::remove_file(&path)),
+        }
+        false
+    }
+}
+
+/// Whether an MP4 in pieces has one.
+fn has_frames(path: &Path) -> bool {
+    use std::io::{Read, Seek, SeekFrom};
+    let Ok(mut file) = fs::File::open(path) else { return false };
+    let mut header = [0; 8];
+    // Each box begins with its size and type.
+    while file.read_exact(&mut header).is_ok() {
+        let [a, b, c, d, name @ ..] = header;
+        let rest = i64::from(u32::from_be_bytes([a, b, c, d])) - 8;
+        if &name == b"moof" {
+            return true;
+        }
+        if rest < 0 || file.seek(SeekFrom::Current(rest)).is_err() {
+            return false;
+        }
+    }
+    false
+}
