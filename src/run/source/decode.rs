@@ -146,9 +146,10 @@ fn guard(queue: &gst::Element, around: &Surroundings) {
     let (track, start, most) = (around.track.clone(), around.start.clone(), around.setup.coded_queue);
     let (gate, of) = (Gate::default(), queue.downgrade());
     let Some(pad) = queue.static_pad("sink") else { return };
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let (Some(buffer), Some(queue)) = (info.buffer(), of.upgrade()) else { return gst::PadProbeReturn::Ok };
-        let full = queue.property::<u32>("current-level-buffers") >= most;
+        // What is decoded only for pictures after it comes as fast as it's read, and waits for room.
+        let full = queue.property::<u32>("current-level-buffers") >= most && !is_before_segment(pad, buffer);
         if !gate.lets_pass(full, !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)) {
             if track.is_playing() {
                 track.dropped("before the decoder");
@@ -159,6 +160,13 @@ fn guard(queue: &gst::Element, around: &Surroundings) {
         track.arrived(buffer.pts());
         gst::PadProbeReturn::Ok
     });
+}
+
+/// Whether a picture comes before what its segment shows.
+fn is_before_segment(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
+    let segment = pad.sticky_event::<gst::event::Segment>(0);
+    let start = segment.and_then(|event| event.segment().downcast_ref::<gst::ClockTime>().and_then(|s| s.start()));
+    buffer.pts().zip(start).is_some_and(|(pts, start)| pts < start)
 }
 
 #[cfg(test)]

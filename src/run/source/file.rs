@@ -91,23 +91,20 @@ impl Looped {
     /// Makes one stream of the rounds where they go into the decoder's part.
     fn splice(self: Arc<Self>, coded: &gst::Pad) {
         let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-        coded.add_probe(mask, move |_, info| {
-            let fate = {
-                let mut splice = lock(&self.splice);
-                if let Some(buffer) = info.buffer_mut() {
-                    splice.place(buffer.make_mut());
-                    return gst::PadProbeReturn::Ok;
+        coded.add_probe(mask, move |coded, info| {
+            if let Some(buffer) = info.buffer_mut() {
+                let segment = lock(&self.splice).place(buffer.make_mut());
+                if let Some(segment) = segment {
+                    // It comes through here too. Refused, it stays with the pad, and the picture tells why.
+                    let _ = coded.send_event(segment);
                 }
-                let Some(event) = info.event() else { return gst::PadProbeReturn::Ok };
-                splice.event(event)
-            };
+                return gst::PadProbeReturn::Ok;
+            }
+            let Some(event) = info.event() else { return gst::PadProbeReturn::Ok };
+            let fate = lock(&self.splice).event(event);
             match fate {
                 Fate::Pass => gst::PadProbeReturn::Ok,
                 Fate::Drop => gst::PadProbeReturn::Handled,
-                Fate::Replace(event) => {
-                    info.data = Some(gst::PadProbeData::Event(event));
-                    gst::PadProbeReturn::Ok
-                }
                 // The decoder gives what it still has.
                 Fate::Over { had_pictures: true } if !self.source.looping => gst::PadProbeReturn::Ok,
                 Fate::Over { had_pictures } => {
