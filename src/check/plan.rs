@@ -4,7 +4,7 @@ use super::engines::{self, Here};
 use super::memory::{self, CameraFrames};
 use super::stream::{Probe, StreamFacts};
 use super::trial::{self, Trial};
-use super::{Check, Verdict, assign, cpu, gpu_names, nvdec, threads};
+use super::{Check, TURN, Verdict, assign, cpu, gpu_names, nvdec, threads, unturned};
 use crate::config::{Camera, Codec, Decoder, Pipeline, Plan, Source};
 use crate::cuda::{self, CodecCaps, Device, PrimaryContext};
 use crate::tensorrt::{DEFAULT_LIMIT, EngineCache, Library};
@@ -72,6 +72,11 @@ fn streams(plan: &Plan, probe: Option<&Probe>) -> (Vec<Check>, Vec<StreamFacts>)
             Ok(facts) => {
                 let facts = facts.or(from_file);
                 (Check::ok(name, format!("{}: {}", camera.source.label(), facts.describe())), facts)
+            }
+            // One that isn't there may come.
+            Err(error) if matches!(&camera.source, Source::File { path, .. } if path.exists()) => {
+                let found = format!("{}: {error}", camera.source.label());
+                (Check::new(name, Verdict::Missing, found, "name a file with H.264 or H.265 pictures"), from_file)
             }
             Err(error) => {
                 let found =
@@ -198,8 +203,11 @@ fn decoders(gpu: u32, cameras: &OnGpu, measure: bool) -> Vec<Check> {
         Ok(caps) => caps,
         Err(error) => return vec![Check::missing(name, error)],
     };
+    let turned = coded.iter().filter_map(|(camera, facts)| Some((camera, facts.orientation?)));
+    let mut checks: Vec<_> =
+        turned.map(|(camera, way)| Check::new(camera_name(camera), Verdict::Limited, unturned(way), TURN)).collect();
     let verdicts = coded.iter().map(|(camera, facts)| nvdec::check(&camera_name(camera), facts, &caps));
-    let (mut checks, mut decodable) = (Vec::new(), Vec::new());
+    let mut decodable = Vec::new();
     for (check, camera) in verdicts.zip(&coded) {
         if check.verdict != Verdict::Missing {
             decodable.push(*camera);
@@ -207,6 +215,7 @@ fn decoders(gpu: u32, cameras: &OnGpu, measure: bool) -> Vec<Check> {
         checks.push(check);
     }
     let mut codecs: Vec<Codec> = decodable.iter().map(|(_, facts)| facts.codec.unwrap_or(Codec::H264)).collect();
+    codecs.sort_by_key(|codec| codec.name());
     codecs.dedup();
     let elements: Vec<_> = codecs
         .into_iter()
@@ -300,7 +309,7 @@ mod tests {
     }
 
     fn facts(codec: Codec, size: (u32, u32), framerate: Option<f64>) -> StreamFacts {
-        StreamFacts { codec: Some(codec), size: Some(size), framerate, depth: Some(8) }
+        StreamFacts { codec: Some(codec), size: Some(size), framerate, depth: Some(8), orientation: None }
     }
 
     #[test]

@@ -39,6 +39,12 @@ pub fn template() -> gst::Caps {
     caps
 }
 
+/// Frames of any kind. A pad that isn't linked yet lets itself be linked to them: what is wrong with them, and what helps, is
+/// said when they come.
+pub fn any() -> gst::Caps {
+    gst_video::VideoCapsBuilder::new().any_features().build()
+}
+
 /// Whether frames of these caps are in GPU memory.
 pub fn in_gpu(caps: &gst::CapsRef) -> bool {
     caps.features(0).is_some_and(|features| features.contains(CUDA_MEMORY))

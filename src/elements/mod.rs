@@ -5,6 +5,8 @@ mod caps;
 mod device;
 mod inference;
 mod input_query;
+mod orientation;
+mod refusal;
 mod report;
 mod stage;
 mod trtdetect;
@@ -14,6 +16,7 @@ mod trtpreprocess;
 mod trtpublish;
 
 pub(crate) use caps::CUDA_MEMORY;
+pub(crate) use orientation::Orientation;
 pub(crate) use stage::answer_allocation;
 
 use gst::glib;

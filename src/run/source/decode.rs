@@ -3,6 +3,7 @@
 use super::super::setup::{Decoder, make};
 use super::Surroundings;
 use super::gate::Gate;
+use super::orientation;
 use crate::infer::{Error, ErrorKind};
 use gst::prelude::*;
 
@@ -89,6 +90,8 @@ pub fn add(
     if !matches!(around.setup.decoder, Decoder::Gpu(_)) {
         // For pixel formats that models don't take, such as those of 10 bits; the others pass untouched.
         elements.push(make("videoconvert", "convert")?);
+        // Cameras don't say how their pictures are to be turned, files do.
+        elements.extend(paced.then(orientation::turn).transpose()?);
     }
     if let Decoder::Upload(device) = around.setup.decoder {
         elements.push(upload(device)?);
@@ -101,6 +104,9 @@ pub fn add(
     match pace {
         Some(pace) => around.start.hold(&pace, &queue, &end),
         None => around.backlog.hold(&around.pictures, &queue, &end),
+    }
+    if paced && matches!(around.setup.decoder, Decoder::Gpu(_)) {
+        orientation::warn(&end);
     }
     pad.set_target(Some(&end)).map_err(|_| into("linked"))?;
     for element in elements.iter().rev() {

@@ -4,6 +4,7 @@ use super::super::setup::{FileSource, make};
 use super::decode::{self, Codec};
 use super::splice::{Fate, Splice};
 use super::{Surroundings, post};
+use crate::check::{nothing_to_decode, stream_name};
 use crate::infer::{Error, ErrorKind};
 use crate::sync::lock;
 use gst::glib;
@@ -49,28 +50,30 @@ impl Looped {
         let failed = |_| Error::new(ErrorKind::Failed, "the file's reader can't be linked");
         reader.add_many([&file, &parse]).map_err(failed)?;
         file.link(&parse).map_err(failed)?;
-        let looped = self.clone();
-        let of = reader.downgrade();
+        let (looped, of, streams) = (self.clone(), reader.downgrade(), Arc::new(Mutex::new(Vec::new())));
+        let names = streams.clone();
         parse.connect_pad_added(move |parse, stream| {
             let Some(reader) = of.upgrade() else { return };
+            lock(&names).extend(stream_name(stream));
             if let Err(error) = looped.connect(&reader, stream) {
                 post(parse, &error);
+            }
+        });
+        let of = reader.downgrade();
+        parse.connect_no_more_pads(move |parse| {
+            if of.upgrade().is_some_and(|reader| reader.static_pad("src").is_none()) {
+                post(parse, &Error::new(ErrorKind::File, nothing_to_decode(&lock(&streams))));
             }
         });
         bin.add(&reader).map_err(failed)?;
         reader.sync_state_with_parent().map_err(failed)
     }
 
-    /// Takes the first stream of pictures that the file has.
+    /// Takes the first stream of pictures that can be decoded.
     fn connect(self: &Arc<Self>, reader: &gst::Bin, stream: &gst::Pad) -> Result<(), Error> {
         let (Some(bin), Some(pad)) = (self.bin.upgrade(), self.pad.upgrade()) else { return Ok(()) };
         let caps = stream.current_caps().unwrap_or_else(|| stream.query_caps(None));
-        let is_video =
-            caps.structure(0).is_some_and(|s| s.name().starts_with("video/") || s.name().starts_with("image/"));
-        if !is_video || reader.static_pad("src").is_some() {
-            return Ok(());
-        }
-        let codec = Codec::of(&caps)?;
+        let (Ok(codec), None) = (Codec::of(&caps), reader.static_pad("src")) else { return Ok(()) };
         let failed = || Error::new(ErrorKind::Failed, "the file's stream can't be linked");
         let out = gst::GhostPad::builder_with_target(stream).map_err(|_| failed())?.name("src").build();
         let coded = match bin.by_name("parse") {
@@ -119,8 +122,7 @@ impl Looped {
     fn next_round(self: Arc<Self>, had_pictures: bool) {
         let Some(bin) = self.bin.upgrade() else { return };
         if !had_pictures {
-            let text = format!("{} has no pictures", self.source.path.display());
-            post(&bin, &Error::new(ErrorKind::File, text));
+            post(&bin, &Error::new(ErrorKind::File, "it has no pictures"));
             return;
         }
         let turns = self.around.turns.clone();

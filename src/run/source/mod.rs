@@ -4,6 +4,7 @@ mod backlog;
 mod decode;
 mod file;
 mod gate;
+mod orientation;
 mod rtsp;
 mod splice;
 mod start;
