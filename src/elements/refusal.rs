@@ -24,6 +24,25 @@ fn producer(sink: &gst::Pad) -> Option<gst::Element> {
     Some(element)
 }
 
+/// Whether an element upstream has settled on these caps, with none behind it that could make others of them.
+pub fn is_settled(sink: &gst::Pad, caps: &gst::Caps) -> bool {
+    let mut source = sink.peer();
+    while let Some(pad) = source {
+        if pad.current_caps().as_ref() == Some(caps) {
+            return true;
+        }
+        let element = pad.parent_element();
+        let passes = |element: &gst::Element| {
+            element.metadata(gst::ELEMENT_METADATA_KLASS).is_some_and(|klass| !klass.contains("Converter"))
+        };
+        source = match element.filter(passes).map(|element| element.sink_pads()).as_deref() {
+            Some([before]) => before.peer(),
+            _ => None,
+        };
+    }
+    false
+}
+
 fn is_system(features: &gst::CapsFeaturesRef) -> bool {
     !features.is_any() && features.is_equal(&gst::CAPS_FEATURES_MEMORY_SYSTEM_MEMORY)
 }

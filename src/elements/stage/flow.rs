@@ -74,15 +74,14 @@ impl<W: Work> Flow<W> {
         Ok(info)
     }
 
-    /// Why frames of these caps, which were refused, can't come in any other way either; `None` where upstream has more to
-    /// offer, such as a converter that asks what it need not convert, or where it has been said.
+    /// Why frames of these caps, which were refused, can't come; `None` where nothing upstream has settled on them, such as for
+    /// a converter that asks what it need not convert, or where it has been said.
     pub(super) fn refusal(&self, came: &gst::Caps, own: &gst::Caps) -> Option<Error> {
-        if !self.sink.is_active() || !came.is_fixed() {
+        if !self.sink.is_active() || !refusal::is_settled(&self.sink, came) {
             return None;
         }
         let taken = own.intersect(&self.src.peer_query_caps(Some(own)));
-        let offered = self.sink.peer_query_caps(None);
-        if taken.is_empty() || offered.is_empty() || offered.can_intersect(&taken) {
+        if taken.is_empty() {
             return None;
         }
         let before = lock(&self.refused).replace(came.clone());

@@ -79,27 +79,24 @@ impl Looped {
         let coded = match bin.by_name("parse") {
             // The decoder is there since the first round.
             Some(parse) => parse.static_pad("sink").ok_or_else(failed)?,
-            None => {
-                let coded = decode::add(&bin, &pad, codec, true, &self.around)?;
-                self.clone().splice(&coded);
-                coded
-            }
+            None => decode::add(&bin, &pad, codec, true, &self.around)?,
         };
+        self.clone().splice(&out);
         out.set_active(true).map_err(|_| failed())?;
         reader.add_pad(&out).map_err(|_| failed())?;
         out.link(&coded).map_err(|_| failed())?;
         Ok(())
     }
 
-    /// Makes one stream of the rounds where they go into the decoder's part.
-    fn splice(self: Arc<Self>, coded: &gst::Pad) {
+    /// Makes one stream of the rounds where they leave their readers.
+    fn splice(self: Arc<Self>, out: &gst::GhostPad) {
         let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-        coded.add_probe(mask, move |coded, info| {
+        out.add_probe(mask, move |out, info| {
             if let Some(buffer) = info.buffer_mut() {
                 let segment = lock(&self.splice).place(buffer.make_mut());
                 if let Some(segment) = segment {
-                    // It comes through here too. Refused, it stays with the pad, and the picture tells why.
-                    let _ = coded.send_event(segment);
+                    // It comes through here too. Where it's refused the picture after it is, and that is reported.
+                    let _ = out.push_event(segment);
                 }
                 return gst::PadProbeReturn::Ok;
             }
