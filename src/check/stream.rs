@@ -83,8 +83,11 @@ pub fn ask_camera(camera: &Camera) -> Result<StreamFacts, String> {
             source.set_property("location", path);
             let asked = Asked::new(source)?;
             asked.through_parsebin()?;
-            // What GStreamer says of a file that isn't a video's.
-            asked.answer(|message| message)
+            // Of a file that is something else GStreamer says what.
+            asked.answer(|message| message).map_err(|error| {
+                let known = nothing_to_decode(&[]) == error || error.starts_with("it");
+                if known { error } else { format!("{NO_PICTURES}: {error}") }
+            })
         }
         Source::Rtsp { url, transport, latency } => {
             let source = element("rtspsrc")?;
@@ -132,22 +135,25 @@ impl Asked {
         let parse = element("parsebin")?;
         self.pipeline.add(&parse).and_then(|()| self.source.link(&parse)).map_err(|error| error.to_string())?;
         let (pipeline, tell) = (self.pipeline.downgrade(), self.tell.clone());
-        let streams = Arc::new(Mutex::new(Vec::new()));
-        let names = streams.clone();
+        let streams = Arc::<Mutex<Vec<String>>>::default();
         parse.connect_pad_added(move |_, pad| {
             let name = stream_name(pad).unwrap_or_default();
             let Some(pipeline) = pipeline.upgrade() else { return };
             let watched = DECODED.contains(&name.as_str()).then(|| tell.clone());
-            lock(&names).push(name);
+            lock(&streams).push(name);
+            if watched.is_none() {
+                let (streams, tell) = (streams.clone(), tell.clone());
+                // With the first data all streams are known.
+                pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                    let streams = lock(&streams);
+                    if !streams.iter().any(|name| DECODED.contains(&name.as_str())) {
+                        let _ = tell.send(Err(nothing_to_decode(&streams)));
+                    }
+                    gst::PadProbeReturn::Remove
+                });
+            }
             if let Err(error) = end(&pipeline, pad, &[], watched) {
                 let _ = tell.send(Err(error));
-            }
-        });
-        let tell = self.tell.clone();
-        parse.connect_no_more_pads(move |_| {
-            let streams = lock(&streams);
-            if !streams.iter().any(|name| DECODED.contains(&name.as_str())) {
-                let _ = tell.send(Err(nothing_to_decode(&streams)));
             }
         });
         Ok(())

@@ -14,10 +14,11 @@ mod trtoverlay;
 mod trtpose;
 mod trtpreprocess;
 mod trtpublish;
+mod upstream;
 
 pub(crate) use caps::CUDA_MEMORY;
 pub(crate) use orientation::Orientation;
-pub(crate) use stage::answer_allocation;
+pub(crate) use stage::{answer_allocation, into_writable};
 
 use gst::glib;
 

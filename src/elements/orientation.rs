@@ -1,6 +1,8 @@
 //! How a stream's pictures are to be turned before they are shown.
 
+use super::upstream;
 use crate::sync::lock;
+use gst::prelude::*;
 use std::sync::Mutex;
 
 /// How they come.
@@ -18,10 +20,24 @@ impl Orientation {
         (told != UPRIGHT && before.as_ref() != Some(&told)).then_some(told)
     }
 
+    /// As [`Self::tagged`] for the stream that comes to `sink`, if no element upstream turns its pictures. Those of GStreamer
+    /// 1.22 leave the tag as it is.
+    pub fn unturned(&self, sink: &gst::Pad, tags: &gst::TagListRef) -> Option<String> {
+        let told = self.tagged(tags)?;
+        (!upstream::pads(sink).any(|(_, element)| turns(&element))).then_some(told)
+    }
+
     /// Another stream follows.
     pub fn reset(&self) {
         *lock(&self.0) = None;
     }
+}
+
+/// Whether an element turns pictures: after their tag, or as it was told to.
+fn turns(element: &gst::Element) -> bool {
+    let property = element.find_property("video-direction").is_some().then(|| element.property_value("video-direction"));
+    let value = property.and_then(|value| value.get::<gst_video::VideoOrientationMethod>().ok());
+    value.is_some_and(|value| value != gst_video::VideoOrientationMethod::Identity)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Why an element doesn't take the frames that come: what they are, what it takes, and what to put before it.
 
-use super::caps;
+use super::{caps, upstream};
 use crate::infer::{Error, ErrorKind};
 use gst::prelude::*;
 
@@ -14,33 +14,19 @@ pub fn error(whose: &str, sink: &gst::Pad, came: &gst::CapsRef, taken: &gst::Cap
 
 /// The element upstream that makes the frames: behind those that pass them on as they are (capsfilter, queue, tee).
 fn producer(sink: &gst::Pad) -> Option<gst::Element> {
-    let mut element = sink.peer()?.parent_element()?;
-    while element.metadata(gst::ELEMENT_METADATA_KLASS).is_some_and(|klass| klass.starts_with("Generic"))
-        && let [before] = element.sink_pads().as_slice()
-        && let Some(next) = before.peer().and_then(|peer| peer.parent_element())
-    {
-        element = next;
-    }
-    Some(element)
+    upstream::pads(sink).map(|(_, element)| element).find(|element| !upstream::is_a(element, "Generic"))
 }
 
-/// Whether an element upstream has settled on these caps, with none behind it that could make others of them.
-pub fn is_settled(sink: &gst::Pad, caps: &gst::Caps) -> bool {
-    let mut source = sink.peer();
-    while let Some(pad) = source {
-        if pad.current_caps().as_ref() == Some(caps) {
-            return true;
-        }
-        let element = pad.parent_element();
-        let passes = |element: &gst::Element| {
-            element.metadata(gst::ELEMENT_METADATA_KLASS).is_some_and(|klass| !klass.contains("Converter"))
-        };
-        source = match element.filter(passes).map(|element| element.sink_pads()).as_deref() {
-            Some([before]) => before.peer(),
-            _ => None,
-        };
-    }
-    false
+/// The caps that an element upstream has settled on, with none behind it that could make others of them.
+pub fn settled(sink: &gst::Pad) -> Option<gst::Caps> {
+    let mut converted = false;
+    upstream::pads(sink)
+        .map_while(|(pad, element)| {
+            let of_converter = std::mem::replace(&mut converted, upstream::is_a(&element, "Converter"));
+            (!of_converter).then(|| pad.current_caps())
+        })
+        .flatten()
+        .next()
 }
 
 fn is_system(features: &gst::CapsFeaturesRef) -> bool {

@@ -442,7 +442,7 @@ impl Stage for Inference {
 
     /// Models see pictures as they come.
     fn tagged(&self, tags: &gst::TagListRef) {
-        if let Some(way) = self.orientation.tagged(tags) {
+        if let Some(way) = self.orientation.unturned(self.flow.sink(), tags) {
             let around = match self.with_settings(|settings| settings.backend) {
                 Backend::Cpu => "",
                 Backend::TensorRt => " (between cudadownload and cudaupload)",

@@ -74,20 +74,20 @@ impl<W: Work> Flow<W> {
         Ok(info)
     }
 
-    /// Why frames of these caps, which were refused, can't come; `None` where nothing upstream has settled on them, such as for
-    /// a converter that asks what it need not convert, or where it has been said.
-    pub(super) fn refusal(&self, came: &gst::Caps, own: &gst::Caps) -> Option<Error> {
-        if !self.sink.is_active() || !refusal::is_settled(&self.sink, came) {
+    /// Why the frames that upstream has settled on can't come. `None` where they can, where there's a converter that asks what
+    /// it need not convert, or where it has been said.
+    pub(super) fn refusal(&self, own: &gst::Caps) -> Option<Error> {
+        if !self.sink.is_active() {
             return None;
         }
-        let taken = own.intersect(&self.src.peer_query_caps(Some(own)));
-        if taken.is_empty() {
+        let (came, taken) = (refusal::settled(&self.sink)?, own.intersect(&self.src.peer_query_caps(Some(own))));
+        if taken.is_empty() || came.can_intersect(&taken) {
             return None;
         }
-        let before = lock(&self.refused).replace(came.clone());
         let factory = self.sink.parent_element().and_then(|element| element.factory());
         let whose = factory.map_or_else(|| "this element".into(), |factory| factory.name());
-        (before.as_ref() != Some(came)).then(|| refusal::error(&whose, &self.sink, came, &taken))
+        let before = lock(&self.refused).replace(came.clone());
+        (before.as_ref() != Some(&came)).then(|| refusal::error(&whose, &self.sink, &came, &taken))
     }
 
     /// Both pads take the same, so each answers with what the other's peer takes of `own`.

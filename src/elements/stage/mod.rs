@@ -314,13 +314,9 @@ where
         QueryViewMut::Caps(query) => {
             let own = if flow.sink().is_linked() { stage.caps() } else { caps::any() };
             flow.answer_caps(query, &own, flow.src());
-            true
-        }
-        QueryViewMut::AcceptCaps(_) => {
-            gst::Pad::query_default(flow.sink(), Some(&*stage.obj()), query);
-            if let QueryViewMut::AcceptCaps(query) = query.view_mut()
-                && !query.result()
-                && let Some(error) = flow.refusal(&query.caps_owned(), &stage.caps())
+            // Accepting caps is asked by way of this query.
+            if query.result_owned().is_some_and(|caps| caps.is_empty())
+                && let Some(error) = flow.refusal(&stage.caps())
             {
                 report::post(&*stage.obj(), &error);
             }
@@ -359,7 +355,9 @@ where
     }
     match query.view_mut() {
         QueryViewMut::Caps(query) => {
-            flow.answer_caps(query, &stage.caps(), flow.sink());
+            // What comes is no reason against being linked: what is wrong with it is said when it comes.
+            let other = if flow.src().is_linked() { flow.sink() } else { flow.src() };
+            flow.answer_caps(query, &stage.caps(), other);
             true
         }
         QueryViewMut::Latency(query) => flow.answer_latency(query, stage.latency(), stage.limit()),

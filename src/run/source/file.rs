@@ -50,30 +50,25 @@ impl Looped {
         let failed = |_| Error::new(ErrorKind::Failed, "the file's reader can't be linked");
         reader.add_many([&file, &parse]).map_err(failed)?;
         file.link(&parse).map_err(failed)?;
-        let (looped, of, streams) = (self.clone(), reader.downgrade(), Arc::new(Mutex::new(Vec::new())));
-        let names = streams.clone();
+        let (looped, of, streams) = (self.clone(), reader.downgrade(), Arc::<Mutex<Vec<String>>>::default());
         parse.connect_pad_added(move |parse, stream| {
             let Some(reader) = of.upgrade() else { return };
-            lock(&names).extend(stream_name(stream));
-            if let Err(error) = looped.connect(&reader, stream) {
-                post(parse, &error);
-            }
-        });
-        let of = reader.downgrade();
-        parse.connect_no_more_pads(move |parse| {
-            if of.upgrade().is_some_and(|reader| reader.static_pad("src").is_none()) {
-                post(parse, &Error::new(ErrorKind::File, nothing_to_decode(&lock(&streams))));
+            lock(&streams).extend(stream_name(stream));
+            match looped.connect(&reader, stream) {
+                Ok(true) => {}
+                Ok(false) => look_for_pictures(&reader, parse, stream, &streams),
+                Err(error) => post(parse, &error),
             }
         });
         bin.add(&reader).map_err(failed)?;
         reader.sync_state_with_parent().map_err(failed)
     }
 
-    /// Takes the first stream of pictures that can be decoded.
-    fn connect(self: &Arc<Self>, reader: &gst::Bin, stream: &gst::Pad) -> Result<(), Error> {
-        let (Some(bin), Some(pad)) = (self.bin.upgrade(), self.pad.upgrade()) else { return Ok(()) };
+    /// Takes the first stream of pictures that can be decoded; whether it's this one.
+    fn connect(self: &Arc<Self>, reader: &gst::Bin, stream: &gst::Pad) -> Result<bool, Error> {
+        let (Some(bin), Some(pad)) = (self.bin.upgrade(), self.pad.upgrade()) else { return Ok(false) };
         let caps = stream.current_caps().unwrap_or_else(|| stream.query_caps(None));
-        let (Ok(codec), None) = (Codec::of(&caps), reader.static_pad("src")) else { return Ok(()) };
+        let (Ok(codec), None) = (Codec::of(&caps), reader.static_pad("src")) else { return Ok(false) };
         let failed = || Error::new(ErrorKind::Failed, "the file's stream can't be linked");
         let out = gst::GhostPad::builder_with_target(stream).map_err(|_| failed())?.name("src").build();
         let coded = match bin.by_name("parse") {
@@ -85,7 +80,7 @@ impl Looped {
         out.set_active(true).map_err(|_| failed())?;
         reader.add_pad(&out).map_err(|_| failed())?;
         out.link(&coded).map_err(|_| failed())?;
-        Ok(())
+        Ok(true)
     }
 
     /// Makes one stream of the rounds where they leave their readers.
@@ -135,4 +130,18 @@ impl Looped {
             });
         });
     }
+}
+
+/// Says that a file has nothing to decode when the first data comes of a stream that isn't taken: the file's streams are all
+/// known then.
+fn look_for_pictures(reader: &gst::Bin, parse: &gst::Element, stream: &gst::Pad, streams: &Arc<Mutex<Vec<String>>>) {
+    let (reader, parse, streams) = (reader.downgrade(), parse.downgrade(), streams.clone());
+    stream.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        if let (Some(reader), Some(parse)) = (reader.upgrade(), parse.upgrade())
+            && reader.static_pad("src").is_none()
+        {
+            post(&parse, &Error::new(ErrorKind::File, nothing_to_decode(&lock(&streams))));
+        }
+        gst::PadProbeReturn::Remove
+    });
 }
