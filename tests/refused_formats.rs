@@ -60,7 +60,7 @@ fn decoded_files_of_other_formats_name_the_format_and_the_converter() {
         }
         // Behind elements that pass frames on as they are, and linked when the file is known.
         let ours = &elements()[0];
-        for between in ["queue", "identity", "tee", "videorate", "queue ! video/x-raw"] {
+        for between in ["queue", "identity", "tee", "videorate", "videobalance", "queue ! video/x-raw"] {
             refused(&format!("{file} ! {between} ! {ours} ! fakesink"), &[format, "videoconvert"]);
         }
         refused(

@@ -1,12 +1,23 @@
 //! What is to be said of a file's content, by `gst-trt check` as by `gst-trt run`.
 
+/// What a file is told by that has no pictures, or others.
+const NO_PICTURES: &str = "it has no pictures";
+const OTHER_PICTURES: &str = "its pictures are";
+
+/// Why a file can't be played in which nothing was found to decode, after what its reader said.
+pub(crate) fn unplayable(said: &str) -> String {
+    if said.starts_with(NO_PICTURES) || said.starts_with(OTHER_PICTURES) {
+        return said.to_owned();
+    }
+    format!("{NO_PICTURES} that can be decoded: {said}")
+}
+
 /// Why a file can't be played that has these streams, by the names of their caps: none of them can be decoded.
 pub(crate) fn nothing_to_decode(streams: &[String]) -> String {
     let pictures = |name: &&String| name.starts_with("video/") || name.starts_with("image/");
     match streams.iter().find(pictures) {
-        Some(name) => format!("its pictures are {name}, and only H.264 and H.265 can be decoded: convert the file"),
-        None if streams.is_empty() => "it has no pictures, nor anything else".into(),
-        None => format!("it has no pictures, only {}", streams.join(" and ")),
+        Some(name) => format!("{OTHER_PICTURES} {name}, and only H.264 and H.265 can be decoded: convert the file"),
+        None => format!("{NO_PICTURES}, only {}", streams.join(" and ")),
     }
 }
 
@@ -35,13 +46,14 @@ mod tests {
 
     #[test]
     fn what_a_file_has_in_the_place_of_pictures_is_named() {
+        assert_eq!(unplayable("it's a text"), "it has no pictures that can be decoded: it's a text");
         let text = |streams: &[&str]| nothing_to_decode(&streams.iter().map(|s| s.to_string()).collect::<Vec<_>>());
         assert_eq!(text(&["audio/mpeg"]), "it has no pictures, only audio/mpeg");
         assert_eq!(text(&["audio/mpeg", "text/x-raw"]), "it has no pictures, only audio/mpeg and text/x-raw");
-        assert_eq!(text(&[]), "it has no pictures, nor anything else");
         for coded in ["video/x-vp9", "image/jpeg"] {
             let found = text(&["audio/mpeg", coded]);
             assert!(found.contains(coded) && found.contains("only H.264 and H.265"), "{found}");
+            assert_eq!(unplayable(&found), found);
         }
     }
 }

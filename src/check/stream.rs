@@ -1,9 +1,10 @@
 //! What a camera sends: asked of the camera itself, without decoding anything.
 
-use super::{nothing_to_decode, stream_name};
+use super::{nothing_to_decode, stream_name, unplayable};
 use crate::config::{Camera, Codec, Source, Transport};
 use crate::sync::lock;
 use gst::prelude::*;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -82,11 +83,10 @@ pub fn ask_camera(camera: &Camera) -> Result<StreamFacts, String> {
             let source = element("filesrc")?;
             source.set_property("location", path);
             let asked = Asked::new(source)?;
-            asked.through_parsebin()?;
-            // Of a file that is something else GStreamer says what.
+            let streams = asked.through_parsebin()?;
             asked.answer(|message| message).map_err(|error| {
-                let known = nothing_to_decode(&[]) == error || error.starts_with("it");
-                if known { error } else { format!("{NO_PICTURES}: {error}") }
+                let nothing = !lock(&streams).iter().any(|name| DECODED.contains(&name.as_str()));
+                if nothing && Path::new(path).exists() { unplayable(&error) } else { error }
             })
         }
         Source::Rtsp { url, transport, latency } => {
@@ -115,6 +115,8 @@ fn element(name: &str) -> Result<gst::Element, String> {
     gst::ElementFactory::make(name).build().map_err(|_| format!("GStreamer has no element {name}: install its plugin"))
 }
 
+type Streams = Arc<Mutex<Vec<String>>>;
+
 /// A pipeline that is thrown away after its first frames.
 struct Asked {
     pipeline: gst::Pipeline,
@@ -131,11 +133,13 @@ impl Asked {
         Ok(Self { pipeline, source, found, tell })
     }
 
-    fn through_parsebin(&self) -> Result<(), String> {
+    /// Returns the names of the streams that are found.
+    fn through_parsebin(&self) -> Result<Streams, String> {
         let parse = element("parsebin")?;
         self.pipeline.add(&parse).and_then(|()| self.source.link(&parse)).map_err(|error| error.to_string())?;
         let (pipeline, tell) = (self.pipeline.downgrade(), self.tell.clone());
-        let streams = Arc::<Mutex<Vec<String>>>::default();
+        let streams = Streams::default();
+        let found = streams.clone();
         parse.connect_pad_added(move |_, pad| {
             let name = stream_name(pad).unwrap_or_default();
             let Some(pipeline) = pipeline.upgrade() else { return };
@@ -156,7 +160,7 @@ impl Asked {
                 let _ = tell.send(Err(error));
             }
         });
-        Ok(())
+        Ok(found)
     }
 
     fn through_depayloader(&self) {

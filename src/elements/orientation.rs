@@ -35,7 +35,8 @@ impl Orientation {
 
 /// Whether an element turns pictures: after their tag, or as it was told to.
 fn turns(element: &gst::Element) -> bool {
-    let property = element.find_property("video-direction").is_some().then(|| element.property_value("video-direction"));
+    let property =
+        element.find_property("video-direction").is_some().then(|| element.property_value("video-direction"));
     let value = property.and_then(|value| value.get::<gst_video::VideoOrientationMethod>().ok());
     value.is_some_and(|value| value != gst_video::VideoOrientationMethod::Identity)
 }

@@ -10,6 +10,7 @@ use super::source;
 use super::spacing::Spacing;
 use super::track::Track;
 use super::turns::Turns;
+use crate::check::unplayable;
 use crate::cuda;
 use crate::record::Recorder;
 use crate::sync::lock;
@@ -187,9 +188,7 @@ impl Camera {
         }
         // Elements that read it have other names each time.
         let reason = reason.split_once(": ").map_or(reason.as_str(), |(_, reason)| reason);
-        let known = reason.starts_with("it has no pictures") || reason.starts_with("its pictures are");
-        let why = if known { "" } else { "it has no pictures that can be decoded: " };
-        let text = format!("{}: {why}{reason}", file.path.display());
+        let text = format!("{}: {}", file.path.display(), unplayable(reason));
         if file.looping { Event::SourceLost(text) } else { Event::Unplayable(text) }
     }
 

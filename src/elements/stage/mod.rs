@@ -315,7 +315,7 @@ where
             let own = if flow.sink().is_linked() { stage.caps() } else { caps::any() };
             flow.answer_caps(query, &own, flow.src());
             // Accepting caps is asked by way of this query.
-            if query.result_owned().is_some_and(|caps| caps.is_empty())
+            if query.result().is_some_and(|caps| caps.is_empty())
                 && let Some(error) = flow.refusal(&stage.caps())
             {
                 report::post(&*stage.obj(), &error);

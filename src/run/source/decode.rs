@@ -3,7 +3,7 @@
 use super::super::setup::{Decoder, make};
 use super::Surroundings;
 use super::gate::Gate;
-use super::orientation;
+use super::{orientation, running};
 use crate::infer::{Error, ErrorKind};
 use gst::prelude::*;
 
@@ -96,13 +96,16 @@ pub fn add(
     if let Decoder::Upload(device) = around.setup.decoder {
         elements.push(upload(device)?);
     }
-    guard(&queue, around);
+    guard(&queue, paced, around);
     let into = |what: &str| Error::new(ErrorKind::Failed, format!("the decoder can't be {what}"));
     bin.add_many(&elements).map_err(|_| into("added"))?;
     gst::Element::link_many(&elements).map_err(|_| into("linked"))?;
     let end = elements.last().and_then(|last| last.static_pad("src")).ok_or_else(|| into("linked"))?;
     match pace {
-        Some(pace) => around.start.hold(&pace, &queue, &end),
+        Some(pace) => {
+            around.start.hold(&pace, &queue, &end);
+            running::stamp(&end);
+        }
         None => around.backlog.hold(&around.pictures, &queue, &end),
     }
     if paced && matches!(around.setup.decoder, Decoder::Gpu(_)) {
@@ -148,14 +151,16 @@ fn decoder(codec: Codec, decoder: Decoder) -> Result<gst::Element, Error> {
 }
 
 /// Takes note of coded pictures as they arrive, and leaves out those that the decoder is too far behind for.
-fn guard(queue: &gst::Element, around: &Surroundings) {
+fn guard(queue: &gst::Element, paced: bool, around: &Surroundings) {
     let (track, start, most) = (around.track.clone(), around.start.clone(), around.setup.coded_queue);
     let (gate, of) = (Gate::default(), queue.downgrade());
     let Some(pad) = queue.static_pad("sink") else { return };
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let (Some(buffer), Some(queue)) = (info.buffer(), of.upgrade()) else { return gst::PadProbeReturn::Ok };
-        // What is decoded only for pictures after it comes as fast as it's read, and waits for room.
-        let full = queue.property::<u32>("current-level-buffers") >= most && !is_before_segment(pad, buffer);
+        let shown = if paced { running::time(pad, buffer.pts()) } else { buffer.pts() };
+        // What a file has that is decoded only for pictures after it comes as fast as it's read, and waits for room.
+        let unseen = shown.is_none() && buffer.pts().is_some();
+        let full = queue.property::<u32>("current-level-buffers") >= most && !unseen;
         if !gate.lets_pass(full, !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)) {
             if track.is_playing() {
                 track.dropped("before the decoder");
@@ -163,16 +168,9 @@ fn guard(queue: &gst::Element, around: &Surroundings) {
             start.taken();
             return gst::PadProbeReturn::Handled;
         }
-        track.arrived(buffer.pts());
+        track.arrived(shown);
         gst::PadProbeReturn::Ok
     });
-}
-
-/// Whether a picture comes before what its segment shows.
-fn is_before_segment(pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
-    let segment = pad.sticky_event::<gst::event::Segment>(0);
-    let start = segment.and_then(|event| event.segment().downcast_ref::<gst::ClockTime>().and_then(|s| s.start()));
-    buffer.pts().zip(start).is_some_and(|(pts, start)| pts < start)
 }
 
 #[cfg(test)]

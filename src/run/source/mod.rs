@@ -6,6 +6,7 @@ mod file;
 mod gate;
 mod orientation;
 mod rtsp;
+mod running;
 mod splice;
 mod start;
 mod test;

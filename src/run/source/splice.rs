@@ -1,8 +1,8 @@
 //! One endless stream out of the same one again and again: its rounds follow each other without a gap in their timestamps.
 //!
-//! Coded pictures and the segments that they are in are moved together, so that a segment's running times are its
-//! timestamps. What a segment doesn't show, such as the pictures between a key frame and the place at which an edit list
-//! begins, lies outside of the moved segment too: decoders decode it, and leave it out.
+//! Pictures that aren't shown have to be decoded too, such as those between a key frame and the place at which an edit list
+//! begins. So what is decoded has a line of time of its own, on which nothing ever goes back: timestamps are on that line.
+//! Segments say which part of it is shown, and at which running times.
 
 use gst::ClockTime;
 
@@ -25,8 +25,10 @@ pub struct Splice {
     pending: bool,
     /// The last segment event that was made here.
     made: Option<gst::Seqnum>,
-    /// Where this round begins.
+    /// The running time at which this round begins.
     start: Time,
+    /// Where the decoder's line has come to.
+    decoded: Time,
     round: Option<Round>,
     /// The round before.
     before: Option<Round>,
@@ -54,6 +56,7 @@ impl Splice {
             pending: true,
             made: None,
             start: signed(start),
+            decoded: 0,
             round: None,
             before: None,
             period: None,
@@ -78,11 +81,14 @@ impl Splice {
         };
         let segment = std::mem::replace(&mut self.pending, false).then(|| {
             let length = self.segment.stop().map(|stop| signed(stop).saturating_sub(start));
-            round.enter(begin, length)
+            round.enter(begin, length, &picture, self.decoded)
         });
         let (pts, dts) = round.place(&picture);
-        buffer.set_pts(pts);
-        buffer.set_dts(dts);
+        for time in [pts, dts].into_iter().flatten() {
+            self.decoded = self.decoded.max(time.saturating_add(picture.duration.unwrap_or(0)));
+        }
+        buffer.set_pts(pts.map(unsigned));
+        buffer.set_dts(dts.map(unsigned));
         let event = segment.map(|segment| gst::event::Segment::new(&segment))?;
         self.made = Some(event.seqnum());
         Some(event)
@@ -111,7 +117,7 @@ impl Splice {
                 let round = self.round.take().filter(|round| round.shown > 0);
                 let had_pictures = round.is_some();
                 if let Some(round) = round {
-                    self.start = round.end().saturating_add(round.offset);
+                    self.start = round.end().saturating_add(round.to_running);
                     self.before = Some(round);
                 }
                 Fate::Over { had_pictures }
@@ -134,8 +140,10 @@ struct Picture {
 struct Round {
     /// The first time that it has room for.
     earliest: Time,
-    /// What the times are moved by.
-    offset: Time,
+    /// What is added for the running time here.
+    to_running: Time,
+    /// What is added for the decoder's line, in this segment.
+    to_line: Time,
     /// Where the segment begins and ends that is on.
     begin: Time,
     stop: Option<Time>,
@@ -171,7 +179,8 @@ impl Round {
         };
         Self {
             earliest,
-            offset: start.saturating_sub(earliest),
+            to_running: start.saturating_sub(earliest),
+            to_line: 0,
             begin,
             stop: None,
             first: (begin, *picture),
@@ -186,27 +195,37 @@ impl Round {
         }
     }
 
-    /// Goes into a segment, and returns the one that it becomes.
-    fn enter(&mut self, begin: Time, length: Option<Time>) -> gst::FormattedSegment<ClockTime> {
+    /// Goes into a segment with this picture, and returns the one that it becomes.
+    fn enter(
+        &mut self,
+        begin: Time,
+        length: Option<Time>,
+        picture: &Picture,
+        decoded: Time,
+    ) -> gst::FormattedSegment<ClockTime> {
         self.begin = begin;
         self.stop = length.map(|length| begin.saturating_add(length).saturating_add(self.late));
-        let start = self.placed(begin);
+        // With room for those that are shown before the one that is decoded first.
+        let first = picture.pts.into_iter().chain(picture.dts).min().unwrap_or(begin);
+        let room = MOST_REORDERED.saturating_mul(picture.duration.unwrap_or(PERIOD));
+        self.to_line = decoded.saturating_add(room).saturating_sub(first);
+        let begin = begin.max(self.earliest);
+        let start = unsigned(self.on_line(begin));
         let mut segment = gst::FormattedSegment::new();
         segment.set_start(start);
-        segment.set_stop(self.stop.map(|stop| self.placed(stop)));
-        segment.set_base(start);
+        segment.set_stop(self.stop.map(|stop| unsigned(self.on_line(stop))));
+        segment.set_base(unsigned(begin.saturating_add(self.to_running)));
         segment.set_time(start);
         segment.set_position(start);
         segment
     }
 
-    /// A time in its place. None is before the pipeline's beginning: what would be isn't shown.
-    fn placed(&self, time: Time) -> ClockTime {
-        ClockTime::from_nseconds(u64::try_from(time.saturating_add(self.offset)).unwrap_or(0))
+    fn on_line(&self, time: Time) -> Time {
+        time.saturating_add(self.to_line)
     }
 
-    /// When a picture is shown and decoded, in its place.
-    fn place(&mut self, picture: &Picture) -> (Option<ClockTime>, Option<ClockTime>) {
+    /// When a picture is shown and decoded, on the decoder's line.
+    fn place(&mut self, picture: &Picture) -> (Option<Time>, Option<Time>) {
         let Picture { mut pts, mut dts, duration } = *picture;
         let is_first = self.decoded.is_none() && self.shown == 0;
         self.decoding_only |= pts.is_none() && dts.is_some();
@@ -229,7 +248,7 @@ impl Round {
         self.take_note(time, duration);
         // A picture that is shown is decoded within its segment, and not before the round: sooner is as soon as possible.
         let due = dts.filter(|_| time >= self.begin).map(|dts| dts.max(self.begin).max(self.earliest));
-        (pts.map(|pts| self.placed(pts)), due.map(|dts| self.placed(dts)))
+        (pts.map(|pts| self.on_line(pts)), due.map(|dts| self.on_line(dts)))
     }
 
     /// Takes note of a picture if it's shown.
@@ -262,98 +281,117 @@ fn signed(time: ClockTime) -> Time {
     Time::try_from(time.nseconds()).unwrap_or(Time::MAX)
 }
 
+fn unsigned(time: Time) -> ClockTime {
+    ClockTime::from_nseconds(u64::try_from(time).unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Start, stop and base of the segment before a picture, its PTS and its DTS, ms.
-    type Placed = (Option<(u64, Option<u64>, u64)>, Option<u64>, Option<u64>);
-
-    fn place(splice: &mut Splice, pts: Option<u64>, dts: Option<u64>) -> Placed {
-        let mut buffer = gst::Buffer::new();
-        let writable = buffer.get_mut().unwrap();
-        writable.set_pts(pts.map(ClockTime::from_mseconds));
-        writable.set_dts(dts.map(ClockTime::from_mseconds));
-        let ms = |time: Option<ClockTime>| time.map(ClockTime::mseconds);
-        let limits = splice.place(writable).map(|event| {
-            assert_eq!(splice.event(&event), Fate::Pass);
-            let gst::EventView::Segment(segment) = event.view() else { panic!("{event:?}") };
-            let segment = segment.segment().downcast_ref::<ClockTime>().unwrap();
-            (ms(segment.start()).unwrap(), ms(segment.stop()), ms(segment.base()).unwrap())
-        });
-        (limits, ms(buffer.pts()), ms(buffer.dts()))
+    /// A splice and what comes after it.
+    struct Test {
+        splice: Splice,
+        /// Which is on.
+        segment: gst::FormattedSegment<ClockTime>,
+        /// The last timestamp of the segments before it, and of all.
+        ended: Option<ClockTime>,
+        last: Option<ClockTime>,
     }
 
-    fn begin(splice: &mut Splice, rate: i32, start: u64, stop: Option<u64>, base: u64) {
-        splice.event(&gst::event::StreamStart::new("a"));
-        let caps = gst::Caps::builder("video/x-h264").field("framerate", gst::Fraction::new(rate, 1)).build();
-        assert_eq!(splice.event(&gst::event::Caps::new(&caps)), Fate::Pass);
-        let mut segment = gst::FormattedSegment::<ClockTime>::new();
-        segment.set_start(ClockTime::from_mseconds(start));
-        segment.set_stop(stop.map(ClockTime::from_mseconds));
-        segment.set_base(ClockTime::from_mseconds(base));
-        assert_eq!(splice.event(&gst::event::Segment::new(&segment)), Fate::Drop);
-    }
+    impl Test {
+        fn new(start: u64) -> Self {
+            gst::init().unwrap();
+            let splice = Splice::new(ClockTime::from_mseconds(start));
+            Self { splice, segment: gst::FormattedSegment::new(), ended: None, last: None }
+        }
 
-    fn end(splice: &mut Splice, had_pictures: bool) {
-        assert_eq!(splice.event(&gst::event::Eos::new()), Fate::Over { had_pictures });
+        /// A segment of these limits, ms, at the beginning of a round or in it.
+        fn segment(&mut self, start: u64, stop: Option<u64>, base: u64) {
+            let mut segment = gst::FormattedSegment::<ClockTime>::new();
+            segment.set_start(ClockTime::from_mseconds(start));
+            segment.set_stop(stop.map(ClockTime::from_mseconds));
+            segment.set_base(ClockTime::from_mseconds(base));
+            assert_eq!(self.splice.event(&gst::event::Segment::new(&segment)), Fate::Drop);
+        }
+
+        /// A round at this rate begins.
+        fn begin(&mut self, rate: i32) {
+            self.splice.event(&gst::event::StreamStart::new("a"));
+            let caps = gst::Caps::builder("video/x-h264").field("framerate", gst::Fraction::new(rate, 1)).build();
+            assert_eq!(self.splice.event(&gst::event::Caps::new(&caps)), Fate::Pass);
+        }
+
+        fn end(&mut self, had_pictures: bool) {
+            assert_eq!(self.splice.event(&gst::event::Eos::new()), Fate::Over { had_pictures });
+        }
+
+        /// Places a picture. The running times of its PTS and its DTS, ms; `None` also where that isn't shown.
+        fn place(&mut self, pts: Option<u64>, dts: Option<u64>) -> (Option<u64>, Option<u64>) {
+            let mut buffer = gst::Buffer::new();
+            let writable = buffer.get_mut().unwrap();
+            writable.set_pts(pts.map(ClockTime::from_mseconds));
+            writable.set_dts(dts.map(ClockTime::from_mseconds));
+            if let Some(event) = self.splice.place(writable) {
+                assert_eq!(self.splice.event(&event), Fate::Pass);
+                let gst::EventView::Segment(segment) = event.view() else { panic!("{event:?}") };
+                self.segment = segment.segment().downcast_ref::<ClockTime>().unwrap().clone();
+                self.ended = self.last;
+            }
+            for time in buffer.pts().into_iter().chain(buffer.dts()) {
+                assert!(self.ended.is_none_or(|ended| time > ended), "the decoder's line goes back");
+                self.last = self.last.max(Some(time));
+            }
+            let shown = |time: Option<ClockTime>| Some(self.segment.to_running_time(time?)?.mseconds());
+            (shown(buffer.pts()), shown(buffer.dts()))
+        }
     }
 
     #[test]
     fn rounds_follow_without_a_gap_also_with_reordered_pictures() {
-        gst::init().unwrap();
-        let mut splice = Splice::new(ClockTime::from_mseconds(1000));
-        for round in 0..3 {
-            let start = 1000 + round * 80;
-            begin(&mut splice, 50, 10, None, 0);
+        let mut test = Test::new(1000);
+        for start in [1000, 1080, 1160] {
+            test.begin(50);
+            test.segment(10, None, 0);
             // Coded as I P B B; decoding begins before the segment, and is due with it.
-            let (segment, pts, dts) = place(&mut splice, Some(10), Some(0));
-            assert_eq!(segment, Some((start, None, start)));
-            assert_eq!((pts, dts), (Some(start), Some(start)));
-            assert_eq!(place(&mut splice, Some(70), Some(20)), (None, Some(start + 60), Some(start + 10)));
-            assert_eq!(place(&mut splice, Some(30), None), (None, Some(start + 20), None));
-            assert_eq!(place(&mut splice, Some(50), None), (None, Some(start + 40), None));
-            end(&mut splice, true);
+            assert_eq!(test.place(Some(10), Some(0)), (Some(start), Some(start)));
+            assert_eq!(test.place(Some(70), Some(20)), (Some(start + 60), Some(start + 10)));
+            assert_eq!(test.place(Some(30), None), (Some(start + 20), None));
+            assert_eq!(test.place(Some(50), None), (Some(start + 40), None));
+            test.end(true);
         }
-        end(&mut splice, false);
+        test.end(false);
     }
 
-    /// A key frame and the pictures after it that an edit list cuts away stay before the segment, those after its end
-    /// behind it, and neither takes time.
+    /// The key frame and the pictures after it that an edit list cuts away, and those behind its end.
     #[test]
-    fn what_is_cut_away_stays_outside() {
-        gst::init().unwrap();
-        let mut splice = Splice::new(ClockTime::from_mseconds(5000));
-        for round in 0..3 {
-            let start = 5000 + round * 60;
-            begin(&mut splice, 50, 500, Some(560), 0);
-            let (segment, pts, _) = place(&mut splice, Some(460), Some(440));
-            assert_eq!(segment, Some((start, Some(start + 60), start)));
-            assert_eq!(pts, Some(start - 40));
-            for n in 0..6 {
-                let (_, pts, _) = place(&mut splice, Some(480 + 20 * n), Some(460 + 20 * n));
-                assert_eq!(pts, Some(start + 20 * n - 20));
-            }
-            end(&mut splice, true);
+    fn what_is_cut_away_is_not_shown_and_takes_no_time() {
+        let mut test = Test::new(0);
+        for start in [0, 60, 120] {
+            test.begin(50);
+            test.segment(500, Some(560), 0);
+            let shown: Vec<_> = (0..7).map(|n| test.place(Some(460 + 20 * n), Some(440 + 20 * n)).0).collect();
+            assert_eq!(shown, [None, None, Some(start), Some(start + 20), Some(start + 40), None, None]);
+            test.end(true);
         }
-        begin(&mut splice, 50, 500, None, 0);
-        let _ = place(&mut splice, Some(100), Some(100));
-        end(&mut splice, false);
+        test.begin(50);
+        test.segment(500, None, 0);
+        assert_eq!(test.place(Some(100), Some(100)), (None, None));
+        test.end(false);
     }
 
     #[test]
     fn a_round_may_have_several_segments() {
-        gst::init().unwrap();
-        let mut splice = Splice::new(ClockTime::ZERO);
-        for round in 0..2 {
-            let start = round * 80;
-            begin(&mut splice, 50, 400, Some(440), 1000);
-            assert_eq!(place(&mut splice, Some(400), None).0, Some((start, Some(start + 40), start)));
-            assert_eq!(place(&mut splice, Some(420), None).1, Some(start + 20));
-            begin(&mut splice, 50, 0, Some(40), 1040);
-            assert_eq!(place(&mut splice, Some(0), None).0, Some((start + 40, Some(start + 80), start + 40)));
-            assert_eq!(place(&mut splice, Some(20), None).1, Some(start + 60));
-            end(&mut splice, true);
+        let mut test = Test::new(0);
+        for start in [0, 80] {
+            test.begin(50);
+            test.segment(400, Some(440), 1000);
+            assert_eq!(test.place(Some(400), None).0, Some(start));
+            assert_eq!(test.place(Some(420), None).0, Some(start + 20));
+            test.segment(0, Some(40), 1040);
+            assert_eq!(test.place(Some(0), None).0, Some(start + 40));
+            assert_eq!(test.place(Some(20), None).0, Some(start + 60));
+            test.end(true);
         }
     }
 
@@ -361,61 +399,98 @@ mod tests {
     /// their delay.
     #[test]
     fn pictures_may_be_shown_before_the_first_decoded() {
-        gst::init().unwrap();
-        let mut splice = Splice::new(ClockTime::from_mseconds(100));
-        for round in 0..3 {
-            // In the first round there is room for whatever may follow.
-            let start = 120 + round * 60;
-            begin(&mut splice, 50, 0, Some(60), 0);
-            let (segment, pts, _) = place(&mut splice, Some(40), Some(0));
-            assert_eq!((pts, segment.unwrap().1), (Some(start + 20), Some(start + 80)), "{round}");
-            assert_eq!(place(&mut splice, Some(20), Some(20)).1, Some(start));
-            assert_eq!(place(&mut splice, Some(60), Some(40)).1, Some(start + 40));
-            end(&mut splice, true);
+        let mut test = Test::new(100);
+        // In the first round there is room for whatever may follow.
+        for start in [120, 180, 240] {
+            test.begin(50);
+            test.segment(0, Some(60), 0);
+            assert_eq!(test.place(Some(40), Some(0)).0, Some(start + 20));
+            assert_eq!(test.place(Some(20), Some(20)).0, Some(start));
+            assert_eq!(test.place(Some(60), Some(40)).0, Some(start + 40));
+            test.end(true);
         }
+    }
+
+    /// As of a recording that goes on with the times of another.
+    #[test]
+    fn times_may_begin_long_after_the_segment() {
+        let mut test = Test::new(0);
+        let hour = 3_600_000;
+        test.begin(50);
+        test.segment(0, None, 0);
+        let room = 16 * 20;
+        assert_eq!(test.place(Some(hour), None).0, Some(room), "room for those that may come before it");
+        assert_eq!(test.place(Some(hour + 20), None).0, Some(room + 20));
+        test.end(true);
+        test.begin(50);
+        test.segment(0, None, 0);
+        assert_eq!(test.place(Some(hour), None).0, Some(room + 40));
     }
 
     #[test]
     fn times_of_decoding_alone_are_left_to_the_decoder() {
-        gst::init().unwrap();
-        let mut splice = Splice::new(ClockTime::ZERO);
-        for round in 0..2 {
-            let start = round * 80;
-            begin(&mut splice, 50, 0, None, 0);
-            assert_eq!(place(&mut splice, Some(0), Some(0)).1, Some(start));
-            assert_eq!(place(&mut splice, None, Some(20)), (None, None, Some(start + 20)));
-            assert_eq!(place(&mut splice, Some(40), Some(40)), (None, None, Some(start + 40)), "of a key frame");
-            assert_eq!(place(&mut splice, None, Some(60)), (None, None, Some(start + 60)));
-            end(&mut splice, true);
+        let mut test = Test::new(0);
+        for start in [0, 80] {
+            test.begin(50);
+            test.segment(0, None, 0);
+            assert_eq!(test.place(Some(0), Some(0)), (Some(start), Some(start)));
+            assert_eq!(test.place(None, Some(20)), (None, Some(start + 20)));
+            assert_eq!(test.place(Some(40), Some(40)), (None, Some(start + 40)), "of a key frame");
+            assert_eq!(test.place(None, Some(60)), (None, Some(start + 60)));
+            test.end(true);
         }
     }
 
+    /// Also where a parser takes the stream's clock for its rate.
     #[test]
     fn pictures_without_times_follow_each_other() {
-        gst::init().unwrap();
-        for rate in [0, 1_000_000_000] {
-            let mut splice = Splice::new(ClockTime::ZERO);
-            for round in 0..2 {
-                begin(&mut splice, rate, 0, None, 0);
-                let placed = [0, 1, 2].map(|_| place(&mut splice, None, None).2);
-                assert_eq!(placed, [0, 40, 80].map(|ms| Some(ms + round * 120)), "{rate}");
-                end(&mut splice, true);
+        for (rate, step) in [(0, None), (0, Some(0)), (1_000_000_000, Some(0))] {
+            let mut test = Test::new(0);
+            for start in [0, 120] {
+                test.begin(rate);
+                test.segment(0, None, 0);
+                let placed: Vec<_> = (0..3).map(|_| test.place(None, step).1).collect();
+                assert_eq!(placed, [0, 40, 80].map(|ms| Some(ms + start)), "{rate} {step:?}");
+                test.end(true);
             }
+        }
+    }
+
+    /// A parser that isn't told the rate takes 25 a second for granted.
+    #[test]
+    fn the_last_picture_is_shown_as_long_as_the_one_before_it() {
+        let mut test = Test::new(0);
+        for start in [0, 300] {
+            test.begin(25);
+            test.segment(0, None, 0);
+            let placed: Vec<_> = (0..3).map(|n| test.place(Some(100 * n), Some(100 * n)).0).collect();
+            assert_eq!(placed, [0, 100, 200].map(|ms| Some(ms + start)));
+            test.end(true);
         }
     }
 
     #[test]
     fn times_that_can_not_be_do_no_harm() {
         gst::init().unwrap();
-        let most = u64::MAX / 1_000_000 - 1;
-        for times in [[0, most, 1], [most, 0, most], [most, most, 0]] {
-            let mut splice = Splice::new(ClockTime::from_mseconds(most));
+        let most = ClockTime::from_nseconds(u64::MAX - 1);
+        for times in
+            [[ClockTime::ZERO, most, ClockTime::SECOND], [most, ClockTime::ZERO, most], [most, most, ClockTime::ZERO]]
+        {
+            let mut splice = Splice::new(most);
             for _ in 0..2 {
-                begin(&mut splice, 1, times[0], Some(times[1]), times[2]);
-                for time in times {
-                    let _ = place(&mut splice, Some(time), Some(time));
-                    let _ = place(&mut splice, Some(time), None);
-                    let _ = place(&mut splice, None, Some(time));
+                let mut segment = gst::FormattedSegment::<ClockTime>::new();
+                segment.set_start(times[0]);
+                segment.set_stop(times[1].max(times[0]));
+                segment.set_base(times[2]);
+                splice.event(&gst::event::Segment::new(&segment));
+                for (pts, dts) in
+                    times.iter().flat_map(|time| [(Some(*time), Some(*time)), (Some(*time), None), (None, Some(*time))])
+                {
+                    let mut buffer = gst::Buffer::new();
+                    let writable = buffer.get_mut().unwrap();
+                    writable.set_pts(pts);
+                    writable.set_dts(dts);
+                    let _ = splice.place(writable);
                 }
                 splice.event(&gst::event::Eos::new());
             }
