@@ -312,7 +312,7 @@ where
     }
     match query.view_mut() {
         QueryViewMut::Caps(query) => {
-            let own = if flow.sink().is_linked() { stage.caps() } else { caps::any() };
+            let own = if flow.sink().is_linked() { stage.caps() } else { caps::of_any_format(stage.caps()) };
             flow.answer_caps(query, &own, flow.src());
             // Accepting caps is asked by way of this query.
             if query.result().is_some_and(|caps| caps.is_empty())

@@ -49,20 +49,23 @@ mod tests {
         decoder.set_bus(Some(&bus));
         let source = decoder.static_pad("src").unwrap();
         warn(&source);
+        let end = gst::Pad::builder(gst::PadDirection::Sink).event_function(|_, _, _| true).build();
+        source.link(&end).unwrap();
         source.set_active(true).unwrap();
-        let _ = source.push_event(gst::event::StreamStart::new("file"));
+        end.set_active(true).unwrap();
+        assert!(source.push_event(gst::event::StreamStart::new("file")));
         for (way, told) in [("rotate-0", false), ("rotate-270", true), ("rotate-270", false), ("flip-rotate-90", true)]
         {
             let mut tags = gst::TagList::new();
             tags.make_mut().add::<gst::tags::ImageOrientation>(&way, gst::TagMergeMode::Replace);
-            let _ = source.push_event(gst::event::Tag::new(tags));
+            assert!(source.push_event(gst::event::Tag::new(tags)));
             let message = bus.pop_filtered(&[gst::MessageType::Warning]);
             assert_eq!(message.is_some(), told, "{way}");
             if let Some(gst::MessageView::Warning(warning)) = message.as_ref().map(|message| message.view()) {
                 let text = warning.error().to_string();
                 assert!(text.contains(way) && text.contains("ENABLE_NVDEC"), "{text}");
             }
-            let tags = source.sticky_event::<gst::event::Tag>(0).unwrap().tag_owned();
+            let tags = end.sticky_event::<gst::event::Tag>(0).unwrap().tag_owned();
             assert_eq!(tags.get::<gst::tags::ImageOrientation>().unwrap().get(), "rotate-0");
         }
     }

@@ -29,6 +29,7 @@ pub fn stamp(source: &gst::Pad) {
         }
         let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
         let shown = match (buffer.pts(), lock(&segment).as_ref()) {
+            (Some(pts), Some(segment)) if segment.stop().is_some_and(|stop| pts >= stop) => None,
             (Some(pts), Some(segment)) => segment.to_running_time(pts).map(Some),
             (pts, _) => Some(pts),
         };

@@ -246,8 +246,10 @@ impl Round {
         self.decoded = dts.or(self.decoded);
         let Some(time) = pts.or(dts) else { return (None, None) };
         self.take_note(time, duration);
-        // A picture that is shown is decoded within its segment, and not before the round: sooner is as soon as possible.
-        let due = dts.filter(|_| time >= self.begin).map(|dts| dts.max(self.begin).max(self.earliest));
+        // A picture that is shown is due to be decoded within its segment and its round. One without, among others that have
+        // it, would be given another PTS by the parser.
+        let first = if time < self.begin { Time::MIN } else { self.begin.max(self.earliest) };
+        let due = dts.map(|dts| dts.max(first));
         (pts.map(|pts| self.on_line(pts)), due.map(|dts| self.on_line(dts)))
     }
 
@@ -342,7 +344,10 @@ mod tests {
                 assert!(self.ended.is_none_or(|ended| time > ended), "the decoder's line goes back");
                 self.last = self.last.max(Some(time));
             }
-            let shown = |time: Option<ClockTime>| Some(self.segment.to_running_time(time?)?.mseconds());
+            let shown = |time: Option<ClockTime>| {
+                let time = time.filter(|time| self.segment.stop().is_none_or(|stop| *time < stop))?;
+                Some(self.segment.to_running_time(time)?.mseconds())
+            };
             (shown(buffer.pts()), shown(buffer.dts()))
         }
     }
