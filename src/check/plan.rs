@@ -214,10 +214,7 @@ fn decoders(gpu: u32, cameras: &OnGpu, measure: bool) -> Vec<Check> {
         }
         checks.push(check);
     }
-    let mut codecs: Vec<Codec> = decodable.iter().map(|(_, facts)| facts.codec.unwrap_or(Codec::H264)).collect();
-    codecs.sort_by_key(|codec| codec.name());
-    codecs.dedup();
-    let elements: Vec<_> = codecs
+    let elements: Vec<_> = codecs(&decodable)
         .into_iter()
         .map(|codec| cpu::element(&format!("GPU {gpu}: decoder"), &decoder(codec, gpu), NVCODEC))
         .collect();
@@ -229,6 +226,14 @@ fn decoders(gpu: u32, cameras: &OnGpu, measure: bool) -> Vec<Check> {
         checks.push(capacity(name, &decodable, &caps, trial::decode, gpu));
     }
     checks
+}
+
+/// Each coding of these cameras once.
+fn codecs(cameras: &OnGpu) -> Vec<Codec> {
+    let mut codecs: Vec<_> = cameras.iter().map(|(_, facts)| facts.codec.unwrap_or(Codec::H264)).collect();
+    codecs.sort_by_key(|codec| codec.name());
+    codecs.dedup();
+    codecs
 }
 
 /// The share of the decoder that the cameras take together, from a trial with each of their codecs and sizes.
@@ -310,6 +315,22 @@ mod tests {
 
     fn facts(codec: Codec, size: (u32, u32), framerate: Option<f64>) -> StreamFacts {
         StreamFacts { codec: Some(codec), size: Some(size), framerate, depth: Some(8), orientation: None }
+    }
+
+    #[test]
+    fn a_decoder_is_looked_for_once_in_whatever_order_cameras_are() {
+        let camera = camera();
+        let of = |codecs: &[Codec]| {
+            let facts = |codec: &Codec| (&camera, facts(*codec, SIZE, None));
+            super::codecs(&codecs.iter().map(facts).collect())
+        };
+        let (avc, hevc) = (Codec::H264, Codec::H265);
+        for cameras in [&[avc, hevc, avc][..], &[hevc, avc, hevc, avc], &[avc, avc, hevc]] {
+            let mut found = of(cameras);
+            found.sort_by_key(|codec| codec.name());
+            assert_eq!(found, [avc, hevc], "{cameras:?}");
+        }
+        assert_eq!(of(&[hevc, hevc]), [hevc]);
     }
 
     #[test]

@@ -246,11 +246,8 @@ impl Round {
         self.decoded = dts.or(self.decoded);
         let Some(time) = pts.or(dts) else { return (None, None) };
         self.take_note(time, duration);
-        // A picture that is shown is due to be decoded within its segment and its round. One without, among others that have
-        // it, would be given another PTS by the parser.
-        let first = if time < self.begin { Time::MIN } else { self.begin.max(self.earliest) };
-        let due = dts.map(|dts| dts.max(first));
-        (pts.map(|pts| self.on_line(pts)), due.map(|dts| self.on_line(dts)))
+        // All times of decoding are kept: a parser makes up those that are missing or said twice, and moves the PTS to them.
+        (pts.map(|pts| self.on_line(pts)), dts.map(|dts| self.on_line(dts)))
     }
 
     /// Takes note of a picture if it's shown.
@@ -358,8 +355,8 @@ mod tests {
         for start in [1000, 1080, 1160] {
             test.begin(50);
             test.segment(10, None, 0);
-            // Coded as I P B B; decoding begins before the segment, and is due with it.
-            assert_eq!(test.place(Some(10), Some(0)), (Some(start), Some(start)));
+            // Coded as I P B B; decoding begins before the segment.
+            assert_eq!(test.place(Some(10), Some(0)), (Some(start), None));
             assert_eq!(test.place(Some(70), Some(20)), (Some(start + 60), Some(start + 10)));
             assert_eq!(test.place(Some(30), None), (Some(start + 20), None));
             assert_eq!(test.place(Some(50), None), (Some(start + 40), None));
