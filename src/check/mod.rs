@@ -8,6 +8,7 @@
 //! What a camera sends is found out by a [`Probe`]: [`ask_camera`] is the usual one, tests have others.
 
 mod assign;
+mod content;
 mod cpu;
 mod engines;
 mod machine;
@@ -19,6 +20,7 @@ mod threads;
 mod trial;
 
 pub use assign::{GpuName, assign, gpu_names};
+pub(crate) use content::{TURN, nothing_to_decode, stream_name, unplayable, unturned};
 pub use machine::machine;
 use memory::ModelMemory;
 pub use plan::{Request, plan};

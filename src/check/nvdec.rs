@@ -51,7 +51,8 @@ mod tests {
             engines: 2,
         };
         let caps = [of("H.264", 8, 4096), of("HEVC", 8, 8192), of("HEVC", 10, 8192)];
-        let check = |codec, size, depth| check("door", &StreamFacts { codec, size, framerate: None, depth }, &caps);
+        let check =
+            |codec, size, depth| check("door", &StreamFacts { codec, size, depth, ..StreamFacts::default() }, &caps);
         let good = check(Some(Codec::H265), Some((7680, 4320)), Some(10));
         assert_eq!((good.verdict, good.name.as_str()), (Verdict::Ok, "door: NVDEC"));
         for (codec, size, depth, verdict, words) in [

@@ -4,7 +4,7 @@ use super::engines::{self, Here};
 use super::memory::{self, CameraFrames};
 use super::stream::{Probe, StreamFacts};
 use super::trial::{self, Trial};
-use super::{Check, Verdict, assign, cpu, gpu_names, nvdec, threads};
+use super::{Check, TURN, Verdict, assign, cpu, gpu_names, nvdec, threads, unturned};
 use crate::config::{Camera, Codec, Decoder, Pipeline, Plan, Source};
 use crate::cuda::{self, CodecCaps, Device, PrimaryContext};
 use crate::tensorrt::{DEFAULT_LIMIT, EngineCache, Library};
@@ -72,6 +72,11 @@ fn streams(plan: &Plan, probe: Option<&Probe>) -> (Vec<Check>, Vec<StreamFacts>)
             Ok(facts) => {
                 let facts = facts.or(from_file);
                 (Check::ok(name, format!("{}: {}", camera.source.label(), facts.describe())), facts)
+            }
+            // One that isn't there may come.
+            Err(error) if matches!(&camera.source, Source::File { path, .. } if path.exists()) => {
+                let found = format!("{}: {error}", camera.source.label());
+                (Check::new(name, Verdict::Missing, found, "name a file with H.264 or H.265 pictures"), from_file)
             }
             Err(error) => {
                 let found =
@@ -198,17 +203,18 @@ fn decoders(gpu: u32, cameras: &OnGpu, measure: bool) -> Vec<Check> {
         Ok(caps) => caps,
         Err(error) => return vec![Check::missing(name, error)],
     };
+    let turned = coded.iter().filter_map(|(camera, facts)| Some((camera, facts.orientation?)));
+    let mut checks: Vec<_> =
+        turned.map(|(camera, way)| Check::new(camera_name(camera), Verdict::Limited, unturned(way), TURN)).collect();
     let verdicts = coded.iter().map(|(camera, facts)| nvdec::check(&camera_name(camera), facts, &caps));
-    let (mut checks, mut decodable) = (Vec::new(), Vec::new());
+    let mut decodable = Vec::new();
     for (check, camera) in verdicts.zip(&coded) {
         if check.verdict != Verdict::Missing {
             decodable.push(*camera);
         }
         checks.push(check);
     }
-    let mut codecs: Vec<Codec> = decodable.iter().map(|(_, facts)| facts.codec.unwrap_or(Codec::H264)).collect();
-    codecs.dedup();
-    let elements: Vec<_> = codecs
+    let elements: Vec<_> = codecs(&decodable)
         .into_iter()
         .map(|codec| cpu::element(&format!("GPU {gpu}: decoder"), &decoder(codec, gpu), NVCODEC))
         .collect();
@@ -220,6 +226,14 @@ fn decoders(gpu: u32, cameras: &OnGpu, measure: bool) -> Vec<Check> {
         checks.push(capacity(name, &decodable, &caps, trial::decode, gpu));
     }
     checks
+}
+
+/// Each coding of these cameras once.
+fn codecs(cameras: &OnGpu) -> Vec<Codec> {
+    let mut codecs: Vec<_> = cameras.iter().map(|(_, facts)| facts.codec.unwrap_or(Codec::H264)).collect();
+    codecs.sort_by_key(|codec| codec.name());
+    codecs.dedup();
+    codecs
 }
 
 /// The share of the decoder that the cameras take together, from a trial with each of their codecs and sizes.
@@ -300,7 +314,23 @@ mod tests {
     }
 
     fn facts(codec: Codec, size: (u32, u32), framerate: Option<f64>) -> StreamFacts {
-        StreamFacts { codec: Some(codec), size: Some(size), framerate, depth: Some(8) }
+        StreamFacts { codec: Some(codec), size: Some(size), framerate, depth: Some(8), orientation: None }
+    }
+
+    #[test]
+    fn a_decoder_is_looked_for_once_in_whatever_order_cameras_are() {
+        let camera = camera();
+        let of = |codecs: &[Codec]| {
+            let facts = |codec: &Codec| (&camera, facts(*codec, SIZE, None));
+            super::codecs(&codecs.iter().map(facts).collect())
+        };
+        let (avc, hevc) = (Codec::H264, Codec::H265);
+        for cameras in [&[avc, hevc, avc][..], &[hevc, avc, hevc, avc], &[avc, avc, hevc]] {
+            let mut found = of(cameras);
+            found.sort_by_key(|codec| codec.name());
+            assert_eq!(found, [avc, hevc], "{cameras:?}");
+        }
+        assert_eq!(of(&[hevc, hevc]), [hevc]);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What a camera sends: asked of the camera itself, without decoding anything.
 
+use super::{nothing_to_decode, stream_name, unplayable};
 use crate::config::{Camera, Codec, Source, Transport};
 use crate::sync::lock;
 use gst::prelude::*;
-use std::sync::Mutex;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// What is known of a stream.
@@ -17,16 +19,18 @@ pub struct StreamFacts {
     pub framerate: Option<f64>,
     /// Bits of a sample.
     pub depth: Option<u32>,
+    /// How a player turns the pictures, if it does: a value of GStreamer's tag `image-orientation`.
+    pub orientation: Option<&'static str>,
 }
 
 impl StreamFacts {
     /// What is known of a camera without asking it.
     pub fn of_file(camera: &Camera) -> Self {
         if let Source::Test { size, framerate, .. } = &camera.source {
-            return Self { codec: None, size: Some(*size), framerate: Some(*framerate), depth: Some(8) };
+            return Self { size: Some(*size), framerate: Some(*framerate), depth: Some(8), ..Self::default() };
         }
         let hint = camera.hint;
-        Self { codec: hint.codec, size: hint.size, framerate: hint.framerate, depth: None }
+        Self { codec: hint.codec, size: hint.size, framerate: hint.framerate, ..Self::default() }
     }
 
     /// These, and where they leave something open what `other` knows.
@@ -36,20 +40,22 @@ impl StreamFacts {
             size: self.size.or(other.size),
             framerate: self.framerate.or(other.framerate),
             depth: self.depth.or(other.depth),
+            orientation: self.orientation.or(other.orientation),
         }
     }
 
     /// `H.264, 1920×1080, 25 frames/s, 8 bit`, with `unknown` for what isn't known.
     pub fn describe(&self) -> String {
         let unknown = |what: &str| format!("{what} unknown");
-        [
+        let facts = [
             self.codec.map_or_else(|| unknown("codec"), |codec| codec.name().to_owned()),
             self.size.map_or_else(|| unknown("size"), |(width, height)| format!("{width}×{height}")),
             self.framerate
                 .map_or_else(|| unknown("rate"), |rate| format!("{} frames/s", (rate * 100.0).round() / 100.0)),
             self.depth.map_or_else(|| unknown("depth"), |depth| format!("{depth} bit")),
-        ]
-        .join(", ")
+        ];
+        let turned = self.orientation.map(|way| format!("to be shown turned ({way})"));
+        facts.into_iter().chain(turned).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -58,6 +64,11 @@ pub type Probe<'a> = dyn Fn(&Camera) -> Result<StreamFacts, String> + Sync + 'a;
 
 /// How long a camera has to answer and to send its first frames.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Names of the caps that can be decoded.
+const DECODED: [&str; 2] = ["video/x-h264", "video/x-h265"];
+/// Values of the tag `image-orientation` for pictures that aren't upright.
+const TURNED: [&str; 7] =
+    ["rotate-90", "rotate-180", "rotate-270", "flip-rotate-0", "flip-rotate-90", "flip-rotate-180", "flip-rotate-270"];
 /// Frames whose times say the rate, where the stream doesn't.
 const FRAMES: usize = 11;
 
@@ -72,8 +83,11 @@ pub fn ask_camera(camera: &Camera) -> Result<StreamFacts, String> {
             let source = element("filesrc")?;
             source.set_property("location", path);
             let asked = Asked::new(source)?;
-            asked.through_parsebin()?;
-            asked.answer(|message| message)
+            let streams = asked.through_parsebin()?;
+            asked.answer(|message| message).map_err(|error| {
+                let nothing = !lock(&streams).iter().any(|name| DECODED.contains(&name.as_str()));
+                if nothing && Path::new(path).exists() { unplayable(&error) } else { error }
+            })
         }
         Source::Rtsp { url, transport, latency } => {
             let source = element("rtspsrc")?;
@@ -101,6 +115,8 @@ fn element(name: &str) -> Result<gst::Element, String> {
     gst::ElementFactory::make(name).build().map_err(|_| format!("GStreamer has no element {name}: install its plugin"))
 }
 
+type Streams = Arc<Mutex<Vec<String>>>;
+
 /// A pipeline that is thrown away after its first frames.
 struct Asked {
     pipeline: gst::Pipeline,
@@ -117,20 +133,34 @@ impl Asked {
         Ok(Self { pipeline, source, found, tell })
     }
 
-    fn through_parsebin(&self) -> Result<(), String> {
+    /// Returns the names of the streams that are found.
+    fn through_parsebin(&self) -> Result<Streams, String> {
         let parse = element("parsebin")?;
         self.pipeline.add(&parse).and_then(|()| self.source.link(&parse)).map_err(|error| error.to_string())?;
         let (pipeline, tell) = (self.pipeline.downgrade(), self.tell.clone());
+        let streams = Streams::default();
+        let found = streams.clone();
         parse.connect_pad_added(move |_, pad| {
-            let caps = pad.current_caps().or_else(|| Some(pad.query_caps(None)));
-            let name = caps.and_then(|caps| Some(caps.structure(0)?.name().to_string())).unwrap_or_default();
+            let name = stream_name(pad).unwrap_or_default();
             let Some(pipeline) = pipeline.upgrade() else { return };
-            let watched = name.starts_with("video/").then(|| tell.clone());
+            let watched = DECODED.contains(&name.as_str()).then(|| tell.clone());
+            lock(&streams).push(name);
+            if watched.is_none() {
+                let (streams, tell) = (streams.clone(), tell.clone());
+                // With the first data all streams are known.
+                pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                    let streams = lock(&streams);
+                    if !streams.iter().any(|name| DECODED.contains(&name.as_str())) {
+                        let _ = tell.send(Err(nothing_to_decode(&streams)));
+                    }
+                    gst::PadProbeReturn::Remove
+                });
+            }
             if let Err(error) = end(&pipeline, pad, &[], watched) {
                 let _ = tell.send(Err(error));
             }
         });
-        Ok(())
+        Ok(found)
     }
 
     fn through_depayloader(&self) {
@@ -205,12 +235,22 @@ fn end(
     if let (Some(tell), Some(pad)) = (watched, sink.static_pad("sink")) {
         // A probe may be called by several threads, as far as its type goes.
         let times = Mutex::new(Vec::with_capacity(FRAMES));
-        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let orientation = Mutex::new(None);
+        pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+            if let Some(event) = info.event() {
+                if let gst::EventView::Tag(tag) = event.view()
+                    && let Some(way) = tag.tag().get::<gst::tags::ImageOrientation>()
+                {
+                    *lock(&orientation) = TURNED.into_iter().find(|known| *known == way.get());
+                }
+                return gst::PadProbeReturn::Ok;
+            }
             let mut times = lock(&times);
             times.extend(info.buffer().and_then(|buffer| buffer.dts_or_pts()));
             match pad.current_caps().and_then(|caps| read(&caps, &times)) {
                 Some(found) => {
-                    let _ = tell.send(found);
+                    let orientation = *lock(&orientation);
+                    let _ = tell.send(found.map(|facts| StreamFacts { orientation, ..facts }));
                     gst::PadProbeReturn::Remove
                 }
                 None => gst::PadProbeReturn::Ok,
@@ -241,7 +281,8 @@ fn read(caps: &gst::Caps, times: &[gst::ClockTime]) -> Option<Result<StreamFacts
     };
     // Profiles of 8 bit leave it out.
     let depth = structure.get::<u32>("bit-depth-luma").ok().or(Some(8));
-    Some(Ok(StreamFacts { codec: Some(codec), size: pixels("width").zip(pixels("height")), framerate, depth }))
+    let size = pixels("width").zip(pixels("height"));
+    Some(Ok(StreamFacts { codec: Some(codec), size, framerate, depth, orientation: None }))
 }
 
 /// Frames per second of these times.

@@ -1,7 +1,7 @@
 //! What elements with a `backend` property do in their state changes: never a silent fallback.
 
-use super::caps;
-use crate::infer::{Backend, Error, ErrorKind, check_backend};
+use super::{caps, refusal};
+use crate::infer::{Backend, Error, check_backend};
 use gst::prelude::*;
 
 /// NULL→READY: the backend's libraries and devices.
@@ -23,41 +23,21 @@ pub fn caps(open: Option<Backend>) -> gst::Caps {
 /// # Errors
 /// Names the upstream element and the remedy.
 pub fn check_upstream(sink: &gst::Pad, backend: Backend) -> Result<(), Error> {
-    let offered = sink.peer_query_caps(None);
-    if offered.is_empty() || offered.can_intersect(&caps::of_backend(backend)) {
+    let (offered, taken) = (sink.peer_query_caps(None), caps::of_backend(backend));
+    if offered.is_empty() || offered.can_intersect(&taken) {
         return Ok(());
     }
-    let name = producer(sink).map_or_else(|| "upstream".into(), |element| format!("upstream {}", element.name()));
-    Err(Error::new(
-        ErrorKind::Setting,
-        match backend {
-            Backend::TensorRt => format!(
-                "backend=tensorrt takes video/x-raw(memory:CUDAMemory), {name} offers {offered}: use nvh264dec (or \
-                 cudaupload), or set backend=cpu"
-            ),
-            Backend::Cpu => format!(
-                "backend=cpu takes video/x-raw in system memory as NV12, I420 or 8-bit RGB, {name} offers {offered}: use \
-                 videoconvert (or cudadownload), or set backend=tensorrt"
-            ),
-        },
-    ))
-}
-
-/// The element upstream that makes the frames: behind those that pass them on as they are (capsfilter, queue, tee).
-fn producer(sink: &gst::Pad) -> Option<gst::Element> {
-    let mut element = sink.peer()?.parent_element()?;
-    while element.metadata(gst::ELEMENT_METADATA_KLASS).is_some_and(|klass| klass.starts_with("Generic"))
-        && let [before] = element.sink_pads().as_slice()
-        && let Some(next) = before.peer().and_then(|peer| peer.parent_element())
-    {
-        element = next;
-    }
-    Some(element)
+    let whose = match backend {
+        Backend::TensorRt => "backend=tensorrt",
+        Backend::Cpu => "backend=cpu",
+    };
+    Err(refusal::error(whose, sink, &offered, &taken))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::infer::ErrorKind;
 
     /// Elements with system memory only before an element with `backend=tensorrt`, and the other way round.
     #[test]

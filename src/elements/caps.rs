@@ -39,6 +39,15 @@ pub fn template() -> gst::Caps {
     caps
 }
 
+/// Frames of any format in the memories of `caps`. A pad that isn't linked yet lets itself be linked to all of them: what is
+/// wrong with a format, and what helps, is said when it comes.
+pub fn of_any_format(mut caps: gst::Caps) -> gst::Caps {
+    for frames in caps.make_mut().iter_mut() {
+        frames.remove_field("format");
+    }
+    caps
+}
+
 /// Whether frames of these caps are in GPU memory.
 pub fn in_gpu(caps: &gst::CapsRef) -> bool {
     caps.features(0).is_some_and(|features| features.contains(CUDA_MEMORY))

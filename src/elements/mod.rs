@@ -5,6 +5,8 @@ mod caps;
 mod device;
 mod inference;
 mod input_query;
+mod orientation;
+mod refusal;
 mod report;
 mod stage;
 mod trtdetect;
@@ -12,9 +14,11 @@ mod trtoverlay;
 mod trtpose;
 mod trtpreprocess;
 mod trtpublish;
+mod upstream;
 
 pub(crate) use caps::CUDA_MEMORY;
-pub(crate) use stage::answer_allocation;
+pub(crate) use orientation::Orientation;
+pub(crate) use stage::{answer_allocation, into_writable};
 
 use gst::glib;
 

@@ -5,11 +5,12 @@ use super::bus::{Listener, Placement};
 use super::change::NewValue;
 use super::channel::{Report, Reporter};
 use super::lifecycle::{Action, Event, Lifecycle, Patience, State};
-use super::setup::{CameraSetup, Decoder};
+use super::setup::{CameraSetup, Decoder, Source};
 use super::source;
 use super::spacing::Spacing;
 use super::track::Track;
 use super::turns::Turns;
+use crate::check::unplayable;
 use crate::cuda;
 use crate::record::Recorder;
 use crate::sync::lock;
@@ -154,6 +155,7 @@ impl Camera {
 
     /// Takes an event. Returns whether nothing of the camera is left.
     pub fn handle(&mut self, event: Event, on_pipeline: Option<&OnPipeline>) -> bool {
+        let event = self.file_without_pictures(event);
         let event = match self.check(event) {
             Some(event) => event,
             None => return false,
@@ -173,6 +175,24 @@ impl Camera {
             self.show();
         }
         self.act(actions, on_pipeline)
+    }
+
+    /// A file in which nothing was found to decode is told as that, whatever GStreamer says of it. One that isn't there may
+    /// come, and one that is to play over and over may become another.
+    fn file_without_pictures(&self, event: Event) -> Event {
+        let (Event::SourceLost(reason), State::Connecting, Source::File(file)) =
+            (&event, self.lifecycle.state(), &self.setup.source)
+        else {
+            return event;
+        };
+        let decodes = self.source.as_ref().is_none_or(|source| source.bin.by_name("decoder").is_some());
+        if decodes || !file.path.exists() {
+            return event;
+        }
+        // Elements that read it have other names each time.
+        let reason = reason.split_once(": ").map_or(reason.as_str(), |(_, reason)| reason);
+        let text = format!("{}: {}", file.path.display(), unplayable(reason));
+        if file.looping { Event::SourceLost(text) } else { Event::Unplayable(text) }
     }
 
     /// A timer of silence rings early when pictures have come since it was set: it's set anew then.

@@ -64,6 +64,8 @@ pub enum Event {
     Silence,
     /// The source failed, or ended where it shouldn't.
     SourceLost(String),
+    /// The source has nothing that can be played, and won't have.
+    Unplayable(String),
     /// The source is at its end, and there's no more to come.
     Ended,
     /// An element after the source failed.
@@ -196,6 +198,7 @@ impl Lifecycle {
             }
             (Opening, Event::CantOpen(reason)) => self.go(Failed, Some(reason), vec![Action::ClosePipeline]),
 
+            (Connecting, Event::Unplayable(reason)) => self.go(Failed, Some(reason), vec![Action::ClosePipeline]),
             (Connecting, Event::FirstPicture) => {
                 self.playing_since = Some(now);
                 let again = std::mem::replace(&mut self.has_played, true);
@@ -339,6 +342,16 @@ mod tests {
         assert_eq!(test.camera.reason(), Some("no model"));
         assert_eq!(test.on(Event::Stop), [ClosePipeline]);
         assert_eq!(test.on(Event::PipelineClosed), [Forget]);
+    }
+
+    #[test]
+    fn a_source_with_nothing_to_play_is_given_up_on() {
+        let mut test = Test::start();
+        test.on(Event::Opened);
+        assert_eq!(test.on(Event::Unplayable("no pictures".into())), [ClosePipeline]);
+        assert_eq!((test.camera.shown(), test.camera.reason()), (CameraState::Failed, Some("no pictures")));
+        assert_eq!(test.on(Event::SourceLost("not linked".into())), [], "what follows from it");
+        assert_eq!(test.on(Event::PipelineClosed), []);
     }
 
     #[test]

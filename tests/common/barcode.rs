@@ -32,7 +32,7 @@ fn bars(number: u64) -> [bool; BARS] {
 }
 
 /// An I420 picture of a number.
-fn picture(number: u64) -> Vec<u8> {
+pub fn picture(number: u64) -> Vec<u8> {
     let row: Vec<u8> = bars(number)
         .into_iter()
         .flat_map(|white| std::iter::repeat_n(if white { 235 } else { 16 }, BAR_WIDTH))

@@ -3,6 +3,7 @@
 
 pub mod agreement;
 pub mod barcode;
+pub mod clips;
 pub mod engine;
 pub mod find;
 pub mod gpu;

@@ -198,6 +198,11 @@ impl Supervised {
         self.lines.lock().unwrap().clone()
     }
 
+    /// The same, for afterwards.
+    pub fn lines_handle(&self) -> Arc<Mutex<Vec<String>>> {
+        self.lines.clone()
+    }
+
     pub fn cameras(&self) -> Vec<Camera> {
         self.meters.snapshots()
     }

@@ -5,6 +5,7 @@ use super::regions::{Region, regions};
 use super::settings::{Resolved, Settings};
 use super::{Task, opening, results};
 use crate::elements::device::{Device, Wanted};
+use crate::elements::orientation::Orientation;
 use crate::elements::{backend, input_query, report, stage};
 use crate::infer::nanoseconds;
 use crate::infer::{Backend, Error, Frame, Latencies, Request, Service, Ticket};
@@ -37,6 +38,7 @@ pub struct Inference {
     /// In READY, so that starting again is cheap.
     kept: Mutex<Option<Arc<Service>>>,
     counters: Mutex<Counters>,
+    orientation: Orientation,
     /// Frames of this stream.
     frame: AtomicU64,
     /// Frames that wait for the engine.
@@ -112,6 +114,7 @@ impl ObjectSubclass for Inference {
             models: Arc::default(),
             kept: Mutex::default(),
             counters: Mutex::default(),
+            orientation: Orientation::default(),
             frame: AtomicU64::new(0),
             waiting: Arc::default(),
             latency: AtomicU64::new(0),
@@ -269,6 +272,7 @@ impl Inference {
     fn open(&self) -> Result<gst::StateChangeSuccess, Error> {
         self.frame.store(0, Ordering::Relaxed);
         *lock(&self.counters) = Counters::default();
+        self.orientation.reset();
         self.latency.store(0, Ordering::Relaxed);
         self.open_first()
     }
@@ -439,6 +443,22 @@ impl Stage for Inference {
 
     fn stream_started(&self) {
         self.frame.store(0, Ordering::Relaxed);
+    }
+
+    /// Models see pictures as they come.
+    fn tagged(&self, tags: &gst::TagListRef) {
+        if let Some(way) = self.orientation.unturned(self.flow.sink(), tags) {
+            let around = match self.with_settings(|settings| settings.backend) {
+                Backend::Cpu => "",
+                Backend::TensorRt => " (between cudadownload and cudaupload)",
+            };
+            let text = format!(
+                "the stream has the tag image-orientation={way}, and its pictures aren't turned: the model sees them as they \
+                 were coded; put videoflip video-direction=auto{around} before {}",
+                self.obj().name()
+            );
+            gst::element_warning!(self.obj(), gst::StreamError::Format, ("{text}"));
+        }
     }
 
     fn rest(&self) {

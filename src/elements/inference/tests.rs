@@ -377,6 +377,31 @@ fn downstreams_flow_returns_reach_upstream() {
     }
 }
 
+/// Upstream is gone and reports nothing: the element has said what failed, and says nothing of downstream.
+#[test]
+fn a_batch_that_fails_after_eos_is_one_error() {
+    for frames in [1, 2, 3] {
+        let model = Model::new(1);
+        let mut h = model.harness(|_| {});
+        let bus = gst::Bus::new();
+        h.element().unwrap().set_bus(Some(&bus));
+        model.gate.set(true);
+        model.fail.store(true, Ordering::SeqCst);
+        for n in 0..frames {
+            h.push(frame(n)).unwrap();
+        }
+        assert!(h.push_event(gst::event::Eos::new()));
+        model.gate.set(false);
+        let error = |patience| {
+            let message = bus.timed_pop_filtered(patience, &[gst::MessageType::Error])?;
+            let gst::MessageView::Error(error) = message.view() else { return None };
+            Some(error.error().message().to_owned())
+        };
+        assert_eq!(error(gst::ClockTime::from_seconds(10)).as_deref(), Some("told to fail"));
+        assert_eq!(error(gst::ClockTime::from_mseconds(200)), None, "{frames} frames");
+    }
+}
+
 #[test]
 fn a_failed_batch_is_an_element_error() {
     let model = Model::new(1);

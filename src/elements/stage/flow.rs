@@ -1,10 +1,10 @@
 //! A stage's pads and queue, and the answers they give to queries.
 
-use super::super::caps;
 use super::super::device::Device;
+use super::super::{caps, refusal};
 use super::pace::Pace;
 use super::queue::{Queue, Work};
-use crate::infer::nanoseconds;
+use crate::infer::{Error, nanoseconds};
 use crate::sync::lock;
 use gst::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +17,8 @@ pub struct Flow<W> {
     src: gst::Pad,
     queue: Arc<Queue<W>>,
     info: Mutex<Option<gst_video::VideoInfo>>,
+    /// Caps that weren't taken, and why has been said.
+    refused: Mutex<Option<gst::Caps>>,
     pace: Mutex<Pace>,
     /// Nanoseconds, as last answered to a LATENCY query or told by a message.
     announced: AtomicU64,
@@ -24,7 +26,15 @@ pub struct Flow<W> {
 
 impl<W: Work> Flow<W> {
     pub fn new(sink: gst::Pad, src: gst::Pad, queue: Arc<Queue<W>>) -> Self {
-        Self { sink, src, queue, info: Mutex::default(), pace: Mutex::default(), announced: AtomicU64::new(0) }
+        Self {
+            sink,
+            src,
+            queue,
+            info: Mutex::default(),
+            refused: Mutex::default(),
+            pace: Mutex::default(),
+            announced: AtomicU64::new(0),
+        }
     }
 
     /// Gives a new element its pads.
@@ -60,7 +70,24 @@ impl<W: Work> Flow<W> {
         let info = gst_video::VideoInfo::from_caps(caps)
             .map_err(|e| gst::loggable_error!(gst::CAT_RUST, "{caps} isn't raw video: {e}"))?;
         *lock(&self.info) = Some(info.clone());
+        *lock(&self.refused) = None;
         Ok(info)
+    }
+
+    /// Why the frames that upstream has settled on can't come. `None` where they can, where there's a converter that asks what
+    /// it need not convert, or where it has been said.
+    pub(super) fn refusal(&self, own: &gst::Caps) -> Option<Error> {
+        if !self.sink.is_active() {
+            return None;
+        }
+        let (came, taken) = (refusal::settled(&self.sink)?, own.intersect(&self.src.peer_query_caps(Some(own))));
+        if taken.is_empty() || came.can_intersect(&taken) {
+            return None;
+        }
+        let factory = self.sink.parent_element().and_then(|element| element.factory());
+        let whose = factory.map_or_else(|| "this element".into(), |factory| factory.name());
+        let before = lock(&self.refused).replace(came.clone());
+        (before.as_ref() != Some(&came)).then(|| refusal::error(&whose, &self.sink, &came, &taken))
     }
 
     /// Both pads take the same, so each answers with what the other's peer takes of `own`.

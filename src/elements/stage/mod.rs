@@ -15,6 +15,7 @@ pub use flow::{Flow, answer_allocation};
 pub use queue::{Queue, Work};
 
 use super::device::Device;
+use super::{caps, report};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -51,7 +52,7 @@ where
     fn submit(&self, buffer: gst::Buffer, at_once: bool) -> Result<Self::Work, gst::FlowError>;
 
     /// The frame with its results, when the work is ready; called by the source pad's task, or at once by the sink pad's
-    /// thread.
+    /// thread. What fails is posted by the element.
     fn finish(&self, work: Self::Work) -> Result<gst::Buffer, gst::FlowError>;
 
     /// All that was submitted is void.
@@ -59,6 +60,9 @@ where
 
     /// A new stream begins, or goes on elsewhere after a flush.
     fn stream_started(&self) {}
+
+    /// The stream has these tags.
+    fn tagged(&self, _tags: &gst::TagListRef) {}
 
     /// What is downstream, or what it wants, has changed.
     fn reconfigured(&self) {}
@@ -241,9 +245,13 @@ where
 {
     let flow = stage.flow();
     let (src, queue) = (flow.src(), flow.queue());
-    let pushed = queue.flow().and_then(|()| stage.finish(work)).and_then(|buffer| src.push(buffer));
+    let finished = queue.flow().and_then(|()| stage.finish(work));
+    // What fails in the element it has said itself.
+    let is_finished = finished.is_ok();
+    let pushed = finished.and_then(|buffer| src.push(buffer));
     let after_eos = queue.pushed(true, pushed.map(|_| ()));
     if let Err(error @ (gst::FlowError::NotLinked | gst::FlowError::NotNegotiated | gst::FlowError::Error)) = pushed
+        && is_finished
         && after_eos
     {
         // Upstream has ended and can't report it.
@@ -284,6 +292,10 @@ where
             stage.stream_started();
             flow.queue().push_event(event)
         }
+        EventView::Tag(tag) => {
+            stage.tagged(tag.tag());
+            flow.queue().push_event(event)
+        }
         _ if event.is_serialized() => flow.queue().push_event(event),
         _ => taken(flow.src().push_event(event)),
     }
@@ -300,7 +312,14 @@ where
     }
     match query.view_mut() {
         QueryViewMut::Caps(query) => {
-            flow.answer_caps(query, &stage.caps(), flow.src());
+            let own = if flow.sink().is_linked() { stage.caps() } else { caps::of_any_format(stage.caps()) };
+            flow.answer_caps(query, &own, flow.src());
+            // Accepting caps is asked by way of this query.
+            if query.result().is_some_and(|caps| caps.is_empty())
+                && let Some(error) = flow.refusal(&stage.caps())
+            {
+                report::post(&*stage.obj(), &error);
+            }
             true
         }
         QueryViewMut::Allocation(_) => {
@@ -336,7 +355,9 @@ where
     }
     match query.view_mut() {
         QueryViewMut::Caps(query) => {
-            flow.answer_caps(query, &stage.caps(), flow.sink());
+            // What comes is no reason against being linked: what is wrong with it is said when it comes.
+            let other = if flow.src().is_linked() { flow.sink() } else { flow.src() };
+            flow.answer_caps(query, &stage.caps(), other);
             true
         }
         QueryViewMut::Latency(query) => flow.answer_latency(query, stage.latency(), stage.limit()),

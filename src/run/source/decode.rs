@@ -3,6 +3,7 @@
 use super::super::setup::{Decoder, make};
 use super::Surroundings;
 use super::gate::Gate;
+use super::{orientation, running};
 use crate::infer::{Error, ErrorKind};
 use gst::prelude::*;
 
@@ -89,18 +90,26 @@ pub fn add(
     if !matches!(around.setup.decoder, Decoder::Gpu(_)) {
         // For pixel formats that models don't take, such as those of 10 bits; the others pass untouched.
         elements.push(make("videoconvert", "convert")?);
+        // Cameras don't say how their pictures are to be turned, files do.
+        elements.extend(paced.then(orientation::turn).transpose()?);
     }
     if let Decoder::Upload(device) = around.setup.decoder {
         elements.push(upload(device)?);
     }
-    guard(&queue, around);
+    guard(&queue, paced, around);
     let into = |what: &str| Error::new(ErrorKind::Failed, format!("the decoder can't be {what}"));
     bin.add_many(&elements).map_err(|_| into("added"))?;
     gst::Element::link_many(&elements).map_err(|_| into("linked"))?;
     let end = elements.last().and_then(|last| last.static_pad("src")).ok_or_else(|| into("linked"))?;
     match pace {
-        Some(pace) => around.start.hold(&pace, &queue, &end),
+        Some(pace) => {
+            around.start.hold(&pace, &queue, &end);
+            running::stamp(&end);
+        }
         None => around.backlog.hold(&around.pictures, &queue, &end),
+    }
+    if paced && matches!(around.setup.decoder, Decoder::Gpu(_)) {
+        orientation::warn(&end);
     }
     pad.set_target(Some(&end)).map_err(|_| into("linked"))?;
     for element in elements.iter().rev() {
@@ -142,13 +151,16 @@ fn decoder(codec: Codec, decoder: Decoder) -> Result<gst::Element, Error> {
 }
 
 /// Takes note of coded pictures as they arrive, and leaves out those that the decoder is too far behind for.
-fn guard(queue: &gst::Element, around: &Surroundings) {
+fn guard(queue: &gst::Element, paced: bool, around: &Surroundings) {
     let (track, start, most) = (around.track.clone(), around.start.clone(), around.setup.coded_queue);
     let (gate, of) = (Gate::default(), queue.downgrade());
     let Some(pad) = queue.static_pad("sink") else { return };
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let (Some(buffer), Some(queue)) = (info.buffer(), of.upgrade()) else { return gst::PadProbeReturn::Ok };
-        let full = queue.property::<u32>("current-level-buffers") >= most;
+        let shown = if paced { running::time(pad, buffer.pts()) } else { buffer.pts() };
+        // What a file has that is decoded only for pictures after it comes as fast as it's read, and waits for room.
+        let unseen = shown.is_none() && buffer.pts().is_some();
+        let full = queue.property::<u32>("current-level-buffers") >= most && !unseen;
         if !gate.lets_pass(full, !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)) {
             if track.is_playing() {
                 track.dropped("before the decoder");
@@ -156,7 +168,7 @@ fn guard(queue: &gst::Element, around: &Surroundings) {
             start.taken();
             return gst::PadProbeReturn::Handled;
         }
-        track.arrived(buffer.pts());
+        track.arrived(shown);
         gst::PadProbeReturn::Ok
     });
 }

@@ -4,6 +4,7 @@ use super::super::setup::{FileSource, make};
 use super::decode::{self, Codec};
 use super::splice::{Fate, Splice};
 use super::{Surroundings, post};
+use crate::check::{nothing_to_decode, stream_name};
 use crate::infer::{Error, ErrorKind};
 use crate::sync::lock;
 use gst::glib;
@@ -49,65 +50,56 @@ impl Looped {
         let failed = |_| Error::new(ErrorKind::Failed, "the file's reader can't be linked");
         reader.add_many([&file, &parse]).map_err(failed)?;
         file.link(&parse).map_err(failed)?;
-        let looped = self.clone();
-        let of = reader.downgrade();
+        let (looped, of, streams) = (self.clone(), reader.downgrade(), Arc::<Mutex<Vec<String>>>::default());
         parse.connect_pad_added(move |parse, stream| {
             let Some(reader) = of.upgrade() else { return };
-            if let Err(error) = looped.connect(&reader, stream) {
-                post(parse, &error);
+            lock(&streams).extend(stream_name(stream));
+            match looped.connect(&reader, stream) {
+                Ok(true) => {}
+                Ok(false) => look_for_pictures(&reader, parse, stream, &streams),
+                Err(error) => post(parse, &error),
             }
         });
         bin.add(&reader).map_err(failed)?;
         reader.sync_state_with_parent().map_err(failed)
     }
 
-    /// Takes the first stream of pictures that the file has.
-    fn connect(self: &Arc<Self>, reader: &gst::Bin, stream: &gst::Pad) -> Result<(), Error> {
-        let (Some(bin), Some(pad)) = (self.bin.upgrade(), self.pad.upgrade()) else { return Ok(()) };
+    /// Takes the first stream of pictures that can be decoded; whether it's this one.
+    fn connect(self: &Arc<Self>, reader: &gst::Bin, stream: &gst::Pad) -> Result<bool, Error> {
+        let (Some(bin), Some(pad)) = (self.bin.upgrade(), self.pad.upgrade()) else { return Ok(false) };
         let caps = stream.current_caps().unwrap_or_else(|| stream.query_caps(None));
-        let is_video =
-            caps.structure(0).is_some_and(|s| s.name().starts_with("video/") || s.name().starts_with("image/"));
-        if !is_video || reader.static_pad("src").is_some() {
-            return Ok(());
-        }
-        let codec = Codec::of(&caps)?;
+        let (Ok(codec), None) = (Codec::of(&caps), reader.static_pad("src")) else { return Ok(false) };
         let failed = || Error::new(ErrorKind::Failed, "the file's stream can't be linked");
         let out = gst::GhostPad::builder_with_target(stream).map_err(|_| failed())?.name("src").build();
         let coded = match bin.by_name("parse") {
             // The decoder is there since the first round.
             Some(parse) => parse.static_pad("sink").ok_or_else(failed)?,
-            None => {
-                let coded = decode::add(&bin, &pad, codec, true, &self.around)?;
-                self.clone().splice(&coded);
-                coded
-            }
+            None => decode::add(&bin, &pad, codec, true, &self.around)?,
         };
+        self.clone().splice(&out);
         out.set_active(true).map_err(|_| failed())?;
         reader.add_pad(&out).map_err(|_| failed())?;
         out.link(&coded).map_err(|_| failed())?;
-        Ok(())
+        Ok(true)
     }
 
-    /// Makes one stream of the rounds where they go into the decoder's part.
-    fn splice(self: Arc<Self>, coded: &gst::Pad) {
+    /// Makes one stream of the rounds where they leave their readers.
+    fn splice(self: Arc<Self>, out: &gst::GhostPad) {
         let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-        coded.add_probe(mask, move |_, info| {
-            let fate = {
-                let mut splice = lock(&self.splice);
-                if let Some(buffer) = info.buffer_mut() {
-                    splice.place(buffer.make_mut());
-                    return gst::PadProbeReturn::Ok;
+        out.add_probe(mask, move |out, info| {
+            if let Some(buffer) = info.buffer_mut() {
+                let segment = lock(&self.splice).place(buffer.make_mut());
+                if let Some(segment) = segment {
+                    // It comes through here too. Where it's refused the picture after it is, and that is reported.
+                    let _ = out.push_event(segment);
                 }
-                let Some(event) = info.event() else { return gst::PadProbeReturn::Ok };
-                splice.event(event)
-            };
+                return gst::PadProbeReturn::Ok;
+            }
+            let Some(event) = info.event() else { return gst::PadProbeReturn::Ok };
+            let fate = lock(&self.splice).event(event);
             match fate {
                 Fate::Pass => gst::PadProbeReturn::Ok,
                 Fate::Drop => gst::PadProbeReturn::Handled,
-                Fate::Replace(event) => {
-                    info.data = Some(gst::PadProbeData::Event(event));
-                    gst::PadProbeReturn::Ok
-                }
                 // The decoder gives what it still has.
                 Fate::Over { had_pictures: true } if !self.source.looping => gst::PadProbeReturn::Ok,
                 Fate::Over { had_pictures } => {
@@ -122,8 +114,7 @@ impl Looped {
     fn next_round(self: Arc<Self>, had_pictures: bool) {
         let Some(bin) = self.bin.upgrade() else { return };
         if !had_pictures {
-            let text = format!("{} has no pictures", self.source.path.display());
-            post(&bin, &Error::new(ErrorKind::File, text));
+            post(&bin, &Error::new(ErrorKind::File, "it has no pictures"));
             return;
         }
         let turns = self.around.turns.clone();
@@ -139,4 +130,18 @@ impl Looped {
             });
         });
     }
+}
+
+/// Says that a file has nothing to decode when the first data comes of a stream that isn't taken: the file's streams are all
+/// known then.
+fn look_for_pictures(reader: &gst::Bin, parse: &gst::Element, stream: &gst::Pad, streams: &Arc<Mutex<Vec<String>>>) {
+    let (reader, parse, streams) = (reader.downgrade(), parse.downgrade(), streams.clone());
+    stream.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        if let (Some(reader), Some(parse)) = (reader.upgrade(), parse.upgrade())
+            && reader.static_pad("src").is_none()
+        {
+            post(&parse, &Error::new(ErrorKind::File, nothing_to_decode(&lock(&streams))));
+        }
+        gst::PadProbeReturn::Remove
+    });
 }

@@ -4,6 +4,7 @@
 //! meanwhile would pile up, and be dropped when the decoder is there. So until the first decoded picture, coded ones go on as
 //! the decoder takes them; from then on they go at the speed of their timestamps.
 
+use super::running;
 use crate::sync::lock;
 use gst::prelude::*;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -27,7 +28,7 @@ struct State {
     entered: u64,
     /// Those of them that the decoder was given, or that were left out on the way.
     taken: u64,
-    /// When the last of those that entered is due, by its own timestamp.
+    /// The running time at which the last of those that entered is due, by its own timestamp.
     due: Option<gst::ClockTime>,
     /// The decoder has given a picture, or the source is being closed: nothing is held back.
     begun: bool,
@@ -39,8 +40,11 @@ impl Start {
         pace.set_property("sync", false);
         if let Some(pad) = pace.static_pad("sink") {
             let this = self.clone();
-            pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-                match info.buffer().is_some_and(|buffer| this.enter(buffer.dts_or_pts())) {
+            pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+                let due = |buffer: &gst::BufferRef| {
+                    running::time(pad, buffer.dts()).or_else(|| running::time(pad, buffer.pts()))
+                };
+                match info.buffer().is_some_and(|buffer| this.enter(due(buffer))) {
                     true => gst::PadProbeReturn::Ok,
                     false => gst::PadProbeReturn::Remove,
                 }

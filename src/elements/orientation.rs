@@ -1,0 +1,73 @@
+//! How a stream's pictures are to be turned before they are shown.
+
+use super::upstream;
+use crate::sync::lock;
+use gst::prelude::*;
+use std::sync::Mutex;
+
+/// How they come.
+const UPRIGHT: &str = "rotate-0";
+
+/// The value of the tag `image-orientation` that a stream had last.
+#[derive(Debug, Default)]
+pub struct Orientation(Mutex<Option<String>>);
+
+impl Orientation {
+    /// Takes note of a stream's tags. Returns how its pictures are to be turned, if they are and it's news.
+    pub fn tagged(&self, tags: &gst::TagListRef) -> Option<String> {
+        let told = tags.get::<gst::tags::ImageOrientation>()?.get().to_owned();
+        let before = lock(&self.0).replace(told.clone());
+        (told != UPRIGHT && before.as_ref() != Some(&told)).then_some(told)
+    }
+
+    /// As [`Self::tagged`] for the stream that comes to `sink`, if no element upstream turns its pictures. Those of GStreamer
+    /// 1.22 leave the tag as it is.
+    pub fn unturned(&self, sink: &gst::Pad, tags: &gst::TagListRef) -> Option<String> {
+        let told = self.tagged(tags)?;
+        (!upstream::pads(sink).any(|(_, element)| turns(&element))).then_some(told)
+    }
+
+    /// Another stream follows.
+    pub fn reset(&self) {
+        *lock(&self.0) = None;
+    }
+}
+
+/// Whether an element turns pictures: after their tag, or as it was told to.
+fn turns(element: &gst::Element) -> bool {
+    // The second is what `videoflip` had before the others.
+    [("video-direction", "GstVideoOrientationMethod"), ("method", "GstVideoFlipMethod")].into_iter().any(
+        |(name, kind)| {
+            let of_kind = element.find_property(name).is_some_and(|spec| spec.value_type().name() == kind);
+            let value = of_kind.then(|| element.property_value(name));
+            value
+                .and_then(|value| Some(gst::glib::EnumValue::from_value(&value)?.1.value()))
+                .is_some_and(|value| value != 0)
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_of_turning_is_news_once() {
+        gst::init().unwrap();
+        let orientation = Orientation::default();
+        let told = |way: &str| {
+            let mut tags = gst::TagList::new();
+            tags.make_mut().add::<gst::tags::ImageOrientation>(&way, gst::TagMergeMode::Replace);
+            orientation.tagged(&tags)
+        };
+        assert_eq!(orientation.tagged(&gst::TagList::new()), None);
+        assert_eq!(told("rotate-0"), None);
+        assert_eq!(told("rotate-90").as_deref(), Some("rotate-90"));
+        assert_eq!(told("rotate-90"), None);
+        assert_eq!(told("flip-rotate-0").as_deref(), Some("flip-rotate-0"));
+        assert_eq!(told("rotate-0"), None);
+        assert_eq!(told("rotate-90").as_deref(), Some("rotate-90"), "turned again");
+        orientation.reset();
+        assert_eq!(told("rotate-90").as_deref(), Some("rotate-90"), "another stream");
+    }
+}

@@ -1,0 +1,48 @@
+//! Timestamps of a file are on its decoder's line of time; segments say at which running times pictures are shown.
+
+use crate::elements::into_writable;
+use crate::sync::lock;
+use gst::ClockTime;
+use gst::prelude::*;
+use std::sync::Mutex;
+
+type Segment = gst::FormattedSegment<ClockTime>;
+
+/// When something that comes to `sink` with this timestamp is shown; `None`: it isn't.
+pub fn time(sink: &gst::Pad, timestamp: Option<ClockTime>) -> Option<ClockTime> {
+    let event = sink.sticky_event::<gst::event::Segment>(0)?;
+    event.segment().downcast_ref::<ClockTime>()?.to_running_time(timestamp?)
+}
+
+/// After `source`, a decoder's or what is behind it, running times are the timestamps, in one segment without limits.
+pub fn stamp(source: &gst::Pad) {
+    let segment = Mutex::new(None::<Segment>);
+    source.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(event) = info.event() {
+            let gst::EventView::Segment(event) = event.view() else { return gst::PadProbeReturn::Ok };
+            let Some(new) = event.segment().downcast_ref::<ClockTime>() else { return gst::PadProbeReturn::Ok };
+            if lock(&segment).replace(new.clone()).is_some() {
+                return gst::PadProbeReturn::Handled;
+            }
+            info.data = Some(gst::PadProbeData::Event(gst::event::Segment::new(&Segment::new())));
+            return gst::PadProbeReturn::Ok;
+        }
+        let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
+        let shown = match (buffer.pts(), lock(&segment).as_ref()) {
+            (Some(pts), Some(segment)) if segment.stop().is_some_and(|stop| pts >= stop) => None,
+            (Some(pts), Some(segment)) => segment.to_running_time(pts).map(Some),
+            (pts, _) => Some(pts),
+        };
+        let Some(pts) = shown else { return gst::PadProbeReturn::Handled };
+        if let Some(gst::PadProbeData::Buffer(buffer)) = info.data.take() {
+            let mut buffer = into_writable(buffer);
+            if let Some(buffer) = buffer.get_mut() {
+                buffer.set_pts(pts);
+                // When it was decoded matters no more.
+                buffer.set_dts(None);
+            }
+            info.data = Some(gst::PadProbeData::Buffer(buffer));
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
