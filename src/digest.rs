@@ -22,7 +22,7 @@ pub struct Stamp {
     size: u64,
     modified_s: i64,
     modified_ns: i64,
-    /// Of the content, the name or the permissions; unlike the time before it nobody can set it.
+    /// Of the content, the name or the permissions; unlike the time before, no program can set it.
     changed_s: i64,
     changed_ns: i64,
 }

@@ -344,7 +344,7 @@ mod tests {
         assert!(b.remove_stream(x).is_empty());
     }
 
-    /// What a lane still has of a stream that is gone is nobody else's.
+    /// What a lane still has of a removed stream doesn't count for another one.
     #[test]
     fn a_late_result_of_a_removed_stream_is_not_the_next_ones() {
         let t = Instant::now();

@@ -97,7 +97,7 @@ impl Place {
             }
             state = self.ended.wait_timeout(state, Self::TICK).unwrap_or_else(PoisonError::into_inner).0;
         }
-        // A failed one is of no use to anybody new.
+        // A failed one is of no use to a new element.
         if let Some(service) = state.service.upgrade().filter(|service| service.failure().is_none()) {
             return Ok(Turn::Open(service));
         }

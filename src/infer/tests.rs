@@ -419,7 +419,7 @@ fn eventually(what: &str, done: impl Fn() -> bool) {
     }
 }
 
-/// Who waits for another's opening comes back when it's cancelled; the other isn't disturbed.
+/// An element that waits for another one's opening returns when it's cancelled; the other one goes on.
 #[test]
 fn waiting_for_anothers_opening_can_be_cancelled() {
     let ((settings, _file), gate) = (settings("opened slowly"), Arc::<Gate>::default());
@@ -443,9 +443,9 @@ fn waiting_for_anothers_opening_can_be_cancelled() {
     });
 }
 
-/// Who waits for an opening that fails, is cancelled or panics opens the model itself.
+/// An element that waits for an opening that fails, is cancelled or panics opens the model itself.
 #[test]
-fn who_waits_for_an_opening_that_comes_to_nothing_opens() {
+fn an_opening_that_comes_to_nothing_is_the_waiting_elements_turn() {
     for (n, how) in ["fails", "is cancelled", "panics"].into_iter().enumerate() {
         let ((settings, _file), gate) = (settings(&format!("comes to nothing {n}")), Arc::<Gate>::default());
         let (first, cancel) = watched(&settings);

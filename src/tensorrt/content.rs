@@ -35,7 +35,7 @@ impl ModelContent {
         }
         let mut remembered = Memory::recall(memory);
         let file = remembered.hash(model)?;
-        // A link has its own folder's files beside it, as whoever reads the model sees it.
+        // Of a symbolic link it's the link's folder, as ONNX Runtime and TensorRT have it.
         let folder = model.parent().unwrap_or(Path::new(""));
         let mut beside = BTreeMap::new();
         for (name, least) in remembered.external(model, file)? {
@@ -199,7 +199,7 @@ mod tests {
         two.write("w.bin", b"Weights");
         assert_ne!(one.content(&model), two.content(&other));
         let plain = one.write("plain.onnx", b"no ONNX");
-        assert_eq!(one.content(&plain).beside.len(), 0, "who opens it says what it is");
+        assert_eq!(one.content(&plain).beside.len(), 0, "the backend says what it is");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! An engine at a place that its user names, and whether it's what is wanted of the ONNX beside it.
 //!
-//! What doesn't fit any more is built again at that place. An engine that nothing says the origin of is its user's: it's
-//! never written over, and isn't used while there is an ONNX that it may not be of.
+//! What doesn't fit any more is built again at that place. An engine without a record belongs to the user: it's never
+//! written over, and isn't used while there is an ONNX that it may not be of.
 
 use super::cache::{CachedEngine, Difference, EngineRecord, Facts, write_engine};
 use super::error::Error;
@@ -70,7 +70,7 @@ impl Loader<'_> {
         })
     }
 
-    /// What an engine with these facts ought to be. What only whoever built it could say is its own.
+    /// What an engine with these facts ought to be. Settings that only `gst-trt build` has are taken from the engine.
     fn wanted(&self, onnx: &Path, stored: &Facts) -> Result<Facts, Error> {
         let settings = self.settings_of(stored);
         let mut wanted = if onnx.exists() {
@@ -170,7 +170,7 @@ impl Loader<'_> {
         })
     }
 
-    /// This loader, with what whoever built the engine there had chosen.
+    /// This loader, with the settings of the engine there that only `gst-trt build` has.
     fn with_settings_at<T>(
         &self,
         engine: &Path,

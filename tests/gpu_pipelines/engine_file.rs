@@ -260,7 +260,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// Nobody knows what it was made of: it's the user's, and stays; what runs is the ONNX's.
+    /// It isn't known what it was made of: it's the user's, and stays; what runs is the ONNX's.
     fn an_engine_without_a_record_is_left_alone() {
         let mut site = Site::new(&Export::yolo());
         let plan = std::fs::read(site.engine()).unwrap();
@@ -313,7 +313,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// The place can't be written to, whoever asks: the engine is the cache's then, and that is said.
+    /// The place can't be written to, not even by root: the engine is the cache's then, and that is said.
     fn a_place_that_can_not_be_written_to_is_said() {
         let mut site = Site::new(&Export::yolo());
         site.config["models"]["DETECTION"]["ENGINE"] = "/proc/m_fp16.engine".into();

@@ -117,7 +117,7 @@ on_gpu! {
 
 on_gpu! {
     /// The one that builds stops: the other builds it itself.
-    fn who_waits_for_a_build_that_is_cancelled_builds(STANDIN_BUILD_TIME = "4000") {
+    fn a_waiting_pipeline_builds_once_the_build_is_cancelled(STANDIN_BUILD_TIME = "4000") {
         let detect = with_model("trtdetect", "tensorrt", "yolo");
         let [builds, waits] = [0, 1].map(|_| Running::new(&format!("{SOURCE} ! {detect} ! appsink name=out sync=false")));
         builds.set_state(gst::State::Playing);

@@ -148,7 +148,7 @@ impl Models {
     }
 
     /// The files of the model may have changed: the one in force, to be compared with them. `None` if there's nothing to
-    /// do, or while a model is being opened: whoever opens it asks [`Self::has_to_look_again`] then.
+    /// do, or while a model is being opened: its thread asks [`Self::has_to_look_again`] then.
     pub fn look_again(&self) -> Option<Arc<Opened>> {
         let mut state = self.lock();
         if !state.running {
