@@ -14,6 +14,7 @@ mod trtpreprocess;
 mod trtpublish;
 
 pub(crate) use caps::CUDA_MEMORY;
+pub(crate) use inference::{Task, opened_as};
 pub(crate) use stage::answer_allocation;
 
 use gst::glib;
