@@ -121,7 +121,7 @@ fn recognised(model: &Model, task: Task) -> Check {
         Some(Err(error)) => return Check::missing(name, error),
         None => false,
     };
-    let text = format!("{} head, {} classes", found.head.name(), found.head.classes());
+    let text = found.head.describe();
     if found.reading.trust == Trust::Open && !shown {
         let remedy = "cargo xtask setup gets ONNX Runtime, with which check can run it";
         return Check::new(

@@ -6,6 +6,7 @@ pub mod barcode;
 pub mod engine;
 pub mod find;
 pub mod gpu;
+pub mod models;
 pub mod mosquitto;
 pub mod onnx;
 pub mod operator;

@@ -14,6 +14,7 @@ mod engine_file;
 mod failures;
 mod frames;
 mod identity;
+mod heads;
 mod life;
 mod objects;
 

@@ -36,8 +36,7 @@ unsafe impl<T: InferenceImpl> IsSubclassable<T> for Inference {}
 /// What the model of an element in PAUSED is: its head, and how many classes.
 pub fn opened_as(element: &gst::Element) -> Option<String> {
     let opened = element.downcast_ref::<Inference>()?.imp().models.get()?;
-    let head = opened.service().engine().head();
-    Some(format!("{} head, {} classes", head.name(), head.classes()))
+    Some(opened.service().engine().head().describe())
 }
 
 /// What an element's models look for.

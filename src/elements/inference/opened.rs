@@ -1,7 +1,7 @@
 //! A model that an element has opened.
 
 use super::Task;
-use super::contents::{self, Contents};
+use super::contents::Contents;
 use super::settings::{Resolved, Settings};
 use crate::infer::{self, Error, ErrorKind, ModelSettings, Service, Stream};
 use crate::meta::Name;

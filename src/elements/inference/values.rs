@@ -55,9 +55,10 @@ fn class_ids(property: &str, class: &str, labels: &Labels) -> Result<Vec<u32>, S
         Ok(id) if known == 0 || (id as usize) < known => Ok(vec![id]),
         Ok(id) => Err(format!("{property}: class {id} isn't one of the model's {known} classes (0 to {})", known - 1)),
         Err(_) => {
-            let hint = labels
-                .nearest(class)
-                .map_or(String::new(), |near| format!(": did you mean `{}`?", join_labels([near])));
+            // Half of a label with a comma, or one that is alike.
+            let cut = labels.0.iter().find(|label| label.strip_prefix(class).is_some_and(|rest| rest.starts_with(',')));
+            let meant = cut.map(|label| &**label).or_else(|| labels.nearest(class));
+            let hint = meant.map_or(String::new(), |meant| format!(": did you mean `{}`?", join_labels([meant])));
             Err(format!("{property}: `{class}` isn't one of the model's {known} classes ({}){hint}", labels.some()))
         }
     }

@@ -79,6 +79,11 @@ pub(super) fn by_tensors(seen: &Seen<'_>) -> Option<Family> {
     None
 }
 
+/// `1 class`, `3 classes`
+fn classes(count: usize) -> String {
+    if count == 1 { "1 class".into() } else { format!("{count} classes") }
+}
+
 /// What else a single output's shape could be, one line each.
 pub(super) fn candidates(seen: &Seen<'_>) -> Vec<String> {
     let Some([_, a, b]) = seen.rows(0) else { return Vec::new() };
@@ -103,17 +108,17 @@ pub(super) fn candidates(seen: &Seen<'_>) -> Vec<String> {
         pose("yolo-pose-end-to-end", channels.saturating_sub(6));
     }
     if anchors_last && channels > 4 {
-        found.push(format!("yolo: {} classes", channels - 4));
+        found.push(format!("yolo: {}", classes(channels - 4)));
         if channels > 5 {
             found.push(format!(
-                "oriented boxes (task obb, which no head here reads): {} classes and an angle",
-                channels - 5
+                "oriented boxes (task obb, which no head here reads): {} and an angle",
+                classes(channels - 5)
             ));
         }
         if channels > 36 {
             found.push(format!(
-                "a segmentation model (which no head here reads): {} classes, 32 coefficients",
-                channels - 36
+                "a segmentation model (which no head here reads): {}, 32 coefficients of masks",
+                classes(channels - 36)
             ));
         }
     } else if !anchors_last && channels == 6 {
@@ -124,7 +129,7 @@ pub(super) fn candidates(seen: &Seen<'_>) -> Vec<String> {
     } else if !anchors_last && channels == 7 {
         found.push("oriented boxes, end to end (which no head here reads)".into());
     } else if !anchors_last && channels > 4 {
-        found.push(format!("yolo, transposed: {} classes", channels - 4));
+        found.push(format!("yolo, transposed: {}", classes(channels - 4)));
     }
     found
 }

@@ -76,6 +76,17 @@ pub trait Head: Send + Sync + std::fmt::Debug {
     fn decode(&self, outputs: &Outputs<'_>, params: &Params, found: &mut Vec<Detection>) -> Result<(), HeadError>;
 }
 
+impl dyn Head {
+    /// For people: `yolo head, 3 classes`.
+    pub fn describe(&self) -> String {
+        match self.class_count() {
+            None => format!("{} head", self.name()),
+            Some(1) => format!("{} head, 1 class", self.name()),
+            Some(count) => format!("{} head, {count} classes", self.name()),
+        }
+    }
+}
+
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum HeadError {
     /// No known head has these shapes; the text lists what was seen and what is known.

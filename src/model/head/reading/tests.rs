@@ -102,7 +102,7 @@ fn angles_and_coefficients_are_no_scores() {
         let last = channels - 1;
         let value = |channel: usize, anchor: usize| if channel == last { angle - anchor as f32 * 1e-6 } else { 1e-4 };
         let outcome = check(&[channels, ANCHORS], &[], &grid(channels, value));
-        says(outcome, &["aren't those of a yolo head", "oriented boxes", &format!("{classes} classes and an angle")]);
+        says(outcome, &["aren't those of a yolo head", "oriented boxes", &format!("{classes} class"), "and an angle"]);
     }
     let masks = |channel: usize, anchor: usize| if channel < 84 { 1e-4 } else { (anchor % 7) as f32 - 3.0 };
     says(check(&[116, ANCHORS], &[], &grid(116, masks)), &["class 80", "as logits", "segmentation"]);
