@@ -475,7 +475,11 @@ fn labels_that_no_model_has_are_told() {
             );
         }
     }
-    for (label, remedy) in [("Red", "did you mean \"red\"?"), ("3", "class 3 isn't there: the last one is 2")] {
+    for (label, remedy) in [
+        ("Red", "did you mean \"red\"?"),
+        ("3", "class 3 isn't there: the last one is 2"),
+        ("red,red", "write one label an item"),
+    ] {
         let (status, text) = check(&format!("[\"{label}\"]"), "[]", "[]");
         assert_eq!(status, Some(1), "{text}");
         let rule = format!("{label:?} is none of the model's 3 classes (red, cup, small, red); {remedy}");
@@ -483,7 +487,7 @@ fn labels_that_no_model_has_are_told() {
     }
     // At the start, before anything else is said.
     let mut started = Command::new(tool());
-    started.args(["run", "--config", "config.json", "--set", "DETECTION.CLASSES=[\"Red\"]"]).args(ROLLBACK);
+    started.args(["run", "--config", "config.json", "--set", "models.DETECTION.CLASSES=[\"Red\"]"]).args(ROLLBACK);
     let run = folder.run(started, &[]);
     assert!(run.status.code() == Some(1) && everything(&run).contains("did you mean \"red\"?"), "{}", everything(&run));
 }

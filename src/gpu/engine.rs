@@ -7,8 +7,7 @@ use super::lane::{Counters, GpuLane};
 use super::model::GpuModel;
 use crate::cuda::gst::SharedContext;
 use crate::cuda::{Chain, ChainOutput, ChainSpec, Context, Kernels, OnFailure, Within};
-use crate::infer::{self, DeviceUsage, Error, ErrorKind, Lane};
-use crate::model::head::HeadChoice;
+use crate::infer::{self, DeviceUsage, Error, ErrorKind, Lane, ModelSettings};
 use crate::model::labels::MOST_UNCOUNTED;
 use crate::model::{Head, InputSpec, ModelInfo};
 use crate::tensorrt::{self, Group, Library, Loaded, Version};
@@ -33,7 +32,7 @@ pub struct GpuEngine {
 }
 
 impl GpuEngine {
-    /// The context has to be current.
+    /// An engine that was loaded for these settings. The context has to be current.
     ///
     /// # Errors
     /// A model that can't be run here; kernels that the device can't run.
@@ -42,12 +41,13 @@ impl GpuEngine {
         library: &'static Library,
         loaded: Loaded,
         account: Arc<Account>,
-        choice: HeadChoice,
+        asked: &ModelSettings,
     ) -> Result<Self, Error> {
         let Loaded { engine, path, metadata, .. } = loaded;
         let context = Arc::clone(shared.context());
         let engine = Within::new(&context, engine);
-        let model = GpuModel::read(&engine, metadata, &path, choice).map_err(|error| account.cause(error))?;
+        let model =
+            GpuModel::read(&engine, metadata, &asked.model, asked.head).map_err(|error| account.cause(error))?;
         let (name, version) = (path.file_name().unwrap_or(path.as_os_str()).display(), library.version());
         let description = format!("{name} on {version} ({}, device {})", context.device_name()?, context.device());
         gst::info!(super::CAT, "Opened {description}: head {}, batch {:?}", model.head.name(), model.batch);

@@ -86,6 +86,9 @@ fn check_pictures(ctx: &mut Context, path: &str, camera: &Camera, pipeline: Pipe
 
 /// What to write instead. `numbers`: whether they are possible too.
 fn meant(labels: &Labels, class: &str, numbers: bool) -> String {
+    if class.contains(',') && class.split(',').all(|part| labels.ids(part.trim()).next().is_some()) {
+        return "write one label an item".into();
+    }
     if let Some(near) = labels.nearest(class) {
         return format!("did you mean {near:?}?");
     }

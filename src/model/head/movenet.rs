@@ -93,7 +93,7 @@ pub(super) fn single(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
         return Ok(None);
     }
     let spec = seen.spec("movenet", &InputStyle { default_size: None, ..STYLE })?;
-    Ok(Some((Arc::new(SinglePose(MoveNet::new(0, &spec))), spec, Trust::Plausible)))
+    Ok(Some((Arc::new(SinglePose(MoveNet::new(0, &spec))), spec, Trust::Vouched)))
 }
 
 /// # Errors
@@ -104,7 +104,7 @@ pub(super) fn multi(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
         return Ok(None);
     }
     let spec = seen.spec("movenet-multipose", &STYLE)?;
-    Ok(Some((Arc::new(MultiPose(MoveNet::new(0, &spec))), spec, Trust::Plausible)))
+    Ok(Some((Arc::new(MultiPose(MoveNet::new(0, &spec))), spec, Trust::Vouched)))
 }
 
 impl Head for SinglePose {

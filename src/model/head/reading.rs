@@ -9,7 +9,7 @@ use crate::model::confidence;
 /// How much is known of a model without running it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// The exporter's metadata says what it is.
+    /// The exporter's metadata says what it is, or no other model has its shapes.
     Vouched,
     /// Names or shape fit this head, or the user named it.
     Plausible,
