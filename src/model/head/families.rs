@@ -5,6 +5,8 @@ use super::recognise::{Seen, grid_cells};
 /// What a file is, and why no head here reads it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Family {
+    /// The file says it; else it only looks so.
+    pub(super) said: bool,
     /// `an RT-DETR model (metadata head RTDETRDecoder)`
     pub(super) what: String,
     pub(super) why: &'static str,
@@ -19,10 +21,14 @@ pub(super) fn by_metadata(seen: &Seen<'_>) -> Option<Family> {
     let entry = |key: &str| seen.model.metadata.get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
     if let Some(version) = entry("libreyolo_version") {
         let family = entry("model_family").unwrap_or("unknown");
-        return Some(Family { what: format!("an export of LibreYOLO {version}, family {family}"), why: CORNERS });
+        return Some(Family {
+            said: true,
+            what: format!("an export of LibreYOLO {version}, family {family}"),
+            why: CORNERS,
+        });
     }
     let head = entry("head").filter(|head| head.to_ascii_lowercase().contains("rtdetr"))?;
-    Some(Family { what: format!("an RT-DETR model (metadata head {head})"), why: DETR })
+    Some(Family { said: true, what: format!("an RT-DETR model (metadata head {head})"), why: DETR })
 }
 
 /// What its tensors look like.
@@ -30,7 +36,7 @@ pub(super) fn by_tensors(seen: &Seen<'_>) -> Option<Family> {
     let (inputs, outputs) = (&seen.model.inputs, &seen.model.outputs);
     let input = |name: &str| inputs.iter().any(|tensor| tensor.name == name);
     let output = |name: &str| outputs.iter().any(|tensor| tensor.name == name);
-    let family = |what: &str, why| Some(Family { what: what.to_owned(), why });
+    let family = |what: &str, why| Some(Family { said: false, what: what.to_owned(), why });
     if input("orig_target_sizes") {
         return family("an RT-DETR, D-FINE or DEIM model", "it wants each picture's size beside the picture");
     }
@@ -100,7 +106,7 @@ pub(super) fn candidates(seen: &Seen<'_>) -> Vec<String> {
             found.push(format!("{head}: one class, {text}"));
         }
     };
-    let anchors_last = b == 0 || a < b;
+    let anchors_last = a > 0 && (b == 0 || a < b);
     let channels = if anchors_last { a } else { b };
     if anchors_last || b > 100 {
         pose("yolo-pose", channels.saturating_sub(5));

@@ -38,7 +38,7 @@ enum Sight {
 const OBJECT: f32 = 0.25;
 /// Fewer boxes than this show no tendency.
 const LEAST_BOXES: usize = 8;
-/// A network's input has this many pixels at least, so that coordinates which all are smaller aren't pixels.
+/// Coordinates that are all at most this are fractions: an input has hundreds of pixels.
 const FRACTION: f32 = 1.01;
 
 impl Reading {

@@ -180,9 +180,16 @@ impl Seen<'_> {
 
     /// The error for a family that no head reads.
     fn not_read(&self, family: &Family) -> HeadError {
-        let Family { what, why } = family;
+        let Family { said, what, why } = family;
+        let (is, remedy) = match said {
+            true => ("it is", ""),
+            false => (
+                "it looks like",
+                "\nIf it is none, and one of these heads is what it has, name it: head=NAME (HEAD in a config.json)",
+            ),
+        };
         HeadError::Unknown(format!(
-            "it is {what}, which no head here reads: {why}\n{}\nheads that are read: {}",
+            "{is} {what}, which no head here reads: {why}\n{}\nheads that are read: {}{remedy}",
             self.seen(),
             names()
         ))
