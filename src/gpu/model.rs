@@ -97,7 +97,7 @@ fn no_single_input(engine: &Engine, metadata: BTreeMap<String, String>, choice: 
     let tensors = |input: bool| -> Result<Vec<TensorInfo>, String> {
         let tensors = engine.tensors().iter().filter(|tensor| tensor.input == input);
         let info = |tensor: &EngineTensor| {
-            let (name, shape) = (tensor.display_name().into_owned(), tensor.shape.iter().copied().collect());
+            let (name, shape) = (tensor.display_name().into_owned(), tensor.shape.to_vec());
             Ok(TensorInfo { name, element: element(tensor)?, shape })
         };
         tensors.map(info).collect()

@@ -64,7 +64,7 @@ on_gpu! {
     fn a_confidence_beyond_1_is_an_error_when_it_comes() {
         let launch = around("tensorrt", &with_model("trtdetect", "tensorrt", "yolo-loud"));
         let dim = Picture::new(&[Square::new(Colour::Red, 2, 2, 60)]);
-        assert_eq!(objects(&launch, &[dim.clone()])[0].len(), 1);
+        assert_eq!(objects(&launch, std::slice::from_ref(&dim))[0].len(), 1);
         let running = Running::playing(&launch);
         let source = running.source("in");
         source.set_caps(Some(&caps(&dim, VideoFormat::Rgba)));
