@@ -165,7 +165,8 @@ impl Simulated {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/yolo.onnx");
         let onnx = gsttensorrt::tensorrt::Onnx::open(&path).expect("a model");
         let info = onnx.info().expect("a model's inputs");
-        let (head, input) = head::recognise(&info).expect("a detector");
+        let recognised = head::recognise(&info, head::HeadChoice::Auto).expect("a detector");
+        let head::Recognised { head, input, .. } = recognised;
         Self { device: Arc::new(Device { varies, work: Mutex::new((Instant::now(), Random(1))) }), info, input, head }
     }
 }

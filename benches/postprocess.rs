@@ -6,7 +6,7 @@
 //! printed. Ends with an error when a usual frame's second runs have a ratio below 5, or when the two keep different
 //! numbers of boxes.
 
-use gsttensorrt::model::head::{Output, recognise};
+use gsttensorrt::model::head::{HeadChoice, Output, recognise};
 use gsttensorrt::model::{Detection, ElementType, Head, ModelInfo, Params, TensorInfo, nms};
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
@@ -126,7 +126,7 @@ fn head() -> Result<std::sync::Arc<dyn Head>, Box<dyn Error>> {
         outputs: vec![tensor("output0", &[1, CHANNELS as i64, ANCHORS as i64])],
         ..ModelInfo::default()
     };
-    Ok(recognise(&model)?.0)
+    Ok(recognise(&model, HeadChoice::Auto)?.head)
 }
 
 fn medians(turns: &[Turn]) -> Turn {

@@ -359,9 +359,9 @@ fn elements_take_every_property() {
             "DETECTION": {
                 "CONFIDENCE": 0.5, "CLASS_CONFIDENCE": { "person": 0.25, "2": 0.75 }, "IOU": 0.75, "CLASSES": ["person", "2"],
                 "REGIONS": [[0, 0.5, 1, 0.5], [0, 0, 0.25, 0.25]], "INTERVAL": 3, "MAX_DETECTIONS": 7, "MIN_SIZE": [1, 2],
-                "MAX_SIZE": [300, 0], "SKIP_WHEN_BUSY": true, "LABELS": "ca.pem"
+                "MAX_SIZE": [300, 0], "SKIP_WHEN_BUSY": true, "LABELS": "ca.pem", "HEAD": "yolo-end-to-end"
             },
-            "POSE": { "LOOK_AT": "objects", "OBJECT_CLASSES": ["person", "rider"] },
+            "POSE": { "LOOK_AT": "objects", "OBJECT_CLASSES": ["person", "rider, small"] },
         },
         "processing": { "PIPELINE_QUEUE_TIMEOUT_MS": 2.5, "GPU_BATCH_SIZE": 4 },
         "cameras": { "RTSP_STREAMS": ["test:ball"] }"#;
@@ -403,8 +403,12 @@ fn elements_take_every_property() {
         assert_eq!(detect.property::<u64>("batch-timeout"), 2_500_000);
         assert_eq!((detect.property::<f32>("confidence"), detect.property::<f32>("iou")), (0.5, 0.75));
         assert!(detect.property::<bool>("skip-when-busy"));
-        assert_eq!(pose.property::<Option<String>>("object-classes").as_deref(), Some("person,rider"));
+        assert_eq!(pose.property::<Option<String>>("object-classes").as_deref(), Some(r"person,rider\, small"));
         let nick = |name: &str| pose.property_value(name).serialize().unwrap().to_string();
+        assert_eq!(
+            (nick("head"), detect.property_value("head").serialize().unwrap().to_string()),
+            ("auto".into(), "yolo-end-to-end".into())
+        );
         assert_eq!(nick("inference-region"), "objects");
         assert_eq!(nick("backend"), if gpu { "tensorrt" } else { "cpu" });
     }

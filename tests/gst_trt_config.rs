@@ -4,6 +4,7 @@ mod common;
 
 use common::barcode::Codec;
 use common::find;
+use common::models::{ultralytics, with_metadata};
 use common::rtsp::Camera;
 use common::rtx::rtx;
 use common::standin::Standin;
@@ -302,4 +303,191 @@ fn rtsp_cameras_are_asked() {
     assert_eq!(wrong["verdict"], "limited", "{wrong}");
     assert!(wrong["found"].as_str().unwrap().contains("the configuration says: H.264, size unknown"), "{wrong}");
     assert_eq!(report["ok"], true, "a camera may be off: {report:#}");
+}
+
+/// Models that can't run, and what check and run say of each.
+fn models_that_cannot_run(folder: &Path) -> Vec<(&'static str, &'static str, String, &'static str)> {
+    let model = |name: &str| find::test_model(name).display().to_string();
+    let file = |name: &str, content: &[u8]| {
+        let path = folder.join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let whole = std::fs::read(find::test_model("yolo")).unwrap();
+    let libre =
+        [("task", "detect"), ("names", "['a', 'b', 'c']"), ("libreyolo_version", "1.6.0"), ("model_family", "yolo9")];
+    let obb = with_metadata(folder, "obb", "yolo-bare", &ultralytics("obb", "['a', 'b']")).display().to_string();
+    vec![
+        ("DETECTION", "trtdetect", model("yolox"), "YOLOX"),
+        ("DETECTION", "trtdetect", model("yolo-pose"), "use trtpose (POSE in a config.json)"),
+        ("POSE", "trtpose", model("yolo"), "use trtdetect (DETECTION in a config.json)"),
+        (
+            "DETECTION",
+            "trtdetect",
+            file("picture.onnx", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x02\x80\0\0\x01\xe0\x08\x02"),
+            "picture.onnx",
+        ),
+        ("DETECTION", "trtdetect", file("text.onnx", b"not a model\n"), "text.onnx"),
+        ("DETECTION", "trtdetect", file("truncated.onnx", &whole[..whole.len() / 2]), "truncated.onnx"),
+        ("DETECTION", "trtdetect", model("two-inputs"), "has 2 inputs"),
+        ("DETECTION", "trtdetect", model("pose5-bare"), "scores are 0-1"),
+        ("DETECTION", "trtdetect", model("rtdetr-bare"), "pixels are due"),
+        (
+            "DETECTION",
+            "trtdetect",
+            with_metadata(folder, "libre", "yolo-bare", &libre).display().to_string(),
+            "LibreYOLO",
+        ),
+        ("DETECTION", "trtdetect", obb, "\"obb\""),
+    ]
+}
+
+/// A configuration with one model, the other being off.
+fn only(role: &str, model: &str, more: &str) -> String {
+    let other = if role == "POSE" { "DETECTION" } else { "POSE" };
+    format!(
+        r#"{{ "models": {{ "{role}": {{ "ONNX": "{model}" {more} }}, "{other}": {{ "ENABLED": false }} }},
+             "cameras": {{ "RTSP_STREAMS": ["test:ball"] }} }}"#
+    )
+}
+
+/// `check` opens models, and says of each what `run` says.
+#[test]
+fn models_that_cannot_run_are_told_by_check_as_by_run() {
+    if !find::onnx_runtime() {
+        return;
+    }
+    let folder = Folder::new("");
+    for (role, _, model, words) in models_that_cannot_run(folder.path()) {
+        std::fs::write(folder.path().join("config.json"), only(role, &model, "")).unwrap();
+        let with = |command: &[&'static str]| command.iter().copied().chain(ROLLBACK).collect::<Vec<_>>();
+        let check = folder.plain(&with(&["check", "--no-probe", "--json", "--config", "config.json"]));
+        assert_eq!(check.status.code(), Some(1), "{model}: {}", everything(&check));
+        let report: Value = serde_json::from_slice(&check.stdout).unwrap();
+        let verdict = check_of(&report, &format!("model {model}"));
+        assert_eq!((&verdict["verdict"], &report["ok"]), (&"missing".into(), &false.into()), "{report:#}");
+        let found = verdict["found"].as_str().unwrap();
+        assert!(found.contains(words), "{words} in {found}");
+        let run = folder.plain(&with(&["run", "--config", "config.json"]));
+        assert_eq!(run.status.code(), Some(1), "{model}: {}", everything(&run));
+        assert!(everything(&run).contains(found), "check says {found}, run {}", everything(&run));
+        let text = folder.plain(&with(&["check", "--no-probe", "--config", "config.json"]));
+        assert!(stdout(&text).lines().last().unwrap().contains("can't run here"), "{}", stdout(&text));
+    }
+    // What can is told too, once for all cameras.
+    let model = find::test_model("yolo").display().to_string();
+    std::fs::write(
+        folder.path().join("config.json"),
+        only("DETECTION", &model, "").replace("[\"test:ball\"]", "[\"test:ball\", \"test:snow\"]"),
+    )
+    .unwrap();
+    let arguments: Vec<_> =
+        ["check", "--no-probe", "--json", "--config", "config.json"].into_iter().chain(ROLLBACK).collect();
+    let report: Value = serde_json::from_slice(&folder.plain(&arguments).stdout).unwrap();
+    assert_eq!(check_of(&report, &format!("model {model}"))["found"], "yolo head, 3 classes");
+    let models = report["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|check| check["name"].as_str().unwrap().starts_with("model "));
+    assert_eq!(models.count(), 1, "{report:#}");
+}
+
+/// The same on the GPU pipeline, where no engine is built for it.
+#[test]
+fn models_are_checked_for_the_gpu_without_an_engine() {
+    let Some(standin) = Standin::new() else { return };
+    let folder = Folder::new("");
+    let check = |config: &str| -> (Option<i32>, Value) {
+        std::fs::write(folder.path().join("config.json"), config).unwrap();
+        let output = folder.run(standin.command(tool()), &["check", "--no-probe", "--json", "--config", "config.json"]);
+        (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
+    };
+    for (role, _, model, words) in models_that_cannot_run(folder.path()) {
+        let (status, report) = check(&only(role, &model, ""));
+        let verdict = check_of(&report, &format!("model {model}"));
+        assert_eq!((status, &verdict["verdict"]), (Some(1), &"missing".into()), "{report:#}");
+        let found = verdict["found"].as_str().unwrap();
+        assert!(found.contains(words), "{words} in {found}");
+    }
+    let bare = find::test_model("pose5-bare").display().to_string();
+    let (status, report) = check(&only("POSE", &bare, ", \"HEAD\": \"yolo-pose\""));
+    assert_eq!(
+        (status, &check_of(&report, &format!("model {bare}"))["found"]),
+        (Some(0), &"yolo-pose head, 1 class".into()),
+        "{report:#}"
+    );
+    assert!(!folder.path().join("models/engines").exists(), "nothing is built");
+}
+
+/// Labels that no model has: by `check` as at the start.
+#[test]
+fn labels_that_no_model_has_are_told() {
+    if !find::onnx_runtime() {
+        return;
+    }
+    let folder = Folder::new("");
+    std::fs::create_dir(folder.path().join("out")).unwrap();
+    let names = ultralytics("detect", "['red', 'cup, small', 'red']");
+    let model = with_metadata(folder.path(), "labelled", "yolo-bare", &names);
+    let config = |classes: &str, objects: &str, pictures: &str| {
+        format!(
+            r#"{{ "models": {{ "DETECTION": {{ "ONNX": "{}", "CLASSES": {classes} }},
+                              "POSE": {{ "ONNX": "{}", "LOOK_AT": "objects", "OBJECT_CLASSES": {objects} }} }},
+                 "cameras": {{ "RTSP_STREAMS": ["test:ball"] }},
+                 "outputs": {{ "PICTURES": {{ "FOLDER": "out", "CLASSES": {pictures} }} }} }}"#,
+            model.display(),
+            find::test_model("movenet").display()
+        )
+    };
+    let check = |classes: &str, objects: &str, pictures: &str| {
+        std::fs::write(folder.path().join("config.json"), config(classes, objects, pictures)).unwrap();
+        let arguments: Vec<_> =
+            ["check", "--no-probe", "--config", "config.json"].into_iter().chain(ROLLBACK).collect();
+        let output = folder.plain(&arguments);
+        (output.status.code(), stdout(&output))
+    };
+    let (status, text) = check(r#"["red", "cup, small", "1"]"#, r#"["red", "cup, small"]"#, r#"["red", "person"]"#);
+    assert!(status == Some(0) && !text.contains("warning") && !text.contains("error"), "{text}");
+    for (label, remedy) in [
+        ("Red", "did you mean \"red\"?"),
+        ("0", "labels are written here, not numbers: class 0 is \"red\""),
+        ("cup,small", "did you mean \"cup, small\"?"),
+        ("giraffe", "write one of the labels, or take it out"),
+        ("réd", "did you mean \"red\"?"),
+    ] {
+        let list = format!("[\"red\", \"{label}\"]");
+        let (status, text) = check("[]", &list, &list);
+        assert_eq!(status, Some(0), "{text}");
+        for (key, rule) in [
+            (
+                "models.POSE.OBJECT_CLASSES",
+                format!("detection finds no {label:?}, only red, cup, small, red; {remedy}"),
+            ),
+            (
+                "outputs.PICTURES.CLASSES",
+                format!("no model finds {label:?}, only red, cup, small, red, person; {remedy}"),
+            ),
+        ] {
+            assert!(
+                text.lines().any(|line| line.starts_with("warning: ") && line.contains(key) && line.contains(&rule)),
+                "{rule}: {text}"
+            );
+        }
+    }
+    for (label, remedy) in [
+        ("Red", "did you mean \"red\"?"),
+        ("3", "class 3 isn't there: the last one is 2"),
+        ("red,red", "write one label an item"),
+    ] {
+        let (status, text) = check(&format!("[\"{label}\"]"), "[]", "[]");
+        assert_eq!(status, Some(1), "{text}");
+        let rule = format!("{label:?} is none of the model's 3 classes (red, cup, small, red); {remedy}");
+        assert!(text.lines().any(|line| line.starts_with("error: ") && line.contains(&rule)), "{rule}: {text}");
+    }
+    // At the start, before anything else is said.
+    let mut started = Command::new(tool());
+    started.args(["run", "--config", "config.json", "--set", "models.DETECTION.CLASSES=[\"Red\"]"]).args(ROLLBACK);
+    let run = folder.run(started, &[]);
+    assert!(run.status.code() == Some(1) && everything(&run).contains("did you mean \"red\"?"), "{}", everything(&run));
 }

@@ -1,8 +1,8 @@
 //! Whether this machine can run what is asked of it: verdicts with remedies, for `gst-trt check`.
 //!
 //! 1. [`machine`] looks at driver, GPUs, NVDEC and TensorRT.
-//! 2. [`plan`] holds a [`Plan`](crate::config::Plan) against the machine: GPUs, streams, decoders, memory, engines,
-//!    threads; on the CPU ONNX Runtime and decoders.
+//! 2. [`plan`] holds a [`Plan`](crate::config::Plan) against the machine: models, GPUs, streams, decoders, memory,
+//!    engines, threads; on the CPU ONNX Runtime and decoders.
 //! 3. [`assign`] gives each camera its GPU; `gst-trt run` asks it too.
 //!
 //! What a camera sends is found out by a [`Probe`]: [`ask_camera`] is the usual one, tests have others.
@@ -13,6 +13,7 @@ mod cpu;
 mod engines;
 mod machine;
 mod memory;
+mod models;
 mod nvdec;
 mod plan;
 mod stream;

@@ -4,7 +4,7 @@ use super::engines::{self, Here};
 use super::memory::{self, CameraFrames};
 use super::stream::{Probe, StreamFacts};
 use super::trial::{self, Trial};
-use super::{Check, TURN, Verdict, assign, cpu, gpu_names, nvdec, threads, unturned};
+use super::{Check, TURN, Verdict, assign, cpu, gpu_names, models, nvdec, threads, unturned};
 use crate::config::{Camera, Codec, Decoder, Pipeline, Plan, Source};
 use crate::cuda::{self, CodecCaps, Device, PrimaryContext};
 use crate::tensorrt::{DEFAULT_LIMIT, EngineCache, Library};
@@ -32,9 +32,17 @@ const SIZE: (u32, u32) = (1920, 1080);
 pub fn plan(plan: &Plan, request: &Request) -> Vec<Check> {
     let (mut checks, facts) = streams(plan, request.probe);
     match plan.pipeline {
-        Pipeline::UnifiedGpu => checks.extend(on_gpus(plan, request, &facts)),
+        Pipeline::UnifiedGpu => {
+            checks.extend(models::on_gpu(plan));
+            checks.extend(on_gpus(plan, request, &facts));
+        }
         Pipeline::Cpu => {
-            checks.push(cpu::runtime());
+            let runtime = cpu::runtime();
+            let able = runtime.verdict == Verdict::Ok;
+            checks.push(runtime);
+            if able {
+                checks.extend(models::on_cpu(plan));
+            }
             checks.extend(software_decoders(plan, &facts));
         }
     }

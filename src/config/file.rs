@@ -1,6 +1,7 @@
 //! The file's keys as they stand there: the guide's, and those that it lacks. The JSON Schema is made from these types, and
 //! `docs/configuration.md` says what each key means.
 
+use crate::model::head::HeadChoice;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -161,6 +162,8 @@ pub struct Model {
     pub engine: Option<String>,
     /// File with one class name a line. Unset: the model's own names.
     pub labels: Option<String>,
+    /// How the model's outputs are read, for a model whose file doesn't say it. Unset: auto.
+    pub head: Option<HeadChoice>,
     /// Least confidence of an object. Unset: 0.25.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub confidence: Option<f32>,
@@ -195,13 +198,15 @@ impl Model {
     /// These settings, and for what they leave unset those of `base`.
     pub fn over(&self, base: &Self) -> Self {
         let (own, base) = (self.clone(), base.clone());
-        // An engine belongs to its ONNX: another ONNX doesn't inherit it.
+        // An engine and a head belong to their ONNX: another ONNX doesn't inherit them.
         let engine = if own.onnx.is_some() { own.engine } else { own.engine.or(base.engine) };
+        let head = if own.onnx.is_some() { own.head } else { own.head.or(base.head) };
         Self {
             enabled: own.enabled.or(base.enabled),
             onnx: own.onnx.or(base.onnx),
             engine,
             labels: own.labels.or(base.labels),
+            head,
             confidence: own.confidence.or(base.confidence),
             class_confidence: own.class_confidence.or(base.class_confidence),
             iou: own.iou.or(base.iou),

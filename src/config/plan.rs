@@ -5,7 +5,8 @@
 
 use super::secret::{Secret, SecretUrl};
 use crate::infer::{Backend, Precision};
-use crate::model::Rect;
+use crate::model::head::HeadChoice;
+use crate::model::{Rect, join_labels};
 use crate::tensorrt::{BuildSettings, EnginePrecision, GpuFacts};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -222,6 +223,8 @@ pub struct Model {
     /// Where its engine is kept.
     pub engine: PathBuf,
     pub labels: Option<PathBuf>,
+    /// How its outputs are read.
+    pub head: HeadChoice,
     pub precision: Precision,
     /// MiB (`TENSORRT_WORKSPACE_SIZE` is in GB).
     pub workspace: u32,
@@ -289,6 +292,9 @@ impl Model {
         if let Some(labels) = &self.labels {
             set.push(("labels", labels.display().to_string()));
         }
+        if self.head != HeadChoice::Auto {
+            set.push(("head", self.head.nick().to_owned()));
+        }
         if plan.pipeline == Pipeline::UnifiedGpu {
             let precision = if self.precision == Precision::Fp32 { "fp32" } else { "fp16" };
             set.push(("engine-file", self.engine.display().to_string()));
@@ -306,11 +312,11 @@ impl Model {
     /// Those of [`Self::properties`] that may change while playing.
     pub fn live_properties(&self) -> Vec<(&'static str, String)> {
         let size = |(width, height): (u32, u32)| format!("{width}x{height}");
-        let class_confidence: Vec<_> = self.class_confidence.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let class_confidence = self.class_confidence.iter().map(|(k, v)| format!("{k}={v}"));
         let regions: Vec<_> = self.regions.iter().map(|r| format!("{},{},{},{}", r.x, r.y, r.w, r.h)).collect();
         let (look, labels) = match &self.look {
             Look::Frame => ("frame", String::new()),
-            Look::Objects(labels) => ("objects", labels.join(",")),
+            Look::Objects(labels) => ("objects", join_labels(labels)),
         };
         vec![
             ("batch-timeout", crate::infer::nanoseconds(self.batch_timeout).to_string()),
@@ -320,9 +326,9 @@ impl Model {
             ("object-classes", labels),
             ("roi", regions.join(";")),
             ("confidence", self.confidence.to_string()),
-            ("class-confidence", class_confidence.join(",")),
+            ("class-confidence", join_labels(class_confidence)),
             ("iou", self.iou.to_string()),
-            ("classes", self.classes.join(",")),
+            ("classes", join_labels(&self.classes)),
             ("max-detections", self.max_detections.to_string()),
             ("min-size", size(self.min_size)),
             ("max-size", size(self.max_size)),

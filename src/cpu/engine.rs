@@ -4,21 +4,26 @@ use super::lane::CpuLane;
 use super::{CAT, library};
 use crate::gpu::ladder;
 use crate::infer::{Engine, Error, ErrorKind, Lane, ModelSettings, Precision};
-use crate::model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo, head};
+use crate::model::head::{self, Plan, Reading, Recognised};
+use crate::model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What engine and lanes know of a model.
 pub struct Model {
+    pub path: PathBuf,
     pub info: ModelInfo,
     pub input: InputSpec,
     pub head: Arc<dyn Head>,
+    /// What the head takes the outputs for.
+    pub plan: Option<Plan>,
+    pub reading: Reading,
     /// Images a run has to have, or `None` if the model takes any number.
     pub fixed_batch: Option<usize>,
     pub max_batch: usize,
@@ -41,7 +46,8 @@ impl CpuEngine {
         let session = open_session(runtime, path)?;
         let info = model_info(&session).map_err(|reason| model_error(path, &reason))?;
         check_precision(settings.precision, &info, path)?;
-        let (head, input) = head::recognise(&info).map_err(|error| model_error(path, &error.to_string()))?;
+        let recognised = head::recognise(&info, settings.head);
+        let Recognised { head, input, reading } = recognised.map_err(|error| model_error(path, &error.to_string()))?;
 
         let asked = settings.batch_size.max(1) as usize;
         let fixed_batch = fixed_batch(&info);
@@ -54,7 +60,16 @@ impl CpuEngine {
         gst::info!(CAT, "Opened {description}: head {}, batch {max_batch}, {input:?}", head.name());
         Ok(Self {
             description,
-            model: Arc::new(Model { info, input, head, fixed_batch, max_batch }),
+            model: Arc::new(Model {
+                path: path.into(),
+                info,
+                input,
+                plan: head.plan(),
+                head,
+                reading,
+                fixed_batch,
+                max_batch,
+            }),
             session: Arc::new(Mutex::new(session)),
         })
     }
@@ -75,6 +90,10 @@ impl Engine for CpuEngine {
 
     fn head(&self) -> &Arc<dyn Head> {
         &self.model.head
+    }
+
+    fn doubt(&self) -> Option<&str> {
+        self.model.reading.doubt()
     }
 
     fn max_batch(&self) -> usize {
@@ -158,7 +177,7 @@ fn looks_like(path: &Path) -> Option<&'static str> {
     }
 }
 
-fn model_error(path: &Path, what: &str) -> Error {
+pub fn model_error(path: &Path, what: &str) -> Error {
     Error::new(ErrorKind::Model, format!("model {}: {what}", path.display()))
 }
 
@@ -189,16 +208,11 @@ fn fixed_batch(info: &ModelInfo) -> Option<usize> {
 
 fn model_info(session: &Session) -> Result<ModelInfo, String> {
     let tensors = |outlets: &[Outlet]| outlets.iter().map(tensor_info).collect::<Result<Vec<_>, _>>();
-    let info = ModelInfo {
+    Ok(ModelInfo {
         inputs: tensors(session.inputs())?,
         outputs: tensors(session.outputs())?,
         metadata: metadata(session).map_err(|error| format!("its metadata can't be read: {error}"))?,
-    };
-    if info.inputs.len() != 1 {
-        let names = info.inputs.iter().map(|input| format!("{} {:?}", input.name, input.shape)).collect::<Vec<_>>();
-        return Err(format!("has {} inputs ({}); one image input is needed", names.len(), names.join(", ")));
-    }
-    Ok(info)
+    })
 }
 
 fn metadata(session: &Session) -> ort::Result<BTreeMap<String, String>> {

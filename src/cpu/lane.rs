@@ -1,10 +1,10 @@
 //! Running batches: frames in, objects out.
 
-use super::engine::Model;
+use super::engine::{Model, model_error};
 use super::preprocess::Workspace;
 use super::tensor::{Input, floats};
 use crate::infer::{Error, ErrorKind, Lane, Output, RawTensor, Slot, nothing_to_run};
-use crate::model::{Detection, Letterbox, head, nms, refine};
+use crate::model::{Detection, Letterbox, Params, confidence, head, nms, refine};
 use ort::session::Session;
 use ort::value::DynValue;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -61,10 +61,7 @@ impl CpuLane {
     }
 
     fn decode(&mut self, values: &[DynValue], batch: usize, slots: &mut [Slot]) -> Result<(), Error> {
-        let mut outputs = Vec::with_capacity(values.len());
-        for ((value, name), converted) in values.iter().zip(&self.names).zip(&mut self.converted) {
-            outputs.push(BatchOutput::new(name, value, converted, batch)?);
-        }
+        let outputs = batch_outputs(values, &self.names, &mut self.converted, batch)?;
         let mut views = Vec::with_capacity(outputs.len());
         for (index, slot) in slots.iter_mut().enumerate().filter(|(_, slot)| slot.output.error.is_none()) {
             views.clear();
@@ -78,6 +75,11 @@ impl CpuLane {
             }
             let letterbox = Letterbox::new(slot.region, &self.model.input);
             place(&mut self.found, &letterbox, slot);
+            if let Err(what) = confidence::check(&mut self.found) {
+                let doubt = self.model.reading.at_run_time(head.name(), &what);
+                slot.output.error = Some(model_error(&self.model.path, &doubt));
+                continue;
+            }
             let tensors =
                 if slot.params.output_tensors { outputs.iter().map(|o| o.raw(index)).collect() } else { vec![] };
             slot.output = Output { candidates, detections: self.found.drain(..).collect(), tensors, error: None };
@@ -109,6 +111,19 @@ impl Lane for CpuLane {
         self.infer(self.model.max_batch).map(drop)
     }
 
+    fn examine(&mut self) -> Result<(), Error> {
+        self.input.bytes_mut().fill(0);
+        let batch = self.model.max_batch;
+        let values = self.infer(batch)?;
+        let outputs = batch_outputs(&values, &self.names, &mut self.converted, batch)?;
+        let views: Vec<_> = outputs.iter().map(|output| output.image(0)).collect();
+        let Model { path, head, plan, reading, .. } = &*self.model;
+        let decoded = head.decode(&views, &Params::default(), &mut self.found);
+        self.found.clear();
+        let fits = decoded.and_then(|()| plan.as_ref().map_or(Ok(()), |plan| reading.check(head.name(), plan, &views)));
+        fits.map_err(|error| model_error(path, &error.to_string()))
+    }
+
     fn run(&mut self, slots: &mut [Slot]) -> Result<(), Error> {
         if slots.is_empty() || slots.len() > self.model.max_batch {
             return Err(failed(format!(
@@ -137,6 +152,17 @@ fn place(found: &mut Vec<Detection>, letterbox: &Letterbox, slot: &Slot) {
         });
     }
     refine(found, &slot.params, (width, height));
+}
+
+/// All outputs of a run.
+fn batch_outputs<'a>(
+    values: &'a [DynValue],
+    names: &'a [Arc<str>],
+    converted: &'a mut [Vec<f32>],
+    batch: usize,
+) -> Result<Vec<BatchOutput<'a>>, Error> {
+    let outputs = values.iter().zip(names).zip(converted);
+    outputs.map(|((value, name), converted)| BatchOutput::new(name, value, converted, batch)).collect()
 }
 
 /// One output of a run, all images.

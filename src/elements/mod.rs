@@ -17,6 +17,7 @@ mod trtpublish;
 mod upstream;
 
 pub(crate) use caps::CUDA_MEMORY;
+pub(crate) use inference::{Task, opened_as};
 pub(crate) use orientation::Orientation;
 pub(crate) use stage::{answer_allocation, into_writable};
 

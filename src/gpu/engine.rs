@@ -7,7 +7,8 @@ use super::lane::{Counters, GpuLane};
 use super::model::GpuModel;
 use crate::cuda::gst::SharedContext;
 use crate::cuda::{Chain, ChainOutput, ChainSpec, Context, Kernels, OnFailure, Within};
-use crate::infer::{self, DeviceUsage, Error, ErrorKind, Lane};
+use crate::infer::{self, DeviceUsage, Error, ErrorKind, Lane, ModelSettings};
+use crate::model::labels::MOST_UNCOUNTED;
 use crate::model::{Head, InputSpec, ModelInfo};
 use crate::tensorrt::{self, Group, Library, Loaded, Version};
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub struct GpuEngine {
 }
 
 impl GpuEngine {
-    /// The context has to be current.
+    /// An engine that was loaded for these settings. The context has to be current.
     ///
     /// # Errors
     /// A model that can't be run here; kernels that the device can't run.
@@ -40,11 +41,13 @@ impl GpuEngine {
         library: &'static Library,
         loaded: Loaded,
         account: Arc<Account>,
+        asked: &ModelSettings,
     ) -> Result<Self, Error> {
         let Loaded { engine, path, metadata, .. } = loaded;
         let context = Arc::clone(shared.context());
         let engine = Within::new(&context, engine);
-        let model = GpuModel::read(&engine, metadata, &path).map_err(|error| account.cause(error))?;
+        let model =
+            GpuModel::read(&engine, metadata, &asked.model, asked.head).map_err(|error| account.cause(error))?;
         let (name, version) = (path.file_name().unwrap_or(path.as_os_str()).display(), library.version());
         let description = format!("{name} on {version} ({}, device {})", context.device_name()?, context.device());
         gst::info!(super::CAT, "Opened {description}: head {}, batch {:?}", model.head.name(), model.batch);
@@ -66,7 +69,7 @@ impl GpuEngine {
             input_name: &model.input_name,
             outputs: &outputs,
             plan: &model.plan,
-            classes: model.head.classes(),
+            classes: model.head.class_count().unwrap_or(MOST_UNCOUNTED),
             needs_nms: model.head.needs_nms(),
             batch: model.batch,
             scratch: usize::try_from(self.engine.device_memory()).unwrap_or(usize::MAX),
@@ -117,6 +120,10 @@ impl infer::Engine for GpuEngine {
 
     fn head(&self) -> &Arc<dyn Head> {
         &self.model.head
+    }
+
+    fn doubt(&self) -> Option<&str> {
+        self.model.reading.doubt()
     }
 
     fn max_batch(&self) -> usize {

@@ -4,7 +4,7 @@ use super::model::GpuModel;
 use crate::cuda::gst::MappedFrame;
 use crate::cuda::{Chain, SlotResult};
 use crate::infer::{Error, ErrorKind, Lane, RawTensor, Slot, nothing_to_run};
-use crate::model::ElementType;
+use crate::model::{ElementType, Params, confidence, head};
 use half::f16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -74,6 +74,11 @@ impl GpuLane {
             let cut = self.found.candidates.saturating_sub(self.found.considered);
             self.counters.candidates_cut.fetch_add(u64::from(cut), Ordering::Relaxed);
             slot.output.candidates = self.found.candidates;
+            if let Err(what) = confidence::check(&mut self.found.detections) {
+                let (name, reading) = (self.model.head.name(), &self.model.reading);
+                slot.output.error = Some(self.model.error(&reading.at_run_time(name, &what)));
+                continue;
+            }
             slot.output.detections = std::mem::take(&mut self.found.detections);
         }
         if slots.iter().any(|slot| slot.params.output_tensors) {
@@ -107,6 +112,21 @@ impl Lane for GpuLane {
         let batch = self.model.batch.1;
         (0..batch).try_for_each(|slot| self.chain.leave_empty(slot))?;
         self.chain.run(batch, |batch| self.model.shape(batch)).map(drop)
+    }
+
+    fn examine(&mut self) -> Result<(), Error> {
+        self.warm_up()?;
+        let mut outputs = Vec::with_capacity(self.model.outputs.len());
+        for (number, (_, output)) in self.model.outputs.iter().enumerate() {
+            self.downloaded.resize(output.bytes(), 0);
+            self.chain.download(number, &mut self.downloaded)?;
+            outputs.push((&*output.shape, floats(&self.downloaded, output.element)));
+        }
+        let views: Vec<_> = outputs.iter().map(|(shape, data)| head::Output { shape, data }).collect();
+        let GpuModel { head, plan, reading, .. } = &*self.model;
+        let decoded = head.decode(&views, &Params::default(), &mut Vec::new());
+        let fits = decoded.and_then(|()| reading.check(head.name(), plan, &views));
+        fits.map_err(|error| self.model.error(&error.to_string()))
     }
 
     fn run(&mut self, slots: &mut [Slot]) -> Result<(), Error> {

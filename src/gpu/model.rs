@@ -2,22 +2,24 @@
 
 use crate::cuda::ChainOutput;
 use crate::infer::{Error, ErrorKind};
-use crate::model::head::{self, Plan};
+use crate::model::head::{self, HeadChoice, Plan, Reading, Recognised};
 use crate::model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use crate::tensorrt::{self, DataType, Engine, EngineTensor, Selector, Shape};
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A model as its lanes need it.
 #[derive(Debug)]
 pub struct GpuModel {
+    pub path: PathBuf,
     pub info: ModelInfo,
     pub input: InputSpec,
     pub input_name: CString,
     pub head: Arc<dyn Head>,
     pub plan: Plan,
+    pub reading: Reading,
     /// With names for metadata, in the engine's order.
     pub outputs: Vec<(Arc<str>, ChainOutput)>,
     /// Least and greatest batch; equal where it's fixed.
@@ -29,16 +31,21 @@ pub struct GpuModel {
 }
 
 impl GpuModel {
-    /// Reads an engine of `path`; `metadata` is that of the ONNX. Makes an execution context, which is gone afterwards.
+    /// Reads an engine of `path` for this head; `metadata` is that of the ONNX. Makes an execution context, which is gone
+    /// afterwards.
     ///
     /// # Errors
     /// More inputs than one image, tensors that the kernels can't read, a head that isn't known.
-    pub fn read(engine: &Arc<Engine>, metadata: BTreeMap<String, String>, path: &Path) -> Result<Self, Error> {
+    pub fn read(
+        engine: &Arc<Engine>,
+        metadata: BTreeMap<String, String>,
+        path: &Path,
+        choice: HeadChoice,
+    ) -> Result<Self, Error> {
         let bad = |what: String| Error::new(ErrorKind::Model, format!("model {}: {what}", path.display()));
         let inputs: Vec<_> = engine.tensors().iter().filter(|tensor| tensor.input).collect();
         let [input] = inputs[..] else {
-            let names: Vec<_> = inputs.iter().map(|i| format!("{} {:?}", i.display_name(), i.shape)).collect();
-            return Err(bad(format!("has {} inputs ({}); one image input is needed", names.len(), names.join(", "))));
+            return Err(bad(no_single_input(engine, metadata, choice)));
         };
         let (shape, batch) = image_shape(engine, input)?;
         let dynamic = input.shape.first().is_some_and(|&size| size < 0);
@@ -62,10 +69,17 @@ impl GpuModel {
                 .collect(),
             metadata,
         };
-        let (head, spec) = head::recognise(&info).map_err(|error| bad(error.to_string()))?;
+        let recognised = head::recognise(&info, choice).map_err(|error| bad(error.to_string()))?;
+        let Recognised { head, input: spec, reading } = recognised;
         let plan =
             head.plan().ok_or_else(|| bad(format!("no kernel decodes head {}: set backend=cpu", head.name())))?;
-        Ok(Self { info, input: spec, input_name: input.name.clone(), head, plan, outputs, batch, dynamic, shape })
+        let (path, input_name) = (path.into(), input.name.clone());
+        Ok(Self { path, info, input: spec, input_name, head, plan, reading, outputs, batch, dynamic, shape })
+    }
+
+    /// An error about the model.
+    pub fn error(&self, what: &str) -> Error {
+        Error::new(ErrorKind::Model, format!("model {}: {what}", self.path.display()))
     }
 
     /// The input's shape with so many images.
@@ -76,6 +90,23 @@ impl GpuModel {
         }
         shape
     }
+}
+
+/// What recognising says of a model that has not one input.
+fn no_single_input(engine: &Engine, metadata: BTreeMap<String, String>, choice: HeadChoice) -> String {
+    let tensors = |input: bool| -> Result<Vec<TensorInfo>, String> {
+        let tensors = engine.tensors().iter().filter(|tensor| tensor.input == input);
+        let info = |tensor: &EngineTensor| {
+            let (name, shape) = (tensor.display_name().into_owned(), tensor.shape.to_vec());
+            Ok(TensorInfo { name, element: element(tensor)?, shape })
+        };
+        tensors.map(info).collect()
+    };
+    let recognised = || -> Result<(), String> {
+        let info = ModelInfo { inputs: tensors(true)?, outputs: tensors(false)?, metadata };
+        head::recognise(&info, choice).map(drop).map_err(|error| error.to_string())
+    };
+    recognised().err().unwrap_or_else(|| "it doesn't have one image as its only input".into())
 }
 
 /// The input's shape with the greatest batch, and the least and greatest batch. Dynamic heights and widths are those that

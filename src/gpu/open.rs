@@ -34,7 +34,7 @@ pub fn open(settings: &ModelSettings) -> Result<Arc<dyn Engine>, Error> {
     let loader = Loader { allocator: Some(Arc::clone(account.allocator())), ..opening.loader() };
     let loaded = loader.load(&settings.model, settings.engine_file.as_deref(), &control);
     let loaded = loaded.map_err(|error| account.cause(error))?;
-    Ok(Arc::new(GpuEngine::new(opening.shared.clone(), opening.library, loaded, account)?))
+    Ok(Arc::new(GpuEngine::new(opening.shared.clone(), opening.library, loaded, account, settings)?))
 }
 
 /// Whether [`open`] has to build an engine first.

@@ -3,6 +3,7 @@
 use super::{Error, ErrorKind};
 use crate::cuda::gst::SharedContext;
 use crate::cuda::{DeviceBuffer, Event, OnFailure};
+use crate::model::head::HeadChoice;
 use crate::model::{Detection, Head, InputSpec, ModelInfo, Params, Rect};
 use gst::glib;
 use std::fmt;
@@ -44,6 +45,8 @@ pub enum Precision {
 pub struct ModelSettings {
     pub backend: Backend,
     pub model: PathBuf,
+    /// How its outputs are read.
+    pub head: HeadChoice,
     pub precision: Precision,
     pub device_id: u32,
     /// Most images a batch.
@@ -68,6 +71,7 @@ impl Default for ModelSettings {
         Self {
             backend: Backend::TensorRt,
             model: PathBuf::new(),
+            head: HeadChoice::Auto,
             precision: Precision::Auto,
             device_id: 0,
             batch_size: 1,
@@ -206,6 +210,10 @@ pub trait Engine: Send + Sync {
     fn info(&self) -> &ModelInfo;
     fn input(&self) -> &InputSpec;
     fn head(&self) -> &Arc<dyn Head>;
+    /// Why the head isn't certain, and what else the model may be; `None` where its file says it.
+    fn doubt(&self) -> Option<&str> {
+        None
+    }
     /// Most slots that a lane takes at once.
     fn max_batch(&self) -> usize;
     /// Batch sizes that run with no slot empty, the least first; the last one is [`Self::max_batch`].
@@ -243,6 +251,14 @@ pub trait Lane: Send {
     /// # Errors
     /// As [`Self::run`].
     fn warm_up(&mut self) -> Result<(), Error>;
+
+    /// Warms up, and holds the outputs against what the head takes them for.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; [`ErrorKind::Model`] where they show that it has another head.
+    fn examine(&mut self) -> Result<(), Error> {
+        self.warm_up()
+    }
 
     /// Fills each slot's output. `slots` has 1 to [`Engine::max_batch`] entries.
     ///

@@ -8,6 +8,7 @@ mod backend;
 mod batcher;
 mod engine;
 mod error;
+mod labels;
 mod occupancy;
 mod registry;
 mod service;
@@ -22,6 +23,7 @@ pub use engine::{
     RawTensor, Slot, Tensor, TensorData, nothing_to_run,
 };
 pub use error::{Error, ErrorKind, GPU_MEMORY_REMEDIES};
+pub use labels::{labels, labels_error};
 #[cfg(test)]
 pub(crate) use registry::testing;
 pub use registry::{content, open};

@@ -1,6 +1,7 @@
 //! Which services there are: elements with the same model and settings share one.
 
 use super::{Backend, Engine, Error, ErrorKind, ModelSettings, Precision, Service, open_engine, prepare};
+use crate::model::head::HeadChoice;
 use crate::sync::lock;
 use crate::tensorrt::{EngineCache, ModelContent, source};
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use std::time::Duration;
 struct Key {
     backend: Backend,
     model: ModelContent,
+    head: HeadChoice,
     precision: Precision,
     device_id: u32,
     batch_size: u32,
@@ -27,6 +29,7 @@ impl Key {
         Self {
             backend: settings.backend,
             model,
+            head: settings.head,
             precision: settings.precision,
             device_id: settings.device_id,
             batch_size: settings.batch_size,

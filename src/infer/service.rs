@@ -159,12 +159,13 @@ impl Service {
     /// Starts an opened model's lanes and runs each once, so that no frame pays for what is done on first use.
     ///
     /// # Errors
-    /// When the device has no room for the lanes, or the warm-up run fails.
+    /// When the device has no room for the lanes, the warm-up run fails, or it shows that the model has another head.
     pub fn start(engine: Arc<dyn Engine>, settings: &ModelSettings) -> Result<Arc<Self>, Error> {
         let mut lanes = engine.lanes()?;
         let mut batch_time = Duration::ZERO;
-        for lane in &mut lanes {
-            lane.warm_up()?;
+        for (number, lane) in lanes.iter_mut().enumerate() {
+            // All lanes run the same model.
+            if number == 0 { lane.examine() } else { lane.warm_up() }?;
             let start = Instant::now();
             lane.warm_up()?;
             batch_time = batch_time.max(start.elapsed());

@@ -112,7 +112,7 @@ fn fake(open: bool) -> Arc<Fake> {
 fn fake_with(open: bool, lanes: usize, sizes: &[usize]) -> Arc<Fake> {
     gst::init().unwrap();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/yolo.onnx");
-    let (head, input) = head::recognise(&crate::tensorrt::Onnx::open(&path).unwrap().info().unwrap()).unwrap();
+    let head::Recognised { head, input, .. } = crate::tensorrt::recognised(&path, head::HeadChoice::Auto).unwrap();
     let gate = Arc::<Gate>::default();
     gate.set(open);
     Arc::new(Fake {

@@ -8,11 +8,20 @@ pub struct Labels(pub Vec<Arc<str>>);
 
 /// A labels file that doesn't fit its model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the labels file has {found} names, the model has {expected} classes: write one name a line, in class order")]
-pub struct WrongLength {
-    pub found: usize,
-    pub expected: usize,
+pub enum WrongLength {
+    #[error(
+        "the labels file has {found} names, the model has {expected} classes: write one name a line, in class order"
+    )]
+    Other { found: usize, expected: usize },
+    #[error("the labels file has {0} names, 1 to {MOST_UNCOUNTED} are possible: write one name a line, in class order")]
+    Beyond(usize),
 }
+
+/// Most classes of a model whose file doesn't say how many it has.
+pub const MOST_UNCOUNTED: usize = 1024;
+
+/// Part of two labels' letters in place from which on one may be meant by the other.
+const ALIKE: f64 = 0.6;
 
 impl Labels {
     /// The 80 classes of COCO, as its 2017 detection models number them.
@@ -39,16 +48,41 @@ impl Labels {
     /// in between is a class without a name (`class 7`). A byte order mark and carriage returns are left out.
     ///
     /// # Errors
-    /// When the number of names isn't the model's number of classes.
-    pub fn parse(text: &str, classes: usize) -> Result<Self, WrongLength> {
+    /// When the number of names isn't the model's number of classes; `None` takes any, as its file doesn't say.
+    pub fn parse(text: &str, classes: Option<usize>) -> Result<Self, WrongLength> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end();
         let lines = text.lines().map(str::trim).enumerate().filter(|_| !text.is_empty());
         let names: Vec<Arc<str>> =
             lines.map(|(id, name)| if name.is_empty() { unnamed(id).into() } else { name.into() }).collect();
-        if names.len() != classes {
-            return Err(WrongLength { found: names.len(), expected: classes });
+        match classes {
+            Some(expected) if names.len() != expected => Err(WrongLength::Other { found: names.len(), expected }),
+            None if !(1..=MOST_UNCOUNTED).contains(&names.len()) => Err(WrongLength::Beyond(names.len())),
+            _ => Ok(Self(names)),
         }
-        Ok(Self(names))
+    }
+
+    /// The classes of this name: several, where a model has the name more than once.
+    pub fn ids<'a>(&'a self, name: &'a str) -> impl Iterator<Item = u32> + 'a {
+        self.0.iter().zip(0..).filter(move |(label, _)| ***label == *name).map(|(_, id)| id)
+    }
+
+    /// The label that `name` may be meant for: alike but for a few letters, or for small and large ones.
+    pub fn nearest(&self, name: &str) -> Option<&str> {
+        // Comparing takes the product of the lengths.
+        const LONGEST: usize = 64;
+        let small = name.to_lowercase();
+        let alike = |label: &str| strsim::normalized_damerau_levenshtein(&label.to_lowercase(), &small);
+        let short = |label: &&str| label.len() <= LONGEST && small.len() <= LONGEST;
+        let labels = self.0.iter().map(|label| &**label).filter(short);
+        let best = labels.map(|label| (alike(label), label)).max_by(|a, b| a.0.total_cmp(&b.0));
+        best.filter(|(score, _)| *score >= ALIKE).map(|(_, label)| label)
+    }
+
+    /// For errors: the first labels, `red, green, …`.
+    pub fn some(&self) -> String {
+        let some: Vec<_> = self.0.iter().take(8).map(|label| &**label).collect();
+        let more = if self.len() > some.len() { ", …" } else { "" };
+        format!("{}{more}", some.join(", "))
     }
 
     /// The class's name; `class 7` for an id that has none.
@@ -68,6 +102,11 @@ impl Labels {
 /// What a class without a name is called.
 pub(super) fn unnamed(id: usize) -> String {
     format!("class {id}")
+}
+
+/// What a keypoint without a name is called.
+pub(super) fn unnamed_keypoint(k: usize) -> String {
+    format!("keypoint {k}")
 }
 
 /// Names of a pose model's keypoints, in order, and the pairs of them that make the skeleton's limbs.
@@ -97,7 +136,14 @@ impl KeypointLayout {
         if keypoints == COCO_17.len() {
             return Self::coco17();
         }
-        let names = (0..keypoints).map(|k| format!("keypoint {k}").into()).collect();
+        Self::named((0..keypoints).map(|k| unnamed_keypoint(k).into()).collect())
+    }
+
+    /// Of these names: COCO's with its limbs, others without.
+    pub fn named(names: Vec<Arc<str>>) -> Arc<Self> {
+        if names.iter().map(|name| &**name).eq(COCO_17) {
+            return Self::coco17();
+        }
         Arc::new(Self { name: "custom", names, limbs: Vec::new() })
     }
 }
@@ -159,13 +205,42 @@ mod tests {
 
     #[test]
     fn a_labels_file_is_one_name_a_line() {
-        let labels = Labels::parse("\u{feff}red\r\n  dark green \n\nblue\n\n\n", 4).unwrap();
+        let labels = Labels::parse("\u{feff}red\r\n  dark green \n\nblue\n\n\n", Some(4)).unwrap();
         assert_eq!(labels, Labels::from_names(&["red", "dark green", "class 2", "blue"]));
-        assert_eq!(Labels::parse("", 0), Ok(Labels::default()));
-        let error = Labels::parse("red\ngreen\n", 80).unwrap_err();
-        assert_eq!(error, WrongLength { found: 2, expected: 80 });
+        assert_eq!(Labels::parse("", Some(0)), Ok(Labels::default()));
+        let error = Labels::parse("red\ngreen\n", Some(80)).unwrap_err();
+        assert_eq!(error, WrongLength::Other { found: 2, expected: 80 });
         assert!(error.to_string().contains("2 names") && error.to_string().contains("80 classes"));
-        assert!(Labels::parse("\n\n", 1).is_err());
+        assert!(Labels::parse("\n\n", Some(1)).is_err());
+        // A model that doesn't say how many classes it has takes what the file has.
+        assert_eq!(Labels::parse("red\ngreen\n", None).unwrap().len(), 2);
+        assert!(Labels::parse("", None).is_err() && Labels::parse(&"a\n".repeat(1025), None).is_err());
+    }
+
+    #[test]
+    fn a_name_is_of_all_its_classes() {
+        let labels = Labels::from_names(&["car", "van", "car", "Car", "1"]);
+        let ids = |name: &str| labels.ids(name).collect::<Vec<_>>();
+        assert_eq!((ids("car"), ids("1"), ids("0"), ids("ca")), (vec![0, 2], vec![4], vec![], vec![]));
+    }
+
+    #[test]
+    fn the_nearest_label_is_alike() {
+        let labels = Labels::from_names(&["red", "traffic light", "Straße", "日本"]);
+        for (name, nearest) in [
+            ("Red", Some("red")),
+            ("RED", Some("red")),
+            ("trafic-light", Some("traffic light")),
+            ("straße", Some("Straße")),
+            ("日本", Some("日本")),
+            ("0", None),
+            ("giraffe", None),
+            ("", None),
+        ] {
+            assert_eq!(labels.nearest(name), nearest, "{name}");
+        }
+        assert_eq!(labels.nearest(&"r".repeat(10_000)), None);
+        assert_eq!(Labels::default().nearest("red"), None);
     }
 
     #[test]

@@ -3,12 +3,15 @@
 //! Pure code: no GStreamer, no GPU, no I/O. Every backend and every element uses these types.
 //!
 //! 1. [`InputSpec`] says what tensor a model wants; [`Letterbox`] places a frame in it and maps back.
-//! 2. [`Head`] turns a model's raw outputs into [`Detection`]s; [`head::recognise`] finds it from shapes and metadata.
+//! 2. [`Head`] turns a model's raw outputs into [`Detection`]s; [`head::recognise`] finds it from shapes and metadata, and
+//!    [`head::Reading`] holds a run's values against it.
 //! 3. [`Params`] are the thresholds and filters that travel with each frame.
 
+pub mod confidence;
 mod filter;
 mod geometry;
 pub mod head;
+mod label_list;
 pub mod labels;
 mod nms;
 mod params;
@@ -18,6 +21,7 @@ mod types;
 pub use filter::refine;
 pub use geometry::Letterbox;
 pub use head::{Head, HeadError, Outputs};
+pub use label_list::{join_labels, split_labels};
 pub use labels::{KeypointLayout, Labels};
 pub use nms::nms;
 pub use params::Params;

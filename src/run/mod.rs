@@ -32,6 +32,7 @@ pub use crate::backoff::Backoff;
 pub use lifecycle::Patience;
 pub use meters::Meters;
 pub use outputs::check_certificates;
+pub(crate) use plan::models;
 pub use plan::{cameras, patience};
 pub use setup::{CameraSetup, Decoder, ElementSetup, FileSource, RtspSource, Source, TestSource, ThreadSetup};
 pub use supervisor::{Options, Outcome, Supervisor};

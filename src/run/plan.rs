@@ -82,6 +82,13 @@ fn source(source: &config::Source, timeout: Duration) -> Source {
 
 /// Models, then outputs.
 fn elements(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementSetup> {
+    let mut elements = models(plan, camera, device);
+    elements.extend(outputs::elements(&camera.name, &camera.outputs));
+    elements
+}
+
+/// The elements of a camera's models.
+pub fn models(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementSetup> {
     let model = |factory: &str, model: &config::Model| {
         // Nobody but us is in these pipelines.
         let rest = [("roi-meta", "false".to_owned())];
@@ -94,11 +101,8 @@ fn elements(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementSet
             contents: vec![],
         }
     };
-    let mut elements: Vec<ElementSetup> = Vec::new();
-    elements.extend(camera.detection.iter().map(|detection| model("trtdetect", detection)));
-    elements.extend(camera.pose.iter().map(|pose| model("trtpose", pose)));
-    elements.extend(outputs::elements(&camera.name, &camera.outputs));
-    elements
+    let detection = camera.detection.iter().map(|detection| model("trtdetect", detection));
+    detection.chain(camera.pose.iter().map(|pose| model("trtpose", pose))).collect()
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! What a model takes, read off its file: no TensorRT, no GPU.
 
 use super::engine_file::EngineFile;
-use super::error::Error;
 use super::load::is_onnx;
 use super::onnx::Onnx;
 use crate::infer::{self, ErrorKind};
-use crate::model::{InputSpec, ModelInfo, head};
+use crate::model::head::{self, HeadChoice, Recognised};
+use crate::model::{HeadError, InputSpec, ModelInfo};
 use std::path::Path;
 
 /// The input of an `.onnx`, or of the one that an `.engine` or `.plan` was made of: by the record that `gst-trt build`
@@ -14,10 +14,17 @@ use std::path::Path;
 /// # Errors
 /// A file that can't be read, a model whose head isn't known, an engine with neither.
 pub fn input_spec(model: &Path) -> Result<InputSpec, infer::Error> {
+    Ok(recognised(model, HeadChoice::Auto)?.input)
+}
+
+/// The head of such a file, as far as it can be told without running the model.
+///
+/// # Errors
+/// As [`input_spec`].
+pub fn recognised(model: &Path, choice: HeadChoice) -> Result<Recognised, infer::Error> {
     let info = if is_onnx(model) { Onnx::open(model)?.info()? } else { engine_info(model)? };
-    let recognised = head::recognise(&info);
-    let (_, input) = recognised.map_err(|error| Error::Model { model: model.into(), reason: error.to_string() })?;
-    Ok(input)
+    let bad = |error: HeadError| infer::Error::new(ErrorKind::Model, format!("model {}: {error}", model.display()));
+    head::recognise(&info, choice).map_err(bad)
 }
 
 fn engine_info(engine: &Path) -> Result<ModelInfo, infer::Error> {

@@ -42,7 +42,7 @@ pub use content::ModelContent;
 pub use engine_file::EngineFile;
 pub use engine_place::Fit;
 pub use error::{EngineFault, Error, ParserError};
-pub use input::input_spec;
+pub use input::{input_spec, recognised};
 pub use library::{LIBRARY_VARIABLE, Library};
 pub use load::{Loaded, Loader, is_onnx, source};
 pub use onnx::Onnx;

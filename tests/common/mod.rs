@@ -7,6 +7,7 @@ pub mod clips;
 pub mod engine;
 pub mod find;
 pub mod gpu;
+pub mod models;
 pub mod mosquitto;
 pub mod onnx;
 pub mod operator;

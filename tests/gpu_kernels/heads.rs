@@ -6,7 +6,7 @@ use gsttensorrt::cuda::{
     DeviceBuffer, DeviceOutput, Event, MAX_CANDIDATES, Postprocessor, Preprocessor, SlotResult, SlotSettings, Source,
 };
 use gsttensorrt::infer::Error;
-use gsttensorrt::model::head::{Output, Plan, recognise};
+use gsttensorrt::model::head::{HeadChoice, Output, Plan, Recognised, recognise};
 use gsttensorrt::model::{
     Detection, ElementType, Head, InputSpec, Letterbox, ModelInfo, Params, Rect, TensorInfo, nms, refine,
 };
@@ -44,7 +44,8 @@ impl Model {
                 .collect(),
             metadata,
         };
-        let (head, spec) = recognise(&info).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let recognised = recognise(&info, HeadChoice::Auto);
+        let Recognised { head, input: spec, .. } = recognised.unwrap_or_else(|error| panic!("{name}: {error}"));
         let shapes = outputs.iter().map(|shape| shape[1..].iter().map(|&size| size as usize).collect()).collect();
         Self { name, head, spec, shapes }
     }

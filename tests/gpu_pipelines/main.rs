@@ -13,7 +13,9 @@ mod clips;
 mod engine_file;
 mod failures;
 mod frames;
+mod heads;
 mod identity;
+
 mod life;
 mod objects;
 

@@ -7,7 +7,9 @@ import onnxruntime
 
 from make import CELL, COLUMNS, HEIGHT, KEYPOINTS, MODELS, NANODET_MEAN, NANODET_STD, ROWS, WIDTH, keypoints
 
-BAD = {"unknown-head", "classify", "two-inputs"}
+BAD = {
+    "unknown-head", "classify", "two-inputs", "yolo-loud", "pose5-bare", "obb-bare", "rtdetr-bare", "yolox",
+}  # fmt: skip
 # Batches of pictures; each a list of (class, column, row, level).
 PICTURES = [
     [(0, 3, 4, 255)],

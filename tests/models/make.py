@@ -162,13 +162,15 @@ def yolo_boxes(g, scores, dtype):
     return g.op("Add", g.op("Mul", first, g.constant(0, dtype)), g.constant(np.concatenate(boxes, axis=1)[None], dtype))
 
 
-def yolo(dtype=np.float32, layout="NCHW", batch="batch", classes=3, metadata=True, dynamic=False, slow=False):
+def yolo(dtype=np.float32, layout="NCHW", batch="batch", classes=3, metadata=True, dynamic=False, slow=False, loud=False):
     g = Graph()
     work = np.float16 if dtype == np.float16 else np.float32
     x = image(g, dtype, layout, batch, ("height", "width") if dynamic else (HEIGHT, WIDTH))
     scores = yolo_scores(g, x, work, 255.0 if dtype == np.uint8 else 1.0, classes)
     if slow:
         scores = g.op("Add", scores, idle_work(g, x))
+    if loud:
+        scores = g.op("Mul", scores, g.constant(3))
     out = g.op("Concat", yolo_boxes(g, scores, work), scores, axis=1)
     g.output(out, "output0", work, [batch, 4 + classes, "anchors" if dynamic else ANCHORS])
     more = {} if isinstance(batch, str) else {"batch": str(batch)}
@@ -216,11 +218,12 @@ def quantized():
     return g.bytes(ultralytics("detect", COLOURS))
 
 
-def pose_points(g, x, y, score, dtype, axis):
-    """Keypoints' x, y and confidence from the cells' centres and scores, stacked behind `axis`, which has 17 of them."""
+def pose_points(g, x, y, score, dtype, axis, count=KEYPOINTS):
+    """Keypoints' x, y and confidence from the cells' centres and scores, stacked behind `axis`, which has `count` of them."""
     shape = [1, 1, 1]
-    shape[axis] = KEYPOINTS
-    dx, dy, share = (g.constant(v.reshape(shape), dtype) for v in scaled(keypoints(), (CELL, CELL, 1)))
+    shape[axis] = count
+    places = scaled(keypoints(np.arange(count)), (CELL, CELL, 1))
+    dx, dy, share = (g.constant(v.reshape(shape), dtype) for v in places)
     parts = [g.op("Add", x, dx), g.op("Add", y, dy), g.op("Mul", score, share)]
     inner = g.constant([axis + 1], np.int64)
     return g.op("Concat", *[g.op("Unsqueeze", p, inner) for p in parts], axis=axis + 1)
@@ -230,16 +233,25 @@ def scaled(values, factors):
     return [v * f for v, f in zip(values, factors)]
 
 
-def yolo_pose():
+def yolo_pose(count=KEYPOINTS, metadata=True):
     g = Graph()
     scores = yolo_scores(g, image(g), np.float32, 1.0, 1)
     boxes = yolo_boxes(g, scores, np.float32)
     x, y, _, _ = g.op("Split", boxes, outputs=4, axis=1)
-    points = pose_points(g, x, y, scores, np.float32, 1)
-    flat = g.op("Reshape", points, g.constant([0, 3 * KEYPOINTS, ANCHORS], np.int64))
-    g.output(g.op("Concat", boxes, scores, flat, axis=1), "output0", np.float32,
-             ["batch", 5 + 3 * KEYPOINTS, ANCHORS])  # fmt: skip
-    return g.bytes(ultralytics("pose", ["person"], kpt_shape=f"[{KEYPOINTS}, 3]"))
+    points = pose_points(g, x, y, scores, np.float32, 1, count)
+    flat = g.op("Reshape", points, g.constant([0, 3 * count, ANCHORS], np.int64))
+    g.output(g.op("Concat", boxes, scores, flat, axis=1), "output0", np.float32, ["batch", 5 + 3 * count, ANCHORS])
+    return g.bytes(ultralytics("pose", ["person"], kpt_shape=f"[{count}, 3]") if metadata else None)
+
+
+def oriented():
+    """One class, and the angle that an oriented box has everywhere, also where there is nothing."""
+    g = Graph()
+    scores = yolo_scores(g, image(g), np.float32, 1.0, 1)
+    boxes = yolo_boxes(g, scores, np.float32)
+    angle = g.op("Add", g.op("Mul", scores, g.constant(0)), g.constant(0.6))
+    g.output(g.op("Concat", boxes, scores, angle, axis=1), "output0", np.float32, ["batch", 6, ANCHORS])
+    return g.bytes()
 
 
 def best(g, scores, classes, count):
@@ -266,7 +278,28 @@ def corners(g, rows):
     return x, y, c, edges
 
 
-def end_to_end(pose):
+def fractions():
+    """Rows as RT-DETR has them: centre x, centre y, width, height as fractions of the input, score, class."""
+    g = Graph()
+    score, rows = best(g, squares(g, image(g)), 3, 300)
+    rows = g.op("Mul", rows, g.constant([1 / WIDTH, 1 / HEIGHT, 1 / WIDTH, 1 / HEIGHT, 1]))
+    box, c = g.op("Split", rows, g.constant([4, 1], np.int64), outputs=2, axis=2)
+    g.output(g.op("Concat", box, score, c, axis=2), "output0", np.float32, ["batch", 300, 6])
+    return g.bytes()
+
+
+def objectness():
+    """YOLOX's rows: box, objectness, scores."""
+    g = Graph()
+    scores = yolo_scores(g, image(g), np.float32, 1.0, 3)
+    boxes = yolo_boxes(g, scores, np.float32)
+    best_score = g.op("ReduceMax", scores, axes=[1], keepdims=1)
+    rows = g.op("Transpose", g.op("Concat", boxes, best_score, scores, axis=1), perm=[0, 2, 1])
+    g.output(rows, "output", np.float32, ["batch", ANCHORS, 8])
+    return g.bytes()
+
+
+def end_to_end(pose, metadata=True):
     g = Graph()
     scores = squares(g, image(g))
     classes = 1 if pose else 3
@@ -280,7 +313,7 @@ def end_to_end(pose):
         parts.append(g.op("Reshape", points, g.constant([0, 300, 3 * KEYPOINTS], np.int64)))
     columns = 6 + 3 * KEYPOINTS if pose else 6
     g.output(g.op("Concat", *parts, axis=2), "output0", np.float32, ["batch", 300, columns])
-    return g.bytes(None if pose else ultralytics("detect", COLOURS, end2end="True"))
+    return g.bytes(None if pose or not metadata else ultralytics("detect", COLOURS, end2end="True"))
 
 
 def nanodet():
@@ -384,6 +417,19 @@ MODELS = {
                           "MoveNet multi-pose: the six reddest cells"),
     "slow": (lambda: yolo(slow=True), "f32 `[B, 3, 64, 96]`", "`[B, 7, 126]`",
              "the YOLO head with tens of milliseconds of work an image"),
+    "yolo-bare": (lambda: yolo(metadata=False), "f32 `[B, 3, 64, 96]`", "`[B, 7, 126]`",
+                  "the YOLO head without metadata; tests append some"),
+    "yolo-e2e-bare": (lambda: end_to_end(False, metadata=False), "f32 `[B, 3, 64, 96]`", "`[B, 300, 6]`",
+                      "end-to-end head without metadata"),
+    "yolo-loud": (lambda: yolo(loud=True), "f32 `[B, 3, 64, 96]`", "`[B, 7, 126]`",
+                  "bad: the YOLO head with three times the scores, beyond 1 for what is bright"),
+    "pose5-bare": (lambda: yolo_pose(5, metadata=False), "f32 `[B, 3, 64, 96]`", "`[B, 20, 126]`",
+                   "bad without more metadata: the YOLO-pose head with keypoints 0 to 4, in the shape of 16 classes"),
+    "obb-bare": (oriented, "f32 `[B, 3, 64, 96]`", "`[B, 6, 126]`",
+                 "bad: one class and an angle of 0.6 everywhere, in the shape of two classes"),
+    "rtdetr-bare": (fractions, "f32 `[B, 3, 64, 96]`", "`[B, 300, 6]`",
+                    "bad: boxes as centre and size, 0–1, in the shape of an end-to-end head"),
+    "yolox": (objectness, "f32 `[B, 3, 64, 96]`", "`[B, 126, 8]`", "bad: YOLOX's rows of box, objectness, scores"),
     "unknown-head": (lambda: classifier(10), "f32 `[B, 3, 64, 96]`", "`[B, 10]`", "bad: no known head"),
     "classify": (lambda: classifier(3, ultralytics("classify", COLOURS)), "f32 `[B, 3, 64, 96]`", "`[B, 3]`",
                  "bad: Ultralytics metadata of a classifier"),

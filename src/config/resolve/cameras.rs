@@ -5,7 +5,7 @@ use super::super::plan::{Camera, Codec, Gpu, Hint, Pipeline, Source, Transport};
 use super::super::secret::{SecretUrl, redact};
 use super::super::text::join;
 use super::address::{self, Address};
-use super::{Context, models, outputs, pipeline};
+use super::{Context, Purpose, labels, models, outputs, pipeline};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -88,6 +88,9 @@ pub fn cameras(ctx: &mut Context, pipeline: Pipeline) -> Vec<Camera> {
             name,
         };
         models::check_camera(ctx, &place.path, &camera);
+        if ctx.purpose == Purpose::Run {
+            labels::check(ctx, &place.path, &camera, pipeline);
+        }
         cameras.push(camera);
     }
     cameras

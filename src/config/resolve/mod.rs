@@ -4,6 +4,7 @@
 
 mod address;
 mod cameras;
+mod labels;
 mod models;
 mod outputs;
 mod pipeline;
@@ -13,8 +14,10 @@ use super::finding::{Finding, Findings, Origin, Severity};
 use super::plan::{Model, Plan, Threads};
 use super::typed::Written;
 use super::variables::Variables;
-use std::collections::HashSet;
+use crate::model::Labels;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a file is read for.
@@ -37,6 +40,8 @@ pub struct Context<'a> {
     pub path: &'a Path,
     pub purpose: Purpose,
     pub findings: Findings,
+    /// Of models that were read; `None`: they can't be.
+    labels: HashMap<labels::Key, Option<Arc<Labels>>>,
     /// What has been said here.
     said: HashSet<Finding>,
 }
@@ -51,7 +56,7 @@ impl<'a> Context<'a> {
         findings: Findings,
     ) -> Self {
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self { file, written, variables, folder, path, purpose, findings, said: HashSet::new() }
+        Self { file, written, variables, folder, path, purpose, findings, labels: HashMap::new(), said: HashSet::new() }
     }
 
     pub fn error(&mut self, key: &str, rule: impl Into<String>, remedy: impl Into<String>) {

@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 
 /// One of the guide's two models.
 #[derive(Clone, Copy)]
-struct Role {
+pub(super) struct Role {
     key: &'static str,
     id: &'static str,
     onnx: &'static str,
 }
 
-const DETECTION: Role = Role { key: "DETECTION", id: "detection", onnx: "models/yolo12m.onnx" };
-const POSE: Role = Role { key: "POSE", id: "pose", onnx: "models/yolo11m-pose.onnx" };
+pub(super) const DETECTION: Role = Role { key: "DETECTION", id: "detection", onnx: "models/yolo12m.onnx" };
+pub(super) const POSE: Role = Role { key: "POSE", id: "pose", onnx: "models/yolo11m-pose.onnx" };
 /// Where the guide's engines lie.
 const ENGINES: &str = "models/engines";
 
@@ -76,7 +76,7 @@ pub fn check_camera(ctx: &mut Context, path: &str, camera: &Camera) {
 }
 
 /// The key that a setting comes from: the camera's own, or that in `models`.
-fn where_written(ctx: &Context, camera: Option<&str>, role: Role, key: &str) -> String {
+pub(super) fn where_written(ctx: &Context, camera: Option<&str>, role: Role, key: &str) -> String {
     let own = camera.map(|path| join(&join(path, role.key), key));
     own.filter(|own| ctx.is_written(own)).unwrap_or_else(|| format!("models.{}.{key}", role.key))
 }
@@ -127,6 +127,7 @@ fn model(ctx: &mut Context, pipeline: Pipeline, role: Role, camera: Option<(&str
         onnx,
         engine,
         labels,
+        head: settings.head.unwrap_or_default(),
         precision: precision(ctx),
         // A GB of the guide's is a GiB for TensorRT, as in the system before.
         workspace: (file.models.tensorrt_workspace_size * 1024.0).round().max(1.0) as u32,
@@ -221,16 +222,11 @@ fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     path.extension().is_some_and(|found| extensions.iter().any(|extension| found.eq_ignore_ascii_case(extension)))
 }
 
-/// Labels become lists in properties, where these separate them.
+/// A list of labels, whatever the model's are.
 fn check_labels<'a>(ctx: &mut Context, key: &str, labels: impl Iterator<Item = &'a String>) {
-    for label in labels {
-        if label.trim().is_empty() || label.contains([',', ';', '=']) {
-            ctx.error(
-                key,
-                format!("{label:?} is no label: one isn't empty and has no comma, semicolon or ="),
-                "write one label an item, or its number",
-            );
-        }
+    for label in labels.filter(|label| label.trim().is_empty()) {
+        let rule = format!("{label:?} is no label: a class without a name is called class N, N being its number");
+        ctx.error(key, rule, "write one label an item, or its number");
     }
 }
 

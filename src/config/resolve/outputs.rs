@@ -26,6 +26,11 @@ impl Keys<'_> {
     }
 }
 
+/// The key that a setting of a camera's pictures comes from.
+pub(super) fn pictures_key(ctx: &Context, camera: &str, key: &str) -> String {
+    Keys { camera, section: "PICTURES" }.key(ctx, key)
+}
+
 /// What a camera puts out. `cameras`: how many there are.
 pub fn outputs(ctx: &mut Context, camera: &str, own: &file::Outputs, name: &str, cameras: usize) -> Outputs {
     let settings = own.over(&ctx.file.outputs);

@@ -2,9 +2,8 @@
 
 use super::settings::Settings;
 use crate::digest::{self, Hash};
-use crate::infer::{self, Error, ErrorKind, ModelSettings};
+use crate::infer::{self, Error, ModelSettings};
 use crate::tensorrt::ModelContent;
-use std::path::Path;
 
 /// See the module. Files that were written anew with the same content are the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +20,7 @@ impl Contents {
     pub fn of(settings: &Settings, model: &ModelSettings) -> Result<Self, Error> {
         let labels = settings.labels.as_deref();
         let labels =
-            labels.map(|path| digest::of_file(path).map_err(|error| labels_error(path, &error))).transpose()?;
+            labels.map(|path| digest::of_file(path).map_err(|error| infer::labels_error(path, &error))).transpose()?;
         Self { model: infer::content(model)?, labels, engine: None }.with_engine(model)
     }
 
@@ -44,9 +43,4 @@ impl Contents {
         self.engine = there.map(|engine| ModelContent::of(engine, None)).transpose()?;
         Ok(self)
     }
-}
-
-pub fn labels_error(path: &Path, error: &std::io::Error) -> Error {
-    let text = format!("labels file {} can't be read: {error}. Check the `labels` property", path.display());
-    Error::new(ErrorKind::File, text)
 }

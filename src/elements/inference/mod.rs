@@ -17,9 +17,13 @@ mod values;
 pub use imp::InferenceImpl;
 pub use properties::Effect;
 
+use crate::infer::{Error, ErrorKind};
+use crate::model::Head;
 use crate::model::head::HeadKind;
 use gst::glib;
+use gst::prelude::*;
 use gst::subclass::prelude::*;
+use std::path::Path;
 
 glib::wrapper! {
     /// An element that runs a model on the frames that pass it.
@@ -29,6 +33,12 @@ glib::wrapper! {
 // SAFETY: the class adds no fields and no virtual methods to GstElement's, so there is nothing to initialise.
 unsafe impl<T: InferenceImpl> IsSubclassable<T> for Inference {}
 
+/// What the model of an element in PAUSED is: its head, and how many classes.
+pub fn opened_as(element: &gst::Element) -> Option<String> {
+    let opened = element.downcast_ref::<Inference>()?.imp().models.get()?;
+    Some(opened.service().engine().head().describe())
+}
+
 /// What an element's models look for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
@@ -37,18 +47,33 @@ pub enum Task {
 }
 
 impl Task {
-    /// The element for this kind of head.
-    pub fn element(kind: HeadKind) -> &'static str {
+    /// The element for this kind of head, and the key of a config.json.
+    fn place(kind: HeadKind) -> &'static str {
         match kind {
-            HeadKind::Detection => "trtdetect",
-            HeadKind::Pose | HeadKind::TopDownPose => "trtpose",
+            HeadKind::Detection => "trtdetect (DETECTION in a config.json)",
+            HeadKind::Pose | HeadKind::TopDownPose => "trtpose (POSE in a config.json)",
         }
     }
 
-    pub fn takes(self, kind: HeadKind) -> bool {
-        match self {
-            Self::Detection => kind == HeadKind::Detection,
-            Self::Pose => kind != HeadKind::Detection,
+    /// Whether the model in `file` finds what this looks for. `doubt`: see [`crate::infer::Engine::doubt`].
+    ///
+    /// # Errors
+    /// Says what the model is for, or what it is taken for where that isn't certain.
+    pub fn check(self, file: &Path, head: &dyn Head, doubt: Option<&str>) -> Result<(), Error> {
+        let takes = match self {
+            Self::Detection => head.kind() == HeadKind::Detection,
+            Self::Pose => head.kind() != HeadKind::Detection,
+        };
+        if takes {
+            return Ok(());
         }
+        let (file, name, place) = (file.display(), head.name(), Self::place(head.kind()));
+        let text = match doubt {
+            None => format!("{file} has a {name} head: use {place} for it"),
+            Some(doubt) => format!(
+                "{file} is taken for a {name} head, which is for {place}, but the file itself doesn't say what it is\n{doubt}"
+            ),
+        };
+        Err(Error::new(ErrorKind::Model, text))
     }
 }

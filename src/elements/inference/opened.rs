@@ -1,7 +1,7 @@
 //! A model that an element has opened.
 
 use super::Task;
-use super::contents::{self, Contents};
+use super::contents::Contents;
 use super::settings::{Resolved, Settings};
 use crate::infer::{self, Error, ErrorKind, ModelSettings, Service, Stream};
 use crate::meta::Name;
@@ -39,20 +39,9 @@ impl Opened {
         // Before they're read: what changes meanwhile shows the next time they're looked at.
         let contents = Contents::of(settings, model)?;
         let service = infer::open(model)?;
-        let file = model.model.display();
         let head = service.engine().head().clone();
-        if !task.takes(head.kind()) {
-            let (name, other) = (head.name(), Task::element(head.kind()));
-            return Err(Error::new(ErrorKind::Model, format!("{file} has a {name} head: use {other} for it")));
-        }
-        let labels = match &settings.labels {
-            None => head.labels().clone(),
-            Some(path) => {
-                let shown = path.display();
-                let text = std::fs::read_to_string(path).map_err(|e| contents::labels_error(path, &e))?;
-                Labels::parse(&text, head.classes()).map_err(|e| setting(format!("labels file {shown}: {e}")))?
-            }
-        };
+        task.check(&model.model, &*head, service.engine().doubt())?;
+        let labels = infer::labels(settings.labels.as_deref(), &*head)?;
         let resolved = settings.resolve(&labels).map_err(setting)?;
         Ok(Self {
             stream: service.stream(settings.max_in_flight as usize),

@@ -24,10 +24,11 @@ enum Mutable {
 }
 
 /// What decides on the model: changed while playing, it's opened anew beside the one in force.
-const MODEL: [&str; 9] = [
+const MODEL: [&str; 10] = [
     "model",
     "model-id",
     "labels",
+    "head",
     "precision",
     "engine-cache",
     "engine-file",
@@ -116,6 +117,18 @@ static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
             spec: string("labels", "Labels", "File with one class name a line (default: the model's own names)", Playing),
             get: |s| path_value(&s.labels),
             set: |s, v| s.labels = path(v),
+        },
+        Property {
+            spec: glib::ParamSpecEnum::builder_with_default("head", default.head)
+                .nick("Head")
+                .blurb(
+                    "How the model's outputs are read. Only for a model whose file doesn't say it and whose shapes several \
+                     heads have: an error asks for it then. Changed while playing as `model` is",
+                )
+                .flags(Playing.flags())
+                .build(),
+            get: |s| s.head.to_value(),
+            set: |s, v| s.head = v.get().unwrap_or_default(),
         },
         Property {
             spec: glib::ParamSpecEnum::builder_with_default("backend", default.backend)
@@ -238,7 +251,8 @@ static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
             spec: string(
                 "object-classes",
                 "Object classes",
-                "With inference-region=objects: labels of the objects to look at, LABEL,LABEL,… (default: all)",
+                "With inference-region=objects: labels of the objects to look at, LABEL,LABEL,… (default: all); a comma in a \
+                 label is written \\,",
                 Playing,
             ),
             get: |s| s.object_classes.to_value(),
@@ -253,7 +267,8 @@ static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
             spec: string(
                 "class-confidence",
                 "Confidence by class",
-                "Least confidence of single classes, CLASS=VALUE,CLASS=VALUE,… with labels or numbers",
+                "Least confidence of single classes, CLASS=VALUE,CLASS=VALUE,… with labels or numbers; a label holds for all \
+                 classes of that name, a comma in it is written \\,",
                 Playing,
             ),
             get: |s| s.class_confidence.to_value(),
@@ -281,7 +296,13 @@ static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
             set: |s, v| s.class_agnostic_nms = value(v),
         },
         Property {
-            spec: string("classes", "Classes", "Only these classes, CLASS,CLASS,… with labels or numbers (default: all)", Playing),
+            spec: string(
+                "classes",
+                "Classes",
+                "Only these classes, CLASS,CLASS,… with labels or numbers (default: all); a label holds for all classes of \
+                 that name, a comma in it is written \\,",
+                Playing,
+            ),
             get: |s| s.classes.to_value(),
             set: |s, v| s.classes = text(v),
         },

@@ -4,7 +4,8 @@ use super::values::{self, Size};
 use crate::cuda::gst::SharedContext;
 use crate::infer::{Backend, BuildWatch, Error, ErrorKind, ModelSettings, Precision};
 use crate::meta::Attach;
-use crate::model::{Labels, Params, Rect};
+use crate::model::head::HeadChoice;
+use crate::model::{Labels, Params, Rect, split_labels};
 use gst::glib;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub struct Settings {
     /// `None`: the element's name.
     pub model_id: Option<String>,
     pub labels: Option<PathBuf>,
+    pub head: HeadChoice,
     pub backend: Backend,
     pub device_id: u32,
     pub precision: Precision,
@@ -68,6 +70,7 @@ impl Default for Settings {
             model: None,
             model_id: None,
             labels: None,
+            head: HeadChoice::Auto,
             backend: Backend::TensorRt,
             device_id: 0,
             precision: Precision::Auto,
@@ -115,6 +118,7 @@ impl Settings {
         Ok(ModelSettings {
             backend: self.backend,
             model: self.model.clone().ok_or_else(none)?,
+            head: self.head,
             precision: self.precision,
             device_id: self.device_id,
             batch_size: self.batch_size,
@@ -132,6 +136,7 @@ impl Settings {
         self.model.clone_from(&other.model);
         self.model_id.clone_from(&other.model_id);
         self.labels.clone_from(&other.labels);
+        self.head = other.head;
         self.engine_cache.clone_from(&other.engine_cache);
         self.engine_file.clone_from(&other.engine_file);
         self.precision = other.precision;
@@ -162,8 +167,7 @@ impl Settings {
             output_tensors: self.output_tensors,
         };
         let rois = values::rois(self.roi.as_deref().unwrap_or_default()).map_err(|e| format!("roi: {e}"))?;
-        let object_classes: Vec<_> =
-            values::list(self.object_classes.as_deref().unwrap_or_default()).map(str::to_owned).collect();
+        let object_classes = split_labels(self.object_classes.as_deref().unwrap_or_default());
         Ok(Resolved {
             params: Arc::new(params),
             interval: self.interval,

@@ -1,6 +1,6 @@
 //! Properties whose values are lists, written as text as on a command line.
 
-use crate::model::{Labels, Rect};
+use crate::model::{Labels, Rect, join_labels, split_labels};
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
@@ -44,24 +44,22 @@ pub fn rois(text: &str) -> Result<Vec<Rect>, String> {
     text.split(';').map(str::trim).filter(|s| !s.is_empty()).map(roi).collect()
 }
 
-/// The parts of `a,b,c`, without space around them.
-pub fn list(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|s| !s.is_empty())
-}
-
-/// A class by its label or its number.
-fn class_id(property: &str, class: &str, labels: &Labels) -> Result<u32, String> {
-    if let Some(k) = labels.0.iter().position(|label| **label == *class) {
-        return Ok(k as u32);
+/// Classes by their label, which may be that of several, or by a number.
+fn class_ids(property: &str, class: &str, labels: &Labels) -> Result<Vec<u32>, String> {
+    let named: Vec<u32> = labels.ids(class).collect();
+    if !named.is_empty() {
+        return Ok(named);
     }
-    let known = labels.0.len();
+    let known = labels.len();
     match class.parse::<u32>() {
-        Ok(id) if known == 0 || (id as usize) < known => Ok(id),
+        Ok(id) if known == 0 || (id as usize) < known => Ok(vec![id]),
         Ok(id) => Err(format!("{property}: class {id} isn't one of the model's {known} classes (0 to {})", known - 1)),
         Err(_) => {
-            let some: Vec<_> = labels.0.iter().take(8).map(|l| &**l).collect();
-            let more = if known > some.len() { ", …" } else { "" };
-            Err(format!("{property}: `{class}` isn't one of the model's {known} classes ({}{more})", some.join(", ")))
+            // Half of a label with a comma, or one that is alike.
+            let cut = labels.0.iter().find(|label| label.strip_prefix(class).is_some_and(|rest| rest.starts_with(',')));
+            let meant = cut.map(|label| &**label).or_else(|| labels.nearest(class));
+            let hint = meant.map_or(String::new(), |meant| format!(": did you mean `{}`?", join_labels([meant])));
+            Err(format!("{property}: `{class}` isn't one of the model's {known} classes ({}){hint}", labels.some()))
         }
     }
 }
@@ -71,8 +69,10 @@ fn class_id(property: &str, class: &str, labels: &Labels) -> Result<u32, String>
 /// # Errors
 /// Names the class that the model doesn't know.
 pub fn class_set(property: &str, text: Option<&str>, labels: &Labels) -> Result<Option<BTreeSet<u32>>, String> {
-    let set: BTreeSet<u32> =
-        list(text.unwrap_or_default()).map(|class| class_id(property, class, labels)).collect::<Result<_, _>>()?;
+    let mut set = BTreeSet::new();
+    for class in split_labels(text.unwrap_or_default()) {
+        set.extend(class_ids(property, &class, labels)?);
+    }
     Ok((!set.is_empty()).then_some(set))
 }
 
@@ -81,17 +81,17 @@ pub fn class_set(property: &str, text: Option<&str>, labels: &Labels) -> Result<
 /// # Errors
 /// Names the part that isn't `CLASS=VALUE` with a value of 0 to 1, or the class that the model doesn't know.
 pub fn class_values(property: &str, text: Option<&str>, labels: &Labels) -> Result<BTreeMap<u32, f32>, String> {
-    list(text.unwrap_or_default())
-        .map(|part| {
-            let wrong = || format!("{property}: `{part}` isn't CLASS=CONFIDENCE, for example person=0.5");
-            let (class, value) = part.rsplit_once('=').ok_or_else(wrong)?;
-            let value: f32 = value.trim().parse().map_err(|_| wrong())?;
-            if !(0.0..=1.0).contains(&value) {
-                return Err(format!("{property}: {value} of `{part}` isn't between 0 and 1"));
-            }
-            Ok((class_id(property, class.trim(), labels)?, value))
-        })
-        .collect()
+    let mut values = BTreeMap::new();
+    for part in split_labels(text.unwrap_or_default()) {
+        let wrong = || format!("{property}: `{part}` isn't CLASS=CONFIDENCE, for example person=0.5");
+        let (class, value) = part.rsplit_once('=').ok_or_else(wrong)?;
+        let value: f32 = value.trim().parse().map_err(|_| wrong())?;
+        if !(0.0..=1.0).contains(&value) {
+            return Err(format!("{property}: {value} of `{part}` isn't between 0 and 1"));
+        }
+        values.extend(class_ids(property, class.trim(), labels)?.into_iter().map(|id| (id, value)));
+    }
+    Ok(values)
 }
 
 #[cfg(test)]
@@ -111,6 +111,24 @@ mod tests {
         let error = class_set("classes", Some("dog"), &labels()).unwrap_err();
         assert_eq!(error, "classes: `dog` isn't one of the model's 3 classes (person, traffic light, car)");
         assert!(class_set("classes", Some("3"), &labels()).unwrap_err().contains("class 3"));
+        let error = class_set("classes", Some("Traffic Light"), &labels()).unwrap_err();
+        assert!(error.ends_with("did you mean `traffic light`?"), "{error}");
+    }
+
+    #[test]
+    fn a_name_holds_for_all_classes_of_it_and_any_label_can_be_written() {
+        let labels = Labels::from_names(&["car", "cup, small", "car", "a=b", r"c\d", "1", "x;y"]);
+        let set =
+            |text: &str| class_set("classes", Some(text), &labels).unwrap().unwrap().into_iter().collect::<Vec<_>>();
+        assert_eq!(set("car"), [0, 2]);
+        assert_eq!(set(r"cup\, small,a=b,x;y"), [1, 3, 6]);
+        assert_eq!(set(r"c\d"), [4]);
+        // A label goes before a number.
+        assert_eq!((set("1"), set("0")), (vec![5], vec![0]));
+        let error = class_set("classes", Some("cup"), &Labels::from_names(&["cup, s"])).unwrap_err();
+        assert!(error.ends_with(r"did you mean `cup\, s`?"), "how it is written: {error}");
+        let values = class_values("class-confidence", Some(r"car=0.5,a=b=1,cup\, small=0.25"), &labels).unwrap();
+        assert_eq!(values, BTreeMap::from([(0, 0.5), (1, 0.25), (2, 0.5), (3, 1.0)]));
     }
 
     #[test]

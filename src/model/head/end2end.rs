@@ -14,6 +14,8 @@ pub(super) struct EndToEnd {
     /// Index of the output.
     pub(super) output: usize,
     pub(super) labels: Labels,
+    /// Whether the file says how many classes there are.
+    pub(super) counted: bool,
     /// The keypoints, and the values of each: 2 (x, y) or 3 (x, y, confidence).
     pub(super) keypoints: Option<(Arc<KeypointLayout>, usize)>,
 }
@@ -36,6 +38,10 @@ impl Head for EndToEnd {
 
     fn classes(&self) -> usize {
         self.labels.len()
+    }
+
+    fn class_count(&self) -> Option<usize> {
+        self.counted.then(|| self.classes())
     }
 
     fn labels(&self) -> &Labels {

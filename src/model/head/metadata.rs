@@ -1,17 +1,30 @@
 //! What Ultralytics writes into an ONNX file's metadata.
 
-use super::super::labels::{Labels, unnamed};
+use super::super::labels::{Labels, unnamed, unnamed_keypoint};
 use super::HeadError;
 use super::literal::Literal;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// More classes, keypoints or values of a keypoint than this are taken for a corrupt file.
 const MAX_CLASSES: usize = 100_000;
 const MAX_KEYPOINTS: usize = 1_000;
 
+/// Who wrote a file.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) enum Writer {
+    Ultralytics,
+    /// It names another: the entry that says so.
+    Other(String),
+    /// It doesn't say.
+    #[default]
+    Unknown,
+}
+
 /// The entries that decide how a model's tensors are read. All are empty for models from elsewhere.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Metadata {
+    pub(super) writer: Writer,
     /// `detect`, `pose`, `segment`, `obb`, `classify`, …
     pub(super) task: Option<String>,
     /// Class names in class order.
@@ -20,6 +33,8 @@ pub(super) struct Metadata {
     pub(super) imgsz: Option<(u32, u32)>,
     /// Keypoints a person, and values a keypoint: 2 (x, y) or 3 (x, y, confidence).
     pub(super) kpt_shape: Option<(usize, usize)>,
+    /// Names of the keypoints; not empty.
+    pub(super) kpt_names: Option<Vec<Arc<str>>>,
     /// Whether output rows are final objects: an end-to-end model, or one exported with NMS inside (`nms=True`).
     pub(super) end_to_end: Option<bool>,
 }
@@ -33,7 +48,7 @@ impl Metadata {
             let text: String = text.chars().take(80).collect();
             HeadError::Unknown(format!("the model's metadata entry {key} is {text:?}, expected {wanted}"))
         };
-        let names = match read("names") {
+        let names = match read("names").filter(|(text, value)| !is_nothing(text, value.as_ref())) {
             None => None,
             Some((text, value)) => {
                 Some(value.as_ref().and_then(labels).ok_or_else(|| bad("names", text, "{0: 'name', 1: 'name', …}"))?)
@@ -59,19 +74,38 @@ impl Metadata {
                     .ok_or_else(|| bad("kpt_shape", text, "[keypoints, 2 or 3]"))?,
             ),
         };
+        let kpt_names = match read("kpt_names").filter(|(text, value)| !is_nothing(text, value.as_ref())) {
+            None => None,
+            Some((text, value)) => {
+                let count = kpt_shape.map(|(count, _)| count);
+                let names = value.as_ref().and_then(keypoint_names).filter(|n| count.is_none_or(|c| c == n.len()));
+                let wanted = || match count {
+                    Some(count) => format!("{{0: ['name', 'name', …]}} with the {count} names that kpt_shape asks for"),
+                    None => "{0: ['name', 'name', …]}".to_owned(),
+                };
+                Some(names.ok_or_else(|| bad("kpt_names", text, &wanted()))?)
+            }
+        };
         let end2end = match read("end2end") {
             None => None,
             Some((_, Some(Literal::Bool(value)))) => Some(value),
             Some((text, _)) => return Err(bad("end2end", text, "True or False")),
         };
         let nms = read("args").and_then(|(_, args)| args?.get("nms").cloned()) == Some(Literal::Bool(true));
-        let task = entries.get("task").map(|t| t.trim().to_owned());
-        Ok(Self { task, names, imgsz, kpt_shape, end_to_end: if nms { Some(true) } else { end2end } })
+        let text = |key: &str| entries.get(key).map(|t| t.trim().to_owned()).filter(|t| !t.is_empty());
+        let writer = match (text("author"), text("model_family")) {
+            (Some(author), None) if author.eq_ignore_ascii_case("ultralytics") => Writer::Ultralytics,
+            (_, Some(family)) => Writer::Other(format!("the model family {family}")),
+            (Some(author), None) => Writer::Other(author),
+            (None, None) => Writer::Unknown,
+        };
+        let end_to_end = if nms { Some(true) } else { end2end };
+        Ok(Self { writer, task: text("task"), names, imgsz, kpt_shape, kpt_names, end_to_end })
     }
 
     /// Whether the file says enough to be taken for an Ultralytics export.
     pub(super) fn is_ultralytics(&self) -> bool {
-        self.task.is_some() && self.names.is_some()
+        self.writer == Writer::Ultralytics || (self.task.is_some() && self.names.is_some())
     }
 
     pub(super) fn classes(&self) -> Option<usize> {
@@ -101,6 +135,36 @@ fn labels(value: &Literal) -> Option<Labels> {
         _ => unnamed(id),
     };
     Some(Labels((0..classes).map(|id| name(id).into()).collect()))
+}
+
+/// Whether an entry says that there is nothing: it's empty, `None`, `{}`, `[]`.
+fn is_nothing(text: &str, value: Option<&Literal>) -> bool {
+    match value {
+        Some(Literal::None) => true,
+        Some(Literal::List(items)) => items.is_empty(),
+        Some(Literal::Dict(entries)) => entries.is_empty(),
+        Some(_) => false,
+        None => text.trim().is_empty(),
+    }
+}
+
+/// A list of names, or one for each class: then the first class's, as an object of any class has the same keypoints.
+fn keypoint_names(value: &Literal) -> Option<Vec<Arc<str>>> {
+    let names = match value {
+        Literal::List(names) => names,
+        Literal::Dict(classes) => match &classes.first()?.1 {
+            Literal::List(names) => names,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let name = |(k, name): (usize, &Literal)| match name {
+        Literal::Text(name) if !name.trim().is_empty() => Some(name.trim().into()),
+        Literal::Number(number) => Some(number.to_string().into()),
+        Literal::Text(_) | Literal::None => Some(unnamed_keypoint(k).into()),
+        _ => None,
+    };
+    (names.len() <= MAX_KEYPOINTS).then(|| names.iter().enumerate().map(name).collect())?
 }
 
 /// Two whole numbers; one stands for both.
@@ -147,13 +211,15 @@ mod tests {
     fn an_unreadable_entry_is_an_error_that_names_it() {
         let bad = [
             ("names", "{0: "),
-            ("names", "{}"),
+            ("names", "{0: 'a'} b"),
             ("names", "{4294967295: 'a'}"),
             ("names", "{-1: 'a'}"),
             ("imgsz", "[640, x]"),
             ("imgsz", "[1, 2, 3]"),
             ("kpt_shape", "[17, 4]"),
             ("kpt_shape", "[0, 3]"),
+            ("kpt_names", "{0: 'nose'}"),
+            ("kpt_names", "nose"),
         ];
         for (key, value) in bad {
             let error = parse(&[(key, value)]).unwrap_err().to_string();

@@ -1,20 +1,25 @@
 //! Heads: what a model's output tensors mean.
 
 mod anchors;
+mod choice;
 mod end2end;
+mod families;
 mod literal;
 mod metadata;
 mod movenet;
 mod nanodet;
 mod plan;
+mod reading;
 mod recognise;
 mod scores;
 mod ultralytics;
 mod yolo;
 mod yolo_pose;
 
+pub use choice::HeadChoice;
 pub use plan::{Plan, PlanLevel};
-pub use recognise::recognise;
+pub use reading::{Reading, Trust};
+pub use recognise::{Recognised, recognise};
 
 use super::{Detection, KeypointLayout, Labels, Params};
 use std::sync::Arc;
@@ -45,8 +50,12 @@ pub trait Head: Send + Sync + std::fmt::Debug {
     /// The head's name as the documentation has it, for example `yolo-pose`.
     fn name(&self) -> &'static str;
     fn kind(&self) -> HeadKind;
-    /// Number of classes.
+    /// Number of classes; where [`Self::class_count`] isn't known, of those that have a name.
     fn classes(&self) -> usize;
+    /// Number of classes, if the file says it: a labels file has to have as many names.
+    fn class_count(&self) -> Option<usize> {
+        Some(self.classes())
+    }
     /// Names that the model's metadata gives, or the built-in ones where the class count fits.
     fn labels(&self) -> &Labels;
     /// For heads with keypoints.
@@ -65,6 +74,17 @@ pub trait Head: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// When an output's shape isn't the one that was recognised.
     fn decode(&self, outputs: &Outputs<'_>, params: &Params, found: &mut Vec<Detection>) -> Result<(), HeadError>;
+}
+
+impl dyn Head {
+    /// For people: `yolo head, 3 classes`.
+    pub fn describe(&self) -> String {
+        match self.class_count() {
+            None => format!("{} head", self.name()),
+            Some(1) => format!("{} head, 1 class", self.name()),
+            Some(count) => format!("{} head, {count} classes", self.name()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, thiserror::Error)]

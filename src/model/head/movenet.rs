@@ -7,6 +7,7 @@
 use super::super::nms::rank;
 use super::super::{Detection, InputSpec, KeypointLayout, Labels, Layout, Normalization, Params, Rect};
 use super::anchors::{keypoint, output, unexpected};
+use super::reading::Trust;
 use super::recognise::{Found, InputStyle, Seen};
 use super::{Head, HeadError, HeadKind, Outputs, Plan};
 use std::sync::Arc;
@@ -77,21 +78,33 @@ struct MultiPose(MoveNet);
 /// # Errors
 /// When the input isn't one that MoveNet can have.
 pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
-    let [output] = seen.model.outputs.as_slice() else { return Ok(None) };
     if seen.input.layout != Some(Layout::Nhwc) || seen.metadata.is_ultralytics() {
         return Ok(None);
     }
-    match *output.shape {
-        [_, 1, 17, 3] => {
-            let spec = seen.spec("movenet", &InputStyle { default_size: None, ..STYLE })?;
-            Ok(Some((Arc::new(SinglePose(MoveNet::new(0, &spec))), spec)))
-        }
-        [_, 6, 56] => {
-            let spec = seen.spec("movenet-multipose", &STYLE)?;
-            Ok(Some((Arc::new(MultiPose(MoveNet::new(0, &spec))), spec)))
-        }
-        _ => Ok(None),
+    let found = single(seen)?;
+    if found.is_some() { Ok(found) } else { multi(seen) }
+}
+
+/// # Errors
+/// As [`recognise`].
+pub(super) fn single(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
+    let [output] = seen.model.outputs.as_slice() else { return Ok(None) };
+    if !matches!(*output.shape, [_, 1, 17, 3]) {
+        return Ok(None);
     }
+    let spec = seen.spec("movenet", &InputStyle { default_size: None, ..STYLE })?;
+    Ok(Some((Arc::new(SinglePose(MoveNet::new(0, &spec))), spec, Trust::Vouched)))
+}
+
+/// # Errors
+/// As [`recognise`].
+pub(super) fn multi(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
+    let [output] = seen.model.outputs.as_slice() else { return Ok(None) };
+    if !matches!(*output.shape, [_, 6, 56]) {
+        return Ok(None);
+    }
+    let spec = seen.spec("movenet-multipose", &STYLE)?;
+    Ok(Some((Arc::new(MultiPose(MoveNet::new(0, &spec))), spec, Trust::Vouched)))
 }
 
 impl Head for SinglePose {

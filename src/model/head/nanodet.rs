@@ -11,6 +11,7 @@
 
 use super::super::{Detection, KeypointLayout, Labels, Normalization, Params, Rect};
 use super::anchors::{output, unexpected};
+use super::reading::Trust;
 use super::recognise::{Found, InputStyle, Seen, grid_cells};
 use super::scores::Scores;
 use super::{Head, HeadError, HeadKind, Output, Outputs, Plan, PlanLevel};
@@ -161,7 +162,7 @@ fn build(
         height: spec.height as f32,
         levels,
     };
-    Ok(Some((Arc::new(head), spec)))
+    Ok(Some((Arc::new(head), spec, Trust::Plausible)))
 }
 
 /// One level's scores and the rows that hold its distributions.

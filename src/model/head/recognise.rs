@@ -1,41 +1,63 @@
 //! From what a model's file says to its head and the meaning of its input.
 
 use super::super::{ElementType, InputSpec, Labels, Layout, ModelInfo, Normalization, TensorInfo};
-use super::metadata::Metadata;
+use super::choice::{HeadChoice, known, names};
+use super::families::{Family, by_metadata, by_tensors, candidates};
+use super::metadata::{Metadata, Writer};
+use super::reading::{Reading, Trust};
 use super::{Head, HeadError, movenet, nanodet, ultralytics};
 use std::sync::Arc;
 
-pub(super) type Found = (Arc<dyn Head>, InputSpec);
+/// A head, the input's meaning, and how sure that is.
+pub(super) type Found = (Arc<dyn Head>, InputSpec, Trust);
 
-/// The heads there are, for the error that says none fits.
-const KNOWN: &str = "\
-  yolo                  [B, 4+nc, N], or [B, N, 4+nc] with metadata `names`  (YOLOv8, 9, 11, 12)
-  yolo-end-to-end       [B, M, 6]                                            (YOLOv10, 26, exports with nms=True)
-  yolo-pose             [B, 4+nc+K*D, N]                                     (YOLOv8-pose, YOLO11-pose)
-  yolo-pose-end-to-end  [B, M, 6+K*D]                                        (YOLO26-pose)
-  nanodet               [B, N, nc+4*(reg_max+1)], or [B, n, nc] and [B, n, 4*(reg_max+1)] for each of 3 strides
-  movenet               [1, 1, 17, 3], input [1, H, W, 3]
-  movenet-multipose     [1, 6, 56], input [1, H, W, 3]";
+/// What a model's file says of itself.
+#[derive(Debug, Clone)]
+pub struct Recognised {
+    pub head: Arc<dyn Head>,
+    pub input: InputSpec,
+    /// What to hold its outputs against, once it runs.
+    pub reading: Reading,
+}
 
 /// Inputs larger than this on a side are taken for a corrupt file.
 const MAX_SIDE: u32 = 8192;
 
-/// Finds the head and the input's meaning from what the model's file says.
+/// Finds the head and the input's meaning from what the model's file says, or what the user says it is.
 ///
-/// The order is: what Ultralytics' metadata says; else the output shapes that only one head has. A shape that two heads
-/// share, without metadata that tells them apart, is an error.
+/// Who wrote the file is asked first: another exporter's file of the same shapes means something else. Then what
+/// Ultralytics' metadata says; else the output shapes that only one head has. Shapes that several heads have are left for
+/// [`Reading::check`] to tell apart by their values.
 ///
 /// # Errors
-/// [`HeadError::Unknown`] with the shapes seen and the heads known.
-pub fn recognise(model: &ModelInfo) -> Result<(Arc<dyn Head>, InputSpec), HeadError> {
+/// [`HeadError::Unknown`] with the shapes seen and the heads known; a family that no head reads, by its name.
+pub fn recognise(model: &ModelInfo, choice: HeadChoice) -> Result<Recognised, HeadError> {
     let metadata = Metadata::parse(&model.metadata)?;
-    let seen = Seen { model, input: image_input(model)?, metadata };
-    for try_head in [movenet::recognise, nanodet::recognise, ultralytics::recognise] {
-        if let Some(found) = try_head(&seen)? {
-            return Ok(found);
-        }
+    let mut seen = Seen { model, input: Input::NONE, metadata };
+    if let Some(family) = by_metadata(&seen) {
+        return Err(seen.not_read(&family));
     }
-    Err(seen.unknown("no known head has these outputs"))
+    seen.input = image_input(&seen)?;
+    if let (HeadChoice::Auto, Writer::Other(name)) = (choice, &seen.metadata.writer) {
+        return Err(seen.unknown(&format!(
+            "the file says that it is of {name}, and not of Ultralytics: what its outputs mean isn't known"
+        )));
+    }
+    let (head, input, trust) = match choice {
+        HeadChoice::Auto => {
+            let tried = [movenet::recognise, nanodet::recognise, ultralytics::recognise];
+            let found = tried.into_iter().find_map(|recognise| recognise(&seen).transpose()).transpose()?;
+            found.ok_or_else(|| match by_tensors(&seen) {
+                Some(family) => seen.not_read(&family),
+                None => seen.unknown("no known head has these outputs"),
+            })?
+        }
+        _ => {
+            let nick = choice.nick();
+            seen.chosen(choice)?.ok_or_else(|| seen.unknown(&format!("head={nick} doesn't fit the model's outputs")))?
+        }
+    };
+    Ok(Recognised { head, input, reading: Reading { trust, otherwise: seen.otherwise() } })
 }
 
 /// All that is known of a model while its head is looked for.
@@ -69,7 +91,26 @@ pub(super) struct InputStyle {
     pub(super) default_size: Option<(u32, u32)>,
 }
 
+impl Input {
+    /// Before it's read.
+    const NONE: Self = Self { layout: None, element: ElementType::F32, width: None, height: None };
+}
+
 impl Seen<'_> {
+    /// The head that the user has named; `None` where it doesn't fit.
+    fn chosen(&self, choice: HeadChoice) -> Result<Option<Found>, HeadError> {
+        match choice {
+            HeadChoice::Auto => Ok(None),
+            HeadChoice::Nanodet => nanodet::recognise(self),
+            HeadChoice::Movenet => movenet::single(self),
+            HeadChoice::MovenetMultipose => movenet::multi(self),
+            HeadChoice::Yolo => ultralytics::chosen(self, false, false),
+            HeadChoice::YoloEndToEnd => ultralytics::chosen(self, true, false),
+            HeadChoice::YoloPose => ultralytics::chosen(self, false, true),
+            HeadChoice::YoloPoseEndToEnd => ultralytics::chosen(self, true, true),
+        }
+    }
+
     /// An output's shape where it has three dimensions; a dynamic one is 0.
     pub(super) fn rows(&self, output: usize) -> Option<[usize; 3]> {
         let shape = &self.model.outputs.get(output)?.shape;
@@ -134,13 +175,46 @@ impl Seen<'_> {
 
     /// The error that says why, what was seen and what there is.
     pub(super) fn unknown(&self, why: &str) -> HeadError {
+        HeadError::Unknown(format!("{why}\n{}", self.otherwise()))
+    }
+
+    /// The error for a family that no head reads.
+    fn not_read(&self, family: &Family) -> HeadError {
+        let Family { said, what, why } = family;
+        let (is, remedy) = match said {
+            true => ("it is", ""),
+            false => (
+                "it looks like",
+                "\nIf it is none, and one of these heads is what it has, name it: head=NAME (HEAD in a config.json)",
+            ),
+        };
+        HeadError::Unknown(format!(
+            "{is} {what}, which no head here reads: {why}\n{}\nheads that are read: {}{remedy}",
+            self.seen(),
+            names()
+        ))
+    }
+
+    /// What the file says.
+    fn seen(&self) -> String {
         let task = self.metadata.task.as_deref().unwrap_or("none");
         let classes = self.metadata.classes().map_or("none".to_owned(), |n| n.to_string());
-        HeadError::Unknown(format!(
-            "{why}\ninput: {}\noutputs: {}\nmetadata: task {task}, class names {classes}\nknown heads:\n{KNOWN}",
-            list(&self.model.inputs),
-            list(&self.model.outputs)
-        ))
+        let (inputs, outputs) = (list(&self.model.inputs), list(&self.model.outputs));
+        format!("input: {inputs}\noutputs: {outputs}\nmetadata: task {task}, class names {classes}")
+    }
+
+    /// What the file says, what it may be, and how to say which.
+    fn otherwise(&self) -> String {
+        let mut text = self.seen();
+        let candidates = candidates(self);
+        if !candidates.is_empty() {
+            text += "\nby its shape alone it could be:";
+            text.extend(candidates.iter().map(|candidate| format!("\n  {candidate}")));
+        }
+        text + "\nknown heads:"
+            + &known()
+            + "\nExport the model again with its metadata (Ultralytics writes task, names, kpt_shape), or, where one of these \
+               heads is what it has, name it: head=NAME (HEAD in a config.json)"
     }
 }
 
@@ -157,10 +231,19 @@ fn list(tensors: &[TensorInfo]) -> String {
 
 /// # Errors
 /// When the model doesn't take one RGB image.
-fn image_input(model: &ModelInfo) -> Result<Input, HeadError> {
+fn image_input(seen: &Seen<'_>) -> Result<Input, HeadError> {
+    let model = seen.model;
     let error = |why: &str| Err(HeadError::Unknown(format!("{why}: {}", list(&model.inputs))));
     let [input] = model.inputs.as_slice() else {
-        return error("the model doesn't have one image as its only input");
+        if let Some(family) = by_tensors(seen) {
+            return Err(seen.not_read(&family));
+        }
+        return Err(HeadError::Unknown(format!(
+            "has {} inputs ({}), where one image is read: export the model with the image as its only input, what is the \
+             same for every picture becoming a constant in the graph, and without its own postprocessing",
+            model.inputs.len(),
+            list(&model.inputs)
+        )));
     };
     let &[_, a, b, c] = input.shape.as_slice() else {
         return error("the model's input isn't an image of four dimensions, [batch, 3, h, w] or [batch, h, w, 3]");

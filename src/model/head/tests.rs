@@ -3,7 +3,7 @@
 use super::super::{
     Detection, ElementType, InputSpec, Keypoint, Layout, ModelInfo, Normalization, Params, Rect, TensorInfo,
 };
-use super::{Head, HeadError, HeadKind, Output, recognise};
+use super::{Head, HeadChoice, HeadError, HeadKind, Output, Trust, recognise};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -28,11 +28,16 @@ fn names(classes: usize) -> String {
 }
 
 fn known(model: &ModelInfo) -> (Arc<dyn Head>, InputSpec) {
-    recognise(model).unwrap_or_else(|e| panic!("{model:?}: {e}"))
+    let recognised = recognise(model, HeadChoice::Auto).unwrap_or_else(|e| panic!("{model:?}: {e}"));
+    (recognised.head, recognised.input)
 }
 
 fn refused(model: &ModelInfo) -> String {
-    match recognise(model) {
+    refused_as(HeadChoice::Auto, model)
+}
+
+fn refused_as(choice: HeadChoice, model: &ModelInfo) -> String {
+    match recognise(model, choice) {
         Err(HeadError::Unknown(text)) => text,
         other => panic!("{model:?}: {other:?}"),
     }
@@ -46,6 +51,17 @@ fn decode(head: &dyn Head, outputs: &[(&[usize], &[f32])], params: &Params) -> V
 }
 
 const FIXED: [i64; 4] = [1, 3, 640, 640];
+
+const CHOICES: [HeadChoice; 8] = [
+    HeadChoice::Auto,
+    HeadChoice::Yolo,
+    HeadChoice::YoloEndToEnd,
+    HeadChoice::YoloPose,
+    HeadChoice::YoloPoseEndToEnd,
+    HeadChoice::Nanodet,
+    HeadChoice::Movenet,
+    HeadChoice::MovenetMultipose,
+];
 
 #[test]
 fn released_exports_are_recognised_by_their_shapes() {
@@ -154,6 +170,9 @@ fn the_error_says_what_was_seen_and_what_is_known() {
     {
         assert!(text.contains(name), "{name} in {text}");
     }
+    // Each known head is a line of its own, indented.
+    let lines = text.lines().skip_while(|line| *line != "known heads:").skip(1).take(7);
+    assert!(lines.clone().count() == 7 && lines.clone().all(|line| line.starts_with("  ")), "{text}");
     for task in ["obb", "classify", "depth"] {
         assert!(refused(&model(&FIXED, &[&[1, 84, 8400]], &[("task", task)])).contains(task));
     }
@@ -200,8 +219,11 @@ proptest! {
     ) {
         let end2end = if end2end { "True" } else { "False" };
         let outputs: Vec<&[i64]> = outputs.iter().map(Vec::as_slice).collect();
-        let _ = recognise(&model(&input, &outputs, &[("task", task), ("names", names), ("end2end", end2end)]));
-        let _ = recognise(&model(&input, &outputs, &[]));
+        let metadata = [("task", task), ("names", names), ("end2end", end2end)];
+        for choice in CHOICES {
+            let _ = recognise(&model(&input, &outputs, &metadata), choice);
+            let _ = recognise(&model(&input, &outputs, &[]), choice);
+        }
     }
 
     /// All three forms of the same anchors, with the reference written anchor by anchor.
@@ -405,4 +427,166 @@ fn nanodet_plus_cells_begin_at_their_corner() {
     let found = decode(&*head, &[(&[rows as usize, 34], &data)], &Params::default());
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].rect, found[0].class_id), (Rect::from_corners(0.0, 16.0, 48.0, 32.0), 1));
+}
+
+/// What another exporter's file says counts more than its shapes.
+#[test]
+fn files_of_other_exporters_are_refused_by_their_name() {
+    let detect = [("task", "detect"), NAMES[1]];
+    let with = |more: &[(&'static str, &'static str)]| [&detect[..], more].concat();
+    let libre = |family| with(&[("libreyolo_version", "1.6.0"), ("model_family", family)]);
+    for family in ["yolo9", "picodet", "rtmdet", "yolox", "a-new-one"] {
+        for shape in [&[1, 7, 8400][..], &[1, 8400, 7], &[-1, -1, -1]] {
+            for choice in CHOICES {
+                let text = refused_as(choice, &model(&FIXED, &[shape], &libre(family)));
+                assert!(text.contains("LibreYOLO 1.6.0") && text.contains(family), "{text}");
+            }
+        }
+    }
+    // RT-DETR in all forms that Ultralytics has exported it in, and the list doesn't have its shape as a known one.
+    for (shape, names) in [([1, 300, 6], 3), ([-1, 0, 6], 2), ([1, 300, 84], 80), ([1, 300, 6], 80)] {
+        let names = self::names(names);
+        let metadata = [
+            ("author", "Ultralytics"),
+            ("task", "detect"),
+            ("head", "RTDETRDecoder"),
+            ("end2end", "False"),
+            ("names", &names),
+        ];
+        let text = refused(&model(&FIXED, &[&shape], &metadata));
+        assert!(text.contains("an RT-DETR model (metadata head RTDETRDecoder), which no head here reads"), "{text}");
+        assert!(!text.contains("M, 6]"), "{text}");
+    }
+    // An author or a family that isn't known: only the user can say that it's read as Ultralytics'.
+    for more in [("author", "Megvii"), ("model_family", "foo")] {
+        let model = model(&FIXED, &[&[1, 7, 8400]], &with(&[more]));
+        let text = refused(&model);
+        assert!(text.contains(more.1) && text.contains("head=NAME") && text.contains("yolo: 3 classes"), "{text}");
+        let chosen = recognise(&model, HeadChoice::Yolo).unwrap();
+        assert_eq!((chosen.head.name(), chosen.reading.trust), ("yolo", Trust::Plausible));
+    }
+}
+
+#[test]
+fn other_families_are_named_by_their_tensors() {
+    let named = |inputs: &[(&str, &[i64])], outputs: &[(&str, &[i64])], words: &[&str]| {
+        let tensors = |list: &[(&str, &[i64])]| list.iter().map(|(n, s)| tensor(n, ElementType::F32, s)).collect();
+        let text = refused(&ModelInfo { inputs: tensors(inputs), outputs: tensors(outputs), ..ModelInfo::default() });
+        for word in words {
+            assert!(text.contains(word), "{word} in {text}");
+        }
+        assert!(text.starts_with("it looks like ") && text.contains("heads that are read: yolo, "), "{text}");
+    };
+    let image: (&str, &[i64]) = ("images", &FIXED);
+    named(
+        &[image, ("orig_target_sizes", &[1, 2])],
+        &[("labels", &[1, 300]), ("boxes", &[1, 300, 4]), ("scores", &[1, 300])],
+        &["RT-DETR", "D-FINE"],
+    );
+    named(&[("image", &FIXED), ("scale_factor", &[1, 2])], &[("boxes", &[-1, 6])], &["PaddleDetection"]);
+    named(&[image], &[("dets", &[1, 300, 4]), ("labels", &[1, 300, 91])], &["RF-DETR"]);
+    named(&[image], &[("logits", &[1, 300, 80]), ("pred_boxes", &[1, 300, 4])], &["DETR"]);
+    named(
+        &[image],
+        &[("output0", &[1, 116, 8400]), ("output1", &[1, 32, 160, 160])],
+        &["segmentation", "task segment"],
+    );
+    named(&[image], &[("output", &[1, 25200, 85])], &["YOLOv5 or YOLOv7", "yolov5"]);
+    named(&[("images", &[1, 3, 416, 416])], &[("output", &[1, 3549, 6])], &["YOLOX"]);
+    named(&[image], &[("simcc_x", &[1, 17, 384]), ("simcc_y", &[1, 17, 512])], &["RTMPose"]);
+}
+
+#[test]
+fn a_chosen_head_has_to_fit() {
+    let chosen = |choice: HeadChoice, shape: &[i64], metadata: &[(&str, &str)]| {
+        let found = recognise(&model(&FIXED, &[shape], metadata), choice).unwrap_or_else(|e| panic!("{shape:?}: {e}"));
+        let keypoints = found.head.keypoints().map_or(0, |k| k.names.len());
+        (found.head.name(), found.head.class_count(), keypoints)
+    };
+    assert_eq!(chosen(HeadChoice::Yolo, &[1, 20, 8400], &[]), ("yolo", Some(16), 0));
+    assert_eq!(chosen(HeadChoice::Yolo, &[1, 8400, 7], &[]), ("yolo", Some(3), 0));
+    // As many channels as a released pose model has.
+    assert_eq!(chosen(HeadChoice::Yolo, &[1, 56, 8400], &[]), ("yolo", Some(52), 0));
+    assert_eq!(chosen(HeadChoice::YoloPose, &[1, 20, 8400], &[]), ("yolo-pose", Some(1), 5));
+    assert_eq!(chosen(HeadChoice::YoloPose, &[1, 404, 8400], &[]), ("yolo-pose", Some(1), 133));
+    assert_eq!(chosen(HeadChoice::YoloPose, &[1, 9, 8400], &[]), ("yolo-pose", Some(1), 2), "x and y alone");
+    assert_eq!(chosen(HeadChoice::YoloPose, &[1, 47, 8400], &[("kpt_shape", "[21, 2]")]), ("yolo-pose", Some(1), 21));
+    assert_eq!(chosen(HeadChoice::YoloPose, &[1, 22, 8400], &[NAMES[1]]), ("yolo-pose", Some(3), 5));
+    assert_eq!(chosen(HeadChoice::YoloEndToEnd, &[1, 300, 6], &[]), ("yolo-end-to-end", None, 0));
+    assert_eq!(chosen(HeadChoice::YoloEndToEnd, &[-1, -1, 6], &[]), ("yolo-end-to-end", None, 0));
+    assert_eq!(chosen(HeadChoice::YoloPoseEndToEnd, &[1, 300, 21], &[]), ("yolo-pose-end-to-end", None, 5));
+    for (choice, shape, metadata) in [
+        (HeadChoice::Yolo, &[1, 300, 6][..], &[][..]),
+        (HeadChoice::Yolo, &[1, 25200, 85], &[]),
+        (HeadChoice::Yolo, &[1, 84, 8400], &[NAMES[1]]),
+        (HeadChoice::Yolo, &[-1, -1, -1], &[]),
+        (HeadChoice::YoloEndToEnd, &[1, 84, 8400], &[]),
+        (HeadChoice::YoloEndToEnd, &[1, 300, 7], &[]),
+        (HeadChoice::YoloPose, &[1, 84, 8400], &[]),
+        (HeadChoice::YoloPose, &[1, 300, 6], &[]),
+        (HeadChoice::YoloPose, &[1, 84, 8400], &[("kpt_shape", "[17, 3]")]),
+        (HeadChoice::YoloPoseEndToEnd, &[1, 300, 6], &[]),
+        (HeadChoice::Nanodet, &[1, 84, 8400], &[]),
+        (HeadChoice::Movenet, &[1, 84, 8400], &[]),
+        (HeadChoice::MovenetMultipose, &[1, 300, 6], &[]),
+    ] {
+        let text = refused_as(choice, &model(&FIXED, &[shape], metadata));
+        assert!(text.contains(&format!("head={} doesn't fit", choice.nick())), "{choice:?} {shape:?}: {text}");
+    }
+    let two = refused_as(HeadChoice::Yolo, &model(&FIXED, &[&[1, 25200, 85]], &[("task", "segment")]));
+    assert!(two.contains("segment"), "{two}");
+}
+
+#[test]
+fn keypoints_have_the_names_of_the_metadata() {
+    let names = |metadata: &[(&str, &str)], channels: i64| {
+        let metadata =
+            [&[("author", "Ultralytics"), ("task", "pose"), ("names", "{0: 'face', 1: 'mask'}")], metadata].concat();
+        let (head, _) = known(&model(&FIXED, &[&[1, channels, 8400]], &metadata));
+        let layout = head.keypoints().unwrap().clone();
+        (layout.name, layout.names.iter().map(|n| n.to_string()).collect::<Vec<_>>(), layout.limbs.len())
+    };
+    let three = |kpt_names| names(&[("kpt_shape", "(3, 3)"), ("kpt_names", kpt_names)], 15).1;
+    assert_eq!(three("{0: ['left-eye', 'right-eye', 'nose'], 1: ['a', 'b', 'c']}"), ["left-eye", "right-eye", "nose"]);
+    assert_eq!(three("['\u{00fc}', \" b \", '']"), ["ü", "b", "keypoint 2"]);
+    assert_eq!(three(r#"{"0": ["x", "y", "z"]}"#), ["x", "y", "z"]);
+    for nothing in ["None", "{}", ""] {
+        assert_eq!(three(nothing), ["keypoint 0", "keypoint 1", "keypoint 2"], "{nothing:?}");
+    }
+    // COCO's own names keep its limbs; 17 others, an animal's say, have none.
+    let quoted =
+        |names: &[&str]| format!("{{0: [{}]}}", names.iter().map(|n| format!("'{n}'")).collect::<Vec<_>>().join(", "));
+    let coco: Vec<String> = crate::model::KeypointLayout::coco17().names.iter().map(|n| n.to_string()).collect();
+    let coco: Vec<&str> = coco.iter().map(String::as_str).collect();
+    assert_eq!(names(&[("kpt_names", &quoted(&coco))], 57).0, "coco-17");
+    let animal = names(&[("kpt_names", &quoted(&["paw"; 17]))], 57);
+    assert_eq!((animal.0, &*animal.1[16], animal.2), ("custom", "paw", 0));
+    let metadata =
+        [("task", "pose"), ("names", "{0: 'face'}"), ("kpt_shape", "[3, 3]"), ("kpt_names", "{0: ['a', 'b']}")];
+    let text = refused(&model(&FIXED, &[&[1, 14, 8400]], &metadata));
+    assert!(text.contains("kpt_names") && text.contains("3 names"), "{text}");
+}
+
+/// Names may be missing: the classes are counted by the channels, or not at all.
+#[test]
+fn names_that_are_none_are_no_names() {
+    for nothing in ["None", "{}", "[]", "", " "] {
+        let metadata = [("author", "Ultralytics"), ("task", "detect"), ("names", nothing)];
+        let found = recognise(&model(&FIXED, &[&[1, 7, 8400]], &metadata), HeadChoice::Auto).unwrap();
+        assert_eq!((found.head.class_count(), found.reading.trust), (Some(3), Trust::Vouched), "{nothing:?}");
+        let found = recognise(&model(&FIXED, &[&[1, 300, 6]], &metadata), HeadChoice::Auto).unwrap();
+        assert_eq!((found.head.name(), found.head.class_count()), ("yolo-end-to-end", None));
+    }
+}
+
+#[test]
+fn several_inputs_are_an_error_with_a_remedy() {
+    let mut two = model(&FIXED, &[&[1, 84, 8400]], &[]);
+    two.inputs.push(tensor("previous", ElementType::F32, &FIXED));
+    let text = refused(&two);
+    for part in ["has 2 inputs", "images", "previous", "export the model with the image as its only input"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    two.inputs.clear();
+    assert!(refused(&two).contains("has 0 inputs"));
 }

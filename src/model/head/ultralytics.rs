@@ -3,6 +3,8 @@
 use super::super::{KeypointLayout, Labels};
 use super::anchors::{AnchorTensor, Order};
 use super::end2end::EndToEnd;
+use super::metadata::{Metadata, Writer};
+use super::reading::Trust;
 use super::recognise::{Found, InputStyle, Seen, grid_cells};
 use super::yolo::Yolo;
 use super::yolo_pose::YoloPose;
@@ -18,6 +20,8 @@ const STRIDES: [&[u32]; 3] = [&[8, 16, 32], &[8, 16, 32, 64], &[4, 8, 16, 32]];
 
 /// Keypoints and values of each in the released pose models.
 const COCO_KEYPOINTS: (usize, usize) = (17, 3);
+/// Channels of a released detector: box, COCO's classes.
+const COCO_CHANNELS: usize = 4 + 80;
 /// Channels of a released pose model: box, one class, keypoints.
 const POSE_CHANNELS: usize = 4 + 1 + 17 * 3;
 /// Columns of an end-to-end pose model with the same keypoints.
@@ -31,39 +35,113 @@ enum Form {
     EndToEnd,
 }
 
+/// Keypoints, and values of each.
+type Keypoints = Option<(usize, usize)>;
+
 /// # Errors
 /// When metadata and shapes contradict each other, or the task is one that no head here does.
 pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
-    let task = seen.metadata.task.as_deref();
-    if let Some(task) = task.filter(|t| !matches!(*t, "detect" | "pose")) {
-        return Err(seen.unknown(&format!("a model for the task {task:?}; detection and pose models are possible")));
-    }
+    check_task(seen)?;
     let Some(shape) = seen.rows(0) else { return Ok(None) };
     if seen.model.outputs.len() > 1 && !seen.metadata.is_ultralytics() {
         return Ok(None);
     }
     let keypoints = keypoints(seen, shape);
-    let extra = keypoints.map_or(0, |(count, dims)| count * dims);
+    let extra = values(keypoints);
     let form = match seen.metadata.names {
         Some(_) => named(seen, shape, extra)?,
         None => unnamed(seen, shape, extra),
     };
     let Some(form) = form else { return Ok(None) };
-    let spec = seen.spec(if extra > 0 { "yolo-pose" } else { "yolo" }, &STYLE)?;
-    Ok(Some((head(seen, &form, keypoints), spec)))
+    let trust = match &seen.metadata {
+        Metadata { writer: Writer::Ultralytics, task: Some(_), .. } => Trust::Vouched,
+        Metadata { names: Some(_), .. } => Trust::Plausible,
+        // The released models' numbers of channels.
+        _ if shape[1] == COCO_CHANNELS || shape[1] == POSE_CHANNELS => Trust::Plausible,
+        _ => Trust::Open,
+    };
+    found(seen, &form, keypoints, trust).map(Some)
 }
 
-fn head(seen: &Seen<'_>, form: &Form, keypoints: Option<(usize, usize)>) -> Arc<dyn Head> {
-    let layout = keypoints.map(|(count, dims)| (KeypointLayout::built_in(count), dims));
+/// The head that the user has named, if the outputs can be its.
+///
+/// # Errors
+/// When metadata and shapes contradict each other.
+pub(super) fn chosen(seen: &Seen<'_>, end_to_end: bool, pose: bool) -> Result<Option<Found>, HeadError> {
+    check_task(seen)?;
+    let Some([_, a, b]) = seen.rows(0) else { return Ok(None) };
+    let names = seen.metadata.classes();
+    // The values of a row or an anchor before the keypoints.
+    let before = if end_to_end { 6 } else { 4 + names.unwrap_or(1) };
+    let keypoints = match (pose, seen.metadata.kpt_shape) {
+        (false, _) => None,
+        (true, Some(keypoints)) => Some(keypoints),
+        (true, None) => {
+            let channels = if end_to_end || (b > 0 && b < a) { b } else { a };
+            match keypoints_of(channels.saturating_sub(before)) {
+                Some(keypoints) => Some(keypoints),
+                None => return Ok(None),
+            }
+        }
+    };
+    let extra = values(keypoints);
+    let anchors = |order, classes| Some(Form::Anchors { order, classes });
+    let form = if end_to_end {
+        (b == 6 + extra || b == 0).then_some(Form::EndToEnd)
+    } else if let Some(classes) = names.or(pose.then_some(1)) {
+        match 4 + classes + extra {
+            channels if a == channels || (a == 0 && b == 0) => anchors(Order::ChannelMajor, classes),
+            channels if b == channels => anchors(Order::AnchorMajor, classes),
+            _ => None,
+        }
+    } else if a > 4 && (b == 0 || (a < b && is_grid(seen, b))) {
+        anchors(Order::ChannelMajor, a - 4)
+    } else if b > 4 && (a == 0 || (b < a && is_grid(seen, a))) {
+        anchors(Order::AnchorMajor, b - 4)
+    } else {
+        None
+    };
+    form.map(|form| found(seen, &form, keypoints, Trust::Plausible)).transpose()
+}
+
+fn check_task(seen: &Seen<'_>) -> Result<(), HeadError> {
+    match seen.metadata.task.as_deref() {
+        None | Some("detect" | "pose") => Ok(()),
+        Some(task) => {
+            Err(seen.unknown(&format!("a model for the task {task:?}; detection and pose models are possible")))
+        }
+    }
+}
+
+fn values(keypoints: Keypoints) -> usize {
+    keypoints.map_or(0, |(count, dims)| count * dims)
+}
+
+/// So many values as keypoints: x, y and confidence, or x and y.
+fn keypoints_of(values: usize) -> Keypoints {
+    let dims = [3, 2].into_iter().find(|dims| values > 0 && values.is_multiple_of(*dims))?;
+    Some((values / dims, dims))
+}
+
+fn found(seen: &Seen<'_>, form: &Form, keypoints: Keypoints, trust: Trust) -> Result<Found, HeadError> {
+    let spec = seen.spec(if keypoints.is_some() { "yolo-pose" } else { "yolo" }, &STYLE)?;
+    Ok((head(seen, form, keypoints), spec, trust))
+}
+
+fn head(seen: &Seen<'_>, form: &Form, keypoints: Keypoints) -> Arc<dyn Head> {
+    let named = |count: usize| match seen.metadata.kpt_names.clone().filter(|names| names.len() == count) {
+        Some(names) => KeypointLayout::named(names),
+        None => KeypointLayout::built_in(count),
+    };
+    let layout = keypoints.map(|(count, dims)| (named(count), dims));
     match *form {
         Form::EndToEnd => {
             // Without names the number of classes isn't in the file; the released models have COCO's.
             let labels = seen.labels(if layout.is_some() { 1 } else { Labels::coco80().len() }, layout.is_some());
-            Arc::new(EndToEnd { output: 0, labels, keypoints: layout })
+            Arc::new(EndToEnd { output: 0, labels, counted: seen.metadata.names.is_some(), keypoints: layout })
         }
         Form::Anchors { order, classes } => {
-            let extra = keypoints.map_or(0, |(count, dims)| count * dims);
-            let tensor = AnchorTensor { output: 0, order, classes, extra };
+            let tensor = AnchorTensor { output: 0, order, classes, extra: values(keypoints) };
             let labels = seen.labels(classes, layout.is_some());
             match layout {
                 Some((keypoints, dims)) => Arc::new(YoloPose { tensor, dims, labels, keypoints }),
@@ -76,7 +154,7 @@ fn head(seen: &Seen<'_>, form: &Form, keypoints: Option<(usize, usize)>) -> Arc<
 /// Keypoints and values of each, for a pose model.
 ///
 /// Without the metadata a file with the released models' number of channels is taken for one.
-fn keypoints(seen: &Seen<'_>, shape: [usize; 3]) -> Option<(usize, usize)> {
+fn keypoints(seen: &Seen<'_>, shape: [usize; 3]) -> Keypoints {
     match seen.metadata.task.as_deref() {
         Some("pose") => Some(seen.metadata.kpt_shape.unwrap_or(COCO_KEYPOINTS)),
         Some(_) => None,
@@ -108,7 +186,8 @@ fn named(seen: &Seen<'_>, [_, a, b]: [usize; 3], extra: usize) -> Result<Option<
         None if a == END_TO_END_ROWS && b == columns && b == channels => {
             return Err(seen.unknown(
                 "an end-to-end YOLO model and an RT-DETR model with two classes look the same here; \
-                 export again with a current Ultralytics release, which writes the metadata `end2end`",
+                 export again with a current Ultralytics release, which writes the metadata `end2end`, or set \
+                 head=yolo-end-to-end if it is one",
             ));
         }
         None if a == END_TO_END_ROWS && (b == columns || b == 0) => return Ok(Some(Form::EndToEnd)),

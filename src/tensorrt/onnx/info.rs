@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(yolo.inputs.len(), 1);
         assert_eq!(yolo.inputs[0].element, ElementType::F32);
         assert_eq!(yolo.inputs[0].shape[0], -1, "{:?}", yolo.inputs);
-        let spec = |name: &str| -> InputSpec { head::recognise(&read(name)).unwrap().1 };
+        let spec = |name: &str| -> InputSpec { head::recognise(&read(name), head::HeadChoice::Auto).unwrap().input };
         assert_eq!(spec("yolo-nhwc-f16.onnx").layout, Layout::Nhwc);
         assert_eq!(spec("yolo-nhwc-f16.onnx").element, ElementType::F16);
         assert_eq!(spec("yolo-u8.onnx").element, ElementType::U8);

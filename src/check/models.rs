@@ -1,0 +1,162 @@
+//! Whether each model can be opened, and has a head that its element reads: what `gst-trt run` finds out at its start.
+
+use super::{Check, Verdict};
+use crate::config::{Camera, Model, Plan};
+use crate::elements::{Task, opened_as};
+use crate::infer::{self, ErrorKind, ModelSettings};
+use crate::model::head::Trust;
+use crate::run::{self, ElementSetup};
+use crate::tensorrt::{self, ModelContent};
+use crate::{cpu, plugin_register_static};
+use gst::prelude::*;
+use std::path::Path;
+
+fn name(model: &Model) -> String {
+    format!("model {}", model.onnx.display())
+}
+
+/// On the CPU pipeline: each model is opened by its element, with its settings.
+pub fn on_cpu(plan: &Plan) -> Vec<Check> {
+    if let Err(error) = plugin_register_static() {
+        return vec![Check::missing("elements", error)];
+    }
+    let mut checks = Vec::new();
+    // Kept open, so that elements share a model as they do when they run.
+    let mut opened: Vec<(ElementSetup, gst::Element)> = Vec::new();
+    for camera in &plan.cameras {
+        for (model, setup) in camera.models().zip(run::models(plan, camera, 0)) {
+            if opened.iter().any(|(known, _)| *known == setup) {
+                continue;
+            }
+            let check = match open(&setup) {
+                Ok(element) => {
+                    let found = opened_as(&element).unwrap_or_default();
+                    opened.push((setup, element));
+                    Check::ok(name(model), found)
+                }
+                Err(error) => Check::missing(name(model), error),
+            };
+            add(&mut checks, check);
+        }
+    }
+    for (_, element) in opened {
+        // From PAUSED nothing keeps it.
+        let _ = element.set_state(gst::State::Null);
+    }
+    checks
+}
+
+/// What cameras have in common is said once.
+fn add(checks: &mut Vec<Check>, check: Check) {
+    if !checks.contains(&check) {
+        checks.push(check);
+    }
+}
+
+/// Opens a model as its element does.
+///
+/// # Errors
+/// What the element says.
+fn open(setup: &ElementSetup) -> Result<gst::Element, String> {
+    let element = setup.make().map_err(|error| error.message)?;
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    if element.set_state(gst::State::Paused).is_ok() {
+        return Ok(element);
+    }
+    let said = bus.pop_filtered(&[gst::MessageType::Error]);
+    let _ = element.set_state(gst::State::Null);
+    match said.as_ref().map(|message| message.view()) {
+        Some(gst::MessageView::Error(error)) => Err(error.error().message().to_owned()),
+        _ => Err(format!("{} doesn't start with it", setup.factory)),
+    }
+}
+
+/// On the GPU pipeline, without building an engine: what the files say, and where ONNX Runtime is there what a run of the
+/// ONNX on the CPU shows.
+pub fn on_gpu(plan: &Plan) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let mut seen: Vec<(&Model, Task)> = Vec::new();
+    for (model, task) in plan.cameras.iter().flat_map(tasks) {
+        let same = |(known, of): &(&Model, Task)| {
+            *of == task && (&known.onnx, &known.engine, known.head) == (&model.onnx, &model.engine, model.head)
+        };
+        if !seen.iter().any(same) {
+            seen.push((model, task));
+            add(&mut checks, recognised(model, task));
+        }
+    }
+    checks
+}
+
+fn tasks(camera: &Camera) -> impl Iterator<Item = (&Model, Task)> {
+    let detection = camera.detection.iter().map(|model| (model, Task::Detection));
+    detection.chain(camera.pose.iter().map(|model| (model, Task::Pose)))
+}
+
+fn recognised(model: &Model, task: Task) -> Check {
+    let name = name(model);
+    let has_onnx = model.onnx.is_file();
+    let file = if has_onnx { &model.onnx } else { &model.engine };
+    let found = match tensorrt::recognised(file, model.head) {
+        Ok(found) => found,
+        Err(error) if error.kind == ErrorKind::Setting => {
+            return Check::new(
+                name,
+                Verdict::Unknown,
+                "its engine alone doesn't say what it is",
+                "put the ONNX beside it",
+            );
+        }
+        Err(error) => return Check::missing(name, error),
+    };
+    if let Err(error) = task.check(file, &*found.head, found.reading.doubt()) {
+        return Check::missing(name, error);
+    }
+    if let Some(error) = missing_weights(&model.onnx).filter(|_| has_onnx) {
+        return Check::missing(name, error);
+    }
+    let shown = match has_onnx.then(|| examine(model)) {
+        Some(Ok(ran)) => ran,
+        Some(Err(error)) => return Check::missing(name, error),
+        None => false,
+    };
+    let text = found.head.describe();
+    if found.reading.trust == Trust::Open && !shown {
+        let remedy = "cargo xtask setup gets ONNX Runtime, with which check can run it";
+        return Check::new(
+            name,
+            Verdict::Unknown,
+            format!("a {text}, unless its outputs show another when it runs"),
+            remedy,
+        );
+    }
+    Check::ok(name, text)
+}
+
+/// What is wrong with the files beside the ONNX.
+fn missing_weights(onnx: &Path) -> Option<String> {
+    ModelContent::of(onnx, None).err().map(|error| error.to_string())
+}
+
+/// Whether the ONNX was run on the CPU: not without ONNX Runtime, nor where that can't load what TensorRT perhaps can.
+///
+/// # Errors
+/// The outputs aren't those of the head.
+fn examine(model: &Model) -> Result<bool, infer::Error> {
+    if cpu::load_library().is_err() {
+        return Ok(false);
+    }
+    let settings = ModelSettings {
+        backend: infer::Backend::Cpu,
+        model: model.onnx.clone(),
+        head: model.head,
+        ..ModelSettings::default()
+    };
+    let lanes = infer::open_engine(&settings).and_then(|engine| engine.lanes());
+    let Some(mut lane) = lanes.ok().and_then(|lanes| lanes.into_iter().next()) else { return Ok(false) };
+    match lane.examine() {
+        Err(error) if error.kind == ErrorKind::Model => Err(error),
+        examined => Ok(examined.is_ok()),
+    }
+}

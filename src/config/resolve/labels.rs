@@ -1,0 +1,129 @@
+//! Labels that the file names, against those of its models: one that no model has is without effect.
+
+use super::super::plan::{Camera, Look, Model, Pipeline};
+use super::models::{DETECTION, POSE, Role, where_written};
+use super::{Context, outputs};
+use crate::infer;
+use crate::model::Labels;
+use crate::model::head::HeadChoice;
+use crate::tensorrt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What decides on a model's labels: its file, its labels file, its head.
+pub type Key = (PathBuf, Option<PathBuf>, HeadChoice);
+
+/// Checks what a camera's settings say of classes. Models whose labels can't be read say nothing here: that they can't be
+/// opened is told by who opens them.
+pub fn check(ctx: &mut Context, path: &str, camera: &Camera, pipeline: Pipeline) {
+    for (role, model) in [(DETECTION, &camera.detection), (POSE, &camera.pose)] {
+        if let Some(model) = model {
+            check_model(ctx, path, role, model, pipeline);
+        }
+    }
+    check_objects(ctx, path, camera, pipeline);
+    check_pictures(ctx, path, camera, pipeline);
+}
+
+fn check_model(ctx: &mut Context, path: &str, role: Role, model: &Model, pipeline: Pipeline) {
+    let key = |ctx: &Context, key: &str| where_written(ctx, Some(path), role, key);
+    let classes: Vec<(&str, &String)> = model
+        .classes
+        .iter()
+        .map(|class| ("CLASSES", class))
+        .chain(model.class_confidence.keys().map(|class| ("CLASS_CONFIDENCE", class)))
+        .collect();
+    if classes.is_empty() && model.labels.is_none() {
+        return;
+    }
+    let Some(labels) = labels(ctx, Some((path, role)), model, pipeline) else { return };
+    for (name, class) in classes {
+        let class = class.trim();
+        let number = class.parse::<usize>().is_ok_and(|id| id < labels.len());
+        if !class.is_empty() && !number && labels.ids(class).next().is_none() {
+            let key = key(ctx, name);
+            let rule = format!("{class:?} is none of the model's {} classes ({})", labels.len(), labels.some());
+            ctx.error(&key, rule, meant(&labels, class, true));
+        }
+    }
+}
+
+/// `OBJECT_CLASSES` are labels of what detection finds.
+fn check_objects(ctx: &mut Context, path: &str, camera: &Camera, pipeline: Pipeline) {
+    let (Some(detection), Some(pose)) = (&camera.detection, &camera.pose) else { return };
+    let Look::Objects(wanted) = &pose.look else { return };
+    if wanted.is_empty() {
+        return;
+    }
+    let Some(labels) = labels(ctx, None, detection, pipeline) else { return };
+    for label in wanted.iter().map(|label| label.trim()).filter(|label| !label.is_empty()) {
+        if labels.ids(label).next().is_none() {
+            let key = where_written(ctx, Some(path), POSE, "OBJECT_CLASSES");
+            let rule = format!("detection finds no {label:?}, only {}", labels.some());
+            ctx.warning(&key, rule, meant(&labels, label, false));
+        }
+    }
+}
+
+/// `PICTURES.CLASSES` are labels of what any model finds.
+fn check_pictures(ctx: &mut Context, path: &str, camera: &Camera, pipeline: Pipeline) {
+    let Some(pictures) = camera.outputs.pictures.as_ref().filter(|pictures| !pictures.classes.is_empty()) else {
+        return;
+    };
+    let mut all = Labels::default();
+    for model in camera.models() {
+        let Some(labels) = labels(ctx, None, model, pipeline) else { return };
+        all.0.extend(labels.0.iter().cloned());
+    }
+    for label in &pictures.classes {
+        if all.ids(label).next().is_none() {
+            let key = outputs::pictures_key(ctx, path, "CLASSES");
+            let rule = format!("no model finds {label:?}, only {}", all.some());
+            ctx.warning(&key, rule, meant(&all, label, false));
+        }
+    }
+}
+
+/// What to write instead. `numbers`: whether they are possible too.
+fn meant(labels: &Labels, class: &str, numbers: bool) -> String {
+    if class.contains(',') && class.split(',').all(|part| labels.ids(part.trim()).next().is_some()) {
+        return "write one label an item".into();
+    }
+    if let Some(near) = labels.nearest(class) {
+        return format!("did you mean {near:?}?");
+    }
+    match class.trim().parse::<u32>() {
+        Ok(id) if numbers => format!("class {id} isn't there: the last one is {}", labels.len().saturating_sub(1)),
+        Ok(id) if (id as usize) < labels.len() => {
+            format!("labels are written here, not numbers: class {id} is {:?}", labels.get(id))
+        }
+        _ => "write one of the labels, or take it out".into(),
+    }
+}
+
+/// A model's labels, read off its file once. `told`: where to tell of a labels file that doesn't fit.
+fn labels(ctx: &mut Context, told: Option<(&str, Role)>, model: &Model, pipeline: Pipeline) -> Option<Arc<Labels>> {
+    // An engine is made of the ONNX; alone it has a record of its own.
+    let file = if pipeline == Pipeline::Cpu || model.onnx.is_file() { &model.onnx } else { &model.engine };
+    let key: Key = (file.clone(), model.labels.clone(), model.head);
+    if let Some(known) = ctx.labels.get(&key) {
+        return known.clone();
+    }
+    let head = tensorrt::recognised(file, model.head).ok().map(|recognised| recognised.head);
+    let found = match head.map(|head| infer::labels(model.labels.as_deref(), &*head)) {
+        None => None,
+        Some(Ok(labels)) => Some(Arc::new(labels)),
+        Some(Err(error)) => {
+            if let Some((path, role)) = told {
+                let key = where_written(ctx, Some(path), role, "LABELS");
+                ctx.error(&key, error.message, "take the key out for the model's own names");
+            }
+            None
+        }
+    };
+    // What wasn't told is looked at again where it can be.
+    if found.is_some() || told.is_some() {
+        ctx.labels.insert(key, found.clone());
+    }
+    found
+}

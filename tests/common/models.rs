@@ -1,0 +1,37 @@
+//! Test models with metadata of the test's own.
+
+use super::find;
+use std::path::{Path, PathBuf};
+
+/// A copy of a test model in `folder`, with these entries added to its metadata.
+///
+/// A file's protobuf messages merge where they follow each other, so that what is appended is added to the list.
+pub fn with_metadata(folder: &Path, name: &str, model: &str, entries: &[(&str, &str)]) -> PathBuf {
+    let mut bytes = std::fs::read(find::test_model(model)).unwrap();
+    for (key, value) in entries {
+        let entry = [field(1, key.as_bytes()), field(2, value.as_bytes())].concat();
+        // `ModelProto.metadata_props`
+        bytes.extend(field(14, &entry));
+    }
+    let path = folder.join(format!("{name}.onnx"));
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// A field with a length, as protobuf writes it.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![number << 3 | 2];
+    let mut length = content.len();
+    while length >= 0x80 {
+        bytes.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+/// What Ultralytics writes into each file, for this task.
+pub fn ultralytics<'a>(task: &'a str, names: &'a str) -> [(&'a str, &'a str); 3] {
+    [("author", "Ultralytics"), ("task", task), ("names", names)]
+}
