@@ -199,7 +199,7 @@ fn models_warn_once_of_files_that_were_not_turned() {
         for turned in [
             "videoflip video-direction=auto",
             "videoflip video-direction=90r ! queue",
-            "videoflip method=automatic",
+            "videoflip video-direction=180",
             "( queue ! videoflip video-direction=auto )",
         ] {
             let told = warnings(&format!("{file} ! {turned} ! {ours} ! fakesink"));

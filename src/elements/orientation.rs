@@ -35,16 +35,10 @@ impl Orientation {
 
 /// Whether an element turns pictures: after their tag, or as it was told to.
 fn turns(element: &gst::Element) -> bool {
-    // The second is what `videoflip` had before the others.
-    [("video-direction", "GstVideoOrientationMethod"), ("method", "GstVideoFlipMethod")].into_iter().any(
-        |(name, kind)| {
-            let of_kind = element.find_property(name).is_some_and(|spec| spec.value_type().name() == kind);
-            let value = of_kind.then(|| element.property_value(name));
-            value
-                .and_then(|value| Some(gst::glib::EnumValue::from_value(&value)?.1.value()))
-                .is_some_and(|value| value != 0)
-        },
-    )
+    let property =
+        element.find_property("video-direction").is_some().then(|| element.property_value("video-direction"));
+    let value = property.and_then(|value| value.get::<gst_video::VideoOrientationMethod>().ok());
+    value.is_some_and(|value| value != gst_video::VideoOrientationMethod::Identity)
 }
 
 #[cfg(test)]
