@@ -10,6 +10,7 @@ pub mod gpu;
 pub mod mosquitto;
 pub mod onnx;
 pub mod operator;
+pub mod outputs;
 pub mod picture;
 pub mod pipeline;
 pub mod pixels;
