@@ -418,6 +418,158 @@ fn a_failed_write_is_an_error_that_names_the_file() {
     assert!(text.contains(path.to_str().unwrap()) && text.contains("reader has gone"), "{text}");
 }
 
+/// As log rotation does it: moved, copied and emptied, deleted, replaced by another, and the folder with it.
+#[test]
+fn a_file_that_was_moved_or_deleted_is_opened_anew() {
+    let folder = TempDir::new().unwrap();
+    let (place, aside) = (folder.path().join("place"), folder.path().join("aside.jsonl"));
+    std::fs::create_dir(&place).unwrap();
+    let path = place.join("objects.jsonl");
+    for append in [false, true] {
+        let mut h = harness(&format!("location={} append={append}", path.display()));
+        let mut pushed = 0;
+        // Pushes lines until they are in the file, and gives their numbers.
+        let mut more = || {
+            let first = pushed;
+            for _ in 0..3 {
+                h.push(frame(pushed)).unwrap();
+                pushed += 1;
+            }
+            let last = format!("\"frame\":{},", pushed - 1);
+            let text = || std::fs::read_to_string(&path).unwrap_or_default();
+            wait_until("lines in the file", || text().ends_with('\n') && text().contains(&last));
+            let numbers = numbers(&parse(&text()));
+            assert_eq!(numbers[numbers.len() - 3..], [first, first + 1, first + 2], "append={append}");
+            numbers
+        };
+        more();
+        let before = more();
+        // Moved.
+        std::fs::rename(&path, &aside).unwrap();
+        let after = more();
+        assert_eq!(numbers(&lines(&aside)), before);
+        assert_eq!(after.len(), 3);
+        // Moved, with an empty one in its place, as logrotate's `create` has it.
+        std::fs::rename(&path, &aside).unwrap();
+        File::create(&path).unwrap();
+        assert_eq!(more().len(), 3);
+        // Copied and emptied, as its `copytruncate` has it: no hole at the beginning.
+        OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
+        assert_eq!(more().len(), 3);
+        // Deleted.
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(more().len(), 3);
+        // Another one that has something in it.
+        std::fs::rename(&aside, &path).unwrap();
+        let had = lines(&path).len();
+        assert_eq!(more().len(), had + 3);
+        // The folder was deleted, and made again.
+        std::fs::remove_dir_all(&place).unwrap();
+        std::fs::create_dir(&place).unwrap();
+        assert_eq!(more().len(), 3);
+        // At once, without a line.
+        std::fs::rename(&path, &aside).unwrap();
+        element(&h).emit_by_name::<()>("reopen", &[]);
+        wait_until("an empty file", || path.exists());
+        let dropped = stat(&element(&h), "dropped");
+        drop(h);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(dropped, 0);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_anew_is_an_error() {
+    let folder = TempDir::new().unwrap();
+    let place = folder.path().join("place");
+    std::fs::create_dir(&place).unwrap();
+    let path = place.join("objects.jsonl");
+    init();
+    let launch = format!("videotestsrc is-live=true ! trtpublish location={} ! fakesink", path.display());
+    let pipeline = gst::parse::launch(&launch).unwrap().downcast::<gst::Pipeline>().unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    wait_until("lines", || std::fs::metadata(&path).is_ok_and(|file| file.len() > 0));
+    std::fs::remove_dir_all(&place).unwrap();
+    let message =
+        pipeline.bus().unwrap().timed_pop_filtered(gst::ClockTime::from_seconds(20), &[gst::MessageType::Error]);
+    pipeline.set_state(gst::State::Null).unwrap();
+    let message = message.expect("an error");
+    let gst::MessageView::Error(error) = message.view() else { unreachable!() };
+    let text = error.error().message().to_owned();
+    assert!(text.contains(path.to_str().unwrap()) && text.contains("make its folder first"), "{text}");
+}
+
+/// What `on-error=retry` makes of each failure: a warning, once; lines wait, the oldest give way and are counted, and the
+/// rest comes in order when it works again.
+#[test]
+fn an_output_that_fails_is_tried_again_if_asked_for() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("place/objects.jsonl");
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
+    let (_pipe_folder, fifo, reader) = pipe();
+    drop(reader);
+    type Break = fn(&Path);
+    type Mend = fn(&Path) -> Option<File>;
+    let removed: Mend = |path| {
+        std::fs::remove_file(path).or_else(|_| std::fs::remove_dir(path)).unwrap();
+        None
+    };
+    let cases: [(&Path, &str, Break, Mend); 4] = [
+        (&path, "free some space", |path| std::os::unix::fs::symlink("/dev/full", path).unwrap(), removed),
+        (&path, "irectory", |path| std::fs::create_dir(path).unwrap(), removed),
+        (
+            &path,
+            "make its folder first",
+            |path| std::fs::remove_dir(path.parent().unwrap()).unwrap(),
+            |path| {
+                std::fs::create_dir(path.parent().unwrap()).unwrap();
+                None
+            },
+        ),
+        (
+            &fifo,
+            "start its reader first",
+            |_| (),
+            |path| Some(OpenOptions::new().read(true).write(true).open(path).unwrap()),
+        ),
+    ];
+    for (path, words, break_it, mend) in cases {
+        break_it(path);
+        init();
+        let properties = format!("location={} on-error=retry max-queue=10 overflow=drop-oldest", path.display());
+        let element = gst::parse::launch(&format!("trtpublish {properties}")).unwrap();
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        let mut h = Harness::with_element(&element, Some("sink"), Some("src"));
+        h.set_src_caps_str(CAPS);
+        let warnings = || bus.iter().filter(|m| m.type_() == gst::MessageType::Warning).collect::<Vec<_>>();
+        for number in 0..30 {
+            h.push(frame(number)).unwrap();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let first = warnings();
+        let [warning] = &first[..] else { panic!("{first:?}") };
+        let gst::MessageView::Warning(warning) = warning.view() else { unreachable!() };
+        let text = warning.error().message().to_owned();
+        assert!(text.contains(words) && text.contains("trying again"), "{text}");
+        let reader = mend(path);
+        wait_until("lines", || stat(&element, "lines") > 0);
+        assert!(h.push_event(gst::event::Eos::new()));
+        let (written, dropped) = (stat(&element, "lines"), stat(&element, "dropped"));
+        // Those that waited, and those that the writer had in hand.
+        assert!(written + dropped == 30 && (10..=20).contains(&written), "{written} and {dropped}");
+        assert!(warnings().is_empty());
+        let got = match reader {
+            Some(reader) => numbers(&read_lines(reader, written as usize)),
+            None => numbers(&lines(path)),
+        };
+        assert_eq!(got[got.len() - 10..], (20..30).collect::<Vec<_>>(), "{words}");
+        assert_eq!(got.len() as u64, written);
+        drop(h);
+        let _ = std::fs::remove_file(path);
+    }
+}
+
 /// gst-launch-1.0 with this plugin, as a person at a shell has it.
 fn gst_launch(launch: &str) -> Command {
     let library = std::env::current_exe().unwrap().with_file_name("libgsttensorrt.so");

@@ -3,6 +3,7 @@
 mod common;
 
 use common::mosquitto::{Mosquitto, PASSWORD, Subscriber, USER};
+use common::outputs::{Answer, Broker};
 use gst::prelude::*;
 use gst_check::Harness;
 use serde_json::Value;
@@ -10,6 +11,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const CAPS: &str = "video/x-raw,format=GRAY8,width=64,height=32,framerate=30/1";
@@ -207,6 +209,24 @@ fn every_quality_of_service_delivers() {
     }
 }
 
+/// More messages than mosquitto keeps track of come from several streams at a time.
+#[test]
+fn exactly_once_holds_for_several_streams_on_one_connection() {
+    let Some(broker) = Mosquitto::open() else { return };
+    let subscriber = broker.subscribe("all/#");
+    let location = format!("location=mqtt://127.0.0.1:{}/all", broker.port);
+    let of = |name: &str| Publish::new(&format!("{location}/{name} mqtt-qos=exactly-once max-queue=1000"));
+    let mut publishes = ["1", "2", "3", "4"].map(of);
+    publishes.iter_mut().for_each(|publish| publish.push(50));
+    publishes.iter_mut().for_each(Publish::eos);
+    let mut seen = std::collections::HashMap::<String, Vec<u64>>::new();
+    for _ in 0..4 * 50 {
+        let (topic, line) = subscriber.next();
+        seen.entry(topic).or_default().push(number(&line));
+    }
+    assert!(seen.len() == 4 && seen.values().all(|numbers| *numbers == (0..50).collect::<Vec<_>>()), "{seen:?}");
+}
+
 #[test]
 fn nothing_is_lost_over_a_restart_of_the_broker() {
     let Some(mut broker) = Mosquitto::open() else { return };
@@ -323,6 +343,249 @@ fn tls_holds_with_the_right_authority_only() {
     }
 }
 
+impl Publish {
+    /// The warnings so far that say that something can't be delivered.
+    fn undeliverable(&self) -> Vec<String> {
+        let warnings = self.bus.iter_filtered(&[gst::MessageType::Warning]);
+        let text = |message: gst::Message| match message.view() {
+            gst::MessageView::Warning(warning) => warning.error().message().to_owned(),
+            _ => unreachable!(),
+        };
+        warnings.map(text).filter(|text| text.contains("can't be delivered")).collect()
+    }
+
+    /// Pushes a line whose stream has a name of so many bytes.
+    fn push_long(&mut self, bytes: usize) {
+        let before = self.element.property::<Option<String>>("stream-id");
+        self.element.set_property("stream-id", "x".repeat(bytes));
+        self.push(1);
+        self.element.set_property("stream-id", before);
+    }
+}
+
+/// A real broker closes the connection for a packet that is larger than it allows: that one is left out, counted and told,
+/// and nothing else is lost, of this stream or of another on the same connection.
+#[test]
+fn a_message_that_is_too_large_for_the_broker_is_left_out() {
+    for qos in ["at-least-once", "exactly-once"] {
+        let Some(broker) = Mosquitto::with("max_packet_size 1000") else { return };
+        let subscriber = broker.subscribe("all/#");
+        let location = format!("location=mqtt://127.0.0.1:{}/all", broker.port);
+        let more = format!("mqtt-qos={qos} max-queue=1000 drain-timeout=30000000000");
+        let of = |name: &str| Publish::new(&format!("{location}/{name} stream-id={name} {more}"));
+        let (mut door, mut yard) = (of("door"), of("yard"));
+        for publish in [&mut door, &mut yard] {
+            publish.push(20);
+        }
+        door.push_long(3000);
+        door.push(20);
+        yard.push(20);
+        door.push_long(2900);
+        door.push_long(4000);
+        door.push(20);
+        let start = Instant::now();
+        door.eos();
+        yard.push(20);
+        yard.eos();
+        assert_eq!((door.stat("lines"), door.stat("dropped")), (60, 3));
+        assert_eq!((yard.stat("lines"), yard.stat("dropped")), (60, 0));
+        let (mut doors, mut yards) = (Vec::new(), Vec::new());
+        while doors.last() != Some(&62) || yards.last() != Some(&59) {
+            let (topic, line) = subscriber.next();
+            let seen = if topic == "all/door" { &mut doors } else { &mut yards };
+            // What was under way comes twice.
+            if !seen.contains(&number(&line)) {
+                seen.push(number(&line));
+            }
+        }
+        let expected: Vec<_> = (0..63).filter(|n| ![20, 41, 42].contains(n)).collect();
+        assert_eq!((doors, yards), (expected, (0..60).collect()), "{qos}");
+        let told = door.undeliverable();
+        assert_eq!(told.len(), 1, "{told:?}");
+        for words in ["under topic all/door", "max_packet_size", "the largest that it has taken is"] {
+            assert!(told[0].contains(words), "{told:?}");
+        }
+        assert!(told[0].contains(" 31") || told[0].contains(" 30"), "its size: {told:?}");
+        assert!(yard.undeliverable().is_empty());
+        let connections = broker.log().matches("New client connected").count();
+        assert!(connections <= 8, "{connections} in {:?}: {}", start.elapsed(), broker.log());
+    }
+}
+
+/// Without confirmations a broker that closes the connection is noticed too, and not called in a storm.
+#[test]
+fn a_message_that_is_never_taken_is_left_out_without_confirmations_too() {
+    let broker = Broker::with(|_, size| if size > 1000 { Answer::Close } else { Answer::Take });
+    let mut publish = Publish::new(&format!("location=mqtt://127.0.0.1:{}/all mqtt-qos=at-most-once", broker.port));
+    let start = Instant::now();
+    let mut told = Vec::new();
+    while told.is_empty() {
+        publish.push_long(3000);
+        publish.push(1);
+        std::thread::sleep(Duration::from_millis(50));
+        told = publish.undeliverable();
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing is told");
+    }
+    assert!(told[0].contains("under topic all") && told[0].contains("max_packet_size"), "{told:?}");
+    assert!(broker.connections() <= 1 + start.elapsed().as_secs() as usize, "{}", broker.connections());
+    // From then on all that the broker takes arrives.
+    let (first, connections) = (publish.frames, broker.connections());
+    for _ in 0..30 {
+        publish.push_long(3000);
+        publish.push(1);
+    }
+    publish.eos();
+    let expected: Vec<_> = (0..30).map(|n| first + 2 * n + 1).collect();
+    let start = Instant::now();
+    while !broker.frames("all").ends_with(&expected) {
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?} of {expected:?}", broker.frames("all"));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(broker.connections() <= connections + 1);
+    assert!(publish.undeliverable().is_empty(), "told once");
+}
+
+/// As brokers with access rules do that close the connection.
+#[test]
+fn a_topic_that_the_broker_does_not_allow_holds_up_no_other() {
+    let broker = Broker::with(|topic, _| if topic == "secret" { Answer::Close } else { Answer::Take });
+    let of = |topic: &str| {
+        Publish::new(&format!(
+            "location=mqtt://127.0.0.1:{}/{topic} overflow=drop-oldest max-queue=1000 mqtt-status-topic=status/x \
+             drain-timeout=30000000000",
+            broker.port
+        ))
+    };
+    let (mut secret, mut open) = (of("secret"), of("open"));
+    let start = Instant::now();
+    for _ in 0..60 {
+        secret.push(2);
+        open.push(2);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    open.eos();
+    secret.eos();
+    assert_eq!((open.stat("lines"), open.stat("dropped")), (120, 0));
+    assert_eq!((secret.stat("lines"), secret.stat("dropped")), (0, 120));
+    assert_eq!(broker.frames("open"), (0..120).collect::<Vec<_>>());
+    let told = secret.undeliverable();
+    assert!(told.len() == 1 && told[0].contains("topic secret") && told[0].contains("ACL"), "{told:?}");
+    assert!(open.undeliverable().is_empty());
+    let seconds = start.elapsed().as_secs() as usize;
+    assert!(broker.connections() <= 1 + seconds, "{} in {seconds} s", broker.connections());
+    // Once the broker allows it, and that is found out, it gets through.
+    broker.set_rule(|_, _| Answer::Take);
+    broker.away(true);
+    let mut publish = of("open");
+    publish.push(1);
+    std::thread::sleep(Duration::from_secs(3));
+    broker.away(false);
+    let mut secret = of("secret");
+    secret.push(3);
+    secret.eos();
+    assert_eq!((secret.stat("lines"), secret.stat("dropped")), (3, 0));
+}
+
+#[test]
+fn a_status_that_the_broker_does_not_allow_holds_up_no_line() {
+    let broker = Broker::with(|topic, _| if topic == "presence" { Answer::Close } else { Answer::Take });
+    let mut publish = Publish::new(&format!(
+        "location=mqtt://127.0.0.1:{}/all mqtt-status-topic=presence drain-timeout=30000000000",
+        broker.port
+    ));
+    publish.push(10);
+    publish.eos();
+    assert_eq!((publish.stat("lines"), publish.stat("dropped")), (10, 0));
+    let told = publish.undeliverable();
+    assert!(told.len() == 1 && told[0].contains("topic presence"), "{told:?}");
+    assert!(broker.connections() <= 8, "{}", broker.connections());
+}
+
+#[test]
+fn a_topic_that_can_not_be_is_left_out() {
+    let Some(broker) = Mosquitto::open() else { return };
+    let subscriber = broker.subscribe("#");
+    let location = format!("location=mqtt://127.0.0.1:{}", broker.port);
+    let mut publish = Publish::new(&format!("{location}/{{stream-id}} stream-id=door"));
+    publish.push(1);
+    // Longer than the protocol knows; the client would send a broken packet.
+    publish.push_long(70_000);
+    publish.push_long(70_000);
+    // Control characters, for which mosquitto closes the connection.
+    publish.element.set_property("stream-id", "a\u{1}b\u{85}c");
+    publish.push(1);
+    publish.element.set_property("stream-id", "$SYS");
+    publish.push(1);
+    publish.eos();
+    assert_eq!((publish.stat("lines"), publish.stat("dropped")), (3, 2));
+    let topics: Vec<_> = (0..3).map(|_| subscriber.next().0).collect();
+    assert_eq!(topics, ["door", "a_b_c", "_SYS"]);
+    let told = publish.undeliverable();
+    assert!(told.len() == 1 && told[0].contains("65535"), "{told:?}");
+    drop(publish);
+
+    // Deeper than mosquitto takes, which closes the connection.
+    let deep = vec!["x"; 300].join("/");
+    let mut publish = Publish::new(&format!("{location}/{deep} drain-timeout=30000000000"));
+    publish.push(5);
+    publish.eos();
+    assert_eq!((publish.stat("lines"), publish.stat("dropped")), (0, 5));
+    let told = publish.undeliverable();
+    assert!(told.len() == 1 && told[0].contains("x/x/x") && told[0].contains("bytes"), "{told:?}");
+    let connections = broker.log().matches("New client connected").count();
+    assert!(connections <= 8, "{connections}: {}", broker.log());
+}
+
+/// Brokers that go in the middle of it, several times: it isn't the messages' fault.
+#[test]
+fn an_outage_is_no_reason_to_leave_anything_out() {
+    // Closes the connection with every 40th message, whatever it is, without having taken it; twice in a row once.
+    let count = AtomicUsize::new(0);
+    let broker = Broker::with(move |_, _| match count.fetch_add(1, Ordering::SeqCst) {
+        41 => Answer::Close,
+        n if n % 40 == 39 => Answer::Close,
+        _ => Answer::Take,
+    });
+    let mut publish = Publish::new(&format!(
+        "location=mqtt://127.0.0.1:{}/all overflow=block max-queue=1000 drain-timeout=60000000000",
+        broker.port
+    ));
+    for _ in 0..10 {
+        publish.push(20);
+        broker.hang_up();
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    publish.eos();
+    assert_eq!((publish.stat("lines"), publish.stat("dropped")), (200, 0));
+    let mut got = broker.frames("all");
+    assert_eq!(got.len(), 200);
+    assert!(got.is_sorted());
+    got.dedup();
+    assert_eq!(got, (0..200).collect::<Vec<_>>());
+    assert!(publish.undeliverable().is_empty());
+}
+
+/// With `on-error=retry`.
+#[test]
+fn a_broker_that_refuses_is_asked_again_if_asked_for() {
+    let broker = Broker::refusing(5);
+    let location = format!("location=mqtt://127.0.0.1:{}/all", broker.port);
+    let mut publish = Publish::new(&format!("{location} on-error=retry overflow=drop-oldest max-queue=20"));
+    publish.push(50);
+    let (kind, warning) = publish.message();
+    assert_eq!(kind, gst::MessageType::Warning);
+    assert!(warning.message().contains("refuses this user name and password"), "{warning}");
+    std::thread::sleep(Duration::from_millis(2500));
+    assert!((2..=4).contains(&broker.connections()), "{}", broker.connections());
+    publish.quiet();
+    broker.accept();
+    publish.eos();
+    let (lines, dropped) = (publish.stat("lines"), publish.stat("dropped"));
+    // The one in hand and those that waited.
+    assert!(lines + dropped == 50 && (20..=21).contains(&lines), "{lines} and {dropped}");
+    assert_eq!(broker.frames("all").len() as u64, lines);
+}
+
 #[test]
 fn what_cannot_be_a_location_is_an_error_at_start() {
     init();
@@ -331,6 +594,7 @@ fn what_cannot_be_a_location_is_an_error_at_start() {
         ("location=mqtt://host/a/#", "wildcard"),
         ("location=mqtts://host/a tls-ca-file=/no/ca.pem", "/no/ca.pem"),
         ("location=mqtt://host/a mqtt-status-topic=+", "mqtt-status-topic"),
+        ("location=mqtt://host/a mqtt-topic=\"a\tb\"", "control character"),
         ("location=http://me:s3cr3t@host/", "unknown scheme"),
     ] {
         let pipeline = gst::parse::launch(&format!("videotestsrc ! trtpublish {properties} ! fakesink")).unwrap();

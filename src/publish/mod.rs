@@ -4,12 +4,15 @@
 //! 2. A [`Publisher`] takes lines without waiting for the disk or the reader, and writes them on a thread of its own.
 //! 3. An [`Output`] is where they go: a file, a pipe, a TCP server, an MQTT broker; [`open`] makes it from a location.
 
+mod file;
 mod json;
 mod line;
 mod location;
 mod mqtt;
 mod output;
+mod pipe;
 mod publisher;
+mod retry;
 mod tcp;
 mod turn;
 
@@ -17,5 +20,5 @@ pub use line::{Frame, write_line};
 pub use location::Location;
 pub(crate) use mqtt::tls_config;
 pub use mqtt::{MqttSettings, Qos};
-pub use output::{Notice, Notify, Output, Written, open};
+pub use output::{Notice, Notify, OnError, Output, open, remedy};
 pub use publisher::{Overflow, Publisher, Refused, Stats};

@@ -1,9 +1,9 @@
 //! Lines on their way: a bounded queue, and the thread that writes them.
 
-use super::{Output, Written};
+use super::Output;
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ pub enum Refused {
 pub struct Stats {
     /// Lines written; into a connection that confirms them, those handed to it.
     pub lines: u64,
-    /// Lines that gave way to newer ones, or were left or unconfirmed when the stream was stopped.
+    /// Lines that gave way to newer ones, can't be delivered, or were left or unconfirmed when the stream was stopped.
     pub dropped: u64,
     /// Bytes written.
     pub bytes: u64,
@@ -56,6 +56,8 @@ struct Shared {
     /// A line has left the queue or been written, or nothing is waited for any more.
     progress: Condvar,
     give_up: AtomicBool,
+    /// Lines that count as written, and turned out to be undeliverable.
+    undeliverable: Arc<AtomicU64>,
 }
 
 /// Gathered lines are written together, until they are so many bytes: a call of the system costs as much as copying them.
@@ -87,6 +89,8 @@ struct State {
     unflushed: bool,
     /// How many wait for the last line to arrive.
     draining: usize,
+    /// The output is to be opened anew if it was moved.
+    reopen: bool,
     flushing: bool,
     failed: bool,
     /// No more lines come.
@@ -115,6 +119,7 @@ impl Publisher {
             work: Condvar::new(),
             progress: Condvar::new(),
             give_up: AtomicBool::new(false),
+            undeliverable: output.undeliverable(),
         });
         let (can_stall, can_be_away) = (output.can_stall(), output.can_be_away());
         let writer = shared.clone();
@@ -208,7 +213,16 @@ impl Publisher {
     }
 
     pub fn stats(&self) -> Stats {
-        self.shared.lock().stats
+        let stats = self.shared.lock().stats;
+        let undeliverable = self.shared.undeliverable.load(Ordering::Relaxed);
+        let lines = stats.lines.saturating_sub(undeliverable);
+        Stats { lines, dropped: stats.dropped + undeliverable, ..stats }
+    }
+
+    /// Has a file that was moved or deleted opened anew now, not with the next line.
+    pub fn reopen(&self) {
+        self.shared.lock().reopen = true;
+        self.shared.work.notify_one();
     }
 
     /// Writes what was taken and ends the thread, in less than a second even if the reader doesn't read. Returns how
@@ -253,24 +267,24 @@ impl Shared {
         let _ = nix::sys::signal::SigSet::from(nix::sys::signal::Signal::SIGPIPE).thread_block();
         let (mut failure, mut text) = (None, Vec::new());
         while let Some(job) = self.next(&mut text) {
+            let mut left = text.as_slice();
             let result = match &job {
-                Job::Write(stream) => output.write(&text, stream, &self.give_up),
+                Job::Write(stream) => output.write(&mut left, stream, &self.give_up).map(|()| left.is_empty()),
                 Job::Flush => output.flush(&self.give_up).map(|left| self.flushed(left)),
+                Job::Reopen => output.reopen().map(|()| true),
             };
             let mut state = self.lock();
+            if matches!(job, Job::Write(_)) {
+                state.wrote(&text, left);
+            }
             match result {
-                Ok(Written::Whole) => {}
-                Ok(Written::Not) => break,
+                Ok(true) => {}
+                Ok(false) => break,
                 Err(error) => {
                     state.failed = true;
                     failure = Some(error);
                     break;
                 }
-            }
-            if matches!(job, Job::Write(_)) {
-                state.stats.lines += std::mem::take(&mut state.writing);
-                state.stats.bytes += text.len() as u64;
-                state.unflushed = true;
             }
             self.tell_progress(state);
         }
@@ -284,13 +298,13 @@ impl Shared {
         self.progress.notify_all();
     }
 
-    /// Takes note of a flush that left so many lines on the way.
-    fn flushed(&self, left: u64) -> Written {
+    /// Takes note of a flush that left so many lines on the way. Returns whether there were none.
+    fn flushed(&self, left: u64) -> bool {
         let mut state = self.lock();
         state.unflushed = left > 0;
         state.left = left;
         state.stats.lines = state.stats.lines.saturating_sub(left);
-        if left == 0 { Written::Whole } else { Written::Not }
+        left == 0
     }
 
     /// What to do next, with what is to be written in `text`; `None` when there is no more.
@@ -299,6 +313,9 @@ impl Shared {
         loop {
             if self.give_up.load(Ordering::Relaxed) {
                 return None;
+            }
+            if std::mem::take(&mut state.reopen) {
+                return Some(Job::Reopen);
             }
             if let Some(left) = state.left_to_gather(self.gather) {
                 state.idle = true;
@@ -369,6 +386,8 @@ enum Job {
     Write(Arc<str>),
     /// All lines are written: see that they arrive.
     Flush,
+    /// Open the file anew if it was moved.
+    Reopen,
 }
 
 impl State {
@@ -395,6 +414,20 @@ impl State {
             self.writing += 1;
         }
         Some(stream)
+    }
+
+    /// Takes note of what was written of `text`: all but `left`.
+    fn wrote(&mut self, text: &[u8], left: &[u8]) {
+        let lines_left = match left.len() {
+            0 => 0,
+            all if all == text.len() => self.writing,
+            _ => left.iter().filter(|byte| **byte == b'\n').count() as u64,
+        };
+        let written = self.writing.saturating_sub(lines_left);
+        self.writing -= written;
+        self.stats.lines += written;
+        self.stats.bytes += (text.len() - left.len()) as u64;
+        self.unflushed |= written > 0;
     }
 
     /// Buffers kept for later lines; more than a few come together only after a jam.
@@ -432,12 +465,15 @@ mod tests {
             self.gather
         }
 
-        fn write(&mut self, line: &[u8], _: &str, give_up: &AtomicBool) -> io::Result<Written> {
+        fn write(&mut self, lines: &mut &[u8], _: &str, give_up: &AtomicBool) -> io::Result<()> {
             loop {
-                match self.lines.try_send(line.to_vec()) {
-                    Ok(()) => return Ok(Written::Whole),
+                match self.lines.try_send(lines.to_vec()) {
+                    Ok(()) => {
+                        *lines = &[];
+                        return Ok(());
+                    }
                     Err(mpsc::TrySendError::Disconnected(_)) => return Err(io::ErrorKind::BrokenPipe.into()),
-                    Err(mpsc::TrySendError::Full(_)) if give_up.load(Ordering::Relaxed) => return Ok(Written::Not),
+                    Err(mpsc::TrySendError::Full(_)) if give_up.load(Ordering::Relaxed) => return Ok(()),
                     Err(mpsc::TrySendError::Full(_)) => std::thread::sleep(Duration::from_millis(1)),
                 }
             }
@@ -597,6 +633,19 @@ mod tests {
         assert!(start.elapsed() < Duration::from_secs(1));
         assert_eq!(publisher.stats(), Stats { lines: 0, dropped: 2, bytes: 0 });
         assert_eq!(push(&publisher, "2", Overflow::Block), Err(Refused::Flushing));
+    }
+
+    /// An output that fails within lines that were gathered: those that are in are written, the others aren't.
+    #[test]
+    fn lines_of_a_part_that_was_written_are_counted_one_by_one() {
+        let mut state = State { writing: 3, ..State::default() };
+        let text = b"one\ntwo\nthree\n";
+        state.wrote(text, &text[4..]);
+        assert_eq!((state.writing, state.stats), (2, Stats { lines: 1, dropped: 0, bytes: 4 }));
+        state.wrote(&text[4..], &text[4..]);
+        assert_eq!((state.writing, state.stats.lines), (2, 1));
+        state.wrote(&text[4..], b"");
+        assert_eq!((state.writing, state.stats), (0, Stats { lines: 3, dropped: 0, bytes: 14 }));
     }
 
     #[test]

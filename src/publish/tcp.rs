@@ -1,8 +1,8 @@
 //! Lines to a TCP server, which may come and go.
 
 use super::location::Server;
-use super::output::{Notice, Notify, Output, Written};
-use crate::backoff::Attempts;
+use super::output::{Notify, Output};
+use super::retry::Outage;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
@@ -18,12 +18,7 @@ pub struct TcpOutput {
     name: String,
     server: Server,
     stream: Option<TcpStream>,
-    attempts: Attempts,
-    /// No attempt before this.
-    not_before: Option<Instant>,
-    /// An outage is told once, not at each attempt.
-    told: bool,
-    notify: Notify,
+    outage: Outage,
 }
 
 impl TcpOutput {
@@ -37,27 +32,18 @@ impl TcpOutput {
 
     /// Connects with the first line.
     pub fn new(server: Server, notify: Notify) -> Self {
-        let attempts = Attempts::new(Duration::from_millis(100), Duration::from_secs(5));
         let name = format!("tcp://{server}");
-        Self { name, server, stream: None, attempts, not_before: None, told: false, notify }
+        Self { name, server, stream: None, outage: Outage::new(notify) }
     }
 
     /// Waits for the next attempt's time and makes it; `false` when given up.
     fn connect(&mut self, give_up: &AtomicBool) -> bool {
-        while let Some(left) = self.not_before.and_then(|time| time.checked_duration_since(Instant::now())) {
-            if give_up.load(Ordering::Relaxed) {
-                return false;
-            }
-            std::thread::sleep(left.min(Duration::from_millis(Self::TICK.into())));
+        if !self.outage.wait(give_up) {
+            return false;
         }
         match self.attempt(give_up) {
             Ok(Some(stream)) => {
                 self.stream = Some(stream);
-                self.attempts.reset();
-                self.not_before = None;
-                if std::mem::take(&mut self.told) {
-                    (self.notify)(Notice::Back);
-                }
                 true
             }
             Ok(None) => false,
@@ -82,10 +68,7 @@ impl TcpOutput {
 
     fn lost(&mut self, error: &io::Error) {
         self.stream = None;
-        self.not_before = Some(Instant::now() + self.attempts.next_wait());
-        if !std::mem::replace(&mut self.told, true) {
-            (self.notify)(Notice::Away(error.to_string()));
-        }
+        self.outage.failed(|| error.to_string());
     }
 }
 
@@ -102,19 +85,23 @@ impl Output for TcpOutput {
         true
     }
 
-    fn write(&mut self, line: &[u8], _: &str, give_up: &AtomicBool) -> io::Result<Written> {
+    fn write(&mut self, lines: &mut &[u8], _: &str, give_up: &AtomicBool) -> io::Result<()> {
         loop {
             let Some(stream) = &mut self.stream else {
                 if !self.connect(give_up) {
-                    return Ok(Written::Not);
+                    return Ok(());
                 }
                 continue;
             };
-            match send(stream, line, give_up) {
-                Ok(Written::Whole) => return Ok(Written::Whole),
-                Ok(Written::Not) => {
+            match send(stream, lines, give_up) {
+                Ok(true) => {
+                    self.outage.worked();
+                    *lines = &[];
+                    return Ok(());
+                }
+                Ok(false) => {
                     self.stream = None;
-                    return Ok(Written::Not);
+                    return Ok(());
                 }
                 Err(error) => self.lost(&error),
             }
@@ -167,7 +154,8 @@ fn connect(address: SocketAddr, give_up: &AtomicBool, limit: Duration) -> io::Re
     }
 }
 
-fn send(stream: &mut TcpStream, line: &[u8], give_up: &AtomicBool) -> io::Result<Written> {
+/// `false` when given up.
+fn send(stream: &mut TcpStream, line: &[u8], give_up: &AtomicBool) -> io::Result<bool> {
     // A reader that has gone is noticed before the line is handed to a dead connection, where it would be lost.
     discard_input(stream)?;
     let mut left = line;
@@ -178,7 +166,7 @@ fn send(stream: &mut TcpStream, line: &[u8], give_up: &AtomicBool) -> io::Result
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 match poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)], TcpOutput::TICK) {
-                    Ok(0) | Err(Errno::EINTR) if give_up.load(Ordering::Relaxed) => return Ok(Written::Not),
+                    Ok(0) | Err(Errno::EINTR) if give_up.load(Ordering::Relaxed) => return Ok(false),
                     Ok(_) | Err(Errno::EINTR) => {}
                     Err(error) => return Err(error.into()),
                 }
@@ -186,7 +174,7 @@ fn send(stream: &mut TcpStream, line: &[u8], give_up: &AtomicBool) -> io::Result
             Err(error) => return Err(error),
         }
     }
-    Ok(Written::Whole)
+    Ok(true)
 }
 
 /// Takes what the reader says, which means nothing here.
@@ -205,7 +193,9 @@ fn discard_input(stream: &mut TcpStream) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::output::Notice;
     use super::*;
+    use crate::backoff::Attempts;
     use std::io::{BufRead, BufReader};
     use std::net::TcpListener;
     use std::sync::{Arc, Mutex};
@@ -218,6 +208,13 @@ mod tests {
     }
 
     static GO_ON: AtomicBool = AtomicBool::new(false);
+
+    /// Whether the line was written.
+    fn write(output: &mut TcpOutput, line: &[u8], give_up: &AtomicBool) -> bool {
+        let mut left = line;
+        output.write(&mut left, "", give_up).unwrap();
+        left.is_empty()
+    }
 
     #[test]
     fn a_reader_that_comes_back_gets_whole_lines() {
@@ -235,8 +232,9 @@ mod tests {
             let (stream, _) = listener.accept().unwrap();
             BufReader::new(stream).split(b'\n').map(|line| line.unwrap().len()).collect::<Vec<_>>()
         });
-        assert_eq!(output.write(&long, "", &GO_ON).unwrap(), Written::Whole);
-        assert_eq!(output.write(b"second\n", "", &GO_ON).unwrap(), Written::Whole);
+        assert!(write(&mut output, &long, &GO_ON));
+        std::thread::sleep(Attempts::APART);
+        assert!(write(&mut output, b"second\n", &GO_ON));
         drop(output);
         assert_eq!(first.join().unwrap(), [8 << 20, 6]);
         let notices = notices.lock().unwrap();
@@ -253,13 +251,13 @@ mod tests {
         let long = vec![b'x'; 32 << 20];
         let give_up = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let writing = scope.spawn(|| away.write(b"line\n", "", &give_up).unwrap());
-            let sending = scope.spawn(|| stuck.write(&long, "", &give_up).unwrap());
+            let writing = scope.spawn(|| write(&mut away, b"line\n", &give_up));
+            let sending = scope.spawn(|| write(&mut stuck, &long, &give_up));
             std::thread::sleep(Duration::from_millis(200));
             assert!(!writing.is_finished() && !sending.is_finished());
             give_up.store(true, Ordering::Relaxed);
             let start = Instant::now();
-            assert_eq!((writing.join().unwrap(), sending.join().unwrap()), (Written::Not, Written::Not));
+            assert_eq!((writing.join().unwrap(), sending.join().unwrap()), (false, false));
             assert!(start.elapsed() < Duration::from_millis(300), "{:?}", start.elapsed());
         });
     }
@@ -275,9 +273,42 @@ mod tests {
             BufReader::new(stream).lines().map(|line| line.unwrap()).collect::<Vec<_>>()
         });
         for n in 0..100 {
-            output.write(format!("{n}\n").as_bytes(), "", &GO_ON).unwrap();
+            assert!(write(&mut output, format!("{n}\n").as_bytes(), &GO_ON));
         }
         drop(output);
         assert_eq!(reading.join().unwrap(), (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
+    }
+
+    /// A reader that takes a line and leaves, again and again.
+    #[test]
+    fn a_reader_that_does_not_stay_is_not_called_in_a_storm() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let (mut output, notices) = output(listener.local_addr().unwrap().port());
+        let end = Arc::new(AtomicBool::new(false));
+        let (until, start) = (end.clone(), Instant::now());
+        let reader = std::thread::spawn(move || {
+            let mut connections = 0;
+            while !until.load(Ordering::Relaxed) {
+                match listener.accept() {
+                    Ok((stream, _)) => {
+                        connections += 1;
+                        stream.set_nonblocking(false).unwrap();
+                        let _ = BufReader::new(stream).read_line(&mut String::new());
+                    }
+                    Err(_) => std::thread::sleep(Duration::from_millis(1)),
+                }
+            }
+            connections
+        });
+        while start.elapsed() < Duration::from_secs(3) {
+            write(&mut output, b"line\n", &AtomicBool::new(true));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        end.store(true, Ordering::Relaxed);
+        let connections = reader.join().unwrap();
+        assert!((2..=4).contains(&connections), "{connections} connections in 3 s");
+        let notices = notices.lock().unwrap();
+        assert!(matches!(notices[..], [Notice::Away(_)]), "{notices:?}");
     }
 }

@@ -5,6 +5,7 @@ use super::bus::{Listener, Placement};
 use super::change::NewValue;
 use super::channel::{Report, Reporter};
 use super::lifecycle::{Action, Event, Lifecycle, Patience, State};
+use super::recording::Recording;
 use super::setup::{CameraSetup, Decoder, Source};
 use super::source;
 use super::spacing::Spacing;
@@ -37,6 +38,8 @@ pub struct Camera {
     reporter: Reporter,
     placement: Placement,
     analysis: Option<Analysis>,
+    /// The pipeline is being closed, and hasn't said that it is.
+    closing: bool,
     /// While the pipeline is open, if anything is recorded.
     recorder: Arc<Mutex<Option<Recorder>>>,
     source: Option<source::Opened>,
@@ -104,6 +107,7 @@ impl Camera {
             reporter,
             placement,
             analysis: None,
+            closing: false,
             recorder: Arc::default(),
             source: None,
             sources: 0,
@@ -166,6 +170,7 @@ impl Camera {
             }
             return false;
         }
+        self.closing &= event != Event::PipelineClosed;
         let before = self.lifecycle.state();
         let actions = self.lifecycle.handle(event, self.start.elapsed(), glib::random_double());
         if self.lifecycle.state() != before {
@@ -227,6 +232,16 @@ impl Camera {
         }
     }
 
+    /// Has outputs whose files were moved or deleted open them anew.
+    pub fn reopen_outputs(&self) {
+        let Some(analysis) = &self.analysis else { return };
+        for setup in self.setup.elements.iter().filter(|setup| setup.factory == "trtpublish") {
+            if let Some(output) = analysis.pipeline.by_name(&setup.name) {
+                output.emit_by_name::<()>("reopen", &[]);
+            }
+        }
+    }
+
     /// Changes properties of elements that play, as `setup` has them, and has models look whether their files have another
     /// content.
     pub fn change(&mut self, setup: CameraSetup, values: Vec<NewValue>) {
@@ -285,17 +300,18 @@ impl Camera {
         }
         let (reporter, decoder, gpu) = (self.reporter.clone(), self.setup.decoder, self.gpu.clone());
         let (turns, end, setup) = (analysis.turns.clone(), analysis.end.clone(), self.setup.clone());
-        let (recorder, recording) = (self.recorder.clone(), self.setup.recording.clone());
+        let recording = self.setup.recording.clone().map(|settings| Recording {
+            settings,
+            recorder: self.recorder.clone(),
+            turns: turns.clone(),
+            reporter: reporter.clone(),
+        });
         analysis.pipeline.call_async(move |pipeline| {
             turns.take(|| {
                 source::load(&setup);
                 let opened = share_context(pipeline, decoder, &gpu).and_then(|()| {
-                    if let Some(settings) = recording {
-                        let notes = reporter.clone();
-                        let say = move |text: &str| notes.report(Report::Note(text.to_owned()));
-                        let started = Recorder::start(settings, say).map_err(|error| error.message)?;
-                        started.attach(&end);
-                        *lock(&recorder) = Some(started);
+                    if let Some(recording) = recording {
+                        recording.start(&end)?;
                     }
                     // The element that refuses says why, before this.
                     let silent = |_| "the pipeline doesn't start, and doesn't say why".to_owned();
@@ -313,12 +329,18 @@ impl Camera {
     fn close_pipeline(&mut self) {
         let (source, reporter) = (self.source.take(), self.reporter.clone());
         let Some(Analysis { pipeline, turns, .. }) = self.analysis.take() else {
-            return reporter.event(Event::PipelineClosed);
+            // Asked for twice, as when the last frame comes out in the moment in which the wait for it is over.
+            if !self.closing {
+                reporter.event(Event::PipelineClosed);
+            }
+            return;
         };
+        self.closing = true;
         let (recorder, track) = (self.recorder.clone(), self.track.clone());
         pipeline.call_async(move |pipeline| {
-            track.count_dropped_lines();
             close(pipeline, &turns, source, &recorder);
+            // With those that were left at the end.
+            track.count_dropped_lines();
             reporter.event(Event::PipelineClosed);
         });
     }

@@ -20,6 +20,7 @@ mod lifecycle;
 mod meters;
 mod outputs;
 mod plan;
+mod recording;
 mod setup;
 mod source;
 mod spacing;

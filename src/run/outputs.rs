@@ -43,8 +43,14 @@ pub fn check_certificates(plan: &Plan) -> Result<(), Error> {
 }
 
 fn publish(name: String, camera: &str, location: String) -> ElementSetup {
-    let properties =
-        [("location", location), ("stream-id", camera.to_owned()), ("drain-timeout", nanoseconds(DRAIN).to_string())];
+    let properties = [
+        ("location", location),
+        ("stream-id", camera.to_owned()),
+        ("drain-timeout", nanoseconds(DRAIN).to_string()),
+        // One that fails, or is slow, takes neither the camera nor its other outputs down.
+        ("on-error", "retry".to_owned()),
+        ("overflow", "drop-oldest".to_owned()),
+    ];
     ElementSetup {
         factory: "trtpublish".into(),
         name,

@@ -153,6 +153,11 @@ impl Supervisor {
         }
     }
 
+    /// Has outputs whose files were moved or deleted, as by log rotation, open them anew.
+    pub fn reopen_outputs(&self) {
+        self.state.borrow().cameras.values().for_each(Camera::reopen_outputs);
+    }
+
     /// The GPU that a camera runs on.
     pub fn gpu_of(&self, camera: &str) -> Option<u32> {
         let running = self.state.borrow();

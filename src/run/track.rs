@@ -57,7 +57,7 @@ impl Track {
         self.outputs.follow(elements);
     }
 
-    /// Counts what outputs have dropped; before they're closed, which forgets it.
+    /// Counts what outputs have dropped since this was last done.
     pub fn count_dropped_lines(&self) {
         self.meter.lines_dropped(self.outputs.count());
     }

@@ -11,6 +11,7 @@ pub mod models;
 pub mod mosquitto;
 pub mod onnx;
 pub mod operator;
+pub mod outputs;
 pub mod picture;
 pub mod pipeline;
 pub mod pixels;

@@ -18,6 +18,8 @@ pub struct Mosquitto {
     child: Option<Child>,
     tls: bool,
     password: bool,
+    /// More lines of its configuration.
+    more: &'static str,
 }
 
 /// The account of a broker that wants one.
@@ -27,27 +29,32 @@ pub const PASSWORD: &str = "s3cr3t-w0rd";
 impl Mosquitto {
     /// Takes everybody; `None`, having said so, where mosquitto isn't installed.
     pub fn open() -> Option<Self> {
-        Self::new(false, false)
+        Self::new(false, false, "")
     }
 
     /// Takes [`USER`] only.
     pub fn with_password() -> Option<Self> {
-        Self::new(false, true)
+        Self::new(false, true, "")
     }
 
     /// Speaks TLS as `localhost`, certified by an authority of its own.
     pub fn with_tls() -> Option<Self> {
-        Self::new(true, false)
+        Self::new(true, false, "")
     }
 
-    fn new(tls: bool, password: bool) -> Option<Self> {
+    /// Takes everybody, and has these lines in its configuration.
+    pub fn with(more: &'static str) -> Option<Self> {
+        Self::new(false, false, more)
+    }
+
+    fn new(tls: bool, password: bool, more: &'static str) -> Option<Self> {
         let places = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto"];
         let Some(program) = places.iter().map(PathBuf::from).find(|path| path.exists()) else {
             find::skip("mosquitto", "apt install mosquitto mosquitto-clients");
             return None;
         };
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut this = Self { folder: TempDir::new().unwrap(), program, port, child: None, tls, password };
+        let mut this = Self { folder: TempDir::new().unwrap(), program, port, child: None, tls, password, more };
         this.configure();
         this.start();
         Some(this)
@@ -66,6 +73,7 @@ impl Mosquitto {
             !self.password,
             self.folder.path().display()
         );
+        writeln!(config, "{}", self.more).unwrap();
         if self.password {
             let made = Command::new("mosquitto_passwd").args(["-c", "-b", &path("accounts"), USER, PASSWORD]).output();
             assert!(made.unwrap().status.success());

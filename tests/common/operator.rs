@@ -102,8 +102,13 @@ impl Operator {
         text.matches('\n').count()
     }
 
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().unwrap().child.id()
+    }
+
     pub fn signal(&self, name: &str) {
-        let id = self.process.as_ref().unwrap().child.id().to_string();
+        let id = self.id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 

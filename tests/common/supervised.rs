@@ -169,6 +169,19 @@ impl Supervised {
         self.thread.take().expect("stopped once").join().unwrap()
     }
 
+    /// Stops all cameras, and gives a camera's last counts.
+    pub fn stop_and_count(mut self, camera: &str) -> (Outcome, Camera) {
+        let mut last = self.cameras().into_iter().find(|snapshot| snapshot.name == camera).unwrap();
+        self.ask(|supervisor| supervisor.stop());
+        let thread = self.thread.take().expect("stopped once");
+        // It's shown until it has ended, and forgotten only if it was removed.
+        let outcome = thread.join().unwrap();
+        if let Some(snapshot) = self.cameras().into_iter().find(|snapshot| snapshot.name == camera) {
+            last = snapshot;
+        }
+        (outcome, last)
+    }
+
     /// Waits until it ends by itself.
     pub fn wait(mut self) -> Outcome {
         self.thread.take().expect("stopped once").join().unwrap()

@@ -15,7 +15,6 @@ mod failures;
 mod frames;
 mod heads;
 mod identity;
-
 mod life;
 mod objects;
 

@@ -1,4 +1,5 @@
-//! `gst-trt run`: cameras until SIGTERM or SIGINT. SIGHUP, and a change of the file, have it read again.
+//! `gst-trt run`: cameras until SIGTERM or SIGINT. SIGHUP, and a change of the file, have it read again;
+//! SIGHUP also has output files opened anew that were moved.
 
 use crate::watch::{WatchArguments, Watching};
 use futures_util::StreamExt;
@@ -129,7 +130,10 @@ fn listen_to_signals(source: &Source, supervisor: &Rc<Supervisor>) -> Result<(),
     glib::MainContext::ref_thread_default().spawn_local(async move {
         while let Some(signal) = receiver.next().await {
             match supervisor.upgrade() {
-                Some(_) if signal == SIGHUP => read(),
+                Some(supervisor) if signal == SIGHUP => {
+                    supervisor.reopen_outputs();
+                    read();
+                }
                 Some(supervisor) => {
                     say("stopping");
                     supervisor.stop();

@@ -217,10 +217,11 @@ fn is_loopback(host: &str) -> bool {
 
 /// MQTT 5, 4.7
 fn check_topic(ctx: &mut Context, key: &str, topic: &str) {
-    if topic.is_empty() || topic.contains(['+', '#', '\0']) || topic.starts_with('$') || topic.len() > 65_000 {
+    let forbidden = |c: char| matches!(c, '+' | '#') || c.is_control();
+    if topic.is_empty() || topic.contains(forbidden) || topic.starts_with('$') || topic.len() > 65_000 {
         ctx.error(
             key,
-            "messages go to a topic without + and #, which doesn't begin with $",
+            "messages go to a topic without +, # and control characters, which doesn't begin with $",
             "for example gst-trt/{camera}/objects",
         );
     }

@@ -46,6 +46,21 @@ impl ObjectSubclass for TrtPublish {
 }
 
 impl ObjectImpl for TrtPublish {
+    fn signals() -> &'static [glib::subclass::Signal] {
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
+            let reopen = |values: &[glib::Value]| {
+                if let Some(Ok(element)) = values.first().map(|value| value.get::<super::TrtPublish>())
+                    && let Some(publisher) = element.imp().publisher()
+                {
+                    publisher.reopen();
+                }
+                None
+            };
+            vec![glib::subclass::Signal::builder("reopen").action().class_handler(reopen).build()]
+        });
+        &SIGNALS
+    }
+
     fn properties() -> &'static [glib::ParamSpec] {
         settings::specs()
     }
@@ -106,7 +121,7 @@ impl BaseTransformImpl for TrtPublish {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
         let mqtt = settings.mqtt().map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ("{error}")))?;
-        let Settings { location, append, .. } = settings;
+        let Settings { location, append, on_error, .. } = settings;
         let location_shown = redact(&location);
         let element = self.obj().downgrade();
         let shown = location_shown.clone();
@@ -115,7 +130,7 @@ impl BaseTransformImpl for TrtPublish {
                 tell(&element, &shown, &notice);
             }
         };
-        let output = publish::open(&location, append, &mqtt, Arc::new(notify))
+        let output = publish::open(&location, append, &mqtt, on_error.into(), Arc::new(notify))
             .map_err(|error| cannot_open(&location_shown, &error))?;
         let element = self.obj().downgrade();
         let failed = move |name: &str, error: io::Error| {
@@ -267,7 +282,19 @@ fn tell(element: &super::TrtPublish, location: &str, notice: &Notice) {
             gst::ResourceError::OpenWrite,
             ("Objects don't reach {location}: {reason}; trying again, while max-queue lines wait")
         ),
-        Notice::Back => gst::info!(CAT, obj = element, "Objects reach {location} again"),
+        Notice::Back => {
+            let dropped = element.imp().stats().get::<u64>("dropped").unwrap_or_default();
+            gst::element_info!(
+                element,
+                gst::ResourceError::OpenWrite,
+                ("Objects reach {location} again; {dropped} lines were dropped so far")
+            )
+        }
+        Notice::Undeliverable(reason) => gst::element_warning!(
+            element,
+            gst::ResourceError::Write,
+            ("Objects can't be delivered to {location}: {reason}")
+        ),
     }
 }
 
@@ -276,34 +303,22 @@ fn cannot_open(location: &str, error: &io::Error) -> gst::ErrorMessage {
     if error.kind() == io::ErrorKind::InvalidInput {
         return gst::error_msg!(gst::ResourceError::NotFound, ("trtpublish can't use location={location:?}: {error}"));
     }
-    let remedy = match error.raw_os_error().map(nix::errno::Errno::from_raw) {
-        Some(nix::errno::Errno::ENXIO) => "nobody reads this named pipe: start its reader first",
-        Some(nix::errno::Errno::ENOENT) => "make its folder first, or set another location",
-        _ => "set location to a file that can be written, or to - for standard output",
-    };
+    let otherwise = "set location to a file that can be written, or to - for standard output";
+    let remedy = publish::remedy(error).unwrap_or(otherwise);
     gst::error_msg!(gst::ResourceError::OpenWrite, ("Can't write objects to {location}: {error}; {remedy}"))
 }
 
 fn cannot_write(element: &super::TrtPublish, name: &str, error: &io::Error) {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => gst::element_error!(
-            element,
-            gst::ResourceError::NoSpaceLeft,
-            ("Can't write objects to {name}: {error}; free some space, or set another location")
-        ),
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => gst::ResourceError::NoSpaceLeft,
         // Refused by a broker: the text has the remedy.
-        io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidData => {
-            gst::element_error!(element, gst::ResourceError::NotAuthorized, ("Can't write objects to {name}: {error}"))
+        io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidData if error.raw_os_error().is_none() => {
+            gst::element_error!(element, gst::ResourceError::NotAuthorized, ("Can't write objects to {name}: {error}"));
+            return;
         }
-        io::ErrorKind::BrokenPipe => gst::element_error!(
-            element,
-            gst::ResourceError::Write,
-            ("Can't write objects to {name}: {error}; its reader has gone, start it again and then this pipeline")
-        ),
-        _ => gst::element_error!(
-            element,
-            gst::ResourceError::Write,
-            ("Can't write objects to {name}: {error}; check the disk or the reader, or set another location")
-        ),
-    }
+        _ => gst::ResourceError::Write,
+    };
+    let then = if error.kind() == io::ErrorKind::BrokenPipe { ", and then this pipeline" } else { "" };
+    let remedy = publish::remedy(error).unwrap_or("check the disk or the reader, or set another location");
+    gst::element_error!(element, kind, ("Can't write objects to {name}: {error}; {remedy}{then}"));
 }

@@ -18,8 +18,12 @@
  *
  * A server that isn't there, or goes, is a warning on the bus; it's tried again after 0.1 s to 10 s. A TCP reader gets
  * whole lines: one that was broken off comes again after the reconnect. With MQTT and `mqtt-qos=at-least-once` a line is
- * sent again until the broker has confirmed it. A broker that refuses the account, and a certificate that doesn't hold,
- * are errors. docs/outputs.md has the details.
+ * sent again until the broker has confirmed it; a line that the broker never takes is left out, counted and told. A broker
+ * that refuses the account, a certificate that doesn't hold, and files and pipes that can't be opened or written are errors;
+ * with `on-error=retry` they are warnings, and tried again. docs/outputs.md has the details.
+ *
+ * A file that was moved or deleted, as log rotation does, is opened anew with the next line, or at once by the action
+ * signal `reopen`.
  *
  * ## Example launch line
  *
@@ -52,6 +56,27 @@ pub enum Overflow {
     Block,
     #[enum_value(name = "Drop oldest: drop and count the lines that wait longest", nick = "drop-oldest")]
     DropOldest,
+}
+
+/// What becomes of an output that can't be opened or written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[enum_type(name = "GstTrtPublishOnError")]
+#[repr(i32)]
+pub enum OnError {
+    #[default]
+    #[enum_value(name = "Fail: an error message, and the stream ends", nick = "fail")]
+    Fail,
+    #[enum_value(name = "Retry: a warning message; lines wait, frames go on, and it is tried again", nick = "retry")]
+    Retry,
+}
+
+impl From<OnError> for publish::OnError {
+    fn from(on_error: OnError) -> Self {
+        match on_error {
+            OnError::Fail => Self::Fail,
+            OnError::Retry => Self::Retry,
+        }
+    }
 }
 
 /// How sure the delivery to an MQTT broker is.

@@ -1,6 +1,6 @@
 //! What the properties set.
 
-use super::{Overflow, Qos};
+use super::{OnError, Overflow, Qos};
 use crate::config::redact;
 use crate::publish::{self, MqttSettings};
 use gst::glib;
@@ -17,6 +17,7 @@ pub struct Settings {
     pub stream_id: Option<Arc<str>>,
     pub overflow: Overflow,
     pub max_queue: u32,
+    pub on_error: OnError,
     pub drain_timeout: Duration,
     /// Without the client's certificate and key, which are set one after the other.
     pub mqtt: MqttSettings,
@@ -45,6 +46,7 @@ impl Default for Settings {
             stream_id: None,
             overflow: Overflow::Auto,
             max_queue: 256,
+            on_error: OnError::default(),
             drain_timeout: Duration::from_secs(4),
             mqtt: MqttSettings::default(),
             tls_certificate_file: None,
@@ -102,10 +104,16 @@ pub fn specs() -> &'static [glib::ParamSpec] {
                 .default_value(default.max_queue)
                 .mutable_playing()
                 .build(),
+            glib::ParamSpecEnum::builder_with_default("on-error", default.on_error)
+                .nick("On error")
+                .blurb("What becomes of a file, pipe or MQTT account that can't be opened or written")
+                .mutable_ready()
+                .build(),
             time(
                 "drain-timeout",
                 "Drain timeout",
-                "Longest time (ns) that EOS waits for a TCP reader or MQTT broker to get the last lines",
+                "Longest time (ns) that EOS waits for a TCP reader or MQTT broker, or with on-error=retry for any output, to \
+                 get the last lines",
                 0,
                 u64::MAX,
                 default.drain_timeout,
@@ -191,6 +199,7 @@ pub fn set(settings: &mut Settings, value: &glib::Value, spec: &glib::ParamSpec)
         "append" => settings.append = value.get().unwrap_or_default(),
         "stream-id" => settings.stream_id = text().map(Arc::from),
         "overflow" => settings.overflow = value.get().unwrap_or_default(),
+        "on-error" => settings.on_error = value.get().unwrap_or_default(),
         "max-queue" => settings.max_queue = value.get().unwrap_or(1),
         "drain-timeout" => settings.drain_timeout = nanoseconds(),
         "mqtt-topic" => mqtt.topic = text(),
@@ -219,6 +228,7 @@ pub fn get(settings: &Settings, spec: &glib::ParamSpec) -> Option<glib::Value> {
         "stream-id" => settings.stream_id.as_deref().to_value(),
         "overflow" => settings.overflow.to_value(),
         "max-queue" => settings.max_queue.to_value(),
+        "on-error" => settings.on_error.to_value(),
         "drain-timeout" => nanoseconds(settings.drain_timeout),
         "mqtt-topic" => mqtt.topic.to_value(),
         "mqtt-qos" => Qos::from(mqtt.qos).to_value(),

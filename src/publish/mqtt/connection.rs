@@ -1,20 +1,23 @@
 //! A connection to a broker, kept up by a thread of its own.
 //!
 //! Every connection is a new session: what the client knows ends with it. Messages that the broker hasn't confirmed are
-//! kept here, and published again, in order, on the next one.
+//! kept here, and published again, in order, on the next one. Those that it never takes are [found out](Suspicion) and left
+//! out.
 
 use super::super::output::{Notice, Notify};
+use super::errors::{describe, is_closed_by_broker, refusal};
+use super::session::Session;
 use super::settings::{OFFLINE, ONLINE, Qos};
+use super::suspicion::{Suspicion, Verdict};
 use crate::backoff::Attempts;
 use crate::sync::lock;
 use bytes::Bytes;
 use rumqttc::{
-    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing, Packet,
-    QoS, TlsError,
+    AsyncClient, ClientError, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing, Packet, QoS,
 };
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify as Wake;
@@ -30,6 +33,21 @@ pub struct Message {
     pub payload: Bytes,
 }
 
+impl Message {
+    /// Bytes of its packet (MQTT 3.1.1, 3.3).
+    pub fn size(&self) -> usize {
+        packet_size(&self.topic, self.payload.len(), self.qos)
+    }
+}
+
+fn packet_size(topic: &str, payload: usize, qos: Qos) -> usize {
+    let id = if qos == Qos::AtMostOnce { 0 } else { 2 };
+    let rest = 2 + topic.len() + id + payload;
+    // The length itself has 7 bits a byte.
+    let length = (1..4).find(|bytes| rest < 1 << (7 * bytes)).unwrap_or(4);
+    1 + length + rest
+}
+
 pub struct Connection {
     state: Mutex<State>,
     /// There is a message, room for one, or the end.
@@ -38,6 +56,15 @@ pub struct Connection {
     end: Wake,
     /// A message was delivered, the connection came or went, or its thread ended.
     progress: Condvar,
+    settings: Settings,
+}
+
+/// How a connection behaves.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pub status_topic: Option<String>,
+    /// A broker that refuses us is asked again, like one that is away.
+    pub insistent: bool,
 }
 
 #[derive(Default)]
@@ -47,10 +74,13 @@ struct State {
     /// To be published, the oldest first.
     waiting: VecDeque<Message>,
     connected: bool,
-    /// Why it isn't, once that is known; told once, not at each attempt.
+    /// Why nothing gets through, once that is known; told once, not at each attempt.
     away: Option<String>,
     /// The broker doesn't want us: no more attempts.
     refused: Option<(io::ErrorKind, String)>,
+    suspicion: Suspicion,
+    /// Messages that the broker doesn't confirm are watched, until they are known to do no harm.
+    watchful: bool,
     /// The last has left.
     closing: bool,
     /// The thread is done.
@@ -62,43 +92,72 @@ struct User {
     notify: Notify,
     /// Messages taken and not delivered.
     undelivered: usize,
+    /// Messages that were taken and left out.
+    left_out: Arc<AtomicU64>,
 }
+
+/// What a user hears of, outside of the lock.
+type Tidings = Vec<(Notify, Notice)>;
 
 impl Connection {
     /// Messages handed to the client at a time.
     const WINDOW: usize = 64;
+    /// The same of those that are delivered exactly once: mosquitto confirms and loses what is more than its
+    /// max_inflight_messages, by default 20.
+    const EXACTLY_ONCE_WINDOW: usize = 16;
     const CONNECT_LIMIT: Duration = Duration::from_secs(5);
     /// How long leaving waits for the broker to hear of it.
     const FAREWELL: Duration = Duration::from_millis(250);
+    /// How long a connection stands before a message under suspicion is sent, so that it is known to stand without it; and
+    /// how long after a message that isn't confirmed, so that it is known to stand with it.
+    const STANDS: Duration = Duration::from_millis(300);
+    /// A connection that is closed so soon after a message may have been closed for it.
+    const SOON: Duration = Duration::from_secs(2);
+    /// A connection that stood for as long was there, even if there was nothing to send.
+    const SETTLED: Duration = Duration::from_secs(5);
 
+    /// Begins to connect, for a first user, who has the number that is given.
+    ///
     /// # Errors
     /// When the system has no thread to give.
-    pub fn start(options: MqttOptions, status_topic: Option<String>) -> io::Result<Arc<Self>> {
-        let connection =
-            Arc::new(Self { state: Mutex::default(), wake: Wake::new(), end: Wake::new(), progress: Condvar::new() });
+    pub fn start(
+        options: MqttOptions,
+        settings: Settings,
+        notify: Notify,
+        left_out: Arc<AtomicU64>,
+    ) -> io::Result<(u64, Arc<Self>)> {
+        let mut state = State::default();
+        // Before anything can be refused.
+        let id = state.add(notify, left_out);
+        let connection = Arc::new(Self {
+            state: Mutex::new(state),
+            wake: Wake::new(),
+            end: Wake::new(),
+            progress: Condvar::new(),
+            settings,
+        });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let of_thread = connection.clone();
         let main = move || {
-            runtime.block_on(of_thread.serve(options, status_topic.as_deref()));
+            runtime.block_on(of_thread.serve(options));
             // A name that is still being looked up is not waited for.
             runtime.shutdown_background();
             lock(&of_thread.state).ended = true;
             of_thread.progress.notify_all();
         };
         std::thread::Builder::new().name("trtpublish-mqtt".into()).spawn(main)?;
-        Ok(connection)
+        Ok((id, connection))
     }
 
-    /// One more user, and why there is no connection, if that is known; `None` if this one is coming to its end.
-    pub fn join(&self, notify: Notify) -> Option<(u64, Option<String>)> {
+    /// One more user, who counts in `left_out` what is taken and can't be delivered. Gives its number and why there is no
+    /// connection, if that is known; `None` if this one is coming to its end.
+    pub fn join(&self, notify: Notify, left_out: Arc<AtomicU64>) -> Option<(u64, Option<String>)> {
         let mut state = lock(&self.state);
         if state.closing || state.ended || state.refused.is_some() {
             return None;
         }
-        let id = state.next_id;
-        state.next_id += 1;
-        state.users.push(User { id, notify, undelivered: 0 });
-        Some((id, state.away.clone()))
+        let id = state.add(notify, left_out);
+        Some((id, state.away.clone().filter(|_| !state.connected)))
     }
 
     /// Gives up the user's messages that are still here; the last user ends the connection.
@@ -161,27 +220,28 @@ impl Connection {
     }
 
     /// Connects, again and again, until the last user has left or the broker refuses us.
-    async fn serve(&self, options: MqttOptions, status_topic: Option<&str>) {
+    async fn serve(&self, options: MqttOptions) {
         let mut attempts = Attempts::new(Duration::from_millis(100), Duration::from_secs(10));
-        let mut known = false;
+        let (mut known, mut careful) = (false, 0);
         loop {
+            attempts.begin();
             let session = Session::default();
+            session.careful.set(careful);
             let result = tokio::select! {
-                result = self.session(&session, options.clone(), status_topic) => result,
+                result = self.session(&session, options.clone()) => result,
                 () = self.closing_unconnected() => return,
             };
-            let undone = session.undone();
-            if session.connected.get() {
-                known = true;
-                attempts.reset();
-            }
             let Err(error) = result else { return };
+            known |= session.connected.get().is_some();
             // No before the first yes is a mistake in the settings; afterwards it's an outage like others.
-            let refused = refusal(&error).filter(|_| !known);
-            let refusal_is_final = refused.is_some();
-            self.lost(&describe(&error), refused, undone);
-            if refusal_is_final {
+            let refused = refusal(&error).filter(|_| !known && !self.settings.insistent);
+            careful = careful_after(&session);
+            let found_out = self.lost(&error, refused, &session);
+            if refused.is_some() {
                 return;
+            }
+            if session.got_through.get() || found_out || session.has_stood(Self::SETTLED) {
+                attempts.reset();
             }
             tokio::select! {
                 () = tokio::time::sleep(attempts.next_wait()) => {}
@@ -207,23 +267,19 @@ impl Connection {
     }
 
     /// One connection from its beginning to its end, which is an error unless the last user has left.
-    async fn session(
-        &self,
-        session: &Session,
-        options: MqttOptions,
-        status_topic: Option<&str>,
-    ) -> Result<(), ConnectionError> {
+    async fn session(&self, session: &Session, options: MqttOptions) -> Result<(), ConnectionError> {
         // All that is under way, the status and the end fit.
         let (client, mut events) = AsyncClient::new(options, Self::WINDOW + 4);
         let mut network = NetworkOptions::new();
         network.set_connection_timeout(Self::CONNECT_LIMIT.as_secs());
         events.set_network_options(network);
         while !matches!(events.poll().await?, Event::Incoming(Packet::ConnAck(_))) {}
-        session.connected.set(true);
-        self.connected();
+        session.connected.set(Some(Instant::now()));
+        lock(&self.state).connected = true;
+        self.progress.notify_all();
         tokio::select! {
             result = self.drive(session, &mut events) => result,
-            result = self.feed(session, &client, status_topic) => match result {
+            result = self.feed(session, &client) => match result {
                 Ok(()) => Ok(()),
                 Err(_) => Err(ConnectionError::RequestsDone),
             },
@@ -231,30 +287,29 @@ impl Connection {
     }
 
     /// Hands messages to the client, as many as may be under way.
-    async fn feed(
-        &self,
-        session: &Session,
-        client: &AsyncClient,
-        status_topic: Option<&str>,
-    ) -> Result<(), rumqttc::ClientError> {
-        let status = async |text: &'static str| {
-            let Some(topic) = status_topic else { return Ok(()) };
-            session.sent.borrow_mut().push_back(None);
-            client.publish_bytes(topic, QoS::AtLeastOnce, true, Bytes::from_static(text.as_bytes())).await
-        };
-        status(ONLINE).await?;
+    async fn feed(&self, session: &Session, client: &AsyncClient) -> Result<(), ClientError> {
+        if session.careful.get() > 0 {
+            tokio::time::sleep(Self::STANDS).await;
+        }
+        self.status(session, client, ONLINE).await?;
+        while session.alone.get() && !lock(&self.state).closing {
+            self.wake.notified().await;
+        }
         loop {
-            let next = || lock(&self.state).waiting.pop_front();
-            while session.under_way() < Self::WINDOW
-                && let Some(message) = next()
-            {
+            while let Some(message) = self.next(session) {
                 let Message { topic, qos, retain, payload, .. } = message.clone();
-                session.sent.borrow_mut().push_back(Some(message));
+                let watched = session.alone.get() && qos == Qos::AtMostOnce;
+                session.sent.borrow_mut().push_back((!watched).then_some(message.clone()));
+                session.watched.replace(watched.then_some(message));
                 client.publish_bytes(&*topic, qos.into(), retain, payload).await?;
+                if watched {
+                    tokio::time::sleep(Self::STANDS).await;
+                    self.stood(session);
+                }
             }
             let closing = lock(&self.state).closing;
             if closing {
-                status(OFFLINE).await?;
+                self.status(session, client, OFFLINE).await?;
                 client.disconnect().await?;
                 // The client's end of the connection ends the session.
                 std::future::pending::<()>().await;
@@ -263,44 +318,120 @@ impl Connection {
         }
     }
 
+    /// Publishes a status, unless the broker is known not to take it.
+    async fn status(&self, session: &Session, client: &AsyncClient, text: &'static str) -> Result<(), ClientError> {
+        let Some(topic) = &self.settings.status_topic else { return Ok(()) };
+        if lock(&self.state).suspicion.refuses(topic, status_size(topic), Instant::now()) {
+            return Ok(());
+        }
+        session.alone.set(session.careful.get() > 0);
+        session.sent.borrow_mut().push_back(None);
+        client.publish_bytes(topic, QoS::AtLeastOnce, true, Bytes::from_static(text.as_bytes())).await
+    }
+
+    /// The next message that may be sent now. Leaves out those that the broker is known not to take.
+    fn next(&self, session: &Session) -> Option<Message> {
+        let mut state = lock(&self.state);
+        let now = Instant::now();
+        let mut left_out = false;
+        let next = loop {
+            let Some(message) = state.waiting.front() else { break None };
+            let (size, topic) = (message.size(), &message.topic);
+            if state.suspicion.refuses(topic, size, now) {
+                let owner = message.owner;
+                state.waiting.pop_front();
+                session.careful.set(session.careful.get().saturating_sub(1));
+                state.leave_out(owner);
+                left_out = true;
+                continue;
+            }
+            let unconfirmable = message.qos == Qos::AtMostOnce;
+            let watch = unconfirmable && state.watchful && !state.suspicion.is_harmless(topic, size);
+            let alone = session.careful.get() > 0 || watch;
+            let room = if alone { 1 } else { Self::WINDOW };
+            let full = session.under_way() >= room
+                || message.qos == Qos::ExactlyOnce && session.under_way_exactly_once() >= Self::EXACTLY_ONCE_WINDOW;
+            if session.alone.get() || full {
+                break None;
+            }
+            session.alone.set(alone);
+            break state.waiting.pop_front();
+        };
+        drop(state);
+        if left_out {
+            self.progress.notify_all();
+        }
+        next
+    }
+
     /// Lets the client work, and takes note of what it has done.
     async fn drive(&self, session: &Session, events: &mut EventLoop) -> Result<(), ConnectionError> {
         loop {
-            let done = match events.poll().await {
-                Ok(Event::Outgoing(Outgoing::Publish(id))) => session.published(id),
-                Ok(Event::Incoming(packet)) => session.confirmed_by(&packet),
+            match events.poll().await {
+                Ok(Event::Outgoing(Outgoing::Publish(id))) => {
+                    if let Some(message) = session.published(id) {
+                        if session.has_stood(Self::SOON) {
+                            self.got_through(session);
+                        }
+                        self.delivered(&message);
+                    }
+                }
+                Ok(Event::Incoming(packet)) => self.confirmed(session, &packet),
                 Ok(Event::Outgoing(Outgoing::Disconnect)) => return Ok(()),
-                Ok(_) => None,
+                Ok(_) => {}
                 Err(error) => {
                     // A broker that confirms and closes at once: what it confirmed isn't sent again.
                     for event in events.state.events.drain(..) {
-                        if let Event::Incoming(packet) = event
-                            && let Some(message) = session.confirmed_by(&packet)
-                        {
-                            self.delivered(message.owner);
+                        if let Event::Incoming(packet) = event {
+                            self.confirmed(session, &packet);
                         }
                     }
                     return Err(error);
                 }
-            };
-            if let Some(message) = done {
-                self.delivered(message.owner);
             }
         }
     }
 
-    fn connected(&self) {
+    /// The broker has said something, perhaps that it took a message.
+    fn confirmed(&self, session: &Session, packet: &Packet) {
+        let Some(confirmed) = session.confirmed_by(packet) else { return };
+        match confirmed {
+            Some(message) => {
+                lock(&self.state).suspicion.took(&message.topic, message.size());
+                self.got_through(session);
+                self.delivered(&message);
+            }
+            None => {
+                if let Some(topic) = &self.settings.status_topic {
+                    lock(&self.state).suspicion.took(topic, status_size(topic));
+                }
+                self.wake.notify_one();
+            }
+        }
+    }
+
+    /// The connection stood after a lone message that the broker doesn't confirm.
+    fn stood(&self, session: &Session) {
+        let Some(message) = session.watched.take() else { return };
+        session.alone.set(false);
+        session.careful.set(session.careful.get().saturating_sub(1));
+        lock(&self.state).suspicion.stood(&message.topic, message.size());
+        self.got_through(session);
+        self.delivered(&message);
+    }
+
+    /// A line got through. That ends the outage, once all that was under way at its beginning has.
+    fn got_through(&self, session: &Session) {
+        session.got_through.set(true);
         let listeners = {
             let mut state = lock(&self.state);
-            state.connected = true;
-            if state.away.take().is_some() { state.listeners() } else { Vec::new() }
+            if session.careful.get() > 0 || state.away.take().is_none() { Vec::new() } else { state.listeners() }
         };
-        self.progress.notify_all();
         listeners.iter().for_each(|notify| notify(Notice::Back));
     }
 
-    fn delivered(&self, owner: u64) {
-        if let Some(user) = lock(&self.state).user(owner) {
+    fn delivered(&self, message: &Message) {
+        if let Some(user) = lock(&self.state).user(message.owner) {
             user.undelivered = user.undelivered.saturating_sub(1);
         }
         self.progress.notify_all();
@@ -308,30 +439,108 @@ impl Connection {
         self.wake.notify_one();
     }
 
-    fn lost(&self, text: &str, refused: Option<io::ErrorKind>, undone: Vec<Message>) {
-        let listeners = {
+    /// Takes note of a session's end. Returns whether a message was found out that had ended it.
+    fn lost(&self, error: &ConnectionError, refused: Option<io::ErrorKind>, session: &Session) -> bool {
+        let (text, now) = (describe(error), Instant::now());
+        let closed = session.connected.get().is_some() && is_closed_by_broker(error);
+        let mut undone = session.undone();
+        let mut tidings = Tidings::new();
+        let (suspect, found_out) = {
             let mut state = lock(&self.state);
             state.connected = false;
+            let suspect = closed && session.alone.get();
+            let found_out = suspect && self.judge(&mut state, session, &mut undone, &mut tidings);
+            // Sent without confirmation, it isn't sent again.
+            if let Some(message) = session.watched.take() {
+                state.leave_out(message.owner);
+            }
             for message in undone.into_iter().rev() {
                 if state.user(message.owner).is_some() {
                     state.waiting.push_front(message);
                 }
             }
-            if let Some(kind) = refused {
-                state.refused = Some((kind, text.to_owned()));
+            if closed && session.unconfirmable.get().is_some_and(|sent| now.duration_since(sent) < Self::SOON) {
+                state.watchful = true;
             }
-            // A refusal is told by each user's next call, as an error.
-            let told = state.away.replace(text.to_owned()).is_some() || refused.is_some();
-            if told { Vec::new() } else { state.listeners() }
+            if session.connected.get().is_none() {
+                state.suspicion.doubt(now);
+            } else if session.has_stood(Self::SETTLED) {
+                state.away = None;
+            }
+            if let Some(kind) = refused {
+                state.refused = Some((kind, text.clone()));
+            }
+            // What a message has ended is no outage. A refusal is told by each user's next call, as an error; where it
+            // isn't final it is told even after an outage, for it has another remedy.
+            let news = match &state.away {
+                None => true,
+                Some(told) => refusal(error).is_some() && *told != text,
+            };
+            if news && !suspect {
+                state.away = Some(text.clone());
+                if refused.is_none() {
+                    let away = |notify| (notify, Notice::Away(text.clone()));
+                    tidings.extend(state.listeners().into_iter().map(away));
+                }
+            }
+            (suspect, found_out)
         };
         self.progress.notify_all();
-        listeners.iter().for_each(|notify| notify(Notice::Away(text.to_owned())));
+        tidings.into_iter().for_each(|(notify, notice)| notify(notice));
+        suspect && found_out
+    }
+
+    /// Judges the lone message of a session that the broker closed. Returns whether it's left out.
+    fn judge(&self, state: &mut State, session: &Session, undone: &mut Vec<Message>, tidings: &mut Tidings) -> bool {
+        let watched = session.watched.borrow().clone();
+        let message = watched.clone().or_else(|| undone.first().cloned());
+        let (topic, size) = match (&message, &self.settings.status_topic) {
+            (Some(message), _) => (message.topic.clone(), message.size()),
+            (None, Some(topic)) => (topic.as_str().into(), status_size(topic)),
+            (None, None) => return false,
+        };
+        let Verdict::LeaveOut(told) = state.suspicion.strike(&topic, size, Instant::now()) else { return false };
+        let owner = message.map(|message| message.owner);
+        if let Some(owner) = owner.filter(|_| watched.is_none()) {
+            undone.remove(0);
+            state.leave_out(owner);
+        }
+        if let Some(text) = told {
+            let concerned = state.users.iter().filter(|user| owner.is_none_or(|owner| user.id == owner));
+            tidings.extend(concerned.map(|user| (user.notify.clone(), Notice::Undeliverable(text.clone()))));
+        }
+        true
     }
 }
 
+fn status_size(topic: &str) -> usize {
+    packet_size(topic, OFFLINE.len(), Qos::AtLeastOnce)
+}
+
+/// How many messages have to go one at a time after this session.
+fn careful_after(session: &Session) -> usize {
+    let lone_status = usize::from(session.alone.get());
+    session.careful.get().max(session.under_way()).max(lone_status)
+}
+
 impl State {
+    fn add(&mut self, notify: Notify, left_out: Arc<AtomicU64>) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.users.push(User { id, notify, undelivered: 0, left_out });
+        id
+    }
+
     fn user(&mut self, id: u64) -> Option<&mut User> {
         self.users.iter_mut().find(|user| user.id == id)
+    }
+
+    /// A message that was taken can't be delivered.
+    fn leave_out(&mut self, owner: u64) {
+        if let Some(user) = self.user(owner) {
+            user.undelivered = user.undelivered.saturating_sub(1);
+            user.left_out.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn listeners(&self) -> Vec<Notify> {
@@ -346,110 +555,10 @@ impl State {
     }
 }
 
-/// Messages that the client has. `None` is a status message, which nobody waits for.
-#[derive(Default)]
-struct Session {
-    connected: std::cell::Cell<bool>,
-    /// Handed to the client, which hasn't sent them yet.
-    sent: RefCell<VecDeque<Option<Message>>>,
-    /// Sent under these packet ids, in this order, and not confirmed.
-    unconfirmed: RefCell<Vec<(u16, Option<Message>)>>,
-}
-
-impl Session {
-    fn under_way(&self) -> usize {
-        self.sent.borrow().len() + self.unconfirmed.borrow().len()
-    }
-
-    /// The client has sent its next message. Returns it if there's nothing to confirm (id 0: QoS 0).
-    fn published(&self, id: u16) -> Option<Message> {
-        let message = self.sent.borrow_mut().pop_front()?;
-        if id == 0 {
-            return message;
-        }
-        self.unconfirmed.borrow_mut().push((id, message));
-        None
-    }
-
-    fn confirmed_by(&self, packet: &Packet) -> Option<Message> {
-        let id = match packet {
-            Packet::PubAck(ack) => ack.pkid,
-            // The last of the four packets of QoS 2.
-            Packet::PubComp(complete) => complete.pkid,
-            _ => return None,
-        };
-        let mut unconfirmed = self.unconfirmed.borrow_mut();
-        let at = unconfirmed.iter().position(|(sent, _)| *sent == id)?;
-        unconfirmed.remove(at).1
-    }
-
-    /// What a new session has to send again, in order.
-    fn undone(&self) -> Vec<Message> {
-        let unconfirmed = self.unconfirmed.take().into_iter().map(|(_, message)| message);
-        unconfirmed.chain(self.sent.take()).flatten().collect()
-    }
-}
-
-/// The kind of an answer that no further attempt will change.
-fn refusal(error: &ConnectionError) -> Option<io::ErrorKind> {
-    match error {
-        ConnectionError::ConnectionRefused(ConnectReturnCode::ServiceUnavailable) => None,
-        ConnectionError::ConnectionRefused(_) => Some(io::ErrorKind::PermissionDenied),
-        ConnectionError::Tls(_) => tls_error(error).map(|_| io::ErrorKind::InvalidData),
-        _ => None,
-    }
-}
-
-/// What TLS itself didn't like, as opposed to the network under it.
-fn tls_error(error: &ConnectionError) -> Option<&rustls::Error> {
-    match error {
-        ConnectionError::Tls(TlsError::TLS(error)) => Some(error),
-        ConnectionError::Tls(TlsError::Io(error)) => error.get_ref()?.downcast_ref(),
-        _ => None,
-    }
-}
-
-/// In words, with the remedy where there is one.
-fn describe(error: &ConnectionError) -> String {
-    use rustls::CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer};
-    let text = match error {
-        ConnectionError::ConnectionRefused(code) => match code {
-            ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
-                "the broker refuses this user name and password: check the environment's variables that credentials-env names"
-            }
-            ConnectReturnCode::BadClientId => "the broker refuses this client id: set mqtt-client-id to another",
-            ConnectReturnCode::RefusedProtocolVersion => "the broker doesn't speak MQTT 3.1.1",
-            ConnectReturnCode::ServiceUnavailable | ConnectReturnCode::Success => "the broker isn't available",
-        },
-        ConnectionError::NetworkTimeout => "no answer in 5 s",
-        ConnectionError::MqttState(rumqttc::StateError::AwaitPingResp) => "the broker has fallen silent",
-        ConnectionError::MqttState(rumqttc::StateError::ConnectionAborted) => "the broker has closed the connection",
-        ConnectionError::Io(error) => return error.to_string(),
-        ConnectionError::MqttState(rumqttc::StateError::Io(error)) => return error.to_string(),
-        _ => match tls_error(error) {
-            Some(rustls::Error::InvalidCertificate(UnknownIssuer)) => {
-                "the broker's certificate is signed by nobody known here: set tls-ca-file to its authority's certificate"
-            }
-            Some(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
-                "the broker's certificate is for another name: write the location with the name that it has"
-            }
-            Some(rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. })) => {
-                "the broker's certificate has expired"
-            }
-            Some(rustls::Error::InvalidMessage(_)) => {
-                "what answers there doesn't speak TLS: use its TLS port, or mqtt://"
-            }
-            Some(other) => return format!("TLS: {other}"),
-            None => return error.to_string(),
-        },
-    };
-    text.to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::super::location::{Broker, Server};
-    use super::super::super::output::{Output, Written};
+    use super::super::super::output::{OnError, Output};
     use super::super::{MqttOutput, MqttSettings};
     use super::*;
     use std::io::{Read, Write};
@@ -459,12 +568,23 @@ mod tests {
     static GO_ON: AtomicBool = AtomicBool::new(false);
 
     fn output(port: u16) -> (MqttOutput, Arc<Mutex<Vec<Notice>>>) {
+        output_with(port, &MqttSettings::default(), OnError::Fail)
+    }
+
+    fn output_with(port: u16, settings: &MqttSettings, on_error: OnError) -> (MqttOutput, Arc<Mutex<Vec<Notice>>>) {
         let server = Server { host: "127.0.0.1".into(), port };
         let broker = Broker { server, tls: false, topic: Some("lines".into()), credentials: None };
         let notices = Arc::new(Mutex::new(Vec::new()));
         let heard = notices.clone();
         let notify: Notify = Arc::new(move |notice| lock(&heard).push(notice));
-        (MqttOutput::new(&broker, &MqttSettings::default(), notify).unwrap(), notices)
+        (MqttOutput::new(&broker, settings, on_error, notify).unwrap(), notices)
+    }
+
+    /// Whether the line was taken.
+    fn write(output: &mut MqttOutput, line: &[u8], give_up: &AtomicBool) -> io::Result<bool> {
+        let mut left = line;
+        output.write(&mut left, "", give_up)?;
+        Ok(left.is_empty())
     }
 
     /// The first byte of a packet, and what follows its length (MQTT 3.1.1, 2.2).
@@ -530,12 +650,12 @@ mod tests {
             again
         });
         for text in ["0\n", "1\n", "2\n"] {
-            assert_eq!(output.write(text.as_bytes(), "", &GO_ON).unwrap(), Written::Whole);
+            assert!(write(&mut output, text.as_bytes(), &GO_ON).unwrap());
         }
         while lock(&notices).is_empty() {
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert_eq!(output.write(b"3\n", "", &GO_ON).unwrap(), Written::Whole);
+        assert!(write(&mut output, b"3\n", &GO_ON).unwrap());
         assert_eq!(output.flush(&GO_ON).unwrap(), 0);
         drop(output);
         assert_eq!(broker.join().unwrap(), ["1", "2", "3"]);
@@ -550,7 +670,7 @@ mod tests {
             until_end(accept(&listener, 0));
         });
         let give_up = AtomicBool::new(true);
-        while output.write(b"line\n", "", &give_up).unwrap() == Written::Whole {}
+        while write(&mut output, b"line\n", &give_up).unwrap() {}
         assert_eq!(output.flush(&give_up).unwrap(), 16);
         let start = Instant::now();
         drop(output);
@@ -566,7 +686,7 @@ mod tests {
             drop(accept(&listener, 5));
             listener
         });
-        let error = output.write(b"line\n", "", &GO_ON).unwrap_err();
+        let error = write(&mut output, b"line\n", &GO_ON).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
         drop(output);
 
@@ -583,10 +703,11 @@ mod tests {
             stream.write_all(&[0x40, 2, id[0], id[1]]).unwrap();
             text
         });
-        assert_eq!(output.write(b"line\n", "", &GO_ON).unwrap(), Written::Whole);
+        assert!(write(&mut output, b"line\n", &GO_ON).unwrap());
         assert_eq!(output.flush(&GO_ON).unwrap(), 0);
         assert_eq!(broker.join().unwrap(), "line");
         let notices = lock(&notices);
-        assert!(matches!(notices[..], [Notice::Away(_), Notice::Back, ..]), "{notices:?}");
+        let [Notice::Away(_), Notice::Away(text), Notice::Back, ..] = &notices[..] else { panic!("{notices:?}") };
+        assert!(text.contains("refuses this user name"), "an outage of another kind: {notices:?}");
     }
 }

@@ -5,8 +5,11 @@
 //! 3. A line is handed to the connection once it stands and has room; until then it waits in its publisher's queue.
 
 mod connection;
+mod errors;
 mod output;
+mod session;
 mod settings;
+mod suspicion;
 mod tls;
 mod topic;
 

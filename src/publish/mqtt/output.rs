@@ -1,14 +1,14 @@
 //! One stream's way into a shared connection.
 
 use super::super::location::Broker;
-use super::super::output::{Notice, Notify, Output, Written};
-use super::connection::{Connection, Message};
+use super::super::output::{Notice, Notify, OnError, Output};
+use super::connection::{self, Connection, Message};
 use super::settings::{Account, MqttSettings, Qos};
 use super::topic::{Topic, check_topic};
 use crate::sync::lock;
 use bytes::Bytes;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -21,6 +21,11 @@ pub struct MqttOutput {
     connection: Arc<Connection>,
     /// Among the connection's users.
     id: u64,
+    notify: Notify,
+    /// Lines that were taken and can't be delivered.
+    left_out: Arc<AtomicU64>,
+    /// Why the last line that can't be a message isn't one.
+    told: Option<String>,
 }
 
 /// Every connection that is up or being made.
@@ -31,38 +36,55 @@ impl MqttOutput {
     const WINDOW: usize = 16;
     /// How often a wait looks whether it's to end.
     const TICK: Duration = Duration::from_millis(50);
+    /// The longest packet that the protocol knows, bytes (MQTT 3.1.1, 2.2.3).
+    const LONGEST: usize = 268_435_455;
     const DEFAULT_TOPIC: &str = "gst-tensorrt/{stream-id}";
 
     /// Begins to connect, or joins the connection that is there.
     ///
     /// # Errors
     /// Settings that can't be; the broker isn't asked yet.
-    pub fn new(broker: &Broker, settings: &MqttSettings, notify: Notify) -> io::Result<Self> {
+    pub fn new(broker: &Broker, settings: &MqttSettings, on_error: OnError, notify: Notify) -> io::Result<Self> {
         let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
         let topic = settings.topic.as_deref().or(broker.topic.as_deref()).unwrap_or(Self::DEFAULT_TOPIC).to_owned();
         check_topic(&topic).map_err(|error| invalid(format!("mqtt-topic: {error}")))?;
-        let account = Account::new(broker, settings).map_err(invalid)?;
+        let account = Account::new(broker, settings, on_error).map_err(invalid)?;
+        let left_out = Arc::<AtomicU64>::default();
         let mut connections = lock(&CONNECTIONS);
         connections.retain(|(_, connection)| connection.strong_count() > 0);
         let known = connections.iter().find(|(known, _)| *known == account).and_then(|(_, known)| known.upgrade());
-        let joined = known.and_then(|connection| Some((connection.join(notify.clone())?, connection)));
+        let joined =
+            known.and_then(|connection| Some((connection.join(notify.clone(), left_out.clone())?, connection)));
         let name = account.name();
         let ((id, away), connection) = match joined {
             Some(joined) => joined,
             None => {
                 let options = account.options().map_err(invalid)?;
-                let connection = Connection::start(options, account.status_topic.clone())?;
-                let joined = connection.join(notify.clone()).ok_or(io::ErrorKind::NotConnected)?;
+                let settings = connection::Settings {
+                    status_topic: account.status_topic.clone(),
+                    insistent: account.on_error == OnError::Retry,
+                };
+                let (id, connection) = Connection::start(options, settings, notify.clone(), left_out.clone())?;
                 connections.retain(|(known, _)| *known != account);
                 connections.push((account, Arc::downgrade(&connection)));
-                (joined, connection)
+                ((id, None), connection)
             }
         };
         drop(connections);
         if let Some(reason) = away {
             notify(Notice::Away(reason));
         }
-        Ok(Self { name, topic: Topic::new(topic), qos: settings.qos, retain: settings.retain, connection, id })
+        let (topic, qos, retain) = (Topic::new(topic), settings.qos, settings.retain);
+        Ok(Self { name, topic, qos, retain, connection, id, notify, left_out, told: None })
+    }
+
+    /// Counts a line that can't be a message, and tells why, unless that was told last.
+    fn leave_out(&mut self, text: String) {
+        self.left_out.fetch_add(1, Ordering::Relaxed);
+        if self.told.as_ref() != Some(&text) {
+            (self.notify)(Notice::Undeliverable(text.clone()));
+            self.told = Some(text);
+        }
     }
 }
 
@@ -79,18 +101,34 @@ impl Output for MqttOutput {
         true
     }
 
-    fn write(&mut self, line: &[u8], stream: &str, give_up: &AtomicBool) -> io::Result<Written> {
+    fn write(&mut self, lines: &mut &[u8], stream: &str, give_up: &AtomicBool) -> io::Result<()> {
+        let topic = match self.topic.of(stream) {
+            Ok(topic) => topic,
+            Err(text) => {
+                self.leave_out(text);
+                *lines = &[];
+                return Ok(());
+            }
+        };
         let mut message = Message {
             owner: self.id,
-            topic: self.topic.of(stream),
+            topic,
             qos: self.qos,
             retain: self.retain,
-            payload: Bytes::copy_from_slice(line.strip_suffix(b"\n").unwrap_or(line)),
+            payload: Bytes::copy_from_slice(lines.strip_suffix(b"\n").unwrap_or(lines)),
         };
+        if message.size() > Self::LONGEST {
+            self.leave_out(format!("a message is longer than the {} bytes that MQTT knows", Self::LONGEST));
+            *lines = &[];
+            return Ok(());
+        }
         loop {
             message = match self.connection.offer(message, Self::WINDOW, Self::TICK)? {
-                None => return Ok(Written::Whole),
-                Some(_) if give_up.load(Ordering::Relaxed) => return Ok(Written::Not),
+                None => {
+                    *lines = &[];
+                    return Ok(());
+                }
+                Some(_) if give_up.load(Ordering::Relaxed) => return Ok(()),
                 Some(back) => back,
             };
         }
@@ -103,6 +141,10 @@ impl Output for MqttOutput {
                 _ => {}
             }
         }
+    }
+
+    fn undeliverable(&self) -> Arc<AtomicU64> {
+        self.left_out.clone()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What there is to set, and the client's options made of it.
 
 use super::super::location::{Broker, Server};
+use super::super::output::OnError;
 use super::{check_topic, tls};
 use crate::config::Secret;
 use crate::digest::{self, Hash, hex};
@@ -88,12 +89,14 @@ pub struct Account {
     tls_contents: Vec<Option<Hash>>,
     pub status_topic: Option<String>,
     keep_alive: Duration,
+    /// Whether a broker that refuses it is asked again.
+    pub on_error: OnError,
 }
 
 impl Account {
     /// # Errors
     /// What can't be, and how to put it right.
-    pub fn new(broker: &Broker, settings: &MqttSettings) -> Result<Self, String> {
+    pub fn new(broker: &Broker, settings: &MqttSettings, on_error: OnError) -> Result<Self, String> {
         if let Some(topic) = &settings.status_topic {
             check_topic(topic).map_err(|error| format!("mqtt-status-topic: {error}"))?;
         }
@@ -120,6 +123,7 @@ impl Account {
             tls_contents,
             status_topic: settings.status_topic.clone(),
             keep_alive: settings.keep_alive,
+            on_error,
         })
     }
 
@@ -198,16 +202,18 @@ mod tests {
             change(&mut settings);
             settings
         };
-        let error = |broker: &Broker, settings| Account::new(broker, &settings).err().unwrap_or_default();
+        let error =
+            |broker: &Broker, settings| Account::new(broker, &settings, OnError::Fail).err().unwrap_or_default();
         assert!(error(&broker(false), settings(|s| s.status_topic = Some("a/#".into()))).contains("mqtt-status-topic"));
         let mut v6 = broker(true);
         v6.server.host = "::1".into();
         assert!(error(&v6, settings(|_| ())).contains("IPv6"));
 
-        let account = Account::new(&broker(true), &settings(|s| s.tls_ca_file = Some("/no/ca.pem".into()))).unwrap();
+        let with_ca = settings(|s| s.tls_ca_file = Some("/no/ca.pem".into()));
+        let account = Account::new(&broker(true), &with_ca, OnError::Fail).unwrap();
         assert!(account.options().err().unwrap().contains("/no/ca.pem"));
         assert_eq!(account.name(), "mqtts://broker:1");
-        let plain = Account::new(&broker(false), &settings(|s| s.tls_ca_file = Some("/no/ca.pem".into()))).unwrap();
+        let plain = Account::new(&broker(false), &with_ca, OnError::Fail).unwrap();
         assert!(plain.options().is_ok());
     }
 
@@ -236,10 +242,11 @@ mod tests {
     #[test]
     fn the_same_account_is_one() {
         let settings = MqttSettings { credentials_env: "GST_TRT_TEST_UNSET".into(), ..Default::default() };
-        let account = |settings: &MqttSettings| Account::new(&broker(false), settings).unwrap();
+        let account = |settings: &MqttSettings| Account::new(&broker(false), settings, OnError::Fail).unwrap();
         let topic = MqttSettings { topic: Some("x".into()), qos: Qos::AtMostOnce, ..settings.clone() };
         assert!(account(&settings) == account(&topic));
         assert!(account(&settings) != account(&MqttSettings { client_id: Some("x".into()), ..settings.clone() }));
+        assert!(account(&settings) != Account::new(&broker(false), &settings, OnError::Retry).unwrap());
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub fn check_topic(topic: &str) -> Result<(), String> {
     if topic.contains(['+', '#', '\0']) {
         return Err(format!("topic {topic} has a wildcard (+ or #), which is for subscribers only"));
     }
+    if topic.contains(is_no_text) {
+        return Err(format!("topic {topic:?} has a control character, for which brokers close the connection"));
+    }
     if topic.starts_with('$') {
         return Err(format!("topic {topic} begins with $, which is for the broker's own"));
     }
@@ -24,6 +27,11 @@ pub fn check_topic(topic: &str) -> Result<(), String> {
         return Err("the topic is longer than 32768 bytes".into());
     }
     Ok(())
+}
+
+/// Control characters, and what isn't a character: brokers may close the connection for them (MQTT 3.1.1, 1.5.3).
+fn is_no_text(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe
 }
 
 /// A topic that can differ from stream to stream.
@@ -40,16 +48,30 @@ impl Topic {
     }
 
     /// The topic of a line of `stream`. What has a meaning in topics becomes `_` in the stream's name.
-    pub fn of(&mut self, stream: &str) -> Arc<str> {
+    ///
+    /// # Errors
+    /// It's too long for the protocol.
+    pub fn of(&mut self, stream: &str) -> Result<Arc<str>, String> {
         if let Some((last, topic)) = &self.last
             && last == stream
         {
-            return topic.clone();
+            return Ok(topic.clone());
         }
-        let name = stream.replace(['/', '+', '#', '\0'], "_");
-        let topic: Arc<str> = self.template.replace(PLACE, if name.is_empty() { "_" } else { &name }).into();
+        let mut name = stream.replace(|c| matches!(c, '/' | '+' | '#') || is_no_text(c), "_");
+        if name.is_empty() {
+            name.push('_');
+        }
+        let topic = self.template.replace(PLACE, &name);
+        // Those are the broker's own.
+        let topic = topic.strip_prefix('$').map_or(topic.clone(), |rest| format!("_{rest}"));
+        // A text's length has 16 bits (MQTT 3.1.1, 1.5.3).
+        if topic.len() > usize::from(u16::MAX) {
+            let begin: String = topic.chars().take(40).collect();
+            return Err(format!("topic {begin}… is {} bytes long, and MQTT knows {} at most", topic.len(), u16::MAX));
+        }
+        let topic: Arc<str> = topic.into();
         self.last = Some((stream.to_owned(), topic.clone()));
-        topic
+        Ok(topic)
     }
 }
 
@@ -57,14 +79,23 @@ impl Topic {
 mod tests {
     use super::*;
 
+    fn of_long() -> Result<Arc<str>, String> {
+        Topic::new("{stream-id}".into()).of(&"x".repeat(65_536))
+    }
+
     #[test]
     fn the_stream_has_its_place() {
         let mut topic = Topic::new("site/{stream-id}/objects".into());
-        assert_eq!(&*topic.of("door"), "site/door/objects");
-        assert!(Arc::ptr_eq(&topic.of("door"), &topic.of("door")));
-        assert_eq!(&*topic.of("a/b+#"), "site/a_b__/objects");
-        assert_eq!(&*topic.of(""), "site/_/objects");
-        assert_eq!(&*Topic::new("all".into()).of("door"), "all");
+        let mut of = |stream: &str| topic.of(stream).unwrap();
+        assert_eq!(&*of("door"), "site/door/objects");
+        assert!(Arc::ptr_eq(&of("door"), &of("door")));
+        assert_eq!(&*of("a/b+#"), "site/a_b__/objects");
+        assert_eq!(&*of("a\0b\nc\u{7f}d\u{85}e\u{ffff}f\u{fdd0}"), "site/a_b_c_d_e_f_/objects");
+        assert_eq!(&*of(""), "site/_/objects");
+        assert_eq!(&*Topic::new("all".into()).of("door").unwrap(), "all");
+        assert_eq!(&*Topic::new("{stream-id}/x".into()).of("$SYS").unwrap(), "_SYS/x");
+        let error = of_long().unwrap_err();
+        assert!(error.contains("65536 bytes") && error.len() < 200, "{error}");
     }
 
     #[test]
@@ -72,7 +103,7 @@ mod tests {
         for good in ["a", "a/b", "/", "a$", "{stream-id}"] {
             assert_eq!(check_topic(good), Ok(()));
         }
-        for bad in ["", "a/#", "a/+/b", "$SYS/x", "a\0b", &"a".repeat(32_769)] {
+        for bad in ["", "a/#", "a/+/b", "$SYS/x", "a\0b", "a\nb", "a\u{9f}", "\u{1fffe}", &"a".repeat(32_769)] {
             assert!(check_topic(bad).is_err(), "{bad}");
         }
     }

@@ -1,0 +1,82 @@
+//! What is under way on one connection.
+
+use super::connection::Message;
+use super::settings::Qos;
+use rumqttc::Packet;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Messages that the client has. `None` is a status message, whose fate is of no further interest.
+#[derive(Default)]
+pub struct Session {
+    /// Since when the broker has accepted it.
+    pub connected: Cell<Option<Instant>>,
+    /// The broker has confirmed a line, or stood after it.
+    pub got_through: Cell<bool>,
+    /// So many messages go one at a time, those that were under way when the connection before was closed: the one that
+    /// closes this one too is known then.
+    pub careful: Cell<usize>,
+    /// A message goes alone; no other is sent until it is done.
+    pub alone: Cell<bool>,
+    /// The lone message, where the broker doesn't confirm it.
+    pub watched: RefCell<Option<Message>>,
+    /// When a message was last sent that the broker doesn't confirm.
+    pub unconfirmable: Cell<Option<Instant>>,
+    /// Handed to the client, which hasn't sent them yet.
+    pub sent: RefCell<VecDeque<Option<Message>>>,
+    /// Sent under these packet ids, in this order, and not confirmed.
+    unconfirmed: RefCell<Vec<(u16, Option<Message>)>>,
+}
+
+impl Session {
+    pub fn under_way(&self) -> usize {
+        self.sent.borrow().len() + self.unconfirmed.borrow().len()
+    }
+
+    pub fn under_way_exactly_once(&self) -> usize {
+        let (sent, unconfirmed) = (self.sent.borrow(), self.unconfirmed.borrow());
+        let all = sent.iter().chain(unconfirmed.iter().map(|(_, message)| message)).flatten();
+        all.filter(|message| message.qos == Qos::ExactlyOnce).count()
+    }
+
+    /// Whether the broker accepted it so long ago.
+    pub fn has_stood(&self, time: Duration) -> bool {
+        self.connected.get().is_some_and(|since| since.elapsed() >= time)
+    }
+
+    /// The client has sent its next message. Returns it if there's nothing to confirm (id 0: QoS 0).
+    pub fn published(&self, id: u16) -> Option<Message> {
+        let message = self.sent.borrow_mut().pop_front()?;
+        if id == 0 {
+            self.unconfirmable.set(Some(Instant::now()));
+            return message;
+        }
+        self.unconfirmed.borrow_mut().push((id, message));
+        None
+    }
+
+    /// The broker has said something. Returns whether that confirms what was sent, and the message if it was one.
+    pub fn confirmed_by(&self, packet: &Packet) -> Option<Option<Message>> {
+        let id = match packet {
+            Packet::PubAck(ack) => ack.pkid,
+            // The last of the four packets of QoS 2.
+            Packet::PubComp(complete) => complete.pkid,
+            _ => return None,
+        };
+        let mut unconfirmed = self.unconfirmed.borrow_mut();
+        let at = unconfirmed.iter().position(|(sent, _)| *sent == id)?;
+        let message = unconfirmed.remove(at).1;
+        if message.is_some() {
+            self.careful.set(self.careful.get().saturating_sub(1));
+        }
+        self.alone.set(false);
+        Some(message)
+    }
+
+    /// What a new session has to send again, in order.
+    pub fn undone(&self) -> Vec<Message> {
+        let unconfirmed = self.unconfirmed.take().into_iter().map(|(_, message)| message);
+        unconfirmed.chain(self.sent.take()).flatten().collect()
+    }
+}

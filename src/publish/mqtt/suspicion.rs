@@ -1,0 +1,193 @@
+//! Which messages a broker never takes.
+//!
+//! MQTT 3.1.1 has no answer for a message that a broker doesn't allow, because it's too large or for its topic: brokers close
+//! the connection. Sent again on each new one, such a message would close them all, and hold up every other. An outage looks
+//! the same once, but not again and again: a message is under suspicion when it was the only one under way, on a connection
+//! that had stood without it, and that the broker closed right after. Several times in a row are taken for an answer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What was found out on one account.
+#[derive(Debug, Default)]
+pub struct Suspicion {
+    /// The largest message that the broker took, bytes.
+    taken: usize,
+    /// The smallest that it didn't, and that is larger than all that it took.
+    limit: Option<usize>,
+    topics: HashMap<Arc<str>, Topic>,
+    /// Sizes up to which messages without confirmation were seen to do no harm, by topic.
+    harmless: HashMap<Arc<str>, usize>,
+}
+
+/// A topic under which a message is under suspicion.
+#[derive(Debug)]
+struct Topic {
+    /// Times in a row.
+    strikes: u32,
+    /// The broker doesn't take messages of this size and above.
+    refused: bool,
+    /// Bytes.
+    size: usize,
+    /// One is tried again after this.
+    again: Instant,
+}
+
+/// What to do with a message under suspicion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    SendAgain,
+    /// It's left out, and so are those like it for a while. The text is for a person, the first time.
+    LeaveOut(Option<String>),
+}
+
+impl Suspicion {
+    /// Times in a row that are taken for an answer.
+    const STRIKES: u32 = 3;
+    /// How long messages like one that wasn't taken are left out, until one of them is tried again.
+    pub const AGAIN: Duration = Duration::from_secs(60);
+    /// Topics that are remembered at most.
+    const MOST: usize = 1024;
+
+    /// Whether the broker is known not to take such a message.
+    pub fn refuses(&self, topic: &str, size: usize, now: Instant) -> bool {
+        self.topics.get(topic).is_some_and(|topic| topic.refused && size >= topic.size && now < topic.again)
+    }
+
+    /// Whether a message of which the broker confirms nothing was seen to do no harm.
+    pub fn is_harmless(&self, topic: &str, size: usize) -> bool {
+        self.harmless.get(topic).is_some_and(|most| size <= *most)
+    }
+
+    /// The broker took a message.
+    pub fn took(&mut self, topic: &str, size: usize) {
+        self.taken = self.taken.max(size);
+        self.limit = self.limit.filter(|limit| *limit > size);
+        if self.topics.get(topic).is_some_and(|topic| size >= topic.size) {
+            self.topics.remove(topic);
+        }
+    }
+
+    /// The connection stood after a message that isn't confirmed.
+    pub fn stood(&mut self, topic: &Arc<str>, size: usize) {
+        self.took(topic, size);
+        if self.harmless.len() >= Self::MOST {
+            self.harmless.clear();
+        }
+        let most = self.harmless.entry(topic.clone()).or_default();
+        *most = size.max(*most);
+    }
+
+    /// The broker may be another now, or have other settings: one message of each kind is tried again.
+    pub fn doubt(&mut self, now: Instant) {
+        self.topics.values_mut().for_each(|topic| topic.again = now);
+    }
+
+    /// A connection that stood was closed by the broker right after this message, the only one under way.
+    pub fn strike(&mut self, topic: &Arc<str>, size: usize, now: Instant) -> Verdict {
+        if self.topics.len() >= Self::MOST && !self.topics.contains_key(topic) {
+            self.topics.clear();
+        }
+        let of = self.topics.entry(topic.clone()).or_insert(Topic { strikes: 0, refused: false, size, again: now });
+        of.strikes += 1;
+        of.size = if of.refused { of.size.min(size) } else { size };
+        let known = of.refused || self.limit.is_some_and(|limit| size >= limit);
+        if of.strikes < Self::STRIKES && !known {
+            return Verdict::SendAgain;
+        }
+        let told = std::mem::replace(&mut of.refused, true);
+        of.again = now + Self::AGAIN;
+        if size > self.taken {
+            self.limit = Some(self.limit.map_or(size, |limit| limit.min(size)));
+        }
+        Verdict::LeaveOut((!told).then(|| self.explain(topic, size)))
+    }
+
+    fn explain(&self, topic: &str, size: usize) -> String {
+        let taken = self.taken;
+        let cause = if taken == 0 {
+            "it has taken nothing yet: its access rules (ACL) for this topic or its limit of a packet's size are likely"
+                .to_owned()
+        } else if size > taken {
+            format!(
+                "the largest that it has taken is {taken} bytes: its limit of a packet's size is likely (max_packet_size of \
+                 mosquitto), or its access rules (ACL) for this topic"
+            )
+        } else {
+            format!("it has taken others up to {taken} bytes: its access rules (ACL) for this topic are likely")
+        };
+        format!(
+            "the broker closes the connection each time that it gets a message of {size} bytes under topic {topic}; {cause}. \
+             Such messages are left out and counted as dropped; one is tried again every {} s",
+            Self::AGAIN.as_secs()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topic(name: &str) -> Arc<str> {
+        name.into()
+    }
+
+    #[test]
+    fn it_takes_several_times_in_a_row() {
+        let (mut suspicion, now) = (Suspicion::default(), Instant::now());
+        let door = topic("door");
+        suspicion.took("door", 500);
+        for _ in 0..2 {
+            assert_eq!(suspicion.strike(&door, 400, now), Verdict::SendAgain);
+        }
+        suspicion.took("door", 400);
+        for _ in 0..2 {
+            assert_eq!(suspicion.strike(&door, 400, now), Verdict::SendAgain);
+            assert!(!suspicion.refuses("door", 400, now));
+        }
+        let Verdict::LeaveOut(Some(text)) = suspicion.strike(&door, 400, now) else { panic!() };
+        assert!(text.contains("400 bytes under topic door") && text.contains("ACL"), "{text}");
+        assert!(suspicion.refuses("door", 400, now) && suspicion.refuses("door", 4000, now));
+        assert!(!suspicion.refuses("door", 399, now) && !suspicion.refuses("yard", 400, now));
+        let later = now + Suspicion::AGAIN;
+        assert!(!suspicion.refuses("door", 400, later), "it's tried again");
+        assert_eq!(suspicion.strike(&door, 450, later), Verdict::LeaveOut(None), "once is enough then, without a word");
+        assert!(suspicion.refuses("door", 400, later));
+        suspicion.doubt(later);
+        assert!(!suspicion.refuses("door", 400, later));
+        suspicion.took("door", 400);
+        assert_eq!(suspicion.strike(&door, 400, later), Verdict::SendAgain, "all anew");
+    }
+
+    #[test]
+    fn a_limit_is_found_out_once_for_all_topics() {
+        let (mut suspicion, now) = (Suspicion::default(), Instant::now());
+        suspicion.took("yard", 1000);
+        let mut strike = |name: &str, size| suspicion.strike(&topic(name), size, now);
+        assert_eq!((strike("door", 3000), strike("door", 3000)), (Verdict::SendAgain, Verdict::SendAgain));
+        let Verdict::LeaveOut(Some(text)) = strike("door", 3000) else { panic!() };
+        assert!(
+            text.contains("3000 bytes") && text.contains("1000 bytes") && text.contains("max_packet_size"),
+            "{text}"
+        );
+        assert!(matches!(strike("yard", 3500), Verdict::LeaveOut(Some(_))), "the next is as large");
+        assert_eq!(strike("gate", 2000), Verdict::SendAgain, "which one isn't");
+        // Smaller ones of a topic that has been found out take one time each.
+        assert_eq!(strike("door", 2000), Verdict::LeaveOut(None));
+        suspicion.took("shed", 3000);
+        assert_eq!(suspicion.strike(&topic("barn"), 3000, now), Verdict::SendAgain, "there is no limit");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let (mut suspicion, now) = (Suspicion::default(), Instant::now());
+        for n in 0..3 * Suspicion::MOST {
+            let name = topic(&n.to_string());
+            suspicion.strike(&name, 1, now);
+            suspicion.stood(&name, 0);
+            assert!(suspicion.is_harmless(&name, 0) && !suspicion.is_harmless(&name, 1));
+        }
+        assert!(suspicion.topics.len() <= Suspicion::MOST && suspicion.harmless.len() <= Suspicion::MOST);
+    }
+}

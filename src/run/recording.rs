@@ -1,0 +1,76 @@
+//! Starts what records a camera, again and again while its folders can't be made or read.
+
+use super::channel::{Report, Reporter};
+use super::turns::Turns;
+use crate::backoff::Attempts;
+use crate::infer::{Error, ErrorKind};
+use crate::record::{self, Recorder};
+use crate::sync::lock;
+use gst::prelude::*;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// What it takes to start the recorder of one pipeline.
+#[derive(Clone)]
+pub struct Recording {
+    pub settings: record::Settings,
+    /// Where it is, once it's there.
+    pub recorder: Arc<Mutex<Option<Recorder>>>,
+    /// Of the pipeline's opening and closing.
+    pub turns: Turns,
+    pub reporter: Reporter,
+}
+
+impl Recording {
+    /// Starts to record the frames that pass `pad`. Folders that can't be made or read are told of, and tried again while
+    /// frames pass; the camera and its other outputs go on. To be called in the pipeline's turn.
+    ///
+    /// # Errors
+    /// Why it can never be recorded here.
+    pub fn start(self, pad: &gst::Pad) -> Result<(), String> {
+        let Err(error) = self.attempt(pad) else { return Ok(()) };
+        if error.kind != ErrorKind::File {
+            return Err(error.message);
+        }
+        self.say(format!("{}; trying again", error.message));
+        self.again(pad, Attempts::new(Duration::from_secs(1), Duration::from_secs(5)));
+        Ok(())
+    }
+
+    fn attempt(&self, pad: &gst::Pad) -> Result<(), Error> {
+        let notes = self.reporter.clone();
+        let say = move |text: &str| notes.report(Report::Note(text.to_owned()));
+        let recorder = Recorder::start(self.settings.clone(), say)?;
+        recorder.attach(pad);
+        *lock(&self.recorder) = Some(recorder);
+        Ok(())
+    }
+
+    /// Makes another attempt with the first frame that passes when it's time.
+    fn again(self, pad: &gst::Pad, mut attempts: Attempts) {
+        let due = Instant::now() + attempts.next_wait();
+        let next = Mutex::new(Some((self, attempts)));
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
+            if Instant::now() < due {
+                return gst::PadProbeReturn::Ok;
+            }
+            if let Some((this, attempts)) = lock(&next).take()
+                && let Some(element) = pad.parent_element()
+            {
+                let pad = pad.clone();
+                // Not on the thread that brings frames: it waits for a disk.
+                element.call_async(move |_| {
+                    this.turns.clone().take(|| match this.attempt(&pad) {
+                        Ok(()) => this.say("recording goes on".to_owned()),
+                        Err(_) => this.again(&pad, attempts),
+                    });
+                });
+            }
+            gst::PadProbeReturn::Remove
+        });
+    }
+
+    fn say(&self, text: String) {
+        self.reporter.report(Report::Note(text));
+    }
+}
