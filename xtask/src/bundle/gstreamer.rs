@@ -32,6 +32,7 @@ const PLUGINS: [&str; 23] = [
     "typefindfunctions",
     "udp",
     "videoconvertscale",
+    "videofilter",
     "videoparsersbad",
     "videorate",
     "videotestsrc",
