@@ -3,7 +3,7 @@
 mod common;
 
 use common::barcode;
-use common::clips::{self, H264_IN_ORDER};
+use common::clips::{self, Edit, H264_IN_ORDER, H264_REORDERED};
 use common::running::{Running, start, with_model};
 use common::supervised::{Supervised, camera};
 use gst::prelude::*;
@@ -104,6 +104,22 @@ fn asked(path: &Path) -> Result<gsttensorrt::check::StreamFacts, String> {
         pose: None,
         outputs: Outputs::default(),
     })
+}
+
+/// Pictures that are there, and that an edit list shows nothing of.
+#[test]
+fn a_file_whose_pictures_are_all_cut_away_has_none() {
+    start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut.mp4");
+    clips::write(&path, 20, true, &format!("{H264_REORDERED} ! mp4mux"));
+    clips::set_edits(&path, &[Edit { pictures: 0, from: Some(4) }]);
+    let cameras = Supervised::start(vec![camera("file", Source::File(FileSource { path, looping: false }))]);
+    let outcome = cameras.wait();
+    assert!(
+        matches!(&outcome, Outcome::NothingRuns(reasons) if reasons[0].contains("it has no pictures")),
+        "{outcome:?}"
+    );
 }
 
 #[test]

@@ -4,12 +4,14 @@
 const NO_PICTURES: &str = "it has no pictures";
 const OTHER_PICTURES: &str = "its pictures are";
 
+/// Whether a file was told by that.
+pub(crate) fn is_without_pictures(said: &str) -> bool {
+    said.starts_with(NO_PICTURES) || said.starts_with(OTHER_PICTURES)
+}
+
 /// Why a file can't be played in which nothing was found to decode, after what its reader said.
 pub(crate) fn unplayable(said: &str) -> String {
-    if said.starts_with(NO_PICTURES) || said.starts_with(OTHER_PICTURES) {
-        return said.to_owned();
-    }
-    format!("{NO_PICTURES} that can be decoded: {said}")
+    if is_without_pictures(said) { said.to_owned() } else { format!("{NO_PICTURES} that can be decoded: {said}") }
 }
 
 /// Why a file can't be played that has these streams, by the names of their caps: none of them can be decoded.
@@ -54,6 +56,7 @@ mod tests {
             let found = text(&["audio/mpeg", coded]);
             assert!(found.contains(coded) && found.contains("only H.264 and H.265"), "{found}");
             assert_eq!(unplayable(&found), found);
+            assert!(is_without_pictures(&found) && !is_without_pictures("the decoder failed"));
         }
     }
 }

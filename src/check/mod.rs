@@ -21,7 +21,7 @@ mod threads;
 mod trial;
 
 pub use assign::{GpuName, assign, gpu_names};
-pub(crate) use content::{TURN, nothing_to_decode, stream_name, unplayable, unturned};
+pub(crate) use content::{TURN, is_without_pictures, nothing_to_decode, stream_name, unplayable, unturned};
 pub use machine::machine;
 use memory::ModelMemory;
 pub use plan::{Request, plan};

@@ -11,7 +11,7 @@ use super::source;
 use super::spacing::Spacing;
 use super::track::Track;
 use super::turns::Turns;
-use crate::check::unplayable;
+use crate::check::{is_without_pictures, unplayable};
 use crate::cuda;
 use crate::record::Recorder;
 use crate::sync::lock;
@@ -190,12 +190,12 @@ impl Camera {
         else {
             return event;
         };
-        let decodes = self.source.as_ref().is_none_or(|source| source.bin.by_name("decoder").is_some());
-        if decodes || !file.path.exists() {
-            return event;
-        }
         // Elements that read it have other names each time.
         let reason = reason.split_once(": ").map_or(reason.as_str(), |(_, reason)| reason);
+        let decodes = self.source.as_ref().is_none_or(|source| source.bin.by_name("decoder").is_some());
+        if !file.path.exists() || (decodes && !is_without_pictures(reason)) {
+            return event;
+        }
         let text = format!("{}: {}", file.path.display(), unplayable(reason));
         if file.looping { Event::SourceLost(text) } else { Event::Unplayable(text) }
     }

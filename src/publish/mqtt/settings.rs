@@ -228,7 +228,7 @@ mod tests {
             credentials_env: String::new(),
             ..Default::default()
         };
-        let account = || Account::new(&broker(true), &settings).unwrap();
+        let account = || Account::new(&broker(true), &settings, OnError::default()).unwrap();
         let mut before = account();
         for file in ["ca.pem", "cert.pem", "key.pem"] {
             for content in ["one", "two"] {

@@ -11,7 +11,7 @@ use super::{place, strip_symbols};
 use crate::command::run_quiet;
 
 /// Plugins by file name, without `libgst`.
-const PLUGINS: [&str; 23] = [
+const PLUGINS: &[&str] = &[
     "app",
     "autodetect",
     "coreelements",
@@ -32,6 +32,7 @@ const PLUGINS: [&str; 23] = [
     "typefindfunctions",
     "udp",
     "videoconvertscale",
+    "videofilter",
     "videoparsersbad",
     "videorate",
     "videotestsrc",
@@ -63,7 +64,7 @@ pub fn pack(root: &Path) -> Result<()> {
     let (bin, lib) = (root.join("bin"), root.join("lib"));
     let folder = variable("pluginsdir")?;
     let mut packed = Vec::new();
-    for plugin in PLUGINS {
+    for &plugin in PLUGINS {
         let file = folder.join(format!("libgst{plugin}.so"));
         if file.exists() {
             place(&file, &lib.join("gstreamer-1.0"), true)?;
