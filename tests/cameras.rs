@@ -76,6 +76,6 @@ fn cameras_fail_and_come_back_without_the_others_noticing() {
     assert_eq!(cameras.count("no-rtsp"), 0);
     assert_eq!(cameras.state("no-rtsp"), Some(CameraState::Reconnecting));
     let lines = cameras.lines();
-    assert!(lines.iter().any(|line| line == "stalled: lost: no picture for 1.5s"), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.starts_with("stalled: lost: no picture for 1.5s")), "{lines:#?}");
     assert_eq!(cameras.stop(), Outcome::Stopped);
 }

@@ -11,6 +11,7 @@ mod assign;
 mod content;
 mod cpu;
 mod engines;
+mod login;
 mod machine;
 mod memory;
 mod models;
@@ -22,6 +23,7 @@ mod trial;
 
 pub use assign::{GpuName, assign, gpu_names};
 pub(crate) use content::{TURN, is_without_pictures, nothing_to_decode, stream_name, unplayable, unturned};
+pub(crate) use login::login_refusal;
 pub use machine::machine;
 use memory::ModelMemory;
 pub use plan::{Request, plan};

@@ -1,6 +1,6 @@
 //! What a camera sends: asked of the camera itself, without decoding anything.
 
-use super::{nothing_to_decode, stream_name, unplayable};
+use super::{login_refusal, nothing_to_decode, stream_name, unplayable};
 use crate::config::{Camera, Codec, Source, Transport};
 use crate::sync::lock;
 use gst::prelude::*;
@@ -84,7 +84,7 @@ pub fn ask_camera(camera: &Camera) -> Result<StreamFacts, String> {
             source.set_property("location", path);
             let asked = Asked::new(source)?;
             let streams = asked.through_parsebin()?;
-            asked.answer(|message| message).map_err(|error| {
+            asked.answer(|error| error.error().to_string()).map_err(|error| {
                 let nothing = !lock(&streams).iter().any(|name| DECODED.contains(&name.as_str()));
                 if nothing && Path::new(path).exists() { unplayable(&error) } else { error }
             })
@@ -106,7 +106,10 @@ pub fn ask_camera(camera: &Camera) -> Result<StreamFacts, String> {
             source.set_property("timeout", patience);
             let asked = Asked::new(source)?;
             asked.through_depayloader();
-            asked.answer(|message| url.hide_in(&message))
+            asked.answer(|error| {
+                let text = || url.hide_in(&error.error().to_string());
+                login_refusal(error, url.has_user()).unwrap_or_else(text)
+            })
         }
     }
 }
@@ -122,15 +125,30 @@ struct Asked {
     pipeline: gst::Pipeline,
     source: gst::Element,
     found: Receiver<Result<StreamFacts, String>>,
-    tell: Sender<Result<StreamFacts, String>>,
+    tell: Tell,
+}
+
+/// Takes what is known.
+#[derive(Clone)]
+struct Tell {
+    found: Sender<Result<StreamFacts, String>>,
+    /// What the frames so far say, while more could say more.
+    so_far: Arc<Mutex<Option<StreamFacts>>>,
+}
+
+impl Tell {
+    fn tell(&self, found: Result<StreamFacts, String>) {
+        // The first is read, and then no other.
+        let _ = self.found.send(found);
+    }
 }
 
 impl Asked {
     fn new(source: gst::Element) -> Result<Self, String> {
         let pipeline = gst::Pipeline::new();
         pipeline.add(&source).map_err(|error| error.to_string())?;
-        let (tell, found) = channel();
-        Ok(Self { pipeline, source, found, tell })
+        let (sender, found) = channel();
+        Ok(Self { pipeline, source, found, tell: Tell { found: sender, so_far: Arc::default() } })
     }
 
     /// Returns the names of the streams that are found.
@@ -151,13 +169,13 @@ impl Asked {
                 pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
                     let streams = lock(&streams);
                     if !streams.iter().any(|name| DECODED.contains(&name.as_str())) {
-                        let _ = tell.send(Err(nothing_to_decode(&streams)));
+                        tell.tell(Err(nothing_to_decode(&streams)));
                     }
                     gst::PadProbeReturn::Remove
                 });
             }
             if let Err(error) = end(&pipeline, pad, &[], watched) {
-                let _ = tell.send(Err(error));
+                tell.tell(Err(error));
             }
         });
         Ok(found)
@@ -177,16 +195,15 @@ impl Asked {
                 _ => end(&pipeline, pad, &[], None),
             };
             if let Err(error) = done {
-                let _ = tell.send(Err(error));
+                tell.tell(Err(error));
             }
         });
     }
 
-    /// Runs until something is known. `clean` takes secrets out of messages.
-    fn answer(&self, clean: impl Fn(String) -> String) -> Result<StreamFacts, String> {
+    /// Runs until something is known. `describe` has errors without secrets.
+    fn answer(&self, describe: impl Fn(&gst::message::Error) -> String) -> Result<StreamFacts, String> {
         let deadline = Instant::now() + PATIENCE;
         let bus = self.pipeline.bus().ok_or("the pipeline has no bus")?;
-        let (tell, clean_copy) = (self.tell.clone(), &clean);
         // The state change of a file that can't be opened posts its error before it fails.
         let _ = self.pipeline.set_state(gst::State::Playing);
         let result = loop {
@@ -194,13 +211,13 @@ impl Asked {
             match bus.timed_pop_filtered(tick, &[gst::MessageType::Error, gst::MessageType::Eos]) {
                 Some(message) => {
                     if let gst::MessageView::Error(error) = message.view() {
-                        let _ = tell.send(Err(clean_copy(error.error().to_string())));
+                        self.tell.tell(Err(describe(error)));
                     } else {
-                        let _ = tell.send(Err("it ended before its first frames told what it is".into()));
+                        self.tell.tell(self.so_far("it ended before its first frames told what it is"));
                     }
                 }
                 None if Instant::now() > deadline => {
-                    let _ = tell.send(Err(format!("nothing came for {} s", PATIENCE.as_secs())));
+                    self.tell.tell(self.so_far(&format!("nothing came for {} s", PATIENCE.as_secs())));
                 }
                 None => {}
             }
@@ -211,6 +228,11 @@ impl Asked {
         let _ = self.pipeline.set_state(gst::State::Null);
         result
     }
+
+    /// What is known where no more comes in time.
+    fn so_far(&self, nothing: &str) -> Result<StreamFacts, String> {
+        lock(&self.tell.so_far).ok_or_else(|| nothing.to_owned())
+    }
 }
 
 impl Drop for Asked {
@@ -220,12 +242,7 @@ impl Drop for Asked {
 }
 
 /// Links a pad to these elements and a sink. `watched`: its frames tell what the stream is.
-fn end(
-    pipeline: &gst::Pipeline,
-    pad: &gst::Pad,
-    names: &[&str],
-    watched: Option<Sender<Result<StreamFacts, String>>>,
-) -> Result<(), String> {
+fn end(pipeline: &gst::Pipeline, pad: &gst::Pad, names: &[&str], watched: Option<Tell>) -> Result<(), String> {
     let mut elements = names.iter().map(|name| element(name)).collect::<Result<Vec<_>, _>>()?;
     let sink = element("fakesink")?;
     sink.set_property("async", false);
@@ -248,9 +265,14 @@ fn end(
             let mut times = lock(&times);
             times.extend(info.buffer().and_then(|buffer| buffer.dts_or_pts()));
             match pad.current_caps().and_then(|caps| read(&caps, &times)) {
+                Some(Ok(facts)) if facts.framerate.is_none() && times.len() < FRAMES => {
+                    let orientation = *lock(&orientation);
+                    *lock(&tell.so_far) = Some(StreamFacts { framerate: measured(&times), orientation, ..facts });
+                    gst::PadProbeReturn::Ok
+                }
                 Some(found) => {
                     let orientation = *lock(&orientation);
-                    let _ = tell.send(found.map(|facts| StreamFacts { orientation, ..facts }));
+                    tell.tell(found.map(|facts| StreamFacts { orientation, ..facts }));
                     gst::PadProbeReturn::Remove
                 }
                 None => gst::PadProbeReturn::Ok,
@@ -264,7 +286,7 @@ fn end(
     pad.link(&target).map(|_| ()).map_err(|error| error.to_string())
 }
 
-/// What the caps say, once the rate is known too; `None`: more frames are needed.
+/// What the caps say, with the rate of these times where they don't say it and there are enough.
 fn read(caps: &gst::Caps, times: &[gst::ClockTime]) -> Option<Result<StreamFacts, String>> {
     let structure = caps.structure(0)?;
     let codec = match structure.name().as_str() {
@@ -276,7 +298,7 @@ fn read(caps: &gst::Caps, times: &[gst::ClockTime]) -> Option<Result<StreamFacts
     let told = structure.get::<gst::Fraction>("framerate").ok().filter(|rate| rate.numer() > 0 && rate.denom() > 0);
     let framerate = match told {
         Some(rate) => Some(f64::from(rate.numer()) / f64::from(rate.denom())),
-        None if times.len() < FRAMES => return None,
+        None if times.len() < FRAMES => None,
         None => measured(times),
     };
     // Profiles of 8 bit leave it out.
@@ -308,7 +330,7 @@ mod tests {
         // Without a rate the frames' times have to say it.
         let bare = caps("video/x-h264,width=640,height=480");
         let times: Vec<_> = (0..11).map(|i| gst::ClockTime::from_mseconds(40 * i)).collect();
-        assert_eq!(read(&bare, &times[..5]), None);
+        assert_eq!(read(&bare, &times[..5]).unwrap().unwrap().framerate, None);
         let facts = read(&bare, &times).unwrap().unwrap();
         assert_eq!((facts.framerate, facts.depth), (Some(25.0), Some(8)));
         assert_eq!(StreamFacts::default().describe(), "codec unknown, size unknown, rate unknown, depth unknown");

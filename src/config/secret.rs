@@ -39,7 +39,7 @@ pub struct SecretUrl {
 impl SecretUrl {
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
-        Self { label: redact(&text), text }
+        Self { label: redact_value(&text), text }
     }
 
     /// One that is printed as `label`, which has no secrets.
@@ -50,6 +50,11 @@ impl SecretUrl {
     /// The whole address, for the one who connects.
     pub fn expose(&self) -> &str {
         &self.text
+    }
+
+    /// Whether there is a user in it.
+    pub fn has_user(&self) -> bool {
+        self.text.split_once("://").is_some_and(|(_, after)| split_authority(after).0.contains('@'))
     }
 
     /// Someone else's message, in which this address may stand, without secrets.
@@ -92,6 +97,21 @@ pub fn redact(text: &str) -> String {
     out
 }
 
+/// The same for a text that is one URL as a whole, whatever characters it has, or no URL.
+pub fn redact_value(text: &str) -> String {
+    let is_scheme = |scheme: &str| !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    match text.split_once("://") {
+        Some((scheme, url)) if is_scheme(scheme.trim_start()) => format!("{scheme}://{}", redact_after_scheme(url)),
+        _ => redact(text),
+    }
+}
+
+/// Whether what follows an @ is a host rather than a part of a file's name.
+pub(super) fn looks_like_host(text: &str) -> bool {
+    let host = text.split(['/', '?', '#']).next().unwrap_or_default();
+    host.starts_with('[') || host.contains(['.', ':']) || host == "localhost"
+}
+
 /// `user:password@host/path?query`, without the scheme.
 fn redact_after_scheme(url: &str) -> String {
     let (authority, path) = split_authority(url);
@@ -127,17 +147,21 @@ fn redact_after_scheme(url: &str) -> String {
 }
 
 /// Splits after the host. Also where a password has an unescaped `/`, `?` or `#`, which makes the URL useless, but not
-/// less secret: what then stands before the first of them isn't `host:port`.
+/// less secret: what then stands before the first of them isn't `host:port`, or what follows the last @ looks like a host.
 fn split_authority(url: &str) -> (&str, &str) {
     let end = url.find(['/', '?', '#']).unwrap_or(url.len());
     let (authority, path) = url.split_at(end);
-    let is_host = authority.contains('@')
-        || authority.starts_with('[')
-        || authority.split_once(':').is_none_or(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
-    match path.rfind('@').filter(|_| !is_host) {
-        Some(at) => {
-            let after = end + at;
-            url.split_at(url.get(after..).and_then(|rest| rest.find(['/', '?', '#'])).map_or(url.len(), |i| after + i))
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let is_host = host.starts_with('[')
+        || host.split_once(':').is_none_or(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let hides = |after: &str| {
+        let no_user_yet = !authority.contains('@') && path.starts_with(['?', '#']);
+        !is_host || no_user_yet || !authority.is_empty() && looks_like_host(after)
+    };
+    match path.rsplit_once('@').filter(|(_, after)| hides(after)) {
+        Some((_, after)) => {
+            let rest = after.find(['/', '?', '#']).map_or(0, |at| after.len() - at);
+            url.split_at(url.len() - rest)
         }
         None => (authority, path),
     }
@@ -155,6 +179,13 @@ mod tests {
             ("rtsp://admin:p@ss@cam/ch1", "rtsp://***@cam/ch1"),
             ("rtsp://admin:hunter2/x@cam:554/ch1", "rtsp://***@cam:554/ch1"),
             ("rtsp://admin:hunter2,'x@cam/ch1", "rtsp://***@cam/ch1"),
+            ("rtsp://admin:5?hunter2@cam/ch1", "rtsp://***@cam/ch1"),
+            ("rtsp://admin:5#hunter2@cam/ch1", "rtsp://***@cam/ch1"),
+            ("rtsp://admin:12/hunter2@10.0.0.5/ch1", "rtsp://***@10.0.0.5/ch1"),
+            ("rtsp://admin:a@5/hunter2@cam.local:554/ch1?a=b", "rtsp://***@cam.local:554/ch1?a=b"),
+            ("rtsp://admin:a@b:c/hunter2@cam", "rtsp://***@cam"),
+            ("rtsp://admin:hun ter2@cam/ch1", "rtsp://***@cam/ch1"),
+            ("rtsp://admin:hun\"ter2@cam/ch1", "rtsp://***@cam/ch1"),
             ("rtsp://cam/ch1", "rtsp://cam/ch1"),
             ("rtsp://cam:554/a@b", "rtsp://cam:554/a@b"),
             ("rtsp://[::1]:554/a@b", "rtsp://[::1]:554/a@b"),
@@ -166,7 +197,10 @@ mod tests {
             ("file:///tmp/a@b.mp4", "file:///tmp/a@b.mp4"),
             ("mqtts://u:p@broker:8883", "mqtts://***@broker:8883"),
         ] {
-            assert_eq!(redact(url), shown);
+            assert_eq!(redact_value(url), shown);
+            if !url.contains([' ', '"']) {
+                assert_eq!(redact(url), shown);
+            }
             assert_eq!(SecretUrl::new(url).to_string(), shown);
             assert!(!format!("{:?}", SecretUrl::new(url)).contains("hunter"));
             assert_eq!(SecretUrl::new(url).expose(), url);

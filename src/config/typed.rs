@@ -4,7 +4,7 @@
 use super::file::File;
 use super::finding::{Finding, Origin, Severity};
 use super::schema::{Kind, Shape, paths};
-use super::secret::redact;
+use super::secret::redact_value;
 use super::text::{Node, Value, join};
 use super::variables::{Variables, expand};
 use serde_json::{Map, Value as Json};
@@ -83,7 +83,7 @@ impl Walk<'_> {
         }
         self.written.values.insert(path.to_owned(), (node.origin.clone(), shown(&node.value)));
         if let Value::Text(text) = &node.value {
-            self.written.labels.insert(path.to_owned(), redact(text));
+            self.written.labels.insert(path.to_owned(), redact_value(text));
         }
         let kind = node.value.kind();
         // The override of a key that takes text only has been made text.
@@ -260,7 +260,7 @@ fn shown_to(value: &Value, depth: u32) -> String {
         Value::Null => "null".into(),
         Value::Bool(value) => value.to_string(),
         Value::Number(number) => number.to_string(),
-        Value::Text(text) => format!("\"{}\"", redact(text).escape_debug()),
+        Value::Text(text) => format!("\"{}\"", redact_value(text).escape_debug()),
         Value::List(_) if depth == 0 => "[…]".into(),
         Value::List(nodes) => {
             let inner: Vec<_> = nodes.iter().take(5).map(|node| shown_to(&node.value, depth - 1)).collect();

@@ -18,6 +18,8 @@ pub enum CameraState {
     Stalled,
     /// Lost: waiting for the next attempt, or trying.
     Reconnecting,
+    /// The camera refuses user and password: it's tried again after minutes.
+    Refused,
     /// Given up on: its configuration is wrong, or its model can't be opened.
     Failed,
     /// Stopped on request.
@@ -26,8 +28,8 @@ pub enum CameraState {
 
 impl CameraState {
     /// Every state, for counters that have one series for each.
-    pub const ALL: [Self; 6] =
-        [Self::Starting, Self::Playing, Self::Stalled, Self::Reconnecting, Self::Failed, Self::Stopped];
+    pub const ALL: [Self; 7] =
+        [Self::Starting, Self::Playing, Self::Stalled, Self::Reconnecting, Self::Refused, Self::Failed, Self::Stopped];
 
     /// As in JSON.
     pub fn name(self) -> &'static str {
@@ -36,6 +38,7 @@ impl CameraState {
             Self::Playing => "playing",
             Self::Stalled => "stalled",
             Self::Reconnecting => "reconnecting",
+            Self::Refused => "refused",
             Self::Failed => "failed",
             Self::Stopped => "stopped",
         }

@@ -4,6 +4,7 @@ use super::channel::{Report, Reporter};
 use super::lifecycle::Event;
 use super::setup::ThreadSetup;
 use super::{source, threads};
+use crate::check::login_refusal;
 use crate::config::{Priority, redact};
 use crate::sync::lock;
 use gst::prelude::*;
@@ -15,6 +16,8 @@ use std::sync::{Arc, Mutex};
 pub struct Listener {
     pub reporter: Reporter,
     pub placement: Placement,
+    /// The camera's address has a user.
+    pub has_user: bool,
 }
 
 /// Where the camera's threads go.
@@ -43,7 +46,10 @@ impl Listener {
             MessageView::Error(error) => {
                 let text = describe(message, &error.error(), error.debug().as_deref());
                 match message.src().and_then(source::number) {
-                    Some(number) => self.reporter.of_source(number).event(Event::SourceLost(text)),
+                    Some(number) => {
+                        let refused = login_refusal(error, self.has_user).map(Event::LoginRefused);
+                        self.reporter.of_source(number).event(refused.unwrap_or(Event::SourceLost(text)));
+                    }
                     None => self.reporter.event(Event::AnalysisLost(text)),
                 }
             }

@@ -40,6 +40,8 @@ pub struct Camera {
     analysis: Option<Analysis>,
     /// The pipeline is being closed, and hasn't said that it is.
     closing: bool,
+    /// The pipeline was made, and waits to be started.
+    made: bool,
     /// While the pipeline is open, if anything is recorded.
     recorder: Arc<Mutex<Option<Recorder>>>,
     source: Option<source::Opened>,
@@ -84,11 +86,8 @@ impl Drop for Timer {
     }
 }
 
-/// Sees each pipeline before it starts.
-pub type OnPipeline = dyn Fn(&CameraSetup, &gst::Pipeline);
-
 impl Camera {
-    /// Starts a camera.
+    /// Starts a camera. Its pipeline is started by [`Self::start_pipeline`], here as after each event.
     pub fn start(
         setup: CameraSetup,
         patience: Patience,
@@ -96,7 +95,6 @@ impl Camera {
         reporter: Reporter,
         placement: Placement,
         spacing: Spacing,
-        on_pipeline: Option<&OnPipeline>,
     ) -> Self {
         let (lifecycle, actions) = Lifecycle::start(patience);
         let mut this = Self {
@@ -108,6 +106,7 @@ impl Camera {
             placement,
             analysis: None,
             closing: false,
+            made: false,
             recorder: Arc::default(),
             source: None,
             sources: 0,
@@ -117,11 +116,11 @@ impl Camera {
             gpu: Arc::default(),
         };
         this.show();
-        this.act(actions, on_pipeline);
+        this.act(actions);
         this
     }
 
-    pub fn setup(&self) -> &CameraSetup {
+    pub fn setup(&self) -> &Arc<CameraSetup> {
         &self.setup
     }
 
@@ -158,7 +157,7 @@ impl Camera {
     }
 
     /// Takes an event. Returns whether nothing of the camera is left.
-    pub fn handle(&mut self, event: Event, on_pipeline: Option<&OnPipeline>) -> bool {
+    pub fn handle(&mut self, event: Event) -> bool {
         let event = self.file_without_pictures(event);
         let event = match self.check(event) {
             Some(event) => event,
@@ -171,15 +170,17 @@ impl Camera {
             return false;
         }
         self.closing &= event != Event::PipelineClosed;
-        let before = self.lifecycle.state();
+        let before = (self.lifecycle.state(), self.lifecycle.reason().map(str::to_owned));
         let actions = self.lifecycle.handle(event, self.start.elapsed(), glib::random_double());
-        if self.lifecycle.state() != before {
+        if self.lifecycle.state() != before.0 {
             // What was waited for is void.
             self.timer.clear();
             self.turn.clear();
+        }
+        if (self.lifecycle.state(), self.lifecycle.reason()) != (before.0, before.1.as_deref()) {
             self.show();
         }
-        self.act(actions, on_pipeline)
+        self.act(actions)
     }
 
     /// A file in which nothing was found to decode is told as that, whatever GStreamer says of it. One that isn't there may
@@ -200,27 +201,37 @@ impl Camera {
         if file.looping { Event::SourceLost(text) } else { Event::Unplayable(text) }
     }
 
-    /// A timer of silence rings early when pictures have come since it was set: it's set anew then.
+    /// A timer of silence rings early when pictures have come since it was set, or are due later: it's set anew then.
     fn check(&mut self, event: Event) -> Option<Event> {
-        let patience = match (self.lifecycle.state(), &event) {
-            (State::Playing, Event::Silence) => self.lifecycle.patience().silence,
+        let playing = match (self.lifecycle.state(), &event) {
+            (State::Playing, Event::Silence(_)) => true,
+            (State::Connecting, Event::Silence(_)) => false,
             _ => return Some(event),
         };
-        let silence = self.track.silence();
-        if silence >= patience {
-            return Some(event);
+        let patience = self.lifecycle.patience();
+        let longest = self.track.longest_silence(patience);
+        let left = self.track.silence_left(longest);
+        if left.is_zero() {
+            return Some(Event::Silence(longest));
         }
-        if self.track.held() >= HANGS * patience {
-            let text = format!("pictures go in, and none has come out for {:?}", HANGS * patience);
-            return Some(Event::AnalysisLost(text));
+        let hangs = HANGS * patience.silence;
+        if playing && self.track.held() >= hangs {
+            return Some(Event::AnalysisLost(format!("pictures go in, and none has come out for {hangs:?}")));
         }
-        self.timer.set(patience - silence, self.reporter.of_source(self.sources), Event::Silence);
+        // Not past what may be found meanwhile: a file's next picture can be due in hours.
+        let next = left.min(longest);
+        self.timer.set(next, self.reporter.of_source(self.sources), Event::Silence(longest));
         None
     }
 
     /// Ends the camera.
     pub fn stop(&mut self) {
-        self.handle(Event::Stop, None);
+        self.handle(Event::Stop);
+    }
+
+    /// The configuration was read again, and has the camera as it is.
+    pub fn retry(&mut self) {
+        self.handle(Event::Retry);
     }
 
     /// Asks the elements how long they take, and tells them all.
@@ -267,17 +278,17 @@ impl Camera {
         self.track.meter().set_state(self.lifecycle.shown(), self.lifecycle.reason().map(str::to_owned));
     }
 
-    fn act(&mut self, actions: Vec<Action>, on_pipeline: Option<&OnPipeline>) -> bool {
+    fn act(&mut self, actions: Vec<Action>) -> bool {
         let mut gone = false;
         let mut turn = Duration::ZERO;
         for action in actions {
             match action {
-                Action::OpenPipeline => self.open_pipeline(on_pipeline),
+                Action::OpenPipeline => self.make_pipeline(),
                 Action::ClosePipeline => self.close_pipeline(),
                 Action::OpenSource => turn = self.open_source_in_turn(),
                 Action::CloseSource => self.close_source(),
                 Action::Watch(time) => {
-                    self.timer.set(turn + time, self.reporter.of_source(self.sources), Event::Silence)
+                    self.timer.set(turn + time, self.reporter.of_source(self.sources), Event::Silence(time));
                 }
                 Action::Wait(time) => self.timer.set(time, self.reporter.clone(), Event::WaitOver),
                 Action::Drain => self.drain(),
@@ -288,16 +299,29 @@ impl Camera {
         gone
     }
 
-    fn open_pipeline(&mut self, on_pipeline: Option<&OnPipeline>) {
+    fn make_pipeline(&mut self) {
         let analysis = match Analysis::make(&self.setup, &self.track) {
             Ok(analysis) => analysis,
             Err(error) => return self.reporter.event(Event::CantOpen(error.message)),
         };
-        let listener = Listener { reporter: self.reporter.clone(), placement: self.placement.clone() };
+        let listener = Listener {
+            reporter: self.reporter.clone(),
+            placement: self.placement.clone(),
+            has_user: self.setup.source.has_user(),
+        };
         listener.listen(&analysis.pipeline);
-        if let Some(on_pipeline) = on_pipeline {
-            on_pipeline(&self.setup, &analysis.pipeline);
-        }
+        self.analysis = Some(analysis);
+        self.made = true;
+    }
+
+    /// The pipeline that was made, and has to be started.
+    pub fn made(&self) -> Option<&gst::Pipeline> {
+        self.analysis.as_ref().filter(|_| self.made).map(|analysis| &analysis.pipeline)
+    }
+
+    /// Starts the pipeline that was made.
+    pub fn start_pipeline(&mut self) {
+        let Some(analysis) = self.analysis.as_ref().filter(|_| std::mem::take(&mut self.made)) else { return };
         let (reporter, decoder, gpu) = (self.reporter.clone(), self.setup.decoder, self.gpu.clone());
         let (turns, end, setup) = (analysis.turns.clone(), analysis.end.clone(), self.setup.clone());
         let recording = self.setup.recording.clone().map(|settings| Recording {
@@ -323,10 +347,10 @@ impl Camera {
                 }
             });
         });
-        self.analysis = Some(analysis);
     }
 
     fn close_pipeline(&mut self) {
+        self.made = false;
         let (source, reporter) = (self.source.take(), self.reporter.clone());
         let Some(Analysis { pipeline, turns, .. }) = self.analysis.take() else {
             // Asked for twice, as when the last frame comes out in the moment in which the wait for it is over.
@@ -366,7 +390,9 @@ impl Camera {
         self.track.opened();
         let reporter = self.reporter.of_source(self.sources);
         let running = analysis.pipeline.current_running_time().unwrap_or_default();
-        let source = match source::make(&self.setup, &self.track, &reporter, running, &analysis.pictures) {
+        let (setup, track, patience) = (self.setup.clone(), self.track.clone(), *self.lifecycle.patience());
+        let around = source::Surroundings::new(setup, track, patience, reporter.clone(), analysis.pictures.clone());
+        let source = match source::make(&around, running) {
             Ok(source) => source,
             Err(error) => return reporter.event(Event::SourceLost(error.message)),
         };

@@ -14,6 +14,16 @@ pub struct Patience {
     /// A camera that has played for as long is well again: its next failure counts as the first.
     pub settled: Duration,
     pub backoff: Backoff,
+    /// After a refused login: cameras lock accounts and addresses after a few.
+    pub refusal: Backoff,
+}
+
+impl Patience {
+    /// How long data may come without a key frame. After that there will be none, and what comes is decoded: some cameras
+    /// refresh the picture part by part instead.
+    pub fn key_frame(&self) -> Duration {
+        3 * self.connect
+    }
 }
 
 impl Default for Patience {
@@ -23,6 +33,7 @@ impl Default for Patience {
             silence: Duration::from_secs(5),
             settled: Duration::from_secs(10),
             backoff: Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(5) },
+            refusal: Backoff { first: Duration::from_secs(2 * 60), longest: Duration::from_secs(15 * 60) },
         }
     }
 }
@@ -39,6 +50,8 @@ pub enum State {
     Stalled,
     /// The source failed or ended, and is being closed.
     Lost,
+    /// The camera refused the login, and the source is being closed.
+    Refused,
     /// Models or outputs failed; all of the pipeline is being closed.
     Broken,
     /// For the next attempt.
@@ -60,12 +73,16 @@ pub enum Event {
     SourceDue,
     /// The source's first picture.
     FirstPicture,
-    /// No picture for as long as patience lasts.
-    Silence,
+    /// No picture for so long, which is as long as patience lasts.
+    Silence(Duration),
+    /// Pictures come, none of which can be decoded for want of a key frame.
+    NoKeyFrame(String),
     /// The source failed, or ended where it shouldn't.
     SourceLost(String),
     /// The source has nothing that can be played, and won't have.
     Unplayable(String),
+    /// The camera doesn't take user and password.
+    LoginRefused(String),
     /// The source is at its end, and there's no more to come.
     Ended,
     /// An element after the source failed.
@@ -73,6 +90,8 @@ pub enum Event {
     SourceClosed,
     /// The wait is over.
     WaitOver,
+    /// The configuration was read again: a refused login may be tried at once.
+    Retry,
     Stop,
     /// What was under way came out at the end, or took too long.
     Drained,
@@ -98,6 +117,9 @@ pub enum Action {
     Forget,
 }
 
+/// What to do where a silence is none.
+const SLOWER: &str = " (one that is slower needs a longer STALL_TIMEOUT_S)";
+
 /// A camera's state, and what it remembers.
 #[derive(Debug)]
 pub struct Lifecycle {
@@ -107,6 +129,12 @@ pub struct Lifecycle {
     reason: Option<String>,
     /// In a row.
     failures: u32,
+    /// Refused logins, in a row.
+    refusals: u32,
+    /// The last failure was a refused login.
+    refused: bool,
+    /// On the caller's clock: no login is tried before, whatever happens meanwhile; and why.
+    login_after: Option<(Duration, String)>,
     /// When it began to play, on the caller's clock.
     playing_since: Option<Duration>,
     /// The pipeline is being opened, which may mean that an engine is built, and nobody has said how it went.
@@ -127,6 +155,9 @@ impl Lifecycle {
             state: State::Opening,
             reason: None,
             failures: 0,
+            refusals: 0,
+            refused: false,
+            login_after: None,
             playing_since: None,
             opening: true,
             reopen: false,
@@ -157,10 +188,12 @@ impl Lifecycle {
     /// As those see it who watch.
     pub fn shown(&self) -> CameraState {
         match self.state {
+            State::Waiting if self.login_after.is_some() => CameraState::Refused,
+            State::Connecting | State::Refused if self.refused => CameraState::Refused,
             State::Opening | State::Connecting if !self.has_played && self.failures == 0 => CameraState::Starting,
             State::Playing => CameraState::Playing,
             State::Stalled => CameraState::Stalled,
-            State::Opening | State::Connecting | State::Lost | State::Broken | State::Waiting => {
+            State::Opening | State::Connecting | State::Lost | State::Refused | State::Broken | State::Waiting => {
                 CameraState::Reconnecting
             }
             State::Failed => CameraState::Failed,
@@ -191,7 +224,7 @@ impl Lifecycle {
 
             (Opening, Event::Opened) => {
                 self.has_opened = true;
-                self.connect()
+                self.connect(now)
             }
             (Opening, Event::CantOpen(reason)) if self.has_opened => {
                 self.lose(Broken, reason, Action::ClosePipeline, now)
@@ -201,31 +234,51 @@ impl Lifecycle {
             (Connecting, Event::Unplayable(reason)) => self.go(Failed, Some(reason), vec![Action::ClosePipeline]),
             (Connecting, Event::FirstPicture) => {
                 self.playing_since = Some(now);
+                (self.refusals, self.refused, self.login_after) = (0, false, None);
                 let again = std::mem::replace(&mut self.has_played, true);
                 let mut actions = vec![Action::Watch(self.patience.silence)];
                 actions.extend(again.then_some(Action::CountReconnect));
                 self.go(Playing, None, actions)
             }
-            (Connecting, Event::Silence) => {
-                let reason = format!("no picture within {:?} of connecting", self.patience.connect);
+            // One that waited before keeps its reason for those who watch.
+            (Connecting, Event::NoKeyFrame(reason)) => self.go(Connecting, Some(reason), vec![]),
+            (Connecting, Event::Silence(time)) => {
+                let reason = format!("no picture within {time:?} of connecting{SLOWER}");
                 self.lose(Lost, reason, Action::CloseSource, now)
             }
-            (Playing, Event::Silence) => {
-                let reason = format!("no picture for {:?}", self.patience.silence);
+            (Playing, Event::Silence(time)) => {
+                let reason = format!("no picture for {time:?}{SLOWER}");
                 self.lose(Stalled, reason, Action::CloseSource, now)
+            }
+            (Connecting | Playing, Event::LoginRefused(reason)) => {
+                let actions = self.lose(Refused, reason, Action::CloseSource, now);
+                self.refused = true;
+                self.refusals = self.refusals.saturating_add(1);
+                actions
             }
             (Connecting | Playing, Event::SourceLost(reason)) => self.lose(Lost, reason, Action::CloseSource, now),
             (Connecting | Playing | Stalled | Lost | Waiting, Event::AnalysisLost(reason)) => {
                 self.lose(Broken, reason, Action::ClosePipeline, now)
             }
-            (Stalled | Lost, Event::SourceClosed) => self.wait(false, random),
-            (Broken, Event::PipelineClosed) => self.wait(true, random),
+            (Refused, Event::SourceClosed) => {
+                let wait = self.patience.refusal.wait(self.refusals, random);
+                self.login_after = self.reason.clone().map(|reason| (now + wait, reason));
+                self.wait(false, wait)
+            }
+            (Stalled | Lost, Event::SourceClosed) => {
+                self.wait(false, self.patience.backoff.wait(self.failures, random))
+            }
+            (Broken, Event::PipelineClosed) => self.wait(true, self.patience.backoff.wait(self.failures, random)),
             (Waiting, Event::WaitOver) if self.reopen => {
                 let reason = self.reason.take();
                 self.opening = true;
                 self.go(Opening, reason, vec![Action::OpenPipeline])
             }
-            (Waiting, Event::WaitOver) => self.connect(),
+            (Waiting, Event::WaitOver) => self.connect(now),
+            (state, Event::Retry) => {
+                let waited = self.login_after.take().is_some();
+                if waited && state == Waiting && !self.reopen { self.connect(now) } else { vec![] }
+            }
             _ => vec![],
         }
     }
@@ -236,7 +289,16 @@ impl Lifecycle {
         actions
     }
 
-    fn connect(&mut self) -> Vec<Action> {
+    fn connect(&mut self, now: Duration) -> Vec<Action> {
+        if let Some((at, reason)) = &self.login_after {
+            let left = at.saturating_sub(now);
+            // A millisecond is a timer's rounding.
+            if left > Duration::from_millis(1) {
+                self.reason = Some(reason.clone());
+                return self.wait(false, left);
+            }
+            self.login_after = None;
+        }
         let reason = self.reason.take();
         self.go(State::Connecting, reason, vec![Action::OpenSource, Action::Watch(self.patience.connect)])
     }
@@ -246,13 +308,14 @@ impl Lifecycle {
             self.failures = 0;
         }
         self.failures = self.failures.saturating_add(1);
+        self.refused = false;
         self.go(state, Some(reason), vec![action])
     }
 
-    fn wait(&mut self, reopen: bool, random: f64) -> Vec<Action> {
+    fn wait(&mut self, reopen: bool, time: Duration) -> Vec<Action> {
         self.reopen = reopen;
         let reason = self.reason.take();
-        self.go(State::Waiting, reason, vec![Action::Wait(self.patience.backoff.wait(self.failures, random))])
+        self.go(State::Waiting, reason, vec![Action::Wait(time)])
     }
 }
 
@@ -323,14 +386,85 @@ mod tests {
     #[test]
     fn silence_is_noticed_before_and_after_the_first_picture() {
         let mut test = Test::playing();
-        assert_eq!(test.on(Event::Silence), [CloseSource]);
+        assert_eq!(test.on(Event::Silence(5 * SECOND)), [CloseSource]);
         assert_eq!(test.camera.shown(), CameraState::Stalled);
-        assert_eq!(test.camera.reason(), Some("no picture for 5s"));
+        let reason = test.camera.reason().unwrap();
+        assert!(reason.starts_with("no picture for 5s (") && reason.contains("STALL_TIMEOUT_S"), "{reason}");
         assert_eq!(test.on(Event::FirstPicture), [], "a late picture of the old source");
         test.on(Event::SourceClosed);
         test.on(Event::WaitOver);
-        assert_eq!(test.on(Event::Silence), [CloseSource]);
+        assert_eq!(test.on(Event::Silence(10 * SECOND)), [CloseSource]);
         assert_eq!(test.camera.state(), State::Lost);
+        assert!(test.camera.reason().unwrap().starts_with("no picture within 10s of connecting ("));
+    }
+
+    #[test]
+    fn a_refused_login_is_tried_again_after_minutes() {
+        let mut test = Test::start();
+        test.on(Event::Opened);
+        for minutes in [2, 4, 8, 15, 15] {
+            let refused = Event::LoginRefused("refused the login (401)".into());
+            assert_eq!(test.on(refused), [CloseSource]);
+            assert_eq!(test.camera.shown(), CameraState::Refused);
+            assert_eq!(test.on(Event::SourceLost("and can't write either".into())), [], "said after it");
+            assert_eq!(test.on(Event::SourceClosed), [Wait(minutes * 60 * SECOND)]);
+            assert_eq!(
+                (test.camera.shown(), test.camera.reason()),
+                (CameraState::Refused, Some("refused the login (401)"))
+            );
+            test.now += minutes * 60 * SECOND;
+            assert_eq!(test.on(Event::WaitOver)[0], OpenSource);
+            assert_eq!(test.camera.shown(), CameraState::Refused, "it may be refused again");
+        }
+        // It's right again, and wrong later.
+        test.on(Event::FirstPicture);
+        assert_eq!(test.camera.shown(), CameraState::Playing);
+        assert_eq!(test.on(Event::LoginRefused("refused the login (403)".into())), [CloseSource]);
+        assert_eq!(test.on(Event::SourceClosed), [Wait(120 * SECOND)]);
+    }
+
+    #[test]
+    fn no_login_is_tried_sooner_for_other_reasons_than_the_operator_s() {
+        let refused = || {
+            let mut test = Test::start();
+            test.on(Event::Opened);
+            test.on(Event::LoginRefused("refused".into()));
+            test.on(Event::SourceClosed);
+            test.now += 10 * SECOND;
+            test
+        };
+        // The outputs break and come back meanwhile.
+        let mut test = refused();
+        assert_eq!(test.on(Event::AnalysisLost("disk full".into())), [ClosePipeline]);
+        assert_eq!(test.camera.shown(), CameraState::Reconnecting);
+        test.on(Event::PipelineClosed);
+        assert_eq!(test.on(Event::WaitOver), [OpenPipeline]);
+        assert_eq!(test.on(Event::Opened), [Wait(110 * SECOND)]);
+        assert_eq!((test.camera.shown(), test.camera.reason()), (CameraState::Refused, Some("refused")));
+        test.now += 110 * SECOND;
+        assert_eq!(test.on(Event::WaitOver)[0], OpenSource);
+        // The network is away at the next attempt: that is tried again soon, for no login was refused.
+        assert_eq!(test.lose(), 2 * SECOND, "the third failure");
+        assert_eq!(test.camera.shown(), CameraState::Reconnecting);
+
+        // The configuration was read again.
+        let mut test = refused();
+        assert_eq!(test.on(Event::Retry)[0], OpenSource);
+        assert_eq!(Test::playing().on(Event::Retry), []);
+        let mut test = Test::playing();
+        test.lose();
+        assert_eq!(test.on(Event::Retry), [], "an outage has its own waits");
+    }
+
+    #[test]
+    fn a_camera_that_sends_no_key_frame_is_said_so_while_it_is_waited_for() {
+        let mut test = Test::start();
+        test.on(Event::Opened);
+        assert_eq!(test.on(Event::NoKeyFrame("no key frame".into())), []);
+        assert_eq!((test.camera.state(), test.camera.reason()), (State::Connecting, Some("no key frame")));
+        test.on(Event::FirstPicture);
+        assert_eq!(test.on(Event::NoKeyFrame("no key frame".into())), []);
+        assert_eq!((test.camera.state(), test.camera.reason()), (State::Playing, None));
     }
 
     #[test]

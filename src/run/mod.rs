@@ -21,6 +21,7 @@ mod meters;
 mod outputs;
 mod plan;
 mod recording;
+mod rhythm;
 mod setup;
 mod source;
 mod spacing;

@@ -45,6 +45,11 @@ impl Source {
     pub fn ends(&self) -> bool {
         matches!(self, Self::File(FileSource { looping: false, .. }))
     }
+
+    /// Whether a login is tried as a user.
+    pub fn has_user(&self) -> bool {
+        matches!(self, Self::Rtsp(source) if source.url.has_user())
+    }
 }
 
 /// A camera on the network.

@@ -1,7 +1,7 @@
 //! All cameras, and what concerns more than one of them.
 
 use super::bus::Placement;
-use super::camera::{Camera, OnPipeline};
+use super::camera::Camera;
 use super::change::{Change, change};
 use super::channel::{Inbox, Letter, Letters, Report, Reporter, channel};
 use super::lifecycle::{Event, Patience, State};
@@ -11,8 +11,8 @@ use super::spacing::Spacing;
 use super::threads;
 use super::track::Track;
 use gst::glib;
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,7 +25,13 @@ const LONGEST_STOP_OF_FAILED: Duration = Duration::from_secs(2);
 /// Takes lines for the operator.
 pub type Say = dyn Fn(&str);
 
-/// How cameras are run.
+/// Sees each pipeline before it starts.
+pub type OnPipeline = dyn Fn(&CameraSetup, &gst::Pipeline);
+
+/// What is called when all have ended, and how.
+type OnEnd = Box<dyn FnOnce(Outcome)>;
+
+/// How cameras are run. What is called may call the supervisor.
 #[derive(Default)]
 pub struct Options {
     /// Where cameras are counted.
@@ -57,6 +63,10 @@ pub struct Supervisor {
     refused: Arc<Mutex<HashSet<String>>>,
     spacing: Spacing,
     state: RefCell<Running>,
+    /// What has yet to be called, in order.
+    calls: RefCell<VecDeque<Call>>,
+    /// One of them is being called.
+    calling: Cell<bool>,
     /// End with it.
     tasks: RefCell<Vec<glib::JoinHandle<()>>>,
 }
@@ -65,6 +75,14 @@ impl Drop for Supervisor {
     fn drop(&mut self) {
         self.tasks.take().iter().for_each(glib::JoinHandle::abort);
     }
+}
+
+/// What is of the program, and is called with nothing borrowed.
+enum Call {
+    Say(String),
+    /// Of the camera with this number; its pipeline starts after that.
+    Pipeline(u64),
+    End(OnEnd, Outcome),
 }
 
 #[derive(Default)]
@@ -80,7 +98,7 @@ struct Running {
     next: BTreeMap<String, CameraSetup>,
     /// It's stopping, and will have ended like this.
     ending: Option<Outcome>,
-    end: Option<Box<dyn FnOnce(Outcome)>>,
+    end: Option<OnEnd>,
 }
 
 impl Supervisor {
@@ -99,6 +117,8 @@ impl Supervisor {
             refused: Arc::default(),
             spacing: Spacing::default(),
             state,
+            calls: RefCell::default(),
+            calling: Cell::new(false),
             tasks: RefCell::default(),
         });
         this.listen(inbox);
@@ -123,9 +143,52 @@ impl Supervisor {
         self.tasks.borrow_mut().push(glib::MainContext::ref_thread_default().spawn_local(task));
     }
 
-    fn say(&self, text: &str) {
-        if let Some(say) = &self.options.say {
-            say(text);
+    fn say(&self, text: String) {
+        self.calls.borrow_mut().push_back(Call::Say(text));
+    }
+
+    /// Calls what has to be called. What is called may call the supervisor, which leaves its own calls to the one that is on.
+    fn call(&self) {
+        struct Over<'a>(&'a Cell<bool>);
+        impl Drop for Over<'_> {
+            fn drop(&mut self) {
+                self.0.set(false);
+            }
+        }
+        if self.calling.replace(true) {
+            return;
+        }
+        let _over = Over(&self.calling);
+        let next = || self.calls.borrow_mut().pop_front();
+        while let Some(call) = next() {
+            match call {
+                Call::Say(text) => self.options.say.iter().for_each(|say| say(&text)),
+                Call::Pipeline(camera) => self.start_pipeline(camera),
+                Call::End(end, outcome) => end(outcome),
+            }
+        }
+    }
+
+    /// Shows a camera's pipeline, and starts it, if nothing has come between.
+    fn start_pipeline(&self, camera: u64) {
+        let made = || {
+            let running = self.state.borrow();
+            let camera = running.cameras.get(&camera)?;
+            Some((camera.setup().clone(), camera.made()?.clone()))
+        };
+        let Some((setup, pipeline)) = made() else { return };
+        if let Some(on_pipeline) = &self.options.on_pipeline {
+            on_pipeline(&setup, &pipeline);
+        }
+        if let Some(camera) = self.state.borrow_mut().cameras.get_mut(&camera) {
+            camera.start_pipeline();
+        }
+    }
+
+    /// Has the pipeline that a camera has made started.
+    fn start_made(&self, number: u64, camera: &Camera) {
+        if camera.made().is_some() {
+            self.calls.borrow_mut().push_back(Call::Pipeline(number));
         }
     }
 
@@ -143,7 +206,7 @@ impl Supervisor {
             running.ended.retain(|setup| cameras.contains(setup));
             for camera in running.cameras.values_mut() {
                 if !names.contains(camera.setup().name.as_str()) && camera.state() != State::Stopping {
-                    self.say(&format!("{}: removed", camera.setup().name));
+                    self.say(format!("{}: removed", camera.setup().name));
                     camera.stop();
                 }
             }
@@ -151,6 +214,7 @@ impl Supervisor {
         for camera in cameras {
             self.put(camera);
         }
+        self.call();
     }
 
     /// Has outputs whose files were moved or deleted, as by log rotation, open them anew.
@@ -182,15 +246,19 @@ impl Supervisor {
         // One that was given up on gets another chance with each reading of the configuration.
         match change(camera.setup(), &setup) {
             // What is in files may have changed all the same.
-            Change::Nothing if camera.state() != State::Failed => camera.change(setup, vec![]),
+            Change::Nothing if camera.state() != State::Failed => {
+                camera.change(setup, vec![]);
+                camera.retry();
+            }
             Change::Properties(values) if camera.state() != State::Failed => {
                 let changed: Vec<_> =
                     values.iter().map(|value| format!("{} of {}", value.property, value.element)).collect();
-                self.say(&format!("{}: changed: {}", setup.name, changed.join(", ")));
+                self.say(format!("{}: changed: {}", setup.name, changed.join(", ")));
                 camera.change(setup, values);
+                camera.retry();
             }
             _ => {
-                self.say(&format!("{}: starts anew", setup.name));
+                self.say(format!("{}: starts anew", setup.name));
                 camera.stop();
                 running.next.insert(setup.name.clone(), setup);
             }
@@ -207,21 +275,19 @@ impl Supervisor {
             refused: self.refused.clone(),
         };
         let (meter, outputs) = self.options.meters.of(&setup.name);
-        self.say(&format!("{}: starts", setup.name));
-        let on_pipeline = self.options.on_pipeline.as_deref();
-        let camera = Camera::start(
-            setup,
-            running.patience,
-            Track::new(meter, outputs),
-            reporter,
-            placement,
-            self.spacing.clone(),
-            on_pipeline,
-        );
+        self.say(format!("{}: starts", setup.name));
+        let track = Track::new(meter, outputs);
+        let camera = Camera::start(setup, running.patience, track, reporter, placement, self.spacing.clone());
+        self.start_made(number, &camera);
         running.cameras.insert(number, camera);
     }
 
     fn take(self: &Rc<Self>, letter: Letter) {
+        self.read(letter);
+        self.call();
+    }
+
+    fn read(self: &Rc<Self>, letter: Letter) {
         let mut running = self.state.borrow_mut();
         let Some(camera) = running.cameras.get_mut(&letter.camera) else { return };
         if !camera.is_current(letter.source) {
@@ -230,18 +296,19 @@ impl Supervisor {
         let name = camera.setup().name.clone();
         match letter.report {
             Report::Latency => camera.distribute_latency(),
-            Report::Note(text) => self.say(&format!("{name}: {text}")),
+            Report::Note(text) => self.say(format!("{name}: {text}")),
             Report::Event(event) => {
                 let failed = matches!(event, Event::AnalysisLost(_) | Event::SourceLost(_) | Event::CantOpen(_));
                 let ended = event == Event::Ended;
                 let before = (camera.state(), camera.reason().map(str::to_owned));
-                let gone = camera.handle(event, self.options.on_pipeline.as_deref());
+                let gone = camera.handle(event);
                 self.tell(camera, before);
+                self.start_made(letter.camera, camera);
                 let broken = if failed { camera.gpu_failure() } else { None };
                 let given_up = camera.state() == State::Failed;
                 if ended && camera.state() == State::Stopping {
                     let setup = camera.setup().clone();
-                    running.ended.push(setup);
+                    running.ended.push((*setup).clone());
                 }
                 if gone {
                     running.cameras.remove(&letter.camera);
@@ -257,11 +324,8 @@ impl Supervisor {
                 drop(running);
                 if let Some(cause) = broken {
                     self.end_with(Outcome::GpuFailed(cause), LONGEST_STOP_OF_FAILED);
-                } else if given_up {
+                } else if given_up || gone {
                     self.end_if_nothing_runs();
-                }
-                if gone {
-                    self.end_if_empty();
                 }
             }
         }
@@ -272,13 +336,16 @@ impl Supervisor {
         let (name, reason) = (&camera.setup().name, camera.reason().unwrap_or_default());
         match camera.state() {
             state if state == before.0 => {}
-            State::Playing => self.say(&format!("{name}: plays")),
+            State::Playing => self.say(format!("{name}: plays")),
             // Not each attempt that fails for the same reason.
             State::Stalled | State::Lost | State::Broken if before.1.as_deref() != Some(reason) => {
-                self.say(&format!("{name}: lost: {reason}"));
+                self.say(format!("{name}: lost: {reason}"));
             }
-            State::Failed => self.say(&format!("{name}: failed: {reason}")),
-            State::Stopped => self.say(&format!("{name}: stopped")),
+            State::Refused if before.1.as_deref() != Some(reason) => self.say(format!(
+                "{name}: {reason}; it's tried again after minutes, and at once when the configuration is read again"
+            )),
+            State::Failed => self.say(format!("{name}: failed: {reason}")),
+            State::Stopped => self.say(format!("{name}: stopped")),
             _ => {}
         }
     }
@@ -286,6 +353,7 @@ impl Supervisor {
     /// Lets out what is under way, then ends; in less than 5 s in any case.
     pub fn stop(self: &Rc<Self>) {
         self.end_with(Outcome::Stopped, LONGEST_STOP);
+        self.call();
     }
 
     fn end_with(self: &Rc<Self>, outcome: Outcome, longest: Duration) {
@@ -310,7 +378,11 @@ impl Supervisor {
         self.end_if_empty();
     }
 
+    /// When no camera is left, or those that are left can't run.
     fn end_if_nothing_runs(self: &Rc<Self>) {
+        if self.state.borrow().cameras.is_empty() {
+            return self.end_if_empty();
+        }
         let reasons: Option<Vec<String>> = {
             let running = self.state.borrow();
             let reason = |camera: &Camera| {
@@ -337,8 +409,7 @@ impl Supervisor {
         };
         if let Some(end) = running.end.take() {
             running.ending = Some(outcome.clone());
-            drop(running);
-            end(outcome);
+            self.calls.borrow_mut().push_back(Call::End(end, outcome));
         }
     }
 
@@ -354,7 +425,8 @@ impl Supervisor {
             _ => Outcome::Left(left),
         };
         drop(running);
-        end(outcome);
+        self.calls.borrow_mut().push_back(Call::End(end, outcome));
+        self.call();
     }
 }
 

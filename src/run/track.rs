@@ -2,14 +2,15 @@
 
 use super::CAT;
 use super::channel::Reporter;
-use super::lifecycle::Event;
+use super::lifecycle::{Event, Patience};
 use super::meters::OutputDrops;
+use super::rhythm::Rhythm;
 use crate::infer::nanoseconds;
 use crate::meta;
 use crate::monitor::Meter;
 use crate::sync::lock;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,11 +26,23 @@ pub struct Track {
     came: AtomicU64,
     /// Of the last picture at the end, ns since `start`.
     went: AtomicU64,
+    /// Of the first picture that came after one was at the end, ns since `start`.
+    entered: AtomicU64,
     /// The source has given a picture since it was opened.
     playing: AtomicBool,
     /// One of them has come to the pipeline's end.
     shown: AtomicBool,
+    rhythm: Mutex<Rhythm>,
+    /// Until then there is a reason for the source's silence, ns since `start`.
+    accounted: AtomicU64,
+    /// Coded pictures that were due since the decoder gave one.
+    undecoded: AtomicU32,
+    /// That there is no key frame has been said.
+    told_no_key_frame: AtomicBool,
 }
+
+/// Most coded pictures that a decoder takes before it gives the first: 16 that may be reordered, and as many on its threads.
+const MOST_UNDECODED: u32 = 32;
 
 /// More pictures than can be on their way; a bound for those that a decoder keeps.
 const MOST_ARRIVALS: usize = 512;
@@ -43,8 +56,13 @@ impl Track {
             arrivals: Mutex::default(),
             came: AtomicU64::new(0),
             went: AtomicU64::new(0),
+            entered: AtomicU64::new(0),
             playing: AtomicBool::new(false),
             shown: AtomicBool::new(false),
+            rhythm: Mutex::default(),
+            accounted: AtomicU64::new(0),
+            undecoded: AtomicU32::new(0),
+            told_no_key_frame: AtomicBool::new(false),
         }
     }
 
@@ -80,10 +98,36 @@ impl Track {
     pub fn opened(&self) {
         self.log("source opened");
         lock(&self.arrivals).clear();
+        *lock(&self.rhythm) = Rhythm::default();
         self.playing.store(false, Ordering::SeqCst);
         self.shown.store(false, Ordering::SeqCst);
-        self.came.store(self.now(), Ordering::SeqCst);
-        self.went.store(self.now(), Ordering::SeqCst);
+        self.undecoded.store(0, Ordering::SeqCst);
+        let now = self.now();
+        for time in [&self.came, &self.went, &self.entered, &self.accounted] {
+            time.store(now, Ordering::SeqCst);
+        }
+    }
+
+    /// The source says how far apart its pictures are.
+    pub fn told(&self, interval: Duration) {
+        lock(&self.rhythm).tell(interval);
+    }
+
+    /// A coded picture has come that can't be decoded for want of a key frame. That is no silence.
+    pub fn waits_for_key_frame(&self) {
+        self.accounted.fetch_max(self.now(), Ordering::SeqCst);
+    }
+
+    /// Whether it has yet to be said that the camera's key frames are missing.
+    pub fn tells_no_key_frame(&self) -> bool {
+        !self.told_no_key_frame.swap(true, Ordering::SeqCst)
+    }
+
+    /// A file's next picture is due after this. A decoder that makes nothing of them isn't waited for without end.
+    pub fn due(&self, after: Duration) {
+        if self.undecoded.fetch_add(1, Ordering::SeqCst) < MOST_UNDECODED {
+            self.accounted.fetch_max(self.now().saturating_add(nanoseconds(after)), Ordering::SeqCst);
+        }
     }
 
     /// A picture has arrived, coded or not.
@@ -104,7 +148,14 @@ impl Track {
 
     /// The source gives a picture to the models.
     pub fn came(&self, pts: Option<gst::ClockTime>, reporter: &Reporter) {
-        self.came.store(self.now(), Ordering::SeqCst);
+        let now = self.now();
+        let before = self.came.swap(now, Ordering::SeqCst);
+        if self.went.load(Ordering::SeqCst) >= before {
+            // None was being waited for.
+            self.entered.store(now, Ordering::SeqCst);
+        }
+        self.undecoded.store(0, Ordering::SeqCst);
+        lock(&self.rhythm).picture(Duration::from_nanos(now));
         if !self.playing.swap(true, Ordering::SeqCst) {
             self.log("first decoded picture");
             reporter.event(Event::FirstPicture);
@@ -142,15 +193,21 @@ impl Track {
         self.playing.load(Ordering::SeqCst)
     }
 
-    /// How long the source has given no picture.
-    pub fn silence(&self) -> Duration {
-        Duration::from_nanos(self.now().saturating_sub(self.came.load(Ordering::SeqCst)))
+    /// The longest silence of the source that is none.
+    pub fn longest_silence(&self, patience: &Patience) -> Duration {
+        lock(&self.rhythm).longest_silence(patience)
+    }
+
+    /// How much of a silence of `longest` is left.
+    pub fn silence_left(&self, longest: Duration) -> Duration {
+        let since = self.came.load(Ordering::SeqCst).max(self.accounted.load(Ordering::SeqCst));
+        Duration::from_nanos(since.saturating_add(nanoseconds(longest)).saturating_sub(self.now()))
     }
 
     /// How long pictures have been going in without one coming out.
     pub fn held(&self) -> Duration {
-        let came = self.came.load(Ordering::SeqCst);
-        Duration::from_nanos(came.saturating_sub(self.went.load(Ordering::SeqCst)))
+        let first = self.entered.load(Ordering::SeqCst).max(self.went.load(Ordering::SeqCst));
+        Duration::from_nanos(self.came.load(Ordering::SeqCst).saturating_sub(first))
     }
 }
 
@@ -175,5 +232,62 @@ mod tests {
             track.arrived(Some(ClockTime::from_nseconds(n)));
         }
         assert_eq!(lock(&track.arrivals).len(), MOST_ARRIVALS);
+    }
+
+    #[test]
+    fn a_silence_that_is_accounted_for_is_none() {
+        const LONGEST: Duration = Duration::from_secs(60);
+        let track = Track::new(Arc::new(Meter::new("door")), OutputDrops::default());
+        track.opened();
+        assert!(track.silence_left(LONGEST) <= LONGEST);
+        assert_eq!(track.silence_left(Duration::ZERO), Duration::ZERO);
+        // A file whose next picture comes in an hour.
+        let hour = 60 * LONGEST;
+        track.due(hour);
+        let left = track.silence_left(LONGEST);
+        assert!(left > hour && left <= hour + LONGEST, "{left:?}");
+        track.opened();
+        std::thread::sleep(Duration::from_millis(30));
+        assert!(track.silence_left(LONGEST) <= LONGEST - Duration::from_millis(30));
+        track.waits_for_key_frame();
+        assert!(track.silence_left(LONGEST) > LONGEST - Duration::from_millis(30));
+        assert!(track.tells_no_key_frame() && !track.tells_no_key_frame());
+    }
+
+    #[test]
+    fn a_file_that_can_not_be_decoded_is_not_waited_for_without_end() {
+        let track = Track::new(Arc::new(Meter::new("door")), OutputDrops::default());
+        track.opened();
+        let minute = Duration::from_secs(60);
+        (0..1000).for_each(|n| track.due(n * minute));
+        let longest = MOST_UNDECODED * minute;
+        assert!(track.silence_left(Duration::ZERO) < longest);
+        // It gives pictures again.
+        let (letters, _inbox) = super::super::channel::channel();
+        track.came(None, &Reporter { camera: 1, source: Some(1), letters });
+        track.due(2 * longest);
+        assert!(track.silence_left(Duration::ZERO) > longest);
+    }
+
+    #[test]
+    fn a_slow_camera_s_models_are_not_taken_to_hang() {
+        gst::init().unwrap();
+        let track = Track::new(Arc::new(Meter::new("door")), OutputDrops::default());
+        track.opened();
+        let (letters, _inbox) = super::super::channel::channel();
+        let reporter = Reporter { camera: 1, source: Some(1), letters };
+        let pause = Duration::from_millis(50);
+        for _ in 0..3 {
+            track.came(None, &reporter);
+            assert_eq!(track.held(), Duration::ZERO);
+            track.went(gst::Buffer::new().as_ref());
+            std::thread::sleep(pause);
+        }
+        // Now they do.
+        for _ in 0..3 {
+            track.came(None, &reporter);
+            std::thread::sleep(pause);
+        }
+        assert!(track.held() >= 2 * pause, "{:?}", track.held());
     }
 }

@@ -76,25 +76,29 @@ pub struct Clip {
 
 /// The clip of a codec, coded once per process.
 pub fn clip(codec: Codec) -> &'static Clip {
-    static H264: LazyLock<Clip> = LazyLock::new(|| encode(Codec::H264));
-    static H265: LazyLock<Clip> = LazyLock::new(|| encode(Codec::H265));
+    static H264: LazyLock<Clip> = LazyLock::new(|| of(Codec::H264));
+    static H265: LazyLock<Clip> = LazyLock::new(|| of(Codec::H265));
+    fn of(codec: Codec) -> Clip {
+        Clip { codec, units: encode(codec, KEY_DISTANCE) }
+    }
     match codec {
         Codec::H264 => &H264,
         Codec::H265 => &H265,
     }
 }
 
-fn encode(codec: Codec) -> Clip {
+/// [`PICTURES`] coded pictures with a key frame every so many.
+pub fn encode(codec: Codec, key_distance: u64) -> Vec<gst::Buffer> {
     let encoder = match codec {
         // One slice a picture: whoever joins in the middle of a picture then misses all of it, and not a half.
         Codec::H264 => format!(
             "x264enc tune=zerolatency sliced-threads=false threads=1 speed-preset=ultrafast \
-             key-int-max={KEY_DISTANCE} bitrate=300"
+             key-int-max={key_distance} bitrate=300"
         ),
         // Without scene cuts key frames are where they are expected.
         Codec::H265 => format!(
             "x265enc tune=zerolatency speed-preset=ultrafast bitrate=300 \
-             option-string=keyint={KEY_DISTANCE}:min-keyint={KEY_DISTANCE}:scenecut=0:bframes=0:open-gop=0:log-level=0"
+             option-string=keyint={key_distance}:min-keyint={key_distance}:scenecut=0:bframes=0:open-gop=0:log-level=0"
         ),
     };
     let name = codec.name();
@@ -126,23 +130,42 @@ fn encode(codec: Codec) -> Clip {
     assert_eq!(units.len() as u64, PICTURES, "{name}: a picture is one unit");
     for (n, unit) in units.iter().enumerate() {
         let key = !unit.flags().contains(gst::BufferFlags::DELTA_UNIT);
-        assert_eq!(key, (n as u64).is_multiple_of(KEY_DISTANCE), "{name}: key frames are where they are expected: {n}");
+        assert_eq!(key, (n as u64).is_multiple_of(key_distance), "{name}: key frames are where they are expected: {n}");
     }
-    Clip { codec, units }
+    units
 }
 
 /// Writes a clip's first pictures as an MP4 file.
 pub fn write_mp4(codec: Codec, pictures: u64, path: &std::path::Path) {
+    let units: Vec<_> = clip(codec).units.iter().take(pictures as usize).cloned().collect();
+    write(codec, &format!(",framerate={FRAMES_PER_SECOND}/1"), "mp4mux", &units, path);
+}
+
+/// Writes a clip's first pictures, shown at these times, as a file of the muxer's format.
+pub fn write_timed(codec: Codec, times: &[std::time::Duration], muxer: &str, path: &std::path::Path) {
+    let timed = |(unit, time): (&gst::Buffer, &std::time::Duration)| {
+        let mut unit = unit.copy();
+        let (writable, time) = (unit.get_mut().unwrap(), gst::ClockTime::try_from(*time).unwrap());
+        writable.set_pts(time);
+        writable.set_dts(time);
+        writable.set_duration(None);
+        unit
+    };
+    let units: Vec<_> = clip(codec).units.iter().zip(times).map(timed).collect();
+    write(codec, "", muxer, &units, path);
+}
+
+fn write(codec: Codec, rate: &str, muxer: &str, units: &[gst::Buffer], path: &std::path::Path) {
     let name = codec.name();
     let launch = format!(
         "appsrc name=source format=time caps=video/x-{name},stream-format=byte-stream,alignment=au,width={WIDTH},\
-         height={HEIGHT},framerate={FRAMES_PER_SECOND}/1 ! {name}parse ! mp4mux ! filesink name=file"
+         height={HEIGHT}{rate} ! {name}parse ! {muxer} ! filesink name=file"
     );
     let pipeline = gst::parse::launch(&launch).unwrap().downcast::<gst::Pipeline>().unwrap();
     pipeline.by_name("file").unwrap().set_property("location", path.to_str().unwrap());
     let source = pipeline.by_name("source").unwrap().downcast::<gst_app::AppSrc>().unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
-    for unit in clip(codec).units.iter().take(pictures as usize) {
+    for unit in units {
         source.push_buffer(unit.copy()).unwrap();
     }
     source.end_of_stream().unwrap();

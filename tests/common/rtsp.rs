@@ -1,6 +1,6 @@
 //! Cameras: real RTSP servers on loopback that send a clip of numbered pictures, and can be told to misbehave.
 
-use super::barcode::{self, Codec, KEY_DISTANCE, PERIOD, PICTURES};
+use super::barcode::{self, Codec, KEY_DISTANCE, PERIOD};
 use gst::glib;
 use gst::prelude::*;
 use gst_rtsp_server::prelude::*;
@@ -21,8 +21,32 @@ pub struct Camera {
     running: Option<(glib::MainLoop, JoinHandle<()>)>,
 }
 
-#[derive(Default)]
+/// What a camera sends, over and over.
+pub struct Sends {
+    pub units: Vec<gst::Buffer>,
+    /// From one unit to the next.
+    pub period: Duration,
+    /// Pictures a second, as its description says; as the coded stream says where it doesn't.
+    pub rate: Option<gst::Fraction>,
+    /// The unit that follows the last.
+    pub again: usize,
+}
+
+impl Sends {
+    /// The clip of numbered pictures at its own rate.
+    pub fn clip(codec: Codec) -> Self {
+        let units = barcode::clip(codec).units.clone();
+        Self { units, period: PERIOD, rate: Some(gst::Fraction::new(25, 1)), again: 0 }
+    }
+}
+
 struct Behaviour {
+    units: Vec<gst::Buffer>,
+    again: usize,
+    rate: Option<gst::Fraction>,
+    period: Mutex<Duration>,
+    /// Whose login it takes; `None`: anybody's.
+    login: Mutex<Option<(String, String)>>,
     /// Sends nothing, and keeps the connection.
     stalled: AtomicBool,
     /// Sends noise in the place of pictures.
@@ -35,11 +59,34 @@ impl Camera {
     /// Starts a camera on a free port.
     pub fn start(codec: Codec) -> Self {
         gst::init().unwrap();
-        // Coded before the first client waits for it.
-        barcode::clip(codec);
-        let mut this = Self { codec, port: 0, behaviour: Arc::default(), running: None };
+        Self::sending(codec, Sends::clip(codec))
+    }
+
+    /// One that sends something else.
+    pub fn sending(codec: Codec, Sends { units, period, rate, again }: Sends) -> Self {
+        let behaviour = Behaviour {
+            units,
+            again,
+            rate,
+            period: Mutex::new(period),
+            login: Mutex::default(),
+            stalled: AtomicBool::new(false),
+            noise: AtomicBool::new(false),
+            sent: Mutex::default(),
+        };
+        let mut this = Self { codec, port: 0, behaviour: Arc::new(behaviour), running: None };
         this.restart();
         this
+    }
+
+    /// Takes only this login from the next [`Self::restart`] on.
+    pub fn ask_for(&self, user: &str, password: &str) {
+        *self.behaviour.login.lock().unwrap() = Some((user.to_owned(), password.to_owned()));
+    }
+
+    /// Another time from one picture to the next.
+    pub fn pace(&self, period: Duration) {
+        *self.behaviour.period.lock().unwrap() = period;
     }
 
     /// Is there again after [`Self::kill`], on the same port.
@@ -65,7 +112,12 @@ impl Camera {
     }
 
     pub fn url(&self) -> String {
-        format!("rtsp://127.0.0.1:{}{MOUNT}", self.port)
+        self.url_as("")
+    }
+
+    /// With `USER:PASSWORD@`.
+    pub fn url_as(&self, user: &str) -> String {
+        format!("rtsp://{user}127.0.0.1:{}{MOUNT}", self.port)
     }
 
     pub fn port(&self) -> u16 {
@@ -109,9 +161,22 @@ fn serve(
     let factory = gst_rtsp_server::RTSPMediaFactory::new();
     factory.set_shared(true);
     let name = codec.name();
+    let rate = behaviour.rate.map(|rate| format!(",framerate={}/{}", rate.numer(), rate.denom())).unwrap_or_default();
+    if let Some((user, password)) = &*behaviour.login.lock().unwrap() {
+        use gst_rtsp_server::{RTSP_PERM_MEDIA_FACTORY_ACCESS, RTSP_PERM_MEDIA_FACTORY_CONSTRUCT};
+        let auth = gst_rtsp_server::RTSPAuth::new();
+        let role = gst_rtsp_server::RTSP_TOKEN_MEDIA_FACTORY_ROLE;
+        let token = gst_rtsp_server::RTSPToken::builder().field(role, "viewer").build();
+        auth.add_basic(&gst_rtsp_server::RTSPAuth::make_basic(user, password), &token);
+        server.set_auth(Some(&auth));
+        let may = gst::Structure::builder("viewer")
+            .field(RTSP_PERM_MEDIA_FACTORY_ACCESS, true)
+            .field(RTSP_PERM_MEDIA_FACTORY_CONSTRUCT, true);
+        factory.add_role_from_structure(&may.build());
+    }
     factory.set_launch(&format!(
         "( appsrc name=source is-live=true format=time do-timestamp=true \
-         caps=video/x-{name},stream-format=byte-stream,alignment=au,framerate=25/1 \
+         caps=video/x-{name},stream-format=byte-stream,alignment=au{rate} \
          ! {name}parse ! rtp{name}pay name=pay0 pt=96 config-interval=-1 )"
     ));
     let running = Arc::new(AtomicBool::new(true));
@@ -126,7 +191,7 @@ fn serve(
             let begin = move |source: &gst_app::AppSrc, _| {
                 if !feeding.swap(true, Ordering::SeqCst) {
                     let (behaviour, running, source) = (behaviour.clone(), running.clone(), source.downgrade());
-                    std::thread::spawn(move || feed(&source, codec, &behaviour, &running));
+                    std::thread::spawn(move || feed(&source, &behaviour, &running));
                 }
             };
             source.set_callbacks(gst_app::AppSrcCallbacks::builder().need_data(begin).build());
@@ -143,7 +208,13 @@ fn serve(
         }
     };
     let main_loop = glib::MainLoop::new(Some(context), false);
-    started.send((main_loop.clone(), server.bound_port() as u16)).unwrap();
+    // From within the loop: one that is quit before it runs would run for ever.
+    let (start, quits, port) = (started.clone(), main_loop.clone(), server.bound_port() as u16);
+    let begun = glib::idle_source_new(None, glib::Priority::DEFAULT, move || {
+        start.send((quits.clone(), port)).unwrap();
+        glib::ControlFlow::Break
+    });
+    begun.attach(Some(context));
     main_loop.run();
     running.store(false, Ordering::SeqCst);
     context.find_source_by_id(&id).expect("the server's").destroy();
@@ -154,17 +225,23 @@ fn serve(
 }
 
 /// Pushes pictures at their times while the media and its server live.
-fn feed(source: &glib::WeakRef<gst_app::AppSrc>, codec: Codec, behaviour: &Behaviour, running: &AtomicBool) {
-    let clip = barcode::clip(codec);
-    let start = Instant::now();
-    for n in 0_u32.. {
-        std::thread::sleep((start + PERIOD * n).saturating_duration_since(Instant::now()));
+fn feed(source: &glib::WeakRef<gst_app::AppSrc>, behaviour: &Behaviour, running: &AtomicBool) {
+    let units = &behaviour.units;
+    let rounds = (0..units.len()).chain((behaviour.again..units.len()).cycle());
+    let mut due = Instant::now();
+    for (n, number) in (0_u32..).zip(rounds) {
+        // In parts, to end with the server and to follow another pace.
+        while let left @ 1.. = due.saturating_duration_since(Instant::now()).as_millis() as u64
+            && running.load(Ordering::SeqCst)
+        {
+            std::thread::sleep(Duration::from_millis(left.min(50)));
+        }
+        due += *behaviour.period.lock().unwrap();
         let Some(source) = source.upgrade().filter(|_| running.load(Ordering::SeqCst)) else { return };
         if behaviour.stalled.load(Ordering::SeqCst) {
             continue;
         }
-        let number = u64::from(n) % PICTURES;
-        let unit = &clip.units[number as usize];
+        let unit = &units[number];
         let mut buffer = if behaviour.noise.load(Ordering::SeqCst) {
             let seed = n.wrapping_mul(2_654_435_761);
             gst::Buffer::from_mut_slice(
@@ -176,7 +253,7 @@ fn feed(source: &glib::WeakRef<gst_app::AppSrc>, codec: Codec, behaviour: &Behav
         let writable = buffer.get_mut().unwrap();
         writable.set_pts(None);
         writable.set_dts(None);
-        behaviour.sent.lock().unwrap().insert(number, SystemTime::now());
+        behaviour.sent.lock().unwrap().insert(number as u64, SystemTime::now());
         if source.push_buffer(buffer).is_err() {
             return;
         }
@@ -218,6 +295,118 @@ impl Noise {
 }
 
 impl Drop for Noise {
+    fn drop(&mut self) {
+        self.running.store(false, Ordering::SeqCst);
+        // Wakes it.
+        let _ = std::net::TcpStream::connect(("127.0.0.1", self.port));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A request, as a camera sees it.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub line: String,
+    pub authorization: Option<String>,
+}
+
+/// A camera that refuses, and notes what it is asked.
+pub struct Refusing {
+    port: u16,
+    requests: Arc<Mutex<Vec<Request>>>,
+    running: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Refusing {
+    /// Answers `status` (`401 Unauthorized`) to requests of this method and those after it, with a challenge
+    /// (`Basic realm="camera"`) unless that's empty.
+    pub fn start(method: &'static str, status: &'static str, challenge: &'static str) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let running = Arc::new(AtomicBool::new(true));
+        let requests = Arc::<Mutex<Vec<Request>>>::default();
+        let thread = std::thread::spawn({
+            let (running, requests) = (running.clone(), requests.clone());
+            move || {
+                for connection in listener.incoming() {
+                    if !running.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let requests = requests.clone();
+                    let Ok(connection) = connection else { continue };
+                    // Ends with the connection.
+                    std::thread::spawn(move || refuse(connection, (method, status, challenge), &requests));
+                }
+            }
+        });
+        Self { port, requests, running, thread: Some(thread) }
+    }
+
+    /// With `USER:PASSWORD@`.
+    pub fn url_as(&self, user: &str) -> String {
+        format!("rtsp://{user}127.0.0.1:{}{MOUNT}", self.port)
+    }
+
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// Requests of this method.
+    pub fn count(&self, method: &str) -> usize {
+        self.requests().iter().filter(|request| request.line.starts_with(method)).count()
+    }
+
+    /// Requests with a user and a password.
+    pub fn logins(&self) -> usize {
+        self.requests().iter().filter(|request| request.authorization.is_some()).count()
+    }
+}
+
+/// Answers one connection's requests. Errors are the client's going.
+fn refuse(
+    connection: std::net::TcpStream,
+    (refused, status, challenge): (&str, &str, &str),
+    requests: &Mutex<Vec<Request>>,
+) -> Option<()> {
+    use std::io::{BufRead, BufReader, Write};
+    const METHODS: [&str; 4] = ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"];
+    const DESCRIPTION: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n\
+                               m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:track1\r\n";
+    let place = |method: &str| METHODS.iter().position(|known| *known == method);
+    let mut writer = connection.try_clone().ok()?;
+    let mut lines = BufReader::new(connection).lines();
+    loop {
+        let line = lines.next()?.ok()?;
+        let mut headers = std::collections::BTreeMap::new();
+        loop {
+            let header = lines.next()?.ok()?;
+            let Some((name, value)) = header.split_once(':') else { break };
+            headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+        }
+        let method = line.split(' ').next()?.to_owned();
+        requests.lock().unwrap().push(Request { line, authorization: headers.get("authorization").cloned() });
+        let (mut answer, mut more, mut body) = ("200 OK", String::new(), "");
+        match method.as_str() {
+            method if place(method).is_some_and(|at| Some(at) >= place(refused)) => {
+                answer = status;
+                if !challenge.is_empty() {
+                    more = format!("WWW-Authenticate: {challenge}\r\n");
+                }
+            }
+            "DESCRIBE" => (more, body) = ("Content-Type: application/sdp\r\n".into(), DESCRIPTION),
+            "SETUP" => more = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1\r\n".into(),
+            _ => {}
+        }
+        let (number, length) = (headers.get("cseq")?, body.len());
+        let head = format!("RTSP/1.0 {answer}\r\nCSeq: {number}\r\n{more}Content-Length: {length}\r\n\r\n{body}");
+        writer.write_all(head.as_bytes()).ok()?;
+    }
+}
+
+impl Drop for Refusing {
     fn drop(&mut self) {
         self.running.store(false, Ordering::SeqCst);
         // Wakes it.

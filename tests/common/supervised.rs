@@ -45,6 +45,7 @@ pub const IMPATIENCE: Patience = Patience {
     silence: Duration::from_millis(1500),
     settled: Duration::from_secs(3),
     backoff: Backoff { first: Duration::from_millis(200), longest: Duration::from_secs(1) },
+    refusal: Backoff { first: Duration::from_secs(60), longest: Duration::from_secs(900) },
 };
 
 /// An RTSP camera without models.

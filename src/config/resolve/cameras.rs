@@ -2,7 +2,7 @@
 
 use super::super::file;
 use super::super::plan::{Camera, Codec, Gpu, Hint, Pipeline, Source, Transport};
-use super::super::secret::{SecretUrl, redact};
+use super::super::secret::{SecretUrl, redact_value};
 use super::super::text::join;
 use super::address::{self, Address};
 use super::{Context, Purpose, labels, models, outputs, pipeline};
@@ -141,9 +141,20 @@ fn source(ctx: &mut Context, place: &Place, settings: &file::Camera) -> Option<S
 
 fn rtsp(ctx: &mut Context, place: &Place, settings: &file::Camera, url: &str, scheme: &str) -> Option<Source> {
     let key = place.url();
-    if let Err(rule) = address::split(url) {
-        ctx.error(&key, rule, "write rtsp://USER:PASSWORD@HOST:PORT/PATH; USER:PASSWORD@ and :PORT may be left out");
-        return None;
+    let address = match address::split(url).and_then(|address| address.check_user().map(|()| address)) {
+        Ok(address) => address,
+        Err(rule) => {
+            ctx.error(
+                &key,
+                rule,
+                "write rtsp://USER:PASSWORD@HOST:PORT/PATH; USER:PASSWORD@ and :PORT may be left out",
+            );
+            return None;
+        }
+    };
+    if address.may_end_too_soon() {
+        let remedy = "if it's the password that has a /, write %2F for it";
+        ctx.warning(&key, "the path has an @, and what follows looks like a host", remedy);
     }
     let transport = settings.transport.unwrap_or(ctx.file.cameras.transport);
     if scheme == "rtsps" && transport == file::Transport::Udp {
@@ -152,9 +163,9 @@ fn rtsp(ctx: &mut Context, place: &Place, settings: &file::Camera, url: &str, sc
         ctx.error(&key, "rtsps:// encrypts a TCP connection", "set TRANSPORT to tcp for this camera");
     }
     // What the file says, with variables' names and not their values.
-    let label = ctx.written.label(&key).map_or_else(|| redact(url), str::to_owned);
+    let label = ctx.written.label(&key).map_or_else(|| redact_value(url), str::to_owned);
     Some(Source::Rtsp {
-        url: SecretUrl::with_label(url, label),
+        url: SecretUrl::with_label(address.with_whole_user(url), label),
         transport: match transport {
             file::Transport::Tcp => Transport::Tcp,
             file::Transport::Udp => Transport::Udp,

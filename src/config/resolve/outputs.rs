@@ -58,7 +58,7 @@ fn lines(ctx: &mut Context, key: &str, target: &str, name: &str) -> Option<Lines
     let example = "write -, the path of a file, or tcp://HOST:PORT";
     if target.contains("://") {
         match address::split(&target) {
-            Ok(Address { scheme: "tcp", has_user: false, host, port: Some(port), rest: "" | "/" }) => {
+            Ok(Address { scheme: "tcp", user: None, host, port: Some(port), rest: "" | "/" }) => {
                 return Some(LinesTarget::Tcp { host: host.to_owned(), port });
             }
             Ok(Address { scheme: "tcp", .. }) => {
@@ -99,7 +99,7 @@ fn mqtt(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, name: &str, camer
         return None;
     };
     let (host, port, encrypted) = match address::split(url) {
-        Ok(Address { has_user: true, .. }) => {
+        Ok(Address { user: Some(_), .. }) => {
             ctx.error(
                 &key,
                 "the broker's address has no user: credentials come from the environment",

@@ -1,11 +1,15 @@
 //! From a coded stream to pictures: the parser, a queue, and the decoder behind it on a thread of its own.
 
+use super::super::channel::Report;
+use super::super::lifecycle::Event;
 use super::super::setup::{Decoder, make};
 use super::Surroundings;
-use super::gate::Gate;
+use super::gate::{Gate, Verdict};
 use super::{orientation, running};
 use crate::infer::{Error, ErrorKind};
 use gst::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// Name of the queue whose thread decodes.
 pub const DECODER_QUEUE: &str = "coded";
@@ -104,6 +108,7 @@ pub fn add(
     match pace {
         Some(pace) => {
             around.start.hold(&pace, &queue, &end);
+            expect(&pace, around);
             running::stamp(&end);
         }
         None => around.backlog.hold(&around.pictures, &queue, &end),
@@ -152,8 +157,9 @@ fn decoder(codec: Codec, decoder: Decoder) -> Result<gst::Element, Error> {
 
 /// Takes note of coded pictures as they arrive, and leaves out those that the decoder is too far behind for.
 fn guard(queue: &gst::Element, paced: bool, around: &Surroundings) {
-    let (track, start, most) = (around.track.clone(), around.start.clone(), around.setup.coded_queue);
-    let (gate, of) = (Gate::default(), queue.downgrade());
+    let most = around.setup.coded_queue;
+    let (gate, of) = (Gate::new(around.patience.key_frame()), queue.downgrade());
+    let (around, said) = (around.clone(), AtomicBool::new(false));
     let Some(pad) = queue.static_pad("sink") else { return };
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let (Some(buffer), Some(queue)) = (info.buffer(), of.upgrade()) else { return gst::PadProbeReturn::Ok };
@@ -161,7 +167,15 @@ fn guard(queue: &gst::Element, paced: bool, around: &Surroundings) {
         // What a file has that is decoded only for pictures after it comes as fast as it's read, and waits for room.
         let unseen = shown.is_none() && buffer.pts().is_some();
         let full = queue.property::<u32>("current-level-buffers") >= most && !unseen;
-        if !gate.lets_pass(full, !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)) {
+        let Surroundings { track, start, patience, .. } = &around;
+        let verdict = gate.judge(full, !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT), Instant::now());
+        if let Verdict::NoKeyFrame(waited) = verdict {
+            track.waits_for_key_frame();
+            if waited >= patience.silence && !said.swap(true, Ordering::Relaxed) {
+                say_no_key_frame(&around);
+            }
+        }
+        if verdict != Verdict::Pass {
             if track.is_playing() {
                 track.dropped("before the decoder");
             }
@@ -171,6 +185,37 @@ fn guard(queue: &gst::Element, paced: bool, around: &Surroundings) {
         track.arrived(shown);
         gst::PadProbeReturn::Ok
     });
+}
+
+/// A file's own times say when its next picture is due: until then nothing is missing.
+fn expect(pace: &gst::Element, around: &Surroundings) {
+    let Some(pad) = pace.static_pad("sink") else { return };
+    let (track, of) = (around.track.clone(), pace.downgrade());
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let wait = info.buffer().zip(of.upgrade()).and_then(|(buffer, pace)| {
+            let time = running::time(pad, buffer.dts()).or_else(|| running::time(pad, buffer.pts()))?;
+            let due = time.nseconds().saturating_add_signed(pace.property("ts-offset"));
+            // While the decoder is being opened pictures come as it takes them.
+            pace.property::<bool>("sync").then_some(due.saturating_sub(pace.current_running_time()?.nseconds()))
+        });
+        track.due(Duration::from_nanos(wait.unwrap_or(0)));
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Says that what comes can't be decoded yet.
+fn say_no_key_frame(around: &Surroundings) {
+    let Surroundings { track, patience, reporter, .. } = around;
+    let text = format!(
+        "data comes, but no key frame for {:?}: set the camera's key frame interval (GOP) to a few seconds; after {:?} it is \
+         decoded without one",
+        patience.silence,
+        patience.key_frame()
+    );
+    if track.tells_no_key_frame() {
+        reporter.report(Report::Note(text.clone()));
+    }
+    reporter.event(Event::NoKeyFrame(text));
 }
 
 #[cfg(test)]

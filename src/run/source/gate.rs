@@ -1,35 +1,57 @@
 //! Which coded pictures a decoder gets: from a key frame on. When it's behind, all up to the next key frame are left out,
 //! because none of them could be decoded without the first.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::lock;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 /// Between the parser and the decoder's queue.
 #[derive(Debug)]
 pub struct Gate {
-    /// How many more pictures to wait for a key frame; 0: open.
-    waiting: AtomicU32,
+    /// How long pictures may come without a key frame before they're let through all the same.
+    longest: Duration,
+    state: Mutex<State>,
 }
 
-/// After as many pictures without a key frame there will be none: some cameras refresh the picture part by part instead.
-const MOST_WITHOUT_KEY_FRAME: u32 = 300;
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Open,
+    /// A key frame is waited for, since the first picture that there was room for.
+    Closed(Option<Instant>),
+}
 
-impl Default for Gate {
-    /// Waits for the stream's first key frame.
-    fn default() -> Self {
-        Self { waiting: AtomicU32::new(MOST_WITHOUT_KEY_FRAME) }
-    }
+/// What becomes of a coded picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Pass,
+    /// The decoder is behind.
+    Behind,
+    /// It can't be decoded without the key frame that has been waited for so long.
+    NoKeyFrame(Duration),
 }
 
 impl Gate {
-    /// Whether a coded picture goes on to a queue that is `full` or not. Called by one thread.
-    pub fn lets_pass(&self, full: bool, key_frame: bool) -> bool {
-        let waiting = match self.waiting.load(Ordering::Relaxed) {
-            _ if full => MOST_WITHOUT_KEY_FRAME,
-            _ if key_frame => 0,
-            waiting => waiting.saturating_sub(1),
+    /// Waits for the stream's first key frame.
+    pub fn new(longest: Duration) -> Self {
+        Self { longest, state: Mutex::new(State::Closed(None)) }
+    }
+
+    /// What becomes of a coded picture that comes to a queue that is `full` or not.
+    pub fn judge(&self, full: bool, key_frame: bool, now: Instant) -> Verdict {
+        let mut state = lock(&self.state);
+        let (next, verdict) = match *state {
+            _ if full => (State::Closed(None), Verdict::Behind),
+            State::Closed(since) if !key_frame => {
+                let since = since.unwrap_or(now);
+                match now.saturating_duration_since(since) {
+                    waited if waited < self.longest => (State::Closed(Some(since)), Verdict::NoKeyFrame(waited)),
+                    _ => (State::Open, Verdict::Pass),
+                }
+            }
+            _ => (State::Open, Verdict::Pass),
         };
-        self.waiting.store(waiting, Ordering::Relaxed);
-        waiting == 0
+        *state = next;
+        verdict
     }
 }
 
@@ -37,30 +59,53 @@ impl Gate {
 mod tests {
     use super::*;
 
+    const LONGEST: Duration = Duration::from_secs(30);
+
     #[test]
     fn opens_with_a_key_frame_that_has_room() {
-        let gate = Gate::default();
-        let passed = [
-            (false, false, false),
-            (false, true, true),
-            (false, false, true),
-            (true, false, false),
-            (false, false, false),
-            (true, true, false),
-            (false, false, false),
-            (false, true, true),
-            (false, false, true),
+        let gate = Gate::new(LONGEST);
+        let now = Instant::now();
+        let waits = Verdict::NoKeyFrame(Duration::ZERO);
+        let judged = [
+            (false, false, waits),
+            (false, true, Verdict::Pass),
+            (false, false, Verdict::Pass),
+            (true, false, Verdict::Behind),
+            (false, false, waits),
+            (true, true, Verdict::Behind),
+            (false, false, waits),
+            (false, true, Verdict::Pass),
+            (false, false, Verdict::Pass),
         ];
-        for (n, (full, key_frame, wanted)) in passed.into_iter().enumerate() {
-            assert_eq!(gate.lets_pass(full, key_frame), wanted, "{n}");
+        for (n, (full, key_frame, wanted)) in judged.into_iter().enumerate() {
+            assert_eq!(gate.judge(full, key_frame, now), wanted, "{n}");
         }
     }
 
     #[test]
-    fn opens_in_the_end_for_a_stream_without_key_frames() {
-        let gate = Gate::default();
-        let first = (1..1000).find(|_| gate.lets_pass(false, false));
-        assert_eq!(first, Some(MOST_WITHOUT_KEY_FRAME));
-        assert!(gate.lets_pass(false, false));
+    fn opens_in_the_end_for_a_stream_without_key_frames_at_any_rate() {
+        for (behind_before, milliseconds) in [(false, 33), (false, 200), (true, 40), (true, 6700), (false, 60_000)] {
+            let gate = Gate::new(LONGEST);
+            let start = Instant::now();
+            if behind_before {
+                assert_eq!(gate.judge(false, true, start), Verdict::Pass);
+                assert_eq!(gate.judge(true, false, start), Verdict::Behind);
+            }
+            let time = |n: u32| n * Duration::from_millis(milliseconds);
+            let first = (0..).find(|n| gate.judge(false, false, start + time(*n)) == Verdict::Pass);
+            let first = time(first.expect("one"));
+            assert!((LONGEST..LONGEST + time(1)).contains(&first), "{first:?}");
+            assert_eq!(gate.judge(false, false, start + first), Verdict::Pass, "it stays open");
+        }
+    }
+
+    #[test]
+    fn the_time_behind_is_no_time_without_a_key_frame() {
+        let gate = Gate::new(LONGEST);
+        let start = Instant::now();
+        assert_eq!(gate.judge(false, false, start), Verdict::NoKeyFrame(Duration::ZERO));
+        assert_eq!(gate.judge(true, false, start + LONGEST), Verdict::Behind);
+        let after = start + 2 * LONGEST;
+        assert_eq!(gate.judge(false, false, after), Verdict::NoKeyFrame(Duration::ZERO));
     }
 }

@@ -14,7 +14,7 @@ mod test;
 pub use decode::DECODER_QUEUE;
 
 use super::channel::Reporter;
-use super::lifecycle::Event;
+use super::lifecycle::{Event, Patience};
 use super::setup::{CameraSetup, Source};
 use super::track::Track;
 use super::turns::Turns;
@@ -23,26 +23,47 @@ use backlog::Backlog;
 use gst::prelude::*;
 use start::Start;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Names of sources begin with this, and end with their number.
 const NAME: &str = "source-";
 
-/// The number of the source that an object is part of.
+/// The number of the source that an object is part of. Sources are bins in the pipeline itself, which bears the camera's name:
+/// that may be any.
 pub fn number(object: &gst::Object) -> Option<u64> {
-    std::iter::successors(Some(object.clone()), |object| object.parent())
-        .find_map(|object| object.name().strip_prefix(NAME)?.parse().ok())
+    let whole = |object: &gst::Object| object.is::<gst::Pipeline>();
+    let up = std::iter::successors(Some(object.clone()), |object| object.parent());
+    let part = up.take_while(|object| !whole(object)).last().filter(|part| part.is::<gst::Bin>())?;
+    part.name().strip_prefix(NAME)?.parse().ok()
 }
 
 /// What the parts of a source need to know.
 #[derive(Clone)]
-struct Surroundings {
+pub struct Surroundings {
     setup: Arc<CameraSetup>,
     track: Arc<Track>,
+    patience: Patience,
+    /// For reports of this source.
+    reporter: Reporter,
     turns: Turns,
     start: Start,
     backlog: Backlog,
     /// The queue in front of the models.
     pictures: gst::Element,
+}
+
+impl Surroundings {
+    /// Of a source whose reports go to `reporter`; `pictures` is the queue in front of the models.
+    pub fn new(
+        setup: Arc<CameraSetup>,
+        track: Arc<Track>,
+        patience: Patience,
+        reporter: Reporter,
+        pictures: gst::Element,
+    ) -> Self {
+        let (turns, start, backlog) = (Turns::default(), Start::default(), Backlog::default());
+        Self { setup, track, patience, reporter, turns, start, backlog, pictures }
+    }
 }
 
 /// A source that is in a pipeline, or about to be.
@@ -83,36 +104,23 @@ pub fn load(setup: &CameraSetup) {
 }
 
 /// Makes a source, in NULL, with a pad `src` that isn't linked yet. Its first picture and its end are reported; `running`
-/// is the pipeline's running time, `pictures` the queue in front of its models.
+/// is the pipeline's running time.
 ///
 /// # Errors
 /// An element is missing.
-pub fn make(
-    setup: &Arc<CameraSetup>,
-    track: &Arc<Track>,
-    reporter: &Reporter,
-    running: gst::ClockTime,
-    pictures: &gst::Element,
-) -> Result<Opened, Error> {
-    let around = Surroundings {
-        setup: setup.clone(),
-        track: track.clone(),
-        turns: Turns::default(),
-        start: Start::default(),
-        backlog: Backlog::default(),
-        pictures: pictures.clone(),
-    };
+pub fn make(around: &Surroundings, running: gst::ClockTime) -> Result<Opened, Error> {
+    let Surroundings { setup, track, reporter, turns, start, backlog, .. } = around;
     let bin = gst::Bin::builder().name(format!("{NAME}{}", reporter.source.unwrap_or_default())).build();
     let pad = gst::GhostPad::builder(gst::PadDirection::Src).name("src").build();
     let _ = pad.set_active(true);
     let _ = bin.add_pad(&pad);
     watch(&pad, track.clone(), reporter.clone(), setup.source.ends());
     match &setup.source {
-        Source::Rtsp(source) => rtsp::fill(&bin, &pad, source, &around)?,
-        Source::File(source) => file::fill(&bin, &pad, source, &around, running)?,
-        Source::Test(source) => test::fill(&bin, &pad, source, &around, running)?,
+        Source::Rtsp(source) => rtsp::fill(&bin, &pad, source, around)?,
+        Source::File(source) => file::fill(&bin, &pad, source, around, running)?,
+        Source::Test(source) => test::fill(&bin, &pad, source, around, running)?,
     }
-    Ok(Opened { bin, turns: around.turns, start: around.start, backlog: around.backlog })
+    Ok(Opened { bin, turns: turns.clone(), start: start.clone(), backlog: backlog.clone() })
 }
 
 /// Takes note of pictures, and keeps the source's end from what comes after it: that goes on with the next source.
@@ -121,6 +129,11 @@ fn watch(pad: &gst::GhostPad, track: Arc<Track>, reporter: Reporter, ends: bool)
     pad.add_probe(mask, move |_, info| {
         if let Some(buffer) = info.buffer() {
             track.came(buffer.pts(), &reporter);
+        }
+        if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view())
+            && let Some(interval) = interval(caps.caps())
+        {
+            track.told(interval);
         }
         if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
             reporter.event(if ends { Event::Ended } else { Event::SourceLost("the stream ended".into()) });
@@ -131,7 +144,50 @@ fn watch(pad: &gst::GhostPad, track: Arc<Track>, reporter: Reporter, ends: bool)
     });
 }
 
+/// From one picture to the next, if the caps have a rate that isn't variable.
+fn interval(caps: &gst::CapsRef) -> Option<Duration> {
+    let rate = caps.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
+    (rate.numer() > 0 && rate.denom() > 0)
+        .then(|| Duration::from_secs_f64(f64::from(rate.denom()) / f64::from(rate.numer())))
+}
+
 /// Posts why a source can't go on, as an error of one of its elements.
 fn post(element: &impl IsA<gst::Element>, error: &Error) {
     gst::element_error!(element.upcast_ref::<gst::Element>(), gst::StreamError::Failed, ("{error}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bin(name: &str) -> gst::Bin {
+        gst::Bin::builder().name(name).build()
+    }
+
+    /// A camera may have any name: what its own elements say isn't a source's.
+    #[test]
+    fn only_parts_of_a_source_have_its_number() {
+        gst::init().unwrap();
+        for camera in ["source-1", "source-0", "source-7", "source-18446744073709551615", "door", "client"] {
+            let pipeline = gst::Pipeline::builder().name(camera).build();
+            let element = |name: &str| gst::ElementFactory::make("identity").name(name).build().unwrap();
+            // As the source's own are named, too.
+            let analysis = ["detection", "lines-1", "client", "coded", "source-3"].map(element);
+            pipeline.add_many(&analysis).unwrap();
+            let (source, reader, client) = (bin("source-7"), bin("source-8"), element("client"));
+            reader.add(&client).unwrap();
+            source.add(&reader).unwrap();
+            pipeline.add(&source).unwrap();
+            for own in &analysis {
+                assert_eq!(number(own.upcast_ref()), None, "{camera}: {}", own.name());
+            }
+            assert_eq!(number(pipeline.upcast_ref()), None, "{camera}");
+            assert_eq!(number(element("source-4").upcast_ref()), None, "{camera}: one that is nowhere");
+            for part in [client.upcast_ref::<gst::Object>(), reader.upcast_ref(), source.upcast_ref()] {
+                assert_eq!(number(part), Some(7), "{camera}: {}", part.name());
+            }
+            let pad = client.static_pad("src").unwrap();
+            assert_eq!(number(pad.upcast_ref()), Some(7));
+        }
+    }
 }

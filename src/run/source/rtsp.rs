@@ -6,6 +6,7 @@ use super::{Surroundings, post};
 use crate::config::Transport;
 use crate::infer::{Error, ErrorKind};
 use gst::prelude::*;
+use std::time::Duration;
 
 /// Fills `bin` with a client of the camera. What decodes is added when the camera has said what it sends.
 pub fn fill(bin: &gst::Bin, pad: &gst::GhostPad, source: &RtspSource, around: &Surroundings) -> Result<(), Error> {
@@ -19,16 +20,23 @@ pub fn fill(bin: &gst::Bin, pad: &gst::GhostPad, source: &RtspSource, around: &S
         },
     );
     client.set_property("latency", u32::try_from(source.latency.as_millis()).unwrap_or(u32::MAX));
-    let timeout = u64::try_from(source.timeout.as_micros()).unwrap_or(u64::MAX);
-    client.set_property("tcp-timeout", timeout);
-    client.set_property("timeout", timeout);
+    client.set_property("tcp-timeout", microseconds(source.timeout));
     // When the camera took each picture, from its RTCP sender reports.
     client.set_property("add-reference-timestamp-meta", true);
     // Sound isn't even asked for.
-    client.connect("select-stream", false, |arguments| {
+    let (track, patience) = (around.track.clone(), around.patience);
+    client.connect("select-stream", false, move |arguments| {
         let caps = arguments.get(2).and_then(|caps| caps.get::<gst::Caps>().ok());
-        let media = caps.as_ref().and_then(|caps| caps.structure(0)?.get::<&str>("media").ok());
-        Some((media == Some("video")).to_value())
+        let media = caps.as_ref().and_then(|caps| caps.structure(0));
+        let is_video = media.is_some_and(|media| media.get::<&str>("media") == Ok("video"));
+        if let Some(interval) = media.filter(|_| is_video).and_then(interval) {
+            track.told(interval);
+        }
+        if let Some(client) = arguments.first().and_then(|client| client.get::<gst::Element>().ok()) {
+            // Of the first UDP packet. A little sooner than we would say that nothing comes, for its error says why.
+            client.set_property("timeout", microseconds(track.longest_silence(&patience).mul_f64(0.9)));
+        }
+        Some(is_video.to_value())
     });
     let (bin_of, pad_of, around) = (bin.downgrade(), pad.downgrade(), around.clone());
     client.connect_pad_added(move |client, stream| {
@@ -49,6 +57,17 @@ pub fn fill(bin: &gst::Bin, pad: &gst::GhostPad, source: &RtspSource, around: &S
     bin.add(&client).map_err(|_| Error::new(ErrorKind::Failed, "rtspsrc can't be added"))
 }
 
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// From one picture to the next, if the camera's description has a rate (RFC 8866, 6.13).
+fn interval(media: &gst::StructureRef) -> Option<Duration> {
+    let rate: f64 = media.get::<&str>("a-framerate").ok()?.trim().parse().ok()?;
+    // Below that it's no rate.
+    (rate.is_finite() && rate > 1e-6).then(|| Duration::from_secs_f64(1.0 / rate))
+}
+
 fn connect(bin: &gst::Bin, pad: &gst::GhostPad, stream: &gst::Pad, around: &Surroundings) -> Result<(), Error> {
     let caps = stream.current_caps().unwrap_or_else(|| stream.query_caps(None));
     let codec = Codec::of(&caps)?;
@@ -62,4 +81,22 @@ fn connect(bin: &gst::Bin, pad: &gst::GhostPad, stream: &gst::Pad, around: &Surr
     depay.sync_state_with_parent().map_err(|_| Error::new(ErrorKind::Failed, "the depayloader can't be started"))?;
     stream.link(&sink).map_err(failed)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_may_have_a_rate() {
+        gst::init().unwrap();
+        let described =
+            |rate: &str| interval(&gst::Structure::builder("application/x-rtp").field("a-framerate", rate).build());
+        assert_eq!(described("25"), Some(Duration::from_millis(40)));
+        assert_eq!(described(" 0.15 ").map(|time| time.as_millis()), Some(6666));
+        for nonsense in ["", "0", "-5", "inf", "NaN", "25 fps", "1e-300", "1e999"] {
+            assert_eq!(described(nonsense), None, "{nonsense}");
+        }
+        assert_eq!(interval(&gst::Structure::new_empty("application/x-rtp")), None);
+    }
 }
