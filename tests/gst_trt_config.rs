@@ -4,7 +4,7 @@ mod common;
 
 use common::barcode::Codec;
 use common::find;
-use common::models::{ultralytics, with_metadata};
+use common::models::{ultralytics, with_metadata, with_missing_weights};
 use common::rtsp::Camera;
 use common::rtx::rtx;
 use common::standin::Standin;
@@ -306,7 +306,7 @@ fn rtsp_cameras_are_asked() {
 }
 
 /// Models that can't run, and what check and run say of each.
-fn models_that_cannot_run(folder: &Path) -> Vec<(&'static str, &'static str, String, &'static str)> {
+fn models_that_cannot_run(folder: &Path) -> Vec<(&'static str, String, &'static str)> {
     let model = |name: &str| find::test_model(name).display().to_string();
     let file = |name: &str, content: &[u8]| {
         let path = folder.join(name);
@@ -318,27 +318,22 @@ fn models_that_cannot_run(folder: &Path) -> Vec<(&'static str, &'static str, Str
         [("task", "detect"), ("names", "['a', 'b', 'c']"), ("libreyolo_version", "1.6.0"), ("model_family", "yolo9")];
     let obb = with_metadata(folder, "obb", "yolo-bare", &ultralytics("obb", "['a', 'b']")).display().to_string();
     vec![
-        ("DETECTION", "trtdetect", model("yolox"), "YOLOX"),
-        ("DETECTION", "trtdetect", model("yolo-pose"), "use trtpose (POSE in a config.json)"),
-        ("POSE", "trtpose", model("yolo"), "use trtdetect (DETECTION in a config.json)"),
+        ("DETECTION", model("yolox"), "YOLOX"),
+        ("DETECTION", model("yolo-pose"), "use trtpose (POSE in a config.json)"),
+        ("POSE", model("yolo"), "use trtdetect (DETECTION in a config.json)"),
         (
             "DETECTION",
-            "trtdetect",
             file("picture.onnx", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x02\x80\0\0\x01\xe0\x08\x02"),
             "picture.onnx",
         ),
-        ("DETECTION", "trtdetect", file("text.onnx", b"not a model\n"), "text.onnx"),
-        ("DETECTION", "trtdetect", file("truncated.onnx", &whole[..whole.len() / 2]), "truncated.onnx"),
-        ("DETECTION", "trtdetect", model("two-inputs"), "has 2 inputs"),
-        ("DETECTION", "trtdetect", model("pose5-bare"), "scores are 0-1"),
-        ("DETECTION", "trtdetect", model("rtdetr-bare"), "pixels are due"),
-        (
-            "DETECTION",
-            "trtdetect",
-            with_metadata(folder, "libre", "yolo-bare", &libre).display().to_string(),
-            "LibreYOLO",
-        ),
-        ("DETECTION", "trtdetect", obb, "\"obb\""),
+        ("DETECTION", file("text.onnx", b"not a model\n"), "text.onnx"),
+        ("DETECTION", file("truncated.onnx", &whole[..whole.len() / 2]), "truncated.onnx"),
+        ("DETECTION", model("two-inputs"), "has 2 inputs"),
+        ("DETECTION", model("pose5-bare"), "scores are 0-1"),
+        ("DETECTION", model("rtdetr-bare"), "pixels are due"),
+        ("DETECTION", with_metadata(folder, "libre", "yolo-bare", &libre).display().to_string(), "LibreYOLO"),
+        ("DETECTION", with_missing_weights(folder, "weights.bin").display().to_string(), "weights.bin"),
+        ("DETECTION", obb, "\"obb\""),
     ]
 }
 
@@ -358,7 +353,7 @@ fn models_that_cannot_run_are_told_by_check_as_by_run() {
         return;
     }
     let folder = Folder::new("");
-    for (role, _, model, words) in models_that_cannot_run(folder.path()) {
+    for (role, model, words) in models_that_cannot_run(folder.path()) {
         std::fs::write(folder.path().join("config.json"), only(role, &model, "")).unwrap();
         let with = |command: &[&'static str]| command.iter().copied().chain(ROLLBACK).collect::<Vec<_>>();
         let check = folder.plain(&with(&["check", "--no-probe", "--json", "--config", "config.json"]));
@@ -403,7 +398,7 @@ fn models_are_checked_for_the_gpu_without_an_engine() {
         let output = folder.run(standin.command(tool()), &["check", "--no-probe", "--json", "--config", "config.json"]);
         (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
     };
-    for (role, _, model, words) in models_that_cannot_run(folder.path()) {
+    for (role, model, words) in models_that_cannot_run(folder.path()) {
         let (status, report) = check(&only(role, &model, ""));
         let verdict = check_of(&report, &format!("model {model}"));
         assert_eq!((status, &verdict["verdict"]), (Some(1), &"missing".into()), "{report:#}");

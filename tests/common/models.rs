@@ -18,6 +18,18 @@ pub fn with_metadata(folder: &Path, name: &str, model: &str, entries: &[(&str, &
     path
 }
 
+/// A copy of a test model in `folder` that has a tensor in a file beside it, which isn't there.
+pub fn with_missing_weights(folder: &Path, file: &str) -> PathBuf {
+    let location = [field(1, b"location"), field(2, file.as_bytes())].concat();
+    // `TensorProto`: dims, data_type, name, external_data, data_location.
+    let tensor = [vec![1 << 3, 1, 2 << 3, 1], field(8, b"elsewhere"), field(13, &location), vec![14 << 3, 1]].concat();
+    // `ModelProto.graph.initializer`: graphs merge too.
+    let bytes = [std::fs::read(find::test_model("yolo")).unwrap(), field(7, &field(5, &tensor))].concat();
+    let path = folder.join("weights-elsewhere.onnx");
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
 /// A field with a length, as protobuf writes it.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let mut bytes = vec![number << 3 | 2];
