@@ -49,7 +49,7 @@ impl Output for PipeOutput {
             repaired = [b"\n".as_slice(), *lines].concat();
             &repaired
         } else {
-            *lines
+            lines
         };
         while !left.is_empty() {
             // Not before the first attempt: at the end of the stream a reader that isn't behind gets all lines.

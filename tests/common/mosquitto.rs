@@ -42,7 +42,7 @@ impl Mosquitto {
         Self::new(true, false, "")
     }
 
-    /// Takes everybody, and has these lines in its configuration.
+    /// Takes every client, and has these lines in its configuration.
     pub fn with(more: &'static str) -> Option<Self> {
         Self::new(false, false, more)
     }
