@@ -113,7 +113,7 @@ fn a_file_whose_pictures_are_all_cut_away_has_none() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cut.mp4");
     clips::write(&path, 20, true, &format!("{H264_REORDERED} ! mp4mux"));
-    clips::set_edits(&path, &[Edit { pictures: 0, from: Some(4) }]);
+    clips::set_edits(&path, &[Edit { pictures: 5, from: Some(25) }]);
     let cameras = Supervised::start(vec![camera("file", Source::File(FileSource { path, looping: false }))]);
     let outcome = cameras.wait();
     assert!(
