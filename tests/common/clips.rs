@@ -153,7 +153,7 @@ pub fn shift_transport_stream(path: &Path, ticks: u64) {
             let bytes = &mut packet[at..at + 5];
             let parts = [u64::from(bytes[0] >> 1 & 7), u64::from(bytes[1]) << 7 | u64::from(bytes[2] >> 1)];
             let time = shifted(parts[0] << 30 | parts[1] << 15 | u64::from(bytes[3]) << 7 | u64::from(bytes[4] >> 1));
-            bytes[0] = bytes[0] & 0xf1 | (time >> 30 & 7) as u8 * 2;
+            bytes[0] = (bytes[0] & 0xf1) | ((time >> 30 & 7) as u8 * 2);
             bytes[1] = (time >> 22) as u8;
             bytes[2] = (time >> 14) as u8 & 0xfe | 1;
             bytes[3] = (time >> 7) as u8;
