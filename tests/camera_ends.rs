@@ -135,21 +135,13 @@ fn run(
     let context = glib::MainContext::new();
     let main = || {
         let supervisor = Rc::new(RefCell::new(Weak::<Supervisor>::new()));
-        // Not before the supervisor is there.
-        let with = |call: Box<dyn Fn(&Rc<Supervisor>)>| {
-            let supervisor = supervisor.clone();
-            move || supervisor.borrow().upgrade().iter().for_each(&call)
-        };
-        let at_end = with(Box::new(at_end));
         let outcome = Rc::new(Cell::new(None));
-        let end = {
-            let outcome = outcome.clone();
-            move |how| {
-                at_end();
-                outcome.set(Some(how));
-            }
+        let (of_say, of_pipeline, of_end) = (supervisor.clone(), supervisor.clone(), supervisor.clone());
+        let ended = outcome.clone();
+        let end = move |how| {
+            of_end.borrow().upgrade().iter().for_each(&at_end);
+            ended.set(Some(how));
         };
-        let (of_say, of_pipeline) = (supervisor.clone(), supervisor.clone());
         let options = Options {
             meters: Meters::default(),
             say: Some(Box::new(move |line| of_say.borrow().upgrade().iter().for_each(|s| say(s, line)))),
@@ -162,6 +154,7 @@ fn run(
         let running = Supervisor::start(vec![], IMPATIENCE, options, end);
         supervisor.replace(Rc::downgrade(&running));
         running.apply(cameras, IMPATIENCE);
+        // The context wakes in the end, even if nothing happens.
         let start = Instant::now();
         let late = glib::timeout_source_new_seconds(20, None, glib::Priority::DEFAULT, || glib::ControlFlow::Break);
         late.attach(Some(&glib::MainContext::ref_thread_default()));

@@ -100,7 +100,7 @@ mod tests {
         let (mut now, mut interval) = (Duration::ZERO, SECOND / 25);
         for _ in 0..12 {
             rhythm.picture(now);
-            interval = interval * 2;
+            interval *= 2;
             assert!(interval <= longest(&rhythm), "{interval:?}");
             now += interval;
         }
