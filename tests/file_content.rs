@@ -15,8 +15,11 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// A file's name, what writes it, and what is said of it.
+type WithoutPictures = (&'static str, fn(&Path), &'static str);
+
 /// Files without a picture that can be decoded, and what is said of them.
-fn without_pictures() -> Vec<(&'static str, fn(&Path), &'static str)> {
+fn without_pictures() -> Vec<WithoutPictures> {
     fn sound(path: &Path, elements: &str) {
         let location = path.display();
         clips::run(&format!("audiotestsrc num-buffers=40 ! {elements} ! filesink location={location}"));
@@ -224,6 +227,9 @@ fn models_warn_once_of_files_that_were_not_turned() {
     }
 }
 
+/// Tags by the picture before which they come, their scope, and the warnings.
+type Tagged<'a> = (&'a [(u64, &'a str)], gst::TagScope, &'a [&'a str]);
+
 /// Tags that an application sends, before the first frame or in the middle, and how often that is told.
 #[test]
 fn models_warn_of_tags_of_any_scope_also_late_ones() {
@@ -231,7 +237,7 @@ fn models_warn_of_tags_of_any_scope_also_late_ones() {
         return;
     }
     let (stream, global) = (gst::TagScope::Stream, gst::TagScope::Global);
-    let cases: [(&[(u64, &str)], gst::TagScope, &[&str]); 5] = [
+    let cases: [Tagged; 5] = [
         (&[(0, "rotate-90")], stream, &["rotate-90"]),
         (&[(0, "rotate-90")], global, &["rotate-90"]),
         (&[(5, "rotate-270"), (7, "rotate-270")], stream, &["rotate-270"]),

@@ -114,9 +114,9 @@ fn labels_that_have_changed_count() {
     site.operator.wait_for("new labels", || !site.labels().is_empty() && site.labels()[0] == "d");
     // Too few of them.
     write_labels(&site.path("labels.txt"), &["one"]);
-    site.reload();
-    site.operator.wait_for_line("labels.txt: ");
-    site.operator.wait_for_line("the model before stays in force");
+    site.operator.signal("HUP");
+    site.operator.wait_for_line("stays without effect");
+    site.operator.wait_for_line("labels.txt: the labels file has 1 names, the model has 3 classes");
     let as_before: Vec<_> = known.iter().map(|label| ["d", "e", "f"][(label.as_bytes()[0] - b'a') as usize]).collect();
     site.goes_on(&as_before);
     // And what is put right counts.

@@ -12,9 +12,17 @@ pub fn error(whose: &str, sink: &gst::Pad, came: &gst::CapsRef, taken: &gst::Cap
     Error::new(ErrorKind::Setting, format!("{whose} takes {takes}, {name} offers {offers}: {remedy}"))
 }
 
-/// The element upstream that makes the frames: behind those that pass them on as they are (capsfilter, queue, tee).
+/// The element upstream that makes the frames: behind those that pass them on as they are (capsfilter, queue, tee), or the
+/// first of these where there's no other.
 fn producer(sink: &gst::Pad) -> Option<gst::Element> {
-    upstream::pads(sink).map(|(_, element)| element).find(|element| !upstream::is_a(element, "Generic"))
+    let mut first = None;
+    for (_, element) in upstream::pads(sink) {
+        if !upstream::is_a(&element, "Generic") {
+            return Some(element);
+        }
+        first = Some(element);
+    }
+    first
 }
 
 /// The caps that an element upstream has settled on, with none behind it that could make others of them.

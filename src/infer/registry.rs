@@ -7,7 +7,7 @@ use crate::tensorrt::{EngineCache, ModelContent, source};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What two elements must have in common to share a service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -82,18 +82,22 @@ impl Drop for Opening {
 impl Place {
     /// How often a wait looks whether it's cancelled.
     const TICK: Duration = Duration::from_millis(20);
+    /// A wait that isn't told: an engine that is there is loaded in less.
+    const SHORT: Duration = Duration::from_secs(1);
 
     /// Waits while another opens it, which may take minutes; not beyond the settings' own cancel.
     fn turn(self: &Arc<Self>, settings: &ModelSettings) -> Result<Turn, Error> {
+        let (since, mut told) = (Instant::now(), false);
         let mut state = lock(&self.state);
-        if state.opening
-            && let Some(on_progress) = &settings.watch.on_progress
-        {
-            drop(state);
-            on_progress("waiting for another element that opens the same model", 0.0);
-            state = lock(&self.state);
-        }
         while state.opening {
+            if !told && since.elapsed() >= Self::SHORT {
+                told = true;
+                if let Some(on_progress) = &settings.watch.on_progress {
+                    drop(state);
+                    on_progress("waiting for another element that opens the same model", 0.0);
+                    state = lock(&self.state);
+                }
+            }
             if settings.watch.cancel.load(Ordering::Relaxed) {
                 let text = format!("opening {} was cancelled", settings.model.display());
                 return Err(Error::new(ErrorKind::Failed, text));

@@ -46,7 +46,7 @@ impl Output for PipeOutput {
         // What was begun by another and never ended is its own line, so that this one is whole.
         let repaired;
         let mut left: &[u8] = if turn.after_torn {
-            repaired = [b"\n".as_slice(), *lines].concat();
+            repaired = [b"\n".as_slice(), lines].concat();
             &repaired
         } else {
             lines

@@ -86,7 +86,7 @@ impl Operator {
     pub fn wait_for(&self, what: &str, mut done: impl FnMut() -> bool) {
         let start = Instant::now();
         while !done() {
-            assert!(start.elapsed() < 20 * SECOND, "no {what}: {:#?}", self.said());
+            assert!(start.elapsed() < 60 * SECOND, "no {what}: {:#?}", self.said());
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -74,6 +74,18 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    /// The decoder opens until all other pictures of 60 wait for it.
+    fn open_slowly(decoder: &gst::Element, coded: &gst::Element) {
+        let coded = coded.clone();
+        decoder.static_pad("sink").unwrap().add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            let start = Instant::now();
+            while waiting(&coded) < 59 && start.elapsed() < Duration::from_secs(30) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            gst::PadProbeReturn::Remove
+        });
+    }
+
     /// A camera that sends 60 pictures at once, to models that take 2 ms each; how many come through.
     fn come_through(held: bool) -> (usize, gst::Element, Backlog) {
         gst::init().unwrap();
@@ -82,6 +94,7 @@ mod tests {
                     identity sleep-time=2000 ! fakesink name=end sync=false";
         let pipeline = gst::parse::launch(text).unwrap().downcast::<gst::Pipeline>().unwrap();
         let by_name = |name| pipeline.by_name(name).unwrap();
+        open_slowly(&by_name("decoder"), &by_name("coded"));
         let backlog = Backlog::default();
         if held {
             backlog.hold(&by_name("pictures"), &by_name("coded"), &by_name("decoder").static_pad("src").unwrap());
@@ -126,6 +139,7 @@ mod tests {
         let pipeline = gst::parse::launch(text).unwrap().downcast::<gst::Pipeline>().unwrap();
         let by_name = |name| pipeline.by_name(name).unwrap();
         let (pictures, decoded) = (by_name("pictures"), by_name("decoder").static_pad("src").unwrap());
+        open_slowly(&by_name("decoder"), &by_name("coded"));
         let backlog = Backlog::default();
         backlog.hold(&pictures, &by_name("coded"), &decoded);
         let went = Arc::<AtomicUsize>::default();

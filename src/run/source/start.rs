@@ -7,6 +7,7 @@
 use super::running;
 use crate::sync::lock;
 use gst::prelude::*;
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// Coded pictures on their way before the first decoded one: one that the decoder works on, and one that waits for it.
@@ -28,7 +29,9 @@ struct State {
     entered: u64,
     /// Those of them that the decoder was given, or that were left out on the way.
     taken: u64,
-    /// The running time at which the last of those that entered is due, by its own timestamp.
+    /// The running times at which those that the decoder wasn't given yet are due, by their own timestamps.
+    ahead: VecDeque<Option<gst::ClockTime>>,
+    /// That of the last one that it was given.
     due: Option<gst::ClockTime>,
     /// The decoder has given a picture, or the source is being closed: nothing is held back.
     begun: bool,
@@ -72,7 +75,9 @@ impl Start {
         let waited = self.0.changed.wait_while(lock(&self.0.state), full);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         state.entered += 1;
-        state.due = due.or(state.due);
+        if !state.begun {
+            state.ahead.push_back(due);
+        }
         !state.begun
     }
 
@@ -80,11 +85,13 @@ impl Start {
     pub fn taken(&self) -> bool {
         let mut state = lock(&self.0.state);
         state.taken += 1;
+        state.due = state.ahead.pop_front().flatten().or(state.due);
         self.0.changed.notify_all();
         !state.begun
     }
 
-    /// The next coded picture is due as long from now as its timestamp is after that of the last one.
+    /// The next coded picture is due as long from now as its timestamp is after that of the one that the decoder was given
+    /// last.
     fn begin(&self, pace: &gst::Element) {
         let mut state = lock(&self.0.state);
         if let (Some(now), Some(due)) = (pace.current_running_time(), state.due) {
