@@ -210,7 +210,7 @@ fn readme(clips: &clips::Clips, tests: &[Test]) -> String {
     format!(
         "The tensorrt plugin for GStreamer on a machine with an NVIDIA GPU, with its tests and measurements.\n\
          Needed there: an NVIDIA driver (520 or later), glibc 2.36 or later, TensorRT (its folder in GST_TENSORRT_LIBRARY).\n\n\
-         ./gpu-test    kernels, elements and pipelines on the GPU; about 7 minutes\n\
+         ./gpu-test    kernels, elements and pipelines on the GPU; about 9 minutes\n\
          ./gpu-bench   gst-trt bench; at most 8 minutes. MODEL and POSE_MODEL name .onnx or .engine files\n\
          ./gpu-soak    starts and stops, and memory; with MODEL and POSE_MODEL as .onnx the migration guide's procedure for\n\
          \x20             8 cameras (./migrate does it for any); at most 9 minutes\n\n\
