@@ -2,11 +2,11 @@
 
 mod common;
 
+use common::recording::object;
 use common::running::Running;
 use gst::prelude::*;
 use gsttensorrt::config::{Pictures, Segments};
-use gsttensorrt::meta::{self, Object, Record};
-use gsttensorrt::model::Rect;
+use gsttensorrt::meta::{self, Record};
 use gsttensorrt::record::{Recorder, Settings};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -74,19 +74,6 @@ impl Camera {
 
     fn said(&self) -> Vec<String> {
         self.said.lock().unwrap().clone()
-    }
-}
-
-fn object(label: &str) -> Object {
-    Object {
-        id: 0,
-        rect: Rect::new(0.25, 0.25, 0.5, 0.5),
-        class_id: Some(0),
-        label: label.into(),
-        confidence: 0.9,
-        source: "test".into(),
-        parent: None,
-        keypoints: None,
     }
 }
 

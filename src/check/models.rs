@@ -9,7 +9,6 @@ use crate::run::{self, ElementSetup};
 use crate::tensorrt::{self, ModelContent};
 use crate::{cpu, plugin_register_static};
 use gst::prelude::*;
-use std::path::Path;
 
 fn name(model: &Model) -> String {
     format!("model {}", model.onnx.display())
@@ -113,7 +112,8 @@ fn recognised(model: &Model, task: Task) -> Check {
     if let Err(error) = task.check(file, &*found.head, found.reading.doubt()) {
         return Check::missing(name, error);
     }
-    if let Some(error) = missing_weights(&model.onnx).filter(|_| has_onnx) {
+    // What is wrong with the files beside it.
+    if has_onnx && let Err(error) = ModelContent::of(&model.onnx, None) {
         return Check::missing(name, error);
     }
     let shown = match has_onnx.then(|| examine(model)) {
@@ -132,11 +132,6 @@ fn recognised(model: &Model, task: Task) -> Check {
         );
     }
     Check::ok(name, text)
-}
-
-/// What is wrong with the files beside the ONNX.
-fn missing_weights(onnx: &Path) -> Option<String> {
-    ModelContent::of(onnx, None).err().map(|error| error.to_string())
 }
 
 /// Whether the ONNX was run on the CPU: not without ONNX Runtime, nor where that can't load what TensorRT perhaps can.

@@ -650,7 +650,7 @@ impl Reader for PictureReader {
     }
 
     fn fail(&mut self, _: usize) {
-        // A file in the folder's place, which can't be written into, whoever it is.
+        // A file in the folder's place, which can't be written into, not even by root.
         let aside = self.folder.path().join("aside");
         let _ = std::fs::remove_dir_all(&aside);
         std::fs::rename(self.path(), aside).unwrap();

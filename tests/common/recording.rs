@@ -86,7 +86,8 @@ pub fn info(format: VideoFormat, width: u32, height: u32) -> VideoInfo {
     VideoInfo::builder(format, width, height).fps(gst::Fraction::new(25, 1)).build().unwrap()
 }
 
-fn object(label: &str) -> Object {
+/// An object in the middle of the picture.
+pub fn object(label: &str) -> Object {
     Object {
         id: 0,
         rect: Rect::new(0.25, 0.25, 0.5, 0.5),

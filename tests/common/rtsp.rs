@@ -45,7 +45,7 @@ struct Behaviour {
     again: usize,
     rate: Option<gst::Fraction>,
     period: Mutex<Duration>,
-    /// Whose login it takes; `None`: anybody's.
+    /// Whose login it takes; `None`: every login.
     login: Mutex<Option<(String, String)>>,
     /// Sends nothing, and keeps the connection.
     stalled: AtomicBool,
