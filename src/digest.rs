@@ -1,6 +1,6 @@
 //! SHA-256 of files, and what tells without reading whether one is as it was.
 
-use crate::sync::lock;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{LazyLock, Mutex};
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 /// SHA-256.
@@ -63,7 +63,7 @@ static KNOWN: LazyLock<Mutex<HashMap<Stamp, Hash>>> = LazyLock::new(Mutex::defau
 /// The system's.
 pub fn of_file(path: &Path) -> io::Result<Hash> {
     let stamp = Stamp::of(path)?;
-    if let Some(hash) = lock(&KNOWN).get(&stamp) {
+    if let Some(hash) = KNOWN.lock().get(&stamp) {
         return Ok(*hash);
     }
     let hash = read(path)?;
@@ -74,7 +74,7 @@ pub fn of_file(path: &Path) -> io::Result<Hash> {
 /// Takes it that a file of this stamp has this hash, as was found out before; unless it was changed a moment ago.
 pub fn learn(stamp: &Stamp, hash: Hash) {
     if stamp.is_settled() {
-        lock(&KNOWN).insert(stamp.clone(), hash);
+        KNOWN.lock().insert(stamp.clone(), hash);
     }
 }
 

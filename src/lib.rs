@@ -16,7 +16,6 @@ pub mod monitor;
 pub mod publish;
 pub mod record;
 pub mod run;
-mod sync;
 pub mod tensorrt;
 mod whole_file;
 

@@ -7,8 +7,9 @@ mod common;
 use common::process::resident;
 use common::running::{PATIENCE, Running, start, with_model};
 use gst::prelude::*;
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// Two tests at once would see each other's memory.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -29,7 +30,7 @@ fn memory_stays_flat_over_ten_thousand_frames() {
     if !start() {
         return;
     }
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = ALONE.lock();
     const FRAMES: u64 = 10_000;
     // A pattern with red, green and blue in it, so that there are objects, poses and things to draw.
     let p = Running::new(&format!(
@@ -67,7 +68,7 @@ fn memory_stays_flat_over_two_hundred_starts() {
     if !start() {
         return;
     }
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = ALONE.lock();
     const STARTS: usize = 200;
     let launch = format!("videotestsrc num-buffers=3 ! video/x-raw,format=NV12,width=640,height=360 ! {}", elements());
     let mut early = 0;

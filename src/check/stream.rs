@@ -2,11 +2,11 @@
 
 use super::{login_refusal, nothing_to_decode, stream_name, unplayable};
 use crate::config::{Camera, Codec, Source, Transport};
-use crate::sync::lock;
 use gst::prelude::*;
+use parking_lot::Mutex;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// What is known of a stream.
@@ -85,7 +85,7 @@ pub fn ask_camera(camera: &Camera) -> Result<StreamFacts, String> {
             let asked = Asked::new(source)?;
             let streams = asked.through_parsebin()?;
             asked.answer(|error| error.error().to_string()).map_err(|error| {
-                let nothing = !lock(&streams).iter().any(|name| DECODED.contains(&name.as_str()));
+                let nothing = !streams.lock().iter().any(|name| DECODED.contains(&name.as_str()));
                 if nothing && Path::new(path).exists() { unplayable(&error) } else { error }
             })
         }
@@ -162,12 +162,12 @@ impl Asked {
             let name = stream_name(pad).unwrap_or_default();
             let Some(pipeline) = pipeline.upgrade() else { return };
             let watched = DECODED.contains(&name.as_str()).then(|| tell.clone());
-            lock(&streams).push(name);
+            streams.lock().push(name);
             if watched.is_none() {
                 let (streams, tell) = (streams.clone(), tell.clone());
                 // With the first data all streams are known.
                 pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-                    let streams = lock(&streams);
+                    let streams = streams.lock();
                     if !streams.iter().any(|name| DECODED.contains(&name.as_str())) {
                         tell.tell(Err(nothing_to_decode(&streams)));
                     }
@@ -231,7 +231,7 @@ impl Asked {
 
     /// What is known where no more comes in time.
     fn so_far(&self, nothing: &str) -> Result<StreamFacts, String> {
-        lock(&self.tell.so_far).ok_or_else(|| nothing.to_owned())
+        self.tell.so_far.lock().ok_or_else(|| nothing.to_owned())
     }
 }
 
@@ -258,20 +258,20 @@ fn end(pipeline: &gst::Pipeline, pad: &gst::Pad, names: &[&str], watched: Option
                 if let gst::EventView::Tag(tag) = event.view()
                     && let Some(way) = tag.tag().get::<gst::tags::ImageOrientation>()
                 {
-                    *lock(&orientation) = TURNED.into_iter().find(|known| *known == way.get());
+                    *orientation.lock() = TURNED.into_iter().find(|known| *known == way.get());
                 }
                 return gst::PadProbeReturn::Ok;
             }
-            let mut times = lock(&times);
+            let mut times = times.lock();
             times.extend(info.buffer().and_then(|buffer| buffer.dts_or_pts()));
             match pad.current_caps().and_then(|caps| read(&caps, &times)) {
                 Some(Ok(facts)) if facts.framerate.is_none() && times.len() < FRAMES => {
-                    let orientation = *lock(&orientation);
-                    *lock(&tell.so_far) = Some(StreamFacts { framerate: measured(&times), orientation, ..facts });
+                    let orientation = *orientation.lock();
+                    *tell.so_far.lock() = Some(StreamFacts { framerate: measured(&times), orientation, ..facts });
                     gst::PadProbeReturn::Ok
                 }
                 Some(found) => {
-                    let orientation = *lock(&orientation);
+                    let orientation = *orientation.lock();
                     tell.tell(found.map(|facts| StreamFacts { orientation, ..facts }));
                     gst::PadProbeReturn::Remove
                 }

@@ -8,11 +8,12 @@ use crate::model::head::{self, Plan, Reading, Recognised};
 use crate::model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What engine and lanes know of a model.

@@ -7,7 +7,8 @@ use crate::infer::{Error, ErrorKind, Lane, Output, RawTensor, Slot, nothing_to_r
 use crate::model::{Detection, Letterbox, Params, confidence, head, nms, refine};
 use ort::session::Session;
 use ort::value::DynValue;
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Makes tensors, runs the session and decodes, one batch at a time.
@@ -55,7 +56,7 @@ impl CpuLane {
     /// Runs the first `batch` images.
     fn infer(&self, batch: usize) -> Result<Vec<DynValue>, Error> {
         let input = self.input.value(&self.model.input, batch).map_err(|error| failed(error.to_string()))?;
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut session = self.session.lock();
         let outputs = session.run([input]).map_err(|error| failed(format!("ONNX Runtime: {error}")))?;
         Ok(outputs.into_iter().map(|(_, value)| value).collect())
     }

@@ -6,11 +6,12 @@ use gst::glib;
 use ort::LoadDynamicError;
 use ort::environment::{Environment, EnvironmentBuilder, GlobalThreadPoolOptions};
 use ort::logging::LogLevel;
+use parking_lot::Mutex;
 use std::error::Error as _;
 use std::ffi::OsString;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 /// Names the library's file, instead of looking for one.
 const ENVIRONMENT_VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -42,7 +43,7 @@ pub fn runtime() -> Result<&'static Runtime, Error> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     static OPENING: Mutex<()> = Mutex::new(());
 
-    let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one_at_a_time = OPENING.lock();
     match RUNTIME.get() {
         Some(runtime) => Ok(runtime),
         None => {

@@ -4,14 +4,14 @@ use super::driver::{check, check_driver, is_sticky};
 use super::kernels::Code;
 use super::memory::Blocks;
 use crate::infer::{Error, ErrorKind};
-use crate::sync::lock;
 use cudarc::driver::sys::{self, CUcontext, CUctx_flags, CUdevice, CUdevice_attribute, CUresult};
+use parking_lot::Mutex;
 use std::any::Any;
 use std::ffi::c_int;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// Told once when a context has failed, on the thread that found out; it may hold locks of the CUDA layer, so only take
 /// note and wake others.
@@ -176,7 +176,7 @@ impl Context {
             error
         });
         if first {
-            let watchers = std::mem::take(&mut *lock(&self.watchers));
+            let watchers = std::mem::take(&mut *self.watchers.lock());
             watchers.iter().filter_map(Weak::upgrade).for_each(|watcher| watcher(cause));
         }
         cause.clone()
@@ -184,7 +184,7 @@ impl Context {
 
     /// Has `watcher` told of the context's failure, for as long as it lives; at once if it failed already.
     pub fn watch(&self, watcher: &Arc<OnFailure>) {
-        let mut watchers = lock(&self.watchers);
+        let mut watchers = self.watchers.lock();
         // Else they'd be more with every model that is opened.
         watchers.retain(|watcher| watcher.strong_count() > 0);
         watchers.push(Arc::downgrade(watcher));
@@ -225,7 +225,7 @@ impl Context {
 
     /// Device memory that this process took in it through this crate, bytes.
     pub fn taken(&self) -> u64 {
-        lock(&self.blocks).total
+        self.blocks.lock().total
     }
 
     /// Free and all memory of the device, bytes.
@@ -288,7 +288,7 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        if let Some(code) = lock(&self.code).take() {
+        if let Some(code) = self.code.lock().take() {
             match self.push() {
                 Ok(_current) => drop(code),
                 // Without its context it stays: it would be taken out of another one.

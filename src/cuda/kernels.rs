@@ -8,7 +8,6 @@ use super::layout::{
 use super::memory::Table;
 use super::stream::Stream;
 use crate::infer::Error;
-use crate::sync::lock;
 use bytemuck::Pod;
 use cudarc::driver::sys::{self, CUDA_KERNEL_NODE_PARAMS, CUfunction, CUgraph, CUgraphNode, CUmodule};
 use std::ffi::CStr;
@@ -113,7 +112,7 @@ impl Kernels {
     /// # Errors
     /// When the driver can't compile them for the device.
     pub fn of(context: &Arc<Context>) -> Result<Arc<Self>, Error> {
-        let mut code = lock(&context.code);
+        let mut code = context.code.lock();
         let functions = match &*code {
             Some(code) => code.functions,
             None => code.insert(Code::load(context)?).functions,

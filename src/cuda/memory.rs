@@ -3,7 +3,6 @@
 use super::context::{Context, Traffic};
 use super::stream::Stream;
 use crate::infer::{Error, ErrorKind};
-use crate::sync::lock;
 use bytemuck::Pod;
 use cudarc::driver::sys;
 use std::collections::HashMap;
@@ -44,7 +43,7 @@ impl Room for Context {
         let mut address = 0;
         // SAFETY: writes one address; the context is current.
         self.check("cuMemAlloc", unsafe { sys::cuMemAlloc_v2(&mut address, bytes) })?;
-        let mut blocks = lock(&self.blocks);
+        let mut blocks = self.blocks.lock();
         blocks.bytes.insert(address, bytes as u64);
         blocks.total += bytes as u64;
         Ok(address)
@@ -52,7 +51,7 @@ impl Room for Context {
 
     fn give_back(&self, address: u64) {
         {
-            let mut blocks = lock(&self.blocks);
+            let mut blocks = self.blocks.lock();
             let Some(bytes) = blocks.bytes.remove(&address) else { return };
             blocks.total -= bytes;
         }

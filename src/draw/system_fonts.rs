@@ -1,11 +1,11 @@
 //! The fonts of the system, opened when a character is in no built-in one.
 
 use super::font::Face;
-use crate::sync::lock;
 use ab_glyph::{FontArc, FontRef, FontVec};
 use fontdb::{Database, FaceInfo, ID, Style};
+use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 /// Fonts that all texts of a process share, and what was said of labels.
 #[derive(Debug)]
@@ -44,13 +44,13 @@ impl SystemFonts {
 
     /// A font with a glyph for `ch`. The first call looks for fonts, which takes a moment.
     pub fn face_with(&self, ch: char) -> Option<Face> {
-        let mut found = lock(self.found.get_or_init(|| Mutex::new(Found::load(self.load))));
+        let mut found = self.found.get_or_init(|| Mutex::new(Found::load(self.load))).lock();
         found.face_with(ch)
     }
 
     /// Whether this is the first time that a label is told of.
     pub fn is_news(&self, label: &str) -> bool {
-        let mut told = lock(&self.told);
+        let mut told = self.told.lock();
         let told = told.get_or_insert_default();
         told.len() < Self::TOLD && told.insert(label.to_owned())
     }

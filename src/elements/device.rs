@@ -11,9 +11,9 @@
 
 use crate::cuda::gst::{CONTEXT_TYPE, SharedContext, find};
 use crate::infer::{Error, ErrorKind};
-use crate::sync::lock;
 use gst::prelude::*;
-use std::sync::{LazyLock, Mutex};
+use parking_lot::Mutex;
+use std::sync::LazyLock;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("trtdevice", gst::DebugColorFlags::empty(), Some("CUDA contexts of TensorRT elements"))
@@ -58,19 +58,19 @@ impl Device {
     pub fn open(&self, element: &impl IsA<gst::Element>, wanted: Wanted) -> Result<(), Error> {
         let element = element.upcast_ref::<gst::Element>();
         crate::cuda::check_driver()?;
-        *lock(&self.0) = State { wanted: Some(wanted), context: None };
+        *self.0.lock() = State { wanted: Some(wanted), context: None };
         // The application may have set one before.
         if let Some(context) = element.context(CONTEXT_TYPE) {
             self.set_context(element, &context);
         }
-        find(element, || lock(&self.0).context.is_some());
-        if lock(&self.0).context.is_some() {
+        find(element, || self.0.lock().context.is_some());
+        if self.0.lock().context.is_some() {
             return Ok(());
         }
         let device = wanted.device().unwrap_or(0);
         let own = SharedContext::own(device).inspect_err(|_| self.close())?;
         let offered = own.to_gst();
-        lock(&self.0).context.get_or_insert(own);
+        self.0.lock().context.get_or_insert(own);
         gst::info!(CAT, obj = element, "Offers its own context of device {device}");
         // False only without a bus: then there is nobody to take it.
         let _ = element.post_message(gst::message::HaveContext::builder(offered).src(element).build());
@@ -81,7 +81,7 @@ impl Device {
     pub fn set_context(&self, element: &impl IsA<gst::Element>, context: &gst::Context) {
         let element = element.upcast_ref::<gst::Element>();
         let wanted = {
-            let state = lock(&self.0);
+            let state = self.0.lock();
             if state.context.is_some() { None } else { state.wanted }
         };
         let Some(wanted) = wanted else { return };
@@ -93,7 +93,7 @@ impl Device {
                     "Takes a context of device {} that it was offered",
                     found.context().device()
                 );
-                lock(&self.0).context.get_or_insert(found);
+                self.0.lock().context.get_or_insert(found);
             }
             Ok(None) => gst::debug!(CAT, obj = element, "{} isn't of {wanted:?}", context.context_type()),
             Err(error) => gst::warning!(CAT, obj = element, "The context offered can't be used: {error}"),
@@ -102,7 +102,7 @@ impl Device {
 
     /// Takes the frames' own context in place of the one in use.
     pub fn adopt(&self, frames: SharedContext) {
-        let before = lock(&self.0).context.replace(frames);
+        let before = self.0.lock().context.replace(frames);
         drop(before);
     }
 
@@ -112,20 +112,20 @@ impl Device {
     /// Why nothing works in it any more; or there's none, in NULL.
     pub fn context(&self) -> Result<SharedContext, Error> {
         let none = || Error::new(ErrorKind::Device, "there is no CUDA context in state NULL");
-        let shared = lock(&self.0).context.clone().ok_or_else(none)?;
+        let shared = self.0.lock().context.clone().ok_or_else(none)?;
         shared.context().failure().map_or(Ok(shared.clone()), |error| Err(error.clone()))
     }
 
     /// Answers a CONTEXT query of a neighbour; `false` if it asks for something else, or there's none that works.
     pub fn answer(&self, query: &mut gst::QueryRef) -> bool {
         let gst::QueryViewMut::Context(query) = query.view_mut() else { return false };
-        let shared = lock(&self.0).context.clone();
+        let shared = self.0.lock().context.clone();
         shared.is_some_and(|shared| shared.answer(query))
     }
 
     /// Lets go of the context.
     pub fn close(&self) {
-        let before = std::mem::take(&mut *lock(&self.0));
+        let before = std::mem::take(&mut *self.0.lock());
         // The last reference may destroy the context: not under the lock.
         drop(before);
     }

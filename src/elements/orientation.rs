@@ -1,9 +1,8 @@
 //! How a stream's pictures are to be turned before they are shown.
 
 use super::upstream;
-use crate::sync::lock;
 use gst::prelude::*;
-use std::sync::Mutex;
+use parking_lot::Mutex;
 
 /// How they come.
 const UPRIGHT: &str = "rotate-0";
@@ -16,7 +15,7 @@ impl Orientation {
     /// Takes note of a stream's tags. Returns how its pictures are to be turned, if they are and it's news.
     pub fn tagged(&self, tags: &gst::TagListRef) -> Option<String> {
         let told = tags.get::<gst::tags::ImageOrientation>()?.get().to_owned();
-        let before = lock(&self.0).replace(told.clone());
+        let before = self.0.lock().replace(told.clone());
         (told != UPRIGHT && before.as_ref() != Some(&told)).then_some(told)
     }
 
@@ -29,7 +28,7 @@ impl Orientation {
 
     /// Another stream follows.
     pub fn reset(&self) {
-        *lock(&self.0) = None;
+        *self.0.lock() = None;
     }
 }
 

@@ -2,11 +2,11 @@
 
 use super::{Backend, Engine, Error, ErrorKind, ModelSettings, Precision, Service, open_engine, prepare};
 use crate::model::head::HeadChoice;
-use crate::sync::lock;
 use crate::tensorrt::{EngineCache, ModelContent, source};
+use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::{Duration, Instant};
 
 /// What two elements must have in common to share a service.
@@ -68,13 +68,13 @@ struct Opening(Arc<Place>);
 
 impl Opening {
     fn done(self, service: &Arc<Service>) {
-        lock(&self.0.state).service = Arc::downgrade(service);
+        self.0.state.lock().service = Arc::downgrade(service);
     }
 }
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        lock(&self.0.state).opening = false;
+        self.0.state.lock().opening = false;
         self.0.ended.notify_all();
     }
 }
@@ -88,21 +88,21 @@ impl Place {
     /// Waits while another opens it, which may take minutes; not beyond the settings' own cancel.
     fn turn(self: &Arc<Self>, settings: &ModelSettings) -> Result<Turn, Error> {
         let (since, mut told) = (Instant::now(), false);
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         while state.opening {
             if !told && since.elapsed() >= Self::SHORT {
                 told = true;
                 if let Some(on_progress) = &settings.watch.on_progress {
                     drop(state);
                     on_progress("waiting for another element that opens the same model", 0.0);
-                    state = lock(&self.state);
+                    state = self.state.lock();
                 }
             }
             if settings.watch.cancel.load(Ordering::Relaxed) {
                 let text = format!("opening {} was cancelled", settings.model.display());
                 return Err(Error::new(ErrorKind::Failed, text));
             }
-            state = self.ended.wait_timeout(state, Self::TICK).unwrap_or_else(PoisonError::into_inner).0;
+            self.ended.wait_for(&mut state, Self::TICK);
         }
         // A failed one is of no use to a new element.
         if let Some(service) = state.service.upgrade().filter(|service| service.failure().is_none()) {
@@ -115,7 +115,7 @@ impl Place {
 
     /// Whether there's nothing in it.
     fn is_empty(&self) -> bool {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         !state.opening && state.service.strong_count() == 0
     }
 }
@@ -136,7 +136,7 @@ pub(super) fn open_with(
 ) -> Result<Arc<Service>, Error> {
     let model = content(settings)?;
     let place = {
-        let mut services = lock(&SERVICES);
+        let mut services = SERVICES.lock();
         services.retain(|_, place| Arc::strong_count(place) > 1 || !place.is_empty());
         services.entry(Key::new(settings, model.clone())).or_default().clone()
     };

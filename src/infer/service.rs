@@ -8,9 +8,9 @@ use super::ticket::Pending;
 use super::{Engine, Error, ErrorKind, Frame, Lane, ModelSettings, Notify, Output, ServiceStats, Slot, Tensor, Ticket};
 use crate::cuda::OnFailure;
 use crate::model::{Params, Rect};
-use crate::sync::lock;
+use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -206,7 +206,7 @@ impl Service {
             let shared = service.shared.clone();
             let started = std::thread::Builder::new().name(format!("trt-lane-{k}")).spawn(move || shared.run());
             if let Err(e) = started {
-                lock(&service.shared.state).threads = k;
+                service.shared.state.lock().threads = k;
                 return Err(Error::new(ErrorKind::Failed, format!("no thread for {}: {e}", service.name)));
             }
         }
@@ -228,31 +228,31 @@ impl Service {
     }
 
     pub fn stats(&self) -> ServiceStats {
-        let stats = lock(&self.shared.stats);
+        let stats = self.shared.stats.lock();
         let (latency, batch_time) = (stats.latency.percentiles(), stats.batch_time.percentiles());
         ServiceStats { latency, batch_time, ..stats.totals }
     }
 
     /// How many batches of 0, 1, 2, … slots were run.
     pub fn launches(&self) -> Vec<u64> {
-        lock(&self.shared.stats).launches.clone()
+        self.shared.stats.lock().launches.clone()
     }
 
     /// Why nothing runs in it any more; `None` while all is well.
     pub fn failure(&self) -> Option<Error> {
-        lock(&self.shared.state).failed.clone()
+        self.shared.state.lock().failed.clone()
     }
 
     /// A stream of frames in order, of which at most `max_in_flight` are submitted and not finished.
     pub fn stream(self: &Arc<Self>, max_in_flight: usize) -> Stream {
-        let id = lock(&self.shared.state).batcher.add_stream(max_in_flight);
+        let id = self.shared.state.lock().batcher.add_stream(max_in_flight);
         Stream { service: self.clone(), id }
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        let mut state = lock(&self.shared.state);
+        let mut state = self.shared.state.lock();
         state.closing = true;
         self.shared.work.notify_all();
         let start = Instant::now();
@@ -263,7 +263,7 @@ impl Drop for Service {
                 gst::warning!(CAT, "{}: a batch still runs after {limit:?}, its thread is left alone", self.name);
                 break;
             };
-            state = self.shared.ended.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.shared.ended.wait_for(&mut state, left);
         }
         // Before the engine that they are of.
         let lanes = std::mem::take(&mut state.free);
@@ -301,7 +301,7 @@ impl Stream {
             }
         });
         let shared = &self.service.shared;
-        let mut state = lock(&shared.state);
+        let mut state = shared.state.lock();
         if let Some(error) = &state.failed {
             return Err(error.clone());
         }
@@ -320,13 +320,13 @@ impl Stream {
     /// Whether a full batch of anybody's frames waits for a lane.
     pub fn has_backlog(&self) -> bool {
         let shared = &self.service.shared;
-        lock(&shared.state).batcher.len() >= most(&shared.sizes)
+        shared.state.lock().batcher.len() >= most(&shared.sizes)
     }
 
     /// Takes back all that no lane has begun; its tickets never become ready.
     pub fn flush(&self) {
         let jobs = {
-            let mut state = lock(&self.service.shared.state);
+            let mut state = self.service.shared.state.lock();
             let jobs = state.batcher.flush_stream(self.id);
             let mut frames: Vec<_> = jobs.iter().map(|j| Arc::as_ptr(&j.owner.pending)).collect();
             frames.dedup();
@@ -341,14 +341,14 @@ impl Stream {
 
     /// No frame is to be expected for now: paused, or at its end.
     pub fn rest(&self) {
-        lock(&self.service.shared.state).batcher.rest_stream(self.id);
+        self.service.shared.state.lock().batcher.rest_stream(self.id);
         self.service.shared.work.notify_one();
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let jobs = lock(&self.service.shared.state).batcher.remove_stream(self.id);
+        let jobs = self.service.shared.state.lock().batcher.remove_stream(self.id);
         drop(jobs);
         self.service.shared.work.notify_one();
     }
@@ -360,19 +360,19 @@ impl Shared {
         while let Some(seat) = self.wait_for_batch() {
             self.run_batch(seat, None);
         }
-        lock(&self.state).threads -= 1;
+        self.state.lock().threads -= 1;
         self.ended.notify_all();
     }
 
     /// Waits for something to launch and a free lane; `None` when the thread has to end.
     fn wait_for_batch(&self) -> Option<Seat> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         loop {
             if state.closing || state.failed.is_some() {
                 return None;
             }
             let now = Instant::now();
-            state = match state.next_batch(now, &self.sizes, false) {
+            match state.next_batch(now, &self.sizes, false) {
                 Ok(seat) => {
                     // Another lane may have relied on this one's alarm.
                     if !state.batcher.is_empty() {
@@ -381,13 +381,11 @@ impl Shared {
                     return Some(seat);
                 }
                 Err(Next::WaitUntil(time)) if state.batcher.set_alarm(time) => {
-                    let wait = self.work.wait_timeout(state, time.saturating_duration_since(now));
-                    let mut state = wait.unwrap_or_else(PoisonError::into_inner).0;
+                    self.work.wait_until(&mut state, time);
                     state.batcher.clear_alarm();
-                    state
                 }
-                Err(_) => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
+                Err(_) => self.work.wait(&mut state),
+            }
         }
     }
 
@@ -427,7 +425,7 @@ impl Shared {
     /// The device failed: what waits fails with it, and nothing is taken any more. The first cause stays.
     fn fail(&self, error: &Error) {
         let (abandoned, error) = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             if state.failed.is_none() {
                 gst::error!(CAT, "{error}: nothing runs on this device any more");
             }
@@ -447,7 +445,7 @@ impl Shared {
     /// Frees the lane, and tells all but the caller.
     fn tell(&self, finished: Vec<(Owner, Duration)>, ran: Option<(Seat, &Done)>, own: Option<&Arc<Pending>>) {
         let wanted = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             for (owner, _) in &finished {
                 state.batcher.finished(owner.stream);
             }
@@ -474,7 +472,7 @@ impl Shared {
         let took_ns = nanoseconds(took);
         let sunk = before - before / 256 + took_ns / 256;
         self.batch_time.store(took_ns.max(sunk), Ordering::Relaxed);
-        let mut stats = lock(&self.stats);
+        let mut stats = self.stats.lock();
         stats.totals.batches += 1;
         stats.totals.slots += done.batch as u64;
         stats.totals.candidates += done.candidates;

@@ -4,10 +4,10 @@ use super::registry::testing::open_fake;
 use super::*;
 use crate::cuda::OnFailure;
 use crate::model::{Head, InputSpec, ModelInfo, Params, Rect, head};
-use crate::sync::lock;
+use parking_lot::{Condvar, Mutex};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -21,19 +21,19 @@ struct Gate {
 
 impl Gate {
     fn pass(&self) {
-        *lock(&self.thread) = Some(thread::current().id());
-        let mut state = lock(&self.open);
+        *self.thread.lock() = Some(thread::current().id());
+        let mut state = self.open.lock();
         state.1 += 1;
         self.changed.notify_all();
-        drop(self.changed.wait_while(state, |(open, _)| !*open).unwrap());
+        self.changed.wait_while(&mut state, |(open, _)| !*open);
     }
 
     fn wait_for(&self, arrived: usize) {
-        drop(self.changed.wait_while(lock(&self.open), |(_, n)| *n < arrived).unwrap());
+        self.changed.wait_while(&mut self.open.lock(), |(_, n)| *n < arrived);
     }
 
     fn set(&self, open: bool) {
-        lock(&self.open).0 = open;
+        self.open.lock().0 = open;
         self.changed.notify_all();
     }
 }
@@ -73,7 +73,7 @@ impl Engine for Fake {
         Ok((0..self.lanes).map(|_| Box::new(FakeLane(self.gate.clone())) as Box<dyn Lane>).collect())
     }
     fn watch(&self, failed: &Arc<OnFailure>) {
-        *lock(&self.watcher) = Some(failed.clone());
+        *self.watcher.lock() = Some(failed.clone());
     }
 }
 
@@ -186,7 +186,7 @@ fn a_failed_device_fails_all_at_once() {
     let waiting: Vec<_> = (0..3).map(|_| submit(&stream, 8.0).unwrap()).collect();
     assert!(waiting.iter().all(|ticket| !ticket.ready()));
 
-    let watcher = lock(&engine.watcher).clone().unwrap();
+    let watcher = engine.watcher.lock().clone().unwrap();
     watcher(&Error::new(ErrorKind::Device, "the first cause"));
     watcher(&Error::new(ErrorKind::Device, "another"));
     for ticket in &waiting {
@@ -217,14 +217,14 @@ fn a_free_lane_runs_in_the_thread_that_submits() {
     assert!(ticket.ready());
     assert_eq!(outcome(&ticket), Ok(1));
     let here = Some(thread::current().id());
-    assert_eq!((*lock(&engine.gate.thread), told.0.load(Ordering::SeqCst)), (here, 0));
+    assert_eq!((*engine.gate.thread.lock(), told.0.load(Ordering::SeqCst)), (here, 0));
     let failing = submit_as(&stream, 0.0, true, &told).unwrap();
     assert!(failing.ready());
     assert_eq!(outcome(&failing), Err("no width".into()));
 
     let ticket = submit_as(&stream, 8.0, false, &told).unwrap();
     assert_eq!(outcome(&ticket), Ok(1));
-    assert_ne!(*lock(&engine.gate.thread), here);
+    assert_ne!(*engine.gate.thread.lock(), here);
     assert_eq!(service.stats().batches, 3);
 }
 
@@ -298,7 +298,7 @@ fn a_batch_grows_while_another_one_runs() {
     let (engine, (settings, _file)) = (fake_with(false, 2, &[1, 2]), settings("growing"));
     let service = open_fake(&settings, engine.clone());
     let (stream, told) = (service.stream(8), Arc::default());
-    let came = || lock(&engine.gate.open).1;
+    let came = || engine.gate.open.lock().1;
     show_what_is_usual(&engine, &stream, Duration::from_secs(2));
     let running = submit(&stream, 8.0).unwrap();
     engine.gate.wait_for(2);

@@ -1,7 +1,8 @@
 //! A frame's way through the service, from submission to result.
 
 use super::{Error, Output};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Told when a ticket's result is there; called from whatever thread ran the batch.
@@ -25,12 +26,12 @@ pub struct Ticket(pub(super) Arc<Pending>);
 impl Ticket {
     /// Whether [`Self::take`] has something to give.
     pub fn ready(&self) -> bool {
-        self.0.lock().latency.is_some()
+        self.0.state.lock().latency.is_some()
     }
 
     /// The result, once; `None` while it isn't there.
     pub fn take(&self) -> Option<Finished> {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         let latency = state.latency?;
         let outputs = std::mem::take(&mut state.outputs);
         let outputs = match state.error.take() {
@@ -50,7 +51,7 @@ pub(super) struct Pending {
 
 impl std::fmt::Debug for Pending {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pending").field("state", &self.lock()).finish_non_exhaustive()
+        f.debug_struct("Pending").field("state", &self.state.lock()).finish_non_exhaustive()
     }
 }
 
@@ -72,7 +73,7 @@ impl Pending {
 
     /// A region's result is there. Returns the latency if it was the last one of its frame; then call [`Self::tell`].
     pub fn finish(&self, region: usize, result: Result<Output, Error>) -> Option<Duration> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         match result {
             Ok(output) => {
                 if let Some(place) = state.outputs.get_mut(region) {
@@ -92,9 +93,5 @@ impl Pending {
     /// Tells who waits for the ticket. No lock of the service's may be held.
     pub fn tell(&self) {
         self.notify.notify();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,8 +2,7 @@
 
 use super::snapshot::{BUCKETS, Camera, CameraState};
 use crate::infer::Latencies;
-use crate::sync::lock;
-use std::sync::Mutex;
+use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
 /// Counts of one camera. Shared by its supervisor and its streaming threads: every method takes a short lock of its own.
@@ -30,7 +29,7 @@ impl Meter {
 
     /// The camera's.
     pub fn name(&self) -> String {
-        lock(&self.0).camera.name.clone()
+        self.0.lock().camera.name.clone()
     }
 
     /// A frame with `objects` came out at the pipeline's end, `latency` after it had come in.
@@ -39,7 +38,7 @@ impl Meter {
     }
 
     fn frame_at(&self, now: Instant, latency: Duration, objects: u64) {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         state.camera.frames += 1;
         state.camera.objects += objects;
         let seconds = latency.as_secs_f64();
@@ -54,22 +53,22 @@ impl Meter {
 
     /// `count` frames were left out.
     pub fn dropped(&self, count: u64) {
-        lock(&self.0).camera.drops += count;
+        self.0.lock().camera.drops += count;
     }
 
     /// Outputs dropped `count` lines.
     pub fn lines_dropped(&self, count: u64) {
-        lock(&self.0).camera.lines_dropped += count;
+        self.0.lock().camera.lines_dropped += count;
     }
 
     /// There is a new connection after one that was lost.
     pub fn reconnected(&self) {
-        lock(&self.0).camera.reconnects += 1;
+        self.0.lock().camera.reconnects += 1;
     }
 
     /// The state, and the reason of one that isn't as wanted; free of secrets.
     pub fn set_state(&self, state: CameraState, reason: Option<String>) {
-        let camera = &mut lock(&self.0).camera;
+        let camera = &mut self.0.lock().camera;
         camera.state = state;
         camera.reason = reason;
     }
@@ -80,7 +79,7 @@ impl Meter {
     }
 
     fn snapshot_at(&self, now: Instant) -> Camera {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         state.turn(now);
         let mut recent = Latencies::default();
         state.recent.iter().for_each(|latencies| recent.add(latencies));
@@ -118,7 +117,7 @@ mod tests {
     #[test]
     fn counters_go_on_and_percentiles_are_of_late() {
         let meter = Meter::new("door");
-        let start = lock(&meter.0).since;
+        let start = meter.0.lock().since;
         let at = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(meter.snapshot_at(at(0)), Camera { name: "door".into(), ..Camera::default() });
         for _ in 0..100 {

@@ -1,14 +1,14 @@
 //! Where the time goes: how long frames are in each element, and how much CPU each thread takes.
 
 use crate::infer::Latencies;
-use crate::sync::lock;
 use gst::prelude::*;
+use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Watches every pad of the pipelines that it's attached to. Costs a microsecond or two a frame and element.
@@ -108,7 +108,7 @@ impl Profiler {
             return;
         }
         let watched = {
-            let mut stages = lock(&self.0.stages);
+            let mut stages = self.0.stages.lock();
             let order = stages.len();
             if order >= Self::MOST {
                 return;
@@ -123,12 +123,12 @@ impl Profiler {
     }
 
     pub fn report(&self) -> Profile {
-        let stages = lock(&self.0.stages);
+        let stages = self.0.stages.lock();
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let stages = stages
             .iter()
             .map(|(key, watched)| {
-                let watched = lock(watched);
+                let watched = watched.lock();
                 let p = (!watched.times.is_empty()).then(|| watched.times.percentiles());
                 Stage {
                     pipeline: key.pipeline.clone(),
@@ -165,7 +165,7 @@ fn probe(pad: &gst::Pad, watched: &Arc<Mutex<Watched>>) {
     let watched = watched.clone();
     pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
         let now = Instant::now();
-        let mut watched = lock(&watched);
+        let mut watched = watched.lock();
         match &info.data {
             Some(gst::PadProbeData::Buffer(buffer)) => watched.pass(comes, buffer.pts(), now),
             Some(gst::PadProbeData::BufferList(list)) => {

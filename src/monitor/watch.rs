@@ -6,11 +6,11 @@ use super::snapshot::Camera;
 use super::socket;
 use super::table::table;
 use crate::infer::Error;
-use crate::sync::lock;
+use parking_lot::{Condvar, Mutex};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -82,7 +82,7 @@ impl Watch {
     pub fn start(cameras: Cameras, options: Options) -> Result<Self, Error> {
         let shared = Arc::new(Shared::default());
         let asked = (cameras.clone(), shared.clone());
-        let source = move || metrics::text((asked.0)(), lock(&asked.1.state).last.clone());
+        let source = move || metrics::text((asked.0)(), asked.1.state.lock().last.clone());
         let metrics = options.metrics.map(|address| Server::start(address, Arc::new(source))).transpose()?;
         let (socket, no_socket) = match options.socket.as_deref().map(socket::Server::start) {
             Some(Ok(server)) => (Some(server), None),
@@ -115,7 +115,7 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.metrics = None;
-        lock(&self.shared.state).ended = true;
+        self.shared.state.lock().ended = true;
         self.shared.end.notify_all();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -148,13 +148,13 @@ impl Shared {
                 line.push(b'\n');
                 server.send(&line);
             }
-            lock(&self.state).last = Some(sample);
+            self.state.lock().last = Some(sample);
         }
     }
 
     /// `false` at the end.
     fn wait_until(&self, time: Instant) -> bool {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         loop {
             if state.ended {
                 return false;
@@ -162,7 +162,7 @@ impl Shared {
             let Some(left) = time.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
                 return true;
             };
-            state = self.end.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.end.wait_for(&mut state, left);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Lines on their way: a bounded queue, and the thread that writes them.
 
 use super::Output;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -143,7 +144,7 @@ impl Publisher {
     /// The line wasn't taken and is still there.
     pub fn push(&self, line: &mut Vec<u8>, stream: &Arc<str>, most: usize, overflow: Overflow) -> Result<(), Refused> {
         let most = most.max(1);
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         loop {
             if state.failed {
                 return Err(Refused::Failed);
@@ -155,7 +156,7 @@ impl Publisher {
                 break;
             }
             match overflow {
-                Overflow::Block => state = self.shared.wait_progress(state, None),
+                Overflow::Block => self.shared.wait_progress(&mut state, None),
                 Overflow::DropOldest => {
                     state.stats.dropped += 1;
                     if let Some(oldest) = state.lines.pop_front() {
@@ -183,7 +184,7 @@ impl Publisher {
     /// When that can't be, isn't to be waited for, or takes longer. Lines go on being written after that.
     pub fn drain(&self, limit: Option<Duration>) -> Result<(), Refused> {
         let deadline = limit.map(|limit| Instant::now() + limit);
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.draining += 1;
         self.shared.work.notify_one();
         let result = loop {
@@ -196,10 +197,10 @@ impl Publisher {
             if state.flushing || state.closed {
                 break Err(Refused::Flushing);
             }
-            state = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+            match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 Some(Duration::ZERO) => break Err(Refused::TimedOut),
-                left => self.shared.wait_progress(state, left),
-            };
+                left => self.shared.wait_progress(&mut state, left),
+            }
         };
         state.draining -= 1;
         result
@@ -208,12 +209,12 @@ impl Publisher {
     /// While flushing, [`push`](Self::push) and [`drain`](Self::drain) return at once. Lines already taken are written
     /// all the same.
     pub fn set_flushing(&self, flushing: bool) {
-        self.shared.lock().flushing = flushing;
+        self.shared.state.lock().flushing = flushing;
         self.shared.progress.notify_all();
     }
 
     pub fn stats(&self) -> Stats {
-        let stats = self.shared.lock().stats;
+        let stats = self.shared.state.lock().stats;
         let undeliverable = self.shared.undeliverable.load(Ordering::Relaxed);
         let lines = stats.lines.saturating_sub(undeliverable);
         Stats { lines, dropped: stats.dropped + undeliverable, ..stats }
@@ -221,23 +222,23 @@ impl Publisher {
 
     /// Has a file that was moved or deleted opened anew now, not with the next line.
     pub fn reopen(&self) {
-        self.shared.lock().reopen = true;
+        self.shared.state.lock().reopen = true;
         self.shared.work.notify_one();
     }
 
     /// Writes what was taken and ends the thread, in less than a second even if the reader doesn't read. Returns how
     /// many lines couldn't be written.
     pub fn close(&self) -> u64 {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().take();
         let Some(thread) = thread else { return 0 };
-        self.shared.lock().closed = true;
+        self.shared.state.lock().closed = true;
         self.shared.work.notify_one();
         self.shared.progress.notify_all();
         if !self.shared.wait_end(Self::PATIENCE) {
             self.shared.give_up.store(true, Ordering::Relaxed);
         }
         let ended = self.shared.wait_end(Self::GRACE);
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         let left = state.left + state.lines.len() as u64 + state.writing;
         state.lines.clear();
         state.stats.dropped += left;
@@ -257,11 +258,6 @@ impl Drop for Publisher {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No state is half changed where code could panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn run(&self, mut output: Box<dyn Output>, failed: impl FnOnce(&str, io::Error)) {
         // A reader that goes away is an error of `write`; the signal's default would end the process.
         let _ = nix::sys::signal::SigSet::from(nix::sys::signal::Signal::SIGPIPE).thread_block();
@@ -273,7 +269,7 @@ impl Shared {
                 Job::Flush => output.flush(&self.give_up).map(|left| self.flushed(left)),
                 Job::Reopen => output.reopen().map(|()| true),
             };
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if matches!(job, Job::Write(_)) {
                 state.wrote(&text, left);
             }
@@ -294,13 +290,13 @@ impl Shared {
             failed(output.name(), error);
         }
         drop(output);
-        self.lock().ended = true;
+        self.state.lock().ended = true;
         self.progress.notify_all();
     }
 
     /// Takes note of a flush that left so many lines on the way. Returns whether there were none.
     fn flushed(&self, left: u64) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.unflushed = left > 0;
         state.left = left;
         state.stats.lines = state.stats.lines.saturating_sub(left);
@@ -309,7 +305,7 @@ impl Shared {
 
     /// What to do next, with what is to be written in `text`; `None` when there is no more.
     fn next(&self, text: &mut Vec<u8>) -> Option<Job> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if self.give_up.load(Ordering::Relaxed) {
                 return None;
@@ -319,7 +315,7 @@ impl Shared {
             }
             if let Some(left) = state.left_to_gather(self.gather) {
                 state.idle = true;
-                state = self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                self.work.wait_for(&mut state, left);
                 state.idle = false;
                 continue;
             }
@@ -342,20 +338,19 @@ impl Shared {
             }
             state.since = None;
             state.idle = true;
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.work.wait(&mut state);
             state.idle = false;
         }
     }
 
     /// Waits for progress, at most so long if a limit is given.
-    fn wait_progress<'a>(&self, mut state: MutexGuard<'a, State>, limit: Option<Duration>) -> MutexGuard<'a, State> {
+    fn wait_progress(&self, state: &mut MutexGuard<'_, State>, limit: Option<Duration>) {
         state.watched += 1;
-        let mut state = match limit {
-            Some(limit) => self.progress.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0,
-            None => self.progress.wait(state).unwrap_or_else(PoisonError::into_inner),
-        };
+        match limit {
+            Some(limit) => _ = self.progress.wait_for(state, limit),
+            None => self.progress.wait(state),
+        }
         state.watched -= 1;
-        state
     }
 
     /// Tells those who wait for progress, if there are any: that costs a call of the system.
@@ -370,12 +365,12 @@ impl Shared {
     /// Whether the thread has ended, after at most `limit`.
     fn wait_end(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         while !state.ended {
             let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
                 return false;
             };
-            state = self.wait_progress(state, Some(left));
+            self.wait_progress(&mut state, Some(left));
         }
         true
     }
@@ -498,7 +493,7 @@ mod tests {
 
     /// Until the thread has a line in hand, so that the queue is as the test made it.
     fn until_writing(publisher: &Publisher) {
-        while publisher.shared.lock().writing == 0 {
+        while publisher.shared.state.lock().writing == 0 {
             std::thread::yield_now();
         }
     }

@@ -149,8 +149,8 @@ impl<F: FnMut() -> io::Result<Box<dyn Output>> + Send> Output for RetryingOutput
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::lock;
-    use std::sync::{Arc, Mutex};
+    use parking_lot::Mutex;
+    use std::sync::Arc;
 
     /// Takes lines until the script says that it fails.
     struct Scripted {
@@ -168,14 +168,14 @@ mod tests {
         }
 
         fn write(&mut self, lines: &mut &[u8], _: &str, _: &AtomicBool) -> io::Result<()> {
-            if let Some(kind) = lock(&self.failures).pop() {
+            if let Some(kind) = self.failures.lock().pop() {
                 // The first line got through.
                 let first = lines.iter().position(|byte| *byte == b'\n').unwrap() + 1;
-                lock(&self.written).extend_from_slice(&lines[..first]);
+                self.written.lock().extend_from_slice(&lines[..first]);
                 *lines = &lines[first..];
                 return Err(kind.into());
             }
-            lock(&self.written).extend_from_slice(lines);
+            self.written.lock().extend_from_slice(lines);
             *lines = &[];
             Ok(())
         }
@@ -196,17 +196,17 @@ mod tests {
             }
             Ok(Box::new(Scripted { failures: failures.clone(), written: to.clone() }) as Box<dyn Output>)
         };
-        let notify: Notify = Arc::new(move |notice| lock(&heard).push(notice));
+        let notify: Notify = Arc::new(move |notice| heard.lock().push(notice));
         let mut output = RetryingOutput::new("scripted".into(), Duration::ZERO, open, notify);
         let mut lines = b"1\n2\n3\n4\n".as_slice();
         let start = Instant::now();
         output.write(&mut lines, "", &AtomicBool::new(false)).unwrap();
         assert!(lines.is_empty());
-        assert_eq!(*lock(&written), b"1\n2\n3\n4\n");
+        assert_eq!(*written.lock(), b"1\n2\n3\n4\n");
         assert!(start.elapsed() > 2 * Attempts::APART, "{:?}", start.elapsed());
         std::thread::sleep(Attempts::APART);
         output.write(&mut b"5\n".as_slice(), "", &AtomicBool::new(false)).unwrap();
-        let notices = lock(&notices);
+        let notices = notices.lock();
         assert!(
             matches!(&notices[..], [Notice::Away(text), Notice::Back] if text.contains("free some space")),
             "{notices:?}"

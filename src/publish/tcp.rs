@@ -196,14 +196,15 @@ mod tests {
     use super::super::output::Notice;
     use super::*;
     use crate::backoff::Attempts;
+    use parking_lot::Mutex;
     use std::io::{BufRead, BufReader};
     use std::net::TcpListener;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     fn output(port: u16) -> (TcpOutput, Arc<Mutex<Vec<Notice>>>) {
         let notices = Arc::new(Mutex::new(Vec::new()));
         let heard = notices.clone();
-        let notify: Notify = Arc::new(move |notice| heard.lock().unwrap().push(notice));
+        let notify: Notify = Arc::new(move |notice| heard.lock().push(notice));
         (TcpOutput::new(Server { host: "127.0.0.1".into(), port }, notify), notices)
     }
 
@@ -237,7 +238,7 @@ mod tests {
         assert!(write(&mut output, b"second\n", &GO_ON));
         drop(output);
         assert_eq!(first.join().unwrap(), [8 << 20, 6]);
-        let notices = notices.lock().unwrap();
+        let notices = notices.lock();
         assert!(matches!(notices[..], [Notice::Away(_), Notice::Back]), "{notices:?}");
     }
 
@@ -308,7 +309,7 @@ mod tests {
         end.store(true, Ordering::Relaxed);
         let connections = reader.join().unwrap();
         assert!((2..=4).contains(&connections), "{connections} connections in 3 s");
-        let notices = notices.lock().unwrap();
+        let notices = notices.lock();
         assert!(matches!(notices[..], [Notice::Away(_)]), "{notices:?}");
     }
 }

@@ -1,13 +1,13 @@
 //! Several writers of this process into one pipe or terminal: a line is longer than what a pipe takes at once, and yet
 //! lines mustn't mix.
 
-use crate::sync::lock;
+use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
 /// Whose turn it is to write into one pipe.
@@ -45,7 +45,7 @@ impl Turn {
         type Turns = HashMap<(u64, u64), Weak<Turn>>;
         static TURNS: LazyLock<Mutex<Turns>> = LazyLock::new(Mutex::default);
         let metadata = file.metadata()?;
-        let mut turns = lock(&TURNS);
+        let mut turns = TURNS.lock();
         turns.retain(|_, turn| turn.strong_count() > 0);
         let place = turns.entry((metadata.dev(), metadata.ino())).or_default();
         Ok(place.upgrade().unwrap_or_else(|| {
@@ -57,12 +57,12 @@ impl Turn {
 
     /// Waits for the turn; `None` soon after `give_up` is set.
     pub fn take(&self, give_up: &AtomicBool) -> Option<Held<'_>> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         while state.taken {
             if give_up.load(Ordering::Relaxed) {
                 return None;
             }
-            state = self.free.wait_timeout(state, Self::TICK).unwrap_or_else(PoisonError::into_inner).0;
+            self.free.wait_for(&mut state, Self::TICK);
         }
         state.taken = true;
         let after_torn = std::mem::take(&mut state.torn);
@@ -79,7 +79,7 @@ impl Held<'_> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let mut state = lock(&self.turn.state);
+        let mut state = self.turn.state.lock();
         state.taken = false;
         state.torn = self.torn;
         drop(state);

@@ -4,14 +4,14 @@ use super::gate::{Gate, Want};
 use super::store::Store;
 use super::track::{Output, Say};
 use crate::config;
-use crate::sync::lock;
 use crate::whole_file;
 use gst::prelude::*;
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Decides which frames become pictures, and writes those.
@@ -59,21 +59,21 @@ impl Pictures {
 
     /// What the frame at `now`, with objects of these labels, is wanted for.
     pub fn decide<'a>(&self, now: Duration, labels: impl Iterator<Item = &'a str>) -> Want {
-        let (want, lost) = lock(&self.gate).decide(now, labels);
+        let (want, lost) = self.gate.lock().decide(now, labels);
         self.count(lost, false);
         want
     }
 
     /// When no picture follows: how many appearances have none, all in all.
     pub fn end(&self) -> u64 {
-        let unkept = lock(&self.gate).unkept();
+        let unkept = self.gate.lock().unkept();
         self.count(unkept, true);
-        lock(&self.losses).count
+        self.losses.lock().count
     }
 
     fn count(&self, lost: Vec<String>, at_once: bool) {
         let text = {
-            let mut losses = lock(&self.losses);
+            let mut losses = self.losses.lock();
             losses.count += lost.len() as u64;
             losses.untold.extend(lost);
             let is_time = at_once || losses.told.is_none_or(|told| told.elapsed() >= Self::TELL);
@@ -99,12 +99,12 @@ impl Pictures {
 
     /// What the picture of this time is for. Those before it were left out on their way.
     fn want_of(&self, time: Option<gst::ClockTime>) -> Option<Want> {
-        let mut under_way = lock(&self.under_way);
+        let mut under_way = self.under_way.lock();
         let place = under_way.iter().position(|(of, _)| *of == time)?;
         let left_out: Vec<_> = under_way.drain(..place).collect();
         let want = under_way.pop_front();
         drop(under_way);
-        left_out.iter().for_each(|(_, want)| lock(&self.gate).refused(want));
+        left_out.iter().for_each(|(_, want)| self.gate.lock().refused(want));
         want.map(|(_, want)| want)
     }
 
@@ -113,8 +113,8 @@ impl Pictures {
         let mut result = Ok(());
         let mut missing = Want::default();
         for class in want.classes {
-            match lock(&self.store).write(&file_name(&class), content) {
-                Ok(_) => lock(&self.gate).kept(&Want { last: false, classes: vec![class] }),
+            match self.store.lock().write(&file_name(&class), content) {
+                Ok(_) => self.gate.lock().kept(&Want { last: false, classes: vec![class] }),
                 Err(error) => {
                     missing.classes.push(class);
                     result = Err(error);
@@ -127,7 +127,7 @@ impl Pictures {
             missing.last = true;
             result = Err(error);
         }
-        lock(&self.gate).refused(&missing);
+        self.gate.lock().refused(&missing);
         result
     }
 }
@@ -138,7 +138,7 @@ impl Output for Pictures {
     }
 
     fn folder(&self) -> PathBuf {
-        lock(&self.store).folder().to_owned()
+        self.store.lock().folder().to_owned()
     }
 
     fn elements(&self, _: u32, _: u32) -> String {
@@ -158,7 +158,7 @@ impl Output for Pictures {
                 let written = match buffer.map_readable() {
                     Ok(content) => pictures.write(want, &content),
                     Err(_) => {
-                        lock(&pictures.gate).refused(&want);
+                        pictures.gate.lock().refused(&want);
                         Err(io::Error::other("the encoder's memory can't be read"))
                     }
                 };
@@ -179,7 +179,7 @@ impl Output for Pictures {
     }
 
     fn begin(&self, time: Option<gst::ClockTime>, want: Want) {
-        lock(&self.under_way).push_back((time, want));
+        self.under_way.lock().push_back((time, want));
     }
 
     fn through(&self) -> bool {
@@ -187,13 +187,13 @@ impl Output for Pictures {
     }
 
     fn left_out(&self, want: Want) {
-        lock(&self.gate).refused(&want);
+        self.gate.lock().refused(&want);
     }
 
     fn ended(&self) -> bool {
         // What has become of no picture.
-        let left = std::mem::take(&mut *lock(&self.under_way));
-        left.iter().for_each(|(_, want)| lock(&self.gate).refused(want));
+        let left = std::mem::take(&mut *self.under_way.lock());
+        left.iter().for_each(|(_, want)| self.gate.lock().refused(want));
         self.through()
     }
 }

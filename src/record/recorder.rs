@@ -11,10 +11,10 @@ use crate::config;
 use crate::cuda::gst::SharedContext;
 use crate::infer::{Error, ErrorKind};
 use crate::meta;
-use crate::sync::lock;
 use gst::prelude::*;
+use parking_lot::Mutex;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What is recorded of a camera.
@@ -132,7 +132,7 @@ impl Inner {
         let Some(caps) = pad.current_caps() else { return };
         let Some((width, height)) = size(&caps) else { return };
         let record = meta::read(buffer, width, height);
-        let Stamp { time, duration } = lock(&self.clock).next(running_time(pad, buffer), now);
+        let Stamp { time, duration } = self.clock.lock().next(running_time(pad, buffer), now);
         let offer = |track: &Track, want| {
             // The frame's memory is shared, not copied; drawing copies it.
             let mut buffer = buffer.copy();

@@ -4,10 +4,10 @@ use super::track::Output;
 use crate::cuda::gst::SharedContext;
 use crate::infer::{Error, ErrorKind};
 use crate::meta::{self, Record};
-use crate::sync::lock;
 use gst::prelude::*;
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 /// From the first frame of a kind to the last. Dropping it ends it as it is; [`Self::end`] and waiting for
 /// [`Event::Ended`] before that has everything written.
@@ -97,7 +97,7 @@ impl Session {
     /// # Errors
     /// It has failed.
     pub fn push(&self, buffer: &gst::Buffer, record: Arc<Record>) -> Result<(), gst::FlowError> {
-        *lock(&self.record) = record;
+        *self.record.lock() = record;
         self.source.emit_by_name::<gst::FlowReturn>("push-buffer", &[buffer]).into_result().map(drop)
     }
 
@@ -132,7 +132,7 @@ impl Session {
             if let (Some(buffer), Some((width, height))) = (info.buffer_mut(), size)
                 && meta::record(buffer).is_none()
             {
-                meta::set_record_alone(buffer.make_mut(), lock(&record).clone(), width, height);
+                meta::set_record_alone(buffer.make_mut(), record.lock().clone(), width, height);
             }
             gst::PadProbeReturn::Ok
         });

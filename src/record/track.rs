@@ -6,9 +6,9 @@ use super::session::{Event, Session};
 use crate::cuda::gst::SharedContext;
 use crate::infer::{Error, ErrorKind};
 use crate::meta::Record;
-use crate::sync::lock;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -130,7 +130,7 @@ impl Track {
     /// Takes a frame, if there's room and it isn't failing. Waits for nothing.
     pub fn offer(&self, taken: Taken) {
         let left_out = {
-            let mut state = lock(&self.inner.state);
+            let mut state = self.inner.state.lock();
             match state.stop.is_some() || state.not_before.is_some_and(|time| Instant::now() < time) {
                 true => Some(taken),
                 false => state.waiting.put(taken),
@@ -144,13 +144,13 @@ impl Track {
 
     /// Has it write what was taken, and end at about this time.
     pub fn stop(&self, deadline: Instant) {
-        lock(&self.inner.state).stop = Some(deadline);
+        self.inner.state.lock().stop = Some(deadline);
         self.inner.changed.notify_all();
     }
 
     /// Waits until it has ended.
     pub fn join(&self) {
-        if let Some(worker) = lock(&self.worker).take() {
+        if let Some(worker) = self.worker.lock().take() {
             // A panic was printed.
             let _ = worker.join();
         }
@@ -185,7 +185,7 @@ impl Inner {
     }
 
     fn next(&self, session: Option<&Session>) -> Next {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         loop {
             if let Some(text) = state.failed.take() {
                 return Next::Failed(text);
@@ -208,13 +208,13 @@ impl Inner {
                 return Next::End;
             }
             let deadline = state.stop;
-            state = self.wait(state, deadline);
+            self.wait(&mut state, deadline);
         }
     }
 
     fn open(self: &Arc<Self>, caps: &gst::Caps) -> Option<Session> {
         {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             (state.is_free, state.ended, state.failed) = (false, false, None);
         }
         let inner = Arc::downgrade(self);
@@ -226,18 +226,18 @@ impl Inner {
         match Session::start(&self.output, caps, self.gpu.as_ref(), listen) {
             Ok(session) => Some(session),
             Err(error) => {
-                lock(&self.state).failed.get_or_insert(error.message);
+                self.state.lock().failed.get_or_insert(error.message);
                 None
             }
         }
     }
 
     fn push(&self, session: &Session, taken: Taken) {
-        lock(&self.state).is_free = false;
+        self.state.lock().is_free = false;
         self.output.begin(taken.buffer.pts(), taken.want);
         if let Err(flow) = session.push(&taken.buffer, taken.record) {
             // The element that failed has said why, before this.
-            lock(&self.state).failed.get_or_insert_with(|| format!("frames aren't taken: {flow}"));
+            self.state.lock().failed.get_or_insert_with(|| format!("frames aren't taken: {flow}"));
         }
     }
 
@@ -246,7 +246,7 @@ impl Inner {
         let Some(ending) = &session else { return };
         ending.end();
         let begun = Instant::now();
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let whole = loop {
             let deadline = match state.stop {
                 None => begun + Track::DRAIN,
@@ -255,7 +255,7 @@ impl Inner {
             if state.ended || state.failed.is_some() || Instant::now() >= deadline {
                 break state.ended;
             }
-            state = self.wait(state, Some(deadline));
+            self.wait(&mut state, Some(deadline));
         };
         let failed = state.failed.take();
         drop(state);
@@ -280,7 +280,7 @@ impl Inner {
     /// Something was written.
     fn worked(&self) {
         let is_news = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             state.pause.take().is_some() && std::mem::take(&mut state.is_said)
         };
         if is_news {
@@ -290,7 +290,7 @@ impl Inner {
 
     fn fail(&self, text: &str) {
         let (is_news, lost) = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             let is_first = state.pause.is_none();
             let pause = state.pause.map_or(Track::RETRY, |pause| (2 * pause).min(Track::LONGEST_RETRY));
             let now = Instant::now();
@@ -320,7 +320,7 @@ impl Inner {
             }
             Event::Failed(_) | Event::Ended => false,
         };
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         match event {
             Event::Through => state.is_free = true,
             Event::Ended => state.ended = true,
@@ -334,13 +334,10 @@ impl Inner {
         }
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, until: Option<Instant>) -> MutexGuard<'a, State> {
+    fn wait(&self, state: &mut MutexGuard<'_, State>, until: Option<Instant>) {
         match until {
-            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            Some(until) => {
-                let left = until.saturating_duration_since(Instant::now());
-                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-            }
+            None => self.changed.wait(state),
+            Some(until) => _ = self.changed.wait_until(state, until),
         }
     }
 }

@@ -5,11 +5,11 @@ use super::store::Store;
 use super::track::{Output, Say};
 use crate::config::Segments;
 use crate::infer::nanoseconds;
-use crate::sync::lock;
 use gst::prelude::*;
+use parking_lot::Mutex;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Names the files, and keeps what they take in bounds.
@@ -67,7 +67,7 @@ impl Videos {
     /// A frame comes.
     pub fn see(&self) {
         let text = {
-            let mut missing = lock(&self.missing);
+            let mut missing = self.missing.lock();
             missing.seen += 1;
             if missing.looked.get_or_insert_with(Instant::now).elapsed() < Self::LOOK {
                 return;
@@ -88,22 +88,22 @@ impl Videos {
 
     /// Frames that aren't in a video, all in all.
     pub fn left_out_in_all(&self) -> u64 {
-        lock(&self.missing).total
+        self.missing.lock().total
     }
 
     /// The path of the next file.
     fn next(&self) -> PathBuf {
-        let mut store = lock(&self.store);
+        let mut store = self.store.lock();
         if let Err(error) = store.make_room(self.expected()) {
             (self.say)(&format!("an old video can't be removed: {error}"));
         }
         let path = store.fresh("");
-        *lock(&self.open) = Some(path.clone());
+        *self.open.lock() = Some(path.clone());
         path
     }
 
     fn closed(&self, path: &Path) {
-        if let Err(error) = lock(&self.store).took(path) {
+        if let Err(error) = self.store.lock().took(path) {
             (self.say)(&format!("{}: {error}", path.display()));
         }
     }
@@ -115,7 +115,7 @@ impl Output for Videos {
     }
 
     fn folder(&self) -> PathBuf {
-        lock(&self.store).folder().to_owned()
+        self.store.lock().folder().to_owned()
     }
 
     fn elements(&self, width: u32, height: u32) -> String {
@@ -154,7 +154,7 @@ impl Output for Videos {
     fn hear(&self, message: &gst::StructureRef) -> bool {
         let closed = Some(message).filter(|message| message.name() == "splitmuxsink-fragment-closed");
         let Some(path) = closed.and_then(|message| message.get::<PathBuf>("location").ok()) else { return false };
-        lock(&self.open).take_if(|open| *open == path);
+        self.open.lock().take_if(|open| *open == path);
         self.closed(&path);
         true
     }
@@ -166,14 +166,14 @@ impl Output for Videos {
     }
 
     fn left_out(&self, _: Want) {
-        let mut missing = lock(&self.missing);
+        let mut missing = self.missing.lock();
         missing.total += 1;
         missing.left_out += 1;
     }
 
     /// A file that wasn't closed is good up to its last second, and takes room; one without a frame isn't a video.
     fn ended(&self) -> bool {
-        let Some(path) = lock(&self.open).take() else { return false };
+        let Some(path) = self.open.lock().take() else { return false };
         match has_frames(&path) {
             true => self.closed(&path),
             false => drop(fs::remove_file(&path)),

@@ -6,10 +6,10 @@ use super::setup::ThreadSetup;
 use super::{source, threads};
 use crate::check::login_refusal;
 use crate::config::{Priority, redact};
-use crate::sync::lock;
 use gst::prelude::*;
+use parking_lot::Mutex;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Listens to a pipeline.
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ impl Listener {
             return;
         }
         for text in threads::enter(*core, priority) {
-            if lock(refused).insert(text.clone()) {
+            if refused.lock().insert(text.clone()) {
                 self.reporter.report(Report::Note(text));
             }
         }

@@ -14,10 +14,10 @@ use super::turns::Turns;
 use crate::check::{is_without_pictures, unplayable};
 use crate::cuda;
 use crate::record::Recorder;
-use crate::sync::lock;
 use gst::glib;
 use gst::prelude::*;
-use std::sync::{Arc, Mutex, OnceLock};
+use parking_lot::Mutex;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Models that have given nothing for as many times the patience with a camera hang; slow ones take seconds a picture.
@@ -455,7 +455,7 @@ fn close(pipeline: &gst::Pipeline, turns: &Turns, source: Option<source::Opened>
     if let Some(source) = source {
         source.end();
     }
-    let recorder = lock(recorder).take();
+    let recorder = recorder.lock().take();
     std::thread::scope(|scope| {
         // Ends its files meanwhile; both may take seconds.
         scope.spawn(|| drop(recorder));

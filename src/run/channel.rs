@@ -1,10 +1,10 @@
 //! From streaming threads and state changes to the supervisor's thread.
 
 use super::lifecycle::Event;
-use crate::sync::lock;
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 /// What a camera's parts say.
@@ -79,7 +79,7 @@ pub fn channel() -> (Letters, Inbox) {
 impl Letters {
     /// Without effect when the supervisor is gone, and with it everybody who would want to know.
     fn send(&self, letter: Letter) {
-        let mut mailbox = lock(&self.0);
+        let mut mailbox = self.0.lock();
         if !mailbox.closed {
             mailbox.letters.push_back(letter);
             if let Some(reader) = mailbox.reader.take() {
@@ -93,7 +93,7 @@ impl Inbox {
     /// The next letter, once there is one.
     pub async fn next(&mut self) -> Letter {
         poll_fn(|context| {
-            let mut mailbox = lock(&self.0);
+            let mut mailbox = self.0.lock();
             match mailbox.letters.pop_front() {
                 Some(letter) => Poll::Ready(letter),
                 None => {
@@ -108,7 +108,7 @@ impl Inbox {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        *lock(&self.0) = Mailbox { closed: true, ..Mailbox::default() };
+        *self.0.lock() = Mailbox { closed: true, ..Mailbox::default() };
     }
 }
 

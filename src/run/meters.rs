@@ -1,11 +1,11 @@
 //! What all cameras do.
 
 use crate::monitor::{Camera, Meter};
-use crate::sync::lock;
 use gst::glib;
 use gst::prelude::*;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// The meters of the cameras that there are, for the supervisor and for those who watch, on any thread.
 #[derive(Debug, Clone, Default)]
@@ -28,13 +28,13 @@ impl OutputDrops {
     /// The outputs are these elements from now on.
     pub fn follow(&self, elements: impl Iterator<Item = gst::Element>) {
         let publishing = elements.filter(|e| e.factory().is_some_and(|factory| factory.name() == "trtpublish"));
-        *lock(&self.0) = publishing.map(|element| (element.downgrade(), 0)).collect();
+        *self.0.lock() = publishing.map(|element| (element.downgrade(), 0)).collect();
     }
 
     /// What was dropped since it was last asked for.
     pub fn count(&self) -> u64 {
         let mut sum = 0;
-        for (element, counted) in lock(&self.0).iter_mut() {
+        for (element, counted) in self.0.lock().iter_mut() {
             let Some(element) = element.upgrade() else { continue };
             let dropped = element.property::<gst::Structure>("stats").get::<u64>("dropped").unwrap_or(0);
             sum += dropped.saturating_sub(*counted);
@@ -47,7 +47,7 @@ impl OutputDrops {
 impl Meters {
     /// A camera's meter. One that starts anew goes on counting.
     pub(super) fn of(&self, camera: &str) -> (Arc<Meter>, OutputDrops) {
-        let mut meters = lock(&self.0);
+        let mut meters = self.0.lock();
         let entry = meters
             .entry(camera.to_owned())
             .or_insert_with(|| Entry { meter: Arc::new(Meter::new(camera)), outputs: OutputDrops::default() });
@@ -56,12 +56,12 @@ impl Meters {
 
     /// The camera isn't configured any more.
     pub(super) fn forget(&self, camera: &str) {
-        lock(&self.0).remove(camera);
+        self.0.lock().remove(camera);
     }
 
     /// Every camera as it is now, by name.
     pub fn snapshots(&self) -> Vec<Camera> {
-        let entries: Vec<_> = lock(&self.0).values().cloned().collect();
+        let entries: Vec<_> = self.0.lock().values().cloned().collect();
         let snapshot = |entry: &Entry| {
             entry.meter.lines_dropped(entry.outputs.count());
             entry.meter.snapshot()

@@ -5,9 +5,9 @@ use super::turns::Turns;
 use crate::backoff::Attempts;
 use crate::infer::{Error, ErrorKind};
 use crate::record::{self, Recorder};
-use crate::sync::lock;
 use gst::prelude::*;
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What it takes to start the recorder of one pipeline.
@@ -42,7 +42,7 @@ impl Recording {
         let say = move |text: &str| notes.report(Report::Note(text.to_owned()));
         let recorder = Recorder::start(self.settings.clone(), say)?;
         recorder.attach(pad);
-        *lock(&self.recorder) = Some(recorder);
+        *self.recorder.lock() = Some(recorder);
         Ok(())
     }
 
@@ -54,7 +54,7 @@ impl Recording {
             if Instant::now() < due {
                 return gst::PadProbeReturn::Ok;
             }
-            if let Some((this, attempts)) = lock(&next).take()
+            if let Some((this, attempts)) = next.lock().take()
                 && let Some(element) = pad.parent_element()
             {
                 let pad = pad.clone();

@@ -11,10 +11,11 @@ use super::spacing::Spacing;
 use super::threads;
 use super::track::Track;
 use gst::glib;
+use parking_lot::Mutex;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// After this, what hasn't stopped is left behind.

@@ -8,10 +8,10 @@ use super::rhythm::Rhythm;
 use crate::infer::nanoseconds;
 use crate::meta;
 use crate::monitor::Meter;
-use crate::sync::lock;
+use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Shared by a camera's streaming threads and its supervisor.
@@ -97,8 +97,8 @@ impl Track {
     /// A new source was opened; the time of patience begins.
     pub fn opened(&self) {
         self.log("source opened");
-        lock(&self.arrivals).clear();
-        *lock(&self.rhythm) = Rhythm::default();
+        self.arrivals.lock().clear();
+        *self.rhythm.lock() = Rhythm::default();
         self.playing.store(false, Ordering::SeqCst);
         self.shown.store(false, Ordering::SeqCst);
         self.undecoded.store(0, Ordering::SeqCst);
@@ -110,7 +110,7 @@ impl Track {
 
     /// The source says how far apart its pictures are.
     pub fn told(&self, interval: Duration) {
-        lock(&self.rhythm).tell(interval);
+        self.rhythm.lock().tell(interval);
     }
 
     /// A coded picture has come that can't be decoded for want of a key frame. That is no silence.
@@ -133,7 +133,7 @@ impl Track {
     /// A picture has arrived, coded or not.
     pub fn arrived(&self, pts: Option<gst::ClockTime>) {
         let Some(pts) = pts else { return };
-        let mut arrivals = lock(&self.arrivals);
+        let mut arrivals = self.arrivals.lock();
         if arrivals.back().is_some_and(|(last, _)| *last == pts) {
             return;
         }
@@ -155,14 +155,14 @@ impl Track {
             self.entered.store(now, Ordering::SeqCst);
         }
         self.undecoded.store(0, Ordering::SeqCst);
-        lock(&self.rhythm).picture(Duration::from_nanos(now));
+        self.rhythm.lock().picture(Duration::from_nanos(now));
         if !self.playing.swap(true, Ordering::SeqCst) {
             self.log("first decoded picture");
             reporter.event(Event::FirstPicture);
         }
         // What wasn't coded arrives here.
         if let Some(pts) = pts
-            && !lock(&self.arrivals).iter().any(|(arrived, _)| *arrived == pts)
+            && !self.arrivals.lock().iter().any(|(arrived, _)| *arrived == pts)
         {
             self.arrived(Some(pts));
         }
@@ -182,7 +182,7 @@ impl Track {
     /// When the picture of this PTS arrived; in a burst several can have the same. Those before it went lost on their way,
     /// or are out: pictures leave in the order of their PTS.
     fn take_arrival(&self, pts: gst::ClockTime) -> Option<Instant> {
-        let mut arrivals = lock(&self.arrivals);
+        let mut arrivals = self.arrivals.lock();
         let found = arrivals.iter().find(|(arrived, _)| *arrived == pts).map(|(_, at)| *at);
         arrivals.retain(|(arrived, _)| *arrived >= pts);
         found
@@ -195,7 +195,7 @@ impl Track {
 
     /// The longest silence of the source that is none.
     pub fn longest_silence(&self, patience: &Patience) -> Duration {
-        lock(&self.rhythm).longest_silence(patience)
+        self.rhythm.lock().longest_silence(patience)
     }
 
     /// How much of a silence of `longest` is left.
@@ -231,7 +231,7 @@ mod tests {
         for n in 0..2 * MOST_ARRIVALS as u64 {
             track.arrived(Some(ClockTime::from_nseconds(n)));
         }
-        assert_eq!(lock(&track.arrivals).len(), MOST_ARRIVALS);
+        assert_eq!(track.arrivals.lock().len(), MOST_ARRIVALS);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! State changes that happen on several threads, one after the other.
 
-use crate::sync::lock;
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// Serialises what is done to one pipeline or one source, so that nothing starts what has been ended.
 #[derive(Debug, Clone, Default)]
@@ -10,7 +10,7 @@ pub struct Turns(Arc<Mutex<bool>>);
 impl Turns {
     /// Does `work` unless the end has been.
     pub fn take(&self, work: impl FnOnce()) {
-        let over = lock(&self.0);
+        let over = self.0.lock();
         if !*over {
             work();
         }
@@ -18,7 +18,7 @@ impl Turns {
 
     /// Waits for the turn that is on; there will be none after.
     pub fn end(&self) {
-        *lock(&self.0) = true;
+        *self.0.lock() = true;
     }
 }
 

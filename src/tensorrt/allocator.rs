@@ -4,11 +4,12 @@ use super::callback::{API_LANGUAGE_CPP, InterfaceInfo, Vtable, destroy, guard};
 use super::error::Error;
 use super::slots;
 use super::version::Group;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::fmt;
 use std::ptr::NonNull;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
 
 /// Where the memory comes from. Called with the CUDA context current that TensorRT is used in.
 pub trait DeviceMemory: Send + Sync {
@@ -116,7 +117,7 @@ impl GpuAllocator {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

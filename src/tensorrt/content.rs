@@ -6,11 +6,11 @@ use super::error::Error;
 use super::load::is_engine;
 use super::onnx::{ExternalFiles, external_files};
 use crate::digest::{self, Hash, Stamp, from_hex, hex};
-use crate::sync::lock;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex};
+use std::sync::LazyLock;
 
 /// Hashes of all that decides on what a model finds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -93,7 +93,7 @@ impl Memory {
             }
         }
         let external = memory.external.iter().filter_map(|(hash, files)| Some((from_hex(hash)?, files.clone())));
-        lock(&EXTERNAL).extend(external);
+        EXTERNAL.lock().extend(external);
         memory
     }
 
@@ -112,12 +112,12 @@ impl Memory {
 
     /// The files beside an ONNX of this hash.
     fn external(&mut self, model: &Path, file: Hash) -> Result<ExternalFiles, Error> {
-        if let Some(known) = lock(&EXTERNAL).get(&file) {
+        if let Some(known) = EXTERNAL.lock().get(&file) {
             return Ok(known.clone());
         }
         let bytes = std::fs::read(model).map_err(|error| Error::file(model, &error))?;
         let files = external_files(model, &bytes)?;
-        lock(&EXTERNAL).insert(file, files.clone());
+        EXTERNAL.lock().insert(file, files.clone());
         self.external.insert(hex(&file), files.clone());
         self.changed = true;
         Ok(files)

@@ -224,8 +224,8 @@ mod tests {
     use super::super::onnx::tests::{model_bytes, model_with_external};
     use super::super::{EnginePrecision, Library};
     use super::*;
+    use parking_lot::Mutex;
     use std::path::PathBuf;
-    use std::sync::Mutex;
 
     struct Setup {
         folder: tempfile::TempDir,
@@ -265,13 +265,13 @@ mod tests {
 
         fn load(&self) -> Result<Loaded, Error> {
             let notes = self.notes.clone();
-            let on_note = Arc::new(move |text: &str| notes.lock().unwrap().push(text.to_owned()));
+            let on_note = Arc::new(move |text: &str| notes.lock().push(text.to_owned()));
             let control = BuildControl { on_note: Some(on_note), ..BuildControl::default() };
             self.loader().load(&self.path("m.onnx"), Some(&self.path("place/m.engine")), &control)
         }
 
         fn notes(&self) -> String {
-            std::mem::take(&mut *self.notes.lock().unwrap()).join("\n")
+            std::mem::take(&mut *self.notes.lock()).join("\n")
         }
 
         fn fit(&self) -> Fit {

@@ -10,11 +10,12 @@ use super::slots::vtable_length;
 use super::version::{Flavour, Group, Version};
 use super::{GpuAllocator, memory_map};
 use libloading::os::unix;
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::ffi::{c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 /// Names the library, or the folder it is in, ahead of any search.
 pub const LIBRARY_VARIABLE: &str = "GST_TENSORRT_LIBRARY";
@@ -111,7 +112,7 @@ impl Library {
         std::mem::forget(handle);
         let path = memory_map::file_of(version_fn as *const c_void).unwrap_or_else(|| file.to_owned());
 
-        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = OPENED.lock();
         if let Some(library) = opened.iter().find(|library| library.path == path) {
             return Ok(library);
         }
@@ -277,7 +278,7 @@ impl Library {
 
     /// Compares a vtable's length with the class's, once a class.
     pub(super) fn check_vtable(&self, vtable: Vtable, class: &'static str) -> Result<(), Error> {
-        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut checked = self.checked.lock();
         if checked.contains(class) {
             return Ok(());
         }

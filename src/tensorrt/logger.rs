@@ -107,7 +107,8 @@ extern "C" fn interface_info(_this: *const c_void) -> InterfaceInfo {
 mod tests {
     use super::super::CAT;
     use super::*;
-    use std::sync::{Arc, Mutex};
+    use parking_lot::Mutex;
+    use std::sync::Arc;
 
     #[test]
     fn what_is_said_of_a_cancel_is_no_error() {
@@ -118,7 +119,7 @@ mod tests {
         CAT.set_threshold(gst::DebugLevel::Debug);
         let listener = gst::log::add_log_function(move |category, level, _, _, _, _, message| {
             if category == *CAT && std::thread::current().id() == here {
-                heard.lock().unwrap().push((level, message.get().unwrap().to_string()));
+                heard.lock().push((level, message.get().unwrap().to_string()));
             }
         });
         let say = |text: &std::ffi::CStr| log(std::ptr::null_mut(), ERROR, text.as_ptr());
@@ -133,7 +134,7 @@ mod tests {
         say(c"after");
         gst::log::remove_log_function(listener);
         CAT.set_threshold(before);
-        let levels = said.lock().unwrap().clone();
+        let levels = said.lock().clone();
         let expected =
             [(gst::DebugLevel::Error, "before"), (gst::DebugLevel::Debug, "of it"), (gst::DebugLevel::Error, "after")];
         assert_eq!(levels, expected.map(|(level, text)| (level, text.to_owned())));

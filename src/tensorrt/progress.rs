@@ -4,10 +4,11 @@ use super::callback::{API_LANGUAGE_CPP, InterfaceInfo, Vtable, destroy, guard};
 use super::object::text;
 use super::slots;
 use super::version::Group;
+use parking_lot::Mutex;
 use std::ffi::{c_char, c_void};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 
 pub use crate::infer::OnProgress;
 
@@ -52,7 +53,7 @@ impl ProgressMonitor {
             return;
         }
         let fraction = {
-            let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut phases = self.phases.lock();
             change(&mut phases);
             phases.advance()
         };

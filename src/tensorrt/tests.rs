@@ -3,12 +3,13 @@
 use super::mock::{self, RELEASES, live, state, take_calls};
 use super::onnx::tests::model_with_metadata;
 use super::*;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 /// Addresses that nobody reads.
 #[derive(Default)]
@@ -16,7 +17,7 @@ struct FakeMemory(Mutex<BTreeMap<usize, u64>>);
 
 impl DeviceMemory for FakeMemory {
     fn allocate(&self, size: u64, alignment: u64) -> Option<NonNull<c_void>> {
-        let mut blocks = self.0.lock().unwrap();
+        let mut blocks = self.0.lock();
         let address = blocks.last_key_value().map_or(1 << 32, |(start, size)| start + *size as usize);
         let address = address.next_multiple_of(alignment as usize);
         blocks.insert(address, size);
@@ -24,7 +25,7 @@ impl DeviceMemory for FakeMemory {
     }
 
     fn free(&self, memory: NonNull<c_void>) -> bool {
-        self.0.lock().unwrap().remove(&memory.addr().get()).is_some()
+        self.0.lock().remove(&memory.addr().get()).is_some()
     }
 }
 
@@ -45,7 +46,7 @@ fn whole_build_on_every_release() {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let into = Arc::clone(&seen);
         let control = BuildControl {
-            on_progress: Some(Arc::new(move |phase: &str, done| into.lock().unwrap().push((phase.to_owned(), done)))),
+            on_progress: Some(Arc::new(move |phase: &str, done| into.lock().push((phase.to_owned(), done)))),
             allocator: Some(Arc::clone(&allocator)),
             ..BuildControl::default()
         };
@@ -77,7 +78,7 @@ fn whole_build_on_every_release() {
         expected.extend(["addOptimizationProfile", "buildSerializedNetwork"].map(String::from));
         assert_eq!(take_calls(), expected, "{release}");
 
-        let fractions: Vec<f32> = seen.lock().unwrap().iter().map(|(_, done)| *done).collect();
+        let fractions: Vec<f32> = seen.lock().iter().map(|(_, done)| *done).collect();
         // 8 has no monitor: begin and end are all there is.
         let steps: &[f32] = if release.starts_with('8') { &[] } else { &[0.0, 0.0, 0.25, 0.5, 0.5, 0.5, 1.0, 1.0] };
         assert_eq!(fractions, [&[0.0], steps, &[1.0]].concat(), "{release}");
@@ -188,12 +189,12 @@ fn cancelling_stops_the_build() {
         let tells = Arc::clone(&told);
         let on_progress: OnProgress = Arc::new(move |_, done| {
             set.store(done > 0.2, Ordering::Relaxed);
-            tells.lock().unwrap().push(done);
+            tells.lock().push(done);
         });
         let control = BuildControl { cancel, on_progress: Some(on_progress), ..BuildControl::default() };
         let error = build(library, &model_with_metadata(None), &settings(), &[], &control).unwrap_err();
         assert!(matches!(error, Error::Cancelled { .. }), "{release}: {error}");
-        let told = told.lock().unwrap();
+        let told = told.lock();
         assert_eq!(told.iter().filter(|done| **done > 0.2).count(), 1, "{release}: goes on after the cancel: {told:?}");
         assert!(!take_calls().contains(&"buildSerializedNetwork".to_owned()));
         assert_eq!(live(), 0, "{release}");

@@ -1,8 +1,9 @@
 //! How far a build is: a bar on a terminal, lines elsewhere.
 
 use gsttensorrt::tensorrt::OnProgress;
+use parking_lot::Mutex;
 use std::io::{IsTerminal, Write, stderr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Characters of the bar.
 const WIDTH: usize = 30;
@@ -15,7 +16,7 @@ pub fn printer(model: &str) -> OnProgress {
         let percent = (fraction * 100.0) as usize;
         // Lines every 10 %, the bar every 1 %.
         let step = if terminal { percent } else { percent / 10 * 10 };
-        let mut printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut printed = printed.lock();
         if printed.replace(step) != Some(step) {
             // Nobody is there to tell when stderr is closed.
             let _ = if terminal {

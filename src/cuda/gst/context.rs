@@ -6,8 +6,9 @@ use crate::infer::{Error, ErrorKind};
 use gst::glib;
 use gst::glib::translate::{ToGlibPtr, from_glib_full};
 use gst::prelude::*;
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 /// The type of GStreamer contexts that carry a CUDA context, and their field with it.
 pub const CONTEXT_TYPE: &str = "gst.cuda.context";
@@ -29,7 +30,7 @@ impl SharedContext {
     /// No driver, no such device, no library.
     pub fn own(device: u32) -> Result<Self, Error> {
         static OWN: Mutex<Option<HashMap<u32, glib::WeakRef<gst::Object>>>> = Mutex::new(None);
-        let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = OWN.lock();
         let own = own.get_or_insert_default();
         // One that has failed is left to those that still hold it.
         if let Some(Ok(shared)) = own.get(&device).and_then(glib::WeakRef::upgrade).map(|object| Self::of(&object)) {
@@ -213,13 +214,13 @@ unsafe extern "C" fn release(held: glib::ffi::gpointer) {
 static KNOWN: Mutex<Option<HashMap<usize, Weak<Context>>>> = Mutex::new(None);
 
 fn remember(context: &Arc<Context>) {
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = KNOWN.lock();
     let known = known.get_or_insert_default();
     known.retain(|_, context| context.strong_count() > 0);
     known.insert(context.handle() as usize, Arc::downgrade(context));
 }
 
 fn remembered(handle: usize) -> Option<Arc<Context>> {
-    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = KNOWN.lock();
     known.as_ref()?.get(&handle)?.upgrade()
 }

@@ -10,13 +10,13 @@ use crate::elements::{backend, input_query, report, stage};
 use crate::infer::nanoseconds;
 use crate::infer::{Backend, Error, Frame, Latencies, Request, Service, Ticket};
 use crate::meta::{self, Inference as Run};
-use crate::sync::lock;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use parking_lot::Mutex;
 use stage::{Flow, Stage, Work};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -165,7 +165,7 @@ impl ElementImpl for Inference {
                 if name == Backend::TensorRt {
                     self.device.open(&*self.obj(), Wanted::Device(device)).map_err(|e| self.fail(&e))?;
                 }
-                *lock(&self.backend) = Some(name);
+                *self.backend.lock() = Some(name);
             }
             gst::StateChange::ReadyToPaused => {
                 let name = self.with_settings(|settings| settings.backend);
@@ -187,15 +187,15 @@ impl ElementImpl for Inference {
                 let opened = self.models.take();
                 // A service that has failed is of no use.
                 let service = opened.map(|o| o.stream.service().clone()).filter(|s| s.failure().is_none());
-                *lock(&self.kept) = service;
+                *self.kept.lock() = service;
             }
             gst::StateChange::ReadyToNull => {
                 self.wait_for_opening();
                 let opened = self.models.take();
                 drop(opened);
-                let service = lock(&self.kept).take();
+                let service = self.kept.lock().take();
                 drop(service);
-                *lock(&self.backend) = None;
+                *self.backend.lock() = None;
                 self.device.close();
             }
             _ => {}
@@ -220,17 +220,17 @@ impl Inference {
     }
 
     pub fn with_settings<T>(&self, get: impl FnOnce(&Settings) -> T) -> T {
-        get(&lock(&self.settings))
+        get(&self.settings.lock())
     }
 
     pub(super) fn with_settings_mut<T>(&self, change: impl FnOnce(&mut Settings) -> T) -> T {
-        change(&mut lock(&self.settings))
+        change(&mut self.settings.lock())
     }
 
     /// Changes settings by `change`, which returns what has to happen while playing.
     pub fn change_settings(&self, change: impl FnOnce(&mut Settings) -> Effect) {
         let (before, after, effect) = {
-            let mut settings = lock(&self.settings);
+            let mut settings = self.settings.lock();
             let before = settings.interval;
             let effect = change(&mut settings);
             (before, settings.interval, effect)
@@ -271,7 +271,7 @@ impl Inference {
 
     fn open(&self) -> Result<gst::StateChangeSuccess, Error> {
         self.frame.store(0, Ordering::Relaxed);
-        *lock(&self.counters) = Counters::default();
+        *self.counters.lock() = Counters::default();
         self.orientation.reset();
         self.latency.store(0, Ordering::Relaxed);
         self.open_first()
@@ -310,7 +310,7 @@ impl Inference {
         let spec = model.service().engine().input();
         let shared = regions.iter().filter(|r| tensors.iter().any(|t| t.region == r.rect && t.spec == *spec)).count();
         {
-            let mut counters = lock(&self.counters);
+            let mut counters = self.counters.lock();
             counters.tensors_shared += shared as u64;
             counters.tensors_made += (regions.len() - shared) as u64;
         }
@@ -338,7 +338,7 @@ impl Inference {
     fn stats(&self) -> gst::Structure {
         let mut stats = gst::Structure::new_empty("application/x-trt-stats");
         {
-            let counters = lock(&self.counters);
+            let counters = self.counters.lock();
             stats.set("frames", counters.frames);
             stats.set("inferred", counters.inferred);
             stats.set("skipped", counters.skipped);
@@ -369,11 +369,11 @@ impl Stage for Inference {
     }
 
     fn caps(&self) -> gst::Caps {
-        backend::caps(*lock(&self.backend))
+        backend::caps(*self.backend.lock())
     }
 
     fn limit(&self) -> usize {
-        lock(&self.settings).max_in_flight as usize
+        self.settings.lock().max_in_flight as usize
     }
 
     fn device(&self) -> Option<&Device> {
@@ -427,7 +427,7 @@ impl Stage for Inference {
                 meta::attach_outputs(buffer, &model.id, region.rect, region.object, tensors);
             }
         }
-        let mut counters = lock(&self.counters);
+        let mut counters = self.counters.lock();
         counters.frames += 1;
         *if inferred { &mut counters.inferred } else { &mut counters.skipped } += 1;
         counters.latency.record(arrival.elapsed());

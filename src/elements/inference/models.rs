@@ -1,9 +1,9 @@
 //! The element's model: the one in force, and the one that is being opened beside it on a thread of its own.
 
 use super::opened::Opened;
-use crate::sync::lock;
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// See the module. Streaming threads look at it for every frame.
@@ -37,7 +37,7 @@ pub struct OpeningThread(Arc<Models>);
 
 impl Drop for OpeningThread {
     fn drop(&mut self) {
-        self.0.lock().threads -= 1;
+        self.0.state.lock().threads -= 1;
         self.0.changed.notify_all();
     }
 }
@@ -66,7 +66,7 @@ pub enum Attempt {
 impl Models {
     /// READY→PAUSED.
     pub fn start(&self) -> Start {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         *state = State {
             running: true,
             start: state.start + 1,
@@ -80,7 +80,7 @@ impl Models {
     /// PAUSED→READY, before the pads are deactivated: whoever waits returns, and what is being opened is cancelled. Whether
     /// that was the first model.
     pub fn stop(&self) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.running = false;
         let opening = state.opening.take();
         if let Some(cancel) = &opening {
@@ -92,29 +92,29 @@ impl Models {
 
     /// Whether the element still runs since that start.
     pub fn runs(&self, start: Start) -> bool {
-        let state = self.lock();
+        let state = self.state.lock();
         state.running && state.start == start.0
     }
 
     /// Takes the model away; nothing waits any more after [`Self::stop`].
     pub fn take(&self) -> Option<Arc<Opened>> {
-        self.lock().opened.take()
+        self.state.lock().opened.take()
     }
 
     /// The model in force.
     pub fn get(&self) -> Option<Arc<Opened>> {
-        self.lock().opened.clone()
+        self.state.lock().opened.clone()
     }
 
     /// The model in force; waits for the first one while it's being opened. `None` after a flush, a stop or a failure.
     pub fn wait(&self) -> Result<Arc<Opened>, gst::FlowError> {
-        let state = self.lock();
+        let mut state = self.state.lock();
         let flushes = state.flushes;
         let waiting = |s: &mut State| {
             let pending = s.opening.is_some() || s.failed == Some(Said(false));
             s.opened.is_none() && s.running && pending && s.flushes == flushes
         };
-        let state = self.changed.wait_while(state, waiting).unwrap_or_else(PoisonError::into_inner);
+        self.changed.wait_while(&mut state, waiting);
         match &state.opened {
             Some(opened) => Ok(Arc::clone(opened)),
             None if state.failed == Some(Said(true)) => Err(gst::FlowError::Error),
@@ -124,14 +124,14 @@ impl Models {
 
     /// Whoever waits for the first model returns.
     pub fn flush(&self) {
-        self.lock().flushes += 1;
+        self.state.lock().flushes += 1;
         self.changed.notify_all();
     }
 
     /// The model has to be opened (anew): `Some` if the caller starts a thread for it, `None` if one is at it already, and
     /// looks at the settings again, or there's nothing to do.
     pub fn request(&self) -> Option<Start> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if !state.running {
             return None;
         }
@@ -150,7 +150,7 @@ impl Models {
     /// The files of the model may have changed: the one in force, to be compared with them. `None` if there's nothing to
     /// do, or while a model is being opened: its thread asks [`Self::has_to_look_again`] then.
     pub fn look_again(&self) -> Option<Arc<Opened>> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if !state.running {
             return None;
         }
@@ -161,12 +161,12 @@ impl Models {
 
     /// Whether the files were to be looked at while the model was being opened; asked once.
     pub fn has_to_look_again(&self) -> bool {
-        std::mem::take(&mut self.lock().look_again)
+        std::mem::take(&mut self.state.lock().look_again)
     }
 
     /// A new attempt begins; `cancel` ends it. `false` if the element has stopped.
     pub fn attempt(&self, start: Start, cancel: &Arc<AtomicBool>) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let runs = state.running && state.start == start.0;
         if runs {
             state.opening = Some(Arc::clone(cancel));
@@ -176,7 +176,7 @@ impl Models {
 
     /// An attempt has ended with `opened`, or failed. `current` says whether its settings are still those of the element.
     pub fn finish(&self, start: Start, opened: Option<Arc<Opened>>, current: impl FnOnce() -> bool) -> Attempt {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if !state.running || state.start != start.0 {
             return Attempt::Stopped;
         }
@@ -197,27 +197,24 @@ impl Models {
 
     /// To be moved into the thread.
     pub fn count_thread(self: &Arc<Self>) -> OpeningThread {
-        self.lock().threads += 1;
+        self.state.lock().threads += 1;
         OpeningThread(Arc::clone(self))
     }
 
     /// Waits until no thread opens a model any more; `false` after `limit`. A process that ends while TensorRT builds an
     /// engine would crash in it.
     pub fn wait_for_threads(&self, limit: Duration) -> bool {
-        let waited = self.changed.wait_timeout_while(self.lock(), limit, |state| state.threads > 0);
-        waited.unwrap_or_else(PoisonError::into_inner).0.threads == 0
+        let mut state = self.state.lock();
+        self.changed.wait_while_for(&mut state, |state| state.threads > 0, limit);
+        state.threads == 0
     }
 
     /// That the first model couldn't be opened was said.
     pub fn failure_was_said(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if let Some(said) = &mut state.failed {
             *said = Said(true);
         }
         self.changed.notify_all();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
     }
 }

@@ -6,10 +6,10 @@ use super::settings::{Resolved, Settings};
 use crate::infer::{self, Error, ErrorKind, ModelSettings, Service, Stream};
 use crate::meta::Name;
 use crate::model::{KeypointLayout, Labels, head::HeadKind};
-use crate::sync::lock;
+use parking_lot::Mutex;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// The element's place in the model's service, and what the model's results mean.
 pub struct Opened {
@@ -61,7 +61,7 @@ impl Opened {
     /// given back.
     pub fn retire(&self) -> Receiver<Infallible> {
         let (sender, receiver) = channel();
-        *lock(&self.retired) = Some(sender);
+        *self.retired.lock() = Some(sender);
         receiver
     }
 
@@ -75,7 +75,7 @@ impl Opened {
 
     /// The settings in force.
     pub fn resolved(&self) -> Arc<Resolved> {
-        self.resolved.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.resolved.lock().clone()
     }
 
     /// Puts changed settings in force.
@@ -84,7 +84,7 @@ impl Opened {
     /// Names the value that doesn't fit; then those before stay in force.
     pub fn change(&self, settings: &Settings) -> Result<(), String> {
         let resolved = settings.resolve(&self.labels)?;
-        *self.resolved.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(resolved);
+        *self.resolved.lock() = Arc::new(resolved);
         Ok(())
     }
 }

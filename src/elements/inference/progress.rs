@@ -1,11 +1,11 @@
 //! An engine's building, told as PROGRESS messages.
 
 use crate::infer::BuildWatch;
-use crate::sync::lock;
 use gst::glib;
 use gst::prelude::*;
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 
 /// The code of the messages.
 const CODE: &str = "build-engine";
@@ -47,7 +47,7 @@ impl Progress {
     /// Ends the messages that were begun.
     pub fn finish(self, outcome: Outcome) {
         let shared = &*self.0;
-        if lock(&shared.told).is_none() {
+        if shared.told.lock().is_none() {
             return;
         }
         let model = &shared.model;
@@ -66,7 +66,7 @@ impl Shared {
     fn advance(&self, what: &str, fraction: f32) {
         let percent = (fraction.clamp(0.0, 1.0) * 100.0) as u32;
         let before = {
-            let mut told = lock(&self.told);
+            let mut told = self.told.lock();
             let before = *told;
             if before.is_some_and(|before| percent <= before) {
                 return;

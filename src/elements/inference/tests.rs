@@ -9,9 +9,10 @@ use crate::model::{
 };
 use gst::glib;
 use gst::prelude::*;
+use parking_lot::{Condvar, Mutex};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// A gate that batches wait at.
@@ -30,19 +31,19 @@ struct GateState {
 
 impl Gate {
     fn set(&self, closed: bool) {
-        self.state.lock().unwrap().closed = closed;
+        self.state.lock().closed = closed;
         self.changed.notify_all();
     }
 
     fn pass(&self) {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state.lock();
         state.arrived += 1;
         self.changed.notify_all();
-        drop(self.changed.wait_while(state, |s| s.closed).unwrap());
+        self.changed.wait_while(&mut state, |s| s.closed);
     }
 
     fn wait_for(&self, arrived: usize) {
-        drop(self.changed.wait_while(self.state.lock().unwrap(), |s| s.arrived < arrived).unwrap());
+        self.changed.wait_while(&mut self.state.lock(), |s| s.arrived < arrived);
     }
 }
 
@@ -120,7 +121,7 @@ impl Lane for FakeLane {
 
     fn run(&mut self, slots: &mut [Slot]) -> Result<(), Error> {
         self.gate.pass();
-        self.batches.lock().unwrap().push(slots.len());
+        self.batches.lock().push(slots.len());
         if self.fail.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::Failed, "told to fail"));
         }
@@ -151,7 +152,7 @@ impl Model {
         meta::register();
         static COUNT: Mutex<u32> = Mutex::new(0);
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut count = COUNT.lock().unwrap();
+        let mut count = COUNT.lock();
         *count += 1;
         std::fs::write(file.path(), format!("fake model {count}")).unwrap();
         let (gate, fail, batches) = <(Arc<Gate>, Arc<AtomicBool>, Arc<Mutex<Vec<usize>>>)>::default();
@@ -463,7 +464,7 @@ fn streams_share_a_service_and_its_batches() {
             assert_eq!(h.pull().unwrap().pts(), frame(n).pts());
         }
     }
-    assert_eq!(*model.batches.lock().unwrap(), [1, 7]);
+    assert_eq!(*model.batches.lock(), [1, 7]);
     let stats = model.service.stats();
     assert_eq!((stats.batches, stats.slots, stats.frames), (2, 8, 8));
     assert_eq!(stats.batch_fill(), 4.0);

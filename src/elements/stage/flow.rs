@@ -5,10 +5,10 @@ use super::super::{caps, refusal};
 use super::pace::Pace;
 use super::queue::{Queue, Work};
 use crate::infer::{Error, nanoseconds};
-use crate::sync::lock;
 use gst::prelude::*;
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// Pads, queue, and the format of the frames that come in.
@@ -59,18 +59,18 @@ impl<W: Work> Flow<W> {
 
     /// The format of the frames that come in; `None` before the first CAPS event.
     pub fn info(&self) -> Option<gst_video::VideoInfo> {
-        lock(&self.info).clone()
+        self.info.lock().clone()
     }
 
     pub(super) fn pace(&self) -> MutexGuard<'_, Pace> {
-        lock(&self.pace)
+        self.pace.lock()
     }
 
     pub(super) fn set_caps(&self, caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, gst::LoggableError> {
         let info = gst_video::VideoInfo::from_caps(caps)
             .map_err(|e| gst::loggable_error!(gst::CAT_RUST, "{caps} isn't raw video: {e}"))?;
-        *lock(&self.info) = Some(info.clone());
-        *lock(&self.refused) = None;
+        *self.info.lock() = Some(info.clone());
+        *self.refused.lock() = None;
         Ok(info)
     }
 
@@ -86,7 +86,7 @@ impl<W: Work> Flow<W> {
         }
         let factory = self.sink.parent_element().and_then(|element| element.factory());
         let whose = factory.map_or_else(|| "this element".into(), |factory| factory.name());
-        let before = lock(&self.refused).replace(came.clone());
+        let before = self.refused.lock().replace(came.clone());
         (before.as_ref() != Some(&came)).then(|| refusal::error(&whose, &self.sink, &came, &taken))
     }
 

@@ -1,8 +1,8 @@
 //! The ordered queue between an element's sink pad and its source pad's task.
 
 use crate::infer::Notify;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Work on a frame that may not be done yet.
 pub trait Work: Send + 'static {
@@ -63,39 +63,26 @@ impl<W> Default for Queue<W> {
 }
 
 impl<W: Work> Queue<W> {
-    fn lock(&self) -> MutexGuard<'_, State<W>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait_while<'a>(
-        on: &Condvar,
-        state: MutexGuard<'a, State<W>>,
-        condition: impl FnMut(&mut State<W>) -> bool,
-    ) -> MutexGuard<'a, State<W>> {
-        on.wait_while(state, condition).unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Waits as long as `condition` holds for frames to go out, until `enough` are held or fewer.
-    fn wait_out_while<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State<W>>,
+    fn wait_out_while(
+        &self,
+        state: &mut MutexGuard<'_, State<W>>,
         enough: usize,
         condition: impl FnMut(&mut State<W>) -> bool,
-    ) -> MutexGuard<'a, State<W>> {
+    ) {
         state.waiting += 1;
         state.enough = state.enough.max(enough);
-        state = Self::wait_while(&self.out, state, condition);
+        self.out.wait_while(state, condition);
         state.waiting -= 1;
         if state.waiting == 0 {
             state.enough = 0;
         }
-        state
     }
 
     /// Everybody who waits here returns at once, now and until [`Self::start`]. What was queued is given back, so that
     /// it's dropped without a lock held.
     pub fn flush(&self) -> VecDeque<Item<W>> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.flushing = true;
         let items = std::mem::take(&mut state.items);
         state.frames -= items.iter().filter(|i| matches!(i, Item::Frame(_))).count();
@@ -106,7 +93,7 @@ impl<W: Work> Queue<W> {
 
     /// Takes items again, after a flush or at activation.
     pub fn start(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.flushing = false;
         state.eos = false;
         state.flow = Ok(());
@@ -114,13 +101,13 @@ impl<W: Work> Queue<W> {
 
     /// What the task's last push returned.
     pub fn flow(&self) -> Result<(), gst::FlowError> {
-        let state = self.lock();
+        let state = self.state.lock();
         if state.flushing { Err(gst::FlowError::Flushing) } else { state.flow }
     }
 
     /// Downstream is another: frames are taken again if there was nobody before.
     pub fn relinked(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.flow == Err(gst::FlowError::NotLinked) {
             state.flow = Ok(());
         }
@@ -132,11 +119,12 @@ impl<W: Work> Queue<W> {
     /// # Errors
     /// The task's flow error, or flushing.
     pub fn wait_for_room(&self, limit: usize, room: impl FnOnce() -> usize) -> Result<(), gst::FlowError> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.frames >= limit {
             drop(state);
             let enough = limit.saturating_sub(room()).max(usize::from(limit > 1));
-            state = self.wait_out_while(self.lock(), enough, |s| !s.flushing && s.flow.is_ok() && s.frames > enough);
+            state = self.state.lock();
+            self.wait_out_while(&mut state, enough, |s| !s.flushing && s.flow.is_ok() && s.frames > enough);
         }
         if state.flushing { Err(gst::FlowError::Flushing) } else { state.flow }
     }
@@ -146,7 +134,7 @@ impl<W: Work> Queue<W> {
     /// # Errors
     /// The task's flow error, or flushing; the frame is dropped.
     pub fn push_frame(&self, work: W) -> Result<(), gst::FlowError> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.flushing {
             return Err(gst::FlowError::Flushing);
         }
@@ -164,7 +152,7 @@ impl<W: Work> Queue<W> {
 
     /// Takes the turn of a frame that isn't queued, if nothing is before it. After it [`Self::pushed`] must be called.
     pub fn take_turn(&self) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let free = state.items.is_empty() && !state.pushing && !state.flushing && state.flow.is_ok();
         state.pushing |= free;
         state.frames += usize::from(free);
@@ -176,7 +164,7 @@ impl<W: Work> Queue<W> {
     /// # Errors
     /// Flushing.
     pub fn push_event(&self, event: gst::Event) -> Result<(), gst::FlowError> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.flushing {
             return Err(gst::FlowError::Flushing);
         }
@@ -189,13 +177,15 @@ impl<W: Work> Queue<W> {
 
     /// Waits until all that was queued is out; `false` when flushing.
     pub fn drain(&self) -> bool {
-        !self.wait_out_while(self.lock(), usize::MAX, |s| !s.flushing && (!s.items.is_empty() || s.pushing)).flushing
+        let mut state = self.state.lock();
+        self.wait_out_while(&mut state, usize::MAX, |s| !s.flushing && (!s.items.is_empty() || s.pushing));
+        !state.flushing
     }
 
     /// The next item, once it's ready; `None` when flushing. After it [`Self::pushed`] must be called.
     pub fn pop(&self) -> Option<Item<W>> {
-        let state = self.lock();
-        let mut state = Self::wait_while(&self.head, state, |s| {
+        let mut state = self.state.lock();
+        self.head.wait_while(&mut state, |s| {
             !s.flushing
                 && match s.items.front() {
                     None => true,
@@ -214,7 +204,7 @@ impl<W: Work> Queue<W> {
     /// What pushing a popped item returned (events: `Ok`). After an error frames are refused, and [`Self::flow`] says
     /// why. Returns whether nobody upstream will see that error, because EOS has been taken.
     pub fn pushed(&self, frame: bool, flow: Result<(), gst::FlowError>) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.pushing = false;
         state.frames -= usize::from(frame);
         if flow.is_err() {
@@ -233,14 +223,14 @@ impl<W: Work> Queue<W> {
     /// Frames held: queued, or being pushed.
     #[cfg(test)]
     pub fn frames(&self) -> usize {
-        self.lock().frames
+        self.state.lock().frames
     }
 }
 
 impl<W: Work> Notify for Queue<W> {
     fn notify(&self) {
         // The lock makes sure that nobody is between looking and waiting.
-        drop(self.lock());
+        drop(self.state.lock());
         self.head.notify_all();
     }
 }
@@ -322,7 +312,7 @@ mod tests {
                 let queue = queue.clone();
                 move || queue.wait_for_room(limit, || room).map(|()| queue.frames())
             });
-            while queue.lock().waiting == 0 {
+            while queue.state.lock().waiting == 0 {
                 std::thread::yield_now();
             }
             for left in (goes_on_at..limit).rev() {

@@ -7,13 +7,13 @@ use crate::elements::device::{Device, Wanted};
 use crate::elements::{caps, report, stage};
 use crate::infer::{Error, ErrorKind};
 use crate::meta::{self, Record};
-use crate::sync::lock;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_video::{VideoFrameRef, VideoInfo};
+use parking_lot::Mutex;
 use stage::{Flow, Stage, Work};
-use std::sync::{LazyLock, Mutex};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -160,7 +160,7 @@ impl ObjectImpl for TrtOverlay {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = lock(&self.settings);
+        let mut settings = self.settings.lock();
         // GObject has checked type and range.
         match pspec.name() {
             "display-boxes" => settings.boxes = value.get().expect("type checked upstream"),
@@ -176,7 +176,7 @@ impl ObjectImpl for TrtOverlay {
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        let settings = lock(&self.settings);
+        let settings = self.settings.lock();
         match pspec.name() {
             "display-boxes" => settings.boxes.to_value(),
             "display-labels" => settings.labels.to_value(),
@@ -219,14 +219,14 @@ impl ElementImpl for TrtOverlay {
                 report::post(&*self.obj(), &Error::new(ErrorKind::Failed, text));
                 gst::StateChangeError
             })?;
-            *lock(&self.overlay) = Some(overlay);
-            *lock(&self.counters) = Counters::default();
+            *self.overlay.lock() = Some(overlay);
+            *self.counters.lock() = Counters::default();
         }
         let result = self.parent_change_state(transition)?;
         match transition {
             gst::StateChange::PausedToReady => {
-                *lock(&self.overlay) = None;
-                let painter = lock(&self.painter).take();
+                *self.overlay.lock() = None;
+                let painter = self.painter.lock().take();
                 drop(painter);
             }
             gst::StateChange::ReadyToNull => self.device.close(),
@@ -244,13 +244,13 @@ impl ElementImpl for TrtOverlay {
 impl TrtOverlay {
     /// Draws into a frame in system memory.
     fn draw(&self, mut buffer: gst::Buffer, info: &VideoInfo, record: &Record) -> Result<gst::Buffer, Error> {
-        let style = *lock(&self.settings);
+        let style = *self.settings.lock();
         let failed = |text: String| Error::new(ErrorKind::Model, text);
         // Who else holds the frame doesn't see the drawing: mapping a shared memory for writing copies it.
         let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), info).map_err(|_| {
             failed(format!("can't map a {}×{} {} frame", info.width(), info.height(), info.format().to_str()))
         })?;
-        let mut overlay = lock(&self.overlay);
+        let mut overlay = self.overlay.lock();
         let overlay = overlay.as_mut().ok_or_else(stopped)?;
         canvas::draw(overlay, &mut frame, record, &style).map_err(failed)?;
         drop(frame);
@@ -259,10 +259,10 @@ impl TrtOverlay {
 
     /// Has a record drawn into a frame in GPU memory.
     fn draw_on_device(&self, buffer: gst::Buffer, info: &VideoInfo, record: &Record) -> Result<Drawing, Error> {
-        let style = *lock(&self.settings);
-        let mut painter = lock(&self.painter);
+        let style = *self.settings.lock();
+        let mut painter = self.painter.lock();
         let painter = self.painter_for(&mut painter, &buffer, info)?;
-        let mut overlay = lock(&self.overlay);
+        let mut overlay = self.overlay.lock();
         painter.draw(buffer, info, overlay.as_mut().ok_or_else(stopped)?, record, &style)
     }
 
@@ -286,7 +286,7 @@ impl TrtOverlay {
     }
 
     fn stats(&self) -> gst::Structure {
-        let counters = lock(&self.counters);
+        let counters = self.counters.lock();
         let mut stats = gst::Structure::builder("application/x-trt-stats")
             .field("frames", counters.frames)
             .field("drawn", counters.drawn)
@@ -343,7 +343,7 @@ impl Stage for TrtOverlay {
                 gst::loggable_error!(CAT, "{error}")
             })?;
         }
-        *lock(&self.in_gpu) = in_gpu;
+        *self.in_gpu.lock() = in_gpu;
         gst::debug!(CAT, imp = self, "Drawing on {caps}");
         Ok(())
     }
@@ -352,16 +352,16 @@ impl Stage for TrtOverlay {
         let arrival = Instant::now();
         let info = self.flow.info().ok_or(gst::FlowError::NotNegotiated)?;
         let record = meta::read(&buffer, info.width(), info.height());
-        lock(&self.counters).frames += 1;
+        self.counters.lock().frames += 1;
         if record.objects.is_empty() {
             return Ok(Drawn { arrival, frame: Frame::Ready(buffer) });
         }
-        let frame = match *lock(&self.in_gpu) {
+        let frame = match *self.in_gpu.lock() {
             true => self.draw_on_device(buffer, &info, &record).map(Frame::Drawing),
             false => self.draw(buffer, &info, &record).map(Frame::Ready),
         };
         let frame = frame.map_err(|error| self.fail(&error))?;
-        lock(&self.counters).drawn += 1;
+        self.counters.lock().drawn += 1;
         self.tell();
         Ok(Drawn { arrival, frame })
     }
@@ -373,13 +373,13 @@ impl Stage for TrtOverlay {
                 drawing.finish().map_err(|error| self.fail(&error))?.ok_or(gst::FlowError::Error)?
             }
         };
-        lock(&self.counters).time.record(work.arrival.elapsed());
+        self.counters.lock().time.record(work.arrival.elapsed());
         stage::tell_latency(self, self.latency());
         Ok(buffer)
     }
 
     fn latency(&self) -> Duration {
-        lock(&self.counters).time.longest()
+        self.counters.lock().time.longest()
     }
 }
 
@@ -387,7 +387,7 @@ impl TrtOverlay {
     /// Posts what the drawing has to say of labels.
     fn tell(&self) {
         // Posted without the lock, which who hears it may need.
-        while let Some(notice) = lock(&self.overlay).as_mut().and_then(Overlay::take_notice) {
+        while let Some(notice) = self.overlay.lock().as_mut().and_then(Overlay::take_notice) {
             gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{notice}"));
         }
     }

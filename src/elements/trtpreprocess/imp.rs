@@ -7,13 +7,13 @@ use crate::elements::{backend, report, stage};
 use crate::infer::{Backend, Error, ErrorKind, Frame, Tensor};
 use crate::meta;
 use crate::model::InputSpec;
-use crate::sync::lock;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use parking_lot::Mutex;
 use stage::{Flow, Stage, Work};
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 pub struct TrtPreprocess {
@@ -161,7 +161,7 @@ impl ObjectImpl for TrtPreprocess {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
-        let mut settings = lock(&self.settings);
+        let mut settings = self.settings.lock();
         // GObject has checked the type, so the defaults are never taken.
         match spec.name() {
             "backend" => settings.backend = value.get().unwrap_or(Backend::TensorRt),
@@ -182,7 +182,7 @@ impl ObjectImpl for TrtPreprocess {
     }
 
     fn property(&self, _id: usize, spec: &glib::ParamSpec) -> glib::Value {
-        let settings = lock(&self.settings);
+        let settings = self.settings.lock();
         match spec.name() {
             "backend" => settings.backend.to_value(),
             "device-id" => settings.device_id.to_value(),
@@ -230,20 +230,20 @@ impl ElementImpl for TrtPreprocess {
     fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
             gst::StateChange::NullToReady => {
-                let Settings { backend: name, device_id, .. } = *lock(&self.settings);
+                let Settings { backend: name, device_id, .. } = *self.settings.lock();
                 let opened = match name {
                     Backend::Cpu => backend::open(name),
                     // Only the kernels are needed, not TensorRT.
                     Backend::TensorRt => self.device.open(&*self.obj(), Wanted::Device(device_id)),
                 };
                 opened.map_err(|e| self.fail(&e))?;
-                *lock(&self.backend) = Some(name);
+                *self.backend.lock() = Some(name);
             }
             gst::StateChange::ReadyToPaused => {
-                let settings = lock(&self.settings).clone();
+                let settings = self.settings.lock().clone();
                 backend::check_upstream(self.flow.sink(), settings.backend).map_err(|e| self.fail(&e))?;
                 let spec = settings.spec().map_err(|e| self.fail(&e))?;
-                *lock(&self.plan) =
+                *self.plan.lock() =
                     Plan { named: spec.is_some(), spec, intervals: Vec::new(), frames: 0, stale: false };
                 let tensors = match settings.backend {
                     Backend::Cpu => Ok(Tensors::Host(HostTensors::default())),
@@ -251,19 +251,19 @@ impl ElementImpl for TrtPreprocess {
                         self.device.context().and_then(|c| DeviceTensors::new(c.context())).map(Tensors::Device)
                     }
                 };
-                *lock(&self.tensors) = Some(tensors.map_err(|e| self.fail(&e))?);
-                *lock(&self.counters) = Counters::default();
+                *self.tensors.lock() = Some(tensors.map_err(|e| self.fail(&e))?);
+                *self.counters.lock() = Counters::default();
             }
             _ => {}
         }
         let result = self.parent_change_state(transition)?;
         match transition {
             gst::StateChange::PausedToReady => {
-                let tensors = lock(&self.tensors).take();
+                let tensors = self.tensors.lock().take();
                 drop(tensors);
             }
             gst::StateChange::ReadyToNull => {
-                *lock(&self.backend) = None;
+                *self.backend.lock() = None;
                 self.device.close();
             }
             _ => {}
@@ -286,7 +286,7 @@ impl TrtPreprocess {
     /// Asks the models downstream what they take.
     fn plan(&self) -> Result<(), Error> {
         let inputs = input_query::ask(self.flow.src());
-        let mut plan = lock(&self.plan);
+        let mut plan = self.plan.lock();
         plan.stale = false;
         plan.intervals = inputs.iter().map(|input| input.interval).collect();
         if plan.named {
@@ -311,23 +311,23 @@ impl TrtPreprocess {
     fn make_tensor(&self, frame: &Frame, spec: &InputSpec) -> Result<Arc<Tensor>, Error> {
         let start = Instant::now();
         let stopped = || Error::new(ErrorKind::Failed, "trtpreprocess is stopped");
-        let tensor = lock(&self.tensors).as_mut().ok_or_else(stopped)?.make(frame, spec)?;
+        let tensor = self.tensors.lock().as_mut().ok_or_else(stopped)?.make(frame, spec)?;
         let took = start.elapsed();
-        let mut counters = lock(&self.counters);
+        let mut counters = self.counters.lock();
         counters.tensors += 1;
         counters.time.record(took);
         Ok(tensor)
     }
 
     fn stats(&self) -> gst::Structure {
-        let counters = lock(&self.counters);
+        let counters = self.counters.lock();
         let mut stats = gst::Structure::builder("application/x-trt-stats")
             .field("frames", counters.frames)
             .field("tensors", counters.tensors)
             .build();
         counters.time.set(&mut stats, "time");
         drop(counters);
-        stats.set("memory", lock(&self.tensors).as_ref().map_or(0, Tensors::bytes) as u64);
+        stats.set("memory", self.tensors.lock().as_ref().map_or(0, Tensors::bytes) as u64);
         report::set_traffic(&mut stats, &self.device);
         stats
     }
@@ -341,7 +341,7 @@ impl Stage for TrtPreprocess {
     }
 
     fn caps(&self) -> gst::Caps {
-        backend::caps(*lock(&self.backend))
+        backend::caps(*self.backend.lock())
     }
 
     fn device(&self) -> Option<&Device> {
@@ -350,12 +350,12 @@ impl Stage for TrtPreprocess {
 
     /// On the GPU one more: the last frame that was pushed, which may still be read.
     fn held(&self) -> usize {
-        let settings = lock(&self.settings);
+        let settings = self.settings.lock();
         settings.max_in_flight as usize + usize::from(settings.backend == Backend::TensorRt)
     }
 
     fn limit(&self) -> usize {
-        lock(&self.settings).max_in_flight as usize
+        self.settings.lock().max_in_flight as usize
     }
 
     fn set_info(&self, _info: &gst_video::VideoInfo, _caps: &gst::CapsRef) -> Result<(), gst::LoggableError> {
@@ -367,13 +367,13 @@ impl Stage for TrtPreprocess {
 
     fn submit(&self, buffer: gst::Buffer, _at_once: bool) -> Result<Arrival, gst::FlowError> {
         let info = self.flow.info().ok_or(gst::FlowError::NotNegotiated)?;
-        if lock(&self.plan).stale {
+        if self.plan.lock().stale {
             self.plan().map_err(|e| {
                 report::post(&*self.obj(), &e);
                 gst::FlowError::NotNegotiated
             })?;
         }
-        let mut plan = lock(&self.plan);
+        let mut plan = self.plan.lock();
         let frame = plan.frames;
         plan.frames += 1;
         let wanted = |interval: &u32| frame.is_multiple_of(u64::from(*interval) + 1);
@@ -384,7 +384,7 @@ impl Stage for TrtPreprocess {
 
     fn finish(&self, work: Arrival) -> Result<gst::Buffer, gst::FlowError> {
         let Arrival { frame, spec } = work;
-        lock(&self.counters).frames += 1;
+        self.counters.lock().frames += 1;
         let Some(spec) = spec else { return Ok(frame.buffer) };
         let tensor = self.make_tensor(&frame, &spec).map_err(|e| {
             report::post(&*self.obj(), &e);
@@ -399,14 +399,14 @@ impl Stage for TrtPreprocess {
     }
 
     fn stream_started(&self) {
-        lock(&self.plan).frames = 0;
+        self.plan.lock().frames = 0;
     }
 
     fn reconfigured(&self) {
-        lock(&self.plan).stale = true;
+        self.plan.lock().stale = true;
     }
 
     fn latency(&self) -> Duration {
-        lock(&self.counters).time.longest()
+        self.counters.lock().time.longest()
     }
 }

@@ -3,14 +3,14 @@ use super::settings::{self, Settings};
 use crate::config::redact;
 use crate::meta;
 use crate::publish::{self, Frame, Notice, Publisher, Refused, Stats};
-use crate::sync::lock;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
+use parking_lot::Mutex;
 use std::io;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("trtpublish", gst::DebugColorFlags::empty(), Some("Objects as JSON Lines"))
@@ -66,11 +66,11 @@ impl ObjectImpl for TrtPublish {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
-        settings::set(&mut lock(&self.settings), value, spec);
+        settings::set(&mut self.settings.lock(), value, spec);
     }
 
     fn property(&self, _id: usize, spec: &glib::ParamSpec) -> glib::Value {
-        let setting = settings::get(&lock(&self.settings), spec);
+        let setting = settings::get(&self.settings.lock(), spec);
         setting.unwrap_or_else(|| self.stats().to_value())
     }
 }
@@ -119,7 +119,7 @@ impl BaseTransformImpl for TrtPublish {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = true;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
-        let settings = lock(&self.settings).clone();
+        let settings = self.settings.lock().clone();
         let mqtt = settings.mqtt().map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ("{error}")))?;
         let Settings { location, append, on_error, .. } = settings;
         let location_shown = redact(&location);
@@ -145,8 +145,8 @@ impl BaseTransformImpl for TrtPublish {
             )
         })?;
         let id = self.obj().name().as_str().into();
-        *lock(&self.stream) = Stream { id, ..Stream::default() };
-        *lock(&self.publisher) = Some(Arc::new(publisher));
+        *self.stream.lock() = Stream { id, ..Stream::default() };
+        *self.publisher.lock() = Some(Arc::new(publisher));
         Ok(())
     }
 
@@ -164,14 +164,14 @@ impl BaseTransformImpl for TrtPublish {
         let (Some(width), Some(height)) = (pixels("width"), pixels("height")) else {
             return Err(gst::loggable_error!(CAT, "No width and height in caps {caps}"));
         };
-        lock(&self.stream).size = (width, height);
+        self.stream.lock().size = (width, height);
         Ok(())
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
         use gst::EventView;
         match event.view() {
-            EventView::StreamStart(start) => lock(&self.stream).id = start.stream_id().into(),
+            EventView::StreamStart(start) => self.stream.lock().id = start.stream_id().into(),
             EventView::FlushStart(_) => self.set_flushing(true),
             EventView::FlushStop(_) => self.set_flushing(false),
             EventView::Eos(_) => match self.drain() {
@@ -192,10 +192,10 @@ impl BaseTransformImpl for TrtPublish {
     fn transform_ip_passthrough(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let publisher = self.publisher().ok_or(gst::FlowError::Flushing)?;
         let (stream_id, overflow, max_queue) = {
-            let settings = lock(&self.settings);
+            let settings = self.settings.lock();
             (settings.stream_id.clone(), settings.overflow, settings.max_queue as usize)
         };
-        let mut stream = lock(&self.stream);
+        let mut stream = self.stream.lock();
         let stream = &mut *stream;
         let (width, height) = stream.size;
         let id = stream_id.unwrap_or_else(|| stream.id.clone());
@@ -229,18 +229,18 @@ impl BaseTransformImpl for TrtPublish {
 
 impl TrtPublish {
     fn publisher(&self) -> Option<Arc<Publisher>> {
-        lock(&self.publisher).clone()
+        self.publisher.lock().clone()
     }
 
     /// For messages.
     fn location(&self) -> String {
-        redact(&lock(&self.settings).location)
+        redact(&self.settings.lock().location)
     }
 
     /// Waits for the last line to arrive: without end for a reader that is there, within limits for one that can be away.
     fn drain(&self) -> Option<Result<(), Refused>> {
         let publisher = self.publisher()?;
-        let limit = lock(&self.settings).drain_timeout;
+        let limit = self.settings.lock().drain_timeout;
         Some(publisher.drain(publisher.can_be_away().then_some(limit)))
     }
 

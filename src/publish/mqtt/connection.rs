@@ -10,15 +10,15 @@ use super::session::Session;
 use super::settings::{OFFLINE, ONLINE, Qos};
 use super::suspicion::{Suspicion, Verdict};
 use crate::backoff::Attempts;
-use crate::sync::lock;
 use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
 use rumqttc::{
     AsyncClient, ClientError, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing, Packet, QoS,
 };
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify as Wake;
 
@@ -142,7 +142,7 @@ impl Connection {
             runtime.block_on(of_thread.serve(options));
             // A name that is still being looked up is not waited for.
             runtime.shutdown_background();
-            lock(&of_thread.state).ended = true;
+            of_thread.state.lock().ended = true;
             of_thread.progress.notify_all();
         };
         std::thread::Builder::new().name("trtpublish-mqtt".into()).spawn(main)?;
@@ -152,7 +152,7 @@ impl Connection {
     /// One more user, who counts in `left_out` what is taken and can't be delivered. Gives its number and why there is no
     /// connection, if that is known; `None` if this one is coming to its end.
     pub fn join(&self, notify: Notify, left_out: Arc<AtomicU64>) -> Option<(u64, Option<String>)> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if state.closing || state.ended || state.refused.is_some() {
             return None;
         }
@@ -162,7 +162,7 @@ impl Connection {
 
     /// Gives up the user's messages that are still here; the last user ends the connection.
     pub fn leave(&self, id: u64) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.users.retain(|user| user.id != id);
         state.waiting.retain(|message| message.owner != id);
         if !state.users.is_empty() {
@@ -175,7 +175,7 @@ impl Connection {
         while !state.ended
             && let Some(left) = deadline.checked_duration_since(Instant::now())
         {
-            state = self.progress.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.progress.wait_for(&mut state, left);
         }
     }
 
@@ -185,7 +185,7 @@ impl Connection {
     /// # Errors
     /// The broker refuses us.
     pub fn offer(&self, message: Message, most: usize, wait: Duration) -> io::Result<Option<Message>> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         for last in [false, true] {
             state.check()?;
             let connected = state.connected;
@@ -199,7 +199,7 @@ impl Connection {
                 return Ok(None);
             }
             if !last {
-                state = self.progress.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+                self.progress.wait_for(&mut state, wait);
             }
         }
         Ok(Some(message))
@@ -210,10 +210,10 @@ impl Connection {
     /// # Errors
     /// The broker refuses us.
     pub fn undelivered(&self, id: u64, wait: Duration) -> io::Result<usize> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.check()?;
         if state.user(id).is_some_and(|user| user.undelivered > 0) {
-            state = self.progress.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+            self.progress.wait_for(&mut state, wait);
         }
         state.check()?;
         Ok(state.user(id).map_or(0, |user| user.undelivered))
@@ -254,7 +254,7 @@ impl Connection {
     async fn closing_unconnected(&self) {
         loop {
             let (closing, connected) = {
-                let state = lock(&self.state);
+                let state = self.state.lock();
                 (state.closing, state.connected)
             };
             match (closing, connected) {
@@ -275,7 +275,7 @@ impl Connection {
         events.set_network_options(network);
         while !matches!(events.poll().await?, Event::Incoming(Packet::ConnAck(_))) {}
         session.connected.set(Some(Instant::now()));
-        lock(&self.state).connected = true;
+        self.state.lock().connected = true;
         self.progress.notify_all();
         tokio::select! {
             result = self.drive(session, &mut events) => result,
@@ -292,7 +292,7 @@ impl Connection {
             tokio::time::sleep(Self::STANDS).await;
         }
         self.status(session, client, ONLINE).await?;
-        while session.alone.get() && !lock(&self.state).closing {
+        while session.alone.get() && !self.state.lock().closing {
             self.wake.notified().await;
         }
         loop {
@@ -307,7 +307,7 @@ impl Connection {
                     self.stood(session);
                 }
             }
-            let closing = lock(&self.state).closing;
+            let closing = self.state.lock().closing;
             if closing {
                 self.status(session, client, OFFLINE).await?;
                 client.disconnect().await?;
@@ -321,7 +321,7 @@ impl Connection {
     /// Publishes a status, unless the broker is known not to take it.
     async fn status(&self, session: &Session, client: &AsyncClient, text: &'static str) -> Result<(), ClientError> {
         let Some(topic) = &self.settings.status_topic else { return Ok(()) };
-        if lock(&self.state).suspicion.refuses(topic, status_size(topic), Instant::now()) {
+        if self.state.lock().suspicion.refuses(topic, status_size(topic), Instant::now()) {
             return Ok(());
         }
         session.alone.set(session.careful.get() > 0);
@@ -331,7 +331,7 @@ impl Connection {
 
     /// The next message that may be sent now. Leaves out those that the broker is known not to take.
     fn next(&self, session: &Session) -> Option<Message> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let now = Instant::now();
         let mut left_out = false;
         let next = loop {
@@ -397,13 +397,13 @@ impl Connection {
         let Some(confirmed) = session.confirmed_by(packet) else { return };
         match confirmed {
             Some(message) => {
-                lock(&self.state).suspicion.took(&message.topic, message.size());
+                self.state.lock().suspicion.took(&message.topic, message.size());
                 self.got_through(session);
                 self.delivered(&message);
             }
             None => {
                 if let Some(topic) = &self.settings.status_topic {
-                    lock(&self.state).suspicion.took(topic, status_size(topic));
+                    self.state.lock().suspicion.took(topic, status_size(topic));
                 }
                 self.wake.notify_one();
             }
@@ -415,7 +415,7 @@ impl Connection {
         let Some(message) = session.watched.take() else { return };
         session.alone.set(false);
         session.careful.set(session.careful.get().saturating_sub(1));
-        lock(&self.state).suspicion.stood(&message.topic, message.size());
+        self.state.lock().suspicion.stood(&message.topic, message.size());
         self.got_through(session);
         self.delivered(&message);
     }
@@ -424,14 +424,14 @@ impl Connection {
     fn got_through(&self, session: &Session) {
         session.got_through.set(true);
         let listeners = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             if session.careful.get() > 0 || state.away.take().is_none() { Vec::new() } else { state.listeners() }
         };
         listeners.iter().for_each(|notify| notify(Notice::Back));
     }
 
     fn delivered(&self, message: &Message) {
-        if let Some(user) = lock(&self.state).user(message.owner) {
+        if let Some(user) = self.state.lock().user(message.owner) {
             user.undelivered = user.undelivered.saturating_sub(1);
         }
         self.progress.notify_all();
@@ -446,7 +446,7 @@ impl Connection {
         let mut undone = session.undone();
         let mut tidings = Tidings::new();
         let (suspect, found_out) = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             state.connected = false;
             let suspect = closed && session.alone.get();
             let found_out = suspect && self.judge(&mut state, session, &mut undone, &mut tidings);
@@ -576,7 +576,7 @@ mod tests {
         let broker = Broker { server, tls: false, topic: Some("lines".into()), credentials: None };
         let notices = Arc::new(Mutex::new(Vec::new()));
         let heard = notices.clone();
-        let notify: Notify = Arc::new(move |notice| lock(&heard).push(notice));
+        let notify: Notify = Arc::new(move |notice| heard.lock().push(notice));
         (MqttOutput::new(&broker, settings, on_error, notify).unwrap(), notices)
     }
 
@@ -652,14 +652,14 @@ mod tests {
         for text in ["0\n", "1\n", "2\n"] {
             assert!(write(&mut output, text.as_bytes(), &GO_ON).unwrap());
         }
-        while lock(&notices).is_empty() {
+        while notices.lock().is_empty() {
             std::thread::sleep(Duration::from_millis(5));
         }
         assert!(write(&mut output, b"3\n", &GO_ON).unwrap());
         assert_eq!(output.flush(&GO_ON).unwrap(), 0);
         drop(output);
         assert_eq!(broker.join().unwrap(), ["1", "2", "3"]);
-        assert!(matches!(lock(&notices)[..], [Notice::Away(_), Notice::Back, ..]));
+        assert!(matches!(notices.lock()[..], [Notice::Away(_), Notice::Back, ..]));
     }
 
     #[test]
@@ -706,7 +706,7 @@ mod tests {
         assert!(write(&mut output, b"line\n", &GO_ON).unwrap());
         assert_eq!(output.flush(&GO_ON).unwrap(), 0);
         assert_eq!(broker.join().unwrap(), "line");
-        let notices = lock(&notices);
+        let notices = notices.lock();
         let [Notice::Away(_), Notice::Away(text), Notice::Back, ..] = &notices[..] else { panic!("{notices:?}") };
         assert!(text.contains("refuses this user name"), "an outage of another kind: {notices:?}");
     }

@@ -5,11 +5,11 @@ use super::super::output::{Notice, Notify, OnError, Output};
 use super::connection::{self, Connection, Message};
 use super::settings::{Account, MqttSettings, Qos};
 use super::topic::{Topic, check_topic};
-use crate::sync::lock;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Hands lines to a connection, which others may use too.
@@ -50,7 +50,7 @@ impl MqttOutput {
         check_topic(&topic).map_err(|error| invalid(format!("mqtt-topic: {error}")))?;
         let account = Account::new(broker, settings, on_error).map_err(invalid)?;
         let left_out = Arc::<AtomicU64>::default();
-        let mut connections = lock(&CONNECTIONS);
+        let mut connections = CONNECTIONS.lock();
         connections.retain(|(_, connection)| connection.strong_count() > 0);
         let known = connections.iter().find(|(known, _)| *known == account).and_then(|(_, known)| known.upgrade());
         let joined =

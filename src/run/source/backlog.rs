@@ -3,9 +3,9 @@
 //! The decoder works off in no time what has piled up, and the models take longer: the queue in front of them would drop most
 //! of it. So that queue makes the decoder wait, until nothing coded waits any more.
 
-use crate::sync::lock;
 use gst::prelude::*;
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Models that haven't caught up in this time won't: from then on the oldest picture makes room again.
@@ -27,10 +27,10 @@ impl Backlog {
     /// front of the decoder, is empty behind the first picture that comes out at `decoded`.
     pub fn hold(&self, pictures: &gst::Element, coded: &gst::Element, decoded: &gst::Pad) {
         pictures.set_property_from_str("leaky", "no");
-        *lock(&self.0) = Some(Held { pictures: pictures.clone(), since: None });
+        *self.0.lock() = Some(Held { pictures: pictures.clone(), since: None });
         let this = self.clone();
         decoded.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-            if let Some(held) = &mut *lock(&this.0) {
+            if let Some(held) = &mut *this.0.lock() {
                 held.since = Some(Instant::now());
             }
             gst::PadProbeReturn::Remove
@@ -39,7 +39,7 @@ impl Backlog {
         if let Some(pad) = coded.static_pad("src") {
             pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
                 let coded = queue.upgrade().map_or(0, |queue| waiting(&queue));
-                let (since, room) = match &*lock(&this.0) {
+                let (since, room) = match &*this.0.lock() {
                     Some(Held { pictures, since }) => {
                         (*since, 2 * waiting(pictures) <= pictures.property::<u32>("max-size-buffers"))
                     }
@@ -55,7 +55,7 @@ impl Backlog {
 
     /// The queue is as it was, and a decoder that waits for room in it goes on.
     pub fn end(&self) {
-        if let Some(Held { pictures, .. }) = lock(&self.0).take() {
+        if let Some(Held { pictures, .. }) = self.0.lock().take() {
             pictures.set_property_from_str("leaky", "downstream");
             // It looks at that when it has been given a size.
             let most: u32 = pictures.property("max-size-buffers");

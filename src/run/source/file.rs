@@ -6,10 +6,10 @@ use super::splice::{Fate, Splice};
 use super::{Surroundings, post};
 use crate::check::{nothing_to_decode, stream_name};
 use crate::infer::{Error, ErrorKind};
-use crate::sync::lock;
 use gst::glib;
 use gst::prelude::*;
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// Fills `bin` with a reader of the file. Timestamps begin at the pipeline's `running` time.
 pub fn fill(
@@ -53,7 +53,7 @@ impl Looped {
         let (looped, of, streams) = (self.clone(), reader.downgrade(), Arc::<Mutex<Vec<String>>>::default());
         parse.connect_pad_added(move |parse, stream| {
             let Some(reader) = of.upgrade() else { return };
-            lock(&streams).extend(stream_name(stream));
+            streams.lock().extend(stream_name(stream));
             match looped.connect(&reader, stream) {
                 Ok(true) => {}
                 Ok(false) => look_for_pictures(&reader, parse, stream, &streams),
@@ -88,7 +88,7 @@ impl Looped {
         let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
         out.add_probe(mask, move |out, info| {
             if let Some(buffer) = info.buffer_mut() {
-                let segment = lock(&self.splice).place(buffer.make_mut());
+                let segment = self.splice.lock().place(buffer.make_mut());
                 if let Some(segment) = segment {
                     // It comes through here too. Where it's refused the picture after it is, and that is reported.
                     let _ = out.push_event(segment);
@@ -96,7 +96,7 @@ impl Looped {
                 return gst::PadProbeReturn::Ok;
             }
             let Some(event) = info.event() else { return gst::PadProbeReturn::Ok };
-            let fate = lock(&self.splice).event(event);
+            let fate = self.splice.lock().event(event);
             match fate {
                 Fate::Pass => gst::PadProbeReturn::Ok,
                 Fate::Drop => gst::PadProbeReturn::Handled,
@@ -140,7 +140,7 @@ fn look_for_pictures(reader: &gst::Bin, parse: &gst::Element, stream: &gst::Pad,
         if let (Some(reader), Some(parse)) = (reader.upgrade(), parse.upgrade())
             && reader.static_pad("src").is_none()
         {
-            post(&parse, &Error::new(ErrorKind::File, nothing_to_decode(&lock(&streams))));
+            post(&parse, &Error::new(ErrorKind::File, nothing_to_decode(&streams.lock())));
         }
         gst::PadProbeReturn::Remove
     });

@@ -1,8 +1,7 @@
 //! Which coded pictures a decoder gets: from a key frame on. When it's behind, all up to the next key frame are left out,
 //! because none of them could be decoded without the first.
 
-use crate::sync::lock;
-use std::sync::Mutex;
+use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
 /// Between the parser and the decoder's queue.
@@ -38,7 +37,7 @@ impl Gate {
 
     /// What becomes of a coded picture that comes to a queue that is `full` or not.
     pub fn judge(&self, full: bool, key_frame: bool, now: Instant) -> Verdict {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let (next, verdict) = match *state {
             _ if full => (State::Closed(None), Verdict::Behind),
             State::Closed(since) if !key_frame => {

@@ -1,10 +1,9 @@
 //! Timestamps of a file are on its decoder's line of time; segments say at which running times pictures are shown.
 
 use crate::elements::into_writable;
-use crate::sync::lock;
 use gst::ClockTime;
 use gst::prelude::*;
-use std::sync::Mutex;
+use parking_lot::Mutex;
 
 type Segment = gst::FormattedSegment<ClockTime>;
 
@@ -21,14 +20,14 @@ pub fn stamp(source: &gst::Pad) {
         if let Some(event) = info.event() {
             let gst::EventView::Segment(event) = event.view() else { return gst::PadProbeReturn::Ok };
             let Some(new) = event.segment().downcast_ref::<ClockTime>() else { return gst::PadProbeReturn::Ok };
-            if lock(&segment).replace(new.clone()).is_some() {
+            if segment.lock().replace(new.clone()).is_some() {
                 return gst::PadProbeReturn::Handled;
             }
             info.data = Some(gst::PadProbeData::Event(gst::event::Segment::new(&Segment::new())));
             return gst::PadProbeReturn::Ok;
         }
         let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
-        let shown = match (buffer.pts(), lock(&segment).as_ref()) {
+        let shown = match (buffer.pts(), segment.lock().as_ref()) {
             (Some(pts), Some(segment)) if segment.stop().is_some_and(|stop| pts >= stop) => None,
             (Some(pts), Some(segment)) => segment.to_running_time(pts).map(Some),
             (pts, _) => Some(pts),

@@ -5,10 +5,10 @@
 //! the decoder takes them; from then on they go at the speed of their timestamps.
 
 use super::running;
-use crate::sync::lock;
 use gst::prelude::*;
+use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Coded pictures on their way before the first decoded one: one that the decoder works on, and one that waits for it.
 const AHEAD: u64 = 2;
@@ -72,8 +72,8 @@ impl Start {
     /// A coded picture comes to the clocksync; waits until the decoder has room for it. Whether others will be held back.
     fn enter(&self, due: Option<gst::ClockTime>) -> bool {
         let full = |state: &mut State| !state.begun && state.entered >= state.taken + AHEAD;
-        let waited = self.0.changed.wait_while(lock(&self.0.state), full);
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.state.lock();
+        self.0.changed.wait_while(&mut state, full);
         state.entered += 1;
         if !state.begun {
             state.ahead.push_back(due);
@@ -83,7 +83,7 @@ impl Start {
 
     /// A coded picture left the queue, for the decoder or because it's of no use. Whether that still matters.
     pub fn taken(&self) -> bool {
-        let mut state = lock(&self.0.state);
+        let mut state = self.0.state.lock();
         state.taken += 1;
         state.due = state.ahead.pop_front().flatten().or(state.due);
         self.0.changed.notify_all();
@@ -93,7 +93,7 @@ impl Start {
     /// The next coded picture is due as long from now as its timestamp is after that of the one that the decoder was given
     /// last.
     fn begin(&self, pace: &gst::Element) {
-        let mut state = lock(&self.0.state);
+        let mut state = self.0.state.lock();
         if let (Some(now), Some(due)) = (pace.current_running_time(), state.due) {
             let nanoseconds = |time: gst::ClockTime| i64::try_from(time.nseconds()).unwrap_or(i64::MAX);
             pace.set_property("ts-offset", nanoseconds(now).saturating_sub(nanoseconds(due)));
@@ -105,7 +105,7 @@ impl Start {
 
     /// The source is being closed: its threads are let go.
     pub fn end(&self) {
-        lock(&self.0.state).begun = true;
+        self.0.state.lock().begun = true;
         self.0.changed.notify_all();
     }
 }

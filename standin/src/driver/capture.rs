@@ -1,7 +1,6 @@
 //! Captures of streams.
 
 use super::graph::Node;
-use super::registry::lock;
 use super::status::{Status, refuse};
 use super::stream::Stream;
 use super::work::Work;
@@ -10,9 +9,10 @@ use cudarc::driver::sys::CUresult::{
     CUDA_ERROR_STREAM_CAPTURE_UNJOINED, CUDA_ERROR_STREAM_CAPTURE_UNMATCHED, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
     CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD,
 };
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
 
 /// `CUstreamCaptureMode`
@@ -63,7 +63,7 @@ impl Point {
     /// The part of a stream that begins here.
     pub fn follow(&self) -> Status<InCapture> {
         self.capture.check()?;
-        if !lock(&ACTIVE).iter().any(|active| Arc::ptr_eq(active, &self.capture)) {
+        if !ACTIVE.lock().iter().any(|active| Arc::ptr_eq(active, &self.capture)) {
             return refuse(
                 CUDA_ERROR_STREAM_CAPTURE_UNMATCHED,
                 "a stream waits for an event of a capture that has ended",
@@ -94,7 +94,7 @@ impl InCapture {
 
     pub fn add(&mut self, work: Work) -> Status {
         self.check()?;
-        let mut nodes = lock(&self.capture.nodes);
+        let mut nodes = self.capture.nodes.lock();
         nodes.push(Node { work, after: std::mem::take(&mut self.tail) });
         self.tail.push(nodes.len() - 1);
         Ok(())
@@ -132,13 +132,13 @@ pub fn begin(stream: &Arc<Stream>, mode: Mode) -> Status {
         invalid: AtomicBool::new(false),
         nodes: Mutex::default(),
     });
-    lock(&ACTIVE).push(Arc::clone(&capture));
+    ACTIVE.lock().push(Arc::clone(&capture));
     state.capture = Some(InCapture { capture, tail: Vec::new(), origin: true });
     Ok(())
 }
 
 pub fn abandon(part: &InCapture) {
-    lock(&ACTIVE).retain(|active| !Arc::ptr_eq(active, &part.capture));
+    ACTIVE.lock().retain(|active| !Arc::ptr_eq(active, &part.capture));
 }
 
 /// The nodes of the capture that a stream began.
@@ -164,7 +164,7 @@ pub fn end(stream: &Arc<Stream>) -> Status<Vec<Node>> {
     abandon(&part);
     let mut unjoined = false;
     let reached = {
-        let nodes = lock(&part.capture.nodes);
+        let nodes = part.capture.nodes.lock();
         let mut reached = BTreeSet::new();
         let mut open = part.tail.clone();
         while let Some(node) = open.pop() {
@@ -184,14 +184,14 @@ pub fn end(stream: &Arc<Stream>) -> Status<Vec<Node>> {
     if unjoined {
         return refuse(CUDA_ERROR_STREAM_CAPTURE_UNJOINED, "another stream joined a capture and didn't join back");
     }
-    let nodes = lock(&part.capture.nodes).clone();
+    let nodes = part.capture.nodes.lock().clone();
     Ok(nodes)
 }
 
 /// Before calls that a capture on this thread, or one of global mode on any, doesn't permit.
 pub fn refuse_unsafe(call: &str) -> Status {
     let own = std::thread::current().id();
-    let active = lock(&ACTIVE);
+    let active = ACTIVE.lock();
     let found: Vec<_> = active
         .iter()
         .filter(|capture| match capture.mode {

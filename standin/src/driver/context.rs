@@ -1,16 +1,17 @@
 //! Contexts, and which one is a thread's current.
 
 use super::memory;
-use super::registry::{Registry, lock};
+use super::registry::Registry;
 use super::status::{Fail, Status, refuse, say};
 use super::stream::Stream;
 use crate::settings::settings;
 use cudarc::driver::sys::CUresult::{
     CUDA_ERROR_CONTEXT_IS_DESTROYED, CUDA_ERROR_INVALID_CONTEXT, CUDA_ERROR_NOT_INITIALIZED,
 };
+use parking_lot::Mutex;
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 pub static CONTEXTS: Registry<Context> = Registry::new("context");
 pub static INITIALISED: AtomicBool = AtomicBool::new(false);
@@ -47,12 +48,12 @@ impl Context {
 
     /// Why nothing works here any more.
     pub fn failure(&self) -> Option<Fail> {
-        *lock(&self.failed)
+        *self.failed.lock()
     }
 
     /// Makes an error stick.
     pub fn fail(&self, error: Fail) {
-        lock(&self.failed).get_or_insert(error);
+        self.failed.lock().get_or_insert(error);
     }
 
     /// An error once it failed or is gone.
@@ -64,22 +65,22 @@ impl Context {
     }
 
     pub fn default_stream(self: &Arc<Self>) -> Arc<Stream> {
-        Arc::clone(lock(&self.default).get_or_insert_with(|| Stream::create_default(self)))
+        Arc::clone(self.default.lock().get_or_insert_with(|| Stream::create_default(self)))
     }
 
     pub fn used_default_stream(&self) -> Option<Arc<Stream>> {
-        lock(&self.default).clone()
+        self.default.lock().clone()
     }
 
     /// A stream that nobody has any more, whose work still uses memory.
     pub fn leave(&self, stream: &Arc<Stream>) {
-        let mut leaving = lock(&self.leaving);
+        let mut leaving = self.leaving.lock();
         leaving.retain(|stream| stream.strong_count() > 0);
         leaving.push(Arc::downgrade(stream));
     }
 
     pub fn leaving(&self) -> Vec<Arc<Stream>> {
-        lock(&self.leaving).iter().filter_map(Weak::upgrade).collect()
+        self.leaving.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Waits until every stream is idle.
@@ -96,7 +97,7 @@ impl Context {
         for stream in super::stream::of_context(self) {
             let _ = stream.destroy();
         }
-        *lock(&self.default) = None;
+        *self.default.lock() = None;
         let left = memory::free_all_of(self);
         if left != (0, 0) && settings().trace {
             say(&format!("a context was destroyed with {} blocks of device memory, {} bytes, left", left.0, left.1));

@@ -2,7 +2,7 @@
 
 use super::capture::Point;
 use super::context::Context;
-use super::registry::{Registry, lock};
+use super::registry::Registry;
 use super::status::{Status, refuse};
 use super::stream::Stream;
 use super::work::Work;
@@ -10,7 +10,8 @@ use cudarc::driver::sys::CUresult::{
     CUDA_ERROR_CAPTURED_EVENT, CUDA_ERROR_INVALID_HANDLE, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_READY,
     CUDA_ERROR_STREAM_CAPTURE_ISOLATION,
 };
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 pub static EVENTS: Registry<Event> = Registry::new("event");
@@ -51,11 +52,11 @@ impl Event {
             && !external
         {
             capture.check()?;
-            lock(&self.state).captured = Some(capture.point());
+            self.state.lock().captured = Some(capture.point());
             return Ok(());
         }
         let number = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             state.captured = None;
             state.recorded += 1;
             state.recorded
@@ -66,7 +67,7 @@ impl Event {
     /// Makes a stream wait for the last record.
     pub fn hold(self: &Arc<Self>, stream: &Arc<Stream>, external: bool) -> Status {
         let (number, captured) = {
-            let state = lock(&self.state);
+            let state = self.state.lock();
             (state.recorded, state.captured.clone())
         };
         {
@@ -92,7 +93,7 @@ impl Event {
     }
 
     pub fn reach(&self, number: u64) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.reached = state.reached.max(number);
         state.at = Some(Instant::now());
         drop(state);
@@ -101,14 +102,14 @@ impl Event {
 
     /// Before it's waited for.
     pub fn wait_for(&self, number: u64) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         while state.reached < number {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut state);
         }
     }
 
     fn outside_of_captures(&self) -> Status<u64> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         if let Some(point) = &state.captured {
             point.invalidate();
             return refuse(CUDA_ERROR_CAPTURED_EVENT, "an event that was recorded in a capture is asked or waited for");
@@ -124,7 +125,7 @@ impl Event {
 
     pub fn query(&self) -> Status {
         let number = self.outside_of_captures()?;
-        let reached = lock(&self.state).reached >= number;
+        let reached = self.state.lock().reached >= number;
         self.context.usable()?;
         if reached { Ok(()) } else { Err(CUDA_ERROR_NOT_READY) }
     }
@@ -141,7 +142,7 @@ impl Event {
             return refuse(CUDA_ERROR_INVALID_HANDLE, "the time of an event that was made without timing");
         }
         self.outside_of_captures()?;
-        let state = lock(&self.state);
+        let state = self.state.lock();
         if state.recorded == 0 {
             return Err(CUDA_ERROR_INVALID_HANDLE);
         }

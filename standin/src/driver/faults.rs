@@ -1,10 +1,9 @@
 //! Failures that a test asked for.
 
-use super::registry::lock;
 use super::status::{Fail, from_number, say};
 use crate::settings::settings;
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::Mutex;
 
 /// Counts a piece of work of `kind`, and gives the error that it is to end with.
 pub fn injected(kind: &'static str) -> Option<Fail> {
@@ -12,7 +11,7 @@ pub fn injected(kind: &'static str) -> Option<Fail> {
     if settings().failures.is_empty() {
         return None;
     }
-    let mut counts = lock(&COUNTS);
+    let mut counts = COUNTS.lock();
     let count = counts.get_or_insert_default().entry(kind).or_default();
     *count += 1;
     let failure = settings().failures.iter().find(|failure| failure.kind == kind && failure.number == *count)?;

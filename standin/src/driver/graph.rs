@@ -1,12 +1,13 @@
 //! Graphs: nodes in any order, and what can be launched.
 
 use super::context::Context;
-use super::registry::{Registry, lock};
+use super::registry::Registry;
 use super::status::{Status, refuse};
 use super::work::Work;
 use cudarc::driver::sys::CUresult::CUDA_ERROR_INVALID_VALUE;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 pub static TEMPLATES: Registry<Template> = Registry::new("graph");
 pub static GRAPHS: Registry<(usize, Arc<Graph>)> = Registry::new("executable graph");
@@ -48,22 +49,22 @@ impl Template {
             handle = new;
             self.handle
         });
-        lock(&self.nodes).insert(handle, node);
+        self.nodes.lock().insert(handle, node);
         handle
     }
 
     pub fn handles(&self) -> Vec<usize> {
-        lock(&self.nodes).keys().copied().collect()
+        self.nodes.lock().keys().copied().collect()
     }
 
     pub fn node(&self, handle: usize) -> Status<Node> {
-        let node = lock(&self.nodes).get(&handle).cloned();
+        let node = self.nodes.lock().get(&handle).cloned();
         node.map_or_else(|| refuse(CUDA_ERROR_INVALID_VALUE, "a node of another graph"), Ok)
     }
 
     /// Nodes that run behind one.
     pub fn behind(&self, handle: usize) -> Vec<usize> {
-        let nodes = lock(&self.nodes);
+        let nodes = self.nodes.lock();
         nodes.iter().filter(|(_, node)| node.after.contains(&handle)).map(|(handle, _)| *handle).collect()
     }
 
@@ -74,7 +75,7 @@ impl Template {
 
     pub fn add_edge(&self, from: usize, to: usize) -> Status {
         self.node(from)?;
-        match lock(&self.nodes).get_mut(&to) {
+        match self.nodes.lock().get_mut(&to) {
             Some(node) if !node.after.contains(&from) => {
                 node.after.push(from);
                 Ok(())
@@ -87,7 +88,7 @@ impl Template {
     /// With its edges.
     pub fn remove_node(&self, handle: usize) -> Status {
         self.node(handle)?;
-        let mut nodes = lock(&self.nodes);
+        let mut nodes = self.nodes.lock();
         nodes.remove(&handle);
         nodes.values_mut().for_each(|node| node.after.retain(|before| *before != handle));
         drop(nodes);
@@ -100,7 +101,7 @@ impl Template {
 
     /// Its work in an order in which it can run.
     pub fn instantiate(&self) -> Status<Arc<Graph>> {
-        let mut open = lock(&self.nodes).clone();
+        let mut open = self.nodes.lock().clone();
         let mut work = Vec::with_capacity(open.len());
         while !open.is_empty() {
             let ready = open.iter().find(|(_, node)| !node.after.iter().any(|before| open.contains_key(before)));
@@ -123,7 +124,7 @@ pub struct Graph {
 impl Graph {
     /// After a node that fails events are still reached.
     pub fn run(&self, context: &Context) {
-        let _alone = lock(&self.running);
+        let _alone = self.running.lock();
         for work in &self.work {
             if let Err(error) = work.run(context) {
                 context.fail(error);

@@ -2,13 +2,13 @@
 
 use super::context::Context;
 use super::faults::injected;
-use super::registry::lock;
 use super::status::{Status, refuse, say};
 use crate::settings::settings;
 use cudarc::driver::sys::CUresult::{CUDA_ERROR_ILLEGAL_ADDRESS, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_OUT_OF_MEMORY};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 const PAGE: usize = 4096;
 /// Addresses are multiples of this, as are pitches.
@@ -50,7 +50,7 @@ struct Memory {
 static MEMORY: Mutex<Option<Memory>> = Mutex::new(None);
 
 fn with<R>(work: impl FnOnce(&mut Memory) -> R) -> R {
-    work(lock(&MEMORY).get_or_insert_default())
+    work(MEMORY.lock().get_or_insert_default())
 }
 
 /// Blocks, of the device and pinned.

@@ -2,9 +2,10 @@
 
 use super::status::{Status, refuse};
 use cudarc::driver::sys::CUresult;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 /// No address on x86-64.
 const BASE: usize = 0x5afe << 48;
@@ -14,17 +15,13 @@ pub struct Registry<T> {
     items: OnceLock<Mutex<HashMap<usize, Arc<T>>>>,
 }
 
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl<T> Registry<T> {
     pub const fn new(what: &'static str) -> Self {
         Self { what, items: OnceLock::new() }
     }
 
     fn items(&self) -> MutexGuard<'_, HashMap<usize, Arc<T>>> {
-        lock(self.items.get_or_init(Mutex::default))
+        self.items.get_or_init(Mutex::default).lock()
     }
 
     /// Gives a new object the next handle; `make` gets to know it.

@@ -2,15 +2,16 @@
 
 use super::capture::{self, InCapture};
 use super::context::{Context, current, top};
-use super::registry::{Registry, lock};
+use super::registry::Registry;
 use super::status::{Status, refuse};
 use super::work::Work;
 use crate::settings::settings;
 use cudarc::driver::sys::CUresult::{
     CUDA_ERROR_INVALID_CONTEXT, CUDA_ERROR_NOT_SUPPORTED, CUDA_ERROR_STREAM_CAPTURE_IMPLICIT,
 };
+use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub static STREAMS: Registry<Stream> = Registry::new("stream");
@@ -49,8 +50,8 @@ impl Stream {
         Self { handle, context: Arc::clone(context), blocking, is_default, state, changed }
     }
 
-    pub fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        lock(&self.state)
+    pub fn state(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.state.lock()
     }
 
     /// Queues work, or adds it to the capture under way.
@@ -120,7 +121,7 @@ impl Stream {
                     if state.closing {
                         return;
                     }
-                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    self.changed.wait(&mut state);
                 }
             };
             dawdle(&mut random);
@@ -136,7 +137,7 @@ impl Stream {
     pub fn wait_until(&self, done: u64) {
         let mut state = self.state();
         while state.done < done {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut state);
         }
     }
 

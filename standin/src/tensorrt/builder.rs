@@ -8,8 +8,8 @@ use super::network::Network;
 use super::object::{self, argument, class, method, of, string};
 use super::plan::{InputRange, Plan};
 use crate::settings::settings;
+use parking_lot::Mutex;
 use std::ffi::{CString, c_char, c_void};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 #[derive(Default)]
@@ -80,17 +80,13 @@ class!(HostMemory: "VHostMemory", public {
     "size" = size,
 });
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 pub fn new_builder() -> *mut c_void {
     object::new(Builder::default())
 }
 
 impl Drop for Builder {
     fn drop(&mut self) {
-        for profile in lock(&self.profiles).drain(..) {
+        for profile in self.profiles.lock().drain(..) {
             // SAFETY: made by `create_profile`, deleted once: nobody else does.
             unsafe { object::delete::<Profile>(profile as *mut c_void) };
         }
@@ -99,7 +95,7 @@ impl Drop for Builder {
 
 unsafe extern "C" fn set_gpu_allocator(this: *mut c_void, allocator: *mut c_void) {
     // SAFETY: a method of this class, as all below.
-    *lock(&unsafe { of::<Builder>(this) }.allocator) = Allocator::new(allocator);
+    *unsafe { of::<Builder>(this) }.allocator.lock() = Allocator::new(allocator);
 }
 
 extern "C" fn create_config(_this: *mut c_void) -> *mut c_void {
@@ -118,14 +114,14 @@ extern "C" fn create_network(_this: *mut c_void, flags: u32) -> *mut c_void {
 unsafe extern "C" fn create_profile(this: *mut c_void) -> *mut c_void {
     let profile = object::new(Profile::default());
     // SAFETY: as above.
-    lock(&unsafe { of::<Builder>(this) }.profiles).push(profile.addr());
+    unsafe { of::<Builder>(this) }.profiles.lock().push(profile.addr());
     profile
 }
 
 unsafe extern "C" fn set_dimensions(this: *mut c_void, name: *const c_char, which: i32, dims: *const Dims) -> bool {
     // SAFETY: as above; the caller's string and dims.
     let (profile, name, shape) = unsafe { (of::<Profile>(this), string(name), (*dims).shape()) };
-    let mut ranges = lock(&profile.ranges);
+    let mut ranges = profile.ranges.lock();
     let index = ranges.iter().position(|range| range.name == name).unwrap_or_else(|| {
         ranges.push(InputRange { name, ..InputRange::default() });
         ranges.len() - 1
@@ -143,23 +139,23 @@ unsafe extern "C" fn set_dimensions(this: *mut c_void, name: *const c_char, whic
 
 unsafe extern "C" fn is_valid(this: *mut c_void) -> bool {
     // SAFETY: as above.
-    let ranges = lock(&unsafe { of::<Profile>(this) }.ranges);
+    let ranges = unsafe { of::<Profile>(this) }.ranges.lock();
     ranges.iter().all(|range| range.holds(&range.opt) && range.holds(&range.min) && range.holds(&range.max))
 }
 
 unsafe extern "C" fn set_flag(this: *mut c_void, flag: i32) {
     // SAFETY: as above.
-    lock(&unsafe { of::<Config>(this) }.state).flags |= 1 << flag;
+    unsafe { of::<Config>(this) }.state.lock().flags |= 1 << flag;
 }
 
 unsafe extern "C" fn clear_flag(this: *mut c_void, flag: i32) {
     // SAFETY: as above.
-    lock(&unsafe { of::<Config>(this) }.state).flags &= !(1 << flag);
+    unsafe { of::<Config>(this) }.state.lock().flags &= !(1 << flag);
 }
 
 unsafe extern "C" fn add_profile(this: *mut c_void, profile: *mut c_void) -> i32 {
     // SAFETY: as above.
-    let mut state = lock(&unsafe { of::<Config>(this) }.state);
+    let mut state = unsafe { of::<Config>(this) }.state.lock();
     state.profiles.push(profile.addr());
     state.profiles.len() as i32 - 1
 }
@@ -171,7 +167,7 @@ extern "C" fn set_tactic_sources(_this: *mut c_void, _sources: u32) -> bool {
 unsafe extern "C" fn set_memory_pool_limit(this: *mut c_void, pool: i32, bytes: usize) {
     if pool == 0 {
         // SAFETY: as above.
-        lock(&unsafe { of::<Config>(this) }.state).workspace = Some(bytes);
+        unsafe { of::<Config>(this) }.state.lock().workspace = Some(bytes);
     }
 }
 
@@ -187,7 +183,7 @@ extern "C" fn set_hardware_compatibility(_this: *mut c_void, _level: i32) {}
 
 unsafe extern "C" fn set_progress_monitor(this: *mut c_void, monitor: usize) {
     // SAFETY: as above.
-    lock(&unsafe { of::<Config>(this) }.state).monitor = monitor;
+    unsafe { of::<Config>(this) }.state.lock().monitor = monitor;
 }
 
 extern "C" fn set_timing_iterations(_this: *mut c_void, _iterations: i32) {}
@@ -229,7 +225,7 @@ unsafe extern "C" fn build(this: *mut c_void, network: *mut c_void, config: *mut
     // SAFETY: as above; the arguments are objects of their classes.
     let (builder, network, config) =
         unsafe { (of::<Builder>(this), argument::<Network>(network), argument::<Config>(config)) };
-    let (filled, state) = (network.filled(), lock(&config.state));
+    let (filled, state) = (network.filled(), config.state.lock());
     let Some(model) = filled.model.as_ref().filter(|model| !model.outputs.is_empty()) else {
         logger::error(
             "IBuilder::buildSerializedNetwork: Error Code 4: Internal Error (Network must have at least one output)",
@@ -243,7 +239,7 @@ unsafe extern "C" fn build(this: *mut c_void, network: *mut c_void, config: *mut
     }
     // What timing of kernels takes: weights and a layer's scratch memory, within the workspace.
     let scratch = (model.weights + (1 << 20)).min(state.workspace.map_or(u64::MAX, |bytes| bytes as u64).max(1));
-    let Some(memory) = lock(&builder.allocator).take(scratch) else { return std::ptr::null_mut() };
+    let Some(memory) = builder.allocator.lock().take(scratch) else { return std::ptr::null_mut() };
     let finished = report_progress(state.monitor, model.nodes.len());
     drop(memory);
     if !finished {
@@ -270,7 +266,7 @@ fn profile_of(model: &Model, state: &ConfigState) -> Option<Vec<InputRange>> {
         }
         [] => Vec::new(),
         // SAFETY: the builder's own, which lives while it builds.
-        [profile] => lock(&unsafe { argument::<Profile>(profile as *mut c_void) }.ranges).clone(),
+        [profile] => unsafe { argument::<Profile>(profile as *mut c_void) }.ranges.lock().clone(),
         _ => return error("the stand-in takes one profile"),
     };
     let range = |input: &Tensor| {

@@ -7,9 +7,10 @@ use super::logger;
 use super::model::bytes;
 use super::object::{self, class, of, string};
 use crate::driver::{self, Context as DriverContext, Status};
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeSet;
 use std::ffi::{c_char, c_void};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 struct Context(Arc<Core>);
 
@@ -93,7 +94,7 @@ pub fn create(engine: &Arc<Engine>, strategy: i32) -> *mut c_void {
 
 impl Core {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -286,7 +287,7 @@ struct Job {
 static BUSY: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
 
 fn busy() -> MutexGuard<'static, BTreeSet<usize>> {
-    BUSY.lock().unwrap_or_else(PoisonError::into_inner)
+    BUSY.lock()
 }
 
 /// Bytes of counters at the scratch memory's begin.

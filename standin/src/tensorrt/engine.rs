@@ -9,10 +9,11 @@ use super::object::{self, class, of, string};
 use super::onnx_runtime::{self, TakeOutput, run};
 use super::plan::{InputRange, Plan};
 use ort::session::Session;
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_void};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// Of all inputs, or all outputs.
 pub type Shapes = Vec<Vec<i64>>;
@@ -110,7 +111,7 @@ impl Engine {
             |reason: String| logger::error(&format!("IRuntime::deserializeCudaEngine: Error Code 4: {reason}"));
         let model = Model::read(&onnx).map_err(refuse).ok()?;
         let session = onnx_runtime::session(&onnx).map_err(refuse).ok()?;
-        let allocator = *runtime.allocator.lock().unwrap_or_else(PoisonError::into_inner);
+        let allocator = *runtime.allocator.lock();
         // A model without weights takes none.
         let weights = if model.weights > 0 { Some(allocator.take(model.weights)?) } else { None };
         let names = model.inputs.iter().chain(&model.outputs);
@@ -150,7 +151,7 @@ impl Engine {
 
     /// The outputs' shapes for these of the inputs. Where names of dimensions don't tell, the model is run on zeroes.
     pub fn output_shapes(&self, inputs: &[Vec<i64>]) -> Result<Shapes, String> {
-        if let Some(known) = self.shapes.lock().unwrap_or_else(PoisonError::into_inner).get(inputs) {
+        if let Some(known) = self.shapes.lock().get(inputs) {
             return Ok(known.clone());
         }
         let by_name =
@@ -169,7 +170,7 @@ impl Engine {
                 shapes
             }
         };
-        self.shapes.lock().unwrap_or_else(PoisonError::into_inner).insert(inputs.to_vec(), shapes.clone());
+        self.shapes.lock().insert(inputs.to_vec(), shapes.clone());
         Ok(shapes)
     }
 
@@ -190,7 +191,7 @@ impl Engine {
     /// # Safety
     /// The inputs are at these addresses, as large as their shapes.
     pub unsafe fn run(&self, shapes: &[Vec<i64>], addresses: &[usize], output: TakeOutput<'_>) -> Result<(), String> {
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut session = self.session.lock();
         // SAFETY: the caller's promise.
         unsafe { run(&mut session, &self.model, shapes, addresses, output) }
     }
@@ -199,7 +200,7 @@ impl Engine {
 unsafe extern "C" fn set_gpu_allocator(this: *mut c_void, allocator: *mut c_void) {
     // SAFETY: a method of this class, as all below.
     let runtime = &unsafe { of::<RuntimeObject>(this) }.0;
-    *runtime.allocator.lock().unwrap_or_else(PoisonError::into_inner) = Allocator::new(allocator);
+    *runtime.allocator.lock() = Allocator::new(allocator);
 }
 
 unsafe extern "C" fn deserialize(this: *mut c_void, data: *const u8, size: usize) -> *mut c_void {

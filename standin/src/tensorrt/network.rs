@@ -3,8 +3,8 @@
 use super::dims::Dims;
 use super::model::{Model, Tensor};
 use super::object::{self, class, of};
+use parking_lot::{Mutex, MutexGuard};
 use std::ffi::{CString, c_char, c_void};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Filled by the parser.
 #[derive(Default)]
@@ -42,7 +42,7 @@ class!(NetworkTensor: "VTensor", public {
 
 impl Network {
     pub fn filled(&self) -> MutexGuard<'_, Filled> {
-        self.filled.lock().unwrap_or_else(PoisonError::into_inner)
+        self.filled.lock()
     }
 
     pub fn fill(&self, onnx: &[u8], model: Model) {

@@ -5,10 +5,10 @@ use super::model::Model;
 use super::network::Network;
 use super::object::{self, argument, class, delete_plain, of};
 use super::onnx_runtime;
+use parking_lot::Mutex;
 use std::ffi::{CStr, CString, OsStr, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 struct Parser {
     network: usize,
@@ -52,7 +52,7 @@ pub unsafe fn new_parser(network: *mut c_void) -> *mut c_void {
 
 impl Drop for Parser {
     fn drop(&mut self) {
-        for error in self.errors.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for error in self.errors.get_mut().drain(..) {
             // SAFETY: made by `refuse`, deleted once.
             unsafe { delete_plain::<ParserError>(error as *mut c_void) };
         }
@@ -65,7 +65,7 @@ impl Parser {
         let (index, name, operator) =
             node.map_or((-1, "", ""), |(index, (name, operator))| (index as i32, name.as_str(), operator.as_str()));
         let error = ParserError { node: index, name: plain(name), operator: plain(operator), code, text: plain(text) };
-        self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(object::new(error).addr());
+        self.errors.lock().push(object::new(error).addr());
     }
 }
 
@@ -113,12 +113,12 @@ unsafe extern "C" fn parse(this: *mut c_void, data: *const u8, size: usize, path
 
 unsafe extern "C" fn error_count(this: *mut c_void) -> i32 {
     // SAFETY: a method of this class, as all below.
-    unsafe { of::<Parser>(this) }.errors.lock().unwrap_or_else(PoisonError::into_inner).len() as i32
+    unsafe { of::<Parser>(this) }.errors.lock().len() as i32
 }
 
 unsafe extern "C" fn error(this: *mut c_void, index: i32) -> *mut c_void {
     // SAFETY: as above.
-    let errors = unsafe { of::<Parser>(this) }.errors.lock().unwrap_or_else(PoisonError::into_inner);
+    let errors = unsafe { of::<Parser>(this) }.errors.lock();
     errors.get(index as usize).map_or(0, |error| *error) as *mut c_void
 }
 

@@ -5,10 +5,11 @@ use super::report::Kind;
 use gst::prelude::*;
 use gsttensorrt::infer::{Backend, Error, ErrorKind};
 use hdrhistogram::Histogram;
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 /// Most objects and poses a frame that are kept, but for the worst case.
@@ -87,8 +88,8 @@ impl Counts {
         let _ = all.add(&self.waits().times);
     }
 
-    fn waits(&self) -> std::sync::MutexGuard<'_, Waits> {
-        self.latency.lock().unwrap_or_else(PoisonError::into_inner)
+    fn waits(&self) -> parking_lot::MutexGuard<'_, Waits> {
+        self.latency.lock()
     }
 }
 

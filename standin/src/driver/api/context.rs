@@ -2,15 +2,15 @@
 
 use super::super::capture::refuse_unsafe;
 use super::super::context::{CONTEXTS, Context, current, initialised, pop, push, set, top};
-use super::super::registry::lock;
 use super::super::status::{Status, refuse};
 use super::super::stream::synchronise_all;
 use super::device::check_device;
 use super::{driver, put};
 use cudarc::driver::sys::CUresult::{CUDA_ERROR_INVALID_CONTEXT, CUDA_ERROR_INVALID_VALUE};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::ffi::{c_int, c_uint};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// A device's primary context, and how often it's held.
 type Held = (Arc<Context>, usize);
@@ -85,7 +85,7 @@ driver! {
 
     fn cuDevicePrimaryCtxRetain(place: *mut usize, device: c_int) {
         check_device(device)?;
-        let mut primary = lock(&PRIMARY);
+        let mut primary = PRIMARY.lock();
         let primary = primary.get_or_insert_default();
         let (context, count) = primary.entry(device).or_insert_with(|| (Context::create(device, 0), 0));
         *count += 1;
@@ -94,7 +94,7 @@ driver! {
 
     fn cuDevicePrimaryCtxRelease_v2(device: c_int) {
         check_device(device)?;
-        let mut primary = lock(&PRIMARY);
+        let mut primary = PRIMARY.lock();
         let primary = primary.get_or_insert_default();
         let Some((context, count)) = primary.get_mut(&device) else {
             return refuse(CUDA_ERROR_INVALID_CONTEXT, "a primary context is released that nobody holds");
@@ -109,7 +109,7 @@ driver! {
 
     fn cuDevicePrimaryCtxGetState(device: c_int, flags: *mut c_uint, active: *mut c_int) {
         check_device(device)?;
-        let held = lock(&PRIMARY).as_ref().is_some_and(|primary| primary.contains_key(&device));
+        let held = PRIMARY.lock().as_ref().is_some_and(|primary| primary.contains_key(&device));
         put(flags, 0)?;
         put(active, c_int::from(held))
     }
