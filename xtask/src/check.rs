@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -14,13 +14,14 @@ use crate::plugin::{self, Profile, cargo};
 use crate::setup;
 use crate::standin;
 use crate::system::Purpose;
+use crate::times::Times;
 
 /// Of each target; `cargo xtask soak` takes longer.
 const FUZZING: Duration = Duration::from_secs(20);
 
 pub fn run_all(paths: &Paths) -> Result<()> {
     let mut times = Times::default();
-    times.measure("setup", || setup(paths, Purpose::Test))?;
+    setup(paths, Purpose::Test, &mut times)?;
     require_component(paths, "fmt", "rustfmt")?;
     require_component(paths, "clippy", "clippy")?;
 
@@ -48,7 +49,6 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     heading("Fuzzing");
     let fuzzed = times.measure("fuzzing", || fuzz::run_all(paths, FUZZING));
 
-    heading("Times");
     times.print();
     heading("Skipped");
     outcome.print_skipped();
@@ -69,26 +69,6 @@ fn require_component(paths: &Paths, subcommand: &str, component: &str) -> Result
         bail!("cargo {subcommand} is missing: rustup component add {component}");
     }
     Ok(())
-}
-
-/// How long each part took.
-#[derive(Default)]
-struct Times(Vec<(&'static str, Duration)>);
-
-impl Times {
-    fn measure<T>(&mut self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let start = Instant::now();
-        let result = work().with_context(|| format!("{name} failed"));
-        self.0.push((name, start.elapsed()));
-        result
-    }
-
-    fn print(&self) {
-        for (name, time) in &self.0 {
-            println!("  {name:15}{:7.1} s", time.as_secs_f64());
-        }
-        println!("  {:15}{:7.1} s", "all", self.0.iter().map(|(_, time)| time.as_secs_f64()).sum::<f64>());
-    }
 }
 
 /// What a run of `cargo test` printed that matters at its end.

@@ -15,9 +15,13 @@ use crate::plugin::{self, Plugin, Profile};
 use crate::setup;
 use crate::summary::Summary;
 use crate::system::Purpose;
+use crate::times::Times;
 
 /// The models it runs, by their names in models.toml.
-pub const MODELS: [&str; 2] = ["yolov12n", "movenet-multipose"];
+pub const MODELS: [&str; 2] = ["yolov12n", "movenet-lightning"];
+
+/// The clip it runs on, by its name in models.toml.
+pub const CLIP: &str = "bikes";
 
 pub struct Options {
     pub backend: String,
@@ -37,10 +41,11 @@ pub fn run_demo(paths: &Paths, options: &Options) -> Result<()> {
         Some(clip) => fs::canonicalize(clip).with_context(|| clip.display().to_string())?,
         None => paths.root.join("media/bikes.mp4"),
     };
-    setup(paths, Purpose::Demo)?;
+    let mut times = Times::default();
+    setup(paths, Purpose::Demo, &mut times)?;
 
     heading("Build");
-    let plugin = plugin::build(paths, Profile::Release)?;
+    let plugin = times.measure("build", || plugin::build(paths, Profile::Release))?;
 
     let output = paths.root.join("demo-output");
     fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
@@ -53,14 +58,15 @@ pub fn run_demo(paths: &Paths, options: &Options) -> Result<()> {
     }
 
     heading(&format!("Detection and pose over {}", paths.short(&clip)));
-    let (wall, cpu) = infer(paths, &plugin, &clip, &way, &lines, &video)?;
+    let (wall, cpu) = times.measure("detection and pose", || infer(paths, &plugin, &clip, &way, &lines, &video))?;
     let text = fs::read_to_string(&lines).with_context(|| lines.display().to_string())?;
     let summary = Summary::of(&text).with_context(|| lines.display().to_string())?;
     if summary.frames == 0 {
         bail!("{} has no frame: is {} an MP4 with H.264?", lines.display(), clip.display());
     }
-    save_frame(paths, &video, summary.fullest, &picture)?;
+    times.measure("picture", || save_frame(paths, &video, summary.fullest, &picture))?;
 
+    times.print();
     heading("Result");
     print_summary(&summary, wall, cpu);
     println!("  annotated video           {}", paths.short(&video));
@@ -91,7 +97,8 @@ fn way(backend: &str) -> Result<Way> {
 
 fn elements(backend: &str) -> String {
     format!(
-        "trtdetect backend={backend} model=models/yolov12n.onnx ! trtpose backend={backend} model=models/movenet-multipose.onnx"
+        "trtdetect backend={backend} model=models/yolov12n.onnx ! trtpose backend={backend} \
+         model=models/movenet-lightning.onnx inference-region=objects object-classes=person"
     )
 }
 

@@ -19,6 +19,7 @@ mod standin;
 mod summary;
 mod system;
 mod tensorrt;
+mod times;
 
 use std::ffi::OsString;
 
@@ -28,12 +29,14 @@ use lexopt::ValueExt;
 
 use crate::paths::Paths;
 use crate::system::Purpose;
+use crate::times::Times;
 
 const HELP: &str = "\
 Usage: cargo xtask TASK
 
-  setup [--tensorrt]    install what is missing: system packages, ONNX Runtime, models, sample clip, and what the tests
-                        need; with --tensorrt also TensorRT for a machine with a GPU (1.1 GB, by Maven)
+  setup [--tensorrt]    install what is missing: system packages, ONNX Runtime, the models that need no conversion, sample
+                        clip, and what the tests need; with --tensorrt also TensorRT for a machine with a GPU (1.1 GB, by
+                        Maven)
   demo [--backend cpu|tensorrt] [--clip FILE]
                         detection and pose over a video, into demo-output/
   test                  format, lints, build, documentation, every test; sets up first
@@ -47,7 +50,7 @@ Usage: cargo xtask TASK
 Environment:
   XDG_CACHE_HOME        downloads and converted models lie in gst-tensorrt/ there (default ~/.cache)
   XDG_DATA_HOME         the libraries of ONNX Runtime and TensorRT lie in gst-tensorrt/lib/ there (default ~/.local/share)
-  PYTHON                the Python for downloads, conversion and tests (default /usr/bin/python3)
+  PYTHON                the Python whose pip downloads, and for conversion and tests (default /usr/bin/python3)
 ";
 
 enum Task {
@@ -114,20 +117,22 @@ fn parse() -> Result<Task> {
 }
 
 /// Everything that building, the demo or the tests need, as far as it is missing.
-fn setup(paths: &Paths, purpose: Purpose) -> Result<()> {
-    system::install(purpose)?;
+fn setup(paths: &Paths, purpose: Purpose, times: &mut Times) -> Result<()> {
+    times.measure("system packages", || system::install(purpose))?;
     let manifest = manifest::Manifest::read(paths)?;
-    models::place_library(paths, &manifest)?;
-    models::place_clips(paths, &manifest)?;
-    match purpose {
-        Purpose::Demo => models::place_models(paths, &manifest, &demo::MODELS.map(String::from)),
-        Purpose::Test => {
-            models::place_models(paths, &manifest, &manifest.model.keys().cloned().collect::<Vec<_>>())?;
-            tensorrt::place_for_tests(paths, &manifest)?;
-            python::for_tests(paths)?;
-            fuzz::install(paths)
-        }
+    times.measure("ONNX Runtime", || models::place_library(paths, &manifest))?;
+    let (clips, models) = match purpose {
+        Purpose::Demo => (vec![demo::CLIP.into()], demo::MODELS.map(String::from).into()),
+        Purpose::Test => (manifest.clip.keys().cloned().collect(), manifest.without_conversion()),
+    };
+    times.measure("sample clip", || models::place_clips(paths, &manifest, &clips))?;
+    times.measure("models", || models::place_models(paths, &manifest, &models))?;
+    if purpose == Purpose::Test {
+        times.measure("TensorRT for tests", || tensorrt::place_for_tests(paths, &manifest))?;
+        times.measure("Python packages", || python::for_tests(paths))?;
+        times.measure("fuzzer", || fuzz::install(paths))?;
     }
+    Ok(())
 }
 
 fn run() -> Result<()> {
@@ -136,10 +141,12 @@ fn run() -> Result<()> {
     match task {
         Task::Help => print!("{HELP}"),
         Task::Setup { tensorrt } => {
-            setup(&paths, Purpose::Test)?;
+            let mut times = Times::default();
+            setup(&paths, Purpose::Test, &mut times)?;
             if tensorrt {
-                tensorrt::install(&paths)?;
+                times.measure("TensorRT", || tensorrt::install(&paths))?;
             }
+            times.print();
         }
         Task::Demo(options) => demo::run_demo(&paths, &options)?,
         Task::Test => check::run_all(&paths)?,

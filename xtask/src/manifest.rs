@@ -96,6 +96,9 @@ pub struct Model {
     #[serde(rename = "use")]
     pub usage: String,
     pub convert: Option<Convert>,
+    /// The converted file is part of the repository. Without it, it is made again as any other.
+    #[serde(default)]
+    pub committed: bool,
     #[serde(flatten)]
     pub asset: Asset,
 }
@@ -129,6 +132,12 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Names of the models that are there or only fetched: those that need no TensorFlow.
+    pub fn without_conversion(&self) -> Vec<String> {
+        let models = self.model.iter().filter(|(_, model)| model.convert.is_none() || model.committed);
+        models.map(|(name, _)| name.clone()).collect()
+    }
+
     pub fn package(&self, name: &str) -> Result<&Package> {
         self.package.get(name).with_context(|| format!("no [package.{name}]"))
     }
@@ -155,6 +164,7 @@ mod tests {
                 assert!(paths.root.join("models").join(&convert.expected).is_file(), "{}", convert.expected);
             }
             assert!(model.usage.contains(&model.asset.file), "{}", model.usage);
+            assert!(!model.committed || paths.root.join("models").join(&model.asset.file).is_file());
         }
         for usage in [Usage::Test, Usage::Run] {
             assert!(manifest.tensorrt.values().any(|tensorrt| tensorrt.usage == usage), "{usage:?}");

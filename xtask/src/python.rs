@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::command::{heading, run_quiet, step};
 use crate::package::sha256;
 use crate::paths::Paths;
+use crate::system;
 
 /// The Python to use: not the first of PATH, which on a developer's machine is often one without the system's packages.
 pub fn interpreter() -> PathBuf {
@@ -28,6 +29,7 @@ pub fn minor_version() -> Result<u32> {
 
 /// Makes a virtual environment with some packages in it, and no other.
 pub fn create(folder: &Path, requirements: &[String]) -> Result<()> {
+    system::require_venv()?;
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
@@ -39,11 +41,6 @@ pub fn create(folder: &Path, requirements: &[String]) -> Result<()> {
         run_quiet(pip.arg("--no-compile").args(requirements))?;
     }
     Ok(())
-}
-
-/// A Python that has pip: the system's own may come without it.
-pub fn with_pip(paths: &Paths) -> Result<PathBuf> {
-    kept(&paths.cache.join("pip"), "a virtual environment for pip", &[])
 }
 
 /// The Python packages of the tests' scripts, where the tests look for them.

@@ -12,11 +12,12 @@ use crate::paths::Paths;
 use crate::plugin::{self, Profile, cargo};
 use crate::setup;
 use crate::system::Purpose;
+use crate::times::Times;
 
 const FUZZING: Duration = Duration::from_secs(300);
 
 pub fn run_all(paths: &Paths) -> Result<()> {
-    setup(paths, Purpose::Test)?;
+    setup(paths, Purpose::Test, &mut Times::default())?;
     heading("Build");
     let plugin = plugin::build(paths, Profile::Release)?;
     let files = soak_files(paths)?;

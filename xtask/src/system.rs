@@ -54,8 +54,9 @@ const REQUIREMENTS: &[Requirement] = &[
     needs(Demo, "gstreamer1.0-plugins-bad", Element("h264parse")),
     needs(Demo, "gstreamer1.0-plugins-ugly", Element("x264enc")),
     needs(Demo, "gstreamer1.0-libav", Element("avdec_h264")),
-    needs(Demo, "python3-venv", PythonModule("ensurepip")),
+    needs(Demo, "python3-pip", PythonModule("pip")),
     needs(Test, "g++", Program("g++")),
+    needs(Test, "python3-venv", PythonModule("ensurepip")),
     needs(Test, "libgstrtspserver-1.0-dev", Module("gstreamer-rtsp-server-1.0")),
     needs(Test, "python3-gi", PythonModule("gi")),
     needs(Test, "python3-gst-1.0", PythonModule("gi.overrides.Gst")),
@@ -158,11 +159,20 @@ pub fn install(purpose: Purpose) -> Result<()> {
     Ok(())
 }
 
-/// Ends with an error if Python can't make virtual environments; for tasks that install nothing.
-pub fn require_python() -> Result<()> {
-    if !PythonModule("ensurepip").is_met() {
+/// Ends with an error if Python has no pip to download with.
+pub fn require_pip() -> Result<()> {
+    require_module("pip", "python3-pip")
+}
+
+/// Ends with an error if Python can't make virtual environments.
+pub fn require_venv() -> Result<()> {
+    require_module("ensurepip", "python3-venv")
+}
+
+fn require_module(module: &'static str, package: &str) -> Result<()> {
+    if !PythonModule(module).is_met() {
         bail!(
-            "{} is missing or has no ensurepip: install python3-venv (or run cargo xtask setup)",
+            "{} is missing or has no {module}: install {package} (or run cargo xtask setup)",
             python::interpreter().display()
         );
     }

@@ -20,6 +20,7 @@ use crate::paths::Paths;
 use crate::plugin::{self, Profile, cargo};
 use crate::setup;
 use crate::system::Purpose;
+use crate::times::Times;
 
 /// Name and text.
 const SCRIPTS: [(&str, &str); 5] = [
@@ -39,7 +40,7 @@ const TIMINGS: [&str; 4] = ["pair", "tests", "clips", "objects"];
 
 /// Makes target/gpu-bundle/gpu-bundle.tar.gz, in parts where it's large.
 pub fn run_all(paths: &Paths) -> Result<()> {
-    setup(paths, Purpose::Test)?;
+    setup(paths, Purpose::Test, &mut Times::default())?;
     heading("Build");
     plugin::build(paths, Profile::Release)?;
     let tests = test_executables(paths)?;
