@@ -1,5 +1,6 @@
 //! Where the time goes: how long frames are in each element, and how much CPU each thread takes.
 
+use super::columns::{columns, lines};
 use crate::infer::Latencies;
 use gst::prelude::*;
 use parking_lot::Mutex;
@@ -231,26 +232,28 @@ impl fmt::Display for Profile {
             self.cpu_seconds,
             self.cpu_seconds / self.seconds
         )?;
-        let mut pipeline = None;
-        for stage in &self.stages {
-            if pipeline != Some(&stage.pipeline) {
-                pipeline = Some(&stage.pipeline);
-                writeln!(
-                    f,
-                    "\n{:32} {:>9} {:>9} {:>9} {:>9} {:>9}",
-                    stage.pipeline, "BUFFERS", "MEAN ms", "P50 ms", "P95 ms", "P99 ms"
-                )?;
+        for stages in self.stages.chunk_by(|one, next| one.pipeline == next.pipeline) {
+            let pipeline = stages.first().map_or("", |stage| stage.pipeline.as_str());
+            let mut table = columns(
+                1,
+                &[(pipeline, 32), ("BUFFERS", 9), ("MEAN ms", 9), ("P50 ms", 9), ("P95 ms", 9), ("P99 ms", 9)],
+            );
+            for stage in stages {
+                let [mean, p50, p95, p99] = [stage.mean, stage.p50, stage.p95, stage.p99]
+                    .map(|value| value.map_or("-".into(), |value| format!("{value:.3}")));
+                let buffers = stage.went.max(stage.came).to_string();
+                table.add_row([format!("  {}", stage.element), buffers, mean, p50, p95, p99]);
             }
-            let [mean, p50, p95, p99] = [stage.mean, stage.p50, stage.p95, stage.p99]
-                .map(|value| value.map_or("-".into(), |value| format!("{value:.3}")));
-            let buffers = stage.went.max(stage.came);
-            writeln!(f, "  {:30} {buffers:>9} {mean:>9} {p50:>9} {p95:>9} {p99:>9}", stage.element)?;
+            writeln!(f)?;
+            lines(&table).try_for_each(|line| writeln!(f, "{line}"))?;
         }
-        writeln!(f, "\n{:32} {:>9} {:>9}", "THREADS", "COUNT", "CPU s")?;
+        let mut table = columns(1, &[("THREADS", 32), ("COUNT", 9), ("CPU s", 9)]);
         for thread in &self.threads {
-            writeln!(f, "  {:30} {:>9} {:>9.2}", thread.name, thread.count, thread.cpu_seconds)?;
+            let (count, seconds) = (thread.count.to_string(), format!("{:.2}", thread.cpu_seconds));
+            table.add_row([format!("  {}", thread.name), count, seconds]);
         }
-        Ok(())
+        writeln!(f)?;
+        lines(&table).try_for_each(|line| writeln!(f, "{line}"))
     }
 }
 
