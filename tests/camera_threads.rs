@@ -7,29 +7,24 @@ use common::running::start;
 use common::supervised::{Supervised, camera};
 use gsttensorrt::config::Priority;
 use gsttensorrt::run::{FileSource, Outcome, Source, ThreadSetup};
+use procfs::process::{Process, Task};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Of a thread of this process: name, policy (0 normal, 2 round robin), niceness, cores.
-type Thread = (String, i64, i64, String);
+/// Of a thread of this process: name, policy (0 normal, 2 round robin), niceness, first and last core.
+type Thread = (String, u32, i64, (u32, u32));
 
-fn threads() -> BTreeMap<u32, Thread> {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
-    let read = |path: PathBuf| -> Option<Thread> {
+fn threads() -> BTreeMap<i32, Thread> {
+    let read = |task: &Task| -> Option<Thread> {
         // It may have ended meanwhile.
-        let stat = std::fs::read_to_string(path.join("stat")).ok()?;
-        let status = std::fs::read_to_string(path.join("status")).ok()?;
-        let (before, after) = stat.rsplit_once(')')?;
-        let fields: Vec<&str> = after.split_whitespace().collect();
-        let cores = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
-        // proc(5): niceness is field 19 and policy field 41, counted from 1; the name is field 2.
-        let (policy, nice) = (fields.get(41 - 3)?.parse().ok()?, fields.get(19 - 3)?.parse().ok()?);
-        Some((before.split_once('(')?.1.to_owned(), policy, nice, cores.trim().to_owned()))
+        let (stat, status) = (task.stat().ok()?, task.status().ok()?);
+        let cores = status.cpus_allowed_list?;
+        Some((stat.comm, stat.policy?, stat.nice, (cores.first()?.0, cores.last()?.1)))
     };
-    tasks.filter_map(|task| Some((task.file_name().to_str()?.parse().ok()?, read(task.path())?))).collect()
+    let tasks = Process::myself().unwrap().tasks().unwrap().flatten();
+    tasks.filter_map(|task| Some((task.tid, read(&task)?))).collect()
 }
 
 #[test]
@@ -49,7 +44,7 @@ fn threads_are_where_they_are_wanted_and_as_urgent() {
     // The decoder's library starts helpers, which inherit all of it.
     assert!(!decoder.is_empty() && pictures.len() == 1, "{threads:?}");
     for thread in decoder.iter().chain(&pictures) {
-        assert!(thread.3.parse::<u32>().is_ok(), "on one core: {thread:?}");
+        assert_eq!(thread.3.0, thread.3.1, "on one core: {thread:?}");
     }
     let refused = |what: &str| cameras.lines().iter().any(|line| line.contains(what) && line.contains("permitted"));
     let policy = if refused("REALTIME") { 0 } else { 2 };
@@ -60,5 +55,5 @@ fn threads_are_where_they_are_wanted_and_as_urgent() {
 }
 
 fn nice() -> i64 {
-    threads()[&nix::unistd::gettid().as_raw().cast_unsigned()].2
+    threads()[&nix::unistd::gettid().as_raw()].2
 }

@@ -8,9 +8,9 @@ use common::outputs::{Answer, Broker, Element, PipeReader, Reader, cameras, numb
 use common::supervised::Supervised;
 use gsttensorrt::monitor::CameraState;
 use gsttensorrt::run::Outcome;
+use procfs::process::{FDTarget, Process};
 use serde_json::json;
 use std::net::TcpListener;
-use std::path::Path;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -188,14 +188,14 @@ fn files_are_followed_when_they_are_rotated() {
     wait(&operator, "door.jsonl");
     std::fs::remove_file(logs.join("door.jsonl")).unwrap();
     wait(&operator, "door.jsonl");
-    let open = std::fs::read_dir(format!("/proc/{}/fd", operator.id())).unwrap().flatten();
-    let open: Vec<_> = open.filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect();
-    assert!(!open.iter().any(|path: &std::path::PathBuf| is_deleted(path)), "{open:?}");
+    let open = Process::new(operator.id().cast_signed()).unwrap().fd().unwrap().flatten();
+    let open: Vec<_> = open.map(|file| file.target).collect();
+    assert!(!open.iter().any(is_deleted), "{open:?}");
     operator.stop();
 }
 
-fn is_deleted(path: &Path) -> bool {
-    path.to_string_lossy().contains("door.jsonl (deleted)")
+fn is_deleted(file: &FDTarget) -> bool {
+    matches!(file, FDTarget::Path(path) if path.to_string_lossy().contains("door.jsonl (deleted)"))
 }
 
 /// A few steps of what `soak_outputs` does for minutes.

@@ -641,8 +641,6 @@ fn cost_per_frame() {
 
 /// CPU time of all threads of this process.
 fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let (_, fields) = stat.rsplit_once(") ").unwrap();
-    // utime and stime, fields 14 and 15, in ticks of 10 ms.
-    fields.split(' ').skip(11).take(2).map(|ticks| Duration::from_millis(10 * ticks.parse::<u64>().unwrap())).sum()
+    let stat = procfs::process::Process::myself().unwrap().stat().unwrap();
+    Duration::from_secs(stat.utime + stat.stime) / procfs::ticks_per_second() as u32
 }

@@ -148,11 +148,8 @@ impl Running {
 
     /// CPU time so far.
     fn time(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        // proc(5): utime and stime are fields 14 and 15, counted from 1, in hundredths of a second.
-        let ticks = |n: usize| fields[n - 3].parse::<u64>().unwrap();
-        Duration::from_millis(10 * (ticks(14) + ticks(15)))
+        let stat = procfs::process::Process::new(self.0.id().cast_signed()).unwrap().stat().unwrap();
+        Duration::from_secs(stat.utime + stat.stime) / procfs::ticks_per_second() as u32
     }
 
     /// Cores used over a while, once it has settled.

@@ -52,7 +52,7 @@ impl Use {
             gpu: (total - free) as f64 / MIB,
             taken: shared.context().taken() as f64 / MIB,
             host: process::resident() as f64 / MIB,
-            anonymous: process::memory("RssAnon") as f64 / MIB,
+            anonymous: process::anonymous() as f64 / MIB,
             allocated: (allocator.uordblks + allocator.hblkhd) as f64 / MIB,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{Check, Verdict};
 use crate::config::{Priority, Threads};
+use procfs::process::{Limit, LimitValue, Process};
 
 /// `CAP_SYS_NICE`, linux/capability.h
 const SYS_NICE: u32 = 23;
@@ -18,22 +19,15 @@ struct Permission {
 }
 
 impl Permission {
+    /// What can't be read isn't permitted.
     fn of_process() -> Self {
-        let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
-        Self::parse(&read("/proc/self/status"), &read("/proc/self/limits"))
-    }
-
-    fn parse(status: &str, limits: &str) -> Self {
-        let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-        let mask = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0);
-        let soft = |name: &str| {
-            let text = limits.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?;
-            if text == "unlimited" { Some(u64::MAX) } else { text.parse().ok() }
-        };
+        let process = Process::myself();
+        let status = process.as_ref().ok().and_then(|process| process.status().ok());
+        let limits = process.as_ref().ok().and_then(|process| process.limits().ok());
         Self {
-            capable: mask >> SYS_NICE & 1 == 1,
-            realtime: soft("Max realtime priority").unwrap_or(0),
-            nice: soft("Max nice priority").unwrap_or(0),
+            capable: status.is_some_and(|status| status.capeff >> SYS_NICE & 1 == 1),
+            realtime: limits.as_ref().map_or(0, |limits| soft(&limits.max_realtime_priority)),
+            nice: limits.as_ref().map_or(0, |limits| soft(&limits.max_nice_priority)),
         }
     }
 
@@ -43,6 +37,13 @@ impl Permission {
             None => priority.nice() >= 0 || u64::try_from(20 - priority.nice()).is_ok_and(|nice| self.nice >= nice),
         };
         self.capable || enough
+    }
+}
+
+fn soft(limit: &Limit) -> u64 {
+    match limit.soft_limit {
+        LimitValue::Unlimited => u64::MAX,
+        LimitValue::Value(value) => value,
     }
 }
 
@@ -74,17 +75,23 @@ fn check_with(threads: Threads, permission: Permission) -> Option<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const LIMITS: &str = "Limit                     Soft Limit           Hard Limit           Units     \n\
-                          Max nice priority         30                   30                   \n\
-                          Max realtime priority     0                    0                    \n";
+    use nix::sys::resource::{Resource, getrlimit};
 
     #[test]
-    fn limits_and_capabilities_are_read() {
-        let limited = Permission::parse("Name:\tx\nCapEff:\t0000000000000000\n", LIMITS);
-        assert_eq!(limited, Permission { capable: false, realtime: 0, nice: 30 });
-        let capable = Permission::parse("CapEff:\t0000000000800000\n", "Max realtime priority  unlimited unlimited\n");
-        assert_eq!(capable, Permission { capable: true, realtime: u64::MAX, nice: 0 });
+    fn what_this_process_may_is_what_the_kernel_grants() {
+        let permission = Permission::of_process();
+        let (realtime, _) = getrlimit(Resource::RLIMIT_RTPRIO).unwrap();
+        let (nice, _) = getrlimit(Resource::RLIMIT_NICE).unwrap();
+        assert_eq!((permission.realtime, permission.nice), (realtime, nice));
+    }
+
+    #[test]
+    fn an_unlimited_limit_permits_all() {
+        let limit = |soft_limit| Limit { soft_limit, hard_limit: LimitValue::Unlimited };
+        assert_eq!(
+            [limit(LimitValue::Value(30)), limit(LimitValue::Unlimited)].map(|limit| soft(&limit)),
+            [30, u64::MAX]
+        );
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! The environment: variables that override keys, and `${NAME}` in texts.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::BTreeMap;
+
+/// All but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The environment's variables.
 #[derive(Debug, Clone, Default)]
@@ -59,7 +63,7 @@ pub fn expand(text: &str, variables: &Variables) -> Result<String, String> {
         let name = rest.split('}').next().unwrap_or_default();
         let value = variables.get(name).filter(|_| name.len() < rest.len()).ok_or(name)?;
         if user_end.is_some_and(|end| start < end) {
-            percent_encode(value, &mut out)
+            out.extend(utf8_percent_encode(value, RESERVED))
         } else {
             out.push_str(value)
         }
@@ -67,21 +71,6 @@ pub fn expand(text: &str, variables: &Variables) -> Result<String, String> {
     }
     out.push_str(text.get(at..).unwrap_or_default());
     Ok(out)
-}
-
-/// All but RFC 3986's unreserved characters.
-fn percent_encode(text: &str, out: &mut String) {
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => {
-                out.push('%');
-                for half in [byte >> 4, byte & 15] {
-                    out.push(char::from_digit(u32::from(half), 16).unwrap_or('0').to_ascii_uppercase());
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
+use procfs::process::Process;
+use procfs::{CpuTime, Current, CurrentSI, KernelStats, Meminfo};
 use std::time::Duration;
 
 /// CPU time of all cores since the machine was started, in the kernel's ticks.
@@ -17,21 +19,9 @@ pub struct CpuTimes {
 impl CpuTimes {
     /// `None` where there's no `/proc/stat`.
     pub fn now() -> Option<Self> {
-        Self::parse(&std::fs::read_to_string("/proc/stat").ok()?)
-    }
-
-    /// The text of `/proc/stat` (proc(5)).
-    fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.lines();
-        let fields: Vec<u64> =
-            lines.next()?.strip_prefix("cpu ")?.split_whitespace().map_while(|f| f.parse().ok()).collect();
-        // user, nice, system, idle, iowait, irq, softirq, steal; guests are in user and nice already.
-        let total = fields.iter().take(8).sum::<u64>();
-        let idle = fields.get(3)? + fields.get(4).unwrap_or(&0);
-        let is_core =
-            |line: &&str| line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-        let cores = lines.take_while(is_core).count();
-        Some(Self { busy: total.saturating_sub(idle), total, cores: u32::try_from(cores).unwrap_or(u32::MAX) })
+        let stats = KernelStats::current().ok()?;
+        let (busy, total) = busy_and_total(&stats.total);
+        Some(Self { busy, total, cores: u32::try_from(stats.cpu_time.len()).unwrap_or(u32::MAX) })
     }
 
     /// Percent of all cores together that were busy since `before`; `None` if no tick has passed.
@@ -39,6 +29,14 @@ impl CpuTimes {
         let total = self.total.checked_sub(before.total).filter(|total| *total > 0)?;
         Some(self.busy.saturating_sub(before.busy) as f64 * 100.0 / total as f64)
     }
+}
+
+/// Guests' time is part of user's and nice's already.
+fn busy_and_total(times: &CpuTime) -> (u64, u64) {
+    let idle = times.idle + times.iowait.unwrap_or(0);
+    let interrupts = [times.irq, times.softirq, times.steal].into_iter().flatten().sum::<u64>();
+    let busy = times.user + times.nice + times.system + interrupts;
+    (busy, busy + idle)
 }
 
 /// User and system time of all threads of this process.
@@ -50,37 +48,35 @@ pub fn process_cpu() -> Duration {
 
 /// Memory of this process that is in RAM, bytes.
 pub fn process_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    kib(&status, "VmRSS:").map(|kib| kib * 1024)
+    Process::myself().ok()?.status().ok()?.vmrss.map(|kib| kib * 1024)
 }
 
 /// The machine's memory, bytes: in use, and all.
 pub fn machine_memory() -> Option<(u64, u64)> {
-    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let total = kib(&info, "MemTotal:")?;
-    Some((total.saturating_sub(kib(&info, "MemAvailable:")?) * 1024, total * 1024))
-}
-
-fn kib(text: &str, key: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(key))?.trim().strip_suffix("kB")?.trim().parse().ok()
+    let info = Meminfo::current().ok()?;
+    Some((info.mem_total.saturating_sub(info.mem_available?), info.mem_total))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use procfs::FromBufReadSI;
     use std::time::Instant;
 
     #[test]
-    fn the_kernels_text_is_read() {
-        let text = "cpu  100 5 50 800 45 3 2 0 10 1\ncpu0 50 0 0 0 0 0 0 0 0 0\ncpu1 1 1 1 1 1 1 1 1 1 1\nintr 1 2\ncpufreq 3\n";
-        let before = CpuTimes::parse(text).unwrap();
-        assert_eq!(before, CpuTimes { busy: 160, total: 1005, cores: 2 });
+    fn waiting_for_a_disk_is_idle_and_a_guests_time_counts_once() {
+        let text = "cpu  100 5 50 800 45 3 2 0 10 1\ncpu0 50 0 0 0 0 0 0 0 0 0\ncpu1 1 1 1 1 1 1 1 1 1 1\nctxt 1\nbtime 1\nprocesses 1\n";
+        let stats = KernelStats::from_buf_read(text.as_bytes(), procfs::current_system_info()).unwrap();
+        assert_eq!(busy_and_total(&stats.total), (160, 1005));
+    }
+
+    #[test]
+    fn percent_is_of_the_time_since() {
+        let before = CpuTimes { busy: 160, total: 1005, cores: 2 };
         let after = CpuTimes { busy: 185, total: 1105, cores: 2 };
         assert_eq!(after.percent_since(&before), Some(25.0));
         assert_eq!(before.percent_since(&before), None);
         assert_eq!(before.percent_since(&after), None);
-        assert_eq!(CpuTimes::parse("intr 1"), None);
-        assert_eq!(kib("A: 1 kB\nVmRSS:\t  204 kB\n", "VmRSS:"), Some(204));
     }
 
     #[test]

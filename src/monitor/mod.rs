@@ -8,6 +8,7 @@
 //!    `gst-trt monitor` ([`socket`]), to Prometheus ([`metrics`]).
 //! 5. A [`Profiler`] says where the time of a pipeline goes, element by element and thread by thread.
 
+pub mod columns;
 mod cpu;
 mod gpu;
 mod log;

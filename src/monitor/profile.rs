@@ -1,8 +1,10 @@
 //! Where the time goes: how long frames are in each element, and how much CPU each thread takes.
 
+use super::columns::{columns, lines};
 use crate::infer::Latencies;
 use gst::prelude::*;
 use parking_lot::Mutex;
+use procfs::process::Process;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -203,32 +205,22 @@ impl Watched {
     }
 }
 
-/// From `/proc/self/task`, those of one name together, most CPU first.
+/// Those of one name together, most CPU first.
 fn threads() -> Vec<Thread> {
     let mut found: HashMap<String, (u32, u64)> = HashMap::new();
-    for entry in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
-        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        if let Some((name, ticks)) = parse_stat(&stat) {
-            let sum = found.entry(name).or_default();
-            *sum = (sum.0 + 1, sum.1 + ticks);
-        }
+    for task in Process::myself().and_then(|process| process.tasks()).into_iter().flatten().flatten() {
+        // It may have ended meanwhile.
+        let Ok(stat) = task.stat() else { continue };
+        let sum = found.entry(stat.comm).or_default();
+        *sum = (sum.0 + 1, sum.1 + stat.utime + stat.stime);
     }
-    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as f64;
+    let per_second = procfs::ticks_per_second() as f64;
     let mut threads: Vec<_> = found
         .into_iter()
         .map(|(name, (count, ticks))| Thread { name, count, cpu_seconds: ticks as f64 / per_second })
         .collect();
     threads.sort_by(|a, b| b.cpu_seconds.total_cmp(&a.cpu_seconds).then_with(|| a.name.cmp(&b.name)));
     threads
-}
-
-/// A thread's name, and its user and system time in ticks (proc(5)).
-fn parse_stat(text: &str) -> Option<(String, u64)> {
-    let (_, rest) = text.split_once('(')?;
-    let (name, fields) = rest.rsplit_once(')')?;
-    // Fields 14 and 15; the first after the name is the third.
-    let mut times = fields.split_whitespace().skip(14 - 3).map_while(|field| field.parse::<u64>().ok());
-    Some((name.to_owned(), times.next()? + times.next()?))
 }
 
 impl fmt::Display for Profile {
@@ -240,26 +232,28 @@ impl fmt::Display for Profile {
             self.cpu_seconds,
             self.cpu_seconds / self.seconds
         )?;
-        let mut pipeline = None;
-        for stage in &self.stages {
-            if pipeline != Some(&stage.pipeline) {
-                pipeline = Some(&stage.pipeline);
-                writeln!(
-                    f,
-                    "\n{:32} {:>9} {:>9} {:>9} {:>9} {:>9}",
-                    stage.pipeline, "BUFFERS", "MEAN ms", "P50 ms", "P95 ms", "P99 ms"
-                )?;
+        for stages in self.stages.chunk_by(|one, next| one.pipeline == next.pipeline) {
+            let pipeline = stages.first().map_or("", |stage| stage.pipeline.as_str());
+            let mut table = columns(
+                1,
+                &[(pipeline, 32), ("BUFFERS", 9), ("MEAN ms", 9), ("P50 ms", 9), ("P95 ms", 9), ("P99 ms", 9)],
+            );
+            for stage in stages {
+                let [mean, p50, p95, p99] = [stage.mean, stage.p50, stage.p95, stage.p99]
+                    .map(|value| value.map_or("-".into(), |value| format!("{value:.3}")));
+                let buffers = stage.went.max(stage.came).to_string();
+                table.add_row([format!("  {}", stage.element), buffers, mean, p50, p95, p99]);
             }
-            let [mean, p50, p95, p99] = [stage.mean, stage.p50, stage.p95, stage.p99]
-                .map(|value| value.map_or("-".into(), |value| format!("{value:.3}")));
-            let buffers = stage.went.max(stage.came);
-            writeln!(f, "  {:30} {buffers:>9} {mean:>9} {p50:>9} {p95:>9} {p99:>9}", stage.element)?;
+            writeln!(f)?;
+            lines(&table).try_for_each(|line| writeln!(f, "{line}"))?;
         }
-        writeln!(f, "\n{:32} {:>9} {:>9}", "THREADS", "COUNT", "CPU s")?;
+        let mut table = columns(1, &[("THREADS", 32), ("COUNT", 9), ("CPU s", 9)]);
         for thread in &self.threads {
-            writeln!(f, "  {:30} {:>9} {:>9.2}", thread.name, thread.count, thread.cpu_seconds)?;
+            let (count, seconds) = (thread.count.to_string(), format!("{:.2}", thread.cpu_seconds));
+            table.add_row([format!("  {}", thread.name), count, seconds]);
         }
-        Ok(())
+        writeln!(f)?;
+        lines(&table).try_for_each(|line| writeln!(f, "{line}"))
     }
 }
 
@@ -268,10 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_threads_time_is_read_whatever_its_name() {
-        let stat = "12 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 30 12 0 0 20 0 1 0 100";
-        assert_eq!(parse_stat(stat), Some(("a) b (c".into(), 42)));
-        assert_eq!(parse_stat(""), None);
+    fn threads_are_found() {
         assert!(threads().iter().any(|thread| thread.count > 0));
     }
 

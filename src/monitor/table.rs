@@ -1,34 +1,49 @@
 //! A sample for a person at a terminal.
 
+use super::columns::{columns, lines};
 use super::sample::{CameraRow, Sample};
 use super::snapshot::Camera;
 use std::fmt::Write;
 
+/// Characters of a camera's name that are shown.
+const LONGEST_NAME: usize = 32;
+
 /// A row a camera, and what the process, the machine and the GPUs do. Numbers that aren't known are `-`.
 pub fn table(sample: &Sample) -> String {
     let mut out = String::new();
-    let name_width = sample.cameras.iter().map(|row| row.camera.name.chars().count()).max().unwrap_or(0).clamp(6, 32);
-    if !sample.cameras.is_empty() {
-        let _ = writeln!(
-            out,
-            "{:name_width$}  {:12} {:>7} {:>9} {:>8} {:>8} {:>8} {:>8} {:>10}",
-            "CAMERA", "STATE", "FPS", "FRAMES", "P50 ms", "P95 ms", "P99 ms", "DROPS", "RECONNECTS"
-        );
-    }
-    for CameraRow { camera, fps, .. } in &sample.cameras {
-        let Camera { name, state, frames, latency, drops, reconnects, reason, lines_dropped, .. } = camera;
-        let name: String = name.chars().take(name_width).collect();
+    let names = sample.cameras.iter().map(|row| row.camera.name.chars().take(LONGEST_NAME).collect::<String>());
+    let mut table = columns(
+        2,
+        &[
+            ("CAMERA", 6),
+            ("STATE", 12),
+            ("FPS", 7),
+            ("FRAMES", 9),
+            ("P50 ms", 8),
+            ("P95 ms", 8),
+            ("P99 ms", 8),
+            ("DROPS", 8),
+            ("RECONNECTS", 10),
+        ],
+    );
+    for (CameraRow { camera, fps, .. }, name) in sample.cameras.iter().zip(names) {
+        let Camera { state, frames, latency, drops, reconnects, .. } = camera;
         let [p50, p95, p99] = [latency.p50, latency.p95, latency.p99].map(|value| number(value, 1));
-        let _ = writeln!(
-            out,
-            "{name:name_width$}  {:12} {fps:>7.1} {frames:>9} {p50:>8} {p95:>8} {p99:>8} {drops:>8} {reconnects:>10}",
-            state.name()
-        );
+        let (frames, drops, reconnects) = (frames.to_string(), drops.to_string(), reconnects.to_string());
+        table.add_row([name, state.name().into(), format!("{fps:.1}"), frames, p50, p95, p99, drops, reconnects]);
+    }
+    let indent = table.column_max_content_widths().first().map_or(0, |width| usize::from(*width)) + 2;
+    let mut rows = lines(&table);
+    if !sample.cameras.is_empty() {
+        out.extend(rows.next().map(|titles| titles + "\n"));
+    }
+    for (row, CameraRow { camera: Camera { reason, lines_dropped, .. }, .. }) in rows.zip(&sample.cameras) {
+        let _ = writeln!(out, "{row}");
         if let Some(reason) = reason {
-            let _ = writeln!(out, "{:name_width$}  {reason}", "");
+            let _ = writeln!(out, "{:indent$}{reason}", "");
         }
         if *lines_dropped > 0 {
-            let _ = writeln!(out, "{:name_width$}  {lines_dropped} lines dropped by outputs", "");
+            let _ = writeln!(out, "{:indent$}{lines_dropped} lines dropped by outputs", "");
         }
     }
     if !sample.cameras.is_empty() {

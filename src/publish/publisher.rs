@@ -80,8 +80,6 @@ struct State {
     many: bool,
     /// The thread waits for work.
     idle: bool,
-    /// How many wait for progress.
-    watched: usize,
     /// Emptied lines, so that their memory is used again.
     spare: Vec<Vec<u8>>,
     /// Lines that are with the output.
@@ -282,7 +280,8 @@ impl Shared {
                     break;
                 }
             }
-            self.tell_progress(state);
+            drop(state);
+            self.progress.notify_all();
         }
         self.progress.notify_all();
         // With no lock held: the callback may ask for stats.
@@ -321,7 +320,8 @@ impl Shared {
             }
             if let Some(stream) = state.take(text, if self.gather.is_zero() { 0 } else { PIECE }) {
                 state.gathered = true;
-                self.tell_progress(state);
+                drop(state);
+                self.progress.notify_all();
                 return Some(Job::Write(stream));
             }
             if state.unflushed && (state.closed || state.draining > 0) {
@@ -345,20 +345,9 @@ impl Shared {
 
     /// Waits for progress, at most so long if a limit is given.
     fn wait_progress(&self, state: &mut MutexGuard<'_, State>, limit: Option<Duration>) {
-        state.watched += 1;
         match limit {
             Some(limit) => _ = self.progress.wait_for(state, limit),
             None => self.progress.wait(state),
-        }
-        state.watched -= 1;
-    }
-
-    /// Tells those who wait for progress, if there are any: that costs a call of the system.
-    fn tell_progress(&self, state: MutexGuard<'_, State>) {
-        let watched = state.watched > 0;
-        drop(state);
-        if watched {
-            self.progress.notify_all();
         }
     }
 

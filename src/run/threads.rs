@@ -4,13 +4,17 @@
 //! and go to another camera afterwards, so what was set is undone.
 
 use crate::config::Priority;
-use rustix::process::{getpriority_process, setpriority_process};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::{Pid, gettid};
+use procfs::process::Process;
 use std::cell::RefCell;
+use std::io;
 use thread_priority::{
-    NormalThreadSchedulePolicy, RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
-    set_thread_priority_and_policy, thread_native_id,
+    NormalThreadSchedulePolicy, RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue,
+    ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id, thread_schedule_policy,
 };
+
+const CALLING_THREAD: Pid = Pid::from_raw(0);
 
 /// What was before [`enter`] changed it.
 #[derive(Default)]
@@ -27,8 +31,8 @@ thread_local! {
 
 /// Cores that this process may run on, in order.
 pub fn allowed_cores() -> Vec<usize> {
-    let allowed = sched_getaffinity(None).unwrap_or_default();
-    (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect()
+    let allowed = sched_getaffinity(CALLING_THREAD).unwrap_or_default();
+    (0..CpuSet::count()).filter(|core| allowed.is_set(*core).unwrap_or(false)).collect()
 }
 
 /// Places the calling thread: on a core, where one is given, and by its priority. Returns what wasn't permitted, and what
@@ -37,10 +41,9 @@ pub fn enter(core: Option<usize>, priority: Priority) -> Vec<String> {
     let mut refused = Vec::new();
     BEFORE.with_borrow_mut(|before| {
         if let Some(core) = core {
-            let allowed = sched_getaffinity(None).ok();
+            let allowed = sched_getaffinity(CALLING_THREAD).ok();
             let mut set = CpuSet::new();
-            set.set(core);
-            match sched_setaffinity(None, &set) {
+            match set.set(core).and_then(|()| sched_setaffinity(CALLING_THREAD, &set)) {
                 Ok(()) => before.cores = before.cores.take().or(allowed),
                 Err(error) => refused.push(format!("USE_THREAD_AFFINITY: core {core}: {error}; threads run on any core")),
             }
@@ -55,10 +58,10 @@ pub fn enter(core: Option<usize>, priority: Priority) -> Vec<String> {
             }
         }
         if priority.nice() != 0 {
-            let own = getpriority_process(None).unwrap_or(0);
+            let own = niceness();
             // On top of the process's own.
             let wanted = (own + priority.nice()).clamp(-20, 19);
-            match setpriority_process(None, wanted) {
+            match set_niceness(wanted) {
                 Ok(()) => before.nice = before.nice.or(Some(own)),
                 Err(error) => refused.push(format!(
                     "HIGH priority isn't permitted ({error}): grant CAP_SYS_NICE, or LimitNICE={wanted}; threads run with \
@@ -76,25 +79,56 @@ pub fn leave() {
     // Giving up what one was granted is always permitted, but an ordinary user's lowered niceness stays; there is nobody to
     // tell.
     if let Some(cores) = before.cores {
-        let _ = sched_setaffinity(None, &cores);
+        let _ = sched_setaffinity(CALLING_THREAD, &cores);
     }
     if before.realtime {
         let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
-        let nice = getpriority_process(None).unwrap_or(0);
-        // Sets the niceness too, and not from below: coming down from the top needs no permission.
-        let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Max, policy);
-        let _ = setpriority_process(None, nice);
+        let _ = set_policy(of_niceness(niceness()), policy);
     }
     if let Some(nice) = before.nice {
-        let _ = setpriority_process(None, nice);
+        let _ = set_niceness(nice);
+    }
+}
+
+/// Of the calling thread.
+fn niceness() -> i32 {
+    let task = Process::myself().and_then(|process| process.task_from_tid(gettid().as_raw()));
+    task.and_then(|task| task.stat()).ok().and_then(|stat| i32::try_from(stat.nice).ok()).unwrap_or(0)
+}
+
+/// Changes the calling thread's niceness; a realtime thread has none.
+fn set_niceness(nice: i32) -> io::Result<()> {
+    match thread_schedule_policy().map_err(system_error)? {
+        policy @ ThreadSchedulePolicy::Normal(_) => set_policy(of_niceness(nice), policy),
+        ThreadSchedulePolicy::Realtime(_) => Ok(()),
+    }
+}
+
+/// `thread_priority` counts from 0, which is the niceness 19, to 99, which is -20, and rounds down. This is the middle of
+/// the numbers that become `nice`.
+fn of_niceness(nice: i32) -> ThreadPriority {
+    let value = ((2 * (19 - nice) - 1) * 99 / 78).clamp(0, 99);
+    let value = u8::try_from(value).ok().and_then(|value| ThreadPriorityValue::try_from(value).ok());
+    value.map_or(ThreadPriority::Min, ThreadPriority::Crossplatform)
+}
+
+fn set_policy(priority: ThreadPriority, policy: ThreadSchedulePolicy) -> io::Result<()> {
+    set_thread_priority_and_policy(thread_native_id(), priority, policy).map_err(system_error)
+}
+
+/// The system's own text in place of the number of an error.
+fn system_error(error: thread_priority::Error) -> io::Error {
+    match error {
+        thread_priority::Error::OS(code) => io::Error::from_raw_os_error(code),
+        other => io::Error::other(other),
     }
 }
 
 /// Round robin, with this priority.
-fn set_realtime(priority: i32) -> Result<(), thread_priority::Error> {
+fn set_realtime(priority: i32) -> io::Result<()> {
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin);
     let priority = ThreadPriority::from_posix(thread_priority::ScheduleParams { sched_priority: priority });
-    set_thread_priority_and_policy(thread_native_id(), priority, policy)
+    set_policy(priority, policy)
 }
 
 #[cfg(test)]
@@ -102,23 +136,29 @@ mod tests {
     use super::*;
 
     /// Policy (0 normal, 2 round robin), niceness, and cores of the calling thread, as the kernel shows them.
-    fn shown() -> (i64, i64, String) {
-        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
-        let cores = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
-        // proc(5): niceness is field 19 and policy field 41, counted from 1; the name is field 2.
-        (fields[41 - 3].parse().unwrap(), fields[19 - 3].parse().unwrap(), cores.trim().to_owned())
+    fn shown() -> (u32, i64, Vec<(u32, u32)>) {
+        let thread = Process::myself().unwrap().task_from_tid(gettid().as_raw()).unwrap();
+        let stat = thread.stat().unwrap();
+        (stat.policy.unwrap(), stat.nice, thread.status().unwrap().cpus_allowed_list.unwrap())
+    }
+
+    #[test]
+    fn every_niceness_can_be_given() {
+        let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
+        for nice in -20..=19 {
+            assert_eq!(of_niceness(nice).to_posix(policy), Ok(nice));
+        }
     }
 
     #[test]
     fn a_thread_is_placed_and_put_back() {
         let core = *allowed_cores().last().unwrap();
+        let only = u32::try_from(core).unwrap();
         for priority in [Priority::Low, Priority::Normal, Priority::High, Priority::Realtime] {
             let before = shown();
             let refused = enter(Some(core), priority);
             let (policy, nice, cores) = shown();
-            assert_eq!(cores, core.to_string());
+            assert_eq!(cores, [(only, only)]);
             if refused.is_empty() {
                 let nice_wanted = match priority {
                     Priority::Low => (before.1 + 10).min(19),

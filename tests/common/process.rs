@@ -1,16 +1,24 @@
 //! What this process takes.
 
+use procfs::process::{Process, Status};
+
 /// Memory of this process that is in RAM, bytes.
 pub fn resident() -> u64 {
-    memory("VmRSS")
+    status().vmrss.expect("a process has memory") * 1024
 }
 
-/// One kind of this process's memory, as the kernel calls it, bytes.
-pub fn memory(kind: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let mut values = status.lines().filter_map(|line| line.strip_prefix(kind)?.strip_prefix(':'));
-    let value = values.next().unwrap_or_else(|| panic!("no line {kind}"));
-    value.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") * 1024
+/// As [`resident`], without what is in files.
+#[allow(dead_code)]
+pub fn anonymous() -> u64 {
+    status().rssanon.expect("a process has memory") * 1024
+}
+
+fn status() -> Status {
+    this().status().expect("Linux")
+}
+
+fn this() -> Process {
+    Process::myself().expect("Linux")
 }
 
 /// Whether this process allocates from one arena, where what isn't used any more is used again, whoever freed it. With the
@@ -39,8 +47,8 @@ pub struct Usage {
 
 impl Usage {
     pub fn now() -> Self {
-        let count = |folder: &str| std::fs::read_dir(folder).expect("Linux").count();
-        Self { memory: resident(), threads: count("/proc/self/task"), files: count("/proc/self/fd") }
+        let (tasks, files) = (this().tasks().expect("Linux"), this().fd_count().expect("Linux"));
+        Self { memory: resident(), threads: tasks.count(), files }
     }
 
     /// The greater of each.

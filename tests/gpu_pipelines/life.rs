@@ -231,9 +231,8 @@ fn memory() -> (u64, u64) {
     let device = Device::open(0).unwrap();
     let context = PrimaryContext::enter(&device).unwrap();
     let (free, total) = context.memory().unwrap();
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    (total - free, pages * 4096)
+    let resident = procfs::process::Process::myself().unwrap().statm().unwrap().resident;
+    (total - free, resident * procfs::page_size())
 }
 
 on_gpu! {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::command::{heading, run, run_quiet};
-use crate::package::Scratch;
+use crate::package::scratch;
 use crate::paths::Paths;
 use crate::plugin::{self, Plugin, Profile};
 use crate::setup;
@@ -158,16 +158,16 @@ fn children_cpu() -> Result<Duration> {
 
 /// Takes one frame out of the annotated video.
 fn save_frame(paths: &Paths, video: &Path, index: usize, picture: &Path) -> Result<()> {
-    let scratch = Scratch::new(paths, "frames")?;
+    let scratch = scratch(paths, "frames")?;
     // Only to end early: `eos-after=N` drops frame N and lets a few more pass. The frame is picked by its number.
     let mut launch = Command::new("gst-launch-1.0");
     launch.args(["-q", "filesrc"]).arg(format!("location={}", quoted(video)?));
     launch.args(["!", "qtdemux", "!", "h264parse", "!", "avdec_h264", "!", "identity"]);
     launch.arg(format!("eos-after={}", index + 4));
     launch.args(["!", "videoconvert", "!", "pngenc", "compression-level=1", "!", "multifilesink"]);
-    launch.arg(format!("location={}", quoted(&scratch.0.join("%d.png"))?));
+    launch.arg(format!("location={}", quoted(&scratch.path().join("%d.png"))?));
     run_quiet(&mut launch).context("taking a frame out of the annotated video")?;
-    let frame = scratch.0.join(format!("{index}.png"));
+    let frame = scratch.path().join(format!("{index}.png"));
     fs::copy(&frame, picture).with_context(|| format!("{} to {}", frame.display(), picture.display()))?;
     Ok(())
 }

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
 
 use crate::command::{heading, run_quiet, step};
 use crate::manifest::{Asset, Convert, Manifest, Model};
-use crate::package::{self, Scratch, sha256, sha256_of, write_atomically};
+use crate::package::{self, sha256, sha256_of, write_atomically};
 use crate::paths::Paths;
 use crate::python;
 
@@ -164,7 +165,7 @@ fn place_converted(
 /// Converts models in one virtual environment, made for the first and removed after the last.
 #[derive(Default)]
 struct Converter {
-    environment: Option<Scratch>,
+    environment: Option<TempDir>,
 }
 
 impl Converter {
@@ -180,13 +181,13 @@ impl Converter {
                 ),
             };
             let requirements = python::read_requirements(&paths.root.join("models").join(list))?;
-            let scratch = Scratch::new(paths, "convert")?;
+            let scratch = package::scratch(paths, "convert")?;
             step("TensorFlow and tf2onnx, for this once, 300 MB", || {
-                python::create(&scratch.0.join("python"), &requirements)
+                python::create(&scratch.path().join("python"), &requirements)
             })?;
             self.environment = Some(scratch);
         }
-        self.environment.as_ref().map(|scratch| scratch.0.as_path()).context("no virtual environment")
+        self.environment.as_ref().map(TempDir::path).context("no virtual environment")
     }
 
     /// Removes the environment; 1 GB takes a while.

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 use crate::command::{run_quiet, step, succeeds};
 use crate::manifest::{Member, Package, Registry};
@@ -71,29 +72,16 @@ fn partial_in(folder: &Path) -> Result<tempfile::NamedTempFile> {
     made.with_context(|| folder.display().to_string())
 }
 
-/// A folder that is removed when it goes out of scope.
-pub struct Scratch(pub PathBuf);
-
-impl Scratch {
-    pub fn new(paths: &Paths, name: &str) -> Result<Self> {
-        Self::in_folder(&paths.cache, name)
-    }
-
-    pub fn in_folder(folder: &Path, name: &str) -> Result<Self> {
-        let path = folder.join(format!("{name}-{}", std::process::id()));
-        if path.exists() {
-            fs::remove_dir_all(&path).with_context(|| path.display().to_string())?;
-        }
-        fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
-        Ok(Self(path))
-    }
+/// A folder in the cache that is removed when it goes out of scope.
+pub fn scratch(paths: &Paths, name: &str) -> Result<TempDir> {
+    scratch_in(&paths.cache, name)
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // Left-overs in a cache harm nobody, and there is no one to tell.
-        fs::remove_dir_all(&self.0).ok();
-    }
+/// The same in a folder on whose file system it has to be.
+pub fn scratch_in(folder: &Path, name: &str) -> Result<TempDir> {
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let made = tempfile::Builder::new().prefix(&format!("{name}-")).tempdir_in(folder);
+    made.with_context(|| folder.display().to_string())
 }
 
 /// The package's archive in the download cache, fetched if it isn't there.
@@ -111,12 +99,12 @@ pub fn fetch(paths: &Paths, package: &Package) -> Result<PathBuf> {
         Registry::Pypi => ("pip", "PyPI"),
     };
     let what = format!("{} {} from {registry}", package.name, package.version);
-    let scratch = Scratch::new(paths, "fetch")?;
+    let scratch = scratch(paths, "fetch")?;
     let fetched = match package.registry {
-        Registry::Cargo => step(&format!("{what}, {} MB", package.megabytes), || with_cargo(package, &scratch.0)),
-        Registry::Maven => step(&format!("{what}, {} MB", package.megabytes), || with_maven(package, &scratch.0)),
-        Registry::Npm => with_npm(package, &scratch.0, &what),
-        Registry::Pypi => with_pip(package, &scratch.0, &what),
+        Registry::Cargo => step(&format!("{what}, {} MB", package.megabytes), || with_cargo(package, scratch.path())),
+        Registry::Maven => step(&format!("{what}, {} MB", package.megabytes), || with_maven(package, scratch.path())),
+        Registry::Npm => with_npm(package, scratch.path(), &what),
+        Registry::Pypi => with_pip(package, scratch.path(), &what),
     };
     let fetched = fetched.with_context(|| {
         format!("can't fetch {what}. Is there a network, and does {client} reach its registry (proxy, mirror, certificates)?")
@@ -126,9 +114,10 @@ pub fn fetch(paths: &Paths, package: &Package) -> Result<PathBuf> {
     let folder = place.parent().context("the download cache has no folder")?;
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     // Copied, not renamed: cargo's archive is cargo's.
-    let partial = scratch.0.join("verified");
-    fs::copy(&fetched, &partial).with_context(|| partial.display().to_string())?;
-    fs::rename(&partial, &place).with_context(|| place.display().to_string())?;
+    let mut partial = partial_in(folder)?;
+    let mut source = File::open(&fetched).with_context(|| fetched.display().to_string())?;
+    std::io::copy(&mut source, &mut partial).with_context(|| partial.path().display().to_string())?;
+    partial.persist(&place).with_context(|| place.display().to_string())?;
     Ok(place)
 }
 

@@ -2,7 +2,7 @@
 
 mod configured;
 
-use crate::progress;
+use crate::progress::Progress;
 use gsttensorrt::cuda::{Device, PrimaryContext};
 use gsttensorrt::infer;
 use gsttensorrt::tensorrt::{
@@ -147,15 +147,16 @@ impl Builder {
     /// Builds one engine, or takes it from the cache, and says so.
     fn build(&self, model: &Path, settings: &BuildSettings, output: Option<&Path>) -> Result<(), infer::Error> {
         let name = model.file_name().unwrap_or_default().to_string_lossy();
+        let progress = Progress::new(&name);
         let control = BuildControl {
             cancel: Cancel::clone(&self.cancel),
-            on_progress: Some(progress::printer(&name)),
+            on_progress: Some(progress.on_progress()),
             ..BuildControl::default()
         };
         let start = Instant::now();
         let engine = self.cache.get_or_build(self.library, self.gpu(), model, settings, &control);
         if engine.as_ref().map_or(true, |engine| engine.built) {
-            progress::finish();
+            progress.finish();
         }
         let engine = engine?;
         let done = if engine.built { "built" } else { "was in the cache" };

@@ -1,43 +1,49 @@
 //! How far a build is: a bar on a terminal, lines elsewhere.
 
 use gsttensorrt::tensorrt::OnProgress;
+use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{Write, stderr};
 use std::sync::Arc;
 
-/// Characters of the bar.
-const WIDTH: usize = 30;
+/// The file's name, the bar, and what TensorRT does.
+const TEMPLATE: &str = "{prefix} [{bar:30}] {pos:>3} % {wide_msg}";
 
 /// Prints to stderr; stdout is for results.
-pub fn printer(model: &str) -> OnProgress {
-    let (model, terminal) = (model.to_owned(), stderr().is_terminal());
-    let printed = Mutex::new(None);
-    Arc::new(move |phase, fraction| {
-        let percent = (fraction * 100.0) as usize;
-        // Lines every 10 %, the bar every 1 %.
-        let step = if terminal { percent } else { percent / 10 * 10 };
-        let mut printed = printed.lock();
-        if printed.replace(step) != Some(step) {
-            // Nobody is there to tell when stderr is closed.
-            let _ = if terminal {
-                write!(stderr(), "\r{model} {} {percent:3} % {phase:.40}\x1b[K", bar(fraction))
-            } else {
-                writeln!(stderr(), "{model}: {step} % {phase}")
-            };
-        }
-    })
-}
+pub struct Progress(ProgressBar);
 
-/// Ends the bar's line.
-pub fn finish() {
-    if stderr().is_terminal() {
-        let _ = writeln!(stderr());
+impl Progress {
+    pub fn new(model: &str) -> Self {
+        let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self(ProgressBar::new(100).with_style(style.progress_chars("# ")).with_prefix(model.to_owned()))
+    }
+
+    pub fn on_progress(&self) -> OnProgress {
+        let bar = self.0.clone();
+        let printed = Mutex::new(None);
+        Arc::new(move |phase, fraction| {
+            let percent = percent(fraction);
+            if !bar.is_hidden() {
+                bar.set_message(phase.to_owned());
+                bar.set_position(percent);
+                return;
+            }
+            let step = percent / 10 * 10;
+            if printed.lock().replace(step) != Some(step) {
+                // A closed stderr is no reason to end the build.
+                let _ = writeln!(stderr(), "{}: {step} % {phase}", bar.prefix());
+            }
+        })
+    }
+
+    /// Ends the bar's line.
+    pub fn finish(&self) {
+        self.0.abandon();
     }
 }
 
-fn bar(fraction: f32) -> String {
-    let full = ((fraction * WIDTH as f32) as usize).min(WIDTH);
-    format!("[{}{}]", "#".repeat(full), " ".repeat(WIDTH - full))
+fn percent(fraction: f32) -> u64 {
+    (fraction.clamp(0.0, 1.0) * 100.0) as u64
 }
 
 #[cfg(test)]
@@ -45,9 +51,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bar_fills() {
-        assert_eq!(bar(0.0), format!("[{}]", " ".repeat(30)));
-        assert_eq!(bar(0.5), format!("[{}{}]", "#".repeat(15), " ".repeat(15)));
-        assert_eq!(bar(1.5), format!("[{}]", "#".repeat(30)));
+    fn the_template_is_one() {
+        ProgressStyle::with_template(TEMPLATE).unwrap();
+    }
+
+    #[test]
+    fn percent_is_between_0_and_100() {
+        assert_eq!([-1.0, 0.0, 0.5, 1.0, 1.5].map(percent), [0, 0, 50, 100, 100]);
     }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::command::{heading, run_quiet, step};
-use crate::package::{Scratch, sha256_of, write_atomically};
+use crate::package::{scratch_in, sha256_of, write_atomically};
 use crate::paths::Paths;
 
 /// 20 s at 30 fps.
@@ -57,8 +57,8 @@ pub fn make(paths: &Paths, folder: &Path) -> Result<Clips> {
 /// list and its B-frames, would decide which frames come twice at a seam.
 fn encode(source: &Path, target: &Path, frames: usize, b_frames: u32) -> Result<()> {
     let folder = target.parent().context("a clip lies in a folder")?;
-    let scratch = Scratch::in_folder(folder, "encode")?;
-    let raw = scratch.0.join("frames.i420");
+    let scratch = scratch_in(folder, "encode")?;
+    let raw = scratch.path().join("frames.i420");
     let size = decode(source, &raw, frames)?;
     let mut launch = Command::new("gst-launch-1.0");
     launch.arg("-q").arg("filesrc").arg(location(&raw)?).args(["!", "rawvideoparse", "format=i420"]);
@@ -67,7 +67,7 @@ fn encode(source: &Path, target: &Path, frames: usize, b_frames: u32) -> Result<
     launch.arg(format!("video/x-raw,format=I420,width=1920,height=1080,framerate={RATE}/1,pixel-aspect-ratio=1/1"));
     launch.args(["!", "x264enc", "bitrate=8000", "key-int-max=60", "speed-preset=medium"]);
     launch.arg(format!("bframes={b_frames}")).arg(format!("b-adapt={}", b_frames > 0));
-    let made = scratch.0.join("clip.mp4");
+    let made = scratch.path().join("clip.mp4");
     launch.args(["!", "video/x-h264,profile=high", "!", "h264parse", "!", "mp4mux", "!", "filesink"]);
     run_quiet(launch.arg(location(&made)?))?;
     let encoded = describe(&made)?.matches("last-message = chain").count();

@@ -1,7 +1,7 @@
 //! CPU time: of this thread, and of threads by their names.
 
 use nix::time::{ClockId, clock_gettime};
-use std::fs;
+use procfs::process::Process;
 use std::time::Duration;
 
 /// CPU time of this thread so far.
@@ -14,13 +14,12 @@ pub fn thread() -> Duration {
 pub fn threads(wanted: impl Fn(&str) -> bool) -> Option<Duration> {
     let mut nanoseconds = 0;
     let mut seen = false;
-    for task in fs::read_dir("/proc/self/task").ok()?.flatten() {
-        let read = |file: &str| fs::read_to_string(task.path().join(file)).ok();
+    for task in Process::myself().ok()?.tasks().ok()?.flatten() {
         // One may end meanwhile.
-        let (Some(name), Some(times)) = (read("comm"), read("schedstat")) else { continue };
+        let (Ok(stat), Ok(times)) = (task.stat(), task.schedstat()) else { continue };
         seen = true;
-        if wanted(name.trim_end()) {
-            nanoseconds += times.split_whitespace().next().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        if wanted(&stat.comm) {
+            nanoseconds += times.sum_exec_runtime;
         }
     }
     seen.then(|| Duration::from_nanos(nanoseconds))

@@ -4,6 +4,7 @@ use super::Arguments;
 use super::report::Machine;
 use gsttensorrt::cuda::{self, Device};
 use gsttensorrt::infer::Backend;
+use procfs::{CpuInfo, Current};
 use std::fs;
 
 pub fn describe(arguments: &Arguments) -> Machine {
@@ -32,7 +33,6 @@ pub fn describe(arguments: &Arguments) -> Machine {
 }
 
 fn processor() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    name.map_or("unknown processor", |(_, name)| name.trim()).to_owned()
+    let info = CpuInfo::current().ok();
+    info.as_ref().and_then(|info| info.model_name(0)).unwrap_or("unknown processor").to_owned()
 }

@@ -1,16 +1,20 @@
 //! The report as a picture: frames per second by streams, beside what engine and decoder make alone.
 
 use super::report::{Kind, Report, Row};
-use std::fmt::Write;
+use plotters::prelude::*;
+use std::error::Error;
 
-const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 440.0;
-/// Left, top, right, bottom.
-const MARGINS: (f64, f64, f64, f64) = (70.0, 50.0, 200.0, 50.0);
+/// Width and height.
+const SIZE: (u32, u32) = (760, 440);
+/// The width of what names the lines.
+const LEGEND: u32 = 190;
+const FONT: (&str, i32) = ("sans-serif", 13);
+/// Pixels of a dash and of the gap after it.
+const DASH: (i32, i32) = (6, 4);
 
 struct Line {
     name: &'static str,
-    colour: &'static str,
+    colour: RGBColor,
     /// What something alone could do: dashed.
     dashed: bool,
     points: Vec<(usize, f64)>,
@@ -18,8 +22,8 @@ struct Line {
 
 pub fn svg(report: &Report) -> String {
     let mut text = String::new();
-    // Writing to a String can't fail.
-    let _ = write_svg(&mut text, report);
+    // Drawing into a String can't fail.
+    let _ = draw(&mut text, report);
     text
 }
 
@@ -34,88 +38,54 @@ fn lines(report: &Report) -> Vec<Line> {
     let fps = |row: &Row| Some(row.fps);
     let line = |name, colour, dashed, points| Line { name, colour, dashed, points };
     let mut lines = vec![
-        line("decode alone (D)", "#888888", true, of(Kind::Decode, fps)),
-        line("engine alone (R)", "#CC8800", true, of(Kind::Detection, |row| row.engine_fps)),
-        line("detection", "#0066CC", false, of(Kind::Detection, fps)),
-        line("both engines alone", "#CC4444", true, of(Kind::DetectionAndPose, |row| row.engine_fps)),
-        line("detection + pose", "#008844", false, of(Kind::DetectionAndPose, fps)),
+        line("decode alone (D)", RGBColor(0x88, 0x88, 0x88), true, of(Kind::Decode, fps)),
+        line("engine alone (R)", RGBColor(0xCC, 0x88, 0x00), true, of(Kind::Detection, |row| row.engine_fps)),
+        line("detection", RGBColor(0x00, 0x66, 0xCC), false, of(Kind::Detection, fps)),
+        line("both engines alone", RGBColor(0xCC, 0x44, 0x44), true, of(Kind::DetectionAndPose, |row| row.engine_fps)),
+        line("detection + pose", RGBColor(0x00, 0x88, 0x44), false, of(Kind::DetectionAndPose, fps)),
     ];
     lines.retain(|line| !line.points.is_empty());
     lines
 }
 
-fn write_svg(out: &mut String, report: &Report) -> std::fmt::Result {
+fn draw(text: &mut String, report: &Report) -> Result<(), Box<dyn Error>> {
     let lines = lines(report);
-    let (left, top, right, bottom) = MARGINS;
-    let (width, height) = (WIDTH - left - right, HEIGHT - top - bottom);
     let points = || lines.iter().flat_map(|line| line.points.iter().copied());
     let mut streams: Vec<usize> = points().map(|(streams, _)| streams).collect();
     streams.sort_unstable();
     streams.dedup();
-    let step = nice_step(points().map(|(_, fps)| fps).fold(1.0, f64::max) / 5.0);
-    let steps = (points().map(|(_, fps)| fps).fold(1.0, f64::max) / step).ceil().max(1.0);
-    let x = |count: usize| {
-        let at = streams.iter().position(|&other| other == count).unwrap_or(0) as f64;
-        left + width * (at + 0.5) / streams.len().max(1) as f64
-    };
-    let y = |fps: f64| top + height * (1.0 - fps / (step * steps));
-
-    writeln!(
-        out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"13\">"
-    )?;
-    writeln!(out, "<rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>")?;
-    let title =
-        escaped(&format!("{}, backend={}, {}", report.machine.device, report.machine.backend, report.machine.clip));
-    writeln!(out, "<text x=\"{left}\" y=\"28\" font-size=\"15\">{title}</text>")?;
-    for k in 0..=steps as u32 {
-        let fps = step * f64::from(k);
-        let (at, right) = (y(fps), left + width);
-        writeln!(out, "<line x1=\"{left}\" y1=\"{at:.1}\" x2=\"{right}\" y2=\"{at:.1}\" stroke=\"#DDDDDD\"/>")?;
-        writeln!(out, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{fps}</text>", left - 8.0, at + 4.0)?;
+    let picture = SVGBackend::with_string(text, SIZE).into_drawing_area();
+    picture.fill(&WHITE)?;
+    if streams.is_empty() {
+        return Ok(picture.present()?);
     }
-    for &count in &streams {
-        writeln!(
-            out,
-            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{count}</text>",
-            x(count),
-            HEIGHT - bottom + 20.0
-        )?;
-    }
-    writeln!(
-        out,
-        "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">streams</text>",
-        left + width / 2.0,
-        HEIGHT - 10.0
-    )?;
-    writeln!(out, "<text x=\"{left}\" y=\"{}\" text-anchor=\"end\">fps</text>", top - 8.0)?;
-    for (k, line) in lines.iter().enumerate() {
-        let dash = if line.dashed { " stroke-dasharray=\"6 4\"" } else { "" };
-        let places: Vec<_> = line.points.iter().map(|&(count, fps)| format!("{:.1},{:.1}", x(count), y(fps))).collect();
-        let (colour, places) = (line.colour, places.join(" "));
-        writeln!(out, "<polyline points=\"{places}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dash}/>")?;
-        for &(count, fps) in &line.points {
-            writeln!(out, "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"{colour}\"/>", x(count), y(fps))?;
+    let highest = points().map(|(_, fps)| fps).fold(1.0, f64::max);
+    let machine = &report.machine;
+    let (area, legend) = picture.split_horizontally(SIZE.0 - LEGEND);
+    let mut chart = ChartBuilder::on(&area)
+        .caption(format!("{}, backend={}, {}", machine.device, machine.backend, machine.clip), ("sans-serif", 15))
+        .margin(10)
+        .x_label_area_size(40)
+        .y_label_area_size(60)
+        .build_cartesian_2d(streams.as_slice().into_segmented(), 0.0..highest)?;
+    let mut mesh = chart.configure_mesh();
+    mesh.disable_x_mesh().light_line_style(TRANSPARENT).label_style(FONT).x_desc("streams").y_desc("fps").draw()?;
+    for (line, top) in lines.iter().zip((60..).step_by(20)) {
+        let place = |count: usize| streams.iter().find(|other| **other == count).map(SegmentValue::CenterOf);
+        let places: Vec<_> = line.points.iter().filter_map(|&(count, fps)| Some((place(count)?, fps))).collect();
+        let style = line.colour.stroke_width(2);
+        let sample = [(0, top), (24, top)];
+        if line.dashed {
+            chart.draw_series(DashedLineSeries::new(places.iter().cloned(), DASH.0, DASH.1, style))?;
+            legend.draw(&DashedPathElement::new(sample, DASH.0, DASH.1, style))?;
+        } else {
+            chart.draw_series(LineSeries::new(places.iter().cloned(), style))?;
+            legend.draw(&PathElement::new(sample, style))?;
         }
-        let (at, from) = (top + 20.0 * k as f64, WIDTH - right + 16.0);
-        writeln!(
-            out,
-            "<line x1=\"{from}\" y1=\"{at}\" x2=\"{}\" y2=\"{at}\" stroke=\"{colour}\" stroke-width=\"2\"{dash}/>",
-            from + 24.0
-        )?;
-        writeln!(out, "<text x=\"{}\" y=\"{}\">{}</text>", from + 32.0, at + 4.0, line.name)?;
+        chart.draw_series(places.into_iter().map(|place| Circle::new(place, 3, line.colour.filled())))?;
+        legend.draw(&Text::new(line.name, (32, top - 6), FONT))?;
     }
-    writeln!(out, "</svg>")
-}
-
-/// 1, 2 or 5 times a power of ten, not less than `least`.
-fn nice_step(least: f64) -> f64 {
-    let power = 10f64.powf(least.max(1e-6).log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|step| step * power).find(|&step| step >= least).unwrap_or(10.0 * power)
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    Ok(picture.present()?)
 }
 
 #[cfg(test)]
@@ -133,16 +103,22 @@ mod tests {
         let text = svg(&report);
         assert!(text.starts_with("<svg") && text.trim_end().ends_with("</svg>"));
         assert!(text.contains("A &lt;GPU&gt; &amp; more"));
-        assert_eq!(text.matches("<polyline").count(), 3, "D, R, detection");
-        // 1000 of 1000 is at the top, 500 in the middle.
-        assert!(text.contains("cy=\"50.0\"") && text.contains("cy=\"220.0\""), "{text}");
-        let open = text.matches("<text").count();
-        assert_eq!(open, text.matches("</text>").count());
+        for name in ["decode alone (D)", "engine alone (R)", "detection"] {
+            assert!(text.contains(name), "{name} in {text}");
+        }
+        assert!(!text.contains("detection + pose"));
+        let circles = text.lines().filter(|line| line.starts_with("<circle"));
+        let places: Vec<(i32, i32)> = circles.map(|line| (attribute(line, "cx"), attribute(line, "cy"))).collect();
+        // Decoding with one stream, the engine with one and four, and detection with one and four.
+        let [decode, _, _, one, four] = places[..] else { panic!("{places:?}") };
+        assert!(decode.0 == one.0 && one.0 < four.0, "{places:?}");
+        // 250 is half as far below 500 as 500 is below 1000.
+        assert!((one.1 - decode.1 - (decode.1 - four.1) / 2).abs() <= 1, "{places:?}");
     }
 
-    #[test]
-    fn steps_are_round_numbers() {
-        assert_eq!([nice_step(0.7), nice_step(130.0), nice_step(200.0), nice_step(51.0)], [1.0, 200.0, 200.0, 100.0]);
+    fn attribute(line: &str, name: &str) -> i32 {
+        let after = line.split_once(&format!("{name}=\"")).unwrap().1;
+        after.split_once('"').unwrap().0.parse().unwrap()
     }
 
     #[test]

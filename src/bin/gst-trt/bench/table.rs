@@ -1,6 +1,7 @@
 //! The report as text.
 
 use super::report::{Alone, Outcome, Report, Row};
+use gsttensorrt::monitor::columns::{columns, lines};
 use std::fmt::Write;
 
 pub fn table(report: &Report) -> String {
@@ -27,28 +28,7 @@ fn write_table(out: &mut String, report: &Report) -> std::fmt::Result {
         write_alone(out, engine)?;
     }
     writeln!(out)?;
-    writeln!(
-        out,
-        "{:34} {:>3} {:>8} {:>6} {:>6} {:>7} {:>8} {:>8} {:>6} {:>6} {:>12} {:>7} {:>7} {:>7} {:>17}",
-        "row",
-        "n",
-        "fps",
-        "batch",
-        "cand.",
-        "objects",
-        "R",
-        "D",
-        "ratio",
-        "own µs",
-        "of it",
-        "CPU µs",
-        "core/n",
-        "B→host",
-        "latency ms"
-    )?;
-    for row in &report.rows {
-        write_row(out, row)?;
-    }
+    write_rows(out, &report.rows)?;
     writeln!(
         out,
         "  R, D: frames per second of the engines and of decoding alone; ratio: fps / min(R, D); own: our threads'"
@@ -75,12 +55,44 @@ fn write_alone(out: &mut String, engine: &Alone) -> std::fmt::Result {
     }
 }
 
-fn write_row(out: &mut String, row: &Row) -> std::fmt::Result {
-    let name = format!("{}{}", row.kind.name(), if row.paced { ", paced" } else { "" });
-    write!(out, "{name:34} {:>3} ", row.streams)?;
-    if let Some(error) = &row.error {
-        return writeln!(out, "failed: {error}");
+fn write_rows(out: &mut String, rows: &[Row]) -> std::fmt::Result {
+    let mut table = columns(
+        1,
+        &[
+            ("row", 34),
+            ("n", 3),
+            ("fps", 8),
+            ("batch", 6),
+            ("cand.", 6),
+            ("objects", 7),
+            ("R", 8),
+            ("D", 8),
+            ("ratio", 6),
+            ("own µs", 6),
+            ("of it", 12),
+            ("CPU µs", 7),
+            ("core/n", 7),
+            ("B→host", 7),
+            ("latency ms", 17),
+        ],
+    );
+    for row in rows {
+        let name = format!("{}{}", row.kind.name(), if row.paced { ", paced" } else { "" });
+        let figures = if row.error.is_none() { figures(row) } else { Vec::new() };
+        table.add_row([name, row.streams.to_string()].into_iter().chain(figures));
     }
+    let mut lines = lines(&table);
+    if let Some(titles) = lines.next() {
+        writeln!(out, "{titles}")?;
+    }
+    for (line, row) in lines.zip(rows) {
+        let error = row.error.as_ref().map(|error| format!(" failed: {error}"));
+        writeln!(out, "{line}{}", error.unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+fn figures(row: &Row) -> Vec<String> {
     let some = |value: Option<f64>, digits: usize| value.map_or("–".into(), |value| format!("{value:.digits$}"));
     let infers = row.kind.infers();
     let counted = |value: f64, digits| some(Some(value).filter(|_| infers), digits);
@@ -90,10 +102,8 @@ fn write_row(out: &mut String, row: &Row) -> std::fmt::Result {
         .map_or("–".into(), |own| format!("{:.0} {:.0} {:.0}", own.lanes_us, own.pads_us, own.decoders_us));
     let latency =
         row.latency.map_or("–".into(), |times| format!("{:.1} {:.1} {:.1}", times.p50, times.p95, times.p99));
-    writeln!(
-        out,
-        "{:>8.1} {:>6} {:>6} {:>7} {:>8} {:>8} {:>6} {:>6} {:>12} {:>7.0} {:>7.3} {:>7} {latency:>17}",
-        row.fps,
+    vec![
+        format!("{:.1}", row.fps),
         counted(row.batch, 1),
         counted(row.candidates, 0),
         counted(row.objects, 1),
@@ -102,10 +112,11 @@ fn write_row(out: &mut String, row: &Row) -> std::fmt::Result {
         some(ratio.filter(|_| !row.paced), 2),
         some(row.own_cpu.map(|own| own.total()), 0),
         parts,
-        row.process_cpu_us,
-        row.cores_per_stream,
+        format!("{:.0}", row.process_cpu_us),
+        format!("{:.3}", row.cores_per_stream),
         some(row.to_host, 0),
-    )
+        latency,
+    ]
 }
 
 fn write_verdicts(out: &mut String, report: &Report) -> std::fmt::Result {
