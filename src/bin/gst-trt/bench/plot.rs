@@ -1,6 +1,7 @@
 //! The report as a picture: frames per second by streams, beside what engine and decoder make alone.
 
 use super::report::{Kind, Report, Row};
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use std::error::Error;
 
