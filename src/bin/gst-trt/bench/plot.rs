@@ -68,11 +68,17 @@ fn draw(text: &mut String, report: &Report) -> Result<(), Box<dyn Error>> {
         .margin(10)
         .x_label_area_size(40)
         .y_label_area_size(60)
-        .build_cartesian_2d(streams.as_slice().into_segmented(), 0.0..highest)?;
+        .build_cartesian_2d(-0.5..streams.len() as f64 - 0.5, 0.0..highest)?;
+    // Each number of streams has its place on the axis, as far from the next as any.
+    let place = |count: usize| streams.iter().position(|other| *other == count).map(|at| at as f64);
+    let label = |at: &f64| match streams.get(at.round().max(0.0) as usize) {
+        Some(count) if (at - at.round()).abs() < 1e-3 => count.to_string(),
+        _ => String::new(),
+    };
     let mut mesh = chart.configure_mesh();
-    mesh.disable_x_mesh().light_line_style(TRANSPARENT).label_style(FONT).x_desc("streams").y_desc("fps").draw()?;
+    mesh.disable_x_mesh().light_line_style(TRANSPARENT).label_style(FONT).x_desc("streams").y_desc("fps");
+    mesh.x_labels(streams.len() + 1).x_label_formatter(&label).draw()?;
     for (line, top) in lines.iter().zip((60..).step_by(20)) {
-        let place = |count: usize| streams.iter().find(|other| **other == count).map(SegmentValue::CenterOf);
         let places: Vec<_> = line.points.iter().filter_map(|&(count, fps)| Some((place(count)?, fps))).collect();
         let style = line.colour.stroke_width(2);
         let sample = [(0, top), (24, top)];
