@@ -1,0 +1,6 @@
+//! `trtpublish`.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod element;
+mod servers;
