@@ -261,7 +261,7 @@ fn corrupt_h264_loses_no_frame_that_was_decoded() {
         return;
     }
     let Some(clip) = find::media("bikes.mp4") else { return };
-    crate::common::pipeline::init();
+    crate::common::running::register();
     for element in ["qtdemux", "h264parse", "avdec_h264"] {
         if gst::ElementFactory::find(element).is_none() {
             return find::skip(&format!("GStreamer's element {element}"), "cargo xtask setup");

@@ -1,11 +1,12 @@
 //! `trtoverlay` in pipelines: every format, properties while playing, and frames that it must refuse.
 
+use crate::common::running::register;
 use gst::prelude::*;
 use gst_check::Harness;
 use gst_video::{VideoFormat, VideoFrameFlags, VideoInfo, VideoMeta, VideoRegionOfInterestMeta};
 use gsttensorrt::meta::{self, Object, Record};
 use gsttensorrt::model::Rect;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
 const FORMATS: [VideoFormat; 8] = [
     VideoFormat::Nv12,
@@ -18,14 +19,6 @@ const FORMATS: [VideoFormat; 8] = [
     VideoFormat::Bgrx,
 ];
 const GREY: u8 = 110;
-
-fn init() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        gst::init().unwrap();
-        gsttensorrt::plugin_register_static().unwrap();
-    });
-}
 
 fn info(format: VideoFormat, width: u32, height: u32) -> VideoInfo {
     VideoInfo::builder(format, width, height).fps(gst::Fraction::new(30, 1)).build().unwrap()
@@ -75,7 +68,7 @@ fn changed(buffer: &gst::Buffer) -> usize {
 
 #[test]
 fn draws_in_every_format() {
-    init();
+    register();
     for format in FORMATS {
         for (width, height, bottom) in [(320, 240, 180), (321, 241, 181)] {
             let info = info(format, width, height);
@@ -95,7 +88,7 @@ fn draws_in_every_format() {
 
 #[test]
 fn draws_in_place() {
-    init();
+    register();
     let info = info(VideoFormat::Nv12, 64, 64);
     let frame = person(&info);
     let memory = frame.peek_memory(0).as_ptr();
@@ -106,7 +99,7 @@ fn draws_in_place() {
 /// Who else holds the frame doesn't see the drawing; also where each plane is mapped for itself.
 #[test]
 fn shared_frames_are_copied() {
-    init();
+    register();
     let info = info(VideoFormat::I420, 320, 240);
     for planes in [false, true] {
         let mut frame = person(&info);
@@ -123,7 +116,7 @@ fn shared_frames_are_copied() {
 
 #[test]
 fn statistics_count_frames_and_drawings() {
-    init();
+    register();
     let info = info(VideoFormat::Nv12, 64, 64);
     let mut harness = harness(&info);
     for _ in 0..3 {
@@ -137,7 +130,7 @@ fn statistics_count_frames_and_drawings() {
 
 #[test]
 fn properties_change_while_playing() {
-    init();
+    register();
     let info = info(VideoFormat::Rgb, 320, 240);
     let mut harness = harness(&info);
     let element = harness.element().unwrap();
@@ -166,7 +159,7 @@ fn properties_change_while_playing() {
 /// A frame far behind the clock is drawn, not dropped.
 #[test]
 fn late_frames_pass() {
-    init();
+    register();
     let info = info(VideoFormat::Rgb, 320, 240);
     let mut harness = harness(&info);
     let late = gst::event::Qos::new(gst::QOSType::Underflow, 2.0, 5_000_000_000, gst::ClockTime::from_seconds(10));
@@ -180,7 +173,7 @@ fn late_frames_pass() {
 /// Regions of interest that another detector left.
 #[test]
 fn draws_others_objects() {
-    init();
+    register();
     let info = info(VideoFormat::Rgb, 320, 240);
     let mut frame = grey(&info);
     VideoRegionOfInterestMeta::add(frame.get_mut().unwrap(), "dog", (80, 60, 160, 120));
@@ -190,7 +183,7 @@ fn draws_others_objects() {
 
 #[test]
 fn tiny_frames_pass() {
-    init();
+    register();
     for format in FORMATS {
         for (width, height) in [(1, 1), (2, 1), (1, 3), (17, 9)] {
             let info = info(format, width, height);
@@ -209,7 +202,7 @@ fn error_on(bus: &gst::Bus) -> String {
 /// Without a GPU frames in its memory end with what is missing; tests/gpu_elements/ draws on them.
 #[test]
 fn frames_in_gpu_memory_need_a_gpu() {
-    init();
+    register();
     if gsttensorrt::cuda::check_driver().is_ok() {
         return;
     }
@@ -226,7 +219,7 @@ fn frames_in_gpu_memory_need_a_gpu() {
 /// A stride that reaches past the end of the buffer.
 #[test]
 fn false_metadata_is_an_error() {
-    init();
+    register();
     let info = info(VideoFormat::Rgb, 16, 16);
     let mut harness = harness(&info);
     let bus = gst::Bus::new();
@@ -242,7 +235,7 @@ fn false_metadata_is_an_error() {
 /// From NV12 with the caps' colour through a converter: the box is the palette's colour, whatever the coding was.
 #[test]
 fn colours_follow_the_colorimetry() {
-    init();
+    register();
     for colorimetry in ["bt709", "bt601", "bt2020", "1:4:0:0"] {
         for format in ["NV12", "I420"] {
             let mut harness =
@@ -265,7 +258,7 @@ fn colours_follow_the_colorimetry() {
 /// Labels of all scripts can be told apart, with whatever fonts the machine has: none is drawn as boxes.
 #[test]
 fn no_two_labels_look_alike() {
-    init();
+    register();
     let info = info(VideoFormat::Rgb, 320, 240);
     let mut harness = harness(&info);
     let mut drawn =
@@ -321,7 +314,7 @@ fn no_two_labels_look_alike() {
 /// It's said once, on the bus of the first element that meets it, which letters stand for a label.
 #[test]
 fn a_label_in_other_letters_is_told_of() {
-    init();
+    register();
     let info = info(VideoFormat::I420, 320, 240);
     let mut said = Vec::new();
     for _ in 0..2 {

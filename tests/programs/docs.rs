@@ -68,7 +68,9 @@ fn check_cargo(line: &str) {
             let help = std::fs::read_to_string(find::root().join("xtask/src/main.rs")).unwrap();
             assert!(help.contains(&format!("\n  {task} ")), "{line}: no such task");
         }
-        ["test", "--test", name] => assert!(find::root().join(format!("tests/{name}.rs")).exists(), "{line}"),
+        ["test", "--test", subject, test] => {
+            assert!(find::root().join(format!("tests/{subject}/{test}.rs")).exists(), "{line}: no such test");
+        }
         ["test", "--lib", module] => {
             let found = walk(&find::root().join("src"), &|p| p.file_stem().is_some_and(|s| s == module));
             assert!(found, "{line}: no such module");

@@ -81,7 +81,8 @@ fn built(command: &mut Command) {
 #[test]
 fn rust_python_and_c_see_the_same() {
     let Some(setting) = Setting::new() else { return };
-    built(Command::new(env!("CARGO")).args(["build", "--offline", "--example", "detect"]));
+    // With the features of the whole workspace, as `cargo xtask test` has built it: else everything is compiled again.
+    built(Command::new(env!("CARGO")).args(["build", "--offline", "--workspace", "--example", "detect"]));
     // target/PROFILE/deps/THIS, so target/PROFILE/examples/detect.
     let rust = std::env::current_exe().unwrap().parent().unwrap().with_file_name("examples").join("detect");
     let in_rust = setting.run(rust.to_str().unwrap(), &[]);

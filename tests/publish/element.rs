@@ -1,5 +1,7 @@
 //! trtpublish: what it writes, when, and what happens when it can't.
 
+use crate::common::running::register;
+use crate::gst_launch;
 use gst::prelude::*;
 use gst_check::Harness;
 use gsttensorrt::meta::{self, Inference, KeypointSet, ModelRun, Object, Record};
@@ -10,22 +12,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const CAPS: &str = "video/x-raw,format=GRAY8,width=64,height=32,framerate=30/1";
 
-fn init() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        gst::init().unwrap();
-        gsttensorrt::plugin_register_static().unwrap();
-    });
-}
-
 fn harness(properties: &str) -> Harness {
-    init();
+    register();
     let mut harness = Harness::new_parse(&format!("trtpublish name=publish {properties}"));
     harness.set_src_caps_str(CAPS);
     harness
@@ -312,7 +306,7 @@ fn a_live_stream_into_a_file_loses_nothing() {
 
 /// A pipeline whose streaming thread waits for a reader that never reads.
 fn jammed(path: &Path) -> gst::Pipeline {
-    init();
+    register();
     let launch = format!(
         "videotestsrc ! video/x-raw,width=64,height=32 ! trtpublish name=publish overflow=block max-queue=2 location={} \
          ! fakesink sync=false name=sink",
@@ -370,7 +364,7 @@ fn a_flush_frees_a_jammed_stream() {
 
 /// The error that a pipeline ends with.
 fn error_of(launch: &str) -> (gst::glib::Error, String) {
-    init();
+    register();
     let pipeline = gst::parse::launch(launch).unwrap().downcast::<gst::Pipeline>().unwrap();
     let _ = pipeline.set_state(gst::State::Playing);
     let bus = pipeline.bus().unwrap();
@@ -392,7 +386,7 @@ fn what_cannot_be_opened_is_an_error_at_start() {
         (pipe.to_str().unwrap(), "start its reader first"),
         ("\"\"", "set location to a file's path"),
     ] {
-        init();
+        register();
         let launch = format!("videotestsrc ! trtpublish location={location} ! fakesink");
         let pipeline = gst::parse::launch(&launch).unwrap();
         assert!(pipeline.set_state(gst::State::Paused).is_err(), "{location}");
@@ -484,7 +478,7 @@ fn a_file_that_cannot_be_opened_anew_is_an_error() {
     let place = folder.path().join("place");
     std::fs::create_dir(&place).unwrap();
     let path = place.join("objects.jsonl");
-    init();
+    register();
     let launch = format!("videotestsrc is-live=true ! trtpublish location={} ! fakesink", path.display());
     let pipeline = gst::parse::launch(&launch).unwrap().downcast::<gst::Pipeline>().unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
@@ -535,7 +529,7 @@ fn an_output_that_fails_is_tried_again_if_asked_for() {
     ];
     for (path, words, break_it, mend) in cases {
         break_it(path);
-        init();
+        register();
         let properties = format!("location={} on-error=retry max-queue=10 overflow=drop-oldest", path.display());
         let element = gst::parse::launch(&format!("trtpublish {properties}")).unwrap();
         let bus = gst::Bus::new();
@@ -568,15 +562,6 @@ fn an_output_that_fails_is_tried_again_if_asked_for() {
         drop(h);
         let _ = std::fs::remove_file(path);
     }
-}
-
-/// gst-launch-1.0 with this plugin, as a person at a shell has it.
-fn gst_launch(launch: &str) -> Command {
-    let library = std::env::current_exe().unwrap().with_file_name("libgsttensorrt.so");
-    assert!(library.is_file(), "{} is built with the tests", library.display());
-    let mut command = Command::new("gst-launch-1.0");
-    command.arg("-q").arg(format!("--gst-plugin-load={}", library.display())).args(launch.split(' '));
-    command
 }
 
 #[test]

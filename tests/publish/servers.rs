@@ -2,25 +2,18 @@
 
 use crate::common::mosquitto::{Mosquitto, PASSWORD, Subscriber, USER};
 use crate::common::outputs::{Answer, Broker};
+use crate::common::running::register;
+use crate::gst_launch;
 use gst::prelude::*;
 use gst_check::Harness;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::process::Command;
-use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const CAPS: &str = "video/x-raw,format=GRAY8,width=64,height=32,framerate=30/1";
-
-fn init() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        gst::init().unwrap();
-        gsttensorrt::plugin_register_static().unwrap();
-    });
-}
 
 /// An element with a bus, fed by the test.
 struct Publish {
@@ -32,7 +25,7 @@ struct Publish {
 
 impl Publish {
     fn new(properties: &str) -> Self {
-        init();
+        register();
         let element = gst::parse::launch(&format!("trtpublish {properties}")).unwrap();
         let bus = gst::Bus::new();
         element.set_bus(Some(&bus));
@@ -87,14 +80,6 @@ fn numbers(subscriber: &Subscriber, count: usize) -> Vec<u64> {
 fn number(line: &str) -> u64 {
     let line: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line:?}"));
     line["frame"].as_u64().unwrap()
-}
-
-/// gst-launch-1.0 with this build's plugin: a process of its own, with its own environment.
-fn gst_launch(launch: &str) -> Command {
-    let plugin = std::env::current_exe().unwrap().with_file_name("libgsttensorrt.so");
-    let mut command = Command::new("gst-launch-1.0");
-    command.arg("-q").arg(format!("--gst-plugin-load={}", plugin.display())).args(launch.split(' '));
-    command
 }
 
 #[test]
@@ -586,7 +571,7 @@ fn a_broker_that_refuses_is_asked_again_if_asked_for() {
 
 #[test]
 fn what_cannot_be_a_location_is_an_error_at_start() {
-    init();
+    register();
     for (properties, words) in [
         ("location=tcp://nowhere", "write tcp://host:port"),
         ("location=mqtt://host/a/#", "wildcard"),

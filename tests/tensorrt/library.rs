@@ -154,7 +154,7 @@ fn the_search_goes_on_in_every_language() {
     // With the folder named, and by the loader's own search.
     for (variable, value) in [("GST_TENSORRT_LIBRARY", &libraries), ("LD_LIBRARY_PATH", &libraries)] {
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "in_another_language", "--nocapture"])
+            .args(["--ignored", "--exact", "library::in_another_language", "--nocapture"])
             .env_remove("GST_TENSORRT_LIBRARY")
             .env("LOCPATH", folder.path())
             .env("LC_ALL", "xx_XX")
