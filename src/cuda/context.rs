@@ -270,14 +270,6 @@ impl Context {
         self.attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
     }
 
-    /// Bytes of the second-level cache.
-    ///
-    /// # Errors
-    /// A device failure.
-    pub fn cache_size(&self) -> Result<usize, Error> {
-        Ok(self.attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)? as usize)
-    }
-
     fn attribute(&self, attribute: CUdevice_attribute) -> Result<u32, Error> {
         let mut value: c_int = 0;
         // SAFETY: writes one integer.

@@ -160,19 +160,6 @@ impl DeviceBuffer {
         self.context.check("cuMemcpyHtoDAsync", result)
     }
 
-    /// Queues a copy of the buffer's first `bytes` from another.
-    ///
-    /// # Errors
-    /// When one of them is smaller, or the device failed.
-    pub fn copy_from(&mut self, source: &Self, bytes: usize, stream: &Stream) -> Result<(), Error> {
-        self.fits(bytes)?;
-        source.fits(bytes)?;
-        let _current = self.context.enter()?;
-        // SAFETY: both buffers have that many bytes, and their drops wait for the device.
-        let result = unsafe { sys::cuMemcpyDtoDAsync_v2(self.address, source.address, bytes, stream.raw()) };
-        self.context.check("cuMemcpyDtoDAsync", result)
-    }
-
     fn fits(&self, bytes: usize) -> Result<(), Error> {
         if bytes > self.bytes {
             let message = format!("{bytes} bytes don't fit a device buffer of {}", self.bytes);

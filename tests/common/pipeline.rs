@@ -1,27 +1,18 @@
 //! Pipelines that are fed frames and end with JSON Lines in a file.
 
+use super::running::register;
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 use gsttensorrt::infer::Frame;
 use gsttensorrt::model::{Detection, Keypoint, Rect};
 use serde_json::Value;
 use std::path::Path;
-use std::sync::Once;
 use std::time::{Duration, Instant};
 
 /// No test pipeline takes this long; one that does hangs.
 const LONGEST: Duration = Duration::from_secs(120);
 /// Between the frames that [`Pipeline::push`] is given.
 pub const FRAME_TIME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
-
-/// GStreamer, with the plugin's elements registered from this build.
-pub fn init() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        gst::init().unwrap();
-        gsttensorrt::plugin_register_static().unwrap();
-    });
-}
 
 /// A pipeline from a launch string; it is stopped when dropped.
 pub struct Pipeline {
@@ -39,7 +30,7 @@ pub struct Failure {
 impl Pipeline {
     /// `LINES` in the launch string becomes a file of this pipeline's own; [`Self::lines`] reads it.
     pub fn new(launch: &str) -> Self {
-        init();
+        register();
         let folder = tempfile::tempdir().unwrap();
         let lines = folder.path().join("lines.jsonl");
         let launch = launch.replace("LINES", lines.to_str().unwrap());

@@ -14,13 +14,18 @@ pub const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
 /// From one frame to the next.
 pub const PERIOD: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
-/// Registers the elements; `false` where there's no engine to run them, which is said on stderr.
-pub fn start() -> bool {
+/// Starts GStreamer, and registers the elements of this build once for all tests of the process.
+pub fn register() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         gst::init().unwrap();
         gsttensorrt::plugin_register_static().unwrap();
     });
+}
+
+/// Registers the elements; `false` where there's no engine to run them, which is said on stderr.
+pub fn start() -> bool {
+    register();
     find::onnx_runtime()
 }
 

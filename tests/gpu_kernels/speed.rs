@@ -5,6 +5,8 @@ use crate::drawing::{Canvas, record};
 use crate::heads::{Bench, Crowd, Model, Slot, outputs};
 use crate::pictures::Picture;
 use crate::random::Random;
+use cudarc::driver::result;
+use cudarc::driver::sys::CUdevice_attribute;
 use gsttensorrt::cuda::{DeviceBuffer, Event, Painter, PixelFormat, Preprocessor, SlotResult, Source};
 use gsttensorrt::draw::{Overlay, Style};
 use gsttensorrt::infer::{Error, ErrorKind};
@@ -20,7 +22,7 @@ pub fn run(gpu: &Gpu) -> Result<(), Error> {
     println!(
         "\n{}, compute capability {major}.{minor}, L2 {} MiB, copy bandwidth {:.0} GB/s (read + written)\n",
         gpu.context.device_name()?,
-        gpu.context.cache_size()? >> 20,
+        cache_size(gpu) >> 20,
         bandwidth / 1e9
     );
     println!("Replayed from a graph; plain: the same launches one by one, where that is measured.\n");
@@ -74,11 +76,27 @@ fn repeat(gpu: &Gpu, launches: usize, mut work: impl FnMut() -> Result<(), Error
 
 /// Bytes a second, read and written ones.
 fn copy_bandwidth(gpu: &Gpu) -> Result<f32, Error> {
-    let bytes = 8 * gpu.context.cache_size()?.max(32 << 20);
-    let (source, mut target) = (DeviceBuffer::new(&gpu.context, bytes)?, DeviceBuffer::new(&gpu.context, bytes)?);
+    let bytes = 8 * cache_size(gpu).max(32 << 20);
+    let (source, target) = (DeviceBuffer::new(&gpu.context, bytes)?, DeviceBuffer::new(&gpu.context, bytes)?);
     let copies = 10;
-    let time = time(gpu, copies, || (0..copies).try_for_each(|_| target.copy_from(&source, bytes, &gpu.stream)))?;
+    let copy = || {
+        let _current = gpu.context.enter()?;
+        // SAFETY: both buffers have that many bytes, and their drops wait for the device.
+        let queued =
+            unsafe { result::memcpy_dtod_async(target.address(), source.address(), bytes, gpu.stream.handle().cast()) };
+        queued.map_err(|error| Error::new(ErrorKind::Failed, format!("cuMemcpyDtoDAsync: {error}")))
+    };
+    let time = time(gpu, copies, || (0..copies).try_for_each(|_| copy()))?;
     Ok(2.0 * bytes as f32 / (time * 1e-6))
+}
+
+/// Bytes of the second-level cache.
+fn cache_size(gpu: &Gpu) -> usize {
+    let attribute = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE;
+    let device = result::device::get(gpu.context.device().cast_signed()).expect("the device in use");
+    // SAFETY: a device that is there.
+    let bytes = unsafe { result::device::get_attribute(device, attribute) }.expect("every device has this attribute");
+    bytes.cast_unsigned() as usize
 }
 
 /// One launch for a batch, its buffers another set each time, over four times the second-level cache.
@@ -97,7 +115,7 @@ fn preprocessing(
     let region = Rect::new(0.0, 0.0, size.0 as f32, size.1 as f32);
     let read = bytes_read(format, region, spec);
     let set = batch * (read + image);
-    let sets = (4 * gpu.context.cache_size()?.max(1 << 20)).div_ceil(set).clamp(2, 600) + 1;
+    let sets = (4 * cache_size(gpu).max(1 << 20)).div_ceil(set).clamp(2, 600) + 1;
     let mut lanes = Vec::new();
     for _ in 0..sets {
         let mut lane = Preprocessor::new(&gpu.context, &gpu.kernels, spec, batch)?;

@@ -1,4 +1,4 @@
-//! Heads that several models' shapes have, as tests/heads.rs has them on the CPU.
+//! Heads that several models' shapes have, as tests/cpu/heads.rs has them on the CPU.
 
 use crate::common::find::test_model;
 use crate::common::models::{ultralytics, with_metadata};

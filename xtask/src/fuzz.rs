@@ -27,7 +27,7 @@ pub fn install(paths: &Paths) -> Result<()> {
         install.args(["install", "--quiet", "--locked", "--force", "cargo-fuzz", "--version", VERSION, "--root"]);
         step(&format!("cargo-fuzz {VERSION}"), || run(install.arg(folder(paths))))?;
     }
-    println!("  {} is there", paths.short(&program));
+    println!("  {} is there", program.display());
     Ok(())
 }
 
@@ -49,6 +49,7 @@ pub fn run_all(paths: &Paths, time: Duration) -> Result<()> {
     Ok(())
 }
 
+/// In the cache, for the next clone too.
 fn folder(paths: &Paths) -> PathBuf {
-    paths.target().join("tools")
+    paths.cache.join("tools")
 }

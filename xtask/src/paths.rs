@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 pub struct Paths {
     /// The repository's root.
     pub root: PathBuf,
-    /// Downloads, converted models and virtual environments: whatever can be made again.
+    /// Downloads, converted models and tools: whatever can be made again.
     pub cache: PathBuf,
     /// Libraries of ONNX Runtime and TensorRT, where the plugin looks for them.
     pub data: PathBuf,

@@ -36,19 +36,24 @@ pub fn cargo(paths: &Paths) -> Command {
 pub fn build(paths: &Paths, profile: Profile) -> Result<Plugin> {
     let mut build = cargo(paths);
     build.args(["build", "--package", "gst-plugin-tensorrt"]);
+    if profile == Profile::Release {
+        build.arg("--release");
+    }
+    run(&mut build)?;
+    built(paths, profile)
+}
+
+/// The plugin as cargo has built it, alone or with its tests; sees that GStreamer loads it.
+pub fn built(paths: &Paths, profile: Profile) -> Result<Plugin> {
+    // A folder with the plugin alone: GStreamer searches folders to the bottom, and cargo's hold thousands of files.
     let name = match profile {
         Profile::Dev => "debug",
-        Profile::Release => {
-            build.arg("--release");
-            "release"
-        }
+        Profile::Release => "release",
     };
-    run(&mut build)?;
-
-    // A folder with the plugin alone: GStreamer searches folders to the bottom, and cargo's hold thousands of files.
     let folder = paths.target().join("plugins").join(name);
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    replace_link(&paths.target().join(name).join(LIBRARY), &folder.join(LIBRARY))?;
+    // Where the linker writes it, for its tests too.
+    replace_link(&paths.target().join(name).join("deps").join(LIBRARY), &folder.join(LIBRARY))?;
     let plugin = Plugin { registry: folder.join("registry.bin"), folder };
     let mut inspect = Command::new("gst-inspect-1.0");
     plugin.set_environment(&mut inspect);

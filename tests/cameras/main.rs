@@ -1,0 +1,10 @@
+//! `gst-trt run`'s cameras, run in the test's own process.
+
+mod changes;
+#[path = "../common/mod.rs"]
+mod common;
+mod ends;
+mod failures;
+mod patience;
+mod sources;
+mod starts;

@@ -1,0 +1,84 @@
+//! A camera's start: what comes while its decoder is being opened isn't lost.
+
+use crate::common::barcode::{self, Codec, PERIOD, PICTURES};
+use crate::common::rtsp::Camera;
+use crate::common::running::start;
+use crate::common::supervised::{Arrival, IMPATIENCE, Supervised, camera, element, rtsp};
+use gst::prelude::*;
+use gsttensorrt::config::Transport;
+use gsttensorrt::run::{CameraSetup, FileSource, Outcome, Source};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// As long as a GPU takes when it opens 40 decoders at once.
+const OPENING: Duration = Duration::from_millis(1800);
+
+/// Pictures of a clip.
+const CLIP: u64 = 75;
+
+/// Models of 80 pictures a second: three times what comes, and a small part of what a decoder gives after a pause.
+fn with_models(mut camera: CameraSetup) -> CameraSetup {
+    camera.elements.push(element("identity", "models", &[("sleep-time", "12000")]));
+    camera
+}
+
+/// Runs a camera whose decoder takes so long with its first picture.
+fn start_slowly(camera: CameraSetup) -> Supervised {
+    Supervised::start_seen(vec![camera], IMPATIENCE, |pipeline| {
+        pipeline.connect_deep_element_added(|_, _, element| {
+            let is_decoder = element.factory().is_some_and(|factory| factory.name().starts_with("avdec_"));
+            if let (true, Some(pad)) = (is_decoder, element.static_pad("sink")) {
+                let opened = AtomicBool::new(false);
+                pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                    if !opened.swap(true, Ordering::SeqCst) {
+                        std::thread::sleep(OPENING);
+                    }
+                    gst::PadProbeReturn::Ok
+                });
+            }
+        });
+    })
+}
+
+fn numbers(arrivals: &[Arrival]) -> Vec<u64> {
+    arrivals.iter().map(|arrival| arrival.number.expect("its bars can be read")).collect()
+}
+
+#[test]
+fn a_file_begins_when_its_decoder_is_open_and_loses_nothing() {
+    start();
+    let folder = tempfile::tempdir().unwrap();
+    for codec in [Codec::H264, Codec::H265] {
+        let path = folder.path().join(format!("{}.mp4", codec.name()));
+        barcode::write_mp4(codec, CLIP, &path);
+        let source = Source::File(FileSource { path, looping: false });
+        let cameras = start_slowly(with_models(camera("file", source)));
+        cameras.wait_for_pictures("file", CLIP as usize, 30 * SECOND);
+        let arrivals = cameras.arrivals("file");
+        let dropped: u64 = cameras.cameras().iter().map(|camera| camera.drops).sum();
+        assert_eq!(numbers(&arrivals), (0..CLIP).collect::<Vec<_>>(), "{codec:?}");
+        assert_eq!(dropped, 0, "{codec:?}");
+        // At its own speed from then on, not in one burst.
+        let took = arrivals[arrivals.len() - 1].at - arrivals[0].at;
+        let due = PERIOD * (CLIP - 1) as u32;
+        assert!(took > due * 8 / 10, "{codec:?}: {took:?} instead of {due:?}");
+        assert_eq!(cameras.wait(), Outcome::Stopped);
+    }
+}
+
+#[test]
+fn a_camera_loses_nothing_while_its_decoder_is_opened() {
+    start();
+    for (codec, transport) in [(Codec::H264, Transport::Tcp), (Codec::H265, Transport::Udp)] {
+        let server = Camera::start(codec);
+        let cameras = start_slowly(with_models(rtsp("door", &server.url(), transport)));
+        cameras.wait_for_pictures("door", 90, 30 * SECOND);
+        let numbers = numbers(&cameras.arrivals("door"));
+        let gaps: Vec<_> = numbers.windows(2).filter(|pair| (pair[0] + 1) % PICTURES != pair[1] % PICTURES).collect();
+        assert!(gaps.is_empty(), "{codec:?}: {gaps:?} in {numbers:?}");
+        assert_eq!(cameras.cameras().iter().map(|camera| camera.drops).sum::<u64>(), 0, "{codec:?}");
+        assert_eq!(cameras.stop(), Outcome::Stopped);
+    }
+}

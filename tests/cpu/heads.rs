@@ -1,0 +1,267 @@
+//! Which head a model has: who wrote its file, what its outputs show, what the user says. And the labels that it has. On
+//! the CPU; tests/gpu_pipelines/heads.rs does the same on a GPU.
+
+use crate::common::find::{onnx_runtime, test_model};
+use crate::common::models::{ultralytics, with_metadata};
+use crate::common::picture::{Colour, Picture, Square};
+use crate::common::pipeline::{Failure, Pipeline};
+use gst_video::VideoFormat;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+fn pipeline(element: &str, model: &Path, properties: &str) -> Pipeline {
+    Pipeline::new(&format!(
+        "appsrc name=source format=time ! {element} name=ours backend=cpu model={} {properties} \
+         ! trtpublish location=LINES ! fakesink",
+        model.display()
+    ))
+}
+
+/// One square of each colour.
+fn squares() -> Picture {
+    Picture::new(&[
+        Square::new(Colour::Red, 2, 2, 255),
+        Square::new(Colour::Green, 6, 4, 240),
+        Square::new(Colour::Blue, 9, 6, 220),
+    ])
+}
+
+/// The objects of one picture, or the element's error.
+fn found(element: &str, model: &Path, properties: &str) -> Result<Vec<Value>, Failure> {
+    let pipeline = pipeline(element, model, properties);
+    pipeline.push(0, squares().rgb().frame(VideoFormat::Rgb));
+    let lines = pipeline.finish()?;
+    Ok(lines[0]["objects"].as_array().unwrap().clone())
+}
+
+#[track_caller]
+fn refused(element: &str, model: &Path, properties: &str, words: &[&str]) {
+    let failure = match found(element, model, properties) {
+        Err(failure) => failure,
+        Ok(objects) => panic!("{} {properties} is taken: {objects:?}", model.display()),
+    };
+    assert_eq!(failure.element, "ours", "{failure:?}");
+    let file = model.file_name().unwrap().to_str().unwrap();
+    for word in [&[file], words].concat() {
+        assert!(failure.message.contains(word), "no {word:?} in: {}", failure.message);
+    }
+}
+
+fn count_by<'a>(objects: &'a [Value], key: &str) -> BTreeMap<&'a str, usize> {
+    let mut counts = BTreeMap::new();
+    for object in objects {
+        *counts.entry(object[key].as_str().unwrap()).or_default() += 1;
+    }
+    counts
+}
+
+/// Shapes that several heads have, told apart by what comes out of them.
+#[test]
+fn outputs_that_are_not_a_heads_are_refused_with_what_they_may_be() {
+    if !onnx_runtime() {
+        return;
+    }
+    let refused = |element, model, words: &[&str]| refused(element, &test_model(model), "", words);
+    refused(
+        "trtdetect",
+        "pose5-bare",
+        &["scores are 0-1", "yolo-pose: one class, 5 keypoints of 3 values", "head=NAME", "HEAD"],
+    );
+    refused("trtpose", "pose5-bare", &["scores are 0-1", "yolo-pose: one class, 5 keypoints of 3 values"]);
+    refused("trtdetect", "obb-bare", &["of an empty picture", "oriented boxes", "1 class and an angle"]);
+    refused("trtdetect", "rtdetr-bare", &["pixels are due", "RT-DETR"]);
+    refused("trtdetect", "yolox", &["YOLOX", "objectness", "heads that are read: yolo, "]);
+    refused(
+        "trtdetect",
+        "two-inputs",
+        &["has 2 inputs", "images", "previous", "export the model with the image as its only input"],
+    );
+    // A detector for all that is known, but the file doesn't say it.
+    let failure = found("trtpose", &test_model("yolo-bare"), "").unwrap_err();
+    let first = failure.message.lines().next().unwrap().to_owned();
+    assert!(first.contains("is taken for a yolo head") && first.contains("doesn't say what it is"), "{first}");
+    assert!(!failure.message.contains("use trtdetect"), "{}", failure.message);
+    // With its metadata it is one.
+    refused("trtpose", "yolo", &["has a yolo head: use trtdetect"]);
+    // Models without metadata that fit go on working.
+    for (model, objects) in [("yolo-bare", 3), ("yolo-coco", 3), ("yolo-e2e-bare", 3)] {
+        assert_eq!(found("trtdetect", &test_model(model), "").unwrap().len(), objects, "{model}");
+    }
+    assert_eq!(found("trtpose", &test_model("yolo-pose-e2e"), "").unwrap().len(), 1);
+}
+
+/// Files of the same shapes, of which another exporter says that it wrote them.
+#[test]
+fn files_of_other_exporters_are_refused_by_name() {
+    if !onnx_runtime() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let detect = [("task", "detect"), ("names", r#"{"0": "a", "1": "b", "2": "c"}"#)];
+    let with = |name: &str, model: &str, more: &[(&str, &str)]| {
+        with_metadata(folder.path(), name, model, &[&detect[..], more].concat())
+    };
+    for family in ["picodet", "rtmdet", "yolo9", "yolonas"] {
+        let libre = [("libreyolo_version", "1.6.0"), ("model_family", family)];
+        for base in ["yolo-bare", "yolo-e2e-bare"] {
+            for properties in ["", "head=yolo"] {
+                refused(
+                    "trtdetect",
+                    &with(family, base, &libre),
+                    properties,
+                    &["LibreYOLO 1.6.0", family, "no head here reads"],
+                );
+            }
+        }
+    }
+    let rtdetr =
+        with("rtdetr", "rtdetr-bare", &[("author", "Ultralytics"), ("head", "RTDETRDecoder"), ("end2end", "False")]);
+    refused("trtdetect", &rtdetr, "", &["RT-DETR model (metadata head RTDETRDecoder)", "no head here reads"]);
+    // As an export from before `head` was written.
+    let older = with("older", "rtdetr-bare", &[("author", "Ultralytics"), ("end2end", "True")]);
+    refused("trtdetect", &older, "", &["pixels are due"]);
+    for (key, value) in [("author", "Megvii"), ("model_family", "foo"), ("author", "Deci")] {
+        let foreign = with("foreign", "yolo-bare", &[(key, value)]);
+        refused("trtdetect", &foreign, "", &[value, "not of Ultralytics", "head=NAME"]);
+        // The user knows it.
+        assert_eq!(found("trtdetect", &foreign, "head=yolo").unwrap().len(), 3);
+        refused("trtdetect", &foreign, "head=yolo-end-to-end", &["head=yolo-end-to-end doesn't fit"]);
+    }
+    for task in ["obb", "segment", "classify"] {
+        let other = with_metadata(folder.path(), task, "yolo-bare", &ultralytics(task, "['a', 'b', 'c']"));
+        refused("trtdetect", &other, "", &[task, "detection and pose models"]);
+    }
+}
+
+#[test]
+fn a_head_by_its_name_has_to_fit() {
+    if !onnx_runtime() {
+        return;
+    }
+    let objects = found("trtpose", &test_model("pose5-bare"), "head=yolo-pose").unwrap();
+    assert_eq!(objects.len(), 1);
+    let keypoints = objects[0]["keypoints"].as_array().unwrap();
+    assert_eq!(keypoints.len(), 5);
+    // Cell 2, 2; see tests/models/README.md.
+    assert_eq!((&keypoints[1]["name"], keypoints[1]["x"].as_f64()), (&"keypoint 1".into(), Some(16.8)));
+    assert_eq!(found("trtdetect", &test_model("yolo-e2e-bare"), "head=yolo-end-to-end").unwrap().len(), 3);
+    for (model, head, word) in [
+        ("rtdetr-bare", "yolo-end-to-end", "pixels are due"),
+        ("pose5-bare", "yolo", "scores are 0-1"),
+        ("obb-bare", "yolo", "of an empty picture"),
+        ("yolo", "yolo-end-to-end", "head=yolo-end-to-end doesn't fit"),
+        ("yolo", "yolo-pose", "head=yolo-pose doesn't fit"),
+        ("yolo", "nanodet", "head=nanodet doesn't fit"),
+        ("yolo-e2e", "yolo", "head=yolo doesn't fit"),
+        ("yolox", "yolo-end-to-end", "head=yolo-end-to-end doesn't fit"),
+        ("yolo", "movenet", "head=movenet doesn't fit"),
+    ] {
+        refused("trtdetect", &test_model(model), &format!("head={head}"), &[word]);
+    }
+}
+
+/// A model whose scores are right where nothing is, and beyond 1 where it's bright.
+#[test]
+fn a_confidence_beyond_1_is_an_error_when_it_comes() {
+    if !onnx_runtime() {
+        return;
+    }
+    let pipeline = pipeline("trtdetect", &test_model("yolo-loud"), "");
+    let dim = Picture::new(&[Square::new(Colour::Red, 2, 2, 60)]);
+    for n in 0..3 {
+        pipeline.push(n, dim.rgb().frame(VideoFormat::Rgb));
+    }
+    pipeline.push(3, squares().rgb().frame(VideoFormat::Rgb));
+    let failure = pipeline.finish().unwrap_err();
+    for word in ["yolo-loud.onnx", "class 0 has a confidence of 3", "confidences are 0-1", "yolo head"] {
+        assert!(failure.message.contains(word), "no {word:?} in: {}", failure.message);
+    }
+    for object in pipeline.lines().iter().flat_map(|line| line["objects"].as_array().unwrap()) {
+        let confidence = object["confidence"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&confidence), "{object}");
+    }
+}
+
+#[test]
+fn keypoints_have_the_files_names() {
+    if !onnx_runtime() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let five = ["left-eye", "right-eye", "nose", "left mouth", "Ωmega"];
+    let quoted: Vec<String> = five.iter().map(|name| format!("'{name}'")).collect();
+    let list = quoted.join(", ");
+    for kpt_names in [format!("{{0: [{list}]}}"), format!("[{list}]"), format!("{{0: ({list}), 1: ['x']}}")] {
+        let more = [("kpt_shape", "(5, 3)"), ("kpt_names", &*kpt_names)];
+        let metadata = [&ultralytics("pose", "{0: 'face'}")[..], &more].concat();
+        let model = with_metadata(folder.path(), "face", "pose5-bare", &metadata);
+        let objects = found("trtpose", &model, "").unwrap();
+        let names: Vec<_> =
+            objects[0]["keypoints"].as_array().unwrap().iter().map(|k| k["name"].as_str().unwrap()).collect();
+        assert_eq!((objects[0]["label"].as_str(), &names[..]), (Some("face"), &five[..]), "{kpt_names}");
+    }
+}
+
+/// Models whose names are missing, with those of a file.
+#[test]
+fn labels_of_a_file_do_for_names_that_are_none() {
+    if !onnx_runtime() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let labels = folder.path().join("labels.txt");
+    std::fs::write(&labels, "rouge\nvert\nbleu\n").unwrap();
+    let properties = format!("labels={}", labels.display());
+    for names in ["None", "{}", "[]", ""] {
+        for (base, more) in [("yolo-bare", ("stride", "32")), ("yolo-e2e-bare", ("end2end", "True"))] {
+            let metadata = [&ultralytics("detect", names)[..], &[more]].concat();
+            let model = with_metadata(folder.path(), "nameless", base, &metadata);
+            let objects = found("trtdetect", &model, &properties).unwrap();
+            let expected = BTreeMap::from([("rouge", 1), ("vert", 1), ("bleu", 1)]);
+            assert_eq!(count_by(&objects, "label"), expected, "{base} {names:?}");
+            let objects = found("trtdetect", &model, &format!("{properties} classes=vert")).unwrap();
+            assert_eq!(count_by(&objects, "label"), BTreeMap::from([("vert", 1)]), "{base} {names:?}");
+        }
+    }
+    // Where the channels say how many there are, the file has to have as many.
+    std::fs::write(&labels, "rouge\nvert\n").unwrap();
+    let failure = found("trtdetect", &test_model("yolo-bare"), &properties).unwrap_err();
+    assert!(failure.message.contains("2 names, the model has 3 classes"), "{}", failure.message);
+}
+
+/// A name is of all the classes that have it, and each label can be written.
+#[test]
+fn classes_are_chosen_by_any_label() {
+    if !onnx_runtime() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let cases: [(&str, &str, &[&str]); 9] = [
+        ("['car', 'van', 'car']", "classes=car", &["car", "car"]),
+        ("['car', 'car', 'car']", "class-confidence=car=1", &["car"]),
+        ("['car', 'van', 'car']", "class-confidence=\"car=1,van=1\"", &["car"]),
+        (r"['cup, small', 'cup', 'a=b']", r#"classes="cup\\, small""#, &["cup, small"]),
+        (r"['cup, small', 'cup', 'a=b']", r#"classes="cup\\, small,a=b""#, &["cup, small", "a=b"]),
+        (r"['cup, small', 'cup', 'a=b']", r#"class-confidence="cup\\, small=1,a=b=1,cup=1""#, &["cup, small"]),
+        // A label goes before a number; a class without a name has one by its number.
+        ("['1', '2', '0']", "classes=1", &["1"]),
+        ("['ab', ' ', '']", "classes=\"class 1,2\"", &["class 1", "class 2"]),
+        ("['Straße', '日本', '🚗']", "classes=\"日本,🚗\"", &["日本", "🚗"]),
+    ];
+    for (names, properties, expected) in cases {
+        let model = with_metadata(folder.path(), "labelled", "yolo-bare", &ultralytics("detect", names));
+        let objects =
+            found("trtdetect", &model, properties).unwrap_or_else(|failure| panic!("{properties}: {failure:?}"));
+        let mut labels: Vec<_> = objects.iter().map(|object| object["label"].as_str().unwrap()).collect();
+        let mut expected = expected.to_vec();
+        labels.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(labels, expected, "{names} {properties}");
+    }
+    let model = with_metadata(folder.path(), "near", "yolo-bare", &ultralytics("detect", "['red', 'cup, small', 'x']"));
+    for (properties, meant) in [("classes=Red", "`red`"), (r#"classes="cup\\, smal""#, r"`cup\, small`")] {
+        let failure = found("trtdetect", &model, properties).unwrap_err();
+        assert!(failure.message.contains(&format!("did you mean {meant}?")), "{}", failure.message);
+    }
+}

@@ -1,0 +1,191 @@
+//! Real models on real pictures find what tests/reference/reference.py finds with ONNX Runtime, OpenCV and NumPy.
+
+use crate::common::pixels::Rgb;
+use crate::common::{engine, find};
+use gst_video::VideoFormat;
+use gsttensorrt::model::{Detection, Keypoint, Params, Rect};
+use serde::Deserialize;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, LazyLock};
+
+/// Boxes and keypoints, pixels of the network's input.
+const PIXELS: f32 = 1.0;
+const CONFIDENCE: f32 = 0.01;
+/// Objects of at least this confidence have to be there.
+const SURE: f32 = 0.3;
+
+#[derive(Debug, Deserialize)]
+struct Reference {
+    confidence: f32,
+    iou: f32,
+    images: Vec<Image>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Image {
+    name: String,
+    results: Vec<Found>,
+}
+
+/// What a model found in a region of a picture.
+#[derive(Debug, Deserialize)]
+struct Found {
+    model: String,
+    /// x, y, width, height, pixels of the picture.
+    region: [f32; 4],
+    /// Pixels of the network's input per pixel of the picture.
+    scale: [f32; 2],
+    objects: Vec<Object>,
+}
+
+/// Coordinates in pixels of the picture.
+#[derive(Debug, Deserialize)]
+struct Object {
+    class: u32,
+    confidence: f32,
+    #[serde(rename = "box")]
+    corners: [f32; 4],
+    /// x, y, confidence.
+    #[serde(default)]
+    keypoints: Vec<[f32; 3]>,
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("reference")
+}
+
+/// Computed once for all tests of this file; `None` without the pictures or Python, which is reported.
+static REFERENCE: LazyLock<Option<Reference>> = LazyLock::new(|| {
+    let python = find::python()?;
+    for file in ["bikes.mp4", "bus.jpg", "zidane.jpg"] {
+        find::media(file)?;
+    }
+    let root = find::root();
+    let script = root.join("tests/reference/reference.py");
+    let mut command = Command::new(python);
+    command.arg("-B").arg(script).arg("--out").arg(folder());
+    command.arg("--media").arg(root.join("media")).arg(find::shared().join("media"));
+    command.arg("--models").arg(root.join("models")).arg(find::shared().join("models"));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read(folder().join("reference.json")).unwrap();
+    Some(serde_json::from_slice(&text).unwrap())
+});
+
+impl Object {
+    fn detection(&self) -> Detection {
+        let [x1, y1, x2, y2] = self.corners;
+        let keypoints = self.keypoints.iter().map(|&[x, y, confidence]| Keypoint { x, y, confidence });
+        Detection {
+            rect: Rect::from_corners(x1, y1, x2, y2),
+            class_id: self.class,
+            confidence: self.confidence,
+            keypoints: keypoints.collect(),
+        }
+    }
+}
+
+impl Found {
+    /// How far two objects are apart: the greatest difference of a coordinate (network pixels) and of a confidence.
+    fn distance(&self, a: &Detection, b: &Detection) -> (f32, f32) {
+        let [sx, sy] = self.scale;
+        let mut far = (0.0f32, 0.0f32);
+        for (a, b) in points(a).iter().zip(points(b)) {
+            far.0 = far.0.max(((a.x - b.x) * sx).abs()).max(((a.y - b.y) * sy).abs());
+            far.1 = far.1.max((a.confidence - b.confidence).abs());
+        }
+        far
+    }
+
+    fn same(&self, a: &Detection, b: &Detection) -> bool {
+        let (place, confidence) = self.distance(a, b);
+        a.class_id == b.class_id
+            && a.keypoints.len() == b.keypoints.len()
+            && place <= PIXELS
+            && confidence <= CONFIDENCE
+    }
+}
+
+/// The box's corners, each with the object's confidence, and the keypoints.
+fn points(d: &Detection) -> Vec<Keypoint> {
+    let corner = |x, y| Keypoint { x, y, confidence: d.confidence };
+    let mut points = vec![corner(d.rect.x, d.rect.y), corner(d.rect.right(), d.rect.bottom())];
+    points.extend(&d.keypoints);
+    points
+}
+
+/// Compares one model on all pictures; the number of objects that had to be found.
+fn compare(model: &str) -> Option<usize> {
+    gst::init().unwrap();
+    let path = find::real_model(model)?;
+    if !find::onnx_runtime() {
+        return None;
+    }
+    let reference = REFERENCE.as_ref()?;
+    let engine = engine::open(&path, 1);
+    let mut lane = engine.lanes().unwrap().remove(0);
+    let params = Params { confidence: reference.confidence, iou: reference.iou, ..Params::default() };
+    let params = Arc::new(params);
+    let mut sure = 0;
+    let mut problems = Vec::new();
+    for image in &reference.images {
+        let picture = Rgb::read_ppm(&folder().join(format!("{}.ppm", image.name)));
+        let (width, height) = (picture.width as f32, picture.height as f32);
+        let frame = picture.frame(VideoFormat::Rgb);
+        for wanted in image.results.iter().filter(|r| r.model == model) {
+            let [x, y, w, h] = wanted.region;
+            let mut slot = engine::slot(frame.clone(), &params);
+            slot.region = Rect::new(x, y, w, h);
+            lane.run(std::slice::from_mut(&mut slot)).unwrap();
+            let mut found = slot.output.detections;
+            found.iter_mut().for_each(|d| d.map_points(|x, y| (x * width, y * height)));
+            let objects: Vec<_> = wanted.objects.iter().map(Object::detection).collect();
+            let missing = objects.iter().filter(|o| o.confidence >= SURE && !found.iter().any(|f| wanted.same(f, o)));
+            let extra = found
+                .iter()
+                .filter(|f| f.confidence >= SURE + CONFIDENCE && !objects.iter().any(|o| wanted.same(f, o)));
+            for (what, object) in missing.map(|o| ("missing", o)).chain(extra.map(|o| ("not in the reference", o))) {
+                let others = if what == "missing" { &found } else { &objects };
+                let nearest = others
+                    .iter()
+                    .map(|o| wanted.distance(object, o))
+                    .min_by(|a, b| (a.0 + 100.0 * a.1).total_cmp(&(b.0 + 100.0 * b.1)));
+                problems.push(format!(
+                    "{} {:?}: {what}: class {} {:.3} {:?}; the nearest is off by (pixels, confidence) {nearest:?}",
+                    image.name, wanted.region, object.class_id, object.confidence, object.rect
+                ));
+            }
+            sure += objects.iter().filter(|o| o.confidence >= SURE).count();
+        }
+    }
+    assert!(problems.is_empty(), "{model}: {} of {sure} objects\n{}", problems.len(), problems.join("\n"));
+    Some(sure)
+}
+
+#[test]
+fn yolov12n_finds_what_the_reference_finds() {
+    let Some(sure) = compare("yolov12n") else { return };
+    assert!(sure >= 20, "only {sure} objects to compare");
+    let images = &REFERENCE.as_ref().unwrap().images;
+    let large = images.iter().filter(|i| i.results.iter().any(|r| r.region == [0.0, 0.0, 1920.0, 1080.0]));
+    assert!(images.len() >= 5 && large.count() >= 2);
+}
+
+#[test]
+fn nanodet_finds_what_the_reference_finds() {
+    let Some(sure) = compare("nanodet") else { return };
+    assert!(sure >= 20, "only {sure} objects to compare");
+}
+
+#[test]
+fn movenet_multipose_finds_what_the_reference_finds() {
+    let Some(sure) = compare("movenet-multipose") else { return };
+    assert!(sure >= 5, "only {sure} persons to compare");
+}
+
+#[test]
+fn movenet_lightning_finds_what_the_reference_finds() {
+    let Some(sure) = compare("movenet-lightning") else { return };
+    assert!(sure >= 5, "only {sure} persons to compare");
+}

@@ -1,0 +1,16 @@
+//! The plugin's elements in pipelines, on the CPU.
+
+mod bad_input;
+mod batching;
+mod clip_times;
+#[path = "../common/mod.rs"]
+mod common;
+mod file_content;
+mod inference;
+mod metadata;
+mod model_identity;
+mod model_swap;
+mod overlay;
+mod pipeline;
+mod refused_formats;
+mod streaming;

@@ -1,0 +1,252 @@
+//! Detection, pose and publishing together, on pictures of coloured squares.
+
+use crate::common::find;
+use crate::common::picture::{Colour, Picture, Square, Tolerance, assert_found};
+use crate::common::pipeline::{self, Pipeline, detections, push};
+use gst::prelude::*;
+use gst_video::VideoFormat;
+use gsttensorrt::model::Detection;
+use serde_json::Value;
+
+/// `trtdetect` or `trtpose` on the CPU with a test model.
+fn element(kind: &str, name: &str, model: &str) -> String {
+    format!("{kind} name={name} backend=cpu model={}", find::test_model(model).display())
+}
+
+fn labels(line: &Value) -> Vec<&str> {
+    line["objects"].as_array().unwrap().iter().map(|o| o["label"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn detection_and_pose_of_a_person_are_one_object() {
+    if !find::onnx_runtime() {
+        return;
+    }
+    let pipeline = Pipeline::new(&format!(
+        "appsrc name=source format=time ! {} ! {} ! trtpublish location=LINES stream-id=squares ! fakesink",
+        element("trtdetect", "detect", "yolo-coco"),
+        element("trtpose", "pose", "yolo-pose"),
+    ));
+    let pictures: Vec<_> = (0..25).map(Picture::numbered).collect();
+    for (n, picture) in pictures.iter().enumerate() {
+        pipeline.push(n as u64, picture.rgb().frame(VideoFormat::Nv12));
+    }
+    let lines = pipeline.finish().unwrap();
+    let schema = std::fs::read_to_string(find::root().join("docs/objects.schema.json")).unwrap();
+    let schema = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+    assert_eq!(lines.len(), pictures.len());
+    for (n, (line, picture)) in lines.iter().zip(&pictures).enumerate() {
+        assert!(schema.is_valid(line), "{line}");
+        assert_eq!(line["frame"], n);
+        assert_eq!(line["pts"], n as u64 * pipeline::FRAME_TIME.nseconds());
+        assert_eq!(line["stream"], "squares");
+        assert_eq!(line["inferred"], serde_json::json!({"detect": "done", "pose": "done"}));
+        let mut wanted: Vec<_> = picture.detections().into_iter().filter(|d| d.class_id != 0).collect();
+        wanted.extend(picture.poses());
+        assert_found(&format!("frame {n}"), &detections(line), &wanted, Tolerance::COLOUR);
+        for object in line["objects"].as_array().unwrap() {
+            let person = object["label"] == "person";
+            assert_eq!(object["source"], "detect", "{object}");
+            assert_eq!(object["keypoints_source"], if person { "pose".into() } else { Value::Null }, "{object}");
+        }
+    }
+    for name in ["detect", "pose"] {
+        let stats = pipeline.stats(name);
+        assert_eq!(stats.get::<u64>("frames"), Ok(25), "{name}");
+        assert_eq!(stats.get::<u64>("inferred"), Ok(25), "{name}");
+    }
+}
+
+#[test]
+fn top_down_pose_looks_at_the_persons_found_before() {
+    if !find::onnx_runtime() {
+        return;
+    }
+    let pipeline = Pipeline::new(&format!(
+        "appsrc name=source format=time ! {} ! {} inference-region=objects object-classes=person \
+         ! trtpublish location=LINES ! fakesink",
+        element("trtdetect", "detect", "yolo-coco"),
+        element("trtpose", "pose", "movenet"),
+    ));
+    let two = [Square::new(Colour::Red, 3, 4, 255), Square::new(Colour::Red, 9, 1, 230)];
+    let pictures = [Picture::sized(960, 640, &two), Picture::sized(960, 640, &[Square::new(Colour::Blue, 5, 5, 255)])];
+    for (n, picture) in pictures.iter().enumerate() {
+        pipeline.push(n as u64, picture.rgb().frame(VideoFormat::Rgb));
+    }
+    let lines = pipeline.finish().unwrap();
+    let persons = detections(&lines[0]);
+    assert_eq!(labels(&lines[0]), ["person"; 2]);
+    for person in persons {
+        assert_eq!(person.keypoints.len(), 17);
+        for k in &person.keypoints {
+            let (x, y) = ((k.x - person.rect.x) / person.rect.w, (k.y - person.rect.y) / person.rect.h);
+            assert!((-0.25..1.25).contains(&x) && (-0.25..1.25).contains(&y), "{k:?} of {:?}", person.rect);
+        }
+    }
+    assert_eq!(labels(&lines[1]), ["car"]);
+    assert_eq!(lines[1]["inferred"], serde_json::json!({"detect": "done", "pose": "no-region"}));
+    assert!(lines[1]["objects"][0]["keypoints"].is_null());
+}
+
+#[test]
+fn a_second_detector_finds_parts_of_objects() {
+    if !find::onnx_runtime() {
+        return;
+    }
+    let pipeline = Pipeline::new(&format!(
+        "appsrc name=source format=time ! {} ! {} inference-region=objects object-classes=car \
+         ! trtpublish location=LINES ! fakesink",
+        element("trtdetect", "first", "yolo-coco"),
+        element("trtdetect", "second", "yolo"),
+    ));
+    let squares = [Square::new(Colour::Red, 3, 4, 255), Square::new(Colour::Blue, 9, 1, 230)];
+    pipeline.push(0, Picture::sized(960, 640, &squares).rgb().frame(VideoFormat::Rgb));
+    let line = pipeline.finish().unwrap().remove(0);
+    let objects = line["objects"].as_array().unwrap();
+    let car = objects.iter().find(|o| o["label"] == "car").unwrap();
+    let parts: Vec<_> = objects.iter().filter(|o| o["source"] == "second").collect();
+    // The car fills what the second model looks at.
+    assert!(!parts.is_empty());
+    for part in parts {
+        assert_eq!((&part["parent"], &part["label"]), (&car["id"], &"blue".into()));
+        for (start, length) in [("x", "width"), ("y", "height")] {
+            let side = |o: &Value, key: &str| o["box"][key].as_f64().unwrap();
+            let (from, to) = (side(part, start), side(part, start) + side(part, length));
+            assert!(from >= side(car, start) - 1.0, "{part} outside {car}");
+            assert!(to <= side(car, start) + side(car, length) + 1.0, "{part} outside {car}");
+        }
+    }
+}
+
+#[test]
+fn four_streams_in_two_pipelines_share_batches_and_keep_apart() {
+    if !find::onnx_runtime() {
+        return;
+    }
+    const FRAMES: usize = 12;
+    let stream = |n: usize| {
+        format!(
+            "appsrc name=source{n} format=time ! {} batch-size=8 ! appsink name=sink{n} sync=false ",
+            element("trtdetect", &format!("detect{n}"), "slow")
+        )
+    };
+    let pipelines = [Pipeline::new(&(stream(0) + &stream(1))), Pipeline::new(&(stream(2) + &stream(3)))];
+    let picture = |stream: usize, n: usize| Picture::numbered(stream * FRAMES + n);
+    for (stream, pipeline) in (0..4).map(|n| (n, &pipelines[n / 2])) {
+        let source = pipeline.source(&format!("source{stream}"));
+        for n in 0..FRAMES {
+            push(&source, n as u64, picture(stream, n).rgb().frame(VideoFormat::Rgb));
+        }
+        source.end_of_stream().unwrap();
+    }
+    for pipeline in &pipelines {
+        pipeline.pipeline.set_state(gst::State::Playing).unwrap();
+    }
+    for (stream, pipeline) in (0..4).map(|n| (n, &pipelines[n / 2])) {
+        let sink = pipeline.element(&format!("sink{stream}")).downcast::<gst_app::AppSink>().unwrap();
+        for n in 0..FRAMES {
+            let sample = sink.try_pull_sample(30 * gst::ClockTime::SECOND).expect("a frame in half a minute");
+            let buffer = sample.buffer().unwrap();
+            assert_eq!(buffer.pts(), Some(n as u64 * pipeline::FRAME_TIME));
+            let record = gsttensorrt::meta::record(buffer).unwrap();
+            let found: Vec<_> = record
+                .objects
+                .iter()
+                .map(|o| Detection {
+                    rect: o.rect,
+                    class_id: o.class_id.unwrap(),
+                    confidence: o.confidence,
+                    keypoints: Vec::new(),
+                })
+                .collect();
+            let what = format!("stream {stream}, frame {n}");
+            assert_found(&what, &found, &picture(stream, n).detections(), Tolerance::EXACT);
+        }
+    }
+    let stats: Vec<_> = (0..4).map(|n| pipelines[n / 2].stats(&format!("detect{n}"))).collect();
+    let services: Vec<_> = stats.iter().map(|s| s.get::<String>("service").unwrap()).collect();
+    assert!(services.iter().all(|s| *s == services[0]), "{services:?}");
+    let fill = stats[0].get::<f64>("batch-fill").unwrap();
+    assert!(fill > 1.5, "four streams that wait for the engine fill batches with {fill} images on average");
+}
+
+#[test]
+fn objects_survive_conversion_scaling_and_a_tee() {
+    if !find::onnx_runtime() {
+        return;
+    }
+    let pipeline = Pipeline::new(&format!(
+        "appsrc name=source format=time ! {} ! tee name=t \
+         t. ! queue ! videoconvert ! videoscale ! video/x-raw,format=I420,width=480,height=320 \
+         ! trtpublish location=LINES ! fakesink async=false \
+         t. ! queue ! fakesink async=false",
+        element("trtdetect", "detect", "yolo"),
+    ));
+    let pictures: Vec<_> = (0..10).map(Picture::numbered).collect();
+    for (n, picture) in pictures.iter().enumerate() {
+        pipeline.push(n as u64, picture.rgb().frame(VideoFormat::Rgb));
+    }
+    let lines = pipeline.finish().unwrap();
+    assert_eq!(lines.len(), pictures.len());
+    for (line, picture) in lines.iter().zip(&pictures) {
+        assert_eq!((&line["width"], &line["height"]), (&480.into(), &320.into()));
+        assert_found("scaled", &detections(line), &picture.detections(), Tolerance::WRITTEN);
+    }
+}
+
+#[test]
+fn a_pipeline_that_starts_again_finds_the_same() {
+    if !find::onnx_runtime() {
+        return;
+    }
+    let pipeline = Pipeline::new(&format!(
+        "appsrc name=source format=time ! {} ! trtpublish location=LINES ! fakesink",
+        element("trtdetect", "detect", "yolo"),
+    ));
+    let picture = Picture::numbered(5);
+    for state in [gst::State::Ready, gst::State::Null, gst::State::Ready] {
+        // A stopped appsrc takes nothing.
+        pipeline.pipeline.set_state(gst::State::Paused).unwrap();
+        for n in 0..3 {
+            pipeline.push(n, picture.rgb().frame(VideoFormat::Bgrx));
+        }
+        let lines = pipeline.finish().unwrap();
+        assert_eq!(lines.len(), 3);
+        for (n, line) in lines.iter().enumerate() {
+            assert_eq!(line["frame"], n);
+            assert_found("again", &detections(line), &picture.detections(), Tolerance::WRITTEN);
+        }
+        pipeline.pipeline.set_state(state).unwrap();
+    }
+}
+
+#[test]
+fn thresholds_and_classes_by_property() {
+    if !find::onnx_runtime() {
+        return;
+    }
+    let squares = [
+        Square::new(Colour::Red, 0, 0, 255),
+        Square::new(Colour::Green, 4, 2, 200),
+        Square::new(Colour::Blue, 8, 6, 150),
+    ];
+    let picture = Picture::new(&squares);
+    let cases = [
+        ("", vec!["red", "green", "blue"]),
+        ("confidence=0.7", vec!["red", "green"]),
+        ("classes=green,2", vec!["green", "blue"]),
+        ("class-confidence=green=0.9", vec!["red", "blue"]),
+        ("max-detections=1", vec!["red"]),
+        ("roi=0,0,1,0.5", vec!["red", "green"]),
+        ("min-size=9x9", vec![]),
+    ];
+    for (properties, wanted) in cases {
+        let pipeline = Pipeline::new(&format!(
+            "appsrc name=source format=time ! {} {properties} ! trtpublish location=LINES ! fakesink",
+            element("trtdetect", "detect", "yolo"),
+        ));
+        pipeline.push(0, picture.rgb().frame(VideoFormat::Rgb));
+        let lines = pipeline.finish().unwrap();
+        assert_eq!(labels(&lines[0]), wanted, "{properties}");
+    }
+}

@@ -1,0 +1,12 @@
+//! The tool `gst-trt`, as a process.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod config;
+mod migration;
+mod monitor;
+mod outputs;
+mod reload;
+mod run;
+mod tool;
+mod watch;
