@@ -75,9 +75,10 @@ fn draw(text: &mut String, report: &Report) -> Result<(), Box<dyn Error>> {
         Some(count) if (at - at.round()).abs() < 1e-3 => count.to_string(),
         _ => String::new(),
     };
+    let rate = |fps: &f64| ((fps * 100.0).round() / 100.0).to_string();
     let mut mesh = chart.configure_mesh();
     mesh.disable_x_mesh().light_line_style(TRANSPARENT).label_style(FONT).x_desc("streams").y_desc("fps");
-    mesh.x_labels(streams.len() + 1).x_label_formatter(&label).draw()?;
+    mesh.x_labels(streams.len() + 1).x_label_formatter(&label).y_label_formatter(&rate).draw()?;
     for (line, top) in lines.iter().zip((60..).step_by(20)) {
         let places: Vec<_> = line.points.iter().filter_map(|&(count, fps)| Some((place(count)?, fps))).collect();
         let style = line.colour.stroke_width(2);
