@@ -12,9 +12,10 @@ use common::find::{skip, test_model};
 use common::process;
 use common::running::Running;
 use common::standin;
-use gsttensorrt::cuda::gst::SharedContext;
+use gsttensorrt::backend;
 use gsttensorrt::cuda::{self, Kernels};
-use gsttensorrt::infer::{self, Backend, ModelSettings};
+use gsttensorrt::gst_cuda::SharedContext;
+use gsttensorrt::infer::{Backend, ModelSettings};
 use std::path::Path;
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -154,7 +155,7 @@ fn memory_stays_flat_with_kernels() {
 fn memory_stays_flat_with_engines() {
     if ready() {
         let settings = model();
-        stays_flat(asked_for(), "opened engines", KERNELS, || drop(infer::open_engine(&settings).unwrap()));
+        stays_flat(asked_for(), "opened engines", KERNELS, || drop(backend::open_engine(&settings).unwrap()));
     }
 }
 
@@ -164,7 +165,7 @@ fn memory_stays_flat_with_engines() {
 fn memory_stays_flat_with_services() {
     if ready() {
         let settings = model();
-        stays_flat(asked_for(), "opened models", KERNELS, || drop(infer::open(&settings).unwrap()));
+        stays_flat(asked_for(), "opened models", KERNELS, || drop(backend::open(&settings).unwrap()));
     }
 }
 

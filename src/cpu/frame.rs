@@ -1,7 +1,8 @@
 //! A buffer in system memory as an [`Image`].
 
 use super::image::{Colorimetry, Image, Matrix, PixelFormat};
-use crate::infer::{Error, ErrorKind, Frame};
+use crate::error::{Error, ErrorKind};
+use crate::infer::Frame;
 use gst_video::prelude::*;
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo};
 

@@ -1,7 +1,7 @@
 //! The GPUs that the driver knows.
 
 use super::check_driver;
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::tensorrt::GpuFacts;
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{self, CUdevice, CUdevice_attribute, CUuuid_st};

@@ -6,7 +6,7 @@ use super::memory::{DeviceBuffer, MappedBuffer, Room};
 use super::postprocess::Postprocessor;
 use super::stream::Stream;
 use crate::cpu::image::{Colorimetry, Conversion};
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::model::{ElementType, InputSpec, Layout, Letterbox, Rect};
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ impl DevicePicture {
     }
 
     /// What the kernel relies on: a misaligned access would end the whole context.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub fn check(&self) -> Result<(), Error> {
         for (index, ((&address, &pitch), (row, unit, _))) in
             self.planes.iter().zip(&self.pitches).zip(self.layout()).enumerate()
         {

@@ -2,9 +2,10 @@
 
 use super::account::Account;
 use super::engine::GpuEngine;
-use crate::cuda::gst::SharedContext;
 use crate::cuda::{self, Context, Device};
-use crate::infer::{Engine, Error, ErrorKind, ModelSettings, Precision};
+use crate::error::{Error, ErrorKind};
+use crate::gst_cuda::SharedContext;
+use crate::infer::{Engine, ModelSettings, Precision};
 use crate::tensorrt::{
     BuildControl, BuildSettings, DEFAULT_LIMIT, EngineCache, EnginePrecision, GpuAllocator, GpuFacts, Library, Loader,
 };

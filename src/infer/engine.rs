@@ -1,8 +1,9 @@
 //! What a backend has to offer: an opened model, and lanes that run batches of it.
 
-use super::{Error, ErrorKind};
-use crate::cuda::gst::SharedContext;
-use crate::cuda::{DeviceBuffer, Event, OnFailure};
+use crate::cuda::{DeviceBuffer, Event};
+use crate::error::OnFailure;
+use crate::error::{Error, ErrorKind};
+use crate::gst_cuda::SharedContext;
 use crate::model::head::HeadChoice;
 use crate::model::{Detection, Head, InputSpec, ModelInfo, Params, Rect};
 use gst::glib;

@@ -5,7 +5,8 @@ use crate::common::engine::{open, run, slot, try_open};
 use crate::common::find;
 use crate::common::picture::{Colour, HEIGHT, Picture, Square, Tolerance, WIDTH, assert_found};
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoFormat, VideoInfo};
-use gsttensorrt::infer::{Error, ErrorKind, Frame};
+use gsttensorrt::error::{Error, ErrorKind};
+use gsttensorrt::infer::Frame;
 use gsttensorrt::model::{Detection, Params};
 use std::sync::Arc;
 

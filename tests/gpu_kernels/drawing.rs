@@ -3,9 +3,10 @@
 use crate::random::Random;
 use crate::{Effort, Gpu, Report};
 use gsttensorrt::cpu::image::{Colorimetry, Matrix};
-use gsttensorrt::cuda::{DeviceBuffer, DevicePicture, Painter, PixelFormat};
+use gsttensorrt::cuda::{DeviceBuffer, DevicePicture, PixelFormat};
 use gsttensorrt::draw::{ColorBy, Overlay, Packed, Planar, Plane, Style};
-use gsttensorrt::infer::Error;
+use gsttensorrt::error::Error;
+use gsttensorrt::gpu::Painter;
 use gsttensorrt::meta::{KeypointSet, Object, Record};
 use gsttensorrt::model::{Keypoint, KeypointLayout, Rect};
 

@@ -5,7 +5,7 @@ use crate::{Effort, Gpu, Report};
 use gsttensorrt::cpu::image::{Colorimetry, Conversion, Image, Matrix, PixelFormat as CpuFormat};
 use gsttensorrt::cpu::preprocess::{Workspace, preprocess};
 use gsttensorrt::cuda::{DeviceBuffer, DevicePicture, PixelFormat, Preprocessor, Source};
-use gsttensorrt::infer::Error;
+use gsttensorrt::error::Error;
 use gsttensorrt::model::{ElementType, InputSpec, Layout, Normalization, Rect};
 
 const FORMATS: [PixelFormat; 5] =

@@ -7,9 +7,10 @@ use crate::pictures::Picture;
 use crate::random::Random;
 use cudarc::driver::result;
 use cudarc::driver::sys::CUdevice_attribute;
-use gsttensorrt::cuda::{DeviceBuffer, Event, Painter, PixelFormat, Preprocessor, SlotResult, Source};
+use gsttensorrt::cuda::{DeviceBuffer, Event, PixelFormat, Preprocessor, SlotResult, Source};
 use gsttensorrt::draw::{Overlay, Style};
-use gsttensorrt::infer::{Error, ErrorKind};
+use gsttensorrt::error::{Error, ErrorKind};
+use gsttensorrt::gpu::Painter;
 use gsttensorrt::model::{ElementType, InputSpec, Letterbox, Params, Rect};
 
 /// Measurements of which the median counts.

@@ -1,8 +1,9 @@
 //! What the properties set.
 
 use super::values::{self, Size};
-use crate::cuda::gst::SharedContext;
-use crate::infer::{Backend, BuildWatch, Error, ErrorKind, ModelSettings, Precision};
+use crate::error::{Error, ErrorKind};
+use crate::gst_cuda::SharedContext;
+use crate::infer::{Backend, BuildWatch, ModelSettings, Precision};
 use crate::meta::Attach;
 use crate::model::head::HeadChoice;
 use crate::model::{Labels, Params, Rect, split_labels};

@@ -1,11 +1,12 @@
 use super::{ColorBy, canvas};
-use crate::cuda::gst::{DevicePainter, Drawing};
-use crate::cuda::gst::{MappedFrame, pixel_format};
-use crate::cuda::{Painter, check_driver};
+use crate::cuda::check_driver;
 use crate::draw::{Overlay, Style};
 use crate::elements::device::{Device, Wanted};
 use crate::elements::{caps, report, stage};
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
+use crate::gpu::Painter;
+use crate::gpu::{DevicePainter, Drawing};
+use crate::gst_cuda::{MappedFrame, pixel_format};
 use crate::meta::{self, Record};
 use gst::glib;
 use gst::prelude::*;

@@ -1,7 +1,7 @@
 //! What needs no GPU is tested everywhere, the rest where there is one.
 
 use super::*;
-use crate::infer::ErrorKind;
+use crate::error::ErrorKind;
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 

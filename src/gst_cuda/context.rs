@@ -1,8 +1,8 @@
 //! One CUDA context for all elements of a device: memory of one context can't be read from another.
 
-use super::super::context::Context;
 use super::library::library;
-use crate::infer::{Error, ErrorKind};
+use crate::cuda::Context;
+use crate::error::{Error, ErrorKind};
 use gst::glib;
 use gst::glib::translate::{ToGlibPtr, from_glib_full};
 use gst::prelude::*;

@@ -1,6 +1,8 @@
 //! Which services there are: elements with the same model and settings share one.
 
-use super::{Backend, Engine, Error, ErrorKind, ModelSettings, Precision, Service, open_engine, prepare};
+use super::{open_engine, prepare};
+use crate::error::{Error, ErrorKind};
+use crate::infer::{Backend, Engine, ModelSettings, Precision, Service};
 use crate::model::head::HeadChoice;
 use crate::tensorrt::{EngineCache, ModelContent, source};
 use parking_lot::{Condvar, Mutex};

@@ -1,14 +1,12 @@
 //! Drawing into frames on the device: the shapes are listed on the host, and painted by one kernel.
 
-use super::context::{Context, Traffic};
-use super::kernels::Kernels;
-use super::layout::{OverlayArgs, Shape};
-use super::memory::{DeviceBuffer, MappedBuffer};
-use super::preprocess::{DevicePicture, PixelFormat};
-use super::stream::{Event, Stream};
 use crate::cpu::image::Colorimetry;
+use crate::cuda::{
+    Context, DeviceBuffer, DevicePicture, Event, Kernels, MappedBuffer, OverlayArgs, PixelFormat, Shape, Stream,
+    Traffic,
+};
 use crate::draw::{Area, Canvas, Mask, Point, Rgb};
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -8,18 +8,14 @@
 
 mod alone;
 
-use super::context::{Context, Traffic, Within};
-use super::graph::Graph;
-use super::gst::MappedFrame;
-use super::kernels::Kernels;
-use super::layout::Source;
-use super::memory::{DeviceBuffer, Room};
 use super::network::{Binding, Network};
-use super::postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
-use super::preprocess::Preprocessor;
-use super::stream::{Event, Stream};
-use super::wait::Wait;
-use crate::infer::{Error, ErrorKind, Tensor, TensorData};
+use crate::cuda::{
+    Context, DeviceBuffer, DeviceOutput, Event, Graph, Kernels, Postprocessor, Preprocessor, Room, SlotResult,
+    SlotSettings, Source, Stream, Traffic, Wait, Within,
+};
+use crate::error::{Error, ErrorKind};
+use crate::gst_cuda::MappedFrame;
+use crate::infer::{Tensor, TensorData};
 use crate::model::head::Plan;
 use crate::model::{ElementType, InputSpec, Letterbox, Params, Rect};
 use crate::tensorrt;

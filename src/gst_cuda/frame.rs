@@ -1,12 +1,12 @@
 //! Frames in device memory.
 
-use super::super::context::Context;
-use super::super::preprocess::{DevicePicture, PixelFormat};
-use super::super::stream::{Event, Stream};
 use super::context::SharedContext;
 use super::library::library;
 use crate::cpu::frame::colorimetry;
-use crate::infer::{Error, ErrorKind};
+use crate::cuda::Context;
+use crate::cuda::{DevicePicture, PixelFormat};
+use crate::cuda::{Event, Stream};
+use crate::error::{Error, ErrorKind};
 use gst::glib::translate::from_glib_none;
 use gst_video::VideoFormat;
 use std::ffi::c_void;

@@ -36,3 +36,7 @@ impl Error {
         Self { kind, message: message.into() }
     }
 }
+
+/// Told once when a device has failed, on the thread that found out; it may hold locks of the CUDA layer, so only take
+/// note and wake others.
+pub type OnFailure = dyn Fn(&Error) + Send + Sync;

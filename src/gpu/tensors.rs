@@ -1,13 +1,9 @@
 //! Tensors of frames in device memory, used again when nobody holds them any more.
 
-use super::super::context::{Context, Traffic};
-use super::super::kernels::Kernels;
-use super::super::layout::Source;
-use super::super::memory::DeviceBuffer;
-use super::super::preprocess::Preprocessor;
-use super::super::stream::{Event, Stream};
-use super::frame::MappedFrame;
-use crate::infer::{Error, ErrorKind, Frame, Tensor, TensorData};
+use crate::cuda::{Context, DeviceBuffer, Event, Kernels, Preprocessor, Source, Stream, Traffic};
+use crate::error::{Error, ErrorKind};
+use crate::gst_cuda::MappedFrame;
+use crate::infer::{Frame, Tensor, TensorData};
 use crate::model::{InputSpec, Rect};
 use std::sync::Arc;
 
