@@ -20,6 +20,8 @@ pub mod publish;
 pub mod record;
 pub mod run;
 pub mod tensorrt;
+pub mod video;
+pub mod video_caps;
 mod whole_file;
 
 use gst::glib;

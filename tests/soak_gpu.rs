@@ -15,8 +15,9 @@ use common::standin;
 use gsttensorrt::backend;
 use gsttensorrt::cuda::{self, Kernels};
 use gsttensorrt::gst_cuda::SharedContext;
-use gsttensorrt::infer::{Backend, ModelSettings};
+use gsttensorrt::infer::{Backend, DeviceContext, ModelSettings};
 use std::path::Path;
+use std::sync::Arc;
 
 const MIB: f64 = 1024.0 * 1024.0;
 /// What memory may differ between an early start and the last one.
@@ -171,7 +172,7 @@ fn memory_stays_flat_with_services() {
 
 /// In a context that lives as long as these settings.
 fn model() -> ModelSettings {
-    let context = Some(SharedContext::own(0).unwrap());
+    let context: Option<Arc<dyn DeviceContext>> = Some(Arc::new(SharedContext::own(0).unwrap()));
     ModelSettings { backend: Backend::TensorRt, model: test_model("yolo"), context, ..ModelSettings::default() }
 }
 

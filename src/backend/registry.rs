@@ -21,7 +21,7 @@ struct Key {
     device_id: u32,
     batch_size: u32,
     workspace_size: u32,
-    /// The CUcontext: one that lives has its address for itself.
+    /// Of the context of a device.
     context: Option<usize>,
     gpu_memory_limit: u32,
 }
@@ -36,7 +36,7 @@ impl Key {
             device_id: settings.device_id,
             batch_size: settings.batch_size,
             workspace_size: settings.workspace_size,
-            context: settings.context.as_ref().map(|shared| shared.context().handle() as usize),
+            context: settings.context.as_ref().map(|context| context.id()),
             gpu_memory_limit: settings.gpu_memory_limit,
         }
     }

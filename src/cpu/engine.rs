@@ -3,8 +3,7 @@
 use super::lane::CpuLane;
 use super::{CAT, library};
 use crate::error::{Error, ErrorKind};
-use crate::infer::ladder;
-use crate::infer::{Engine, Lane, ModelSettings, Precision};
+use crate::infer::{Engine, Lane, ModelSettings, Precision, ladder};
 use crate::model::head::{self, Plan, Reading, Recognised};
 use crate::model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use ort::session::Session;

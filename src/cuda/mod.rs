@@ -32,6 +32,6 @@ pub use layout::{MAX_CANDIDATES, OverlayArgs, Shape, Source};
 pub use memory::{DeviceBuffer, MappedBuffer, Room};
 pub use nvdec::{CodecCaps, codecs};
 pub use postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
-pub use preprocess::{DevicePicture, PixelFormat, Preprocessor};
+pub use preprocess::{DevicePicture, Preprocessor};
 pub use stream::{Event, Stream};
 pub use wait::Wait;

@@ -24,7 +24,7 @@ pub use chain::{Chain, ChainOutput, ChainSpec};
 pub use drawing::{DevicePainter, Drawing};
 pub use open::{check, keep_engine_file, needs_build, open};
 pub use overlay::{DisplayList, Painter};
-pub use tensors::DeviceTensors;
+pub use tensors::{DeviceTensors, ReadyTensor};
 
 use std::sync::LazyLock;
 

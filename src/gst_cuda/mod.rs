@@ -8,7 +8,7 @@ mod frame;
 mod library;
 
 pub use context::{CONTEXT_TYPE, SharedContext, find};
-pub use frame::{CUDA_MEMORY, MappedFrame, is_cuda_memory, pixel_format};
+pub use frame::{CUDA_MEMORY, MappedFrame, is_cuda_memory};
 
 #[cfg(test)]
 mod tests;

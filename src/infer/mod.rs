@@ -18,8 +18,8 @@ mod tests;
 mod ticket;
 
 pub use engine::{
-    Backend, BuildWatch, DeviceUsage, Engine, Frame, Lane, ModelSettings, OnNote, OnProgress, Output, Precision,
-    RawTensor, Slot, Tensor, TensorData, nothing_to_run,
+    Backend, BuildWatch, DeviceContext, DeviceUsage, Engine, Frame, Lane, ModelSettings, Output, Precision, RawTensor,
+    Slot, Tensor, TensorData, nothing_to_run,
 };
 pub use labels::{labels, labels_error};
 pub use ladder::ladder;

@@ -135,7 +135,8 @@ impl From<Error> for error::Error {
         let kind = match &error {
             // What TensorRT takes past our allocator.
             Error::Call { log, .. } if log.iter().any(|line| line.to_lowercase().contains("out of memory")) => {
-                return Self::new(ErrorKind::Memory, format!("GPU out of memory ({error}): {GPU_MEMORY_REMEDIES}"));
+                let message = format!("GPU out of memory ({error}): {GPU_MEMORY_REMEDIES}");
+                return Self::new(ErrorKind::Memory, message).caused_by(error);
             }
             Error::NotFound { .. }
             | Error::Open { .. }
@@ -150,7 +151,7 @@ impl From<Error> for error::Error {
             Error::Setting(_) => ErrorKind::Setting,
             Error::File { .. } | Error::EngineNotFound { .. } => ErrorKind::File,
         };
-        Self::new(kind, error.to_string())
+        Self::new(kind, error.to_string()).caused_by(error)
     }
 }
 

@@ -34,8 +34,8 @@ mod version;
 pub use allocator::{DeviceMemory, GpuAllocator, Usage};
 pub use builder::{Builder, BuilderConfig, Flag, HostMemory, Network, OptimizationProfile};
 pub use cache::{
-    CONVERTER, CachedEngine, DEFAULT_LIMIT, Difference, EngineCache, EngineRecord, Facts, GpuFacts, Listed,
-    write_engine, write_record,
+    CONVERTER, CachedEngine, DEFAULT_LIMIT, Difference, EngineCache, EngineRecord, Facts, Listed, write_engine,
+    write_record,
 };
 pub use content::ModelContent;
 pub use engine_file::EngineFile;
@@ -44,7 +44,7 @@ pub use error::{EngineFault, Error, ParserError};
 pub use library::{LIBRARY_VARIABLE, Library};
 pub use load::{Loaded, Loader, is_onnx, source};
 pub use onnx::Onnx;
-pub use progress::{Cancel, OnProgress, ProgressMonitor};
+pub use progress::{Cancel, OnNote, OnProgress, ProgressMonitor};
 pub use recipe::{BuildControl, BuildSettings, Built, EnginePrecision, HardwareCompatibility, InputProfile, build};
 pub use runtime::{Context, Engine, EngineTensor, Runtime};
 pub use tensor::{DataType, NetworkTensor, Selector, Shape};

@@ -5,9 +5,10 @@ mod configured;
 use crate::progress::Progress;
 use gsttensorrt::cuda::{Device, PrimaryContext};
 use gsttensorrt::error;
+use gsttensorrt::model::GpuFacts;
 use gsttensorrt::tensorrt::{
-    BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, EnginePrecision, Flavour, GpuFacts,
-    HardwareCompatibility, Library, write_engine,
+    BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, EnginePrecision, Flavour, HardwareCompatibility,
+    Library, write_engine,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::{Path, PathBuf};

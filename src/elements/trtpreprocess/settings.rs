@@ -1,7 +1,6 @@
 //! What the properties set.
 
-use crate::backend::input_spec;
-use crate::backend::open_engine;
+use crate::backend::{input_spec, open_engine};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Backend, ModelSettings};
 use crate::model::{ElementType, InputSpec, Layout, Normalization};

@@ -7,7 +7,7 @@ use super::{Arguments, machine, verdict};
 use gsttensorrt::backend;
 use gsttensorrt::error::Error;
 use gsttensorrt::gst_cuda::SharedContext;
-use gsttensorrt::infer::{Backend, ModelSettings, Service};
+use gsttensorrt::infer::{Backend, DeviceContext, ModelSettings, Service};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,7 +76,7 @@ fn settings(arguments: &Arguments, model: &Path, shared: Option<&SharedContext>)
         model: model.into(),
         device_id: arguments.device,
         batch_size: arguments.batch_size,
-        context: shared.cloned(),
+        context: shared.map(|shared| Arc::new(shared.clone()) as Arc<dyn DeviceContext>),
         engine_cache: arguments.engine_cache.clone(),
         ..ModelSettings::default()
     }
