@@ -8,7 +8,8 @@
 //! that the device works (the `ratio` of `gst-trt bench`), the mean batch.
 
 use gsttensorrt::cuda::Wait;
-use gsttensorrt::infer::{Engine, Error, Frame, Lane, ModelSettings, Notify, Request, Service, Slot, Stream};
+use gsttensorrt::error::Error;
+use gsttensorrt::infer::{Engine, Frame, Lane, ModelSettings, Notify, Request, Service, Slot, Stream};
 use gsttensorrt::model::{Head, InputSpec, ModelInfo, Rect, head};
 use std::collections::BTreeMap;
 use std::path::Path;

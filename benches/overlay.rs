@@ -4,10 +4,10 @@
 //!
 //! Printed per layout: the median and the 99th percentile of the time that one frame takes, one thread.
 
-use gsttensorrt::cpu::image::{Colorimetry, Matrix};
 use gsttensorrt::draw::{Canvas, Overlay, Packed, Planar, Plane, Style};
 use gsttensorrt::meta::{KeypointSet, Object, Record};
 use gsttensorrt::model::{Keypoint, KeypointLayout, Rect};
+use gsttensorrt::video::{Colorimetry, Matrix};
 use std::sync::Arc;
 use std::time::Instant;
 

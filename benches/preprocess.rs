@@ -6,9 +6,10 @@
 //! the same machine. Printed per size: medians, their ratio, and the greatest difference between the two tensors in levels
 //! of 0–255. Without OpenCV (`pip install opencv-python-headless`) only our own times are printed.
 
-use gsttensorrt::cpu::image::{Colorimetry, Image, Matrix, PixelFormat};
+use gsttensorrt::cpu::image::Image;
 use gsttensorrt::cpu::preprocess::{Workspace, preprocess};
 use gsttensorrt::model::{ElementType, InputSpec, Layout, Normalization, Rect};
+use gsttensorrt::video::{Colorimetry, HostFormat, Matrix};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -36,7 +37,7 @@ fn main() {
     for (width, height) in SIZES {
         let frame = street(width, height);
         let image = Image {
-            format: PixelFormat::Nv12,
+            format: HostFormat::Nv12,
             colorimetry: Colorimetry { matrix: Matrix::Bt601, full_range: false },
             width,
             height,

@@ -1,5 +1,6 @@
 //! GStreamer elements for object detection and human pose with TensorRT.
 
+pub mod backend;
 mod backoff;
 pub mod check;
 pub mod config;
@@ -8,7 +9,9 @@ pub mod cuda;
 mod digest;
 pub mod draw;
 mod elements;
+pub mod error;
 pub mod gpu;
+pub mod gst_cuda;
 pub mod infer;
 pub mod meta;
 pub mod model;
@@ -17,6 +20,8 @@ pub mod publish;
 pub mod record;
 pub mod run;
 pub mod tensorrt;
+pub mod video;
+pub mod video_caps;
 mod whole_file;
 
 use gst::glib;

@@ -12,10 +12,12 @@ use common::find::{skip, test_model};
 use common::process;
 use common::running::Running;
 use common::standin;
-use gsttensorrt::cuda::gst::SharedContext;
+use gsttensorrt::backend;
 use gsttensorrt::cuda::{self, Kernels};
-use gsttensorrt::infer::{self, Backend, ModelSettings};
+use gsttensorrt::gst_cuda::SharedContext;
+use gsttensorrt::infer::{Backend, DeviceContext, ModelSettings};
 use std::path::Path;
+use std::sync::Arc;
 
 const MIB: f64 = 1024.0 * 1024.0;
 /// What memory may differ between an early start and the last one.
@@ -154,7 +156,7 @@ fn memory_stays_flat_with_kernels() {
 fn memory_stays_flat_with_engines() {
     if ready() {
         let settings = model();
-        stays_flat(asked_for(), "opened engines", KERNELS, || drop(infer::open_engine(&settings).unwrap()));
+        stays_flat(asked_for(), "opened engines", KERNELS, || drop(backend::open_engine(&settings).unwrap()));
     }
 }
 
@@ -164,13 +166,13 @@ fn memory_stays_flat_with_engines() {
 fn memory_stays_flat_with_services() {
     if ready() {
         let settings = model();
-        stays_flat(asked_for(), "opened models", KERNELS, || drop(infer::open(&settings).unwrap()));
+        stays_flat(asked_for(), "opened models", KERNELS, || drop(backend::open(&settings).unwrap()));
     }
 }
 
 /// In a context that lives as long as these settings.
 fn model() -> ModelSettings {
-    let context = Some(SharedContext::own(0).unwrap());
+    let context: Option<Arc<dyn DeviceContext>> = Some(Arc::new(SharedContext::own(0).unwrap()));
     ModelSettings { backend: Backend::TensorRt, model: test_model("yolo"), context, ..ModelSettings::default() }
 }
 

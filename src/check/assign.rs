@@ -2,7 +2,7 @@
 
 use crate::config::{Camera, Gpu};
 use crate::cuda::Device;
-use crate::infer::Error;
+use crate::error::Error;
 
 /// A GPU by all its names.
 #[derive(Debug, Clone, PartialEq, Eq)]

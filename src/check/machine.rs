@@ -2,7 +2,7 @@
 
 use super::{Check, Verdict};
 use crate::cuda::{self, Device, PrimaryContext};
-use crate::infer;
+use crate::error;
 use crate::tensorrt::{Error, Library};
 use std::path::Path;
 
@@ -25,7 +25,7 @@ pub fn machine(library: Option<&Path>) -> Vec<Check> {
     checks
 }
 
-fn driver(devices: &Result<Vec<Device>, infer::Error>) -> Check {
+fn driver(devices: &Result<Vec<Device>, error::Error>) -> Check {
     let name = "NVIDIA driver";
     if let Err(error) = devices {
         return Check::missing(name, error);

@@ -1,12 +1,14 @@
 //! Whether each model can be opened, and has a head that its element reads: what `gst-trt run` finds out at its start.
 
 use super::{Check, Verdict};
+use crate::backend;
 use crate::config::{Camera, Model, Plan};
 use crate::elements::{Task, opened_as};
-use crate::infer::{self, ErrorKind, ModelSettings};
+use crate::error::{self, ErrorKind};
+use crate::infer::{self, ModelSettings};
 use crate::model::head::Trust;
 use crate::run::{self, ElementSetup};
-use crate::tensorrt::{self, ModelContent};
+use crate::tensorrt::ModelContent;
 use crate::{cpu, plugin_register_static};
 use gst::prelude::*;
 
@@ -97,7 +99,7 @@ fn recognised(model: &Model, task: Task) -> Check {
     let name = name(model);
     let has_onnx = model.onnx.is_file();
     let file = if has_onnx { &model.onnx } else { &model.engine };
-    let found = match tensorrt::recognised(file, model.head) {
+    let found = match backend::recognised(file, model.head) {
         Ok(found) => found,
         Err(error) if error.kind == ErrorKind::Setting => {
             return Check::new(
@@ -138,7 +140,7 @@ fn recognised(model: &Model, task: Task) -> Check {
 ///
 /// # Errors
 /// The outputs aren't those of the head.
-fn examine(model: &Model) -> Result<bool, infer::Error> {
+fn examine(model: &Model) -> Result<bool, error::Error> {
     if cpu::load_library().is_err() {
         return Ok(false);
     }
@@ -148,7 +150,7 @@ fn examine(model: &Model) -> Result<bool, infer::Error> {
         head: model.head,
         ..ModelSettings::default()
     };
-    let lanes = infer::open_engine(&settings).and_then(|engine| engine.lanes());
+    let lanes = backend::open_engine(&settings).and_then(|engine| engine.lanes());
     let Some(mut lane) = lanes.ok().and_then(|lanes| lanes.into_iter().next()) else { return Ok(false) };
     match lane.examine() {
         Err(error) if error.kind == ErrorKind::Model => Err(error),

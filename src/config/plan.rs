@@ -6,8 +6,8 @@
 use super::secret::{Secret, SecretUrl};
 use crate::infer::{Backend, Precision};
 use crate::model::head::HeadChoice;
-use crate::model::{Rect, join_labels};
-use crate::tensorrt::{BuildSettings, EnginePrecision, GpuFacts};
+use crate::model::{GpuFacts, Rect, join_labels};
+use crate::tensorrt::{BuildSettings, EnginePrecision};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -2,8 +2,8 @@
 
 use super::lane::CpuLane;
 use super::{CAT, library};
-use crate::gpu::ladder;
-use crate::infer::{Engine, Error, ErrorKind, Lane, ModelSettings, Precision};
+use crate::error::{Error, ErrorKind};
+use crate::infer::{Engine, Lane, ModelSettings, Precision, ladder};
 use crate::model::head::{self, Plan, Reading, Recognised};
 use crate::model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use ort::session::Session;

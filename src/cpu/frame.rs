@@ -1,14 +1,17 @@
 //! A buffer in system memory as an [`Image`].
 
-use super::image::{Colorimetry, Image, Matrix, PixelFormat};
-use crate::infer::{Error, ErrorKind, Frame};
+use super::image::Image;
+use crate::error::{Error, ErrorKind};
+use crate::infer::Frame;
+use crate::video::{Colorimetry, HostFormat};
+use crate::video_caps::{colorimetry, host_format};
+use gst_video::VideoFrameRef;
 use gst_video::prelude::*;
-use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo};
 
 /// A frame mapped for reading.
 pub struct Mapped<'a> {
     frame: VideoFrameRef<&'a gst::BufferRef>,
-    format: PixelFormat,
+    format: HostFormat,
     colorimetry: Colorimetry,
     /// Bytes of the buffer.
     size: usize,
@@ -19,7 +22,7 @@ impl<'a> Mapped<'a> {
     /// When the format isn't one that the CPU engine reads, or the buffer is too small for its caps.
     pub fn new(frame: &'a Frame) -> Result<Self, Error> {
         let info = &frame.info;
-        let format = pixel_format(info.format()).ok_or_else(|| {
+        let format = host_format(info.format()).ok_or_else(|| {
             failed(format!(
                 "the CPU engine doesn't read {} frames: put a videoconvert before it",
                 info.format().to_str()
@@ -73,41 +76,10 @@ fn failed(message: String) -> Error {
     Error::new(ErrorKind::Failed, message)
 }
 
-pub(crate) fn pixel_format(format: VideoFormat) -> Option<PixelFormat> {
-    Some(match format {
-        VideoFormat::Nv12 => PixelFormat::Nv12,
-        VideoFormat::I420 => PixelFormat::I420,
-        VideoFormat::Rgb => PixelFormat::Rgb,
-        VideoFormat::Bgr => PixelFormat::Bgr,
-        VideoFormat::Rgba | VideoFormat::Rgbx => PixelFormat::Rgba,
-        VideoFormat::Bgra | VideoFormat::Bgrx => PixelFormat::Bgra,
-        _ => return None,
-    })
-}
-
-/// What the caps say about colour. What they leave open is what GStreamer takes: limited range, and a matrix by height.
-pub(crate) fn colorimetry(info: &VideoInfo) -> Colorimetry {
-    let given = info.colorimetry();
-    let matrix = match given.matrix() {
-        VideoColorMatrix::Bt601 => Matrix::Bt601,
-        VideoColorMatrix::Bt709 => Matrix::Bt709,
-        VideoColorMatrix::Bt2020 => Matrix::Bt2020,
-        VideoColorMatrix::Fcc => Matrix::Fcc,
-        VideoColorMatrix::Smpte240m => Matrix::Smpte240m,
-        _ => matrix_by_height(info.height()),
-    };
-    Colorimetry { matrix, full_range: given.range() == VideoColorRange::Range0_255 }
-}
-
-/// `gst_video_info_set_format`'s default.
-fn matrix_by_height(height: u32) -> Matrix {
-    if height > 576 { Matrix::Bt709 } else { Matrix::Bt601 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gst_video::{VideoColorPrimaries, VideoColorimetry, VideoFrameFlags, VideoMeta, VideoTransferFunction};
+    use gst_video::{VideoFormat, VideoFrameFlags, VideoInfo, VideoMeta};
 
     fn frame(format: VideoFormat, width: u32, height: u32) -> Frame {
         gst::init().unwrap();
@@ -171,22 +143,5 @@ mod tests {
     fn unknown_format_is_an_error() {
         let frame = frame(VideoFormat::Yuy2, 64, 64);
         assert!(Mapped::new(&frame).err().unwrap().message.contains("YUY2"));
-    }
-
-    #[test]
-    fn colour_is_the_caps_or_gstreamers_default() {
-        gst::init().unwrap();
-        for height in [1, 480, 576, 577, 720, 1080, 1440, 2159, 2160, 4320] {
-            let info = VideoInfo::builder(VideoFormat::Nv12, 64, height).build().unwrap();
-            assert_eq!(colorimetry(&info), Colorimetry { matrix: matrix_by_height(height), full_range: false });
-        }
-        let jpeg = VideoColorimetry::new(
-            VideoColorRange::Range0_255,
-            VideoColorMatrix::Bt601,
-            VideoTransferFunction::Bt709,
-            VideoColorPrimaries::Bt709,
-        );
-        let info = VideoInfo::builder(VideoFormat::I420, 1920, 1080).colorimetry(&jpeg).build().unwrap();
-        assert_eq!(colorimetry(&info), Colorimetry { matrix: Matrix::Bt601, full_range: true });
     }
 }

@@ -3,7 +3,8 @@
 use super::engine::{Model, model_error};
 use super::preprocess::Workspace;
 use super::tensor::{Input, floats};
-use crate::infer::{Error, ErrorKind, Lane, Output, RawTensor, Slot, nothing_to_run};
+use crate::error::{Error, ErrorKind};
+use crate::infer::{Lane, Output, RawTensor, Slot, nothing_to_run};
 use crate::model::{Detection, Letterbox, Params, confidence, head, nms, refine};
 use ort::session::Session;
 use ort::value::DynValue;

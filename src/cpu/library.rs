@@ -1,7 +1,7 @@
 //! Finding and opening ONNX Runtime, once a process.
 
 use super::CAT;
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use gst::glib;
 use ort::LoadDynamicError;
 use ort::environment::{Environment, EnvironmentBuilder, GlobalThreadPoolOptions};

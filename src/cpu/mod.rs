@@ -16,7 +16,8 @@ mod tensor;
 #[cfg(test)]
 mod test_support;
 
-use crate::infer::{Engine, Error, ErrorKind, Frame, ModelSettings};
+use crate::error::{Error, ErrorKind};
+use crate::infer::{Engine, Frame, ModelSettings};
 use crate::model::{InputSpec, Rect};
 use preprocess::Workspace;
 use std::cell::RefCell;

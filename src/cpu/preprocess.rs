@@ -6,10 +6,11 @@
 //! 4:2:0 chroma belongs to its whole 2×2 block, as in OpenCV; it isn't interpolated. Only the pixels that are read are
 //! converted: four for each target pixel at most.
 
-use super::image::{Conversion, Image};
+use super::image::Image;
 use super::resample::{Axis, Taps};
 use super::rows::{self, Channels, Pixels};
 use crate::model::{ElementType, InputSpec, Layout, Letterbox, Normalization, Rect};
+use crate::video::Conversion;
 
 /// A picture that can't be preprocessed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,9 +1,10 @@
 //! What the preprocessing does with rows of pixels. The loops are written for the compiler to vectorise; the CPU's
 //! instruction set is chosen at run time.
 
-use super::image::{Conversion, Image, PixelFormat};
+use super::image::Image;
 use super::resample::Taps;
 use crate::model::ElementType;
+use crate::video::{Conversion, HostFormat};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use multiversion::multiversion;
@@ -43,16 +44,16 @@ impl Pixels {
         let row = |plane, y| image.row(plane, y).unwrap_or_default();
         let ([a, b, c], [a2, b2, c2]) = (&mut self.first, &mut self.second);
         match image.format {
-            PixelFormat::Rgb => packed::<3, BOTH>(row(0, y), columns, [a, b, c], [a2, b2, c2]),
-            PixelFormat::Bgr => packed::<3, BOTH>(row(0, y), columns, [c, b, a], [c2, b2, a2]),
-            PixelFormat::Rgba => packed::<4, BOTH>(row(0, y), columns, [a, b, c], [a2, b2, c2]),
-            PixelFormat::Bgra => packed::<4, BOTH>(row(0, y), columns, [c, b, a], [c2, b2, a2]),
-            PixelFormat::Nv12 | PixelFormat::I420 => {
+            HostFormat::Rgb => packed::<3, BOTH>(row(0, y), columns, [a, b, c], [a2, b2, c2]),
+            HostFormat::Bgr => packed::<3, BOTH>(row(0, y), columns, [c, b, a], [c2, b2, a2]),
+            HostFormat::Rgba => packed::<4, BOTH>(row(0, y), columns, [a, b, c], [a2, b2, c2]),
+            HostFormat::Bgra => packed::<4, BOTH>(row(0, y), columns, [c, b, a], [c2, b2, a2]),
+            HostFormat::Nv12 | HostFormat::I420 => {
                 single::<BOTH>(row(0, y), columns, a, a2);
                 if self.chroma_row.replace(y / 2) == Some(y / 2) {
                     return;
                 }
-                if image.format == PixelFormat::Nv12 {
+                if image.format == HostFormat::Nv12 {
                     nv12_chroma::<BOTH>(row(1, y / 2), columns, [b, c], [b2, c2]);
                 } else {
                     i420_chroma::<BOTH>(row(1, y / 2), columns, b, b2);

@@ -3,7 +3,7 @@
 use super::driver::{check, check_driver, is_sticky};
 use super::kernels::Code;
 use super::memory::Blocks;
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, OnFailure};
 use cudarc::driver::sys::{self, CUcontext, CUctx_flags, CUdevice, CUdevice_attribute, CUresult};
 use parking_lot::Mutex;
 use std::any::Any;
@@ -12,10 +12,6 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-
-/// Told once when a context has failed, on the thread that found out; it may hold locks of the CUDA layer, so only take
-/// note and wake others.
-pub type OnFailure = dyn Fn(&Error) + Send + Sync;
 
 /// Where device memory, streams, modules and graphs live. What is made in a context holds it, so it goes last.
 pub struct Context {

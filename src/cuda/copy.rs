@@ -2,7 +2,7 @@
 
 use super::preprocess::DevicePicture;
 use super::stream::Stream;
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use cudarc::driver::sys::{self, CUDA_MEMCPY2D, CUmemorytype};
 
 /// Queues copying a frame's pixels into another frame of its format and size; their pitches may differ.

@@ -1,8 +1,8 @@
 //! The GPUs that the driver knows.
 
 use super::check_driver;
-use crate::infer::{Error, ErrorKind};
-use crate::tensorrt::GpuFacts;
+use crate::error::{Error, ErrorKind};
+use crate::model::GpuFacts;
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{self, CUdevice, CUdevice_attribute, CUuuid_st};
 

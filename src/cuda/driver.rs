@@ -1,6 +1,6 @@
 //! The driver's library, and what its errors mean.
 
-use crate::infer::{Error, ErrorKind, GPU_MEMORY_REMEDIES};
+use crate::error::{Error, ErrorKind, GPU_MEMORY_REMEDIES};
 use cudarc::driver::sys::{self, CUresult};
 use std::ffi::{CStr, c_char, c_int};
 use std::sync::OnceLock;

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::kernels::Kernels;
 use super::layout::FillArgs;
 use super::stream::Stream;
-use crate::infer::Error;
+use crate::error::Error;
 use cudarc::driver::sys::{
     self, CUDA_MEMSET_NODE_PARAMS, CUgraph, CUgraphExec, CUgraphNode, CUgraphNodeType, CUresult,
 };

@@ -7,7 +7,7 @@ use super::layout::{
 };
 use super::memory::Table;
 use super::stream::Stream;
-use crate::infer::Error;
+use crate::error::Error;
 use bytemuck::Pod;
 use cudarc::driver::sys::{self, CUDA_KERNEL_NODE_PARAMS, CUfunction, CUgraph, CUgraphNode, CUmodule};
 use std::ffi::CStr;
@@ -235,7 +235,7 @@ impl Kernels {
 
     /// # Safety
     /// As [`Self::preprocess`], for the frame, the shapes and the atlas.
-    pub(super) unsafe fn overlay(&self, stream: &Stream, args: OverlayArgs) -> Result<(), Error> {
+    pub unsafe fn overlay(&self, stream: &Stream, args: OverlayArgs) -> Result<(), Error> {
         let tiles = |size: i32| size.max(0).unsigned_abs().div_ceil(OVERLAY_TILE);
         let grid = [tiles(args.width), tiles(args.height), 1];
         // SAFETY: the caller's promise.

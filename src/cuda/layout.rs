@@ -233,7 +233,7 @@ pub(super) struct FinishArgs {
 /// Something to draw.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
-pub(super) struct Shape {
+pub struct Shape {
     /// Whole pixels up to, and without, right and bottom; may lie outside of the frame.
     pub left: i32,
     pub top: i32,
@@ -256,7 +256,7 @@ pub(super) struct Shape {
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
-pub(super) struct OverlayArgs {
+pub struct OverlayArgs {
     pub shapes: u64,
     pub atlas: u64,
     pub planes: [u64; 2],

@@ -2,7 +2,7 @@
 
 use super::context::{Context, Traffic};
 use super::stream::Stream;
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use bytemuck::Pod;
 use cudarc::driver::sys;
 use std::collections::HashMap;
@@ -145,12 +145,7 @@ impl DeviceBuffer {
     ///
     /// # Safety
     /// The mapped memory isn't written or freed until the copy has run; what else uses the target is ordered with it.
-    pub(super) unsafe fn copy_from_mapped(
-        &self,
-        source: &MappedBuffer,
-        bytes: usize,
-        stream: &Stream,
-    ) -> Result<(), Error> {
+    pub unsafe fn copy_from_mapped(&self, source: &MappedBuffer, bytes: usize, stream: &Stream) -> Result<(), Error> {
         self.fits(bytes)?;
         source.range(0, bytes)?;
         let _current = self.context.enter()?;

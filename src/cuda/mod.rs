@@ -5,44 +5,33 @@
 //! 3. [`Preprocessor`] makes a batch's input tensor from frames on the device; [`Postprocessor`] makes results of its
 //!    outputs. Both read what changes from batch to batch from mapped memory, so that a captured [`Graph`] serves for
 //!    every batch of its size.
-//! 4. [`Chain`] puts a TensorRT context between the two: one lane's batches, as one graph a batch size.
-//! 5. [`Painter`] draws results into frames.
-//! 6. [`gst`] shares contexts with GStreamer's elements, and maps their frames.
 //!
 //! docs/gpu-kernels.md describes the tables and their limits.
 
-mod allocation;
-mod chain;
 mod context;
 mod copy;
 mod device;
 mod driver;
 mod graph;
-pub mod gst;
 mod kernels;
 mod layout;
 mod memory;
-mod network;
 mod nvdec;
-mod overlay;
 mod postprocess;
 mod preprocess;
 mod stream;
 mod wait;
 
-pub use allocation::CudaMemory;
-pub use chain::{Chain, ChainOutput, ChainSpec};
-pub use context::{Context, Current, OnFailure, Traffic, Within};
+pub use context::{Context, Current, Traffic, Within};
 pub use copy::copy_picture;
 pub use device::{Device, PrimaryContext};
 pub use driver::{check_driver, driver_version};
 pub use graph::{Graph, Template};
 pub use kernels::Kernels;
-pub use layout::{MAX_CANDIDATES, Source};
+pub use layout::{MAX_CANDIDATES, OverlayArgs, Shape, Source};
 pub use memory::{DeviceBuffer, MappedBuffer, Room};
 pub use nvdec::{CodecCaps, codecs};
-pub use overlay::{DisplayList, Painter};
 pub use postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
-pub use preprocess::{DevicePicture, PixelFormat, Preprocessor};
+pub use preprocess::{DevicePicture, Preprocessor};
 pub use stream::{Event, Stream};
 pub use wait::Wait;

@@ -1,6 +1,6 @@
 //! What the GPU's video decoder can do, asked of the driver.
 
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use std::ffi::c_int;
 
 /// One codec in one depth, 4:2:0.

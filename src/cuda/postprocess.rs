@@ -7,7 +7,7 @@ use super::layout::{
 };
 use super::memory::{DeviceBuffer, MappedBuffer, Room, Table};
 use super::stream::Stream;
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::model::head::{Plan, PlanLevel};
 use crate::model::{Detection, ElementType, Keypoint, Letterbox, Params, Rect};
 use bytemuck::Zeroable;

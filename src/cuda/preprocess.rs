@@ -5,24 +5,10 @@ use super::layout::{PreprocessArgs, Source, SourceAxis};
 use super::memory::{DeviceBuffer, MappedBuffer, Room};
 use super::postprocess::Postprocessor;
 use super::stream::Stream;
-use crate::cpu::image::{Colorimetry, Conversion};
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::model::{ElementType, InputSpec, Layout, Letterbox, Rect};
+use crate::video::{Colorimetry, Conversion, DeviceFormat};
 use std::sync::Arc;
-
-/// Pixel formats that the kernel reads; numbered as in preprocess.cu.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u16)]
-pub enum PixelFormat {
-    Nv12 = 0,
-    /// As NV12, with 10 bits at the top of 16, little endian.
-    P010 = 1,
-    I420 = 2,
-    /// RGBA and RGBx: the fourth byte isn't read.
-    Rgba = 3,
-    /// BGRA and BGRx.
-    Bgra = 4,
-}
 
 /// The format of a slot whose tensor is already made.
 const TENSOR: u16 = 5;
@@ -30,7 +16,7 @@ const TENSOR: u16 = 5;
 /// A frame in device memory. Chroma of odd sizes is rounded up: `(width + 1) / 2`.
 #[derive(Debug, Clone, Copy)]
 pub struct DevicePicture {
-    pub format: PixelFormat,
+    pub format: DeviceFormat,
     /// Not read for RGB formats.
     pub colorimetry: Colorimetry,
     pub width: u32,
@@ -48,16 +34,16 @@ impl DevicePicture {
         let (height, lines) = (u64::from(self.height), u64::from(self.height.div_ceil(2)));
         let none = (0, 1, 0);
         let planes = match self.format {
-            PixelFormat::Nv12 => [(width, 1, height), (2 * cells, 2, lines), none],
-            PixelFormat::P010 => [(2 * width, 2, height), (4 * cells, 4, lines), none],
-            PixelFormat::I420 => [(width, 1, height), (cells, 1, lines), (cells, 1, lines)],
-            PixelFormat::Rgba | PixelFormat::Bgra => [(4 * width, 4, height), none, none],
+            DeviceFormat::Nv12 => [(width, 1, height), (2 * cells, 2, lines), none],
+            DeviceFormat::P010 => [(2 * width, 2, height), (4 * cells, 4, lines), none],
+            DeviceFormat::I420 => [(width, 1, height), (cells, 1, lines), (cells, 1, lines)],
+            DeviceFormat::Rgba | DeviceFormat::Bgra => [(4 * width, 4, height), none, none],
         };
         planes.into_iter().filter(|&(row, ..)| row > 0)
     }
 
     /// What the kernel relies on: a misaligned access would end the whole context.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub fn check(&self) -> Result<(), Error> {
         for (index, ((&address, &pitch), (row, unit, _))) in
             self.planes.iter().zip(&self.pitches).zip(self.layout()).enumerate()
         {
@@ -125,7 +111,7 @@ impl Source {
 }
 
 impl SourceAxis {
-    /// As [`crate::cpu`]'s resampling: the pixels that the region touches, inside the frame.
+    /// As the CPU engine's resampling: the pixels that the region touches, inside the frame.
     fn new(start: f32, length: f32, source: u32, target: u32) -> Self {
         let last = f64::from(source.saturating_sub(1));
         let (start, length) = (f64::from(start), f64::from(length));
@@ -147,7 +133,7 @@ impl SourceAxis {
 /// On the 8-bit scale; full range has 1023 for white in 10 bits, which a quarter of makes 255.75.
 fn conversion(picture: &DevicePicture) -> Conversion {
     let mut conversion = Conversion::new(picture.colorimetry);
-    if picture.format == PixelFormat::P010 && picture.colorimetry.full_range {
+    if picture.format == DeviceFormat::P010 && picture.colorimetry.full_range {
         let scale = 1020.0 / 1023.0;
         for factor in [
             &mut conversion.luma_scale,
@@ -244,8 +230,8 @@ impl Preprocessor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::image::Matrix;
     use crate::model::Normalization;
+    use crate::video::Matrix;
 
     const SPEC: InputSpec = InputSpec {
         width: 640,
@@ -260,7 +246,7 @@ mod tests {
 
     fn picture(width: u32, height: u32) -> DevicePicture {
         DevicePicture {
-            format: PixelFormat::Nv12,
+            format: DeviceFormat::Nv12,
             colorimetry: Colorimetry { matrix: Matrix::Bt709, full_range: false },
             width,
             height,
@@ -303,8 +289,8 @@ mod tests {
             DevicePicture { planes: [0, 0x20000, 0], ..hd },
             DevicePicture { pitches: [2048, 2047, 0], ..hd },
             DevicePicture { pitches: [1919, 2048, 0], ..hd },
-            DevicePicture { format: PixelFormat::Rgba, ..hd },
-            DevicePicture { format: PixelFormat::P010, ..hd },
+            DevicePicture { format: DeviceFormat::Rgba, ..hd },
+            DevicePicture { format: DeviceFormat::P010, ..hd },
         ];
         for picture in wrong {
             let error = Source::picture(&picture, whole(&picture), &SPEC).unwrap_err();
@@ -317,7 +303,7 @@ mod tests {
     fn ten_bit_white_is_white() {
         for full_range in [false, true] {
             let colorimetry = Colorimetry { matrix: Matrix::Bt709, full_range };
-            let k = conversion(&DevicePicture { format: PixelFormat::P010, colorimetry, ..picture(64, 64) });
+            let k = conversion(&DevicePicture { format: DeviceFormat::P010, colorimetry, ..picture(64, 64) });
             let (black, white) = if full_range { (0.0, 1023.0) } else { (64.0, 940.0) };
             let level = |ten: f32| (ten * 0.25 - k.luma_offset) * k.luma_scale;
             assert!(level(black).abs() < 1e-3 && (level(white) - 255.0).abs() < 1e-3, "{full_range}");

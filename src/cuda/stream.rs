@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::graph::Template;
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use cudarc::driver::sys::{self, CUevent, CUevent_flags, CUgraph, CUstream, CUstream_flags, CUstreamCaptureMode};
 use std::sync::Arc;
 

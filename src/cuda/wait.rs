@@ -3,7 +3,7 @@
 //! A blocking wait of CUDA's costs two wake-ups of a thread of the driver and one of ours: more CPU time than all else that
 //! a small batch takes on the host. So work is slept through for as long as it has taken of late, then looked after.
 
-use crate::infer::Error;
+use crate::error::Error;
 use std::time::{Duration, Instant};
 
 /// Naps after the first sleep, each half again as long as the one before: in all less than the time of the work once more, as

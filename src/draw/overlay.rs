@@ -270,9 +270,9 @@ fn write_label(text: &mut String, object: &Object, style: &Style) {
 mod tests {
     use super::super::{Packed, Planar, Plane};
     use super::*;
-    use crate::cpu::image::{Colorimetry, Matrix};
     use crate::meta::ModelRun;
     use crate::model::{Keypoint, KeypointLayout, Rect};
+    use crate::video::{Colorimetry, Matrix};
     use proptest::prelude::*;
     use std::sync::Arc;
 

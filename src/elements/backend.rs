@@ -1,7 +1,9 @@
 //! What elements with a `backend` property do in their state changes: never a silent fallback.
 
 use super::{caps, refusal};
-use crate::infer::{Backend, Error, check_backend};
+use crate::backend::check_backend;
+use crate::error::Error;
+use crate::infer::Backend;
 use gst::prelude::*;
 
 /// NULL→READY: the backend's libraries and devices.
@@ -37,7 +39,7 @@ pub fn check_upstream(sink: &gst::Pad, backend: Backend) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::infer::ErrorKind;
+    use crate::error::ErrorKind;
 
     /// Elements with system memory only before an element with `backend=tensorrt`, and the other way round.
     #[test]

@@ -4,7 +4,7 @@ use crate::infer::Backend;
 use gst_video::VideoFormat;
 
 /// Caps feature of frames in GPU memory, `video/x-raw(memory:CUDAMemory)`.
-pub use crate::cuda::gst::CUDA_MEMORY;
+pub use crate::gst_cuda::CUDA_MEMORY;
 
 /// Pixel formats in system memory.
 pub const SYSTEM_FORMATS: [VideoFormat; 8] = [

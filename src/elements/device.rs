@@ -9,8 +9,8 @@
 //! - hands `ElementImpl::set_context` on to [`Device::set_context`] before it chains up,
 //! - returns it from `Stage::device`, so that its pads answer CONTEXT queries.
 
-use crate::cuda::gst::{CONTEXT_TYPE, SharedContext, find};
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
+use crate::gst_cuda::{CONTEXT_TYPE, SharedContext, find};
 use gst::prelude::*;
 use parking_lot::Mutex;
 use std::sync::LazyLock;

@@ -1,7 +1,7 @@
 //! Why an element doesn't take the frames that come: what they are, what it takes, and what to put before it.
 
 use super::{caps, upstream};
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use gst::prelude::*;
 
 /// `came` is what upstream offers to `sink`, `taken` what `whose` element takes, and they have nothing in common.

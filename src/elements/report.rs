@@ -1,7 +1,8 @@
 //! What the engine room says, as GStreamer messages and structures.
 
 use super::device::Device;
-use crate::infer::{DeviceUsage, Error, ErrorKind, Latencies, Percentiles, nanoseconds};
+use crate::error::{Error, ErrorKind};
+use crate::infer::{DeviceUsage, Latencies, Percentiles, nanoseconds};
 use gst::prelude::*;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! A service's share of the device's memory.
 
 use crate::cuda::{Context, Room};
-use crate::infer::Error;
+use crate::error::Error;
 use crate::tensorrt::{GpuAllocator, Library, Usage};
 use std::ptr::NonNull;
 use std::sync::Arc;

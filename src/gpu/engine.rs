@@ -2,12 +2,13 @@
 
 use super::CAT;
 use super::account::Account;
-use super::ladder::ladder;
+use super::chain::{Chain, ChainOutput, ChainSpec};
 use super::lane::{Counters, GpuLane};
 use super::model::GpuModel;
-use crate::cuda::gst::SharedContext;
-use crate::cuda::{Chain, ChainOutput, ChainSpec, Context, Kernels, OnFailure, Within};
-use crate::infer::{self, DeviceUsage, Error, ErrorKind, Lane, ModelSettings};
+use crate::cuda::{Context, Kernels, Within};
+use crate::error::{Error, ErrorKind, OnFailure};
+use crate::gst_cuda::SharedContext;
+use crate::infer::{self, DeviceUsage, Lane, ModelSettings, ladder};
 use crate::model::labels::MOST_UNCOUNTED;
 use crate::model::{Head, InputSpec, ModelInfo};
 use crate::tensorrt::{self, Group, Library, Loaded, Version};

@@ -1,9 +1,11 @@
 //! Running batches: frames on the device in, objects out.
 
+use super::chain::Chain;
 use super::model::GpuModel;
-use crate::cuda::gst::MappedFrame;
-use crate::cuda::{Chain, SlotResult};
-use crate::infer::{Error, ErrorKind, Lane, RawTensor, Slot, nothing_to_run};
+use crate::cuda::SlotResult;
+use crate::error::{Error, ErrorKind};
+use crate::gst_cuda::MappedFrame;
+use crate::infer::{Lane, RawTensor, Slot, nothing_to_run};
 use crate::model::{ElementType, Params, confidence, head};
 use half::f16;
 use std::sync::Arc;

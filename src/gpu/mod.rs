@@ -3,19 +3,28 @@
 //! 1. [`check`] says whether driver and TensorRT are there.
 //! 2. [`open`] loads a model's engine (through the cache; [`needs_build`] says whether that means building it) and
 //!    recognises its head.
-//! 3. Its lanes hold a [`crate::cuda::Chain`] each, with a graph for every batch size of the [`ladder`].
+//! 3. Its lanes hold a [`Chain`] each, with a graph for every batch size of the [`ladder`](crate::infer::ladder).
 //!
 //! docs/gpu-engine.md describes what happens when, and what is counted where.
 
 mod account;
+mod allocation;
+mod chain;
+mod drawing;
 mod engine;
-mod ladder;
 mod lane;
 mod model;
+mod network;
 mod open;
+mod overlay;
+mod tensors;
 
-pub use ladder::ladder;
+pub use allocation::CudaMemory;
+pub use chain::{Chain, ChainOutput, ChainSpec};
+pub use drawing::{DevicePainter, Drawing};
 pub use open::{check, keep_engine_file, needs_build, open};
+pub use overlay::{DisplayList, Painter};
+pub use tensors::{DeviceTensors, ReadyTensor};
 
 use std::sync::LazyLock;
 

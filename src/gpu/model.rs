@@ -1,7 +1,7 @@
 //! What a loaded engine says about its model.
 
-use crate::cuda::ChainOutput;
-use crate::infer::{Error, ErrorKind};
+use super::chain::ChainOutput;
+use crate::error::{Error, ErrorKind};
 use crate::model::head::{self, HeadChoice, Plan, Reading, Recognised};
 use crate::model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use crate::tensorrt::{self, DataType, Engine, EngineTensor, Selector, Shape};

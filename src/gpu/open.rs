@@ -2,13 +2,23 @@
 
 use super::account::Account;
 use super::engine::GpuEngine;
-use crate::cuda::gst::SharedContext;
 use crate::cuda::{self, Context, Device};
-use crate::infer::{Engine, Error, ErrorKind, ModelSettings, Precision};
+use crate::error::{Error, ErrorKind};
+use crate::gst_cuda::SharedContext;
+use crate::infer::{DeviceContext, Engine, ModelSettings, Precision};
+use crate::model::GpuFacts;
 use crate::tensorrt::{
-    BuildControl, BuildSettings, DEFAULT_LIMIT, EngineCache, EnginePrecision, GpuAllocator, GpuFacts, Library, Loader,
+    BuildControl, BuildSettings, DEFAULT_LIMIT, EngineCache, EnginePrecision, GpuAllocator, Library, Loader,
 };
+use std::any::Any;
 use std::sync::Arc;
+
+impl DeviceContext for SharedContext {
+    /// The CUcontext: one that lives has its address for itself.
+    fn id(&self) -> usize {
+        self.context().handle() as usize
+    }
+}
 
 /// Whether driver and TensorRT are there.
 ///
@@ -83,7 +93,9 @@ impl<'a> Opening<'a> {
             let text = "no model: set the property model to an .onnx, .engine or .plan file";
             return Err(Error::new(ErrorKind::Setting, text));
         }
-        let shared = settings.context.as_ref().ok_or_else(|| {
+        let shared =
+            settings.context.as_deref().and_then(|context| (context as &dyn Any).downcast_ref::<SharedContext>());
+        let shared = shared.ok_or_else(|| {
             Error::new(ErrorKind::Setting, "backend=tensorrt works in a CUDA context, and none was given")
         })?;
         let library = Library::open(None)?;

@@ -1,11 +1,11 @@
 //! What a backend has to offer: an opened model, and lanes that run batches of it.
 
-use super::{Error, ErrorKind};
-use crate::cuda::gst::SharedContext;
-use crate::cuda::{DeviceBuffer, Event, OnFailure};
+use crate::error::{Error, ErrorKind, OnFailure};
 use crate::model::head::HeadChoice;
 use crate::model::{Detection, Head, InputSpec, ModelInfo, Params, Rect};
+use crate::tensorrt::{OnNote, OnProgress};
 use gst::glib;
+use std::any::Any;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,6 +39,12 @@ pub enum Precision {
     Int8,
 }
 
+/// The context of a device that frames are in. A backend finds its own type in it.
+pub trait DeviceContext: Any + fmt::Debug + Send + Sync {
+    /// Differs from that of every other context that lives.
+    fn id(&self) -> usize;
+}
+
 /// Everything that decides what engine is made, and where: elements with the same share one service. What only the GPU
 /// needs comes last.
 #[derive(Debug, Clone)]
@@ -54,7 +60,7 @@ pub struct ModelSettings {
     /// MiB.
     pub workspace_size: u32,
     /// The CUDA context that the frames are in.
-    pub context: Option<SharedContext>,
+    pub context: Option<Arc<dyn DeviceContext>>,
     /// Folder for built engines; `None`: the user's cache folder.
     pub engine_cache: Option<PathBuf>,
     /// Where the engine of an `.onnx` is kept, and used as long as it fits; `None`: in the cache alone. Not part of what is
@@ -84,12 +90,6 @@ impl Default for ModelSettings {
         }
     }
 }
-
-/// Called with what is being done and how much of the whole is, 0–1, never less than before.
-pub type OnProgress = Arc<dyn Fn(&str, f32) + Send + Sync>;
-
-/// Called with a sentence that a user ought to read.
-pub type OnNote = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Follows an engine's building, and stops it.
 #[derive(Clone, Default)]
@@ -127,12 +127,8 @@ pub struct Tensor {
 #[derive(Debug)]
 pub enum TensorData {
     Host(Vec<u8>),
-    /// Complete once `ready` was reached: work on another stream waits for that. Whoever reads it on the device holds the
-    /// tensor until that work has run, as it's written again when nobody holds it.
-    Device {
-        buffer: DeviceBuffer,
-        ready: Event,
-    },
+    /// In a device's memory, as the backend that made it keeps it there.
+    Device(Box<dyn Any + Send + Sync>),
 }
 
 impl TensorData {
@@ -140,7 +136,7 @@ impl TensorData {
     pub fn host(&self) -> Option<&[u8]> {
         match self {
             Self::Host(bytes) => Some(bytes),
-            Self::Device { .. } => None,
+            Self::Device(_) => None,
         }
     }
 }

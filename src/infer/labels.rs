@@ -1,6 +1,6 @@
 //! The names of a model's classes.
 
-use super::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::model::{Head, Labels};
 use std::path::Path;
 

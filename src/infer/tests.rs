@@ -1,130 +1,13 @@
 //! The service with an engine that does what the test says.
 
-use super::registry::testing::open_fake;
+use super::testing::{Fake, fake, fake_with, settings};
 use super::*;
-use crate::cuda::OnFailure;
-use crate::model::{Head, InputSpec, ModelInfo, Params, Rect, head};
-use parking_lot::{Condvar, Mutex};
-use std::path::Path;
+use crate::error::{Error, ErrorKind};
+use crate::model::{Params, Rect};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::{self, ThreadId};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
-
-/// A gate that batches wait at, how many have come to it, and on which thread the last one.
-#[derive(Default)]
-struct Gate {
-    open: Mutex<(bool, usize)>,
-    changed: Condvar,
-    thread: Mutex<Option<ThreadId>>,
-}
-
-impl Gate {
-    fn pass(&self) {
-        *self.thread.lock() = Some(thread::current().id());
-        let mut state = self.open.lock();
-        state.1 += 1;
-        self.changed.notify_all();
-        self.changed.wait_while(&mut state, |(open, _)| !*open);
-    }
-
-    fn wait_for(&self, arrived: usize) {
-        self.changed.wait_while(&mut self.open.lock(), |(_, n)| *n < arrived);
-    }
-
-    fn set(&self, open: bool) {
-        self.open.lock().0 = open;
-        self.changed.notify_all();
-    }
-}
-
-struct Fake {
-    info: ModelInfo,
-    input: InputSpec,
-    head: Arc<dyn Head>,
-    lanes: usize,
-    sizes: Vec<usize>,
-    gate: Arc<Gate>,
-    watcher: Mutex<Option<Arc<OnFailure>>>,
-}
-
-struct FakeLane(Arc<Gate>);
-
-impl Engine for Fake {
-    fn description(&self) -> String {
-        "fake".into()
-    }
-    fn info(&self) -> &ModelInfo {
-        &self.info
-    }
-    fn input(&self) -> &InputSpec {
-        &self.input
-    }
-    fn head(&self) -> &Arc<dyn Head> {
-        &self.head
-    }
-    fn max_batch(&self) -> usize {
-        *self.sizes.last().unwrap()
-    }
-    fn batch_sizes(&self) -> Vec<usize> {
-        self.sizes.clone()
-    }
-    fn lanes(&self) -> Result<Vec<Box<dyn Lane>>, Error> {
-        Ok((0..self.lanes).map(|_| Box::new(FakeLane(self.gate.clone())) as Box<dyn Lane>).collect())
-    }
-    fn watch(&self, failed: &Arc<OnFailure>) {
-        *self.watcher.lock() = Some(failed.clone());
-    }
-}
-
-impl Lane for FakeLane {
-    fn warm_up(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    /// An image of no width can't be made.
-    fn run(&mut self, slots: &mut [Slot]) -> Result<(), Error> {
-        self.0.pass();
-        for slot in slots.iter_mut().filter(|slot| slot.region.w == 0.0) {
-            slot.output.error = Some(Error::new(ErrorKind::Failed, "no width"));
-        }
-        Ok(())
-    }
-}
-
-/// Settings that no other test has: a file of its own.
-fn settings(content: &str) -> (ModelSettings, tempfile::NamedTempFile) {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), content).unwrap();
-    let settings = ModelSettings {
-        backend: Backend::Cpu,
-        model: file.path().to_owned(),
-        batch_size: 2,
-        ..ModelSettings::default()
-    };
-    (settings, file)
-}
-
-fn fake(open: bool) -> Arc<Fake> {
-    fake_with(open, 1, &[1, 2])
-}
-
-fn fake_with(open: bool, lanes: usize, sizes: &[usize]) -> Arc<Fake> {
-    gst::init().unwrap();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/yolo.onnx");
-    let head::Recognised { head, input, .. } = crate::tensorrt::recognised(&path, head::HeadChoice::Auto).unwrap();
-    let gate = Arc::<Gate>::default();
-    gate.set(open);
-    Arc::new(Fake {
-        info: ModelInfo::default(),
-        input,
-        head,
-        lanes,
-        sizes: sizes.to_vec(),
-        gate,
-        watcher: Mutex::default(),
-    })
-}
 
 /// How often somebody was told.
 #[derive(Default)]
@@ -179,7 +62,7 @@ fn outcome(ticket: &Ticket) -> Result<usize, String> {
 #[test]
 fn a_failed_device_fails_all_at_once() {
     let (engine, (settings, _file)) = (fake(false), settings("failing"));
-    let service = open_fake(&settings, engine.clone());
+    let service = Service::start(engine.clone(), &settings).unwrap();
     let stream = service.stream(8);
     let running = submit(&stream, 8.0).unwrap();
     engine.gate.wait_for(1);
@@ -196,11 +79,6 @@ fn a_failed_device_fails_all_at_once() {
     assert_eq!(service.failure().unwrap().message, "the first cause");
     assert!(!running.ready());
 
-    let again = open_fake(&settings, fake(true));
-    assert!(!Arc::ptr_eq(&again, &service), "a failed service is handed to nobody");
-    assert!(Arc::ptr_eq(&again, &open_fake(&settings, fake(true))), "the new one is");
-    assert_eq!(outcome(&submit(&again.stream(1), 8.0).unwrap()), Ok(1));
-
     let start = Instant::now();
     drop((stream, service));
     assert!(start.elapsed() < Duration::from_secs(1), "closing took {:?}", start.elapsed());
@@ -211,7 +89,7 @@ fn a_failed_device_fails_all_at_once() {
 #[test]
 fn a_free_lane_runs_in_the_thread_that_submits() {
     let (engine, (settings, _file)) = (fake(true), settings("at once"));
-    let service = open_fake(&settings, engine.clone());
+    let service = Service::start(engine.clone(), &settings).unwrap();
     let (stream, told) = (service.stream(4), Arc::default());
     let ticket = submit_as(&stream, 8.0, true, &told).unwrap();
     assert!(ticket.ready());
@@ -232,7 +110,7 @@ fn a_free_lane_runs_in_the_thread_that_submits() {
 #[test]
 fn with_no_lane_free_a_frame_waits_for_one() {
     let (engine, (settings, _file)) = (fake(false), settings("at once, busy"));
-    let service = open_fake(&settings, engine.clone());
+    let service = Service::start(engine.clone(), &settings).unwrap();
     let (one, two, told) = (service.stream(4), service.stream(4), Arc::default());
     thread::scope(|scope| {
         let first = scope.spawn(|| submit_as(&one, 8.0, true, &told).unwrap().ready());
@@ -257,7 +135,7 @@ fn with_no_lane_free_a_frame_waits_for_one() {
 #[test]
 fn frames_that_wait_for_others_are_never_forgotten() {
     let (engine, (settings, _file)) = (fake_with(true, 2, &[1, 2]), settings("waiting"));
-    let service = open_fake(&settings, engine);
+    let service = Service::start(engine, &settings).unwrap();
     thread::scope(|scope| {
         for n in 0..4 {
             let (stream, told) = (service.stream(4), Arc::default());
@@ -296,7 +174,7 @@ fn show_what_is_usual(engine: &Fake, stream: &Stream, takes: Duration) {
 #[test]
 fn a_batch_grows_while_another_one_runs() {
     let (engine, (settings, _file)) = (fake_with(false, 2, &[1, 2]), settings("growing"));
-    let service = open_fake(&settings, engine.clone());
+    let service = Service::start(engine.clone(), &settings).unwrap();
     let (stream, told) = (service.stream(8), Arc::default());
     let came = || engine.gate.open.lock().1;
     show_what_is_usual(&engine, &stream, Duration::from_secs(2));
@@ -336,7 +214,7 @@ fn a_batch_grows_while_another_one_runs() {
 #[test]
 fn a_batch_behind_another_has_a_whole_size() {
     let (engine, (settings, _file)) = (fake_with(false, 2, &[1, 2, 4]), settings("whole"));
-    let service = open_fake(&settings, engine.clone());
+    let service = Service::start(engine.clone(), &settings).unwrap();
     let stream = service.stream(8);
     show_what_is_usual(&engine, &stream, Duration::from_secs(1));
     let running = submit(&stream, 8.0).unwrap();
@@ -352,7 +230,7 @@ fn a_batch_behind_another_has_a_whole_size() {
 #[test]
 fn an_image_that_cannot_be_made_fails_its_own_frame_only() {
     let (engine, (settings, _file)) = (fake(false), settings("single"));
-    let service = open_fake(&settings, engine.clone());
+    let service = Service::start(engine.clone(), &settings).unwrap();
     let (one, two) = (service.stream(4), service.stream(4));
     let first = submit(&one, 8.0).unwrap();
     engine.gate.wait_for(1);
@@ -364,110 +242,4 @@ fn an_image_that_cannot_be_made_fails_its_own_frame_only() {
     assert_eq!(outcome(&bad), Err("no width".into()));
     assert!(service.failure().is_none());
     assert_eq!(service.stats().batches, 2);
-}
-
-/// What makes another service of the same model, and what doesn't.
-#[test]
-fn elements_share_a_service_when_what_decides_on_it_is_equal() {
-    let (settings, _file) = settings("shared");
-    let service = open_fake(&settings, fake(true));
-    let shares = |other: &ModelSettings| Arc::ptr_eq(&open_fake(other, fake(true)), &service);
-    assert!(shares(&settings));
-    let watch = BuildWatch { on_progress: Some(Arc::new(|_, _| {})), ..BuildWatch::default() };
-    assert!(shares(&ModelSettings { watch, engine_cache: Some("/elsewhere".into()), ..settings.clone() }));
-    let same = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(same.path(), "shared").unwrap();
-    assert!(
-        shares(&ModelSettings { model: same.path().to_owned(), ..settings.clone() }),
-        "another file, the same model"
-    );
-    for other in [
-        ModelSettings { batch_size: 4, ..settings.clone() },
-        ModelSettings { workspace_size: 1, ..settings.clone() },
-        ModelSettings { precision: Precision::Fp32, ..settings.clone() },
-        ModelSettings { device_id: 1, ..settings.clone() },
-        ModelSettings { gpu_memory_limit: 1, ..settings.clone() },
-    ] {
-        assert!(!shares(&other), "{other:?}");
-    }
-}
-
-/// An engine that takes until the gate opens to be made, as one that has to be built.
-fn slow_to_open(gate: &Arc<Gate>, engine: Arc<Fake>) -> impl FnOnce(&ModelSettings) -> Result<Arc<dyn Engine>, Error> {
-    let gate = gate.clone();
-    move |settings| {
-        gate.pass();
-        if settings.watch.cancel.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Failed, "cancelled"));
-        }
-        Ok(engine)
-    }
-}
-
-fn watched(settings: &ModelSettings) -> (ModelSettings, Arc<AtomicBool>) {
-    let watch = BuildWatch::default();
-    let cancel = watch.cancel.clone();
-    (ModelSettings { watch, ..settings.clone() }, cancel)
-}
-
-/// Waits for `done` no longer than a test may take.
-fn eventually(what: &str, done: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// An element that waits for another one's opening returns when it's cancelled; the other one goes on.
-#[test]
-fn waiting_for_anothers_opening_can_be_cancelled() {
-    let ((settings, _file), gate) = (settings("opened slowly"), Arc::<Gate>::default());
-    let (waiting, cancel) = watched(&settings);
-    thread::scope(|scope| {
-        let opens = scope.spawn(|| registry::open_with(&settings, slow_to_open(&gate, fake(true))));
-        gate.wait_for(1);
-        let waits = scope.spawn(|| registry::open_with(&waiting, slow_to_open(&gate, fake(true))));
-        thread::sleep(Duration::from_millis(50));
-        assert!(!waits.is_finished());
-        cancel.store(true, Ordering::Relaxed);
-        let start = Instant::now();
-        while !waits.is_finished() && start.elapsed() < Duration::from_secs(5) {
-            thread::sleep(Duration::from_millis(1));
-        }
-        let came_back = waits.is_finished();
-        gate.set(true);
-        assert!(came_back, "it waits for the other's end");
-        assert!(waits.join().unwrap().is_err());
-        assert!(opens.join().unwrap().is_ok());
-    });
-}
-
-/// An element that waits for an opening that fails, is cancelled or panics opens the model itself.
-#[test]
-fn an_opening_that_comes_to_nothing_is_the_waiting_elements_turn() {
-    for (n, how) in ["fails", "is cancelled", "panics"].into_iter().enumerate() {
-        let ((settings, _file), gate) = (settings(&format!("comes to nothing {n}")), Arc::<Gate>::default());
-        let (first, cancel) = watched(&settings);
-        thread::scope(|scope| {
-            let opens = scope.spawn(|| {
-                registry::open_with(&first, |settings| {
-                    let opened = slow_to_open(&gate, fake(true))(settings);
-                    match how {
-                        "fails" => Err(Error::new(ErrorKind::Model, "no good")),
-                        "panics" => panic!("as a bug would"),
-                        _ => opened,
-                    }
-                })
-            });
-            gate.wait_for(1);
-            let waits = scope.spawn(|| registry::open_with(&settings, |_| Ok(fake(true) as Arc<dyn Engine>)));
-            thread::sleep(Duration::from_millis(20));
-            cancel.store(true, Ordering::Relaxed);
-            gate.set(true);
-            assert!(opens.join().map_or(true, |opened| opened.is_err()), "{how}");
-            eventually(how, || waits.is_finished());
-            assert!(waits.join().unwrap().is_ok(), "{how}");
-        });
-    }
 }

@@ -1,6 +1,7 @@
 //! A frame's way through the service, from submission to result.
 
-use super::{Error, Output};
+use super::Output;
+use crate::error::Error;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -10,6 +10,7 @@
 pub mod confidence;
 mod filter;
 mod geometry;
+mod gpu_facts;
 pub mod head;
 mod label_list;
 pub mod labels;
@@ -20,6 +21,7 @@ mod types;
 
 pub use filter::refine;
 pub use geometry::Letterbox;
+pub use gpu_facts::GpuFacts;
 pub use head::{Head, HeadError, Outputs};
 pub use label_list::{join_labels, split_labels};
 pub use labels::{KeypointLayout, Labels};

@@ -3,7 +3,7 @@
 use super::cpu::{process_cpu, process_memory};
 use super::sample::Sample;
 use super::snapshot::{BUCKETS, Camera, CameraState};
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE};

@@ -5,7 +5,7 @@ use super::sample::{Sample, Sampler};
 use super::snapshot::Camera;
 use super::socket;
 use super::table::table;
-use crate::infer::Error;
+use crate::error::Error;
 use parking_lot::{Condvar, Mutex};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -96,7 +96,7 @@ impl Watch {
             std::thread::Builder::new().name("monitor".into()).spawn(run)
         };
         let thread = thread.map_err(|error| {
-            Error::new(crate::infer::ErrorKind::Failed, format!("there is no thread to watch with: {error}"))
+            Error::new(crate::error::ErrorKind::Failed, format!("there is no thread to watch with: {error}"))
         })?;
         Ok(Self { shared, thread: Some(thread), metrics, no_socket })
     }

@@ -1,8 +1,8 @@
 //! A pipeline that draws frames of one kind and hands them to what they become.
 
 use super::track::Output;
-use crate::cuda::gst::SharedContext;
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
+use crate::gst_cuda::SharedContext;
 use crate::meta::{self, Record};
 use gst::prelude::*;
 use parking_lot::Mutex;

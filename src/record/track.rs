@@ -3,8 +3,8 @@
 use super::gate::Want;
 use super::queue::Queue;
 use super::session::{Event, Session};
-use crate::cuda::gst::SharedContext;
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
+use crate::gst_cuda::SharedContext;
 use crate::meta::Record;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::path::PathBuf;

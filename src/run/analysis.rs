@@ -4,7 +4,7 @@ use super::setup::{CameraSetup, Decoder, make};
 use super::track::Track;
 use super::turns::Turns;
 use crate::elements::answer_allocation;
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::record;
 use gst::prelude::*;
 use std::sync::Arc;

@@ -13,6 +13,7 @@ use super::track::Track;
 use super::turns::Turns;
 use crate::check::{is_without_pictures, unplayable};
 use crate::cuda;
+use crate::gst_cuda::SharedContext;
 use crate::record::Recorder;
 use gst::glib;
 use gst::prelude::*;
@@ -466,7 +467,7 @@ fn close(pipeline: &gst::Pipeline, turns: &Turns, source: Option<source::Opened>
 /// Gives all elements of a GPU's pipeline the one context that there is for it.
 fn share_context(pipeline: &gst::Pipeline, decoder: Decoder, gpu: &OnceLock<Arc<cuda::Context>>) -> Result<(), String> {
     let Some(device) = decoder.gpu() else { return Ok(()) };
-    let shared = cuda::gst::SharedContext::own(device).map_err(|error| error.message)?;
+    let shared = SharedContext::own(device).map_err(|error| error.message)?;
     let _ = gpu.set(shared.context().clone());
     pipeline.set_context(&shared.to_gst());
     Ok(())

@@ -3,7 +3,8 @@
 use super::setup::ElementSetup;
 use crate::config::{LinesTarget, Mqtt, Outputs, Plan, Qos};
 use crate::digest;
-use crate::infer::{Error, ErrorKind, nanoseconds};
+use crate::error::{Error, ErrorKind};
+use crate::infer::nanoseconds;
 use crate::publish::tls_config;
 use crate::record;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

@@ -6,7 +6,7 @@ use super::setup::{CameraSetup, Decoder, ElementSetup, FileSource, RtspSource, S
 use crate::backoff::Backoff;
 use crate::check::{assign, gpu_names};
 use crate::config::{self, Pipeline, Plan};
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use std::time::Duration;
 
 /// Coded pictures that wait while their decoder doesn't keep up: a burst after a pause of the network, which a decoder works

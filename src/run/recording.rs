@@ -3,7 +3,7 @@
 use super::channel::{Report, Reporter};
 use super::turns::Turns;
 use crate::backoff::Attempts;
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::record::{self, Recorder};
 use gst::prelude::*;
 use parking_lot::Mutex;

@@ -2,7 +2,7 @@
 
 use crate::config::{Priority, SecretUrl, Transport, redact};
 use crate::digest::Hash;
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::record;
 use gst::prelude::*;
 use std::fmt;

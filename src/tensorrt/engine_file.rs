@@ -1,10 +1,11 @@
 //! Engine files that a user names: plans, plans of ours with a record beside them, and Ultralytics' exports, which have
 //! a JSON header before the plan.
 
-use super::cache::{EngineRecord, GpuFacts, read_json};
+use super::cache::{EngineRecord, read_json};
 use super::error::{EngineFault, Error};
 use super::version::Version;
 use crate::digest::{self, hex};
+use crate::model::GpuFacts;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;

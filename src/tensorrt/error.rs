@@ -1,7 +1,7 @@
 //! What goes wrong between us and TensorRT.
 
 use super::version::Version;
-use crate::infer::{self, GPU_MEMORY_REMEDIES};
+use crate::error::{self, GPU_MEMORY_REMEDIES};
 use std::path::{Path, PathBuf};
 
 /// How to get TensorRT, for the messages that need it.
@@ -129,13 +129,14 @@ fn log_text(log: &[String]) -> String {
     if log.is_empty() { String::new() } else { format!(": {}", log.join("; ")) }
 }
 
-impl From<Error> for infer::Error {
+impl From<Error> for error::Error {
     fn from(error: Error) -> Self {
-        use infer::ErrorKind;
+        use error::ErrorKind;
         let kind = match &error {
             // What TensorRT takes past our allocator.
             Error::Call { log, .. } if log.iter().any(|line| line.to_lowercase().contains("out of memory")) => {
-                return Self::new(ErrorKind::Memory, format!("GPU out of memory ({error}): {GPU_MEMORY_REMEDIES}"));
+                let message = format!("GPU out of memory ({error}): {GPU_MEMORY_REMEDIES}");
+                return Self::new(ErrorKind::Memory, message).caused_by(error);
             }
             Error::NotFound { .. }
             | Error::Open { .. }
@@ -150,7 +151,7 @@ impl From<Error> for infer::Error {
             Error::Setting(_) => ErrorKind::Setting,
             Error::File { .. } | Error::EngineNotFound { .. } => ErrorKind::File,
         };
-        Self::new(kind, error.to_string())
+        Self::new(kind, error.to_string()).caused_by(error)
     }
 }
 
@@ -167,15 +168,15 @@ mod tests {
              batch-size (GPU_BATCH_SIZE in a config.json), lower workspace-size (TENSORRT_WORKSPACE_SIZE), or use a \
              smaller model; or raise the limit"
         );
-        assert_eq!(infer::Error::from(error).kind, infer::ErrorKind::Memory);
+        assert_eq!(error::Error::from(error).kind, error::ErrorKind::Memory);
     }
 
     #[test]
     fn tensorrts_own_out_of_memory_has_the_remedies_too() {
         let log = vec!["[executionContext.cpp] Error Code 2: OutOfMemory (Cuda Runtime (out of memory))".into()];
         let version = Version::decode(100_600, "libnvinfer.so.10");
-        let error = infer::Error::from(Error::Call { version, call: "createExecutionContext".into(), log });
-        assert_eq!(error.kind, infer::ErrorKind::Memory);
+        let error = error::Error::from(Error::Call { version, call: "createExecutionContext".into(), log });
+        assert_eq!(error.kind, error::ErrorKind::Memory);
         for word in ["GPU out of memory", "createExecutionContext", "batch-size", "workspace-size", "smaller model"] {
             assert!(error.message.contains(word), "{error}");
         }

@@ -1,12 +1,13 @@
 //! From a model's path to a loaded engine.
 
 use super::allocator::GpuAllocator;
-use super::cache::{CachedEngine, EngineCache, EngineRecord, GpuFacts};
+use super::cache::{CachedEngine, EngineCache, EngineRecord};
 use super::engine_file::EngineFile;
 use super::error::Error;
 use super::library::Library;
 use super::recipe::{BuildControl, BuildSettings};
 use super::runtime::{Engine, Runtime};
+use crate::model::GpuFacts;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -12,7 +12,6 @@ mod content;
 mod engine_file;
 mod engine_place;
 mod error;
-mod input;
 mod library;
 mod load;
 mod loaded_name;
@@ -35,18 +34,17 @@ mod version;
 pub use allocator::{DeviceMemory, GpuAllocator, Usage};
 pub use builder::{Builder, BuilderConfig, Flag, HostMemory, Network, OptimizationProfile};
 pub use cache::{
-    CONVERTER, CachedEngine, DEFAULT_LIMIT, Difference, EngineCache, EngineRecord, Facts, GpuFacts, Listed,
-    write_engine, write_record,
+    CONVERTER, CachedEngine, DEFAULT_LIMIT, Difference, EngineCache, EngineRecord, Facts, Listed, write_engine,
+    write_record,
 };
 pub use content::ModelContent;
 pub use engine_file::EngineFile;
 pub use engine_place::Fit;
 pub use error::{EngineFault, Error, ParserError};
-pub use input::{input_spec, recognised};
 pub use library::{LIBRARY_VARIABLE, Library};
 pub use load::{Loaded, Loader, is_onnx, source};
 pub use onnx::Onnx;
-pub use progress::{Cancel, OnProgress, ProgressMonitor};
+pub use progress::{Cancel, OnNote, OnProgress, ProgressMonitor};
 pub use recipe::{BuildControl, BuildSettings, Built, EnginePrecision, HardwareCompatibility, InputProfile, build};
 pub use runtime::{Context, Engine, EngineTensor, Runtime};
 pub use tensor::{DataType, NetworkTensor, Selector, Shape};

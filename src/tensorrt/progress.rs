@@ -10,7 +10,11 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
-pub use crate::infer::OnProgress;
+/// Called with what is being done and how much of the whole is, 0–1, never less than before.
+pub type OnProgress = Arc<dyn Fn(&str, f32) + Send + Sync>;
+
+/// Called with a sentence that a user ought to read.
+pub type OnNote = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Set to `true` from any thread to stop a build.
 pub type Cancel = Arc<AtomicBool>;

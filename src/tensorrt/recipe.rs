@@ -2,15 +2,15 @@
 
 use super::allocator::GpuAllocator;
 use super::builder::{Builder, BuilderConfig, Flag};
-use super::cache::GpuFacts;
 use super::error::Error;
 use super::library::Library;
 use super::logger;
 use super::onnx::Onnx;
+use super::progress::OnNote;
 use super::progress::{Cancel, OnProgress, ProgressMonitor};
 use super::tensor::{NetworkTensor, Shape};
 use super::version::Group;
-use crate::infer::OnNote;
+use crate::model::GpuFacts;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,7 +1,8 @@
 //! Running models on the CPU engine without elements.
 
 use gsttensorrt::cpu;
-use gsttensorrt::infer::{Backend, Engine, Error, Frame, ModelSettings, Output, Slot};
+use gsttensorrt::error::Error;
+use gsttensorrt::infer::{Backend, Engine, Frame, ModelSettings, Output, Slot};
 use gsttensorrt::model::{Detection, Params, Rect};
 use std::path::Path;
 use std::sync::Arc;

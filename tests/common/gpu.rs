@@ -3,7 +3,8 @@
 use super::engine;
 use cudarc::driver::result::{self, graph, stream};
 use cudarc::driver::sys;
-use gsttensorrt::cuda::{CudaMemory, Device};
+use gsttensorrt::cuda::Device;
+use gsttensorrt::gpu::CudaMemory;
 use gsttensorrt::infer::{Frame, Output, Slot, Tensor, TensorData};
 use gsttensorrt::model::{Params, Rect};
 use gsttensorrt::tensorrt::{Context, DataType, DeviceMemory, Engine, EngineTensor, Selector};

@@ -2,7 +2,7 @@
 
 use super::find;
 use super::gpu::environment;
-use gsttensorrt::cuda::CudaMemory;
+use gsttensorrt::gpu::CudaMemory;
 use gsttensorrt::tensorrt::{BuildControl, BuildSettings, EnginePrecision, GpuAllocator, Library, Onnx, build};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -5,7 +5,8 @@ use crate::common::engine::{open, run, slot, try_open};
 use crate::common::find;
 use crate::common::picture::{Colour, HEIGHT, Picture, Square, Tolerance, WIDTH, assert_found};
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoFormat, VideoInfo};
-use gsttensorrt::infer::{Error, ErrorKind, Frame};
+use gsttensorrt::error::{Error, ErrorKind};
+use gsttensorrt::infer::Frame;
 use gsttensorrt::model::{Detection, Params};
 use std::sync::Arc;
 
@@ -244,7 +245,7 @@ fn thresholds_travel_with_the_frame() {
 /// What opening a bad model says, checked for its kind and for words that the user needs.
 #[track_caller]
 fn assert_refused(model: &std::path::Path, kind: ErrorKind, words: &[&str]) {
-    let Err(Error { kind: got, message }) = try_open(model, 1) else { panic!("{} was opened", model.display()) };
+    let Err(Error { kind: got, message, .. }) = try_open(model, 1) else { panic!("{} was opened", model.display()) };
     assert_eq!(got, kind, "{message}");
     let name = model.file_name().unwrap().to_string_lossy().into_owned();
     for word in words.iter().copied().chain([name.as_str()]) {

@@ -4,7 +4,7 @@ use super::common::running::Running;
 use super::{context_of, gpu_caps, on_gpu};
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo, VideoMeta};
-use gsttensorrt::cuda::gst::SharedContext;
+use gsttensorrt::gst_cuda::SharedContext;
 
 const LAUNCH: &str = "videotestsrc num-buffers=3 ! video/x-raw,format=NV12,width=64,height=48 ! cudaupload name=upload \
                       ! trtpreprocess name=tensors width=32 height=32 ! trtoverlay name=overlay ! cudadownload name=download \
@@ -32,7 +32,7 @@ on_gpu! {
 on_gpu! {
     fn an_applications_context_is_taken() {
         let context = SharedContext::own(0).unwrap().to_gst();
-        let given: gst::Object = context.structure().get(gsttensorrt::cuda::gst::CONTEXT_TYPE).unwrap();
+        let given: gst::Object = context.structure().get(gsttensorrt::gst_cuda::CONTEXT_TYPE).unwrap();
         let p = Running::new(LAUNCH);
         p.0.set_context(&context);
         p.set_state(gst::State::Playing);

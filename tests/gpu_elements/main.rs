@@ -46,11 +46,11 @@ fn noise(info: &VideoInfo, seed: u32) -> gst::Buffer {
 
 /// The GstCudaContext that an element answers with.
 fn context_of(element: &gst::Element, pad: &str) -> Option<gst::glib::Object> {
-    let mut query = gst::query::Context::new(gsttensorrt::cuda::gst::CONTEXT_TYPE);
+    let mut query = gst::query::Context::new(gsttensorrt::gst_cuda::CONTEXT_TYPE);
     let pad = element.static_pad(pad).unwrap();
     pad.query(&mut query).then_some(())?;
     let context = query.context_owned()?;
-    context.structure().get::<gst::Object>(gsttensorrt::cuda::gst::CONTEXT_TYPE).ok().map(|object| object.upcast())
+    context.structure().get::<gst::Object>(gsttensorrt::gst_cuda::CONTEXT_TYPE).ok().map(|object| object.upcast())
 }
 
 /// Has the messages of a bus that are errors kept, so that a test can look at them later.

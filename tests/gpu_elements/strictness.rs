@@ -31,7 +31,7 @@ on_gpu! {
             "videotestsrc num-buffers=1 ! video/x-raw,format=NV12,width=64,height=48 ! cudaupload ! cudadownload \
              ! trtpreprocess width=32 height=32 ! appsink name=out sync=false",
         );
-        assert!(gsttensorrt::cuda::gst::is_cuda_memory(&pull(&p.sink("out")).unwrap()).unwrap());
+        assert!(gsttensorrt::gst_cuda::is_cuda_memory(&pull(&p.sink("out")).unwrap()).unwrap());
     }
 }
 
@@ -47,7 +47,7 @@ on_gpu! {
         for _ in 0..2 {
             let (published, plain) = (pull(&p.sink("published")).unwrap(), pull(&p.sink("plain")).unwrap());
             assert_eq!(published.peek_memory(0).as_ptr(), plain.peek_memory(0).as_ptr());
-            assert!(gsttensorrt::cuda::gst::is_cuda_memory(&published).unwrap());
+            assert!(gsttensorrt::gst_cuda::is_cuda_memory(&published).unwrap());
         }
     }
 }

@@ -5,6 +5,7 @@ use super::{noise, on_gpu};
 use gst_video::{VideoFormat, VideoInfo};
 use gsttensorrt::cpu;
 use gsttensorrt::cuda::Stream;
+use gsttensorrt::gpu::ReadyTensor;
 use gsttensorrt::infer::{Frame, Tensor, TensorData};
 use gsttensorrt::meta;
 use gsttensorrt::model::{ElementType, Rect};
@@ -12,7 +13,9 @@ use half::f16;
 
 /// A tensor's bytes, once they are there.
 fn download(tensor: &Tensor) -> Vec<u8> {
-    let TensorData::Device { buffer, ready } = &tensor.data else { panic!("the tensor isn't on the device") };
+    let Some(ReadyTensor { buffer, ready }) = ReadyTensor::of(&tensor.data) else {
+        panic!("the tensor isn't on the device")
+    };
     let stream = Stream::new(buffer.context()).unwrap();
     stream.wait(ready).unwrap();
     let mut bytes = vec![0; tensor.spec.elements() * tensor.spec.element.size()];

@@ -2,12 +2,13 @@
 
 use crate::random::Random;
 use crate::{Effort, Gpu, Report};
-use gsttensorrt::cpu::image::{Colorimetry, Matrix};
-use gsttensorrt::cuda::{DeviceBuffer, DevicePicture, Painter, PixelFormat};
+use gsttensorrt::cuda::{DeviceBuffer, DevicePicture};
 use gsttensorrt::draw::{ColorBy, Overlay, Packed, Planar, Plane, Style};
-use gsttensorrt::infer::Error;
+use gsttensorrt::error::Error;
+use gsttensorrt::gpu::Painter;
 use gsttensorrt::meta::{KeypointSet, Object, Record};
 use gsttensorrt::model::{Keypoint, KeypointLayout, Rect};
+use gsttensorrt::video::{Colorimetry, DeviceFormat, Matrix};
 
 /// Bytes behind each row that must stay as they were.
 const PADDING: usize = 12;
@@ -23,13 +24,13 @@ impl Canvas {
     pub fn new(
         gpu: &Gpu,
         random: &mut Random,
-        format: PixelFormat,
+        format: DeviceFormat,
         (width, height): (u32, u32),
     ) -> Result<Self, Error> {
         let colorimetry = Colorimetry { matrix: Matrix::Bt709, full_range: random.chance(0.5) };
         let (w, h) = (width as usize, height as usize);
         let sizes = match format {
-            PixelFormat::Nv12 => vec![(w, h), (2 * w.div_ceil(2), h.div_ceil(2))],
+            DeviceFormat::Nv12 => vec![(w, h), (2 * w.div_ceil(2), h.div_ceil(2))],
             _ => vec![(4 * w, h)],
         };
         let mut canvas = Self {
@@ -62,7 +63,7 @@ impl Canvas {
             }
             [packed] => {
                 let plane = Plane::<4>::new(packed, pitch(0), w, h);
-                overlay.draw(&mut Packed::new(plane, format == PixelFormat::Bgra), record, style);
+                overlay.draw(&mut Packed::new(plane, format == DeviceFormat::Bgra), record, style);
             }
             _ => unreachable!("one or two planes"),
         }
@@ -110,7 +111,7 @@ pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
         &[(1, 1), (2, 3), (97, 61), (641, 359), (1920, 1080)]
     };
     for round in 0..if gpu.effort < Effort::All { 2 } else { 6 } {
-        for format in [PixelFormat::Nv12, PixelFormat::Rgba, PixelFormat::Bgra] {
+        for format in [DeviceFormat::Nv12, DeviceFormat::Rgba, DeviceFormat::Bgra] {
             for &size in sizes {
                 let mut canvas = Canvas::new(gpu, &mut random, format, size)?;
                 let objects = [0, 1, 12, 40][random.below(4)];
@@ -131,8 +132,8 @@ pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
         }
     }
     let other = DevicePicture {
-        format: PixelFormat::P010,
-        ..Canvas::new(gpu, &mut random, PixelFormat::Nv12, (64, 64))?.picture
+        format: DeviceFormat::P010,
+        ..Canvas::new(gpu, &mut random, DeviceFormat::Nv12, (64, 64))?.picture
     };
     let refused = if painter.begin(&other).is_err() { Ok(()) } else { Err("was taken".into()) };
     report.case("P010 isn't drawn on", refused);

@@ -4,7 +4,7 @@ use super::random::Random;
 use super::{Gpu, Report};
 use cudarc::driver::sys::{self, CUresult};
 use gsttensorrt::cuda::DeviceBuffer;
-use gsttensorrt::infer::Error;
+use gsttensorrt::error::Error;
 
 const BYTES: usize = 64 << 10;
 

@@ -5,7 +5,7 @@ use crate::{Effort, Gpu, Report};
 use gsttensorrt::cuda::{
     DeviceBuffer, DeviceOutput, Event, MAX_CANDIDATES, Postprocessor, Preprocessor, SlotResult, SlotSettings, Source,
 };
-use gsttensorrt::infer::Error;
+use gsttensorrt::error::Error;
 use gsttensorrt::model::head::{HeadChoice, Output, Plan, Recognised, recognise};
 use gsttensorrt::model::{
     Detection, ElementType, Head, InputSpec, Letterbox, ModelInfo, Params, Rect, TensorInfo, nms, refine,

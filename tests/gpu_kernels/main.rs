@@ -17,7 +17,7 @@ mod speed;
 
 use common::standin::Standin;
 use gsttensorrt::cuda::{self, Context, Kernels, Stream};
-use gsttensorrt::infer::{Error, ErrorKind};
+use gsttensorrt::error::{Error, ErrorKind};
 use std::process::ExitCode;
 use std::sync::Arc;
 

@@ -2,14 +2,15 @@
 
 use crate::random::Random;
 use crate::{Effort, Gpu, Report};
-use gsttensorrt::cpu::image::{Colorimetry, Conversion, Image, Matrix, PixelFormat as CpuFormat};
+use gsttensorrt::cpu::image::Image;
 use gsttensorrt::cpu::preprocess::{Workspace, preprocess};
-use gsttensorrt::cuda::{DeviceBuffer, DevicePicture, PixelFormat, Preprocessor, Source};
-use gsttensorrt::infer::Error;
+use gsttensorrt::cuda::{DeviceBuffer, DevicePicture, Preprocessor, Source};
+use gsttensorrt::error::Error;
 use gsttensorrt::model::{ElementType, InputSpec, Layout, Normalization, Rect};
+use gsttensorrt::video::{Colorimetry, Conversion, DeviceFormat, HostFormat, Matrix};
 
-const FORMATS: [PixelFormat; 5] =
-    [PixelFormat::Nv12, PixelFormat::P010, PixelFormat::I420, PixelFormat::Rgba, PixelFormat::Bgra];
+const FORMATS: [DeviceFormat; 5] =
+    [DeviceFormat::Nv12, DeviceFormat::P010, DeviceFormat::I420, DeviceFormat::Rgba, DeviceFormat::Bgra];
 const ELEMENTS: [ElementType; 5] =
     [ElementType::F32, ElementType::F16, ElementType::U8, ElementType::I32, ElementType::I64];
 const MATRICES: [Matrix; 5] = [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020, Matrix::Fcc, Matrix::Smpte240m];
@@ -34,7 +35,7 @@ const POISON: u8 = 0xA5;
 /// A picture on both sides. P010 is made of 8-bit samples here, so the CPU engine reads it as NV12.
 pub struct Picture {
     pub device: DevicePicture,
-    cpu: CpuFormat,
+    cpu: HostFormat,
     planes: Vec<(Vec<u8>, usize)>,
     _memory: Vec<DeviceBuffer>,
 }
@@ -43,20 +44,20 @@ impl Picture {
     pub fn new(
         gpu: &Gpu,
         random: &mut Random,
-        format: PixelFormat,
+        format: DeviceFormat,
         (width, height): (u32, u32),
     ) -> Result<Self, Error> {
         let colorimetry = Colorimetry { matrix: *random.pick(&MATRICES), full_range: random.chance(0.5) };
         // The CPU engine has no 10-bit full range, whose white isn't a multiple of four.
         let colorimetry =
-            Colorimetry { full_range: colorimetry.full_range && format != PixelFormat::P010, ..colorimetry };
+            Colorimetry { full_range: colorimetry.full_range && format != DeviceFormat::P010, ..colorimetry };
         let (w, h) = (width as usize, height as usize);
         let (cells, rows) = (w.div_ceil(2), h.div_ceil(2));
         let (cpu, sizes) = match format {
-            PixelFormat::Nv12 | PixelFormat::P010 => (CpuFormat::Nv12, vec![(w, h), (2 * cells, rows)]),
-            PixelFormat::I420 => (CpuFormat::I420, vec![(w, h), (cells, rows), (cells, rows)]),
-            PixelFormat::Rgba => (CpuFormat::Rgba, vec![(4 * w, h)]),
-            PixelFormat::Bgra => (CpuFormat::Bgra, vec![(4 * w, h)]),
+            DeviceFormat::Nv12 | DeviceFormat::P010 => (HostFormat::Nv12, vec![(w, h), (2 * cells, rows)]),
+            DeviceFormat::I420 => (HostFormat::I420, vec![(w, h), (cells, rows), (cells, rows)]),
+            DeviceFormat::Rgba => (HostFormat::Rgba, vec![(4 * w, h)]),
+            DeviceFormat::Bgra => (HostFormat::Bgra, vec![(4 * w, h)]),
         };
         let mut picture = Self {
             device: DevicePicture { format, colorimetry, width, height, planes: [0; 3], pitches: [0; 3] },
@@ -67,7 +68,7 @@ impl Picture {
         for (index, (row, rows)) in sizes.into_iter().enumerate() {
             let pitch = row.next_multiple_of(4) + 4 * random.below(40);
             let bytes = random.bytes(pitch * rows);
-            let deep = format == PixelFormat::P010;
+            let deep = format == DeviceFormat::P010;
             // Ten bits at the top, of which the lower two are 0 here.
             let uploaded: Vec<u8> = if deep { bytes.iter().flat_map(|&b| [0, b]).collect() } else { bytes.clone() };
             let mut memory = DeviceBuffer::new(&gpu.context, uploaded.len())?;
@@ -144,7 +145,7 @@ pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
         for element in ELEMENTS {
             for width in [64, 61] {
                 let spec = InputSpec { layout, element, width, ..random_spec(&mut random) };
-                let picture = Picture::new(gpu, &mut random, PixelFormat::Nv12, (101, 67))?;
+                let picture = Picture::new(gpu, &mut random, DeviceFormat::Nv12, (101, 67))?;
                 batch(gpu, report, &spec, &[(&picture, Rect::new(0.0, 0.0, 101.0, 67.0))])?;
             }
         }
@@ -226,7 +227,7 @@ fn ten_bits(gpu: &Gpu, report: &mut Report, random: &mut Random) -> Result<(), E
         pad: 0,
     };
     for full_range in [false, true] {
-        let mut picture = Picture::new(gpu, random, PixelFormat::P010, (w as u32, h as u32))?;
+        let mut picture = Picture::new(gpu, random, DeviceFormat::P010, (w as u32, h as u32))?;
         picture.device.colorimetry = Colorimetry { matrix: Matrix::Bt2020, full_range };
         let mut planes = Vec::new();
         for (index, rows) in [h, h / 2].into_iter().enumerate() {
@@ -269,7 +270,7 @@ fn ready_tensors(gpu: &Gpu, report: &mut Report, random: &mut Random) -> Result<
             let ready = random.bytes(size);
             let mut memory = DeviceBuffer::new(&gpu.context, size)?;
             memory.upload(&ready, &gpu.stream)?;
-            let picture = Picture::new(gpu, random, PixelFormat::I420, (101, 67))?;
+            let picture = Picture::new(gpu, random, DeviceFormat::I420, (101, 67))?;
             let frame = Source::picture(&picture.device, Rect::new(0.0, 0.0, 101.0, 67.0), &spec)?;
             let (got, _) = launch(gpu, &spec, &[frame, Source::tensor(memory.address()), frame, Source::border()])?;
             let slots: Vec<_> = got.chunks_exact(size).collect();

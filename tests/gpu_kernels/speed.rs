@@ -7,10 +7,12 @@ use crate::pictures::Picture;
 use crate::random::Random;
 use cudarc::driver::result;
 use cudarc::driver::sys::CUdevice_attribute;
-use gsttensorrt::cuda::{DeviceBuffer, Event, Painter, PixelFormat, Preprocessor, SlotResult, Source};
+use gsttensorrt::cuda::{DeviceBuffer, Event, Preprocessor, SlotResult, Source};
 use gsttensorrt::draw::{Overlay, Style};
-use gsttensorrt::infer::{Error, ErrorKind};
+use gsttensorrt::error::{Error, ErrorKind};
+use gsttensorrt::gpu::Painter;
 use gsttensorrt::model::{ElementType, InputSpec, Letterbox, Params, Rect};
+use gsttensorrt::video::DeviceFormat;
 
 /// Measurements of which the median counts.
 const ROUNDS: usize = 9;
@@ -29,10 +31,10 @@ pub fn run(gpu: &Gpu) -> Result<(), Error> {
     println!("| kernels | slots | µs a launch | µs a frame | plain, µs | limit | |");
     println!("|---|---|---|---|---|---|---|");
     for (format, size, limits) in [
-        (PixelFormat::Nv12, FRAME, &[(1, Some(10.0)), (8, None), (16, Some(3.0))][..]),
-        (PixelFormat::P010, FRAME, &[(16, None)]),
-        (PixelFormat::Rgba, FRAME, &[(16, None)]),
-        (PixelFormat::Nv12, (1280, 720), &[(1, None), (16, None)]),
+        (DeviceFormat::Nv12, FRAME, &[(1, Some(10.0)), (8, None), (16, Some(3.0))][..]),
+        (DeviceFormat::P010, FRAME, &[(16, None)]),
+        (DeviceFormat::Rgba, FRAME, &[(16, None)]),
+        (DeviceFormat::Nv12, (1280, 720), &[(1, None), (16, None)]),
     ] {
         for &(batch, limit) in limits {
             preprocessing(gpu, bandwidth, format, size, batch, limit)?;
@@ -103,7 +105,7 @@ fn cache_size(gpu: &Gpu) -> usize {
 fn preprocessing(
     gpu: &Gpu,
     bandwidth: f32,
-    format: PixelFormat,
+    format: DeviceFormat,
     size: (u32, u32),
     batch: usize,
     limit: Option<f32>,
@@ -146,16 +148,16 @@ fn preprocessing(
 }
 
 /// Bytes of the rows that are read.
-fn bytes_read(format: PixelFormat, region: Rect, spec: &InputSpec) -> usize {
+fn bytes_read(format: DeviceFormat, region: Rect, spec: &InputSpec) -> usize {
     let lines = (Letterbox::new(region, spec).height as usize).min(region.h as usize);
     // Between two lines of the target lie three of the source, or two that both count.
     let lines = if region.h as usize == 3 * lines { lines } else { (2 * lines).min(region.h as usize) };
     let width = region.w as usize;
     match format {
         // A chroma row of its own for each luma row, up to all there are.
-        PixelFormat::Nv12 | PixelFormat::I420 => width * lines + width * lines.min(region.h as usize / 2),
-        PixelFormat::P010 => 2 * (width * lines + width * lines.min(region.h as usize / 2)),
-        PixelFormat::Rgba | PixelFormat::Bgra => 4 * width * lines,
+        DeviceFormat::Nv12 | DeviceFormat::I420 => width * lines + width * lines.min(region.h as usize / 2),
+        DeviceFormat::P010 => 2 * (width * lines + width * lines.min(region.h as usize / 2)),
+        DeviceFormat::Rgba | DeviceFormat::Bgra => 4 * width * lines,
     }
 }
 
@@ -203,7 +205,7 @@ fn drawing(gpu: &Gpu) -> Result<(), Error> {
     let mut random = Random::new(6);
     let mut overlay = Overlay::new().map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
     let mut painter = Painter::new(&gpu.context, &gpu.kernels)?;
-    for format in [PixelFormat::Nv12, PixelFormat::Rgba] {
+    for format in [DeviceFormat::Nv12, DeviceFormat::Rgba] {
         let canvas = Canvas::new(gpu, &mut random, format, FRAME)?;
         let record = record(&mut random, 20);
         let (start, end) = (Event::timed(&gpu.context)?, Event::timed(&gpu.context)?);

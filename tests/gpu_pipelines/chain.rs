@@ -8,9 +8,10 @@ use crate::frames::{around, numbered, run, with_model};
 use crate::on_gpu;
 use gst_video::VideoFormat;
 use gsttensorrt::cpu;
-use gsttensorrt::cuda::gst::SharedContext;
-use gsttensorrt::cuda::{Chain, ChainOutput, ChainSpec, Device, DeviceBuffer, Event, Kernels, SlotResult, Stream};
-use gsttensorrt::infer::{Tensor, TensorData};
+use gsttensorrt::cuda::{Device, DeviceBuffer, Event, Kernels, SlotResult, Stream};
+use gsttensorrt::gpu::{Chain, ChainOutput, ChainSpec, ReadyTensor};
+use gsttensorrt::gst_cuda::SharedContext;
+use gsttensorrt::infer::Tensor;
 use gsttensorrt::model::{Params, Rect};
 use gsttensorrt::tensorrt::{BuildControl, BuildSettings, EngineCache, Library, Loader};
 use std::sync::Arc;
@@ -76,7 +77,7 @@ on_gpu! {
                 buffer.upload(&data, &stream).unwrap();
                 let ready = Event::new(context).unwrap();
                 ready.record(&stream).unwrap();
-                let data = TensorData::Device { buffer, ready };
+                let data = ReadyTensor { buffer, ready }.into();
                 let tensor = Arc::new(Tensor { spec: spec.clone(), region, data });
                 assert!(chain.show_tensor(slot, &tensor, size, &Params::default()).unwrap());
             }

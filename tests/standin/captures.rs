@@ -3,7 +3,7 @@
 use super::probe::{COUNT, Mode, Probe};
 use cudarc::driver::sys::{self, CUresult, CUstreamCaptureMode, CUstreamCaptureStatus};
 use gsttensorrt::cuda::{DeviceBuffer, Event, MappedBuffer, Stream};
-use gsttensorrt::infer::Error;
+use gsttensorrt::error::Error;
 
 use CUresult::*;
 

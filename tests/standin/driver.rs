@@ -3,7 +3,7 @@
 use super::probe::{Mode, Probe, is};
 use cudarc::driver::sys::{self, CUdeviceptr, CUresult};
 use gsttensorrt::cuda::{Context, DeviceBuffer, Event, MappedBuffer, Stream};
-use gsttensorrt::infer::ErrorKind;
+use gsttensorrt::error::ErrorKind;
 use std::sync::Arc;
 
 use CUresult::*;

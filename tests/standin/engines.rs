@@ -4,7 +4,7 @@ use super::common::{find, plans};
 use super::probe::is;
 use cudarc::driver::sys::CUresult::CUDA_ERROR_LAUNCH_FAILED;
 use gsttensorrt::cuda::{Context, DeviceBuffer, Stream};
-use gsttensorrt::infer::{Error, ErrorKind};
+use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::tensorrt::{self, BuildControl, BuildSettings, Engine, EngineFault, Onnx};
 use std::ffi::c_void;
 use std::path::Path;

@@ -2,7 +2,7 @@
 
 use cudarc::driver::sys::{self, CUfunction, CUmodule, CUresult};
 use gsttensorrt::cuda::{Context, DeviceBuffer, Stream};
-use gsttensorrt::infer::Error;
+use gsttensorrt::error::Error;
 use std::ffi::c_void;
 use std::sync::Arc;
 

@@ -4,10 +4,11 @@ mod configured;
 
 use crate::progress::Progress;
 use gsttensorrt::cuda::{Device, PrimaryContext};
-use gsttensorrt::infer;
+use gsttensorrt::error;
+use gsttensorrt::model::GpuFacts;
 use gsttensorrt::tensorrt::{
-    BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, EnginePrecision, Flavour, GpuFacts,
-    HardwareCompatibility, Library, write_engine,
+    BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, EnginePrecision, Flavour, HardwareCompatibility,
+    Library, write_engine,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::{Path, PathBuf};
@@ -83,9 +84,9 @@ fn compute_capability(text: &str) -> Result<(u32, u32), String> {
     parts.ok_or_else(|| "for example 8.6".into())
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode, infer::Error> {
+pub fn run(arguments: &Arguments) -> Result<ExitCode, error::Error> {
     if arguments.output.is_some() && arguments.models.len() > 1 {
-        return Err(infer::Error::new(infer::ErrorKind::Setting, "-o takes one model"));
+        return Err(error::Error::new(error::ErrorKind::Setting, "-o takes one model"));
     }
     if let Some(config) = &arguments.config {
         return configured::run(config, arguments);
@@ -115,7 +116,7 @@ struct Builder {
 }
 
 impl Builder {
-    fn open(arguments: &Arguments, library: Option<&Path>, cache: PathBuf, device: u32) -> Result<Self, infer::Error> {
+    fn open(arguments: &Arguments, library: Option<&Path>, cache: PathBuf, device: u32) -> Result<Self, error::Error> {
         let library = Library::open(library)?;
         // RTX needs no GPU when it's told which.
         let without = library.version().flavour == Flavour::Rtx && arguments.compute_capability.is_some();
@@ -145,7 +146,7 @@ impl Builder {
     }
 
     /// Builds one engine, or takes it from the cache, and says so.
-    fn build(&self, model: &Path, settings: &BuildSettings, output: Option<&Path>) -> Result<(), infer::Error> {
+    fn build(&self, model: &Path, settings: &BuildSettings, output: Option<&Path>) -> Result<(), error::Error> {
         let name = model.file_name().unwrap_or_default().to_string_lossy();
         let progress = Progress::new(&name);
         let control = BuildControl {
@@ -175,7 +176,7 @@ impl Builder {
     }
 }
 
-fn open_device(id: u32, library: &Library) -> Result<Device, infer::Error> {
+fn open_device(id: u32, library: &Library) -> Result<Device, error::Error> {
     Device::open(id).map_err(|mut error| {
         if library.version().flavour == Flavour::Rtx {
             error
@@ -187,14 +188,14 @@ fn open_device(id: u32, library: &Library) -> Result<Device, infer::Error> {
 }
 
 /// The first Ctrl-C stops the build, the second the program.
-fn cancel_on_signals() -> Result<Cancel, infer::Error> {
+fn cancel_on_signals() -> Result<Cancel, error::Error> {
     let cancel = Cancel::default();
     for signal in [SIGINT, SIGTERM] {
         // Looks at the flag first, sets it second: so only the second signal exits.
         signal_hook::flag::register_conditional_shutdown(signal, 130, Cancel::clone(&cancel))
             .and_then(|_| signal_hook::flag::register(signal, Cancel::clone(&cancel)))
             .map_err(|error| {
-                infer::Error::new(infer::ErrorKind::Failed, format!("signals can't be caught: {error}"))
+                error::Error::new(error::ErrorKind::Failed, format!("signals can't be caught: {error}"))
             })?;
     }
     Ok(cancel)

@@ -1,6 +1,6 @@
 //! `gst-trt cache`
 
-use gsttensorrt::infer;
+use gsttensorrt::error;
 use gsttensorrt::tensorrt::{DEFAULT_LIMIT, EngineCache};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,7 +22,7 @@ enum Command {
     Clear,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode, infer::Error> {
+pub fn run(arguments: &Arguments) -> Result<ExitCode, error::Error> {
     let folder = arguments.engine_cache.clone().unwrap_or_else(EngineCache::default_folder);
     let cache = EngineCache::new(folder, DEFAULT_LIMIT);
     match arguments.command {
@@ -35,7 +35,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, infer::Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(cache: &EngineCache) -> Result<(), infer::Error> {
+fn list(cache: &EngineCache) -> Result<(), error::Error> {
     let engines = cache.list()?;
     for engine in &engines {
         let days = engine.last_used.elapsed().unwrap_or_default().as_secs() / 86_400;

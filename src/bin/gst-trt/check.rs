@@ -2,7 +2,7 @@
 
 use gsttensorrt::check::{self, Check, Probe, Request, Verdict};
 use gsttensorrt::config::{self, Finding, Findings, Overrides, Pipeline, Plan, Severity};
-use gsttensorrt::infer;
+use gsttensorrt::error;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,7 +45,7 @@ struct ConfigReport {
     findings: Vec<Finding>,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode, infer::Error> {
+pub fn run(arguments: &Arguments) -> Result<ExitCode, error::Error> {
     let report = match &arguments.config {
         None => machine_report(arguments),
         Some(file) => {
@@ -62,7 +62,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, infer::Error> {
     let ok = report.ok;
     if arguments.json {
         let text = serde_json::to_string_pretty(&report);
-        println!("{}", text.map_err(|error| infer::Error::new(infer::ErrorKind::Failed, error.to_string()))?);
+        println!("{}", text.map_err(|error| error::Error::new(error::ErrorKind::Failed, error.to_string()))?);
     } else {
         report.checks.iter().for_each(print);
         println!("{}", summary(&report));

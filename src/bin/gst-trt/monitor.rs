@@ -1,6 +1,6 @@
 //! `gst-trt monitor`: what a running system does, second by second.
 
-use gsttensorrt::infer::{Error, ErrorKind};
+use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::monitor::{Print, Sample, Sampler, socket};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;

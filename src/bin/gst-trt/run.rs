@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use gio::prelude::*;
 use gst::glib;
 use gsttensorrt::config::{self, Findings, Loaded, Overrides, Severity};
-use gsttensorrt::infer::{Error, ErrorKind};
+use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::monitor::set_log_level;
 use gsttensorrt::run::{self, CameraSetup, Meters, Options, Outcome, Supervisor};
 use gsttensorrt::tensorrt::Library;

@@ -1,7 +1,7 @@
 //! What `gst-trt run` tells of itself while it runs: figures, metrics, a profile.
 
 use gsttensorrt::config::{LinesTarget, Plan};
-use gsttensorrt::infer::Error;
+use gsttensorrt::error::Error;
 use gsttensorrt::monitor::{Options, Print, Profiler, Watch, set_log_level, socket};
 use gsttensorrt::run::Meters;
 use std::io::{self, IsTerminal, Write};

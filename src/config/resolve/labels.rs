@@ -3,10 +3,10 @@
 use super::super::plan::{Camera, Look, Model, Pipeline};
 use super::models::{DETECTION, POSE, Role, where_written};
 use super::{Context, outputs};
+use crate::backend;
 use crate::infer;
 use crate::model::Labels;
 use crate::model::head::HeadChoice;
-use crate::tensorrt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -109,7 +109,7 @@ fn labels(ctx: &mut Context, told: Option<(&str, Role)>, model: &Model, pipeline
     if let Some(known) = ctx.labels.get(&key) {
         return known.clone();
     }
-    let head = tensorrt::recognised(file, model.head).ok().map(|recognised| recognised.head);
+    let head = backend::recognised(file, model.head).ok().map(|recognised| recognised.head);
     let found = match head.map(|head| infer::labels(model.labels.as_deref(), &*head)) {
         None => None,
         Some(Ok(labels)) => Some(Arc::new(labels)),

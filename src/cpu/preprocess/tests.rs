@@ -1,12 +1,12 @@
 //! Against a reference that works as OpenCV does: the whole picture to 8-bit RGB, then 8-bit bilinear resizing, then the
 //! border and the normalisation.
 
-use super::super::image::{Colorimetry, Matrix, PixelFormat};
 use super::*;
+use crate::video::{Colorimetry, HostFormat, Matrix};
 use half::f16;
 
-const FORMATS: [PixelFormat; 6] =
-    [PixelFormat::Nv12, PixelFormat::I420, PixelFormat::Rgb, PixelFormat::Bgr, PixelFormat::Rgba, PixelFormat::Bgra];
+const FORMATS: [HostFormat; 6] =
+    [HostFormat::Nv12, HostFormat::I420, HostFormat::Rgb, HostFormat::Bgr, HostFormat::Rgba, HostFormat::Bgra];
 
 fn spec(width: u32, height: u32) -> InputSpec {
     InputSpec {
@@ -23,7 +23,7 @@ fn spec(width: u32, height: u32) -> InputSpec {
 
 /// A picture's planes with padded rows.
 struct Picture {
-    format: PixelFormat,
+    format: HostFormat,
     colorimetry: Colorimetry,
     width: usize,
     height: usize,
@@ -33,16 +33,16 @@ struct Picture {
 
 impl Picture {
     /// Bytes that change slowly, with hard edges and with values out of range for video.
-    fn new(format: PixelFormat, colorimetry: Colorimetry, width: usize, height: usize) -> Self {
+    fn new(format: HostFormat, colorimetry: Colorimetry, width: usize, height: usize) -> Self {
         const PADDING: usize = 5;
         let mut picture = Self { format, colorimetry, width, height, planes: Vec::new(), strides: [0; 3] };
         for plane in 0..format.planes() {
             let (bytes, step) = match (format, plane) {
-                (PixelFormat::Nv12, 1) => (2 * width.div_ceil(2), 2),
-                (PixelFormat::I420, 1..) => (width.div_ceil(2), 1),
-                (PixelFormat::Nv12 | PixelFormat::I420, _) => (width, 1),
-                (PixelFormat::Rgb | PixelFormat::Bgr, _) => (3 * width, 3),
-                (PixelFormat::Rgba | PixelFormat::Bgra, _) => (4 * width, 4),
+                (HostFormat::Nv12, 1) => (2 * width.div_ceil(2), 2),
+                (HostFormat::I420, 1..) => (width.div_ceil(2), 1),
+                (HostFormat::Nv12 | HostFormat::I420, _) => (width, 1),
+                (HostFormat::Rgb | HostFormat::Bgr, _) => (3 * width, 3),
+                (HostFormat::Rgba | HostFormat::Bgra, _) => (4 * width, 4),
             };
             let wave = |x: usize| {
                 let channel = (x % step + plane) as f32;
@@ -80,12 +80,12 @@ impl Picture {
         let at = |plane: usize, offset: usize, y: usize| self.planes[plane][y * self.strides[plane] + offset];
         let packed = |bytes: usize, order: [usize; 3]| order.map(|channel| at(0, bytes * x + channel, y));
         let (luma, cb, cr) = match self.format {
-            PixelFormat::Nv12 => (at(0, x, y), at(1, x / 2 * 2, y / 2), at(1, x / 2 * 2 + 1, y / 2)),
-            PixelFormat::I420 => (at(0, x, y), at(1, x / 2, y / 2), at(2, x / 2, y / 2)),
-            PixelFormat::Rgb => return packed(3, [0, 1, 2]),
-            PixelFormat::Bgr => return packed(3, [2, 1, 0]),
-            PixelFormat::Rgba => return packed(4, [0, 1, 2]),
-            PixelFormat::Bgra => return packed(4, [2, 1, 0]),
+            HostFormat::Nv12 => (at(0, x, y), at(1, x / 2 * 2, y / 2), at(1, x / 2 * 2 + 1, y / 2)),
+            HostFormat::I420 => (at(0, x, y), at(1, x / 2, y / 2), at(2, x / 2, y / 2)),
+            HostFormat::Rgb => return packed(3, [0, 1, 2]),
+            HostFormat::Bgr => return packed(3, [2, 1, 0]),
+            HostFormat::Rgba => return packed(4, [0, 1, 2]),
+            HostFormat::Bgra => return packed(4, [2, 1, 0]),
         };
         let (luma, cb, cr) = if self.colorimetry.full_range {
             (f64::from(luma), f64::from(cb) - 128.0, f64::from(cr) - 128.0)
@@ -182,7 +182,7 @@ fn region_equals_a_crop() {
 
 #[test]
 fn stretches_without_aspect_ratio() {
-    let picture = Picture::new(PixelFormat::Nv12, VIDEO, 90, 40);
+    let picture = Picture::new(HostFormat::Nv12, VIDEO, 90, 40);
     let spec = InputSpec { keep_aspect_ratio: false, ..spec(32, 64) };
     assert!(difference(&picture, (0, 0, 90, 40), &spec) <= 2.0);
 }
@@ -195,13 +195,13 @@ fn odd_tiny_and_huge_pictures_work() {
             assert!(difference(&picture, (0, 0, width, height), &spec(32, 32)) <= 2.0, "{format:?} {width}×{height}");
         }
     }
-    let huge = Picture::new(PixelFormat::Nv12, VIDEO, 7680, 4320);
+    let huge = Picture::new(HostFormat::Nv12, VIDEO, 7680, 4320);
     assert!(difference(&huge, (0, 0, 7680, 4320), &spec(64, 64)) <= 2.0);
 }
 
 #[test]
 fn normalisation_is_per_channel_of_the_model() {
-    let picture = Picture::new(PixelFormat::Rgb, VIDEO, 32, 32);
+    let picture = Picture::new(HostFormat::Rgb, VIDEO, 32, 32);
     let rgb = InputSpec {
         normalization: Normalization { mean: [10.0, 20.0, 30.0], scale: [1.0, 0.5, 0.25] },
         ..spec(32, 32)
@@ -221,7 +221,7 @@ fn normalisation_is_per_channel_of_the_model() {
 
 #[test]
 fn layouts_and_element_types_hold_the_same_values() {
-    let picture = Picture::new(PixelFormat::Nv12, VIDEO, 75, 50);
+    let picture = Picture::new(HostFormat::Nv12, VIDEO, 75, 50);
     let spec = spec(40, 48);
     let planes = floats(&run(&picture.image(), whole(&picture), &spec));
     let pixels = 40 * 48;
@@ -256,7 +256,7 @@ fn layouts_and_element_types_hold_the_same_values() {
 
 #[test]
 fn workspace_of_another_picture_changes_nothing() {
-    let (a, b) = (Picture::new(PixelFormat::Nv12, VIDEO, 64, 48), Picture::new(PixelFormat::Bgra, VIDEO, 200, 31));
+    let (a, b) = (Picture::new(HostFormat::Nv12, VIDEO, 64, 48), Picture::new(HostFormat::Bgra, VIDEO, 200, 31));
     let (first, second) = (spec(32, 32), InputSpec { layout: Layout::Nhwc, ..spec(48, 16) });
     let mut workspace = Workspace::default();
     for _ in 0..2 {
@@ -270,7 +270,7 @@ fn workspace_of_another_picture_changes_nothing() {
 
 #[test]
 fn region_without_pixels_is_all_border() {
-    let picture = Picture::new(PixelFormat::Nv12, VIDEO, 64, 48);
+    let picture = Picture::new(HostFormat::Nv12, VIDEO, 64, 48);
     let nowhere = [
         Rect::new(0.0, 0.0, 0.0, 0.0),
         Rect::new(10.0, 10.0, -5.0, 5.0),
@@ -286,7 +286,7 @@ fn region_without_pixels_is_all_border() {
 
 #[test]
 fn short_planes_and_tensors_are_errors() {
-    let picture = Picture::new(PixelFormat::Nv12, VIDEO, 64, 48);
+    let picture = Picture::new(HostFormat::Nv12, VIDEO, 64, 48);
     let spec = spec(16, 16);
     let mut out = vec![0; spec.elements() * 4];
     let short = Image { planes: [&[0; 100], &[0; 100], &[]], ..picture.image() };

@@ -1,8 +1,10 @@
 //! What was in the files that an element's model was opened from.
 
 use super::settings::Settings;
+use crate::backend;
 use crate::digest::{self, Hash};
-use crate::infer::{self, Error, ModelSettings};
+use crate::error::Error;
+use crate::infer::{self, ModelSettings};
 use crate::tensorrt::ModelContent;
 
 /// See the module. Files that were written anew with the same content are the same.
@@ -21,7 +23,7 @@ impl Contents {
         let labels = settings.labels.as_deref();
         let labels =
             labels.map(|path| digest::of_file(path).map_err(|error| infer::labels_error(path, &error))).transpose()?;
-        Self { model: infer::content(model)?, labels, engine: None }.with_engine(model)
+        Self { model: backend::content(model)?, labels, engine: None }.with_engine(model)
     }
 
     /// The properties whose files were another then.

@@ -17,7 +17,7 @@ mod values;
 pub use imp::InferenceImpl;
 pub use properties::Effect;
 
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::model::Head;
 use crate::model::head::HeadKind;
 use gst::glib;

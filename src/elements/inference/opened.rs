@@ -3,7 +3,9 @@
 use super::Task;
 use super::contents::Contents;
 use super::settings::{Resolved, Settings};
-use crate::infer::{self, Error, ErrorKind, ModelSettings, Service, Stream};
+use crate::backend;
+use crate::error::{Error, ErrorKind};
+use crate::infer::{self, ModelSettings, Service, Stream};
 use crate::meta::Name;
 use crate::model::{KeypointLayout, Labels, head::HeadKind};
 use parking_lot::Mutex;
@@ -38,7 +40,7 @@ impl Opened {
         let setting = |text: String| Error::new(ErrorKind::Setting, text);
         // Before they're read: what changes meanwhile shows the next time they're looked at.
         let contents = Contents::of(settings, model)?;
-        let service = infer::open(model)?;
+        let service = backend::open(model)?;
         let head = service.engine().head().clone();
         task.check(&model.model, &*head, service.engine().doubt())?;
         let labels = infer::labels(settings.labels.as_deref(), &*head)?;

@@ -11,9 +11,11 @@ use super::opened::Opened;
 use super::progress::{Outcome, Progress};
 use super::properties::Effect;
 use super::settings::Settings;
-use crate::cuda::gst::SharedContext;
+use crate::backend;
 use crate::elements::report;
-use crate::infer::{self, Backend, Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
+use crate::gst_cuda::SharedContext;
+use crate::infer::Backend;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -43,7 +45,7 @@ impl Inference {
         let settings = self.with_settings(Clone::clone);
         let start = self.models.start();
         let model = settings.model_settings(self.cuda_context(&settings)?, Default::default())?;
-        if infer::needs_build(&model)? {
+        if backend::needs_build(&model)? {
             // The thread ends it with ASYNC_DONE.
             self.post(gst::message::AsyncStart::builder().src(&*self.obj()).build());
             self.models.request();

@@ -1,8 +1,9 @@
 //! What the properties set.
 
 use super::values::{self, Size};
-use crate::cuda::gst::SharedContext;
-use crate::infer::{Backend, BuildWatch, Error, ErrorKind, ModelSettings, Precision};
+use crate::error::{Error, ErrorKind};
+use crate::gst_cuda::SharedContext;
+use crate::infer::{Backend, BuildWatch, DeviceContext, ModelSettings, Precision};
 use crate::meta::Attach;
 use crate::model::head::HeadChoice;
 use crate::model::{Labels, Params, Rect, split_labels};
@@ -123,7 +124,7 @@ impl Settings {
             device_id: self.device_id,
             batch_size: self.batch_size,
             workspace_size: self.workspace_size,
-            context,
+            context: context.map(|shared| Arc::new(shared) as Arc<dyn DeviceContext>),
             engine_cache: self.engine_cache.clone(),
             engine_file: self.engine_file.clone().filter(|_| self.backend == Backend::TensorRt),
             gpu_memory_limit: self.gpu_memory_limit,

@@ -1,7 +1,9 @@
 //! The elements' behaviour with an engine that does what the test says.
 
+use crate::backend::testing::open_fake;
 use crate::elements::trtdetect::TrtDetect;
-use crate::infer::{Backend, Engine, Error, ErrorKind, Lane, ModelSettings, Service, Slot, testing::open_fake};
+use crate::error::{Error, ErrorKind};
+use crate::infer::{Backend, Engine, Lane, ModelSettings, Service, Slot};
 use crate::meta::{self, Inference};
 use crate::model::{
     Detection, ElementType, Head, HeadError, InputSpec, KeypointLayout, Labels, Layout, ModelInfo, Normalization,

@@ -1,9 +1,9 @@
 //! A mapped frame as a canvas.
 
-use crate::cpu::frame::{colorimetry, pixel_format};
-use crate::cpu::image::PixelFormat;
 use crate::draw::{Overlay, Packed, Planar, Plane, Style};
 use crate::meta::Record;
+use crate::video::HostFormat;
+use crate::video_caps::{colorimetry, host_format};
 use gst_video::VideoFrameRef;
 use gst_video::prelude::*;
 
@@ -17,7 +17,7 @@ pub fn draw(
     record: &Record,
     style: &Style,
 ) -> Result<(), String> {
-    let format = pixel_format(frame.format())
+    let format = host_format(frame.format())
         .ok_or_else(|| format!("can't draw on {} frames: put a videoconvert before it", frame.format().to_str()))?;
     let strides = strides(frame, format)?;
     let colorimetry = colorimetry(frame.info());
@@ -25,24 +25,24 @@ pub fn draw(
     let (cells, rows) = (width.div_ceil(2), height.div_ceil(2));
     let [first, second, third, _] = frame.planes_data_mut();
     match format {
-        PixelFormat::Nv12 => {
+        HostFormat::Nv12 => {
             let luma = Plane::new(first, strides[0], width, height);
             let chroma = Plane::<2>::new(second, strides[1], cells, rows);
             overlay.draw(&mut Planar::new(luma, chroma, colorimetry), record, style);
         }
-        PixelFormat::I420 => {
+        HostFormat::I420 => {
             let luma = Plane::new(first, strides[0], width, height);
             let cb = Plane::<1>::new(second, strides[1], cells, rows);
             let cr = Plane::<1>::new(third, strides[2], cells, rows);
             overlay.draw(&mut Planar::new(luma, [cb, cr], colorimetry), record, style);
         }
-        PixelFormat::Rgb | PixelFormat::Bgr => {
+        HostFormat::Rgb | HostFormat::Bgr => {
             let plane = Plane::<3>::new(first, strides[0], width, height);
-            overlay.draw(&mut Packed::new(plane, format == PixelFormat::Bgr), record, style);
+            overlay.draw(&mut Packed::new(plane, format == HostFormat::Bgr), record, style);
         }
-        PixelFormat::Rgba | PixelFormat::Bgra => {
+        HostFormat::Rgba | HostFormat::Bgra => {
             let plane = Plane::<4>::new(first, strides[0], width, height);
-            overlay.draw(&mut Packed::new(plane, format == PixelFormat::Bgra), record, style);
+            overlay.draw(&mut Packed::new(plane, format == HostFormat::Bgra), record, style);
         }
     }
     Ok(())
@@ -50,7 +50,7 @@ pub fn draw(
 
 /// Bytes from row to row of each plane, which a `GstVideoMeta` may set; checked, because the planes' slices are made
 /// from them.
-fn strides(frame: &VideoFrameRef<&mut gst::BufferRef>, format: PixelFormat) -> Result<[usize; 3], String> {
+fn strides(frame: &VideoFrameRef<&mut gst::BufferRef>, format: HostFormat) -> Result<[usize; 3], String> {
     let mut strides = [0; 3];
     let layout = frame.plane_offset().iter().zip(frame.plane_stride()).take(format.planes());
     for ((plane, checked), (&offset, &stride)) in strides.iter_mut().enumerate().zip(layout) {

@@ -1,12 +1,13 @@
 use super::{ColorBy, canvas};
-use crate::cuda::gst::{DevicePainter, Drawing};
-use crate::cuda::gst::{MappedFrame, pixel_format};
-use crate::cuda::{Painter, check_driver};
+use crate::cuda::check_driver;
 use crate::draw::{Overlay, Style};
 use crate::elements::device::{Device, Wanted};
 use crate::elements::{caps, report, stage};
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
+use crate::gpu::{DevicePainter, Drawing, Painter};
+use crate::gst_cuda::MappedFrame;
 use crate::meta::{self, Record};
+use crate::video_caps::device_format;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -300,7 +301,7 @@ impl TrtOverlay {
     /// Frames in GPU memory follow.
     fn open_device(&self, info: &VideoInfo) -> Result<(), Error> {
         check_driver()?;
-        if !pixel_format(info.format()).is_some_and(Painter::draws_on) {
+        if !device_format(info.format()).is_some_and(Painter::draws_on) {
             let name = info.format().to_str();
             let text = format!(
                 "trtoverlay draws on NV12, RGBA and BGRA in GPU memory, these frames are {name}: put \

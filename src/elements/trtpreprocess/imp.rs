@@ -1,10 +1,11 @@
 use super::settings::{Range, Settings, TensorLayout, TensorType};
 use super::tensors::{HostTensors, Tensors};
-use crate::cuda::gst::DeviceTensors;
 use crate::elements::device::{Device, Wanted};
 use crate::elements::input_query::{self, Input};
 use crate::elements::{backend, report, stage};
-use crate::infer::{Backend, Error, ErrorKind, Frame, Tensor};
+use crate::error::{Error, ErrorKind};
+use crate::gpu::DeviceTensors;
+use crate::infer::{Backend, Frame, Tensor};
 use crate::meta;
 use crate::model::InputSpec;
 use gst::glib;

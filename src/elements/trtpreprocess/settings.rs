@@ -1,8 +1,9 @@
 //! What the properties set.
 
-use crate::infer::{Backend, Error, ErrorKind, ModelSettings, open_engine};
+use crate::backend::{input_spec, open_engine};
+use crate::error::{Error, ErrorKind};
+use crate::infer::{Backend, ModelSettings};
 use crate::model::{ElementType, InputSpec, Layout, Normalization};
-use crate::tensorrt::input_spec;
 use gst::glib;
 use std::path::PathBuf;
 

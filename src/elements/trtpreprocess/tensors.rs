@@ -1,8 +1,9 @@
 //! Making tensors, and using those of earlier frames again when nobody holds them any more.
 
 use crate::cpu;
-use crate::cuda::gst::DeviceTensors;
-use crate::infer::{Error, Frame, Tensor, TensorData};
+use crate::error::Error;
+use crate::gpu::DeviceTensors;
+use crate::infer::{Frame, Tensor, TensorData};
 use crate::model::{InputSpec, Rect};
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use super::super::setup::{Decoder, make};
 use super::Surroundings;
 use super::gate::{Gate, Verdict};
 use super::{orientation, running};
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use gst::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -5,7 +5,7 @@ use super::decode::{self, Codec};
 use super::splice::{Fate, Splice};
 use super::{Surroundings, post};
 use crate::check::{nothing_to_decode, stream_name};
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use gst::glib;
 use gst::prelude::*;
 use parking_lot::Mutex;

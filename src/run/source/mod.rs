@@ -18,7 +18,7 @@ use super::lifecycle::{Event, Patience};
 use super::setup::{CameraSetup, Source};
 use super::track::Track;
 use super::turns::Turns;
-use crate::infer::Error;
+use crate::error::Error;
 use backlog::Backlog;
 use gst::prelude::*;
 use start::Start;

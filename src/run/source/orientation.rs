@@ -3,7 +3,7 @@
 use super::super::setup::make;
 use crate::check::{TURN, unturned};
 use crate::elements::Orientation;
-use crate::infer::Error;
+use crate::error::Error;
 use gst::prelude::*;
 
 /// What turns pictures in system memory as their stream's tags say. Upright ones pass untouched.

@@ -4,7 +4,7 @@ use super::super::setup::{RtspSource, make};
 use super::decode::{self, Codec};
 use super::{Surroundings, post};
 use crate::config::Transport;
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use gst::prelude::*;
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use super::super::setup::{TestSource, make};
 use super::Surroundings;
 use super::decode::upload;
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use gst::prelude::*;
 
 /// Fills `bin` with a live test source. Its timestamps begin at the pipeline's `running` time.

@@ -1,6 +1,7 @@
 //! What an engine was made from and for: its key in the cache, and in clear beside it.
 
 use crate::digest::hex;
+use crate::model::GpuFacts;
 use crate::tensorrt::content::ModelContent;
 use crate::tensorrt::recipe::{BuildSettings, EnginePrecision, HardwareCompatibility};
 use crate::tensorrt::version::Version;
@@ -12,18 +13,6 @@ use std::fmt;
 
 /// Version of what this crate does to an ONNX before TensorRT sees it, and of how it chooses profiles.
 pub const CONVERTER: u32 = 2;
-
-/// The GPU that an engine is made for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GpuFacts {
-    /// As the driver names it, with the MIG profile where there is one.
-    pub name: String,
-    /// Major and minor.
-    pub compute_capability: (u32, u32),
-    pub multiprocessors: u32,
-    /// Bytes.
-    pub memory: u64,
-}
 
 /// Equal facts, equal engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@
 mod facts;
 mod files;
 
-pub use facts::{CONVERTER, Difference, Facts, GpuFacts};
+pub use facts::{CONVERTER, Difference, Facts};
 pub use files::{read_json, write_atomically};
 
 use super::content::ModelContent;
@@ -15,7 +15,7 @@ use super::library::Library;
 use super::onnx::Onnx;
 use super::recipe::{BuildControl, BuildSettings, Built, InputProfile, build};
 use crate::digest::hex;
-use crate::model::{ModelInfo, TensorInfo};
+use crate::model::{GpuFacts, ModelInfo, TensorInfo};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

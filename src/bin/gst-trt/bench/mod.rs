@@ -11,7 +11,8 @@ mod stream;
 mod table;
 mod verdict;
 
-use gsttensorrt::infer::{self, Backend, ErrorKind};
+use gsttensorrt::error::{self, ErrorKind};
+use gsttensorrt::infer::Backend;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -92,7 +93,7 @@ fn peer(text: &str) -> Result<report::Peer, String> {
     }
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode, infer::Error> {
+pub fn run(arguments: &Arguments) -> Result<ExitCode, error::Error> {
     check(arguments)?;
     // Before the elements: they and this share models by the settings, which have to be in one copy of the crate.
     gsttensorrt::plugin_register_static().map_err(|error| failed(format!("the plugin doesn't register: {error}")))?;
@@ -113,8 +114,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, infer::Error> {
     Ok(if report.rows.iter().any(|row| row.error.is_some()) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn check(arguments: &Arguments) -> Result<(), infer::Error> {
-    let setting = |text: String| Err(infer::Error::new(ErrorKind::Setting, text));
+fn check(arguments: &Arguments) -> Result<(), error::Error> {
+    let setting = |text: String| Err(error::Error::new(ErrorKind::Setting, text));
     let files = [Some(&arguments.model), arguments.pose_model.as_ref(), Some(&arguments.clip)];
     for file in files.into_iter().flatten().chain(&arguments.latency_clip) {
         if !file.is_file() {
@@ -131,11 +132,11 @@ fn check(arguments: &Arguments) -> Result<(), infer::Error> {
     Ok(())
 }
 
-fn write(file: &std::path::Path, text: &str) -> Result<(), infer::Error> {
+fn write(file: &std::path::Path, text: &str) -> Result<(), error::Error> {
     std::fs::write(file, text)
-        .map_err(|error| infer::Error::new(ErrorKind::File, format!("{} can't be written: {error}", file.display())))
+        .map_err(|error| error::Error::new(ErrorKind::File, format!("{} can't be written: {error}", file.display())))
 }
 
-fn failed(text: String) -> infer::Error {
-    infer::Error::new(ErrorKind::Failed, text)
+fn failed(text: String) -> error::Error {
+    error::Error::new(ErrorKind::Failed, text)
 }

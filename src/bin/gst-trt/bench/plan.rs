@@ -4,8 +4,10 @@ use super::report::{Alone, BatchTime, Kind, Report, Row};
 use super::run::{Bench, Launches, Measured, run};
 use super::stream::Recipe;
 use super::{Arguments, machine, verdict};
-use gsttensorrt::cuda::gst::SharedContext;
-use gsttensorrt::infer::{self, Backend, Error, ModelSettings, Service};
+use gsttensorrt::backend;
+use gsttensorrt::error::Error;
+use gsttensorrt::gst_cuda::SharedContext;
+use gsttensorrt::infer::{Backend, DeviceContext, ModelSettings, Service};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,8 +60,8 @@ pub fn measure(arguments: &Arguments) -> Result<Report, Error> {
     // Engines alone first: while their services are open, their lanes' memory is taken.
     report.detector = Some(alone(&settings(&arguments.model))?);
     report.pose = arguments.pose_model.as_deref().map(|model| alone(&settings(model))).transpose()?;
-    let detector = infer::open(&settings(&arguments.model))?;
-    let pose = arguments.pose_model.as_deref().map(|model| infer::open(&settings(model))).transpose()?;
+    let detector = backend::open(&settings(&arguments.model))?;
+    let pose = arguments.pose_model.as_deref().map(|model| backend::open(&settings(model))).transpose()?;
     let mut plan = Plan { arguments, shared, detector, pose, report };
     plan.throughput();
     plan.at_own_rate();
@@ -74,14 +76,14 @@ fn settings(arguments: &Arguments, model: &Path, shared: Option<&SharedContext>)
         model: model.into(),
         device_id: arguments.device,
         batch_size: arguments.batch_size,
-        context: shared.cloned(),
+        context: shared.map(|shared| Arc::new(shared.clone()) as Arc<dyn DeviceContext>),
         engine_cache: arguments.engine_cache.clone(),
         ..ModelSettings::default()
     }
 }
 
 fn alone(settings: &ModelSettings) -> Result<Alone, Error> {
-    let engine = infer::open_engine(settings)?;
+    let engine = backend::open_engine(settings)?;
     say(&format!("{} alone", engine.description()));
     let (times, error) = match engine.time_alone(ALONE) {
         Ok(times) => (times, None),

@@ -3,7 +3,8 @@
 use super::meter::Meter;
 use super::report::Kind;
 use gst::prelude::*;
-use gsttensorrt::infer::{Backend, Error, ErrorKind};
+use gsttensorrt::error::{Error, ErrorKind};
+use gsttensorrt::infer::Backend;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 use std::collections::VecDeque;

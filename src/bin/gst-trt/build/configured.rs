@@ -3,7 +3,7 @@
 use super::{Arguments, Builder};
 use gsttensorrt::check::{assign, gpu_names};
 use gsttensorrt::config::{self, Model, Overrides, Pipeline, Plan};
-use gsttensorrt::infer::{Error, ErrorKind};
+use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::tensorrt::EngineCache;
 use std::path::Path;
 use std::process::ExitCode;

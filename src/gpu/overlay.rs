@@ -1,14 +1,11 @@
 //! Drawing into frames on the device: the shapes are listed on the host, and painted by one kernel.
 
-use super::context::{Context, Traffic};
-use super::kernels::Kernels;
-use super::layout::{OverlayArgs, Shape};
-use super::memory::{DeviceBuffer, MappedBuffer};
-use super::preprocess::{DevicePicture, PixelFormat};
-use super::stream::{Event, Stream};
-use crate::cpu::image::Colorimetry;
+use crate::cuda::{
+    Context, DeviceBuffer, DevicePicture, Event, Kernels, MappedBuffer, OverlayArgs, Shape, Stream, Traffic,
+};
 use crate::draw::{Area, Canvas, Mask, Point, Rgb};
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
+use crate::video::{Colorimetry, DeviceFormat};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -168,8 +165,8 @@ impl Painter {
     }
 
     /// Whether frames of a format can be drawn on.
-    pub fn draws_on(format: PixelFormat) -> bool {
-        matches!(format, PixelFormat::Nv12 | PixelFormat::Rgba | PixelFormat::Bgra)
+    pub fn draws_on(format: DeviceFormat) -> bool {
+        matches!(format, DeviceFormat::Nv12 | DeviceFormat::Rgba | DeviceFormat::Bgra)
     }
 
     /// An empty list for drawing on a frame like `picture`.
@@ -178,9 +175,9 @@ impl Painter {
     /// When the format is none that can be drawn on: NV12, RGBA, BGRA.
     pub fn begin(&mut self, picture: &DevicePicture) -> Result<&mut DisplayList, Error> {
         self.list.coding = match picture.format {
-            PixelFormat::Nv12 => Coding::Yuv(picture.colorimetry),
-            PixelFormat::Rgba => Coding::Rgb { bgr: false },
-            PixelFormat::Bgra => Coding::Rgb { bgr: true },
+            DeviceFormat::Nv12 => Coding::Yuv(picture.colorimetry),
+            DeviceFormat::Rgba => Coding::Rgb { bgr: false },
+            DeviceFormat::Bgra => Coding::Rgb { bgr: true },
             other => {
                 let message =
                     format!("can't draw on {other:?} frames in GPU memory: put a cudaconvert to NV12 before it");
@@ -230,7 +227,7 @@ impl Painter {
             planes: [picture.planes[0], picture.planes[1]],
             pitches: [picture.pitches[0], picture.pitches[1]],
             count: self.list.shapes.len() as u32,
-            packed: u32::from(picture.format != PixelFormat::Nv12),
+            packed: u32::from(picture.format != DeviceFormat::Nv12),
             width: self.list.area.width(),
             height: self.list.area.height(),
         };

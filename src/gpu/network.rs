@@ -1,8 +1,7 @@
 //! TensorRT's part of a chain: an execution context, bound to device buffers that it keeps.
 
-use super::memory::DeviceBuffer;
-use super::stream::Stream;
-use crate::infer::{Error, ErrorKind};
+use crate::cuda::{DeviceBuffer, Stream};
+use crate::error::{Error, ErrorKind};
 use crate::tensorrt;
 use std::ffi::CString;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! From a backend's name to its engines.
 
-use super::{Backend, Engine, Error, ModelSettings};
+use crate::error::Error;
+use crate::infer::{Backend, Engine, ModelSettings};
 use crate::{cpu, gpu};
 use std::sync::Arc;
 

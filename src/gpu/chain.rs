@@ -8,18 +8,15 @@
 
 mod alone;
 
-use super::context::{Context, Traffic, Within};
-use super::graph::Graph;
-use super::gst::MappedFrame;
-use super::kernels::Kernels;
-use super::layout::Source;
-use super::memory::{DeviceBuffer, Room};
 use super::network::{Binding, Network};
-use super::postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
-use super::preprocess::Preprocessor;
-use super::stream::{Event, Stream};
-use super::wait::Wait;
-use crate::infer::{Error, ErrorKind, Tensor, TensorData};
+use super::tensors::ReadyTensor;
+use crate::cuda::{
+    Context, DeviceBuffer, DeviceOutput, Event, Graph, Kernels, Postprocessor, Preprocessor, Room, SlotResult,
+    SlotSettings, Source, Stream, Traffic, Wait, Within,
+};
+use crate::error::{Error, ErrorKind};
+use crate::gst_cuda::MappedFrame;
+use crate::infer::Tensor;
 use crate::model::head::Plan;
 use crate::model::{ElementType, InputSpec, Letterbox, Params, Rect};
 use crate::tensorrt;
@@ -223,7 +220,7 @@ impl Chain {
         size: (u32, u32),
         params: &Params,
     ) -> Result<bool, Error> {
-        let TensorData::Device { buffer, ready } = &tensor.data else { return Ok(false) };
+        let Some(ReadyTensor { buffer, ready }) = ReadyTensor::of(&tensor.data) else { return Ok(false) };
         let needed = self.body.image.bytes();
         let here = Arc::ptr_eq(buffer.context(), self.context());
         if !here || tensor.spec != self.body.image || buffer.bytes() < needed {

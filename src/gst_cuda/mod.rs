@@ -4,15 +4,11 @@
 //! where it is there.
 
 mod context;
-mod drawing;
 mod frame;
 mod library;
-mod tensors;
 
 pub use context::{CONTEXT_TYPE, SharedContext, find};
-pub use drawing::{DevicePainter, Drawing};
-pub use frame::{CUDA_MEMORY, MappedFrame, is_cuda_memory, pixel_format};
-pub use tensors::DeviceTensors;
+pub use frame::{CUDA_MEMORY, MappedFrame, is_cuda_memory};
 
 #[cfg(test)]
 mod tests;

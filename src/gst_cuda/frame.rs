@@ -1,12 +1,10 @@
 //! Frames in device memory.
 
-use super::super::context::Context;
-use super::super::preprocess::{DevicePicture, PixelFormat};
-use super::super::stream::{Event, Stream};
 use super::context::SharedContext;
 use super::library::library;
-use crate::cpu::frame::colorimetry;
-use crate::infer::{Error, ErrorKind};
+use crate::cuda::{Context, DevicePicture, Event, Stream};
+use crate::error::{Error, ErrorKind};
+use crate::video_caps::{colorimetry, device_format};
 use gst::glib::translate::from_glib_none;
 use gst_video::VideoFormat;
 use std::ffi::c_void;
@@ -23,18 +21,6 @@ const MAP_CUDA: gst::ffi::GstMapFlags = 1 << 17;
 struct CudaMemory {
     memory: gst::ffi::GstMemory,
     context: *mut gst::glib::gobject_ffi::GObject,
-}
-
-/// The format as the kernels number it; `None` for what they don't read.
-pub fn pixel_format(format: VideoFormat) -> Option<PixelFormat> {
-    Some(match format {
-        VideoFormat::Nv12 => PixelFormat::Nv12,
-        VideoFormat::P01010le => PixelFormat::P010,
-        VideoFormat::I420 => PixelFormat::I420,
-        VideoFormat::Rgba | VideoFormat::Rgbx => PixelFormat::Rgba,
-        VideoFormat::Bgra | VideoFormat::Bgrx => PixelFormat::Bgra,
-        _ => return None,
-    })
 }
 
 /// Whether a buffer's frame is in device memory: the one memory that GStreamer's CUDA elements make.
@@ -95,7 +81,7 @@ impl MappedFrame {
     fn map(buffer: gst::Buffer, info: &gst_video::VideoInfo, access: gst::ffi::GstMapFlags) -> Result<Self, Error> {
         let library = library()?;
         let name = info.format().to_str();
-        let format = pixel_format(info.format()).ok_or_else(|| {
+        let format = device_format(info.format()).ok_or_else(|| {
             failed(format!("the GPU engine doesn't read {name} frames: put a cudaconvert to NV12 before it"))
         })?;
         let memory = match is_cuda_memory(&buffer)? {

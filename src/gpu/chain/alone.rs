@@ -1,9 +1,8 @@
 //! The model without what is before and after it: what measurements compare with.
 
-use super::super::context::Within;
-use super::super::stream::Event;
 use super::Chain;
-use crate::infer::Error;
+use crate::cuda::{Event, Within};
+use crate::error::Error;
 use crate::tensorrt;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,11 +1,9 @@
 //! What a model takes, read off its file: no TensorRT, no GPU.
 
-use super::engine_file::EngineFile;
-use super::load::is_onnx;
-use super::onnx::Onnx;
-use crate::infer::{self, ErrorKind};
+use crate::error::{self, ErrorKind};
 use crate::model::head::{self, HeadChoice, Recognised};
 use crate::model::{HeadError, InputSpec, ModelInfo};
+use crate::tensorrt::{EngineFile, Onnx, is_onnx};
 use std::path::Path;
 
 /// The input of an `.onnx`, or of the one that an `.engine` or `.plan` was made of: by the record that `gst-trt build`
@@ -13,7 +11,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// A file that can't be read, a model whose head isn't known, an engine with neither.
-pub fn input_spec(model: &Path) -> Result<InputSpec, infer::Error> {
+pub fn input_spec(model: &Path) -> Result<InputSpec, error::Error> {
     Ok(recognised(model, HeadChoice::Auto)?.input)
 }
 
@@ -21,13 +19,13 @@ pub fn input_spec(model: &Path) -> Result<InputSpec, infer::Error> {
 ///
 /// # Errors
 /// As [`input_spec`].
-pub fn recognised(model: &Path, choice: HeadChoice) -> Result<Recognised, infer::Error> {
+pub fn recognised(model: &Path, choice: HeadChoice) -> Result<Recognised, error::Error> {
     let info = if is_onnx(model) { Onnx::open(model)?.info()? } else { engine_info(model)? };
-    let bad = |error: HeadError| infer::Error::new(ErrorKind::Model, format!("model {}: {error}", model.display()));
+    let bad = |error: HeadError| error::Error::new(ErrorKind::Model, format!("model {}: {error}", model.display()));
     head::recognise(&info, choice).map_err(bad)
 }
 
-fn engine_info(engine: &Path) -> Result<ModelInfo, infer::Error> {
+fn engine_info(engine: &Path) -> Result<ModelInfo, error::Error> {
     let file = EngineFile::open(engine)?;
     if let Some(record) = file.record
         && !record.inputs.is_empty()
@@ -38,7 +36,7 @@ fn engine_info(engine: &Path) -> Result<ModelInfo, infer::Error> {
     if onnx.exists() {
         return Ok(Onnx::open(&onnx)?.info()?);
     }
-    Err(infer::Error::new(
+    Err(error::Error::new(
         ErrorKind::Setting,
         format!(
             "engine {} alone doesn't say what its input means: put its .onnx beside it, build it with `gst-trt build -o`, \
@@ -50,12 +48,9 @@ fn engine_info(engine: &Path) -> Result<ModelInfo, infer::Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cache::{EngineRecord, Facts, write_record};
-    use super::super::content::ModelContent;
-    use super::super::recipe::BuildSettings;
-    use super::super::version::Version;
     use super::*;
     use crate::digest::hex;
+    use crate::tensorrt::{BuildSettings, EngineRecord, Facts, ModelContent, Version, write_record};
     use sha2::{Digest, Sha256};
     use std::collections::BTreeMap;
     use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! The functions of libgstcuda. Signatures: its installed headers, 1.22 and 1.24.
 
-use super::super::driver::check_driver;
-use crate::infer::{Error, ErrorKind};
+use crate::cuda::check_driver;
+use crate::error::{Error, ErrorKind};
 use gst::glib;
 use libloading::Library;
 use std::ffi::{c_int, c_void};

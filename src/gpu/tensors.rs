@@ -1,15 +1,37 @@
 //! Tensors of frames in device memory, used again when nobody holds them any more.
 
-use super::super::context::{Context, Traffic};
-use super::super::kernels::Kernels;
-use super::super::layout::Source;
-use super::super::memory::DeviceBuffer;
-use super::super::preprocess::Preprocessor;
-use super::super::stream::{Event, Stream};
-use super::frame::MappedFrame;
-use crate::infer::{Error, ErrorKind, Frame, Tensor, TensorData};
+use crate::cuda::{Context, DeviceBuffer, Event, Kernels, Preprocessor, Source, Stream, Traffic};
+use crate::error::{Error, ErrorKind};
+use crate::gst_cuda::MappedFrame;
+use crate::infer::{Frame, Tensor, TensorData};
 use crate::model::{InputSpec, Rect};
 use std::sync::Arc;
+
+/// A [`Tensor`]'s data on the device.
+#[derive(Debug)]
+pub struct ReadyTensor {
+    pub buffer: DeviceBuffer,
+    /// The data is complete once this was reached: work on another stream waits for it. What reads the data on the device
+    /// holds the tensor until that work has run, as it's written again when nothing holds it.
+    pub ready: Event,
+}
+
+impl ReadyTensor {
+    /// `None` for a tensor that is elsewhere.
+    pub fn of(data: &TensorData) -> Option<&Self> {
+        if let TensorData::Device(data) = data { data.downcast_ref() } else { None }
+    }
+
+    fn of_mut(data: &mut TensorData) -> Option<&mut Self> {
+        if let TensorData::Device(data) = data { data.downcast_mut() } else { None }
+    }
+}
+
+impl From<ReadyTensor> for TensorData {
+    fn from(tensor: ReadyTensor) -> Self {
+        Self::Device(Box::new(tensor))
+    }
+}
 
 /// Makes tensors by a kernel on a stream of its own; nothing here waits for it.
 #[derive(Debug)]
@@ -62,10 +84,8 @@ impl DeviceTensors {
         let at = self.place(spec)?;
         mapped.wait_for_producer(&self.produced, &self.stream)?;
         let Some(Place { tensor, preprocessor, frame: read }) = self.places.get_mut(at) else { return Err(taken()) };
-        let Some(Tensor { region: shown, data: TensorData::Device { buffer, ready }, .. }) = Arc::get_mut(tensor)
-        else {
-            return Err(taken());
-        };
+        let Some(Tensor { region: shown, data, .. }) = Arc::get_mut(tensor) else { return Err(taken()) };
+        let Some(ReadyTensor { buffer, ready }) = ReadyTensor::of_mut(data) else { return Err(taken()) };
         *shown = region;
         preprocessor.set(0, &source)?;
         *read = Some(frame.buffer.clone());
@@ -80,7 +100,7 @@ impl DeviceTensors {
     /// Lets go of the frames whose launches have run.
     fn release_frames(&mut self) -> Result<(), Error> {
         for place in &mut self.places {
-            if let TensorData::Device { ready, .. } = &place.tensor.data
+            if let Some(ReadyTensor { ready, .. }) = ReadyTensor::of(&place.tensor.data)
                 && place.frame.is_some()
                 && ready.is_reached()?
             {
@@ -99,7 +119,7 @@ impl DeviceTensors {
         // Those for another model go once they are free.
         self.places.retain_mut(|place| place.tensor.spec == *spec || !free(place));
         let buffer = DeviceBuffer::new(&self.context, spec.bytes())?;
-        let data = TensorData::Device { buffer, ready: Event::new(&self.context)? };
+        let data = ReadyTensor { buffer, ready: Event::new(&self.context)? }.into();
         let tensor = Arc::new(Tensor { spec: spec.clone(), region: Rect::default(), data });
         let preprocessor = Preprocessor::new(&self.context, &self.kernels, spec, 1)?;
         self.places.push(Place { tensor, preprocessor, frame: None });

@@ -1,6 +1,8 @@
 //! Which services there are: elements with the same model and settings share one.
 
-use super::{Backend, Engine, Error, ErrorKind, ModelSettings, Precision, Service, open_engine, prepare};
+use super::{open_engine, prepare};
+use crate::error::{Error, ErrorKind};
+use crate::infer::{Backend, Engine, ModelSettings, Precision, Service};
 use crate::model::head::HeadChoice;
 use crate::tensorrt::{EngineCache, ModelContent, source};
 use parking_lot::{Condvar, Mutex};
@@ -19,7 +21,7 @@ struct Key {
     device_id: u32,
     batch_size: u32,
     workspace_size: u32,
-    /// The CUcontext: one that lives has its address for itself.
+    /// Of the context of a device.
     context: Option<usize>,
     gpu_memory_limit: u32,
 }
@@ -34,7 +36,7 @@ impl Key {
             device_id: settings.device_id,
             batch_size: settings.batch_size,
             workspace_size: settings.workspace_size,
-            context: settings.context.as_ref().map(|shared| shared.context().handle() as usize),
+            context: settings.context.as_ref().map(|context| context.id()),
             gpu_memory_limit: settings.gpu_memory_limit,
         }
     }

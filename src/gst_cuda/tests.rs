@@ -1,7 +1,8 @@
 //! What needs no GPU is tested everywhere, the rest where there is one.
 
 use super::*;
-use crate::infer::ErrorKind;
+use crate::error::ErrorKind;
+use crate::video_caps::device_format;
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 
@@ -21,11 +22,11 @@ fn shared(test: &str) -> Option<SharedContext> {
 
 #[test]
 fn formats_are_those_of_the_kernels() {
-    use crate::cuda::PixelFormat;
-    assert_eq!(pixel_format(VideoFormat::Nv12), Some(PixelFormat::Nv12));
-    assert_eq!(pixel_format(VideoFormat::P01010le), Some(PixelFormat::P010));
-    assert_eq!(pixel_format(VideoFormat::Bgrx), Some(PixelFormat::Bgra));
-    assert_eq!(pixel_format(VideoFormat::Y444), None);
+    use crate::video::DeviceFormat;
+    assert_eq!(device_format(VideoFormat::Nv12), Some(DeviceFormat::Nv12));
+    assert_eq!(device_format(VideoFormat::P01010le), Some(DeviceFormat::P010));
+    assert_eq!(device_format(VideoFormat::Bgrx), Some(DeviceFormat::Bgra));
+    assert_eq!(device_format(VideoFormat::Y444), None);
 }
 
 #[test]

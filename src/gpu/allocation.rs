@@ -1,7 +1,6 @@
 //! Device memory for TensorRT.
 
-use super::context::Context;
-use super::memory::Room;
+use crate::cuda::{Context, Room};
 use crate::tensorrt::DeviceMemory;
 use cudarc::driver::{result, sys};
 use std::ffi::c_void;

@@ -1,13 +1,10 @@
 //! Drawing on frames in GPU memory, in place.
 
-use super::super::copy::copy_picture;
-use super::super::kernels::Kernels;
-use super::super::overlay::Painter;
-use super::super::stream::{Event, Stream};
-use super::context::SharedContext;
-use super::frame::{CUDA_MEMORY, MappedFrame};
+use super::overlay::Painter;
+use crate::cuda::{Event, Kernels, Stream, copy_picture};
 use crate::draw::{Overlay, Style};
-use crate::infer::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
+use crate::gst_cuda::{CUDA_MEMORY, MappedFrame, SharedContext};
 use crate::meta::{self, Record};
 use gst::prelude::*;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! One CUDA context for all elements of a device: memory of one context can't be read from another.
 
-use super::super::context::Context;
 use super::library::library;
-use crate::infer::{Error, ErrorKind};
+use crate::cuda::Context;
+use crate::error::{Error, ErrorKind};
+use crate::video_caps::device_format;
 use gst::glib;
 use gst::glib::translate::{ToGlibPtr, from_glib_full};
 use gst::prelude::*;
@@ -151,7 +152,7 @@ impl SharedContext {
         };
         let info = gst_video::VideoInfo::from_caps(caps).map_err(|_| refused())?;
         // GStreamer asserts on others.
-        super::pixel_format(info.format()).ok_or_else(refused)?;
+        device_format(info.format()).ok_or_else(refused)?;
         let pool = self.buffer_pool()?;
         let mut config = pool.config();
         config.set_params(Some(caps), u32::try_from(info.size()).unwrap_or(u32::MAX), min, 0);
