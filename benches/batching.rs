@@ -7,9 +7,9 @@
 //! which does one batch after the other, are sleeps. Printed for each number of streams: frames a second, the part of the time
 //! that the device works (the `ratio` of `gst-trt bench`), the mean batch.
 
-use gsttensorrt::cuda::Wait;
 use gsttensorrt::infer::{Engine, Error, Frame, Lane, ModelSettings, Notify, Request, Service, Slot, Stream};
 use gsttensorrt::model::{Head, InputSpec, ModelInfo, Rect, head};
+use gsttensorrt::scheduling::Wait;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

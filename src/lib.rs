@@ -16,6 +16,7 @@ pub mod monitor;
 pub mod publish;
 pub mod record;
 pub mod run;
+pub mod scheduling;
 pub mod tensorrt;
 mod whole_file;
 

@@ -28,7 +28,6 @@ mod overlay;
 mod postprocess;
 mod preprocess;
 mod stream;
-mod wait;
 
 pub use allocation::CudaMemory;
 pub use chain::{Chain, ChainOutput, ChainSpec};
@@ -45,4 +44,3 @@ pub use overlay::{DisplayList, Painter};
 pub use postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
 pub use preprocess::{DevicePicture, PixelFormat, Preprocessor};
 pub use stream::{Event, Stream};
-pub use wait::Wait;

@@ -5,11 +5,9 @@
 //! 3. The service's lanes take what waits, earliest deadline first, as batches, whatever stream it comes from.
 
 mod backend;
-mod batcher;
 mod engine;
 mod error;
 mod labels;
-mod occupancy;
 mod registry;
 mod service;
 mod stats;

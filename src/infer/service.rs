@@ -1,7 +1,5 @@
 //! The service: one opened model, shared by every element that wants the same one.
 
-use super::batcher::{Batcher, Next, StreamId};
-use super::occupancy::Occupancy;
 use super::stats::Latencies;
 use super::stats::nanoseconds;
 use super::ticket::Pending;
@@ -9,6 +7,7 @@ use super::{Engine, Error, ErrorKind, Frame, Lane, ModelSettings, Notify, Output
 use crate::cuda::OnFailure;
 use crate::model::{Params, Rect};
 use parking_lot::{Condvar, Mutex};
+use crate::scheduling::{Batcher, Next, Occupancy, StreamId};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};

@@ -2,9 +2,9 @@
 
 use super::super::device::Device;
 use super::super::{caps, refusal};
-use super::pace::Pace;
 use super::queue::{Queue, Work};
 use crate::infer::{Error, nanoseconds};
+use crate::scheduling::Pace;
 use gst::prelude::*;
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;

@@ -8,7 +8,6 @@
 //! pushes the frame on, if nothing is before it.
 
 mod flow;
-mod pace;
 mod queue;
 
 pub use flow::{Flow, answer_allocation};
