@@ -7,9 +7,10 @@
 //! which does one batch after the other, are sleeps. Printed for each number of streams: frames a second, the part of the time
 //! that the device works (the `ratio` of `gst-trt bench`), the mean batch.
 
+use gsttensorrt::gpu::wait_until;
 use gsttensorrt::infer::{Engine, Error, Frame, Lane, ModelSettings, Notify, Request, Service, Slot, Stream};
 use gsttensorrt::model::{Head, InputSpec, ModelInfo, Rect, head};
-use gsttensorrt::scheduling::Wait;
+use gsttensorrt::scheduling::{CompletionWait, resumes_at};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -88,7 +89,7 @@ fn play(stream: &Stream, mut random: Random, over: &AtomicBool) {
         sleep(Duration::from_micros(1000).mul_f64(1.0 + 0.5 * random.next()));
         let mut frames = held.frames.lock().expect("no panic");
         if *frames >= IN_FLIGHT {
-            let most = IN_FLIGHT - if stream.has_backlog() { 2 } else { 1 };
+            let most = resumes_at(IN_FLIGHT, stream.full_batch_waits());
             frames = held.out.wait_while(frames, |frames| *frames > most).expect("no panic");
         }
         *frames += 1;
@@ -134,7 +135,7 @@ impl Device {
 
 struct SimulatedLane {
     device: Arc<Device>,
-    waits: BTreeMap<Duration, Wait>,
+    waits: BTreeMap<Duration, CompletionWait>,
 }
 
 impl Lane for SimulatedLane {
@@ -148,8 +149,8 @@ impl Lane for SimulatedLane {
             sleep(end.saturating_duration_since(Instant::now()));
             Ok(())
         };
-        let wait = self.waits.entry(device_time(slots.len())).or_insert_with(|| Wait::new(slots.len()));
-        wait.until(|| Instant::now() >= end, block)
+        let wait = self.waits.entry(device_time(slots.len())).or_insert_with(|| CompletionWait::new(slots.len()));
+        wait_until(wait, || Instant::now() >= end, block)
     }
 }
 

@@ -18,10 +18,11 @@ use super::network::{Binding, Network};
 use super::postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
 use super::preprocess::Preprocessor;
 use super::stream::{Event, Stream};
+use crate::gpu::wait_until;
 use crate::infer::{Error, ErrorKind, Tensor, TensorData};
 use crate::model::head::Plan;
 use crate::model::{ElementType, InputSpec, Letterbox, Params, Rect};
-use crate::scheduling::Wait;
+use crate::scheduling::CompletionWait;
 use crate::tensorrt;
 use std::ffi::CString;
 use std::sync::Arc;
@@ -67,7 +68,7 @@ struct Rung {
     /// Before the network: it was captured from it. `None`: launched kernel by kernel.
     graph: Option<Graph>,
     network: Network,
-    wait: Wait,
+    wait: CompletionWait,
 }
 
 /// What can be run.
@@ -161,7 +162,7 @@ impl Chain {
             }
         };
         if let Rungs::Ladder(rungs) = &mut *self.rungs {
-            rungs.push(Rung { batch, graph, network, wait: Wait::new(batch) });
+            rungs.push(Rung { batch, graph, network, wait: CompletionWait::new(batch) });
             rungs.sort_by_key(|rung| rung.batch);
         }
         Ok(reason)
@@ -286,7 +287,7 @@ impl Chain {
                     Some(graph) => unsafe { graph.launch(&body.stream) }?,
                     None => body.enqueue(&mut rung.network, rung.batch)?,
                 }
-                rung.wait.until(|| body.postprocessor.is_ready(rung.batch), || body.wait())?;
+                wait_until(&mut rung.wait, || body.postprocessor.is_ready(rung.batch), || body.wait())?;
                 Ok(rung.batch)
             }
             Rungs::Reshaped(_) if slots > body.batch.1 => Err(none()),

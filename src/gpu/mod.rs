@@ -13,9 +13,11 @@ mod ladder;
 mod lane;
 mod model;
 mod open;
+mod wait;
 
 pub use ladder::ladder;
 pub use open::{check, keep_engine_file, needs_build, open};
+pub use wait::wait_until;
 
 use std::sync::LazyLock;
 

@@ -1,13 +1,12 @@
 //! The service: one opened model, shared by every element that wants the same one.
 
 use super::stats::Latencies;
-use super::stats::nanoseconds;
 use super::ticket::Pending;
 use super::{Engine, Error, ErrorKind, Frame, Lane, ModelSettings, Notify, Output, ServiceStats, Slot, Tensor, Ticket};
 use crate::cuda::OnFailure;
 use crate::model::{Params, Rect};
+use crate::scheduling::{RecentMax, Rest, Scheduler, StreamId};
 use parking_lot::{Condvar, Mutex};
-use crate::scheduling::{Batcher, Next, Occupancy, StreamId};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -55,23 +54,18 @@ impl std::fmt::Debug for Service {
 
 /// What the lanes' threads see.
 struct Shared {
-    /// See [`Engine::batch_sizes`].
-    sizes: Vec<usize>,
     state: Mutex<State>,
-    /// Something to look at for a lane.
+    /// There may be something to run.
     work: Condvar,
     /// A lane's thread has ended.
     ended: Condvar,
     stats: Mutex<Stats>,
-    /// Nanoseconds; see [`Service::batch_time`].
-    batch_time: AtomicU64,
+    /// See [`Service::batch_time`].
+    batch_time: RecentMax,
 }
 
 struct State {
-    batcher: Batcher<Job>,
-    occupancy: Occupancy,
-    /// Lanes that nobody uses.
-    free: Vec<Seat>,
+    scheduler: Scheduler<Seat, Job>,
     /// Lanes' threads that run.
     threads: usize,
     closing: bool,
@@ -101,41 +95,14 @@ struct Seat {
     owners: Vec<Owner>,
 }
 
-impl State {
-    /// A free lane with the next batch; else what is to be waited for, a lane where it's [`Next::Launch`]. `at_once`: who
-    /// asks would rather share the device than wait for it.
-    fn next_batch(&mut self, now: Instant, sizes: &[usize], at_once: bool) -> Result<Seat, Next> {
-        let busy = self.occupancy.busy().filter(|_| !at_once);
-        let next = self.batcher.next(now, most(sizes), busy);
-        if next != Next::Launch {
-            return Err(next);
-        }
-        let mut seat = self.free.pop().ok_or(next)?;
-        // Behind another batch those that would leave slots empty go with the next one.
-        let slots = if busy.is_some() { whole(sizes, self.batcher.len()) } else { most(sizes) };
-        for Job { slot, owner } in self.batcher.take(slots) {
+impl Seat {
+    fn with((mut seat, jobs): (Self, impl Iterator<Item = Job>)) -> Self {
+        for Job { slot, owner } in jobs {
             seat.slots.push(slot);
             seat.owners.push(owner);
         }
-        self.occupancy.launched(now, seat.slots.len());
-        Ok(seat)
+        seat
     }
-
-    /// Whether a lane's thread has to be told that there may be work.
-    fn calls(&self, now: Instant, sizes: &[usize]) -> bool {
-        // Who frees a lane looks for work by himself.
-        !self.free.is_empty() && self.batcher.calls(self.batcher.next(now, most(sizes), self.occupancy.busy()))
-    }
-}
-
-/// The greatest batch size.
-fn most(sizes: &[usize]) -> usize {
-    sizes.last().copied().unwrap_or(1)
-}
-
-/// The greatest batch of what waits that has no slot empty.
-fn whole(sizes: &[usize], waiting: usize) -> usize {
-    sizes.iter().rev().copied().find(|size| *size <= waiting).unwrap_or(waiting)
 }
 
 /// What a lane has run.
@@ -172,13 +139,9 @@ impl Service {
         let file = settings.model.file_name().unwrap_or(settings.model.as_os_str()).to_string_lossy();
         let (threads, max_batch) = (lanes.len(), engine.max_batch());
         let seat = |lane| Seat { lane, slots: Vec::with_capacity(max_batch), owners: Vec::with_capacity(max_batch) };
-        let free = lanes.into_iter().map(seat).collect();
         let shared = Arc::new(Shared {
-            sizes: engine.batch_sizes(),
             state: Mutex::new(State {
-                batcher: Batcher::default(),
-                occupancy: Occupancy::new(max_batch),
-                free,
+                scheduler: Scheduler::new(engine.batch_sizes(), lanes.into_iter().map(seat)),
                 threads,
                 closing: false,
                 failed: None,
@@ -186,7 +149,7 @@ impl Service {
             work: Condvar::new(),
             ended: Condvar::new(),
             stats: Mutex::new(Stats { launches: vec![0; max_batch + 1], ..Stats::default() }),
-            batch_time: AtomicU64::new(nanoseconds(batch_time)),
+            batch_time: RecentMax::new(batch_time),
         });
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -221,9 +184,9 @@ impl Service {
         &*self.engine
     }
 
-    /// How long one batch takes: the longest of late, sinking slowly when batches get faster.
+    /// How long one batch takes, slow ones of late included.
     pub fn batch_time(&self) -> Duration {
-        Duration::from_nanos(self.shared.batch_time.load(Ordering::Relaxed))
+        self.shared.batch_time.get()
     }
 
     pub fn stats(&self) -> ServiceStats {
@@ -244,7 +207,7 @@ impl Service {
 
     /// A stream of frames in order, of which at most `max_in_flight` are submitted and not finished.
     pub fn stream(self: &Arc<Self>, max_in_flight: usize) -> Stream {
-        let id = self.shared.state.lock().batcher.add_stream(max_in_flight);
+        let id = self.shared.state.lock().scheduler.add_stream(max_in_flight);
         Stream { service: self.clone(), id }
     }
 }
@@ -265,7 +228,7 @@ impl Drop for Service {
             self.shared.ended.wait_for(&mut state, left);
         }
         // Before the engine that they are of.
-        let lanes = std::mem::take(&mut state.free);
+        let lanes = state.scheduler.take_lanes();
         drop(state);
         drop(lanes);
     }
@@ -304,33 +267,33 @@ impl Stream {
         if let Some(error) = &state.failed {
             return Err(error.clone());
         }
-        state.batcher.push(self.id, now, now + batch_timeout, jobs);
-        let seat = at_once.then(|| state.next_batch(now, &shared.sizes, true).ok()).flatten();
-        let calls = seat.is_none() && state.calls(now, &shared.sizes);
+        let scheduler = &mut state.scheduler;
+        scheduler.submit(self.id, now, now + batch_timeout, jobs);
+        let seat = if at_once { scheduler.take_at_once(now).map(Seat::with) } else { None };
+        let wakes = seat.is_none() && scheduler.submission_wakes(now);
         drop(state);
         if let Some(seat) = seat {
             shared.run_batch(seat, Some(&pending));
-        } else if calls {
+        } else if wakes {
             shared.work.notify_one();
         }
         Ok(Ticket(pending))
     }
 
-    /// Whether a full batch of anybody's frames waits for a lane.
-    pub fn has_backlog(&self) -> bool {
-        let shared = &self.service.shared;
-        shared.state.lock().batcher.len() >= most(&shared.sizes)
+    /// True when a full batch, of frames of any streams, waits for a lane.
+    pub fn full_batch_waits(&self) -> bool {
+        self.service.shared.state.lock().scheduler.full_batch_waits()
     }
 
     /// Takes back all that no lane has begun; its tickets never become ready.
     pub fn flush(&self) {
         let jobs = {
             let mut state = self.service.shared.state.lock();
-            let jobs = state.batcher.flush_stream(self.id);
+            let jobs = state.scheduler.flush_stream(self.id);
             let mut frames: Vec<_> = jobs.iter().map(|j| Arc::as_ptr(&j.owner.pending)).collect();
             frames.dedup();
             for _ in frames {
-                state.batcher.finished(self.id);
+                state.scheduler.frame_done(self.id);
             }
             jobs
         };
@@ -340,21 +303,21 @@ impl Stream {
 
     /// No frame is to be expected for now: paused, or at its end.
     pub fn rest(&self) {
-        self.service.shared.state.lock().batcher.rest_stream(self.id);
+        self.service.shared.state.lock().scheduler.rest_stream(self.id);
         self.service.shared.work.notify_one();
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let jobs = self.service.shared.state.lock().batcher.remove_stream(self.id);
+        let jobs = self.service.shared.state.lock().scheduler.remove_stream(self.id);
         drop(jobs);
         self.service.shared.work.notify_one();
     }
 }
 
 impl Shared {
-    /// A lane's thread. Lanes are not the threads' own: whoever submits with time to spare takes a free one too.
+    /// A lane's thread. Lanes don't belong to threads: a thread that submits with time to spare takes a free one too.
     fn run(&self) {
         while let Some(seat) = self.wait_for_batch() {
             self.run_batch(seat, None);
@@ -371,24 +334,25 @@ impl Shared {
                 return None;
             }
             let now = Instant::now();
-            match state.next_batch(now, &self.sizes, false) {
+            let found = state.scheduler.look(now).map(Seat::with);
+            match found {
                 Ok(seat) => {
-                    // Another lane may have relied on this one's alarm.
-                    if !state.batcher.is_empty() {
+                    // Another lane's thread may have relied on this one to wake up.
+                    if state.scheduler.work_is_left() {
                         self.work.notify_one();
                     }
                     return Some(seat);
                 }
-                Err(Next::WaitUntil(time)) if state.batcher.set_alarm(time) => {
+                Err(Rest::Until(time)) => {
                     self.work.wait_until(&mut state, time);
-                    state.batcher.clear_alarm();
+                    state.scheduler.awake();
                 }
-                Err(_) => self.work.wait(&mut state),
+                Err(Rest::UntilWoken) => self.work.wait(&mut state),
             }
         }
     }
 
-    /// Runs a batch and hands out its results. `own`: what the caller waits for, who needn't be told.
+    /// Runs a batch and hands out its results. `own` is the caller's own frame, whose result it sees without being told.
     fn run_batch(&self, mut seat: Seat, own: Option<&Arc<Pending>>) {
         let start = Instant::now();
         let run = std::panic::AssertUnwindSafe(|| seat.lane.run(&mut seat.slots));
@@ -429,7 +393,7 @@ impl Shared {
                 gst::error!(CAT, "{error}: nothing runs on this device any more");
             }
             let first = state.failed.get_or_insert_with(|| error.clone()).clone();
-            (state.batcher.take_all(), first)
+            (state.scheduler.take_all(), first)
         };
         self.work.notify_all();
         self.ended.notify_all();
@@ -446,13 +410,12 @@ impl Shared {
         let wanted = {
             let mut state = self.state.lock();
             for (owner, _) in &finished {
-                state.batcher.finished(owner.stream);
+                state.scheduler.frame_done(owner.stream);
             }
             if let Some((seat, done)) = ran {
-                state.free.push(seat);
-                state.occupancy.finished(done.start + done.took, done.start, done.batch);
+                state.scheduler.finish(seat, done.start, done.start + done.took, done.batch);
             }
-            own.is_some() && !state.batcher.is_empty()
+            own.is_some() && state.scheduler.work_is_left()
         };
         // A lane's own thread looks for work by itself.
         if wanted {
@@ -467,10 +430,7 @@ impl Shared {
 
     fn count(&self, done: &Done, finished: &[(Owner, Duration)]) {
         let took = done.took;
-        let before = self.batch_time.load(Ordering::Relaxed);
-        let took_ns = nanoseconds(took);
-        let sunk = before - before / 256 + took_ns / 256;
-        self.batch_time.store(took_ns.max(sunk), Ordering::Relaxed);
+        self.batch_time.record(took);
         let mut stats = self.stats.lock();
         stats.totals.batches += 1;
         stats.totals.slots += done.batch as u64;

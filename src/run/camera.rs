@@ -17,6 +17,8 @@ use crate::scheduling::Spacing;
 use gst::glib;
 use gst::prelude::*;
 use parking_lot::Mutex;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -50,7 +52,8 @@ pub struct Camera {
     timer: Timer,
     /// Until the source's turn to be opened.
     turn: Timer,
-    spacing: Spacing,
+    /// Shared by all cameras of a supervisor.
+    spacing: Rc<RefCell<Spacing>>,
     /// The GPU's context, once it's known.
     gpu: Arc<OnceLock<Arc<cuda::Context>>>,
 }
@@ -94,7 +97,7 @@ impl Camera {
         track: Track,
         reporter: Reporter,
         placement: Placement,
-        spacing: Spacing,
+        spacing: Rc<RefCell<Spacing>>,
     ) -> Self {
         let (lifecycle, actions) = Lifecycle::start(patience);
         let mut this = Self {
@@ -372,7 +375,7 @@ impl Camera {
     /// Opens the source when its turn has come; says how long that is until then.
     fn open_source_in_turn(&mut self) -> Duration {
         let wait = match self.setup.decoder {
-            Decoder::Gpu(_) => self.spacing.take(Instant::now()),
+            Decoder::Gpu(_) => self.spacing.borrow_mut().reserve(Instant::now()),
             Decoder::Cpu | Decoder::Upload(_) => Duration::ZERO,
         };
         // What is late of the source before doesn't count from here on.

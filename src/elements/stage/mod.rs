@@ -69,8 +69,8 @@ where
     /// No frame is to be expected for now.
     fn rest(&self) {}
 
-    /// Whether enough waits to be done for nobody to miss another frame: then one wake-up upstream may serve for two.
-    fn has_backlog(&self) -> bool {
+    /// True when a full batch waits, so that upstream can be woken once for two frames.
+    fn full_batch_waits(&self) -> bool {
         false
     }
 
@@ -154,8 +154,8 @@ where
     <S as ObjectSubclass>::Type: IsA<gst::Element>,
 {
     let (flow, queue) = (stage.flow(), stage.flow().queue());
-    let at_once = flow.pace().arrived(Instant::now(), buffer.pts(), || stage.work_time());
-    queue.wait_for_room(stage.limit(), || if stage.has_backlog() { 2 } else { 1 })?;
+    let at_once = flow.pace().arrived(Instant::now(), buffer.pts().map(Duration::from), || stage.work_time());
+    queue.wait_for_room(stage.limit(), || stage.full_batch_waits())?;
     let work = stage.submit(buffer, at_once)?;
     if at_once && work.ready() && queue.take_turn() {
         push_frame(stage, work);
