@@ -27,4 +27,4 @@ pub(crate) use registry::testing;
 pub use registry::{content, open};
 pub use service::{Request, Service, Stream};
 pub use stats::{Latencies, Percentiles, ServiceStats, nanoseconds};
-pub use ticket::{Finished, Notify, Ticket};
+pub use ticket::{Finished, Notify, Ran, Ticket};

@@ -1,11 +1,12 @@
 //! The service: one opened model, shared by every element that wants the same one.
 
 use super::stats::Latencies;
-use super::ticket::Pending;
+use super::ticket::{Launch, Pending};
 use super::{Engine, Error, ErrorKind, Frame, Lane, ModelSettings, Notify, Output, ServiceStats, Slot, Tensor, Ticket};
 use crate::cuda::OnFailure;
 use crate::model::{Params, Rect};
 use crate::scheduling::{RecentMax, Rest, Scheduler, StreamId};
+use gst::prelude::*;
 use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -39,7 +40,6 @@ pub struct Request {
 
 /// A model that runs on its backend's lanes. Closed when the last [`Arc`] goes.
 pub struct Service {
-    name: String,
     engine: Arc<dyn Engine>,
     shared: Arc<Shared>,
     /// Told of the device's failure; held here for its watchers list.
@@ -48,12 +48,14 @@ pub struct Service {
 
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Service").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Service").field("name", &self.name()).finish_non_exhaustive()
     }
 }
 
 /// What the lanes' threads see.
 struct Shared {
+    /// See [`Service::name`].
+    name: String,
     state: Mutex<State>,
     /// There may be something to run.
     work: Condvar,
@@ -88,8 +90,10 @@ struct Job {
     owner: Owner,
 }
 
-/// A lane and the batch that it runs; both are empty while it's free.
+/// A lane and the batch that it runs, which is empty while the lane is free.
 struct Seat {
+    /// The lane's number.
+    number: usize,
     lane: Box<dyn Lane>,
     slots: Vec<Slot>,
     owners: Vec<Owner>,
@@ -107,12 +111,10 @@ impl Seat {
 
 /// What a lane has run.
 struct Done {
-    start: Instant,
-    batch: usize,
+    launch: Launch,
     candidates: u64,
     objects: u64,
     failed: bool,
-    took: Duration,
 }
 
 struct Owner {
@@ -138,10 +140,18 @@ impl Service {
         }
         let file = settings.model.file_name().unwrap_or(settings.model.as_os_str()).to_string_lossy();
         let (threads, max_batch) = (lanes.len(), engine.max_batch());
-        let seat = |lane| Seat { lane, slots: Vec::with_capacity(max_batch), owners: Vec::with_capacity(max_batch) };
+        let seat = |(number, lane)| {
+            let (slots, owners) = (Vec::with_capacity(max_batch), Vec::with_capacity(max_batch));
+            Seat { number, lane, slots, owners }
+        };
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{file}, {:?}, batch {max_batch}, service {number}", settings.backend);
+        gst::info!(CAT, "{name}: {} on {threads} lane(s), {batch_time:?} a batch", engine.description());
         let shared = Arc::new(Shared {
+            name,
             state: Mutex::new(State {
-                scheduler: Scheduler::new(engine.batch_sizes(), lanes.into_iter().map(seat)),
+                scheduler: Scheduler::new(engine.batch_sizes(), lanes.into_iter().enumerate().map(seat)),
                 threads,
                 closing: false,
                 failed: None,
@@ -151,10 +161,6 @@ impl Service {
             stats: Mutex::new(Stats { launches: vec![0; max_batch + 1], ..Stats::default() }),
             batch_time: RecentMax::new(batch_time),
         });
-        static COUNT: AtomicU64 = AtomicU64::new(1);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{file}, {:?}, batch {max_batch}, service {number}", settings.backend);
-        gst::info!(CAT, "{name}: {} on {threads} lane(s), {batch_time:?} a batch", engine.description());
         let watched = Arc::downgrade(&shared);
         let on_failure: Arc<OnFailure> = Arc::new(move |error| {
             if let Some(shared) = watched.upgrade() {
@@ -163,13 +169,13 @@ impl Service {
         });
         engine.watch(&on_failure);
         // From here on dropping the service ends the threads that were started.
-        let service = Arc::new(Self { name, engine, shared, _on_failure: on_failure });
+        let service = Arc::new(Self { engine, shared, _on_failure: on_failure });
         for k in 0..threads {
             let shared = service.shared.clone();
             let started = std::thread::Builder::new().name(format!("trt-lane-{k}")).spawn(move || shared.run());
             if let Err(e) = started {
                 service.shared.state.lock().threads = k;
-                return Err(Error::new(ErrorKind::Failed, format!("no thread for {}: {e}", service.name)));
+                return Err(Error::new(ErrorKind::Failed, format!("no thread for {}: {e}", service.name())));
             }
         }
         Ok(service)
@@ -177,7 +183,7 @@ impl Service {
 
     /// What `stats` calls it: the file, the backend, the batch size, and a number that no other service of this process has.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.shared.name
     }
 
     pub fn engine(&self) -> &dyn Engine {
@@ -208,6 +214,7 @@ impl Service {
     /// A stream of frames in order, of which at most `max_in_flight` are submitted and not finished.
     pub fn stream(self: &Arc<Self>, max_in_flight: usize) -> Stream {
         let id = self.shared.state.lock().scheduler.add_stream(max_in_flight);
+        gst::debug!(CAT, "{}: {id} begins, at most {max_in_flight} frames in flight", self.name());
         Stream { service: self.clone(), id }
     }
 }
@@ -222,7 +229,7 @@ impl Drop for Service {
             // It may fail while we wait.
             let limit = if state.failed.is_some() { FAILED_CLOSE_TIMEOUT } else { CLOSE_TIMEOUT };
             let Some(left) = limit.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else {
-                gst::warning!(CAT, "{}: a batch still runs after {limit:?}, its thread is left alone", self.name);
+                gst::info!(CAT, "{}: a batch still runs after {limit:?}, its thread is left alone", self.name());
                 break;
             };
             self.shared.ended.wait_for(&mut state, left);
@@ -244,6 +251,11 @@ pub struct Stream {
 impl Stream {
     pub fn service(&self) -> &Arc<Service> {
         &self.service
+    }
+
+    /// Names it among the streams of its service, in logs.
+    pub fn id(&self) -> StreamId {
+        self.id
     }
 
     /// Takes a frame's regions; `notify` is told when the ticket is ready, unless it is when this returns.
@@ -297,6 +309,7 @@ impl Stream {
             }
             jobs
         };
+        gst::debug!(CAT, "{}: {} is flushed, {} region(s) won't run", self.service.name(), self.id, jobs.len());
         drop(jobs);
         self.service.shared.work.notify_one();
     }
@@ -304,6 +317,7 @@ impl Stream {
     /// No frame is to be expected for now: paused, or at its end.
     pub fn rest(&self) {
         self.service.shared.state.lock().scheduler.rest_stream(self.id);
+        gst::debug!(CAT, "{}: {} rests", self.service.name(), self.id);
         self.service.shared.work.notify_one();
     }
 }
@@ -311,6 +325,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         let jobs = self.service.shared.state.lock().scheduler.remove_stream(self.id);
+        gst::debug!(CAT, "{}: {} ends, {} region(s) won't run", self.service.name(), self.id, jobs.len());
         drop(jobs);
         self.service.shared.work.notify_one();
     }
@@ -355,6 +370,7 @@ impl Shared {
     /// Runs a batch and hands out its results. `own` is the caller's own frame, whose result it sees without being told.
     fn run_batch(&self, mut seat: Seat, own: Option<&Arc<Pending>>) {
         let start = Instant::now();
+        self.trace_launch(&seat, start);
         let run = std::panic::AssertUnwindSafe(|| seat.lane.run(&mut seat.slots));
         let result = std::panic::catch_unwind(run)
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Device, "the engine panicked; its text is on stderr")));
@@ -364,11 +380,11 @@ impl Shared {
         {
             self.fail(error);
         }
-        let Seat { slots, owners, .. } = &mut seat;
-        let batch = slots.len();
+        let Seat { number: lane, slots, owners, .. } = &mut seat;
+        let launch = Launch { lane: *lane, batch: slots.len(), start, took };
         let candidates = slots.iter().map(|slot| u64::from(slot.output.candidates)).sum();
         let objects = slots.iter().map(|slot| slot.output.detections.len() as u64).sum();
-        let done = Done { start, batch, candidates, objects, failed: result.is_err(), took };
+        let done = Done { launch, candidates, objects, failed: result.is_err() };
         let mut finished = Vec::with_capacity(slots.len());
         for (slot, owner) in slots.drain(..).zip(owners.drain(..)) {
             // The frame goes before the ticket is ready, so that the element has it for itself again.
@@ -379,10 +395,26 @@ impl Shared {
                 (Ok(()), Some(error)) => Err(error),
                 (Ok(()), None) => Ok(output),
             };
-            finished.extend(owner.pending.finish(owner.region, outcome).map(|latency| (owner, latency)));
+            finished.extend(owner.pending.finish(owner.region, outcome, Some(launch)).map(|latency| (owner, latency)));
         }
         self.count(&done, &finished);
         self.tell(finished, Some((seat, &done)), own);
+    }
+
+    fn trace_launch(&self, seat: &Seat, now: Instant) {
+        // A frame is told of once, whatever the number of its regions.
+        for (slot, owner) in seat.slots.iter().zip(&seat.owners).filter(|(_, owner)| owner.region == 0) {
+            gst::trace!(
+                CAT,
+                "{}: {}, frame {}: launched on lane {} in a batch of {}, after {:?}",
+                self.name,
+                owner.stream,
+                slot.frame.buffer.pts().display(),
+                seat.number,
+                seat.slots.len(),
+                now.saturating_duration_since(owner.pending.submitted())
+            );
+        }
     }
 
     /// The device failed: what waits fails with it, and nothing is taken any more. The first cause stays.
@@ -390,7 +422,7 @@ impl Shared {
         let (abandoned, error) = {
             let mut state = self.state.lock();
             if state.failed.is_none() {
-                gst::error!(CAT, "{error}: nothing runs on this device any more");
+                gst::error!(CAT, "{}: {error}: nothing runs on this device any more", self.name);
             }
             let first = state.failed.get_or_insert_with(|| error.clone()).clone();
             (state.scheduler.take_all(), first)
@@ -399,7 +431,7 @@ impl Shared {
         self.ended.notify_all();
         let finished = abandoned.into_iter().filter_map(|Job { slot, owner }| {
             drop(slot);
-            let latency = owner.pending.finish(owner.region, Err(error.clone()))?;
+            let latency = owner.pending.finish(owner.region, Err(error.clone()), None)?;
             Some((owner, latency))
         });
         self.tell(finished.collect(), None, None);
@@ -413,7 +445,8 @@ impl Shared {
                 state.scheduler.frame_done(owner.stream);
             }
             if let Some((seat, done)) = ran {
-                state.scheduler.finish(seat, done.start, done.start + done.took, done.batch);
+                let Launch { batch, start, took, .. } = done.launch;
+                state.scheduler.finish(seat, start, start + took, batch);
             }
             own.is_some() && state.scheduler.work_is_left()
         };
@@ -429,15 +462,16 @@ impl Shared {
     }
 
     fn count(&self, done: &Done, finished: &[(Owner, Duration)]) {
-        let took = done.took;
+        let Launch { lane, batch, took, .. } = done.launch;
+        gst::trace!(CAT, "{}: lane {lane} has run a batch of {batch} in {took:?}", self.name);
         self.batch_time.record(took);
         let mut stats = self.stats.lock();
         stats.totals.batches += 1;
-        stats.totals.slots += done.batch as u64;
+        stats.totals.slots += batch as u64;
         stats.totals.candidates += done.candidates;
         stats.totals.objects += done.objects;
         stats.totals.failed += u64::from(done.failed);
-        if let Some(launches) = stats.launches.get_mut(done.batch) {
+        if let Some(launches) = stats.launches.get_mut(batch) {
             *launches += 1;
         }
         stats.totals.frames += finished.len() as u64;

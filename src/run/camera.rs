@@ -1,5 +1,6 @@
 //! One camera: its state machine, and the pipeline that does what the machine says.
 
+use super::CAT;
 use super::analysis::Analysis;
 use super::bus::{Listener, Placement};
 use super::change::NewValue;
@@ -118,6 +119,7 @@ impl Camera {
             spacing,
             gpu: Arc::default(),
         };
+        gst::info!(CAT, "{}: {:?}", this.setup.name, this.state());
         this.show();
         this.act(actions);
         this
@@ -174,8 +176,11 @@ impl Camera {
         }
         self.closing &= event != Event::PipelineClosed;
         let before = (self.lifecycle.state(), self.lifecycle.reason().map(str::to_owned));
+        gst::debug!(CAT, "{}: {event:?} while {:?}", self.setup.name, before.0);
         let actions = self.lifecycle.handle(event, self.start.elapsed(), glib::random_double());
         if self.lifecycle.state() != before.0 {
+            let reason = self.lifecycle.reason().map_or_else(String::new, |reason| format!(": {reason}"));
+            gst::info!(CAT, "{}: {:?} -> {:?}{reason}", self.setup.name, before.0, self.lifecycle.state());
             // What was waited for is void.
             self.timer.clear();
             self.turn.clear();
@@ -285,6 +290,7 @@ impl Camera {
         let mut gone = false;
         let mut turn = Duration::ZERO;
         for action in actions {
+            gst::debug!(CAT, "{}: {action:?}", self.setup.name);
             match action {
                 Action::OpenPipeline => self.make_pipeline(),
                 Action::ClosePipeline => self.close_pipeline(),
@@ -378,6 +384,9 @@ impl Camera {
             Decoder::Gpu(_) => self.spacing.borrow_mut().reserve(Instant::now()),
             Decoder::Cpu | Decoder::Upload(_) => Duration::ZERO,
         };
+        if !wait.is_zero() {
+            gst::debug!(CAT, "{}: its source is opened in {wait:?}, after those of other cameras", self.setup.name);
+        }
         // What is late of the source before doesn't count from here on.
         self.sources += 1;
         if wait.is_zero() {

@@ -17,6 +17,8 @@ const EARLIEST: (u32, u32) = (3, 4);
 pub struct Pace {
     last: Option<Last>,
     in_a_row: u32,
+    /// The last frame's answer isn't that of the frame before it.
+    changed: bool,
 }
 
 #[derive(Debug)]
@@ -36,9 +38,17 @@ impl Pace {
             let spare = now.saturating_duration_since(last.taken);
             !due.is_zero() && now.saturating_duration_since(last.arrived) >= due && spare >= SPARE * takes()
         });
+        let before = self.in_a_row == IN_A_ROW;
         self.in_a_row = if at_ease { (self.in_a_row + 1).min(IN_A_ROW) } else { 0 };
         self.last = pts.map(|pts| Last { arrived: now, taken: now, pts });
-        self.in_a_row == IN_A_ROW
+        let at_once = self.in_a_row == IN_A_ROW;
+        self.changed = at_once != before;
+        at_once
+    }
+
+    /// True if the last answer isn't that of the frame before.
+    pub fn has_changed(&self) -> bool {
+        self.changed
     }
 
     /// The frame that arrived last is taken, and its thread goes back upstream.

@@ -3,7 +3,7 @@ use super::opened::Opened;
 use super::properties::{self, Effect};
 use super::regions::{Region, regions};
 use super::settings::{Resolved, Settings};
-use super::{Task, opening, results};
+use super::{Task, opening, results, trace};
 use crate::elements::device::{Device, Wanted};
 use crate::elements::orientation::Orientation;
 use crate::elements::{backend, input_query, report, stage};
@@ -322,6 +322,7 @@ impl Inference {
             batch_timeout: settings.batch_timeout,
             at_once,
         };
+        trace::submitted(self, frame, regions.len(), at_once);
         let _waiting = Waiting::new(&self.waiting);
         let ticket = model.stream.submit(request, self.flow.queue().clone())?;
         Ok(Action::Infer { ticket, regions, _waiting })
@@ -398,9 +399,12 @@ impl Stage for Inference {
         let FrameWork { frame, arrival, action, model, settings } = work;
         let inferred = matches!(action, Action::Infer { .. });
         let mut record = meta::record(&frame.buffer).map(|r| (*r).clone()).unwrap_or_default();
-        let mut raw = Vec::new();
+        let (mut raw, mut ran) = (Vec::new(), None);
         match action {
-            Action::Skip(reason) => results::add_skipped(&mut record, &model, reason),
+            Action::Skip(reason) => {
+                trace::skipped(self, &frame, reason);
+                results::add_skipped(&mut record, &model, reason);
+            }
             Action::Infer { ticket, regions, .. } => {
                 let finished = ticket.take().ok_or(gst::FlowError::Error)?;
                 let mut outputs = finished.outputs.map_err(|e| {
@@ -408,6 +412,7 @@ impl Stage for Inference {
                     gst::FlowError::Error
                 })?;
                 self.measure(finished.latency);
+                ran = finished.ran;
                 if settings.params.output_tensors {
                     let tensors = outputs.iter_mut().map(|output| std::mem::take(&mut output.tensors));
                     raw.extend(regions.iter().copied().zip(tensors));
@@ -415,6 +420,7 @@ impl Stage for Inference {
                 results::add_outputs(&mut record, &model, &settings, &regions, outputs);
             }
         }
+        trace::finished(self, &frame, ran, record.objects.len(), arrival);
         let (width, height) = (frame.info.width(), frame.info.height());
         let buffer = Arc::try_unwrap(frame).map_or_else(|shared| shared.buffer.clone(), |frame| frame.buffer);
         let mut buffer = stage::into_writable(buffer);

@@ -2,6 +2,7 @@
 
 use super::super::device::Device;
 use super::super::{caps, refusal};
+use super::CAT;
 use super::queue::{Queue, Work};
 use crate::infer::{Error, nanoseconds};
 use crate::scheduling::Pace;
@@ -68,7 +69,7 @@ impl<W: Work> Flow<W> {
 
     pub(super) fn set_caps(&self, caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, gst::LoggableError> {
         let info = gst_video::VideoInfo::from_caps(caps)
-            .map_err(|e| gst::loggable_error!(gst::CAT_RUST, "{caps} isn't raw video: {e}"))?;
+            .map_err(|e| gst::loggable_error!(CAT, "{caps} isn't raw video: {e}"))?;
         *self.info.lock() = Some(info.clone());
         *self.refused.lock() = None;
         Ok(info)
@@ -170,6 +171,6 @@ fn offer_frames(query: &mut gst::query::Allocation, caps: &gst::Caps, held: u32,
         Ok((pool, size)) if first.is_none() => query.add_allocation_pool(Some(&pool), size, min, 0),
         Ok((pool, size)) => query.set_nth_allocation_pool(0, Some(&pool), size, min, 0),
         // Upstream makes one of its own, in the same context.
-        Err(error) => gst::warning!(gst::CAT_RUST, "{error}"),
+        Err(error) => gst::info!(CAT, "{error}"),
     }
 }

@@ -115,19 +115,20 @@ impl<W: Work> Queue<W> {
     }
 
     /// Returns at once where fewer than `limit` frames are held. Otherwise it waits for room, as [`resumes_at`] says;
-    /// `full_batch_waits` is called only then.
+    /// `full_batch_waits` is called only then. True if it had to wait.
     ///
     /// # Errors
     /// The task's flow error, or flushing.
-    pub fn wait_for_room(&self, limit: usize, full_batch_waits: impl FnOnce() -> bool) -> Result<(), gst::FlowError> {
+    pub fn wait_for_room(&self, limit: usize, full_batch_waits: impl FnOnce() -> bool) -> Result<bool, gst::FlowError> {
         let mut state = self.state.lock();
-        if state.frames >= limit {
+        let has_to_wait = state.frames >= limit;
+        if has_to_wait {
             drop(state);
             let enough = resumes_at(limit, full_batch_waits());
             state = self.state.lock();
             self.wait_out_while(&mut state, enough, |s| !s.flushing && s.flow.is_ok() && s.frames > enough);
         }
-        if state.flushing { Err(gst::FlowError::Flushing) } else { state.flow }
+        if state.flushing { Err(gst::FlowError::Flushing) } else { state.flow.map(|()| has_to_wait) }
     }
 
     /// Queues a frame; call [`Self::wait_for_room`] before.
@@ -313,7 +314,7 @@ mod tests {
             }
             let upstream = std::thread::spawn({
                 let queue = queue.clone();
-                move || queue.wait_for_room(limit, || full_batch_waits).map(|()| queue.frames())
+                move || queue.wait_for_room(limit, || full_batch_waits).map(|waited| waited.then(|| queue.frames()))
             });
             while queue.state.lock().waiting == 0 {
                 std::thread::yield_now();
@@ -326,7 +327,7 @@ mod tests {
                     std::thread::sleep(Duration::from_millis(20));
                 }
             }
-            assert_eq!(upstream.join().unwrap(), Ok(goes_on_at), "{limit}");
+            assert_eq!(upstream.join().unwrap(), Ok(Some(goes_on_at)), "{limit}");
         }
     }
 

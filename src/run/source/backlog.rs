@@ -3,6 +3,7 @@
 //! The decoder works off in no time what has piled up, and the models take longer: the queue in front of them would drop most
 //! of it. So that queue makes the decoder wait, until nothing coded waits any more.
 
+use super::super::CAT;
 use crate::scheduling::{CatchUp, Queued};
 use gst::prelude::*;
 use parking_lot::Mutex;
@@ -55,6 +56,11 @@ impl Backlog {
     /// The queue is as it was, and a decoder that waits for room in it goes on.
     pub fn end(&self) {
         if let Some(Held { pictures, .. }) = self.0.lock().take() {
+            gst::debug!(
+                CAT,
+                obj = pictures,
+                "the models have caught up, or won't: the oldest picture makes room again"
+            );
             pictures.set_property_from_str("leaky", "downstream");
             // It looks at that when it has been given a size.
             let most: u32 = pictures.property("max-size-buffers");
