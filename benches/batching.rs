@@ -5,12 +5,14 @@
 //!
 //! Real are the service, its threads and how a lane waits; frames, decoders (1.0 to 1.5 ms a frame and stream) and the device,
 //! which does one batch after the other, are sleeps. Printed for each number of streams: frames a second, the part of the time
-//! that the device works (the `ratio` of `gst-trt bench`), the mean batch.
+//! that the device works (the `ratio` of `gst-trt bench`), the mean batch, and CPU time of the process in microseconds a frame.
 
-use gsttensorrt::cuda::Wait;
 use gsttensorrt::error::Error;
+use gsttensorrt::gpu::wait_until;
 use gsttensorrt::infer::{Engine, Frame, Lane, ModelSettings, Notify, Request, Service, Slot, Stream};
 use gsttensorrt::model::{Head, InputSpec, ModelInfo, Rect, head};
+use gsttensorrt::scheduling::{CompletionWait, resumes_at};
+use nix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,37 +31,42 @@ fn main() {
     // One short run under `cargo test`, which doesn't pass `--bench`.
     let whole = std::env::args().any(|argument| argument == "--bench");
     let (streams, time) = if whole { (&[1, 2, 4, 6, 8, 12, 16][..], 1500) } else { (&[8][..], 50) };
-    println!("streams  batches vary by  frames/s  busy  batch");
+    println!("streams  batches vary by  frames/s  busy  batch  CPU");
     for &streams in streams {
         for varies in [0.0, 0.3, 0.5] {
-            let (frames, busy, batch) = run(streams, varies, Duration::from_millis(time));
-            println!("{streams:7}  {:14.0}%  {frames:8.0}  {busy:4.2}  {batch:5.1}", varies * 100.0);
+            let (frames, busy, batch, cpu) = run(streams, varies, Duration::from_millis(time));
+            println!("{streams:7}  {:14.0}%  {frames:8.0}  {busy:4.2}  {batch:5.1}  {cpu:3.0}", varies * 100.0);
         }
     }
 }
 
-/// Frames a second, part of the time that the device works, mean batch.
-fn run(streams: u64, varies: f64, time: Duration) -> (f64, f64, f64) {
+/// Frames a second, part of the time that the device works, mean batch, CPU time in microseconds a frame.
+fn run(streams: u64, varies: f64, time: Duration) -> (f64, f64, f64, f64) {
     let engine = Arc::new(Simulated::new(varies));
     let service = Service::start(engine, &ModelSettings::default()).expect("lanes are ready");
     let over = AtomicBool::new(false);
-    let launches = scope(|scope| {
+    let (launches, cpu) = scope(|scope| {
         for index in 0..streams {
             let (stream, over) = (service.stream(IN_FLIGHT), &over);
             scope.spawn(move || play(&stream, Random(index), over));
         }
         sleep(time / 2);
-        let before = service.launches();
+        let (before, cpu) = (service.launches(), process_time());
         sleep(time);
-        let after = service.launches();
+        let (after, cpu) = (service.launches(), process_time() - cpu);
         over.store(true, Ordering::Relaxed);
-        after.iter().zip(before).map(|(after, before)| after - before).collect::<Vec<_>>()
+        (after.iter().zip(before).map(|(after, before)| after - before).collect::<Vec<_>>(), cpu)
     });
     let of_size = || launches.iter().zip(0..).filter(|(count, _)| **count > 0);
     let batches: u64 = launches.iter().sum();
     let frames = of_size().map(|(count, size)| count * size as u64).sum::<u64>() as f64;
     let worked: Duration = of_size().map(|(count, size)| device_time(size) * *count as u32).sum();
-    (frames / time.as_secs_f64(), worked.as_secs_f64() / time.as_secs_f64(), frames / batches.max(1) as f64)
+    let (busy, batch) = (worked.as_secs_f64() / time.as_secs_f64(), frames / batches.max(1) as f64);
+    (frames / time.as_secs_f64(), busy, batch, cpu.as_secs_f64() * 1e6 / frames)
+}
+
+fn process_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("a clock of every Linux").into()
 }
 
 fn device_time(slots: usize) -> Duration {
@@ -69,31 +76,44 @@ fn device_time(slots: usize) -> Duration {
 
 /// Frames of a stream in the service, and its decoder that waits for room, as an element's queue has it.
 #[derive(Default)]
-struct Held {
-    frames: Mutex<usize>,
+struct Queue {
+    held: Mutex<Held>,
     out: Condvar,
 }
 
-impl Notify for Held {
+#[derive(Default)]
+struct Held {
+    frames: usize,
+    /// The number of frames at which the decoder goes on, while it waits.
+    enough: usize,
+}
+
+impl Notify for Queue {
     fn notify(&self) {
-        *self.frames.lock().expect("no panic") -= 1;
-        self.out.notify_all();
+        let mut held = self.held.lock().expect("no panic");
+        held.frames -= 1;
+        let goes_on = held.frames <= held.enough;
+        drop(held);
+        if goes_on {
+            self.out.notify_all();
+        }
     }
 }
 
 fn play(stream: &Stream, mut random: Random, over: &AtomicBool) {
-    let held = Arc::new(Held::default());
+    let queue = Arc::new(Queue::default());
     let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, 8, 8).build().expect("a format");
     let frame = Arc::new(Frame { buffer: gst::Buffer::new(), info });
     while !over.load(Ordering::Relaxed) {
         sleep(Duration::from_micros(1000).mul_f64(1.0 + 0.5 * random.next()));
-        let mut frames = held.frames.lock().expect("no panic");
-        if *frames >= IN_FLIGHT {
-            let most = IN_FLIGHT - if stream.has_backlog() { 2 } else { 1 };
-            frames = held.out.wait_while(frames, |frames| *frames > most).expect("no panic");
+        let mut held = queue.held.lock().expect("no panic");
+        if held.frames >= IN_FLIGHT {
+            held.enough = resumes_at(IN_FLIGHT, stream.full_batch_waits());
+            held = queue.out.wait_while(held, |held| held.frames > held.enough).expect("no panic");
+            held.enough = 0;
         }
-        *frames += 1;
-        drop(frames);
+        held.frames += 1;
+        drop(held);
         let request = Request {
             frame: frame.clone(),
             regions: vec![Rect::new(0.0, 0.0, 8.0, 8.0)],
@@ -102,7 +122,7 @@ fn play(stream: &Stream, mut random: Random, over: &AtomicBool) {
             batch_timeout: Duration::ZERO,
             at_once: false,
         };
-        stream.submit(request, held.clone()).expect("the service runs");
+        stream.submit(request, queue.clone()).expect("the service runs");
     }
 }
 
@@ -135,7 +155,7 @@ impl Device {
 
 struct SimulatedLane {
     device: Arc<Device>,
-    waits: BTreeMap<Duration, Wait>,
+    waits: BTreeMap<Duration, CompletionWait>,
 }
 
 impl Lane for SimulatedLane {
@@ -149,8 +169,8 @@ impl Lane for SimulatedLane {
             sleep(end.saturating_duration_since(Instant::now()));
             Ok(())
         };
-        let wait = self.waits.entry(device_time(slots.len())).or_insert_with(|| Wait::new(slots.len()));
-        wait.until(|| Instant::now() >= end, block)
+        let wait = self.waits.entry(device_time(slots.len())).or_insert_with(|| CompletionWait::new(slots.len()));
+        wait_until(wait, || Instant::now() >= end, block)
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! The engine alone is a lane called in a loop by one thread; the pipeline gets the same frames from an appsrc. The two
 //! take turns, so both see the same machine; medians are printed. The pipeline's figure holds what appsrc and fakesink
-//! cost too, which is also measured alone.
+//! cost too, which is also measured alone. Last comes what a line of the log costs that is off.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -178,6 +178,22 @@ fn throughput(model: &Path, rounds: usize, frames: usize) {
     );
 }
 
+/// What a log line costs that is off: nothing of it is evaluated.
+fn logging(lines: u32) {
+    let category = gst::DebugCategory::new("benchmark", gst::DebugColorFlags::empty(), None);
+    let buffer = gst::Buffer::new();
+    let start = Instant::now();
+    for n in 0..lines {
+        gst::trace!(
+            category,
+            "{}: frame {n} after {:?}",
+            std::hint::black_box(&buffer).pts().display(),
+            start.elapsed()
+        );
+    }
+    println!("A line of the log that is off: {:.1} ns", start.elapsed().as_secs_f64() * 1e9 / f64::from(lines));
+}
+
 fn main() {
     if !start() {
         return;
@@ -191,4 +207,5 @@ fn main() {
     if measuring && let Some(model) = find::real_model("yolov12n") {
         throughput(&model, 5, 12);
     }
+    logging(if measuring { 100_000_000 } else { 1000 });
 }

@@ -19,6 +19,7 @@ pub mod monitor;
 pub mod publish;
 pub mod record;
 pub mod run;
+pub mod scheduling;
 pub mod tensorrt;
 pub mod video;
 pub mod video_caps;

@@ -3,7 +3,7 @@
 use super::registry::open_with;
 use super::registry::testing::open_fake;
 use crate::error::{Error, ErrorKind};
-use crate::backend::testing::{Fake, Gate, fake, settings};
+use crate::infer::testing::{Fake, Gate, fake, settings};
 use crate::infer::{BuildWatch, Engine, ModelSettings, Precision};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

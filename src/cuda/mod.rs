@@ -20,7 +20,6 @@ mod nvdec;
 mod postprocess;
 mod preprocess;
 mod stream;
-mod wait;
 
 pub use context::{Context, Current, Traffic, Within};
 pub use copy::copy_picture;
@@ -34,4 +33,3 @@ pub use nvdec::{CodecCaps, codecs};
 pub use postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
 pub use preprocess::{DevicePicture, Preprocessor};
 pub use stream::{Event, Stream};
-pub use wait::Wait;

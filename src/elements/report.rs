@@ -3,6 +3,7 @@
 use super::device::Device;
 use crate::error::{Error, ErrorKind};
 use crate::infer::{DeviceUsage, Latencies, Percentiles, nanoseconds};
+use crate::scheduling::RecentMax;
 use gst::prelude::*;
 use std::time::Duration;
 
@@ -69,18 +70,18 @@ pub fn set_traffic(stats: &mut gst::StructureRef, device: &Device) {
 #[derive(Debug, Default)]
 pub struct Times {
     all: Latencies,
-    longest: Duration,
+    longest: RecentMax,
 }
 
 impl Times {
     pub fn record(&mut self, took: Duration) {
         self.all.record(took);
-        self.longest = took.max(self.longest * 255 / 256 + took / 256);
+        self.longest.record(took);
     }
 
-    /// The longest of late, sinking slowly: what the element adds to the latency.
+    /// The longest time of late: what the element adds to the latency.
     pub fn longest(&self) -> Duration {
-        self.longest
+        self.longest.get()
     }
 
     /// Sets `NAME-p50`, `NAME-p95`, `NAME-p99`.

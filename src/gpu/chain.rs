@@ -10,15 +10,17 @@ mod alone;
 
 use super::network::{Binding, Network};
 use super::tensors::ReadyTensor;
+use super::wait_until;
 use crate::cuda::{
     Context, DeviceBuffer, DeviceOutput, Event, Graph, Kernels, Postprocessor, Preprocessor, Room, SlotResult,
-    SlotSettings, Source, Stream, Traffic, Wait, Within,
+    SlotSettings, Source, Stream, Traffic, Within,
 };
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
 use crate::infer::Tensor;
 use crate::model::head::Plan;
 use crate::model::{ElementType, InputSpec, Letterbox, Params, Rect};
+use crate::scheduling::CompletionWait;
 use crate::tensorrt;
 use std::ffi::CString;
 use std::sync::Arc;
@@ -64,7 +66,7 @@ struct Rung {
     /// Before the network: it was captured from it. `None`: launched kernel by kernel.
     graph: Option<Graph>,
     network: Network,
-    wait: Wait,
+    wait: CompletionWait,
 }
 
 /// What can be run.
@@ -158,7 +160,7 @@ impl Chain {
             }
         };
         if let Rungs::Ladder(rungs) = &mut *self.rungs {
-            rungs.push(Rung { batch, graph, network, wait: Wait::new(batch) });
+            rungs.push(Rung { batch, graph, network, wait: CompletionWait::new(batch) });
             rungs.sort_by_key(|rung| rung.batch);
         }
         Ok(reason)
@@ -283,7 +285,7 @@ impl Chain {
                     Some(graph) => unsafe { graph.launch(&body.stream) }?,
                     None => body.enqueue(&mut rung.network, rung.batch)?,
                 }
-                rung.wait.until(|| body.postprocessor.is_ready(rung.batch), || body.wait())?;
+                wait_until(&mut rung.wait, || body.postprocessor.is_ready(rung.batch), || body.wait())?;
                 Ok(rung.batch)
             }
             Rungs::Reshaped(_) if slots > body.batch.1 => Err(none()),

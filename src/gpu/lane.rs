@@ -155,6 +155,7 @@ impl GpuLane {
             return Err(error);
         }
         let ran = self.chain.run(batch, |batch| self.model.shape(batch))?;
+        gst::trace!(super::CAT, "{}: {batch} image(s) ran as a batch of {ran}", self.model.head.name());
         self.read(slots, ran)
     }
 }

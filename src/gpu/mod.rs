@@ -18,6 +18,7 @@ mod network;
 mod open;
 mod overlay;
 mod tensors;
+mod wait;
 
 pub use allocation::CudaMemory;
 pub use chain::{Chain, ChainOutput, ChainSpec};
@@ -25,6 +26,7 @@ pub use drawing::{DevicePainter, Drawing};
 pub use open::{check, keep_engine_file, needs_build, open};
 pub use overlay::{DisplayList, Painter};
 pub use tensors::{DeviceTensors, ReadyTensor};
+pub use wait::wait_until;
 
 use std::sync::LazyLock;
 

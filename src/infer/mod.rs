@@ -4,11 +4,9 @@
 //! 2. [`Service::stream`] is an element's place in it; [`Stream::submit`] takes a frame and gives a [`Ticket`].
 //! 3. The service's lanes take what waits, earliest deadline first, as batches, whatever stream it comes from.
 
-mod batcher;
 mod engine;
 mod labels;
 mod ladder;
-mod occupancy;
 mod service;
 mod stats;
 #[cfg(test)]
@@ -25,4 +23,4 @@ pub use labels::{labels, labels_error};
 pub use ladder::ladder;
 pub use service::{Request, Service, Stream};
 pub use stats::{Latencies, Percentiles, ServiceStats, nanoseconds};
-pub use ticket::{Finished, Notify, Ticket};
+pub use ticket::{Finished, Notify, Ran, Ticket};

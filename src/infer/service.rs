@@ -1,13 +1,12 @@
 //! The service: one opened model, shared by every element that wants the same one.
 
-use super::batcher::{Batcher, Next, StreamId};
-use super::occupancy::Occupancy;
 use super::stats::Latencies;
-use super::stats::nanoseconds;
-use super::ticket::Pending;
+use super::ticket::{Launch, Pending};
 use super::{Engine, Frame, Lane, ModelSettings, Notify, Output, ServiceStats, Slot, Tensor, Ticket};
 use crate::error::{Error, ErrorKind, OnFailure};
 use crate::model::{Params, Rect};
+use crate::scheduling::{RecentMax, Rest, Scheduler, StreamId};
+use gst::prelude::*;
 use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -41,7 +40,6 @@ pub struct Request {
 
 /// A model that runs on its backend's lanes. Closed when the last [`Arc`] goes.
 pub struct Service {
-    name: String,
     engine: Arc<dyn Engine>,
     shared: Arc<Shared>,
     /// Told of the device's failure; held here for its watchers list.
@@ -50,29 +48,26 @@ pub struct Service {
 
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Service").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Service").field("name", &self.name()).finish_non_exhaustive()
     }
 }
 
 /// What the lanes' threads see.
 struct Shared {
-    /// See [`Engine::batch_sizes`].
-    sizes: Vec<usize>,
+    /// See [`Service::name`].
+    name: String,
     state: Mutex<State>,
-    /// Something to look at for a lane.
+    /// There may be something to run.
     work: Condvar,
     /// A lane's thread has ended.
     ended: Condvar,
     stats: Mutex<Stats>,
-    /// Nanoseconds; see [`Service::batch_time`].
-    batch_time: AtomicU64,
+    /// See [`Service::batch_time`].
+    batch_time: RecentMax,
 }
 
 struct State {
-    batcher: Batcher<Job>,
-    occupancy: Occupancy,
-    /// Lanes that nobody uses.
-    free: Vec<Seat>,
+    scheduler: Scheduler<Seat, Job>,
     /// Lanes' threads that run.
     threads: usize,
     closing: bool,
@@ -95,58 +90,31 @@ struct Job {
     owner: Owner,
 }
 
-/// A lane and the batch that it runs; both are empty while it's free.
+/// A lane and the batch that it runs, which is empty while the lane is free.
 struct Seat {
+    /// The lane's number.
+    number: usize,
     lane: Box<dyn Lane>,
     slots: Vec<Slot>,
     owners: Vec<Owner>,
 }
 
-impl State {
-    /// A free lane with the next batch; else what is to be waited for, a lane where it's [`Next::Launch`]. `at_once`: who
-    /// asks would rather share the device than wait for it.
-    fn next_batch(&mut self, now: Instant, sizes: &[usize], at_once: bool) -> Result<Seat, Next> {
-        let busy = self.occupancy.busy().filter(|_| !at_once);
-        let next = self.batcher.next(now, most(sizes), busy);
-        if next != Next::Launch {
-            return Err(next);
-        }
-        let mut seat = self.free.pop().ok_or(next)?;
-        // Behind another batch those that would leave slots empty go with the next one.
-        let slots = if busy.is_some() { whole(sizes, self.batcher.len()) } else { most(sizes) };
-        for Job { slot, owner } in self.batcher.take(slots) {
+impl Seat {
+    fn with((mut seat, jobs): (Self, impl Iterator<Item = Job>)) -> Self {
+        for Job { slot, owner } in jobs {
             seat.slots.push(slot);
             seat.owners.push(owner);
         }
-        self.occupancy.launched(now, seat.slots.len());
-        Ok(seat)
+        seat
     }
-
-    /// Whether a lane's thread has to be told that there may be work.
-    fn calls(&self, now: Instant, sizes: &[usize]) -> bool {
-        // Who frees a lane looks for work by himself.
-        !self.free.is_empty() && self.batcher.calls(self.batcher.next(now, most(sizes), self.occupancy.busy()))
-    }
-}
-
-/// The greatest batch size.
-fn most(sizes: &[usize]) -> usize {
-    sizes.last().copied().unwrap_or(1)
-}
-
-/// The greatest batch of what waits that has no slot empty.
-fn whole(sizes: &[usize], waiting: usize) -> usize {
-    sizes.iter().rev().copied().find(|size| *size <= waiting).unwrap_or(waiting)
 }
 
 /// What a lane has run.
 struct Done {
-    start: Instant,
-    batch: usize,
+    launch: Launch,
     candidates: u64,
     objects: u64,
     failed: bool,
-    took: Duration,
 }
 
 struct Owner {
@@ -172,14 +140,18 @@ impl Service {
         }
         let file = settings.model.file_name().unwrap_or(settings.model.as_os_str()).to_string_lossy();
         let (threads, max_batch) = (lanes.len(), engine.max_batch());
-        let seat = |lane| Seat { lane, slots: Vec::with_capacity(max_batch), owners: Vec::with_capacity(max_batch) };
-        let free = lanes.into_iter().map(seat).collect();
+        let seat = |(number, lane)| {
+            let (slots, owners) = (Vec::with_capacity(max_batch), Vec::with_capacity(max_batch));
+            Seat { number, lane, slots, owners }
+        };
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{file}, {:?}, batch {max_batch}, service {number}", settings.backend);
+        gst::info!(CAT, "{name}: {} on {threads} lane(s), {batch_time:?} a batch", engine.description());
         let shared = Arc::new(Shared {
-            sizes: engine.batch_sizes(),
+            name,
             state: Mutex::new(State {
-                batcher: Batcher::default(),
-                occupancy: Occupancy::new(max_batch),
-                free,
+                scheduler: Scheduler::new(engine.batch_sizes(), lanes.into_iter().enumerate().map(seat)),
                 threads,
                 closing: false,
                 failed: None,
@@ -187,12 +159,8 @@ impl Service {
             work: Condvar::new(),
             ended: Condvar::new(),
             stats: Mutex::new(Stats { launches: vec![0; max_batch + 1], ..Stats::default() }),
-            batch_time: AtomicU64::new(nanoseconds(batch_time)),
+            batch_time: RecentMax::new(batch_time),
         });
-        static COUNT: AtomicU64 = AtomicU64::new(1);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{file}, {:?}, batch {max_batch}, service {number}", settings.backend);
-        gst::info!(CAT, "{name}: {} on {threads} lane(s), {batch_time:?} a batch", engine.description());
         let watched = Arc::downgrade(&shared);
         let on_failure: Arc<OnFailure> = Arc::new(move |error| {
             if let Some(shared) = watched.upgrade() {
@@ -201,13 +169,13 @@ impl Service {
         });
         engine.watch(&on_failure);
         // From here on dropping the service ends the threads that were started.
-        let service = Arc::new(Self { name, engine, shared, _on_failure: on_failure });
+        let service = Arc::new(Self { engine, shared, _on_failure: on_failure });
         for k in 0..threads {
             let shared = service.shared.clone();
             let started = std::thread::Builder::new().name(format!("trt-lane-{k}")).spawn(move || shared.run());
             if let Err(e) = started {
                 service.shared.state.lock().threads = k;
-                return Err(Error::new(ErrorKind::Failed, format!("no thread for {}: {e}", service.name)));
+                return Err(Error::new(ErrorKind::Failed, format!("no thread for {}: {e}", service.name())));
             }
         }
         Ok(service)
@@ -215,16 +183,16 @@ impl Service {
 
     /// What `stats` calls it: the file, the backend, the batch size, and a number that no other service of this process has.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.shared.name
     }
 
     pub fn engine(&self) -> &dyn Engine {
         &*self.engine
     }
 
-    /// How long one batch takes: the longest of late, sinking slowly when batches get faster.
+    /// How long one batch takes, slow ones of late included.
     pub fn batch_time(&self) -> Duration {
-        Duration::from_nanos(self.shared.batch_time.load(Ordering::Relaxed))
+        self.shared.batch_time.get()
     }
 
     pub fn stats(&self) -> ServiceStats {
@@ -245,7 +213,8 @@ impl Service {
 
     /// A stream of frames in order, of which at most `max_in_flight` are submitted and not finished.
     pub fn stream(self: &Arc<Self>, max_in_flight: usize) -> Stream {
-        let id = self.shared.state.lock().batcher.add_stream(max_in_flight);
+        let id = self.shared.state.lock().scheduler.add_stream(max_in_flight);
+        gst::debug!(CAT, "{}: {id} begins, at most {max_in_flight} frames in flight", self.name());
         Stream { service: self.clone(), id }
     }
 }
@@ -260,13 +229,13 @@ impl Drop for Service {
             // It may fail while we wait.
             let limit = if state.failed.is_some() { FAILED_CLOSE_TIMEOUT } else { CLOSE_TIMEOUT };
             let Some(left) = limit.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else {
-                gst::warning!(CAT, "{}: a batch still runs after {limit:?}, its thread is left alone", self.name);
+                gst::info!(CAT, "{}: a batch still runs after {limit:?}, its thread is left alone", self.name());
                 break;
             };
             self.shared.ended.wait_for(&mut state, left);
         }
         // Before the engine that they are of.
-        let lanes = std::mem::take(&mut state.free);
+        let lanes = state.scheduler.take_lanes();
         drop(state);
         drop(lanes);
     }
@@ -282,6 +251,11 @@ pub struct Stream {
 impl Stream {
     pub fn service(&self) -> &Arc<Service> {
         &self.service
+    }
+
+    /// Names it among the streams of its service, in logs.
+    pub fn id(&self) -> StreamId {
+        self.id
     }
 
     /// Takes a frame's regions; `notify` is told when the ticket is ready, unless it is when this returns.
@@ -305,57 +279,60 @@ impl Stream {
         if let Some(error) = &state.failed {
             return Err(error.clone());
         }
-        state.batcher.push(self.id, now, now + batch_timeout, jobs);
-        let seat = at_once.then(|| state.next_batch(now, &shared.sizes, true).ok()).flatten();
-        let calls = seat.is_none() && state.calls(now, &shared.sizes);
+        let scheduler = &mut state.scheduler;
+        scheduler.submit(self.id, now, now + batch_timeout, jobs);
+        let seat = if at_once { scheduler.take_at_once(now).map(Seat::with) } else { None };
+        let wakes = seat.is_none() && scheduler.submission_wakes(now);
         drop(state);
         if let Some(seat) = seat {
             shared.run_batch(seat, Some(&pending));
-        } else if calls {
+        } else if wakes {
             shared.work.notify_one();
         }
         Ok(Ticket(pending))
     }
 
-    /// Whether a full batch of anybody's frames waits for a lane.
-    pub fn has_backlog(&self) -> bool {
-        let shared = &self.service.shared;
-        shared.state.lock().batcher.len() >= most(&shared.sizes)
+    /// True when a full batch, of frames of any streams, waits for a lane.
+    pub fn full_batch_waits(&self) -> bool {
+        self.service.shared.state.lock().scheduler.full_batch_waits()
     }
 
     /// Takes back all that no lane has begun; its tickets never become ready.
     pub fn flush(&self) {
         let jobs = {
             let mut state = self.service.shared.state.lock();
-            let jobs = state.batcher.flush_stream(self.id);
+            let jobs = state.scheduler.flush_stream(self.id);
             let mut frames: Vec<_> = jobs.iter().map(|j| Arc::as_ptr(&j.owner.pending)).collect();
             frames.dedup();
             for _ in frames {
-                state.batcher.finished(self.id);
+                state.scheduler.frame_done(self.id);
             }
             jobs
         };
+        gst::debug!(CAT, "{}: {} is flushed, {} region(s) won't run", self.service.name(), self.id, jobs.len());
         drop(jobs);
         self.service.shared.work.notify_one();
     }
 
     /// No frame is to be expected for now: paused, or at its end.
     pub fn rest(&self) {
-        self.service.shared.state.lock().batcher.rest_stream(self.id);
+        self.service.shared.state.lock().scheduler.rest_stream(self.id);
+        gst::debug!(CAT, "{}: {} rests", self.service.name(), self.id);
         self.service.shared.work.notify_one();
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let jobs = self.service.shared.state.lock().batcher.remove_stream(self.id);
+        let jobs = self.service.shared.state.lock().scheduler.remove_stream(self.id);
+        gst::debug!(CAT, "{}: {} ends, {} region(s) won't run", self.service.name(), self.id, jobs.len());
         drop(jobs);
         self.service.shared.work.notify_one();
     }
 }
 
 impl Shared {
-    /// A lane's thread. Lanes are not the threads' own: whoever submits with time to spare takes a free one too.
+    /// A lane's thread. Lanes don't belong to threads: a thread that submits with time to spare takes a free one too.
     fn run(&self) {
         while let Some(seat) = self.wait_for_batch() {
             self.run_batch(seat, None);
@@ -372,26 +349,28 @@ impl Shared {
                 return None;
             }
             let now = Instant::now();
-            match state.next_batch(now, &self.sizes, false) {
+            let found = state.scheduler.look(now).map(Seat::with);
+            match found {
                 Ok(seat) => {
-                    // Another lane may have relied on this one's alarm.
-                    if !state.batcher.is_empty() {
+                    // Another lane's thread may have relied on this one to wake up.
+                    if state.scheduler.work_is_left() {
                         self.work.notify_one();
                     }
                     return Some(seat);
                 }
-                Err(Next::WaitUntil(time)) if state.batcher.set_alarm(time) => {
+                Err(Rest::Until(time)) => {
                     self.work.wait_until(&mut state, time);
-                    state.batcher.clear_alarm();
+                    state.scheduler.awake();
                 }
-                Err(_) => self.work.wait(&mut state),
+                Err(Rest::UntilWoken) => self.work.wait(&mut state),
             }
         }
     }
 
-    /// Runs a batch and hands out its results. `own`: what the caller waits for, who needn't be told.
+    /// Runs a batch and hands out its results. `own` is the caller's own frame, whose result it sees without being told.
     fn run_batch(&self, mut seat: Seat, own: Option<&Arc<Pending>>) {
         let start = Instant::now();
+        self.trace_launch(&seat, start);
         let run = std::panic::AssertUnwindSafe(|| seat.lane.run(&mut seat.slots));
         let result = std::panic::catch_unwind(run)
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Device, "the engine panicked; its text is on stderr")));
@@ -401,11 +380,11 @@ impl Shared {
         {
             self.fail(error);
         }
-        let Seat { slots, owners, .. } = &mut seat;
-        let batch = slots.len();
+        let Seat { number: lane, slots, owners, .. } = &mut seat;
+        let launch = Launch { lane: *lane, batch: slots.len(), start, took };
         let candidates = slots.iter().map(|slot| u64::from(slot.output.candidates)).sum();
         let objects = slots.iter().map(|slot| slot.output.detections.len() as u64).sum();
-        let done = Done { start, batch, candidates, objects, failed: result.is_err(), took };
+        let done = Done { launch, candidates, objects, failed: result.is_err() };
         let mut finished = Vec::with_capacity(slots.len());
         for (slot, owner) in slots.drain(..).zip(owners.drain(..)) {
             // The frame goes before the ticket is ready, so that the element has it for itself again.
@@ -416,10 +395,26 @@ impl Shared {
                 (Ok(()), Some(error)) => Err(error),
                 (Ok(()), None) => Ok(output),
             };
-            finished.extend(owner.pending.finish(owner.region, outcome).map(|latency| (owner, latency)));
+            finished.extend(owner.pending.finish(owner.region, outcome, Some(launch)).map(|latency| (owner, latency)));
         }
         self.count(&done, &finished);
         self.tell(finished, Some((seat, &done)), own);
+    }
+
+    fn trace_launch(&self, seat: &Seat, now: Instant) {
+        // A frame is told of once, whatever the number of its regions.
+        for (slot, owner) in seat.slots.iter().zip(&seat.owners).filter(|(_, owner)| owner.region == 0) {
+            gst::trace!(
+                CAT,
+                "{}: {}, frame {}: launched on lane {} in a batch of {}, after {:?}",
+                self.name,
+                owner.stream,
+                slot.frame.buffer.pts().display(),
+                seat.number,
+                seat.slots.len(),
+                now.saturating_duration_since(owner.pending.submitted())
+            );
+        }
     }
 
     /// The device failed: what waits fails with it, and nothing is taken any more. The first cause stays.
@@ -427,16 +422,16 @@ impl Shared {
         let (abandoned, error) = {
             let mut state = self.state.lock();
             if state.failed.is_none() {
-                gst::error!(CAT, "{error}: nothing runs on this device any more");
+                gst::error!(CAT, "{}: {error}: nothing runs on this device any more", self.name);
             }
             let first = state.failed.get_or_insert_with(|| error.clone()).clone();
-            (state.batcher.take_all(), first)
+            (state.scheduler.take_all(), first)
         };
         self.work.notify_all();
         self.ended.notify_all();
         let finished = abandoned.into_iter().filter_map(|Job { slot, owner }| {
             drop(slot);
-            let latency = owner.pending.finish(owner.region, Err(error.clone()))?;
+            let latency = owner.pending.finish(owner.region, Err(error.clone()), None)?;
             Some((owner, latency))
         });
         self.tell(finished.collect(), None, None);
@@ -447,13 +442,13 @@ impl Shared {
         let wanted = {
             let mut state = self.state.lock();
             for (owner, _) in &finished {
-                state.batcher.finished(owner.stream);
+                state.scheduler.frame_done(owner.stream);
             }
             if let Some((seat, done)) = ran {
-                state.free.push(seat);
-                state.occupancy.finished(done.start + done.took, done.start, done.batch);
+                let Launch { batch, start, took, .. } = done.launch;
+                state.scheduler.finish(seat, start, start + took, batch);
             }
-            own.is_some() && !state.batcher.is_empty()
+            own.is_some() && state.scheduler.work_is_left()
         };
         // A lane's own thread looks for work by itself.
         if wanted {
@@ -467,18 +462,16 @@ impl Shared {
     }
 
     fn count(&self, done: &Done, finished: &[(Owner, Duration)]) {
-        let took = done.took;
-        let before = self.batch_time.load(Ordering::Relaxed);
-        let took_ns = nanoseconds(took);
-        let sunk = before - before / 256 + took_ns / 256;
-        self.batch_time.store(took_ns.max(sunk), Ordering::Relaxed);
+        let Launch { lane, batch, took, .. } = done.launch;
+        gst::trace!(CAT, "{}: lane {lane} has run a batch of {batch} in {took:?}", self.name);
+        self.batch_time.record(took);
         let mut stats = self.stats.lock();
         stats.totals.batches += 1;
-        stats.totals.slots += done.batch as u64;
+        stats.totals.slots += batch as u64;
         stats.totals.candidates += done.candidates;
         stats.totals.objects += done.objects;
         stats.totals.failed += u64::from(done.failed);
-        if let Some(launches) = stats.launches.get_mut(done.batch) {
+        if let Some(launches) = stats.launches.get_mut(batch) {
             *launches += 1;
         }
         stats.totals.frames += finished.len() as u64;

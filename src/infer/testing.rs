@@ -4,8 +4,8 @@ use super::{Backend, Engine, Lane, ModelSettings, Slot};
 use crate::error::{Error, ErrorKind, OnFailure};
 use crate::model::{Head, InputSpec, ModelInfo, head};
 use crate::tensorrt::Onnx;
-use std::path::Path;
 use parking_lot::{Condvar, Mutex};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 

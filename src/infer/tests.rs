@@ -115,10 +115,10 @@ fn with_no_lane_free_a_frame_waits_for_one() {
     thread::scope(|scope| {
         let first = scope.spawn(|| submit_as(&one, 8.0, true, &told).unwrap().ready());
         engine.gate.wait_for(1);
-        assert!(!one.has_backlog(), "that one runs");
+        assert!(!one.full_batch_waits(), "that one runs");
         let waiting = [submit_as(&two, 8.0, true, &told).unwrap(), submit_as(&two, 8.0, false, &told).unwrap()];
         assert!(waiting.iter().all(|ticket| !ticket.ready()));
-        assert!(one.has_backlog(), "two make a batch");
+        assert!(one.full_batch_waits(), "two make a batch");
         engine.gate.set(true);
         assert!(first.join().unwrap());
         assert!(waiting.iter().all(|ticket| outcome(ticket) == Ok(1)));

@@ -18,6 +18,30 @@ pub struct Finished {
     pub outputs: Result<Vec<Output>, Error>,
     /// From submission to the last region's result.
     pub latency: Duration,
+    /// Where the last region ran; `None` if the device failed before.
+    pub ran: Option<Ran>,
+}
+
+/// A frame's way through a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ran {
+    /// The lane's number.
+    pub lane: usize,
+    /// Slots of its batch.
+    pub batch: usize,
+    /// From submission to launch.
+    pub waited: Duration,
+    /// From launch to result.
+    pub took: Duration,
+}
+
+/// A batch that has run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Launch {
+    pub lane: usize,
+    pub batch: usize,
+    pub start: Instant,
+    pub took: Duration,
 }
 
 /// Stands for a submitted frame's result.
@@ -39,7 +63,7 @@ impl Ticket {
             Some(error) => Err(error),
             None => Ok(outputs),
         };
-        Some(Finished { outputs, latency })
+        Some(Finished { outputs, latency, ran: state.ran })
     }
 }
 
@@ -63,17 +87,25 @@ struct State {
     open: usize,
     error: Option<Error>,
     latency: Option<Duration>,
+    ran: Option<Ran>,
 }
 
 impl Pending {
     /// For a frame with at least one region.
     pub fn new(submitted: Instant, regions: usize, notify: Arc<dyn Notify>) -> Self {
         let outputs = std::iter::repeat_with(Output::default).take(regions).collect();
-        Self { submitted, notify, state: Mutex::new(State { outputs, open: regions, error: None, latency: None }) }
+        let state = State { outputs, open: regions, error: None, latency: None, ran: None };
+        Self { submitted, notify, state: Mutex::new(state) }
     }
 
-    /// A region's result is there. Returns the latency if it was the last one of its frame; then call [`Self::tell`].
-    pub fn finish(&self, region: usize, result: Result<Output, Error>) -> Option<Duration> {
+    /// When the frame was submitted.
+    pub fn submitted(&self) -> Instant {
+        self.submitted
+    }
+
+    /// A region's result is there; `launch` is the batch that it ran in. Returns the latency if it was the last one of its
+    /// frame; then call [`Self::tell`].
+    pub fn finish(&self, region: usize, result: Result<Output, Error>, launch: Option<Launch>) -> Option<Duration> {
         let mut state = self.state.lock();
         match result {
             Ok(output) => {
@@ -87,6 +119,10 @@ impl Pending {
         if state.open > 0 {
             return None;
         }
+        state.ran = launch.map(|Launch { lane, batch, start, took }| {
+            let waited = start.saturating_duration_since(self.submitted);
+            Ran { lane, batch, waited, took }
+        });
         state.latency = Some(self.submitted.elapsed());
         state.latency
     }

@@ -26,3 +26,9 @@ mod videos;
 pub use appearance::Appearances;
 pub use recorder::{Counts, Recorder, Settings};
 pub use store::Store;
+
+use std::sync::LazyLock;
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new("trtrecord", gst::DebugColorFlags::empty(), Some("Pictures and videos of gst-trt run"))
+});

@@ -1,11 +1,13 @@
 //! One thing that is made of a camera's frames, pictures or videos: it goes on, fails and is tried again alone.
 
+use super::CAT;
 use super::gate::Want;
 use super::queue::Queue;
 use super::session::{Event, Session};
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::SharedContext;
 use crate::meta::Record;
+use gst::prelude::*;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -223,6 +225,7 @@ impl Inner {
                 inner.hear(event);
             }
         };
+        gst::debug!(CAT, "{}: a recording of {caps} begins", self.output.name());
         match Session::start(&self.output, caps, self.gpu.as_ref(), listen) {
             Ok(session) => Some(session),
             Err(error) => {
@@ -234,6 +237,7 @@ impl Inner {
 
     fn push(&self, session: &Session, taken: Taken) {
         self.state.lock().is_free = false;
+        gst::trace!(CAT, "{}: picture {} is recorded", self.output.name(), taken.buffer.pts().display());
         self.output.begin(taken.buffer.pts(), taken.want);
         if let Err(flow) = session.push(&taken.buffer, taken.record) {
             // The element that failed has said why, before this.
@@ -244,6 +248,7 @@ impl Inner {
     /// Has a pipeline write its last frames.
     fn finish(&self, session: Option<Session>) {
         let Some(ending) = &session else { return };
+        gst::debug!(CAT, "{}: the recording ends", self.output.name());
         ending.end();
         let begun = Instant::now();
         let mut state = self.state.lock();
@@ -289,6 +294,7 @@ impl Inner {
     }
 
     fn fail(&self, text: &str) {
+        gst::debug!(CAT, "{}: {text}", self.output.name());
         let (is_news, lost) = {
             let mut state = self.state.lock();
             let is_first = state.pause.is_none();

@@ -1,5 +1,6 @@
 //! One camera: its state machine, and the pipeline that does what the machine says.
 
+use super::CAT;
 use super::analysis::Analysis;
 use super::bus::{Listener, Placement};
 use super::change::NewValue;
@@ -8,16 +9,18 @@ use super::lifecycle::{Action, Event, Lifecycle, Patience, State};
 use super::recording::Recording;
 use super::setup::{CameraSetup, Decoder, Source};
 use super::source;
-use super::spacing::Spacing;
 use super::track::Track;
 use super::turns::Turns;
 use crate::check::{is_without_pictures, unplayable};
 use crate::cuda;
 use crate::gst_cuda::SharedContext;
 use crate::record::Recorder;
+use crate::scheduling::Spacing;
 use gst::glib;
 use gst::prelude::*;
 use parking_lot::Mutex;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -51,7 +54,8 @@ pub struct Camera {
     timer: Timer,
     /// Until the source's turn to be opened.
     turn: Timer,
-    spacing: Spacing,
+    /// Shared by all cameras of a supervisor.
+    spacing: Rc<RefCell<Spacing>>,
     /// The GPU's context, once it's known.
     gpu: Arc<OnceLock<Arc<cuda::Context>>>,
 }
@@ -95,7 +99,7 @@ impl Camera {
         track: Track,
         reporter: Reporter,
         placement: Placement,
-        spacing: Spacing,
+        spacing: Rc<RefCell<Spacing>>,
     ) -> Self {
         let (lifecycle, actions) = Lifecycle::start(patience);
         let mut this = Self {
@@ -116,6 +120,7 @@ impl Camera {
             spacing,
             gpu: Arc::default(),
         };
+        gst::info!(CAT, "{}: {:?}", this.setup.name, this.state());
         this.show();
         this.act(actions);
         this
@@ -172,8 +177,11 @@ impl Camera {
         }
         self.closing &= event != Event::PipelineClosed;
         let before = (self.lifecycle.state(), self.lifecycle.reason().map(str::to_owned));
+        gst::debug!(CAT, "{}: {event:?} while {:?}", self.setup.name, before.0);
         let actions = self.lifecycle.handle(event, self.start.elapsed(), glib::random_double());
         if self.lifecycle.state() != before.0 {
+            let reason = self.lifecycle.reason().map_or_else(String::new, |reason| format!(": {reason}"));
+            gst::info!(CAT, "{}: {:?} -> {:?}{reason}", self.setup.name, before.0, self.lifecycle.state());
             // What was waited for is void.
             self.timer.clear();
             self.turn.clear();
@@ -283,6 +291,7 @@ impl Camera {
         let mut gone = false;
         let mut turn = Duration::ZERO;
         for action in actions {
+            gst::debug!(CAT, "{}: {action:?}", self.setup.name);
             match action {
                 Action::OpenPipeline => self.make_pipeline(),
                 Action::ClosePipeline => self.close_pipeline(),
@@ -373,9 +382,12 @@ impl Camera {
     /// Opens the source when its turn has come; says how long that is until then.
     fn open_source_in_turn(&mut self) -> Duration {
         let wait = match self.setup.decoder {
-            Decoder::Gpu(_) => self.spacing.take(Instant::now()),
+            Decoder::Gpu(_) => self.spacing.borrow_mut().reserve(Instant::now()),
             Decoder::Cpu | Decoder::Upload(_) => Duration::ZERO,
         };
+        if !wait.is_zero() {
+            gst::debug!(CAT, "{}: its source is opened in {wait:?}, after those of other cameras", self.setup.name);
+        }
         // What is late of the source before doesn't count from here on.
         self.sources += 1;
         if wait.is_zero() {

@@ -24,7 +24,6 @@ mod recording;
 mod rhythm;
 mod setup;
 mod source;
-mod spacing;
 mod supervisor;
 mod threads;
 mod track;

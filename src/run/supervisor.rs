@@ -7,9 +7,9 @@ use super::channel::{Inbox, Letter, Letters, Report, Reporter, channel};
 use super::lifecycle::{Event, Patience, State};
 use super::meters::Meters;
 use super::setup::CameraSetup;
-use super::spacing::Spacing;
 use super::threads;
 use super::track::Track;
+use crate::scheduling::Spacing;
 use gst::glib;
 use parking_lot::Mutex;
 use std::cell::{Cell, RefCell};
@@ -62,7 +62,7 @@ pub struct Supervisor {
     letters: Letters,
     /// What wasn't permitted, and has been said.
     refused: Arc<Mutex<HashSet<String>>>,
-    spacing: Spacing,
+    spacing: Rc<RefCell<Spacing>>,
     state: RefCell<Running>,
     /// What has yet to be called, in order.
     calls: RefCell<VecDeque<Call>>,
@@ -116,7 +116,7 @@ impl Supervisor {
             options,
             letters,
             refused: Arc::default(),
-            spacing: Spacing::default(),
+            spacing: Rc::default(),
             state,
             calls: RefCell::default(),
             calling: Cell::new(false),

@@ -8,6 +8,7 @@ use super::rhythm::Rhythm;
 use crate::infer::nanoseconds;
 use crate::meta;
 use crate::monitor::Meter;
+use gst::prelude::*;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -176,6 +177,12 @@ impl Track {
         }
         let objects = meta::record(buffer).map_or(0, |record| record.objects.len() as u64);
         let latency = buffer.pts().and_then(|pts| self.take_arrival(pts)).map_or(Duration::ZERO, |at| at.elapsed());
+        gst::trace!(
+            CAT,
+            "{}: picture {} is out after {latency:?}, with {objects} object(s)",
+            self.meter.name(),
+            buffer.pts().display()
+        );
         self.meter.frame(latency, objects);
     }
 

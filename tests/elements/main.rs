@@ -7,6 +7,7 @@ mod clip_times;
 mod common;
 mod file_content;
 mod inference;
+mod logging;
 mod metadata;
 mod model_identity;
 mod model_swap;

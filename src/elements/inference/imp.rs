@@ -3,13 +3,14 @@ use super::opened::Opened;
 use super::properties::{self, Effect};
 use super::regions::{Region, regions};
 use super::settings::{Resolved, Settings};
-use super::{Task, opening, results};
+use super::{Task, opening, results, trace};
 use crate::elements::device::{Device, Wanted};
 use crate::elements::orientation::Orientation;
 use crate::elements::{backend, input_query, report, stage};
 use crate::error::Error;
-use crate::infer::{Backend, Frame, Latencies, Request, Service, Ticket, nanoseconds};
+use crate::infer::{Backend, Frame, Latencies, Request, Service, Ticket};
 use crate::meta::{self, Inference as Run};
+use crate::scheduling::{RecentMax, is_busy};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -43,8 +44,8 @@ pub struct Inference {
     frame: AtomicU64,
     /// Frames that wait for the engine.
     waiting: Arc<AtomicUsize>,
-    /// Nanoseconds from submission to result: the longest of late, sinking slowly.
-    latency: AtomicU64,
+    /// From submission to result.
+    latency: RecentMax,
 }
 
 #[derive(Default)]
@@ -117,7 +118,7 @@ impl ObjectSubclass for Inference {
             orientation: Orientation::default(),
             frame: AtomicU64::new(0),
             waiting: Arc::default(),
-            latency: AtomicU64::new(0),
+            latency: RecentMax::default(),
         }
     }
 }
@@ -273,13 +274,13 @@ impl Inference {
         self.frame.store(0, Ordering::Relaxed);
         *self.counters.lock() = Counters::default();
         self.orientation.reset();
-        self.latency.store(0, Ordering::Relaxed);
+        self.latency.reset();
         self.open_first()
     }
 
     /// Frames take as long as the model's batches, at least.
     pub(super) fn expect_latency_of(&self, opened: &Opened) {
-        self.latency.fetch_max(nanoseconds(opened.service().batch_time()), Ordering::Relaxed);
+        self.latency.raise(opened.service().batch_time());
     }
 
     /// As [`Self::expect_latency_of`], while the pipeline may have asked already.
@@ -294,8 +295,8 @@ impl Inference {
         if !frame.is_multiple_of(u64::from(settings.interval) + 1) {
             return Some(Run::Interval);
         }
-        let busy = (self.limit() / 2).max(1);
-        (settings.skip_when_busy && self.waiting.load(Ordering::Relaxed) >= busy).then_some(Run::Busy)
+        let busy = || is_busy(self.waiting.load(Ordering::Relaxed), self.limit());
+        (settings.skip_when_busy && busy()).then_some(Run::Busy)
     }
 
     /// Hands a frame to the service.
@@ -322,6 +323,7 @@ impl Inference {
             batch_timeout: settings.batch_timeout,
             at_once,
         };
+        trace::submitted(self, frame, regions.len(), at_once);
         let _waiting = Waiting::new(&self.waiting);
         let ticket = model.stream.submit(request, self.flow.queue().clone())?;
         Ok(Action::Infer { ticket, regions, _waiting })
@@ -329,9 +331,7 @@ impl Inference {
 
     /// Takes note of a frame's latency, and tells the pipeline when it has moved.
     fn measure(&self, latency: Duration) {
-        let before = self.latency.load(Ordering::Relaxed);
-        let new = nanoseconds(latency);
-        self.latency.store(new.max(before - before / 256 + new / 256), Ordering::Relaxed);
+        self.latency.record(latency);
         stage::tell_latency(self, self.latency());
     }
 
@@ -400,9 +400,12 @@ impl Stage for Inference {
         let FrameWork { frame, arrival, action, model, settings } = work;
         let inferred = matches!(action, Action::Infer { .. });
         let mut record = meta::record(&frame.buffer).map(|r| (*r).clone()).unwrap_or_default();
-        let mut raw = Vec::new();
+        let (mut raw, mut ran) = (Vec::new(), None);
         match action {
-            Action::Skip(reason) => results::add_skipped(&mut record, &model, reason),
+            Action::Skip(reason) => {
+                trace::skipped(self, &frame, reason);
+                results::add_skipped(&mut record, &model, reason);
+            }
             Action::Infer { ticket, regions, .. } => {
                 let finished = ticket.take().ok_or(gst::FlowError::Error)?;
                 let mut outputs = finished.outputs.map_err(|e| {
@@ -410,6 +413,7 @@ impl Stage for Inference {
                     gst::FlowError::Error
                 })?;
                 self.measure(finished.latency);
+                ran = finished.ran;
                 if settings.params.output_tensors {
                     let tensors = outputs.iter_mut().map(|output| std::mem::take(&mut output.tensors));
                     raw.extend(regions.iter().copied().zip(tensors));
@@ -417,6 +421,7 @@ impl Stage for Inference {
                 results::add_outputs(&mut record, &model, &settings, &regions, outputs);
             }
         }
+        trace::finished(self, &frame, ran, record.objects.len(), arrival);
         let (width, height) = (frame.info.width(), frame.info.height());
         let buffer = Arc::try_unwrap(frame).map_or_else(|shared| shared.buffer.clone(), |frame| frame.buffer);
         let mut buffer = stage::into_writable(buffer);
@@ -470,12 +475,12 @@ impl Stage for Inference {
     /// The longest wait of late, or what a frame may wait and its batch take if that's longer; and a quarter more, so that
     /// a synchronising sink still gets the next frame in time.
     fn latency(&self) -> Duration {
-        let measured = Duration::from_nanos(self.latency.load(Ordering::Relaxed));
+        let measured = self.latency.get();
         measured.max(self.work_time()) + measured / 4
     }
 
-    fn has_backlog(&self) -> bool {
-        self.models.get().is_some_and(|opened| opened.stream.has_backlog())
+    fn full_batch_waits(&self) -> bool {
+        self.models.get().is_some_and(|opened| opened.stream.full_batch_waits())
     }
 
     /// Not this element's latency, which a frame that once waited for others raises for many seconds.

@@ -12,6 +12,7 @@ mod results;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod values;
 
 pub use imp::InferenceImpl;

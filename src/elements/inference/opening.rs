@@ -62,6 +62,7 @@ impl Inference {
     /// What decides on the model was changed.
     pub(super) fn open_anew(&self) {
         if let Some(start) = self.models.request() {
+            gst::debug!(CAT, imp = self, "opens the model anew");
             self.open_on_a_thread(start, Reason::Change);
         }
     }
@@ -106,6 +107,7 @@ impl Inference {
         if !begin(&watch.cancel) {
             return Err(Error::new(ErrorKind::Failed, "the element was stopped"));
         }
+        gst::debug!(CAT, imp = self, "opens {}", file.display());
         let open = || {
             let model = settings.model_settings(self.cuda_context(settings)?, watch)?;
             Opened::new(settings, &model, self.task(), &self.obj().name())
@@ -113,7 +115,8 @@ impl Inference {
         let opened = open();
         progress.finish(if opened.is_ok() { Outcome::Complete } else { Outcome::Failed });
         let opened = opened?;
-        gst::info!(CAT, imp = self, "{}: {}", opened.service().name(), opened.service().engine().description());
+        let (service, stream) = (opened.service(), opened.stream.id());
+        gst::info!(CAT, imp = self, "{stream} of {}: {}", service.name(), service.engine().description());
         Ok(Arc::new(opened))
     }
 
@@ -144,7 +147,7 @@ impl Inference {
             match (self.models.finish(start, tried.as_ref().ok().cloned(), current), tried) {
                 (Attempt::Installed(before), Ok(opened)) => return self.took_over(start, reason, &opened, before),
                 (Attempt::Failed, Err(error)) => return self.opening_failed(start, reason, &error, Some(&settings)),
-                (Attempt::Again, _) => {}
+                (Attempt::Again, _) => gst::debug!(CAT, imp = self, "the settings have changed meanwhile"),
                 _ => return,
             }
         }
@@ -235,6 +238,7 @@ impl Inference {
     /// Cancels what is being opened; nothing waits for a model any more.
     pub(super) fn stop_opening(&self) {
         if self.models.stop() {
+            gst::debug!(CAT, imp = self, "what is being opened is cancelled");
             // The bin waits for it, also when the element is stopped before.
             self.post_async_done();
         }
@@ -243,7 +247,7 @@ impl Inference {
     /// Waits for what was cancelled, so that nothing of it runs on after NULL.
     pub(super) fn wait_for_opening(&self) {
         if !self.models.wait_for_threads(CANCEL_TIMEOUT) {
-            gst::warning!(
+            gst::info!(
                 CAT,
                 imp = self,
                 "an engine is still being built after {CANCEL_TIMEOUT:?}: its thread is left alone"

@@ -2,10 +2,11 @@
 
 use super::super::device::Device;
 use super::super::{caps, refusal};
-use super::pace::Pace;
+use super::CAT;
 use super::queue::{Queue, Work};
 use crate::error::Error;
 use crate::infer::nanoseconds;
+use crate::scheduling::Pace;
 use gst::prelude::*;
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
@@ -69,7 +70,7 @@ impl<W: Work> Flow<W> {
 
     pub(super) fn set_caps(&self, caps: &gst::CapsRef) -> Result<gst_video::VideoInfo, gst::LoggableError> {
         let info = gst_video::VideoInfo::from_caps(caps)
-            .map_err(|e| gst::loggable_error!(gst::CAT_RUST, "{caps} isn't raw video: {e}"))?;
+            .map_err(|e| gst::loggable_error!(CAT, "{caps} isn't raw video: {e}"))?;
         *self.info.lock() = Some(info.clone());
         *self.refused.lock() = None;
         Ok(info)
@@ -171,6 +172,6 @@ fn offer_frames(query: &mut gst::query::Allocation, caps: &gst::Caps, held: u32,
         Ok((pool, size)) if first.is_none() => query.add_allocation_pool(Some(&pool), size, min, 0),
         Ok((pool, size)) => query.set_nth_allocation_pool(0, Some(&pool), size, min, 0),
         // Upstream makes one of its own, in the same context.
-        Err(error) => gst::warning!(gst::CAT_RUST, "{error}"),
+        Err(error) => gst::info!(CAT, "{error}"),
     }
 }

@@ -8,7 +8,6 @@
 //! pushes the frame on, if nothing is before it.
 
 mod flow;
-mod pace;
 mod queue;
 
 pub use flow::{Flow, answer_allocation};
@@ -20,8 +19,12 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use queue::Item;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new("trtstage", gst::DebugColorFlags::empty(), Some("Pads and queues of TensorRT elements"))
+});
 
 /// An element that works on frames.
 pub trait Stage: ElementImpl + Sized
@@ -70,8 +73,8 @@ where
     /// No frame is to be expected for now.
     fn rest(&self) {}
 
-    /// Whether enough waits to be done for nobody to miss another frame: then one wake-up upstream may serve for two.
-    fn has_backlog(&self) -> bool {
+    /// True when a full batch waits, so that upstream can be woken once for two frames.
+    fn full_batch_waits(&self) -> bool {
         false
     }
 
@@ -118,7 +121,7 @@ where
         })
         .query_function(|_, parent, query| S::catch_panic_pad_function(parent, || false, |s| sink_query(s, query)))
         .activatemode_function(|_, parent, _, active| {
-            let fallback = || Err(gst::loggable_error!(gst::CAT_RUST, "panicked"));
+            let fallback = || Err(gst::loggable_error!(CAT, "panicked"));
             S::catch_panic_pad_function(parent, fallback, |s| {
                 if !active {
                     flush(s);
@@ -143,7 +146,7 @@ where
         })
         .query_function(|_, parent, query| S::catch_panic_pad_function(parent, || false, |s| src_query(s, query)))
         .activatemode_function(|_, parent, _, active| {
-            let fallback = || Err(gst::loggable_error!(gst::CAT_RUST, "panicked"));
+            let fallback = || Err(gst::loggable_error!(CAT, "panicked"));
             S::catch_panic_pad_function(parent, fallback, |s| activate_src(s, active))
         })
         .build();
@@ -155,8 +158,18 @@ where
     <S as ObjectSubclass>::Type: IsA<gst::Element>,
 {
     let (flow, queue) = (stage.flow(), stage.flow().queue());
-    let at_once = flow.pace().arrived(Instant::now(), buffer.pts(), || stage.work_time());
-    queue.wait_for_room(stage.limit(), || if stage.has_backlog() { 2 } else { 1 })?;
+    let (arrived, pts) = (Instant::now(), buffer.pts());
+    let (at_once, changed) = {
+        let mut pace = flow.pace();
+        (pace.arrived(arrived, pts.map(Duration::from), || stage.work_time()), pace.has_changed())
+    };
+    if changed {
+        let way = if at_once { "by the thread that brings them" } else { "through the queue" };
+        gst::debug!(CAT, imp = stage, "from frame {} on, frames go {way}", pts.display());
+    }
+    if queue.wait_for_room(stage.limit(), || stage.full_batch_waits())? {
+        gst::trace!(CAT, imp = stage, "frame {}: waited {:?} for room", pts.display(), arrived.elapsed());
+    }
     let work = stage.submit(buffer, at_once)?;
     if at_once && work.ready() && queue.take_turn() {
         push_frame(stage, work);
@@ -173,7 +186,9 @@ fn flush<S: Stage>(stage: &S)
 where
     <S as ObjectSubclass>::Type: IsA<gst::Element>,
 {
-    for item in stage.flow().queue().flush() {
+    let items = stage.flow().queue().flush();
+    gst::debug!(CAT, imp = stage, "flushed: {} frames and events are void", items.len());
+    for item in items {
         if let Item::Event(event) = item
             && event.is_sticky()
             && !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos)
@@ -191,11 +206,11 @@ where
 {
     if active {
         stage.flow().queue().start();
-        start_task(stage).map_err(|e| gst::loggable_error!(gst::CAT_RUST, "no task for the source pad: {e}"))
+        start_task(stage).map_err(|e| gst::loggable_error!(CAT, "no task for the source pad: {e}"))
     } else {
         flush(stage);
         let stopped = stage.flow().src().stop_task();
-        stopped.map_err(|e| gst::loggable_error!(gst::CAT_RUST, "the source pad's task doesn't stop: {e}"))
+        stopped.map_err(|e| gst::loggable_error!(CAT, "the source pad's task doesn't stop: {e}"))
     }
 }
 
@@ -384,6 +399,7 @@ where
     <S as ObjectSubclass>::Type: IsA<gst::Element>,
 {
     if stage.flow().latency_moved(latency) {
+        gst::debug!(CAT, imp = stage, "the latency is {latency:?} now");
         // Once: the application may not listen.
         stage.flow().announce(latency);
         let element = stage.obj();

@@ -1,6 +1,7 @@
 //! The ordered queue between an element's sink pad and its source pad's task.
 
 use crate::infer::Notify;
+use crate::scheduling::resumes_at;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 
@@ -113,20 +114,21 @@ impl<W: Work> Queue<W> {
         }
     }
 
-    /// Returns at once where fewer than `limit` frames are held. Else it waits for room for as many as `room` says, which is
-    /// asked only then; at least one is left.
+    /// Returns at once where fewer than `limit` frames are held. Otherwise it waits for room, as [`resumes_at`] says;
+    /// `full_batch_waits` is called only then. True if it had to wait.
     ///
     /// # Errors
     /// The task's flow error, or flushing.
-    pub fn wait_for_room(&self, limit: usize, room: impl FnOnce() -> usize) -> Result<(), gst::FlowError> {
+    pub fn wait_for_room(&self, limit: usize, full_batch_waits: impl FnOnce() -> bool) -> Result<bool, gst::FlowError> {
         let mut state = self.state.lock();
-        if state.frames >= limit {
+        let has_to_wait = state.frames >= limit;
+        if has_to_wait {
             drop(state);
-            let enough = limit.saturating_sub(room()).max(usize::from(limit > 1));
+            let enough = resumes_at(limit, full_batch_waits());
             state = self.state.lock();
             self.wait_out_while(&mut state, enough, |s| !s.flushing && s.flow.is_ok() && s.frames > enough);
         }
-        if state.flushing { Err(gst::FlowError::Flushing) } else { state.flow }
+        if state.flushing { Err(gst::FlowError::Flushing) } else { state.flow.map(|()| has_to_wait) }
     }
 
     /// Queues a frame; call [`Self::wait_for_room`] before.
@@ -301,8 +303,10 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_goes_on_with_the_room_he_wants() {
-        for (limit, room, goes_on_at) in [(1, 1, 0), (1, 2, 0), (2, 1, 1), (2, 2, 1), (4, 1, 3), (4, 2, 2), (6, 2, 4)] {
+    fn upstream_goes_on_when_there_is_the_room_it_waits_for() {
+        let cases =
+            [(1, false, 0), (1, true, 0), (2, false, 1), (2, true, 1), (4, false, 3), (4, true, 2), (6, true, 4)];
+        for (limit, full_batch_waits, goes_on_at) in cases {
             let queue = queue();
             for _ in 0..limit {
                 queue.wait_for_room(limit, || panic!("nobody has to wait")).unwrap();
@@ -310,7 +314,7 @@ mod tests {
             }
             let upstream = std::thread::spawn({
                 let queue = queue.clone();
-                move || queue.wait_for_room(limit, || room).map(|()| queue.frames())
+                move || queue.wait_for_room(limit, || full_batch_waits).map(|waited| waited.then(|| queue.frames()))
             });
             while queue.state.lock().waiting == 0 {
                 std::thread::yield_now();
@@ -323,7 +327,7 @@ mod tests {
                     std::thread::sleep(Duration::from_millis(20));
                 }
             }
-            assert_eq!(upstream.join().unwrap(), Ok(goes_on_at), "{limit}");
+            assert_eq!(upstream.join().unwrap(), Ok(Some(goes_on_at)), "{limit}");
         }
     }
 
@@ -338,7 +342,7 @@ mod tests {
             }),
             std::thread::spawn({
                 let queue = queue.clone();
-                move || queue.wait_for_room(1, || 1) == Err(gst::FlowError::Flushing)
+                move || queue.wait_for_room(1, || false) == Err(gst::FlowError::Flushing)
             }),
             std::thread::spawn({
                 let queue = queue.clone();
@@ -360,7 +364,7 @@ mod tests {
         queue.pop();
         assert!(!queue.pushed(true, Err(gst::FlowError::NotLinked)));
         assert_eq!(queue.flow(), Err(gst::FlowError::NotLinked));
-        assert_eq!(queue.wait_for_room(1, || 1), Err(gst::FlowError::NotLinked));
+        assert_eq!(queue.wait_for_room(1, || false), Err(gst::FlowError::NotLinked));
         assert_eq!(queue.push_frame(Job::default()), Err(gst::FlowError::NotLinked));
         queue.relinked();
         assert_eq!(queue.flow(), Ok(()));

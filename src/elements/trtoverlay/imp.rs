@@ -345,7 +345,7 @@ impl Stage for TrtOverlay {
             })?;
         }
         *self.in_gpu.lock() = in_gpu;
-        gst::debug!(CAT, imp = self, "Drawing on {caps}");
+        gst::debug!(CAT, imp = self, "draws on {caps}");
         Ok(())
     }
 
@@ -374,6 +374,7 @@ impl Stage for TrtOverlay {
                 drawing.finish().map_err(|error| self.fail(&error))?.ok_or(gst::FlowError::Error)?
             }
         };
+        gst::trace!(CAT, imp = self, "frame {}: ready after {:?}", buffer.pts().display(), work.arrival.elapsed());
         self.counters.lock().time.record(work.arrival.elapsed());
         stage::tell_latency(self, self.latency());
         Ok(buffer)

@@ -17,6 +17,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new("trtpreprocess", gst::DebugColorFlags::empty(), Some("Makes models' input tensors"))
+});
+
 pub struct TrtPreprocess {
     flow: Flow<Arrival>,
     settings: Mutex<Settings>,
@@ -305,6 +309,7 @@ impl TrtPreprocess {
                 other.element, other.spec
             )));
         }
+        gst::debug!(CAT, imp = self, "makes {spec} for {element}");
         plan.spec = Some(spec.clone());
         Ok(())
     }
@@ -314,6 +319,7 @@ impl TrtPreprocess {
         let stopped = || Error::new(ErrorKind::Failed, "trtpreprocess is stopped");
         let tensor = self.tensors.lock().as_mut().ok_or_else(stopped)?.make(frame, spec)?;
         let took = start.elapsed();
+        gst::trace!(CAT, imp = self, "frame {}: tensor made in {took:?}", frame.buffer.pts().display());
         let mut counters = self.counters.lock();
         counters.tensors += 1;
         counters.time.record(took);
@@ -362,7 +368,7 @@ impl Stage for TrtPreprocess {
     fn set_info(&self, _info: &gst_video::VideoInfo, _caps: &gst::CapsRef) -> Result<(), gst::LoggableError> {
         self.plan().map_err(|e| {
             report::post(&*self.obj(), &e);
-            gst::loggable_error!(gst::CAT_RUST, "{e}")
+            gst::loggable_error!(CAT, "{e}")
         })
     }
 

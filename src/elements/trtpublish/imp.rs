@@ -123,6 +123,7 @@ impl BaseTransformImpl for TrtPublish {
         let mqtt = settings.mqtt().map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ("{error}")))?;
         let Settings { location, append, on_error, .. } = settings;
         let location_shown = redact(&location);
+        gst::debug!(CAT, imp = self, "opens {location_shown}");
         let element = self.obj().downgrade();
         let shown = location_shown.clone();
         let notify = move |notice: Notice| {
@@ -210,6 +211,14 @@ impl BaseTransformImpl for TrtPublish {
         stream.frames += 1;
         stream.line.clear();
         publish::write_line(&mut stream.line, &frame, &meta::read(buffer, width, height));
+        gst::trace!(
+            CAT,
+            imp = self,
+            "frame {}: line {} has {} bytes",
+            buffer.pts().display(),
+            stream.frames - 1,
+            stream.line.len()
+        );
         let overflow = match overflow {
             Overflow::Block => publish::Overflow::Block,
             Overflow::DropOldest => publish::Overflow::DropOldest,

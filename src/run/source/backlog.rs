@@ -3,13 +3,12 @@
 //! The decoder works off in no time what has piled up, and the models take longer: the queue in front of them would drop most
 //! of it. So that queue makes the decoder wait, until nothing coded waits any more.
 
+use super::super::CAT;
+use crate::scheduling::{CatchUp, Queued};
 use gst::prelude::*;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Models that haven't caught up in this time won't: from then on the oldest picture makes room again.
-const LONGEST: Duration = Duration::from_secs(3);
+use std::time::Instant;
 
 /// The queue in front of the models, while it drops nothing.
 #[derive(Debug, Clone, Default)]
@@ -18,8 +17,7 @@ pub struct Backlog(Arc<Mutex<Option<Held>>>);
 #[derive(Debug)]
 struct Held {
     pictures: gst::Element,
-    /// The first decoded picture came.
-    since: Option<Instant>,
+    start: CatchUp,
 }
 
 impl Backlog {
@@ -27,11 +25,11 @@ impl Backlog {
     /// front of the decoder, is empty behind the first picture that comes out at `decoded`.
     pub fn hold(&self, pictures: &gst::Element, coded: &gst::Element, decoded: &gst::Pad) {
         pictures.set_property_from_str("leaky", "no");
-        *self.0.lock() = Some(Held { pictures: pictures.clone(), since: None });
+        *self.0.lock() = Some(Held { pictures: pictures.clone(), start: CatchUp::default() });
         let this = self.clone();
         decoded.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
             if let Some(held) = &mut *this.0.lock() {
-                held.since = Some(Instant::now());
+                held.start.first_picture(Instant::now());
             }
             gst::PadProbeReturn::Remove
         });
@@ -39,13 +37,15 @@ impl Backlog {
         if let Some(pad) = coded.static_pad("src") {
             pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
                 let coded = queue.upgrade().map_or(0, |queue| waiting(&queue));
-                let (since, room) = match &*this.0.lock() {
-                    Some(Held { pictures, since }) => {
-                        (*since, 2 * waiting(pictures) <= pictures.property::<u32>("max-size-buffers"))
+                let is_over = match &*this.0.lock() {
+                    Some(Held { pictures, start }) => {
+                        let most_pictures = pictures.property("max-size-buffers");
+                        let queued = Queued { coded, pictures: waiting(pictures), most_pictures };
+                        start.is_over(Instant::now(), queued)
                     }
                     None => return gst::PadProbeReturn::Remove,
                 };
-                if since.is_some_and(|since| (coded <= 1 && room) || since.elapsed() >= LONGEST) {
+                if is_over {
                     this.end();
                 }
                 gst::PadProbeReturn::Ok
@@ -56,6 +56,11 @@ impl Backlog {
     /// The queue is as it was, and a decoder that waits for room in it goes on.
     pub fn end(&self) {
         if let Some(Held { pictures, .. }) = self.0.lock().take() {
+            gst::debug!(
+                CAT,
+                obj = pictures,
+                "the models have caught up, or won't: the oldest picture makes room again"
+            );
             pictures.set_property_from_str("leaky", "downstream");
             // It looks at that when it has been given a size.
             let most: u32 = pictures.property("max-size-buffers");
@@ -73,6 +78,7 @@ fn waiting(queue: &gst::Element) -> u32 {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     /// The decoder opens until all other pictures of 60 wait for it.
     fn open_slowly(decoder: &gst::Element, coded: &gst::Element) {

@@ -1,42 +1,57 @@
-//! Whether upstream brings frames at their own rate, with time to spare between them.
+//! Whether upstream delivers frames at their own rate, with time to spare between them.
+//!
+//! Where it does, as a camera's decoder does, the thread that brings a frame may do all the work on it: overlapping would gain
+//! nothing, and waking other threads for each frame costs more than the work.
 
 use std::time::{Duration, Instant};
 
-/// Frames in a row that have to come so.
+/// The number of frames in a row that have to come so.
 const IN_A_ROW: u32 = 8;
-/// How many times as long as a frame takes here upstream has to have been by itself.
+/// Upstream's thread has to have been away for this many times the time that a frame takes here.
 const SPARE: u32 = 4;
+/// A frame may come this part of its period early and is still at its own rate: cameras and networks jitter.
+const EARLIEST: (u32, u32) = (3, 4);
 
-/// When frames come and go; of one streaming thread.
+/// When the frames of one streaming thread come and go.
 #[derive(Debug, Default)]
 pub struct Pace {
     last: Option<Last>,
     in_a_row: u32,
+    /// The last frame's answer isn't that of the frame before it.
+    changed: bool,
 }
 
 #[derive(Debug)]
 struct Last {
     arrived: Instant,
     taken: Instant,
-    pts: gst::ClockTime,
+    pts: Duration,
 }
 
 impl Pace {
-    /// A frame arrives. Whether the thread that brings it may as well do all the work on it, which `takes` so long: frames
-    /// have come no faster than their timestamps say, and nobody would wait. How long is asked only where they have.
-    pub fn arrived(&mut self, now: Instant, pts: Option<gst::ClockTime>, takes: impl FnOnce() -> Duration) -> bool {
+    /// A frame arrives. True if the thread that brings it may do all the work on it, which `takes` so long: frames have come
+    /// no faster than their timestamps say, and no frame would wait for the thread. `takes` is called only where they have.
+    pub fn arrived(&mut self, now: Instant, pts: Option<Duration>, takes: impl FnOnce() -> Duration) -> bool {
         let last = self.last.take();
         let at_ease = last.as_ref().zip(pts).is_some_and(|(last, pts)| {
-            let due = Duration::from(pts.saturating_sub(last.pts)) * 3 / 4;
+            let due = pts.saturating_sub(last.pts) * EARLIEST.0 / EARLIEST.1;
             let spare = now.saturating_duration_since(last.taken);
             !due.is_zero() && now.saturating_duration_since(last.arrived) >= due && spare >= SPARE * takes()
         });
+        let before = self.in_a_row == IN_A_ROW;
         self.in_a_row = if at_ease { (self.in_a_row + 1).min(IN_A_ROW) } else { 0 };
         self.last = pts.map(|pts| Last { arrived: now, taken: now, pts });
-        self.in_a_row == IN_A_ROW
+        let at_once = self.in_a_row == IN_A_ROW;
+        self.changed = at_once != before;
+        at_once
     }
 
-    /// The frame that arrived last is taken, and upstream by itself again.
+    /// True if the last answer isn't that of the frame before.
+    pub fn has_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// The frame that arrived last is taken, and its thread goes back upstream.
     pub fn taken(&mut self, now: Instant) {
         if let Some(last) = &mut self.last {
             last.taken = now;
@@ -56,7 +71,7 @@ mod tests {
         let (mut pace, start) = (Pace::default(), Instant::now());
         (0..50).find(|&n| {
             let now = start + n * apart;
-            let at_ease = pace.arrived(now, Some(gst::ClockTime::from_mseconds(u64::from(n) * 40)), || takes);
+            let at_ease = pace.arrived(now, Some(n * 40 * MS), || takes);
             pace.taken(now + kept);
             at_ease
         })
@@ -78,12 +93,12 @@ mod tests {
     #[test]
     fn one_frame_too_early_starts_anew() {
         let (mut pace, start) = (Pace::default(), Instant::now());
-        let mut arrives = |at: Duration, pts: Option<u64>| {
-            let at_ease = pace.arrived(start + at, pts.map(gst::ClockTime::from_mseconds), || 2 * MS);
+        let mut arrives = |at: Duration, pts: Option<u32>| {
+            let at_ease = pace.arrived(start + at, pts.map(|pts| pts * MS), || 2 * MS);
             pace.taken(start + at + MS);
             at_ease
         };
-        let all: Vec<_> = (0..12).map(|n| arrives(n * 40 * MS, Some(u64::from(n) * 40))).collect();
+        let all: Vec<_> = (0..12).map(|n| arrives(n * 40 * MS, Some(n * 40))).collect();
         assert_eq!(all.iter().filter(|at_ease| **at_ease).count(), 4);
         assert!(!arrives(445 * MS, Some(480)), "5 ms after the one before");
         assert!(!arrives(520 * MS, Some(520)));

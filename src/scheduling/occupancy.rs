@@ -1,26 +1,27 @@
 //! How long an engine's device is busy with batches that were launched.
 //!
-//! Lanes share one device. A batch that is launched behind another begins when that ends, more or less: until some time before
-//! it may as well grow. That is half of the time that the other takes. The host is late to see a batch's end, by a tenth of its
-//! time and more where times vary, and what it expects is late by as much; with a quarter the device waited for the host. No
-//! batch is held back longer than another one runs, however wrong that time is.
+//! Lanes share one device. A batch that is launched behind another one begins when that one ends. Until shortly before, the
+//! second batch may as well grow: it's held back for half of the time that the first one takes. The host sees a batch's end
+//! late, by a tenth of the batch's time and more where times vary, and its estimates are late by as much; when batches were held
+//! back for three quarters, the device waited for the host. No batch is held back longer than the other one runs, however wrong
+//! the estimate is.
 
 use std::time::{Duration, Instant};
 
-/// Part of its time before the end of a batch at which the next may be launched: so many.
+/// The next batch may be launched when this part of a batch's time is left: 1 / `AHEAD`.
 const AHEAD: u32 = 2;
-/// Part of the time by which what is usual moves with each batch.
+/// The usual time is an exponential mean of the last batches, of which the newest counts 1 / `STEP`.
 const STEP: u32 = 8;
 
 /// Batches that run, and how long those before them took.
 #[derive(Debug)]
 pub struct Occupancy {
-    /// Usual time of a batch on the device by its number of slots; zero: none has run yet.
+    /// A batch's usual time on the device by its number of slots; zero until one has run.
     usual: Vec<Duration>,
     running: usize,
-    /// Slots of the batch that was launched last, and when it will have run.
+    /// The slots of the batch that was launched last, and its estimated end.
     last: Option<(usize, Instant)>,
-    /// When a batch has run last.
+    /// When the last batch to finish did so.
     ended: Option<Instant>,
 }
 
@@ -33,7 +34,7 @@ impl Occupancy {
         self.usual.get(slots).copied().unwrap_or_default()
     }
 
-    /// A batch is launched.
+    /// Notes that a batch is launched.
     pub fn launched(&mut self, now: Instant, slots: usize) {
         let before = self.last.filter(|_| self.running > 0).map(|(_, end)| end);
         let begins = before.map_or(now, |end| end.max(now));
@@ -41,20 +42,20 @@ impl Occupancy {
         self.last = Some((slots, begins + self.usual(slots)));
     }
 
-    /// One that was launched at `start` has run.
+    /// Notes that a batch that was launched at `start` has run.
     pub fn finished(&mut self, now: Instant, start: Instant, slots: usize) {
-        // It began when the one before it had ended.
+        // It didn't begin before the previous one had ended.
         let took = now.saturating_duration_since(self.ended.map_or(start, |ended| ended.max(start)));
         if let Some(usual) = self.usual.get_mut(slots) {
             *usual = if usual.is_zero() { took } else { (*usual * (STEP - 1) + took) / STEP };
         }
         self.running = self.running.saturating_sub(1);
         self.ended = Some(now);
-        // The one behind it begins now.
+        // The batch behind it begins now.
         self.last = self.last.map(|(last, _)| (last, now + self.usual(last)));
     }
 
-    /// Until when a batch that is launched would only wait for the device; `None`: it wouldn't.
+    /// Until when a batch that is launched would only wait for the device; `None` when the device is idle.
     pub fn busy(&self) -> Option<Instant> {
         let (slots, end) = self.last.filter(|_| self.running > 0)?;
         end.checked_sub(self.usual(slots) / AHEAD)

@@ -1,15 +1,22 @@
 //! Which requests make the next batch, and when.
 //!
-//! Work-conserving: whoever asks gets what waits, earliest deadline first, unless the device couldn't begin it yet: then
-//! waiting costs nothing, and the batch grows. Waiting longer than that is opt-in (a request's deadline lies later than its
-//! arrival) and only for a stream whose next frame is due before the deadline.
+//! The batcher is work-conserving: a free lane gets what waits, earliest deadline first, unless the device couldn't begin the
+//! batch yet; then waiting costs nothing, and the batch grows. Waiting longer than that is opt-in (a request's deadline lies
+//! later than its arrival) and only for a stream whose next frame is due before the deadline.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// A stream of a [`Batcher`]; never that of another one again, for lanes may still have a removed stream's frames.
+/// Names a stream of a [`Batcher`]. No other stream gets the same one later, because lanes may still run frames of a stream
+/// that was removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamId(u64);
+
+impl std::fmt::Display for StreamId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "stream {}", self.0)
+    }
+}
 
 /// What a free lane does now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,14 +29,14 @@ pub enum Next {
     Idle,
 }
 
-/// Requests that wait, and the streams that they come from. Time is always given, so tests need no clock.
+/// Requests that wait, and the streams that they come from.
 #[derive(Debug)]
 pub struct Batcher<T> {
     waiting: VecDeque<Entry<T>>,
     streams: BTreeMap<StreamId, Stream>,
-    /// The last stream's.
+    /// The newest stream's.
     last_id: StreamId,
-    /// When somebody looks again by himself.
+    /// When the first of the sleeping threads wakes up by itself.
     alarm: Option<Instant>,
 }
 
@@ -51,7 +58,7 @@ struct Stream {
 }
 
 impl Stream {
-    /// When the next frame is due and until when it isn't late; `None` if none is to be expected.
+    /// When the next frame is due and from when on it counts as late; `None` if no frame is to be expected.
     fn due(&self) -> Option<(Instant, Instant)> {
         if self.in_flight >= self.limit {
             return None;
@@ -69,14 +76,14 @@ impl<T> Default for Batcher<T> {
 }
 
 impl<T> Batcher<T> {
-    /// A new stream, which submits at most `limit` frames before it waits for a result.
+    /// Adds a stream that submits at most `limit` frames before it waits for a result.
     pub fn add_stream(&mut self, limit: usize) -> StreamId {
         self.last_id = StreamId(self.last_id.0 + 1);
         self.streams.insert(self.last_id, Stream { limit, in_flight: 0, last_arrival: None, period: None });
         self.last_id
     }
 
-    /// Forgets a stream; what it still has waiting is given back.
+    /// Forgets a stream, and returns what it still has waiting.
     pub fn remove_stream(&mut self, id: StreamId) -> Vec<T> {
         let taken = self.flush_stream(id);
         self.streams.remove(&id);
@@ -100,7 +107,7 @@ impl<T> Batcher<T> {
         }
     }
 
-    /// A frame arrives with one or more items.
+    /// Takes a frame's items.
     pub fn push(&mut self, id: StreamId, now: Instant, deadline: Instant, items: impl IntoIterator<Item = T>) {
         if let Some(stream) = self.stream(id) {
             stream.in_flight += 1;
@@ -116,37 +123,37 @@ impl<T> Batcher<T> {
         }
     }
 
-    /// A frame's result is there.
+    /// Counts a frame of the stream as finished.
     pub fn finished(&mut self, id: StreamId) {
         if let Some(stream) = self.stream(id) {
             stream.in_flight = stream.in_flight.saturating_sub(1);
         }
     }
 
-    /// Whether nothing waits.
+    /// True when nothing waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Items that wait.
+    /// The number of items that wait.
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// What a free lane that takes `max_batch` items does now. `busy`: until when the device works on something else.
+    /// What a free lane that takes `max_batch` items does now. Until `busy` the device works on another batch.
     pub fn next(&self, now: Instant, max_batch: usize, busy: Option<Instant>) -> Next {
         if self.waiting.len() >= max_batch {
             return Next::Launch;
         }
         if let Some(time) = busy.filter(|time| *time > now) {
-            // Also if nothing waits yet: looking again costs less than being told of the first that comes.
+            // Also if nothing waits yet: a thread that looks again by itself needn't be woken for the first frame.
             return Next::WaitUntil(time);
         }
         let Some(first) = self.waiting.front() else { return Next::Idle };
         if first.deadline <= now {
             return Next::Launch;
         }
-        // A stream with a frame in the batch already isn't waited for: its own frame would wait for its next.
+        // A stream with a frame in this batch isn't waited for: that frame would wait for the stream's next one.
         let waits = |id| self.waiting.iter().any(|e| e.stream == id);
         let last_due = self
             .streams
@@ -162,8 +169,8 @@ impl<T> Batcher<T> {
         }
     }
 
-    /// Whether somebody has to be told what's `next`: there is something to do sooner than he looks by himself.
-    pub fn calls(&self, next: Next) -> bool {
+    /// True if a sleeping thread has to be woken for what is `next`, because none wakes up by itself in time.
+    pub fn needs_wake_up(&self, next: Next) -> bool {
         match next {
             Next::Launch => true,
             Next::WaitUntil(time) => self.alarm.is_none_or(|alarm| time < alarm),
@@ -171,7 +178,8 @@ impl<T> Batcher<T> {
         }
     }
 
-    /// Somebody means to look again at this time. Whether he has to: else another one does before.
+    /// A thread is about to sleep until this time. False if another one wakes up before that: then this one may sleep until
+    /// it's woken.
     pub fn set_alarm(&mut self, time: Instant) -> bool {
         let sooner = self.alarm.is_none_or(|alarm| time < alarm);
         if sooner {
@@ -180,7 +188,7 @@ impl<T> Batcher<T> {
         sooner
     }
 
-    /// Who set the alarm is awake.
+    /// The thread that set the alarm is awake.
     pub fn clear_alarm(&mut self) {
         self.alarm = None;
     }
@@ -222,7 +230,7 @@ mod tests {
     fn a_batch_that_is_not_full_grows_while_the_device_is_busy() {
         let (mut b, t) = (Batcher::default(), Instant::now());
         let until = Some(t + 3 * MS);
-        assert_eq!(b.next(t, 2, until), Next::WaitUntil(t + 3 * MS), "rather than be told of the first");
+        assert_eq!(b.next(t, 2, until), Next::WaitUntil(t + 3 * MS), "it looks again by itself");
         let s = b.add_stream(4);
         b.push(s, t, t, ["a"]);
         assert_eq!(b.next(t, 2, until), Next::WaitUntil(t + 3 * MS));
@@ -242,7 +250,7 @@ mod tests {
         assert_eq!(b.take(3).collect::<Vec<_>>(), ["late 3"]);
     }
 
-    /// Two frames 10 ms apart, so that the next is due 10 ms after the second, at `t + 20 ms`.
+    /// A stream with two frames 10 ms apart, so that its next is due at `t + 20 ms`; and another stream.
     fn two_streams(t: Instant) -> (Batcher<u32>, StreamId, StreamId) {
         let mut b = Batcher::default();
         let (x, y) = (b.add_stream(4), b.add_stream(4));
@@ -301,24 +309,24 @@ mod tests {
         assert_eq!(b.next(now, 8, None), Next::Launch, "its next is due at 30 ms, before the deadline");
     }
 
-    /// Frames that are waited for anyway wake nobody; the last one does.
+    /// Frames that are waited for anyway wake no thread; the last one does.
     #[test]
-    fn who_looks_by_himself_is_told_only_of_what_is_sooner() {
+    fn a_thread_with_an_alarm_is_woken_only_for_what_is_sooner() {
         let t = Instant::now();
         let (mut b, x, y) = two_streams(t);
         let z = b.add_stream(4);
         let now = t + 18 * MS;
-        assert!(!b.calls(b.next(now, 8, None)), "nothing waits");
+        assert!(!b.needs_wake_up(b.next(now, 8, None)), "nothing waits");
         b.push(y, now, now + 5 * MS, [1]);
         let Next::WaitUntil(late) = b.next(now, 8, None) else { panic!("x is due") };
-        assert!(b.calls(b.next(now, 8, None)) && b.set_alarm(late) && !b.set_alarm(late + MS));
+        assert!(b.needs_wake_up(b.next(now, 8, None)) && b.set_alarm(late) && !b.set_alarm(late + MS));
         b.push(z, now + MS, now + 6 * MS, [2]);
-        assert!(!b.calls(b.next(now + MS, 8, None)), "x is waited for as before");
-        assert!(b.calls(b.next(now + MS, 2, None)), "a batch is full");
+        assert!(!b.needs_wake_up(b.next(now + MS, 8, None)), "x is waited for as before");
+        assert!(b.needs_wake_up(b.next(now + MS, 2, None)), "a batch is full");
         b.push(z, now + MS, now + 2 * MS, [3]);
-        assert!(b.calls(b.next(now + MS, 8, None)) && b.set_alarm(now + 2 * MS), "an earlier deadline");
+        assert!(b.needs_wake_up(b.next(now + MS, 8, None)) && b.set_alarm(now + 2 * MS), "an earlier deadline");
         b.push(x, t + 20 * MS, t + 25 * MS, [4]);
-        assert!(b.calls(b.next(t + 20 * MS, 8, None)), "no other is expected");
+        assert!(b.needs_wake_up(b.next(t + 20 * MS, 8, None)), "no other is expected");
         b.clear_alarm();
         assert!(b.set_alarm(late));
     }
