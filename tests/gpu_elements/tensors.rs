@@ -6,7 +6,7 @@ use gst_video::{VideoFormat, VideoInfo};
 use gsttensorrt::cpu;
 use gsttensorrt::cuda::Stream;
 use gsttensorrt::gpu::ReadyTensor;
-use gsttensorrt::infer::{Frame, Tensor, TensorData};
+use gsttensorrt::infer::{Frame, Tensor};
 use gsttensorrt::meta;
 use gsttensorrt::model::{ElementType, Rect};
 use half::f16;
