@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom to the top. A folder (or a file beside `lib.rs`) may import from every one before it, so no two of them
 /// import each other.
-const LAYERS: [(&str, &str); 23] = [
+const LAYERS: [(&str, &str); 24] = [
+    ("scheduling", "which frame runs when: pure code"),
     ("backoff", "times between attempts"),
     ("whole_file", "files that are written whole"),
     ("digest", "hashes of files"),
