@@ -16,6 +16,7 @@ pub mod infer;
 pub mod meta;
 pub mod model;
 pub mod monitor;
+pub mod options;
 pub mod publish;
 pub mod record;
 pub mod run;

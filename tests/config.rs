@@ -4,9 +4,11 @@ mod common;
 
 use common::find;
 use gsttensorrt::config::{
-    self, Codec, Decoder, Gpu, LinesTarget, LogLevel, Look, Origin, Overrides, Pipeline, Plan, Priority, Qos, Severity,
+    self, Codec, Decoder, Gpu, LinesTarget, LogLevel, Origin, Overrides, Pipeline, Plan, Priority, Qos, Severity,
     Source, Transport, Variables,
 };
+use gsttensorrt::options::{InferenceOptions, InferenceRegion, Size};
+use gsttensorrt::run::{ElementOptions, ElementSetup};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -154,20 +156,19 @@ fn the_guides_snippets_mean_what_it_says() {
     let performance = plan("1.3-performance.json");
     assert_eq!((performance.queue_size, performance.decoder_surfaces, performance.max_cameras), (20, 5, 2));
     for model in performance.cameras[0].models() {
-        assert_eq!((model.batch_size, model.batch_timeout), (2, Duration::from_millis(5)));
+        assert_eq!((model.options.batch_size, model.options.batch_timeout), (2, Duration::from_millis(5)));
     }
     let models = plan("1.4-tensorrt.json");
     let [detection, pose] = models.cameras[0].models().collect::<Vec<_>>().try_into().unwrap();
-    assert_eq!((detection.workspace, pose.workspace), (2048, 2048));
+    assert_eq!((detection.options.workspace_size, pose.options.workspace_size), (2048, 2048));
     let folder_of = |path: &str| folder.0.path().join(path);
     assert_eq!(detection.onnx, folder_of("models/yolo12m.onnx"));
     assert_eq!(detection.engine, folder_of("models/engines/detection_fp16.engine"));
     assert_eq!(pose.onnx, folder_of("models/yolo11m-pose.onnx"));
     assert_eq!(pose.engine, folder_of("models/engines/pose_fp16.engine"));
-    let property =
-        |name| pose.properties(&models, 0).into_iter().find(|(known, _)| *known == name).map(|(_, value)| value);
-    assert_eq!(property("model"), Some(pose.onnx.display().to_string()), "whether it's there or not");
-    assert_eq!(property("engine-file"), Some(pose.engine.display().to_string()));
+    let options = pose.options_in(&models, 0);
+    assert_eq!(options.model.as_ref(), Some(&pose.onnx), "whether it's there or not");
+    assert_eq!(options.engine_file.as_ref(), Some(&pose.engine));
 
     let one = plan("4-one-camera.json");
     assert_eq!(url(&one.cameras[0].source), "rtsp://192.168.3.214:7447/stream1");
@@ -235,16 +236,16 @@ fn set_overrides_the_environment_which_overrides_the_file() {
     let (plan, said) = folder.said(text, &overrides);
     let plan = plan.unwrap_or_else(|| panic!("{said}"));
     let detection = plan.cameras[1].detection.as_ref().unwrap();
-    assert_eq!((plan.queue_size, detection.batch_size, plan.decoder_surfaces), (3, 2, 1));
+    assert_eq!((plan.queue_size, detection.options.batch_size, plan.decoder_surfaces), (3, 2, 1));
     assert_eq!(
-        (detection.confidence, detection.classes.as_slice()),
+        (detection.options.confidence, detection.options.classes.value().as_slice()),
         (0.5, ["person".to_owned(), "car".into()].as_slice())
     );
     assert_eq!(plan.monitoring.log_level, LogLevel::Debug);
     assert_eq!(plan.monitoring.cpu_warning, 20.0);
     assert_eq!(plan.cameras[1].name, "door");
     assert_eq!(url(&plan.cameras[1].source), "rtsp://c/d");
-    assert_eq!(detection.class_confidence["person"], 0.75);
+    assert_eq!(detection.options.class_confidence.value()[..], [("person".to_owned(), 0.75)]);
     assert!(matches!(&plan.cameras[2].source, Source::Test { pattern, .. } if pattern == "snow"));
     assert_eq!(plan.cameras[1].outputs.lines, [LinesTarget::File(folder.0.path().join("out/door.jsonl"))]);
 }
@@ -282,15 +283,22 @@ fn cameras_say_what_differs() {
     let Source::Rtsp { transport, latency, .. } = &plain.source else { panic!("{plain:?}") };
     assert_eq!((*transport, *latency), (Transport::Udp, Duration::from_millis(100)));
     assert_eq!(plain.gpu, Gpu::Auto);
-    assert_eq!(plain.pose.as_ref().unwrap().look, Look::Objects(vec!["person".into()]));
-    assert_eq!(plain.pose.as_ref().unwrap().interval, 2);
+    let pose = &plain.pose.as_ref().unwrap().options;
+    assert_eq!((pose.region, pose.interval), (InferenceRegion::Objects, 2));
+    assert_eq!(pose.object_classes.value(), &["person"]);
     assert_eq!(plain.outputs.lines, [], "MQTT is enough");
 
     let detection = door.detection.as_ref().unwrap();
-    assert_eq!((detection.confidence, detection.classes.as_slice()), (0.25, ["person".to_owned()].as_slice()));
-    assert_eq!((detection.workspace, detection.min_size), (512, (8, 16)));
+    assert_eq!(
+        (detection.options.confidence, detection.options.classes.value().as_slice()),
+        (0.25, ["person".to_owned()].as_slice())
+    );
+    assert_eq!(
+        (detection.options.workspace_size, *detection.options.min_size.value()),
+        (512, Size { width: 8, height: 16 })
+    );
     assert!(detection.engine.ends_with("models/engines/detection_fp32.engine"), "{detection:?}");
-    assert_eq!(detection.regions.len(), 1);
+    assert_eq!(detection.options.roi.value().len(), 1);
     assert_eq!((door.pose.is_none(), door.gpu.clone()), (true, Gpu::Index(1)));
     assert_eq!(door.hint.codec, Some(Codec::H265));
     assert_eq!((door.hint.size, door.hint.framerate), (Some((1920, 1080)), Some(29.97)));
@@ -348,7 +356,7 @@ fn findings_know_where_they_come_from() {
 
 /// What the plan says of a model is what its element takes.
 #[test]
-fn elements_take_every_property() {
+fn elements_have_what_the_plan_says() {
     use gst::prelude::*;
     gst::init().unwrap();
     gsttensorrt::plugin_register_static().unwrap();
@@ -367,14 +375,13 @@ fn elements_take_every_property() {
         "cameras": { "RTSP_STREAMS": ["test:ball"] }"#;
     for set in [&[][..], &["USE_UNIFIED_GPU_PIPELINE=false"]] {
         let plan = folder.plan(text, set);
-        let element = |name: &str| gst::ElementFactory::make(name).build().unwrap();
-        let (detect, pose) = (element("trtdetect"), element("trtpose"));
         let camera = &plan.cameras[0];
-        for (model, element) in camera.models().zip([&detect, &pose]) {
-            for (name, value) in model.properties(&plan, 3) {
-                element.set_property_from_str(name, &value);
-            }
-        }
+        let made = |model: &Option<config::Model>, of: fn(InferenceOptions) -> ElementOptions| {
+            let options = of(model.as_ref().unwrap().options_in(&plan, 3));
+            ElementSetup { name: "model".into(), options, contents: vec![] }.make().unwrap()
+        };
+        let detect = made(&camera.detection, ElementOptions::detect);
+        let pose = made(&camera.pose, ElementOptions::pose);
         let path = |path: &str| folder.0.path().join(path).display().to_string();
         let gpu = plan.pipeline == Pipeline::UnifiedGpu;
         let engine = gpu.then(|| path("models/engines/detection_fp16.engine"));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom to the top. A folder (or a file beside `lib.rs`) may import from every one before it, so no two of them
 /// import each other.
-const LAYERS: [(&str, &str); 24] = [
+const LAYERS: [(&str, &str); 25] = [
     ("scheduling", "which frame runs when: pure code"),
     ("backoff", "times between attempts"),
     ("whole_file", "files that are written whole"),
@@ -23,6 +23,7 @@ const LAYERS: [(&str, &str); 24] = [
     ("cpu", "the CPU engine"),
     ("gpu", "the GPU engine, tensors and drawing on the device"),
     ("backend", "the choice between the two, and which elements share a service"),
+    ("options", "what elements that run a model are told"),
     ("config", "from config.json to a plan"),
     ("publish", "results as JSON lines, and where they go"),
     ("monitor", "what cameras, process and machine do"),

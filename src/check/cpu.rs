@@ -1,7 +1,6 @@
 //! What the CPU pipeline needs.
 
 use super::{Check, StreamFacts, Verdict};
-use crate::config::Codec;
 use crate::cpu;
 
 /// ONNX Runtime.
@@ -16,14 +15,13 @@ pub fn runtime() -> Check {
 pub fn decoder(name: &str, facts: &StreamFacts) -> Check {
     let name = format!("{name}: decoder");
     let decoder = match facts.codec {
-        Some(Codec::H264) => "avdec_h264",
-        Some(Codec::H265) => "avdec_h265",
+        Some(codec) => codec.software_decoder(),
         None => {
             let remedy = "let check ask the camera, or set CODEC for it";
             return Check::new(name, Verdict::Unknown, "not known: the stream's codec isn't", remedy);
         }
     };
-    element(&name, decoder, "install gstreamer1.0-libav")
+    element(&name, &decoder, "install gstreamer1.0-libav")
 }
 
 /// An element of GStreamer that has to be there.

@@ -69,7 +69,7 @@ fn open(setup: &ElementSetup) -> Result<gst::Element, String> {
     let _ = element.set_state(gst::State::Null);
     match said.as_ref().map(|message| message.view()) {
         Some(gst::MessageView::Error(error)) => Err(error.error().message().to_owned()),
-        _ => Err(format!("{} doesn't start with it", setup.factory)),
+        _ => Err(format!("{} doesn't start with it", setup.options.factory())),
     }
 }
 
@@ -80,7 +80,8 @@ pub fn on_gpu(plan: &Plan) -> Vec<Check> {
     let mut seen: Vec<(&Model, Task)> = Vec::new();
     for (model, task) in plan.cameras.iter().flat_map(tasks) {
         let same = |(known, of): &(&Model, Task)| {
-            *of == task && (&known.onnx, &known.engine, known.head) == (&model.onnx, &model.engine, model.head)
+            *of == task
+                && (&known.onnx, &known.engine, known.options.head) == (&model.onnx, &model.engine, model.options.head)
         };
         if !seen.iter().any(same) {
             seen.push((model, task));
@@ -99,7 +100,7 @@ fn recognised(model: &Model, task: Task) -> Check {
     let name = name(model);
     let has_onnx = model.onnx.is_file();
     let file = if has_onnx { &model.onnx } else { &model.engine };
-    let found = match backend::recognised(file, model.head) {
+    let found = match backend::recognised(file, model.options.head) {
         Ok(found) => found,
         Err(error) if error.kind == ErrorKind::Setting => {
             return Check::new(
@@ -147,7 +148,7 @@ fn examine(model: &Model) -> Result<bool, error::Error> {
     let settings = ModelSettings {
         backend: infer::Backend::Cpu,
         model: model.onnx.clone(),
-        head: model.head,
+        head: model.options.head,
         ..ModelSettings::default()
     };
     let lanes = backend::open_engine(&settings).and_then(|engine| engine.lanes());

@@ -224,7 +224,7 @@ fn decoders(gpu: u32, cameras: &OnGpu, measure: bool) -> Vec<Check> {
     }
     let elements: Vec<_> = codecs(&decodable)
         .into_iter()
-        .map(|codec| cpu::element(&format!("GPU {gpu}: decoder"), &decoder(codec, gpu), NVCODEC))
+        .map(|codec| cpu::element(&format!("GPU {gpu}: decoder"), &codec.gpu_decoder(gpu), NVCODEC))
         .collect();
     let able = elements.iter().all(|check| check.verdict == Verdict::Ok);
     checks.extend(elements);
@@ -266,7 +266,7 @@ fn capacity(
     for ((codec_name, size), (codec, rates)) in groups {
         let streams = caps.iter().find(|caps| caps.codec == codec_name).map_or(1, |caps| caps.engines);
         let trial =
-            Trial { decoder: decoder(codec, gpu), caps: "video/x-raw(memory:CUDAMemory)", codec, size, streams };
+            Trial { decoder: codec.gpu_decoder(gpu), caps: "video/x-raw(memory:CUDAMemory)", codec, size, streams };
         let what = format!("{codec_name} {}×{}", size.0, size.1);
         match decode(&trial) {
             Ok(measured) if measured > 0.0 => {
@@ -293,15 +293,6 @@ fn capacity(
         _ => Verdict::Ok,
     };
     Check::new(name, verdict, found, "reduce the number of cameras or their frame rate, or spread them over more GPUs")
-}
-
-/// GStreamer's element for a GPU: the first has the plain name.
-fn decoder(codec: Codec, gpu: u32) -> String {
-    let codec = match codec {
-        Codec::H264 => "nvh264",
-        Codec::H265 => "nvh265",
-    };
-    if gpu == 0 { format!("{codec}dec") } else { format!("{codec}device{gpu}dec") }
 }
 
 #[cfg(test)]

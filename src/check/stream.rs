@@ -1,7 +1,7 @@
 //! What a camera sends: asked of the camera itself, without decoding anything.
 
 use super::{login_refusal, nothing_to_decode, stream_name, unplayable};
-use crate::config::{Camera, Codec, Source, Transport};
+use crate::config::{Camera, Codec, Source};
 use gst::prelude::*;
 use parking_lot::Mutex;
 use std::path::Path;
@@ -93,13 +93,7 @@ pub fn ask_camera(camera: &Camera) -> Result<StreamFacts, String> {
             let source = element("rtspsrc")?;
             source.set_property("location", url.expose());
             source.set_property("latency", u32::try_from(latency.as_millis()).unwrap_or(u32::MAX));
-            source.set_property_from_str(
-                "protocols",
-                match transport {
-                    Transport::Tcp => "tcp",
-                    Transport::Udp => "udp",
-                },
-            );
+            source.set_property_from_str("protocols", transport.nick());
             // Microseconds: the error then comes before ours.
             let patience = PATIENCE.as_micros() as u64 * 8 / 10;
             source.set_property("tcp-timeout", patience);
@@ -289,10 +283,9 @@ fn end(pipeline: &gst::Pipeline, pad: &gst::Pad, names: &[&str], watched: Option
 /// What the caps say, with the rate of these times where they don't say it and there are enough.
 fn read(caps: &gst::Caps, times: &[gst::ClockTime]) -> Option<Result<StreamFacts, String>> {
     let structure = caps.structure(0)?;
-    let codec = match structure.name().as_str() {
-        "video/x-h264" => Codec::H264,
-        "video/x-h265" => Codec::H265,
-        other => return Some(Err(format!("it is {other}, and only H.264 and H.265 are taken"))),
+    let codec = match Codec::of(caps) {
+        Ok(codec) => codec,
+        Err(other) => return Some(Err(format!("it is {other}, and only H.264 and H.265 are taken"))),
     };
     let pixels = |name| structure.get::<i32>(name).ok().and_then(|value| u32::try_from(value).ok());
     let told = structure.get::<gst::Fraction>("framerate").ok().filter(|rate| rate.numer() > 0 && rate.denom() > 0);

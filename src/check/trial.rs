@@ -52,10 +52,7 @@ pub fn decode(trial: &Trial) -> Result<f64, String> {
     let made = DirBuilder::new().mode(0o700).create(&folder);
     made.map_err(|error| format!("{}: {error}", folder.display()))?;
     let make = || {
-        let file = folder.join(match trial.codec {
-            Codec::H264 => "trial.h264",
-            Codec::H265 => "trial.h265",
-        });
+        let file = folder.join(format!("trial.{}", trial.codec.nick()));
         encode(trial, &file)?;
         measure(trial, &file)
     };
@@ -78,7 +75,7 @@ fn encode(trial: &Trial, file: &Path) -> Result<(), String> {
         )
     })?;
     let (width, height) = trial.size;
-    let (parser, media) = (parser(trial.codec), media(trial.codec));
+    let (parser, media) = (trial.codec.parser(), trial.codec.media());
     // What can be read from anywhere, whatever the encoder would rather make: a file of length-prefixed units says nothing.
     let pipeline = launch(&format!(
         "videotestsrc num-buffers={FRAMES} pattern=ball ! video/x-raw,format=I420,width={width},height={height},framerate=30/1 \
@@ -99,20 +96,6 @@ fn encode(trial: &Trial, file: &Path) -> Result<(), String> {
     }
 }
 
-fn parser(codec: Codec) -> &'static str {
-    match codec {
-        Codec::H264 => "h264parse",
-        Codec::H265 => "h265parse",
-    }
-}
-
-fn media(codec: Codec) -> &'static str {
-    match codec {
-        Codec::H264 => "video/x-h264",
-        Codec::H265 => "video/x-h265",
-    }
-}
-
 fn launch(text: &str) -> Result<gst::Pipeline, String> {
     let element = gst::parse::launch(text).map_err(|error| error.to_string())?;
     element.downcast().map_err(|_| "not a pipeline".into())
@@ -124,7 +107,7 @@ fn measure(trial: &Trial, file: &Path) -> Result<f64, String> {
     let caps = if trial.caps.is_empty() { String::new() } else { format!("! {} ", trial.caps) };
     let text = format!(
         "multifilesrc name=file loop=true ! {} ! {} name=decoder {caps}! fakesink sync=false async=false",
-        parser(trial.codec),
+        trial.codec.parser(),
         trial.decoder
     );
     for _ in 0..trial.streams.max(1) {

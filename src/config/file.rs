@@ -1,7 +1,11 @@
 //! The file's keys as they stand there: the guide's, and those that it lacks. The JSON Schema is made from these types, and
 //! `docs/configuration.md` says what each key means.
 
+use super::codec::Codec;
+use super::plan::{LogLevel, Priority, Transport};
 use crate::model::head::HeadChoice;
+use crate::options::InferenceRegion;
+use merge::Merge;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -101,16 +105,6 @@ impl Default for Processing {
     }
 }
 
-/// LOW: nice 10. HIGH: nice -10. REALTIME: SCHED_RR 10.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Priority {
-    Low,
-    Normal,
-    High,
-    Realtime,
-}
-
 /// What looks at frames.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
@@ -150,8 +144,9 @@ impl Default for Models {
 }
 
 /// A model and what is asked of it. In a camera: what differs from `models`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema, Merge)]
 #[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+#[merge(strategy = merge::option::overwrite_none)]
 pub struct Model {
     /// Whether it runs. Unset: true.
     pub enabled: Option<bool>,
@@ -187,7 +182,7 @@ pub struct Model {
     /// Greatest width and height of a box in pixels, 0 for no limit. Unset: [0, 0].
     pub max_size: Option<[u32; 2]>,
     /// frame, or objects: the boxes that detection found (top-down pose). Unset: frame.
-    pub look_at: Option<LookAt>,
+    pub look_at: Option<InferenceRegion>,
     /// With LOOK_AT objects: only these, by label. Unset: all.
     pub object_classes: Option<Vec<String>>,
     /// Pass a frame on uninferred while the engine is behind. Unset: false.
@@ -197,43 +192,19 @@ pub struct Model {
 impl Model {
     /// These settings, and for what they leave unset those of `base`.
     pub fn over(&self, base: &Self) -> Self {
-        let (own, base) = (self.clone(), base.clone());
-        // An engine and a head belong to their ONNX: another ONNX doesn't inherit them.
-        let engine = if own.onnx.is_some() { own.engine } else { own.engine.or(base.engine) };
-        let head = if own.onnx.is_some() { own.head } else { own.head.or(base.head) };
-        Self {
-            enabled: own.enabled.or(base.enabled),
-            onnx: own.onnx.or(base.onnx),
-            engine,
-            labels: own.labels.or(base.labels),
-            head,
-            confidence: own.confidence.or(base.confidence),
-            class_confidence: own.class_confidence.or(base.class_confidence),
-            iou: own.iou.or(base.iou),
-            classes: own.classes.or(base.classes),
-            regions: own.regions.or(base.regions),
-            interval: own.interval.or(base.interval),
-            max_detections: own.max_detections.or(base.max_detections),
-            min_size: own.min_size.or(base.min_size),
-            max_size: own.max_size.or(base.max_size),
-            look_at: own.look_at.or(base.look_at),
-            object_classes: own.object_classes.or(base.object_classes),
-            skip_when_busy: own.skip_when_busy.or(base.skip_when_busy),
+        let (mut own, mut base) = (self.clone(), base.clone());
+        if own.onnx.is_some() {
+            // They belong to their ONNX: another ONNX doesn't inherit them.
+            (base.engine, base.head) = (None, None);
         }
+        own.merge(base);
+        own
     }
 }
 
 /// From 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 pub struct Fraction(#[schemars(range(min = 0.0, max = 1.0))] pub f32);
-
-/// Where a model looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum LookAt {
-    Frame,
-    Objects,
-}
 
 /// Where frames come from.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -264,13 +235,6 @@ impl Default for Cameras {
             reconnect_max_s: 5.0,
         }
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Transport {
-    Tcp,
-    Udp,
 }
 
 /// An address, or a camera with more settings.
@@ -327,13 +291,6 @@ pub struct Camera {
     pub outputs: Outputs,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Codec {
-    H264,
-    H265,
-}
-
 /// A number, a UUID, or auto.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -343,11 +300,12 @@ pub enum Gpu {
 }
 
 /// Where results go. In a camera: what differs from `outputs`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema, Merge)]
 #[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
 pub struct Outputs {
     /// JSON Lines: - (standard output), a path, or tcp://HOST:PORT; one or a list. {camera} is the camera's name. Unset: -
     /// while there is no other output.
+    #[merge(strategy = merge::option::overwrite_none)]
     pub json_lines: Option<OneOrMore>,
     /// A broker.
     pub mqtt: Mqtt,
@@ -360,12 +318,9 @@ pub struct Outputs {
 impl Outputs {
     /// These settings, and for what they leave unset those of `base`.
     pub fn over(&self, base: &Self) -> Self {
-        Self {
-            json_lines: self.json_lines.clone().or_else(|| base.json_lines.clone()),
-            mqtt: self.mqtt.over(&base.mqtt),
-            pictures: self.pictures.over(&base.pictures),
-            segments: self.segments.over(&base.segments),
-        }
+        let mut own = self.clone();
+        own.merge(base.clone());
+        own
     }
 }
 
@@ -386,8 +341,9 @@ impl OneOrMore {
 }
 
 /// Messages to a broker.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema, Merge)]
 #[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+#[merge(strategy = merge::option::overwrite_none)]
 pub struct Mqtt {
     /// Unset: true if there is a URL.
     pub enabled: Option<bool>,
@@ -422,31 +378,10 @@ pub struct Mqtt {
     pub offline_queue: Option<u32>,
 }
 
-impl Mqtt {
-    fn over(&self, base: &Self) -> Self {
-        let (own, base) = (self.clone(), base.clone());
-        Self {
-            enabled: own.enabled.or(base.enabled),
-            url: own.url.or(base.url),
-            topic: own.topic.or(base.topic),
-            qos: own.qos.or(base.qos),
-            retain: own.retain.or(base.retain),
-            client_id: own.client_id.or(base.client_id),
-            username_env: own.username_env.or(base.username_env),
-            password_env: own.password_env.or(base.password_env),
-            ca_file: own.ca_file.or(base.ca_file),
-            cert_file: own.cert_file.or(base.cert_file),
-            key_file: own.key_file.or(base.key_file),
-            status_topic: own.status_topic.or(base.status_topic),
-            keep_alive_s: own.keep_alive_s.or(base.keep_alive_s),
-            offline_queue: own.offline_queue.or(base.offline_queue),
-        }
-    }
-}
-
 /// JPEGs of annotated frames: the last of each camera, and one when a class appears.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema, Merge)]
 #[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+#[merge(strategy = merge::option::overwrite_none)]
 pub struct Pictures {
     /// Unset: true if there is a FOLDER.
     pub enabled: Option<bool>,
@@ -468,24 +403,10 @@ pub struct Pictures {
     pub max_mb: Option<u32>,
 }
 
-impl Pictures {
-    fn over(&self, base: &Self) -> Self {
-        let (own, base) = (self.clone(), base.clone());
-        Self {
-            enabled: own.enabled.or(base.enabled),
-            folder: own.folder.or(base.folder),
-            interval_s: own.interval_s.or(base.interval_s),
-            classes: own.classes.or(base.classes),
-            absence_s: own.absence_s.or(base.absence_s),
-            quality: own.quality.or(base.quality),
-            max_mb: own.max_mb.or(base.max_mb),
-        }
-    }
-}
-
 /// MP4 files of annotated frames.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema, Merge)]
 #[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+#[merge(strategy = merge::option::overwrite_none)]
 pub struct Segments {
     /// Unset: true if there is a FOLDER.
     pub enabled: Option<bool>,
@@ -500,19 +421,6 @@ pub struct Segments {
     /// MiB of a camera's files, the oldest going first. Unset: 10240.
     #[schemars(range(min = 1, max = 1073741824))]
     pub max_mb: Option<u32>,
-}
-
-impl Segments {
-    fn over(&self, base: &Self) -> Self {
-        let (own, base) = (self.clone(), base.clone());
-        Self {
-            enabled: own.enabled.or(base.enabled),
-            folder: own.folder.or(base.folder),
-            seconds: own.seconds.or(base.seconds),
-            bitrate_kbps: own.bitrate_kbps.or(base.bitrate_kbps),
-            max_mb: own.max_mb.or(base.max_mb),
-        }
-    }
 }
 
 /// What is told of the program itself.
@@ -535,16 +443,4 @@ impl Default for Monitoring {
     fn default() -> Self {
         Self { metrics: None, interval_s: 1.0, cpu_warning_percent: 15.0, log_level: LogLevel::Warning }
     }
-}
-
-/// Python's names are taken too: CRITICAL is ERROR.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum LogLevel {
-    Critical,
-    Error,
-    Warning,
-    Info,
-    Debug,
-    Trace,
 }

@@ -9,6 +9,7 @@
 //!
 //! [`load`] does all of it.
 
+mod codec;
 mod file;
 mod finding;
 mod load;
@@ -21,12 +22,13 @@ mod text;
 mod typed;
 mod variables;
 
+pub use codec::Codec;
 pub use finding::{Finding, Findings, Origin, Severity};
 pub use load::{Loaded, load, load_for_build, load_text};
 pub use overrides::Overrides;
 pub use plan::{
-    Broker, Camera, Codec, Decoder, Gpu, Hint, LinesTarget, LogLevel, Look, Model, Monitoring, Mqtt, Outputs, Pictures,
-    Pipeline, Plan, Priority, Qos, Reconnect, Segments, Source, Threads, Tls, Transport,
+    Broker, Camera, Decoder, Gpu, Hint, LinesTarget, LogLevel, Model, Monitoring, Mqtt, Outputs, Pictures, Pipeline,
+    Plan, Priority, Qos, Reconnect, Segments, Source, Threads, Tls, Transport,
 };
 pub use schema::json_schema;
 pub use secret::{Secret, SecretUrl, redact};

@@ -3,12 +3,16 @@
 //!
 //! Two plans compare by value, so that a changed file says which cameras changed.
 
+use super::codec::Codec;
 use super::secret::{Secret, SecretUrl};
-use crate::infer::{Backend, Precision};
-use crate::model::head::HeadChoice;
-use crate::model::{GpuFacts, Rect, join_labels};
-use crate::tensorrt::{BuildSettings, EnginePrecision};
-use std::collections::BTreeMap;
+use crate::gpu;
+use crate::infer::{Backend, ModelSettings};
+use crate::model::GpuFacts;
+use crate::options::InferenceOptions;
+use crate::tensorrt::BuildSettings;
+use gst::glib;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -77,8 +81,10 @@ pub struct Threads {
     pub decoder_priority: Priority,
 }
 
-/// Of a thread. Where the system doesn't permit it: a warning, and `Normal`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// LOW: nice 10. HIGH: nice -10. REALTIME: SCHED_RR 10.
+// Of a thread. Where the system doesn't permit it: a warning, and `Normal`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Priority {
     Low,
     Normal,
@@ -171,10 +177,21 @@ impl Source {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Transport {
     Tcp,
     Udp,
+}
+
+impl Transport {
+    /// As `rtspsrc` takes it for its property `protocols`.
+    pub fn nick(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
 }
 
 /// What the file says of a stream.
@@ -185,22 +202,6 @@ pub struct Hint {
     pub size: Option<(u32, u32)>,
     /// Frames per second.
     pub framerate: Option<f64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Codec {
-    H264,
-    H265,
-}
-
-impl Codec {
-    /// As [`crate::cuda::CodecCaps`] names it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::H264 => "H.264",
-            Self::H265 => "HEVC",
-        }
-    }
 }
 
 /// Which GPU a camera's pictures are decoded and looked at on.
@@ -214,7 +215,7 @@ pub enum Gpu {
     Uuid(String),
 }
 
-/// A model of a camera: the settings of its element.
+/// A model of a camera.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     /// `model-id`: `detection` or `pose`.
@@ -222,117 +223,37 @@ pub struct Model {
     pub onnx: PathBuf,
     /// Where its engine is kept.
     pub engine: PathBuf,
-    pub labels: Option<PathBuf>,
-    /// How its outputs are read.
-    pub head: HeadChoice,
-    pub precision: Precision,
-    /// MiB (`TENSORRT_WORKSPACE_SIZE` is in GB).
-    pub workspace: u32,
-    /// Most images a batch (`GPU_BATCH_SIZE`).
-    pub batch_size: u32,
-    /// How long a frame waits for other cameras' that are due (`PIPELINE_QUEUE_TIMEOUT_MS`).
-    pub batch_timeout: Duration,
-    /// Frames passed on uninferred after each inferred one.
-    pub interval: u32,
-    /// Whether a frame may pass uninferred while the engine is behind.
-    pub skip_when_busy: bool,
-    pub look: Look,
-    /// Parts of the frame, as fractions of it; none: all of it.
-    pub regions: Vec<Rect>,
-    /// 0–1.
-    pub confidence: f32,
-    /// By label or number, 0–1.
-    pub class_confidence: BTreeMap<String, f32>,
-    /// 0–1.
-    pub iou: f32,
-    /// By label or number; none: all.
-    pub classes: Vec<String>,
-    pub max_detections: u32,
-    /// Least and greatest box, width and height in frame pixels; 0: no limit.
-    pub min_size: (u32, u32),
-    pub max_size: (u32, u32),
-}
-
-/// Where a model looks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Look {
-    /// The frame, or its regions.
-    Frame,
-    /// Objects that the model before found, of these labels; none: all.
-    Objects(Vec<String>),
+    /// What is asked of it, whichever pipeline runs it: see [`Self::options_in`].
+    pub options: InferenceOptions,
 }
 
 impl Model {
     /// How its engine is built.
     pub fn build_settings(&self, gpu: Option<&GpuFacts>) -> BuildSettings {
-        let precision = if self.precision == Precision::Fp32 { EnginePrecision::Fp32 } else { EnginePrecision::Fp16 };
-        BuildSettings {
-            precision,
-            batch_size: self.batch_size,
-            workspace: self.workspace,
-            ..BuildSettings::for_gpu(gpu)
-        }
+        let InferenceOptions { precision, batch_size, workspace_size, .. } = self.options;
+        gpu::build_settings(&ModelSettings { precision, batch_size, workspace_size, ..ModelSettings::default() }, gpu)
     }
 
-    /// The element's properties as name and text, for `set_property_from_str`: first those that may only be set before it
-    /// starts. `device` is the camera's GPU.
-    pub fn properties(&self, plan: &Plan, device: u32) -> Vec<(&'static str, String)> {
-        let mut set = vec![
-            (
-                "backend",
-                match plan.pipeline.backend() {
-                    Backend::TensorRt => "tensorrt".to_owned(),
-                    Backend::Cpu => "cpu".to_owned(),
-                },
-            ),
-            ("model", self.onnx.display().to_string()),
-            ("model-id", self.id.to_owned()),
-            ("batch-size", self.batch_size.to_string()),
-        ];
-        if let Some(labels) = &self.labels {
-            set.push(("labels", labels.display().to_string()));
-        }
-        if self.head != HeadChoice::Auto {
-            set.push(("head", self.head.nick().to_owned()));
-        }
-        if plan.pipeline == Pipeline::UnifiedGpu {
-            let precision = if self.precision == Precision::Fp32 { "fp32" } else { "fp16" };
-            set.push(("engine-file", self.engine.display().to_string()));
-            set.push(("device-id", device.to_string()));
-            set.push(("precision", precision.to_owned()));
-            set.push(("workspace-size", self.workspace.to_string()));
-            if let Some(folder) = &plan.engine_cache {
-                set.push(("engine-cache", folder.display().to_string()));
+    /// What its element is told. `device` is the camera's GPU.
+    pub fn options_in(&self, plan: &Plan, device: u32) -> InferenceOptions {
+        let options = InferenceOptions {
+            backend: plan.pipeline.backend(),
+            model: Some(self.onnx.clone()),
+            model_id: Some(self.id.to_owned()),
+            ..self.options.clone()
+        };
+        match plan.pipeline {
+            Pipeline::UnifiedGpu => InferenceOptions {
+                engine_file: Some(self.engine.clone()),
+                device_id: device,
+                engine_cache: plan.engine_cache.clone(),
+                ..options
+            },
+            Pipeline::Cpu => {
+                let InferenceOptions { precision, workspace_size, .. } = InferenceOptions::default();
+                InferenceOptions { precision, workspace_size, ..options }
             }
         }
-        set.extend(self.live_properties());
-        set
-    }
-
-    /// Those of [`Self::properties`] that may change while playing.
-    pub fn live_properties(&self) -> Vec<(&'static str, String)> {
-        let size = |(width, height): (u32, u32)| format!("{width}x{height}");
-        let class_confidence = self.class_confidence.iter().map(|(k, v)| format!("{k}={v}"));
-        let regions: Vec<_> = self.regions.iter().map(|r| format!("{},{},{},{}", r.x, r.y, r.w, r.h)).collect();
-        let (look, labels) = match &self.look {
-            Look::Frame => ("frame", String::new()),
-            Look::Objects(labels) => ("objects", join_labels(labels)),
-        };
-        vec![
-            ("batch-timeout", crate::infer::nanoseconds(self.batch_timeout).to_string()),
-            ("interval", self.interval.to_string()),
-            ("skip-when-busy", self.skip_when_busy.to_string()),
-            ("inference-region", look.to_owned()),
-            ("object-classes", labels),
-            ("roi", regions.join(";")),
-            ("confidence", self.confidence.to_string()),
-            ("class-confidence", join_labels(class_confidence)),
-            ("iou", self.iou.to_string()),
-            ("classes", join_labels(&self.classes)),
-            ("max-detections", self.max_detections.to_string()),
-            ("min-size", size(self.min_size)),
-            ("max-size", size(self.max_size)),
-        ]
     }
 }
 
@@ -403,11 +324,21 @@ pub struct Tls {
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// How sure the delivery to an MQTT broker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, glib::Enum)]
+#[enum_type(name = "GstTrtPublishQos")]
+#[repr(i32)]
 pub enum Qos {
-    AtMostOnce,
-    AtLeastOnce,
-    ExactlyOnce,
+    /// Sent once and forgotten.
+    #[enum_value(name = "At most once (0): sent and forgotten", nick = "at-most-once")]
+    AtMostOnce = 0,
+    /// Sent again, on the next connection if need be, until the broker has confirmed it; it can arrive twice.
+    #[default]
+    #[enum_value(name = "At least once (1): sent until the broker has confirmed it", nick = "at-least-once")]
+    AtLeastOnce = 1,
+    /// By the protocol's longer handshake once on a connection; after a reconnect it can arrive twice.
+    #[enum_value(name = "Exactly once (2): once on a connection, by a longer handshake", nick = "exactly-once")]
+    ExactlyOnce = 2,
 }
 
 /// JPEGs: the last annotated frame of the camera (`CAMERA.jpg`), and one when a class appears
@@ -450,8 +381,11 @@ pub struct Monitoring {
     pub log_level: LogLevel,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Python's names are taken too: CRITICAL is ERROR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum LogLevel {
+    Critical,
     Error,
     Warning,
     Info,
@@ -463,7 +397,7 @@ impl LogLevel {
     /// GStreamer's, for this plugin's debug categories.
     pub fn gst(self) -> gst::DebugLevel {
         match self {
-            Self::Error => gst::DebugLevel::Error,
+            Self::Critical | Self::Error => gst::DebugLevel::Error,
             Self::Warning => gst::DebugLevel::Warning,
             Self::Info => gst::DebugLevel::Info,
             Self::Debug => gst::DebugLevel::Debug,

@@ -1,13 +1,19 @@
 //! What is drawn of a record, and how large.
 
+use gst::glib;
+
 /// What an object's colour stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstTrtOverlayColorBy")]
 pub enum ColorBy {
     /// Its class, or its label where it has no class id.
+    #[enum_value(name = "The object's class", nick = "class")]
     Class,
     /// Its id in the frame: each object another.
+    #[enum_value(name = "The object's id in the frame", nick = "id")]
     Id,
     /// The model that found it.
+    #[enum_value(name = "The model that found the object", nick = "source")]
     Source,
 }
 

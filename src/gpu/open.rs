@@ -101,7 +101,7 @@ impl<'a> Opening<'a> {
         let library = Library::open(None)?;
         let gpu = Device::open(shared.context().device())?.facts;
         let folder = settings.engine_cache.clone().unwrap_or_else(EngineCache::default_folder);
-        let build = build_settings(settings, &gpu);
+        let build = build_settings(settings, Some(&gpu));
         Ok(Self { shared, library, gpu, cache: EngineCache::new(folder, DEFAULT_LIMIT), build })
     }
 
@@ -126,7 +126,8 @@ fn builder_memory(context: &Arc<Context>, library: &Library) -> Arc<GpuAllocator
     Arc::new(GpuAllocator::new(library.group(), memory, "TensorRT's builder", None))
 }
 
-fn build_settings(settings: &ModelSettings, gpu: &GpuFacts) -> BuildSettings {
+/// How the engine of these settings is built.
+pub fn build_settings(settings: &ModelSettings, gpu: Option<&GpuFacts>) -> BuildSettings {
     BuildSettings {
         precision: match settings.precision {
             Precision::Auto | Precision::Fp16 => EnginePrecision::Fp16,
@@ -135,7 +136,7 @@ fn build_settings(settings: &ModelSettings, gpu: &GpuFacts) -> BuildSettings {
         },
         batch_size: settings.batch_size.max(1),
         workspace: settings.workspace_size,
-        ..BuildSettings::for_gpu(Some(gpu))
+        ..BuildSettings::for_gpu(gpu)
     }
 }
 
@@ -151,9 +152,9 @@ mod tests {
     /// The key in the cache follows from these: `gst-trt build MODEL` makes the engine that an element looks for.
     #[test]
     fn an_elements_defaults_are_those_of_gst_trt_build() {
-        assert_eq!(build_settings(&ModelSettings::default(), &gpu()), BuildSettings::for_gpu(Some(&gpu())));
+        assert_eq!(build_settings(&ModelSettings::default(), Some(&gpu())), BuildSettings::for_gpu(Some(&gpu())));
         let other = ModelSettings { precision: Precision::Int8, batch_size: 16, ..ModelSettings::default() };
-        let build = build_settings(&other, &gpu());
+        let build = build_settings(&other, Some(&gpu()));
         assert_eq!((build.precision, build.batch_size), (EnginePrecision::Int8, 16));
     }
 

@@ -17,6 +17,14 @@ impl Rect {
         Self { x, y, w, h }
     }
 
+    /// A part of a frame, as fractions of it; `None`: it isn't inside, or empty. Decimal fractions that add up to 1 may be
+    /// a little more in binary.
+    pub fn part_of_frame(x: f32, y: f32, w: f32, h: f32) -> Option<Self> {
+        const WHOLE: f32 = 1.0001;
+        let inside = x >= 0.0 && y >= 0.0 && w > 0.0 && h > 0.0 && x + w <= WHOLE && y + h <= WHOLE;
+        inside.then_some(Self::new(x, y, w, h))
+    }
+
     pub fn from_corners(x1: f32, y1: f32, x2: f32, y2: f32) -> Self {
         Self::new(x1, y1, x2 - x1, y2 - y1)
     }

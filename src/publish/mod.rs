@@ -9,6 +9,7 @@ mod json;
 mod line;
 mod location;
 mod mqtt;
+mod options;
 mod output;
 mod pipe;
 mod publisher;
@@ -18,7 +19,8 @@ mod turn;
 
 pub use line::{Frame, write_line};
 pub use location::Location;
+pub use mqtt::MqttSettings;
 pub(crate) use mqtt::tls_config;
-pub use mqtt::{MqttSettings, Qos};
+pub use options::{OverflowChoice, PublishOptions};
 pub use output::{Notice, Notify, OnError, Output, open, remedy};
 pub use publisher::{Overflow, Publisher, Refused, Stats};

@@ -6,6 +6,7 @@ use super::mqtt::{MqttOutput, MqttSettings};
 use super::pipe::PipeOutput;
 use super::retry::RetryingOutput;
 use super::tcp::TcpOutput;
+use gst::glib;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -28,13 +29,15 @@ pub enum Notice {
 /// Hears notices, from any thread.
 pub type Notify = Arc<dyn Fn(Notice) + Send + Sync>;
 
-/// What becomes of an output that fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What becomes of an output that can't be opened or written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[enum_type(name = "GstTrtPublishOnError")]
+#[repr(i32)]
 pub enum OnError {
-    /// It's over.
     #[default]
+    #[enum_value(name = "Fail: an error message, and the stream ends", nick = "fail")]
     Fail,
-    /// It's told, and tried again; lines wait meanwhile.
+    #[enum_value(name = "Retry: a warning message; lines wait, frames go on, and it is tried again", nick = "retry")]
     Retry,
 }
 

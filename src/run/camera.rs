@@ -3,9 +3,10 @@
 use super::CAT;
 use super::analysis::Analysis;
 use super::bus::{Listener, Placement};
-use super::change::NewValue;
+use super::change::NewOptions;
 use super::channel::{Report, Reporter};
 use super::lifecycle::{Action, Event, Lifecycle, Patience, State};
+use super::options::ElementOptions;
 use super::recording::Recording;
 use super::setup::{CameraSetup, Decoder, Source};
 use super::source;
@@ -255,7 +256,7 @@ impl Camera {
     /// Has outputs whose files were moved or deleted open them anew.
     pub fn reopen_outputs(&self) {
         let Some(analysis) = &self.analysis else { return };
-        for setup in self.setup.elements.iter().filter(|setup| setup.factory == "trtpublish") {
+        for setup in self.setup.elements.iter().filter(|setup| matches!(setup.options, ElementOptions::Publish(_))) {
             if let Some(output) = analysis.pipeline.by_name(&setup.name) {
                 output.emit_by_name::<()>("reopen", &[]);
             }
@@ -264,15 +265,18 @@ impl Camera {
 
     /// Changes properties of elements that play, as `setup` has them, and has models look whether their files have another
     /// content.
-    pub fn change(&mut self, setup: CameraSetup, values: Vec<NewValue>) {
+    pub fn change(&mut self, setup: CameraSetup, changed: Vec<NewOptions>) {
         self.setup = Arc::new(setup);
         let Some(analysis) = &self.analysis else { return };
         let (setup, reporter) = (self.setup.clone(), self.reporter.clone());
         // A model may take its time.
         analysis.pipeline.call_async(move |pipeline| {
-            for value in values {
-                if let Err(text) = set(pipeline, &setup, &value) {
-                    reporter.report(Report::Note(text));
+            for NewOptions { element: name, .. } in changed {
+                let found = setup.elements.iter().find(|element| element.name == name).zip(pipeline.by_name(&name));
+                if let Some((setup, element)) = found
+                    && let Err(error) = setup.options.give_to(&element)
+                {
+                    reporter.report(Report::Note(error.message));
                 }
             }
             for element in setup.elements.iter().filter_map(|element| pipeline.by_name(&element.name)) {
@@ -482,20 +486,5 @@ fn share_context(pipeline: &gst::Pipeline, decoder: Decoder, gpu: &OnceLock<Arc<
     let shared = SharedContext::own(device).map_err(|error| error.message)?;
     let _ = gpu.set(shared.context().clone());
     pipeline.set_context(&shared.to_gst());
-    Ok(())
-}
-
-fn set(pipeline: &gst::Pipeline, setup: &CameraSetup, value: &NewValue) -> Result<(), String> {
-    let NewValue { element: name, property, value } = value;
-    let found = setup.elements.iter().find(|element| element.name == *name).zip(pipeline.by_name(name));
-    let Some((of, element)) = found else { return Ok(()) };
-    let value = match value {
-        Some(value) => of.value(&element, property, value).map_err(|error| error.message)?,
-        None => match element.find_property(property) {
-            Some(spec) => spec.default_value().clone(),
-            None => return Ok(()),
-        },
-    };
-    element.set_property_from_value(property, &value);
     Ok(())
 }

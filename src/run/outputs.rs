@@ -1,11 +1,11 @@
 //! From a camera's outputs to elements and what records beside them.
 
+use super::options::ElementOptions;
 use super::setup::ElementSetup;
-use crate::config::{LinesTarget, Mqtt, Outputs, Plan, Qos};
-use crate::digest;
+use crate::config::{LinesTarget, Mqtt, Outputs, Plan};
+use crate::digest::{self, Hash};
 use crate::error::{Error, ErrorKind};
-use crate::infer::nanoseconds;
-use crate::publish::tls_config;
+use crate::publish::{MqttSettings, OnError, OverflowChoice, PublishOptions, tls_config};
 use crate::record;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::time::Duration;
@@ -43,20 +43,20 @@ pub fn check_certificates(plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-fn publish(name: String, camera: &str, location: String) -> ElementSetup {
-    let properties = [
-        ("location", location),
-        ("stream-id", camera.to_owned()),
-        ("drain-timeout", nanoseconds(DRAIN).to_string()),
+fn element(name: String, options: PublishOptions, contents: Vec<Option<Hash>>) -> ElementSetup {
+    ElementSetup { name, options: ElementOptions::publish(options), contents }
+}
+
+/// What all outputs have in common.
+fn publish(camera: &str, location: String) -> PublishOptions {
+    PublishOptions {
+        location,
+        stream_id: Some(camera.into()),
+        drain_timeout: DRAIN,
         // One that fails, or is slow, takes neither the camera nor its other outputs down.
-        ("on-error", "retry".to_owned()),
-        ("overflow", "drop-oldest".to_owned()),
-    ];
-    ElementSetup {
-        factory: "trtpublish".into(),
-        name,
-        properties: properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-        contents: vec![],
+        on_error: OnError::Retry,
+        overflow: OverflowChoice::DropOldest,
+        ..PublishOptions::default()
     }
 }
 
@@ -66,10 +66,9 @@ fn lines(camera: &str, number: u32, target: &LinesTarget) -> ElementSetup {
         LinesTarget::File(path) => path.display().to_string(),
         LinesTarget::Tcp { host, port } => format!("tcp://{}", server(host, *port)),
     };
-    let mut element = publish(format!("lines-{number}"), camera, location);
     // What was written before a reconnection stays.
-    element.properties.push(("append".into(), "true".into()));
-    element
+    let options = PublishOptions { append: true, ..publish(camera, location) };
+    element(format!("lines-{number}"), options, vec![])
 }
 
 /// With an IPv6 address in brackets.
@@ -84,45 +83,39 @@ fn broker(camera: &str, mqtt: &Mqtt) -> ElementSetup {
     let password = broker.password.as_ref().map(|password| format!(":{}", encoded(password.expose())));
     let account = broker.username.as_deref().map(|user| format!("{}{}@", encoded(user), password.unwrap_or_default()));
     let location = format!("{scheme}://{}{}", account.unwrap_or_default(), server(&broker.host, broker.port));
-    let mut element = publish("mqtt".into(), camera, location);
-    let mut set = |name: &str, value: String| element.properties.push((name.to_owned(), value));
-    set("mqtt-topic", topic.clone());
-    set(
-        "mqtt-qos",
-        match qos {
-            Qos::AtMostOnce => "at-most-once",
-            Qos::AtLeastOnce => "at-least-once",
-            Qos::ExactlyOnce => "exactly-once",
-        }
-        .to_owned(),
-    );
-    set("mqtt-retain", retain.to_string());
-    set("mqtt-status-topic", broker.status_topic.clone());
-    set("mqtt-keep-alive", nanoseconds(broker.keep_alive).to_string());
-    set("max-queue", broker.offline_queue.max(1).to_string());
-    // The configuration has the account, from the environment where it says so.
-    set("credentials-env", String::new());
-    if let Some(id) = &broker.client_id {
-        set("mqtt-client-id", id.clone());
-    }
-    if let Some(tls) = &broker.tls {
-        let (certificate, key) = tls.client.as_ref().map(|(certificate, key)| (certificate, key)).unzip();
-        let files = [("tls-ca-file", tls.ca.as_ref()), ("tls-certificate-file", certificate), ("tls-key-file", key)];
-        for (name, path) in files.into_iter().filter_map(|(name, path)| Some((name, path?))) {
-            element.properties.push((name.to_owned(), path.display().to_string()));
-            element.contents.push(digest::of_file(path).ok());
-        }
-    }
-    element
+    let tls = broker.tls.clone().unwrap_or_default();
+    let (tls_certificate_file, tls_key_file) = tls.client.unzip();
+    let files = [&tls.ca, &tls_certificate_file, &tls_key_file];
+    let contents = files.into_iter().flatten().map(|path| digest::of_file(path).ok()).collect();
+    let options = PublishOptions {
+        max_queue: u32::try_from(broker.offline_queue).unwrap_or(u32::MAX).max(1),
+        mqtt: MqttSettings {
+            topic: Some(topic.clone()),
+            qos: *qos,
+            retain: *retain,
+            client_id: broker.client_id.clone(),
+            // The configuration has the account, from the environment where it says so.
+            credentials_env: String::new(),
+            tls_ca_file: tls.ca,
+            tls_client: None,
+            status_topic: Some(broker.status_topic.clone()),
+            keep_alive: broker.keep_alive,
+        },
+        tls_certificate_file,
+        tls_key_file,
+        ..publish(camera, location)
+    };
+    element("mqtt".into(), options, contents)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Broker, Secret, Tls};
+    use crate::config::{Broker, Qos, Secret, Tls, redact};
+    use gst::prelude::*;
 
     #[test]
-    fn every_property_is_one_of_the_element() {
+    fn elements_have_what_the_outputs_say() {
         gst::init().unwrap();
         crate::plugin_register_static().unwrap();
         let broker = Broker {
@@ -146,12 +139,32 @@ mod tests {
             ..Outputs::default()
         };
         let elements = elements("door", &outputs);
-        let locations: Vec<_> = elements.iter().map(|element| element.properties[0].1.as_str()).collect();
+        let options = |element: &ElementSetup| match &element.options {
+            ElementOptions::Publish(options) => options.clone(),
+            other => panic!("{other:?}"),
+        };
+        let locations: Vec<_> = elements.iter().map(|element| options(element).location).collect();
         let broker = "mqtts://user%40home:p%3Aw%2Fd@[fd00::1]:8883";
         assert_eq!(locations, ["-", "a.jsonl", "tcp://[::1]:4000", broker]);
         for element in &elements {
-            element.make().unwrap();
+            let (made, options) = (element.make().unwrap(), options(element));
+            assert_eq!(made.property::<String>("location"), redact(&options.location));
+            assert_eq!(made.property::<u64>("drain-timeout"), 1_500_000_000);
+            assert_eq!(made.property::<bool>("append"), options.mqtt.topic.is_none());
         }
+        let made = elements[3].make().unwrap();
+        assert_eq!(made.property::<u32>("max-queue"), 500);
+        assert_eq!(made.property_value("mqtt-qos").serialize().unwrap(), "exactly-once");
+        let mqtt = [
+            "mqtt-topic",
+            "mqtt-client-id",
+            "mqtt-status-topic",
+            "tls-ca-file",
+            "tls-certificate-file",
+            "tls-key-file",
+        ];
+        let values = mqtt.map(|name| made.property::<Option<String>>(name).unwrap_or_default());
+        assert_eq!(values, ["objects/door", "one", "status/one", "ca.pem", "cert.pem", "key.pem"]);
         assert_eq!(elements[3].contents, [None; 3], "files that aren't there");
         assert!(!format!("{elements:?}").contains("w%2Fd"), "{elements:?}");
         assert!(recording("door", &outputs, None).is_none());

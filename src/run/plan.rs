@@ -1,12 +1,14 @@
 //! From what the configuration means to what pipelines are made of.
 
 use super::lifecycle::Patience;
+use super::options::ElementOptions;
 use super::outputs;
 use super::setup::{CameraSetup, Decoder, ElementSetup, FileSource, RtspSource, Source, TestSource, ThreadSetup};
 use crate::backoff::Backoff;
 use crate::check::{assign, gpu_names};
 use crate::config::{self, Pipeline, Plan};
 use crate::error::{Error, ErrorKind};
+use crate::options::InferenceOptions;
 use std::time::Duration;
 
 /// Coded pictures that wait while their decoder doesn't keep up: a burst after a pause of the network, which a decoder works
@@ -89,26 +91,22 @@ fn elements(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementSet
 
 /// The elements of a camera's models.
 pub fn models(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementSetup> {
-    let model = |factory: &str, model: &config::Model| {
+    let element = |model: &config::Model, of: fn(InferenceOptions) -> ElementOptions| ElementSetup {
+        name: model.id.to_owned(),
         // Nobody but us is in these pipelines.
-        let rest = [("roi-meta", "false".to_owned())];
-        let properties = model.properties(plan, device).into_iter().chain(rest);
-        ElementSetup {
-            factory: factory.to_owned(),
-            name: model.id.to_owned(),
-            properties: properties.map(|(name, value)| (name.to_owned(), value)).collect(),
-            // Models look at their files themselves.
-            contents: vec![],
-        }
+        options: of(InferenceOptions { roi_meta: false, ..model.options_in(plan, device) }),
+        // Models look at their files themselves.
+        contents: vec![],
     };
-    let detection = camera.detection.iter().map(|detection| model("trtdetect", detection));
-    detection.chain(camera.pose.iter().map(|pose| model("trtpose", pose))).collect()
+    let detection = camera.detection.iter().map(|model| element(model, ElementOptions::detect));
+    detection.chain(camera.pose.iter().map(|model| element(model, ElementOptions::pose))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Overrides, Priority, Transport, load_text};
+    use crate::infer::Backend;
 
     /// The plan of a configuration with these keys in `processing`, and two cameras.
     fn plan(processing: &str) -> Plan {
@@ -134,9 +132,8 @@ mod tests {
         load_text(std::path::Path::new("config.json"), &text, &Overrides::default()).unwrap().plan
     }
 
-    fn property<'a>(setup: &'a CameraSetup, element: &str, name: &str) -> Option<&'a str> {
-        let element = setup.elements.iter().find(|e| e.name == element)?;
-        element.properties.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    fn options<'a>(setup: &'a CameraSetup, name: &str) -> &'a ElementOptions {
+        &setup.elements.iter().find(|element| element.name == name).unwrap().options
     }
 
     #[test]
@@ -155,15 +152,18 @@ mod tests {
         let threads = ThreadSetup { pinned: true, decoder: Priority::Realtime, others: Priority::High };
         assert_eq!(setup.threads, threads);
         for element in ["detection", "pose"] {
-            assert_eq!(property(&setup, element, "batch-size"), Some("3"));
-            assert_eq!(property(&setup, element, "batch-timeout"), Some("2500000"));
-            assert_eq!(property(&setup, element, "backend"), Some("tensorrt"));
-            assert_eq!(property(&setup, element, "device-id"), Some("1"));
+            let (ElementOptions::Detect(options) | ElementOptions::Pose(options)) = options(&setup, element) else {
+                panic!("{element}")
+            };
+            assert_eq!((options.batch_size, options.batch_timeout), (3, Duration::from_micros(2500)));
+            assert_eq!((options.backend, options.device_id), (Backend::TensorRt, 1));
+            assert!(!options.roi_meta);
         }
-        assert_eq!(property(&setup, "detection", "confidence"), Some("0.5"));
-        let factories: Vec<_> = setup.elements.iter().map(|element| element.factory.as_str()).collect();
+        assert!(matches!(options(&setup, "detection"), ElementOptions::Detect(options) if options.confidence == 0.5));
+        let factories: Vec<_> = setup.elements.iter().map(|element| element.options.factory()).collect();
         assert_eq!(factories, ["trtdetect", "trtpose", "trtpublish", "trtpublish"]);
-        assert_eq!(property(&setup, "lines-2", "location"), Some("tcp://[::1]:4000"));
+        let ElementOptions::Publish(lines) = options(&setup, "lines-2") else { panic!() };
+        assert_eq!(lines.location, "tcp://[::1]:4000");
         let Source::Rtsp(source) = &setup.source else { panic!() };
         assert_eq!((source.transport, source.latency), (Transport::Udp, Duration::from_millis(50)));
         assert!(!format!("{setup:?}").contains("word"));
@@ -180,7 +180,8 @@ mod tests {
         );
         let cameras = cameras(&plan, |_| None).unwrap();
         assert_eq!(cameras.iter().map(|camera| camera.decoder).collect::<Vec<_>>(), [Decoder::Cpu, Decoder::Cpu]);
-        assert_eq!(property(&cameras[0], "detection", "backend"), Some("cpu"));
+        let ElementOptions::Detect(detection) = options(&cameras[0], "detection") else { panic!() };
+        assert_eq!(detection.backend, Backend::Cpu);
         let Source::Test(source) = &cameras[1].source else { panic!() };
         assert_eq!((source.width, source.height), (320, 240));
         assert!((f64::from(source.rate.numer()) / f64::from(source.rate.denom()) - 29.97).abs() < 1e-3);

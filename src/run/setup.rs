@@ -1,11 +1,10 @@
 //! What a camera's pipeline is made of.
 
-use crate::config::{Priority, SecretUrl, Transport, redact};
+use super::options::ElementOptions;
+use crate::config::{Priority, SecretUrl, Transport};
 use crate::digest::Hash;
 use crate::error::{Error, ErrorKind};
 use crate::record;
-use gst::prelude::*;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -104,24 +103,14 @@ impl Decoder {
     }
 }
 
-/// An element and its properties.
-#[derive(Clone, PartialEq)]
+/// An element and what it's told.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ElementSetup {
-    pub factory: String,
     /// Unique in its camera.
     pub name: String,
-    /// Name and value, as gst-launch takes them.
-    pub properties: Vec<(String, String)>,
-    /// What was in files that properties name and that are read once, when it's made; `None`: not to be read.
+    pub options: ElementOptions,
+    /// What was in files that options name and that are read once, when it's made; `None`: not to be read.
     pub contents: Vec<Option<Hash>>,
-}
-
-impl fmt::Debug for ElementSetup {
-    /// Without passwords.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} name={}", self.factory, self.name)?;
-        self.properties.iter().try_for_each(|(name, value)| write!(f, " {name}={}", redact(value)))
-    }
 }
 
 /// How threads are scheduled.
@@ -145,31 +134,11 @@ impl ElementSetup {
     /// Makes the element.
     ///
     /// # Errors
-    /// There's no such element; it has no such property; the value isn't one of the property's.
+    /// There's no such element.
     pub fn make(&self) -> Result<gst::Element, Error> {
-        let element = make(&self.factory, &self.name)?;
-        for (name, value) in &self.properties {
-            let value = self.value(&element, name, value)?;
-            element.set_property_from_value(name, &value);
-        }
+        let element = make(self.options.factory(), &self.name)?;
+        self.options.give_to(&element)?;
         Ok(element)
-    }
-
-    /// A property's value for this element.
-    ///
-    /// # Errors
-    /// It has no such property; the value isn't one of the property's, or is out of its range.
-    pub fn value(&self, element: &gst::Element, name: &str, value: &str) -> Result<gst::glib::Value, Error> {
-        let wrong = |what: &str| {
-            Error::new(ErrorKind::Setting, format!("{} {}: {name}={}: {what}", self.factory, self.name, redact(value)))
-        };
-        let spec = element.find_property(name).ok_or_else(|| wrong("there is no such property"))?;
-        let parsed = gst::glib::Value::deserialize_with_pspec(value, &spec)
-            .map_err(|_| wrong(&format!("not a {}", spec.value_type())))?;
-        if !spec.value_is_valid(&parsed) {
-            return Err(wrong("out of range"));
-        }
-        Ok(parsed)
     }
 }
 

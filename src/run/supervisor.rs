@@ -2,7 +2,7 @@
 
 use super::bus::Placement;
 use super::camera::Camera;
-use super::change::{Change, change};
+use super::change::{Change, NewOptions, change};
 use super::channel::{Inbox, Letter, Letters, Report, Reporter, channel};
 use super::lifecycle::{Event, Patience, State};
 use super::meters::Meters;
@@ -251,11 +251,12 @@ impl Supervisor {
                 camera.change(setup, vec![]);
                 camera.retry();
             }
-            Change::Properties(values) if camera.state() != State::Failed => {
-                let changed: Vec<_> =
-                    values.iter().map(|value| format!("{} of {}", value.property, value.element)).collect();
-                self.say(format!("{}: changed: {}", setup.name, changed.join(", ")));
-                camera.change(setup, values);
+            Change::Options(changed) if camera.state() != State::Failed => {
+                let of =
+                    |new: &NewOptions| new.properties.iter().map(|name| format!("{name} of {}", new.element)).collect();
+                let said: Vec<_> = changed.iter().flat_map::<Vec<_>, _>(of).collect();
+                self.say(format!("{}: changed: {}", setup.name, said.join(", ")));
+                camera.change(setup, changed);
                 camera.retry();
             }
             _ => {

@@ -1,13 +1,16 @@
 //! Cameras that come, go and change while others run.
 
 use crate::common::barcode::Codec;
+use crate::common::find::test_model;
 use crate::common::rtsp::Camera;
 use crate::common::running::start;
-use crate::common::supervised::{Supervised, camera, detection, element, gaps, rtsp};
+use crate::common::supervised::{Supervised, camera, detection, detection_with, gaps, rtsp};
 use gst::prelude::*;
 use gsttensorrt::config::Transport;
 use gsttensorrt::monitor::CameraState;
-use gsttensorrt::run::{CameraSetup, Outcome, Source, TestSource};
+use gsttensorrt::options::InferenceOptions;
+use gsttensorrt::publish::PublishOptions;
+use gsttensorrt::run::{CameraSetup, ElementOptions, ElementSetup, Outcome, Source, TestSource};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -67,22 +70,25 @@ fn a_threshold_changes_without_a_pause_and_a_source_by_starting_anew() {
         let detect = cameras.pipeline("door").unwrap().by_name("detect").unwrap();
         detect.property::<f32>("confidence")
     };
-    setup.elements[0].properties.push(("confidence".into(), "0.75".into()));
+    let options = InferenceOptions { confidence: 0.75, ..InferenceOptions::default() };
+    setup.elements = vec![detection_with(test_model("yolo"), options)];
     let before = cameras.pipeline("door").unwrap();
     cameras.apply(vec![setup.clone()]);
     cameras.wait_for("new threshold", 5 * SECOND, || confidence() == 0.75);
+    assert!(cameras.lines().iter().any(|line| line == "door: changed: confidence of detect"), "{:?}", cameras.lines());
     assert_eq!(cameras.pipeline("door").unwrap(), before);
-    setup.elements[0].properties.pop();
+    setup.elements = vec![detection()];
     cameras.apply(vec![setup.clone()]);
     cameras.wait_for("old threshold", 5 * SECOND, || confidence() != 0.75);
 
     // Nonsense stays without effect, and is said.
-    setup.elements[0].properties.push(("confidence".into(), "7".into()));
+    let options = InferenceOptions { classes: vec!["dragon".to_owned()].into(), ..InferenceOptions::default() };
+    setup.elements = vec![detection_with(test_model("yolo"), options)];
     cameras.apply(vec![setup.clone()]);
     cameras.wait_for("complaint", 5 * SECOND, || {
-        cameras.lines().iter().any(|line| line.contains("confidence=7: out of range"))
+        cameras.lines().iter().any(|line| line.contains("dragon") && line.contains("the value before stays in force"))
     });
-    setup.elements[0].properties.pop();
+    assert_eq!(cameras.pipeline("door").unwrap(), before);
 
     setup.source =
         Source::Test(TestSource { width: 160, height: 120, rate: gst::Fraction::new(25, 1), pattern: "smpte".into() });
@@ -98,8 +104,8 @@ fn one_that_can_not_open_is_given_up_on_and_none_that_can_ends_the_run() {
         return;
     }
     let mut wrong = test_picture("wrong");
-    let model = [("backend", "cpu"), ("model", "/nowhere/model.onnx")];
-    wrong.elements = vec![element("trtdetect", "detect", &model)];
+    let nowhere = || detection_with("/nowhere/model.onnx", InferenceOptions::default());
+    wrong.elements = vec![nowhere()];
     let cameras = Supervised::start(vec![wrong.clone(), test_picture("right")]);
     cameras.wait_for_pictures("right", 5, 10 * SECOND);
     cameras.wait_for("failure", 5 * SECOND, || cameras.lines().iter().any(|line| line.starts_with("wrong: failed: ")));
@@ -109,7 +115,7 @@ fn one_that_can_not_open_is_given_up_on_and_none_that_can_ends_the_run() {
     cameras.wait_for_pictures("wrong", 5, 10 * SECOND);
     assert_eq!(cameras.stop(), Outcome::Stopped);
 
-    wrong.elements = vec![element("trtdetect", "detect", &model)];
+    wrong.elements = vec![nowhere()];
     let Outcome::NothingRuns(reasons) = Supervised::start(vec![wrong]).wait() else { panic!() };
     assert!(reasons[0].contains("/nowhere/model.onnx"), "{reasons:?}");
 }
@@ -121,7 +127,9 @@ fn an_output_that_breaks_is_opened_again() {
     let pipe = folder.path().join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let mut setup = test_picture("door");
-    setup.elements = vec![element("trtpublish", "lines", &[("location", pipe.to_str().unwrap())])];
+    let options = PublishOptions { location: pipe.to_str().unwrap().into(), ..PublishOptions::default() };
+    setup.elements =
+        vec![ElementSetup { name: "lines".into(), options: ElementOptions::publish(options), contents: vec![] }];
     let open = || std::fs::OpenOptions::new().read(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(&pipe);
     use std::os::unix::fs::OpenOptionsExt;
     let reader = open().unwrap();
@@ -145,9 +153,8 @@ fn a_slow_model_leaves_pictures_out_and_lets_no_delay_build_up() {
     let source = TestSource { width: 320, height: 240, rate, pattern: "ball".into() };
     let mut setup = camera("door", Source::Test(source));
     setup.picture_queue = 3;
-    let model = crate::common::find::test_model("slow");
-    let properties = [("backend", "cpu"), ("model", model.to_str().unwrap()), ("max-in-flight", "2")];
-    setup.elements = vec![element("trtdetect", "detect", &properties)];
+    let options = InferenceOptions { max_in_flight: 2, ..InferenceOptions::default() };
+    setup.elements = vec![detection_with(test_model("slow"), options)];
     let cameras = Supervised::start(vec![setup]);
     cameras.wait_for_pictures("door", 40, 20 * SECOND);
     let camera = cameras.cameras().pop().unwrap();

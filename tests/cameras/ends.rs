@@ -2,9 +2,10 @@
 
 use crate::common::barcode::{self, Codec};
 use crate::common::running::start;
-use crate::common::supervised::{IMPATIENCE, Supervised, camera, element};
+use crate::common::supervised::{IMPATIENCE, Supervised, camera, detection_with};
 use gst::glib;
 use gst::prelude::*;
+use gsttensorrt::options::InferenceOptions;
 use gsttensorrt::run::{CameraSetup, FileSource, Meters, Options, Outcome, Source, Supervisor, TestSource};
 use std::cell::{Cell, RefCell};
 use std::path::Path;
@@ -27,8 +28,8 @@ fn once(name: &str, folder: &Path, pictures: u64) -> CameraSetup {
 
 /// A camera whose model can't be opened.
 fn broken(name: &str) -> CameraSetup {
-    let model = [("backend", "cpu"), ("model", "/nowhere/model.onnx")];
-    CameraSetup { elements: vec![element("trtdetect", "detect", &model)], ..test_picture(name) }
+    let nowhere = detection_with("/nowhere/model.onnx", InferenceOptions::default());
+    CameraSetup { elements: vec![nowhere], ..test_picture(name) }
 }
 
 /// Waits for an end that comes by itself.

@@ -3,7 +3,7 @@
 use super::supervised::Supervised;
 use gst::prelude::*;
 use gsttensorrt::config::{Overrides, load_text};
-use gsttensorrt::run::{self, CameraSetup};
+use gsttensorrt::run::{self, CameraSetup, ElementOptions};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -39,7 +39,7 @@ pub fn cameras(names: &[&str], outputs: impl Fn(&str) -> Value) -> Vec<CameraSet
     let plan = loaded.unwrap_or_else(|findings| panic!("{findings}")).plan;
     let mut cameras = run::cameras(&plan, |_| None).unwrap();
     for camera in &mut cameras {
-        camera.elements.retain(|element| element.factory == "trtpublish");
+        camera.elements.retain(|element| matches!(element.options, ElementOptions::Publish(_)));
     }
     cameras
 }
@@ -702,9 +702,11 @@ pub fn run_with_failures(seed: u64, steps: usize, pause: Duration) {
         all.insert(name, Outputs { readers, pictures, touched: [false; 4], elements: Vec::new() });
     }
     let mut setups = cameras(&NAMES, |name| places[name].clone());
-    for element in setups.iter_mut().flat_map(|setup| &mut setup.elements).filter(|element| element.name != "mqtt") {
-        // So that a failure of a second or two loses lines.
-        element.properties.push(("max-queue".into(), "40".into()));
+    for element in setups.iter_mut().flat_map(|setup| &mut setup.elements) {
+        if let ElementOptions::Publish(options) = &mut element.options {
+            // So that a failure of a second or two loses lines.
+            options.max_queue = 40;
+        }
     }
     let start = Instant::now();
     let running = Supervised::start(setups);

@@ -4,12 +4,15 @@ use super::{barcode, find};
 use gst::glib;
 use gst::prelude::*;
 use gsttensorrt::config::{SecretUrl, Transport};
+use gsttensorrt::infer::Backend;
 use gsttensorrt::monitor::{Camera, CameraState};
+use gsttensorrt::options::InferenceOptions;
 use gsttensorrt::run::{
-    Backoff, CameraSetup, Decoder, ElementSetup, Meters, Options, Outcome, Patience, RtspSource, Source, Supervisor,
-    ThreadSetup,
+    Backoff, CameraSetup, Decoder, ElementOptions, ElementSetup, Meters, Options, Outcome, Patience, RtspSource,
+    Source, Supervisor, ThreadSetup,
 };
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, Once, mpsc};
 use std::thread::JoinHandle;
@@ -77,19 +80,15 @@ pub fn camera(name: &str, source: Source) -> CameraSetup {
     }
 }
 
-pub fn element(factory: &str, name: &str, properties: &[(&str, &str)]) -> ElementSetup {
-    ElementSetup {
-        factory: factory.into(),
-        name: name.into(),
-        properties: properties.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
-        contents: vec![],
-    }
+/// Detection on the CPU.
+pub fn detection_with(model: impl Into<PathBuf>, options: InferenceOptions) -> ElementSetup {
+    let options = InferenceOptions { backend: Backend::Cpu, model: Some(model.into()), ..options };
+    ElementSetup { name: "detect".into(), options: ElementOptions::detect(options), contents: vec![] }
 }
 
 /// Detection with the small test model.
 pub fn detection() -> ElementSetup {
-    let model = find::test_model("yolo");
-    element("trtdetect", "detect", &[("backend", "cpu"), ("model", model.to_str().unwrap())])
+    detection_with(find::test_model("yolo"), InferenceOptions::default())
 }
 
 impl Supervised {

@@ -1,7 +1,7 @@
 //! Cameras: addresses, names, GPUs.
 
 use super::super::file;
-use super::super::plan::{Camera, Codec, Gpu, Hint, Pipeline, Source, Transport};
+use super::super::plan::{Camera, Gpu, Hint, Pipeline, Source, Transport};
 use super::super::secret::{SecretUrl, redact_value};
 use super::super::text::join;
 use super::address::{self, Address};
@@ -157,7 +157,7 @@ fn rtsp(ctx: &mut Context, place: &Place, settings: &file::Camera, url: &str, sc
         ctx.warning(&key, "the path has an @, and what follows looks like a host", remedy);
     }
     let transport = settings.transport.unwrap_or(ctx.file.cameras.transport);
-    if scheme == "rtsps" && transport == file::Transport::Udp {
+    if scheme == "rtsps" && transport == Transport::Udp {
         let own = place.key("TRANSPORT");
         let key = if settings.transport.is_some() { own } else { "cameras.TRANSPORT".into() };
         ctx.error(&key, "rtsps:// encrypts a TCP connection", "set TRANSPORT to tcp for this camera");
@@ -166,10 +166,7 @@ fn rtsp(ctx: &mut Context, place: &Place, settings: &file::Camera, url: &str, sc
     let label = ctx.written.label(&key).map_or_else(|| redact_value(url), str::to_owned);
     Some(Source::Rtsp {
         url: SecretUrl::with_label(address.with_whole_user(url), label),
-        transport: match transport {
-            file::Transport::Tcp => Transport::Tcp,
-            file::Transport::Udp => Transport::Udp,
-        },
+        transport,
         latency: Duration::from_millis(settings.latency_ms.unwrap_or(ctx.file.cameras.latency_ms).into()),
     })
 }
@@ -210,11 +207,7 @@ fn hint(ctx: &mut Context, place: &Place, settings: &file::Camera) -> Hint {
             None
         }
     };
-    let codec = settings.codec.map(|codec| match codec {
-        file::Codec::H264 => Codec::H264,
-        file::Codec::H265 => Codec::H265,
-    });
-    Hint { codec, size, framerate: settings.fps }
+    Hint { codec: settings.codec, size, framerate: settings.fps }
 }
 
 fn gpu(ctx: &mut Context, place: &Place, setting: Option<&file::Gpu>, pipeline: Pipeline) -> Gpu {

@@ -1,6 +1,6 @@
 //! Labels that the file names, against those of its models: one that no model has is without effect.
 
-use super::super::plan::{Camera, Look, Model, Pipeline};
+use super::super::plan::{Camera, Model, Pipeline};
 use super::models::{DETECTION, POSE, Role, where_written};
 use super::{Context, outputs};
 use crate::backend;
@@ -28,12 +28,14 @@ pub fn check(ctx: &mut Context, path: &str, camera: &Camera, pipeline: Pipeline)
 fn check_model(ctx: &mut Context, path: &str, role: Role, model: &Model, pipeline: Pipeline) {
     let key = |ctx: &Context, key: &str| where_written(ctx, Some(path), role, key);
     let classes: Vec<(&str, &String)> = model
+        .options
         .classes
+        .value()
         .iter()
         .map(|class| ("CLASSES", class))
-        .chain(model.class_confidence.keys().map(|class| ("CLASS_CONFIDENCE", class)))
+        .chain(model.options.class_confidence.value().iter().map(|(class, _)| ("CLASS_CONFIDENCE", class)))
         .collect();
-    if classes.is_empty() && model.labels.is_none() {
+    if classes.is_empty() && model.options.labels.is_none() {
         return;
     }
     let Some(labels) = labels(ctx, Some((path, role)), model, pipeline) else { return };
@@ -51,7 +53,7 @@ fn check_model(ctx: &mut Context, path: &str, role: Role, model: &Model, pipelin
 /// `OBJECT_CLASSES` are labels of what detection finds.
 fn check_objects(ctx: &mut Context, path: &str, camera: &Camera, pipeline: Pipeline) {
     let (Some(detection), Some(pose)) = (&camera.detection, &camera.pose) else { return };
-    let Look::Objects(wanted) = &pose.look else { return };
+    let wanted = pose.options.object_classes.value();
     if wanted.is_empty() {
         return;
     }
@@ -105,12 +107,12 @@ fn meant(labels: &Labels, class: &str, numbers: bool) -> String {
 fn labels(ctx: &mut Context, told: Option<(&str, Role)>, model: &Model, pipeline: Pipeline) -> Option<Arc<Labels>> {
     // An engine is made of the ONNX; alone it has a record of its own.
     let file = if pipeline == Pipeline::Cpu || model.onnx.is_file() { &model.onnx } else { &model.engine };
-    let key: Key = (file.clone(), model.labels.clone(), model.head);
+    let key: Key = (file.clone(), model.options.labels.clone(), model.options.head);
     if let Some(known) = ctx.labels.get(&key) {
         return known.clone();
     }
-    let head = backend::recognised(file, model.head).ok().map(|recognised| recognised.head);
-    let found = match head.map(|head| infer::labels(model.labels.as_deref(), &*head)) {
+    let head = backend::recognised(file, model.options.head).ok().map(|recognised| recognised.head);
+    let found = match head.map(|head| infer::labels(model.options.labels.as_deref(), &*head)) {
         None => None,
         Some(Ok(labels)) => Some(Arc::new(labels)),
         Some(Err(error)) => {

@@ -132,8 +132,8 @@ pub fn resolve(ctx: &mut Context) -> Option<(Plan, Vec<Model>)> {
         frame_memory: pipeline::frame_memory(ctx, chosen.pipeline, &cameras),
         threads: Threads {
             affinity: processing.use_thread_affinity,
-            priority: processing.thread_priority.into(),
-            decoder_priority: processing.decoder_thread_priority.into(),
+            priority: processing.thread_priority,
+            decoder_priority: processing.decoder_thread_priority,
         },
         reconnect: super::plan::Reconnect {
             first: Duration::from_millis(500),

@@ -1,11 +1,12 @@
 //! Models: files, thresholds, where they look.
 
-use super::super::file::{self, LookAt};
-use super::super::plan::{Camera, Look, Model, Pipeline};
+use super::super::file;
+use super::super::plan::{Camera, Model, Pipeline};
 use super::super::text::join;
 use super::{Context, Purpose, pipeline};
 use crate::infer::Precision;
 use crate::model::Rect;
+use crate::options::{InferenceOptions, InferenceRegion, Size};
 use std::path::{Path, PathBuf};
 
 /// One of the guide's two models.
@@ -65,7 +66,9 @@ pub fn check_camera(ctx: &mut Context, path: &str, camera: &Camera) {
     if camera.models().next().is_none() {
         ctx.error(path, "neither DETECTION nor POSE is enabled, so that there is nothing to do", "enable one of them");
     }
-    if camera.detection.is_none() && camera.pose.as_ref().is_some_and(|pose| pose.look != Look::Frame) {
+    if camera.detection.is_none()
+        && camera.pose.as_ref().is_some_and(|pose| pose.options.region != InferenceRegion::Frame)
+    {
         let key = where_written(ctx, Some(path), POSE, "LOOK_AT");
         ctx.error(
             &key,
@@ -104,16 +107,19 @@ fn model(ctx: &mut Context, pipeline: Pipeline, role: Role, camera: Option<(&str
         );
     }
     let classes = settings.classes.unwrap_or_default();
-    let class_confidence = settings.class_confidence.unwrap_or_default();
+    let class_confidence: Vec<_> =
+        settings.class_confidence.unwrap_or_default().into_iter().map(|(class, least)| (class, least.0)).collect();
     let object_classes = settings.object_classes.unwrap_or_default();
-    check_labels(ctx, &key(ctx, "CLASSES"), classes.iter());
-    check_labels(ctx, &key(ctx, "CLASS_CONFIDENCE"), class_confidence.keys());
-    check_labels(ctx, &key(ctx, "OBJECT_CLASSES"), object_classes.iter());
-    let look = look(ctx, role, path, settings.look_at.unwrap_or(LookAt::Frame), object_classes);
-    let regions = regions(ctx, &key(ctx, "REGIONS"), &settings.regions.unwrap_or_default());
-    let [min_size, max_size] = [settings.min_size, settings.max_size].map(|size| size.map_or((0, 0), |[w, h]| (w, h)));
+    check_labels(ctx, &key(ctx, "CLASSES"), &classes);
+    check_labels(ctx, &key(ctx, "CLASS_CONFIDENCE"), class_confidence.iter().map(|(class, _)| class));
+    check_labels(ctx, &key(ctx, "OBJECT_CLASSES"), &object_classes);
+    let region = settings.look_at.unwrap_or(InferenceRegion::Frame);
+    let object_classes = look(ctx, role, path, region, object_classes);
+    let roi = regions(ctx, &key(ctx, "REGIONS"), &settings.regions.unwrap_or_default());
+    let size = |size: Option<[u32; 2]>| size.map_or(Size::default(), |[width, height]| Size { width, height });
+    let (min_size, max_size) = (size(settings.min_size), size(settings.max_size));
     let empty = |least: u32, most: u32| most != 0 && least > most;
-    if empty(min_size.0, max_size.0) || empty(min_size.1, max_size.1) {
+    if empty(min_size.width, max_size.width) || empty(min_size.height, max_size.height) {
         let key = key(ctx, "MIN_SIZE");
         ctx.error(
             &key,
@@ -121,30 +127,35 @@ fn model(ctx: &mut Context, pipeline: Pipeline, role: Role, camera: Option<(&str
             "make MIN_SIZE smaller, or MAX_SIZE greater (0: no limit)",
         );
     }
-    let defaults = crate::model::Params::default();
-    Some(Model {
-        id: role.id,
-        onnx,
-        engine,
+    let default = InferenceOptions::default();
+    let options = InferenceOptions {
         labels,
-        head: settings.head.unwrap_or_default(),
+        head: settings.head.unwrap_or(default.head),
         precision: precision(ctx),
         // A GB of the guide's is a GiB for TensorRT, as in the system before.
-        workspace: (file.models.tensorrt_workspace_size * 1024.0).round().max(1.0) as u32,
+        workspace_size: (file.models.tensorrt_workspace_size * 1024.0).round().max(1.0) as u32,
         batch_size: file.processing.gpu_batch_size,
         batch_timeout: pipeline::batch_timeout(ctx),
-        interval: settings.interval.unwrap_or(0),
-        skip_when_busy: settings.skip_when_busy.unwrap_or(false),
-        look,
-        regions,
-        confidence: settings.confidence.unwrap_or(defaults.confidence),
-        class_confidence: class_confidence.into_iter().map(|(class, least)| (class, least.0)).collect(),
-        iou: settings.iou.unwrap_or(defaults.iou),
-        classes,
-        max_detections: settings.max_detections.unwrap_or(defaults.max_detections as u32),
-        min_size,
-        max_size,
-    })
+        interval: settings.interval.unwrap_or(default.interval),
+        skip_when_busy: settings.skip_when_busy.unwrap_or(default.skip_when_busy),
+        region,
+        object_classes: trimmed(object_classes).into(),
+        roi: roi.into(),
+        confidence: settings.confidence.unwrap_or(default.confidence),
+        class_confidence: class_confidence.into(),
+        iou: settings.iou.unwrap_or(default.iou),
+        classes: classes.into(),
+        max_detections: settings.max_detections.unwrap_or(default.max_detections),
+        min_size: min_size.into(),
+        max_size: max_size.into(),
+        ..default
+    };
+    Some(Model { id: role.id, onnx, engine, options })
+}
+
+/// Objects are compared by their labels as they are, and in a file there may be spaces around them.
+fn trimmed(labels: Vec<String>) -> Vec<String> {
+    labels.iter().map(|label| label.trim().to_owned()).collect()
 }
 
 fn precision(ctx: &Context) -> Precision {
@@ -223,52 +234,54 @@ fn has_extension(path: &Path, extensions: &[&str]) -> bool {
 }
 
 /// A list of labels, whatever the model's are.
-fn check_labels<'a>(ctx: &mut Context, key: &str, labels: impl Iterator<Item = &'a String>) {
-    for label in labels.filter(|label| label.trim().is_empty()) {
+fn check_labels<'a>(ctx: &mut Context, key: &str, labels: impl IntoIterator<Item = &'a String>) {
+    for label in labels.into_iter().filter(|label| label.trim().is_empty()) {
         let rule = format!("{label:?} is no label: a class without a name is called class N, N being its number");
         ctx.error(key, rule, "write one label an item, or its number");
     }
 }
 
-fn look(ctx: &mut Context, role: Role, camera: Option<&str>, look_at: LookAt, object_classes: Vec<String>) -> Look {
+/// The labels of the objects to look at.
+fn look(
+    ctx: &mut Context,
+    role: Role,
+    camera: Option<&str>,
+    region: InferenceRegion,
+    object_classes: Vec<String>,
+) -> Vec<String> {
     let key = |ctx: &Context, key: &str| where_written(ctx, camera, role, key);
-    match look_at {
-        LookAt::Frame => {
-            if !object_classes.is_empty() {
-                let key = key(ctx, "OBJECT_CLASSES");
-                ctx.warning(
-                    &key,
-                    "it only holds with LOOK_AT objects",
-                    "set LOOK_AT to objects, or take it out; CLASSES says what is found",
-                );
-            }
-            Look::Frame
+    match region {
+        InferenceRegion::Frame if object_classes.is_empty() => {}
+        InferenceRegion::Frame => {
+            let key = key(ctx, "OBJECT_CLASSES");
+            ctx.warning(
+                &key,
+                "it only holds with LOOK_AT objects",
+                "set LOOK_AT to objects, or take it out; CLASSES says what is found",
+            );
+            return Vec::new();
         }
-        LookAt::Objects => {
-            if role.id == DETECTION.id {
-                let key = key(ctx, "LOOK_AT");
-                ctx.error(&key, "DETECTION is the first to look, so that there is no object yet", "set it to frame");
-            }
-            Look::Objects(object_classes)
+        InferenceRegion::Objects if role.id == DETECTION.id => {
+            let key = key(ctx, "LOOK_AT");
+            ctx.error(&key, "DETECTION is the first to look, so that there is no object yet", "set it to frame");
         }
+        InferenceRegion::Objects => {}
     }
+    object_classes
 }
 
 fn regions(ctx: &mut Context, key: &str, regions: &[[f32; 4]]) -> Vec<Rect> {
-    // As the elements' property `roi` takes them.
-    const SLACK: f32 = 1.0001;
     let mut found = Vec::with_capacity(regions.len());
     for &[x, y, w, h] in regions {
-        if x >= 0.0 && y >= 0.0 && w > 0.0 && h > 0.0 && x + w <= SLACK && y + h <= SLACK {
-            found.push(Rect::new(x, y, w, h));
-        } else {
-            ctx.error(
+        match Rect::part_of_frame(x, y, w, h) {
+            Some(region) => found.push(region),
+            None => ctx.error(
                 key,
                 format!(
                     "[{x}, {y}, {w}, {h}] isn't inside the frame: left, top, width, height as fractions of it, 0 to 1"
                 ),
                 "for example [0, 0.5, 1, 0.5] for its lower half",
-            );
+            ),
         }
     }
     found

@@ -1,7 +1,7 @@
 //! Where results go, and what is told of the program.
 
 use super::super::file;
-use super::super::plan::{Broker, LinesTarget, LogLevel, Monitoring, Mqtt, Outputs, Pictures, Qos, Segments, Tls};
+use super::super::plan::{Broker, LinesTarget, Monitoring, Mqtt, Outputs, Pictures, Qos, Segments, Tls};
 use super::super::secret::Secret;
 use super::super::text::join;
 use super::Context;
@@ -303,12 +303,6 @@ pub fn monitoring(ctx: &mut Context) -> Monitoring {
         metrics,
         every: Duration::from_secs_f64(settings.interval_s),
         cpu_warning: settings.cpu_warning_percent,
-        log_level: match settings.log_level {
-            file::LogLevel::Critical | file::LogLevel::Error => LogLevel::Error,
-            file::LogLevel::Warning => LogLevel::Warning,
-            file::LogLevel::Info => LogLevel::Info,
-            file::LogLevel::Debug => LogLevel::Debug,
-            file::LogLevel::Trace => LogLevel::Trace,
-        },
+        log_level: settings.log_level,
     }
 }

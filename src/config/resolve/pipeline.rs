@@ -1,7 +1,6 @@
 //! Which pipeline runs, and the rules of `processing`.
 
-use super::super::file;
-use super::super::plan::{Camera, Decoder, Pipeline, Priority};
+use super::super::plan::{Camera, Decoder, Pipeline};
 use super::{Context, Purpose};
 use std::time::Duration;
 
@@ -219,16 +218,5 @@ pub fn need_cameras(ctx: &mut Context, cameras: usize) {
     let rejected = ctx.written.has_gaps(key) || ctx.written.was_rejected("cameras") || ctx.written.was_rejected("");
     if cameras == 0 && ctx.purpose == Purpose::Run && !rejected {
         ctx.error(key, "there is no camera", "add one: \"cameras\": { \"RTSP_STREAMS\": [\"rtsp://…\"] }");
-    }
-}
-
-impl From<file::Priority> for Priority {
-    fn from(priority: file::Priority) -> Self {
-        match priority {
-            file::Priority::Low => Self::Low,
-            file::Priority::Normal => Self::Normal,
-            file::Priority::High => Self::High,
-            file::Priority::Realtime => Self::Realtime,
-        }
     }
 }

@@ -20,7 +20,7 @@ impl Contents {
     /// # Errors
     /// A file is missing or can't be read.
     pub fn of(settings: &Settings, model: &ModelSettings) -> Result<Self, Error> {
-        let labels = settings.labels.as_deref();
+        let labels = settings.options.labels.as_deref();
         let labels =
             labels.map(|path| digest::of_file(path).map_err(|error| infer::labels_error(path, &error))).transpose()?;
         Self { model: backend::content(model)?, labels, engine: None }.with_engine(model)

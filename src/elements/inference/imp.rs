@@ -1,6 +1,6 @@
 use super::models::Models;
 use super::opened::Opened;
-use super::properties::{self, Effect};
+use super::properties::PROPERTIES;
 use super::regions::{Region, regions};
 use super::settings::{Resolved, Settings};
 use super::{Task, opening, results, trace};
@@ -125,7 +125,7 @@ impl ObjectSubclass for Inference {
 
 impl ObjectImpl for Inference {
     fn properties() -> &'static [glib::ParamSpec] {
-        properties::specs()
+        PROPERTIES.specs()
     }
 
     fn signals() -> &'static [glib::subclass::Signal] {
@@ -133,14 +133,14 @@ impl ObjectImpl for Inference {
         &SIGNALS
     }
 
-    fn set_property(&self, _id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
-        self.change_settings(|settings| properties::set(settings, spec, value));
+    fn set_property(&self, id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
+        self.set(&PROPERTIES, id, value, spec);
     }
 
-    fn property(&self, _id: usize, spec: &glib::ParamSpec) -> glib::Value {
+    fn property(&self, id: usize, _: &glib::ParamSpec) -> glib::Value {
         // Not in one expression: `stats` asks the models, whose lock is held where they ask for the settings.
-        let setting = self.with_settings(|settings| properties::get(settings, spec));
-        setting.unwrap_or_else(|| self.stats().to_value())
+        let option = self.get(&PROPERTIES, id);
+        option.unwrap_or_else(|| self.stats().to_value())
     }
 
     fn constructed(&self) {
@@ -161,7 +161,8 @@ impl ElementImpl for Inference {
         let mut opening = gst::StateChangeSuccess::Success;
         match transition {
             gst::StateChange::NullToReady => {
-                let (name, device) = self.with_settings(|settings| (settings.backend, settings.device_id));
+                let (name, device) =
+                    self.with_settings(|settings| (settings.options.backend, settings.options.device_id));
                 backend::open(name).map_err(|e| self.fail(&e))?;
                 if name == Backend::TensorRt {
                     self.device.open(&*self.obj(), Wanted::Device(device)).map_err(|e| self.fail(&e))?;
@@ -169,7 +170,7 @@ impl ElementImpl for Inference {
                 *self.backend.lock() = Some(name);
             }
             gst::StateChange::ReadyToPaused => {
-                let name = self.with_settings(|settings| settings.backend);
+                let name = self.with_settings(|settings| settings.options.backend);
                 backend::check_upstream(self.flow.sink(), name).map_err(|e| self.fail(&e))?;
                 opening = self.open().map_err(|e| {
                     self.models.stop();
@@ -226,29 +227,6 @@ impl Inference {
 
     pub(super) fn with_settings_mut<T>(&self, change: impl FnOnce(&mut Settings) -> T) -> T {
         change(&mut self.settings.lock())
-    }
-
-    /// Changes settings by `change`, which returns what has to happen while playing.
-    pub fn change_settings(&self, change: impl FnOnce(&mut Settings) -> Effect) {
-        let (before, after, effect) = {
-            let mut settings = self.settings.lock();
-            let before = settings.interval;
-            let effect = change(&mut settings);
-            (before, settings.interval, effect)
-        };
-        match effect {
-            Effect::None => {}
-            Effect::Reopen => self.open_anew(),
-            Effect::Resolve => {
-                if let Some(opened) = self.models.get()
-                    && self.resolve(&opened)
-                    && after != before
-                {
-                    // `trtpreprocess` makes tensors of the frames that are looked at.
-                    self.ask_upstream_again();
-                }
-            }
-        }
     }
 
     /// Puts the present thresholds and filters in force; whether they fit the model.
@@ -373,7 +351,7 @@ impl Stage for Inference {
     }
 
     fn limit(&self) -> usize {
-        self.settings.lock().max_in_flight as usize
+        self.settings.lock().options.max_in_flight as usize
     }
 
     fn device(&self) -> Option<&Device> {
@@ -453,7 +431,7 @@ impl Stage for Inference {
     /// Models see pictures as they come.
     fn tagged(&self, tags: &gst::TagListRef) {
         if let Some(way) = self.orientation.unturned(self.flow.sink(), tags) {
-            let around = match self.with_settings(|settings| settings.backend) {
+            let around = match self.with_settings(|settings| settings.options.backend) {
                 Backend::Cpu => "",
                 Backend::TensorRt => " (between cudadownload and cudaupload)",
             };

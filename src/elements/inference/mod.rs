@@ -1,5 +1,6 @@
 //! What `trtdetect` and `trtpose` have in common: the abstract class `GstTrtInference`.
 
+mod changes;
 mod contents;
 mod imp;
 mod models;
@@ -16,11 +17,12 @@ mod trace;
 mod values;
 
 pub use imp::InferenceImpl;
-pub use properties::Effect;
+pub use properties::{POSE_PROPERTIES, differences};
 
 use crate::error::{Error, ErrorKind};
 use crate::model::Head;
 use crate::model::head::HeadKind;
+use crate::options::InferenceOptions;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -33,6 +35,11 @@ glib::wrapper! {
 
 // SAFETY: the class adds no fields and no virtual methods to GstElement's, so there is nothing to initialise.
 unsafe impl<T: InferenceImpl> IsSubclassable<T> for Inference {}
+
+/// Sets all options of an element; `None`: it isn't one of these.
+pub fn set_options(element: &gst::Element, options: &InferenceOptions) -> Option<()> {
+    element.downcast_ref::<Inference>().map(|element| element.imp().set_options(options.clone()))
+}
 
 /// What the model of an element in PAUSED is: its head, and how many classes.
 pub fn opened_as(element: &gst::Element) -> Option<String> {

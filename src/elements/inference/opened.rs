@@ -43,11 +43,11 @@ impl Opened {
         let service = backend::open(model)?;
         let head = service.engine().head().clone();
         task.check(&model.model, &*head, service.engine().doubt())?;
-        let labels = infer::labels(settings.labels.as_deref(), &*head)?;
+        let labels = infer::labels(settings.options.labels.as_deref(), &*head)?;
         let resolved = settings.resolve(&labels).map_err(setting)?;
         Ok(Self {
-            stream: service.stream(settings.max_in_flight as usize),
-            id: settings.model_id.as_deref().unwrap_or(name).into(),
+            stream: service.stream(settings.options.max_in_flight as usize),
+            id: settings.options.model_id.as_deref().unwrap_or(name).into(),
             kind: head.kind(),
             keypoints: head.keypoints().cloned(),
             names: labels.0.iter().map(|label| (&**label).into()).collect(),

@@ -9,13 +9,11 @@ use super::imp::{CAT, Inference};
 use super::models::{Attempt, Start};
 use super::opened::Opened;
 use super::progress::{Outcome, Progress};
-use super::properties::Effect;
 use super::settings::Settings;
 use crate::backend;
 use crate::elements::report;
 use crate::error::{Error, ErrorKind};
-use crate::gst_cuda::SharedContext;
-use crate::infer::Backend;
+use crate::infer::{Backend, DeviceContext};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -44,7 +42,7 @@ impl Inference {
     pub(super) fn open_first(&self) -> Result<gst::StateChangeSuccess, Error> {
         let settings = self.with_settings(Clone::clone);
         let start = self.models.start();
-        let model = settings.model_settings(self.cuda_context(&settings)?, Default::default())?;
+        let model = settings.options.model_settings(self.cuda_context(&settings)?, Default::default())?;
         if backend::needs_build(&model)? {
             // The thread ends it with ASYNC_DONE.
             self.post(gst::message::AsyncStart::builder().src(&*self.obj()).build());
@@ -72,17 +70,14 @@ impl Inference {
         let Some(opened) = self.models.look_again() else { return };
         let settings = self.with_settings(Clone::clone);
         let contents = || {
-            let model = settings.model_settings(self.cuda_context(&settings)?, Default::default())?;
+            let model = settings.options.model_settings(self.cuda_context(&settings)?, Default::default())?;
             Contents::of(&settings, &model)
         };
         // What is wrong with the files is said when they're opened.
         if contents().is_ok_and(|contents| contents == opened.contents) {
             return;
         }
-        self.change_settings(|settings| {
-            settings.model_changes += 1;
-            Effect::Reopen
-        });
+        self.reopen();
     }
 
     /// For what was asked for while the model was being opened.
@@ -92,16 +87,16 @@ impl Inference {
         }
     }
 
-    fn cuda_context(&self, settings: &Settings) -> Result<Option<SharedContext>, Error> {
-        match settings.backend {
+    fn cuda_context(&self, settings: &Settings) -> Result<Option<Arc<dyn DeviceContext>>, Error> {
+        match settings.options.backend {
             Backend::Cpu => Ok(None),
-            Backend::TensorRt => self.device.context().map(Some),
+            Backend::TensorRt => self.device.context().map(|shared| Some(Arc::new(shared) as _)),
         }
     }
 
     /// Tries once; `begin` is given what cancels it, and says whether to go on.
     fn attempt(&self, settings: &Settings, begin: impl FnOnce(&Arc<AtomicBool>) -> bool) -> Result<Arc<Opened>, Error> {
-        let file = settings.model.as_deref().and_then(|model| model.file_name()).unwrap_or_default();
+        let file = settings.options.model.as_deref().and_then(|model| model.file_name()).unwrap_or_default();
         let progress = Progress::new(&*self.obj(), &file.to_string_lossy());
         let watch = progress.watch();
         if !begin(&watch.cancel) {
@@ -109,7 +104,7 @@ impl Inference {
         }
         gst::debug!(CAT, imp = self, "opens {}", file.display());
         let open = || {
-            let model = settings.model_settings(self.cuda_context(settings)?, watch)?;
+            let model = settings.options.model_settings(self.cuda_context(settings)?, watch)?;
             Opened::new(settings, &model, self.task(), &self.obj().name())
         };
         let opened = open();
@@ -164,7 +159,7 @@ impl Inference {
         self.look_again();
         let Some(before) = before else { return };
         let files = opened.contents.differences(&before.contents);
-        if opened.settings.model == before.settings.model && !files.is_empty() {
+        if opened.settings.options.model == before.settings.options.model && !files.is_empty() {
             let element = self.obj();
             gst::element_info!(
                 element,

@@ -1,8 +1,9 @@
 //! Where in a frame a model looks.
 
-use super::settings::{InferenceRegion, Resolved};
+use super::settings::Resolved;
 use crate::meta::Record;
 use crate::model::{Rect, head::HeadKind};
+use crate::options::InferenceRegion;
 
 /// A part of the frame to look at.
 #[derive(Debug, Clone, Copy, PartialEq)]

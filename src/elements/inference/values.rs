@@ -1,48 +1,7 @@
-//! Properties whose values are lists, written as text as on a command line.
+//! Classes, as properties name them, for the model that is open.
 
-use crate::model::{Labels, Rect, join_labels, split_labels};
+use crate::model::{Labels, join_labels};
 use std::collections::{BTreeMap, BTreeSet};
-use std::str::FromStr;
-
-/// `WIDTHxHEIGHT` in pixels; 0 is no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Size {
-    pub width: u32,
-    pub height: u32,
-}
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` isn't WIDTHxHEIGHT in pixels, for example 32x64");
-        let (width, height) = text.split_once('x').ok_or_else(wrong)?;
-        let number = |s: &str| s.trim().parse().map_err(|_| wrong());
-        Ok(Self { width: number(width)?, height: number(height)? })
-    }
-}
-
-/// `LEFT,TOP,WIDTH,HEIGHT`, normalised to the frame.
-fn roi(text: &str) -> Result<Rect, String> {
-    let wrong = || {
-        format!(
-            "`{text}` isn't LEFT,TOP,WIDTH,HEIGHT as fractions of the frame (0–1), for example 0,0.5,1,0.5 for its \
-             lower half"
-        )
-    };
-    let parts: Vec<f32> = text.split(',').map(|s| s.trim().parse().map_err(|_| wrong())).collect::<Result<_, _>>()?;
-    let [x, y, w, h] = parts[..] else { return Err(wrong()) };
-    let inside = x >= 0.0 && y >= 0.0 && w > 0.0 && h > 0.0 && x + w <= 1.0001 && y + h <= 1.0001;
-    if inside { Ok(Rect::new(x, y, w, h)) } else { Err(wrong()) }
-}
-
-/// Parts of the frame, `ROI;ROI;…`, normalised; nothing is the whole frame.
-///
-/// # Errors
-/// Names the part that isn't one.
-pub fn rois(text: &str) -> Result<Vec<Rect>, String> {
-    text.split(';').map(str::trim).filter(|s| !s.is_empty()).map(roi).collect()
-}
 
 /// Classes by their label, which may be that of several, or by a number.
 fn class_ids(property: &str, class: &str, labels: &Labels) -> Result<Vec<u32>, String> {
@@ -64,32 +23,26 @@ fn class_ids(property: &str, class: &str, labels: &Labels) -> Result<Vec<u32>, S
     }
 }
 
-/// `person,car` or `0,2`; `None` and nothing take all.
+/// `None`: all, as no class at all says.
 ///
 /// # Errors
 /// Names the class that the model doesn't know.
-pub fn class_set(property: &str, text: Option<&str>, labels: &Labels) -> Result<Option<BTreeSet<u32>>, String> {
+pub fn class_set(property: &str, classes: &[String], labels: &Labels) -> Result<Option<BTreeSet<u32>>, String> {
     let mut set = BTreeSet::new();
-    for class in split_labels(text.unwrap_or_default()) {
-        set.extend(class_ids(property, &class, labels)?);
+    for class in classes {
+        set.extend(class_ids(property, class.trim(), labels)?);
     }
     Ok((!set.is_empty()).then_some(set))
 }
 
-/// `person=0.5,car=0.3`.
+/// The last of two values for a class counts.
 ///
 /// # Errors
-/// Names the part that isn't `CLASS=VALUE` with a value of 0 to 1, or the class that the model doesn't know.
-pub fn class_values(property: &str, text: Option<&str>, labels: &Labels) -> Result<BTreeMap<u32, f32>, String> {
+/// Names the class that the model doesn't know.
+pub fn class_values(property: &str, given: &[(String, f32)], labels: &Labels) -> Result<BTreeMap<u32, f32>, String> {
     let mut values = BTreeMap::new();
-    for part in split_labels(text.unwrap_or_default()) {
-        let wrong = || format!("{property}: `{part}` isn't CLASS=CONFIDENCE, for example person=0.5");
-        let (class, value) = part.rsplit_once('=').ok_or_else(wrong)?;
-        let value: f32 = value.trim().parse().map_err(|_| wrong())?;
-        if !(0.0..=1.0).contains(&value) {
-            return Err(format!("{property}: {value} of `{part}` isn't between 0 and 1"));
-        }
-        values.extend(class_ids(property, class.trim(), labels)?.into_iter().map(|id| (id, value)));
+    for (class, value) in given {
+        values.extend(class_ids(property, class.trim(), labels)?.into_iter().map(|id| (id, *value)));
     }
     Ok(values)
 }
@@ -97,6 +50,15 @@ pub fn class_values(property: &str, text: Option<&str>, labels: &Labels) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::{TextForm, Written};
+
+    fn class_set(property: &str, text: Option<&str>, labels: &Labels) -> Result<Option<BTreeSet<u32>>, String> {
+        super::class_set(property, Written::<Vec<String>>::from_text(text.map(str::to_owned)).value(), labels)
+    }
+
+    fn class_values(property: &str, text: Option<&str>, labels: &Labels) -> Result<BTreeMap<u32, f32>, String> {
+        super::class_values(property, &Vec::parse(text.unwrap_or_default())?, labels)
+    }
 
     fn labels() -> Labels {
         Labels(["person", "traffic light", "car"].map(Into::into).to_vec())
@@ -129,28 +91,5 @@ mod tests {
         assert!(error.ends_with(r"did you mean `cup\, s`?"), "how it is written: {error}");
         let values = class_values("class-confidence", Some(r"car=0.5,a=b=1,cup\, small=0.25"), &labels).unwrap();
         assert_eq!(values, BTreeMap::from([(0, 0.5), (1, 0.25), (2, 0.5), (3, 1.0)]));
-    }
-
-    #[test]
-    fn confidence_by_class() {
-        let values = class_values("class-confidence", Some("traffic light=0.5, 2=1"), &labels()).unwrap();
-        assert_eq!(values, BTreeMap::from([(1, 0.5), (2, 1.0)]));
-        for wrong in ["person", "person=x", "person=1.5", "person=nan"] {
-            let error = class_values("class-confidence", Some(wrong), &labels()).unwrap_err();
-            assert!(error.contains(wrong) && error.starts_with("class-confidence: "), "{error}");
-        }
-    }
-
-    #[test]
-    fn sizes_and_regions() {
-        assert_eq!("32x64".parse(), Ok(Size { width: 32, height: 64 }));
-        assert!("32".parse::<Size>().is_err());
-        assert!("32x-1".parse::<Size>().is_err());
-        assert!(rois("").unwrap().is_empty());
-        let two = rois("0,0,0.5,1; 0.5,0,0.5,1").unwrap();
-        assert_eq!(two, [Rect::new(0.0, 0.0, 0.5, 1.0), Rect::new(0.5, 0.0, 0.5, 1.0)]);
-        for wrong in ["0,0,1", "0,0,1,2", "0,0,0,1", "a,0,1,1", "0,0,nan,1", "-0.1,0,1,1"] {
-            assert!(rois(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -1,7 +1,9 @@
-use super::{ColorBy, canvas};
+use super::canvas;
 use crate::cuda::check_driver;
 use crate::draw::{Overlay, Style};
 use crate::elements::device::{Device, Wanted};
+use crate::elements::property::as_value::itself;
+use crate::elements::property::{Properties, property};
 use crate::elements::{caps, report, stage};
 use crate::error::{Error, ErrorKind};
 use crate::gpu::{DevicePainter, Drawing, Painter};
@@ -21,12 +23,86 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("trtoverlay", gst::DebugColorFlags::empty(), Some("Draws objects and poses into frames"))
 });
 
-/// The properties are the drawing's style.
-type Settings = Style;
+static PROPERTIES: LazyLock<Properties<Style>> = LazyLock::new(|| {
+    let default = Style::default();
+    Properties::<Style>::new([
+        property!(
+            glib::ParamSpecBoolean::builder("display-boxes")
+                .nick("Display boxes")
+                .blurb("Draw the objects' boxes")
+                .default_value(default.boxes)
+                .mutable_playing(),
+            boxes as itself
+        ),
+        property!(
+            glib::ParamSpecBoolean::builder("display-labels")
+                .nick("Display labels")
+                .blurb("Write the objects' labels")
+                .default_value(default.labels)
+                .mutable_playing(),
+            labels as itself
+        ),
+        property!(
+            glib::ParamSpecBoolean::builder("display-confidence")
+                .nick("Display confidence")
+                .blurb("Write the objects' confidence (0-1), after the label if that is displayed")
+                .default_value(default.confidence)
+                .mutable_playing(),
+            confidence as itself
+        ),
+        property!(
+            glib::ParamSpecBoolean::builder("display-keypoints")
+                .nick("Display keypoints")
+                .blurb("Draw keypoints and the limbs between them")
+                .default_value(default.keypoints)
+                .mutable_playing(),
+            keypoints as itself
+        ),
+        property!(
+            glib::ParamSpecUInt::builder("line-width")
+                .nick("Line width")
+                .blurb("Width of lines in pixels (0 = 1/360 of the frame's shorter side)")
+                .maximum(100)
+                .default_value(default.line_width)
+                .mutable_playing(),
+            line_width as itself
+        ),
+        property!(
+            glib::ParamSpecUInt::builder("font-size")
+                .nick("Font size")
+                .blurb("Height of labels' text in pixels (0 = 1/42 of the frame's shorter side, at least 12)")
+                .maximum(500)
+                .default_value(default.font_size)
+                .mutable_playing(),
+            font_size as itself
+        ),
+        property!(
+            glib::ParamSpecFloat::builder("keypoint-confidence")
+                .nick("Keypoint confidence")
+                .blurb("Least confidence (0-1) of keypoints to draw")
+                .minimum(0.0)
+                .maximum(1.0)
+                .default_value(default.keypoint_confidence)
+                .mutable_playing(),
+            keypoint_confidence as itself
+        ),
+        property!(
+            glib::ParamSpecEnum::builder_with_default("color-by", default.color_by)
+                .nick("Color by")
+                .blurb("What an object's colour stands for")
+                .mutable_playing(),
+            color_by as itself
+        ),
+    ])
+    .with_stats(
+        "frames, drawn; time-p50/-p95/-p99 from a frame's arrival to its drawing's end (ns); bytes-to-device and \
+         bytes-to-host, copied in the CUDA context",
+    )
+});
 
 pub struct TrtOverlay {
     flow: Flow<Drawn>,
-    settings: Mutex<Settings>,
+    settings: Mutex<Style>,
     device: Device,
     /// What the caps say of where frames are.
     in_gpu: Mutex<bool>,
@@ -93,103 +169,16 @@ impl ObjectImpl for TrtOverlay {
     }
 
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let default = Settings::default();
-            vec![
-                glib::ParamSpecBoolean::builder("display-boxes")
-                    .nick("Display boxes")
-                    .blurb("Draw the objects' boxes")
-                    .default_value(default.boxes)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecBoolean::builder("display-labels")
-                    .nick("Display labels")
-                    .blurb("Write the objects' labels")
-                    .default_value(default.labels)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecBoolean::builder("display-confidence")
-                    .nick("Display confidence")
-                    .blurb("Write the objects' confidence (0-1), after the label if that is displayed")
-                    .default_value(default.confidence)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecBoolean::builder("display-keypoints")
-                    .nick("Display keypoints")
-                    .blurb("Draw keypoints and the limbs between them")
-                    .default_value(default.keypoints)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("line-width")
-                    .nick("Line width")
-                    .blurb("Width of lines in pixels (0 = 1/360 of the frame's shorter side)")
-                    .maximum(100)
-                    .default_value(default.line_width)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("font-size")
-                    .nick("Font size")
-                    .blurb("Height of labels' text in pixels (0 = 1/42 of the frame's shorter side, at least 12)")
-                    .maximum(500)
-                    .default_value(default.font_size)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecFloat::builder("keypoint-confidence")
-                    .nick("Keypoint confidence")
-                    .blurb("Least confidence (0-1) of keypoints to draw")
-                    .minimum(0.0)
-                    .maximum(1.0)
-                    .default_value(default.keypoint_confidence)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecEnum::builder_with_default("color-by", ColorBy::from(default.color_by))
-                    .nick("Color by")
-                    .blurb("What an object's colour stands for")
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-                    .nick("Statistics")
-                    .blurb(
-                        "frames, drawn; time-p50/-p95/-p99 from a frame's arrival to its drawing's end (ns); bytes-to-device \
-                         and bytes-to-host, copied in the CUDA context",
-                    )
-                    .read_only()
-                    .build(),
-            ]
-        });
-        &PROPERTIES
+        PROPERTIES.specs()
     }
 
-    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = self.settings.lock();
-        // GObject has checked type and range.
-        match pspec.name() {
-            "display-boxes" => settings.boxes = value.get().expect("type checked upstream"),
-            "display-labels" => settings.labels = value.get().expect("type checked upstream"),
-            "display-confidence" => settings.confidence = value.get().expect("type checked upstream"),
-            "display-keypoints" => settings.keypoints = value.get().expect("type checked upstream"),
-            "line-width" => settings.line_width = value.get().expect("type checked upstream"),
-            "font-size" => settings.font_size = value.get().expect("type checked upstream"),
-            "keypoint-confidence" => settings.keypoint_confidence = value.get().expect("type checked upstream"),
-            "color-by" => settings.color_by = value.get::<ColorBy>().expect("type checked upstream").into(),
-            name => unreachable!("property {name}"),
-        }
+    fn set_property(&self, id: usize, value: &glib::Value, _: &glib::ParamSpec) {
+        PROPERTIES.set(&mut self.settings.lock(), id, value);
     }
 
-    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        let settings = self.settings.lock();
-        match pspec.name() {
-            "display-boxes" => settings.boxes.to_value(),
-            "display-labels" => settings.labels.to_value(),
-            "display-confidence" => settings.confidence.to_value(),
-            "display-keypoints" => settings.keypoints.to_value(),
-            "line-width" => settings.line_width.to_value(),
-            "font-size" => settings.font_size.to_value(),
-            "keypoint-confidence" => settings.keypoint_confidence.to_value(),
-            "color-by" => ColorBy::from(settings.color_by).to_value(),
-            "stats" => self.stats().to_value(),
-            name => unreachable!("property {name}"),
-        }
+    fn property(&self, id: usize, _: &glib::ParamSpec) -> glib::Value {
+        let option = PROPERTIES.get(&self.settings.lock(), id);
+        option.unwrap_or_else(|| self.stats().to_value())
     }
 }
 

@@ -22,44 +22,11 @@
 mod canvas;
 mod imp;
 
-use crate::draw;
 use gst::glib;
 use gst::prelude::*;
 
 glib::wrapper! {
     pub struct TrtOverlay(ObjectSubclass<imp::TrtOverlay>) @extends gst::Element, gst::Object;
-}
-
-/// What an object's colour stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "GstTrtOverlayColorBy")]
-pub enum ColorBy {
-    #[enum_value(name = "The object's class", nick = "class")]
-    Class,
-    #[enum_value(name = "The object's id in the frame", nick = "id")]
-    Id,
-    #[enum_value(name = "The model that found the object", nick = "source")]
-    Source,
-}
-
-impl From<draw::ColorBy> for ColorBy {
-    fn from(color_by: draw::ColorBy) -> Self {
-        match color_by {
-            draw::ColorBy::Class => Self::Class,
-            draw::ColorBy::Id => Self::Id,
-            draw::ColorBy::Source => Self::Source,
-        }
-    }
-}
-
-impl From<ColorBy> for draw::ColorBy {
-    fn from(color_by: ColorBy) -> Self {
-        match color_by {
-            ColorBy::Class => Self::Class,
-            ColorBy::Id => Self::Id,
-            ColorBy::Source => Self::Source,
-        }
-    }
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

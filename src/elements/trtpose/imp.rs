@@ -1,5 +1,4 @@
-use crate::elements::inference::{Effect, Inference, InferenceImpl, Task};
-use crate::meta::Attach;
+use crate::elements::inference::{Inference, InferenceImpl, POSE_PROPERTIES, Task};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -17,29 +16,19 @@ impl ObjectSubclass for TrtPose {
 
 impl ObjectImpl for TrtPose {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            vec![
-                glib::ParamSpecEnum::builder_with_default("attach", Attach::Match)
-                    .nick("Attach")
-                    .blurb("What becomes of a pose whose person was found before")
-                    .mutable_playing()
-                    .build(),
-            ]
-        });
-        &PROPERTIES
+        POSE_PROPERTIES.specs()
     }
 
-    /// The one property is `attach`.
-    fn set_property(&self, _id: usize, value: &glib::Value, _spec: &glib::ParamSpec) {
-        let attach = value.get().unwrap_or(Attach::Match);
-        self.obj().upcast_ref::<Inference>().imp().change_settings(|settings| {
-            settings.attach = attach;
-            Effect::Resolve
-        });
+    fn set_property(&self, id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
+        self.obj().upcast_ref::<Inference>().imp().set(&POSE_PROPERTIES, id, value, spec);
     }
 
-    fn property(&self, _id: usize, _spec: &glib::ParamSpec) -> glib::Value {
-        self.obj().upcast_ref::<Inference>().imp().with_settings(|settings| settings.attach.to_value())
+    fn property(&self, id: usize, _: &glib::ParamSpec) -> glib::Value {
+        self.obj()
+            .upcast_ref::<Inference>()
+            .imp()
+            .get(&POSE_PROPERTIES, id)
+            .expect("each property of the class is in its table")
     }
 
     fn constructed(&self) {

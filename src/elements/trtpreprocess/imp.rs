@@ -1,7 +1,9 @@
-use super::settings::{Range, Settings, TensorLayout, TensorType};
+use super::settings::Settings;
 use super::tensors::{HostTensors, Tensors};
 use crate::elements::device::{Device, Wanted};
 use crate::elements::input_query::{self, Input};
+use crate::elements::property::as_value::{itself, path};
+use crate::elements::property::{Properties, property};
 use crate::elements::{backend, report, stage};
 use crate::error::{Error, ErrorKind};
 use crate::gpu::DeviceTensors;
@@ -13,12 +15,99 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use parking_lot::Mutex;
 use stage::{Flow, Stage, Work};
-use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("trtpreprocess", gst::DebugColorFlags::empty(), Some("Makes models' input tensors"))
+});
+
+static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
+    let default = Settings::default();
+    Properties::<Settings>::new([
+        property!(
+            glib::ParamSpecEnum::builder_with_default("backend", default.backend).nick("Backend").blurb(
+                "Where the tensor is made; there is no fallback from one to the other. Changeable in NULL only",
+            ),
+            backend as itself
+        ),
+        property!(
+            glib::ParamSpecUInt::builder("device-id")
+                .nick("GPU")
+                .blurb("Number of the GPU, counted after CUDA_VISIBLE_DEVICES; backend=tensorrt only")
+                .maximum(255)
+                .default_value(default.device_id),
+            device_id as itself
+        ),
+        property!(
+            glib::ParamSpecString::builder("model")
+                .nick("Model")
+                .blurb("Model file whose input the tensor is for (default: the models downstream)")
+                .mutable_ready(),
+            model as path
+        ),
+        property!(
+            glib::ParamSpecUInt::builder("width")
+                .nick("Width")
+                .blurb("Width of the tensor in pixels; 0: the model's")
+                .maximum(16384)
+                .default_value(default.width)
+                .mutable_ready(),
+            width as itself
+        ),
+        property!(
+            glib::ParamSpecUInt::builder("height")
+                .nick("Height")
+                .blurb("Height of the tensor in pixels; 0: the model's")
+                .maximum(16384)
+                .default_value(default.height)
+                .mutable_ready(),
+            height as itself
+        ),
+        property!(
+            glib::ParamSpecEnum::builder_with_default("layout", default.layout)
+                .nick("Layout")
+                .blurb("Order of the dimensions, with width and height")
+                .mutable_ready(),
+            layout as itself
+        ),
+        property!(
+            glib::ParamSpecEnum::builder_with_default("tensor-type", default.tensor_type)
+                .nick("Tensor type")
+                .blurb("Type of the elements, with width and height")
+                .mutable_ready(),
+            tensor_type as itself
+        ),
+        property!(
+            glib::ParamSpecEnum::builder_with_default("normalization", default.normalization)
+                .nick("Normalization")
+                .blurb("Range of the values, with width and height")
+                .mutable_ready(),
+            normalization as itself
+        ),
+        property!(
+            glib::ParamSpecBoolean::builder("keep-aspect-ratio")
+                .nick("Keep aspect ratio")
+                .blurb("Letterbox the frame instead of stretching it, with width and height")
+                .default_value(default.keep_aspect_ratio)
+                .mutable_ready(),
+            keep_aspect_ratio as itself
+        ),
+        property!(
+            glib::ParamSpecUInt::builder("max-in-flight")
+                .nick("Frames in flight")
+                .blurb("Most frames held between the pads; upstream waits when there are more")
+                .minimum(1)
+                .maximum(256)
+                .default_value(default.max_in_flight)
+                .mutable_ready(),
+            max_in_flight as itself
+        ),
+    ])
+    .with_stats(
+        "frames, tensors; time-p50/-p95/-p99 of making one on the host, or of having it made on the GPU (ns); memory \
+         of the tensors kept; bytes-to-device and bytes-to-host, copied in the CUDA context",
+    )
 });
 
 pub struct TrtPreprocess {
@@ -89,121 +178,16 @@ impl ObjectSubclass for TrtPreprocess {
 
 impl ObjectImpl for TrtPreprocess {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let default = Settings::default();
-            vec![
-                glib::ParamSpecEnum::builder_with_default("backend", default.backend)
-                    .nick("Backend")
-                    .blurb(
-                        "Where the tensor is made; there is no fallback from one to the other. Changeable in NULL only",
-                    )
-                    .build(),
-                glib::ParamSpecUInt::builder("device-id")
-                    .nick("GPU")
-                    .blurb("Number of the GPU, counted after CUDA_VISIBLE_DEVICES; backend=tensorrt only")
-                    .maximum(255)
-                    .default_value(default.device_id)
-                    .build(),
-                glib::ParamSpecString::builder("model")
-                    .nick("Model")
-                    .blurb("Model file whose input the tensor is for (default: the models downstream)")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("width")
-                    .nick("Width")
-                    .blurb("Width of the tensor in pixels; 0: the model's")
-                    .maximum(16384)
-                    .default_value(default.width)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("height")
-                    .nick("Height")
-                    .blurb("Height of the tensor in pixels; 0: the model's")
-                    .maximum(16384)
-                    .default_value(default.height)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecEnum::builder_with_default("layout", default.layout)
-                    .nick("Layout")
-                    .blurb("Order of the dimensions, with width and height")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecEnum::builder_with_default("tensor-type", default.tensor_type)
-                    .nick("Tensor type")
-                    .blurb("Type of the elements, with width and height")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecEnum::builder_with_default("normalization", default.normalization)
-                    .nick("Normalization")
-                    .blurb("Range of the values, with width and height")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecBoolean::builder("keep-aspect-ratio")
-                    .nick("Keep aspect ratio")
-                    .blurb("Letterbox the frame instead of stretching it, with width and height")
-                    .default_value(default.keep_aspect_ratio)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("max-in-flight")
-                    .nick("Frames in flight")
-                    .blurb("Most frames held between the pads; upstream waits when there are more")
-                    .minimum(1)
-                    .maximum(256)
-                    .default_value(default.max_in_flight)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-                    .nick("Statistics")
-                    .blurb(
-                        "frames, tensors; time-p50/-p95/-p99 of making one on the host, or of having it made on the GPU \
-                         (ns); memory of the tensors kept; bytes-to-device and bytes-to-host, copied in the CUDA context",
-                    )
-                    .read_only()
-                    .build(),
-            ]
-        });
-        &PROPERTIES
+        PROPERTIES.specs()
     }
 
-    fn set_property(&self, _id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
-        let mut settings = self.settings.lock();
-        // GObject has checked the type, so the defaults are never taken.
-        match spec.name() {
-            "backend" => settings.backend = value.get().unwrap_or(Backend::TensorRt),
-            "device-id" => settings.device_id = value.get().unwrap_or_default(),
-            "model" => {
-                let model = value.get::<Option<String>>().ok().flatten();
-                settings.model = model.filter(|m| !m.is_empty()).map(PathBuf::from);
-            }
-            "width" => settings.width = value.get().unwrap_or_default(),
-            "height" => settings.height = value.get().unwrap_or_default(),
-            "layout" => settings.layout = value.get().unwrap_or(TensorLayout::Nchw),
-            "tensor-type" => settings.tensor_type = value.get().unwrap_or(TensorType::Float32),
-            "normalization" => settings.normalization = value.get().unwrap_or(Range::Unit),
-            "keep-aspect-ratio" => settings.keep_aspect_ratio = value.get().unwrap_or(true),
-            "max-in-flight" => settings.max_in_flight = value.get().unwrap_or(1),
-            _ => {}
-        }
+    fn set_property(&self, id: usize, value: &glib::Value, _: &glib::ParamSpec) {
+        PROPERTIES.set(&mut self.settings.lock(), id, value);
     }
 
-    fn property(&self, _id: usize, spec: &glib::ParamSpec) -> glib::Value {
-        let settings = self.settings.lock();
-        match spec.name() {
-            "backend" => settings.backend.to_value(),
-            "device-id" => settings.device_id.to_value(),
-            "model" => settings.model.as_ref().map(|m| m.to_string_lossy().into_owned()).to_value(),
-            "width" => settings.width.to_value(),
-            "height" => settings.height.to_value(),
-            "layout" => settings.layout.to_value(),
-            "tensor-type" => settings.tensor_type.to_value(),
-            "normalization" => settings.normalization.to_value(),
-            "keep-aspect-ratio" => settings.keep_aspect_ratio.to_value(),
-            "max-in-flight" => settings.max_in_flight.to_value(),
-            _ => {
-                drop(settings);
-                self.stats().to_value()
-            }
-        }
+    fn property(&self, id: usize, _: &glib::ParamSpec) -> glib::Value {
+        let option = PROPERTIES.get(&self.settings.lock(), id);
+        option.unwrap_or_else(|| self.stats().to_value())
     }
 
     fn constructed(&self) {

@@ -1,8 +1,7 @@
-use super::Overflow;
-use super::settings::{self, Settings};
+use super::properties::PROPERTIES;
 use crate::config::redact;
 use crate::meta;
-use crate::publish::{self, Frame, Notice, Publisher, Refused, Stats};
+use crate::publish::{self, Frame, Notice, OverflowChoice, PublishOptions, Publisher, Refused, Stats};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -32,7 +31,7 @@ struct Stream {
 
 #[derive(Default)]
 pub struct TrtPublish {
-    settings: Mutex<Settings>,
+    settings: Mutex<PublishOptions>,
     stream: Mutex<Stream>,
     /// From READY→PAUSED on; stays after PAUSED→READY, for `stats`.
     publisher: Mutex<Option<Arc<Publisher>>>,
@@ -62,16 +61,16 @@ impl ObjectImpl for TrtPublish {
     }
 
     fn properties() -> &'static [glib::ParamSpec] {
-        settings::specs()
+        PROPERTIES.specs()
     }
 
-    fn set_property(&self, _id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
-        settings::set(&mut self.settings.lock(), value, spec);
+    fn set_property(&self, id: usize, value: &glib::Value, _: &glib::ParamSpec) {
+        PROPERTIES.set(&mut self.settings.lock(), id, value);
     }
 
-    fn property(&self, _id: usize, spec: &glib::ParamSpec) -> glib::Value {
-        let setting = settings::get(&self.settings.lock(), spec);
-        setting.unwrap_or_else(|| self.stats().to_value())
+    fn property(&self, id: usize, _: &glib::ParamSpec) -> glib::Value {
+        let option = PROPERTIES.get(&self.settings.lock(), id);
+        option.unwrap_or_else(|| self.stats().to_value())
     }
 }
 
@@ -121,7 +120,7 @@ impl BaseTransformImpl for TrtPublish {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings.lock().clone();
         let mqtt = settings.mqtt().map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ("{error}")))?;
-        let Settings { location, append, on_error, .. } = settings;
+        let PublishOptions { location, append, on_error, .. } = settings;
         let location_shown = redact(&location);
         gst::debug!(CAT, imp = self, "opens {location_shown}");
         let element = self.obj().downgrade();
@@ -131,7 +130,7 @@ impl BaseTransformImpl for TrtPublish {
                 tell(&element, &shown, &notice);
             }
         };
-        let output = publish::open(&location, append, &mqtt, on_error.into(), Arc::new(notify))
+        let output = publish::open(&location, append, &mqtt, on_error, Arc::new(notify))
             .map_err(|error| cannot_open(&location_shown, &error))?;
         let element = self.obj().downgrade();
         let failed = move |name: &str, error: io::Error| {
@@ -220,12 +219,12 @@ impl BaseTransformImpl for TrtPublish {
             stream.line.len()
         );
         let overflow = match overflow {
-            Overflow::Block => publish::Overflow::Block,
-            Overflow::DropOldest => publish::Overflow::DropOldest,
-            Overflow::Auto if publisher.can_stall() && *stream.live.get_or_insert_with(|| self.is_live()) => {
+            OverflowChoice::Block => publish::Overflow::Block,
+            OverflowChoice::DropOldest => publish::Overflow::DropOldest,
+            OverflowChoice::Auto if publisher.can_stall() && *stream.live.get_or_insert_with(|| self.is_live()) => {
                 publish::Overflow::DropOldest
             }
-            Overflow::Auto => publish::Overflow::Block,
+            OverflowChoice::Auto => publish::Overflow::Block,
         };
         match publisher.push(&mut stream.line, &id, max_queue, overflow) {
             Ok(()) => Ok(gst::FlowSuccess::Ok),
@@ -237,6 +236,10 @@ impl BaseTransformImpl for TrtPublish {
 }
 
 impl TrtPublish {
+    pub fn set_options(&self, options: PublishOptions) {
+        *self.settings.lock() = options;
+    }
+
     fn publisher(&self) -> Option<Arc<Publisher>> {
         self.publisher.lock().clone()
     }

@@ -33,89 +33,27 @@
  *
  * Since: plugins-tensorrt-0.1.0
  */
+use crate::publish::PublishOptions;
 use gst::glib;
 use gst::prelude::*;
+use gst::subclass::prelude::*;
 
 mod imp;
-mod settings;
-
-use crate::publish;
-
-/// What happens when lines come faster than they can be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
-#[enum_type(name = "GstTrtPublishOverflow")]
-#[repr(i32)]
-pub enum Overflow {
-    #[default]
-    #[enum_value(
-        name = "Auto: drop-oldest for live streams into a pipe, socket or terminal, else block",
-        nick = "auto"
-    )]
-    Auto,
-    #[enum_value(name = "Block: hold frames up until there is room", nick = "block")]
-    Block,
-    #[enum_value(name = "Drop oldest: drop and count the lines that wait longest", nick = "drop-oldest")]
-    DropOldest,
-}
-
-/// What becomes of an output that can't be opened or written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
-#[enum_type(name = "GstTrtPublishOnError")]
-#[repr(i32)]
-pub enum OnError {
-    #[default]
-    #[enum_value(name = "Fail: an error message, and the stream ends", nick = "fail")]
-    Fail,
-    #[enum_value(name = "Retry: a warning message; lines wait, frames go on, and it is tried again", nick = "retry")]
-    Retry,
-}
-
-impl From<OnError> for publish::OnError {
-    fn from(on_error: OnError) -> Self {
-        match on_error {
-            OnError::Fail => Self::Fail,
-            OnError::Retry => Self::Retry,
-        }
-    }
-}
-
-/// How sure the delivery to an MQTT broker is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "GstTrtPublishQos")]
-#[repr(i32)]
-#[expect(clippy::enum_variant_names, reason = "MQTT's own names")]
-pub enum Qos {
-    #[enum_value(name = "At most once (0): sent and forgotten", nick = "at-most-once")]
-    AtMostOnce = 0,
-    #[enum_value(name = "At least once (1): sent until the broker has confirmed it", nick = "at-least-once")]
-    AtLeastOnce = 1,
-    #[enum_value(name = "Exactly once (2): once on a connection, by a longer handshake", nick = "exactly-once")]
-    ExactlyOnce = 2,
-}
-
-impl From<publish::Qos> for Qos {
-    fn from(qos: publish::Qos) -> Self {
-        match qos {
-            publish::Qos::AtMostOnce => Self::AtMostOnce,
-            publish::Qos::AtLeastOnce => Self::AtLeastOnce,
-            publish::Qos::ExactlyOnce => Self::ExactlyOnce,
-        }
-    }
-}
-
-impl From<Qos> for publish::Qos {
-    fn from(qos: Qos) -> Self {
-        match qos {
-            Qos::AtMostOnce => Self::AtMostOnce,
-            Qos::AtLeastOnce => Self::AtLeastOnce,
-            Qos::ExactlyOnce => Self::ExactlyOnce,
-        }
-    }
-}
+mod properties;
 
 glib::wrapper! {
     pub struct TrtPublish(ObjectSubclass<imp::TrtPublish>)
         @extends gst_base::BaseTransform, gst::Element, gst::Object;
+}
+
+/// Sets all options of an element; `None`: it isn't one of these.
+pub fn set_options(element: &gst::Element, options: &PublishOptions) -> Option<()> {
+    element.downcast_ref::<TrtPublish>().map(|element| element.imp().set_options(options.clone()))
+}
+
+/// The properties in which two elements' options differ.
+pub fn differences(a: &PublishOptions, b: &PublishOptions) -> Vec<&'static glib::ParamSpec> {
+    properties::PROPERTIES.differences(a, b)
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

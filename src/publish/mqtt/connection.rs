@@ -7,9 +7,10 @@
 use super::super::output::{Notice, Notify};
 use super::errors::{describe, is_closed_by_broker, refusal};
 use super::session::Session;
-use super::settings::{OFFLINE, ONLINE, Qos};
+use super::settings::{OFFLINE, ONLINE};
 use super::suspicion::{Suspicion, Verdict};
 use crate::backoff::Attempts;
+use crate::config::Qos;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use rumqttc::{

@@ -14,6 +14,6 @@ mod tls;
 mod topic;
 
 pub use output::MqttOutput;
-pub use settings::{MqttSettings, Qos};
+pub use settings::MqttSettings;
 pub use tls::config as tls_config;
 pub use topic::check_topic;

@@ -3,8 +3,9 @@
 use super::super::location::Broker;
 use super::super::output::{Notice, Notify, OnError, Output};
 use super::connection::{self, Connection, Message};
-use super::settings::{Account, MqttSettings, Qos};
+use super::settings::{Account, MqttSettings};
 use super::topic::{Topic, check_topic};
+use crate::config::Qos;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::io;

@@ -1,7 +1,7 @@
 //! What is under way on one connection.
 
 use super::connection::Message;
-use super::settings::Qos;
+use crate::config::Qos;
 use rumqttc::Packet;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -3,25 +3,13 @@
 use super::super::location::{Broker, Server};
 use super::super::output::OnError;
 use super::{check_topic, tls};
-use crate::config::Secret;
+use crate::config::{Qos, Secret};
 use crate::digest::{self, Hash, hex};
 use rumqttc::{LastWill, MqttOptions, QoS, Transport};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-/// How sure a line's delivery is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Qos {
-    /// Sent once and forgotten.
-    AtMostOnce,
-    /// Sent again, on the next connection if need be, until the broker has confirmed it; it can arrive twice.
-    #[default]
-    AtLeastOnce,
-    /// By the protocol's longer handshake once on a connection; after a reconnect it can arrive twice.
-    ExactlyOnce,
-}
 
 impl From<Qos> for QoS {
     fn from(qos: Qos) -> Self {

@@ -6,6 +6,7 @@ use super::super::setup::{Decoder, make};
 use super::Surroundings;
 use super::gate::{Gate, Verdict};
 use super::{orientation, running};
+use crate::config::Codec;
 use crate::error::{Error, ErrorKind};
 use gst::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,51 +15,23 @@ use std::time::{Duration, Instant};
 /// Name of the queue whose thread decodes.
 pub const DECODER_QUEUE: &str = "coded";
 
-/// A coding that cameras use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Codec {
-    H264,
-    H265,
+/// How a stream is coded.
+///
+/// # Errors
+/// Names the coding that can't be decoded.
+pub fn codec(caps: &gst::CapsRef) -> Result<Codec, Error> {
+    Codec::of(caps).map_err(|other| {
+        let text =
+            format!("the stream is {other}, and only H.264 and H.265 can be decoded: set the camera to one of them");
+        Error::new(ErrorKind::Setting, text)
+    })
 }
 
-impl Codec {
-    /// From the caps of an RTP or of a parsed stream.
-    ///
-    /// # Errors
-    /// Names the coding that isn't one of ours.
-    pub fn of(caps: &gst::CapsRef) -> Result<Self, Error> {
-        let structure = caps.structure(0);
-        let name = structure.map_or("nothing", |s| match s.name().as_str() {
-            "application/x-rtp" => s.get::<&str>("encoding-name").unwrap_or("an unnamed coding"),
-            name => name,
-        });
-        match name {
-            "H264" | "video/x-h264" => Ok(Self::H264),
-            "H265" | "video/x-h265" => Ok(Self::H265),
-            other => Err(Error::new(
-                ErrorKind::Setting,
-                format!(
-                    "the stream is {other}, and only H.264 and H.265 can be decoded: set the camera to one of them"
-                ),
-            )),
-        }
-    }
-
-    /// As in names of elements.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::H264 => "h264",
-            Self::H265 => "h265",
-        }
-    }
-
-    /// The element that decodes.
-    fn decoder(self, decoder: Decoder) -> String {
-        match decoder {
-            Decoder::Cpu | Decoder::Upload(_) => format!("avdec_{}", self.name()),
-            Decoder::Gpu(0) => format!("nv{}dec", self.name()),
-            Decoder::Gpu(device) => format!("nv{}device{device}dec", self.name()),
-        }
+/// Name of the element that decodes.
+fn decoder_name(codec: Codec, decoder: Decoder) -> String {
+    match decoder {
+        Decoder::Cpu | Decoder::Upload(_) => codec.software_decoder(),
+        Decoder::Gpu(device) => codec.gpu_decoder(device),
     }
 }
 
@@ -74,7 +47,7 @@ pub fn add(
     paced: bool,
     around: &Surroundings,
 ) -> Result<gst::Pad, Error> {
-    let parse = make(&format!("{}parse", codec.name()), "parse")?;
+    let parse = make(&codec.parser(), "parse")?;
     let queue = make("queue", DECODER_QUEUE)?;
     queue.set_property("max-size-buffers", around.setup.coded_queue);
     queue.set_property("max-size-bytes", 0_u32);
@@ -127,7 +100,7 @@ pub fn add(
 /// that needs it.
 pub fn load(decoder: Decoder) {
     for codec in [Codec::H264, Codec::H265] {
-        for name in [format!("{}parse", codec.name()), codec.decoder(decoder)] {
+        for name in [codec.parser(), decoder_name(codec, decoder)] {
             let _ = gst::ElementFactory::find(&name).map(|factory| factory.load());
         }
     }
@@ -141,7 +114,7 @@ pub fn upload(device: u32) -> Result<gst::Element, Error> {
 }
 
 fn decoder(codec: Codec, decoder: Decoder) -> Result<gst::Element, Error> {
-    let factory = codec.decoder(decoder);
+    let factory = decoder_name(codec, decoder);
     let made = make(&factory, "decoder");
     match decoder {
         Decoder::Cpu | Decoder::Upload(_) => made,
@@ -226,20 +199,20 @@ mod tests {
     fn codecs_are_recognised_from_what_the_camera_announces() {
         gst::init().unwrap();
         let rtp = |name: &str| gst::Caps::builder("application/x-rtp").field("encoding-name", name).build();
-        assert_eq!(Codec::of(&rtp("H264")).unwrap(), Codec::H264);
-        assert_eq!(Codec::of(&rtp("H265")).unwrap(), Codec::H265);
-        assert_eq!(Codec::of(&gst::Caps::new_empty_simple("video/x-h265")).unwrap(), Codec::H265);
+        assert_eq!(codec(&rtp("H264")).unwrap(), Codec::H264);
+        assert_eq!(codec(&rtp("H265")).unwrap(), Codec::H265);
+        assert_eq!(codec(&gst::Caps::new_empty_simple("video/x-h265")).unwrap(), Codec::H265);
         for (caps, named) in [(rtp("JPEG"), "JPEG"), (gst::Caps::new_empty(), "nothing")] {
-            let error = Codec::of(&caps).unwrap_err().message;
+            let error = codec(&caps).unwrap_err().message;
             assert!(error.contains(named) && error.contains("H.264 and H.265"), "{error}");
         }
     }
 
     #[test]
     fn each_device_has_decoders_of_its_own() {
-        assert_eq!(Codec::H264.decoder(Decoder::Cpu), "avdec_h264");
-        assert_eq!(Codec::H264.decoder(Decoder::Upload(0)), "avdec_h264");
-        assert_eq!(Codec::H265.decoder(Decoder::Gpu(0)), "nvh265dec");
-        assert_eq!(Codec::H264.decoder(Decoder::Gpu(2)), "nvh264device2dec");
+        assert_eq!(decoder_name(Codec::H264, Decoder::Cpu), "avdec_h264");
+        assert_eq!(decoder_name(Codec::H264, Decoder::Upload(0)), "avdec_h264");
+        assert_eq!(decoder_name(Codec::H265, Decoder::Gpu(0)), "nvh265dec");
+        assert_eq!(decoder_name(Codec::H264, Decoder::Gpu(2)), "nvh264device2dec");
     }
 }

@@ -1,7 +1,7 @@
 //! A video file in the place of a camera, at its own speed: once, or over and over.
 
 use super::super::setup::{FileSource, make};
-use super::decode::{self, Codec};
+use super::decode;
 use super::splice::{Fate, Splice};
 use super::{Surroundings, post};
 use crate::check::{nothing_to_decode, stream_name};
@@ -68,7 +68,7 @@ impl Looped {
     fn connect(self: &Arc<Self>, reader: &gst::Bin, stream: &gst::Pad) -> Result<bool, Error> {
         let (Some(bin), Some(pad)) = (self.bin.upgrade(), self.pad.upgrade()) else { return Ok(false) };
         let caps = stream.current_caps().unwrap_or_else(|| stream.query_caps(None));
-        let (Ok(codec), None) = (Codec::of(&caps), reader.static_pad("src")) else { return Ok(false) };
+        let (Ok(codec), None) = (decode::codec(&caps), reader.static_pad("src")) else { return Ok(false) };
         let failed = || Error::new(ErrorKind::Failed, "the file's stream can't be linked");
         let out = gst::GhostPad::builder_with_target(stream).map_err(|_| failed())?.name("src").build();
         let coded = match bin.by_name("parse") {

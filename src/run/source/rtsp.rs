@@ -1,9 +1,8 @@
 //! A camera on the network.
 
 use super::super::setup::{RtspSource, make};
-use super::decode::{self, Codec};
+use super::decode;
 use super::{Surroundings, post};
-use crate::config::Transport;
 use crate::error::{Error, ErrorKind};
 use gst::prelude::*;
 use std::time::Duration;
@@ -12,13 +11,7 @@ use std::time::Duration;
 pub fn fill(bin: &gst::Bin, pad: &gst::GhostPad, source: &RtspSource, around: &Surroundings) -> Result<(), Error> {
     let client = make("rtspsrc", "client")?;
     client.set_property("location", source.url.expose());
-    client.set_property_from_str(
-        "protocols",
-        match source.transport {
-            Transport::Tcp => "tcp",
-            Transport::Udp => "udp",
-        },
-    );
+    client.set_property_from_str("protocols", source.transport.nick());
     client.set_property("latency", u32::try_from(source.latency.as_millis()).unwrap_or(u32::MAX));
     client.set_property("tcp-timeout", microseconds(source.timeout));
     // When the camera took each picture, from its RTCP sender reports.
@@ -70,7 +63,7 @@ fn interval(media: &gst::StructureRef) -> Option<Duration> {
 
 fn connect(bin: &gst::Bin, pad: &gst::GhostPad, stream: &gst::Pad, around: &Surroundings) -> Result<(), Error> {
     let caps = stream.current_caps().unwrap_or_else(|| stream.query_caps(None));
-    let codec = Codec::of(&caps)?;
+    let codec = decode::codec(&caps)?;
     let failed = |_| Error::new(ErrorKind::Failed, "the camera's stream can't be linked");
     let depay = make(&format!("rtp{}depay", codec.name()), "depay")?;
     bin.add(&depay).map_err(|_| Error::new(ErrorKind::Failed, "the depayloader can't be added"))?;

@@ -5,6 +5,8 @@ use super::report::Kind;
 use gst::prelude::*;
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::infer::Backend;
+use gsttensorrt::options::InferenceOptions;
+use gsttensorrt::run::ElementOptions;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -125,6 +127,11 @@ impl Stream {
         let failed = |text: String| Error::new(ErrorKind::Failed, text);
         let pipeline = gst::parse::launch(&launch).map_err(|error| failed(format!("{launch}: {error}")))?;
         let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| failed(format!("{launch}: no pipeline")))?;
+        for (name, options) in models(recipe, index) {
+            if let Some(element) = pipeline.by_name(&name) {
+                options.give_to(&element)?;
+            }
+        }
         if let Some(context) = context {
             pipeline.set_context(context);
         }
@@ -273,6 +280,35 @@ pub fn is_writer(thread: &str) -> bool {
     thread == "trtpublish"
 }
 
+/// The models' elements: their names, and what they are told.
+fn models(recipe: &Recipe<'_>, index: usize) -> Vec<(String, ElementOptions)> {
+    let default = InferenceOptions::default();
+    let options = |model: &Path, most: u32| {
+        // What a busy street shows, whatever the weights: models with random ones find hundreds.
+        let (confidence, max_detections) = match recipe.kind {
+            Kind::WorstCase => (0.0, default.max_detections),
+            _ => (default.confidence, most),
+        };
+        InferenceOptions {
+            backend: recipe.backend,
+            device_id: recipe.device,
+            engine_cache: recipe.engine_cache.map(Path::to_owned),
+            model: Some(model.to_owned()),
+            batch_size: recipe.batch_size,
+            batch_timeout: recipe.batch_timeout,
+            confidence,
+            max_detections,
+            // As `gst-trt run` has it.
+            roi_meta: false,
+            ..default.clone()
+        }
+    };
+    let detector = (detector_name(index), ElementOptions::detect(options(recipe.model, OBJECTS)));
+    let pose = recipe.pose_model.filter(|_| recipe.kind.has_pose());
+    let pose = pose.map(|model| (pose_name(index), ElementOptions::pose(options(model, POSES))));
+    [detector].into_iter().chain(pose).collect()
+}
+
 fn launch(recipe: &Recipe<'_>, index: usize, phase: Duration, lines: &Path) -> String {
     let quoted = |path: &Path| {
         let text = path.to_string_lossy();
@@ -288,28 +324,9 @@ fn launch(recipe: &Recipe<'_>, index: usize, phase: Duration, lines: &Path) -> S
         parts.push(format!("clocksync name=pace sync=false ts-offset={}", phase.as_nanos()));
     }
     if recipe.kind.infers() {
-        let backend = match recipe.backend {
-            Backend::TensorRt => format!("backend=tensorrt device-id={}", recipe.device),
-            Backend::Cpu => "backend=cpu".to_owned(),
-        };
-        let cache = recipe.engine_cache.map(|folder| format!("engine-cache={}", quoted(folder))).unwrap_or_default();
-        // What a busy street shows, whatever the weights: models with random ones find hundreds.
-        let (objects, poses) = match recipe.kind {
-            Kind::WorstCase => ("confidence=0".to_owned(), String::new()),
-            _ => (format!("max-detections={OBJECTS}"), format!("max-detections={POSES}")),
-        };
-        let with = |element: &str, name: String, model: &Path| {
-            let (model, batch, timeout) = (quoted(model), recipe.batch_size, recipe.batch_timeout.as_nanos());
-            // Without ROI metas, as `gst-trt run` has it.
-            format!(
-                "{element} name={name} {backend} {cache} model={model} batch-size={batch} batch-timeout={timeout} \
-                 roi-meta=false"
-            )
-        };
         parts.push("benchmeter name=meter".into());
-        parts.push(format!("{} {objects}", with("trtdetect", detector_name(index), recipe.model)));
-        if let Some(pose) = recipe.pose_model.filter(|_| recipe.kind.has_pose()) {
-            parts.push(format!("{} {poses}", with("trtpose", pose_name(index), pose)));
+        for (name, options) in models(recipe, index) {
+            parts.push(format!("{} name={name}", options.factory()));
         }
         if recipe.kind == Kind::Published {
             parts.push(format!("trtpublish location={}", quoted(lines)));
@@ -350,9 +367,7 @@ mod tests {
         assert!(decode.contains("location=\"/a b/c.mp4\"") && !decode.contains("trt") && !decode.contains("clocksync"));
         let paced = launch(&recipe(Kind::Detection, true), 3, Duration::from_millis(4), LINES.as_ref());
         assert!(
-            paced.contains("clocksync name=pace sync=false ts-offset=4000000")
-                && paced.contains("name=det3 backend=tensorrt device-id=1")
-                && paced.contains("batch-timeout=5000000")
+            paced.contains("clocksync name=pace sync=false ts-offset=4000000") && paced.contains("trtdetect name=det3")
         );
         assert!(!paced.contains("trtpose"));
         let order =
@@ -360,7 +375,21 @@ mod tests {
         assert!(order.is_sorted(), "{paced}");
         let published = launch(&recipe(Kind::Published, false), 0, Duration::ZERO, LINES.as_ref());
         assert!(published.contains("trtpose name=pose0") && published.contains("trtpublish location=\"/d e/f.jsonl\""));
-        assert!(launch(&recipe(Kind::WorstCase, false), 0, Duration::ZERO, LINES.as_ref()).contains("confidence=0"));
+    }
+
+    #[test]
+    fn models_have_what_the_row_needs() {
+        let options = |kind: Kind| match models(&recipe(kind, false), 3).swap_remove(0) {
+            (name, ElementOptions::Detect(options)) if name == "det3" => options,
+            other => panic!("{other:?}"),
+        };
+        let busy = options(Kind::Detection);
+        assert_eq!((busy.device_id, busy.batch_size, busy.batch_timeout), (1, 16, Duration::from_millis(5)));
+        assert_eq!((busy.max_detections, busy.roi_meta), (OBJECTS, false));
+        let worst = options(Kind::WorstCase);
+        assert_eq!((worst.confidence, worst.max_detections), (0.0, InferenceOptions::default().max_detections));
+        let poses = |kind: Kind| matches!(&models(&recipe(kind, false), 0)[..], [_, (_, ElementOptions::Pose(_))]);
+        assert!(poses(Kind::Published) && !poses(Kind::Detection));
     }
 
     #[test]

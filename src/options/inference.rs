@@ -1,0 +1,150 @@
+//! What `trtdetect` and `trtpose` are told.
+
+use super::written::{Size, Written};
+use crate::error::{Error, ErrorKind};
+use crate::infer::{Backend, BuildWatch, DeviceContext, ModelSettings, Precision};
+use crate::meta::Attach;
+use crate::model::head::HeadChoice;
+use crate::model::{Params, Rect};
+use gst::glib;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a model looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum, Deserialize, JsonSchema)]
+#[enum_type(name = "GstTrtInferenceRegion")]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "LookAt")]
+pub enum InferenceRegion {
+    #[enum_value(name = "The frame, or the parts of it that `roi` names", nick = "frame")]
+    Frame,
+    #[enum_value(name = "The boxes of objects found before", nick = "objects")]
+    Objects,
+}
+
+/// The model, and what is asked of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InferenceOptions {
+    pub model: Option<PathBuf>,
+    /// `None`: the element's name.
+    pub model_id: Option<String>,
+    pub labels: Option<PathBuf>,
+    pub head: HeadChoice,
+    pub backend: Backend,
+    pub device_id: u32,
+    pub precision: Precision,
+    /// `None`: the user's cache folder.
+    pub engine_cache: Option<PathBuf>,
+    /// Where the engine of an `.onnx` is kept; `None`: engines are in the cache alone.
+    pub engine_file: Option<PathBuf>,
+    /// MiB.
+    pub workspace_size: u32,
+    /// Most images a batch.
+    pub batch_size: u32,
+    /// How long a frame waits for other streams' frames that are due.
+    pub batch_timeout: Duration,
+    pub max_in_flight: u32,
+    /// Frames passed on uninferred after each inferred one.
+    pub interval: u32,
+    pub region: InferenceRegion,
+    /// With [`InferenceRegion::Objects`]: labels of the objects to look at; none: all.
+    pub object_classes: Written<Vec<String>>,
+    /// 0–1.
+    pub confidence: f32,
+    /// By label or number, 0–1.
+    pub class_confidence: Written<Vec<(String, f32)>>,
+    /// 0–1.
+    pub iou: f32,
+    pub class_agnostic_nms: bool,
+    /// By label or number; none: all.
+    pub classes: Written<Vec<String>>,
+    pub max_detections: u32,
+    /// Least and greatest box, in frame pixels.
+    pub min_size: Written<Size>,
+    pub max_size: Written<Size>,
+    /// Parts of the frame, as fractions of it; none: all of it.
+    pub roi: Written<Vec<Rect>>,
+    /// Whether a frame may pass uninferred while the engine is behind.
+    pub skip_when_busy: bool,
+    pub output_tensors: bool,
+    pub roi_meta: bool,
+    /// MiB; 0: no limit.
+    pub gpu_memory_limit: u32,
+    /// Only of poses.
+    pub attach: Attach,
+}
+
+impl Default for InferenceOptions {
+    fn default() -> Self {
+        let (params, model) = (Params::default(), ModelSettings::default());
+        Self {
+            model: None,
+            model_id: None,
+            labels: None,
+            head: model.head,
+            backend: model.backend,
+            device_id: model.device_id,
+            precision: model.precision,
+            engine_cache: None,
+            engine_file: None,
+            workspace_size: model.workspace_size,
+            batch_size: model.batch_size,
+            batch_timeout: Duration::ZERO,
+            max_in_flight: 4,
+            interval: 0,
+            region: InferenceRegion::Frame,
+            object_classes: Written::default(),
+            confidence: params.confidence,
+            class_confidence: Written::default(),
+            iou: params.iou,
+            class_agnostic_nms: params.class_agnostic,
+            classes: Written::default(),
+            max_detections: params.max_detections as u32,
+            min_size: Written::default(),
+            max_size: Written::default(),
+            roi: Written::default(),
+            skip_when_busy: false,
+            output_tensors: params.output_tensors,
+            roi_meta: true,
+            gpu_memory_limit: model.gpu_memory_limit,
+            attach: Attach::Match,
+        }
+    }
+}
+
+impl InferenceOptions {
+    /// What decides which service runs the model.
+    ///
+    /// # Errors
+    /// No model is set.
+    pub fn model_settings(
+        &self,
+        context: Option<Arc<dyn DeviceContext>>,
+        watch: BuildWatch,
+    ) -> Result<ModelSettings, Error> {
+        let none = || {
+            let files = match self.backend {
+                Backend::TensorRt => "an .onnx, .engine or .plan file",
+                Backend::Cpu => "an .onnx file",
+            };
+            Error::new(ErrorKind::Setting, format!("no model: set the `model` property to {files}"))
+        };
+        Ok(ModelSettings {
+            backend: self.backend,
+            model: self.model.clone().ok_or_else(none)?,
+            head: self.head,
+            precision: self.precision,
+            device_id: self.device_id,
+            batch_size: self.batch_size,
+            workspace_size: self.workspace_size,
+            context,
+            engine_cache: self.engine_cache.clone(),
+            engine_file: self.engine_file.clone().filter(|_| self.backend == Backend::TensorRt),
+            gpu_memory_limit: self.gpu_memory_limit,
+            watch,
+        })
+    }
+}
