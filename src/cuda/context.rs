@@ -4,6 +4,7 @@ use super::driver::{check, check_driver, is_sticky};
 use super::kernels::Code;
 use super::memory::Blocks;
 use crate::error::{Error, ErrorKind, OnFailure};
+use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{self, CUcontext, CUctx_flags, CUdevice, CUdevice_attribute, CUresult};
 use parking_lot::Mutex;
 use std::any::Any;
@@ -60,9 +61,7 @@ impl Context {
     /// No driver, no such device, no memory.
     pub fn create(ordinal: u32) -> Result<Arc<Self>, Error> {
         check_driver()?;
-        let mut count: c_int = 0;
-        // SAFETY: writes one integer.
-        check("cuDeviceGetCount", unsafe { sys::cuDeviceGetCount(&mut count) })?;
+        let count = check("cuDeviceGetCount", result::device::get_count())?;
         let wanted = c_int::try_from(ordinal).ok().filter(|&ordinal| ordinal < count).ok_or_else(|| {
             let visible =
                 std::env::var("CUDA_VISIBLE_DEVICES").map_or("unset".to_owned(), |list| format!("\"{list}\""));
@@ -73,13 +72,11 @@ impl Context {
                 ),
             )
         })?;
-        let mut device: CUdevice = 0;
-        // SAFETY: writes one integer.
-        check("cuDeviceGet", unsafe { sys::cuDeviceGet(&mut device, wanted) })?;
+        let device = check("cuDeviceGet", result::device::get(wanted))?;
         let mut handle: CUcontext = std::ptr::null_mut();
         let flags = CUctx_flags::CU_CTX_SCHED_BLOCKING_SYNC as u32;
         // SAFETY: writes one handle; the new context becomes current on this thread.
-        check("cuCtxCreate", unsafe { sys::cuCtxCreate_v2(&mut handle, flags, device) })?;
+        check("cuCtxCreate", unsafe { sys::cuCtxCreate_v2(&mut handle, flags, device) }.result())?;
         let context = Self::new(handle, device, Owner::Ours);
         pop();
         Ok(Arc::new(context))
@@ -99,7 +96,7 @@ impl Context {
         {
             let _current = context.enter()?;
             // SAFETY: writes one integer; a context is current.
-            check("cuCtxGetDevice", unsafe { sys::cuCtxGetDevice(&mut device) })?;
+            check("cuCtxGetDevice", unsafe { sys::cuCtxGetDevice(&mut device) }.result())?;
         }
         context.device = device;
         Ok(Arc::new(context))
@@ -143,23 +140,20 @@ impl Context {
     /// As [`Self::enter`], also after a failure: what is there has to be given back.
     pub(super) fn push(&self) -> Result<Current<'_>, Error> {
         // SAFETY: the handle is valid while `self` is.
-        self.check("cuCtxPushCurrent", unsafe { sys::cuCtxPushCurrent_v2(self.handle) })?;
+        self.check("cuCtxPushCurrent", unsafe { sys::cuCtxPushCurrent_v2(self.handle) }.result())?;
         Ok(Current { context: self, thread_bound: PhantomData })
     }
 
     /// The result of a call of the driver in this context; one that it can't recover from is kept.
-    pub(super) fn check(&self, what: &str, result: CUresult) -> Result<(), Error> {
-        let outcome = check(what, result);
-        match outcome {
-            Err(error) if is_sticky(result) => Err(self.fail(error)),
-            outcome => outcome,
-        }
+    pub(super) fn check<T>(&self, what: &str, result: Result<T, DriverError>) -> Result<T, Error> {
+        let is_lost = result.as_ref().is_err_and(|error| is_sticky(error.0));
+        check(what, result).map_err(|error| if is_lost { self.fail(error) } else { error })
     }
 
     /// As [`Self::check`], of a question whether something is done.
-    pub(super) fn check_done(&self, what: &str, result: CUresult) -> Result<bool, Error> {
+    pub(super) fn check_done(&self, what: &str, result: Result<(), DriverError>) -> Result<bool, Error> {
         match result {
-            CUresult::CUDA_ERROR_NOT_READY => Ok(false),
+            Err(DriverError(CUresult::CUDA_ERROR_NOT_READY)) => Ok(false),
             result => self.check(what, result).map(|()| true),
         }
     }
@@ -215,8 +209,7 @@ impl Context {
     /// A device failure.
     pub fn synchronise(&self) -> Result<(), Error> {
         let _current = self.enter()?;
-        // SAFETY: the context is current.
-        self.check("cuCtxSynchronize", unsafe { sys::cuCtxSynchronize() })
+        self.check("cuCtxSynchronize", result::ctx::synchronize())
     }
 
     /// Device memory that this process took in it through this crate, bytes.
@@ -230,10 +223,7 @@ impl Context {
     /// A device failure.
     pub fn memory(&self) -> Result<(usize, usize), Error> {
         let _current = self.enter()?;
-        let (mut free, mut total) = (0, 0);
-        // SAFETY: writes two integers; the context is current.
-        self.check("cuMemGetInfo", unsafe { sys::cuMemGetInfo_v2(&mut free, &mut total) })?;
-        Ok((free, total))
+        self.check("cuMemGetInfo", result::mem_get_info())
     }
 
     /// The device's name, for example `NVIDIA H200`.
@@ -241,11 +231,7 @@ impl Context {
     /// # Errors
     /// A device failure.
     pub fn device_name(&self) -> Result<String, Error> {
-        let mut name = [0u8; 128];
-        // SAFETY: writes at most the array's length, with a terminating zero.
-        let result = unsafe { sys::cuDeviceGetName(name.as_mut_ptr().cast(), name.len() as c_int, self.device) };
-        self.check("cuDeviceGetName", result)?;
-        Ok(String::from_utf8_lossy(name.split(|&b| b == 0).next().unwrap_or_default()).into_owned())
+        self.check("cuDeviceGetName", result::device::get_name(self.device))
     }
 
     /// Major and minor compute capability.
@@ -267,9 +253,9 @@ impl Context {
     }
 
     fn attribute(&self, attribute: CUdevice_attribute) -> Result<u32, Error> {
-        let mut value: c_int = 0;
-        // SAFETY: writes one integer.
-        self.check("cuDeviceGetAttribute", unsafe { sys::cuDeviceGetAttribute(&mut value, attribute, self.device) })?;
+        // SAFETY: the device is the driver's.
+        let value = unsafe { result::device::get_attribute(self.device, attribute) };
+        let value = self.check("cuDeviceGetAttribute", value)?;
         Ok(u32::try_from(value).unwrap_or(0))
     }
 }

@@ -47,7 +47,7 @@ pub unsafe fn copy_picture(from: &DevicePicture, to: &DevicePicture, stream: &St
             Height: size(rows),
         };
         // SAFETY: rows of that many bytes lie in both planes, by `check` and the caller; the context is current.
-        context.check("cuMemcpy2DAsync", unsafe { sys::cuMemcpy2DAsync_v2(&copy, stream.raw()) })?;
+        context.check("cuMemcpy2DAsync", unsafe { sys::cuMemcpy2DAsync_v2(&copy, stream.raw()) }.result())?;
     }
     Ok(())
 }

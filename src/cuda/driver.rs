@@ -1,8 +1,9 @@
 //! The driver's library, and what its errors mean.
 
 use crate::error::{Error, ErrorKind, GPU_MEMORY_REMEDIES};
+use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{self, CUresult};
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::c_int;
 use std::sync::OnceLock;
 
 /// The first driver that loads PTX of CUDA 11.8, which the kernels are.
@@ -26,8 +27,7 @@ fn start() -> Result<(), Error> {
              Install the NVIDIA driver (520 or later), or set backend=cpu to run on the CPU",
         ));
     }
-    // SAFETY: the library is there; cuInit may be called any number of times.
-    check("cuInit", unsafe { sys::cuInit(0) })?;
+    check("cuInit", result::init())?;
     let version = driver_version()?;
     if version < LEAST_VERSION {
         return Err(Error::new(
@@ -48,7 +48,7 @@ fn start() -> Result<(), Error> {
 pub fn driver_version() -> Result<(u32, u32), Error> {
     let mut version: c_int = 0;
     // SAFETY: writes one integer.
-    check("cuDriverGetVersion", unsafe { sys::cuDriverGetVersion(&mut version) })?;
+    check("cuDriverGetVersion", unsafe { sys::cuDriverGetVersion(&mut version) }.result())?;
     let version = u32::try_from(version).unwrap_or(0);
     Ok((version / 1000, version % 1000 / 10))
 }
@@ -76,15 +76,12 @@ pub(super) fn is_sticky(result: CUresult) -> bool {
 }
 
 /// `result` of the driver's function `what` as an error with its remedy.
-pub(super) fn check(what: &str, result: CUresult) -> Result<(), Error> {
-    if result == CUresult::CUDA_SUCCESS {
-        return Ok(());
-    }
-    Err(error(what, result, &describe(result)))
+pub(super) fn check<T>(what: &str, result: Result<T, DriverError>) -> Result<T, Error> {
+    result.map_err(|error| with_remedy(what, error.0, &describe(error)))
 }
 
 /// `words` are the driver's own.
-fn error(what: &str, result: CUresult, words: &str) -> Error {
+fn with_remedy(what: &str, result: CUresult, words: &str) -> Error {
     use CUresult::*;
     let cause = format!("{what}: {words} ({})", result as u32);
     match result {
@@ -117,15 +114,10 @@ fn error(what: &str, result: CUresult, words: &str) -> Error {
 }
 
 /// The driver's own words.
-fn describe(result: CUresult) -> String {
-    let mut text: *const c_char = std::ptr::null();
-    // SAFETY: writes a pointer to a static string, or null for what it doesn't know.
-    let known = unsafe { sys::cuGetErrorString(result, &mut text) } == CUresult::CUDA_SUCCESS && !text.is_null();
-    if known {
-        // SAFETY: a static string of the driver's, checked for null.
-        unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
-    } else {
-        format!("{result:?}")
+fn describe(error: DriverError) -> String {
+    match error.error_string() {
+        Ok(text) => text.to_string_lossy().into_owned(),
+        Err(_) => format!("{:?}", error.0),
     }
 }
 
@@ -136,7 +128,7 @@ mod tests {
 
     #[test]
     fn out_of_memory_names_the_three_remedies() {
-        let error = error("cuMemAlloc", CUresult::CUDA_ERROR_OUT_OF_MEMORY, "out of memory");
+        let error = with_remedy("cuMemAlloc", CUresult::CUDA_ERROR_OUT_OF_MEMORY, "out of memory");
         assert_eq!(error.kind, ErrorKind::Memory);
         for word in ["GPU out of memory", "cuMemAlloc", "batch-size", "workspace-size", "smaller model"] {
             assert!(error.message.contains(word), "{error}");
@@ -148,14 +140,14 @@ mod tests {
         use CUresult::*;
         for result in [CUDA_ERROR_ILLEGAL_ADDRESS, CUDA_ERROR_ECC_UNCORRECTABLE, CUDA_ERROR_LAUNCH_FAILED] {
             assert!(is_sticky(result));
-            let error = error("cuStreamSynchronize", result, "words");
+            let error = with_remedy("cuStreamSynchronize", result, "words");
             assert_eq!(error.kind, ErrorKind::Device);
             assert!(error.message.contains("the GPU failed") && error.message.contains("words"), "{error}");
         }
         for result in [CUDA_ERROR_OUT_OF_MEMORY, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_READY] {
             assert!(!is_sticky(result));
         }
-        let old = error("cuModuleLoadData", CUDA_ERROR_UNSUPPORTED_PTX_VERSION, "words");
+        let old = with_remedy("cuModuleLoadData", CUDA_ERROR_UNSUPPORTED_PTX_VERSION, "words");
         assert!(old.kind == ErrorKind::Library && old.message.contains("driver 520"), "{old}");
     }
 

@@ -5,8 +5,10 @@ use super::kernels::Kernels;
 use super::layout::FillArgs;
 use super::stream::Stream;
 use crate::error::Error;
+use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{
-    self, CUDA_MEMSET_NODE_PARAMS, CUgraph, CUgraphExec, CUgraphNode, CUgraphNodeType, CUresult,
+    self, CUDA_MEMSET_NODE_PARAMS, CUgraph, CUgraphExec, CUgraphInstantiate_flags, CUgraphNode, CUgraphNodeType,
+    CUresult,
 };
 use std::sync::Arc;
 
@@ -34,7 +36,7 @@ impl Template {
         for node in self.nodes()? {
             let mut kind = CUgraphNodeType::CU_GRAPH_NODE_TYPE_EMPTY;
             // SAFETY: writes one number; a node of this graph.
-            self.check("cuGraphNodeGetType", unsafe { sys::cuGraphNodeGetType(node, &mut kind) })?;
+            self.check("cuGraphNodeGetType", unsafe { sys::cuGraphNodeGetType(node, &mut kind) }.result())?;
             if kind == CUgraphNodeType::CU_GRAPH_NODE_TYPE_MEMSET {
                 self.replace_fill(node, kernels)?;
                 replaced += 1;
@@ -46,7 +48,7 @@ impl Template {
     fn replace_fill(&self, node: CUgraphNode, kernels: &Kernels) -> Result<(), Error> {
         let mut fill = CUDA_MEMSET_NODE_PARAMS { dst: 0, pitch: 0, value: 0, elementSize: 0, width: 0, height: 0 };
         // SAFETY: writes one structure; a memset node of this graph.
-        let result = unsafe { sys::cuGraphMemsetNodeGetParams(node, &mut fill) };
+        let result = unsafe { sys::cuGraphMemsetNodeGetParams(node, &mut fill) }.result();
         self.check("cuGraphMemsetNodeGetParams", result)?;
         // SAFETY: both write so many nodes at most, and their count.
         let before = self.list("cuGraphNodeGetDependencies", |nodes, count| unsafe {
@@ -61,9 +63,9 @@ impl Template {
         let from = vec![kernel; behind.len()];
         // SAFETY: nodes of this graph, as many on both sides.
         let result = unsafe { sys::cuGraphAddDependencies(self.handle, from.as_ptr(), behind.as_ptr(), behind.len()) };
-        self.check("cuGraphAddDependencies", result)?;
+        self.check("cuGraphAddDependencies", result.result())?;
         // SAFETY: a node of this graph, destroyed once; its edges go with it.
-        self.check("cuGraphDestroyNode", unsafe { sys::cuGraphDestroyNode(node) })
+        self.check("cuGraphDestroyNode", unsafe { sys::cuGraphDestroyNode(node) }.result())
     }
 
     fn nodes(&self) -> Result<Vec<CUgraphNode>, Error> {
@@ -78,16 +80,16 @@ impl Template {
         ask: impl Fn(*mut CUgraphNode, *mut usize) -> CUresult,
     ) -> Result<Vec<CUgraphNode>, Error> {
         let mut count = 0;
-        self.check(what, ask(std::ptr::null_mut(), &mut count))?;
+        self.check(what, ask(std::ptr::null_mut(), &mut count).result())?;
         let mut nodes = vec![std::ptr::null_mut(); count];
         if count > 0 {
-            self.check(what, ask(nodes.as_mut_ptr(), &mut count))?;
+            self.check(what, ask(nodes.as_mut_ptr(), &mut count).result())?;
             nodes.truncate(count);
         }
         Ok(nodes)
     }
 
-    fn check(&self, what: &str, result: CUresult) -> Result<(), Error> {
+    fn check<T>(&self, what: &str, result: Result<T, DriverError>) -> Result<T, Error> {
         self.context.check(what, result)
     }
 
@@ -95,10 +97,9 @@ impl Template {
     /// When the device has no room for it, or failed.
     pub fn instantiate(&self) -> Result<Graph, Error> {
         let _current = self.context.enter()?;
-        let mut handle: CUgraphExec = std::ptr::null_mut();
-        // SAFETY: writes one handle; the template lives.
-        let made = unsafe { sys::cuGraphInstantiateWithFlags(&mut handle, self.handle, 0) };
-        self.check("cuGraphInstantiate", made)?;
+        // SAFETY: the template lives.
+        let made = unsafe { result::graph::instantiate(self.handle, CUgraphInstantiate_flags(0)) };
+        let handle = self.check("cuGraphInstantiate", made)?;
         Ok(Graph { context: Arc::clone(&self.context), handle })
     }
 }
@@ -106,7 +107,7 @@ impl Template {
 impl Drop for Template {
     fn drop(&mut self) {
         // SAFETY: ours, destroyed once; an executable graph made of it doesn't need it.
-        let _ = unsafe { sys::cuGraphDestroy(self.handle) };
+        let _ = unsafe { result::graph::destroy(self.handle) };
     }
 }
 
@@ -147,7 +148,7 @@ impl Graph {
     pub unsafe fn launch(&mut self, stream: &Stream) -> Result<(), Error> {
         let _current = self.context.enter()?;
         // SAFETY: both handles live; the context is current; the memory is the caller's promise.
-        self.context.check("cuGraphLaunch", unsafe { sys::cuGraphLaunch(self.handle, stream.raw()) })
+        self.context.check("cuGraphLaunch", unsafe { result::graph::launch(self.handle, stream.raw()) })
     }
 }
 
@@ -155,7 +156,7 @@ impl Drop for Graph {
     fn drop(&mut self) {
         let Ok(_current) = self.context.push() else { return };
         // SAFETY: ours, destroyed once; the driver keeps what still runs. There is nobody to tell of an error.
-        let _ = unsafe { sys::cuGraphExecDestroy(self.handle) };
+        let _ = unsafe { result::graph::exec_destroy(self.handle) };
     }
 }
 

@@ -9,6 +9,7 @@ use super::memory::Table;
 use super::stream::Stream;
 use crate::error::Error;
 use bytemuck::Pod;
+use cudarc::driver::result;
 use cudarc::driver::sys::{self, CUDA_KERNEL_NODE_PARAMS, CUfunction, CUgraph, CUgraphNode, CUmodule};
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -173,7 +174,7 @@ impl Kernels {
         // SAFETY: writes one handle; the function takes one parameter of that type, which the driver copies before it
         // returns; the nodes are the graph's.
         let result = unsafe { sys::cuGraphAddKernelNode(&mut made, graph, after.as_ptr(), after.len(), &node) };
-        self.context.check("cuGraphAddKernelNode", result)?;
+        self.context.check("cuGraphAddKernelNode", result.result())?;
         Ok(made)
     }
 
@@ -257,23 +258,11 @@ impl Kernels {
         }
         let _current = self.context.enter()?;
         let mut parameters = [(&raw mut args).cast()];
+        let ([x, y, z], [columns, rows]) = (grid, block);
         // SAFETY: the function takes one parameter of that type, which the driver copies before it returns; no shared
         // memory beyond what the kernel declares; the context is current.
-        let result = unsafe {
-            sys::cuLaunchKernel(
-                function,
-                grid[0],
-                grid[1],
-                grid[2],
-                block[0],
-                block[1],
-                1,
-                0,
-                stream.raw(),
-                parameters.as_mut_ptr(),
-                std::ptr::null_mut(),
-            )
-        };
+        let result =
+            unsafe { result::launch_kernel(function, (x, y, z), (columns, rows, 1), 0, stream.raw(), &mut parameters) };
         self.context.check("cuLaunchKernel", result)
     }
 }
@@ -285,26 +274,22 @@ struct Module(CUmodule);
 impl Module {
     /// `context` is current.
     fn load(context: &Context, ptx: &CStr) -> Result<Self, Error> {
-        let mut handle: CUmodule = std::ptr::null_mut();
-        // SAFETY: writes one handle; the text ends with a zero, as the driver wants it; the context is current.
-        let result = unsafe { sys::cuModuleLoadData(&mut handle, ptx.as_ptr().cast()) };
-        context.check("cuModuleLoadData", result)?;
-        Ok(Self(handle))
+        // SAFETY: the text ends with a zero, as the driver wants it; the context is current.
+        let result = unsafe { result::module::load_data(ptx.as_ptr().cast()) };
+        context.check("cuModuleLoadData", result).map(Self)
     }
 
     /// `context` is the module's, and current.
     fn function(&self, context: &Context, name: &CStr) -> Result<CUfunction, Error> {
-        let mut function: CUfunction = std::ptr::null_mut();
-        // SAFETY: writes one handle; the module lives and its context is current.
-        let result = unsafe { sys::cuModuleGetFunction(&mut function, self.0, name.as_ptr()) };
-        context.check(&format!("cuModuleGetFunction({})", name.to_string_lossy()), result)?;
-        Ok(function)
+        // SAFETY: the module lives and its context is current.
+        let result = unsafe { result::module::get_function(self.0, name.to_owned()) };
+        context.check(&format!("cuModuleGetFunction({})", name.to_string_lossy()), result)
     }
 }
 
 impl Drop for Module {
     fn drop(&mut self) {
         // SAFETY: ours, unloaded once. There is nobody to tell of an error.
-        let _ = unsafe { sys::cuModuleUnload(self.0) };
+        let _ = unsafe { result::module::unload(self.0) };
     }
 }

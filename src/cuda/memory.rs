@@ -4,9 +4,8 @@ use super::context::{Context, Traffic};
 use super::stream::Stream;
 use crate::error::{Error, ErrorKind};
 use bytemuck::Pod;
-use cudarc::driver::sys;
+use cudarc::driver::{result, sys};
 use std::collections::HashMap;
-use std::ffi::c_void;
 use std::fmt::Debug;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -40,9 +39,8 @@ impl Room for Context {
 
     fn take(&self, bytes: usize) -> Result<u64, Error> {
         let _current = self.enter()?;
-        let mut address = 0;
-        // SAFETY: writes one address; the context is current.
-        self.check("cuMemAlloc", unsafe { sys::cuMemAlloc_v2(&mut address, bytes) })?;
+        // SAFETY: the context is current; nothing reads the block before it's written.
+        let address = self.check("cuMemAlloc", unsafe { result::malloc_sync(bytes) })?;
         let mut blocks = self.blocks.lock();
         blocks.bytes.insert(address, bytes as u64);
         blocks.total += bytes as u64;
@@ -57,7 +55,7 @@ impl Room for Context {
         }
         let Ok(_current) = self.push() else { return };
         // SAFETY: one of our blocks, freed once; cuMemFree waits for the device. There is nobody to tell of an error.
-        let _ = unsafe { sys::cuMemFree_v2(address) };
+        let _ = unsafe { result::free_sync(address) };
     }
 }
 
@@ -100,7 +98,7 @@ impl DeviceBuffer {
     pub fn fill(&mut self, value: u8, stream: &Stream) -> Result<(), Error> {
         let _current = self.context.enter()?;
         // SAFETY: the buffer has that many bytes, and its drop waits for the device.
-        let result = unsafe { sys::cuMemsetD8Async(self.address, value, self.bytes, stream.raw()) };
+        let result = unsafe { result::memset_d8_async(self.address, value, self.bytes, stream.raw()) };
         self.context.check("cuMemsetD8Async", result)
     }
 
@@ -113,8 +111,7 @@ impl DeviceBuffer {
         self.fits(bytes.len())?;
         let _current = self.context.enter()?;
         // SAFETY: both sides have that many bytes, and live until the synchronise below.
-        let result =
-            unsafe { sys::cuMemcpyHtoDAsync_v2(self.address, bytes.as_ptr().cast(), bytes.len(), stream.raw()) };
+        let result = unsafe { result::memcpy_htod_async(self.address, bytes, stream.raw()) };
         self.context.check("cuMemcpyHtoDAsync", result)?;
         self.context.count_traffic(Traffic { to_device: bytes.len() as u64, to_host: 0 });
         // The source is borrowed only for this call.
@@ -130,8 +127,7 @@ impl DeviceBuffer {
         self.fits(bytes.len())?;
         let _current = self.context.enter()?;
         // SAFETY: both sides have that many bytes, and live until the synchronise below.
-        let result =
-            unsafe { sys::cuMemcpyDtoHAsync_v2(bytes.as_mut_ptr().cast(), self.address, bytes.len(), stream.raw()) };
+        let result = unsafe { result::memcpy_dtoh_async(bytes, self.address, stream.raw()) };
         self.context.check("cuMemcpyDtoHAsync", result)?;
         self.context.count_traffic(Traffic { to_device: 0, to_host: bytes.len() as u64 });
         // The target is borrowed only for this call.
@@ -151,7 +147,7 @@ impl DeviceBuffer {
         let _current = self.context.enter()?;
         let (to, from) = (self.address, source.host.as_ptr().cast_const().cast());
         // SAFETY: both sides have that many bytes; how long the source lives is the caller's promise.
-        let result = unsafe { sys::cuMemcpyHtoDAsync_v2(to, from, bytes, stream.raw()) };
+        let result = unsafe { sys::cuMemcpyHtoDAsync_v2(to, from, bytes, stream.raw()) }.result();
         self.context.check("cuMemcpyHtoDAsync", result)
     }
 
@@ -205,17 +201,17 @@ impl MappedBuffer {
     pub fn new(context: &Arc<Context>, bytes: usize) -> Result<Self, Error> {
         let _current = context.enter()?;
         let bytes = bytes.max(1);
-        let mut host: *mut c_void = std::ptr::null_mut();
         let flags = sys::CU_MEMHOSTALLOC_DEVICEMAP | sys::CU_MEMHOSTALLOC_PORTABLE;
-        // SAFETY: writes one address; the context is current.
-        context.check("cuMemHostAlloc", unsafe { sys::cuMemHostAlloc(&mut host, bytes, flags) })?;
+        // SAFETY: the context is current; the memory is zeroed below.
+        let host = context.check("cuMemHostAlloc", unsafe { result::malloc_host(bytes, flags) })?;
         let host = NonNull::new(host.cast::<u8>())
             .ok_or_else(|| Error::new(ErrorKind::Memory, format!("cuMemHostAlloc gave nothing for {bytes} bytes")))?;
         let mut buffer = Self { context: context.clone(), host, address: 0, bytes };
         // SAFETY: just allocated with that many bytes.
         unsafe { host.write_bytes(0, bytes) };
         // SAFETY: writes one address; the memory was allocated as mapped.
-        let result = unsafe { sys::cuMemHostGetDevicePointer_v2(&mut buffer.address, host.as_ptr().cast(), 0) };
+        let result =
+            unsafe { sys::cuMemHostGetDevicePointer_v2(&mut buffer.address, host.as_ptr().cast(), 0) }.result();
         context.check("cuMemHostGetDevicePointer", result)?;
         Ok(buffer)
     }
@@ -290,6 +286,6 @@ impl Drop for MappedBuffer {
     fn drop(&mut self) {
         let Ok(_current) = self.context.push() else { return };
         // SAFETY: ours, freed once; cuMemFreeHost waits for the device. There is nobody to tell of an error.
-        let _ = unsafe { sys::cuMemFreeHost(self.host.as_ptr().cast()) };
+        let _ = unsafe { result::free_host(self.host.as_ptr().cast()) };
     }
 }

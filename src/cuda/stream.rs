@@ -3,7 +3,8 @@
 use super::context::Context;
 use super::graph::Template;
 use crate::error::{Error, ErrorKind};
-use cudarc::driver::sys::{self, CUevent, CUevent_flags, CUgraph, CUstream, CUstream_flags, CUstreamCaptureMode};
+use cudarc::driver::result::{self, stream::StreamKind};
+use cudarc::driver::sys::{self, CUevent, CUevent_flags, CUevent_wait_flags, CUstream, CUstreamCaptureMode};
 use std::sync::Arc;
 
 /// A queue of work on the device that waits for no other stream.
@@ -23,10 +24,7 @@ impl Stream {
     /// When the device has no room, or failed.
     pub fn new(context: &Arc<Context>) -> Result<Self, Error> {
         let _current = context.enter()?;
-        let mut handle: CUstream = std::ptr::null_mut();
-        let flags = CUstream_flags::CU_STREAM_NON_BLOCKING as u32;
-        // SAFETY: writes one handle; the context is current.
-        context.check("cuStreamCreate", unsafe { sys::cuStreamCreate(&mut handle, flags) })?;
+        let handle = context.check("cuStreamCreate", result::stream::create(StreamKind::NonBlocking))?;
         Ok(Self { context: context.clone(), handle })
     }
 
@@ -49,8 +47,10 @@ impl Stream {
     /// A device failure.
     pub fn wait(&self, event: &Event) -> Result<(), Error> {
         let _current = self.context.enter()?;
+        let flags = CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
         // SAFETY: both handles live; the context is current.
-        self.context.check("cuStreamWaitEvent", unsafe { sys::cuStreamWaitEvent(self.handle, event.handle, 0) })
+        let result = unsafe { result::stream::wait_event(self.handle, event.handle, flags) };
+        self.context.check("cuStreamWaitEvent", result)
     }
 
     /// Blocks until everything queued has run.
@@ -60,7 +60,7 @@ impl Stream {
     pub fn synchronise(&self) -> Result<(), Error> {
         let _current = self.context.enter()?;
         // SAFETY: the handle lives; the context is current.
-        self.context.check("cuStreamSynchronize", unsafe { sys::cuStreamSynchronize(self.handle) })
+        self.context.check("cuStreamSynchronize", unsafe { result::stream::synchronize(self.handle) })
     }
 
     /// Records what `work` queues on this stream as a graph, instead of running it. Other threads may go on using CUDA.
@@ -71,16 +71,16 @@ impl Stream {
         let _current = self.context.enter()?;
         let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         // SAFETY: the handle lives; the context is current.
-        self.context.check("cuStreamBeginCapture", unsafe { sys::cuStreamBeginCapture_v2(self.handle, mode) })?;
+        self.context.check("cuStreamBeginCapture", unsafe { result::stream::begin_capture(self.handle, mode) })?;
         let outcome = work();
-        let mut graph: CUgraph = std::ptr::null_mut();
         // Also after a failure, or the stream stays in its capture.
-        // SAFETY: writes one handle; a capture was begun on this thread.
-        let ended = unsafe { sys::cuStreamEndCapture(self.handle, &mut graph) };
-        let template = (!graph.is_null()).then(|| Template::new(&self.context, graph));
+        // SAFETY: a capture was begun on this thread.
+        let ended = unsafe { result::stream::end_capture(self.handle) };
+        let template = ended.map(|graph| (!graph.is_null()).then(|| Template::new(&self.context, graph)));
         outcome?;
-        self.context.check("cuStreamEndCapture", ended)?;
-        template.ok_or_else(|| Error::new(ErrorKind::Failed, "cuStreamEndCapture gave no graph"))
+        self.context
+            .check("cuStreamEndCapture", template)?
+            .ok_or_else(|| Error::new(ErrorKind::Failed, "cuStreamEndCapture gave no graph"))
     }
 }
 
@@ -88,7 +88,7 @@ impl Drop for Stream {
     fn drop(&mut self) {
         let Ok(_current) = self.context.push() else { return };
         // SAFETY: ours, destroyed once; what is queued still runs. There is nobody to tell of an error.
-        let _ = unsafe { sys::cuStreamDestroy_v2(self.handle) };
+        let _ = unsafe { result::stream::destroy(self.handle) };
     }
 }
 
@@ -126,7 +126,7 @@ impl Event {
         let _current = context.enter()?;
         let mut handle: CUevent = std::ptr::null_mut();
         // SAFETY: writes one handle; the context is current.
-        context.check("cuEventCreate", unsafe { sys::cuEventCreate(&mut handle, flags) })?;
+        context.check("cuEventCreate", unsafe { sys::cuEventCreate(&mut handle, flags) }.result())?;
         Ok(Self { context: context.clone(), handle })
     }
 
@@ -149,7 +149,7 @@ impl Event {
     pub unsafe fn record_on(&self, stream: *mut std::ffi::c_void) -> Result<(), Error> {
         let _current = self.context.enter()?;
         // SAFETY: the event lives, the stream is the caller's promise; the context is current.
-        self.context.check("cuEventRecord", unsafe { sys::cuEventRecord(self.handle, stream.cast()) })
+        self.context.check("cuEventRecord", unsafe { result::event::record(self.handle, stream.cast()) })
     }
 
     /// Blocks until the event was reached.
@@ -159,7 +159,7 @@ impl Event {
     pub fn synchronise(&self) -> Result<(), Error> {
         let _current = self.context.enter()?;
         // SAFETY: the event lives; the context is current.
-        self.context.check("cuEventSynchronize", unsafe { sys::cuEventSynchronize(self.handle) })
+        self.context.check("cuEventSynchronize", unsafe { result::event::synchronize(self.handle) })
     }
 
     /// Whether the event was reached.
@@ -169,7 +169,7 @@ impl Event {
     pub fn is_reached(&self) -> Result<bool, Error> {
         let _current = self.context.enter()?;
         // SAFETY: the event lives; the context is current.
-        self.context.check_done("cuEventQuery", unsafe { sys::cuEventQuery(self.handle) })
+        self.context.check_done("cuEventQuery", unsafe { result::event::query(self.handle) })
     }
 
     /// Milliseconds from `earlier` to this event, both [timed](Self::timed) and reached.
@@ -178,11 +178,8 @@ impl Event {
     /// When one of them isn't.
     pub fn milliseconds_since(&self, earlier: &Event) -> Result<f32, Error> {
         let _current = self.context.enter()?;
-        let mut milliseconds = 0.0;
-        // SAFETY: writes one float; both events live; the context is current.
-        let result = unsafe { sys::cuEventElapsedTime(&mut milliseconds, earlier.handle, self.handle) };
-        self.context.check("cuEventElapsedTime", result)?;
-        Ok(milliseconds)
+        // SAFETY: both events live; the context is current.
+        self.context.check("cuEventElapsedTime", unsafe { result::event::elapsed(earlier.handle, self.handle) })
     }
 }
 
@@ -190,6 +187,6 @@ impl Drop for Event {
     fn drop(&mut self) {
         let Ok(_current) = self.context.push() else { return };
         // SAFETY: ours, destroyed once. There is nobody to tell of an error.
-        let _ = unsafe { sys::cuEventDestroy_v2(self.handle) };
+        let _ = unsafe { result::event::destroy(self.handle) };
     }
 }
