@@ -3,7 +3,7 @@
 use crate::common::barcode::{self, Codec, PERIOD, PICTURES};
 use crate::common::rtsp::Camera;
 use crate::common::running::start;
-use crate::common::supervised::{Arrival, IMPATIENCE, Supervised, camera, element, rtsp};
+use crate::common::supervised::{Arrival, IMPATIENCE, Supervised, camera, rtsp};
 use gst::prelude::*;
 use gsttensorrt::config::Transport;
 use gsttensorrt::run::{CameraSetup, FileSource, Outcome, Source};
@@ -19,14 +19,16 @@ const OPENING: Duration = Duration::from_millis(1800);
 const CLIP: u64 = 75;
 
 /// Models of 80 pictures a second: three times what comes, and a small part of what a decoder gives after a pause.
-fn with_models(mut camera: CameraSetup) -> CameraSetup {
-    camera.elements.push(element("identity", "models", &[("sleep-time", "12000")]));
-    camera
-}
+const MODELS: Duration = Duration::from_millis(12);
 
-/// Runs a camera whose decoder takes so long with its first picture.
+/// Runs a camera whose decoder takes so long with its first picture, and whose models with each.
 fn start_slowly(camera: CameraSetup) -> Supervised {
     Supervised::start_seen(vec![camera], IMPATIENCE, |pipeline| {
+        let to_models = pipeline.by_name("pictures").and_then(|queue| queue.static_pad("src")).unwrap();
+        to_models.add_probe(gst::PadProbeType::BUFFER, |_, _| {
+            std::thread::sleep(MODELS);
+            gst::PadProbeReturn::Ok
+        });
         pipeline.connect_deep_element_added(|_, _, element| {
             let is_decoder = element.factory().is_some_and(|factory| factory.name().starts_with("avdec_"));
             if let (true, Some(pad)) = (is_decoder, element.static_pad("sink")) {
@@ -54,7 +56,7 @@ fn a_file_begins_when_its_decoder_is_open_and_loses_nothing() {
         let path = folder.path().join(format!("{}.mp4", codec.name()));
         barcode::write_mp4(codec, CLIP, &path);
         let source = Source::File(FileSource { path, looping: false });
-        let cameras = start_slowly(with_models(camera("file", source)));
+        let cameras = start_slowly(camera("file", source));
         cameras.wait_for_pictures("file", CLIP as usize, 30 * SECOND);
         let arrivals = cameras.arrivals("file");
         let dropped: u64 = cameras.cameras().iter().map(|camera| camera.drops).sum();
@@ -73,7 +75,7 @@ fn a_camera_loses_nothing_while_its_decoder_is_opened() {
     start();
     for (codec, transport) in [(Codec::H264, Transport::Tcp), (Codec::H265, Transport::Udp)] {
         let server = Camera::start(codec);
-        let cameras = start_slowly(with_models(rtsp("door", &server.url(), transport)));
+        let cameras = start_slowly(rtsp("door", &server.url(), transport));
         cameras.wait_for_pictures("door", 90, 30 * SECOND);
         let numbers = numbers(&cameras.arrivals("door"));
         let gaps: Vec<_> = numbers.windows(2).filter(|pair| (pair[0] + 1) % PICTURES != pair[1] % PICTURES).collect();
