@@ -89,6 +89,7 @@ fn a_threshold_changes_without_a_pause_and_a_source_by_starting_anew() {
         cameras.lines().iter().any(|line| line.contains("dragon") && line.contains("the value before stays in force"))
     });
     assert_eq!(cameras.pipeline("door").unwrap(), before);
+    setup.elements = vec![detection()];
 
     setup.source =
         Source::Test(TestSource { width: 160, height: 120, rate: gst::Fraction::new(25, 1), pattern: "smpte".into() });

@@ -65,7 +65,7 @@ fn connect(bin: &gst::Bin, pad: &gst::GhostPad, stream: &gst::Pad, around: &Surr
     let caps = stream.current_caps().unwrap_or_else(|| stream.query_caps(None));
     let codec = decode::codec(&caps)?;
     let failed = |_| Error::new(ErrorKind::Failed, "the camera's stream can't be linked");
-    let depay = make(&format!("rtp{}depay", codec.name()), "depay")?;
+    let depay = make(&format!("rtp{}depay", codec.nick()), "depay")?;
     bin.add(&depay).map_err(|_| Error::new(ErrorKind::Failed, "the depayloader can't be added"))?;
     let coded = decode::add(bin, pad, codec, false, around)?;
     let (sink, src) = (depay.static_pad("sink"), depay.static_pad("src"));
