@@ -10,7 +10,7 @@
 use gsttensorrt::error::Error;
 use gsttensorrt::gpu::wait_until;
 use gsttensorrt::infer::{Engine, Frame, Lane, ModelSettings, Notify, Request, Service, Slot, Stream};
-use gsttensorrt::model::{Head, InputSpec, ModelInfo, Rect, head};
+use model::{Head, InputSpec, ModelInfo, Rect, head};
 use gsttensorrt::scheduling::{CompletionWait, resumes_at};
 use nix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 //!     cargo bench --bench metadata
 
 use gsttensorrt::meta::{self, KeypointSet, Object, Record};
-use gsttensorrt::model::{Keypoint, KeypointLayout, Rect};
+use model::{Keypoint, KeypointLayout, Rect};
 use gsttensorrt::publish::{Frame, write_line};
 use std::hint::black_box;
 use std::sync::{Arc, Barrier};

@@ -14,7 +14,6 @@ pub mod gpu;
 pub mod gst_cuda;
 pub mod infer;
 pub mod meta;
-pub mod model;
 pub mod monitor;
 pub mod options;
 pub mod publish;
@@ -22,7 +21,6 @@ pub mod record;
 pub mod run;
 pub mod scheduling;
 pub mod tensorrt;
-pub mod video;
 pub mod video_caps;
 mod whole_file;
 

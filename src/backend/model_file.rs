@@ -1,8 +1,8 @@
 //! What a model takes, read off its file: no TensorRT, no GPU.
 
 use crate::error::{self, ErrorKind};
-use crate::model::head::{self, HeadChoice, Recognised};
-use crate::model::{HeadError, InputSpec, ModelInfo};
+use model::head::{self, HeadChoice, Recognised};
+use model::{HeadError, InputSpec, ModelInfo};
 use crate::tensorrt::{EngineFile, Onnx, is_onnx};
 use std::path::Path;
 

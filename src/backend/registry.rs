@@ -3,7 +3,7 @@
 use super::{open_engine, prepare};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Backend, Engine, ModelSettings, Precision, Service};
-use crate::model::head::HeadChoice;
+use model::head::HeadChoice;
 use crate::tensorrt::{EngineCache, ModelContent, source};
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;

@@ -6,7 +6,7 @@ use crate::config::{Camera, Model, Plan};
 use crate::elements::{Task, opened_as};
 use crate::error::{self, ErrorKind};
 use crate::infer::{self, ModelSettings};
-use crate::model::head::Trust;
+use model::head::Trust;
 use crate::run::{self, ElementSetup};
 use crate::tensorrt::ModelContent;
 use crate::{cpu, plugin_register_static};

@@ -3,7 +3,7 @@
 
 use super::codec::Codec;
 use super::plan::{LogLevel, Priority, Transport};
-use crate::model::head::HeadChoice;
+use model::head::HeadChoice;
 use crate::options::InferenceRegion;
 use merge::Merge;
 use schemars::JsonSchema;

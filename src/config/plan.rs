@@ -7,7 +7,7 @@ use super::codec::Codec;
 use super::secret::{Secret, SecretUrl};
 use crate::gpu;
 use crate::infer::{Backend, ModelSettings};
-use crate::model::GpuFacts;
+use model::GpuFacts;
 use crate::options::InferenceOptions;
 use crate::tensorrt::BuildSettings;
 use gst::glib;

@@ -3,7 +3,7 @@
 use super::image::Image;
 use crate::error::{Error, ErrorKind};
 use crate::infer::Frame;
-use crate::video::{Colorimetry, HostFormat};
+use model::video::{Colorimetry, HostFormat};
 use crate::video_caps::{colorimetry, host_format};
 use gst_video::VideoFrameRef;
 use gst_video::prelude::*;

@@ -3,8 +3,8 @@
 
 use super::image::Image;
 use super::resample::Taps;
-use crate::model::ElementType;
-use crate::video::{Conversion, HostFormat};
+use model::ElementType;
+use model::video::{Conversion, HostFormat};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use multiversion::multiversion;

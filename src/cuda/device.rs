@@ -2,7 +2,7 @@
 
 use super::check_driver;
 use crate::error::{Error, ErrorKind};
-use crate::model::GpuFacts;
+use model::GpuFacts;
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{self, CUdevice, CUdevice_attribute, CUuuid_st};
 

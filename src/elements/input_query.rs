@@ -1,6 +1,6 @@
 //! The custom query by which `trtpreprocess` asks what the models after it take.
 
-use crate::model::InputSpec;
+use model::InputSpec;
 use gst::glib;
 
 const NAME: &str = "trt-input";

@@ -18,8 +18,8 @@ use crate::cuda::{
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
 use crate::infer::Tensor;
-use crate::model::head::Plan;
-use crate::model::{ElementType, InputSpec, Letterbox, Params, Rect};
+use model::head::Plan;
+use model::{ElementType, InputSpec, Letterbox, Params, Rect};
 use crate::scheduling::CompletionWait;
 use crate::tensorrt;
 use std::ffi::CString;

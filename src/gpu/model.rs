@@ -2,8 +2,8 @@
 
 use super::chain::ChainOutput;
 use crate::error::{Error, ErrorKind};
-use crate::model::head::{self, HeadChoice, Plan, Reading, Recognised};
-use crate::model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
+use model::head::{self, HeadChoice, Plan, Reading, Recognised};
+use model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use crate::tensorrt::{self, DataType, Engine, EngineTensor, Selector, Shape};
 use std::collections::BTreeMap;
 use std::ffi::CString;

@@ -6,7 +6,7 @@ use crate::cuda::{self, Context, Device};
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::SharedContext;
 use crate::infer::{DeviceContext, Engine, ModelSettings, Precision};
-use crate::model::GpuFacts;
+use model::GpuFacts;
 use crate::tensorrt::{
     BuildControl, BuildSettings, DEFAULT_LIMIT, EngineCache, EnginePrecision, GpuAllocator, Library, Loader,
 };

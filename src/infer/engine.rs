@@ -1,8 +1,8 @@
 //! What a backend has to offer: an opened model, and lanes that run batches of it.
 
 use crate::error::{Error, ErrorKind, OnFailure};
-use crate::model::head::HeadChoice;
-use crate::model::{Detection, Head, InputSpec, ModelInfo, Params, Rect};
+use model::head::HeadChoice;
+use model::{Detection, Head, InputSpec, ModelInfo, Params, Rect};
 use crate::tensorrt::{OnNote, OnProgress};
 use gst::glib;
 use std::any::Any;

@@ -4,7 +4,7 @@ use super::stats::Latencies;
 use super::ticket::{Launch, Pending};
 use super::{Engine, Frame, Lane, ModelSettings, Notify, Output, ServiceStats, Slot, Tensor, Ticket};
 use crate::error::{Error, ErrorKind, OnFailure};
-use crate::model::{Params, Rect};
+use model::{Params, Rect};
 use crate::scheduling::{RecentMax, Rest, Scheduler, StreamId};
 use gst::prelude::*;
 use parking_lot::{Condvar, Mutex};

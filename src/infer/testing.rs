@@ -2,7 +2,7 @@
 
 use super::{Backend, Engine, Lane, ModelSettings, Slot};
 use crate::error::{Error, ErrorKind, OnFailure};
-use crate::model::{Head, InputSpec, ModelInfo, head};
+use model::{Head, InputSpec, ModelInfo, head};
 use crate::tensorrt::Onnx;
 use parking_lot::{Condvar, Mutex};
 use std::path::Path;

@@ -14,7 +14,7 @@
 
 use super::custom::Custom;
 use crate::infer::RawTensor;
-use crate::model::Rect;
+use model::Rect;
 use gst::glib;
 use gst::prelude::*;
 

@@ -23,7 +23,7 @@
 //! Sources: `blob_to_roi_converter.cpp`, `yolo_v8.cpp` and `tensor.h` of DL Streamer 2026.
 
 use super::{KeypointSet, Name, Object, Record};
-use crate::model::Rect;
+use model::Rect;
 use gst::glib;
 use gst::glib::translate::{FromGlib, IntoGlib};
 use gst::prelude::*;

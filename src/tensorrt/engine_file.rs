@@ -5,7 +5,7 @@ use super::cache::{EngineRecord, read_json};
 use super::error::{EngineFault, Error};
 use super::version::Version;
 use crate::digest::{self, hex};
-use crate::model::GpuFacts;
+use model::GpuFacts;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -7,7 +7,7 @@ use super::error::Error;
 use super::library::Library;
 use super::recipe::{BuildControl, BuildSettings};
 use super::runtime::{Engine, Runtime};
-use crate::model::GpuFacts;
+use model::GpuFacts;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use super::progress::OnNote;
 use super::progress::{Cancel, OnProgress, ProgressMonitor};
 use super::tensor::{NetworkTensor, Shape};
 use super::version::Group;
-use crate::model::GpuFacts;
+use model::GpuFacts;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

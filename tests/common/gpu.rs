@@ -6,7 +6,7 @@ use cudarc::driver::sys;
 use gsttensorrt::cuda::Device;
 use gsttensorrt::gpu::CudaMemory;
 use gsttensorrt::infer::{Frame, Output, Slot, Tensor, TensorData};
-use gsttensorrt::model::{Params, Rect};
+use model::{Params, Rect};
 use gsttensorrt::tensorrt::{Context, DataType, DeviceMemory, Engine, EngineTensor, Selector};
 use std::ffi::c_void;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 use gsttensorrt::config::{Pictures, Segments};
 use gsttensorrt::meta::{self, Object, Record};
-use gsttensorrt::model::Rect;
+use model::Rect;
 use gsttensorrt::record::{Counts, Recorder, Settings};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

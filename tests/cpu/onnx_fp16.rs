@@ -6,7 +6,7 @@ use crate::common::picture::{Colour, Picture, Square};
 use gst::prelude::*;
 use gst_video::VideoFormat;
 use gsttensorrt::infer::Frame;
-use gsttensorrt::model::{Detection, Params};
+use model::{Detection, Params};
 use gsttensorrt::tensorrt::Onnx;
 use std::path::{Path, PathBuf};
 

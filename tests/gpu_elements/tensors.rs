@@ -8,7 +8,7 @@ use gsttensorrt::cuda::Stream;
 use gsttensorrt::gpu::ReadyTensor;
 use gsttensorrt::infer::{Frame, Tensor};
 use gsttensorrt::meta;
-use gsttensorrt::model::{ElementType, Rect};
+use model::{ElementType, Rect};
 use half::f16;
 
 /// A tensor's bytes, once they are there.

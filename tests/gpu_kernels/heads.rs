@@ -6,8 +6,8 @@ use gsttensorrt::cuda::{
     DeviceBuffer, DeviceOutput, Event, MAX_CANDIDATES, Postprocessor, Preprocessor, SlotResult, SlotSettings, Source,
 };
 use gsttensorrt::error::Error;
-use gsttensorrt::model::head::{HeadChoice, Output, Plan, Recognised, recognise};
-use gsttensorrt::model::{
+use model::head::{HeadChoice, Output, Plan, Recognised, recognise};
+use model::{
     Detection, ElementType, Head, InputSpec, Letterbox, ModelInfo, Params, Rect, TensorInfo, nms, refine,
 };
 use half::f16;

@@ -18,7 +18,7 @@ use common::{engine, find, plans};
 use gst_video::VideoFormat;
 use gsttensorrt::cpu;
 use gsttensorrt::infer::{Engine, Frame, Output, RawTensor, Slot, Tensor, TensorData};
-use gsttensorrt::model::{Detection, Head, Letterbox, Params, Rect, head, nms};
+use model::{Detection, Head, Letterbox, Params, Rect, head, nms};
 use gsttensorrt::tensorrt::{BuildSettings, Library, Onnx};
 use std::path::Path;
 use std::sync::Arc;

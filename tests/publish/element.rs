@@ -5,7 +5,7 @@ use crate::gst_launch;
 use gst::prelude::*;
 use gst_check::Harness;
 use gsttensorrt::meta::{self, Inference, KeypointSet, ModelRun, Object, Record};
-use gsttensorrt::model::{Keypoint, KeypointLayout, Rect};
+use model::{Keypoint, KeypointLayout, Rect};
 use gsttensorrt::publish;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};

@@ -5,7 +5,7 @@ mod configured;
 use crate::progress::Progress;
 use gsttensorrt::cuda::{Device, PrimaryContext};
 use gsttensorrt::error;
-use gsttensorrt::model::GpuFacts;
+use model::GpuFacts;
 use gsttensorrt::tensorrt::{
     BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, EnginePrecision, Flavour, HardwareCompatibility,
     Library, write_engine,

@@ -5,7 +5,7 @@ use super::super::plan::{Camera, Model, Pipeline};
 use super::super::text::join;
 use super::{Context, Purpose, pipeline};
 use crate::infer::Precision;
-use crate::model::Rect;
+use model::Rect;
 use crate::options::{InferenceOptions, InferenceRegion, Size};
 use std::path::{Path, PathBuf};
 

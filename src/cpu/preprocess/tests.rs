@@ -2,7 +2,7 @@
 //! border and the normalisation.
 
 use super::*;
-use crate::video::{Colorimetry, HostFormat, Matrix};
+use model::video::{Colorimetry, HostFormat, Matrix};
 use half::f16;
 
 const FORMATS: [HostFormat; 6] =

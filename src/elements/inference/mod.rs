@@ -20,8 +20,8 @@ pub use imp::InferenceImpl;
 pub use properties::{POSE_PROPERTIES, differences};
 
 use crate::error::{Error, ErrorKind};
-use crate::model::Head;
-use crate::model::head::HeadKind;
+use model::Head;
+use model::head::HeadKind;
 use crate::options::InferenceOptions;
 use gst::glib;
 use gst::prelude::*;

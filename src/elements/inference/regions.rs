@@ -2,7 +2,7 @@
 
 use super::settings::Resolved;
 use crate::meta::Record;
-use crate::model::{Rect, head::HeadKind};
+use model::{Rect, head::HeadKind};
 use crate::options::InferenceRegion;
 
 /// A part of the frame to look at.

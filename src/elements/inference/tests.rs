@@ -5,7 +5,7 @@ use crate::elements::trtdetect::TrtDetect;
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Backend, Engine, Lane, ModelSettings, Service, Slot};
 use crate::meta::{self, Inference};
-use crate::model::{
+use model::{
     Detection, ElementType, Head, HeadError, InputSpec, KeypointLayout, Labels, Layout, ModelInfo, Normalization,
     Outputs, Params, Rect, head::HeadKind,
 };

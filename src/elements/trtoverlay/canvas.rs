@@ -2,7 +2,7 @@
 
 use crate::draw::{Overlay, Packed, Planar, Plane, Style};
 use crate::meta::Record;
-use crate::video::HostFormat;
+use model::video::HostFormat;
 use crate::video_caps::{colorimetry, host_format};
 use gst_video::VideoFrameRef;
 use gst_video::prelude::*;

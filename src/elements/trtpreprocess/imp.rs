@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::gpu::DeviceTensors;
 use crate::infer::{Backend, Frame, Tensor};
 use crate::meta;
-use crate::model::InputSpec;
+use model::InputSpec;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;

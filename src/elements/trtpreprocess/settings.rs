@@ -3,7 +3,7 @@
 use crate::backend::{input_spec, open_engine};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Backend, ModelSettings};
-use crate::model::{ElementType, InputSpec, Layout, Normalization};
+use model::{ElementType, InputSpec, Layout, Normalization};
 use gst::glib;
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! What an engine was made from and for: its key in the cache, and in clear beside it.
 
 use crate::digest::hex;
-use crate::model::GpuFacts;
+use model::GpuFacts;
 use crate::tensorrt::content::ModelContent;
 use crate::tensorrt::recipe::{BuildSettings, EnginePrecision, HardwareCompatibility};
 use crate::tensorrt::version::Version;

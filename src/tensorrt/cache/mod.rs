@@ -15,7 +15,7 @@ use super::library::Library;
 use super::onnx::Onnx;
 use super::recipe::{BuildControl, BuildSettings, Built, InputProfile, build};
 use crate::digest::hex;
-use crate::model::{GpuFacts, ModelInfo, TensorInfo};
+use model::{GpuFacts, ModelInfo, TensorInfo};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

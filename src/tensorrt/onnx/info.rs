@@ -3,7 +3,7 @@
 use super::super::error::Error;
 use super::Onnx;
 use super::proto::{Shape, ValueInfo, data_type};
-use crate::model::{ElementType, ModelInfo, TensorInfo};
+use model::{ElementType, ModelInfo, TensorInfo};
 use prost::Message;
 use std::collections::HashSet;
 
@@ -55,7 +55,7 @@ fn tensor(value: &ValueInfo) -> Result<TensorInfo, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{InputSpec, Layout, head};
+    use model::{InputSpec, Layout, head};
     use std::path::Path;
 
     /// The test models' inputs are what tests/models/README.md says, dynamic dimensions included.

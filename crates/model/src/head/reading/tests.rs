@@ -1,7 +1,7 @@
 //! What a run on an empty picture says of heads that have one shape.
 
 use super::super::{HeadChoice, HeadError, Output, recognise};
-use crate::model::{ElementType, ModelInfo, TensorInfo};
+use crate::{ElementType, ModelInfo, TensorInfo};
 
 const ANCHORS: usize = 8400;
 

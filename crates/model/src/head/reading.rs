@@ -4,7 +4,7 @@
 //! angle. Values do: scores are 0 to 1, boxes are pixels, and in an empty picture hardly an anchor has an object.
 
 use super::{HeadError, Output, Outputs, Plan, PlanLevel};
-use crate::model::confidence;
+use crate::confidence;
 
 /// How much is known of a model without running it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

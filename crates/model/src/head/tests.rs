@@ -556,7 +556,7 @@ fn keypoints_have_the_names_of_the_metadata() {
     // COCO's own names keep its limbs; 17 others, an animal's say, have none.
     let quoted =
         |names: &[&str]| format!("{{0: [{}]}}", names.iter().map(|n| format!("'{n}'")).collect::<Vec<_>>().join(", "));
-    let coco: Vec<String> = crate::model::KeypointLayout::coco17().names.iter().map(|n| n.to_string()).collect();
+    let coco: Vec<String> = crate::KeypointLayout::coco17().names.iter().map(|n| n.to_string()).collect();
     let coco: Vec<&str> = coco.iter().map(String::as_str).collect();
     assert_eq!(names(&[("kpt_names", &quoted(&coco))], 57).0, "coco-17");
     let animal = names(&[("kpt_names", &quoted(&["paw"; 17]))], 57);

@@ -1,31 +1,30 @@
 //! The heads by name: for the property `head`, for the key `HEAD`, and for the error that says none fits.
 
-use gst::glib;
-use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fmt::Write;
 
 /// What a model's outputs are to be read as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, glib::Enum, Deserialize, JsonSchema)]
-#[enum_type(name = "GstTrtHead")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[cfg_attr(feature = "glib", derive(glib::Enum), enum_type(name = "GstTrtHead"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum HeadChoice {
     #[default]
-    #[enum_value(name = "What the file says it is: its metadata, its shapes, its outputs", nick = "auto")]
+    #[cfg_attr(feature = "glib", enum_value(name = "What the file says it is: its metadata, its shapes, its outputs", nick = "auto"))]
     Auto,
-    #[enum_value(name = "YOLOv8, 9, 11, 12: [B, 4+nc, N] or [B, N, 4+nc]", nick = "yolo")]
+    #[cfg_attr(feature = "glib", enum_value(name = "YOLOv8, 9, 11, 12: [B, 4+nc, N] or [B, N, 4+nc]", nick = "yolo"))]
     Yolo,
-    #[enum_value(name = "YOLOv10, 26, exports with NMS inside: [B, M, 6]", nick = "yolo-end-to-end")]
+    #[cfg_attr(feature = "glib", enum_value(name = "YOLOv10, 26, exports with NMS inside: [B, M, 6]", nick = "yolo-end-to-end"))]
     YoloEndToEnd,
-    #[enum_value(name = "YOLOv8-pose, YOLO11-pose: [B, 4+nc+K*D, N]", nick = "yolo-pose")]
+    #[cfg_attr(feature = "glib", enum_value(name = "YOLOv8-pose, YOLO11-pose: [B, 4+nc+K*D, N]", nick = "yolo-pose"))]
     YoloPose,
-    #[enum_value(name = "YOLO26-pose: [B, M, 6+K*D]", nick = "yolo-pose-end-to-end")]
+    #[cfg_attr(feature = "glib", enum_value(name = "YOLO26-pose: [B, M, 6+K*D]", nick = "yolo-pose-end-to-end"))]
     YoloPoseEndToEnd,
-    #[enum_value(name = "NanoDet, NanoDet-Plus", nick = "nanodet")]
+    #[cfg_attr(feature = "glib", enum_value(name = "NanoDet, NanoDet-Plus", nick = "nanodet"))]
     Nanodet,
-    #[enum_value(name = "MoveNet for one person: [1, 1, 17, 3]", nick = "movenet")]
+    #[cfg_attr(feature = "glib", enum_value(name = "MoveNet for one person: [1, 1, 17, 3]", nick = "movenet"))]
     Movenet,
-    #[enum_value(name = "MoveNet for up to six persons: [1, 6, 56]", nick = "movenet-multipose")]
+    #[cfg_attr(feature = "glib", enum_value(name = "MoveNet for up to six persons: [1, 6, 56]", nick = "movenet-multipose"))]
     MovenetMultipose,
 }
 
@@ -83,7 +82,7 @@ pub(super) fn names() -> String {
     KNOWN.map(|(head, _, _)| head.nick()).join(", ")
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "glib"))]
 mod tests {
     use super::*;
 
