@@ -6,7 +6,6 @@ pub mod check;
 pub mod config;
 pub mod cpu;
 pub mod cuda;
-mod digest;
 pub mod draw;
 mod elements;
 pub mod error;
@@ -20,13 +19,15 @@ pub mod publish;
 pub mod record;
 pub mod run;
 pub mod scheduling;
-pub mod tensorrt;
+mod tensorrt_log;
 pub mod video_caps;
-mod whole_file;
+
+pub use tensorrt_log::listen_to_tensorrt;
 
 use gst::glib;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    listen_to_tensorrt();
     meta::register();
     elements::register(plugin)
 }

@@ -9,7 +9,7 @@ use crate::gpu;
 use crate::infer::{Backend, ModelSettings};
 use model::GpuFacts;
 use crate::options::InferenceOptions;
-use crate::tensorrt::BuildSettings;
+use tensorrt::BuildSettings;
 use gst::glib;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
 //! Tensors in ONNX Runtime's types.
 
-use model::{ElementType, InputSpec, Layout};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use model::{ElementType, InputSpec, Layout};
 use ort::session::SessionInputValue;
 
 use ort::value::{DynValue, PrimitiveTensorElementType, TensorElementType, TensorRef};

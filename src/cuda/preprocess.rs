@@ -6,8 +6,8 @@ use super::memory::{DeviceBuffer, MappedBuffer, Room};
 use super::postprocess::Postprocessor;
 use super::stream::Stream;
 use crate::error::{Error, ErrorKind};
-use model::{ElementType, InputSpec, Layout, Letterbox, Rect};
 use model::video::{Colorimetry, Conversion, DeviceFormat};
+use model::{ElementType, InputSpec, Layout, Letterbox, Rect};
 use std::sync::Arc;
 
 /// The format of a slot whose tensor is already made.

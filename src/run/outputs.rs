@@ -3,7 +3,7 @@
 use super::options::ElementOptions;
 use super::setup::ElementSetup;
 use crate::config::{LinesTarget, Mqtt, Outputs, Plan};
-use crate::digest::{self, Hash};
+use files::digest::{self, Hash};
 use crate::error::{Error, ErrorKind};
 use crate::publish::{MqttSettings, OnError, OverflowChoice, PublishOptions, tls_config};
 use crate::record;

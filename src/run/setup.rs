@@ -2,7 +2,7 @@
 
 use super::options::ElementOptions;
 use crate::config::{Priority, SecretUrl, Transport};
-use crate::digest::Hash;
+use files::digest::Hash;
 use crate::error::{Error, ErrorKind};
 use crate::record;
 use std::path::PathBuf;

@@ -7,8 +7,8 @@ use gst::prelude::*;
 use gst_video::VideoFormat;
 use gsttensorrt::infer::Frame;
 use model::{Detection, Params};
-use gsttensorrt::tensorrt::Onnx;
 use std::path::{Path, PathBuf};
+use tensorrt::Onnx;
 
 /// Converts a model into `folder`.
 fn convert(model: &Path, folder: &tempfile::TempDir) -> PathBuf {

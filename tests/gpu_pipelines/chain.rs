@@ -13,8 +13,8 @@ use gsttensorrt::gpu::{Chain, ChainOutput, ChainSpec, ReadyTensor};
 use gsttensorrt::gst_cuda::SharedContext;
 use gsttensorrt::infer::Tensor;
 use model::{Params, Rect};
-use gsttensorrt::tensorrt::{BuildControl, BuildSettings, EngineCache, Library, Loader};
 use std::sync::Arc;
+use tensorrt::{BuildControl, BuildSettings, EngineCache, Library, Loader};
 
 on_gpu! {
     /// The second enqueue is the one that is captured: that batch size is launched step by step from then on.

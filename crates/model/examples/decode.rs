@@ -11,11 +11,8 @@ const VALUES: usize = 6;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // As YOLOv8 is exported for 64×64 pixels and two classes.
-    let tensor = |name: &str, shape: &[i64]| TensorInfo {
-        name: name.into(),
-        element: ElementType::F32,
-        shape: shape.into(),
-    };
+    let tensor =
+        |name: &str, shape: &[i64]| TensorInfo { name: name.into(), element: ElementType::F32, shape: shape.into() };
     let metadata = [("task", "detect"), ("names", "{0: 'person', 1: 'dog'}"), ("imgsz", "[64, 64]")];
     let info = ModelInfo {
         inputs: vec![tensor("images", &[1, 3, 64, 64])],
@@ -51,7 +48,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     refine(&mut found, &params, frame);
     for detection in &found {
         let Rect { x, y, w, h } = detection.rect;
-        println!("class {} ({:.2}): x {x:.3}, y {y:.3}, {w:.3}×{h:.3} of the frame", detection.class_id, detection.confidence);
+        println!(
+            "class {} ({:.2}): x {x:.3}, y {y:.3}, {w:.3}×{h:.3} of the frame",
+            detection.class_id, detection.confidence
+        );
     }
     assert_eq!(found.len(), 1, "the other box is suppressed");
     Ok(())

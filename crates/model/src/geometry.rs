@@ -17,9 +17,11 @@ pub struct Letterbox {
     pub region: Rect,
     /// Left and top border in the input, pixels.
     pub left: u32,
+    /// Top border in the input, pixels.
     pub top: u32,
     /// Size of the resized picture in the input, pixels; at least 1 in an input that has pixels.
     pub width: u32,
+    /// Height of the resized picture, pixels.
     pub height: u32,
 }
 

@@ -9,6 +9,7 @@ pub struct GpuFacts {
     pub name: String,
     /// Major and minor.
     pub compute_capability: (u32, u32),
+    /// Number of streaming multiprocessors.
     pub multiprocessors: u32,
     /// Bytes.
     pub memory: u64,

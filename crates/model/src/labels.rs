@@ -8,11 +8,14 @@ pub struct Labels(pub Vec<Arc<str>>);
 
 /// A labels file that doesn't fit its model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each field is what its name says")]
 pub enum WrongLength {
+    /// Another number of names than the model has classes.
     #[error(
         "the labels file has {found} names, the model has {expected} classes: write one name a line, in class order"
     )]
     Other { found: usize, expected: usize },
+    /// A name for a class beyond the greatest that a model can have.
     #[error("the labels file has {0} names, 1 to {MOST_UNCOUNTED} are possible: write one name a line, in class order")]
     Beyond(usize),
 }
@@ -30,6 +33,7 @@ impl Labels {
         NAMES.clone()
     }
 
+    /// Labels with these names, in the order of the classes.
     pub fn from_names<S: AsRef<str>>(names: &[S]) -> Self {
         Self(names.iter().map(|n| n.as_ref().into()).collect())
     }
@@ -90,10 +94,12 @@ impl Labels {
         self.0.get(class_id as usize).cloned().unwrap_or_else(|| unnamed(class_id as usize).into())
     }
 
+    /// Number of names.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
+    /// True without names.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -112,7 +118,9 @@ pub(super) fn unnamed_keypoint(k: usize) -> String {
 /// Names of a pose model's keypoints, in order, and the pairs of them that make the skeleton's limbs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeypointLayout {
+    /// The layout's name, for example `coco17`.
     pub name: &'static str,
+    /// The names of the keypoints, in their order.
     pub names: Vec<Arc<str>>,
     /// Pairs of indices into `names`.
     pub limbs: Vec<(usize, usize)>,

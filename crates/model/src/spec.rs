@@ -6,10 +6,15 @@ use std::collections::BTreeMap;
 /// Element type of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ElementType {
+    /// 32-bit floating point.
     F32,
+    /// 16-bit floating point.
     F16,
+    /// Unsigned bytes.
     U8,
+    /// 32-bit integers.
     I32,
+    /// 64-bit integers.
     I64,
 }
 
@@ -37,7 +42,9 @@ pub enum Layout {
 /// Value that the model sees = (pixel 0–255 − `mean`) × `scale`, per channel in the model's channel order.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Normalization {
+    /// Subtracted from each channel.
     pub mean: [f32; 3],
+    /// Multiplied to each channel after that.
     pub scale: [f32; 3],
 }
 
@@ -55,8 +62,11 @@ pub struct InputSpec {
     pub width: u32,
     /// Pixels.
     pub height: u32,
+    /// The order of the dimensions.
     pub layout: Layout,
+    /// The type of the elements.
     pub element: ElementType,
+    /// What is done to values of 0 to 255.
     pub normalization: Normalization,
     /// Channels in BGR order instead of RGB.
     pub bgr: bool,
@@ -95,7 +105,9 @@ impl InputSpec {
 /// One input or output as the model's file declares it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TensorInfo {
+    /// The tensor's name.
     pub name: String,
+    /// The type of the elements.
     pub element: ElementType,
     /// -1: dynamic.
     pub shape: Vec<i64>,
@@ -104,7 +116,9 @@ pub struct TensorInfo {
 /// What a model's file says about itself, whatever runtime read it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ModelInfo {
+    /// The model's inputs.
     pub inputs: Vec<TensorInfo>,
+    /// The model's outputs.
     pub outputs: Vec<TensorInfo>,
     /// ONNX metadata; Ultralytics writes `names`, `task`, `imgsz`, `stride`, `kpt_shape`, `batch`, `end2end`.
     pub metadata: BTreeMap<String, String>,

@@ -3,9 +3,13 @@
 /// An axis-aligned rectangle: left, top, width, height. The unit is the user's: network pixels, frame pixels, or 0–1.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Rect {
+    /// Horizontal position.
     pub x: f32,
+    /// Vertical position.
     pub y: f32,
+    /// Width.
     pub w: f32,
+    /// Height.
     pub h: f32,
 }
 
@@ -13,6 +17,7 @@ impl Rect {
     /// The whole of something normalised.
     pub const UNIT: Self = Self::new(0.0, 0.0, 1.0, 1.0);
 
+    /// A rectangle by its left top corner and its size.
     pub const fn new(x: f32, y: f32, w: f32, h: f32) -> Self {
         Self { x, y, w, h }
     }
@@ -25,22 +30,27 @@ impl Rect {
         inside.then_some(Self::new(x, y, w, h))
     }
 
+    /// A rectangle by its left top and right bottom corners.
     pub fn from_corners(x1: f32, y1: f32, x2: f32, y2: f32) -> Self {
         Self::new(x1, y1, x2 - x1, y2 - y1)
     }
 
+    /// A rectangle by its centre and size.
     pub fn from_centre(cx: f32, cy: f32, w: f32, h: f32) -> Self {
         Self::new(cx - w / 2.0, cy - h / 2.0, w, h)
     }
 
+    /// The right edge.
     pub fn right(&self) -> f32 {
         self.x + self.w
     }
 
+    /// The bottom edge.
     pub fn bottom(&self) -> f32 {
         self.y + self.h
     }
 
+    /// Width times height.
     pub fn area(&self) -> f32 {
         self.w.max(0.0) * self.h.max(0.0)
     }
@@ -68,7 +78,9 @@ impl Rect {
 /// A body joint (or other landmark); its place in the list names it, see [`super::KeypointLayout`].
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Keypoint {
+    /// Horizontal position.
     pub x: f32,
+    /// Vertical position.
     pub y: f32,
     /// 0–1.
     pub confidence: f32,
@@ -77,7 +89,9 @@ pub struct Keypoint {
 /// One thing that a head found.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Detection {
+    /// Where it is.
     pub rect: Rect,
+    /// The class, counted from 0.
     pub class_id: u32,
     /// 0–1.
     pub confidence: f32,

@@ -8,13 +8,23 @@ use std::fmt::Write;
 #[cfg_attr(feature = "glib", derive(glib::Enum), enum_type(name = "GstTrtHead"))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
+#[expect(
+    missing_docs,
+    reason = "they are the names of the heads; what each reads is in their nicks' texts and in `KNOWN`"
+)]
 pub enum HeadChoice {
     #[default]
-    #[cfg_attr(feature = "glib", enum_value(name = "What the file says it is: its metadata, its shapes, its outputs", nick = "auto"))]
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "What the file says it is: its metadata, its shapes, its outputs", nick = "auto")
+    )]
     Auto,
     #[cfg_attr(feature = "glib", enum_value(name = "YOLOv8, 9, 11, 12: [B, 4+nc, N] or [B, N, 4+nc]", nick = "yolo"))]
     Yolo,
-    #[cfg_attr(feature = "glib", enum_value(name = "YOLOv10, 26, exports with NMS inside: [B, M, 6]", nick = "yolo-end-to-end"))]
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "YOLOv10, 26, exports with NMS inside: [B, M, 6]", nick = "yolo-end-to-end")
+    )]
     YoloEndToEnd,
     #[cfg_attr(feature = "glib", enum_value(name = "YOLOv8-pose, YOLO11-pose: [B, 4+nc+K*D, N]", nick = "yolo-pose"))]
     YoloPose,
@@ -24,7 +34,10 @@ pub enum HeadChoice {
     Nanodet,
     #[cfg_attr(feature = "glib", enum_value(name = "MoveNet for one person: [1, 1, 17, 3]", nick = "movenet"))]
     Movenet,
-    #[cfg_attr(feature = "glib", enum_value(name = "MoveNet for up to six persons: [1, 6, 56]", nick = "movenet-multipose"))]
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "MoveNet for up to six persons: [1, 6, 56]", nick = "movenet-multipose")
+    )]
     MovenetMultipose,
 }
 

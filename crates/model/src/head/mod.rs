@@ -27,7 +27,9 @@ use std::sync::Arc;
 /// One image's share of a model's outputs: f32 values in C order, with the shape without the batch dimension.
 #[derive(Debug, Clone, Copy)]
 pub struct Output<'a> {
+    /// Without the batch dimension.
     pub shape: &'a [usize],
+    /// The values in C order.
     pub data: &'a [f32],
 }
 
@@ -49,6 +51,7 @@ pub enum HeadKind {
 pub trait Head: Send + Sync + std::fmt::Debug {
     /// The head's name as the documentation has it, for example `yolo-pose`.
     fn name(&self) -> &'static str;
+    /// What the head looks for.
     fn kind(&self) -> HeadKind;
     /// Number of classes; where [`Self::class_count`] isn't known, of those that have a name.
     fn classes(&self) -> usize;
@@ -87,6 +90,7 @@ impl dyn Head {
     }
 }
 
+/// Why outputs cannot be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum HeadError {
     /// No known head has these shapes; the text lists what was seen and what is known.

@@ -20,6 +20,7 @@ pub enum Trust {
 /// How a model's outputs are read, and what else they could be.
 #[derive(Debug, Clone)]
 pub struct Reading {
+    /// How certain the head is.
     pub trust: Trust,
     /// What is added to an error: what was seen, what else it may be, how to say which.
     pub(super) otherwise: String,

@@ -14,7 +14,9 @@ pub(super) type Found = (Arc<dyn Head>, InputSpec, Trust);
 /// What a model's file says of itself.
 #[derive(Debug, Clone)]
 pub struct Recognised {
+    /// What decodes the outputs.
     pub head: Arc<dyn Head>,
+    /// What the input is.
     pub input: InputSpec,
     /// What to hold its outputs against, once it runs.
     pub reading: Reading,

@@ -3,10 +3,15 @@
 /// The matrix from Y'CbCr to R'G'B'.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Matrix {
+    /// ITU-R BT.601.
     Bt601,
+    /// ITU-R BT.709.
     Bt709,
+    /// ITU-R BT.2020, non-constant luminance.
     Bt2020,
+    /// The FCC's, of 1953.
     Fcc,
+    /// SMPTE 240M.
     Smpte240m,
 }
 
@@ -26,6 +31,7 @@ impl Matrix {
 /// How a Y'CbCr picture codes colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Colorimetry {
+    /// The matrix from red, green and blue.
     pub matrix: Matrix,
     /// 0–255 instead of 16–235 (luma) and 16–240 (chroma).
     pub full_range: bool,
@@ -34,12 +40,17 @@ pub struct Colorimetry {
 /// From Y'CbCr bytes to R'G'B' 0–255: `luma = (Y - luma_offset) · luma_scale`, then chroma around 128 is added.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conversion {
+    /// Subtracted from luma.
     pub luma_offset: f32,
+    /// Multiplied to luma after that.
     pub luma_scale: f32,
     /// Cr's share in red, Cb's and Cr's in green, Cb's in blue.
     pub red_cr: f32,
+    /// Cb's share in green.
     pub green_cb: f32,
+    /// Cr's share in green.
     pub green_cr: f32,
+    /// Cb's share in blue.
     pub blue_cb: f32,
 }
 

@@ -3,9 +3,13 @@
 /// Pixel formats that the CPU engine reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HostFormat {
+    /// 4:2:0 in two planes: Y, and U with V.
     Nv12,
+    /// 4:2:0 in three planes: Y, U, V.
     I420,
+    /// Three bytes a pixel: red, green, blue.
     Rgb,
+    /// Three bytes a pixel: blue, green, red.
     Bgr,
     /// RGBA and RGBx: the fourth byte isn't read.
     Rgba,
@@ -14,6 +18,7 @@ pub enum HostFormat {
 }
 
 impl HostFormat {
+    /// True for formats with luma and chroma.
     pub fn is_yuv(self) -> bool {
         matches!(self, Self::Nv12 | Self::I420)
     }
@@ -48,9 +53,11 @@ impl HostFormat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u16)]
 pub enum DeviceFormat {
+    /// 4:2:0 in two planes: Y, and U with V.
     Nv12 = 0,
     /// As NV12, with 10 bits at the top of 16, little endian.
     P010 = 1,
+    /// 4:2:0 in three planes: Y, U, V.
     I420 = 2,
     /// RGBA and RGBx: the fourth byte isn't read.
     Rgba = 3,
