@@ -10,8 +10,8 @@
 use gsttensorrt::error::Error;
 use gsttensorrt::gpu::wait_until;
 use gsttensorrt::infer::{Engine, Frame, Lane, ModelSettings, Notify, Request, Service, Slot, Stream};
-use gsttensorrt::model::{Head, InputSpec, ModelInfo, Rect, head};
 use gsttensorrt::scheduling::{CompletionWait, resumes_at};
+use model::{Head, InputSpec, ModelInfo, Rect, head};
 use nix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -184,7 +184,7 @@ struct Simulated {
 impl Simulated {
     fn new(varies: f64) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/yolo.onnx");
-        let onnx = gsttensorrt::tensorrt::Onnx::open(&path).expect("a model");
+        let onnx = tensorrt::Onnx::open(&path).expect("a model");
         let info = onnx.info().expect("a model's inputs");
         let recognised = head::recognise(&info, head::HeadChoice::Auto).expect("a detector");
         let head::Recognised { head, input, .. } = recognised;

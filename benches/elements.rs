@@ -16,7 +16,7 @@ use common::running::{Running, start};
 use gst::prelude::*;
 use gst_video::VideoFormat;
 use gsttensorrt::infer::{Engine, Frame, Lane};
-use gsttensorrt::model::Params;
+use model::Params;
 use nix::time::{ClockId, clock_gettime};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};

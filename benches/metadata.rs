@@ -3,8 +3,8 @@
 //!     cargo bench --bench metadata
 
 use gsttensorrt::meta::{self, KeypointSet, Object, Record};
-use gsttensorrt::model::{Keypoint, KeypointLayout, Rect};
 use gsttensorrt::publish::{Frame, write_line};
+use model::{Keypoint, KeypointLayout, Rect};
 use std::hint::black_box;
 use std::sync::{Arc, Barrier};
 use std::time::Instant;

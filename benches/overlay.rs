@@ -6,8 +6,8 @@
 
 use gsttensorrt::draw::{Canvas, Overlay, Packed, Planar, Plane, Style};
 use gsttensorrt::meta::{KeypointSet, Object, Record};
-use gsttensorrt::model::{Keypoint, KeypointLayout, Rect};
-use gsttensorrt::video::{Colorimetry, Matrix};
+use model::video::{Colorimetry, Matrix};
+use model::{Keypoint, KeypointLayout, Rect};
 use std::sync::Arc;
 use std::time::Instant;
 

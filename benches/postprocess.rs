@@ -6,8 +6,8 @@
 //! printed. Ends with an error when a usual frame's second runs have a ratio below 5, or when the two keep different
 //! numbers of boxes.
 
-use gsttensorrt::model::head::{HeadChoice, Output, recognise};
-use gsttensorrt::model::{Detection, ElementType, Head, ModelInfo, Params, TensorInfo, nms};
+use model::head::{HeadChoice, Output, recognise};
+use model::{Detection, ElementType, Head, ModelInfo, Params, TensorInfo, nms};
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

@@ -8,8 +8,8 @@
 
 use gsttensorrt::cpu::image::Image;
 use gsttensorrt::cpu::preprocess::{Workspace, preprocess};
-use gsttensorrt::model::{ElementType, InputSpec, Layout, Normalization, Rect};
-use gsttensorrt::video::{Colorimetry, HostFormat, Matrix};
+use model::video::{Colorimetry, HostFormat, Matrix};
+use model::{ElementType, InputSpec, Layout, Normalization, Rect};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};

@@ -52,6 +52,40 @@ impl Error {
 /// note and wake others.
 pub type OnFailure = dyn Fn(&Error) + Send + Sync;
 
+impl From<tensorrt::Error> for Error {
+    fn from(error: tensorrt::Error) -> Self {
+        use tensorrt::Error as Cause;
+        let (kind, message) = match &error {
+            // What TensorRT takes past our allocator.
+            Cause::Call { log, .. } if log.iter().any(|line| line.to_lowercase().contains("out of memory")) => {
+                (ErrorKind::Memory, format!("GPU out of memory ({error}): {GPU_MEMORY_REMEDIES}"))
+            }
+            Cause::OutOfMemory { asked, in_use, limit, .. } => {
+                let at_limit = limit.is_some_and(|limit| asked + in_use > limit);
+                let message = match at_limit {
+                    true => format!("{error} (gpu-memory-limit): {GPU_MEMORY_REMEDIES}; or raise the limit"),
+                    false => format!("{error}: {GPU_MEMORY_REMEDIES}"),
+                };
+                (ErrorKind::Memory, message)
+            }
+            Cause::NotFound { .. }
+            | Cause::Open { .. }
+            | Cause::MissingSymbol { .. }
+            | Cause::Version { .. }
+            | Cause::Layout { .. }
+            | Cause::NoMethod { .. } => (ErrorKind::Library, error.to_string()),
+            Cause::Call { .. } => (ErrorKind::Device, error.to_string()),
+            Cause::Parse { .. } | Cause::Model { .. } | Cause::Engine { .. } | Cause::Misfit { .. } => {
+                (ErrorKind::Model, error.to_string())
+            }
+            Cause::Cancelled { .. } => (ErrorKind::Failed, error.to_string()),
+            Cause::Setting(_) => (ErrorKind::Setting, error.to_string()),
+            Cause::File { .. } | Cause::EngineNotFound { .. } => (ErrorKind::File, error.to_string()),
+        };
+        Self::new(kind, message).caused_by(error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +98,29 @@ mod tests {
         assert_eq!(error.to_string(), "a.engine can't be written");
         assert_eq!(error.clone().source().unwrap().to_string(), "the disk is full");
         assert!(Error::new(ErrorKind::Failed, "no cause").source().is_none());
+    }
+
+    #[test]
+    fn out_of_memory_has_the_remedies() {
+        let (who, asked, in_use) = ("engine".to_owned(), 3 << 20, 1 << 19);
+        let error = Error::from(tensorrt::Error::OutOfMemory { who, asked, in_use, limit: Some(2 << 20) });
+        assert_eq!(error.kind, ErrorKind::Memory);
+        assert_eq!(
+            error.message,
+            "GPU out of memory: engine asked for 3.0 MiB with 0.5 MiB in use, limit 2.0 MiB (gpu-memory-limit): reduce \
+             batch-size (GPU_BATCH_SIZE in a config.json), lower workspace-size (TENSORRT_WORKSPACE_SIZE), or use a \
+             smaller model; or raise the limit"
+        );
+    }
+
+    #[test]
+    fn tensorrts_own_out_of_memory_has_the_remedies_too() {
+        let log = vec!["[executionContext.cpp] Error Code 2: OutOfMemory (Cuda Runtime (out of memory))".into()];
+        let version = tensorrt::Version::decode(100_600, "libnvinfer.so.10");
+        let error = Error::from(tensorrt::Error::Call { version, call: "createExecutionContext".into(), log });
+        assert_eq!(error.kind, ErrorKind::Memory);
+        for word in ["GPU out of memory", "createExecutionContext", "batch-size", "workspace-size", "smaller model"] {
+            assert!(error.message.contains(word), "{error}");
+        }
     }
 }

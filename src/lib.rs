@@ -6,7 +6,6 @@ pub mod check;
 pub mod config;
 pub mod cpu;
 pub mod cuda;
-mod digest;
 pub mod draw;
 mod elements;
 pub mod error;
@@ -14,21 +13,21 @@ pub mod gpu;
 pub mod gst_cuda;
 pub mod infer;
 pub mod meta;
-pub mod model;
 pub mod monitor;
 pub mod options;
 pub mod publish;
 pub mod record;
 pub mod run;
 pub mod scheduling;
-pub mod tensorrt;
-pub mod video;
+mod tensorrt_log;
 pub mod video_caps;
-mod whole_file;
+
+pub use tensorrt_log::listen_to_tensorrt;
 
 use gst::glib;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    listen_to_tensorrt();
     meta::register();
     elements::register(plugin)
 }

@@ -1,7 +1,7 @@
 //! What caps say of pictures: their format, as each side reads it, and their colour.
 
-use crate::video::{Colorimetry, DeviceFormat, HostFormat, Matrix};
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoInfo};
+use model::video::{Colorimetry, DeviceFormat, HostFormat, Matrix};
 
 /// The format as the CPU engine reads it; `None` for what it does not read.
 pub fn host_format(format: VideoFormat) -> Option<HostFormat> {

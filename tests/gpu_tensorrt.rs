@@ -15,13 +15,13 @@ use common::find;
 use common::gpu::{Gpu, Lane, RunContext, cpu_outputs, environment, input_bytes, thread_cpu_time};
 use common::plans::{allocator, fp32, library, model, plan, settings};
 use common::standin;
-use gsttensorrt::tensorrt::{
-    BuildControl, BuildSettings, DEFAULT_LIMIT, EngineCache, EngineFault, EnginePrecision, EngineRecord, Error,
-    Library, Loader, Onnx, build, write_record,
-};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tensorrt::{
+    BuildControl, BuildSettings, DEFAULT_LIMIT, EngineCache, EngineFault, EnginePrecision, EngineRecord, Error,
+    Library, Loader, Onnx, build, write_record,
+};
 
 const MODELS: [&str; 3] = ["yolov12n", "yolo12m", "yolo11m-pose"];
 

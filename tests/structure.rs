@@ -5,16 +5,12 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom to the top. A folder (or a file beside `lib.rs`) may import from every one before it, so no two of them
 /// import each other.
-const LAYERS: [(&str, &str); 25] = [
+const LAYERS: [(&str, &str); 21] = [
     ("scheduling", "which frame runs when: pure code"),
     ("backoff", "times between attempts"),
-    ("whole_file", "files that are written whole"),
-    ("digest", "hashes of files"),
+    ("tensorrt_log", "TensorRT's messages, shown as GStreamer's"),
     ("error", "the error that all layers above share"),
-    ("model", "what a model means: pure code"),
-    ("video", "pixel formats and colour: pure code"),
     ("cuda", "the CUDA driver, and the kernels around a model"),
-    ("tensorrt", "the TensorRT binding, ONNX conversion, the engine cache"),
     ("infer", "engines behind one trait, and the service that batches across streams"),
     ("video_caps", "what caps say of pictures"),
     ("gst_cuda", "GStreamer's CUDA contexts and frames"),

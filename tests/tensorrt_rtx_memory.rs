@@ -5,8 +5,8 @@ mod common;
 use common::find;
 use common::process::resident;
 use common::rtx::{rtx, settings, test_model};
-use gsttensorrt::tensorrt::{BuildControl, build};
 use std::process::Command;
+use tensorrt::{BuildControl, build};
 
 /// Resident memory after each, KiB.
 fn build_times(count: usize) -> Option<Vec<u64>> {

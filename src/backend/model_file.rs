@@ -1,10 +1,10 @@
 //! What a model takes, read off its file: no TensorRT, no GPU.
 
 use crate::error::{self, ErrorKind};
-use crate::model::head::{self, HeadChoice, Recognised};
-use crate::model::{HeadError, InputSpec, ModelInfo};
-use crate::tensorrt::{EngineFile, Onnx, is_onnx};
+use model::head::{self, HeadChoice, Recognised};
+use model::{HeadError, InputSpec, ModelInfo};
 use std::path::Path;
+use tensorrt::{EngineFile, Onnx, is_onnx};
 
 /// The input of an `.onnx`, or of the one that an `.engine` or `.plan` was made of: by the record that `gst-trt build`
 /// leaves beside it, else from the `.onnx` beside it.
@@ -49,11 +49,11 @@ fn engine_info(engine: &Path) -> Result<ModelInfo, error::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::hex;
-    use crate::tensorrt::{BuildSettings, EngineRecord, Facts, ModelContent, Version, write_record};
+    use files::digest::hex;
     use sha2::{Digest, Sha256};
     use std::collections::BTreeMap;
     use std::path::PathBuf;
+    use tensorrt::{BuildSettings, EngineRecord, Facts, ModelContent, Version, write_record};
 
     fn test_model(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name)

@@ -3,13 +3,13 @@
 use super::{open_engine, prepare};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Backend, Engine, ModelSettings, Precision, Service};
-use crate::model::head::HeadChoice;
-use crate::tensorrt::{EngineCache, ModelContent, source};
+use model::head::HeadChoice;
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock, Weak};
 use std::time::{Duration, Instant};
+use tensorrt::{EngineCache, ModelContent, source};
 
 /// What two elements must have in common to share a service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -167,7 +167,7 @@ pub fn content(settings: &ModelSettings) -> Result<ModelContent, Error> {
     let memory = (settings.backend == Backend::TensorRt).then(|| EngineCache::hashes_in(&folder()));
     let file = source(&settings.model, settings.engine_file.as_deref())?;
     ModelContent::of(&file, memory.as_deref()).map_err(|error| match error {
-        crate::tensorrt::Error::File { path, reason } if path == file => {
+        tensorrt::Error::File { path, reason } if path == file => {
             let text = format!("model file {} can't be read: {reason}. Check the `model` property", path.display());
             Error::new(ErrorKind::File, text)
         }

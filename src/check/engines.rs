@@ -3,8 +3,8 @@
 use super::{Check, ModelMemory, Verdict};
 use crate::config::Model;
 use crate::cuda::Device;
-use crate::tensorrt::{EngineCache, EngineFile, Error, Fit, Library, Loader};
 use std::path::Path;
+use tensorrt::{EngineCache, EngineFile, Error, Fit, Library, Loader};
 
 /// Where engines are looked at from: TensorRT, and the GPU that they run on.
 pub struct Here<'a> {

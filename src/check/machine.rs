@@ -3,8 +3,8 @@
 use super::{Check, Verdict};
 use crate::cuda::{self, Device, PrimaryContext};
 use crate::error;
-use crate::tensorrt::{Error, Library};
 use std::path::Path;
+use tensorrt::{Error, Library};
 
 /// Our kernels' PTX is of CUDA 11.8, which came with driver 520.
 const LEAST_CUDA: (u32, u32) = (11, 8);

@@ -6,11 +6,11 @@ use crate::config::{Camera, Model, Plan};
 use crate::elements::{Task, opened_as};
 use crate::error::{self, ErrorKind};
 use crate::infer::{self, ModelSettings};
-use crate::model::head::Trust;
 use crate::run::{self, ElementSetup};
-use crate::tensorrt::ModelContent;
 use crate::{cpu, plugin_register_static};
 use gst::prelude::*;
+use model::head::Trust;
+use tensorrt::ModelContent;
 
 fn name(model: &Model) -> String {
     format!("model {}", model.onnx.display())

@@ -7,9 +7,9 @@ use super::trial::{self, Trial};
 use super::{Check, TURN, Verdict, assign, cpu, gpu_names, models, nvdec, threads, unturned};
 use crate::config::{Camera, Codec, Decoder, Pipeline, Plan, Source};
 use crate::cuda::{self, CodecCaps, Device, PrimaryContext};
-use crate::tensorrt::{DEFAULT_LIMIT, EngineCache, Library};
 use std::collections::BTreeMap;
 use std::path::Path;
+use tensorrt::{DEFAULT_LIMIT, EngineCache, Library};
 
 /// How a plan is to be looked at.
 pub struct Request<'a> {

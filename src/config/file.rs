@@ -3,9 +3,9 @@
 
 use super::codec::Codec;
 use super::plan::{LogLevel, Priority, Transport};
-use crate::model::head::HeadChoice;
 use crate::options::InferenceRegion;
 use merge::Merge;
+use model::head::HeadChoice;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -7,15 +7,15 @@ use super::codec::Codec;
 use super::secret::{Secret, SecretUrl};
 use crate::gpu;
 use crate::infer::{Backend, ModelSettings};
-use crate::model::GpuFacts;
 use crate::options::InferenceOptions;
-use crate::tensorrt::BuildSettings;
 use gst::glib;
+use model::GpuFacts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tensorrt::BuildSettings;
 
 /// A whole `config.json`.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,6 +1,6 @@
 //! A picture in system memory, as the preprocessing reads it.
 
-use crate::video::{Colorimetry, HostFormat};
+use model::video::{Colorimetry, HostFormat};
 
 /// A picture's planes, borrowed. Chroma of odd sizes is rounded up: `(width + 1) / 2`.
 #[derive(Debug, Clone, Copy)]

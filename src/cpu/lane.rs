@@ -5,7 +5,7 @@ use super::preprocess::Workspace;
 use super::tensor::{Input, floats};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Lane, Output, RawTensor, Slot, nothing_to_run};
-use crate::model::{Detection, Letterbox, Params, confidence, head, nms, refine};
+use model::{Detection, Letterbox, Params, confidence, head, nms, refine};
 use ort::session::Session;
 use ort::value::DynValue;
 use parking_lot::Mutex;

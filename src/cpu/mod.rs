@@ -18,7 +18,7 @@ mod test_support;
 
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Engine, Frame, ModelSettings};
-use crate::model::{InputSpec, Rect};
+use model::{InputSpec, Rect};
 use preprocess::Workspace;
 use std::cell::RefCell;
 use std::sync::{Arc, LazyLock};

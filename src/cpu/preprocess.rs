@@ -9,8 +9,8 @@
 use super::image::Image;
 use super::resample::{Axis, Taps};
 use super::rows::{self, Channels, Pixels};
-use crate::model::{ElementType, InputSpec, Layout, Letterbox, Normalization, Rect};
-use crate::video::Conversion;
+use model::video::Conversion;
+use model::{ElementType, InputSpec, Layout, Letterbox, Normalization, Rect};
 
 /// A picture that can't be preprocessed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,10 +3,10 @@
 
 use super::image::Image;
 use super::resample::Taps;
-use crate::model::ElementType;
-use crate::video::{Conversion, HostFormat};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use model::ElementType;
+use model::video::{Conversion, HostFormat};
 use multiversion::multiversion;
 
 /// Three channels of a row.

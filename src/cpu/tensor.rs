@@ -1,8 +1,8 @@
 //! Tensors in ONNX Runtime's types.
 
-use crate::model::{ElementType, InputSpec, Layout};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use model::{ElementType, InputSpec, Layout};
 use ort::session::SessionInputValue;
 
 use ort::value::{DynValue, PrimitiveTensorElementType, TensorElementType, TensorRef};
@@ -97,7 +97,7 @@ fn convert<'a, T>(values: &[T], buffer: &'a mut Vec<f32>, to_float: impl Fn(&T) 
 mod tests {
     use super::super::test_support::onnx_runtime_found;
     use super::*;
-    use crate::model::Normalization;
+    use model::Normalization;
     use ort::value::Tensor;
 
     fn converted(value: &DynValue) -> (Vec<usize>, Vec<f32>) {

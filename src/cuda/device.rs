@@ -2,9 +2,9 @@
 
 use super::check_driver;
 use crate::error::{Error, ErrorKind};
-use crate::model::GpuFacts;
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{self, CUdevice, CUdevice_attribute, CUuuid_st};
+use model::GpuFacts;
 
 /// One GPU, or one MIG instance of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use super::layout::{
 use super::memory::{DeviceBuffer, MappedBuffer, Room, Table};
 use super::stream::Stream;
 use crate::error::{Error, ErrorKind};
-use crate::model::head::{Plan, PlanLevel};
-use crate::model::{Detection, ElementType, Keypoint, Letterbox, Params, Rect};
 use bytemuck::Zeroable;
+use model::head::{Plan, PlanLevel};
+use model::{Detection, ElementType, Keypoint, Letterbox, Params, Rect};
 use std::mem::offset_of;
 use std::sync::Arc;
 

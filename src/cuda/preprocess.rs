@@ -6,8 +6,8 @@ use super::memory::{DeviceBuffer, MappedBuffer, Room};
 use super::postprocess::Postprocessor;
 use super::stream::Stream;
 use crate::error::{Error, ErrorKind};
-use crate::model::{ElementType, InputSpec, Layout, Letterbox, Rect};
-use crate::video::{Colorimetry, Conversion, DeviceFormat};
+use model::video::{Colorimetry, Conversion, DeviceFormat};
+use model::{ElementType, InputSpec, Layout, Letterbox, Rect};
 use std::sync::Arc;
 
 /// The format of a slot whose tensor is already made.
@@ -230,8 +230,8 @@ impl Preprocessor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Normalization;
-    use crate::video::Matrix;
+    use model::Normalization;
+    use model::video::Matrix;
 
     const SPEC: InputSpec = InputSpec {
         width: 640,

@@ -1,6 +1,6 @@
 //! Colours: the palette, and what a colour is in a frame's own coding.
 
-use crate::video::Colorimetry;
+use model::video::Colorimetry;
 
 /// An sRGB colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub fn of_name(name: &str) -> Rgb {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::video::Matrix;
+    use model::video::Matrix;
 
     const SD: Colorimetry = Colorimetry { matrix: Matrix::Bt601, full_range: false };
     const HD: Colorimetry = Colorimetry { matrix: Matrix::Bt709, full_range: false };

@@ -2,7 +2,7 @@
 
 use super::plane::Plane;
 use super::{Area, Canvas, Mask, Rgb};
-use crate::video::Colorimetry;
+use model::video::Colorimetry;
 
 /// Red, green, blue in one plane, `N` = 3 or 4 bytes a pixel. A fourth byte is alpha or unused; drawn pixels are opaque.
 #[derive(Debug)]

@@ -271,8 +271,8 @@ mod tests {
     use super::super::{Packed, Planar, Plane};
     use super::*;
     use crate::meta::ModelRun;
-    use crate::model::{Keypoint, KeypointLayout, Rect};
-    use crate::video::{Colorimetry, Matrix};
+    use model::video::{Colorimetry, Matrix};
+    use model::{Keypoint, KeypointLayout, Rect};
     use proptest::prelude::*;
     use std::sync::Arc;
 

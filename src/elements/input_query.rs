@@ -1,7 +1,7 @@
 //! The custom query by which `trtpreprocess` asks what the models after it take.
 
-use crate::model::InputSpec;
 use gst::glib;
+use model::InputSpec;
 
 const NAME: &str = "trt-input";
 const FIELD: &str = "inputs";

@@ -1,10 +1,11 @@
 //! A service's share of the device's memory.
 
+use super::allocation::ContextMemory;
 use crate::cuda::{Context, Room};
 use crate::error::Error;
-use crate::tensorrt::{GpuAllocator, Library, Usage};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use tensorrt::{GpuAllocator, Library, Usage};
 
 /// Weights, what contexts work in, tables, inputs and outputs of one service: counted together, under one limit.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ impl Account {
     /// `who` is named in errors; `limit` in MiB, 0: none.
     pub fn new(context: &Arc<Context>, library: &Library, who: &str, limit: u32) -> Arc<Self> {
         let limit = (limit > 0).then_some(u64::from(limit) << 20);
-        let allocator = GpuAllocator::new(library.group(), Box::new(Arc::clone(context)), who, limit);
+        let allocator = GpuAllocator::new(library.group(), Box::new(ContextMemory(Arc::clone(context))), who, limit);
         Arc::new(Self { context: Arc::clone(context), allocator: Arc::new(allocator) })
     }
 

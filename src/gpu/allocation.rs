@@ -1,11 +1,11 @@
 //! Device memory for TensorRT.
 
 use crate::cuda::{Context, Room};
-use crate::tensorrt::DeviceMemory;
 use cudarc::driver::{result, sys};
 use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use tensorrt::DeviceMemory;
 
 /// Memory of one CUDA context, whatever is current on the thread that asks: TensorRT's builder asks on threads of its own.
 #[derive(Debug, Clone, Copy)]
@@ -57,18 +57,21 @@ impl DeviceMemory for CudaMemory {
 
 /// Memory of one of our contexts, on whatever thread: what is taken is counted there, and a failure of the device is
 /// found there.
-impl DeviceMemory for Arc<Context> {
+#[derive(Debug)]
+pub struct ContextMemory(pub Arc<Context>);
+
+impl DeviceMemory for ContextMemory {
     fn allocate(&self, size: u64, alignment: u64) -> Option<NonNull<c_void>> {
-        let address = self.take(usize::try_from(size).ok()?).ok()?;
+        let address = self.0.take(usize::try_from(size).ok()?).ok()?;
         if !address.is_multiple_of(alignment.max(1)) {
-            self.give_back(address);
+            self.0.give_back(address);
             return None;
         }
         NonNull::new(address as *mut c_void)
     }
 
     fn free(&self, memory: NonNull<c_void>) -> bool {
-        self.give_back(memory.as_ptr() as u64);
+        self.0.give_back(memory.as_ptr() as u64);
         true
     }
 }

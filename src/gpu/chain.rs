@@ -18,12 +18,12 @@ use crate::cuda::{
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
 use crate::infer::Tensor;
-use crate::model::head::Plan;
-use crate::model::{ElementType, InputSpec, Letterbox, Params, Rect};
 use crate::scheduling::CompletionWait;
-use crate::tensorrt;
+use model::head::Plan;
+use model::{ElementType, InputSpec, Letterbox, Params, Rect};
 use std::ffi::CString;
 use std::sync::Arc;
+use tensorrt;
 
 /// What a chain is made for.
 #[derive(Debug)]

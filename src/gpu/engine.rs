@@ -9,12 +9,12 @@ use crate::cuda::{Context, Kernels, Within};
 use crate::error::{Error, ErrorKind, OnFailure};
 use crate::gst_cuda::SharedContext;
 use crate::infer::{self, DeviceUsage, Lane, ModelSettings, ladder};
-use crate::model::labels::MOST_UNCOUNTED;
-use crate::model::{Head, InputSpec, ModelInfo};
-use crate::tensorrt::{self, Group, Library, Loaded, Version};
+use model::labels::MOST_UNCOUNTED;
+use model::{Head, InputSpec, ModelInfo};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tensorrt::{self, Group, Library, Loaded, Version};
 
 /// Two: one batch's work on the host, and the gaps in its work on the device, are covered by the other's.
 const LANES: u32 = 2;

@@ -6,8 +6,8 @@ use crate::cuda::SlotResult;
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
 use crate::infer::{Lane, RawTensor, Slot, nothing_to_run};
-use crate::model::{ElementType, Params, confidence, head};
 use half::f16;
+use model::{ElementType, Params, confidence, head};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

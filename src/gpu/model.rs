@@ -2,13 +2,13 @@
 
 use super::chain::ChainOutput;
 use crate::error::{Error, ErrorKind};
-use crate::model::head::{self, HeadChoice, Plan, Reading, Recognised};
-use crate::model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
-use crate::tensorrt::{self, DataType, Engine, EngineTensor, Selector, Shape};
+use model::head::{self, HeadChoice, Plan, Reading, Recognised};
+use model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tensorrt::{self, DataType, Engine, EngineTensor, Selector, Shape};
 
 /// A model as its lanes need it.
 #[derive(Debug)]
@@ -130,7 +130,7 @@ fn outputs(
     shape: &Shape,
     batch: usize,
 ) -> Result<Vec<(Arc<str>, ChainOutput)>, String> {
-    let text = |error: tensorrt::Error| error.to_string();
+    let text = |error: tensorrt::Error| Error::from(error).message;
     let mut context = engine.create_context().map_err(text)?;
     context.set_input_shape(&input.name, shape).map_err(text)?;
     context.check_shapes().map_err(text)?;

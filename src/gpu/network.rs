@@ -2,9 +2,9 @@
 
 use crate::cuda::{DeviceBuffer, Stream};
 use crate::error::{Error, ErrorKind};
-use crate::tensorrt;
 use std::ffi::CString;
 use std::sync::Arc;
+use tensorrt;
 
 /// An input or output of a model: its name in the engine, and where it is.
 #[derive(Debug, Clone)]

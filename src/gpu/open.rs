@@ -1,17 +1,18 @@
 //! From settings to an opened engine.
 
 use super::account::Account;
+use super::allocation::ContextMemory;
 use super::engine::GpuEngine;
 use crate::cuda::{self, Context, Device};
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::SharedContext;
 use crate::infer::{DeviceContext, Engine, ModelSettings, Precision};
-use crate::model::GpuFacts;
-use crate::tensorrt::{
-    BuildControl, BuildSettings, DEFAULT_LIMIT, EngineCache, EnginePrecision, GpuAllocator, Library, Loader,
-};
+use model::GpuFacts;
 use std::any::Any;
 use std::sync::Arc;
+use tensorrt::{
+    BuildControl, BuildSettings, DEFAULT_LIMIT, EngineCache, EnginePrecision, GpuAllocator, Library, Loader,
+};
 
 impl DeviceContext for SharedContext {
     /// The CUcontext: one that lives has its address for itself.
@@ -122,7 +123,7 @@ impl<'a> Opening<'a> {
 
 /// The builder's own memory: not the service's, but out of memory is said with its name.
 fn builder_memory(context: &Arc<Context>, library: &Library) -> Arc<GpuAllocator> {
-    let memory = Box::new(Arc::clone(context));
+    let memory = Box::new(ContextMemory(Arc::clone(context)));
     Arc::new(GpuAllocator::new(library.group(), memory, "TensorRT's builder", None))
 }
 

@@ -5,7 +5,7 @@ use crate::cuda::{
 };
 use crate::draw::{Area, Canvas, Mask, Point, Rgb};
 use crate::error::{Error, ErrorKind};
-use crate::video::{Colorimetry, DeviceFormat};
+use model::video::{Colorimetry, DeviceFormat};
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use crate::cuda::{Context, DeviceBuffer, Event, Kernels, Preprocessor, Source, S
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
 use crate::infer::{Frame, Tensor, TensorData};
-use crate::model::{InputSpec, Rect};
+use model::{InputSpec, Rect};
 use std::sync::Arc;
 
 /// A [`Tensor`]'s data on the device.

@@ -22,7 +22,7 @@ fn shared(test: &str) -> Option<SharedContext> {
 
 #[test]
 fn formats_are_those_of_the_kernels() {
-    use crate::video::DeviceFormat;
+    use model::video::DeviceFormat;
     assert_eq!(device_format(VideoFormat::Nv12), Some(DeviceFormat::Nv12));
     assert_eq!(device_format(VideoFormat::P01010le), Some(DeviceFormat::P010));
     assert_eq!(device_format(VideoFormat::Bgrx), Some(DeviceFormat::Bgra));

@@ -1,16 +1,16 @@
 //! What a backend has to offer: an opened model, and lanes that run batches of it.
 
 use crate::error::{Error, ErrorKind, OnFailure};
-use crate::model::head::HeadChoice;
-use crate::model::{Detection, Head, InputSpec, ModelInfo, Params, Rect};
-use crate::tensorrt::{OnNote, OnProgress};
 use gst::glib;
+use model::head::HeadChoice;
+use model::{Detection, Head, InputSpec, ModelInfo, Params, Rect};
 use std::any::Any;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use tensorrt::{OnNote, OnProgress};
 
 /// Where models run. Never chosen for the user: no fallback from one to the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, glib::Enum)]

@@ -1,7 +1,7 @@
 //! The names of a model's classes.
 
 use crate::error::{Error, ErrorKind};
-use crate::model::{Head, Labels};
+use model::{Head, Labels};
 use std::path::Path;
 
 /// The names in a labels file, or else the model's own.

@@ -2,12 +2,12 @@
 
 use super::{Backend, Engine, Lane, ModelSettings, Slot};
 use crate::error::{Error, ErrorKind, OnFailure};
-use crate::model::{Head, InputSpec, ModelInfo, head};
-use crate::tensorrt::Onnx;
+use model::{Head, InputSpec, ModelInfo, head};
 use parking_lot::{Condvar, Mutex};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
+use tensorrt::Onnx;
 
 /// A gate that batches wait at, how many have come to it, and on which thread the last one.
 #[derive(Default)]

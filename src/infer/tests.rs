@@ -3,7 +3,7 @@
 use super::testing::{Fake, fake, fake_with, settings};
 use super::*;
 use crate::error::{Error, ErrorKind};
-use crate::model::{Params, Rect};
+use model::{Params, Rect};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;

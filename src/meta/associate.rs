@@ -63,7 +63,7 @@ fn matches(objects: &[Object], poses: &[Option<Object>]) -> Vec<(usize, usize)> 
 mod tests {
     use super::*;
     use crate::meta::KeypointSet;
-    use crate::model::{Keypoint, KeypointLayout, Rect};
+    use model::{Keypoint, KeypointLayout, Rect};
     use std::sync::Arc;
 
     fn object(id: u32, label: &str, rect: Rect) -> Object {

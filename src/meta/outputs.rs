@@ -14,9 +14,9 @@
 
 use super::custom::Custom;
 use crate::infer::RawTensor;
-use crate::model::Rect;
 use gst::glib;
 use gst::prelude::*;
+use model::Rect;
 
 static OUTPUTS: Custom = Custom::new("TrtOutputTensors", &["video", "size", "colorspace", "orientation"]);
 const FIELD: &glib::GStr = glib::gstr!("tensors");

@@ -1,7 +1,7 @@
 //! The record: everything that models said about one frame.
 
 use super::Name;
-use crate::model::{Keypoint, KeypointLayout, Rect};
+use model::{Keypoint, KeypointLayout, Rect};
 use std::sync::Arc;
 
 /// One object. Coordinates are normalised to the frame, 0–1, so that they survive scaling.

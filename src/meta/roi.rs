@@ -23,11 +23,11 @@
 //! Sources: `blob_to_roi_converter.cpp`, `yolo_v8.cpp` and `tensor.h` of DL Streamer 2026.
 
 use super::{KeypointSet, Name, Object, Record};
-use crate::model::Rect;
 use gst::glib;
 use gst::glib::translate::{FromGlib, IntoGlib};
 use gst::prelude::*;
 use gst_video::VideoRegionOfInterestMeta;
+use model::Rect;
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 

@@ -1,6 +1,6 @@
 //! Options that a property writes as text, as on a command line: lists, sizes, regions.
 
-use crate::model::{Rect, join_labels, split_labels};
+use model::{Rect, join_labels, split_labels};
 
 /// A value that has a text form.
 pub trait TextForm: Sized {

@@ -2,7 +2,7 @@
 
 use super::json;
 use crate::meta::{Inference, Object, Record};
-use crate::model::{Keypoint, Rect};
+use model::{Keypoint, Rect};
 
 /// What a line says about a frame besides its objects.
 #[derive(Debug, Clone, Copy)]
@@ -131,7 +131,7 @@ fn iso8601(ns: u64) -> Option<String> {
 mod tests {
     use super::*;
     use crate::meta::{KeypointSet, ModelRun};
-    use crate::model::KeypointLayout;
+    use model::KeypointLayout;
     use std::sync::Arc;
 
     const FRAME: Frame =

@@ -4,7 +4,7 @@ use super::gate::{Gate, Want};
 use super::store::Store;
 use super::track::{Output, Say};
 use crate::config;
-use crate::whole_file;
+use files::whole_file;
 use gst::prelude::*;
 use parking_lot::Mutex;
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! Files in a folder that never take more than so many bytes.
 
-use crate::whole_file;
+use files::whole_file;
 use gst::glib;
 use std::collections::VecDeque;
 use std::fs;

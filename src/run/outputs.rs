@@ -3,10 +3,10 @@
 use super::options::ElementOptions;
 use super::setup::ElementSetup;
 use crate::config::{LinesTarget, Mqtt, Outputs, Plan};
-use crate::digest::{self, Hash};
 use crate::error::{Error, ErrorKind};
 use crate::publish::{MqttSettings, OnError, OverflowChoice, PublishOptions, tls_config};
 use crate::record;
+use files::digest::{self, Hash};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::time::Duration;
 

@@ -2,9 +2,9 @@
 
 use super::options::ElementOptions;
 use crate::config::{Priority, SecretUrl, Transport};
-use crate::digest::Hash;
 use crate::error::{Error, ErrorKind};
 use crate::record;
+use files::digest::Hash;
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Whether two engines found the same objects.
 
-use gsttensorrt::model::{Detection, Keypoint};
+use model::{Detection, Keypoint};
 
 /// An object of this confidence on one side has to be on the other; likewise a keypoint has to be in its place.
 pub const SURE: f32 = 0.30;
@@ -150,7 +150,7 @@ impl Distance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gsttensorrt::model::Rect;
+    use model::Rect;
 
     const POSE: Tolerance = Tolerance { iou: Some(IOU), keypoints: 4.0 };
     const SIDES: [&str; 2] = ["a", "b"];

@@ -3,7 +3,7 @@
 use gsttensorrt::cpu;
 use gsttensorrt::error::Error;
 use gsttensorrt::infer::{Backend, Engine, Frame, ModelSettings, Output, Slot};
-use gsttensorrt::model::{Detection, Params, Rect};
+use model::{Detection, Params, Rect};
 use std::path::Path;
 use std::sync::Arc;
 

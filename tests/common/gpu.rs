@@ -6,13 +6,13 @@ use cudarc::driver::sys;
 use gsttensorrt::cuda::Device;
 use gsttensorrt::gpu::CudaMemory;
 use gsttensorrt::infer::{Frame, Output, Slot, Tensor, TensorData};
-use gsttensorrt::model::{Params, Rect};
-use gsttensorrt::tensorrt::{Context, DataType, DeviceMemory, Engine, EngineTensor, Selector};
+use model::{Params, Rect};
 use std::ffi::c_void;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
+use tensorrt::{Context, DataType, DeviceMemory, Engine, EngineTensor, Selector};
 
 /// A path named by an environment variable.
 pub fn environment(name: &str) -> Option<PathBuf> {

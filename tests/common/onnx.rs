@@ -6,7 +6,7 @@ use proto::{Attribute, EXTERNAL, Entry, Graph, Model, Node, Tensor, ValueInfo};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-#[path = "../../src/tensorrt/onnx/proto.rs"]
+#[path = "../../crates/tensorrt/src/onnx/proto.rs"]
 mod proto;
 
 /// The weights of the convolution that finds the colours, `[3, 3, 8, 8]`: the first dimension is the class.

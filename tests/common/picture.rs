@@ -1,7 +1,7 @@
 //! Pictures of coloured squares, and what the test models find in them; see tests/models/README.md.
 
 use super::pixels::Rgb;
-use gsttensorrt::model::{Detection, Keypoint, Rect};
+use model::{Detection, Keypoint, Rect};
 
 /// The test models' input, pixels.
 pub const WIDTH: u32 = 96;

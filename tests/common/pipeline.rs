@@ -4,7 +4,7 @@ use super::running::register;
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 use gsttensorrt::infer::Frame;
-use gsttensorrt::model::{Detection, Keypoint, Rect};
+use model::{Detection, Keypoint, Rect};
 use serde_json::Value;
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -3,10 +3,10 @@
 use super::find;
 use super::gpu::environment;
 use gsttensorrt::gpu::CudaMemory;
-use gsttensorrt::tensorrt::{BuildControl, BuildSettings, EnginePrecision, GpuAllocator, Library, Onnx, build};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
+use tensorrt::{BuildControl, BuildSettings, EnginePrecision, GpuAllocator, Library, Onnx, build};
 
 /// The settings that shared timing caches were made with; yolov12n's is of level 1.
 pub fn settings(model: &str) -> BuildSettings {

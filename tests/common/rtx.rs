@@ -1,8 +1,8 @@
 //! TensorRT-RTX 1.7, from PyPI: a real TensorRT that builds without a GPU.
 
 use super::find;
-use gsttensorrt::tensorrt::{BuildSettings, Library, Onnx};
 use std::path::PathBuf;
+use tensorrt::{BuildSettings, Library, Onnx};
 
 /// Where `cargo xtask setup` puts what it fetches.
 pub fn cache() -> PathBuf {

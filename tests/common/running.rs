@@ -5,7 +5,7 @@ use super::picture::Picture;
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 use gsttensorrt::meta;
-use gsttensorrt::model::Detection;
+use model::Detection;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 

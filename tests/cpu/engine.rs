@@ -7,7 +7,7 @@ use crate::common::picture::{Colour, HEIGHT, Picture, Square, Tolerance, WIDTH, 
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoFormat, VideoInfo};
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::infer::Frame;
-use gsttensorrt::model::{Detection, Params};
+use model::{Detection, Params};
 use std::sync::Arc;
 
 const FORMATS: [VideoFormat; 8] = [

@@ -6,9 +6,9 @@ use crate::common::picture::{Colour, Picture, Square};
 use gst::prelude::*;
 use gst_video::VideoFormat;
 use gsttensorrt::infer::Frame;
-use gsttensorrt::model::{Detection, Params};
-use gsttensorrt::tensorrt::Onnx;
+use model::{Detection, Params};
 use std::path::{Path, PathBuf};
+use tensorrt::Onnx;
 
 /// Converts a model into `folder`.
 fn convert(model: &Path, folder: &tempfile::TempDir) -> PathBuf {

@@ -9,7 +9,7 @@ use gst_video::{
 };
 use gsttensorrt::cpu;
 use gsttensorrt::infer::Frame;
-use gsttensorrt::model::{ElementType, InputSpec, Layout, Normalization, Rect};
+use model::{ElementType, InputSpec, Layout, Normalization, Rect};
 
 const LEVELS: u8 = 2;
 /// GStreamer widens 8 bits to 16 by 257/256 of what its offsets and scales are made for: up to 3 levels off.

@@ -3,7 +3,7 @@
 use crate::common::pixels::Rgb;
 use crate::common::{engine, find};
 use gst_video::VideoFormat;
-use gsttensorrt::model::{Detection, Keypoint, Params, Rect};
+use model::{Detection, Keypoint, Params, Rect};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::process::Command;

@@ -7,7 +7,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst_video::VideoFormat;
 use gsttensorrt::meta::{self, Inference};
-use gsttensorrt::model::{Detection, Rect};
+use model::{Detection, Rect};
 
 /// Six squares, of every class.
 fn picture() -> Picture {

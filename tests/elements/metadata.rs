@@ -3,7 +3,7 @@
 use gst_video::VideoRegionOfInterestMeta;
 use gsttensorrt::infer::{Tensor, TensorData};
 use gsttensorrt::meta::{self, Inference, KeypointSet, ModelRun, Object, Record};
-use gsttensorrt::model::{ElementType, InputSpec, Keypoint, KeypointLayout, Layout, Normalization, Rect};
+use model::{ElementType, InputSpec, Keypoint, KeypointLayout, Layout, Normalization, Rect};
 use std::sync::Arc;
 
 const WIDTH: u32 = 320;

@@ -5,7 +5,7 @@ use crate::common::picture::{Picture, Tolerance, assert_found};
 use crate::common::running::{Running, caps, found_by, frame, pull, start};
 use gst::prelude::*;
 use gst_video::VideoFormat;
-use gsttensorrt::model::Detection;
+use model::Detection;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 

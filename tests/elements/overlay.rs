@@ -5,7 +5,7 @@ use gst::prelude::*;
 use gst_check::Harness;
 use gst_video::{VideoFormat, VideoFrameFlags, VideoInfo, VideoMeta, VideoRegionOfInterestMeta};
 use gsttensorrt::meta::{self, Object, Record};
-use gsttensorrt::model::Rect;
+use model::Rect;
 use std::sync::Arc;
 
 const FORMATS: [VideoFormat; 8] = [

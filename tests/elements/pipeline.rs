@@ -5,7 +5,7 @@ use crate::common::picture::{Colour, Picture, Square, Tolerance, assert_found};
 use crate::common::pipeline::{self, Pipeline, detections, push};
 use gst::prelude::*;
 use gst_video::VideoFormat;
-use gsttensorrt::model::Detection;
+use model::Detection;
 use serde_json::Value;
 
 /// `trtdetect` or `trtpose` on the CPU with a test model.

@@ -5,7 +5,7 @@ use super::{Errors, noise, on_arrival, on_gpu};
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 use gsttensorrt::meta::{self, KeypointSet, Object, Record};
-use gsttensorrt::model::{Keypoint, KeypointLayout, Rect};
+use model::{Keypoint, KeypointLayout, Rect};
 use std::sync::Arc;
 
 const FRAMES: usize = 4;

@@ -8,8 +8,8 @@ use gsttensorrt::cuda::Stream;
 use gsttensorrt::gpu::ReadyTensor;
 use gsttensorrt::infer::{Frame, Tensor};
 use gsttensorrt::meta;
-use gsttensorrt::model::{ElementType, Rect};
 use half::f16;
+use model::{ElementType, Rect};
 
 /// A tensor's bytes, once they are there.
 fn download(tensor: &Tensor) -> Vec<u8> {

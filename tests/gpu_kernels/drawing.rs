@@ -7,8 +7,8 @@ use gsttensorrt::draw::{ColorBy, Overlay, Packed, Planar, Plane, Style};
 use gsttensorrt::error::Error;
 use gsttensorrt::gpu::Painter;
 use gsttensorrt::meta::{KeypointSet, Object, Record};
-use gsttensorrt::model::{Keypoint, KeypointLayout, Rect};
-use gsttensorrt::video::{Colorimetry, DeviceFormat, Matrix};
+use model::video::{Colorimetry, DeviceFormat, Matrix};
+use model::{Keypoint, KeypointLayout, Rect};
 
 /// Bytes behind each row that must stay as they were.
 const PADDING: usize = 12;

@@ -6,8 +6,8 @@ use gsttensorrt::cpu::image::Image;
 use gsttensorrt::cpu::preprocess::{Workspace, preprocess};
 use gsttensorrt::cuda::{DeviceBuffer, DevicePicture, Preprocessor, Source};
 use gsttensorrt::error::Error;
-use gsttensorrt::model::{ElementType, InputSpec, Layout, Normalization, Rect};
-use gsttensorrt::video::{Colorimetry, Conversion, DeviceFormat, HostFormat, Matrix};
+use model::video::{Colorimetry, Conversion, DeviceFormat, HostFormat, Matrix};
+use model::{ElementType, InputSpec, Layout, Normalization, Rect};
 
 const FORMATS: [DeviceFormat; 5] =
     [DeviceFormat::Nv12, DeviceFormat::P010, DeviceFormat::I420, DeviceFormat::Rgba, DeviceFormat::Bgra];

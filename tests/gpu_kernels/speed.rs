@@ -11,8 +11,8 @@ use gsttensorrt::cuda::{DeviceBuffer, Event, Preprocessor, SlotResult, Source};
 use gsttensorrt::draw::{Overlay, Style};
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::gpu::Painter;
-use gsttensorrt::model::{ElementType, InputSpec, Letterbox, Params, Rect};
-use gsttensorrt::video::DeviceFormat;
+use model::video::DeviceFormat;
+use model::{ElementType, InputSpec, Letterbox, Params, Rect};
 
 /// Measurements of which the median counts.
 const ROUNDS: usize = 9;

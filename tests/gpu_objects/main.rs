@@ -18,10 +18,10 @@ use common::{engine, find, plans};
 use gst_video::VideoFormat;
 use gsttensorrt::cpu;
 use gsttensorrt::infer::{Engine, Frame, Output, RawTensor, Slot, Tensor, TensorData};
-use gsttensorrt::model::{Detection, Head, Letterbox, Params, Rect, head, nms};
-use gsttensorrt::tensorrt::{BuildSettings, Library, Onnx};
+use model::{Detection, Head, Letterbox, Params, Rect, head, nms};
 use std::path::Path;
 use std::sync::Arc;
+use tensorrt::{BuildSettings, Library, Onnx};
 
 /// Of each clip at most so many frames, and of these one in so many.
 const FRAMES: usize = 252;

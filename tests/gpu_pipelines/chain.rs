@@ -12,9 +12,9 @@ use gsttensorrt::cuda::{Device, DeviceBuffer, Event, Kernels, SlotResult, Stream
 use gsttensorrt::gpu::{Chain, ChainOutput, ChainSpec, ReadyTensor};
 use gsttensorrt::gst_cuda::SharedContext;
 use gsttensorrt::infer::Tensor;
-use gsttensorrt::model::{Params, Rect};
-use gsttensorrt::tensorrt::{BuildControl, BuildSettings, EngineCache, Library, Loader};
+use model::{Params, Rect};
 use std::sync::Arc;
+use tensorrt::{BuildControl, BuildSettings, EngineCache, Library, Loader};
 
 on_gpu! {
     /// The second enqueue is the one that is captured: that batch size is launched step by step from then on.
@@ -47,7 +47,7 @@ on_gpu! {
 
         let (spec, head) = (cpu.input().clone(), cpu.head().clone());
         let [input, output] = engine.tensors() else { panic!("{:?}", engine.tensors()) };
-        let element = gsttensorrt::model::ElementType::F32;
+        let element = model::ElementType::F32;
         let outputs = [ChainOutput { name: output.name.clone(), element, shape: vec![7, 126] }];
         let chain_spec = ChainSpec {
             input: &spec,

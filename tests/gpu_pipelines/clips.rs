@@ -7,7 +7,7 @@ use crate::common::running::{self, Running, found_by, pull};
 use crate::common::{engine, find};
 use crate::frames::with_file;
 use crate::on_gpu;
-use gsttensorrt::model::Detection;
+use model::Detection;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;

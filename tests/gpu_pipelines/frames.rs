@@ -5,7 +5,7 @@ use crate::common::picture::{Picture, Tolerance, assert_found};
 use crate::common::running::{Running, caps, found_by, frame, number, pull};
 use gst::prelude::*;
 use gst_video::VideoFormat;
-use gsttensorrt::model::Detection;
+use model::Detection;
 use std::path::Path;
 
 /// From RGBA in system memory to what a backend takes, and to what follows it.

@@ -10,10 +10,10 @@ use gst::prelude::*;
 use gst_video::VideoFormat;
 use gsttensorrt::cuda::{Device, PrimaryContext};
 use gsttensorrt::meta;
-use gsttensorrt::tensorrt::EngineCache;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use tensorrt::EngineCache;
 
 const SOURCE: &str = "videotestsrc ! video/x-raw,format=RGBA,width=96,height=64 ! cudaupload";
 

@@ -5,11 +5,11 @@ use super::probe::is;
 use cudarc::driver::sys::CUresult::CUDA_ERROR_LAUNCH_FAILED;
 use gsttensorrt::cuda::{Context, DeviceBuffer, Stream};
 use gsttensorrt::error::{Error, ErrorKind};
-use gsttensorrt::tensorrt::{self, BuildControl, BuildSettings, Engine, EngineFault, Onnx};
 use std::ffi::c_void;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use tensorrt::{self, BuildControl, BuildSettings, Engine, EngineFault, Onnx};
 
 fn failed(error: impl Into<Error>) -> Error {
     error.into()

@@ -1,8 +1,8 @@
 //! Finding and refusing libraries: stand-ins compiled here, which have nothing but the functions asked for first.
 
-use gsttensorrt::tensorrt::{Error, Library};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tensorrt::{Error, Library};
 
 const RUNTIME: &str = "void *createInferRuntime_INTERNAL(void *logger, int version) { return (void *)0x228; }";
 

@@ -2,14 +2,14 @@
 
 use crate::common::find;
 use crate::common::rtx::{cache, real_model, rtx, settings, test_model};
-use gsttensorrt::tensorrt::{
-    BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, EnginePrecision, Error, Library, OnProgress, Onnx,
-    build,
-};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tensorrt::{
+    BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, EnginePrecision, Error, Library, OnProgress, Onnx,
+    build,
+};
 
 fn build_twice(onnx: &Onnx, library: &'static Library) {
     let steps = Arc::new(Mutex::new(Vec::new()));

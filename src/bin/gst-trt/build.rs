@@ -5,15 +5,15 @@ mod configured;
 use crate::progress::Progress;
 use gsttensorrt::cuda::{Device, PrimaryContext};
 use gsttensorrt::error;
-use gsttensorrt::model::GpuFacts;
-use gsttensorrt::tensorrt::{
-    BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, EnginePrecision, Flavour, HardwareCompatibility,
-    Library, write_engine,
-};
+use model::GpuFacts;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
+use tensorrt::{
+    BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, EnginePrecision, Flavour, HardwareCompatibility,
+    Library, write_engine,
+};
 
 #[derive(clap::Args)]
 pub struct Arguments {

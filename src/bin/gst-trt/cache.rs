@@ -1,9 +1,9 @@
 //! `gst-trt cache`
 
 use gsttensorrt::error;
-use gsttensorrt::tensorrt::{DEFAULT_LIMIT, EngineCache};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tensorrt::{DEFAULT_LIMIT, EngineCache};
 
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         eprintln!("gst-trt: GStreamer doesn't start: {error}");
         return ExitCode::FAILURE;
     }
+    gsttensorrt::listen_to_tensorrt();
     let done = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),

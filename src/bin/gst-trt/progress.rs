@@ -1,10 +1,10 @@
 //! How far a build is: a bar on a terminal, lines elsewhere.
 
-use gsttensorrt::tensorrt::OnProgress;
 use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 use std::io::{Write, stderr};
 use std::sync::Arc;
+use tensorrt::OnProgress;
 
 /// The file's name, the bar, and what TensorRT does.
 const TEMPLATE: &str = "{prefix} [{bar:30}] {pos:>3} % {wide_msg}";

@@ -9,7 +9,6 @@ use gsttensorrt::config::{self, Findings, Loaded, Overrides, Severity};
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::monitor::set_log_level;
 use gsttensorrt::run::{self, CameraSetup, Meters, Options, Outcome, Supervisor};
-use gsttensorrt::tensorrt::Library;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::cell::RefCell;
@@ -18,6 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
+use tensorrt::Library;
 
 #[derive(clap::Args)]
 pub struct Arguments {

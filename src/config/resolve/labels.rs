@@ -5,8 +5,8 @@ use super::models::{DETECTION, POSE, Role, where_written};
 use super::{Context, outputs};
 use crate::backend;
 use crate::infer;
-use crate::model::Labels;
-use crate::model::head::HeadChoice;
+use model::Labels;
+use model::head::HeadChoice;
 use std::path::PathBuf;
 use std::sync::Arc;
 

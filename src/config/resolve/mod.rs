@@ -14,7 +14,7 @@ use super::finding::{Finding, Findings, Origin, Severity};
 use super::plan::{Model, Plan, Threads};
 use super::typed::Written;
 use super::variables::Variables;
-use crate::model::Labels;
+use model::Labels;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

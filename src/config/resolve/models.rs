@@ -5,8 +5,8 @@ use super::super::plan::{Camera, Model, Pipeline};
 use super::super::text::join;
 use super::{Context, Purpose, pipeline};
 use crate::infer::Precision;
-use crate::model::Rect;
 use crate::options::{InferenceOptions, InferenceRegion, Size};
+use model::Rect;
 use std::path::{Path, PathBuf};
 
 /// One of the guide's two models.

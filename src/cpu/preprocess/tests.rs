@@ -2,8 +2,8 @@
 //! border and the normalisation.
 
 use super::*;
-use crate::video::{Colorimetry, HostFormat, Matrix};
 use half::f16;
+use model::video::{Colorimetry, HostFormat, Matrix};
 
 const FORMATS: [HostFormat; 6] =
     [HostFormat::Nv12, HostFormat::I420, HostFormat::Rgb, HostFormat::Bgr, HostFormat::Rgba, HostFormat::Bgra];

@@ -2,10 +2,10 @@
 
 use super::settings::Settings;
 use crate::backend;
-use crate::digest::{self, Hash};
 use crate::error::Error;
 use crate::infer::{self, ModelSettings};
-use crate::tensorrt::ModelContent;
+use files::digest::{self, Hash};
+use tensorrt::ModelContent;
 
 /// See the module. Files that were written anew with the same content are the same.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,12 +20,12 @@ pub use imp::InferenceImpl;
 pub use properties::{POSE_PROPERTIES, differences};
 
 use crate::error::{Error, ErrorKind};
-use crate::model::Head;
-use crate::model::head::HeadKind;
 use crate::options::InferenceOptions;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use model::Head;
+use model::head::HeadKind;
 use std::path::Path;
 
 glib::wrapper! {

@@ -7,7 +7,7 @@ use crate::backend;
 use crate::error::{Error, ErrorKind};
 use crate::infer::{self, ModelSettings, Service, Stream};
 use crate::meta::Name;
-use crate::model::{KeypointLayout, Labels, head::HeadKind};
+use model::{KeypointLayout, Labels, head::HeadKind};
 use parking_lot::Mutex;
 use std::convert::Infallible;
 use std::sync::Arc;

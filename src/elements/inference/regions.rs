@@ -2,8 +2,8 @@
 
 use super::settings::Resolved;
 use crate::meta::Record;
-use crate::model::{Rect, head::HeadKind};
 use crate::options::InferenceRegion;
+use model::{Rect, head::HeadKind};
 
 /// A part of the frame to look at.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,7 +5,7 @@ use super::regions::Region;
 use super::settings::Resolved;
 use crate::infer::Output;
 use crate::meta::{Attach, Inference, KeypointSet, ModelRun, Object, Record, attach_poses};
-use crate::model::{Detection, head::HeadKind};
+use model::{Detection, head::HeadKind};
 
 /// Notes that the model didn't run, and why.
 pub fn add_skipped(record: &mut Record, model: &Opened, why: Inference) {

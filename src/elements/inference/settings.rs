@@ -3,8 +3,8 @@
 use super::properties::copy_model;
 use super::values;
 use crate::meta::Attach;
-use crate::model::{Labels, Params, Rect};
 use crate::options::{InferenceOptions, InferenceRegion};
+use model::{Labels, Params, Rect};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -5,12 +5,12 @@ use crate::elements::trtdetect::TrtDetect;
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Backend, Engine, Lane, ModelSettings, Service, Slot};
 use crate::meta::{self, Inference};
-use crate::model::{
+use gst::glib;
+use gst::prelude::*;
+use model::{
     Detection, ElementType, Head, HeadError, InputSpec, KeypointLayout, Labels, Layout, ModelInfo, Normalization,
     Outputs, Params, Rect, head::HeadKind,
 };
-use gst::glib;
-use gst::prelude::*;
 use parking_lot::{Condvar, Mutex};
 use std::path::PathBuf;
 use std::sync::Arc;

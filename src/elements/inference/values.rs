@@ -1,6 +1,6 @@
 //! Classes, as properties name them, for the model that is open.
 
-use crate::model::{Labels, join_labels};
+use model::{Labels, join_labels};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Classes by their label, which may be that of several, or by a number.

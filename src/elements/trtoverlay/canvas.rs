@@ -2,10 +2,10 @@
 
 use crate::draw::{Overlay, Packed, Planar, Plane, Style};
 use crate::meta::Record;
-use crate::video::HostFormat;
 use crate::video_caps::{colorimetry, host_format};
 use gst_video::VideoFrameRef;
 use gst_video::prelude::*;
+use model::video::HostFormat;
 
 /// Draws a record into a frame that is mapped for writing.
 ///

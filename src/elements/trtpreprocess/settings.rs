@@ -3,8 +3,8 @@
 use crate::backend::{input_spec, open_engine};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Backend, ModelSettings};
-use crate::model::{ElementType, InputSpec, Layout, Normalization};
 use gst::glib;
+use model::{ElementType, InputSpec, Layout, Normalization};
 use std::path::PathBuf;
 
 /// Order of the tensor's dimensions.

@@ -4,7 +4,7 @@ use crate::cpu;
 use crate::error::Error;
 use crate::gpu::DeviceTensors;
 use crate::infer::{Frame, Tensor, TensorData};
-use crate::model::{InputSpec, Rect};
+use model::{InputSpec, Rect};
 use std::sync::Arc;
 
 /// Where tensors are made.

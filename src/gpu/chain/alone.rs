@@ -3,9 +3,9 @@
 use super::Chain;
 use crate::cuda::{Event, Within};
 use crate::error::Error;
-use crate::tensorrt;
 use std::sync::Arc;
 use std::time::Duration;
+use tensorrt;
 
 /// Launches that are queued before the device is waited for.
 const QUEUED: u32 = 16;

@@ -4,7 +4,7 @@ use super::super::location::{Broker, Server};
 use super::super::output::OnError;
 use super::{check_topic, tls};
 use crate::config::{Qos, Secret};
-use crate::digest::{self, Hash, hex};
+use files::digest::{self, Hash, hex};
 use rumqttc::{LastWill, MqttOptions, QoS, Transport};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;

@@ -17,7 +17,7 @@ mod onnx_runtime;
 mod parser;
 mod plan;
 #[allow(dead_code, reason = "all of the format, of which little is read here")]
-#[path = "../../../src/tensorrt/onnx/proto.rs"]
+#[path = "../../../crates/tensorrt/src/onnx/proto.rs"]
 mod proto;
 
 use crate::settings::settings;

@@ -4,9 +4,9 @@ use super::{Arguments, Builder};
 use gsttensorrt::check::{assign, gpu_names};
 use gsttensorrt::config::{self, Model, Overrides, Pipeline, Plan};
 use gsttensorrt::error::{Error, ErrorKind};
-use gsttensorrt::tensorrt::EngineCache;
 use std::path::Path;
 use std::process::ExitCode;
+use tensorrt::EngineCache;
 
 pub fn run(file: &Path, arguments: &Arguments) -> Result<ExitCode, Error> {
     let (loaded, models) = match config::load_for_build(file, &Overrides::new(&arguments.set)) {

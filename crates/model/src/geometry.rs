@@ -1,0 +1,159 @@
+//! Letterbox geometry.
+
+use super::{InputSpec, Rect};
+
+/// Where a region of a frame lies in a network's input, and the exact inverse.
+///
+/// The placement is that of Ultralytics' `LetterBox` (`auto=False`, `scale_fill=False`, `center=True`), with which YOLO
+/// models are validated: one ratio `min(W / w, H / h)` for both axes, the resized size rounded half to even, and the
+/// border halved, the odd pixel going right and below.
+///
+/// The inverse divides by what each axis was really resized by, `width / region.w` and `height / region.h`. Since the
+/// resized size is rounded, the two differ a little from the common ratio, which Ultralytics' own `scale_boxes` uses for
+/// both. Ours has no error that grows across the frame; theirs reaches half a network pixel.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Letterbox {
+    /// The frame's region, in frame pixels.
+    pub region: Rect,
+    /// Left and top border in the input, pixels.
+    pub left: u32,
+    /// Top border in the input, pixels.
+    pub top: u32,
+    /// Size of the resized picture in the input, pixels; at least 1 in an input that has pixels.
+    pub width: u32,
+    /// Height of the resized picture, pixels.
+    pub height: u32,
+}
+
+impl Letterbox {
+    /// Places `region` (frame pixels) in the input that `spec` describes. A region without width or height still gets
+    /// one pixel.
+    pub fn new(region: Rect, spec: &InputSpec) -> Self {
+        let (width, height) = if spec.keep_aspect_ratio {
+            let (w, h) = (f64::from(region.w), f64::from(region.h));
+            let ratio = (f64::from(spec.width) / w).min(f64::from(spec.height) / h);
+            (resized(w * ratio, spec.width), resized(h * ratio, spec.height))
+        } else {
+            (spec.width, spec.height)
+        };
+        // The reference's `round(border / 2 - 0.1)` is the floor, both for even and odd borders.
+        Self { region, left: (spec.width - width) / 2, top: (spec.height - height) / 2, width, height }
+    }
+
+    /// From network pixels to frame pixels. Points in the border land outside the region; nothing is clipped.
+    pub fn to_frame(&self, x: f32, y: f32) -> (f32, f32) {
+        let axis = |v: f32, border: u32, resized: u32, start: f32, size: f32| {
+            let scale = f64::from(size) / f64::from(resized.max(1));
+            ((f64::from(v) - f64::from(border)) * scale + f64::from(start)) as f32
+        };
+        (
+            axis(x, self.left, self.width, self.region.x, self.region.w),
+            axis(y, self.top, self.height, self.region.y, self.region.h),
+        )
+    }
+}
+
+/// Python's `round`, kept within the input; NaN (from a region without extent) becomes the least size.
+fn resized(size: f64, limit: u32) -> u32 {
+    (size.round_ties_even() as u32).max(1).min(limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ElementType, Layout, Normalization};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn spec(width: u32, height: u32, keep_aspect_ratio: bool) -> InputSpec {
+        InputSpec {
+            width,
+            height,
+            layout: Layout::Nchw,
+            element: ElementType::F32,
+            normalization: Normalization::UNIT,
+            bgr: false,
+            keep_aspect_ratio,
+            pad: 114,
+        }
+    }
+
+    fn place(w: f32, h: f32, spec: &InputSpec) -> (u32, u32, u32, u32) {
+        let l = Letterbox::new(Rect::new(0.0, 0.0, w, h), spec);
+        (l.left, l.top, l.width, l.height)
+    }
+
+    /// Values computed with Ultralytics' formulas in Python 3.
+    #[test]
+    fn places_as_the_reference_does() {
+        let square = spec(640, 640, true);
+        assert_eq!(place(1920.0, 1080.0, &square), (0, 140, 640, 360));
+        assert_eq!(place(768.0, 576.0, &square), (0, 80, 640, 480));
+        assert_eq!(place(333.0, 500.0, &square), (107, 0, 426, 640));
+        assert_eq!(place(1279.0, 719.0, &square), (0, 140, 640, 360));
+        assert_eq!(place(101.0, 37.0, &square), (0, 203, 640, 234));
+        // 640 · 5 / 1280 = 2.5: half to even.
+        assert_eq!(place(1280.0, 5.0, &square), (0, 319, 640, 2));
+        assert_eq!(place(1280.0, 7.0, &square), (0, 318, 640, 4));
+        assert_eq!(place(640.0, 640.0, &spec(640, 384, true)), (128, 0, 384, 384));
+    }
+
+    #[test]
+    fn stretches_over_the_whole_input() {
+        let l = Letterbox::new(Rect::new(10.0, 20.0, 100.0, 50.0), &spec(416, 416, false));
+        assert_eq!((l.left, l.top, l.width, l.height), (0, 0, 416, 416));
+        assert_eq!(l.to_frame(208.0, 208.0), (60.0, 45.0));
+    }
+
+    /// From frame pixels to network pixels, what `to_frame` is the inverse of.
+    fn to_network(l: &Letterbox, x: f32, y: f32) -> (f32, f32) {
+        let axis = |v: f32, border: u32, resized: u32, start: f32, size: f32| {
+            ((f64::from(v) - f64::from(start)) * f64::from(resized) / f64::from(size) + f64::from(border)) as f32
+        };
+        (axis(x, l.left, l.width, l.region.x, l.region.w), axis(y, l.top, l.height, l.region.y, l.region.h))
+    }
+
+    #[test]
+    fn degenerate_regions_are_one_pixel() {
+        for keep in [false, true] {
+            for (w, h) in [(0.0, 0.0), (1.0, 1.0), (0.0, 7.0), (7680.0, 1.0), (f32::NAN, 1.0), (-3.0, 2.0)] {
+                let l = Letterbox::new(Rect::new(5.0, 6.0, w, h), &spec(640, 384, keep));
+                assert!((1..=640).contains(&l.width) && (1..=384).contains(&l.height), "{l:?}");
+                if w >= 0.0 {
+                    let (x, y) = l.to_frame(l.left as f32, l.top as f32);
+                    assert_eq!((x, y), (5.0, 6.0), "{l:?}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn inverse_is_exact(
+            (w, h) in (1u32..7681, 1u32..4321),
+            (nw, nh) in (1u32..1281, 1u32..1281),
+            (ox, oy) in (0u32..500, 0u32..500),
+            (fx, fy) in (0.0f32..=1.0, 0.0f32..=1.0),
+            keep: bool,
+        ) {
+            let region = Rect::new(ox as f32, oy as f32, w as f32, h as f32);
+            let l = Letterbox::new(region, &spec(nw, nh, keep));
+            prop_assert!(l.left + l.width <= nw && l.top + l.height <= nh);
+            let (x, y) = (region.x + fx * region.w, region.y + fy * region.h);
+            let (nx, ny) = to_network(&l, x, y);
+            let (bx, by) = l.to_frame(nx, ny);
+            // f32 network pixels resolve 2⁻¹⁴ px here, times how much the axis was reduced.
+            let tolerance = |size: f32, resized: u32| 0.01f32.max(size / resized as f32 * 2e-4);
+            prop_assert!((bx - x).abs() <= tolerance(region.w, l.width), "{bx} {x} {l:?}");
+            prop_assert!((by - y).abs() <= tolerance(region.h, l.height), "{by} {y} {l:?}");
+        }
+
+        /// The corners of the resized picture are the corners of the region, whatever was rounded.
+        #[test]
+        fn corners_map_to_corners((w, h) in (1u32..7681, 1u32..4321), keep: bool) {
+            let l = Letterbox::new(Rect::new(0.0, 0.0, w as f32, h as f32), &spec(640, 640, keep));
+            prop_assert_eq!(l.to_frame(l.left as f32, l.top as f32), (0.0, 0.0));
+            let (x, y) = l.to_frame((l.left + l.width) as f32, (l.top + l.height) as f32);
+            prop_assert!((x - w as f32).abs() < 0.01 && (y - h as f32).abs() < 0.01);
+        }
+    }
+}

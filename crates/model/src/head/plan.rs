@@ -1,0 +1,61 @@
+//! Where in a model's outputs a head finds what it decodes, as plain data: for decoding on the device.
+
+/// One head's outputs. Shapes are without the batch dimension; `output` is the output's index.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "each variant says what its fields are")]
+pub enum Plan {
+    /// 4 box values (centre, size), `classes` scores, then `keypoints` (count, values of each) an anchor, in network
+    /// pixels: `[channels, anchors]`, or `[anchors, channels]`.
+    Anchors { output: usize, channels_first: bool, classes: usize, keypoints: Option<(usize, usize)> },
+    /// Rows of x1, y1, x2, y2, confidence, class and `keypoints`, in network pixels.
+    Objects { output: usize, keypoints: Option<(usize, usize)> },
+    /// Class scores, and distributions of `bins` values for each side of a box.
+    Distributions {
+        /// Number of classes.
+        classes: usize,
+        /// Bins of the distribution of each side.
+        bins: usize,
+        /// Where in its cell an anchor's point is, in strides.
+        offset: f32,
+        /// Of the network's input, pixels.
+        width: f32,
+        /// The input's height, pixels.
+        height: f32,
+        /// The levels, the finest first.
+        levels: Vec<PlanLevel>,
+    },
+    /// MoveNet: 17 keypoints of y, x, score, 0–1 over an input of this size; of one person, or of six with y1, x1, y2,
+    /// x2, score behind them.
+    Persons { output: usize, many: bool, width: f32, height: f32 },
+}
+
+/// One stride's anchors, row by row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlanLevel {
+    /// Network pixels.
+    pub stride: u32,
+    /// Cells a row, and in all.
+    pub columns: usize,
+    /// Number of cells.
+    pub cells: usize,
+    /// Outputs with the scores and with the distributions: `[cells, classes]` and `[cells, 4 · bins]`; the same one if
+    /// both are in rows of one, scores first.
+    pub scores: usize,
+    /// Index of the output with the boxes.
+    pub boxes: usize,
+    /// The level's first row in its output.
+    pub first: usize,
+}
+
+impl Plan {
+    /// Keypoints of an object.
+    pub fn keypoints(&self) -> usize {
+        match self {
+            Self::Anchors { keypoints, .. } | Self::Objects { keypoints, .. } => {
+                keypoints.map_or(0, |(count, _)| count)
+            }
+            Self::Distributions { .. } => 0,
+            Self::Persons { .. } => 17,
+        }
+    }
+}

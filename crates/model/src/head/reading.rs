@@ -1,0 +1,244 @@
+//! Whether a model's outputs are what its head takes them for, as a run on an empty picture shows.
+//!
+//! Shapes alone don't tell heads apart: `[1, 20, 8400]` are 16 classes, or one class and 5 keypoints, or 15 classes and an
+//! angle. Values do: scores are 0 to 1, boxes are pixels, and in an empty picture hardly an anchor has an object.
+
+use super::{HeadError, Output, Outputs, Plan, PlanLevel};
+use crate::confidence;
+
+/// How much is known of a model without running it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// The exporter's metadata says what it is, or no other model has its shapes.
+    Vouched,
+    /// Names or shape fit this head, or the user named it.
+    Plausible,
+    /// Several heads have the shape: its values have to show which.
+    Open,
+}
+
+/// How a model's outputs are read, and what else they could be.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// How certain the head is.
+    pub trust: Trust,
+    /// What is added to an error: what was seen, what else it may be, how to say which.
+    pub(super) otherwise: String,
+}
+
+/// What the values say.
+#[derive(Debug, PartialEq)]
+enum Sight {
+    /// Too little to tell.
+    Nothing,
+    Fits,
+    Contradicts(String),
+}
+
+/// From here on a score in an empty picture is an object.
+const OBJECT: f32 = 0.25;
+/// Fewer boxes than this show no tendency.
+const LEAST_BOXES: usize = 8;
+/// Coordinates that are all at most this are fractions: an input has hundreds of pixels.
+const FRACTION: f32 = 1.01;
+
+impl Reading {
+    /// Why the head isn't certain, and what else it may be; `None` where the file says it.
+    pub fn doubt(&self) -> Option<&str> {
+        (self.trust != Trust::Vouched).then_some(self.otherwise.as_str())
+    }
+
+    /// The text for outputs that show while frames go through that the head isn't the model's; `what` they show.
+    pub fn at_run_time(&self, name: &str, what: &str) -> String {
+        format!("its outputs aren't those of a {name} head: {what}, and confidences are 0-1\n{}", self.otherwise)
+    }
+
+    /// Holds one image's outputs, of an empty picture, against the head's plan.
+    ///
+    /// # Errors
+    /// They aren't what the head `name` takes them for, or can't show it where nothing else does.
+    pub fn check(&self, name: &str, plan: &Plan, outputs: &Outputs<'_>) -> Result<(), HeadError> {
+        let wrong = |what: &str| Err(HeadError::Unknown(format!("{what}\n{}", self.otherwise)));
+        match look(plan, outputs, self.trust != Trust::Vouched) {
+            Sight::Contradicts(why) => wrong(&format!("its outputs aren't those of a {name} head: {why}")),
+            Sight::Nothing if self.trust == Trust::Open => wrong(&format!(
+                "whether it has a {name} head can't be told: the file doesn't say it, several models have this shape, and \
+                 its outputs for an empty picture are empty"
+            )),
+            Sight::Nothing | Sight::Fits => Ok(()),
+        }
+    }
+}
+
+/// `strict`: nothing but the values speaks for the head.
+fn look(plan: &Plan, outputs: &Outputs<'_>, strict: bool) -> Sight {
+    let sight = match plan {
+        &Plan::Anchors { output, channels_first, classes, keypoints } => {
+            outputs.get(output).and_then(|output| Table::new(output, channels_first)).map(|table| {
+                let last = 4 + classes + keypoints.map_or(0, |(count, dims)| count * dims);
+                if table.channels == last { anchors(&table, classes, keypoints, strict) } else { Sight::Nothing }
+            })
+        }
+        &Plan::Objects { output, keypoints } => outputs
+            .get(output)
+            .and_then(|output| Table::new(output, false))
+            .filter(|table| table.channels >= 6)
+            .map(|table| objects(&table, keypoints, strict)),
+        Plan::Distributions { classes, levels, .. } => Some(distributions(outputs, *classes, levels)),
+        &Plan::Persons { output, many, .. } => outputs.get(output).map(|output| persons(output, many)),
+    };
+    sight.unwrap_or(Sight::Nothing)
+}
+
+/// An output of two dimensions.
+struct Table<'a> {
+    data: &'a [f32],
+    channels: usize,
+    anchors: usize,
+    channels_first: bool,
+}
+
+impl<'a> Table<'a> {
+    /// `None` where it has other dimensions.
+    fn new(output: &Output<'a>, channels_first: bool) -> Option<Self> {
+        let &[a, b] = output.shape else { return None };
+        let (channels, anchors) = if channels_first { (a, b) } else { (b, a) };
+        (output.data.len() == a * b).then_some(Self { data: output.data, channels, anchors, channels_first })
+    }
+
+    /// NaN where there is none.
+    fn value(&self, channel: usize, anchor: usize) -> f32 {
+        let at = if self.channels_first { channel * self.anchors + anchor } else { anchor * self.channels + channel };
+        self.data.get(at).copied().unwrap_or(f32::NAN)
+    }
+
+    /// The first four values; `None` where they are all 0, or one isn't finite.
+    fn corners(&self, anchor: usize) -> Option<[f32; 4]> {
+        let values = [0, 1, 2, 3].map(|channel| self.value(channel, anchor));
+        (values.iter().all(|v| v.is_finite()) && values != [0.0; 4]).then_some(values)
+    }
+
+    /// The first value of a channel that can't be a confidence.
+    fn no_confidence(&self, channel: usize) -> Option<f32> {
+        (0..self.anchors).map(|anchor| self.value(channel, anchor)).find(|&value| no_confidence(value))
+    }
+}
+
+/// Values that aren't finite are left out: FP16 has them for what is too large.
+fn no_confidence(value: f32) -> bool {
+    value.is_finite() && !confidence::is_one(value)
+}
+
+fn score(class: usize, value: f32) -> Sight {
+    let logit = if value < 0.0 { ", as logits and coordinates have them" } else { "" };
+    Sight::Contradicts(format!("class {class} has a score of {value} for an empty picture, and scores are 0-1{logit}"))
+}
+
+const FRACTIONS: &str = "the boxes' coordinates are all between 0 and 1, where pixels are due";
+
+fn anchors(table: &Table<'_>, classes: usize, keypoints: Option<(usize, usize)>, strict: bool) -> Sight {
+    let boxes: Vec<(usize, [f32; 4])> =
+        (0..table.anchors).filter_map(|anchor| table.corners(anchor).map(|values| (anchor, values))).collect();
+    for class in 0..classes {
+        if let Some(value) = table.no_confidence(4 + class) {
+            return score(class, value);
+        }
+        let objects = boxes.iter().filter(|(anchor, _)| table.value(4 + class, *anchor) >= OBJECT).count();
+        if strict && boxes.len() >= LEAST_BOXES && 2 * objects > boxes.len() {
+            return Sight::Contradicts(format!(
+                "class {class} is found in {objects} of {} places of an empty picture",
+                boxes.len()
+            ));
+        }
+    }
+    let (count, dims) = keypoints.unwrap_or_default();
+    for k in 0..count {
+        let at = 4 + classes + k * dims;
+        if let Some(value) = (dims > 2).then(|| table.no_confidence(at + 2)).flatten() {
+            return Sight::Contradicts(format!("keypoint {k} has a confidence of {value}, and those are 0-1"));
+        }
+    }
+    if boxes.is_empty() {
+        return Sight::Nothing;
+    }
+    if boxes.iter().all(|(_, values)| values.iter().all(|v| v.abs() <= FRACTION)) {
+        return Sight::Contradicts(FRACTIONS.into());
+    }
+    if !strict || boxes.len() < LEAST_BOXES || 2 * boxes.len() < table.anchors {
+        return Sight::Fits;
+    }
+    let share = |what: fn(&[f32; 4]) -> bool| boxes.iter().filter(|(_, values)| what(values)).count();
+    if 2 * share(|[_, _, w, h]| *w < 0.0 || *h < 0.0) > boxes.len() {
+        return Sight::Contradicts("most of its boxes have a negative size".into());
+    }
+    if share(|[x, y, w, h]| w > x && h > y) == boxes.len() {
+        return Sight::Contradicts("its boxes are corners x1, y1, x2, y2, where centre and size are due".into());
+    }
+    let inside = |k: usize, anchor: usize| {
+        [0, 1].into_iter().all(|i| table.value(4 + classes + k * dims + i, anchor).abs() <= FRACTION)
+    };
+    if count > 0 && boxes.iter().all(|(anchor, _)| (0..count).all(|k| inside(k, *anchor))) {
+        return Sight::Contradicts("its keypoints all lie within one pixel".into());
+    }
+    Sight::Fits
+}
+
+fn objects(table: &Table<'_>, keypoints: Option<(usize, usize)>, strict: bool) -> Sight {
+    if let Some(value) = table.no_confidence(4) {
+        return Sight::Contradicts(format!("a row has a score of {value}, and scores are 0-1"));
+    }
+    let (count, dims) = keypoints.unwrap_or_default();
+    for k in (0..count).filter(|_| dims > 2) {
+        if let Some(value) = table.no_confidence(6 + k * dims + 2) {
+            return Sight::Contradicts(format!("keypoint {k} has a confidence of {value}, and those are 0-1"));
+        }
+    }
+    let rows: Vec<(usize, [f32; 4])> =
+        (0..table.anchors).filter_map(|row| table.corners(row).map(|values| (row, values))).collect();
+    if rows.is_empty() {
+        return Sight::Nothing;
+    }
+    let odd = rows.iter().map(|(row, _)| table.value(5, *row)).find(|class| (class - class.round()).abs() > 0.01);
+    if let Some(class) = odd {
+        return Sight::Contradicts(format!("a row has the class {class}, and classes are whole numbers"));
+    }
+    if rows.iter().all(|(_, values)| values.iter().all(|v| v.abs() <= FRACTION)) {
+        return Sight::Contradicts(FRACTIONS.into());
+    }
+    let turned = rows.iter().filter(|(_, [x1, y1, x2, y2])| x2 < x1 || y2 < y1).count();
+    if strict && 2 * turned > rows.len() {
+        return Sight::Contradicts("the right and lower edges of most boxes are left of and above their others".into());
+    }
+    Sight::Fits
+}
+
+fn distributions(outputs: &Outputs<'_>, classes: usize, levels: &[PlanLevel]) -> Sight {
+    let mut seen = Sight::Nothing;
+    for level in levels {
+        let Some(table) = outputs.get(level.scores).and_then(|output| Table::new(output, false)) else { continue };
+        for class in 0..classes {
+            let values = (level.first..level.first + level.cells).map(|cell| table.value(class, cell));
+            if let Some(value) = values.into_iter().find(|&value| no_confidence(value)) {
+                return score(class, value);
+            }
+        }
+        seen = Sight::Fits;
+    }
+    seen
+}
+
+fn persons(output: &Output<'_>, many: bool) -> Sight {
+    const VALUES: usize = 17 * 3;
+    let person = if many { VALUES + 5 } else { VALUES };
+    for values in output.data.chunks_exact(person) {
+        let scores = values.iter().take(VALUES).skip(2).step_by(3);
+        let own = many.then(|| values.last()).flatten();
+        if let Some(value) = scores.chain(own).find(|&&value| no_confidence(value)) {
+            return Sight::Contradicts(format!("a keypoint or a person has a score of {value}, and scores are 0-1"));
+        }
+    }
+    Sight::Fits
+}
+
+#[cfg(test)]
+mod tests;

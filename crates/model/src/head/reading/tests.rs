@@ -1,0 +1,159 @@
+//! What a run on an empty picture says of heads that have one shape.
+
+use super::super::{HeadChoice, HeadError, Output, recognise};
+use crate::{ElementType, ModelInfo, TensorInfo};
+
+const ANCHORS: usize = 8400;
+
+fn model(shape: &[usize], metadata: &[(&str, &str)]) -> ModelInfo {
+    let tensor = |name: &str, shape: Vec<i64>| TensorInfo { name: name.into(), element: ElementType::F32, shape };
+    ModelInfo {
+        inputs: vec![tensor("images", vec![1, 3, 640, 640])],
+        outputs: vec![tensor("output0", [1].into_iter().chain(shape.iter().map(|&n| n as i64)).collect())],
+        metadata: metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+    }
+}
+
+/// Recognises the model, and holds these values against what it was recognised as.
+fn check_as(
+    choice: HeadChoice,
+    shape: &[usize],
+    metadata: &[(&str, &str)],
+    data: &[f32],
+) -> Result<&'static str, String> {
+    let found = recognise(&model(shape, metadata), choice).unwrap();
+    let name = found.head.name();
+    match found.reading.check(name, &found.head.plan().unwrap(), &[Output { shape, data }]) {
+        Ok(()) => Ok(name),
+        Err(HeadError::Unknown(text) | HeadError::Shape(text)) => Err(text),
+    }
+}
+
+fn check(shape: &[usize], metadata: &[(&str, &str)], data: &[f32]) -> Result<&'static str, String> {
+    check_as(HeadChoice::Auto, shape, metadata, data)
+}
+
+/// The channels of all anchors, `[channels, anchors]`: a box of 20 by 30 pixels at each anchor, then what `rest` gives.
+fn grid(channels: usize, rest: impl Fn(usize, usize) -> f32) -> Vec<f32> {
+    let value = |channel: usize, anchor: usize| match channel {
+        0 => 4.0 + 8.0 * (anchor % 80) as f32,
+        1 => 4.0 + 6.0 * (anchor / 80) as f32,
+        2 => 20.0,
+        3 => 30.0,
+        _ => rest(channel, anchor),
+    };
+    (0..channels * ANCHORS).map(|i| value(i / ANCHORS, i % ANCHORS)).collect()
+}
+
+/// Rows of six, most of them as a detector leaves them where there's nothing.
+fn rows(row: impl Fn(usize) -> [f32; 6]) -> Vec<f32> {
+    (0..300).flat_map(row).collect()
+}
+
+#[track_caller]
+fn says(outcome: Result<&str, String>, words: &[&str]) {
+    let text = outcome.expect_err("refused");
+    for word in words {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+}
+
+#[test]
+fn detectors_without_metadata_are_what_they_were() {
+    let quiet = |channel: usize, anchor: usize| (channel * 31 + anchor * 7) as f32 % 100.0 * 1e-4;
+    for channels in [84, 7, 6, 5, 116] {
+        assert_eq!(check(&[channels, ANCHORS], &[], &grid(channels, quiet)), Ok("yolo"), "{channels}");
+    }
+    // One that finds nothing at all in an empty picture, and one that finds a few things in any.
+    assert_eq!(check(&[84, ANCHORS], &[], &vec![0.0; 84 * ANCHORS]), Ok("yolo"));
+    let mut few = vec![0.0; 84 * ANCHORS];
+    for (channel, value) in [320.0, 240.0, 200.0, 260.0, 0.9].into_iter().enumerate() {
+        few[channel * ANCHORS] = value;
+    }
+    assert_eq!(check(&[84, ANCHORS], &[], &few), Ok("yolo"));
+    let corners = |i: usize| [10.0, 20.0, 60.0, 90.0, 0.001, (i % 80) as f32];
+    assert_eq!(check(&[300, 6], &[], &rows(corners)), Ok("yolo-end-to-end"));
+}
+
+#[test]
+fn keypoints_are_no_scores() {
+    // 5, 21 and 133 keypoints with and without a confidence.
+    for (count, dims) in [(5, 3), (21, 3), (21, 2), (133, 3), (133, 2), (1, 3)] {
+        let channels = 5 + count * dims;
+        let value = |channel: usize, anchor: usize| match channel {
+            4 => 0.001,
+            _ if dims == 3 && (channel - 5) % 3 == 2 => 0.5,
+            _ => 8.0 * (anchor % 80) as f32 - 3.0,
+        };
+        let outcome = check(&[channels, ANCHORS], &[], &grid(channels, value));
+        let text = format!("{count} keypoints of {dims} values");
+        says(outcome, &["aren't those of a yolo head", "scores are 0-1", &text, "head=NAME"]);
+    }
+    // A detector of 52 classes has as many channels as a pose model.
+    let outcome = check(&[56, ANCHORS], &[], &grid(56, |_, _| 1e-4));
+    says(outcome, &["aren't those of a yolo-pose head", "within one pixel", "yolo: 52 classes"]);
+}
+
+#[test]
+fn angles_and_coefficients_are_no_scores() {
+    // Oriented boxes with 1, 15 and 80 classes; the angle is beyond 1, below 0, or a little above 0 everywhere.
+    for (classes, angle) in [(1, 1.2), (15, -0.5), (80, 2.3), (1, 0.7), (15, 0.5)] {
+        let channels = 4 + classes + 1;
+        let last = channels - 1;
+        let value = |channel: usize, anchor: usize| if channel == last { angle - anchor as f32 * 1e-6 } else { 1e-4 };
+        let outcome = check(&[channels, ANCHORS], &[], &grid(channels, value));
+        says(outcome, &["aren't those of a yolo head", "oriented boxes", &format!("{classes} class"), "and an angle"]);
+    }
+    let masks = |channel: usize, anchor: usize| if channel < 84 { 1e-4 } else { (anchor % 7) as f32 - 3.0 };
+    says(check(&[116, ANCHORS], &[], &grid(116, masks)), &["class 80", "as logits", "segmentation"]);
+    says(check(&[84, ANCHORS], &[], &grid(84, |_, _| -6.5)), &["-6.5", "as logits"]);
+}
+
+#[test]
+fn boxes_that_are_no_boxes_are_refused() {
+    let value = |values: [f32; 4]| {
+        let mut data = grid(84, |_, _| 1e-4);
+        for (channel, value) in values.into_iter().enumerate() {
+            (0..ANCHORS).for_each(|anchor| data[channel * ANCHORS + anchor] = value + anchor as f32 * 1e-6);
+        }
+        data
+    };
+    let fractions = value([0.5, 0.5, 0.2, 0.3]);
+    says(check(&[84, ANCHORS], &[], &fractions), &["between 0 and 1, where pixels are due"]);
+    let names = [("author", "Ultralytics"), ("task", "detect")];
+    says(check(&[84, ANCHORS], &names, &fractions), &["between 0 and 1"]);
+    says(check(&[84, ANCHORS], &[], &value([100.0, 90.0, 400.0, 390.0])), &["corners x1, y1, x2, y2"]);
+    says(check(&[84, ANCHORS], &[], &value([100.0, 90.0, -4.0, 39.0])), &["negative size"]);
+}
+
+#[test]
+fn rows_show_whether_they_are_corners() {
+    let fractions = rows(|i| [0.5, 0.5, 0.2, 0.3, 0.9 / (i + 1) as f32, (i % 80) as f32]);
+    says(check(&[300, 6], &[], &fractions), &["pixels are due", "RT-DETR", "head=NAME"]);
+    says(check_as(HeadChoice::YoloEndToEnd, &[300, 6], &[], &fractions), &["pixels are due"]);
+    let vouched = [("author", "Ultralytics"), ("task", "detect"), ("names", "['a', 'b', 'c']"), ("end2end", "True")];
+    says(check(&[300, 6], &vouched, &fractions), &["pixels are due"]);
+    // Centre and size in pixels.
+    says(check(&[300, 6], &[], &rows(|_| [320.0, 240.0, 50.0, 40.0, 0.01, 1.0])), &["right and lower edges"]);
+    // Class before score.
+    says(check(&[300, 6], &[], &rows(|i| [1.0, 2.0, 30.0, 40.0, (i % 80) as f32, 0.5])), &["a score of 2"]);
+    says(check(&[300, 6], &[], &rows(|_| [1.0, 2.0, 30.0, 40.0, 0.5, 0.5])), &["class 0.5"]);
+    // Nothing but zeros, as NMS inside leaves them: only metadata or the user can say it.
+    let nothing = vec![0.0; 300 * 6];
+    says(check(&[300, 6], &[], &nothing), &["can't be told", "yolo-end-to-end", "RT-DETR", "head=NAME"]);
+    assert_eq!(check(&[300, 6], &vouched, &nothing), Ok("yolo-end-to-end"));
+    assert_eq!(check_as(HeadChoice::YoloEndToEnd, &[300, 6], &[], &nothing), Ok("yolo-end-to-end"));
+}
+
+/// Metadata that says what the model is stands against what an unusual one finds in an empty picture.
+#[test]
+fn metadata_counts_more_than_tendencies() {
+    let busy = grid(7, |channel, _| if channel == 5 { 0.7 } else { 0.0 });
+    says(check(&[7, ANCHORS], &[], &busy), &["class 1 is found in 8400 of 8400 places of an empty picture"]);
+    let vouched = [("author", "Ultralytics"), ("task", "detect"), ("names", "['a', 'b', 'c']")];
+    assert_eq!(check(&[7, ANCHORS], &vouched, &busy), Ok("yolo"));
+    let loud = grid(7, |_, _| 3.0);
+    says(check(&[7, ANCHORS], &vouched, &loud), &["a score of 3"]);
+    let odd = grid(7, |channel, _| if channel == 4 { f32::NAN } else { 0.0 });
+    assert_eq!(check(&[7, ANCHORS], &vouched, &odd), Ok("yolo"), "FP16 has such values");
+}

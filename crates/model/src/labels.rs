@@ -1,0 +1,261 @@
+//! Names of classes and keypoints.
+
+use std::sync::{Arc, LazyLock};
+
+/// Class names by class id.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Labels(pub Vec<Arc<str>>);
+
+/// A labels file that doesn't fit its model.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each field is what its name says")]
+pub enum WrongLength {
+    /// Another number of names than the model has classes.
+    #[error(
+        "the labels file has {found} names, the model has {expected} classes: write one name a line, in class order"
+    )]
+    Other { found: usize, expected: usize },
+    /// A name for a class beyond the greatest that a model can have.
+    #[error("the labels file has {0} names, 1 to {MOST_UNCOUNTED} are possible: write one name a line, in class order")]
+    Beyond(usize),
+}
+
+/// Most classes of a model whose file doesn't say how many it has.
+pub const MOST_UNCOUNTED: usize = 1024;
+
+/// Part of two labels' letters in place from which on one may be meant by the other.
+const ALIKE: f64 = 0.6;
+
+impl Labels {
+    /// The 80 classes of COCO, as its 2017 detection models number them.
+    pub fn coco80() -> Self {
+        static NAMES: LazyLock<Labels> = LazyLock::new(|| Labels::from_names(&COCO_80));
+        NAMES.clone()
+    }
+
+    /// Labels with these names, in the order of the classes.
+    pub fn from_names<S: AsRef<str>>(names: &[S]) -> Self {
+        Self(names.iter().map(|n| n.as_ref().into()).collect())
+    }
+
+    /// The built-in names for a model that has none of its own: COCO's for 80 classes, `person` for the one class of a
+    /// pose model, else `class 0`, `class 1`, …
+    pub fn built_in(classes: usize, pose: bool) -> Self {
+        match classes {
+            80 => Self::coco80(),
+            1 if pose => Self::from_names(&["person"]),
+            _ => Self((0..classes).map(|id| unnamed(id).into()).collect()),
+        }
+    }
+
+    /// Reads a labels file's text: one name a line, the first line is class 0. Empty lines at the end don't count, one
+    /// in between is a class without a name (`class 7`). A byte order mark and carriage returns are left out.
+    ///
+    /// # Errors
+    /// When the number of names isn't the model's number of classes; `None` takes any, as its file doesn't say.
+    pub fn parse(text: &str, classes: Option<usize>) -> Result<Self, WrongLength> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end();
+        let lines = text.lines().map(str::trim).enumerate().filter(|_| !text.is_empty());
+        let names: Vec<Arc<str>> =
+            lines.map(|(id, name)| if name.is_empty() { unnamed(id).into() } else { name.into() }).collect();
+        match classes {
+            Some(expected) if names.len() != expected => Err(WrongLength::Other { found: names.len(), expected }),
+            None if !(1..=MOST_UNCOUNTED).contains(&names.len()) => Err(WrongLength::Beyond(names.len())),
+            _ => Ok(Self(names)),
+        }
+    }
+
+    /// The classes of this name: several, where a model has the name more than once.
+    pub fn ids<'a>(&'a self, name: &'a str) -> impl Iterator<Item = u32> + 'a {
+        self.0.iter().zip(0..).filter(move |(label, _)| ***label == *name).map(|(_, id)| id)
+    }
+
+    /// The label that `name` may be meant for: alike but for a few letters, or for small and large ones.
+    pub fn nearest(&self, name: &str) -> Option<&str> {
+        // Comparing takes the product of the lengths.
+        const LONGEST: usize = 64;
+        let small = name.to_lowercase();
+        let alike = |label: &str| strsim::normalized_damerau_levenshtein(&label.to_lowercase(), &small);
+        let short = |label: &&str| label.len() <= LONGEST && small.len() <= LONGEST;
+        let labels = self.0.iter().map(|label| &**label).filter(short);
+        let best = labels.map(|label| (alike(label), label)).max_by(|a, b| a.0.total_cmp(&b.0));
+        best.filter(|(score, _)| *score >= ALIKE).map(|(_, label)| label)
+    }
+
+    /// For errors: the first labels, `red, green, …`.
+    pub fn some(&self) -> String {
+        let some: Vec<_> = self.0.iter().take(8).map(|label| &**label).collect();
+        let more = if self.len() > some.len() { ", …" } else { "" };
+        format!("{}{more}", some.join(", "))
+    }
+
+    /// The class's name; `class 7` for an id that has none.
+    pub fn get(&self, class_id: u32) -> Arc<str> {
+        self.0.get(class_id as usize).cloned().unwrap_or_else(|| unnamed(class_id as usize).into())
+    }
+
+    /// Number of names.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True without names.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// What a class without a name is called.
+pub(super) fn unnamed(id: usize) -> String {
+    format!("class {id}")
+}
+
+/// What a keypoint without a name is called.
+pub(super) fn unnamed_keypoint(k: usize) -> String {
+    format!("keypoint {k}")
+}
+
+/// Names of a pose model's keypoints, in order, and the pairs of them that make the skeleton's limbs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeypointLayout {
+    /// The layout's name, for example `coco17`.
+    pub name: &'static str,
+    /// The names of the keypoints, in their order.
+    pub names: Vec<Arc<str>>,
+    /// Pairs of indices into `names`.
+    pub limbs: Vec<(usize, usize)>,
+}
+
+impl KeypointLayout {
+    /// The 17 keypoints of a person in COCO, and the 19 limbs of its skeleton.
+    pub fn coco17() -> Arc<Self> {
+        static LAYOUT: LazyLock<Arc<KeypointLayout>> = LazyLock::new(|| {
+            Arc::new(KeypointLayout {
+                name: "coco-17",
+                names: COCO_17.iter().map(|&n| n.into()).collect(),
+                limbs: COCO_17_LIMBS.to_vec(),
+            })
+        });
+        LAYOUT.clone()
+    }
+
+    /// COCO's for 17 keypoints, else `keypoint 0`, `keypoint 1`, … without limbs.
+    pub fn built_in(keypoints: usize) -> Arc<Self> {
+        if keypoints == COCO_17.len() {
+            return Self::coco17();
+        }
+        Self::named((0..keypoints).map(|k| unnamed_keypoint(k).into()).collect())
+    }
+
+    /// Of these names: COCO's with its limbs, others without.
+    pub fn named(names: Vec<Arc<str>>) -> Arc<Self> {
+        if names.iter().map(|name| &**name).eq(COCO_17) {
+            return Self::coco17();
+        }
+        Arc::new(Self { name: "custom", names, limbs: Vec::new() })
+    }
+}
+
+/// Source: COCO 2017 `instances` annotations, in the order of their category ids.
+#[rustfmt::skip]
+const COCO_80: [&str; 80] = [
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
+    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow",
+    "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee",
+    "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard",
+    "tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple",
+    "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch",
+    "potted plant", "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard",
+    "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors",
+    "teddy bear", "hair drier", "toothbrush",
+];
+
+/// Source: COCO 2017 `person_keypoints` annotations, category `person`.
+#[rustfmt::skip]
+const COCO_17: [&str; 17] = [
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee",
+    "left_ankle", "right_ankle",
+];
+
+/// The `skeleton` of the same annotations, counted from 0.
+#[rustfmt::skip]
+const COCO_17_LIMBS: [(usize, usize); 19] = [
+    (15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9), (8, 10),
+    (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coco_is_numbered_as_published() {
+        let labels = Labels::coco80();
+        let at = [(0, "person"), (2, "car"), (16, "dog"), (39, "bottle"), (62, "tv"), (79, "toothbrush")];
+        for (id, name) in at {
+            assert_eq!(&*labels.get(id), name);
+        }
+        assert_eq!(&*labels.get(80), "class 80");
+    }
+
+    #[test]
+    fn limbs_join_keypoints() {
+        let layout = KeypointLayout::coco17();
+        assert_eq!((layout.names.len(), layout.limbs.len()), (17, 19));
+        assert!(layout.limbs.iter().all(|&(a, b)| a != b && a < 17 && b < 17));
+        let side = |i: usize| layout.names[i].split('_').next().map(str::to_owned);
+        let across = layout.limbs.iter().filter(|&&(a, b)| a > 4 && b > 4 && side(a) != side(b)).count();
+        assert_eq!(across, 2, "only the shoulders and the hips are joined across");
+        assert_eq!(KeypointLayout::built_in(5).names.len(), 5);
+        assert_eq!(KeypointLayout::built_in(17).name, "coco-17");
+    }
+
+    #[test]
+    fn a_labels_file_is_one_name_a_line() {
+        let labels = Labels::parse("\u{feff}red\r\n  dark green \n\nblue\n\n\n", Some(4)).unwrap();
+        assert_eq!(labels, Labels::from_names(&["red", "dark green", "class 2", "blue"]));
+        assert_eq!(Labels::parse("", Some(0)), Ok(Labels::default()));
+        let error = Labels::parse("red\ngreen\n", Some(80)).unwrap_err();
+        assert_eq!(error, WrongLength::Other { found: 2, expected: 80 });
+        assert!(error.to_string().contains("2 names") && error.to_string().contains("80 classes"));
+        assert!(Labels::parse("\n\n", Some(1)).is_err());
+        // A model that doesn't say how many classes it has takes what the file has.
+        assert_eq!(Labels::parse("red\ngreen\n", None).unwrap().len(), 2);
+        assert!(Labels::parse("", None).is_err() && Labels::parse(&"a\n".repeat(1025), None).is_err());
+    }
+
+    #[test]
+    fn a_name_is_of_all_its_classes() {
+        let labels = Labels::from_names(&["car", "van", "car", "Car", "1"]);
+        let ids = |name: &str| labels.ids(name).collect::<Vec<_>>();
+        assert_eq!((ids("car"), ids("1"), ids("0"), ids("ca")), (vec![0, 2], vec![4], vec![], vec![]));
+    }
+
+    #[test]
+    fn the_nearest_label_is_alike() {
+        let labels = Labels::from_names(&["red", "traffic light", "Straße", "日本"]);
+        for (name, nearest) in [
+            ("Red", Some("red")),
+            ("RED", Some("red")),
+            ("trafic-light", Some("traffic light")),
+            ("straße", Some("Straße")),
+            ("日本", Some("日本")),
+            ("0", None),
+            ("giraffe", None),
+            ("", None),
+        ] {
+            assert_eq!(labels.nearest(name), nearest, "{name}");
+        }
+        assert_eq!(labels.nearest(&"r".repeat(10_000)), None);
+        assert_eq!(Labels::default().nearest("red"), None);
+    }
+
+    #[test]
+    fn built_in_names_fit_the_class_count() {
+        assert_eq!(&*Labels::built_in(80, false).get(5), "bus");
+        assert_eq!(&*Labels::built_in(1, true).get(0), "person");
+        assert_eq!(&*Labels::built_in(1, false).get(0), "class 0");
+        assert_eq!(Labels::built_in(3, false).len(), 3);
+    }
+}

@@ -1,0 +1,195 @@
+//! Device memory that TensorRT takes, counted and limited: an `IGpuAllocator`.
+
+use super::callback::{API_LANGUAGE_CPP, InterfaceInfo, Vtable, destroy, guard};
+use super::error::Error;
+use super::slots;
+use super::version::Group;
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::LazyLock;
+
+/// Where the memory comes from. Called with the CUDA context current that TensorRT is used in.
+pub trait DeviceMemory: Send + Sync {
+    /// `size` bytes, aligned to `alignment` (a power of two); `None` when the device has no room.
+    fn allocate(&self, size: u64, alignment: u64) -> Option<NonNull<c_void>>;
+
+    /// Gives back what [`Self::allocate`] gave; may wait for the device. Whether it worked.
+    fn free(&self, memory: NonNull<c_void>) -> bool;
+}
+
+/// Counts what one user of TensorRT takes, and refuses beyond a limit.
+#[repr(C)]
+pub struct GpuAllocator {
+    /// First: this is what TensorRT sees.
+    vtable: &'static Vtable,
+    memory: Box<dyn DeviceMemory>,
+    who: String,
+    limit: Option<u64>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    blocks: HashMap<usize, u64>,
+    usage: Usage,
+    refused: Option<Refusal>,
+}
+
+/// Bytes of device memory.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes that are taken now.
+    pub in_use: u64,
+    /// Most bytes that were taken at once.
+    pub peak: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Refusal {
+    asked: u64,
+    in_use: u64,
+}
+
+static VTABLES: LazyLock<[Vtable; 4]> = LazyLock::new(|| {
+    Vtable::lay_out_all(&[
+        (slots::gpu_allocator::API_LANGUAGE, api_language as _),
+        (slots::gpu_allocator::INTERFACE_INFO, interface_info as _),
+        (slots::gpu_allocator::DESTROY, destroy as _),
+        (slots::gpu_allocator::DELETE, destroy as _),
+        (slots::gpu_allocator::ALLOCATE, allocate as _),
+        (slots::gpu_allocator::FREE, free as _),
+        (slots::gpu_allocator::REALLOCATE, reallocate as _),
+        (slots::gpu_allocator::DEALLOCATE, deallocate as _),
+        (slots::gpu_allocator::ALLOCATE_ASYNC, allocate_async as _),
+        (slots::gpu_allocator::DEALLOCATE_ASYNC, deallocate_async as _),
+    ])
+});
+
+impl GpuAllocator {
+    /// `who` is named in errors; `limit` in bytes.
+    pub fn new(group: Group, memory: Box<dyn DeviceMemory>, who: impl Into<String>, limit: Option<u64>) -> Self {
+        let vtable = Vtable::of(&VTABLES, group);
+        Self { vtable, memory, who: who.into(), limit, state: Mutex::default() }
+    }
+
+    /// What is taken, and was at most.
+    pub fn usage(&self) -> Usage {
+        self.state().usage
+    }
+
+    /// The first refusal since the last call, as the error it causes.
+    pub fn take_refusal(&self) -> Option<Error> {
+        let Refusal { asked, in_use } = self.state().refused.take()?;
+        Some(Error::OutOfMemory { who: self.who.clone(), asked, in_use, limit: self.limit })
+    }
+
+    /// TensorRT's pointer to it.
+    pub(super) fn raw(&self) -> *mut c_void {
+        (&raw const *self).cast_mut().cast()
+    }
+
+    /// A block for our own use, under the same limit.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`]
+    pub fn allocate(&self, size: u64, alignment: u64) -> Result<NonNull<c_void>, Error> {
+        let mut state = self.state();
+        let in_use = state.usage.in_use;
+        let wanted = in_use.saturating_add(size);
+        let memory =
+            if self.limit.is_some_and(|limit| wanted > limit) { None } else { self.memory.allocate(size, alignment) };
+        let Some(memory) = memory else {
+            state.refused.get_or_insert(Refusal { asked: size, in_use });
+            return Err(Error::OutOfMemory { who: self.who.clone(), asked: size, in_use, limit: self.limit });
+        };
+        state.blocks.insert(memory.addr().get(), size);
+        state.usage = Usage { in_use: wanted, peak: state.usage.peak.max(wanted) };
+        Ok(memory)
+    }
+
+    /// Gives back a block of [`Self::allocate`]. `false` for what isn't one, or when the device refuses.
+    pub fn free(&self, memory: NonNull<c_void>) -> bool {
+        let mut state = self.state();
+        let Some(size) = state.blocks.remove(&memory.addr().get()) else { return false };
+        state.usage.in_use -= size;
+        drop(state);
+        self.memory.free(memory)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+}
+
+impl fmt::Debug for GpuAllocator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GpuAllocator").field("who", &self.who).field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+/// # Safety
+/// `this` is [`GpuAllocator::raw`] of a live allocator.
+unsafe fn allocator<'a>(this: *mut c_void) -> &'a GpuAllocator {
+    // SAFETY: by the caller.
+    unsafe { &*this.cast() }
+}
+
+unsafe extern "C" fn allocate(this: *mut c_void, size: u64, alignment: u64, _flags: u32) -> *mut c_void {
+    guard(std::ptr::null_mut(), || {
+        // TensorRT asks for 0 bytes, too, and takes null for an answer.
+        if size == 0 {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: TensorRT passes the allocator that it was given; who gave it keeps it alive.
+        let allocated = unsafe { allocator(this) }.allocate(size, alignment);
+        allocated.map_or(std::ptr::null_mut(), NonNull::as_ptr)
+    })
+}
+
+unsafe extern "C" fn deallocate(this: *mut c_void, memory: *mut c_void) -> bool {
+    guard(false, || match NonNull::new(memory) {
+        // SAFETY: as in `allocate`.
+        Some(memory) => unsafe { allocator(this) }.free(memory),
+        None => true,
+    })
+}
+
+/// 8's other name for it.
+unsafe extern "C" fn free(this: *mut c_void, memory: *mut c_void) {
+    // SAFETY: the same contract.
+    unsafe { deallocate(this, memory) };
+}
+
+/// Optional in TensorRT: null says that it isn't done.
+unsafe extern "C" fn reallocate(_this: *mut c_void, _memory: *mut c_void, _alignment: u64, _size: u64) -> *mut c_void {
+    std::ptr::null_mut()
+}
+
+/// Memory that is there at once is there for every stream.
+unsafe extern "C" fn allocate_async(
+    this: *mut c_void,
+    size: u64,
+    alignment: u64,
+    flags: u32,
+    _stream: *mut c_void,
+) -> *mut c_void {
+    // SAFETY: the same contract.
+    unsafe { allocate(this, size, alignment, flags) }
+}
+
+/// [`DeviceMemory::free`] waits for the device, so also for the stream.
+unsafe extern "C" fn deallocate_async(this: *mut c_void, memory: *mut c_void, _stream: *mut c_void) -> bool {
+    // SAFETY: the same contract.
+    unsafe { deallocate(this, memory) }
+}
+
+extern "C" fn api_language(_this: *const c_void) -> i32 {
+    API_LANGUAGE_CPP
+}
+
+extern "C" fn interface_info(_this: *const c_void) -> InterfaceInfo {
+    InterfaceInfo { kind: c"IGpuAllocator".as_ptr(), major: 1, minor: 0 }
+}

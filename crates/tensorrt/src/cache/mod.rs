@@ -1,0 +1,410 @@
+//! Engines on disk: built once for each model, TensorRT, GPU and setting.
+//!
+//! An entry is `NAME-KEY.engine` (the plan) and `NAME-KEY.json` (what it was made from, in clear, and the plan's hash).
+//! Beside them: `timings-….cache` for TensorRT's timings, `hashes.json` for the models' hashes, and the lock file.
+
+mod facts;
+mod files;
+
+pub use facts::{CONVERTER, Difference, Facts};
+pub use files::{read_json, write_atomically};
+
+use super::content::ModelContent;
+use super::error::Error;
+use super::library::Library;
+use super::onnx::Onnx;
+use super::recipe::{BuildControl, BuildSettings, Built, InputProfile, build};
+use crate::log::{Level, say};
+use crate::user_folder;
+use ::files::digest::hex;
+use model::{GpuFacts, ModelInfo, TensorInfo};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+/// Bytes of engines that a cache keeps, the least recently used going first.
+pub const DEFAULT_LIMIT: u64 = 20 << 30;
+
+/// Digits of the key in a file's name; the record has them all.
+const KEY_LENGTH: usize = 16;
+
+/// A folder of engines.
+#[derive(Debug, Clone)]
+pub struct EngineCache {
+    folder: PathBuf,
+    limit: u64,
+}
+
+/// The JSON beside an engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineRecord {
+    /// Path of the ONNX.
+    pub model: PathBuf,
+    /// What the engine was made from and for.
+    pub facts: Facts,
+    /// SHA-256 of the plan.
+    pub plan: String,
+    /// The range of shapes of each input.
+    pub profile: Vec<InputProfile>,
+    /// The ONNX's metadata, so that it needn't be read.
+    pub metadata: BTreeMap<String, String>,
+    /// The ONNX's inputs and outputs; none in records from before they were kept.
+    #[serde(default)]
+    pub inputs: Vec<TensorInfo>,
+    /// The model's outputs.
+    #[serde(default)]
+    pub outputs: Vec<TensorInfo>,
+}
+
+impl EngineRecord {
+    /// Whether this is the plan that was written.
+    pub fn is_of(&self, plan: &[u8]) -> bool {
+        hex(&Sha256::digest(plan)) == self.plan
+    }
+}
+
+/// An engine out of the cache.
+#[derive(Debug)]
+pub struct CachedEngine {
+    /// The engine's file.
+    pub path: PathBuf,
+    /// The engine's serialised form.
+    pub plan: Vec<u8>,
+    /// What lies beside it.
+    pub record: EngineRecord,
+    /// It was built just now.
+    pub built: bool,
+}
+
+/// One line of [`EngineCache::list`].
+#[derive(Debug)]
+pub struct Listed {
+    /// The engine's file.
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// When it was last loaded.
+    pub last_used: SystemTime,
+    /// `None`: damaged.
+    pub record: Option<EngineRecord>,
+}
+
+impl EngineCache {
+    /// `limit` in bytes.
+    pub fn new(folder: impl Into<PathBuf>, limit: u64) -> Self {
+        Self { folder: folder.into(), limit }
+    }
+
+    /// `$XDG_CACHE_HOME/gst-tensorrt`
+    pub fn default_folder() -> PathBuf {
+        user_folder::cache().join("gst-tensorrt")
+    }
+
+    /// Where it keeps engines.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where a cache in this folder remembers the hashes of models.
+    pub fn hashes_in(folder: &Path) -> PathBuf {
+        folder.join("hashes.json")
+    }
+
+    /// The engine of `model`: read, or built where there is none that fits.
+    ///
+    /// Of two processes (or threads) that want to build, one builds and the other waits and reads; builds wait for each
+    /// other also when they are of different models, for side by side they would time each other's kernels.
+    ///
+    /// # Errors
+    /// As [`build`]; a file can't be read or written; cancelled while waiting.
+    pub fn get_or_build(
+        &self,
+        library: &'static Library,
+        gpu: Option<&GpuFacts>,
+        model: &Path,
+        settings: &BuildSettings,
+        control: &BuildControl,
+    ) -> Result<CachedEngine, Error> {
+        let facts = self.facts(library, gpu, model, settings)?;
+        let entry = self.entry(model, &facts);
+        if let Some(found) = entry.read(&facts) {
+            return Ok(found);
+        }
+        self.explain_miss(model, &facts);
+        let _lock = self.lock(model, control)?;
+        if let Some(found) = entry.read(&facts) {
+            return Ok(found);
+        }
+        let onnx = Onnx::open(model)?;
+        let timings_file = self.timings_file(&facts);
+        let timings = std::fs::read(&timings_file).unwrap_or_default();
+        let Built { plan, timings, profile } = build(library, &onnx, settings, &timings, control)?;
+        // The engine is kept under what was hashed before: it must be of nothing else.
+        if self.facts(library, gpu, model, settings)? != facts {
+            let reason = "it changed while its engine was being built: build it again".into();
+            return Err(Error::File { path: model.into(), reason });
+        }
+        // What can't be listed can still be built: the record is only the poorer for it.
+        let listed = onnx.info().unwrap_or_else(|_| ModelInfo { metadata: onnx.metadata(), ..ModelInfo::default() });
+        let ModelInfo { inputs, outputs, metadata } = listed;
+        let record = EngineRecord {
+            model: model.canonicalize().unwrap_or_else(|_| model.to_owned()),
+            facts,
+            plan: hex(&Sha256::digest(&plan)),
+            profile,
+            metadata,
+            inputs,
+            outputs,
+        };
+        write_engine(&entry.engine, &plan, &record)?;
+        if !timings.is_empty() {
+            write_atomically(&timings_file, &timings)?;
+        }
+        self.evict(&entry.engine)?;
+        Ok(CachedEngine { path: entry.engine, plan, record, built: true })
+    }
+
+    /// Whether [`Self::get_or_build`] finds an engine that fits, by its record.
+    ///
+    /// # Errors
+    /// The model can't be read.
+    pub fn holds(
+        &self,
+        library: &'static Library,
+        gpu: Option<&GpuFacts>,
+        model: &Path,
+        settings: &BuildSettings,
+    ) -> Result<bool, Error> {
+        let facts = self.facts(library, gpu, model, settings)?;
+        let entry = self.entry(model, &facts);
+        Ok(entry.engine.exists() && entry.record(&facts).is_ok())
+    }
+
+    /// What an engine of `model` has to be made from and for, to compare an engine's record with.
+    ///
+    /// # Errors
+    /// The model can't be read.
+    pub fn facts(
+        &self,
+        library: &Library,
+        gpu: Option<&GpuFacts>,
+        model: &Path,
+        settings: &BuildSettings,
+    ) -> Result<Facts, Error> {
+        let content = ModelContent::of(model, Some(&Self::hashes_in(&self.folder)))?;
+        Ok(Facts::new(&content, library.version(), gpu.cloned(), settings))
+    }
+
+    /// Forgets an engine that TensorRT won't load, so that the next call builds it.
+    ///
+    /// # Errors
+    /// It can't be deleted.
+    pub fn remove(&self, engine: &Path) -> Result<(), Error> {
+        for file in [engine.with_extension("json"), engine.to_owned()] {
+            remove_file(&file)?;
+        }
+        Ok(())
+    }
+
+    /// What is there, the most recently used first.
+    ///
+    /// # Errors
+    /// The folder can't be read; one that isn't there is empty.
+    pub fn list(&self) -> Result<Vec<Listed>, Error> {
+        let entries = match std::fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::file(&self.folder, &error)),
+        };
+        let engines = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_entry(path));
+        let mut listed: Vec<Listed> = engines
+            .filter_map(|path| {
+                let metadata = path.metadata().ok()?;
+                let last_used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                let record = read_json(&path.with_extension("json"));
+                Some(Listed { size: metadata.len(), last_used, record, path })
+            })
+            .collect();
+        listed.sort_by_key(|entry| std::cmp::Reverse(entry.last_used));
+        Ok(listed)
+    }
+
+    /// Deletes every engine, timings and hashes; the number of engines and their bytes.
+    ///
+    /// # Errors
+    /// A file can't be deleted.
+    pub fn clear(&self) -> Result<(usize, u64), Error> {
+        let listed = self.list()?;
+        for entry in &listed {
+            self.remove(&entry.path)?;
+        }
+        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if has_extension(&path, "cache") || has_extension(&path, "part") || path.ends_with("hashes.json") {
+                remove_file(&path)?;
+            }
+        }
+        Ok((listed.len(), listed.iter().map(|entry| entry.size).sum()))
+    }
+
+    fn entry(&self, model: &Path, facts: &Facts) -> Entry {
+        let stem = model.file_stem().unwrap_or_default().to_string_lossy();
+        let key = facts.key();
+        let engine = self.folder.join(format!("{stem}-{}.engine", key.get(..KEY_LENGTH).unwrap_or(&key)));
+        Entry { json: engine.with_extension("json"), engine }
+    }
+
+    /// Says why engines of this model that are there don't fit.
+    fn explain_miss(&self, model: &Path, wanted: &Facts) {
+        let path = model.canonicalize().unwrap_or_else(|_| model.to_owned());
+        for entry in self.list().unwrap_or_default() {
+            if let Some(record) = entry.record.filter(|record| record.model == path) {
+                let differences = record.facts.differences(wanted);
+                let text: Vec<String> = differences.iter().map(ToString::to_string).collect();
+                say(Level::Info, format_args!("{} doesn't fit: {}", entry.path.display(), text.join("; ")));
+            }
+        }
+    }
+
+    /// Held until it's dropped; other processes' crash frees theirs.
+    fn lock(&self, model: &Path, control: &BuildControl) -> Result<File, Error> {
+        std::fs::create_dir_all(&self.folder).map_err(|error| Error::file(&self.folder, &error))?;
+        let path = self.folder.join("build.lock");
+        let file = File::options().create(true).append(true).open(&path).map_err(|error| Error::file(&path, &error))?;
+        let mut told = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(Error::file(&path, &error)),
+            }
+            if control.cancel.load(Ordering::Relaxed) {
+                return Err(Error::Cancelled { model: model.into() });
+            }
+            if !told {
+                say(Level::Info, format_args!("another build is under way in {}: waiting", self.folder.display()));
+                if let Some(on_progress) = &control.on_progress {
+                    on_progress("waiting for another build", 0.0);
+                }
+                told = true;
+            }
+            // The lock itself can't be waited for and cancelled.
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Timings hold for one TensorRT and one kind of GPU.
+    fn timings_file(&self, facts: &Facts) -> PathBuf {
+        let gpu = facts.gpu.as_ref().map_or("no GPU", |gpu| &gpu.name);
+        let name: String = format!("{} {gpu}", facts.tensorrt)
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
+            .collect();
+        self.folder.join(format!("timings-{name}.cache"))
+    }
+
+    /// Deletes the least recently used engines beyond the limit, never `keep`.
+    fn evict(&self, keep: &Path) -> Result<(), Error> {
+        let mut total = 0;
+        for entry in self.list()? {
+            total += entry.size;
+            if total > self.limit && entry.path != keep {
+                say(Level::Info, format_args!("{} goes: the cache has reached its limit", entry.path.display()));
+                self.remove(&entry.path)?;
+                total -= entry.size;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The two files of an engine.
+struct Entry {
+    engine: PathBuf,
+    json: PathBuf,
+}
+
+impl Entry {
+    /// `None` (logged, if there is something) when it has to be built.
+    fn read(&self, facts: &Facts) -> Option<CachedEngine> {
+        if !self.engine.exists() {
+            return None;
+        }
+        match self.check(facts) {
+            Ok(found) => {
+                // When it was used last, for the limit.
+                let _ = File::options()
+                    .append(true)
+                    .open(&self.engine)
+                    .and_then(|file| file.set_modified(SystemTime::now()));
+                Some(found)
+            }
+            Err(reason) => {
+                say(Level::Warning, format_args!("{} is built again: {reason}", self.engine.display()));
+                None
+            }
+        }
+    }
+
+    fn record(&self, facts: &Facts) -> Result<EngineRecord, String> {
+        let record: EngineRecord =
+            read_json(&self.json).ok_or_else(|| format!("{} is missing or damaged", self.json.display()))?;
+        let differences = record.facts.differences(facts);
+        if !differences.is_empty() {
+            return Err(differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+        }
+        Ok(record)
+    }
+
+    fn check(&self, facts: &Facts) -> Result<CachedEngine, String> {
+        let record = self.record(facts)?;
+        let plan = std::fs::read(&self.engine).map_err(|error| error.to_string())?;
+        if !record.is_of(&plan) {
+            return Err("its content isn't what was written".into());
+        }
+        Ok(CachedEngine { path: self.engine.clone(), plan, record, built: false })
+    }
+}
+
+/// Writes an engine and the JSON beside it. The plan first: until its record is there too, they don't fit each other.
+///
+/// # Errors
+/// No room, no permission.
+pub fn write_engine(engine: &Path, plan: &[u8], record: &EngineRecord) -> Result<(), Error> {
+    write_atomically(engine, plan)?;
+    write_record(&engine.with_extension("json"), record)
+}
+
+/// Writes the JSON beside an engine.
+///
+/// # Errors
+/// No room, no permission.
+pub fn write_record(json: &Path, record: &EngineRecord) -> Result<(), Error> {
+    let text = serde_json::to_vec_pretty(record).map_err(|error| Error::file(json, &error.into()))?;
+    write_atomically(json, &text)
+}
+
+/// `NAME-KEY.engine`: not what else somebody put there.
+fn is_entry(path: &Path) -> bool {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let key = stem.rsplit_once('-').map_or("", |(_, key)| key);
+    has_extension(path, "engine") && key.len() == KEY_LENGTH && key.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|found| found == extension)
+}
+
+fn remove_file(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file(path, &error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

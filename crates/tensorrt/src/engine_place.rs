@@ -1,0 +1,390 @@
+//! An engine at a place that its user names, and whether it's what is wanted of the ONNX beside it.
+//!
+//! What doesn't fit any more is built again at that place. An engine without a record belongs to the user: it's never
+//! written over, and isn't used while there is an ONNX that it may not be of.
+
+use super::cache::{CachedEngine, Difference, EngineRecord, Facts, write_engine};
+use super::error::Error;
+use super::load::{Loaded, Loader};
+use super::recipe::{BuildControl, BuildSettings};
+use super::runtime::Runtime;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What an engine file is, held against what is wanted of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fit {
+    /// The engine fits.
+    Good,
+    /// There is no engine.
+    Missing,
+    /// Made of something else, for something else, or damaged.
+    Stale {
+        /// The ONNX or a file beside it is another one.
+        other_model: bool,
+        /// What differs, field by field.
+        text: String,
+    },
+    /// There's no record of what it was made of.
+    Unknown,
+}
+
+impl Fit {
+    /// Why an engine there is built again; `None` if it isn't, or isn't there.
+    fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Stale { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl Loader<'_> {
+    /// Holds `engine` against what this loader would build of `onnx`; where that isn't there, against the settings and this
+    /// machine.
+    ///
+    /// # Errors
+    /// The ONNX can't be read.
+    pub fn fit(&self, onnx: &Path, engine: &Path) -> Result<Fit, Error> {
+        if !engine.is_file() {
+            return Ok(Fit::Missing);
+        }
+        let Some(record) = EngineRecord::beside(engine) else { return Ok(Fit::Unknown) };
+        let differences = record.facts.differences(&self.wanted(onnx, &record.facts)?);
+        if differences.is_empty() {
+            return Ok(match record.check_file(engine) {
+                Err(Error::Engine { fault, .. }) => Fit::Stale { other_model: false, text: fault.to_string() },
+                result => result.map(|()| Fit::Good)?,
+            });
+        }
+        let of_model = |difference: &Difference| {
+            difference.field == "onnx" || difference.field.split('.').next() == Some("external_data")
+        };
+        let text = |difference: &Difference| match difference.field.split_once('.') {
+            // Hashes tell people nothing.
+            None if difference.field == "onnx" => format!("another ONNX: {}", onnx.display()),
+            Some(("external_data", name)) => format!("another {name} beside {}", onnx.display()),
+            _ => difference.to_string(),
+        };
+        Ok(Fit::Stale {
+            other_model: differences.iter().any(of_model),
+            text: differences.iter().map(text).collect::<Vec<_>>().join("; "),
+        })
+    }
+
+    /// What an engine with these facts ought to be. Settings that only `gst-trt build` has are taken from the engine.
+    fn wanted(&self, onnx: &Path, stored: &Facts) -> Result<Facts, Error> {
+        let settings = self.settings_of(stored);
+        let mut wanted = if onnx.exists() {
+            self.cache.facts(self.library, self.gpu, onnx, &settings)?
+        } else {
+            // How it was made can't be made good, and doesn't keep it from running.
+            let BuildSettings { precision, batch_size, .. } = settings;
+            let (tensorrt, gpu) = (self.library.version().to_string(), self.gpu.cloned());
+            let compute_capability = settings.compute_capability;
+            Facts { precision, batch_size, tensorrt, gpu, compute_capability, ..stored.clone() }
+        };
+        if stored.gpu.is_none() || stored.runs_on_other_gpus() {
+            wanted.gpu.clone_from(&stored.gpu);
+        }
+        if stored.runs_on_other_gpus() {
+            wanted.compute_capability = stored.compute_capability;
+        }
+        Ok(wanted)
+    }
+
+    /// The settings to build an engine with in the place of one with these facts.
+    fn settings_of(&self, stored: &Facts) -> BuildSettings {
+        BuildSettings {
+            optimization_level: stored.optimization_level,
+            size: stored.size,
+            hardware_compatibility: stored.hardware_compatibility,
+            tf32: stored.tf32,
+            strongly_typed: stored.strongly_typed,
+            tactic_sources: stored.tactic_sources,
+            timing_iterations: stored.timing_iterations,
+            ..self.settings.clone()
+        }
+    }
+
+    /// Loads the engine at `engine`, or else what is built of `onnx`, and puts that there.
+    pub(super) fn load_at(
+        &self,
+        runtime: &Arc<Runtime>,
+        onnx: &Path,
+        engine: &Path,
+        control: &BuildControl,
+    ) -> Result<Loaded, Error> {
+        let fit = self.fit(onnx, engine)?;
+        if fit == Fit::Good || fit == Fit::Unknown && !onnx.exists() {
+            match self.load_engine(runtime, engine) {
+                // TensorRT says what no record does.
+                Err(Error::Engine { fault, .. }) if onnx.exists() => {
+                    let stale = Fit::Stale { other_model: false, text: fault.to_string() };
+                    return self.build_at(runtime, onnx, engine, &stale, control);
+                }
+                result => return result,
+            }
+        }
+        self.build_at(runtime, onnx, engine, &fit, control)
+    }
+
+    fn build_at(
+        &self,
+        runtime: &Arc<Runtime>,
+        onnx: &Path,
+        engine: &Path,
+        fit: &Fit,
+        control: &BuildControl,
+    ) -> Result<Loaded, Error> {
+        self.with_settings_at(engine, |loader| {
+            loader.say_why(onnx, engine, fit, control)?;
+            let (loaded, cached) = loader.load_onnx(runtime, onnx, control)?;
+            let placed = put(fit, engine, &cached, control);
+            Ok(if placed { Loaded { path: engine.into(), ..loaded } } else { loaded })
+        })
+    }
+
+    /// Sees to it that the engine at `engine` is what is wanted, without loading it.
+    ///
+    /// # Errors
+    /// As [`Loader::load`].
+    pub fn keep_at(&self, onnx: &Path, engine: &Path, control: &BuildControl) -> Result<(), Error> {
+        let fit = self.fit(onnx, engine)?;
+        if fit == Fit::Good || fit == Fit::Unknown && !onnx.exists() {
+            return Ok(());
+        }
+        self.with_settings_at(engine, |loader| {
+            loader.say_why(onnx, engine, &fit, control)?;
+            let cached = loader.cache.get_or_build(loader.library, loader.gpu, onnx, loader.settings, control)?;
+            put(&fit, engine, &cached, control);
+            Ok(())
+        })
+    }
+
+    /// Whether an engine has to be built for that place.
+    pub(super) fn needs_build_at(&self, onnx: &Path, engine: &Path) -> Result<bool, Error> {
+        if self.fit(onnx, engine)? == Fit::Good || !onnx.exists() {
+            return Ok(false);
+        }
+        self.with_settings_at(engine, |loader| {
+            Ok(!loader.cache.holds(loader.library, loader.gpu, onnx, loader.settings)?)
+        })
+    }
+
+    /// This loader, with the settings of the engine there that only `gst-trt build` has.
+    fn with_settings_at<T>(
+        &self,
+        engine: &Path,
+        run: impl FnOnce(&Loader<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let settings = EngineRecord::beside(engine).map(|record| self.settings_of(&record.facts));
+        let settings = settings.as_ref().unwrap_or(self.settings);
+        let Self { library, gpu, cache, allocator, .. } = self;
+        run(&Loader { library, gpu: *gpu, cache, settings, allocator: allocator.clone() })
+    }
+
+    fn say_why(&self, onnx: &Path, engine: &Path, fit: &Fit, control: &BuildControl) -> Result<(), Error> {
+        if !onnx.exists() {
+            let (engine, onnx) = (engine.to_owned(), onnx.to_owned());
+            return Err(match fit.reason() {
+                Some(differences) => Error::Misfit { engine, differences: differences.into(), onnx },
+                None => Error::EngineNotFound { engine, onnx },
+            });
+        }
+        let (place, of) = (engine.display(), onnx.display());
+        match fit {
+            Fit::Stale { text, .. } => control.note(&format!("{place} doesn't fit any more ({text}): building it again from {of}")),
+            Fit::Unknown => control.note(&format!(
+                "{place} has no record, {}, that says whether it's of {of}: it's left alone, and the engine is built of the \
+                 ONNX; to use it as it is, take the ONNX away",
+                engine.with_extension("json").display()
+            )),
+            Fit::Good | Fit::Missing => {}
+        }
+        Ok(())
+    }
+}
+
+/// Writes an engine of the cache to its place; whether it's there.
+fn put(fit: &Fit, engine: &Path, cached: &CachedEngine, control: &BuildControl) -> bool {
+    if *fit == Fit::Unknown {
+        return false;
+    }
+    let written = write_engine(engine, &cached.plan, &cached.record);
+    if let Err(error) = &written {
+        let from = cached.path.display();
+        control.note(&format!("the engine can't be written to its place ({error}): it's used from the cache, {from}"));
+    }
+    written.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cache::EngineCache;
+    use super::super::mock;
+    use super::super::onnx::tests::{model_bytes, model_with_external};
+    use super::super::{EnginePrecision, Library};
+    use super::*;
+    use parking_lot::Mutex;
+    use std::path::PathBuf;
+
+    struct Setup {
+        folder: tempfile::TempDir,
+        library: &'static Library,
+        cache: EngineCache,
+        settings: BuildSettings,
+        notes: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Setup {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let cache = EngineCache::new(folder.path().join("cache"), u64::MAX);
+            let setup = Self {
+                library: mock::library("10.16"),
+                cache,
+                settings: BuildSettings::default(),
+                notes: Arc::default(),
+                folder,
+            };
+            setup.write("m.onnx", &model_bytes());
+            setup
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn write(&self, name: &str, content: &[u8]) {
+            std::fs::write(self.path(name), content).unwrap();
+        }
+
+        fn loader(&self) -> Loader<'_> {
+            let (cache, settings) = (&self.cache, &self.settings);
+            Loader { library: self.library, gpu: None, cache, settings, allocator: None }
+        }
+
+        fn load(&self) -> Result<Loaded, Error> {
+            let notes = self.notes.clone();
+            let on_note = Arc::new(move |text: &str| notes.lock().push(text.to_owned()));
+            let control = BuildControl { on_note: Some(on_note), ..BuildControl::default() };
+            self.loader().load(&self.path("m.onnx"), Some(&self.path("place/m.engine")), &control)
+        }
+
+        fn notes(&self) -> String {
+            std::mem::take(&mut *self.notes.lock()).join("\n")
+        }
+
+        fn fit(&self) -> Fit {
+            self.loader().fit(&self.path("m.onnx"), &self.path("place/m.engine")).unwrap()
+        }
+
+        fn needs_build(&self) -> bool {
+            self.loader().needs_build(&self.path("m.onnx"), Some(&self.path("place/m.engine"))).unwrap()
+        }
+
+        /// What doesn't fit is said, built, and fits.
+        #[track_caller]
+        fn is_built_again(&self, because: &str) {
+            let Fit::Stale { text, .. } = self.fit() else { panic!("{:?}", self.fit()) };
+            assert!(text.contains(because) && self.needs_build(), "{text}");
+            let loaded = self.load().unwrap();
+            assert_eq!(loaded.path, self.path("place/m.engine"));
+            let notes = self.notes();
+            assert!(notes.contains(because) && notes.contains("place/m.engine"), "{notes}");
+            assert_eq!((self.fit(), self.needs_build()), (Fit::Good, false));
+            assert!(!self.load().unwrap().built && self.notes().is_empty());
+        }
+    }
+
+    #[test]
+    fn an_engine_is_kept_at_its_place_while_it_fits() {
+        let mut setup = Setup::new();
+        assert_eq!((setup.fit(), setup.needs_build()), (Fit::Missing, true));
+        let Loaded { built, path, .. } = setup.load().unwrap();
+        assert!(built && path == setup.path("place/m.engine") && setup.notes().is_empty());
+        assert_eq!((setup.fit(), setup.needs_build()), (Fit::Good, false));
+        // Without the cache too.
+        setup.cache.clear().unwrap();
+        assert!(!setup.load().unwrap().built);
+
+        setup.settings.batch_size = 8;
+        setup.is_built_again("batch_size is 1, wanted 8");
+        setup.settings.precision = EnginePrecision::Fp32;
+        setup.is_built_again("precision is \"fp16\", wanted \"fp32\"");
+        setup.write("m.onnx", &[&model_bytes()[..], &[0x28, 1]].concat());
+        setup.is_built_again("another ONNX: ");
+        setup.write("w.bin", b"weights");
+        setup.write("m.onnx", &model_with_external("w.bin"));
+        setup.is_built_again("another w.bin beside ");
+        setup.write("w.bin", b"Weights");
+        let Fit::Stale { other_model: true, text } = setup.fit() else { panic!() };
+        assert!(!text.contains("another ONNX"), "{text}");
+        setup.is_built_again("another w.bin beside ");
+        setup.library = mock::library("10.0");
+        setup.is_built_again("tensorrt is \"TensorRT 10.16.0\", wanted \"TensorRT 10.0.0\"");
+    }
+
+    #[test]
+    fn what_is_damaged_is_built_again() {
+        let setup = Setup::new();
+        setup.load().unwrap();
+        setup.write("place/m.engine", b"a plbn");
+        let Fit::Stale { other_model: false, text } = setup.fit() else { panic!() };
+        assert!(text.contains("damaged"), "{text}");
+        // The cache has it.
+        assert!(!setup.needs_build() && !setup.load().unwrap().built);
+        assert!(setup.notes().contains("damaged") && setup.fit() == Fit::Good);
+    }
+
+    #[test]
+    fn without_a_record_it_is_left_alone() {
+        let setup = Setup::new();
+        std::fs::create_dir(setup.path("place")).unwrap();
+        for record in [None, Some(&b"{ \"mine\": 1 }"[..])] {
+            setup.write("place/m.engine", b"another GPU");
+            record.iter().for_each(|record| setup.write("place/m.json", record));
+            assert_eq!(setup.fit(), Fit::Unknown);
+            assert_ne!(setup.load().unwrap().path, setup.path("place/m.engine"));
+            assert!(setup.notes().contains("place/m.json"));
+            assert_eq!(std::fs::read(setup.path("place/m.engine")).unwrap(), b"another GPU");
+        }
+        // There's nothing else to run.
+        std::fs::remove_file(setup.path("m.onnx")).unwrap();
+        setup.write("place/m.engine", b"a plan");
+        assert!(!setup.needs_build());
+        assert_eq!(setup.load().unwrap().path, setup.path("place/m.engine"));
+    }
+
+    #[test]
+    fn without_the_onnx_what_does_not_fit_is_refused() {
+        let mut setup = Setup::new();
+        let error = |setup: &Setup| setup.load().unwrap_err().to_string();
+        std::fs::rename(setup.path("m.onnx"), setup.path("away.onnx")).unwrap();
+        assert!(error(&setup).starts_with("TensorRT engine not found: "));
+        std::fs::rename(setup.path("away.onnx"), setup.path("m.onnx")).unwrap();
+        setup.load().unwrap();
+        std::fs::remove_file(setup.path("m.onnx")).unwrap();
+        // How it was built doesn't keep it from running.
+        setup.settings.workspace = 1;
+        assert!(!setup.load().unwrap().built);
+        setup.settings.batch_size = 4;
+        setup.settings.precision = EnginePrecision::Fp32;
+        let text = error(&setup);
+        for part in ["place/m.engine", "batch_size is 1, wanted 4; precision is \"fp16\", wanted \"fp32\"", "m.onnx"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn only_the_engine_of_an_onnx_has_a_place() {
+        let setup = Setup::new();
+        let load = |model: &str, engine: &str| {
+            let loaded = setup.loader().load(&setup.path(model), Some(&setup.path(engine)), &BuildControl::default());
+            loaded.unwrap_err().to_string()
+        };
+        assert!(load("m.engine", "a.engine").contains("engine-file is where the engine of an .onnx is kept"));
+        assert!(load("m.onnx", "a.bin").contains("has to end in .engine or .plan"));
+    }
+}

@@ -1,0 +1,175 @@
+//! What goes wrong between us and TensorRT.
+
+use super::version::Version;
+use std::path::{Path, PathBuf};
+
+/// How to get TensorRT, for the messages that need it.
+const GET_TENSORRT: &str = "install it (apt: libnvinfer10 libnvonnxparsers10 from NVIDIA's CUDA repository; or \
+    `cargo xtask setup --tensorrt`), or name library or folder in GST_TENSORRT_LIBRARY";
+
+/// Why TensorRT cannot be used, or what failed in it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[expect(missing_docs, reason = "each field is what its name says")]
+pub enum Error {
+    /// Each with what the loader said of it, where it was asked.
+    #[error("TensorRT isn't installed: none of {} found; {GET_TENSORRT}", tried.join(", "))]
+    NotFound { tried: Vec<String> },
+
+    /// The loader refuses the library.
+    #[error("can't open {}: {reason}", file.display())]
+    Open { file: PathBuf, reason: String },
+
+    /// The library lacks a function: it is another library.
+    #[error("{} has no symbol {symbol}: {remedy}", file.display())]
+    MissingSymbol { file: PathBuf, symbol: &'static str, remedy: &'static str },
+
+    /// A release that this crate does not know.
+    #[error("{} is {found}, which this plugin can't call; supported: {}", file.display(), Version::SUPPORTED)]
+    Version { file: PathBuf, found: Version },
+
+    /// The vtables are not those of the release.
+    #[error("{} ({version}): the vtable of {class} has {found} entries instead of {expected}; \
+        this isn't the layout NVIDIA published, so nothing is called", file.display())]
+    Layout { file: PathBuf, version: Version, class: &'static str, found: usize, expected: usize },
+
+    /// The release lacks a method.
+    #[error("{version} has no {class}::{method}")]
+    NoMethod { version: Version, class: &'static str, method: &'static str },
+
+    /// TensorRT refused; `log` is what it printed meanwhile.
+    #[error("{version}: {call} failed{}", log_text(log))]
+    Call { version: Version, call: String, log: Vec<String> },
+
+    /// The ONNX parser refuses the model.
+    #[error("{}: TensorRT's ONNX parser refuses it: {}", model.display(), errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Parse { model: PathBuf, errors: Vec<ParserError> },
+
+    /// The model cannot be read or converted.
+    #[error("{}: {reason}", model.display())]
+    Model { model: PathBuf, reason: String },
+
+    /// The allocator has no more memory, or its limit is reached.
+    #[error("GPU out of memory: {who} asked for {} MiB with {} MiB in use{}", mib(*asked), mib(*in_use), limit_text(*limit, asked + in_use))]
+    OutOfMemory { who: String, asked: u64, in_use: u64, limit: Option<u64> },
+
+    /// Neither the engine is there nor its ONNX.
+    #[error("TensorRT engine not found: neither {} is there nor {}, of which it could be built: build it \
+        (`gst-trt build MODEL.onnx -o {}`), or set model to the .onnx", engine.display(), onnx.display(), engine.display())]
+    EngineNotFound { engine: PathBuf, onnx: PathBuf },
+
+    /// The engine cannot be loaded.
+    #[error("{}: {fault}", engine.display())]
+    Engine { engine: PathBuf, fault: EngineFault },
+
+    /// The engine fits neither the model nor the machine, and its ONNX is missing.
+    #[error("{} doesn't fit: {differences}; and {}, of which it could be built again, isn't there: put the ONNX there, or an \
+        engine that fits", engine.display(), onnx.display())]
+    Misfit { engine: PathBuf, differences: String, onnx: PathBuf },
+
+    /// The build was cancelled.
+    #[error("building {} was cancelled", model.display())]
+    Cancelled { model: PathBuf },
+
+    /// A setting that does not fit.
+    #[error("{0}")]
+    Setting(String),
+
+    /// A file cannot be read or written.
+    #[error("{}: {reason}", path.display())]
+    File { path: PathBuf, reason: String },
+}
+
+/// One error of the ONNX parser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParserError {
+    /// Index of the ONNX node, -1 if the error isn't about one.
+    pub node: i32,
+    /// Name and operator of that node, where the version tells.
+    pub node_name: String,
+    /// The node's operator, where the version tells.
+    pub operator: String,
+    /// The parser's error code.
+    pub code: i32,
+    /// The parser's text.
+    pub description: String,
+}
+
+impl std::fmt::Display for ParserError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.node >= 0 {
+            write!(f, "node {}", self.node)?;
+            for part in [&self.node_name, &self.operator] {
+                if !part.is_empty() {
+                    write!(f, " {part}")?;
+                }
+            }
+            f.write_str(": ")?;
+        }
+        write!(f, "{} (code {})", self.description.trim_end(), self.code)
+    }
+}
+
+/// Why an engine can't be loaded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each field is what its name says")]
+pub enum EngineFault {
+    /// Another version of TensorRT made it.
+    #[error("made by another TensorRT than {running}: build it again{}", log_text(log))]
+    OtherTensorRt { running: Version, log: Vec<String> },
+    /// It was made for another GPU.
+    #[error("made for another GPU: build it again on this one{}", log_text(log))]
+    OtherGpu { log: Vec<String> },
+    /// The file is not what was written.
+    #[error("truncated or damaged ({reason}): build it again")]
+    Damaged { reason: String },
+    /// TensorRT refuses it.
+    #[error("{running} can't load it{}", log_text(log))]
+    Unknown { running: Version, log: Vec<String> },
+}
+
+impl Error {
+    /// What the system says of a file.
+    pub(crate) fn file(path: &Path, error: &std::io::Error) -> Self {
+        Self::File { path: path.into(), reason: error.to_string() }
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / (1024.0 * 1024.0))
+}
+
+/// What said no.
+fn limit_text(limit: Option<u64>, wanted: u64) -> String {
+    match limit.filter(|limit| wanted > *limit) {
+        Some(limit) => format!(", limit {} MiB", mib(limit)),
+        None => ", and the device has no more room".to_owned(),
+    }
+}
+
+fn log_text(log: &[String]) -> String {
+    if log.is_empty() { String::new() } else { format!(": {}", log.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn out_of_memory_says_who_asked_for_how_much() {
+        let error = Error::OutOfMemory { who: "engine".into(), asked: 3 << 20, in_use: 1 << 19, limit: Some(2 << 20) };
+        let text = "GPU out of memory: engine asked for 3.0 MiB with 0.5 MiB in use, limit 2.0 MiB";
+        assert_eq!(error.to_string(), text);
+    }
+
+    #[test]
+    fn parser_error_names_the_node() {
+        let error = ParserError {
+            node: 3,
+            node_name: "/conv".into(),
+            operator: "Conv".into(),
+            code: 8,
+            description: "no importer\n".into(),
+        };
+        assert_eq!(error.to_string(), "node 3 /conv Conv: no importer (code 8)");
+    }
+}

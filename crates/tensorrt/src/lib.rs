@@ -1,0 +1,68 @@
+//! TensorRT 8.5 to 11 and TensorRT for RTX from Rust, without headers and without linking: the library is opened at run
+//! time, and its C++ objects are called through their vtables, at slots that `slots` lists for each group of releases. A
+//! program that uses this crate builds and starts on machines without TensorRT and without a GPU.
+//!
+//! In the order of a program, which `examples/engine.rs` follows:
+//!
+//! 1. [`Library::open`] finds TensorRT, and knows its version before the first call. [`log::listen`] receives the messages
+//!    of this crate and TensorRT's own.
+//! 2. [`Onnx::open`] reads a model, with the files that hold its weights; [`Onnx::info`] says what goes in and comes out.
+//! 3. [`build`] makes an engine of it, by [`BuildSettings`]: FP32, FP16 (the model is converted where TensorRT is strongly
+//!    typed), INT8 of a model with Q/DQ nodes. [`BuildControl`] follows the build and stops it.
+//! 4. [`EngineCache::get_or_build`] keeps engines by the content of their models, so that each is built once on a machine.
+//!    [`Loader`] chooses between an engine's own file, the cache and a build.
+//! 5. [`Library::runtime`] loads an engine: [`Runtime::deserialize`]. [`Engine::tensors`] lists its inputs and outputs.
+//! 6. [`Engine::create_context`] makes a [`Context`]: set shapes and device addresses, then [`Context::enqueue`] on a CUDA
+//!    stream. Memory and streams come from whichever CUDA crate the program uses; they pass here as plain pointers.
+//!
+//! [`GpuAllocator`] counts and limits the device memory that TensorRT takes, from a [`DeviceMemory`] of the program's.
+
+#![warn(missing_docs)]
+
+mod allocator;
+mod builder;
+mod cache;
+mod callback;
+mod content;
+mod engine_file;
+mod engine_place;
+mod error;
+mod library;
+mod load;
+mod loaded_name;
+pub mod log;
+mod logger;
+mod memory_map;
+#[cfg(test)]
+mod mock;
+mod object;
+mod onnx;
+mod parser;
+mod progress;
+mod recipe;
+mod runtime;
+mod slots;
+mod tensor;
+#[cfg(test)]
+mod tests;
+mod user_folder;
+mod version;
+
+pub use allocator::{DeviceMemory, GpuAllocator, Usage};
+pub use builder::{Builder, BuilderConfig, Flag, HostMemory, Network, OptimizationProfile};
+pub use cache::{
+    CONVERTER, CachedEngine, DEFAULT_LIMIT, Difference, EngineCache, EngineRecord, Facts, Listed, write_engine,
+    write_record,
+};
+pub use content::ModelContent;
+pub use engine_file::EngineFile;
+pub use engine_place::Fit;
+pub use error::{EngineFault, Error, ParserError};
+pub use library::{LIBRARY_VARIABLE, Library};
+pub use load::{Loaded, Loader, is_onnx, source};
+pub use onnx::Onnx;
+pub use progress::{Cancel, OnNote, OnProgress, ProgressMonitor};
+pub use recipe::{BuildControl, BuildSettings, Built, EnginePrecision, HardwareCompatibility, InputProfile, build};
+pub use runtime::{Context, Engine, EngineTensor, Runtime};
+pub use tensor::{DataType, NetworkTensor, Selector, Shape};
+pub use version::{Flavour, Group, Version};

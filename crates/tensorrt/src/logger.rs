@@ -1,0 +1,134 @@
+//! TensorRT's messages: to the listener, and errors into ours.
+
+use super::callback::{API_LANGUAGE_CPP, InterfaceInfo, Vtable, destroy, guard};
+use super::object::text;
+use super::progress::Cancel;
+use super::slots;
+use super::version::Group;
+use crate::log::{Level, say};
+use std::cell::RefCell;
+use std::ffi::{c_char, c_void};
+use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
+
+/// An `ILogger` that lives forever: TensorRT keeps the first one it gets for the whole process.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Logger {
+    vtable: &'static Vtable,
+}
+
+static VTABLES: LazyLock<[Vtable; 4]> = LazyLock::new(|| {
+    Vtable::lay_out_all(&[
+        (slots::logger::API_LANGUAGE, api_language as _),
+        (slots::logger::INTERFACE_INFO, interface_info as _),
+        (slots::logger::LOG, log as _),
+        (slots::logger::DESTROY, destroy as _),
+        (slots::logger::DELETE, destroy as _),
+    ])
+});
+
+impl Logger {
+    pub fn leak(group: Group) -> &'static Self {
+        let vtable = Vtable::of(&VTABLES, group);
+        Box::leak(Box::new(Self { vtable }))
+    }
+
+    /// TensorRT's pointer to it.
+    pub fn raw(&'static self) -> *mut c_void {
+        (&raw const *self).cast_mut().cast()
+    }
+}
+
+/// Errors kept for one message of ours.
+const KEPT: usize = 8;
+
+thread_local! {
+    static ERRORS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static CANCEL: RefCell<Option<Cancel>> = const { RefCell::new(None) };
+}
+
+/// Runs `call` and gives the errors that TensorRT printed on this thread meanwhile, the first few.
+pub fn capture<R>(call: impl FnOnce() -> R) -> (R, Vec<String>) {
+    ERRORS.take();
+    let result = call();
+    (result, ERRORS.take())
+}
+
+/// Runs `call`, which may be cancelled: what TensorRT says of that on this thread is no error.
+pub fn cancellable<R>(cancel: &Cancel, call: impl FnOnce() -> R) -> R {
+    CANCEL.set(Some(Cancel::clone(cancel)));
+    let result = call();
+    CANCEL.take();
+    result
+}
+
+fn is_cancelled() -> bool {
+    CANCEL.with_borrow(|cancel| cancel.as_ref().is_some_and(|cancel| cancel.load(Ordering::Relaxed)))
+}
+
+/// `nvinfer1::ILogger::Severity`
+const INTERNAL_ERROR: i32 = 0;
+const ERROR: i32 = 1;
+const WARNING: i32 = 2;
+const INFO: i32 = 3;
+
+extern "C" fn log(_this: *mut c_void, severity: i32, message: *const c_char) {
+    guard((), || {
+        // SAFETY: TensorRT passes a string that lives through this call.
+        let message = unsafe { text(message) };
+        match severity {
+            INTERNAL_ERROR | ERROR => {
+                match is_cancelled() {
+                    true => say(Level::Debug, format_args!("{message}")),
+                    false => say(Level::Error, format_args!("{message}")),
+                }
+                ERRORS.with_borrow_mut(|errors| {
+                    if errors.len() < KEPT {
+                        errors.push(message);
+                    }
+                });
+            }
+            WARNING => say(Level::Warning, format_args!("{message}")),
+            INFO => say(Level::Info, format_args!("{message}")),
+            _ => say(Level::Trace, format_args!("{message}")),
+        }
+    });
+}
+
+extern "C" fn api_language(_this: *const c_void) -> i32 {
+    API_LANGUAGE_CPP
+}
+
+extern "C" fn interface_info(_this: *const c_void) -> InterfaceInfo {
+    InterfaceInfo { kind: c"ILogger".as_ptr(), major: 1, minor: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parking_lot::Mutex;
+    use std::thread::{self, ThreadId};
+
+    static HEARD: Mutex<Vec<(ThreadId, Level, String)>> = Mutex::new(Vec::new());
+
+    #[test]
+    fn what_is_said_of_a_cancel_is_no_error() {
+        crate::log::listen(|level, text| HEARD.lock().push((thread::current().id(), level, text.to_string())));
+        let say = |text: &std::ffi::CStr| log(std::ptr::null_mut(), ERROR, text.as_ptr());
+        let cancel = Cancel::default();
+        let ((), errors) = capture(|| {
+            cancellable(&cancel, || {
+                say(c"before");
+                cancel.store(true, Ordering::Relaxed);
+                say(c"of it");
+            });
+        });
+        say(c"after");
+        let here = thread::current().id();
+        let heard: Vec<_> = HEARD.lock().iter().filter(|(thread, ..)| *thread == here).cloned().collect();
+        let heard: Vec<_> = heard.iter().map(|(_, level, text)| (*level, text.as_str())).collect();
+        assert_eq!(heard, [(Level::Error, "before"), (Level::Debug, "of it"), (Level::Error, "after")]);
+        assert_eq!(errors, ["before", "of it"]);
+    }
+}

@@ -1,0 +1,340 @@
+//! From an ONNX file to a plan: what is set, in which order, for every group of releases.
+
+use super::allocator::GpuAllocator;
+use super::builder::{Builder, BuilderConfig, Flag};
+use super::error::Error;
+use super::library::Library;
+use super::logger;
+use super::onnx::Onnx;
+use super::progress::OnNote;
+use super::progress::{Cancel, OnProgress, ProgressMonitor};
+use super::tensor::{NetworkTensor, Shape};
+use super::version::Group;
+use crate::log::{Level, say};
+use model::GpuFacts;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Arithmetic of an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EnginePrecision {
+    /// 32-bit floating point.
+    Fp32,
+    /// 16-bit floating point.
+    Fp16,
+    /// The ONNX has quantize and dequantize nodes; the rest is FP16.
+    Int8,
+}
+
+/// Which GPUs an engine runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HardwareCompatibility {
+    /// The kind it was built on: the fastest.
+    None,
+    /// Ampere and later.
+    AmperePlus,
+}
+
+/// What decides how an engine is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildSettings {
+    /// The arithmetic.
+    pub precision: EnginePrecision,
+    /// Most images a batch, where the model's batch is dynamic.
+    pub batch_size: u32,
+    /// Most device memory of a layer while it runs, MiB.
+    pub workspace: u32,
+    /// 0 (fastest build) to 5 (fastest engine).
+    pub optimization_level: u8,
+    /// Height and width in pixels, for a model where they are dynamic; without it what its metadata says.
+    pub size: Option<(u32, u32)>,
+    /// Which other GPUs the engine runs on.
+    pub hardware_compatibility: HardwareCompatibility,
+    /// FP32 layers may round to TF32.
+    pub tf32: bool,
+    /// 10 only: take each tensor's type from the ONNX, converted to FP16 first, as 11 and RTX always do.
+    pub strongly_typed: bool,
+    /// Bits of `TacticSources`; `None`: TensorRT's default.
+    pub tactic_sources: Option<u32>,
+    /// Runs of each kernel that are timed; `None`: TensorRT's default.
+    pub timing_iterations: Option<u8>,
+    /// GPU to build for, major and minor compute capability. RTX needs no GPU then.
+    pub compute_capability: Option<(u32, u32)>,
+}
+
+impl Default for BuildSettings {
+    fn default() -> Self {
+        Self {
+            precision: EnginePrecision::Fp16,
+            batch_size: 1,
+            workspace: 2048,
+            optimization_level: 2,
+            size: None,
+            hardware_compatibility: HardwareCompatibility::None,
+            tf32: true,
+            strongly_typed: false,
+            tactic_sources: None,
+            timing_iterations: None,
+            compute_capability: None,
+        }
+    }
+}
+
+impl BuildSettings {
+    /// For the kind of GPU that the engine is to run on: what elements and `gst-trt build` have in common, so that they find
+    /// each other's engines in the cache.
+    pub fn for_gpu(gpu: Option<&GpuFacts>) -> Self {
+        Self { compute_capability: gpu.map(|gpu| gpu.compute_capability), ..Self::default() }
+    }
+}
+
+/// Who watches a build, and what it may use.
+#[derive(Clone, Default)]
+pub struct BuildControl {
+    /// Set to stop the build: at its next step from TensorRT 10, before it starts in 8.
+    pub cancel: Cancel,
+    /// Told how far the build is.
+    pub on_progress: Option<OnProgress>,
+    /// Told what a user ought to know.
+    pub on_note: Option<OnNote>,
+    /// Where the builder takes device memory from; `None`: from the driver.
+    pub allocator: Option<Arc<GpuAllocator>>,
+}
+
+impl BuildControl {
+    pub(super) fn note(&self, text: &str) {
+        say(Level::Info, format_args!("{text}"));
+        if let Some(on_note) = &self.on_note {
+            on_note(text);
+        }
+    }
+}
+
+/// What comes out.
+#[derive(Debug)]
+pub struct Built {
+    /// The engine's serialised form.
+    pub plan: Vec<u8>,
+    /// To start the next build from; kept as a timing cache.
+    pub timings: Vec<u8>,
+    /// The range of shapes of each input.
+    pub profile: Vec<InputProfile>,
+}
+
+/// Least, best and greatest shape of one input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputProfile {
+    /// The input's name.
+    pub name: String,
+    /// The least shape.
+    pub min: Shape,
+    /// The shape that it is tuned for.
+    pub opt: Shape,
+    /// The greatest shape.
+    pub max: Shape,
+}
+
+/// Builds an engine. `timings` are those of earlier builds, empty for none.
+///
+/// # Errors
+/// The parser's, a setting that doesn't fit the model, out of memory, cancelled, or what TensorRT prints.
+pub fn build(
+    library: &'static Library,
+    onnx: &Onnx,
+    settings: &BuildSettings,
+    timings: &[u8],
+    control: &BuildControl,
+) -> Result<Built, Error> {
+    let stop = || if control.cancel.load(Ordering::Relaxed) { Err(cancelled(onnx)) } else { Ok(()) };
+    stop()?;
+    if settings.precision == EnginePrecision::Int8 && !onnx.is_quantised() {
+        return Err(Error::Model {
+            model: onnx.path().into(),
+            reason: "precision=int8 takes the scales from the model, and it has no QuantizeLinear or DequantizeLinear nodes: \
+                     quantise it first (for example with TensorRT Model Optimizer, `python -m modelopt.onnx.quantization`), \
+                     or set precision=fp16"
+                .into(),
+        });
+    }
+    let on_progress = control.on_progress.clone().unwrap_or_else(|| Arc::new(|_, _| {}));
+    on_progress("reading the model", 0.0);
+    let builder = library.builder(settings.compute_capability, control.allocator.clone())?;
+    let mut network = builder.network(settings.strongly_typed)?;
+    if settings.precision != EnginePrecision::Fp32 && takes_types_from_onnx(library, settings) {
+        network.parse(&onnx.to_fp16()?, onnx.path())?;
+    } else {
+        network.parse(onnx.bytes(), onnx.path())?;
+    }
+    stop()?;
+
+    let mut config = builder.config()?;
+    configure(library, &mut config, settings)?;
+    if let Err(error) = config.set_timing_cache(timings) {
+        // It costs time, not correctness.
+        say(Level::Warning, format_args!("timing cache not used: {error}"));
+        config.set_timing_cache(&[])?;
+    }
+    let inputs = network.inputs()?;
+    let profile = profile(&inputs, settings, onnx)?;
+    // Static models need none.
+    if inputs.iter().any(|input| input.shape.iter().any(|size| *size < 0)) {
+        add_profile(&builder, &mut config, &profile)?;
+    }
+    if library.group() != Group::V8 {
+        let monitor = ProgressMonitor::new(library.group(), control.cancel.clone(), Arc::clone(&on_progress));
+        config.set_progress_monitor(monitor)?;
+    }
+    let built = logger::cancellable(&control.cancel, || builder.build(&network, &config));
+    let plan = built.map_err(|error| stop().err().unwrap_or(error))?;
+    stop()?;
+    on_progress("built", 1.0);
+    Ok(Built { plan: plan.to_vec(), timings: config.timings()?.unwrap_or_default(), profile })
+}
+
+/// Strongly typed: the ONNX decides what runs in FP16.
+fn takes_types_from_onnx(library: &Library, settings: &BuildSettings) -> bool {
+    match library.group() {
+        Group::V8 => false,
+        Group::V10 => settings.strongly_typed,
+        Group::V11 | Group::Rtx1 => true,
+    }
+}
+
+fn cancelled(onnx: &Onnx) -> Error {
+    Error::Cancelled { model: onnx.path().into() }
+}
+
+fn configure(library: &Library, config: &mut BuilderConfig, settings: &BuildSettings) -> Result<(), Error> {
+    let group = library.group();
+    config.set_workspace(settings.workspace as usize * 1024 * 1024)?;
+    config.set_optimization_level(i32::from(settings.optimization_level))?;
+    config.share_profiles()?;
+    config.set_flag(Flag::Tf32, settings.tf32)?;
+    if !takes_types_from_onnx(library, settings) {
+        config.set_flag(Flag::Fp16, settings.precision != EnginePrecision::Fp32)?;
+        config.set_flag(Flag::Int8, settings.precision == EnginePrecision::Int8)?;
+    }
+    if settings.hardware_compatibility == HardwareCompatibility::AmperePlus {
+        config.set_hardware_compatibility(1)?;
+    }
+    if let Some(sources) = settings.tactic_sources {
+        config.set_tactic_sources(sources)?;
+    }
+    if let Some(iterations) = settings.timing_iterations {
+        config.set_timing_iterations(i32::from(iterations))?;
+    }
+    if let (Group::Rtx1, Some((major, minor))) = (group, settings.compute_capability) {
+        config.set_compute_capabilities(&[(major * 10 + minor) as i32])?;
+    }
+    Ok(())
+}
+
+/// One profile for all inputs.
+fn add_profile(builder: &Builder, config: &mut BuilderConfig, inputs: &[InputProfile]) -> Result<(), Error> {
+    let mut profile = builder.optimization_profile()?;
+    for input in inputs {
+        profile.set_shapes(&input.name, &input.min, &input.opt, &input.max)?;
+    }
+    config.add_profile(&profile)
+}
+
+/// The shapes that an engine is made for: batch from 1 over half of `batch_size` to `batch_size`, image size fixed.
+///
+/// # Errors
+/// A dynamic dimension that nothing gives a size.
+pub fn profile(inputs: &[NetworkTensor], settings: &BuildSettings, onnx: &Onnx) -> Result<Vec<InputProfile>, Error> {
+    inputs
+        .iter()
+        .map(|input| {
+            let name = input.name.clone();
+            let shape = image_shape(input, settings, onnx)?;
+            let with_batch = |batch: u32| {
+                let dims = shape.iter().enumerate();
+                dims.map(|(axis, size)| if axis == 0 && *size < 0 { i64::from(batch) } else { *size }).collect()
+            };
+            let most = settings.batch_size.max(1);
+            Ok(InputProfile { name, min: with_batch(1), opt: with_batch((most / 2).max(1)), max: with_batch(most) })
+        })
+        .collect()
+}
+
+/// The input's shape, its batch possibly still -1.
+fn image_shape(input: &NetworkTensor, settings: &BuildSettings, onnx: &Onnx) -> Result<Shape, Error> {
+    let mut shape = input.shape.clone();
+    let Some(rest) = shape.get_mut(1..).filter(|rest| rest.iter().any(|size| *size < 0)) else {
+        return Ok(shape);
+    };
+    let unknown = |remedy: &str| {
+        let reason = format!("input {} has the shape {:?}: {remedy}", input.name, input.shape);
+        Error::Model { model: onnx.path().into(), reason }
+    };
+    let (height, width) = match rest {
+        [3, height, width] | [height, width, 3] => (height, width),
+        _ => return Err(unknown("only batch, height and width of an image may be dynamic; export it with fixed ones")),
+    };
+    let (h, w) = settings.size.or_else(|| onnx.image_size()).ok_or_else(|| unknown("say its size (--size)"))?;
+    for (dimension, size) in [(height, h), (width, w)] {
+        if *dimension < 0 {
+            *dimension = i64::from(size);
+        }
+    }
+    Ok(shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::onnx::tests::model_with_metadata;
+    use super::super::tensor::DataType;
+    use super::*;
+
+    fn profile_of(
+        shape: &[i64],
+        batch_size: u32,
+        size: Option<(u32, u32)>,
+        imgsz: Option<&str>,
+    ) -> Result<InputProfile, Error> {
+        let input = NetworkTensor { name: "images".into(), data_type: DataType::Float, shape: shape.into() };
+        let onnx = model_with_metadata(imgsz.map(|value| ("imgsz", value)));
+        let settings = BuildSettings { batch_size, size, ..BuildSettings::default() };
+        profile(&[input], &settings, &onnx).map(|mut inputs| inputs.remove(0))
+    }
+
+    fn shapes(profile: InputProfile) -> [Shape; 3] {
+        [profile.min, profile.opt, profile.max]
+    }
+
+    #[test]
+    fn dynamic_batch_goes_from_one_over_half_to_all() {
+        let dynamic = |batch| shapes(profile_of(&[-1, 3, 640, 640], batch, None, None).unwrap()).map(|shape| shape[0]);
+        assert_eq!(dynamic(16), [1, 8, 16]);
+        assert_eq!(dynamic(3), [1, 1, 3]);
+        assert_eq!(dynamic(1), [1, 1, 1]);
+        assert_eq!(dynamic(0), [1, 1, 1]);
+    }
+
+    #[test]
+    fn static_batch_stays() {
+        let [min, opt, max] = shapes(profile_of(&[4, 3, 64, 64], 16, Some((640, 640)), None).unwrap());
+        assert_eq!([min, opt, max], [[4, 3, 64, 64]; 3].map(Vec::from));
+    }
+
+    #[test]
+    fn dynamic_size_is_the_settings_or_the_models() {
+        let max = |shape: &[i64], size, imgsz| profile_of(shape, 2, size, imgsz).unwrap().max;
+        assert_eq!(max(&[-1, 3, -1, -1], Some((480, 640)), None), [2, 3, 480, 640]);
+        assert_eq!(max(&[-1, -1, -1, 3], Some((480, 640)), None), [2, 480, 640, 3]);
+        assert_eq!(max(&[1, 3, -1, 320], None, Some("[256, 320]")), [1, 3, 256, 320]);
+        assert_eq!(max(&[1, 3, -1, -1], Some((64, 96)), Some("[256, 320]")), [1, 3, 64, 96]);
+    }
+
+    #[test]
+    fn dynamic_dimensions_that_nothing_sizes_are_refused() {
+        let error = profile_of(&[1, 3, -1, -1], 1, None, None).unwrap_err().to_string();
+        assert!(error.contains("images") && error.contains("--size"), "{error}");
+        let error = profile_of(&[1, -1], 1, Some((64, 64)), None).unwrap_err().to_string();
+        assert!(error.contains("[1, -1]"), "{error}");
+    }
+}
