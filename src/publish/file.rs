@@ -1,7 +1,7 @@
 //! Lines into a file on a disk.
 
 use super::output::Output;
-use super::turn::Turn;
+use super::write_lock::WriteLock;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -17,7 +17,7 @@ pub struct FileOutput {
     path: Option<PathBuf>,
     file: File,
     /// Shared with other writers into it.
-    turn: Arc<Turn>,
+    lock: Arc<WriteLock>,
     /// When the path was last looked at.
     looked: Instant,
 }
@@ -38,7 +38,7 @@ impl FileOutput {
     /// # Errors
     /// From the system.
     pub fn unnamed(name: String, file: File) -> io::Result<Self> {
-        Ok(Self { name, path: None, turn: Turn::of(&file)?, file, looked: Instant::now() })
+        Ok(Self { name, path: None, lock: WriteLock::of(&file)?, file, looked: Instant::now() })
     }
 
     /// Opens a file, or what else has this path, for writing at its end.
@@ -70,7 +70,7 @@ impl FileOutput {
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("what has its name now isn't a file"));
         }
-        self.turn = Turn::of(&file)?;
+        self.lock = WriteLock::of(&file)?;
         self.file = file;
         Ok(())
     }
@@ -104,11 +104,11 @@ impl Output for FileOutput {
         if self.looked.elapsed() >= Self::LOOK {
             self.follow()?;
         }
-        let turn = self.turn.clone();
-        let Some(mut turn) = turn.take(give_up) else { return Ok(()) };
-        if turn.after_torn {
+        let lock = self.lock.clone();
+        let Some(mut lock) = lock.take(give_up) else { return Ok(()) };
+        if lock.after_torn {
             self.file.write_all(b"\n")?;
-            turn.set_torn(false);
+            lock.set_torn(false);
         }
         let mut left = *lines;
         let result = loop {
@@ -130,7 +130,7 @@ impl Output for FileOutput {
         let begun = lines.get(..written).unwrap_or_default();
         let whole = begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         if whole < written {
-            turn.set_torn(!self.cut(written - whole));
+            lock.set_torn(!self.cut(written - whole));
         }
         *lines = lines.get(whole..).unwrap_or_default();
         result

@@ -15,7 +15,7 @@ mod pipe;
 mod publisher;
 mod retry;
 mod tcp;
-mod turn;
+mod write_lock;
 
 pub use line::{Frame, write_line};
 pub use location::Location;

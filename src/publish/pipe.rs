@@ -1,7 +1,7 @@
 //! Lines into something with a reader.
 
 use super::output::Output;
-use super::turn::Turn;
+use super::write_lock::WriteLock;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use std::fs::File;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct PipeOutput {
     name: String,
     /// Shared with other writers into it.
-    turn: Arc<Turn>,
+    lock: Arc<WriteLock>,
     file: File,
 }
 
@@ -28,7 +28,7 @@ impl PipeOutput {
     /// # Errors
     /// From the system.
     pub fn new(name: String, file: File) -> io::Result<Self> {
-        Ok(Self { name, turn: Turn::of(&file)?, file })
+        Ok(Self { name, lock: WriteLock::of(&file)?, file })
     }
 }
 
@@ -42,10 +42,10 @@ impl Output for PipeOutput {
     }
 
     fn write(&mut self, lines: &mut &[u8], _: &str, give_up: &AtomicBool) -> io::Result<()> {
-        let Some(mut turn) = self.turn.take(give_up) else { return Ok(()) };
+        let Some(mut lock) = self.lock.take(give_up) else { return Ok(()) };
         // What was begun by another and never ended is its own line, so that this one is whole.
         let repaired;
-        let mut left: &[u8] = if turn.after_torn {
+        let mut left: &[u8] = if lock.after_torn {
             repaired = [b"\n".as_slice(), lines].concat();
             &repaired
         } else {
@@ -64,7 +64,7 @@ impl Output for PipeOutput {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     left = left.get(written..).unwrap_or_default();
-                    turn.set_torn(!left.is_empty());
+                    lock.set_torn(!left.is_empty());
                 }
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 Err(error) => return Err(error),

@@ -1,14 +1,14 @@
 //! A connection to a broker, kept up by a thread of its own.
 //!
 //! Every connection is a new session: what the client knows ends with it. Messages that the broker hasn't confirmed are
-//! kept here, and published again, in order, on the next one. Those that it never takes are [found out](Suspicion) and left
+//! kept here, and published again, in order, on the next one. Those that it never takes are [found out](Rejections) and left
 //! out.
 
 use super::super::output::{Notice, Notify};
 use super::errors::{describe, is_closed_by_broker, refusal};
+use super::rejections::{Rejections, Verdict};
 use super::session::Session;
 use super::settings::{OFFLINE, ONLINE};
-use super::suspicion::{Suspicion, Verdict};
 use crate::backoff::Attempts;
 use crate::config::Qos;
 use bytes::Bytes;
@@ -79,7 +79,7 @@ struct State {
     away: Option<String>,
     /// The broker doesn't want us: no more attempts.
     refused: Option<(io::ErrorKind, String)>,
-    suspicion: Suspicion,
+    rejections: Rejections,
     /// Messages that the broker doesn't confirm are watched, until they are known to do no harm.
     watchful: bool,
     /// The last has left.
@@ -98,7 +98,7 @@ struct User {
 }
 
 /// What a user hears of, outside of the lock.
-type Tidings = Vec<(Notify, Notice)>;
+type Notices = Vec<(Notify, Notice)>;
 
 impl Connection {
     /// Messages handed to the client at a time.
@@ -322,7 +322,7 @@ impl Connection {
     /// Publishes a status, unless the broker is known not to take it.
     async fn status(&self, session: &Session, client: &AsyncClient, text: &'static str) -> Result<(), ClientError> {
         let Some(topic) = &self.settings.status_topic else { return Ok(()) };
-        if self.state.lock().suspicion.refuses(topic, status_size(topic), Instant::now()) {
+        if self.state.lock().rejections.refuses(topic, status_size(topic), Instant::now()) {
             return Ok(());
         }
         session.alone.set(session.careful.get() > 0);
@@ -338,7 +338,7 @@ impl Connection {
         let next = loop {
             let Some(message) = state.waiting.front() else { break None };
             let (size, topic) = (message.size(), &message.topic);
-            if state.suspicion.refuses(topic, size, now) {
+            if state.rejections.refuses(topic, size, now) {
                 let owner = message.owner;
                 state.waiting.pop_front();
                 session.careful.set(session.careful.get().saturating_sub(1));
@@ -347,7 +347,7 @@ impl Connection {
                 continue;
             }
             let unconfirmable = message.qos == Qos::AtMostOnce;
-            let watch = unconfirmable && state.watchful && !state.suspicion.is_harmless(topic, size);
+            let watch = unconfirmable && state.watchful && !state.rejections.is_harmless(topic, size);
             let alone = session.careful.get() > 0 || watch;
             let room = if alone { 1 } else { Self::WINDOW };
             let full = session.under_way() >= room
@@ -398,13 +398,13 @@ impl Connection {
         let Some(confirmed) = session.confirmed_by(packet) else { return };
         match confirmed {
             Some(message) => {
-                self.state.lock().suspicion.took(&message.topic, message.size());
+                self.state.lock().rejections.took(&message.topic, message.size());
                 self.got_through(session);
                 self.delivered(&message);
             }
             None => {
                 if let Some(topic) = &self.settings.status_topic {
-                    self.state.lock().suspicion.took(topic, status_size(topic));
+                    self.state.lock().rejections.took(topic, status_size(topic));
                 }
                 self.wake.notify_one();
             }
@@ -416,7 +416,7 @@ impl Connection {
         let Some(message) = session.watched.take() else { return };
         session.alone.set(false);
         session.careful.set(session.careful.get().saturating_sub(1));
-        self.state.lock().suspicion.stood(&message.topic, message.size());
+        self.state.lock().rejections.stood(&message.topic, message.size());
         self.got_through(session);
         self.delivered(&message);
     }
@@ -445,12 +445,12 @@ impl Connection {
         let (text, now) = (describe(error), Instant::now());
         let closed = session.connected.get().is_some() && is_closed_by_broker(error);
         let mut undone = session.undone();
-        let mut tidings = Tidings::new();
+        let mut notices = Notices::new();
         let (suspect, found_out) = {
             let mut state = self.state.lock();
             state.connected = false;
             let suspect = closed && session.alone.get();
-            let found_out = suspect && self.judge(&mut state, session, &mut undone, &mut tidings);
+            let found_out = suspect && self.judge(&mut state, session, &mut undone, &mut notices);
             // Sent without confirmation, it isn't sent again.
             if let Some(message) = session.watched.take() {
                 state.leave_out(message.owner);
@@ -464,7 +464,7 @@ impl Connection {
                 state.watchful = true;
             }
             if session.connected.get().is_none() {
-                state.suspicion.doubt(now);
+                state.rejections.doubt(now);
             } else if session.has_stood(Self::SETTLED) {
                 state.away = None;
             }
@@ -481,18 +481,18 @@ impl Connection {
                 state.away = Some(text.clone());
                 if refused.is_none() {
                     let away = |notify| (notify, Notice::Away(text.clone()));
-                    tidings.extend(state.listeners().into_iter().map(away));
+                    notices.extend(state.listeners().into_iter().map(away));
                 }
             }
             (suspect, found_out)
         };
         self.progress.notify_all();
-        tidings.into_iter().for_each(|(notify, notice)| notify(notice));
+        notices.into_iter().for_each(|(notify, notice)| notify(notice));
         suspect && found_out
     }
 
     /// Judges the lone message of a session that the broker closed. Returns whether it's left out.
-    fn judge(&self, state: &mut State, session: &Session, undone: &mut Vec<Message>, tidings: &mut Tidings) -> bool {
+    fn judge(&self, state: &mut State, session: &Session, undone: &mut Vec<Message>, notices: &mut Notices) -> bool {
         let watched = session.watched.borrow().clone();
         let message = watched.clone().or_else(|| undone.first().cloned());
         let (topic, size) = match (&message, &self.settings.status_topic) {
@@ -500,7 +500,7 @@ impl Connection {
             (None, Some(topic)) => (topic.as_str().into(), status_size(topic)),
             (None, None) => return false,
         };
-        let Verdict::LeaveOut(told) = state.suspicion.strike(&topic, size, Instant::now()) else { return false };
+        let Verdict::LeaveOut(told) = state.rejections.strike(&topic, size, Instant::now()) else { return false };
         let owner = message.map(|message| message.owner);
         if let Some(owner) = owner.filter(|_| watched.is_none()) {
             undone.remove(0);
@@ -508,7 +508,7 @@ impl Connection {
         }
         if let Some(text) = told {
             let concerned = state.users.iter().filter(|user| owner.is_none_or(|owner| user.id == owner));
-            tidings.extend(concerned.map(|user| (user.notify.clone(), Notice::Undeliverable(text.clone()))));
+            notices.extend(concerned.map(|user| (user.notify.clone(), Notice::Undeliverable(text.clone()))));
         }
         true
     }

@@ -7,9 +7,9 @@
 mod connection;
 mod errors;
 mod output;
+mod rejections;
 mod session;
 mod settings;
-mod suspicion;
 mod tls;
 mod topic;
 

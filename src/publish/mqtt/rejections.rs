@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// What was found out on one account.
 #[derive(Debug, Default)]
-pub struct Suspicion {
+pub struct Rejections {
     /// The largest message that the broker took, bytes.
     taken: usize,
     /// The smallest that it didn't, and that is larger than all that it took.
@@ -21,7 +21,7 @@ pub struct Suspicion {
     harmless: HashMap<Arc<str>, usize>,
 }
 
-/// A topic under which a message is under suspicion.
+/// A topic under which a message is suspected of being refused.
 #[derive(Debug)]
 struct Topic {
     /// Times in a row.
@@ -34,7 +34,7 @@ struct Topic {
     again: Instant,
 }
 
-/// What to do with a message under suspicion.
+/// What to do with a suspected message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     SendAgain,
@@ -42,7 +42,7 @@ pub enum Verdict {
     LeaveOut(Option<String>),
 }
 
-impl Suspicion {
+impl Rejections {
     /// Times in a row that are taken for an answer.
     const STRIKES: u32 = 3;
     /// How long messages like one that wasn't taken are left out, until one of them is tried again.
@@ -135,36 +135,40 @@ mod tests {
 
     #[test]
     fn it_takes_several_times_in_a_row() {
-        let (mut suspicion, now) = (Suspicion::default(), Instant::now());
+        let (mut rejections, now) = (Rejections::default(), Instant::now());
         let door = topic("door");
-        suspicion.took("door", 500);
+        rejections.took("door", 500);
         for _ in 0..2 {
-            assert_eq!(suspicion.strike(&door, 400, now), Verdict::SendAgain);
+            assert_eq!(rejections.strike(&door, 400, now), Verdict::SendAgain);
         }
-        suspicion.took("door", 400);
+        rejections.took("door", 400);
         for _ in 0..2 {
-            assert_eq!(suspicion.strike(&door, 400, now), Verdict::SendAgain);
-            assert!(!suspicion.refuses("door", 400, now));
+            assert_eq!(rejections.strike(&door, 400, now), Verdict::SendAgain);
+            assert!(!rejections.refuses("door", 400, now));
         }
-        let Verdict::LeaveOut(Some(text)) = suspicion.strike(&door, 400, now) else { panic!() };
+        let Verdict::LeaveOut(Some(text)) = rejections.strike(&door, 400, now) else { panic!() };
         assert!(text.contains("400 bytes under topic door") && text.contains("ACL"), "{text}");
-        assert!(suspicion.refuses("door", 400, now) && suspicion.refuses("door", 4000, now));
-        assert!(!suspicion.refuses("door", 399, now) && !suspicion.refuses("yard", 400, now));
-        let later = now + Suspicion::AGAIN;
-        assert!(!suspicion.refuses("door", 400, later), "it's tried again");
-        assert_eq!(suspicion.strike(&door, 450, later), Verdict::LeaveOut(None), "once is enough then, without a word");
-        assert!(suspicion.refuses("door", 400, later));
-        suspicion.doubt(later);
-        assert!(!suspicion.refuses("door", 400, later));
-        suspicion.took("door", 400);
-        assert_eq!(suspicion.strike(&door, 400, later), Verdict::SendAgain, "all anew");
+        assert!(rejections.refuses("door", 400, now) && rejections.refuses("door", 4000, now));
+        assert!(!rejections.refuses("door", 399, now) && !rejections.refuses("yard", 400, now));
+        let later = now + Rejections::AGAIN;
+        assert!(!rejections.refuses("door", 400, later), "it's tried again");
+        assert_eq!(
+            rejections.strike(&door, 450, later),
+            Verdict::LeaveOut(None),
+            "once is enough then, without a word"
+        );
+        assert!(rejections.refuses("door", 400, later));
+        rejections.doubt(later);
+        assert!(!rejections.refuses("door", 400, later));
+        rejections.took("door", 400);
+        assert_eq!(rejections.strike(&door, 400, later), Verdict::SendAgain, "all anew");
     }
 
     #[test]
     fn a_limit_is_found_out_once_for_all_topics() {
-        let (mut suspicion, now) = (Suspicion::default(), Instant::now());
-        suspicion.took("yard", 1000);
-        let mut strike = |name: &str, size| suspicion.strike(&topic(name), size, now);
+        let (mut rejections, now) = (Rejections::default(), Instant::now());
+        rejections.took("yard", 1000);
+        let mut strike = |name: &str, size| rejections.strike(&topic(name), size, now);
         assert_eq!((strike("door", 3000), strike("door", 3000)), (Verdict::SendAgain, Verdict::SendAgain));
         let Verdict::LeaveOut(Some(text)) = strike("door", 3000) else { panic!() };
         assert!(
@@ -175,19 +179,19 @@ mod tests {
         assert_eq!(strike("gate", 2000), Verdict::SendAgain, "which one isn't");
         // Smaller ones of a topic that has been found out take one time each.
         assert_eq!(strike("door", 2000), Verdict::LeaveOut(None));
-        suspicion.took("shed", 3000);
-        assert_eq!(suspicion.strike(&topic("barn"), 3000, now), Verdict::SendAgain, "there is no limit");
+        rejections.took("shed", 3000);
+        assert_eq!(rejections.strike(&topic("barn"), 3000, now), Verdict::SendAgain, "there is no limit");
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let (mut suspicion, now) = (Suspicion::default(), Instant::now());
-        for n in 0..3 * Suspicion::MOST {
+        let (mut rejections, now) = (Rejections::default(), Instant::now());
+        for n in 0..3 * Rejections::MOST {
             let name = topic(&n.to_string());
-            suspicion.strike(&name, 1, now);
-            suspicion.stood(&name, 0);
-            assert!(suspicion.is_harmless(&name, 0) && !suspicion.is_harmless(&name, 1));
+            rejections.strike(&name, 1, now);
+            rejections.stood(&name, 0);
+            assert!(rejections.is_harmless(&name, 0) && !rejections.is_harmless(&name, 1));
         }
-        assert!(suspicion.topics.len() <= Suspicion::MOST && suspicion.harmless.len() <= Suspicion::MOST);
+        assert!(rejections.topics.len() <= Rejections::MOST && rejections.harmless.len() <= Rejections::MOST);
     }
 }

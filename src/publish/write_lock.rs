@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
-/// Whose turn it is to write into one pipe.
+/// Serialises writes into one pipe.
 #[derive(Debug, Default)]
-pub struct Turn {
+pub struct WriteLock {
     state: Mutex<State>,
     free: Condvar,
 }
@@ -24,15 +24,15 @@ struct State {
     torn: bool,
 }
 
-/// The turn, until it's dropped.
-pub struct Held<'a> {
-    turn: &'a Turn,
+/// The lock, until it's dropped.
+pub struct WriteGuard<'a> {
+    lock: &'a WriteLock,
     /// The line before was never ended.
     pub after_torn: bool,
     torn: bool,
 }
 
-impl Turn {
+impl WriteLock {
     /// How often a wait looks whether it's to end.
     const TICK: Duration = Duration::from_millis(50);
 
@@ -42,21 +42,21 @@ impl Turn {
     /// From the system.
     pub fn of(file: &File) -> io::Result<Arc<Self>> {
         /// By device and inode.
-        type Turns = HashMap<(u64, u64), Weak<Turn>>;
-        static TURNS: LazyLock<Mutex<Turns>> = LazyLock::new(Mutex::default);
+        type Locks = HashMap<(u64, u64), Weak<WriteLock>>;
+        static LOCKS: LazyLock<Mutex<Locks>> = LazyLock::new(Mutex::default);
         let metadata = file.metadata()?;
-        let mut turns = TURNS.lock();
-        turns.retain(|_, turn| turn.strong_count() > 0);
-        let place = turns.entry((metadata.dev(), metadata.ino())).or_default();
-        Ok(place.upgrade().unwrap_or_else(|| {
-            let turn = Arc::new(Self::default());
-            *place = Arc::downgrade(&turn);
-            turn
+        let mut locks = LOCKS.lock();
+        locks.retain(|_, lock| lock.strong_count() > 0);
+        let entry = locks.entry((metadata.dev(), metadata.ino())).or_default();
+        Ok(entry.upgrade().unwrap_or_else(|| {
+            let lock = Arc::new(Self::default());
+            *entry = Arc::downgrade(&lock);
+            lock
         }))
     }
 
-    /// Waits for the turn; `None` soon after `give_up` is set.
-    pub fn take(&self, give_up: &AtomicBool) -> Option<Held<'_>> {
+    /// Waits for the lock; `None` soon after `give_up` is set.
+    pub fn take(&self, give_up: &AtomicBool) -> Option<WriteGuard<'_>> {
         let mut state = self.state.lock();
         while state.taken {
             if give_up.load(Ordering::Relaxed) {
@@ -66,23 +66,23 @@ impl Turn {
         }
         state.taken = true;
         let after_torn = std::mem::take(&mut state.torn);
-        Some(Held { turn: self, after_torn, torn: after_torn })
+        Some(WriteGuard { lock: self, after_torn, torn: after_torn })
     }
 }
 
-impl Held<'_> {
+impl WriteGuard<'_> {
     /// Whether the line that is being written has been begun and not ended.
     pub fn set_torn(&mut self, torn: bool) {
         self.torn = torn;
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for WriteGuard<'_> {
     fn drop(&mut self) {
-        let mut state = self.turn.state.lock();
+        let mut state = self.lock.state.lock();
         state.taken = false;
         state.torn = self.torn;
         drop(state);
-        self.turn.free.notify_one();
+        self.lock.free.notify_one();
     }
 }
