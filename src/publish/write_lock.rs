@@ -1,5 +1,5 @@
-//! Several writers of this process into one pipe or terminal: a line is longer than what a pipe takes at once, and yet
-//! lines mustn't mix.
+//! Serialises the writers of this process into one pipe or terminal: a line is longer than an atomic write to a pipe,
+//! and yet lines mustn't be interleaved.
 
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
@@ -20,23 +20,23 @@ pub struct WriteLock {
 #[derive(Debug, Default)]
 struct State {
     taken: bool,
-    /// The last line was begun, and given up on.
+    /// The last line was written only in part.
     torn: bool,
 }
 
-/// The lock, until it's dropped.
+/// Holds the lock until dropped.
 pub struct WriteGuard<'a> {
     lock: &'a WriteLock,
-    /// The line before was never ended.
+    /// The previous writer left a partial line.
     pub after_torn: bool,
     torn: bool,
 }
 
 impl WriteLock {
-    /// How often a wait looks whether it's to end.
+    /// How often a wait checks whether to give up.
     const TICK: Duration = Duration::from_millis(50);
 
-    /// The one that all writers into what `file` is share.
+    /// Returns the lock that all writers into `file` share.
     ///
     /// # Errors
     /// From the system.
@@ -71,7 +71,7 @@ impl WriteLock {
 }
 
 impl WriteGuard<'_> {
-    /// Whether the line that is being written has been begun and not ended.
+    /// Sets whether the line that is being written is partial so far.
     pub fn set_torn(&mut self, torn: bool) {
         self.torn = torn;
     }

@@ -140,7 +140,8 @@ fn an_output_that_breaks_is_opened_again() {
     let cameras = Supervised::start(vec![setup]);
     cameras.wait_for_pictures("door", 5, 10 * SECOND);
     drop(reader);
-    cameras.wait_for("loss", 5 * SECOND, || cameras.lines().iter().any(|line| line.contains("its reader has gone")));
+    cameras
+        .wait_for("loss", 5 * SECOND, || cameras.lines().iter().any(|line| line.contains("its reader has closed it")));
     let _reader = open().unwrap();
     cameras.wait_for_pictures("door", 5, 10 * SECOND);
     assert_eq!(cameras.stop(), Outcome::Stopped);

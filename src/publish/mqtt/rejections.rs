@@ -1,36 +1,37 @@
-//! Which messages a broker never takes.
+//! Finds out which messages a broker never accepts.
 //!
-//! MQTT 3.1.1 has no answer for a message that a broker doesn't allow, because it's too large or for its topic: brokers close
-//! the connection. Sent again on each new one, such a message would close them all, and hold up every other. An outage looks
-//! the same once, but not again and again: a message is under suspicion when it was the only one under way, on a connection
-//! that had stood without it, and that the broker closed right after. Several times in a row are taken for an answer.
+//! MQTT 3.1.1 has no response to a message that a broker doesn't allow because of its size or topic: brokers close the
+//! connection. Sent again on each new connection, such a message would close them all, and block every other message.
+//! An outage looks the same once, but not again and again: a message is suspected when it was the only one in flight,
+//! on a connection that had been up without it, and that the broker closed right afterwards. Several times in a row
+//! count as a rejection.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What was found out on one account.
+/// What is known about the broker of one account.
 #[derive(Debug, Default)]
 pub struct Rejections {
-    /// The largest message that the broker took, bytes.
+    /// The largest message that the broker accepted, bytes.
     taken: usize,
-    /// The smallest that it didn't, and that is larger than all that it took.
+    /// The smallest rejected message that is larger than all accepted ones, bytes.
     limit: Option<usize>,
     topics: HashMap<Arc<str>, Topic>,
-    /// Sizes up to which messages without confirmation were seen to do no harm, by topic.
+    /// Sizes up to which unconfirmed messages were seen to be harmless, by topic.
     harmless: HashMap<Arc<str>, usize>,
 }
 
-/// A topic under which a message is suspected of being refused.
+/// A topic with suspected or rejected messages.
 #[derive(Debug)]
 struct Topic {
-    /// Times in a row.
+    /// Closed connections in a row.
     strikes: u32,
-    /// The broker doesn't take messages of this size and above.
+    /// The broker rejects messages of this size and above.
     refused: bool,
     /// Bytes.
     size: usize,
-    /// One is tried again after this.
+    /// A message is tried again after this time.
     again: Instant,
 }
 
@@ -38,29 +39,29 @@ struct Topic {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     SendAgain,
-    /// It's left out, and so are those like it for a while. The text is for a person, the first time.
+    /// The message is dropped, and so are similar ones for a while. The text is for the user, the first time.
     LeaveOut(Option<String>),
 }
 
 impl Rejections {
-    /// Times in a row that are taken for an answer.
+    /// Closed connections in a row that count as a rejection.
     const STRIKES: u32 = 3;
-    /// How long messages like one that wasn't taken are left out, until one of them is tried again.
+    /// How long messages like a rejected one are dropped, until one of them is tried again.
     pub const AGAIN: Duration = Duration::from_secs(60);
-    /// Topics that are remembered at most.
+    /// The most topics that are remembered.
     const MOST: usize = 1024;
 
-    /// Whether the broker is known not to take such a message.
+    /// Whether the broker is known to reject such a message.
     pub fn refuses(&self, topic: &str, size: usize, now: Instant) -> bool {
         self.topics.get(topic).is_some_and(|topic| topic.refused && size >= topic.size && now < topic.again)
     }
 
-    /// Whether a message of which the broker confirms nothing was seen to do no harm.
+    /// Whether such a message, which the broker doesn't confirm, was seen to be harmless.
     pub fn is_harmless(&self, topic: &str, size: usize) -> bool {
         self.harmless.get(topic).is_some_and(|most| size <= *most)
     }
 
-    /// The broker took a message.
+    /// Records that the broker accepted a message.
     pub fn took(&mut self, topic: &str, size: usize) {
         self.taken = self.taken.max(size);
         self.limit = self.limit.filter(|limit| *limit > size);
@@ -69,7 +70,7 @@ impl Rejections {
         }
     }
 
-    /// The connection stood after a message that isn't confirmed.
+    /// Records that the connection stayed up after a message that isn't confirmed.
     pub fn stood(&mut self, topic: &Arc<str>, size: usize) {
         self.took(topic, size);
         if self.harmless.len() >= Self::MOST {
@@ -79,12 +80,12 @@ impl Rejections {
         *most = size.max(*most);
     }
 
-    /// The broker may be another now, or have other settings: one message of each kind is tried again.
+    /// The broker may have been replaced or reconfigured: one message of each kind is tried again.
     pub fn doubt(&mut self, now: Instant) {
         self.topics.values_mut().for_each(|topic| topic.again = now);
     }
 
-    /// A connection that stood was closed by the broker right after this message, the only one under way.
+    /// Records that the broker closed an established connection right after this message, the only one in flight.
     pub fn strike(&mut self, topic: &Arc<str>, size: usize, now: Instant) -> Verdict {
         if self.topics.len() >= Self::MOST && !self.topics.contains_key(topic) {
             self.topics.clear();
@@ -107,19 +108,21 @@ impl Rejections {
     fn explain(&self, topic: &str, size: usize) -> String {
         let taken = self.taken;
         let cause = if taken == 0 {
-            "it has taken nothing yet: its access rules (ACL) for this topic or its limit of a packet's size are likely"
+            "it has accepted nothing yet: likely causes are its access rules (ACL) for this topic and its limit of the packet size"
                 .to_owned()
         } else if size > taken {
             format!(
-                "the largest that it has taken is {taken} bytes: its limit of a packet's size is likely (max_packet_size of \
+                "the largest that it has accepted is {taken} bytes: the likely cause is its limit of the packet size (max_packet_size of \
                  mosquitto), or its access rules (ACL) for this topic"
             )
         } else {
-            format!("it has taken others up to {taken} bytes: its access rules (ACL) for this topic are likely")
+            format!(
+                "it has accepted others up to {taken} bytes: the likely cause is its access rules (ACL) for this topic"
+            )
         };
         format!(
-            "the broker closes the connection each time that it gets a message of {size} bytes under topic {topic}; {cause}. \
-             Such messages are left out and counted as dropped; one is tried again every {} s",
+            "the broker closes the connection whenever it gets a message of {size} bytes under topic {topic}; {cause}. \
+             Such messages are dropped and counted; one is tried again every {} s",
             Self::AGAIN.as_secs()
         )
     }
@@ -177,7 +180,7 @@ mod tests {
         );
         assert!(matches!(strike("yard", 3500), Verdict::LeaveOut(Some(_))), "the next is as large");
         assert_eq!(strike("gate", 2000), Verdict::SendAgain, "which one isn't");
-        // Smaller ones of a topic that has been found out take one time each.
+        // A smaller message of a topic with a known rejection is judged after one closed connection.
         assert_eq!(strike("door", 2000), Verdict::LeaveOut(None));
         rejections.took("shed", 3000);
         assert_eq!(rejections.strike(&topic("barn"), 3000, now), Verdict::SendAgain, "there is no limit");
