@@ -1,56 +1,56 @@
-//! How long to wait before something is tried again.
+//! Delays between retries.
 
 use std::time::{Duration, Instant};
 
-/// Waits that double with each failure in a row, and are spread so that many that lost the same switch or server don't all
-/// come back in the same instant.
+/// Delays that double with each consecutive failure. They are randomised, so that clients that lost the same switch or
+/// server don't all reconnect at the same instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    /// After the first failure.
+    /// The delay after the first failure.
     pub first: Duration,
     pub longest: Duration,
 }
 
 impl Backoff {
-    /// The wait after this many failures in a row: `random`, 0 to 1, picks it from the upper half of what they call for.
-    /// Half of the wait is what spreads clients evenly: with less of it they come in waves.
+    /// The delay after this many consecutive failures: `random`, 0 to 1, picks it from the upper half of the nominal
+    /// delay. Spreading over half of the delay distributes clients evenly: with less they come back in waves.
     pub fn wait(&self, failures: u32, random: f64) -> Duration {
         let doubled = self.first.saturating_mul(1 << failures.saturating_sub(1).min(16));
         doubled.min(self.longest).mul_f64(1.0 - 0.5 * random.clamp(0.0, 1.0))
     }
 }
 
-/// Attempts in a row at one thing.
+/// Counts attempts at one operation, and says how long to wait before the next one.
 #[derive(Debug)]
 pub struct Attempts {
     backoff: Backoff,
     failures: u32,
-    /// When the last one began.
+    /// When the last attempt began.
     last: Option<Instant>,
 }
 
 impl Attempts {
-    /// No attempt begins sooner than this after the one before, so that what works for a moment and fails again isn't tried
-    /// in a storm. What has worked for as long counts as working again.
+    /// The shortest time between the beginnings of two attempts, so that an operation that works for a moment and fails
+    /// again isn't retried in a storm. An operation that has worked for this long counts as recovered.
     pub const APART: Duration = Duration::from_secs(1);
 
     pub fn new(first: Duration, longest: Duration) -> Self {
         Self { backoff: Backoff { first, longest }, failures: 0, last: None }
     }
 
-    /// An attempt begins.
+    /// Records that an attempt begins.
     pub fn begin(&mut self) {
         self.last = Some(Instant::now());
     }
 
-    /// The wait after one more failure.
+    /// Records a failure, and returns the delay before the next attempt.
     pub fn next_wait(&mut self) -> Duration {
         self.failures = self.failures.saturating_add(1);
         let apart = self.last.map_or(Duration::ZERO, |last| Self::APART.saturating_sub(last.elapsed()));
         self.backoff.wait(self.failures, gst::glib::random_double()).max(apart)
     }
 
-    /// Something got through: the next failure is the first again, if it didn't come at once.
+    /// Records a success, which resets the delay unless it came less than [`Self::APART`] after the attempt began.
     pub fn worked(&mut self) -> bool {
         let settled = self.last.is_none_or(|last| last.elapsed() >= Self::APART);
         if settled {
@@ -59,7 +59,7 @@ impl Attempts {
         settled
     }
 
-    /// The next failure is the first again.
+    /// Resets the delay to the first.
     pub fn reset(&mut self) {
         self.failures = 0;
     }

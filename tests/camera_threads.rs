@@ -6,7 +6,7 @@ use common::barcode::Codec;
 use common::running::start;
 use common::supervised::{Supervised, camera};
 use gsttensorrt::config::Priority;
-use gsttensorrt::run::{FileSource, Outcome, Source, ThreadSetup};
+use gsttensorrt::run::{FileSource, Outcome, SourceSetup, ThreadSetup};
 use procfs::process::{Process, Task};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,7 +34,7 @@ fn threads_are_where_they_are_wanted_and_as_urgent() {
     let path = folder.path().join("clip.mp4");
     common::barcode::write_mp4(Codec::H264, 100, &path);
     let own = nice();
-    let mut setup = camera("pinned", Source::File(FileSource { path, looping: true }));
+    let mut setup = camera("pinned", SourceSetup::File(FileSource { path, looping: true }));
     setup.threads = ThreadSetup { pinned: true, decoder: Priority::Realtime, others: Priority::High };
     let cameras = Supervised::start(vec![setup]);
     cameras.wait_for_pictures("pinned", 10, 10 * SECOND);

@@ -164,7 +164,7 @@ pub struct Server {
 }
 
 /// Makes the answer.
-pub type Source = Arc<dyn Fn() -> String + Send + Sync>;
+pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 impl Server {
     /// Connections at a time; others wait.
@@ -174,7 +174,7 @@ impl Server {
 
     /// # Errors
     /// The address can't be had.
-    pub fn start(address: SocketAddr, source: Source) -> Result<Self, Error> {
+    pub fn start(address: SocketAddr, source: RenderMetrics) -> Result<Self, Error> {
         let failed = |error: std::io::Error| {
             let message = format!("metrics can't be served at {address}: {error}; another address or port will do");
             Error::new(ErrorKind::Setting, message)
@@ -214,7 +214,7 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: TcpListener, source: Source) {
+async fn serve(listener: TcpListener, source: RenderMetrics) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
     let room = Arc::new(Semaphore::new(Server::CONNECTIONS));
     loop {
@@ -236,7 +236,7 @@ async fn serve(listener: TcpListener, source: Source) {
     }
 }
 
-fn answer(request: &Request<Incoming>, source: &Source) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, source: &RenderMetrics) -> Response<Full<Bytes>> {
     let text = |status, text: &'static str| {
         let mut response = Response::new(Full::from(text));
         *response.status_mut() = status;

@@ -1,7 +1,7 @@
-//! Lines into a file on a disk.
+//! Writes lines to a file on disk.
 
 use super::output::Output;
-use super::turn::Turn;
+use super::write_lock::WriteLock;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -10,21 +10,21 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-/// Adds lines to a file, and to the file that has its name now once it was moved or deleted.
+/// Appends lines to a file, and follows its path: when the file was moved or deleted, the path is opened again.
 pub struct FileOutput {
     name: String,
-    /// `None` for one that was opened by another, as standard output is.
+    /// `None` for a file that was passed in open, such as standard output.
     path: Option<PathBuf>,
     file: File,
-    /// Shared with other writers into it.
-    turn: Arc<Turn>,
-    /// When the path was last looked at.
+    /// Shared with the other writers of this file.
+    lock: Arc<WriteLock>,
+    /// When the path was last checked.
     looked: Instant,
 }
 
 impl FileOutput {
     pub const GATHER: Duration = Duration::from_millis(100);
-    /// How often the path is looked at, at most: lines aren't written more often while they are gathered.
+    /// The shortest time between two checks of the path: lines aren't written more often while they are gathered.
     const LOOK: Duration = Self::GATHER;
 
     /// # Errors
@@ -33,53 +33,53 @@ impl FileOutput {
         Ok(Self { path: Some(path), ..Self::unnamed(name, file)? })
     }
 
-    /// A file without a path of its own.
+    /// Makes an output of an open file without a path.
     ///
     /// # Errors
     /// From the system.
     pub fn unnamed(name: String, file: File) -> io::Result<Self> {
-        Ok(Self { name, path: None, turn: Turn::of(&file)?, file, looked: Instant::now() })
+        Ok(Self { name, path: None, lock: WriteLock::of(&file)?, file, looked: Instant::now() })
     }
 
-    /// Opens a file, or what else has this path, for writing at its end.
+    /// Opens whatever this path names for writing at its end.
     ///
     /// # Errors
     /// From the system.
     pub fn open_path(path: &Path, append: bool) -> io::Result<File> {
         use nix::fcntl::OFlag;
-        // Always at the end: a file that another program empties, as log rotation by copying does, must not get a hole of
-        // zeros up to the place where the last line ended. Not blocking, so that a named pipe without a reader is an error,
-        // and doesn't hold up the pipeline's start.
+        // O_APPEND: a file that another program truncates, as copying log rotation does, must not get a hole of zeros
+        // up to the old end. O_NONBLOCK: a named pipe without a reader is an error, and doesn't hold up the start of
+        // the pipeline.
         let flags = OFlag::O_APPEND | OFlag::O_NONBLOCK;
         OpenOptions::new().write(true).create(true).truncate(!append).custom_flags(flags.bits()).open(path)
     }
 
-    /// Opens the file anew if its path names another, or none: it was moved or deleted.
+    /// Opens the path again if it names another file or none, because the file was moved or deleted.
     fn follow(&mut self) -> io::Result<()> {
         self.looked = Instant::now();
         let Some(path) = &self.path else { return Ok(()) };
         match (path.metadata(), self.file.metadata()?) {
             (Ok(named), own) if (named.dev(), named.ino()) == (own.dev(), own.ino()) => return Ok(()),
             (Err(error), _) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                // It can't be seen, so nothing says that it has moved.
+                // The path isn't accessible, so nothing says that the file has moved.
                 return Ok(());
             }
             _ => {}
         }
         let file = Self::open_path(path, true)?;
         if !file.metadata()?.is_file() {
-            return Err(io::Error::other("what has its name now isn't a file"));
+            return Err(io::Error::other("the path now names something other than a file"));
         }
-        self.turn = Turn::of(&file)?;
+        self.lock = WriteLock::of(&file)?;
         self.file = file;
         Ok(())
     }
 
-    /// Takes the last bytes away again, the beginning of a line that doesn't fit. Returns whether that was possible.
+    /// Truncates the last bytes, which are the beginning of a line that doesn't fit. Returns whether that was possible.
     fn cut(&mut self, bytes: usize) -> bool {
         let end = self.file.stream_position().ok();
         let length = self.file.metadata().ok().map(|metadata| metadata.len());
-        // Another program that has added to it, or emptied it, meanwhile must not lose what is its own.
+        // If another program has appended to the file or truncated it meanwhile, its data must not be lost.
         match end.filter(|end| Some(*end) == length).and_then(|end| end.checked_sub(bytes as u64)) {
             Some(length) => self.file.set_len(length).is_ok(),
             None => false,
@@ -104,11 +104,11 @@ impl Output for FileOutput {
         if self.looked.elapsed() >= Self::LOOK {
             self.follow()?;
         }
-        let turn = self.turn.clone();
-        let Some(mut turn) = turn.take(give_up) else { return Ok(()) };
-        if turn.after_torn {
+        let lock = self.lock.clone();
+        let Some(mut lock) = lock.take(give_up) else { return Ok(()) };
+        if lock.after_torn {
             self.file.write_all(b"\n")?;
-            turn.set_torn(false);
+            lock.set_torn(false);
         }
         let mut left = *lines;
         let result = loop {
@@ -130,7 +130,7 @@ impl Output for FileOutput {
         let begun = lines.get(..written).unwrap_or_default();
         let whole = begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         if whole < written {
-            turn.set_torn(!self.cut(written - whole));
+            lock.set_torn(!self.cut(written - whole));
         }
         *lines = lines.get(whole..).unwrap_or_default();
         result
@@ -154,7 +154,7 @@ mod tests {
     }
 
     fn write(output: &mut FileOutput, text: &str) {
-        // As if the last look were long ago.
+        // As if the last check were long ago.
         output.looked = Instant::now().checked_sub(FileOutput::LOOK).unwrap();
         let mut lines = text.as_bytes();
         output.write(&mut lines, "", &GO_ON).unwrap();
@@ -193,11 +193,11 @@ mod tests {
         assert!(output.reopen().is_err(), "a folder");
     }
 
-    /// A file that may not grow any longer is like a full disk: a line goes in whole, or not at all.
+    /// A file at its size limit is like a full disk: a line is written whole, or not at all.
     #[test]
     fn what_does_not_fit_is_not_begun() {
         if std::env::var_os("GST_TRT_TEST_FILE_LIMIT").is_none() {
-            // The limit is the process's: in one of its own.
+            // The limit is per process, so this test runs in a process of its own.
             let test = "publish::file::tests::what_does_not_fit_is_not_begun";
             let mut command = std::process::Command::new(std::env::current_exe().unwrap());
             let output = command.args([test, "--exact", "--nocapture"]).env("GST_TRT_TEST_FILE_LIMIT", "1").output();
@@ -205,7 +205,7 @@ mod tests {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             return;
         }
-        // Its default would end the process.
+        // The signal's default action would terminate the process.
         let _ = nix::sys::signal::SigSet::from(nix::sys::signal::Signal::SIGXFSZ).thread_block();
         let (_, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
         let folder = tempfile::tempdir().unwrap();

@@ -7,13 +7,13 @@ use model::{Keypoint, Rect};
 /// What a line says about a frame besides its objects.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {
-    /// Which stream it's of.
+    /// The stream that the frame belongs to.
     pub stream: &'a str,
-    /// Frames of this stream published before it.
+    /// The number of frames of this stream published before it.
     pub number: u64,
     /// Presentation timestamp, ns.
     pub pts: Option<u64>,
-    /// When the camera took it, ns since 1970-01-01 UTC, where the stream tells.
+    /// When the camera captured it, ns since 1970-01-01 UTC, if the stream says so.
     pub captured: Option<u64>,
     /// Pixels.
     pub width: u32,
@@ -21,7 +21,7 @@ pub struct Frame<'a> {
     pub height: u32,
 }
 
-/// Appends `frame` and its `record` to `out` as one line, with the newline.
+/// Appends `frame` and its `record` to `out` as one line, including the newline.
 pub fn write_line(out: &mut Vec<u8>, frame: &Frame, record: &Record) {
     out.extend_from_slice(br#"{"stream":"#);
     json::text(out, frame.stream);
@@ -56,7 +56,7 @@ pub fn write_line(out: &mut Vec<u8>, frame: &Frame, record: &Record) {
     out.extend_from_slice(b"]}\n");
 }
 
-/// `scale`: pixels of the frame, width and height.
+/// `scale` is the frame's width and height in pixels.
 fn write_object(out: &mut Vec<u8>, object: &Object, scale: (f32, f32)) {
     out.extend_from_slice(br#"{"id":"#);
     json::whole(out, object.id);
@@ -110,17 +110,17 @@ fn write_point(out: &mut Vec<u8>, point: &Keypoint, name: Option<&str>, scale: (
     out.push(b'}');
 }
 
-/// To 0.01 pixels.
+/// Appends a coordinate, rounded to 0.01 pixels.
 fn pixels(out: &mut Vec<u8>, value: f32) {
     json::rounded::<2>(out, value);
 }
 
-/// To 0.0001.
+/// Appends a confidence, rounded to 0.0001.
 fn confidence(out: &mut Vec<u8>, value: f32) {
     json::rounded::<4>(out, value);
 }
 
-/// `ns` since 1970 as for example `2026-05-04T12:34:56.789000000Z`; `None` beyond the year 9999.
+/// Formats nanoseconds since 1970, for example as `2026-05-04T12:34:56.789000000Z`; `None` beyond the year 9999.
 fn iso8601(ns: u64) -> Option<String> {
     let (seconds, nanos) = (ns / 1_000_000_000, ns % 1_000_000_000);
     let time = gst::glib::DateTime::from_unix_utc(i64::try_from(seconds).ok()?).ok()?;

@@ -1,4 +1,5 @@
-//! Where lines go, as a person writes it: `-`, a path, `tcp://host:port`, `mqtt://host:port/topic`.
+//! Locations that lines are written to, as a user writes them: `-`, a path, `tcp://host:port`,
+//! `mqtt://host:port/topic`.
 
 use super::mqtt::check_topic;
 use crate::config::Secret;
@@ -6,23 +7,23 @@ use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-/// A location, taken apart.
+/// A parsed location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// `-`
     StandardOutput,
-    /// A file, a named pipe, a device.
+    /// A file, a named pipe or a device.
     Path(PathBuf),
     /// `tcp://host:port`
     Tcp(Server),
-    /// `mqtt://host:port/topic`, or with `mqtts` over TLS.
+    /// `mqtt://host:port/topic`, or `mqtts://…` over TLS.
     Mqtt(Broker),
 }
 
-/// Who listens.
+/// The address of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Server {
-    /// A name, or an address without brackets.
+    /// A host name, or an IP address without brackets.
     pub host: String,
     pub port: u16,
 }
@@ -32,7 +33,7 @@ pub struct Server {
 pub struct Broker {
     pub server: Server,
     pub tls: bool,
-    /// What stands behind the host.
+    /// The path after the host.
     pub topic: Option<String>,
     /// User name and password.
     pub credentials: Option<(String, Secret)>,
@@ -48,7 +49,7 @@ impl std::fmt::Display for Server {
 
 impl Location {
     /// # Errors
-    /// What is wrong with it and how it's written; without its password.
+    /// What is wrong with the text and how to write it, without the password.
     pub fn parse(text: &str) -> Result<Self, String> {
         let Some((scheme, rest)) = text.split_once("://") else {
             return match text {
@@ -83,7 +84,7 @@ impl Location {
         if scheme == "tcp" {
             return match (user, path) {
                 (None, None) => Ok(Self::Tcp(server)),
-                _ => wrong("only a host and a port are known of a TCP reader"),
+                _ => wrong("a TCP location takes only a host and a port"),
             };
         }
         if let Some(topic) = path

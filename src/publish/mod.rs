@@ -1,8 +1,9 @@
 //! Records as JSON Lines: one object a frame, one line each. The format is described in `docs/json.md`.
 //!
 //! 1. [`Frame`] and a [`Record`](crate::meta::Record) become a line: [`write_line`].
-//! 2. A [`Publisher`] takes lines without waiting for the disk or the reader, and writes them on a thread of its own.
-//! 3. An [`Output`] is where they go: a file, a pipe, a TCP server, an MQTT broker; [`open`] makes it from a location.
+//! 2. A [`Publisher`] queues lines without waiting for the disk or the reader, and writes them on its own thread.
+//! 3. An [`Output`] is the destination: a file, a pipe, a TCP server, an MQTT broker; [`open`] makes it from a
+//!    location.
 
 mod file;
 mod json;
@@ -15,7 +16,7 @@ mod pipe;
 mod publisher;
 mod retry;
 mod tcp;
-mod turn;
+mod write_lock;
 
 pub use line::{Frame, write_line};
 pub use location::Location;

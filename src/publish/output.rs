@@ -1,4 +1,4 @@
-//! Where lines go.
+//! Destinations of lines.
 
 use super::file::FileOutput;
 use super::location::Location;
@@ -15,18 +15,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
-/// What an output tells while it goes on.
+/// What an output reports while it continues to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// It can't be written, or its connection is lost or can't be made, for this reason; it will be tried again.
+    /// Writing fails, or the connection is lost or can't be made, for this reason; the output retries.
     Away(String),
-    /// It's there again.
+    /// The output works again.
     Back,
-    /// Lines that it can never deliver are left out, for this reason. Told of once, and again after such lines got through.
+    /// The output drops lines that it can never deliver, for this reason. This is reported once, and again only after
+    /// such lines got through.
     Undeliverable(String),
 }
 
-/// Hears notices, from any thread.
+/// Receives notices, on any thread.
 pub type Notify = Arc<dyn Fn(Notice) + Send + Sync>;
 
 /// What becomes of an output that can't be opened or written.
@@ -41,63 +42,64 @@ pub enum OnError {
     Retry,
 }
 
-/// Takes lines. Used by one thread.
+/// Writes lines. It's used by one thread.
 pub trait Output: Send {
-    /// For messages: a path, an address.
+    /// The name for messages: a path or an address.
     fn name(&self) -> &str;
 
-    /// Whether a reader can hold the writing up for as long as it likes, as with a pipe; a disk can't.
+    /// Whether a reader can block the writer indefinitely, as with a pipe; a disk can't.
     fn can_stall(&self) -> bool;
 
-    /// Whether the output can be away, and come back: a server on a network.
+    /// Whether the output can be unavailable for a while and come back, as a server on a network can.
     fn can_be_away(&self) -> bool {
         false
     }
 
-    /// How long lines may be gathered before they are written: waking a thread for each costs more than writing it. Zero
-    /// where a reader waits for them.
+    /// How long lines may be gathered before they are written: waking a thread for each line costs more than writing
+    /// it. Zero where a reader waits for the lines.
     fn gather(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// Writes lines of `stream`, each with its newline: one, or several where they are [gathered](Self::gather). Takes those
-    /// that are written off the front of `lines`, whole ones only. Returns soon after `give_up` is set, however slow the
-    /// reader, with the rest still there; a line that is too long for one piece may then have been begun.
+    /// Writes lines of `stream`, each with its newline: one, or several where they are [gathered](Self::gather).
+    /// Removes the lines that were written from the front of `lines`, whole lines only. Returns soon after `give_up` is
+    /// set, however slow the reader, and leaves the rest in `lines`; a line too long to be written at once may then
+    /// have been written in part.
     ///
     /// # Errors
-    /// The rest isn't written, and nothing can be written any more.
+    /// The rest isn't written, and the output can't be used any more.
     fn write(&mut self, lines: &mut &[u8], stream: &str, give_up: &AtomicBool) -> io::Result<()>;
 
-    /// Waits until all lines written have arrived, as far as the reader tells; returns soon after `give_up` is set, with
-    /// how many haven't.
+    /// Waits until all written lines have arrived, as far as the reader confirms them; returns soon after `give_up` is
+    /// set, with the number that haven't arrived.
     ///
     /// # Errors
-    /// Nothing can be written any more.
+    /// The output can't be used any more.
     fn flush(&mut self, _give_up: &AtomicBool) -> io::Result<u64> {
         Ok(0)
     }
 
-    /// Opens the file of its name anew if that is another one now.
+    /// Opens the path again if it names another file now.
     ///
     /// # Errors
-    /// It can't be opened; nothing can be written any more.
+    /// The path can't be opened; the output can't be used any more.
     fn reopen(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    /// Counts lines that were written, and found to be undeliverable later.
+    /// The counter of lines that were written and found to be undeliverable later.
     fn undeliverable(&self) -> Arc<AtomicU64> {
         Arc::default()
     }
 }
 
-/// Opens `location` (see [`Location`]). A file is made if it isn't there, and emptied unless `append`. Servers are
-/// connected to later, as often as need be. With [`OnError::Retry`] files and pipes too are opened as often as need be.
-/// `notify` hears of it.
+/// Opens `location` (see [`Location`]). A file is created if it doesn't exist, and truncated unless `append`. Servers
+/// are connected to later, and again whenever needed. With [`OnError::Retry`] files and pipes too are opened again
+/// whenever needed. `notify` receives the notices.
 ///
 /// # Errors
-/// `InvalidInput` for a location or settings that can't be. With [`OnError::Fail`] also from the system; a named pipe
-/// without a reader can't be opened.
+/// `InvalidInput` for an invalid location or invalid settings. With [`OnError::Fail`] also errors of the system; a
+/// named pipe without a reader can't be opened.
 pub fn open(
     location: &str,
     append: bool,
@@ -118,7 +120,7 @@ pub fn open(
                 Ok(found) if !found.is_file() => Duration::ZERO,
                 _ => FileOutput::GATHER,
             };
-            // What this output has written itself stays.
+            // What this output has written before a reopen is kept.
             let mut append = append;
             let open = move || open_path(&name, &path, append).inspect(|_| append = true);
             Box::new(RetryingOutput::new(location.to_owned(), gather, open, notify))
@@ -131,7 +133,7 @@ pub fn open(
 const STANDARD_OUTPUT: &str = "standard output";
 
 fn standard_output() -> io::Result<Box<dyn Output>> {
-    // A descriptor of its own, past the line buffer that the process's prints go through.
+    // A duplicated descriptor bypasses the line buffer of the process's own prints.
     let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     Ok(if file.metadata()?.is_file() {
         Box::new(FileOutput::unnamed(STANDARD_OUTPUT.into(), file)?)
@@ -149,12 +151,12 @@ fn open_path(name: &str, path: &Path, append: bool) -> io::Result<Box<dyn Output
     })
 }
 
-/// What a person can do about it, where that is known.
+/// The remedy, where one is known.
 pub fn remedy(error: &io::Error) -> Option<&'static str> {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("free some space, or set another location"),
-        io::ErrorKind::BrokenPipe => Some("its reader has gone: start it again"),
-        io::ErrorKind::NotFound => Some("make its folder first, or set another location"),
+        io::ErrorKind::BrokenPipe => Some("its reader has closed it: start the reader again"),
+        io::ErrorKind::NotFound => Some("create its folder first, or set another location"),
         _ if error.raw_os_error() == Some(nix::errno::Errno::ENXIO as i32) => {
             Some("this named pipe has no reader: start its reader first")
         }

@@ -1,7 +1,7 @@
-//! Lines into something with a reader.
+//! Writes lines to a destination with a reader.
 
 use super::output::Output;
-use super::turn::Turn;
+use super::write_lock::WriteLock;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use std::fs::File;
@@ -10,25 +10,25 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A pipe, a socket, a terminal, a device.
+/// An output to a pipe, a socket, a terminal or a device.
 pub struct PipeOutput {
     name: String,
-    /// Shared with other writers into it.
-    turn: Arc<Turn>,
+    /// Shared with the other writers of this file.
+    lock: Arc<WriteLock>,
     file: File,
 }
 
 impl PipeOutput {
-    /// How often a wait looks whether it's to end, ms.
+    /// How often a wait checks whether to give up, ms.
     const TICK: u8 = 50;
-    /// Bytes that a pipe takes without blocking when it's ready at all, and as one piece (`PIPE_BUF`, POSIX's least is
-    /// 512, Linux has 4096). Standard output may be shared with other programs, so it can't be made non-blocking.
+    /// Bytes that a pipe takes without blocking when it's writable at all, and atomically (`PIPE_BUF`: POSIX's minimum
+    /// is 512, Linux has 4096). Standard output may be shared with other programs, so it can't be made non-blocking.
     const PIECE: usize = 4096;
 
     /// # Errors
     /// From the system.
     pub fn new(name: String, file: File) -> io::Result<Self> {
-        Ok(Self { name, turn: Turn::of(&file)?, file })
+        Ok(Self { name, lock: WriteLock::of(&file)?, file })
     }
 }
 
@@ -42,17 +42,18 @@ impl Output for PipeOutput {
     }
 
     fn write(&mut self, lines: &mut &[u8], _: &str, give_up: &AtomicBool) -> io::Result<()> {
-        let Some(mut turn) = self.turn.take(give_up) else { return Ok(()) };
-        // What was begun by another and never ended is its own line, so that this one is whole.
+        let Some(mut lock) = self.lock.take(give_up) else { return Ok(()) };
+        // A partial line that another writer left is ended first, so that this line is whole.
         let repaired;
-        let mut left: &[u8] = if turn.after_torn {
+        let mut left: &[u8] = if lock.after_torn {
             repaired = [b"\n".as_slice(), lines].concat();
             &repaired
         } else {
             lines
         };
         while !left.is_empty() {
-            // Not before the first attempt: at the end of the stream a reader that isn't behind gets all lines.
+            // `give_up` is checked only after the first attempt: at the end of the stream a reader that keeps up gets
+            // all lines.
             match poll(&mut [PollFd::new(self.file.as_fd(), PollFlags::POLLOUT)], Self::TICK) {
                 Ok(0) | Err(Errno::EINTR) if give_up.load(Ordering::Relaxed) => return Ok(()),
                 Ok(0) | Err(Errno::EINTR) => continue,
@@ -64,7 +65,7 @@ impl Output for PipeOutput {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     left = left.get(written..).unwrap_or_default();
-                    turn.set_torn(!left.is_empty());
+                    lock.set_torn(!left.is_empty());
                 }
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 Err(error) => return Err(error),
@@ -118,7 +119,7 @@ mod tests {
     fn a_line_after_one_that_was_given_up_on_is_whole() {
         let (mut reader, writer) = io::pipe().unwrap();
         let (mut first, mut second) = (output(&writer), output(&writer));
-        // More than the pipe takes, without a reader.
+        // More than the pipe holds, without a reader.
         let long = [vec![b'a'; 1 << 20], b"\n".to_vec()].concat();
         assert!(!write(&mut first, &long, true));
         drop((first, writer));

@@ -1,4 +1,4 @@
-//! Lines on their way: a bounded queue, and the thread that writes them.
+//! A bounded queue of lines, and the thread that writes them.
 
 use super::Output;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -12,34 +12,35 @@ use std::time::{Duration, Instant};
 /// What happens to a line when the queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overflow {
-    /// It waits for room.
+    /// The caller blocks until there is space.
     Block,
-    /// The oldest line makes room, and is counted.
+    /// The oldest line is dropped and counted.
     DropOldest,
 }
 
-/// Why a line wasn't taken.
+/// Why a line wasn't queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
     /// The stream is flushing or stopping.
     Flushing,
-    /// Writing failed before.
+    /// Writing has failed.
     Failed,
-    /// The time that was given is over.
+    /// The timeout has expired.
     TimedOut,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Lines written; into a connection that confirms them, those handed to it.
+    /// Lines written; for a connection that confirms them, lines handed to it.
     pub lines: u64,
-    /// Lines that gave way to newer ones, can't be delivered, or were left or unconfirmed when the stream was stopped.
+    /// Lines that were dropped for newer ones, can't be delivered, or were queued or unconfirmed when the stream was
+    /// stopped.
     pub dropped: u64,
     /// Bytes written.
     pub bytes: u64,
 }
 
-/// Writes lines to an [`Output`] on a thread of its own. The thread ends when this is dropped; better use
+/// Writes lines to an [`Output`] on its own thread. The thread ends when this is dropped; prefer
 /// [`close`](Self::close).
 pub struct Publisher {
     shared: Arc<Shared>,
@@ -52,16 +53,16 @@ struct Shared {
     state: Mutex<State>,
     /// How long lines may be gathered.
     gather: Duration,
-    /// There is a line to write, or an end.
+    /// Notified when there is a line to write, or the thread is to end.
     work: Condvar,
-    /// A line has left the queue or been written, or nothing is waited for any more.
+    /// Notified when a line has left the queue or been written, or when waiting is pointless.
     progress: Condvar,
     give_up: AtomicBool,
-    /// Lines that count as written, and turned out to be undeliverable.
+    /// Lines that count as written and turned out to be undeliverable.
     undeliverable: Arc<AtomicU64>,
 }
 
-/// Gathered lines are written together, until they are so many bytes: a call of the system costs as much as copying them.
+/// Gathered lines are written together up to this many bytes: a system call costs as much as copying them.
 const PIECE: usize = 64 * 1024;
 
 struct Line {
@@ -72,45 +73,45 @@ struct Line {
 #[derive(Default)]
 struct State {
     lines: VecDeque<Line>,
-    /// Since when lines are gathered; `None`: the thread has to be told of the first.
+    /// When gathering began; `None`: the thread has to be notified of the first line.
     since: Option<Instant>,
-    /// Lines have come since.
+    /// Lines have come since then.
     gathered: bool,
-    /// Half of the lines that may wait do: they aren't gathered any longer.
+    /// The queue is half full: lines aren't gathered any longer.
     many: bool,
     /// The thread waits for work.
     idle: bool,
-    /// Emptied lines, so that their memory is used again.
+    /// Emptied lines whose memory is reused.
     spare: Vec<Vec<u8>>,
-    /// Lines that are with the output.
+    /// Lines that the output is writing.
     writing: u64,
-    /// Lines were written since the output was flushed.
+    /// Lines were written since the last flush.
     unflushed: bool,
-    /// How many wait for the last line to arrive.
+    /// How many threads wait for the last line to arrive.
     draining: usize,
-    /// The output is to be opened anew if it was moved.
+    /// The output is to be opened again if it was moved.
     reopen: bool,
     flushing: bool,
     failed: bool,
     /// No more lines come.
     closed: bool,
-    /// The thread is done.
+    /// The thread has ended.
     ended: bool,
-    /// Written lines that haven't arrived, as the last flush found.
+    /// Written lines that hadn't arrived at the last flush.
     left: u64,
     stats: Stats,
 }
 
 impl Publisher {
-    /// How long [`close`](Self::close) goes on writing for a reader that is behind.
+    /// How long [`close`](Self::close) keeps writing for a reader that is behind.
     const PATIENCE: Duration = Duration::from_millis(500);
-    /// How long an output gets to notice that it's given up on; then its thread is left behind.
+    /// How long an output has to notice that it was given up on; after that its thread is abandoned.
     const GRACE: Duration = Duration::from_millis(300);
 
-    /// Starts writing. `failed` is called once, on the thread, when the output fails; nothing is written after that.
+    /// Starts the thread. `failed` is called once, on the thread, when the output fails; nothing is written after that.
     ///
     /// # Errors
-    /// When the system has no thread to give.
+    /// The system can't create a thread.
     pub fn new(output: Box<dyn Output>, failed: impl FnOnce(&str, io::Error) + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
@@ -126,20 +127,20 @@ impl Publisher {
         Ok(Self { shared, can_stall, can_be_away, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Whether the output's reader can hold up the writing.
+    /// Whether the output's reader can block the writing.
     pub fn can_stall(&self) -> bool {
         self.can_stall
     }
 
-    /// Whether the output's reader can be away.
+    /// Whether the output's reader can be unavailable for a while.
     pub fn can_be_away(&self) -> bool {
         self.can_be_away
     }
 
-    /// Takes `line` of `stream`, and leaves an empty buffer in its place. `most` lines wait at a time.
+    /// Queues `line` of `stream`, and leaves an empty buffer in its place. At most `most` lines are queued.
     ///
     /// # Errors
-    /// The line wasn't taken and is still there.
+    /// The line wasn't queued and is still in `line`.
     pub fn push(&self, line: &mut Vec<u8>, stream: &Arc<str>, most: usize, overflow: Overflow) -> Result<(), Refused> {
         let most = most.max(1);
         let mut state = self.shared.state.lock();
@@ -176,10 +177,11 @@ impl Publisher {
         Ok(())
     }
 
-    /// Waits until every line taken so far is written, and has arrived as far as the output knows; at most for `limit`.
+    /// Waits, at most for `limit`, until every line queued so far is written, and has arrived as far as the output
+    /// knows.
     ///
     /// # Errors
-    /// When that can't be, isn't to be waited for, or takes longer. Lines go on being written after that.
+    /// Writing has failed, the stream is flushing, or the limit has passed. Lines are still written after that.
     pub fn drain(&self, limit: Option<Duration>) -> Result<(), Refused> {
         let deadline = limit.map(|limit| Instant::now() + limit);
         let mut state = self.shared.state.lock();
@@ -204,8 +206,8 @@ impl Publisher {
         result
     }
 
-    /// While flushing, [`push`](Self::push) and [`drain`](Self::drain) return at once. Lines already taken are written
-    /// all the same.
+    /// While flushing, [`push`](Self::push) and [`drain`](Self::drain) return at once. Lines already queued are still
+    /// written.
     pub fn set_flushing(&self, flushing: bool) {
         self.shared.state.lock().flushing = flushing;
         self.shared.progress.notify_all();
@@ -218,13 +220,13 @@ impl Publisher {
         Stats { lines, dropped: stats.dropped + undeliverable, ..stats }
     }
 
-    /// Has a file that was moved or deleted opened anew now, not with the next line.
+    /// Opens a file that was moved or deleted again now, instead of with the next line.
     pub fn reopen(&self) {
         self.shared.state.lock().reopen = true;
         self.shared.work.notify_one();
     }
 
-    /// Writes what was taken and ends the thread, in less than a second even if the reader doesn't read. Returns how
+    /// Writes the queued lines and ends the thread, in less than a second even if the reader doesn't read. Returns how
     /// many lines couldn't be written.
     pub fn close(&self) -> u64 {
         let thread = self.thread.lock().take();
@@ -242,7 +244,7 @@ impl Publisher {
         state.stats.dropped += left;
         drop(state);
         if ended {
-            // Nothing is lost if it panicked: `ended` was set, and what is left counted.
+            // Nothing is lost if the thread panicked: `ended` was set, and the remaining lines counted.
             let _ = thread.join();
         }
         left
@@ -257,7 +259,7 @@ impl Drop for Publisher {
 
 impl Shared {
     fn run(&self, mut output: Box<dyn Output>, failed: impl FnOnce(&str, io::Error)) {
-        // A reader that goes away is an error of `write`; the signal's default would end the process.
+        // A reader that closes is an error of `write`; the signal's default action would terminate the process.
         let _ = nix::sys::signal::SigSet::from(nix::sys::signal::Signal::SIGPIPE).thread_block();
         let (mut failure, mut text) = (None, Vec::new());
         while let Some(job) = self.next(&mut text) {
@@ -284,7 +286,7 @@ impl Shared {
             self.progress.notify_all();
         }
         self.progress.notify_all();
-        // With no lock held: the callback may ask for stats.
+        // The lock isn't held here: the callback may ask for stats.
         if let Some(error) = failure {
             failed(output.name(), error);
         }
@@ -293,7 +295,7 @@ impl Shared {
         self.progress.notify_all();
     }
 
-    /// Takes note of a flush that left so many lines on the way. Returns whether there were none.
+    /// Records a flush that left `left` lines undelivered. Returns whether there were none.
     fn flushed(&self, left: u64) -> bool {
         let mut state = self.state.lock();
         state.unflushed = left > 0;
@@ -302,7 +304,7 @@ impl Shared {
         left == 0
     }
 
-    /// What to do next, with what is to be written in `text`; `None` when there is no more.
+    /// The next job, with the data to write in `text`; `None` when there is no more.
     fn next(&self, text: &mut Vec<u8>) -> Option<Job> {
         let mut state = self.state.lock();
         loop {
@@ -332,7 +334,7 @@ impl Shared {
             }
             state.many = false;
             if std::mem::take(&mut state.gathered) && !self.gather.is_zero() {
-                // Where lines have come more will: the thread looks by itself instead of being told of the first.
+                // Where lines have come more will: the thread wakes by itself instead of being notified of the first.
                 state.since = Some(Instant::now());
                 continue;
             }
@@ -343,7 +345,7 @@ impl Shared {
         }
     }
 
-    /// Waits for progress, at most so long if a limit is given.
+    /// Waits for progress, at most for `limit` if there is one.
     fn wait_progress(&self, state: &mut MutexGuard<'_, State>, limit: Option<Duration>) {
         match limit {
             Some(limit) => _ = self.progress.wait_for(state, limit),
@@ -351,7 +353,7 @@ impl Shared {
         }
     }
 
-    /// Whether the thread has ended, after at most `limit`.
+    /// Waits at most `limit` for the thread to end, and returns whether it has.
     fn wait_end(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let mut state = self.state.lock();
@@ -366,16 +368,16 @@ impl Shared {
 }
 
 enum Job {
-    /// Lines of this stream.
+    /// Write lines of this stream.
     Write(Arc<str>),
-    /// All lines are written: see that they arrive.
+    /// All lines are written: flush the output.
     Flush,
     /// Open the file anew if it was moved.
     Reopen,
 }
 
 impl State {
-    /// How long more lines are gathered; `None`: what is there is to be written now.
+    /// How much longer lines are gathered; `None`: the queued lines are to be written now.
     fn left_to_gather(&self, gather: Duration) -> Option<Duration> {
         if self.many || self.closed || self.draining > 0 {
             return None;
@@ -383,8 +385,8 @@ impl State {
         gather.checked_sub(self.since?.elapsed()).filter(|left| !left.is_zero())
     }
 
-    /// Copies the next line to `text`, and those of its stream that follow while that is shorter than `piece`; gives their
-    /// stream.
+    /// Copies the next line to `text`, and the following lines of its stream while `text` is shorter than `piece`;
+    /// returns their stream.
     fn take(&mut self, text: &mut Vec<u8>, piece: usize) -> Option<Arc<str>> {
         let stream = self.lines.front()?.stream.clone();
         text.clear();
@@ -400,7 +402,7 @@ impl State {
         Some(stream)
     }
 
-    /// Takes note of what was written of `text`: all but `left`.
+    /// Records what was written of `text`: all but `left`.
     fn wrote(&mut self, text: &[u8], left: &[u8]) {
         let lines_left = match left.len() {
             0 => 0,
@@ -414,7 +416,7 @@ impl State {
         self.unflushed |= written > 0;
     }
 
-    /// Buffers kept for later lines; more than a few come together only after a jam.
+    /// Buffers kept for later lines; more than a few accumulate only after a stall.
     const SPARE: usize = 16;
 
     fn recycle(&mut self, mut line: Vec<u8>) {
@@ -430,7 +432,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    /// Hands each line to the test, which can take its time; fails once the test is gone.
+    /// Hands each line to the test, which can take its time; fails once the test has ended.
     struct Slow {
         lines: mpsc::SyncSender<Vec<u8>>,
         gather: Duration,
@@ -464,7 +466,7 @@ mod tests {
         }
     }
 
-    /// A publisher, and the end that its lines come out of once they are asked for.
+    /// A publisher, and the channel from which its lines come once they are asked for.
     fn publisher() -> (Publisher, mpsc::Receiver<Vec<u8>>, mpsc::Receiver<String>) {
         gathering(Duration::ZERO)
     }
@@ -480,7 +482,7 @@ mod tests {
         publisher.push(&mut text.as_bytes().to_vec(), &"stream".into(), 2, overflow)
     }
 
-    /// Until the thread has a line in hand, so that the queue is as the test made it.
+    /// Waits until the thread is writing a line, so that the queue is as the test made it.
     fn until_writing(publisher: &Publisher) {
         while publisher.shared.state.lock().writing == 0 {
             std::thread::yield_now();
@@ -500,7 +502,7 @@ mod tests {
         assert_eq!(publisher.close(), 0);
     }
 
-    /// Lines wait together, but not when half of the queue is full, when somebody waits for them, or at the end.
+    /// Lines are gathered, but not when half of the queue is full, when a caller waits for them, or at the end.
     #[test]
     fn lines_are_gathered_until_they_are_wanted() {
         const LONG: Duration = Duration::from_secs(60);
@@ -619,7 +621,7 @@ mod tests {
         assert_eq!(push(&publisher, "2", Overflow::Block), Err(Refused::Flushing));
     }
 
-    /// An output that fails within lines that were gathered: those that are in are written, the others aren't.
+    /// An output fails within gathered lines: those before the failure count as written, the others don't.
     #[test]
     fn lines_of_a_part_that_was_written_are_counted_one_by_one() {
         let mut state = State { writing: 3, ..State::default() };

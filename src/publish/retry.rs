@@ -1,4 +1,4 @@
-//! Outputs that fail, and are tried again.
+//! Outputs that are retried after a failure.
 
 use super::output::{Notice, Notify, Output, remedy};
 use crate::backoff::Attempts;
@@ -6,18 +6,18 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Whether an output works, and when it's tried again if it doesn't. Each outage is told once, whatever the number of
+/// Whether an output works, and when it's retried if it doesn't. Each outage is reported once, whatever the number of
 /// attempts.
 pub struct Outage {
     attempts: Attempts,
-    /// No attempt before this.
+    /// The earliest time of the next attempt.
     not_before: Option<Instant>,
     told: bool,
     notify: Notify,
 }
 
 impl Outage {
-    /// How often a wait looks whether it's to end.
+    /// How often a wait checks whether to give up.
     const TICK: Duration = Duration::from_millis(50);
 
     pub fn new(notify: Notify) -> Self {
@@ -25,7 +25,7 @@ impl Outage {
         Self { attempts, not_before: None, told: false, notify }
     }
 
-    /// Waits for the next attempt's time; `false` when given up. The attempt begins then.
+    /// Waits until the next attempt is due, and begins it; `false` when given up.
     pub fn wait(&mut self, give_up: &AtomicBool) -> bool {
         while let Some(left) = self.not_before.and_then(|time| time.checked_duration_since(Instant::now())) {
             if give_up.load(Ordering::Relaxed) {
@@ -38,7 +38,7 @@ impl Outage {
         true
     }
 
-    /// An attempt has failed, or what worked does no longer.
+    /// Records that an attempt has failed, or that a working output has stopped working.
     pub fn failed(&mut self, reason: impl FnOnce() -> String) {
         self.not_before = Some(Instant::now() + self.attempts.next_wait());
         if !std::mem::replace(&mut self.told, true) {
@@ -46,7 +46,8 @@ impl Outage {
         }
     }
 
-    /// A line got through. The outage is over unless it may yet go on, when that was in the first moments.
+    /// Records that a line got through. That ends the outage, unless the attempt began only moments ago and may yet
+    /// fail.
     pub fn worked(&mut self) {
         if self.attempts.worked() && std::mem::take(&mut self.told) {
             (self.notify)(Notice::Back);
@@ -54,26 +55,26 @@ impl Outage {
     }
 }
 
-/// A file or a pipe that is opened anew after it has failed.
+/// A file or a pipe that is opened again after a failure.
 pub struct RetryingOutput<F> {
     name: String,
     gather: Duration,
     open: F,
-    /// Stays after a failure until there is another: what a named pipe holds is lost when its last end is closed.
+    /// Kept after a failure until it's replaced: the content of a named pipe is lost when its last end is closed.
     output: Option<Box<dyn Output>>,
     broken: bool,
     outage: Outage,
 }
 
 impl<F: FnMut() -> io::Result<Box<dyn Output>> + Send> RetryingOutput<F> {
-    /// Makes a first attempt to open it.
+    /// Makes the first attempt to open the output.
     pub fn new(name: String, gather: Duration, open: F, notify: Notify) -> Self {
         let mut this = Self { name, gather, open, output: None, broken: true, outage: Outage::new(notify) };
         this.attempt(&AtomicBool::new(false));
         this
     }
 
-    /// Opens it when it's time; `false` when given up.
+    /// Opens the output when the next attempt is due; `false` when given up.
     fn attempt(&mut self, give_up: &AtomicBool) -> bool {
         if !self.outage.wait(give_up) {
             return false;
@@ -152,7 +153,7 @@ mod tests {
     use parking_lot::Mutex;
     use std::sync::Arc;
 
-    /// Takes lines until the script says that it fails.
+    /// Takes lines until the script says that writing fails.
     struct Scripted {
         failures: Arc<Mutex<Vec<io::ErrorKind>>>,
         written: Arc<Mutex<Vec<u8>>>,

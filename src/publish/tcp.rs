@@ -1,4 +1,4 @@
-//! Lines to a TCP server, which may come and go.
+//! Writes lines to a TCP server, which may come and go.
 
 use super::location::Server;
 use super::output::{Notify, Output};
@@ -12,8 +12,8 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// A client. A line whose sending was broken off is sent again, whole, on the next connection; lines that the system had
-/// taken and the reader had not are lost with it, since TCP doesn't tell.
+/// A TCP client. A line whose sending was interrupted is sent again, whole, on the next connection; lines that were in
+/// the socket's buffer and hadn't reached the reader are lost with the connection, since TCP doesn't report them.
 pub struct TcpOutput {
     name: String,
     server: Server,
@@ -22,21 +22,21 @@ pub struct TcpOutput {
 }
 
 impl TcpOutput {
-    /// How often a wait looks whether it's to end, ms.
+    /// How often a wait checks whether to give up, ms.
     const TICK: u8 = 50;
     const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-    /// After so long without a sign of life a reader counts as gone.
+    /// A reader that hasn't responded for this long counts as dead.
     const DEAD_AFTER: Duration = Duration::from_secs(30);
-    /// How long the end waits for the reader to take what is under way.
+    /// How long closing waits for the reader to take the data in flight.
     const LINGER: Duration = Duration::from_millis(200);
 
-    /// Connects with the first line.
+    /// The output connects when the first line comes.
     pub fn new(server: Server, notify: Notify) -> Self {
         let name = format!("tcp://{server}");
         Self { name, server, stream: None, outage: Outage::new(notify) }
     }
 
-    /// Waits for the next attempt's time and makes it; `false` when given up.
+    /// Waits until the next attempt is due and makes it; `false` when given up.
     fn connect(&mut self, give_up: &AtomicBool) -> bool {
         if !self.outage.wait(give_up) {
             return false;
@@ -56,7 +56,7 @@ impl TcpOutput {
 
     /// `None` when given up.
     fn attempt(&self, give_up: &AtomicBool) -> io::Result<Option<TcpStream>> {
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "this host has no address");
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
         for address in (&*self.server.host, self.server.port).to_socket_addrs()? {
             match connect(address, give_up, Self::CONNECT_LIMIT) {
                 Ok(stream) => return Ok(stream),
@@ -110,8 +110,8 @@ impl Output for TcpOutput {
 }
 
 impl Drop for TcpOutput {
-    /// Ends the sending side and waits a moment for the reader's end: closing with something unread would throw away what
-    /// it hasn't got yet.
+    /// Shuts down the sending side and waits a moment for the reader to close: closing a socket with unread data would
+    /// discard what the reader hasn't received yet.
     fn drop(&mut self) {
         let Some(stream) = &mut self.stream else { return };
         let deadline = Instant::now() + Self::LINGER;
@@ -124,7 +124,7 @@ impl Drop for TcpOutput {
     }
 }
 
-/// A stream that doesn't block; `None` when given up.
+/// Connects a non-blocking stream; `None` when given up.
 fn connect(address: SocketAddr, give_up: &AtomicBool, limit: Duration) -> io::Result<Option<TcpStream>> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
@@ -154,9 +154,9 @@ fn connect(address: SocketAddr, give_up: &AtomicBool, limit: Duration) -> io::Re
     }
 }
 
-/// `false` when given up.
+/// Sends a line; `false` when given up.
 fn send(stream: &mut TcpStream, line: &[u8], give_up: &AtomicBool) -> io::Result<bool> {
-    // A reader that has gone is noticed before the line is handed to a dead connection, where it would be lost.
+    // A reader that has closed is noticed before the line is written to a dead connection, where it would be lost.
     discard_input(stream)?;
     let mut left = line;
     while !left.is_empty() {
@@ -177,12 +177,14 @@ fn send(stream: &mut TcpStream, line: &[u8], give_up: &AtomicBool) -> io::Result
     Ok(true)
 }
 
-/// Takes what the reader says, which means nothing here.
+/// Discards what the reader sends, which has no meaning here.
 fn discard_input(stream: &mut TcpStream) -> io::Result<()> {
     let mut bytes = [0; 512];
     loop {
         match stream.read(&mut bytes) {
-            Ok(0) => return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the reader has closed")),
+            Ok(0) => {
+                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the reader has closed the connection"));
+            }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -225,7 +227,7 @@ mod tests {
         let long = [vec![b'x'; 8 << 20], b"\n".to_vec()].concat();
         let first = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            // Reads a part of the long line and dies; the kernel has taken no more than its buffers hold.
+            // Reads a part of the long line and closes; the kernel has taken no more than its buffers hold.
             stream.read_exact(&mut [0; 4096]).unwrap();
             drop((stream, listener));
             std::thread::sleep(Duration::from_millis(300));
@@ -245,7 +247,7 @@ mod tests {
     #[test]
     fn giving_up_ends_every_wait() {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        // Nobody listens there any more.
+        // There is no listener on this port any more.
         let (mut away, _) = output(port);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (mut stuck, _) = output(listener.local_addr().unwrap().port());
@@ -280,7 +282,7 @@ mod tests {
         assert_eq!(reading.join().unwrap(), (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
     }
 
-    /// A reader that takes a line and leaves, again and again.
+    /// A reader that takes a line and closes, again and again.
     #[test]
     fn a_reader_that_does_not_stay_is_not_called_in_a_storm() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -15,12 +15,12 @@
 mod appearance;
 mod clock;
 mod gate;
+mod output_thread;
 mod pictures;
 mod queue;
 mod recorder;
 mod session;
 mod store;
-mod track;
 mod videos;
 
 pub use appearance::Appearances;

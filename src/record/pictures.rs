@@ -1,8 +1,8 @@
 //! A camera's pictures: its last frame, and one of each class as it appears.
 
 use super::gate::{Gate, Want};
+use super::output_thread::{Output, Say};
 use super::store::Store;
-use super::track::{Output, Say};
 use crate::config;
 use files::whole_file;
 use gst::prelude::*;

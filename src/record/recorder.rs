@@ -2,10 +2,10 @@
 
 use super::clock::{Clock, Stamp};
 use super::gate::Want;
+use super::output_thread::{OutputThread, Say, Taken};
 use super::pictures::Pictures;
 use super::session::size;
 use super::store::Store;
-use super::track::{Say, Taken, Track};
 use super::videos::Videos;
 use crate::config;
 use crate::error::{Error, ErrorKind};
@@ -63,8 +63,8 @@ pub struct Recorder(Arc<Inner>);
 struct Inner {
     start: Instant,
     clock: Mutex<Clock>,
-    pictures: Option<(Arc<Pictures>, Track)>,
-    videos: Option<(Arc<Videos>, Track)>,
+    pictures: Option<(Arc<Pictures>, OutputThread)>,
+    videos: Option<(Arc<Videos>, OutputThread)>,
 }
 
 impl Recorder {
@@ -84,14 +84,14 @@ impl Recorder {
         let of_pictures = pictures.as_ref().map(|pictures| {
             let store = open(&pictures.folder.join(&camera), "jpg", pictures.limit)?;
             let pictures = Arc::new(Pictures::new(pictures, &camera, store, say.clone()));
-            let track = Track::start(pictures.clone(), Settings::PICTURES, gpu.clone(), say.clone())?;
-            Ok::<_, Error>((pictures, track))
+            let thread = OutputThread::start(pictures.clone(), Settings::PICTURES, gpu.clone(), say.clone())?;
+            Ok::<_, Error>((pictures, thread))
         });
         let of_videos = segments.as_ref().map(|segments| {
             let store = open(&segments.folder.join(&camera), "mp4", segments.limit)?;
             let videos = Arc::new(Videos::new(segments, store, say.clone()));
-            let track = Track::start(videos.clone(), waiting_for_videos, gpu.clone(), say.clone())?;
-            Ok::<_, Error>((videos, track))
+            let thread = OutputThread::start(videos.clone(), waiting_for_videos, gpu.clone(), say.clone())?;
+            Ok::<_, Error>((videos, thread))
         });
         Ok(Self(Arc::new(Inner {
             start: Instant::now(),
@@ -133,7 +133,7 @@ impl Inner {
         let Some((width, height)) = size(&caps) else { return };
         let record = meta::read(buffer, width, height);
         let Stamp { time, duration } = self.clock.lock().next(running_time(pad, buffer), now);
-        let offer = |track: &Track, want| {
+        let offer = |thread: &OutputThread, want| {
             // The frame's memory is shared, not copied; drawing copies it.
             let mut buffer = buffer.copy();
             if let Some(frame) = buffer.get_mut() {
@@ -142,25 +142,26 @@ impl Inner {
                 // A video's last frame would not be seen without one.
                 frame.set_duration(gst::ClockTime::from_nseconds(duration));
             }
-            track.offer(Taken { buffer, caps: caps.clone(), record: record.clone(), want });
+            thread.offer(Taken { buffer, caps: caps.clone(), record: record.clone(), want });
         };
-        if let Some((pictures, track)) = &self.pictures {
+        if let Some((pictures, thread)) = &self.pictures {
             let want = pictures.decide(now, record.objects.iter().map(|object| &*object.label));
             if !want.is_empty() {
-                offer(track, want);
+                offer(thread, want);
             }
         }
-        if let Some((videos, track)) = &self.videos {
+        if let Some((videos, thread)) = &self.videos {
             videos.see();
-            offer(track, Want::default());
+            offer(thread, Want::default());
         }
     }
 
     fn end(&self) -> Counts {
-        let tracks = [self.pictures.as_ref().map(|(_, track)| track), self.videos.as_ref().map(|(_, track)| track)];
+        let threads =
+            [self.pictures.as_ref().map(|(_, thread)| thread), self.videos.as_ref().map(|(_, thread)| thread)];
         let deadline = Instant::now() + Recorder::DRAIN;
-        tracks.iter().flatten().for_each(|track| track.stop(deadline));
-        tracks.iter().flatten().for_each(|track| track.join());
+        threads.iter().flatten().for_each(|thread| thread.stop(deadline));
+        threads.iter().flatten().for_each(|thread| thread.join());
         Counts {
             frames_left_out: self.videos.as_ref().map_or(0, |(videos, _)| videos.left_out_in_all()),
             appearances_lost: self.pictures.as_ref().map_or(0, |(pictures, _)| pictures.end()),

@@ -1,6 +1,6 @@
 //! A pipeline that draws frames of one kind and hands them to what they become.
 
-use super::track::Output;
+use super::output_thread::Output;
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::SharedContext;
 use crate::meta::{self, Record};

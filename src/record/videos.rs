@@ -1,8 +1,8 @@
 //! A camera's videos: MP4 files, each of frames of one kind.
 
 use super::gate::Want;
+use super::output_thread::{Output, Say};
 use super::store::Store;
-use super::track::{Output, Say};
 use crate::config::Segments;
 use crate::infer::nanoseconds;
 use gst::prelude::*;

@@ -1,8 +1,8 @@
 //! The part of a camera's pipeline that stays while sources come and go: from decoded pictures to the outputs.
 
+use super::frame_tracker::FrameTracker;
 use super::setup::{CameraSetup, Decoder, make};
-use super::track::Track;
-use super::turns::Turns;
+use super::start_guard::StartGuard;
 use crate::elements::answer_allocation;
 use crate::error::{Error, ErrorKind};
 use crate::record;
@@ -20,7 +20,7 @@ pub struct Analysis {
     /// The pad that all pictures come to.
     pub end: gst::Pad,
     /// Of its opening and closing.
-    pub turns: Turns,
+    pub start_guard: StartGuard,
 }
 
 impl Analysis {
@@ -28,11 +28,11 @@ impl Analysis {
     ///
     /// # Errors
     /// An element is missing, or a property has no such value.
-    pub fn make(setup: &CameraSetup, track: &Arc<Track>) -> Result<Self, Error> {
+    pub fn make(setup: &CameraSetup, tracker: &Arc<FrameTracker>) -> Result<Self, Error> {
         let pipeline = gst::Pipeline::builder().name(&setup.name).build();
         let memory = make("capsfilter", "memory")?;
         memory.set_property("caps", caps(setup.decoder));
-        let pictures = queue(setup, track)?;
+        let pictures = queue(setup, tracker)?;
         let end = make("fakesink", "end")?;
         for property in ["sync", "async", "enable-last-sample"] {
             end.set_property(property, false);
@@ -45,10 +45,10 @@ impl Analysis {
         let failed = |_| Error::new(ErrorKind::Setting, format!("the elements of {} can't be linked", setup.name));
         pipeline.add_many(&elements).map_err(failed)?;
         gst::Element::link_many(&elements).map_err(failed)?;
-        track.publishes(elements.iter().cloned());
+        tracker.publishes(elements.iter().cloned());
         let missing = || Error::new(ErrorKind::Failed, "an element of GStreamer's has no pad");
         let end = end.static_pad("sink").ok_or_else(missing)?;
-        let of = track.clone();
+        let of = tracker.clone();
         end.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
             if let Some(buffer) = info.buffer() {
                 of.went(buffer);
@@ -56,7 +56,7 @@ impl Analysis {
             gst::PadProbeReturn::Ok
         });
         let entry = memory.static_pad("sink").ok_or_else(missing)?;
-        Ok(Self { pipeline, entry, pictures, end, turns: Turns::default() })
+        Ok(Self { pipeline, entry, pictures, end, start_guard: StartGuard::default() })
     }
 }
 
@@ -71,7 +71,7 @@ fn caps(decoder: Decoder) -> gst::Caps {
 
 /// Holds decoded pictures while the models are busy. When it's full the oldest makes room, so that neither the decoder nor
 /// the network waits, and no delay builds up.
-fn queue(setup: &CameraSetup, track: &Arc<Track>) -> Result<gst::Element, Error> {
+fn queue(setup: &CameraSetup, tracker: &Arc<FrameTracker>) -> Result<gst::Element, Error> {
     let queue = make("queue", "pictures")?;
     let most = setup.picture_queue;
     let recorded = setup.recording.as_ref().map_or(0, record::Settings::held_frames);
@@ -79,7 +79,7 @@ fn queue(setup: &CameraSetup, track: &Arc<Track>) -> Result<gst::Element, Error>
     queue.set_property("max-size-bytes", setup.picture_memory.unwrap_or(0));
     queue.set_property("max-size-time", 0_u64);
     queue.set_property_from_str("leaky", "downstream");
-    let of = track.clone();
+    let of = tracker.clone();
     queue.connect("overrun", false, move |arguments| {
         // A queue that makes the decoder wait overruns too.
         let queue = arguments.first().and_then(|queue| queue.get::<gst::Element>().ok());

@@ -5,13 +5,13 @@ use super::analysis::Analysis;
 use super::bus::{Listener, Placement};
 use super::change::NewOptions;
 use super::channel::{Report, Reporter};
+use super::frame_tracker::FrameTracker;
 use super::lifecycle::{Action, Event, Lifecycle, Patience, State};
 use super::options::ElementOptions;
 use super::recording::Recording;
-use super::setup::{CameraSetup, Decoder, Source};
+use super::setup::{CameraSetup, Decoder, SourceSetup};
 use super::source;
-use super::track::Track;
-use super::turns::Turns;
+use super::start_guard::StartGuard;
 use crate::check::{is_without_pictures, unplayable};
 use crate::cuda;
 use crate::gst_cuda::SharedContext;
@@ -39,7 +39,7 @@ pub struct Camera {
     setup: Arc<CameraSetup>,
     lifecycle: Lifecycle,
     start: Instant,
-    track: Arc<Track>,
+    tracker: Arc<FrameTracker>,
     reporter: Reporter,
     placement: Placement,
     analysis: Option<Analysis>,
@@ -49,7 +49,7 @@ pub struct Camera {
     made: bool,
     /// While the pipeline is open, if anything is recorded.
     recorder: Arc<Mutex<Option<Recorder>>>,
-    source: Option<source::Opened>,
+    source: Option<source::OpenSource>,
     /// The last source's number.
     sources: u64,
     timer: Timer,
@@ -97,7 +97,7 @@ impl Camera {
     pub fn start(
         setup: CameraSetup,
         patience: Patience,
-        track: Track,
+        tracker: FrameTracker,
         reporter: Reporter,
         placement: Placement,
         spacing: Rc<RefCell<Spacing>>,
@@ -107,7 +107,7 @@ impl Camera {
             setup: Arc::new(setup),
             lifecycle,
             start: Instant::now(),
-            track: Arc::new(track),
+            tracker: Arc::new(tracker),
             reporter,
             placement,
             analysis: None,
@@ -196,7 +196,7 @@ impl Camera {
     /// A file in which nothing was found to decode is told as that, whatever GStreamer says of it. One that isn't there may
     /// come, and one that is to play over and over may become another.
     fn file_without_pictures(&self, event: Event) -> Event {
-        let (Event::SourceLost(reason), State::Connecting, Source::File(file)) =
+        let (Event::SourceLost(reason), State::Connecting, SourceSetup::File(file)) =
             (&event, self.lifecycle.state(), &self.setup.source)
         else {
             return event;
@@ -219,13 +219,13 @@ impl Camera {
             _ => return Some(event),
         };
         let patience = self.lifecycle.patience();
-        let longest = self.track.longest_silence(patience);
-        let left = self.track.silence_left(longest);
+        let longest = self.tracker.longest_silence(patience);
+        let left = self.tracker.silence_left(longest);
         if left.is_zero() {
             return Some(Event::Silence(longest));
         }
         let hangs = HANGS * patience.silence;
-        if playing && self.track.held() >= hangs {
+        if playing && self.tracker.held() >= hangs {
             return Some(Event::AnalysisLost(format!("pictures go in, and none has come out for {hangs:?}")));
         }
         // Not past what may be found meanwhile: a file's next picture can be due in hours.
@@ -288,7 +288,7 @@ impl Camera {
     }
 
     fn show(&self) {
-        self.track.meter().set_state(self.lifecycle.shown(), self.lifecycle.reason().map(str::to_owned));
+        self.tracker.meter().set_state(self.lifecycle.shown(), self.lifecycle.reason().map(str::to_owned));
     }
 
     fn act(&mut self, actions: Vec<Action>) -> bool {
@@ -306,7 +306,7 @@ impl Camera {
                 }
                 Action::Wait(time) => self.timer.set(time, self.reporter.clone(), Event::WaitOver),
                 Action::Drain => self.drain(),
-                Action::CountReconnect => self.track.meter().reconnected(),
+                Action::CountReconnect => self.tracker.meter().reconnected(),
                 Action::Forget => gone = true,
             }
         }
@@ -314,7 +314,7 @@ impl Camera {
     }
 
     fn make_pipeline(&mut self) {
-        let analysis = match Analysis::make(&self.setup, &self.track) {
+        let analysis = match Analysis::make(&self.setup, &self.tracker) {
             Ok(analysis) => analysis,
             Err(error) => return self.reporter.event(Event::CantOpen(error.message)),
         };
@@ -337,15 +337,15 @@ impl Camera {
     pub fn start_pipeline(&mut self) {
         let Some(analysis) = self.analysis.as_ref().filter(|_| std::mem::take(&mut self.made)) else { return };
         let (reporter, decoder, gpu) = (self.reporter.clone(), self.setup.decoder, self.gpu.clone());
-        let (turns, end, setup) = (analysis.turns.clone(), analysis.end.clone(), self.setup.clone());
+        let (start_guard, end, setup) = (analysis.start_guard.clone(), analysis.end.clone(), self.setup.clone());
         let recording = self.setup.recording.clone().map(|settings| Recording {
             settings,
             recorder: self.recorder.clone(),
-            turns: turns.clone(),
+            start_guard: start_guard.clone(),
             reporter: reporter.clone(),
         });
         analysis.pipeline.call_async(move |pipeline| {
-            turns.take(|| {
+            start_guard.run(|| {
                 source::load(&setup);
                 let opened = share_context(pipeline, decoder, &gpu).and_then(|()| {
                     if let Some(recording) = recording {
@@ -366,7 +366,7 @@ impl Camera {
     fn close_pipeline(&mut self) {
         self.made = false;
         let (source, reporter) = (self.source.take(), self.reporter.clone());
-        let Some(Analysis { pipeline, turns, .. }) = self.analysis.take() else {
+        let Some(Analysis { pipeline, start_guard, .. }) = self.analysis.take() else {
             // Asked for twice, as when the last frame comes out in the moment in which the wait for it is over.
             if !self.closing {
                 reporter.event(Event::PipelineClosed);
@@ -374,11 +374,11 @@ impl Camera {
             return;
         };
         self.closing = true;
-        let (recorder, track) = (self.recorder.clone(), self.track.clone());
+        let (recorder, tracker) = (self.recorder.clone(), self.tracker.clone());
         pipeline.call_async(move |pipeline| {
-            close(pipeline, &turns, source, &recorder);
+            close(pipeline, &start_guard, source, &recorder);
             // With those that were left at the end.
-            track.count_dropped_lines();
+            tracker.count_dropped_lines();
             reporter.event(Event::PipelineClosed);
         });
     }
@@ -404,16 +404,16 @@ impl Camera {
 
     fn open_source(&mut self) {
         let Some(analysis) = &self.analysis else { return };
-        self.track.opened();
+        self.tracker.opened();
         let reporter = self.reporter.of_source(self.sources);
         let running = analysis.pipeline.current_running_time().unwrap_or_default();
-        let (setup, track, patience) = (self.setup.clone(), self.track.clone(), *self.lifecycle.patience());
-        let around = source::Surroundings::new(setup, track, patience, reporter.clone(), analysis.pictures.clone());
-        let source = match source::make(&around, running) {
+        let (setup, tracker, patience) = (self.setup.clone(), self.tracker.clone(), *self.lifecycle.patience());
+        let context = source::SourceContext::new(setup, tracker, patience, reporter.clone(), analysis.pictures.clone());
+        let source = match source::make(&context, running) {
             Ok(source) => source,
             Err(error) => return reporter.event(Event::SourceLost(error.message)),
         };
-        let (bin, turns) = (source.bin.clone(), source.turns.clone());
+        let (bin, start_guard) = (source.bin.clone(), source.start_guard.clone());
         let linked = analysis.pipeline.add(&bin).is_ok()
             && bin.static_pad("src").is_some_and(|pad| pad.link(&analysis.entry).is_ok());
         self.source = Some(source);
@@ -421,7 +421,7 @@ impl Camera {
             return reporter.event(Event::SourceLost("the source can't be linked".into()));
         }
         bin.call_async(move |bin| {
-            turns.take(|| {
+            start_guard.run(|| {
                 if bin.sync_state_with_parent().is_err() {
                     // The element that refuses says why, before this.
                     reporter.event(Event::SourceLost("the source doesn't start".into()));
@@ -458,17 +458,22 @@ impl Camera {
 impl Drop for Camera {
     fn drop(&mut self) {
         let source = self.source.take();
-        if let Some(Analysis { pipeline, turns, .. }) = self.analysis.take() {
+        if let Some(Analysis { pipeline, start_guard, .. }) = self.analysis.take() {
             let recorder = self.recorder.clone();
-            pipeline.call_async(move |pipeline| close(pipeline, &turns, source, &recorder));
+            pipeline.call_async(move |pipeline| close(pipeline, &start_guard, source, &recorder));
         }
     }
 }
 
 /// Ends a pipeline and the source in it.
-fn close(pipeline: &gst::Pipeline, turns: &Turns, source: Option<source::Opened>, recorder: &Mutex<Option<Recorder>>) {
+fn close(
+    pipeline: &gst::Pipeline,
+    start_guard: &StartGuard,
+    source: Option<source::OpenSource>,
+    recorder: &Mutex<Option<Recorder>>,
+) {
     // What is being opened isn't opened after this.
-    turns.end();
+    start_guard.close();
     if let Some(source) = source {
         source.end();
     }

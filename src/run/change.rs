@@ -51,13 +51,13 @@ fn of_element(old: &ElementSetup, new: &ElementSetup) -> Option<NewOptions> {
 #[cfg(test)]
 mod tests {
     use super::super::options::ElementOptions;
-    use super::super::setup::{Decoder, FileSource, Source, ThreadSetup};
+    use super::super::setup::{Decoder, FileSource, SourceSetup, ThreadSetup};
     use super::*;
     use crate::infer::Backend;
     use crate::options::InferenceOptions;
 
-    fn file(path: &str) -> Source {
-        Source::File(FileSource { path: path.into(), looping: true })
+    fn file(path: &str) -> SourceSetup {
+        SourceSetup::File(FileSource { path: path.into(), looping: true })
     }
 
     fn setup(options: InferenceOptions) -> CameraSetup {

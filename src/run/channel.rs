@@ -19,7 +19,7 @@ pub enum Report {
 
 /// A report, and of which camera.
 #[derive(Debug)]
-pub struct Letter {
+pub struct Message {
     /// The camera's number; one that starts anew has another.
     pub camera: u64,
     /// Of which of the camera's sources it is, where it is of one: an older one's reports are void.
@@ -32,7 +32,7 @@ pub struct Letter {
 pub struct Reporter {
     pub camera: u64,
     pub source: Option<u64>,
-    pub letters: Letters,
+    pub sender: Sender,
 }
 
 impl Reporter {
@@ -46,58 +46,58 @@ impl Reporter {
     }
 
     pub fn report(&self, report: Report) {
-        self.letters.send(Letter { camera: self.camera, source: self.source, report });
+        self.sender.send(Message { camera: self.camera, source: self.source, report });
     }
 }
 
-/// Where letters are put, from any thread.
+/// Where messages are put, from any thread.
 #[derive(Debug, Clone)]
-pub struct Letters(Arc<Mutex<Mailbox>>);
+pub struct Sender(Arc<Mutex<Channel>>);
 
 /// Where they are read, on the supervisor's thread.
 #[derive(Debug)]
-pub struct Inbox(Arc<Mutex<Mailbox>>);
+pub struct Receiver(Arc<Mutex<Channel>>);
 
-/// Letters on their way.
+/// Sender on their way.
 ///
 /// To wake a task of a main context is to touch that context, and so is to drop a waker; GLib doesn't bear it when another
-/// thread frees the context meanwhile. So wakers are used and dropped with the lock held, and none outlives the [`Inbox`],
+/// thread frees the context meanwhile. So wakers are used and dropped with the lock held, and none outlives the [`Receiver`],
 /// which is dropped before its context. General channels keep theirs until the last sender goes, on whatever thread.
 #[derive(Debug, Default)]
-struct Mailbox {
-    letters: VecDeque<Letter>,
+struct Channel {
+    messages: VecDeque<Message>,
     reader: Option<Waker>,
     /// Nobody reads any more.
     closed: bool,
 }
 
-pub fn channel() -> (Letters, Inbox) {
-    let mailbox = Arc::<Mutex<Mailbox>>::default();
-    (Letters(mailbox.clone()), Inbox(mailbox))
+pub fn channel() -> (Sender, Receiver) {
+    let channel = Arc::<Mutex<Channel>>::default();
+    (Sender(channel.clone()), Receiver(channel))
 }
 
-impl Letters {
+impl Sender {
     /// Without effect when the supervisor is gone, and with it everybody who would want to know.
-    fn send(&self, letter: Letter) {
-        let mut mailbox = self.0.lock();
-        if !mailbox.closed {
-            mailbox.letters.push_back(letter);
-            if let Some(reader) = mailbox.reader.take() {
+    fn send(&self, message: Message) {
+        let mut channel = self.0.lock();
+        if !channel.closed {
+            channel.messages.push_back(message);
+            if let Some(reader) = channel.reader.take() {
                 reader.wake();
             }
         }
     }
 }
 
-impl Inbox {
-    /// The next letter, once there is one.
-    pub async fn next(&mut self) -> Letter {
+impl Receiver {
+    /// The next message, once there is one.
+    pub async fn next(&mut self) -> Message {
         poll_fn(|context| {
-            let mut mailbox = self.0.lock();
-            match mailbox.letters.pop_front() {
-                Some(letter) => Poll::Ready(letter),
+            let mut channel = self.0.lock();
+            match channel.messages.pop_front() {
+                Some(message) => Poll::Ready(message),
                 None => {
-                    mailbox.reader = Some(context.waker().clone());
+                    channel.reader = Some(context.waker().clone());
                     Poll::Pending
                 }
             }
@@ -106,9 +106,9 @@ impl Inbox {
     }
 }
 
-impl Drop for Inbox {
+impl Drop for Receiver {
     fn drop(&mut self) {
-        *self.0.lock() = Mailbox { closed: true, ..Mailbox::default() };
+        *self.0.lock() = Channel { closed: true, ..Channel::default() };
     }
 }
 
@@ -128,39 +128,39 @@ mod tests {
         }
     }
 
-    fn reporter(letters: Letters) -> Reporter {
-        Reporter { camera: 7, source: None, letters }
+    fn reporter(sender: Sender) -> Reporter {
+        Reporter { camera: 7, source: None, sender }
     }
 
     #[test]
-    fn letters_come_in_order_and_wake_the_reader_once() {
-        let (letters, mut inbox) = channel();
+    fn messages_come_in_order_and_wake_the_reader_once() {
+        let (sender, mut receiver) = channel();
         let wakes = Arc::<Wakes>::default();
         let waker = Waker::from(wakes.clone());
         let mut context = Context::from_waker(&waker);
-        assert!(pin!(inbox.next()).poll(&mut context).is_pending());
-        let reporter = reporter(letters);
+        assert!(pin!(receiver.next()).poll(&mut context).is_pending());
+        let reporter = reporter(sender);
         reporter.report(Report::Latency);
         reporter.of_source(3).report(Report::Note("second".into()));
         assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
-        let Poll::Ready(first) = pin!(inbox.next()).poll(&mut context) else { panic!("there is one") };
-        assert!(matches!(first, Letter { camera: 7, source: None, report: Report::Latency }));
-        let Poll::Ready(second) = pin!(inbox.next()).poll(&mut context) else { panic!("there is another") };
-        assert!(matches!(second, Letter { camera: 7, source: Some(3), report: Report::Note(_) }));
-        assert!(pin!(inbox.next()).poll(&mut context).is_pending());
+        let Poll::Ready(first) = pin!(receiver.next()).poll(&mut context) else { panic!("there is one") };
+        assert!(matches!(first, Message { camera: 7, source: None, report: Report::Latency }));
+        let Poll::Ready(second) = pin!(receiver.next()).poll(&mut context) else { panic!("there is another") };
+        assert!(matches!(second, Message { camera: 7, source: Some(3), report: Report::Note(_) }));
+        assert!(pin!(receiver.next()).poll(&mut context).is_pending());
     }
 
     #[test]
     fn no_waker_outlives_the_reader() {
-        let (letters, mut inbox) = channel();
+        let (sender, mut receiver) = channel();
         let wakes = Arc::<Wakes>::default();
         let waker = Waker::from(wakes.clone());
-        assert!(pin!(inbox.next()).poll(&mut Context::from_waker(&waker)).is_pending());
+        assert!(pin!(receiver.next()).poll(&mut Context::from_waker(&waker)).is_pending());
         drop(waker);
-        assert_eq!(Arc::strong_count(&wakes), 2, "the mailbox has one");
-        drop(inbox);
+        assert_eq!(Arc::strong_count(&wakes), 2, "the channel has one");
+        drop(receiver);
         assert_eq!(Arc::strong_count(&wakes), 1);
-        reporter(letters).report(Report::Latency);
+        reporter(sender).report(Report::Latency);
         assert_eq!(wakes.0.load(Ordering::SeqCst), 0);
     }
 }

@@ -3,7 +3,7 @@
 use super::lifecycle::Patience;
 use super::options::ElementOptions;
 use super::outputs;
-use super::setup::{CameraSetup, Decoder, ElementSetup, FileSource, RtspSource, Source, TestSource, ThreadSetup};
+use super::setup::{CameraSetup, Decoder, ElementSetup, FileSource, RtspSource, SourceSetup, TestSource, ThreadSetup};
 use crate::backoff::Backoff;
 use crate::check::{assign, gpu_names};
 use crate::config::{self, Pipeline, Plan};
@@ -67,13 +67,15 @@ fn setup(plan: &Plan, camera: &config::Camera, gpu: Option<u32>, gpus: &[Option<
     }
 }
 
-fn source(source: &config::Source, timeout: Duration) -> Source {
+fn source(source: &config::Source, timeout: Duration) -> SourceSetup {
     match source {
         config::Source::Rtsp { url, transport, latency } => {
-            Source::Rtsp(RtspSource { url: url.clone(), transport: *transport, latency: *latency, timeout })
+            SourceSetup::Rtsp(RtspSource { url: url.clone(), transport: *transport, latency: *latency, timeout })
         }
-        config::Source::File { path, looping } => Source::File(FileSource { path: path.clone(), looping: *looping }),
-        config::Source::Test { pattern, size, framerate } => Source::Test(TestSource {
+        config::Source::File { path, looping } => {
+            SourceSetup::File(FileSource { path: path.clone(), looping: *looping })
+        }
+        config::Source::Test { pattern, size, framerate } => SourceSetup::Test(TestSource {
             width: i32::try_from(size.0).unwrap_or(i32::MAX),
             height: i32::try_from(size.1).unwrap_or(i32::MAX),
             rate: gst::Fraction::approximate_f64(*framerate).unwrap_or_else(|| gst::Fraction::new(30, 1)),
@@ -164,7 +166,7 @@ mod tests {
         assert_eq!(factories, ["trtdetect", "trtpose", "trtpublish", "trtpublish"]);
         let ElementOptions::Publish(lines) = options(&setup, "lines-2") else { panic!() };
         assert_eq!(lines.location, "tcp://[::1]:4000");
-        let Source::Rtsp(source) = &setup.source else { panic!() };
+        let SourceSetup::Rtsp(source) = &setup.source else { panic!() };
         assert_eq!((source.transport, source.latency), (Transport::Udp, Duration::from_millis(50)));
         assert!(!format!("{setup:?}").contains("word"));
         let patience = patience(&plan);
@@ -182,7 +184,7 @@ mod tests {
         assert_eq!(cameras.iter().map(|camera| camera.decoder).collect::<Vec<_>>(), [Decoder::Cpu, Decoder::Cpu]);
         let ElementOptions::Detect(detection) = options(&cameras[0], "detection") else { panic!() };
         assert_eq!(detection.backend, Backend::Cpu);
-        let Source::Test(source) = &cameras[1].source else { panic!() };
+        let SourceSetup::Test(source) = &cameras[1].source else { panic!() };
         assert_eq!((source.width, source.height), (320, 240));
         assert!((f64::from(source.rate.numer()) / f64::from(source.rate.denom()) - 29.97).abs() < 1e-3);
     }

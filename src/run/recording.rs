@@ -1,7 +1,7 @@
 //! Starts what records a camera, again and again while its folders can't be made or read.
 
 use super::channel::{Report, Reporter};
-use super::turns::Turns;
+use super::start_guard::StartGuard;
 use crate::backoff::Attempts;
 use crate::error::{Error, ErrorKind};
 use crate::record::{self, Recorder};
@@ -17,7 +17,7 @@ pub struct Recording {
     /// Where it is, once it's there.
     pub recorder: Arc<Mutex<Option<Recorder>>>,
     /// Of the pipeline's opening and closing.
-    pub turns: Turns,
+    pub start_guard: StartGuard,
     pub reporter: Reporter,
 }
 
@@ -60,7 +60,7 @@ impl Recording {
                 let pad = pad.clone();
                 // Not on the thread that brings frames: it waits for a disk.
                 element.call_async(move |_| {
-                    this.turns.clone().take(|| match this.attempt(&pad) {
+                    this.start_guard.clone().run(|| match this.attempt(&pad) {
                         Ok(()) => this.say("recording goes on".to_owned()),
                         Err(_) => this.again(&pad, attempts),
                     });

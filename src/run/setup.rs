@@ -13,7 +13,7 @@ use std::time::Duration;
 pub struct CameraSetup {
     /// Unique among cameras.
     pub name: String,
-    pub source: Source,
+    pub source: SourceSetup,
     pub decoder: Decoder,
     /// Coded pictures that may wait for the decoder.
     pub coded_queue: u32,
@@ -32,14 +32,14 @@ pub struct CameraSetup {
 
 /// Where pictures come from.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Source {
+pub enum SourceSetup {
     Rtsp(RtspSource),
     /// At its own speed.
     File(FileSource),
     Test(TestSource),
 }
 
-impl Source {
+impl SourceSetup {
     /// Whether it comes to an end by itself, and that's as it should be.
     pub fn ends(&self) -> bool {
         matches!(self, Self::File(FileSource { looping: false, .. }))

@@ -3,12 +3,12 @@
 use super::bus::Placement;
 use super::camera::Camera;
 use super::change::{Change, NewOptions, change};
-use super::channel::{Inbox, Letter, Letters, Report, Reporter, channel};
+use super::channel::{Message, Receiver, Report, Reporter, Sender, channel};
+use super::frame_tracker::FrameTracker;
 use super::lifecycle::{Event, Patience, State};
 use super::meters::Meters;
 use super::setup::CameraSetup;
 use super::threads;
-use super::track::Track;
 use crate::scheduling::Spacing;
 use gst::glib;
 use parking_lot::Mutex;
@@ -59,7 +59,7 @@ pub enum Outcome {
 /// Runs cameras on the thread-default main context of the thread that made it.
 pub struct Supervisor {
     options: Options,
-    letters: Letters,
+    sender: Sender,
     /// What wasn't permitted, and has been said.
     refused: Arc<Mutex<HashSet<String>>>,
     spacing: Rc<RefCell<Spacing>>,
@@ -110,11 +110,11 @@ impl Supervisor {
         options: Options,
         end: impl FnOnce(Outcome) + 'static,
     ) -> Rc<Self> {
-        let (letters, inbox) = channel();
+        let (sender, receiver) = channel();
         let state = RefCell::new(Running { end: Some(Box::new(end)), ..Running::default() });
         let this = Rc::new(Self {
             options,
-            letters,
+            sender,
             refused: Arc::default(),
             spacing: Rc::default(),
             state,
@@ -122,18 +122,18 @@ impl Supervisor {
             calling: Cell::new(false),
             tasks: RefCell::default(),
         });
-        this.listen(inbox);
+        this.listen(receiver);
         this.apply(cameras, patience);
         this
     }
 
-    fn listen(self: &Rc<Self>, mut inbox: Inbox) {
+    fn listen(self: &Rc<Self>, mut receiver: Receiver) {
         let this = Rc::downgrade(self);
         self.spawn(async move {
             loop {
-                let letter = inbox.next().await;
+                let message = receiver.next().await;
                 match this.upgrade() {
-                    Some(this) => this.take(letter),
+                    Some(this) => this.take(message),
                     None => return,
                 }
             }
@@ -270,7 +270,7 @@ impl Supervisor {
     fn begin(self: &Rc<Self>, running: &mut Running, setup: CameraSetup) {
         running.numbers += 1;
         let number = running.numbers;
-        let reporter = Reporter { camera: number, source: None, letters: self.letters.clone() };
+        let reporter = Reporter { camera: number, source: None, sender: self.sender.clone() };
         let placement = Placement {
             core: setup.threads.pinned.then(|| free_core(running)).flatten(),
             threads: setup.threads.clone(),
@@ -278,25 +278,25 @@ impl Supervisor {
         };
         let (meter, outputs) = self.options.meters.of(&setup.name);
         self.say(format!("{}: starts", setup.name));
-        let track = Track::new(meter, outputs);
-        let camera = Camera::start(setup, running.patience, track, reporter, placement, self.spacing.clone());
+        let tracker = FrameTracker::new(meter, outputs);
+        let camera = Camera::start(setup, running.patience, tracker, reporter, placement, self.spacing.clone());
         self.start_made(number, &camera);
         running.cameras.insert(number, camera);
     }
 
-    fn take(self: &Rc<Self>, letter: Letter) {
-        self.read(letter);
+    fn take(self: &Rc<Self>, message: Message) {
+        self.read(message);
         self.call();
     }
 
-    fn read(self: &Rc<Self>, letter: Letter) {
+    fn read(self: &Rc<Self>, message: Message) {
         let mut running = self.state.borrow_mut();
-        let Some(camera) = running.cameras.get_mut(&letter.camera) else { return };
-        if !camera.is_current(letter.source) {
+        let Some(camera) = running.cameras.get_mut(&message.camera) else { return };
+        if !camera.is_current(message.source) {
             return;
         }
         let name = camera.setup().name.clone();
-        match letter.report {
+        match message.report {
             Report::Latency => camera.distribute_latency(),
             Report::Note(text) => self.say(format!("{name}: {text}")),
             Report::Event(event) => {
@@ -305,7 +305,7 @@ impl Supervisor {
                 let before = (camera.state(), camera.reason().map(str::to_owned));
                 let gone = camera.handle(event);
                 self.tell(camera, before);
-                self.start_made(letter.camera, camera);
+                self.start_made(message.camera, camera);
                 let broken = if failed { camera.gpu_failure() } else { None };
                 let given_up = camera.state() == State::Failed;
                 if ended && camera.state() == State::Stopping {
@@ -313,7 +313,7 @@ impl Supervisor {
                     running.ended.push((*setup).clone());
                 }
                 if gone {
-                    running.cameras.remove(&letter.camera);
+                    running.cameras.remove(&message.camera);
                     match running.next.remove(&name) {
                         Some(setup) => self.begin(&mut running, setup),
                         // A camera that has ended is still there for those who watch.

@@ -10,14 +10,14 @@ use gsttensorrt::config::Transport;
 use gsttensorrt::monitor::CameraState;
 use gsttensorrt::options::InferenceOptions;
 use gsttensorrt::publish::PublishOptions;
-use gsttensorrt::run::{CameraSetup, ElementOptions, ElementSetup, Outcome, Source, TestSource};
+use gsttensorrt::run::{CameraSetup, ElementOptions, ElementSetup, Outcome, SourceSetup, TestSource};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn test_picture(name: &str) -> CameraSetup {
     let source = TestSource { width: 320, height: 240, rate: gst::Fraction::new(25, 1), pattern: "ball".into() };
-    camera(name, Source::Test(source))
+    camera(name, SourceSetup::Test(source))
 }
 
 #[test]
@@ -91,8 +91,12 @@ fn a_threshold_changes_without_a_pause_and_a_source_by_starting_anew() {
     assert_eq!(cameras.pipeline("door").unwrap(), before);
     setup.elements = vec![detection()];
 
-    setup.source =
-        Source::Test(TestSource { width: 160, height: 120, rate: gst::Fraction::new(25, 1), pattern: "smpte".into() });
+    setup.source = SourceSetup::Test(TestSource {
+        width: 160,
+        height: 120,
+        rate: gst::Fraction::new(25, 1),
+        pattern: "smpte".into(),
+    });
     cameras.apply(vec![setup]);
     cameras.wait_for("another pipeline", 10 * SECOND, || cameras.pipeline("door").is_some_and(|now| now != before));
     cameras.wait_for_pictures("door", 3, 10 * SECOND);
@@ -137,7 +141,8 @@ fn an_output_that_breaks_is_opened_again() {
     let cameras = Supervised::start(vec![setup]);
     cameras.wait_for_pictures("door", 5, 10 * SECOND);
     drop(reader);
-    cameras.wait_for("loss", 5 * SECOND, || cameras.lines().iter().any(|line| line.contains("its reader has gone")));
+    cameras
+        .wait_for("loss", 5 * SECOND, || cameras.lines().iter().any(|line| line.contains("its reader has closed it")));
     let _reader = open().unwrap();
     cameras.wait_for_pictures("door", 5, 10 * SECOND);
     assert_eq!(cameras.stop(), Outcome::Stopped);
@@ -152,7 +157,7 @@ fn a_slow_model_leaves_pictures_out_and_lets_no_delay_build_up() {
     // More a second than the model takes on any machine.
     let rate = gst::Fraction::new(400, 1);
     let source = TestSource { width: 320, height: 240, rate, pattern: "ball".into() };
-    let mut setup = camera("door", Source::Test(source));
+    let mut setup = camera("door", SourceSetup::Test(source));
     setup.picture_queue = 3;
     let options = InferenceOptions { max_in_flight: 2, ..InferenceOptions::default() };
     setup.elements = vec![detection_with(test_model("slow"), options)];

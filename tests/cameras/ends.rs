@@ -6,7 +6,7 @@ use crate::common::supervised::{IMPATIENCE, Supervised, camera, detection_with};
 use gst::glib;
 use gst::prelude::*;
 use gsttensorrt::options::InferenceOptions;
-use gsttensorrt::run::{CameraSetup, FileSource, Meters, Options, Outcome, Source, Supervisor, TestSource};
+use gsttensorrt::run::{CameraSetup, FileSource, Meters, Options, Outcome, SourceSetup, Supervisor, TestSource};
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::{Rc, Weak};
@@ -16,14 +16,14 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn test_picture(name: &str) -> CameraSetup {
     let source = TestSource { width: 320, height: 240, rate: gst::Fraction::new(25, 1), pattern: "ball".into() };
-    camera(name, Source::Test(source))
+    camera(name, SourceSetup::Test(source))
 }
 
 /// A file of some pictures that plays once.
 fn once(name: &str, folder: &Path, pictures: u64) -> CameraSetup {
     let path = folder.join(format!("{name}.mp4"));
     barcode::write_mp4(Codec::H264, pictures, &path);
-    camera(name, Source::File(FileSource { path, looping: false }))
+    camera(name, SourceSetup::File(FileSource { path, looping: false }))
 }
 
 /// A camera whose model can't be opened.
@@ -93,7 +93,7 @@ fn a_run_ends_when_what_is_left_can_not_run_in_any_order() {
     said(&cameras, "a: failed: ");
     cameras.wait_for_pictures("b", 5, 10 * SECOND);
     let smaller = TestSource { width: 160, height: 120, rate: gst::Fraction::new(25, 1), pattern: "smpte".into() };
-    cameras.apply(vec![broken("a"), camera("b", Source::Test(smaller))]);
+    cameras.apply(vec![broken("a"), camera("b", SourceSetup::Test(smaller))]);
     said(&cameras, "b: starts anew");
     cameras.wait_for_pictures("b", 20, 10 * SECOND);
     assert_eq!(cameras.stop(), Outcome::Stopped);

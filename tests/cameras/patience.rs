@@ -9,7 +9,7 @@ use gst::prelude::*;
 use gsttensorrt::check::ask_camera;
 use gsttensorrt::config::{self, Overrides, Transport, Variables, load_text};
 use gsttensorrt::monitor::CameraState;
-use gsttensorrt::run::{self, CameraSetup, FileSource, Outcome, Source};
+use gsttensorrt::run::{self, CameraSetup, FileSource, Outcome, SourceSetup};
 use std::path::Path;
 use std::time::Duration;
 
@@ -179,8 +179,8 @@ fn users_and_passwords_of_any_characters_reach_the_camera() {
     assert!(!server.requests().iter().any(|request| request.line.contains("hunter")), "{:#?}", server.requests());
 }
 
-fn file(path: &Path) -> Source {
-    Source::File(FileSource { path: path.into(), looping: true })
+fn file(path: &Path) -> SourceSetup {
+    SourceSetup::File(FileSource { path: path.into(), looping: true })
 }
 
 /// A file can't hang: its times say when the next picture is due.

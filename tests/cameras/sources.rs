@@ -5,14 +5,14 @@ use crate::common::rtsp::Camera;
 use crate::common::running::start;
 use crate::common::supervised::{Supervised, camera, gaps, rtsp};
 use gsttensorrt::config::Transport;
-use gsttensorrt::run::{FileSource, Outcome, Source, TestSource};
+use gsttensorrt::run::{FileSource, Outcome, SourceSetup, TestSource};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn file(path: &Path, looping: bool) -> Source {
-    Source::File(FileSource { path: path.into(), looping })
+fn file(path: &Path, looping: bool) -> SourceSetup {
+    SourceSetup::File(FileSource { path: path.into(), looping })
 }
 
 /// A clip of numbered pictures, cut to its first ones so that it comes round soon.
@@ -76,7 +76,7 @@ fn a_file_that_is_not_there_is_waited_for() {
 fn a_test_picture_keeps_its_rate() {
     start();
     let source = TestSource { width: 320, height: 240, rate: gst::Fraction::new(25, 1), pattern: "ball".into() };
-    let cameras = Supervised::start(vec![camera("test", Source::Test(source))]);
+    let cameras = Supervised::start(vec![camera("test", SourceSetup::Test(source))]);
     cameras.wait_for_pictures("test", 30, 10 * SECOND);
     let arrivals = cameras.arrivals("test");
     let steps: Vec<_> = arrivals.windows(2).map(|p| Duration::from(p[1].pts.unwrap() - p[0].pts.unwrap())).collect();

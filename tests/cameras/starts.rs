@@ -6,7 +6,7 @@ use crate::common::running::start;
 use crate::common::supervised::{Arrival, IMPATIENCE, Supervised, camera, rtsp};
 use gst::prelude::*;
 use gsttensorrt::config::Transport;
-use gsttensorrt::run::{CameraSetup, FileSource, Outcome, Source};
+use gsttensorrt::run::{CameraSetup, FileSource, Outcome, SourceSetup};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn a_file_begins_when_its_decoder_is_open_and_loses_nothing() {
     for codec in [Codec::H264, Codec::H265] {
         let path = folder.path().join(format!("{}.mp4", codec.name()));
         barcode::write_mp4(codec, CLIP, &path);
-        let source = Source::File(FileSource { path, looping: false });
+        let source = SourceSetup::File(FileSource { path, looping: false });
         let cameras = start_slowly(camera("file", source));
         cameras.wait_for_pictures("file", CLIP as usize, 30 * SECOND);
         let arrivals = cameras.arrivals("file");

@@ -9,7 +9,7 @@ use gsttensorrt::monitor::{Camera, CameraState};
 use gsttensorrt::options::InferenceOptions;
 use gsttensorrt::run::{
     Backoff, CameraSetup, Decoder, ElementOptions, ElementSetup, Meters, Options, Outcome, Patience, RtspSource,
-    Source, Supervisor, ThreadSetup,
+    SourceSetup, Supervisor, ThreadSetup,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -55,7 +55,7 @@ pub const IMPATIENCE: Patience = Patience {
 pub fn rtsp(name: &str, url: &str, transport: Transport) -> CameraSetup {
     camera(
         name,
-        Source::Rtsp(RtspSource {
+        SourceSetup::Rtsp(RtspSource {
             url: SecretUrl::new(url),
             transport,
             latency: Duration::from_millis(100),
@@ -65,7 +65,7 @@ pub fn rtsp(name: &str, url: &str, transport: Transport) -> CameraSetup {
 }
 
 /// A camera on the CPU without models.
-pub fn camera(name: &str, source: Source) -> CameraSetup {
+pub fn camera(name: &str, source: SourceSetup) -> CameraSetup {
     CameraSetup {
         name: name.into(),
         source,

@@ -5,7 +5,7 @@ use crate::common::barcode::{Codec, PERIOD};
 use crate::common::clips::{self, Edit, H264_IN_ORDER, H264_REORDERED, H265_IN_ORDER, H265_REORDERED};
 use crate::common::running::{Running, start, with_model};
 use crate::common::supervised::{Arrival, Supervised, camera};
-use gsttensorrt::run::{CameraSetup, FileSource, Outcome, Source};
+use gsttensorrt::run::{CameraSetup, FileSource, Outcome, SourceSetup};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -131,7 +131,7 @@ fn setups(cases: &[Case], files: &[PathBuf], looping: bool) -> Vec<CameraSetup> 
     let setup = |(case, path): (&Case, &PathBuf)| CameraSetup {
         coded_queue: 500,
         picture_queue: 500,
-        ..camera(case.name, Source::File(FileSource { path: path.clone(), looping }))
+        ..camera(case.name, SourceSetup::File(FileSource { path: path.clone(), looping }))
     };
     cases.iter().zip(files).map(setup).collect()
 }

@@ -7,7 +7,7 @@ use crate::common::supervised::{Supervised, camera};
 use gst::prelude::*;
 use gsttensorrt::check::ask_camera;
 use gsttensorrt::config::{self, Camera, Gpu, Hint, Outputs};
-use gsttensorrt::run::{FileSource, Outcome, Source};
+use gsttensorrt::run::{FileSource, Outcome, SourceSetup};
 use std::path::Path;
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ fn a_file_without_pictures_is_named_once_and_ends_where_it_plays_once() {
         write(&path);
         for looping in [false, true] {
             let cameras =
-                Supervised::start(vec![camera("file", Source::File(FileSource { path: path.clone(), looping }))]);
+                Supervised::start(vec![camera("file", SourceSetup::File(FileSource { path: path.clone(), looping }))]);
             let lines = cameras.lines_handle();
             if looping {
                 // Long enough for several attempts.
@@ -115,7 +115,7 @@ fn a_file_whose_pictures_are_all_cut_away_has_none() {
     let path = folder.path().join("cut.mp4");
     clips::write(&path, 20, true, &format!("{H264_REORDERED} ! mp4mux"));
     clips::set_edits(&path, &[Edit { pictures: 5, from: Some(25) }]);
-    let cameras = Supervised::start(vec![camera("file", Source::File(FileSource { path, looping: false }))]);
+    let cameras = Supervised::start(vec![camera("file", SourceSetup::File(FileSource { path, looping: false }))]);
     let outcome = cameras.wait();
     assert!(
         matches!(&outcome, Outcome::NothingRuns(reasons) if reasons[0].contains("it has no pictures")),
@@ -163,7 +163,7 @@ fn pictures_of_files_are_turned_before_models_see_them() {
     for (matrix, way) in TURNS {
         let path = turned_clip(folder.path(), matrix, way);
         assert_eq!(asked(&path).unwrap().orientation, Some(way));
-        let cameras = Supervised::start(vec![camera("file", Source::File(FileSource { path, looping: true }))]);
+        let cameras = Supervised::start(vec![camera("file", SourceSetup::File(FileSource { path, looping: true }))]);
         // Two rounds.
         cameras.wait_for_pictures("file", 35, 20 * SECOND);
         let pipeline = cameras.pipeline("file").unwrap();

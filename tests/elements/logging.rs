@@ -3,7 +3,7 @@
 use crate::common::running::{Running, start, with_model};
 use crate::common::supervised::{Supervised, camera, detection};
 use gst::prelude::*;
-use gsttensorrt::run::{Outcome, Source, TestSource};
+use gsttensorrt::run::{Outcome, SourceSetup, TestSource};
 use std::process::Command;
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ fn a_pipeline() {
 fn a_camera() {
     assert!(start());
     let source = TestSource { width: 320, height: 240, rate: gst::Fraction::new(25, 1), pattern: "ball".into() };
-    let mut setup = camera("door", Source::Test(source));
+    let mut setup = camera("door", SourceSetup::Test(source));
     setup.elements = vec![detection()];
     let cameras = Supervised::start(vec![setup]);
     cameras.wait_for_pictures("door", 5, Duration::from_secs(30));

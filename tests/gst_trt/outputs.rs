@@ -63,7 +63,7 @@ fn an_output_that_fails_takes_no_other_down() {
     let words = [
         ("full", "No space left"),
         ("pipe", "start its reader first"),
-        ("gone", "make its folder first"),
+        ("gone", "create its folder first"),
         ("folder", "irectory"),
         ("tcp", "refused"),
         ("refused", "refuses this user name and password"),
@@ -168,7 +168,7 @@ fn files_are_followed_when_they_are_rotated() {
     yard += &text("yard.jsonl.1");
     // The folder, with both.
     std::fs::rename(&logs, operator.path("moved")).unwrap();
-    operator.wait_for_line("make its folder first");
+    operator.wait_for_line("create its folder first");
     std::fs::create_dir(&logs).unwrap();
     wait(&operator, "door.jsonl");
     wait(&operator, "yard.jsonl");

@@ -381,7 +381,7 @@ fn what_cannot_be_opened_is_an_error_at_start() {
     let (_pipe_folder, pipe, reader) = pipe();
     drop(reader);
     for (location, words) in [
-        (missing.to_str().unwrap(), "make its folder first"),
+        (missing.to_str().unwrap(), "create its folder first"),
         (folder.path().to_str().unwrap(), "set location to a file"),
         (pipe.to_str().unwrap(), "start its reader first"),
         ("\"\"", "set location to a file's path"),
@@ -490,7 +490,7 @@ fn a_file_that_cannot_be_opened_anew_is_an_error() {
     let message = message.expect("an error");
     let gst::MessageView::Error(error) = message.view() else { unreachable!() };
     let text = error.error().message().to_owned();
-    assert!(text.contains(path.to_str().unwrap()) && text.contains("make its folder first"), "{text}");
+    assert!(text.contains(path.to_str().unwrap()) && text.contains("create its folder first"), "{text}");
 }
 
 /// What `on-error=retry` makes of each failure: a warning, once; lines wait, the oldest give way and are counted, and the
@@ -513,7 +513,7 @@ fn an_output_that_fails_is_tried_again_if_asked_for() {
         (&path, "irectory", |path| std::fs::create_dir(path).unwrap(), removed),
         (
             &path,
-            "make its folder first",
+            "create its folder first",
             |path| std::fs::remove_dir(path.parent().unwrap()).unwrap(),
             |path| {
                 std::fs::create_dir(path.parent().unwrap()).unwrap();

@@ -313,9 +313,9 @@ fn tls_holds_with_the_right_authority_only() {
     assert_eq!(numbers(&subscriber, 3), [0, 1, 2]);
 
     for (host, authority, words) in [
-        ("localhost", Some("other.pem"), "signed by nobody known"),
+        ("localhost", Some("other.pem"), "signed by an unknown authority"),
         ("127.0.0.1", Some("ca.pem"), "for another name"),
-        ("localhost", None, "signed by nobody known"),
+        ("localhost", None, "signed by an unknown authority"),
     ] {
         let mut publish = Publish::new(&format!("{} {}", location(host), authority.map(ca).unwrap_or_default()));
         publish.push(1);

@@ -1,4 +1,4 @@
-//! SHA-256 of files, and what tells without reading whether one is as it was.
+//! SHA-256 of files, and stamps that show without reading whether a file has changed.
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,6 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-/// SHA-256.
 pub type Hash = [u8; 32];
 
 /// What identifies a file's content without reading it.
@@ -22,14 +21,14 @@ pub struct Stamp {
     size: u64,
     modified_s: i64,
     modified_ns: i64,
-    /// Of the content, the name or the permissions; unlike the time before, no program can set it.
+    /// Change of the content, the name or the permissions; unlike the modification time, no program can set it.
     changed_s: i64,
     changed_ns: i64,
 }
 
 impl Stamp {
     /// # Errors
-    /// The system's: the file isn't there, or mustn't be seen.
+    /// The file doesn't exist or isn't accessible.
     pub fn of(path: &Path) -> io::Result<Self> {
         let metadata = std::fs::metadata(path)?;
         Ok(Self {
@@ -43,24 +42,24 @@ impl Stamp {
         })
     }
 
-    /// A file changed this moment can change again without its stamp showing it.
+    /// False for a file that was changed a moment ago: it can change again without its stamp showing it.
     pub fn is_settled(&self) -> bool {
         let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(self.changed_s.max(0) as u64);
         changed.elapsed().is_ok_and(|age| age > SETTLES)
     }
 }
 
-/// The coarsest clock of a file system.
+/// The coarsest timestamp resolution of a file system.
 const SETTLES: Duration = Duration::from_secs(2);
 
-/// What this process knows of files.
+/// The hashes that this process has computed.
 static KNOWN: LazyLock<Mutex<HashMap<Stamp, Hash>>> = LazyLock::new(Mutex::default);
 
-/// Of a file. One that this process has read is read again only when it has changed: each camera's elements ask for the same
-/// few models.
+/// Hashes a file. A file that this process has hashed before is read again only if it has changed: the elements of
+/// every camera ask for the same few models.
 ///
 /// # Errors
-/// The system's.
+/// The file can't be read.
 pub fn of_file(path: &Path) -> io::Result<Hash> {
     let stamp = Stamp::of(path)?;
     if let Some(hash) = KNOWN.lock().get(&stamp) {
@@ -71,7 +70,7 @@ pub fn of_file(path: &Path) -> io::Result<Hash> {
     Ok(hash)
 }
 
-/// Takes it that a file of this stamp has this hash, as was found out before; unless it was changed a moment ago.
+/// Records that the file with this stamp has this hash, unless it was changed a moment ago.
 pub fn learn(stamp: &Stamp, hash: Hash) {
     if stamp.is_settled() {
         KNOWN.lock().insert(stamp.clone(), hash);
@@ -95,7 +94,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What [`hex`] has written.
+/// Parses what [`hex`] has written.
 pub fn from_hex(text: &str) -> Option<Hash> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
@@ -108,7 +107,7 @@ pub fn from_hex(text: &str) -> Option<Hash> {
 mod tests {
     use super::*;
 
-    /// As if everything that was changed before now were long ago.
+    /// Waits until everything that was changed before now counts as settled.
     fn settle() {
         std::thread::sleep(SETTLES + Duration::from_millis(1100));
     }
@@ -125,11 +124,11 @@ mod tests {
         let modified = path.metadata().unwrap().modified().unwrap();
         settle();
         assert!(Stamp::of(&path).unwrap().is_settled() && is(b"first") && is(b"first"));
-        // Of the same size, and said to be of the same time, as after `cp --preserve`.
+        // Same size and same modification time, as after `cp --preserve`.
         std::fs::write(&path, b"other").unwrap();
         File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
         assert!(is(b"other"));
-        // Within one tick of the file system's clock, maybe.
+        // Possibly within one tick of the file system's clock.
         let stamp = |content: &[u8]| {
             std::fs::write(&path, content).unwrap();
             Stamp::of(&path).unwrap()
@@ -139,7 +138,7 @@ mod tests {
         assert!(is(b"later"));
     }
 
-    /// Without reading it: what stands in memory is what comes.
+    /// The remembered hash is returned without reading the file.
     #[test]
     fn a_known_file_is_not_read() {
         let folder = tempfile::tempdir().unwrap();

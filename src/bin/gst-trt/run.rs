@@ -33,12 +33,12 @@ pub struct Arguments {
 
 /// How the file is read, each time.
 #[derive(Clone)]
-struct Source {
+struct ConfigSource {
     config: PathBuf,
     set: Vec<String>,
 }
 
-impl Source {
+impl ConfigSource {
     /// The file as it is now. Says what there is to say of it.
     fn read(&self) -> Result<Loaded, Findings> {
         let loaded = config::load(&self.config, &Overrides::new(&self.set))?;
@@ -60,7 +60,7 @@ fn say(text: &str) {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let failed = |text: String| Error::new(ErrorKind::Setting, text);
-    let source = Source { config: arguments.config.clone(), set: arguments.set.clone() };
+    let source = ConfigSource { config: arguments.config.clone(), set: arguments.set.clone() };
     let plan = source.read().map_err(|findings| failed(format!("the configuration doesn't hold:\n{findings}")))?.plan;
     if let Some(library) = &plan.tensorrt_library {
         Library::choose(library);
@@ -119,7 +119,7 @@ fn conclude(outcome: Option<Outcome>) -> ExitCode {
     }
 }
 
-fn listen_to_signals(source: &Source, supervisor: &Rc<Supervisor>) -> Result<(), Error> {
+fn listen_to_signals(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> Result<(), Error> {
     let caught = |error: io::Error| Error::new(ErrorKind::Failed, format!("signals can't be caught: {error}"));
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(caught)?;
     let (sender, mut receiver) = futures_channel::mpsc::unbounded();
@@ -146,7 +146,7 @@ fn listen_to_signals(source: &Source, supervisor: &Rc<Supervisor>) -> Result<(),
 }
 
 /// Reads the file again, and has the supervisor follow it. A file that doesn't hold changes nothing.
-fn reader(source: &Source, supervisor: &Rc<Supervisor>) -> impl Fn() + use<> {
+fn reader(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> impl Fn() + use<> {
     let (source, supervisor) = (source.clone(), Rc::downgrade(supervisor));
     move || {
         let Some(supervisor) = supervisor.upgrade() else { return };
@@ -168,7 +168,7 @@ fn reader(source: &Source, supervisor: &Rc<Supervisor>) -> impl Fn() + use<> {
 }
 
 /// Reads the file again when it has changed.
-fn follow(source: &Source, supervisor: &Rc<Supervisor>) -> Option<gio::FileMonitor> {
+fn follow(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> Option<gio::FileMonitor> {
     let file = gio::File::for_path(&source.config);
     // Also when it's replaced by another of its name, as editors do.
     let monitor = match file.monitor_file(gio::FileMonitorFlags::WATCH_MOVES, gio::Cancellable::NONE) {

@@ -1,14 +1,14 @@
-//! A connection to a broker, kept up by a thread of its own.
+//! A connection to a broker, maintained by its own thread.
 //!
 //! Every connection is a new session: what the client knows ends with it. Messages that the broker hasn't confirmed are
-//! kept here, and published again, in order, on the next one. Those that it never takes are [found out](Suspicion) and left
-//! out.
+//! kept here, and published again, in order, on the next connection. Messages that the broker never accepts are
+//! [identified](Rejections) and dropped.
 
 use super::super::output::{Notice, Notify};
 use super::errors::{describe, is_closed_by_broker, refusal};
+use super::rejections::{Rejections, Verdict};
 use super::session::Session;
 use super::settings::{OFFLINE, ONLINE};
-use super::suspicion::{Suspicion, Verdict};
 use crate::backoff::Attempts;
 use crate::config::Qos;
 use bytes::Bytes;
@@ -23,10 +23,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify as Wake;
 
-/// A line on its way.
+/// A line in flight.
 #[derive(Clone)]
 pub struct Message {
-    /// Whose it is, among the connection's users.
+    /// The id of the connection's user that the message belongs to.
     pub owner: u64,
     pub topic: Arc<str>,
     pub qos: Qos,
@@ -35,7 +35,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Bytes of its packet (MQTT 3.1.1, 3.3).
+    /// The size of its packet in bytes (MQTT 3.1.1, 3.3).
     pub fn size(&self) -> usize {
         packet_size(&self.topic, self.payload.len(), self.qos)
     }
@@ -44,18 +44,18 @@ impl Message {
 fn packet_size(topic: &str, payload: usize, qos: Qos) -> usize {
     let id = if qos == Qos::AtMostOnce { 0 } else { 2 };
     let rest = 2 + topic.len() + id + payload;
-    // The length itself has 7 bits a byte.
+    // The length field has 7 bits a byte.
     let length = (1..4).find(|bytes| rest < 1 << (7 * bytes)).unwrap_or(4);
     1 + length + rest
 }
 
 pub struct Connection {
     state: Mutex<State>,
-    /// There is a message, room for one, or the end.
+    /// Notified when there is a message, or space for one, or the connection is to end.
     wake: Wake,
-    /// The last user has left.
+    /// Notified when the last user has left.
     end: Wake,
-    /// A message was delivered, the connection came or went, or its thread ended.
+    /// Notified when a message was delivered, the connection came or went, or its thread ended.
     progress: Condvar,
     settings: Settings,
 }
@@ -64,7 +64,7 @@ pub struct Connection {
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     pub status_topic: Option<String>,
-    /// A broker that refuses us is asked again, like one that is away.
+    /// A broker that refuses the connection is retried, like one that is unavailable.
     pub insistent: bool,
 }
 
@@ -72,55 +72,55 @@ pub struct Settings {
 struct State {
     users: Vec<User>,
     next_id: u64,
-    /// To be published, the oldest first.
+    /// Messages to publish, oldest first.
     waiting: VecDeque<Message>,
     connected: bool,
-    /// Why nothing gets through, once that is known; told once, not at each attempt.
+    /// Why nothing gets through, once that is known; reported once, not at each attempt.
     away: Option<String>,
-    /// The broker doesn't want us: no more attempts.
+    /// The broker refused the connection: there are no more attempts.
     refused: Option<(io::ErrorKind, String)>,
-    suspicion: Suspicion,
-    /// Messages that the broker doesn't confirm are watched, until they are known to do no harm.
+    rejections: Rejections,
+    /// Messages that the broker doesn't confirm are watched, until they are known to be harmless.
     watchful: bool,
-    /// The last has left.
+    /// The last user has left.
     closing: bool,
-    /// The thread is done.
+    /// The thread has ended.
     ended: bool,
 }
 
 struct User {
     id: u64,
     notify: Notify,
-    /// Messages taken and not delivered.
+    /// Messages accepted and not delivered.
     undelivered: usize,
-    /// Messages that were taken and left out.
+    /// Messages that were accepted and dropped.
     left_out: Arc<AtomicU64>,
 }
 
-/// What a user hears of, outside of the lock.
-type Tidings = Vec<(Notify, Notice)>;
+/// Notices to users, sent when the lock isn't held.
+type Notices = Vec<(Notify, Notice)>;
 
 impl Connection {
     /// Messages handed to the client at a time.
     const WINDOW: usize = 64;
-    /// The same of those that are delivered exactly once: mosquitto confirms and loses what is more than its
+    /// The same for messages with exactly-once delivery: mosquitto confirms and loses those beyond its
     /// max_inflight_messages, by default 20.
     const EXACTLY_ONCE_WINDOW: usize = 16;
     const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-    /// How long leaving waits for the broker to hear of it.
+    /// How long leaving waits for the broker to receive the goodbye.
     const FAREWELL: Duration = Duration::from_millis(250);
-    /// How long a connection stands before a message under suspicion is sent, so that it is known to stand without it; and
-    /// how long after a message that isn't confirmed, so that it is known to stand with it.
+    /// How long a connection must have been up before a suspected message is sent, to show that it stays up without the
+    /// message; and how long after a message that isn't confirmed, to show that it stays up with it.
     const STANDS: Duration = Duration::from_millis(300);
-    /// A connection that is closed so soon after a message may have been closed for it.
+    /// A connection that is closed within this time after a message may have been closed because of it.
     const SOON: Duration = Duration::from_secs(2);
-    /// A connection that stood for as long was there, even if there was nothing to send.
+    /// A connection that was up for this long counts as working, even if there was nothing to send.
     const SETTLED: Duration = Duration::from_secs(5);
 
-    /// Begins to connect, for a first user, who has the number that is given.
+    /// Begins to connect for a first user, whose id is returned.
     ///
     /// # Errors
-    /// When the system has no thread to give.
+    /// The system can't create a thread.
     pub fn start(
         options: MqttOptions,
         settings: Settings,
@@ -128,7 +128,7 @@ impl Connection {
         left_out: Arc<AtomicU64>,
     ) -> io::Result<(u64, Arc<Self>)> {
         let mut state = State::default();
-        // Before anything can be refused.
+        // The user is added before anything can be refused.
         let id = state.add(notify, left_out);
         let connection = Arc::new(Self {
             state: Mutex::new(state),
@@ -141,7 +141,7 @@ impl Connection {
         let of_thread = connection.clone();
         let main = move || {
             runtime.block_on(of_thread.serve(options));
-            // A name that is still being looked up is not waited for.
+            // Don't wait for a name lookup that is still running.
             runtime.shutdown_background();
             of_thread.state.lock().ended = true;
             of_thread.progress.notify_all();
@@ -150,8 +150,8 @@ impl Connection {
         Ok((id, connection))
     }
 
-    /// One more user, who counts in `left_out` what is taken and can't be delivered. Gives its number and why there is no
-    /// connection, if that is known; `None` if this one is coming to its end.
+    /// Adds a user, which counts accepted messages that can't be delivered in `left_out`. Returns its id, and why there
+    /// is no connection if that is known; `None` if this connection is ending.
     pub fn join(&self, notify: Notify, left_out: Arc<AtomicU64>) -> Option<(u64, Option<String>)> {
         let mut state = self.state.lock();
         if state.closing || state.ended || state.refused.is_some() {
@@ -161,7 +161,7 @@ impl Connection {
         Some((id, state.away.clone().filter(|_| !state.connected)))
     }
 
-    /// Gives up the user's messages that are still here; the last user ends the connection.
+    /// Drops the user's messages that are still queued; the last user to leave ends the connection.
     pub fn leave(&self, id: u64) {
         let mut state = self.state.lock();
         state.users.retain(|user| user.id != id);
@@ -180,11 +180,11 @@ impl Connection {
         }
     }
 
-    /// Takes the message if the connection stands and fewer than `most` of its owner are under way; else gives it back
-    /// after at most `wait`.
+    /// Accepts the message if the connection is up and fewer than `most` of its owner's are in flight; otherwise
+    /// returns it after at most `wait`.
     ///
     /// # Errors
-    /// The broker refuses us.
+    /// The broker refuses the connection.
     pub fn offer(&self, message: Message, most: usize, wait: Duration) -> io::Result<Option<Message>> {
         let mut state = self.state.lock();
         for last in [false, true] {
@@ -209,7 +209,7 @@ impl Connection {
     /// How many of a user's messages haven't been delivered, after waiting at most `wait` for the last.
     ///
     /// # Errors
-    /// The broker refuses us.
+    /// The broker refuses the connection.
     pub fn undelivered(&self, id: u64, wait: Duration) -> io::Result<usize> {
         let mut state = self.state.lock();
         state.check()?;
@@ -220,7 +220,7 @@ impl Connection {
         Ok(state.user(id).map_or(0, |user| user.undelivered))
     }
 
-    /// Connects, again and again, until the last user has left or the broker refuses us.
+    /// Connects, again and again, until the last user has left or the broker refuses the connection.
     async fn serve(&self, options: MqttOptions) {
         let mut attempts = Attempts::new(Duration::from_millis(100), Duration::from_secs(10));
         let (mut known, mut careful) = (false, 0);
@@ -234,7 +234,7 @@ impl Connection {
             };
             let Err(error) = result else { return };
             known |= session.connected.get().is_some();
-            // No before the first yes is a mistake in the settings; afterwards it's an outage like others.
+            // A refusal before the first success is a mistake in the settings; afterwards it's an outage like others.
             let refused = refusal(&error).filter(|_| !known && !self.settings.insistent);
             careful = careful_after(&session);
             let found_out = self.lost(&error, refused, &session);
@@ -251,7 +251,7 @@ impl Connection {
         }
     }
 
-    /// Ends once the last user has left while there is no connection to take leave of.
+    /// Returns once the last user has left while there is no connection to say goodbye on.
     async fn closing_unconnected(&self) {
         loop {
             let (closing, connected) = {
@@ -260,16 +260,16 @@ impl Connection {
             };
             match (closing, connected) {
                 (true, false) => return,
-                // The session takes leave.
+                // The session says goodbye.
                 (true, true) => std::future::pending().await,
                 (false, _) => self.end.notified().await,
             }
         }
     }
 
-    /// One connection from its beginning to its end, which is an error unless the last user has left.
+    /// One connection from beginning to end. The end is an error unless the last user has left.
     async fn session(&self, session: &Session, options: MqttOptions) -> Result<(), ConnectionError> {
-        // All that is under way, the status and the end fit.
+        // There is space for everything in flight, the status and the end.
         let (client, mut events) = AsyncClient::new(options, Self::WINDOW + 4);
         let mut network = NetworkOptions::new();
         network.set_connection_timeout(Self::CONNECT_LIMIT.as_secs());
@@ -287,7 +287,7 @@ impl Connection {
         }
     }
 
-    /// Hands messages to the client, as many as may be under way.
+    /// Hands messages to the client, up to the limit in flight.
     async fn feed(&self, session: &Session, client: &AsyncClient) -> Result<(), ClientError> {
         if session.careful.get() > 0 {
             tokio::time::sleep(Self::STANDS).await;
@@ -312,17 +312,17 @@ impl Connection {
             if closing {
                 self.status(session, client, OFFLINE).await?;
                 client.disconnect().await?;
-                // The client's end of the connection ends the session.
+                // The session ends when the client closes the connection.
                 std::future::pending::<()>().await;
             }
             self.wake.notified().await;
         }
     }
 
-    /// Publishes a status, unless the broker is known not to take it.
+    /// Publishes a status, unless the broker is known not to accept it.
     async fn status(&self, session: &Session, client: &AsyncClient, text: &'static str) -> Result<(), ClientError> {
         let Some(topic) = &self.settings.status_topic else { return Ok(()) };
-        if self.state.lock().suspicion.refuses(topic, status_size(topic), Instant::now()) {
+        if self.state.lock().rejections.refuses(topic, status_size(topic), Instant::now()) {
             return Ok(());
         }
         session.alone.set(session.careful.get() > 0);
@@ -330,7 +330,7 @@ impl Connection {
         client.publish_bytes(topic, QoS::AtLeastOnce, true, Bytes::from_static(text.as_bytes())).await
     }
 
-    /// The next message that may be sent now. Leaves out those that the broker is known not to take.
+    /// The next message that may be sent now. Drops those that the broker is known not to accept.
     fn next(&self, session: &Session) -> Option<Message> {
         let mut state = self.state.lock();
         let now = Instant::now();
@@ -338,7 +338,7 @@ impl Connection {
         let next = loop {
             let Some(message) = state.waiting.front() else { break None };
             let (size, topic) = (message.size(), &message.topic);
-            if state.suspicion.refuses(topic, size, now) {
+            if state.rejections.refuses(topic, size, now) {
                 let owner = message.owner;
                 state.waiting.pop_front();
                 session.careful.set(session.careful.get().saturating_sub(1));
@@ -347,7 +347,7 @@ impl Connection {
                 continue;
             }
             let unconfirmable = message.qos == Qos::AtMostOnce;
-            let watch = unconfirmable && state.watchful && !state.suspicion.is_harmless(topic, size);
+            let watch = unconfirmable && state.watchful && !state.rejections.is_harmless(topic, size);
             let alone = session.careful.get() > 0 || watch;
             let room = if alone { 1 } else { Self::WINDOW };
             let full = session.under_way() >= room
@@ -365,7 +365,7 @@ impl Connection {
         next
     }
 
-    /// Lets the client work, and takes note of what it has done.
+    /// Runs the client, and records what it has done.
     async fn drive(&self, session: &Session, events: &mut EventLoop) -> Result<(), ConnectionError> {
         loop {
             match events.poll().await {
@@ -381,7 +381,7 @@ impl Connection {
                 Ok(Event::Outgoing(Outgoing::Disconnect)) => return Ok(()),
                 Ok(_) => {}
                 Err(error) => {
-                    // A broker that confirms and closes at once: what it confirmed isn't sent again.
+                    // The broker may confirm and close at once: what it confirmed isn't sent again.
                     for event in events.state.events.drain(..) {
                         if let Event::Incoming(packet) = event {
                             self.confirmed(session, &packet);
@@ -393,35 +393,35 @@ impl Connection {
         }
     }
 
-    /// The broker has said something, perhaps that it took a message.
+    /// Handles a packet of the broker, which may confirm a message.
     fn confirmed(&self, session: &Session, packet: &Packet) {
         let Some(confirmed) = session.confirmed_by(packet) else { return };
         match confirmed {
             Some(message) => {
-                self.state.lock().suspicion.took(&message.topic, message.size());
+                self.state.lock().rejections.took(&message.topic, message.size());
                 self.got_through(session);
                 self.delivered(&message);
             }
             None => {
                 if let Some(topic) = &self.settings.status_topic {
-                    self.state.lock().suspicion.took(topic, status_size(topic));
+                    self.state.lock().rejections.took(topic, status_size(topic));
                 }
                 self.wake.notify_one();
             }
         }
     }
 
-    /// The connection stood after a lone message that the broker doesn't confirm.
+    /// The connection stayed up after a single message that the broker doesn't confirm.
     fn stood(&self, session: &Session) {
         let Some(message) = session.watched.take() else { return };
         session.alone.set(false);
         session.careful.set(session.careful.get().saturating_sub(1));
-        self.state.lock().suspicion.stood(&message.topic, message.size());
+        self.state.lock().rejections.stood(&message.topic, message.size());
         self.got_through(session);
         self.delivered(&message);
     }
 
-    /// A line got through. That ends the outage, once all that was under way at its beginning has.
+    /// A line got through. That ends the outage, once everything in flight at its beginning has got through.
     fn got_through(&self, session: &Session) {
         session.got_through.set(true);
         let listeners = {
@@ -436,22 +436,22 @@ impl Connection {
             user.undelivered = user.undelivered.saturating_sub(1);
         }
         self.progress.notify_all();
-        // There is room again.
+        // There is space again.
         self.wake.notify_one();
     }
 
-    /// Takes note of a session's end. Returns whether a message was found out that had ended it.
+    /// Records the end of a session. Returns whether a message was identified that caused it.
     fn lost(&self, error: &ConnectionError, refused: Option<io::ErrorKind>, session: &Session) -> bool {
         let (text, now) = (describe(error), Instant::now());
         let closed = session.connected.get().is_some() && is_closed_by_broker(error);
         let mut undone = session.undone();
-        let mut tidings = Tidings::new();
+        let mut notices = Notices::new();
         let (suspect, found_out) = {
             let mut state = self.state.lock();
             state.connected = false;
             let suspect = closed && session.alone.get();
-            let found_out = suspect && self.judge(&mut state, session, &mut undone, &mut tidings);
-            // Sent without confirmation, it isn't sent again.
+            let found_out = suspect && self.judge(&mut state, session, &mut undone, &mut notices);
+            // It was sent without confirmation, so it isn't sent again.
             if let Some(message) = session.watched.take() {
                 state.leave_out(message.owner);
             }
@@ -464,15 +464,15 @@ impl Connection {
                 state.watchful = true;
             }
             if session.connected.get().is_none() {
-                state.suspicion.doubt(now);
+                state.rejections.doubt(now);
             } else if session.has_stood(Self::SETTLED) {
                 state.away = None;
             }
             if let Some(kind) = refused {
                 state.refused = Some((kind, text.clone()));
             }
-            // What a message has ended is no outage. A refusal is told by each user's next call, as an error; where it
-            // isn't final it is told even after an outage, for it has another remedy.
+            // A session that a message has ended is no outage. A refusal is reported as an error by each user's next
+            // call; where it isn't final it's reported even after an outage, because it has another remedy.
             let news = match &state.away {
                 None => true,
                 Some(told) => refusal(error).is_some() && *told != text,
@@ -481,18 +481,18 @@ impl Connection {
                 state.away = Some(text.clone());
                 if refused.is_none() {
                     let away = |notify| (notify, Notice::Away(text.clone()));
-                    tidings.extend(state.listeners().into_iter().map(away));
+                    notices.extend(state.listeners().into_iter().map(away));
                 }
             }
             (suspect, found_out)
         };
         self.progress.notify_all();
-        tidings.into_iter().for_each(|(notify, notice)| notify(notice));
+        notices.into_iter().for_each(|(notify, notice)| notify(notice));
         suspect && found_out
     }
 
-    /// Judges the lone message of a session that the broker closed. Returns whether it's left out.
-    fn judge(&self, state: &mut State, session: &Session, undone: &mut Vec<Message>, tidings: &mut Tidings) -> bool {
+    /// Judges the single message of a session that the broker closed. Returns whether it's dropped.
+    fn judge(&self, state: &mut State, session: &Session, undone: &mut Vec<Message>, notices: &mut Notices) -> bool {
         let watched = session.watched.borrow().clone();
         let message = watched.clone().or_else(|| undone.first().cloned());
         let (topic, size) = match (&message, &self.settings.status_topic) {
@@ -500,7 +500,7 @@ impl Connection {
             (None, Some(topic)) => (topic.as_str().into(), status_size(topic)),
             (None, None) => return false,
         };
-        let Verdict::LeaveOut(told) = state.suspicion.strike(&topic, size, Instant::now()) else { return false };
+        let Verdict::LeaveOut(told) = state.rejections.strike(&topic, size, Instant::now()) else { return false };
         let owner = message.map(|message| message.owner);
         if let Some(owner) = owner.filter(|_| watched.is_none()) {
             undone.remove(0);
@@ -508,7 +508,7 @@ impl Connection {
         }
         if let Some(text) = told {
             let concerned = state.users.iter().filter(|user| owner.is_none_or(|owner| user.id == owner));
-            tidings.extend(concerned.map(|user| (user.notify.clone(), Notice::Undeliverable(text.clone()))));
+            notices.extend(concerned.map(|user| (user.notify.clone(), Notice::Undeliverable(text.clone()))));
         }
         true
     }
@@ -518,7 +518,7 @@ fn status_size(topic: &str) -> usize {
     packet_size(topic, OFFLINE.len(), Qos::AtLeastOnce)
 }
 
-/// How many messages have to go one at a time after this session.
+/// How many messages have to be sent one at a time after this session.
 fn careful_after(session: &Session) -> usize {
     let lone_status = usize::from(session.alone.get());
     session.careful.get().max(session.under_way()).max(lone_status)
@@ -536,7 +536,7 @@ impl State {
         self.users.iter_mut().find(|user| user.id == id)
     }
 
-    /// A message that was taken can't be delivered.
+    /// Drops a message that was accepted and can't be delivered.
     fn leave_out(&mut self, owner: u64) {
         if let Some(user) = self.user(owner) {
             user.undelivered = user.undelivered.saturating_sub(1);
@@ -581,14 +581,14 @@ mod tests {
         (MqttOutput::new(&broker, settings, on_error, notify).unwrap(), notices)
     }
 
-    /// Whether the line was taken.
+    /// Writes a line, and returns whether it was accepted.
     fn write(output: &mut MqttOutput, line: &[u8], give_up: &AtomicBool) -> io::Result<bool> {
         let mut left = line;
         output.write(&mut left, "", give_up)?;
         Ok(left.is_empty())
     }
 
-    /// The first byte of a packet, and what follows its length (MQTT 3.1.1, 2.2).
+    /// Reads a packet: its first byte, and what follows its length (MQTT 3.1.1, 2.2).
     fn packet(stream: &mut TcpStream) -> (u8, Vec<u8>) {
         let mut byte = || {
             let mut byte = [0];
@@ -621,7 +621,7 @@ mod tests {
         std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
     }
 
-    /// The next line published with QoS 1, and its packet id.
+    /// Reads the next line published with QoS 1, and its packet id.
     fn line(stream: &mut TcpStream) -> (String, [u8; 2]) {
         let (first, rest) = packet(stream);
         assert_eq!(first & 0xf6, 0x32, "a PUBLISH with QoS 1");
@@ -700,7 +700,7 @@ mod tests {
             drop(accept(&listener, 5));
             let mut stream = accept(&listener, 0);
             let (text, id) = line(&mut stream);
-            // Confirms and closes in one go.
+            // Confirms and closes at once.
             stream.write_all(&[0x40, 2, id[0], id[1]]).unwrap();
             text
         });

@@ -1,9 +1,9 @@
-//! What a client's errors mean.
+//! Explains the client's errors.
 
 use rumqttc::{ConnectReturnCode, ConnectionError, StateError, TlsError, mqttbytes};
 use std::io;
 
-/// The kind of an answer that no further attempt will change.
+/// The error kind of a refusal that no further attempt will change.
 pub fn refusal(error: &ConnectionError) -> Option<io::ErrorKind> {
     match error {
         ConnectionError::ConnectionRefused(ConnectReturnCode::ServiceUnavailable) => None,
@@ -13,7 +13,7 @@ pub fn refusal(error: &ConnectionError) -> Option<io::ErrorKind> {
     }
 }
 
-/// What TLS itself didn't like, as opposed to the network under it.
+/// The error of TLS itself, as opposed to the network below it.
 fn tls_error(error: &ConnectionError) -> Option<&rustls::Error> {
     match error {
         ConnectionError::Tls(TlsError::TLS(error)) => Some(error),
@@ -22,20 +22,20 @@ fn tls_error(error: &ConnectionError) -> Option<&rustls::Error> {
     }
 }
 
-/// In words, with the remedy where there is one.
+/// Describes an error, with the remedy where there is one.
 pub fn describe(error: &ConnectionError) -> String {
     use rustls::CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer};
     let text = match error {
         ConnectionError::ConnectionRefused(code) => match code {
             ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
-                "the broker refuses this user name and password: check the environment's variables that credentials-env names"
+                "the broker refuses this user name and password: check the environment variables that credentials-env names"
             }
             ConnectReturnCode::BadClientId => "the broker refuses this client id: set mqtt-client-id to another",
             ConnectReturnCode::RefusedProtocolVersion => "the broker doesn't speak MQTT 3.1.1",
             ConnectReturnCode::ServiceUnavailable | ConnectReturnCode::Success => "the broker isn't available",
         },
         ConnectionError::NetworkTimeout => "no answer in 5 s",
-        ConnectionError::MqttState(StateError::AwaitPingResp) => "the broker has fallen silent",
+        ConnectionError::MqttState(StateError::AwaitPingResp) => "the broker has stopped responding",
         ConnectionError::MqttState(StateError::ConnectionAborted) => "the broker has closed the connection",
         ConnectionError::Io(error) => return error.to_string(),
         ConnectionError::MqttState(StateError::Io(error))
@@ -44,16 +44,16 @@ pub fn describe(error: &ConnectionError) -> String {
         }
         _ => match tls_error(error) {
             Some(rustls::Error::InvalidCertificate(UnknownIssuer)) => {
-                "the broker's certificate is signed by nobody known here: set tls-ca-file to its authority's certificate"
+                "the broker's certificate is signed by an unknown authority: set tls-ca-file to that authority's certificate"
             }
             Some(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
-                "the broker's certificate is for another name: write the location with the name that it has"
+                "the broker's certificate is for another host name: use the certificate's name in the location"
             }
             Some(rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. })) => {
                 "the broker's certificate has expired"
             }
             Some(rustls::Error::InvalidMessage(_)) => {
-                "what answers there doesn't speak TLS: use its TLS port, or mqtt://"
+                "the server at this port doesn't speak TLS: use the broker's TLS port, or mqtt://"
             }
             Some(other) => return format!("TLS: {other}"),
             None => return error.to_string(),
@@ -62,7 +62,7 @@ pub fn describe(error: &ConnectionError) -> String {
     text.to_owned()
 }
 
-/// Whether the broker closed a connection that stood, as opposed to a silence, or a network that broke.
+/// Whether the broker closed an established connection, as opposed to a timeout or a broken network.
 pub fn is_closed_by_broker(error: &ConnectionError) -> bool {
     let io = match error {
         ConnectionError::MqttState(StateError::ConnectionAborted) => return true,

@@ -1,4 +1,4 @@
-//! One stream's way into a shared connection.
+//! One stream's access to a shared connection.
 
 use super::super::location::Broker;
 use super::super::output::{Notice, Notify, OnError, Output};
@@ -13,38 +13,38 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// Hands lines to a connection, which others may use too.
+/// Hands lines to a connection, which other outputs may share.
 pub struct MqttOutput {
     name: String,
     topic: Topic,
     qos: Qos,
     retain: bool,
     connection: Arc<Connection>,
-    /// Among the connection's users.
+    /// This output's id among the connection's users.
     id: u64,
     notify: Notify,
-    /// Lines that were taken and can't be delivered.
+    /// Accepted lines that can't be delivered.
     left_out: Arc<AtomicU64>,
-    /// Why the last line that can't be a message isn't one.
+    /// Why the last line that couldn't become a message was dropped, as reported.
     told: Option<String>,
 }
 
-/// Every connection that is up or being made.
+/// All connections that are established or being made.
 static CONNECTIONS: Mutex<Vec<(Account, Weak<Connection>)>> = Mutex::new(Vec::new());
 
 impl MqttOutput {
     /// Lines of one output that the broker hasn't confirmed yet.
     const WINDOW: usize = 16;
-    /// How often a wait looks whether it's to end.
+    /// How often a wait checks whether to give up.
     const TICK: Duration = Duration::from_millis(50);
-    /// The longest packet that the protocol knows, bytes (MQTT 3.1.1, 2.2.3).
+    /// The largest packet that the protocol allows, bytes (MQTT 3.1.1, 2.2.3).
     const LONGEST: usize = 268_435_455;
     const DEFAULT_TOPIC: &str = "gst-tensorrt/{stream-id}";
 
-    /// Begins to connect, or joins the connection that is there.
+    /// Begins to connect, or joins an existing connection.
     ///
     /// # Errors
-    /// Settings that can't be; the broker isn't asked yet.
+    /// The settings are invalid; the broker hasn't been asked yet.
     pub fn new(broker: &Broker, settings: &MqttSettings, on_error: OnError, notify: Notify) -> io::Result<Self> {
         let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
         let topic = settings.topic.as_deref().or(broker.topic.as_deref()).unwrap_or(Self::DEFAULT_TOPIC).to_owned();
@@ -79,7 +79,7 @@ impl MqttOutput {
         Ok(Self { name, topic, qos, retain, connection, id, notify, left_out, told: None })
     }
 
-    /// Counts a line that can't be a message, and tells why, unless that was told last.
+    /// Counts a line that can't become a message, and reports why, unless the last report said the same.
     fn leave_out(&mut self, text: String) {
         self.left_out.fetch_add(1, Ordering::Relaxed);
         if self.told.as_ref() != Some(&text) {
@@ -119,7 +119,7 @@ impl Output for MqttOutput {
             payload: Bytes::copy_from_slice(lines.strip_suffix(b"\n").unwrap_or(lines)),
         };
         if message.size() > Self::LONGEST {
-            self.leave_out(format!("a message is longer than the {} bytes that MQTT knows", Self::LONGEST));
+            self.leave_out(format!("a message is larger than MQTT's limit of {} bytes", Self::LONGEST));
             *lines = &[];
             return Ok(());
         }

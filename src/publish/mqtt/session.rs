@@ -1,4 +1,4 @@
-//! What is under way on one connection.
+//! The messages in flight on one connection.
 
 use super::connection::Message;
 use crate::config::Qos;
@@ -7,25 +7,25 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Messages that the client has. `None` is a status message, whose fate is of no further interest.
+/// Messages that the client has. `None` stands for a status message, whose delivery needs no tracking.
 #[derive(Default)]
 pub struct Session {
-    /// Since when the broker has accepted it.
+    /// When the broker accepted the connection.
     pub connected: Cell<Option<Instant>>,
-    /// The broker has confirmed a line, or stood after it.
+    /// The broker has confirmed a line, or kept the connection open after one.
     pub got_through: Cell<bool>,
-    /// So many messages go one at a time, those that were under way when the connection before was closed: the one that
-    /// closes this one too is known then.
+    /// This many messages are sent one at a time: those that were in flight when the previous connection was closed.
+    /// That way a message that closes this connection too is identified.
     pub careful: Cell<usize>,
-    /// A message goes alone; no other is sent until it is done.
+    /// A message is sent alone; no other is sent until it is done.
     pub alone: Cell<bool>,
-    /// The lone message, where the broker doesn't confirm it.
+    /// The message that is sent alone, if the broker doesn't confirm it.
     pub watched: RefCell<Option<Message>>,
-    /// When a message was last sent that the broker doesn't confirm.
+    /// When a message that the broker doesn't confirm was last sent.
     pub unconfirmable: Cell<Option<Instant>>,
-    /// Handed to the client, which hasn't sent them yet.
+    /// Messages handed to the client that it hasn't sent yet.
     pub sent: RefCell<VecDeque<Option<Message>>>,
-    /// Sent under these packet ids, in this order, and not confirmed.
+    /// Messages sent under these packet ids, in this order, and not confirmed.
     unconfirmed: RefCell<Vec<(u16, Option<Message>)>>,
 }
 
@@ -40,12 +40,13 @@ impl Session {
         all.filter(|message| message.qos == Qos::ExactlyOnce).count()
     }
 
-    /// Whether the broker accepted it so long ago.
+    /// Whether the broker accepted the connection at least this long ago.
     pub fn has_stood(&self, time: Duration) -> bool {
         self.connected.get().is_some_and(|since| since.elapsed() >= time)
     }
 
-    /// The client has sent its next message. Returns it if there's nothing to confirm (id 0: QoS 0).
+    /// Records that the client has sent its next message. Returns the message if the broker won't confirm it (id 0: QoS
+    /// 0).
     pub fn published(&self, id: u16) -> Option<Message> {
         let message = self.sent.borrow_mut().pop_front()?;
         if id == 0 {
@@ -56,7 +57,8 @@ impl Session {
         None
     }
 
-    /// The broker has said something. Returns whether that confirms what was sent, and the message if it was one.
+    /// Handles a packet of the broker. Returns whether it confirms something that was sent, and the message if it was
+    /// one.
     pub fn confirmed_by(&self, packet: &Packet) -> Option<Option<Message>> {
         let id = match packet {
             Packet::PubAck(ack) => ack.pkid,
@@ -74,7 +76,7 @@ impl Session {
         Some(message)
     }
 
-    /// What a new session has to send again, in order.
+    /// The messages that a new session has to send again, in order.
     pub fn undone(&self) -> Vec<Message> {
         let unconfirmed = self.unconfirmed.take().into_iter().map(|(_, message)| message);
         unconfirmed.chain(self.sent.take()).flatten().collect()

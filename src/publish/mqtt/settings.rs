@@ -1,4 +1,4 @@
-//! What there is to set, and the client's options made of it.
+//! The settings of a connection, and the client's options made from them.
 
 use super::super::location::{Broker, Server};
 use super::super::output::OnError;
@@ -21,26 +21,28 @@ impl From<Qos> for QoS {
     }
 }
 
-/// What a location doesn't say about an MQTT broker.
+/// The settings of an MQTT broker that a location doesn't contain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MqttSettings {
-    /// Where lines go, `{stream-id}` in it standing for the stream's name; before the location's.
+    /// The topic for lines, in which `{stream-id}` stands for the stream's name; it takes precedence over the
+    /// location's.
     pub topic: Option<String>,
     pub qos: Qos,
-    /// The broker keeps the last line of each topic for those who subscribe later.
+    /// The broker retains the last line of each topic for later subscribers.
     pub retain: bool,
-    /// How the broker knows this client; two of the same name throw each other out. `None`: one of its own.
+    /// The client id; of two clients with the same id the broker disconnects one. `None`: a generated id.
     pub client_id: Option<String>,
-    /// Where the location has no user name and password, they are read from the environment: this and `_USERNAME`, this and
-    /// `_PASSWORD`. Empty: not at all.
+    /// Where the location has no user name and password, they are read from the environment variables with this prefix
+    /// and `_USERNAME` and `_PASSWORD`. Empty: they aren't read.
     pub credentials_env: String,
-    /// Certificates (PEM) of those who may vouch for the broker. `None`: the system's.
+    /// Certificates (PEM) of the authorities that may sign the broker's certificate. `None`: the system's.
     pub tls_ca_file: Option<PathBuf>,
-    /// This client's certificate and key (PEM), for brokers that want one.
+    /// This client's certificate and key (PEM), for brokers that require them.
     pub tls_client: Option<(PathBuf, PathBuf)>,
-    /// Says, retained, `online` while connected and `offline` afterwards: by the last will if need be.
+    /// The topic of a retained status message: `online` while connected and `offline` afterwards, by the last will if
+    /// need be.
     pub status_topic: Option<String>,
-    /// The longest silence, in whole seconds; a broker that doesn't answer in as long again counts as lost.
+    /// The keep-alive interval in whole seconds; a broker that doesn't answer for as long again counts as lost.
     pub keep_alive: Duration,
 }
 
@@ -60,11 +62,11 @@ impl Default for MqttSettings {
     }
 }
 
-/// What `online` and `offline` are said with.
+/// The payloads of the status topic.
 pub const ONLINE: &str = "online";
 pub const OFFLINE: &str = "offline";
 
-/// All that makes two connections the same one.
+/// Everything that two outputs must have in common to share a connection.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Account {
     pub server: Server,
@@ -73,23 +75,23 @@ pub struct Account {
     client_id: Option<String>,
     tls_ca_file: Option<PathBuf>,
     tls_client: Option<(PathBuf, PathBuf)>,
-    /// What is in these files: read when the connection begins.
+    /// The contents of these files, which are read when the connection begins.
     tls_contents: Vec<Option<Hash>>,
     pub status_topic: Option<String>,
     keep_alive: Duration,
-    /// Whether a broker that refuses it is asked again.
+    /// Whether to retry after the broker refuses the connection.
     pub on_error: OnError,
 }
 
 impl Account {
     /// # Errors
-    /// What can't be, and how to put it right.
+    /// What is invalid, and the remedy.
     pub fn new(broker: &Broker, settings: &MqttSettings, on_error: OnError) -> Result<Self, String> {
         if let Some(topic) = &settings.status_topic {
             check_topic(topic).map_err(|error| format!("mqtt-status-topic: {error}"))?;
         }
         if broker.tls && broker.server.host.contains(':') {
-            return Err("TLS wants the broker's name as its certificate has it, not an IPv6 address".into());
+            return Err("TLS needs the broker's host name as in its certificate, not an IPv6 address".into());
         }
         let credentials = match &broker.credentials {
             Some(credentials) => Some(credentials.clone()),
@@ -99,7 +101,7 @@ impl Account {
         let tls_ca_file = settings.tls_ca_file.clone().filter(|_| broker.tls);
         let tls_client = settings.tls_client.clone().filter(|_| broker.tls);
         let files = tls_ca_file.iter().chain(tls_client.iter().flat_map(|(certificate, key)| [certificate, key]));
-        // One that can't be read is named when it's used.
+        // A file that can't be read is reported when it's used.
         let tls_contents = files.map(|file| digest::of_file(file).ok()).collect();
         Ok(Self {
             server: broker.server.clone(),
@@ -115,7 +117,7 @@ impl Account {
         })
     }
 
-    /// For messages.
+    /// The name for messages.
     pub fn name(&self) -> String {
         format!("mqtt{}://{}", if self.tls { "s" } else { "" }, self.server)
     }
@@ -124,15 +126,15 @@ impl Account {
     /// The certificates can't be read.
     pub fn options(&self) -> Result<MqttOptions, String> {
         let Server { host, port } = &self.server;
-        // The client makes `host:port` of it.
+        // The client joins host and port to `host:port`.
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         let client_id = self.client_id.clone().unwrap_or_else(own_client_id);
         let mut options = MqttOptions::new(client_id, host, *port);
-        // Less than a second isn't allowed, and 0 means never.
+        // Less than a second isn't allowed, and 0 would mean never.
         options.set_keep_alive(Duration::from_secs(self.keep_alive.as_secs().max(1)));
-        // Much more than are ever under way, so that ids whose acknowledgement is late aren't needed again.
+        // Many more than are ever in flight, so that ids whose acknowledgement is late aren't reused.
         options.set_inflight(1024);
-        // The protocol's own limit for lines; what brokers say to a publisher is short.
+        // Outgoing packets have the protocol's own limit; what brokers send to a publisher is short.
         options.set_max_packet_size(64 * 1024, 256 * 1024 * 1024);
         if let Some((name, password)) = &self.credentials {
             options.set_credentials(name, password.expose());
@@ -154,17 +156,19 @@ fn from_environment(prefix: &str) -> Result<Option<(String, Secret)>, String> {
         match std::env::var(&name) {
             Ok(value) => Ok(Some(value)),
             Err(std::env::VarError::NotPresent) => Ok(None),
-            Err(std::env::VarError::NotUnicode(_)) => Err(format!("the environment's {name} isn't UTF-8")),
+            Err(std::env::VarError::NotUnicode(_)) => Err(format!("the environment variable {name} isn't UTF-8")),
         }
     };
     match (variable("USERNAME")?, variable("PASSWORD")?) {
         (Some(name), password) => Ok(Some((name, Secret::new(password.unwrap_or_default())))),
-        (None, Some(_)) => Err(format!("the environment has {prefix}_PASSWORD but no {prefix}_USERNAME")),
+        (None, Some(_)) => {
+            Err(format!("the environment variable {prefix}_PASSWORD is set but {prefix}_USERNAME isn't"))
+        }
         (None, None) => Ok(None),
     }
 }
 
-/// A name that no other client has: 22 of the characters that every broker takes (MQTT 3.1.1, 3.1.3.1).
+/// A unique client id: 22 of the characters that every broker accepts (MQTT 3.1.1, 3.1.3.1).
 fn own_client_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let mut hash = Sha256::new();
@@ -205,7 +209,7 @@ mod tests {
         assert!(plain.options().is_ok());
     }
 
-    /// A connection has read its certificates: with others it's another one.
+    /// A connection has read its certificates: outputs with other certificates need another connection.
     #[test]
     fn another_certificate_in_the_same_file_is_another_account() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! TLS by rustls, with the system's authorities or given ones.
+//! TLS by rustls, with the system's certificate authorities or those of a file.
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -6,15 +6,16 @@ use rustls::{ClientConfig, RootCertStore};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// With the authorities of `ca_file`, or else the system's, and this client's certificate and key.
+/// Makes a configuration with the authorities of `ca_file`, or else the system's, and this client's certificate and
+/// key.
 ///
 /// # Errors
-/// A certificate or the key can't be read, or there is none.
+/// A certificate or the key can't be read, or is missing.
 pub fn config(ca_file: Option<&Path>, client: Option<&(PathBuf, PathBuf)>) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS doesn't start: {error}"))?;
+        .map_err(|error| format!("TLS can't be set up: {error}"))?;
     let builder = builder.with_root_certificates(authorities(ca_file)?);
     let Some((certificate, key)) = client else { return Ok(builder.with_no_client_auth()) };
     let chain = certificates("tls-certificate-file", certificate)?;
@@ -41,12 +42,12 @@ fn authorities(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
     Ok(store)
 }
 
-/// At least one.
+/// Reads the certificates of a file, at least one.
 fn certificates(property: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let failed = |error: &dyn std::fmt::Display| {
-        format!("{property} {}: {error}; it's a file of certificates in PEM form", file.display())
+        format!("{property} {}: {error}; a file of certificates in PEM form is needed", file.display())
     };
     let found = CertificateDer::pem_file_iter(file).and_then(|found| found.collect::<Result<Vec<_>, _>>());
     let found = found.map_err(|error| failed(&error))?;
-    if found.is_empty() { Err(failed(&"no certificate in it")) } else { Ok(found) }
+    if found.is_empty() { Err(failed(&"it contains no certificate")) } else { Ok(found) }
 }

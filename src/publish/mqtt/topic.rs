@@ -1,14 +1,14 @@
-//! Topics, with a place for the stream's name.
+//! Topics, with a placeholder for the stream's name.
 
 use std::sync::Arc;
 
-/// Becomes the name of the line's stream.
-const PLACE: &str = "{stream-id}";
+/// The placeholder for the name of the line's stream.
+const PLACEHOLDER: &str = "{stream-id}";
 
-/// Whether lines can be published under `topic`.
+/// Checks that lines can be published under `topic`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with the topic.
 pub fn check_topic(topic: &str) -> Result<(), String> {
     // MQTT 3.1.1, 4.7.
     if topic.is_empty() {
@@ -17,11 +17,11 @@ pub fn check_topic(topic: &str) -> Result<(), String> {
     if topic.contains(['+', '#', '\0']) {
         return Err(format!("topic {topic} has a wildcard (+ or #), which is for subscribers only"));
     }
-    if topic.contains(is_no_text) {
-        return Err(format!("topic {topic:?} has a control character, for which brokers close the connection"));
+    if topic.contains(is_forbidden) {
+        return Err(format!("topic {topic:?} has a control character, which makes brokers close the connection"));
     }
     if topic.starts_with('$') {
-        return Err(format!("topic {topic} begins with $, which is for the broker's own"));
+        return Err(format!("topic {topic} begins with $, which is reserved for the broker's own topics"));
     }
     if topic.len() > 32_768 {
         return Err("the topic is longer than 32768 bytes".into());
@@ -29,8 +29,8 @@ pub fn check_topic(topic: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Control characters, and what isn't a character: brokers may close the connection for them (MQTT 3.1.1, 1.5.3).
-fn is_no_text(c: char) -> bool {
+/// Control characters and noncharacters: brokers may close the connection for them (MQTT 3.1.1, 1.5.3).
+fn is_forbidden(c: char) -> bool {
     c.is_control() || matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe
 }
 
@@ -47,27 +47,28 @@ impl Topic {
         Self { template, last: None }
     }
 
-    /// The topic of a line of `stream`. What has a meaning in topics becomes `_` in the stream's name.
+    /// Returns the topic of a line of `stream`. Characters of the stream's name that have a meaning in topics become
+    /// `_`.
     ///
     /// # Errors
-    /// It's too long for the protocol.
+    /// The topic is too long for the protocol.
     pub fn of(&mut self, stream: &str) -> Result<Arc<str>, String> {
         if let Some((last, topic)) = &self.last
             && last == stream
         {
             return Ok(topic.clone());
         }
-        let mut name = stream.replace(|c| matches!(c, '/' | '+' | '#') || is_no_text(c), "_");
+        let mut name = stream.replace(|c| matches!(c, '/' | '+' | '#') || is_forbidden(c), "_");
         if name.is_empty() {
             name.push('_');
         }
-        let topic = self.template.replace(PLACE, &name);
-        // Those are the broker's own.
+        let topic = self.template.replace(PLACEHOLDER, &name);
+        // Topics that begin with `$` are reserved for the broker.
         let topic = topic.strip_prefix('$').map_or(topic.clone(), |rest| format!("_{rest}"));
-        // A text's length has 16 bits (MQTT 3.1.1, 1.5.3).
+        // The length of a string has 16 bits (MQTT 3.1.1, 1.5.3).
         if topic.len() > usize::from(u16::MAX) {
             let begin: String = topic.chars().take(40).collect();
-            return Err(format!("topic {begin}… is {} bytes long, and MQTT knows {} at most", topic.len(), u16::MAX));
+            return Err(format!("topic {begin}… is {} bytes long, and MQTT allows {} at most", topic.len(), u16::MAX));
         }
         let topic: Arc<str> = topic.into();
         self.last = Some((stream.to_owned(), topic.clone()));

@@ -3,7 +3,7 @@
 use super::super::channel::Report;
 use super::super::lifecycle::Event;
 use super::super::setup::{Decoder, make};
-use super::Surroundings;
+use super::SourceContext;
 use super::gate::{Gate, Verdict};
 use super::{orientation, running};
 use crate::config::Codec;
@@ -45,15 +45,15 @@ pub fn add(
     pad: &gst::GhostPad,
     codec: Codec,
     paced: bool,
-    around: &Surroundings,
+    context: &SourceContext,
 ) -> Result<gst::Pad, Error> {
     let parse = make(&codec.parser(), "parse")?;
     let queue = make("queue", DECODER_QUEUE)?;
-    queue.set_property("max-size-buffers", around.setup.coded_queue);
+    queue.set_property("max-size-buffers", context.setup.coded_queue);
     queue.set_property("max-size-bytes", 0_u32);
     queue.set_property("max-size-time", 0_u64);
-    let decode = decoder(codec, around.setup.decoder)?;
-    if let Some(surfaces) = around.setup.surfaces
+    let decode = decoder(codec, context.setup.decoder)?;
+    if let Some(surfaces) = context.setup.surfaces
         // From GStreamer 1.24 on, in the GPU's decoders.
         && let Some(spec) = decode.find_property("num-output-surfaces")
         && spec.value_is_valid(&surfaces.to_value())
@@ -64,29 +64,29 @@ pub fn add(
     let mut elements = vec![parse];
     elements.extend(pace.clone());
     elements.extend([queue.clone(), decode]);
-    if !matches!(around.setup.decoder, Decoder::Gpu(_)) {
+    if !matches!(context.setup.decoder, Decoder::Gpu(_)) {
         // For pixel formats that models don't take, such as those of 10 bits; the others pass untouched.
         elements.push(make("videoconvert", "convert")?);
         // Cameras don't say how their pictures are to be turned, files do.
         elements.extend(paced.then(orientation::turn).transpose()?);
     }
-    if let Decoder::Upload(device) = around.setup.decoder {
+    if let Decoder::Upload(device) = context.setup.decoder {
         elements.push(upload(device)?);
     }
-    guard(&queue, paced, around);
+    guard(&queue, paced, context);
     let into = |what: &str| Error::new(ErrorKind::Failed, format!("the decoder can't be {what}"));
     bin.add_many(&elements).map_err(|_| into("added"))?;
     gst::Element::link_many(&elements).map_err(|_| into("linked"))?;
     let end = elements.last().and_then(|last| last.static_pad("src")).ok_or_else(|| into("linked"))?;
     match pace {
         Some(pace) => {
-            around.start.hold(&pace, &queue, &end);
-            expect(&pace, around);
+            context.paced_start.hold(&pace, &queue, &end);
+            expect(&pace, context);
             running::stamp(&end);
         }
-        None => around.backlog.hold(&around.pictures, &queue, &end),
+        None => context.backlog.hold(&context.pictures, &queue, &end),
     }
-    if paced && matches!(around.setup.decoder, Decoder::Gpu(_)) {
+    if paced && matches!(context.setup.decoder, Decoder::Gpu(_)) {
         orientation::warn(&end);
     }
     pad.set_target(Some(&end)).map_err(|_| into("linked"))?;
@@ -129,10 +129,10 @@ fn decoder(codec: Codec, decoder: Decoder) -> Result<gst::Element, Error> {
 }
 
 /// Takes note of coded pictures as they arrive, and leaves out those that the decoder is too far behind for.
-fn guard(queue: &gst::Element, paced: bool, around: &Surroundings) {
-    let most = around.setup.coded_queue;
-    let (gate, of) = (Gate::new(around.patience.key_frame()), queue.downgrade());
-    let (around, said) = (around.clone(), AtomicBool::new(false));
+fn guard(queue: &gst::Element, paced: bool, context: &SourceContext) {
+    let most = context.setup.coded_queue;
+    let (gate, of) = (Gate::new(context.patience.key_frame()), queue.downgrade());
+    let (context, said) = (context.clone(), AtomicBool::new(false));
     let Some(pad) = queue.static_pad("sink") else { return };
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let (Some(buffer), Some(queue)) = (info.buffer(), of.upgrade()) else { return gst::PadProbeReturn::Ok };
@@ -140,30 +140,30 @@ fn guard(queue: &gst::Element, paced: bool, around: &Surroundings) {
         // What a file has that is decoded only for pictures after it comes as fast as it's read, and waits for room.
         let unseen = shown.is_none() && buffer.pts().is_some();
         let full = queue.property::<u32>("current-level-buffers") >= most && !unseen;
-        let Surroundings { track, start, patience, .. } = &around;
+        let SourceContext { tracker, paced_start, patience, .. } = &context;
         let verdict = gate.judge(full, !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT), Instant::now());
         if let Verdict::NoKeyFrame(waited) = verdict {
-            track.waits_for_key_frame();
+            tracker.waits_for_key_frame();
             if waited >= patience.silence && !said.swap(true, Ordering::Relaxed) {
-                say_no_key_frame(&around);
+                say_no_key_frame(&context);
             }
         }
         if verdict != Verdict::Pass {
-            if track.is_playing() {
-                track.dropped("before the decoder");
+            if tracker.is_playing() {
+                tracker.dropped("before the decoder");
             }
-            start.taken();
+            paced_start.taken();
             return gst::PadProbeReturn::Handled;
         }
-        track.arrived(shown);
+        tracker.arrived(shown);
         gst::PadProbeReturn::Ok
     });
 }
 
 /// A file's own times say when its next picture is due: until then nothing is missing.
-fn expect(pace: &gst::Element, around: &Surroundings) {
+fn expect(pace: &gst::Element, context: &SourceContext) {
     let Some(pad) = pace.static_pad("sink") else { return };
-    let (track, of) = (around.track.clone(), pace.downgrade());
+    let (tracker, of) = (context.tracker.clone(), pace.downgrade());
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let wait = info.buffer().zip(of.upgrade()).and_then(|(buffer, pace)| {
             let time = running::time(pad, buffer.dts()).or_else(|| running::time(pad, buffer.pts()))?;
@@ -171,21 +171,21 @@ fn expect(pace: &gst::Element, around: &Surroundings) {
             // While the decoder is being opened pictures come as it takes them.
             pace.property::<bool>("sync").then_some(due.saturating_sub(pace.current_running_time()?.nseconds()))
         });
-        track.due(Duration::from_nanos(wait.unwrap_or(0)));
+        tracker.due(Duration::from_nanos(wait.unwrap_or(0)));
         gst::PadProbeReturn::Ok
     });
 }
 
 /// Says that what comes can't be decoded yet.
-fn say_no_key_frame(around: &Surroundings) {
-    let Surroundings { track, patience, reporter, .. } = around;
+fn say_no_key_frame(context: &SourceContext) {
+    let SourceContext { tracker, patience, reporter, .. } = context;
     let text = format!(
         "data comes, but no key frame for {:?}: set the camera's key frame interval (GOP) to a few seconds; after {:?} it is \
          decoded without one",
         patience.silence,
         patience.key_frame()
     );
-    if track.tells_no_key_frame() {
+    if tracker.tells_no_key_frame() {
         reporter.report(Report::Note(text.clone()));
     }
     reporter.event(Event::NoKeyFrame(text));

@@ -3,7 +3,7 @@
 use super::super::setup::{FileSource, make};
 use super::decode;
 use super::splice::{Fate, Splice};
-use super::{Surroundings, post};
+use super::{SourceContext, post};
 use crate::check::{nothing_to_decode, stream_name};
 use crate::error::{Error, ErrorKind};
 use gst::glib;
@@ -16,14 +16,14 @@ pub fn fill(
     bin: &gst::Bin,
     pad: &gst::GhostPad,
     source: &FileSource,
-    around: &Surroundings,
+    context: &SourceContext,
     running: gst::ClockTime,
 ) -> Result<(), Error> {
     let looped = Arc::new(Looped {
         source: source.clone(),
         bin: bin.downgrade(),
         pad: pad.downgrade(),
-        around: around.clone(),
+        context: context.clone(),
         splice: Mutex::new(Splice::new(running)),
     });
     looped.read()
@@ -33,7 +33,7 @@ struct Looped {
     source: FileSource,
     bin: glib::WeakRef<gst::Bin>,
     pad: glib::WeakRef<gst::GhostPad>,
-    around: Surroundings,
+    context: SourceContext,
     splice: Mutex<Splice>,
 }
 
@@ -74,7 +74,7 @@ impl Looped {
         let coded = match bin.by_name("parse") {
             // The decoder is there since the first round.
             Some(parse) => parse.static_pad("sink").ok_or_else(failed)?,
-            None => decode::add(&bin, &pad, codec, true, &self.around)?,
+            None => decode::add(&bin, &pad, codec, true, &self.context)?,
         };
         self.clone().splice(&out);
         out.set_active(true).map_err(|_| failed())?;
@@ -117,9 +117,9 @@ impl Looped {
             post(&bin, &Error::new(ErrorKind::File, "it has no pictures"));
             return;
         }
-        let turns = self.around.turns.clone();
+        let start_guard = self.context.start_guard.clone();
         bin.call_async(move |bin| {
-            turns.take(|| {
+            start_guard.run(|| {
                 if let Some(reader) = bin.by_name(READER) {
                     let _ = reader.set_state(gst::State::Null);
                     let _ = bin.remove(&reader);

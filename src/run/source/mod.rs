@@ -5,23 +5,23 @@ mod decode;
 mod file;
 mod gate;
 mod orientation;
+mod paced_start;
 mod rtsp;
 mod running;
 mod splice;
-mod start;
 mod test;
 
 pub use decode::DECODER_QUEUE;
 
 use super::channel::Reporter;
+use super::frame_tracker::FrameTracker;
 use super::lifecycle::{Event, Patience};
-use super::setup::{CameraSetup, Source};
-use super::track::Track;
-use super::turns::Turns;
+use super::setup::{CameraSetup, SourceSetup};
+use super::start_guard::StartGuard;
 use crate::error::Error;
 use backlog::Backlog;
 use gst::prelude::*;
-use start::Start;
+use paced_start::PacedStart;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,49 +39,49 @@ pub fn number(object: &gst::Object) -> Option<u64> {
 
 /// What the parts of a source need to know.
 #[derive(Clone)]
-pub struct Surroundings {
+pub struct SourceContext {
     setup: Arc<CameraSetup>,
-    track: Arc<Track>,
+    tracker: Arc<FrameTracker>,
     patience: Patience,
     /// For reports of this source.
     reporter: Reporter,
-    turns: Turns,
-    start: Start,
+    start_guard: StartGuard,
+    paced_start: PacedStart,
     backlog: Backlog,
     /// The queue in front of the models.
     pictures: gst::Element,
 }
 
-impl Surroundings {
+impl SourceContext {
     /// Of a source whose reports go to `reporter`; `pictures` is the queue in front of the models.
     pub fn new(
         setup: Arc<CameraSetup>,
-        track: Arc<Track>,
+        tracker: Arc<FrameTracker>,
         patience: Patience,
         reporter: Reporter,
         pictures: gst::Element,
     ) -> Self {
-        let (turns, start, backlog) = (Turns::default(), Start::default(), Backlog::default());
-        Self { setup, track, patience, reporter, turns, start, backlog, pictures }
+        let (start_guard, paced_start, backlog) = (StartGuard::default(), PacedStart::default(), Backlog::default());
+        Self { setup, tracker, patience, reporter, start_guard, paced_start, backlog, pictures }
     }
 }
 
 /// A source that is in a pipeline, or about to be.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenSource {
     pub bin: gst::Bin,
     /// Of its opening and closing.
-    pub turns: Turns,
-    start: Start,
+    pub start_guard: StartGuard,
+    paced_start: PacedStart,
     backlog: Backlog,
 }
 
-impl Opened {
+impl OpenSource {
     /// What is being opened isn't opened after this, and none of its threads waits for another one.
     pub fn end(&self) {
-        self.start.end();
+        self.paced_start.end();
         self.backlog.end();
-        self.turns.end();
+        self.start_guard.close();
     }
 
     /// Takes it out of a pipeline that goes on. Waits for its threads.
@@ -98,7 +98,7 @@ impl Opened {
 /// Loads what a source is made of, before the camera is connected: GStreamer's nvcodec asks the GPU about every codec when
 /// it's loaded. That takes two seconds, in which a camera's pictures would pile up.
 pub fn load(setup: &CameraSetup) {
-    if !matches!(setup.source, Source::Test(_)) {
+    if !matches!(setup.source, SourceSetup::Test(_)) {
         decode::load(setup.decoder);
     }
 }
@@ -108,32 +108,32 @@ pub fn load(setup: &CameraSetup) {
 ///
 /// # Errors
 /// An element is missing.
-pub fn make(around: &Surroundings, running: gst::ClockTime) -> Result<Opened, Error> {
-    let Surroundings { setup, track, reporter, turns, start, backlog, .. } = around;
+pub fn make(context: &SourceContext, running: gst::ClockTime) -> Result<OpenSource, Error> {
+    let SourceContext { setup, tracker, reporter, start_guard, paced_start, backlog, .. } = context;
     let bin = gst::Bin::builder().name(format!("{NAME}{}", reporter.source.unwrap_or_default())).build();
     let pad = gst::GhostPad::builder(gst::PadDirection::Src).name("src").build();
     let _ = pad.set_active(true);
     let _ = bin.add_pad(&pad);
-    watch(&pad, track.clone(), reporter.clone(), setup.source.ends());
+    watch(&pad, tracker.clone(), reporter.clone(), setup.source.ends());
     match &setup.source {
-        Source::Rtsp(source) => rtsp::fill(&bin, &pad, source, around)?,
-        Source::File(source) => file::fill(&bin, &pad, source, around, running)?,
-        Source::Test(source) => test::fill(&bin, &pad, source, around, running)?,
+        SourceSetup::Rtsp(source) => rtsp::fill(&bin, &pad, source, context)?,
+        SourceSetup::File(source) => file::fill(&bin, &pad, source, context, running)?,
+        SourceSetup::Test(source) => test::fill(&bin, &pad, source, context, running)?,
     }
-    Ok(Opened { bin, turns: turns.clone(), start: start.clone(), backlog: backlog.clone() })
+    Ok(OpenSource { bin, start_guard: start_guard.clone(), paced_start: paced_start.clone(), backlog: backlog.clone() })
 }
 
 /// Takes note of pictures, and keeps the source's end from what comes after it: that goes on with the next source.
-fn watch(pad: &gst::GhostPad, track: Arc<Track>, reporter: Reporter, ends: bool) {
+fn watch(pad: &gst::GhostPad, tracker: Arc<FrameTracker>, reporter: Reporter, ends: bool) {
     let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     pad.add_probe(mask, move |_, info| {
         if let Some(buffer) = info.buffer() {
-            track.came(buffer.pts(), &reporter);
+            tracker.came(buffer.pts(), &reporter);
         }
         if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view())
             && let Some(interval) = interval(caps.caps())
         {
-            track.told(interval);
+            tracker.told(interval);
         }
         if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
             reporter.event(if ends { Event::Ended } else { Event::SourceLost("the stream ended".into()) });

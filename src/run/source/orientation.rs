@@ -6,7 +6,7 @@ use crate::elements::Orientation;
 use crate::error::Error;
 use gst::prelude::*;
 
-/// What turns pictures in system memory as their stream's tags say. Upright ones pass untouched.
+/// What start_guard pictures in system memory as their stream's tags say. Upright ones pass untouched.
 pub fn turn() -> Result<gst::Element, Error> {
     let turn = make("videoflip", "turn")?;
     turn.set_property_from_str("video-direction", "auto");

@@ -2,13 +2,13 @@
 
 use super::super::setup::{RtspSource, make};
 use super::decode;
-use super::{Surroundings, post};
+use super::{SourceContext, post};
 use crate::error::{Error, ErrorKind};
 use gst::prelude::*;
 use std::time::Duration;
 
 /// Fills `bin` with a client of the camera. What decodes is added when the camera has said what it sends.
-pub fn fill(bin: &gst::Bin, pad: &gst::GhostPad, source: &RtspSource, around: &Surroundings) -> Result<(), Error> {
+pub fn fill(bin: &gst::Bin, pad: &gst::GhostPad, source: &RtspSource, context: &SourceContext) -> Result<(), Error> {
     let client = make("rtspsrc", "client")?;
     client.set_property("location", source.url.expose());
     client.set_property_from_str("protocols", source.transport.nick());
@@ -17,26 +17,26 @@ pub fn fill(bin: &gst::Bin, pad: &gst::GhostPad, source: &RtspSource, around: &S
     // When the camera took each picture, from its RTCP sender reports.
     client.set_property("add-reference-timestamp-meta", true);
     // Sound isn't even asked for.
-    let (track, patience) = (around.track.clone(), around.patience);
+    let (tracker, patience) = (context.tracker.clone(), context.patience);
     client.connect("select-stream", false, move |arguments| {
         let caps = arguments.get(2).and_then(|caps| caps.get::<gst::Caps>().ok());
         let media = caps.as_ref().and_then(|caps| caps.structure(0));
         let is_video = media.is_some_and(|media| media.get::<&str>("media") == Ok("video"));
         if let Some(interval) = media.filter(|_| is_video).and_then(interval) {
-            track.told(interval);
+            tracker.told(interval);
         }
         if let Some(client) = arguments.first().and_then(|client| client.get::<gst::Element>().ok()) {
             // Of the first UDP packet. A little sooner than we would say that nothing comes, for its error says why.
-            client.set_property("timeout", microseconds(track.longest_silence(&patience).mul_f64(0.9)));
+            client.set_property("timeout", microseconds(tracker.longest_silence(&patience).mul_f64(0.9)));
         }
         Some(is_video.to_value())
     });
-    let (bin_of, pad_of, around) = (bin.downgrade(), pad.downgrade(), around.clone());
+    let (bin_of, pad_of, context) = (bin.downgrade(), pad.downgrade(), context.clone());
     client.connect_pad_added(move |client, stream| {
         let (Some(bin), Some(pad)) = (bin_of.upgrade(), pad_of.upgrade()) else { return };
         // A second picture stream, such as a smaller one, isn't taken.
         if pad.target().is_none()
-            && let Err(error) = connect(&bin, &pad, stream, &around)
+            && let Err(error) = connect(&bin, &pad, stream, &context)
         {
             post(client, &error);
         }
@@ -61,13 +61,13 @@ fn interval(media: &gst::StructureRef) -> Option<Duration> {
     (rate.is_finite() && rate > 1e-6).then(|| Duration::from_secs_f64(1.0 / rate))
 }
 
-fn connect(bin: &gst::Bin, pad: &gst::GhostPad, stream: &gst::Pad, around: &Surroundings) -> Result<(), Error> {
+fn connect(bin: &gst::Bin, pad: &gst::GhostPad, stream: &gst::Pad, context: &SourceContext) -> Result<(), Error> {
     let caps = stream.current_caps().unwrap_or_else(|| stream.query_caps(None));
     let codec = decode::codec(&caps)?;
     let failed = |_| Error::new(ErrorKind::Failed, "the camera's stream can't be linked");
     let depay = make(&format!("rtp{}depay", codec.nick()), "depay")?;
     bin.add(&depay).map_err(|_| Error::new(ErrorKind::Failed, "the depayloader can't be added"))?;
-    let coded = decode::add(bin, pad, codec, false, around)?;
+    let coded = decode::add(bin, pad, codec, false, context)?;
     let (sink, src) = (depay.static_pad("sink"), depay.static_pad("src"));
     let (Some(sink), Some(src)) = (sink, src) else { return Ok(()) };
     src.link(&coded).map_err(failed)?;

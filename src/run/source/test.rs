@@ -1,7 +1,7 @@
 //! A test picture in the place of a camera.
 
 use super::super::setup::{TestSource, make};
-use super::Surroundings;
+use super::SourceContext;
 use super::decode::upload;
 use crate::error::{Error, ErrorKind};
 use gst::prelude::*;
@@ -11,7 +11,7 @@ pub fn fill(
     bin: &gst::Bin,
     pad: &gst::GhostPad,
     source: &TestSource,
-    around: &Surroundings,
+    context: &SourceContext,
     running: gst::ClockTime,
 ) -> Result<(), Error> {
     let pictures = make("videotestsrc", "client")?;
@@ -28,7 +28,7 @@ pub fn fill(
     let caps = gst_video::VideoCapsBuilder::new().format(gst_video::VideoFormat::Nv12);
     filter.set_property("caps", caps.width(source.width).height(source.height).framerate(source.rate).build());
     let mut elements = vec![pictures, filter];
-    if let Some(device) = around.setup.decoder.gpu() {
+    if let Some(device) = context.setup.decoder.gpu() {
         elements.push(upload(device)?);
     }
     let failed = || Error::new(ErrorKind::Failed, "the test source can't be linked");

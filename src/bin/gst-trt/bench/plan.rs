@@ -2,7 +2,7 @@
 
 use super::report::{Alone, BatchTime, Kind, Report, Row};
 use super::run::{Bench, Launches, Measured, run};
-use super::stream::Recipe;
+use super::stream::StreamSetup;
 use super::{Arguments, machine, verdict};
 use gsttensorrt::backend;
 use gsttensorrt::error::Error;
@@ -38,7 +38,7 @@ const PAIR_WARM_UP: Duration = Duration::from_millis(1500);
 /// Streams of the rows at the clip's own rate, as far as that many are asked for.
 const PACED_STREAMS: usize = 8;
 
-struct Plan<'a> {
+struct BenchPlan<'a> {
     arguments: &'a Arguments,
     shared: Option<SharedContext>,
     detector: Arc<Service>,
@@ -62,7 +62,7 @@ pub fn measure(arguments: &Arguments) -> Result<Report, Error> {
     report.pose = arguments.pose_model.as_deref().map(|model| alone(&settings(model))).transpose()?;
     let detector = backend::open(&settings(&arguments.model))?;
     let pose = arguments.pose_model.as_deref().map(|model| backend::open(&settings(model))).transpose()?;
-    let mut plan = Plan { arguments, shared, detector, pose, report };
+    let mut plan = BenchPlan { arguments, shared, detector, pose, report };
     plan.throughput();
     plan.at_own_rate();
     verdict::judge(&mut plan.report);
@@ -100,7 +100,7 @@ fn say(what: &str) {
     eprintln!("  {what}");
 }
 
-impl Plan<'_> {
+impl BenchPlan<'_> {
     fn wants(&self, part: Part) -> bool {
         self.arguments.only.is_empty() || self.arguments.only.contains(&part)
     }
@@ -200,7 +200,7 @@ impl Plan<'_> {
         let arguments = self.arguments;
         let clip = arguments.latency_clip.as_ref().filter(|_| paced).unwrap_or(&arguments.clip);
         say(&format!("{}, {streams} stream(s){}", kind.name(), if paced { ", at the clip's rate" } else { "" }));
-        let recipe = Recipe {
+        let setup = StreamSetup {
             backend: arguments.backend,
             kind,
             clip,
@@ -216,7 +216,7 @@ impl Plan<'_> {
         let services = if kind.infers() { std::iter::once(&self.detector).chain(pose).collect() } else { Vec::new() };
         let hand_on = kind != Kind::DecodeOwnContext;
         let bench = Bench { services, shared: self.shared.as_ref(), hand_on, warm_up, time };
-        run(&bench, &recipe, streams)
+        run(&bench, &setup, streams)
     }
 
     /// Adds a row with what it compares with.

@@ -2,7 +2,7 @@
 
 use super::clock;
 use super::report::{Latency, OwnCpu, Row};
-use super::stream::{Notice, Recipe, Stream, histogram, is_lane, is_pad, is_writer};
+use super::stream::{BenchStream, Notice, StreamSetup, histogram, is_lane, is_pad, is_writer};
 use gsttensorrt::cuda::Traffic;
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::gst_cuda::SharedContext;
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A clip's time from frame to frame, over which the streams' phases are spread.
 const FRAME: Duration = Duration::from_millis(33);
 
-/// What a row needs beside its recipe.
+/// What a row needs beside its setup.
 pub struct Bench<'a> {
     /// The services of the row's models, the detector's first.
     pub services: Vec<&'a Arc<Service>>,
@@ -60,13 +60,13 @@ pub struct Measured {
 ///
 /// # Errors
 /// What the first element that failed says.
-pub fn run(bench: &Bench<'_>, recipe: &Recipe<'_>, streams: usize) -> Result<Measured, Error> {
+pub fn run(bench: &Bench<'_>, setup: &StreamSetup<'_>, streams: usize) -> Result<Measured, Error> {
     let (sender, notices) = mpsc::channel();
     let context = bench.shared.filter(|_| bench.hand_on).map(SharedContext::to_gst);
-    let started: Vec<Stream> = (0..streams)
+    let started: Vec<BenchStream> = (0..streams)
         .map(|index| {
             let phase = FRAME * index as u32 / streams as u32;
-            Stream::new(recipe, index, phase, context.as_ref(), &sender)
+            BenchStream::new(setup, index, phase, context.as_ref(), &sender)
         })
         .collect::<Result<_, _>>()
         .map_err(|error| cause(&notices, error))?;
@@ -81,7 +81,7 @@ pub fn run(bench: &Bench<'_>, recipe: &Recipe<'_>, streams: usize) -> Result<Mea
     let before = read(bench, &started);
     supervise(&started, &notices, bench.time)?;
     let after = read(bench, &started);
-    Ok(measured(recipe, &started, &before, &after))
+    Ok(measured(setup, &started, &before, &after))
 }
 
 /// What an element has said, rather than what followed from it.
@@ -94,20 +94,20 @@ fn cause(notices: &mpsc::Receiver<Notice>, error: Error) -> Error {
 }
 
 /// Has clips looped until the time is over.
-fn supervise(streams: &[Stream], notices: &mpsc::Receiver<Notice>, time: Duration) -> Result<(), Error> {
+fn supervise(streams: &[BenchStream], notices: &mpsc::Receiver<Notice>, time: Duration) -> Result<(), Error> {
     let end = Instant::now() + time;
     loop {
         let left = end.saturating_duration_since(Instant::now());
         match notices.recv_timeout(left) {
-            Ok(Notice::Ended(index)) => streams.get(index).map_or(Ok(()), Stream::loop_again)?,
+            Ok(Notice::Ended(index)) => streams.get(index).map_or(Ok(()), BenchStream::loop_again)?,
             Ok(Notice::Failed(text)) => return Err(Error::new(ErrorKind::Failed, text)),
             Err(_) => return Ok(()),
         }
     }
 }
 
-fn read(bench: &Bench<'_>, streams: &[Stream]) -> Reading {
-    let metered: Duration = streams.iter().map(Stream::metered).sum();
+fn read(bench: &Bench<'_>, streams: &[BenchStream]) -> Reading {
+    let metered: Duration = streams.iter().map(BenchStream::metered).sum();
     Reading {
         at: Instant::now(),
         frames: streams.iter().map(|stream| stream.counts.frames()).sum(),
@@ -120,7 +120,7 @@ fn read(bench: &Bench<'_>, streams: &[Stream]) -> Reading {
     }
 }
 
-fn measured(recipe: &Recipe<'_>, streams: &[Stream], before: &Reading, after: &Reading) -> Measured {
+fn measured(setup: &StreamSetup<'_>, streams: &[BenchStream], before: &Reading, after: &Reading) -> Measured {
     let seconds = (after.at - before.at).as_secs_f64();
     let frames = after.frames - before.frames;
     let each = |total: f64| if frames == 0 { 0.0 } else { total / frames as f64 };
@@ -136,9 +136,9 @@ fn measured(recipe: &Recipe<'_>, streams: &[Stream], before: &Reading, after: &R
     let traffic = after.traffic.zip(before.traffic);
     let bytes = |now: u64, then: u64| each(now.saturating_sub(then) as f64);
     let row = Row {
-        kind: recipe.kind,
+        kind: setup.kind,
         streams: streams.len(),
-        paced: recipe.paced,
+        paced: setup.paced,
         error: None,
         frames,
         fps: frames as f64 / seconds,
@@ -147,7 +147,7 @@ fn measured(recipe: &Recipe<'_>, streams: &[Stream], before: &Reading, after: &R
         objects: each(counted.1 as f64),
         engine_fps: None,
         decode_fps: None,
-        own_cpu: after.own.zip(before.own).filter(|_| recipe.kind.infers()).map(|(now, then)| OwnCpu {
+        own_cpu: after.own.zip(before.own).filter(|_| setup.kind.infers()).map(|(now, then)| OwnCpu {
             lanes_us: micros(now.lanes.saturating_sub(then.lanes)),
             pads_us: micros(now.pads.saturating_sub(then.pads)),
             decoders_us: micros(now.decoders.saturating_sub(then.decoders)),
@@ -164,7 +164,7 @@ fn measured(recipe: &Recipe<'_>, streams: &[Stream], before: &Reading, after: &R
     Measured { row, launches }
 }
 
-fn latency(streams: &[Stream]) -> Option<Latency> {
+fn latency(streams: &[BenchStream]) -> Option<Latency> {
     let mut all = histogram();
     streams.iter().for_each(|stream| stream.counts.add_times_to(&mut all));
     let at = |quantile| all.value_at_quantile(quantile) as f64 / 1000.0;

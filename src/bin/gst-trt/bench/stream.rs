@@ -21,7 +21,7 @@ const POSES: u32 = 5;
 
 /// What all streams of a row have in common.
 #[derive(Debug, Clone)]
-pub struct Recipe<'a> {
+pub struct StreamSetup<'a> {
     pub backend: Backend,
     pub kind: Kind,
     pub clip: &'a Path,
@@ -102,7 +102,7 @@ pub fn histogram() -> Histogram<u32> {
 }
 
 /// A pipeline that plays until it's dropped.
-pub struct Stream {
+pub struct BenchStream {
     pipeline: gst::Pipeline,
     /// Where its lines go.
     lines: PathBuf,
@@ -110,24 +110,24 @@ pub struct Stream {
     meter: Option<Meter>,
 }
 
-impl Stream {
+impl BenchStream {
     /// Paused at the clip's first frame. `context` is handed to its elements.
     ///
     /// # Errors
     /// What an element says.
     pub fn new(
-        recipe: &Recipe<'_>,
+        setup: &StreamSetup<'_>,
         index: usize,
         phase: Duration,
         context: Option<&gst::Context>,
         notices: &mpsc::Sender<Notice>,
     ) -> Result<Self, Error> {
         let lines = std::env::temp_dir().join(format!("gst-trt-bench-{}-{index}.jsonl", std::process::id()));
-        let launch = launch(recipe, index, phase, &lines);
+        let launch = launch(setup, index, phase, &lines);
         let failed = |text: String| Error::new(ErrorKind::Failed, text);
         let pipeline = gst::parse::launch(&launch).map_err(|error| failed(format!("{launch}: {error}")))?;
         let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| failed(format!("{launch}: no pipeline")))?;
-        for (name, options) in models(recipe, index) {
+        for (name, options) in models(setup, index) {
             if let Some(element) = pipeline.by_name(&name) {
                 options.give_to(&element)?;
             }
@@ -137,7 +137,7 @@ impl Stream {
         }
         listen(&pipeline, index, notices.clone());
         let stream = Self { counts: Arc::new(Counts::new()), meter: meter(&pipeline), lines, pipeline };
-        stream.watch(recipe);
+        stream.watch(setup);
         stream.pipeline.set_state(gst::State::Paused).map_err(|_| failed("a pipeline doesn't start".into()))?;
         Ok(stream)
     }
@@ -200,12 +200,12 @@ impl Stream {
 
     /// Counts frames at the end, and times them from before our elements to after them. What timing them costs isn't ours,
     /// so it's done where the meters don't measure us.
-    fn watch(&self, recipe: &Recipe<'_>) {
+    fn watch(&self, setup: &StreamSetup<'_>) {
         let counts = self.counts.clone();
         probe(&self.pipeline, "end", "sink", move |_| {
             counts.frames.fetch_add(1, Ordering::Relaxed);
         });
-        if recipe.kind.infers() && recipe.paced {
+        if setup.kind.infers() && setup.paced {
             let counts = self.counts.clone();
             probe(&self.pipeline, "meter", "sink", move |buffer| counts.entered(buffer.pts()));
             let counts = self.counts.clone();
@@ -214,7 +214,7 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for BenchStream {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
         // There only if objects were published.
@@ -281,21 +281,21 @@ pub fn is_writer(thread: &str) -> bool {
 }
 
 /// The models' elements: their names, and what they are told.
-fn models(recipe: &Recipe<'_>, index: usize) -> Vec<(String, ElementOptions)> {
+fn models(setup: &StreamSetup<'_>, index: usize) -> Vec<(String, ElementOptions)> {
     let default = InferenceOptions::default();
     let options = |model: &Path, most: u32| {
         // What a busy street shows, whatever the weights: models with random ones find hundreds.
-        let (confidence, max_detections) = match recipe.kind {
+        let (confidence, max_detections) = match setup.kind {
             Kind::WorstCase => (0.0, default.max_detections),
             _ => (default.confidence, most),
         };
         InferenceOptions {
-            backend: recipe.backend,
-            device_id: recipe.device,
-            engine_cache: recipe.engine_cache.map(Path::to_owned),
+            backend: setup.backend,
+            device_id: setup.device,
+            engine_cache: setup.engine_cache.map(Path::to_owned),
             model: Some(model.to_owned()),
-            batch_size: recipe.batch_size,
-            batch_timeout: recipe.batch_timeout,
+            batch_size: setup.batch_size,
+            batch_timeout: setup.batch_timeout,
             confidence,
             max_detections,
             // As `gst-trt run` has it.
@@ -303,35 +303,35 @@ fn models(recipe: &Recipe<'_>, index: usize) -> Vec<(String, ElementOptions)> {
             ..default.clone()
         }
     };
-    let detector = (detector_name(index), ElementOptions::detect(options(recipe.model, OBJECTS)));
-    let pose = recipe.pose_model.filter(|_| recipe.kind.has_pose());
+    let detector = (detector_name(index), ElementOptions::detect(options(setup.model, OBJECTS)));
+    let pose = setup.pose_model.filter(|_| setup.kind.has_pose());
     let pose = pose.map(|model| (pose_name(index), ElementOptions::pose(options(model, POSES))));
     [detector].into_iter().chain(pose).collect()
 }
 
-fn launch(recipe: &Recipe<'_>, index: usize, phase: Duration, lines: &Path) -> String {
+fn launch(setup: &StreamSetup<'_>, index: usize, phase: Duration, lines: &Path) -> String {
     let quoted = |path: &Path| {
         let text = path.to_string_lossy();
         format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
     };
-    let decoder = match recipe.backend {
+    let decoder = match setup.backend {
         Backend::TensorRt => "nvh264dec ! video/x-raw(memory:CUDAMemory)",
         Backend::Cpu => "avdec_h264",
     };
-    let mut parts = vec![format!("filesrc location={} ! qtdemux ! h264parse ! {decoder}", quoted(recipe.clip))];
-    if recipe.paced {
+    let mut parts = vec![format!("filesrc location={} ! qtdemux ! h264parse ! {decoder}", quoted(setup.clip))];
+    if setup.paced {
         // One that paces in PAUSED lets no first frame through; `prepare` turns it on.
         parts.push(format!("clocksync name=pace sync=false ts-offset={}", phase.as_nanos()));
     }
-    if recipe.kind.infers() {
+    if setup.kind.infers() {
         parts.push("benchmeter name=meter".into());
-        for (name, options) in models(recipe, index) {
+        for (name, options) in models(setup, index) {
             parts.push(format!("{} name={name}", options.factory()));
         }
-        if recipe.kind == Kind::Published {
+        if setup.kind == Kind::Published {
             parts.push(format!("trtpublish location={}", quoted(lines)));
         }
-        if recipe.paced {
+        if setup.paced {
             // There the decoder's thread pushes frames through all of it: what the sink costs it isn't ours.
             parts.push("benchmeter name=beyond".into());
         }
@@ -344,8 +344,8 @@ fn launch(recipe: &Recipe<'_>, index: usize, phase: Duration, lines: &Path) -> S
 mod tests {
     use super::*;
 
-    fn recipe(kind: Kind, paced: bool) -> Recipe<'static> {
-        Recipe {
+    fn setup(kind: Kind, paced: bool) -> StreamSetup<'static> {
+        StreamSetup {
             backend: Backend::TensorRt,
             kind,
             clip: Path::new("/a b/c.mp4"),
@@ -363,9 +363,9 @@ mod tests {
 
     #[test]
     fn launch_strings_have_what_the_row_needs() {
-        let decode = launch(&recipe(Kind::Decode, false), 0, Duration::ZERO, LINES.as_ref());
+        let decode = launch(&setup(Kind::Decode, false), 0, Duration::ZERO, LINES.as_ref());
         assert!(decode.contains("location=\"/a b/c.mp4\"") && !decode.contains("trt") && !decode.contains("clocksync"));
-        let paced = launch(&recipe(Kind::Detection, true), 3, Duration::from_millis(4), LINES.as_ref());
+        let paced = launch(&setup(Kind::Detection, true), 3, Duration::from_millis(4), LINES.as_ref());
         assert!(
             paced.contains("clocksync name=pace sync=false ts-offset=4000000") && paced.contains("trtdetect name=det3")
         );
@@ -373,13 +373,13 @@ mod tests {
         let order =
             ["clocksync", "name=meter", "trtdetect", "name=beyond", "fakesink"].map(|part| paced.find(part).unwrap());
         assert!(order.is_sorted(), "{paced}");
-        let published = launch(&recipe(Kind::Published, false), 0, Duration::ZERO, LINES.as_ref());
+        let published = launch(&setup(Kind::Published, false), 0, Duration::ZERO, LINES.as_ref());
         assert!(published.contains("trtpose name=pose0") && published.contains("trtpublish location=\"/d e/f.jsonl\""));
     }
 
     #[test]
     fn models_have_what_the_row_needs() {
-        let options = |kind: Kind| match models(&recipe(kind, false), 3).swap_remove(0) {
+        let options = |kind: Kind| match models(&setup(kind, false), 3).swap_remove(0) {
             (name, ElementOptions::Detect(options)) if name == "det3" => options,
             other => panic!("{other:?}"),
         };
@@ -388,7 +388,7 @@ mod tests {
         assert_eq!((busy.max_detections, busy.roi_meta), (OBJECTS, false));
         let worst = options(Kind::WorstCase);
         assert_eq!((worst.confidence, worst.max_detections), (0.0, InferenceOptions::default().max_detections));
-        let poses = |kind: Kind| matches!(&models(&recipe(kind, false), 0)[..], [_, (_, ElementOptions::Pose(_))]);
+        let poses = |kind: Kind| matches!(&models(&setup(kind, false), 0)[..], [_, (_, ElementOptions::Pose(_))]);
         assert!(poses(Kind::Published) && !poses(Kind::Detection));
     }
 

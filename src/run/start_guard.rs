@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 /// Serialises what is done to one pipeline or one source, so that nothing starts what has been ended.
 #[derive(Debug, Clone, Default)]
-pub struct Turns(Arc<Mutex<bool>>);
+pub struct StartGuard(Arc<Mutex<bool>>);
 
-impl Turns {
+impl StartGuard {
     /// Does `work` unless the end has been.
-    pub fn take(&self, work: impl FnOnce()) {
+    pub fn run(&self, work: impl FnOnce()) {
         let over = self.0.lock();
         if !*over {
             work();
@@ -17,7 +17,7 @@ impl Turns {
     }
 
     /// Waits for the turn that is on; there will be none after.
-    pub fn end(&self) {
+    pub fn close(&self) {
         *self.0.lock() = true;
     }
 }
@@ -28,12 +28,12 @@ mod tests {
 
     #[test]
     fn nothing_is_done_after_the_end() {
-        let turns = Turns::default();
+        let start_guard = StartGuard::default();
         let mut done = Vec::new();
-        turns.take(|| done.push(1));
-        let others = turns.clone();
-        std::thread::spawn(move || others.end()).join().unwrap();
-        turns.take(|| done.push(2));
+        start_guard.run(|| done.push(1));
+        let others = start_guard.clone();
+        std::thread::spawn(move || others.close()).join().unwrap();
+        start_guard.run(|| done.push(2));
         assert_eq!(done, [1]);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// When a source's next picture may be expected: by what the stream says of its rate, and by how its last pictures came.
 #[derive(Debug, Default)]
-pub struct Rhythm {
+pub struct FrameIntervals {
     /// From one picture to the next, as the stream says; the longest, where it says it twice.
     told: Duration,
     /// When the last picture came, on the caller's clock.
@@ -22,7 +22,7 @@ const TIMES: u32 = 3;
 /// Longest interval that a stream's word is taken for.
 const LONGEST_TOLD: Duration = Duration::from_secs(20 * 60);
 
-impl Rhythm {
+impl FrameIntervals {
     /// The stream says how far apart its pictures are.
     pub fn tell(&mut self, interval: Duration) {
         self.told = self.told.max(interval.min(LONGEST_TOLD));
@@ -57,14 +57,14 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// After pictures at these times, in milliseconds.
-    fn after(times: &[u64]) -> Rhythm {
-        let mut rhythm = Rhythm::default();
-        times.iter().for_each(|time| rhythm.picture(Duration::from_millis(*time)));
-        rhythm
+    fn after(times: &[u64]) -> FrameIntervals {
+        let mut frame_intervals = FrameIntervals::default();
+        times.iter().for_each(|time| frame_intervals.picture(Duration::from_millis(*time)));
+        frame_intervals
     }
 
-    fn longest(rhythm: &Rhythm) -> Duration {
-        rhythm.longest_silence(&Patience::default())
+    fn longest(frame_intervals: &FrameIntervals) -> Duration {
+        frame_intervals.longest_silence(&Patience::default())
     }
 
     #[test]
@@ -96,12 +96,12 @@ mod tests {
 
     #[test]
     fn one_that_slows_down_is_followed() {
-        let mut rhythm = Rhythm::default();
+        let mut frame_intervals = FrameIntervals::default();
         let (mut now, mut interval) = (Duration::ZERO, SECOND / 25);
         for _ in 0..12 {
-            rhythm.picture(now);
+            frame_intervals.picture(now);
             interval *= 2;
-            assert!(interval <= longest(&rhythm), "{interval:?}");
+            assert!(interval <= longest(&frame_intervals), "{interval:?}");
             now += interval;
         }
         assert!(interval > 2 * 60 * SECOND);

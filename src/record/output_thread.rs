@@ -57,7 +57,7 @@ pub trait Output: Send + Sync {
 }
 
 /// Frames wait here for their turn, and a thread takes them through one pipeline after the other.
-pub struct Track {
+pub struct OutputThread {
     inner: Arc<Inner>,
     worker: Mutex<Option<JoinHandle<()>>>,
 }
@@ -93,7 +93,7 @@ enum Next {
     End,
 }
 
-impl Track {
+impl OutputThread {
     /// After a failure, until the next attempt; twice as long each time, up to the longest.
     const RETRY: Duration = Duration::from_secs(5);
     const LONGEST_RETRY: Duration = Duration::from_secs(40);
@@ -254,8 +254,8 @@ impl Inner {
         let mut state = self.state.lock();
         let whole = loop {
             let deadline = match state.stop {
-                None => begun + Track::DRAIN,
-                Some(stop) => stop.max(begun + Track::LAST_DRAIN).min(begun + Track::DRAIN),
+                None => begun + OutputThread::DRAIN,
+                Some(stop) => stop.max(begun + OutputThread::LAST_DRAIN).min(begun + OutputThread::DRAIN),
             };
             if state.ended || state.failed.is_some() || Instant::now() >= deadline {
                 break state.ended;
@@ -298,11 +298,11 @@ impl Inner {
         let (is_news, lost) = {
             let mut state = self.state.lock();
             let is_first = state.pause.is_none();
-            let pause = state.pause.map_or(Track::RETRY, |pause| (2 * pause).min(Track::LONGEST_RETRY));
+            let pause = state.pause.map_or(OutputThread::RETRY, |pause| (2 * pause).min(OutputThread::LONGEST_RETRY));
             let now = Instant::now();
             state.pause = Some(pause);
             state.not_before = Some(now + pause);
-            let is_news = is_first && state.said.is_none_or(|said| now - said >= Track::SAY);
+            let is_news = is_first && state.said.is_none_or(|said| now - said >= OutputThread::SAY);
             if is_news {
                 (state.said, state.is_said) = (Some(now), true);
             }

@@ -15,7 +15,7 @@ const AHEAD: u64 = 2;
 
 /// Holds coded pictures back while the decoder opens.
 #[derive(Debug, Clone, Default)]
-pub struct Start(Arc<Inner>);
+pub struct PacedStart(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -37,7 +37,7 @@ struct State {
     begun: bool,
 }
 
-impl Start {
+impl PacedStart {
     /// Has `pace`, a clocksync in front of the decoder's `queue`, begin when the first picture comes out at `decoded`.
     pub fn hold(&self, pace: &gst::Element, queue: &gst::Element, decoded: &gst::Pad) {
         pace.set_property("sync", false);
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn coded_pictures_wait_for_the_decoder_and_go_when_the_source_ends() {
-        let start = Start::default();
+        let start = PacedStart::default();
         let (sender, entered) = mpsc::channel();
         let of = start.clone();
         let thread = std::thread::spawn(move || {

@@ -2,9 +2,9 @@
 
 use super::CAT;
 use super::channel::Reporter;
+use super::frame_intervals::FrameIntervals;
 use super::lifecycle::{Event, Patience};
 use super::meters::OutputDrops;
-use super::rhythm::Rhythm;
 use crate::infer::nanoseconds;
 use crate::meta;
 use crate::monitor::Meter;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// Shared by a camera's streaming threads and its supervisor.
 #[derive(Debug)]
-pub struct Track {
+pub struct FrameTracker {
     meter: Arc<Meter>,
     outputs: OutputDrops,
     start: Instant,
@@ -33,7 +33,7 @@ pub struct Track {
     playing: AtomicBool,
     /// One of them has come to the pipeline's end.
     shown: AtomicBool,
-    rhythm: Mutex<Rhythm>,
+    frame_intervals: Mutex<FrameIntervals>,
     /// Until then there is a reason for the source's silence, ns since `start`.
     accounted: AtomicU64,
     /// Coded pictures that were due since the decoder gave one.
@@ -48,7 +48,7 @@ const MOST_UNDECODED: u32 = 32;
 /// More pictures than can be on their way; a bound for those that a decoder keeps.
 const MOST_ARRIVALS: usize = 512;
 
-impl Track {
+impl FrameTracker {
     pub fn new(meter: Arc<Meter>, outputs: OutputDrops) -> Self {
         Self {
             meter,
@@ -60,7 +60,7 @@ impl Track {
             entered: AtomicU64::new(0),
             playing: AtomicBool::new(false),
             shown: AtomicBool::new(false),
-            rhythm: Mutex::default(),
+            frame_intervals: Mutex::default(),
             accounted: AtomicU64::new(0),
             undecoded: AtomicU32::new(0),
             told_no_key_frame: AtomicBool::new(false),
@@ -99,7 +99,7 @@ impl Track {
     pub fn opened(&self) {
         self.log("source opened");
         self.arrivals.lock().clear();
-        *self.rhythm.lock() = Rhythm::default();
+        *self.frame_intervals.lock() = FrameIntervals::default();
         self.playing.store(false, Ordering::SeqCst);
         self.shown.store(false, Ordering::SeqCst);
         self.undecoded.store(0, Ordering::SeqCst);
@@ -111,7 +111,7 @@ impl Track {
 
     /// The source says how far apart its pictures are.
     pub fn told(&self, interval: Duration) {
-        self.rhythm.lock().tell(interval);
+        self.frame_intervals.lock().tell(interval);
     }
 
     /// A coded picture has come that can't be decoded for want of a key frame. That is no silence.
@@ -156,7 +156,7 @@ impl Track {
             self.entered.store(now, Ordering::SeqCst);
         }
         self.undecoded.store(0, Ordering::SeqCst);
-        self.rhythm.lock().picture(Duration::from_nanos(now));
+        self.frame_intervals.lock().picture(Duration::from_nanos(now));
         if !self.playing.swap(true, Ordering::SeqCst) {
             self.log("first decoded picture");
             reporter.event(Event::FirstPicture);
@@ -202,7 +202,7 @@ impl Track {
 
     /// The longest silence of the source that is none.
     pub fn longest_silence(&self, patience: &Patience) -> Duration {
-        self.rhythm.lock().longest_silence(patience)
+        self.frame_intervals.lock().longest_silence(patience)
     }
 
     /// How much of a silence of `longest` is left.
@@ -225,76 +225,76 @@ mod tests {
 
     #[test]
     fn pictures_are_found_by_their_time_in_whatever_order_they_were_coded() {
-        let track = Track::new(Arc::new(Meter::new("door")), OutputDrops::default());
+        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), OutputDrops::default());
         for seconds in [1, 3, 2, 4] {
-            track.arrived(Some(ClockTime::from_seconds(seconds)));
+            tracker.arrived(Some(ClockTime::from_seconds(seconds)));
         }
-        track.arrived(None);
+        tracker.arrived(None);
         for seconds in [1, 2, 4] {
-            assert!(track.take_arrival(ClockTime::from_seconds(seconds)).is_some(), "{seconds}");
+            assert!(tracker.take_arrival(ClockTime::from_seconds(seconds)).is_some(), "{seconds}");
         }
-        assert!(track.take_arrival(ClockTime::from_seconds(3)).is_none(), "4 is out, so 3 was dropped");
-        assert!(track.take_arrival(ClockTime::from_seconds(4)).is_some(), "another of the same time");
+        assert!(tracker.take_arrival(ClockTime::from_seconds(3)).is_none(), "4 is out, so 3 was dropped");
+        assert!(tracker.take_arrival(ClockTime::from_seconds(4)).is_some(), "another of the same time");
         for n in 0..2 * MOST_ARRIVALS as u64 {
-            track.arrived(Some(ClockTime::from_nseconds(n)));
+            tracker.arrived(Some(ClockTime::from_nseconds(n)));
         }
-        assert_eq!(track.arrivals.lock().len(), MOST_ARRIVALS);
+        assert_eq!(tracker.arrivals.lock().len(), MOST_ARRIVALS);
     }
 
     #[test]
     fn a_silence_that_is_accounted_for_is_none() {
         const LONGEST: Duration = Duration::from_secs(60);
-        let track = Track::new(Arc::new(Meter::new("door")), OutputDrops::default());
-        track.opened();
-        assert!(track.silence_left(LONGEST) <= LONGEST);
-        assert_eq!(track.silence_left(Duration::ZERO), Duration::ZERO);
+        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), OutputDrops::default());
+        tracker.opened();
+        assert!(tracker.silence_left(LONGEST) <= LONGEST);
+        assert_eq!(tracker.silence_left(Duration::ZERO), Duration::ZERO);
         // A file whose next picture comes in an hour.
         let hour = 60 * LONGEST;
-        track.due(hour);
-        let left = track.silence_left(LONGEST);
+        tracker.due(hour);
+        let left = tracker.silence_left(LONGEST);
         assert!(left > hour && left <= hour + LONGEST, "{left:?}");
-        track.opened();
+        tracker.opened();
         std::thread::sleep(Duration::from_millis(30));
-        assert!(track.silence_left(LONGEST) <= LONGEST - Duration::from_millis(30));
-        track.waits_for_key_frame();
-        assert!(track.silence_left(LONGEST) > LONGEST - Duration::from_millis(30));
-        assert!(track.tells_no_key_frame() && !track.tells_no_key_frame());
+        assert!(tracker.silence_left(LONGEST) <= LONGEST - Duration::from_millis(30));
+        tracker.waits_for_key_frame();
+        assert!(tracker.silence_left(LONGEST) > LONGEST - Duration::from_millis(30));
+        assert!(tracker.tells_no_key_frame() && !tracker.tells_no_key_frame());
     }
 
     #[test]
     fn a_file_that_can_not_be_decoded_is_not_waited_for_without_end() {
-        let track = Track::new(Arc::new(Meter::new("door")), OutputDrops::default());
-        track.opened();
+        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), OutputDrops::default());
+        tracker.opened();
         let minute = Duration::from_secs(60);
-        (0..1000).for_each(|n| track.due(n * minute));
+        (0..1000).for_each(|n| tracker.due(n * minute));
         let longest = MOST_UNDECODED * minute;
-        assert!(track.silence_left(Duration::ZERO) < longest);
+        assert!(tracker.silence_left(Duration::ZERO) < longest);
         // It gives pictures again.
-        let (letters, _inbox) = super::super::channel::channel();
-        track.came(None, &Reporter { camera: 1, source: Some(1), letters });
-        track.due(2 * longest);
-        assert!(track.silence_left(Duration::ZERO) > longest);
+        let (sender, _receiver) = super::super::channel::channel();
+        tracker.came(None, &Reporter { camera: 1, source: Some(1), sender });
+        tracker.due(2 * longest);
+        assert!(tracker.silence_left(Duration::ZERO) > longest);
     }
 
     #[test]
     fn a_slow_camera_s_models_are_not_taken_to_hang() {
         gst::init().unwrap();
-        let track = Track::new(Arc::new(Meter::new("door")), OutputDrops::default());
-        track.opened();
-        let (letters, _inbox) = super::super::channel::channel();
-        let reporter = Reporter { camera: 1, source: Some(1), letters };
+        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), OutputDrops::default());
+        tracker.opened();
+        let (sender, _receiver) = super::super::channel::channel();
+        let reporter = Reporter { camera: 1, source: Some(1), sender };
         let pause = Duration::from_millis(50);
         for _ in 0..3 {
-            track.came(None, &reporter);
-            assert_eq!(track.held(), Duration::ZERO);
-            track.went(gst::Buffer::new().as_ref());
+            tracker.came(None, &reporter);
+            assert_eq!(tracker.held(), Duration::ZERO);
+            tracker.went(gst::Buffer::new().as_ref());
             std::thread::sleep(pause);
         }
         // Now they do.
         for _ in 0..3 {
-            track.came(None, &reporter);
+            tracker.came(None, &reporter);
             std::thread::sleep(pause);
         }
-        assert!(track.held() >= 2 * pause, "{:?}", track.held());
+        assert!(tracker.held() >= 2 * pause, "{:?}", tracker.held());
     }
 }
