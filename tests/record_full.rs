@@ -25,8 +25,8 @@ fn what_is_recorded_before_and_after_a_full_disk_is_whole() {
     let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
     setrlimit(Resource::RLIMIT_FSIZE, 100, hard).unwrap();
     feed.push_many(60, &info, &["dog", "cat"]);
-    feed.wait_for("recording failed, and is tried again: pictures");
-    feed.wait_for("recording failed, and is tried again: videos");
+    feed.wait_for("recording failed and will be retried: pictures");
+    feed.wait_for("recording failed and will be retried: videos");
     feed.push_many(200, &info, &["dog", "cat"]);
     assert_eq!(feed.said().len(), 2, "each is told once: {:?}", feed.said());
 

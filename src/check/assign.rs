@@ -1,32 +1,32 @@
-//! Which GPU each camera gets.
+//! Assigns each camera its GPU.
 
 use crate::config::{Camera, Gpu};
 use crate::cuda::Device;
 use crate::error::Error;
 
-/// A GPU by all its names.
+/// The names of a GPU.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GpuName {
-    /// After CUDA_VISIBLE_DEVICES.
+    /// The index within CUDA_VISIBLE_DEVICES.
     pub id: u32,
     pub uuid: String,
     pub name: String,
 }
 
-/// The GPUs that the driver knows.
+/// Returns the GPUs that the driver knows.
 ///
 /// # Errors
-/// No driver.
+/// There is no driver.
 pub fn gpu_names() -> Result<Vec<GpuName>, Error> {
     let name = |device: Device| Ok(GpuName { id: device.id, uuid: device.uuid()?, name: device.facts.name });
     Device::all()?.into_iter().map(name).collect()
 }
 
-/// A GPU's id for each camera: the one it names, or else the one with the fewest cameras, the first of equals. `kept` says
-/// which GPU a camera runs on already; it stays there unless it names another.
+/// Returns a GPU's id for each camera: the one it names, or else the one with the fewest cameras, the first among
+/// equals. `kept` returns the GPU that a camera already runs on; it stays there unless it names another.
 ///
 /// # Errors
-/// For a camera: it names a GPU that isn't there.
+/// For a camera that names a GPU that doesn't exist.
 pub fn assign(cameras: &[Camera], gpus: &[GpuName], kept: impl Fn(&str) -> Option<u32>) -> Vec<Result<u32, String>> {
     let named = |camera: &Camera| match &camera.gpu {
         Gpu::Auto => kept(&camera.name).filter(|id| gpus.iter().any(|gpu| gpu.id == *id)).map(Ok),
@@ -35,13 +35,13 @@ pub fn assign(cameras: &[Camera], gpus: &[GpuName], kept: impl Fn(&str) -> Optio
             Some(known.ok_or_else(|| format!("GPU = {index}: {}", there_are(gpus))))
         }
         Gpu::Uuid(uuid) => {
-            // With its prefix or without, in small letters or large.
+            // With or without prefix, in lower or upper case.
             let bare = |text: &str| text.trim_start_matches("GPU-").trim_start_matches("MIG-").to_ascii_lowercase();
             let wanted = bare(uuid);
             let mut matching = gpus.iter().filter(|gpu| bare(&gpu.uuid).starts_with(&wanted));
             Some(match (matching.next(), matching.next()) {
                 (Some(gpu), None) => Ok(gpu.id),
-                (Some(_), Some(_)) => Err(format!("GPU = {uuid}: several begin so; {}", there_are(gpus))),
+                (Some(_), Some(_)) => Err(format!("GPU = {uuid}: several UUIDs begin with it; {}", there_are(gpus))),
                 (None, _) => Err(format!("GPU = {uuid}: {}", there_are(gpus))),
             })
         }
@@ -64,7 +64,7 @@ fn there_are(gpus: &[GpuName]) -> String {
         return "there is no GPU".into();
     }
     let names: Vec<_> = gpus.iter().map(|gpu| format!("{} ({}, {})", gpu.id, gpu.name, gpu.uuid)).collect();
-    format!("there are {} (CUDA_VISIBLE_DEVICES counts)", names.join(", "))
+    format!("there are {} (within CUDA_VISIBLE_DEVICES)", names.join(", "))
 }
 
 #[cfg(test)]

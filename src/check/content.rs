@@ -1,20 +1,20 @@
-//! What is to be said of a file's content, by `gst-trt check` as by `gst-trt run`.
+//! Texts about a file's content, for `gst-trt check` and `gst-trt run`.
 
-/// What a file is told by that has no pictures, or others.
+/// The beginnings of the texts for a file without pictures, or with others.
 const NO_PICTURES: &str = "it has no pictures";
 const OTHER_PICTURES: &str = "its pictures are";
 
-/// Whether a file was told by that.
+/// Whether this text is about a file without pictures that can be decoded.
 pub(crate) fn is_without_pictures(said: &str) -> bool {
     said.starts_with(NO_PICTURES) || said.starts_with(OTHER_PICTURES)
 }
 
-/// Why a file can't be played in which nothing was found to decode, after what its reader said.
+/// Why a file without anything to decode can't be played, given what its reader reported.
 pub(crate) fn unplayable(said: &str) -> String {
     if is_without_pictures(said) { said.to_owned() } else { format!("{NO_PICTURES} that can be decoded: {said}") }
 }
 
-/// Why a file can't be played that has these streams, by the names of their caps: none of them can be decoded.
+/// Why a file with these streams, by the names of their caps, can't be played: none of them can be decoded.
 pub(crate) fn nothing_to_decode(streams: &[String]) -> String {
     let pictures = |name: &&String| name.starts_with("video/") || name.starts_with("image/");
     match streams.iter().find(pictures) {
@@ -30,15 +30,15 @@ pub(crate) fn stream_name(stream: &gst::Pad) -> Option<String> {
     caps.structure(0).map(|structure| structure.name().to_string())
 }
 
-/// What is wrong with pictures that are to be turned `way`, as the tag `image-orientation` has it, and are in GPU memory.
+/// The problem with pictures in GPU memory that are to be rotated by `way`, a value of the tag `image-orientation`.
 pub(crate) fn unturned(way: &str) -> String {
     format!(
         "the file is to be shown turned (image-orientation={way}), and what NVDEC decodes can't be turned in GPU memory: \
-         models see the pictures as they were coded"
+         the models see the pictures as they were coded"
     )
 }
 
-/// What helps.
+/// The remedy.
 pub(crate) const TURN: &str = "turn the file's pictures (ffmpeg does when it codes them anew), or set processing.ENABLE_NVDEC \
                                to false: what the CPU decodes is turned";
 

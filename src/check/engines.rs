@@ -1,4 +1,4 @@
-//! Whether the engines that a file names are those that its models need here.
+//! Checks whether the engines that a configuration names fit its models on this machine.
 
 use super::{Check, ModelMemory, Verdict};
 use crate::config::Model;
@@ -6,7 +6,7 @@ use crate::cuda::Device;
 use std::path::Path;
 use tensorrt::{EngineCache, EngineFile, Error, Fit, Library, Loader};
 
-/// Where engines are looked at from: TensorRT, and the GPU that they run on.
+/// What engines are checked against: TensorRT, and the GPU that they run on.
 pub struct Here<'a> {
     pub library: &'static Library,
     pub device: Option<&'a Device>,
@@ -15,7 +15,7 @@ pub struct Here<'a> {
     pub build: &'a str,
 }
 
-/// A model's engine, and what it takes on the GPU.
+/// Checks a model's engine, and returns the memory that it takes on the GPU.
 pub fn check(model: &Model, here: &Here) -> (Check, ModelMemory) {
     let name = format!("engine {}", model.engine.display());
     let size = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
@@ -61,7 +61,7 @@ pub fn check(model: &Model, here: &Here) -> (Check, ModelMemory) {
     (check, memory)
 }
 
-/// What a start finds, which decides by the same.
+/// Whether a start would use the engine; it decides by the same function.
 fn fit(model: &Model, here: &Here) -> Result<Fit, Error> {
     let gpu = here.device.map(|device| &device.facts);
     let settings = model.build_settings(gpu);
@@ -69,7 +69,7 @@ fn fit(model: &Model, here: &Here) -> Result<Fit, Error> {
     loader.fit(&model.onnx, &model.engine)
 }
 
-/// Whether TensorRT loads it. Without a GPU there's nothing to load it on.
+/// Checks that TensorRT loads the engine. Without a GPU there's nothing to load it on.
 fn load(model: &Model, here: &Here, memory: &mut ModelMemory) -> Result<(), Error> {
     if here.device.is_some() {
         let file = EngineFile::open(&model.engine)?;

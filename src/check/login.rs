@@ -1,21 +1,22 @@
-//! Cameras that refuse a login.
+//! Recognises cameras that refuse a login.
 
-/// RTSP's own, and those that a proxy may answer with.
+/// The status codes of RTSP, and those that a proxy may return.
 const REFUSALS: [u32; 3] = [401, 403, 407];
 
-/// What an error of `rtspsrc` says, and what to do, if the camera has refused the login. `has_user`: one was given.
+/// The text for an error of `rtspsrc`, with the remedy, if the camera has refused the login. `has_user`: a user name
+/// was given.
 pub fn login_refusal(error: &gst::message::Error, has_user: bool) -> Option<String> {
     let status = status(error).filter(|status| REFUSALS.contains(status))?;
     Some(if has_user {
-        format!("refused the login ({status}): check user and password in its URL, and what that user may see")
+        format!("refused the login ({status}): check user and password in its URL, and that user's permissions")
     } else {
-        format!("wants a login ({status}): write user and password into its URL, rtsp://USER:PASSWORD@HOST/PATH")
+        format!("requires a login ({status}): write user and password into its URL, rtsp://USER:PASSWORD@HOST/PATH")
     })
 }
 
-/// The status that the camera answered a request with.
+/// The status of the camera's response.
 fn status(error: &gst::message::Error) -> Option<u32> {
-    // 403 is an error of reading for GStreamer, and what answers SETUP is one of writing.
+    // GStreamer reports 403 as an error of reading, and a response to SETUP as one of writing.
     let told = error.details().and_then(|details| details.get::<u32>("rtsp-status-code").ok());
     let of_setup = || error.debug()?.rsplit_once("\nError (")?.1.split_once(')')?.0.parse().ok();
     let by_kind = || error.error().matches(gst::ResourceError::NotAuthorized).then_some(401);

@@ -1,4 +1,4 @@
-//! Driver, GPUs, NVDEC, TensorRT.
+//! Checks the driver, GPUs, NVDEC and TensorRT.
 
 use super::{Check, Verdict};
 use crate::cuda::{self, Device, PrimaryContext};
@@ -6,14 +6,14 @@ use crate::error;
 use std::path::Path;
 use tensorrt::{Error, Library};
 
-/// Our kernels' PTX is of CUDA 11.8, which came with driver 520.
+/// The kernels' PTX is of CUDA 11.8, which came with driver 520.
 const LEAST_CUDA: (u32, u32) = (11, 8);
-/// Pascal: what TensorRT 8 and our kernels are made for.
+/// Pascal, the oldest that TensorRT 8 and the kernels support.
 const LEAST_COMPUTE_CAPABILITY: (u32, u32) = (6, 0);
-/// A model of middle size with its lanes.
+/// Enough for a medium-sized model with its lanes.
 const LEAST_FREE: u64 = 2 << 30;
 
-/// What of the GPU's side is there. `library`: TensorRT's library or its folder; `None`: as the elements find it.
+/// Checks the GPU side of the machine. `library`: TensorRT's library or its folder; `None`: as the elements find it.
 pub fn machine(library: Option<&Path>) -> Vec<Check> {
     let devices = Device::all();
     let mut checks = vec![driver(&devices)];
@@ -33,7 +33,7 @@ fn driver(devices: &Result<Vec<Device>, error::Error>) -> Check {
     match cuda::driver_version() {
         Ok(version) => {
             let verdict = if version >= LEAST_CUDA { Verdict::Ok } else { Verdict::Missing };
-            // The kernel module's own number, where the system shows it.
+            // The version of the kernel module, where the system shows it.
             let module = std::fs::read_to_string("/sys/module/nvidia/version").unwrap_or_default();
             let found = format!("{} serves CUDA {}.{}", module.trim(), version.0, version.1);
             Check::new(name, verdict, found.trim_start(), "install driver 520 or later")
@@ -92,9 +92,9 @@ fn decoder(id: u32) -> Check {
                 .collect();
             let verdict = if h264 { Verdict::Ok } else { Verdict::Limited };
             let found = if found.is_empty() { "no codec".to_owned() } else { found.join(", ") };
-            Check::new(name, verdict, found, "H.264 needs another decoder, and its frames an upload (cudaupload)")
+            Check::new(name, verdict, found, "decode H.264 with another decoder and upload its frames (cudaupload)")
         }
-        // Inference works without.
+        // Inference works without NVDEC.
         Err(error) => Check { name, verdict: Verdict::Limited, found: error.to_string(), remedy: None },
     }
 }
@@ -120,7 +120,7 @@ fn tensorrt(library: Option<&Path>, capability: Option<(u32, u32)>) -> Vec<Check
         Ok(files) => {
             let names: Vec<_> =
                 files.iter().filter_map(|file| file.file_name()).map(|name| name.to_string_lossy()).collect();
-            // From 10.15 there is one for each kind of GPU, and a general one.
+            // From 10.15 on there is one for each kind of GPU, and a generic one.
             let general = capability.is_some() && names.iter().all(|name| name.contains("_ptx"));
             let verdict = if general { Verdict::Limited } else { Verdict::Ok };
             let remedy = "building may need the one for this GPU: install the whole TensorRT of this version";
@@ -131,7 +131,7 @@ fn tensorrt(library: Option<&Path>, capability: Option<(u32, u32)>) -> Vec<Check
     checks
 }
 
-/// Something that only building needs.
+/// The verdict on something that only building needs.
 fn runs_only(name: &str, error: &Error) -> Check {
-    Check::new(name, Verdict::Limited, error.to_string(), "engines that were built before run all the same")
+    Check::new(name, Verdict::Limited, error.to_string(), "engines that were built before still run")
 }

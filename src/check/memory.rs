@@ -1,32 +1,32 @@
-//! Whether the models and frames of a GPU's cameras fit into its memory. An estimate from above.
+//! Estimates from above whether the models and frames of a GPU's cameras fit into its memory.
 
 use super::{Check, Verdict};
 
-/// What a model takes.
+/// The memory of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelMemory {
     pub name: String,
     /// Bytes of weights: the engine's, or of the ONNX where there is no engine yet.
     pub weights: u64,
-    /// Bytes that a lane's contexts share; `None`: the engine couldn't be asked.
+    /// Bytes that a lane's contexts share; `None`: unknown, because there is no engine to query.
     pub context: Option<u64>,
 }
 
-/// What the GPU engine has of each: one batch works while the other is copied.
+/// Lanes of a GPU engine: one batch is computed while the other is copied.
 const LANES: u64 = 2;
-/// Taken for a context that can't be asked: YOLO12m and YOLO11m-pose with batch 2 take less.
+/// Assumed for an unknown context: YOLO12m and YOLO11m-pose with batch 2 take less.
 const CONTEXT: u64 = 512 << 20;
-/// The driver's context, TensorRT's kernels and ours.
+/// The driver's context, and the kernels of TensorRT and of this plugin.
 const BASE: u64 = 600 << 20;
-/// The most frames that H.264 and HEVC let a decoder keep for reference.
+/// The most reference frames of H.264 and HEVC.
 const REFERENCES: u64 = 16;
-/// Frames that a model's element holds at most.
+/// The most frames that a model's element holds.
 const IN_FLIGHT: u64 = 4;
 
 /// A camera's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CameraFrames {
-    /// Bytes of one.
+    /// Bytes of one frame.
     pub frame: u64,
     /// `NVDEC_BUFFER_SIZE`
     pub surfaces: u64,
@@ -36,14 +36,14 @@ pub struct CameraFrames {
 }
 
 impl CameraFrames {
-    /// Bytes. `pool`: what waiting frames may take of the camera's share.
+    /// Bytes of all frames. `pool`: the camera's share of the memory for waiting frames.
     fn bytes(self, pool: Option<u64>) -> u64 {
         let waiting = (self.queue * self.frame).min(pool.unwrap_or(u64::MAX));
         (REFERENCES + self.surfaces + IN_FLIGHT * self.models) * self.frame + waiting
     }
 }
 
-/// Bytes that all of it takes at most. `pool`: bytes for waiting frames over all cameras of the GPU.
+/// The most bytes that everything takes. `pool`: bytes for waiting frames over all cameras of the GPU.
 pub fn needed(models: &[ModelMemory], cameras: &[CameraFrames], pool: Option<u64>) -> u64 {
     let models = models.iter().map(|model| model.weights + LANES * model.context.unwrap_or(CONTEXT));
     let share = pool.map(|pool| pool / cameras.len().max(1) as u64);

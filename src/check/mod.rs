@@ -1,11 +1,11 @@
-//! Whether this machine can run what is asked of it: verdicts with remedies, for `gst-trt check`.
+//! Checks whether this machine can run a configuration: verdicts with remedies, for `gst-trt check`.
 //!
-//! 1. [`machine`] looks at driver, GPUs, NVDEC and TensorRT.
-//! 2. [`plan`] holds a [`Plan`](crate::config::Plan) against the machine: models, GPUs, streams, decoders, memory,
+//! 1. [`machine`] checks the driver, GPUs, NVDEC and TensorRT.
+//! 2. [`plan`] checks a [`Plan`](crate::config::Plan) against the machine: models, GPUs, streams, decoders, memory,
 //!    engines, threads; on the CPU ONNX Runtime and decoders.
-//! 3. [`assign`] gives each camera its GPU; `gst-trt run` asks it too.
+//! 3. [`assign`] assigns each camera its GPU; `gst-trt run` uses it too.
 //!
-//! What a camera sends is found out by a [`Probe`]: [`ask_camera`] is the usual one, tests have others.
+//! A [`Probe`] finds out what a camera sends: [`ask_camera`] is the usual one, tests have others.
 
 mod assign;
 mod content;
@@ -36,14 +36,14 @@ use serde::Serialize;
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     Ok,
-    /// It runs, but something is out of reach.
+    /// It runs, but with a limitation.
     Limited,
     Missing,
-    /// Not looked at, or nobody knows.
+    /// Not checked, or unknown.
     Unknown,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
     pub name: String,
@@ -54,13 +54,13 @@ pub struct Check {
 }
 
 impl Check {
-    /// `remedy` is for what isn't well.
+    /// Makes a result. `remedy` is used unless the verdict is good.
     pub fn new(name: impl Into<String>, verdict: Verdict, found: impl Into<String>, remedy: &str) -> Self {
         let remedy = Some(remedy.to_owned()).filter(|remedy| verdict != Verdict::Ok && !remedy.is_empty());
         Self { name: name.into(), verdict, found: found.into(), remedy }
     }
 
-    /// An error's text has cause and remedy.
+    /// Makes a result from an error, whose text contains cause and remedy.
     pub fn missing(name: impl Into<String>, error: impl ToString) -> Self {
         Self { name: name.into(), verdict: Verdict::Missing, found: error.to_string(), remedy: None }
     }

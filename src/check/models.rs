@@ -1,4 +1,5 @@
-//! Whether each model can be opened, and has a head that its element reads: what `gst-trt run` finds out at its start.
+//! Checks whether each model can be opened, and has a head that its element supports: what `gst-trt run` finds out at
+//! its start.
 
 use super::{Check, Verdict};
 use crate::backend;
@@ -16,13 +17,13 @@ fn name(model: &Model) -> String {
     format!("model {}", model.onnx.display())
 }
 
-/// On the CPU pipeline: each model is opened by its element, with its settings.
+/// For the CPU pipeline: each model is opened by its element, with its settings.
 pub fn on_cpu(plan: &Plan) -> Vec<Check> {
     if let Err(error) = plugin_register_static() {
         return vec![Check::missing("elements", error)];
     }
     let mut checks = Vec::new();
-    // Kept open, so that elements share a model as they do when they run.
+    // Elements are kept open, so that they share a model as they do when they run.
     let mut opened: Vec<(ElementSetup, gst::Element)> = Vec::new();
     for camera in &plan.cameras {
         for (model, setup) in camera.models().zip(run::models(plan, camera, 0)) {
@@ -41,13 +42,13 @@ pub fn on_cpu(plan: &Plan) -> Vec<Check> {
         }
     }
     for (_, element) in opened {
-        // From PAUSED nothing keeps it.
+        // Nothing prevents the change from PAUSED.
         let _ = element.set_state(gst::State::Null);
     }
     checks
 }
 
-/// What cameras have in common is said once.
+/// Adds a check unless the same is there from another camera.
 fn add(checks: &mut Vec<Check>, check: Check) {
     if !checks.contains(&check) {
         checks.push(check);
@@ -57,7 +58,7 @@ fn add(checks: &mut Vec<Check>, check: Check) {
 /// Opens a model as its element does.
 ///
 /// # Errors
-/// What the element says.
+/// The element's error.
 fn open(setup: &ElementSetup) -> Result<gst::Element, String> {
     let element = setup.make().map_err(|error| error.message)?;
     let bus = gst::Bus::new();
@@ -73,8 +74,8 @@ fn open(setup: &ElementSetup) -> Result<gst::Element, String> {
     }
 }
 
-/// On the GPU pipeline, without building an engine: what the files say, and where ONNX Runtime is there what a run of the
-/// ONNX on the CPU shows.
+/// For the GPU pipeline, without building an engine: checks the files, and where ONNX Runtime is installed runs the
+/// ONNX on the CPU.
 pub fn on_gpu(plan: &Plan) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut seen: Vec<(&Model, Task)> = Vec::new();
@@ -115,7 +116,7 @@ fn recognised(model: &Model, task: Task) -> Check {
     if let Err(error) = task.check(file, &*found.head, found.reading.doubt()) {
         return Check::missing(name, error);
     }
-    // What is wrong with the files beside it.
+    // Problems of the files beside it.
     if has_onnx && let Err(error) = ModelContent::of(&model.onnx, None) {
         return Check::missing(name, error);
     }
@@ -137,10 +138,11 @@ fn recognised(model: &Model, task: Task) -> Check {
     Check::ok(name, text)
 }
 
-/// Whether the ONNX was run on the CPU: not without ONNX Runtime, nor where that can't load what TensorRT perhaps can.
+/// Runs the ONNX on the CPU, and returns whether that was possible: not without ONNX Runtime, nor where it can't load a
+/// model that TensorRT may load.
 ///
 /// # Errors
-/// The outputs aren't those of the head.
+/// The outputs don't fit the head.
 fn examine(model: &Model) -> Result<bool, error::Error> {
     if cpu::load_library().is_err() {
         return Ok(false);

@@ -1,13 +1,13 @@
-//! Whether the GPU's video decoder takes a stream.
+//! Checks whether the GPU's video decoder supports a stream.
 
 use super::{Check, StreamFacts, Verdict};
 use crate::cuda::CodecCaps;
 
-/// Holds what is known of a camera's stream against what the decoder can do.
+/// Checks the known facts of a camera's stream against the decoder's capabilities.
 pub fn check(name: &str, facts: &StreamFacts, caps: &[CodecCaps]) -> Check {
     let name = format!("{name}: NVDEC");
     let unknown = |what: &str| {
-        let found = format!("not known: the stream's {what} isn't");
+        let found = format!("unknown, because the stream's {what} is unknown");
         Check::new(&name, Verdict::Unknown, found, "let check ask the camera, or set CODEC, WIDTH and HEIGHT for it")
     };
     let Some(codec) = facts.codec else { return unknown("codec") };

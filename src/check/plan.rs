@@ -1,4 +1,4 @@
-//! A plan against this machine.
+//! Checks a plan against this machine.
 
 use super::engines::{self, Here};
 use super::memory::{self, CameraFrames};
@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tensorrt::{DEFAULT_LIMIT, EngineCache, Library};
 
-/// How a plan is to be looked at.
+/// How to check a plan.
 pub struct Request<'a> {
-    /// Asks cameras what they send, and lets decoders be measured; `None`: neither.
+    /// Asks cameras what they send, and enables measuring decoders; `None`: neither.
     pub probe: Option<&'a Probe<'a>>,
     /// TensorRT's library or its folder; `None`: as the plan or the elements find it.
     pub library: Option<&'a Path>,
@@ -21,14 +21,14 @@ pub struct Request<'a> {
     pub config: &'a Path,
 }
 
-/// What GStreamer's elements on the GPU are in.
+/// The remedy for missing GPU elements of GStreamer.
 const NVCODEC: &str = "install gstreamer1.0-plugins-bad, whose plugin nvcodec has it once the NVIDIA driver is there";
-/// Of a camera whose rate isn't known.
+/// Assumed for a camera of unknown rate.
 const RATE: f64 = 30.0;
-/// Of a camera whose size isn't known.
+/// Assumed for a camera of unknown size.
 const SIZE: (u32, u32) = (1920, 1080);
 
-/// Holds a plan against this machine.
+/// Checks a plan against this machine.
 pub fn plan(plan: &Plan, request: &Request) -> Vec<Check> {
     let (mut checks, facts) = streams(plan, request.probe);
     match plan.pipeline {
@@ -54,7 +54,7 @@ fn camera_name(camera: &Camera) -> String {
     format!("camera {}", camera.name)
 }
 
-/// What each camera sends, as the camera says it, or else the file.
+/// What each camera sends, according to the camera, or else to the configuration.
 fn streams(plan: &Plan, probe: Option<&Probe>) -> (Vec<Check>, Vec<StreamFacts>) {
     let Some(probe) = probe else {
         let facts: Vec<_> = plan.cameras.iter().map(StreamFacts::of_file).collect();
@@ -67,7 +67,7 @@ fn streams(plan: &Plan, probe: Option<&Probe>) -> (Vec<Check>, Vec<StreamFacts>)
         };
         return (plan.cameras.iter().zip(&facts).map(check).collect(), facts);
     };
-    // All at once: each may have to be waited for.
+    // In parallel: each camera may take time to answer.
     let asked: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = plan.cameras.iter().map(|camera| scope.spawn(move || probe(camera))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("the question failed".into()))).collect()
@@ -81,7 +81,7 @@ fn streams(plan: &Plan, probe: Option<&Probe>) -> (Vec<Check>, Vec<StreamFacts>)
                 let facts = facts.or(from_file);
                 (Check::ok(name, format!("{}: {}", camera.source.label(), facts.describe())), facts)
             }
-            // One that isn't there may come.
+            // A missing file may still appear.
             Err(error) if matches!(&camera.source, Source::File { path, .. } if path.exists()) => {
                 let found = format!("{}: {error}", camera.source.label());
                 (Check::new(name, Verdict::Missing, found, "name a file with H.264 or H.265 pictures"), from_file)
@@ -109,19 +109,19 @@ fn software_decoders<'a>(plan: &'a Plan, facts: &'a [StreamFacts]) -> impl Itera
     coded.map(|(camera, facts)| cpu::decoder(&camera_name(camera), facts))
 }
 
-/// Test pictures aren't.
+/// Test pictures aren't coded.
 fn is_coded(camera: &Camera) -> bool {
     !matches!(camera.source, Source::Test { .. })
 }
 
-/// Cameras of a GPU with what they send.
+/// The cameras of a GPU, and what they send.
 type OnGpu<'a> = Vec<(&'a Camera, StreamFacts)>;
 
 fn on_gpus(plan: &Plan, request: &Request, facts: &[StreamFacts]) -> Vec<Check> {
     let mut checks = Vec::new();
     let (names, devices) = match gpu_names().and_then(|names| Ok((names, Device::all()?))) {
         Ok(found) => found,
-        // Driver and GPUs have a verdict of their own.
+        // The driver and GPUs have verdicts of their own.
         Err(_) => {
             let name = format!("GPUs for {} camera(s)", plan.cameras.len());
             checks.push(Check::new(name, Verdict::Unknown, "not checked: no GPU can be asked", ""));
@@ -200,7 +200,7 @@ fn engines(plan: &Plan, request: &Request, device: &Device, cameras: &OnGpu) -> 
     models.into_iter().map(|model| engines::check(model, &here)).unzip()
 }
 
-/// Each camera's stream, and all of them together, against NVDEC. The GPU's context is current.
+/// Checks each camera's stream, and all of them together, against NVDEC. The GPU's context is current.
 fn decoders(gpu: u32, cameras: &OnGpu, measure: bool) -> Vec<Check> {
     let coded: OnGpu = cameras.iter().filter(|(camera, _)| is_coded(camera)).copied().collect();
     if coded.is_empty() {
@@ -236,7 +236,7 @@ fn decoders(gpu: u32, cameras: &OnGpu, measure: bool) -> Vec<Check> {
     checks
 }
 
-/// Each coding of these cameras once.
+/// The codecs of these cameras, without duplicates.
 fn codecs(cameras: &OnGpu) -> Vec<Codec> {
     let mut codecs: Vec<_> = cameras.iter().map(|(_, facts)| facts.codec.unwrap_or(Codec::H264)).collect();
     codecs.sort_by_key(|codec| codec.name());
@@ -244,7 +244,7 @@ fn codecs(cameras: &OnGpu) -> Vec<Codec> {
     codecs
 }
 
-/// The share of the decoder that the cameras take together, from a trial with each of their codecs and sizes.
+/// Checks the share of the decoder that the cameras take together, by a trial with each of their codecs and sizes.
 fn capacity(
     name: String,
     cameras: &OnGpu,
@@ -256,7 +256,7 @@ fn capacity(
     type Groups<'a> = BTreeMap<(&'a str, (u32, u32)), (Codec, Vec<f64>)>;
     let mut groups = Groups::new();
     for (_, facts) in cameras {
-        // What isn't known is taken for what most cameras send.
+        // Unknown facts are assumed to be those of most cameras.
         let codec = facts.codec.unwrap_or(Codec::H264);
         let (_, rates) = groups.entry((codec.name(), facts.size.unwrap_or(SIZE))).or_insert((codec, Vec::new()));
         rates.push(facts.framerate.unwrap_or(RATE));
@@ -276,7 +276,7 @@ fn capacity(
             }
             Ok(_) => return Check::missing(name, format!("NVDEC initialization failed: {what}: no frame was decoded")),
             Err(error) => {
-                let remedy = "reduce the number of cameras, update the NVIDIA driver, look at `nvidia-smi dmon`";
+                let remedy = "reduce the number of cameras, update the NVIDIA driver, or look at `nvidia-smi dmon`";
                 return Check::new(
                     name,
                     Verdict::Missing,
@@ -361,7 +361,7 @@ mod tests {
         assert!(failed.found.starts_with("NVDEC initialization failed: ") && failed.found.contains("out of surfaces"));
         assert_eq!(
             failed.remedy.unwrap(),
-            "reduce the number of cameras, update the NVIDIA driver, look at `nvidia-smi dmon`"
+            "reduce the number of cameras, update the NVIDIA driver, or look at `nvidia-smi dmon`"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What a camera sends: asked of the camera itself, without decoding anything.
+//! Finds out what a camera sends, by asking the camera itself, without decoding.
 
 use super::{login_refusal, nothing_to_decode, stream_name, unplayable};
 use crate::config::{Camera, Codec, Source};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-/// What is known of a stream.
+/// The known facts of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct StreamFacts {
     pub codec: Option<Codec>,
@@ -19,12 +19,12 @@ pub struct StreamFacts {
     pub framerate: Option<f64>,
     /// Bits of a sample.
     pub depth: Option<u32>,
-    /// How a player turns the pictures, if it does: a value of GStreamer's tag `image-orientation`.
+    /// How a player rotates the pictures, if it does: a value of GStreamer's tag `image-orientation`.
     pub orientation: Option<&'static str>,
 }
 
 impl StreamFacts {
-    /// What is known of a camera without asking it.
+    /// The facts that are known without asking the camera.
     pub fn of_file(camera: &Camera) -> Self {
         if let Source::Test { size, framerate, .. } = &camera.source {
             return Self { size: Some(*size), framerate: Some(*framerate), depth: Some(8), ..Self::default() };
@@ -33,7 +33,7 @@ impl StreamFacts {
         Self { codec: hint.codec, size: hint.size, framerate: hint.framerate, ..Self::default() }
     }
 
-    /// These, and where they leave something open what `other` knows.
+    /// These facts, completed by those of `other`.
     pub fn or(self, other: Self) -> Self {
         Self {
             codec: self.codec.or(other.codec),
@@ -44,7 +44,7 @@ impl StreamFacts {
         }
     }
 
-    /// `H.264, 1920×1080, 25 frames/s, 8 bit`, with `unknown` for what isn't known.
+    /// Formats as `H.264, 1920×1080, 25 frames/s, 8 bit`, with `unknown` for missing facts.
     pub fn describe(&self) -> String {
         let unknown = |what: &str| format!("{what} unknown");
         let facts = [
@@ -59,7 +59,7 @@ impl StreamFacts {
     }
 }
 
-/// Finds out what a camera sends, or why it can't be found out.
+/// Finds out what a camera sends, or why that isn't possible.
 pub type Probe<'a> = dyn Fn(&Camera) -> Result<StreamFacts, String> + Sync + 'a;
 
 /// How long a camera has to answer and to send its first frames.
@@ -69,13 +69,13 @@ const DECODED: [&str; 2] = ["video/x-h264", "video/x-h265"];
 /// Values of the tag `image-orientation` for pictures that aren't upright.
 const TURNED: [&str; 7] =
     ["rotate-90", "rotate-180", "rotate-270", "flip-rotate-0", "flip-rotate-90", "flip-rotate-180", "flip-rotate-270"];
-/// Frames whose times say the rate, where the stream doesn't.
+/// The frames whose times give the rate where the stream doesn't declare it.
 const FRAMES: usize = 11;
 
 /// Connects to a camera (RTSP: DESCRIBE, SETUP, PLAY) or opens a file, and reads its first frames.
 ///
 /// # Errors
-/// The camera's or file's, without secrets; it sends no H.264 or H.265; nothing came for 10 seconds.
+/// The error of the camera or file, without secrets; it sends no H.264 or H.265; nothing came for 10 seconds.
 pub fn ask_camera(camera: &Camera) -> Result<StreamFacts, String> {
     match &camera.source {
         Source::Test { .. } => Ok(StreamFacts::of_file(camera)),
@@ -94,7 +94,7 @@ pub fn ask_camera(camera: &Camera) -> Result<StreamFacts, String> {
             source.set_property("location", url.expose());
             source.set_property("latency", u32::try_from(latency.as_millis()).unwrap_or(u32::MAX));
             source.set_property_from_str("protocols", transport.nick());
-            // Microseconds: the error then comes before ours.
+            // In microseconds, and shorter than our own timeout, so that its error comes first.
             let patience = PATIENCE.as_micros() as u64 * 8 / 10;
             source.set_property("tcp-timeout", patience);
             source.set_property("timeout", patience);
@@ -114,7 +114,7 @@ fn element(name: &str) -> Result<gst::Element, String> {
 
 type Streams = Arc<Mutex<Vec<String>>>;
 
-/// A pipeline that is thrown away after its first frames.
+/// A pipeline that is discarded after its first frames.
 struct Asked {
     pipeline: gst::Pipeline,
     source: gst::Element,
@@ -122,17 +122,17 @@ struct Asked {
     tell: Tell,
 }
 
-/// Takes what is known.
+/// Collects the facts.
 #[derive(Clone)]
 struct Tell {
     found: Sender<Result<StreamFacts, String>>,
-    /// What the frames so far say, while more could say more.
+    /// The facts so far, while more frames could add to them.
     so_far: Arc<Mutex<Option<StreamFacts>>>,
 }
 
 impl Tell {
     fn tell(&self, found: Result<StreamFacts, String>) {
-        // The first is read, and then no other.
+        // Only the first result is read.
         let _ = self.found.send(found);
     }
 }
@@ -145,7 +145,7 @@ impl Asked {
         Ok(Self { pipeline, source, found, tell: Tell { found: sender, so_far: Arc::default() } })
     }
 
-    /// Returns the names of the streams that are found.
+    /// Returns the names of the streams that were found.
     fn through_parsebin(&self) -> Result<Streams, String> {
         let parse = element("parsebin")?;
         self.pipeline.add(&parse).and_then(|()| self.source.link(&parse)).map_err(|error| error.to_string())?;
@@ -159,7 +159,7 @@ impl Asked {
             streams.lock().push(name);
             if watched.is_none() {
                 let (streams, tell) = (streams.clone(), tell.clone());
-                // With the first data all streams are known.
+                // All streams are known once the first data comes.
                 pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
                     let streams = streams.lock();
                     if !streams.iter().any(|name| DECODED.contains(&name.as_str())) {
@@ -194,11 +194,11 @@ impl Asked {
         });
     }
 
-    /// Runs until something is known. `describe` has errors without secrets.
+    /// Runs until there is a result. `describe` formats errors without secrets.
     fn answer(&self, describe: impl Fn(&gst::message::Error) -> String) -> Result<StreamFacts, String> {
         let deadline = Instant::now() + PATIENCE;
         let bus = self.pipeline.bus().ok_or("the pipeline has no bus")?;
-        // The state change of a file that can't be opened posts its error before it fails.
+        // A file that can't be opened posts its error before the state change fails.
         let _ = self.pipeline.set_state(gst::State::Playing);
         let result = loop {
             let tick = gst::ClockTime::from_mseconds(50);
@@ -223,7 +223,7 @@ impl Asked {
         result
     }
 
-    /// What is known where no more comes in time.
+    /// The facts so far, if nothing more comes in time.
     fn so_far(&self, nothing: &str) -> Result<StreamFacts, String> {
         self.tell.so_far.lock().ok_or_else(|| nothing.to_owned())
     }
@@ -235,7 +235,7 @@ impl Drop for Asked {
     }
 }
 
-/// Links a pad to these elements and a sink. `watched`: its frames tell what the stream is.
+/// Links a pad to these elements and a sink. `watched`: collects the facts from its frames.
 fn end(pipeline: &gst::Pipeline, pad: &gst::Pad, names: &[&str], watched: Option<Tell>) -> Result<(), String> {
     let mut elements = names.iter().map(|name| element(name)).collect::<Result<Vec<_>, _>>()?;
     let sink = element("fakesink")?;
@@ -244,7 +244,7 @@ fn end(pipeline: &gst::Pipeline, pad: &gst::Pad, names: &[&str], watched: Option
     let text = |error: gst::glib::BoolError| error.to_string();
     pipeline.add_many(&elements).and_then(|()| gst::Element::link_many(&elements)).map_err(text)?;
     if let (Some(tell), Some(pad)) = (watched, sink.static_pad("sink")) {
-        // A probe may be called by several threads, as far as its type goes.
+        // By its type, a probe may be called by several threads.
         let times = Mutex::new(Vec::with_capacity(FRAMES));
         let orientation = Mutex::new(None);
         pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
@@ -280,7 +280,7 @@ fn end(pipeline: &gst::Pipeline, pad: &gst::Pad, names: &[&str], watched: Option
     pad.link(&target).map(|_| ()).map_err(|error| error.to_string())
 }
 
-/// What the caps say, with the rate of these times where they don't say it and there are enough.
+/// The facts in the caps, with the rate of these times if the caps don't declare one and there are enough times.
 fn read(caps: &gst::Caps, times: &[gst::ClockTime]) -> Option<Result<StreamFacts, String>> {
     let structure = caps.structure(0)?;
     let codec = match Codec::of(caps) {
@@ -294,13 +294,13 @@ fn read(caps: &gst::Caps, times: &[gst::ClockTime]) -> Option<Result<StreamFacts
         None if times.len() < FRAMES => None,
         None => measured(times),
     };
-    // Profiles of 8 bit leave it out.
+    // Profiles with 8 bit omit it.
     let depth = structure.get::<u32>("bit-depth-luma").ok().or(Some(8));
     let size = pixels("width").zip(pixels("height"));
     Some(Ok(StreamFacts { codec: Some(codec), size, framerate, depth, orientation: None }))
 }
 
-/// Frames per second of these times.
+/// The frame rate of these times.
 fn measured(times: &[gst::ClockTime]) -> Option<f64> {
     let (first, last) = (times.iter().min()?, times.iter().max()?);
     let seconds = (*last - *first).nseconds() as f64 / 1e9;
@@ -320,7 +320,7 @@ mod tests {
         assert_eq!((facts.codec, facts.size, facts.depth), (Some(Codec::H265), Some((3840, 2160)), Some(10)));
         assert_eq!(facts.describe(), "HEVC, 3840×2160, 29.97 frames/s, 10 bit");
         assert!(read(&caps("video/x-vp9,width=1,height=1"), &[]).unwrap().unwrap_err().contains("video/x-vp9"));
-        // Without a rate the frames' times have to say it.
+        // Without a declared rate the frames' times have to give it.
         let bare = caps("video/x-h264,width=640,height=480");
         let times: Vec<_> = (0..11).map(|i| gst::ClockTime::from_mseconds(40 * i)).collect();
         assert_eq!(read(&bare, &times[..5]).unwrap().unwrap().framerate, None);

@@ -1,4 +1,4 @@
-//! Whether the system lets threads have the priorities that are asked for.
+//! Checks whether the system permits the configured thread priorities.
 
 use super::{Check, Verdict};
 use crate::config::{Priority, Threads};
@@ -10,7 +10,7 @@ const SYS_NICE: u32 = 23;
 /// What the system permits this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Permission {
-    /// Everything.
+    /// The process has `CAP_SYS_NICE`, which permits everything.
     capable: bool,
     /// `RLIMIT_RTPRIO`
     realtime: u64,
@@ -19,7 +19,7 @@ struct Permission {
 }
 
 impl Permission {
-    /// What can't be read isn't permitted.
+    /// Reads the permissions; those that can't be read count as missing.
     fn of_process() -> Self {
         let process = Process::myself();
         let status = process.as_ref().ok().and_then(|process| process.status().ok());
@@ -47,7 +47,7 @@ fn soft(limit: &Limit) -> u64 {
     }
 }
 
-/// `None`: nothing is asked for that needs a permission.
+/// Checks the priorities; `None`: they need no permission.
 pub fn check(threads: Threads) -> Option<Check> {
     check_with(threads, Permission::of_process())
 }

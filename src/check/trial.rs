@@ -1,4 +1,4 @@
-//! What a decoder really does: frames decoded in two seconds, of a stream made for it here.
+//! Measures a decoder: frames decoded in two seconds, of a stream that is generated here.
 
 use crate::config::Codec;
 use gst::prelude::*;
@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A decoder, and what it is to decode.
+/// A decoder, and what to decode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trial {
     /// Name of the element, for example `nvh264dec`.
     pub decoder: String,
-    /// Caps after it; empty: any.
+    /// The caps after the decoder; empty: any.
     pub caps: &'static str,
     pub codec: Codec,
     /// Width and height, pixels.
@@ -23,14 +23,14 @@ pub struct Trial {
     pub streams: u32,
 }
 
-/// How long is measured, after the streams are under way.
+/// The time measured, once the streams are running.
 const TIME: Duration = Duration::from_secs(2);
 /// How long the first frame may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Frames of the stream that is decoded over and over; begins with a key frame.
+/// Frames of the stream that is decoded in a loop; it begins with a key frame.
 const FRAMES: u32 = 30;
 
-/// Encoders, the first that is there being taken: the bit rate is that of a camera of 1080p.
+/// Encoders, of which the first that is installed is used; the bit rate is that of a 1080p camera.
 const H264: [&str; 4] = [
     "x264enc speed-preset=ultrafast key-int-max=30 bitrate=4096",
     "nvh264enc gop-size=30 bitrate=4096",
@@ -40,15 +40,15 @@ const H264: [&str; 4] = [
 const H265: [&str; 2] =
     ["x265enc speed-preset=ultrafast key-int-max=30 bitrate=4096", "nvh265enc gop-size=30 bitrate=4096"];
 
-/// Frames a second over all streams.
+/// Returns the frames per second over all streams.
 ///
 /// # Errors
-/// There's no encoder to make a stream with; the decoder can't be made or fails.
+/// There's no encoder to generate a stream with; the decoder can't be created or fails.
 pub fn decode(trial: &Trial) -> Result<f64, String> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = format!("gst-trt-trial-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let folder = std::env::temp_dir().join(name);
-    // For this user alone; one that is there already is somebody else's.
+    // The folder is private to this user; an existing one may belong to someone else.
     let made = DirBuilder::new().mode(0o700).create(&folder);
     made.map_err(|error| format!("{}: {error}", folder.display()))?;
     let make = || {
@@ -57,7 +57,7 @@ pub fn decode(trial: &Trial) -> Result<f64, String> {
         measure(trial, &file)
     };
     let result = make();
-    // What is left is in the system's folder for that.
+    // Anything left is in the system's temporary folder.
     let _ = std::fs::remove_dir_all(&folder);
     result
 }
@@ -70,13 +70,14 @@ fn encode(trial: &Trial, file: &Path) -> Result<(), String> {
     let there = |text: &&&str| text.split(' ').next().is_some_and(|name| gst::ElementFactory::find(name).is_some());
     let encoder = encoders.iter().find(there).ok_or_else(|| {
         format!(
-            "there is no encoder of {} to make a stream with: install gstreamer1.0-plugins-ugly or -bad",
+            "there is no encoder of {} to generate a stream with: install gstreamer1.0-plugins-ugly or -bad",
             trial.codec.name()
         )
     })?;
     let (width, height) = trial.size;
     let (parser, media) = (trial.codec.parser(), trial.codec.media());
-    // What can be read from anywhere, whatever the encoder would rather make: a file of length-prefixed units says nothing.
+    // Byte-stream format, whatever the encoder prefers, because it can be read without caps: a file of length-prefixed
+    // units can't.
     let pipeline = launch(&format!(
         "videotestsrc num-buffers={FRAMES} pattern=ball ! video/x-raw,format=I420,width={width},height={height},framerate=30/1 \
          ! {encoder} ! {parser} config-interval=1 ! {media},stream-format=byte-stream,alignment=au ! filesink name=file"
@@ -91,8 +92,8 @@ fn encode(trial: &Trial, file: &Path) -> Result<(), String> {
     let _ = pipeline.set_state(gst::State::Null);
     match ended.as_ref().map(|message| message.view()) {
         Some(gst::MessageView::Eos(_)) if started.is_ok() => Ok(()),
-        Some(gst::MessageView::Error(error)) => Err(format!("making a stream: {}", error.error())),
-        _ => Err("making a stream took more than a minute".into()),
+        Some(gst::MessageView::Error(error)) => Err(format!("generating a stream: {}", error.error())),
+        _ => Err("generating a stream took more than a minute".into()),
     }
 }
 
@@ -149,7 +150,7 @@ fn check(pipelines: &[Running]) -> Result<(), String> {
     }
 }
 
-/// Stops when it's dropped.
+/// A pipeline that is stopped when dropped.
 struct Running(gst::Pipeline);
 
 impl Running {
@@ -180,7 +181,7 @@ mod tests {
         Trial { decoder: decoder.into(), caps: "video/x-raw", codec: Codec::H264, size: (320, 240), streams: 2 }
     }
 
-    /// The CPU's decoder in the place of the GPU's.
+    /// Uses the CPU's decoder in place of the GPU's.
     #[test]
     fn a_decoder_is_measured() {
         gst::init().unwrap();

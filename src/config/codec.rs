@@ -1,4 +1,4 @@
-//! How cameras code their pictures.
+//! The codecs of cameras.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ impl Codec {
     /// From the caps of an RTP or of a parsed stream.
     ///
     /// # Errors
-    /// The name of the coding that isn't one of these.
+    /// The name of an unsupported codec.
     pub fn of(caps: &gst::CapsRef) -> Result<Self, String> {
         let structure = caps.structure(0);
         let name = structure.map_or("nothing", |s| match s.name().as_str() {
@@ -28,7 +28,7 @@ impl Codec {
         }
     }
 
-    /// As [`crate::cuda::CodecCaps`] names it.
+    /// The name as in [`crate::cuda::CodecCaps`].
     pub fn name(self) -> &'static str {
         match self {
             Self::H264 => "H.264",
@@ -36,7 +36,7 @@ impl Codec {
         }
     }
 
-    /// As in names of elements.
+    /// The name as in GStreamer's element names.
     pub fn nick(self) -> &'static str {
         match self {
             Self::H264 => "h264",
@@ -60,7 +60,7 @@ impl Codec {
         format!("avdec_{}", self.nick())
     }
 
-    /// The element that decodes on a GPU: the first has the plain name.
+    /// The name of the element that decodes on a GPU: the first GPU has the plain name.
     pub fn gpu_decoder(self, gpu: u32) -> String {
         if gpu == 0 { format!("nv{}dec", self.nick()) } else { format!("nv{}device{gpu}dec", self.nick()) }
     }

@@ -1,5 +1,5 @@
-//! The file's keys as they stand there: the guide's, and those that it lacks. The JSON Schema is made from these types, and
-//! `docs/configuration.md` says what each key means.
+//! The keys of the file: those of the guide, and additional ones. The JSON Schema is made from these types, and
+//! `docs/configuration.md` explains each key.
 
 use super::codec::Codec;
 use super::plan::{LogLevel, Priority, Transport};
@@ -18,19 +18,19 @@ pub struct File {
     /// For editors.
     #[serde(rename = "$schema")]
     pub schema: Option<String>,
-    /// How frames go through the machine.
+    /// How frames are processed.
     pub processing: Processing,
-    /// What looks at them.
+    /// The models that run on frames.
     pub models: Models,
-    /// Where they come from.
+    /// Where frames come from.
     pub cameras: Cameras,
     /// Where results go.
     pub outputs: Outputs,
-    /// What is told of the program itself.
+    /// What the program reports about itself.
     pub monitoring: Monitoring,
 }
 
-/// How frames go through the machine.
+/// How frames are processed.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
 pub struct Processing {
@@ -47,18 +47,18 @@ pub struct Processing {
     pub nvdec_fallback_to_cpu: bool,
     /// Scale, convert and normalise on the GPU.
     pub enable_gpu_preprocessing: bool,
-    /// Nothing of a frame's way may be on the CPU. Unset: as USE_UNIFIED_GPU_PIPELINE.
+    /// No step of a frame's processing may run on the CPU. Unset: as USE_UNIFIED_GPU_PIPELINE.
     pub force_gpu_only: Option<bool>,
     /// Decoded frames that may wait between a camera's decoder and its first model.
     #[schemars(range(min = 1, max = 1000))]
     pub max_queue_size: u32,
-    /// Surfaces that a decoder may have out at once, beside those that it needs itself.
+    /// Surfaces of a decoder that may be in use at once, besides those that it needs itself.
     #[schemars(range(min = 1, max = 32))]
     pub nvdec_buffer_size: u32,
-    /// Images in a batch at most, from all cameras.
+    /// Most images in a batch, from all cameras.
     #[schemars(range(min = 1, max = 256))]
     pub gpu_batch_size: u32,
-    /// Cameras at once at most. Unset: as many as there are.
+    /// Most cameras at once. Unset: as many as there are.
     #[schemars(range(min = 1, max = 4096))]
     pub unified_pipeline_threads: Option<u32>,
     /// Longest time in ms that a frame waits for other cameras' frames that are due.
@@ -67,16 +67,16 @@ pub struct Processing {
     /// GPU memory in MiB for decoded frames that wait, over all cameras of a GPU. Unset: what MAX_QUEUE_SIZE allows.
     #[schemars(range(min = 1, max = 1048576))]
     pub gpu_memory_pool_size_mb: Option<u32>,
-    /// Nothing to do: frames come from pools of equal buffers, which never fragment.
+    /// Has no effect: frames come from pools of equal buffers, which never fragment.
     #[schemars(range(min = 0, max = 4294967295u32))]
     pub gpu_memory_defrag_interval: Option<u32>,
-    /// Whether GPU_MEMORY_POOL_SIZE_MB holds.
+    /// Whether GPU_MEMORY_POOL_SIZE_MB applies.
     pub enable_memory_pooling: bool,
     /// Pin each camera's threads to a core.
     pub use_thread_affinity: bool,
-    /// Of every streaming thread but the decoder's.
+    /// The priority of every streaming thread but the decoder's.
     pub thread_priority: Priority,
-    /// Of the threads that drive decoders.
+    /// The priority of the threads that drive decoders.
     pub decoder_thread_priority: Priority,
 }
 
@@ -105,7 +105,7 @@ impl Default for Processing {
     }
 }
 
-/// What looks at frames.
+/// The models that run on frames.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
 pub struct Models {
@@ -143,7 +143,7 @@ impl Default for Models {
     }
 }
 
-/// A model and what is asked of it. In a camera: what differs from `models`.
+/// A model and its settings. In a camera: what differs from `models`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema, Merge)]
 #[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
 #[merge(strategy = merge::option::overwrite_none)]
@@ -157,7 +157,7 @@ pub struct Model {
     pub engine: Option<String>,
     /// File with one class name a line. Unset: the model's own names.
     pub labels: Option<String>,
-    /// How the model's outputs are read, for a model whose file doesn't say it. Unset: auto.
+    /// How the model's outputs are read, for a model whose file doesn't say so. Unset: auto.
     pub head: Option<HeadChoice>,
     /// Least confidence of an object. Unset: 0.25.
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -171,10 +171,10 @@ pub struct Model {
     pub classes: Option<Vec<String>>,
     /// Only these parts of the frame: left, top, width, height as fractions of it. Unset: all of it.
     pub regions: Option<Vec<[f32; 4]>>,
-    /// Frames passed on uninferred after each inferred one. Unset: 0.
+    /// Frames passed on without inference after each inferred one. Unset: 0.
     #[schemars(range(min = 0, max = 1000000))]
     pub interval: Option<u32>,
-    /// Objects of a frame at most. Unset: 300.
+    /// Most objects of a frame. Unset: 300.
     #[schemars(range(min = 1, max = 100000))]
     pub max_detections: Option<u32>,
     /// Least width and height of a box in pixels. Unset: [0, 0].
@@ -185,16 +185,16 @@ pub struct Model {
     pub look_at: Option<InferenceRegion>,
     /// With LOOK_AT objects: only these, by label. Unset: all.
     pub object_classes: Option<Vec<String>>,
-    /// Pass a frame on uninferred while the engine is behind. Unset: false.
+    /// Pass a frame on without inference while the engine is behind. Unset: false.
     pub skip_when_busy: Option<bool>,
 }
 
 impl Model {
-    /// These settings, and for what they leave unset those of `base`.
+    /// Returns these settings, with unset ones taken from `base`.
     pub fn over(&self, base: &Self) -> Self {
         let (mut own, mut base) = (self.clone(), base.clone());
         if own.onnx.is_some() {
-            // They belong to their ONNX: another ONNX doesn't inherit them.
+            // Engine and head belong to their ONNX: another ONNX doesn't inherit them.
             (base.engine, base.head) = (None, None);
         }
         own.merge(base);
@@ -217,10 +217,10 @@ pub struct Cameras {
     /// Depth in ms of an RTSP camera's jitter buffer.
     #[schemars(range(min = 0, max = 60000))]
     pub latency_ms: u32,
-    /// Seconds without a frame after which a camera is connected anew.
+    /// Seconds without a frame after which a camera is reconnected.
     #[schemars(range(min = 0.1, max = 3600.0))]
     pub stall_timeout_s: f64,
-    /// Longest wait in seconds before a camera is tried again; the first is half a second.
+    /// Longest wait in seconds before a camera is retried; the first is half a second.
     #[schemars(range(min = 0.5, max = 3600.0))]
     pub reconnect_max_s: f64,
 }
@@ -261,7 +261,7 @@ pub struct Camera {
     /// rtsp://, rtsps://, file:// (or a path), or test:PATTERN for a picture made here. ${NAME} is taken from the
     /// environment.
     pub url: Option<String>,
-    /// Unique. Unset: made of the address.
+    /// Unique. Unset: derived from the address.
     pub name: Option<String>,
     /// Unset: as in `cameras`.
     pub transport: Option<Transport>,
@@ -281,7 +281,7 @@ pub struct Camera {
     pub fps: Option<f64>,
     /// Number after CUDA_VISIBLE_DEVICES, UUID, or auto: the GPU with the fewest cameras. Unset: auto.
     pub gpu: Option<Gpu>,
-    /// A file from the beginning again at its end. Unset: true.
+    /// Restart a file from the beginning at its end. Unset: true.
     pub r#loop: Option<bool>,
     /// What differs from `models`.
     pub detection: Model,
@@ -307,7 +307,7 @@ pub struct Outputs {
     /// while there is no other output.
     #[merge(strategy = merge::option::overwrite_none)]
     pub json_lines: Option<OneOrMore>,
-    /// A broker.
+    /// An MQTT broker.
     pub mqtt: Mqtt,
     /// JPEGs of annotated frames.
     pub pictures: Pictures,
@@ -316,7 +316,7 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// These settings, and for what they leave unset those of `base`.
+    /// Returns these settings, with unset ones taken from `base`.
     pub fn over(&self, base: &Self) -> Self {
         let mut own = self.clone();
         own.merge(base.clone());
@@ -340,7 +340,7 @@ impl OneOrMore {
     }
 }
 
-/// Messages to a broker.
+/// Messages to an MQTT broker.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema, Merge)]
 #[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
 #[merge(strategy = merge::option::overwrite_none)]
@@ -358,7 +358,7 @@ pub struct Mqtt {
     pub retain: Option<bool>,
     /// Unset: made of the program's name, the machine's and the process id.
     pub client_id: Option<String>,
-    /// Name of the environment variable with the user's name. Unset: MQTT_USERNAME, where it is set.
+    /// Name of the environment variable with the user name. Unset: MQTT_USERNAME, where it is set.
     pub username_env: Option<String>,
     /// Name of the environment variable with the password. Unset: MQTT_PASSWORD, where it is set.
     pub password_env: Option<String>,
@@ -373,7 +373,7 @@ pub struct Mqtt {
     /// Seconds. Unset: 30.
     #[schemars(range(min = 5, max = 3600))]
     pub keep_alive_s: Option<u32>,
-    /// Messages kept while the broker is away, the oldest going first. Unset: 1000.
+    /// Messages kept while the broker is unavailable; the oldest are dropped first. Unset: 1000.
     #[schemars(range(min = 0, max = 1000000))]
     pub offline_queue: Option<u32>,
 }
@@ -387,18 +387,18 @@ pub struct Pictures {
     pub enabled: Option<bool>,
     /// The last frame is CAMERA.jpg in it, appearances are in its folder CAMERA.
     pub folder: Option<String>,
-    /// Seconds between two of the last frame's. Unset: 1.
+    /// Seconds between two pictures of the last frame. Unset: 1.
     #[schemars(range(min = 0.1, max = 86400.0))]
     pub interval_s: Option<f64>,
     /// Labels whose appearance is kept. Unset: none.
     pub classes: Option<Vec<String>>,
-    /// A class has appeared when it wasn't there for this many seconds. Unset: 10.
+    /// A class has appeared when it was absent for this many seconds. Unset: 10.
     #[schemars(range(min = 0.1, max = 86400.0))]
     pub absence_s: Option<f64>,
     /// 1 to 100. Unset: 85.
     #[schemars(range(min = 1, max = 100))]
     pub quality: Option<u8>,
-    /// MiB of a camera's pictures, the oldest going first. Unset: 1024.
+    /// MiB of a camera's pictures; the oldest are removed first. Unset: 1024.
     #[schemars(range(min = 1, max = 1073741824))]
     pub max_mb: Option<u32>,
 }
@@ -418,7 +418,7 @@ pub struct Segments {
     /// kbit/s. Unset: 4000.
     #[schemars(range(min = 50, max = 200000))]
     pub bitrate_kbps: Option<u32>,
-    /// MiB of a camera's files, the oldest going first. Unset: 10240.
+    /// MiB of a camera's files; the oldest are removed first. Unset: 10240.
     #[schemars(range(min = 1, max = 1073741824))]
     pub max_mb: Option<u32>,
 }
@@ -435,7 +435,7 @@ pub struct Monitoring {
     /// CPU of the machine in percent above which `monitor` warns.
     #[schemars(range(min = 0.0, max = 100.0))]
     pub cpu_warning_percent: f64,
-    /// Also by the environment variable LOG_LEVEL.
+    /// Can also be set by the environment variable LOG_LEVEL.
     pub log_level: LogLevel,
 }
 

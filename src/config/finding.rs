@@ -1,4 +1,4 @@
-//! What is said of a file: each finding names the key, its value, the rule and the remedy.
+//! The findings about a file: each names the key, its value, the rule and the remedy.
 
 use super::plan::Pipeline;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 pub enum Severity {
     /// Nothing runs.
     Error,
-    /// It runs, but hardly as meant.
+    /// It runs, but probably not as intended.
     Warning,
     /// For information.
     Notice,
@@ -38,15 +38,15 @@ pub enum Origin {
     Set,
 }
 
-/// One thing about a file.
+/// One finding about a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Finding {
     pub severity: Severity,
     /// `processing.MAX_QUEUE_SIZE`, `cameras.RTSP_STREAMS.0.URL`; empty: the file as a whole.
     pub key: String,
-    /// As it was written, without secrets; `None`: not set.
+    /// The value as written, without secrets; `None`: not set.
     pub value: Option<String>,
-    /// What holds for this key.
+    /// The rule for this key.
     pub rule: String,
     /// What to do.
     pub remedy: String,
@@ -54,12 +54,12 @@ pub struct Finding {
     pub origin: Option<Origin>,
 }
 
-/// All that is said of one file, errors first.
+/// All findings about one file, errors first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Findings {
     /// The file's path.
     pub file: PathBuf,
-    /// What the file asks for, also when there are errors; `None`: it can't be read.
+    /// The pipeline that the file selects, even if there are errors; `None`: the file can't be read.
     pub pipeline: Option<Pipeline>,
     pub list: Vec<Finding>,
 }
@@ -73,7 +73,7 @@ impl Findings {
         self.count(Severity::Error) > 0
     }
 
-    /// Errors first, then in the order of the file's lines.
+    /// Sorts errors first, then by the order of the file's lines.
     pub(super) fn sort(&mut self) {
         let line = |finding: &Finding| match finding.origin {
             Some(Origin::File { line, .. }) => line,
@@ -82,7 +82,7 @@ impl Findings {
         self.list.sort_by_key(|finding| (finding.severity, line(finding)));
     }
 
-    /// A finding as one line: `error: config.json:12: KEY = VALUE: RULE; REMEDY`.
+    /// Formats a finding as one line: `error: config.json:12: KEY = VALUE: RULE; REMEDY`.
     pub fn line(&self, finding: &Finding) -> String {
         let file = self.file.display();
         let place = match &finding.origin {

@@ -8,7 +8,7 @@ use super::text::parse;
 use super::typed::typed;
 use std::path::Path;
 
-/// A file that holds.
+/// A valid file.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     pub plan: Plan,
@@ -16,10 +16,10 @@ pub struct Loaded {
     pub findings: Findings,
 }
 
-/// Reads and checks a file for running. Looks at the files that it names; doesn't look at GPUs and cameras.
+/// Reads and checks a file for running. Checks the files that it names; doesn't check GPUs and cameras.
 ///
 /// # Errors
-/// All that is wrong, with the warnings and notices.
+/// All errors, with the warnings and notices.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Loaded, Findings> {
     let (resolved, findings) = read(path, overrides, Purpose::Run);
     match resolved {
@@ -28,10 +28,10 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Loaded, Findings> {
     }
 }
 
-/// Reads a file for `gst-trt build`, which needs no cameras: the plan, and each model once.
+/// Reads a file for `gst-trt build`, which needs no cameras. Returns the plan, and each model once.
 ///
 /// # Errors
-/// As [`load`]; a model's ONNX has to be there.
+/// As for [`load`]; each model's ONNX must exist.
 pub fn load_for_build(path: &Path, overrides: &Overrides) -> Result<(Loaded, Vec<Model>), Findings> {
     let (resolved, findings) = read(path, overrides, Purpose::Build);
     match resolved {
@@ -58,10 +58,10 @@ fn read(path: &Path, overrides: &Overrides, purpose: Purpose) -> (Option<(Plan, 
     }
 }
 
-/// As [`load`], with the text of a file that needn't be there.
+/// [`load`] with the text of a file that doesn't have to exist.
 ///
 /// # Errors
-/// As [`load`].
+/// As for [`load`].
 pub fn load_text(path: &Path, text: &str, overrides: &Overrides) -> Result<Loaded, Findings> {
     let (resolved, findings) = read_text(path, text, overrides, Purpose::Run);
     match resolved {

@@ -1,13 +1,14 @@
-//! `config.json`: the operator's file, as the migration guide of the Python system describes it, and what it lacks.
+//! `config.json`: the operator's file, as the migration guide of the Python system describes it, with additional keys.
 //! `docs/configuration.md` explains each key.
 //!
-//! 1. `text`: from text to a tree that knows where everything stands; comments, trailing commas, single quotes.
+//! 1. `text`: from text to a tree that knows the position of each value; it accepts comments, trailing commas, single
+//!    quotes.
 //! 2. [`Overrides`]: the environment and `--set`, written into the tree.
-//! 3. `typed`: from the tree to the types in `file`. What doesn't fit is an error, unknown keys are warnings.
-//! 4. `resolve`: the rules between keys, defaults, units. All errors at once.
-//! 5. A [`Plan`] is what the file means; `gst-trt run` knows nothing else of it.
+//! 3. `typed`: from the tree to the types in `file`. Invalid values are errors, unknown keys are warnings.
+//! 4. `resolve`: the rules between keys, defaults, units. All errors are reported at once.
+//! 5. A [`Plan`] is the resulting meaning of the file; `gst-trt run` uses nothing else of it.
 //!
-//! [`load`] does all of it.
+//! [`load`] does all of this.
 
 mod codec;
 mod file;

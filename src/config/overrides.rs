@@ -1,25 +1,25 @@
-//! What overrides the file: the environment, and over it `--set`.
+//! Overrides of the file: the environment, and with precedence `--set`.
 
 use super::finding::{Finding, Origin, Severity};
 use super::schema::{Kind, Shape, paths};
 use super::text::{Entry, Node, Value, parse_value};
 use super::variables::Variables;
 
-/// What is to override a file.
+/// The overrides of a file.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     pub variables: Variables,
-    /// `key=value` each, the last counting.
+    /// Entries of the form `key=value`; the last takes precedence.
     pub set: Vec<String>,
 }
 
 impl Overrides {
-    /// The process's environment, and these of `--set`.
+    /// Takes the process's environment, and these values of `--set`.
     pub fn new(set: &[String]) -> Self {
         Self { variables: Variables::of_process(), set: set.to_vec() }
     }
 
-    /// Writes them into the tree.
+    /// Writes the overrides into the tree.
     pub(super) fn apply(&self, tree: &mut Node) -> Vec<Finding> {
         let mut findings = Vec::new();
         self.apply_environment(tree, &mut findings);
@@ -40,7 +40,7 @@ impl Overrides {
 
     fn apply_environment(&self, tree: &mut Node, findings: &mut Vec<Finding>) {
         for (name, value) in self.variables.iter() {
-            // The guide's own.
+            // The guide's own variable.
             let own =
                 if name == "LOG_LEVEL" { "MONITORING_LOG_LEVEL" } else { name.strip_prefix(PREFIX).unwrap_or("") };
             if own.is_empty() {
@@ -61,7 +61,7 @@ impl Overrides {
                         severity: Severity::Warning,
                         key: String::new(),
                         value: None,
-                        rule: "no key belongs to this variable, and nothing is done with it".into(),
+                        rule: "no key corresponds to this variable; it's ignored".into(),
                         remedy: near.map(|near| format!("did you mean {PREFIX}{near}?")).unwrap_or_default(),
                         origin: Some(origin),
                     });
@@ -71,19 +71,20 @@ impl Overrides {
     }
 }
 
-/// Variables that override keys begin so; then section and key: `GST_TRT_PROCESSING_MAX_QUEUE_SIZE`.
+/// The prefix of variables that override keys; section and key follow: `GST_TRT_PROCESSING_MAX_QUEUE_SIZE`.
 const PREFIX: &str = "GST_TRT_";
 
-/// A path as the end of its variable's name.
+/// Formats a path as the end of its variable's name.
 fn variable(path: &[&str]) -> String {
     path.join("_").to_ascii_uppercase().replace('$', "")
 }
 
-/// `processing.MAX_QUEUE_SIZE=10`, `cameras.RTSP_STREAMS.0.GPU=1`, or the key alone where no other section has it.
+/// Applies one `--set`: `processing.MAX_QUEUE_SIZE=10`, `cameras.RTSP_STREAMS.0.GPU=1`, or the key alone where no other
+/// section has it.
 fn set(tree: &mut Node, text: &str) -> Result<(), (String, String)> {
     let (name, value) = text.split_once('=').ok_or_else(|| {
         (
-            "there is no = in it".to_owned(),
+            "it contains no =".to_owned(),
             "write --set KEY=VALUE, for example --set processing.MAX_QUEUE_SIZE=10".to_owned(),
         )
     })?;
@@ -115,7 +116,7 @@ fn full_path(name: &str) -> Result<Vec<&str>, (String, String)> {
     }
 }
 
-/// What the value at a path may be; numbers go into lists.
+/// The shape of the value at a path; numbers index lists.
 fn shape_at(path: &[&str]) -> Option<Shape> {
     path.iter().try_fold(Shape::root(), |shape, key| {
         shape.forms().into_iter().find_map(|form| match (form.kind(), key.parse::<usize>()) {
@@ -135,7 +136,7 @@ fn put(tree: &mut Node, path: &[&str], text: &str, origin: &Origin) {
     *place = node;
 }
 
-/// The value: JSON, or where that is all the key takes the text as it is.
+/// Reads the value: JSON, or the text as it is for keys that take only text.
 fn read(path: &[&str], text: &str, origin: &Origin) -> Node {
     let kinds: Vec<_> = shape_at(path).into_iter().flat_map(Shape::forms).filter_map(Shape::kind).collect();
     let as_text = || Node { origin: origin.clone(), value: Value::Text(text.to_owned()) };
@@ -148,12 +149,12 @@ fn read(path: &[&str], text: &str, origin: &Origin) -> Node {
     parse_value(text, origin).unwrap_or_else(|_| as_text())
 }
 
-/// The value of a key in `node`, made if it isn't there.
+/// The value of a key in `node`, created if it doesn't exist.
 fn step<'a>(node: &'a mut Node, key: &str, origin: &Origin) -> &'a mut Node {
     let index = key.parse::<usize>().ok().filter(|_| matches!(node.value, Value::List(_)));
     if index.is_none() && !matches!(node.value, Value::Object(_)) {
         let old = std::mem::replace(node, Node::object(origin.clone()));
-        // A camera that is only an address gets more keys.
+        // A camera that is only an address becomes an object with more keys.
         if let (Value::Text(_), Value::Object(entries)) = (&old.value, &mut node.value) {
             entries.push(Entry { key: "URL".into(), origin: old.origin.clone(), node: old });
         }
@@ -161,7 +162,7 @@ fn step<'a>(node: &'a mut Node, key: &str, origin: &Origin) -> &'a mut Node {
     let empty = || Node { origin: origin.clone(), value: Value::Null };
     match &mut node.value {
         Value::List(nodes) => {
-            // One beyond the end adds an item; farther ones do too, for there is nothing to put between.
+            // An index one beyond the end adds an item; so do higher ones, as there is nothing to fill the gap with.
             let index = index.unwrap_or(0).min(nodes.len());
             if index == nodes.len() {
                 nodes.push(empty());

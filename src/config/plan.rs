@@ -1,7 +1,7 @@
-//! What a `config.json` means: everything checked, defaults filled in, overrides applied, units converted. What
-//! `gst-trt run` builds pipelines from; it never looks at the file's keys.
+//! The meaning of a `config.json`: everything checked, defaults filled in, overrides applied, units converted. `gst-trt
+//! run` builds pipelines from it, and never uses the file's keys.
 //!
-//! Two plans compare by value, so that a changed file says which cameras changed.
+//! Plans compare by value, which shows what cameras a changed file changes.
 
 use super::codec::Codec;
 use super::secret::{Secret, SecretUrl};
@@ -28,7 +28,7 @@ pub struct Plan {
     pub max_cameras: usize,
     /// Most decoded frames that wait between a camera's decoder and its first model (`MAX_QUEUE_SIZE`).
     pub queue_size: u32,
-    /// Surfaces that a decoder may have out at once beside those it needs itself (`NVDEC_BUFFER_SIZE`).
+    /// Surfaces of a decoder that may be in use at once, besides those that it needs itself (`NVDEC_BUFFER_SIZE`).
     pub decoder_surfaces: u32,
     pub decoder: Decoder,
     /// Most GPU memory for decoded frames that wait, in bytes, over all cameras of a GPU
@@ -61,28 +61,28 @@ impl Pipeline {
     }
 }
 
-/// Where video is decoded. Never changed while running: no fallback.
+/// Where video is decoded. This never changes while running: there is no fallback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decoder {
-    /// `nvh264dec` and its kin, into GPU memory.
+    /// `nvh264dec` and similar elements, into GPU memory.
     Nvdec,
-    /// `avdec_h264` and its kin; before GPU models the frames go through `cudaupload`.
+    /// `avdec_h264` and similar elements; before GPU models the frames go through `cudaupload`.
     Software,
 }
 
-/// What threads of a camera are given.
+/// The scheduling of a camera's threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Threads {
-    /// Pin each camera's threads to a core of its own, round robin (`USE_THREAD_AFFINITY`).
+    /// Pin each camera's threads to a core, round robin (`USE_THREAD_AFFINITY`).
     pub affinity: bool,
-    /// Of every streaming thread but the decoder's (`THREAD_PRIORITY`).
+    /// The priority of every streaming thread but the decoder's (`THREAD_PRIORITY`).
     pub priority: Priority,
-    /// Of the thread that drives the decoder (`DECODER_THREAD_PRIORITY`).
+    /// The priority of the thread that drives the decoder (`DECODER_THREAD_PRIORITY`).
     pub decoder_priority: Priority,
 }
 
 /// LOW: nice 10. HIGH: nice -10. REALTIME: SCHED_RR 10.
-// Of a thread. Where the system doesn't permit it: a warning, and `Normal`.
+// If the system doesn't permit a priority there is a warning, and the thread runs as `Normal`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Priority {
@@ -93,7 +93,7 @@ pub enum Priority {
 }
 
 impl Priority {
-    /// Under the ordinary scheduler.
+    /// The nice value under the ordinary scheduler.
     pub fn nice(self) -> i32 {
         match self {
             Self::Low => 10,
@@ -102,35 +102,36 @@ impl Priority {
         }
     }
 
-    /// Under `SCHED_RR`, 1 to 99; `None`: the ordinary scheduler. Low, so that the system's own threads go first.
+    /// The priority under `SCHED_RR`, 1 to 99; `None`: the ordinary scheduler. It's low, so that the system's own
+    /// threads take precedence.
     pub fn realtime(self) -> Option<i32> {
         (self == Self::Realtime).then_some(10)
     }
 }
 
-/// How a camera that has gone comes back.
+/// How a lost camera is reconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reconnect {
-    /// The first wait; doubled after each failure, with jitter.
+    /// The first delay; it's doubled after each failure, with jitter.
     pub first: Duration,
-    /// The longest wait.
+    /// The longest delay.
     pub longest: Duration,
-    /// Without a frame for this long, a camera counts as gone.
+    /// A camera without a frame for this long counts as lost.
     pub stall: Duration,
 }
 
-/// One camera, with all that it doesn't share.
+/// One camera, with everything that it doesn't share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Camera {
     /// Unique; of letters, digits, `-`, `_` and `.`, so that it may be part of file names and topics.
     pub name: String,
     pub source: Source,
-    /// What the file says of the stream; the stream itself is believed more.
+    /// The file's description of the stream; the stream itself takes precedence.
     pub hint: Hint,
     pub gpu: Gpu,
-    /// `trtdetect`; `None`: without.
+    /// The model of `trtdetect`; `None`: there is none.
     pub detection: Option<Model>,
-    /// `trtpose`, after detection; `None`: without.
+    /// The model of `trtpose`, after detection; `None`: there is none.
     pub pose: Option<Model>,
     pub outputs: Outputs,
 }
@@ -149,12 +150,12 @@ pub enum Source {
         /// `rtsp://` or `rtsps://`.
         url: SecretUrl,
         transport: Transport,
-        /// The jitter buffer's depth.
+        /// The latency of the jitter buffer.
         latency: Duration,
     },
     File {
         path: PathBuf,
-        /// From the beginning again at its end.
+        /// Restarts from the beginning at the end.
         looping: bool,
     },
     /// `videotestsrc`, live, for trials.
@@ -167,7 +168,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// For people: the address without its secrets.
+    /// The address without its secrets, for messages.
     pub fn label(&self) -> String {
         match self {
             Self::Rtsp { url, .. } => url.to_string(),
@@ -185,7 +186,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// As `rtspsrc` takes it for its property `protocols`.
+    /// The value of `rtspsrc`'s property `protocols`.
     pub fn nick(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -194,7 +195,7 @@ impl Transport {
     }
 }
 
-/// What the file says of a stream.
+/// The file's description of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Hint {
     pub codec: Option<Codec>,
@@ -204,14 +205,14 @@ pub struct Hint {
     pub framerate: Option<f64>,
 }
 
-/// Which GPU a camera's pictures are decoded and looked at on.
+/// The GPU on which a camera's pictures are decoded and inferred.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Gpu {
     /// The one with the fewest cameras.
     Auto,
-    /// After CUDA_VISIBLE_DEVICES.
+    /// The index within CUDA_VISIBLE_DEVICES.
     Index(u32),
-    /// As `nvidia-smi -L` shows it: `GPU-…` or `MIG-…`; its beginning will do.
+    /// The UUID as `nvidia-smi -L` shows it: `GPU-…` or `MIG-…`; a prefix of it is enough.
     Uuid(String),
 }
 
@@ -221,20 +222,20 @@ pub struct Model {
     /// `model-id`: `detection` or `pose`.
     pub id: &'static str,
     pub onnx: PathBuf,
-    /// Where its engine is kept.
+    /// The path of its engine.
     pub engine: PathBuf,
-    /// What is asked of it, whichever pipeline runs it: see [`Self::options_in`].
+    /// Its settings, independent of the pipeline that runs it: see [`Self::options_in`].
     pub options: InferenceOptions,
 }
 
 impl Model {
-    /// How its engine is built.
+    /// The settings with which its engine is built.
     pub fn build_settings(&self, gpu: Option<&GpuFacts>) -> BuildSettings {
         let InferenceOptions { precision, batch_size, workspace_size, .. } = self.options;
         gpu::build_settings(&ModelSettings { precision, batch_size, workspace_size, ..ModelSettings::default() }, gpu)
     }
 
-    /// What its element is told. `device` is the camera's GPU.
+    /// The options of its element. `device` is the camera's GPU.
     pub fn options_in(&self, plan: &Plan, device: u32) -> InferenceOptions {
         let options = InferenceOptions {
             backend: plan.pipeline.backend(),
@@ -268,7 +269,7 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Whether frames have to be drawn on.
+    /// Whether any output needs annotated frames.
     pub fn need_drawing(&self) -> bool {
         self.pictures.is_some() || self.segments.is_some()
     }
@@ -278,26 +279,26 @@ impl Outputs {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LinesTarget {
     Stdout,
-    /// Added to, never emptied. `{camera}` is filled in.
+    /// The file is appended to, never truncated. `{camera}` is filled in.
     File(PathBuf),
-    /// This program connects.
+    /// This program connects to the address.
     Tcp {
         host: String,
         port: u16,
     },
 }
 
-/// A broker, and what is said to it.
+/// A broker, and the messages to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mqtt {
     pub broker: Broker,
-    /// Of this camera; `{camera}` is filled in.
+    /// The topic of this camera; `{camera}` is filled in.
     pub topic: String,
     pub qos: Qos,
     pub retain: bool,
 }
 
-/// What cameras of one connection have in common.
+/// The settings that cameras of one connection share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Broker {
     pub host: String,
@@ -306,12 +307,12 @@ pub struct Broker {
     pub tls: Option<Tls>,
     pub username: Option<String>,
     pub password: Option<Secret>,
-    /// `None`: made of the program's name, the machine's and the process id.
+    /// `None`: made from the program's name, the machine's and the process id.
     pub client_id: Option<String>,
     /// `online` (retained) after connecting, `offline` at the end and as last will.
     pub status_topic: String,
     pub keep_alive: Duration,
-    /// Most messages kept while the broker is away; the oldest go first.
+    /// Most messages kept while the broker is unavailable; the oldest are dropped first.
     pub offline_queue: usize,
 }
 
@@ -324,12 +325,12 @@ pub struct Tls {
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
-/// How sure the delivery to an MQTT broker is.
+/// The quality of service of the delivery to an MQTT broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, glib::Enum)]
 #[enum_type(name = "GstTrtPublishQos")]
 #[repr(i32)]
 pub enum Qos {
-    /// Sent once and forgotten.
+    /// Sent once, without confirmation.
     #[enum_value(name = "At most once (0): sent and forgotten", nick = "at-most-once")]
     AtMostOnce = 0,
     /// Sent again, on the next connection if need be, until the broker has confirmed it; it can arrive twice.
@@ -346,15 +347,15 @@ pub enum Qos {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pictures {
     pub folder: PathBuf,
-    /// Time between two of the last frame's.
+    /// Time between two pictures of the last frame.
     pub every: Duration,
     /// Labels whose appearance is kept; none: no such pictures.
     pub classes: Vec<String>,
-    /// A class has appeared when it wasn't there for this long.
+    /// A class has appeared when it was absent for this long.
     pub absence: Duration,
     /// 1–100
     pub quality: u8,
-    /// Bytes of a camera's pictures; the oldest go first.
+    /// Bytes of a camera's pictures; the oldest are removed first.
     pub limit: u64,
 }
 
@@ -365,23 +366,23 @@ pub struct Segments {
     pub length: Duration,
     /// kbit/s
     pub bitrate: u32,
-    /// Bytes of a camera's segments; the oldest go first.
+    /// Bytes of a camera's segments; the oldest are removed first.
     pub limit: u64,
 }
 
-/// What is told of the program itself.
+/// What the program reports about itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Monitoring {
     /// Where Prometheus may ask; `None`: nowhere.
     pub metrics: Option<SocketAddr>,
     /// Time between two rows of `monitor`.
     pub every: Duration,
-    /// Above this much CPU of the machine, percent, `monitor` warns.
+    /// Above this CPU usage of the machine, percent, `monitor` warns.
     pub cpu_warning: f64,
     pub log_level: LogLevel,
 }
 
-/// Python's names are taken too: CRITICAL is ERROR.
+/// Python's names are accepted too: CRITICAL is ERROR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum LogLevel {
@@ -394,7 +395,7 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// GStreamer's, for this plugin's debug categories.
+    /// GStreamer's level, for this plugin's debug categories.
     pub fn gst(self) -> gst::DebugLevel {
         match self {
             Self::Critical | Self::Error => gst::DebugLevel::Error,

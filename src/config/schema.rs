@@ -1,15 +1,16 @@
-//! The JSON Schema of the file, made from its types, and what is asked of it: which keys there are, and what they take.
+//! The JSON Schema of the file, made from its types, and queries on it: which keys there are, and what values they
+//! take.
 
 use super::file::File;
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
-/// The JSON Schema, as `docs/config.schema.json` has it.
+/// Returns the JSON Schema, as in `docs/config.schema.json`.
 pub fn json_schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         let mut schema = schemars::schema_for!(File).to_value();
         drop_idle_defaults(&mut schema);
-        // So that an object with a `url` key or none isn't taken for a camera without an address by editors.
+        // Prevents editors from taking an object with a `url` key, or without one, for a camera without an address.
         if let Some(camera) = schema.pointer_mut("/$defs/Camera").and_then(Value::as_object_mut) {
             camera.insert("required".into(), json!(["URL"]));
         }
@@ -18,7 +19,7 @@ pub fn json_schema() -> &'static Value {
     &SCHEMA
 }
 
-/// Drops defaults that say nothing: null, and objects whose keys have their own.
+/// Removes redundant defaults: null, and objects whose keys have defaults.
 fn drop_idle_defaults(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
@@ -32,7 +33,7 @@ fn drop_idle_defaults(schema: &mut Value) {
     }
 }
 
-/// A part of the schema: what one value may be.
+/// A part of the schema: the allowed forms of one value.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape(&'static Map<String, Value>);
 
@@ -62,7 +63,7 @@ impl Shape {
         }
     }
 
-    /// The forms that a value may have, `null` aside.
+    /// The forms that a value may have, except `null`.
     pub fn forms(self) -> Vec<Self> {
         match self.0.get("anyOf").and_then(Value::as_array) {
             Some(any) => any.iter().flat_map(|schema| Self::of(schema).forms()).collect(),
@@ -70,7 +71,7 @@ impl Shape {
         }
     }
 
-    /// Of a shape with one form; `None` for `null` alone.
+    /// The kind of a shape with one form; `None` for `null` alone.
     pub fn kind(self) -> Option<Kind> {
         let names = match self.0.get("type")? {
             Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
@@ -94,30 +95,30 @@ impl Shape {
         }
     }
 
-    /// Least and greatest number.
+    /// The least and the greatest number.
     pub fn range(self) -> (Option<f64>, Option<f64>) {
         let number = |key| self.0.get(key).and_then(Value::as_f64);
         (number("minimum"), number("maximum"))
     }
 
-    /// Number of a list's items, where it is fixed.
+    /// The number of a list's items, where it is fixed.
     pub fn length(self) -> Option<usize> {
         let least = self.0.get("minItems")?.as_u64()?;
         (self.0.get("maxItems")?.as_u64()? == least).then(|| usize::try_from(least).ok()).flatten()
     }
 
-    /// The words that text may be; none: any.
+    /// The words that text is restricted to; none: any text.
     pub fn words(self) -> Vec<&'static str> {
         let list = self.0.get("enum").and_then(Value::as_array);
         list.map(|list| list.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
     }
 
-    /// Of a list.
+    /// The shape of a list's items.
     pub fn items(self) -> Option<Self> {
         self.0.get("items").map(Self::of)
     }
 
-    /// Of an object with free keys.
+    /// The shape of the values of an object with free keys.
     pub fn values(self) -> Option<Self> {
         self.0.get("additionalProperties").filter(|schema| schema.is_object()).map(Self::of)
     }
@@ -131,12 +132,12 @@ impl Shape {
         self.0.get("properties")?.get(key).map(Self::of)
     }
 
-    /// The value that counts when a key isn't there; `None`: there is none.
+    /// The default of a key; `None`: there is none.
     pub fn default_of(self, key: &str) -> Option<&'static Value> {
         self.0.get("properties")?.get(key)?.get("default")
     }
 
-    /// What it takes, for people: `a whole number from 1 to 1000`.
+    /// Describes the allowed values: `a whole number from 1 to 1000`.
     pub fn description(self) -> String {
         let forms: Vec<String> = self.forms().into_iter().map(Self::description_of_form).collect();
         forms.join(" or ")

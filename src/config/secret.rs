@@ -1,4 +1,4 @@
-//! What logs never show: passwords, and URLs that carry them.
+//! Secrets that logs never show: passwords, and URLs that contain them.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, for the one who has to send it.
+    /// The text itself, for sending it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -29,7 +29,8 @@ impl fmt::Display for Secret {
     }
 }
 
-/// An address that may carry a password. Printed, its user, password and the telling parts of its query are `***`.
+/// An address that may contain a password. When it's printed, its user, password and the secret parts of its query are
+/// `***`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SecretUrl {
     text: String,
@@ -42,22 +43,22 @@ impl SecretUrl {
         Self { label: redact_value(&text), text }
     }
 
-    /// One that is printed as `label`, which has no secrets.
+    /// Makes an address that is printed as `label`, which has no secrets.
     pub fn with_label(text: impl Into<String>, label: impl Into<String>) -> Self {
         Self { text: text.into(), label: label.into() }
     }
 
-    /// The whole address, for the one who connects.
+    /// The whole address, for connecting.
     pub fn expose(&self) -> &str {
         &self.text
     }
 
-    /// Whether there is a user in it.
+    /// Whether it contains a user name.
     pub fn has_user(&self) -> bool {
         self.text.split_once("://").is_some_and(|(_, after)| split_authority(after).0.contains('@'))
     }
 
-    /// Someone else's message, in which this address may stand, without secrets.
+    /// Removes this address's secrets from a message that may contain it.
     pub fn hide_in(&self, message: &str) -> String {
         redact(&message.replace(&self.text, &self.label))
     }
@@ -79,15 +80,15 @@ impl fmt::Display for SecretUrl {
 /// `/user=admin_password=x_channel=1`.
 const TELLING: [&str; 9] = ["pass", "pwd", "psw", "token", "secret", "key", "auth", "user", "login"];
 
-/// Replaces what is secret in every URL of a text by `***`: between `://` and the last `@` before the path, and the values
-/// of telling parameters.
+/// Replaces the secrets in every URL of a text by `***`: between `://` and the last `@` before the path, and the values
+/// of secret parameters.
 pub fn redact(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
         out.push_str(before);
-        // Not at a comma or an apostrophe: a password may have them.
+        // A URL doesn't end at a comma or an apostrophe: a password may contain them.
         let end = after.find(|c: char| c.is_whitespace() || matches!(c, '"' | '`')).unwrap_or(after.len());
         let (url, left) = after.split_at(end);
         out.push_str(&redact_after_scheme(url));
@@ -97,7 +98,7 @@ pub fn redact(text: &str) -> String {
     out
 }
 
-/// The same for a text that is one URL as a whole, whatever characters it has, or no URL.
+/// [`redact`] for a text that is one URL as a whole, whatever characters it has, or no URL.
 pub fn redact_value(text: &str) -> String {
     let is_scheme = |scheme: &str| !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
     match text.split_once("://") {
@@ -106,7 +107,7 @@ pub fn redact_value(text: &str) -> String {
     }
 }
 
-/// Whether what follows an @ is a host rather than a part of a file's name.
+/// Whether the text after an @ is a host rather than a part of a file name.
 pub(super) fn looks_like_host(text: &str) -> bool {
     let host = text.split(['/', '?', '#']).next().unwrap_or_default();
     host.starts_with('[') || host.contains(['.', ':']) || host == "localhost"
@@ -134,7 +135,7 @@ fn redact_after_scheme(url: &str) -> String {
                 out.push_str(name);
                 out.push_str(if hidden { "=***" } else { body.get(name.len()..).unwrap_or_default() });
             }
-            // A value that has an underscore in it goes on here.
+            // This continues a secret value that contains an underscore.
             None if hidden && !body.is_empty() => {}
             None => out.push_str(body),
         }
@@ -146,8 +147,9 @@ fn redact_after_scheme(url: &str) -> String {
     out
 }
 
-/// Splits after the host. Also where a password has an unescaped `/`, `?` or `#`, which makes the URL useless, but not
-/// less secret: what then stands before the first of them isn't `host:port`, or what follows the last @ looks like a host.
+/// Splits after the host. This also covers a password with an unescaped `/`, `?` or `#`, which makes the URL useless,
+/// but not less secret: then the text before the first of them isn't `host:port`, or the text after the last @ looks
+/// like a host.
 fn split_authority(url: &str) -> (&str, &str) {
     let end = url.find(['/', '?', '#']).unwrap_or(url.len());
     let (authority, path) = url.split_at(end);
@@ -215,7 +217,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever characters a URL allows in user and password, neither is seen.
+        /// User and password are hidden, whatever characters they contain.
         #[test]
         fn user_and_password_never_show(user in "[A-Z]{4,8}", password in "[A-Z0-9!$&'()*+;=:@._~-]{0,3}[A-Z]{6,12}") {
             let shown = redact(&format!("rtsp://{user}:{password}@camera.local:554/stream?x=1"));

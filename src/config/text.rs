@@ -1,5 +1,6 @@
-//! From the file's text to a tree that knows where each value stands. JSON, and what the migration guide's snippets have
-//! beyond it: `#` and `//` comments, trailing commas, single quotes, and no braces around the whole.
+//! From the file's text to a tree that knows the position of each value. It accepts JSON, and what the migration
+//! guide's snippets have beyond it: `#` and `//` comments, trailing commas, single quotes, and no braces around the
+//! whole.
 
 use super::finding::{Finding, Origin, Severity};
 use jsonc_parser::ast::{self, ObjectPropName};
@@ -7,10 +8,10 @@ use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use std::cell::Cell;
 
-/// Bytes of a file. A thousand cameras with every key take less.
+/// The most bytes of a file. A thousand cameras with every key take less.
 const MOST: usize = 4 << 20;
 
-/// A value, and where it stands.
+/// A value and its position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     pub origin: Origin,
@@ -31,7 +32,7 @@ pub enum Value {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     pub key: String,
-    /// Where the key stands.
+    /// The position of the key.
     pub origin: Origin,
     pub node: Node,
 }
@@ -42,13 +43,13 @@ impl Node {
     }
 }
 
-/// Reads a whole file. Of a key that stands there twice the last is in the tree, and an error says so.
+/// Reads a whole file. Of a repeated key the last value is in the tree, and an error reports it.
 ///
 /// # Errors
-/// The text isn't in this language: the first place where it isn't.
+/// The first syntax error.
 pub fn parse(text: &str) -> Result<(Node, Vec<Finding>), Box<Finding>> {
     if text.len() > MOST {
-        let rule = format!("the file has {} bytes, the most is {MOST}", text.len());
+        let rule = format!("the file has {} bytes, the maximum is {MOST}", text.len());
         return Err(Box::new(whole(None, rule, "is it a config.json?")));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -65,16 +66,16 @@ pub fn parse(text: &str) -> Result<(Node, Vec<Finding>), Box<Finding>> {
     Ok((node, tree.twice))
 }
 
-/// Reads one value, as `--set` and the environment give it.
+/// Reads one value in the form of `--set` and the environment.
 ///
 /// # Errors
-/// It isn't a value.
+/// The text isn't a value.
 pub fn parse_value(text: &str, origin: &Origin) -> Result<Node, String> {
     let comments_hidden = hide_hash_comments(text);
     let value = parse_to_ast(&comments_hidden, &CollectOptions::default(), &options())
         .map_err(|error| error.kind().to_string())?
         .value
-        .ok_or("nothing is there")?;
+        .ok_or("there is no value")?;
     let lines = Lines::new(text, false);
     let mut node = Tree { lines: &lines, twice: Vec::new() }.node("", &value);
     relocate(&mut node, origin);
@@ -121,11 +122,11 @@ fn syntax(error: &jsonc_parser::errors::ParseError, lines: &Lines) -> Finding {
     let (line, column) = lines.place(start);
     let found = lines.rest_of_line(start);
     let remedy = match error.kind() {
-        _ if found.starts_with("...") => "`...` stands for your other keys: take it out",
+        _ if found.starts_with("...") => "`...` stands for your other keys: remove it",
         Kind::UnexpectedWord | Kind::UnexpectedToken
             if ["True", "False", "None"].iter().any(|w| found.starts_with(w)) =>
         {
-            "JSON writes true, false and null in small letters"
+            "JSON writes true, false and null in lower case"
         }
         Kind::UnexpectedWord | Kind::UnexpectedToken if found.starts_with(char::is_alphabetic) => {
             "put text into quotes"
@@ -145,13 +146,13 @@ fn syntax(error: &jsonc_parser::errors::ParseError, lines: &Lines) -> Finding {
     )
 }
 
-/// The text for the parser, at the same offsets but for the brace before it, and whether braces were added.
+/// The text for the parser, at the same offsets except for an added brace before it, and whether braces were added.
 fn prepare(text: &str) -> (String, bool) {
     let hidden = hide_hash_comments(text);
     if begins_with_key(&hidden) { (format!("{{{hidden}\n}}"), true) } else { (hidden, false) }
 }
 
-/// Whether the first value is a word or a text with a colon after it.
+/// Whether the text begins with a word or quoted text followed by a colon.
 fn begins_with_key(text: &str) -> bool {
     let text = skip_space_and_comments(text);
     let after = match text.chars().next() {
@@ -188,8 +189,8 @@ fn skip_space_and_comments(text: &str) -> &str {
     }
 }
 
-/// Replaces `#` comments by as many spaces, so that everything else stays where it is. Not in quotes, not in other
-/// comments.
+/// Replaces `#` comments by spaces of the same length, so that everything else keeps its position; not within quotes or
+/// other comments.
 fn hide_hash_comments(text: &str) -> String {
     #[derive(Clone, Copy)]
     enum In {
@@ -246,9 +247,10 @@ struct Lines<'a> {
     text: &'a str,
     /// Offset of each line's first byte.
     starts: Vec<usize>,
-    /// Bytes that the parser's text has before this one.
+    /// The number of bytes that the parser's text has before this one.
     shift: usize,
-    /// The place that was asked for last, on whose line the next one mostly lies: its offset, and the characters before it.
+    /// The last position that was looked up, since the next one is mostly on the same line: its offset, and the
+    /// characters before it.
     last: Cell<(usize, usize)>,
 }
 
@@ -291,12 +293,12 @@ impl Tree<'_> {
         Origin::File { line, column }
     }
 
-    /// As deep as the parser allows.
+    /// Recurses as deep as the parser allows.
     fn node(&mut self, path: &str, value: &ast::Value) -> Node {
         let own = match value {
             ast::Value::NullKeyword(_) => Value::Null,
             ast::Value::BooleanLit(literal) => Value::Bool(literal.value),
-            // What JSON's grammar for numbers doesn't have is left as text, and has the wrong type then.
+            // Numbers beyond JSON's grammar are left as text, and then have the wrong type.
             ast::Value::NumberLit(literal) => match literal.value.parse() {
                 Ok(number) => Value::Number(number),
                 Err(_) => Value::Text(literal.value.to_owned()),
@@ -341,10 +343,10 @@ impl Tree<'_> {
                         severity: Severity::Error,
                         key: path,
                         value: None,
-                        rule: format!("it stands in lines {before} and {now}, and only one can count"),
+                        rule: format!("it's in lines {before} and {now}, and only one can apply"),
                         remedy: match entry.node.value {
-                            Value::Object(_) => "put the keys of both into one".into(),
-                            _ => "take one out".into(),
+                            Value::Object(_) => "put the keys of both into one object".into(),
+                            _ => "remove one".into(),
                         },
                         origin: Some(entry.origin.clone()),
                     });
@@ -419,7 +421,7 @@ mod tests {
     fn errors_say_where_and_what_to_do() {
         for (text, line, remedy) in [
             ("{\n  \"a\": 1\n  \"b\": 2\n}", 2, "comma"),
-            ("{\n  \"a\": True\n}", 2, "small letters"),
+            ("{\n  \"a\": True\n}", 2, "lower case"),
             ("{\"a\": rtsp}", 1, "quotes"),
             ("\"a\": {\n  \"b\": 1,\n  ...\n}", 3, "your other keys"),
             ("{\n\"a\": \"x\n}", 2, "quote"),
@@ -466,7 +468,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is JSON is read as JSON is.
+        /// Every JSON text is read as JSON.
         #[test]
         fn json_is_read_as_json(value in any_json(), pretty in any::<bool>()) {
             let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();

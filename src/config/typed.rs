@@ -1,5 +1,5 @@
-//! From the tree to the types: every value that doesn't fit its key is an error, unknown keys are warnings. What doesn't fit
-//! is left out, so that the rules can be applied to the rest.
+//! From the tree to the types: every value that doesn't fit its key is an error, unknown keys are warnings. Invalid
+//! values are left out, so that the rules can be applied to the rest.
 
 use super::file::File;
 use super::finding::{Finding, Origin, Severity};
@@ -10,30 +10,30 @@ use super::variables::{Variables, expand};
 use serde_json::{Map, Value as Json};
 use std::collections::{HashMap, HashSet};
 
-/// What stands in the file, by path.
+/// The values written in the file, by path.
 #[derive(Debug, Default)]
 pub struct Written {
     values: HashMap<String, (Origin, String)>,
-    /// Texts before variables are filled in, without secrets, whole.
+    /// Whole texts before variables are filled in, without secrets.
     labels: HashMap<String, String>,
     /// Paths of values that didn't fit.
     rejected: HashSet<String>,
-    /// Of a list that lost items: the places that the others had.
+    /// For a list that lost items: the original indices of the others.
     kept: HashMap<String, Vec<usize>>,
 }
 
 impl Written {
-    /// Where a key's value was written, and as what, without secrets.
+    /// The origin of a key's value, and the value as written, without secrets.
     pub fn get(&self, path: &str) -> Option<(&Origin, &str)> {
         self.values.get(path).map(|(origin, shown)| (origin, shown.as_str()))
     }
 
-    /// A text as it stands in the file: with variables' names, without secrets.
+    /// A text as written in the file: with variables' names, without secrets.
     pub fn label(&self, path: &str) -> Option<&str> {
         self.labels.get(path).map(String::as_str)
     }
 
-    /// Whether a value was there that didn't fit, so that it's been reported.
+    /// Whether there was a value that didn't fit, which has been reported.
     pub fn was_rejected(&self, path: &str) -> bool {
         self.rejected.contains(path)
     }
@@ -55,7 +55,7 @@ pub fn typed(tree: &Node, variables: &Variables) -> (File, Written, Vec<Finding>
     let mut walk = Walk { variables, written: Written::default(), findings: Vec::new() };
     let json = walk.value("", Shape::root(), tree).unwrap_or_else(|| Json::Object(Map::new()));
     let file = serde_json::from_value(json).unwrap_or_else(|error| {
-        // The walk has checked all that the types ask for; a hole in it mustn't hide that something is wrong.
+        // The walk has checked everything that the types require; a gap in it mustn't hide an error.
         walk.findings.push(Finding {
             severity: Severity::Error,
             key: String::new(),
@@ -76,7 +76,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// The value as the types read it; `None` if it's to be taken as not there.
+    /// The value as the types read it; `None` if it's treated as absent.
     fn value(&mut self, path: &str, shape: Shape, node: &Node) -> Option<Json> {
         if node.value == Value::Null {
             return None;
@@ -86,7 +86,7 @@ impl Walk<'_> {
             self.written.labels.insert(path.to_owned(), redact_value(text));
         }
         let kind = node.value.kind();
-        // The override of a key that takes text only has been made text.
+        // The override of a key that takes only text has already become text.
         let Some(form) = shape.forms().into_iter().find(|form| form.kind() == kind) else {
             return self.reject(path, node, shape, None);
         };
@@ -129,7 +129,7 @@ impl Walk<'_> {
                 && most.is_none_or(|most| value <= most)
         });
         match value.filter(|_| fits) {
-            // Python writes 2.0 where 2 is meant.
+            // Python may write 2.0 for 2.
             Some(value) if form.is_whole() && number.is_f64() => Some(Json::from(value as i64)),
             Some(_) => Some(Json::Number(number.clone())),
             None => self.reject(path, node, shape, None),
@@ -140,7 +140,7 @@ impl Walk<'_> {
         let text = match expand(text, self.variables) {
             Ok(text) => text,
             Err(name) => {
-                let rule = format!("the environment has no variable {name}");
+                let rule = format!("the environment variable {name} isn't set");
                 return self.reject(path, node, form, Some((rule, format!("export {name}, or write $${{ for ${{"))));
             }
         };
@@ -171,7 +171,7 @@ impl Walk<'_> {
             }
         }
         if list.len() < nodes.len() {
-            // A fixed length isn't there any more.
+            // A list of fixed length would be too short now.
             if form.length().is_some() {
                 self.written.rejected.insert(path.to_owned());
                 return None;
@@ -222,9 +222,9 @@ impl Walk<'_> {
         self.findings.push(Finding {
             severity: Severity::Warning,
             key: path.to_owned(),
-            // It may be anything, a password too.
+            // The value may be anything, even a password.
             value: None,
-            rule: "this key isn't known, and nothing is done with it".into(),
+            rule: "unknown key; it's ignored".into(),
             remedy,
             origin: Some(origin.clone()),
         });
@@ -248,12 +248,12 @@ fn is_bool(text: &str) -> bool {
     text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false")
 }
 
-/// A value for people: short, and without secrets.
+/// Formats a value for messages: short, and without secrets.
 fn shown(value: &Value) -> String {
     shown_to(value, 2)
 }
 
-/// Lists in lists down to this depth.
+/// Nested lists are shown down to this depth.
 fn shown_to(value: &Value, depth: u32) -> String {
     const MOST: usize = 60;
     let text = match value {
@@ -282,22 +282,22 @@ fn default_at(path: &str) -> Option<String> {
     }
 }
 
-/// Part of two keys' letters in place from which on one may be meant by the other.
+/// The similarity of two keys from which on one is suggested for the other.
 const ALIKE: f64 = 0.7;
 
-/// What to do about an unknown key: take one of the same object that looks alike, or put it where it belongs.
+/// The remedy for an unknown key: a similar key of the same object, or the object where it belongs.
 fn nearest(path: &str, form: Shape, key: &str) -> Option<String> {
-    // Longer than any, and comparing takes the product of the lengths.
+    // No key is this long, and a comparison takes time proportional to the product of the lengths.
     if key.len() > 64 {
         return None;
     }
     let (own, length) = (key.to_ascii_uppercase(), key.chars().count());
     let alike = |known: &str| strsim::normalized_damerau_levenshtein(&known.to_ascii_uppercase(), &own);
-    // Those that are too long or too short needn't be compared.
+    // Keys that are much longer or shorter needn't be compared.
     let near = |known: &&str| known.len().min(length) as f64 >= ALIKE * known.len().max(length) as f64;
     let best = form.keys().filter(near).map(|known| (alike(known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
     if let Some((score, known)) = best.filter(|(score, _)| *score >= ALIKE) {
-        let letters = if score == 1.0 { ", in these letters" } else { "" };
+        let letters = if score == 1.0 { ", in this spelling" } else { "" };
         return Some(format!("did you mean {known}{letters}?"));
     }
     let belongs =
@@ -309,5 +309,5 @@ fn nearest(path: &str, form: Shape, key: &str) -> Option<String> {
         .filter(|(_, parents)| !parents.is_empty())
         .map(|(_, parents)| parents.join("."))
         .collect();
-    (!parents.is_empty()).then(|| format!("it belongs into the object {}", parents.join(" or ")))
+    (!parents.is_empty()).then(|| format!("it belongs in the object {}", parents.join(" or ")))
 }

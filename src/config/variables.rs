@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 /// All but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The environment's variables.
+/// The environment variables.
 #[derive(Debug, Clone, Default)]
 pub struct Variables(BTreeMap<String, String>);
 
 impl Variables {
-    /// Those of this process; what isn't Unicode is left out.
+    /// The variables of this process, without those that aren't Unicode.
     pub fn of_process() -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -34,11 +34,11 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
     }
 }
 
-/// Fills in `${NAME}`; `$${` is `${`. In the user's part of an address the value is percent-encoded, so that a password may
-/// have any character.
+/// Fills in `${NAME}`; `$${` stands for `${`. In the user part of an address the value is percent-encoded, so that a
+/// password may have any character.
 ///
 /// # Errors
-/// The name of a variable that isn't there.
+/// The name of a variable that doesn't exist.
 pub fn expand(text: &str, variables: &Variables) -> Result<String, String> {
     if !text.contains("${") {
         return Ok(text.to_owned());

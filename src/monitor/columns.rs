@@ -1,10 +1,9 @@
-//! Tables as text, in columns.
+//! Text tables.
 
 use comfy_table::{CellAlignment, ColumnConstraint, Table, Width, presets};
 
-/// A table without lines between its columns. Each column has a title and the least width; one whose content is wider
-/// grows. The first `left` columns are texts, two spaces apart and aligned on the left; the others
-/// are numbers.
+/// A table without rules between its columns. Each column has a title and a minimum width; a column whose content is
+/// wider grows. The first `left` columns are texts, two spaces apart and left-aligned; the others are numbers.
 pub fn columns(left: usize, columns: &[(&str, u16)]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(columns.iter().map(|(title, _)| *title));
@@ -19,7 +18,7 @@ pub fn columns(left: usize, columns: &[(&str, u16)]) -> Table {
     table
 }
 
-/// The table's lines, without spaces at their ends.
+/// The table's lines, without trailing spaces.
 pub fn lines(table: &Table) -> impl Iterator<Item = String> {
     table.lines().map(|line| line.trim_end().to_owned())
 }

@@ -6,13 +6,13 @@ use procfs::process::Process;
 use procfs::{CpuTime, Current, CurrentSI, KernelStats, Meminfo};
 use std::time::Duration;
 
-/// CPU time of all cores since the machine was started, in the kernel's ticks.
+/// CPU time of all cores since the machine was started, in kernel ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CpuTimes {
-    /// Not idle, and not waiting for a disk.
+    /// Neither idle nor waiting for a disk.
     pub busy: u64,
     pub total: u64,
-    /// Cores that are on.
+    /// The number of online cores.
     pub cores: u32,
 }
 
@@ -24,14 +24,14 @@ impl CpuTimes {
         Some(Self { busy, total, cores: u32::try_from(stats.cpu_time.len()).unwrap_or(u32::MAX) })
     }
 
-    /// Percent of all cores together that were busy since `before`; `None` if no tick has passed.
+    /// The percentage of all cores together that was busy since `before`; `None` if no tick has passed.
     pub fn percent_since(&self, before: &Self) -> Option<f64> {
         let total = self.total.checked_sub(before.total).filter(|total| *total > 0)?;
         Some(self.busy.saturating_sub(before.busy) as f64 * 100.0 / total as f64)
     }
 }
 
-/// Guests' time is part of user's and nice's already.
+/// Guest time is already part of user and nice time.
 fn busy_and_total(times: &CpuTime) -> (u64, u64) {
     let idle = times.idle + times.iowait.unwrap_or(0);
     let interrupts = [times.irq, times.softirq, times.steal].into_iter().flatten().sum::<u64>();
@@ -46,12 +46,12 @@ pub fn process_cpu() -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
-/// Memory of this process that is in RAM, bytes.
+/// Resident memory of this process, bytes.
 pub fn process_memory() -> Option<u64> {
     Process::myself().ok()?.status().ok()?.vmrss.map(|kib| kib * 1024)
 }
 
-/// The machine's memory, bytes: in use, and all.
+/// The machine's memory in bytes: used, and total.
 pub fn machine_memory() -> Option<(u64, u64)> {
     let info = Meminfo::current().ok()?;
     Some((info.mem_total.saturating_sub(info.mem_available?), info.mem_total))

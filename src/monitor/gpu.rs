@@ -1,18 +1,18 @@
-//! What the GPUs do, by NVIDIA's management library, opened at run time.
+//! Utilisation of the GPUs, by NVIDIA's management library (NVML), opened at run time.
 
 use nvml_wrapper::Nvml;
 use serde::{Deserialize, Serialize};
 
-/// One GPU. What the library can't say is `None`; a MIG instance can't say much.
+/// One GPU. Figures that the library doesn't have are `None`; a MIG instance has few.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Gpu {
-    /// As the driver counts: CUDA_VISIBLE_DEVICES doesn't change it.
+    /// The driver's index: CUDA_VISIBLE_DEVICES doesn't change it.
     pub index: u32,
     pub name: Option<String>,
     pub uuid: Option<String>,
     /// Percent of the last sampling period in which a kernel ran.
     pub gpu_percent: Option<f64>,
-    /// Percent of NVDEC's time.
+    /// The utilisation of NVDEC in percent.
     pub decoder_percent: Option<f64>,
     /// Percent of the time in which memory was read or written.
     pub memory_percent: Option<f64>,
@@ -21,12 +21,12 @@ pub struct Gpu {
     pub memory_total_mib: Option<f64>,
 }
 
-/// The library, if it's there.
+/// The library, if it is installed.
 #[derive(Debug)]
 pub struct Gpus(Option<Nvml>);
 
 impl Gpus {
-    /// Without a driver there are no GPUs, and that's no error.
+    /// Opens the library. Without a driver there are no GPUs, and that is no error.
     pub fn open() -> Self {
         Self(Nvml::init().ok())
     }

@@ -3,8 +3,8 @@
 /// Names of the debug categories of the plugin's elements and engine room.
 const CATEGORIES: [&str; 2] = ["trt*", "tensorrt*"];
 
-/// Lets messages of the plugin's categories through up to `level`, on GStreamer's log (standard error, or
-/// `GST_DEBUG_FILE`). `GST_DEBUG` says it more finely, so it goes before.
+/// Enables messages of the plugin's categories up to `level` in GStreamer's log (standard error, or `GST_DEBUG_FILE`).
+/// `GST_DEBUG` is more specific, so it takes precedence.
 pub fn set_log_level(level: gst::DebugLevel) {
     if std::env::var_os("GST_DEBUG").is_some_and(|debug| !debug.is_empty()) {
         return;

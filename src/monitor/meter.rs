@@ -1,38 +1,39 @@
-//! Counts what a camera does, while it does it.
+//! Counts what a camera does while it runs.
 
 use super::snapshot::{BUCKETS, Camera, CameraState};
 use crate::infer::Latencies;
 use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
-/// Counts of one camera. Shared by its supervisor and its streaming threads: every method takes a short lock of its own.
+/// The counts of one camera. It's shared by its supervisor and its streaming threads: every method takes a lock
+/// briefly.
 #[derive(Debug)]
 pub struct Meter(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
     camera: Camera,
-    /// Latencies since `since`, and those of the period before it.
+    /// Latencies since `since`, and those of the previous period.
     recent: [Latencies; 2],
     since: Instant,
 }
 
 impl Meter {
-    /// Percentiles are of one to two of these.
+    /// Percentiles cover one to two periods.
     const PERIOD: Duration = Duration::from_secs(5);
 
-    /// Of the camera with this name, which is starting.
+    /// Makes a meter for a camera with this name, which is starting.
     pub fn new(name: impl Into<String>) -> Self {
         let camera = Camera { name: name.into(), ..Camera::default() };
         Self(Mutex::new(State { camera, recent: Default::default(), since: Instant::now() }))
     }
 
-    /// The camera's.
+    /// The camera's name.
     pub fn name(&self) -> String {
         self.0.lock().camera.name.clone()
     }
 
-    /// A frame with `objects` came out at the pipeline's end, `latency` after it had come in.
+    /// Records that a frame with `objects` came out at the end of the pipeline, `latency` after it had come in.
     pub fn frame(&self, latency: Duration, objects: u64) {
         self.frame_at(Instant::now(), latency, objects);
     }
@@ -51,29 +52,29 @@ impl Meter {
         state.recent[0].record(latency);
     }
 
-    /// `count` frames were left out.
+    /// Records that `count` frames were dropped.
     pub fn dropped(&self, count: u64) {
         self.0.lock().camera.drops += count;
     }
 
-    /// Outputs dropped `count` lines.
+    /// Records that outputs dropped `count` lines.
     pub fn lines_dropped(&self, count: u64) {
         self.0.lock().camera.lines_dropped += count;
     }
 
-    /// There is a new connection after one that was lost.
+    /// Records a new connection after a lost one.
     pub fn reconnected(&self) {
         self.0.lock().camera.reconnects += 1;
     }
 
-    /// The state, and the reason of one that isn't as wanted; free of secrets.
+    /// Sets the state, and the reason for an abnormal one; without secrets.
     pub fn set_state(&self, state: CameraState, reason: Option<String>) {
         let camera = &mut self.0.lock().camera;
         camera.state = state;
         camera.reason = reason;
     }
 
-    /// As it is now.
+    /// The counts as they are now.
     pub fn snapshot(&self) -> Camera {
         self.snapshot_at(Instant::now())
     }
@@ -97,7 +98,7 @@ impl Meter {
 }
 
 impl State {
-    /// Begins the next period of latencies when it's time.
+    /// Begins the next period of latencies when the current one is over.
     fn turn(&mut self, now: Instant) {
         let periods = now.saturating_duration_since(self.since).as_secs() / Meter::PERIOD.as_secs();
         for _ in 0..periods.min(2) {

@@ -1,4 +1,4 @@
-//! The numbers for Prometheus, and the server that it asks.
+//! The metrics for Prometheus, and the server that it scrapes.
 
 use super::cpu::{process_cpu, process_memory};
 use super::sample::Sample;
@@ -25,15 +25,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 
-/// Metrics in Prometheus' text format (0.0.4), of the cameras as they are now and of the last sample of the rest.
+/// Metrics in Prometheus' text format (0.0.4), of the cameras as they are now and of the last sample of everything
+/// else.
 ///
-/// Labels are the cameras' names and states, the GPUs' numbers and the version: as many series as cameras and GPUs, times a
-/// constant.
+/// Labels are the cameras' names and states, the GPUs' numbers and the version: the number of series is proportional to
+/// that of cameras and GPUs.
 pub fn text(cameras: Vec<Camera>, sample: Option<Sample>) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Numbers { cameras, sample }));
     let mut text = String::new();
-    // Writing into a string doesn't fail.
+    // Writing to a string can't fail.
     let _ = prometheus_text::encode(&mut text, &registry);
     text
 }
@@ -123,7 +124,7 @@ fn machine(encoder: &mut DescriptorEncoder, sample: &Sample) -> fmt::Result {
         ("gst_trt_gpu_memory_bytes", "Memory that the GPU has", |g| Some(g.memory_total_mib? * MIB)),
     ];
     for (name, help, value) in values {
-        // What the library can't say has no series.
+        // Figures that the library doesn't have get no series.
         gauges(encoder, name, help, sample.gpus.iter().filter_map(|gpu| Some(([("gpu", gpu.index)], value(gpu)?))))?;
     }
     Ok(())
@@ -156,27 +157,27 @@ fn gauges<S: EncodeLabelSet, V: EncodeGaugeValue>(
     Ok(())
 }
 
-/// Answers `GET /metrics` on a thread of its own, until dropped.
+/// Answers `GET /metrics` on its own thread, until dropped.
 pub struct Server {
     address: SocketAddr,
     end: Arc<Notify>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Makes the answer.
+/// Renders the metrics.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 impl Server {
-    /// Connections at a time; others wait.
+    /// Concurrent connections; others wait.
     const CONNECTIONS: usize = 8;
-    /// How long a request may take to come in.
+    /// How long a client may take to send its request.
     const PATIENCE: Duration = Duration::from_secs(5);
 
     /// # Errors
-    /// The address can't be had.
+    /// The address can't be bound.
     pub fn start(address: SocketAddr, source: RenderMetrics) -> Result<Self, Error> {
         let failed = |error: std::io::Error| {
-            let message = format!("metrics can't be served at {address}: {error}; another address or port will do");
+            let message = format!("metrics can't be served at {address}: {error}; choose another address or port");
             Error::new(ErrorKind::Setting, message)
         };
         let listener = TcpListener::bind(address).map_err(failed)?;
@@ -198,7 +199,7 @@ impl Server {
         Ok(Self { address, end, thread: Some(thread) })
     }
 
-    /// With the port that it got, if it was asked for 0.
+    /// The address, with the port that was assigned if 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -208,7 +209,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.end.notify_one();
         if let Some(thread) = self.thread.take() {
-            // It ends at its next await.
+            // The thread ends at its next await.
             let _ = thread.join();
         }
     }
@@ -220,7 +221,7 @@ async fn serve(listener: TcpListener, source: RenderMetrics) {
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
-            // Out of descriptors: they come back.
+            // The process may be out of file descriptors: wait until some are closed.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
@@ -229,7 +230,7 @@ async fn serve(listener: TcpListener, source: RenderMetrics) {
             let answer = service_fn(move |request| std::future::ready(Ok::<_, Infallible>(answer(&request, &source))));
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(Server::PATIENCE);
-            // One that breaks off is nobody's concern.
+            // A connection that fails affects no other.
             let _ = http.serve_connection(TokioIo::new(stream), answer).await;
             drop(permit);
         });
@@ -293,7 +294,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
         }
-        // Label order is the encoder's.
+        // The encoder decides the order of labels.
         let bucket = |le: &str| {
             let line = text
                 .lines()
@@ -326,7 +327,7 @@ mod tests {
         assert!(ask(&server, &format!("GET / {end}")).starts_with("HTTP/1.1 404"));
         assert!(ask(&server, &format!("POST /metrics {end}")).starts_with("HTTP/1.1 405"));
         assert!(ask(&server, "what?\r\n\r\n").starts_with("HTTP/1.1 400"));
-        // Those who say nothing don't keep others from being answered, up to the limit, nor the end.
+        // Silent clients block neither others, up to the limit, nor the end.
         let _silent: Vec<_> =
             (0..Server::CONNECTIONS - 1).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
         assert!(ask(&server, &format!("GET /metrics {end}")).starts_with("HTTP/1.1 200"));

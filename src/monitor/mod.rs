@@ -1,12 +1,12 @@
-//! What a running system does, for people and for programs that watch it.
+//! Monitoring of a running system, for people and for programs.
 //!
-//! 1. Each camera has a [`Meter`], which its pipeline feeds: a frame came out, some were dropped, it's reconnecting.
-//! 2. [`Meter::snapshot`] makes a [`Camera`] of it: counters since the start and latencies of the last seconds.
-//! 3. A [`Sampler`] adds what the process, the machine and its GPUs do: a [`Sample`], the rates over the time since the one
-//!    before.
-//! 4. A [`Watch`] takes one every second and hands it out: as a [`table`] or as JSON Lines, over a socket to
-//!    `gst-trt monitor` ([`socket`]), to Prometheus ([`metrics`]).
-//! 5. A [`Profiler`] says where the time of a pipeline goes, element by element and thread by thread.
+//! 1. Each camera has a [`Meter`], which its pipeline updates: a frame came out, some were dropped, it's reconnecting.
+//! 2. [`Meter::snapshot`] makes a [`Camera`] from it: counters since the start and latencies of the last seconds.
+//! 3. A [`Sampler`] adds the figures of the process, the machine and its GPUs: a [`Sample`], with rates over the time
+//!    since the previous one.
+//! 4. A [`Watch`] takes a sample every second and publishes it: as a [`table`] or as JSON Lines, over a socket to
+//!    `gst-trt monitor` ([`socket`]), and to Prometheus ([`metrics`]).
+//! 5. A [`Profiler`] shows where the time of a pipeline goes, by element and by thread.
 
 pub mod columns;
 mod cpu;

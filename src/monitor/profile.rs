@@ -1,4 +1,4 @@
-//! Where the time goes: how long frames are in each element, and how much CPU each thread takes.
+//! Profiles a pipeline: how long frames stay in each element, and how much CPU each thread takes.
 
 use super::columns::{columns, lines};
 use crate::infer::Latencies;
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Watches every pad of the pipelines that it's attached to. Costs a microsecond or two a frame and element.
+/// Watches every pad of the pipelines that it's attached to. That costs a microsecond or two per frame and element.
 #[derive(Clone)]
 pub struct Profiler(Arc<Inner>);
 
@@ -26,14 +26,14 @@ struct Inner {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     pipeline: String,
-    /// In the order in which elements were found.
+    /// The order in which elements were found.
     order: usize,
     element: String,
 }
 
 #[derive(Default)]
 struct Watched {
-    /// When buffers came in that aren't out yet, by PTS.
+    /// When buffers came in that haven't left yet, by PTS.
     inside: VecDeque<(Option<gst::ClockTime>, Instant)>,
     came: u64,
     went: u64,
@@ -41,16 +41,16 @@ struct Watched {
     sum: Duration,
 }
 
-/// What was found.
+/// The results.
 #[derive(Debug, Clone, Serialize)]
 pub struct Profile {
-    /// Watched for so long.
+    /// Duration of the profile, seconds.
     pub seconds: f64,
     /// CPU time of the process in that time, seconds of a core.
     pub cpu_seconds: f64,
-    /// By pipeline, in the order of their elements.
+    /// The elements by pipeline, in their order.
     pub stages: Vec<Stage>,
-    /// Threads that are there now, those of one name together; most CPU first.
+    /// The current threads, grouped by name; most CPU first.
     pub threads: Vec<Thread>,
 }
 
@@ -62,8 +62,8 @@ pub struct Stage {
     /// Buffers that came in and went out.
     pub came: u64,
     pub went: u64,
-    /// From the sink pad to the source pad, milliseconds: work and waiting, without what comes after. `None` for elements
-    /// that have no such way, and where nothing went through.
+    /// The time from the sink pad to the source pad, milliseconds: work and waiting, without the elements after it.
+    /// `None` for elements without such a path, and where nothing went through.
     pub mean: Option<f64>,
     pub p50: Option<f64>,
     pub p95: Option<f64>,
@@ -75,7 +75,7 @@ pub struct Stage {
 pub struct Thread {
     pub name: String,
     pub count: u32,
-    /// Since they began, seconds of a core.
+    /// CPU time since they began, seconds.
     pub cpu_seconds: f64,
 }
 
@@ -86,13 +86,13 @@ impl Default for Profiler {
 }
 
 impl Profiler {
-    /// Elements of all pipelines; more aren't watched.
+    /// The most elements over all pipelines; others aren't watched.
     const MOST: usize = 4096;
 
-    /// Watches the elements that `bin` has, and those that it gets later, under the name `pipeline`.
+    /// Watches the elements in `bin`, and those added later, under the name `pipeline`.
     pub fn attach(&self, bin: &gst::Bin, pipeline: &str) {
         let mut elements: Vec<gst::Element> = bin.iterate_recurse().into_iter().flatten().collect();
-        // Elements are found from the last that was added on.
+        // The iterator returns the element that was added last first.
         elements.reverse();
         for element in elements {
             self.watch(&element, pipeline);
@@ -161,7 +161,7 @@ impl Profiler {
     }
 }
 
-/// Takes note of the buffers that pass a pad.
+/// Records the buffers that pass a pad.
 fn probe(pad: &gst::Pad, watched: &Arc<Mutex<Watched>>) {
     let comes = pad.direction() == gst::PadDirection::Sink;
     let watched = watched.clone();
@@ -180,7 +180,7 @@ fn probe(pad: &gst::Pad, watched: &Arc<Mutex<Watched>>) {
 }
 
 impl Watched {
-    /// Buffers that an element can have inside; a bound for those that keep some.
+    /// The most buffers that are tracked in an element; a bound for elements that keep some.
     const MOST_INSIDE: usize = 256;
 
     fn pass(&mut self, comes: bool, pts: Option<gst::ClockTime>, now: Instant) {
@@ -193,23 +193,24 @@ impl Watched {
             return;
         }
         self.went += 1;
-        // Also several that came as one, and one that leaves by several pads: the last that came in with that time.
+        // Several buffers may leave for one that came, and one may leave by several pads: take the last that came in
+        // with that time.
         let Some(at) = self.inside.iter().rposition(|(came, _)| *came == pts) else { return };
         if let Some((_, came)) = self.inside.get(at) {
             let time = now.saturating_duration_since(*came);
             self.times.record(time);
             self.sum += time;
         }
-        // Decoders put frames in another order, so only this one is out.
+        // Decoders reorder frames, so only this one has left.
         self.inside.remove(at);
     }
 }
 
-/// Those of one name together, most CPU first.
+/// The threads grouped by name, most CPU first.
 fn threads() -> Vec<Thread> {
     let mut found: HashMap<String, (u32, u64)> = HashMap::new();
     for task in Process::myself().and_then(|process| process.tasks()).into_iter().flatten().flatten() {
-        // It may have ended meanwhile.
+        // The thread may have ended meanwhile.
         let Ok(stat) = task.stat() else { continue };
         let sum = found.entry(stat.comm).or_default();
         *sum = (sum.0 + 1, sum.1 + stat.utime + stat.stime);

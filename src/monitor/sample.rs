@@ -1,4 +1,4 @@
-//! One moment of the whole system.
+//! Samples of the whole system.
 
 use super::cpu::{CpuTimes, machine_memory, process_cpu, process_memory};
 use super::gpu::{Gpu, Gpus};
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// What is shown of one moment; rates are over the time since the sample before.
+/// The figures of one moment; rates are over the time since the previous sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// UTC, ISO 8601.
     pub time: String,
-    /// Seconds since the sample before.
+    /// Seconds since the previous sample.
     pub interval: f64,
     /// `None` where only the machine is watched.
     pub process: Option<Process>,
@@ -21,7 +21,7 @@ pub struct Sample {
     pub cameras: Vec<CameraRow>,
     /// Empty without a driver.
     pub gpus: Vec<Gpu>,
-    /// What is out of the ordinary, with what to look at.
+    /// Warnings, with what to check.
     pub warnings: Vec<String>,
 }
 
@@ -29,42 +29,42 @@ pub struct Sample {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Process {
     pub pid: u32,
-    /// Percent of the whole machine.
+    /// CPU usage in percent of the whole machine.
     pub cpu_percent: Option<f64>,
     /// Cores that it keeps busy.
     pub cores: f64,
-    /// Milliseconds of a core for each frame that came out; `None` without frames.
+    /// CPU milliseconds for each frame that came out; `None` without frames.
     pub core_ms_per_frame: Option<f64>,
     pub memory_mib: Option<f64>,
-    /// Since the program's start, seconds of a core.
+    /// CPU time since the program's start, seconds.
     pub cpu_seconds: f64,
 }
 
 /// The machine that it runs on.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Machine {
-    /// Percent of all cores; what `psutil.cpu_percent` shows.
+    /// CPU usage in percent of all cores; what `psutil.cpu_percent` shows.
     pub cpu_percent: Option<f64>,
     pub cores: Option<u32>,
     pub memory_used_mib: Option<f64>,
     pub memory_total_mib: Option<f64>,
 }
 
-/// A camera, and what it has done since the sample before.
+/// A camera, and its rates since the previous sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CameraRow {
     #[serde(flatten)]
     pub camera: Camera,
-    /// Frames that came out, a second.
+    /// Frames per second that came out.
     pub fps: f64,
-    /// Frames that were left out, a second.
+    /// Frames per second that were dropped.
     pub drops_per_second: f64,
 }
 
-/// Takes samples, one after the other.
+/// Takes samples.
 pub struct Sampler {
     gpus: Gpus,
-    /// Above this much CPU of the machine, percent, a sample has a warning.
+    /// Above this CPU usage of the machine, percent, a sample has a warning.
     cpu_warning: f64,
     machine_only: bool,
     before: Before,
@@ -79,14 +79,14 @@ struct Before {
 }
 
 impl Sampler {
-    /// Of this process with its machine and GPUs; with `machine_only` without the process.
+    /// Makes a sampler of this process, the machine and its GPUs; with `machine_only` without the process.
     pub fn new(cpu_warning: f64, machine_only: bool) -> Self {
         let before =
             Before { time: Instant::now(), machine: CpuTimes::now(), process: process_cpu(), cameras: HashMap::new() };
         Self { gpus: Gpus::open(), cpu_warning, machine_only, before }
     }
 
-    /// The time since the sample before, with these cameras.
+    /// Takes a sample of the time since the previous one, with these cameras.
     pub fn sample(&mut self, cameras: Vec<Camera>) -> Sample {
         let now = Before {
             time: Instant::now(),
@@ -94,7 +94,7 @@ impl Sampler {
             process: process_cpu(),
             cameras: cameras.iter().map(|c| (c.name.clone(), (c.frames, c.drops))).collect(),
         };
-        // Two samples in one instant have no rate.
+        // Two samples at one instant have no rate.
         let seconds = now.time.saturating_duration_since(self.before.time).as_secs_f64().max(1e-6);
         let rows: Vec<_> = cameras.into_iter().map(|camera| self.row(camera, seconds)).collect();
         let machine = self.machine(now.machine);
@@ -112,7 +112,7 @@ impl Sampler {
     }
 
     fn row(&self, camera: Camera, seconds: f64) -> CameraRow {
-        // A camera that is new has done all since it was added.
+        // A new camera has done everything since it was added.
         let (frames, drops) = self.before.cameras.get(&camera.name).copied().unwrap_or_default();
         let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
         CameraRow { fps: rate(camera.frames, frames), drops_per_second: rate(camera.drops, drops), camera }
@@ -177,7 +177,7 @@ mod tests {
         let per_frame = process.core_ms_per_frame.unwrap();
         assert!((per_frame * 13.0 - process.cores * sample.interval * 1e3).abs() < 1e-6);
         assert!(sample.warnings.is_empty());
-        // Counters that begin anew, when a camera was removed and added again, aren't negative.
+        // Counters that restart, when a camera was removed and added again, don't give negative rates.
         let sample = sampler.sample(vec![camera("door", 2, 0)]);
         assert_eq!((sample.cameras[0].fps, sample.process.unwrap().core_ms_per_frame), (0.0, None));
     }

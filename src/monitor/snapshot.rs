@@ -1,8 +1,8 @@
-//! One camera at one moment.
+//! Snapshots of a camera.
 
 use serde::{Deserialize, Serialize};
 
-/// Upper bounds of the latency histogram's buckets, seconds; a last bucket takes what is longer.
+/// Upper bounds of the latency histogram's buckets, seconds; a last bucket takes longer latencies.
 pub const BUCKETS: [f64; 12] = [0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 5.0];
 
 /// What a camera is doing.
@@ -18,9 +18,9 @@ pub enum CameraState {
     Stalled,
     /// Lost: waiting for the next attempt, or trying.
     Reconnecting,
-    /// The camera refuses user and password: it's tried again after minutes.
+    /// The camera refuses the user name and password; it's retried after minutes.
     Refused,
-    /// Given up on: its configuration is wrong, or its model can't be opened.
+    /// Failed for good: its configuration is wrong, or its model can't be opened.
     Failed,
     /// Stopped on request.
     Stopped,
@@ -31,7 +31,7 @@ impl CameraState {
     pub const ALL: [Self; 7] =
         [Self::Starting, Self::Playing, Self::Stalled, Self::Reconnecting, Self::Refused, Self::Failed, Self::Stopped];
 
-    /// As in JSON.
+    /// The name in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -45,26 +45,26 @@ impl CameraState {
     }
 }
 
-/// What one camera has done. Counters are since the program's start, over all its connections: they never go back.
+/// The counts of one camera, since the program's start and over all its connections: they never go back.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Camera {
-    /// As in the configuration; unique in the process.
+    /// The name in the configuration; unique in the process.
     pub name: String,
     pub state: CameraState,
-    /// Why it isn't playing. Without secrets: it's shown to everybody who may see the monitor.
+    /// Why it isn't playing. Without secrets: every user of the monitor sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Frames that came out at the pipeline's end.
     pub frames: u64,
     /// Objects in those frames.
     pub objects: u64,
-    /// Frames left out on the way: by full queues, or because the models were busy.
+    /// Frames dropped on the way, by full queues or because the models were busy.
     pub drops: u64,
-    /// Lines of JSON that outputs dropped: their reader was behind or away.
+    /// Lines of JSON that outputs dropped because their reader was behind or away.
     pub lines_dropped: u64,
     /// Connections made after the first one.
     pub reconnects: u64,
-    /// From the frame's arrival in the process to the pipeline's end.
+    /// The latency from a frame's arrival in the process to the end of the pipeline.
     pub latency: Latency,
 }
 
@@ -75,10 +75,10 @@ pub struct Latency {
     pub p50: Option<f64>,
     pub p95: Option<f64>,
     pub p99: Option<f64>,
-    /// Since the start: seconds of all frames together.
+    /// The sum over all frames since the start, seconds.
     pub sum: f64,
-    /// Since the start: how many frames took at most each of [`BUCKETS`] and longer than the one before; the last is for
-    /// what is longer than all of them.
+    /// Since the start: how many frames took at most each of [`BUCKETS`] and longer than the bound before; the last
+    /// count is for longer latencies.
     pub counts: [u64; BUCKETS.len() + 1],
 }
 

@@ -1,8 +1,7 @@
 //! How `gst-trt monitor` finds and reads a `gst-trt run`: a Unix socket in the user's runtime folder, on which each reader
 //! gets a sample a period as a line of JSON.
 //!
-//! Chosen over the metrics' address because it's there without being asked for, is for the same user only, and needs no
-//! port.
+//! It's used instead of the metrics' address because it's always there, is for the same user only, and needs no port.
 
 use super::sample::Sample;
 use std::fs::{self, DirBuilder};
@@ -12,8 +11,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where the sockets are: `$XDG_RUNTIME_DIR/gst-tensorrt`; for those who have none, services for example, a folder of the
-/// user's own in `/tmp`.
+/// The folder of the sockets: `$XDG_RUNTIME_DIR/gst-tensorrt`; without that variable, as in services, the user's own
+/// folder in `/tmp`.
 pub fn folder() -> PathBuf {
     match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute()) {
         Some(folder) => folder.join("gst-tensorrt"),
@@ -26,7 +25,7 @@ pub fn path(folder: &Path, pid: u32) -> PathBuf {
     folder.join(format!("run-{pid}.sock"))
 }
 
-/// Hands samples to readers. The socket goes with it.
+/// Sends samples to readers. Dropping it removes the socket.
 pub struct Server {
     path: PathBuf,
     listener: UnixListener,
@@ -35,11 +34,11 @@ pub struct Server {
 
 impl Server {
     /// # Errors
-    /// The folder isn't ours alone, or the socket can't be made.
+    /// The folder isn't private to this user, or the socket can't be created.
     pub fn start(folder: &Path) -> io::Result<Self> {
         prepare(folder)?;
         let path = path(folder, std::process::id());
-        // Of an earlier process with our number.
+        // A socket of an earlier process with the same id.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -49,14 +48,14 @@ impl Server {
         Ok(Self { path, listener, readers: Vec::new() })
     }
 
-    /// Sends `line` to all who have come; who doesn't read is left.
+    /// Sends `line` to all connected readers; a reader that doesn't keep up is disconnected.
     pub fn send(&mut self, line: &[u8]) {
         while let Ok((reader, _)) = self.listener.accept() {
             if reader.set_nonblocking(true).is_ok() {
                 self.readers.push(reader);
             }
         }
-        // What fits into the socket's buffer, at least 200 KB, is taken whole.
+        // A line that fits into the socket's buffer, at least 200 KB, is written whole.
         self.readers.retain_mut(|reader| reader.write(line).is_ok_and(|written| written == line.len()));
     }
 }
@@ -67,7 +66,7 @@ impl Drop for Server {
     }
 }
 
-/// Makes the folder if it isn't there, and sees that nobody else can put things into it.
+/// Creates the folder if it doesn't exist, and checks that no other user can write to it.
 fn prepare(folder: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
@@ -76,11 +75,11 @@ fn prepare(folder: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(folder)?;
     let ours = found.is_dir() && found.uid() == nix::unistd::geteuid().as_raw() && found.mode() & 0o022 == 0;
     let refuse =
-        || io::Error::new(ErrorKind::PermissionDenied, format!("{} isn't this user's alone", folder.display()));
+        || io::Error::new(ErrorKind::PermissionDenied, format!("{} isn't private to this user", folder.display()));
     if ours { Ok(()) } else { Err(refuse()) }
 }
 
-/// The processes that can be watched, with their sockets; what dead ones have left is removed.
+/// The processes that can be watched, with their sockets; sockets of dead processes are removed.
 pub fn running(folder: &Path) -> Vec<(u32, PathBuf)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut found: Vec<_> = entries
@@ -102,15 +101,15 @@ pub fn running(folder: &Path) -> Vec<(u32, PathBuf)> {
     found
 }
 
-/// Samples of a running process, until it ends.
+/// Reads the samples of a running process, until it ends.
 pub struct Reader(BufReader<UnixStream>);
 
 impl Reader {
     /// # Errors
-    /// Nobody is there.
+    /// No process listens on the socket.
     pub fn connect(path: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(path)?;
-        // Longer than the longest period.
+        // Longer than the longest sampling period.
         stream.set_read_timeout(Some(Duration::from_secs(120)))?;
         Ok(Self(BufReader::new(stream)))
     }
@@ -154,7 +153,7 @@ mod tests {
         server.send(&line);
         drop(leaving);
         assert_eq!(reader.next().unwrap().unwrap().process.unwrap().pid, pid);
-        // One that never reads is left in the end, and holds nobody up.
+        // A reader that never reads is disconnected in the end, and blocks no other.
         for _ in 0..10_000 {
             server.send(&line);
             reader.next().unwrap().unwrap();
@@ -180,6 +179,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let error = Server::start(folder.path()).err().unwrap();
-        assert!(error.to_string().contains("isn't this user's alone"), "{error}");
+        assert!(error.to_string().contains("isn't private to this user"), "{error}");
     }
 }

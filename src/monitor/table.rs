@@ -1,14 +1,14 @@
-//! A sample for a person at a terminal.
+//! A sample as text for a terminal.
 
 use super::columns::{columns, lines};
 use super::sample::{CameraRow, Sample};
 use super::snapshot::Camera;
 use std::fmt::Write;
 
-/// Characters of a camera's name that are shown.
+/// The most characters of a camera's name that are shown.
 const LONGEST_NAME: usize = 32;
 
-/// A row a camera, and what the process, the machine and the GPUs do. Numbers that aren't known are `-`.
+/// A row for each camera, and the figures of the process, the machine and the GPUs. Unknown figures are `-`.
 pub fn table(sample: &Sample) -> String {
     let mut out = String::new();
     let names = sample.cameras.iter().map(|row| row.camera.name.chars().take(LONGEST_NAME).collect::<String>());

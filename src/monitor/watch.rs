@@ -1,4 +1,4 @@
-//! A sample every period, to all who want it.
+//! Takes a sample every period and publishes it.
 
 use super::metrics::{self, Server};
 use super::sample::{Sample, Sampler};
@@ -14,24 +14,25 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Says what each camera has done; asked from several threads.
+/// Returns the snapshots of all cameras; called from several threads.
 pub type Cameras = Arc<dyn Fn() -> Vec<Camera> + Send + Sync>;
 
 /// How samples are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Print {
-    /// In the place of the one before, on a terminal.
+    /// As a table that replaces the previous one, on a terminal.
     Table,
-    /// One object a line.
+    /// As one JSON object a line.
     JsonLines,
 }
 
 impl Print {
     /// # Errors
-    /// The reader is gone.
+    /// The reader has closed.
     pub fn write(self, sample: &Sample, to: &mut dyn Write) -> std::io::Result<()> {
         match self {
-            // Home, then clear what is below: the whole picture at once, so that it doesn't flicker.
+            // Move the cursor home, clear everything below, and write the whole table at once, so that it doesn't
+            // flicker.
             Self::Table => write!(to, "\x1b[H\x1b[J{}", table(sample))?,
             Self::JsonLines => {
                 serde_json::to_writer(&mut *to, sample)?;
@@ -42,21 +43,21 @@ impl Print {
     }
 }
 
-/// Who wants what.
+/// Where samples are published.
 pub struct Options {
     /// Time between two samples.
     pub every: Duration,
-    /// Above this much CPU of the machine, percent, there's a warning.
+    /// Above this CPU usage of the machine, percent, there's a warning.
     pub cpu_warning: f64,
     /// Where samples are printed, and how.
     pub print: Option<(Print, Box<dyn Write + Send>)>,
-    /// Where Prometheus may ask.
+    /// The address where metrics are served to Prometheus.
     pub metrics: Option<SocketAddr>,
     /// The folder of the socket for `gst-trt monitor`; [`socket::folder`] unless in tests.
     pub socket: Option<PathBuf>,
 }
 
-/// Watches, on a thread of its own, until dropped.
+/// Watches on its own thread, until dropped.
 pub struct Watch {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -78,7 +79,7 @@ struct State {
 
 impl Watch {
     /// # Errors
-    /// The metrics' address can't be had, or the system has no thread to give.
+    /// The metrics' address can't be bound, or the system can't create a thread.
     pub fn start(cameras: Cameras, options: Options) -> Result<Self, Error> {
         let shared = Arc::new(Shared::default());
         let asked = (cameras.clone(), shared.clone());
@@ -86,7 +87,7 @@ impl Watch {
         let metrics = options.metrics.map(|address| Server::start(address, Arc::new(source))).transpose()?;
         let (socket, no_socket) = match options.socket.as_deref().map(socket::Server::start) {
             Some(Ok(server)) => (Some(server), None),
-            Some(Err(error)) => (None, Some(format!("gst-trt monitor can't look in: {error}"))),
+            Some(Err(error)) => (None, Some(format!("gst-trt monitor can't connect: {error}"))),
             None => (None, None),
         };
         let sampler = Sampler::new(options.cpu_warning, false);
@@ -96,17 +97,17 @@ impl Watch {
             std::thread::Builder::new().name("monitor".into()).spawn(run)
         };
         let thread = thread.map_err(|error| {
-            Error::new(crate::error::ErrorKind::Failed, format!("there is no thread to watch with: {error}"))
+            Error::new(crate::error::ErrorKind::Failed, format!("the monitoring thread can't be created: {error}"))
         })?;
         Ok(Self { shared, thread: Some(thread), metrics, no_socket })
     }
 
-    /// Where metrics are served.
+    /// The address where metrics are served.
     pub fn metrics(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().map(Server::address)
     }
 
-    /// Why `gst-trt monitor` can't look in; the rest works without.
+    /// Why `gst-trt monitor` can't connect; everything else works without.
     pub fn no_socket(&self) -> Option<&str> {
         self.no_socket.as_deref()
     }
@@ -134,7 +135,7 @@ impl Shared {
     ) {
         let mut next = Instant::now() + every;
         while self.wait_until(next) {
-            // One that came late isn't made up for.
+            // A late sample isn't caught up on.
             next = (next + every).max(Instant::now());
             let sample = sampler.sample(cameras());
             if let Some((format, to)) = &mut print
@@ -152,7 +153,7 @@ impl Shared {
         }
     }
 
-    /// `false` at the end.
+    /// Waits until `time`; `false` when the watch ends.
     fn wait_until(&self, time: Instant) -> bool {
         let mut state = self.state.lock();
         loop {

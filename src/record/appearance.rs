@@ -1,12 +1,12 @@
-//! When a class appears, told without a tracker: it's there after it wasn't for a while.
+//! Detects when a class appears, without a tracker: it's seen after it was absent for a while.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Follows which classes are in a stream's frames, and of which appearances there is a picture.
+/// Tracks which classes are in a stream's frames, and which of their appearances have a picture.
 #[derive(Debug)]
 pub struct Appearances {
-    /// By label; `None`: never seen, or away.
+    /// By label; `None`: never seen, or absent.
     classes: BTreeMap<String, Option<Seen>>,
     absence: Duration,
 }
@@ -17,24 +17,24 @@ struct Seen {
     picture: Picture,
 }
 
-/// Of an appearance.
+/// The picture of an appearance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Picture {
-    /// The next frame with the class becomes it.
+    /// The next frame with the class becomes the picture.
     Wanted,
-    /// A frame is on its way.
+    /// A frame is being drawn and encoded.
     UnderWay,
     Kept,
 }
 
 impl Appearances {
-    /// Of these labels; a class that was away for `absence` has appeared when it's seen again.
+    /// Tracks these labels; a class that was absent for `absence` has appeared when it's seen again.
     pub fn new(labels: impl IntoIterator<Item = String>, absence: Duration) -> Self {
         Self { classes: labels.into_iter().map(|label| (label, None)).collect(), absence }
     }
 
-    /// The labels whose appearance this frame is to show: [`Self::kept`] or [`Self::refused`] says what became of that.
-    /// `now` never goes back; so an object that flickers doesn't appear again.
+    /// The labels whose appearance this frame is to show: [`Self::kept`] or [`Self::refused`] reports the result. `now`
+    /// never goes back, so an object that flickers doesn't appear again.
     pub fn see<'a>(&mut self, now: Duration, labels: impl Iterator<Item = &'a str>) -> Vec<String> {
         let mut wanted = Vec::new();
         for label in labels {
@@ -52,12 +52,12 @@ impl Appearances {
         wanted
     }
 
-    /// A picture shows the appearance of these.
+    /// Records that a picture shows the appearance of these labels.
     pub fn kept(&mut self, labels: &[String]) {
         self.set(labels, Picture::Kept);
     }
 
-    /// The frame didn't become a picture: the next one with these is to.
+    /// Records that the frame didn't become a picture: the next one with these labels is to.
     pub fn refused(&mut self, labels: &[String]) {
         self.set(labels, Picture::Wanted);
     }
@@ -72,13 +72,14 @@ impl Appearances {
         }
     }
 
-    /// The labels that went away before a picture of their appearance could be taken. Comes before [`Self::see`] of a frame.
+    /// The labels that disappeared before a picture of their appearance could be taken. To be called before
+    /// [`Self::see`] of a frame.
     pub fn lost(&mut self, now: Duration) -> Vec<String> {
         let absence = self.absence;
         self.take(|seen| seen.picture == Picture::Wanted && now.saturating_sub(seen.last) >= absence)
     }
 
-    /// At the end: the labels of whose appearance there is no picture.
+    /// At the end: the labels whose appearance has no picture.
     pub fn unkept(&mut self) -> Vec<String> {
         self.take(|seen| seen.picture != Picture::Kept)
     }
@@ -109,7 +110,7 @@ mod tests {
         };
         assert_eq!(see(0, &["person", "person", "car"]), ["person"]);
         assert_eq!(see(5, &["person"]), [""; 0]);
-        // There all the while, with gaps shorter than the absence.
+        // Always present, with gaps shorter than the absence.
         assert_eq!(see(14, &["person", "dog"]), ["dog"]);
         assert_eq!(see(23, &["person"]), [""; 0]);
         assert_eq!(see(33, &["person"]), ["person"]);
@@ -119,7 +120,7 @@ mod tests {
     fn the_next_frame_is_taken_where_one_was_refused() {
         let mut appearances = Appearances::new(["dog".into()], seconds(10));
         assert_eq!(appearances.see(seconds(0), ["dog"].into_iter()), ["dog"]);
-        // Under way: one is enough.
+        // A picture is in flight: one is enough.
         assert_eq!(appearances.see(seconds(1), ["dog"].into_iter()), [""; 0]);
         appearances.refused(&["dog".into()]);
         assert_eq!(appearances.see(seconds(2), ["dog", "dog"].into_iter()), ["dog"]);

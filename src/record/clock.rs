@@ -1,41 +1,41 @@
-//! The time of recorded frames: it goes on, whatever the camera's does.
+//! The timestamps of recorded frames, which always grow even if the camera's jump.
 
 use std::time::Duration;
 
-/// Gives frames times that always grow. They are the camera's own, shifted where those jump.
+/// Gives frames timestamps that always grow: the camera's own, shifted where those jump.
 #[derive(Debug, Default)]
 pub struct Clock {
     last: Option<Last>,
-    /// From the camera's time to the recording's, nanoseconds.
+    /// The offset from the camera's time to the recording's, nanoseconds.
     shift: i128,
 }
 
-/// Of a frame, nanoseconds.
+/// The time and duration of a frame, nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     pub time: u64,
-    /// How long the frame before was seen, as this one may be.
+    /// How long the previous frame was shown, as an estimate for this one.
     pub duration: u64,
 }
 
 #[derive(Debug)]
 struct Last {
     time: u64,
-    /// When it came.
+    /// When the frame came.
     came: Duration,
 }
 
 impl Clock {
-    /// Frames in a wrong order are less than this apart; what goes back further is a time that begins anew.
+    /// Frames out of order are less than this apart; a larger step back is a new beginning of the clock.
     const DISORDER: i128 = 1_000_000_000;
-    /// What leaps ahead further than this isn't a time.
+    /// A larger step ahead isn't a valid time.
     const LEAP: i128 = 24 * 3600 * 1_000_000_000;
 
-    /// Of the first frame, and of others at most.
+    /// The duration of the first frame, and the longest of others.
     const DURATION: u64 = 40_000_000;
     const LONGEST: u64 = 1_000_000_000;
 
-    /// Of a frame that comes at `now`, and whose running time is `running` nanoseconds if it has one.
+    /// The stamp of a frame that comes at `now`, and whose running time is `running` nanoseconds if it has one.
     pub fn next(&mut self, running: Option<u64>, now: Duration) -> Stamp {
         let before = self.last.as_ref().map(|last| last.time);
         let time = self.time(running, now);
@@ -50,7 +50,7 @@ impl Clock {
             return 0;
         };
         let before = i128::from(last.time);
-        // How it would go on if the camera had no clock.
+        // The next time if the camera had no clock.
         let passed = before + now.saturating_sub(last.came).as_nanos().max(1) as i128;
         let time = match running.map(i128::from) {
             None => passed,
@@ -74,7 +74,7 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    /// The milliseconds that frames get which come every 40 ms.
+    /// The times, in milliseconds, of frames that come every 40 ms.
     fn times(running: &[Option<u64>]) -> Vec<u64> {
         let mut clock = Clock::default();
         let came = (0..).map(|n| Duration::from_millis(5000 + 40 * n));

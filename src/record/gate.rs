@@ -1,15 +1,15 @@
-//! Which frames become pictures, and of what.
+//! Decides which frames become pictures, and of what.
 
 use super::appearance::Appearances;
 use crate::config::Pictures;
 use std::time::Duration;
 
-/// What a frame becomes a picture for.
+/// What a frame's picture is wanted for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Want {
-    /// The camera's last picture.
+    /// The picture of the camera's last frame.
     pub last: bool,
-    /// Classes that appear with it.
+    /// Classes that appear in the frame.
     pub classes: Vec<String>,
 }
 
@@ -18,13 +18,13 @@ impl Want {
         !self.last && self.classes.is_empty()
     }
 
-    /// Whether other frames make room for this one: it shows what may be gone with the next.
+    /// Whether other frames are dropped for this one: the next frame may not show the class any more.
     pub fn has_precedence(&self) -> bool {
         !self.classes.is_empty()
     }
 }
 
-/// Decides on frames as they come. What it wants counts when it was kept, and is wanted again when it was refused.
+/// Decides on frames as they come. A want is satisfied once its picture was kept, and wanted again when it was refused.
 #[derive(Debug)]
 pub struct Gate {
     every: Duration,
@@ -41,7 +41,8 @@ impl Gate {
         }
     }
 
-    /// What the frame at `now`, with objects of these labels, is wanted for; and the classes that went away without picture.
+    /// What the frame at `now`, with objects of these labels, is wanted for; and the classes that disappeared without a
+    /// picture.
     pub fn decide<'a>(&mut self, now: Duration, labels: impl Iterator<Item = &'a str>) -> (Want, Vec<String>) {
         let lost = self.appearances.lost(now);
         let last = now >= self.next_last;
@@ -51,12 +52,12 @@ impl Gate {
         (Want { last, classes: self.appearances.see(now, labels) }, lost)
     }
 
-    /// There is a picture of this.
+    /// Records that this want has its picture.
     pub fn kept(&mut self, want: &Want) {
         self.appearances.kept(&want.classes);
     }
 
-    /// There is none: the next frame is to be it.
+    /// Records that this want has no picture: the next frame is to become it.
     pub fn refused(&mut self, want: &Want) {
         if want.last {
             self.next_last = Duration::ZERO;
@@ -64,7 +65,7 @@ impl Gate {
         self.appearances.refused(&want.classes);
     }
 
-    /// At the end: the classes of whose appearance there is no picture.
+    /// At the end: the classes whose appearance has no picture.
     pub fn unkept(&mut self) -> Vec<String> {
         self.appearances.unkept()
     }

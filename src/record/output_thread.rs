@@ -1,4 +1,4 @@
-//! One thing that is made of a camera's frames, pictures or videos: it goes on, fails and is tried again alone.
+//! The thread of one output, pictures or videos, that runs, fails and is retried independently of the other.
 
 use super::CAT;
 use super::gate::Want;
@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Hears what goes wrong, in a line.
+/// Takes reports of failures, one line each.
 pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// A frame to record, and what detection said of it.
+/// A frame to record, and its detections.
 #[derive(Debug)]
 pub struct Taken {
     pub buffer: gst::Buffer,
@@ -26,37 +26,38 @@ pub struct Taken {
     pub want: Want,
 }
 
-/// What drawn frames become.
+/// Turns drawn frames into files.
 pub trait Output: Send + Sync {
-    /// Names it in messages.
+    /// Its name in messages.
     fn name(&self) -> &'static str;
 
-    /// Where its files are.
+    /// The folder of its files.
     fn folder(&self) -> PathBuf;
 
-    /// The elements behind the drawing, for frames of this size.
+    /// The elements behind the overlay, for frames of this size.
     fn elements(&self, width: u32, height: u32) -> String;
 
-    /// A pipeline with those elements was made.
+    /// Called when a pipeline with those elements was made.
     fn connect(self: Arc<Self>, pipeline: &gst::Pipeline);
 
-    /// An element of it posts something. Whether that shows that recording works.
+    /// Handles a message that an element of the pipeline posts. Returns whether it shows that recording works.
     fn hear(&self, message: &gst::StructureRef) -> bool;
 
-    /// A frame of this time goes into the pipeline.
+    /// A frame with this time enters the pipeline.
     fn begin(&self, time: Option<gst::ClockTime>, want: Want);
 
-    /// One is through to the encoder. Whether a frame was written since the last.
+    /// A frame has reached the encoder. Returns whether a frame was written since the last call.
     fn through(&self) -> bool;
 
-    /// A frame didn't get into the pipeline.
+    /// A frame didn't enter the pipeline.
     fn left_out(&self, want: Want);
 
-    /// The pipeline is gone, with what was in it. Whether a frame was written that [`Self::through`] hasn't told of.
+    /// The pipeline is gone, with the frames in it. Returns whether a frame was written that [`Self::through`] hasn't
+    /// reported.
     fn ended(&self) -> bool;
 }
 
-/// Frames wait here for their turn, and a thread takes them through one pipeline after the other.
+/// A queue of frames, and a thread that sends them through one pipeline after another.
 pub struct OutputThread {
     inner: Arc<Inner>,
     worker: Mutex<Option<JoinHandle<()>>>,
@@ -72,17 +73,17 @@ struct Inner {
 
 struct State {
     waiting: Queue<Taken>,
-    /// It's to be over by then.
+    /// The deadline for stopping.
     stop: Option<Instant>,
     /// The pipeline can take another frame.
     is_free: bool,
-    /// It has ended.
+    /// The pipeline has ended.
     ended: bool,
     failed: Option<String>,
-    /// After a failure, until something is written: how long the next attempt waits, and until when it does.
+    /// After a failure, until something is written: the delay before the next attempt, and when it ends.
     pause: Option<Duration>,
     not_before: Option<Instant>,
-    /// When a failure was said last, and whether it's to be said that it's over.
+    /// When a failure was last reported, and whether its end is to be reported.
     said: Option<Instant>,
     is_said: bool,
 }
@@ -94,19 +95,20 @@ enum Next {
 }
 
 impl OutputThread {
-    /// After a failure, until the next attempt; twice as long each time, up to the longest.
+    /// The delay before the first retry; it doubles each time, up to the longest.
     const RETRY: Duration = Duration::from_secs(5);
     const LONGEST_RETRY: Duration = Duration::from_secs(40);
-    /// Between two messages of failures, where attempts work and fail in turn.
+    /// The shortest time between two reports of failures, for attempts that alternately work and fail.
     const SAY: Duration = Duration::from_secs(60);
-    /// How long a pipeline may take to write its last frames; when all is to stop, if nothing else took that long.
+    /// How long a pipeline may take to write its last frames; also when everything stops, if nothing else took that
+    /// long.
     const DRAIN: Duration = Duration::from_secs(10);
     const LAST_DRAIN: Duration = Duration::from_millis(500);
 
-    /// With room for so many frames that wait.
+    /// Starts the thread, with space for `room` waiting frames.
     ///
     /// # Errors
-    /// There can't be another thread.
+    /// The system can't create a thread.
     pub fn start(output: Arc<dyn Output>, room: usize, gpu: Option<SharedContext>, say: Say) -> Result<Self, Error> {
         let state = State {
             waiting: Queue::new(room, |taken: &Taken| taken.want.has_precedence()),
@@ -124,12 +126,12 @@ impl OutputThread {
         let worker = inner.clone();
         let worker = std::thread::Builder::new().name(name).spawn(move || worker.work());
         let worker = worker.map_err(|error| {
-            Error::new(ErrorKind::Failed, format!("Can't record: there can't be a thread: {error}"))
+            Error::new(ErrorKind::Failed, format!("recording can't start: no thread could be created: {error}"))
         })?;
         Ok(Self { inner, worker: Mutex::new(Some(worker)) })
     }
 
-    /// Takes a frame, if there's room and it isn't failing. Waits for nothing.
+    /// Queues a frame, if there's space and the output isn't failing. Never blocks.
     pub fn offer(&self, taken: Taken) {
         let left_out = {
             let mut state = self.inner.state.lock();
@@ -144,7 +146,7 @@ impl OutputThread {
         }
     }
 
-    /// Has it write what was taken, and end at about this time.
+    /// Tells the thread to write the queued frames, and to end by about this time.
     pub fn stop(&self, deadline: Instant) {
         self.inner.state.lock().stop = Some(deadline);
         self.inner.changed.notify_all();
@@ -153,7 +155,7 @@ impl OutputThread {
     /// Waits until it has ended.
     pub fn join(&self) {
         if let Some(worker) = self.worker.lock().take() {
-            // A panic was printed.
+            // A panic has been printed already.
             let _ = worker.join();
         }
     }
@@ -165,7 +167,7 @@ impl Inner {
         loop {
             match self.next(session.as_ref()) {
                 Next::Frame(taken) => {
-                    // Encoders and containers hold frames of one kind.
+                    // Encoders and containers hold frames of one format.
                     if session.as_ref().is_some_and(|session| *session.caps() != taken.caps) {
                         self.finish(session.take());
                     }
@@ -240,12 +242,12 @@ impl Inner {
         gst::trace!(CAT, "{}: picture {} is recorded", self.output.name(), taken.buffer.pts().display());
         self.output.begin(taken.buffer.pts(), taken.want);
         if let Err(flow) = session.push(&taken.buffer, taken.record) {
-            // The element that failed has said why, before this.
+            // The failing element has posted the reason before this.
             self.state.lock().failed.get_or_insert_with(|| format!("frames aren't taken: {flow}"));
         }
     }
 
-    /// Has a pipeline write its last frames.
+    /// Makes a pipeline write its last frames.
     fn finish(&self, session: Option<Session>) {
         let Some(ending) = &session else { return };
         gst::debug!(CAT, "{}: the recording ends", self.output.name());
@@ -282,7 +284,7 @@ impl Inner {
         }
     }
 
-    /// Something was written.
+    /// Records that something was written.
     fn worked(&self) {
         let is_news = {
             let mut state = self.state.lock();
@@ -311,11 +313,11 @@ impl Inner {
         lost.for_each(|taken| self.output.left_out(taken.want));
         if is_news {
             let (name, folder) = (self.output.name(), self.output.folder());
-            (self.say)(&format!("recording failed, and is tried again: {name} in {}: {text}", folder.display()));
+            (self.say)(&format!("recording failed and will be retried: {name} in {}: {text}", folder.display()));
         }
     }
 
-    /// On the pipeline's threads.
+    /// Handles an event, on the pipeline's threads.
     fn hear(&self, event: Event<'_>) {
         let works = match event {
             Event::Through => self.output.through(),

@@ -21,7 +21,7 @@ pub struct Pictures {
     /// Path of the last picture.
     last: PathBuf,
     quality: u8,
-    /// By time, of frames that are being drawn and encoded.
+    /// What frames are wanted for that are being drawn and encoded, by their time.
     under_way: Mutex<VecDeque<(Option<gst::ClockTime>, Want)>>,
     /// A frame was written.
     written: AtomicBool,
@@ -29,19 +29,19 @@ pub struct Pictures {
     say: Say,
 }
 
-/// Appearances without picture.
+/// Appearances without a picture.
 #[derive(Default)]
 struct Losses {
     count: u64,
-    /// Since the last message, and when that was.
+    /// Labels lost since the last report, and when that was.
     untold: Vec<String>,
     told: Option<Instant>,
 }
 
 impl Pictures {
-    /// Between two messages of what was lost.
+    /// The shortest time between two reports of losses.
     const TELL: Duration = Duration::from_secs(60);
-    /// Classes that a message names.
+    /// The most classes that a report names.
     const NAMED: usize = 5;
 
     pub fn new(settings: &config::Pictures, camera: &str, store: Store, say: Say) -> Self {
@@ -64,7 +64,7 @@ impl Pictures {
         want
     }
 
-    /// When no picture follows: how many appearances have none, all in all.
+    /// To be called when no picture follows; returns how many appearances have none, in total.
     pub fn end(&self) -> u64 {
         let unkept = self.gate.lock().unkept();
         self.count(unkept, true);
@@ -97,7 +97,7 @@ impl Pictures {
         (self.say)(&text);
     }
 
-    /// What the picture of this time is for. Those before it were left out on their way.
+    /// What the picture with this time is wanted for. Earlier ones were dropped on the way.
     fn want_of(&self, time: Option<gst::ClockTime>) -> Option<Want> {
         let mut under_way = self.under_way.lock();
         let place = under_way.iter().position(|(of, _)| *of == time)?;
@@ -108,7 +108,7 @@ impl Pictures {
         want.map(|(_, want)| want)
     }
 
-    /// Writes a picture to where it's wanted. What could be written is kept if something else couldn't.
+    /// Writes a picture to each path where it's wanted. What could be written is kept if another write failed.
     fn write(&self, want: Want, content: &[u8]) -> io::Result<()> {
         let mut result = Ok(());
         let mut missing = Want::default();
@@ -191,14 +191,14 @@ impl Output for Pictures {
     }
 
     fn ended(&self) -> bool {
-        // What has become of no picture.
+        // Wants that got no picture.
         let left = std::mem::take(&mut *self.under_way.lock());
         left.iter().for_each(|(_, want)| self.gate.lock().refused(want));
         self.through()
     }
 }
 
-/// A label as a part of a file's name, which may have 255 bytes.
+/// A label as part of a file name, which may have 255 bytes.
 fn file_name(label: &str) -> String {
     label.chars().take(50).map(|c| if c.is_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' }).collect()
 }

@@ -1,8 +1,8 @@
-//! Frames that wait: a few, and the ones that can't be replaced by the next stay.
+//! A short queue of frames in which those that the next can't replace are kept.
 
 use std::collections::VecDeque;
 
-/// Things in the order in which they came, up to a number.
+/// Items in order of arrival, up to a maximum number.
 #[derive(Debug)]
 pub struct Queue<T> {
     waiting: VecDeque<T>,
@@ -15,7 +15,7 @@ impl<T> Queue<T> {
         Self { waiting: VecDeque::with_capacity(room), room, has_precedence }
     }
 
-    /// Adds `new`, and returns what has no room then: the oldest without precedence, or `new`.
+    /// Adds `new`, and returns the item that there is no space for: the oldest without precedence, or `new`.
     pub fn put(&mut self, new: T) -> Option<T> {
         if self.waiting.len() < self.room {
             self.waiting.push_back(new);
@@ -41,7 +41,7 @@ impl<T> Queue<T> {
         self.waiting.pop_front()
     }
 
-    /// All that wait.
+    /// Removes all items.
     pub fn take(&mut self) -> impl Iterator<Item = T> + use<T> {
         std::mem::take(&mut self.waiting).into_iter()
     }
@@ -62,7 +62,7 @@ mod tests {
         assert_eq!(queue.put("!f"), Some("c"));
         assert_eq!(queue.put("g"), Some("d"));
         assert_eq!(queue.put("!h"), Some("g"));
-        // All have precedence: who comes later waits for the next frame.
+        // All have precedence: the new one is refused.
         assert_eq!((queue.put("!i"), queue.put("j")), (Some("!i"), Some("j")));
         assert_eq!((queue.pop(), queue.front()), (Some("!e"), Some(&"!f")));
         assert_eq!(queue.put("k"), None);

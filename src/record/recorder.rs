@@ -1,4 +1,4 @@
-//! What records beside a camera.
+//! Records a camera's frames.
 
 use super::clock::{Clock, Stamp};
 use super::gate::Want;
@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What is recorded of a camera.
+/// The recording of a camera.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Part of file names.
@@ -29,18 +29,18 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Frames that wait to become pictures, and parts of videos: in GPU memory they are the decoder's, whose pool must have
-    /// as many more.
+    /// Frames that wait for pictures, and for videos in GPU memory: there they belong to the decoder, whose pool must
+    /// have as many more.
     const PICTURES: usize = 3;
     const VIDEOS: usize = 3;
-    /// In system memory, where frames don't belong to a decoder's pool of a fixed size.
+    /// Frames that wait for videos in system memory, where they don't belong to a decoder's pool of fixed size.
     const VIDEOS_IN_SYSTEM_MEMORY: usize = 8;
 
     fn waiting_for_videos(&self) -> usize {
         if self.gpu.is_some() { Self::VIDEOS } else { Self::VIDEOS_IN_SYSTEM_MEMORY }
     }
 
-    /// Frames that are held at most: those that wait, and one of each that is being drawn.
+    /// The most frames that are held: those that wait, and one per output that is being drawn.
     pub fn held_frames(&self) -> u32 {
         let pictures = self.pictures.as_ref().map_or(0, |_| Self::PICTURES + 1);
         let videos = self.segments.as_ref().map_or(0, |_| self.waiting_for_videos() + 1);
@@ -48,16 +48,16 @@ impl Settings {
     }
 }
 
-/// What wasn't recorded.
+/// Counts of what wasn't recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Frames that aren't in a video: there was no room for them, or recording had failed.
+    /// Frames that aren't in a video, because the queue was full or recording had failed.
     pub frames_left_out: u64,
     /// Appearances of classes without a picture.
     pub appearances_lost: u64,
 }
 
-/// Takes frames as they pass, and draws, encodes and writes them on threads of its own.
+/// Takes frames as they pass, and draws, encodes and writes them on its own threads.
 pub struct Recorder(Arc<Inner>);
 
 struct Inner {
@@ -71,10 +71,10 @@ impl Recorder {
     /// How long the end waits for the last frames to be written.
     const DRAIN: Duration = Duration::from_secs(2);
 
-    /// Starts, and waits for frames. `say` hears what goes wrong, in a line.
+    /// Starts, and waits for frames. `say` takes reports of failures, one line each.
     ///
     /// # Errors
-    /// A folder can't be made, an element is missing, a GPU can't be used. What goes wrong later is said, not returned.
+    /// A folder can't be created, an element is missing, or a GPU can't be used. Later failures are reported by `say`.
     pub fn start(settings: Settings, say: impl Fn(&str) + Send + Sync + 'static) -> Result<Self, Error> {
         find_elements(&settings)?;
         let waiting_for_videos = settings.waiting_for_videos();
@@ -101,7 +101,7 @@ impl Recorder {
         })))
     }
 
-    /// Lets it see the buffers that pass `pad`; for as long as the recorder is there.
+    /// Gives it the buffers that pass `pad`, as long as the recorder exists.
     pub fn attach(&self, pad: &gst::Pad) {
         let inner = Arc::downgrade(&self.0);
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
@@ -113,7 +113,7 @@ impl Recorder {
         });
     }
 
-    /// Writes what was taken, and ends; in about two seconds at most.
+    /// Writes the queued frames and ends, within about two seconds.
     pub fn stop(self) -> Counts {
         self.0.end()
     }
@@ -126,7 +126,7 @@ impl Drop for Recorder {
 }
 
 impl Inner {
-    /// A frame passes. Runs on the camera's thread, so it waits for nothing.
+    /// Handles a frame that passes. This runs on the camera's streaming thread, so it never blocks.
     fn see(&self, pad: &gst::Pad, buffer: &gst::Buffer) {
         let now = self.start.elapsed();
         let Some(caps) = pad.current_caps() else { return };
@@ -139,7 +139,7 @@ impl Inner {
             if let Some(frame) = buffer.get_mut() {
                 frame.set_pts(gst::ClockTime::from_nseconds(time));
                 frame.set_dts(gst::ClockTime::NONE);
-                // A video's last frame would not be seen without one.
+                // Without a duration, a video's last frame would not be shown.
                 frame.set_duration(gst::ClockTime::from_nseconds(duration));
             }
             thread.offer(Taken { buffer, caps: caps.clone(), record: record.clone(), want });
@@ -177,12 +177,12 @@ fn running_time(pad: &gst::Pad, buffer: &gst::Buffer) -> Option<u64> {
 
 fn open(folder: &Path, extension: &'static str, limit: u64) -> Result<Store, Error> {
     Store::open(folder, extension, limit).map_err(|error| {
-        let text = format!("Can't record to {}: {error}; make the folder writable", folder.display());
+        let text = format!("recording to {} isn't possible: {error}; make the folder writable", folder.display());
         Error::new(ErrorKind::File, text)
     })
 }
 
-/// Elements, and what they come with.
+/// Elements, and the packages that provide them.
 const OF_ALL: [(&str, &str); 3] =
     [("appsrc", "plugins-base"), ("videoconvert", "plugins-base"), ("trtoverlay", "gst-plugin-tensorrt")];
 const OF_PICTURES: [(&str, &str); 1] = [("jpegenc", "plugins-good")];
@@ -194,7 +194,8 @@ const OF_VIDEOS: [(&str, &str); 4] = [
 ];
 const OF_GPU: [(&str, &str); 1] = [("cudadownload", "plugins-bad")];
 
-/// A pipeline is made when the first frame tells what it's for; what it lacks is told before.
+/// Checks that all elements exist: pipelines are made only when the first frame comes, and a missing element is to be
+/// reported before.
 fn find_elements(settings: &Settings) -> Result<(), Error> {
     let needed = [
         (true, OF_ALL.as_slice()),
@@ -210,6 +211,6 @@ fn find_elements(settings: &Settings) -> Result<(), Error> {
     if missing.is_empty() {
         return Ok(());
     }
-    let text = format!("Can't record: these elements are missing, install what they come with: {}", missing.join(", "));
+    let text = format!("recording needs elements that are missing; install their packages: {}", missing.join(", "));
     Err(Error::new(ErrorKind::Library, text))
 }

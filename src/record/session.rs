@@ -1,4 +1,4 @@
-//! A pipeline that draws frames of one kind and hands them to what they become.
+//! A pipeline that draws frames of one format and passes them to an output.
 
 use super::output_thread::Output;
 use crate::error::{Error, ErrorKind};
@@ -9,35 +9,35 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// From the first frame of a kind to the last. Dropping it ends it as it is; [`Self::end`] and waiting for
-/// [`Event::Ended`] before that has everything written.
+/// Records from the first frame of a format to the last. Dropping it discards unwritten data; [`Self::end`] and waiting
+/// for [`Event::Ended`] before that writes everything.
 #[derive(Debug)]
 pub struct Session {
     pipeline: gst::Pipeline,
     source: gst::Element,
     caps: gst::Caps,
-    /// What detection said of the frame that is on its way to the drawing.
+    /// The detections of the frame that is on its way to the overlay.
     record: Arc<Mutex<Arc<Record>>>,
-    /// A frame has left the source, and isn't known to be through.
+    /// A frame has left the source, and hasn't been reported as through.
     has_left: Arc<AtomicBool>,
 }
 
-/// What a session says, on threads of its pipeline.
+/// What a session reports, on threads of its pipeline.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
-    /// A frame is through to the last queue: the next may come.
+    /// A frame has reached the last queue: the next may come.
     Through,
-    /// All is written.
+    /// Everything is written.
     Ended,
     Failed(&'a str),
-    /// The drawing warns.
+    /// The overlay posted a warning.
     Warning(&'a str),
     /// An element's own message.
     Posted(&'a gst::StructureRef),
 }
 
 impl Session {
-    /// Starts, for frames of these caps.
+    /// Starts a pipeline for frames of these caps.
     ///
     /// # Errors
     /// An element is missing or doesn't start.
@@ -60,7 +60,7 @@ impl Session {
         let pipeline = made.downcast::<gst::Pipeline>().map_err(|_| failed("there is no pipeline".into()))?;
         let element = |name: &str| pipeline.by_name(name).ok_or_else(|| failed(format!("there is no {name}")));
         if let Some(gpu) = gpu {
-            // The context of the frames: another can't read them.
+            // The frames' own context: another can't read them.
             pipeline.set_context(&gpu.to_gst());
         }
         let session = Self {
@@ -78,24 +78,24 @@ impl Session {
         if let Some(bus) = pipeline.bus() {
             bus.set_sync_handler(move |_, message| {
                 tell(message, &*listen);
-                // No thread reads the bus.
+                // Nothing reads the bus.
                 gst::BusSyncReply::Drop
             });
         }
-        // The element that refuses has said why, before this.
+        // The failing element has posted the reason before this.
         pipeline.set_state(gst::State::Playing).map_err(|_| failed("it doesn't start".into()))?;
         Ok(session)
     }
 
-    /// What its frames are.
+    /// The caps of its frames.
     pub fn caps(&self) -> &gst::Caps {
         &self.caps
     }
 
-    /// Hands it a frame: the first, and one after each [`Event::Through`].
+    /// Pushes a frame: the first, and one after each [`Event::Through`].
     ///
     /// # Errors
-    /// It has failed.
+    /// The pipeline has failed.
     pub fn push(&self, buffer: &gst::Buffer, record: Arc<Record>) -> Result<(), gst::FlowError> {
         *self.record.lock() = record;
         self.source.emit_by_name::<gst::FlowReturn>("push-buffer", &[buffer]).into_result().map(drop)
@@ -106,7 +106,7 @@ impl Session {
         let _ = self.source.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]);
     }
 
-    /// The source asks for data when what it pushed is through; before the first frame and at times again, too.
+    /// The source needs data when the pushed frame is through, but also before the first frame and at other times.
     fn watch_source(&self, listen: Arc<impl Fn(Event<'_>) + Send + Sync + 'static>) {
         let leaves = self.has_left.clone();
         if let Some(pad) = self.source.static_pad("src") {
@@ -124,7 +124,7 @@ impl Session {
         });
     }
 
-    /// Carries what detection said over the download and the conversion, which can lose it.
+    /// Carries the detections past the download and the conversion, which can lose them.
     fn keep_record(&self, draw: &gst::Element) {
         let Some(pad) = draw.static_pad("sink") else { return };
         let (record, size) = (self.record.clone(), size(&self.caps));
@@ -164,7 +164,7 @@ fn tell(message: &gst::Message, listen: &dyn Fn(Event<'_>)) {
     }
 }
 
-/// Width and height that caps tell of.
+/// The width and height in the caps.
 pub fn size(caps: &gst::CapsRef) -> Option<(u32, u32)> {
     let of = caps.structure(0)?;
     let pixels = |name| of.get::<i32>(name).ok().and_then(|pixels| u32::try_from(pixels).ok());

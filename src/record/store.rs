@@ -1,4 +1,4 @@
-//! Files in a folder that never take more than so many bytes.
+//! Files in a folder whose total size is bounded.
 
 use files::whole_file;
 use gst::glib;
@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// A folder of files whose names begin with the time, so that they sort by their age.
+/// A folder of files whose names begin with the time, so that they sort by age.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
@@ -20,11 +20,11 @@ pub struct Store {
 }
 
 impl Store {
-    /// Makes the folder if it isn't there; the files of this extension that are in it count. What a process that died has
-    /// left unfinished is removed.
+    /// Creates the folder if it doesn't exist; the files with this extension in it count. Unfinished files that a dead
+    /// process has left are removed.
     ///
     /// # Errors
-    /// It can't be made or read.
+    /// The folder can't be created or read.
     pub fn open(folder: &Path, extension: &'static str, limit: u64) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let mut files = Vec::new();
@@ -49,12 +49,12 @@ impl Store {
         &self.folder
     }
 
-    /// The path of a new file, `TIME` or `TIME-SUFFIX`: a later time where there is one of this name.
+    /// The path of a new file, `TIME` or `TIME-SUFFIX`; a later time if the name is taken.
     pub fn fresh(&self, suffix: &str) -> PathBuf {
         let suffix = if suffix.is_empty() { String::new() } else { format!("-{suffix}") };
         let mut time = glib::DateTime::now_utc().ok();
         loop {
-            // Beyond the year 9999 only there is no time.
+            // There is no time only beyond the year 9999.
             let text = time.as_ref().and_then(text).unwrap_or_default();
             let path = self.folder.join(format!("{text}{suffix}.{}", self.extension));
             time = time.and_then(|time| time.add(glib::TimeSpan::from_milliseconds(1)).ok());
@@ -64,10 +64,10 @@ impl Store {
         }
     }
 
-    /// Writes a new file, all at once.
+    /// Writes a new file atomically.
     ///
     /// # Errors
-    /// It can't be written, it's larger than all may be, or an older one can't be removed for it.
+    /// The file can't be written, it's larger than the limit, or an older one can't be removed for it.
     pub fn write(&mut self, suffix: &str, content: &[u8]) -> io::Result<PathBuf> {
         let size = content.len() as u64;
         self.check(size)?;
@@ -82,14 +82,14 @@ impl Store {
         if size <= self.limit {
             return Ok(());
         }
-        let text = format!("{size} bytes are more than all files may take, {}; make the limit larger", self.limit);
+        let text = format!("{size} bytes exceed the limit of all files, {}; raise the limit", self.limit);
         Err(io::Error::new(ErrorKind::FileTooLarge, text))
     }
 
-    /// Counts a file that another has written here.
+    /// Counts a file that was written here by another element.
     ///
     /// # Errors
-    /// It isn't there, it's larger than all may be and was removed, or an older one can't be removed for it.
+    /// The file doesn't exist, it's larger than the limit and was removed, or an older one can't be removed for it.
     pub fn took(&mut self, path: &Path) -> io::Result<()> {
         let size = fs::metadata(path)?.len();
         self.add(path.to_owned(), size);
@@ -102,16 +102,16 @@ impl Store {
         self.files.push_back((path, size));
     }
 
-    /// Removes the oldest until `size` more bytes fit.
+    /// Removes the oldest files until `size` more bytes fit.
     ///
     /// # Errors
-    /// One can't be removed.
+    /// A file can't be removed.
     pub fn make_room(&mut self, size: u64) -> io::Result<()> {
         while self.total + size > self.limit
             && let Some((path, freed)) = self.files.pop_front()
         {
             match fs::remove_file(&path) {
-                // One that isn't there any more was removed by other hands.
+                // A file that doesn't exist any more was removed by hand.
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     self.files.push_front((path, freed));
                     return Err(error);
@@ -123,7 +123,7 @@ impl Store {
     }
 }
 
-/// A time as names sort by it: `20260504T123456.789Z`.
+/// A time in a form that sorts by name: `20260504T123456.789Z`.
 fn text(time: &glib::DateTime) -> Option<String> {
     Some(format!("{}.{:03}Z", time.format("%Y%m%dT%H%M%S").ok()?, time.microsecond() / 1000))
 }
@@ -153,12 +153,12 @@ mod tests {
         store.took(&five).unwrap();
         assert_eq!(names(&inner), ["5.jpg"]);
 
-        // What an earlier run left counts, and other files are left alone.
+        // Files of an earlier run count, and other files are left alone.
         fs::write(inner.join("0.jpg"), [0; 60]).unwrap();
         fs::write(inner.join("notes.txt"), [0; 600]).unwrap();
         let mut store = Store::open(&inner, "jpg", 100).unwrap();
         assert_eq!(names(&inner), ["5.jpg", "notes.txt"]);
-        // One that was removed by hand isn't missed.
+        // A file that was removed by hand isn't an error.
         fs::remove_file(inner.join("5.jpg")).unwrap();
         let six = name_of(&store.write("6", &[0; 50]).unwrap());
         assert_eq!(names(&inner), [six, "notes.txt".into()]);
@@ -174,7 +174,7 @@ mod tests {
         let mut store = Store::open(folder.path(), "jpg", 100).unwrap();
         let small = name_of(&store.write("small", &[0; 40]).unwrap());
         let error = store.write("large", &[0; 101]).unwrap_err();
-        assert!(error.to_string().contains("101 bytes are more than all files may take, 100"), "{error}");
+        assert!(error.to_string().contains("101 bytes exceed the limit of all files, 100"), "{error}");
         assert_eq!(names(folder.path()), [small], "nothing makes room for what can't be kept");
         let large = folder.path().join("9.jpg");
         fs::write(&large, [0; 101]).unwrap();

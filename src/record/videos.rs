@@ -1,4 +1,4 @@
-//! A camera's videos: MP4 files, each of frames of one kind.
+//! A camera's videos: MP4 files, each with frames of one format.
 
 use super::gate::Want;
 use super::output_thread::{Output, Say};
@@ -12,30 +12,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Names the files, and keeps what they take in bounds.
+/// Names the files, and bounds their total size.
 pub struct Videos {
     store: Mutex<Store>,
     length: Duration,
     /// kbit/s
     bitrate: u32,
-    /// Being written.
+    /// The file that is being written.
     open: Mutex<Option<PathBuf>>,
     missing: Mutex<Missing>,
     say: Say,
 }
 
-/// Frames that videos lack because there was no room for them.
+/// Frames that are missing from videos because the queue was full.
 #[derive(Default)]
 struct Missing {
     total: u64,
-    /// Since the last look.
+    /// Frames seen since the last check.
     seen: u64,
     left_out: u64,
     looked: Option<Instant>,
 }
 
 impl Videos {
-    /// How often it's looked at how many frames are missing.
+    /// The interval between checks for missing frames.
     const LOOK: Duration = Duration::from_secs(60);
 
     pub fn new(settings: &Segments, store: Store, say: Say) -> Self {
@@ -59,12 +59,12 @@ impl Videos {
         videos
     }
 
-    /// Bytes of a file of the whole length.
+    /// The expected size of a file of full length, bytes.
     fn expected(&self) -> u64 {
         (f64::from(self.bitrate) * 125.0 * self.length.as_secs_f64()) as u64
     }
 
-    /// A frame comes.
+    /// Records that a frame comes.
     pub fn see(&self) {
         let text = {
             let mut missing = self.missing.lock();
@@ -74,7 +74,7 @@ impl Videos {
             }
             let (seen, left_out) = (missing.seen, missing.left_out);
             *missing = Missing { total: missing.total, looked: Some(Instant::now()), ..Missing::default() };
-            // A few are missing where a recording begins.
+            // A few are missing at the beginning of a recording.
             if left_out * 50 < seen {
                 return;
             }
@@ -86,7 +86,7 @@ impl Videos {
         (self.say)(&text);
     }
 
-    /// Frames that aren't in a video, all in all.
+    /// The number of frames that aren't in a video, in total.
     pub fn left_out_in_all(&self) -> u64 {
         self.missing.lock().total
     }
@@ -119,8 +119,8 @@ impl Output for Videos {
     }
 
     fn elements(&self, width: u32, height: u32) -> String {
-        // H.264 in 4:2:0 has even sizes, MP4 muxers take 16 pixels and more: the last column and row of an odd size are left
-        // out, and black is added to what is smaller.
+        // H.264 in 4:2:0 has even sizes, and MP4 muxers need at least 16 pixels: the last column and row of an odd size
+        // are cut off, and smaller frames get a black border.
         let even = |pixels: u32| i64::from((pixels & !1).max(16));
         let (right, bottom) = (i64::from(width) - even(width), i64::from(height) - even(height));
         let fit = if (right, bottom) == (0, 0) {
@@ -128,7 +128,8 @@ impl Output for Videos {
         } else {
             format!("videobox right={right} bottom={bottom} ! ")
         };
-        // Without a parser, which knows of no duration where there is no frame rate: a video's last frame would not be seen.
+        // There is no parser, because it knows no duration where there is no frame rate: a video's last frame would not
+        // be shown.
         format!(
             "videoconvert ! video/x-raw,format=I420 ! {fit}queue max-size-buffers=8 max-size-bytes=0 max-size-time=0 ! x264enc \
              speed-preset=veryfast tune=zerolatency bitrate={} key-int-max=60 ! splitmuxsink name=files \
@@ -140,7 +141,7 @@ impl Output for Videos {
 
     fn connect(self: Arc<Self>, pipeline: &gst::Pipeline) {
         let Some(files) = pipeline.by_name("files") else { return };
-        // In pieces of a second, so that a file is good up to its end whatever happens to the process.
+        // Fragments of a second, so that a file is readable up to its end even if the process is killed.
         if let Ok(muxer) = gst::ElementFactory::make("mp4mux").property("fragment-duration", 1000_u32).build() {
             files.set_property("muxer", muxer);
         }
@@ -171,7 +172,7 @@ impl Output for Videos {
         missing.left_out += 1;
     }
 
-    /// A file that wasn't closed is good up to its last second, and takes room; one without a frame isn't a video.
+    /// A file that wasn't closed is readable up to its last second, and takes space; one without a frame isn't a video.
     fn ended(&self) -> bool {
         let Some(path) = self.open.lock().take() else { return false };
         match has_frames(&path) {
@@ -182,7 +183,7 @@ impl Output for Videos {
     }
 }
 
-/// Whether an MP4 in pieces has one.
+/// Whether a fragmented MP4 contains a frame.
 fn has_frames(path: &Path) -> bool {
     use std::io::{Read, Seek, SeekFrom};
     let Ok(mut file) = fs::File::open(path) else { return false };

@@ -1,4 +1,4 @@
-//! The part of a camera's pipeline that stays while sources come and go: from decoded pictures to the outputs.
+//! The part of a camera's pipeline that stays while sources come and go: from decoded frames to the outputs.
 
 use super::frame_tracker::FrameTracker;
 use super::setup::{CameraSetup, Decoder, make};
@@ -13,21 +13,21 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Analysis {
     pub pipeline: gst::Pipeline,
-    /// Where the source is linked.
+    /// The pad that the source is linked to.
     pub entry: gst::Pad,
     /// The queue in front of the models.
     pub pictures: gst::Element,
-    /// The pad that all pictures come to.
+    /// The pad where all pictures end.
     pub end: gst::Pad,
-    /// Of its opening and closing.
+    /// Serialises opening and closing the pipeline.
     pub start_guard: StartGuard,
 }
 
 impl Analysis {
-    /// Makes the pipeline, in NULL.
+    /// Makes the pipeline, in state NULL.
     ///
     /// # Errors
-    /// An element is missing, or a property has no such value.
+    /// An element is missing, or a property's value is invalid.
     pub fn make(setup: &CameraSetup, tracker: &Arc<FrameTracker>) -> Result<Self, Error> {
         let pipeline = gst::Pipeline::builder().name(&setup.name).build();
         let memory = make("capsfilter", "memory")?;
@@ -46,7 +46,7 @@ impl Analysis {
         pipeline.add_many(&elements).map_err(failed)?;
         gst::Element::link_many(&elements).map_err(failed)?;
         tracker.publishes(elements.iter().cloned());
-        let missing = || Error::new(ErrorKind::Failed, "an element of GStreamer's has no pad");
+        let missing = || Error::new(ErrorKind::Failed, "one of GStreamer's elements has no pad");
         let end = end.static_pad("sink").ok_or_else(missing)?;
         let of = tracker.clone();
         end.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
@@ -60,7 +60,7 @@ impl Analysis {
     }
 }
 
-/// Pictures in the decoder's memory, and never in another.
+/// Pictures in the decoder's memory only.
 fn caps(decoder: Decoder) -> gst::Caps {
     let builder = gst_video::VideoCapsBuilder::new();
     match decoder.gpu() {
@@ -69,8 +69,8 @@ fn caps(decoder: Decoder) -> gst::Caps {
     }
 }
 
-/// Holds decoded pictures while the models are busy. When it's full the oldest makes room, so that neither the decoder nor
-/// the network waits, and no delay builds up.
+/// Holds decoded pictures while the models are busy. When it's full the oldest is dropped, so that neither the decoder
+/// nor the network waits, and no delay builds up.
 fn queue(setup: &CameraSetup, tracker: &Arc<FrameTracker>) -> Result<gst::Element, Error> {
     let queue = make("queue", "pictures")?;
     let most = setup.picture_queue;
@@ -81,7 +81,7 @@ fn queue(setup: &CameraSetup, tracker: &Arc<FrameTracker>) -> Result<gst::Elemen
     queue.set_property_from_str("leaky", "downstream");
     let of = tracker.clone();
     queue.connect("overrun", false, move |arguments| {
-        // A queue that makes the decoder wait overruns too.
+        // "overrun" is also emitted while the queue blocks the decoder instead of dropping.
         let queue = arguments.first().and_then(|queue| queue.get::<gst::Element>().ok());
         let leaky = queue.map(|queue| queue.property_value("leaky"));
         let leaks = leaky.is_some_and(|leaky| {
@@ -93,7 +93,8 @@ fn queue(setup: &CameraSetup, tracker: &Arc<FrameTracker>) -> Result<gst::Elemen
         None
     });
     if let Some(pad) = queue.static_pad("sink") {
-        // On its way back to the decoder: its pool must have pictures for those that wait here too.
+        // The reply, on its way back to the decoder: the decoder's pool must have buffers for the pictures that wait
+        // here too.
         let reply = gst::PadProbeType::QUERY_DOWNSTREAM | gst::PadProbeType::PULL;
         pad.add_probe(reply, move |_, info| {
             if let Some(query) = info.query_mut()

@@ -1,4 +1,4 @@
-//! What a camera's elements say, on the thread on which they say it.
+//! Handles the messages of a camera's elements, on the threads that post them.
 
 use super::channel::{Report, Reporter};
 use super::lifecycle::Event;
@@ -11,21 +11,21 @@ use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Listens to a pipeline.
+/// Handles the messages of one pipeline.
 #[derive(Debug, Clone)]
 pub struct Listener {
     pub reporter: Reporter,
     pub placement: Placement,
-    /// The camera's address has a user.
+    /// The camera's URL contains a user name.
     pub has_user: bool,
 }
 
-/// Where the camera's threads go.
+/// How the camera's threads are placed.
 #[derive(Debug, Clone)]
 pub struct Placement {
     pub core: Option<usize>,
     pub threads: ThreadSetup,
-    /// What wasn't permitted, and has been said; of all cameras.
+    /// What wasn't permitted and has been reported, for all cameras.
     pub refused: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -34,7 +34,7 @@ impl Listener {
         if let Some(bus) = pipeline.bus() {
             bus.set_sync_handler(move |_, message| {
                 self.take(message);
-                // Nobody reads the bus.
+                // Nothing reads the bus.
                 gst::BusSyncReply::Drop
             });
         }
@@ -69,7 +69,7 @@ impl Listener {
                 let text = describe(message, &info.error(), info.debug().as_deref());
                 self.reporter.report(Report::Note(text));
             }
-            // Of models that are being opened; a client's steps interest nobody.
+            // The progress of models that are being opened; that of RTSP clients isn't reported.
             MessageView::Progress(progress) if message.src().and_then(source::number).is_none() => {
                 let (_, _, text) = progress.get();
                 self.reporter.report(Report::Note(text.to_owned()));
@@ -83,7 +83,7 @@ impl Listener {
         }
     }
 
-    /// Places the calling thread, which is one of `owner`'s.
+    /// Places the calling thread, which belongs to `owner`.
     fn place(&self, owner: &gst::Element) {
         let Placement { core, threads: setup, refused } = &self.placement;
         let priority = if owner.name() == source::DECODER_QUEUE { setup.decoder } else { setup.others };
@@ -98,11 +98,11 @@ impl Listener {
     }
 }
 
-/// Which element says what, without passwords: GStreamer's message, and in its details the cause.
+/// The text of an element's message, without passwords: its name, the message, and the cause from the details.
 fn describe(message: &gst::MessageRef, error: &gst::glib::Error, details: Option<&str>) -> String {
     let name = message.src().map(|source| source.name());
     let text = format!("{}: {}", name.as_deref().unwrap_or("pipeline"), error.message());
-    // The details begin with a line that says where in the source code it was.
+    // The details begin with a line with the position in the source code.
     let cause = details.and_then(|details| details.split_once('\n')).map(|(_, cause)| cause.trim());
     redact(&match cause.filter(|cause| !cause.is_empty()) {
         Some(cause) => format!("{text} {cause}"),

@@ -1,4 +1,4 @@
-//! One camera: its state machine, and the pipeline that does what the machine says.
+//! One camera: its state machine, and the pipeline that carries out its actions.
 
 use super::CAT;
 use super::analysis::Analysis;
@@ -25,16 +25,17 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// Models that have given nothing for as many times the patience with a camera hang; slow ones take seconds a picture.
+/// Models that have returned nothing for this many times the patience with a camera count as hung; slow models take
+/// seconds a picture.
 const HANGS: u32 = 6;
 
-/// The signal of elements with a model that has them look at its files.
+/// The signal that makes elements with a model check their files.
 const RELOAD: &str = "reload-model";
 
-/// Longest that letting out what is under way may take.
+/// The longest time to finish the pictures in flight.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// A camera that runs. What takes time is done on GStreamer's threads and reported back.
+/// A running camera. Anything that takes time runs on GStreamer's threads and reports back.
 pub struct Camera {
     setup: Arc<CameraSetup>,
     lifecycle: Lifecycle,
@@ -43,17 +44,17 @@ pub struct Camera {
     reporter: Reporter,
     placement: Placement,
     analysis: Option<Analysis>,
-    /// The pipeline is being closed, and hasn't said that it is.
+    /// The pipeline is being closed, and hasn't reported the end.
     closing: bool,
-    /// The pipeline was made, and waits to be started.
+    /// The pipeline has been made, and waits to be started.
     made: bool,
-    /// While the pipeline is open, if anything is recorded.
+    /// The recorder while the pipeline is open, if anything is recorded.
     recorder: Arc<Mutex<Option<Recorder>>>,
     source: Option<source::OpenSource>,
     /// The last source's number.
     sources: u64,
     timer: Timer,
-    /// Until the source's turn to be opened.
+    /// Runs until the source may be opened.
     turn: Timer,
     /// Shared by all cameras of a supervisor.
     spacing: Rc<RefCell<Spacing>>,
@@ -68,7 +69,7 @@ struct Timer(Option<glib::SourceId>);
 impl Timer {
     fn set(&mut self, after: Duration, reporter: Reporter, event: Event) {
         self.clear();
-        // Fires once; an event that isn't fitting any more is ignored.
+        // Fires once; an event that no longer fits the state is ignored.
         let context = glib::MainContext::ref_thread_default();
         let source = glib::timeout_source_new(after, Some("camera"), glib::Priority::DEFAULT, move || {
             reporter.event(event.clone());
@@ -93,7 +94,7 @@ impl Drop for Timer {
 }
 
 impl Camera {
-    /// Starts a camera. Its pipeline is started by [`Self::start_pipeline`], here as after each event.
+    /// Starts a camera. Its pipeline is started by [`Self::start_pipeline`], now as after each event.
     pub fn start(
         setup: CameraSetup,
         patience: Patience,
@@ -135,8 +136,8 @@ impl Camera {
         self.lifecycle.state()
     }
 
-    /// Whether it's being stopped while it's still being opened, for example an engine built for it: nothing of it has been
-    /// published, or is under way.
+    /// Whether it's being stopped while it's still opening, for example building an engine: nothing of it has been
+    /// published or is in flight.
     pub fn has_nothing_to_lose(&self) -> bool {
         self.lifecycle.state() == State::Stopping && self.lifecycle.is_opening()
     }
@@ -149,21 +150,21 @@ impl Camera {
         self.placement.core
     }
 
-    /// Whether a report of this source still matters.
+    /// Whether a report of this source is still relevant.
     pub fn is_current(&self, source: Option<u64>) -> bool {
         source.is_none_or(|number| number == self.sources)
     }
 
-    /// Why nothing works on its GPU any more. The GPU is asked: what a decoder or an upload has seen first, nobody of ours
-    /// knows, and without frames nobody would.
+    /// Why its GPU has failed for good, if it has. The GPU is asked, because the first failure may have been in a
+    /// decoder or an upload outside this plugin, and without frames no element would notice it.
     pub fn gpu_failure(&self) -> Option<String> {
         let context = self.gpu.get()?;
-        // Any call would do; a failure is kept with its cause.
+        // Any call would do; the context keeps a failure with its cause.
         let _ = context.memory();
         context.failure().map(|error| error.message.clone())
     }
 
-    /// Takes an event. Returns whether nothing of the camera is left.
+    /// Handles an event. Returns whether the camera has ended completely.
     pub fn handle(&mut self, event: Event) -> bool {
         let event = self.file_without_pictures(event);
         let event = match self.check(event) {
@@ -183,7 +184,7 @@ impl Camera {
         if self.lifecycle.state() != before.0 {
             let reason = self.lifecycle.reason().map_or_else(String::new, |reason| format!(": {reason}"));
             gst::info!(CAT, "{}: {:?} -> {:?}{reason}", self.setup.name, before.0, self.lifecycle.state());
-            // What was waited for is void.
+            // The state that the timers belong to is over.
             self.timer.clear();
             self.turn.clear();
         }
@@ -193,15 +194,15 @@ impl Camera {
         self.act(actions)
     }
 
-    /// A file in which nothing was found to decode is told as that, whatever GStreamer says of it. One that isn't there may
-    /// come, and one that is to play over and over may become another.
+    /// A file without anything that can be decoded is reported as such, whatever GStreamer says about it. A missing
+    /// file may still appear, and a looped file may be replaced by another.
     fn file_without_pictures(&self, event: Event) -> Event {
         let (Event::SourceLost(reason), State::Connecting, SourceSetup::File(file)) =
             (&event, self.lifecycle.state(), &self.setup.source)
         else {
             return event;
         };
-        // Elements that read it have other names each time.
+        // The elements that read the file have different names each time.
         let reason = reason.split_once(": ").map_or(reason.as_str(), |(_, reason)| reason);
         let decodes = self.source.as_ref().is_none_or(|source| source.bin.by_name("decoder").is_some());
         if !file.path.exists() || (decodes && !is_without_pictures(reason)) {
@@ -211,7 +212,7 @@ impl Camera {
         if file.looping { Event::SourceLost(text) } else { Event::Unplayable(text) }
     }
 
-    /// A timer of silence rings early when pictures have come since it was set, or are due later: it's set anew then.
+    /// A silence timer fires early when pictures have come since it was set, or are due later: it's set again then.
     fn check(&mut self, event: Event) -> Option<Event> {
         let playing = match (self.lifecycle.state(), &event) {
             (State::Playing, Event::Silence(_)) => true,
@@ -228,23 +229,23 @@ impl Camera {
         if playing && self.tracker.held() >= hangs {
             return Some(Event::AnalysisLost(format!("pictures go in, and none has come out for {hangs:?}")));
         }
-        // Not past what may be found meanwhile: a file's next picture can be due in hours.
+        // The next check isn't later than that: a file's next picture can be due in hours.
         let next = left.min(longest);
         self.timer.set(next, self.reporter.of_source(self.sources), Event::Silence(longest));
         None
     }
 
-    /// Ends the camera.
+    /// Stops the camera.
     pub fn stop(&mut self) {
         self.handle(Event::Stop);
     }
 
-    /// The configuration was read again, and has the camera as it is.
+    /// The configuration was read again, and the camera is unchanged.
     pub fn retry(&mut self) {
         self.handle(Event::Retry);
     }
 
-    /// Asks the elements how long they take, and tells them all.
+    /// Recalculates the pipeline's latency.
     pub fn distribute_latency(&self) {
         if let Some(analysis) = &self.analysis {
             analysis.pipeline.call_async(|pipeline| {
@@ -253,7 +254,7 @@ impl Camera {
         }
     }
 
-    /// Has outputs whose files were moved or deleted open them anew.
+    /// Makes outputs whose files were moved or deleted open them again.
     pub fn reopen_outputs(&self) {
         let Some(analysis) = &self.analysis else { return };
         for setup in self.setup.elements.iter().filter(|setup| matches!(setup.options, ElementOptions::Publish(_))) {
@@ -263,13 +264,13 @@ impl Camera {
         }
     }
 
-    /// Changes properties of elements that play, as `setup` has them, and has models look whether their files have another
-    /// content.
+    /// Changes properties of playing elements to those of `setup`, and makes models check whether the content of their
+    /// files has changed.
     pub fn change(&mut self, setup: CameraSetup, changed: Vec<NewOptions>) {
         self.setup = Arc::new(setup);
         let Some(analysis) = &self.analysis else { return };
         let (setup, reporter) = (self.setup.clone(), self.reporter.clone());
-        // A model may take its time.
+        // Loading a model may take time.
         analysis.pipeline.call_async(move |pipeline| {
             for NewOptions { element: name, .. } in changed {
                 let found = setup.elements.iter().find(|element| element.name == name).zip(pipeline.by_name(&name));
@@ -328,12 +329,12 @@ impl Camera {
         self.made = true;
     }
 
-    /// The pipeline that was made, and has to be started.
+    /// The pipeline that has been made and not started.
     pub fn made(&self) -> Option<&gst::Pipeline> {
         self.analysis.as_ref().filter(|_| self.made).map(|analysis| &analysis.pipeline)
     }
 
-    /// Starts the pipeline that was made.
+    /// Starts the pipeline that has been made.
     pub fn start_pipeline(&mut self) {
         let Some(analysis) = self.analysis.as_ref().filter(|_| std::mem::take(&mut self.made)) else { return };
         let (reporter, decoder, gpu) = (self.reporter.clone(), self.setup.decoder, self.gpu.clone());
@@ -351,11 +352,11 @@ impl Camera {
                     if let Some(recording) = recording {
                         recording.start(&end)?;
                     }
-                    // The element that refuses says why, before this.
+                    // The failing element has posted the reason before this.
                     let silent = |_| "the pipeline doesn't start, and doesn't say why".to_owned();
                     pipeline.set_state(gst::State::Playing).map(drop).map_err(silent)
                 });
-                // That it plays it says itself: at once, or once an engine has been built for it.
+                // The pipeline reports by itself that it plays: at once, or once an engine has been built for it.
                 if let Err(reason) = opened {
                     reporter.event(Event::CantOpen(reason));
                 }
@@ -367,7 +368,7 @@ impl Camera {
         self.made = false;
         let (source, reporter) = (self.source.take(), self.reporter.clone());
         let Some(Analysis { pipeline, start_guard, .. }) = self.analysis.take() else {
-            // Asked for twice, as when the last frame comes out in the moment in which the wait for it is over.
+            // This can be requested twice, as when the last frame comes out just as the wait for it times out.
             if !self.closing {
                 reporter.event(Event::PipelineClosed);
             }
@@ -377,13 +378,13 @@ impl Camera {
         let (recorder, tracker) = (self.recorder.clone(), self.tracker.clone());
         pipeline.call_async(move |pipeline| {
             close(pipeline, &start_guard, source, &recorder);
-            // With those that were left at the end.
+            // This includes the lines that were left at the end.
             tracker.count_dropped_lines();
             reporter.event(Event::PipelineClosed);
         });
     }
 
-    /// Opens the source when its turn has come; says how long that is until then.
+    /// Opens the source when the schedule allows it; returns how long that is from now.
     fn open_source_in_turn(&mut self) -> Duration {
         let wait = match self.setup.decoder {
             Decoder::Gpu(_) => self.spacing.borrow_mut().reserve(Instant::now()),
@@ -392,7 +393,7 @@ impl Camera {
         if !wait.is_zero() {
             gst::debug!(CAT, "{}: its source is opened in {wait:?}, after those of other cameras", self.setup.name);
         }
-        // What is late of the source before doesn't count from here on.
+        // Late reports of the previous source don't count from here on.
         self.sources += 1;
         if wait.is_zero() {
             self.open_source();
@@ -423,7 +424,7 @@ impl Camera {
         bin.call_async(move |bin| {
             start_guard.run(|| {
                 if bin.sync_state_with_parent().is_err() {
-                    // The element that refuses says why, before this.
+                    // The failing element has posted the reason before this.
                     reporter.event(Event::SourceLost("the source doesn't start".into()));
                 }
             });
@@ -449,7 +450,7 @@ impl Camera {
             if let Some(source) = source {
                 source.close();
             }
-            // Its way through to the end is reported as the pipeline's end.
+            // When it reaches the end, the end of the pipeline is reported.
             entry.send_event(gst::event::Eos::new());
         });
     }
@@ -465,27 +466,27 @@ impl Drop for Camera {
     }
 }
 
-/// Ends a pipeline and the source in it.
+/// Closes a pipeline and the source in it.
 fn close(
     pipeline: &gst::Pipeline,
     start_guard: &StartGuard,
     source: Option<source::OpenSource>,
     recorder: &Mutex<Option<Recorder>>,
 ) {
-    // What is being opened isn't opened after this.
+    // Nothing is opened after this.
     start_guard.close();
     if let Some(source) = source {
         source.end();
     }
     let recorder = recorder.lock().take();
     std::thread::scope(|scope| {
-        // Ends its files meanwhile; both may take seconds.
+        // The recorder finishes its files meanwhile; both may take seconds.
         scope.spawn(|| drop(recorder));
         let _ = pipeline.set_state(gst::State::Null);
     });
 }
 
-/// Gives all elements of a GPU's pipeline the one context that there is for it.
+/// Gives all elements of a GPU's pipeline the context that is shared on that GPU.
 fn share_context(pipeline: &gst::Pipeline, decoder: Decoder, gpu: &OnceLock<Arc<cuda::Context>>) -> Result<(), String> {
     let Some(device) = decoder.gpu() else { return Ok(()) };
     let shared = SharedContext::own(device).map_err(|error| error.message)?;

@@ -1,4 +1,4 @@
-//! What an edited configuration means for a camera that runs.
+//! What an edited configuration means for a running camera.
 
 use super::setup::{CameraSetup, ElementSetup};
 
@@ -14,13 +14,13 @@ pub struct NewOptions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     Nothing,
-    /// Goes without a pause.
+    /// The change is made without interruption.
     Options(Vec<NewOptions>),
-    /// Another pipeline is needed.
+    /// A new pipeline is needed.
     Restart,
 }
 
-/// What leads from one set-up to the other.
+/// The change from one set-up to the other.
 pub fn change(old: &CameraSetup, new: &CameraSetup) -> Change {
     if old == new {
         return Change::Nothing;

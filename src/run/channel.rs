@@ -1,4 +1,4 @@
-//! From streaming threads and state changes to the supervisor's thread.
+//! The channel from streaming threads and state changes to the supervisor's thread.
 
 use super::lifecycle::Event;
 use parking_lot::Mutex;
@@ -7,22 +7,22 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-/// What a camera's parts say.
+/// What a camera's parts report.
 #[derive(Debug)]
 pub enum Report {
     Event(Event),
-    /// The pipeline's latency has to be distributed anew.
+    /// The pipeline's latency has to be recalculated.
     Latency,
-    /// For the operator: a warning, or how far the building of an engine is.
+    /// A text for the operator: a warning, or the progress of an engine build.
     Note(String),
 }
 
-/// A report, and of which camera.
+/// A report and its origin.
 #[derive(Debug)]
 pub struct Message {
-    /// The camera's number; one that starts anew has another.
+    /// The camera's number; a camera that is restarted gets a new one.
     pub camera: u64,
-    /// Of which of the camera's sources it is, where it is of one: an older one's reports are void.
+    /// The number of the source that reports, if it is one: reports of an older source are obsolete.
     pub source: Option<u64>,
     pub report: Report,
 }
@@ -50,24 +50,25 @@ impl Reporter {
     }
 }
 
-/// Where messages are put, from any thread.
+/// Sends messages, from any thread.
 #[derive(Debug, Clone)]
 pub struct Sender(Arc<Mutex<Channel>>);
 
-/// Where they are read, on the supervisor's thread.
+/// Receives messages, on the supervisor's thread.
 #[derive(Debug)]
 pub struct Receiver(Arc<Mutex<Channel>>);
 
 /// Sender on their way.
 ///
-/// To wake a task of a main context is to touch that context, and so is to drop a waker; GLib doesn't bear it when another
-/// thread frees the context meanwhile. So wakers are used and dropped with the lock held, and none outlives the [`Receiver`],
-/// which is dropped before its context. General channels keep theirs until the last sender goes, on whatever thread.
+/// Waking a task of a main context accesses that context, and so does dropping a waker; GLib can't handle another
+/// thread freeing the context meanwhile. So wakers are used and dropped with the lock held, and none outlives the
+/// [`Receiver`], which is dropped before its context. General-purpose channels keep theirs until the last sender is
+/// dropped, on any thread.
 #[derive(Debug, Default)]
 struct Channel {
     messages: VecDeque<Message>,
     reader: Option<Waker>,
-    /// Nobody reads any more.
+    /// The receiver has been dropped.
     closed: bool,
 }
 
@@ -77,7 +78,7 @@ pub fn channel() -> (Sender, Receiver) {
 }
 
 impl Sender {
-    /// Without effect when the supervisor is gone, and with it everybody who would want to know.
+    /// Sends a message; does nothing once the supervisor is gone.
     fn send(&self, message: Message) {
         let mut channel = self.0.lock();
         if !channel.closed {
@@ -90,7 +91,7 @@ impl Sender {
 }
 
 impl Receiver {
-    /// The next message, once there is one.
+    /// Waits for the next message.
     pub async fn next(&mut self) -> Message {
         poll_fn(|context| {
             let mut channel = self.0.lock();

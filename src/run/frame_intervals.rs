@@ -1,34 +1,35 @@
-//! How long a source may be silent: as long as it says itself.
+//! How long a source may be silent, by its own frame rate.
 
 use super::lifecycle::Patience;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// When a source's next picture may be expected: by what the stream says of its rate, and by how its last pictures came.
+/// Predicts when a source's next picture comes, by the rate that the stream declares and by the intervals between its
+/// last pictures.
 #[derive(Debug, Default)]
 pub struct FrameIntervals {
-    /// From one picture to the next, as the stream says; the longest, where it says it twice.
+    /// The interval that the stream declares; the longest, if it declares several.
     told: Duration,
     /// When the last picture came, on the caller's clock.
     last: Option<Duration>,
-    /// From one picture to the next, as they came; oldest first.
+    /// The measured intervals, oldest first.
     intervals: VecDeque<Duration>,
 }
 
-/// Pictures that come in bursts: the pause between two bursts is among so many intervals.
+/// The number of intervals that are kept. Where pictures come in bursts, the pause between two bursts is among them.
 const INTERVALS: usize = 8;
-/// A source that slows down may take as many times its longest interval.
+/// A source that slows down may take this many times its longest interval.
 const TIMES: u32 = 3;
-/// Longest interval that a stream's word is taken for.
+/// The longest declared interval that is believed.
 const LONGEST_TOLD: Duration = Duration::from_secs(20 * 60);
 
 impl FrameIntervals {
-    /// The stream says how far apart its pictures are.
+    /// Records the interval that the stream declares.
     pub fn tell(&mut self, interval: Duration) {
         self.told = self.told.max(interval.min(LONGEST_TOLD));
     }
 
-    /// A picture has come.
+    /// Records that a picture has come.
     pub fn picture(&mut self, now: Duration) {
         if let Some(last) = self.last.replace(now) {
             if self.intervals.len() >= INTERVALS {
@@ -38,8 +39,8 @@ impl FrameIntervals {
         }
     }
 
-    /// The longest silence that is none. Until there are two pictures, as long as it takes to connect: what the stream says
-    /// of its rate is often that of another mode of the camera.
+    /// The longest silence to accept. Until there are two pictures, it is the time that connecting may take: the rate
+    /// that a stream declares is often that of another mode of the camera.
     pub fn longest_silence(&self, patience: &Patience) -> Duration {
         let least = match self.intervals.is_empty() {
             true => patience.connect.max(patience.silence),
@@ -73,7 +74,7 @@ mod tests {
         let mut told = after(&[0, 40, 80]);
         told.tell(SECOND / 25);
         assert_eq!(longest(&told), 5 * SECOND);
-        // One that was slow at night.
+        // A camera that was slow at night.
         let times: Vec<u64> = [0, 7000].into_iter().chain((1..=8).map(|n| 7000 + 40 * n)).collect();
         assert_eq!(longest(&after(&times)), 5 * SECOND);
     }
@@ -83,7 +84,7 @@ mod tests {
         assert_eq!(longest(&after(&[])), 10 * SECOND, "connecting");
         assert_eq!(longest(&after(&[0])), 10 * SECOND, "its rate isn't known");
         assert_eq!(longest(&after(&[0, 6700])), Duration::from_millis(20_100));
-        // Two pictures each seven seconds.
+        // Two pictures every seven seconds.
         assert_eq!(longest(&after(&[0, 40, 7000, 7040, 14_000, 14_040])), Duration::from_millis(3 * 6960));
         let mut told = after(&[]);
         told.tell(SECOND / 25);

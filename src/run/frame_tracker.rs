@@ -1,4 +1,4 @@
-//! Follows a camera's pictures from their arrival to the pipeline's end.
+//! Tracks a camera's pictures from their arrival to the end of the pipeline.
 
 use super::CAT;
 use super::channel::Reporter;
@@ -21,31 +21,32 @@ pub struct FrameTracker {
     meter: Arc<Meter>,
     outputs: OutputDrops,
     start: Instant,
-    /// When pictures arrived that aren't out yet, by PTS; oldest first.
+    /// The arrival times of pictures in flight, by PTS; oldest first.
     arrivals: Mutex<VecDeque<(gst::ClockTime, Instant)>>,
-    /// Of the last picture that the source gave, ns since `start`.
+    /// When the source last delivered a picture, ns since `start`.
     came: AtomicU64,
-    /// Of the last picture at the end, ns since `start`.
+    /// When the last picture reached the end, ns since `start`.
     went: AtomicU64,
-    /// Of the first picture that came after one was at the end, ns since `start`.
+    /// When the first picture came after one reached the end, ns since `start`.
     entered: AtomicU64,
-    /// The source has given a picture since it was opened.
+    /// The source has delivered a picture since it was opened.
     playing: AtomicBool,
-    /// One of them has come to the pipeline's end.
+    /// One of these has reached the end of the pipeline.
     shown: AtomicBool,
     frame_intervals: Mutex<FrameIntervals>,
-    /// Until then there is a reason for the source's silence, ns since `start`.
+    /// The time until which the source's silence is explained, ns since `start`.
     accounted: AtomicU64,
-    /// Coded pictures that were due since the decoder gave one.
+    /// Coded pictures that were due since the decoder last returned one.
     undecoded: AtomicU32,
-    /// That there is no key frame has been said.
+    /// The missing key frame has been reported.
     told_no_key_frame: AtomicBool,
 }
 
-/// Most coded pictures that a decoder takes before it gives the first: 16 that may be reordered, and as many on its threads.
+/// The most coded pictures that a decoder takes before it returns the first: 16 that may be reordered, and as many on
+/// its threads.
 const MOST_UNDECODED: u32 = 32;
 
-/// More pictures than can be on their way; a bound for those that a decoder keeps.
+/// More pictures than can be in flight; a bound for decoders that keep some.
 const MOST_ARRIVALS: usize = 512;
 
 impl FrameTracker {
@@ -71,12 +72,12 @@ impl FrameTracker {
         &self.meter
     }
 
-    /// What is published goes through these elements.
+    /// The results are published by some of these elements.
     pub fn publishes(&self, elements: impl Iterator<Item = gst::Element>) {
         self.outputs.follow(elements);
     }
 
-    /// Counts what outputs have dropped since this was last done.
+    /// Counts what outputs have dropped since the last call.
     pub fn count_dropped_lines(&self) {
         self.meter.lines_dropped(self.outputs.count());
     }
@@ -85,7 +86,7 @@ impl FrameTracker {
         nanoseconds(self.start.elapsed())
     }
 
-    /// A picture was left out, because what comes next is too far behind.
+    /// Records that a picture was dropped, because the next stage is too far behind.
     pub fn dropped(&self, at: &str) {
         gst::debug!(CAT, "{}: a picture is left out {at}", self.meter.name());
         self.meter.dropped(1);
@@ -95,7 +96,7 @@ impl FrameTracker {
         gst::debug!(CAT, "{}: {what}", self.meter.name());
     }
 
-    /// A new source was opened; the time of patience begins.
+    /// Records that a new source was opened; its timeouts begin.
     pub fn opened(&self) {
         self.log("source opened");
         self.arrivals.lock().clear();
@@ -109,29 +110,30 @@ impl FrameTracker {
         }
     }
 
-    /// The source says how far apart its pictures are.
+    /// Records the frame interval that the source declares.
     pub fn told(&self, interval: Duration) {
         self.frame_intervals.lock().tell(interval);
     }
 
-    /// A coded picture has come that can't be decoded for want of a key frame. That is no silence.
+    /// Records that a coded picture has come that can't be decoded for lack of a key frame. That isn't silence.
     pub fn waits_for_key_frame(&self) {
         self.accounted.fetch_max(self.now(), Ordering::SeqCst);
     }
 
-    /// Whether it has yet to be said that the camera's key frames are missing.
+    /// Whether the camera's missing key frames have yet to be reported; true once.
     pub fn tells_no_key_frame(&self) -> bool {
         !self.told_no_key_frame.swap(true, Ordering::SeqCst)
     }
 
-    /// A file's next picture is due after this. A decoder that makes nothing of them isn't waited for without end.
+    /// Records that a file's next picture is due after this time. A decoder that returns nothing isn't waited for
+    /// forever.
     pub fn due(&self, after: Duration) {
         if self.undecoded.fetch_add(1, Ordering::SeqCst) < MOST_UNDECODED {
             self.accounted.fetch_max(self.now().saturating_add(nanoseconds(after)), Ordering::SeqCst);
         }
     }
 
-    /// A picture has arrived, coded or not.
+    /// Records that a picture has arrived, coded or not.
     pub fn arrived(&self, pts: Option<gst::ClockTime>) {
         let Some(pts) = pts else { return };
         let mut arrivals = self.arrivals.lock();
@@ -147,12 +149,12 @@ impl FrameTracker {
         arrivals.push_back((pts, Instant::now()));
     }
 
-    /// The source gives a picture to the models.
+    /// Records that the source delivers a picture to the models.
     pub fn came(&self, pts: Option<gst::ClockTime>, reporter: &Reporter) {
         let now = self.now();
         let before = self.came.swap(now, Ordering::SeqCst);
         if self.went.load(Ordering::SeqCst) >= before {
-            // None was being waited for.
+            // No picture was in flight.
             self.entered.store(now, Ordering::SeqCst);
         }
         self.undecoded.store(0, Ordering::SeqCst);
@@ -161,7 +163,7 @@ impl FrameTracker {
             self.log("first decoded picture");
             reporter.event(Event::FirstPicture);
         }
-        // What wasn't coded arrives here.
+        // A picture that wasn't coded arrives here.
         if let Some(pts) = pts
             && !self.arrivals.lock().iter().any(|(arrived, _)| *arrived == pts)
         {
@@ -169,7 +171,7 @@ impl FrameTracker {
         }
     }
 
-    /// A picture is at the pipeline's end.
+    /// Records that a picture is at the end of the pipeline.
     pub fn went(&self, buffer: &gst::BufferRef) {
         self.went.store(self.now(), Ordering::SeqCst);
         if !self.shown.swap(true, Ordering::SeqCst) {
@@ -186,8 +188,8 @@ impl FrameTracker {
         self.meter.frame(latency, objects);
     }
 
-    /// When the picture of this PTS arrived; in a burst several can have the same. Those before it went lost on their way,
-    /// or are out: pictures leave in the order of their PTS.
+    /// Returns when the picture with this PTS arrived; in a burst several can have the same. Earlier ones were lost on
+    /// the way or are out: pictures leave in the order of their PTS.
     fn take_arrival(&self, pts: gst::ClockTime) -> Option<Instant> {
         let mut arrivals = self.arrivals.lock();
         let found = arrivals.iter().find(|(arrived, _)| *arrived == pts).map(|(_, at)| *at);
@@ -195,23 +197,23 @@ impl FrameTracker {
         found
     }
 
-    /// Whether the source has given a picture.
+    /// Whether the source has delivered a picture.
     pub fn is_playing(&self) -> bool {
         self.playing.load(Ordering::SeqCst)
     }
 
-    /// The longest silence of the source that is none.
+    /// The longest silence of the source to accept.
     pub fn longest_silence(&self, patience: &Patience) -> Duration {
         self.frame_intervals.lock().longest_silence(patience)
     }
 
-    /// How much of a silence of `longest` is left.
+    /// How much time is left of a silence of at most `longest`.
     pub fn silence_left(&self, longest: Duration) -> Duration {
         let since = self.came.load(Ordering::SeqCst).max(self.accounted.load(Ordering::SeqCst));
         Duration::from_nanos(since.saturating_add(nanoseconds(longest)).saturating_sub(self.now()))
     }
 
-    /// How long pictures have been going in without one coming out.
+    /// How long pictures have been entering the models without one coming out.
     pub fn held(&self) -> Duration {
         let first = self.entered.load(Ordering::SeqCst).max(self.went.load(Ordering::SeqCst));
         Duration::from_nanos(self.came.load(Ordering::SeqCst).saturating_sub(first))
@@ -269,7 +271,7 @@ mod tests {
         (0..1000).for_each(|n| tracker.due(n * minute));
         let longest = MOST_UNDECODED * minute;
         assert!(tracker.silence_left(Duration::ZERO) < longest);
-        // It gives pictures again.
+        // The decoder returns pictures again.
         let (sender, _receiver) = super::super::channel::channel();
         tracker.came(None, &Reporter { camera: 1, source: Some(1), sender });
         tracker.due(2 * longest);
@@ -290,7 +292,7 @@ mod tests {
             tracker.went(gst::Buffer::new().as_ref());
             std::thread::sleep(pause);
         }
-        // Now they do.
+        // Now the models hang.
         for _ in 0..3 {
             tracker.came(None, &reporter);
             std::thread::sleep(pause);

@@ -1,25 +1,25 @@
-//! What a camera goes through, as a pure state machine: what happened goes in, what is to be done comes out.
+//! A camera's life as a pure state machine: events go in, actions come out.
 
 use crate::backoff::Backoff;
 use crate::monitor::CameraState;
 use std::time::Duration;
 
-/// How patient to be with a camera.
+/// The timeouts of a camera.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// From the attempt to connect to the first picture.
+    /// The longest time from the attempt to connect to the first picture.
     pub connect: Duration,
-    /// From one picture to the next.
+    /// The longest time from one picture to the next.
     pub silence: Duration,
-    /// A camera that has played for as long is well again: its next failure counts as the first.
+    /// A camera that has played for this long has recovered: its next failure counts as the first.
     pub settled: Duration,
     pub backoff: Backoff,
-    /// After a refused login: cameras lock accounts and addresses after a few.
+    /// The delays after refused logins: cameras lock accounts and addresses after a few.
     pub refusal: Backoff,
 }
 
 impl Patience {
-    /// How long data may come without a key frame. After that there will be none, and what comes is decoded: some cameras
+    /// How long data may come without a key frame. After that none is expected, and the data is decoded: some cameras
     /// refresh the picture part by part instead.
     pub fn key_frame(&self) -> Duration {
         3 * self.connect
@@ -38,7 +38,7 @@ impl Default for Patience {
     }
 }
 
-/// Where a camera is.
+/// The state of a camera.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Its models and outputs are being opened.
@@ -54,11 +54,11 @@ pub enum State {
     Refused,
     /// Models or outputs failed; all of the pipeline is being closed.
     Broken,
-    /// For the next attempt.
+    /// Waiting for the next attempt.
     Waiting,
     /// Its models or outputs can't be opened.
     Failed,
-    /// Asked to stop; what is under way is being finished.
+    /// Asked to stop; the pictures in flight are being finished.
     Stopping,
     Stopped,
 }
@@ -66,24 +66,24 @@ pub enum State {
 /// What happened to a camera.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Models and outputs are open, and what comes is played; also said when that was known.
+    /// Models and outputs are open and the pipeline plays; this may be reported repeatedly.
     Opened,
     CantOpen(String),
-    /// The source's turn to be opened has come.
+    /// The source may be opened now.
     SourceDue,
-    /// The source's first picture.
+    /// The source's first picture came.
     FirstPicture,
-    /// No picture for so long, which is as long as patience lasts.
+    /// No picture came for this long, which is the timeout.
     Silence(Duration),
-    /// Pictures come, none of which can be decoded for want of a key frame.
+    /// Pictures come, but none can be decoded for lack of a key frame.
     NoKeyFrame(String),
-    /// The source failed, or ended where it shouldn't.
+    /// The source failed, or ended unexpectedly.
     SourceLost(String),
-    /// The source has nothing that can be played, and won't have.
+    /// The source has nothing that can be played, and never will.
     Unplayable(String),
-    /// The camera doesn't take user and password.
+    /// The camera refuses the user name and password.
     LoginRefused(String),
-    /// The source is at its end, and there's no more to come.
+    /// The source has ended, as expected.
     Ended,
     /// An element after the source failed.
     AnalysisLost(String),
@@ -93,32 +93,32 @@ pub enum Event {
     /// The configuration was read again: a refused login may be tried at once.
     Retry,
     Stop,
-    /// What was under way came out at the end, or took too long.
+    /// The pictures in flight came out at the end, or took too long.
     Drained,
     PipelineClosed,
 }
 
-/// What is to be done. None of it may be waited for here: each ends with an event.
+/// What is to be done. None of it blocks here: each action ends with an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     OpenPipeline,
     ClosePipeline,
     OpenSource,
     CloseSource,
-    /// Watch over pictures: at most this long without one.
+    /// Watch for pictures: at most this long without one.
     Watch(Duration),
-    /// [`Event::WaitOver`] after this.
+    /// Report [`Event::WaitOver`] after this time.
     Wait(Duration),
-    /// Ends the stream, and lets go out what is under way.
+    /// End the stream, and finish the pictures in flight.
     Drain,
-    /// It plays again after it was lost.
+    /// The camera plays again after it was lost.
     CountReconnect,
-    /// Nothing of it is left.
+    /// The camera has ended completely.
     Forget,
 }
 
-/// What to do where a silence is none.
-const SLOWER: &str = " (one that is slower needs a longer STALL_TIMEOUT_S)";
+/// The remedy for a camera that is slow by nature.
+const SLOWER: &str = " (a slower camera needs a longer STALL_TIMEOUT_S)";
 
 /// A camera's state, and what it remembers.
 #[derive(Debug)]
@@ -127,28 +127,28 @@ pub struct Lifecycle {
     state: State,
     /// Why it isn't playing.
     reason: Option<String>,
-    /// In a row.
+    /// Consecutive failures.
     failures: u32,
-    /// Refused logins, in a row.
+    /// Consecutive refused logins.
     refusals: u32,
     /// The last failure was a refused login.
     refused: bool,
-    /// On the caller's clock: no login is tried before, whatever happens meanwhile; and why.
+    /// The time on the caller's clock before which no login is tried, whatever happens meanwhile, and why.
     login_after: Option<(Duration, String)>,
     /// When it began to play, on the caller's clock.
     playing_since: Option<Duration>,
-    /// The pipeline is being opened, which may mean that an engine is built, and nobody has said how it went.
+    /// The pipeline is being opened, which may include building an engine, and the result hasn't been reported.
     opening: bool,
-    /// The wait is for another attempt to open the pipeline, not only the source.
+    /// The wait is for another attempt to open the whole pipeline, not only the source.
     reopen: bool,
-    /// It has opened, so a failure to open may pass.
+    /// It has opened before, so a failure to open may be temporary.
     has_opened: bool,
-    /// It has played, so playing again is a reconnection.
+    /// It has played before, so playing again is a reconnection.
     has_played: bool,
 }
 
 impl Lifecycle {
-    /// A new camera, and what to do first.
+    /// Returns a new camera and the first actions.
     pub fn start(patience: Patience) -> (Self, Vec<Action>) {
         let this = Self {
             patience,
@@ -175,7 +175,7 @@ impl Lifecycle {
         self.state
     }
 
-    /// Whether its models and outputs are being opened, also when it's to stop after that.
+    /// Whether its models and outputs are being opened, even if it is to stop after that.
     pub fn is_opening(&self) -> bool {
         self.opening
     }
@@ -185,7 +185,7 @@ impl Lifecycle {
         self.reason.as_deref()
     }
 
-    /// As those see it who watch.
+    /// The state as the monitor shows it.
     pub fn shown(&self) -> CameraState {
         match self.state {
             State::Waiting if self.login_after.is_some() => CameraState::Refused,
@@ -201,12 +201,12 @@ impl Lifecycle {
         }
     }
 
-    /// Takes an event. `now` is any clock that doesn't go back; `random`, 0 to 1, spreads waits. What doesn't fit the state
-    /// comes too late, and is ignored.
+    /// Handles an event. `now` is any monotonic clock; `random`, 0 to 1, spreads delays. An event that doesn't fit the
+    /// state comes too late and is ignored.
     pub fn handle(&mut self, event: Event, now: Duration, random: f64) -> Vec<Action> {
         use State::*;
         let event = match event {
-            // An element that can't be opened says so itself, at once or when its engine was built in vain.
+            // An element that can't be opened reports it by itself, at once or when its engine couldn't be built.
             Event::AnalysisLost(reason) if self.state == Opening => Event::CantOpen(reason),
             event => event,
         };
@@ -218,7 +218,7 @@ impl Lifecycle {
             (Stopping, Event::Drained) => vec![Action::ClosePipeline],
             (Stopping, Event::PipelineClosed) => self.go(Stopped, None, vec![Action::Forget]),
             (Stopping, _) => vec![],
-            // What isn't played has nothing under way.
+            // A camera that isn't playing has nothing in flight.
             (Playing, Event::Stop | Event::Ended) => self.go(Stopping, None, vec![Action::Drain]),
             (_, Event::Stop) | (Connecting, Event::Ended) => self.go(Stopping, None, vec![Action::ClosePipeline]),
 
@@ -240,7 +240,7 @@ impl Lifecycle {
                 actions.extend(again.then_some(Action::CountReconnect));
                 self.go(Playing, None, actions)
             }
-            // One that waited before keeps its reason for those who watch.
+            // A camera that waited before keeps its reason for the monitor.
             (Connecting, Event::NoKeyFrame(reason)) => self.go(Connecting, Some(reason), vec![]),
             (Connecting, Event::Silence(time)) => {
                 let reason = format!("no picture within {time:?} of connecting{SLOWER}");
@@ -292,7 +292,7 @@ impl Lifecycle {
     fn connect(&mut self, now: Duration) -> Vec<Action> {
         if let Some((at, reason)) = &self.login_after {
             let left = at.saturating_sub(now);
-            // A millisecond is a timer's rounding.
+            // Timers round to a millisecond.
             if left > Duration::from_millis(1) {
                 self.reason = Some(reason.clone());
                 return self.wait(false, left);
@@ -352,7 +352,7 @@ mod tests {
             self.camera.handle(event, self.now, 0.0)
         }
 
-        /// Loses the source, and returns the wait.
+        /// Loses the source, and returns the delay before the next attempt.
         fn lose(&mut self) -> Duration {
             assert_eq!(self.on(Event::SourceLost("gone".into())), [CloseSource]);
             assert_eq!(self.camera.reason(), Some("gone"));
@@ -416,7 +416,7 @@ mod tests {
             assert_eq!(test.on(Event::WaitOver)[0], OpenSource);
             assert_eq!(test.camera.shown(), CameraState::Refused, "it may be refused again");
         }
-        // It's right again, and wrong later.
+        // The password is right again, and wrong later.
         test.on(Event::FirstPicture);
         assert_eq!(test.camera.shown(), CameraState::Playing);
         assert_eq!(test.on(Event::LoginRefused("refused the login (403)".into())), [CloseSource]);
@@ -443,7 +443,7 @@ mod tests {
         assert_eq!((test.camera.shown(), test.camera.reason()), (CameraState::Refused, Some("refused")));
         test.now += 110 * SECOND;
         assert_eq!(test.on(Event::WaitOver)[0], OpenSource);
-        // The network is away at the next attempt: that is tried again soon, for no login was refused.
+        // The network is down at the next attempt: it's retried soon, because no login was refused.
         assert_eq!(test.lose(), 2 * SECOND, "the third failure");
         assert_eq!(test.camera.shown(), CameraState::Reconnecting);
 

@@ -1,4 +1,4 @@
-//! What all cameras do.
+//! The meters of all cameras.
 
 use crate::monitor::{Camera, Meter};
 use gst::glib;
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The meters of the cameras that there are, for the supervisor and for those who watch, on any thread.
+/// The meters of all configured cameras, for the supervisor and for the monitor, on any thread.
 #[derive(Debug, Clone, Default)]
 pub struct Meters(Arc<Mutex<BTreeMap<String, Entry>>>);
 
@@ -21,17 +21,17 @@ struct Entry {
 #[derive(Debug, Clone, Default)]
 pub struct OutputDrops(Arc<Mutex<Vec<Dropped>>>);
 
-/// An output, and the lines that it had dropped when it was last asked.
+/// An output, and the number of lines that it had dropped when it was last asked.
 type Dropped = (glib::WeakRef<gst::Element>, u64);
 
 impl OutputDrops {
-    /// The outputs are these elements from now on.
+    /// Replaces the outputs by these elements.
     pub fn follow(&self, elements: impl Iterator<Item = gst::Element>) {
         let publishing = elements.filter(|e| e.factory().is_some_and(|factory| factory.name() == "trtpublish"));
         *self.0.lock() = publishing.map(|element| (element.downgrade(), 0)).collect();
     }
 
-    /// What was dropped since it was last asked for.
+    /// The number of lines dropped since the last call.
     pub fn count(&self) -> u64 {
         let mut sum = 0;
         for (element, counted) in self.0.lock().iter_mut() {
@@ -45,7 +45,7 @@ impl OutputDrops {
 }
 
 impl Meters {
-    /// A camera's meter. One that starts anew goes on counting.
+    /// Returns a camera's meter. A camera that is restarted keeps its counts.
     pub(super) fn of(&self, camera: &str) -> (Arc<Meter>, OutputDrops) {
         let mut meters = self.0.lock();
         let entry = meters
@@ -54,12 +54,12 @@ impl Meters {
         (entry.meter.clone(), entry.outputs.clone())
     }
 
-    /// The camera isn't configured any more.
+    /// Removes a camera that isn't configured any more.
     pub(super) fn forget(&self, camera: &str) {
         self.0.lock().remove(camera);
     }
 
-    /// Every camera as it is now, by name.
+    /// Snapshots of all cameras, sorted by name.
     pub fn snapshots(&self) -> Vec<Camera> {
         let entries: Vec<_> = self.0.lock().values().cloned().collect();
         let snapshot = |entry: &Entry| {

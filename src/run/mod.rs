@@ -1,15 +1,15 @@
 //! Runs cameras: one pipeline each, in one process, with the models shared by all.
 //!
-//! 1. A [`CameraSetup`] says what a camera's pipeline is made of.
-//! 2. A [`Supervisor`] runs any number of them: each starts, fails, comes back and stops without the others noticing.
-//!    [`Supervisor::apply`] takes an edited list, [`Supervisor::stop`] lets out what is under way and ends.
-//! 3. Each camera has a [`Meter`](crate::monitor::Meter) among [`Meters`], for whoever watches.
+//! 1. A [`CameraSetup`] describes a camera's pipeline.
+//! 2. A [`Supervisor`] runs any number of them: each starts, fails, recovers and stops without affecting the others.
+//!    [`Supervisor::apply`] takes an edited list, [`Supervisor::stop`] finishes the pictures in flight and ends.
+//! 3. Each camera has a [`Meter`](crate::monitor::Meter) among [`Meters`], for monitoring.
 //!
-//! Nothing polls: the supervisor lives on a GLib main context, and wakes when a pipeline, a timer or a signal has something
-//! to say. What may wait for a network, a model or a disk is done on GStreamer's threads.
+//! Nothing polls: the supervisor runs on a GLib main context, and wakes when a pipeline, a timer or a signal has news.
+//! Anything that may wait for a network, a model or a disk runs on GStreamer's threads.
 //!
-//! A camera's pipeline has two parts. The source (connection, parser, a queue, the decoder behind it) is thrown away and
-//! made anew whenever the camera is lost; models and outputs stay as they are meanwhile.
+//! A camera's pipeline has two parts. The source (connection, parser, a queue, the decoder behind it) is discarded and
+//! made again whenever the camera is lost; models and outputs stay meanwhile.
 
 mod analysis;
 mod bus;

@@ -1,4 +1,4 @@
-//! From a camera's outputs to elements and what records beside them.
+//! Turns a camera's outputs into elements and recordings.
 
 use super::options::ElementOptions;
 use super::setup::ElementSetup;
@@ -10,16 +10,16 @@ use files::digest::{self, Hash};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::time::Duration;
 
-/// How long the end waits for servers to take the last lines: less than the camera's own end takes.
+/// How long the end waits for servers to take the last lines: less than the end of the camera takes.
 const DRAIN: Duration = Duration::from_millis(1500);
 
-/// The elements that put out what was found.
+/// The elements that publish the results.
 pub fn elements(camera: &str, outputs: &Outputs) -> Vec<ElementSetup> {
     let lines = (1..).zip(&outputs.lines).map(|(number, target)| lines(camera, number, target));
     lines.chain(outputs.mqtt.iter().map(|mqtt| broker(camera, mqtt))).collect()
 }
 
-/// What records pictures and videos of it, if anything does.
+/// The recording of pictures and videos, if there is any.
 pub fn recording(camera: &str, outputs: &Outputs, gpu: Option<u32>) -> Option<record::Settings> {
     outputs.need_drawing().then(|| record::Settings {
         camera: camera.to_owned(),
@@ -29,10 +29,11 @@ pub fn recording(camera: &str, outputs: &Outputs, gpu: Option<u32>) -> Option<re
     })
 }
 
-/// Whether the certificates and keys of a plan can be read: cameras that run aren't to be ended for what can't begin.
+/// Checks that the certificates and keys of a plan can be read: running cameras aren't to be stopped for a
+/// configuration that can't start.
 ///
 /// # Errors
-/// Names the camera, the file and what is wrong with it.
+/// Names the camera, the file and the cause.
 pub fn check_certificates(plan: &Plan) -> Result<(), Error> {
     for camera in &plan.cameras {
         if let Some(tls) = camera.outputs.mqtt.as_ref().and_then(|mqtt| mqtt.broker.tls.as_ref()) {
@@ -53,7 +54,7 @@ fn publish(camera: &str, location: String) -> PublishOptions {
         location,
         stream_id: Some(camera.into()),
         drain_timeout: DRAIN,
-        // One that fails, or is slow, takes neither the camera nor its other outputs down.
+        // An output that fails or is slow affects neither the camera nor its other outputs.
         on_error: OnError::Retry,
         overflow: OverflowChoice::DropOldest,
         ..PublishOptions::default()
@@ -66,12 +67,12 @@ fn lines(camera: &str, number: u32, target: &LinesTarget) -> ElementSetup {
         LinesTarget::File(path) => path.display().to_string(),
         LinesTarget::Tcp { host, port } => format!("tcp://{}", server(host, *port)),
     };
-    // What was written before a reconnection stays.
+    // Lines written before a reconnection are kept.
     let options = PublishOptions { append: true, ..publish(camera, location) };
     element(format!("lines-{number}"), options, vec![])
 }
 
-/// With an IPv6 address in brackets.
+/// Joins host and port, with an IPv6 address in brackets.
 fn server(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
@@ -94,7 +95,7 @@ fn broker(camera: &str, mqtt: &Mqtt) -> ElementSetup {
             qos: *qos,
             retain: *retain,
             client_id: broker.client_id.clone(),
-            // The configuration has the account, from the environment where it says so.
+            // The configuration already contains the account, from the environment where it says so.
             credentials_env: String::new(),
             tls_ca_file: tls.ca,
             tls_client: None,

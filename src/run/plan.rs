@@ -1,4 +1,4 @@
-//! From what the configuration means to what pipelines are made of.
+//! Turns the plan of a configuration into set-ups of pipelines.
 
 use super::lifecycle::Patience;
 use super::options::ElementOptions;
@@ -11,14 +11,14 @@ use crate::error::{Error, ErrorKind};
 use crate::options::InferenceOptions;
 use std::time::Duration;
 
-/// Coded pictures that wait while their decoder doesn't keep up: a burst after a pause of the network, which a decoder works
+/// Coded pictures that wait while their decoder doesn't keep up: a burst after a network stall, which a decoder works
 /// off faster than it came, isn't lost.
 const LEAST_CODED_QUEUE: u32 = 60;
 
-/// The plan's cameras. `kept` says which GPU a camera runs on already.
+/// The set-ups of the plan's cameras. `kept` returns the GPU that a camera already runs on.
 ///
 /// # Errors
-/// The driver isn't there, or a GPU that a camera names.
+/// The driver is missing, or a GPU that a camera names.
 pub fn cameras(plan: &Plan, kept: impl Fn(&str) -> Option<u32>) -> Result<Vec<CameraSetup>, Error> {
     let gpus = match plan.pipeline {
         Pipeline::Cpu => vec![None; plan.cameras.len()],
@@ -33,7 +33,7 @@ pub fn cameras(plan: &Plan, kept: impl Fn(&str) -> Option<u32>) -> Result<Vec<Ca
     Ok(plan.cameras.iter().zip(&gpus).map(|(camera, gpu)| setup(plan, camera, *gpu, &gpus)).collect())
 }
 
-/// How patient to be with the plan's cameras.
+/// The timeouts of the plan's cameras.
 pub fn patience(plan: &Plan) -> Patience {
     let config::Reconnect { first, longest, stall } = plan.reconnect;
     let default = Patience::default();
@@ -46,7 +46,7 @@ fn setup(plan: &Plan, camera: &config::Camera, gpu: Option<u32>, gpus: &[Option<
         (Some(gpu), config::Decoder::Nvdec) => Decoder::Gpu(gpu),
         (Some(gpu), config::Decoder::Software) => Decoder::Upload(gpu),
     };
-    // Each camera has its share.
+    // The memory is shared equally by the cameras of a GPU.
     let sharing = gpus.iter().filter(|other| **other == gpu).count().max(1) as u64;
     let memory = plan.frame_memory.map(|bytes| u32::try_from(bytes / sharing).unwrap_or(u32::MAX));
     CameraSetup {
@@ -84,7 +84,7 @@ fn source(source: &config::Source, timeout: Duration) -> SourceSetup {
     }
 }
 
-/// Models, then outputs.
+/// The elements of a camera: models, then outputs.
 fn elements(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementSetup> {
     let mut elements = models(plan, camera, device);
     elements.extend(outputs::elements(&camera.name, &camera.outputs));
@@ -95,9 +95,9 @@ fn elements(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementSet
 pub fn models(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementSetup> {
     let element = |model: &config::Model, of: fn(InferenceOptions) -> ElementOptions| ElementSetup {
         name: model.id.to_owned(),
-        // Nobody but us is in these pipelines.
+        // Only this plugin's elements are in these pipelines.
         options: of(InferenceOptions { roi_meta: false, ..model.options_in(plan, device) }),
-        // Models look at their files themselves.
+        // Elements check their models' files by themselves.
         contents: vec![],
     };
     let detection = camera.detection.iter().map(|model| element(model, ElementOptions::detect));

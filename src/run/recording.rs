@@ -1,4 +1,4 @@
-//! Starts what records a camera, again and again while its folders can't be made or read.
+//! Starts a camera's recorder, and retries while its folders can't be created or read.
 
 use super::channel::{Report, Reporter};
 use super::start_guard::StartGuard;
@@ -10,23 +10,23 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What it takes to start the recorder of one pipeline.
+/// Everything needed to start the recorder of one pipeline.
 #[derive(Clone)]
 pub struct Recording {
     pub settings: record::Settings,
-    /// Where it is, once it's there.
+    /// The recorder, once it has started.
     pub recorder: Arc<Mutex<Option<Recorder>>>,
-    /// Of the pipeline's opening and closing.
+    /// Serialises this with opening and closing the pipeline.
     pub start_guard: StartGuard,
     pub reporter: Reporter,
 }
 
 impl Recording {
-    /// Starts to record the frames that pass `pad`. Folders that can't be made or read are told of, and tried again while
-    /// frames pass; the camera and its other outputs go on. To be called in the pipeline's turn.
+    /// Starts to record the frames that pass `pad`. Folders that can't be created or read are reported, and retried
+    /// while frames pass; the camera and its other outputs go on. To be called within the pipeline's [`StartGuard`].
     ///
     /// # Errors
-    /// Why it can never be recorded here.
+    /// The reason why recording can never work here.
     pub fn start(self, pad: &gst::Pad) -> Result<(), String> {
         let Err(error) = self.attempt(pad) else { return Ok(()) };
         if error.kind != ErrorKind::File {
@@ -46,7 +46,7 @@ impl Recording {
         Ok(())
     }
 
-    /// Makes another attempt with the first frame that passes when it's time.
+    /// Makes another attempt with the first frame after the delay.
     fn again(self, pad: &gst::Pad, mut attempts: Attempts) {
         let due = Instant::now() + attempts.next_wait();
         let next = Mutex::new(Some((self, attempts)));
@@ -58,10 +58,10 @@ impl Recording {
                 && let Some(element) = pad.parent_element()
             {
                 let pad = pad.clone();
-                // Not on the thread that brings frames: it waits for a disk.
+                // Not on the streaming thread: the attempt waits for a disk.
                 element.call_async(move |_| {
                     this.start_guard.clone().run(|| match this.attempt(&pad) {
-                        Ok(()) => this.say("recording goes on".to_owned()),
+                        Ok(()) => this.say("recording works again".to_owned()),
                         Err(_) => this.again(&pad, attempts),
                     });
                 });

@@ -1,4 +1,4 @@
-//! What a camera's pipeline is made of.
+//! The set-up of a camera's pipeline.
 
 use super::options::ElementOptions;
 use crate::config::{Priority, SecretUrl, Transport};
@@ -8,7 +8,7 @@ use files::digest::Hash;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// One camera. Two that are equal need the same pipeline.
+/// One camera. Equal set-ups need the same pipeline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CameraSetup {
     /// Unique among cameras.
@@ -17,35 +17,35 @@ pub struct CameraSetup {
     pub decoder: Decoder,
     /// Coded pictures that may wait for the decoder.
     pub coded_queue: u32,
-    /// Decoded pictures that may wait for the first model; the oldest makes room for a new one.
+    /// Decoded pictures that may wait for the first model; the oldest is dropped for a new one.
     pub picture_queue: u32,
-    /// Most memory that those may take, bytes.
+    /// The most memory that those may take, bytes.
     pub picture_memory: Option<u32>,
-    /// Pictures that the decoder may have out at once, where it lets that be set.
+    /// Pictures that the decoder may have in use at once, where it lets that be set.
     pub surfaces: Option<u32>,
-    /// What the pictures go through, in order.
+    /// The elements that the pictures pass, in order.
     pub elements: Vec<ElementSetup>,
-    /// What is recorded of it.
+    /// The recording, if there is any.
     pub recording: Option<record::Settings>,
     pub threads: ThreadSetup,
 }
 
-/// Where pictures come from.
+/// The origin of the pictures.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SourceSetup {
     Rtsp(RtspSource),
-    /// At its own speed.
+    /// A file that plays at its own speed.
     File(FileSource),
     Test(TestSource),
 }
 
 impl SourceSetup {
-    /// Whether it comes to an end by itself, and that's as it should be.
+    /// Whether the source is expected to end by itself.
     pub fn ends(&self) -> bool {
         matches!(self, Self::File(FileSource { looping: false, .. }))
     }
 
-    /// Whether a login is tried as a user.
+    /// Whether the URL contains a user name for the login.
     pub fn has_user(&self) -> bool {
         matches!(self, Self::Rtsp(source) if source.url.has_user())
     }
@@ -57,9 +57,9 @@ pub struct RtspSource {
     /// `rtsp://…` or `rtsps://…`
     pub url: SecretUrl,
     pub transport: Transport,
-    /// What the jitter buffer may hold back.
+    /// The latency of the jitter buffer.
     pub latency: Duration,
-    /// How long the network may be silent.
+    /// The network timeout.
     pub timeout: Duration,
 }
 
@@ -67,7 +67,7 @@ pub struct RtspSource {
 #[derive(Debug, Clone, PartialEq)]
 pub struct FileSource {
     pub path: PathBuf,
-    /// From the beginning again at its end.
+    /// Restarts from the beginning at the end.
     pub looping: bool,
 }
 
@@ -83,18 +83,18 @@ pub struct TestSource {
     pub pattern: String,
 }
 
-/// Who decodes, and with that in which memory pictures are.
+/// The decoder, which determines the memory that pictures are in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decoder {
     Cpu,
-    /// NVDEC of this GPU, numbered after CUDA_VISIBLE_DEVICES.
+    /// NVDEC of this GPU, numbered within CUDA_VISIBLE_DEVICES.
     Gpu(u32),
     /// The CPU decodes, and pictures are copied to this GPU.
     Upload(u32),
 }
 
 impl Decoder {
-    /// The GPU in whose memory pictures are.
+    /// The GPU in whose memory the pictures are.
     pub fn gpu(self) -> Option<u32> {
         match self {
             Self::Cpu => None,
@@ -106,7 +106,7 @@ impl Decoder {
 /// An element and what it's told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ElementSetup {
-    /// Unique in its camera.
+    /// Unique within its camera.
     pub name: String,
     pub options: ElementOptions,
     /// What was in files that options name and that are read once, when it's made; `None`: not to be read.
@@ -116,11 +116,11 @@ pub struct ElementSetup {
 /// How threads are scheduled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ThreadSetup {
-    /// Each camera's threads stay on a core that the supervisor gives it.
+    /// Each camera's threads stay on a core that the supervisor assigns.
     pub pinned: bool,
-    /// Of the decoder's thread.
+    /// The priority of the decoder's thread.
     pub decoder: Priority,
-    /// Of the others.
+    /// The priority of the other threads.
     pub others: Priority,
 }
 
@@ -145,11 +145,11 @@ impl ElementSetup {
 /// Makes an element.
 ///
 /// # Errors
-/// Says that it isn't installed.
+/// The element isn't installed.
 pub fn make(factory: &str, name: &str) -> Result<gst::Element, Error> {
     gst::ElementFactory::make(factory).name(name).build().map_err(|_| {
         let text = format!(
-            "GStreamer has no element {factory} here: install the plugin that has it (`gst-inspect-1.0 {factory}` finds \
+            "GStreamer has no element {factory} here: install the plugin that provides it (`gst-inspect-1.0 {factory}` finds \
              it then), or set GST_PLUGIN_PATH to its folder"
         );
         Error::new(ErrorKind::Library, text)

@@ -1,14 +1,14 @@
-//! State changes that happen on several threads, one after the other.
+//! Serialises state changes that happen on several threads.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// Serialises what is done to one pipeline or one source, so that nothing starts what has been ended.
+/// Serialises the work on one pipeline or one source, so that nothing starts what has been closed.
 #[derive(Debug, Clone, Default)]
 pub struct StartGuard(Arc<Mutex<bool>>);
 
 impl StartGuard {
-    /// Does `work` unless the end has been.
+    /// Runs `work` unless the guard is closed.
     pub fn run(&self, work: impl FnOnce()) {
         let over = self.0.lock();
         if !*over {
@@ -16,7 +16,7 @@ impl StartGuard {
         }
     }
 
-    /// Waits for the turn that is on; there will be none after.
+    /// Waits for work that is running; no work runs after this.
     pub fn close(&self) {
         *self.0.lock() = true;
     }

@@ -1,4 +1,4 @@
-//! All cameras, and what concerns more than one of them.
+//! Supervises all cameras, and handles what concerns more than one of them.
 
 use super::bus::Placement;
 use super::camera::Camera;
@@ -18,57 +18,57 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// After this, what hasn't stopped is left behind.
+/// Cameras that haven't stopped after this time are abandoned.
 const LONGEST_STOP: Duration = Duration::from_millis(4500);
-/// The same after a failure of the GPU, where nothing will stop in order.
+/// The same after a failure of the GPU, when nothing can stop in order.
 const LONGEST_STOP_OF_FAILED: Duration = Duration::from_secs(2);
 
-/// Takes lines for the operator.
+/// Prints a line for the operator.
 pub type Say = dyn Fn(&str);
 
-/// Sees each pipeline before it starts.
+/// Called with each pipeline before it starts.
 pub type OnPipeline = dyn Fn(&CameraSetup, &gst::Pipeline);
 
-/// What is called when all have ended, and how.
+/// Called with the outcome when all cameras have ended.
 type OnEnd = Box<dyn FnOnce(Outcome)>;
 
-/// How cameras are run. What is called may call the supervisor.
+/// How cameras are run. The callbacks may call the supervisor.
 #[derive(Default)]
 pub struct Options {
-    /// Where cameras are counted.
+    /// The cameras' meters.
     pub meters: Meters,
-    /// Takes lines for the operator.
+    /// Prints a line for the operator.
     pub say: Option<Box<Say>>,
-    /// Sees each pipeline before it starts.
+    /// Called with each pipeline before it starts.
     pub on_pipeline: Option<Box<OnPipeline>>,
 }
 
-/// How it ended.
+/// How the run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// As asked for, with everything that was under way let out.
+    /// As requested, and everything in flight was finished.
     Stopped,
-    /// As asked for, but these cameras didn't stop in time.
+    /// As requested, but these cameras didn't stop in time.
     Left(Vec<String>),
-    /// No camera can run; why, of each.
+    /// No camera can run; the reason for each.
     NothingRuns(Vec<String>),
     /// The GPU failed for good; the first cause.
     GpuFailed(String),
 }
 
-/// Runs cameras on the thread-default main context of the thread that made it.
+/// Runs cameras on the main context that is the default of the thread that created it.
 pub struct Supervisor {
     options: Options,
     sender: Sender,
-    /// What wasn't permitted, and has been said.
+    /// What wasn't permitted and has been reported.
     refused: Arc<Mutex<HashSet<String>>>,
     spacing: Rc<RefCell<Spacing>>,
     state: RefCell<Running>,
-    /// What has yet to be called, in order.
+    /// Calls that are due, in order.
     calls: RefCell<VecDeque<Call>>,
-    /// One of them is being called.
+    /// One of them is running.
     calling: Cell<bool>,
-    /// End with it.
+    /// Tasks that end with the supervisor.
     tasks: RefCell<Vec<glib::JoinHandle<()>>>,
 }
 
@@ -78,32 +78,32 @@ impl Drop for Supervisor {
     }
 }
 
-/// What is of the program, and is called with nothing borrowed.
+/// A callback of the program, called with nothing borrowed.
 enum Call {
     Say(String),
-    /// Of the camera with this number; its pipeline starts after that.
+    /// Shows the pipeline of the camera with this number, which starts afterwards.
     Pipeline(u64),
     End(OnEnd, Outcome),
 }
 
 #[derive(Default)]
 struct Running {
-    /// By their numbers.
+    /// Cameras by number.
     cameras: BTreeMap<u64, Camera>,
     /// The last camera's number.
     numbers: u64,
-    /// Those whose source came to its end: they don't start again until they're set up otherwise.
+    /// Cameras whose source ended: they don't start again until their set-up changes.
     ended: Vec<CameraSetup>,
     patience: Patience,
-    /// What comes in the place of a camera that is stopping, by its name.
+    /// The set-up that replaces a camera that is stopping, by name.
     next: BTreeMap<String, CameraSetup>,
-    /// It's stopping, and will have ended like this.
+    /// The run is stopping, with this outcome.
     ending: Option<Outcome>,
     end: Option<OnEnd>,
 }
 
 impl Supervisor {
-    /// Starts cameras. `end` is called once, when none is left after a [`Self::stop`], or none can run.
+    /// Starts cameras. `end` is called once, when no camera is left after a [`Self::stop`], or none can run.
     pub fn start(
         cameras: Vec<CameraSetup>,
         patience: Patience,
@@ -148,7 +148,8 @@ impl Supervisor {
         self.calls.borrow_mut().push_back(Call::Say(text));
     }
 
-    /// Calls what has to be called. What is called may call the supervisor, which leaves its own calls to the one that is on.
+    /// Runs the calls that are due. A callback may call the supervisor, which leaves further calls to the loop that is
+    /// running.
     fn call(&self) {
         struct Over<'a>(&'a Cell<bool>);
         impl Drop for Over<'_> {
@@ -170,7 +171,7 @@ impl Supervisor {
         }
     }
 
-    /// Shows a camera's pipeline, and starts it, if nothing has come between.
+    /// Shows a camera's pipeline and starts it, unless something has happened in between.
     fn start_pipeline(&self, camera: u64) {
         let made = || {
             let running = self.state.borrow();
@@ -186,15 +187,15 @@ impl Supervisor {
         }
     }
 
-    /// Has the pipeline that a camera has made started.
+    /// Schedules the start of the pipeline that a camera has made.
     fn start_made(&self, number: u64, camera: &Camera) {
         if camera.made().is_some() {
             self.calls.borrow_mut().push_back(Call::Pipeline(number));
         }
     }
 
-    /// Cameras that aren't in the list stop, new ones start, and those that are another way now become so. `patience` is
-    /// for those that start.
+    /// Stops cameras that aren't in the list, starts new ones, and changes those whose set-up differs. `patience` is
+    /// for cameras that start.
     pub fn apply(self: &Rc<Self>, cameras: Vec<CameraSetup>, patience: Patience) {
         if self.state.borrow().ending.is_some() {
             return;
@@ -218,7 +219,7 @@ impl Supervisor {
         self.call();
     }
 
-    /// Has outputs whose files were moved or deleted, as by log rotation, open them anew.
+    /// Makes outputs whose files were moved or deleted, as by log rotation, open them again.
     pub fn reopen_outputs(&self) {
         self.state.borrow().cameras.values().for_each(Camera::reopen_outputs);
     }
@@ -230,7 +231,7 @@ impl Supervisor {
         found.setup().decoder.gpu()
     }
 
-    /// Makes one camera run as it's set up.
+    /// Makes one camera run with this set-up.
     fn put(self: &Rc<Self>, setup: CameraSetup) {
         let running = &mut *self.state.borrow_mut();
         if running.ended.contains(&setup) {
@@ -244,9 +245,9 @@ impl Supervisor {
             running.next.insert(setup.name.clone(), setup);
             return;
         }
-        // One that was given up on gets another chance with each reading of the configuration.
+        // A failed camera gets another chance each time the configuration is read.
         match change(camera.setup(), &setup) {
-            // What is in files may have changed all the same.
+            // The content of files may have changed all the same.
             Change::Nothing if camera.state() != State::Failed => {
                 camera.change(setup, vec![]);
                 camera.retry();
@@ -316,7 +317,7 @@ impl Supervisor {
                     running.cameras.remove(&message.camera);
                     match running.next.remove(&name) {
                         Some(setup) => self.begin(&mut running, setup),
-                        // A camera that has ended is still there for those who watch.
+                        // A camera that has ended stays visible in the monitor.
                         None if running.ending.is_none() && !running.ended.iter().any(|e| e.name == name) => {
                             self.options.meters.forget(&name);
                         }
@@ -333,13 +334,13 @@ impl Supervisor {
         }
     }
 
-    /// Says what has changed.
+    /// Reports a change of state.
     fn tell(&self, camera: &Camera, before: (State, Option<String>)) {
         let (name, reason) = (&camera.setup().name, camera.reason().unwrap_or_default());
         match camera.state() {
             state if state == before.0 => {}
             State::Playing => self.say(format!("{name}: plays")),
-            // Not each attempt that fails for the same reason.
+            // Attempts that fail for the same reason again aren't reported.
             State::Stalled | State::Lost | State::Broken if before.1.as_deref() != Some(reason) => {
                 self.say(format!("{name}: lost: {reason}"));
             }
@@ -352,7 +353,7 @@ impl Supervisor {
         }
     }
 
-    /// Lets out what is under way, then ends; in less than 5 s in any case.
+    /// Finishes the pictures in flight, then ends; in less than 5 s in any case.
     pub fn stop(self: &Rc<Self>) {
         self.end_with(Outcome::Stopped, LONGEST_STOP);
         self.call();
@@ -380,7 +381,7 @@ impl Supervisor {
         self.end_if_empty();
     }
 
-    /// When no camera is left, or those that are left can't run.
+    /// Ends the run when no camera is left, or none of those that are left can run.
     fn end_if_nothing_runs(self: &Rc<Self>) {
         if self.state.borrow().cameras.is_empty() {
             return self.end_if_empty();
@@ -405,7 +406,7 @@ impl Supervisor {
         }
         let outcome = match running.ending.clone() {
             Some(outcome) => outcome,
-            // All have come to their ends.
+            // All sources have ended.
             None if !running.ended.is_empty() => Outcome::Stopped,
             None => return,
         };
@@ -415,11 +416,11 @@ impl Supervisor {
         }
     }
 
-    /// Time is up.
+    /// The time for stopping is up.
     fn end_late(&self) {
         let mut running = self.state.borrow_mut();
         let Some(end) = running.end.take() else { return };
-        // An engine that is being built is cancelled, but not waited for any longer.
+        // An engine build is cancelled, but not waited for.
         let left = running.cameras.values().filter(|camera| !camera.has_nothing_to_lose());
         let left: Vec<_> = left.map(|camera| camera.setup().name.clone()).collect();
         let outcome = match running.ending.clone() {
@@ -432,7 +433,7 @@ impl Supervisor {
     }
 }
 
-/// The core that the fewest cameras are on.
+/// The core with the fewest cameras.
 fn free_core(running: &Running) -> Option<usize> {
     let used = |core: usize| running.cameras.values().filter(|camera| camera.core() == Some(core)).count();
     threads::allowed_cores().into_iter().min_by_key(|core| used(*core))

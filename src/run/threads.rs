@@ -1,7 +1,7 @@
-//! Where a camera's threads run, and how urgent they are.
+//! The cores and priorities of a camera's threads.
 //!
-//! GStreamer says on each streaming thread that it begins ([`enter`]) and ends ([`leave`]). Its threads come from a pool
-//! and go to another camera afterwards, so what was set is undone.
+//! GStreamer reports on each streaming thread that it begins ([`enter`]) and ends ([`leave`]). Its threads come from a
+//! pool and go to another camera afterwards, so the settings are undone.
 
 use crate::config::Priority;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -16,7 +16,7 @@ use thread_priority::{
 
 const CALLING_THREAD: Pid = Pid::from_raw(0);
 
-/// What was before [`enter`] changed it.
+/// The state before [`enter`].
 #[derive(Default)]
 struct Before {
     cores: Option<CpuSet>,
@@ -35,8 +35,8 @@ pub fn allowed_cores() -> Vec<usize> {
     (0..CpuSet::count()).filter(|core| allowed.is_set(*core).unwrap_or(false)).collect()
 }
 
-/// Places the calling thread: on a core, where one is given, and by its priority. Returns what wasn't permitted, and what
-/// would permit it; the thread goes on without it.
+/// Sets the calling thread's core, if one is given, and priority. Returns what wasn't permitted, and what would permit
+/// it; the thread runs without it.
 pub fn enter(core: Option<usize>, priority: Priority) -> Vec<String> {
     let mut refused = Vec::new();
     BEFORE.with_borrow_mut(|before| {
@@ -59,7 +59,7 @@ pub fn enter(core: Option<usize>, priority: Priority) -> Vec<String> {
         }
         if priority.nice() != 0 {
             let own = niceness();
-            // On top of the process's own.
+            // Relative to the process's own niceness.
             let wanted = (own + priority.nice()).clamp(-20, 19);
             match set_niceness(wanted) {
                 Ok(()) => before.nice = before.nice.or(Some(own)),
@@ -76,8 +76,8 @@ pub fn enter(core: Option<usize>, priority: Priority) -> Vec<String> {
 /// Undoes [`enter`] on the calling thread.
 pub fn leave() {
     let before = BEFORE.take();
-    // Giving up what one was granted is always permitted, but an ordinary user's lowered niceness stays; there is nobody to
-    // tell.
+    // Giving up a granted priority is always permitted, but an ordinary user's lowered niceness stays; there is no one
+    // to report it to.
     if let Some(cores) = before.cores {
         let _ = sched_setaffinity(CALLING_THREAD, &cores);
     }
@@ -90,7 +90,7 @@ pub fn leave() {
     }
 }
 
-/// Of the calling thread.
+/// The niceness of the calling thread.
 fn niceness() -> i32 {
     let task = Process::myself().and_then(|process| process.task_from_tid(gettid().as_raw()));
     task.and_then(|task| task.stat()).ok().and_then(|stat| i32::try_from(stat.nice).ok()).unwrap_or(0)
@@ -116,7 +116,7 @@ fn set_policy(priority: ThreadPriority, policy: ThreadSchedulePolicy) -> io::Res
     set_thread_priority_and_policy(thread_native_id(), priority, policy).map_err(system_error)
 }
 
-/// The system's own text in place of the number of an error.
+/// The system's text for the error instead of its number.
 fn system_error(error: thread_priority::Error) -> io::Error {
     match error {
         thread_priority::Error::OS(code) => io::Error::from_raw_os_error(code),
@@ -124,7 +124,7 @@ fn system_error(error: thread_priority::Error) -> io::Error {
     }
 }
 
-/// Round robin, with this priority.
+/// Sets round-robin scheduling with this priority.
 fn set_realtime(priority: i32) -> io::Result<()> {
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin);
     let priority = ThreadPriority::from_posix(thread_priority::ScheduleParams { sched_priority: priority });
@@ -173,7 +173,7 @@ mod tests {
             leave();
             let after = shown();
             assert_eq!((after.0, &after.2), (0, &before.2));
-            // Ordinary users may not raise a thread again: a lowered niceness stays.
+            // Ordinary users may not raise a thread's priority again: a lowered niceness stays.
             assert!(after.1 == before.1 || priority == Priority::Low, "{priority:?}: {} after {}", after.1, before.1);
         }
     }

@@ -446,7 +446,7 @@ fn labels_that_no_model_has_are_told() {
         ("Red", "did you mean \"red\"?"),
         ("0", "labels are written here, not numbers: class 0 is \"red\""),
         ("cup,small", "did you mean \"cup, small\"?"),
-        ("giraffe", "write one of the labels, or take it out"),
+        ("giraffe", "write one of the labels, or remove it"),
         ("réd", "did you mean \"red\"?"),
     ] {
         let list = format!("[\"red\", \"{label}\"]");
@@ -470,7 +470,7 @@ fn labels_that_no_model_has_are_told() {
     }
     for (label, remedy) in [
         ("Red", "did you mean \"red\"?"),
-        ("3", "class 3 isn't there: the last one is 2"),
+        ("3", "there is no class 3: the last one is 2"),
         ("red,red", "write one label an item"),
     ] {
         let (status, text) = check(&format!("[\"{label}\"]"), "[]", "[]");

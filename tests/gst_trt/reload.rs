@@ -113,7 +113,7 @@ fn labels_that_have_changed_count() {
     // Too few of them.
     write_labels(&site.path("labels.txt"), &["one"]);
     site.operator.signal("HUP");
-    site.operator.wait_for_line("stays without effect");
+    site.operator.wait_for_line("wasn't applied");
     site.operator.wait_for_line("labels.txt: the labels file has 1 names, the model has 3 classes");
     let as_before: Vec<_> = known.iter().map(|label| ["d", "e", "f"][(label.as_bytes()[0] - b'a') as usize]).collect();
     site.goes_on(&as_before);
@@ -182,7 +182,7 @@ fn a_model_that_is_broken_or_gone_is_said_and_the_old_one_stays() {
     assert_eq!(site.said("the model before stays in force"), 3);
     std::fs::remove_file(site.path("m.onnx")).unwrap();
     site.operator.signal("HUP");
-    site.operator.wait_for_line("stays without effect");
+    site.operator.wait_for_line("wasn't applied");
     // The rest of the same message.
     site.operator.wait_for_line("there is no file");
     site.goes_on(&labels);
@@ -243,9 +243,9 @@ fn certificates_that_have_changed_count() {
     let said = |operator: &Operator, text: &str| operator.said().iter().filter(|line| line.contains(text)).count();
     for (content, word) in [("nonsense", "it contains no certificate"), ("", "it contains no certificate")] {
         std::fs::write(operator.path("ca.pem"), content).unwrap();
-        let before = said(&operator, "stays without effect");
+        let before = said(&operator, "wasn't applied");
         operator.signal("HUP");
-        operator.wait_for("refusal", || said(&operator, "stays without effect") > before);
+        operator.wait_for("refusal", || said(&operator, "wasn't applied") > before);
         operator.wait_for_line(word);
         let lines = operator.lines("door");
         operator.wait_for("more lines", || operator.lines("door") > lines + 3);

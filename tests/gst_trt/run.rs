@@ -125,18 +125,17 @@ fn cameras_follow_the_file_and_sighup() {
     operator.wait_for_line("one: stopped");
     let one = operator.lines("one");
 
-    // One that doesn't hold changes nothing.
+    // An invalid file changes nothing.
     std::fs::write(operator.path("config.json"), "{ \"cameras\": 7 }").unwrap();
-    operator.wait_for_line("stays without effect");
+    operator.wait_for_line("wasn't applied");
     let two = operator.lines("two");
     operator.wait_for("more lines", || operator.lines("two") > two + 5);
 
     // And what has changed nothing is read on request.
-    let before = operator.said().iter().filter(|line| line.contains("stays without effect")).count();
+    let before = operator.said().iter().filter(|line| line.contains("wasn't applied")).count();
     operator.signal("HUP");
-    operator.wait_for("reading", || {
-        operator.said().iter().filter(|line| line.contains("stays without effect")).count() > before
-    });
+    operator
+        .wait_for("reading", || operator.said().iter().filter(|line| line.contains("wasn't applied")).count() > before);
     assert_eq!(operator.lines("one"), one);
     let said = operator.said();
     assert!(!said.iter().any(|line| line.contains("two: starts anew")), "{said:#?}");

@@ -384,7 +384,7 @@ fn a_message_that_is_too_large_for_the_broker_is_left_out() {
         assert_eq!((doors, yards), (expected, (0..60).collect()), "{qos}");
         let told = door.undeliverable();
         assert_eq!(told.len(), 1, "{told:?}");
-        for words in ["under topic all/door", "max_packet_size", "the largest that it has taken is"] {
+        for words in ["under topic all/door", "max_packet_size", "the largest that it has accepted is"] {
             assert!(told[0].contains(words), "{told:?}");
         }
         assert!(told[0].contains(" 31") || told[0].contains(" 30"), "its size: {told:?}");

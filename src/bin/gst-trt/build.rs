@@ -105,10 +105,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, error::Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What builds engines for one GPU.
+/// Builds engines for one GPU.
 struct Builder {
     library: &'static Library,
-    /// `None`: for one that isn't here.
+    /// `None`: the GPU isn't in this machine.
     device: Option<Device>,
     _context: Option<PrimaryContext>,
     cache: EngineCache,
@@ -118,7 +118,7 @@ struct Builder {
 impl Builder {
     fn open(arguments: &Arguments, library: Option<&Path>, cache: PathBuf, device: u32) -> Result<Self, error::Error> {
         let library = Library::open(library)?;
-        // RTX needs no GPU when it's told which.
+        // TensorRT-RTX needs no GPU when it's told which to build for.
         let without = library.version().flavour == Flavour::Rtx && arguments.compute_capability.is_some();
         let device = if without { None } else { Some(open_device(device, library)?) };
         let context = device.as_ref().map(PrimaryContext::enter).transpose()?;
@@ -130,7 +130,7 @@ impl Builder {
         self.device.as_ref().map(|device| &device.facts)
     }
 
-    /// `settings` with what the command line adds in either form.
+    /// `settings`, with the command line's options that apply to every model.
     fn settings(&self, arguments: &Arguments, settings: BuildSettings) -> BuildSettings {
         BuildSettings {
             optimization_level: arguments.optimization_level,
@@ -145,7 +145,7 @@ impl Builder {
         }
     }
 
-    /// Builds one engine, or takes it from the cache, and says so.
+    /// Builds one engine, or takes it from the cache, and reports it.
     fn build(&self, model: &Path, settings: &BuildSettings, output: Option<&Path>) -> Result<(), error::Error> {
         let name = model.file_name().unwrap_or_default().to_string_lossy();
         let progress = Progress::new(&name);
@@ -191,7 +191,7 @@ fn open_device(id: u32, library: &Library) -> Result<Device, error::Error> {
 fn cancel_on_signals() -> Result<Cancel, error::Error> {
     let cancel = Cancel::default();
     for signal in [SIGINT, SIGTERM] {
-        // Looks at the flag first, sets it second: so only the second signal exits.
+        // Checks the flag first and sets it second, so that only the second signal exits.
         signal_hook::flag::register_conditional_shutdown(signal, 130, Cancel::clone(&cancel))
             .and_then(|_| signal_hook::flag::register(signal, Cancel::clone(&cancel)))
             .map_err(|error| {

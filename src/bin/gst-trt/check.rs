@@ -1,4 +1,4 @@
-//! `gst-trt check`: what of the GPU's side is there, and whether a configuration can run here.
+//! `gst-trt check`: checks the GPU side of the machine, and whether a configuration can run here.
 
 use gsttensorrt::check::{self, Check, Probe, Request, Verdict};
 use gsttensorrt::config::{self, Finding, Findings, Overrides, Pipeline, Plan, Severity};
@@ -13,7 +13,7 @@ pub struct Arguments {
     /// `config` (file, pipeline, cameras, and findings with severity, key, value, rule, remedy, origin).
     #[arg(long)]
     json: bool,
-    /// A config.json: also whether it holds, and whether this machine can run it.
+    /// A config.json: also checks that it's valid, and that this machine can run it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Overrides a key of the configuration, for example processing.MAX_QUEUE_SIZE=10.
@@ -78,7 +78,7 @@ fn machine_report(arguments: &Arguments) -> Report {
 fn config_report(arguments: &Arguments, plan: Option<&Plan>, findings: Findings) -> Report {
     let mut checks = Vec::new();
     let library = arguments.library.as_deref().or(plan.and_then(|plan| plan.tensorrt_library.as_deref()));
-    // The CPU pipeline is none of the GPU's business.
+    // The CPU pipeline doesn't depend on the GPU.
     if findings.pipeline == Some(Pipeline::UnifiedGpu) {
         checks.extend(check::machine(library));
     }

@@ -1,5 +1,5 @@
-//! Tool for operators of the plugin: what the machine has, engines ahead of time, cameras that run, what they do, the
-//! engine cache, measurements.
+//! The operators' tool: checks the machine, builds engines ahead of time, runs cameras, monitors them, manages the
+//! engine cache, and measures.
 
 mod bench;
 mod build;
@@ -23,7 +23,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Says what of the GPU's side is there, and what to do about what isn't.
+    /// Checks the GPU side of the machine, and names the remedy for what is missing.
     Check(check::Arguments),
     /// Builds engines from ONNX models, into the cache or a file.
     Build(build::Arguments),
@@ -33,7 +33,7 @@ enum Command {
     Monitor(monitor::Arguments),
     /// Lists or clears the engine cache.
     Cache(cache::Arguments),
-    /// Measures what this machine makes of a model and a clip.
+    /// Measures how fast this machine runs a model on a clip.
     Bench(bench::Arguments),
 }
 

@@ -1,4 +1,4 @@
-//! `gst-trt monitor`: what a running system does, second by second.
+//! `gst-trt monitor`: shows what a running system does, second by second.
 
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::monitor::{Print, Sample, Sampler, socket};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Process of the `gst-trt run` to watch [default: the one that runs; without one, the machine and its GPUs]
+    /// Process id of the `gst-trt run` to watch [default: the running one; without one, the machine and its GPUs]
     #[arg(long)]
     pid: Option<u32>,
     /// Watches the machine and its GPUs only.
@@ -17,7 +17,7 @@ pub struct Arguments {
     /// Seconds between two samples of the machine; a `gst-trt run` has its own.
     #[arg(long, default_value_t = 1.0, value_parser = seconds)]
     every: f64,
-    /// Above this much CPU of the machine, percent, there's a warning; a `gst-trt run` has its own.
+    /// Above this CPU usage of the machine, percent, there's a warning; a `gst-trt run` has its own.
     #[arg(long, default_value_t = 15.0)]
     cpu_warning: f64,
     /// Ends after so many samples [default: never]
@@ -64,7 +64,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The process to watch; `None`: only the machine.
+/// Connects to the process to watch; `None`: only the machine.
 fn connect(arguments: &Arguments) -> Result<Option<(u32, socket::Reader)>, Error> {
     if arguments.machine {
         return Ok(None);
@@ -79,14 +79,14 @@ fn connect(arguments: &Arguments) -> Result<Option<(u32, socket::Reader)>, Error
         }
         (None, [one]) => one.clone(),
         (None, _) => {
-            let message = format!("several gst-trt run are there: pick one by --pid, of {}", list());
+            let message = format!("several gst-trt run processes are running: choose one with --pid: {}", list());
             return Err(Error::new(ErrorKind::Setting, message));
         }
         (Some(pid), _) => match running.iter().find(|(of, _)| *of == pid) {
             Some(found) => found.clone(),
             None => {
                 let others =
-                    if running.is_empty() { "there is none".to_owned() } else { format!("there are {}", list()) };
+                    if running.is_empty() { "none is running".to_owned() } else { format!("running: {}", list()) };
                 let message = format!(
                     "process {pid} is no gst-trt run of this user ({} was looked in): {others}",
                     folder.display()
@@ -106,7 +106,7 @@ fn print_all(print: Print, samples: impl Iterator<Item = io::Result<Sample>>) ->
         let sample =
             sample.map_err(|error| Error::new(ErrorKind::Failed, format!("a sample can't be read: {error}")))?;
         if print.write(&sample, &mut io::stdout().lock()).is_err() {
-            // The reader of standard output has gone.
+            // The reader of standard output has closed.
             return Ok(());
         }
     }

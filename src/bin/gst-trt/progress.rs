@@ -1,4 +1,4 @@
-//! How far a build is: a bar on a terminal, lines elsewhere.
+//! Shows the progress of a build: a bar on a terminal, lines elsewhere.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
@@ -6,7 +6,7 @@ use std::io::{Write, stderr};
 use std::sync::Arc;
 use tensorrt::OnProgress;
 
-/// The file's name, the bar, and what TensorRT does.
+/// The file's name, the bar, and TensorRT's current phase.
 const TEMPLATE: &str = "{prefix} [{bar:30}] {pos:>3} % {wide_msg}";
 
 /// Prints to stderr; stdout is for results.

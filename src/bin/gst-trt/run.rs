@@ -1,5 +1,5 @@
-//! `gst-trt run`: cameras until SIGTERM or SIGINT. SIGHUP, and a change of the file, have it read again;
-//! SIGHUP also has output files opened anew that were moved.
+//! `gst-trt run`: runs cameras until SIGTERM or SIGINT. SIGHUP, and a change of the file, make it read the
+//! configuration again; SIGHUP also makes outputs open files again that were moved.
 
 use crate::watch::{WatchArguments, Watching};
 use futures_util::StreamExt;
@@ -31,7 +31,7 @@ pub struct Arguments {
     watch: WatchArguments,
 }
 
-/// How the file is read, each time.
+/// The configuration's file and overrides, to read it each time.
 #[derive(Clone)]
 struct ConfigSource {
     config: PathBuf,
@@ -39,7 +39,7 @@ struct ConfigSource {
 }
 
 impl ConfigSource {
-    /// The file as it is now. Says what there is to say of it.
+    /// Reads the file as it is now, and prints its warnings.
     fn read(&self) -> Result<Loaded, Findings> {
         let loaded = config::load(&self.config, &Overrides::new(&self.set))?;
         for finding in loaded.findings.list.iter().filter(|finding| finding.severity < Severity::Notice) {
@@ -49,19 +49,19 @@ impl ConfigSource {
     }
 }
 
-/// A change of the file is read this long after the last one of a series: editors write in several steps.
+/// The file is read this long after the last change of a series: editors write in several steps.
 const SETTLE: Duration = Duration::from_millis(300);
 
-/// To the operator: stdout may be for lines of JSON.
+/// Prints to stderr: stdout may be for lines of JSON.
 fn say(text: &str) {
-    // Nobody is there to tell when stderr is closed.
+    // A closed stderr can't be reported anywhere.
     let _ = writeln!(io::stderr(), "gst-trt: {text}");
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let failed = |text: String| Error::new(ErrorKind::Setting, text);
     let source = ConfigSource { config: arguments.config.clone(), set: arguments.set.clone() };
-    let plan = source.read().map_err(|findings| failed(format!("the configuration doesn't hold:\n{findings}")))?.plan;
+    let plan = source.read().map_err(|findings| failed(format!("the configuration is invalid:\n{findings}")))?.plan;
     if let Some(library) = &plan.tensorrt_library {
         Library::choose(library);
     }
@@ -95,12 +95,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     Ok(conclude(outcome.take()))
 }
 
-/// Ends the process at once: threads hang, and would hold up an end in order.
+/// Ends the process at once: hung threads would block an orderly exit.
 fn leave() -> ! {
     std::process::exit(1)
 }
 
-/// The exit status, after the last words.
+/// Prints the outcome, and returns the exit status.
 fn conclude(outcome: Option<Outcome>) -> ExitCode {
     match outcome {
         None | Some(Outcome::Stopped) => ExitCode::SUCCESS,
@@ -123,7 +123,7 @@ fn listen_to_signals(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> Resu
     let caught = |error: io::Error| Error::new(ErrorKind::Failed, format!("signals can't be caught: {error}"));
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(caught)?;
     let (sender, mut receiver) = futures_channel::mpsc::unbounded();
-    // Sleeps until there's one.
+    // This thread sleeps until there is a signal.
     let thread = std::thread::Builder::new().name("signals".into());
     thread.spawn(move || signals.forever().all(|signal| sender.unbounded_send(signal).is_ok())).map_err(caught)?;
     let (read, supervisor) = (reader(source, supervisor), Rc::downgrade(supervisor));
@@ -145,7 +145,7 @@ fn listen_to_signals(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> Resu
     Ok(())
 }
 
-/// Reads the file again, and has the supervisor follow it. A file that doesn't hold changes nothing.
+/// Returns a function that reads the file again, and applies it to the supervisor. An invalid file changes nothing.
 fn reader(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> impl Fn() + use<> {
     let (source, supervisor) = (source.clone(), Rc::downgrade(supervisor));
     move || {
@@ -162,15 +162,15 @@ fn reader(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> impl Fn() + use
             Ok(())
         };
         if let Err(text) = apply() {
-            say(&format!("{file} stays without effect:\n{text}"));
+            say(&format!("{file} wasn't applied:\n{text}"));
         }
     }
 }
 
-/// Reads the file again when it has changed.
+/// Watches the file, and reads it again when it has changed.
 fn follow(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> Option<gio::FileMonitor> {
     let file = gio::File::for_path(&source.config);
-    // Also when it's replaced by another of its name, as editors do.
+    // This also detects that the file is replaced by another, as editors do.
     let monitor = match file.monitor_file(gio::FileMonitorFlags::WATCH_MOVES, gio::Cancellable::NONE) {
         Ok(monitor) => monitor,
         Err(error) => {

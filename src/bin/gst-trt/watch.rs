@@ -1,4 +1,4 @@
-//! What `gst-trt run` tells of itself while it runs: figures, metrics, a profile.
+//! Monitoring of `gst-trt run` while it runs: figures, metrics, a profile.
 
 use gsttensorrt::config::{LinesTarget, Plan};
 use gsttensorrt::error::Error;
@@ -31,10 +31,10 @@ pub struct Watching {
 }
 
 impl Watching {
-    /// `say` takes lines for the operator.
+    /// Starts monitoring. `say` takes lines for the operator.
     ///
     /// # Errors
-    /// The metrics' address can't be had.
+    /// The metrics' address can't be bound.
     pub fn start(arguments: &WatchArguments, plan: &Plan, meters: &Meters, say: impl Fn(&str)) -> Result<Self, Error> {
         set_log_level(plan.monitoring.log_level.gst());
         let objects_on_stdout = plan.cameras.iter().any(|camera| camera.outputs.lines.contains(&LinesTarget::Stdout));
@@ -57,7 +57,7 @@ impl Watching {
         Ok(Self { _watch: watch, profile })
     }
 
-    /// The profiler, if one is wanted, for each pipeline before it starts.
+    /// The profiler, if one is requested, to attach to each pipeline before it starts.
     pub fn profiler(&self) -> Option<Profiler> {
         self.profile.as_ref().map(|(profiler, _)| profiler.clone())
     }

@@ -3,11 +3,11 @@
 use super::super::secret::looks_like_host;
 use percent_encoding::percent_decode_str;
 
-/// An address in its parts.
+/// A parsed address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address<'a> {
     pub scheme: &'a str,
-    /// User and password, as they're written.
+    /// User and password as written.
     pub user: Option<&'a str>,
     /// Without the brackets of an IPv6 address.
     pub host: &'a str,
@@ -16,13 +16,13 @@ pub struct Address<'a> {
     pub rest: &'a str,
 }
 
-/// What ends the host's part, and how it's written in a password.
+/// How to write characters in a password that would end the host's part.
 const DELIMITERS: &str = "write %2F for /, %3F for ? and %23 for #";
 
 /// Splits an address.
 ///
 /// # Errors
-/// What is wrong with it, without its content, for that may be secret.
+/// What is wrong with the address, without its content, which may be secret.
 pub fn split(text: &str) -> Result<Address<'_>, String> {
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err("an address has no spaces (in user and password write %20)".into());
@@ -50,7 +50,7 @@ pub fn split(text: &str) -> Result<Address<'_>, String> {
         return Err("the host's name is missing".into());
     }
     let number = port.map(|port| port.parse::<u16>().ok().filter(|port| *port > 0));
-    // What stands where the port does is then a part of the password.
+    // Then the text in place of the port is a part of the password.
     if rest.contains('@') && (number == Some(None) || rest.starts_with(['?', '#'])) {
         return Err(format!(
             "/, ? and # end user and password, and an @ comes after the first of them: in these {DELIMITERS}"
@@ -61,14 +61,14 @@ pub fn split(text: &str) -> Result<Address<'_>, String> {
 }
 
 impl Address<'_> {
-    /// Whether user and password are written so that everything that reads the address finds the same ones in it.
+    /// Checks that user and password are written so that every parser of the address finds the same ones.
     ///
     /// # Errors
     /// How to write them, without their content.
     pub fn check_user(&self) -> Result<(), String> {
         let Some(user) = self.user else { return Ok(()) };
         let mut forms = Vec::new();
-        // The host begins after the first for GStreamer, and after the last for others.
+        // For GStreamer the host begins after the first @, for others after the last.
         if user.contains('@') {
             forms.push("%40 for @");
         }
@@ -92,7 +92,8 @@ impl Address<'_> {
         Ok(())
     }
 
-    /// Whether the path has an @ before what may be the host: then what stands where the host does may be of the password.
+    /// Whether the path has an @ before what may be the host: then the text in place of the host may be a part of the
+    /// password.
     pub fn may_end_too_soon(&self) -> bool {
         self.rest.rsplit_once('@').is_some_and(|(_, after)| looks_like_host(after))
     }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 const STREAMS: &str = "cameras.RTSP_STREAMS";
-/// Of `UNIFIED_PIPELINE_THREADS` too.
+/// Also the maximum of `UNIFIED_PIPELINE_THREADS`.
 const MOST: usize = 4096;
 
 /// `videotestsrc`'s patterns, as in GStreamer 1.22.
@@ -43,18 +43,19 @@ const PATTERNS: [&str; 26] = [
     "smpte-rp-219",
 ];
 
-/// What a test picture has unless the file says it: as `videotestsrc` but for the rate, which most cameras have.
+/// The default size of a test picture, as of `videotestsrc`. The rate differs from its default: it is that of most
+/// cameras.
 const TEST_SIZE: (u32, u32) = (640, 480);
 const TEST_FRAMERATE: f64 = 25.0;
 
-/// The cameras whose source is understood.
+/// Returns the cameras whose source is valid.
 pub fn cameras(ctx: &mut Context, pipeline: Pipeline) -> Vec<Camera> {
     let file = ctx.file;
     let all = &file.cameras.rtsp_streams;
     if all.len() > MOST {
         ctx.error(
             STREAMS,
-            format!("there are {} cameras, the most is {MOST}", all.len()),
+            format!("there are {} cameras, the maximum is {MOST}", all.len()),
             "spread them over several machines",
         );
     }
@@ -64,46 +65,47 @@ pub fn cameras(ctx: &mut Context, pipeline: Pipeline) -> Vec<Camera> {
     let mut urls: HashMap<String, String> = HashMap::new();
     let mut cameras = Vec::with_capacity(streams.len());
     for (index, stream) in streams.iter().enumerate() {
-        let place = Place { path: ctx.written.item(STREAMS, index), plain: matches!(stream, file::Stream::Url(_)) };
+        let entry =
+            CameraEntry { path: ctx.written.item(STREAMS, index), plain: matches!(stream, file::Stream::Url(_)) };
         let settings = stream.camera();
-        let source = source(ctx, &place, &settings);
-        let name = names.name(ctx, &place, &settings, source.as_ref());
+        let source = source(ctx, &entry, &settings);
+        let name = names.name(ctx, &entry, &settings, source.as_ref());
         if let Some(url) = &settings.url
             && let Some(other) = urls.insert(url.clone(), name.clone())
         {
             ctx.warning(
-                &place.url(),
+                &entry.url(),
                 format!("camera {other} has the same address"),
-                "take one out, unless the same pictures are meant to be looked at twice",
+                "remove one, unless the same pictures are to be analysed twice",
             );
         }
         let camera = Camera {
-            hint: hint(ctx, &place, &settings),
-            gpu: gpu(ctx, &place, settings.gpu.as_ref(), pipeline),
-            detection: models::detection(ctx, pipeline, Some((&place.path, &settings))),
-            pose: models::pose(ctx, pipeline, Some((&place.path, &settings))),
-            outputs: outputs::outputs(ctx, &place.path, &settings.outputs, &name, streams.len()),
-            // What stands in for a wrong one is never seen: there is an error.
+            hint: hint(ctx, &entry, &settings),
+            gpu: gpu(ctx, &entry, settings.gpu.as_ref(), pipeline),
+            detection: models::detection(ctx, pipeline, Some((&entry.path, &settings))),
+            pose: models::pose(ctx, pipeline, Some((&entry.path, &settings))),
+            outputs: outputs::outputs(ctx, &entry.path, &settings.outputs, &name, streams.len()),
+            // The placeholder for an invalid source is never used: there is an error.
             source: source.unwrap_or(Source::File { path: "".into(), looping: false }),
             name,
         };
-        models::check_camera(ctx, &place.path, &camera);
+        models::check_camera(ctx, &entry.path, &camera);
         if ctx.purpose == Purpose::Run {
-            labels::check(ctx, &place.path, &camera, pipeline);
+            labels::check(ctx, &entry.path, &camera, pipeline);
         }
         cameras.push(camera);
     }
     cameras
 }
 
-/// Where a camera stands.
-struct Place {
+/// The position of a camera in the file.
+struct CameraEntry {
     path: String,
-    /// As an address alone.
+    /// The camera is an address alone.
     plain: bool,
 }
 
-impl Place {
+impl CameraEntry {
     fn key(&self, key: &str) -> String {
         join(&self.path, key)
     }
@@ -113,8 +115,8 @@ impl Place {
     }
 }
 
-fn source(ctx: &mut Context, place: &Place, settings: &file::Camera) -> Option<Source> {
-    let key = place.url();
+fn source(ctx: &mut Context, entry: &CameraEntry, settings: &file::Camera) -> Option<Source> {
+    let key = entry.url();
     let Some(url) = settings.url.as_deref().map(str::trim).filter(|url| !url.is_empty()) else {
         if !ctx.written.was_rejected(&key) {
             ctx.error(&key, "a camera needs an address", "write rtsp://HOST/PATH, the path of a file, or test:ball");
@@ -129,18 +131,18 @@ fn source(ctx: &mut Context, place: &Place, settings: &file::Camera) -> Option<S
             let path = url.get("file://".len()..).unwrap_or_default();
             file_source(ctx, &key, settings, path)
         }
-        Some(scheme) if scheme == "rtsp" || scheme == "rtsps" => rtsp(ctx, place, settings, url, &scheme),
+        Some(scheme) if scheme == "rtsp" || scheme == "rtsps" => rtsp(ctx, entry, settings, url, &scheme),
         Some(scheme) => {
             let remedy = "write rtsp:// or rtsps://, file://, the path of a file, or test:PATTERN";
-            ctx.error(&key, format!("cameras don't speak {scheme} here"), remedy);
+            ctx.error(&key, format!("{scheme} isn't supported for cameras"), remedy);
             None
         }
         None => file_source(ctx, &key, settings, url),
     }
 }
 
-fn rtsp(ctx: &mut Context, place: &Place, settings: &file::Camera, url: &str, scheme: &str) -> Option<Source> {
-    let key = place.url();
+fn rtsp(ctx: &mut Context, entry: &CameraEntry, settings: &file::Camera, url: &str, scheme: &str) -> Option<Source> {
+    let key = entry.url();
     let address = match address::split(url).and_then(|address| address.check_user().map(|()| address)) {
         Ok(address) => address,
         Err(rule) => {
@@ -158,11 +160,11 @@ fn rtsp(ctx: &mut Context, place: &Place, settings: &file::Camera, url: &str, sc
     }
     let transport = settings.transport.unwrap_or(ctx.file.cameras.transport);
     if scheme == "rtsps" && transport == Transport::Udp {
-        let own = place.key("TRANSPORT");
+        let own = entry.key("TRANSPORT");
         let key = if settings.transport.is_some() { own } else { "cameras.TRANSPORT".into() };
         ctx.error(&key, "rtsps:// encrypts a TCP connection", "set TRANSPORT to tcp for this camera");
     }
-    // What the file says, with variables' names and not their values.
+    // The text in the file, with names of variables and not their values.
     let label = ctx.written.label(&key).map_or_else(|| redact_value(url), str::to_owned);
     Some(Source::Rtsp {
         url: SecretUrl::with_label(address.with_whole_user(url), label),
@@ -194,26 +196,26 @@ fn test(ctx: &mut Context, key: &str, settings: &file::Camera, pattern: &str) ->
     })
 }
 
-fn hint(ctx: &mut Context, place: &Place, settings: &file::Camera) -> Hint {
+fn hint(ctx: &mut Context, entry: &CameraEntry, settings: &file::Camera) -> Hint {
     let size = match (settings.width, settings.height) {
         (Some(width), Some(height)) => Some((width, height)),
         (None, None) => None,
         (Some(_), None) => {
-            ctx.error(&place.key("WIDTH"), "HEIGHT is missing", "set both, or none");
+            ctx.error(&entry.key("WIDTH"), "HEIGHT is missing", "set both, or none");
             None
         }
         (None, Some(_)) => {
-            ctx.error(&place.key("HEIGHT"), "WIDTH is missing", "set both, or none");
+            ctx.error(&entry.key("HEIGHT"), "WIDTH is missing", "set both, or none");
             None
         }
     };
     Hint { codec: settings.codec, size, framerate: settings.fps }
 }
 
-fn gpu(ctx: &mut Context, place: &Place, setting: Option<&file::Gpu>, pipeline: Pipeline) -> Gpu {
-    let key = place.key("GPU");
+fn gpu(ctx: &mut Context, entry: &CameraEntry, setting: Option<&file::Gpu>, pipeline: Pipeline) -> Gpu {
+    let key = entry.key("GPU");
     if setting.is_some() && pipeline == Pipeline::Cpu {
-        ctx.notice(&key, "the CPU pipeline has no use for it");
+        ctx.notice(&key, "the CPU pipeline doesn't use it");
     }
     match setting {
         None => Gpu::Auto,
@@ -233,13 +235,19 @@ fn gpu(ctx: &mut Context, place: &Place, setting: Option<&file::Gpu>, pipeline: 
     }
 }
 
-/// Names that are taken, with the place of each.
+/// Names that are taken, with the key of each.
 #[derive(Default)]
 struct Names(HashMap<String, String>);
 
 impl Names {
-    fn name(&mut self, ctx: &mut Context, place: &Place, settings: &file::Camera, source: Option<&Source>) -> String {
-        let key = place.key("NAME");
+    fn name(
+        &mut self,
+        ctx: &mut Context,
+        entry: &CameraEntry,
+        settings: &file::Camera,
+        source: Option<&Source>,
+    ) -> String {
+        let key = entry.key("NAME");
         let name = match &settings.name {
             Some(name) => {
                 let fits = !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(is_name);
@@ -252,13 +260,13 @@ impl Names {
                     );
                 }
                 if let Some(other) = self.0.get(name) {
-                    ctx.error(&key, format!("{other} has the same name"), "give each camera a name of its own");
+                    ctx.error(&key, format!("{other} has the same name"), "give each camera a different name");
                 }
                 name.clone()
             }
             None => self.free(&source.map_or_else(|| "camera".into(), |source| made_of(&readable(source)))),
         };
-        self.0.insert(name.clone(), place.path.clone());
+        self.0.insert(name.clone(), entry.path.clone());
         name
     }
 
@@ -274,7 +282,7 @@ fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 
-/// What a camera's name is made of: of an address host and path, of a file its name.
+/// The text from which a camera's name is derived: host and path of an address, the name of a file.
 fn readable(source: &Source) -> String {
     match source {
         Source::Rtsp { url, .. } => {
@@ -289,7 +297,7 @@ fn readable(source: &Source) -> String {
     }
 }
 
-/// A name of only what names may have.
+/// A name with allowed characters only.
 fn made_of(text: &str) -> String {
     let parts: Vec<&str> = text.split(|c| !is_name(c)).filter(|part| !part.is_empty()).collect();
     let name: String = parts.join("-").trim_start_matches('.').chars().take(60).collect();

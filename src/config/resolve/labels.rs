@@ -1,4 +1,4 @@
-//! Labels that the file names, against those of its models: one that no model has is without effect.
+//! Checks the labels in the file against those of its models: a label that no model has is without effect.
 
 use super::super::plan::{Camera, Model, Pipeline};
 use super::models::{DETECTION, POSE, Role, where_written};
@@ -10,11 +10,11 @@ use model::head::HeadChoice;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What decides on a model's labels: its file, its labels file, its head.
+/// What determines a model's labels: its file, its labels file, its head.
 pub type Key = (PathBuf, Option<PathBuf>, HeadChoice);
 
-/// Checks what a camera's settings say of classes. Models whose labels can't be read say nothing here: that they can't be
-/// opened is told by who opens them.
+/// Checks the classes in a camera's settings. Models whose labels can't be read are skipped here: whoever opens them
+/// reports that.
 pub fn check(ctx: &mut Context, path: &str, camera: &Camera, pipeline: Pipeline) {
     for (role, model) in [(DETECTION, &camera.detection), (POSE, &camera.pose)] {
         if let Some(model) = model {
@@ -86,7 +86,7 @@ fn check_pictures(ctx: &mut Context, path: &str, camera: &Camera, pipeline: Pipe
     }
 }
 
-/// What to write instead. `numbers`: whether they are possible too.
+/// The remedy: what to write instead. `numbers`: whether class numbers are allowed too.
 fn meant(labels: &Labels, class: &str, numbers: bool) -> String {
     if class.contains(',') && class.split(',').all(|part| labels.ids(part.trim()).next().is_some()) {
         return "write one label an item".into();
@@ -95,17 +95,17 @@ fn meant(labels: &Labels, class: &str, numbers: bool) -> String {
         return format!("did you mean {near:?}?");
     }
     match class.trim().parse::<u32>() {
-        Ok(id) if numbers => format!("class {id} isn't there: the last one is {}", labels.len().saturating_sub(1)),
+        Ok(id) if numbers => format!("there is no class {id}: the last one is {}", labels.len().saturating_sub(1)),
         Ok(id) if (id as usize) < labels.len() => {
             format!("labels are written here, not numbers: class {id} is {:?}", labels.get(id))
         }
-        _ => "write one of the labels, or take it out".into(),
+        _ => "write one of the labels, or remove it".into(),
     }
 }
 
-/// A model's labels, read off its file once. `told`: where to tell of a labels file that doesn't fit.
+/// A model's labels, read from its file once. `told`: where to report a labels file that doesn't fit.
 fn labels(ctx: &mut Context, told: Option<(&str, Role)>, model: &Model, pipeline: Pipeline) -> Option<Arc<Labels>> {
-    // An engine is made of the ONNX; alone it has a record of its own.
+    // An engine is built from the ONNX; without the ONNX it has a record of its own.
     let file = if pipeline == Pipeline::Cpu || model.onnx.is_file() { &model.onnx } else { &model.engine };
     let key: Key = (file.clone(), model.options.labels.clone(), model.options.head);
     if let Some(known) = ctx.labels.get(&key) {
@@ -118,12 +118,12 @@ fn labels(ctx: &mut Context, told: Option<(&str, Role)>, model: &Model, pipeline
         Some(Err(error)) => {
             if let Some((path, role)) = told {
                 let key = where_written(ctx, Some(path), role, "LABELS");
-                ctx.error(&key, error.message, "take the key out for the model's own names");
+                ctx.error(&key, error.message, "remove the key for the model's own names");
             }
             None
         }
     };
-    // What wasn't told is looked at again where it can be.
+    // A problem that couldn't be reported is checked again where it can.
     if found.is_some() || told.is_some() {
         ctx.labels.insert(key, found.clone());
     }

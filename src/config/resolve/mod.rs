@@ -1,6 +1,6 @@
 //! From the file's keys to the plan: the rules between keys, defaults that depend on others, units.
 //!
-//! Every part goes on after an error, so that all of them are told at once.
+//! Every part continues after an error, so that all errors are reported at once.
 
 mod address;
 mod cameras;
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a file is read for.
+/// The purpose for which a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Cameras are needed, and for each model something to run.
@@ -29,7 +29,7 @@ pub enum Purpose {
     Build,
 }
 
-/// A file, and what is said of it so far.
+/// A file, and the findings about it so far.
 pub struct Context<'a> {
     pub file: &'a File,
     pub written: &'a Written,
@@ -40,9 +40,9 @@ pub struct Context<'a> {
     pub path: &'a Path,
     pub purpose: Purpose,
     pub findings: Findings,
-    /// Of models that were read; `None`: they can't be.
+    /// The labels of models that were read; `None`: they can't be read.
     labels: HashMap<labels::Key, Option<Arc<Labels>>>,
-    /// What has been said here.
+    /// The findings that have been reported.
     said: HashSet<Finding>,
 }
 
@@ -81,13 +81,13 @@ impl<'a> Context<'a> {
             remedy,
             origin: self.nearest_origin(key),
         };
-        // What every camera inherits is said once.
+        // A finding that every camera inherits is reported once.
         if self.said.insert(finding.clone()) {
             self.findings.list.push(finding);
         }
     }
 
-    /// Where a key stands, or else the object that it would stand in.
+    /// The position of a key, or else of the object that would contain it.
     fn nearest_origin(&self, key: &str) -> Option<Origin> {
         let mut path = key;
         loop {
@@ -102,7 +102,7 @@ impl<'a> Context<'a> {
         self.written.get(key).is_some()
     }
 
-    /// A path of the file, from the file's folder on.
+    /// Resolves a path in the file relative to the file's folder.
     pub fn path_of(&self, text: &str) -> PathBuf {
         self.folder.join(text)
     }
@@ -113,7 +113,7 @@ impl<'a> Context<'a> {
     }
 }
 
-/// What the file means, and for [`Purpose::Build`] also what is to be built; `None` when there are errors.
+/// Returns the plan, and for [`Purpose::Build`] also the models to build; `None` when there are errors.
 pub fn resolve(ctx: &mut Context) -> Option<(Plan, Vec<Model>)> {
     let file = ctx.file;
     let chosen = pipeline::choose(ctx);

@@ -19,7 +19,7 @@ pub(super) struct Role {
 
 pub(super) const DETECTION: Role = Role { key: "DETECTION", id: "detection", onnx: "models/yolo12m.onnx" };
 pub(super) const POSE: Role = Role { key: "POSE", id: "pose", onnx: "models/yolo11m-pose.onnx" };
-/// Where the guide's engines lie.
+/// The folder of the guide's engines.
 const ENGINES: &str = "models/engines";
 
 /// A camera's path and settings.
@@ -35,7 +35,7 @@ pub fn pose(ctx: &mut Context, pipeline: Pipeline, camera: Own) -> Option<Model>
     model(ctx, pipeline, POSE, camera.map(|(path, camera)| (path, &camera.pose)))
 }
 
-/// Every model, once for each engine: what `build` builds. Without cameras those of `models`.
+/// Every model, once for each engine, for `build`. Without cameras those of `models`.
 pub fn all(ctx: &mut Context, pipeline: Pipeline, cameras: &[Camera]) -> Vec<Model> {
     let mut models: Vec<Model> = Vec::new();
     let global: Vec<Model> = if cameras.is_empty() {
@@ -61,7 +61,7 @@ pub fn all(ctx: &mut Context, pipeline: Pipeline, cameras: &[Camera]) -> Vec<Mod
     models
 }
 
-/// What a camera's models have to have in common.
+/// Checks what a camera's models must have in common.
 pub fn check_camera(ctx: &mut Context, path: &str, camera: &Camera) {
     if camera.models().next().is_none() {
         ctx.error(path, "neither DETECTION nor POSE is enabled, so that there is nothing to do", "enable one of them");
@@ -103,7 +103,7 @@ fn model(ctx: &mut Context, pipeline: Pipeline, role: Role, camera: Option<(&str
         ctx.error(
             &key,
             format!("there is no file {}", labels.display()),
-            "check the path, or take the key out for the model's own names",
+            "check the path, or remove the key for the model's own names",
         );
     }
     let classes = settings.classes.unwrap_or_default();
@@ -123,7 +123,7 @@ fn model(ctx: &mut Context, pipeline: Pipeline, role: Role, camera: Option<(&str
         let key = key(ctx, "MIN_SIZE");
         ctx.error(
             &key,
-            "it is more than MAX_SIZE, so that no box fits",
+            "it exceeds MAX_SIZE, so that no box fits",
             "make MIN_SIZE smaller, or MAX_SIZE greater (0: no limit)",
         );
     }
@@ -132,7 +132,7 @@ fn model(ctx: &mut Context, pipeline: Pipeline, role: Role, camera: Option<(&str
         labels,
         head: settings.head.unwrap_or(default.head),
         precision: precision(ctx),
-        // A GB of the guide's is a GiB for TensorRT, as in the system before.
+        // The guide's GB is a GiB for TensorRT, as in the previous system.
         workspace_size: (file.models.tensorrt_workspace_size * 1024.0).round().max(1.0) as u32,
         batch_size: file.processing.gpu_batch_size,
         batch_timeout: pipeline::batch_timeout(ctx),
@@ -153,7 +153,7 @@ fn model(ctx: &mut Context, pipeline: Pipeline, role: Role, camera: Option<(&str
     Some(Model { id: role.id, onnx, engine, options })
 }
 
-/// Objects are compared by their labels as they are, and in a file there may be spaces around them.
+/// Objects are compared by their exact labels, and in a file labels may be surrounded by spaces.
 fn trimmed(labels: Vec<String>) -> Vec<String> {
     labels.iter().map(|label| label.trim().to_owned()).collect()
 }
@@ -162,7 +162,7 @@ fn precision(ctx: &Context) -> Precision {
     if ctx.file.models.tensorrt_fp16 { Precision::Fp16 } else { Precision::Fp32 }
 }
 
-/// The ONNX and the engine: one of them has to be there, which one depends on what for.
+/// The ONNX and the engine: one of them must exist; which one depends on the purpose.
 fn files(
     ctx: &mut Context,
     pipeline: Pipeline,
@@ -198,8 +198,7 @@ fn files(
             ctx.error(&onnx_key, format!("there is no file {}", onnx.display()), remedy);
         }
         (Pipeline::UnifiedGpu, Purpose::Run) if !has_onnx && !has_engine => {
-            let rule =
-                format!("TensorRT engine not found: neither {} nor {} is there", engine.display(), onnx.display());
+            let rule = format!("TensorRT engine not found: neither {} nor {} exists", engine.display(), onnx.display());
             let remedy =
                 format!("put the ONNX there and run `{}`, set ONNX to the model's path, {off}", ctx.build_command());
             ctx.error(&engine_key, rule, remedy);
@@ -218,7 +217,7 @@ fn files(
     (onnx, engine)
 }
 
-/// The guide's names for the guide's models, the ONNX file's own for others.
+/// The guide's names for the guide's models, the ONNX file's name for others.
 fn engine_of(role: Role, onnx: &Path, precision: Precision) -> String {
     let name = if onnx == Path::new(role.onnx) {
         role.id.into()
@@ -233,7 +232,7 @@ fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     path.extension().is_some_and(|found| extensions.iter().any(|extension| found.eq_ignore_ascii_case(extension)))
 }
 
-/// A list of labels, whatever the model's are.
+/// Checks the form of a list of labels, independent of the model's.
 fn check_labels<'a>(ctx: &mut Context, key: &str, labels: impl IntoIterator<Item = &'a String>) {
     for label in labels.into_iter().filter(|label| label.trim().is_empty()) {
         let rule = format!("{label:?} is no label: a class without a name is called class N, N being its number");
@@ -241,7 +240,7 @@ fn check_labels<'a>(ctx: &mut Context, key: &str, labels: impl IntoIterator<Item
     }
 }
 
-/// The labels of the objects to look at.
+/// The labels of the objects in which pose is inferred.
 fn look(
     ctx: &mut Context,
     role: Role,
@@ -256,14 +255,14 @@ fn look(
             let key = key(ctx, "OBJECT_CLASSES");
             ctx.warning(
                 &key,
-                "it only holds with LOOK_AT objects",
-                "set LOOK_AT to objects, or take it out; CLASSES says what is found",
+                "it applies only with LOOK_AT objects",
+                "set LOOK_AT to objects, or remove it; CLASSES selects what is found",
             );
             return Vec::new();
         }
         InferenceRegion::Objects if role.id == DETECTION.id => {
             let key = key(ctx, "LOOK_AT");
-            ctx.error(&key, "DETECTION is the first to look, so that there is no object yet", "set it to frame");
+            ctx.error(&key, "DETECTION runs first, so that there are no objects yet", "set it to frame");
         }
         InferenceRegion::Objects => {}
     }

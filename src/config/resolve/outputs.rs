@@ -1,4 +1,4 @@
-//! Where results go, and what is told of the program.
+//! Outputs and monitoring.
 
 use super::super::file;
 use super::super::plan::{Broker, LinesTarget, Monitoring, Mqtt, Outputs, Pictures, Qos, Segments, Tls};
@@ -31,7 +31,7 @@ pub(super) fn pictures_key(ctx: &Context, camera: &str, key: &str) -> String {
     Keys { camera, section: "PICTURES" }.key(ctx, key)
 }
 
-/// What a camera puts out. `cameras`: how many there are.
+/// The outputs of a camera. `cameras`: how many cameras there are.
 pub fn outputs(ctx: &mut Context, camera: &str, own: &file::Outputs, name: &str, cameras: usize) -> Outputs {
     let settings = own.over(&ctx.file.outputs);
     let mqtt = mqtt(ctx, &Keys { camera, section: "MQTT" }, &settings.mqtt, name, cameras);
@@ -43,7 +43,7 @@ pub fn outputs(ctx: &mut Context, camera: &str, own: &file::Outputs, name: &str,
             let key = keys.key(ctx, "JSON_LINES");
             targets.as_slice().iter().filter_map(|target| lines(ctx, &key, target, name)).collect()
         }
-        // Something has to come out.
+        // There must be at least one output.
         None if mqtt.is_none() && pictures.is_none() && segments.is_none() => vec![LinesTarget::Stdout],
         None => Vec::new(),
     };
@@ -62,9 +62,9 @@ fn lines(ctx: &mut Context, key: &str, target: &str, name: &str) -> Option<Lines
                 return Some(LinesTarget::Tcp { host: host.to_owned(), port });
             }
             Ok(Address { scheme: "tcp", .. }) => {
-                ctx.error(key, "a TCP reader is a host and a port, and nothing else", example)
+                ctx.error(key, "a TCP location has a host and a port, and nothing else", example)
             }
-            Ok(Address { scheme, .. }) => ctx.error(key, format!("lines don't go to {scheme} here"), example),
+            Ok(Address { scheme, .. }) => ctx.error(key, format!("{scheme} isn't supported for lines"), example),
             Err(rule) => ctx.error(key, rule, example),
         }
         return None;
@@ -91,7 +91,7 @@ fn mqtt(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, name: &str, camer
         return None;
     }
     let key = keys.key(ctx, "URL");
-    let example = "write mqtt://HOST or mqtts://HOST for TLS; :PORT is 1883 or 8883 unless it's there";
+    let example = "write mqtt://HOST or mqtts://HOST for TLS; :PORT defaults to 1883 or 8883";
     let Some(url) = &settings.url else {
         if !ctx.written.was_rejected(&key) {
             ctx.error(&key, "the broker's address is missing", example);
@@ -110,7 +110,7 @@ fn mqtt(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, name: &str, camer
         Ok(Address { scheme: "mqtt", host, port, rest: "" | "/", .. }) => (host, port.unwrap_or(1883), false),
         Ok(Address { scheme: "mqtts", host, port, rest: "" | "/", .. }) => (host, port.unwrap_or(8883), true),
         Ok(_) => {
-            ctx.error(&key, "it isn't a broker's address", example);
+            ctx.error(&key, "this isn't a broker's address", example);
             return None;
         }
         Err(rule) => {
@@ -129,19 +129,19 @@ fn mqtt(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, name: &str, camer
         );
     }
     if password.is_some() && !encrypted && !is_loopback(host) {
-        ctx.warning(&key, "the password goes over the network as it is", "use mqtts://");
+        ctx.warning(&key, "the password goes over the network unencrypted", "use mqtts://");
     }
     let template = settings.topic.as_deref().unwrap_or("gst-trt/{camera}/objects");
     let topic_key = keys.key(ctx, "TOPIC");
     check_topic(ctx, &topic_key, template);
     if cameras > 1 && !template.contains("{camera}") && !ctx.is_written(&join(keys.camera, "OUTPUTS.MQTT.TOPIC")) {
-        ctx.warning(&topic_key, "all cameras share one topic", "put {camera} into it, unless that's meant");
+        ctx.warning(&topic_key, "all cameras share one topic", "put {camera} into it, unless this is intended");
     }
     let status_topic = settings.status_topic.clone().unwrap_or_else(|| "gst-trt/status".into());
     let status_key = keys.key(ctx, "STATUS_TOPIC");
     check_topic(ctx, &status_key, &status_topic);
     if status_topic.contains("{camera}") {
-        ctx.error(&status_key, "it is one for all cameras of a connection", "take {camera} out");
+        ctx.error(&status_key, "it is one for all cameras of a connection", "remove {camera}");
     }
     let broker = Broker {
         host: host.to_owned(),
@@ -168,11 +168,7 @@ fn tls(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, encrypted: bool) -
         let file = file.as_deref().map(|file| ctx.path_of(file))?;
         let key = keys.key(ctx, name);
         if !encrypted {
-            ctx.error(
-                &key,
-                "it needs TLS, and the broker's address is mqtt://",
-                "write mqtts:// in URL, or take it out",
-            );
+            ctx.error(&key, "it needs TLS, and the broker's address is mqtt://", "write mqtts:// in URL, or remove it");
         } else if !file.is_file() {
             ctx.error(
                 &key,
@@ -197,15 +193,15 @@ fn tls(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, encrypted: bool) -
     encrypted.then_some(Tls { ca, client })
 }
 
-/// A credential of the environment: of the variable that is named, which has to be there, or else of the usual one.
+/// A credential from the environment: from the variable that is named, which must exist, or else from the default one.
 fn credential(ctx: &mut Context, key: &str, named: Option<&str>, usual: &str) -> Option<String> {
     let variable = named.unwrap_or(usual);
     let value = ctx.variables.get(variable).filter(|value| !value.is_empty()).map(str::to_owned);
     if let (Some(named), None) = (named, &value) {
         ctx.error(
             key,
-            format!("the environment has no variable {named}"),
-            format!("export {named}, or take the key out"),
+            format!("the environment variable {named} isn't set"),
+            format!("export {named}, or remove the key"),
         );
     }
     value
@@ -249,7 +245,7 @@ fn segments(ctx: &mut Context, keys: &Keys, settings: &file::Segments) -> Option
     let folder = folder(ctx, keys, settings.folder.as_deref())?;
     let (seconds, bitrate) = (settings.seconds.unwrap_or(60), settings.bitrate_kbps.unwrap_or(4000));
     let limit = u64::from(settings.max_mb.unwrap_or(10_240)) * MIB;
-    // The one that is being written, and one that is whole.
+    // The file that is being written, and one complete file.
     let needed = 2 * u64::from(seconds) * u64::from(bitrate) * 1000 / 8;
     if needed > limit {
         let least = needed.div_ceil(MIB);
@@ -263,7 +259,7 @@ fn segments(ctx: &mut Context, keys: &Keys, settings: &file::Segments) -> Option
     Some(Segments { folder, length: Duration::from_secs(seconds.into()), bitrate, limit })
 }
 
-/// A folder for files; it's made when the first is written, in one that is there.
+/// A folder for files; it's created when the first is written, and its parent must exist.
 fn folder(ctx: &mut Context, keys: &Keys, folder: Option<&str>) -> Option<PathBuf> {
     let key = keys.key(ctx, "FOLDER");
     let Some(folder) = folder.filter(|folder| !folder.is_empty()) else {

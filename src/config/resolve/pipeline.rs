@@ -1,4 +1,4 @@
-//! Which pipeline runs, and the rules of `processing`.
+//! Chooses the pipeline, and checks the rules of `processing`.
 
 use super::super::plan::{Camera, Decoder, Pipeline};
 use super::{Context, Purpose};
@@ -9,7 +9,7 @@ pub struct Chosen {
     pub decoder: Decoder,
 }
 
-/// Keys that mean nothing on the CPU.
+/// Keys without effect on the CPU.
 const GPU_KEYS: [&str; 14] = [
     "processing.ENABLE_NVDEC",
     "processing.NVDEC_FALLBACK_TO_CPU",
@@ -117,8 +117,8 @@ fn check_gpu(ctx: &mut Context) {
     }
     if !processing.enable_memory_pooling {
         let limit =
-            if processing.gpu_memory_pool_size_mb.is_some() { "; GPU_MEMORY_POOL_SIZE_MB doesn't hold" } else { "" };
-        let rule = format!("frames come from pools all the same{limit}");
+            if processing.gpu_memory_pool_size_mb.is_some() { "; GPU_MEMORY_POOL_SIZE_MB doesn't apply" } else { "" };
+        let rule = format!("frames come from pools anyway{limit}");
         ctx.notice("processing.ENABLE_MEMORY_POOLING", rule);
     }
 }
@@ -143,7 +143,7 @@ fn check_cpu(ctx: &mut Context) {
     }
     let written: Vec<&str> = GPU_KEYS.into_iter().filter(|key| ctx.is_written(key)).collect();
     if !written.is_empty() {
-        ctx.notice("", format!("the CPU pipeline has no use for {}", written.join(", ")));
+        ctx.notice("", format!("the CPU pipeline doesn't use {}", written.join(", ")));
     }
 }
 
@@ -161,12 +161,12 @@ pub fn max_cameras(ctx: &mut Context, pipeline: Pipeline, cameras: usize) -> usi
             }
             threads
         }
-        // Unset, every camera that is added has room.
+        // If it's unset there is no limit for added cameras.
         Some(_) | None => usize::MAX,
     }
 }
 
-/// Frame times that the batch's wait is longer than.
+/// Warns about cameras whose frame interval is shorter than the batch timeout.
 pub fn check_timing(ctx: &mut Context, cameras: &[Camera]) {
     let timeout = ctx.file.processing.pipeline_queue_timeout_ms;
     let fastest = cameras.iter().filter_map(|camera| camera.hint.framerate).max_by(f64::total_cmp);
@@ -196,7 +196,7 @@ pub fn frame_memory(ctx: &mut Context, pipeline: Pipeline, cameras: &[Camera]) -
         ctx.error(
             "processing.GPU_MEMORY_POOL_SIZE_MB",
             format!("two frames of the largest camera take {needed} MiB"),
-            format!("set it to at least {needed} for each camera, or take it out"),
+            format!("set it to at least {needed} for each camera, or remove it"),
         );
     }
     Some(size)
@@ -212,7 +212,7 @@ pub fn batch_timeout(ctx: &Context) -> Duration {
     Duration::from_nanos((ctx.file.processing.pipeline_queue_timeout_ms * 1e6).round() as u64)
 }
 
-/// Whether there are cameras, where they are needed.
+/// Checks that there are cameras, where they are needed.
 pub fn need_cameras(ctx: &mut Context, cameras: usize) {
     let key = "cameras.RTSP_STREAMS";
     let rejected = ctx.written.has_gaps(key) || ctx.written.was_rejected("cameras") || ctx.written.was_rejected("");

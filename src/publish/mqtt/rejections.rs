@@ -108,12 +108,13 @@ impl Rejections {
     fn explain(&self, topic: &str, size: usize) -> String {
         let taken = self.taken;
         let cause = if taken == 0 {
-            "it has accepted nothing yet: likely causes are its access rules (ACL) for this topic and its limit of the packet size"
+            "it has accepted nothing yet: likely causes are its access rules (ACL) for this topic and its limit of the packet \
+             size"
                 .to_owned()
         } else if size > taken {
             format!(
-                "the largest that it has accepted is {taken} bytes: the likely cause is its limit of the packet size (max_packet_size of \
-                 mosquitto), or its access rules (ACL) for this topic"
+                "the largest that it has accepted is {taken} bytes: the likely cause is its limit of the packet size \
+                 (max_packet_size of mosquitto), or its access rules (ACL) for this topic"
             )
         } else {
             format!(

@@ -1,4 +1,4 @@
-//! The start of a camera's source: what came while its decoder was being opened isn't dropped.
+//! The start of a camera's source: pictures that came while its decoder was being opened aren't dropped.
 //!
 //! The decoder works off in no time what has piled up, and the models take longer: the queue in front of them would drop most
 //! of it. So that queue makes the decoder wait, until nothing coded waits any more.

@@ -1,4 +1,4 @@
-//! From a coded stream to pictures: the parser, a queue, and the decoder behind it on a thread of its own.
+//! From a coded stream to pictures: the parser, a queue, and the decoder behind it on its own thread.
 
 use super::super::channel::Report;
 use super::super::lifecycle::Event;
@@ -12,7 +12,7 @@ use gst::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Name of the queue whose thread decodes.
+/// The name of the queue whose thread decodes.
 pub const DECODER_QUEUE: &str = "coded";
 
 /// How a stream is coded.
@@ -35,8 +35,8 @@ fn decoder_name(codec: Codec, decoder: Decoder) -> String {
     }
 }
 
-/// Adds parser, queue and decoder to `bin`, in front of `pad`. Returns the pad that takes the coded stream. `paced` streams
-/// go at the speed of their timestamps, others as they come.
+/// Adds parser, queue and decoder to `bin`, in front of `pad`. Returns the pad that takes the coded stream. `paced`
+/// streams play at the speed of their timestamps, others as they come.
 ///
 /// # Errors
 /// An element is missing.
@@ -54,7 +54,7 @@ pub fn add(
     queue.set_property("max-size-time", 0_u64);
     let decode = decoder(codec, context.setup.decoder)?;
     if let Some(surfaces) = context.setup.surfaces
-        // From GStreamer 1.24 on, in the GPU's decoders.
+        // The property exists from GStreamer 1.24 on, in the GPU's decoders.
         && let Some(spec) = decode.find_property("num-output-surfaces")
         && spec.value_is_valid(&surfaces.to_value())
     {
@@ -65,9 +65,9 @@ pub fn add(
     elements.extend(pace.clone());
     elements.extend([queue.clone(), decode]);
     if !matches!(context.setup.decoder, Decoder::Gpu(_)) {
-        // For pixel formats that models don't take, such as those of 10 bits; the others pass untouched.
+        // Converts pixel formats that models don't take, such as those with 10 bits; the others pass untouched.
         elements.push(make("videoconvert", "convert")?);
-        // Cameras don't say how their pictures are to be turned, files do.
+        // Files carry the orientation of their pictures, cameras don't.
         elements.extend(paced.then(orientation::turn).transpose()?);
     }
     if let Decoder::Upload(device) = context.setup.decoder {
@@ -96,8 +96,8 @@ pub fn add(
     elements.first().and_then(|first| first.static_pad("sink")).ok_or_else(|| into("linked"))
 }
 
-/// Loads the plugins with the parsers and decoders that a stream may need. One that isn't there is an error of the source
-/// that needs it.
+/// Loads the plugins with the parsers and decoders that a stream may need. A missing one is an error of the source that
+/// needs it.
 pub fn load(decoder: Decoder) {
     for codec in [Codec::H264, Codec::H265] {
         for name in [codec.parser(), decoder_name(codec, decoder)] {
@@ -106,7 +106,7 @@ pub fn load(decoder: Decoder) {
     }
 }
 
-/// What copies pictures to a GPU.
+/// Makes the element that copies pictures to a GPU.
 pub fn upload(device: u32) -> Result<gst::Element, Error> {
     let upload = make("cudaupload", "upload")?;
     upload.set_property("cuda-device-id", i32::try_from(device).unwrap_or(-1));
@@ -128,7 +128,7 @@ fn decoder(codec: Codec, decoder: Decoder) -> Result<gst::Element, Error> {
     }
 }
 
-/// Takes note of coded pictures as they arrive, and leaves out those that the decoder is too far behind for.
+/// Records coded pictures as they arrive, and drops those that the decoder is too far behind for.
 fn guard(queue: &gst::Element, paced: bool, context: &SourceContext) {
     let most = context.setup.coded_queue;
     let (gate, of) = (Gate::new(context.patience.key_frame()), queue.downgrade());
@@ -137,7 +137,8 @@ fn guard(queue: &gst::Element, paced: bool, context: &SourceContext) {
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let (Some(buffer), Some(queue)) = (info.buffer(), of.upgrade()) else { return gst::PadProbeReturn::Ok };
         let shown = if paced { running::time(pad, buffer.pts()) } else { buffer.pts() };
-        // What a file has that is decoded only for pictures after it comes as fast as it's read, and waits for room.
+        // A file's pictures that are decoded only as references for later ones come as fast as they are read, and wait
+        // for space.
         let unseen = shown.is_none() && buffer.pts().is_some();
         let full = queue.property::<u32>("current-level-buffers") >= most && !unseen;
         let SourceContext { tracker, paced_start, patience, .. } = &context;
@@ -160,7 +161,7 @@ fn guard(queue: &gst::Element, paced: bool, context: &SourceContext) {
     });
 }
 
-/// A file's own times say when its next picture is due: until then nothing is missing.
+/// A file's own times say when its next picture is due: until then its silence is explained.
 fn expect(pace: &gst::Element, context: &SourceContext) {
     let Some(pad) = pace.static_pad("sink") else { return };
     let (tracker, of) = (context.tracker.clone(), pace.downgrade());
@@ -168,7 +169,7 @@ fn expect(pace: &gst::Element, context: &SourceContext) {
         let wait = info.buffer().zip(of.upgrade()).and_then(|(buffer, pace)| {
             let time = running::time(pad, buffer.dts()).or_else(|| running::time(pad, buffer.pts()))?;
             let due = time.nseconds().saturating_add_signed(pace.property("ts-offset"));
-            // While the decoder is being opened pictures come as it takes them.
+            // While the decoder is being opened, pictures come as it takes them.
             pace.property::<bool>("sync").then_some(due.saturating_sub(pace.current_running_time()?.nseconds()))
         });
         tracker.due(Duration::from_nanos(wait.unwrap_or(0)));
@@ -176,7 +177,7 @@ fn expect(pace: &gst::Element, context: &SourceContext) {
     });
 }
 
-/// Says that what comes can't be decoded yet.
+/// Reports that the stream can't be decoded yet.
 fn say_no_key_frame(context: &SourceContext) {
     let SourceContext { tracker, patience, reporter, .. } = context;
     let text = format!(

@@ -1,4 +1,4 @@
-//! A video file in the place of a camera, at its own speed: once, or over and over.
+//! A video file in place of a camera, at its own speed: once, or over and over.
 
 use super::super::setup::{FileSource, make};
 use super::decode;
@@ -37,11 +37,11 @@ struct Looped {
     splice: Mutex<Splice>,
 }
 
-/// The bin that reads the round that is on.
+/// The name of the bin that reads the current round.
 const READER: &str = "reader";
 
 impl Looped {
-    /// Begins a round.
+    /// Starts a round.
     fn read(self: &Arc<Self>) -> Result<(), Error> {
         let Some(bin) = self.bin.upgrade() else { return Ok(()) };
         let reader = gst::Bin::builder().name(READER).build();
@@ -64,7 +64,7 @@ impl Looped {
         reader.sync_state_with_parent().map_err(failed)
     }
 
-    /// Takes the first stream of pictures that can be decoded; whether it's this one.
+    /// Connects the first stream of pictures that can be decoded; returns whether it's this one.
     fn connect(self: &Arc<Self>, reader: &gst::Bin, stream: &gst::Pad) -> Result<bool, Error> {
         let (Some(bin), Some(pad)) = (self.bin.upgrade(), self.pad.upgrade()) else { return Ok(false) };
         let caps = stream.current_caps().unwrap_or_else(|| stream.query_caps(None));
@@ -72,7 +72,7 @@ impl Looped {
         let failed = || Error::new(ErrorKind::Failed, "the file's stream can't be linked");
         let out = gst::GhostPad::builder_with_target(stream).map_err(|_| failed())?.name("src").build();
         let coded = match bin.by_name("parse") {
-            // The decoder is there since the first round.
+            // The decoder exists since the first round.
             Some(parse) => parse.static_pad("sink").ok_or_else(failed)?,
             None => decode::add(&bin, &pad, codec, true, &self.context)?,
         };
@@ -83,14 +83,15 @@ impl Looped {
         Ok(true)
     }
 
-    /// Makes one stream of the rounds where they leave their readers.
+    /// Joins the rounds into one stream where they leave their readers.
     fn splice(self: Arc<Self>, out: &gst::GhostPad) {
         let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
         out.add_probe(mask, move |out, info| {
             if let Some(buffer) = info.buffer_mut() {
                 let segment = self.splice.lock().place(buffer.make_mut());
                 if let Some(segment) = segment {
-                    // It comes through here too. Where it's refused the picture after it is, and that is reported.
+                    // The segment passes this probe too. Where it's refused, the picture after it is too, and that is
+                    // reported.
                     let _ = out.push_event(segment);
                 }
                 return gst::PadProbeReturn::Ok;
@@ -100,7 +101,7 @@ impl Looped {
             match fate {
                 Fate::Pass => gst::PadProbeReturn::Ok,
                 Fate::Drop => gst::PadProbeReturn::Handled,
-                // The decoder gives what it still has.
+                // The decoder drains.
                 Fate::Over { had_pictures: true } if !self.source.looping => gst::PadProbeReturn::Ok,
                 Fate::Over { had_pictures } => {
                     self.clone().next_round(had_pictures);
@@ -110,7 +111,7 @@ impl Looped {
         });
     }
 
-    /// Reads the file anew, on a thread that may wait for the reader before to end.
+    /// Reads the file again, on a thread that may wait for the previous reader to end.
     fn next_round(self: Arc<Self>, had_pictures: bool) {
         let Some(bin) = self.bin.upgrade() else { return };
         if !had_pictures {
@@ -132,8 +133,8 @@ impl Looped {
     }
 }
 
-/// Says that a file has nothing to decode when the first data comes of a stream that isn't taken: the file's streams are all
-/// known then.
+/// Reports that a file has nothing to decode when the first data comes of a stream that isn't connected: all of the
+/// file's streams are known then.
 fn look_for_pictures(reader: &gst::Bin, parse: &gst::Element, stream: &gst::Pad, streams: &Arc<Mutex<Vec<String>>>) {
     let (reader, parse, streams) = (reader.downgrade(), parse.downgrade(), streams.clone());
     stream.add_probe(gst::PadProbeType::BUFFER, move |_, _| {

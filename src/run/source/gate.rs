@@ -1,13 +1,13 @@
-//! Which coded pictures a decoder gets: from a key frame on. When it's behind, all up to the next key frame are left out,
-//! because none of them could be decoded without the first.
+//! Decides which coded pictures a decoder gets: from a key frame on. When the decoder is behind, all pictures up to the
+//! next key frame are dropped, because none of them could be decoded without the first.
 
 use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
-/// Between the parser and the decoder's queue.
+/// The gate between the parser and the decoder's queue.
 #[derive(Debug)]
 pub struct Gate {
-    /// How long pictures may come without a key frame before they're let through all the same.
+    /// How long pictures may come without a key frame before they pass all the same.
     longest: Duration,
     state: Mutex<State>,
 }
@@ -15,27 +15,27 @@ pub struct Gate {
 #[derive(Debug, Clone, Copy)]
 enum State {
     Open,
-    /// A key frame is waited for, since the first picture that there was room for.
+    /// Waiting for a key frame, since the first picture that there was space for.
     Closed(Option<Instant>),
 }
 
-/// What becomes of a coded picture.
+/// What happens to a coded picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Pass,
     /// The decoder is behind.
     Behind,
-    /// It can't be decoded without the key frame that has been waited for so long.
+    /// It can't be decoded without the key frame, which has been missing for this long.
     NoKeyFrame(Duration),
 }
 
 impl Gate {
-    /// Waits for the stream's first key frame.
+    /// Makes a gate that waits for the stream's first key frame.
     pub fn new(longest: Duration) -> Self {
         Self { longest, state: Mutex::new(State::Closed(None)) }
     }
 
-    /// What becomes of a coded picture that comes to a queue that is `full` or not.
+    /// Decides about a coded picture at a queue that is `full` or not.
     pub fn judge(&self, full: bool, key_frame: bool, now: Instant) -> Verdict {
         let mut state = self.state.lock();
         let (next, verdict) = match *state {

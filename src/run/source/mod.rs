@@ -1,4 +1,4 @@
-//! A camera's source: a bin that gives decoded pictures, and is thrown away and made anew when the camera is lost.
+//! A camera's source: a bin that delivers decoded pictures, and is discarded and made again when the camera is lost.
 
 mod backlog;
 mod decode;
@@ -25,11 +25,11 @@ use paced_start::PacedStart;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Names of sources begin with this, and end with their number.
+/// The names of sources begin with this, and end with their number.
 const NAME: &str = "source-";
 
-/// The number of the source that an object is part of. Sources are bins in the pipeline itself, which bears the camera's name:
-/// that may be any.
+/// The number of the source that an object is part of. Sources are bins directly in the pipeline, which has the
+/// camera's name: that can be anything.
 pub fn number(object: &gst::Object) -> Option<u64> {
     let whole = |object: &gst::Object| object.is::<gst::Pipeline>();
     let up = std::iter::successors(Some(object.clone()), |object| object.parent());
@@ -43,7 +43,7 @@ pub struct SourceContext {
     setup: Arc<CameraSetup>,
     tracker: Arc<FrameTracker>,
     patience: Patience,
-    /// For reports of this source.
+    /// Sends reports of this source.
     reporter: Reporter,
     start_guard: StartGuard,
     paced_start: PacedStart,
@@ -53,7 +53,7 @@ pub struct SourceContext {
 }
 
 impl SourceContext {
-    /// Of a source whose reports go to `reporter`; `pictures` is the queue in front of the models.
+    /// Makes the context of a source whose reports go to `reporter`; `pictures` is the queue in front of the models.
     pub fn new(
         setup: Arc<CameraSetup>,
         tracker: Arc<FrameTracker>,
@@ -66,25 +66,25 @@ impl SourceContext {
     }
 }
 
-/// A source that is in a pipeline, or about to be.
+/// A source that is in a pipeline or about to be.
 #[derive(Debug)]
 pub struct OpenSource {
     pub bin: gst::Bin,
-    /// Of its opening and closing.
+    /// Serialises opening and closing the source.
     pub start_guard: StartGuard,
     paced_start: PacedStart,
     backlog: Backlog,
 }
 
 impl OpenSource {
-    /// What is being opened isn't opened after this, and none of its threads waits for another one.
+    /// Prevents further opening, and releases the source's threads that wait for each other.
     pub fn end(&self) {
         self.paced_start.end();
         self.backlog.end();
         self.start_guard.close();
     }
 
-    /// Takes it out of a pipeline that goes on. Waits for its threads.
+    /// Removes the source from a pipeline that goes on. Waits for its threads.
     pub fn close(&self) {
         self.end();
         self.bin.set_locked_state(true);
@@ -95,16 +95,16 @@ impl OpenSource {
     }
 }
 
-/// Loads what a source is made of, before the camera is connected: GStreamer's nvcodec asks the GPU about every codec when
-/// it's loaded. That takes two seconds, in which a camera's pictures would pile up.
+/// Loads the plugins of a source before the camera is connected: GStreamer's nvcodec queries the GPU about every codec
+/// when it's loaded. That takes two seconds, in which a camera's pictures would pile up.
 pub fn load(setup: &CameraSetup) {
     if !matches!(setup.source, SourceSetup::Test(_)) {
         decode::load(setup.decoder);
     }
 }
 
-/// Makes a source, in NULL, with a pad `src` that isn't linked yet. Its first picture and its end are reported; `running`
-/// is the pipeline's running time.
+/// Makes a source, in state NULL, with a pad `src` that isn't linked yet. Its first picture and its end are reported;
+/// `running` is the pipeline's running time.
 ///
 /// # Errors
 /// An element is missing.
@@ -123,7 +123,7 @@ pub fn make(context: &SourceContext, running: gst::ClockTime) -> Result<OpenSour
     Ok(OpenSource { bin, start_guard: start_guard.clone(), paced_start: paced_start.clone(), backlog: backlog.clone() })
 }
 
-/// Takes note of pictures, and keeps the source's end from what comes after it: that goes on with the next source.
+/// Records pictures, and hides the source's end from the elements after it, which go on with the next source.
 fn watch(pad: &gst::GhostPad, tracker: Arc<FrameTracker>, reporter: Reporter, ends: bool) {
     let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     pad.add_probe(mask, move |_, info| {
@@ -137,14 +137,14 @@ fn watch(pad: &gst::GhostPad, tracker: Arc<FrameTracker>, reporter: Reporter, en
         }
         if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
             reporter.event(if ends { Event::Ended } else { Event::SourceLost("the stream ended".into()) });
-            // Not Drop, for which GStreamer 1.22 asserts when the probe is Rust's.
+            // Not Drop: GStreamer 1.22 asserts on it when the probe is written in Rust.
             return gst::PadProbeReturn::Handled;
         }
         gst::PadProbeReturn::Ok
     });
 }
 
-/// From one picture to the next, if the caps have a rate that isn't variable.
+/// The frame interval, if the caps have a rate that isn't variable.
 fn interval(caps: &gst::CapsRef) -> Option<Duration> {
     let rate = caps.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
     (rate.numer() > 0 && rate.denom() > 0)
@@ -164,14 +164,14 @@ mod tests {
         gst::Bin::builder().name(name).build()
     }
 
-    /// A camera may have any name: what its own elements say isn't a source's.
+    /// A camera may have any name: messages of its own elements aren't taken for a source's.
     #[test]
     fn only_parts_of_a_source_have_its_number() {
         gst::init().unwrap();
         for camera in ["source-1", "source-0", "source-7", "source-18446744073709551615", "door", "client"] {
             let pipeline = gst::Pipeline::builder().name(camera).build();
             let element = |name: &str| gst::ElementFactory::make("identity").name(name).build().unwrap();
-            // As the source's own are named, too.
+            // Some of these names are also those of a source's own elements.
             let analysis = ["detection", "lines-1", "client", "coded", "source-3"].map(element);
             pipeline.add_many(&analysis).unwrap();
             let (source, reader, client) = (bin("source-7"), bin("source-8"), element("client"));

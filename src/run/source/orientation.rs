@@ -1,4 +1,4 @@
-//! Files that a player shows turned, as a telephone's are: models are to see what people see.
+//! Files that a player shows rotated, such as a phone's: models are to see what people see.
 
 use super::super::setup::make;
 use crate::check::{TURN, unturned};
@@ -13,8 +13,8 @@ pub fn turn() -> Result<gst::Element, Error> {
     Ok(turn)
 }
 
-/// Says of pictures in GPU memory, decoded by the element of this pad, how they were to be turned. It's said here, in terms
-/// of the configuration: elements after it see them as upright.
+/// Warns about pictures in GPU memory, decoded by the element of this pad, that should be rotated. The warning is given
+/// here, in terms of the configuration: elements after it see the pictures as upright.
 pub fn warn(decoded: &gst::Pad) {
     let orientation = Orientation::default();
     decoded.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |decoded, info| {
@@ -40,7 +40,7 @@ pub fn warn(decoded: &gst::Pad) {
 mod tests {
     use super::*;
 
-    /// Pictures of an element that stands for a decoder which gives them in GPU memory.
+    /// Pictures of an element that stands for a decoder to GPU memory.
     #[test]
     fn pictures_that_can_not_be_turned_are_told_of_once() {
         gst::init().unwrap();

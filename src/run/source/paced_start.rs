@@ -1,8 +1,8 @@
-//! The start of a paced source: its pictures become due once its decoder gives some.
+//! The start of a paced source: its pictures become due once its decoder returns the first one.
 //!
-//! Opening a decoder takes time, on a GPU that opens many at once a second or two. A stream that went at its own speed
-//! meanwhile would pile up, and be dropped when the decoder is there. So until the first decoded picture, coded ones go on as
-//! the decoder takes them; from then on they go at the speed of their timestamps.
+//! Opening a decoder takes time, up to two seconds on a GPU that opens many at once. A stream that played at its own
+//! speed meanwhile would pile up, and be dropped when the decoder is ready. So until the first decoded picture, coded
+//! ones go on as the decoder takes them; from then on they play at the speed of their timestamps.
 
 use super::running;
 use gst::prelude::*;
@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Coded pictures on their way before the first decoded one: one that the decoder works on, and one that waits for it.
+/// Coded pictures in flight before the first decoded one: one that the decoder works on, and one that waits for it.
 const AHEAD: u64 = 2;
 
 /// Holds coded pictures back while the decoder opens.
@@ -25,20 +25,21 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Coded pictures that were let pass.
+    /// Coded pictures that have passed.
     entered: u64,
-    /// Those of them that the decoder was given, or that were left out on the way.
+    /// Those of them that the decoder was given, or that were dropped on the way.
     taken: u64,
-    /// The running times at which those that the decoder wasn't given yet are due, by their own timestamps.
+    /// The running times at which those that the decoder hasn't been given yet are due, by their own timestamps.
     ahead: VecDeque<Option<gst::ClockTime>>,
-    /// That of the last one that it was given.
+    /// The running time of the last one that the decoder was given.
     due: Option<gst::ClockTime>,
-    /// The decoder has given a picture, or the source is being closed: nothing is held back.
+    /// The decoder has returned a picture, or the source is being closed: nothing is held back.
     begun: bool,
 }
 
 impl PacedStart {
-    /// Has `pace`, a clocksync in front of the decoder's `queue`, begin when the first picture comes out at `decoded`.
+    /// Makes `pace`, a clocksync in front of the decoder's `queue`, start when the first picture comes out at
+    /// `decoded`.
     pub fn hold(&self, pace: &gst::Element, queue: &gst::Element, decoded: &gst::Pad) {
         pace.set_property("sync", false);
         if let Some(pad) = pace.static_pad("sink") {
@@ -69,7 +70,8 @@ impl PacedStart {
         });
     }
 
-    /// A coded picture comes to the clocksync; waits until the decoder has room for it. Whether others will be held back.
+    /// Called when a coded picture comes to the clocksync; waits until the decoder has space for it. Returns whether
+    /// later ones will be held back.
     fn enter(&self, due: Option<gst::ClockTime>) -> bool {
         let full = |state: &mut State| !state.begun && state.entered >= state.taken + AHEAD;
         let mut state = self.0.state.lock();
@@ -81,7 +83,8 @@ impl PacedStart {
         !state.begun
     }
 
-    /// A coded picture left the queue, for the decoder or because it's of no use. Whether that still matters.
+    /// Called when a coded picture has left the queue, for the decoder or because it was dropped. Returns whether later
+    /// calls are needed.
     pub fn taken(&self) -> bool {
         let mut state = self.0.state.lock();
         state.taken += 1;
@@ -90,8 +93,8 @@ impl PacedStart {
         !state.begun
     }
 
-    /// The next coded picture is due as long from now as its timestamp is after that of the one that the decoder was given
-    /// last.
+    /// Makes the next coded picture due as long from now as its timestamp is after that of the one that the decoder was
+    /// given last.
     fn begin(&self, pace: &gst::Element) {
         let mut state = self.0.state.lock();
         if let (Some(now), Some(due)) = (pace.current_running_time(), state.due) {
@@ -103,7 +106,7 @@ impl PacedStart {
         self.0.changed.notify_all();
     }
 
-    /// The source is being closed: its threads are let go.
+    /// Releases the waiting threads, because the source is being closed.
     pub fn end(&self) {
         self.0.state.lock().begun = true;
         self.0.changed.notify_all();

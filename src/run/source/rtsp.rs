@@ -7,16 +7,16 @@ use crate::error::{Error, ErrorKind};
 use gst::prelude::*;
 use std::time::Duration;
 
-/// Fills `bin` with a client of the camera. What decodes is added when the camera has said what it sends.
+/// Fills `bin` with a client of the camera. The decoder is added when the camera has described its stream.
 pub fn fill(bin: &gst::Bin, pad: &gst::GhostPad, source: &RtspSource, context: &SourceContext) -> Result<(), Error> {
     let client = make("rtspsrc", "client")?;
     client.set_property("location", source.url.expose());
     client.set_property_from_str("protocols", source.transport.nick());
     client.set_property("latency", u32::try_from(source.latency.as_millis()).unwrap_or(u32::MAX));
     client.set_property("tcp-timeout", microseconds(source.timeout));
-    // When the camera took each picture, from its RTCP sender reports.
+    // Attaches the time when the camera captured each picture, from its RTCP sender reports.
     client.set_property("add-reference-timestamp-meta", true);
-    // Sound isn't even asked for.
+    // Audio isn't even requested.
     let (tracker, patience) = (context.tracker.clone(), context.patience);
     client.connect("select-stream", false, move |arguments| {
         let caps = arguments.get(2).and_then(|caps| caps.get::<gst::Caps>().ok());
@@ -26,7 +26,8 @@ pub fn fill(bin: &gst::Bin, pad: &gst::GhostPad, source: &RtspSource, context: &
             tracker.told(interval);
         }
         if let Some(client) = arguments.first().and_then(|client| client.get::<gst::Element>().ok()) {
-            // Of the first UDP packet. A little sooner than we would say that nothing comes, for its error says why.
+            // The timeout for the first UDP packet. It is a little shorter than our own, because its error gives the
+            // reason.
             client.set_property("timeout", microseconds(tracker.longest_silence(&patience).mul_f64(0.9)));
         }
         Some(is_video.to_value())
@@ -34,7 +35,7 @@ pub fn fill(bin: &gst::Bin, pad: &gst::GhostPad, source: &RtspSource, context: &
     let (bin_of, pad_of, context) = (bin.downgrade(), pad.downgrade(), context.clone());
     client.connect_pad_added(move |client, stream| {
         let (Some(bin), Some(pad)) = (bin_of.upgrade(), pad_of.upgrade()) else { return };
-        // A second picture stream, such as a smaller one, isn't taken.
+        // A second video stream, such as a smaller one, isn't connected.
         if pad.target().is_none()
             && let Err(error) = connect(&bin, &pad, stream, &context)
         {
@@ -54,10 +55,10 @@ fn microseconds(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// From one picture to the next, if the camera's description has a rate (RFC 8866, 6.13).
+/// The frame interval, if the camera's description has a rate (RFC 8866, 6.13).
 fn interval(media: &gst::StructureRef) -> Option<Duration> {
     let rate: f64 = media.get::<&str>("a-framerate").ok()?.trim().parse().ok()?;
-    // Below that it's no rate.
+    // Smaller values aren't a rate.
     (rate.is_finite() && rate > 1e-6).then(|| Duration::from_secs_f64(1.0 / rate))
 }
 

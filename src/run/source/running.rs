@@ -1,4 +1,5 @@
-//! Timestamps of a file are on its decoder's line of time; segments say at which running times pictures are shown.
+//! Converts between timestamps and running times: a file's timestamps are on its decoder's timeline; segments map them
+//! to the running times at which pictures are shown.
 
 use crate::elements::into_writable;
 use gst::ClockTime;
@@ -7,13 +8,14 @@ use parking_lot::Mutex;
 
 type Segment = gst::FormattedSegment<ClockTime>;
 
-/// When something that comes to `sink` with this timestamp is shown; `None`: it isn't.
+/// The running time at which a buffer at `sink` with this timestamp is shown; `None`: it isn't.
 pub fn time(sink: &gst::Pad, timestamp: Option<ClockTime>) -> Option<ClockTime> {
     let event = sink.sticky_event::<gst::event::Segment>(0)?;
     event.segment().downcast_ref::<ClockTime>()?.to_running_time(timestamp?)
 }
 
-/// After `source`, a decoder's or what is behind it, running times are the timestamps, in one segment without limits.
+/// Makes timestamps equal to running times, in one segment without limits, behind `source`, a pad of the decoder or of
+/// an element after it.
 pub fn stamp(source: &gst::Pad) {
     let segment = Mutex::new(None::<Segment>);
     source.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
@@ -37,7 +39,7 @@ pub fn stamp(source: &gst::Pad) {
             let mut buffer = into_writable(buffer);
             if let Some(buffer) = buffer.get_mut() {
                 buffer.set_pts(pts);
-                // When it was decoded matters no more.
+                // The decoding time isn't needed any more.
                 buffer.set_dts(None);
             }
             info.data = Some(gst::PadProbeData::Buffer(buffer));

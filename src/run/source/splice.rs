@@ -1,55 +1,55 @@
-//! One endless stream out of the same one again and again: its rounds follow each other without a gap in their timestamps.
+//! Loops a stream endlessly: its rounds follow each other without a gap in their timestamps.
 //!
-//! Pictures that aren't shown have to be decoded too, such as those between a key frame and the place at which an edit list
-//! begins. So what is decoded has a line of time of its own, on which nothing ever goes back: timestamps are on that line.
+//! Pictures that aren't shown have to be decoded too, such as those between a key frame and the position at which an
+//! edit list begins. So decoding has a timeline of its own that never goes back: timestamps are on that timeline.
 //! Segments say which part of it is shown, and at which running times.
 
 use gst::ClockTime;
 
-/// Nanoseconds on a line on which times may be negative.
+/// Nanoseconds on a timeline that includes negative times.
 type Time = i64;
 
-/// From one picture to the next, where nothing says it.
+/// The frame interval if the stream doesn't declare one.
 const PERIOD: Time = 40_000_000;
-/// Streams that have no constant rate may be coded with a rate that is their clock's: pictures aren't as short as this.
+/// Streams without a constant rate may declare their clock's rate: intervals shorter than this aren't believed.
 const SHORTEST: Time = 1_000_000;
-/// Most pictures that can be shown before one that was decoded before them, in any stream of H.264 and H.265.
+/// The most pictures that can be shown before one that was decoded before them, in any stream of H.264 and H.265.
 const MOST_REORDERED: Time = 16;
 
-/// Where the rounds are put.
+/// Places the rounds on the timeline.
 #[derive(Debug)]
 pub struct Splice {
-    /// Of the round that is on, as the file has it.
+    /// The segment of the current round, as in the file.
     segment: gst::FormattedSegment<ClockTime>,
-    /// It wasn't passed on yet: where it goes is known with its first picture.
+    /// The segment hasn't been passed on yet: its position is known with its first picture.
     pending: bool,
     /// The last segment event that was made here.
     made: Option<gst::Seqnum>,
     /// The running time at which this round begins.
     start: Time,
-    /// Where the decoder's line has come to.
+    /// The position that the decoder's timeline has reached.
     decoded: Time,
     round: Option<Round>,
-    /// The round before.
+    /// The previous round.
     before: Option<Round>,
-    /// From one picture to the next, after the caps.
+    /// The frame interval according to the caps.
     period: Option<Time>,
     started: bool,
 }
 
-/// What becomes of an event.
+/// What happens to an event.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fate {
     Pass,
     Drop,
-    /// The round is over: the next one is due. Whether it had a picture.
+    /// The round is over and the next one is due.
     Over {
         had_pictures: bool,
     },
 }
 
 impl Splice {
-    /// Puts the first picture at `start`, or a few pictures later where decoding begins before anything is shown.
+    /// Places the first picture at `start`, or a few pictures later where decoding begins before anything is shown.
     pub fn new(start: ClockTime) -> Self {
         Self {
             segment: gst::FormattedSegment::new(),
@@ -64,7 +64,7 @@ impl Splice {
         }
     }
 
-    /// Gives a picture its place. Returns the segment that goes before it.
+    /// Places a picture. Returns the segment that goes before it.
     #[must_use]
     pub fn place(&mut self, buffer: &mut gst::BufferRef) -> Option<gst::Event> {
         let begin = self.segment.base().map_or(0, signed);
@@ -94,7 +94,7 @@ impl Splice {
         Some(event)
     }
 
-    /// Takes an event of the stream.
+    /// Handles an event of the stream.
     pub fn event(&mut self, event: &gst::EventRef) -> Fate {
         match event.view() {
             gst::EventView::Segment(_) if self.made == Some(event.seqnum()) => Fate::Pass,
@@ -103,7 +103,7 @@ impl Splice {
                 self.pending = true;
                 Fate::Drop
             }
-            // The delay with which an edit list begins isn't waited for.
+            // The delay at the beginning of an edit list isn't waited for.
             gst::EventView::Gap(_) => Fate::Drop,
             gst::EventView::StreamStart(_) if std::mem::replace(&mut self.started, true) => Fate::Drop,
             gst::EventView::Caps(caps) => {
@@ -127,7 +127,7 @@ impl Splice {
     }
 }
 
-/// A coded picture's running times, as the file has them.
+/// A coded picture's running times, as in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Picture {
     pts: Option<Time>,
@@ -135,21 +135,21 @@ struct Picture {
     duration: Option<Time>,
 }
 
-/// What one reading of the file has come to; running times as the file has them.
+/// The state of one pass through the file; running times as in the file.
 #[derive(Debug)]
 struct Round {
-    /// The first time that it has room for.
+    /// The earliest time that it has space for.
     earliest: Time,
-    /// What is added for the running time here.
+    /// The offset to the running time here.
     to_running: Time,
-    /// What is added for the decoder's line, in this segment.
+    /// The offset to the decoder's timeline, in this segment.
     to_line: Time,
-    /// Where the segment begins and ends that is on.
+    /// Where the current segment begins and ends.
     begin: Time,
     stop: Option<Time>,
-    /// Where its first segment begins, and the first picture in it: the same file begins with the same.
+    /// Where its first segment begins, and the first picture in it: the same file begins with the same ones.
     first: (Time, Picture),
-    /// How much later than it says a segment ends.
+    /// How much later than declared a segment ends.
     late: Time,
     /// When the last picture was decoded.
     decoded: Option<Time>,
@@ -163,11 +163,12 @@ struct Round {
 }
 
 impl Round {
-    /// A round that begins with this picture, in a segment that begins at `begin`; what is shown first goes to `start`.
+    /// Makes a round that begins with this picture, in a segment that begins at `begin`; the first shown picture is
+    /// placed at `start`.
     fn new(begin: Time, picture: &Picture, start: Time, before: Option<Self>) -> Self {
         let earliest = match (before, *picture) {
             (Some(before), _) if before.first == (begin, *picture) => before.lowest,
-            // What comes before the segment isn't shown.
+            // Pictures before the segment aren't shown.
             (_, Picture { pts: Some(pts), .. }) if pts < begin => begin,
             // Others may be shown before this one, but none before this one is decoded.
             (_, Picture { dts: Some(dts), .. }) => begin.max(dts),
@@ -195,7 +196,7 @@ impl Round {
         }
     }
 
-    /// Goes into a segment with this picture, and returns the one that it becomes.
+    /// Enters a segment with this picture, and returns the resulting segment.
     fn enter(
         &mut self,
         begin: Time,
@@ -205,7 +206,7 @@ impl Round {
     ) -> gst::FormattedSegment<ClockTime> {
         self.begin = begin;
         self.stop = length.map(|length| begin.saturating_add(length).saturating_add(self.late));
-        // With room for those that are shown before the one that is decoded first.
+        // Leaves space for pictures that are shown before the first decoded one.
         let first = picture.pts.into_iter().chain(picture.dts).min().unwrap_or(begin);
         let room = MOST_REORDERED.saturating_mul(picture.duration.unwrap_or(PERIOD));
         self.to_line = decoded.saturating_add(room).saturating_sub(first);
@@ -224,17 +225,17 @@ impl Round {
         time.saturating_add(self.to_line)
     }
 
-    /// When a picture is shown and decoded, on the decoder's line.
+    /// When a picture is shown and decoded, on the decoder's timeline.
     fn place(&mut self, picture: &Picture) -> (Option<Time>, Option<Time>) {
         let Picture { mut pts, mut dts, duration } = *picture;
         let is_first = self.decoded.is_none() && self.shown == 0;
         self.decoding_only |= pts.is_none() && dts.is_some();
         if is_first {
-            // Of a stream without a time for this picture the decoder counts from here.
+            // Without a time for this picture, the decoder counts from here.
             dts = dts.or(pts.is_none().then_some(self.begin));
             pts = pts.or(dts);
         } else if self.decoding_only {
-            // Where key frames alone have one it's when they are decoded.
+            // Where only key frames have a PTS, it's the time when they are decoded.
             pts = None;
         }
         if pts.is_none()
@@ -246,11 +247,11 @@ impl Round {
         self.decoded = dts.or(self.decoded);
         let Some(time) = pts.or(dts) else { return (None, None) };
         self.take_note(time, duration);
-        // All times of decoding are kept: a parser makes up those that are missing or said twice, and moves the PTS to them.
+        // All decoding times are kept: a parser invents those that are missing or repeated, and moves the PTS to them.
         (pts.map(|pts| self.on_line(pts)), dts.map(|dts| self.on_line(dts)))
     }
 
-    /// Takes note of a picture if it's shown.
+    /// Records a picture if it's shown.
     fn take_note(&mut self, time: Time, duration: Option<Time>) {
         let is_over = time < self.begin && time.saturating_add(duration.unwrap_or(0)) <= self.begin;
         if is_over || self.stop.is_some_and(|stop| time >= stop) {
@@ -266,8 +267,8 @@ impl Round {
         }
     }
 
-    /// Where the last picture is shown no more. It's shown for at least as long as the one before it: parsers that aren't
-    /// told how long take 40 ms for granted.
+    /// When the last picture's display ends. It's shown for at least as long as the previous one: parsers that aren't
+    /// told a duration assume 40 ms.
     fn end(&self) -> Time {
         let (last, duration) = self.last;
         let step = Some(last.saturating_sub(self.last_but_one)).filter(|step| *step > 0);
@@ -288,12 +289,12 @@ fn unsigned(time: Time) -> ClockTime {
 mod tests {
     use super::*;
 
-    /// A splice and what comes after it.
+    /// A splice and the elements after it.
     struct Test {
         splice: Splice,
-        /// Which is on.
+        /// The current segment.
         segment: gst::FormattedSegment<ClockTime>,
-        /// The last timestamp of the segments before it, and of all.
+        /// The last timestamp of the previous segments, and of all.
         ended: Option<ClockTime>,
         last: Option<ClockTime>,
     }
@@ -305,7 +306,7 @@ mod tests {
             Self { splice, segment: gst::FormattedSegment::new(), ended: None, last: None }
         }
 
-        /// A segment of these limits, ms, at the beginning of a round or in it.
+        /// Sends a segment with these limits, ms, at the beginning of a round or within it.
         fn segment(&mut self, start: u64, stop: Option<u64>, base: u64) {
             let mut segment = gst::FormattedSegment::<ClockTime>::new();
             segment.set_start(ClockTime::from_mseconds(start));
@@ -314,7 +315,7 @@ mod tests {
             assert_eq!(self.splice.event(&gst::event::Segment::new(&segment)), Fate::Drop);
         }
 
-        /// A round at this rate begins.
+        /// Begins a round at this rate.
         fn begin(&mut self, rate: i32) {
             self.splice.event(&gst::event::StreamStart::new("a"));
             let caps = gst::Caps::builder("video/x-h264").field("framerate", gst::Fraction::new(rate, 1)).build();
@@ -325,7 +326,8 @@ mod tests {
             assert_eq!(self.splice.event(&gst::event::Eos::new()), Fate::Over { had_pictures });
         }
 
-        /// Places a picture. The running times of its PTS and its DTS, ms; `None` also where that isn't shown.
+        /// Places a picture, and returns the running times of its PTS and its DTS, ms; `None` also where it isn't
+        /// shown.
         fn place(&mut self, pts: Option<u64>, dts: Option<u64>) -> (Option<u64>, Option<u64>) {
             let mut buffer = gst::Buffer::new();
             let writable = buffer.get_mut().unwrap();
@@ -365,7 +367,7 @@ mod tests {
         test.end(false);
     }
 
-    /// The key frame and the pictures after it that an edit list cuts away, and those behind its end.
+    /// The key frame and the pictures after it that an edit list cuts off, and those behind its end.
     #[test]
     fn what_is_cut_away_is_not_shown_and_takes_no_time() {
         let mut test = Test::new(0);
@@ -402,7 +404,7 @@ mod tests {
     #[test]
     fn pictures_may_be_shown_before_the_first_decoded() {
         let mut test = Test::new(100);
-        // In the first round there is room for whatever may follow.
+        // In the first round there is space for any pictures that may follow.
         for start in [120, 180, 240] {
             test.begin(50);
             test.segment(0, Some(60), 0);
@@ -413,7 +415,7 @@ mod tests {
         }
     }
 
-    /// As of a recording that goes on with the times of another.
+    /// Like a recording that continues the times of another.
     #[test]
     fn times_may_begin_long_after_the_segment() {
         let mut test = Test::new(0);
@@ -458,7 +460,7 @@ mod tests {
         }
     }
 
-    /// A parser that isn't told the rate takes 25 a second for granted.
+    /// A parser that isn't told the rate assumes 25 a second.
     #[test]
     fn the_last_picture_is_shown_as_long_as_the_one_before_it() {
         let mut test = Test::new(0);

@@ -1,4 +1,4 @@
-//! A test picture in the place of a camera.
+//! A test picture in place of a camera.
 
 use super::super::setup::{TestSource, make};
 use super::SourceContext;

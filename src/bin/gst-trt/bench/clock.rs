@@ -1,4 +1,4 @@
-//! CPU time: of this thread, and of threads by their names.
+//! CPU time of this thread, and of threads by name.
 
 use nix::time::{ClockId, clock_gettime};
 use procfs::process::Process;
@@ -9,13 +9,13 @@ pub fn thread() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }
 
-/// CPU time so far of this process's threads whose names `wanted` picks; `None` where the kernel doesn't tell. A thread that
-/// ends takes its time along.
+/// CPU time so far of this process's threads whose names `wanted` selects; `None` where the kernel doesn't provide it.
+/// The time of a thread that ends is lost.
 pub fn threads(wanted: impl Fn(&str) -> bool) -> Option<Duration> {
     let mut nanoseconds = 0;
     let mut seen = false;
     for task in Process::myself().ok()?.tasks().ok()?.flatten() {
-        // One may end meanwhile.
+        // A thread may end meanwhile.
         let (Ok(stat), Ok(times)) = (task.stat(), task.schedstat()) else { continue };
         seen = true;
         if wanted(&stat.comm) {
@@ -29,7 +29,7 @@ pub fn threads(wanted: impl Fn(&str) -> bool) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    /// One thread works for a while: its own clock and its name's agree.
+    /// One thread works for a while: its own clock and the lookup by name agree.
     #[test]
     fn a_named_threads_time_is_found() {
         let (sender, receiver) = std::sync::mpsc::channel();

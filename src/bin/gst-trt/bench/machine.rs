@@ -1,4 +1,4 @@
-//! What the measurements were made on.
+//! Describes the machine of the measurements.
 
 use super::Arguments;
 use super::report::Machine;

@@ -1,5 +1,5 @@
-//! An element that measures what the elements after it, up to the next of its kind, cost the thread that pushes frames
-//! into them.
+//! An element that measures the CPU time that the elements after it, up to the next meter, take on the thread that
+//! pushes frames into them.
 
 use super::clock;
 use gst::glib;
@@ -51,7 +51,7 @@ mod imp {
             let before = clock::thread();
             let flow = self.src.push(buffer);
             let spent = clock::thread().saturating_sub(before);
-            // What the next one has measured meanwhile is its own.
+            // The time that the next meter has measured belongs to that meter.
             let own = spent.saturating_sub(MEASURED.get() - measured);
             MEASURED.set(measured + spent);
             self.spent.fetch_add(u64::try_from(own.as_nanos()).unwrap_or(0), Ordering::Relaxed);
@@ -63,7 +63,7 @@ mod imp {
         fn constructed(&self) {
             self.parent_constructed();
             for pad in [&self.sink, &self.src] {
-                // It has no pad of that name yet.
+                // This can't fail: there is no pad of that name yet.
                 let _ = self.obj().add_pad(pad);
             }
         }
@@ -102,13 +102,14 @@ glib::wrapper! {
 }
 
 impl Meter {
-    /// CPU time that the elements after it, up to the next meter, have taken so far of the threads that pushed through it.
+    /// CPU time so far that the elements after it, up to the next meter, have taken on the threads that push through
+    /// it.
     pub fn spent(&self) -> Duration {
         Duration::from_nanos(self.imp().spent.load(Ordering::Relaxed))
     }
 }
 
-/// Makes it known to launch strings as `benchmeter`.
+/// Registers the element for launch strings as `benchmeter`.
 pub fn register() -> Result<(), glib::BoolError> {
     gst::Element::register(None, "benchmeter", gst::Rank::NONE, Meter::static_type())
 }

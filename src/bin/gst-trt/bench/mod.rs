@@ -1,4 +1,4 @@
-//! `gst-trt bench`: what this machine makes of a model and a clip, each figure beside the one that it can be at most.
+//! `gst-trt bench`: how fast this machine runs a model on a clip, with the upper bound beside each figure.
 
 mod clock;
 mod machine;
@@ -95,9 +95,11 @@ fn peer(text: &str) -> Result<report::Peer, String> {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode, error::Error> {
     check(arguments)?;
-    // Before the elements: they and this share models by the settings, which have to be in one copy of the crate.
-    gsttensorrt::plugin_register_static().map_err(|error| failed(format!("the plugin doesn't register: {error}")))?;
-    meter::register().map_err(|error| failed(format!("the meter doesn't register: {error}")))?;
+    // Register before any element is created: elements and this program must use the same copy of the crate to share
+    // models.
+    gsttensorrt::plugin_register_static()
+        .map_err(|error| failed(format!("the plugin can't be registered: {error}")))?;
+    meter::register().map_err(|error| failed(format!("the meter element can't be registered: {error}")))?;
     let report = plan::measure(arguments)?;
     let json = || serde_json::to_string_pretty(&report).map_err(|error| failed(error.to_string()));
     match &arguments.json {

@@ -1,4 +1,4 @@
-//! Which rows are measured, in which order.
+//! Decides which rows are measured, in which order.
 
 use super::report::{Alone, BatchTime, Kind, Report, Row};
 use super::run::{Bench, Launches, Measured, run};
@@ -32,10 +32,10 @@ pub enum Part {
 /// How long each batch size of an engine is run alone.
 const ALONE: Duration = Duration::from_millis(500);
 
-/// Pairs are many, so each is short.
+/// There are many pairs, so each has a short warm-up.
 const PAIR_WARM_UP: Duration = Duration::from_millis(1500);
 
-/// Streams of the rows at the clip's own rate, as far as that many are asked for.
+/// The number of streams of the rows at the clip's own rate, unless fewer are asked for.
 const PACED_STREAMS: usize = 8;
 
 struct BenchPlan<'a> {
@@ -46,10 +46,10 @@ struct BenchPlan<'a> {
     report: Report,
 }
 
-/// Measures all that the arguments ask for.
+/// Measures everything that the arguments ask for.
 ///
 /// # Errors
-/// No device, no library, a model that can't be opened. A row that fails says so itself.
+/// There's no device or library, or a model can't be opened. A row that fails reports it by itself.
 pub fn measure(arguments: &Arguments) -> Result<Report, Error> {
     let shared = match arguments.backend {
         Backend::TensorRt => Some(SharedContext::own(arguments.device)?),
@@ -57,7 +57,7 @@ pub fn measure(arguments: &Arguments) -> Result<Report, Error> {
     };
     let mut report = Report { machine: machine::describe(arguments), peer: arguments.peer, ..Report::default() };
     let settings = |model: &Path| settings(arguments, model, shared.as_ref());
-    // Engines alone first: while their services are open, their lanes' memory is taken.
+    // Engines alone come first: open services occupy the memory of their lanes.
     report.detector = Some(alone(&settings(&arguments.model))?);
     report.pose = arguments.pose_model.as_deref().map(|model| alone(&settings(model))).transpose()?;
     let detector = backend::open(&settings(&arguments.model))?;
@@ -69,7 +69,7 @@ pub fn measure(arguments: &Arguments) -> Result<Report, Error> {
     Ok(plan.report)
 }
 
-/// As the elements' own, so that they share the service.
+/// The same settings as the elements', so that they share the service.
 fn settings(arguments: &Arguments, model: &Path, shared: Option<&SharedContext>) -> ModelSettings {
     ModelSettings {
         backend: arguments.backend,
@@ -109,7 +109,7 @@ impl BenchPlan<'_> {
         self.arguments.streams.iter().copied().max().unwrap_or(1)
     }
 
-    /// Rows as fast as they go.
+    /// Measures the rows without pacing.
     fn throughput(&mut self) {
         let has_pose = self.pose.is_some();
         for streams in self.arguments.streams.clone() {
@@ -135,7 +135,7 @@ impl BenchPlan<'_> {
         }
     }
 
-    /// Rows at the clip's own rate.
+    /// Measures the rows at the clip's own rate.
     fn at_own_rate(&mut self) {
         let has_pose = self.pose.is_some();
         let streams = PACED_STREAMS.min(self.most_streams());
@@ -156,7 +156,8 @@ impl BenchPlan<'_> {
         }
     }
 
-    /// Detection and decoding alone in turns, so that all see the same machine; the medians are compared.
+    /// Measures detection and decoding alone alternately, so that both see the same state of the machine; the medians
+    /// are compared.
     fn pairs(&mut self, streams: usize) {
         let time = Duration::from_secs_f64(self.arguments.seconds / 2.0);
         let (mut over_decode, mut over_own_decode, mut last) = (Vec::new(), Vec::new(), None);
@@ -219,7 +220,7 @@ impl BenchPlan<'_> {
         run(&bench, &setup, streams)
     }
 
-    /// Adds a row with what it compares with.
+    /// Adds a row with the figures that it's compared with.
     fn add(&mut self, mut row: Row, launches: &[Launches]) {
         let engines = [self.report.detector.as_ref(), self.report.pose.as_ref()];
         let of = |work: &dyn Fn(&Alone, &Launches) -> Option<f64>| -> Option<f64> {
@@ -273,7 +274,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-/// What an engine takes for these launches, back to back.
+/// The time that an engine takes for these launches, back to back.
 fn engine_seconds(engine: &Alone, launches: &Launches) -> Option<f64> {
     let launched = launches.iter().enumerate().filter(|(_, count)| **count > 0);
     launched.map(|(images, &count)| Some(engine.milliseconds(images)? * count as f64 / 1000.0)).sum()

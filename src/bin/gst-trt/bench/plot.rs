@@ -1,4 +1,4 @@
-//! The report as a picture: frames per second by streams, beside what engine and decoder make alone.
+//! Plots the report: frames per second by streams, beside what engine and decoder achieve alone.
 
 use super::report::{Kind, Report, Row};
 use plotters::element::DashedPathElement;
@@ -7,7 +7,7 @@ use std::error::Error;
 
 /// Width and height.
 const SIZE: (u32, u32) = (760, 440);
-/// The width of what names the lines.
+/// The width of the legend.
 const LEGEND: u32 = 190;
 const FONT: (&str, i32) = ("sans-serif", 13);
 /// Pixels of a dash and of the gap after it.
@@ -16,14 +16,14 @@ const DASH: (i32, i32) = (6, 4);
 struct Line {
     name: &'static str,
     colour: RGBColor,
-    /// What something alone could do: dashed.
+    /// Dashed lines show what engine or decoder achieve alone.
     dashed: bool,
     points: Vec<(usize, f64)>,
 }
 
 pub fn svg(report: &Report) -> String {
     let mut text = String::new();
-    // Drawing into a String can't fail.
+    // Writing to a String can't fail.
     let _ = draw(&mut text, report);
     text
 }
@@ -69,7 +69,7 @@ fn draw(text: &mut String, report: &Report) -> Result<(), Box<dyn Error>> {
         .x_label_area_size(40)
         .y_label_area_size(60)
         .build_cartesian_2d(-0.5..streams.len() as f64 - 0.5, 0.0..highest)?;
-    // Each number of streams has its place on the axis, as far from the next as any.
+    // The numbers of streams are equally spaced on the axis.
     let place = |count: usize| streams.iter().position(|other| *other == count).map(|at| at as f64);
     let label = |at: &f64| match streams.get(at.round().max(0.0) as usize) {
         Some(count) if (at - at.round()).abs() < 1e-3 => count.to_string(),

@@ -1,8 +1,8 @@
-//! What was measured: the JSON's form.
+//! The results, in the form of the JSON.
 
 use serde::Serialize;
 
-/// All of one call.
+/// The results of one call.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
     pub machine: Machine,
@@ -13,7 +13,7 @@ pub struct Report {
     pub peer: Option<Peer>,
 }
 
-/// Where it was measured, and what with.
+/// The machine and the settings of the measurement.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Machine {
     pub backend: String,
@@ -29,7 +29,7 @@ pub struct Machine {
     pub batch_timeout_ms: f64,
 }
 
-/// A model alone, its runs back to back.
+/// A model alone, with its runs back to back.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Alone {
     pub engine: String,
@@ -48,7 +48,7 @@ pub struct BatchTime {
 }
 
 impl Alone {
-    /// What a launch with so many images takes: that of the least batch size ready for them; milliseconds.
+    /// The milliseconds of a launch with this many images: that of the smallest batch size that fits them.
     pub fn milliseconds(&self, images: usize) -> Option<f64> {
         self.batches.iter().find(|time| time.batch >= images).map(|time| time.milliseconds)
     }
@@ -63,7 +63,7 @@ impl Alone {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// Decoding alone, in the context that our elements share.
+    /// Decoding alone, in the CUDA context that this plugin's elements share.
     Decode,
     /// Decoding alone, in contexts that GStreamer makes itself.
     DecodeOwnContext,
@@ -96,21 +96,21 @@ impl Kind {
     }
 }
 
-/// One run.
+/// The result of one run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     pub kind: Kind,
     pub streams: usize,
-    /// Frames at the clip's own rate, with the streams' phases spread; else as fast as they come.
+    /// Frames come at the clip's own rate, with the streams' phases spread; else as fast as possible.
     pub paced: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     pub frames: u64,
-    /// All streams together.
+    /// Frames per second over all streams.
     pub fps: f64,
-    /// Mean images a launch of the detector.
+    /// The mean number of images per launch of the detector.
     pub batch: f64,
-    /// Of all models, a frame.
+    /// Candidates per frame, over all models.
     pub candidates: f64,
     pub objects: f64,
     /// R: frames per second if the engines ran the same launches back to back.
@@ -120,9 +120,9 @@ pub struct Row {
     pub own_cpu: Option<OwnCpu>,
     /// CPU time of the process, microseconds a frame.
     pub process_cpu_us: f64,
-    /// Cores busy, a stream.
+    /// Busy cores per stream.
     pub cores_per_stream: f64,
-    /// Bytes a frame that this plugin copied.
+    /// Bytes per frame that this plugin copied.
     pub to_host: Option<f64>,
     pub to_device: Option<f64>,
     pub latency: Option<Latency>,
@@ -133,12 +133,12 @@ pub struct Row {
     pub verdicts: Vec<Verdict>,
 }
 
-/// CPU time of ours, microseconds a frame.
+/// CPU time of this plugin, microseconds a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct OwnCpu {
     /// The threads that run batches.
     pub lanes_us: f64,
-    /// The tasks of our elements' source pads, all that is downstream of them, and the writers of lines.
+    /// The tasks of our elements' source pads, including everything downstream of them, and the writers of lines.
     pub pads_us: f64,
     /// Our code in the decoders' threads.
     pub decoders_us: f64,
@@ -160,7 +160,7 @@ pub struct Latency {
     pub engine: Option<f64>,
 }
 
-/// A requirement, and what became of it.
+/// A requirement, and whether it was met.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verdict {
     /// `fps ≥ 0.95 · min(R, D)`
@@ -175,7 +175,7 @@ pub struct Verdict {
 pub enum Outcome {
     Held,
     Missed,
-    /// Fewer than ten objects a frame: post-processing cost nothing.
+    /// Fewer than ten objects a frame, so that post-processing cost nothing.
     Void,
 }
 
@@ -183,6 +183,6 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Peer {
     pub fps: f64,
-    /// A frame.
+    /// CPU milliseconds a frame.
     pub cpu_ms: f64,
 }

@@ -1,4 +1,4 @@
-//! Running a row: streams that play for a while, and what they did in it.
+//! Runs a row: plays streams for a while, and measures them.
 
 use super::clock;
 use super::report::{Latency, OwnCpu, Row};
@@ -11,25 +11,25 @@ use gsttensorrt::monitor::process_cpu;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-/// Getting to the first frame: opening files and decoders. Engines are there before.
+/// The time allowed up to the first frame, for opening files and decoders. Engines exist before.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A clip's time from frame to frame, over which the streams' phases are spread.
 const FRAME: Duration = Duration::from_millis(33);
 
-/// What a row needs beside its setup.
+/// What a row needs besides its set-up.
 pub struct Bench<'a> {
     /// The services of the row's models, the detector's first.
     pub services: Vec<&'a Arc<Service>>,
-    /// Whose traffic is counted.
+    /// The context whose copies are counted.
     pub shared: Option<&'a SharedContext>,
-    /// Pipelines are handed the shared context.
+    /// Pipelines are given the shared context.
     pub hand_on: bool,
     pub warm_up: Duration,
     pub time: Duration,
 }
 
-/// What was read at one moment.
+/// The counters at one moment.
 struct Reading {
     at: Instant,
     frames: u64,
@@ -39,7 +39,7 @@ struct Reading {
     services: Vec<(ServiceStats, Vec<u64>)>,
 }
 
-/// CPU time of ours so far, as [`OwnCpu`] has it.
+/// CPU time of this plugin so far, divided as in [`OwnCpu`].
 #[derive(Clone, Copy)]
 struct OwnTimes {
     lanes: Duration,
@@ -59,7 +59,7 @@ pub struct Measured {
 /// Plays `streams` streams and measures.
 ///
 /// # Errors
-/// What the first element that failed says.
+/// The error of the first element that failed.
 pub fn run(bench: &Bench<'_>, setup: &StreamSetup<'_>, streams: usize) -> Result<Measured, Error> {
     let (sender, notices) = mpsc::channel();
     let context = bench.shared.filter(|_| bench.hand_on).map(SharedContext::to_gst);
@@ -84,7 +84,7 @@ pub fn run(bench: &Bench<'_>, setup: &StreamSetup<'_>, streams: usize) -> Result
     Ok(measured(setup, &started, &before, &after))
 }
 
-/// What an element has said, rather than what followed from it.
+/// Prefers the error that an element has posted to the one that followed from it.
 fn cause(notices: &mpsc::Receiver<Notice>, error: Error) -> Error {
     let said = notices.try_iter().find_map(|notice| match notice {
         Notice::Failed(text) => Some(text),
@@ -93,7 +93,7 @@ fn cause(notices: &mpsc::Receiver<Notice>, error: Error) -> Error {
     said.map_or(error, |text| Error::new(ErrorKind::Failed, text))
 }
 
-/// Has clips looped until the time is over.
+/// Loops the clips until the time is over.
 fn supervise(streams: &[BenchStream], notices: &mpsc::Receiver<Notice>, time: Duration) -> Result<(), Error> {
     let end = Instant::now() + time;
     loop {
@@ -171,7 +171,7 @@ fn latency(streams: &[BenchStream]) -> Option<Latency> {
     (!all.is_empty()).then(|| Latency { p50: at(0.50), p95: at(0.95), p99: at(0.99), engine: None })
 }
 
-/// Mean images a launch.
+/// The mean number of images per launch.
 fn mean_batch(launches: &[u64]) -> f64 {
     let count: u64 = launches.iter().sum();
     let images: u64 = (0..).zip(launches).map(|(images, count)| images * count).sum();

@@ -15,11 +15,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-/// Most objects and poses a frame that are kept, but for the worst case.
+/// The most objects and poses that are kept per frame, except in the worst case.
 const OBJECTS: u32 = 20;
 const POSES: u32 = 5;
 
-/// What all streams of a row have in common.
+/// The settings that all streams of a row share.
 #[derive(Debug, Clone)]
 pub struct StreamSetup<'a> {
     pub backend: Backend,
@@ -35,14 +35,14 @@ pub struct StreamSetup<'a> {
     pub paced: bool,
 }
 
-/// What the supervisor is told by the streams.
+/// What streams report to the supervisor.
 pub enum Notice {
-    /// The clip's end, by stream.
+    /// The stream with this index has reached the clip's end.
     Ended(usize),
     Failed(String),
 }
 
-/// What the streaming threads count.
+/// The counters of the streaming threads.
 #[derive(Debug)]
 pub struct Counts {
     frames: AtomicU64,
@@ -51,7 +51,7 @@ pub struct Counts {
 
 #[derive(Debug)]
 struct Waits {
-    /// Frames under way in order: their time in the stream, and when they came.
+    /// Frames in flight, in order: their PTS, and when they came.
     since: VecDeque<(Option<gst::ClockTime>, Instant)>,
     /// Microseconds.
     times: Histogram<u32>,
@@ -72,7 +72,7 @@ impl Counts {
 
     fn left(&self, pts: Option<gst::ClockTime>) {
         let mut waits = self.waits();
-        // Those before it that didn't come out were flushed.
+        // Earlier frames that didn't come out were flushed.
         while let Some((of, since)) = waits.since.pop_front() {
             if of == pts {
                 waits.times.saturating_record(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX));
@@ -81,13 +81,13 @@ impl Counts {
         }
     }
 
-    /// Forgets the times so far.
+    /// Discards the times so far.
     pub fn restart(&self) {
         self.waits().times.reset();
     }
 
     pub fn add_times_to(&self, all: &mut Histogram<u32>) {
-        // Fails only for values that the other can't hold; it grows.
+        // This fails only for values that the other histogram can't hold, and that one grows.
         let _ = all.add(&self.waits().times);
     }
 
@@ -104,17 +104,17 @@ pub fn histogram() -> Histogram<u32> {
 /// A pipeline that plays until it's dropped.
 pub struct BenchStream {
     pipeline: gst::Pipeline,
-    /// Where its lines go.
+    /// The file for its lines.
     lines: PathBuf,
     pub counts: Arc<Counts>,
     meter: Option<Meter>,
 }
 
 impl BenchStream {
-    /// Paused at the clip's first frame. `context` is handed to its elements.
+    /// Makes a stream that is paused at the clip's first frame. `context` is given to its elements.
     ///
     /// # Errors
-    /// What an element says.
+    /// An element's error.
     pub fn new(
         setup: &StreamSetup<'_>,
         index: usize,
@@ -142,14 +142,14 @@ impl BenchStream {
         Ok(stream)
     }
 
-    /// Waits until the first frame is through, then has the clip looped.
+    /// Waits until the first frame is through, then starts looping the clip.
     ///
     /// # Errors
-    /// It doesn't get there.
+    /// The first frame doesn't come through in time.
     pub fn prepare(&self, patience: Duration) -> Result<(), Error> {
         self.wait_for_preroll(patience)?;
         self.seek(gst::SeekFlags::FLUSH | gst::SeekFlags::SEGMENT)?;
-        // The frame that the seek brings has to be through before frames are paced, or it waits for PLAYING for ever.
+        // The frame after the seek has to be through before frames are paced, or it waits for PLAYING forever.
         self.wait_for_preroll(patience)?;
         if let Some(pace) = self.pipeline.by_name("pace") {
             pace.set_property("sync", true);
@@ -161,19 +161,19 @@ impl BenchStream {
         let patience = gst::ClockTime::try_from(patience).unwrap_or(gst::ClockTime::MAX);
         let (reached, state, _) = self.pipeline.state(patience);
         if reached.is_err() || state != gst::State::Paused {
-            return Err(Error::new(ErrorKind::Failed, "a pipeline doesn't get to its first frame"));
+            return Err(Error::new(ErrorKind::Failed, "a pipeline doesn't reach its first frame"));
         }
         Ok(())
     }
 
     /// # Errors
-    /// An element refuses.
+    /// An element refuses the state change.
     pub fn play(&self) -> Result<(), Error> {
         let refused = |_| Error::new(ErrorKind::Failed, "a pipeline doesn't play");
         self.pipeline.set_state(gst::State::Playing).map(drop).map_err(refused)
     }
 
-    /// Begins the clip anew, without a gap.
+    /// Restarts the clip, without a gap.
     ///
     /// # Errors
     /// The file can't be looped.
@@ -193,13 +193,13 @@ impl BenchStream {
         seek.map_err(|_| Error::new(ErrorKind::Failed, "the clip can't be looped: is it an MP4?"))
     }
 
-    /// CPU time that our elements took of the decoder's thread.
+    /// CPU time that this plugin's elements took on the decoder's thread.
     pub fn metered(&self) -> Duration {
         self.meter.as_ref().map_or(Duration::ZERO, Meter::spent)
     }
 
-    /// Counts frames at the end, and times them from before our elements to after them. What timing them costs isn't ours,
-    /// so it's done where the meters don't measure us.
+    /// Counts frames at the end, and measures their time from before this plugin's elements to after them. The
+    /// measuring itself isn't the plugin's cost, so it's done where the meters don't count it.
     fn watch(&self, setup: &StreamSetup<'_>) {
         let counts = self.counts.clone();
         probe(&self.pipeline, "end", "sink", move |_| {
@@ -217,7 +217,7 @@ impl BenchStream {
 impl Drop for BenchStream {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
-        // There only if objects were published.
+        // The file exists only if objects were published.
         let _ = std::fs::remove_file(&self.lines);
     }
 }
@@ -247,14 +247,14 @@ fn listen(pipeline: &gst::Pipeline, index: usize, notices: mpsc::Sender<Notice>)
             _ => None,
         };
         if let Some(notice) = notice {
-            // Nobody listens any more once the row is over.
+            // The receiver is dropped once the row is over.
             let _ = notices.send(notice);
         }
         gst::BusSyncReply::Drop
     });
 }
 
-/// Names of the elements whose source pads' tasks have threads of these names.
+/// The names of the elements, which are also those of their source pads' threads.
 pub fn detector_name(index: usize) -> String {
     format!("det{index}")
 }
@@ -268,7 +268,7 @@ pub fn is_lane(thread: &str) -> bool {
     thread.starts_with("trt-lane-")
 }
 
-/// Whether a thread is the task of a source pad of our elements.
+/// Whether a thread is the task of a source pad of this plugin's elements.
 pub fn is_pad(thread: &str) -> bool {
     let task = thread.strip_suffix(":src");
     let named = |name: &str, prefix: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.parse::<usize>().is_ok());
@@ -284,7 +284,7 @@ pub fn is_writer(thread: &str) -> bool {
 fn models(setup: &StreamSetup<'_>, index: usize) -> Vec<(String, ElementOptions)> {
     let default = InferenceOptions::default();
     let options = |model: &Path, most: u32| {
-        // What a busy street shows, whatever the weights: models with random ones find hundreds.
+        // As many as a busy street shows, whatever the weights: models with random weights find hundreds.
         let (confidence, max_detections) = match setup.kind {
             Kind::WorstCase => (0.0, default.max_detections),
             _ => (default.confidence, most),
@@ -320,7 +320,7 @@ fn launch(setup: &StreamSetup<'_>, index: usize, phase: Duration, lines: &Path) 
     };
     let mut parts = vec![format!("filesrc location={} ! qtdemux ! h264parse ! {decoder}", quoted(setup.clip))];
     if setup.paced {
-        // One that paces in PAUSED lets no first frame through; `prepare` turns it on.
+        // In PAUSED a pacing clocksync lets no first frame through; `prepare` turns pacing on.
         parts.push(format!("clocksync name=pace sync=false ts-offset={}", phase.as_nanos()));
     }
     if setup.kind.infers() {
@@ -332,7 +332,7 @@ fn launch(setup: &StreamSetup<'_>, index: usize, phase: Duration, lines: &Path) 
             parts.push(format!("trtpublish location={}", quoted(lines)));
         }
         if setup.paced {
-            // There the decoder's thread pushes frames through all of it: what the sink costs it isn't ours.
+            // In this case the decoder's thread pushes frames through to the sink, whose cost isn't the plugin's.
             parts.push("benchmeter name=beyond".into());
         }
     }

@@ -142,7 +142,7 @@ fn write_verdicts(out: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(out, "{held} held, {missed} missed, {void} void (fewer than 10 objects a frame)")
 }
 
-/// With as many digits as say something.
+/// Formats a number with its significant digits only.
 fn number(value: f64) -> String {
     match value.abs() {
         100.0.. => format!("{value:.0}"),

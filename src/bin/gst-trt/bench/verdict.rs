@@ -5,10 +5,10 @@ use super::report::{Alone, Kind, Outcome, Peer, Report, Row, Verdict};
 /// The backend that has requirements.
 const GPU: &str = "tensorrt";
 
-/// Objects a frame below which a row counts for nothing.
+/// A row with fewer objects a frame is void.
 const LEAST_OBJECTS: f64 = 10.0;
 
-/// Judges every row against what was measured beside it. The requirements are the GPU's: on the CPU nothing is judged.
+/// Judges every row against the other figures. The requirements are those of the GPU: on the CPU nothing is judged.
 pub fn judge(report: &mut Report) {
     if report.machine.backend != GPU {
         return;
@@ -52,7 +52,7 @@ fn throughput(row: &Row, detector: Option<f64>, pair: Option<f64>, verdicts: &mu
         && let (Some(engine), Some(decode)) = (row.engine_fps, row.decode_fps)
     {
         let (low, high) = (engine.min(decode), engine.max(decode));
-        // Close together they take turns at being the limit.
+        // If they are close together, each is the limit at times.
         let part = if high > 1.3 * low { 0.95 } else { 0.85 };
         verdicts.push(least(&format!("fps ≥ {part} · min(R, D)"), row.fps, part * low));
         if row.streams >= 16

@@ -43,7 +43,8 @@ struct OnDevice<'a> {
     models: Vec<&'a Model>,
 }
 
-/// The first GPU that runs each model. An engine is for one kind of GPU, so that all of a model's have to be of one.
+/// Finds the first GPU that runs each model. An engine is for one kind of GPU, so all GPUs of a model have to be of one
+/// kind.
 fn devices<'a>(plan: &Plan, models: &'a [Model], arguments: &Arguments) -> Result<Vec<OnDevice<'a>>, Error> {
     if arguments.compute_capability.is_some() || plan.cameras.is_empty() {
         return Ok(vec![OnDevice { id: 0, models: models.iter().collect() }]);
