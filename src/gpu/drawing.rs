@@ -60,7 +60,7 @@ impl Drawing {
 impl Drop for Drawing {
     fn drop(&mut self) {
         if self.buffer.is_some() || self.original.is_some() {
-            // The event has mostly completed by now. The next use of the device reports an error.
+            // The event has usually completed by now. The next use of the device reports an error.
             let _ = self.done.synchronise();
         }
     }
