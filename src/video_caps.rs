@@ -1,9 +1,9 @@
-//! What caps say of pictures: their format, as each side reads it, and their colour.
+//! Conversion of video caps to the pixel formats of the CPU engine and the kernels, and to colour coding.
 
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoInfo};
 use model::video::{Colorimetry, DeviceFormat, HostFormat, Matrix};
 
-/// The format as the CPU engine reads it; `None` for what it does not read.
+/// The format as the CPU engine knows it; `None` if the engine doesn't support it.
 pub fn host_format(format: VideoFormat) -> Option<HostFormat> {
     Some(match format {
         VideoFormat::Nv12 => HostFormat::Nv12,
@@ -16,7 +16,7 @@ pub fn host_format(format: VideoFormat) -> Option<HostFormat> {
     })
 }
 
-/// The format as the kernels number it; `None` for what they don't read.
+/// The format as the kernels number it; `None` if they don't support it.
 pub fn device_format(format: VideoFormat) -> Option<DeviceFormat> {
     Some(match format {
         VideoFormat::Nv12 => DeviceFormat::Nv12,
@@ -28,7 +28,8 @@ pub fn device_format(format: VideoFormat) -> Option<DeviceFormat> {
     })
 }
 
-/// What the caps say about colour. What they leave open is what GStreamer takes: limited range, and a matrix by height.
+/// The colour coding that the caps give. Unknown values get GStreamer's defaults: limited range, and a matrix by
+/// height.
 pub fn colorimetry(info: &VideoInfo) -> Colorimetry {
     let given = info.colorimetry();
     let matrix = match given.matrix() {
@@ -42,7 +43,7 @@ pub fn colorimetry(info: &VideoInfo) -> Colorimetry {
     Colorimetry { matrix, full_range: given.range() == VideoColorRange::Range0_255 }
 }
 
-/// `gst_video_info_set_format`'s default.
+/// The default of `gst_video_info_set_format`.
 fn matrix_by_height(height: u32) -> Matrix {
     if height > 576 { Matrix::Bt709 } else { Matrix::Bt601 }
 }

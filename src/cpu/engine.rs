@@ -16,21 +16,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What engine and lanes know of a model.
+/// The facts about a model that the engine and its lanes need.
 pub struct Model {
     pub path: PathBuf,
     pub info: ModelInfo,
     pub input: InputSpec,
     pub head: Arc<dyn Head>,
-    /// What the head takes the outputs for.
+    /// How the outputs are decoded; `None` for a head without decoding.
     pub plan: Option<Plan>,
     pub reading: Reading,
-    /// Images a run has to have, or `None` if the model takes any number.
+    /// The number of images that every run must have, or `None` if the model accepts any number.
     pub fixed_batch: Option<usize>,
     pub max_batch: usize,
 }
 
-/// One session; its lanes share it.
+/// One session, which its lanes share.
 pub struct CpuEngine {
     description: String,
     model: Arc<Model>,
@@ -101,8 +101,8 @@ impl Engine for CpuEngine {
         self.model.max_batch
     }
 
-    /// One lane: two that shared the session, so that one's preprocessing covered the other's run, gained less than the
-    /// measurement's noise with real models on two cores.
+    /// Returns one lane. Two lanes that share the session, so that one's preprocessing overlaps the other's run, gained
+    /// less than the measurement's noise with real models on two cores.
     fn lanes(&self) -> Result<Vec<Box<dyn Lane>>, Error> {
         Ok(vec![Box::new(CpuLane::new(self.model.clone(), self.session.clone()))])
     }
@@ -130,7 +130,7 @@ fn open_session(runtime: &library::Runtime, path: &Path) -> Result<Session, Erro
     })
 }
 
-/// Says what is wrong with a file before ONNX Runtime sees it.
+/// Checks a file before ONNX Runtime opens it, to give a better error.
 fn check_file(path: &Path) -> Result<(), Error> {
     let file_error = |what: &str| Error::new(ErrorKind::File, format!("model {}: {what}", path.display()));
     if path.as_os_str().is_empty() {
@@ -141,7 +141,7 @@ fn check_file(path: &Path) -> Result<(), Error> {
         return Err(Error::new(
             ErrorKind::Setting,
             format!(
-                "model {} is a TensorRT engine, which only backend=tensorrt runs: set that, or give the .onnx it was made of",
+                "model {} is a TensorRT engine, which only backend=tensorrt runs: set that, or set model to the .onnx from which it was built",
                 path.display()
             ),
         ));
@@ -158,7 +158,7 @@ fn check_file(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// What a file that isn't ONNX is instead, by how it begins.
+/// Identifies a file that isn't ONNX by its first bytes.
 fn looks_like(path: &Path) -> Option<&'static str> {
     let mut start = Vec::new();
     File::open(path).ok()?.take(64).read_to_end(&mut start).ok()?;
@@ -225,7 +225,7 @@ fn metadata(session: &Session) -> ort::Result<BTreeMap<String, String>> {
 fn tensor_info(outlet: &Outlet) -> Result<TensorInfo, String> {
     let name = outlet.name().to_owned();
     let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
-        return Err(format!("{name} is no tensor but {}", outlet.dtype()));
+        return Err(format!("{name} isn't a tensor but {}", outlet.dtype()));
     };
     let element = match ty {
         TensorElementType::Float32 => ElementType::F32,

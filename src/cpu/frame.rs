@@ -13,13 +13,13 @@ pub struct Mapped<'a> {
     frame: VideoFrameRef<&'a gst::BufferRef>,
     format: HostFormat,
     colorimetry: Colorimetry,
-    /// Bytes of the buffer.
+    /// Size of the buffer in bytes.
     size: usize,
 }
 
 impl<'a> Mapped<'a> {
     /// # Errors
-    /// When the format isn't one that the CPU engine reads, or the buffer is too small for its caps.
+    /// The CPU engine doesn't read the format, or the buffer is too small for its caps.
     pub fn new(frame: &'a Frame) -> Result<Self, Error> {
         let info = &frame.info;
         let format = host_format(info.format()).ok_or_else(|| {
@@ -41,10 +41,10 @@ impl<'a> Mapped<'a> {
         Ok(Self { frame: mapped, format, colorimetry: colorimetry(info), size: frame.buffer.size() })
     }
 
-    /// The planes with their real strides, which a `GstVideoMeta` may change.
+    /// The planes with their actual strides, which a `GstVideoMeta` may override.
     ///
     /// # Errors
-    /// When the metadata contradicts the buffer.
+    /// The metadata contradicts the buffer.
     pub fn image(&self) -> Result<Image<'_>, Error> {
         let (frame, empty) = (&self.frame, [].as_slice());
         let mut image = Image {

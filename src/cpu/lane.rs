@@ -12,14 +12,14 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Makes tensors, runs the session and decodes, one batch at a time.
+/// Preprocesses, runs the session and decodes, one batch at a time.
 pub struct CpuLane {
     model: Arc<Model>,
     session: Arc<Mutex<Session>>,
     input: Input,
     workspace: Workspace,
     names: Vec<Arc<str>>,
-    /// Outputs that aren't f32, converted.
+    /// Outputs of other types, converted to f32.
     converted: Vec<Vec<f32>>,
     found: Vec<Detection>,
 }
@@ -32,7 +32,7 @@ impl CpuLane {
         Self { model, session, input, workspace: Workspace::default(), names, converted, found: Vec::new() }
     }
 
-    /// Makes the batch's input; images that no slot fills are zero. A frame that can't be read is its own slot's error.
+    /// Makes the batch's input; images without a slot are zero. A frame that can't be read fails only its slot.
     fn prepare(&mut self, slots: &mut [Slot]) {
         let spec = &self.model.input;
         let size = spec.bytes();
@@ -91,10 +91,10 @@ impl CpuLane {
 }
 
 impl CpuLane {
-    /// How long the model takes for so many images, its runs back to back for at least this time.
+    /// Measures the time of the model for a batch, by running it back to back for at least `least`.
     ///
     /// # Errors
-    /// As [`Lane::run`].
+    /// As for [`Lane::run`].
     pub fn time_alone(&mut self, batch: usize, least: Duration) -> Result<Duration, Error> {
         self.input.bytes_mut().fill(0);
         self.infer(batch)?;
@@ -129,7 +129,7 @@ impl Lane for CpuLane {
     fn run(&mut self, slots: &mut [Slot]) -> Result<(), Error> {
         if slots.is_empty() || slots.len() > self.model.max_batch {
             return Err(failed(format!(
-                "{} images in a batch, 1 to {} are possible",
+                "a batch of {} images was requested, 1 to {} are possible",
                 slots.len(),
                 self.model.max_batch
             )));
@@ -144,7 +144,7 @@ impl Lane for CpuLane {
     }
 }
 
-/// From network pixels to 0–1 of the frame, and the size filters.
+/// Converts network pixels to 0–1 of the frame, and applies the size filters.
 fn place(found: &mut Vec<Detection>, letterbox: &Letterbox, slot: &Slot) {
     let (width, height) = (slot.frame.info.width(), slot.frame.info.height());
     for detection in found.iter_mut() {
@@ -167,7 +167,7 @@ fn batch_outputs<'a>(
     outputs.map(|((value, name), converted)| BatchOutput::new(name, value, converted, batch)).collect()
 }
 
-/// One output of a run, all images.
+/// One output of a run, for all images.
 struct BatchOutput<'a> {
     name: &'a Arc<str>,
     /// Without the batch dimension.
@@ -189,7 +189,7 @@ impl<'a> BatchOutput<'a> {
         }
     }
 
-    /// The image's values; none if the output is too short for it.
+    /// The values of one image; empty if the output is too short.
     fn values(&self, index: usize) -> &'a [f32] {
         let size = self.shape.iter().product::<usize>();
         self.data.get(index * size..(index + 1) * size).unwrap_or_default()

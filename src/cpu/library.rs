@@ -1,4 +1,4 @@
-//! Finding and opening ONNX Runtime, once a process.
+//! Finding and opening ONNX Runtime, once per process.
 
 use super::CAT;
 use crate::error::{Error, ErrorKind};
@@ -13,32 +13,32 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-/// Names the library's file, instead of looking for one.
+/// The variable that names the library's file and replaces the search.
 const ENVIRONMENT_VARIABLE: &str = "ORT_DYLIB_PATH";
-/// What the dynamic loader is asked for last.
+/// The name that the dynamic loader resolves as a last resort.
 const SONAME: &str = "libonnxruntime.so.1";
 const FILE_PREFIX: &str = "libonnxruntime.so";
 
-/// ONNX Runtime, opened.
+/// ONNX Runtime, loaded.
 pub struct Runtime {
     pub environment: Environment,
-    /// `1.32.0`, or empty where the library's file doesn't say.
+    /// For example `1.32.0`; empty if the library's file name doesn't contain a version.
     version: String,
 }
 
 impl Runtime {
-    /// `ONNX Runtime 1.32`
+    /// For example `ONNX Runtime 1.32`.
     pub fn name(&self) -> String {
         let minor = self.version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
         if minor.is_empty() { "ONNX Runtime".to_owned() } else { format!("ONNX Runtime {minor}") }
     }
 }
 
-/// The process's ONNX Runtime; the first call opens it. A failed search isn't remembered: the user may install the
-/// library and try again.
+/// The process's ONNX Runtime, which the first call opens. A failed search isn't remembered, because the user may
+/// install the library and try again.
 ///
 /// # Errors
-/// [`ErrorKind::Library`]: where it was looked for, what was wrong there, and how to get it.
+/// [`ErrorKind::Library`] lists the searched locations, what was wrong with each, and how to install the library.
 pub fn runtime() -> Result<&'static Runtime, Error> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     static OPENING: Mutex<()> = Mutex::new(());
@@ -53,11 +53,11 @@ pub fn runtime() -> Result<&'static Runtime, Error> {
     }
 }
 
-/// Where to look.
+/// The locations to search.
 struct Search {
-    /// The variable's value, unless unset or empty.
+    /// The variable's value, unless it is unset or empty.
     named: Option<PathBuf>,
-    /// `gst-tensorrt/lib` in the user's data folder.
+    /// The folder `gst-tensorrt/lib` in the user's data folder.
     folder: PathBuf,
 }
 
@@ -71,21 +71,21 @@ impl Search {
         Self { named: named.map(PathBuf::from), folder: data_folder.join("gst-tensorrt").join("lib") }
     }
 
-    /// The folders searched: where `cargo xtask setup` puts the library, and where pip's `--target` does.
+    /// The searched folders: those into which `cargo xtask setup` and pip's `--target` install the library.
     fn folders(&self) -> [PathBuf; 2] {
         [self.folder.clone(), self.folder.join("onnxruntime").join("capi")]
     }
 
     fn remedy(&self) -> String {
         format!(
-            "Get it by `cargo xtask setup` in the plugin's repository, or by `python3 -m pip install --no-deps --target \
+            "Install it by `cargo xtask setup` in the plugin's repository, or by `python3 -m pip install --no-deps --target \
              {} onnxruntime`; or set {ENVIRONMENT_VARIABLE} to the file of one that is installed",
             self.folder.display()
         )
     }
 }
 
-/// The library files in a folder, the newest version first.
+/// The library files in a folder, newest version first.
 fn libraries_in(folder: &Path) -> Vec<PathBuf> {
     let files = folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
     let mut files: Vec<_> = files
@@ -95,7 +95,7 @@ fn libraries_in(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// `1.32.0` of `libonnxruntime.so.1.32.0`; empty where the name has none. Links are followed.
+/// The version `1.32.0` in `libonnxruntime.so.1.32.0`; empty if the name has none. Links are followed.
 fn version_in_name(path: &Path) -> String {
     let file = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -109,7 +109,10 @@ fn version_numbers(version: &str) -> Vec<u32> {
 fn open(search: &Search) -> Result<Runtime, Error> {
     let (builder, path) = find(search)?;
     let environment = environment(builder).map_err(|error| {
-        Error::new(ErrorKind::Library, format!("ONNX Runtime ({path}) doesn't start: {error}", path = path.display()))
+        Error::new(
+            ErrorKind::Library,
+            format!("ONNX Runtime ({path}) can't be initialised: {error}", path = path.display()),
+        )
     })?;
     let version = version_in_name(&path);
     gst::info!(CAT, "Opened ONNX Runtime {version} ({}), {} threads", path.display(), threads());
@@ -118,14 +121,14 @@ fn open(search: &Search) -> Result<Runtime, Error> {
 
 fn find(search: &Search) -> Result<(EnvironmentBuilder, PathBuf), Error> {
     if let Some(path) = &search.named {
-        // ort would take a relative path from the executable's folder.
+        // ort would resolve a relative path against the executable's folder.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         return match load(&path) {
             Ok(builder) => Ok((builder, path)),
             Err(reason) => Err(Error::new(
                 ErrorKind::Library,
                 format!(
-                    "{ENVIRONMENT_VARIABLE}={} {reason}. Correct it, or unset it to have ONNX Runtime looked for",
+                    "{ENVIRONMENT_VARIABLE}={} {reason}. Correct it, or unset it to search for ONNX Runtime",
                     path.display()
                 ),
             )),
@@ -167,10 +170,10 @@ fn skip(path: &Path, reason: &str) -> String {
     text
 }
 
-/// Opens one library. The error says what is wrong with the file.
+/// Opens one library. The error describes what is wrong with the file.
 fn load(path: &Path) -> Result<EnvironmentBuilder, String> {
     ort::init_from(path).map_err(|error| match error {
-        // The loader's own words are the error's source.
+        // The loader's message is the error's source.
         LoadDynamicError::Dlopen { error, .. } => match error.source() {
             Some(source) => format!("can't be opened ({source})"),
             None => format!("can't be opened ({error})"),
@@ -183,8 +186,8 @@ fn load(path: &Path) -> Result<EnvironmentBuilder, String> {
     })
 }
 
-/// One thread pool for all sessions of the process: more models and more pipelines don't mean more threads than cores.
-/// Idle threads sleep; spinning would keep every core busy between frames.
+/// All sessions of the process share one thread pool, so that more models and pipelines don't mean more threads than
+/// cores. Idle threads sleep; spinning would keep every core busy between frames.
 fn environment(builder: EnvironmentBuilder) -> ort::Result<Environment> {
     let pool = GlobalThreadPoolOptions::default().with_intra_threads(threads())?.with_spin_control(false)?;
     let environment = builder
@@ -201,7 +204,8 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// The least severe of ONNX Runtime's messages that our category shows: it formats those before they get to us.
+/// The lowest severity of ONNX Runtime's messages that our category shows. ONNX Runtime would otherwise format messages
+/// that are then discarded.
 pub fn log_level() -> LogLevel {
     let threshold = CAT.threshold();
     if threshold >= gst::DebugLevel::Log {
@@ -241,7 +245,7 @@ mod tests {
         assert!(libraries_in(Path::new("/nonexistent/folder")).is_empty());
     }
 
-    /// Runs one of these tests in a process of its own, where no library is open yet; true inside it.
+    /// Runs one of these tests in a separate process in which no library is open yet; returns true in that process.
     fn in_own_process(test: &str, variables: &[(&str, &Path)]) -> bool {
         const MARK: &str = "GST_TENSORRT_TEST_PROCESS";
         if std::env::var_os(MARK).is_some() {
@@ -277,7 +281,7 @@ mod tests {
         std::fs::write(&library, "no library").unwrap();
         let variables = [("XDG_DATA_HOME", folder.path()), (ENVIRONMENT_VARIABLE, Path::new(""))];
         if in_own_process("missing_library_says_where_it_was_looked_for", &variables) {
-            // Where the system has one, the broken file is skipped and that is taken.
+            // If the system has a library, the broken file is skipped and the system's is used.
             let Err(error) = runtime() else { return };
             assert_eq!(error.kind, ErrorKind::Library);
             for part in

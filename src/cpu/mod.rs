@@ -1,4 +1,4 @@
-//! The CPU engine: ONNX Runtime, opened at run time.
+//! The CPU engine: ONNX Runtime, loaded at run time.
 //!
 //! 1. [`load_library`] finds ONNX Runtime; one environment and one thread pool serve the whole process.
 //! 2. [`open`] reads a model and recognises its head.
@@ -30,7 +30,7 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// Opens ONNX Runtime.
 ///
 /// # Errors
-/// [`ErrorKind::Library`]: where it was looked for, and the command that gets it.
+/// [`ErrorKind::Library`] lists the searched locations and the command that installs the library.
 pub fn load_library() -> Result<(), Error> {
     library::runtime().map(|_| ())
 }
@@ -38,15 +38,17 @@ pub fn load_library() -> Result<(), Error> {
 /// Opens a model.
 ///
 /// # Errors
-/// The library's, or the model's: missing, unreadable, not ONNX, unknown head, wrong setting.
+/// The library can't be opened, or the model is missing, unreadable, not ONNX, of an unknown head or wrongly
+/// configured.
 pub fn open(settings: &ModelSettings) -> Result<Arc<dyn Engine>, Error> {
     Ok(Arc::new(engine::CpuEngine::open(settings)?))
 }
 
-/// Makes `spec`'s tensor of one image from a region (frame pixels) of a frame in system memory; `data` is resized to fit.
+/// Makes the tensor that `spec` describes for one image, from a region (in frame pixels) of a frame in system memory;
+/// `data` is resized to fit.
 ///
 /// # Errors
-/// [`ErrorKind::Failed`] when the frame can't be mapped or isn't what its caps say.
+/// [`ErrorKind::Failed`] if the frame can't be mapped or doesn't match its caps.
 pub fn preprocess_frame(frame: &Frame, region: Rect, spec: &InputSpec, data: &mut Vec<u8>) -> Result<(), Error> {
     thread_local!(static WORKSPACE: RefCell<Workspace> = RefCell::default());
 
@@ -54,7 +56,7 @@ pub fn preprocess_frame(frame: &Frame, region: Rect, spec: &InputSpec, data: &mu
     WORKSPACE.with_borrow_mut(|workspace| fill(frame, region, spec, workspace, data))
 }
 
-/// Preprocesses a frame into `out`, which has the size of `spec`'s tensor.
+/// Preprocesses a frame into `out`, whose size must match `spec`.
 fn fill(frame: &Frame, region: Rect, spec: &InputSpec, workspace: &mut Workspace, out: &mut [u8]) -> Result<(), Error> {
     let mapped = frame::Mapped::new(frame)?;
     preprocess::preprocess(&mapped.image()?, region, spec, workspace, out)

@@ -1,10 +1,10 @@
 //! From a picture to a model's input tensor: letterbox, colour and normalisation in one pass.
 //!
-//! Bilinear resampling with half-pixel centres, without antialiasing, edge pixels repeated. The result is what
-//! converting the whole picture to RGB and then resizing it gives (OpenCV's `cvtColor`, `resize` with `INTER_LINEAR`,
-//! within 2 of 255 levels): each source pixel that is read is converted to 8 bits before it is mixed with others, and
-//! 4:2:0 chroma belongs to its whole 2×2 block, as in OpenCV; it isn't interpolated. Only the pixels that are read are
-//! converted: four for each target pixel at most.
+//! Resampling is bilinear with half-pixel centres and repeated edge pixels, without antialiasing. The result equals,
+//! within 2 of 255 levels, that of converting the whole picture to RGB and then resizing it (OpenCV's `cvtColor` and
+//! `resize` with `INTER_LINEAR`): each source pixel is converted to 8 bits before it is mixed with others, and 4:2:0
+//! chroma applies to its whole 2×2 block without interpolation, as in OpenCV. Only the pixels that are read are
+//! converted: at most four per target pixel.
 
 use super::image::Image;
 use super::resample::{Axis, Taps};
@@ -12,7 +12,7 @@ use super::rows::{self, Channels, Pixels};
 use model::video::Conversion;
 use model::{ElementType, InputSpec, Layout, Letterbox, Normalization, Rect};
 
-/// A picture that can't be preprocessed.
+/// The reason why a picture can't be preprocessed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PreprocessError {
     #[error("the picture's planes are shorter than its size and strides say")]
@@ -21,15 +21,15 @@ pub enum PreprocessError {
     Output { got: usize, needed: usize },
 }
 
-/// Tables and rows that are kept from call to call: nothing is allocated while sizes stay the same.
+/// Tables and rows that are kept between calls, so that nothing is allocated while sizes stay the same.
 #[derive(Debug, Default)]
 pub struct Workspace {
     columns: Taps,
     lines: Taps,
     pixels: Pixels,
-    /// A row's second taps, on their way into the row.
+    /// Scratch space for a row's second taps.
     second: Channels<f32>,
-    /// Source rows at target width, the last two used.
+    /// The last two source rows used, at target width.
     rows: [Row; 2],
     /// One row of the tensor, borders included.
     line: Channels<f32>,
@@ -43,11 +43,11 @@ struct Row {
     rgb: Channels<f32>,
 }
 
-/// Makes the tensor of a region (frame pixels) of `image`; `out` is one image in `spec`'s layout and element type, native
-/// byte order. A region without pixels becomes an empty border.
+/// Makes the tensor of a region (in frame pixels) of `image`; `out` is one image in `spec`'s layout and element type,
+/// in native byte order. A region without pixels gives only the border.
 ///
 /// # Errors
-/// When a plane or `out` is too short.
+/// A plane or `out` is too short.
 pub fn preprocess(
     image: &Image<'_>,
     region: Rect,
@@ -88,7 +88,7 @@ pub fn preprocess(
     Ok(())
 }
 
-/// Whether any of the region is in the picture.
+/// Whether the region overlaps the picture.
 fn has_pixels(region: Rect, image: &Image<'_>) -> bool {
     let frame = Rect::new(0.0, 0.0, image.width as f32, image.height as f32);
     [region.x, region.y, region.w, region.h].iter().all(|v| v.is_finite()) && region.intersection(&frame).area() > 0.0
@@ -102,7 +102,7 @@ impl Workspace {
         }
     }
 
-    /// Makes the picture's part of the tensor's row, at target line `y`.
+    /// Makes the picture's part of the tensor's row at target line `y`.
     fn make_line(
         &mut self,
         image: &Image<'_>,
@@ -112,7 +112,7 @@ impl Workspace {
         spec: &InputSpec,
     ) {
         let (Some(&first), Some(&weight)) = (self.lines.first.get(y), self.lines.weight.get(y)) else { return };
-        // Lines go downwards, so the row that was the lower one is often the upper one now.
+        // Lines are made from top to bottom, so the previous lower row is often the upper row now.
         if self.rows[1].y == Some(first) {
             self.rows.swap(0, 1);
         }
@@ -152,9 +152,9 @@ impl Workspace {
 struct Target<'a> {
     layout: Layout,
     element: ElementType,
-    /// Bytes of one channel's row.
+    /// Bytes per row of one channel.
     row: usize,
-    /// Bytes of one channel.
+    /// Bytes per channel.
     plane: usize,
     out: &'a mut [u8],
 }

@@ -1,32 +1,32 @@
-//! Where bilinear resampling reads along one axis.
+//! The source positions of bilinear resampling along one axis.
 
-/// What decides an axis's taps.
+/// The parameters that determine an axis's taps.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Axis {
-    /// Where the region starts and how long it is, source pixels.
+    /// Start and length of the region, in source pixels.
     pub start: f32,
     pub length: f32,
-    /// Pixels of the source.
+    /// Number of source pixels.
     pub source: usize,
-    /// Pixels to make.
+    /// Number of target pixels.
     pub target: usize,
 }
 
-/// For each target pixel the two source pixels it lies between, the second right after the first, and the second one's
-/// share: half-pixel centres, the edge pixel repeated, no antialiasing. A region of whole pixels gives what resizing a
-/// crop of it does.
+/// For each target pixel, the first of the two adjacent source pixels it lies between and the weight of the second:
+/// half-pixel centres, repeated edge pixels, no antialiasing. A region of whole pixels gives the same result as
+/// resizing a crop of it.
 #[derive(Debug, Default)]
 pub struct Taps {
     axis: Axis,
     pub first: Vec<u32>,
     pub weight: Vec<f32>,
-    /// All weights are 0: every target pixel is one source pixel, as when 1920 pixels become 640. Only then may the first
-    /// be the source's last.
+    /// All weights are 0, because every target pixel coincides with a source pixel, as when 1920 pixels become 640.
+    /// Only then may the first tap be the source's last pixel.
     pub exact: bool,
 }
 
 impl Taps {
-    /// Does nothing if the axis is the one of the last call. `axis.source` isn't 0.
+    /// Computes the taps, unless the axis equals that of the last call. `axis.source` must not be 0.
     pub fn update(&mut self, axis: Axis) {
         if self.axis == axis {
             return;
@@ -43,7 +43,8 @@ impl Taps {
         let scale = length / axis.target as f64;
         let positions = (0..axis.target).map(|target| (start + (target as f64 + 0.5) * scale - 0.5).clamp(low, high));
         self.exact = positions.clone().all(|position| position.fract() == 0.0);
-        // The second tap has to be in the region too; the first can be left of the last pixel with all weight on that.
+        // The second tap must be in the region too, so the first is at most the pixel before the last, with all weight
+        // on the second.
         let last_first = if self.exact { high } else { high - 1.0 };
         for position in positions {
             let first = position.floor().min(last_first);

@@ -1,4 +1,4 @@
-//! What the preprocessing does with rows of pixels. The loops are written for the compiler to vectorise; the CPU's
+//! Row operations of the preprocessing. The loops are written so that the compiler vectorises them; the CPU's
 //! instruction set is chosen at run time.
 
 use super::image::Image;
@@ -12,20 +12,20 @@ use multiversion::multiversion;
 /// Three channels of a row.
 pub type Channels<T> = [Vec<T>; 3];
 
-/// A source row's bytes at the columns that the target needs: R, G, B, or Y, Cb, Cr. Chroma is that of the 2×2 block the
-/// pixel is in, not interpolated.
+/// A source row's bytes at the columns that the target needs: R, G, B, or Y, Cb, Cr. Chroma is that of the pixel's 2×2
+/// block, without interpolation.
 #[derive(Debug, Default)]
 pub struct Pixels {
-    /// At each target column's first tap.
+    /// The pixels at each target column's first tap.
     pub first: Channels<u8>,
-    /// At its second tap; not read where the taps are exact.
+    /// The pixels at the second tap; unused if the taps are exact.
     pub second: Channels<u8>,
-    /// The chroma row that is here: two rows of a picture share one.
+    /// The chroma row currently gathered; two rows of a picture share one.
     chroma_row: Option<usize>,
 }
 
 impl Pixels {
-    /// Makes room, and forgets the last picture.
+    /// Resizes the rows and forgets the last picture.
     pub fn reset(&mut self, columns: usize) {
         self.first.iter_mut().chain(&mut self.second).for_each(|channel| channel.resize(columns, 0));
         self.chroma_row = None;
@@ -39,7 +39,7 @@ impl Pixels {
         }
     }
 
-    /// `BOTH`: also the second tap, the pixel to the right.
+    /// `BOTH`: gather the second tap too, the pixel to the right.
     fn gather_taps<const BOTH: bool>(&mut self, image: &Image<'_>, y: usize, columns: &[u32]) {
         let row = |plane, y| image.row(plane, y).unwrap_or_default();
         let ([a, b, c], [a2, b2, c2]) = (&mut self.first, &mut self.second);
@@ -121,7 +121,7 @@ fn packed<const N: usize, const BOTH: bool>(
     }
 }
 
-/// Gathered pixels as R, G, B from 0 to 255.
+/// Converts gathered pixels to R, G, B from 0 to 255.
 pub fn to_rgb(conversion: Option<&Conversion>, pixels: &Channels<u8>, out: &mut Channels<f32>) {
     let [a, b, c] = pixels;
     out.iter_mut().for_each(|channel| channel.resize(a.len(), 0.0));
@@ -131,11 +131,11 @@ pub fn to_rgb(conversion: Option<&Conversion>, pixels: &Channels<u8>, out: &mut 
     }
 }
 
-/// Adding and subtracting this rounds a small f32 to the nearest whole number: 1.5 · 2²³, where f32 resolves ones. Rounding
-/// instructions aren't on every CPU.
+/// Adding and then subtracting 1.5 · 2²³, where an f32 has a resolution of 1, rounds a small f32 to the nearest
+/// integer. Not every CPU has rounding instructions.
 const ROUND: f32 = 12_582_912.0;
 
-/// Clamped and rounded like the 8-bit picture that a converter makes.
+/// The result is clamped and rounded, like the 8-bit picture that a converter produces.
 #[multiversion(targets("x86_64+avx2"))]
 fn yuv_to_rgb(k: &Conversion, [y, cb, cr]: [&[u8]; 3], [r, g, b]: [&mut [f32]; 3]) {
     for (((((&y, &cb), &cr), r), g), b) in y.iter().zip(cb).zip(cr).zip(r).zip(g).zip(b) {
@@ -170,7 +170,7 @@ pub fn blend_rows(upper: &[f32], lower: &[f32], weight: f32, mean: f32, scale: f
     }
 }
 
-/// Three planes to pixels.
+/// Interleaves three planes into pixels.
 pub fn interleave([a, b, c]: &Channels<f32>, out: &mut Vec<f32>) {
     out.resize(3 * a.len(), 0.0);
     let (pixels, _) = out.as_chunks_mut::<3>();
@@ -187,7 +187,7 @@ pub fn store(values: &[f32], element: ElementType, out: &mut [u8]) {
         ElementType::I32 => store_each(values, out, |value| (value.round_ties_even() as i32).to_ne_bytes()),
         ElementType::I64 => store_each(values, out, |value| (value.round_ties_even() as i64).to_ne_bytes()),
         ElementType::F16 => {
-            // In blocks, so that the CPU's own conversion is used without a buffer as long as the row.
+            // Converting in blocks uses the CPU's conversion instructions without a buffer as long as the row.
             let mut block = [f16::ZERO; 64];
             for (values, out) in values.chunks(block.len()).zip(out.chunks_mut(2 * block.len())) {
                 let block = &mut block[..values.len()];

@@ -1,4 +1,4 @@
-//! Tensors in ONNX Runtime's types.
+//! Conversion between tensors and ONNX Runtime's types.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -7,7 +7,7 @@ use ort::session::SessionInputValue;
 
 use ort::value::{DynValue, PrimitiveTensorElementType, TensorElementType, TensorRef};
 
-/// A batch's input, kept from run to run.
+/// A batch's input, kept between runs.
 pub enum Input {
     F32(Vec<f32>),
     F16(Vec<f16>),
@@ -37,7 +37,7 @@ impl Input {
         }
     }
 
-    /// The first `batch` images as the session takes them.
+    /// The first `batch` images as an input of the session.
     pub fn value(&self, spec: &InputSpec, batch: usize) -> ort::Result<SessionInputValue<'_>> {
         let (width, height) = (spec.width as usize, spec.height as usize);
         let shape = match spec.layout {

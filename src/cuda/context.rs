@@ -1,4 +1,4 @@
-//! CUDA contexts, and which one is current.
+//! CUDA contexts, and the guards that make one current on a thread.
 
 use super::driver::{check, check_driver, is_sticky};
 use super::kernels::Code;
@@ -14,23 +14,24 @@ use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-/// Where device memory, streams, modules and graphs live. What is made in a context holds it, so it goes last.
+/// A CUDA context. Device memory, streams, modules and graphs keep the context in which they were made alive, so it is
+/// destroyed last.
 pub struct Context {
     handle: CUcontext,
     device: CUdevice,
     owner: Owner,
-    /// The first error after which nothing works in it any more.
+    /// The first error that left the context unusable.
     failed: OnceLock<Error>,
     watchers: Mutex<Vec<Weak<OnFailure>>>,
-    /// Device memory that this process took in it through [`super::DeviceBuffer`] and TensorRT's allocator.
+    /// Device memory that this process allocated in the context through [`super::DeviceBuffer`] and TensorRT's allocator.
     pub(super) blocks: Mutex<Blocks>,
-    /// The kernels, once somebody has wanted them.
+    /// The kernels' modules, loaded on first use.
     pub(super) code: Mutex<Option<Code>>,
     to_device: AtomicU64,
     to_host: AtomicU64,
 }
 
-/// Bytes that this crate has copied between host and device in a context, since it was made.
+/// Bytes that this crate has copied between host and device in a context since the context was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traffic {
     pub to_device: u64,
@@ -39,11 +40,11 @@ pub struct Traffic {
 
 enum Owner {
     Ours,
-    /// Somebody else's context, which lives while this does.
+    /// A context that other code created; holding its owner keeps it alive.
     Other(#[expect(dead_code, reason = "held for its drop")] Box<dyn Any + Send + Sync>),
 }
 
-// SAFETY: a CUcontext and the modules in it may be used from every thread, by several at once.
+// SAFETY: several threads may use a CUcontext and its modules at the same time.
 unsafe impl Send for Context {}
 // SAFETY: as above.
 unsafe impl Sync for Context {}
@@ -55,10 +56,11 @@ impl std::fmt::Debug for Context {
 }
 
 impl Context {
-    /// A new context on a device, numbered as CUDA_VISIBLE_DEVICES leaves them. Waiting in it blocks instead of spinning.
+    /// Creates a context on a device; `ordinal` counts the devices that CUDA_VISIBLE_DEVICES leaves visible.
+    /// Synchronising in this context blocks the thread instead of spinning.
     ///
     /// # Errors
-    /// No driver, no such device, no memory.
+    /// There is no driver, no such device or not enough memory.
     pub fn create(ordinal: u32) -> Result<Arc<Self>, Error> {
         check_driver()?;
         let count = check("cuDeviceGetCount", result::device::get_count())?;
@@ -75,17 +77,17 @@ impl Context {
         let device = check("cuDeviceGet", result::device::get(wanted))?;
         let mut handle: CUcontext = std::ptr::null_mut();
         let flags = CUctx_flags::CU_CTX_SCHED_BLOCKING_SYNC as u32;
-        // SAFETY: writes one handle; the new context becomes current on this thread.
+        // SAFETY: the call writes one handle; the new context becomes current on this thread.
         check("cuCtxCreate", unsafe { sys::cuCtxCreate_v2(&mut handle, flags, device) }.result())?;
         let context = Self::new(handle, device, Owner::Ours);
         pop();
         Ok(Arc::new(context))
     }
 
-    /// A context that somebody else made, for example GStreamer's.
+    /// Wraps a context that other code created, for example GStreamer.
     ///
     /// # Errors
-    /// When the driver doesn't know it.
+    /// The driver doesn't know the context.
     ///
     /// # Safety
     /// `handle` is a CUcontext that lives at least as long as `owner`.
@@ -95,7 +97,7 @@ impl Context {
         let mut device: CUdevice = 0;
         {
             let _current = context.enter()?;
-            // SAFETY: writes one integer; a context is current.
+            // SAFETY: the call writes one integer; a context is current.
             check("cuCtxGetDevice", unsafe { sys::cuCtxGetDevice(&mut device) }.result())?;
         }
         context.device = device;
@@ -121,15 +123,15 @@ impl Context {
         self.handle.cast()
     }
 
-    /// The device's number, after CUDA_VISIBLE_DEVICES.
+    /// The device's ordinal among those that CUDA_VISIBLE_DEVICES leaves visible.
     pub fn device(&self) -> u32 {
         u32::try_from(self.device).unwrap_or(0)
     }
 
-    /// Makes it the thread's current context until the guard goes.
+    /// Makes this the thread's current context until the guard is dropped.
     ///
     /// # Errors
-    /// The first cause, once the context failed.
+    /// The context has failed: the error is the original cause.
     pub fn enter(&self) -> Result<Current<'_>, Error> {
         if let Some(error) = self.failed.get() {
             return Err(error.clone());
@@ -137,20 +139,21 @@ impl Context {
         self.push()
     }
 
-    /// As [`Self::enter`], also after a failure: what is there has to be given back.
+    /// Like [`Self::enter`], but works after a failure too, so that destructors can release their resources.
     pub(super) fn push(&self) -> Result<Current<'_>, Error> {
         // SAFETY: the handle is valid while `self` is.
         self.check("cuCtxPushCurrent", unsafe { sys::cuCtxPushCurrent_v2(self.handle) }.result())?;
         Ok(Current { context: self, thread_bound: PhantomData })
     }
 
-    /// The result of a call of the driver in this context; one that it can't recover from is kept.
+    /// Converts the result of a driver call made in this context, and records an error that the context can't recover
+    /// from.
     pub(super) fn check<T>(&self, what: &str, result: Result<T, DriverError>) -> Result<T, Error> {
         let is_lost = result.as_ref().is_err_and(|error| is_sticky(error.0));
         check(what, result).map_err(|error| if is_lost { self.fail(error) } else { error })
     }
 
-    /// As [`Self::check`], of a question whether something is done.
+    /// Like [`Self::check`], for a query whether work has completed: false while it hasn't.
     pub(super) fn check_done(&self, what: &str, result: Result<(), DriverError>) -> Result<bool, Error> {
         match result {
             Err(DriverError(CUresult::CUDA_ERROR_NOT_READY)) => Ok(false),
@@ -158,7 +161,7 @@ impl Context {
         }
     }
 
-    /// Keeps the first cause and tells those who watch; gives it back.
+    /// Records the first failure, notifies the watchers and returns the cause.
     fn fail(&self, error: Error) -> Error {
         let mut first = false;
         let cause = self.failed.get_or_init(|| {
@@ -172,38 +175,39 @@ impl Context {
         cause.clone()
     }
 
-    /// Has `watcher` told of the context's failure, for as long as it lives; at once if it failed already.
+    /// Calls `watcher` when the context fails, as long as the watcher lives; calls it at once if the context has failed
+    /// already.
     pub fn watch(&self, watcher: &Arc<OnFailure>) {
         let mut watchers = self.watchers.lock();
-        // Else they'd be more with every model that is opened.
+        // Dropped watchers would otherwise accumulate with every model that is opened.
         watchers.retain(|watcher| watcher.strong_count() > 0);
         watchers.push(Arc::downgrade(watcher));
         drop(watchers);
-        // It may have failed just before.
+        // The context may have failed before the watcher was registered.
         if let Some(cause) = self.failed.get() {
             watcher(cause);
         }
     }
 
-    /// Why nothing works in it any more.
+    /// The error that left the context unusable.
     pub fn failure(&self) -> Option<&Error> {
         self.failed.get()
     }
 
-    /// What was copied so far.
+    /// Bytes copied so far.
     pub fn traffic(&self) -> Traffic {
         let (to_device, to_host) = (&self.to_device, &self.to_host);
         Traffic { to_device: to_device.load(Ordering::Relaxed), to_host: to_host.load(Ordering::Relaxed) }
     }
 
-    /// Adds what was copied. [`super::DeviceBuffer`]'s upload and download do so themselves; what a graph copies at each
-    /// launch, and what kernels write to mapped memory, is counted by those who launch them.
+    /// Adds copied bytes to the counters. [`super::DeviceBuffer`]'s upload and download call this themselves; for the
+    /// copies of a graph and for what kernels write to mapped memory, the code that launches them calls it.
     pub fn count_traffic(&self, bytes: Traffic) {
         self.to_device.fetch_add(bytes.to_device, Ordering::Relaxed);
         self.to_host.fetch_add(bytes.to_host, Ordering::Relaxed);
     }
 
-    /// For code that isn't ours and runs in this context (TensorRT): what it left behind.
+    /// Waits for all work in the context, including work that TensorRT queued on streams that we don't know.
     ///
     /// # Errors
     /// A device failure.
@@ -212,12 +216,12 @@ impl Context {
         self.check("cuCtxSynchronize", result::ctx::synchronize())
     }
 
-    /// Device memory that this process took in it through this crate, bytes.
+    /// Bytes of device memory that this crate has allocated in the context.
     pub fn taken(&self) -> u64 {
         self.blocks.lock().total
     }
 
-    /// Free and all memory of the device, bytes.
+    /// The device's free and total memory, in bytes.
     ///
     /// # Errors
     /// A device failure.
@@ -253,7 +257,7 @@ impl Context {
     }
 
     fn attribute(&self, attribute: CUdevice_attribute) -> Result<u32, Error> {
-        // SAFETY: the device is the driver's.
+        // SAFETY: the handle came from the driver.
         let value = unsafe { result::device::get_attribute(self.device, attribute) };
         let value = self.check("cuDeviceGetAttribute", value)?;
         Ok(u32::try_from(value).unwrap_or(0))
@@ -265,19 +269,19 @@ impl Drop for Context {
         if let Some(code) = self.code.lock().take() {
             match self.push() {
                 Ok(_current) => drop(code),
-                // Without its context it stays: it would be taken out of another one.
+                // Leak it rather than release it in another context.
                 Err(_) => std::mem::forget(code),
             }
         }
         if matches!(self.owner, Owner::Ours) {
-            // SAFETY: ours, and nothing that was made in it is left: all of it held `self`. There is nobody to tell of an
-            // error.
+            // SAFETY: we created the context, and everything made in it held `self` and is gone. A destructor can't
+            // report an error.
             let _ = unsafe { sys::cuCtxDestroy_v2(self.handle) };
         }
     }
 }
 
-/// Something of a library that wants its context current when it goes.
+/// A value whose destructor needs the CUDA context current.
 #[derive(Debug)]
 pub struct Within<T> {
     value: ManuallyDrop<T>,
@@ -306,18 +310,18 @@ impl<T> std::ops::DerefMut for Within<T> {
 
 impl<T> Drop for Within<T> {
     fn drop(&mut self) {
-        // Without its context it stays: it would be taken out of another one.
+        // Leak it rather than release it in another context.
         let Ok(_current) = self.context.push() else { return };
         // SAFETY: dropped once, and not used after this.
         unsafe { ManuallyDrop::drop(&mut self.value) };
     }
 }
 
-/// While it lives, its context is the thread's current one.
+/// Keeps a context current on this thread until it is dropped.
 pub struct Current<'a> {
     #[expect(dead_code, reason = "keeps the context borrowed")]
     context: &'a Context,
-    /// Being current is a thread's matter: not Send.
+    /// A current context belongs to one thread, so the guard isn't Send.
     thread_bound: PhantomData<*const ()>,
 }
 
@@ -329,7 +333,7 @@ impl Drop for Current<'_> {
 
 fn pop() {
     let mut popped: CUcontext = std::ptr::null_mut();
-    // SAFETY: writes one handle; what was pushed here is on top, as guards go in reverse order. There is nobody to tell
-    // of an error.
+    // SAFETY: the call writes one handle; guards drop in reverse order, so our context is on top of the stack. A
+    // destructor can't report an error.
     let _ = unsafe { sys::cuCtxPopCurrent_v2(&mut popped) };
 }

@@ -5,13 +5,14 @@ use super::stream::Stream;
 use crate::error::{Error, ErrorKind};
 use cudarc::driver::sys::{self, CUDA_MEMCPY2D, CUmemorytype};
 
-/// Queues copying a frame's pixels into another frame of its format and size; their pitches may differ.
+/// Queues a copy of a frame's pixels into another frame of the same format and size; their pitches may differ.
 ///
 /// # Errors
-/// Frames that don't fit each other, or a device failure.
+/// The frames differ in format or size, or the device failed.
 ///
 /// # Safety
-/// Both frames' planes are in the stream's context, and stay until the copy has run; nobody else uses the target meanwhile.
+/// Both frames' planes are in the stream's context and stay valid until the copy has run; nothing else uses the target
+/// until then.
 pub unsafe fn copy_picture(from: &DevicePicture, to: &DevicePicture, stream: &Stream) -> Result<(), Error> {
     if (from.format, from.width, from.height) != (to.format, to.width, to.height) {
         let shape = |p: &DevicePicture| format!("{}×{} {:?}", p.width, p.height, p.format);
@@ -46,7 +47,7 @@ pub unsafe fn copy_picture(from: &DevicePicture, to: &DevicePicture, stream: &St
             WidthInBytes: size(row),
             Height: size(rows),
         };
-        // SAFETY: rows of that many bytes lie in both planes, by `check` and the caller; the context is current.
+        // SAFETY: `check` and the caller ensure that both planes contain these rows; the context is current.
         context.check("cuMemcpy2DAsync", unsafe { sys::cuMemcpy2DAsync_v2(&copy, stream.raw()) }.result())?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The GPUs that the driver knows.
+//! The GPUs that the driver reports.
 
 use super::check_driver;
 use crate::error::{Error, ErrorKind};
@@ -9,7 +9,7 @@ use model::GpuFacts;
 /// One GPU, or one MIG instance of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// After CUDA_VISIBLE_DEVICES.
+    /// The ordinal among the devices that CUDA_VISIBLE_DEVICES leaves visible.
     pub id: u32,
     pub handle: CUdevice,
     pub facts: GpuFacts,
@@ -17,7 +17,7 @@ pub struct Device {
 
 impl Device {
     /// # Errors
-    /// No driver; no such GPU.
+    /// There is no driver or no such GPU.
     pub fn open(id: u32) -> Result<Self, Error> {
         let devices = Self::all()?;
         let count = devices.len();
@@ -32,7 +32,7 @@ impl Device {
     /// Every GPU, in the driver's order.
     ///
     /// # Errors
-    /// No driver, or it doesn't start.
+    /// There is no driver, or it can't be initialised.
     pub fn all() -> Result<Vec<Self>, Error> {
         check_driver()?;
         let count = result::device::get_count().map_err(|error| failed("counting GPUs", &error))?;
@@ -41,13 +41,13 @@ impl Device {
 }
 
 impl Device {
-    /// As `nvidia-smi -L` shows it: `GPU-…`, or `MIG-…` of a MIG instance.
+    /// The UUID as `nvidia-smi -L` shows it: `GPU-…`, or `MIG-…` for a MIG instance.
     ///
     /// # Errors
-    /// The driver doesn't answer.
+    /// The driver call failed.
     pub fn uuid(&self) -> Result<String, Error> {
         let mut uuid = CUuuid_st { bytes: [0; 16] };
-        // SAFETY: writes 16 bytes; the handle is the driver's.
+        // SAFETY: the call writes 16 bytes; the handle came from the driver.
         let status = unsafe { sys::cuDeviceGetUuid_v2(&mut uuid, self.handle) };
         status.result().map_err(|error| failed("asking a GPU for its UUID", &error))?;
         let kind = if self.facts.name.contains(" MIG ") { "MIG" } else { "GPU" };
@@ -55,7 +55,7 @@ impl Device {
     }
 }
 
-/// `GPU-` and RFC 9562's form.
+/// Formats a UUID as `nvidia-smi` does: the kind, then the form of RFC 9562.
 fn format_uuid(kind: &str, bytes: &[u8; 16]) -> String {
     let mut text = kind.to_owned();
     for (i, byte) in bytes.iter().enumerate() {
@@ -67,29 +67,29 @@ fn format_uuid(kind: &str, bytes: &[u8; 16]) -> String {
     text
 }
 
-/// A device's primary context, current on this thread: for tools. Elements share a GStreamer context instead.
+/// A device's primary context, current on this thread. Tools use it; elements share a GStreamer context instead.
 #[derive(Debug)]
 pub struct PrimaryContext(CUdevice);
 
 impl PrimaryContext {
     /// # Errors
-    /// The device has no room, or is in use exclusively.
+    /// The device is out of memory, or another process uses it exclusively.
     pub fn enter(device: &Device) -> Result<Self, Error> {
         let enter = || {
-            // SAFETY: the handle is the driver's; the context is kept until `self` is dropped.
+            // SAFETY: the handle came from the driver; the context is retained until `self` is dropped.
             unsafe {
                 let context = result::primary_ctx::retain(device.handle)?;
                 result::ctx::set_current(context)
             }
         };
-        enter().map_err(|error| failed("making the GPU's context", &error))?;
+        enter().map_err(|error| failed("creating the GPU's context", &error))?;
         Ok(Self(device.handle))
     }
 
-    /// Bytes of device memory, free and in all.
+    /// The device's free and total memory, in bytes.
     ///
     /// # Errors
-    /// The driver doesn't answer.
+    /// The driver call failed.
     pub fn memory(&self) -> Result<(u64, u64), Error> {
         let (free, total) = result::mem_get_info().map_err(|error| failed("asking for free memory", &error))?;
         Ok((free as u64, total as u64))
@@ -98,7 +98,7 @@ impl PrimaryContext {
 
 impl Drop for PrimaryContext {
     fn drop(&mut self) {
-        // SAFETY: retained once in `enter`; a failure at the end has nobody to tell.
+        // SAFETY: retained once in `enter`; a destructor can't report an error.
         let _ = unsafe { result::primary_ctx::release(self.0) };
     }
 }
@@ -106,7 +106,7 @@ impl Drop for PrimaryContext {
 fn read(ordinal: i32) -> Result<Device, DriverError> {
     let handle = result::device::get(ordinal)?;
     let attribute = |attribute| {
-        // SAFETY: `handle` is the driver's.
+        // SAFETY: `handle` came from the driver.
         let value = unsafe { result::device::get_attribute(handle, attribute) }?;
         Ok(u32::try_from(value).unwrap_or(0))
     };
@@ -117,7 +117,7 @@ fn read(ordinal: i32) -> Result<Device, DriverError> {
             attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
         ),
         multiprocessors: attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
-        // SAFETY: `handle` is the driver's.
+        // SAFETY: `handle` came from the driver.
         memory: unsafe { result::device::total_mem(handle) }? as u64,
     };
     Ok(Device { id: ordinal as u32, handle, facts })

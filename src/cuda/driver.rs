@@ -1,4 +1,4 @@
-//! The driver's library, and what its errors mean.
+//! The driver's library, and its errors with their remedies.
 
 use crate::error::{Error, ErrorKind, GPU_MEMORY_REMEDIES};
 use cudarc::driver::result::{self, DriverError};
@@ -6,10 +6,10 @@ use cudarc::driver::sys::{self, CUresult};
 use std::ffi::c_int;
 use std::sync::OnceLock;
 
-/// The first driver that loads PTX of CUDA 11.8, which the kernels are.
+/// The kernels are PTX of CUDA 11.8, which older drivers don't load.
 const LEAST_VERSION: (u32, u32) = (11, 8);
 
-/// Whether the machine has an NVIDIA driver that can be used, and starts it.
+/// Initialises the NVIDIA driver, and checks that it is recent enough.
 ///
 /// # Errors
 /// [`ErrorKind::Library`] or [`ErrorKind::Device`] with the remedy.
@@ -44,16 +44,16 @@ fn start() -> Result<(), Error> {
 /// The newest CUDA version that the driver supports, for example (13, 0).
 ///
 /// # Errors
-/// When the driver doesn't tell. [`check_driver`] has to have succeeded.
+/// The driver call failed. [`check_driver`] must have succeeded before.
 pub fn driver_version() -> Result<(u32, u32), Error> {
     let mut version: c_int = 0;
-    // SAFETY: writes one integer.
+    // SAFETY: the call writes one integer.
     check("cuDriverGetVersion", unsafe { sys::cuDriverGetVersion(&mut version) }.result())?;
     let version = u32::try_from(version).unwrap_or(0);
     Ok((version / 1000, version % 1000 / 10))
 }
 
-/// Errors after which a context can't be used any more.
+/// True for errors that leave a context unusable.
 pub(super) fn is_sticky(result: CUresult) -> bool {
     use CUresult::*;
     matches!(
@@ -75,12 +75,12 @@ pub(super) fn is_sticky(result: CUresult) -> bool {
     )
 }
 
-/// `result` of the driver's function `what` as an error with its remedy.
+/// Turns an error that the driver's function `what` returned into one that names the remedy.
 pub(super) fn check<T>(what: &str, result: Result<T, DriverError>) -> Result<T, Error> {
     result.map_err(|error| with_remedy(what, error.0, &describe(error)))
 }
 
-/// `words` are the driver's own.
+/// `words` is the driver's description of the error.
 fn with_remedy(what: &str, result: CUresult, words: &str) -> Error {
     use CUresult::*;
     let cause = format!("{what}: {words} ({})", result as u32);
@@ -113,7 +113,7 @@ fn with_remedy(what: &str, result: CUresult, words: &str) -> Error {
     }
 }
 
-/// The driver's own words.
+/// The driver's name and description of an error.
 fn describe(error: DriverError) -> String {
     match error.error_string() {
         Ok(text) => text.to_string_lossy().into_owned(),
@@ -151,7 +151,7 @@ mod tests {
         assert!(old.kind == ErrorKind::Library && old.message.contains("driver 520"), "{old}");
     }
 
-    /// Whatever the machine has: an error with a remedy, or a context; never a panic.
+    /// Depending on the machine this is an error with a remedy or a context, but never a panic.
     #[test]
     fn machine_without_gpu_gets_an_error() {
         match Context::create(0) {

@@ -1,4 +1,4 @@
-//! Graphs: captured work that is launched as a whole.
+//! CUDA graphs: captured work that is launched as a whole.
 
 use super::context::Context;
 use super::kernels::Kernels;
@@ -12,7 +12,7 @@ use cudarc::driver::sys::{
 };
 use std::sync::Arc;
 
-/// What a stream's capture gave, not yet made executable.
+/// A graph captured from a stream and not yet instantiated.
 #[derive(Debug)]
 pub struct Template {
     context: Arc<Context>,
@@ -20,22 +20,23 @@ pub struct Template {
 }
 
 impl Template {
-    /// Of a capture that ended in `context`.
+    /// Takes ownership of a graph that was captured in `context`.
     pub(super) fn new(context: &Arc<Context>, handle: CUgraph) -> Self {
         Self { context: Arc::clone(context), handle }
     }
 
-    /// Has kernels do what memset nodes do (TensorRT's: dozens a large batch). Each such node costs the host a microsecond
-    /// or two at every launch; a graph of kernels alone costs the same however many there are. Gives how many there were.
+    /// Replaces memset nodes (TensorRT records dozens for a large batch) with kernels, and returns their number. Each
+    /// memset node costs the host a microsecond or two per launch; a graph of kernels costs the same however many it
+    /// has.
     ///
     /// # Errors
-    /// What the driver says; the template isn't of use then.
+    /// A driver call failed; the captured graph must not be used after that.
     pub fn replace_fills(&mut self, kernels: &Kernels) -> Result<usize, Error> {
         let _current = self.context.enter()?;
         let mut replaced = 0;
         for node in self.nodes()? {
             let mut kind = CUgraphNodeType::CU_GRAPH_NODE_TYPE_EMPTY;
-            // SAFETY: writes one number; a node of this graph.
+            // SAFETY: the call writes one number; the node belongs to this graph.
             self.check("cuGraphNodeGetType", unsafe { sys::cuGraphNodeGetType(node, &mut kind) }.result())?;
             if kind == CUgraphNodeType::CU_GRAPH_NODE_TYPE_MEMSET {
                 self.replace_fill(node, kernels)?;
@@ -47,10 +48,10 @@ impl Template {
 
     fn replace_fill(&self, node: CUgraphNode, kernels: &Kernels) -> Result<(), Error> {
         let mut fill = CUDA_MEMSET_NODE_PARAMS { dst: 0, pitch: 0, value: 0, elementSize: 0, width: 0, height: 0 };
-        // SAFETY: writes one structure; a memset node of this graph.
+        // SAFETY: the call writes one structure; the memset node belongs to this graph.
         let result = unsafe { sys::cuGraphMemsetNodeGetParams(node, &mut fill) }.result();
         self.check("cuGraphMemsetNodeGetParams", result)?;
-        // SAFETY: both write so many nodes at most, and their count.
+        // SAFETY: both calls write at most that many nodes, and the count.
         let before = self.list("cuGraphNodeGetDependencies", |nodes, count| unsafe {
             sys::cuGraphNodeGetDependencies(node, nodes, count)
         })?;
@@ -58,22 +59,22 @@ impl Template {
         let behind = self.list("cuGraphNodeGetDependentNodes", |nodes, count| unsafe {
             sys::cuGraphNodeGetDependentNodes(node, nodes, count)
         })?;
-        // SAFETY: what the node itself would have written to.
+        // SAFETY: the kernel writes the memory that the memset node would have written.
         let kernel = unsafe { kernels.add_fill(self.handle, &before, fill_of(&fill)) }?;
         let from = vec![kernel; behind.len()];
-        // SAFETY: nodes of this graph, as many on both sides.
+        // SAFETY: the nodes belong to this graph, and both arrays have the same length.
         let result = unsafe { sys::cuGraphAddDependencies(self.handle, from.as_ptr(), behind.as_ptr(), behind.len()) };
         self.check("cuGraphAddDependencies", result.result())?;
-        // SAFETY: a node of this graph, destroyed once; its edges go with it.
+        // SAFETY: the node belongs to this graph and is destroyed once, together with its edges.
         self.check("cuGraphDestroyNode", unsafe { sys::cuGraphDestroyNode(node) }.result())
     }
 
     fn nodes(&self) -> Result<Vec<CUgraphNode>, Error> {
-        // SAFETY: writes so many nodes at most, and their count.
+        // SAFETY: the call writes at most that many nodes, and the count.
         self.list("cuGraphGetNodes", |nodes, count| unsafe { sys::cuGraphGetNodes(self.handle, nodes, count) })
     }
 
-    /// Asks twice, as the driver has it: for the number of nodes, then for them.
+    /// Makes the driver call twice: first for the number of nodes, then for the nodes.
     fn list(
         &self,
         what: &str,
@@ -94,10 +95,10 @@ impl Template {
     }
 
     /// # Errors
-    /// When the device has no room for it, or failed.
+    /// The device is out of memory or failed.
     pub fn instantiate(&self) -> Result<Graph, Error> {
         let _current = self.context.enter()?;
-        // SAFETY: the template lives.
+        // SAFETY: the captured graph lives.
         let made = unsafe { result::graph::instantiate(self.handle, CUgraphInstantiate_flags(0)) };
         let handle = self.check("cuGraphInstantiate", made)?;
         Ok(Graph { context: Arc::clone(&self.context), handle })
@@ -106,15 +107,15 @@ impl Template {
 
 impl Drop for Template {
     fn drop(&mut self) {
-        // SAFETY: ours, destroyed once; an executable graph made of it doesn't need it.
+        // SAFETY: we own the graph and destroy it once; graphs instantiated from it don't need it.
         let _ = unsafe { result::graph::destroy(self.handle) };
     }
 }
 
-/// The widest elements that the rows consist of.
+/// Describes the same fill with the widest elements that the rows' alignment and size allow.
 fn fill_of(fill: &CUDA_MEMSET_NODE_PARAMS) -> FillArgs {
     let (rows, element) = (fill.height.max(1) as u64, u64::from(fill.elementSize.max(1)));
-    // A single row has no next one.
+    // The pitch of a single row is meaningless and must not limit the alignment.
     let pitch = if rows > 1 { fill.pitch as u64 } else { 0 };
     let value = match element {
         1 => (fill.value & 0xff) * 0x0101_0101,
@@ -127,16 +128,17 @@ fn fill_of(fill: &CUDA_MEMSET_NODE_PARAMS) -> FillArgs {
     FillArgs { to: fill.dst, pitch, width: bytes / element, rows, value, element: element as u32 }
 }
 
-/// Captured work that is launched as a whole.
+/// An instantiated graph: captured work that is launched as a whole.
 ///
-/// What its kernels and copies read and write must outlive it; who captures it sees to that.
+/// The memory that its kernels and copies use must outlive it; the code that captures the graph is responsible for
+/// that.
 #[derive(Debug)]
 pub struct Graph {
     context: Arc<Context>,
     handle: CUgraphExec,
 }
 
-// SAFETY: a CUgraphExec may be used from every thread; `launch` takes `&mut self`, so by one at a time.
+// SAFETY: any thread may use a CUgraphExec, one at a time, which `launch` ensures by taking `&mut self`.
 unsafe impl Send for Graph {}
 
 impl Graph {
@@ -144,10 +146,10 @@ impl Graph {
     /// A device failure.
     ///
     /// # Safety
-    /// All memory that the captured work uses is still there.
+    /// All memory that the captured work uses is still allocated.
     pub unsafe fn launch(&mut self, stream: &Stream) -> Result<(), Error> {
         let _current = self.context.enter()?;
-        // SAFETY: both handles live; the context is current; the memory is the caller's promise.
+        // SAFETY: both handles live; the context is current; the caller vouches for the memory.
         self.context.check("cuGraphLaunch", unsafe { result::graph::launch(self.handle, stream.raw()) })
     }
 }
@@ -155,7 +157,8 @@ impl Graph {
 impl Drop for Graph {
     fn drop(&mut self) {
         let Ok(_current) = self.context.push() else { return };
-        // SAFETY: ours, destroyed once; the driver keeps what still runs. There is nobody to tell of an error.
+        // SAFETY: we own the graph and destroy it once; the driver keeps what is still running. A destructor can't
+        // report an error.
         let _ = unsafe { result::graph::exec_destroy(self.handle) };
     }
 }

@@ -1,4 +1,4 @@
-//! The kernels: loading them, and launching each with its arguments.
+//! Loading the kernels, and launching each with its arguments.
 
 use super::context::Context;
 use super::layout::{
@@ -14,14 +14,14 @@ use cudarc::driver::sys::{self, CUDA_KERNEL_NODE_PARAMS, CUfunction, CUgraph, CU
 use std::ffi::CStr;
 use std::sync::Arc;
 
-/// PTX for compute capability 6.0, made from the .cu files beside it by `cargo xtask ptx`.
+/// PTX for compute capability 6.0, which `cargo xtask ptx` compiles from the .cu files beside it.
 const MEMORY: &CStr = text(concat!(include_str!("kernels/memory.ptx"), "\0"));
 const PREPROCESS: &CStr = text(concat!(include_str!("kernels/preprocess.ptx"), "\0"));
 const DECODE: &CStr = text(concat!(include_str!("kernels/decode.ptx"), "\0"));
 const NMS: &CStr = text(concat!(include_str!("kernels/nms.ptx"), "\0"));
 const OVERLAY: &CStr = text(concat!(include_str!("kernels/overlay.ptx"), "\0"));
 
-/// At compile time only.
+/// Evaluated at compile time only.
 const fn text(ptx: &'static str) -> &'static CStr {
     match CStr::from_bytes_with_nul(ptx.as_bytes()) {
         Ok(text) => text,
@@ -29,29 +29,29 @@ const fn text(ptx: &'static str) -> &'static CStr {
     }
 }
 
-/// Threads of a warp.
+/// Threads per warp.
 const WARP: u32 = 32;
-/// Warps of a decoding block (SHARES in decode.cu), and lines of a preprocessing block.
+/// Warps per decoding block (SHARES in decode.cu), and lines per preprocessing block.
 const WARPS: u32 = 8;
-/// Columns of a preprocessing block.
+/// Columns per preprocessing block.
 const TILE_COLUMNS: u32 = 128;
-/// Most lines that a thread makes, as in preprocess.cu.
+/// Upper limit of the lines that one thread produces, as in preprocess.cu.
 const MOST_ROWS: u32 = 4;
-/// Preprocessing blocks that are on a multiprocessor at a time.
+/// Preprocessing blocks resident on a multiprocessor at a time.
 const BLOCKS_RESIDENT: u32 = 4;
-/// Rows of a block that decodes final objects.
+/// Rows per block of the kernel that decodes final objects.
 const OBJECTS: u32 = 128;
 
-/// Pixels that a drawing block is wide and high, and its threads.
+/// Width and height of a drawing block in pixels, and its threads.
 const OVERLAY_TILE: u32 = 32;
 const OVERLAY_THREADS: u32 = 256;
 
-/// Threads of a block that copies or fills memory, and most blocks of a row.
+/// Threads per block that copies or fills memory, and the most blocks per row.
 const MEMORY_THREADS: u32 = 256;
 const MEMORY_BLOCKS: u32 = 256;
 
-/// Compiled code in a context, which keeps it: a driver doesn't give back all that it takes for a module (580: 1.8 KB of the
-/// host's memory and 4.7 KB of the device's for these five), so it isn't loaded again with each pipeline.
+/// The loaded modules, which the context keeps. A driver doesn't release all memory of an unloaded module (580: 1.8 KB
+/// of host memory and 4.7 KB of device memory for these five), so pipelines must not load them again and again.
 #[derive(Debug)]
 pub(super) struct Code {
     functions: Functions,
@@ -59,7 +59,7 @@ pub(super) struct Code {
     modules: [Module; 5],
 }
 
-/// What is launched.
+/// The modules' entry points.
 #[derive(Debug, Clone, Copy)]
 struct Functions {
     stage: CUfunction,
@@ -73,7 +73,7 @@ struct Functions {
     overlay: CUfunction,
 }
 
-// SAFETY: a CUfunction may be launched from every thread, by several at once.
+// SAFETY: several threads may launch a CUfunction at the same time.
 unsafe impl Send for Functions {}
 // SAFETY: as above.
 unsafe impl Sync for Functions {}
@@ -99,7 +99,7 @@ impl Code {
     }
 }
 
-/// The kernels of a context.
+/// The kernels, loaded in a context.
 #[derive(Debug)]
 pub struct Kernels {
     functions: Functions,
@@ -108,10 +108,10 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// Loads them, unless the context has them already.
+    /// Returns the context's kernels, and loads them on first use.
     ///
     /// # Errors
-    /// When the driver can't compile them for the device.
+    /// The driver can't compile the kernels for the device.
     pub fn of(context: &Arc<Context>) -> Result<Arc<Self>, Error> {
         let mut code = context.code.lock();
         let functions = match &*code {
@@ -132,7 +132,7 @@ impl Kernels {
     /// Copies tables to the device.
     ///
     /// # Safety
-    /// As [`Self::preprocess`], for both sides of each.
+    /// As for [`Self::preprocess`], for both addresses of each table.
     pub(super) unsafe fn stage(&self, stream: &Stream, tables: [Table; 2]) -> Result<(), Error> {
         let most = tables.iter().map(|table| table.units).max().unwrap_or(0);
         let args = StageArgs {
@@ -140,16 +140,16 @@ impl Kernels {
             to: tables.map(|table| table.to),
             units: tables.map(|table| table.units),
         };
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees it.
         unsafe {
             self.launch(self.functions.stage, stream, [most.div_ceil(MEMORY_THREADS), 1, 1], [MEMORY_THREADS, 1], args)
         }
     }
 
-    /// Adds a node that fills memory, behind others. The kernels' context has to be current.
+    /// Adds a node that fills memory after the nodes in `after`. The kernels' context must be current.
     ///
     /// # Safety
-    /// The rows are device memory of this context, and stay so as long as the graph is launched.
+    /// The rows are device memory of this context and stay allocated as long as the graph is launched.
     pub(super) unsafe fn add_fill(
         &self,
         graph: CUgraph,
@@ -171,80 +171,81 @@ impl Kernels {
             extra: std::ptr::null_mut(),
         };
         let mut made: CUgraphNode = std::ptr::null_mut();
-        // SAFETY: writes one handle; the function takes one parameter of that type, which the driver copies before it
-        // returns; the nodes are the graph's.
+        // SAFETY: the call writes one handle; the function takes one parameter of that type, which the driver copies
+        // before it returns; the nodes belong to the graph.
         let result = unsafe { sys::cuGraphAddKernelNode(&mut made, graph, after.as_ptr(), after.len(), &node) };
         self.context.check("cuGraphAddKernelNode", result.result())?;
         Ok(made)
     }
 
     /// # Safety
-    /// The addresses in `args` are device memory of this context, as large as layout.rs and the tensor's size say, and
-    /// stay so until the launch has run.
+    /// The addresses in `args` point to device memory of this context that is as large as layout.rs and the tensor's
+    /// size say and stays allocated until the launch has run.
     pub(super) unsafe fn preprocess(&self, stream: &Stream, args: PreprocessArgs, batch: u32) -> Result<(), Error> {
         let columns = args.width.div_ceil(TILE_COLUMNS);
         let tiles = |rows: u32| columns * args.height.div_ceil(WARPS * rows) * batch;
-        // Each block has its start to pay for; several lines a thread as long as the device is still filled.
+        // Starting a block has a cost, so each thread produces several lines as long as the grid still fills the
+        // device.
         let mut rows = 1;
         while rows < MOST_ROWS && tiles(rows) > self.multiprocessors * BLOCKS_RESIDENT {
             rows *= 2;
         }
         let grid = [columns, args.height.div_ceil(WARPS * rows), batch];
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.preprocess, stream, grid, [WARP, WARPS], PreprocessArgs { rows, ..args }) }
     }
 
     /// # Safety
-    /// As [`Self::preprocess`], for the output's shape.
+    /// As for [`Self::preprocess`], with the output's shape.
     pub(super) unsafe fn decode_columns(&self, stream: &Stream, args: ColumnsArgs, batch: u32) -> Result<(), Error> {
         let grid = [args.anchors.div_ceil(WARP), batch, 1];
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.decode_columns, stream, grid, [WARP, WARPS], args) }
     }
 
     /// # Safety
-    /// As [`Self::preprocess`], for the output's shape.
+    /// As for [`Self::preprocess`], with the output's shape.
     pub(super) unsafe fn decode_rows(&self, stream: &Stream, args: RowsArgs, batch: u32) -> Result<(), Error> {
         let levels = args.levels.iter().take(args.level_count as usize);
         let anchors: u32 = levels.map(|level| level.anchors).sum();
         let grid = [anchors.div_ceil(WARPS), batch, 1];
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.decode_rows, stream, grid, [WARP, WARPS], args) }
     }
 
     /// # Safety
-    /// As [`Self::preprocess`], for the output's shape.
+    /// As for [`Self::preprocess`], with the output's shape.
     pub(super) unsafe fn decode_objects(&self, stream: &Stream, args: ObjectsArgs, batch: u32) -> Result<(), Error> {
         let grid = [args.rows.div_ceil(OBJECTS), batch, 1];
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.decode_objects, stream, grid, [OBJECTS, 1], args) }
     }
 
     /// # Safety
-    /// As [`Self::preprocess`], for the output's shape.
+    /// As for [`Self::preprocess`], with the output's shape.
     pub(super) unsafe fn decode_persons(&self, stream: &Stream, args: PersonsArgs, batch: u32) -> Result<(), Error> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.decode_persons, stream, [1, batch, 1], [WARP, 1], args) }
     }
 
     /// # Safety
-    /// As [`Self::preprocess`], for the output's shape.
+    /// As for [`Self::preprocess`], with the output's shape.
     pub(super) unsafe fn finish(&self, stream: &Stream, args: FinishArgs, batch: u32) -> Result<(), Error> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.finish, stream, [batch, 1, 1], [MAX_CANDIDATES as u32, 1], args) }
     }
 
     /// # Safety
-    /// As [`Self::preprocess`], for the frame, the shapes and the atlas.
+    /// As for [`Self::preprocess`], for the frame, the shapes and the atlas.
     pub unsafe fn overlay(&self, stream: &Stream, args: OverlayArgs) -> Result<(), Error> {
         let tiles = |size: i32| size.max(0).unsigned_abs().div_ceil(OVERLAY_TILE);
         let grid = [tiles(args.width), tiles(args.height), 1];
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.overlay, stream, grid, [OVERLAY_THREADS, 1], args) }
     }
 
     /// # Safety
-    /// `function` takes one `T`, and what its addresses lead to is the caller's promise.
+    /// `function` takes one `T`, and the addresses in it are valid for the kernel.
     unsafe fn launch<T: Pod>(
         &self,
         function: CUfunction,
@@ -267,19 +268,19 @@ impl Kernels {
     }
 }
 
-/// One file's code. Dropped with its context current.
+/// The module of one PTX file. Its context must be current when it is dropped.
 #[derive(Debug)]
 struct Module(CUmodule);
 
 impl Module {
-    /// `context` is current.
+    /// `context` must be current.
     fn load(context: &Context, ptx: &CStr) -> Result<Self, Error> {
-        // SAFETY: the text ends with a zero, as the driver wants it; the context is current.
+        // SAFETY: the text is zero-terminated, as the driver requires; the context is current.
         let result = unsafe { result::module::load_data(ptx.as_ptr().cast()) };
         context.check("cuModuleLoadData", result).map(Self)
     }
 
-    /// `context` is the module's, and current.
+    /// `context` must be the module's context, and current.
     fn function(&self, context: &Context, name: &CStr) -> Result<CUfunction, Error> {
         // SAFETY: the module lives and its context is current.
         let result = unsafe { result::module::get_function(self.0, name.to_owned()) };
@@ -289,7 +290,7 @@ impl Module {
 
 impl Drop for Module {
     fn drop(&mut self) {
-        // SAFETY: ours, unloaded once. There is nobody to tell of an error.
+        // SAFETY: we own the module and unload it once. A destructor can't report an error.
         let _ = unsafe { result::module::unload(self.0) };
     }
 }

@@ -1,8 +1,9 @@
-//! What the host and the kernels both read: kernels/*.cu have the same structures, and check the same sizes and offsets.
+//! Structures shared by the host and the kernels: kernels/*.cu declare the same ones and check the same sizes and
+//! offsets.
 
 use bytemuck::{Pod, Zeroable};
 
-/// Candidates of a frame that the last kernel looks at, and so the most objects that it gives.
+/// The most candidates per frame that the last kernel considers, and therefore the most objects it returns.
 pub const MAX_CANDIDATES: usize = 1024;
 
 /// One slot's frame, for the preprocessing kernel.
@@ -13,15 +14,15 @@ pub struct Source {
     /// Bytes from one row to the next.
     pub(super) pitches: [u32; 3],
     pub(super) format: u16,
-    /// 1: all target pixels of the axis are whole source pixels.
+    /// 1: every target pixel along the axis coincides with a source pixel.
     pub(super) x_exact: u8,
     pub(super) y_exact: u8,
-    /// The picture's place in the tensor, pixels.
+    /// The picture's position in the tensor, in pixels.
     pub(super) left: u32,
     pub(super) top: u32,
     pub(super) width: u32,
     pub(super) height: u32,
-    /// Where the region starts and source pixels a target pixel; the first and last source pixel it may read.
+    /// Start of the region, source pixels per target pixel, and the first and last source pixel that may be read.
     pub(super) x: SourceAxis,
     pub(super) y: SourceAxis,
     pub(super) luma_offset: f32,
@@ -45,17 +46,17 @@ pub struct SourceAxis {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
 pub(super) struct SlotParams {
-    /// Frame pixels a network pixel.
+    /// Frame pixels per network pixel.
     pub x_scale: f64,
     pub y_scale: f64,
-    /// The region's corner in the frame, and its picture's in the network's input; pixels.
+    /// Corner of the region in the frame, and of its picture in the network's input, in pixels.
     pub x_start: f32,
     pub y_start: f32,
     pub left: u32,
     pub top: u32,
     pub frame_width: u32,
     pub frame_height: u32,
-    /// Limits of a box, frame pixels; a greatest of 0 is none.
+    /// Limits of a box in frame pixels; a maximum of 0 means no limit.
     pub min_width: u32,
     pub min_height: u32,
     pub max_width: u32,
@@ -63,9 +64,9 @@ pub(super) struct SlotParams {
     pub iou: f32,
     pub class_agnostic: u32,
     pub max_detections: u32,
-    /// The least of all thresholds.
+    /// The lowest of all thresholds.
     pub lowest: f32,
-    /// The threshold of classes beyond the table.
+    /// The threshold of classes that the table doesn't cover.
     pub other: f32,
     pub classes: u32,
 }
@@ -74,7 +75,7 @@ pub(super) struct SlotParams {
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
 pub(super) struct PreprocessArgs {
     pub sources: u64,
-    /// The chain's counters, u32 a slot, to set to 0; 0 for none.
+    /// Address of the chain's counters, one u32 per slot, which the kernel resets; 0 for none.
     pub counts: u64,
     pub tensor: u64,
     pub width: u32,
@@ -82,7 +83,7 @@ pub(super) struct PreprocessArgs {
     pub element: u32,
     pub nhwc: u32,
     pub bgr: u32,
-    /// Lines a thread makes.
+    /// Lines per thread.
     pub rows: u32,
     pub pad: f32,
     pub mean: [f32; 3],
@@ -90,46 +91,46 @@ pub(super) struct PreprocessArgs {
     pub reserved: u32,
 }
 
-/// Tables in mapped host memory, and their places on the device; all aligned to 16 bytes.
+/// Tables in mapped host memory and their device addresses, all aligned to 16 bytes.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
 pub(super) struct StageArgs {
     pub from: [u64; 2],
     pub to: [u64; 2],
-    /// 16 bytes each.
+    /// Sizes in units of 16 bytes.
     pub units: [u32; 2],
 }
 
-/// Rows of one value.
+/// Rows to be filled with one value.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
 pub(super) struct FillArgs {
     pub to: u64,
     /// Bytes from one row to the next.
     pub pitch: u64,
-    /// Elements a row.
+    /// Elements per row.
     pub width: u64,
     pub rows: u64,
     pub value: u32,
-    /// Bytes: 1, 2, 4, or 16 for four times the value.
+    /// Element size in bytes: 1, 2, 4, or 16 for four copies of the value.
     pub element: u32,
 }
 
-/// Where decoding leaves what passed.
+/// Where decoding writes the candidates that passed the thresholds.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
 pub(super) struct Candidates {
-    /// u32 a slot.
+    /// One u32 per slot.
     pub counts: u64,
-    /// u64 a place.
+    /// One u64 per entry.
     pub keys: u64,
-    /// Four f32 an anchor.
+    /// Four f32 per anchor.
     pub boxes: u64,
-    /// u32 an anchor.
+    /// One u32 per anchor.
     pub classes: u64,
     pub params: u64,
     pub params_stride: u32,
-    /// Places a slot.
+    /// Entries per slot.
     pub capacity: u32,
 }
 
@@ -146,21 +147,21 @@ pub(super) struct ColumnsArgs {
     pub reserved: u32,
 }
 
-/// Some of the anchors of a tensor `[anchors, channels]`.
+/// A range of the anchors of a tensor `[anchors, channels]`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
 pub(super) struct Level {
-    /// The first anchor's scores and box; elements from one slot, and from one anchor, to the next.
+    /// Addresses of the first anchor's scores and box; elements from one slot, and from one anchor, to the next.
     pub scores: u64,
     pub boxes: u64,
     pub scores_slot: u64,
     pub boxes_slot: u64,
     pub scores_row: u32,
     pub boxes_row: u32,
-    /// Index of the first anchor, and how many there are.
+    /// Index of the first anchor, and the number of anchors.
     pub first: u32,
     pub anchors: u32,
-    /// NanoDet: cells a row, and network pixels a cell.
+    /// NanoDet: cells per row, and network pixels per cell.
     pub columns: u32,
     pub stride: f32,
 }
@@ -173,7 +174,7 @@ pub(super) struct RowsArgs {
     pub level_count: u32,
     pub half: u32,
     pub classes: u32,
-    /// NanoDet: bins of a side's distribution; 0: boxes are centre and size.
+    /// NanoDet: bins of each side's distribution; 0: boxes are centre and size.
     pub bins: u32,
     pub offset: f32,
     pub width: f32,
@@ -212,41 +213,42 @@ pub(super) struct FinishArgs {
     pub results: u64,
     pub results_stride: u32,
     pub suppress: u32,
-    /// At least this many objects whatever `max_detections` says.
+    /// Minimum number of objects kept, even if `max_detections` is smaller.
     pub least: u32,
-    /// Keypoints an object, values of each: 2 or 3; y before x.
+    /// Keypoints per object; values per keypoint (2 or 3); whether y comes before x.
     pub keypoints: u32,
     pub dimensions: u32,
     pub y_first: u32,
-    /// The keypoints' first value; elements from slot to slot, anchor to anchor, keypoint to keypoint, value to value.
+    /// Address of the first keypoint's first value; elements from slot to slot, anchor to anchor, keypoint to keypoint,
+    /// value to value.
     pub data: u64,
     pub slot_stride: u64,
     pub half: u32,
     pub anchor_stride: u32,
     pub keypoint_stride: u32,
     pub value_stride: u32,
-    /// From the output's unit to network pixels.
+    /// Factors from the output's unit to network pixels.
     pub x_unit: f32,
     pub y_unit: f32,
 }
 
-/// Something to draw.
+/// A shape to draw.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
 pub struct Shape {
-    /// Whole pixels up to, and without, right and bottom; may lie outside of the frame.
+    /// Bounds in whole pixels, right and bottom exclusive; they may lie outside the frame.
     pub left: i32,
     pub top: i32,
     pub right: i32,
     pub bottom: i32,
-    /// 0: all of it, 1: through a mask, 2: a line.
+    /// 0: filled rectangle, 1: mask, 2: line.
     pub kind: u32,
-    /// Y, Cb, Cr, or the four bytes of a pixel, the lowest first.
+    /// Y, Cb and Cr, or the four bytes of a pixel, lowest byte first.
     pub ink: u32,
-    /// Where a mask's coverage is in the atlas.
+    /// Offset of the mask's coverage in the atlas.
     pub mask: u32,
     pub reserved: u32,
-    /// A line's ends, direction and length, and how far from it coverage ends.
+    /// A line's ends, direction and length, and the distance from it at which coverage ends.
     pub from: [f32; 2],
     pub to: [f32; 2],
     pub direction: [f32; 2],
@@ -262,25 +264,26 @@ pub struct OverlayArgs {
     pub planes: [u64; 2],
     pub pitches: [u32; 2],
     pub count: u32,
-    /// Four bytes a pixel instead of NV12.
+    /// 1: four bytes per pixel, 0: NV12.
     pub packed: u32,
     pub width: i32,
     pub height: i32,
 }
 
-/// What a slot's results begin with; [`MAX_CANDIDATES`] objects follow, then as many sets of keypoints (x, y, confidence).
+/// The header of a slot's results; [`MAX_CANDIDATES`] objects follow, then as many sets of keypoints (x, y,
+/// confidence).
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
 pub(super) struct ResultHeader {
     pub objects: u32,
-    /// All that passed the thresholds, and those of them that were looked at.
+    /// Candidates that passed the thresholds, and how many of them were considered.
     pub candidates: u32,
     pub considered: u32,
-    /// Set to 0 before a launch; 1: the slot's results are there, and nothing of the launch reads or writes its tables.
+    /// 0 before a launch; 1 once the slot's results are complete and the launch no longer reads or writes its tables.
     pub ready: u32,
 }
 
-/// Normalised to the frame.
+/// One object; coordinates are normalised to the frame.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
 pub(super) struct ResultObject {
@@ -292,10 +295,10 @@ pub(super) struct ResultObject {
     pub class_id: u32,
 }
 
-/// Bytes of a slot's results before its keypoints.
+/// Offset of the keypoints in a slot's results, in bytes.
 pub(super) const KEYPOINTS_AT: usize = size_of::<ResultHeader>() + MAX_CANDIDATES * size_of::<ResultObject>();
 
-/// Bytes of a slot's results for objects with that many keypoints.
+/// Size of a slot's results in bytes, for objects with that many keypoints.
 pub(super) const fn results_stride(keypoints: usize) -> usize {
     (KEYPOINTS_AT + MAX_CANDIDATES * keypoints * 3 * size_of::<f32>()).next_multiple_of(128)
 }
@@ -305,7 +308,7 @@ mod tests {
     use super::*;
     use std::mem::offset_of;
 
-    /// The numbers of the checks in kernels/*.cu.
+    /// The numbers are those that kernels/*.cu check.
     #[test]
     fn structures_are_those_of_the_kernels() {
         assert_eq!(size_of::<Source>(), 128);
@@ -351,7 +354,7 @@ mod tests {
         assert_eq!(size_of::<ResultObject>(), 24);
     }
 
-    /// The requirement is 16 KB a frame at 60 persons.
+    /// The requirement is at most 16 KB per frame with 60 persons.
     #[test]
     fn results_of_sixty_persons_are_small() {
         let bytes = size_of::<ResultHeader>() + 60 * (size_of::<ResultObject>() + 17 * 3 * size_of::<f32>());

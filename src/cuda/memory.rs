@@ -1,4 +1,4 @@
-//! Memory on the device, and memory of the host that the device reads and writes.
+//! Device memory, and host memory that the device reads and writes.
 
 use super::context::{Context, Traffic};
 use super::stream::Stream;
@@ -11,21 +11,22 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Where device memory is taken from: a context, or somebody's share of it that is counted and limited.
+/// A source of device memory: a context, or a share of it that is counted and limited.
 pub trait Room: Debug + Send + Sync {
     fn context(self: Arc<Self>) -> Arc<Context>;
 
-    /// The address of so many bytes (not 0), aligned to 256.
+    /// Allocates `bytes` (at least 1), aligned to 256, and returns the address.
     ///
     /// # Errors
-    /// [`ErrorKind::Memory`] when there is no room.
+    /// [`ErrorKind::Memory`] when memory runs out.
     fn take(&self, bytes: usize) -> Result<u64, Error>;
 
-    /// Frees what [`Self::take`] gave, also after a failure of the context. Waits for the work that uses it.
+    /// Frees an address that [`Self::take`] returned, even after the context has failed. Waits for work that uses the
+    /// memory.
     fn give_back(&self, address: u64);
 }
 
-/// What was taken, by address.
+/// Allocated blocks by address.
 #[derive(Debug, Default)]
 pub(super) struct Blocks {
     bytes: HashMap<u64, u64>,
@@ -39,7 +40,7 @@ impl Room for Context {
 
     fn take(&self, bytes: usize) -> Result<u64, Error> {
         let _current = self.enter()?;
-        // SAFETY: the context is current; nothing reads the block before it's written.
+        // SAFETY: the context is current; nothing reads the block before it is written.
         let address = self.check("cuMemAlloc", unsafe { result::malloc_sync(bytes) })?;
         let mut blocks = self.blocks.lock();
         blocks.bytes.insert(address, bytes as u64);
@@ -54,12 +55,12 @@ impl Room for Context {
             blocks.total -= bytes;
         }
         let Ok(_current) = self.push() else { return };
-        // SAFETY: one of our blocks, freed once; cuMemFree waits for the device. There is nobody to tell of an error.
+        // SAFETY: the block is ours and freed once; cuMemFree waits for the device. A destructor can't report an error.
         let _ = unsafe { result::free_sync(address) };
     }
 }
 
-/// Device memory.
+/// A block of device memory.
 #[derive(Debug)]
 pub struct DeviceBuffer {
     room: Arc<dyn Room>,
@@ -69,10 +70,10 @@ pub struct DeviceBuffer {
 }
 
 impl DeviceBuffer {
-    /// Uninitialised; at least one byte, aligned to 256.
+    /// Allocates uninitialised memory of at least one byte, aligned to 256.
     ///
     /// # Errors
-    /// [`ErrorKind::Memory`] when there is no room.
+    /// [`ErrorKind::Memory`] when memory runs out.
     pub fn new<R: Room + 'static>(room: &Arc<R>, bytes: usize) -> Result<Self, Error> {
         let bytes = bytes.max(1);
         let address = room.take(bytes)?;
@@ -91,26 +92,26 @@ impl DeviceBuffer {
         &self.context
     }
 
-    /// Queues setting every byte.
+    /// Queues setting every byte to `value`.
     ///
     /// # Errors
     /// A device failure.
     pub fn fill(&mut self, value: u8, stream: &Stream) -> Result<(), Error> {
         let _current = self.context.enter()?;
-        // SAFETY: the buffer has that many bytes, and its drop waits for the device.
+        // SAFETY: the buffer has that many bytes, and dropping it waits for the device.
         let result = unsafe { result::memset_d8_async(self.address, value, self.bytes, stream.raw()) };
         self.context.check("cuMemsetD8Async", result)
     }
 
-    /// Copies to the buffer's start, and waits for it.
+    /// Copies to the buffer's start and waits for the copy.
     ///
     /// # Errors
-    /// When it's more than the buffer holds, or the device failed.
+    /// The data is larger than the buffer, or the device failed.
     pub fn upload<T: Pod>(&mut self, data: &[T], stream: &Stream) -> Result<(), Error> {
         let bytes: &[u8] = bytemuck::cast_slice(data);
         self.fits(bytes.len())?;
         let _current = self.context.enter()?;
-        // SAFETY: both sides have that many bytes, and live until the synchronise below.
+        // SAFETY: both sides have that many bytes, and live until the stream is synchronised below.
         let result = unsafe { result::memcpy_htod_async(self.address, bytes, stream.raw()) };
         self.context.check("cuMemcpyHtoDAsync", result)?;
         self.context.count_traffic(Traffic { to_device: bytes.len() as u64, to_host: 0 });
@@ -118,15 +119,15 @@ impl DeviceBuffer {
         stream.synchronise()
     }
 
-    /// Copies from the buffer's start, and waits for it.
+    /// Copies from the buffer's start and waits for the copy.
     ///
     /// # Errors
-    /// When it's more than the buffer holds, or the device failed.
+    /// The data is larger than the buffer, or the device failed.
     pub fn download<T: Pod>(&self, data: &mut [T], stream: &Stream) -> Result<(), Error> {
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(data);
         self.fits(bytes.len())?;
         let _current = self.context.enter()?;
-        // SAFETY: both sides have that many bytes, and live until the synchronise below.
+        // SAFETY: both sides have that many bytes, and live until the stream is synchronised below.
         let result = unsafe { result::memcpy_dtoh_async(bytes, self.address, stream.raw()) };
         self.context.check("cuMemcpyDtoHAsync", result)?;
         self.context.count_traffic(Traffic { to_device: 0, to_host: bytes.len() as u64 });
@@ -137,16 +138,17 @@ impl DeviceBuffer {
     /// Queues a copy from the start of mapped memory.
     ///
     /// # Errors
-    /// When one of them is smaller, or the device failed.
+    /// One of the two buffers is too small, or the device failed.
     ///
     /// # Safety
-    /// The mapped memory isn't written or freed until the copy has run; what else uses the target is ordered with it.
+    /// The mapped memory isn't written or freed until the copy has run, and other uses of the target are ordered with
+    /// it.
     pub unsafe fn copy_from_mapped(&self, source: &MappedBuffer, bytes: usize, stream: &Stream) -> Result<(), Error> {
         self.fits(bytes)?;
         source.range(0, bytes)?;
         let _current = self.context.enter()?;
         let (to, from) = (self.address, source.host.as_ptr().cast_const().cast());
-        // SAFETY: both sides have that many bytes; how long the source lives is the caller's promise.
+        // SAFETY: both sides have that many bytes; the caller guarantees the source's lifetime.
         let result = unsafe { sys::cuMemcpyHtoDAsync_v2(to, from, bytes, stream.raw()) }.result();
         self.context.check("cuMemcpyHtoDAsync", result)
     }
@@ -166,7 +168,7 @@ impl Drop for DeviceBuffer {
     }
 }
 
-/// A table in mapped memory, and its place on the device.
+/// A table in mapped memory, and the device address it is copied to.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Table {
     pub from: u64,
@@ -179,9 +181,10 @@ impl Table {
     const UNIT: usize = 16;
 }
 
-/// Pinned host memory that the device sees too, zeroed at first.
+/// Pinned host memory that is mapped into the device's address space; initially zeroed.
 ///
-/// Nothing here orders the host's accesses with the device's: write before a launch, read after an event behind it.
+/// The host's and the device's accesses aren't ordered here: write before a launch, and read after an event recorded
+/// behind it.
 #[derive(Debug)]
 pub struct MappedBuffer {
     context: Arc<Context>,
@@ -190,14 +193,14 @@ pub struct MappedBuffer {
     bytes: usize,
 }
 
-// SAFETY: plain memory, reached through `&self` and `&mut self` as its content would be.
+// SAFETY: this is plain memory, and `&self` and `&mut self` govern access to it as for any value.
 unsafe impl Send for MappedBuffer {}
 // SAFETY: as above.
 unsafe impl Sync for MappedBuffer {}
 
 impl MappedBuffer {
     /// # Errors
-    /// [`ErrorKind::Memory`] when the host can't pin that much.
+    /// [`ErrorKind::Memory`] when the host can't pin that many bytes.
     pub fn new(context: &Arc<Context>, bytes: usize) -> Result<Self, Error> {
         let _current = context.enter()?;
         let bytes = bytes.max(1);
@@ -207,16 +210,16 @@ impl MappedBuffer {
         let host = NonNull::new(host.cast::<u8>())
             .ok_or_else(|| Error::new(ErrorKind::Memory, format!("cuMemHostAlloc gave nothing for {bytes} bytes")))?;
         let mut buffer = Self { context: context.clone(), host, address: 0, bytes };
-        // SAFETY: just allocated with that many bytes.
+        // SAFETY: the memory was just allocated with that many bytes.
         unsafe { host.write_bytes(0, bytes) };
-        // SAFETY: writes one address; the memory was allocated as mapped.
+        // SAFETY: the call writes one address; the memory was allocated as mapped.
         let result =
             unsafe { sys::cuMemHostGetDevicePointer_v2(&mut buffer.address, host.as_ptr().cast(), 0) }.result();
         context.check("cuMemHostGetDevicePointer", result)?;
         Ok(buffer)
     }
 
-    /// Where the device sees it.
+    /// The buffer's address on the device.
     pub fn address(&self) -> u64 {
         self.address
     }
@@ -225,10 +228,10 @@ impl MappedBuffer {
         self.bytes
     }
 
-    /// Its first `bytes`, to be copied to the start of a buffer; rounded up to units of 16.
+    /// Describes a copy of the first `bytes`, rounded up to units of 16, to the start of `to`.
     ///
     /// # Errors
-    /// When one of the two is smaller.
+    /// One of the two buffers is too small.
     pub(super) fn table(&self, to: &DeviceBuffer, bytes: usize) -> Result<Table, Error> {
         let units = bytes.div_ceil(Table::UNIT);
         self.range(0, units * Table::UNIT)?;
@@ -239,7 +242,7 @@ impl MappedBuffer {
     /// Writes values at a byte offset.
     ///
     /// # Errors
-    /// When they don't fit.
+    /// The values don't fit.
     pub fn write<T: Pod>(&mut self, offset: usize, values: &[T]) -> Result<(), Error> {
         let bytes: &[u8] = bytemuck::cast_slice(values);
         self.range(offset, bytes.len())?;
@@ -251,25 +254,25 @@ impl MappedBuffer {
     /// Reads values at a byte offset.
     ///
     /// # Errors
-    /// When there are fewer.
+    /// The buffer ends before the last value.
     pub fn read<T: Pod>(&self, offset: usize, values: &mut [T]) -> Result<(), Error> {
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(values);
         self.range(offset, bytes.len())?;
-        // SAFETY: the range lies in the buffer; the target is another place, borrowed exclusively.
+        // SAFETY: the range lies in the buffer; the target is other memory, borrowed exclusively.
         unsafe { self.host.add(offset).copy_to_nonoverlapping(NonNull::from(&mut *bytes).cast(), bytes.len()) };
         Ok(())
     }
 
-    /// A number at a byte offset that the device may be about to write; what it wrote before that is there too then. `None`
-    /// where there is none.
+    /// Reads, with acquire ordering, a number at a byte offset that the device may be writing: once the new value is
+    /// seen, so is everything the device wrote before it. `None` if the offset is outside the buffer or unaligned.
     pub fn poll(&self, offset: usize) -> Option<u32> {
         self.range(offset, size_of::<u32>()).ok()?;
-        // SAFETY: inside of the buffer; nothing borrows it while `self` is shared.
+        // SAFETY: the range lies in the buffer, and nothing borrows it exclusively while `self` is shared.
         let place = unsafe { self.host.add(offset) }.cast::<AtomicU32>();
         if !place.is_aligned() {
             return None;
         }
-        // SAFETY: aligned, and valid for as long as the buffer is.
+        // SAFETY: the pointer is aligned, and valid as long as the buffer is.
         Some(unsafe { place.as_ref() }.load(Ordering::Acquire))
     }
 
@@ -285,7 +288,8 @@ impl MappedBuffer {
 impl Drop for MappedBuffer {
     fn drop(&mut self) {
         let Ok(_current) = self.context.push() else { return };
-        // SAFETY: ours, freed once; cuMemFreeHost waits for the device. There is nobody to tell of an error.
+        // SAFETY: the memory is ours and freed once; cuMemFreeHost waits for the device. A destructor can't report an
+        // error.
         let _ = unsafe { result::free_host(self.host.as_ptr().cast()) };
     }
 }

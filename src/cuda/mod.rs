@@ -1,9 +1,10 @@
-//! CUDA: the driver, opened at run time, and the kernels around a model.
+//! CUDA: the driver, loaded at run time, and the kernels that run before and after a model.
 //!
-//! 1. [`check_driver`] says whether there is a driver; nothing else here may run before it succeeded once.
-//! 2. [`Context`] is where memory, streams and kernels live: our own, or one that GStreamer's elements share.
-//! 3. [`Preprocessor`] makes a batch's input tensor from frames on the device; [`Postprocessor`] makes results of its
-//!    outputs. Both read what changes from batch to batch from mapped memory, so that a captured [`Graph`] serves for
+//! 1. [`check_driver`] initialises the driver; nothing else here may run before it has succeeded once.
+//! 2. [`Context`] owns memory, streams and kernels; it is our own, or one that GStreamer's elements share.
+//! 3. [`Preprocessor`] makes a batch's input tensor from frames on the device; [`Postprocessor`] turns the model's
+//! outputs
+//!    into results. Both read what changes between batches from mapped memory, so that one captured [`Graph`] serves
 //!    every batch of its size.
 //!
 //! docs/gpu-kernels.md describes the tables and their limits.

@@ -1,25 +1,25 @@
-//! What the GPU's video decoder can do, asked of the driver.
+//! The capabilities of the GPU's video decoder, as the driver reports them.
 
 use crate::error::{Error, ErrorKind};
 use std::ffi::c_int;
 
-/// One codec in one depth, 4:2:0.
+/// The limits for one codec and bit depth, in 4:2:0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodecCaps {
     pub codec: &'static str,
-    /// Bits of a sample: 8, 10 or 12.
+    /// Bits per sample: 8, 10 or 12.
     pub depth: u32,
     pub min_width: u32,
     pub min_height: u32,
     pub max_width: u32,
     pub max_height: u32,
-    /// Of 16×16 pixels, in a frame.
+    /// Macroblocks of 16×16 pixels per frame.
     pub max_macroblocks: u32,
-    /// Decoders that work side by side.
+    /// Number of decoder engines that work in parallel.
     pub engines: u32,
 }
 
-/// Name and number in `cudaVideoCodec`.
+/// Names and their numbers in `cudaVideoCodec`.
 const CODECS: [(&str, i32); 6] = [("H.264", 4), ("HEVC", 8), ("AV1", 11), ("VP9", 10), ("VP8", 9), ("JPEG", 5)];
 
 const DEPTHS: [u32; 3] = [8, 10, 12];
@@ -50,10 +50,10 @@ struct DecodeCaps {
 }
 
 impl CodecCaps {
-    /// Whether pictures of this size can be decoded.
+    /// Checks that pictures of this size can be decoded.
     ///
     /// # Errors
-    /// The limit that they are beyond.
+    /// Names the limit that the size exceeds.
     pub fn check_size(&self, width: u32, height: u32) -> Result<(), String> {
         let macroblocks = u64::from(width.div_ceil(16)) * u64::from(height.div_ceil(16));
         if width > self.max_width || height > self.max_height {
@@ -61,27 +61,27 @@ impl CodecCaps {
         } else if width < self.min_width || height < self.min_height {
             Err(format!("{width}×{height} is less than {}×{}", self.min_width, self.min_height))
         } else if macroblocks > u64::from(self.max_macroblocks) {
-            Err(format!("{width}×{height} has {macroblocks} macroblocks, the most is {}", self.max_macroblocks))
+            Err(format!("{width}×{height} has {macroblocks} macroblocks, more than {}", self.max_macroblocks))
         } else {
             Ok(())
         }
     }
 }
 
-/// Codecs that the GPU of the current CUDA context decodes.
+/// Lists the codecs that the GPU of the current CUDA context decodes.
 ///
 /// # Errors
-/// The driver's decoder library is missing, or doesn't answer.
+/// The driver's decoder library is missing, or a call of it failed.
 pub fn codecs() -> Result<Vec<CodecCaps>, Error> {
     let missing = |error: libloading::Error| {
         let message =
             format!("NVDEC initialization failed: {error}; install the driver's decoder (apt: libnvidia-decode)");
         Error::new(ErrorKind::Library, message)
     };
-    // SAFETY: the driver's own library; its initialisers have no preconditions.
+    // SAFETY: this is the driver's library, whose initialisers have no preconditions.
     let library = unsafe { libloading::Library::new("libnvcuvid.so.1") }.map_err(missing)?;
     type GetCaps = unsafe extern "C" fn(*mut DecodeCaps) -> c_int;
-    // SAFETY: the function's signature in nvcuvid's public header.
+    // SAFETY: this is the function's signature in nvcuvid's public header.
     let get_caps = *unsafe { library.get::<GetCaps>(b"cuvidGetDecoderCaps\0") }.map_err(missing)?;
     // Unloading the driver isn't supported.
     std::mem::forget(library);
@@ -92,7 +92,7 @@ pub fn codecs() -> Result<Vec<CodecCaps>, Error> {
         // SAFETY: the driver fills the structure.
         let status = unsafe { get_caps(&mut caps) };
         if status != 0 {
-            let message = format!("NVDEC initialization failed: the driver answers {status} when asked for {codec}");
+            let message = format!("NVDEC initialization failed: cuvidGetDecoderCaps returned {status} for {codec}");
             return Err(Error::new(ErrorKind::Device, message));
         }
         if caps.supported != 0 {

@@ -1,4 +1,4 @@
-//! From a model's outputs on the device to results in host memory: decoding, suppression, the place in the frame.
+//! From a model's outputs on the device to results in host memory: decoding, suppression and mapping to the frame.
 
 use super::kernels::Kernels;
 use super::layout::{
@@ -14,9 +14,9 @@ use model::{Detection, ElementType, Keypoint, Letterbox, Params, Rect};
 use std::mem::offset_of;
 use std::sync::Arc;
 
-/// Values of MoveNet's keypoints: y, x, score.
+/// Values per MoveNet keypoint: y, x, score.
 const PERSON_VALUES: u32 = 3;
-/// Values of a person of MoveNet's multi-pose model.
+/// Values per person in the output of MoveNet's multi-pose model.
 const PERSON: u32 = 17 * PERSON_VALUES + 5;
 
 /// One of a model's outputs in device memory.
@@ -29,7 +29,7 @@ pub struct DeviceOutput {
     pub shape: Vec<usize>,
 }
 
-/// What one slot's results depend on besides the model.
+/// The inputs, besides the model's outputs, on which a slot's results depend.
 #[derive(Debug, Clone, Copy)]
 pub struct SlotSettings<'a> {
     pub params: &'a Params,
@@ -38,14 +38,14 @@ pub struct SlotSettings<'a> {
     pub frame: (u32, u32),
 }
 
-/// What was found in one slot.
+/// The results of one slot.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SlotResult {
-    /// Normalised to the frame, the most confident first.
+    /// Normalised to the frame, in order of descending confidence.
     pub detections: Vec<Detection>,
-    /// All that passed the thresholds.
+    /// Number of candidates that passed the thresholds.
     pub candidates: u32,
-    /// Those of them that were looked at: the best [`MAX_CANDIDATES`].
+    /// How many of them were considered: at most the best [`MAX_CANDIDATES`].
     pub considered: u32,
 }
 
@@ -68,22 +68,22 @@ pub struct Postprocessor {
     classes: usize,
     batch: usize,
     params: MappedBuffer,
-    /// Whose thresholds a slot's table holds.
+    /// The parameters that each slot's table was last written from.
     written: Vec<Option<Params>>,
     thresholds: Vec<f32>,
-    /// What was read last.
+    /// Scratch space for the objects of the slot that was read last.
     objects: Vec<ResultObject>,
     points: Vec<[f32; 3]>,
     results: MappedBuffer,
-    /// Parameters, counts, keys, boxes and classes, in this order.
+    /// Contains parameters, counts, keys, boxes and classes, in this order.
     workspace: DeviceBuffer,
 }
 
 impl Postprocessor {
-    /// For batches of at most `batch` images of a head with `classes` classes, whose outputs stay where they are.
+    /// For batches of at most `batch` images and a head with `classes` classes. The outputs' addresses must not change.
     ///
     /// # Errors
-    /// When the outputs aren't the plan's, or there is no room.
+    /// The outputs don't match the plan, or memory ran out.
     pub fn new<R: Room + 'static>(
         room: &Arc<R>,
         kernels: &Arc<Kernels>,
@@ -145,16 +145,16 @@ impl Postprocessor {
         })
     }
 
-    /// Sets a slot's thresholds, filters and place from the next launch on. The launches before must have run.
+    /// Sets a slot's thresholds, filters and geometry from the next launch on. Earlier launches must have completed.
     ///
     /// # Errors
-    /// When there is no such slot.
+    /// There is no such slot.
     pub fn set(&mut self, slot: usize, settings: SlotSettings<'_>) -> Result<(), Error> {
         let SlotSettings { params, letterbox, frame } = settings;
         let written = self.written.get_mut(slot).ok_or_else(|| no_slot(slot, self.batch))?;
         let at = slot * self.finish.input.params_stride as usize;
         let table = at + size_of::<SlotParams>();
-        // Rarely anything else than last time.
+        // Parameters rarely change from one batch to the next.
         if written.as_ref() != Some(params) {
             self.thresholds.clear();
             self.thresholds
@@ -180,7 +180,7 @@ impl Postprocessor {
             iou: params.iou,
             class_agnostic: u32::from(params.class_agnostic),
             max_detections: params.max_detections.min(MAX_CANDIDATES) as u32,
-            // Never above any threshold that is looked up.
+            // No threshold that the kernels look up is lower.
             lowest: params.class_confidence.values().copied().fold(params.confidence, f32::min),
             other,
             classes: self.classes as u32,
@@ -188,39 +188,41 @@ impl Postprocessor {
         self.params.write(at, &[head])
     }
 
-    /// Makes a slot find nothing: for slots of a batch that stay empty.
+    /// Makes a slot find nothing, for slots of a batch that stay empty.
     ///
     /// # Errors
-    /// When there is no such slot.
+    /// There is no such slot.
     pub fn clear(&mut self, slot: usize) -> Result<(), Error> {
         *self.written.get_mut(slot).ok_or_else(|| no_slot(slot, self.batch))? = None;
         let nothing = SlotParams { lowest: f32::INFINITY, other: f32::INFINITY, ..SlotParams::default() };
         self.params.write(slot * self.finish.input.params_stride as usize, &[nothing])
     }
 
-    /// The parameters, which have to be on the device before [`Self::enqueue`]'s work, and the counters, which have to be 0.
+    /// The parameters that must be on the device, and the address of the counters that must be 0, before
+    /// [`Self::enqueue`]'s work runs.
     ///
     /// # Errors
-    /// Never for a batch of those that it was made for.
+    /// Only if the batch is larger than this was created for.
     pub(super) fn prepared(&self, batch: usize) -> Result<(Table, u64), Error> {
         let Candidates { counts, params_stride, .. } = self.finish.input;
-        // Parameters are the workspace's first part.
+        // The parameters are at the start of the workspace.
         let table = self.params.table(&self.workspace, batch.min(self.batch) * params_stride as usize)?;
         Ok((table, counts))
     }
 
-    /// Queues decoding of the first `batch` slots' outputs, behind a [`super::Preprocessor::enqueue`] with this.
+    /// Queues the decoding of the first `batch` slots' outputs. [`super::Preprocessor::enqueue`] must have been queued
+    /// with this chain before.
     ///
     /// # Errors
     /// A device failure.
     ///
     /// # Safety
-    /// The outputs that were given to [`Self::new`] and `self` stay until the launch, or every launch of a graph that
+    /// The outputs given to [`Self::new`] and `self` stay valid until the launch, or every launch of a graph that
     /// captures it, has run.
     pub unsafe fn enqueue(&self, stream: &Stream, batch: usize) -> Result<(), Error> {
         let batch = batch.min(self.batch) as u32;
         let kernels = &self.kernels;
-        // SAFETY: the caller's promise for the outputs, whose shapes were checked; all else is `self`'s.
+        // SAFETY: the caller vouches for the outputs, whose shapes were checked; `self` owns the rest.
         unsafe {
             match &self.decode {
                 Decode::Columns(args) => kernels.decode_columns(stream, *args, batch)?,
@@ -232,16 +234,16 @@ impl Postprocessor {
         }
     }
 
-    /// Before a launch of the first `batch` slots that is waited for by [`Self::is_ready`].
+    /// Resets the first `batch` slots' flags; call it before a launch that [`Self::is_ready`] is to wait for.
     ///
     /// # Errors
-    /// The batch is larger than those that it was made for.
+    /// The batch is larger than this was created for.
     pub fn expect(&mut self, batch: usize) -> Result<(), Error> {
         (0..batch).try_for_each(|slot| self.results.write(self.ready_at(slot), &[0u32]))
     }
 
-    /// Whether a launch of the first `batch` slots has come to its end. Asks the driver nothing: a device that failed never
-    /// gets there.
+    /// Whether a launch of the first `batch` slots has completed. This doesn't call the driver, so it stays false when
+    /// the device has failed.
     pub fn is_ready(&self, batch: usize) -> bool {
         (0..batch).all(|slot| self.results.poll(self.ready_at(slot)) == Some(1))
     }
@@ -250,10 +252,11 @@ impl Postprocessor {
         slot * self.finish.results_stride as usize + offset_of!(ResultHeader, ready)
     }
 
-    /// Reads a slot's results, once they are [ready](Self::is_ready) or an event behind the launch was reached.
+    /// Reads a slot's results, once they are [ready](Self::is_ready) or an event recorded behind the launch has
+    /// completed.
     ///
     /// # Errors
-    /// When there is no such slot.
+    /// There is no such slot.
     pub fn results(&mut self, slot: usize, found: &mut SlotResult) -> Result<(), Error> {
         if slot >= self.batch {
             return Err(no_slot(slot, self.batch));
@@ -280,24 +283,24 @@ impl Postprocessor {
         Ok(())
     }
 
-    /// Bytes that a launch copies to the device for so many slots: sources and parameters.
+    /// Bytes that a launch copies to the device for `batch` slots: sources and parameters.
     pub fn bytes_to_device(&self, batch: usize) -> usize {
         batch * (size_of::<Source>() + self.finish.input.params_stride as usize)
     }
 
-    /// Bytes that a slot's results take on their way to the host.
+    /// Bytes of a slot's results that are transferred to the host.
     pub fn bytes_to_host(&self, found: &SlotResult) -> usize {
         let object = size_of::<ResultObject>() + self.keypoints * size_of::<[f32; 3]>();
         size_of::<ResultHeader>() + found.detections.len() * object
     }
 
-    /// Bytes of device memory that it takes, and of mapped memory.
+    /// Bytes of device memory and of mapped memory that this uses.
     pub fn bytes(&self) -> (usize, usize) {
         (self.workspace.bytes(), self.params.bytes() + self.results.bytes())
     }
 }
 
-/// Most candidates of an image.
+/// The most candidates that an image can have.
 fn capacity(plan: &Plan, outputs: &[DeviceOutput]) -> Result<usize, Error> {
     Ok(match plan {
         &Plan::Anchors { output, channels_first: true, .. } => matrix(outputs, output)?.1,
@@ -313,7 +316,7 @@ fn capacity(plan: &Plan, outputs: &[DeviceOutput]) -> Result<usize, Error> {
     })
 }
 
-/// The arguments of the kernels; of the last one's what depends on the plan.
+/// The arguments of the decoding kernel, and those arguments of the last kernel that depend on the plan.
 fn arguments(plan: &Plan, outputs: &[DeviceOutput], out: Candidates) -> Result<(Decode, FinishArgs), Error> {
     let finish = FinishArgs { input: out, x_unit: 1.0, y_unit: 1.0, ..FinishArgs::default() };
     match plan {
@@ -410,7 +413,11 @@ fn arguments(plan: &Plan, outputs: &[DeviceOutput], out: Candidates) -> Result<(
                 ..RowsArgs::default()
             };
             if levels.len() > args.levels.len() {
-                return Err(failed(format!("{} strides, at most {} are possible", levels.len(), args.levels.len())));
+                return Err(failed(format!(
+                    "the model has {} strides, the kernels support at most {}",
+                    levels.len(),
+                    args.levels.len()
+                )));
             }
             let mut first = 0;
             for (place, level) in args.levels.iter_mut().zip(levels) {
@@ -449,7 +456,7 @@ fn arguments(plan: &Plan, outputs: &[DeviceOutput], out: Candidates) -> Result<(
     }
 }
 
-/// One level of distributions, with its first anchor's index, and whether its tensors are F16.
+/// One level of distributions, given the index of its first anchor, and whether its tensors are F16.
 fn distributions(
     level: &PlanLevel,
     outputs: &[DeviceOutput],
@@ -489,7 +496,7 @@ fn distributions(
     Ok((level, half))
 }
 
-/// Where an output's keypoints begin: nowhere if there are none, so that no address is made beyond the output.
+/// Address of an output's keypoints; 0 if there are none, because the address would lie beyond the output.
 fn keypoints_at(output: &DeviceOutput, offset: usize, count: usize) -> u64 {
     if count == 0 { 0 } else { output.address + offset as u64 }
 }
@@ -506,7 +513,7 @@ fn matrix(outputs: &[DeviceOutput], index: usize) -> Result<(usize, usize), Erro
     }
 }
 
-/// Bytes of an element, and whether it's F16.
+/// Bytes per element, and whether it is F16.
 fn element(output: &DeviceOutput) -> Result<(usize, u32), Error> {
     match output.element {
         ElementType::F32 => Ok((4, 0)),
@@ -516,11 +523,11 @@ fn element(output: &DeviceOutput) -> Result<(usize, u32), Error> {
 }
 
 fn unexpected(output: &DeviceOutput, wanted: &str) -> Error {
-    failed(format!("an output has shape {:?} of {:?}, expected {wanted}", output.shape, output.element))
+    failed(format!("a model output is {:?} of {:?}, expected {wanted}", output.shape, output.element))
 }
 
 fn no_slot(slot: usize, batch: usize) -> Error {
-    failed(format!("slot {slot} of a batch of {batch}"))
+    failed(format!("there is no slot {slot} in a batch of {batch}"))
 }
 
 fn failed(message: String) -> Error {

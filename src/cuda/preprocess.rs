@@ -10,25 +10,25 @@ use model::video::{Colorimetry, Conversion, DeviceFormat};
 use model::{ElementType, InputSpec, Layout, Letterbox, Rect};
 use std::sync::Arc;
 
-/// The format of a slot whose tensor is already made.
+/// The format of a slot whose tensor already exists.
 const TENSOR: u16 = 5;
 
-/// A frame in device memory. Chroma of odd sizes is rounded up: `(width + 1) / 2`.
+/// A frame in device memory. Chroma planes of odd sizes are rounded up: `(width + 1) / 2`.
 #[derive(Debug, Clone, Copy)]
 pub struct DevicePicture {
     pub format: DeviceFormat,
-    /// Not read for RGB formats.
+    /// Ignored for RGB formats.
     pub colorimetry: Colorimetry,
     pub width: u32,
     pub height: u32,
-    /// Addresses. NV12, P010: Y, UV; I420: Y, U, V; packed: one.
+    /// Addresses. NV12 and P010: Y, UV; I420: Y, U, V; packed formats: one plane.
     pub planes: [u64; 3],
     /// Bytes from one row to the next.
     pub pitches: [u32; 3],
 }
 
 impl DevicePicture {
-    /// Of each plane: bytes of a row, bytes that are read at once, and rows.
+    /// For each plane: bytes per row, bytes per access, and rows.
     pub(super) fn layout(&self) -> impl Iterator<Item = (u64, u64, u64)> {
         let (width, cells) = (u64::from(self.width), u64::from(self.width.div_ceil(2)));
         let (height, lines) = (u64::from(self.height), u64::from(self.height.div_ceil(2)));
@@ -42,7 +42,7 @@ impl DevicePicture {
         planes.into_iter().filter(|&(row, ..)| row > 0)
     }
 
-    /// What the kernel relies on: a misaligned access would end the whole context.
+    /// Checks what the kernel relies on: a misaligned access would make the whole context unusable.
     pub fn check(&self) -> Result<(), Error> {
         for (index, ((&address, &pitch), (row, unit, _))) in
             self.planes.iter().zip(&self.pitches).zip(self.layout()).enumerate()
@@ -63,10 +63,10 @@ impl DevicePicture {
 }
 
 impl Source {
-    /// A region (frame pixels) of a frame. A region without pixels becomes an empty border.
+    /// A region of a frame, in frame pixels. A region without pixels gives only the border.
     ///
     /// # Errors
-    /// When a plane isn't aligned to its pixels, or its rows are shorter than the frame is wide.
+    /// A plane isn't aligned to its pixels, or its rows are shorter than the frame's width.
     pub fn picture(picture: &DevicePicture, region: Rect, spec: &InputSpec) -> Result<Self, Error> {
         picture.check()?;
         let frame = Rect::new(0.0, 0.0, picture.width as f32, picture.height as f32);
@@ -99,19 +99,19 @@ impl Source {
         })
     }
 
-    /// A tensor on the device that is already what the model wants: it's copied.
+    /// A tensor on the device that already has the model's input format and is only copied.
     pub fn tensor(address: u64) -> Self {
         Self { planes: [address, 0, 0], format: TENSOR, ..Self::default() }
     }
 
-    /// No picture, only the border: for slots of a batch that stay empty.
+    /// Only the border without a picture, for slots of a batch that stay empty.
     pub fn border() -> Self {
         Self::default()
     }
 }
 
 impl SourceAxis {
-    /// As the CPU engine's resampling: the pixels that the region touches, inside the frame.
+    /// The pixels inside the frame that the region touches, as in the CPU engine's resampling.
     fn new(start: f32, length: f32, source: u32, target: u32) -> Self {
         let last = f64::from(source.saturating_sub(1));
         let (start, length) = (f64::from(start), f64::from(length));
@@ -120,17 +120,17 @@ impl SourceAxis {
         Self { start, scale: length / f64::from(target.max(1)), low: low as u32, high: high as u32 }
     }
 
-    /// Whether all target pixels are whole source pixels, as when 1920 become 640.
+    /// Whether every target pixel coincides with a source pixel, as when 1920 pixels become 640.
     fn is_exact(&self, target: u32) -> bool {
         let (low, high) = (f64::from(self.low), f64::from(self.high));
         let position = |at: u32| self.start + (f64::from(at) + 0.5) * self.scale - 0.5;
-        // The common case first: whole steps from a whole place.
+        // The common case first: a whole number of steps from a whole position.
         (self.scale.fract() == 0.0 && position(0).fract() == 0.0)
             || (0..target).all(|at| position(at).clamp(low, high).fract() == 0.0)
     }
 }
 
-/// On the 8-bit scale; full range has 1023 for white in 10 bits, which a quarter of makes 255.75.
+/// The conversion on the 8-bit scale. White is 1023 in 10-bit full range, a quarter of which is 255.75 rather than 255.
 fn conversion(picture: &DevicePicture) -> Conversion {
     let mut conversion = Conversion::new(picture.colorimetry);
     if picture.format == DeviceFormat::P010 && picture.colorimetry.full_range {
@@ -148,12 +148,12 @@ fn conversion(picture: &DevicePicture) -> Conversion {
     conversion
 }
 
-/// A lane's table of sources, and the kernel that makes tensors of them.
+/// A lane's table of sources, and the kernel that turns them into tensors.
 #[derive(Debug)]
 pub struct Preprocessor {
     kernels: Arc<Kernels>,
     sources: MappedBuffer,
-    /// Their copy on the device: no kernel but the one that copies reads a table over the bus.
+    /// The sources' copy on the device: only the kernel that copies them reads a table over the bus.
     staged: DeviceBuffer,
     args: PreprocessArgs,
 }
@@ -162,7 +162,7 @@ impl Preprocessor {
     /// For batches of at most `batch` images.
     ///
     /// # Errors
-    /// When the host can't pin the table, or the device has no room for it.
+    /// The host can't pin the table, or the device is out of memory.
     pub fn new<R: Room + 'static>(
         room: &Arc<R>,
         kernels: &Arc<Kernels>,
@@ -192,23 +192,24 @@ impl Preprocessor {
         Ok(Self { kernels: kernels.clone(), sources, staged, args })
     }
 
-    /// Sets what a slot shows from the next launch on. The launches before must have run.
+    /// Sets a slot's source from the next launch on. Earlier launches must have completed.
     ///
     /// # Errors
-    /// When there is no such slot.
+    /// There is no such slot.
     pub fn set(&mut self, slot: usize, source: &Source) -> Result<(), Error> {
         self.sources.write(slot * size_of::<Source>(), std::slice::from_ref(source))
     }
 
-    /// Queues making the first `batch` slots' images at `tensor`, and getting `chain`, which follows the model, ready.
+    /// Queues the preprocessing of the first `batch` slots into `tensor`, and the preparation of `chain`, which follows
+    /// the model.
     ///
     /// # Errors
-    /// When the batch is larger than the table, or the device failed.
+    /// The batch is larger than the table, or the device failed.
     ///
     /// # Safety
-    /// `tensor` has room for `batch` images, aligned to 16 bytes; each slot's source leads to planes of its size (or a
-    /// tensor) in this context; all of it, `chain` and `self` stay until the launch, or every launch of a graph that
-    /// captures it, has run.
+    /// `tensor` has space for `batch` images, aligned to 16 bytes; each slot's source points to planes of its size (or
+    /// a tensor) in this context; all of these, `chain` and `self` stay valid until the launch, or every launch of a
+    /// graph that captures it, has run.
     pub unsafe fn enqueue(
         &self,
         stream: &Stream,
@@ -219,7 +220,7 @@ impl Preprocessor {
         let sources = self.sources.table(&self.staged, batch * size_of::<Source>())?;
         let (params, counts) = chain.map_or(Ok(Default::default()), |chain| chain.prepared(batch))?;
         let args = PreprocessArgs { tensor, counts, ..self.args };
-        // SAFETY: the caller's promise; the tables are written only when the launches before have run.
+        // SAFETY: the caller guarantees it; the tables are written only after earlier launches have completed.
         unsafe {
             self.kernels.stage(stream, [sources, params])?;
             self.kernels.preprocess(stream, args, batch as u32)
@@ -298,7 +299,7 @@ mod tests {
         }
     }
 
-    /// White and black of ten bits become those of eight.
+    /// White and black in ten bits map to white and black in eight.
     #[test]
     fn ten_bit_white_is_white() {
         for full_range in [false, true] {

@@ -7,21 +7,21 @@ use cudarc::driver::result::{self, stream::StreamKind};
 use cudarc::driver::sys::{self, CUevent, CUevent_flags, CUevent_wait_flags, CUstream, CUstreamCaptureMode};
 use std::sync::Arc;
 
-/// A queue of work on the device that waits for no other stream.
+/// A queue of work on the device that doesn't synchronise with other streams.
 #[derive(Debug)]
 pub struct Stream {
     context: Arc<Context>,
     handle: CUstream,
 }
 
-// SAFETY: a CUstream may be used from every thread, by several at once.
+// SAFETY: several threads may use a CUstream at the same time.
 unsafe impl Send for Stream {}
 // SAFETY: as above.
 unsafe impl Sync for Stream {}
 
 impl Stream {
     /// # Errors
-    /// When the device has no room, or failed.
+    /// The device is out of memory or failed.
     pub fn new(context: &Arc<Context>) -> Result<Self, Error> {
         let _current = context.enter()?;
         let handle = context.check("cuStreamCreate", result::stream::create(StreamKind::NonBlocking))?;
@@ -41,7 +41,7 @@ impl Stream {
         self.handle
     }
 
-    /// What is queued after this runs once `event` was reached.
+    /// Makes work that is queued after this call wait for `event`.
     ///
     /// # Errors
     /// A device failure.
@@ -53,71 +53,72 @@ impl Stream {
         self.context.check("cuStreamWaitEvent", result)
     }
 
-    /// Blocks until everything queued has run.
+    /// Blocks until all queued work has run.
     ///
     /// # Errors
-    /// What failed on the device.
+    /// Work on the device failed.
     pub fn synchronise(&self) -> Result<(), Error> {
         let _current = self.context.enter()?;
         // SAFETY: the handle lives; the context is current.
         self.context.check("cuStreamSynchronize", unsafe { result::stream::synchronize(self.handle) })
     }
 
-    /// Records what `work` queues on this stream as a graph, instead of running it. Other threads may go on using CUDA.
+    /// Captures what `work` queues on this stream as a graph instead of running it. Other threads may use CUDA
+    /// meanwhile.
     ///
     /// # Errors
-    /// `work`'s, or the driver's: something in it can't be captured.
+    /// `work` failed, or queued something that can't be captured.
     pub fn capture(&self, work: impl FnOnce() -> Result<(), Error>) -> Result<Template, Error> {
         let _current = self.context.enter()?;
         let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         // SAFETY: the handle lives; the context is current.
         self.context.check("cuStreamBeginCapture", unsafe { result::stream::begin_capture(self.handle, mode) })?;
         let outcome = work();
-        // Also after a failure, or the stream stays in its capture.
-        // SAFETY: a capture was begun on this thread.
+        // A capture must be ended even if the work failed, or the stream stays in capture mode.
+        // SAFETY: the capture was begun on this thread.
         let ended = unsafe { result::stream::end_capture(self.handle) };
         let template = ended.map(|graph| (!graph.is_null()).then(|| Template::new(&self.context, graph)));
         outcome?;
         self.context
             .check("cuStreamEndCapture", template)?
-            .ok_or_else(|| Error::new(ErrorKind::Failed, "cuStreamEndCapture gave no graph"))
+            .ok_or_else(|| Error::new(ErrorKind::Failed, "cuStreamEndCapture returned no graph"))
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
         let Ok(_current) = self.context.push() else { return };
-        // SAFETY: ours, destroyed once; what is queued still runs. There is nobody to tell of an error.
+        // SAFETY: we own the stream and destroy it once; queued work still runs. A destructor can't report an error.
         let _ = unsafe { result::stream::destroy(self.handle) };
     }
 }
 
-/// A point in a stream that others can wait for.
+/// A point in a stream that threads and other streams can wait for.
 #[derive(Debug)]
 pub struct Event {
     context: Arc<Context>,
     handle: CUevent,
 }
 
-// SAFETY: a CUevent may be used from every thread, by several at once.
+// SAFETY: several threads may use a CUevent at the same time.
 unsafe impl Send for Event {}
 // SAFETY: as above.
 unsafe impl Sync for Event {}
 
 impl Event {
-    /// Waiting for it blocks instead of spinning.
+    /// Creates an event; waiting for it blocks the thread instead of spinning.
     ///
     /// # Errors
-    /// When the device failed.
+    /// The device failed.
     pub fn new(context: &Arc<Context>) -> Result<Self, Error> {
         let flags = CUevent_flags::CU_EVENT_BLOCKING_SYNC as u32 | CUevent_flags::CU_EVENT_DISABLE_TIMING as u32;
         Self::with_flags(context, flags)
     }
 
-    /// As [`Self::new`], and it keeps the time: for measurements.
+    /// Like [`Self::new`], but the event also records the time, for measurements.
     ///
     /// # Errors
-    /// When the device failed.
+    /// The device failed.
     pub fn timed(context: &Arc<Context>) -> Result<Self, Error> {
         Self::with_flags(context, CUevent_flags::CU_EVENT_BLOCKING_SYNC as u32)
     }
@@ -125,21 +126,21 @@ impl Event {
     fn with_flags(context: &Arc<Context>, flags: u32) -> Result<Self, Error> {
         let _current = context.enter()?;
         let mut handle: CUevent = std::ptr::null_mut();
-        // SAFETY: writes one handle; the context is current.
+        // SAFETY: the call writes one handle; the context is current.
         context.check("cuEventCreate", unsafe { sys::cuEventCreate(&mut handle, flags) }.result())?;
         Ok(Self { context: context.clone(), handle })
     }
 
-    /// Marks the end of what is queued on a stream of its context now.
+    /// Records the event behind the work now queued on a stream of its context.
     ///
     /// # Errors
     /// A device failure.
     pub fn record(&self, stream: &Stream) -> Result<(), Error> {
-        // SAFETY: a stream of ours lives.
+        // SAFETY: `stream` owns a live handle.
         unsafe { self.record_on(stream.handle.cast()) }
     }
 
-    /// As [`Self::record`], on somebody else's stream.
+    /// Like [`Self::record`], on a stream that isn't a [`Stream`].
     ///
     /// # Errors
     /// A device failure.
@@ -148,34 +149,34 @@ impl Event {
     /// `stream` is a CUstream of this event's context, or null for the default stream.
     pub unsafe fn record_on(&self, stream: *mut std::ffi::c_void) -> Result<(), Error> {
         let _current = self.context.enter()?;
-        // SAFETY: the event lives, the stream is the caller's promise; the context is current.
+        // SAFETY: the event lives, the caller vouches for the stream; the context is current.
         self.context.check("cuEventRecord", unsafe { result::event::record(self.handle, stream.cast()) })
     }
 
-    /// Blocks until the event was reached.
+    /// Blocks until the event has completed.
     ///
     /// # Errors
-    /// What failed on the device before it.
+    /// Work before the event failed.
     pub fn synchronise(&self) -> Result<(), Error> {
         let _current = self.context.enter()?;
         // SAFETY: the event lives; the context is current.
         self.context.check("cuEventSynchronize", unsafe { result::event::synchronize(self.handle) })
     }
 
-    /// Whether the event was reached.
+    /// Whether the event has completed.
     ///
     /// # Errors
-    /// What failed on the device before it.
+    /// Work before the event failed.
     pub fn is_reached(&self) -> Result<bool, Error> {
         let _current = self.context.enter()?;
         // SAFETY: the event lives; the context is current.
         self.context.check_done("cuEventQuery", unsafe { result::event::query(self.handle) })
     }
 
-    /// Milliseconds from `earlier` to this event, both [timed](Self::timed) and reached.
+    /// Milliseconds from `earlier` to this event; both must be [timed](Self::timed) and have completed.
     ///
     /// # Errors
-    /// When one of them isn't.
+    /// One of the events isn't timed, or hasn't completed.
     pub fn milliseconds_since(&self, earlier: &Event) -> Result<f32, Error> {
         let _current = self.context.enter()?;
         // SAFETY: both events live; the context is current.
@@ -186,7 +187,7 @@ impl Event {
 impl Drop for Event {
     fn drop(&mut self) {
         let Ok(_current) = self.context.push() else { return };
-        // SAFETY: ours, destroyed once. There is nobody to tell of an error.
+        // SAFETY: we own the event and destroy it once. A destructor can't report an error.
         let _ = unsafe { result::event::destroy(self.handle) };
     }
 }

@@ -1,4 +1,4 @@
-//! A service's share of the device's memory.
+//! Accounting for a service's share of the device's memory.
 
 use super::allocation::ContextMemory;
 use crate::cuda::{Context, Room};
@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use tensorrt::{GpuAllocator, Library, Usage};
 
-/// Weights, what contexts work in, tables, inputs and outputs of one service: counted together, under one limit.
+/// Counts one service's device memory (weights, scratch memory, tables, inputs and outputs) under one limit.
 #[derive(Debug)]
 pub struct Account {
     context: Arc<Context>,
@@ -15,14 +15,14 @@ pub struct Account {
 }
 
 impl Account {
-    /// `who` is named in errors; `limit` in MiB, 0: none.
+    /// `who` is the service's name in errors; `limit` is in MiB, and 0 means no limit.
     pub fn new(context: &Arc<Context>, library: &Library, who: &str, limit: u32) -> Arc<Self> {
         let limit = (limit > 0).then_some(u64::from(limit) << 20);
         let allocator = GpuAllocator::new(library.group(), Box::new(ContextMemory(Arc::clone(context))), who, limit);
         Arc::new(Self { context: Arc::clone(context), allocator: Arc::new(allocator) })
     }
 
-    /// For TensorRT.
+    /// The allocator that TensorRT uses.
     pub fn allocator(&self) -> &Arc<GpuAllocator> {
         &self.allocator
     }
@@ -31,7 +31,7 @@ impl Account {
         self.allocator.usage()
     }
 
-    /// The cause of an error: a device that failed says no to everything.
+    /// The root cause of an error: after a device failure every call fails, so the failure itself is reported.
     pub fn cause(&self, error: impl Into<Error>) -> Error {
         self.context.failure().cloned().unwrap_or_else(|| error.into())
     }
@@ -44,7 +44,7 @@ impl Room for Account {
 
     fn take(&self, bytes: usize) -> Result<u64, Error> {
         let taken = self.allocator.allocate(bytes as u64, 256).map_err(|error| {
-            // Ours, not what TensorRT's next error is about.
+            // This refusal was for our own buffer; it must not be taken for the cause of TensorRT's next error.
             self.allocator.take_refusal();
             self.cause(error)
         });

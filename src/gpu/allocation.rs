@@ -7,25 +7,26 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use tensorrt::DeviceMemory;
 
-/// Memory of one CUDA context, whatever is current on the thread that asks: TensorRT's builder asks on threads of its own.
+/// Allocates in one CUDA context whichever context is current on the calling thread: TensorRT's builder allocates on
+/// its own threads.
 #[derive(Debug, Clone, Copy)]
 pub struct CudaMemory {
     context: sys::CUcontext,
 }
 
-// SAFETY: a context's handle may be used on any thread.
+// SAFETY: any thread may use a context's handle.
 unsafe impl Send for CudaMemory {}
-// SAFETY: as above; nothing is changed through it.
+// SAFETY: as above; the handle is never changed.
 unsafe impl Sync for CudaMemory {}
 
 impl CudaMemory {
-    /// Of the context that is current on this thread. It has to outlive what is allocated.
+    /// For the context that is current on this thread, which must outlive all allocations.
     pub fn current() -> Option<Self> {
         result::ctx::get_current().ok().flatten().map(|context| Self { context })
     }
 
     fn within<T>(self, work: impl FnOnce() -> Option<T>) -> Option<T> {
-        // SAFETY: the context is alive as long as its memory is used.
+        // SAFETY: the context lives as long as its memory is used.
         unsafe { sys::cuCtxPushCurrent_v2(self.context) }.result().ok()?;
         let done = work();
         let mut popped = std::ptr::null_mut();
@@ -38,7 +39,7 @@ impl CudaMemory {
 impl DeviceMemory for CudaMemory {
     fn allocate(&self, size: u64, alignment: u64) -> Option<NonNull<c_void>> {
         self.within(|| {
-            // SAFETY: any size; the address is used on the device only.
+            // SAFETY: any size is allowed; the address is used on the device only.
             let memory = unsafe { result::malloc_sync(usize::try_from(size).ok()?) }.ok()?;
             if !memory.is_multiple_of(alignment.max(1)) {
                 // SAFETY: nothing uses the block yet.
@@ -55,8 +56,7 @@ impl DeviceMemory for CudaMemory {
     }
 }
 
-/// Memory of one of our contexts, on whatever thread: what is taken is counted there, and a failure of the device is
-/// found there.
+/// Allocates in one of our contexts on any thread. The context counts the allocations and records device failures.
 #[derive(Debug)]
 pub struct ContextMemory(pub Arc<Context>);
 

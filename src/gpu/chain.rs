@@ -1,10 +1,10 @@
-//! One lane's work on the device, from frames to results: preprocessing, the model, decoding, as one captured graph a batch
-//! size.
+//! One lane's work on the device, from frames to results: preprocessing, the model and decoding, as one captured graph
+//! per batch size.
 //!
-//! A [`Chain`] owns all that its kernels and graphs read and write, and holds the frames of a batch until the device is done
-//! with them. One batch at a time: [`Chain::show`] (or [`Chain::show_tensor`]) for each slot, [`Chain::run`], then
-//! [`Chain::results`]. Whether a slot shows a frame or a ready tensor is said in its table's entry, so one graph a batch
-//! size serves both.
+//! A [`Chain`] owns all memory that its kernels and graphs use, and holds the frames of a batch until the device is
+//! done with them. It runs one batch at a time: [`Chain::show`] (or [`Chain::show_tensor`]) for each slot,
+//! [`Chain::run`], then [`Chain::results`]. A slot's table entry says whether it contains a frame or a ready tensor, so
+//! one graph per batch size serves both.
 
 mod alone;
 
@@ -25,7 +25,7 @@ use std::ffi::CString;
 use std::sync::Arc;
 use tensorrt;
 
-/// What a chain is made for.
+/// The parameters of a chain.
 #[derive(Debug)]
 pub struct ChainSpec<'a> {
     pub input: &'a InputSpec,
@@ -35,11 +35,11 @@ pub struct ChainSpec<'a> {
     pub outputs: &'a [ChainOutput],
     pub plan: &'a Plan,
     pub classes: usize,
-    /// Whether overlapping boxes are left to suppression.
+    /// Whether overlapping boxes must be suppressed after decoding.
     pub needs_nms: bool,
-    /// Fewest and most images of a batch.
+    /// Minimum and maximum number of images in a batch.
     pub batch: (usize, usize),
-    /// Bytes that the model works in, whatever the batch.
+    /// Bytes of scratch memory that the model needs for any batch.
     pub scratch: usize,
 }
 
@@ -53,42 +53,43 @@ pub struct ChainOutput {
 }
 
 impl ChainOutput {
-    /// Bytes of one image's share.
+    /// Bytes per image.
     pub fn bytes(&self) -> usize {
         self.shape.iter().product::<usize>() * self.element.size()
     }
 }
 
-/// A batch size that is ready to run.
+/// One batch size that is ready to run.
 #[derive(Debug)]
 struct Rung {
     batch: usize,
-    /// Before the network: it was captured from it. `None`: launched kernel by kernel.
+    /// Declared before the network, from which it was captured, so that it is dropped first. `None`: the kernels are
+    /// launched one by one.
     graph: Option<Graph>,
     network: Network,
     wait: CompletionWait,
 }
 
-/// What can be run.
+/// The batch sizes that can be run.
 #[derive(Debug)]
 enum Rungs {
-    /// The least batch first.
+    /// In ascending order of batch size.
     Ladder(Vec<Rung>),
-    /// One context that is given each batch's shape; its release can't share profiles.
+    /// One context that is reshaped for each batch, for TensorRT releases whose contexts can't share a profile.
     Reshaped(Network),
 }
 
-/// See the module.
+/// See the module's documentation.
 pub struct Chain {
-    // Dropped in this order.
+    // The fields are dropped in this order.
     rungs: Within<Rungs>,
     body: Body,
 }
 
-/// All but the models.
+/// Everything except the models.
 struct Body {
-    // Dropped in this order.
-    /// What the slots of the batch under way show, held until the device is done with it.
+    // The fields are dropped in this order.
+    /// The frames in the slots of the current batch, held until the device is done with them.
     frames: Vec<MappedFrame>,
     tensors: Vec<Arc<Tensor>>,
     preprocessor: Preprocessor,
@@ -97,9 +98,9 @@ struct Body {
     outputs: Vec<Binding>,
     scratch: Arc<DeviceBuffer>,
     image: InputSpec,
-    /// Fewest and most images.
+    /// Minimum and maximum number of images.
     batch: (usize, usize),
-    /// A producer's work on its frame.
+    /// Recorded behind a producer's work on its frame.
     produced: Event,
     done: Event,
     stream: Stream,
@@ -107,10 +108,10 @@ struct Body {
 }
 
 impl Chain {
-    /// Takes the memory; [`Self::add`] or [`Self::add_reshaped`] make it ready to run.
+    /// Allocates the memory; [`Self::add`] or [`Self::add_reshaped`] then make the chain ready to run.
     ///
     /// # Errors
-    /// [`ErrorKind::Memory`]; outputs that aren't the plan's.
+    /// [`ErrorKind::Memory`], or outputs that don't match the plan.
     pub fn new<R: Room + 'static>(room: &Arc<R>, kernels: &Arc<Kernels>, spec: &ChainSpec<'_>) -> Result<Self, Error> {
         let body = Body::new(room, kernels, spec)?;
         Ok(Self { rungs: Within::new(kernels.context(), Rungs::Ladder(Vec::new())), body })
@@ -120,14 +121,14 @@ impl Chain {
         self.body.stream.context()
     }
 
-    /// Makes one batch size ready: binds a context of its own to it, runs all of it once, captures it, and launches the
-    /// graph once. `shape` is the model's input with that batch. The context is never reshaped or bound again.
+    /// Prepares one batch size: binds a separate context to it, runs everything once, captures it and launches the
+    /// graph once. `shape` is the shape of the model's input for that batch. The context is never reshaped or rebound.
     ///
-    /// A model that can't be captured (its steps wait for each other on the host) is launched kernel by kernel; the reason
-    /// is given back.
+    /// A model that can't be captured (because its steps synchronise on the host) is launched kernel by kernel; the
+    /// reason is returned.
     ///
     /// # Errors
-    /// Out of memory, what TensorRT says, a device failure.
+    /// Memory ran out, TensorRT failed, or the device failed.
     pub fn add(
         &mut self,
         make: impl Fn() -> Result<tensorrt::Context, tensorrt::Error>,
@@ -143,8 +144,8 @@ impl Chain {
         let captured = body.capture(|| body.enqueue(&mut network, batch));
         let (graph, reason) = match captured {
             Ok(mut graph) => {
-                // The first launch moves it to the device.
-                // SAFETY: `self` owns the memory of the kernels' work, `network` that of the model's.
+                // The first launch uploads the graph to the device.
+                // SAFETY: `self` owns the memory that the kernels use, and `network` the model's.
                 unsafe { graph.launch(&body.stream) }?;
                 body.wait()?;
                 (Some(graph), None)
@@ -152,7 +153,7 @@ impl Chain {
             Err(error) if error.kind == ErrorKind::Memory => return Err(error),
             Err(error) => {
                 body.stream.synchronise()?;
-                // What a capture that failed left in it is undefined.
+                // A failed capture leaves the context in an undefined state.
                 drop(network);
                 network = body.bind(make()?, shape)?;
                 body.launch_plainly(&mut network, batch)?;
@@ -166,11 +167,11 @@ impl Chain {
         Ok(reason)
     }
 
-    /// Makes every batch up to the greatest ready with one context on a profile of its own, which is given each batch's
-    /// shape and launched without a graph. `shape` is the model's input with the greatest.
+    /// Prepares every batch up to the largest with one context on its own profile, which is reshaped for each batch and
+    /// launched without a graph. `shape` is the shape of the model's input for the largest batch.
     ///
     /// # Errors
-    /// As [`Self::add`].
+    /// As for [`Self::add`].
     pub fn add_reshaped(&mut self, mut made: tensorrt::Context, profile: u32, shape: &[i64]) -> Result<(), Error> {
         let context = Arc::clone(self.context());
         let _current = context.enter()?;
@@ -186,7 +187,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Graphs that were captured.
+    /// Number of captured graphs.
     pub fn graphs(&self) -> usize {
         match &*self.rungs {
             Rungs::Ladder(rungs) => rungs.iter().filter(|rung| rung.graph.is_some()).count(),
@@ -194,10 +195,12 @@ impl Chain {
         }
     }
 
-    /// Shows a region (frame pixels) of a frame in a slot of the next batch, and holds the frame until it has run.
+    /// Puts a region (in frame pixels) of a frame into a slot of the next batch, and holds the frame until the batch
+    /// has run.
     ///
     /// # Errors
-    /// A frame of another context, or that the kernels can't read: the slot is then to be left empty. A device failure.
+    /// The frame is in another context or the kernels can't read it, and the slot must be left empty; or the device
+    /// failed.
     pub fn show(&mut self, slot: usize, frame: MappedFrame, region: Rect, params: &Params) -> Result<(), Error> {
         frame.check_context(self.context())?;
         let body = &mut self.body;
@@ -210,8 +213,8 @@ impl Chain {
         Ok(())
     }
 
-    /// As [`Self::show`], of a tensor on this device that was made of that region of a frame of `size` pixels. `false` if
-    /// it isn't one that fits: then the frame is to be shown.
+    /// Like [`Self::show`], for a tensor that was made from that region of a frame of `size` pixels. Returns `false` if
+    /// the tensor isn't on this device or doesn't fit the model; the frame must be shown instead.
     ///
     /// # Errors
     /// A device failure.
@@ -236,7 +239,7 @@ impl Chain {
         Ok(true)
     }
 
-    /// Leaves a slot of the next batch without a picture; nothing is found in it.
+    /// Leaves a slot of the next batch without a picture, so that nothing is found in it.
     ///
     /// # Errors
     /// There is no such slot.
@@ -244,11 +247,11 @@ impl Chain {
         self.body.leave_empty(slot)
     }
 
-    /// Runs the first `slots` slots as the least batch that is ready for them, and waits for it. Gives that batch. `shape`
-    /// tells the model's input with so many images.
+    /// Runs the first `slots` slots as the smallest prepared batch that holds them, waits for it and returns its size.
+    /// `shape` returns the shape of the model's input for a number of images.
     ///
     /// # Errors
-    /// What failed; nothing of the batch is valid then.
+    /// The batch failed; none of its results is valid.
     pub fn run(&mut self, slots: usize, shape: impl FnOnce(usize) -> tensorrt::Shape) -> Result<usize, Error> {
         let ran = self.launch(slots, shape);
         if let Ok(batch) = ran {
@@ -256,11 +259,11 @@ impl Chain {
             self.context().count_traffic(Traffic { to_device: self.bytes_to_device(batch) as u64, to_host: 0 });
             return ran;
         }
-        // What failed on the device is the cause of what TensorRT says.
+        // A device failure is the cause of TensorRT's error, so it takes precedence.
         self.let_go().and(ran)
     }
 
-    /// Lets the frames of a batch go that isn't run, once the device can't read them any more.
+    /// Releases the frames of a batch that won't be run, once the device no longer reads them.
     ///
     /// # Errors
     /// A device failure.
@@ -281,7 +284,7 @@ impl Chain {
                 (slots..rung.batch).try_for_each(|slot| body.leave_empty(slot))?;
                 body.postprocessor.expect(rung.batch)?;
                 match &mut rung.graph {
-                    // SAFETY: `self` owns the memory of the kernels' work, the rung's network that of the model's.
+                    // SAFETY: `self` owns the memory that the kernels use, and the rung's network the model's.
                     Some(graph) => unsafe { graph.launch(&body.stream) }?,
                     None => body.enqueue(&mut rung.network, rung.batch)?,
                 }
@@ -299,7 +302,7 @@ impl Chain {
         }
     }
 
-    /// Why nothing works in its context any more.
+    /// The error that left the chain's context unusable.
     pub fn failure(&self) -> Option<&Error> {
         self.context().failure()
     }
@@ -317,19 +320,20 @@ impl Chain {
     /// Copies the first bytes of an output to the host, after [`Self::run`].
     ///
     /// # Errors
-    /// There is no such output, or it's smaller.
+    /// There is no such output, or it is smaller.
     pub fn download(&self, output: usize, bytes: &mut [u8]) -> Result<(), Error> {
         let outputs = &self.body.outputs;
-        let none = || Error::new(ErrorKind::Failed, format!("output {output} of {}", outputs.len()));
+        let none =
+            || Error::new(ErrorKind::Failed, format!("there is no output {output}: the model has {}", outputs.len()));
         outputs.get(output).ok_or_else(none)?.buffer.download(bytes, &self.body.stream)
     }
 
-    /// Bytes that a launch of so many slots copies to the device.
+    /// Bytes that a launch with `batch` slots copies to the device.
     pub fn bytes_to_device(&self, batch: usize) -> usize {
         self.body.postprocessor.bytes_to_device(batch)
     }
 
-    /// Bytes that a slot's results took on their way to the host.
+    /// Bytes of a slot's results that were transferred to the host.
     pub fn bytes_to_host(&self, found: &SlotResult) -> usize {
         self.body.postprocessor.bytes_to_host(found)
     }
@@ -337,8 +341,9 @@ impl Chain {
 
 impl Drop for Chain {
     fn drop(&mut self) {
-        // Results are seen before the driver sees a graph's end, and it and the model's context go only after that. Frames that
-        // are still held are of a batch that was begun and not run; the device may wait for their producers.
+        // Results arrive before the driver sees the end of the graph, and the graph and the model's context may only be
+        // destroyed after that. Frames still held belong to a batch that was begun and not run; the device may be
+        // waiting for their producers.
         let _ = self.body.stream.synchronise();
     }
 }
@@ -387,7 +392,7 @@ impl Body {
         self.postprocessor.set(slot, SlotSettings { params, letterbox: &letterbox, frame })
     }
 
-    /// Lets go of what the slots showed.
+    /// Releases the frames in the slots.
     fn release(&mut self) {
         self.frames.clear();
         self.tensors.clear();
@@ -402,18 +407,18 @@ impl Body {
         (0..slots).try_for_each(|slot| self.leave_empty(slot))
     }
 
-    /// Queues all of it.
+    /// Queues preprocessing, inference and decoding.
     fn enqueue(&self, network: &mut Network, batch: usize) -> Result<(), Error> {
         let input = self.input.buffer.address();
-        // SAFETY: the input has room for the batch and is aligned to 256; frames are held until the work is done; all else
-        // is `self`'s, and freed only when the device is done with it.
+        // SAFETY: the input has space for the batch and is aligned to 256; frames are held until the work is done;
+        // `self` owns the rest, which is freed only when the device is done with it.
         unsafe { self.preprocessor.enqueue(&self.stream, input, Some(&self.postprocessor), batch) }?;
         network.enqueue(&self.stream)?;
-        // SAFETY: the outputs are `self`'s.
+        // SAFETY: `self` owns the outputs.
         unsafe { self.postprocessor.enqueue(&self.stream, batch) }
     }
 
-    /// A graph of what `work` queues, ready for launching.
+    /// Captures what `work` queues as a graph that is ready to be launched.
     fn capture(&self, work: impl FnOnce() -> Result<(), Error>) -> Result<Graph, Error> {
         let mut template = self.stream.capture(work)?;
         template.replace_fills(&self.kernels)?;
@@ -425,7 +430,7 @@ impl Body {
         self.wait()
     }
 
-    /// Results are in host memory after this: blocks, instead of spinning.
+    /// Blocks, without spinning, until the results are in host memory.
     fn wait(&self) -> Result<(), Error> {
         self.done.record(&self.stream)?;
         self.done.synchronise()

@@ -9,21 +9,21 @@ use crate::meta::{self, Record};
 use gst::prelude::*;
 use std::sync::Arc;
 
-/// A stream, and what draws on it.
+/// A stream and the painter that draws on it.
 #[derive(Debug)]
 pub struct DevicePainter {
     shared: SharedContext,
     painter: Painter,
     stream: Stream,
-    /// By which the stream waits for what makes frames.
+    /// The event by which the stream waits for a frame's producer.
     produced: Event,
-    /// Of frames that went on, used again.
+    /// Events of frames that have been pushed on, for reuse.
     events: Vec<Arc<Event>>,
-    /// For frames that others hold too.
+    /// The pool for copies of frames that other elements hold too.
     copies: Option<Copies>,
 }
 
-/// Where frames are copied to.
+/// A pool of frames to copy into.
 #[derive(Debug)]
 struct Copies {
     pool: gst::BufferPool,
@@ -32,25 +32,25 @@ struct Copies {
 
 impl Drop for Copies {
     fn drop(&mut self) {
-        // What is out is freed when it comes back.
+        // Frames that are still in use are freed when they return to the pool.
         let _ = self.pool.set_active(false);
     }
 }
 
-/// A frame that is being drawn on. It's kept from its pool until that is over, whatever becomes of it.
+/// A frame that is being drawn on. Dropping it waits for the drawing, so the frame can't return to its pool too early.
 #[derive(Debug)]
 pub struct Drawing {
     buffer: Option<gst::Buffer>,
-    /// What it is a copy of.
+    /// The frame that was copied, if any.
     original: Option<gst::Buffer>,
     done: Arc<Event>,
 }
 
 impl Drawing {
-    /// Waits for the drawing: consumers before GStreamer 1.24 don't, and those after it look at their own streams.
+    /// Waits for the drawing: consumers before GStreamer 1.24 don't wait for it, and later ones look at other streams.
     ///
     /// # Errors
-    /// What failed on the device.
+    /// Work on the device failed.
     pub fn finish(mut self) -> Result<Option<gst::Buffer>, Error> {
         self.done.synchronise()?;
         Ok(self.buffer.take())
@@ -60,7 +60,7 @@ impl Drawing {
 impl Drop for Drawing {
     fn drop(&mut self) {
         if self.buffer.is_some() || self.original.is_some() {
-            // Reached at once in most cases. Of an error somebody else is told who uses the device next.
+            // The event has usually completed by now. The next use of the device reports an error.
             let _ = self.done.synchronise();
         }
     }
@@ -68,7 +68,7 @@ impl Drop for Drawing {
 
 impl DevicePainter {
     /// # Errors
-    /// A device failure, or no room.
+    /// The device failed or is out of memory.
     pub fn new(shared: SharedContext) -> Result<Self, Error> {
         let context = shared.context();
         let painter = Painter::new(context, &Kernels::of(context)?)?;
@@ -76,15 +76,15 @@ impl DevicePainter {
         Ok(Self { painter, stream, produced, events: Vec::new(), copies: None, shared })
     }
 
-    /// Whether it draws on frames of this context.
+    /// Whether this painter can draw on the frame, which must be in its context.
     pub fn is_of(&self, frame: &MappedFrame) -> bool {
         self.shared.context().handle() == frame.context()
     }
 
-    /// Queues drawing a record into a frame: into a copy on the device, if others hold the frame too.
+    /// Queues drawing a record into a frame, or into a copy on the device if other elements hold the frame too.
     ///
     /// # Errors
-    /// A format that can't be drawn on, a device failure, or no room.
+    /// The format can't be drawn on, the device failed or it is out of memory.
     pub fn draw(
         &mut self,
         buffer: gst::Buffer,
@@ -103,7 +103,7 @@ impl DevicePainter {
         let done = self.event()?;
         let queued = self.queue(&frame, original.as_ref(), info, overlay, record, style);
         if let Err(error) = queued.and_then(|()| done.record(&self.stream)) {
-            // What was queued before the error still uses both frames.
+            // Work queued before the error still uses both frames.
             self.stream.synchronise()?;
             return Err(error);
         }
@@ -119,26 +119,26 @@ impl DevicePainter {
         record: &Record,
         style: &Style,
     ) -> Result<(), Error> {
-        // Also of a frame to copy to: its memory may still be in use by whoever had it last.
+        // This applies to a copy's target too: the last user of its memory may not have finished.
         frame.wait_for_producer(&self.produced, &self.stream)?;
         if let Some(original) = original {
             let original = MappedFrame::read(original, info)?;
             original.check_context(self.shared.context())?;
             original.wait_for_producer(&self.produced, &self.stream)?;
-            // SAFETY: both are frames of this context, kept until `Drawing::done`; the target is ours alone.
+            // SAFETY: both frames are in this context and kept until `Drawing::done`; only we hold the target.
             unsafe { copy_picture(original.picture(), frame.picture(), &self.stream)? };
         }
         let picture = *frame.picture();
         overlay.draw(self.painter.begin(&picture)?, record, style);
-        // SAFETY: the picture is `begin`'s; the planes are the frame's, in this context. The frame is ours alone, kept until
-        // `Drawing::done`, and goes on only after that; this painter uses this stream only.
+        // SAFETY: the picture is the one given to `begin`, and its planes are in this context. Only we hold the frame,
+        // which is kept until `Drawing::done`, and pushed on only after that; this painter uses this stream only.
         unsafe { self.painter.enqueue(&picture, &self.stream) }
     }
 
-    /// A frame with the same metadata, which nobody else holds.
+    /// A frame with the same metadata that nothing else references.
     fn frame_for_copy(&mut self, buffer: &gst::Buffer, info: &gst_video::VideoInfo) -> Result<gst::Buffer, Error> {
         let refused = |error: gst::FlowError| {
-            Error::new(ErrorKind::Memory, format!("no frame in GPU memory to copy a shared one to: {error}"))
+            Error::new(ErrorKind::Memory, format!("can't allocate a frame in GPU memory for a copy: {error}"))
         };
         let mut copy = self.pool(info)?.acquire_buffer(None).map_err(refused)?;
         if let Some(copy) = copy.get_mut() {
@@ -149,7 +149,7 @@ impl DevicePainter {
 
     fn pool(&mut self, info: &gst_video::VideoInfo) -> Result<&gst::BufferPool, Error> {
         let failed = |error: gst::glib::BoolError| {
-            Error::new(ErrorKind::Memory, format!("no pool of frames in GPU memory: {error}"))
+            Error::new(ErrorKind::Memory, format!("can't start a pool of frames in GPU memory: {error}"))
         };
         let mut caps = info.to_caps().map_err(failed)?;
         let features = gst::CapsFeatures::new([CUDA_MEMORY]);
@@ -159,11 +159,11 @@ impl DevicePainter {
             pool.set_active(true).map_err(failed)?;
             self.copies = Some(Copies { pool, caps });
         }
-        let none = || Error::new(ErrorKind::Memory, "no pool of frames in GPU memory");
+        let none = || Error::new(ErrorKind::Memory, "can't configure a pool of frames in GPU memory");
         self.copies.as_ref().map(|copies| &copies.pool).ok_or_else(none)
     }
 
-    /// One that nobody waits for any more, or a new one.
+    /// Returns an event that nothing waits for, or a new one.
     fn event(&mut self) -> Result<Arc<Event>, Error> {
         if let Some(free) = self.events.iter().find(|event| Arc::strong_count(event) == 1) {
             return Ok(free.clone());
@@ -176,7 +176,7 @@ impl DevicePainter {
 
 impl Drop for DevicePainter {
     fn drop(&mut self) {
-        // What the last drawing uses goes after this. Of an error somebody else is told who uses the device next.
+        // The memory of the last drawing is freed after this. The next use of the device reports an error.
         let _ = self.stream.synchronise();
     }
 }

@@ -16,12 +16,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tensorrt::{self, Group, Library, Loaded, Version};
 
-/// Two: one batch's work on the host, and the gaps in its work on the device, are covered by the other's.
+/// With two lanes, one batch's work on the device covers the other's work on the host.
 const LANES: u32 = 2;
 
-/// A loaded engine in a context that elements share.
+/// A loaded engine in a CUDA context that elements share.
 pub struct GpuEngine {
-    // Dropped in this order.
+    // The fields are dropped in this order.
     engine: Within<Arc<tensorrt::Engine>>,
     model: Arc<GpuModel>,
     kernels: Arc<Kernels>,
@@ -33,10 +33,10 @@ pub struct GpuEngine {
 }
 
 impl GpuEngine {
-    /// An engine that was loaded for these settings. The context has to be current.
+    /// Wraps an engine that was loaded for these settings. The context must be current.
     ///
     /// # Errors
-    /// A model that can't be run here; kernels that the device can't run.
+    /// The model can't be run here, or the device can't run the kernels.
     pub fn new(
         shared: SharedContext,
         library: &'static Library,
@@ -61,7 +61,7 @@ impl GpuEngine {
         self.shared.context()
     }
 
-    /// The memory and kernels of one lane, with nothing to run yet.
+    /// The memory and kernels of one lane, without any batch size prepared.
     fn chain(&self) -> Result<Chain, Error> {
         let model = &self.model;
         let outputs: Vec<ChainOutput> = model.outputs.iter().map(|(_, output)| output.clone()).collect();
@@ -78,7 +78,7 @@ impl GpuEngine {
         Chain::new(&self.account, &self.kernels, &spec)
     }
 
-    /// Makes one lane; `index` is its profile where contexts can't share one.
+    /// Creates one lane; `index` is its profile where contexts can't share one.
     fn lane(&self, index: u32, together: bool) -> Result<GpuLane, Error> {
         let (model, engine) = (&self.model, &*self.engine);
         let mut chain = self.chain()?;
@@ -100,8 +100,8 @@ impl GpuEngine {
     }
 }
 
-/// Whether several contexts of an engine may live at a time: always, unless its shapes are dynamic and its release wants a
-/// profile for each (8.5; 8.6 has them shared by what our builder sets).
+/// Whether several contexts of an engine may exist at the same time: always, unless its shapes are dynamic and the
+/// TensorRT release requires a profile per context (8.5; since 8.6 our builder enables sharing).
 fn contexts_live_together(version: Version, dynamic: bool) -> bool {
     !dynamic || version.group() != Some(Group::V8) || version.minor >= 6
 }
@@ -150,7 +150,10 @@ impl infer::Engine for GpuEngine {
     fn time_alone(&self, least: Duration) -> Result<Vec<(usize, Duration)>, Error> {
         let _current = self.context().enter()?;
         if !contexts_live_together(self.version, self.model.dynamic) {
-            let text = format!("{}: {} has no context to spare for measuring it alone", self.description, self.version);
+            let text = format!(
+                "{}: {} can't create another context for timing the model alone",
+                self.description, self.version
+            );
             return Err(Error::new(ErrorKind::Failed, text));
         }
         let mut chain = self.chain().map_err(|error| self.account.cause(error))?;
@@ -168,7 +171,7 @@ impl infer::Engine for GpuEngine {
     fn usage(&self) -> Option<DeviceUsage> {
         let (memory, context) = (self.account.usage(), self.context());
         let ours = context.taken();
-        // A device that has failed doesn't say.
+        // A device that has failed doesn't report its memory.
         let used = context.memory().map_or(0, |(free, total)| total.saturating_sub(free) as u64);
         Some(DeviceUsage {
             memory: memory.in_use,

@@ -11,7 +11,7 @@ use model::{ElementType, Params, confidence, head};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// What a service's lanes count together.
+/// Counters shared by a service's lanes.
 #[derive(Debug, Default)]
 pub struct Counters {
     pub to_device: AtomicU64,
@@ -20,14 +20,14 @@ pub struct Counters {
     pub candidates_cut: AtomicU64,
 }
 
-/// One batch at a time, on a chain of its own.
+/// Runs one batch at a time on its own chain.
 pub struct GpuLane {
     model: Arc<GpuModel>,
     chain: Chain,
     counters: Arc<Counters>,
-    /// What was read last.
+    /// Scratch space for the results of the slot that was read last.
     found: SlotResult,
-    /// An output on the host, while raw tensors are asked for.
+    /// Scratch space for an output on the host, used when raw tensors are requested.
     downloaded: Vec<u8>,
 }
 
@@ -36,7 +36,7 @@ impl GpuLane {
         Self { model, chain, counters, found: SlotResult::default(), downloaded: Vec::new() }
     }
 
-    /// Graphs that were captured.
+    /// Number of captured graphs.
     pub fn graphs(&self) -> usize {
         self.chain.graphs()
     }
@@ -53,7 +53,8 @@ impl GpuLane {
         self.chain.show(index, frame, slot.region, &slot.params)
     }
 
-    /// Puts all of them in; one that can't be read is its own slot's error, a failed device everybody's.
+    /// Puts all slots' pictures into the batch. A frame that can't be read fails its slot only; a device failure fails
+    /// the batch.
     fn show_all(&mut self, slots: &mut [Slot]) -> Result<(), Error> {
         for (index, slot) in slots.iter_mut().enumerate() {
             match self.show(index, slot) {
@@ -91,7 +92,7 @@ impl GpuLane {
         Ok(())
     }
 
-    /// Copies raw outputs to the slots that ask for them; gives the bytes that went over the bus.
+    /// Copies raw outputs to the slots that request them, and returns the bytes transferred over the bus.
     fn read_outputs(&mut self, slots: &mut [Slot]) -> Result<usize, Error> {
         let mut copied = 0;
         for (number, (name, output)) in self.model.outputs.iter().enumerate() {
@@ -135,7 +136,7 @@ impl Lane for GpuLane {
         let ran = self.run_batch(slots);
         ran.map_err(|error| match self.chain.failure() {
             Some(cause) => cause.clone(),
-            // The device goes on: it's this batch that failed.
+            // The device still works: only this batch failed.
             None if error.kind == ErrorKind::Device => Error { kind: ErrorKind::Failed, ..error },
             None => error,
         })
@@ -146,7 +147,7 @@ impl GpuLane {
     fn run_batch(&mut self, slots: &mut [Slot]) -> Result<(), Error> {
         let batch = slots.len();
         if batch == 0 || batch > self.model.batch.1 {
-            let text = format!("{batch} images in a batch, 1 to {} are possible", self.model.batch.1);
+            let text = format!("a batch of {batch} images was requested, 1 to {} are possible", self.model.batch.1);
             return Err(Error::new(ErrorKind::Failed, text));
         }
         let shown = self.show_all(slots);
@@ -160,7 +161,7 @@ impl GpuLane {
     }
 }
 
-/// An output's values.
+/// An output's values as f32.
 fn floats(bytes: &[u8], element: ElementType) -> Vec<f32> {
     match element {
         ElementType::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_ne_bytes(*b)).collect(),

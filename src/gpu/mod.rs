@@ -1,11 +1,11 @@
-//! The GPU engine: TensorRT between the kernels, behind the traits that the service knows.
+//! The GPU engine: TensorRT with kernels before and after it, behind the traits that the service uses.
 //!
-//! 1. [`check`] says whether driver and TensorRT are there.
-//! 2. [`open`] loads a model's engine (through the cache; [`needs_build`] says whether that means building it) and
+//! 1. [`check`] checks that the driver and TensorRT are installed.
+//! 2. [`open`] loads a model's engine through the cache ([`needs_build`] tells whether it has to be built first) and
 //!    recognises its head.
-//! 3. Its lanes hold a [`Chain`] each, with a graph for every batch size of the [`ladder`](crate::infer::ladder).
+//! 3. Each of its lanes has a [`Chain`], with a graph for every batch size of the [`ladder`](crate::infer::ladder).
 //!
-//! docs/gpu-engine.md describes what happens when, and what is counted where.
+//! docs/gpu-engine.md describes the order of the steps and the counters.
 
 mod account;
 mod allocation;

@@ -1,4 +1,4 @@
-//! What a loaded engine says about its model.
+//! A model's description, read from its loaded engine.
 
 use super::chain::ChainOutput;
 use crate::error::{Error, ErrorKind};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tensorrt::{self, DataType, Engine, EngineTensor, Selector, Shape};
 
-/// A model as its lanes need it.
+/// The facts about a model that its lanes need.
 #[derive(Debug)]
 pub struct GpuModel {
     pub path: PathBuf,
@@ -20,22 +20,22 @@ pub struct GpuModel {
     pub head: Arc<dyn Head>,
     pub plan: Plan,
     pub reading: Reading,
-    /// With names for metadata, in the engine's order.
+    /// Outputs in the engine's order, with the names that metadata uses.
     pub outputs: Vec<(Arc<str>, ChainOutput)>,
-    /// Least and greatest batch; equal where it's fixed.
+    /// Minimum and maximum batch size; equal if it is fixed.
     pub batch: (usize, usize),
-    /// Its input may have one of several batches.
+    /// Whether the batch size is dynamic.
     pub dynamic: bool,
-    /// The input's shape for one image; the first dimension is the batch.
+    /// The input's shape for one image, with the batch as the first dimension.
     shape: Shape,
 }
 
 impl GpuModel {
-    /// Reads an engine of `path` for this head; `metadata` is that of the ONNX. Makes an execution context, which is gone
-    /// afterwards.
+    /// Reads an engine of the model `path` for this head; `metadata` is that of the ONNX file. Creates an execution
+    /// context temporarily.
     ///
     /// # Errors
-    /// More inputs than one image, tensors that the kernels can't read, a head that isn't known.
+    /// The model has other inputs than one image, tensors that the kernels can't read or an unknown head.
     pub fn read(
         engine: &Arc<Engine>,
         metadata: BTreeMap<String, String>,
@@ -82,7 +82,7 @@ impl GpuModel {
         Error::new(ErrorKind::Model, format!("model {}: {what}", self.path.display()))
     }
 
-    /// The input's shape with so many images.
+    /// The input's shape for a batch of `batch` images.
     pub fn shape(&self, batch: usize) -> Shape {
         let mut shape = self.shape.clone();
         if let Some(first) = shape.first_mut() {
@@ -92,7 +92,7 @@ impl GpuModel {
     }
 }
 
-/// What recognising says of a model that has not one input.
+/// The error for a model that doesn't have exactly one input: the one that recognising its head gives, if any.
 fn no_single_input(engine: &Engine, metadata: BTreeMap<String, String>, choice: HeadChoice) -> String {
     let tensors = |input: bool| -> Result<Vec<TensorInfo>, String> {
         let tensors = engine.tensors().iter().filter(|tensor| tensor.input == input);
@@ -109,8 +109,8 @@ fn no_single_input(engine: &Engine, metadata: BTreeMap<String, String>, choice: 
     recognised().err().unwrap_or_else(|| "it doesn't have one image as its only input".into())
 }
 
-/// The input's shape with the greatest batch, and the least and greatest batch. Dynamic heights and widths are those that
-/// the engine was tuned for.
+/// The input's shape for the largest batch, and the minimum and maximum batch size. Dynamic heights and widths take the
+/// values that the engine was tuned for.
 fn image_shape(engine: &Engine, input: &EngineTensor) -> Result<(Shape, (usize, usize)), Error> {
     if input.shape.iter().all(|&size| size >= 0) {
         let batch = input.shape.first().map_or(1, |&size| usize::try_from(size).unwrap_or(1));
@@ -123,7 +123,7 @@ fn image_shape(engine: &Engine, input: &EngineTensor) -> Result<(Shape, (usize, 
     Ok((shape.collect(), (first(&min), first(&max))))
 }
 
-/// Every output, whose shape has to follow from the input's.
+/// All outputs, whose shapes must be determined by the input's.
 fn outputs(
     engine: &Arc<Engine>,
     input: &EngineTensor,
@@ -138,7 +138,7 @@ fn outputs(
     outputs
         .map(|tensor| {
             let (name, found) = (tensor.display_name(), context.shape(&tensor.name).map_err(text)?);
-            let (first, rest) = found.split_first().ok_or_else(|| format!("output {name} is a single number"))?;
+            let (first, rest) = found.split_first().ok_or_else(|| format!("output {name} is a scalar: export the model with the batch as its first dimension"))?;
             if usize::try_from(*first) != Ok(batch) {
                 return Err(format!(
                     "output {name} has the shape {found:?} where its first dimension should be the batch, {batch}: export \
@@ -159,7 +159,7 @@ fn outputs(
 }
 
 /// # Errors
-/// A type or a layout that the kernels don't read.
+/// The kernels don't read this type or layout.
 fn element(tensor: &EngineTensor) -> Result<ElementType, String> {
     let name = tensor.display_name();
     if !tensor.linear {

@@ -6,27 +6,27 @@ use std::ffi::CString;
 use std::sync::Arc;
 use tensorrt;
 
-/// An input or output of a model: its name in the engine, and where it is.
+/// An input or output of a model: its name in the engine and its buffer.
 #[derive(Debug, Clone)]
 pub(super) struct Binding {
     pub name: CString,
     pub buffer: Arc<DeviceBuffer>,
 }
 
-/// A context for one shape at a time. Dropped with its CUDA context current.
+/// An execution context, set to one shape at a time. Its CUDA context must be current when it is dropped.
 #[derive(Debug)]
 pub(super) struct Network {
     context: tensorrt::Context,
     input: CString,
-    /// What it reads and writes. Their memory is freed only when the device is done with it.
+    /// The buffers that it reads and writes. Their memory is freed only when the device is done with it.
     _buffers: Vec<Arc<DeviceBuffer>>,
 }
 
 impl Network {
-    /// Binds a context whose input has the shape `shape`, and every tensor of its engine.
+    /// Sets a context's input shape to `shape` and binds every tensor of its engine.
     ///
     /// # Errors
-    /// A buffer that is too small; what TensorRT says.
+    /// A buffer is too small, or TensorRT failed.
     pub fn bind(
         mut context: tensorrt::Context,
         scratch: &Arc<DeviceBuffer>,
@@ -39,38 +39,38 @@ impl Network {
         if (scratch.bytes() as u64) < context.engine().device_memory() {
             return Err(too_small("scratch memory", scratch.bytes()));
         }
-        // SAFETY: the block is as large as the engine says, aligned to 256 and kept in `self`; its memory is freed only
-        // when the device is done. Contexts that share it are launched on one stream, so one after the other.
+        // SAFETY: the block is as large as the engine requires, aligned to 256 and kept in `self`; its memory is freed
+        // only when the device is done. Contexts that share it run on one stream, so never at the same time.
         unsafe { context.set_device_memory(scratch.address() as *mut _, scratch.bytes() as u64) }?;
         let mut buffers = vec![Arc::clone(scratch)];
         for Binding { name, buffer } in std::iter::once(input).chain(outputs) {
             if needed(&context, name)?.is_none_or(|bytes| bytes > buffer.bytes()) {
                 return Err(too_small(&name.to_string_lossy(), buffer.bytes()));
             }
-            // SAFETY: the buffer has room for the tensor's shape, is aligned to 256 and kept in `self`; its memory is freed
-            // only when the device is done.
+            // SAFETY: the buffer is large enough for the tensor's shape, is aligned to 256 and kept in `self`; its
+            // memory is freed only when the device is done.
             unsafe { context.set_address(name, buffer.address() as *mut _) }?;
             buffers.push(Arc::clone(buffer));
         }
         Ok(Self { context, input: input.name.clone(), _buffers: buffers })
     }
 
-    /// Chooses a profile other than the first, for a context that isn't bound yet.
+    /// Selects a profile other than the first, for a context that isn't bound yet.
     ///
     /// # Errors
-    /// There is no such profile, or another context has it.
+    /// There is no such profile, or another context uses it.
     pub fn choose_profile(context: &mut tensorrt::Context, profile: u32, stream: &Stream) -> Result<(), Error> {
         // SAFETY: the stream lives.
         unsafe { context.set_profile(profile, stream.handle()) }?;
-        // What it queued must have run before shapes are set.
+        // The work queued by this call must have run before shapes are set.
         stream.synchronise()
     }
 
-    /// Another shape for the next [`Self::enqueue`], not larger than the one it was bound with. No graph may have captured
-    /// this context.
+    /// Sets another shape for the next [`Self::enqueue`], not larger than the one that was bound. No graph may have
+    /// been captured from this context.
     ///
     /// # Errors
-    /// What TensorRT says.
+    /// TensorRT failed.
     pub fn reshape(&mut self, shape: &[i64]) -> Result<(), Error> {
         Ok(self.context.set_input_shape(&self.input, shape)?)
     }
@@ -78,15 +78,15 @@ impl Network {
     /// Queues one inference.
     ///
     /// # Errors
-    /// What TensorRT says.
+    /// TensorRT failed.
     pub fn enqueue(&mut self, stream: &Stream) -> Result<(), Error> {
         let _current = stream.context().enter()?;
-        // SAFETY: the stream lives, its context is current; what the context is bound to is kept in `self`.
+        // SAFETY: the stream lives, its context is current, and `self` keeps the bound buffers.
         Ok(unsafe { self.context.enqueue(stream.handle()) }?)
     }
 }
 
-/// Bytes of a tensor with the shapes set; `None` if they can't be told.
+/// Bytes of a tensor with the current shapes; `None` if its shape isn't known yet.
 fn needed(context: &tensorrt::Context, name: &CString) -> Result<Option<usize>, Error> {
     let tensor = context.engine().tensors().iter().find(|tensor| tensor.name == *name);
     let Some(size) = tensor.and_then(|tensor| tensor.data_type.size()) else { return Ok(None) };
@@ -96,5 +96,5 @@ fn needed(context: &tensorrt::Context, name: &CString) -> Result<Option<usize>, 
 }
 
 fn too_small(what: &str, bytes: usize) -> Error {
-    Error::new(ErrorKind::Failed, format!("{what} doesn't fit a device buffer of {bytes} bytes"))
+    Error::new(ErrorKind::Failed, format!("{what} doesn't fit in a device buffer of {bytes} bytes"))
 }

@@ -1,4 +1,4 @@
-//! From settings to an opened engine.
+//! Opening an engine from settings.
 
 use super::account::Account;
 use super::allocation::ContextMemory;
@@ -15,26 +15,26 @@ use tensorrt::{
 };
 
 impl DeviceContext for SharedContext {
-    /// The CUcontext: one that lives has its address for itself.
+    /// The CUcontext's address, which is unique while the context lives.
     fn id(&self) -> usize {
         self.context().handle() as usize
     }
 }
 
-/// Whether driver and TensorRT are there.
+/// Checks that the driver and TensorRT are installed.
 ///
 /// # Errors
-/// What is missing, and how to get it.
+/// Names what is missing and how to install it.
 pub fn check() -> Result<(), Error> {
     cuda::check_driver()?;
     Library::open(None)?;
     Ok(())
 }
 
-/// Opens a model: loads its engine, which is built first where there is none that fits.
+/// Opens a model: loads its engine, which is built first if none fits.
 ///
 /// # Errors
-/// No context; the library's, the builder's or the model's; [`ErrorKind::Memory`].
+/// There is no context; the library, the build or the model failed; or [`ErrorKind::Memory`].
 pub fn open(settings: &ModelSettings) -> Result<Arc<dyn Engine>, Error> {
     let opening = Opening::new(settings)?;
     let context = opening.context();
@@ -51,17 +51,17 @@ pub fn open(settings: &ModelSettings) -> Result<Arc<dyn Engine>, Error> {
 /// Whether [`open`] has to build an engine first.
 ///
 /// # Errors
-/// As [`open`], of what is looked at.
+/// As for [`open`], except for those of the build.
 pub fn needs_build(settings: &ModelSettings) -> Result<bool, Error> {
     check()?;
     let opening = Opening::new(settings)?;
     Ok(opening.loader().needs_build(&settings.model, settings.engine_file.as_deref())?)
 }
 
-/// Sees to it that the engine file is what the model needs.
+/// Builds the engine file, or builds it again, if it doesn't match the model.
 ///
 /// # Errors
-/// As [`open`].
+/// As for [`open`].
 pub fn keep_engine_file(settings: &ModelSettings) -> Result<(), Error> {
     let Some(engine) = &settings.engine_file else { return Ok(()) };
     let opening = Opening::new(settings)?;
@@ -79,7 +79,7 @@ fn control(settings: &ModelSettings, opening: &Opening<'_>) -> BuildControl {
     }
 }
 
-/// What loading a model needs.
+/// Everything that is needed to load a model.
 struct Opening<'a> {
     shared: &'a SharedContext,
     library: &'static Library,
@@ -97,7 +97,7 @@ impl<'a> Opening<'a> {
         let shared =
             settings.context.as_deref().and_then(|context| (context as &dyn Any).downcast_ref::<SharedContext>());
         let shared = shared.ok_or_else(|| {
-            Error::new(ErrorKind::Setting, "backend=tensorrt works in a CUDA context, and none was given")
+            Error::new(ErrorKind::Setting, "backend=tensorrt needs a CUDA context, and none was given")
         })?;
         let library = Library::open(None)?;
         let gpu = Device::open(shared.context().device())?.facts;
@@ -121,13 +121,13 @@ impl<'a> Opening<'a> {
     }
 }
 
-/// The builder's own memory: not the service's, but out of memory is said with its name.
+/// The builder's memory doesn't count as the service's; an out-of-memory error names the builder.
 fn builder_memory(context: &Arc<Context>, library: &Library) -> Arc<GpuAllocator> {
     let memory = Box::new(ContextMemory(Arc::clone(context)));
     Arc::new(GpuAllocator::new(library.group(), memory, "TensorRT's builder", None))
 }
 
-/// How the engine of these settings is built.
+/// The build settings that follow from a model's settings.
 pub fn build_settings(settings: &ModelSettings, gpu: Option<&GpuFacts>) -> BuildSettings {
     BuildSettings {
         precision: match settings.precision {
@@ -150,7 +150,7 @@ mod tests {
         GpuFacts { name, compute_capability: (9, 0), multiprocessors: 132, memory: 150_000_000_000 }
     }
 
-    /// The key in the cache follows from these: `gst-trt build MODEL` makes the engine that an element looks for.
+    /// The cache key is derived from these, so `gst-trt build MODEL` must build the engine that an element looks for.
     #[test]
     fn an_elements_defaults_are_those_of_gst_trt_build() {
         assert_eq!(build_settings(&ModelSettings::default(), Some(&gpu())), BuildSettings::for_gpu(Some(&gpu())));

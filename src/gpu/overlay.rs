@@ -1,4 +1,4 @@
-//! Drawing into frames on the device: the shapes are listed on the host, and painted by one kernel.
+//! Drawing into frames on the device: the host lists the shapes, and one kernel paints them.
 
 use crate::cuda::{
     Context, DeviceBuffer, DevicePicture, Event, Kernels, MappedBuffer, OverlayArgs, Shape, Stream, Traffic,
@@ -14,16 +14,16 @@ const FILL: u32 = 0;
 const MASK: u32 = 1;
 const LINE: u32 = 2;
 
-/// Bytes of coverage after which the atlas starts anew with the next frame.
+/// Bytes of coverage after which the atlas is cleared at the next frame.
 const ATLAS_LIMIT: usize = 1 << 20;
 
-/// A canvas that remembers what is drawn on it.
+/// A canvas that records what is drawn on it.
 #[derive(Debug)]
 pub struct DisplayList {
     area: Area,
     coding: Coding,
     shapes: Vec<Shape>,
-    /// Coverage of the masks, one behind the other, and where those lie that come again.
+    /// The masks' coverage, one mask after another, and the offsets of the masks that can be reused.
     atlas: Vec<u8>,
     known: HashMap<u64, u32>,
 }
@@ -57,7 +57,7 @@ impl DisplayList {
 }
 
 impl Canvas for DisplayList {
-    /// The bytes of a sample, the lowest first.
+    /// The bytes of a sample, lowest byte first.
     type Ink = u32;
 
     fn area(&self) -> Area {
@@ -102,7 +102,7 @@ impl Canvas for DisplayList {
         let (dx, dy) = (to.x - from.x, to.y - from.y);
         let length = dx.hypot(dy);
         let direction = if length > 0.0 { [dx / length, dy / length] } else { [1.0, 0.0] };
-        // Half a pixel more: where coverage fades out.
+        // Coverage fades out over half a pixel more.
         let reach = radius + 0.5;
         self.add(Shape {
             left: (from.x.min(to.x) - reach).floor() as i32,
@@ -124,26 +124,26 @@ impl Canvas for DisplayList {
 
 /// Draws display lists into frames; keeps its glyphs and buffers from frame to frame.
 ///
-/// 1. [`Self::begin`] gives an empty list for a frame.
-/// 2. Something draws on it: [`crate::draw::Overlay`].
+/// 1. [`Self::begin`] returns an empty list for a frame.
+/// 2. The caller draws on it, with [`crate::draw::Overlay`].
 /// 3. [`Self::enqueue`] queues the drawing.
 #[derive(Debug)]
 pub struct Painter {
     context: Arc<Context>,
     kernels: Arc<Kernels>,
     list: DisplayList,
-    /// Bytes of the atlas that are on the device.
+    /// Bytes of the atlas that have been uploaded.
     uploaded: usize,
     shapes: DeviceBuffer,
     atlas: DeviceBuffer,
     staging: MappedBuffer,
-    /// Behind the last copy out of `staging`.
+    /// Recorded behind the last copy out of `staging`.
     copied: Event,
 }
 
 impl Painter {
     /// # Errors
-    /// When there is no room.
+    /// Memory ran out.
     pub fn new(context: &Arc<Context>, kernels: &Arc<Kernels>) -> Result<Self, Error> {
         let list = DisplayList {
             area: Area::new(0, 0, 0, 0),
@@ -164,7 +164,7 @@ impl Painter {
         })
     }
 
-    /// Whether frames of a format can be drawn on.
+    /// Whether the painter can draw on frames of a format.
     pub fn draws_on(format: DeviceFormat) -> bool {
         matches!(format, DeviceFormat::Nv12 | DeviceFormat::Rgba | DeviceFormat::Bgra)
     }
@@ -172,7 +172,7 @@ impl Painter {
     /// An empty list for drawing on a frame like `picture`.
     ///
     /// # Errors
-    /// When the format is none that can be drawn on: NV12, RGBA, BGRA.
+    /// The painter can't draw on the format; NV12, RGBA and BGRA are supported.
     pub fn begin(&mut self, picture: &DevicePicture) -> Result<&mut DisplayList, Error> {
         self.list.coding = match picture.format {
             DeviceFormat::Nv12 => Coding::Yuv(picture.colorimetry),
@@ -195,28 +195,29 @@ impl Painter {
         Ok(&mut self.list)
     }
 
-    /// Queues drawing what is on the list.
+    /// Queues drawing the list's shapes.
     ///
     /// # Errors
-    /// A device failure, or no room.
+    /// The device failed or is out of memory.
     ///
     /// # Safety
-    /// `picture` is the one given to [`Self::begin`]; its planes are in this context, written by nobody else, and stay until
-    /// the launch has run. `self` is used with one stream only.
+    /// `picture` is the one given to [`Self::begin`]; its planes are in this context, nothing else writes to them, and
+    /// they stay valid until the launch has run. `self` is used with one stream only.
     pub unsafe fn enqueue(&mut self, picture: &DevicePicture, stream: &Stream) -> Result<(), Error> {
         picture.check()?;
         if self.list.shapes.is_empty() {
             return Ok(());
         }
         let bytes = size_of_val(self.list.shapes.as_slice());
-        // The copy of the frame before reads the staging memory.
+        // The previous frame's copy may still be reading the staging memory.
         self.copied.synchronise()?;
         if self.staging.bytes() < bytes {
             self.staging = MappedBuffer::new(&self.context, bytes.next_power_of_two())?;
             self.shapes = DeviceBuffer::new(&self.context, bytes.next_power_of_two())?;
         }
         self.staging.write(0, &self.list.shapes)?;
-        // SAFETY: written again only behind the event that is recorded below; freeing waits for the device.
+        // SAFETY: the staging memory is written again only after the event recorded below; freeing waits for the
+        // device.
         unsafe { self.shapes.copy_from_mapped(&self.staging, bytes, stream)? };
         self.context.count_traffic(Traffic { to_device: bytes as u64, to_host: 0 });
         self.copied.record(stream)?;
@@ -231,11 +232,12 @@ impl Painter {
             width: self.list.area.width(),
             height: self.list.area.height(),
         };
-        // SAFETY: the planes are the caller's promise, checked for alignment; all else is `self`'s, whose drop waits.
+        // SAFETY: the caller vouches for the planes, whose alignment was checked; `self` owns the rest, and dropping it
+        // waits.
         unsafe { self.kernels.overlay(stream, args) }
     }
 
-    /// New glyphs are rare: this copies and waits.
+    /// Copies new glyphs and waits for the copy, which is acceptable because new glyphs are rare.
     fn upload_atlas(&mut self, stream: &Stream) -> Result<(), Error> {
         let atlas = &self.list.atlas;
         if self.uploaded == atlas.len() {

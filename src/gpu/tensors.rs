@@ -1,4 +1,4 @@
-//! Tensors of frames in device memory, used again when nobody holds them any more.
+//! Tensors of frames in device memory, which are reused once nothing references them.
 
 use crate::cuda::{Context, DeviceBuffer, Event, Kernels, Preprocessor, Source, Stream, Traffic};
 use crate::error::{Error, ErrorKind};
@@ -11,13 +11,13 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct ReadyTensor {
     pub buffer: DeviceBuffer,
-    /// The data is complete once this was reached: work on another stream waits for it. What reads the data on the device
-    /// holds the tensor until that work has run, as it's written again when nothing holds it.
+    /// The data is complete once this event has completed; work on another stream must wait for it. A reader on the
+    /// device must hold the tensor until its work has run, because the memory is reused once nothing holds the tensor.
     pub ready: Event,
 }
 
 impl ReadyTensor {
-    /// `None` for a tensor that is elsewhere.
+    /// `None` for a tensor that isn't on the device.
     pub fn of(data: &TensorData) -> Option<&Self> {
         if let TensorData::Device(data) = data { data.downcast_ref() } else { None }
     }
@@ -33,23 +33,23 @@ impl From<ReadyTensor> for TensorData {
     }
 }
 
-/// Makes tensors by a kernel on a stream of its own; nothing here waits for it.
+/// Makes tensors with a kernel on a separate stream, without waiting for it.
 #[derive(Debug)]
 pub struct DeviceTensors {
     context: Arc<Context>,
     kernels: Arc<Kernels>,
     stream: Stream,
-    /// By which the stream waits for what makes the frames.
+    /// The event by which the stream waits for a frame's producer.
     produced: Event,
     places: Vec<Place>,
 }
 
-/// One tensor, and what its launch uses.
+/// One tensor, and the resources that its launch uses.
 #[derive(Debug)]
 struct Place {
     tensor: Arc<Tensor>,
     preprocessor: Preprocessor,
-    /// What the launch reads, until it has run: its pool must not give it to the decoder before.
+    /// The frame that the launch reads, held until it has run, so that its pool can't give it to the decoder before.
     frame: Option<gst::Buffer>,
 }
 
@@ -66,18 +66,19 @@ impl DeviceTensors {
         })
     }
 
-    /// Bytes of the tensors that are kept.
+    /// Bytes of all allocated tensors.
     pub fn bytes(&self) -> usize {
         self.places.iter().map(|place| place.tensor.spec.bytes()).sum()
     }
 
-    /// A tensor of a region of a frame.
+    /// Makes the tensor of a region of a frame.
     ///
     /// # Errors
-    /// A frame that can't be read, a device failure, or no room.
+    /// The frame can't be read, or the device failed or is out of memory.
     pub fn make(&mut self, frame: &Frame, region: Rect, spec: &InputSpec) -> Result<Arc<Tensor>, Error> {
         self.release_frames()?;
-        // Unmapped when the launch is queued: the buffer keeps the planes, and others may map it for writing.
+        // The frame is unmapped once the launch is queued: the buffer keeps the planes, and others may map it for
+        // writing.
         let mapped = MappedFrame::read(&frame.buffer, &frame.info)?;
         mapped.check_context(&self.context)?;
         let source = Source::picture(mapped.picture(), region, spec)?;
@@ -89,15 +90,15 @@ impl DeviceTensors {
         *shown = region;
         preprocessor.set(0, &source)?;
         *read = Some(frame.buffer.clone());
-        // SAFETY: the buffer has room for one image and is aligned; the planes are the frame's, in this context, and kept
-        // until `ready`; so are preprocessor and tensor, as a place is used again, or dropped, only behind that.
+        // SAFETY: the buffer has space for one image and is aligned; the frame's planes are in this context and kept
+        // until `ready`; so are preprocessor and tensor, because a place is reused or dropped only after that.
         unsafe { preprocessor.enqueue(&self.stream, buffer.address(), None, 1)? };
         ready.record(&self.stream)?;
         self.context.count_traffic(Traffic { to_device: size_of::<Source>() as u64, to_host: 0 });
         Ok(tensor.clone())
     }
 
-    /// Lets go of the frames whose launches have run.
+    /// Releases the frames whose launches have run.
     fn release_frames(&mut self) -> Result<(), Error> {
         for place in &mut self.places {
             if let Some(ReadyTensor { ready, .. }) = ReadyTensor::of(&place.tensor.data)
@@ -110,13 +111,13 @@ impl DeviceTensors {
         Ok(())
     }
 
-    /// A place whose tensor nobody holds and whose launch has run, or a new one.
+    /// Returns a place whose tensor nothing holds and whose launch has run, or a new one.
     fn place(&mut self, spec: &InputSpec) -> Result<usize, Error> {
         let free = |place: &mut Place| place.frame.is_none() && Arc::get_mut(&mut place.tensor).is_some();
         if let Some(at) = self.places.iter_mut().position(|place| place.tensor.spec == *spec && free(place)) {
             return Ok(at);
         }
-        // Those for another model go once they are free.
+        // Tensors for another model are freed once nothing uses them.
         self.places.retain_mut(|place| place.tensor.spec == *spec || !free(place));
         let buffer = DeviceBuffer::new(&self.context, spec.bytes())?;
         let data = ReadyTensor { buffer, ready: Event::new(&self.context)? }.into();
@@ -129,7 +130,7 @@ impl DeviceTensors {
 
 impl Drop for DeviceTensors {
     fn drop(&mut self) {
-        // The frames go after this. Of an error somebody else is told who uses the device next.
+        // The frames are released after this. The next use of the device reports an error.
         let _ = self.stream.synchronise();
     }
 }

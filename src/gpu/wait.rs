@@ -4,10 +4,11 @@ use crate::error::Error;
 use crate::scheduling::CompletionWait;
 use std::time::Instant;
 
-/// Sleeps until a batch is `done`, looking as `wait` says; `block` waits for a batch that takes unusually long.
+/// Sleeps until `done` returns true, polling at the times that `wait` gives; `block` waits for a batch that takes
+/// unusually long.
 ///
 /// # Errors
-/// What failed on the device.
+/// Work on the device failed.
 pub fn wait_until(
     wait: &mut CompletionWait,
     mut done: impl FnMut() -> bool,

@@ -1,4 +1,4 @@
-//! One CUDA context for all elements of a device: memory of one context can't be read from another.
+//! One CUDA context per device, shared by all elements: memory of one context can't be read from another.
 
 use super::library::library;
 use crate::cuda::Context;
@@ -11,13 +11,13 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-/// The type of GStreamer contexts that carry a CUDA context, and their field with it.
+/// The type of GStreamer contexts that carry a CUDA context, and the name of the field that holds it.
 pub const CONTEXT_TYPE: &str = "gst.cuda.context";
 
-/// The key under which a wrapping GstCudaContext holds the context that we made.
+/// The key under which a GstCudaContext that wraps our context keeps that context alive.
 const HELD: &std::ffi::CStr = c"gst-tensorrt-context";
 
-/// A GstCudaContext, and what it stands for.
+/// A GstCudaContext, and the [`Context`] for its CUcontext.
 #[derive(Debug, Clone)]
 pub struct SharedContext {
     object: gst::Object,
@@ -25,15 +25,15 @@ pub struct SharedContext {
 }
 
 impl SharedContext {
-    /// The process's own context of a device, in which waiting blocks; made when nobody has it any more.
+    /// Returns the process's own context for a device, in which waiting blocks; creates it if none is in use.
     ///
     /// # Errors
-    /// No driver, no such device, no library.
+    /// The driver, the device or GStreamer's CUDA library is missing.
     pub fn own(device: u32) -> Result<Self, Error> {
         static OWN: Mutex<Option<HashMap<u32, glib::WeakRef<gst::Object>>>> = Mutex::new(None);
         let mut own = OWN.lock();
         let own = own.get_or_insert_default();
-        // One that has failed is left to those that still hold it.
+        // A failed context isn't reused; it lives on until its last holder drops it.
         if let Some(Ok(shared)) = own.get(&device).and_then(glib::WeakRef::upgrade).map(|object| Self::of(&object)) {
             return Ok(shared);
         }
@@ -46,51 +46,55 @@ impl SharedContext {
         let library = library()?;
         let context = Context::create(device)?;
         let number = i32::try_from(context.device()).unwrap_or(0);
-        // SAFETY: a context of the driver that is loaded; the CUcontext outlives the object, which holds it.
+        // SAFETY: the context belongs to the loaded driver, and the object keeps the CUcontext alive.
         let object = unsafe { (library.context_new_wrapped)(context.handle(), number) };
         if object.is_null() {
-            let message =
-                format!("GStreamer's CUDA library refuses our context of device {device}: see GST_DEBUG=cuda*:5");
+            let message = format!(
+                "GStreamer's CUDA library can't wrap our context of device {device}: GST_DEBUG=cuda*:5 shows why"
+            );
             return Err(Error::new(ErrorKind::Device, message));
         }
         let held = Box::into_raw(Box::new(context.clone()));
-        // SAFETY: a new object; what it holds is freed once, after its own finalisation, which uses the CUcontext.
+        // SAFETY: the object is new; the data that it keeps is freed once, after its finalisation, which uses the
+        // CUcontext.
         unsafe {
             glib::gobject_ffi::g_object_set_data_full(object, HELD.as_ptr(), held.cast(), Some(release));
         }
-        // SAFETY: the reference is ours, and a GstCudaContext is a GstObject.
+        // SAFETY: we own the reference, and a GstCudaContext is a GstObject.
         let object: gst::Object = unsafe { from_glib_full(object.cast::<gst::ffi::GstObject>()) };
         remember(&context);
         Ok(Self { object, context })
     }
 
-    /// The context that a GstCudaContext stands for.
+    /// Returns the context that a GstCudaContext wraps.
     ///
     /// # Errors
-    /// No library; it's no GstCudaContext; or it has failed before, with the first cause.
+    /// The library is missing, the object isn't a GstCudaContext, or the context has failed (the error is the original
+    /// cause).
     pub(super) fn of(object: &gst::Object) -> Result<Self, Error> {
         let library = library()?;
         if object.type_().name() != "GstCudaContext" {
             let message = format!("a {CONTEXT_TYPE} holds a {}, not a GstCudaContext", object.type_().name());
             return Err(Error::new(ErrorKind::Device, message));
         }
-        // SAFETY: a GstCudaContext.
+        // SAFETY: the object is a GstCudaContext.
         let handle = unsafe { (library.context_get_handle)(object.as_ptr().cast()) };
-        // One context is one `Context`, so that its failure is known to all.
+        // There is one `Context` per CUcontext, so that all its users learn of a failure.
         if let Some(context) = remembered(handle as usize) {
             let failure = context.failure().cloned();
             return failure.map_or_else(|| Ok(Self { object: object.clone(), context }), Err);
         }
-        // SAFETY: the object keeps its CUcontext, and is kept.
+        // SAFETY: the object keeps its CUcontext alive, and `Context` keeps the object.
         let context = unsafe { Context::shared(handle, Box::new(object.clone())) }?;
         remember(&context);
         Ok(Self { object: object.clone(), context })
     }
 
-    /// What a GStreamer context carries; `None` if it's of another type, or of another device than asked for.
+    /// The CUDA context that a GStreamer context carries; `None` if the GStreamer context has another type, or the CUDA
+    /// context is on another device than requested.
     ///
     /// # Errors
-    /// No library, or what it carries can't be used.
+    /// The library is missing, or the CUDA context can't be used.
     pub fn from_gst(context: &gst::ContextRef, device: Option<u32>) -> Result<Option<Self>, Error> {
         if context.context_type() != CONTEXT_TYPE {
             return Ok(None);
@@ -100,12 +104,12 @@ impl SharedContext {
         Ok(device.is_none_or(|device| device == shared.context.device()).then_some(shared))
     }
 
-    /// As a GStreamer context, for set_context, messages and queries.
+    /// Wraps this in a GStreamer context, for set_context, messages and queries.
     pub fn to_gst(&self) -> gst::Context {
         let mut context = gst::Context::new(CONTEXT_TYPE, true);
         if let Some(context) = context.get_mut() {
             let structure = context.structure_mut();
-            // As a GstCudaContext: GStreamer's elements overlook a field of another type, were it a base class.
+            // The field must have the type GstCudaContext: GStreamer's elements ignore a field of a base type.
             if let Ok(object) = self.object.to_value().transform_with_type(self.object.type_())
                 && let Ok(object) = object.try_into_send_value::<gst::Object>()
             {
@@ -116,7 +120,7 @@ impl SharedContext {
         context
     }
 
-    /// Answers a CONTEXT query; `false` if it asks for something else, or the context has failed.
+    /// Answers a CONTEXT query; `false` if the query is for another type of context, or the context has failed.
     pub fn answer(&self, query: &mut gst::query::Context) -> bool {
         if query.context_type() != CONTEXT_TYPE || self.context.failure().is_some() {
             return false;
@@ -129,29 +133,30 @@ impl SharedContext {
         &self.context
     }
 
-    /// A pool of frames in this context, not configured yet.
+    /// Creates a pool of frames in this context, not configured yet.
     ///
     /// # Errors
-    /// No library.
+    /// The library is missing.
     pub fn buffer_pool(&self) -> Result<gst::BufferPool, Error> {
         let library = library()?;
         let object: *mut gst::ffi::GstObject = self.object.to_glib_none().0;
-        // SAFETY: a GstCudaContext; the pool takes a reference of its own. GstCudaBufferPool is a GstBufferPool.
+        // SAFETY: the object is a GstCudaContext, to which the pool takes a reference. GstCudaBufferPool is a
+        // GstBufferPool.
         Ok(unsafe { from_glib_full((library.buffer_pool_new)(object.cast())) })
     }
 
-    /// A pool of frames in this context, configured but not active, and the bytes of one of its buffers: rows are longer
-    /// than the caps say. From GStreamer 1.24 on its frames are made on a stream of their own.
+    /// Creates a pool of frames in this context, configured but not active. Also returns the size of its buffers, which
+    /// have longer rows than the caps say. From GStreamer 1.24 on the pool's frames are produced on a separate stream.
     ///
     /// # Errors
-    /// No library; caps that aren't of a format that GStreamer puts in CUDA memory; no room.
+    /// The library is missing, GStreamer doesn't support the caps' format in CUDA memory, or memory ran out.
     pub fn frame_pool(&self, caps: &gst::Caps, min: u32) -> Result<(gst::BufferPool, u32), Error> {
         let refused = || {
-            let message = format!("no pool of {caps} in CUDA memory: GST_DEBUG=cuda*:5 says why");
+            let message = format!("can't create a pool of {caps} in CUDA memory: GST_DEBUG=cuda*:5 shows why");
             Error::new(ErrorKind::Memory, message)
         };
         let info = gst_video::VideoInfo::from_caps(caps).map_err(|_| refused())?;
-        // GStreamer asserts on others.
+        // GStreamer fails an assertion on other formats.
         device_format(info.format()).ok_or_else(refused)?;
         let pool = self.buffer_pool()?;
         let mut config = pool.config();
@@ -159,22 +164,25 @@ impl SharedContext {
         config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META.as_ref());
         self.set_stream(&mut config)?;
         pool.set_config(config).map_err(|_| refused())?;
-        // The pool has put in what the device's rows need.
+        // The pool has raised the size to what the device's row pitch requires.
         let (_, size, _, _) = pool.config().params().ok_or_else(refused)?;
         Ok((pool, size))
     }
 
-    /// Has a pool's frames made on a new stream, where this GStreamer knows of streams.
+    /// Makes a pool produce its frames on a new stream, if this GStreamer supports streams.
     fn set_stream(&self, config: &mut gst::BufferPoolConfig) -> Result<(), Error> {
         let library = library()?;
         let (Some(new), Some(set)) = (library.stream_new, library.pool_config_set_stream) else { return Ok(()) };
         let object: *mut gst::ffi::GstObject = self.object.to_glib_none().0;
-        // SAFETY: a GstCudaContext.
+        // SAFETY: the object is a GstCudaContext.
         let stream = unsafe { new(object.cast()) };
         if stream.is_null() {
-            return Err(Error::new(ErrorKind::Device, "GStreamer can't make a CUDA stream: see GST_DEBUG=cuda*:5"));
+            return Err(Error::new(
+                ErrorKind::Device,
+                "GStreamer can't create a CUDA stream: GST_DEBUG=cuda*:5 shows why",
+            ));
         }
-        // SAFETY: a structure that is ours alone, and a GstCudaStream, to which it takes a reference; ours goes after that.
+        // SAFETY: only we hold the structure, which takes a reference to the GstCudaStream; ours is dropped after that.
         // A GstCudaStream is a GstMiniObject.
         unsafe {
             set(config.as_mut_ptr(), stream);
@@ -184,8 +192,9 @@ impl SharedContext {
     }
 }
 
-/// Looks for a context that elements around already have: downstream, upstream, then bins and the application. Whoever has
-/// one calls the element's set_context during this, so no lock that it takes may be held; `found` says whether it did.
+/// Looks for a context that other elements already have: downstream, upstream, then in bins and the application. An
+/// element that has one calls our element's set_context during this call, so no lock that set_context takes may be
+/// held; `found` tells whether a context was set.
 pub fn find(element: &gst::Element, found: impl Fn() -> bool) {
     for pad in element.src_pads().into_iter().chain(element.sink_pads()) {
         if found() {
@@ -200,14 +209,14 @@ pub fn find(element: &gst::Element, found: impl Fn() -> bool) {
     }
     if !found() {
         let message = gst::message::NeedContext::builder(CONTEXT_TYPE).src(element).build();
-        // False only without a bus: then there is nobody to have one.
+        // This fails only without a bus, and then there is no application or bin that could have a context.
         let _ = element.post_message(message);
     }
 }
 
-/// Frees what a GstCudaContext holds.
+/// Frees the data that a GstCudaContext keeps.
 unsafe extern "C" fn release(held: glib::ffi::gpointer) {
-    // SAFETY: the box of `create`, passed here once.
+    // SAFETY: this is the box that was attached to the object, passed here once.
     drop(unsafe { Box::from_raw(held.cast::<Arc<Context>>()) });
 }
 

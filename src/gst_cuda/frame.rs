@@ -13,67 +13,67 @@ use std::mem::MaybeUninit;
 /// The caps feature of frames in device memory.
 pub const CUDA_MEMORY: &str = "memory:CUDAMemory";
 
-/// `GST_MAP_CUDA`: the addresses are the device's, nothing is downloaded.
+/// `GST_MAP_CUDA`: maps to device addresses, without a download.
 const MAP_CUDA: gst::ffi::GstMapFlags = 1 << 17;
 
-/// The public begin of GstCudaMemory.
+/// The public leading fields of GstCudaMemory.
 #[repr(C)]
 struct CudaMemory {
     memory: gst::ffi::GstMemory,
     context: *mut gst::glib::gobject_ffi::GObject,
 }
 
-/// Whether a buffer's frame is in device memory: the one memory that GStreamer's CUDA elements make.
+/// Whether a buffer's frame is in device memory, as a single memory like those of GStreamer's CUDA elements.
 ///
 /// # Errors
-/// No driver or library.
+/// The driver or the library is missing.
 pub fn is_cuda_memory(buffer: &gst::BufferRef) -> Result<bool, Error> {
     let library = library()?;
     Ok(memory(buffer).is_some_and(|memory| {
-        // SAFETY: a memory of the buffer.
+        // SAFETY: the memory belongs to the buffer.
         unsafe { (library.is_cuda_memory)(memory) != gst::glib::ffi::GFALSE }
     }))
 }
 
 fn memory(buffer: &gst::BufferRef) -> Option<*mut gst::ffi::GstMemory> {
     (buffer.n_memory() == 1).then(|| {
-        // SAFETY: there is a memory at index 0; it's borrowed as long as the buffer is.
+        // SAFETY: there is a memory at index 0, which is borrowed as long as the buffer is.
         unsafe { gst::ffi::gst_buffer_peek_memory(buffer.as_mut_ptr(), 0) }
     })
 }
 
-/// A frame mapped on the device. It keeps its buffer.
+/// A frame mapped on the device. It keeps its buffer alive.
 pub struct MappedFrame {
     mapping: gst::ffi::GstMapInfo,
     picture: DevicePicture,
     memory: *mut gst::ffi::GstMemory,
     /// The CUcontext that the frame is in.
     context: *mut c_void,
-    /// Given back after the mapping; `None` only while dropped.
+    /// Released after the mapping; `None` only during drop.
     buffer: Option<gst::Buffer>,
 }
 
-// SAFETY: a mapping may be used and undone on any thread.
+// SAFETY: any thread may use a mapping and unmap it.
 unsafe impl Send for MappedFrame {}
 // SAFETY: nothing changes through a shared reference.
 unsafe impl Sync for MappedFrame {}
 
 impl MappedFrame {
-    /// For reading.
+    /// Maps a frame for reading.
     ///
     /// # Errors
-    /// When the frame isn't in device memory, has a format that the kernels don't read, or can't be mapped.
+    /// The frame isn't in device memory, has a format that the kernels don't read, or can't be mapped.
     pub fn read(buffer: &gst::Buffer, info: &gst_video::VideoInfo) -> Result<Self, Error> {
         Self::map(buffer.clone(), info, gst::ffi::GST_MAP_READ)
     }
 
-    /// For drawing on it; it has to be the buffer's only reference.
+    /// Maps a frame for drawing on it; `buffer` must be the only reference to the buffer.
     ///
     /// # Errors
-    /// As [`Self::read`], and when the buffer isn't writable.
+    /// As for [`Self::read`], or the buffer isn't writable.
     pub fn write(buffer: gst::Buffer, info: &gst_video::VideoInfo) -> Result<Self, Error> {
         if !buffer.is_writable() || !buffer.is_all_memory_writable() {
-            return Err(failed("a frame that others hold too can't be drawn on".into()));
+            return Err(failed("a frame that other elements hold too can't be drawn on".into()));
         }
         Self::map(buffer, info, gst::ffi::GST_MAP_READ | gst::ffi::GST_MAP_WRITE)
     }
@@ -96,16 +96,16 @@ impl MappedFrame {
         })?;
         let (planes, pitches) = places(&buffer, info)?;
         let mut mapping = MaybeUninit::uninit();
-        // Its one memory instead of the frame, which would be mapped anew for each plane.
-        // SAFETY: the memory is the buffer's, which is kept beside the mapping; that is written if it succeeds.
+        // The single memory is mapped rather than the video frame, which would map it again for each plane.
+        // SAFETY: the memory belongs to the buffer, which is kept beside the mapping; success initialises the mapping.
         let mapped = unsafe { gst::ffi::gst_memory_map(memory, mapping.as_mut_ptr(), access | MAP_CUDA) };
         if mapped == gst::glib::ffi::GFALSE {
             let (width, height) = (info.width(), info.height());
             return Err(failed(format!("can't map a {width}×{height} {name} frame in CUDA memory")));
         }
-        // SAFETY: mapped.
+        // SAFETY: mapping succeeded, so the mapping is initialised.
         let mapping: gst::ffi::GstMapInfo = unsafe { mapping.assume_init() };
-        // SAFETY: a GstCudaMemory, checked above; its context lives as long as it.
+        // SAFETY: the memory is a GstCudaMemory, as checked above; its context lives as long as it does.
         let context = unsafe { (library.context_get_handle)((*memory.cast::<CudaMemory>()).context) };
         let picture = DevicePicture {
             format,
@@ -118,7 +118,7 @@ impl MappedFrame {
         Ok(Self { mapping, picture, memory, context, buffer: Some(buffer) })
     }
 
-    /// Unmaps it. Its planes stay where they are as long as its memory does.
+    /// Unmaps the frame and returns its buffer. The planes' addresses stay valid as long as the buffer's memory lives.
     pub fn into_buffer(mut self) -> Option<gst::Buffer> {
         let buffer = self.buffer.clone();
         self.unmap();
@@ -127,36 +127,36 @@ impl MappedFrame {
 
     fn unmap(&mut self) {
         if let Some(buffer) = self.buffer.take() {
-            // SAFETY: mapped once, unmapped once; the buffer, and with it the memory, goes after this.
+            // SAFETY: the memory was mapped once and is unmapped once; the buffer that owns it is released after this.
             unsafe { gst::ffi::gst_memory_unmap(self.memory, &mut self.mapping) };
             drop(buffer);
         }
     }
 
-    /// Its real planes and pitches.
+    /// The frame's actual planes and pitches.
     pub fn picture(&self) -> &DevicePicture {
         &self.picture
     }
 
-    /// The CUcontext that it's in.
+    /// The CUcontext that the frame is in.
     pub fn context(&self) -> *mut c_void {
         self.context
     }
 
-    /// The context that it's in, as others share it.
+    /// The shared context that the frame is in.
     ///
     /// # Errors
-    /// When the context has failed.
+    /// The context has failed.
     pub fn shared_context(&self) -> Result<SharedContext, Error> {
-        // SAFETY: a GstCudaMemory, kept by the buffer; its GstCudaContext is a GstObject and lives as long as it.
+        // SAFETY: the buffer keeps the GstCudaMemory; its GstCudaContext is a GstObject and lives as long as it does.
         let object: gst::Object = unsafe { from_glib_none((*self.memory.cast::<CudaMemory>()).context.cast()) };
         SharedContext::of(&object)
     }
 
-    /// Whether it's in `context`, out of which alone it can be read.
+    /// Checks that the frame is in `context`, the only context in which it can be read.
     ///
     /// # Errors
-    /// Names both devices, or says that there are two contexts of one.
+    /// Names both devices, or says that one device has two contexts.
     pub fn check_context(&self, context: &Context) -> Result<(), Error> {
         if self.context == context.handle() {
             return Ok(());
@@ -177,8 +177,8 @@ impl MappedFrame {
         ))
     }
 
-    /// Makes `stream` wait for what produces the frame, by way of `event`. Before GStreamer 1.24 producers have waited
-    /// themselves.
+    /// Makes `stream` wait, through `event`, for the frame's producer. Before GStreamer 1.24 producers wait for the
+    /// device themselves.
     ///
     /// # Errors
     /// A device failure.
@@ -187,12 +187,12 @@ impl MappedFrame {
         let (Some(get_stream), Some(get_handle)) = (library.memory_get_stream, library.stream_get_handle) else {
             return Ok(());
         };
-        // SAFETY: a GstCudaMemory, kept by the buffer.
+        // SAFETY: the buffer keeps the GstCudaMemory.
         let producer = unsafe { get_stream(self.memory) };
         if producer.is_null() {
             return Ok(());
         }
-        // SAFETY: the memory's stream, which lives as long as it; the event is of the frame's context, as the stream.
+        // SAFETY: the memory's stream lives as long as the memory, and event and stream are of the frame's context.
         unsafe { event.record_on(get_handle(producer))? };
         stream.wait(event)
     }
@@ -204,10 +204,11 @@ impl Drop for MappedFrame {
     }
 }
 
-/// Where each plane begins in the buffer, and bytes from row to row: the buffer's own, as a decoder's differ from the caps'.
+/// The offset of each plane in the buffer and the bytes from row to row. They are taken from the buffer's metadata,
+/// because a decoder's layout differs from the caps' default.
 ///
 /// # Errors
-/// Its frame isn't what the caps say.
+/// The buffer's frame doesn't match the caps.
 fn places(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<([Option<u64>; 3], [u32; 3]), Error> {
     let own = buffer.meta::<gst_video::VideoMeta>();
     let fits = |own: &gst_video::VideoMeta| {
@@ -216,7 +217,7 @@ fn places(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<([Opti
     if let Some(own) = own.as_ref().filter(|own| !fits(own)) {
         let what = |format: VideoFormat, width, height| format!("a {width}×{height} {} frame", format.to_str());
         return Err(failed(format!(
-            "{} came where the caps say {}",
+            "received {}, but the caps say {}",
             what(own.format(), own.width(), own.height()),
             what(info.format(), info.width(), info.height())
         )));

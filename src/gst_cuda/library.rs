@@ -1,4 +1,4 @@
-//! The functions of libgstcuda. Signatures: its installed headers, 1.22 and 1.24.
+//! The functions of libgstcuda. The signatures are those of its installed headers, 1.22 and 1.24.
 
 use crate::cuda::check_driver;
 use crate::error::{Error, ErrorKind};
@@ -17,10 +17,11 @@ pub(super) struct GstCuda {
     pub context_get_handle: unsafe extern "C" fn(*mut glib::gobject_ffi::GObject) -> Pointer,
     pub is_cuda_memory: unsafe extern "C" fn(*mut gst::ffi::GstMemory) -> glib::ffi::gboolean,
     pub buffer_pool_new: unsafe extern "C" fn(*mut glib::gobject_ffi::GObject) -> *mut gst::ffi::GstBufferPool,
-    /// 1.24: a memory's GstCudaStream, and that one's CUstream.
+    /// From 1.24: a memory's GstCudaStream, and that stream's CUstream.
     pub memory_get_stream: Option<unsafe extern "C" fn(*mut gst::ffi::GstMemory) -> Pointer>,
     pub stream_get_handle: Option<unsafe extern "C" fn(Pointer) -> Pointer>,
-    /// 1.24: a stream of a context (to be given back by `stream_unref`), and the stream on which a pool's frames are made.
+    /// From 1.24: creates a stream in a context (to be released by `stream_unref`), and sets the stream on which a pool
+    /// produces its frames.
     pub stream_new: Option<unsafe extern "C" fn(*mut glib::gobject_ffi::GObject) -> Pointer>,
     pub pool_config_set_stream: Option<unsafe extern "C" fn(*mut gst::ffi::GstStructure, Pointer)>,
 }
@@ -28,7 +29,7 @@ pub(super) struct GstCuda {
 /// Opens the library, once.
 ///
 /// # Errors
-/// No driver, or no library: with the package that brings it.
+/// The driver or the library is missing; the error names the package that contains it.
 pub(super) fn library() -> Result<&'static GstCuda, Error> {
     static LIBRARY: OnceLock<Result<GstCuda, Error>> = OnceLock::new();
     check_driver()?;
@@ -36,7 +37,7 @@ pub(super) fn library() -> Result<&'static GstCuda, Error> {
 }
 
 fn open() -> Result<GstCuda, Error> {
-    // SAFETY: GStreamer's own library; its initialisers have no preconditions.
+    // SAFETY: this is GStreamer's library, whose initialisers have no preconditions.
     let library = unsafe { Library::new(NAME) }.map_err(|error| missing(&error))?;
     // SAFETY: these are the functions' signatures in the library's headers.
     let (load, init, found) = unsafe {
@@ -54,9 +55,9 @@ fn open() -> Result<GstCuda, Error> {
         };
         (load, init, found)
     };
-    // It registers types: it can't be unloaded.
+    // The library registers types, so it can't be unloaded.
     std::mem::forget(library);
-    // SAFETY: no preconditions; all else of the library needs it.
+    // SAFETY: the call has no preconditions, and must precede every other call of the library.
     if unsafe { load() } == glib::ffi::GFALSE {
         return Err(Error::new(
             ErrorKind::Library,
@@ -69,9 +70,9 @@ fn open() -> Result<GstCuda, Error> {
 }
 
 /// # Safety
-/// `T` is the function's type.
+/// `T` is the type of the function `name`.
 unsafe fn symbol<T: Copy>(library: &Library, name: &str) -> Result<T, Error> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees it.
     unsafe { library.get::<T>(name.as_bytes()) }.map(|symbol| *symbol).map_err(|error| missing(&error))
 }
 

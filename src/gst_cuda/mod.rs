@@ -1,7 +1,7 @@
-//! GStreamer's CUDA library, opened at run time: contexts that elements share, and frames in device memory.
+//! GStreamer's CUDA library, loaded at run time: contexts that elements share, and frames in device memory.
 //!
-//! `libgstcuda-1.0.so.0` is public since GStreamer 1.22, as unstable API. What came in 1.24 (streams of memories) is used
-//! where it is there.
+//! `libgstcuda-1.0.so.0` has been public as unstable API since GStreamer 1.22. The additions of 1.24 (streams of
+//! memories) are used if the library has them.
 
 mod context;
 mod frame;

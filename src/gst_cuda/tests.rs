@@ -1,4 +1,4 @@
-//! What needs no GPU is tested everywhere, the rest where there is one.
+//! Tests that need a GPU are skipped on machines without one.
 
 use super::*;
 use crate::error::ErrorKind;
@@ -6,7 +6,7 @@ use crate::video_caps::device_format;
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 
-/// The shared context, or why there is none: an error with a remedy.
+/// The shared context; `None` if the machine has no GPU, after checking that the error names a remedy.
 fn shared(test: &str) -> Option<SharedContext> {
     gst::init().unwrap();
     match SharedContext::own(0) {
@@ -37,7 +37,7 @@ fn one_context_is_shared_through_gstreamers() {
     let carried = first.to_gst();
     let read = SharedContext::from_gst(&carried, Some(0)).unwrap().unwrap();
     assert!(std::sync::Arc::ptr_eq(read.context(), first.context()));
-    assert!(SharedContext::from_gst(&carried, Some(7)).unwrap().is_none(), "of another device");
+    assert!(SharedContext::from_gst(&carried, Some(7)).unwrap().is_none(), "the context is on another device");
     assert!(SharedContext::from_gst(&gst::Context::new("other", true), None).unwrap().is_none());
 
     let mut query = gst::query::Context::new(CONTEXT_TYPE);
@@ -46,7 +46,7 @@ fn one_context_is_shared_through_gstreamers() {
     assert!(!first.answer(&mut gst::query::Context::new("other")));
 }
 
-/// GStreamer may hold a context longer than we do.
+/// GStreamer may hold a context longer than this crate does.
 #[test]
 fn the_wrapped_context_outlives_us() {
     let Some(shared) = shared("the_wrapped_context_outlives_us") else { return };
@@ -82,7 +82,7 @@ fn frames_have_their_real_planes() {
     drop(frame);
     let larger = VideoInfo::builder(VideoFormat::Nv12, 1920, 1080).build().unwrap();
     let error = MappedFrame::read(&buffer, &larger).err().unwrap();
-    assert!(error.message.contains("a 1918×1078 NV12 frame came where the caps say a 1920×1080 NV12"), "{error}");
+    assert!(error.message.contains("received a 1918×1078 NV12 frame, but the caps say a 1920×1080 NV12"), "{error}");
     drop(buffer);
     pool.set_active(false).unwrap();
 }

@@ -353,10 +353,10 @@ on_gpu! {
         site.operator.wait_for("the ONNX's names", || finds("red"));
         site.check_says("ok", &[]);
         let said = |text: &str| site.operator.said().iter().filter(|line| line.contains(text)).count();
-        let before = said("doesn't fit any more");
+        let before = said("no longer fits");
         std::fs::write(site.engine(), "no plan").unwrap();
         site.operator.signal("HUP");
-        site.operator.wait_for("complaint", || said("doesn't fit any more") > before);
+        site.operator.wait_for("complaint", || said("no longer fits") > before);
         site.operator.wait_for("the engine in its place", || site.check().0 == "ok");
         // And another model in the ONNX.
         Export::yolo().named(NEW).write(&site.onnx());

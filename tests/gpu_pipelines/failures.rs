@@ -48,7 +48,7 @@ on_gpu! {
     fn a_full_device_names_the_remedies(STANDIN_MEMORY = "6000000") {
         let detect = with_model("trtdetect", "tensorrt", "yolo-e2e");
         let error = error_of(&format!("{SOURCE} ! {detect} batch-size=256 ! fakesink"));
-        assert!(error.starts_with("GPU out of memory") && error.contains("no more room"), "{error}");
+        assert!(error.starts_with("GPU out of memory") && error.contains("the device is full"), "{error}");
         for remedy in REMEDIES {
             assert!(error.contains(remedy), "{error}");
         }

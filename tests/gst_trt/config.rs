@@ -213,7 +213,7 @@ fn engines_are_built_to_the_guides_paths_and_checked() {
     std::fs::copy(find::test_model("yolo"), folder.path().join("models/yolo12m.onnx")).unwrap();
     let changed = engine(&check(&[], &[]));
     assert!(
-        changed["found"].as_str().unwrap().starts_with("built from another ONNX: models/yolo12m.onnx"),
+        changed["found"].as_str().unwrap().starts_with("built from another ONNX file: models/yolo12m.onnx"),
         "{changed}"
     );
     std::fs::write(folder.path().join("models/engines/detection_fp16.engine"), "no plan").unwrap();

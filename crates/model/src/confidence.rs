@@ -1,8 +1,8 @@
-//! Confidences are 0 to 1: what a model gives beyond shows that its outputs were taken for something else.
+//! Confidences are 0 to 1; values outside that range show that a model's outputs were misinterpreted.
 
 use super::Detection;
 
-/// What rounding and quantisation may add.
+/// Tolerance for rounding and quantisation.
 const SLACK: f32 = 0.01;
 
 /// Whether a value can be a confidence.
@@ -10,10 +10,10 @@ pub fn is_one(value: f32) -> bool {
     (-SLACK..=1.0 + SLACK).contains(&value)
 }
 
-/// Confidences of objects and keypoints, brought from within rounding to 0–1.
+/// Checks the confidences of objects and keypoints, and clamps rounding errors to 0–1.
 ///
 /// # Errors
-/// Says which can't be one; then none of these objects can be relied on.
+/// Names a value that can't be a confidence; none of the objects is reliable then.
 pub fn check(found: &mut [Detection]) -> Result<(), String> {
     for detection in found {
         let class = detection.class_id;

@@ -1,23 +1,22 @@
-//! What happens to detections after their head.
+//! Filters that are applied to detections after decoding.
 
 use super::{Detection, Params, Rect};
 
-/// Clips boxes to the frame and drops those that nothing is left of, that aren't numbers, or whose size `params`
-/// excludes.
+/// Clips boxes to the frame, and drops those that lie outside, aren't finite, or have a size that `params` excludes.
 ///
 /// Boxes are normalised to the frame, 0–1 over its width and height; `frame` is that size in pixels, the unit of
-/// `min_size` and `max_size` (limits included, measured on the clipped box). The clipping is what Ultralytics does too.
-/// Keypoints stay as they are: a joint outside the frame is still a joint.
+/// `min_size` and `max_size` (inclusive limits, applied to the clipped box). Ultralytics clips in the same way.
+/// Keypoints aren't clipped: a joint outside the frame is still a joint.
 pub fn refine(found: &mut Vec<Detection>, params: &Params, frame: (u32, u32)) {
     let (frame_w, frame_h) = (frame.0 as f32, frame.1 as f32);
-    // A float box of n pixels, once normalised and scaled back, can miss n by a rounding error.
+    // A box of n pixels, normalised and scaled back in floating point, can differ from n by a rounding error.
     const SLACK: f32 = 0.01;
     let fits = |size: f32, min: u32, max: u32| size + SLACK >= min as f32 && (max == 0 || size - SLACK <= max as f32);
     found.retain_mut(|d| {
         if !d.rect.right().is_finite() || !d.rect.bottom().is_finite() {
             return false;
         }
-        // A box inside stays bit for bit as it was found.
+        // A box inside the frame must stay bit-identical.
         if d.rect.x < 0.0 || d.rect.y < 0.0 || d.rect.right() > 1.0 || d.rect.bottom() > 1.0 {
             d.rect = d.rect.intersection(&Rect::UNIT);
         }
@@ -58,7 +57,7 @@ mod tests {
         assert_eq!(found, [all[0].clone(), all[3].clone(), all[4].clone()]);
         refine(&mut found, &Params { max_size: (300, 0), ..Params::default() }, (1920, 1080));
         assert_eq!(found, [all[0].clone(), all[3].clone()]);
-        // What counts is the part inside the frame.
+        // The size of the part inside the frame counts.
         let mut found = boxes(&[Rect::new(-0.5, 0.0, 0.51, 1.0)]);
         refine(&mut found, &Params { min_size: (20, 0), ..Params::default() }, (1920, 1080));
         assert_eq!(found.len(), 0, "19.2 pixels are inside");

@@ -2,15 +2,15 @@
 
 use super::{InputSpec, Rect};
 
-/// Where a region of a frame lies in a network's input, and the exact inverse.
+/// The placement of a region of a frame in a network's input, and the exact inverse.
 ///
 /// The placement is that of Ultralytics' `LetterBox` (`auto=False`, `scale_fill=False`, `center=True`), with which YOLO
 /// models are validated: one ratio `min(W / w, H / h)` for both axes, the resized size rounded half to even, and the
-/// border halved, the odd pixel going right and below.
+/// border divided equally, with an odd pixel at the right and bottom.
 ///
-/// The inverse divides by what each axis was really resized by, `width / region.w` and `height / region.h`. Since the
-/// resized size is rounded, the two differ a little from the common ratio, which Ultralytics' own `scale_boxes` uses for
-/// both. Ours has no error that grows across the frame; theirs reaches half a network pixel.
+/// The inverse divides by each axis's actual scale, `width / region.w` and `height / region.h`. Since the resized size
+/// is rounded, these differ slightly from the common ratio, which Ultralytics' `scale_boxes` uses for both axes. This
+/// inverse has no error that grows across the frame; theirs reaches half a network pixel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Letterbox {
     /// The frame's region, in frame pixels.
@@ -26,8 +26,8 @@ pub struct Letterbox {
 }
 
 impl Letterbox {
-    /// Places `region` (frame pixels) in the input that `spec` describes. A region without width or height still gets
-    /// one pixel.
+    /// Places `region` (in frame pixels) in the input that `spec` describes. A region without width or height still
+    /// gets one pixel.
     pub fn new(region: Rect, spec: &InputSpec) -> Self {
         let (width, height) = if spec.keep_aspect_ratio {
             let (w, h) = (f64::from(region.w), f64::from(region.h));
@@ -40,7 +40,8 @@ impl Letterbox {
         Self { region, left: (spec.width - width) / 2, top: (spec.height - height) / 2, width, height }
     }
 
-    /// From network pixels to frame pixels. Points in the border land outside the region; nothing is clipped.
+    /// Converts network pixels to frame pixels. Points in the border map to points outside the region; nothing is
+    /// clipped.
     pub fn to_frame(&self, x: f32, y: f32) -> (f32, f32) {
         let axis = |v: f32, border: u32, resized: u32, start: f32, size: f32| {
             let scale = f64::from(size) / f64::from(resized.max(1));
@@ -53,7 +54,7 @@ impl Letterbox {
     }
 }
 
-/// Python's `round`, kept within the input; NaN (from a region without extent) becomes the least size.
+/// Rounds like Python's `round` and clamps to the input; NaN (from a region without extent) becomes the minimum size.
 fn resized(size: f64, limit: u32) -> u32 {
     (size.round_ties_even() as u32).max(1).min(limit)
 }
@@ -104,7 +105,7 @@ mod tests {
         assert_eq!(l.to_frame(208.0, 208.0), (60.0, 45.0));
     }
 
-    /// From frame pixels to network pixels, what `to_frame` is the inverse of.
+    /// Converts frame pixels to network pixels; `to_frame` is the inverse.
     fn to_network(l: &Letterbox, x: f32, y: f32) -> (f32, f32) {
         let axis = |v: f32, border: u32, resized: u32, start: f32, size: f32| {
             ((f64::from(v) - f64::from(start)) * f64::from(resized) / f64::from(size) + f64::from(border)) as f32
@@ -141,13 +142,13 @@ mod tests {
             let (x, y) = (region.x + fx * region.w, region.y + fy * region.h);
             let (nx, ny) = to_network(&l, x, y);
             let (bx, by) = l.to_frame(nx, ny);
-            // f32 network pixels resolve 2⁻¹⁴ px here, times how much the axis was reduced.
+            // An f32 in network pixels has a resolution of 2⁻¹⁴ px here, multiplied by the axis's reduction.
             let tolerance = |size: f32, resized: u32| 0.01f32.max(size / resized as f32 * 2e-4);
             prop_assert!((bx - x).abs() <= tolerance(region.w, l.width), "{bx} {x} {l:?}");
             prop_assert!((by - y).abs() <= tolerance(region.h, l.height), "{by} {y} {l:?}");
         }
 
-        /// The corners of the resized picture are the corners of the region, whatever was rounded.
+        /// The corners of the resized picture map to the corners of the region, independently of rounding.
         #[test]
         fn corners_map_to_corners((w, h) in (1u32..7681, 1u32..4321), keep: bool) {
             let l = Letterbox::new(Rect::new(0.0, 0.0, w as f32, h as f32), &spec(640, 640, keep));

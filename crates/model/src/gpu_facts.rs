@@ -1,13 +1,13 @@
-//! The machine that a model is made ready for.
+//! Facts about the GPU for which an engine is built.
 
 use serde::{Deserialize, Serialize};
 
-/// The GPU that an engine is made for.
+/// The GPU for which an engine is built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GpuFacts {
-    /// As the driver names it, with the MIG profile where there is one.
+    /// The driver's name of the GPU, including the MIG profile if there is one.
     pub name: String,
-    /// Major and minor.
+    /// Major and minor compute capability.
     pub compute_capability: (u32, u32),
     /// Number of streaming multiprocessors.
     pub multiprocessors: u32,

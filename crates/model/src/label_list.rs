@@ -1,8 +1,9 @@
-//! Lists of labels as one text, `person,traffic light`: how properties have them.
+//! Lists of labels as one text, `person,traffic light`, as properties take them.
 //!
-//! A comma that belongs to a label is written `\,`, a backslash before one of these `\\`; any other backslash is itself.
+//! A comma in a label is written `\,`, and a backslash before a comma or backslash `\\`; any other backslash is
+//! literal.
 
-/// The text of a list.
+/// Joins labels into the text of a list.
 pub fn join_labels<S: AsRef<str>>(labels: impl IntoIterator<Item = S>) -> String {
     let mut text = String::new();
     for label in labels {
@@ -19,7 +20,7 @@ pub fn join_labels<S: AsRef<str>>(labels: impl IntoIterator<Item = S>) -> String
     text
 }
 
-/// The labels of a text, without space around them; empty ones don't count.
+/// Splits a text into labels, trims them and drops empty ones.
 pub fn split_labels(text: &str) -> Vec<String> {
     let mut labels = vec![String::new()];
     let mut rest = text.chars().peekable();

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Labels(pub Vec<Arc<str>>);
 
-/// A labels file that doesn't fit its model.
+/// The error for a labels file that doesn't fit its model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "each field is what its name says")]
 pub enum WrongLength {
@@ -20,14 +20,14 @@ pub enum WrongLength {
     Beyond(usize),
 }
 
-/// Most classes of a model whose file doesn't say how many it has.
+/// The most classes of a model whose file doesn't specify their number.
 pub const MOST_UNCOUNTED: usize = 1024;
 
-/// Part of two labels' letters in place from which on one may be meant by the other.
+/// The similarity from which a label is suggested for a misspelt one.
 const ALIKE: f64 = 0.6;
 
 impl Labels {
-    /// The 80 classes of COCO, as its 2017 detection models number them.
+    /// The 80 classes of COCO, numbered as in its 2017 detection models.
     pub fn coco80() -> Self {
         static NAMES: LazyLock<Labels> = LazyLock::new(|| Labels::from_names(&COCO_80));
         NAMES.clone()
@@ -38,8 +38,8 @@ impl Labels {
         Self(names.iter().map(|n| n.as_ref().into()).collect())
     }
 
-    /// The built-in names for a model that has none of its own: COCO's for 80 classes, `person` for the one class of a
-    /// pose model, else `class 0`, `class 1`, …
+    /// The built-in names for a model without names: COCO's for 80 classes, `person` for the single class of a pose
+    /// model, otherwise `class 0`, `class 1`, …
     pub fn built_in(classes: usize, pose: bool) -> Self {
         match classes {
             80 => Self::coco80(),
@@ -48,11 +48,11 @@ impl Labels {
         }
     }
 
-    /// Reads a labels file's text: one name a line, the first line is class 0. Empty lines at the end don't count, one
-    /// in between is a class without a name (`class 7`). A byte order mark and carriage returns are left out.
+    /// Parses a labels file: one name per line, starting with class 0. Empty lines at the end are ignored; an empty
+    /// line in between is a class without a name (`class 7`). A byte order mark and carriage returns are removed.
     ///
     /// # Errors
-    /// When the number of names isn't the model's number of classes; `None` takes any, as its file doesn't say.
+    /// The number of names differs from the model's number of classes; `None` (unknown) accepts any number.
     pub fn parse(text: &str, classes: Option<usize>) -> Result<Self, WrongLength> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end();
         let lines = text.lines().map(str::trim).enumerate().filter(|_| !text.is_empty());
@@ -65,14 +65,14 @@ impl Labels {
         }
     }
 
-    /// The classes of this name: several, where a model has the name more than once.
+    /// The classes with this name: several if the model has the name more than once.
     pub fn ids<'a>(&'a self, name: &'a str) -> impl Iterator<Item = u32> + 'a {
         self.0.iter().zip(0..).filter(move |(label, _)| ***label == *name).map(|(_, id)| id)
     }
 
-    /// The label that `name` may be meant for: alike but for a few letters, or for small and large ones.
+    /// The label most similar to a misspelt `name`, ignoring case.
     pub fn nearest(&self, name: &str) -> Option<&str> {
-        // Comparing takes the product of the lengths.
+        // The time of a comparison is the product of the lengths.
         const LONGEST: usize = 64;
         let small = name.to_lowercase();
         let alike = |label: &str| strsim::normalized_damerau_levenshtein(&label.to_lowercase(), &small);
@@ -82,14 +82,14 @@ impl Labels {
         best.filter(|(score, _)| *score >= ALIKE).map(|(_, label)| label)
     }
 
-    /// For errors: the first labels, `red, green, …`.
+    /// The first labels, for errors: `red, green, …`.
     pub fn some(&self) -> String {
         let some: Vec<_> = self.0.iter().take(8).map(|label| &**label).collect();
         let more = if self.len() > some.len() { ", …" } else { "" };
         format!("{}{more}", some.join(", "))
     }
 
-    /// The class's name; `class 7` for an id that has none.
+    /// The class's name; `class 7` for an id without a name.
     pub fn get(&self, class_id: u32) -> Arc<str> {
         self.0.get(class_id as usize).cloned().unwrap_or_else(|| unnamed(class_id as usize).into())
     }
@@ -105,17 +105,17 @@ impl Labels {
     }
 }
 
-/// What a class without a name is called.
+/// The generated name of a class without a name.
 pub(super) fn unnamed(id: usize) -> String {
     format!("class {id}")
 }
 
-/// What a keypoint without a name is called.
+/// The generated name of a keypoint without a name.
 pub(super) fn unnamed_keypoint(k: usize) -> String {
     format!("keypoint {k}")
 }
 
-/// Names of a pose model's keypoints, in order, and the pairs of them that make the skeleton's limbs.
+/// Names of a pose model's keypoints, in order, and the pairs that form the skeleton's limbs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeypointLayout {
     /// The layout's name, for example `coco17`.
@@ -139,7 +139,7 @@ impl KeypointLayout {
         LAYOUT.clone()
     }
 
-    /// COCO's for 17 keypoints, else `keypoint 0`, `keypoint 1`, … without limbs.
+    /// COCO's layout for 17 keypoints, otherwise `keypoint 0`, `keypoint 1`, … without limbs.
     pub fn built_in(keypoints: usize) -> Arc<Self> {
         if keypoints == COCO_17.len() {
             return Self::coco17();
@@ -147,7 +147,7 @@ impl KeypointLayout {
         Self::named((0..keypoints).map(|k| unnamed_keypoint(k).into()).collect())
     }
 
-    /// Of these names: COCO's with its limbs, others without.
+    /// The layout for these names: COCO's names get its limbs, others none.
     pub fn named(names: Vec<Arc<str>>) -> Arc<Self> {
         if names.iter().map(|name| &**name).eq(COCO_17) {
             return Self::coco17();
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(error, WrongLength::Other { found: 2, expected: 80 });
         assert!(error.to_string().contains("2 names") && error.to_string().contains("80 classes"));
         assert!(Labels::parse("\n\n", Some(1)).is_err());
-        // A model that doesn't say how many classes it has takes what the file has.
+        // A model with an unknown number of classes accepts any number of names.
         assert_eq!(Labels::parse("red\ngreen\n", None).unwrap().len(), 2);
         assert!(Labels::parse("", None).is_err() && Labels::parse(&"a\n".repeat(1025), None).is_err());
     }

@@ -2,14 +2,14 @@
 
 use super::{Detection, Params, Rect};
 
-/// No more than this many candidates are looked at, the most confident first; Ultralytics' `max_nms`. With
-/// `max_detections` it bounds the work when a threshold lets everything pass.
+/// The most candidates that are considered, in order of confidence; the same as Ultralytics' `max_nms`. Together with
+/// `max_detections` it limits the work when a threshold lets everything pass.
 const MAX_CANDIDATES: usize = 30_000;
 
-/// Keeps the most confident of overlapping boxes; sorts by confidence, at most `max_detections`.
+/// Keeps the most confident of overlapping boxes, sorted by confidence and limited to `max_detections`.
 ///
-/// Greedy, within each class or across all of them as `params` says. Boxes of equal confidence keep their order. A box
-/// goes when its intersection over union with one kept before it is *above* `params.iou`.
+/// The suppression is greedy, within each class or across all classes as `params` says. Boxes of equal confidence keep
+/// their order. A box is dropped if its intersection over union with a box already kept is *above* `params.iou`.
 pub fn nms(found: &mut Vec<Detection>, params: &Params) {
     rank(found, MAX_CANDIDATES);
     let mut kept = Kept::with_capacity(params.max_detections.min(found.len()));
@@ -19,13 +19,13 @@ pub fn nms(found: &mut Vec<Detection>, params: &Params) {
     });
 }
 
-/// Sorts by confidence, the greatest first and equal ones in their order, and drops all after the first `most`.
+/// Sorts stably by descending confidence, and drops all but the first `most`.
 pub(super) fn rank(found: &mut Vec<Detection>, most: usize) {
     found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
     found.truncate(most);
 }
 
-/// The boxes kept so far, one array a field so that the comparison with all of them vectorises.
+/// The boxes kept so far, with one array per field so that the comparison with all of them vectorises.
 struct Kept {
     x1: Vec<f32>,
     y1: Vec<f32>,
@@ -40,7 +40,7 @@ impl Kept {
         Self { x1: floats(), y1: floats(), x2: floats(), y2: floats(), class_id: Vec::with_capacity(n) }
     }
 
-    /// Adds the box unless it overlaps one of its class.
+    /// Adds the box unless it overlaps a kept box of its class.
     fn admit(&mut self, rect: &Rect, class_id: u32, iou: f32) -> bool {
         let corners = [rect.x, rect.y, rect.right(), rect.bottom()];
         if overlaps([&self.x1, &self.y1, &self.x2, &self.y2], &self.class_id, corners, class_id, iou) {
@@ -58,7 +58,7 @@ impl Kept {
 /// Whether any of `boxes` (x1, y1, x2, y2, one array each) that has `class_id` overlaps `with` by more than `iou`.
 #[multiversion::multiversion(targets("x86_64+avx2"))]
 fn overlaps(boxes: [&[f32]; 4], classes: &[u32], with: [f32; 4], class_id: u32, iou: f32) -> bool {
-    /// Boxes between two looks at the result.
+    /// Number of boxes that are compared between two checks of the result.
     const STEP: usize = 32;
     let area = |x1: f32, y1: f32, x2: f32, y2: f32| (x2 - x1).max(0.0) * (y2 - y1).max(0.0);
     let with_area = area(with[0], with[1], with[2], with[3]);
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_threshold_itself_is_kept() {
-        // Two of three parts in common.
+        // The boxes have two of three parts in common.
         let mut found = vec![detection(0.0, 0.9, 0), detection(5.0, 0.8, 0)];
         nms(&mut found, &Params { iou: 1.0 / 3.0, ..Params::default() });
         assert_eq!(found.len(), 2);
@@ -158,7 +158,7 @@ mod tests {
                     prop_assert!(!rivals(a, b) || a.rect.iou(&b.rect) <= iou + 1e-4);
                 }
             }
-            // Whatever went had a reason: a kept box at least as confident, or no room left.
+            // Every dropped box overlaps a kept box of at least its confidence, or the limit was reached.
             for d in all.iter().filter(|d| !found.contains(d)) {
                 let beaten = found.iter()
                     .any(|k| rivals(k, d) && k.confidence >= d.confidence && k.rect.iou(&d.rect) > iou - 1e-4);

@@ -2,26 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Thresholds and filters of one request. Never part of what makes two services different.
+/// Thresholds and filters of one request. They never affect whether two elements can share a service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Params {
-    /// Least confidence, 0–1.
+    /// Minimum confidence, 0–1.
     pub confidence: f32,
-    /// Least confidence by class id, instead of `confidence`.
+    /// Minimum confidence by class id, which replaces `confidence`.
     pub class_confidence: BTreeMap<u32, f32>,
-    /// Two boxes above this intersection over union are one object, 0–1. End-to-end heads don't use it.
+    /// Two boxes with an intersection over union above this value, 0–1, are one object. End-to-end heads ignore it.
     pub iou: f32,
     /// Non-maximum suppression across classes instead of within each.
     pub class_agnostic: bool,
-    /// Only these classes; `None` keeps all.
+    /// The classes to keep; `None` keeps all.
     pub classes: Option<BTreeSet<u32>>,
-    /// At most this many objects, the most confident first.
+    /// The maximum number of objects; the most confident are kept.
     pub max_detections: usize,
-    /// Least box width and height, in frame pixels.
+    /// Minimum box width and height, in frame pixels.
     pub min_size: (u32, u32),
-    /// Greatest box width and height, in frame pixels; 0: no limit.
+    /// Maximum box width and height, in frame pixels; 0: no limit.
     pub max_size: (u32, u32),
-    /// Also hand out the raw output tensors.
+    /// Whether to return the raw output tensors too.
     pub output_tensors: bool,
 }
 
@@ -42,7 +42,7 @@ impl Default for Params {
 }
 
 impl Params {
-    /// The least confidence for this class, or `None` if the class is filtered out.
+    /// The minimum confidence for this class, or `None` if the class is filtered out.
     pub fn threshold(&self, class_id: u32) -> Option<f32> {
         if self.classes.as_ref().is_some_and(|c| !c.contains(&class_id)) {
             return None;

@@ -1,4 +1,4 @@
-//! What a model's file says about its tensors, and what its input means.
+//! The tensors that a model's file declares, and the format of its input.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub enum ElementType {
 }
 
 impl ElementType {
-    /// Bytes of one element.
+    /// Bytes per element.
     pub fn size(self) -> usize {
         match self {
             Self::U8 => 1,
@@ -39,7 +39,7 @@ pub enum Layout {
     Nhwc,
 }
 
-/// Value that the model sees = (pixel 0–255 − `mean`) × `scale`, per channel in the model's channel order.
+/// The model's input value = (pixel 0–255 − `mean`) × `scale`, per channel in the model's channel order.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Normalization {
     /// Subtracted from each channel.
@@ -49,13 +49,13 @@ pub struct Normalization {
 }
 
 impl Normalization {
-    /// 0–255 as it is.
+    /// Values stay 0–255.
     pub const NONE: Self = Self { mean: [0.0; 3], scale: [1.0; 3] };
     /// 0–1.
     pub const UNIT: Self = Self { mean: [0.0; 3], scale: [1.0 / 255.0; 3] };
 }
 
-/// The image tensor that a model takes: everything needed to make it from a frame.
+/// The image tensor that a model takes, with everything that is needed to make it from a frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InputSpec {
     /// Pixels.
@@ -68,9 +68,9 @@ pub struct InputSpec {
     pub element: ElementType,
     /// What is done to values of 0 to 255.
     pub normalization: Normalization,
-    /// Channels in BGR order instead of RGB.
+    /// Whether channels are in BGR instead of RGB order.
     pub bgr: bool,
-    /// Letterbox; `false` stretches the frame over the whole input.
+    /// Whether to letterbox the frame; `false` stretches it over the whole input.
     pub keep_aspect_ratio: bool,
     /// Pixel value 0–255 of the letterbox's border, before normalisation.
     pub pad: u8,
@@ -91,12 +91,12 @@ impl std::fmt::Display for InputSpec {
 }
 
 impl InputSpec {
-    /// Elements of one image, 3 · width · height.
+    /// Elements per image, 3 · width · height.
     pub fn elements(&self) -> usize {
         3 * self.width as usize * self.height as usize
     }
 
-    /// Bytes of one image.
+    /// Bytes per image.
     pub fn bytes(&self) -> usize {
         self.elements() * self.element.size()
     }
@@ -113,7 +113,7 @@ pub struct TensorInfo {
     pub shape: Vec<i64>,
 }
 
-/// What a model's file says about itself, whatever runtime read it.
+/// The tensors and metadata that a model's file declares, independent of the runtime that read them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ModelInfo {
     /// The model's inputs.

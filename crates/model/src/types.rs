@@ -1,6 +1,7 @@
-//! Boxes, keypoints and what a head finds.
+//! Boxes, keypoints and detections.
 
-/// An axis-aligned rectangle: left, top, width, height. The unit is the user's: network pixels, frame pixels, or 0–1.
+/// An axis-aligned rectangle: left, top, width, height. The unit depends on the use: network pixels, frame pixels, or
+/// 0–1.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Rect {
     /// Horizontal position.
@@ -14,7 +15,7 @@ pub struct Rect {
 }
 
 impl Rect {
-    /// The whole of something normalised.
+    /// The whole of a normalised area.
     pub const UNIT: Self = Self::new(0.0, 0.0, 1.0, 1.0);
 
     /// A rectangle by its left top corner and its size.
@@ -22,8 +23,8 @@ impl Rect {
         Self { x, y, w, h }
     }
 
-    /// A part of a frame, as fractions of it; `None`: it isn't inside, or empty. Decimal fractions that add up to 1 may be
-    /// a little more in binary.
+    /// A part of a frame, as fractions of it; `None` if it isn't inside or is empty. There is a tolerance, because
+    /// decimal fractions that add up to 1 may be slightly more in binary.
     pub fn part_of_frame(x: f32, y: f32, w: f32, h: f32) -> Option<Self> {
         const WHOLE: f32 = 1.0001;
         let inside = x >= 0.0 && y >= 0.0 && w > 0.0 && h > 0.0 && x + w <= WHOLE && y + h <= WHOLE;
@@ -55,7 +56,7 @@ impl Rect {
         self.w.max(0.0) * self.h.max(0.0)
     }
 
-    /// The part of `self` inside `other`; of zero size where they don't meet.
+    /// The part of `self` inside `other`; of zero size if they don't overlap.
     pub fn intersection(&self, other: &Self) -> Self {
         let (x1, y1) = (self.x.max(other.x), self.y.max(other.y));
         let (x2, y2) = (self.right().min(other.right()), self.bottom().min(other.bottom()));
@@ -75,7 +76,7 @@ impl Rect {
     }
 }
 
-/// A body joint (or other landmark); its place in the list names it, see [`super::KeypointLayout`].
+/// A body joint or other landmark; its index in the list determines its name, see [`super::KeypointLayout`].
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Keypoint {
     /// Horizontal position.
@@ -86,7 +87,7 @@ pub struct Keypoint {
     pub confidence: f32,
 }
 
-/// One thing that a head found.
+/// One object that a head found.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Detection {
     /// Where it is.

@@ -1,4 +1,4 @@
-//! Device memory that TensorRT takes, counted and limited: an `IGpuAllocator`.
+//! An `IGpuAllocator` that counts and limits the device memory TensorRT allocates.
 
 use super::callback::{API_LANGUAGE_CPP, InterfaceInfo, Vtable, destroy, guard};
 use super::error::Error;
@@ -11,19 +11,19 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::sync::LazyLock;
 
-/// Where the memory comes from. Called with the CUDA context current that TensorRT is used in.
+/// A source of device memory. Its methods are called with the CUDA context in which TensorRT is used current.
 pub trait DeviceMemory: Send + Sync {
-    /// `size` bytes, aligned to `alignment` (a power of two); `None` when the device has no room.
+    /// Allocates `size` bytes, aligned to `alignment` (a power of two); `None` when the device is out of memory.
     fn allocate(&self, size: u64, alignment: u64) -> Option<NonNull<c_void>>;
 
-    /// Gives back what [`Self::allocate`] gave; may wait for the device. Whether it worked.
+    /// Frees a block that [`Self::allocate`] returned; may wait for the device. Returns whether it succeeded.
     fn free(&self, memory: NonNull<c_void>) -> bool;
 }
 
-/// Counts what one user of TensorRT takes, and refuses beyond a limit.
+/// Counts what one user of TensorRT allocates, and refuses allocations beyond a limit.
 #[repr(C)]
 pub struct GpuAllocator {
-    /// First: this is what TensorRT sees.
+    /// The first field, because TensorRT finds the vtable at the object's start.
     vtable: &'static Vtable,
     memory: Box<dyn DeviceMemory>,
     who: String,
@@ -69,7 +69,7 @@ static VTABLES: LazyLock<[Vtable; 4]> = LazyLock::new(|| {
 });
 
 impl GpuAllocator {
-    /// `who` is named in errors; `limit` in bytes.
+    /// `who` is the user's name in errors; `limit` is in bytes.
     pub fn new(group: Group, memory: Box<dyn DeviceMemory>, who: impl Into<String>, limit: Option<u64>) -> Self {
         let vtable = Vtable::of(&VTABLES, group);
         Self { vtable, memory, who: who.into(), limit, state: Mutex::default() }
@@ -80,18 +80,18 @@ impl GpuAllocator {
         self.state().usage
     }
 
-    /// The first refusal since the last call, as the error it causes.
+    /// The first refusal since the last call, as the error that it causes.
     pub fn take_refusal(&self) -> Option<Error> {
         let Refusal { asked, in_use } = self.state().refused.take()?;
         Some(Error::OutOfMemory { who: self.who.clone(), asked, in_use, limit: self.limit })
     }
 
-    /// TensorRT's pointer to it.
+    /// The pointer that TensorRT takes.
     pub(super) fn raw(&self) -> *mut c_void {
         (&raw const *self).cast_mut().cast()
     }
 
-    /// A block for our own use, under the same limit.
+    /// Allocates a block for our own use, under the same limit.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`]
@@ -110,7 +110,7 @@ impl GpuAllocator {
         Ok(memory)
     }
 
-    /// Gives back a block of [`Self::allocate`]. `false` for what isn't one, or when the device refuses.
+    /// Frees a block of [`Self::allocate`]. Returns `false` if it isn't one, or the device can't free it.
     pub fn free(&self, memory: NonNull<c_void>) -> bool {
         let mut state = self.state();
         let Some(size) = state.blocks.remove(&memory.addr().get()) else { return false };
@@ -133,17 +133,17 @@ impl fmt::Debug for GpuAllocator {
 /// # Safety
 /// `this` is [`GpuAllocator::raw`] of a live allocator.
 unsafe fn allocator<'a>(this: *mut c_void) -> &'a GpuAllocator {
-    // SAFETY: by the caller.
+    // SAFETY: the caller guarantees it.
     unsafe { &*this.cast() }
 }
 
 unsafe extern "C" fn allocate(this: *mut c_void, size: u64, alignment: u64, _flags: u32) -> *mut c_void {
     guard(std::ptr::null_mut(), || {
-        // TensorRT asks for 0 bytes, too, and takes null for an answer.
+        // TensorRT also requests 0 bytes and accepts null for them.
         if size == 0 {
             return std::ptr::null_mut();
         }
-        // SAFETY: TensorRT passes the allocator that it was given; who gave it keeps it alive.
+        // SAFETY: TensorRT passes the allocator that it was given, which the runtime or builder keeps alive.
         let allocated = unsafe { allocator(this) }.allocate(size, alignment);
         allocated.map_or(std::ptr::null_mut(), NonNull::as_ptr)
     })
@@ -157,18 +157,18 @@ unsafe extern "C" fn deallocate(this: *mut c_void, memory: *mut c_void) -> bool 
     })
 }
 
-/// 8's other name for it.
+/// The name of the same method in TensorRT 8.
 unsafe extern "C" fn free(this: *mut c_void, memory: *mut c_void) {
-    // SAFETY: the same contract.
+    // SAFETY: the contract is the same.
     unsafe { deallocate(this, memory) };
 }
 
-/// Optional in TensorRT: null says that it isn't done.
+/// Optional in TensorRT: null means that the block wasn't reallocated.
 unsafe extern "C" fn reallocate(_this: *mut c_void, _memory: *mut c_void, _alignment: u64, _size: u64) -> *mut c_void {
     std::ptr::null_mut()
 }
 
-/// Memory that is there at once is there for every stream.
+/// A synchronous allocation is valid on every stream.
 unsafe extern "C" fn allocate_async(
     this: *mut c_void,
     size: u64,
@@ -176,13 +176,13 @@ unsafe extern "C" fn allocate_async(
     flags: u32,
     _stream: *mut c_void,
 ) -> *mut c_void {
-    // SAFETY: the same contract.
+    // SAFETY: the contract is the same.
     unsafe { allocate(this, size, alignment, flags) }
 }
 
-/// [`DeviceMemory::free`] waits for the device, so also for the stream.
+/// [`DeviceMemory::free`] waits for the device, and therefore for the stream.
 unsafe extern "C" fn deallocate_async(this: *mut c_void, memory: *mut c_void, _stream: *mut c_void) -> bool {
-    // SAFETY: the same contract.
+    // SAFETY: the contract is the same.
     unsafe { deallocate(this, memory) }
 }
 

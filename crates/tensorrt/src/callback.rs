@@ -1,4 +1,4 @@
-//! What the C++ interfaces that we implement have in common.
+//! Common parts of the C++ interfaces that we implement.
 
 use super::slots::Slot;
 use super::version::Group;
@@ -17,29 +17,29 @@ pub struct InterfaceInfo {
 /// `nvinfer1::APILanguage::kCPP`
 pub const API_LANGUAGE_CPP: i32 = 0;
 
-/// Both destructors: TensorRT never deletes what it was lent, and Rust owns it.
+/// Both destructors do nothing: TensorRT never deletes the objects that we pass, which Rust owns.
 pub extern "C" fn destroy(_this: *mut c_void) {}
 
-/// Runs a callback's body; a panic must not go through C++ frames and gives `otherwise`.
+/// Runs a callback's body. A panic must not unwind through C++ frames, so it is caught and `otherwise` is returned.
 pub fn guard<R>(otherwise: R, body: impl FnOnce() -> R) -> R {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(otherwise)
 }
 
-/// The vtable of an interface that we implement, laid out for one group.
+/// The vtable of an interface that we implement, laid out for one group of releases.
 #[repr(transparent)]
 #[derive(Debug)]
 pub struct Vtable([*const c_void; Vtable::ROOM]);
 
-// SAFETY: addresses of functions, never written.
+// SAFETY: the table holds addresses of functions and is never written.
 unsafe impl Sync for Vtable {}
-// SAFETY: the same.
+// SAFETY: as above.
 unsafe impl Send for Vtable {}
 
 impl Vtable {
-    /// Entries of the longest interface, `IGpuAllocator`.
+    /// Number of entries of the longest interface, `IGpuAllocator`.
     const ROOM: usize = 9;
 
-    /// Puts each function at its method's slot; methods that the group doesn't have are left out.
+    /// Puts each function into its method's slot; methods that the group doesn't have are left out.
     pub fn lay_out(group: Group, functions: &[(Slot, *const c_void)]) -> Self {
         let mut table = [unknown as *const c_void; Self::ROOM];
         for (slot, function) in functions {
@@ -50,7 +50,7 @@ impl Vtable {
         Self(table)
     }
 
-    /// One for each group, in the order of [`Group::ALL`].
+    /// Lays out one vtable per group, in the order of [`Group::ALL`].
     pub fn lay_out_all(functions: &[(Slot, *const c_void)]) -> [Self; 4] {
         Group::ALL.map(|group| Self::lay_out(group, functions))
     }

@@ -1,5 +1,5 @@
-//! What a model is: the content of its files, wherever they lie and whatever they're called. Elements share a service,
-//! engines are kept, and files count as changed by this and by nothing else.
+//! A model's identity: the content of its files, independent of their paths and names. It alone decides whether
+//! elements share a service, which cached engine fits, and whether files have changed.
 
 use super::cache::{read_json, write_atomically};
 use super::error::Error;
@@ -13,21 +13,21 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// Hashes of all that decides on what a model finds.
+/// Hashes of all files that determine a model's results.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ModelContent {
-    /// Of the file itself.
+    /// Hash of the file itself.
     pub file: Hash,
-    /// Of the files beside it, by name: tensors outside an ONNX, an engine's record.
+    /// Hashes of the files beside it, by name: an ONNX file's external tensors, or an engine's record.
     pub beside: BTreeMap<String, Hash>,
 }
 
 impl ModelContent {
-    /// Of an `.engine` or `.plan`, or else of an ONNX. `memory` is a JSON file where hashes are remembered from process to
-    /// process: hashing a large model takes longer than loading its engine.
+    /// Hashes an `.engine` or `.plan`, or else an ONNX file. `memory` is a JSON file in which hashes are remembered
+    /// between processes: hashing a large model takes longer than loading its engine.
     ///
     /// # Errors
-    /// A file is missing, shorter than the ONNX says, or can't be read; one isn't in the model's folder.
+    /// A file is missing, shorter than the ONNX file says, not readable or not in the model's folder.
     pub fn of(model: &Path, memory: Option<&Path>) -> Result<Self, Error> {
         if is_engine(model) {
             let record = model.with_extension("json");
@@ -36,7 +36,7 @@ impl ModelContent {
         }
         let mut remembered = Memory::recall(memory);
         let file = remembered.hash(model)?;
-        // Of a symbolic link it's the link's folder, as ONNX Runtime and TensorRT have it.
+        // For a symbolic link this is the link's folder, as in ONNX Runtime and TensorRT.
         let folder = model.parent().unwrap_or(Path::new(""));
         let mut beside = BTreeMap::new();
         for (name, least) in remembered.external(model, file)? {
@@ -49,18 +49,18 @@ impl ModelContent {
     }
 }
 
-/// Whether a file with a model's tensors is there, and all of it.
+/// Checks that a file with a model's tensors exists and is complete.
 fn check(path: &Path, model: &Path, least: u64) -> Result<(), Error> {
     let wrong = |reason: String| {
         let model = model.file_name().unwrap_or_default().display();
         let reason =
-            format!("{reason}: {model} has weights in it, so copy the whole file beside {model}, under its name");
+            format!("{reason}: {model} has weights in it, so copy the whole file beside {model} without renaming it");
         Err(Error::File { path: path.into(), reason })
     };
     match path.metadata() {
-        Ok(metadata) if !metadata.is_file() => wrong("is no file".into()),
+        Ok(metadata) if !metadata.is_file() => wrong("isn't a file".into()),
         Ok(metadata) if metadata.len() < least => {
-            wrong(format!("has {} bytes instead of {least} at least", metadata.len()))
+            wrong(format!("has {} bytes instead of at least {least}", metadata.len()))
         }
         Ok(_) => Ok(()),
         Err(error) => wrong(error.to_string()),
@@ -71,15 +71,15 @@ fn hash(path: &Path) -> Result<Hash, Error> {
     digest::of_file(path).map_err(|error| Error::file(path, &error))
 }
 
-/// Which files each ONNX that this process has read has beside it, by its hash.
+/// The external files of each ONNX file that this process has read, by its hash.
 static EXTERNAL: LazyLock<Mutex<HashMap<Hash, ExternalFiles>>> = LazyLock::new(Mutex::default);
 
-/// What is remembered from process to process.
+/// The hashes that are remembered between processes.
 #[derive(Default, Serialize, Deserialize)]
 struct Memory {
-    /// By path: what the file was when it had this hash.
+    /// By path: the file's stamp when it had this hash.
     files: BTreeMap<PathBuf, (Stamp, String)>,
-    /// By the hash of the ONNX.
+    /// External files by the hash of the ONNX file.
     external: BTreeMap<String, ExternalFiles>,
     #[serde(skip)]
     changed: bool,
@@ -100,7 +100,7 @@ impl Memory {
 
     fn hash(&mut self, path: &Path) -> Result<Hash, Error> {
         let failed = |error| Error::file(path, &error);
-        // Before it's read: a change meanwhile shows the next time.
+        // The stamp is taken before the file is read, so that a change during reading is noticed the next time.
         let stamp = Stamp::of(path).map_err(failed)?;
         let hash = digest::of_file(path).map_err(failed)?;
         let path = std::path::absolute(path).map_err(failed)?;
@@ -111,7 +111,7 @@ impl Memory {
         Ok(hash)
     }
 
-    /// The files beside an ONNX of this hash.
+    /// The external files of an ONNX file with this hash.
     fn external(&mut self, model: &Path, file: Hash) -> Result<ExternalFiles, Error> {
         if let Some(known) = EXTERNAL.lock().get(&file) {
             return Ok(known.clone());
@@ -129,11 +129,11 @@ impl Memory {
         self.files.retain(|path, _| path.exists());
         let Self { files, external, .. } = &mut self;
         external.retain(|model, _| files.values().any(|(_, hash)| hash == model));
-        // Not remembering costs time only.
+        // Failing to remember hashes only costs time.
         let text = serde_json::to_vec_pretty(&self).map_err(|error| error.to_string());
         let kept = text.and_then(|text| write_atomically(file, &text).map_err(|error| error.to_string()));
         if let Err(error) = kept {
-            say(Level::Warning, format_args!("hashes not remembered: {error}"));
+            say(Level::Warning, format_args!("can't save the models' hashes, so they are computed again next time: {error}"));
         }
     }
 }
@@ -174,13 +174,13 @@ mod tests {
         let weights = files.write("w.bin", b"weights");
         let first = files.content(&model);
         assert_eq!(hex(&first.beside["w.bin"]), hex(&Sha256::digest(b"weights")));
-        // Fresh files aren't.
+        // Hashes of recently changed files aren't remembered.
         let remembered = || read_json::<Memory>(&files.memory).unwrap_or_default().files.len();
         assert_eq!(remembered(), 0);
         std::thread::sleep(Duration::from_millis(3100));
         assert_eq!(files.content(&model), first);
         assert_eq!(remembered(), 2);
-        // What is remembered is believed, and forgotten with the file's content.
+        // A remembered hash is trusted until the file's content changes.
         let mut memory: Memory = read_json(&files.memory).unwrap();
         memory.files.values_mut().for_each(|(_, hash)| *hash = "07".repeat(32));
         std::fs::write(&files.memory, serde_json::to_vec(&memory).unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! Engine files that a user names: plans, plans of ours with a record beside them, and Ultralytics' exports, which have
-//! a JSON header before the plan.
+//! Engine files that a user names: plain plans, plans of ours with a record beside them, and Ultralytics' exports,
+//! which have a JSON header before the plan.
 
 use super::cache::{EngineRecord, read_json};
 use super::error::{EngineFault, Error};
@@ -14,20 +14,20 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct EngineFile {
     bytes: Vec<u8>,
-    /// Where the plan begins.
+    /// Offset of the plan in the file.
     start: usize,
-    /// What the file (Ultralytics' header) or the record beside it says about the model: `names`, `task`, `imgsz`, ….
+    /// The model's metadata (`names`, `task`, `imgsz`, …), from Ultralytics' header or the record beside the file.
     pub metadata: BTreeMap<String, String>,
-    /// The record beside it, where `gst-trt build -o` wrote it.
+    /// The record beside the file, if `gst-trt build -o` wrote one.
     pub record: Option<EngineRecord>,
 }
 
-/// Longest header that Ultralytics could write.
+/// Upper limit of the size of an Ultralytics header.
 const MAX_HEADER: usize = 1 << 20;
 
 impl EngineFile {
     /// # Errors
-    /// It can't be read, or it isn't what its record says.
+    /// The file can't be read, or doesn't match its record.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let bytes =
             std::fs::read(path).map_err(|error| Error::File { path: path.into(), reason: error.to_string() })?;
@@ -36,7 +36,7 @@ impl EngineFile {
         let mut file = Self { bytes, start, metadata: BTreeMap::new(), record: None };
         if let Some(record) = record {
             if !record.is_of(file.plan()) {
-                let reason = "its content isn't what the .json beside it says".into();
+                let reason = "its content doesn't match the .json beside it".into();
                 return Err(Error::Engine { engine: path.into(), fault: EngineFault::Damaged { reason } });
             }
             metadata.extend(record.metadata.clone());
@@ -51,55 +51,57 @@ impl EngineFile {
         self.bytes.get(self.start..).unwrap_or_default()
     }
 
-    /// As [`EngineRecord::check`], where there is a record.
+    /// Calls [`EngineRecord::check`] if there is a record.
     ///
     /// # Errors
-    /// The same.
+    /// As for [`EngineRecord::check`].
     pub fn check(&self, path: &Path, running: Version, gpu: Option<&GpuFacts>) -> Result<(), Error> {
         self.record.as_ref().map_or(Ok(()), |record| record.check(path, running, gpu))
     }
 }
 
 impl EngineRecord {
-    /// The record beside an engine file.
+    /// Reads the record beside an engine file.
     pub fn beside(engine: &Path) -> Option<Self> {
         read_json(&engine.with_extension("json"))
     }
 
-    /// Whether the file holds the plan that was written; one that this process has read isn't read again.
+    /// Checks that the file contains the plan that was written. A file that this process has read already isn't read
+    /// again.
     ///
     /// # Errors
-    /// As [`EngineFile::open`].
+    /// As for [`EngineFile::open`].
     pub fn check_file(&self, engine: &Path) -> Result<(), Error> {
         if digest::of_file(engine).is_ok_and(|hash| self.plan == hex(&hash)) {
             return Ok(());
         }
-        // It says what is wrong; or there's a header before the plan.
+        // Opening the file gives a precise error, or succeeds if there is a header before the plan.
         EngineFile::open(engine).map(drop)
     }
 
-    /// Compares it with what is to run the engine.
+    /// Compares the record with the TensorRT and GPU that are to run the engine.
     ///
     /// # Errors
-    /// [`Error::Engine`]: made by another TensorRT, or for another GPU.
+    /// [`Error::Engine`]: the engine was built by another TensorRT, or for another GPU.
     pub fn check(&self, engine: &Path, running: Version, gpu: Option<&GpuFacts>) -> Result<(), Error> {
         let fault = |fault| Err(Error::Engine { engine: engine.into(), fault });
         if self.facts.tensorrt != running.to_string() {
-            let log = vec![format!("it was made by {}", self.facts.tensorrt)];
+            let log = vec![format!("it was built by {}", self.facts.tensorrt)];
             return fault(EngineFault::OtherTensorRt { running, log });
         }
         if let (Some(made_for), Some(here)) = (&self.facts.gpu, gpu)
             && made_for != here
             && self.facts.hardware_compatibility == super::HardwareCompatibility::None
         {
-            let log = vec![format!("it was made for {}, this is {}", made_for.name, here.name)];
+            let log = vec![format!("it was built for {}, but this GPU is {}", made_for.name, here.name)];
             return fault(EngineFault::OtherGpu { log });
         }
         Ok(())
     }
 }
 
-/// Ultralytics' header: its length in 4 bytes, little-endian, then a JSON object. Where the plan begins, and the object.
+/// Reads Ultralytics' header: its length in 4 bytes, little-endian, then a JSON object. Returns the plan's offset and
+/// the object.
 fn header(bytes: &[u8]) -> Option<(usize, BTreeMap<String, String>)> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok().filter(|length| *length <= MAX_HEADER)?;

@@ -1,7 +1,7 @@
-//! An engine at a place that its user names, and whether it's what is wanted of the ONNX beside it.
+//! An engine at a path that the user chose, and whether it fits the ONNX file beside it.
 //!
-//! What doesn't fit any more is built again at that place. An engine without a record belongs to the user: it's never
-//! written over, and isn't used while there is an ONNX that it may not be of.
+//! An engine that no longer fits is built again at that path. An engine without a record belongs to the user: it is
+//! never overwritten, and isn't used if an ONNX file exists from which it may not have been built.
 
 use super::cache::{CachedEngine, Difference, EngineRecord, Facts, write_engine};
 use super::error::Error;
@@ -11,26 +11,26 @@ use super::runtime::Runtime;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What an engine file is, held against what is wanted of it.
+/// Whether an engine file fits its model, settings and machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fit {
     /// The engine fits.
     Good,
     /// There is no engine.
     Missing,
-    /// Made of something else, for something else, or damaged.
+    /// It was built from another model or for other settings or another machine, or it is damaged.
     Stale {
-        /// The ONNX or a file beside it is another one.
+        /// Whether the ONNX file or one of its external files has changed.
         other_model: bool,
-        /// What differs, field by field.
+        /// The differences, field by field.
         text: String,
     },
-    /// There's no record of what it was made of.
+    /// There is no record of what it was built from.
     Unknown,
 }
 
 impl Fit {
-    /// Why an engine there is built again; `None` if it isn't, or isn't there.
+    /// Why an existing engine must be built again; `None` if it needn't be, or doesn't exist.
     fn reason(&self) -> Option<&str> {
         match self {
             Self::Stale { text, .. } => Some(text),
@@ -40,11 +40,11 @@ impl Fit {
 }
 
 impl Loader<'_> {
-    /// Holds `engine` against what this loader would build of `onnx`; where that isn't there, against the settings and this
-    /// machine.
+    /// Compares `engine` with what this loader would build from `onnx` or, if that file is missing, with the settings
+    /// and this machine.
     ///
     /// # Errors
-    /// The ONNX can't be read.
+    /// The ONNX file can't be read.
     pub fn fit(&self, onnx: &Path, engine: &Path) -> Result<Fit, Error> {
         if !engine.is_file() {
             return Ok(Fit::Missing);
@@ -61,8 +61,8 @@ impl Loader<'_> {
             difference.field == "onnx" || difference.field.split('.').next() == Some("external_data")
         };
         let text = |difference: &Difference| match difference.field.split_once('.') {
-            // Hashes tell people nothing.
-            None if difference.field == "onnx" => format!("another ONNX: {}", onnx.display()),
+            // Hashes mean nothing to users.
+            None if difference.field == "onnx" => format!("another ONNX file: {}", onnx.display()),
             Some(("external_data", name)) => format!("another {name} beside {}", onnx.display()),
             _ => difference.to_string(),
         };
@@ -72,13 +72,14 @@ impl Loader<'_> {
         })
     }
 
-    /// What an engine with these facts ought to be. Settings that only `gst-trt build` has are taken from the engine.
+    /// The facts that an engine in the place of one with `stored` must have. Settings that only `gst-trt build` has are
+    /// taken from the stored engine.
     fn wanted(&self, onnx: &Path, stored: &Facts) -> Result<Facts, Error> {
         let settings = self.settings_of(stored);
         let mut wanted = if onnx.exists() {
             self.cache.facts(self.library, self.gpu, onnx, &settings)?
         } else {
-            // How it was made can't be made good, and doesn't keep it from running.
+            // The build options can't be corrected without the ONNX file, and don't prevent the engine from running.
             let BuildSettings { precision, batch_size, .. } = settings;
             let (tensorrt, gpu) = (self.library.version().to_string(), self.gpu.cloned());
             let compute_capability = settings.compute_capability;
@@ -93,7 +94,7 @@ impl Loader<'_> {
         Ok(wanted)
     }
 
-    /// The settings to build an engine with in the place of one with these facts.
+    /// The settings for building an engine in the place of one with these facts.
     fn settings_of(&self, stored: &Facts) -> BuildSettings {
         BuildSettings {
             optimization_level: stored.optimization_level,
@@ -107,7 +108,7 @@ impl Loader<'_> {
         }
     }
 
-    /// Loads the engine at `engine`, or else what is built of `onnx`, and puts that there.
+    /// Loads the engine at `engine` if it fits; otherwise builds it from `onnx` and puts it there.
     pub(super) fn load_at(
         &self,
         runtime: &Arc<Runtime>,
@@ -118,7 +119,7 @@ impl Loader<'_> {
         let fit = self.fit(onnx, engine)?;
         if fit == Fit::Good || fit == Fit::Unknown && !onnx.exists() {
             match self.load_engine(runtime, engine) {
-                // TensorRT says what no record does.
+                // TensorRT may reject an engine that fits by its record.
                 Err(Error::Engine { fault, .. }) if onnx.exists() => {
                     let stale = Fit::Stale { other_model: false, text: fault.to_string() };
                     return self.build_at(runtime, onnx, engine, &stale, control);
@@ -145,10 +146,10 @@ impl Loader<'_> {
         })
     }
 
-    /// Sees to it that the engine at `engine` is what is wanted, without loading it.
+    /// Ensures, without loading it, that the engine at `engine` fits.
     ///
     /// # Errors
-    /// As [`Loader::load`].
+    /// As for [`Loader::load`].
     pub fn keep_at(&self, onnx: &Path, engine: &Path, control: &BuildControl) -> Result<(), Error> {
         let fit = self.fit(onnx, engine)?;
         if fit == Fit::Good || fit == Fit::Unknown && !onnx.exists() {
@@ -162,7 +163,7 @@ impl Loader<'_> {
         })
     }
 
-    /// Whether an engine has to be built for that place.
+    /// Whether an engine has to be built for that path.
     pub(super) fn needs_build_at(&self, onnx: &Path, engine: &Path) -> Result<bool, Error> {
         if self.fit(onnx, engine)? == Fit::Good || !onnx.exists() {
             return Ok(false);
@@ -172,7 +173,7 @@ impl Loader<'_> {
         })
     }
 
-    /// This loader, with the settings of the engine there that only `gst-trt build` has.
+    /// Calls `then` with this loader, using the existing engine's values of the settings that only `gst-trt build` has.
     fn with_settings_at<T>(
         &self,
         engine: &Path,
@@ -194,7 +195,7 @@ impl Loader<'_> {
         }
         let (place, of) = (engine.display(), onnx.display());
         match fit {
-            Fit::Stale { text, .. } => control.note(&format!("{place} doesn't fit any more ({text}): building it again from {of}")),
+            Fit::Stale { text, .. } => control.note(&format!("{place} no longer fits ({text}): building it again from {of}")),
             Fit::Unknown => control.note(&format!(
                 "{place} has no record, {}, that says whether it's of {of}: it's left alone, and the engine is built of the \
                  ONNX; to use it as it is, take the ONNX away",
@@ -206,7 +207,7 @@ impl Loader<'_> {
     }
 }
 
-/// Writes an engine of the cache to its place; whether it's there.
+/// Copies an engine from the cache to its path; returns whether it is there now.
 fn put(fit: &Fit, engine: &Path, cached: &CachedEngine, control: &BuildControl) -> bool {
     if *fit == Fit::Unknown {
         return false;
@@ -214,7 +215,7 @@ fn put(fit: &Fit, engine: &Path, cached: &CachedEngine, control: &BuildControl) 
     let written = write_engine(engine, &cached.plan, &cached.record);
     if let Err(error) = &written {
         let from = cached.path.display();
-        control.note(&format!("the engine can't be written to its place ({error}): it's used from the cache, {from}"));
+        control.note(&format!("the engine can't be written to its path ({error}): using the one in the cache, {from}"));
     }
     written.is_ok()
 }
@@ -284,7 +285,7 @@ mod tests {
             self.loader().needs_build(&self.path("m.onnx"), Some(&self.path("place/m.engine"))).unwrap()
         }
 
-        /// What doesn't fit is said, built, and fits.
+        /// The mismatch is reported, the engine is built again, and then fits.
         #[track_caller]
         fn is_built_again(&self, because: &str) {
             let Fit::Stale { text, .. } = self.fit() else { panic!("{:?}", self.fit()) };
@@ -305,7 +306,7 @@ mod tests {
         let Loaded { built, path, .. } = setup.load().unwrap();
         assert!(built && path == setup.path("place/m.engine") && setup.notes().is_empty());
         assert_eq!((setup.fit(), setup.needs_build()), (Fit::Good, false));
-        // Without the cache too.
+        // The result must not depend on the cache.
         setup.cache.clear().unwrap();
         assert!(!setup.load().unwrap().built);
 
@@ -314,7 +315,7 @@ mod tests {
         setup.settings.precision = EnginePrecision::Fp32;
         setup.is_built_again("precision is \"fp16\", wanted \"fp32\"");
         setup.write("m.onnx", &[&model_bytes()[..], &[0x28, 1]].concat());
-        setup.is_built_again("another ONNX: ");
+        setup.is_built_again("another ONNX file: ");
         setup.write("w.bin", b"weights");
         setup.write("m.onnx", &model_with_external("w.bin"));
         setup.is_built_again("another w.bin beside ");
@@ -333,7 +334,7 @@ mod tests {
         setup.write("place/m.engine", b"a plbn");
         let Fit::Stale { other_model: false, text } = setup.fit() else { panic!() };
         assert!(text.contains("damaged"), "{text}");
-        // The cache has it.
+        // The engine comes from the cache.
         assert!(!setup.needs_build() && !setup.load().unwrap().built);
         assert!(setup.notes().contains("damaged") && setup.fit() == Fit::Good);
     }
@@ -350,7 +351,7 @@ mod tests {
             assert!(setup.notes().contains("place/m.json"));
             assert_eq!(std::fs::read(setup.path("place/m.engine")).unwrap(), b"another GPU");
         }
-        // There's nothing else to run.
+        // There is no other engine to run.
         std::fs::remove_file(setup.path("m.onnx")).unwrap();
         setup.write("place/m.engine", b"a plan");
         assert!(!setup.needs_build());
@@ -366,7 +367,7 @@ mod tests {
         std::fs::rename(setup.path("away.onnx"), setup.path("m.onnx")).unwrap();
         setup.load().unwrap();
         std::fs::remove_file(setup.path("m.onnx")).unwrap();
-        // How it was built doesn't keep it from running.
+        // Different build options don't prevent it from running.
         setup.settings.workspace = 1;
         assert!(!setup.load().unwrap().built);
         setup.settings.batch_size = 4;

@@ -1,9 +1,9 @@
-//! What goes wrong between us and TensorRT.
+//! Errors of the TensorRT binding.
 
 use super::version::Version;
 use std::path::{Path, PathBuf};
 
-/// How to get TensorRT, for the messages that need it.
+/// How to install TensorRT, for error messages.
 const GET_TENSORRT: &str = "install it (apt: libnvinfer10 libnvonnxparsers10 from NVIDIA's CUDA repository; or \
     `cargo xtask setup --tensorrt`), or name library or folder in GST_TENSORRT_LIBRARY";
 
@@ -11,8 +11,8 @@ const GET_TENSORRT: &str = "install it (apt: libnvinfer10 libnvonnxparsers10 fro
 #[derive(Debug, Clone, thiserror::Error)]
 #[expect(missing_docs, reason = "each field is what its name says")]
 pub enum Error {
-    /// Each with what the loader said of it, where it was asked.
-    #[error("TensorRT isn't installed: none of {} found; {GET_TENSORRT}", tried.join(", "))]
+    /// The names tried, each with the loader's message if it tried to load the file.
+    #[error("TensorRT isn't installed: none of {} was found; {GET_TENSORRT}", tried.join(", "))]
     NotFound { tried: Vec<String> },
 
     /// The loader refuses the library.
@@ -29,14 +29,14 @@ pub enum Error {
 
     /// The vtables are not those of the release.
     #[error("{} ({version}): the vtable of {class} has {found} entries instead of {expected}; \
-        this isn't the layout NVIDIA published, so nothing is called", file.display())]
+        this isn't the layout that NVIDIA published, so the plugin doesn't use it", file.display())]
     Layout { file: PathBuf, version: Version, class: &'static str, found: usize, expected: usize },
 
     /// The release lacks a method.
     #[error("{version} has no {class}::{method}")]
     NoMethod { version: Version, class: &'static str, method: &'static str },
 
-    /// TensorRT refused; `log` is what it printed meanwhile.
+    /// A call failed; `log` has the messages that TensorRT logged during it.
     #[error("{version}: {call} failed{}", log_text(log))]
     Call { version: Version, call: String, log: Vec<String> },
 
@@ -82,9 +82,9 @@ pub enum Error {
 /// One error of the ONNX parser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParserError {
-    /// Index of the ONNX node, -1 if the error isn't about one.
+    /// Index of the ONNX node; -1 if the error isn't about a node.
     pub node: i32,
-    /// Name and operator of that node, where the version tells.
+    /// Name and operator of that node, if this TensorRT version reports them.
     pub node_name: String,
     /// The node's operator, where the version tells.
     pub operator: String,
@@ -114,21 +114,21 @@ impl std::fmt::Display for ParserError {
 #[expect(missing_docs, reason = "each field is what its name says")]
 pub enum EngineFault {
     /// Another version of TensorRT made it.
-    #[error("made by another TensorRT than {running}: build it again{}", log_text(log))]
+    #[error("built by another TensorRT than {running}: build it again{}", log_text(log))]
     OtherTensorRt { running: Version, log: Vec<String> },
     /// It was made for another GPU.
-    #[error("made for another GPU: build it again on this one{}", log_text(log))]
+    #[error("built for another GPU: build it again on this one{}", log_text(log))]
     OtherGpu { log: Vec<String> },
     /// The file is not what was written.
     #[error("truncated or damaged ({reason}): build it again")]
     Damaged { reason: String },
-    /// TensorRT refuses it.
+    /// TensorRT rejects the profile.
     #[error("{running} can't load it{}", log_text(log))]
     Unknown { running: Version, log: Vec<String> },
 }
 
 impl Error {
-    /// What the system says of a file.
+    /// The error for a file operation that failed.
     pub(crate) fn file(path: &Path, error: &std::io::Error) -> Self {
         Self::File { path: path.into(), reason: error.to_string() }
     }

@@ -1,4 +1,4 @@
-//! Finding TensorRT, opening it, and knowing what it is before the first call.
+//! Finding TensorRT, loading it, and identifying its version before the first call.
 
 use super::builder::Builder;
 use super::error::Error;
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
-/// Names the library, or the folder it is in, ahead of any search.
+/// The variable that names the library or its folder and replaces the search.
 pub const LIBRARY_VARIABLE: &str = "GST_TENSORRT_LIBRARY";
 
 /// In the order of the search.
@@ -34,7 +34,7 @@ type ParserFactoryFn = unsafe extern "C" fn(network: *mut c_void, logger: *mut c
 pub(super) struct Symbols {
     pub version: VersionFn,
     pub create_runtime: FactoryFn,
-    /// Lean libraries have none.
+    /// `None` in lean libraries.
     pub create_builder: Option<FactoryFn>,
 }
 
@@ -45,11 +45,11 @@ pub(super) struct ParserSymbols {
     pub create: ParserFactoryFn,
 }
 
-/// An opened TensorRT. Never closed: its threads and static objects outlive every handle.
+/// A loaded TensorRT. It is never unloaded, because its threads and static objects outlive every handle.
 #[derive(Debug)]
 pub struct Library {
     path: PathBuf,
-    /// Where parser and builder resource are; `None` for a test's stand-in, which brings its own.
+    /// The folder of the parser and the builder resource; `None` for a test's mock, which provides its own.
     folder: Option<PathBuf>,
     version: Version,
     group: Group,
@@ -61,22 +61,23 @@ pub struct Library {
 
 static OPENED: Mutex<Vec<&'static Library>> = Mutex::new(Vec::new());
 
-/// What [`Library::choose`] was given.
+/// The path given to [`Library::choose`].
 static CHOSEN: OnceLock<PathBuf> = OnceLock::new();
 
 impl Library {
-    /// Has this library (or the folder it is in) opened wherever none is asked for; the first choice of a process counts.
+    /// Sets the library (or its folder) that is opened when a caller names none; only the first call in a process
+    /// counts.
     pub fn choose(library: &Path) {
         let _ = CHOSEN.set(library.to_owned());
     }
 
-    /// Opens `wanted` (a library or the folder it is in), else what was chosen by [`Self::choose`], else what
-    /// [`LIBRARY_VARIABLE`] names, else the first of TensorRT 11, 10, 8 and RTX 1 in the user's `gst-tensorrt/lib` (where
-    /// `cargo xtask setup --tensorrt` puts it), else the first that the loader finds. The same library is opened once in a
-    /// process.
+    /// Opens, in this order of preference, `wanted` (a library or its folder), the one set by [`Self::choose`], the one
+    /// that [`LIBRARY_VARIABLE`] names, the first of TensorRT 11, 10, 8 and RTX 1 in the user's `gst-tensorrt/lib`
+    /// (where `cargo xtask setup --tensorrt` installs it), or the first that the loader finds. A library is opened once
+    /// per process.
     ///
     /// # Errors
-    /// Nothing found; found but not to be opened; a version that can't be called.
+    /// No library was found, it can't be opened, or its version isn't supported.
     pub fn open(wanted: Option<&Path>) -> Result<&'static Self, Error> {
         let named = wanted.or(CHOSEN.get().map(PathBuf::as_path)).map(Path::to_owned);
         let named = named.or_else(|| std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from));
@@ -88,8 +89,8 @@ impl Library {
         let mut tried = Vec::new();
         for candidate in &candidates {
             let name = candidate.display();
-            // Where in a folder, the file tells whether it's there; the loader's own places only the loader knows, and what
-            // it says is text for people, in their language.
+            // A path in a folder can be checked for existence. Only the loader knows its search path, and its messages
+            // are localised text that can't be parsed.
             let by_loader = candidate.components().count() == 1;
             if !by_loader && !candidate.exists() {
                 tried.push(name.to_string());
@@ -97,7 +98,7 @@ impl Library {
             }
             match Self::open_file(candidate) {
                 Err(Error::Open { reason, .. }) if by_loader => {
-                    say(Level::Info, format_args!("{name} isn't taken: {reason}"));
+                    say(Level::Info, format_args!("{name} isn't used: {reason}"));
                     tried.push(format!("{name} ({reason})"));
                 }
                 other => return other,
@@ -124,9 +125,9 @@ impl Library {
         Ok(library)
     }
 
-    /// Asks for the version and picks the layout.
+    /// Reads the version and selects the vtable layout.
     pub(super) fn new(path: PathBuf, folder: Option<PathBuf>, symbols: Symbols) -> Result<&'static Self, Error> {
-        // SAFETY: `int getInferLibVersion()`, in every release.
+        // SAFETY: the signature is `int getInferLibVersion()` in every release.
         let number = unsafe { (symbols.version)() };
         let version = Version::decode(u32::try_from(number).unwrap_or(0), &file_name(&path));
         let Some(group) = version.group() else {
@@ -145,7 +146,7 @@ impl Library {
         })))
     }
 
-    /// Where it was loaded from, links resolved.
+    /// The path it was loaded from, with links resolved.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -160,26 +161,26 @@ impl Library {
         self.group
     }
 
-    /// Whether it can build engines, or only run them.
+    /// Whether it can build engines, not only run them.
     pub fn has_builder(&self) -> bool {
         self.symbols.create_builder.is_some()
     }
 
-    /// A runtime whose engines take device memory from `allocator`.
+    /// Creates a runtime whose engines allocate device memory from `allocator`.
     ///
     /// # Errors
-    /// No driver, no GPU, or one that this TensorRT can't use.
+    /// There is no driver or no GPU, or this TensorRT can't use the GPU.
     pub fn runtime(&'static self, allocator: Option<Arc<GpuAllocator>>) -> Result<Arc<Runtime>, Error> {
         Runtime::new(self, self.create(self.symbols.create_runtime, "createInferRuntime")?, allocator)
     }
 
-    /// A builder for a GPU of `compute_capability` that takes device memory from `allocator`.
+    /// Creates a builder for a GPU of `compute_capability` that allocates device memory from `allocator`.
     ///
-    /// Opens parser and builder resource first, by full path: TensorRT opens the latter by soname, which needn't be on the
-    /// loader's path but is found where it is loaded already.
+    /// This first opens the parser and the builder resource by full path: TensorRT opens the latter by its file name,
+    /// which may not be on the loader's path but is found if it is already loaded.
     ///
     /// # Errors
-    /// A lean library; parser or builder resource missing; no driver (TensorRT-RTX needs none).
+    /// The library is lean, the parser or builder resource is missing, or there is no driver (TensorRT-RTX needs none).
     pub fn builder(
         &'static self,
         compute_capability: Option<(u32, u32)>,
@@ -198,7 +199,8 @@ impl Library {
     }
 
     fn create(&'static self, factory: FactoryFn, call: &str) -> Result<NonNull<c_void>, Error> {
-        // SAFETY: the factory's C signature, in every release; the logger lives forever; the version is the library's own.
+        // SAFETY: the factory has this C signature in every release; the logger lives forever; the version is the
+        // library's.
         let (object, log) = super::logger::capture(|| unsafe { factory(self.logger.raw(), (self.symbols.version)()) });
         non_null(object).ok_or_else(|| Error::Call { version: self.version, call: call.into(), log })
     }
@@ -207,7 +209,7 @@ impl Library {
         self.logger
     }
 
-    /// The ONNX parser next to the library.
+    /// Opens the ONNX parser in the library's folder.
     pub(super) fn parser(&self) -> Result<ParserSymbols, Error> {
         self.parser.get_or_init(|| self.open_parser()).clone()
     }
@@ -217,7 +219,7 @@ impl Library {
         self.parser.set(Ok(symbols)).expect("set once");
     }
 
-    /// Where the ONNX parser is, opened.
+    /// Opens the ONNX parser and returns its path.
     ///
     /// # Errors
     /// It isn't in the library's folder, or can't be opened.
@@ -246,11 +248,11 @@ impl Library {
         Ok(symbols)
     }
 
-    /// The kernels that the builder chooses from, in the library's folder: one file, or from 10.15 one for each kind of GPU
-    /// (`_sm90`) and `_ptx`; only what `compute_capability` uses. RTX has its kernels in the library itself.
+    /// The files with the builder's kernels in the library's folder: one file or, from 10.15 on, one per kind of GPU
+    /// (`_sm90`) and `_ptx`; only those that `compute_capability` uses. RTX has its kernels in the library itself.
     ///
     /// # Errors
-    /// There is none for this version in the library's folder.
+    /// The library's folder has none for this version.
     pub fn builder_resources(&self, compute_capability: Option<(u32, u32)>) -> Result<Vec<PathBuf>, Error> {
         let Some(folder) = self.folder.as_ref().filter(|_| self.version.flavour != Flavour::Rtx) else {
             return Ok(Vec::new());
@@ -280,7 +282,7 @@ impl Library {
         Ok(files)
     }
 
-    /// Compares a vtable's length with the class's, once a class.
+    /// Checks a vtable's length against the class's, once per class.
     pub(super) fn check_vtable(&self, vtable: Vtable, class: &'static str) -> Result<(), Error> {
         let mut checked = self.checked.lock();
         if checked.contains(class) {
@@ -301,7 +303,7 @@ fn names_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
     NAMES.iter().map(|name| folder.join(name))
 }
 
-/// What is tried where nobody named a library; `data` is the user's folder for data.
+/// The candidates if no library was named; `data` is the user's data folder.
 fn unnamed(data: &Path) -> Vec<PathBuf> {
     names_in(&data.join("gst-tensorrt").join("lib")).chain(NAMES.iter().map(PathBuf::from)).collect()
 }
@@ -309,20 +311,21 @@ fn unnamed(data: &Path) -> Vec<PathBuf> {
 const NOT_TENSORRT: &str = "it isn't TensorRT's library";
 const NOT_PARSER: &str = "it isn't TensorRT's ONNX parser";
 
-/// RTLD_LOCAL: two TensorRT versions, or another plugin's CUDA libraries, don't see each other's symbols.
+/// Opens a library with RTLD_LOCAL, so that two TensorRT versions, or another plugin's CUDA libraries, don't see each
+/// other's symbols.
 fn open_shared(file: &Path) -> Result<unix::Library, Error> {
-    // SAFETY: runs the library's initialisers; that is what opening TensorRT, named by the user or the system, means.
+    // SAFETY: this runs the initialisers of a library that the user or the system designated as TensorRT.
     unsafe { unix::Library::open(Some(file), libc::RTLD_NOW | libc::RTLD_LOCAL) }
         .map_err(|error| Error::Open { file: file.to_owned(), reason: loader_reason(&error) })
 }
 
-/// The loader's own words.
+/// The loader's message.
 fn loader_reason(error: &libloading::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), |source| source.to_string())
 }
 
 fn symbol<F: Copy>(handle: &unix::Library, file: &Path, name: &'static str, remedy: &'static str) -> Result<F, Error> {
-    // SAFETY: the caller's `F` is the C signature that NVIDIA's headers give `name`.
+    // SAFETY: `F` is the C signature that NVIDIA's headers declare for `name`.
     unsafe { handle.get::<F>(name) }.map(|symbol| *symbol).map_err(|_| Error::MissingSymbol {
         file: file.to_owned(),
         symbol: name,

@@ -1,4 +1,4 @@
-//! From a model's path to a loaded engine.
+//! Loading an engine, given a model's path.
 
 use super::allocator::GpuAllocator;
 use super::cache::{CachedEngine, EngineCache, EngineRecord};
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Opens models: `.onnx` through the cache, `.engine` and `.plan` as they are.
+/// Loads models: `.onnx` through the cache, `.engine` and `.plan` directly.
 #[derive(Debug)]
 pub struct Loader<'a> {
     /// What loads and builds.
@@ -24,7 +24,7 @@ pub struct Loader<'a> {
     pub cache: &'a EngineCache,
     /// How an engine is built.
     pub settings: &'a BuildSettings,
-    /// Where the engine's device memory comes from; `None`: TensorRT's own.
+    /// The allocator of the engine's device memory; `None` for TensorRT's default.
     pub allocator: Option<Arc<GpuAllocator>>,
 }
 
@@ -33,21 +33,22 @@ pub struct Loader<'a> {
 pub struct Loaded {
     /// The engine, ready for contexts.
     pub engine: Arc<Engine>,
-    /// The file it came from.
+    /// The file from which it was loaded.
     pub path: PathBuf,
-    /// As [`super::Onnx::metadata`].
+    /// The same as [`super::Onnx::metadata`].
     pub metadata: BTreeMap<String, String>,
-    /// It was built just now.
+    /// Whether it was built by this call.
     pub built: bool,
 }
 
 impl Loader<'_> {
-    /// Loads a model. An engine that TensorRT won't load is built again, once, if its ONNX is there: the one it was cached
-    /// for, or for an engine file the `.onnx` beside it. With `engine_file` the engine of an `.onnx` is there instead, as
-    /// long as it fits ([`Self::fit`]).
+    /// Loads a model. An engine that TensorRT can't load is built again, once, if its ONNX file exists: the one it was
+    /// cached for or, for an engine file, the `.onnx` beside it. With `engine_file` the engine of an `.onnx` is kept at
+    /// that path instead of the cache, as long as it fits ([`Self::fit`]).
     ///
     /// # Errors
-    /// As [`EngineCache::get_or_build`] and [`Runtime::deserialize`]; for an engine file without ONNX what doesn't fit.
+    /// As for [`EngineCache::get_or_build`] and [`Runtime::deserialize`]; an engine file without an ONNX file doesn't
+    /// fit.
     pub fn load(&self, model: &Path, engine_file: Option<&Path>, control: &BuildControl) -> Result<Loaded, Error> {
         let runtime = self.library.runtime(self.allocator.clone())?;
         if let Some(engine) = engine_file {
@@ -69,10 +70,10 @@ impl Loader<'_> {
         })
     }
 
-    /// Whether [`Self::load`] builds an engine, as far as the files' names and records tell.
+    /// Whether [`Self::load`] would build an engine, judged by the files' names and records.
     ///
     /// # Errors
-    /// As [`Self::load`], of what is looked at.
+    /// As for [`Self::load`], except for those of the build.
     pub fn needs_build(&self, model: &Path, engine_file: Option<&Path>) -> Result<bool, Error> {
         let file = source(model, engine_file)?;
         if let Some(engine) = engine_file {
@@ -102,7 +103,7 @@ impl Loader<'_> {
         Ok(Loaded { engine, path: path.into(), metadata: file.metadata, built: false })
     }
 
-    /// From the cache.
+    /// Loads the engine of an ONNX file through the cache.
     pub(super) fn load_onnx(
         &self,
         runtime: &Arc<Runtime>,
@@ -125,11 +126,11 @@ impl Loader<'_> {
     }
 }
 
-/// The file that a model is read from: itself, or for an engine file that isn't there the `.onnx` beside it, of which it's
-/// built then. With `engine_file`, an `.onnx` that isn't there is read from that.
+/// The file from which a model is loaded: the model itself or, for a missing engine file, the `.onnx` beside it, from
+/// which it is then built. With `engine_file`, a missing `.onnx` is replaced by that engine.
 ///
 /// # Errors
-/// [`Error::EngineNotFound`]: an engine file that isn't there, and no ONNX either.
+/// [`Error::EngineNotFound`]: neither the engine file nor an ONNX file exists.
 pub fn source(model: &Path, engine_file: Option<&Path>) -> Result<PathBuf, Error> {
     let (engine, onnx) = match engine_file {
         Some(engine) if !model.exists() => (engine, model.to_owned()),
@@ -145,7 +146,7 @@ pub fn source(model: &Path, engine_file: Option<&Path>) -> Result<PathBuf, Error
     }
 }
 
-/// Whether an engine can be kept there for a model.
+/// Checks that `engine` can be the engine file of `model`.
 fn check_pair(model: &Path, engine: &Path) -> Result<(), Error> {
     let setting = |text: String| Err(Error::Setting(text));
     if !is_onnx(model) {
@@ -161,12 +162,12 @@ fn check_pair(model: &Path, engine: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// By the file's name.
+/// Judged by the file's name.
 pub fn is_engine(model: &Path) -> bool {
     model.extension().is_some_and(|e| e.eq_ignore_ascii_case("engine") || e.eq_ignore_ascii_case("plan"))
 }
 
-/// By the file's name.
+/// Judged by the file's name.
 pub fn is_onnx(model: &Path) -> bool {
     model.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"))
 }
@@ -222,7 +223,7 @@ mod tests {
         let first = setup.load(&model).unwrap();
         assert!(first.built && !setup.load(&model).unwrap().built);
 
-        // Whole by its record, but TensorRT says it's another GPU's.
+        // Intact according to its record, but TensorRT reports that it was built for another GPU.
         let json = first.path.with_extension("json");
         let plan = b"another GPU";
         std::fs::write(&first.path, plan).unwrap();
@@ -290,7 +291,7 @@ mod tests {
         std::fs::write(&engine, b"a plbn").unwrap();
         assert!(setup.load(&engine).unwrap_err().to_string().contains("isn't what the .json beside it says"));
 
-        // With the ONNX beside it another is built, and that is known before.
+        // With the ONNX file beside it the engine is built again, and `needs_build` knows it beforehand.
         record(setup.library.version());
         setup.file("a.onnx", &model_bytes());
         assert!(setup.needs_build(&engine), "damaged");

@@ -11,7 +11,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
-/// An `ILogger` that lives forever: TensorRT keeps the first one it gets for the whole process.
+/// An `ILogger` that lives forever, because TensorRT keeps the first one it receives for the whole process.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Logger {
@@ -34,13 +34,13 @@ impl Logger {
         Box::leak(Box::new(Self { vtable }))
     }
 
-    /// TensorRT's pointer to it.
+    /// The pointer that TensorRT takes.
     pub fn raw(&'static self) -> *mut c_void {
         (&raw const *self).cast_mut().cast()
     }
 }
 
-/// Errors kept for one message of ours.
+/// The most TensorRT errors that one of our error messages includes.
 const KEPT: usize = 8;
 
 thread_local! {
@@ -48,14 +48,14 @@ thread_local! {
     static CANCEL: RefCell<Option<Cancel>> = const { RefCell::new(None) };
 }
 
-/// Runs `call` and gives the errors that TensorRT printed on this thread meanwhile, the first few.
+/// Runs `call` and returns the first few errors that TensorRT logged on this thread meanwhile.
 pub fn capture<R>(call: impl FnOnce() -> R) -> (R, Vec<String>) {
     ERRORS.take();
     let result = call();
     (result, ERRORS.take())
 }
 
-/// Runs `call`, which may be cancelled: what TensorRT says of that on this thread is no error.
+/// Runs `call`, which may be cancelled: after cancellation, TensorRT's errors on this thread are logged at DEBUG.
 pub fn cancellable<R>(cancel: &Cancel, call: impl FnOnce() -> R) -> R {
     CANCEL.set(Some(Cancel::clone(cancel)));
     let result = call();
@@ -75,7 +75,7 @@ const INFO: i32 = 3;
 
 extern "C" fn log(_this: *mut c_void, severity: i32, message: *const c_char) {
     guard((), || {
-        // SAFETY: TensorRT passes a string that lives through this call.
+        // SAFETY: TensorRT passes a string that is valid during this call.
         let message = unsafe { text(message) };
         match severity {
             INTERNAL_ERROR | ERROR => {

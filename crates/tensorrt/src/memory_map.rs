@@ -1,4 +1,4 @@
-//! What the loader knows about addresses in this process.
+//! The loader's information about addresses in this process.
 
 use super::object::Vtable;
 use std::ffi::{CStr, OsStr, c_int, c_void};
@@ -6,20 +6,21 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// The file that the code at `address` was loaded from, links resolved.
+/// The file from which the code at `address` was loaded, with links resolved.
 pub fn file_of(address: *const c_void) -> Option<PathBuf> {
-    // SAFETY: all-zero is a valid Dl_info; dladdr fills it or says no.
+    // SAFETY: an all-zero Dl_info is valid; dladdr fills it or fails.
     let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
-    // SAFETY: dladdr takes any address.
+    // SAFETY: dladdr accepts any address.
     if unsafe { libc::dladdr(address, &mut info) } == 0 || info.dli_fname.is_null() {
         return None;
     }
-    // SAFETY: the name lives as long as the file is loaded, which `address` is code of.
+    // SAFETY: the name lives as long as the file is loaded, and `address` is code in it.
     let name = unsafe { CStr::from_ptr(info.dli_fname) };
     std::fs::canonicalize(OsStr::from_bytes(name.to_bytes())).ok()
 }
 
-/// How many of a vtable's entries, up to `limit`, point to code: after the last comes the next table's offset (not code).
+/// Counts the entries of a vtable, up to `limit`, that point to code. The last one is followed by the next table's
+/// offset, which isn't code.
 pub fn count_functions(vtable: Vtable, limit: usize) -> usize {
     let segments = Segments::loaded();
     let mut count = 0;
@@ -28,7 +29,7 @@ pub fn count_functions(vtable: Vtable, limit: usize) -> usize {
         if !Segments::contain(&segments.readable, entry.addr()) {
             break;
         }
-        // SAFETY: the entry is aligned as the vtable is, and inside a readable segment of a loaded file.
+        // SAFETY: the entry lies in a readable segment of a loaded file.
         let function = unsafe { entry.read_unaligned() };
         if !Segments::contain(&segments.executable, function.addr()) {
             break;
@@ -38,7 +39,7 @@ pub fn count_functions(vtable: Vtable, limit: usize) -> usize {
     count
 }
 
-/// The segments of every loaded file.
+/// The segments of all loaded files.
 #[derive(Default)]
 struct Segments {
     readable: Vec<Range<usize>>,
@@ -48,7 +49,7 @@ struct Segments {
 impl Segments {
     fn loaded() -> Self {
         let mut segments = Self::default();
-        // SAFETY: the callback gets back the pointer that it expects, during this call only.
+        // SAFETY: the callback receives the pointer that it expects, during this call only.
         unsafe { libc::dl_iterate_phdr(Some(collect), (&raw mut segments).cast()) };
         segments
     }
@@ -59,12 +60,12 @@ impl Segments {
 }
 
 unsafe extern "C" fn collect(info: *mut libc::dl_phdr_info, _size: usize, data: *mut c_void) -> c_int {
-    // SAFETY: `data` is `loaded`'s own, `info` the loader's; both live through this call.
+    // SAFETY: `data` comes from `loaded` and `info` from the loader; both are valid during this call.
     let (segments, info) = unsafe { (&mut *data.cast::<Segments>(), &*info) };
     if info.dlpi_phdr.is_null() {
         return 0;
     }
-    // SAFETY: the loader's table has so many headers.
+    // SAFETY: the loader's table has that many headers.
     let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
     for header in headers.iter().filter(|header| header.p_type == libc::PT_LOAD) {
         let start = (info.dlpi_addr as usize).wrapping_add(header.p_vaddr as usize);
@@ -91,10 +92,10 @@ mod tests {
         static TABLE: [usize; 1] = [0];
         let code = function as *const c_void;
         let table = [code, code, code, (&raw const TABLE).cast(), code];
-        // The stack is no loaded file.
+        // The stack isn't part of a loaded file.
         assert_eq!(count_functions(table.as_ptr(), 5), 0);
 
-        // Written once, here, and zero where nothing is.
+        // Written once, below; unused entries stay zero.
         static VTABLE: [AtomicUsize; 5] = [const { AtomicUsize::new(0) }; 5];
         for (entry, address) in VTABLE.iter().zip(table) {
             entry.store(address.addr(), Ordering::Relaxed);

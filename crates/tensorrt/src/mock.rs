@@ -1,5 +1,5 @@
-//! A TensorRT made of static vtables, one for each release whose headers were read: every slot that a test doesn't expect
-//! aborts. The slots come from the facts file, not from the tables under test.
+//! A mock TensorRT made of static vtables, one for each release whose headers were read. Every slot that no test
+//! expects aborts. The slots come from the facts file, not from the tables under test.
 
 use super::callback::InterfaceInfo;
 use super::library::{Library, ParserSymbols, Symbols};
@@ -15,22 +15,22 @@ mod run;
 /// Releases with a header of every class.
 pub const RELEASES: [&str; 7] = ["8.5.3", "8.6.1", "10.0", "10.16", "11.1", "11.4", "rtx1.7"];
 
-/// What the mock saw and holds; a test runs on one thread.
+/// The mock's recorded calls and live objects, per thread, because a test runs on one thread.
 #[derive(Default)]
 pub struct State {
     pub release: &'static str,
-    /// Calls in order, with what they were given.
+    /// Calls in order, with their arguments.
     pub calls: Vec<String>,
-    /// Classes of the objects that aren't deleted.
+    /// Classes of the objects that haven't been deleted.
     live: Vec<&'static str>,
     logger: usize,
     allocator: usize,
     monitor: usize,
-    /// What the parser was given.
+    /// The bytes that the parser was given.
     pub parsed: Vec<u8>,
     /// Makes the parser fail.
     pub bad_model: bool,
-    /// What the build asks the allocator for, bytes.
+    /// The number of bytes that the build requests from the allocator.
     pub build_memory: u64,
 }
 
@@ -46,12 +46,12 @@ fn record(call: impl Into<String>) {
     state(|s| s.calls.push(call.into()));
 }
 
-/// The calls so far, forgotten here.
+/// Takes the calls recorded so far.
 pub fn take_calls() -> Vec<String> {
     state(|s| std::mem::take(&mut s.calls))
 }
 
-/// Objects that aren't deleted.
+/// Number of objects that haven't been deleted.
 pub fn live() -> usize {
     state(|s| s.live.len())
 }
@@ -76,7 +76,7 @@ extern "C" fn version() -> c_int {
     if major == 8 { major * 1_000 + minor * 100 + patch } else { major * 10_000 + minor * 100 + patch }
 }
 
-/// Slot of a method in this thread's release; `None` if it has none.
+/// Slot of a method in this thread's release; `None` if the release doesn't have it.
 fn slot(class: &str, method: &str) -> Option<usize> {
     const FACTS: &str = include_str!("../../../tests/data/tensorrt_slots.tsv");
     let release = state(|s| s.release);
@@ -86,11 +86,12 @@ fn slot(class: &str, method: &str) -> Option<usize> {
     cell.parse().ok()
 }
 
-/// Room for vtables in a loaded segment, where the binding expects them. Zeroes after each: no code.
+/// Space for vtables in a loaded segment, where the binding expects them. Each is followed by zeroes, which aren't
+/// code.
 static ARENA: [AtomicUsize; 1 << 16] = [const { AtomicUsize::new(0) }; 1 << 16];
 static USED: AtomicUsize = AtomicUsize::new(0);
 
-/// A vtable of so many slots, aborting but for `methods`; those that the release doesn't have are left out.
+/// A vtable of `length` slots that abort, except for `methods`; methods that the release doesn't have are left out.
 fn vtable(length: usize, methods: &[(usize, *const c_void)]) -> Vtable {
     let start = USED.fetch_add(length + 1, Ordering::Relaxed);
     for entry in &ARENA[start..start + length] {
@@ -107,7 +108,7 @@ extern "C" fn unexpected() {
     std::process::abort();
 }
 
-/// `{vtable, impl}`, and what `impl` points to.
+/// `{vtable, impl}`, and the object that `impl` points to.
 #[repr(C)]
 struct Object {
     vtable: Vtable,
@@ -138,7 +139,7 @@ fn plain(class: &'static str, methods: &[(&str, *const c_void)]) -> *mut c_void 
     new_object(class, methods, true)
 }
 
-/// What may not live after the last of these.
+/// Classes, with the children that must be deleted before the last object of the class.
 const CHILDREN: [(&str, &[&str]); 4] = [
     ("VBuilder", &["VNetworkDefinition", "VBuilderConfig", "IParser", "VHostMemory", "VTimingCache"]),
     ("VNetworkDefinition", &["IParser"]),
@@ -147,7 +148,7 @@ const CHILDREN: [(&str, &[&str]); 4] = [
 ];
 
 unsafe extern "C" fn delete(this: *mut c_void) {
-    // SAFETY: made by `new_object`, deleted once.
+    // SAFETY: `new_object` created it, and it is deleted once.
     let object = unsafe { Box::from_raw(this.cast::<Object>()) };
     state(|s| {
         let index = s.live.iter().position(|class| *class == object.class).expect("deleted twice");
@@ -162,13 +163,13 @@ unsafe extern "C" fn delete(this: *mut c_void) {
     });
 }
 
-/// Calls one of the binding's own interfaces at the slot of this release.
+/// Finds a method of one of the binding's interfaces at the slot of this release.
 ///
 /// # Safety
-/// `this` is one of `class`, and `F` the method's signature.
+/// `this` is an object of `class`, and `F` is the method's signature.
 unsafe fn method<F: Copy>(this: usize, class: &str, name: &str) -> F {
     let index = slot(class, name).unwrap_or_else(|| panic!("{} has no {class}::{name}", state(|s| s.release)));
-    // SAFETY: an object's first word is its vtable; the slot is the header's.
+    // SAFETY: an object's first word is its vtable; the slot comes from the header.
     unsafe {
         let vtable = *(this as *const Vtable);
         std::mem::transmute_copy(&*vtable.add(index))
@@ -178,19 +179,19 @@ unsafe fn method<F: Copy>(this: usize, class: &str, name: &str) -> F {
 /// Logs as TensorRT does.
 fn log(severity: i32, message: &CStr) {
     let logger = state(|s| s.logger);
-    // SAFETY: the logger that the factory was given.
+    // SAFETY: this is the logger that the factory was given.
     unsafe {
         let log: unsafe extern "C" fn(usize, i32, *const c_char) = method(logger, "ILogger", "log");
         log(logger, severity, message.as_ptr());
     }
 }
 
-/// Asks a versioned interface for its name, where the release does.
+/// Asks a versioned interface for its name, as releases with such interfaces do.
 fn check_interface(this: usize, class: &'static str) {
     if slot(class, "getInterfaceInfo").is_none() {
         return;
     }
-    // SAFETY: the object that the binding passed.
+    // SAFETY: this is the object that the binding passed.
     unsafe {
         let language: unsafe extern "C" fn(usize) -> i32 = method(this, class, "getAPILanguage");
         assert_eq!(language(this), 0);
@@ -206,7 +207,7 @@ unsafe extern "C" fn set_gpu_allocator(_this: *mut c_void, allocator: usize) {
     state(|s| s.allocator = allocator);
 }
 
-/// Takes device memory and gives it back; `false` if refused.
+/// Allocates device memory and frees it; `false` if refused.
 fn use_device_memory(size: u64) -> bool {
     let allocator = state(|s| s.allocator);
     if allocator == 0 {
@@ -214,7 +215,7 @@ fn use_device_memory(size: u64) -> bool {
     }
     type Allocate = unsafe extern "C" fn(usize, u64, u64, u32) -> *mut c_void;
     type AllocateAsync = unsafe extern "C" fn(usize, u64, u64, u32, usize) -> *mut c_void;
-    // SAFETY: the allocator that the binding set, by the header's signatures.
+    // SAFETY: this is the allocator that the binding set; the signatures are the header's.
     unsafe {
         let allocate: Allocate = method(allocator, "IGpuAllocator", "allocate");
         let memory = allocate(allocator, size, 256, 0);
@@ -237,12 +238,12 @@ fn use_device_memory(size: u64) -> bool {
         let deallocate: unsafe extern "C" fn(usize, *mut c_void) -> bool =
             method(allocator, "IGpuAllocator", "deallocate");
         assert!(deallocate(allocator, memory));
-        assert!(!deallocate(allocator, memory), "given back twice");
+        assert!(!deallocate(allocator, memory), "freed twice");
     }
     true
 }
 
-/// Dims for this release, as the function that returns them.
+/// Selects the function that returns this release's kind of Dims.
 fn returns_dims(narrow: *const c_void, wide: *const c_void) -> *const c_void {
     if is_8() { narrow } else { wide }
 }
@@ -256,8 +257,8 @@ fn dims_64(shape: &[i64]) -> Dims64 {
 }
 
 /// # Safety
-/// A C string.
+/// `text` is a C string.
 unsafe fn string(text: *const c_char) -> String {
-    // SAFETY: by the caller.
+    // SAFETY: the caller guarantees it.
     unsafe { CStr::from_ptr(text) }.to_str().unwrap().to_owned()
 }

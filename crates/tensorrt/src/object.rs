@@ -1,7 +1,8 @@
 //! Calling C++ objects through their vtables (Itanium C++ ABI, x86-64).
 //!
-//! A public TensorRT object (`IRuntime`, `ICudaEngine`, …) is `{vtable, impl}`; its methods are in the vtable that `impl`
-//! points to (class `apiv::V…`). Plain interfaces (`IParser`, `IParserError`) have theirs in their own.
+//! A public TensorRT object (`IRuntime`, `ICudaEngine`, …) is `{vtable, impl}`; its methods are in the vtable of the
+//! object that `impl` points to (class `apiv::V…`). Plain interfaces (`IParser`, `IParserError`) have their methods in
+//! their own vtable.
 
 use super::error::Error;
 use super::library::Library;
@@ -9,7 +10,7 @@ use super::slots::{self, Slot};
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::NonNull;
 
-/// A vtable from its address point.
+/// A vtable, from its address point on.
 pub type Vtable = *const *const c_void;
 
 /// The head of every C++ object with virtual methods.
@@ -24,18 +25,18 @@ struct Public {
     implementation: *mut Polymorphic,
 }
 
-/// Pointers below this are null: without a driver 11.4's runtime factory returns 0x228.
+/// Pointers below this count as null: without a driver, 11.4's runtime factory returns 0x228.
 const LOWEST_POINTER: usize = 64 << 10;
 
-/// `None` for null and for what can't be an object.
+/// `None` for null and for addresses that can't be an object.
 pub fn non_null<T>(pointer: *mut T) -> Option<NonNull<T>> {
     NonNull::new(pointer).filter(|pointer| pointer.addr().get() >= LOWEST_POINTER)
 }
 
-/// A borrowed object whose vtable was found to have the class's length.
+/// A borrowed object whose vtable has been checked to have the class's length.
 #[derive(Debug, Clone, Copy)]
 pub struct Object {
-    /// What the methods take as `this`.
+    /// The `this` argument of the methods.
     this: NonNull<c_void>,
     vtable: Vtable,
     class: &'static str,
@@ -53,7 +54,7 @@ impl Object {
         class: &'static str,
         library: &'static Library,
     ) -> Result<Self, Error> {
-        // SAFETY: by the caller, the object is live and so laid out.
+        // SAFETY: the caller guarantees that the object is live and has this layout.
         let implementation = unsafe { pointer.cast::<Public>().as_ref() }.implementation;
         let this = non_null(implementation).ok_or_else(|| Error::Layout {
             file: library.path().into(),
@@ -76,20 +77,20 @@ impl Object {
         class: &'static str,
         library: &'static Library,
     ) -> Result<Self, Error> {
-        // SAFETY: by the caller, the object is live; its first word is the vtable.
+        // SAFETY: the caller guarantees that the object is live; its first word is the vtable.
         let vtable = unsafe { pointer.cast::<Polymorphic>().as_ref() }.vtable;
         library.check_vtable(vtable, class)?;
         Ok(Self { this: pointer, vtable, class, library })
     }
 
     /// # Errors
-    /// [`Error::NoMethod`] when this release has no such method.
+    /// [`Error::NoMethod`] if this release has no such method.
     pub fn method(&self, slot: &Slot) -> Result<*const c_void, Error> {
         debug_assert_eq!(self.class, slot.class);
         let (group, version) = (self.library.group(), self.library.version());
         let index =
             slot.index(group, &version).ok_or(Error::NoMethod { version, class: slot.class, method: slot.method })?;
-        // SAFETY: every index of the table is below the class's length, which this vtable was found to have.
+        // SAFETY: every index in the tables is below the class's length, which this vtable has been checked to have.
         Ok(unsafe { *self.vtable.add(index) })
     }
 
@@ -102,44 +103,44 @@ impl Object {
     }
 }
 
-/// An object that we delete.
+/// An object that we own and delete.
 #[derive(Debug)]
 pub struct Owned {
     pub object: Object,
-    /// As TensorRT handed it out: what other methods take as argument.
+    /// The pointer as TensorRT returned it, which other methods take as an argument.
     raw: NonNull<c_void>,
     delete: unsafe extern "C" fn(*mut c_void),
 }
 
 impl Owned {
-    /// Takes over a public object.
+    /// Takes ownership of a public object.
     ///
     /// # Safety
-    /// As [`Object::public`], and nobody else deletes it.
+    /// As for [`Object::public`], and nothing else deletes the object.
     ///
     /// # Errors
     /// [`Error::Layout`] when a vtable is too short; the object then leaks.
     pub unsafe fn public(raw: NonNull<c_void>, class: &'static str, library: &'static Library) -> Result<Self, Error> {
-        // SAFETY: the public object's own vtable starts with its two destructors (class INoCopy).
+        // SAFETY: the public object's vtable starts with its two destructors (class INoCopy).
         let shell = unsafe { Object::plain(raw, slots::object::DELETE.class, library) }?;
-        // SAFETY: by the caller.
+        // SAFETY: the caller guarantees it.
         let object = unsafe { Object::public(raw, class, library) }?;
-        // SAFETY: a deleting destructor takes `this` only.
+        // SAFETY: a deleting destructor takes only `this`.
         let delete = unsafe { as_destructor(shell.method(&slots::object::DELETE)?) };
         Ok(Self { object, raw, delete })
     }
 
-    /// Takes over a plain interface whose deleting destructor is at `delete`.
+    /// Takes ownership of a plain interface whose deleting destructor is at `delete`.
     ///
     /// # Safety
-    /// As [`Object::plain`], and nobody else deletes it.
+    /// As for [`Object::plain`], and nothing else deletes the object.
     ///
     /// # Errors
     /// [`Error::Layout`] when the vtable is too short; the object then leaks.
     pub unsafe fn plain(raw: NonNull<c_void>, delete: &Slot, library: &'static Library) -> Result<Self, Error> {
-        // SAFETY: by the caller.
+        // SAFETY: the caller guarantees it.
         let object = unsafe { Object::plain(raw, delete.class, library) }?;
-        // SAFETY: a deleting destructor takes `this` only.
+        // SAFETY: a deleting destructor takes only `this`.
         let delete = unsafe { as_destructor(object.method(delete)?) };
         Ok(Self { object, raw, delete })
     }
@@ -152,19 +153,20 @@ impl Owned {
 /// # Safety
 /// `method` is a deleting destructor.
 unsafe fn as_destructor(method: *const c_void) -> unsafe extern "C" fn(*mut c_void) {
-    // SAFETY: by the caller; data and function pointers have one size here.
+    // SAFETY: the caller guarantees the type; data and function pointers have the same size on this platform.
     unsafe { std::mem::transmute(method) }
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // SAFETY: the object is live and ours; what holds an `Owned` drops what depends on it first.
+        // SAFETY: the object is live and ours; holders of an `Owned` drop everything that depends on it first.
         unsafe { (self.delete)(self.raw.as_ptr()) }
     }
 }
 
-/// Calls a method: `call!(object, SLOT, fn(ARGUMENT TYPES) -> RESULT, ARGUMENTS…)`; gives `Result<RESULT, Error>`, an error
-/// where this release has no such method. Unsafe: the signature must be the method's, the arguments live.
+/// Calls a method: `call!(object, SLOT, fn(ARGUMENT TYPES) -> RESULT, ARGUMENTS…)` returns `Result<RESULT, Error>`, an
+/// error if this release has no such method. This is unsafe: the signature must be the method's, and the arguments must
+/// be valid.
 macro_rules! call {
     ($object:expr, $slot:expr, fn($($type:ty),*) $(-> $result:ty)? $(, $argument:expr)* $(,)?) => {{
         let object: &$crate::object::Object = &$object;
@@ -176,13 +178,13 @@ macro_rules! call {
 }
 pub(super) use call;
 
-/// A string of TensorRT's, empty for null.
+/// Copies a string of TensorRT's; empty for null.
 ///
 /// # Safety
-/// `text` is null or a string that lives through the call.
+/// `text` is null or a string that is valid during the call.
 pub unsafe fn text(text: *const c_char) -> String {
     match non_null(text.cast_mut()) {
-        // SAFETY: by the caller.
+        // SAFETY: the caller guarantees it.
         Some(text) => unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned(),
         None => String::new(),
     }

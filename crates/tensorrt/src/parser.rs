@@ -9,30 +9,30 @@ use std::ffi::{CString, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// `nvonnxparser::IParser` on one network. Errors name what it says about a node.
+/// `nvonnxparser::IParser` on one network.
 #[derive(Debug)]
 pub struct Parser(Owned);
 
 impl Parser {
     pub(super) fn new(library: &'static Library, network: &Owned) -> Result<Self, Error> {
         let symbols = library.parser()?;
-        // SAFETY: the factory's C signature in every release; network and logger are live. It may throw where it isn't
-        // noexcept (8, 10.0), for want of memory only.
+        // SAFETY: the factory has this C signature in every release; network and logger are live. Where it isn't
+        // noexcept (8, 10.0), it throws only if it runs out of memory.
         let (raw, log) =
             capture(|| unsafe { (symbols.create)(network.raw(), library.logger().raw(), (symbols.version)()) });
         let call = "createNvOnnxParser".to_owned();
         let raw = non_null(raw).ok_or(Error::Call { version: library.version(), call, log })?;
-        // SAFETY: a new object, ours alone; its methods are in its own vtable.
+        // SAFETY: the object is new, and only we own it; its methods are in its own vtable.
         Ok(Self(unsafe { Owned::plain(raw, &slots::parser::DELETE, library) }?))
     }
 
     /// # Errors
-    /// [`Error::Parse`] with what the parser says.
+    /// [`Error::Parse`] with the parser's messages.
     pub fn parse(&self, onnx: &[u8], path: &Path) -> Result<(), Error> {
         let folder = CString::new(path.as_os_str().as_bytes())
-            .map_err(|_| Error::Setting(format!("{} has a zero byte in it", path.display())))?;
+            .map_err(|_| Error::Setting(format!("{} contains a zero byte", path.display())))?;
         let (data, size) = (onnx.as_ptr().cast(), onnx.len());
-        // SAFETY: the signature; bytes and path live through the call.
+        // SAFETY: the signature matches; bytes and path are valid during the call.
         let (parsed, log) = capture(|| unsafe {
             let signature = slots::parser::PARSE;
             call!(
@@ -63,11 +63,11 @@ impl Parser {
 
     fn errors(&self) -> Result<Vec<ParserError>, Error> {
         let parser = self.0.object;
-        // SAFETY: the signature.
+        // SAFETY: the signature matches.
         let count = unsafe { call!(parser, slots::parser::NB_ERRORS, fn() -> i32) }?;
         (0..count)
             .filter_map(|index| {
-                // SAFETY: the signature; the index is in range.
+                // SAFETY: the signature matches; the index is in range.
                 let error = unsafe { call!(parser, slots::parser::ERROR, fn(i32) -> *mut c_void, index) };
                 let error = error.map(non_null).transpose()?;
                 // SAFETY: the parser's errors live until they are cleared.
@@ -84,13 +84,13 @@ impl Parser {
 unsafe fn read(error: Object) -> Result<ParserError, Error> {
     let name = |slot: slots::Slot| {
         if error.has(&slot) {
-            // SAFETY: the signature of both; the string lives as long as the error.
+            // SAFETY: both methods have this signature; the string lives as long as the error.
             unsafe { call!(error, slot, fn() -> *const c_char).map(|name| text(name)) }
         } else {
             Ok(String::new())
         }
     };
-    // SAFETY: the signatures; the string lives as long as the error.
+    // SAFETY: the signatures match; the string lives as long as the error.
     unsafe {
         Ok(ParserError {
             node: call!(error, slots::parser_error::NODE, fn() -> i32)?,

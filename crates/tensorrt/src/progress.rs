@@ -1,4 +1,4 @@
-//! How far a build is, and stopping it: an `IProgressMonitor` (TensorRT 10 and later).
+//! Progress and cancellation of a build: an `IProgressMonitor` (TensorRT 10 and later).
 
 use super::callback::{API_LANGUAGE_CPP, InterfaceInfo, Vtable, destroy, guard};
 use super::object::text;
@@ -10,19 +10,19 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
-/// Called with what is being done and how much of the whole is, 0–1, never less than before.
+/// Called with the current step's name and the overall progress, 0–1, which never decreases.
 pub type OnProgress = Arc<dyn Fn(&str, f32) + Send + Sync>;
 
-/// Called with a sentence that a user ought to read.
+/// Called with a sentence for the user.
 pub type OnNote = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Set to `true` from any thread to stop a build.
 pub type Cancel = Arc<AtomicBool>;
 
-/// Watches one build.
+/// The monitor of one build.
 #[repr(C)]
 pub struct ProgressMonitor {
-    /// First: this is what TensorRT sees.
+    /// The first field, because TensorRT finds the vtable at the object's start.
     vtable: &'static Vtable,
     cancel: Cancel,
     on_progress: OnProgress,
@@ -47,12 +47,13 @@ impl ProgressMonitor {
         Self { vtable: Vtable::of(&VTABLES, group), cancel, on_progress, phases: Mutex::default() }
     }
 
-    /// TensorRT's pointer to it.
+    /// The pointer that TensorRT takes.
     pub(super) fn raw(&self) -> *mut c_void {
         (&raw const *self).cast_mut().cast()
     }
 
-    /// Nothing once it's cancelled: phases that end then aren't done.
+    /// Updates the phases and reports progress. Does nothing after cancellation, because phases that end then aren't
+    /// complete.
     fn update(&self, name: &str, change: impl FnOnce(&mut Phases)) {
         if self.cancel.load(Ordering::Relaxed) {
             return;
@@ -72,7 +73,7 @@ impl fmt::Debug for ProgressMonitor {
     }
 }
 
-/// The phases under way: a phase's steps can be phases themselves.
+/// The active phases; a phase's steps can be phases themselves.
 #[derive(Debug, Default)]
 struct Phases {
     active: Vec<Phase>,
@@ -98,7 +99,7 @@ impl Phases {
         }
     }
 
-    /// The outermost phase that ends was the whole.
+    /// Ends a phase; the end of the outermost phase completes the build.
     fn finish(&mut self, name: &str) {
         if let Some(index) = self.active.iter().rposition(|phase| phase.name == name) {
             let phase = self.active.remove(index);
@@ -108,7 +109,7 @@ impl Phases {
         }
     }
 
-    /// What is done of the whole: the outermost phase's steps, and of the one under way the part done.
+    /// The overall progress: the finished steps of the outermost phase, plus the finished part of its current step.
     fn advance(&mut self) -> f32 {
         let root = self.active.iter().position(|phase| phase.parent.is_empty());
         if let Some(root) = root {
@@ -118,7 +119,7 @@ impl Phases {
     }
 
     fn fraction(&self, index: usize, depth: usize) -> f32 {
-        // A cycle of names isn't TensorRT's, but would never end.
+        // TensorRT never creates a cycle of names, but the recursion must still end.
         let (Some(phase), true) = (self.active.get(index), depth < self.active.len()) else { return 0.0 };
         let child = self.active.iter().position(|other| other.parent == phase.name && other.name != phase.name);
         let under_way = child.map_or(0.0, |child| self.fraction(child, depth + 1));
@@ -129,19 +130,19 @@ impl Phases {
 /// # Safety
 /// `this` is [`ProgressMonitor::raw`] of a live monitor.
 unsafe fn monitor<'a>(this: *mut c_void) -> &'a ProgressMonitor {
-    // SAFETY: by the caller.
+    // SAFETY: the caller guarantees it.
     unsafe { &*this.cast() }
 }
 
 unsafe extern "C" fn phase_start(this: *mut c_void, name: *const c_char, parent: *const c_char, steps: i32) {
     guard((), || {
-        // SAFETY: TensorRT passes the monitor that it was given, and strings that live through this call.
+        // SAFETY: TensorRT passes the monitor that it was given, and strings that are valid during this call.
         let (monitor, name, parent) = unsafe { (monitor(this), text(name), text(parent)) };
         monitor.update(&name, |phases| phases.start(name.clone(), parent, steps));
     });
 }
 
-/// `false` stops the build; so does a panic of ours.
+/// Returning `false` stops the build; so does a panic in the callback.
 unsafe extern "C" fn step_complete(this: *mut c_void, name: *const c_char, step: i32) -> bool {
     guard(false, || {
         // SAFETY: as in `phase_start`.

@@ -1,4 +1,4 @@
-//! From an ONNX file to a plan: what is set, in which order, for every group of releases.
+//! Building a plan from an ONNX file: the settings and their order, for every group of releases.
 
 use super::allocator::GpuAllocator;
 use super::builder::{Builder, BuilderConfig, Flag};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Arithmetic of an engine.
+/// The precision of an engine's arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EnginePrecision {
@@ -24,44 +24,44 @@ pub enum EnginePrecision {
     Fp32,
     /// 16-bit floating point.
     Fp16,
-    /// The ONNX has quantize and dequantize nodes; the rest is FP16.
+    /// Requires quantize and dequantize nodes in the ONNX file; the rest is FP16.
     Int8,
 }
 
-/// Which GPUs an engine runs on.
+/// The GPUs on which an engine runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HardwareCompatibility {
-    /// The kind it was built on: the fastest.
+    /// Only the kind on which it was built; the fastest choice.
     None,
     /// Ampere and later.
     AmperePlus,
 }
 
-/// What decides how an engine is built.
+/// The settings of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildSettings {
     /// The arithmetic.
     pub precision: EnginePrecision,
-    /// Most images a batch, where the model's batch is dynamic.
+    /// The most images per batch, if the model's batch is dynamic.
     pub batch_size: u32,
-    /// Most device memory of a layer while it runs, MiB.
+    /// The maximum device memory of a layer while it runs, in MiB.
     pub workspace: u32,
     /// 0 (fastest build) to 5 (fastest engine).
     pub optimization_level: u8,
-    /// Height and width in pixels, for a model where they are dynamic; without it what its metadata says.
+    /// Height and width in pixels for a model with a dynamic size; the default is the size in its metadata.
     pub size: Option<(u32, u32)>,
     /// Which other GPUs the engine runs on.
     pub hardware_compatibility: HardwareCompatibility,
     /// FP32 layers may round to TF32.
     pub tf32: bool,
-    /// 10 only: take each tensor's type from the ONNX, converted to FP16 first, as 11 and RTX always do.
+    /// 10 only: take each tensor's type from the ONNX model, which is converted to FP16 first, as 11 and RTX always do.
     pub strongly_typed: bool,
     /// Bits of `TacticSources`; `None`: TensorRT's default.
     pub tactic_sources: Option<u32>,
-    /// Runs of each kernel that are timed; `None`: TensorRT's default.
+    /// Number of timed runs of each kernel; `None`: TensorRT's default.
     pub timing_iterations: Option<u8>,
-    /// GPU to build for, major and minor compute capability. RTX needs no GPU then.
+    /// The major and minor compute capability of the GPU to build for. RTX then needs no GPU.
     pub compute_capability: Option<(u32, u32)>,
 }
 
@@ -84,21 +84,21 @@ impl Default for BuildSettings {
 }
 
 impl BuildSettings {
-    /// For the kind of GPU that the engine is to run on: what elements and `gst-trt build` have in common, so that they find
-    /// each other's engines in the cache.
+    /// The defaults for the kind of GPU on which the engine is to run. Elements and `gst-trt build` share them, so that
+    /// they find each other's engines in the cache.
     pub fn for_gpu(gpu: Option<&GpuFacts>) -> Self {
         Self { compute_capability: gpu.map(|gpu| gpu.compute_capability), ..Self::default() }
     }
 }
 
-/// Who watches a build, and what it may use.
+/// The callbacks and the cancel flag of a build.
 #[derive(Clone, Default)]
 pub struct BuildControl {
-    /// Set to stop the build: at its next step from TensorRT 10, before it starts in 8.
+    /// Set to stop the build: at its next step from TensorRT 10 on, only before it starts in 8.
     pub cancel: Cancel,
     /// Told how far the build is.
     pub on_progress: Option<OnProgress>,
-    /// Told what a user ought to know.
+    /// Receives messages for the user.
     pub on_note: Option<OnNote>,
     /// Where the builder takes device memory from; `None`: from the driver.
     pub allocator: Option<Arc<GpuAllocator>>,
@@ -113,18 +113,18 @@ impl BuildControl {
     }
 }
 
-/// What comes out.
+/// The result of a build.
 #[derive(Debug)]
 pub struct Built {
     /// The engine's serialised form.
     pub plan: Vec<u8>,
-    /// To start the next build from; kept as a timing cache.
+    /// The timing cache, from which the next build can start.
     pub timings: Vec<u8>,
     /// The range of shapes of each input.
     pub profile: Vec<InputProfile>,
 }
 
-/// Least, best and greatest shape of one input.
+/// The minimum, optimum and maximum shape of one input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputProfile {
     /// The input's name.
@@ -137,10 +137,10 @@ pub struct InputProfile {
     pub max: Shape,
 }
 
-/// Builds an engine. `timings` are those of earlier builds, empty for none.
+/// Builds an engine. `timings` are those of earlier builds, and may be empty.
 ///
 /// # Errors
-/// The parser's, a setting that doesn't fit the model, out of memory, cancelled, or what TensorRT prints.
+/// The parser failed, a setting doesn't fit the model, memory ran out, the build was cancelled, or TensorRT failed.
 pub fn build(
     library: &'static Library,
     onnx: &Onnx,
@@ -173,13 +173,13 @@ pub fn build(
     let mut config = builder.config()?;
     configure(library, &mut config, settings)?;
     if let Err(error) = config.set_timing_cache(timings) {
-        // It costs time, not correctness.
-        say(Level::Warning, format_args!("timing cache not used: {error}"));
+        // A missing timing cache only costs time.
+        say(Level::Warning, format_args!("can't use the timing cache, so this build takes longer: {error}"));
         config.set_timing_cache(&[])?;
     }
     let inputs = network.inputs()?;
     let profile = profile(&inputs, settings, onnx)?;
-    // Static models need none.
+    // Models with static shapes need no profile.
     if inputs.iter().any(|input| input.shape.iter().any(|size| *size < 0)) {
         add_profile(&builder, &mut config, &profile)?;
     }
@@ -194,7 +194,7 @@ pub fn build(
     Ok(Built { plan: plan.to_vec(), timings: config.timings()?.unwrap_or_default(), profile })
 }
 
-/// Strongly typed: the ONNX decides what runs in FP16.
+/// Whether the build is strongly typed, so that the ONNX model decides what runs in FP16.
 fn takes_types_from_onnx(library: &Library, settings: &BuildSettings) -> bool {
     match library.group() {
         Group::V8 => false,
@@ -241,10 +241,11 @@ fn add_profile(builder: &Builder, config: &mut BuilderConfig, inputs: &[InputPro
     config.add_profile(&profile)
 }
 
-/// The shapes that an engine is made for: batch from 1 over half of `batch_size` to `batch_size`, image size fixed.
+/// The shapes for which an engine is built: batches of 1 (minimum), half of `batch_size` (optimum) and `batch_size`
+/// (maximum), with a fixed image size.
 ///
 /// # Errors
-/// A dynamic dimension that nothing gives a size.
+/// Nothing determines the size of a dynamic dimension.
 pub fn profile(inputs: &[NetworkTensor], settings: &BuildSettings, onnx: &Onnx) -> Result<Vec<InputProfile>, Error> {
     inputs
         .iter()
@@ -261,7 +262,7 @@ pub fn profile(inputs: &[NetworkTensor], settings: &BuildSettings, onnx: &Onnx) 
         .collect()
 }
 
-/// The input's shape, its batch possibly still -1.
+/// The input's shape, in which the batch may still be -1.
 fn image_shape(input: &NetworkTensor, settings: &BuildSettings, onnx: &Onnx) -> Result<Shape, Error> {
     let mut shape = input.shape.clone();
     let Some(rest) = shape.get_mut(1..).filter(|rest| rest.iter().any(|size| *size < 0)) else {

@@ -1,10 +1,10 @@
 //! Running engines: runtime, engine, execution contexts.
 //!
-//! TensorRT's documentation names what may be called from several threads at once: non-modifying calls on a runtime or an
-//! engine, deserialising an engine, creating a context. So [`Runtime`] and [`Engine`], which offer no more than that, are
+//! According to TensorRT's documentation, several threads may concurrently make non-modifying calls on a runtime or an
+//! engine, deserialise an engine and create a context. [`Runtime`] and [`Engine`] offer only these calls, so they are
 //! `Send` and `Sync`; a [`Context`] belongs to one thread at a time.
 //!
-//! Everything here, dropping included, runs with the CUDA context current that the engine lives in.
+//! The engine's CUDA context must be current during every call here, including drops.
 
 use super::allocator::GpuAllocator;
 use super::error::{EngineFault, Error};
@@ -22,14 +22,14 @@ use std::sync::Arc;
 /// `IRuntime`
 #[derive(Debug)]
 pub struct Runtime {
-    // Dropped in this order.
+    // The fields are dropped in this order.
     runtime: Owned,
     allocator: Option<Arc<GpuAllocator>>,
 }
 
-// SAFETY: its only call after it is made is deserializeCudaEngine, which is thread-safe (see the module).
+// SAFETY: after its creation only deserializeCudaEngine is called, which is thread-safe (see the module).
 unsafe impl Send for Runtime {}
-// SAFETY: the same.
+// SAFETY: as above.
 unsafe impl Sync for Runtime {}
 
 impl Runtime {
@@ -38,19 +38,19 @@ impl Runtime {
         raw: NonNull<c_void>,
         allocator: Option<Arc<GpuAllocator>>,
     ) -> Result<Arc<Self>, Error> {
-        // SAFETY: the factory's new object, ours alone.
+        // SAFETY: the factory returned a new object that only we own.
         let runtime = unsafe { Owned::public(raw, slots::runtime::SET_GPU_ALLOCATOR.class, library) }?;
         if let Some(allocator) = &allocator {
-            // SAFETY: the signature; the allocator lives as long as the runtime.
+            // SAFETY: the signature matches; the allocator lives as long as the runtime.
             unsafe { call!(runtime.object, slots::runtime::SET_GPU_ALLOCATOR, fn(*mut c_void), allocator.raw()) }?;
         }
         Ok(Arc::new(Self { runtime, allocator }))
     }
 
-    /// Loads an engine; `path` is what errors name.
+    /// Loads an engine; `path` is named in errors.
     ///
     /// # Errors
-    /// [`Error::Engine`]: damaged, or made by another TensorRT or for another GPU; [`Error::OutOfMemory`].
+    /// [`Error::Engine`]: it is damaged, or was built by another TensorRT or for another GPU; [`Error::OutOfMemory`].
     pub fn deserialize(self: &Arc<Self>, plan: &[u8], path: &Path) -> Result<Arc<Engine>, Error> {
         if plan.is_empty() {
             let fault = EngineFault::Damaged { reason: "the file is empty".into() };
@@ -58,7 +58,8 @@ impl Runtime {
         }
         let (runtime, slot) = (self.runtime.object, slots::runtime::DESERIALIZE_CUDA_ENGINE);
         let (data, size) = (plan.as_ptr().cast::<c_void>(), plan.len());
-        // SAFETY: the signatures (8 has a plugin factory, null, as third argument); TensorRT copies what it keeps.
+        // SAFETY: the signatures match (8 has a plugin factory as third argument, here null); TensorRT copies what it
+        // keeps.
         let (engine, log) = capture(|| unsafe {
             if runtime.library.group() == Group::V8 {
                 let none = std::ptr::null_mut();
@@ -73,7 +74,7 @@ impl Runtime {
                 fault: fault(plan, runtime.library.version(), log),
             })
         })?;
-        // SAFETY: a new object, ours alone.
+        // SAFETY: the object is new, and only we own it.
         let engine = unsafe { Owned::public(raw, slots::engine::NB_LAYERS.class, runtime.library) }?;
         Engine::new(engine, Arc::clone(self))
     }
@@ -83,10 +84,10 @@ impl Runtime {
     }
 }
 
-/// How plans begin from TensorRT 8.6 on; older ones take that for damage.
+/// The first bytes of plans from TensorRT 8.6 on; older releases report such plans as damaged.
 const PLAN_MAGIC: &[u8] = b"ftrt";
 
-/// What TensorRT's own words say about an engine that it refused.
+/// Derives the fault of a rejected engine from TensorRT's messages.
 fn fault(plan: &[u8], running: Version, log: Vec<String>) -> EngineFault {
     let said = |words: &[&str]| log.iter().any(|line| words.iter().any(|word| line.contains(word)));
     let newer = plan.starts_with(PLAN_MAGIC) && (running.major, running.minor) < (8, 6);
@@ -119,12 +120,12 @@ pub struct EngineTensor {
     pub data_type: DataType,
     /// -1: dynamic.
     pub shape: Shape,
-    /// Rows one after the other, nothing between them (`TensorFormat::kLINEAR`).
+    /// Whether its rows are contiguous (`TensorFormat::kLINEAR`).
     pub linear: bool,
 }
 
 impl EngineTensor {
-    /// The name for messages.
+    /// The name, for messages.
     pub fn display_name(&self) -> std::borrow::Cow<'_, str> {
         self.name.to_string_lossy()
     }
@@ -133,7 +134,7 @@ impl EngineTensor {
 /// `ICudaEngine`
 #[derive(Debug)]
 pub struct Engine {
-    // Dropped in this order.
+    // The fields are dropped in this order.
     engine: Owned,
     tensors: Vec<EngineTensor>,
     device_memory: u64,
@@ -141,9 +142,9 @@ pub struct Engine {
     runtime: Arc<Runtime>,
 }
 
-// SAFETY: its calls through `&self` don't modify it or create a context, which is thread-safe (see the module).
+// SAFETY: calls through `&self` don't modify it, or create a context, which is thread-safe (see the module).
 unsafe impl Send for Engine {}
-// SAFETY: the same.
+// SAFETY: as above.
 unsafe impl Sync for Engine {}
 
 /// `TensorIOMode::kINPUT`
@@ -156,7 +157,7 @@ const USER_MANAGED: i32 = 2;
 impl Engine {
     fn new(engine: Owned, runtime: Arc<Runtime>) -> Result<Arc<Self>, Error> {
         let object = engine.object;
-        // SAFETY: the signatures, in every release; names live as long as the engine.
+        // SAFETY: the signatures match in every release; names live as long as the engine.
         let (tensors, device_memory, profiles) = unsafe {
             let count = call!(object, slots::engine::NB_IO_TENSORS, fn() -> i32)?;
             let tensors = (0..count).map(|index| {
@@ -188,7 +189,7 @@ impl Engine {
         &self.tensors
     }
 
-    /// Bytes of device memory that a context needs while it runs, whatever the shape.
+    /// Bytes of device memory that a context needs while it runs, for any shape.
     pub fn device_memory(&self) -> u64 {
         self.device_memory
     }
@@ -199,9 +200,9 @@ impl Engine {
     }
 
     /// # Errors
-    /// Never in a supported release.
+    /// Only in unsupported releases.
     pub fn layers(&self) -> Result<usize, Error> {
-        // SAFETY: the signature.
+        // SAFETY: the signature matches.
         let layers = unsafe { call!(self.engine.object, slots::engine::NB_LAYERS, fn() -> i32) }?;
         Ok(usize::try_from(layers).unwrap_or(0))
     }
@@ -209,23 +210,23 @@ impl Engine {
     /// One of a profile's shapes of an input; empty if there is no such input or profile.
     ///
     /// # Errors
-    /// Never in a supported release.
+    /// Only in unsupported releases.
     pub fn profile_shape(&self, input: &CStr, profile: u32, selector: Selector) -> Result<Shape, Error> {
         let slot = slots::engine::PROFILE_SHAPE;
         let (name, profile, selector) = (input.as_ptr(), profile as i32, selector as i32);
-        // SAFETY: the signature; the name lives through the call.
+        // SAFETY: the signature matches; the name is valid during the call.
         unsafe { call_shape!(self.engine.object, slot, fn(*const c_char, i32, i32), name, profile, selector) }
     }
 
-    /// A context without device memory of its own: give it [`Context::set_device_memory`] before it runs.
+    /// Creates a context without device memory: call [`Context::set_device_memory`] before it runs.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`], or what TensorRT says.
+    /// [`Error::OutOfMemory`], or another TensorRT error.
     pub fn create_context(self: &Arc<Self>) -> Result<Context, Error> {
         let object = self.engine.object;
         let without = slots::engine::CREATE_EXECUTION_CONTEXT_WITHOUT_DEVICE_MEMORY;
         let create = slots::engine::CREATE_EXECUTION_CONTEXT;
-        // SAFETY: the signatures: a method of its own in 8, a strategy from 10.
+        // SAFETY: the signatures match: 8 has a separate method, 10 and later a strategy argument.
         let (context, log) = capture(|| unsafe {
             if object.library.group() == Group::V8 {
                 call!(object, without, fn() -> *mut c_void)
@@ -237,9 +238,9 @@ impl Engine {
         let raw = non_null(context?).ok_or_else(|| {
             self.runtime.refusal().unwrap_or_else(|| Error::Call { version, call: create.method.into(), log })
         })?;
-        // SAFETY: a new object, ours alone.
+        // SAFETY: the object is new, and only we own it.
         let context = unsafe { Owned::public(raw, slots::context::ENQUEUE_V3.class, object.library) }?;
-        // SAFETY: the signatures. Neither is needed: they cost CPU time at every launch.
+        // SAFETY: the signatures match. Both features are switched off because they cost CPU time at every launch.
         unsafe {
             call!(context.object, slots::context::SET_ENQUEUE_EMITS_PROFILE, fn(bool), false)?;
             call!(context.object, slots::context::SET_NVTX_VERBOSITY, fn(i32) -> bool, VERBOSITY_NONE)?;
@@ -254,12 +255,12 @@ const VERBOSITY_NONE: i32 = 1;
 /// `IExecutionContext`: one inference at a time.
 #[derive(Debug)]
 pub struct Context {
-    // Dropped in this order.
+    // The fields are dropped in this order.
     context: Owned,
     engine: Arc<Engine>,
 }
 
-// SAFETY: TensorRT ties a context to no thread; `&mut self` keeps its calls one after the other.
+// SAFETY: TensorRT doesn't tie a context to a thread, and `&mut self` serialises its calls.
 unsafe impl Send for Context {}
 
 impl Context {
@@ -269,14 +270,14 @@ impl Context {
     }
 
     /// # Safety
-    /// `memory` is `size` ≥ [`Engine::device_memory`] bytes on the device, aligned to 256, that stay until all that this
-    /// context launched is over, and that nothing launched beside it uses.
+    /// `memory` is `size` ≥ [`Engine::device_memory`] bytes on the device, aligned to 256, that stay allocated until
+    /// all work of this context has completed, and that no concurrent work uses.
     ///
     /// # Errors
-    /// Never in a supported release.
+    /// Only in unsupported releases.
     pub unsafe fn set_device_memory(&mut self, memory: *mut c_void, size: u64) -> Result<(), Error> {
         let (object, v2) = (self.context.object, slots::context::SET_DEVICE_MEMORY_V2);
-        // SAFETY: the signatures; the memory is the caller's promise.
+        // SAFETY: the signatures match; the caller vouches for the memory.
         unsafe {
             if object.has(&v2) {
                 call!(object, v2, fn(*mut c_void, i64), memory, size as i64)
@@ -286,16 +287,16 @@ impl Context {
         }
     }
 
-    /// Chooses an optimisation profile; profile 0 is chosen when the context is made.
+    /// Selects an optimisation profile; a new context has profile 0.
     ///
     /// # Safety
     /// `stream` is a live CUDA stream, or null.
     ///
     /// # Errors
-    /// There is no such profile, or another context has it and this release doesn't share (8.5).
+    /// There is no such profile, or another context uses it and this release can't share profiles (8.5).
     pub unsafe fn set_profile(&mut self, profile: u32, stream: *mut c_void) -> Result<(), Error> {
         let slot = slots::context::SET_OPTIMIZATION_PROFILE_ASYNC;
-        // SAFETY: the signature; the stream is the caller's promise.
+        // SAFETY: the signature matches; the caller vouches for the stream.
         let (set, log) = capture(|| unsafe {
             call!(self.context.object, slot, fn(i32, *mut c_void) -> bool, profile as i32, stream)
         });
@@ -303,10 +304,10 @@ impl Context {
     }
 
     /// # Errors
-    /// No such input, or a shape outside the profile.
+    /// There is no such input, or the shape is outside the profile.
     pub fn set_input_shape(&mut self, input: &CStr, shape: &[i64]) -> Result<(), Error> {
         let (object, slot, name) = (self.context.object, slots::context::SET_INPUT_SHAPE, input.as_ptr());
-        // SAFETY: the signature, by reference in every release; name and dims live through the call.
+        // SAFETY: the signature matches, with a reference in every release; name and dims are valid during the call.
         let (set, log) = capture(|| unsafe {
             if object.library.group() == Group::V8 {
                 let dims = Dims32::new(shape)?;
@@ -319,41 +320,41 @@ impl Context {
         self.done(set, &format!("setInputShape({}, {shape:?})", input.to_string_lossy()), log)
     }
 
-    /// The shape of a tensor with the input shapes set so far.
+    /// The shape of a tensor for the input shapes set so far.
     ///
     /// # Errors
-    /// Never in a supported release.
+    /// Only in unsupported releases.
     pub fn shape(&self, tensor: &CStr) -> Result<Shape, Error> {
         let slot = slots::context::TENSOR_SHAPE;
-        // SAFETY: the signature; the name lives through the call.
+        // SAFETY: the signature matches; the name is valid during the call.
         unsafe { call_shape!(self.context.object, slot, fn(*const c_char), tensor.as_ptr()) }
     }
 
-    /// Where a tensor is.
+    /// Sets the address of a tensor.
     ///
     /// # Safety
-    /// `address` is on the device, aligned to 256, with room for the tensor's shape, and stays until all that this context
-    /// launched is over.
+    /// `address` is on the device, aligned to 256, large enough for the tensor's shape, and stays allocated until all
+    /// work of this context has completed.
     ///
     /// # Errors
-    /// No such tensor.
+    /// There is no such tensor.
     pub unsafe fn set_address(&mut self, tensor: &CStr, address: *mut c_void) -> Result<(), Error> {
         let slot = slots::context::SET_TENSOR_ADDRESS;
-        // SAFETY: the signature; the name lives through the call, the address is the caller's promise.
+        // SAFETY: the signature matches; the name is valid during the call, and the caller vouches for the address.
         let (set, log) = capture(|| unsafe {
             call!(self.context.object, slot, fn(*const c_char, *mut c_void) -> bool, tensor.as_ptr(), address)
         });
         self.done(set, &format!("setTensorAddress({})", tensor.to_string_lossy()), log)
     }
 
-    /// Whether every input has a shape, and every output's follows from them.
+    /// Checks that every input has a shape, and that these determine every output's shape.
     ///
     /// # Errors
-    /// Those whose shape is missing.
+    /// Names the tensors whose shape is missing.
     pub fn check_shapes(&self) -> Result<(), Error> {
         let slot = slots::context::INFER_SHAPES;
         let mut missing = [std::ptr::null::<c_char>(); 8];
-        // SAFETY: the signature; TensorRT writes so many names at most.
+        // SAFETY: the signature matches; TensorRT writes at most that many names.
         let (count, log) = capture(|| unsafe {
             call!(self.context.object, slot, fn(i32, *mut *const c_char) -> i32, 8, missing.as_mut_ptr())
         });
@@ -370,13 +371,13 @@ impl Context {
     /// Launches one inference.
     ///
     /// # Safety
-    /// `stream` is a live CUDA stream of the current context; what the setters were given is still there.
+    /// `stream` is a live CUDA stream of the current context, and the memory given to the setters is still allocated.
     ///
     /// # Errors
     /// A shape or address is missing, or the device failed.
     pub unsafe fn enqueue(&mut self, stream: *mut c_void) -> Result<(), Error> {
         let slot = slots::context::ENQUEUE_V3;
-        // SAFETY: the signature; stream and memory are the caller's promise.
+        // SAFETY: the signature matches; the caller vouches for stream and memory.
         let (launched, log) = capture(|| unsafe { call!(self.context.object, slot, fn(*mut c_void) -> bool, stream) });
         self.done(launched, slot.method, log)
     }

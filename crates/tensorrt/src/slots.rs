@@ -1,27 +1,27 @@
-//! Where TensorRT's methods are in its vtables, by group of releases.
+//! The slots of TensorRT's methods in its vtables, by group of releases.
 //!
-//! Facts read off NVIDIA's public headers with a compiler; `tests/data/tensorrt_slots.tsv` holds them release by
+//! A compiler derived the slots from NVIDIA's public headers; `tests/data/tensorrt_slots.tsv` lists them for each
 //! release, and the tests below check every entry here against it.
 
 use super::version::{Group, Version};
 use Group::{Rtx1, V8, V10, V11};
 
-/// In no release of the group.
+/// No release of the group has the method.
 const NO: u8 = u8::MAX;
 
-/// A method's place in its class's vtable, counted from the address point.
+/// A method's index in its class's vtable, counted from the address point.
 #[derive(Debug)]
 pub struct Slot {
     pub class: &'static str,
     pub method: &'static str,
     /// By [`Group::index`].
     by_group: [u8; 4],
-    /// The first minor release that has it, where that isn't the group's first.
+    /// The first minor release that has the method, if that isn't the group's first.
     since: &'static [(Group, u32)],
 }
 
 impl Slot {
-    /// `None` where this release doesn't have the method.
+    /// `None` if this release doesn't have the method.
     pub fn index(&self, group: Group, version: &Version) -> Option<usize> {
         if self.since.iter().any(|(g, minor)| *g == group && version.minor < *minor) {
             return None;
@@ -184,8 +184,8 @@ slots! {
 /// Group, minor release, entries.
 type Lengths = &'static [(Group, u32, usize)];
 
-/// Entries of each class's vtable, by the first minor release of a group that has so many. A library's own vtables may
-/// be longer (TensorRT's classes derive from these), never shorter.
+/// The number of entries of each class's vtable, by the first minor release of a group that has that many. A library's
+/// actual vtables may be longer (TensorRT's classes derive from these), but never shorter.
 const LENGTHS: &[(&str, Lengths)] = &[
     ("INoCopy", &[(V8, 5, 2), (V10, 0, 2), (V11, 1, 2), (Rtx1, 7, 2)]),
     ("VRuntime", &[(V8, 5, 12), (V8, 6, 22), (V10, 0, 23), (V10, 9, 24), (V11, 1, 23), (V11, 4, 25), (Rtx1, 7, 29)]),
@@ -255,7 +255,7 @@ const LENGTHS: &[(&str, Lengths)] = &[
     ("IGpuAllocator", &[(V8, 5, 6), (V10, 0, 9), (V11, 1, 9), (Rtx1, 7, 9)]),
 ];
 
-/// Least number of entries in the vtable of `class`.
+/// The minimum number of entries in the vtable of `class`.
 pub fn vtable_length(class: &str, group: Group, version: &Version) -> Option<usize> {
     let (_, lengths) = LENGTHS.iter().find(|(name, _)| *name == class)?;
     lengths.iter().rfind(|(g, minor, _)| *g == group && *minor <= version.minor).map(|(.., length)| *length)
@@ -280,7 +280,7 @@ mod tests {
 
     type Facts = HashMap<(String, String, String), Option<usize>>;
 
-    /// (class, method, release) → slot; without those that nobody read off the release's headers (`?`).
+    /// (class, method, release) → slot, without those that weren't derived from the release's headers (`?`).
     fn facts() -> (Vec<String>, Facts) {
         let mut lines = FACTS.lines();
         let releases: Vec<String> = lines.next().unwrap().split('\t').skip(2).map(str::to_owned).collect();
@@ -338,7 +338,7 @@ mod tests {
         }
     }
 
-    /// The facts file against the full list that it was taken from, where that is at hand.
+    /// Compares the facts file with the full list from which it was taken, if that is available.
     #[test]
     fn facts_are_the_full_list() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/tensorrt-abi/slots.tsv");

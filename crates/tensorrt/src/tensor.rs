@@ -6,7 +6,7 @@ use super::slots;
 use super::version::Group;
 use std::ffi::{CStr, CString, c_char};
 
-/// Most dimensions of a tensor.
+/// The maximum number of dimensions.
 const MAX_DIMS: usize = 8;
 
 /// `nvinfer1::Dims` in 8.
@@ -55,14 +55,14 @@ impl Dims64 {
         let room = dims
             .sizes
             .get_mut(..shape.len())
-            .ok_or_else(|| Error::Setting(format!("TensorRT has at most {MAX_DIMS} dimensions: {shape:?}")))?;
+            .ok_or_else(|| Error::Setting(format!("TensorRT supports at most {MAX_DIMS} dimensions, not {shape:?}")))?;
         room.copy_from_slice(shape);
         dims.count = shape.len() as i32;
         Ok(dims)
     }
 }
 
-/// Calls a method that returns `Dims`: as [`call!`], without the result type; gives `Result<Shape, Error>`.
+/// Calls a method that returns `Dims`: like [`call!`], but without the result type. Returns `Result<Shape, Error>`.
 macro_rules! call_shape {
     ($object:expr, $slot:expr, fn($($type:ty),*) $(, $argument:expr)* $(,)?) => {
         match $object.library.group() {
@@ -96,7 +96,7 @@ pub enum DataType {
     Bf16,
     /// 64-bit integers.
     Int64,
-    /// One that came with a later release.
+    /// A type that a later release added.
     Other(i32),
 }
 
@@ -118,7 +118,7 @@ impl From<i32> for DataType {
 }
 
 impl DataType {
-    /// Bytes of one element; `None` for types that aren't whole bytes or aren't known.
+    /// Bytes per element; `None` for unknown types and for types of less than a byte.
     pub fn size(self) -> Option<usize> {
         match self {
             Self::Int8 | Self::Bool | Self::Uint8 | Self::Fp8 => Some(1),
@@ -130,7 +130,7 @@ impl DataType {
     }
 }
 
-/// One of a profile's three shapes, `nvinfer1::OptProfileSelector`.
+/// Selects one of a profile's three shapes, `nvinfer1::OptProfileSelector`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Selector {
@@ -142,7 +142,7 @@ pub enum Selector {
     Max = 2,
 }
 
-/// An input or output of a network that isn't built yet.
+/// An input or output of a network before the build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkTensor {
     /// The tensor's name.
@@ -157,7 +157,7 @@ impl NetworkTensor {
     /// # Safety
     /// `tensor` is a live `ITensor`.
     pub(super) unsafe fn read(tensor: Object) -> Result<Self, Error> {
-        // SAFETY: the methods' signatures in every release; the name lives as long as the tensor.
+        // SAFETY: the methods have these signatures in every release; the name lives as long as the tensor.
         unsafe {
             Ok(Self {
                 name: text(call!(tensor, slots::tensor::NAME, fn() -> *const c_char)?),
@@ -168,7 +168,7 @@ impl NetworkTensor {
     }
 }
 
-/// Sets one of a profile's shapes; whether TensorRT takes it.
+/// Sets one of a profile's shapes; returns whether TensorRT accepts it.
 ///
 /// # Safety
 /// `profile` is a live `IOptimizationProfile`.
@@ -179,7 +179,8 @@ pub(super) unsafe fn set_profile_shape(
     shape: &[i64],
 ) -> Result<bool, Error> {
     let (slot, name, selector) = (slots::optimization_profile::SET_DIMENSIONS, input.as_ptr(), selector as i32);
-    // SAFETY: the signature: `Dims` by value in 8, by reference from 10; name and dims live through the call.
+    // SAFETY: the signatures match: `Dims` by value in 8, by reference from 10 on; name and dims are valid during the
+    // call.
     unsafe {
         if profile.library.group() == Group::V8 {
             let dims = Dims32::new(shape)?;
@@ -191,9 +192,9 @@ pub(super) unsafe fn set_profile_shape(
     }
 }
 
-/// A name for C++.
+/// A name as a C string.
 pub(super) fn c_name(name: &str) -> Result<CString, Error> {
-    CString::new(name).map_err(|_| Error::Setting(format!("{name:?} has a zero byte in it")))
+    CString::new(name).map_err(|_| Error::Setting(format!("{name:?} contains a zero byte")))
 }
 
 #[cfg(test)]
@@ -212,7 +213,7 @@ mod tests {
     fn dims_that_do_not_fit_are_refused() {
         assert!(Dims64::new(&[1; 9]).is_err());
         assert!(Dims32::new(&[1 << 40]).is_err());
-        // What TensorRT returns for an unknown name.
+        // TensorRT returns this for an unknown name.
         assert_eq!(Dims64 { count: -1, ..Dims64::default() }.shape(), Shape::new());
         assert_eq!(Dims64 { count: 99, ..Dims64::default() }.shape().len(), 8);
     }

@@ -1,4 +1,4 @@
-//! Build and inference, whole, against the mock of every release.
+//! Complete builds and inferences with the mock of every release.
 
 use super::mock::{self, RELEASES, live, state, take_calls};
 use super::onnx::tests::model_with_metadata;
@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Addresses that nobody reads.
+/// Addresses that nothing dereferences.
 #[derive(Default)]
 struct FakeMemory(Mutex<BTreeMap<usize, u64>>);
 
@@ -79,13 +79,13 @@ fn whole_build_on_every_release() {
         assert_eq!(take_calls(), expected, "{release}");
 
         let fractions: Vec<f32> = seen.lock().iter().map(|(_, done)| *done).collect();
-        // 8 has no monitor: begin and end are all there is.
+        // 8 has no monitor, so only the beginning and the end are reported.
         let steps: &[f32] = if release.starts_with('8') { &[] } else { &[0.0, 0.0, 0.25, 0.5, 0.5, 0.5, 1.0, 1.0] };
         assert_eq!(fractions, [&[0.0], steps, &[1.0]].concat(), "{release}");
     }
 }
 
-/// 8 and 10 have a flag for it; 11 and RTX are given a model whose rest is FP16, scales included.
+/// 8 and 10 have a flag for INT8; 11 and RTX get a model whose remaining part, including scales, is FP16.
 #[test]
 fn int8_on_every_release() {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models/yolo-qdq.onnx");
@@ -128,7 +128,7 @@ fn whole_inference_on_every_release() {
         let mut contexts = [engine.create_context().unwrap(), engine.create_context().unwrap()];
         for context in &mut contexts {
             let stream = 0x5000 as *mut c_void;
-            // SAFETY: the mock reads none of it.
+            // SAFETY: the mock doesn't dereference the pointers.
             unsafe {
                 context.set_device_memory(0x1000 as _, 1 << 20).unwrap();
                 context.set_profile(0, stream).unwrap();
@@ -151,12 +151,12 @@ fn whole_inference_on_every_release() {
                 ],
                 "{release}"
             );
-            // SAFETY: the same.
+            // SAFETY: as above.
             let failed = unsafe { context.enqueue(std::ptr::null_mut()) }.unwrap_err().to_string();
             assert!(failed.contains("enqueueV3 failed: enqueueV3 on the default stream"), "{failed}");
             take_calls();
         }
-        // The contexts keep the engine, the engine the runtime.
+        // The contexts keep the engine alive, and the engine the runtime.
         drop(engine);
         assert_eq!(live(), 4);
         drop(contexts);
@@ -278,7 +278,7 @@ fn a_method_that_the_release_lacks_is_named() {
     assert!(config.set_flag(Flag::Fp16, true).unwrap_err().to_string().contains("from the ONNX"));
 }
 
-/// What the documentation lets be shared is, nothing else.
+/// Only the types that the documentation allows to be shared are `Send` and `Sync`.
 #[test]
 fn threads() {
     fn shared<T: Send + Sync>() {}

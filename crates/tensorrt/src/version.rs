@@ -1,4 +1,4 @@
-//! Which TensorRT a library is, and which ones this binding can call.
+//! The version of a TensorRT library, and the versions that this binding supports.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub enum Group {
     V10,
     /// 11.1 to 11.4.
     V11,
-    /// TensorRT-RTX 1.7. 1.3 has another layout; what 1.4 to 1.6 have isn't known.
+    /// TensorRT-RTX 1.7. 1.3 has another layout; the layouts of 1.4 to 1.6 are unknown.
     Rtx1,
 }
 
@@ -19,7 +19,7 @@ impl Group {
     /// All groups.
     pub const ALL: [Self; 4] = [Self::V8, Self::V10, Self::V11, Self::Rtx1];
 
-    /// Column of the slot tables.
+    /// The group's column in the slot tables.
     pub(super) fn index(self) -> usize {
         match self {
             Self::V8 => 0,
@@ -30,7 +30,7 @@ impl Group {
     }
 }
 
-/// What kind of library it is.
+/// The kind of a TensorRT library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Flavour {
     /// `libnvinfer`: builds and runs.
@@ -55,11 +55,12 @@ pub struct Version {
 }
 
 impl Version {
-    /// What this binding can call, for messages.
+    /// The supported versions, for messages.
     pub const SUPPORTED: &str = "TensorRT 8.5, 8.6, 10.0 to 10.16, 11.1 to 11.4, TensorRT-RTX 1.7";
 
-    /// Reads what `getInferLibVersion()` says. Up to 8 it is major · 1000 + minor · 100 + patch, from 10 (and in RTX 1)
-    /// major · 10000 + minor · 100 + patch; the ranges don't overlap. Lean libraries are known by their file name only.
+    /// Decodes the result of `getInferLibVersion()`: up to 8 it is major · 1000 + minor · 100 + patch, from 10 on (and
+    /// in RTX 1) major · 10000 + minor · 100 + patch; the ranges don't overlap. Lean libraries are recognised only by
+    /// their file name.
     pub fn decode(number: u32, file_name: &str) -> Self {
         let unit = if number < 10_000 { 1_000 } else { 10_000 };
         let (major, minor, patch) = (number / unit, number % unit / 100, number % 100);
@@ -73,7 +74,7 @@ impl Version {
         Self { flavour, major, minor, patch }
     }
 
-    /// The layout to call it with; `None` for a version that isn't known to have any of them.
+    /// The vtable layout of this version; `None` if it isn't known.
     pub fn group(&self) -> Option<Group> {
         match (self.flavour, self.major, self.minor) {
             (Flavour::Rtx, 1, 7) => Some(Group::Rtx1),

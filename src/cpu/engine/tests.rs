@@ -1,4 +1,4 @@
-//! Errors of files that aren't models; models that run are in the integration tests.
+//! Errors for files that aren't models; the integration tests cover models that run.
 
 use super::super::test_support::onnx_runtime_found;
 use super::*;

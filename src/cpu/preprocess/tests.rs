@@ -1,5 +1,5 @@
-//! Against a reference that works as OpenCV does: the whole picture to 8-bit RGB, then 8-bit bilinear resizing, then the
-//! border and the normalisation.
+//! Comparison with a reference that works as OpenCV does: the whole picture is converted to 8-bit RGB, resized
+//! bilinearly in 8 bits, and then gets the border and the normalisation.
 
 use super::*;
 use half::f16;
@@ -32,7 +32,7 @@ struct Picture {
 }
 
 impl Picture {
-    /// Bytes that change slowly, with hard edges and with values out of range for video.
+    /// Test data that changes slowly, but has hard edges and values outside the video range.
     fn new(format: HostFormat, colorimetry: Colorimetry, width: usize, height: usize) -> Self {
         const PADDING: usize = 5;
         let mut picture = Self { format, colorimetry, width, height, planes: Vec::new(), strides: [0; 3] };
@@ -75,7 +75,7 @@ impl Picture {
         }
     }
 
-    /// ITU-R BT.601 and BT.709 written out with the numbers of the recommendations.
+    /// ITU-R BT.601 and BT.709, written out with the recommendations' constants.
     fn rgb(&self, x: usize, y: usize) -> [u8; 3] {
         let at = |plane: usize, offset: usize, y: usize| self.planes[plane][y * self.strides[plane] + offset];
         let packed = |bytes: usize, order: [usize; 3]| order.map(|channel| at(0, bytes * x + channel, y));
@@ -145,7 +145,7 @@ fn whole(picture: &Picture) -> Rect {
 
 const VIDEO: Colorimetry = Colorimetry { matrix: Matrix::Bt601, full_range: false };
 
-/// Greatest difference from the reference, levels of 0–255.
+/// The largest difference from the reference, in levels of 0–255.
 fn difference(picture: &Picture, region: (usize, usize, usize, usize), spec: &InputSpec) -> f32 {
     let (x, y, w, h) = region;
     let got = floats(&run(&picture.image(), Rect::new(x as f32, y as f32, w as f32, h as f32), spec));

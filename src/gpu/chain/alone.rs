@@ -1,4 +1,4 @@
-//! The model without what is before and after it: what measurements compare with.
+//! Timing of the model without preprocessing and decoding, as a baseline for measurements.
 
 use super::Chain;
 use crate::cuda::{Event, Within};
@@ -7,41 +7,41 @@ use std::sync::Arc;
 use std::time::Duration;
 use tensorrt;
 
-/// Launches that are queued before the device is waited for.
+/// Launches that are queued before each wait for the device.
 const QUEUED: u32 = 16;
 
 impl Chain {
-    /// How long the model alone takes for an input of this shape: its graph launched back to back for at least `least`, in
-    /// this chain's memory. `made` is bound here and to nothing else.
+    /// Measures the time of the model alone for an input of this shape by launching its graph back to back for at least
+    /// `least`, in this chain's memory. `made` must be a context that isn't bound yet.
     ///
     /// # Errors
-    /// What TensorRT says, also where the model can't be captured; a device failure.
+    /// TensorRT failed, the model can't be captured, or the device failed.
     pub fn time_model(&mut self, made: tensorrt::Context, shape: &[i64], least: Duration) -> Result<Duration, Error> {
         let context = Arc::clone(self.context());
         let _current = context.enter()?;
         let body = &self.body;
         let mut network = Within::new(&context, body.bind(made, shape)?);
-        // After a change of shape one run has to come before the capture.
+        // TensorRT requires one run between a change of shape and a capture.
         network.enqueue(&body.stream)?;
         body.wait()?;
         let mut graph = body.capture(|| network.enqueue(&body.stream))?;
         let (begin, end) = (Event::timed(&context)?, Event::timed(&context)?);
         let (mut runs, mut took) = (0, Duration::ZERO);
-        // The first round moves the graph to the device and gets its clocks up.
+        // The first round uploads the graph to the device and lets its clocks rise.
         for round in 0.. {
             begin.record(&body.stream)?;
             for _ in 0..QUEUED {
-                // SAFETY: the network, which outlives the graph, keeps all that its work uses.
+                // SAFETY: the network outlives the graph and owns all memory that its work uses.
                 unsafe { graph.launch(&body.stream) }?;
             }
             end.record(&body.stream)?;
-            // Everything queued has to have run before it is timed.
+            // All queued work must have run before it is timed.
             end.synchronise()?;
             if round > 0 {
                 took += Duration::from_secs_f32(end.milliseconds_since(&begin)?.max(0.0) / 1000.0);
                 runs += QUEUED;
             }
-            // Not on a clock of the device alone: one that stands still would never end this.
+            // The number of rounds is limited, because the loop would never end if the device's clock stood still.
             if round > 0 && (took >= least || round > 10_000) {
                 break;
             }

@@ -1,10 +1,10 @@
-//! The tensor that all YOLO heads before the end-to-end ones share: one column of channels an anchor.
+//! The tensor layout that all YOLO heads before the end-to-end ones share: one column of channels per anchor.
 
 use super::super::{Keypoint, Rect};
 use super::scores::Scores;
 use super::{HeadError, Output, Outputs, Plan};
 
-/// Which way round the channels and the anchors are.
+/// The order of the channel and anchor dimensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     /// `[channels, anchors]`, as Ultralytics exports.
@@ -13,8 +13,8 @@ pub(super) enum Order {
     AnchorMajor,
 }
 
-/// Where the tensor is and what its channels are: 4 box values (centre x, centre y, width, height in network pixels),
-/// then the class scores 0–1, then whatever the head adds.
+/// The tensor's index and channels: 4 box values (centre x, centre y, width, height in network pixels), then the class
+/// scores 0–1, then the head's extra channels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AnchorTensor {
     /// Index of the output.
@@ -36,7 +36,7 @@ impl AnchorTensor {
     }
 
     /// # Errors
-    /// When the output isn't there or has another shape.
+    /// The output is missing or has another shape.
     pub(super) fn view<'a>(&self, head: &str, outputs: &Outputs<'a>) -> Result<Anchors<'a>, HeadError> {
         let channels = self.channels();
         let output = output(head, outputs, self.output)?;
@@ -58,14 +58,17 @@ impl AnchorTensor {
 /// The output with this index.
 ///
 /// # Errors
-/// When the model gave fewer.
+/// The model has fewer outputs.
 pub(super) fn output<'a>(head: &str, outputs: &Outputs<'a>, index: usize) -> Result<Output<'a>, HeadError> {
     outputs.get(index).copied().ok_or_else(|| {
-        HeadError::Shape(format!("head {head}: output {index} is missing, the model gave {}", outputs.len()))
+        HeadError::Shape(format!(
+            "head {head}: output {index} is missing, the model returned {} outputs",
+            outputs.len()
+        ))
     })
 }
 
-/// The error for an output that isn't what was recognised.
+/// The error for an output that differs from the recognised shape.
 pub(super) fn unexpected(head: &str, index: usize, output: &Output<'_>, wanted: &str) -> HeadError {
     HeadError::Shape(format!(
         "head {head}: output {index} has shape {:?} with {} values for one image, expected {wanted}",
@@ -74,7 +77,7 @@ pub(super) fn unexpected(head: &str, index: usize, output: &Output<'_>, wanted: 
     ))
 }
 
-/// One image's anchors, their number of values checked.
+/// One image's anchors, whose number of values has been checked.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Anchors<'a> {
     data: &'a [f32],

@@ -1,9 +1,9 @@
-//! The heads by name: for the property `head`, for the key `HEAD`, and for the error that says none fits.
+//! The heads by name, for the property `head`, the key `HEAD` and the error that no head fits.
 
 use serde::Deserialize;
 use std::fmt::Write;
 
-/// What a model's outputs are to be read as.
+/// The head by which a model's outputs are decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
 #[cfg_attr(feature = "glib", derive(glib::Enum), enum_type(name = "GstTrtHead"))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -41,7 +41,7 @@ pub enum HeadChoice {
     MovenetMultipose,
 }
 
-/// A head's name, its outputs, and which models have it.
+/// Each head with its outputs and the models that have it.
 const KNOWN: [(HeadChoice, &str, &str); 7] = [
     (
         HeadChoice::Yolo,
@@ -80,17 +80,17 @@ impl HeadChoice {
     }
 }
 
-/// One line a head: its name, its outputs, the models that have it.
+/// One line per head: its name, its outputs and the models that have it.
 pub(super) fn known() -> String {
     let mut text = String::new();
     for (head, outputs, models) in KNOWN {
-        // Writing to a string doesn't fail.
+        // Writing to a string can't fail.
         let _ = write!(text, "\n  {:<21} {outputs} ({models})", head.nick());
     }
     text
 }
 
-/// The names alone: `yolo, yolo-end-to-end, …`.
+/// Only the names: `yolo, yolo-end-to-end, …`.
 pub(super) fn names() -> String {
     KNOWN.map(|(head, _, _)| head.nick()).join(", ")
 }

@@ -8,20 +8,20 @@ use std::sync::Arc;
 
 /// Rows of x1, y1, x2, y2 in network pixels, confidence 0–1 and class id, then the keypoints if there are any.
 ///
-/// NMS isn't needed; what is found comes sorted by confidence, at most `max_detections`.
+/// NMS isn't needed; the results are sorted by confidence and limited to `max_detections`.
 #[derive(Debug)]
 pub(super) struct EndToEnd {
     /// Index of the output.
     pub(super) output: usize,
     pub(super) labels: Labels,
-    /// Whether the file says how many classes there are.
+    /// Whether the file specifies the number of classes.
     pub(super) counted: bool,
     /// The keypoints, and the values of each: 2 (x, y) or 3 (x, y, confidence).
     pub(super) keypoints: Option<(Arc<KeypointLayout>, usize)>,
 }
 
 impl EndToEnd {
-    /// Values a row, `6 + K·D`.
+    /// Values per row, `6 + K·D`.
     fn columns(&self) -> usize {
         6 + self.keypoints.as_ref().map_or(0, |(layout, dims)| layout.names.len() * dims)
     }

@@ -1,13 +1,13 @@
-//! Models of other families, by what their files say and by the tensors that they have: for errors that name them.
+//! Recognition of unsupported model families by their metadata and tensors, so that errors can name them.
 
 use super::recognise::{Seen, grid_cells};
 
-/// What a file is, and why no head here reads it.
+/// An unsupported family, and why no head decodes it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Family {
-    /// The file says it; else it only looks so.
+    /// Whether the file states its family; otherwise only its tensors look like it.
     pub(super) said: bool,
-    /// `an RT-DETR model (metadata head RTDETRDecoder)`
+    /// For example `an RT-DETR model (metadata head RTDETRDecoder)`.
     pub(super) what: String,
     pub(super) why: &'static str,
 }
@@ -16,7 +16,7 @@ const CORNERS: &str =
     "its boxes are corners, and its input is made in its family's own way, which the file doesn't say";
 const DETR: &str = "its boxes are centre and size as fractions of a picture that is stretched";
 
-/// Whose file it is by its metadata, where that is a family that no head here reads.
+/// The family that the metadata states, if no head supports it.
 pub(super) fn by_metadata(seen: &Seen<'_>) -> Option<Family> {
     let entry = |key: &str| seen.model.metadata.get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
     if let Some(version) = entry("libreyolo_version") {
@@ -31,23 +31,23 @@ pub(super) fn by_metadata(seen: &Seen<'_>) -> Option<Family> {
     Some(Family { said: true, what: format!("an RT-DETR model (metadata head {head})"), why: DETR })
 }
 
-/// What its tensors look like.
+/// The unsupported family that the tensors look like.
 pub(super) fn by_tensors(seen: &Seen<'_>) -> Option<Family> {
     let (inputs, outputs) = (&seen.model.inputs, &seen.model.outputs);
     let input = |name: &str| inputs.iter().any(|tensor| tensor.name == name);
     let output = |name: &str| outputs.iter().any(|tensor| tensor.name == name);
     let family = |what: &str, why| Some(Family { said: false, what: what.to_owned(), why });
     if input("orig_target_sizes") {
-        return family("an RT-DETR, D-FINE or DEIM model", "it wants each picture's size beside the picture");
+        return family("an RT-DETR, D-FINE or DEIM model", "it needs each picture's size as a second input");
     }
     if input("scale_factor") || input("im_shape") {
-        return family("a PaddleDetection model", "it wants each picture's scale beside the picture");
+        return family("a PaddleDetection model", "it needs each picture's scale as a second input");
     }
     if output("simcc_x") && output("simcc_y") {
         return family("an RTMPose model", "its keypoints are distributions over columns and rows");
     }
     if output("dets") && output("keypoints") {
-        return family("an RTMO model", "its keypoints are an output of their own");
+        return family("an RTMO model", "its keypoints are a separate output");
     }
     if output("dets") && output("labels") {
         return family("an RF-DETR model, or one of MMDetection", "its boxes and classes are two outputs");
@@ -90,7 +90,7 @@ fn classes(count: usize) -> String {
     if count == 1 { "1 class".into() } else { format!("{count} classes") }
 }
 
-/// What else a single output's shape could be, one line each.
+/// The possible meanings of a single output's shape, one line each.
 pub(super) fn candidates(seen: &Seen<'_>) -> Vec<String> {
     let Some([_, a, b]) = seen.rows(0) else { return Vec::new() };
     let mut found = Vec::new();

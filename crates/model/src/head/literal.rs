@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// A value as Python's `repr` or JSON writes it.
+/// A value in the syntax of Python's `repr` or JSON.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Literal {
     None,
@@ -15,11 +15,11 @@ pub(super) enum Literal {
     Dict(Vec<(Literal, Literal)>),
 }
 
-/// Deeper nesting is refused.
+/// The maximum nesting depth.
 const MAX_DEPTH: usize = 16;
 
 impl Literal {
-    /// `None` where the text isn't a literal.
+    /// `None` if the text isn't a literal.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parser = Parser { rest: text.chars().peekable() };
         let value = parser.value(MAX_DEPTH)?;
@@ -27,7 +27,7 @@ impl Literal {
         parser.rest.next().is_none().then_some(value)
     }
 
-    /// A whole number that isn't negative, also written as text (a JSON key).
+    /// A non-negative integer, which may be written as text (a JSON key).
     pub(super) fn as_index(&self) -> Option<usize> {
         match self {
             Self::Number(n) if *n >= 0.0 && *n <= f64::from(u32::MAX) && n.fract() == 0.0 => Some(*n as usize),
@@ -36,7 +36,7 @@ impl Literal {
         }
     }
 
-    /// A dictionary's value.
+    /// The value of a dictionary's key.
     pub(super) fn get(&self, key: &str) -> Option<&Literal> {
         let Self::Dict(entries) = self else { return None };
         entries.iter().find(|(k, _)| matches!(k, Self::Text(k) if k == key)).map(|(_, value)| value)
@@ -122,7 +122,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What follows a backslash; `Some(None)` for a line joined.
+    /// Parses the characters after a backslash; `Some(None)` for a line continuation.
     fn escape(&mut self) -> Option<Option<char>> {
         Some(Some(match self.rest.next()? {
             '\n' => return Some(None),
@@ -141,7 +141,8 @@ impl Parser<'_> {
         }))
     }
 
-    /// A character by its code in hexadecimal; half of a surrogate pair (JSON beyond U+FFFF) takes the other half along.
+    /// Parses a character given by its hexadecimal code; the first half of a surrogate pair (JSON beyond U+FFFF)
+    /// consumes the second.
     fn code(&mut self, digits: usize) -> Option<char> {
         let mut code = self.hex(digits)?;
         if (0xd800..0xdc00).contains(&code) && self.rest.next_if_eq(&'\\').is_some() {

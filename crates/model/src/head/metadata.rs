@@ -1,4 +1,4 @@
-//! What Ultralytics writes into an ONNX file's metadata.
+//! The metadata that Ultralytics writes into ONNX files.
 
 use super::super::labels::{Labels, unnamed, unnamed_keypoint};
 use super::HeadError;
@@ -6,22 +6,22 @@ use super::literal::Literal;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// More classes, keypoints or values of a keypoint than this are taken for a corrupt file.
+/// A file with more classes, keypoints or values per keypoint is considered corrupt.
 const MAX_CLASSES: usize = 100_000;
 const MAX_KEYPOINTS: usize = 1_000;
 
-/// Who wrote a file.
+/// The exporter that wrote a file.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) enum Writer {
     Ultralytics,
-    /// It names another: the entry that says so.
+    /// Another exporter, as the given entry states.
     Other(String),
-    /// It doesn't say.
+    /// The file doesn't state its exporter.
     #[default]
     Unknown,
 }
 
-/// The entries that decide how a model's tensors are read. All are empty for models from elsewhere.
+/// The entries that determine how a model's tensors are read. All are empty for models of other exporters.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Metadata {
     pub(super) writer: Writer,
@@ -29,11 +29,11 @@ pub(super) struct Metadata {
     pub(super) task: Option<String>,
     /// Class names in class order.
     pub(super) names: Option<Labels>,
-    /// Height and width, pixels.
+    /// Height and width in pixels.
     pub(super) imgsz: Option<(u32, u32)>,
-    /// Keypoints a person, and values a keypoint: 2 (x, y) or 3 (x, y, confidence).
+    /// Keypoints per person, and values per keypoint: 2 (x, y) or 3 (x, y, confidence).
     pub(super) kpt_shape: Option<(usize, usize)>,
-    /// Names of the keypoints; not empty.
+    /// Names of the keypoints; never empty.
     pub(super) kpt_names: Option<Vec<Arc<str>>>,
     /// Whether output rows are final objects: an end-to-end model, or one exported with NMS inside (`nms=True`).
     pub(super) end_to_end: Option<bool>,
@@ -41,7 +41,7 @@ pub(super) struct Metadata {
 
 impl Metadata {
     /// # Errors
-    /// When an entry is there and can't be read.
+    /// An entry can't be parsed.
     pub(super) fn parse(entries: &BTreeMap<String, String>) -> Result<Self, HeadError> {
         let read = |key: &str| entries.get(key).map(|text| (text, Literal::parse(text)));
         let bad = |key: &str, text: &str, wanted: &str| {
@@ -103,7 +103,7 @@ impl Metadata {
         Ok(Self { writer, task: text("task"), names, imgsz, kpt_shape, kpt_names, end_to_end })
     }
 
-    /// Whether the file says enough to be taken for an Ultralytics export.
+    /// Whether the metadata identifies the file as an Ultralytics export.
     pub(super) fn is_ultralytics(&self) -> bool {
         self.writer == Writer::Ultralytics || (self.task.is_some() && self.names.is_some())
     }
@@ -113,7 +113,7 @@ impl Metadata {
     }
 }
 
-/// A dictionary from class id to name, or a list of names; an id left out gets the name of a class without one.
+/// Reads a dictionary from class id to name, or a list of names; a missing id gets a generated name.
 fn labels(value: &Literal) -> Option<Labels> {
     let mut by_id = BTreeMap::new();
     match value {
@@ -137,7 +137,7 @@ fn labels(value: &Literal) -> Option<Labels> {
     Some(Labels((0..classes).map(|id| name(id).into()).collect()))
 }
 
-/// Whether an entry says that there is nothing: it's empty, `None`, `{}`, `[]`.
+/// Whether an entry has no content: it is empty, `None`, `{}` or `[]`.
 fn is_nothing(text: &str, value: Option<&Literal>) -> bool {
     match value {
         Some(Literal::None) => true,
@@ -148,7 +148,7 @@ fn is_nothing(text: &str, value: Option<&Literal>) -> bool {
     }
 }
 
-/// A list of names, or one for each class: then the first class's, as an object of any class has the same keypoints.
+/// Reads a list of names, or the first class's of one list per class, because all classes have the same keypoints.
 fn keypoint_names(value: &Literal) -> Option<Vec<Arc<str>>> {
     let names = match value {
         Literal::List(names) => names,
@@ -167,7 +167,7 @@ fn keypoint_names(value: &Literal) -> Option<Vec<Arc<str>>> {
     (names.len() <= MAX_KEYPOINTS).then(|| names.iter().enumerate().map(name).collect())?
 }
 
-/// Two whole numbers; one stands for both.
+/// Reads two integers; a single one stands for both.
 fn pair(value: &Literal) -> Option<(usize, usize)> {
     match value {
         Literal::List(items) => match items.as_slice() {

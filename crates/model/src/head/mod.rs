@@ -1,4 +1,4 @@
-//! Heads: what a model's output tensors mean.
+//! Heads: the decoders of models' output tensors.
 
 mod anchors;
 mod choice;
@@ -24,7 +24,7 @@ pub use recognise::{Recognised, recognise};
 use super::{Detection, KeypointLayout, Labels, Params};
 use std::sync::Arc;
 
-/// One image's share of a model's outputs: f32 values in C order, with the shape without the batch dimension.
+/// One image's part of a model's output: f32 values in C order, and the shape without the batch dimension.
 #[derive(Debug, Clone, Copy)]
 pub struct Output<'a> {
     /// Without the batch dimension.
@@ -36,51 +36,51 @@ pub struct Output<'a> {
 /// One image's outputs, in the order of [`ModelInfo::outputs`](super::ModelInfo::outputs).
 pub type Outputs<'a> = [Output<'a>];
 
-/// What a head looks for, and from where.
+/// The kind of objects that a head finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadKind {
     /// Boxes with classes.
     Detection,
-    /// Boxes of persons with keypoints, all of a frame in one go.
+    /// Boxes with keypoints of all persons in a frame.
     Pose,
-    /// Keypoints of the one person that the input shows.
+    /// Keypoints of the only person in the input.
     TopDownPose,
 }
 
 /// Decodes a model's outputs. Coordinates are pixels of the network's input.
 pub trait Head: Send + Sync + std::fmt::Debug {
-    /// The head's name as the documentation has it, for example `yolo-pose`.
+    /// The head's name in the documentation, for example `yolo-pose`.
     fn name(&self) -> &'static str;
     /// What the head looks for.
     fn kind(&self) -> HeadKind;
-    /// Number of classes; where [`Self::class_count`] isn't known, of those that have a name.
+    /// Number of classes or, if [`Self::class_count`] is unknown, of named classes.
     fn classes(&self) -> usize;
-    /// Number of classes, if the file says it: a labels file has to have as many names.
+    /// Number of classes, if the file specifies it; a labels file must have the same number of names.
     fn class_count(&self) -> Option<usize> {
         Some(self.classes())
     }
-    /// Names that the model's metadata gives, or the built-in ones where the class count fits.
+    /// The class names in the model's metadata, or built-in ones.
     fn labels(&self) -> &Labels;
-    /// For heads with keypoints.
+    /// The keypoints; `None` for heads without keypoints.
     fn keypoints(&self) -> Option<&Arc<KeypointLayout>>;
-    /// Whether overlapping boxes are left for [`super::nms`].
+    /// Whether overlapping boxes must be removed by [`super::nms`].
     fn needs_nms(&self) -> bool;
-    /// Where it finds what [`Self::decode`] decodes; `None` if no device can decode it.
+    /// The data layout that [`Self::decode`] reads; `None` if no kernel can decode it.
     fn plan(&self) -> Option<Plan> {
         None
     }
-    /// Appends all candidates that pass `params`' confidence and class filters; a candidate has the class that scores
-    /// highest, also if a filter then drops it. Values that aren't finite are left out.
+    /// Appends all candidates that pass `params`' confidence and class filters. A candidate has the class with the
+    /// highest score, even if a filter then drops it. Values that aren't finite are left out.
     ///
     /// Heads that don't need NMS leave `found` sorted by confidence, at most `max_detections`.
     ///
     /// # Errors
-    /// When an output's shape isn't the one that was recognised.
+    /// An output's shape differs from the recognised one.
     fn decode(&self, outputs: &Outputs<'_>, params: &Params, found: &mut Vec<Detection>) -> Result<(), HeadError>;
 }
 
 impl dyn Head {
-    /// For people: `yolo head, 3 classes`.
+    /// A description for users: `yolo head, 3 classes`.
     pub fn describe(&self) -> String {
         match self.class_count() {
             None => format!("{} head", self.name()),
@@ -93,7 +93,7 @@ impl dyn Head {
 /// Why outputs cannot be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum HeadError {
-    /// No known head has these shapes; the text lists what was seen and what is known.
+    /// No known head has these shapes; the text lists the model's tensors and the known heads.
     #[error("{0}")]
     Unknown(String),
     /// Model and head disagree at run time.

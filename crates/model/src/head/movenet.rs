@@ -13,12 +13,12 @@ use super::{Head, HeadError, HeadKind, Outputs, Plan};
 use std::sync::Arc;
 
 const KEYPOINTS: usize = 17;
-/// Values a keypoint: y, x, score.
+/// Values per keypoint: y, x, score.
 const DIMS: usize = 3;
-/// A person of the multi-pose model: the keypoints, then y min, x min, y max, x max, score.
+/// Values per person of the multi-pose model: the keypoints, then y min, x min, y max, x max, score.
 const PERSON: usize = KEYPOINTS * DIMS + 5;
-/// Keypoints from here on count for the box of the single-pose model; the value with which MoveNet's own tutorial
-/// decides where the person is.
+/// Keypoints with at least this score count for the single-pose model's box. MoveNet's tutorial locates the person with
+/// the same threshold.
 const VISIBLE: f32 = 0.2;
 
 const STYLE: InputStyle = InputStyle {
@@ -26,17 +26,17 @@ const STYLE: InputStyle = InputStyle {
     bgr: false,
     keep_aspect_ratio: true,
     pad: 0,
-    // The multi-pose model takes any multiple of 32; its card recommends 256 for the longer side.
+    // The multi-pose model accepts any multiple of 32; its card recommends 256 for the longer side.
     default_size: Some((256, 256)),
 };
 
-/// What both models share.
+/// The common part of both models.
 #[derive(Debug)]
 struct MoveNet {
     output: usize,
     labels: Labels,
     keypoints: Arc<KeypointLayout>,
-    /// Size of the input, pixels.
+    /// Size of the input in pixels.
     width: f32,
     height: f32,
 }
@@ -62,21 +62,22 @@ impl MoveNet {
     }
 }
 
-/// The single-pose models, Lightning and Thunder: the one person that the input shows.
+/// The single-pose models, Lightning and Thunder, for one person in the input.
 ///
-/// They give no score and no box for the person. The confidence is the mean of all 17 keypoints' scores; the box is the
-/// smallest around the keypoints with a score of 0.2 or more, and without two of them nobody was found.
+/// They return neither a score nor a box for the person. The confidence is the mean of all 17 keypoints' scores; the
+/// box is the bounding box of the keypoints with a score of 0.2 or more. With fewer than two of these, no person is
+/// reported.
 #[derive(Debug)]
 struct SinglePose(MoveNet);
 
-/// The multi-pose model: up to six persons, with a box and a score each.
+/// The multi-pose model: up to six persons, each with a box and a score.
 #[derive(Debug)]
 struct MultiPose(MoveNet);
 
-/// Recognises both models; they carry no metadata, but an NHWC input, which no other head with these outputs has.
+/// Recognises both models by their NHWC input, which no other head with these outputs has. They have no metadata.
 ///
 /// # Errors
-/// When the input isn't one that MoveNet can have.
+/// The input isn't one that MoveNet can have.
 pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
     if seen.input.layout != Some(Layout::Nhwc) || seen.metadata.is_ultralytics() {
         return Ok(None);
@@ -86,7 +87,7 @@ pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
 }
 
 /// # Errors
-/// As [`recognise`].
+/// As for [`recognise`].
 pub(super) fn single(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
     let [output] = seen.model.outputs.as_slice() else { return Ok(None) };
     if !matches!(*output.shape, [_, 1, 17, 3]) {
@@ -97,7 +98,7 @@ pub(super) fn single(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
 }
 
 /// # Errors
-/// As [`recognise`].
+/// As for [`recognise`].
 pub(super) fn multi(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
     let [output] = seen.model.outputs.as_slice() else { return Ok(None) };
     if !matches!(*output.shape, [_, 6, 56]) {

@@ -1,4 +1,4 @@
-//! NanoDet and NanoDet-Plus: class scores and, for each side of the box, a distribution over its distance.
+//! NanoDet and NanoDet-Plus: class scores and, for each side of the box, a distribution of its distance.
 //!
 //! Source: the configurations and heads of the NanoDet repository (v0.4 and v1.0), after "Generalized Focal Loss"
 //! (arXiv 2006.04388). Scores are 0–1 in exported files. The distance from the anchor's point to a side is the mean of
@@ -21,7 +21,7 @@ const STRIDES: [u32; 4] = [8, 16, 32, 64];
 /// Channels of the distributions for the published `reg_max`: 7, and 10 in NanoDet-g.
 const BOX_CHANNELS: [usize; 2] = [4 * 8, 4 * 11];
 
-/// Mean and deviation that all published configurations share, blue first.
+/// The mean and standard deviation that all published configurations share, in BGR order.
 const STYLE: InputStyle = InputStyle {
     normalization: Some(Normalization {
         mean: [103.53, 116.28, 123.675],
@@ -37,11 +37,11 @@ const STYLE: InputStyle = InputStyle {
 struct NanoDet {
     labels: Labels,
     classes: usize,
-    /// `4·(reg_max + 1)`.
+    /// Equals `4·(reg_max + 1)`.
     box_channels: usize,
-    /// Where in its cell an anchor's point is, in strides.
+    /// Position of an anchor's point in its cell, in strides.
     offset: f32,
-    /// Size of the input, pixels.
+    /// Size of the input in pixels.
     width: f32,
     height: f32,
     levels: Vec<Level>,
@@ -56,17 +56,17 @@ struct Level {
     source: Source,
 }
 
-/// Where a level's values are.
+/// The location of a level's values.
 #[derive(Debug, Clone, Copy)]
 enum Source {
-    /// Indices of the outputs with the scores and with the distributions.
+    /// Indices of the outputs with the scores and the distributions.
     Pair { scores: usize, boxes: usize },
-    /// Rows of one output that holds all levels, from this one on; scores first.
+    /// Rows of one output for all levels, starting with row `first`; scores come first in a row.
     Rows { output: usize, first: usize },
 }
 
 /// # Errors
-/// When the outputs are NanoDet's, but the input isn't, or classes and distributions can't be told apart.
+/// The outputs are NanoDet's but the input isn't, or classes and distributions can't be distinguished.
 pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
     let (Some(width), Some(height)) = (seen.input.width, seen.input.height) else { return Ok(None) };
     if seen.metadata.is_ultralytics() {
@@ -79,8 +79,8 @@ pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
     }
 }
 
-/// All levels in one output. `[1, N, C]` is also what other detectors have, so either the fourth stride or a published
-/// number of channels (80 classes) has to tell.
+/// All levels in one output. Other detectors have the shape `[1, N, C]` too, so either the fourth stride or a published
+/// number of channels (80 classes) must identify the model.
 fn concatenated(seen: &Seen<'_>, width: u32, height: u32) -> Result<Option<Found>, HeadError> {
     let Some([_, rows, channels]) = seen.rows(0) else { return Ok(None) };
     let is = |strides: &[u32]| rows == grid_cells(width, height, strides);
@@ -114,7 +114,7 @@ fn pairs(seen: &Seen<'_>, width: u32, height: u32) -> Result<Option<Found>, Head
     let channels = |i: usize| seen.rows(i).map_or(0, |shape| shape[2]);
     let Some(&(a, b)) = levels.first() else { return Ok(None) };
     let (a, b) = (channels(a), channels(b));
-    // The file doesn't say which is which: names tell, else the published sizes of the distributions.
+    // The file doesn't state which output is which: class names decide, or else the published sizes of distributions.
     let fits = |classes: usize, boxes: usize| match seen.metadata.classes() {
         Some(names) => classes == names && boxes > 0 && boxes.is_multiple_of(4),
         None => BOX_CHANNELS.contains(&boxes),
@@ -125,7 +125,7 @@ fn pairs(seen: &Seen<'_>, width: u32, height: u32) -> Result<Option<Found>, Head
         (false, false) => return Ok(None),
         (true, true) => {
             return Err(seen.unknown(&format!(
-                "these look like NanoDet's outputs, but whether {a} or {b} is the number of classes can't be told; \
+                "these look like NanoDet's outputs, but whether {a} or {b} is the number of classes is ambiguous; \
              add the class names to the file as ONNX metadata `names`"
             )));
         }
@@ -165,11 +165,11 @@ fn build(
     Ok(Some((Arc::new(head), spec, Trust::Plausible)))
 }
 
-/// One level's scores and the rows that hold its distributions.
+/// One level's scores and the rows with its distributions.
 struct View<'a> {
     scores: Scores<'a>,
     boxes: &'a [f32],
-    /// Values from one row to the next, and where in a row the distributions begin.
+    /// Values from one row to the next, and the offset of the distributions in a row.
     row: usize,
     first: usize,
 }
@@ -195,7 +195,7 @@ impl NanoDet {
         }
     }
 
-    /// An output whose shape and number of values are as recognised.
+    /// Returns an output after checking its shape and number of values.
     fn values<'a>(
         &self,
         outputs: &Outputs<'a>,
@@ -269,7 +269,7 @@ impl Head for NanoDet {
                 }
                 let [left, top, right, bottom] = distances;
                 if distances.iter().all(|d| d.is_finite()) {
-                    // As the reference, the box ends with the input.
+                    // The box is clipped to the input, as in the reference.
                     let rect = Rect::from_corners(
                         (x - left).clamp(0.0, self.width),
                         (y - top).clamp(0.0, self.height),
@@ -284,7 +284,7 @@ impl Head for NanoDet {
     }
 }
 
-/// The mean bin under the bins' softmax; NaN if one isn't finite.
+/// The mean bin under the bins' softmax; NaN if a bin isn't finite.
 fn expectation(bins: &[f32]) -> f32 {
     let greatest = bins.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let (mut sum, mut weighted) = (0.0, 0.0);

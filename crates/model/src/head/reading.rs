@@ -1,62 +1,63 @@
-//! Whether a model's outputs are what its head takes them for, as a run on an empty picture shows.
+//! Verification of a recognised head by the outputs of a run on an empty picture.
 //!
-//! Shapes alone don't tell heads apart: `[1, 20, 8400]` are 16 classes, or one class and 5 keypoints, or 15 classes and an
-//! angle. Values do: scores are 0 to 1, boxes are pixels, and in an empty picture hardly an anchor has an object.
+//! Shapes alone don't distinguish heads: `[1, 20, 8400]` may be 16 classes, one class and 5 keypoints, or 15 classes
+//! and an angle. Values do: scores are 0 to 1, boxes are in pixels, and in an empty picture hardly any anchor has an
+//! object.
 
 use super::{HeadError, Output, Outputs, Plan, PlanLevel};
 use crate::confidence;
 
-/// How much is known of a model without running it.
+/// How certain the head is before the model has been run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// The exporter's metadata says what it is, or no other model has its shapes.
+    /// The exporter's metadata states it, or no other model has these shapes.
     Vouched,
-    /// Names or shape fit this head, or the user named it.
+    /// Names or shapes fit this head, or the user chose it.
     Plausible,
-    /// Several heads have the shape: its values have to show which.
+    /// Several heads have these shapes, so the values must decide.
     Open,
 }
 
-/// How a model's outputs are read, and what else they could be.
+/// How a model's outputs are interpreted, and the alternatives.
 #[derive(Debug, Clone)]
 pub struct Reading {
     /// How certain the head is.
     pub trust: Trust,
-    /// What is added to an error: what was seen, what else it may be, how to say which.
+    /// The text added to errors: the model's tensors, the alternatives, and how to choose one.
     pub(super) otherwise: String,
 }
 
-/// What the values say.
+/// The conclusion from the values.
 #[derive(Debug, PartialEq)]
 enum Sight {
-    /// Too little to tell.
+    /// There is too little evidence.
     Nothing,
     Fits,
     Contradicts(String),
 }
 
-/// From here on a score in an empty picture is an object.
+/// The score from which an anchor counts as an object in an empty picture.
 const OBJECT: f32 = 0.25;
-/// Fewer boxes than this show no tendency.
+/// The minimum number of boxes for a conclusion.
 const LEAST_BOXES: usize = 8;
-/// Coordinates that are all at most this are fractions: an input has hundreds of pixels.
+/// If all coordinates are at most this, they are fractions: an input has hundreds of pixels.
 const FRACTION: f32 = 1.01;
 
 impl Reading {
-    /// Why the head isn't certain, and what else it may be; `None` where the file says it.
+    /// Why the head isn't certain, and the alternatives; `None` if the file states it.
     pub fn doubt(&self) -> Option<&str> {
         (self.trust != Trust::Vouched).then_some(self.otherwise.as_str())
     }
 
-    /// The text for outputs that show while frames go through that the head isn't the model's; `what` they show.
+    /// The error for outputs that contradict the head while frames are processed; `what` is the contradiction.
     pub fn at_run_time(&self, name: &str, what: &str) -> String {
         format!("its outputs aren't those of a {name} head: {what}, and confidences are 0-1\n{}", self.otherwise)
     }
 
-    /// Holds one image's outputs, of an empty picture, against the head's plan.
+    /// Checks the outputs for one empty picture against the head's plan.
     ///
     /// # Errors
-    /// They aren't what the head `name` takes them for, or can't show it where nothing else does.
+    /// The outputs contradict the head `name`, or don't confirm it although nothing else does.
     pub fn check(&self, name: &str, plan: &Plan, outputs: &Outputs<'_>) -> Result<(), HeadError> {
         let wrong = |what: &str| Err(HeadError::Unknown(format!("{what}\n{}", self.otherwise)));
         match look(plan, outputs, self.trust != Trust::Vouched) {
@@ -70,7 +71,7 @@ impl Reading {
     }
 }
 
-/// `strict`: nothing but the values speaks for the head.
+/// `strict`: only the values can confirm the head.
 fn look(plan: &Plan, outputs: &Outputs<'_>, strict: bool) -> Sight {
     let sight = match plan {
         &Plan::Anchors { output, channels_first, classes, keypoints } => {
@@ -90,7 +91,7 @@ fn look(plan: &Plan, outputs: &Outputs<'_>, strict: bool) -> Sight {
     sight.unwrap_or(Sight::Nothing)
 }
 
-/// An output of two dimensions.
+/// A two-dimensional output.
 struct Table<'a> {
     data: &'a [f32],
     channels: usize,
@@ -99,20 +100,20 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// `None` where it has other dimensions.
+    /// `None` if it has another number of dimensions.
     fn new(output: &Output<'a>, channels_first: bool) -> Option<Self> {
         let &[a, b] = output.shape else { return None };
         let (channels, anchors) = if channels_first { (a, b) } else { (b, a) };
         (output.data.len() == a * b).then_some(Self { data: output.data, channels, anchors, channels_first })
     }
 
-    /// NaN where there is none.
+    /// NaN if there is no such value.
     fn value(&self, channel: usize, anchor: usize) -> f32 {
         let at = if self.channels_first { channel * self.anchors + anchor } else { anchor * self.channels + channel };
         self.data.get(at).copied().unwrap_or(f32::NAN)
     }
 
-    /// The first four values; `None` where they are all 0, or one isn't finite.
+    /// The first four values; `None` if all are 0 or one isn't finite.
     fn corners(&self, anchor: usize) -> Option<[f32; 4]> {
         let values = [0, 1, 2, 3].map(|channel| self.value(channel, anchor));
         (values.iter().all(|v| v.is_finite()) && values != [0.0; 4]).then_some(values)
@@ -124,7 +125,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Values that aren't finite are left out: FP16 has them for what is too large.
+/// Values that aren't finite are ignored: FP16 overflows to them.
 fn no_confidence(value: f32) -> bool {
     value.is_finite() && !confidence::is_one(value)
 }

@@ -1,4 +1,4 @@
-//! From what a model's file says to its head and the meaning of its input.
+//! Recognition of a model's head and input format from its file.
 
 use super::super::{ElementType, InputSpec, Labels, Layout, ModelInfo, Normalization, TensorInfo};
 use super::choice::{HeadChoice, known, names};
@@ -8,31 +8,31 @@ use super::reading::{Reading, Trust};
 use super::{Head, HeadError, movenet, nanodet, ultralytics};
 use std::sync::Arc;
 
-/// A head, the input's meaning, and how sure that is.
+/// A head, the input's format, and how certain they are.
 pub(super) type Found = (Arc<dyn Head>, InputSpec, Trust);
 
-/// What a model's file says of itself.
+/// The head and input format recognised from a model's file.
 #[derive(Debug, Clone)]
 pub struct Recognised {
     /// What decodes the outputs.
     pub head: Arc<dyn Head>,
     /// What the input is.
     pub input: InputSpec,
-    /// What to hold its outputs against, once it runs.
+    /// The check for its outputs, once it runs.
     pub reading: Reading,
 }
 
-/// Inputs larger than this on a side are taken for a corrupt file.
+/// A file with an input larger than this on a side is considered corrupt.
 const MAX_SIDE: u32 = 8192;
 
-/// Finds the head and the input's meaning from what the model's file says, or what the user says it is.
+/// Finds the head and the input's format from the model's file, or from the user's choice.
 ///
-/// Who wrote the file is asked first: another exporter's file of the same shapes means something else. Then what
-/// Ultralytics' metadata says; else the output shapes that only one head has. Shapes that several heads have are left for
-/// [`Reading::check`] to tell apart by their values.
+/// The exporter decides first, because the same shapes mean something else in another exporter's file. Ultralytics'
+/// metadata comes next, and then output shapes that only one head has. Shapes that several heads have are left to
+/// [`Reading::check`], which distinguishes them by their values.
 ///
 /// # Errors
-/// [`HeadError::Unknown`] with the shapes seen and the heads known; a family that no head reads, by its name.
+/// [`HeadError::Unknown`] with the model's shapes and the known heads, or with the name of an unsupported family.
 pub fn recognise(model: &ModelInfo, choice: HeadChoice) -> Result<Recognised, HeadError> {
     let metadata = Metadata::parse(&model.metadata)?;
     let mut seen = Seen { model, input: Input::NONE, metadata };
@@ -42,7 +42,7 @@ pub fn recognise(model: &ModelInfo, choice: HeadChoice) -> Result<Recognised, He
     seen.input = image_input(&seen)?;
     if let (HeadChoice::Auto, Writer::Other(name)) = (choice, &seen.metadata.writer) {
         return Err(seen.unknown(&format!(
-            "the file says that it is of {name}, and not of Ultralytics: what its outputs mean isn't known"
+            "the file was written by {name}, not by Ultralytics, and the meaning of its outputs isn't known"
         )));
     }
     let (head, input, trust) = match choice {
@@ -62,7 +62,7 @@ pub fn recognise(model: &ModelInfo, choice: HeadChoice) -> Result<Recognised, He
     Ok(Recognised { head, input, reading: Reading { trust, otherwise: seen.otherwise() } })
 }
 
-/// All that is known of a model while its head is looked for.
+/// Everything known about a model during recognition.
 #[derive(Debug)]
 pub(super) struct Seen<'a> {
     pub(super) model: &'a ModelInfo,
@@ -73,7 +73,7 @@ pub(super) struct Seen<'a> {
 /// The image input as declared.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Input {
-    /// `None` where the channels' dimension is dynamic too.
+    /// `None` if the channel dimension is dynamic too.
     pub(super) layout: Option<Layout>,
     element: ElementType,
     /// `None`: dynamic.
@@ -81,7 +81,7 @@ pub(super) struct Input {
     pub(super) height: Option<u32>,
 }
 
-/// What a family of models does with its input.
+/// The input conventions of a family of models.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InputStyle {
     /// `None`: 0–1 for floats, 0–255 for integers.
@@ -89,17 +89,17 @@ pub(super) struct InputStyle {
     pub(super) bgr: bool,
     pub(super) keep_aspect_ratio: bool,
     pub(super) pad: u8,
-    /// Width and height for a dynamic input whose file names no size.
+    /// Width and height for a dynamic input whose file specifies no size.
     pub(super) default_size: Option<(u32, u32)>,
 }
 
 impl Input {
-    /// Before it's read.
+    /// The value before the input has been read.
     const NONE: Self = Self { layout: None, element: ElementType::F32, width: None, height: None };
 }
 
 impl Seen<'_> {
-    /// The head that the user has named; `None` where it doesn't fit.
+    /// The head that the user chose; `None` if it doesn't fit.
     fn chosen(&self, choice: HeadChoice) -> Result<Option<Found>, HeadError> {
         match choice {
             HeadChoice::Auto => Ok(None),
@@ -113,22 +113,22 @@ impl Seen<'_> {
         }
     }
 
-    /// An output's shape where it has three dimensions; a dynamic one is 0.
+    /// An output's shape if it has three dimensions; a dynamic dimension is 0.
     pub(super) fn rows(&self, output: usize) -> Option<[usize; 3]> {
         let shape = &self.model.outputs.get(output)?.shape;
         let shape: [i64; 3] = shape.as_slice().try_into().ok()?;
         Some(shape.map(|n| usize::try_from(n).unwrap_or(0)))
     }
 
-    /// The names that the file gives, else the built-in ones.
+    /// The names in the file, or else the built-in ones.
     pub(super) fn labels(&self, classes: usize, pose: bool) -> Labels {
         self.metadata.names.clone().unwrap_or_else(|| Labels::built_in(classes, pose))
     }
 
-    /// The input's size: fixed in the file, else `imgsz` of the metadata, else the head's default.
+    /// The input's size: fixed in the file, or else `imgsz` from the metadata, or else the head's default.
     ///
     /// # Errors
-    /// When none of them says it, or it can't be.
+    /// None of these gives a size, or the size is invalid.
     pub(super) fn size(&self, head: &str, default: Option<(u32, u32)>) -> Result<(u32, u32), HeadError> {
         let imgsz = self.metadata.imgsz.map(|(height, width)| (width, height)).or(default);
         let width = self.input.width.or(imgsz.map(|size| size.0));
@@ -147,13 +147,13 @@ impl Seen<'_> {
         Ok((width, height))
     }
 
-    /// What to make of a frame for this model.
+    /// The input format of this model.
     ///
     /// # Errors
-    /// As [`Self::size`], or when the order of the input's dimensions can't be told.
+    /// As for [`Self::size`], or the order of the input's dimensions is unknown.
     pub(super) fn spec(&self, head: &str, style: &InputStyle) -> Result<InputSpec, HeadError> {
         let (width, height) = self.size(head, style.default_size)?;
-        // Ultralytics exports NCHW only; from anywhere else a guess would be a silent one.
+        // Ultralytics exports only NCHW; for other files a wrong guess would go unnoticed.
         let layout = self.input.layout.or(self.metadata.is_ultralytics().then_some(Layout::Nchw)).ok_or_else(|| {
             self.unknown(&format!(
                 "head {head}: all of the input's dimensions are dynamic, neither the second nor the last is 3"
@@ -175,12 +175,12 @@ impl Seen<'_> {
         })
     }
 
-    /// The error that says why, what was seen and what there is.
+    /// The error with the reason, the model's tensors and the known heads.
     pub(super) fn unknown(&self, why: &str) -> HeadError {
         HeadError::Unknown(format!("{why}\n{}", self.otherwise()))
     }
 
-    /// The error for a family that no head reads.
+    /// The error for an unsupported family.
     fn not_read(&self, family: &Family) -> HeadError {
         let Family { said, what, why } = family;
         let (is, remedy) = match said {
@@ -197,7 +197,7 @@ impl Seen<'_> {
         ))
     }
 
-    /// What the file says.
+    /// A description of the file's tensors and metadata.
     fn seen(&self) -> String {
         let task = self.metadata.task.as_deref().unwrap_or("none");
         let classes = self.metadata.classes().map_or("none".to_owned(), |n| n.to_string());
@@ -205,7 +205,7 @@ impl Seen<'_> {
         format!("input: {inputs}\noutputs: {outputs}\nmetadata: task {task}, class names {classes}")
     }
 
-    /// What the file says, what it may be, and how to say which.
+    /// The file's description, its possible meanings, and how to choose one.
     fn otherwise(&self) -> String {
         let mut text = self.seen();
         let candidates = candidates(self);
@@ -220,19 +220,19 @@ impl Seen<'_> {
     }
 }
 
-/// Cells of the grids that these strides lay over an input.
+/// Number of cells of the grids with these strides over an input.
 pub(super) fn grid_cells(width: u32, height: u32, strides: &[u32]) -> usize {
     strides.iter().map(|&s| width.div_ceil(s) as usize * height.div_ceil(s) as usize).sum()
 }
 
-/// `images f32 [-1, 3, 640, 640], …`
+/// For example `images f32 [-1, 3, 640, 640], …`.
 fn list(tensors: &[TensorInfo]) -> String {
     let one = |t: &TensorInfo| format!("{} {} {:?}", t.name, format!("{:?}", t.element).to_lowercase(), t.shape);
     if tensors.is_empty() { "none".to_owned() } else { tensors.iter().map(one).collect::<Vec<_>>().join(", ") }
 }
 
 /// # Errors
-/// When the model doesn't take one RGB image.
+/// The model's input isn't a single RGB image.
 fn image_input(seen: &Seen<'_>) -> Result<Input, HeadError> {
     let model = seen.model;
     let error = |why: &str| Err(HeadError::Unknown(format!("{why}: {}", list(&model.inputs))));
@@ -259,7 +259,7 @@ fn image_input(seen: &Seen<'_>) -> Result<Input, HeadError> {
         (..=0, ..=0) => (None, 0, 0),
         _ => return error("the model's input doesn't have three channels, as the second or the last dimension"),
     };
-    // Dynamic is -1; what doesn't fit is refused with the size.
+    // A dynamic side is -1; a side that doesn't fit is rejected later by the size check.
     let side = |n: i64| (n > 0).then(|| u32::try_from(n).unwrap_or(u32::MAX));
     Ok(Input { layout, element: input.element, width: side(width), height: side(height) })
 }

@@ -2,13 +2,13 @@
 
 use super::super::Params;
 
-/// Anchors looked at in one go: their best scores and classes stay in the first-level cache while the rows stream by.
+/// Anchors processed at a time: their best scores and classes stay in the L1 cache while the rows are read.
 const CHUNK: usize = 1024;
 
 /// Class scores of all anchors of one image.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Scores<'a> {
-    /// `[classes, anchors]`: `rows` is one row of `anchors` scores a class.
+    /// `[classes, anchors]`: `rows` has one row of `anchors` scores per class.
     ClassMajor { rows: &'a [f32], anchors: usize },
     /// `[anchors, channels]`, where the scores are `classes` channels from `first` on.
     AnchorMajor { values: &'a [f32], channels: usize, first: usize, classes: usize },
@@ -17,9 +17,9 @@ pub(super) enum Scores<'a> {
 impl Scores<'_> {
     /// Calls `accept(anchor, class, score)` for each anchor whose best class passes `params`.
     ///
-    /// An anchor's best class is found first and filtered then, as Ultralytics does: where a class that is filtered out
-    /// scores highest, the anchor shows that class and is dropped, though another class of it might pass. NaN is no
-    /// score; an infinite best score drops its anchor.
+    /// An anchor's best class is determined before filtering, as in Ultralytics: if a filtered-out class has the
+    /// highest score, the anchor is dropped, although another of its classes might pass. NaN scores are ignored; an
+    /// infinite best score drops its anchor.
     pub(super) fn for_each_passing(&self, params: &Params, mut accept: impl FnMut(usize, u32, f32)) {
         let lowest = lowest_threshold(params);
         let mut check = |anchor: usize, class: u32, score: f32| {
@@ -55,15 +55,16 @@ impl Scores<'_> {
     }
 }
 
-/// No class passes below this.
+/// No class passes with a lower score.
 fn lowest_threshold(params: &Params) -> f32 {
     params.class_confidence.values().copied().fold(params.confidence, f32::min)
 }
 
-/// `best[i]` becomes the greatest of the rows' values at `start + i` and `class[i]` its row, the first of equals; −∞ and
-/// 0 where all are NaN.
+/// Sets `best[i]` to the greatest of the rows' values at `start + i` and `class[i]` to its row, the first of equal
+/// ones; −∞ and 0 if all are NaN.
 ///
-/// Four rows at a time, so that the best of four is compared in registers: seven times as fast as row by row.
+/// Processing four rows at a time, so that the best of four is compared in registers, is seven times as fast as row by
+/// row.
 #[multiversion::multiversion(targets("x86_64+avx2"))]
 fn best_of_rows(rows: &[f32], anchors: usize, start: usize, best: &mut [f32], class: &mut [u32]) {
     best.fill(f32::NEG_INFINITY);
@@ -72,14 +73,14 @@ fn best_of_rows(rows: &[f32], anchors: usize, start: usize, best: &mut [f32], cl
     let mut rows = rows.chunks_exact(anchors).map(|row| row.get(range.clone()).unwrap_or_default());
     let mut id = 0;
     while let Some(row) = rows.next() {
-        // Rows that aren't there compare as the first again, which changes nothing.
+        // Missing rows are replaced by the first of the four, which doesn't change the result.
         let [b, c, d] = [(); 3].map(|()| rows.next().unwrap_or(row));
         for (((((best, class), &s0), &s1), &s2), &s3) in
             best.iter_mut().zip(class.iter_mut()).zip(row).zip(b).zip(c).zip(d)
         {
             let (mut greatest, mut of) = (*best, *class);
             for (i, score) in [s0, s1, s2, s3].into_iter().enumerate() {
-                // Not `f32::max`: this form leaves NaN out and keeps the first of equals.
+                // Unlike `f32::max`, this comparison ignores NaN and keeps the first of equal values.
                 let greater = score > greatest;
                 greatest = if greater { score } else { greatest };
                 of = if greater { id + i as u32 } else { of };
@@ -182,7 +183,7 @@ mod tests {
             let rows: Vec<f32> = (0..classes).flat_map(|c| (0..anchors).map(move |a| at(c, a))).collect();
             let class_major = Scores::ClassMajor { rows: &rows, anchors };
             prop_assert_eq!(&passing(class_major, &params), &expected);
-            // Three channels before the scores and one after, all of them greater than any score.
+            // Three channels before the scores and one after them have greater values than any score.
             let values: Vec<f32> = (0..anchors)
                 .flat_map(|a| [9.0; 3].into_iter().chain((0..classes).map(move |c| at(c, a))).chain([9.0]))
                 .collect();

@@ -1,4 +1,5 @@
-//! Recognition by shapes and metadata, and each head's decoding against a form written straight from its definition.
+//! Tests of recognition by shapes and metadata, and of each head's decoding against a direct implementation of its
+//! definition.
 
 use super::super::{
     Detection, ElementType, InputSpec, Keypoint, Layout, ModelInfo, Normalization, Params, Rect, TensorInfo,
@@ -22,7 +23,7 @@ fn model(input: &[i64], outputs: &[&[i64]], metadata: &[(&str, &str)]) -> ModelI
     }
 }
 
-/// Names for so many classes, as metadata.
+/// Metadata with names for `classes` classes.
 fn names(classes: usize) -> String {
     format!("{{{}}}", (0..classes).map(|i| format!("{i}: 'n{i}'")).collect::<Vec<_>>().join(", "))
 }
@@ -95,7 +96,7 @@ fn metadata_decides_where_shapes_do_not() {
     let detect = [("task", "detect"), ("names", coco.as_str()), ("imgsz", "[384, 640]")];
     let with = |more: &[(&'static str, &'static str)]| [&detect[..], more].concat();
     let name = |shape: &[i64], metadata: &[(&str, &str)]| known(&model(&dynamic, &[shape], metadata)).0.name();
-    // A dynamic export; the order of `imgsz` is height, width.
+    // This is a dynamic export; the order of `imgsz` is height, width.
     let (head, spec) = known(&model(&dynamic, &[&[-1, 84, -1]], &detect));
     assert_eq!((head.name(), head.classes(), spec.width, spec.height), ("yolo", 80, 640, 384));
     assert_eq!(&*head.labels().get(79), "n79");
@@ -137,7 +138,7 @@ fn pose_exports_take_their_keypoints_from_the_metadata() {
 #[test]
 fn what_cannot_be_told_apart_is_refused() {
     let refused = |shapes: &[&[i64]], metadata: &[(&str, &str)]| refused(&model(&FIXED, shapes, metadata));
-    // YOLOv5, YOLOX (also with one class), RT-DETR, SimCC, a transposed export without names, nothing but rows.
+    // YOLOv5, YOLOX (also with one class), RT-DETR, SimCC, a transposed export without names, and plain rows.
     refused(&[&[1, 25200, 85]], &[]);
     refused(&[&[1, 8400, 85]], &[]);
     refused(&[&[1, 25200, 6]], &[("names", "['a']")]);
@@ -170,7 +171,7 @@ fn the_error_says_what_was_seen_and_what_is_known() {
     {
         assert!(text.contains(name), "{name} in {text}");
     }
-    // Each known head is a line of its own, indented.
+    // Each known head has a separate, indented line.
     let lines = text.lines().skip_while(|line| *line != "known heads:").skip(1).take(7);
     assert!(lines.clone().count() == 7 && lines.clone().all(|line| line.starts_with("  ")), "{text}");
     for task in ["obb", "classify", "depth"] {
@@ -207,7 +208,7 @@ fn the_input_is_read_off_the_model() {
 }
 
 proptest! {
-    /// Any file at all: an answer or an error, no panic.
+    /// Every file gives a result or an error, but never a panic.
     #[test]
     fn recognition_never_panics(
         input in prop::collection::vec(prop_oneof![Just(-1i64), Just(3), 0i64..1000, any::<i64>()], 0..5),
@@ -282,7 +283,7 @@ fn another_shape_than_recognised_is_an_error() {
         }
         assert!(head.decode(&[], &Params::default(), &mut Vec::new()).is_err());
     }
-    // No anchors at all is a shape that fits.
+    // A shape without anchors is valid.
     let (head, _) = known(&model(&FIXED, &[&[-1, 84, -1]], &[]));
     assert_eq!(decode(&*head, &[(&[84, 0], &[])], &Params::default()), []);
 }
@@ -330,7 +331,7 @@ fn movenet_finds_one_person_by_its_keypoints() {
     assert_eq!((head.name(), head.kind(), head.needs_nms()), ("movenet", HeadKind::TopDownPose, false));
     assert_eq!((spec.layout, spec.element, spec.pad), (Layout::Nhwc, ElementType::I32, 0));
     assert_eq!((spec.normalization, spec.width, spec.keep_aspect_ratio), (Normalization::NONE, 192, true));
-    // y, x, score; the keypoints that aren't visible lie elsewhere.
+    // The values are y, x, score; the keypoints that aren't visible lie elsewhere.
     let mut values = [[0.9, 0.9, 0.1]; 17];
     values[0] = [0.25, 0.5, 0.9];
     values[16] = [0.75, 0.625, 0.7];
@@ -344,7 +345,7 @@ fn movenet_finds_one_person_by_its_keypoints() {
     assert_eq!((found[0].keypoints[16].x, found[0].keypoints[16].y), (120.0, 144.0));
     assert_eq!(decode_it(&values, &Params::default()), [], "the mean is below 0.25");
     values[16][2] = 0.1;
-    assert_eq!(decode_it(&values, &low), [], "one visible keypoint is nobody");
+    assert_eq!(decode_it(&values, &low), [], "one visible keypoint isn't a person");
     assert!(decode_it(&[[f32::NAN; 3]; 17], &low).is_empty());
 }
 
@@ -377,7 +378,7 @@ fn nanodet_is_told_by_its_grids() {
     assert!(known(&model(&[1, 3, 416, 416], &[&[1, 3549, 124]], &[])).1.keep_aspect_ratio);
     let (head, spec) = known(&model(&[1, 3, 320, 320], &[&[1, 2125, 35]], &[]));
     assert_eq!((head.classes(), spec.keep_aspect_ratio), (3, false));
-    // As many classes as box channels: only names could tell.
+    // There are as many classes as box channels, so only names can decide.
     let same: [&[i64]; 6] =
         [&[1, 169, 44], &[1, 169, 32], &[1, 676, 44], &[1, 2704, 44], &[1, 676, 32], &[1, 2704, 32]];
     assert!(refused(&model(&[1, 3, 416, 416], &same, &[])).contains("44 or 32"));
@@ -385,7 +386,7 @@ fn nanodet_is_told_by_its_grids() {
     assert_eq!(known(&model(&[1, 3, 416, 416], &same, &[("names", &many)])).0.classes(), 44);
 }
 
-/// A distribution that is all in one bin.
+/// Distributions that are concentrated in one bin.
 fn bins(at: [usize; 4], reg_max: usize) -> Vec<f32> {
     at.iter().flat_map(|&at| (0..=reg_max).map(move |i| if i == at { 50.0 } else { 0.0 })).collect()
 }
@@ -411,7 +412,7 @@ fn nanodet_boxes_are_distances_from_their_cell() {
     let found = outputs(&data);
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].class_id, found[0].confidence), (1, 0.75));
-    // The bottom, 160 pixels down, ends with the input.
+    // The bottom, 160 pixels down, is clipped to the input.
     assert_eq!(found[0].rect, Rect::from_corners(24.0, 8.0, 56.0, 32.0));
 }
 
@@ -429,7 +430,7 @@ fn nanodet_plus_cells_begin_at_their_corner() {
     assert_eq!((found[0].rect, found[0].class_id), (Rect::from_corners(0.0, 16.0, 48.0, 32.0), 1));
 }
 
-/// What another exporter's file says counts more than its shapes.
+/// Another exporter's metadata counts more than the shapes.
 #[test]
 fn files_of_other_exporters_are_refused_by_their_name() {
     let detect = [("task", "detect"), NAMES[1]];
@@ -443,7 +444,7 @@ fn files_of_other_exporters_are_refused_by_their_name() {
             }
         }
     }
-    // RT-DETR in all forms that Ultralytics has exported it in, and the list doesn't have its shape as a known one.
+    // All forms in which Ultralytics has exported RT-DETR; the list of known heads doesn't contain its shape.
     for (shape, names) in [([1, 300, 6], 3), ([-1, 0, 6], 2), ([1, 300, 84], 80), ([1, 300, 6], 80)] {
         let names = self::names(names);
         let metadata = [
@@ -457,7 +458,7 @@ fn files_of_other_exporters_are_refused_by_their_name() {
         assert!(text.contains("an RT-DETR model (metadata head RTDETRDecoder), which no head here reads"), "{text}");
         assert!(!text.contains("M, 6]"), "{text}");
     }
-    // An author or a family that isn't known: only the user can say that it's read as Ultralytics'.
+    // With an unknown author or family, only the user can declare that the file is like Ultralytics'.
     for more in [("author", "Megvii"), ("model_family", "foo")] {
         let model = model(&FIXED, &[&[1, 7, 8400]], &with(&[more]));
         let text = refused(&model);
@@ -505,7 +506,7 @@ fn a_chosen_head_has_to_fit() {
     };
     assert_eq!(chosen(HeadChoice::Yolo, &[1, 20, 8400], &[]), ("yolo", Some(16), 0));
     assert_eq!(chosen(HeadChoice::Yolo, &[1, 8400, 7], &[]), ("yolo", Some(3), 0));
-    // As many channels as a released pose model has.
+    // The number of channels is that of a released pose model.
     assert_eq!(chosen(HeadChoice::Yolo, &[1, 56, 8400], &[]), ("yolo", Some(52), 0));
     assert_eq!(chosen(HeadChoice::YoloPose, &[1, 20, 8400], &[]), ("yolo-pose", Some(1), 5));
     assert_eq!(chosen(HeadChoice::YoloPose, &[1, 404, 8400], &[]), ("yolo-pose", Some(1), 133));
@@ -553,7 +554,7 @@ fn keypoints_have_the_names_of_the_metadata() {
     for nothing in ["None", "{}", ""] {
         assert_eq!(three(nothing), ["keypoint 0", "keypoint 1", "keypoint 2"], "{nothing:?}");
     }
-    // COCO's own names keep its limbs; 17 others, an animal's say, have none.
+    // COCO's names get its limbs; 17 other names, for example an animal's, have none.
     let quoted =
         |names: &[&str]| format!("{{0: [{}]}}", names.iter().map(|n| format!("'{n}'")).collect::<Vec<_>>().join(", "));
     let coco: Vec<String> = crate::KeypointLayout::coco17().names.iter().map(|n| n.to_string()).collect();
@@ -567,7 +568,7 @@ fn keypoints_have_the_names_of_the_metadata() {
     assert!(text.contains("kpt_names") && text.contains("3 names"), "{text}");
 }
 
-/// Names may be missing: the classes are counted by the channels, or not at all.
+/// Without names, the number of classes follows from the channels, or is unknown.
 #[test]
 fn names_that_are_none_are_no_names() {
     for nothing in ["None", "{}", "[]", "", " "] {

@@ -1,4 +1,4 @@
-//! Tells the exports of Ultralytics' detection and pose models apart.
+//! Recognition of Ultralytics' detection and pose exports.
 
 use super::super::{KeypointLayout, Labels};
 use super::anchors::{AnchorTensor, Order};
@@ -11,14 +11,14 @@ use super::yolo_pose::YoloPose;
 use super::{Head, HeadError};
 use std::sync::Arc;
 
-/// RGB, letterboxed with grey 114; 0–1 for float inputs, 0–255 for integers.
+/// RGB, letterboxed with grey 114; values are 0–1 for float inputs and 0–255 for integers.
 const STYLE: InputStyle =
     InputStyle { normalization: None, bgr: false, keep_aspect_ratio: true, pad: 114, default_size: None };
 
 /// Strides of the models' grids: the usual three, and those with a fourth for large (P6) or small (P2) objects.
 const STRIDES: [&[u32]; 3] = [&[8, 16, 32], &[8, 16, 32, 64], &[4, 8, 16, 32]];
 
-/// Keypoints and values of each in the released pose models.
+/// Keypoints, and values per keypoint, of the released pose models.
 const COCO_KEYPOINTS: (usize, usize) = (17, 3);
 /// Channels of a released detector: box, COCO's classes.
 const COCO_CHANNELS: usize = 4 + 80;
@@ -26,20 +26,20 @@ const COCO_CHANNELS: usize = 4 + 80;
 const POSE_CHANNELS: usize = 4 + 1 + 17 * 3;
 /// Columns of an end-to-end pose model with the same keypoints.
 const POSE_COLUMNS: usize = 6 + 17 * 3;
-/// Rows of the end-to-end models as released.
+/// Rows of the released end-to-end models.
 const END_TO_END_ROWS: usize = 300;
 
-/// How the output is laid out.
+/// The layout of the output.
 enum Form {
     Anchors { order: Order, classes: usize },
     EndToEnd,
 }
 
-/// Keypoints, and values of each.
+/// Number of keypoints, and values per keypoint.
 type Keypoints = Option<(usize, usize)>;
 
 /// # Errors
-/// When metadata and shapes contradict each other, or the task is one that no head here does.
+/// Metadata and shapes contradict each other, or no head supports the task.
 pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
     check_task(seen)?;
     let Some(shape) = seen.rows(0) else { return Ok(None) };
@@ -56,22 +56,22 @@ pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
     let trust = match &seen.metadata {
         Metadata { writer: Writer::Ultralytics, task: Some(_), .. } => Trust::Vouched,
         Metadata { names: Some(_), .. } => Trust::Plausible,
-        // The released models' numbers of channels.
+        // These are the released models' numbers of channels.
         _ if shape[1] == COCO_CHANNELS || shape[1] == POSE_CHANNELS => Trust::Plausible,
         _ => Trust::Open,
     };
     found(seen, &form, keypoints, trust).map(Some)
 }
 
-/// The head that the user has named, if the outputs can be its.
+/// The head that the user chose, if the outputs fit it.
 ///
 /// # Errors
-/// When metadata and shapes contradict each other.
+/// Metadata and shapes contradict each other.
 pub(super) fn chosen(seen: &Seen<'_>, end_to_end: bool, pose: bool) -> Result<Option<Found>, HeadError> {
     check_task(seen)?;
     let Some([_, a, b]) = seen.rows(0) else { return Ok(None) };
     let names = seen.metadata.classes();
-    // The values of a row or an anchor before the keypoints.
+    // Number of values per row or anchor before the keypoints.
     let before = if end_to_end { 6 } else { 4 + names.unwrap_or(1) };
     let keypoints = match (pose, seen.metadata.kpt_shape) {
         (false, _) => None,
@@ -117,7 +117,7 @@ fn values(keypoints: Keypoints) -> usize {
     keypoints.map_or(0, |(count, dims)| count * dims)
 }
 
-/// So many values as keypoints: x, y and confidence, or x and y.
+/// Interprets `values` as a number of keypoints with x, y and confidence, or with x and y.
 fn keypoints_of(values: usize) -> Keypoints {
     let dims = [3, 2].into_iter().find(|dims| values > 0 && values.is_multiple_of(*dims))?;
     Some((values / dims, dims))
@@ -136,7 +136,7 @@ fn head(seen: &Seen<'_>, form: &Form, keypoints: Keypoints) -> Arc<dyn Head> {
     let layout = keypoints.map(|(count, dims)| (named(count), dims));
     match *form {
         Form::EndToEnd => {
-            // Without names the number of classes isn't in the file; the released models have COCO's.
+            // Without names the file doesn't contain the number of classes; the released models have COCO's.
             let labels = seen.labels(if layout.is_some() { 1 } else { Labels::coco80().len() }, layout.is_some());
             Arc::new(EndToEnd { output: 0, labels, counted: seen.metadata.names.is_some(), keypoints: layout })
         }
@@ -151,9 +151,9 @@ fn head(seen: &Seen<'_>, form: &Form, keypoints: Keypoints) -> Arc<dyn Head> {
     }
 }
 
-/// Keypoints and values of each, for a pose model.
+/// The keypoints and their values, for a pose model.
 ///
-/// Without the metadata a file with the released models' number of channels is taken for one.
+/// A file without metadata is considered a pose model if it has the released models' number of channels.
 fn keypoints(seen: &Seen<'_>, shape: [usize; 3]) -> Keypoints {
     match seen.metadata.task.as_deref() {
         Some("pose") => Some(seen.metadata.kpt_shape.unwrap_or(COCO_KEYPOINTS)),
@@ -165,8 +165,8 @@ fn keypoints(seen: &Seen<'_>, shape: [usize; 3]) -> Keypoints {
     }
 }
 
-/// The file names its classes. Dynamic dimensions are 0; Ultralytics makes the last one dynamic also where its value is
-/// fixed, so `[-1, 300, -1]` can be rows of an end-to-end model.
+/// The layout of a file that names its classes. Dynamic dimensions are 0. Ultralytics makes the last one dynamic even
+/// if its value is fixed, so `[-1, 300, -1]` can be rows of an end-to-end model.
 fn named(seen: &Seen<'_>, [_, a, b]: [usize; 3], extra: usize) -> Result<Option<Form>, HeadError> {
     let classes = seen.metadata.classes().unwrap_or(0);
     let (channels, columns) = (4 + classes + extra, 6 + extra);
@@ -182,7 +182,7 @@ fn named(seen: &Seen<'_>, [_, a, b]: [usize; 3], extra: usize) -> Result<Option<
         }
         _ if b == channels && rows() => return Ok(Some(Form::Anchors { order: Order::AnchorMajor, classes })),
         Some(false) => (),
-        // Files from before the entry `end2end`. RT-DETR's rows have 4 + nc columns, the same number for two classes.
+        // These files predate the entry `end2end`. RT-DETR's rows have 4 + nc columns, the same number for two classes.
         None if a == END_TO_END_ROWS && b == columns && b == channels => {
             return Err(seen.unknown(
                 "an end-to-end YOLO model and an RT-DETR model with two classes look the same here; \
@@ -202,8 +202,9 @@ fn named(seen: &Seen<'_>, [_, a, b]: [usize; 3], extra: usize) -> Result<Option<
     Ok(None)
 }
 
-/// The file names no classes: only what no other detector has is taken. `[B, N, C]` isn't, since YOLOv5 and YOLOX have
-/// it too, with another meaning of the channels; nor are rows of 6 in another number than the end-to-end models have.
+/// The layout of a file without class names: only shapes that no other detector has are accepted. `[B, N, C]` isn't,
+/// since YOLOv5 and YOLOX have it too, with another meaning of the channels; nor are rows of 6 unless their number is
+/// that of the end-to-end models.
 fn unnamed(seen: &Seen<'_>, [_, a, b]: [usize; 3], extra: usize) -> Option<Form> {
     if a == END_TO_END_ROWS {
         (b == 6 + extra).then_some(Form::EndToEnd)
@@ -214,7 +215,7 @@ fn unnamed(seen: &Seen<'_>, [_, a, b]: [usize; 3], extra: usize) -> Option<Form>
     }
 }
 
-/// Whether this is the number of anchors of the input's size; anything is where the size is dynamic.
+/// Whether this is the number of anchors for the input's size; always true if the size is dynamic.
 fn is_grid(seen: &Seen<'_>, anchors: usize) -> bool {
     match seen.size("yolo", None) {
         Ok((width, height)) => STRIDES.iter().any(|strides| grid_cells(width, height, strides) == anchors),

@@ -5,7 +5,7 @@ use super::anchors::AnchorTensor;
 use super::{Head, HeadError, HeadKind, Outputs, Plan};
 use std::sync::Arc;
 
-/// Boxes as centre and size in network pixels, and one score 0–1 a class. Overlaps are left for NMS.
+/// Boxes as centre and size in network pixels, and one score 0–1 per class. NMS is needed.
 #[derive(Debug)]
 pub(super) struct Yolo {
     pub(super) tensor: AnchorTensor,

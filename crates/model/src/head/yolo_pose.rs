@@ -5,13 +5,13 @@ use super::anchors::AnchorTensor;
 use super::{Head, HeadError, HeadKind, Outputs, Plan};
 use std::sync::Arc;
 
-/// As `yolo`, with `K` keypoints after the class scores: x and y in network pixels and, where `D` is 3, a confidence.
+/// Like `yolo`, with `K` keypoints after the class scores: x and y in network pixels and, if `D` is 3, a confidence.
 ///
 /// Released models have one class; an export made from `yolo11-pose.yaml` without weights has 80.
 #[derive(Debug)]
 pub(super) struct YoloPose {
     pub(super) tensor: AnchorTensor,
-    /// `D`, 2 or 3.
+    /// `D`: 2 or 3.
     pub(super) dims: usize,
     pub(super) labels: Labels,
     pub(super) keypoints: Arc<KeypointLayout>,

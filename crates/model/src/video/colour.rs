@@ -1,4 +1,4 @@
-//! How pictures code colour.
+//! Colour coding of Y'CbCr pictures.
 
 /// The matrix from Y'CbCr to R'G'B'.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,7 +28,7 @@ impl Matrix {
     }
 }
 
-/// How a Y'CbCr picture codes colour.
+/// The colour coding of a Y'CbCr picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Colorimetry {
     /// The matrix from red, green and blue.
@@ -44,7 +44,7 @@ pub struct Conversion {
     pub luma_offset: f32,
     /// Multiplied to luma after that.
     pub luma_scale: f32,
-    /// Cr's share in red, Cb's and Cr's in green, Cb's in blue.
+    /// The factors of Cr in red, Cb and Cr in green, and Cb in blue.
     pub red_cr: f32,
     /// Cb's share in green.
     pub green_cb: f32,

@@ -1,4 +1,4 @@
-//! Pixel formats: each side reads some of its own.
+//! Pixel formats: the CPU engine and the kernels each support some.
 
 /// Pixel formats that the CPU engine reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -11,7 +11,7 @@ pub enum HostFormat {
     Rgb,
     /// Three bytes a pixel: blue, green, red.
     Bgr,
-    /// RGBA and RGBx: the fourth byte isn't read.
+    /// RGBA and RGBx: the fourth byte is ignored.
     Rgba,
     /// BGRA and BGRx.
     Bgra,
@@ -37,7 +37,7 @@ impl HostFormat {
         if plane == 0 { height } else { height.div_ceil(2) }
     }
 
-    /// Bytes of one row of a plane.
+    /// Bytes per row of a plane.
     pub fn row_bytes(self, plane: usize, width: usize) -> usize {
         match (self, plane) {
             (Self::Nv12, 1) => 2 * width.div_ceil(2),
@@ -55,11 +55,11 @@ impl HostFormat {
 pub enum DeviceFormat {
     /// 4:2:0 in two planes: Y, and U with V.
     Nv12 = 0,
-    /// As NV12, with 10 bits at the top of 16, little endian.
+    /// Like NV12, with 10 bits in the upper bits of 16, little endian.
     P010 = 1,
     /// 4:2:0 in three planes: Y, U, V.
     I420 = 2,
-    /// RGBA and RGBx: the fourth byte isn't read.
+    /// RGBA and RGBx: the fourth byte is ignored.
     Rgba = 3,
     /// BGRA and BGRx.
     Bgra = 4,

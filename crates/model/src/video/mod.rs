@@ -1,4 +1,4 @@
-//! What pictures are made of, whatever memory they are in: pixel formats, and how Y'CbCr codes colour.
+//! Properties of pictures that don't depend on the kind of memory: pixel formats and colour coding.
 
 mod colour;
 mod format;

@@ -1,4 +1,4 @@
-//! What an engine was made from and for: its key in the cache, and in clear beside it.
+//! The facts that determine an engine: its cache key is derived from them, and its record lists them in clear text.
 
 use crate::content::ModelContent;
 use crate::recipe::{BuildSettings, EnginePrecision, HardwareCompatibility};
@@ -11,13 +11,13 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Version of what this crate does to an ONNX before TensorRT sees it, and of how it chooses profiles.
+/// Version of this crate's ONNX conversions and of its choice of profiles.
 pub const CONVERTER: u32 = 2;
 
-/// Equal facts, equal engine.
+/// Everything that determines an engine: equal facts give an equal engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
-    /// SHA-256 of the ONNX, and by name of the files that hold weights outside it.
+    /// SHA-256 of the ONNX file, and, by name, of the files with external weights.
     pub onnx: String,
     /// SHA-256 of the files beside the ONNX, by name.
     pub external_data: BTreeMap<String, String>,
@@ -25,7 +25,7 @@ pub struct Facts {
     pub converter: u32,
     /// Flavour and full version.
     pub tensorrt: String,
-    /// `None`: built without one (RTX).
+    /// `None`: built without a GPU (RTX).
     pub gpu: Option<GpuFacts>,
     /// What it is built for, where no GPU is there (RTX).
     pub compute_capability: Option<(u32, u32)>,
@@ -33,7 +33,7 @@ pub struct Facts {
     pub precision: EnginePrecision,
     /// Types as the model has them.
     pub strongly_typed: bool,
-    /// With the ONNX these two give min, opt and max of every input.
+    /// Together with the ONNX file, these two determine the minimum, optimum and maximum shape of every input.
     pub batch_size: u32,
     /// Width and height of the input, where the model leaves them open.
     pub size: Option<(u32, u32)>,
@@ -54,7 +54,7 @@ pub struct Facts {
 impl Facts {
     /// Of a model built by these settings.
     pub fn new(model: &ModelContent, version: Version, gpu: Option<GpuFacts>, settings: &BuildSettings) -> Self {
-        // All of them: a setting that is added has to be thought of here.
+        // The pattern names every field, so that adding a setting forces a decision here.
         let BuildSettings {
             precision,
             batch_size,
@@ -88,18 +88,18 @@ impl Facts {
         }
     }
 
-    /// Whether an engine of these facts is for several kinds of GPU.
+    /// Whether an engine with these facts runs on several kinds of GPU.
     pub fn runs_on_other_gpus(&self) -> bool {
         self.hardware_compatibility != HardwareCompatibility::None
     }
 
-    /// SHA-256 over all of it, in hexadecimal.
+    /// SHA-256 of all facts, in hexadecimal.
     pub fn key(&self) -> String {
-        // Fields in the order of their declaration, maps sorted: the same text for the same facts.
+        // Fields are in declaration order and maps are sorted, so equal facts give equal text.
         hex(&Sha256::digest(serde_json::to_vec(self).unwrap_or_default()))
     }
 
-    /// Every field in which `self` (stored) differs from what is wanted.
+    /// Lists every field in which `self` (stored) differs from `wanted`.
     pub fn differences(&self, wanted: &Self) -> Vec<Difference> {
         let (stored, wanted) = (serde_json::to_value(self), serde_json::to_value(wanted));
         let mut differences = Vec::new();
@@ -110,10 +110,10 @@ impl Facts {
     }
 }
 
-/// One field of two engines' facts.
+/// One field in which two engines' facts differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// With a dot where it is inside another.
+    /// The name, with a dot for a nested field.
     pub field: String,
     /// What the engine was made with.
     pub stored: String,

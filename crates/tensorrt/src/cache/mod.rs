@@ -1,7 +1,8 @@
-//! Engines on disk: built once for each model, TensorRT, GPU and setting.
+//! The engine cache on disk: an engine is built once per model, TensorRT, GPU and settings.
 //!
-//! An entry is `NAME-KEY.engine` (the plan) and `NAME-KEY.json` (what it was made from, in clear, and the plan's hash).
-//! Beside them: `timings-….cache` for TensorRT's timings, `hashes.json` for the models' hashes, and the lock file.
+//! An entry is `NAME-KEY.engine` (the plan) and `NAME-KEY.json` (the engine's facts in clear text and the plan's hash).
+//! The folder also contains `timings-….cache` with TensorRT's timings, `hashes.json` with the models' hashes, and the
+//! lock file.
 
 mod facts;
 mod files;
@@ -26,10 +27,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-/// Bytes of engines that a cache keeps, the least recently used going first.
+/// The maximum total size of a cache's engines in bytes; the least recently used ones are deleted first.
 pub const DEFAULT_LIMIT: u64 = 20 << 30;
 
-/// Digits of the key in a file's name; the record has them all.
+/// Number of the key's digits in a file name; the record has all of them.
 const KEY_LENGTH: usize = 16;
 
 /// A folder of engines.
@@ -50,9 +51,9 @@ pub struct EngineRecord {
     pub plan: String,
     /// The range of shapes of each input.
     pub profile: Vec<InputProfile>,
-    /// The ONNX's metadata, so that it needn't be read.
+    /// The ONNX file's metadata, so that the file needn't be read.
     pub metadata: BTreeMap<String, String>,
-    /// The ONNX's inputs and outputs; none in records from before they were kept.
+    /// The ONNX file's inputs and outputs; empty in records written by versions that didn't store them.
     #[serde(default)]
     pub inputs: Vec<TensorInfo>,
     /// The model's outputs.
@@ -61,13 +62,13 @@ pub struct EngineRecord {
 }
 
 impl EngineRecord {
-    /// Whether this is the plan that was written.
+    /// Whether this is the plan that was written with the record.
     pub fn is_of(&self, plan: &[u8]) -> bool {
         hex(&Sha256::digest(plan)) == self.plan
     }
 }
 
-/// An engine out of the cache.
+/// An engine from the cache.
 #[derive(Debug)]
 pub struct CachedEngine {
     /// The engine's file.
@@ -76,7 +77,7 @@ pub struct CachedEngine {
     pub plan: Vec<u8>,
     /// What lies beside it.
     pub record: EngineRecord,
-    /// It was built just now.
+    /// Whether it was built by this call.
     pub built: bool,
 }
 
@@ -89,12 +90,12 @@ pub struct Listed {
     pub size: u64,
     /// When it was last loaded.
     pub last_used: SystemTime,
-    /// `None`: damaged.
+    /// `None` if the record is missing or damaged.
     pub record: Option<EngineRecord>,
 }
 
 impl EngineCache {
-    /// `limit` in bytes.
+    /// `limit` is in bytes.
     pub fn new(folder: impl Into<PathBuf>, limit: u64) -> Self {
         Self { folder: folder.into(), limit }
     }
@@ -109,18 +110,19 @@ impl EngineCache {
         &self.folder
     }
 
-    /// Where a cache in this folder remembers the hashes of models.
+    /// The file in which a cache in this folder keeps the hashes of models.
     pub fn hashes_in(folder: &Path) -> PathBuf {
         folder.join("hashes.json")
     }
 
-    /// The engine of `model`: read, or built where there is none that fits.
+    /// Returns the engine of `model`, from the cache or built if none fits.
     ///
-    /// Of two processes (or threads) that want to build, one builds and the other waits and reads; builds wait for each
-    /// other also when they are of different models, for side by side they would time each other's kernels.
+    /// If two processes (or threads) need the same engine, one builds it and the other waits and then reads it. Builds
+    /// of different models wait for each other too, because concurrent builds would distort each other's kernel
+    /// timings.
     ///
     /// # Errors
-    /// As [`build`]; a file can't be read or written; cancelled while waiting.
+    /// As for [`build`]; a file can't be read or written; or the wait was cancelled.
     pub fn get_or_build(
         &self,
         library: &'static Library,
@@ -143,12 +145,12 @@ impl EngineCache {
         let timings_file = self.timings_file(&facts);
         let timings = std::fs::read(&timings_file).unwrap_or_default();
         let Built { plan, timings, profile } = build(library, &onnx, settings, &timings, control)?;
-        // The engine is kept under what was hashed before: it must be of nothing else.
+        // The engine is stored under the hash taken before the build, so the model must not have changed meanwhile.
         if self.facts(library, gpu, model, settings)? != facts {
             let reason = "it changed while its engine was being built: build it again".into();
             return Err(Error::File { path: model.into(), reason });
         }
-        // What can't be listed can still be built: the record is only the poorer for it.
+        // A model whose tensors can't be listed can still be built; its record then lacks them.
         let listed = onnx.info().unwrap_or_else(|_| ModelInfo { metadata: onnx.metadata(), ..ModelInfo::default() });
         let ModelInfo { inputs, outputs, metadata } = listed;
         let record = EngineRecord {
@@ -168,7 +170,7 @@ impl EngineCache {
         Ok(CachedEngine { path: entry.engine, plan, record, built: true })
     }
 
-    /// Whether [`Self::get_or_build`] finds an engine that fits, by its record.
+    /// Whether [`Self::get_or_build`] would find an engine that fits, judged by its record.
     ///
     /// # Errors
     /// The model can't be read.
@@ -184,7 +186,7 @@ impl EngineCache {
         Ok(entry.engine.exists() && entry.record(&facts).is_ok())
     }
 
-    /// What an engine of `model` has to be made from and for, to compare an engine's record with.
+    /// The facts that an engine of `model` must have, to compare with an engine's record.
     ///
     /// # Errors
     /// The model can't be read.
@@ -199,10 +201,10 @@ impl EngineCache {
         Ok(Facts::new(&content, library.version(), gpu.cloned(), settings))
     }
 
-    /// Forgets an engine that TensorRT won't load, so that the next call builds it.
+    /// Removes an engine that TensorRT can't load, so that the next call builds it again.
     ///
     /// # Errors
-    /// It can't be deleted.
+    /// A file can't be deleted.
     pub fn remove(&self, engine: &Path) -> Result<(), Error> {
         for file in [engine.with_extension("json"), engine.to_owned()] {
             remove_file(&file)?;
@@ -210,10 +212,10 @@ impl EngineCache {
         Ok(())
     }
 
-    /// What is there, the most recently used first.
+    /// Lists the engines, most recently used first.
     ///
     /// # Errors
-    /// The folder can't be read; one that isn't there is empty.
+    /// The folder can't be read. A missing folder counts as empty.
     pub fn list(&self) -> Result<Vec<Listed>, Error> {
         let entries = match std::fs::read_dir(&self.folder) {
             Ok(entries) => entries,
@@ -233,7 +235,7 @@ impl EngineCache {
         Ok(listed)
     }
 
-    /// Deletes every engine, timings and hashes; the number of engines and their bytes.
+    /// Deletes all engines, timings and hashes; returns the number of engines and their size in bytes.
     ///
     /// # Errors
     /// A file can't be deleted.
@@ -258,7 +260,7 @@ impl EngineCache {
         Entry { json: engine.with_extension("json"), engine }
     }
 
-    /// Says why engines of this model that are there don't fit.
+    /// Logs why existing engines of this model don't fit.
     fn explain_miss(&self, model: &Path, wanted: &Facts) {
         let path = model.canonicalize().unwrap_or_else(|_| model.to_owned());
         for entry in self.list().unwrap_or_default() {
@@ -270,7 +272,7 @@ impl EngineCache {
         }
     }
 
-    /// Held until it's dropped; other processes' crash frees theirs.
+    /// Takes the build lock, which is held until the file is dropped. The system releases it if a process crashes.
     fn lock(&self, model: &Path, control: &BuildControl) -> Result<File, Error> {
         std::fs::create_dir_all(&self.folder).map_err(|error| Error::file(&self.folder, &error))?;
         let path = self.folder.join("build.lock");
@@ -286,18 +288,18 @@ impl EngineCache {
                 return Err(Error::Cancelled { model: model.into() });
             }
             if !told {
-                say(Level::Info, format_args!("another build is under way in {}: waiting", self.folder.display()));
+                say(Level::Info, format_args!("waiting for another build in {}", self.folder.display()));
                 if let Some(on_progress) = &control.on_progress {
                     on_progress("waiting for another build", 0.0);
                 }
                 told = true;
             }
-            // The lock itself can't be waited for and cancelled.
+            // Poll, because a blocking lock call can't be cancelled.
             std::thread::sleep(Duration::from_millis(100));
         }
     }
 
-    /// Timings hold for one TensorRT and one kind of GPU.
+    /// The timings file for one TensorRT and one kind of GPU.
     fn timings_file(&self, facts: &Facts) -> PathBuf {
         let gpu = facts.gpu.as_ref().map_or("no GPU", |gpu| &gpu.name);
         let name: String = format!("{} {gpu}", facts.tensorrt)
@@ -307,13 +309,13 @@ impl EngineCache {
         self.folder.join(format!("timings-{name}.cache"))
     }
 
-    /// Deletes the least recently used engines beyond the limit, never `keep`.
+    /// Deletes the least recently used engines beyond the limit, but never `keep`.
     fn evict(&self, keep: &Path) -> Result<(), Error> {
         let mut total = 0;
         for entry in self.list()? {
             total += entry.size;
             if total > self.limit && entry.path != keep {
-                say(Level::Info, format_args!("{} goes: the cache has reached its limit", entry.path.display()));
+                say(Level::Info, format_args!("deleting {}: the cache has reached its limit", entry.path.display()));
                 self.remove(&entry.path)?;
                 total -= entry.size;
             }
@@ -329,14 +331,14 @@ struct Entry {
 }
 
 impl Entry {
-    /// `None` (logged, if there is something) when it has to be built.
+    /// `None` if the engine has to be built; the reason is logged if an entry exists.
     fn read(&self, facts: &Facts) -> Option<CachedEngine> {
         if !self.engine.exists() {
             return None;
         }
         match self.check(facts) {
             Ok(found) => {
-                // When it was used last, for the limit.
+                // The modification time records the last use, for the eviction.
                 let _ = File::options()
                     .append(true)
                     .open(&self.engine)
@@ -344,7 +346,7 @@ impl Entry {
                 Some(found)
             }
             Err(reason) => {
-                say(Level::Warning, format_args!("{} is built again: {reason}", self.engine.display()));
+                say(Level::Warning, format_args!("building {} again: {reason}", self.engine.display()));
                 None
             }
         }
@@ -370,25 +372,26 @@ impl Entry {
     }
 }
 
-/// Writes an engine and the JSON beside it. The plan first: until its record is there too, they don't fit each other.
+/// Writes an engine and its record. The plan is written first: an old record doesn't match it, so an interrupted write
+/// is detected.
 ///
 /// # Errors
-/// No room, no permission.
+/// The disk is full, or permission is missing.
 pub fn write_engine(engine: &Path, plan: &[u8], record: &EngineRecord) -> Result<(), Error> {
     write_atomically(engine, plan)?;
     write_record(&engine.with_extension("json"), record)
 }
 
-/// Writes the JSON beside an engine.
+/// Writes an engine's record.
 ///
 /// # Errors
-/// No room, no permission.
+/// The disk is full, or permission is missing.
 pub fn write_record(json: &Path, record: &EngineRecord) -> Result<(), Error> {
     let text = serde_json::to_vec_pretty(record).map_err(|error| Error::file(json, &error.into()))?;
     write_atomically(json, &text)
 }
 
-/// `NAME-KEY.engine`: not what else somebody put there.
+/// Whether the name is `NAME-KEY.engine`; other files in the folder aren't ours.
 fn is_entry(path: &Path) -> bool {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let key = stem.rsplit_once('-').map_or("", |(_, key)| key);

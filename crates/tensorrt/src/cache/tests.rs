@@ -1,4 +1,4 @@
-//! The cache against the mock: what is built, and what is read.
+//! Tests of the cache with the mock: what is built and what is read from the cache.
 
 use super::*;
 use crate::mock::{self, take_calls};
@@ -47,7 +47,7 @@ fn other_settings_or_content_are_another_engine() {
     let first = setup.get();
     let other = setup.get_with(&BuildSettings { workspace: 1, ..BuildSettings::default() });
     assert!(other.built && other.path != first.path);
-    // Another field number's worth of content, same size.
+    // Different content of the same size.
     let mut bytes = model_bytes();
     bytes.extend([0x28, 1]);
     std::fs::write(&setup.model, bytes).unwrap();
@@ -103,7 +103,7 @@ fn the_least_recently_used_go_at_the_limit() {
     wait();
     setup.get_with(&with(2));
     assert_eq!(setup.cache.list().unwrap().len(), 2);
-    assert!(!setup.get().built, "used later than the one that went");
+    assert!(!setup.get().built, "used later than the deleted one");
     // A limit below one engine still keeps the newest.
     setup.cache = EngineCache::new(setup.cache.folder(), 1);
     assert!(setup.get_with(&with(3)).built);

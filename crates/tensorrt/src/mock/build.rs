@@ -47,7 +47,7 @@ extern "C" fn input(_this: *mut c_void, index: i32) -> *mut c_void {
             ("getDimensions", returns_dims(tensor_dims_32 as _, tensor_dims_64 as _)),
         ],
     );
-    // The network's own: nobody deletes it.
+    // The network owns it, so it is never deleted directly.
     state(|s| s.live.retain(|class| *class != "VTensor"));
     tensor
 }
@@ -118,7 +118,7 @@ extern "C" fn set_compute_capability(_this: *mut c_void, capability: i32, index:
 }
 
 unsafe extern "C" fn create_timing_cache(_this: *mut c_void, data: *const u8, size: usize) -> *mut c_void {
-    // SAFETY: the bytes that the binding passed.
+    // SAFETY: these are the bytes that the binding passed.
     let known = size == 0 || unsafe { std::slice::from_raw_parts(data, size) } == b"TIMINGS";
     if !known {
         log(1, c"timing cache: wrong magic");
@@ -148,21 +148,21 @@ extern "C" fn timings_size(_this: *mut c_void) -> usize {
 extern "C" fn create_profile(_this: *mut c_void) -> *mut c_void {
     let set = returns_dims(set_dims_32 as _, set_dims_64 as _);
     let profile = public("VOptimizationProfile", &[("setDimensions", set), ("isValid", is_valid as _)]);
-    // The builder's own: nobody deletes it.
+    // The builder owns it, so it is never deleted directly.
     state(|s| s.live.retain(|class| *class != "VOptimizationProfile"));
     profile
 }
 
-/// 8: by value.
+/// 8 passes Dims by value.
 unsafe extern "C" fn set_dims_32(_this: *mut c_void, name: *const c_char, selector: i32, dims: Dims32) -> bool {
-    // SAFETY: the binding's string.
+    // SAFETY: this is the binding's string.
     record(format!("setDimensions({}, {selector}, {:?})", unsafe { string(name) }, dims.shape()));
     true
 }
 
-/// From 10: by reference.
+/// From 10 on, Dims are passed by reference.
 unsafe extern "C" fn set_dims_64(_this: *mut c_void, name: *const c_char, selector: i32, dims: *const Dims64) -> bool {
-    // SAFETY: the binding's string and dims.
+    // SAFETY: these are the binding's string and dims.
     unsafe { record(format!("setDimensions({}, {selector}, {:?})", string(name), (*dims).shape())) };
     true
 }
@@ -184,7 +184,7 @@ extern "C" fn set_progress_monitor(_this: *mut c_void, monitor: usize) {
 
 extern "C" fn build(_this: *mut c_void, network: *mut c_void, config: *mut c_void) -> *mut c_void {
     assert!(!network.is_null() && !config.is_null());
-    assert!(state(|s| s.live.contains(&"IParser")), "the parser owns the weights until the build is over");
+    assert!(state(|s| s.live.contains(&"IParser")), "the parser owns the weights until the build is finished");
     if !use_device_memory(state(|s| s.build_memory)) {
         log(1, c"out of memory");
         return std::ptr::null_mut();
@@ -196,14 +196,14 @@ extern "C" fn build(_this: *mut c_void, network: *mut c_void, config: *mut c_voi
     public("VHostMemory", &[("data", plan_data as _), ("size", plan_size as _)])
 }
 
-/// Two phases, one in the other; `false` when the monitor cancels.
+/// Reports two nested phases; `false` when the monitor cancels.
 fn report_progress() -> bool {
     let monitor = state(|s| s.monitor);
     if monitor == 0 {
         return true;
     }
     let class = "IProgressMonitor";
-    // SAFETY: the monitor that the binding set, by the header's signatures.
+    // SAFETY: this is the monitor that the binding set; the signatures are the header's.
     unsafe {
         let start: unsafe extern "C" fn(usize, *const c_char, *const c_char, i32) =
             method(monitor, class, "phaseStart");
@@ -239,9 +239,9 @@ pub extern "C" fn create_parser(network: *mut c_void, _logger: *mut c_void, numb
 
 unsafe extern "C" fn parse(_this: *mut c_void, data: *const u8, size: usize, path: *const c_char) -> bool {
     assert!(!data.is_null() && size > 0);
-    // SAFETY: the binding's string.
+    // SAFETY: this is the binding's string.
     record(format!("parse({})", unsafe { string(path) }));
-    // SAFETY: the bytes that the binding passed.
+    // SAFETY: these are the bytes that the binding passed.
     state(|s| s.parsed = unsafe { std::slice::from_raw_parts(data, size) }.to_vec());
     !state(|s| s.bad_model)
 }

@@ -19,12 +19,12 @@ unsafe extern "C" fn deserialize_8(
     factory: *mut c_void,
 ) -> *mut c_void {
     assert!(factory.is_null());
-    // SAFETY: the same contract.
+    // SAFETY: the contract is the same.
     unsafe { deserialize(this, data, size) }
 }
 
 unsafe extern "C" fn deserialize(_this: *mut c_void, data: *const u8, size: usize) -> *mut c_void {
-    // SAFETY: the bytes that the binding passed.
+    // SAFETY: these are the bytes that the binding passed.
     match unsafe { std::slice::from_raw_parts(data, size) } {
         PLAN => {}
         b"another version" => {
@@ -57,7 +57,7 @@ unsafe extern "C" fn deserialize(_this: *mut c_void, data: *const u8, size: usiz
         ("getTensorShape", returns_dims(shape_32 as _, shape_64 as _)),
         ("getProfileShape", returns_dims(profile_32 as _, profile_64 as _)),
     ];
-    // The newer of two methods, where there are two.
+    // The newer of two methods, if there are two.
     let v2 = slot("VCudaEngine", "getDeviceMemorySizeV2").is_some();
     methods.push(if v2 {
         ("getDeviceMemorySizeV2", memory_size as _)
@@ -89,7 +89,7 @@ extern "C" fn tensor_name(_this: *mut c_void, index: i32) -> *const c_char {
 }
 
 unsafe extern "C" fn io_mode(_this: *mut c_void, name: *const c_char) -> i32 {
-    // SAFETY: the binding's string.
+    // SAFETY: this is the binding's string.
     if unsafe { string(name) } == "images" { 1 } else { 2 }
 }
 
@@ -102,17 +102,17 @@ extern "C" fn format(_this: *mut c_void, _name: *const c_char) -> i32 {
 }
 
 unsafe fn shape(name: *const c_char) -> [i64; 4] {
-    // SAFETY: the binding's string.
+    // SAFETY: this is the binding's string.
     if unsafe { string(name) } == "images" { [-1, 3, 64, 96] } else { [-1, 7, 192, 1] }
 }
 
 unsafe extern "C" fn shape_32(_this: *mut c_void, name: *const c_char) -> Dims32 {
-    // SAFETY: the binding's string.
+    // SAFETY: this is the binding's string.
     dims_32(&unsafe { shape(name) })
 }
 
 unsafe extern "C" fn shape_64(_this: *mut c_void, name: *const c_char) -> Dims64 {
-    // SAFETY: the binding's string.
+    // SAFETY: this is the binding's string.
     dims_64(&unsafe { shape(name) })
 }
 
@@ -168,15 +168,15 @@ extern "C" fn set_profile(_this: *mut c_void, profile: i32, stream: usize) -> bo
     profile == 0
 }
 
-/// By reference in every release.
+/// Every release passes these Dims by reference.
 unsafe extern "C" fn set_input_shape_32(_this: *mut c_void, name: *const c_char, dims: *const Dims32) -> bool {
-    // SAFETY: the binding's string and dims.
+    // SAFETY: these are the binding's string and dims.
     unsafe { record(format!("setInputShape({}, {:?})", string(name), (*dims).shape())) };
     true
 }
 
 unsafe extern "C" fn set_input_shape_64(_this: *mut c_void, name: *const c_char, dims: *const Dims64) -> bool {
-    // SAFETY: the binding's string and dims.
+    // SAFETY: these are the binding's string and dims.
     unsafe { record(format!("setInputShape({}, {:?})", string(name), (*dims).shape())) };
     true
 }
@@ -190,7 +190,7 @@ extern "C" fn context_shape_64(_this: *mut c_void, _name: *const c_char) -> Dims
 }
 
 unsafe extern "C" fn set_address(_this: *mut c_void, name: *const c_char, address: usize) -> bool {
-    // SAFETY: the binding's string.
+    // SAFETY: this is the binding's string.
     record(format!("setTensorAddress({}, {address:#x})", unsafe { string(name) }));
     true
 }

@@ -1,7 +1,7 @@
-//! Files beside an ONNX that hold tensors of it.
+//! The files beside an ONNX file that hold its external tensors.
 //!
-//! Only what leads to tensors is read of the ONNX, and no text is taken for UTF-8: what a runtime takes is looked
-//! through here too.
+//! Only the messages that lead to tensors are decoded, and no text is required to be UTF-8, so that every file that a
+//! runtime accepts can be scanned here too.
 
 use super::super::error::Error;
 use super::proto::EXTERNAL;
@@ -10,19 +10,19 @@ use prost::bytes::Bytes;
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
-/// What files hold of a model: by name, from the model's folder on, the size in bytes that each has at least.
+/// The minimum size in bytes of each external file, by its path relative to the model's folder.
 pub type ExternalFiles = BTreeMap<String, u64>;
 
-/// The files that hold tensors of the ONNX in `bytes`: of the graph, the graphs inside its nodes, its functions, and of any
-/// kind. What isn't ONNX has none. `model` is named in errors.
+/// Lists the files that hold tensors of the ONNX model in `bytes`: tensors of any kind in the graph, in subgraphs and
+/// in functions. Data that isn't ONNX has none. `model` is named in errors.
 ///
 /// # Errors
-/// One that isn't in the model's folder: ONNX doesn't allow it, and it could be any file of the system. A place in a file
-/// that is none.
+/// A file isn't in the model's folder, which ONNX doesn't allow and which could be any file of the system; or an offset
+/// or length isn't a number.
 pub fn external_files(model: &Path, bytes: &[u8]) -> Result<ExternalFiles, Error> {
     let bad = |reason: String| Error::Model { model: model.into(), reason };
     let mut found = Ok(ExternalFiles::new());
-    // No runtime takes what can't be decoded, and says so in its own words.
+    // A runtime will reject a file that can't be decoded, with its own message.
     let Ok(Model { graph, functions }) = Model::decode(bytes) else { return found };
     let mut visit = |tensor: &Tensor| {
         if let Ok(files) = &mut found
@@ -58,7 +58,7 @@ fn add(files: &mut ExternalFiles, tensor: &Tensor) -> Result<(), String> {
         let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
         number.ok_or_else(|| {
             let (value, tensor) = (String::from_utf8_lossy(value), String::from_utf8_lossy(tensor.name()));
-            format!("tensor {tensor:?} has the {key} {value:?} in {location:?}, which is no number: export it again")
+            format!("tensor {tensor:?} has the {key} {value:?} in {location:?}, which isn't a number: export it again")
         })
     };
     let end = number("offset")?.saturating_add(number("length")?);
@@ -67,7 +67,7 @@ fn add(files: &mut ExternalFiles, tensor: &Tensor) -> Result<(), String> {
     Ok(())
 }
 
-/// Of a file or folder inside.
+/// The name of a file or folder below the model's folder.
 fn name_of(part: Component<'_>) -> Option<&str> {
     match part {
         Component::Normal(name) => name.to_str(),
@@ -104,7 +104,7 @@ struct Model {
 struct Function {
     #[prost(message, repeated, tag = "7")]
     node: Vec<Node>,
-    /// Their defaults.
+    /// Default values of the function's attributes.
     #[prost(message, repeated, tag = "11")]
     attribute: Vec<Attribute>,
 }
@@ -174,7 +174,7 @@ mod tests {
     fn tensor(entries: &[(&'static str, &'static str)]) -> Tensor {
         let bytes = |text: &'static str| Some(Bytes::from_static(text.as_bytes()));
         Tensor {
-            // Not UTF-8.
+            // This name isn't UTF-8.
             name: Some(Bytes::from_static(b"w\xe4")),
             external_data: entries.iter().map(|(key, value)| Entry { key: bytes(key), value: bytes(value) }).collect(),
             data_location: Some(EXTERNAL),

@@ -1,13 +1,13 @@
-//! An ONNX in FP16, for TensorRT releases that take each tensor's type from the model.
+//! Conversion of an ONNX model to FP16, for TensorRT releases that take each tensor's type from the model.
 //!
-//! What runs in FP16 is what costs time: every operator on the way from the inputs to a convolution or matrix product.
-//! What comes after the last of them (boxes, keypoints, scores) stays FP32, and so do indices and what picks by them.
-//! A value keeps its name and its type; its FP16 form has a name of its own, and casts make the one from the other where
-//! both are needed. So inputs and outputs are as they were.
+//! The expensive part runs in FP16: every operator on a path from the inputs to a convolution or matrix product.
+//! Operators after the last of these (boxes, keypoints, scores) stay FP32, and so do indices and operators that select
+//! by them. A value keeps its name and type; its FP16 form has a separate name, and casts convert between the two where
+//! both are needed. So inputs and outputs don't change.
 //!
-//! Quantised models: `QuantizeLinear` and `DequantizeLinear` around what runs in FP16 get FP16 scales, so that nothing stands
-//! between a DQ and its convolution, which TensorRT makes one INT8 kernel of. The integers stay as they are. A scale that
-//! FP16 has only with fewer bits stays FP32, and its node with it.
+//! In quantised models, `QuantizeLinear` and `DequantizeLinear` nodes around FP16 operators get FP16 scales, so that
+//! nothing stands between a DQ node and its convolution, which TensorRT fuses into one INT8 kernel. The integers don't
+//! change. A scale that FP16 can't represent with full precision stays FP32, together with its node.
 
 use super::proto::{Attribute, Graph, Node, Tensor, data_type};
 use super::types::{is_standard, value_types};
@@ -17,7 +17,7 @@ use half::slice::HalfFloatSliceExt;
 use prost::bytes::Bytes;
 use std::collections::{HashMap, HashSet};
 
-/// Operators that stay FP32: indices and what picks by them, and those whose FP16 form isn't everywhere.
+/// Operators that stay FP32: those on indices or selecting by them, and those that not every release supports in FP16.
 const STAY: [&str; 36] = [
     "ArgMax",
     "ArgMin",
@@ -57,19 +57,19 @@ const STAY: [&str; 36] = [
     "Unique",
 ];
 
-/// Where the weights are: what comes after the last of these is decoding.
+/// Operators with weights; everything after the last of them is decoding.
 const WEIGHTED: [&str; 4] = ["Conv", "ConvTranspose", "Gemm", "MatMul"];
 
 /// Operators that move values without computing.
 const MOVE: [&str; 6] = ["Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "Flatten"];
 
-/// Why a model can't be converted: an initialiser that can't be read.
+/// Why a model can't be converted, for example an initialiser that can't be read.
 pub type Reason = String;
 
-/// Converts the graph; `external` gives the bytes of a tensor that is in another file.
+/// Converts the graph; `external` returns the bytes of a tensor in another file.
 ///
 /// # Errors
-/// An initialiser's bytes don't match its shape, or aren't to be had.
+/// An initialiser's bytes don't match its shape, or can't be read.
 pub fn convert(graph: &mut Graph, external: &dyn Fn(&Tensor) -> Result<Bytes, Reason>) -> Result<(), Reason> {
     let types = value_types(graph);
     let is_float = |name: &str| types.get(name) == Some(&data_type::FLOAT);
@@ -99,7 +99,7 @@ pub fn convert(graph: &mut Graph, external: &dyn Fn(&Tensor) -> Result<Bytes, Re
     let wanted_float = wanted_as_float(graph, &chosen);
     for (mut node, chosen) in std::mem::take(&mut graph.node).into_iter().zip(chosen) {
         if !chosen {
-            // Shapes don't depend on the type: no cast for them.
+            // Shapes don't depend on the element type, so they need no cast.
             if matches!(node.op_type(), "Shape" | "Size") {
                 for input in
                     node.input.iter_mut().filter(|input| halves.contains(*input) && !wanted_float.contains(*input))
@@ -150,7 +150,7 @@ pub fn convert(graph: &mut Graph, external: &dyn Fn(&Tensor) -> Result<Bytes, Re
     Ok(())
 }
 
-/// Names of constants and FP32 tensors behind them: initialisers and `Constant` nodes.
+/// The FP32 tensors of constants by name, from initialisers and `Constant` nodes.
 fn constants(graph: &Graph, is_float: &dyn Fn(&str) -> bool) -> HashMap<String, Tensor> {
     let initializers = graph.initializer.iter().map(|tensor| (tensor.name().to_owned(), tensor.clone()));
     let nodes = graph.node.iter().filter(|node| node.op_type() == "Constant").filter_map(|node| {
@@ -188,7 +188,7 @@ fn choose(
             && is_standard(node)
             && !STAY.contains(&node.op_type())
             && match quantises(node) {
-                // A scale that isn't a constant isn't TensorRT's either.
+                // TensorRT doesn't support scales that aren't constants.
                 true => node.input.get(1).and_then(fit) == Some(Fit::Exactly),
                 false => node.output.iter().any(|output| is_float(output)),
             }
@@ -202,14 +202,14 @@ pub fn quantises(node: &Node) -> bool {
     is_standard(node) && matches!(node.op_type(), "QuantizeLinear" | "DequantizeLinear")
 }
 
-/// How FP16 has a constant's values.
+/// How well FP16 represents a constant's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fit {
-    /// All of them with FP16's full precision.
+    /// All values have FP16's full precision.
     Exactly,
-    /// Some are 0 or so small that they lose bits.
+    /// Some values are 0 or so small that they lose bits.
     Roughly,
-    /// Some are too large.
+    /// Some values are too large.
     Not,
 }
 
@@ -225,7 +225,7 @@ impl Fit {
     }
 }
 
-/// Nodes that compute with floats made from the graph's inputs, not from constants or indices only.
+/// Nodes that compute with floats derived from the graph's inputs, not only from constants or indices.
 fn from_image(graph: &Graph, is_float: &dyn Fn(&str) -> bool) -> HashSet<usize> {
     let initializers: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name()).collect();
     let mut values: HashSet<&str> =
@@ -246,12 +246,12 @@ fn from_image(graph: &Graph, is_float: &dyn Fn(&str) -> bool) -> HashSet<usize> 
     nodes
 }
 
-/// Moves an image, whatever its type.
+/// Whether the node only moves or casts an image of any type.
 fn is_image(node: &Node) -> bool {
     MOVE.contains(&node.op_type()) || matches!(node.op_type(), "Slice" | "Cast" | "Pad" | "Concat")
 }
 
-/// Nodes with a weighted one behind them, and those themselves.
+/// Nodes with weights, and all nodes that lead to them.
 fn to_weights(graph: &Graph, constants: &HashMap<String, Tensor>) -> HashSet<usize> {
     let producers: HashMap<&str, &Node> =
         graph.node.iter().flat_map(|node| node.output.iter().map(move |output| (output.as_str(), node))).collect();
@@ -273,7 +273,7 @@ fn is_expectation(node: &Node, producers: &HashMap<&str, &Node>, constants: &Has
         return false;
     }
     let mut value = node.input.first();
-    // As many steps as there are nodes: a cycle isn't ONNX's, but would never end.
+    // The steps are limited to the number of nodes: a cycle is invalid ONNX, but the loop must still end.
     for _ in 0..producers.len() {
         match value.and_then(|value| producers.get(value.as_str())) {
             Some(producer) if producer.op_type() == "Softmax" => return true,
@@ -284,7 +284,7 @@ fn is_expectation(node: &Node, producers: &HashMap<&str, &Node>, constants: &Has
     false
 }
 
-/// Values that somebody takes as they are: nodes that stay, graphs inside nodes, outputs.
+/// Values that are needed in FP32: by nodes that stay FP32, by subgraphs or as outputs.
 fn wanted_as_float(graph: &Graph, chosen: &[bool]) -> HashSet<String> {
     let mut wanted: HashSet<String> = graph.output.iter().map(|output| output.name().to_owned()).collect();
     for (node, chosen) in graph.node.iter().zip(chosen) {
@@ -361,7 +361,7 @@ fn floats(tensor: &Tensor, external: &dyn Fn(&Tensor) -> Result<Bytes, Reason>) 
     }
 }
 
-/// Constants that only FP16 nodes took, and what the file said about values that are gone.
+/// Removes constants that only FP16 nodes used, and the type information of values that no longer exist.
 fn drop_unused(graph: &mut Graph) {
     let mut used: HashSet<String> = graph.output.iter().map(|output| output.name().to_owned()).collect();
     for node in &graph.node {

@@ -8,15 +8,15 @@ use prost::Message;
 use std::collections::HashSet;
 
 impl Onnx {
-    /// Inputs, outputs and metadata, without a runtime.
+    /// Reads inputs, outputs and metadata without a runtime.
     ///
     /// # Errors
-    /// One of them is no tensor, or has elements that nothing here reads.
+    /// An input or output isn't a tensor, or has an unsupported element type.
     pub fn info(&self) -> Result<ModelInfo, Error> {
         let bad = |reason: String| Error::Model { model: self.path.clone(), reason };
         let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
         if let Some(graph) = &self.model.graph {
-            // Before IR version 4 weights had to be among the inputs too.
+            // Before IR version 4, weights had to be listed among the inputs too.
             let weights: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name()).collect();
             for input in graph.input.iter().filter(|input| !weights.contains(input.name())) {
                 inputs.push(tensor(input).map_err(bad)?);
@@ -32,7 +32,7 @@ impl Onnx {
 fn tensor(value: &ValueInfo) -> Result<TensorInfo, String> {
     let name = value.name().to_owned();
     let Some(declared) = value.r#type.as_ref().and_then(|r#type| r#type.tensor_type.as_ref()) else {
-        return Err(format!("{name} is no tensor"));
+        return Err(format!("{name} isn't a tensor"));
     };
     let element = match declared.elem_type() {
         data_type::FLOAT => ElementType::F32,
@@ -58,7 +58,7 @@ mod tests {
     use model::{InputSpec, Layout, head};
     use std::path::Path;
 
-    /// The test models' inputs are what tests/models/README.md says, dynamic dimensions included.
+    /// The test models' inputs are those in tests/models/README.md, including dynamic dimensions.
     #[test]
     fn inputs_and_outputs_are_those_of_the_file() {
         let read = |name: &str| {

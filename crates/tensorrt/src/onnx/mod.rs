@@ -1,4 +1,4 @@
-//! What TensorRT doesn't do with an ONNX file: list the files that belong to it, read its metadata, convert it to FP16.
+//! Operations on ONNX files that TensorRT doesn't offer: listing external files, reading metadata, converting to FP16.
 
 mod external;
 mod fp16;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// An ONNX model as it is on disk.
+/// An ONNX model as stored on disk.
 #[derive(Debug)]
 pub struct Onnx {
     path: PathBuf,
@@ -54,13 +54,13 @@ impl Onnx {
         &self.bytes
     }
 
-    /// Metadata; Ultralytics writes `names`, `task`, `imgsz`, `stride`.
+    /// The file's metadata; Ultralytics writes `names`, `task`, `imgsz`, `stride`.
     pub fn metadata(&self) -> BTreeMap<String, String> {
         let entries = self.model.metadata_props.iter();
         entries.map(|entry| (entry.key().to_owned(), entry.value().to_owned())).collect()
     }
 
-    /// Height and width that an Ultralytics export was made for, from its metadata.
+    /// Height and width for which an Ultralytics model was exported, from its metadata.
     pub fn image_size(&self) -> Option<(u32, u32)> {
         let metadata = self.metadata();
         let numbers = metadata.get("imgsz")?.trim_matches(['[', ']', '(', ')']).split(',');
@@ -72,7 +72,7 @@ impl Onnx {
         }
     }
 
-    /// Whether it has `QuantizeLinear` or `DequantizeLinear` nodes, which say what runs in INT8.
+    /// Whether it has `QuantizeLinear` or `DequantizeLinear` nodes, which determine what runs in INT8.
     pub fn is_quantised(&self) -> bool {
         let mut found = false;
         if let Some(graph) = &self.model.graph {
@@ -81,12 +81,12 @@ impl Onnx {
         found
     }
 
-    /// The model in FP16 up to its last convolution or matrix product; inputs and outputs as they were.
+    /// Converts the model to FP16 up to its last convolution or matrix product; inputs and outputs don't change.
     ///
     /// # Errors
-    /// Weights that can't be read.
+    /// The weights can't be read.
     pub fn to_fp16(&self) -> Result<Vec<u8>, Error> {
-        // Refuses files elsewhere.
+        // This rejects files outside the model's folder.
         external_files(&self.path, &self.bytes)?;
         let mut model = self.model.clone();
         if let Some(graph) = &mut model.graph {
@@ -96,7 +96,7 @@ impl Onnx {
         Ok(model.encode_to_vec())
     }
 
-    /// The bytes of a tensor that is in another file.
+    /// Reads the bytes of a tensor in an external file.
     fn external_data(&self, tensor: &proto::Tensor) -> Result<Bytes, String> {
         let entry = |key: &str| tensor.external_data.iter().find(|entry| entry.key() == key).map(|entry| entry.value());
         let location = entry("location").unwrap_or_default();
@@ -115,7 +115,7 @@ impl Onnx {
     }
 }
 
-/// Every node of a graph and the graphs inside it.
+/// Visits every node of a graph and its subgraphs.
 fn visit_nodes(graph: &proto::Graph, visit: &mut dyn FnMut(&proto::Node)) {
     for node in &graph.node {
         visit(node);
@@ -125,7 +125,7 @@ fn visit_nodes(graph: &proto::Graph, visit: &mut dyn FnMut(&proto::Node)) {
     }
 }
 
-/// Every name of a value in a graph and the graphs inside it.
+/// Visits the name of every value in a graph and its subgraphs.
 fn visit_names(graph: &proto::Graph, visit: &mut dyn FnMut(&str)) {
     graph.input.iter().chain(&graph.output).for_each(|info| visit(info.name()));
     graph.initializer.iter().for_each(|tensor| visit(tensor.name()));
@@ -157,7 +157,7 @@ pub(super) mod tests {
         Onnx::from_bytes(Path::new("/models/a.onnx"), model.encode_to_vec()).unwrap()
     }
 
-    /// A model with a graph and nothing in it.
+    /// A model with an empty graph.
     pub fn model_bytes() -> Vec<u8> {
         model(vec![], &[]).bytes().to_vec()
     }

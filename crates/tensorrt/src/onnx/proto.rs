@@ -1,4 +1,4 @@
-//! ONNX's protobuf messages, every field (so that a model is written back whole), from the published `onnx.proto`.
+//! ONNX's protobuf messages with every field of the published `onnx.proto`, so that a model is written back completely.
 
 use prost::bytes::Bytes;
 
@@ -22,7 +22,7 @@ pub struct Model {
     pub opset_import: Vec<OperatorSet>,
     #[prost(message, repeated, tag = "14")]
     pub metadata_props: Vec<Entry>,
-    /// Not read: kept as it is.
+    /// Kept without being interpreted.
     #[prost(bytes = "bytes", repeated, tag = "20")]
     pub training_info: Vec<Bytes>,
     #[prost(bytes = "bytes", repeated, tag = "25")]
@@ -145,7 +145,7 @@ pub struct SparseTensor {
     pub dims: Vec<i64>,
 }
 
-/// `TensorProto.DataType`, as far as it's used.
+/// The values of `TensorProto.DataType` that are used.
 pub mod data_type {
     pub const FLOAT: i32 = 1;
     pub const UINT8: i32 = 2;
@@ -208,7 +208,7 @@ pub struct ValueInfo {
 pub struct Type {
     #[prost(message, optional, tag = "1")]
     pub tensor_type: Option<TensorType>,
-    /// Sequences, maps, optionals and sparse tensors: not read, kept as they are.
+    /// Sequences, maps, optionals and sparse tensors are kept without being interpreted.
     #[prost(bytes = "bytes", optional, tag = "4")]
     pub sequence_type: Option<Bytes>,
     #[prost(bytes = "bytes", optional, tag = "5")]
@@ -221,14 +221,14 @@ pub struct Type {
     pub optional_type: Option<Bytes>,
 }
 
-/// What is in [`TensorType::shape`].
+/// The content of [`TensorType::shape`].
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Shape {
     #[prost(message, repeated, tag = "1")]
     pub dim: Vec<Dimension>,
 }
 
-/// A dynamic one has a name instead of a value, or nothing.
+/// A dimension; a dynamic one has a name instead of a value, or neither.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Dimension {
     #[prost(int64, optional, tag = "1")]

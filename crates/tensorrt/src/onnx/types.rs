@@ -1,9 +1,9 @@
-//! Element types of a graph's values, as far as they follow from the file.
+//! Element types of a graph's values, as far as they can be inferred from the file.
 
 use super::proto::{Graph, Node, data_type};
 use std::collections::HashMap;
 
-/// By name, `TensorProto.DataType`. Values whose type nothing tells are left out.
+/// `TensorProto.DataType` by the value's name. Values whose type can't be inferred are left out.
 pub fn value_types(graph: &Graph) -> HashMap<String, i32> {
     let mut types: HashMap<String, i32> = HashMap::new();
     for info in graph.value_info.iter().chain(&graph.output).chain(&graph.input) {
@@ -12,7 +12,7 @@ pub fn value_types(graph: &Graph) -> HashMap<String, i32> {
         }
     }
     types.extend(graph.initializer.iter().map(|tensor| (tensor.name().to_owned(), tensor.data_type())));
-    // Nodes are sorted: a value is made before it is used.
+    // Nodes are topologically sorted, so a value is defined before it is used.
     for node in &graph.node {
         for (index, output) in node.output.iter().enumerate() {
             if let Some(elem) = output_type(node, index, &types) {
@@ -37,14 +37,14 @@ fn output_type(node: &Node, index: usize, types: &HashMap<String, i32>) -> Optio
         "OneHot" => input(2),
         "DequantizeLinear" => input(1),
         "QuantizeLinear" => Some(input(2).unwrap_or(data_type::UINT8)),
-        // What they do is in graphs of their own.
+        // Their results are defined in subgraphs.
         "If" | "Loop" | "Scan" => None,
         _ if !is_standard(node) => None,
         _ => input(0),
     }
 }
 
-/// Of ONNX's own operators.
+/// Whether the operator is one of ONNX's standard operators.
 pub fn is_standard(node: &Node) -> bool {
     matches!(node.domain(), "" | "ai.onnx")
 }

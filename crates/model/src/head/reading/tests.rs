@@ -1,4 +1,4 @@
-//! What a run on an empty picture says of heads that have one shape.
+//! Tests that a run on an empty picture distinguishes heads with the same shape.
 
 use super::super::{HeadChoice, HeadError, Output, recognise};
 use crate::{ElementType, ModelInfo, TensorInfo};
@@ -14,7 +14,7 @@ fn model(shape: &[usize], metadata: &[(&str, &str)]) -> ModelInfo {
     }
 }
 
-/// Recognises the model, and holds these values against what it was recognised as.
+/// Recognises the model, and checks these values against the recognised head.
 fn check_as(
     choice: HeadChoice,
     shape: &[usize],
@@ -33,7 +33,8 @@ fn check(shape: &[usize], metadata: &[(&str, &str)], data: &[f32]) -> Result<&'s
     check_as(HeadChoice::Auto, shape, metadata, data)
 }
 
-/// The channels of all anchors, `[channels, anchors]`: a box of 20 by 30 pixels at each anchor, then what `rest` gives.
+/// The channels of all anchors, `[channels, anchors]`: a box of 20 by 30 pixels at each anchor, then the values of
+/// `rest`.
 fn grid(channels: usize, rest: impl Fn(usize, usize) -> f32) -> Vec<f32> {
     let value = |channel: usize, anchor: usize| match channel {
         0 => 4.0 + 8.0 * (anchor % 80) as f32,
@@ -45,7 +46,7 @@ fn grid(channels: usize, rest: impl Fn(usize, usize) -> f32) -> Vec<f32> {
     (0..channels * ANCHORS).map(|i| value(i / ANCHORS, i % ANCHORS)).collect()
 }
 
-/// Rows of six, most of them as a detector leaves them where there's nothing.
+/// Rows of six values, most of them as a detector fills them when it finds nothing.
 fn rows(row: impl Fn(usize) -> [f32; 6]) -> Vec<f32> {
     (0..300).flat_map(row).collect()
 }
@@ -64,7 +65,7 @@ fn detectors_without_metadata_are_what_they_were() {
     for channels in [84, 7, 6, 5, 116] {
         assert_eq!(check(&[channels, ANCHORS], &[], &grid(channels, quiet)), Ok("yolo"), "{channels}");
     }
-    // One that finds nothing at all in an empty picture, and one that finds a few things in any.
+    // One model finds nothing in an empty picture, another a few objects in any picture.
     assert_eq!(check(&[84, ANCHORS], &[], &vec![0.0; 84 * ANCHORS]), Ok("yolo"));
     let mut few = vec![0.0; 84 * ANCHORS];
     for (channel, value) in [320.0, 240.0, 200.0, 260.0, 0.9].into_iter().enumerate() {
@@ -77,7 +78,7 @@ fn detectors_without_metadata_are_what_they_were() {
 
 #[test]
 fn keypoints_are_no_scores() {
-    // 5, 21 and 133 keypoints with and without a confidence.
+    // Keypoints with and without a confidence.
     for (count, dims) in [(5, 3), (21, 3), (21, 2), (133, 3), (133, 2), (1, 3)] {
         let channels = 5 + count * dims;
         let value = |channel: usize, anchor: usize| match channel {
@@ -89,14 +90,14 @@ fn keypoints_are_no_scores() {
         let text = format!("{count} keypoints of {dims} values");
         says(outcome, &["aren't those of a yolo head", "scores are 0-1", &text, "head=NAME"]);
     }
-    // A detector of 52 classes has as many channels as a pose model.
+    // A detector with 52 classes has as many channels as a pose model.
     let outcome = check(&[56, ANCHORS], &[], &grid(56, |_, _| 1e-4));
     says(outcome, &["aren't those of a yolo-pose head", "within one pixel", "yolo: 52 classes"]);
 }
 
 #[test]
 fn angles_and_coefficients_are_no_scores() {
-    // Oriented boxes with 1, 15 and 80 classes; the angle is beyond 1, below 0, or a little above 0 everywhere.
+    // Oriented boxes with 1, 15 and 80 classes; the angle is above 1, below 0, or slightly above 0 everywhere.
     for (classes, angle) in [(1, 1.2), (15, -0.5), (80, 2.3), (1, 0.7), (15, 0.5)] {
         let channels = 4 + classes + 1;
         let last = channels - 1;
@@ -138,14 +139,14 @@ fn rows_show_whether_they_are_corners() {
     // Class before score.
     says(check(&[300, 6], &[], &rows(|i| [1.0, 2.0, 30.0, 40.0, (i % 80) as f32, 0.5])), &["a score of 2"]);
     says(check(&[300, 6], &[], &rows(|_| [1.0, 2.0, 30.0, 40.0, 0.5, 0.5])), &["class 0.5"]);
-    // Nothing but zeros, as NMS inside leaves them: only metadata or the user can say it.
+    // All values are zero, as after NMS inside the model, so only metadata or the user can decide.
     let nothing = vec![0.0; 300 * 6];
     says(check(&[300, 6], &[], &nothing), &["can't be told", "yolo-end-to-end", "RT-DETR", "head=NAME"]);
     assert_eq!(check(&[300, 6], &vouched, &nothing), Ok("yolo-end-to-end"));
     assert_eq!(check_as(HeadChoice::YoloEndToEnd, &[300, 6], &[], &nothing), Ok("yolo-end-to-end"));
 }
 
-/// Metadata that says what the model is stands against what an unusual one finds in an empty picture.
+/// Metadata that states the head outweighs an unusual result for an empty picture.
 #[test]
 fn metadata_counts_more_than_tendencies() {
     let busy = grid(7, |channel, _| if channel == 5 { 0.7 } else { 0.0 });

@@ -1,4 +1,4 @@
-//! Small graphs, and what of them is FP16 afterwards.
+//! Small graphs, and which parts of them are FP16 after the conversion.
 
 use super::super::proto::{TensorType, Type, ValueInfo};
 use super::*;
@@ -24,7 +24,7 @@ fn node(op: &str, inputs: &[&str], outputs: &[&str]) -> Node {
     Node { op_type: Some(op.into()), input: strings(inputs), output: strings(outputs), ..Node::default() }
 }
 
-/// From the FP32 image `x` to the FP32 result `y`.
+/// A graph from the FP32 image `x` to the FP32 result `y`.
 fn graph(nodes: Vec<Node>, initializer: Vec<Tensor>) -> Graph {
     Graph {
         node: nodes,
@@ -212,7 +212,7 @@ fn quantised_convolutions_have_nothing_between_dq_and_conv() {
         ]
     );
     let integers = graph.initializer.iter().find(|tensor| tensor.name() == "w").unwrap();
-    assert_eq!(integers.int32_data, [127, -64], "the integers are what they were");
+    assert_eq!(integers.int32_data, [127, -64], "the integers are unchanged");
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn scales_that_would_lose_bits_stay() {
     assert_eq!(
         lines[3..5],
         ["e = DequantizeLinear(w, t, zero)", "e_fp16 = Cast(e)"],
-        "the weights are made with the scale as it is: {lines:?}"
+        "the weights are dequantised with the original scale: {lines:?}"
     );
     let (lines, _) = converted(quantised(1e-6, 0.001));
     assert_eq!(lines[..2], ["q = QuantizeLinear(x, s, zero)", "d = DequantizeLinear(q, s, zero)"]);
