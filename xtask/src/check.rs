@@ -58,7 +58,7 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     outcome.print_skipped();
     heading("Results");
     outcome.results.iter().for_each(|result| println!("{result}"));
-    for line in &outcome.last_words {
+    for line in &outcome.crash_output {
         println!("  {line}");
     }
     if !outcome.passed {
@@ -83,13 +83,13 @@ struct Outcome {
     results: Vec<String>,
     failed: Vec<String>,
     /// What test binaries that died by a signal said last: the C library's or GLib's reason is there.
-    last_words: Vec<String>,
+    crash_output: Vec<String>,
     skipped: Vec<String>,
     latest: VecDeque<String>,
 }
 
 /// Lines kept of a test binary that died.
-const LAST_WORDS: usize = 12;
+const CRASH_LINES: usize = 12;
 
 impl Outcome {
     /// Runs the tests, prints what they print and keeps what matters.
@@ -117,7 +117,7 @@ impl Outcome {
         } else if text.contains("process didn't exit successfully") && text.contains("(signal: ") {
             // It ended before it could say which test failed.
             self.failed.push(text.trim().to_string());
-            self.last_words.extend(self.latest.drain(..));
+            self.crash_output.extend(self.latest.drain(..));
         } else if let Some(at) = text.find("skipped: ") {
             // A test's own line can follow the harness's "test NAME ... " on the same line.
             self.skipped.push(text[at..].trim_start_matches("skipped: ").to_string());
@@ -128,7 +128,7 @@ impl Outcome {
                 self.failed.push(name.to_string());
             }
         }
-        if self.latest.len() == LAST_WORDS {
+        if self.latest.len() == CRASH_LINES {
             self.latest.pop_front();
         }
         self.latest.push_back(text.to_string());
@@ -168,6 +168,6 @@ corrupted size vs. prev_size
         assert_eq!(outcome.failed, ["b", crashed]);
         assert_eq!(outcome.skipped, ["gpu: ignored, needs a GPU", "c: media/x.mp4 is missing: cargo xtask setup"]);
         assert_eq!(outcome.results.len(), 1);
-        assert!(outcome.last_words.ends_with(&["running 1 test".into(), "corrupted size vs. prev_size".into()]));
+        assert!(outcome.crash_output.ends_with(&["running 1 test".into(), "corrupted size vs. prev_size".into()]));
     }
 }

@@ -44,9 +44,9 @@ pub fn run_quiet(command: &mut Command) -> Result<String> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
-    said.push_str(&String::from_utf8_lossy(&output.stderr));
-    let lines: Vec<&str> = said.trim_end().lines().collect();
+    let mut printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    printed.push_str(&String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<&str> = printed.trim_end().lines().collect();
     let last = lines[lines.len().saturating_sub(25)..].join("\n  ");
     bail!("{} ended with {}:\n  {last}", line(command), output.status)
 }

@@ -36,7 +36,7 @@ impl Default for Options {
 }
 
 pub fn run_demo(paths: &Paths, options: &Options) -> Result<()> {
-    let way = way(&options.backend)?;
+    let backend = backend(&options.backend)?;
     let clip = match &options.clip {
         Some(clip) => fs::canonicalize(clip).with_context(|| clip.display().to_string())?,
         None => paths.root.join("media/bikes.mp4"),
@@ -58,36 +58,36 @@ pub fn run_demo(paths: &Paths, options: &Options) -> Result<()> {
     }
 
     heading(&format!("Detection and pose over {}", paths.short(&clip)));
-    let (wall, cpu) = times.measure("detection and pose", || infer(paths, &plugin, &clip, &way, &lines, &video))?;
+    let (wall, cpu) = times.measure("detection and pose", || infer(paths, &plugin, &clip, &backend, &lines, &video))?;
     let text = fs::read_to_string(&lines).with_context(|| lines.display().to_string())?;
     let summary = Summary::of(&text).with_context(|| lines.display().to_string())?;
     if summary.frames == 0 {
         bail!("{} has no frame: is {} an MP4 with H.264?", lines.display(), clip.display());
     }
-    times.measure("picture", || save_frame(paths, &video, summary.fullest, &picture))?;
+    times.measure("picture", || save_frame(paths, &video, summary.most_poses, &picture))?;
 
     times.print();
     heading("Result");
     print_summary(&summary, wall, cpu);
     println!("  annotated video           {}", paths.short(&video));
-    println!("  frame with most poses     {} (frame {})", paths.short(&picture), summary.fullest);
+    println!("  frame with most poses     {} (frame {})", paths.short(&picture), summary.most_poses);
     println!("  objects, one line a frame {}", paths.short(&lines));
     Ok(())
 }
 
 /// What differs between the backends.
-struct Way {
-    backend: &'static str,
+struct Backend {
+    name: &'static str,
     decoder: &'static str,
     /// Between drawing and encoding, which is the CPU's.
     download: &'static str,
 }
 
-fn way(backend: &str) -> Result<Way> {
-    match backend {
-        "cpu" => Ok(Way { backend: "cpu", decoder: "avdec_h264", download: "" }),
-        "tensorrt" => Ok(Way {
-            backend: "tensorrt",
+fn backend(name: &str) -> Result<Backend> {
+    match name {
+        "cpu" => Ok(Backend { name: "cpu", decoder: "avdec_h264", download: "" }),
+        "tensorrt" => Ok(Backend {
+            name: "tensorrt",
             decoder: "nvh264dec ! video/x-raw(memory:CUDAMemory)",
             download: "! cudadownload ! video/x-raw",
         }),
@@ -107,7 +107,7 @@ fn infer(
     paths: &Paths,
     plugin: &Plugin,
     clip: &Path,
-    way: &Way,
+    backend: &Backend,
     lines: &Path,
     video: &Path,
 ) -> Result<(Duration, Duration)> {
@@ -115,10 +115,10 @@ fn infer(
         "filesrc location={} ! qtdemux ! h264parse ! {} ! progressreport update-freq=2 ! {} \
          ! trtpublish location={} ! trtoverlay {} ! x264enc speed-preset=veryfast ! mp4mux ! filesink location={}",
         quoted(clip)?,
-        way.decoder,
-        elements(way.backend),
+        backend.decoder,
+        elements(backend.name),
         quoted(lines)?,
-        way.download,
+        backend.download,
         quoted(video)?
     );
     let mut launch = Command::new("gst-launch-1.0");
@@ -193,9 +193,9 @@ mod tests {
 
     #[test]
     fn only_the_two_backends_are_taken() {
-        assert!(way("tensorrt").unwrap().decoder.contains("memory:CUDAMemory"));
-        assert!(way("cpu").unwrap().download.is_empty());
-        assert!(way("gpu").is_err());
+        assert!(backend("tensorrt").unwrap().decoder.contains("memory:CUDAMemory"));
+        assert!(backend("cpu").unwrap().download.is_empty());
+        assert!(backend("gpu").is_err());
     }
 
     #[test]

@@ -120,15 +120,15 @@ fn parse() -> Result<Task> {
 fn setup(paths: &Paths, purpose: Purpose, times: &mut Times) -> Result<()> {
     times.measure("system packages", || system::install(purpose))?;
     let manifest = manifest::Manifest::read(paths)?;
-    times.measure("ONNX Runtime", || models::place_library(paths, &manifest))?;
+    times.measure("ONNX Runtime", || models::install_library(paths, &manifest))?;
     let (clips, models) = match purpose {
         Purpose::Demo => (vec![demo::CLIP.into()], demo::MODELS.map(String::from).into()),
         Purpose::Test => (manifest.clip.keys().cloned().collect(), manifest.without_conversion()),
     };
-    times.measure("sample clip", || models::place_clips(paths, &manifest, &clips))?;
-    times.measure("models", || models::place_models(paths, &manifest, &models))?;
+    times.measure("sample clip", || models::install_clips(paths, &manifest, &clips))?;
+    times.measure("models", || models::install_models(paths, &manifest, &models))?;
     if purpose == Purpose::Test {
-        times.measure("TensorRT for tests", || tensorrt::place_for_tests(paths, &manifest))?;
+        times.measure("TensorRT for tests", || tensorrt::install_for_tests(paths, &manifest))?;
         times.measure("Python packages", || python::for_tests(paths))?;
         times.measure("fuzzer", || fuzz::install(paths))?;
     }

@@ -28,7 +28,7 @@ fn fetch(paths: &Paths, manifest: &Manifest, names: &[String]) -> Result<()> {
         let known: Vec<&str> = manifest.model.keys().map(String::as_str).collect();
         bail!("no model '{name}': there are {}", known.join(", "));
     }
-    place_models(paths, manifest, names)
+    install_models(paths, manifest, names)
 }
 
 fn list(paths: &Paths, manifest: &Manifest) -> Result<()> {
@@ -54,62 +54,62 @@ fn list(paths: &Paths, manifest: &Manifest) -> Result<()> {
 }
 
 /// ONNX Runtime's library, where the plugin looks for it.
-pub fn place_library(paths: &Paths, manifest: &Manifest) -> Result<()> {
+pub fn install_library(paths: &Paths, manifest: &Manifest) -> Result<()> {
     heading("ONNX Runtime");
     for library in manifest.library.values() {
-        place(paths, manifest, library, &paths.data.join("lib").join(&library.file))?;
+        install(paths, manifest, library, &paths.data.join("lib").join(&library.file))?;
     }
     Ok(())
 }
 
 /// Sample clips and pictures by name, in media/.
-pub fn place_clips(paths: &Paths, manifest: &Manifest, names: &[String]) -> Result<()> {
+pub fn install_clips(paths: &Paths, manifest: &Manifest, names: &[String]) -> Result<()> {
     heading("Sample clip and pictures");
     for name in names {
         let clip = manifest.clip.get(name).with_context(|| format!("no clip '{name}'"))?;
-        place(paths, manifest, clip, &paths.root.join("media").join(&clip.file))?;
+        install(paths, manifest, clip, &paths.root.join("media").join(&clip.file))?;
     }
     Ok(())
 }
 
 /// Models by name, in models/.
-pub fn place_models(paths: &Paths, manifest: &Manifest, names: &[String]) -> Result<()> {
+pub fn install_models(paths: &Paths, manifest: &Manifest, names: &[String]) -> Result<()> {
     heading("Models");
     let mut converter = Converter::default();
     for name in names {
         let model = manifest.model.get(name).with_context(|| format!("no model '{name}'"))?;
-        let place_at = paths.root.join("models").join(&model.asset.file);
+        let target = paths.root.join("models").join(&model.asset.file);
         match &model.convert {
-            _ if model.committed && place_at.exists() => {
-                println!("  {} is part of the repository", paths.short(&place_at))
+            _ if model.committed && target.exists() => {
+                println!("  {} is part of the repository", paths.short(&target))
             }
-            None => place(paths, manifest, &model.asset, &place_at)?,
-            Some(convert) => place_converted(paths, manifest, model, convert, &place_at, &mut converter)?,
+            None => install(paths, manifest, &model.asset, &target)?,
+            Some(convert) => install_converted(paths, manifest, model, convert, &target, &mut converter)?,
         }
     }
     converter.finish()
 }
 
-fn already(paths: &Paths, place: &Path) {
-    println!("  {} is there", paths.short(place));
+fn already(paths: &Paths, target: &Path) {
+    println!("  {} is there", paths.short(target));
 }
 
-fn done(paths: &Paths, asset: &Asset, place: &Path) {
-    println!("  {}: licence {}", paths.short(place), asset.licence);
+fn done(paths: &Paths, asset: &Asset, target: &Path) {
+    println!("  {}: licence {}", paths.short(target), asset.licence);
 }
 
 /// Puts a file of a package into its place, unless it is there already.
-fn place(paths: &Paths, manifest: &Manifest, asset: &Asset, place: &Path) -> Result<()> {
+fn install(paths: &Paths, manifest: &Manifest, asset: &Asset, target: &Path) -> Result<()> {
     let [member] = &asset.members[..] else { bail!("{} has {} members", asset.file, asset.members.len()) };
-    if sha256_of(place)?.is_some_and(|found| found == member.sha256) {
-        already(paths, place);
+    if sha256_of(target)?.is_some_and(|found| found == member.sha256) {
+        already(paths, target);
         return Ok(());
     }
     let archive = package::fetch(paths, manifest.package(&asset.package)?)?;
     for bytes in package::extract(&archive, &asset.members)? {
-        write_atomically(place, &bytes)?;
+        write_atomically(target, &bytes)?;
     }
-    done(paths, asset, place);
+    done(paths, asset, target);
     Ok(())
 }
 
@@ -139,12 +139,12 @@ impl Converted {
     }
 }
 
-fn place_converted(
+fn install_converted(
     paths: &Paths,
     manifest: &Manifest,
     model: &Model,
     convert: &Convert,
-    place: &Path,
+    target: &Path,
     converter: &mut Converter,
 ) -> Result<()> {
     let cached = Converted::find(paths, model, convert)?;
@@ -153,12 +153,12 @@ fn place_converted(
         converter.convert(paths, &archive, model, convert, &cached)?;
     }
     let checked = cached.checked()?.with_context(|| format!("{} changed while it was read", cached.file.display()))?;
-    if sha256_of(place)?.is_some_and(|found| found == checked) {
-        already(paths, place);
+    if sha256_of(target)?.is_some_and(|found| found == checked) {
+        already(paths, target);
         return Ok(());
     }
-    write_atomically(place, &fs::read(&cached.file).with_context(|| cached.file.display().to_string())?)?;
-    done(paths, &model.asset, place);
+    write_atomically(target, &fs::read(&cached.file).with_context(|| cached.file.display().to_string())?)?;
+    done(paths, &model.asset, target);
     Ok(())
 }
 

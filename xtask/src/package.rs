@@ -86,10 +86,10 @@ pub fn scratch_in(folder: &Path, name: &str) -> Result<TempDir> {
 
 /// The package's archive in the download cache, fetched if it isn't there.
 pub fn fetch(paths: &Paths, package: &Package) -> Result<PathBuf> {
-    let place = paths.cache.join("downloads").join(&package.file);
-    match sha256_of(&place)? {
-        Some(found) if found == package.sha256 => return Ok(place),
-        Some(_) => println!("  {} is damaged: fetching it again", place.display()),
+    let target = paths.cache.join("downloads").join(&package.file);
+    match sha256_of(&target)? {
+        Some(found) if found == package.sha256 => return Ok(target),
+        Some(_) => println!("  {} is damaged: fetching it again", target.display()),
         None => {}
     }
     let (client, registry) = match package.registry {
@@ -111,14 +111,14 @@ pub fn fetch(paths: &Paths, package: &Package) -> Result<PathBuf> {
     })?;
     let found = sha256_of(&fetched)?.with_context(|| format!("{client} left no {}", package.file))?;
     verify(&format!("{} ({what})", package.file), &found, &package.sha256)?;
-    let folder = place.parent().context("the download cache has no folder")?;
+    let folder = target.parent().context("the download cache has no folder")?;
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     // Copied, not renamed: cargo's archive is cargo's.
     let mut partial = partial_in(folder)?;
     let mut source = File::open(&fetched).with_context(|| fetched.display().to_string())?;
     std::io::copy(&mut source, &mut partial).with_context(|| partial.path().display().to_string())?;
-    partial.persist(&place).with_context(|| place.display().to_string())?;
-    Ok(place)
+    partial.persist(&target).with_context(|| target.display().to_string())?;
+    Ok(target)
 }
 
 /// The system's own pip: it downloads into a folder, and installs nothing.
@@ -209,17 +209,17 @@ fn classifier<'a>(file: &'a str, artifact: &str, version: &str) -> Option<&'a st
 
 /// Puts one member of a zip (wheel, jar) into its place, checked by its hash, without holding it in memory: TensorRT's
 /// libraries have up to 1 GB.
-pub fn unpack(archive: &Path, member: &Member, place: &Path) -> Result<()> {
+pub fn unpack(archive: &Path, member: &Member, target: &Path) -> Result<()> {
     let file = File::open(archive).with_context(|| archive.display().to_string())?;
     let mut zip = zip::ZipArchive::new(file).with_context(|| archive.display().to_string())?;
     let mut source = zip.by_name(&member.path).with_context(|| format!("{} in {}", member.path, archive.display()))?;
-    let folder = place.parent().with_context(|| format!("{} has no folder", place.display()))?;
+    let folder = target.parent().with_context(|| format!("{} has no folder", target.display()))?;
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let mut partial = partial_in(folder)?;
     std::io::copy(&mut source, &mut partial).with_context(|| partial.path().display().to_string())?;
     let found = sha256_of(partial.path())?.with_context(|| format!("{} is gone", partial.path().display()))?;
     verify(&format!("{} in {}", member.path, archive.display()), &found, &member.sha256)?;
-    partial.persist(place).map(drop).with_context(|| place.display().to_string())
+    partial.persist(target).map(drop).with_context(|| target.display().to_string())
 }
 
 /// The contents of some members of a package's archive, in the order asked for, each checked by its hash.
@@ -306,13 +306,13 @@ mod tests {
         zip.write_all(b"library").unwrap();
         zip.finish().unwrap();
 
-        let place = folder.path().join("lib/lib.so");
+        let target = folder.path().join("lib/lib.so");
         let member = |bytes: &[u8]| Member { path: "a/lib.so".into(), inside: None, sha256: sha256(bytes) };
-        let error = format!("{:#}", unpack(&archive, &member(b"other"), &place).unwrap_err());
+        let error = format!("{:#}", unpack(&archive, &member(b"other"), &target).unwrap_err());
         assert!(error.contains("wrong SHA-256"), "{error}");
         assert_eq!(fs::read_dir(folder.path().join("lib")).unwrap().count(), 0);
-        unpack(&archive, &member(b"library"), &place).unwrap();
-        assert_eq!(fs::read(&place).unwrap(), b"library");
+        unpack(&archive, &member(b"library"), &target).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"library");
     }
 
     #[test]

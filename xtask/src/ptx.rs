@@ -31,11 +31,11 @@ pub fn run(paths: &Paths, check: bool) -> Result<()> {
     let mut stale = Vec::new();
     for source in sources(&folder)? {
         let ptx = step(&paths.short(&source).to_string(), || compiler.compile(&source, &header))?;
-        let place = source.with_extension("ptx");
+        let target = source.with_extension("ptx");
         if !check {
-            package::write_atomically(&place, ptx.as_bytes())?;
-        } else if fs::read_to_string(&place).ok().as_ref() != Some(&ptx) {
-            stale.push(paths.short(&place).to_string());
+            package::write_atomically(&target, ptx.as_bytes())?;
+        } else if fs::read_to_string(&target).ok().as_ref() != Some(&ptx) {
+            stale.push(paths.short(&target).to_string());
         }
     }
     if !stale.is_empty() {
@@ -118,17 +118,17 @@ impl Compiler {
     fn open(paths: &Paths) -> Result<Self> {
         let folder = paths.cache.join("nvrtc-11.8.89");
         for (package, members) in [nvrtc(), headers()] {
-            let places: Vec<PathBuf> = members.iter().map(|member| folder.join(name_of(&member.path))).collect();
+            let targets: Vec<PathBuf> = members.iter().map(|member| folder.join(name_of(&member.path))).collect();
             let mut there = true;
-            for (place, member) in places.iter().zip(&members) {
-                there = there && package::sha256_of(place)?.as_ref() == Some(&member.sha256);
+            for (target, member) in targets.iter().zip(&members) {
+                there = there && package::sha256_of(target)?.as_ref() == Some(&member.sha256);
             }
             if there {
                 continue;
             }
             let contents = package::extract(&package::fetch(paths, &package)?, &members)?;
-            for (place, bytes) in places.iter().zip(contents) {
-                package::write_atomically(place, &bytes)?;
+            for (target, bytes) in targets.iter().zip(contents) {
+                package::write_atomically(target, &bytes)?;
             }
         }
         let library = folder.join("libnvrtc.so.11.2");

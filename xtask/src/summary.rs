@@ -32,7 +32,7 @@ pub struct Summary {
     /// Objects with keypoints, of all frames.
     pub poses: usize,
     /// The frame with most poses, and of those the one whose keypoints are surest, counted from 0.
-    pub fullest: usize,
+    pub most_poses: usize,
 }
 
 impl Summary {
@@ -46,7 +46,7 @@ impl Summary {
             let sure =
                 frame.objects.iter().flat_map(|object| &object.keypoints).map(|keypoint| keypoint.confidence).sum();
             if (poses, sure) > most {
-                (most, summary.fullest) = ((poses, sure), index);
+                (most, summary.most_poses) = ((poses, sure), index);
             }
             summary.poses += poses;
             summary.frames += 1;
@@ -70,7 +70,7 @@ mod tests {
 {"frame":3,"objects":[{"label":"person","keypoints":[{"confidence":0.7}]}]}
 "#;
         let objects = BTreeMap::from([("car".into(), 1), ("person".into(), 3)]);
-        assert_eq!(Summary::of(text).unwrap(), Summary { frames: 4, objects, poses: 3, fullest: 2 });
+        assert_eq!(Summary::of(text).unwrap(), Summary { frames: 4, objects, poses: 3, most_poses: 2 });
         assert!(Summary::of("{\"objects\":").is_err());
     }
 }

@@ -17,32 +17,32 @@ const OTHER_WAYS: &str = "  - apt install maven, then this again: TensorRT 10.6,
     GST_TENSORRT_LIBRARY";
 
 /// What the tests open, in the cache.
-pub fn place_for_tests(paths: &Paths, manifest: &Manifest) -> Result<()> {
+pub fn install_for_tests(paths: &Paths, manifest: &Manifest) -> Result<()> {
     heading("TensorRT for tests");
-    place(paths, manifest, Usage::Test, &paths.cache)
+    install_all(paths, manifest, Usage::Test, &paths.cache)
 }
 
 /// A whole TensorRT, where the plugin looks for it; needs Maven.
 pub fn install(paths: &Paths) -> Result<()> {
     heading("TensorRT");
-    place(paths, &Manifest::read(paths)?, Usage::Run, &paths.data)
+    install_all(paths, &Manifest::read(paths)?, Usage::Run, &paths.data)
 }
 
-fn place(paths: &Paths, manifest: &Manifest, usage: Usage, parent: &Path) -> Result<()> {
+fn install_all(paths: &Paths, manifest: &Manifest, usage: Usage, parent: &Path) -> Result<()> {
     for tensorrt in manifest.tensorrt.values().filter(|tensorrt| tensorrt.usage == usage) {
-        place_one(paths, manifest, tensorrt, &parent.join(&tensorrt.folder))?;
+        install_one(paths, manifest, tensorrt, &parent.join(&tensorrt.folder))?;
     }
     Ok(())
 }
 
-fn place_one(paths: &Paths, manifest: &Manifest, tensorrt: &TensorRt, folder: &Path) -> Result<()> {
+fn install_one(paths: &Paths, manifest: &Manifest, tensorrt: &TensorRt, folder: &Path) -> Result<()> {
     let mut missing = Vec::new();
     for member in &tensorrt.members {
-        let place = place_of(&member.path, folder)?;
-        if sha256_of(&place)?.is_some_and(|found| found == member.sha256) {
-            println!("  {} is there", place.display());
+        let target = target_of(&member.path, folder)?;
+        if sha256_of(&target)?.is_some_and(|found| found == member.sha256) {
+            println!("  {} is there", target.display());
         } else {
-            missing.push((member, place));
+            missing.push((member, target));
         }
     }
     if missing.is_empty() {
@@ -57,13 +57,13 @@ fn place_one(paths: &Paths, manifest: &Manifest, tensorrt: &TensorRt, folder: &P
         );
     }
     let archive = package::fetch(paths, package)?;
-    for (member, place) in missing {
-        step(&format!("unpacking {}", place.display()), || package::unpack(&archive, member, &place))?;
+    for (member, target) in missing {
+        step(&format!("unpacking {}", target.display()), || package::unpack(&archive, member, &target))?;
     }
     println!("  {}: {}", tensorrt.about, tensorrt.licence);
     Ok(())
 }
 
-fn place_of(member: &str, folder: &Path) -> Result<PathBuf> {
+fn target_of(member: &str, folder: &Path) -> Result<PathBuf> {
     Ok(folder.join(Path::new(member).file_name().with_context(|| format!("{member} names no file"))?))
 }

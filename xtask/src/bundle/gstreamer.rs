@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{place, strip_symbols};
+use super::{copy_into, strip_symbols};
 use crate::command::run_quiet;
 
 /// Plugins by file name, without `libgst`.
@@ -67,7 +67,7 @@ pub fn pack(root: &Path) -> Result<()> {
     for &plugin in PLUGINS {
         let file = folder.join(format!("libgst{plugin}.so"));
         if file.exists() {
-            place(&file, &lib.join("gstreamer-1.0"), true)?;
+            copy_into(&file, &lib.join("gstreamer-1.0"), true)?;
             packed.push(file);
         } else if NEEDED.contains(&plugin) {
             bail!("{} isn't there: cargo xtask setup", file.display());
@@ -75,16 +75,16 @@ pub fn pack(root: &Path) -> Result<()> {
     }
     let tools = variable("toolsdir")?;
     for tool in ["gst-launch-1.0", "gst-inspect-1.0"] {
-        place(&tools.join(tool), &bin, true)?;
+        copy_into(&tools.join(tool), &bin, true)?;
         packed.push(tools.join(tool));
     }
     let scanner = variable("pluginscannerdir")?.join("gst-plugin-scanner");
-    place(&scanner, &bin, true)?;
+    copy_into(&scanner, &bin, true)?;
     packed.push(scanner);
     let libraries = folder.parent().context("the plugins' folder lies in that of the libraries")?;
     packed.extend(OPENED.map(|name| libraries.join(name)));
     for library in OPENED {
-        place(&libraries.join(library), &lib, true)?;
+        copy_into(&libraries.join(library), &lib, true)?;
     }
     for library in needed(&packed)? {
         let target = lib.join(library.file_name().context("a library")?);

@@ -54,26 +54,26 @@ pub fn run_all(paths: &Paths) -> Result<()> {
 
     heading("Pack");
     let built = paths.target().join("release");
-    place(&built.join("libgsttensorrt.so"), &root.join("plugin"), true)?;
-    place(&built.join("gst-trt"), &root.join("bin"), true)?;
+    copy_into(&built.join("libgsttensorrt.so"), &root.join("plugin"), true)?;
+    copy_into(&built.join("gst-trt"), &root.join("bin"), true)?;
     for test in &tests {
-        place_as(&test.executable, &root.join("tests").join(&test.name), true)?;
+        copy_to(&test.executable, &root.join("tests").join(&test.name), true)?;
     }
     step("GStreamer", || gstreamer::pack(&root.join("gst")))?;
     for clip in &clips.files {
-        place(clip, &root.join("media"), false)?;
+        copy_into(clip, &root.join("media"), false)?;
     }
-    place(&paths.root.join("media/bikes.mp4"), &root.join("media"), false)?;
+    copy_into(&paths.root.join("media/bikes.mp4"), &root.join("media"), false)?;
     // A street with many persons, where it's there.
     let street = clips::street(paths);
     if street.exists() {
-        place(&street, &root.join("media"), false)?;
+        copy_into(&street, &root.join("media"), false)?;
     } else {
         println!("  without {}", paths.short(&street));
     }
-    place_models(paths, &root)?;
-    place_onnx_runtime(paths, &root)?;
-    place_timings(paths, &root)?;
+    copy_models(paths, &root)?;
+    copy_onnx_runtime(paths, &root)?;
+    copy_timings(paths, &root)?;
     fs::write(root.join("README"), readme(&clips, &tests)).context("README")?;
     for (name, text) in SCRIPTS {
         let script = root.join(name);
@@ -140,11 +140,11 @@ fn artifacts(text: &str) -> Result<Vec<Test>> {
     Ok(tests)
 }
 
-fn place(file: &Path, folder: &Path, strip: bool) -> Result<()> {
-    place_as(file, &folder.join(file.file_name().context("a file")?), strip)
+fn copy_into(file: &Path, folder: &Path, strip: bool) -> Result<()> {
+    copy_to(file, &folder.join(file.file_name().context("a file")?), strip)
 }
 
-fn place_as(file: &Path, target: &Path, strip: bool) -> Result<()> {
+fn copy_to(file: &Path, target: &Path, strip: bool) -> Result<()> {
     if let Some(folder) = target.parent() {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
@@ -161,11 +161,11 @@ fn strip_symbols(file: &Path) -> Result<()> {
 }
 
 /// Where the tests look for them: as in the repository.
-fn place_models(paths: &Paths, root: &Path) -> Result<()> {
+fn copy_models(paths: &Paths, root: &Path) -> Result<()> {
     for name in MODELS {
         let model = paths.root.join("models").join(format!("{name}.onnx"));
         if model.exists() {
-            place(&model, &root.join("models"), false)?;
+            copy_into(&model, &root.join("models"), false)?;
         } else {
             println!("  without {name}: cargo xtask models {name}");
         }
@@ -174,14 +174,14 @@ fn place_models(paths: &Paths, root: &Path) -> Result<()> {
     for entry in fs::read_dir(&tests).with_context(|| tests.display().to_string())? {
         let file = entry?.path();
         if file.extension().is_some_and(|extension| extension == "onnx") {
-            place(&file, &root.join("tests/models"), false)?;
+            copy_into(&file, &root.join("tests/models"), false)?;
         }
     }
     Ok(())
 }
 
 /// TensorRT's timings of tests/data, so that building takes seconds where they serve.
-fn place_timings(paths: &Paths, root: &Path) -> Result<()> {
+fn copy_timings(paths: &Paths, root: &Path) -> Result<()> {
     let folder = root.join("timings");
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     for name in TIMINGS {
@@ -195,12 +195,12 @@ fn place_timings(paths: &Paths, root: &Path) -> Result<()> {
 }
 
 /// The CPU engine, with which the tests compare.
-fn place_onnx_runtime(paths: &Paths, root: &Path) -> Result<()> {
+fn copy_onnx_runtime(paths: &Paths, root: &Path) -> Result<()> {
     let folder = paths.data.join("lib");
     for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
         let file = entry?.path();
         if file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libonnxruntime.so")) {
-            return place_as(&file, &root.join("lib/libonnxruntime.so"), false);
+            return copy_to(&file, &root.join("lib/libonnxruntime.so"), false);
         }
     }
     bail!("{} has no libonnxruntime.so: cargo xtask setup", folder.display())
