@@ -1,4 +1,4 @@
-//! TensorRT: the libraries that tests open, and a whole one for a machine with a GPU.
+//! TensorRT: the libraries that the tests open, and a complete one for a machine with a GPU.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,19 +10,19 @@ use crate::manifest::{Manifest, Registry, TensorRt, Usage};
 use crate::package::{self, sha256_of};
 use crate::paths::Paths;
 
-/// What to do by hand.
-const OTHER_WAYS: &str = "  - apt install maven, then this again: TensorRT 10.6, 1.1 GB to fetch
+/// The manual ways to install TensorRT.
+const OTHER_WAYS: &str = "  - apt install maven, then run this again: TensorRT 10.6, a download of 1.1 GB
   - apt install libnvinfer10 libnvonnxparsers10, from NVIDIA's CUDA repository
-  - python3 -m pip install --no-deps --target DIR tensorrt-cu12-libs==10.16.1.11, and DIR/tensorrt_libs in
-    GST_TENSORRT_LIBRARY";
+  - python3 -m pip install --no-deps --target DIR tensorrt-cu12-libs==10.16.1.11, and set GST_TENSORRT_LIBRARY to
+    DIR/tensorrt_libs";
 
-/// What the tests open, in the cache.
+/// Installs the libraries that the tests open in the cache.
 pub fn install_for_tests(paths: &Paths, manifest: &Manifest) -> Result<()> {
     heading("TensorRT for tests");
     install_all(paths, manifest, Usage::Test, &paths.cache)
 }
 
-/// A whole TensorRT, where the plugin looks for it; needs Maven.
+/// Installs a complete TensorRT where the plugin looks for it; needs Maven.
 pub fn install(paths: &Paths) -> Result<()> {
     heading("TensorRT");
     install_all(paths, &Manifest::read(paths)?, Usage::Run, &paths.data)
@@ -40,7 +40,7 @@ fn install_one(paths: &Paths, manifest: &Manifest, tensorrt: &TensorRt, folder: 
     for member in &tensorrt.members {
         let target = target_of(&member.path, folder)?;
         if sha256_of(&target)?.is_some_and(|found| found == member.sha256) {
-            println!("  {} is there", target.display());
+            println!("  {} exists", target.display());
         } else {
             missing.push((member, target));
         }
@@ -51,7 +51,7 @@ fn install_one(paths: &Paths, manifest: &Manifest, tensorrt: &TensorRt, folder: 
     let package = manifest.package(&tensorrt.package)?;
     if package.registry == Registry::Maven && !succeeds(Command::new("mvn").arg("--version")) {
         bail!(
-            "fetching {} {} needs Maven, and mvn isn't installed. The ways to TensorRT:\n{OTHER_WAYS}",
+            "fetching {} {} needs Maven, and mvn isn't installed. Ways to get TensorRT:\n{OTHER_WAYS}",
             package.name,
             package.version
         );
