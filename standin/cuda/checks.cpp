@@ -20,7 +20,6 @@ namespace standin {
 namespace {
 
 constexpr unsigned WARP = 32;
-constexpr unsigned NOBODY = ~0u;
 
 struct Range {
     uintptr_t start, end;

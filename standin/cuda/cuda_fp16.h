@@ -71,10 +71,10 @@ static inline __half __float2half_rn(float value)
 
 // The running thread, and what it waits for. Defined in fibers.cpp.
 namespace standin {
-struct Place {
+struct Position {
     uint3 thread, block;
 };
-extern Place* place;
+extern Position* position;
 extern uint3 block_size, grid_size;
 
 enum class Operation { sync, ballot, shuffle_xor, shuffle_up };
@@ -86,8 +86,8 @@ unsigned atomic_add(unsigned* at, unsigned value);
 void fence();
 } // namespace standin
 
-#define threadIdx (standin::place->thread)
-#define blockIdx (standin::place->block)
+#define threadIdx (standin::position->thread)
+#define blockIdx (standin::position->block)
 #define blockDim (standin::block_size)
 #define gridDim (standin::grid_size)
 

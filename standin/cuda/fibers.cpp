@@ -42,7 +42,7 @@ namespace standin {
 constexpr unsigned WARP = 32;
 constexpr unsigned MOST_THREADS = 1024;
 
-STANDIN_OWN Place* place;
+STANDIN_OWN Position* position;
 STANDIN_OWN uint3 block_size, grid_size;
 unsigned running;
 const char* stack;
@@ -66,7 +66,7 @@ enum class Wait { nothing, barrier, warp, ended };
 
 struct Fiber {
     void* saved;
-    Place at;
+    Position at;
     Wait wait;
     uint64_t got;
 };
@@ -240,7 +240,7 @@ void run_block(uint3 block)
         if (random_state != 0)
             std::swap(ready[random_number() % ready_count], ready[ready_count - 1]);
         running = ready[--ready_count];
-        place = &fibers[running].at;
+        position = &fibers[running].at;
         stack = stacks + running * STACK_BYTES;
         standin_switch(&scheduler, fibers[running].saved);
     }
@@ -264,7 +264,7 @@ void on_fault(int number, siginfo_t* info, void* context)
         return;
     }
     snprintf(launch->message, sizeof(launch->message), "thread %u of block %u,%u,%u touches %p, which is no memory", running,
-             place->block.x, place->block.y, place->block.z, info->si_addr);
+             position->block.x, position->block.y, position->block.z, info->si_addr);
     outcome = illegal_address;
     // Goes on in `leave`, on the fiber's stack and aligned as after a call.
     auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
@@ -322,8 +322,8 @@ void fail(Outcome what, const char* format, ...)
     va_start(values, format);
     vsnprintf(text, sizeof(text), format, values);
     va_end(values);
-    snprintf(launch->message, sizeof(launch->message), "thread %u of block %u,%u,%u: %s", running, place->block.x,
-             place->block.y, place->block.z, text);
+    snprintf(launch->message, sizeof(launch->message), "thread %u of block %u,%u,%u: %s", running, position->block.x,
+             position->block.y, position->block.z, text);
     leave();
     __builtin_unreachable();
 }

@@ -2,7 +2,7 @@
 
 use super::memory;
 use super::registry::Registry;
-use super::status::{Fail, Status, refuse, say};
+use super::status::{Fail, Status, refuse, log};
 use super::stream::Stream;
 use crate::settings::settings;
 use cudarc::driver::sys::CUresult::{
@@ -26,7 +26,7 @@ pub struct Context {
     /// The default stream, once it was used.
     default: Mutex<Option<Arc<Stream>>>,
     /// Streams that were destroyed with work left.
-    leaving: Mutex<Vec<Weak<Stream>>>,
+    draining: Mutex<Vec<Weak<Stream>>>,
 }
 
 thread_local! {
@@ -42,7 +42,7 @@ impl Context {
             failed: Mutex::default(),
             destroyed: AtomicBool::new(false),
             default: Mutex::default(),
-            leaving: Mutex::default(),
+            draining: Mutex::default(),
         })
     }
 
@@ -73,14 +73,14 @@ impl Context {
     }
 
     /// A stream that nobody has any more, whose work still uses memory.
-    pub fn leave(&self, stream: &Arc<Stream>) {
-        let mut leaving = self.leaving.lock();
-        leaving.retain(|stream| stream.strong_count() > 0);
-        leaving.push(Arc::downgrade(stream));
+    pub fn drain_later(&self, stream: &Arc<Stream>) {
+        let mut draining = self.draining.lock();
+        draining.retain(|stream| stream.strong_count() > 0);
+        draining.push(Arc::downgrade(stream));
     }
 
-    pub fn leaving(&self) -> Vec<Arc<Stream>> {
-        self.leaving.lock().iter().filter_map(Weak::upgrade).collect()
+    pub fn draining(&self) -> Vec<Arc<Stream>> {
+        self.draining.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Waits until every stream is idle.
@@ -100,7 +100,7 @@ impl Context {
         *self.default.lock() = None;
         let left = memory::free_all_of(self);
         if left != (0, 0) && settings().trace {
-            say(&format!("a context was destroyed with {} blocks of device memory, {} bytes, left", left.0, left.1));
+            log(&format!("a context was destroyed with {} blocks of device memory, {} bytes, left", left.0, left.1));
         }
         let _ = CONTEXTS.remove(self.handle);
         STACK.with_borrow_mut(|stack| stack.retain(|context| context.handle != self.handle));

@@ -1,6 +1,6 @@
 //! Failures that a test asked for.
 
-use super::status::{Fail, from_number, say};
+use super::status::{Fail, from_number, log};
 use crate::settings::settings;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -15,6 +15,6 @@ pub fn injected(kind: &'static str) -> Option<Fail> {
     let count = counts.get_or_insert_default().entry(kind).or_default();
     *count += 1;
     let failure = settings().failures.iter().find(|failure| failure.kind == kind && failure.number == *count)?;
-    say(&format!("{kind} {count} fails with {}, as STANDIN_FAIL says", failure.code));
+    log(&format!("{kind} {count} fails with {}, as STANDIN_FAIL says", failure.code));
     Some(from_number(failure.code))
 }

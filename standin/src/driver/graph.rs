@@ -9,38 +9,38 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub static TEMPLATES: Registry<Template> = Registry::new("graph");
+pub static CAPTURED_GRAPHS: Registry<CapturedGraph> = Registry::new("graph");
 pub static GRAPHS: Registry<(usize, Arc<Graph>)> = Registry::new("executable graph");
-/// Which template has them.
+/// Which captured has them.
 pub static NODES: Registry<usize> = Registry::new("node of a graph");
 
 #[derive(Clone)]
 pub struct Node {
     pub work: Work,
-    /// Nodes that run before: of a capture, by index; in a template, by handle.
+    /// Nodes that run before: of a capture, by index; in a captured, by handle.
     pub after: Vec<usize>,
 }
 
 /// A graph that nodes can be added to and taken from, by handle.
-pub struct Template {
+pub struct CapturedGraph {
     pub handle: usize,
     nodes: Mutex<BTreeMap<usize, Node>>,
 }
 
-impl Template {
+impl CapturedGraph {
     /// Of a capture's nodes.
-    pub fn add(captured: Vec<Node>) -> Arc<Self> {
-        let template = TEMPLATES.add(|handle| Self { handle, nodes: Mutex::default() });
-        let mut handles = Vec::with_capacity(captured.len());
-        for Node { work, after } in captured {
+    pub fn add(nodes: Vec<Node>) -> Arc<Self> {
+        let captured = CAPTURED_GRAPHS.add(|handle| Self { handle, nodes: Mutex::default() });
+        let mut handles = Vec::with_capacity(nodes.len());
+        for Node { work, after } in nodes {
             let after = after.into_iter().map(|index| handles[index]).collect();
-            handles.push(template.insert(Node { work, after }));
+            handles.push(captured.insert(Node { work, after }));
         }
-        template
+        captured
     }
 
     pub fn of_node(node: usize) -> Status<Arc<Self>> {
-        TEMPLATES.get(*NODES.get(node)?)
+        CAPTURED_GRAPHS.get(*NODES.get(node)?)
     }
 
     fn insert(&self, node: Node) -> usize {
@@ -96,7 +96,7 @@ impl Template {
     }
 
     pub fn destroy(&self) {
-        NODES.remove_where(|template| *template == self.handle);
+        NODES.remove_where(|captured| *captured == self.handle);
     }
 
     /// Its work in an order in which it can run.

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::memory;
 use super::registry::Registry;
-use super::status::{Status, refuse, say};
+use super::status::{Status, refuse, log};
 use crate::settings::settings;
 use cudarc::driver::sys::CUresult::{
     CUDA_ERROR_INVALID_PTX, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_FOUND, CUDA_ERROR_NOT_SUPPORTED,
@@ -201,7 +201,7 @@ impl Launch {
             return Ok(());
         }
         let message = CStr::from_bytes_until_nul(&request.message).unwrap_or_default().to_string_lossy();
-        say(&format!("kernel {}: {message}", self.name.to_string_lossy()));
+        log(&format!("kernel {}: {message}", self.name.to_string_lossy()));
         Err(super::status::from_number(outcome))
     }
 }

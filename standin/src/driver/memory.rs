@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::faults::injected;
-use super::status::{Status, refuse, say};
+use super::status::{Status, refuse, log};
 use crate::settings::settings;
 use cudarc::driver::sys::CUresult::{CUDA_ERROR_ILLEGAL_ADDRESS, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_OUT_OF_MEMORY};
 use parking_lot::Mutex;
@@ -220,7 +220,7 @@ pub fn check_arguments(context: &Context, arguments: &[u8]) -> Status {
             None => with(|memory| memory.freed.iter().any(|range| range.contains(&address))),
         };
         if wrong {
-            say(&format!("a kernel gets {address:#x}, which is {}", what_is(address)));
+            log(&format!("a kernel gets {address:#x}, which is {}", what_is(address)));
             return Err(CUDA_ERROR_ILLEGAL_ADDRESS);
         }
     }

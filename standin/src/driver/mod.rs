@@ -20,14 +20,14 @@ pub use api::{compute_capability, fill};
 pub use context::{Context, current};
 pub use faults::injected;
 pub use memory::check_range;
-pub use status::{Status, refuse, say};
+pub use status::{Status, refuse, log};
 pub use stream::{Stream, by_handle as stream};
 pub use work::Work;
 
 /// How many streams, events, graphs, modules and blocks of memory there are, in all contexts: for tests of what is left behind.
 #[unsafe(no_mangle)]
 pub extern "C" fn standin_objects() -> usize {
-    let graphs = graph::TEMPLATES.count() + graph::NODES.count() + graph::GRAPHS.count();
+    let graphs = graph::CAPTURED_GRAPHS.count() + graph::NODES.count() + graph::GRAPHS.count();
     let code = kernel::MODULES.count() + kernel::FUNCTIONS.count();
     stream::STREAMS.count() + event::EVENTS.count() + graphs + code + memory::count()
 }

@@ -8,13 +8,13 @@ pub type Fail = CUresult;
 pub type Status<T = ()> = Result<T, Fail>;
 
 /// Explains on stderr what the driver's number alone wouldn't.
-pub fn say(message: &str) {
+pub fn log(message: &str) {
     eprintln!("stand-in GPU: {message}");
 }
 
 /// Says why, and gives the error.
 pub fn refuse<T>(code: Fail, why: &str) -> Status<T> {
-    say(why);
+    log(why);
     Err(code)
 }
 
@@ -24,7 +24,7 @@ pub fn from_number(number: u32) -> Fail {
 }
 
 /// Name and words of a result; `None` for numbers that aren't known here.
-pub fn words(number: u32) -> Option<(&'static CStr, &'static CStr)> {
+pub fn description(number: u32) -> Option<(&'static CStr, &'static CStr)> {
     TABLE.iter().find(|(code, ..)| *code as u32 == number).map(|(_, name, words)| (*name, *words))
 }
 

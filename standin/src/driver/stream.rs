@@ -124,7 +124,7 @@ impl Stream {
                     self.changed.wait(&mut state);
                 }
             };
-            dawdle(&mut random);
+            random_delay(&mut random);
             if let Err(error) = work.run(&self.context) {
                 self.context.fail(error);
             }
@@ -194,14 +194,14 @@ impl Stream {
         let works = state.done < state.queued;
         drop(state);
         if works {
-            self.context.leave(self);
+            self.context.drain_later(self);
         }
         self.changed.notify_all();
         Ok(())
     }
 }
 
-fn dawdle(random: &mut u64) {
+fn random_delay(random: &mut u64) {
     let most = settings().delay;
     if most > Duration::ZERO {
         *random ^= *random << 13;
@@ -215,7 +215,7 @@ fn dawdle(random: &mut u64) {
 pub fn of_context(context: &Arc<Context>) -> Vec<Arc<Stream>> {
     let mut streams = STREAMS.all();
     streams.retain(|stream| stream.context.handle == context.handle);
-    streams.extend(context.leaving());
+    streams.extend(context.draining());
     streams.extend(context.used_default_stream());
     streams
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// One side of a copy.
 #[derive(Debug, Clone)]
-pub enum Place {
+pub enum Location {
     Device(usize),
     /// Any memory of the host.
     Host(usize),
@@ -24,9 +24,9 @@ pub enum Place {
 /// Lines of bytes.
 #[derive(Debug, Clone)]
 pub struct Copy {
-    pub from: Place,
+    pub from: Location,
     pub from_pitch: usize,
-    pub to: Place,
+    pub to: Location,
     pub to_pitch: usize,
     pub width: usize,
     pub height: usize,
@@ -94,7 +94,7 @@ fn span(pitch: usize, width: usize, height: usize) -> usize {
 }
 
 impl Copy {
-    pub fn linear(from: Place, to: Place, bytes: usize) -> Self {
+    pub fn linear(from: Location, to: Location, bytes: usize) -> Self {
         Self { from, from_pitch: bytes, to, to_pitch: bytes, width: bytes, height: 1 }
     }
 
@@ -104,7 +104,7 @@ impl Copy {
             return refuse(CUDA_ERROR_INVALID_VALUE, &format!("a copy whose lines overlap: {self:?}"));
         }
         self.sides(context).map_err(|why| {
-            super::status::say(&format!("a copy {why}"));
+            super::status::log(&format!("a copy {why}"));
             CUDA_ERROR_INVALID_VALUE
         })?;
         Ok(())
@@ -112,13 +112,13 @@ impl Copy {
 
     /// Addresses of both sides.
     fn sides(&self, context: &Context) -> Result<(usize, usize), String> {
-        let side = |place: &Place, pitch: usize, word: &str| match place {
-            Place::Device(address) => {
+        let side = |location: &Location, pitch: usize, word: &str| match location {
+            Location::Device(address) => {
                 check_range(context, *address, span(pitch, self.width, self.height))
                     .map_err(|e| format!("{word} {e}"))?;
                 Ok(*address)
             }
-            Place::Host(address) => match find(*address) {
+            Location::Host(address) => match find(*address) {
                 Some(block) if block.kind == super::memory::Kind::Device => {
                     Err(format!("{word} host memory at {address:#x}, which is {}", what_is(*address)))
                 }
@@ -127,7 +127,7 @@ impl Copy {
                 }
                 _ => Ok(*address),
             },
-            Place::Staged(bytes) => Ok(bytes.as_ptr() as usize),
+            Location::Staged(bytes) => Ok(bytes.as_ptr() as usize),
         };
         Ok((side(&self.from, self.from_pitch, "from")?, side(&self.to, self.to_pitch, "to")?))
     }

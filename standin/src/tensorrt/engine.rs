@@ -41,7 +41,7 @@ impl Children {
     /// For when the parent is deleted.
     fn check(&self, parent: &str, child: &str) {
         if self.0.load(Ordering::Relaxed) > 0 {
-            crate::driver::say(&format!("{parent} was deleted before {child} of it"));
+            crate::driver::log(&format!("{parent} was deleted before {child} of it"));
             std::process::abort();
         }
     }

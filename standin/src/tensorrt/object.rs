@@ -156,7 +156,7 @@ pub unsafe extern "C" fn delete_plain<T: Class>(this: *mut c_void) {
 
 /// Every slot that nothing here has.
 pub extern "C" fn unexpected<T: Class>() {
-    crate::driver::say(&format!("a method of {} was called that the stand-in doesn't have", T::NAME));
+    crate::driver::log(&format!("a method of {} was called that the stand-in doesn't have", T::NAME));
     std::process::abort();
 }
 

@@ -5,7 +5,7 @@ use super::super::context::current;
 use super::super::memory::{self, Kind};
 use super::super::status::{Status, refuse};
 use super::super::stream::by_handle;
-use super::super::work::{Copy, Fill, Place, Work};
+use super::super::work::{Copy, Fill, Location, Work};
 use super::{driver, unsupported};
 use cudarc::driver::sys::CUresult::{
     CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_SUPPORTED, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
@@ -14,7 +14,7 @@ use cudarc::driver::sys::{CUDA_MEMCPY2D, CUmemorytype};
 use std::ffi::{c_uchar, c_uint, c_ushort, c_void};
 use std::sync::Arc;
 
-use Place::{Device, Host};
+use Location::{Device, Host};
 
 /// Queues a copy; with `wait` until it's done.
 ///
@@ -26,7 +26,7 @@ unsafe fn copy(mut copy: Copy, stream: usize, wait: bool) -> Status {
         return Ok(());
     }
     copy.check(&stream.context)?;
-    let pageable = |place: &Place| matches!(place, Host(address) if memory::find(*address).is_none());
+    let pageable = |location: &Location| matches!(location, Host(address) if memory::find(*address).is_none());
     let (from, to) = (pageable(&copy.from), pageable(&copy.to));
     if (from || to)
         && !wait
@@ -43,7 +43,7 @@ unsafe fn copy(mut copy: Copy, stream: usize, wait: bool) -> Status {
         let bytes = copy.from_pitch * (copy.height - 1) + copy.width;
         // SAFETY: the caller's promise.
         let staged = unsafe { std::slice::from_raw_parts(address as *const u8, bytes) }.to_vec();
-        copy.from = Place::Staged(Arc::new(staged));
+        copy.from = Location::Staged(Arc::new(staged));
     }
     stream.add(Work::Copy(copy))?;
     // To pageable memory the driver returns only when it's there.
@@ -92,7 +92,7 @@ unsafe fn of_structure(wanted: *const CUDA_MEMCPY2D) -> Status<Copy> {
 }
 
 /// An address in the space that host and device share.
-fn any(address: usize) -> Place {
+fn any(address: usize) -> Location {
     match memory::find(address) {
         Some(block) if block.kind == Kind::Device => Device(address),
         _ => Host(address),

@@ -2,7 +2,7 @@
 
 use super::super::context::{INITIALISED, initialised};
 use super::super::memory::{ALIGNMENT, in_use};
-use super::super::status::{Status, words};
+use super::super::status::{Status, description};
 use super::{driver, put, unsupported};
 use crate::settings::settings;
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
@@ -69,15 +69,15 @@ pub fn compute_capability() -> (c_int, c_int) {
 }
 
 /// Copies a text and its final zero, cut off at `room`.
-unsafe fn put_text(place: *mut c_char, room: c_int, text: &str) -> Status {
-    let Some(most) = usize::try_from(room).ok().filter(|room| *room > 0 && !place.is_null()) else {
+unsafe fn put_text(out: *mut c_char, room: c_int, text: &str) -> Status {
+    let Some(most) = usize::try_from(room).ok().filter(|room| *room > 0 && !out.is_null()) else {
         return Err(CUDA_ERROR_INVALID_VALUE);
     };
     let length = text.len().min(most - 1);
     // SAFETY: the place has room for so many, by the caller.
     unsafe {
-        std::ptr::copy_nonoverlapping(text.as_ptr(), place.cast(), length);
-        place.add(length).write(0);
+        std::ptr::copy_nonoverlapping(text.as_ptr(), out.cast(), length);
+        out.add(length).write(0);
     }
     Ok(())
 }
@@ -96,13 +96,13 @@ driver! {
     }
 
     fn cuGetErrorString(error: c_uint, text: *mut *const c_char) {
-        let known = words(error);
+        let known = description(error);
         put(text, known.map_or(std::ptr::null(), |(_, words)| words.as_ptr()))?;
         known.map(drop).ok_or(CUDA_ERROR_INVALID_VALUE)
     }
 
     fn cuGetErrorName(error: c_uint, text: *mut *const c_char) {
-        let known = words(error);
+        let known = description(error);
         put(text, known.map_or(std::ptr::null(), |(name, _)| name.as_ptr()))?;
         known.map(drop).ok_or(CUDA_ERROR_INVALID_VALUE)
     }
@@ -148,9 +148,9 @@ driver! {
         put(uuid, [device as u8; 16])
     }
 
-    fn cuDeviceGetPCIBusId(place: *mut c_char, room: c_int, device: c_int) {
+    fn cuDeviceGetPCIBusId(out: *mut c_char, room: c_int, device: c_int) {
         check_device(device)?;
-        put_text(place, room, &format!("0000:{:02x}:00.0", device + 1))
+        put_text(out, room, &format!("0000:{:02x}:00.0", device + 1))
     }
 
     fn cuDeviceCanAccessPeer(can: *mut c_int, device: c_int, peer: c_int) {

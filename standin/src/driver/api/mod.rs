@@ -16,7 +16,7 @@ mod video;
 pub use copies::fill;
 pub use device::compute_capability;
 
-use super::status::{Fail, Status, refuse, say};
+use super::status::{Fail, Status, refuse, log};
 use crate::settings::settings;
 use cudarc::driver::sys::CUresult;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,12 +24,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Runs a call's body and gives its result as the driver does.
 fn answer(call: &str, body: impl FnOnce() -> Status) -> CUresult {
     let outcome = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
-        say(&format!("{call} panicked"));
+        log(&format!("{call} panicked"));
         std::process::abort()
     });
     let result = outcome.err().unwrap_or(CUresult::CUDA_SUCCESS);
     if settings().trace {
-        say(&format!("{call}: {result:?}"));
+        log(&format!("{call}: {result:?}"));
     }
     result
 }
@@ -37,13 +37,13 @@ fn answer(call: &str, body: impl FnOnce() -> Status) -> CUresult {
 /// Writes a result where the caller wants it.
 ///
 /// # Safety
-/// `place` is null or can be written.
-unsafe fn put<T>(place: *mut T, value: T) -> Status {
-    if place.is_null() {
+/// `out` is null or can be written.
+unsafe fn put<T>(out: *mut T, value: T) -> Status {
+    if out.is_null() {
         return refuse(CUresult::CUDA_ERROR_INVALID_VALUE, "a null pointer for a result");
     }
     // SAFETY: the caller's promise.
-    unsafe { place.write(value) };
+    unsafe { out.write(value) };
     Ok(())
 }
 

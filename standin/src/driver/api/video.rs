@@ -1,6 +1,6 @@
 //! The driver's video decoder, which decodes nothing: GStreamer's plugin registers no CUDA element without its library.
 
-use super::super::status::say;
+use super::super::status::log;
 use std::ffi::c_int;
 
 /// The head of `CUVIDDECODECAPS`: what is asked for, and whether it's there.
@@ -27,7 +27,7 @@ macro_rules! none {
     ($($name:ident)*) => {
         $(#[unsafe(no_mangle)]
         pub extern "C" fn $name() -> c_int {
-            say(concat!(stringify!($name), " isn't supported"));
+            log(concat!(stringify!($name), " isn't supported"));
             // CUDA_ERROR_NOT_SUPPORTED
             801
         })*
