@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::ffi::{c_int, c_uint};
 use std::sync::Arc;
 
-/// A device's primary context, and how often it's held.
+/// A device's primary context, and its number of references.
 type Held = (Arc<Context>, usize);
 
 static PRIMARY: Mutex<Option<HashMap<c_int, Held>>> = Mutex::new(None);
@@ -97,7 +97,7 @@ driver! {
         let mut primary = PRIMARY.lock();
         let primary = primary.get_or_insert_default();
         let Some((context, count)) = primary.get_mut(&device) else {
-            return refuse(CUDA_ERROR_INVALID_CONTEXT, "a primary context is released that nobody holds");
+            return refuse(CUDA_ERROR_INVALID_CONTEXT, "a primary context is released that isn't retained");
         };
         *count -= 1;
         if *count == 0 {

@@ -1,7 +1,7 @@
 //! Graphs and their nodes.
 
 use super::super::context::current;
-use super::super::graph::{GRAPHS, CAPTURED_GRAPHS, CapturedGraph};
+use super::super::graph::{CAPTURED_GRAPHS, CapturedGraph, GRAPHS};
 use super::super::kernel::{FUNCTIONS, Launch};
 use super::super::status::{Status, refuse};
 use super::super::stream::by_handle;
@@ -13,7 +13,7 @@ use std::ffi::c_ulonglong;
 use std::slice::from_raw_parts;
 use std::sync::Arc;
 
-/// As the driver gives lists: only how many there are where there is no place for them.
+/// Returns a list as the driver does: only the number of elements if there is no array for them.
 ///
 /// # Safety
 /// `out` is null or has room for `*count` handles.
@@ -88,7 +88,7 @@ driver! {
         put_list(nodes, count, &CapturedGraph::of_node(node)?.behind(node))
     }
 
-    /// The one of CUDA 11, which later drivers have too.
+    /// The version of CUDA 11, which later drivers also have.
     fn cuGraphAddKernelNode(
         out: *mut usize,
         graph: usize,
@@ -133,7 +133,7 @@ driver! {
         let stream = by_handle(stream)?;
         let graph = GRAPHS.get(graph)?;
         if graph.0 != stream.context.handle {
-            return refuse(CUDA_ERROR_INVALID_VALUE, "a graph is launched in another context than its own");
+            return refuse(CUDA_ERROR_INVALID_VALUE, "a graph is launched in a context other than its own");
         }
         if let Some(capture) = &stream.state().capture {
             capture.invalidate();

@@ -36,9 +36,9 @@ driver! {
             return Ok(());
         }
         if let Some(block) = memory::find(address).filter(|block| block.context != context.handle) {
-            return refuse(CUDA_ERROR_INVALID_VALUE, &format!("{:#x} is freed in another context than its own", block.address));
+            return refuse(CUDA_ERROR_INVALID_VALUE, &format!("{:#x} is freed in a context other than its own", block.address));
         }
-        // Whatever uses it is over first.
+        // Work that uses it finishes first.
         of_context(&context).iter().for_each(|stream| stream.drain());
         context.usable()?;
         memory::free(address, Kind::Device)
@@ -66,7 +66,7 @@ driver! {
         let context = current()?;
         match memory::check_range(&context, host, 1) {
             Ok(block) if block.kind == Kind::Pinned => put(out, host),
-            _ => refuse(CUDA_ERROR_INVALID_VALUE, &format!("{host:#x} is no pinned memory of this context")),
+            _ => refuse(CUDA_ERROR_INVALID_VALUE, &format!("{host:#x} is not pinned memory of this context")),
         }
     }
 

@@ -16,10 +16,10 @@ const NON_BLOCKING: c_uint = 1;
 /// `CU_EVENT_WAIT_EXTERNAL`
 const EXTERNAL: c_uint = 1;
 
-/// A pointer that only goes from the caller to its function.
+/// A pointer that is only passed from the caller to its function.
 struct Data(*mut c_void);
 
-// SAFETY: it's the caller's, who says that the function may run on another thread.
+// SAFETY: the caller of the driver permits the function to run on another thread.
 unsafe impl Send for Data {}
 // SAFETY: as above.
 unsafe impl Sync for Data {}
@@ -47,7 +47,7 @@ driver! {
         any_by_handle(stream)?.destroy()
     }
 
-    /// Under this name GStreamer looks for it.
+    /// GStreamer looks it up under this name.
     fn cuStreamDestroy(stream: usize) {
         initialised()?;
         any_by_handle(stream)?.destroy()
