@@ -4,18 +4,17 @@ use std::env;
 use std::process::Command;
 
 fn main() {
-    // Without these lines cargo takes any changed file of the package, a test or a document too, for a reason to compile
-    // everything again.
+    // Without these lines cargo recompiles everything after a change to any file of the package, including tests and documents.
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=Cargo.toml");
     gst_plugin_version_helper::info();
     if env::var("PROFILE").is_ok_and(|profile| profile == "release") {
-        // Git writes this file at each commit and checkout. Outside a repository there is none, and the version has no commit.
+        // Git writes this file at each commit and checkout. Outside a repository it doesn't exist, and the version names no commit.
         if let Some(log) = git_path("logs/HEAD") {
             println!("cargo:rerun-if-changed={log}");
         }
     } else {
-        // Tests aren't linked again at each commit, so their build can't say which one it is of.
+        // Tests aren't relinked after each commit, so a debug build can't name its commit.
         println!("cargo:rustc-env=COMMIT_ID=dev");
     }
 }

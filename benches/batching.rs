@@ -1,11 +1,12 @@
-//! How busy the service keeps a device, and with what batches: streams that come as fast as they are decoded, a device whose
-//! work takes what YOLO12m's does on an H100, give or take a share that varies.
+//! How busy the service keeps a device, and with what batches: streams that arrive as fast as they are decoded, and a device
+//! whose batches take as long as YOLO12m's on an H100, with a random variation.
 //!
 //!     cargo bench --bench batching
 //!
-//! Real are the service, its threads and how a lane waits; frames, decoders (1.0 to 1.5 ms a frame and stream) and the device,
-//! which does one batch after the other, are sleeps. Printed for each number of streams: frames a second, the part of the time
-//! that the device works (the `ratio` of `gst-trt bench`), the mean batch, and CPU time of the process in microseconds a frame.
+//! The service, its threads and the way a lane waits are real; frames, decoders (1.0 to 1.5 ms per frame and stream) and the
+//! device, which runs one batch after the other, are sleeps. It prints for each number of streams: frames per second, the
+//! share of time that the device is busy (the `ratio` of `gst-trt bench`), the mean batch, and the process's CPU time in
+//! microseconds per frame.
 
 use gsttensorrt::error::Error;
 use gsttensorrt::gpu::wait_until;
@@ -20,15 +21,15 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
-/// Batch sizes, and microseconds of a batch.
+/// Batch sizes, and microseconds per batch.
 const TIMES: [(usize, u64); 8] =
     [(1, 1690), (2, 2140), (3, 2680), (4, 3190), (6, 4320), (8, 5230), (12, 7680), (16, 9880)];
-/// Most frames of a stream, `max-in-flight`'s default.
+/// Maximum frames in flight per stream, the default of `max-in-flight`.
 const IN_FLIGHT: usize = 4;
 
 fn main() {
     gst::init().expect("GStreamer starts");
-    // One short run under `cargo test`, which doesn't pass `--bench`.
+    // `cargo test`, which doesn't pass `--bench`, makes one short run.
     let whole = std::env::args().any(|argument| argument == "--bench");
     let (streams, time) = if whole { (&[1, 2, 4, 6, 8, 12, 16][..], 1500) } else { (&[8][..], 50) };
     println!("streams  batches vary by  frames/s  busy  batch  CPU");
@@ -40,7 +41,7 @@ fn main() {
     }
 }
 
-/// Frames a second, part of the time that the device works, mean batch, CPU time in microseconds a frame.
+/// Frames per second, share of time that the device is busy, mean batch, CPU time in microseconds per frame.
 fn run(streams: u64, varies: f64, time: Duration) -> (f64, f64, f64, f64) {
     let engine = Arc::new(Simulated::new(varies));
     let service = Service::start(engine, &ModelSettings::default()).expect("lanes are ready");
@@ -74,7 +75,7 @@ fn device_time(slots: usize) -> Duration {
     Duration::from_micros(rung.1)
 }
 
-/// Frames of a stream in the service, and its decoder that waits for room, as an element's queue has it.
+/// The frames of a stream in the service; its decoder waits for a free slot, like upstream of an element's queue.
 #[derive(Default)]
 struct Queue {
     held: Mutex<Held>,
@@ -126,7 +127,7 @@ fn play(stream: &Stream, mut random: Random, over: &AtomicBool) {
     }
 }
 
-/// 0 to 1, the same in each run.
+/// A number from 0 to 1, the same in each run.
 struct Random(u64);
 
 impl Random {
@@ -136,15 +137,15 @@ impl Random {
     }
 }
 
-/// Does what it's given one after the other.
+/// Executes batches one after the other.
 struct Device {
     varies: f64,
-    /// When it has done all, and what the next takes.
+    /// When all batches will be done, and how long the next one takes.
     work: Mutex<(Instant, Random)>,
 }
 
 impl Device {
-    /// When a batch that is launched now will have run.
+    /// The time at which a batch that is launched now will be done.
     fn launch(&self, slots: usize) -> Instant {
         let mut work = self.work.lock().expect("no panic");
         let varied = 1.0 + self.varies * (2.0 * work.1.next() - 1.0);

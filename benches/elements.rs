@@ -1,10 +1,10 @@
-//! What the elements add to preprocessing, engine and decoding: process CPU time and throughput.
+//! The cost that the elements add to preprocessing, engine and decoding: process CPU time and throughput.
 //!
 //!     cargo bench --bench elements
 //!
 //! The engine alone is a lane called in a loop by one thread; the pipeline gets the same frames from an appsrc. The two
-//! take turns, so both see the same machine; medians are printed. The pipeline's figure holds what appsrc and fakesink
-//! cost too, which is also measured alone. Last comes what a line of the log costs that is off.
+//! alternate, so both see the same machine; medians are printed. The pipeline's figure includes the cost of appsrc and
+//! fakesink, which is also measured alone. Last comes the cost of a log line that is disabled.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// What is measured of a number of frames, per frame.
+/// The measurements per frame.
 #[derive(Clone, Copy)]
 struct Cost {
     cpu: Duration,
@@ -97,7 +97,7 @@ impl Through {
 
     fn run(&mut self, frame: &Frame, count: usize) {
         for _ in 0..count {
-            // The memory is shared, the metadata is the buffer's own.
+            // The copies share the memory, but not the metadata.
             let mut buffer = frame.buffer.copy();
             let writable = buffer.get_mut().expect("a new buffer");
             writable.set_pts(gst::ClockTime::from_mseconds(self.sent as u64));
@@ -111,7 +111,7 @@ impl Through {
     }
 }
 
-/// Twenty squares, none of them beside another.
+/// Twenty squares, none adjacent to another.
 fn twenty() -> Picture {
     let squares: Vec<_> = (0..20)
         .map(|i| {
@@ -159,7 +159,7 @@ fn middle(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Frames a second, through the elements and by the engine alone.
+/// Frames per second, through the elements and by the engine alone.
 fn throughput(model: &Path, rounds: usize, frames: usize) {
     let frame = Picture::sized(1280, 720, &twenty().squares).rgb().frame(VideoFormat::Nv12);
     let detect = format!("! trtdetect backend=cpu model={} ! trtpublish location=/dev/null", model.display());
@@ -198,7 +198,7 @@ fn main() {
     if !start() {
         return;
     }
-    // `cargo test` doesn't pass `--bench`, and wants to know only that all this works.
+    // `cargo test` doesn't pass `--bench`, and only checks that the benchmark works.
     let measuring = std::env::args().any(|argument| argument == "--bench");
     let (rounds, frames) = if measuring { (9, 3000) } else { (1, 20) };
     overhead(rounds, frames);

@@ -1,4 +1,4 @@
-//! What objects on a buffer cost, by their number: microseconds a frame, of one thread alone and with one on every core.
+//! The cost of objects on a buffer, by their number: microseconds per frame, of a single thread and with one on every core.
 //!
 //!     cargo bench --bench metadata
 
@@ -55,13 +55,13 @@ fn main() {
     }
 }
 
-/// Alone, and in as many threads as there are cores, as many streams have it.
+/// Alone, and in as many threads as there are cores, as with many streams.
 fn report(name: &str, work: impl Fn() + Sync) {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     println!("{name:50}{:9.2}{:9.2}", cost(1, &work), cost(cores, &work));
 }
 
-/// Microseconds of one thread a frame.
+/// Microseconds of one thread per frame.
 fn cost(threads: usize, work: &(impl Fn() + Sync)) -> f64 {
     let start = Barrier::new(threads);
     let run = || {

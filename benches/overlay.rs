@@ -2,7 +2,7 @@
 //!
 //!     cargo bench --bench overlay
 //!
-//! Printed per layout: the median and the 99th percentile of the time that one frame takes, one thread.
+//! It prints for each layout the median and the 99th percentile of the time per frame, on one thread.
 
 use gsttensorrt::draw::{Canvas, Overlay, Packed, Planar, Plane, Style};
 use gsttensorrt::meta::{KeypointSet, Object, Record};
@@ -43,7 +43,7 @@ fn measure<C: Canvas>(name: &str, canvas: &mut C, record: &Record) {
     println!("{name:5} median {:?}, p99 {:?}", times[ROUNDS / 2], times[ROUNDS * 99 / 100]);
 }
 
-/// Five persons a third of the frame high, with the COCO skeleton, and fifteen vehicles of several sizes.
+/// Five people with COCO skeletons, a third of the frame high, and fifteen vehicles of several sizes.
 fn street() -> Record {
     // A standing person, normalised to the box: x, y.
     const POSE: [(f32, f32); 17] = [

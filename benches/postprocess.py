@@ -1,4 +1,4 @@
-"""The usual NumPy + OpenCV form of YOLO post-processing, which benches/postprocess.rs runs in turn with ours.
+"""The usual NumPy + OpenCV form of YOLO post-processing, which benches/postprocess.rs alternates with ours.
 
 postprocess.py FILE CHANNELS ANCHORS: reads f32 [CHANNELS, ANCHORS]; for each line on standard input runs twice and
 prints the seconds that each took and the number of boxes kept. Needs numpy and opencv-python-headless.
@@ -21,7 +21,7 @@ def postprocess(output):
     best, classes = best[mask], classes[mask]
     cx, cy, w, h = output[:4, mask]
     boxes = np.stack((cx - w / 2, cy - h / 2, w, h), axis=1)
-    # A shift per class keeps classes apart.
+    # A different offset for each class keeps the classes apart.
     apart = boxes.copy()
     apart[:, :2] += classes[:, None] * 7680.0
     kept = cv2.dnn.NMSBoxes(apart, best, CONFIDENCE, IOU)[:MOST]

@@ -1,10 +1,9 @@
 //! Decoding and NMS of a YOLO output `[84, 8400]`, one thread, against the usual NumPy + OpenCV form.
 //!
-//! `cargo bench --bench postprocess`. The two take turns on the same data, two runs a turn: the first finds the caches
-//! full of the other's data, the second finds the output there, as behind an engine that has just written it. Medians
-//! of each are compared. The interpreter is `$PYTHON`, else `python3`; without NumPy and OpenCV only our own times are
-//! printed. Ends with an error when a usual frame's second runs have a ratio below 5, or when the two keep different
-//! numbers of boxes.
+//! `cargo bench --bench postprocess`. The two alternate on the same data, with two runs per turn: in the first the caches
+//! hold the other's data, in the second they hold the output, as after an engine that has just written it. Medians of each
+//! are compared. The interpreter is `$PYTHON`, else `python3`; without NumPy and OpenCV only our own times are printed.
+//! Fails if the second runs on an ordinary frame have a ratio below 5, or if the two keep different numbers of boxes.
 
 use model::head::{HeadChoice, Output, recognise};
 use model::{Detection, ElementType, Head, ModelInfo, Params, TensorInfo, nms};
@@ -33,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Noise below the threshold, and 20 objects that 20 neighbouring anchors see.
+/// Noise below the threshold, and 20 objects that 20 neighbouring anchors each detect.
 fn usual_frame() -> Vec<f32> {
     let mut random = Random(1);
     let mut data = vec![0.0; CHANNELS * ANCHORS];
@@ -53,10 +52,10 @@ fn usual_frame() -> Vec<f32> {
     data
 }
 
-/// Seconds of a turn's two runs.
+/// Seconds of the two runs of a turn.
 type Turn = [f64; 2];
 
-/// Prints the medians; the ratio of the second runs where there is a peer.
+/// Prints the medians; returns the ratio of the second runs if there is a peer.
 fn compare(name: &str, data: &[f32], turns: usize) -> Result<Option<f64>, Box<dyn Error>> {
     let head = head()?;
     let params = Params::default();
@@ -78,7 +77,7 @@ fn compare(name: &str, data: &[f32], turns: usize) -> Result<Option<f64>, Box<dy
         if let Some((_, kept)) = answer.filter(|&(_, kept)| kept != found.len()) {
             return Err(format!("{name}: {} boxes kept here, {kept} by the peer", found.len()).into());
         }
-        // The first two warm up.
+        // The first two turns are the warm-up.
         if turn >= 2 {
             own.push(times);
             decoding.push(decoded);
@@ -101,7 +100,7 @@ fn compare(name: &str, data: &[f32], turns: usize) -> Result<Option<f64>, Box<dy
     Ok(Some(ratio[1]))
 }
 
-/// One frame; the seconds that decoding alone took.
+/// Processes one frame; returns the seconds that decoding alone took.
 fn once(
     head: &dyn Head,
     data: &[f32],
@@ -146,7 +145,7 @@ struct Peer {
 }
 
 impl Peer {
-    /// `None` where Python or its modules aren't there.
+    /// `None` if Python or its modules are missing.
     fn start(data: &[f32]) -> Result<Option<Self>, Box<dyn Error>> {
         let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
         let modules = Command::new(&python).args(["-c", "import cv2, numpy"]).stderr(Stdio::null()).status();

@@ -2,9 +2,9 @@
 //!
 //!     PYTHON=venv/bin/python cargo bench --bench preprocess
 //!
-//! The peer is `preprocess.py`, a child process that runs one frame whenever it's told to: the two take turns, so both see
-//! the same machine. Printed per size: medians, their ratio, and the greatest difference between the two tensors in levels
-//! of 0–255. Without OpenCV (`pip install opencv-python-headless`) only our own times are printed.
+//! The peer is `preprocess.py`, a child process that processes one frame on request: the two alternate, so both see the
+//! same machine. Printed per size: medians, their ratio, and the greatest difference between the two tensors in levels of
+//! 0–255. Without OpenCV (`pip install opencv-python-headless`) only our own times are printed.
 
 use gsttensorrt::cpu::image::Image;
 use gsttensorrt::cpu::preprocess::{Workspace, preprocess};
@@ -14,7 +14,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// One under `cargo test`, which doesn't pass `--bench`.
+/// One round under `cargo test`, which doesn't pass `--bench`.
 fn rounds() -> usize {
     if std::env::args().any(|argument| argument == "--bench") { 200 } else { 1 }
 }
@@ -72,7 +72,7 @@ fn main() {
     }
 }
 
-/// A picture with slow shades and hard edges, light and saturated enough that the conversion clamps.
+/// A picture with smooth gradients and hard edges, bright and saturated enough to make the conversion clamp.
 fn street(width: usize, height: usize) -> Vec<u8> {
     let mut frame = Vec::with_capacity(width * height * 3 / 2);
     for y in 0..height {
@@ -145,7 +145,7 @@ impl Peer {
         Duration::from_nanos(self.read_line().parse().expect("nanoseconds"))
     }
 
-    /// What the last run made.
+    /// The tensor of the last run.
     fn tensor(&mut self) -> Vec<u8> {
         writeln!(self.stdin, "save").expect("the peer listens");
         self.read_line();

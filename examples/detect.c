@@ -1,9 +1,9 @@
-/* Reads what was found off the buffers, with GStreamer's C API alone.
+/* Reads the detected objects from the buffers, with GStreamer's C API alone.
  *
  *   cc -Wall -o detect examples/detect.c $(pkg-config --cflags --libs gstreamer-1.0 gstreamer-video-1.0)
  *   GST_PLUGIN_PATH=target/release ./detect media/bikes.mp4 models/yolov12n.onnx
  *
- * On a GPU: nvh264dec instead of avdec_h264, and no backend=cpu.
+ * On a GPU, use nvh264dec instead of avdec_h264, without backend=cpu.
  */
 
 #include <gst/gst.h>
@@ -21,7 +21,7 @@ on_buffer (GstPad * pad, GstPadProbeInfo * info, gpointer user_data)
     GstStructure *detection = gst_video_region_of_interest_meta_get_param (roi, "detection");
     gdouble confidence = 0.0;
 
-    /* Metas of other elements may have none. */
+    /* Metas of other elements may lack it. */
     if (detection)
       gst_structure_get_double (detection, "confidence", &confidence);
     g_print ("%s %.2f %u %u %u %u\n", g_quark_to_string (roi->roi_type), confidence, roi->x, roi->y, roi->w, roi->h);

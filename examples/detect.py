@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads what was found off the buffers, from Python.
+"""Reads the detected objects from the buffers, in Python.
 
 usage: detect.py CLIP MODEL
 

@@ -1,10 +1,10 @@
-//! An application with a pipeline of its own reads what was found off the buffers.
+//! An application that embeds a pipeline and reads the detected objects from its buffers.
 //!
 //! ```text
 //! cargo run --release --example detect media/bikes.mp4 models/yolov12n.onnx
 //! ```
 //!
-//! On a GPU: `nvh264dec` instead of `avdec_h264`, and no `backend=cpu`.
+//! On a GPU, use `nvh264dec` instead of `avdec_h264`, without `backend=cpu`.
 
 use gst::prelude::*;
 use gsttensorrt::meta;
@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         gst::PadProbeReturn::Ok
     });
 
-    // Why it fails, if it does, is on the bus.
+    // If it fails, the bus has the reason.
     let _ = pipeline.set_state(gst::State::Playing);
     let bus = pipeline.bus().ok_or("no bus")?;
     let message = bus.timed_pop_filtered(None, &[gst::MessageType::Eos, gst::MessageType::Error]);

@@ -40,7 +40,7 @@ def read_weights(model_json, manifest):
         for spec in group["weights"]:
             packing = spec.get("quantization")
             if packing and packing["dtype"] != "float16":
-                raise SystemExit(f"{model_json}: weight {spec['name']} is packed as {packing['dtype']}; only float16 is known")
+                raise SystemExit(f"{model_json}: weight {spec['name']} is packed as {packing['dtype']}; only float16 is supported")
             stored = np.dtype("float16" if packing else spec["dtype"]).newbyteorder("<")
             count = int(np.prod(spec["shape"], dtype=np.int64))
             values = np.frombuffer(data, stored, count, at)
@@ -52,7 +52,7 @@ def read_weights(model_json, manifest):
 
 
 def unfuse(node):
-    """The plain operators that together do what a fused convolution does; other nodes as they are."""
+    """Splits a fused convolution into the equivalent plain operators; other nodes are returned unchanged."""
     if node["op"] not in UNFUSED:
         return [node]
     fused = [base64.b64decode(name).decode() for name in node["attr"]["fused_ops"]["list"].get("s", [])]
@@ -65,7 +65,7 @@ def unfuse(node):
     steps.append({"op": "BiasAdd", "input": [None, bias], "attr": {"T": dtype, "data_format": node["attr"]["data_format"]}})
     steps += [{"op": name, "input": [None], "attr": {"T": dtype}} for name in fused[1:]]
     for i, step in enumerate(steps):
-        # The last one takes the fused node's name: its readers stay as they are.
+        # The last one takes the fused node's name, so that its consumers stay unchanged.
         step["name"] = node["name"] if i == len(steps) - 1 else f"{node['name']}/{step['op']}"
         step["input"] = [steps[i - 1]["name"] if name is None else name for name in step["input"]]
     return steps
@@ -78,7 +78,7 @@ def load_graph(model_json, input_shape):
 
     model = json.loads(model_json.read_text())
     if model.get("format") != "graph-model":
-        raise SystemExit(f"{model_json}: format {model.get('format')!r}; only graph-model is known")
+        raise SystemExit(f"{model_json}: format {model.get('format')!r}; only graph-model is supported")
     weights = read_weights(model_json, model["weightsManifest"])
     nodes = []
     for node in model["modelTopology"]["node"]:
@@ -92,7 +92,7 @@ def load_graph(model_json, input_shape):
     json_format.ParseDict({"node": nodes, "versions": {"producer": 808}}, graph)
     for node in graph.node:
         if node.op == "Const":
-            # TensorFlow.js stores 64-bit integers as 32-bit ones; the node still says what it reads.
+            # TensorFlow.js stores 64-bit integers as 32-bit ones; the node still names the type that it reads.
             values = tf.make_tensor_proto(weights[node.name], tf.as_dtype(node.attr["dtype"].type))
             node.attr["value"].tensor.CopyFrom(values)
     signature = model["signature"]
@@ -101,7 +101,7 @@ def load_graph(model_json, input_shape):
 
 
 def fixed_images(shape, dtype):
-    """Three images that need no file: disks on a gradient, in integer arithmetic, so the same on every machine."""
+    """Three images that need no file: disks on a gradient, computed with integers and so the same on every machine."""
     channels_first = shape[1] == 3
     height, width = shape[2:4] if channels_first else shape[1:3]
     y, x = np.mgrid[0:height, 0:width]
@@ -137,13 +137,13 @@ def run_onnx(path, shape, dtype):
 
 
 def sample(output):
-    """An output's shape and at most 384 of its values, evenly spread: what is stored and compared."""
+    """An output's shape and at most 384 of its values, evenly distributed: these are stored and compared."""
     flat = np.asarray(output, np.float64).ravel()
     return {"shape": list(np.shape(output)), "values": [round(value, 5) for value in flat[:: -(-flat.size // 384)]]}
 
 
 def check(found, expected, onnx):
-    """Ends with an error if an output differs from the stored one in shape or by more than the tolerance."""
+    """Exits with an error if an output differs from the stored one in shape or by more than the tolerance."""
     worst = 0.0
     for image, (outputs, references) in enumerate(zip(found, expected, strict=True)):
         for i, (output, reference) in enumerate(zip(outputs, references, strict=True)):
@@ -153,7 +153,7 @@ def check(found, expected, onnx):
             difference = np.max(np.abs(np.subtract(got["values"], reference["values"])))
             # Not `>`: a NaN must fail too.
             if not difference <= TOLERANCE:
-                raise SystemExit(f"{onnx}: output {i} of image {image} is off by {difference:.2g}, allowed is {TOLERANCE:.0e}")
+                raise SystemExit(f"{onnx}: output {i} of image {image} differs by {difference:.2g}, allowed are {TOLERANCE:.0e}")
             worst = max(worst, difference)
     print(f"{onnx.name}: outputs of {len(found)} fixed images agree within {worst:.1e}")
 
@@ -181,7 +181,7 @@ def main():
     proto, _ = tf2onnx.convert.from_graph_def(
         graph, name=args.onnx.stem, input_names=inputs, output_names=outputs, opset=OPSET
     )
-    # Written beside its place and renamed after the check, so that a file of this name is always a checked one.
+    # Written to a temporary file and renamed after the check, so that a file of this name has always been checked.
     unchecked = args.onnx.with_suffix(".unchecked")
     onnx.save(proto, unchecked)
     check(run_onnx(unchecked, args.input_shape, dtype), json.loads(args.expected.read_text()), args.onnx)

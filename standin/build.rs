@@ -1,4 +1,4 @@
-//! Compiles the project's own kernels as C++, twice: plain, and with a call before each access to memory, for the checks.
+//! Compiles the project's own kernels as C++, twice: plain, and with a call before each memory access, for the checks.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ fn main() {
     for variant in ["plain", "checked"] {
         let mut build = compiler();
         if variant == "checked" {
-            // Only its instrumentation: cuda/checks.cpp has the functions.
+            // Only the instrumentation is wanted: cuda/checks.cpp has the functions.
             build.flag("-fsanitize=thread").flag("--param=tsan-instrument-func-entry-exit=0");
         }
         for (source, found) in &entries {
@@ -43,14 +43,14 @@ fn main() {
     std::fs::write(out.join("slots.rs"), slots()).expect("OUT_DIR is writable");
 }
 
-/// Where TensorRT 10.6's methods are in its vtables: from the facts that the binding's own tables are tested against, so
-/// that a mistake in those shows.
+/// The slots of TensorRT 10.6's methods in its vtables, from the facts that the binding's own tables are tested against, so
+/// that a mistake in those tables shows.
 fn slots() -> String {
     println!("cargo::rerun-if-changed={SLOTS}");
     let facts = std::fs::read_to_string(SLOTS).expect(SLOTS);
     let mut lines = facts.lines().map(|line| line.split('\t').collect::<Vec<_>>());
     let releases = lines.next().expect("a line of releases");
-    // 10.6 has the layout of 10.3; what isn't known of that is as in 10.0.
+    // 10.6 has the layout of 10.3; unknown entries of 10.3 are as in 10.0.
     let [first, exact] = ["10.0", "10.3"].map(|name| releases.iter().position(|release| *release == name).expect(name));
     let mut text = String::from("pub const SLOTS: &[(&str, &str, usize)] = &[\n");
     for line in lines {
@@ -65,7 +65,7 @@ fn slots() -> String {
 
 fn compiler() -> cc::Build {
     let mut build = cc::Build::new();
-    // The kernels' results are those of the CPU engine: no fused multiply-add. Tests run them: optimised in every profile.
+    // Results must equal those of the CPU engine: no fused multiply-add. Tests run the kernels: optimised in every profile.
     build.cpp(true).std("c++17").opt_level(2).flag("-ffp-contract=off").flag("-fno-math-errno");
     build.flag("-fno-exceptions").flag("-fvisibility=hidden").flag("-Wno-unknown-pragmas");
     build.flag("-Wno-unused-function").include("cuda").include(KERNELS);
@@ -93,7 +93,7 @@ fn entries_of(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// One source in a namespace of its own, its kernels renamed, so that both variants fit into one library and share nothing.
+/// One source in its own namespace with renamed kernels, so that both variants fit into one library and share nothing.
 fn kernels_of(source: &Path, entries: &[(String, String)], variant: &str) -> String {
     let mut text = String::from("#include \"fibers.h\"\n");
     for (name, _) in entries {
@@ -116,7 +116,7 @@ fn kernels_of(source: &Path, entries: &[(String, String)], variant: &str) -> Str
     text
 }
 
-/// What the Rust side looks kernels up in.
+/// The table in which the Rust side looks up kernels.
 fn table_of(entries: &[(&PathBuf, Vec<(String, String)>)]) -> String {
     let mut text = String::from("#include \"fibers.h\"\n\nextern \"C\" {\n");
     let names: Vec<&String> = entries.iter().flat_map(|(_, found)| found.iter().map(|(name, _)| name)).collect();

@@ -1,4 +1,4 @@
-//! Where cameras' threads run, and how urgent they are. Alone in its process, so that the threads are known.
+//! The CPU affinity and priority of cameras' threads. Runs alone in its process, so that the threads are known.
 
 mod common;
 
@@ -13,12 +13,12 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Of a thread of this process: name, policy (0 normal, 2 round robin), niceness, first and last core.
+/// Per thread of this process: name, policy (0 normal, 2 round robin), niceness, first and last core.
 type Thread = (String, u32, i64, (u32, u32));
 
 fn threads() -> BTreeMap<i32, Thread> {
     let read = |task: &Task| -> Option<Thread> {
-        // It may have ended meanwhile.
+        // The thread may have ended meanwhile.
         let (stat, status) = (task.stat().ok()?, task.status().ok()?);
         let cores = status.cpus_allowed_list?;
         Some((stat.comm, stat.policy?, stat.nice, (cores.first()?.0, cores.last()?.1)))
@@ -41,7 +41,7 @@ fn threads_are_where_they_are_wanted_and_as_urgent() {
     let threads = threads();
     let named = |name: &str| threads.values().filter(|thread| thread.0 == name).cloned().collect::<Vec<_>>();
     let (decoder, pictures) = (named("coded:src"), named("pictures:src"));
-    // The decoder's library starts helpers, which inherit all of it.
+    // The decoder's library starts helper threads, which inherit all of these settings.
     assert!(!decoder.is_empty() && pictures.len() == 1, "{threads:?}");
     for thread in decoder.iter().chain(&pictures) {
         assert_eq!(thread.3.0, thread.3.1, "on one core: {thread:?}");

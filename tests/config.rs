@@ -1,4 +1,4 @@
-//! `config.json` as an operator writes it: the guide's snippets, wrong files, overrides, documentation.
+//! `config.json` as an operator writes it: the guide's snippets, invalid files, overrides, documentation.
 
 mod common;
 
@@ -12,7 +12,7 @@ use gsttensorrt::run::{ElementOptions, ElementSetup};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A folder with what configurations name.
+/// A folder with the files that configurations name.
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -37,7 +37,7 @@ impl Folder {
         self.0.path().join("config.json")
     }
 
-    /// What is said of a text, a finding a line, without this folder's path.
+    /// The findings about a text, one per line, without this folder's path.
     fn said(&self, text: &str, overrides: &Overrides) -> (Option<Plan>, String) {
         let (plan, findings) = match config::load_text(&self.file(), text, overrides) {
             Ok(loaded) => (Some(loaded.plan), loaded.findings),
@@ -101,7 +101,7 @@ fn cases() -> (String, Vec<Case>) {
     (head, parts.map(case).collect())
 }
 
-/// `UPDATE_BAD_CONFIGS=1` writes what is said now; the difference is to be read.
+/// `UPDATE_BAD_CONFIGS=1` writes the current messages; review the difference.
 #[test]
 fn wrong_files_are_told_what_is_wrong() {
     let folder = Folder::new();
@@ -137,7 +137,7 @@ fn url(source: &Source) -> &str {
     }
 }
 
-/// A snippet alone, with a camera where it has none.
+/// A snippet alone, with a camera if it has none.
 fn snippet(folder: &Folder, name: &str) -> Plan {
     let text = guide(name);
     let text = if name.starts_with("5.1") { format!("\"cameras\": {{\n{text}}}") } else { text };
@@ -198,12 +198,12 @@ fn rollback_changes_three_keys() {
     assert_eq!((gpu.pipeline, gpu.decoder), (Pipeline::UnifiedGpu, Decoder::Nvdec));
     assert_eq!((cpu.pipeline, cpu.decoder), (Pipeline::Cpu, Decoder::Software));
     assert_eq!(gpu.cameras, cpu.cameras);
-    // One notice for all keys that only the GPU has.
+    // One notice for all keys that only the GPU pipeline has.
     assert_eq!(said.lines().count(), 1, "{said}");
     for key in ["models.ENABLE_TENSORRT", "models.FORCE_GPU_ONLY", "processing.ENABLE_NVDEC"] {
         assert!(said.starts_with("notice: ") && said.contains(key), "{said}");
     }
-    // The legacy file from before the migration, which doesn't know the unified pipeline.
+    // The legacy file from before the migration, which doesn't have the unified pipeline.
     let legacy = folder.plan("\"processing\": {\"ENABLE_MULTIPROCESSING\": true}", &["RTSP_STREAMS=['test:ball']"]);
     assert_eq!(legacy.pipeline, Pipeline::Cpu);
 }
@@ -354,7 +354,7 @@ fn findings_know_where_they_come_from() {
     assert!(missing.to_string().starts_with("error: /none/config.json: the file can't be read: "), "{missing}");
 }
 
-/// What the plan says of a model is what its element takes.
+/// The plan's settings of a model are those of its element.
 #[test]
 fn elements_have_what_the_plan_says() {
     use gst::prelude::*;
@@ -421,7 +421,7 @@ fn elements_have_what_the_plan_says() {
     }
 }
 
-/// Headings of docs/configuration.md, and the types whose keys their tables have.
+/// Headings of docs/configuration.md, and the types whose keys their tables list.
 const HEADINGS: [(&str, &str); 11] = [
     ("## The file", ""),
     ("## `processing`", "Processing"),
@@ -436,7 +436,7 @@ const HEADINGS: [(&str, &str); 11] = [
     ("## `monitoring`", "Monitoring"),
 ];
 
-/// The documentation has every key of the types and no other, with the default that the types have.
+/// The documentation lists every key of the types and no other, with their defaults.
 #[test]
 fn documentation_has_the_types_keys_and_defaults() {
     let text = std::fs::read_to_string(find::root().join("docs/configuration.md")).unwrap();
@@ -471,7 +471,7 @@ fn documentation_has_the_types_keys_and_defaults() {
     assert_eq!(objects, with_keys + 1);
 }
 
-/// configs/full.json has every key, and holds; fuzzing starts from it too.
+/// configs/full.json has every key, and is valid; fuzzing starts from it too.
 #[test]
 fn the_full_file_has_every_key() {
     let folder = Folder::new();
@@ -493,7 +493,7 @@ fn the_full_file_has_every_key() {
     assert_eq!(plan.monitoring.metrics, Some(([127, 0, 0, 1], 9464).into()));
 }
 
-/// Size alone makes nothing slow: cameras, unknown keys, depth.
+/// Size alone doesn't make reading slow: many cameras, unknown keys, depth.
 #[test]
 fn large_files_are_read_in_a_moment() {
     let folder = Folder::new();
@@ -517,7 +517,7 @@ fn large_files_are_read_in_a_moment() {
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
 }
 
-/// What the documentation shows holds.
+/// The configurations in the documentation are valid.
 #[test]
 fn the_documentations_files_hold() {
     let folder = Folder::new();

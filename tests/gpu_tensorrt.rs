@@ -1,13 +1,13 @@
-//! TensorRT on a GPU: build, load, plain runs and CUDA graphs, accuracy, damaged engines. Prints what it measures.
+//! TensorRT on a GPU: build, load, plain runs and CUDA graphs, accuracy, damaged engines. Prints its measurements.
 //!
-//! Ignored without a GPU; run one after the other:
+//! Ignored without a GPU; the tests run one after the other:
 //! `cargo test --test gpu_tensorrt -- --ignored --nocapture --test-threads 1`
 //!
 //! - `GST_TENSORRT_LIBRARY`: the TensorRT to test; `GPU_TEST_OTHER_TENSORRT`: others, separated by colons, which must
 //!   refuse its engines.
 //! - `GPU_TEST_MODELS`: folder with `yolov12n.onnx`, `yolo12m.onnx`, `yolo11m-pose.onnx`; those missing are skipped.
 //! - `GPU_TEST_TIMINGS`: a timing cache to start from.
-//! - `GPU_TEST_OUT`: where engines and timings go, to be read by the next run instead of building.
+//! - `GPU_TEST_OUT`: folder for engines and timing caches, which later runs read instead of building.
 
 mod common;
 
@@ -25,13 +25,13 @@ use tensorrt::{
 
 const MODELS: [&str; 3] = ["yolov12n", "yolo12m", "yolo11m-pose"];
 
-/// The small test model, from the repository or from the folder where this runs.
+/// The small test model, from the repository or from the bundle's folder.
 fn small() -> Onnx {
     let here = Path::new("tests/models/yolo.onnx");
     Onnx::open(&if here.exists() { here.to_owned() } else { find::test_model("yolo") }).unwrap()
 }
 
-/// Batch sizes to try: what the engine's profile allows of a ladder.
+/// Batch sizes to test: those of the list that the engine's profile allows.
 fn ladder(contexts: &RunContext) -> Vec<usize> {
     [1, 2, 4, 8, 16].into_iter().filter(|batch| *batch <= contexts.max_batch).collect()
 }
@@ -66,7 +66,7 @@ fn build_load_and_graphs() {
         );
         assert!(load < Duration::from_millis(500), "{load:?}");
 
-        // Plain: the reference for every graph.
+        // Without a graph: the reference for every graph.
         let mut plain_lane = Lane::new(&engine);
         let mut plain = plain_lane.context(1, 0);
         let batches = ladder(&plain);
@@ -88,7 +88,7 @@ fn build_load_and_graphs() {
         }
         drop(plain);
 
-        // Two lanes, a context and a graph for each batch size, all alive.
+        // Two lanes, with a context and a graph for each batch size, all existing at the same time.
         let mut lanes = [Lane::new(&engine), Lane::new(&engine)];
         let mut graphs: Vec<Vec<RunContext>> = Vec::new();
         for lane in &mut lanes {
@@ -101,7 +101,7 @@ fn build_load_and_graphs() {
             });
             graphs.push(contexts.collect());
         }
-        // xorshift: any order will do, the same each time.
+        // xorshift: any reproducible order will do.
         let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
         let mut random = |below: usize| {
             seed ^= seed << 13;
@@ -111,7 +111,7 @@ fn build_load_and_graphs() {
         };
         let mut differing = 0;
         for _ in 0..100 {
-            // Both lanes at once: 200 launches.
+            // Both lanes concurrently: 200 launches.
             let picks = [random(batches.len()), random(batches.len())];
             for (lane, (graphs, pick)) in lanes.iter().zip(graphs.iter_mut().zip(picks)) {
                 graphs[pick].clear_outputs();
@@ -187,7 +187,7 @@ fn raw_outputs_are_the_cpu_engines() {
     }
 }
 
-/// 10 can do both: the flag, and the model converted to FP16.
+/// TensorRT 10 supports both: the flag, and the model converted to FP16.
 #[test]
 #[ignore = "needs a GPU, and minutes without timings"]
 fn strongly_typed_against_the_flag() {
@@ -249,7 +249,7 @@ fn a_small_model_finds_what_the_cpu_finds() {
     }
 }
 
-/// Refusals, each in a process of its own: TensorRT may crash on what it can't read.
+/// Refusals, each in a separate process: TensorRT may crash on data that it can't read.
 #[test]
 #[ignore = "needs a GPU"]
 fn damaged_engines_are_refused() {
@@ -286,7 +286,7 @@ fn damaged_engines_are_refused() {
         println!("{label}: {said}");
         match label {
             "whole" => assert_eq!(said, "loads"),
-            // Weights have no checksum in TensorRT: what finds it is the hash in the record beside an engine.
+            // TensorRT has no checksum of weights: the hash in the record beside an engine detects the damage.
             "a byte in the middle flipped" => {}
             _ => assert!(said != "loads" && said != "crashed", "{label}: {said}"),
         }
@@ -298,7 +298,7 @@ fn engines_are_built_anew_on_the_standin() {
     standin::run_ignored("engines_that_do_not_load_are_built_anew", &[]);
 }
 
-/// What is damaged, or somebody else's, in the cache or in a file with its ONNX beside it, is built anew and kept.
+/// Damaged engines, or engines for another machine, in the cache or in a file with its ONNX beside it, are rebuilt and kept.
 #[test]
 #[ignore = "needs a GPU"]
 fn engines_that_do_not_load_are_built_anew() {
@@ -329,7 +329,7 @@ fn engines_that_do_not_load_are_built_anew() {
     let file = folder.path().join("small.engine");
     std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
     assert_ne!(load(&file).path, file, "truncated: built from the ONNX beside it");
-    // Another release's, as its record says.
+    // From another release, according to its record.
     let record = |made_by: &str| {
         let json = std::fs::read_to_string(first.path.with_extension("json")).unwrap();
         let mut record: EngineRecord = serde_json::from_str(&json).unwrap();
@@ -359,8 +359,8 @@ fn one_engine_file() {
     }
 }
 
-/// Of each other TensorRT a runtime comes and goes; it refuses garbage and this one's engine, and one of its own is built in
-/// its place where it can build.
+/// Creates and destroys a runtime of each other TensorRT; it refuses garbage and this one's engine, and builds its own engine
+/// instead if it can build.
 #[test]
 #[ignore = "needs a GPU and two TensorRTs"]
 fn another_tensorrt_refuses() {

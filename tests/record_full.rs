@@ -1,4 +1,4 @@
-//! A disk that is full for a while. The limit on the size of files, which stands for it, is the whole process': one test.
+//! A disk that is full for a while, simulated by the limit on file sizes. The limit is per process: a single test.
 
 mod common;
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 #[test]
 fn what_is_recorded_before_and_after_a_full_disk_is_whole() {
-    // SAFETY: no handler is installed; writing too much is an error then instead of the process' end.
+    // SAFETY: no handler is installed; exceeding the limit is then an error instead of ending the process.
     unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn).unwrap() };
     let folder = tempfile::tempdir().unwrap();
     let mut pictures = pictures(folder.path(), &["dog", "cat"]);
@@ -21,7 +21,7 @@ fn what_is_recorded_before_and_after_a_full_disk_is_whole() {
     wait_until("videos before", || files(folder.path(), "mp4").len() >= 2);
     wait_until("the dog", || files(folder.path(), "jpg").len() == 1);
 
-    // In the middle of a file: its end can't be written, nor can what is next.
+    // In the middle of a file: neither its end nor the next file can be written.
     let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
     setrlimit(Resource::RLIMIT_FSIZE, 100, hard).unwrap();
     feed.push_many(60, &info, &["dog", "cat"]);
@@ -42,7 +42,7 @@ fn what_is_recorded_before_and_after_a_full_disk_is_whole() {
     assert_eq!(files(folder.path(), "jpg").len(), 2, "{said:?}");
     assert_eq!(counts.appearances_lost, 0, "{said:?}");
     assert!(counts.frames_left_out > 50, "{counts:?}");
-    // The one that was open when the disk got full, too.
+    // Including the file that was open when the disk became full.
     assert!(play_all(folder.path()).len() >= 4, "{said:?}");
     for what in ["works again: pictures", "works again: videos"] {
         assert_eq!(said.iter().filter(|text| text.contains(what)).count(), 1, "{said:?}");

@@ -1,4 +1,4 @@
-//! Cameras over a long time: failures, changes, memory, and what running them costs. Takes minutes:
+//! Cameras over a long time: failures, changes, memory, and CPU time. Takes minutes:
 //!
 //!     cargo test --release --test soak_cameras -- --ignored --nocapture --test-threads=1
 
@@ -26,7 +26,7 @@ fn camera(name: &str, url: &str) -> CameraSetup {
     setup
 }
 
-/// As an operator has them by default: 5 s without a picture, 5 s between attempts at most.
+/// The operator's defaults: 5 s without a frame, at most 5 s between attempts.
 #[test]
 #[ignore = "a minute and more: cargo test --release --test soak_cameras -- --ignored"]
 fn four_cameras_for_a_minute() {
@@ -86,7 +86,7 @@ fn four_cameras_for_a_minute() {
     assert_eq!(cameras.state("no-rtsp"), Some(CameraState::Reconnecting));
     let grown = most.saturating_sub(early) as f64 / MIB;
     println!("back after {longest:?} at most; memory grew by {grown:.1} MiB after the first failures");
-    // What these tests note of each picture grows too.
+    // The tests' own records of each frame grow too.
     assert!(grown < 2.0, "{grown:.1} MiB");
     assert_eq!(cameras.stop(), Outcome::Stopped);
 }
@@ -123,15 +123,15 @@ fn a_thousand_cameras_come_and_go() {
     let (lost, arrivals) = (gaps(&cameras.arrivals("steady")).len(), cameras.count("steady"));
     println!("the camera that stays: {arrivals} pictures, {lost} gaps");
     let steady = cameras.cameras().into_iter().find(|camera| camera.name == "steady").unwrap();
-    // A machine that's too busy may leave pictures out, each of them counted.
+    // An overloaded machine may drop frames, each of which is counted.
     assert!(steady.reconnects == 0 && (lost == 0 || steady.drops > 0), "{steady:?}");
-    // What these tests note of each picture grows too, by some 60 bytes.
+    // The tests' own records of each frame grow too, by some 60 bytes.
     assert!(most.memory.saturating_sub(early.memory) < 4 << 20, "{early:?} {most:?}");
     assert!(most.threads <= early.threads + 8 && most.files <= early.files + 8, "{early:?} {most:?}");
     assert_eq!(cameras.stop(), Outcome::Stopped);
 }
 
-/// A process that is ended when dropped.
+/// A process that is killed on drop.
 struct Running(Child);
 
 impl Drop for Running {
@@ -152,7 +152,7 @@ impl Running {
         Duration::from_secs(stat.utime + stat.stime) / procfs::ticks_per_second() as u32
     }
 
-    /// Cores used over a while, once it has settled.
+    /// Cores used over a period, once it has settled.
     fn load(&self) -> f64 {
         std::thread::sleep(5 * SECOND);
         let (before, start) = (self.time(), Instant::now());
@@ -186,7 +186,7 @@ fn running_cameras_costs_little_more_than_gst_launch() {
         "outputs": { "JSON_LINES": "/dev/null" }
     });
     std::fs::write(&config, text.to_string()).unwrap();
-    // The same elements with the same settings, as a person would type them.
+    // The same elements with the same settings, as a user would type them.
     let launch = format!(
         "rtspsrc location={} protocols=tcp latency=200 ! rtph264depay ! h264parse \
          ! queue max-size-buffers=60 max-size-bytes=0 max-size-time=0 ! avdec_h264 ! videoconvert \

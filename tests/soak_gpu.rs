@@ -2,9 +2,9 @@
 //!
 //!     cargo test --release --test soak_gpu -- --ignored --nocapture --test-threads 1
 //!
-//! `SOAK_STARTS` changes how many (1000). `SOAK_MODELS=DETECTOR,POSE` names the pair that is started 30 times.
-//! `SOAK_ELEMENTS` is started instead of the small pair, to find what grows: `trtoverlay` alone, for example, or nothing. On the
-//! stand-in a few starts are run with every test run.
+//! `SOAK_STARTS` changes the number of starts (1000). `SOAK_MODELS=DETECTOR,POSE` names the pair that is started 30 times.
+//! `SOAK_ELEMENTS` replaces the small pair, to find out what grows: `trtoverlay` alone, for example, or nothing. Every test
+//! run makes a few starts on the stand-in.
 
 mod common;
 
@@ -20,11 +20,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 const MIB: f64 = 1024.0 * 1024.0;
-/// What memory may differ between an early start and the last one.
+/// Tolerance of memory between an early start and the last one.
 const LIMIT: f64 = 2.0;
-/// What stays on the stand-in while a context does: the modules with its kernels, and functions in them.
+/// Objects that exist on the stand-in as long as a context: the modules with its kernels, and their functions.
 const KERNELS: usize = 5 + 9;
-/// From so many starts on the host's memory is judged.
+/// Minimum number of starts for judging host memory.
 const LEAST_STARTS: usize = 200;
 
 /// Memory in use, MiB.
@@ -32,20 +32,20 @@ const LEAST_STARTS: usize = 200;
 struct Use {
     gpu: f64,
     host: f64,
-    /// Of `host`, what isn't pages of files: a library's pages are read when they are first used.
+    /// The part of `host` that isn't file-backed: a library's pages are read when they are first used.
     anonymous: f64,
-    /// Of `gpu`, what this crate and TensorRT have taken and not given back.
+    /// The part of `gpu` that this crate and TensorRT have allocated and not freed.
     taken: f64,
-    /// Allocated and not freed. What `anonymous` grows by beyond that is between such pieces, and used again.
+    /// Allocated and not freed. Growth of `anonymous` beyond that is fragmentation, which is reused.
     allocated: f64,
 }
 
 impl Use {
-    /// Of the whole device, so nothing else may run on it; in a context that this makes where nobody has one.
+    /// Memory of the whole device, so nothing else may run on it; creates a context if none exists.
     fn now() -> Self {
         let shared = SharedContext::own(0).unwrap();
         let (free, total) = shared.context().memory().unwrap();
-        // What was given back to the allocator and kept by it says nothing about leaks.
+        // Memory that was freed but kept by the allocator says nothing about leaks.
         // SAFETY: no preconditions.
         unsafe { libc::malloc_trim(0) };
         // SAFETY: no preconditions.
@@ -60,7 +60,7 @@ impl Use {
     }
 }
 
-/// A pair of models, and what else works on frames.
+/// A pair of models, and other elements.
 fn pair(detector: &Path, pose: &Path) -> String {
     format!(
         "trtdetect model={} batch-size=4 ! trtpose model={} ! trtoverlay ! trtpublish location=/dev/null",
@@ -73,7 +73,7 @@ fn small_pair() -> String {
     std::env::var("SOAK_ELEMENTS").unwrap_or_else(|_| pair(&test_model("yolo"), &test_model("yolo-pose")))
 }
 
-/// From NULL to the end of three frames and back, again and again.
+/// Repeatedly from NULL to the end of three frames and back.
 fn starts(count: usize, elements: &str, what: &str, stay: usize) {
     let elements = if elements.is_empty() { "identity" } else { elements };
     let launch = format!(
@@ -83,9 +83,9 @@ fn starts(count: usize, elements: &str, what: &str, stay: usize) {
     stays_flat(count, &format!("starts of {what}"), stay, || Running::playing(&launch).wait_for_end());
 }
 
-/// Does something so many times; after the first of them it takes no more memory. So many objects `stay` on the stand-in.
+/// Repeats an action, which must not take more memory after the first runs. `stay` objects remain on the stand-in.
 fn stays_flat(count: usize, what: &str, stay: usize, act: impl Fn()) {
-    // Caches and pools are filled by then.
+    // Caches and pools have been filled by then.
     let early_at = (count / 3).clamp(1, 50);
     let mut early = None;
     for n in 1..=count {
@@ -111,12 +111,12 @@ fn stays_flat(count: usize, what: &str, stay: usize, act: impl Fn()) {
     }
     let (gpu, host) = (last.gpu - early.gpu, last.host - early.host);
     assert!(gpu < LIMIT, "grows by {gpu:.1} MiB on the GPU");
-    // The allocator's own ups and downs are larger than the limit after few starts.
+    // The allocator's own variation exceeds the limit after few starts.
     assert!(host < LIMIT || count < LEAST_STARTS, "grows by {host:.1} MiB on the host");
 }
 
 fn ready() -> bool {
-    // Threads come and go here, each with an arena of its own that keeps pages: one for all tells more.
+    // Threads start and end here, each with an arena that keeps pages: a single arena shows more.
     // SAFETY: no preconditions.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
     gst::init().unwrap();
@@ -139,7 +139,7 @@ fn memory_stays_flat_on_the_standin() {
     }
 }
 
-/// Code alone: a driver doesn't give back all that it took for modules that are unloaded.
+/// Kernel modules alone: a driver doesn't free everything that it allocated for unloaded modules.
 #[test]
 #[ignore = "needs a GPU"]
 fn memory_stays_flat_with_kernels() {
@@ -187,7 +187,7 @@ fn memory_stays_flat_with_a_small_model() {
     starts(asked_for(), &small_pair(), "a small pair", KERNELS);
 }
 
-/// The context goes with each pipeline, and is made again with the next.
+/// The context is destroyed with each pipeline, and created again with the next.
 #[test]
 #[ignore = "minutes; needs a GPU"]
 fn memory_stays_flat_with_new_contexts() {

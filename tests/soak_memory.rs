@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Two tests at once would see each other's memory.
+/// Two concurrent tests would see each other's memory.
 static ALONE: Mutex<()> = Mutex::new(());
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -32,7 +32,7 @@ fn memory_stays_flat_over_ten_thousand_frames() {
     }
     let _alone = ALONE.lock();
     const FRAMES: u64 = 10_000;
-    // A pattern with red, green and blue in it, so that there are objects, poses and things to draw.
+    // A pattern with red, green and blue, so that there are objects, poses and things to draw.
     let p = Running::new(&format!(
         "videotestsrc num-buffers={FRAMES} pattern=smpte ! video/x-raw,format=NV12,width=640,height=360 ! {}",
         elements()

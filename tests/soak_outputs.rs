@@ -1,4 +1,4 @@
-//! Outputs that fail, over minutes:
+//! Failing outputs, over minutes:
 //!
 //!     cargo test --release --test soak_outputs -- --ignored --nocapture --test-threads=1
 

@@ -1,6 +1,6 @@
-//! What users build upon: elements with their properties, pads and signals, and the options of `gst-trt`.
+//! The public surface: elements with their properties, pads and signals, and the options of `gst-trt`.
 //!
-//! `UPDATE_SURFACE=1` writes what there is now to `tests/data/`; the difference is to be read.
+//! `UPDATE_SURFACE=1` writes the current state to `tests/data/`; review the difference.
 
 mod common;
 
@@ -63,7 +63,7 @@ fn elements_are_as_they_were() {
     compare("elements.txt", &text);
 }
 
-/// Name, type, what it takes, default, flags.
+/// Name, type, accepted values, default, flags.
 fn property(spec: &glib::ParamSpec) -> String {
     macro_rules! range {
         ($($class:ty)*) => {
@@ -94,14 +94,14 @@ fn property(spec: &glib::ParamSpec) -> String {
     let default = match default.get::<Option<String>>() {
         Ok(None) => "unset".into(),
         Ok(Some(text)) => format!("{text:?}"),
-        // GStreamer can't write a structure that isn't there.
+        // GStreamer can't serialise a null structure.
         Err(_) if spec.is::<glib::ParamSpecBoxed>() => "unset".into(),
         Err(_) => default.serialize().unwrap().to_string(),
     };
     format!("{} {}{takes} [{default}] {}", spec.name(), spec.value_type(), flags.join(" "))
 }
 
-/// Those of our own classes: name, parameters, result.
+/// The signals of our own classes: name, parameters, result.
 fn signals(of: glib::Type) -> Vec<String> {
     let own = std::iter::successors(Some(of), |of| of.parent()).filter(|of| of.name().starts_with("GstTrt"));
     own.flat_map(|of| {
@@ -142,7 +142,7 @@ fn the_tools_options_are_as_they_were() {
         assert_eq!(status, Some(0), "{command:?}: {help}");
         writeln!(text, "gst-trt {}", command.join(" ")).unwrap();
         for line in help.lines().filter(|line| line.starts_with("  ")).map(str::trim) {
-            // A name stands before two spaces, a value that an option takes before a colon.
+            // A name is followed by two spaces, an accepted value of an option by a colon.
             let name = line.split("  ").next().unwrap_or_default();
             let name = if line.starts_with("- ") { name.split(':').next().unwrap_or_default() } else { name };
             if line.starts_with(['-', '<', '[']) || command.is_empty() {
@@ -170,7 +170,7 @@ fn the_tools_options_are_as_they_were() {
     compare("gst-trt.txt", &text);
 }
 
-/// Its exit status, and what it writes to standard output.
+/// Its exit status and standard output.
 fn gst_trt(arguments: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(find::gst_trt()).args(arguments).stdin(Stdio::null()).output().unwrap();
     (output.status.code(), String::from_utf8(output.stdout).unwrap())

@@ -1,4 +1,4 @@
-//! Memory of the binding against TensorRT-RTX: nothing grows, nothing is touched that isn't ours. A process of its own.
+//! Memory of the binding with TensorRT-RTX: no growth, and no invalid access. Runs in its own process.
 
 mod common;
 
@@ -32,13 +32,13 @@ fn one_build() {
     build_times(1);
 }
 
-/// Whose code an error of memcheck's is in: the innermost frame's file.
+/// The file of the innermost frame of a memcheck error.
 fn innermost(error: &str) -> &str {
     error.split_once("<obj>").and_then(|(_, rest)| rest.split_once("</obj>")).map_or("", |(object, _)| object)
 }
 
-/// A whole build under memcheck: no error in the binding, nor in what it passes on. The dynamic loader compares strings
-/// by words, beyond their end, and TensorRT's own code isn't ours.
+/// A complete build under memcheck: no error in the binding, nor in its arguments. The dynamic loader compares strings by
+/// words, beyond their end, and TensorRT's own code isn't ours.
 #[test]
 #[ignore = "a minute and a half"]
 fn memcheck_finds_nothing_of_ours() {

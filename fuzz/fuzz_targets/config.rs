@@ -1,4 +1,4 @@
-//! Any text as a `config.json`: it holds, or there are errors that say a rule and can be shown.
+//! Any text as a `config.json` is either valid, or produces errors that name a rule and can be displayed.
 
 #![no_main]
 

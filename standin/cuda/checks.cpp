@@ -1,11 +1,11 @@
-// Every access to memory of kernels that are compiled with checks: is the address anybody's, is it aligned, and could
-// another thread touch the same shared memory at the same time?
+// Checks every memory access of kernels compiled with checks: does the address belong to an allocation, is it aligned, and
+// could another thread access the same shared memory at the same time?
 //
-// The compiler's thread sanitizer puts a call before each access; these are those functions, instead of its library's.
+// The compiler's thread sanitizer inserts a call before each access; these functions replace those of its library.
 //
-// Two accesses to shared memory are a hazard if they are of different threads, one of them writes, they aren't both
-// atomic, and nothing orders them: a barrier of the block, or within a warp a __syncwarp of all its lanes. Votes and
-// shuffles order nothing. That is found in whatever order the threads happened to run.
+// Two accesses to shared memory are a hazard if they are by different threads, at least one of them writes, they aren't both
+// atomic, and nothing orders them: neither a barrier of the block nor, within a warp, a __syncwarp of all its lanes. Votes and
+// shuffles order nothing. Hazards are found in whichever order the threads happened to run.
 #include "fibers.h"
 
 #include <cstdio>
@@ -20,28 +20,27 @@ namespace standin {
 namespace {
 
 constexpr unsigned WARP = 32;
-constexpr unsigned NOBODY = ~0u;
 
 struct Range {
     uintptr_t start, end;
 };
 
-// What happened to some shared memory last.
+// The last accesses to some shared memory.
 struct Shadow {
-    // The epoch in which it was written and read; 0: never.
+    // The epochs of the last write and read; 0: never.
     unsigned written, read;
-    // Epoch of the warp, of the last access of that kind.
+    // The warp's epochs at the last write and read.
     unsigned written_warp_epoch, read_warp_epoch;
     unsigned short writer, reader;
     bool write_atomic, read_atomic;
-    // Threads of more than one warp read it in that epoch, or several of one warp in that of the warp.
+    // Threads of more than one warp read it in that epoch, or several of one warp in the warp's epoch.
     bool several_warps, several_lanes;
 };
 
-// Four bytes of it, which is what is touched at once nearly always.
+// Four bytes of shared memory, the usual size of an access.
 struct Word {
     Shadow whole;
-    // In the block that began with this epoch its bytes were touched one by one: each has its own.
+    // If this is the current block's first epoch, single bytes were accessed: each has its own shadow.
     unsigned split;
     Shadow bytes[4];
 };
@@ -62,16 +61,16 @@ bool before(unsigned when, unsigned warp_epoch, unsigned thread)
 [[noreturn]] void hazard(size_t offset, const char* kind, unsigned other)
 {
     fail(launch_failed,
-         "hazard: it %s byte %zu of shared memory, and thread %u did in between the same barriers: nothing orders them", kind,
-         offset, other);
+         "hazard: it %s thread %u at byte %zu of shared memory, and no barrier orders the two accesses", kind, other,
+         offset);
 }
 
 void read(Shadow& s, size_t offset, bool atomic)
 {
     if (s.written < block_epoch)
-        fail(launch_failed, "it reads byte %zu of shared memory, which nobody has written", offset);
+        fail(launch_failed, "it reads byte %zu of shared memory, which was never written", offset);
     if (s.writer != running && !before(s.written, s.written_warp_epoch, s.writer) && !(atomic && s.write_atomic))
-        hazard(offset, "reads what is written:", s.writer);
+        hazard(offset, "reads after a write by", s.writer);
     unsigned warp = running / WARP, own = warp_epochs[warp];
     if (s.read != epoch) {
         s.several_warps = s.several_lanes = false;
@@ -93,14 +92,14 @@ void write(Shadow& s, size_t offset, bool atomic)
 {
     if (s.written != 0 && s.writer != running && !before(s.written, s.written_warp_epoch, s.writer) &&
         !(atomic && s.write_atomic))
-        hazard(offset, "writes what is written:", s.writer);
+        hazard(offset, "writes after a write by", s.writer);
     if (s.read == epoch && !(atomic && s.read_atomic)) {
         bool same_warp = s.reader / WARP == running / WARP && !s.several_warps;
         bool others = same_warp ? s.read_warp_epoch == warp_epochs[running / WARP] &&
                                       (s.several_lanes || s.reader != running)
                                 : true;
         if (others)
-            hazard(offset, "writes what is read:", s.reader);
+            hazard(offset, "writes after a read by", s.reader);
     }
     s.written = epoch;
     s.written_warp_epoch = warp_epochs[running / WARP];
@@ -146,7 +145,7 @@ void global_access(uintptr_t at, size_t bytes, const char* kind)
             high = middle;
     }
     if (low == range_count || !within(ranges[low], at, bytes))
-        fail(illegal_address, "it %s %zu bytes at %#zx, which aren't device memory of its context", kind, bytes, size_t(at));
+        fail(illegal_address, "it %s %zu bytes at %#zx, which is not device memory of its context", kind, bytes, size_t(at));
     last_range = ranges[low];
 }
 
@@ -169,7 +168,7 @@ inline void access(const volatile void* address, size_t bytes, bool write)
 inline void aligned_access(const volatile void* address, size_t bytes, bool write)
 {
     if (reinterpret_cast<uintptr_t>(address) % bytes != 0)
-        fail(misaligned_address, "it touches %zu bytes at %p, which is no multiple of them", bytes,
+        fail(misaligned_address, "it accesses %zu bytes at %p, which is not a multiple of that size", bytes,
              const_cast<const void*>(address));
     access(address, bytes, write);
 }
@@ -191,7 +190,7 @@ void checks_begin(const void* known, size_t count)
 
 void checks_end()
 {
-    // Once in a while from the start, so that epochs never overflow.
+    // Starts over long before epochs could overflow.
     if (epoch > 1u << 30) {
         memset(static_cast<void*>(words), 0, (shared_bytes / 4 + 1) * sizeof(Word));
         epoch = 0;
@@ -202,7 +201,7 @@ void checks_block_begins()
 {
     block_epoch = ++epoch;
     memset(warp_epochs, 0, sizeof(warp_epochs));
-    // So that what isn't written before shows in results too.
+    // Reads of unwritten memory also show in the results.
     memset(__start_standin_shared, 0xff, shared_bytes);
 }
 
@@ -220,7 +219,7 @@ void checks_atomic(const void* at)
 {
     size_t offset = reinterpret_cast<uintptr_t>(at) - reinterpret_cast<uintptr_t>(__start_standin_shared);
     if (reinterpret_cast<uintptr_t>(at) % 4 != 0)
-        fail(misaligned_address, "an atomic operation at %p, which is no multiple of 4", at);
+        fail(misaligned_address, "an atomic operation at %p, which is not a multiple of 4", at);
     if (offset >= shared_bytes) {
         global_access(reinterpret_cast<uintptr_t>(at), 4, "changes");
         return;

@@ -1,4 +1,4 @@
-// What the kernels take for CUDA's header of half-precision numbers: all of CUDA that they use, on the CPU.
+// Replaces CUDA's header of half-precision numbers for the kernels: it has all of CUDA that they use, on the CPU.
 //
 // Functions are static: kernels with and without checks (build.rs) must not share them. A thread of a block is a fiber (fibers.h); barriers and warp operations switch between them.
 #pragma once
@@ -14,9 +14,9 @@
 #define __forceinline__ inline
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
-// In one section, which the checks know the bounds of; one block runs at a time.
+// All in one section, whose bounds the checks know; one block runs at a time.
 #define __shared__ static __attribute__((section("standin_shared")))
-// A field's offset, which only CUDA's compiler has as a constant: it checks them when the PTX is made.
+// A field's offset, which only CUDA's compiler has as a constant: it is checked when the PTX is compiled.
 #define __INTADDR__(address) (StandinOffset())
 
 struct StandinOffset {
@@ -69,25 +69,25 @@ static inline __half __float2half_rn(float value)
     return {_Float16(value)};
 }
 
-// The running thread, and what it waits for. Defined in fibers.cpp.
+// The position of the running thread, and its ways of waiting. Defined in fibers.cpp.
 namespace standin {
-struct Place {
+struct Position {
     uint3 thread, block;
 };
-extern Place* place;
+extern Position* position;
 extern uint3 block_size, grid_size;
 
 enum class Operation { sync, ballot, shuffle_xor, shuffle_up };
 
 void barrier();
-// A warp operation of 64-bit values: what this lane gets.
+// A warp operation on 64-bit values: returns this lane's result.
 uint64_t warp(Operation operation, unsigned mask, uint64_t value, unsigned argument);
 unsigned atomic_add(unsigned* at, unsigned value);
 void fence();
 } // namespace standin
 
-#define threadIdx (standin::place->thread)
-#define blockIdx (standin::place->block)
+#define threadIdx (standin::position->thread)
+#define blockIdx (standin::position->block)
 #define blockDim (standin::block_size)
 #define gridDim (standin::grid_size)
 
@@ -174,7 +174,7 @@ static inline float __int_as_float(int value)
     return standin_bits<float>(value);
 }
 
-// CUDA's conversions saturate, and make 0 of NaN.
+// CUDA's conversions saturate, and convert NaN to 0.
 template <typename T> static inline T standin_saturate(double value)
 {
     constexpr double least = -double(uint64_t(1) << (8 * sizeof(T) - 1));

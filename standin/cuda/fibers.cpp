@@ -1,5 +1,5 @@
-// A block's threads as fibers of one thread of the CPU: they switch where CUDA lets them wait for each other, in an order
-// that a seed shuffles. Blocks run one after the other, in an order that the seed shuffles too.
+// Runs the threads of a block as fibers of one CPU thread: they switch wherever CUDA lets them wait for each other, in an
+// order shuffled by a seed. Blocks run one after the other, in an order shuffled by the seed too.
 #include "fibers.h"
 
 #include <cstdarg>
@@ -11,7 +11,7 @@
 #include <ucontext.h>
 #include <utility>
 
-// Saves the callee's registers and the stack pointer, and goes on where `to` was saved.
+// Saves the callee-saved registers and the stack pointer, and continues where `to` was saved.
 extern "C" void standin_switch(void** from, void* to);
 asm(R"(
 .text
@@ -42,19 +42,19 @@ namespace standin {
 constexpr unsigned WARP = 32;
 constexpr unsigned MOST_THREADS = 1024;
 
-STANDIN_OWN Place* place;
+STANDIN_OWN Position* position;
 STANDIN_OWN uint3 block_size, grid_size;
 unsigned running;
 const char* stack;
 
-// What the Rust side gives, and what it gets back. launch.rs has the same.
+// Passed by the Rust side, which receives the message. kernel.rs has the same structure.
 struct Launch {
     const Kernel* kernel;
     unsigned grid[3];
     unsigned block[3];
     const void* args;
     uint64_t seed;
-    // Memory that may be touched, when it's checked.
+    // Memory that may be accessed; null without checks.
     const void* ranges;
     size_t range_count;
     char message[1024];
@@ -66,12 +66,12 @@ enum class Wait { nothing, barrier, warp, ended };
 
 struct Fiber {
     void* saved;
-    Place at;
+    Position at;
     Wait wait;
     uint64_t got;
 };
 
-// A warp operation under way.
+// A warp operation in progress.
 struct Warp {
     unsigned arrived, ended, mask, argument;
     Operation operation;
@@ -88,9 +88,9 @@ Launch* launch;
 bool checked;
 int outcome;
 uint64_t random_state;
-// Only one kernel runs at a time: shared memory and all of the above are the process's.
+// Only one kernel runs at a time: shared memory and all of the above exist once per process.
 pthread_mutex_t device = PTHREAD_MUTEX_INITIALIZER;
-// The thread of the CPU that runs a fiber right now.
+// The CPU thread that is running a fiber.
 volatile pthread_t in_fiber;
 volatile bool is_in_fiber;
 
@@ -114,7 +114,7 @@ void make_ready(unsigned thread)
     ready[ready_count++] = thread;
 }
 
-// Everybody who is left waits at the barrier.
+// All remaining threads wait at the barrier.
 void pass_barrier()
 {
     if (waiting_count == 0 || waiting_count + ended_count < thread_count)
@@ -150,14 +150,14 @@ uint64_t result_of(const Warp& w, unsigned lane)
         if (w.operation == Operation::shuffle_up && w.argument > lane)
             return w.values[lane];
         if (from >= WARP || !((w.arrived >> from) & 1))
-            fail(launch_failed, "a shuffle reads lane %u, which takes no part in it", from);
+            fail(launch_failed, "a shuffle reads lane %u, which doesn't take part in it", from);
         return w.values[from];
     }
     }
     return 0;
 }
 
-// All lanes of the mask that are left take part.
+// All remaining lanes of the mask take part.
 void pass_warp(unsigned warp)
 {
     Warp& w = warps[warp];
@@ -175,7 +175,7 @@ void pass_warp(unsigned warp)
             make_ready(warp * WARP + lane);
 }
 
-// Where every fiber starts.
+// The entry point of every fiber.
 void enter()
 {
     launch->kernel->run(launch->args);
@@ -194,7 +194,7 @@ void start(unsigned thread, uint3 block)
     fiber.at.block = block;
     fiber.at.thread = {thread % block_size.x, thread / block_size.x % block_size.y,
                        thread / (block_size.x * block_size.y)};
-    // The return address is `enter`, with the stack as after a call; below it six registers.
+    // The return address is `enter`, with the stack as after a call; six registers are below it.
     void** top = reinterpret_cast<void**>(stacks + (thread + 1) * STACK_BYTES) - 2;
     *top = reinterpret_cast<void*>(&enter);
     for (int i = 1; i <= 6; i++)
@@ -223,7 +223,7 @@ void report_deadlock()
         other++;
     outcome = launch_failed;
     snprintf(launch->message, sizeof(launch->message),
-             "threads wait for each other for ever: thread %u at %s, thread %u at %s", first, name_of(fibers[first].wait),
+             "deadlock: thread %u waits at %s, thread %u at %s", first, name_of(fibers[first].wait),
              other < thread_count ? other : first, name_of(fibers[other < thread_count ? other : first].wait));
 }
 
@@ -240,7 +240,7 @@ void run_block(uint3 block)
         if (random_state != 0)
             std::swap(ready[random_number() % ready_count], ready[ready_count - 1]);
         running = ready[--ready_count];
-        place = &fibers[running].at;
+        position = &fibers[running].at;
         stack = stacks + running * STACK_BYTES;
         standin_switch(&scheduler, fibers[running].saved);
     }
@@ -250,7 +250,7 @@ void run_block(uint3 block)
 
 struct sigaction before;
 
-// An address that nobody has: the guards around each block of memory see to it. The launch fails, not the process.
+// A fault at an unmapped address, such as the guards around each memory block. The launch fails, not the process.
 void on_fault(int number, siginfo_t* info, void* context)
 {
     if (!is_in_fiber || !pthread_equal(in_fiber, pthread_self())) {
@@ -259,14 +259,14 @@ void on_fault(int number, siginfo_t* info, void* context)
         else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN)
             before.sa_handler(number);
         else
-            // Again, for the default action.
+            // The access is repeated with the default action.
             sigaction(number, &before, nullptr);
         return;
     }
-    snprintf(launch->message, sizeof(launch->message), "thread %u of block %u,%u,%u touches %p, which is no memory", running,
-             place->block.x, place->block.y, place->block.z, info->si_addr);
+    snprintf(launch->message, sizeof(launch->message), "thread %u of block %u,%u,%u accesses %p, which is not mapped", running,
+             position->block.x, position->block.y, position->block.z, info->si_addr);
     outcome = illegal_address;
-    // Goes on in `leave`, on the fiber's stack and aligned as after a call.
+    // Continues in `leave`, on the fiber's stack, aligned as after a call.
     auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
     registers[REG_RSP] = ((registers[REG_RSP] - 256) & ~15LL) - 8;
     registers[REG_RIP] = reinterpret_cast<greg_t>(&leave);
@@ -291,7 +291,7 @@ void prepare()
 void run_blocks()
 {
     uint64_t count = uint64_t(grid_size.x) * grid_size.y * grid_size.z;
-    // Coprime with the count: every block once, in another order.
+    // A step coprime with the count visits every block once, in another order.
     uint64_t step = 1, first = 0;
     if (random_state != 0 && count > 1) {
         first = random_number() % count;
@@ -322,8 +322,8 @@ void fail(Outcome what, const char* format, ...)
     va_start(values, format);
     vsnprintf(text, sizeof(text), format, values);
     va_end(values);
-    snprintf(launch->message, sizeof(launch->message), "thread %u of block %u,%u,%u: %s", running, place->block.x,
-             place->block.y, place->block.z, text);
+    snprintf(launch->message, sizeof(launch->message), "thread %u of block %u,%u,%u: %s", running, position->block.x,
+             position->block.y, position->block.z, text);
     leave();
     __builtin_unreachable();
 }
@@ -343,7 +343,7 @@ uint64_t warp(Operation operation, unsigned mask, uint64_t value, unsigned argum
     if (!((mask >> lane) & 1))
         fail(launch_failed, "a warp operation whose mask %08x leaves out its own lane", mask);
     if (w.arrived != 0 && (w.operation != operation || w.mask != mask || w.argument != argument))
-        fail(launch_failed, "its warp is in another operation, or one with another mask (%08x, %08x)", w.mask, mask);
+        fail(launch_failed, "its warp is executing another operation, or one with another mask (%08x, %08x)", w.mask, mask);
     w.operation = operation;
     w.mask = mask;
     w.argument = argument;

@@ -1,22 +1,22 @@
-// A kernel for the stand-in's own tests: what a kernel may not do, one thing a mode, and what it may.
+// A kernel for the stand-in's own tests: each mode does one thing that a kernel may not do, or that it may.
 #include <cuda_fp16.h>
 
 struct ProbeArgs {
-    // unsigned, `count` of them.
+    // `count` elements of type unsigned.
     unsigned long long memory;
     unsigned count;
     unsigned mode;
 };
 
 enum Mode {
-    // Each thread adds its number to its own place, in all blocks.
+    // Each thread of all blocks adds its index to its own element.
     ADD = 0,
-    // Reads a neighbour's shared memory behind a barrier, and without one.
+    // Reads a neighbour's shared memory, after a barrier and without one.
     NEIGHBOUR = 1,
     NEIGHBOUR_RACE = 2,
-    // Writes again what others have read, without a barrier between.
+    // Overwrites data that other threads read, without a barrier in between.
     OVERWRITE_RACE = 3,
-    // Within a warp, ordered by __syncwarp, and by a vote, which orders nothing.
+    // Within a warp: ordered by __syncwarp, and only by a vote, which orders nothing.
     WARP = 4,
     WARP_RACE = 5,
     BEYOND = 6,
@@ -25,7 +25,7 @@ enum Mode {
     // Half of the threads wait at a barrier, the others in a warp operation of all lanes.
     DEADLOCK = 9,
     WRONG_MASK = 10,
-    // Atomic operations of all threads on one shared counter, and a plain read of it without a barrier.
+    // Atomic operations of all threads on one shared counter, followed by a plain read after a barrier, and without one.
     COUNT = 11,
     COUNT_RACE = 12,
 };

@@ -1,18 +1,18 @@
-//! What the environment asks of the stand-in.
+//! The stand-in's settings, from environment variables.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// Read once a process.
+/// Read once per process.
 #[derive(Debug)]
 pub struct Settings {
-    /// `STANDIN_CHECK`: each access of a kernel is checked (memory, alignment, races between barriers); slow.
+    /// `STANDIN_CHECK`: every memory access of a kernel is checked (ownership, alignment, races between barriers); slow.
     pub check: bool,
-    /// `STANDIN_SEED`: shuffles the order of threads and blocks; 0, the default, doesn't.
+    /// `STANDIN_SEED`: shuffles the order of threads and blocks; 0, the default, leaves it.
     pub seed: u64,
-    /// `STANDIN_DELAY`: most microseconds that a stream dawdles before each piece of work, so that a missing wait shows.
+    /// `STANDIN_DELAY`: maximum microseconds of a random delay before each piece of a stream's work, which exposes missing waits.
     pub delay: Duration,
-    /// `STANDIN_DEVICES`: how many GPUs there are, 1 by default.
+    /// `STANDIN_DEVICES`: number of GPUs, 1 by default.
     pub devices: i32,
     /// `STANDIN_MEMORY`: bytes of device memory, 8 GiB by default.
     pub memory: u64,
@@ -20,19 +20,19 @@ pub struct Settings {
     pub name: String,
     /// `STANDIN_TENSORRT`: TensorRT's version as a number, 100600 by default; 10.3 to 10.8 have the same layout.
     pub tensorrt: i32,
-    /// `STANDIN_BUILD_TIME`: milliseconds that building an engine takes at least.
+    /// `STANDIN_BUILD_TIME`: minimum milliseconds that building an engine takes.
     pub build_time: Duration,
-    /// `STANDIN_TRACE`: each call of the driver and its result on stderr.
+    /// `STANDIN_TRACE`: prints each driver call and its result on stderr.
     pub trace: bool,
-    /// `STANDIN_FAIL`: see [`Failure`], several with commas.
+    /// `STANDIN_FAIL`: see [`Failure`]; separated by commas.
     pub failures: Vec<Failure>,
 }
 
-/// `KIND=N:CODE`: the N-th piece of work of that kind in the process, from 1, ends with this error of the driver. A work's
-/// error is found later, by whoever waits, and nothing works in its context any more.
+/// `KIND=N:CODE`: the N-th piece of work of that kind in the process, from 1, fails with this driver error. The error of
+/// asynchronous work is reported by a later call that waits, and nothing works in its context any more.
 ///
-/// Kinds: `launch` (of a kernel), `copy`, `graph` (its launch), `alloc` (the call fails, at once and once), `enqueue`
-/// (TensorRT's: the call fails).
+/// Kinds: `launch` (of a kernel), `copy`, `graph` (its launch), `alloc` (the call fails at once, and only that call),
+/// `enqueue` (TensorRT's: the call fails).
 #[derive(Debug)]
 pub struct Failure {
     pub kind: String,
@@ -58,7 +58,7 @@ pub fn settings() -> &'static Settings {
 
 fn number(name: &str, default: u64) -> u64 {
     let Ok(text) = std::env::var(name) else { return default };
-    text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number"))
+    text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number"))
 }
 
 fn failures(text: &str) -> Vec<Failure> {

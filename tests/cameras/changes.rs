@@ -1,4 +1,4 @@
-//! Cameras that come, go and change while others run.
+//! Cameras that are added, removed and changed while others run.
 
 use crate::common::barcode::Codec;
 use crate::common::find::test_model;
@@ -37,7 +37,7 @@ fn cameras_come_and_go_while_another_plays() {
     for round in 0..30 {
         cameras.apply(vec![steady.clone(), coming.clone()]);
         match round % 3 {
-            // Removed while it plays, while it connects, at once.
+            // Removed while playing, while connecting, and at once.
             0 => cameras.wait_for_pictures("coming", 1, 10 * SECOND),
             1 => cameras.wait_for("start", 5 * SECOND, || cameras.state("coming").is_some()),
             _ => {}
@@ -45,7 +45,7 @@ fn cameras_come_and_go_while_another_plays() {
         cameras.apply(vec![steady.clone()]);
         cameras.wait_for("end", 5 * SECOND, || cameras.state("coming").is_none());
     }
-    // One that comes back before it has gone.
+    // A camera that is added again before its old instance has stopped.
     for _ in 0..5 {
         cameras.apply(vec![steady.clone(), coming.clone()]);
         cameras.apply(vec![steady.clone()]);
@@ -81,7 +81,7 @@ fn a_threshold_changes_without_a_pause_and_a_source_by_starting_anew() {
     cameras.apply(vec![setup.clone()]);
     cameras.wait_for("old threshold", 5 * SECOND, || confidence() != 0.75);
 
-    // Nonsense stays without effect, and is said.
+    // An invalid configuration has no effect, and is reported.
     let options = InferenceOptions { classes: vec!["dragon".to_owned()].into(), ..InferenceOptions::default() };
     setup.elements = vec![detection_with(test_model("yolo"), options)];
     cameras.apply(vec![setup.clone()]);
@@ -114,7 +114,7 @@ fn one_that_can_not_open_is_given_up_on_and_none_that_can_ends_the_run() {
     let cameras = Supervised::start(vec![wrong.clone(), test_picture("right")]);
     cameras.wait_for_pictures("right", 5, 10 * SECOND);
     cameras.wait_for("failure", 5 * SECOND, || cameras.lines().iter().any(|line| line.starts_with("wrong: failed: ")));
-    // Another reading of the configuration is another chance.
+    // Reading the configuration again gives a failed camera another chance.
     wrong.elements = vec![detection()];
     cameras.apply(vec![wrong.clone(), test_picture("right")]);
     cameras.wait_for_pictures("wrong", 5, 10 * SECOND);
@@ -148,13 +148,13 @@ fn an_output_that_breaks_is_opened_again() {
     assert_eq!(cameras.stop(), Outcome::Stopped);
 }
 
-/// Pictures come faster than the model takes them: the oldest are left out, and what comes out is never old.
+/// If frames arrive faster than the model processes them, the oldest are dropped and the output is never old.
 #[test]
 fn a_slow_model_leaves_pictures_out_and_lets_no_delay_build_up() {
     if !start() {
         return;
     }
-    // More a second than the model takes on any machine.
+    // More frames per second than the model processes on any machine.
     let rate = gst::Fraction::new(400, 1);
     let source = TestSource { width: 320, height: 240, rate, pattern: "ball".into() };
     let mut setup = camera("door", SourceSetup::Test(source));
@@ -165,7 +165,7 @@ fn a_slow_model_leaves_pictures_out_and_lets_no_delay_build_up() {
     cameras.wait_for_pictures("door", 40, 20 * SECOND);
     let camera = cameras.cameras().pop().unwrap();
     assert!(camera.drops > 10, "{camera:?}");
-    // Six pictures are on their way at most: three wait, two are in the element, one comes.
+    // At most six frames are in flight: three queued, two in the element, one being decoded.
     let took = cameras.arrivals("door").windows(2).map(|pair| pair[1].at - pair[0].at).collect::<Vec<_>>();
     let each = took.iter().sum::<Duration>().as_secs_f64() / took.len() as f64;
     let p95 = camera.latency.p95.unwrap() / 1e3;

@@ -1,4 +1,4 @@
-//! How a run ends, what cameras may be called, and what may be done from within a supervisor's callbacks.
+//! The end of a run, names of cameras, and calls into a supervisor from its own callbacks.
 
 use crate::common::barcode::{self, Codec};
 use crate::common::running::start;
@@ -19,7 +19,7 @@ fn test_picture(name: &str) -> CameraSetup {
     camera(name, SourceSetup::Test(source))
 }
 
-/// A file of some pictures that plays once.
+/// A file of a few pictures that plays once.
 fn once(name: &str, folder: &Path, pictures: u64) -> CameraSetup {
     let path = folder.join(format!("{name}.mp4"));
     barcode::write_mp4(Codec::H264, pictures, &path);
@@ -32,7 +32,7 @@ fn broken(name: &str) -> CameraSetup {
     CameraSetup { elements: vec![nowhere], ..test_picture(name) }
 }
 
-/// Waits for an end that comes by itself.
+/// Waits until the run ends by itself.
 #[track_caller]
 fn end(cameras: Supervised) -> Outcome {
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -41,7 +41,7 @@ fn end(cameras: Supervised) -> Outcome {
     receiver.recv_timeout(20 * SECOND).unwrap_or_else(|_| panic!("it doesn't end: {lines:#?}"))
 }
 
-/// Names of those that can't run.
+/// Names of the cameras that can't run.
 fn failed(outcome: Outcome) -> Vec<String> {
     let Outcome::NothingRuns(reasons) = outcome else { panic!("{outcome:?}") };
     assert!(reasons.iter().all(|reason| reason.contains("/nowhere/model.onnx")), "{reasons:?}");
@@ -59,36 +59,36 @@ fn a_run_ends_when_what_is_left_can_not_run_in_any_order() {
         cameras.wait_for(text, 15 * SECOND, || cameras.lines().iter().any(|line| line.starts_with(text)));
     };
 
-    // One fails, then the other comes to its end.
+    // One fails, then the other ends.
     let cameras = Supervised::start(vec![broken("a"), clip("b", 40)]);
     said(&cameras, "a: failed: ");
     assert_eq!(failed(end(cameras)), ["a"]);
 
-    // One comes to its end, then the other fails.
+    // One ends, then the other fails.
     let cameras = Supervised::start(vec![clip("b", 5), test_picture("c")]);
     said(&cameras, "b: stopped");
     cameras.apply(vec![clip("b", 5), broken("a")]);
     assert_eq!(failed(end(cameras)), ["a"]);
 
-    // Three: one fails, the others end one after the other; two fail, one ends; all end.
+    // Three cameras: one fails and the others end one after the other; two fail and one ends; all end.
     assert_eq!(failed(end(Supervised::start(vec![clip("b", 10), broken("a"), clip("c", 40)]))), ["a"]);
     assert_eq!(failed(end(Supervised::start(vec![broken("a"), clip("b", 25), broken("c")]))), ["a", "c"]);
     assert_eq!(end(Supervised::start(vec![clip("a", 5), clip("b", 25), clip("c", 10)])), Outcome::Stopped);
 
-    // While one plays it goes on, and stopping is no failure.
+    // While a camera plays the run continues, and stopping it is no failure.
     let cameras = Supervised::start(vec![broken("a"), clip("b", 5), test_picture("c")]);
     said(&cameras, "a: failed: ");
     said(&cameras, "b: stopped");
     cameras.wait_for_pictures("c", 10, 10 * SECOND);
     assert_eq!(cameras.stop(), Outcome::Stopped);
 
-    // Stopped in the middle.
+    // Stopped in the middle of a file.
     let cameras = Supervised::start(vec![broken("a"), clip("b", 100)]);
     said(&cameras, "a: failed: ");
     cameras.wait_for_pictures("b", 5, 10 * SECOND);
     assert_eq!(cameras.stop(), Outcome::Stopped);
 
-    // One that is replaced by another isn't the end.
+    // Replacing a camera doesn't end the run.
     let cameras = Supervised::start(vec![broken("a"), test_picture("b")]);
     said(&cameras, "a: failed: ");
     cameras.wait_for_pictures("b", 5, 10 * SECOND);
@@ -99,7 +99,7 @@ fn a_run_ends_when_what_is_left_can_not_run_in_any_order() {
     assert_eq!(cameras.stop(), Outcome::Stopped);
 }
 
-/// Cameras may be called as sources and elements are.
+/// Cameras may have the names of sources and elements.
 #[test]
 fn a_camera_may_have_any_name() {
     if !start() {
@@ -109,7 +109,7 @@ fn a_camera_may_have_any_name() {
     let cameras = Supervised::start(NAMES.map(broken).into());
     assert_eq!(failed(end(cameras)), NAMES);
 
-    // What an element after the source says, while it plays, isn't the source's.
+    // Messages from an element after the source don't count as the source's while it plays.
     let cameras = Supervised::start(NAMES.map(test_picture).into());
     for name in NAMES {
         cameras.wait_for_pictures(name, 5, 15 * SECOND);
@@ -124,7 +124,7 @@ fn a_camera_may_have_any_name() {
     assert_eq!(cameras.stop(), Outcome::Stopped);
 }
 
-/// Runs a supervisor in a context of its own; what is called for lines and pipelines gets it.
+/// Runs a supervisor in a separate context, which is passed to the callbacks for messages and pipelines.
 fn run(
     cameras: Vec<CameraSetup>,
     say: impl Fn(&Rc<Supervisor>, &str) + 'static,
@@ -149,11 +149,11 @@ fn run(
                 of_pipeline.borrow().upgrade().iter().for_each(|s| on_pipeline(s, setup));
             })),
         };
-        // The first camera comes once there is a supervisor to call.
+        // The first camera is added once there is a supervisor to call.
         let running = Supervisor::start(vec![], IMPATIENCE, options, end);
         supervisor.replace(Rc::downgrade(&running));
         running.apply(cameras, IMPATIENCE);
-        // The context wakes in the end, even if nothing happens.
+        // A timeout wakes the context even if nothing happens.
         let start = Instant::now();
         let late = glib::timeout_source_new_seconds(20, None, glib::Priority::DEFAULT, || glib::ControlFlow::Break);
         late.attach(Some(&glib::MainContext::ref_thread_default()));
@@ -173,7 +173,7 @@ fn callbacks_may_call_the_supervisor() {
     if !start() {
         return;
     }
-    // What is said of a camera changes the cameras.
+    // A report about a camera changes the cameras.
     let said = Rc::new(RefCell::new(Vec::new()));
     let (lines, calling) = (said.clone(), Cell::new(false));
     let say = move |supervisor: &Rc<Supervisor>, line: &str| {
@@ -199,7 +199,7 @@ fn callbacks_may_call_the_supervisor() {
     let said: Vec<_> = said.borrow().iter().filter(|line| decisive.contains(&line.as_str())).cloned().collect();
     assert_eq!(said, decisive);
 
-    // The pipeline that is shown is removed, replaced, or everything stops, before it starts.
+    // Before the pipeline passed to the callback starts, it is removed, replaced, or everything stops.
     let seen = Rc::new(RefCell::new(Vec::new()));
     let pipelines = seen.clone();
     let on_pipeline = move |supervisor: &Rc<Supervisor>, setup: &CameraSetup| {
@@ -218,7 +218,7 @@ fn callbacks_may_call_the_supervisor() {
     assert_eq!(*seen.borrow(), ["a", "b", "c"]);
     assert!(!played.get(), "it was removed before it started");
 
-    // A failure, and a stop from where it's said.
+    // A failure, and a stop from the callback that reports it.
     let say = |supervisor: &Rc<Supervisor>, line: &str| {
         if line.contains("failed") {
             supervisor.stop();

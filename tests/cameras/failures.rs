@@ -1,4 +1,4 @@
-//! Cameras that fail, against real RTSP servers on loopback.
+//! Failing cameras, with real RTSP servers on loopback.
 
 use crate::common::barcode::Codec;
 use crate::common::rtsp::{Camera, Noise};
@@ -15,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn each_codec_plays_over_each_transport() {
     start();
     let names = ["h264-tcp", "h264-udp", "h265-tcp", "h265-udp"];
-    // GStreamer's server warns of itself when one stream goes out over both.
+    // GStreamer's server warns when one stream is sent over both transports.
     let servers = [Codec::H264, Codec::H264, Codec::H265, Codec::H265].map(Camera::start);
     let transports = [Transport::Tcp, Transport::Udp, Transport::Tcp, Transport::Udp];
     let setups = names.iter().zip(&servers).zip(transports);

@@ -1,4 +1,4 @@
-//! `gst-trt run`'s cameras, run in the test's own process.
+//! Cameras of `gst-trt run`, in the test's own process.
 
 mod changes;
 #[path = "../common/mod.rs"]

@@ -1,4 +1,4 @@
-//! How patient to be with cameras: with those that refuse, that are slow, that send no key frame, and with files that pause.
+//! Waiting for cameras: those that refuse, are slow, or send no key frame, and files with pauses.
 
 use crate::common::barcode::{self, Codec};
 use crate::common::find;
@@ -17,7 +17,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const BASIC: &str = "Basic realm=\"camera\"";
 const DIGEST: &str = "Digest realm=\"camera\", nonce=\"0123456789abcdef\"";
 
-/// What was said of a camera's losses and refusals.
+/// The reports of a camera's losses and refusals.
 fn losses(cameras: &Supervised, name: &str) -> Vec<String> {
     let of_it =
         |line: &String| line.starts_with(&format!("{name}: ")) && (line.contains("lost") || line.contains("login"));
@@ -60,7 +60,7 @@ fn a_refused_login_is_tried_once_in_a_minute_and_said_once() {
         assert!(refused(name), "{name}");
         let requests = server.requests();
         assert_eq!(server.count("OPTIONS"), if *name == "options" { 2 } else { 1 }, "{requests:#?}");
-        // With what ends the session.
+        // Including the request that ends the session.
         assert!(server.logins() <= 2, "{name}: {requests:#?}");
         let said = losses(&cameras, name);
         let [line] = &said[..] else { panic!("{name}: {said:#?}") };
@@ -73,7 +73,7 @@ fn a_refused_login_is_tried_once_in_a_minute_and_said_once() {
     let said = losses(&cameras, "no-user");
     assert!(said.len() == 1 && said[0].contains("write user and password into its URL"), "{said:#?}");
 
-    // The configuration was read again: once more, and no more.
+    // The configuration was read again: one more attempt, and no more.
     let before = servers.each_ref().map(|server| server.count("OPTIONS"));
     cameras.apply(setups);
     for (((name, ..), server), before) in refusals.iter().zip(&servers).zip(before) {
@@ -109,7 +109,7 @@ fn a_password_that_changes_is_refused_and_a_right_one_plays_at_once() {
     });
     cameras.apply(vec![setup(&server, "new")]);
     cameras.wait_for_pictures("door", 10, 15 * SECOND);
-    // The camera's password is the old one again, and nothing of the configuration changes.
+    // The camera's old password is valid again, and the configuration is unchanged.
     ask_for(&mut server, "other");
     cameras.wait_for("refusal", 15 * SECOND, || cameras.state("door") == Some(CameraState::Refused));
     ask_for(&mut server, "new");
@@ -148,7 +148,7 @@ fn check_asks_a_camera_that_refuses_once() {
     }
 }
 
-/// Users and passwords that `check` takes get through to the camera, and nowhere else.
+/// Users and passwords that `check` accepts reach the camera, and nothing else.
 #[test]
 fn users_and_passwords_of_any_characters_reach_the_camera() {
     start();
@@ -168,7 +168,7 @@ fn users_and_passwords_of_any_characters_reach_the_camera() {
     plays("admin", "pässwörd x:y", "admin:pässwörd%20x:y@", &[]);
     plays("adm@in", "p@s%s#/?: %zz", "${U}:${P}@", &[("U", "adm@in"), ("P", "p@s%s#/?: %zz")]);
 
-    // What goes over the network besides: the host, the path and no more.
+    // The rest of the network traffic has the host, the path and no more.
     let server = Refusing::start("DESCRIBE", "401 Unauthorized", BASIC);
     for user in ["hunter%40two:hunter%25@", "${U}:hunter2@", "hunter2@"] {
         let cameras = Supervised::start(setups(&server.url_as(user), &[("U", "hunter@ü")]));
@@ -183,7 +183,7 @@ fn file(path: &Path) -> SourceSetup {
     SourceSetup::File(FileSource { path: path.into(), looping: true })
 }
 
-/// A file can't hang: its times say when the next picture is due.
+/// A file can't stall: its timestamps say when the next frame is due.
 #[test]
 fn files_with_pauses_play_to_their_end() {
     start();
@@ -208,7 +208,7 @@ fn files_with_pauses_play_to_their_end() {
         barcode::write_timed(*codec, &times, muxer, &path(name));
         setups.push(camera(name, file(&path(name))));
     }
-    // The decoder gives the first picture when it has the third: that is longer than a connection may take.
+    // The decoder outputs the first frame when it has the third: that is longer than a connection may take.
     let reordered = Running::playing(&format!(
         "videotestsrc num-buffers=5 ! video/x-raw,width=320,height=240,framerate=2/5 ! \
          x264enc bframes=2 b-adapt=false key-int-max=100 threads=1 ! h264parse ! matroskamux ! filesink location={}",
@@ -218,7 +218,7 @@ fn files_with_pauses_play_to_their_end() {
     setups.push(camera("reordered", file(&path("reordered"))));
     let cameras = Supervised::start(setups);
     for (name, _, _, times) in &files {
-        // And on into the next round.
+        // The next loop plays too.
         cameras.wait_for(name, 40 * SECOND, || cameras.count(name) > times.len());
         let arrivals = cameras.arrivals(name);
         for (n, arrival) in arrivals.iter().enumerate() {
@@ -238,7 +238,7 @@ fn files_with_pauses_play_to_their_end() {
     assert_eq!(cameras.stop(), Outcome::Stopped);
 }
 
-/// Cameras that send a picture in as long as others are taken for lost in.
+/// Cameras that need as long for one frame as others may stay silent.
 #[test]
 fn a_slow_camera_keeps_its_connection_and_one_that_stops_is_missed() {
     start();
@@ -272,7 +272,7 @@ fn a_slow_camera_keeps_its_connection_and_one_that_stops_is_missed() {
     assert_eq!(gaps(&cameras.arrivals("slowing")), []);
     assert!(cameras.cameras().iter().all(|camera| camera.state == CameraState::Playing && camera.reconnects == 0));
 
-    // A fast one is missed as soon as ever, a slow one by its own measure.
+    // A fast camera is reported as before, a slow one after three of its own intervals.
     fast.stall(true);
     cameras.wait_for("loss", 4 * SECOND, || cameras.state("fast") != Some(CameraState::Playing));
     servers[0].1.stall(true);
@@ -282,7 +282,7 @@ fn a_slow_camera_keeps_its_connection_and_one_that_stops_is_missed() {
     assert_eq!(cameras.stop(), Outcome::Stopped);
 }
 
-/// Has a camera's stream begin, so that others come into its middle.
+/// Starts a camera's stream, so that later clients join in the middle.
 fn begin(server: &Camera) -> Running {
     let first =
         Running::playing(&format!("rtspsrc location={} protocols=tcp ! fakesink name=sink sync=false", server.url()));
@@ -303,7 +303,7 @@ fn keyless(cameras: &Supervised, name: &str) -> usize {
         .count()
 }
 
-/// Key frames that come further apart than a connection may take are waited for, at any rate.
+/// Key frames that are further apart than a connection may take are waited for, at any frame rate.
 #[test]
 fn rare_key_frames_are_waited_for_and_said() {
     start();
@@ -328,7 +328,7 @@ fn rare_key_frames_are_waited_for_and_said() {
     let cameras = Supervised::start(setups.collect());
     for (name, ..) in cases {
         cameras.wait_for_pictures(name, 5, distance + 10 * SECOND);
-        // The first is the key frame, and it has come to stay.
+        // Playback begins with the key frame and continues without a new connection.
         assert_eq!(cameras.arrivals(name)[0].number, Some(0), "{name}");
         assert_eq!(losses(&cameras, name), [] as [&str; 0]);
         assert_eq!(keyless(&cameras, name), 1, "{:#?}", cameras.lines());
@@ -337,7 +337,7 @@ fn rare_key_frames_are_waited_for_and_said() {
     assert_eq!(cameras.stop(), Outcome::Stopped);
 }
 
-/// A decoder that was behind waits for the next key frame, and while it does data comes: the camera isn't lost.
+/// While a decoder that was behind waits for the next key frame, data arrives, so the camera isn't lost.
 #[test]
 fn a_decoder_that_was_behind_waits_for_the_next_key_frame() {
     start();
@@ -354,7 +354,7 @@ fn a_decoder_that_was_behind_waits_for_the_next_key_frame() {
     let held = pad.add_probe(gst::PadProbeType::BLOCK_DOWNSTREAM, |_, _| gst::PadProbeReturn::Ok).unwrap();
     cameras.wait_for("drops", 10 * SECOND, || cameras.cameras()[0].drops > 0);
     pad.remove_probe(held);
-    // What waited comes, then nothing up to the key frame.
+    // Queued frames are output, then nothing up to the key frame.
     cameras.wait_for("key frame", distance + 10 * SECOND, || {
         let arrivals = cameras.arrivals("door");
         arrivals.iter().skip(5).any(|arrival| arrival.number == Some(0))
@@ -367,7 +367,7 @@ fn a_decoder_that_was_behind_waits_for_the_next_key_frame() {
     assert_eq!(cameras.stop(), Outcome::Stopped);
 }
 
-/// A stream that never has a key frame is decoded in the end, at any rate.
+/// A stream without key frames is decoded in the end, at any frame rate.
 #[test]
 fn streams_without_key_frames_play_in_the_end() {
     start();
@@ -376,7 +376,7 @@ fn streams_without_key_frames_play_in_the_end() {
         let units = barcode::encode(codec, 1000);
         let rate = gst::Fraction::new(rate, 1);
         let period = Duration::from_secs_f64(1.0 / f64::from(rate.numer()));
-        // The only key frame is its first picture.
+        // The only key frame is its first one.
         Camera::sending(codec, Sends { units, period, rate: Some(rate), again: 1 })
     });
     let _first: Vec<_> = servers.iter().map(begin).collect();

@@ -1,4 +1,4 @@
-//! Where cameras' pictures come from: files that loop, test pictures, and when the camera took them.
+//! Sources of frames: files that loop, test patterns, and capture times of cameras.
 
 use crate::common::barcode::{self, Codec, PERIOD};
 use crate::common::rtsp::Camera;
@@ -15,7 +15,7 @@ fn file(path: &Path, looping: bool) -> SourceSetup {
     SourceSetup::File(FileSource { path: path.into(), looping })
 }
 
-/// A clip of numbered pictures, cut to its first ones so that it comes round soon.
+/// A clip of numbered pictures, shortened so that it loops soon.
 fn short_clip(folder: &Path, codec: Codec, pictures: u64) -> PathBuf {
     let path = folder.join(format!("{}.mp4", codec.name()));
     barcode::write_mp4(codec, pictures, &path);
@@ -83,7 +83,7 @@ fn a_test_picture_keeps_its_rate() {
     assert!(steps.iter().all(|step| *step == PERIOD), "{steps:?}");
 }
 
-/// The sender reports of a camera tell when it took each picture: that rides on the decoded picture, for both codecs.
+/// A camera's sender reports give each frame's capture time, which is attached to the decoded frame, for both codecs.
 #[test]
 fn pictures_carry_the_time_at_which_the_camera_took_them() {
     start();
@@ -93,7 +93,7 @@ fn pictures_carry_the_time_at_which_the_camera_took_them() {
     let setups = names.iter().zip(&servers).map(|(name, (server, transport))| rtsp(name, &server.url(), *transport));
     let cameras = Supervised::start(setups.collect());
     for (name, (server, _)) in names.iter().zip(&servers) {
-        // The first report comes after some seconds.
+        // The first report arrives after some seconds.
         let timed = || cameras.arrivals(name).into_iter().filter(|a| a.taken.is_some()).collect::<Vec<_>>();
         cameras.wait_for("times", 15 * SECOND, || timed().len() > 20);
         for arrival in timed() {

@@ -1,4 +1,4 @@
-//! A camera's start: what comes while its decoder is being opened isn't lost.
+//! The start of a camera: frames that arrive while its decoder is being opened aren't lost.
 
 use crate::common::barcode::{self, Codec, PERIOD, PICTURES};
 use crate::common::rtsp::Camera;
@@ -12,16 +12,16 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// As long as a GPU takes when it opens 40 decoders at once.
+/// The time that a GPU takes to open 40 decoders at once.
 const OPENING: Duration = Duration::from_millis(1800);
 
-/// Pictures of a clip.
+/// Number of pictures in a clip.
 const CLIP: u64 = 75;
 
-/// Models of 80 pictures a second: three times what comes, and a small part of what a decoder gives after a pause.
+/// Models that process 80 frames per second: three times the camera's rate, and much less than a decoder outputs after a pause.
 const MODELS: Duration = Duration::from_millis(12);
 
-/// Runs a camera whose decoder takes so long with its first picture, and whose models with each.
+/// Runs a camera whose decoder takes this long for its first frame, and whose models take `MODELS` for each.
 fn start_slowly(camera: CameraSetup) -> Supervised {
     Supervised::start_seen(vec![camera], IMPATIENCE, |pipeline| {
         let to_models = pipeline.by_name("pictures").and_then(|queue| queue.static_pad("src")).unwrap();
@@ -62,7 +62,7 @@ fn a_file_begins_when_its_decoder_is_open_and_loses_nothing() {
         let dropped: u64 = cameras.cameras().iter().map(|camera| camera.drops).sum();
         assert_eq!(numbers(&arrivals), (0..CLIP).collect::<Vec<_>>(), "{codec:?}");
         assert_eq!(dropped, 0, "{codec:?}");
-        // At its own speed from then on, not in one burst.
+        // From then on frames come at the camera's rate, not in one burst.
         let took = arrivals[arrivals.len() - 1].at - arrivals[0].at;
         let due = PERIOD * (CLIP - 1) as u32;
         assert!(took > due * 8 / 10, "{codec:?}: {took:?} instead of {due:?}");

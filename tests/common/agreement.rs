@@ -1,43 +1,43 @@
-//! Whether two engines found the same objects.
+//! Comparison of the objects that two engines found.
 
 use model::{Detection, Keypoint};
 
-/// An object of this confidence on one side has to be on the other; likewise a keypoint has to be in its place.
+/// An object with this confidence on one side must be on the other; likewise a keypoint must agree in position.
 pub const SURE: f32 = 0.30;
-/// The confidence that the other side's has at least.
+/// The minimum confidence of the other side's object.
 pub const SEEN: f32 = 0.25;
-/// Objects that have to agree, percent.
+/// Required percentage of agreeing objects.
 pub const AGREE: f32 = 99.0;
-/// MoveNet finds a keypoint as a cell of a heatmap that is a quarter of its input; pixels.
+/// MoveNet's keypoints are cells of a heatmap with a quarter of the input's size; pixels.
 pub const CELL: f32 = 4.0;
-/// The least IoU of boxes that agree.
+/// Minimum IoU of agreeing boxes.
 pub const IOU: f32 = 0.95;
-/// Pixels of the network's input, instead of the IoU.
+/// Tolerance in pixels of the network's input, as an alternative to the IoU.
 const EDGE: f32 = 1.0;
 
-/// What of a model's objects is compared; pixels of the network's input.
+/// How a model's objects are compared, in pixels of the network's input.
 #[derive(Debug, Clone, Copy)]
 pub struct Tolerance {
-    /// The least IoU where the model gives boxes; else the box is drawn around the keypoints, and says nothing more.
+    /// Minimum IoU if the model outputs boxes; otherwise the box encloses the keypoints and adds no information.
     pub iou: Option<f32>,
     pub keypoints: f32,
 }
 
-/// What was found in a number of frames.
+/// Totals over a number of frames.
 #[derive(Debug, Default, PartialEq)]
 pub struct Agreement {
-    /// Sure objects of both sides, and those that the other side has too.
+    /// Confident objects of both sides, and how many of them the other side has.
     pub objects: usize,
     pub matched: usize,
-    /// Keypoints of matched objects, the unsure ones too, and those within the tolerance.
+    /// Keypoints of matched objects, including those of low confidence, and how many are within the tolerance.
     pub keypoints: usize,
     pub near: usize,
-    /// One line for each object that isn't matched.
+    /// One line for each unmatched object.
     pub unmatched: Vec<String>,
 }
 
 impl Agreement {
-    /// Compares one frame both ways; `sides` are what the reader calls `a` and `b`.
+    /// Compares one frame in both directions; `sides` are the names of `a` and `b` in the report.
     pub fn add(&mut self, frame: &str, sides: [&str; 2], a: &[Detection], b: &[Detection], tolerance: Tolerance) {
         for (side, of, others) in [(sides[0], a, b), (sides[1], b, a)] {
             for object in of.iter().filter(|object| object.confidence >= SURE) {
@@ -59,7 +59,7 @@ impl Agreement {
         }
     }
 
-    /// Matched objects of all, percent.
+    /// Matched objects as a percentage of all.
     pub fn percent(&self) -> f32 {
         100.0 * self.matched as f32 / self.objects.max(1) as f32
     }
@@ -77,8 +77,8 @@ fn edges_apart(a: &Detection, b: &Detection) -> f32 {
     edges.into_iter().map(f32::abs).fold(0.0, f32::max)
 }
 
-/// The greatest distance of a keypoint that either side is sure of. One that neither is sure of is the highest point of a
-/// heatmap that shows nothing: rounding moves it anywhere.
+/// The greatest distance of a keypoint that either side is confident of. A keypoint of low confidence on both sides is the
+/// maximum of a flat heatmap: rounding moves it anywhere.
 fn keypoints_apart(a: &Detection, b: &Detection) -> f32 {
     if a.keypoints.len() != b.keypoints.len() {
         return f32::INFINITY;
@@ -88,7 +88,7 @@ fn keypoints_apart(a: &Detection, b: &Detection) -> f32 {
     sure.map(|(a, b)| apart(a, b)).fold(0.0, f32::max)
 }
 
-/// Along the axis where it is more.
+/// The greater of the distances along both axes.
 fn apart(a: &Keypoint, b: &Keypoint) -> f32 {
     (a.x - b.x).abs().max((a.y - b.y).abs())
 }
@@ -111,17 +111,17 @@ fn describe(object: &Detection, nearest: Option<&Detection>) -> String {
     }
 }
 
-/// How far two outputs are apart.
+/// The difference of two outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Distance {
-    /// The greatest difference, as part of the greatest value.
+    /// The greatest difference, relative to the greatest value.
     pub of_greatest: f32,
-    /// Values that differ by more than 1e-3 of themselves, of at least 1; out of how many.
+    /// Number of values that differ by more than 1e-3 (relative for values above 1), and number of all values.
     pub beyond: usize,
     pub values: usize,
 }
 
-/// Greatest difference that counts as equal, relative.
+/// The greatest relative difference that counts as equal.
 pub const RAW: f32 = 1e-3;
 
 impl Distance {
@@ -131,7 +131,7 @@ impl Distance {
         let greatest = a.iter().fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
         let mut distance = Self { values: a.len(), ..Self::default() };
         for (a, b) in a.iter().zip(b) {
-            // What isn't a number is as wrong as can be.
+            // NaN counts as the greatest possible difference.
             let apart = if b.is_finite() { (a - b).abs() } else { f32::INFINITY };
             distance.of_greatest = distance.of_greatest.max(apart / greatest);
             distance.beyond += usize::from(apart > RAW * a.abs().max(1.0));
@@ -139,7 +139,7 @@ impl Distance {
         distance
     }
 
-    /// The worse of both.
+    /// The worse of the two.
     pub fn add(&mut self, other: Self) {
         self.of_greatest = self.of_greatest.max(other.of_greatest);
         self.beyond += other.beyond;

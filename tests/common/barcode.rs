@@ -1,17 +1,17 @@
-//! Pictures that carry their own number, as bars that survive lossy coding: a test that decodes them sees what is missing.
+//! Pictures that show their own number as bars that survive lossy coding, so that a test can detect missing frames.
 
 use gst::prelude::*;
 use std::sync::LazyLock;
 
 pub const WIDTH: usize = 320;
 pub const HEIGHT: usize = 240;
-/// Of every clip made here.
+/// Size of every clip made here.
 pub const FRAMES_PER_SECOND: u64 = 25;
-/// From one picture to the next.
+/// Time from one picture to the next.
 pub const PERIOD: std::time::Duration = std::time::Duration::from_millis(1000 / FRAMES_PER_SECOND);
-/// Pictures of a clip; numbers go from 0 to one less.
+/// Number of pictures in a clip; they are numbered from 0.
 pub const PICTURES: u64 = 250;
-/// A key frame comes every so many pictures.
+/// Distance of key frames in pictures.
 pub const KEY_DISTANCE: u64 = 10;
 
 const BARS: usize = 20;
@@ -42,7 +42,7 @@ pub fn picture(number: u64) -> Vec<u8> {
     data
 }
 
-/// The number of a picture whose first plane is luma, as a decoder made it; `None` if its bars can't be read.
+/// The number in a decoded picture whose first plane is luma; `None` if its bars can't be read.
 pub fn number(buffer: &gst::BufferRef, stride: usize) -> Option<u64> {
     let map = buffer.map_readable().ok()?;
     let row = map.get(HEIGHT / 2 * stride..)?;
@@ -59,7 +59,7 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// As in caps and names of elements.
+    /// The name used in caps and names of elements.
     pub fn name(self) -> &'static str {
         match self {
             Self::H264 => "h264",
@@ -68,13 +68,13 @@ impl Codec {
     }
 }
 
-/// [`PICTURES`] coded pictures, one after the other without reordering; each [`KEY_DISTANCE`]th can be started from.
+/// [`PICTURES`] coded pictures without reordering; decoding can start at each [`KEY_DISTANCE`]th.
 pub struct Clip {
     pub codec: Codec,
     pub units: Vec<gst::Buffer>,
 }
 
-/// The clip of a codec, coded once per process.
+/// A codec's clip, encoded once per process.
 pub fn clip(codec: Codec) -> &'static Clip {
     static H264: LazyLock<Clip> = LazyLock::new(|| of(Codec::H264));
     static H265: LazyLock<Clip> = LazyLock::new(|| of(Codec::H265));
@@ -87,15 +87,15 @@ pub fn clip(codec: Codec) -> &'static Clip {
     }
 }
 
-/// [`PICTURES`] coded pictures with a key frame every so many.
+/// [`PICTURES`] coded pictures with the given distance of key frames.
 pub fn encode(codec: Codec, key_distance: u64) -> Vec<gst::Buffer> {
     let encoder = match codec {
-        // One slice a picture: whoever joins in the middle of a picture then misses all of it, and not a half.
+        // One slice per picture: a client that joins in the middle of a picture then misses all of it, not a part.
         Codec::H264 => format!(
             "x264enc tune=zerolatency sliced-threads=false threads=1 speed-preset=ultrafast \
              key-int-max={key_distance} bitrate=300"
         ),
-        // Without scene cuts key frames are where they are expected.
+        // Without scene cuts key frames are at the expected positions.
         Codec::H265 => format!(
             "x265enc tune=zerolatency speed-preset=ultrafast bitrate=300 \
              option-string=keyint={key_distance}:min-keyint={key_distance}:scenecut=0:bframes=0:open-gop=0:log-level=0"
@@ -141,7 +141,7 @@ pub fn write_mp4(codec: Codec, pictures: u64, path: &std::path::Path) {
     write(codec, &format!(",framerate={FRAMES_PER_SECOND}/1"), "mp4mux", &units, path);
 }
 
-/// Writes a clip's first pictures, shown at these times, as a file of the muxer's format.
+/// Writes a clip's first pictures with the given timestamps, as a file of the muxer's format.
 pub fn write_timed(codec: Codec, times: &[std::time::Duration], muxer: &str, path: &std::path::Path) {
     let timed = |(unit, time): (&gst::Buffer, &std::time::Duration)| {
         let mut unit = unit.copy();

@@ -1,24 +1,24 @@
-//! Files of numbered pictures in any coding and container, and what cameras, telephones and editors write into them: edit
-//! lists, orientations, times that begin anywhere.
+//! Files of numbered pictures in any codec and container, with the features that cameras, phones and editors write: edit
+//! lists, orientations, timestamps with any start.
 
 use super::barcode::{self, FRAMES_PER_SECOND, HEIGHT, PERIOD, WIDTH};
 use gst::prelude::*;
 use std::path::Path;
 
-/// Encoders that reorder: a group of pictures is coded as I P B B P B B, and begins with every tenth picture.
+/// Encoders that reorder: groups of pictures are coded as I P B B P B B and start at every tenth picture.
 pub const H264_REORDERED: &str = "x264enc speed-preset=ultrafast bframes=2 b-adapt=false key-int-max=10 bitrate=300 \
                                   option-string=scenecut=0:keyint=10:min-keyint=10:b-pyramid=none ! h264parse";
 pub const H265_REORDERED: &str = "x265enc speed-preset=ultrafast bitrate=300 key-int-max=10 \
                                   option-string=keyint=10:min-keyint=10:scenecut=0:bframes=2:b-adapt=0:open-gop=0:log-level=0 \
                                   ! h265parse";
-/// Encoders that don't.
+/// Encoders that don't reorder.
 pub const H264_IN_ORDER: &str = "x264enc speed-preset=ultrafast tune=zerolatency sliced-threads=false threads=1 \
                                  key-int-max=10 bitrate=300 ! h264parse";
 pub const H265_IN_ORDER: &str = "x265enc speed-preset=ultrafast tune=zerolatency bitrate=300 key-int-max=10 \
                                  option-string=keyint=10:min-keyint=10:scenecut=0:bframes=0:open-gop=0:log-level=0 ! h265parse";
 
-/// Writes `pictures` numbered pictures through these elements. `timed`: the encoder is told the frame rate, which it writes
-/// into the stream.
+/// Encodes `pictures` numbered pictures with these elements. `timed`: the encoder knows the frame rate, which it writes into
+/// the stream.
 pub fn write(path: &Path, pictures: u64, timed: bool, elements: &str) {
     let rate = if timed { FRAMES_PER_SECOND } else { 0 };
     let caps = format!("video/x-raw,format=I420,width={WIDTH},height={HEIGHT},framerate={rate}/1");
@@ -52,14 +52,14 @@ fn finish(pipeline: &gst::Pipeline, what: &str) {
     pipeline.set_state(gst::State::Null).unwrap();
 }
 
-/// One entry of an edit list, in pictures: how many are shown, and from which on; `None`: nothing is shown for that long.
+/// An entry of an edit list, in pictures: how many are shown, and the first one; `None`: an empty edit of that length.
 #[derive(Debug, Clone, Copy)]
 pub struct Edit {
     pub pictures: u64,
     pub from: Option<u64>,
 }
 
-/// Replaces the edit list of an MP4 file with one track, whose index is at its end, as mp4mux writes it.
+/// Replaces the edit list of an MP4 file with a single track and its index at the end, as mp4mux writes it.
 pub fn set_edits(path: &Path, edits: &[Edit]) {
     let mut file = std::fs::read(path).unwrap();
     let moov = find(&file, 0..file.len(), b"moov");
@@ -70,7 +70,7 @@ pub fn set_edits(path: &Path, edits: &[Edit]) {
     let scale = |file: &[u8], header: usize| u64::from(number(file, header + 20));
     let movie = scale(&file, find(&file, inside(&file, moov), b"mvhd"));
     let media = scale(&file, find(&file, inside(&file, mdia), b"mdhd"));
-    // Where mp4mux has the first picture begin: that of the one entry that it writes.
+    // The media time of the single entry that mp4mux writes: the first picture.
     let first = u64::from(number(&file, elst + 20));
     let mut list = vec![];
     list.extend_from_slice(&0_u32.to_be_bytes());
@@ -91,13 +91,13 @@ pub fn set_edits(path: &Path, edits: &[Edit]) {
     std::fs::write(path, file).unwrap();
 }
 
-/// How a player is to turn the picture: the four numbers of the matrix in an MP4 file's track.
+/// A player's rotation: the four numbers of the matrix in an MP4 track.
 pub fn set_orientation(path: &Path, matrix: [i32; 4]) {
     let mut file = std::fs::read(path).unwrap();
     let moov = find(&file, 0..file.len(), b"moov");
     let trak = find(&file, inside(&file, moov), b"trak");
     let tkhd = find(&file, inside(&file, trak), b"tkhd");
-    // a b u c d v x y w, after header, times, number, duration, layer and volume.
+    // a b u c d v x y w, after header, times, track number, duration, layer and volume.
     for (place, value) in [0, 4, 12, 16].into_iter().zip(matrix) {
         let at = tkhd + 48 + place;
         file[at..at + 4].copy_from_slice(&(value << 16).to_be_bytes());
@@ -105,7 +105,7 @@ pub fn set_orientation(path: &Path, matrix: [i32; 4]) {
     std::fs::write(path, file).unwrap();
 }
 
-/// The box of this kind among those in `range`: where it begins.
+/// The position of the box of this kind among those in `range`.
 fn find(file: &[u8], range: std::ops::Range<usize>, kind: &[u8; 4]) -> usize {
     let mut at = range.start;
     while at < range.end {
@@ -125,7 +125,7 @@ fn number(file: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(file[at..at + 4].try_into().unwrap())
 }
 
-/// Adds `ticks` of 90 kHz to all times of an MPEG transport stream; they wrap at 33 bits.
+/// Adds `ticks` of 90 kHz to all timestamps of an MPEG transport stream; they wrap at 33 bits.
 pub fn shift_transport_stream(path: &Path, ticks: u64) {
     const PACKET: usize = 188;
     let shifted = |time: u64| (time + ticks) & 0x1_ffff_ffff;

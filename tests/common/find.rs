@@ -1,19 +1,19 @@
-//! Files and libraries that a test needs, and the one form in which a test says that it lacks one.
+//! Files and libraries that tests need, and the uniform report of tests that lack one.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// Says why this test doesn't run: `skipped: TEST: WHAT is missing: HOW TO GET IT`, one line on stderr.
+/// Reports why this test is skipped: `skipped: TEST: WHAT is missing: HOW TO GET IT`, one line on stderr.
 ///
-/// Written straight to stderr: the test harness swallows what passing tests print by macro.
+/// Written directly to stderr: the test harness hides what passing tests print with macros.
 pub fn skip(what: &str, remedy: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("test");
     let _ = writeln!(std::io::stderr(), "skipped: {test}: {what} is missing: {remedy}");
 }
 
-/// The repository's root, or what stands for it where the tests were carried to (`cargo xtask gpu-bundle`).
+/// The repository's root, or its replacement on a machine to which the tests were copied (`cargo xtask gpu-bundle`).
 pub fn root() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
         std::env::var_os("GST_TENSORRT_ROOT").map_or(env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
@@ -21,7 +21,7 @@ pub fn root() -> &'static Path {
     &ROOT
 }
 
-/// The `gst-trt` of this build, or the one that was carried along.
+/// The `gst-trt` of this build, or that of the bundle.
 pub fn gst_trt() -> PathBuf {
     first([root().join("bin/gst-trt"), PathBuf::from(env!("CARGO_BIN_EXE_gst-trt"))]).expect("cargo built it")
 }
@@ -64,7 +64,7 @@ pub fn python() -> Option<PathBuf> {
     found
 }
 
-/// Whether the CPU engine's library is there; else skips. One that is there and can't be opened fails the test.
+/// True if the CPU engine's library exists; else skips. A library that exists but can't be opened fails the test.
 pub fn onnx_runtime() -> bool {
     let Err(error) = gsttensorrt::cpu::load_library() else { return true };
     let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
@@ -78,7 +78,7 @@ pub fn onnx_runtime() -> bool {
     false
 }
 
-/// Material for tests that isn't part of the repository; may not be there.
+/// A folder of test material that isn't part of the repository; it may be missing.
 pub fn shared() -> PathBuf {
     root().join("../shared")
 }

@@ -1,4 +1,4 @@
-//! A GPU, lanes and contexts with inputs, for tests.
+//! A GPU with lanes, contexts and inputs for tests.
 
 use super::engine;
 use cudarc::driver::result::{self, graph, stream};
@@ -27,7 +27,7 @@ pub fn thread_cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Numbers 0–1 of an image: noise that is the same each time.
+/// Values 0–1 of an image: reproducible noise.
 pub fn input_bytes(image: u64) -> impl Fn(usize) -> f32 {
     move |index| {
         let mixed = (index as u64 + 1).wrapping_add(image << 40).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -35,7 +35,7 @@ pub fn input_bytes(image: u64) -> impl Fn(usize) -> f32 {
     }
 }
 
-/// Device 0 with a context of its own, current on this thread.
+/// Device 0 with a separate context, current on this thread.
 pub struct Gpu {
     pub device: Device,
     context: sys::CUcontext,
@@ -46,7 +46,7 @@ impl Gpu {
         let device = Device::open(0).unwrap();
         let mut context = std::ptr::null_mut();
         let flags = sys::CUctx_flags::CU_CTX_SCHED_BLOCKING_SYNC as u32;
-        // SAFETY: the driver is started; the context becomes current.
+        // SAFETY: the driver is initialised; the context becomes current.
         unsafe { sys::cuCtxCreate_v2(&mut context, flags, device.handle) }.result().unwrap();
         Self { device, context }
     }
@@ -54,12 +54,12 @@ impl Gpu {
 
 impl Drop for Gpu {
     fn drop(&mut self) {
-        // SAFETY: ours, and everything in it is gone.
+        // SAFETY: the context is ours, and everything in it has been destroyed.
         unsafe { sys::cuCtxDestroy_v2(self.context) };
     }
 }
 
-/// Device memory that is given back.
+/// Device memory that is freed on drop.
 struct Block {
     memory: NonNull<c_void>,
     size: usize,
@@ -80,13 +80,13 @@ impl Block {
 
     fn write(&self, bytes: &[u8]) {
         assert!(bytes.len() <= self.size);
-        // SAFETY: so many bytes are there.
+        // SAFETY: both sides have that many bytes.
         unsafe { result::memcpy_htod_sync(self.address(), bytes) }.unwrap();
     }
 
     fn read(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.size];
-        // SAFETY: so many bytes are there.
+        // SAFETY: both sides have that many bytes.
         unsafe { result::memcpy_dtoh_sync(&mut bytes, self.address()) }.unwrap();
         bytes
     }
@@ -98,7 +98,7 @@ impl Drop for Block {
     }
 }
 
-/// A stream, and the block that its contexts share.
+/// A stream, and the memory block that its contexts share.
 pub struct Lane {
     engine: Arc<Engine>,
     stream: sys::CUstream,
@@ -112,16 +112,16 @@ impl Lane {
     }
 
     pub fn synchronize(&self) {
-        // SAFETY: ours.
+        // SAFETY: the stream is ours.
         unsafe { stream::synchronize(self.stream) }.unwrap();
     }
 
-    /// A context of its own for one batch size, bound to buffers of its own; the inputs show noise from `image` on.
+    /// A context for one batch size, bound to its own buffers; the inputs hold noise from `image` on.
     pub fn context(&mut self, batch: usize, image: u64) -> RunContext {
         let mut context = self.engine.create_context().unwrap();
         let mut buffers = Vec::new();
         let mut max_batch = 1;
-        // SAFETY: the block has the engine's size; this lane launches one context at a time. Buffers live in `RunContext`.
+        // SAFETY: the block has the engine's size; this lane launches one context at a time. The buffers are kept in `RunContext`.
         unsafe { context.set_device_memory(self.scratch.memory.as_ptr(), self.scratch.size as u64) }.unwrap();
         for tensor in self.engine.tensors().iter().filter(|tensor| tensor.input) {
             if tensor.shape[0] < 0 {
@@ -150,7 +150,7 @@ impl Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         self.synchronize();
-        // SAFETY: ours, and idle.
+        // SAFETY: the stream is ours, and idle.
         unsafe { stream::destroy(self.stream) }.unwrap();
     }
 }
@@ -166,7 +166,7 @@ fn encode(tensor: &EngineTensor, elements: usize, value: &dyn Fn(usize) -> f32) 
     }
 }
 
-/// A context with its buffers, and its graph once it's captured. Dropped graph first.
+/// A context with its buffers, and its graph once captured. The graph is dropped first.
 pub struct RunContext {
     graph: Option<Graph>,
     context: Context,
@@ -181,7 +181,7 @@ struct Graph {
 
 impl RunContext {
     pub fn enqueue(&mut self, lane: &Lane) {
-        // SAFETY: stream and buffers are live; the caller waits before they go.
+        // SAFETY: stream and buffers are alive; the caller waits before it drops them.
         unsafe { self.context.enqueue(lane.stream.cast()) }.unwrap();
     }
 
@@ -191,7 +191,7 @@ impl RunContext {
         unsafe {
             stream::begin_capture(lane.stream, sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).unwrap();
             let enqueued = self.context.enqueue(lane.stream.cast());
-            // Also after a failure, or the stream stays in capture.
+            // Also after a failure, or the stream would stay in capture mode.
             let graph = stream::end_capture(lane.stream);
             enqueued.unwrap();
             let graph = graph.unwrap();
@@ -203,7 +203,7 @@ impl RunContext {
 
     pub fn launch(&self, lane: &Lane) {
         let graph = self.graph.as_ref().expect("captured");
-        // SAFETY: graph and stream are live; the caller waits before they go.
+        // SAFETY: graph and stream are alive; the caller waits before it drops them.
         unsafe { graph::launch(graph.executable, lane.stream) }.unwrap();
     }
 
@@ -211,7 +211,7 @@ impl RunContext {
         self.buffers.iter().filter(|(tensor, _)| !tensor.input)
     }
 
-    /// So that an output that nobody wrote shows.
+    /// Makes an unwritten output visible.
     pub fn clear_outputs(&self) {
         self.outputs_of().for_each(|(_, block)| block.write(&vec![0xAA; block.size]));
     }
@@ -224,13 +224,13 @@ impl RunContext {
         self.outputs_of().map(floats).collect()
     }
 
-    /// The output of this name.
+    /// The output with this name.
     pub fn output_named(&self, name: &str) -> Vec<f32> {
         let named = self.outputs_of().find(|(tensor, _)| tensor.display_name() == name);
         floats(named.unwrap_or_else(|| panic!("the engine has no output {name}")))
     }
 
-    /// Writes the one input: all of it, in the engine's type.
+    /// Writes the complete single input in the engine's type.
     pub fn write_input(&self, bytes: &[u8]) {
         let (tensor, block) = self.buffers.iter().find(|(tensor, _)| tensor.input).expect("an input");
         assert_eq!(bytes.len(), block.size, "input {} of {:?}", tensor.display_name(), tensor.data_type);
@@ -247,7 +247,7 @@ fn floats((tensor, block): &(EngineTensor, Block)) -> Vec<f32> {
 
 impl Drop for Graph {
     fn drop(&mut self) {
-        // SAFETY: ours, and not running.
+        // SAFETY: the graph is ours, and not running.
         unsafe {
             graph::exec_destroy(self.executable).unwrap();
             graph::destroy(self.graph).unwrap();
@@ -255,14 +255,14 @@ impl Drop for Graph {
     }
 }
 
-/// What the CPU engine's model gives for one image of noise.
+/// The CPU engine's outputs for one image of noise.
 pub fn cpu_outputs(model: &Path, value: &dyn Fn(usize) -> f32) -> Vec<Vec<f32>> {
     let engine = engine::open(model, 1);
     let spec = engine.input().clone();
     let (width, height) = (spec.width, spec.height);
     let data = (0..spec.elements()).flat_map(|index| value(index).to_le_bytes()).collect();
     let region = Rect::new(0.0, 0.0, width as f32, height as f32);
-    // The frame isn't looked at: the tensor is there.
+    // The frame isn't read: the tensor is ready.
     let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, width, height).build().unwrap();
     let buffer = gst::Buffer::with_size(info.size()).unwrap();
     let tensor = Some(Arc::new(Tensor { spec, region, data: TensorData::Host(data) }));

@@ -1,11 +1,11 @@
-//! Test models with metadata of the test's own.
+//! Test models with custom metadata.
 
 use super::find;
 use std::path::{Path, PathBuf};
 
 /// A copy of a test model in `folder`, with these entries added to its metadata.
 ///
-/// A file's protobuf messages merge where they follow each other, so that what is appended is added to the list.
+/// Concatenated protobuf messages merge, so entries that are appended to the file are added to the list.
 pub fn with_metadata(folder: &Path, name: &str, model: &str, entries: &[(&str, &str)]) -> PathBuf {
     let mut bytes = std::fs::read(find::test_model(model)).unwrap();
     for (key, value) in entries {
@@ -18,7 +18,7 @@ pub fn with_metadata(folder: &Path, name: &str, model: &str, entries: &[(&str, &
     path
 }
 
-/// A copy of a test model in `folder` that has a tensor in a file beside it, which isn't there.
+/// A copy of a test model in `folder` with a tensor in an external file, which doesn't exist.
 pub fn with_missing_weights(folder: &Path, file: &str) -> PathBuf {
     let location = [field(1, b"location"), field(2, file.as_bytes())].concat();
     // `TensorProto`: dims, data_type, name, external_data, data_location.
@@ -30,7 +30,7 @@ pub fn with_missing_weights(folder: &Path, file: &str) -> PathBuf {
     path
 }
 
-/// A field with a length, as protobuf writes it.
+/// A length-delimited protobuf field.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let mut bytes = vec![number << 3 | 2];
     let mut length = content.len();
@@ -43,7 +43,7 @@ fn field(number: u8, content: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What Ultralytics writes into each file, for this task.
+/// The metadata that Ultralytics writes into each file, for this task.
 pub fn ultralytics<'a>(task: &'a str, names: &'a str) -> [(&'a str, &'a str); 3] {
     [("author", "Ultralytics"), ("task", task), ("names", names)]
 }

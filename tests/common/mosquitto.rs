@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Mosquitto with a configuration of its own; ends when dropped.
+/// A mosquitto process with its own configuration; it ends on drop.
 pub struct Mosquitto {
     folder: TempDir,
     program: PathBuf,
@@ -18,31 +18,31 @@ pub struct Mosquitto {
     child: Option<Child>,
     tls: bool,
     password: bool,
-    /// More lines of its configuration.
+    /// Additional lines of its configuration.
     more: &'static str,
 }
 
-/// The account of a broker that wants one.
+/// The account of a broker that requires one.
 pub const USER: &str = "camera";
 pub const PASSWORD: &str = "s3cr3t-w0rd";
 
 impl Mosquitto {
-    /// Takes everybody; `None`, having said so, where mosquitto isn't installed.
+    /// Accepts every client; `None`, after reporting it, if mosquitto isn't installed.
     pub fn open() -> Option<Self> {
         Self::new(false, false, "")
     }
 
-    /// Takes [`USER`] only.
+    /// Accepts [`USER`] only.
     pub fn with_password() -> Option<Self> {
         Self::new(false, true, "")
     }
 
-    /// Speaks TLS as `localhost`, certified by an authority of its own.
+    /// Uses TLS as `localhost`, with a certificate of its own authority.
     pub fn with_tls() -> Option<Self> {
         Self::new(true, false, "")
     }
 
-    /// Takes every client, and has these lines in its configuration.
+    /// Accepts every client, with these lines in its configuration.
     pub fn with(more: &'static str) -> Option<Self> {
         Self::new(false, false, more)
     }
@@ -66,7 +66,7 @@ impl Mosquitto {
 
     fn configure(&self) {
         let path = |file| self.path(file).display().to_string();
-        // Root would become the user mosquitto, who can't read here. What is queued survives a restart.
+        // As root it would become the user mosquitto, who can't read the folder. Queued messages survive a restart.
         let mut config = format!(
             "user root\nlistener {} 127.0.0.1\nallow_anonymous {}\npersistence true\npersistence_location {}/\n",
             self.port,
@@ -88,7 +88,7 @@ impl Mosquitto {
         std::fs::write(self.path("mosquitto.conf"), config).unwrap();
     }
 
-    /// Until it answers.
+    /// Waits until it answers.
     pub fn start(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         let mut command = Command::new(&self.program);
@@ -106,7 +106,7 @@ impl Mosquitto {
         }
     }
 
-    /// With its state saved.
+    /// Stops it after it has saved its state.
     pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
@@ -118,7 +118,7 @@ impl Mosquitto {
         std::fs::read_to_string(self.path("log")).unwrap()
     }
 
-    /// What is published, as `topic payload`. The broker keeps it for this subscriber also while one of them is away.
+    /// Received messages as `topic payload`. The broker keeps them for this subscriber while either is disconnected.
     pub fn subscribe(&self, topic: &str) -> Subscriber {
         let mut command = Command::new("mosquitto_sub");
         command.args(["-p", &self.port.to_string(), "-t", topic, "-q", "1", "-v", "-c", "-i", "subscriber"]);
@@ -171,7 +171,7 @@ impl Drop for Subscriber {
     }
 }
 
-/// `ca.pem`, and `broker.pem` with `broker.key` for localhost, certified by it; `other.pem` is another authority.
+/// `ca.pem`; `broker.pem` with `broker.key` for localhost, certified by it; `other.pem` is another authority.
 fn make_certificates(folder: &Path) {
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
     let authority = |name: &str| {

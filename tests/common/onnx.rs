@@ -1,4 +1,4 @@
-//! ONNX files of the tests' own: the test model `yolo` with other weights, other names, and tensors in other files.
+//! ONNX files made by tests: the test model `yolo` with other weights, other names, and external data.
 
 use super::find;
 use prost::Message;
@@ -9,12 +9,12 @@ use std::path::Path;
 #[path = "../../crates/tensorrt/src/onnx/proto.rs"]
 mod proto;
 
-/// The weights of the convolution that finds the colours, `[3, 3, 8, 8]`: the first dimension is the class.
+/// The weights of the convolution that detects the colours, `[3, 3, 8, 8]`: the first dimension is the class.
 pub const KERNEL: &str = "c0";
-/// The boxes' places, `[1, 4, 126]`.
+/// The positions of the boxes, `[1, 4, 126]`.
 pub const BOXES: &str = "c21";
 
-/// A model, and the files beside it that hold tensors of it.
+/// A model and its external data files.
 #[derive(Clone)]
 pub struct Export {
     model: Model,
@@ -22,7 +22,7 @@ pub struct Export {
 }
 
 impl Export {
-    /// As it is in the repository.
+    /// The model of the repository.
     pub fn yolo() -> Self {
         let bytes = std::fs::read(find::test_model("yolo")).unwrap();
         Self { model: Model::decode(bytes.as_slice()).unwrap(), files: BTreeMap::new() }
@@ -36,7 +36,7 @@ impl Export {
         self.graph().initializer.iter_mut().find(|tensor| tensor.name() == name).unwrap()
     }
 
-    /// As if trained anew: what was found as red is found as blue, and the other way round.
+    /// A retrained model: it detects red as blue and blue as red.
     pub fn swapped(mut self) -> Self {
         let kernel = self.tensor(KERNEL);
         let mut bytes = kernel.raw_data().to_vec();
@@ -47,7 +47,7 @@ impl Export {
         self
     }
 
-    /// Every box a cell further to the right.
+    /// Moves every box a cell to the right.
     pub fn shifted(mut self) -> Self {
         let boxes = self.tensor(BOXES);
         let mut bytes = boxes.raw_data().to_vec();
@@ -59,7 +59,7 @@ impl Export {
         self
     }
 
-    /// The classes are called so.
+    /// Renames the classes.
     pub fn named(mut self, names: [&str; 3]) -> Self {
         let text = format!("{{0: '{}', 1: '{}', 2: '{}'}}", names[0], names[1], names[2]);
         let entry = self.model.metadata_props.iter_mut().find(|entry| entry.key() == "names").unwrap();
@@ -67,7 +67,7 @@ impl Export {
         self
     }
 
-    /// A tensor goes into a file beside the model, behind what is in it already.
+    /// Moves a tensor to an external file, appended to its content.
     pub fn external(mut self, name: &str, file: &str) -> Self {
         let data = self.tensor(name).raw_data.take().unwrap();
         let content = self.files.entry(file.to_owned()).or_default();
@@ -84,7 +84,7 @@ impl Export {
         self
     }
 
-    /// A tensor is what an `If` gives, which has it in its two branches.
+    /// Makes a tensor the output of an `If`, with the data in its two branches.
     pub fn in_a_subgraph(mut self, name: &str) -> Self {
         /// `AttributeProto.AttributeType.GRAPH`, `TensorProto.DataType.BOOL`
         const GRAPH: i32 = 5;
@@ -133,13 +133,13 @@ impl Export {
         self.model.encode_to_vec()
     }
 
-    /// Writes the files in the place of those that are there: the same files with another content.
+    /// Overwrites existing files: the same names with other content.
     pub fn write(&self, model: &Path) {
         self.write_files(model.parent().unwrap());
         std::fs::write(model, self.bytes()).unwrap();
     }
 
-    /// The files beside the model alone.
+    /// Writes the external files alone.
     pub fn write_files(&self, folder: &Path) {
         for (name, content) in &self.files {
             std::fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();

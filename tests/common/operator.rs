@@ -1,4 +1,4 @@
-//! An operator: a folder with a config.json, and the process that runs it.
+//! An operator's view: a folder with a config.json, and the process that runs it.
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
@@ -32,7 +32,7 @@ impl Operator {
         self.folder.path().join(name)
     }
 
-    /// Writes the file as editors do: another one in its place.
+    /// Replaces the file as editors do, with a new file.
     pub fn write(&self, config: &Value) {
         let next = self.path("config.json.new");
         std::fs::write(&next, serde_json::to_string_pretty(config).unwrap()).unwrap();
@@ -43,11 +43,11 @@ impl Operator {
         self.run_in(more, |_| ());
     }
 
-    /// In another environment.
+    /// Starts it with additional environment variables.
     pub fn run_in(&mut self, more: &[&str], environment: impl FnOnce(&mut Command)) {
         let mut command = Command::new(super::find::gst_trt());
         command.arg("run").arg("--config").arg(self.path("config.json")).args(more);
-        // Where `gst-trt monitor` looks: nowhere else's.
+        // `gst-trt monitor` looks only here.
         command.env("XDG_RUNTIME_DIR", self.folder.path());
         environment(&mut command);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -73,7 +73,7 @@ impl Operator {
         self.process = Some(Run { child, said, readers, stdout });
     }
 
-    /// What went to stdout so far.
+    /// The stdout output so far.
     pub fn stdout(&self) -> String {
         String::from_utf8(self.process.as_ref().unwrap().stdout.lock().unwrap().clone()).unwrap()
     }
@@ -96,13 +96,13 @@ impl Operator {
         self.wait_for(text, || self.said().iter().any(|line| line.contains(text)));
     }
 
-    /// Lines of JSON that a camera has put out so far; a last one that isn't whole yet doesn't count.
+    /// The complete JSON lines of a camera so far.
     pub fn lines(&self, camera: &str) -> usize {
         let text = std::fs::read_to_string(self.path(&format!("{camera}.jsonl"))).unwrap_or_default();
         text.matches('\n').count()
     }
 
-    /// The process's number.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.process.as_ref().unwrap().child.id()
     }
@@ -112,7 +112,7 @@ impl Operator {
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 
-    /// Waits for the end: its status, what was said, and what went to stdout.
+    /// Waits for the end: returns its status, the messages and the stdout output.
     pub fn end(&mut self) -> (ExitStatus, Vec<String>, String) {
         let mut process = self.process.take().unwrap();
         let start = Instant::now();
@@ -132,7 +132,7 @@ impl Operator {
         (status, said, stdout)
     }
 
-    /// SIGTERM, and that it's followed as it should.
+    /// Sends SIGTERM and checks the exit.
     #[track_caller]
     pub fn stop(&mut self) -> String {
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Readers of a camera's outputs that a test makes fail, and what they got.
+//! Readers of a camera's outputs that a test can make fail, and the lines they received.
 
 use super::supervised::Supervised;
 use gst::prelude::*;
@@ -19,8 +19,8 @@ use tempfile::TempDir;
 
 const TICK: Duration = Duration::from_millis(5);
 
-/// Cameras with test pictures and these outputs each, as `gst-trt run` sets them up, without models. `{camera}` in the
-/// outputs is the camera's name.
+/// Cameras with test patterns and these outputs each, as `gst-trt run` sets them up, without models. `{camera}` in the
+/// outputs stands for the camera's name.
 pub fn cameras(names: &[&str], outputs: impl Fn(&str) -> Value) -> Vec<CameraSetup> {
     let streams: Vec<_> = names
         .iter()
@@ -44,7 +44,7 @@ pub fn cameras(names: &[&str], outputs: impl Fn(&str) -> Value) -> Vec<CameraSet
     cameras
 }
 
-/// Frame numbers of whole lines.
+/// Frame numbers of complete lines.
 pub fn numbers(text: &str) -> Vec<u64> {
     let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n') && line.len() > 1);
     lines.map(number).collect()
@@ -55,7 +55,7 @@ pub fn number(line: &str) -> u64 {
     line["frame"].as_u64().unwrap()
 }
 
-/// An output's element, which stays when its pipeline has gone.
+/// An output's element, which is kept after its pipeline has stopped.
 pub struct Element(pub gst::Element);
 
 impl Element {
@@ -68,21 +68,21 @@ impl Element {
     }
 }
 
-/// A reader that can be made to fail, in one of several ways.
+/// A reader that can fail in one of several ways.
 pub trait Reader {
-    /// How often it has been connected to.
+    /// Number of connections so far.
     fn connections(&self) -> usize {
         0
     }
-    /// Ways in which it can fail.
+    /// Its ways of failing.
     fn ways(&self) -> usize;
     fn fail(&mut self, way: usize);
     fn mend(&mut self);
-    /// The frames whose lines it got, in the order in which they came; ends it.
+    /// The frames whose lines it received, in order of arrival; ends it.
     fn end(self: Box<Self>) -> Vec<u64>;
 }
 
-/// A file in a folder of its own.
+/// A file in its own folder.
 pub struct FileReader {
     folder: TempDir,
     place: PathBuf,
@@ -118,16 +118,16 @@ impl Reader for FileReader {
             // A full disk.
             0 => {
                 let next = self.next();
-                // It may not have been made again since the last time.
+                // It may not have been created again since the last failure.
                 let _ = std::fs::hard_link(self.path(), next);
                 let full = self.folder.path().join("full");
                 std::os::unix::fs::symlink("/dev/full", &full).unwrap();
                 std::fs::rename(full, self.path()).unwrap();
                 self.full = true;
             }
-            // The folder has gone.
+            // The folder was deleted.
             1 => std::fs::rename(self.place.clone(), self.next()).unwrap(),
-            // Rotated, which is no failure.
+            // Log rotation, which is no failure.
             _ => {
                 let next = self.next();
                 let _ = std::fs::rename(self.path(), next);
@@ -153,7 +153,7 @@ impl Reader for FileReader {
     }
 }
 
-/// A thread that reads, and is told how.
+/// A thread that reads, and the settings that control it.
 struct Thread {
     lines: Arc<Mutex<Vec<u64>>>,
     order: Arc<AtomicUsize>,
@@ -183,7 +183,7 @@ impl Thread {
     }
 }
 
-/// A named pipe's.
+/// Reads a named pipe.
 pub struct PipeReader {
     path: PathBuf,
     _folder: TempDir,
@@ -201,7 +201,7 @@ impl PipeReader {
         let open = move || {
             use nix::fcntl::{FcntlArg, OFlag, fcntl};
             let pipe = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&of_thread)?;
-            // So that a slow reader is felt.
+            // A pause, so that a slow reader has an effect.
             fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(4096))?;
             Ok(pipe)
         };
@@ -234,7 +234,7 @@ fn read_pipe(first: File, open: impl Fn() -> io::Result<File>, lines: &Mutex<Vec
                     std::thread::sleep(8 * TICK);
                 }
             }
-            // Nothing to read, or no writer.
+            // There is nothing to read, or no writer.
             _ if ordered == END => break,
             _ => std::thread::sleep(TICK),
         }
@@ -269,7 +269,7 @@ pub struct TcpReader {
 
 impl TcpReader {
     const GONE: usize = 2;
-    /// Takes connections, and closes them at once.
+    /// Accepts connections, and closes them at once.
     const CLOSES: usize = 3;
 
     pub fn new() -> Self {
@@ -312,7 +312,7 @@ fn read_tcp(listener: TcpListener, lines: &Mutex<Vec<u64>>, order: &AtomicUsize,
             continue;
         };
         if !stays {
-            // In order: what is under way is read to its end.
+            // In order: data in flight is read to its end.
             let _ = stream.get_ref().shutdown(Shutdown::Write);
         }
         match stream.read_line(&mut line) {
@@ -352,34 +352,34 @@ impl Reader for TcpReader {
     }
 }
 
-/// An MQTT 3.1.1 broker, of which a test says how it answers; messages under `status/#` don't count.
+/// An MQTT 3.1.1 broker whose answers the test controls; messages under `status/#` don't count.
 pub struct Broker {
     pub port: u16,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What a broker does with a message: its topic and its packet's size.
+/// The broker's reaction to a message, from its topic and packet size.
 type Rule = dyn Fn(&str, usize) -> Answer + Send + Sync;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// Takes it, and confirms.
+    /// Accepts it, and confirms.
     Take,
     /// Closes the connection.
     Close,
 }
 
 struct Shared {
-    /// The code of CONNACK; `None`: nothing listens.
+    /// The return code of CONNACK; `None`: nothing listens.
     accepts: Mutex<Option<u8>>,
-    /// Before each confirmation.
+    /// Delay before each confirmation.
     delay: Mutex<Duration>,
     rule: Mutex<Arc<Rule>>,
-    /// Topics and payloads of what was taken.
+    /// Topics and payloads of accepted messages.
     taken: Mutex<Vec<(String, String)>>,
     connections: AtomicUsize,
-    /// Connections that there were are closed.
+    /// Connections with an older number are closed.
     hang_up: AtomicUsize,
     end: AtomicBool,
 }
@@ -406,19 +406,19 @@ impl Broker {
         Self { port, shared, thread: Some(thread) }
     }
 
-    /// Answers CONNECT with this code.
+    /// Answers CONNECT with this return code.
     pub fn refusing(code: u8) -> Self {
         let this = Self::new();
         *this.shared.accepts.lock().unwrap() = Some(code);
         this
     }
 
-    /// Takes every client from now on.
+    /// Accepts every client from now on.
     pub fn accept(&self) {
         *self.shared.accepts.lock().unwrap() = Some(0);
     }
 
-    /// Nothing listens, and connections are closed; or all is as it was.
+    /// True: nothing listens and connections are closed; false: everything works again.
     pub fn away(&self, away: bool) {
         *self.shared.accepts.lock().unwrap() = (!away).then_some(0);
     }
@@ -431,7 +431,7 @@ impl Broker {
         self.shared.hang_up.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Frames of a topic that were taken, each once, in the order in which they first came.
+    /// The accepted frames of a topic, each once, in order of first arrival.
     pub fn frames(&self, topic: &str) -> Vec<u64> {
         let taken = self.shared.taken.lock().unwrap();
         let mut seen = std::collections::HashSet::new();
@@ -480,7 +480,7 @@ impl Shared {
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     }
 
-    /// Serves one client until it or the test ends that.
+    /// Serves one client until the client or the test ends the connection.
     fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
         let hang_up = self.hang_up.load(Ordering::SeqCst);
         let mut greeted = false;
@@ -528,7 +528,7 @@ impl Shared {
     }
 }
 
-/// The first byte, what follows the length, and the size of all (MQTT 3.1.1, 2.2).
+/// The first byte, the data after the length, and the total size (MQTT 3.1.1, 2.2).
 fn packet(stream: &mut TcpStream, goes_on: &impl Fn() -> bool) -> io::Result<(u8, Vec<u8>, usize)> {
     let mut read = |mut room: &mut [u8]| -> io::Result<()> {
         while !room.is_empty() {
@@ -561,11 +561,11 @@ fn packet(stream: &mut TcpStream, goes_on: &impl Fn() -> bool) -> io::Result<(u8
     Ok((first, rest, 1 + shift / 7 + length))
 }
 
-/// A broker as one camera's output.
+/// A broker as a camera's output.
 pub struct MqttReader {
     pub broker: Broker,
     pub topic: String,
-    /// It closes connections for any message.
+    /// It closes the connection on any message.
     pub closes: bool,
 }
 
@@ -583,7 +583,7 @@ impl Reader for MqttReader {
         match way {
             0 => *shared.accepts.lock().unwrap() = None,
             1 => {
-                // Refuses the account.
+                // It refuses the account.
                 *shared.accepts.lock().unwrap() = Some(5);
                 self.broker.hang_up();
             }
@@ -598,7 +598,7 @@ impl Reader for MqttReader {
     fn mend(&mut self) {
         self.broker.set_rule(|_, _| Answer::Take);
         if std::mem::take(&mut self.closes) {
-            // With other settings it's another broker: it's away until that is noticed.
+            // Changed settings make it another broker, which is unavailable until the camera notices.
             *self.broker.shared.accepts.lock().unwrap() = None;
             self.broker.hang_up();
             std::thread::sleep(Duration::from_secs(3));
@@ -629,7 +629,7 @@ impl PictureReader {
         self.folder.path().join("pictures")
     }
 
-    /// Whether a picture is written within some seconds.
+    /// True if a picture is written within some seconds.
     pub fn goes_on(&self) -> bool {
         let path = self.path().join(format!("{}.jpg", self.camera));
         let start = Instant::now();
@@ -650,7 +650,7 @@ impl Reader for PictureReader {
     }
 
     fn fail(&mut self, _: usize) {
-        // A file in the folder's place, which can't be written into, not even by root.
+        // A file in place of the folder, which not even root can write into.
         let aside = self.folder.path().join("aside");
         let _ = std::fs::remove_dir_all(&aside);
         std::fs::rename(self.path(), aside).unwrap();
@@ -668,20 +668,20 @@ impl Reader for PictureReader {
 }
 
 const NAMES: [&str; 4] = ["door", "yard", "gate", "hall"];
-/// Names of the elements whose readers fail; pictures have none.
+/// Names of the elements whose readers fail; pictures have no element.
 const ELEMENTS: [&str; 4] = ["lines-1", "lines-2", "lines-3", "mqtt"];
 
 /// One camera's readers.
 struct Outputs {
     readers: Vec<Box<dyn Reader>>,
     pictures: PictureReader,
-    /// Which have failed.
+    /// The readers that have failed.
     touched: [bool; 4],
     elements: Vec<Element>,
 }
 
-/// Four cameras with five outputs each, of which one after the other fails, by chance. The others get every line, in order;
-/// what those that failed lose is counted, and they aren't called more than once a second.
+/// Four cameras with five outputs each, of which random ones fail one after the other. The others receive every line, in
+/// order; lines that the failed ones lose are counted, and no reader is connected to more than once per second.
 pub fn run_with_failures(seed: u64, steps: usize, pause: Duration) {
     super::running::start();
     let mut random = Random(seed);
@@ -704,7 +704,7 @@ pub fn run_with_failures(seed: u64, steps: usize, pause: Duration) {
     let mut setups = cameras(&NAMES, |name| places[name].clone());
     for element in setups.iter_mut().flat_map(|setup| &mut setup.elements) {
         if let ElementOptions::Publish(options) = &mut element.options {
-            // So that a failure of a second or two loses lines.
+            // Short queues, so that a failure of one or two seconds loses lines.
             options.max_queue = 40;
         }
     }
@@ -733,7 +733,7 @@ pub fn run_with_failures(seed: u64, steps: usize, pause: Duration) {
         }
         std::thread::sleep(pause / 2);
     }
-    // Those that were away are tried again within 10 s.
+    // Unavailable readers are retried within 10 s.
     running.wait_for("all lines in time", Duration::from_secs(60), || {
         let before: Vec<u64> = all.values().flat_map(|o| o.elements.iter().map(|e| e.stat("lines"))).collect();
         std::thread::sleep(Duration::from_secs(1));
@@ -766,7 +766,7 @@ pub fn run_with_failures(seed: u64, steps: usize, pause: Duration) {
     }
 }
 
-/// Numbers that a seed gives (xorshift64*).
+/// Random numbers from a seed (xorshift64*).
 struct Random(u64);
 
 impl Random {

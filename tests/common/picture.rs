@@ -1,9 +1,9 @@
-//! Pictures of coloured squares, and what the test models find in them; see tests/models/README.md.
+//! Pictures of coloured squares, and what the test models detect in them; see tests/models/README.md.
 
 use super::pixels::Rgb;
 use model::{Detection, Keypoint, Rect};
 
-/// The test models' input, pixels.
+/// Size of the test models' input, pixels.
 pub const WIDTH: u32 = 96;
 pub const HEIGHT: u32 = 64;
 /// Width and height of a cell in the network's pixels.
@@ -25,7 +25,7 @@ pub struct Square {
     pub colour: Colour,
     pub column: u32,
     pub row: u32,
-    /// The colour's channel; the confidence is a 255th of it.
+    /// The value of the colour's channel; the confidence is 1/255 of it.
     pub level: u8,
 }
 
@@ -40,7 +40,7 @@ impl Square {
     }
 }
 
-/// Coloured squares on grey, as a frame of any size; a model's cells lie in it as its letterbox puts them.
+/// Coloured squares on grey in a frame of any size, at the positions of the model's cells after letterboxing.
 #[derive(Debug, Clone)]
 pub struct Picture {
     pub width: u32,
@@ -49,7 +49,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Of the network's own size: every cell is 8 × 8 pixels of the frame, with no resampling.
+    /// A frame of the network's own size: every cell is 8 × 8 pixels, without resampling.
     pub fn new(squares: &[Square]) -> Self {
         Self::sized(WIDTH, HEIGHT, squares)
     }
@@ -58,7 +58,7 @@ impl Picture {
         Self { width, height, squares: squares.to_vec() }
     }
 
-    /// A picture that differs from its neighbours by number: one to three squares, none of them near another.
+    /// A picture that differs from its neighbours by number: one to three squares, none of them adjacent.
     pub fn numbered(n: usize) -> Self {
         let n = n as u32;
         let colours = [Colour::Red, Colour::Green, Colour::Blue];
@@ -70,7 +70,7 @@ impl Picture {
         Self::new(&squares.collect::<Vec<_>>())
     }
 
-    /// A cell's place in the frame, frame pixels. The frame is scaled to fit and centred, its size rounded to pixels.
+    /// A cell's rectangle in frame pixels. The frame is scaled to fit and centred, with its size rounded to pixels.
     fn cell(&self, square: &Square) -> Rect {
         let (w, h) = (self.width as f32, self.height as f32);
         let scale = (WIDTH as f32 / w).min(HEIGHT as f32 / h);
@@ -88,7 +88,7 @@ impl Picture {
             let mut colour = [0; 3];
             colour[square.colour as usize] = square.level;
             let cell = self.cell(square);
-            // Cells of other scales don't end on whole pixels: filled outwards, so that they hold nothing else.
+            // At other scales cells don't end on whole pixels: they are filled outwards, so that they contain nothing else.
             out.fill(
                 cell.x.floor().max(0.0) as u32..cell.right().ceil().min(self.width as f32) as u32,
                 cell.y.floor().max(0.0) as u32..cell.bottom().ceil().min(self.height as f32) as u32,
@@ -98,7 +98,7 @@ impl Picture {
         out
     }
 
-    /// What a detector finds, normalised to the frame, the most confident first.
+    /// The expected results of a detector, normalised to the frame, in order of confidence.
     pub fn detections(&self) -> Vec<Detection> {
         let (sx, sy) = (1.0 / self.width as f32, 1.0 / self.height as f32);
         let mut found: Vec<_> = self
@@ -115,7 +115,7 @@ impl Picture {
         found
     }
 
-    /// What a pose model finds: the red squares, with keypoints.
+    /// The expected results of a pose model: the red squares, with keypoints.
     pub fn poses(&self) -> Vec<Detection> {
         let mut found = self.detections();
         found.retain(|d| d.class_id == Colour::Red as u32);
@@ -134,7 +134,7 @@ impl Picture {
     }
 }
 
-/// How far results may be from what was expected.
+/// Tolerances of results.
 #[derive(Debug, Clone, Copy)]
 pub struct Tolerance {
     /// Boxes and keypoints, fractions of the frame's width and height.
@@ -143,17 +143,17 @@ pub struct Tolerance {
 }
 
 impl Tolerance {
-    /// Of a picture that isn't resampled, in RGB.
+    /// For an RGB picture that isn't resampled.
     pub const EXACT: Self = Self { place: 1e-4, confidence: 2e-3 };
-    /// Of JSON's rounded numbers.
+    /// For JSON's rounded numbers.
     pub const WRITTEN: Self = Self { place: 5e-4, confidence: 2e-3 };
-    /// After Y'CbCr and back.
+    /// After conversion to Y'CbCr and back.
     pub const COLOUR: Self = Self { place: 5e-4, confidence: 2e-2 };
     /// After resampling.
     pub const SCALED: Self = Self { place: 0.5 / HEIGHT as f32, confidence: 0.1 };
 }
 
-/// Pairs what was found with what was expected, one to one; whatever is missing, extra or off fails with `what`.
+/// Pairs results with expectations, one to one; anything missing, extra or out of tolerance fails with `what`.
 #[track_caller]
 pub fn assert_found(what: &str, found: &[Detection], wanted: &[Detection], tolerance: Tolerance) {
     let near = |a: f32, b: f32| (a - b).abs() <= tolerance.place;

@@ -1,4 +1,4 @@
-//! Pipelines that are fed frames and end with JSON Lines in a file.
+//! Pipelines whose frames are pushed by the test and that end with JSON Lines in a file.
 
 use super::running::register;
 use gst::prelude::*;
@@ -9,12 +9,12 @@ use serde_json::Value;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// No test pipeline takes this long; one that does hangs.
+/// No test pipeline takes this long unless it hangs.
 const LONGEST: Duration = Duration::from_secs(120);
-/// Between the frames that [`Pipeline::push`] is given.
+/// Time between the frames passed to [`Pipeline::push`].
 pub const FRAME_TIME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
-/// A pipeline from a launch string; it is stopped when dropped.
+/// A pipeline from a launch string; it is stopped on drop.
 pub struct Pipeline {
     pub pipeline: gst::Pipeline,
     folder: tempfile::TempDir,
@@ -28,7 +28,7 @@ pub struct Failure {
 }
 
 impl Pipeline {
-    /// `LINES` in the launch string becomes a file of this pipeline's own; [`Self::lines`] reads it.
+    /// `LINES` in the launch string is replaced by a file of this pipeline; [`Self::lines`] reads it.
     pub fn new(launch: &str) -> Self {
         register();
         let folder = tempfile::tempdir().unwrap();
@@ -46,7 +46,7 @@ impl Pipeline {
         self.element(name).downcast().unwrap()
     }
 
-    /// Hands the source (an `appsrc name=source format=time`) its frame number `n`, with its caps.
+    /// Pushes frame number `n` to the source (an `appsrc name=source format=time`), with its caps.
     pub fn push(&self, n: u64, frame: Frame) {
         push(&self.source("source"), n, frame);
     }
@@ -69,13 +69,13 @@ impl Pipeline {
 
     /// Ends the source and plays until EOS or the first error.
     pub fn finish(&self) -> Result<Vec<Value>, Failure> {
-        // An error may have come before.
+        // An error may have arrived earlier.
         let _ = self.source("source").end_of_stream();
         self.play()?;
         Ok(self.lines())
     }
 
-    /// Waits for this many lines, for a while.
+    /// Waits for this many lines, with a timeout.
     pub fn wait_for_lines(&self, count: usize) -> Vec<Value> {
         let start = Instant::now();
         while self.lines().len() < count && start.elapsed() < Duration::from_secs(10) {
@@ -100,14 +100,14 @@ impl Drop for Pipeline {
     }
 }
 
-/// Hands a source its frame number `n`, with its caps.
+/// Pushes frame number `n` to a source, with its caps.
 pub fn push(source: &gst_app::AppSrc, n: u64, frame: Frame) {
     let Frame { mut buffer, info } = frame;
     let writable = buffer.make_mut();
     writable.set_pts(n * FRAME_TIME);
     writable.set_duration(FRAME_TIME);
     let caps = info.to_caps().unwrap();
-    // Refused after an error; the bus says which.
+    // Refused after an error, which is on the bus.
     let _ = source.push_sample(&gst::Sample::builder().buffer(&buffer).caps(&caps).build());
 }
 

@@ -1,4 +1,4 @@
-//! Pictures in memory, and as frames of any pixel format that the elements take.
+//! Pictures in memory, and as frames in any pixel format that the elements accept.
 
 use gst_video::prelude::*;
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoInfo};
@@ -55,12 +55,12 @@ impl Rgb {
         VideoInfo::builder(format, self.width, self.height).fps(gst::Fraction::new(25, 1)).build().unwrap()
     }
 
-    /// As a frame in one of the eight formats.
+    /// The picture as a frame in one of the eight formats.
     pub fn frame(&self, format: VideoFormat) -> Frame {
         self.frame_of(&self.info(format))
     }
 
-    /// As a frame of the info's format, colorimetry and strides.
+    /// The picture as a frame with the info's format, colorimetry and strides.
     pub fn frame_of(&self, info: &VideoInfo) -> Frame {
         let mut buffer = gst::Buffer::with_size(info.size()).unwrap();
         let writable = buffer.get_mut().unwrap();
@@ -86,13 +86,13 @@ impl Rgb {
         for (from, to) in self.data.chunks_exact(3 * self.width as usize).zip(data.chunks_mut(stride)) {
             for (from, to) in from.chunks_exact(3).zip(to.chunks_exact_mut(bytes)) {
                 to[..3].copy_from_slice(&order.map(|channel| from[channel]));
-                // Nothing may read the fourth byte: 0 would be transparent.
+                // The fourth byte must not be read: 0 would be transparent.
                 to[3..].fill(0);
             }
         }
     }
 
-    /// Chroma is the mean of each 2 × 2 pixels.
+    /// Each chroma value is the mean of 2 × 2 pixels.
     fn write_yuv(&self, frame: &mut gst_video::VideoFrameRef<&mut gst::BufferRef>) {
         let nv12 = frame.format() == VideoFormat::Nv12;
         let code = YCbCr::new(&frame.info().colorimetry());
@@ -121,7 +121,7 @@ impl Rgb {
     }
 }
 
-/// An NV12 or I420 frame as RGB bytes, each 2 × 2 pixels with the same chroma.
+/// An NV12 or I420 frame as RGB bytes; each 2 × 2 pixels share a chroma value.
 pub fn decoded(frame: &Frame) -> Vec<u8> {
     let code = YCbCr::new(&frame.info.colorimetry());
     let mapped = gst_video::VideoFrame::from_buffer_readable(frame.buffer.clone(), &frame.info).unwrap();
@@ -143,11 +143,11 @@ pub fn decoded(frame: &Frame) -> Vec<u8> {
     out
 }
 
-/// R'G'B' to Y'CbCr and back by the standards' own definition (Rec. ITU-R BT.601, BT.709, BT.2020).
+/// R'G'B' to Y'CbCr and back as the standards define it (Rec. ITU-R BT.601, BT.709, BT.2020).
 struct YCbCr {
     kr: f64,
     kb: f64,
-    /// Black's luma, and the levels of luma and chroma for 255 of R'G'B'.
+    /// Luma of black, and the ranges of luma and chroma for 255 levels of R'G'B'.
     offset: f64,
     luma: f64,
     chroma: f64,

@@ -1,4 +1,4 @@
-//! Engines for tests on a GPU: built once, and kept in `GPU_TEST_OUT` for the next run.
+//! Engines for tests on a GPU: built once, and kept in `GPU_TEST_OUT` for later runs.
 
 use super::find;
 use super::gpu::environment;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tensorrt::{BuildControl, BuildSettings, EnginePrecision, GpuAllocator, Library, Onnx, build};
 
-/// The settings that shared timing caches were made with; yolov12n's is of level 1.
+/// The settings with which the shared timing caches were made; yolov12n's has level 1.
 pub fn settings(model: &str) -> BuildSettings {
     BuildSettings {
         batch_size: 16,
@@ -18,12 +18,12 @@ pub fn settings(model: &str) -> BuildSettings {
     }
 }
 
-/// FP32 as ONNX Runtime has it: TF32 has 10 bits of mantissa.
+/// FP32 as in ONNX Runtime: TF32 has a mantissa of 10 bits.
 pub fn fp32(model: &str) -> BuildSettings {
     BuildSettings { precision: EnginePrecision::Fp32, tf32: false, batch_size: 1, ..settings(model) }
 }
 
-/// The TensorRT to test.
+/// The TensorRT under test.
 pub fn library() -> &'static Library {
     gst::init().unwrap();
     Library::open(None).unwrap()
@@ -34,12 +34,12 @@ pub fn allocator(library: &Library, who: &str, limit: Option<u64>) -> Arc<GpuAll
     Arc::new(GpuAllocator::new(library.group(), Box::new(CudaMemory::current().expect("a context")), who, limit))
 }
 
-/// Where plans and timings are kept.
+/// Folder for plans and timing caches.
 fn out() -> PathBuf {
     environment("GPU_TEST_OUT").unwrap_or_else(std::env::temp_dir)
 }
 
-/// A model of `GPU_TEST_MODELS`, else of models/; else skips.
+/// A model from `GPU_TEST_MODELS`, else from models/; else skips.
 pub fn model(name: &str) -> Option<Onnx> {
     let path =
         environment("GPU_TEST_MODELS").unwrap_or_else(|| find::root().join("models")).join(format!("{name}.onnx"));
@@ -50,7 +50,7 @@ pub fn model(name: &str) -> Option<Onnx> {
     Some(Onnx::open(&path).unwrap())
 }
 
-/// The plan of a model: of an earlier run, else built here and kept.
+/// A model's plan from an earlier run; otherwise it is built and kept.
 pub fn plan(library: &'static Library, name: &str, label: &str, onnx: &Onnx, settings: &BuildSettings) -> Vec<u8> {
     let file = out().join(format!("{name}-{label}.plan"));
     if let Ok(plan) = std::fs::read(&file) {

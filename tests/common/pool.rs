@@ -1,4 +1,4 @@
-//! A bounded pool of video buffers that counts how much of its memory is alive.
+//! A bounded pool of video buffers that counts its live memory.
 
 use gst::glib;
 use gst::prelude::*;
@@ -22,7 +22,7 @@ mod imp {
         pub most: AtomicUsize,
     }
 
-    /// One buffer's memory.
+    /// The memory of one buffer.
     struct Memory(Vec<u8>, Arc<Alive>);
 
     impl AsRef<[u8]> for Memory {
@@ -79,8 +79,8 @@ impl CountingPool {
         pool
     }
 
-    /// Most buffers' memory that was alive at once. Memory of buffers that the pool has given up counts too, if somebody
-    /// holds it.
+    /// Maximum number of buffers whose memory was alive at the same time. This includes memory of buffers that the pool has
+    /// released while another reference exists.
     pub fn most_alive(&self) -> usize {
         self.imp().alive.most.load(Ordering::SeqCst)
     }

@@ -1,13 +1,13 @@
-//! What this process takes.
+//! Resources used by this process.
 
 use procfs::process::{Process, Status};
 
-/// Memory of this process that is in RAM, bytes.
+/// Resident memory of this process, bytes.
 pub fn resident() -> u64 {
     status().vmrss.expect("a process has memory") * 1024
 }
 
-/// As [`resident`], without what is in files.
+/// Like [`resident`], without file-backed pages.
 #[allow(dead_code)]
 pub fn anonymous() -> u64 {
     status().rssanon.expect("a process has memory") * 1024
@@ -21,9 +21,9 @@ fn this() -> Process {
     Process::myself().expect("Linux")
 }
 
-/// Whether this process allocates from one arena, where what isn't used any more is used again, whoever freed it. With the
-/// C library's many, memory grows for a long time without a leak, until each has seen every thread's worst. In a process
-/// that has many this runs `test`, of this executable, in one that has one.
+/// True if this process allocates from one arena, in which freed memory is reused by any thread. With the C library's many
+/// arenas memory grows for a long time without a leak, until each arena has seen every thread's peak. In a process with many
+/// arenas this runs `test` of this executable in a process with a single one.
 #[allow(dead_code)]
 pub fn has_one_arena(test: &str) -> bool {
     const ARENAS: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
@@ -39,7 +39,7 @@ pub fn has_one_arena(test: &str) -> bool {
 /// Memory, threads and open files.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
-    /// Bytes in RAM.
+    /// Resident bytes.
     pub memory: u64,
     pub threads: usize,
     pub files: usize,
@@ -51,7 +51,7 @@ impl Usage {
         Self { memory: resident(), threads: tasks.count(), files }
     }
 
-    /// The greater of each.
+    /// The maximum of each.
     pub fn max(self, other: Self) -> Self {
         Self {
             memory: self.memory.max(other.memory),

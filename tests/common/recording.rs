@@ -1,4 +1,4 @@
-//! Cameras made frame by frame, and what their recorder leaves on disk.
+//! Cameras whose frames are pushed by the test, and the files of their recorders.
 
 use super::running::{self, Running};
 use gst::prelude::*;
@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Longest that a test waits for a file or a message.
+/// Timeout of a test that waits for a file or a message.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two frames of a camera, in its own time.
+/// Time between two frames of a camera, in its timestamps.
 pub const PERIOD: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
 /// A camera whose frames the test pushes one by one past a recorder.
@@ -22,9 +22,9 @@ pub struct Feed {
     running: Running,
     recorder: Option<Recorder>,
     said: Arc<Mutex<Vec<String>>>,
-    /// Time of the next frame; `None`: frames without time.
+    /// Timestamp of the next frame; `None`: frames without timestamps.
     pub time: Option<gst::ClockTime>,
-    /// From one push to the next.
+    /// Time between two pushes.
     pub pace: Duration,
     pub pushed: u64,
 }
@@ -66,13 +66,13 @@ impl Feed {
         self.said.lock().unwrap().clone()
     }
 
-    /// Waits for a message with this text in it.
+    /// Waits for a message that contains this text.
     #[track_caller]
     pub fn wait_for(&self, text: &str) {
         wait_until(text, || self.said().iter().any(|said| said.contains(text)));
     }
 
-    /// Ends after the last frame has passed; what was left out, and what was said.
+    /// Ends after the last frame; returns the dropped frames and the messages.
     pub fn stop(mut self) -> (Counts, Vec<String>) {
         self.running.source("camera").end_of_stream().unwrap();
         self.running.wait_for_end();
@@ -100,7 +100,7 @@ pub fn object(label: &str) -> Object {
     }
 }
 
-/// Of these classes; the last picture once in a test.
+/// Records pictures of these classes; the last picture is written once per test.
 pub fn pictures(folder: &Path, classes: &[&str]) -> Pictures {
     Pictures {
         folder: folder.to_owned(),
@@ -133,21 +133,21 @@ pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// A file as a player sees it.
+/// A file as a player decodes it.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Played {
-    /// What the file says of its pictures.
+    /// The frame count according to the file.
     pub declared: BTreeSet<(i32, i32)>,
-    /// What they are.
+    /// The decoded frames.
     pub decoded: BTreeSet<(i32, i32)>,
     pub coded_frames: u64,
     pub frames: u64,
-    /// Of the last frame.
+    /// Size of the last frame.
     pub last: gst::ClockTime,
 }
 
 impl Played {
-    /// Whether each frame decodes and is what the file says.
+    /// True if every frame decodes and matches the file's description.
     #[track_caller]
     pub fn is_whole(&self, path: &Path) {
         let whole = self.declared == self.decoded && self.decoded.len() == 1 && self.frames == self.coded_frames;
@@ -181,7 +181,7 @@ fn decode(path: &Path, decoder: &str) -> Played {
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
         let mut coded = coded.lock().unwrap();
         coded.coded_frames += 1;
-        // A picture's size is in the picture.
+        // A picture's size is in the coded picture.
         if pad.current_caps().is_some_and(|caps| caps.structure(0).unwrap().has_field("width")) {
             coded.declared.insert(size(pad));
         }
@@ -201,7 +201,7 @@ fn decode(path: &Path, decoder: &str) -> Played {
     played.lock().unwrap().clone()
 }
 
-/// Plays all videos of the camera; each must be whole.
+/// Plays all videos of the camera; each must be complete.
 #[track_caller]
 pub fn play_all(folder: &Path) -> Vec<Played> {
     let play = |path: PathBuf| {

@@ -1,4 +1,4 @@
-//! Cameras: real RTSP servers on loopback that send a clip of numbered pictures, and can be told to misbehave.
+//! Cameras: real RTSP servers on loopback that send a clip of numbered pictures and can be told to misbehave.
 
 use super::barcode::{self, Codec, KEY_DISTANCE, PERIOD};
 use gst::glib;
@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Where the stream is on every server.
+/// The stream's path on every server.
 pub const MOUNT: &str = "/camera";
 
-/// A camera. It's away when dropped.
+/// A camera. The server stops on drop.
 pub struct Camera {
     codec: Codec,
     port: u16,
@@ -21,14 +21,14 @@ pub struct Camera {
     running: Option<(glib::MainLoop, JoinHandle<()>)>,
 }
 
-/// What a camera sends, over and over.
+/// The clip that a camera sends repeatedly.
 pub struct Sends {
     pub units: Vec<gst::Buffer>,
-    /// From one unit to the next.
+    /// Time from one access unit to the next.
     pub period: Duration,
-    /// Pictures a second, as its description says; as the coded stream says where it doesn't.
+    /// Frame rate in the description, or in the coded stream if the description has none.
     pub rate: Option<gst::Fraction>,
-    /// The unit that follows the last.
+    /// Index of the unit after the last.
     pub again: usize,
 }
 
@@ -45,13 +45,13 @@ struct Behaviour {
     again: usize,
     rate: Option<gst::Fraction>,
     period: Mutex<Duration>,
-    /// Whose login it takes; `None`: every login.
+    /// The accepted login; `None`: every login.
     login: Mutex<Option<(String, String)>>,
-    /// Sends nothing, and keeps the connection.
+    /// Sends nothing, but keeps the connection.
     stalled: AtomicBool,
-    /// Sends noise in the place of pictures.
+    /// Sends noise instead of pictures.
     noise: AtomicBool,
-    /// When each picture was sent last.
+    /// Time at which each picture was last sent.
     sent: Mutex<HashMap<u64, SystemTime>>,
 }
 
@@ -62,7 +62,7 @@ impl Camera {
         Self::sending(codec, Sends::clip(codec))
     }
 
-    /// One that sends something else.
+    /// Starts a camera that sends something else.
     pub fn sending(codec: Codec, Sends { units, period, rate, again }: Sends) -> Self {
         let behaviour = Behaviour {
             units,
@@ -79,17 +79,17 @@ impl Camera {
         this
     }
 
-    /// Takes only this login from the next [`Self::restart`] on.
+    /// Accepts only this login from the next [`Self::restart`] on.
     pub fn ask_for(&self, user: &str, password: &str) {
         *self.behaviour.login.lock().unwrap() = Some((user.to_owned(), password.to_owned()));
     }
 
-    /// Another time from one picture to the next.
+    /// Changes the time from one picture to the next.
     pub fn pace(&self, period: Duration) {
         *self.behaviour.period.lock().unwrap() = period;
     }
 
-    /// Is there again after [`Self::kill`], on the same port.
+    /// Starts again after [`Self::kill`], on the same port.
     pub fn restart(&mut self) {
         assert!(self.running.is_none(), "kill it first");
         let (port, codec, behaviour) = (self.port, self.codec, self.behaviour.clone());
@@ -103,7 +103,7 @@ impl Camera {
         self.running = Some((main_loop, thread));
     }
 
-    /// Every connection ends, and the port is closed.
+    /// Closes every connection and the port.
     pub fn kill(&mut self) {
         if let Some((main_loop, thread)) = self.running.take() {
             main_loop.quit();
@@ -115,7 +115,7 @@ impl Camera {
         self.url_as("")
     }
 
-    /// With `USER:PASSWORD@`.
+    /// The URL with `USER:PASSWORD@`.
     pub fn url_as(&self, user: &str) -> String {
         format!("rtsp://{user}127.0.0.1:{}{MOUNT}", self.port)
     }
@@ -124,17 +124,17 @@ impl Camera {
         self.port
     }
 
-    /// Stops sending, or sends again.
+    /// Stops or resumes sending.
     pub fn stall(&self, stalled: bool) {
         self.behaviour.stalled.store(stalled, Ordering::SeqCst);
     }
 
-    /// Sends noise for pictures, or pictures again.
+    /// Sends noise instead of pictures, or pictures again.
     pub fn noise(&self, noise: bool) {
         self.behaviour.noise.store(noise, Ordering::SeqCst);
     }
 
-    /// When this picture was sent last.
+    /// Time at which this picture was last sent.
     pub fn sent(&self, number: u64) -> Option<SystemTime> {
         self.behaviour.sent.lock().unwrap().get(&number).copied()
     }
@@ -156,7 +156,7 @@ fn serve(
     let server = gst_rtsp_server::RTSPServer::new();
     server.set_address("127.0.0.1");
     server.set_service(&port.to_string());
-    // Clients on this thread, not on one of their own: when they're removed, that one could be reading from them.
+    // Clients are handled on this thread: a separate one could still be reading from them when they are removed.
     server.thread_pool().expect("every server has one").set_max_threads(0);
     let factory = gst_rtsp_server::RTSPMediaFactory::new();
     factory.set_shared(true);
@@ -187,7 +187,7 @@ fn serve(
             let source = bin.by_name("source").unwrap().downcast::<gst_app::AppSrc>().unwrap();
             let (behaviour, running) = (behaviour.clone(), running.clone());
             let feeding = AtomicBool::new(false);
-            // Not before it takes any: what waits until then would all get the same time.
+            // Not before the server accepts any: frames queued until then would all get the same timestamp.
             let begin = move |source: &gst_app::AppSrc, _| {
                 if !feeding.swap(true, Ordering::SeqCst) {
                     let (behaviour, running, source) = (behaviour.clone(), running.clone(), source.downgrade());
@@ -198,7 +198,7 @@ fn serve(
         }
     });
     server.mount_points().unwrap().add_factory(MOUNT, factory);
-    // The port of a server that was killed may take a moment to be free.
+    // The port of a killed server may take a moment to become free.
     let start = Instant::now();
     let id = loop {
         match server.attach(Some(context)) {
@@ -208,7 +208,7 @@ fn serve(
         }
     };
     let main_loop = glib::MainLoop::new(Some(context), false);
-    // From within the loop: one that is quit before it runs would run for ever.
+    // From within the loop: a loop that is quit before it runs would run for ever.
     let (start, quits, port) = (started.clone(), main_loop.clone(), server.bound_port() as u16);
     let begun = glib::idle_source_new(None, glib::Priority::DEFAULT, move || {
         start.send((quits.clone(), port)).unwrap();
@@ -224,13 +224,13 @@ fn serve(
     while context.iteration(false) {}
 }
 
-/// Pushes pictures at their times while the media and its server live.
+/// Pushes pictures at their times while the media and its server exist.
 fn feed(source: &glib::WeakRef<gst_app::AppSrc>, behaviour: &Behaviour, running: &AtomicBool) {
     let units = &behaviour.units;
     let rounds = (0..units.len()).chain((behaviour.again..units.len()).cycle());
     let mut due = Instant::now();
     for (n, number) in (0_u32..).zip(rounds) {
-        // In parts, to end with the server and to follow another pace.
+        // In short steps, to end with the server and to follow a change of pace.
         while let left @ 1.. = due.saturating_duration_since(Instant::now()).as_millis() as u64
             && running.load(Ordering::SeqCst)
         {
@@ -281,7 +281,7 @@ impl Noise {
                         return;
                     }
                     let noise: Vec<u8> = (0_u32..65_536).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-                    // The other side may have had enough.
+                    // The client may have closed the connection.
                     let _ = connection.and_then(|mut connection| connection.write_all(&noise));
                 }
             }
@@ -297,7 +297,7 @@ impl Noise {
 impl Drop for Noise {
     fn drop(&mut self) {
         self.running.store(false, Ordering::SeqCst);
-        // Wakes it.
+        // Wakes the thread.
         let _ = std::net::TcpStream::connect(("127.0.0.1", self.port));
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -305,14 +305,14 @@ impl Drop for Noise {
     }
 }
 
-/// A request, as a camera sees it.
+/// A request as a camera receives it.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub line: String,
     pub authorization: Option<String>,
 }
 
-/// A camera that refuses, and notes what it is asked.
+/// A camera that refuses, and records its requests.
 pub struct Refusing {
     port: u16,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -321,8 +321,8 @@ pub struct Refusing {
 }
 
 impl Refusing {
-    /// Answers `status` (`401 Unauthorized`) to requests of this method and those after it, with a challenge
-    /// (`Basic realm="camera"`) unless that's empty.
+    /// Answers `status` (`401 Unauthorized`) to requests with this method and later ones, with a challenge
+    /// (`Basic realm="camera"`) unless it is empty.
     pub fn start(method: &'static str, status: &'static str, challenge: &'static str) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -345,7 +345,7 @@ impl Refusing {
         Self { port, requests, running, thread: Some(thread) }
     }
 
-    /// With `USER:PASSWORD@`.
+    /// The URL with `USER:PASSWORD@`.
     pub fn url_as(&self, user: &str) -> String {
         format!("rtsp://{user}127.0.0.1:{}{MOUNT}", self.port)
     }
@@ -354,18 +354,18 @@ impl Refusing {
         self.requests.lock().unwrap().clone()
     }
 
-    /// Requests of this method.
+    /// Number of requests with this method.
     pub fn count(&self, method: &str) -> usize {
         self.requests().iter().filter(|request| request.line.starts_with(method)).count()
     }
 
-    /// Requests with a user and a password.
+    /// Number of requests with a user and a password.
     pub fn logins(&self) -> usize {
         self.requests().iter().filter(|request| request.authorization.is_some()).count()
     }
 }
 
-/// Answers one connection's requests. Errors are the client's going.
+/// Answers the requests of one connection. An error means that the client has disconnected.
 fn refuse(
     connection: std::net::TcpStream,
     (refused, status, challenge): (&str, &str, &str),
@@ -409,7 +409,7 @@ fn refuse(
 impl Drop for Refusing {
     fn drop(&mut self) {
         self.running.store(false, Ordering::SeqCst);
-        // Wakes it.
+        // Wakes the thread.
         let _ = std::net::TcpStream::connect(("127.0.0.1", self.port));
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

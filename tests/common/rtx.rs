@@ -4,7 +4,7 @@ use super::find;
 use std::path::PathBuf;
 use tensorrt::{BuildSettings, Library, Onnx};
 
-/// Where `cargo xtask setup` puts what it fetches.
+/// Folder of the files that `cargo xtask setup` fetches.
 pub fn cache() -> PathBuf {
     gst::glib::user_cache_dir().join("gst-tensorrt")
 }
@@ -29,7 +29,7 @@ pub fn test_model(name: &str) -> Onnx {
     Onnx::open(&find::test_model(name)).unwrap()
 }
 
-/// For an RTX 30 card, so that no GPU is needed.
+/// For an RTX 30 GPU, so that none is needed for the build.
 pub fn settings() -> BuildSettings {
     BuildSettings { compute_capability: Some((8, 6)), ..BuildSettings::default() }
 }

@@ -1,4 +1,4 @@
-//! Pipelines of the plugin's own elements: made from a launch string, stopped when dropped, never waited for without end.
+//! Pipelines of the plugin's elements: created from a launch string, stopped on drop, with a timeout on every wait.
 
 use super::find;
 use super::picture::Picture;
@@ -9,12 +9,12 @@ use model::Detection;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-/// Longest that anything here may take.
+/// Timeout of all waits here.
 pub const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
-/// From one frame to the next.
+/// Time from one frame to the next.
 pub const PERIOD: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
-/// Starts GStreamer, and registers the elements of this build once for all tests of the process.
+/// Initialises GStreamer, and registers the elements of this build once per process.
 pub fn register() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -23,7 +23,7 @@ pub fn register() {
     });
 }
 
-/// Registers the elements; `false` where there's no engine to run them, which is said on stderr.
+/// Registers the elements; `false` if there is no engine to run them, which is reported on stderr.
 pub fn start() -> bool {
     register();
     find::onnx_runtime()
@@ -34,11 +34,11 @@ pub fn with_model(element: &str, model: &str) -> String {
     format!("{element} backend=cpu model={}", find::test_model(model).display())
 }
 
-/// A pipeline that ends with the test.
+/// A pipeline that stops with the test.
 pub struct Running(pub gst::Pipeline);
 
 impl Running {
-    /// Made, and still in NULL.
+    /// Created, and still in NULL.
     pub fn new(launch: &str) -> Self {
         let made = gst::parse::launch(launch).unwrap_or_else(|e| panic!("{e}: {launch}"));
         Self(made.downcast().unwrap())
@@ -73,7 +73,7 @@ impl Running {
         self.element(name).property("stats")
     }
 
-    /// The next message of one of these kinds. Latency is redistributed when an element asks for it, as applications do.
+    /// The next message of one of these types. Latency is redistributed on request, as applications do.
     #[track_caller]
     pub fn message(&self, kinds: &[gst::MessageType]) -> gst::Message {
         let bus = self.0.bus().unwrap();
@@ -89,7 +89,7 @@ impl Running {
         }
     }
 
-    /// Waits for the end of all streams.
+    /// Waits for EOS.
     #[track_caller]
     pub fn wait_for_end(&self) {
         let message = self.message(&[gst::MessageType::Eos, gst::MessageType::Error]);
@@ -107,7 +107,7 @@ impl Running {
         }
     }
 
-    /// The text of the next error that this element posts. Others that meet the same failure may say so before it.
+    /// The text of the next error from this element. Others that meet the same failure may report it earlier.
     #[track_caller]
     pub fn error_by(&self, element: &str) -> String {
         loop {
@@ -120,7 +120,7 @@ impl Running {
         }
     }
 
-    /// What setting PAUSED fails with.
+    /// The error with which setting PAUSED fails.
     #[track_caller]
     pub fn refusal(launch: &str) -> String {
         let this = Self::new(launch);
@@ -135,7 +135,7 @@ impl Drop for Running {
     }
 }
 
-/// A picture as the stream's `n`th frame.
+/// A picture as the `n`th frame of a stream.
 pub fn frame(picture: &Picture, format: VideoFormat, n: usize) -> gst::Buffer {
     let mut buffer = picture.rgb().frame(format).buffer;
     let writable = buffer.get_mut().unwrap();
@@ -144,12 +144,12 @@ pub fn frame(picture: &Picture, format: VideoFormat, n: usize) -> gst::Buffer {
     buffer
 }
 
-/// Which frame of its stream a buffer is.
+/// The frame number of a buffer in its stream.
 pub fn number(buffer: &gst::BufferRef) -> usize {
     (buffer.pts().expect("frames have a PTS").nseconds() / PERIOD.nseconds()) as usize
 }
 
-/// Caps of a picture at one frame a [`PERIOD`].
+/// Caps of a picture at one frame per [`PERIOD`].
 pub fn caps(picture: &Picture, format: VideoFormat) -> gst::Caps {
     picture.rgb().info(format).to_caps().unwrap()
 }
@@ -177,7 +177,7 @@ pub fn pull(sink: &gst_app::AppSink) -> Option<gst::Buffer> {
     }
 }
 
-/// The error that waits on the bus of an element's pipeline.
+/// The pending error on the bus of an element's pipeline.
 fn posted_error(element: &impl IsA<gst::Object>) -> String {
     let pipeline = std::iter::successors(element.parent(), |object| object.parent()).last();
     let bus =
@@ -188,7 +188,7 @@ fn posted_error(element: &impl IsA<gst::Object>) -> String {
     }
 }
 
-/// What an appsink's frames are, once there was one.
+/// The format of an appsink's frames, once there was one.
 #[track_caller]
 pub fn info(sink: &gst_app::AppSink) -> VideoInfo {
     let caps = sink.sink_pads()[0].current_caps().expect("caps with the frames");

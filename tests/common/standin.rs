@@ -1,6 +1,6 @@
 //! The stand-in GPU (`standin/`): its own driver, TensorRT 10.6 on ONNX Runtime, and the project's kernels on the CPU.
 //!
-//! A process gets it by its environment, so what runs on it runs in a process of its own:
+//! A process uses it through its environment, so each test on it runs in a separate process:
 //!
 //! ```ignore
 //! #[test]
@@ -17,7 +17,7 @@ use super::find;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The folder with its libraries. Without it this skips, and fails where `cargo xtask test` promised it.
+/// The folder with its libraries. Without it this skips, or fails if `cargo xtask test` announced it.
 pub fn folder() -> Option<PathBuf> {
     let promised = std::env::var_os("GST_TENSORRT_STANDIN").map(PathBuf::from);
     let folder = promised.clone().unwrap_or_else(|| find::root().join("target/standin"));
@@ -29,31 +29,31 @@ pub fn folder() -> Option<PathBuf> {
     None
 }
 
-/// A machine with a stand-in GPU: what a process needs to run on it, with a cache and a registry of its own.
+/// A machine with a stand-in GPU: the environment for a process on it, with a separate cache and registry.
 pub struct Standin {
     folder: PathBuf,
     scratch: tempfile::TempDir,
 }
 
 impl Standin {
-    /// Else skips.
+    /// Skips if it is missing.
     pub fn new() -> Option<Self> {
         Some(Self { folder: folder()?, scratch: tempfile::tempdir().unwrap() })
     }
 
-    /// A folder that goes with it.
+    /// A folder for its files.
     pub fn scratch(&self) -> &Path {
         self.scratch.path()
     }
 
-    /// Lets a process run on it. `STANDIN_…` variables (standin/src/settings.rs) make it check, fail or dawdle.
+    /// Prepares a process to run on it. `STANDIN_…` variables (standin/src/settings.rs) make it check, fail or delay.
     pub fn set_environment(&self, command: &mut Command) {
         let mut search = vec![self.folder.clone()];
         search.extend(std::env::split_paths(&std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default()));
         command
             .env("LD_LIBRARY_PATH", std::env::join_paths(search).unwrap())
             .env("GST_TENSORRT_LIBRARY", &self.folder)
-            // One for all of them: else each process would look through all plugins again.
+            // A shared registry: otherwise each process would scan all plugins again.
             .env("GST_REGISTRY", self.folder.join("tests-registry.bin"))
             .env("XDG_CACHE_HOME", self.scratch.path().join("cache"))
             .env_remove("CUDA_VISIBLE_DEVICES");
@@ -66,7 +66,7 @@ impl Standin {
         command
     }
 
-    /// One ignored test of this executable, in a process on it.
+    /// Runs an ignored test of this executable in a process on it.
     pub fn ignored(&self, test: &str, variables: &[(&str, &str)]) -> Output {
         let mut command = self.command(std::env::current_exe().unwrap());
         command.args(["--ignored", "--exact", test, "--nocapture", "--test-threads", "1"]);
@@ -74,17 +74,17 @@ impl Standin {
     }
 }
 
-/// Whether this process runs on it: [`on_gpu`] has it check every access.
+/// True if this process runs on it: [`on_gpu`] makes it check every access.
 pub fn is_this() -> bool {
     std::env::var_os("STANDIN_CHECK").is_some()
 }
 
-/// Streams, events, graphs, modules and blocks of memory that this process has made and not destroyed; `None` on a GPU, where
-/// the driver doesn't tell.
+/// Number of streams, events, graphs, modules and memory blocks that this process has created and not destroyed; `None` on a
+/// GPU, whose driver doesn't tell.
 pub fn objects() -> Option<usize> {
-    // SAFETY: the library that is loaded already has run what it runs when it's loaded.
+    // SAFETY: the library is already loaded, so its initialisers have run.
     let driver = unsafe { libloading::Library::new("libcuda.so.1") }.ok()?;
-    // SAFETY: a function of this type, if the stand-in's it is.
+    // SAFETY: if it is the stand-in's, the function has this type.
     let count = unsafe { driver.get::<extern "C" fn() -> usize>(c"standin_objects") }.ok()?;
     Some(count())
 }
@@ -97,9 +97,9 @@ pub fn run_ignored(test: &str, variables: &[(&str, &str)]) {
     assert!(output.status.success() && text.contains("1 passed"), "{test} on the stand-in: {}\n{text}", output.status);
 }
 
-/// A test of whole pipelines, twice: `NAME::on_the_standin` runs in every test run, in a process on the stand-in;
-/// `NAME::on_a_gpu` is what that process runs, and what runs on a machine with a GPU. `fn NAME(VARIABLE = VALUE, …) { … }`
-/// names the stand-in's variables; a test with some skips elsewhere.
+/// Defines a test of whole pipelines twice: `NAME::on_the_standin` runs in every test run, in a process on the stand-in;
+/// `NAME::on_a_gpu` is the test in that process, and runs on a machine with a GPU. `fn NAME(VARIABLE = VALUE, …) { … }`
+/// sets variables of the stand-in; a test with variables is skipped elsewhere.
 #[allow(unused_macros)]
 macro_rules! on_gpu {
     ($(#[$attribute:meta])* fn $name:ident($($variable:ident = $value:expr),*) $body:block) => {
@@ -111,7 +111,7 @@ macro_rules! on_gpu {
             #[test]
             fn on_the_standin() {
                 let (_, module) = module_path!().split_once("::").expect("inside the crate");
-                // Each access of a kernel is checked, and each missing wait shows.
+// Each access of a kernel is checked, and delays expose missing waits.
                 let always = [("STANDIN_CHECK", "1"), ("STANDIN_DELAY", "200")];
                 let more: &[(&str, &str)] = &[$((stringify!($variable), $value)),*];
                 crate::common::standin::run_ignored(&format!("{module}::on_a_gpu"), &[&always, more].concat());

@@ -1,4 +1,4 @@
-//! Cameras that run in this process, on a thread of their own, and what comes out of them.
+//! Cameras that run in this process on a separate thread, and their output.
 
 use super::{barcode, find};
 use gst::glib;
@@ -18,13 +18,13 @@ use std::sync::{Arc, Mutex, Once, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-/// A picture at the end of its pipeline.
+/// A frame at the end of its pipeline.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival {
     /// Its number, if its bars can be read.
     pub number: Option<u64>,
     pub pts: Option<gst::ClockTime>,
-    /// When the camera took it, where that's known.
+    /// Its capture time, if known.
     pub taken: Option<SystemTime>,
     pub at: Instant,
 }
@@ -42,7 +42,7 @@ pub struct Supervised {
     thread: Option<JoinHandle<Outcome>>,
 }
 
-/// So that tests take seconds.
+/// Short times, so that tests take seconds.
 pub const IMPATIENCE: Patience = Patience {
     connect: Duration::from_secs(4),
     silence: Duration::from_millis(1500),
@@ -100,7 +100,7 @@ impl Supervised {
         Self::start_seen(cameras, patience, |_| {})
     }
 
-    /// `see` gets each pipeline before it starts.
+    /// `see` is called with each pipeline before it starts.
     pub fn start_seen(
         cameras: Vec<CameraSetup>,
         patience: Patience,
@@ -138,7 +138,7 @@ impl Supervised {
                         on_pipeline: Some(Box::new(on_pipeline)),
                     };
                     let supervisor = Supervisor::start(cameras, patience, options, end);
-                    // Jobs come with a wake-up of the context.
+                    // The context is woken for jobs.
                     while outcome.take().map(|how| outcome.set(Some(how))).is_none() {
                         glib::MainContext::ref_thread_default().iteration(true);
                         while let Ok(job) = queue.try_recv() {
@@ -154,7 +154,7 @@ impl Supervised {
     }
 
     fn ask(&self, job: impl FnOnce(&Rc<Supervisor>) + Send + 'static) {
-        // Fails when it has ended already.
+        // Fails if it has already ended.
         let _ = self.jobs.send(Box::new(job));
         self.context.wakeup();
     }
@@ -169,12 +169,12 @@ impl Supervised {
         self.thread.take().expect("stopped once").join().unwrap()
     }
 
-    /// Stops all cameras, and gives a camera's last counts.
+    /// Stops all cameras, and returns a camera's final counts.
     pub fn stop_and_count(mut self, camera: &str) -> (Outcome, Camera) {
         let mut last = self.cameras().into_iter().find(|snapshot| snapshot.name == camera).unwrap();
         self.ask(|supervisor| supervisor.stop());
         let thread = self.thread.take().expect("stopped once");
-        // It's shown until it has ended, and forgotten only if it was removed.
+        // It is listed until it has ended, and removed from the list only if the camera was removed.
         let outcome = thread.join().unwrap();
         if let Some(snapshot) = self.cameras().into_iter().find(|snapshot| snapshot.name == camera) {
             last = snapshot;
@@ -187,12 +187,12 @@ impl Supervised {
         self.thread.take().expect("stopped once").join().unwrap()
     }
 
-    /// What has come out of a camera.
+    /// The frames output by a camera so far.
     pub fn arrivals(&self, camera: &str) -> Vec<Arrival> {
         self.arrivals.lock().unwrap().get(camera).cloned().unwrap_or_default()
     }
 
-    /// The same, for afterwards.
+    /// The same list, to be read after the end.
     pub fn arrivals_handle(&self) -> Arc<Mutex<HashMap<String, Vec<Arrival>>>> {
         self.arrivals.clone()
     }
@@ -201,17 +201,17 @@ impl Supervised {
         self.arrivals.lock().unwrap().get(camera).map_or(0, Vec::len)
     }
 
-    /// A camera's present pipeline.
+    /// A camera's current pipeline.
     pub fn pipeline(&self, camera: &str) -> Option<gst::Pipeline> {
         self.pipelines.lock().unwrap().get(camera)?.upgrade()
     }
 
-    /// What the operator was told.
+    /// The messages for the operator so far.
     pub fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
     }
 
-    /// The same, for afterwards.
+    /// The same list, to be read after the end.
     pub fn lines_handle(&self) -> Arc<Mutex<Vec<String>>> {
         self.lines.clone()
     }
@@ -224,7 +224,7 @@ impl Supervised {
         self.cameras().iter().find(|snapshot| snapshot.name == camera).map(|snapshot| snapshot.state)
     }
 
-    /// Waits until so many pictures more have come out of a camera.
+    /// Waits for this many more frames from a camera.
     #[track_caller]
     pub fn wait_for_pictures(&self, camera: &str, more: usize, longest: Duration) {
         let wanted = self.count(camera) + more;
@@ -251,8 +251,8 @@ impl Drop for Supervised {
     }
 }
 
-/// Where warnings are fatal (`cargo xtask test`), lets one pass: GStreamer 1.22's rtspsrc complains of itself when it's
-/// stopped in the moment in which it has connected.
+/// Lets one warning pass if warnings are fatal (`cargo xtask test`): GStreamer 1.22's rtspsrc warns if it is stopped in the
+/// moment in which it has connected.
 fn allow_rtspsrc_its_race() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -293,12 +293,12 @@ fn note_arrivals(name: &str, pipeline: &gst::Pipeline, arrivals: &Arc<Mutex<Hash
 fn taken(buffer: &gst::BufferRef) -> Option<SystemTime> {
     let meta = buffer.meta::<gst::ReferenceTimestampMeta>()?;
     assert_eq!(meta.reference().structure(0)?.name(), "timestamp/x-ntp");
-    // From 1900 to 1970.
+    // Seconds from 1900 to 1970.
     let since_1970 = Duration::from(meta.timestamp()).checked_sub(Duration::from_secs(2_208_988_800))?;
     Some(SystemTime::UNIX_EPOCH + since_1970)
 }
 
-/// The numbers that pictures have, where a number isn't the one before and one more; the clip's last is followed by 0.
+/// The picture numbers at which the sequence breaks, where the clip's last number is followed by 0.
 pub fn gaps(arrivals: &[Arrival]) -> Vec<(Option<u64>, Option<u64>)> {
     let follows = |a: u64, b: u64| b == (a + 1) % barcode::PICTURES;
     let pairs = arrivals.windows(2).map(|pair| (pair[0].number, pair[1].number));

@@ -1,4 +1,4 @@
-//! The CPU engine finds in pictures of coloured squares what the test models' README says, whatever the head, layout,
+//! The CPU engine detects in pictures of coloured squares what the test models' README states, for every head, layout,
 //! element type, pixel format, frame size and batch.
 
 use crate::common::engine::{open, run, slot, try_open};
@@ -39,7 +39,7 @@ fn start() -> bool {
     find::onnx_runtime()
 }
 
-/// A square in each corner, and some inside.
+/// A square in each corner, and some further inside.
 fn squares() -> Vec<Square> {
     vec![
         Square::new(Colour::Red, 0, 0, 255),
@@ -123,7 +123,7 @@ fn colorimetry_comes_from_the_caps() {
     if !start() {
         return;
     }
-    // Levels that no other matrix or range would give within the tolerance.
+    // Levels for which any other matrix or range would be out of tolerance.
     let picture = Picture::new(&squares());
     for matrix in [VideoColorMatrix::Bt601, VideoColorMatrix::Bt709] {
         for range in [VideoColorRange::Range16_235, VideoColorRange::Range0_255] {
@@ -149,7 +149,7 @@ fn frames_of_any_size_are_letterboxed_and_mapped_back() {
     if !start() {
         return;
     }
-    // Inside the picture whichever side the letterbox's border is on.
+    // Within the picture, on whichever side the letterbox has its border.
     let squares = [Square::new(Colour::Red, 4, 3, 255), Square::new(Colour::Blue, 7, 4, 220)];
     let sizes = [(192, 128), (1920, 1080), (1080, 1920), (640, 640), (97, 65), (1001, 667), (333, 517)];
     for (width, height) in sizes {
@@ -199,7 +199,7 @@ fn a_batch_smaller_than_the_largest_is_no_different() {
     }
 }
 
-/// A buffer that is too small for its caps fails alone; a batch of nothing else fails as a whole.
+/// A buffer that is too small for its caps fails alone; a batch of only such buffers fails as a whole.
 #[test]
 fn a_frame_that_cannot_be_read_fails_alone() {
     if !start() {
@@ -242,7 +242,7 @@ fn thresholds_travel_with_the_frame() {
     keep(Params { max_detections: 2, ..Params::default() }, &|d| d.confidence > 0.9);
 }
 
-/// What opening a bad model says, checked for its kind and for words that the user needs.
+/// Checks the error of opening a bad model for its kind and for the words that the user needs.
 #[track_caller]
 fn assert_refused(model: &std::path::Path, kind: ErrorKind, words: &[&str]) {
     let Err(Error { kind: got, message, .. }) = try_open(model, 1) else { panic!("{} was opened", model.display()) };

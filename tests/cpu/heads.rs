@@ -1,5 +1,5 @@
-//! Which head a model has: who wrote its file, what its outputs show, what the user says. And the labels that it has. On
-//! the CPU; tests/gpu_pipelines/heads.rs does the same on a GPU.
+//! How a model's head is determined: by the author of its file, its outputs, and the user's setting. Also its labels. This
+//! tests the CPU; tests/gpu_pipelines/heads.rs does the same on a GPU.
 
 use crate::common::find::{onnx_runtime, test_model};
 use crate::common::models::{ultralytics, with_metadata};
@@ -27,7 +27,7 @@ fn squares() -> Picture {
     ])
 }
 
-/// The objects of one picture, or the element's error.
+/// The objects in one picture, or the element's error.
 fn found(element: &str, model: &Path, properties: &str) -> Result<Vec<Value>, Failure> {
     let pipeline = pipeline(element, model, properties);
     pipeline.push(0, squares().rgb().frame(VideoFormat::Rgb));
@@ -56,7 +56,7 @@ fn count_by<'a>(objects: &'a [Value], key: &str) -> BTreeMap<&'a str, usize> {
     counts
 }
 
-/// Shapes that several heads have, told apart by what comes out of them.
+/// Shapes that several heads share are told apart by the outputs.
 #[test]
 fn outputs_that_are_not_a_heads_are_refused_with_what_they_may_be() {
     if !onnx_runtime() {
@@ -77,21 +77,21 @@ fn outputs_that_are_not_a_heads_are_refused_with_what_they_may_be() {
         "two-inputs",
         &["has 2 inputs", "images", "previous", "export the model with the image as its only input"],
     );
-    // A detector for all that is known, but the file doesn't say it.
+    // Probably a detector, but the file doesn't say so.
     let failure = found("trtpose", &test_model("yolo-bare"), "").unwrap_err();
     let first = failure.message.lines().next().unwrap().to_owned();
     assert!(first.contains("is taken for a yolo head") && first.contains("doesn't say what it is"), "{first}");
     assert!(!failure.message.contains("use trtdetect"), "{}", failure.message);
-    // With its metadata it is one.
+    // With its metadata it is accepted.
     refused("trtpose", "yolo", &["has a yolo head: use trtdetect"]);
-    // Models without metadata that fit go on working.
+    // Fitting models without metadata keep working.
     for (model, objects) in [("yolo-bare", 3), ("yolo-coco", 3), ("yolo-e2e-bare", 3)] {
         assert_eq!(found("trtdetect", &test_model(model), "").unwrap().len(), objects, "{model}");
     }
     assert_eq!(found("trtpose", &test_model("yolo-pose-e2e"), "").unwrap().len(), 1);
 }
 
-/// Files of the same shapes, of which another exporter says that it wrote them.
+/// Files with the same shapes whose metadata name another exporter.
 #[test]
 fn files_of_other_exporters_are_refused_by_name() {
     if !onnx_runtime() {
@@ -118,13 +118,13 @@ fn files_of_other_exporters_are_refused_by_name() {
     let rtdetr =
         with("rtdetr", "rtdetr-bare", &[("author", "Ultralytics"), ("head", "RTDETRDecoder"), ("end2end", "False")]);
     refused("trtdetect", &rtdetr, "", &["RT-DETR model (metadata head RTDETRDecoder)", "no head here reads"]);
-    // As an export from before `head` was written.
+    // Like an export from before `head` was written.
     let older = with("older", "rtdetr-bare", &[("author", "Ultralytics"), ("end2end", "True")]);
     refused("trtdetect", &older, "", &["pixels are due"]);
     for (key, value) in [("author", "Megvii"), ("model_family", "foo"), ("author", "Deci")] {
         let foreign = with("foreign", "yolo-bare", &[(key, value)]);
         refused("trtdetect", &foreign, "", &[value, "not of Ultralytics", "head=NAME"]);
-        // The user knows it.
+        // The user sets it.
         assert_eq!(found("trtdetect", &foreign, "head=yolo").unwrap().len(), 3);
         refused("trtdetect", &foreign, "head=yolo-end-to-end", &["head=yolo-end-to-end doesn't fit"]);
     }
@@ -161,7 +161,7 @@ fn a_head_by_its_name_has_to_fit() {
     }
 }
 
-/// A model whose scores are right where nothing is, and beyond 1 where it's bright.
+/// A model whose scores are right on black, and exceed 1 on bright pictures.
 #[test]
 fn a_confidence_beyond_1_is_an_error_when_it_comes() {
     if !onnx_runtime() {
@@ -203,7 +203,7 @@ fn keypoints_have_the_files_names() {
     }
 }
 
-/// Models whose names are missing, with those of a file.
+/// Models without names, with those of a labels file.
 #[test]
 fn labels_of_a_file_do_for_names_that_are_none() {
     if !onnx_runtime() {
@@ -224,13 +224,13 @@ fn labels_of_a_file_do_for_names_that_are_none() {
             assert_eq!(count_by(&objects, "label"), BTreeMap::from([("vert", 1)]), "{base} {names:?}");
         }
     }
-    // Where the channels say how many there are, the file has to have as many.
+    // If the channels determine the number of classes, the file must have as many.
     std::fs::write(&labels, "rouge\nvert\n").unwrap();
     let failure = found("trtdetect", &test_model("yolo-bare"), &properties).unwrap_err();
     assert!(failure.message.contains("2 names, the model has 3 classes"), "{}", failure.message);
 }
 
-/// A name is of all the classes that have it, and each label can be written.
+/// A name selects all classes that have it, and every label can be written.
 #[test]
 fn classes_are_chosen_by_any_label() {
     if !onnx_runtime() {
@@ -244,7 +244,7 @@ fn classes_are_chosen_by_any_label() {
         (r"['cup, small', 'cup', 'a=b']", r#"classes="cup\\, small""#, &["cup, small"]),
         (r"['cup, small', 'cup', 'a=b']", r#"classes="cup\\, small,a=b""#, &["cup, small", "a=b"]),
         (r"['cup, small', 'cup', 'a=b']", r#"class-confidence="cup\\, small=1,a=b=1,cup=1""#, &["cup, small"]),
-        // A label goes before a number; a class without a name has one by its number.
+        // A label takes precedence over a number; a class without a name is named by its number.
         ("['1', '2', '0']", "classes=1", &["1"]),
         ("['ab', ' ', '']", "classes=\"class 1,2\"", &["class 1", "class 2"]),
         ("['Straße', '日本', '🚗']", "classes=\"日本,🚗\"", &["日本", "🚗"]),

@@ -1,4 +1,4 @@
-//! The CPU engine and the models that it runs.
+//! The CPU engine and its models.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! The conversion to FP16, judged by ONNX Runtime: the converted model finds what the model finds.
+//! The conversion to FP16, tested with ONNX Runtime: the converted model finds the same as the original.
 
 use crate::common::engine::{open, run};
 use crate::common::find;
@@ -22,7 +22,7 @@ fn find_in(model: &Path, frame: Frame, confidence: f32) -> Vec<Detection> {
     run(&open(model, 1), vec![frame], Params { confidence, ..Params::default() }).remove(0)
 }
 
-/// Frames of the street clip, one every `step`.
+/// Every `step`th frame of the street clip.
 fn clip(step: usize, count: usize) -> Option<Vec<Frame>> {
     let file = find::media("bikes.mp4")?;
     let launch = format!(
@@ -44,7 +44,7 @@ fn clip(step: usize, count: usize) -> Option<Vec<Frame>> {
     Some(frames)
 }
 
-/// Greatest distance of an edge and of a keypoint, as parts of the frame.
+/// Tolerances of an edge and of a keypoint, as fractions of the frame.
 fn distance(a: &Detection, b: &Detection) -> f32 {
     let edges =
         [a.rect.x - b.rect.x, a.rect.y - b.rect.y, a.rect.right() - b.rect.right(), a.rect.bottom() - b.rect.bottom()];
@@ -53,14 +53,14 @@ fn distance(a: &Detection, b: &Detection) -> f32 {
     edges.into_iter().chain(points).map(f32::abs).fold(0.0, f32::max)
 }
 
-/// How many of `of` (at least `sure`) have one of the same class in `others`, no further away than `tolerance` of the frame.
+/// How many objects of `of` (with confidence `sure`) have a counterpart of the same class in `others` within `tolerance`.
 fn matched(of: &[Detection], others: &[Detection], sure: f32, tolerance: f32) -> (usize, usize) {
     let sure: Vec<_> = of.iter().filter(|d| d.confidence >= sure).collect();
     let found = sure.iter().filter(|d| others.iter().any(|o| o.class_id == d.class_id && distance(d, o) <= tolerance));
     (found.count(), sure.len())
 }
 
-/// Objects surer than `sure` on one side have one on the other, at most 0.05 less sure, within `tolerance` of the frame.
+/// Every object above `sure` on one side has a counterpart within `tolerance` whose confidence is at most 0.05 lower.
 fn compare_on_clip(name: &str, sure: f32, tolerance: f32) {
     gst::init().unwrap();
     let (true, Some(model)) = (find::onnx_runtime(), find::real_model(name)) else { return };
@@ -95,12 +95,12 @@ fn nanodet_finds_the_same() {
 
 #[test]
 fn movenet_finds_the_same() {
-    // One cell of the heat map; people are small in this clip, and MoveNet unsure of them.
+    // One cell of the heatmap; people are small in this clip, and MoveNet's confidence is low.
     compare_on_clip("movenet-multipose", 0.1, 4.0 / 256.0);
 }
 
-/// A quantised model keeps its integers and finds the same. ONNX Runtime takes FP16 scales from opset 19 on, which the
-/// conversion leaves as it was, as TensorRT doesn't look at it: the test says 19.
+/// A quantised model keeps its integers and finds the same. ONNX Runtime accepts FP16 scales from opset 19 on; the conversion
+/// doesn't change the opset, which TensorRT ignores, so the test sets 19.
 #[test]
 fn a_quantised_model_finds_the_same() {
     gst::init().unwrap();
@@ -145,7 +145,7 @@ fn test_models_find_the_same() {
         assert!(!before.is_empty(), "{name}");
         let found = matched(&before, &after, 0.3, 1.0 / 96.0);
         assert_eq!(found, (before.len(), before.len()), "{name}: {before:?} {after:?}");
-        // What goes in and comes out is as it was.
+        // Inputs and outputs are unchanged.
         let (before, after) = (open(&model, 1), open(&converted, 1));
         assert_eq!(
             (before.info().inputs.clone(), before.info().outputs.clone()),

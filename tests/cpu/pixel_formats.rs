@@ -1,5 +1,5 @@
-//! Every pixel format and colorimetry becomes the RGB that the standards define, within two levels, and what GStreamer's
-//! own converter makes of it, as near as that is to the standards.
+//! Every pixel format and colorimetry is converted to the RGB that the standards define, within two levels, and to that of
+//! GStreamer's own converter, as near as it is to the standards.
 
 use crate::common::pixels::{self, Rgb};
 use gst_video::prelude::*;
@@ -12,12 +12,12 @@ use gsttensorrt::infer::Frame;
 use model::{ElementType, InputSpec, Layout, Normalization, Rect};
 
 const LEVELS: u8 = 2;
-/// GStreamer widens 8 bits to 16 by 257/256 of what its offsets and scales are made for: up to 3 levels off.
+/// GStreamer expands 8 bits to 16 by 257/256 of the factor that its offsets and scales expect: up to 3 levels off.
 const GSTREAMER_LEVELS: u8 = LEVELS + 3;
-/// Of the frames; the converter wants to hear it.
+/// Frame rate, which the converter requires.
 const FRAME_RATE: gst::Fraction = gst::Fraction::from_integer(25);
 
-/// Smooth colours with hard edges between them, and every luma and chroma somewhere; no two rows or columns alike.
+/// Smooth colours with hard edges between them, covering luma and chroma; no two rows or columns are alike.
 fn picture(width: u32, height: u32) -> Rgb {
     let mut out = Rgb::new(width, height, [0; 3]);
     for (i, pixel) in out.data.chunks_exact_mut(3).enumerate() {
@@ -41,7 +41,7 @@ fn info(
 
 /// The frame as RGB bytes without row padding, by GStreamer's converter with chroma repeated, not interpolated.
 ///
-/// By way of 16 bits a channel: its direct way to 8 bits calculates with 8 bits and is up to 6 levels off.
+/// Through 16 bits per channel: its direct conversion to 8 bits calculates with 8 bits and is up to 6 levels off.
 fn converted(frame: &Frame) -> Vec<u8> {
     let (width, height) = (frame.info.width(), frame.info.height());
     let out = info(VideoFormat::Argb64, (width, height), VideoColorMatrix::Rgb, VideoColorRange::Range0_255);
@@ -59,7 +59,7 @@ fn converted(frame: &Frame) -> Vec<u8> {
     pixels.flat_map(|argb| argb[2..].chunks_exact(2).map(level)).collect()
 }
 
-/// The frame as RGB bytes by our preprocessing, at its own size.
+/// The frame as RGB bytes from our preprocessing, at its own size.
 fn preprocessed(frame: &Frame) -> Vec<u8> {
     let (width, height) = (frame.info.width(), frame.info.height());
     let spec = InputSpec {

@@ -1,4 +1,4 @@
-//! Real models on real pictures find what tests/reference/reference.py finds with ONNX Runtime, OpenCV and NumPy.
+//! Real models on real pictures give the results of tests/reference/reference.py, which uses ONNX Runtime, OpenCV and NumPy.
 
 use crate::common::pixels::Rgb;
 use crate::common::{engine, find};
@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
-/// Boxes and keypoints, pixels of the network's input.
+/// Tolerance of boxes and keypoints, pixels of the network's input.
 const PIXELS: f32 = 1.0;
 const CONFIDENCE: f32 = 0.01;
-/// Objects of at least this confidence have to be there.
+/// Objects with at least this confidence must be found.
 const SURE: f32 = 0.3;
 
 #[derive(Debug, Deserialize)]
@@ -28,11 +28,11 @@ struct Image {
     results: Vec<Found>,
 }
 
-/// What a model found in a region of a picture.
+/// The results of a model for a region of a picture.
 #[derive(Debug, Deserialize)]
 struct Found {
     model: String,
-    /// x, y, width, height, pixels of the picture.
+    /// x, y, width, height in pixels of the picture.
     region: [f32; 4],
     /// Pixels of the network's input per pixel of the picture.
     scale: [f32; 2],
@@ -55,7 +55,7 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("reference")
 }
 
-/// Computed once for all tests of this file; `None` without the pictures or Python, which is reported.
+/// Computed once for all tests of this file; `None` if the pictures or Python are missing, which is reported.
 static REFERENCE: LazyLock<Option<Reference>> = LazyLock::new(|| {
     let python = find::python()?;
     for file in ["bikes.mp4", "bus.jpg", "zidane.jpg"] {
@@ -87,7 +87,7 @@ impl Object {
 }
 
 impl Found {
-    /// How far two objects are apart: the greatest difference of a coordinate (network pixels) and of a confidence.
+    /// The difference of two objects: the greatest difference of a coordinate (network pixels) and of a confidence.
     fn distance(&self, a: &Detection, b: &Detection) -> (f32, f32) {
         let [sx, sy] = self.scale;
         let mut far = (0.0f32, 0.0f32);
@@ -115,7 +115,7 @@ fn points(d: &Detection) -> Vec<Keypoint> {
     points
 }
 
-/// Compares one model on all pictures; the number of objects that had to be found.
+/// Compares one model on all pictures; returns the number of objects that had to be found.
 fn compare(model: &str) -> Option<usize> {
     gst::init().unwrap();
     let path = find::real_model(model)?;

@@ -1,4 +1,4 @@
-//! The test models are what their script makes, and answer as tests/models/README.md says.
+//! The test models match their script, and give the results that tests/models/README.md states.
 
 use crate::common::find;
 use std::process::Command;

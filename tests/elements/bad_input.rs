@@ -1,4 +1,4 @@
-//! Bad models, labels, frames and streams: a clear error or a correct continuation; no panic, no hang, nothing lost.
+//! Bad models, labels, frames and streams cause a clear error or a correct continuation: no panic, no hang, no loss.
 
 use crate::common::find;
 use crate::common::picture::{Colour, Picture, Square, Tolerance, assert_found};
@@ -18,7 +18,7 @@ fn detect(model: &Path, properties: &str) -> Pipeline {
     ))
 }
 
-/// What `trtdetect` says about frames of one picture.
+/// The messages of `trtdetect` about frames of one picture.
 fn failure(pipeline: &Pipeline) -> Failure {
     pipeline.push(0, grey(96, 64, VideoFormat::Rgb));
     let failure = pipeline.finish().expect_err("an error");
@@ -115,7 +115,7 @@ fn settings_that_do_not_fit_are_errors_that_name_them() {
     }
 }
 
-/// Without a backend set it's TensorRT, which takes no frames in system memory; never a run on the CPU.
+/// The default backend is TensorRT, which rejects frames in system memory; it never falls back to the CPU.
 #[test]
 fn the_default_backend_never_runs_on_the_cpu() {
     let pipeline = Pipeline::new(&format!(
@@ -214,7 +214,7 @@ fn caps_that_are_not_video_of_ours_are_errors() {
     }
 }
 
-/// The clip's access units as H.264 byte-stream.
+/// The clip's access units as an H.264 byte stream.
 fn access_units(clip: &Path) -> Vec<Vec<u8>> {
     let pipeline = Pipeline::new(&format!(
         "filesrc location={} ! qtdemux ! h264parse ! video/x-h264,stream-format=byte-stream,alignment=au \
@@ -230,7 +230,7 @@ fn access_units(clip: &Path) -> Vec<Vec<u8>> {
     units
 }
 
-/// Damage of every kind by turns, on two of three units after the first.
+/// Damages two of three units after the first, in every way in turn.
 fn damage(units: &mut Vec<Vec<u8>>) {
     let mut seed = 1u32;
     let mut random = move |below: usize| {
@@ -296,7 +296,7 @@ fn corrupt_h264_loses_no_frame_that_was_decoded() {
             assert_eq!(lines.len(), decoded);
             assert!(lines.iter().enumerate().all(|(n, line)| line["frame"] == n));
         }
-        // Some decoders give up; that's theirs to say.
+        // Some decoders stop with an error, which is acceptable.
         Err(failure) => assert_eq!(failure.element, "decoder", "{failure:?}"),
     }
 }

@@ -1,5 +1,5 @@
-//! Streams that share a service: batches across pipelines, and what a stream that stops means to the others. Live sources:
-//! no frame reaches a synchronising sink late.
+//! Streams that share a service: batches across pipelines, and the effect of a stopped stream on the others. With live
+//! sources no frame reaches a synchronising sink late.
 
 use crate::common::running::{PATIENCE, Running, start, with_model};
 use gst::prelude::*;
@@ -14,7 +14,7 @@ fn four_streams_in_two_pipelines_share_a_service_and_its_batches() {
         return;
     }
     const FRAMES: u64 = 30;
-    // A workspace size of its own, so that no other test shares the service.
+    // A unique workspace size, so that no other test shares the service.
     let detect = with_model("trtdetect", "slow") + " batch-size=4 workspace-size=101";
     let stream = |name: &str| format!("videotestsrc num-buffers={FRAMES} ! {RGB} ! {detect} name={name} ! fakesink ");
     let pipelines = [["a", "b"], ["c", "d"]].map(|[x, y]| Running::playing(&(stream(x) + &stream(y))));
@@ -59,9 +59,9 @@ fn other_settings_or_another_model_get_a_service_of_their_own() {
     assert!(d.starts_with("yolo-e2e.onnx"), "{d}");
 }
 
-/// From one frame of a stream to the next.
+/// Time between two frames of a stream.
 const PERIOD: Duration = Duration::from_millis(50);
-/// As long as three frames: to wait for a stream that doesn't come shows.
+/// As long as three frames, so that waiting for a stopped stream would show.
 const BATCH_TIMEOUT: Duration = Duration::from_millis(150);
 
 /// Two live streams, `NAME0` and `NAME1`, not playing yet.
@@ -77,12 +77,12 @@ fn two_streams(name: &str, workspace: u32) -> Running {
     Running::new(&(stream(0) + &stream(1)))
 }
 
-/// How long each frame of a pipeline's two streams takes from pad to pad.
+/// Measures the time of each frame of a pipeline's two streams from pad to pad.
 #[derive(Clone, Default)]
 struct Watch(Arc<Mutex<Vec<Duration>>>);
 
 impl Watch {
-    /// Of a pipeline that doesn't play yet: no frame is between the pads.
+    /// For a pipeline that doesn't play yet: no frame is between the pads.
     fn new(p: &Running, name: &str) -> Self {
         let this = Self::default();
         for k in 0..2 {
@@ -113,8 +113,8 @@ impl Watch {
     }
 }
 
-/// Two pipelines of two streams; `stop` stops something of the second, and the first's latency must not rise. Medians of
-/// rounds, because the machine may be busy with other things.
+/// Two pipelines of two streams; `stop` stops a part of the second, and the latency of the first must not rise. Medians of
+/// rounds are compared, because the machine may be busy.
 fn others_dont_wait(workspace: u32, stop: impl Fn(&Running)) {
     if !start() {
         return;
@@ -157,8 +157,8 @@ fn a_pipeline_that_pauses_isnt_waited_for() {
     others_dont_wait(112, |p| p.set_state(gst::State::Paused));
 }
 
-/// Runs a live pipeline whose synchronising sink is called `out`, until it has seen `frames`. Returns how many of them it
-/// dropped because they were late.
+/// Runs a live pipeline with a synchronising sink called `out` until it has received `frames`. Returns the number of frames
+/// that it dropped because they were late.
 fn late_frames(launch: &str, frames: u64, prepare: &dyn Fn(&Running)) -> u64 {
     let p = Running::new(launch);
     prepare(&p);
@@ -167,7 +167,7 @@ fn late_frames(launch: &str, frames: u64, prepare: &dyn Fn(&Running)) -> u64 {
     let start = Instant::now();
     while stat("rendered") + stat("dropped") < frames {
         assert!(start.elapsed() < Duration::from(PATIENCE), "no frames reach the sink");
-        // What an application does with the bus.
+        // The application's handling of the bus.
         let kinds = [gst::MessageType::Latency, gst::MessageType::Error];
         match p.0.bus().unwrap().timed_pop_filtered(20 * gst::ClockTime::MSECOND, &kinds) {
             Some(message) if message.type_() == gst::MessageType::Latency => p.0.recalculate_latency().unwrap(),
@@ -178,7 +178,7 @@ fn late_frames(launch: &str, frames: u64, prepare: &dyn Fn(&Running)) -> u64 {
     stat("dropped")
 }
 
-/// Noise of the machine can only make more frames late, so one run of three has to be without.
+/// A busy machine can only make more frames late, so one of three runs must have none.
 #[track_caller]
 fn assert_none_late(launch: &str, frames: u64, prepare: &dyn Fn(&Running)) {
     let late: Vec<_> = (0..3).map(|_| late_frames(launch, frames, prepare)).take_while(|&late| late > 0).collect();
@@ -199,7 +199,7 @@ fn no_frame_of_a_live_source_is_late() {
     }
 }
 
-/// From here on upstream looks live and without latency.
+/// From here on upstream claims to be live and without latency.
 fn hide_latency(element: &gst::Element) {
     let pad = element.static_pad("src").unwrap();
     pad.add_probe(gst::PadProbeType::QUERY_UPSTREAM | gst::PadProbeType::PUSH, |_, info| {
@@ -237,7 +237,7 @@ fn the_engines_time_is_in_the_latency_from_the_first_frame_on() {
         assert!(p.element("out").static_pad("sink").unwrap().peer_query(&mut query));
         Duration::from(query.result().1)
     };
-    // Before a frame has come through, by the warm-up run.
+    // From the warm-up run, before a frame has come through.
     let first = latency();
     let start = Instant::now();
     while rendered() < 4 {

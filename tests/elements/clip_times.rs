@@ -1,5 +1,5 @@
-//! Which pictures of a file come, in which order and when: in all containers, with reordered pictures, edit lists and times
-//! that begin anywhere. Pictures carry their numbers.
+//! The frames of a file, their order and timestamps: in all containers, with reordered frames, edit lists and timestamps with
+//! any start. Pictures show their numbers.
 
 use crate::common::barcode::{Codec, PERIOD};
 use crate::common::clips::{self, Edit, H264_IN_ORDER, H264_REORDERED, H265_IN_ORDER, H265_REORDERED};
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Pictures of each file.
+/// Pictures in each file.
 const PICTURES: u64 = 30;
 
-/// A file, and the pictures that a player shows of it.
+/// A file, and the pictures that a player shows.
 struct Case {
     name: &'static str,
     write: fn(&Path),
@@ -28,7 +28,7 @@ fn mux(path: &Path, encoder: &str, muxer: &str) {
     clips::write(path, PICTURES, true, &format!("{encoder} ! {muxer}"));
 }
 
-/// An MP4 file of reordered pictures with this edit list.
+/// An MP4 file with reordered pictures and this edit list.
 fn edited(path: &Path, edits: &[Edit]) {
     mux(path, H264_REORDERED, "mp4mux");
     clips::set_edits(path, edits);
@@ -39,7 +39,7 @@ fn bare(path: &Path, codec: Codec, encoder: &str, timed: bool) {
     clips::write(path, PICTURES, timed, &format!("{encoder} ! {caps}"));
 }
 
-/// 5 s before the times of a transport stream begin again.
+/// 5 s before the timestamps of a transport stream wrap.
 const BEFORE_WRAP: u64 = (1 << 33) - 90_000 * 5;
 
 fn cases() -> Vec<Case> {
@@ -126,7 +126,7 @@ fn files(folder: &Path, cases: &[Case]) -> Vec<PathBuf> {
     cases.iter().map(write).collect()
 }
 
-/// On a machine that is busy a file's pictures may come late and in a heap: none of them is dropped here.
+/// On a busy machine a file's frames may arrive late and in bursts: none of them is dropped here.
 fn setups(cases: &[Case], files: &[PathBuf], looping: bool) -> Vec<CameraSetup> {
     let setup = |(case, path): (&Case, &PathBuf)| CameraSetup {
         coded_queue: 500,
@@ -136,7 +136,7 @@ fn setups(cases: &[Case], files: &[PathBuf], looping: bool) -> Vec<CameraSetup> 
     cases.iter().zip(files).map(setup).collect()
 }
 
-/// What isn't as it should be: numbers, and steps from picture to picture.
+/// The deviations: numbers, and steps between pictures.
 fn faults(case: &Case, arrivals: &[Arrival]) -> Vec<String> {
     let numbers: Vec<_> = arrivals.iter().map(|arrival| arrival.number).collect();
     let wanted: Vec<_> = case.shown.iter().cycle().take(arrivals.len()).map(|n| Some(*n)).collect();
@@ -186,7 +186,7 @@ fn rounds_follow_each_other_without_a_gap() {
     let files = files(folder.path(), &cases);
     let cameras = Supervised::start(setups(&cases, &files, true));
     for case in &cases {
-        // Two rounds and a half.
+        // Two and a half loops.
         let wanted = case.shown.len() * 5 / 2;
         cameras.wait_for(case.name, 60 * SECOND, || cameras.count(case.name) >= wanted);
     }
@@ -195,7 +195,7 @@ fn rounds_follow_each_other_without_a_gap() {
     assert_eq!(cameras.stop(), Outcome::Stopped);
 }
 
-/// The elements pass segments on as they come, and hold nothing back that a segment would show.
+/// The elements forward segments as they arrive, and hold back nothing that a segment would show.
 #[test]
 fn elements_give_what_the_decoder_gives_in_its_segments() {
     if !start() {

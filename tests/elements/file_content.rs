@@ -1,4 +1,4 @@
-//! Files with something else than upright pictures: sound only, text, nothing, pictures to be turned.
+//! Files without upright video: sound only, text, empty, rotated.
 
 use crate::common::barcode;
 use crate::common::clips::{self, Edit, H264_IN_ORDER, H264_REORDERED};
@@ -13,10 +13,10 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A file's name, what writes it, and what is said of it.
+/// A file's name, its writer, and the message about it.
 type WithoutPictures = (&'static str, fn(&Path), &'static str);
 
-/// Files without a picture that can be decoded, and what is said of them.
+/// Files without a decodable frame, and the messages about them.
 fn without_pictures() -> Vec<WithoutPictures> {
     fn sound(path: &Path, elements: &str) {
         let location = path.display();
@@ -107,7 +107,7 @@ fn asked(path: &Path) -> Result<gsttensorrt::check::StreamFacts, String> {
     })
 }
 
-/// Pictures that are there, and that an edit list shows nothing of.
+/// A file whose edit list shows none of its pictures.
 #[test]
 fn a_file_whose_pictures_are_all_cut_away_has_none() {
     start();
@@ -139,7 +139,7 @@ fn check_says_of_a_file_what_run_says() {
     assert_eq!((facts.size, facts.orientation), (Some((barcode::WIDTH as u32, barcode::HEIGHT as u32)), None));
 }
 
-/// The matrices of an MP4 file, and the tag that they become.
+/// The matrices of an MP4 file, and the resulting tags.
 const TURNS: [([i32; 4], &str); 5] = [
     ([0, 1, -1, 0], "rotate-90"),
     ([-1, 0, 0, -1], "rotate-180"),
@@ -155,7 +155,7 @@ fn turned_clip(folder: &Path, matrix: [i32; 4], way: &str) -> std::path::PathBuf
     path
 }
 
-/// What models get of a file is what a player shows; numbers of pictures can be read as they stand only.
+/// Models receive the frames of a file as a player shows them; picture numbers are readable only when upright.
 #[test]
 fn pictures_of_files_are_turned_before_models_see_them() {
     start();
@@ -164,7 +164,7 @@ fn pictures_of_files_are_turned_before_models_see_them() {
         let path = turned_clip(folder.path(), matrix, way);
         assert_eq!(asked(&path).unwrap().orientation, Some(way));
         let cameras = Supervised::start(vec![camera("file", SourceSetup::File(FileSource { path, looping: true }))]);
-        // Two rounds.
+        // Two loops.
         cameras.wait_for_pictures("file", 35, 20 * SECOND);
         let pipeline = cameras.pipeline("file").unwrap();
         let caps = pipeline.by_name("end").unwrap().static_pad("sink").unwrap().current_caps().unwrap();
@@ -173,7 +173,7 @@ fn pictures_of_files_are_turned_before_models_see_them() {
         let lying = way.contains("90") || way.contains("270");
         let wanted = if lying { (upright.1, upright.0) } else { upright };
         assert_eq!((info.width(), info.height()), wanted, "{way}");
-        // Bars are the same upside down, and those of an odd number of ones can't be read from the other side.
+        // Bars look the same upside down; numbers with an odd number of ones can't be read from the other side.
         let number = cameras.arrivals("file")[1].number;
         assert_eq!(number, (way == "flip-rotate-180").then_some(1), "{way}");
         assert!(cameras.lines().iter().all(|line| !line.contains("image-orientation")), "{:?}", cameras.lines());
@@ -225,10 +225,10 @@ fn models_warn_once_of_files_that_were_not_turned() {
     }
 }
 
-/// Tags by the picture before which they come, their scope, and the warnings.
+/// Tags by the picture that they precede, their scope, and the warnings.
 type Tagged<'a> = (&'a [(u64, &'a str)], gst::TagScope, &'a [&'a str]);
 
-/// Tags that an application sends, before the first frame or in the middle, and how often that is told.
+/// Tags that an application sends before the first frame or in the middle, and how often they are reported.
 #[test]
 fn models_warn_of_tags_of_any_scope_also_late_ones() {
     if !start() {

@@ -1,4 +1,4 @@
-//! What the properties of `trtdetect`, `trtpose` and `trtpreprocess` do, and what they say when they can't.
+//! The properties of `trtdetect`, `trtpose` and `trtpreprocess`, and their error messages.
 
 use crate::common::find::test_model;
 use crate::common::picture::{Colour, Picture, Square, Tolerance, assert_found};
@@ -9,7 +9,7 @@ use gst_video::VideoFormat;
 use gsttensorrt::meta::{self, Inference};
 use model::{Detection, Rect};
 
-/// Six squares, of every class.
+/// Six squares of all classes.
 fn picture() -> Picture {
     Picture::new(&[
         Square::new(Colour::Red, 0, 0, 255),
@@ -21,7 +21,7 @@ fn picture() -> Picture {
     ])
 }
 
-/// Sends a picture `count` times through elements; what comes out, and the pipeline for its statistics.
+/// Sends a picture `count` times through elements; returns the output, and the pipeline for its statistics.
 fn run(elements: &str, picture: &Picture, count: usize) -> (Running, Vec<gst::Buffer>) {
     let p = Running::playing(&format!("appsrc name=in format=time ! {elements} ! appsink name=out sync=false"));
     let (source, sink) = (p.source("in"), p.sink("out"));
@@ -34,7 +34,7 @@ fn run(elements: &str, picture: &Picture, count: usize) -> (Running, Vec<gst::Bu
     (p, buffers)
 }
 
-/// What `trtdetect` with these properties finds in one picture.
+/// The results of `trtdetect` with these properties for one picture.
 fn detect(properties: &str, picture: &Picture) -> Vec<Detection> {
     let (_, buffers) = run(&format!("{} name=d {properties}", with_model("trtdetect", "yolo")), picture, 1);
     found_by(&buffers[0], "d")
@@ -111,7 +111,7 @@ fn the_tensor_is_made_for_the_frames_that_a_model_reads() {
     assert_eq!((stat(&p, "pre", "frames"), stat(&p, "pre", "tensors")), (7, 3));
     assert_eq!((stat(&p, "d", "tensors-shared"), stat(&p, "d", "tensors-made")), (3, 0));
     assert_eq!(["frames", "inferred", "skipped"].map(|name| stat(&p, "d", name)), [7, 3, 4]);
-    // Two readers: a tensor wherever one of them looks.
+    // Two consumers: one tensor for each of their regions.
     let pose = format!("{} name=p interval=1", with_model("trtpose", "yolo-pose"));
     let (p, _) = run(&format!("trtpreprocess backend=cpu name=pre ! {detect} ! {pose}"), &picture(), 7);
     assert_eq!(stat(&p, "pre", "tensors"), 5, "frames 0, 2, 3, 4, 6");
@@ -176,7 +176,7 @@ fn thresholds_and_filters_choose_among_the_objects() {
     keep("class-confidence=red=0.9", &|d| d.class_id != 0 || d.confidence > 0.9);
     keep("classes=red,2", &|d| d.class_id != 1);
     keep("max-detections=2", &|d| d.confidence > 0.9);
-    // Halves of the frame aren't scaled, and their borders are whole cells.
+    // Halves of the frame aren't scaled, and their borders are on whole cells.
     keep("roi=0,0.5,1,0.5", &|d| d.rect.y >= 0.5);
     keep("roi=0,0,0.5,1", &|d| d.rect.x < 0.5);
     let halves = detect("roi=0,0,0.5,1;0.5,0,0.5,1", &picture);
@@ -247,7 +247,7 @@ fn raw_outputs_ride_on_the_buffer() {
     assert!(of("c").is_empty(), "not asked for");
 }
 
-/// Without ROI metas the objects are the same; one model's don't go because another makes none.
+/// Without ROI metas the objects are the same; a model that creates them doesn't remove those of another.
 #[test]
 fn roi_metas_are_made_where_they_are_wanted() {
     if !start() {
@@ -270,7 +270,7 @@ fn objects_are_looked_at_and_become_parents() {
     if !start() {
         return;
     }
-    // A detector finds cells of 8 × 8 pixels; the second looks at the red ones, which then fill its whole input.
+    // A detector finds cells of 8 × 8 pixels; the second model gets the red ones, each scaled to its whole input.
     let elements = format!(
         "{} name=first ! {} name=second inference-region=objects object-classes=red",
         with_model("trtdetect", "yolo"),
@@ -294,12 +294,12 @@ fn objects_are_looked_at_and_become_parents() {
     }
     assert!(children.iter().all(|c| parents.iter().any(|p| c.parent == Some(p.id))));
     assert_eq!(runs(&buffers, "second"), [Inference::Done]);
-    // Nothing to look at.
+    // No regions.
     let (_, buffers) = run(&elements, &Picture::new(&[Square::new(Colour::Blue, 2, 2, 255)]), 1);
     assert_eq!(runs(&buffers, "second"), [Inference::NoRegion]);
 }
 
-/// With a pixel's tolerance.
+/// With a tolerance of one pixel.
 fn grown(rect: &Rect) -> Rect {
     Rect::new(rect.x - 0.01, rect.y - 0.015, rect.w + 0.02, rect.h + 0.03)
 }
@@ -329,7 +329,7 @@ fn labels_come_from_the_file() {
     assert!(text.contains("labels.txt") && text.contains("`labels` property"), "{text}");
 }
 
-/// What the element says to upstream caps that come only after linking.
+/// The element's message if upstream caps arrive only after linking.
 fn refusal_after(caps: &str, element: &str) -> String {
     let p = Running::new(&format!("identity name=camera ! capsfilter name=caps ! {element} ! fakesink"));
     p.element("caps").set_property("caps", caps.parse::<gst::Caps>().unwrap());

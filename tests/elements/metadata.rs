@@ -1,4 +1,4 @@
-//! The record and the tensors on buffers: through GStreamer's elements, and as other programs see them.
+//! The record and the tensors on buffers, through GStreamer's elements and as other programs read them.
 
 use gst_video::VideoRegionOfInterestMeta;
 use gsttensorrt::infer::{Tensor, TensorData};
@@ -50,7 +50,7 @@ fn frame_with(record: Arc<Record>) -> gst::Buffer {
     buffer
 }
 
-/// What comes out of `elements` for `buffer`, an RGB frame.
+/// The output of `elements` for `buffer`, an RGB frame.
 fn through(elements: &str, buffer: gst::Buffer) -> gst::Buffer {
     let mut harness = gst_check::Harness::new_parse(elements);
     harness.set_src_caps_str(&format!("video/x-raw,format=RGB,width={WIDTH},height={HEIGHT},framerate=30/1"));
@@ -78,7 +78,7 @@ fn survives_conversion_scaling_and_branches() {
     ] {
         let out = through(elements, frame_with(sample()));
         assert_eq!(meta::record(&out).as_deref(), Some(&*sample()), "{elements}");
-        // Whatever became of the mirror on the way, it's no object of its own.
+        // Whatever happened to the mirror on the way, it doesn't become an object.
         assert_eq!(*meta::read(&out, width, height), *sample(), "{elements}");
     }
 }
@@ -141,7 +141,7 @@ fn setting_again_replaces_record_and_mirror_only() {
     assert_eq!(labels, ["face", "bus"]);
 }
 
-/// Of two models on one frame the second changes a few objects of the first.
+/// If two models run on one frame, the second changes a few objects of the first.
 #[test]
 fn metas_that_still_hold_stay() {
     let sequence_of = |buffer: &gst::BufferRef, id: i32| {
@@ -162,7 +162,7 @@ fn metas_that_still_hold_stay() {
     assert_eq!((before[1].1, after[1].1), (1, 2), "with its keypoints");
 }
 
-/// What lost something on the way is made whole by the next model.
+/// The next model repairs a record that lost parts on the way.
 #[test]
 fn metas_without_their_parameters_are_made_anew() {
     let out = through("videoscale ! capsfilter caps=video/x-raw,width=640,height=480", frame_with(sample()));
@@ -176,7 +176,7 @@ fn metas_without_their_parameters_are_made_anew() {
 fn foreign_objects_are_read_once_and_after_ours() {
     let mut buffer = frame_with(sample());
     let writable = buffer.get_mut().unwrap();
-    // The same id and label as ours, elsewhere.
+    // Same id and label as ours, different position.
     VideoRegionOfInterestMeta::add(writable, "person", (200, 16, 32, 64)).set_id(1);
     let mut face = VideoRegionOfInterestMeta::add(writable, "face", (210, 20, 16, 16));
     face.set_id(7);
@@ -207,7 +207,7 @@ fn foreign_objects_are_read_once_and_after_ours() {
 fn foreign_parameters_of_any_kind_are_read() {
     let mut buffer = frame();
     let writable = buffer.get_mut().unwrap();
-    // Pixels that contradict the parameters, as after a crop: the pixels count.
+    // If pixels contradict the parameters, as after a crop, the pixels count.
     let mut moved = VideoRegionOfInterestMeta::add(writable, "cat", (0, 0, 160, 120));
     let detection = gst::Structure::builder("detection")
         .field("confidence", f64::NAN)
@@ -287,8 +287,8 @@ fn a_turned_or_cropped_frame_has_no_stale_boxes() {
     }
 }
 
-/// 20 objects on a frame of 1080p that already has a record, as the second of two models finds it. The limit is for an
-/// optimised build; a debug build only shows the figure.
+/// 20 objects on a 1080p frame that already has a record, as for the second of two models. The limit is for an optimised
+/// build; a debug build only prints the figure.
 #[test]
 fn cost_per_frame() {
     const ROUNDS: u32 = if cfg!(debug_assertions) { 50 } else { 2000 };
@@ -296,12 +296,12 @@ fn cost_per_frame() {
         let objects = (0..20).map(|i| object(i, "person", Rect::new(i as f32 / 25.0, y, 0.1, 0.5)));
         Arc::new(Record { objects: objects.collect(), models: vec![] })
     };
-    // No object of one is the other's, so each mirror is made whole.
+    // No object of one matches the other's, so each mirror is created completely.
     let mut records = [at(0.2), at(0.4)];
     let mut buffer = frame();
     let buffer = buffer.get_mut().unwrap();
     let mut time = |what: &str, work: &mut dyn FnMut(&mut gst::BufferRef)| {
-        // The least of several runs: other processes only ever add to it.
+        // The minimum of several runs: other processes can only add to the time.
         let best = (0..10)
             .map(|_| {
                 let start = std::time::Instant::now();

@@ -1,4 +1,4 @@
-//! Models are known by their content: the graph, and every file that holds tensors of it.
+//! Models are identified by their content: the graph, and every file that holds its tensors.
 
 use crate::common::onnx::{BOXES, Export, KERNEL};
 use crate::common::picture::{Picture, Tolerance, assert_found};
@@ -13,7 +13,7 @@ fn detect(model: &Path) -> String {
     format!("trtdetect name=d backend=cpu model={}", model.display())
 }
 
-/// One frame at a time through a model.
+/// Sends one frame at a time through a model.
 struct Stream {
     running: Running,
     next: usize,
@@ -26,7 +26,7 @@ impl Stream {
         Self { running, next: 0 }
     }
 
-    /// What is found in the next picture, and what `yolo` finds in it.
+    /// The results for the next picture, and those of `yolo` for it.
     #[track_caller]
     fn pass(&mut self) -> (Vec<Detection>, Vec<Detection>) {
         let picture = Picture::numbered(self.next);
@@ -41,7 +41,7 @@ impl Stream {
     }
 }
 
-/// What the variants of the model find where `yolo` finds `wanted`.
+/// The results of the model's variants where `yolo` gives `wanted`.
 fn same(wanted: Vec<Detection>) -> Vec<Detection> {
     wanted
 }
@@ -51,7 +51,7 @@ fn swapped(mut wanted: Vec<Detection>) -> Vec<Detection> {
     wanted
 }
 
-/// Frames whose squares aren't in the last column, where the shifted box would leave the frame.
+/// Frames without squares in the last column, where the shifted box would leave the frame.
 fn shifted(mut wanted: Vec<Detection>) -> Vec<Detection> {
     wanted.iter_mut().for_each(|detection| detection.rect.x += 1.0 / 12.0);
     wanted
@@ -65,7 +65,7 @@ fn assert_finds(stream: &mut Stream, what: &str, variant: fn(Vec<Detection>) -> 
     }
 }
 
-/// Two folders, each with a model of the same graph, whose files beside it differ.
+/// Two folders, each with a model of the same graph and different external data.
 struct Pair {
     _folder: tempfile::TempDir,
     one: PathBuf,
@@ -90,7 +90,7 @@ impl Pair {
         Self::new(&outside(Export::yolo()), &outside(Export::yolo().swapped()))
     }
 
-    /// Both at once, each with its own answers.
+    /// Both at the same time, each with its own results.
     #[track_caller]
     fn assert_two_models(&self, of_the_second: fn(Vec<Detection>) -> Vec<Detection>) {
         let (mut one, mut two) = (Stream::new(&self.one), Stream::new(&self.two));
@@ -108,7 +108,7 @@ fn two_folders_with_one_graph_are_two_models() {
     }
 }
 
-/// The second of two files differs; the first is the same, and lies in a folder of its own.
+/// The second of two external files differs; the first is the same, in its own folder.
 #[test]
 fn every_file_counts() {
     if !start() {
@@ -116,7 +116,7 @@ fn every_file_counts() {
     }
     let outside = |export: Export| export.external(KERNEL, "data/kernel.bin").external(BOXES, "boxes.bin");
     Pair::new(&outside(Export::yolo()), &outside(Export::yolo().shifted())).assert_two_models(shifted);
-    // Several tensors in one file, of which the second differs.
+    // Several tensors in one file, the second of which differs.
     let outside = |export: Export| export.external(BOXES, "all.bin").external(KERNEL, "all.bin");
     Pair::new(&outside(Export::yolo()), &outside(Export::yolo().swapped())).assert_two_models(swapped);
 }
@@ -130,7 +130,7 @@ fn tensors_of_graphs_inside_nodes_count() {
     Pair::new(&outside(Export::yolo()), &outside(Export::yolo().swapped())).assert_two_models(swapped);
 }
 
-/// A link to a graph that others use too: the files beside the link are the model's.
+/// A symbolic link to a shared graph: the external files beside the link belong to the model.
 #[test]
 fn a_linked_graph_has_the_files_beside_the_link() {
     if !start() {
@@ -164,7 +164,7 @@ fn the_model_changes_between_two_of_one_graph_while_playing() {
     assert_finds(&mut stream, "after", swapped);
 }
 
-/// Written over, of the same size, and even of the same time.
+/// Overwritten with the same size, and even the same modification time.
 #[test]
 fn files_replaced_in_place_are_another_model() {
     if !start() {
@@ -175,7 +175,7 @@ fn files_replaced_in_place_are_another_model() {
     let time = weights(&pair.one).metadata().unwrap().modified().unwrap();
     let mut before = Stream::new(&pair.one);
     assert_finds(&mut before, "before", same);
-    // What is remembered of files doesn't hold for one that was changed a moment ago.
+    // Cached file information isn't used for a file that was changed a moment ago.
     std::thread::sleep(Duration::from_millis(2500));
     drop(Stream::new(&pair.one));
     std::fs::copy(weights(&pair.two), weights(&pair.one)).unwrap();

@@ -1,4 +1,4 @@
-//! Another model while playing: opened beside the one in force, taking over between two frames.
+//! Changing the model while playing: it is opened beside the one in force and takes over between two frames.
 
 use crate::common::find::test_model;
 use crate::common::picture::{Picture, Tolerance, assert_found};
@@ -9,7 +9,7 @@ use gsttensorrt::meta;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Frames through `in` (an appsrc), `d` (the element) and `out` (an appsink), one at a time and numbered.
+/// Passes numbered frames through `in` (an appsrc), `d` (the element) and `out` (an appsink), one at a time.
 struct Stream {
     running: Running,
     next: usize,
@@ -29,7 +29,7 @@ impl Stream {
         self.next += 1;
     }
 
-    /// The next frame that comes out: its number, and the labels of what was found, which is right.
+    /// The next output frame: its number, and the labels of its objects, which are checked.
     #[track_caller]
     fn pull(&self) -> (usize, Vec<String>) {
         let buffer = pull(&self.running.sink("out")).expect("a frame");
@@ -70,7 +70,7 @@ impl Stream {
     }
 }
 
-/// The words of the two models: yolo.onnx knows colours, yolo-coco.onnx calls them by COCO's first classes.
+/// The labels of the two models: yolo.onnx has colours, yolo-coco.onnx COCO's first classes.
 fn is_coco(labels: &[String]) -> bool {
     let coco = ["person", "bicycle", "car"];
     let of_coco = labels.iter().filter(|label| coco.contains(&label.as_str())).count();
@@ -92,7 +92,7 @@ fn the_new_model_takes_over_between_two_frames() {
     }
     stream.set_model("yolo-coco");
     let start = Instant::now();
-    // Frames go on meanwhile, several of them in flight.
+    // Frames continue meanwhile, several of them in flight.
     while seen.iter().filter(|(_, labels)| is_coco(labels)).count() < 12 {
         assert!(start.elapsed() < Duration::from_secs(30), "the old model stays");
         (0..4).for_each(|_| stream.push());
@@ -115,7 +115,7 @@ fn frames_in_flight_end_on_the_old_model() {
     let mut stream = Stream::new(&format!("{slow} name=d max-in-flight=8"));
     (0..6).for_each(|_| stream.push());
     let old = stream.service();
-    // Now they are with the element, and no longer on their way to it.
+    // Now they are in the element, and no longer upstream.
     let mut seen = vec![stream.pull()];
     stream.set_model("yolo-coco");
     stream.wait_for_service("yolo-coco.onnx");
@@ -147,7 +147,7 @@ fn a_model_that_cannot_be_opened_leaves_the_old_one_and_warns() {
     }
     stream.running.element("d").set_property("model", "/nonexistent.onnx");
     assert!(stream.warning().contains("/nonexistent.onnx"));
-    // And one that can takes over after all that.
+    // A valid model still takes over after all that.
     stream.set_model("yolo-coco");
     stream.wait_for_service("yolo-coco.onnx");
     stream.push();
@@ -163,7 +163,7 @@ fn the_last_of_several_changes_counts() {
     let mut stream = Stream::new(&format!("{detect} name=d"));
     stream.push();
     stream.pull();
-    // The first two don't exist: what is said of them may come or not, but neither stays.
+    // The first two don't exist: messages about them may appear or not, but neither is kept.
     for model in ["/one.onnx", "/two.onnx", test_model("yolo-coco").to_str().unwrap()] {
         stream.running.element("d").set_property("model", model);
     }
@@ -209,7 +209,7 @@ fn other_settings_of_the_model_change_while_playing_too() {
     assert_eq!(element.property::<String>("labels"), labels.to_str().unwrap());
 }
 
-/// `trtpreprocess` is asked again, and its tensors fit the new model.
+/// `trtpreprocess` is negotiated again, and its tensors fit the new model.
 #[test]
 fn upstream_makes_what_the_new_model_takes() {
     if !start() {
@@ -258,7 +258,7 @@ fn stopping_while_a_model_is_opened_is_quick_and_starting_again_takes_the_new_on
         stream.wait_for_service("yolo.onnx");
     }
 }
-/// Both ask for the element's settings and for its model.
+/// Both read the element's settings and its model.
 #[test]
 fn stats_can_be_read_while_models_are_exchanged() {
     if !start() {

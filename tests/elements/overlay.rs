@@ -1,4 +1,4 @@
-//! `trtoverlay` in pipelines: every format, properties while playing, and frames that it must refuse.
+//! `trtoverlay` in pipelines: every format, properties changed while playing, and frames that it must reject.
 
 use crate::common::running::register;
 use gst::prelude::*;
@@ -34,7 +34,7 @@ fn grey(info: &VideoInfo) -> gst::Buffer {
     gst::Buffer::from_mut_slice(vec![GREY; info.size()])
 }
 
-/// A frame with one person from a quarter to three quarters of it.
+/// A frame with one person between a quarter and three quarters of it.
 fn person(info: &VideoInfo) -> gst::Buffer {
     labelled(info, "person")
 }
@@ -96,7 +96,7 @@ fn draws_in_place() {
     assert_eq!(out.peek_memory(0).as_ptr(), memory);
 }
 
-/// Who else holds the frame doesn't see the drawing; also where each plane is mapped for itself.
+/// Other holders of the frame don't see the drawing, even if planes are mapped separately.
 #[test]
 fn shared_frames_are_copied() {
     register();
@@ -170,7 +170,7 @@ fn late_frames_pass() {
     assert!(changed(&harness.pull().unwrap()) > 0);
 }
 
-/// Regions of interest that another detector left.
+/// Regions of interest from another detector.
 #[test]
 fn draws_others_objects() {
     register();
@@ -192,14 +192,14 @@ fn tiny_frames_pass() {
     }
 }
 
-/// The first error on a bus: its text, and who it's from.
+/// The first error on a bus: its text and its source.
 fn error_on(bus: &gst::Bus) -> String {
     let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(5), &[gst::MessageType::Error]).unwrap();
     let gst::MessageView::Error(error) = message.view() else { unreachable!() };
     error.error().message().to_owned()
 }
 
-/// Without a GPU frames in its memory end with what is missing; tests/gpu_elements/ draws on them.
+/// Without a GPU, frames in GPU memory cause an error that names what is missing; tests/gpu_elements/ draws on them.
 #[test]
 fn frames_in_gpu_memory_need_a_gpu() {
     register();
@@ -216,7 +216,7 @@ fn frames_in_gpu_memory_need_a_gpu() {
     assert!(text.contains("libcuda.so.1") && text.contains("NVIDIA driver"), "{text}");
 }
 
-/// A stride that reaches past the end of the buffer.
+/// A stride that extends past the end of the buffer.
 #[test]
 fn false_metadata_is_an_error() {
     register();
@@ -232,7 +232,7 @@ fn false_metadata_is_an_error() {
     assert!(text.contains("stride 4096"), "{text}");
 }
 
-/// From NV12 with the caps' colour through a converter: the box is the palette's colour, whatever the coding was.
+/// From NV12 with the caps' colorimetry through a converter: the box has the palette's colour in every colorimetry.
 #[test]
 fn colours_follow_the_colorimetry() {
     register();
@@ -255,7 +255,7 @@ fn colours_follow_the_colorimetry() {
     }
 }
 
-/// Labels of all scripts can be told apart, with whatever fonts the machine has: none is drawn as boxes.
+/// Labels in all scripts are distinguishable whatever fonts the machine has: none is drawn as boxes.
 #[test]
 fn no_two_labels_look_alike() {
     register();
@@ -299,11 +299,11 @@ fn no_two_labels_look_alike() {
             assert!(pictures[one] != pictures[other], "{label} looks like {}", labels[other]);
         }
     }
-    // What is set from parts looks as what is one.
+    // A composed character looks like its precomposed form.
     assert!(drawn("e\u{301}") == drawn("é"));
-    // Joined letters are written in others.
+    // Scripts with joined letters are transliterated.
     assert!(drawn("كلب") == drawn("klb"));
-    // The background is as wide as the text, also where other letters stand for one: it ends in the picture.
+    // The background is as wide as the text, also for transliterated text: it ends within the picture.
     for label in ["狗".repeat(100), "🐶".repeat(100), "كلب ".repeat(100)] {
         let frame = drawn(&label);
         let is_grey = |x: usize, y: usize| frame[3 * (y * 320 + x)] == GREY;
@@ -311,7 +311,7 @@ fn no_two_labels_look_alike() {
     }
 }
 
-/// It's said once, on the bus of the first element that meets it, which letters stand for a label.
+/// A transliterated label is reported once, on the bus of the first element that meets it.
 #[test]
 fn a_label_in_other_letters_is_told_of() {
     register();

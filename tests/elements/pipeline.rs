@@ -105,7 +105,7 @@ fn a_second_detector_finds_parts_of_objects() {
     let objects = line["objects"].as_array().unwrap();
     let car = objects.iter().find(|o| o["label"] == "car").unwrap();
     let parts: Vec<_> = objects.iter().filter(|o| o["source"] == "second").collect();
-    // The car fills what the second model looks at.
+    // The car fills the region of the second model.
     assert!(!parts.is_empty());
     for part in parts {
         assert_eq!((&part["parent"], &part["label"]), (&car["id"], &"blue".into()));
@@ -205,7 +205,7 @@ fn a_pipeline_that_starts_again_finds_the_same() {
     ));
     let picture = Picture::numbered(5);
     for state in [gst::State::Ready, gst::State::Null, gst::State::Ready] {
-        // A stopped appsrc takes nothing.
+        // A stopped appsrc accepts nothing.
         pipeline.pipeline.set_state(gst::State::Paused).unwrap();
         for n in 0..3 {
             pipeline.push(n, picture.rgb().frame(VideoFormat::Bgrx));

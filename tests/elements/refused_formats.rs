@@ -1,4 +1,4 @@
-//! Frames of formats that elements don't take: the element says what came, what it takes, and what to put before it.
+//! Frames in unsupported formats: the element names the format, those it accepts, and the converter to put before it.
 
 use crate::common::clips;
 use crate::common::running::{Running, start, with_model};
@@ -7,7 +7,7 @@ use std::path::Path;
 
 const SIZE: &str = "width=96,height=64,framerate=25/1";
 
-/// The first error of all, as gst-launch shows it, is ours.
+/// The first error, which gst-launch shows, is ours.
 #[track_caller]
 fn refused(launch: &str, parts: &[&str]) {
     let running = Running::new(launch);
@@ -21,13 +21,13 @@ fn refused(launch: &str, parts: &[&str]) {
     }
 }
 
-/// That it's the converter which helps.
+/// The suggested converter helps.
 #[track_caller]
 fn taken(launch: &str) {
     Running::playing(launch).wait_for_end();
 }
 
-/// The elements that don't take any format, on the CPU.
+/// The elements that don't accept every format, on the CPU.
 fn elements() -> Vec<String> {
     vec![
         with_model("trtdetect name=ours", "yolo"),
@@ -56,7 +56,7 @@ fn decoded_files_of_other_formats_name_the_format_and_the_converter() {
             refused(&format!("{file} ! {ours} ! fakesink"), &parts);
             taken(&format!("{file} ! videoconvert ! {ours} ! fakesink"));
         }
-        // Behind elements that pass frames on as they are, and linked when the file is known.
+        // After elements that forward frames unmodified, and linked when the file's streams are known.
         let ours = &elements()[0];
         for between in ["queue", "identity", "tee", "videorate", "videobalance", "queue ! video/x-raw"] {
             refused(&format!("{file} ! {between} ! {ours} ! fakesink"), &[format, "videoconvert"]);
@@ -110,7 +110,7 @@ fn pictures_and_raw_video_name_the_format_and_the_converter() {
     refused(&format!("{coded} ! {ours} ! fakesink"), &["video/x-h264", "put a decoder before it"]);
 }
 
-/// A format that changes to one that isn't taken, while frames flow.
+/// A format that changes to an unsupported one while frames flow.
 #[test]
 fn a_change_to_another_format_is_named() {
     if !start() {

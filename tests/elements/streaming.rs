@@ -1,5 +1,5 @@
-//! The elements in real pipelines: seeks, new caps, errors from downstream, branches, changes of state and removal, with
-//! frames in flight. Every frame is one that the test knows, so results can't be those of another.
+//! The elements in real pipelines: seeks, new caps, downstream errors, branches, state changes and removal, with frames in
+//! flight. The test knows every frame, so mixed-up results are detected.
 
 use crate::common::find::test_model;
 use crate::common::picture::{Colour, Picture, Square, Tolerance, assert_found};
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-/// The caps of numbered pictures, as `videotestsrc` is told them.
+/// The caps of numbered pictures, for `videotestsrc`.
 const RGB: &str = "video/x-raw,format=RGB,width=96,height=64";
 
 /// Runs `f` on another thread and fails if it takes longer than `limit`.
@@ -32,7 +32,7 @@ fn assert_numbered(buffer: &gst::BufferRef, model_id: &str) {
     assert_found(&format!("frame {n}, {model_id}"), &found_by(buffer, model_id), &wanted, Tolerance::EXACT);
 }
 
-/// Calls `f` with every buffer that passes the pad.
+/// Calls `f` with every buffer on the pad.
 fn on_buffer(pad: &gst::Pad, f: impl Fn(&gst::Buffer) + Send + Sync + 'static) {
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         if let Some(buffer) = info.buffer() {
@@ -80,7 +80,7 @@ fn frames_come_out_whole_and_in_order() {
     push.join().unwrap();
 }
 
-/// On which threads frames come to the detector and leave it.
+/// The threads on which frames enter and leave the detector.
 fn threads_of(source: &str, feed: impl FnOnce(&Running)) -> Vec<(ThreadId, ThreadId)> {
     let detect = with_model("trtdetect", "yolo");
     let p = Running::new(&format!("{source} ! {detect} name=d max-in-flight=150 ! appsink name=out sync=false"));
@@ -101,20 +101,20 @@ fn threads_of(source: &str, feed: impl FnOnce(&Running)) -> Vec<(ThreadId, Threa
     came.into_iter().zip(left).collect()
 }
 
-/// With time to spare between frames the thread that brings one does all the work; else that overlaps with upstream's.
+/// With time to spare between frames, the thread that delivers a frame does all the work; otherwise work overlaps with upstream's.
 #[test]
 fn a_paced_streams_frames_stay_on_their_thread() {
     if !start() {
         return;
     }
     let caps = format!("{RGB},framerate=20/1");
-    // Some may come late on a busy machine, and eight in time are wanted before.
+    // Some frames may be late on a busy machine, and eight in a row on time are required.
     let paced = on_their_thread(&threads_of(&format!("videotestsrc is-live=true num-buffers=60 ! {caps}"), |_| ()));
     assert!(paced >= 20, "{paced} of 60");
     assert_eq!(on_their_thread(&threads_of(&format!("videotestsrc num-buffers=60 ! {caps}"), |_| ())), 0);
 }
 
-/// Frames that waited for those before them say nothing about the next ones.
+/// Frames that queued behind earlier ones don't count towards the pace.
 #[test]
 fn a_stream_that_was_hurried_is_paced_again_soon() {
     if !start() {
@@ -294,7 +294,7 @@ fn states_change_at_random_with_frames_flowing() {
              ! {pose} ! trtoverlay ! trtpublish location=/dev/null ! fakesink name=out sync=false"
         ));
         let count = count_buffers(&p.element("out"));
-        // A fixed sequence that looks like chance (Knuth's MMIX generator).
+        // A fixed pseudo-random sequence (Knuth's MMIX generator).
         let mut state = 1u64;
         let mut random = |n: u64| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -349,7 +349,7 @@ fn an_element_comes_and_goes_while_frames_are_in_flight() {
     wait_for_more(&count, 3);
 }
 
-/// Puts `new` between `before` and `out` in the place of `old`, while `before` is blocked.
+/// Replaces `old` by `new` between `before` and `out`, while `before` is blocked.
 fn replace(
     pipeline: &gst::Pipeline,
     before: &gst::Element,
@@ -420,7 +420,7 @@ fn results_survive_a_tee_and_reach_only_their_branch() {
     push.join().unwrap();
 }
 
-/// Sends numbered frames from a pool of `max` buffers through `branches` of a tee; returns what each branch's appsink got.
+/// Sends numbered frames from a pool of `max` buffers through `branches` of a tee; returns the frames of each branch's appsink.
 fn through_a_bounded_pool(max: u32, branches: &str, sinks: &[&str]) {
     const FRAMES: usize = 200;
     let p = Running::playing(&format!("appsrc name=in format=time max-buffers=1 block=true ! tee name=t {branches}"));
@@ -462,7 +462,7 @@ fn through_a_bounded_pool(max: u32, branches: &str, sinks: &[&str]) {
         .collect();
     within(Duration::from_secs(50), "the stream", move || readers.into_iter().for_each(|r| r.join().unwrap()));
     push.join().unwrap();
-    // GStreamer before 1.24 gives a copy's parent back before its memory: the pool makes a new buffer in between.
+    // GStreamer before 1.24 returns a copy's parent before its memory: the pool creates a new buffer in between.
     let most = max as usize + sinks.len();
     assert!(pool.most_alive() <= most, "memory of {} buffers, from a pool of {max}", pool.most_alive());
     drop(p);

@@ -1,4 +1,4 @@
-//! `trtoverlay` in GPU memory draws what it draws in system memory.
+//! `trtoverlay` draws the same in GPU memory as in system memory.
 
 use super::common::running::{Running, pull};
 use super::{Errors, noise, on_arrival, on_gpu};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 const FRAMES: usize = 4;
 
-/// Boxes with labels of several scripts, one of them with a skeleton; they move from frame to frame.
+/// Boxes with labels in several scripts, one of them with a skeleton; they move from frame to frame.
 fn record(step: f32) -> Arc<Record> {
     let names = ["nose", "left_hip", "right_hip"].map(Into::into).to_vec();
     let layout = Arc::new(KeypointLayout { name: "three", names, limbs: vec![(0, 1), (0, 2), (1, 2)] });
@@ -35,7 +35,7 @@ fn record(step: f32) -> Arc<Record> {
     Arc::new(Record { objects, models: Vec::new() })
 }
 
-/// The frames that `elements` make of noise with records, as system memory. `marked` is the pad whose buffers get them.
+/// The output of `elements` for noise with records, in system memory. `marked` is the pad whose buffers get the records.
 fn through(elements: &str, info: &VideoInfo, marked: (&str, &str)) -> Vec<Vec<u8>> {
     let p = Running::new(&format!("appsrc name=in format=time ! {elements} ! appsink name=out sync=false"));
     let (width, height) = (info.width(), info.height());
@@ -66,7 +66,7 @@ fn through(elements: &str, info: &VideoInfo, marked: (&str, &str)) -> Vec<Vec<u8
     frames
 }
 
-/// The rows of each plane, without what lies between them.
+/// The rows of each plane, without padding.
 fn pixels(buffer: &gst::Buffer, info: &VideoInfo) -> Vec<u8> {
     use gst_video::prelude::*;
     let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).unwrap();

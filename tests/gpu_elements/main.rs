@@ -1,5 +1,5 @@
-//! The elements' side of GPU memory, on a GPU or on the stand-in: contexts that are shared, frames that stay where they are,
-//! tensors and drawings that are those of the CPU.
+//! Elements and GPU memory, on a GPU or on the stand-in: shared contexts, frames that stay in GPU memory, and tensors and
+//! drawings that equal those of the CPU.
 //!
 //! `cargo test --test gpu_elements -- --ignored on_a_gpu --test-threads 1` on a machine with a GPU; see common/standin.rs.
 
@@ -17,14 +17,14 @@ use gst::prelude::*;
 use gst_video::VideoInfo;
 use std::sync::Mutex;
 
-/// The caps of such frames in GPU memory.
+/// The caps of these frames in GPU memory.
 fn gpu_caps(info: &VideoInfo) -> gst::Caps {
     let mut caps = info.to_caps().unwrap();
     caps.get_mut().unwrap().set_features_simple(Some(gst::CapsFeatures::new(["memory:CUDAMemory"])));
     caps
 }
 
-/// Changes each buffer that comes to a pad.
+/// Modifies each buffer that arrives at a pad.
 fn on_arrival(pad: &gst::Pad, change: impl Fn(&mut gst::BufferRef) + Send + Sync + 'static) {
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
@@ -44,7 +44,7 @@ fn noise(info: &VideoInfo, seed: u32) -> gst::Buffer {
     gst::Buffer::from_mut_slice(bytes.collect::<Vec<_>>())
 }
 
-/// The GstCudaContext that an element answers with.
+/// The GstCudaContext in an element's answer.
 fn context_of(element: &gst::Element, pad: &str) -> Option<gst::glib::Object> {
     let mut query = gst::query::Context::new(gsttensorrt::gst_cuda::CONTEXT_TYPE);
     let pad = element.static_pad(pad).unwrap();
@@ -53,7 +53,7 @@ fn context_of(element: &gst::Element, pad: &str) -> Option<gst::glib::Object> {
     context.structure().get::<gst::Object>(gsttensorrt::gst_cuda::CONTEXT_TYPE).ok().map(|object| object.upcast())
 }
 
-/// Has the messages of a bus that are errors kept, so that a test can look at them later.
+/// Keeps the error messages of a bus for later checks.
 #[derive(Default)]
 struct Errors(Mutex<Vec<String>>);
 

@@ -1,4 +1,4 @@
-//! With `backend=tensorrt` nothing is downloaded behind anybody's back.
+//! With `backend=tensorrt` nothing is downloaded silently.
 
 use super::common::find::test_model;
 use super::common::running::{Running, pull};
@@ -26,7 +26,7 @@ on_gpu! {
                 }
             }
         }
-        // A cudadownload that needn't download passes frames on as they are.
+// A cudadownload with nothing to download forwards frames unmodified.
         let p = Running::playing(
             "videotestsrc num-buffers=1 ! video/x-raw,format=NV12,width=64,height=48 ! cudaupload ! cudadownload \
              ! trtpreprocess width=32 height=32 ! appsink name=out sync=false",
@@ -36,7 +36,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// `trtpublish` passes frames in whatever memory, untouched and not copied: a tee's two branches end with one memory.
+/// `trtpublish` forwards frames in any memory without touching or copying them: both branches of a tee get the same memory.
     fn publishing_leaves_frames_where_they_are() {
         let p = Running::playing(
             "videotestsrc num-buffers=2 ! video/x-raw,format=NV12,width=64,height=48 ! cudaupload \

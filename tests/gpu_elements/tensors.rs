@@ -1,4 +1,4 @@
-//! `trtpreprocess` on the GPU makes the tensors that it makes on the CPU.
+//! `trtpreprocess` on the GPU creates the same tensors as on the CPU.
 
 use super::common::running::{Running, pull};
 use super::{noise, on_gpu};
@@ -11,7 +11,7 @@ use gsttensorrt::meta;
 use half::f16;
 use model::{ElementType, Rect};
 
-/// A tensor's bytes, once they are there.
+/// A tensor's bytes, once they are ready.
 fn download(tensor: &Tensor) -> Vec<u8> {
     let Some(ReadyTensor { buffer, ready }) = ReadyTensor::of(&tensor.data) else {
         panic!("the tensor isn't on the device")
@@ -23,7 +23,7 @@ fn download(tensor: &Tensor) -> Vec<u8> {
     bytes
 }
 
-/// As pixels of 0–255, whatever the type and range.
+/// As pixel values 0–255, for every type and range.
 fn values(bytes: &[u8], tensor: &Tensor) -> Vec<f32> {
     let scale = 1.0 / (255.0 * tensor.spec.normalization.scale[0]);
     let plain: Vec<f32> = match tensor.spec.element {
@@ -68,7 +68,7 @@ impl Run {
         cpu::preprocess_frame(frame, whole, &tensor.spec, &mut expected).unwrap();
         let (got, expected) = (values(&download(tensor), tensor), values(&expected, tensor));
         let worst = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        // Of 255: rounding to whole numbers may fall either way, FP16 has 11 bits.
+        // Of 255: rounding to integers may go either way, FP16 has 11 bits.
         let limit = match tensor.spec.element {
             ElementType::F32 => 0.05,
             ElementType::F16 => 0.2,
@@ -103,15 +103,15 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// Frames that nobody else holds go back to their pool while the device still reads them, if nobody keeps them: then the next
-    /// frame's pixels are in the tensor. The tensors are looked at only when all frames are through.
+/// Frames without other references would return to their pool while the device still reads them, if the element didn't hold
+/// them: the tensor would then have the next frame's pixels. The tensors are checked only after all frames are through.
     fn frames_are_kept_until_they_are_read(STANDIN_DELAY = "5000") {
         let run = Run::new(VideoFormat::Nv12, "trtpreprocess width=160 height=96");
         let frames: Vec<_> = (0..8).map(|seed| run.push(seed)).collect();
         let kept: Vec<_> = frames
             .iter()
             .map(|_| {
-                // The tensor alone, so that the frame is free.
+// Only the tensor is kept, so that the frame is free.
                 let buffer = pull(&run.pipeline.sink("out")).unwrap();
                 meta::tensors(&buffer)
             })

@@ -1,4 +1,4 @@
-//! Drawing: the same records on a frame of the device and on one of the host.
+//! Drawing the same records on a frame in device memory and on one in host memory.
 
 use crate::random::Random;
 use crate::{Effort, Gpu, Report};
@@ -10,10 +10,10 @@ use gsttensorrt::meta::{KeypointSet, Object, Record};
 use model::video::{Colorimetry, DeviceFormat, Matrix};
 use model::{Keypoint, KeypointLayout, Rect};
 
-/// Bytes behind each row that must stay as they were.
+/// Guard bytes after each row that must stay unchanged.
 const PADDING: usize = 12;
 
-/// A frame on both sides.
+/// A frame in both memories.
 pub struct Canvas {
     pub picture: DevicePicture,
     pub memory: Vec<DeviceBuffer>,
@@ -123,7 +123,7 @@ pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
                     ..Style::default()
                 };
                 on_device.draw(painter.begin(&canvas.picture)?, &record, &style);
-                // SAFETY: the planes are the canvas's, which lives beyond the downloads below.
+                // SAFETY: the planes belong to the canvas, which outlives the downloads below.
                 unsafe { painter.enqueue(&canvas.picture, &gpu.stream)? };
                 canvas.draw_on_host(&mut on_host, &record, &style);
                 let name = format!("drawing {objects} objects on {format:?} {}×{}", size.0, size.1);

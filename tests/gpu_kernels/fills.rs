@@ -1,4 +1,4 @@
-//! Fills of a graph that kernels have taken over against the driver's own.
+//! Kernels that replace a graph's memsets, compared with the driver's own memset.
 
 use super::random::Random;
 use super::{Gpu, Report};
@@ -22,7 +22,7 @@ struct Fill {
 impl Fill {
     fn random(random: &mut Random) -> Self {
         let element = [1, 2, 4][random.below(3)];
-        // Multiples of 16 bytes, of the element, and in between.
+        // Multiples of 16 bytes, of the element, and other sizes.
         let unit = [16, 4, element][random.below(3)].max(element);
         let (rows, bytes) = (1 + random.below(7), unit * random.below(2000 / unit));
         let pitch = bytes + unit * random.below(5);
@@ -33,7 +33,7 @@ impl Fill {
     fn queue(self, gpu: &Gpu, buffer: &DeviceBuffer) -> CUresult {
         let Self { offset, pitch, value, element, width, rows } = self;
         let (to, stream) = (buffer.address() + offset as u64, gpu.stream.handle().cast());
-        // SAFETY: rows inside the buffer, which outlives the work.
+        // SAFETY: the rows are inside the buffer, which outlives the work.
         unsafe {
             match (element, rows) {
                 (1, 1) => sys::cuMemsetD8Async(to, value as u8, width, stream),
@@ -68,7 +68,7 @@ pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
         })?;
         let count = template.replace_fills(&gpu.kernels)?;
         let mut graph = template.instantiate()?;
-        // SAFETY: the buffer is there until its download below.
+        // SAFETY: the buffer lives until its download below.
         unsafe { graph.launch(&gpu.stream) }?;
         let [mut expected, mut found] = [vec![0u8; BYTES], vec![0u8; BYTES]];
         plain.download(&mut expected, &gpu.stream)?;

@@ -1,4 +1,4 @@
-//! Decoding, suppression and results: every head, element type and filter, on outputs made to be difficult.
+//! Decoding, suppression and results: every head, element type and filter, on deliberately difficult outputs.
 
 use crate::random::Random;
 use crate::{Effort, Gpu, Report};
@@ -13,7 +13,7 @@ use model::{Detection, ElementType, Head, InputSpec, Letterbox, ModelInfo, Param
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A model as its file would describe it.
+/// A model as its file describes it.
 pub struct Model {
     pub name: &'static str,
     pub head: Arc<dyn Head>,
@@ -82,7 +82,7 @@ fn models() -> Vec<Model> {
     ]
 }
 
-/// Share of anchors that pass.
+/// Share of the anchors that pass.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Crowd {
     None,
@@ -90,13 +90,13 @@ pub enum Crowd {
     All,
 }
 
-/// A confidence on a coarse grid, so that many are equal, and above or below every threshold that is used.
+/// A confidence on a coarse grid, so that many are equal, on both sides of every threshold in use.
 fn score(random: &mut Random, pass: bool) -> f32 {
     let step = random.below(24) as f32 / 32.0;
     if pass { 0.26 + step } else { step * 0.3 }
 }
 
-/// One image's outputs. Boxes stand in clusters, so that many overlap.
+/// The outputs for one image. Boxes form clusters, so that many overlap.
 pub fn outputs(model: &Model, random: &mut Random, crowd: Crowd, odd: bool) -> Vec<Vec<f32>> {
     let (width, height) = (model.spec.width as f32, model.spec.height as f32);
     let clusters: Vec<[f32; 4]> = (0..12)
@@ -204,7 +204,7 @@ pub fn random_params(random: &mut Random, classes: usize) -> Params {
     params
 }
 
-/// A frame, the region that is looked at, and how.
+/// A frame, its region and the parameters.
 pub struct Slot {
     params: Params,
     frame: (u32, u32),
@@ -230,11 +230,11 @@ impl Slot {
     }
 }
 
-/// What the CPU engine gives, looking at the best [`MAX_CANDIDATES`] only; and how many passed.
+/// The CPU engine's results with only the best [`MAX_CANDIDATES`], and the number of candidates that passed.
 fn expected(model: &Model, slot: &Slot, outputs: &[Vec<f32>]) -> (Vec<Detection>, usize) {
     let views: Vec<_> = model.shapes.iter().zip(outputs).map(|(shape, data)| Output { shape, data }).collect();
     let mut found = Vec::new();
-    // Counting needs all that passed, also where a head cuts off.
+    // All that passed are needed to count them, even for a head that truncates.
     let every = Params { max_detections: usize::MAX, ..slot.params.clone() };
     model.head.decode(&views, &every, &mut found).unwrap_or_else(|error| panic!("{}: {error}", model.name));
     let passed = found.len();
@@ -255,7 +255,7 @@ fn expected(model: &Model, slot: &Slot, outputs: &[Vec<f32>]) -> (Vec<Detection>
     (found, passed)
 }
 
-/// A model's outputs and the chain behind it on the device.
+/// A model's outputs and the kernels after it on the device.
 pub struct Bench {
     pub chain: Postprocessor,
     pub lane: Preprocessor,
@@ -283,7 +283,7 @@ impl Bench {
         Ok(Self { chain, lane, tensor, memory, element })
     }
 
-    /// Puts the images' outputs where the model would, and gives what the CPU then reads.
+    /// Stores the images' outputs as the model would, and returns the results that the CPU reads.
     pub fn fill(&mut self, gpu: &Gpu, images: &mut [Vec<Vec<f32>>]) -> Result<(), Error> {
         for (output, buffer) in self.memory.iter_mut().enumerate() {
             let all: Vec<f32> = images.iter().flat_map(|image| image[output].iter().copied()).collect();
@@ -316,7 +316,7 @@ pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
                 (Crowd::Some(0.005), false, 8),
             ];
             let mut bench = Bench::new(gpu, &model, element, 8)?;
-            // The same lane for all: nothing of a batch may be left for the next.
+            // One lane for all: no state of a batch may affect the next.
             let rounds = match gpu.effort {
                 Effort::Brief => 2,
                 Effort::Quick => 4,
@@ -345,7 +345,7 @@ fn compare(
     for (index, slot) in slots.iter().enumerate() {
         bench.chain.set(index, slot.settings())?;
     }
-    // SAFETY: tensor and outputs are the bench's, with room for its batch; it lives beyond the synchronise.
+    // SAFETY: tensor and outputs belong to the bench and fit its batch; the bench outlives the synchronise.
     unsafe {
         bench.lane.enqueue(&gpu.stream, bench.tensor.address(), Some(&bench.chain), slots.len())?;
         bench.chain.enqueue(&gpu.stream, slots.len())?;
@@ -380,7 +380,7 @@ fn same(model: &Model, found: &SlotResult, expected: &[Detection], passed: usize
     if found.detections.len() != expected.len() {
         return Err(format!("{} objects instead of {}", found.detections.len(), expected.len()));
     }
-    // The distributions' exponentials aren't the same to the last bit.
+    // The distributions' exponentials aren't bit-identical.
     let tolerance = if model.name.starts_with("nanodet") { 1e-5 } else { 0.0 };
     for (i, (a, b)) in found.detections.iter().zip(expected).enumerate() {
         let near = |a: f32, b: f32| a == b || (a - b).abs() <= tolerance || (a.is_nan() && b.is_nan());
@@ -400,14 +400,14 @@ fn same(model: &Model, found: &SlotResult, expected: &[Detection], passed: usize
     Ok(())
 }
 
-/// A captured graph reads what the tables say at each launch.
+/// A captured graph reads the current tables at each launch.
 fn graph(gpu: &Gpu, report: &mut Report, random: &mut Random) -> Result<(), Error> {
     let model = Model::new("yolo in a graph", ([1, 3, 320, 320], F32), &[&[1, 84, 2100]]);
     let batch = 3;
     let mut bench = Bench::new(gpu, &model, F32, batch)?;
     let done = Event::new(&gpu.context)?;
     let captured = gpu.stream.capture(|| {
-        // SAFETY: all of it is the bench's, which outlives the graph's last launch.
+        // SAFETY: everything belongs to the bench, which outlives the graph's last launch.
         unsafe {
             bench.lane.enqueue(&gpu.stream, bench.tensor.address(), Some(&bench.chain), batch)?;
             bench.chain.enqueue(&gpu.stream, batch)
@@ -428,7 +428,7 @@ fn graph(gpu: &Gpu, report: &mut Report, random: &mut Random) -> Result<(), Erro
         done.synchronise()?;
         check(report, &model, &mut bench, &images, &slots, &format!("{crowd:?}"))?;
     }
-    // A slot that is cleared finds nothing, whatever lies in its outputs.
+    // A cleared slot finds nothing, whatever its outputs contain.
     bench.chain.clear(1)?;
     // SAFETY: as above.
     unsafe { captured.launch(&gpu.stream)? };

@@ -1,10 +1,10 @@
-//! The kernels on a GPU against the CPU engine, bit for bit, and how long they take.
+//! The kernels on a GPU compared with the CPU engine, bit for bit, and their times.
 //!
-//! Needs a GPU and its driver, nothing else: no TensorRT, no GStreamer element. `--quick` does fewer cases and no timing,
-//! for running under compute-sanitizer; `--untimed` all of them without timing.
+//! Needs only a GPU and its driver: no TensorRT, no GStreamer element. `--quick` runs fewer cases and no timing, for
+//! compute-sanitizer; `--untimed` runs all cases without timing.
 //!
-//! Without a GPU it runs itself on the stand-in one, with every access to memory checked and the threads in a shuffled
-//! order: `--brief`, fewer cases still.
+//! Without a GPU it runs itself on the stand-in, with every memory access checked and the threads in a shuffled order:
+//! `--brief`, with even fewer cases.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -21,7 +21,7 @@ use gsttensorrt::error::{Error, ErrorKind};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// How many cases are tried.
+/// Number of cases to run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effort {
     Brief,
@@ -29,7 +29,7 @@ pub enum Effort {
     All,
 }
 
-/// What every part works with.
+/// Shared by all parts.
 pub struct Gpu {
     pub context: Arc<Context>,
     pub kernels: Arc<Kernels>,
@@ -37,7 +37,7 @@ pub struct Gpu {
     pub effort: Effort,
 }
 
-/// Cases that were compared, and what differed.
+/// Cases that were compared, and the differences.
 #[derive(Default)]
 pub struct Report {
     cases: usize,
@@ -92,12 +92,12 @@ fn run(gpu: &Gpu) -> Result<Report, Error> {
     Ok(report)
 }
 
-/// Not one that doesn't work.
+/// True only for a GPU that works.
 fn is_missing(error: &Error) -> bool {
     error.kind == ErrorKind::Library || error.message.starts_with("no NVIDIA GPU")
 }
 
-/// Runs this program there; skips where it isn't built.
+/// Runs this program on the stand-in; skips if it isn't built.
 fn run_on_standin() -> ExitCode {
     let Some(standin) = Standin::new() else { return ExitCode::SUCCESS };
     let mut command = standin.command(std::env::current_exe().expect("a path"));

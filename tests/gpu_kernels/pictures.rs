@@ -28,11 +28,11 @@ const SIZES: [(u32, u32); 12] = [
     (256, 144),
     (1920, 1080),
 ];
-/// Bytes behind each tensor that must stay as they were.
+/// Guard bytes after each tensor that must stay unchanged.
 const GUARD: usize = 64;
 const POISON: u8 = 0xA5;
 
-/// A picture on both sides. P010 is made of 8-bit samples here, so the CPU engine reads it as NV12.
+/// A picture in both memories. P010 has 8-bit samples here, so the CPU engine reads it as NV12.
 pub struct Picture {
     pub device: DevicePicture,
     cpu: HostFormat,
@@ -48,7 +48,7 @@ impl Picture {
         (width, height): (u32, u32),
     ) -> Result<Self, Error> {
         let colorimetry = Colorimetry { matrix: *random.pick(&MATRICES), full_range: random.chance(0.5) };
-        // The CPU engine has no 10-bit full range, whose white isn't a multiple of four.
+        // The CPU engine has no 10-bit full range, in which white isn't a multiple of four.
         let colorimetry =
             Colorimetry { full_range: colorimetry.full_range && format != DeviceFormat::P010, ..colorimetry };
         let (w, h) = (width as usize, height as usize);
@@ -69,7 +69,7 @@ impl Picture {
             let pitch = row.next_multiple_of(4) + 4 * random.below(40);
             let bytes = random.bytes(pitch * rows);
             let deep = format == DeviceFormat::P010;
-            // Ten bits at the top, of which the lower two are 0 here.
+            // Ten bits at the top, the lower two of which are 0 here.
             let uploaded: Vec<u8> = if deep { bytes.iter().flat_map(|&b| [0, b]).collect() } else { bytes.clone() };
             let mut memory = DeviceBuffer::new(&gpu.context, uploaded.len())?;
             memory.upload(&uploaded, &gpu.stream)?;
@@ -130,7 +130,7 @@ fn random_region(random: &mut Random, (width, height): (u32, u32)) -> Rect {
 
 pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
     let mut random = Random::new(1);
-    // Every combination once, small; then mixed batches.
+    // Every combination once, in small sizes; then mixed batches.
     let sizes = if gpu.effort < Effort::All { &SIZES[..6] } else { &SIZES[..] };
     for format in FORMATS {
         for &size in sizes {
@@ -167,7 +167,7 @@ pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
     ready_tensors(gpu, report, &mut random)
 }
 
-/// One batch on the device, with a guard behind it.
+/// One batch on the device, with guard bytes after it.
 fn launch(gpu: &Gpu, spec: &InputSpec, sources: &[Source]) -> Result<(Vec<u8>, bool), Error> {
     let bytes = sources.len() * spec.elements() * spec.element.size();
     let mut tensor = DeviceBuffer::new(&gpu.context, bytes + GUARD)?;
@@ -176,7 +176,7 @@ fn launch(gpu: &Gpu, spec: &InputSpec, sources: &[Source]) -> Result<(Vec<u8>, b
     for (slot, source) in sources.iter().enumerate() {
         lane.set(slot, source)?;
     }
-    // SAFETY: the tensor has room for the batch, and all lives until the download below has waited.
+    // SAFETY: the tensor fits the batch, and everything lives until the download below has waited.
     unsafe { lane.enqueue(&gpu.stream, tensor.address(), None, sources.len())? };
     let mut got = vec![0u8; bytes + GUARD];
     tensor.download(&mut got, &gpu.stream)?;
@@ -213,7 +213,7 @@ fn same(got: &[u8], expected: &[u8], size: usize) -> Result<(), String> {
     }
 }
 
-/// All ten bits, both ranges, without resampling: against the formula.
+/// All ten bits, both ranges, without resampling, compared with the formula.
 fn ten_bits(gpu: &Gpu, report: &mut Report, random: &mut Random) -> Result<(), Error> {
     let (w, h) = (66usize, 34usize);
     let spec = InputSpec {
@@ -254,14 +254,14 @@ fn ten_bits(gpu: &Gpu, report: &mut Report, random: &mut Random) -> Result<(), E
                 worst = worst.max((f32::from_ne_bytes(*bytes) - expected.clamp(0.0, 255.0)).abs());
             }
         }
-        // Half a level from rounding, and a little of float.
+        // Half a level from rounding, plus float error.
         let outcome = if worst <= 0.51 { Ok(()) } else { Err(format!("{worst} levels off")) };
         report.case(&format!("P010 full range {full_range}"), outcome);
     }
     Ok(())
 }
 
-/// Tensors that are already made are copied, beside frames that aren't.
+/// Ready tensors are copied, in batches with frames that aren't ready.
 fn ready_tensors(gpu: &Gpu, report: &mut Report, random: &mut Random) -> Result<(), Error> {
     for element in ELEMENTS {
         for width in [64, 61] {

@@ -1,4 +1,4 @@
-//! Random numbers that are the same in every run: xorshift64*.
+//! Random numbers that are the same in every run (xorshift64*).
 
 pub struct Random(u64);
 
@@ -14,12 +14,12 @@ impl Random {
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11
     }
 
-    /// 0 up to, without, `end`.
+    /// From 0 up to, but excluding, `end`.
     pub fn below(&mut self, end: usize) -> usize {
         (self.bits() % end.max(1) as u64) as usize
     }
 
-    /// From `low` up to, without, `high`.
+    /// From `low` up to, but excluding, `high`.
     pub fn float(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * (self.bits() % (1 << 24)) as f32 / (1 << 24) as f32
     }

@@ -1,4 +1,4 @@
-//! How long the kernels take, against what the card's memory allows.
+//! The kernels' times, compared with the limits of the GPU's memory bandwidth.
 
 use crate::Gpu;
 use crate::drawing::{Canvas, record};
@@ -14,7 +14,7 @@ use gsttensorrt::gpu::Painter;
 use model::video::DeviceFormat;
 use model::{ElementType, InputSpec, Letterbox, Params, Rect};
 
-/// Measurements of which the median counts.
+/// Number of measurements, the median of which counts.
 const ROUNDS: usize = 9;
 const FRAME: (u32, u32) = (1920, 1080);
 
@@ -54,14 +54,14 @@ fn row(name: &str, batch: usize, time: f32, plain: Option<f32>, limit: Option<(f
     println!("| {name} | {batch} | {time:.1} | {frame:.2} | {plain} | {limit} | {verdict} |");
 }
 
-/// Microseconds of one of `launches`, which `work` queues; captured, so that launching costs the host nothing.
+/// Microseconds of one of the `launches` that `work` queues; captured, so that launching takes no host time.
 fn time(gpu: &Gpu, launches: usize, work: impl FnOnce() -> Result<(), Error>) -> Result<f32, Error> {
     let mut graph = gpu.stream.capture(work)?.instantiate()?;
-    // SAFETY: what was captured belongs to this function's callers, who wait for its result.
+    // SAFETY: the captured work belongs to the callers, who wait for its result.
     repeat(gpu, launches, || unsafe { graph.launch(&gpu.stream) })
 }
 
-/// As [`time`], of work that is queued as it is, each time anew.
+/// Like [`time`], for work that is queued each time instead of captured.
 fn repeat(gpu: &Gpu, launches: usize, mut work: impl FnMut() -> Result<(), Error>) -> Result<f32, Error> {
     let (start, end) = (Event::timed(&gpu.context)?, Event::timed(&gpu.context)?);
     let mut times = Vec::new();
@@ -76,7 +76,7 @@ fn repeat(gpu: &Gpu, launches: usize, mut work: impl FnMut() -> Result<(), Error
     Ok(times[ROUNDS / 2])
 }
 
-/// Bytes a second, read and written ones.
+/// Bytes per second, read and written ones.
 fn copy_bandwidth(gpu: &Gpu) -> Result<f32, Error> {
     let bytes = 8 * cache_size(gpu).max(32 << 20);
     let (source, target) = (DeviceBuffer::new(&gpu.context, bytes)?, DeviceBuffer::new(&gpu.context, bytes)?);
@@ -96,12 +96,12 @@ fn copy_bandwidth(gpu: &Gpu) -> Result<f32, Error> {
 fn cache_size(gpu: &Gpu) -> usize {
     let attribute = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE;
     let device = result::device::get(gpu.context.device().cast_signed()).expect("the device in use");
-    // SAFETY: a device that is there.
+    // SAFETY: the device exists.
     let bytes = unsafe { result::device::get_attribute(device, attribute) }.expect("every device has this attribute");
     bytes.cast_unsigned() as usize
 }
 
-/// One launch for a batch, its buffers another set each time, over four times the second-level cache.
+/// One launch for a batch, with different buffers each time that together exceed the second-level cache four times.
 fn preprocessing(
     gpu: &Gpu,
     bandwidth: f32,
@@ -132,7 +132,7 @@ fn preprocessing(
     let launches = sets.max(50);
     let work = || {
         lanes.iter().cycle().take(launches).try_for_each(|(lane, tensor, _)| {
-            // SAFETY: the tensor has room for the batch; all lives until the measurement is over.
+            // SAFETY: the tensor fits the batch; everything lives until the measurement is over.
             unsafe { lane.enqueue(&gpu.stream, tensor.address(), None, batch) }
         })
     };
@@ -150,11 +150,11 @@ fn preprocessing(
 /// Bytes of the rows that are read.
 fn bytes_read(format: DeviceFormat, region: Rect, spec: &InputSpec) -> usize {
     let lines = (Letterbox::new(region, spec).height as usize).min(region.h as usize);
-    // Between two lines of the target lie three of the source, or two that both count.
+    // Between two lines of the target there are three of the source, or two that both count.
     let lines = if region.h as usize == 3 * lines { lines } else { (2 * lines).min(region.h as usize) };
     let width = region.w as usize;
     match format {
-        // A chroma row of its own for each luma row, up to all there are.
+        // Each luma row has its own chroma row, up to the total.
         DeviceFormat::Nv12 | DeviceFormat::I420 => width * lines + width * lines.min(region.h as usize / 2),
         DeviceFormat::P010 => 2 * (width * lines + width * lines.min(region.h as usize / 2)),
         DeviceFormat::Rgba | DeviceFormat::Bgra => 4 * width * lines,
@@ -184,7 +184,7 @@ fn postprocessing(gpu: &Gpu) -> Result<(), Error> {
         for index in 0..batch {
             bench.chain.set(index, slot.settings())?;
         }
-        // SAFETY: all of it is the bench's, which lives until the measurement is over.
+        // SAFETY: everything belongs to the bench, which lives until the measurement is over.
         unsafe { bench.lane.enqueue(&gpu.stream, bench.tensor.address(), Some(&bench.chain), batch)? };
         let launches = 50;
         let time = time(gpu, launches, || {
@@ -200,7 +200,7 @@ fn postprocessing(gpu: &Gpu) -> Result<(), Error> {
     Ok(())
 }
 
-/// Twenty objects, half of them with skeletons, on a 1080p frame; uploading the list included.
+/// Twenty objects, half of them with skeletons, on a 1080p frame, including the upload of the list.
 fn drawing(gpu: &Gpu) -> Result<(), Error> {
     let mut random = Random::new(6);
     let mut overlay = Overlay::new().map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
@@ -213,7 +213,7 @@ fn drawing(gpu: &Gpu) -> Result<(), Error> {
         for _ in 0..ROUNDS {
             overlay.draw(painter.begin(&canvas.picture)?, &record, &Style::default());
             start.record(&gpu.stream)?;
-            // SAFETY: the planes are the canvas's, which lives beyond the synchronise.
+            // SAFETY: the planes belong to the canvas, which outlives the synchronise.
             unsafe { painter.enqueue(&canvas.picture, &gpu.stream)? };
             end.record(&gpu.stream)?;
             end.synchronise()?;

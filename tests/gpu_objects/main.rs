@@ -1,4 +1,4 @@
-//! What TensorRT finds in frames of a clip, against the CPU engine on the same input tensors. Prints a table.
+//! TensorRT's results on frames of a clip, compared with the CPU engine on the same input tensors. Prints a table.
 //!
 //! Ignored without a GPU:
 //! `cargo test --test gpu_objects -- --ignored tensorrt --nocapture`
@@ -23,13 +23,13 @@ use std::path::Path;
 use std::sync::Arc;
 use tensorrt::{BuildSettings, Library, Onnx};
 
-/// Of each clip at most so many frames, and of these one in so many.
+/// Maximum number of frames of each clip, and their distance.
 const FRAMES: usize = 252;
 const EVERY: usize = 4;
-/// Top-down pose models see this much around the person, as with `inference-region=objects`.
+/// Margin around the person for top-down pose models, as with `inference-region=objects`.
 const PADDING: f32 = 1.25;
 
-/// Where a model looks.
+/// The region that a model gets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Regions {
     Frame,
@@ -41,7 +41,7 @@ struct Case {
     model: &'static str,
     regions: Regions,
     tolerance: Tolerance,
-    /// Its outputs come out of an arg-max, which the least difference may turn to another place.
+    /// True if its outputs come from an arg-max, which the smallest difference may move to another position.
     picks: bool,
 }
 
@@ -98,7 +98,7 @@ impl Image {
     }
 }
 
-/// One side of the comparison: an image's outputs, in the order of the model's.
+/// One side of the comparison: the outputs for an image, in the model's order.
 type Run<'a> = dyn FnMut(&Image) -> Vec<RawTensor> + 'a;
 
 /// ONNX Runtime.
@@ -118,7 +118,7 @@ fn on_cpu(engine: &dyn Engine) -> impl FnMut(&Image) -> Vec<RawTensor> + use<> {
     }
 }
 
-/// An engine, run plainly at batch 1; its outputs have the shapes of the CPU engine's.
+/// An engine, run without graphs at batch 1; its outputs have the shapes of the CPU engine's.
 struct OnGpu {
     context: RunContext,
     lane: Lane,
@@ -163,7 +163,7 @@ struct Row {
 }
 
 impl Row {
-    /// Compares `run` with what the CPU engine gave.
+    /// Compares `run` with the CPU engine's results.
     fn of(images: &[Image], expected: &[Vec<RawTensor>], head: &dyn Head, tolerance: Tolerance, run: &mut Run) -> Self {
         let mut row = Self { images: images.len(), ..Self::default() };
         for (image, expected) in images.iter().zip(expected) {
@@ -199,7 +199,7 @@ fn print_head() {
     );
 }
 
-/// The frames to compare on: some of each clip that is there; else skips.
+/// The frames to compare: some from each existing clip; else skips.
 fn frames() -> Option<Vec<Arc<Frame>>> {
     if !running::start() {
         return None;
@@ -226,7 +226,7 @@ fn whole(frame: &Frame) -> Rect {
     Rect::new(0.0, 0.0, frame.info.width() as f32, frame.info.height() as f32)
 }
 
-/// For each frame, where persons are, padded; frame pixels. `None` without the model.
+/// The padded person boxes of each frame, in frame pixels. `None` without the model.
 fn persons(frames: &[Arc<Frame>]) -> Option<Vec<Vec<Rect>>> {
     let engine = engine::open(plans::model("yolov12n")?.path(), 1);
     let mut run = on_cpu(&*engine);
@@ -255,12 +255,12 @@ fn images(frames: &[Arc<Frame>], regions: &[Vec<Rect>], engine: &dyn Engine) -> 
     images
 }
 
-/// An image's outputs in the shapes of the CPU engine's.
+/// The outputs for an image in the shapes of the CPU engine's.
 type RunLike = dyn FnMut(&Image, &[RawTensor]) -> Vec<RawTensor>;
-/// A precision, and what runs the model in it.
+/// A precision, and the runner of the model in it.
 type Side = (&'static str, Box<RunLike>);
 
-/// Runs every case with what `sides` makes of a model; what isn't as it has to be.
+/// Runs every case with the runners that `sides` creates for a model; returns the failures.
 fn compare_all(sides: &mut dyn FnMut(&Onnx, &Case) -> Vec<Side>) -> Option<Vec<String>> {
     let frames = frames()?;
     let whole: Vec<_> = frames.iter().map(|frame| vec![whole(frame)]).collect();
@@ -329,8 +329,8 @@ fn tensorrt_finds_what_the_cpu_engine_finds() {
     assert_eq!(problems.unwrap_or_default(), [""; 0]);
 }
 
-/// The same with ONNX Runtime in TensorRT's place: the model itself, and converted to FP16 as for TensorRT 11. On a CPU
-/// that has no FP16 arithmetic only the weights are rounded: those of NanoDet and MoveNet are FP16 as they come.
+/// The same with ONNX Runtime in place of TensorRT: the model itself, and converted to FP16 as for TensorRT 11. On a CPU
+/// without FP16 arithmetic only the weights are rounded: those of NanoDet and MoveNet are FP16 originally.
 #[test]
 #[ignore = "takes minutes"]
 fn the_conversion_finds_what_the_model_finds() {
@@ -347,7 +347,7 @@ fn the_conversion_finds_what_the_model_finds() {
     assert_eq!(problems.unwrap_or_default(), [""; 0]);
 }
 
-/// The CPU engine agrees with itself, and not with itself on another picture.
+/// The CPU engine agrees with itself, but not with itself on another picture.
 #[test]
 fn an_engine_agrees_with_itself() {
     gst::init().unwrap();

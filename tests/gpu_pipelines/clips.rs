@@ -1,6 +1,6 @@
-//! Models with real weights on clips: what is found is what `backend=cpu` finds in the same decoded frames.
+//! Models with real weights on clips give the same results as `backend=cpu` on the same decoded frames.
 //!
-//! With NVDEC whole clips, decoded on the GPU; on the stand-in, which has no decoder, a few frames.
+//! With NVDEC whole clips are decoded on the GPU; on the stand-in, which has no decoder, a few frames are used.
 
 use crate::common::agreement::{AGREE, Agreement, CELL, IOU, Tolerance};
 use crate::common::running::{self, Running, found_by, pull};
@@ -12,16 +12,16 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-/// Frames of a clip that are looked at: all of the sample clip, and a part of a long one.
+/// Number of frames of a clip: all of the sample clip, and a part of a long one.
 const FRAMES: usize = 250;
 
 const BATCH: &str = "4";
 
 const OBJECTS: Tolerance = Tolerance { iou: Some(IOU), keypoints: 1.0 };
-/// What is asked of whole pipelines: of the few persons of a clip one at 0.92 would be more than a percent.
+/// Requirement for whole pipelines: a clip has few people, so one at 0.92 would be more than a percent.
 const POSES: Tolerance = Tolerance { iou: Some(0.9), keypoints: CELL };
 
-/// Element, model and how near its objects have to be.
+/// Element, model and tolerance.
 const CASES: [(&str, &str, Tolerance); 3] =
     [("trtdetect", "yolov12n", OBJECTS), ("trtdetect", "nanodet", OBJECTS), ("trtpose", "movenet-multipose", POSES)];
 
@@ -29,7 +29,7 @@ const CASES: [(&str, &str, Tolerance); 3] =
 #[derive(Clone, Copy)]
 struct Size(f32, f32);
 
-/// From a file to NV12 where a backend takes it.
+/// From a file to NV12 in a backend's memory.
 fn decoded(file: &Path, backend: &str) -> String {
     let hardware = gst::ElementFactory::find("nvh264dec").is_some();
     let decoder = match (hardware, backend) {
@@ -41,7 +41,7 @@ fn decoded(file: &Path, backend: &str) -> String {
     format!("filesrc location={} ! qtdemux ! h264parse ! {decoder}", file.display())
 }
 
-/// A frame each second, the first three.
+/// One frame per second, the first three.
 fn few(upload: &str) -> String {
     format!(
         "avdec_h264 ! videorate ! video/x-raw,framerate=1/1 ! identity eos-after=4 ! videoconvert \
@@ -49,14 +49,14 @@ fn few(upload: &str) -> String {
     )
 }
 
-/// Makes the engine that the elements look for, which on a GPU takes longer than a test waits for a frame.
+/// Builds the engine that the elements look for, which on a GPU takes longer than a test waits for a frame.
 fn build(model: &Path) {
     let arguments: [&OsStr; 4] = ["build".as_ref(), model.as_ref(), "--batch".as_ref(), BATCH.as_ref()];
     let built = Command::new(find::gst_trt()).args(arguments).output().unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
 }
 
-/// What `streams` pipelines at once find in each frame, in pixels of the frame, and the frame's size.
+/// The results of `streams` concurrent pipelines in each frame, in pixels of the frame, and the frame's size.
 fn found(case: (&str, &Path), file: &Path, backend: &str, streams: usize) -> Vec<(Size, Vec<Vec<Detection>>)> {
     let (element, model) = case;
     let launch = format!(
@@ -65,7 +65,7 @@ fn found(case: (&str, &Path), file: &Path, backend: &str, streams: usize) -> Vec
         with_file(element, backend, model)
     );
     let running: Vec<Running> = (0..streams).map(|_| Running::playing(&launch)).collect();
-    // Each is read by a thread of its own, so that they really run at once.
+    // Each has its own reader thread, so that they really run concurrently.
     std::thread::scope(|scope| {
         let threads: Vec<_> = running.iter().map(|running| scope.spawn(|| read(running))).collect();
         threads.into_iter().map(|thread| thread.join().expect("a stream's frames")).collect()
@@ -79,7 +79,7 @@ fn read(running: &Running) -> (Size, Vec<Vec<Detection>>) {
     (Size(info.width() as f32, info.height() as f32), frames)
 }
 
-/// From parts of the frame to pixels of the network's input, whose letterbox has one scale.
+/// Converts fractions of the frame to pixels of the network's input, whose letterbox has one scale.
 fn in_network(mut objects: Vec<Detection>, frame: Size, input: Size) -> Vec<Detection> {
     let scale = (input.0 / frame.0).min(input.1 / frame.1);
     for object in &mut objects {
@@ -96,7 +96,7 @@ on_gpu! {
             build(&model);
             let spec = engine::open(&model, 1).input().clone();
             let input = Size(spec.width as f32, spec.height as f32);
-            // Of all its clips: in some there is nobody whom a model can see.
+// Over all clips: some show no person that a model can detect.
             let mut seen = 0;
             let clips = find::CLIPS.map(|file| Some((file, find::media(file)?)));
             for (file, clip) in clips.iter().flatten() {

@@ -1,5 +1,5 @@
-//! Engines at places that a configuration names, and what happens when they aren't what is wanted any more: `gst-trt check`
-//! and `run` say the same.
+//! Engine files that a configuration names, and their handling when they no longer fit: `gst-trt check` and `run` report the
+//! same.
 
 use crate::common::find;
 use crate::common::onnx::{Export, KERNEL};
@@ -12,13 +12,13 @@ use std::process::Command;
 const OLD: [&str; 3] = ["red", "green", "blue"];
 const NEW: [&str; 3] = ["new red", "new green", "new blue"];
 
-/// A folder with `models/m.onnx` and a camera that shows bars of all colours.
+/// A folder with `models/m.onnx` and a camera that shows bars in all colours.
 struct Site {
     operator: Operator,
     config: Value,
 }
 
-/// What a run said, and the labels of what it found.
+/// The messages of a run, and the labels of its objects.
 struct Run {
     said: String,
     labels: Vec<String>,
@@ -41,7 +41,7 @@ impl Run {
 }
 
 impl Site {
-    /// With the engine of this model, built by `gst-trt build`.
+    /// With this model's engine, built by `gst-trt build`.
     fn new(export: &Export) -> Self {
         let operator = Operator::new();
         std::fs::create_dir(operator.path("models")).unwrap();
@@ -86,13 +86,13 @@ impl Site {
         self.operator.write(&self.config);
     }
 
-    /// `ENGINE` names the same file whatever else the configuration says.
+    /// `ENGINE` names the same file in every configuration.
     fn name_the_engine(&mut self) {
         self.config["models"]["DETECTION"]["ENGINE"] = "models/engines/m_fp16.engine".into();
         self.operator.write(&self.config);
     }
 
-    /// What `check` says of the engine: verdict, what was found, remedy.
+    /// The report of `check` about the engine: verdict, finding, remedy.
     fn check(&self) -> (String, String) {
         let mut command = Command::new(find::gst_trt());
         let config = self.operator.path("config.json");
@@ -114,7 +114,7 @@ impl Site {
         }
     }
 
-    /// Runs until it has found something, or has ended by itself.
+    /// Runs until it has found an object or ended by itself.
     fn run(&mut self) -> Run {
         let lines = self.operator.path("out.jsonl");
         let _ = std::fs::remove_file(&lines);
@@ -152,7 +152,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// Trained anew, under the same name: also if only the names have changed.
+/// A retrained model under the same name, also if only the labels have changed.
     fn another_model_under_the_same_name_is_built_again() {
         for export in [Export::yolo().swapped().named(NEW), Export::yolo().named(NEW)] {
             let mut site = Site::new(&Export::yolo());
@@ -199,7 +199,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// What only `gst-trt build` can be told stays as it was built.
+/// Options that only `gst-trt build` has are kept.
     fn what_only_build_can_set_is_the_engines_own() {
         let mut site = Site::new(&Export::yolo());
         let mut command = Command::new(find::gst_trt());
@@ -208,7 +208,7 @@ on_gpu! {
         site.check_says("ok", &[]);
         let run = site.run();
         assert!(!run.said.contains("engine"), "{}", run.said);
-        // And when it's built again for another reason.
+// Also when it is rebuilt for another reason.
         Export::yolo().named(NEW).write(&site.onnx());
         site.run().finds(NEW);
         assert!(std::fs::read_to_string(site.record()).unwrap().contains("\"optimization_level\": 3"));
@@ -216,7 +216,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// As after an upgrade of TensorRT, or on another machine.
+/// As after a TensorRT upgrade, or on another machine.
     fn an_engine_of_another_tensorrt_or_gpu_is_built_again() {
         let mut site = Site::new(&Export::yolo());
         let text = std::fs::read_to_string(site.record()).unwrap();
@@ -260,7 +260,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// It isn't known what it was made of: it's the user's, and stays; what runs is the ONNX's.
+/// An engine of unknown origin belongs to the user and is kept; the ONNX is used instead.
     fn an_engine_without_a_record_is_left_alone() {
         let mut site = Site::new(&Export::yolo());
         let plan = std::fs::read(site.engine()).unwrap();
@@ -272,7 +272,7 @@ on_gpu! {
         run.says(&["m_fp16.engine", "m_fp16.json", "m.onnx"]);
         assert!(std::fs::read(site.engine()).unwrap() == plan && !site.record().exists());
 
-        // With no ONNX there's nothing else to run.
+// Without an ONNX there is nothing else to run.
         std::fs::remove_file(site.onnx()).unwrap();
         site.check_says("ok", &[]);
         assert!(site.run().status);
@@ -313,7 +313,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// The place can't be written to, not even by root: the engine is the cache's then, and that is said.
+/// If the path can't be written to, not even by root, the engine comes from the cache, which is reported.
     fn a_place_that_can_not_be_written_to_is_said() {
         let mut site = Site::new(&Export::yolo());
         site.config["models"]["DETECTION"]["ENGINE"] = "/proc/m_fp16.engine".into();
@@ -325,7 +325,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// As `gst-trt run` reads its configuration again: the engine's own content counts, with the ONNX and without.
+/// When `gst-trt run` reads its configuration again, the engine's content counts, with the ONNX and without.
     fn an_engine_replaced_while_it_runs_counts() {
         let mut site = Site::new(&Export::yolo());
         let other = Site::new(&Export::yolo().named(NEW));
@@ -337,7 +337,7 @@ on_gpu! {
         };
         site.operator.run(&[]);
         site.operator.wait_for("object", || finds("red"));
-        // Without the ONNX, whose place it takes.
+// Without the ONNX, which it replaces.
         std::fs::rename(site.onnx(), site.operator.path("away.onnx")).unwrap();
         std::fs::copy(other.engine(), site.engine()).unwrap();
         std::fs::copy(other.record(), site.record()).unwrap();
@@ -347,7 +347,7 @@ on_gpu! {
         site.operator.signal("HUP");
         site.operator.wait_for_line("the model before stays in force");
         assert!(finds("new red"));
-        // With it: the engine is built again in its place.
+// With the ONNX: the engine is rebuilt.
         std::fs::rename(site.operator.path("away.onnx"), site.onnx()).unwrap();
         site.operator.signal("HUP");
         site.operator.wait_for("the ONNX's names", || finds("red"));
@@ -358,7 +358,7 @@ on_gpu! {
         site.operator.signal("HUP");
         site.operator.wait_for("complaint", || said("no longer fits") > before);
         site.operator.wait_for("the engine in its place", || site.check().0 == "ok");
-        // And another model in the ONNX.
+// A different model in the ONNX.
         Export::yolo().named(NEW).write(&site.onnx());
         site.operator.signal("HUP");
         site.operator.wait_for("the new model's names", || finds("new red"));
@@ -370,7 +370,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// What a first start builds is where the configuration names it.
+/// A first start builds the engine at the configured path.
     fn a_first_start_puts_the_engine_in_its_place() {
         let mut site = Site::new(&Export::yolo());
         std::fs::remove_dir_all(site.operator.path("models/engines")).unwrap();

@@ -1,4 +1,4 @@
-//! What goes wrong is said once, with its cause and the remedy, and doesn't hang.
+//! Failures are reported once, with cause and remedy, and don't hang.
 
 use crate::common::find::test_model;
 use crate::common::picture::{Picture, Tolerance, assert_found};
@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 const REMEDIES: [&str; 5] =
     ["GPU_BATCH_SIZE", "batch-size", "TENSORRT_WORKSPACE_SIZE", "workspace-size", "a smaller model"];
 
-/// Endless frames, uploaded.
+/// Endless frames, uploaded to the GPU.
 const SOURCE: &str = "videotestsrc ! video/x-raw,format=RGBA,width=96,height=64 ! cudaupload";
 
-/// What going to PLAYING fails with, at once or later.
+/// The error of going to PLAYING, at once or later.
 fn error_of(launch: &str) -> String {
     let running = Running::new(launch);
     let _ = running.0.set_state(gst::State::Playing);
@@ -32,7 +32,7 @@ on_gpu! {
         for remedy in REMEDIES {
             assert!(error.contains(remedy), "{error}");
         }
-        // Everything is given back, and a limit that suffices is kept.
+// All memory is freed, and a sufficient limit works.
         let running = Running::playing(&launch("batch-size=32 gpu-memory-limit=64"));
         running.message(&[gst::MessageType::AsyncDone]);
         let stats = running.stats("d");
@@ -56,14 +56,14 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// What TensorRT refuses is said in its words, and the state change fails.
+/// TensorRT's refusal is reported in its own words, and the state change fails.
     fn what_tensorrt_refuses_is_said(STANDIN_FAIL = "enqueue=1:999") {
         let error = error_of(&format!("{SOURCE} ! {} ! fakesink", with_model("trtdetect", "tensorrt", "yolo")));
         assert!(error.contains("TensorRT 10.6.0: enqueueV3 failed"), "{error}");
     }
 }
 
-/// Stops a pipeline, which is over within a second.
+/// Stops a pipeline, which takes at most a second.
 fn stop_quickly(running: &Running) {
     let start = Instant::now();
     running.set_state(gst::State::Null);
@@ -71,19 +71,19 @@ fn stop_quickly(running: &Running) {
 }
 
 on_gpu! {
-    /// Of two services in two pipelines one meets an illegal address: both fail with that cause, both stop, and both run
-    /// when they are started again.
+/// One of two services in two pipelines meets an illegal address: both fail with that cause, both stop, and both run when
+/// they are started again.
     fn a_failed_device_fails_every_service_once_and_can_be_left(STANDIN_FAIL = "graph=60:700") {
         let launch = |model: &str| format!("{SOURCE} ! {} ! appsink name=out sync=false drop=true max-buffers=2", with_model("trtdetect", "tensorrt", model));
         let (one, two) = (Running::new(&launch("yolo")), Running::new(&launch("yolo-e2e")));
-        // Both are open before one of them has the frames for the launch that fails.
+// Both are open before one of them gets the frames for the failing launch.
         for running in [&one, &two] {
             running.set_state(gst::State::Paused);
             running.message(&[gst::MessageType::AsyncDone]);
         }
         one.set_state(gst::State::Playing);
         two.set_state(gst::State::Playing);
-        // `cudaupload` of the other thread may use the failed context before the detector has spoken.
+// The other thread's `cudaupload` may use the failed context before the detector has reported the error.
         let first = one.error_by("d");
         let start = Instant::now();
         let second = two.error_by("d");
@@ -104,7 +104,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// Memory of one context can't be read from another: here of the same device, in a pipeline of its own.
+/// Memory of one context can't be read from another: here both are on one device, in separate pipelines.
     fn frames_of_another_context_are_an_error() {
         let other = Running::playing(&format!("{SOURCE} ! video/x-raw(memory:CUDAMemory) ! appsink name=out sync=false"));
         let buffer = pull(&other.sink("out")).unwrap();
@@ -123,7 +123,7 @@ on_gpu! {
         let source = SOURCE.replace("cudaupload", "cudaupload cuda-device-id=1");
         let error = error_of(&format!("{source} ! {} device-id=0 ! fakesink", with_model("trtdetect", "tensorrt", "yolo")));
         assert!(error.contains("device-id=0") && error.contains("GPU 1") && error.contains("set device-id=1"), "{error}");
-        // The remedy works.
+// The suggested remedy works.
         let running = Running::playing(&format!("{source} ! {} device-id=1 ! fakesink", with_model("trtdetect", "tensorrt", "yolo")));
         running.message(&[gst::MessageType::AsyncDone]);
     }
@@ -137,9 +137,9 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// A frame that can't be read is its own stream's error; the one that shares the batch goes on.
+/// An unreadable frame is an error of its own stream; the stream that shares the batch continues.
     fn a_bad_frame_disturbs_no_other_stream() {
-        // What is asked isn't how a kernel that TensorRT happens to choose rounds.
+// This doesn't test the rounding of whichever kernel TensorRT chooses.
         let detect = with_model("trtdetect", "tensorrt", "slow").replace("name=d", "precision=fp32");
         let stream = |k: usize, upload: &str| {
             format!("appsrc name=in{k} format=time ! {upload} {detect} name=d{k} batch-size=4 ! appsink name=out{k} sync=false ")
@@ -164,7 +164,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// Frames that go through system memory don't come back unnoticed.
+/// Frames don't pass through system memory unnoticed.
     fn a_hidden_download_is_an_error_that_names_element_and_remedy() {
         let detect = with_model("trtdetect", "tensorrt", "yolo");
         for (launch, name) in [
@@ -187,7 +187,7 @@ on_gpu! {
         let launch = format!("{SOURCE} ! trtdetect model={} ! fakesink", engine.display());
         let error = error_of(&launch);
         assert!(error.starts_with("TensorRT engine not found: ") && error.contains("gst-trt build"), "{error}");
-        // Built from the ONNX beside it where there is one.
+// Built from the ONNX beside it, if there is one.
         std::fs::copy(test_model("yolo"), engine.with_extension("onnx")).unwrap();
         let running = Running::playing(&launch);
         running.message(&[gst::MessageType::AsyncDone]);
@@ -196,7 +196,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// A model with one input too many, or without a head: as on the CPU.
+/// A model with one input too many, or without a head: as on the CPU.
     fn bad_models_are_refused_with_their_names() {
         for (model, word) in [("two-inputs", "2 inputs"), ("unknown-head", "known heads"), ("classify", "classify")] {
             let error = error_of(&around("tensorrt", &with_model("trtdetect", "tensorrt", model)));

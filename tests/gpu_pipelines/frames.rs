@@ -1,4 +1,4 @@
-//! Frames through an element on either backend, and what it found.
+//! Frames through an element on either backend, and their results.
 
 use crate::common::find;
 use crate::common::picture::{Picture, Tolerance, assert_found};
@@ -8,7 +8,7 @@ use gst_video::VideoFormat;
 use model::Detection;
 use std::path::Path;
 
-/// From RGBA in system memory to what a backend takes, and to what follows it.
+/// From RGBA in system memory to a backend's memory, and back.
 pub fn upload(backend: &str) -> &'static str {
     if backend == "cpu" { "identity" } else { "cudaupload" }
 }
@@ -22,7 +22,7 @@ pub fn with_file(element: &str, backend: &str, model: &Path) -> String {
     format!("{element} name=d backend={backend} model={}", model.display())
 }
 
-/// `in` and `out` around elements, with an upload where the backend wants it.
+/// `in` and `out` around elements, with an upload if the backend needs it.
 pub fn around(backend: &str, elements: &str) -> String {
     format!("appsrc name=in format=time ! {} ! {elements} ! appsink name=out sync=false", upload(backend))
 }
@@ -33,7 +33,7 @@ pub fn run(launch: &str, pictures: &[Picture]) -> (Vec<gst::Buffer>, Running) {
     let source = running.source("in");
     source.set_caps(Some(&caps(&pictures[0], VideoFormat::Rgba)));
     for (n, picture) in pictures.iter().enumerate() {
-        // Refused after an error, which `pull` shows.
+        // Refused after an error, which `pull` reports.
         if source.push_buffer(frame(picture, VideoFormat::Rgba, n)).is_err() {
             panic!("{}: {launch}", running.error());
         }
@@ -56,12 +56,12 @@ fn pull_or_panic(running: &Running, sink: &gst_app::AppSink) -> Option<gst::Buff
     pull(sink)
 }
 
-/// What `d` found in each picture.
+/// The results of `d` for each picture.
 pub fn objects(launch: &str, pictures: &[Picture]) -> Vec<Vec<Detection>> {
     run(launch, pictures).0.iter().map(|buffer| found_by(buffer, "d")).collect()
 }
 
-/// Asserts that both backends find the same in each picture, and something at all.
+/// Asserts that both backends find the same objects in each picture, and at least one.
 pub fn assert_same(what: &str, on_cpu: &[Vec<Detection>], on_gpu: &[Vec<Detection>], tolerance: Tolerance) {
     assert_eq!(on_cpu.len(), on_gpu.len(), "{what}");
     assert!(on_cpu.iter().any(|found| !found.is_empty()), "{what}: the CPU finds nothing");

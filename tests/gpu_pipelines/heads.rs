@@ -1,4 +1,4 @@
-//! Heads that several models' shapes have, as tests/cpu/heads.rs has them on the CPU.
+//! Heads with ambiguous shapes, as in tests/cpu/heads.rs for the CPU.
 
 use crate::common::find::test_model;
 use crate::common::models::{ultralytics, with_metadata};
@@ -17,7 +17,7 @@ fn squares() -> Picture {
     Picture::new(&[Square::new(Colour::Red, 2, 2, 255), Square::new(Colour::Green, 6, 4, 240)])
 }
 
-/// What opening the model fails with; an engine is built for it first.
+/// The error of opening the model; its engine is built first.
 fn refusal(element: &str, model: &Path, properties: &str) -> String {
     let running =
         Running::new(&format!("{SOURCE} ! {} {properties} ! fakesink", with_file(element, "tensorrt", model)));
@@ -60,7 +60,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// Nothing beyond 1 is handed on: the frame that shows it is the error.
+/// No confidence above 1 is passed on: a frame with one causes an error.
     fn a_confidence_beyond_1_is_an_error_when_it_comes() {
         let launch = around("tensorrt", &with_model("trtdetect", "tensorrt", "yolo-loud"));
         let dim = Picture::new(&[Square::new(Colour::Red, 2, 2, 60)]);
@@ -88,7 +88,7 @@ on_gpu! {
         let names: Vec<_> =
             record.objects[0].keypoints.as_ref().unwrap().layout.names.iter().map(|name| name.to_string()).collect();
         assert_eq!(names, ["a", "b", "c", "d", "e"]);
-        // A file that doesn't count its classes takes the labels that are given, and filters by all of them.
+// A file that doesn't state its number of classes accepts the given labels and filters by all of them.
         let labels = folder.path().join("labels.txt");
         let lines: String = (0..200).map(|n| format!("{}\n", if n == 1 { "vert".into() } else { format!("l{n}") })).collect();
         std::fs::write(&labels, lines).unwrap();

@@ -1,4 +1,4 @@
-//! Models are known by the content of all their files on the GPU too.
+//! Models are identified by the content of all their files on the GPU too.
 
 use crate::common::onnx::{Export, KERNEL};
 use crate::common::picture::{Tolerance, assert_found};
@@ -9,7 +9,7 @@ use gst::prelude::*;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Two folders, each with a model of one graph, whose weights beside it differ: the second takes red for blue.
+/// Two folders, each with a model of one graph, with different external weights: the second detects red as blue.
 fn pair(folder: &Path) -> [PathBuf; 2] {
     [("one", Export::yolo()), ("two", Export::yolo().swapped())].map(|(name, export)| {
         std::fs::create_dir(folder.join(name)).unwrap();
@@ -23,7 +23,7 @@ fn detect(model: &Path, folder: &Path) -> String {
     with_file("trtdetect", "tensorrt", model) + &format!(" engine-cache={}", folder.join("cache").display())
 }
 
-/// What comes out is what the model with these weights finds; the pipeline, which goes on.
+/// Checks the results of the model with these weights; returns the playing pipeline.
 #[track_caller]
 fn assert_finds(model: &Path, folder: &Path, swapped: bool) -> Running {
     let pictures = numbered(4);
@@ -39,7 +39,7 @@ fn assert_finds(model: &Path, folder: &Path, swapped: bool) -> Running {
 }
 
 on_gpu! {
-    /// At once: the first one's service is open while the second one opens.
+/// Concurrently: the first service is open while the second one opens.
     fn two_folders_with_one_graph_are_two_models() {
         let folder = tempfile::tempdir().unwrap();
         let [one, two] = pair(folder.path());
@@ -83,7 +83,7 @@ on_gpu! {
         std::fs::copy(one.with_file_name("weights.bin"), two.with_file_name("weights.bin")).unwrap();
         element.emit_by_name::<()>("reload-model", &[]);
         wait(second);
-        // A file beside it that is gone: said, and the model stays.
+// A deleted external file: reported, and the model stays.
         std::fs::remove_file(two.with_file_name("weights.bin")).unwrap();
         let third = service().unwrap();
         element.emit_by_name::<()>("reload-model", &[]);

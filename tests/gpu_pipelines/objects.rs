@@ -1,4 +1,4 @@
-//! What is found is what `backend=cpu` finds.
+//! Results equal those of `backend=cpu`.
 
 use crate::common::picture::{Colour, Picture, Square, Tolerance};
 use crate::common::running::{Running, found_by, pull};
@@ -6,8 +6,8 @@ use crate::common::standin;
 use crate::frames::{around, assert_same, numbered, objects, run, with_model};
 use crate::on_gpu;
 
-/// How near a GPU comes. Exponentials differ in their last bits, and the stand-in's FP16 is FP32; a real one's has 11 bits:
-/// at most 1/32 of a pixel of these pictures (seen on an H100: 6e-5 of the frame, and 2e-3 of a confidence).
+/// Tolerances of a GPU. Exponentials differ in their last bits, and the stand-in's FP16 is FP32; real FP16 has 11 bits: at
+/// most 1/32 of a pixel of these pictures (measured on an H100: 6e-5 of the frame, and 2e-3 of a confidence).
 fn near() -> Tolerance {
     match standin::is_this() {
         true => Tolerance { place: 1e-4, confidence: 1e-3 },
@@ -15,7 +15,7 @@ fn near() -> Tolerance {
     }
 }
 
-/// A picture that is resampled, with squares near its edges and over its middle.
+/// A picture that is resampled, with squares near its edges and across its centre.
 fn wide() -> Picture {
     let squares = [(Colour::Red, 1, 2, 250), (Colour::Green, 10, 4, 200), (Colour::Blue, 5, 3, 180)];
     Picture::sized(384, 216, &squares.map(|(colour, x, y, level)| Square::new(colour, x, y, level)))
@@ -60,7 +60,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// Thresholds, filters, sizes and regions travel with the frame.
+/// Thresholds, filters, sizes and regions belong to each frame.
     fn settings_of_the_frame_are_those_of_the_cpu() {
         for more in [
             "confidence=0.9",
@@ -86,7 +86,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// One tensor for detection and pose, made on the device.
+/// One tensor for detection and pose, created on the device.
     fn a_shared_tensor_gives_the_same() {
         let chain = |backend: &str| {
             let detect = with_model("trtdetect", backend, "yolo-coco");
@@ -103,7 +103,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// Each person that was found is looked at by itself.
+/// Each person that was found is processed separately.
     fn top_down_poses_are_what_the_cpu_finds() {
         let chain = |backend: &str| {
             let persons = with_model("trtdetect", backend, "yolo-coco").replace("name=d", "name=before");
@@ -117,7 +117,7 @@ on_gpu! {
     }
 }
 
-/// The name and values of the one output on a buffer.
+/// The name and values of the single output on a buffer.
 fn raw_output(buffer: &gst::Buffer) -> (String, Vec<f32>) {
     let meta = gst::meta::CustomMeta::from_buffer(buffer, "TrtOutputTensors").unwrap();
     let tensors = meta.structure().get::<gst::Array>("tensors").unwrap();
@@ -128,7 +128,7 @@ fn raw_output(buffer: &gst::Buffer) -> (String, Vec<f32>) {
 }
 
 on_gpu! {
-    /// Raw outputs are downloaded, and counted: nothing else is, but what is kept.
+/// Raw outputs are downloaded and counted; apart from them only the results are.
     fn raw_outputs_are_the_cpus_and_their_bytes_are_counted() {
         let tensors = |backend: &str| {
             let detect = with_model("trtdetect", backend, "yolo") + " precision=PRECISION output-tensors=true";
@@ -145,7 +145,7 @@ on_gpu! {
             let near = cpu.iter().zip(gpu).all(|(a, b)| (a - b).abs() <= 1e-3 * a.abs().max(1.0));
             assert!(near && (name, cpu.len()) == (other, gpu.len()) && cpu.len() == 7 * 126);
         }
-        // [7, 126] of f32 a frame, and some objects.
+// [7, 126] of f32 per frame, and some objects.
         let raw = 3 * 7 * 126 * 4;
         let to_host = to_host.unwrap();
         assert!(to_host > raw && to_host < raw + 3 * 1024, "{to_host}");
@@ -153,7 +153,7 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// Without raw outputs only what is kept crosses the bus.
+/// Without raw outputs only the results cross the bus.
     fn few_bytes_cross_the_bus() {
         let (_, running) = run(&around("tensorrt", &with_model("trtdetect", "tensorrt", "yolo")), &numbered(10));
         let stats = running.stats("d");
@@ -165,9 +165,9 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// Streams of two pipelines form common batches, and each gets what is its own.
+/// Streams of two pipelines share batches, and each gets its own results.
     fn streams_share_a_service_and_its_batches() {
-        // What is asked isn't how a kernel that TensorRT happens to choose rounds.
+// This doesn't test the rounding of whichever kernel TensorRT chooses.
         let detect = with_model("trtdetect", "tensorrt", "slow").replace("name=d", "precision=fp32");
         let stream = |k: usize| {
             format!(
@@ -179,7 +179,7 @@ on_gpu! {
             [[0, 1], [2, 3]].map(|pair| Running::playing(&pair.map(stream).concat())).into_iter().collect();
         let pipeline = |k: usize| &running[k / 2];
         const FRAMES: usize = 12;
-        // Each stream has pictures of its own.
+// Each stream has different pictures.
         let shown = |k: usize, n: usize| Picture::numbered(7 * k + n);
         for k in 0..4 {
             let source = pipeline(k).source(&format!("in{k}"));

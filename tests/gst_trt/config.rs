@@ -53,7 +53,7 @@ fn everything(output: &Output) -> String {
     stdout(output) + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// The guide's file with other cameras.
+/// The guide's file with different cameras.
 fn guide(cameras: &str) -> String {
     let text = std::fs::read_to_string(find::root().join("tests/configs/guide/config.json")).unwrap();
     let start = text.find("'rtsp://").unwrap();
@@ -130,7 +130,7 @@ fn the_cpu_pipeline_is_checked_with_its_own_parts() {
     assert!(street["found"].as_str().unwrap().ends_with("H.264, 640×272, 25 frames/s, 8 bit"), "{street}");
     assert_eq!(check_of(&report, "camera street: decoder")["found"], "avdec_h264");
     assert_eq!(check_of(&report, "ONNX Runtime")["verdict"], "ok");
-    // Nothing listens there: known in a moment, and no reason not to run.
+    // Nothing listens there: detected at once, and no reason not to run.
     let gone = check_of(&report, "camera 127.0.0.1-a");
     assert_eq!(gone["verdict"], "limited", "{gone}");
 
@@ -227,7 +227,7 @@ fn engines_are_built_to_the_guides_paths_and_checked() {
     assert_eq!(engine(&check(&[], &[]))["verdict"], "ok");
 }
 
-/// NVDEC that decodes nothing: the stand-in's.
+/// NVDEC that decodes nothing: that of the stand-in.
 #[test]
 fn a_codec_that_the_gpu_lacks_is_the_guides_error() {
     let (Some(standin), Some(clip)) = (Standin::new(), find::media("bikes.mp4")) else { return };
@@ -240,7 +240,7 @@ fn a_codec_that_the_gpu_lacks_is_the_guides_error() {
     assert!(
         nvdec["found"].as_str().unwrap().starts_with("NVDEC initialization failed: this GPU decodes H.264 not at all")
     );
-    // Decoded on the CPU it needs the way up.
+    // Frames decoded on the CPU need an upload.
     let software = [
         "check",
         "--json",
@@ -256,7 +256,7 @@ fn a_codec_that_the_gpu_lacks_is_the_guides_error() {
     check_of(&report, "upload to the GPU");
 }
 
-/// A real TensorRT, which needs no GPU when it's told for which.
+/// A real TensorRT, which needs no GPU if it is told the target.
 #[test]
 fn tensorrt_rtx_builds_what_a_file_names() {
     let Some(library) = rtx() else { return };
@@ -274,7 +274,7 @@ fn tensorrt_rtx_builds_what_a_file_names() {
     assert!(names.iter().any(|name| name.starts_with("yolo12m-") && name.ends_with(".engine")), "{names:?}");
 }
 
-/// Real RTSP servers say what they send; one whose path is wrong says that.
+/// Real RTSP servers report what they send; one with a wrong path reports that.
 #[test]
 fn rtsp_cameras_are_asked() {
     if !find::onnx_runtime() {
@@ -303,7 +303,7 @@ fn rtsp_cameras_are_asked() {
     assert_eq!(report["ok"], true, "a camera may be off: {report:#}");
 }
 
-/// Models that can't run, and what check and run say of each.
+/// Models that can't run, and the reports of check and run about each.
 fn models_that_cannot_run(folder: &Path) -> Vec<(&'static str, String, &'static str)> {
     let model = |name: &str| find::test_model(name).display().to_string();
     let file = |name: &str, content: &[u8]| {
@@ -335,7 +335,7 @@ fn models_that_cannot_run(folder: &Path) -> Vec<(&'static str, String, &'static 
     ]
 }
 
-/// A configuration with one model, the other being off.
+/// A configuration with one model; the other one is disabled.
 fn only(role: &str, model: &str, more: &str) -> String {
     let other = if role == "POSE" { "DETECTION" } else { "POSE" };
     format!(
@@ -344,7 +344,7 @@ fn only(role: &str, model: &str, more: &str) -> String {
     )
 }
 
-/// `check` opens models, and says of each what `run` says.
+/// `check` opens models, and reports the same as `run`.
 #[test]
 fn models_that_cannot_run_are_told_by_check_as_by_run() {
     if !find::onnx_runtime() {
@@ -367,7 +367,7 @@ fn models_that_cannot_run_are_told_by_check_as_by_run() {
         let text = folder.plain(&with(&["check", "--no-probe", "--config", "config.json"]));
         assert!(stdout(&text).lines().last().unwrap().contains("can't run here"), "{}", stdout(&text));
     }
-    // What can is told too, once for all cameras.
+    // Models that can run are reported too, once for all cameras.
     let model = find::test_model("yolo").display().to_string();
     std::fs::write(
         folder.path().join("config.json"),
@@ -386,7 +386,7 @@ fn models_that_cannot_run_are_told_by_check_as_by_run() {
     assert_eq!(models.count(), 1, "{report:#}");
 }
 
-/// The same on the GPU pipeline, where no engine is built for it.
+/// The same on the GPU pipeline, for which no engine is built.
 #[test]
 fn models_are_checked_for_the_gpu_without_an_engine() {
     let Some(standin) = Standin::new() else { return };
@@ -413,7 +413,7 @@ fn models_are_checked_for_the_gpu_without_an_engine() {
     assert!(!folder.path().join("models/engines").exists(), "nothing is built");
 }
 
-/// Labels that no model has: by `check` as at the start.
+/// Labels that no model has, in `check` as at the start.
 #[test]
 fn labels_that_no_model_has_are_told() {
     if !find::onnx_runtime() {
@@ -478,7 +478,7 @@ fn labels_that_no_model_has_are_told() {
         let rule = format!("{label:?} is none of the model's 3 classes (red, cup, small, red); {remedy}");
         assert!(text.lines().any(|line| line.starts_with("error: ") && line.contains(&rule)), "{rule}: {text}");
     }
-    // At the start, before anything else is said.
+    // At the start, before any other message.
     let mut started = Command::new(tool());
     started.args(["run", "--config", "config.json", "--set", "models.DETECTION.CLASSES=[\"Red\"]"]).args(ROLLBACK);
     let run = folder.run(started, &[]);

@@ -1,4 +1,4 @@
-//! The tool `gst-trt`, as a process.
+//! The `gst-trt` tool as a process.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! The migration guide's whole procedure, step by step, by the script that also runs on a GPU machine.
+//! The migration guide's complete procedure, run by the script that also runs on a GPU machine.
 
 use crate::common::find;
 use crate::common::running::start;
@@ -6,7 +6,7 @@ use crate::common::standin::Standin;
 use serde_json::Value;
 use std::process::Command;
 
-/// On the stand-in GPU, with made pictures: it decodes nothing.
+/// On the stand-in GPU with test patterns, because it has no decoder.
 #[test]
 fn the_guides_procedure_from_check_to_rollback() {
     let Some(standin) = Standin::new().filter(|_| start()) else { return };
@@ -20,7 +20,7 @@ fn the_guides_procedure_from_check_to_rollback() {
     script.arg(find::root().join("tests/migration/migrate.sh")).args(["3", "test:smpte", "test:ball", "test:snow"]);
     standin.set_environment(&mut script);
     script.current_dir(folder.path()).env("GST_TRT", env!("CARGO_BIN_EXE_gst-trt"));
-    // Where `gst-trt monitor` looks: nowhere else's.
+    // `gst-trt monitor` looks only here.
     script.env("XDG_RUNTIME_DIR", folder.path());
     let output = script.output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -33,7 +33,7 @@ fn the_guides_procedure_from_check_to_rollback() {
     let samples: Vec<Value> = read("monitor.json").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(samples.len(), 3);
     assert!(samples.iter().all(|sample| sample["cameras"].as_array().unwrap().len() == 3), "{samples:#?}");
-    // Of the rollback: what came before it was removed.
+    // From the rollback: earlier output was removed.
     let line: Value = serde_json::from_str(read("camera-3.jsonl").lines().next().unwrap()).unwrap();
     assert_eq!(line["stream"], "camera-3");
 }

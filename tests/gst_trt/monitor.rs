@@ -1,4 +1,4 @@
-//! `gst-trt monitor`: beside a running system, and without one.
+//! `gst-trt monitor` with a running system, and without one.
 
 use gsttensorrt::monitor::{Meter, Options, Sample, Watch, socket};
 use std::io::{BufRead, BufReader};
@@ -82,7 +82,7 @@ fn which_one_is_asked_for() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && text.contains(&pid), "{text}");
 
-    // A second one, as far as its socket tells.
+    // A second running system, as far as its socket tells.
     let second = socket::path(&runtime.path().join("gst-tensorrt"), 4_000_000);
     let _listener = std::os::unix::net::UnixListener::bind(second).unwrap();
     let output = monitor(runtime.path(), &[]).output().unwrap();

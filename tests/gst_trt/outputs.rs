@@ -1,5 +1,5 @@
-//! Outputs of `gst-trt run` that fail: each is told of, counted and tried again alone, and files are followed when they are
-//! rotated.
+//! Failing outputs of `gst-trt run`: each is reported, counted and retried independently, and rotated files are
+//! reopened.
 
 use crate::common::operator::Operator;
 use crate::common::outputs::{
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// One camera for each way in which an output can fail from the start; each has a good file beside it.
+/// One camera for each way in which an output can fail from the start; each also has a working file.
 #[test]
 fn an_output_that_fails_takes_no_other_down() {
     crate::common::running::start();
@@ -76,7 +76,7 @@ fn an_output_that_fails_takes_no_other_down() {
     for camera in running.cameras() {
         assert_eq!((camera.state, camera.reconnects), (CameraState::Playing, 0), "{camera:?}: {:#?}", running.lines());
     }
-    // What can be mended works then.
+    // Outputs that can be repaired then work.
     std::fs::create_dir(path("gone")).unwrap();
     std::fs::remove_dir(path("folder")).unwrap();
     std::fs::remove_file(path("pictures")).unwrap();
@@ -103,7 +103,7 @@ fn an_output_that_fails_takes_no_other_down() {
     assert_eq!((full.stat("lines"), full.stat("dropped")), (0, made));
 }
 
-/// What the monitor shows, with what is left at the end.
+/// The monitor's figures, including those left at the end.
 #[test]
 fn what_an_output_loses_is_counted_for_its_camera() {
     crate::common::running::start();
@@ -111,7 +111,7 @@ fn what_an_output_loses_is_counted_for_its_camera() {
     let setups = cameras(&["door"], |_| json!({ "JSON_LINES": [reader.path(), "/dev/full"] }));
     let running = Supervised::start(setups);
     running.wait_for_pictures("door", 25, 30 * SECOND);
-    // 256 lines wait.
+    // 256 lines are queued.
     running.wait_for("drops", 30 * SECOND, || running.cameras()[0].lines_dropped > 0);
     let dropped = running.cameras()[0].lines_dropped;
     let made = running.count("door") as u64;
@@ -150,13 +150,13 @@ fn files_are_followed_when_they_are_rotated() {
     let (mut door, mut yard) = (String::new(), String::new());
     wait(&operator, "door.jsonl");
     wait(&operator, "yard.jsonl");
-    // As logrotate does: moved, then told of.
+    // As logrotate does: moved, then a signal.
     std::fs::rename(logs.join("door.jsonl"), logs.join("door.jsonl.1")).unwrap();
     operator.signal("HUP");
     wait(&operator, "door.jsonl");
     operator.wait_for_line("read again");
     door += &text("door.jsonl.1");
-    // Again, with an empty file in its place.
+    // Again, with an empty file created in its place.
     std::fs::rename(logs.join("door.jsonl"), logs.join("door.jsonl.1")).unwrap();
     std::fs::File::create(logs.join("door.jsonl")).unwrap();
     operator.signal("HUP");
@@ -166,7 +166,7 @@ fn files_are_followed_when_they_are_rotated() {
     std::fs::rename(logs.join("yard.jsonl"), logs.join("yard.jsonl.1")).unwrap();
     wait(&operator, "yard.jsonl");
     yard += &text("yard.jsonl.1");
-    // The folder, with both.
+    // The folder with both files.
     std::fs::rename(&logs, operator.path("moved")).unwrap();
     operator.wait_for_line("create its folder first");
     std::fs::create_dir(&logs).unwrap();
@@ -183,7 +183,7 @@ fn files_are_followed_when_they_are_rotated() {
         assert_eq!(numbers(&text), of.collect::<Vec<_>>(), "{camera}");
         assert!(!text.contains('\0'));
     }
-    // Deleted, nothing of it stays open.
+    // After deletion no file stays open.
     operator.run(&[]);
     wait(&operator, "door.jsonl");
     std::fs::remove_file(logs.join("door.jsonl")).unwrap();
@@ -198,7 +198,7 @@ fn is_deleted(file: &FDTarget) -> bool {
     matches!(file, FDTarget::Path(path) if path.to_string_lossy().contains("door.jsonl (deleted)"))
 }
 
-/// A few steps of what `soak_outputs` does for minutes.
+/// A few steps of the test that `soak_outputs` runs for minutes.
 #[test]
 fn outputs_fail_by_chance() {
     run_with_failures(7, 7, 2 * SECOND);

@@ -1,4 +1,4 @@
-//! SIGHUP, and files whose content has changed under the same name: the new content counts, or an error says why not.
+//! SIGHUP, and files whose content changes under the same name: the new content is used, or an error says why not.
 
 use crate::common::onnx::{Export, KERNEL};
 use crate::common::operator::Operator;
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 const NEW: [&str; 3] = ["new red", "new green", "new blue"];
 
-/// Two cameras: `door` has the model that is changed, `yard` another one.
+/// Two cameras: `door` has the model that changes, `yard` another one.
 struct Site {
     operator: Operator,
 }
 
 impl Site {
-    /// With this in `DETECTION` beside the model.
+    /// With these settings in `DETECTION` beside the model.
     fn new(export: &Export, more: &[(&str, &str)]) -> Option<Self> {
         if !start() {
             return None;
@@ -72,7 +72,7 @@ impl Site {
         self.operator.said().iter().filter(|line| line.contains(text)).count()
     }
 
-    /// Has the file read again, and waits until that was said.
+    /// Triggers a reading of the file, and waits until it is reported.
     #[track_caller]
     fn reload(&self) {
         let before = self.said("read again");
@@ -80,7 +80,7 @@ impl Site {
         self.operator.wait_for("reading", || self.said("read again") > before);
     }
 
-    /// `door` goes on, with what it had.
+    /// `door` continues with its current model.
     #[track_caller]
     fn goes_on(&self, with: &[&str]) {
         let lines = self.operator.lines("door");
@@ -88,7 +88,7 @@ impl Site {
         assert_eq!(self.labels(), with);
     }
 
-    /// The other camera was left alone, and neither has started anew.
+    /// The other camera was not touched, and neither was restarted.
     #[track_caller]
     fn end(mut self) {
         let said = self.operator.said();
@@ -110,14 +110,14 @@ fn labels_that_have_changed_count() {
     write_labels(&site.path("labels.txt"), &["d", "e", "f"]);
     site.reload();
     site.operator.wait_for("new labels", || !site.labels().is_empty() && site.labels()[0] == "d");
-    // Too few of them.
+    // Too few labels.
     write_labels(&site.path("labels.txt"), &["one"]);
     site.operator.signal("HUP");
     site.operator.wait_for_line("wasn't applied");
     site.operator.wait_for_line("labels.txt: the labels file has 1 names, the model has 3 classes");
     let as_before: Vec<_> = known.iter().map(|label| ["d", "e", "f"][(label.as_bytes()[0] - b'a') as usize]).collect();
     site.goes_on(&as_before);
-    // And what is put right counts.
+    // A correction takes effect.
     write_labels(&site.path("labels.txt"), &["g", "h", "i"]);
     site.reload();
     site.operator.wait_for("labels put right", || !site.labels().is_empty() && site.labels()[0] == "g");
@@ -155,7 +155,7 @@ fn weights_beside_a_model_that_have_changed_count() {
         let now = site.objects();
         now.len() == before.len() && now != before
     });
-    // Gone: said each time, and the old ones stay.
+    // Deleted: reported each time, and the current models stay.
     std::fs::remove_file(site.path("weights.bin")).unwrap();
     let labels = site.labels();
     for time in 1..=2 {
@@ -186,7 +186,7 @@ fn a_model_that_is_broken_or_gone_is_said_and_the_old_one_stays() {
     // The rest of the same message.
     site.operator.wait_for_line("there is no file");
     site.goes_on(&labels);
-    // As it was: nothing has to be done.
+    // Restored: nothing has to be done.
     Export::yolo().write(&site.path("m.onnx"));
     site.reload();
     site.goes_on(&labels);
@@ -204,7 +204,7 @@ fn what_has_not_changed_is_left_alone() {
     let text = std::fs::read_to_string(site.path("config.json")).unwrap();
     std::fs::write(site.path("config.json"), text + "\n").unwrap();
     site.operator.wait_for("reading", || site.said("read again") == 3);
-    // Written anew, with the same content.
+    // Rewritten with the same content.
     Export::yolo().write(&site.path("m.onnx"));
     site.reload();
     site.goes_on(&site.labels().iter().map(String::as_str).collect::<Vec<_>>());
@@ -214,7 +214,7 @@ fn what_has_not_changed_is_left_alone() {
     site.end();
 }
 
-/// Certificates are read when a connection begins: their cameras start anew, unless they couldn't.
+/// Certificates are read when a connection begins: their cameras restart, unless the files can't be read.
 #[test]
 fn certificates_that_have_changed_count() {
     if !start() {
@@ -225,7 +225,7 @@ fn certificates_that_have_changed_count() {
     std::fs::write(operator.path("ca.pem"), certificate()).unwrap();
     let camera = |name: &str, pattern: &str| json!({ "NAME": name, "URL": format!("test:{pattern}") });
     let mut door = camera("door", "smpte");
-    // There's no broker: the lines of the file are what is looked at.
+    // There is no broker: the test reads the lines in the file.
     door["OUTPUTS"] = json!({ "MQTT": { "URL": "mqtts://localhost:9", "CA_FILE": "ca.pem" } });
     operator.write(&json!({
         "processing": { "USE_UNIFIED_GPU_PIPELINE": false, "FORCE_GPU_ONLY": false },

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A configuration of the migration guide with small models, after its rollback.
+/// A configuration of the migration guide with small models, after the rollback.
 fn config(cameras: &[Value]) -> Value {
     let model = |name: &str| find::test_model(name).to_str().unwrap().to_owned();
     json!({
@@ -48,7 +48,7 @@ fn test_picture(name: &str) -> Value {
     json!({ "NAME": name, "URL": "test:smpte", "WIDTH": 320, "HEIGHT": 240, "FPS": 25 })
 }
 
-/// Whole lines of JSON, of these cameras and no other; each camera's frames without a gap.
+/// Checks complete JSON lines of exactly these cameras; each camera's frames have no gap.
 #[track_caller]
 fn check_lines(text: &str, cameras: &[&str]) {
     assert!(text.ends_with('\n'), "the last line is whole");
@@ -114,7 +114,7 @@ fn cameras_follow_the_file_and_sighup() {
     operator.run(&["--set", "outputs.JSON_LINES=[\"{camera}.jsonl\"]"]);
     operator.wait_for("lines", || operator.lines("one") > 5);
 
-    // Replaced by another file of its name.
+    // Replaced by another file with its name.
     operator.write(&config(&[test_picture("one"), test_picture("two")]));
     operator.wait_for("lines of another camera", || operator.lines("two") > 5);
 
@@ -131,7 +131,7 @@ fn cameras_follow_the_file_and_sighup() {
     let two = operator.lines("two");
     operator.wait_for("more lines", || operator.lines("two") > two + 5);
 
-    // And what has changed nothing is read on request.
+    // SIGHUP reads an unchanged file too.
     let before = operator.said().iter().filter(|line| line.contains("wasn't applied")).count();
     operator.signal("HUP");
     operator
@@ -278,14 +278,14 @@ fn the_unified_pipeline_runs_on_the_standin() {
     check_lines(&operator.stop(), &["door", "yard"]);
 }
 
-/// What comes before the engine is there would be decoded to be thrown away, and a file would run ahead of the clock.
+/// Frames that arrive before the engine is ready would be decoded and dropped, and a file would run ahead of the clock.
 #[test]
 fn a_camera_comes_once_its_engines_are_built() {
     let Some(standin) = Standin::new().filter(|_| start()) else { return };
     let mut operator = Operator::new();
     crate::common::barcode::write_mp4(Codec::H264, 30, &operator.path("clip.mp4"));
     let mut config = unified(&[json!({ "NAME": "file", "URL": operator.path("clip.mp4").to_str().unwrap() })]);
-    // There are no decoders on it.
+    // The stand-in has no decoders.
     config["processing"]["ENABLE_NVDEC"] = false.into();
     config["processing"]["FORCE_GPU_ONLY"] = false.into();
     operator.write(&config);
@@ -318,11 +318,11 @@ fn an_engine_that_is_of_no_use_ends_the_run() {
     assert!(said.iter().any(|line| line.contains("door: failed: ") && line.contains("unknown-head")), "{said:#?}");
 }
 
-/// A sticky error of the GPU: the process ends soon, with the first cause, for its supervisor to start it again.
+/// After a sticky GPU error the process soon ends with the original cause, so that its service manager restarts it.
 #[test]
 fn a_gpu_that_fails_ends_the_run() {
     let Some(standin) = Standin::new().filter(|_| start()) else { return };
-    // An illegal address, in a batch of ours or in a copy to the GPU, which is GStreamer's: then frames only cease to come.
+    // An illegal address in one of our batches, or in GStreamer's copy to the GPU, after which frames merely stop arriving.
     for failure in ["graph=100:700", "copy=100:700"] {
         let mut operator = Operator::new();
         operator.write(&unified(&[test_picture("door"), test_picture("yard")]));

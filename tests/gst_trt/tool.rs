@@ -1,4 +1,4 @@
-//! The tool `gst-trt`, as a user runs it.
+//! The `gst-trt` tool as a user runs it.
 
 use crate::common::find;
 use crate::common::rtx::rtx;
@@ -16,7 +16,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// `build` for a GPU that isn't there.
+/// `build` for a GPU that isn't present.
 fn build(library: &Path, cache: &Path, model: &Path) -> Command {
     let mut command = tool(&["build", "--compute-capability", "8.6"]);
     command.arg("--library").arg(library).arg("--engine-cache").arg(cache).arg(model);
@@ -93,7 +93,7 @@ fn an_engine_goes_where_it_is_asked_to_and_the_cache_is_listed_and_cleared() {
     let (cache, engine) = (folder.path().join("cache"), folder.path().join("out/yolo.engine"));
     let output = build(&library, &cache, &find::test_model("yolo")).arg("-o").arg(&engine).output().unwrap();
     succeeded(&output);
-    // No terminal: lines.
+    // Without a terminal it prints lines.
     assert!(text(&output.stderr).contains("yolo.onnx: 100 %"), "{}", text(&output.stderr));
     let record: serde_json::Value =
         serde_json::from_slice(&std::fs::read(engine.with_extension("json")).unwrap()).unwrap();
@@ -113,7 +113,7 @@ fn an_interrupted_build_leaves_nothing() {
     let (Some(library), Some(model)) = (library(), find::real_model("yolov12n")) else { return };
     let cache = tempfile::tempdir().unwrap();
     let mut child = build(&library, cache.path(), &model).stderr(Stdio::piped()).spawn().unwrap();
-    // Under way once the lock is there.
+    // The build is in progress once the lock exists.
     let start = Instant::now();
     while !cache.path().join("build.lock").exists() && start.elapsed() < Duration::from_secs(30) {
         std::thread::sleep(Duration::from_millis(20));
@@ -127,7 +127,7 @@ fn an_interrupted_build_leaves_nothing() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// A short run on the CPU: every kind of row that it has, with figures that can be.
+/// A short run on the CPU with every kind of row that it has, and plausible figures.
 #[test]
 fn bench_measures_and_reports() {
     let (Some(clip), true) = (find::media("bikes.mp4"), find::onnx_runtime()) else { return };
@@ -162,7 +162,7 @@ fn bench_measures_and_reports() {
             let latency = &row["latency"];
             let (p50, p99) = (number(&latency["p50"]), number(&latency["p99"]));
             assert!(0.0 < p50 && p50 <= p99 && p99 < 1000.0, "{row}");
-            // The clip's 25, as far as a machine that is busy gets to it.
+            // The clip's 25 frames/s, if a busy machine reaches them.
             let rate = number(&row["fps"]) / number(&row["streams"]);
             assert!((5.0..=31.0).contains(&rate), "{row}");
         }

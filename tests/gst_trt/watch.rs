@@ -1,4 +1,4 @@
-//! `gst-trt run` watched from inside and outside: --monitor, --metrics, --profile, gst-trt monitor.
+//! Monitoring `gst-trt run` from inside and outside: --monitor, --metrics, --profile, gst-trt monitor.
 
 use crate::common::find;
 use crate::common::running::start;
@@ -13,14 +13,14 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// `gst-trt` with a runtime folder of the test's own.
+/// `gst-trt` with the test's own runtime folder.
 fn tool(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gst-trt"));
     command.args(arguments).current_dir(folder).env("XDG_RUNTIME_DIR", folder).stdin(Stdio::null());
     command
 }
 
-/// Two test pictures on the CPU; their lines go into a file.
+/// Two test patterns on the CPU; their lines go to a file.
 fn write_config(folder: &Path) {
     let camera = |name: &str| json!({ "NAME": name, "URL": "test:smpte", "WIDTH": 160, "HEIGHT": 120, "FPS": 10 });
     let model = find::test_model("yolo").display().to_string();
@@ -34,7 +34,7 @@ fn write_config(folder: &Path) {
     std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
 }
 
-/// Ends with the test.
+/// Stops with the test.
 struct Process(Child);
 
 impl Drop for Process {
@@ -72,7 +72,7 @@ fn a_run_is_watched_in_every_way() {
         Process(tool(folder.path(), &arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
     let (printed, said) = (lines(run.0.stdout.take().unwrap()), lines(run.0.stderr.take().unwrap()));
 
-    // From inside, on standard output, since the objects go into a file.
+    // From inside, on standard output, since the objects go to a file.
     let playing = |sample: &Sample| {
         sample.cameras.len() == 2 && sample.cameras.iter().all(|row| row.fps > 5.0 && row.camera.frames > 5)
     };
@@ -121,7 +121,7 @@ fn a_run_is_watched_in_every_way() {
     assert!(profile["threads"].as_array().unwrap().len() > 1);
     let table: Vec<_> = said.iter().collect();
     assert!(table.iter().any(|line| line.contains("THREADS")), "{table:?}");
-    // The socket is gone with the process.
+    // The socket is removed with the process.
     let monitor = tool(folder.path(), &["monitor", "--count", "1", "--every", "0.1"]).output().unwrap();
     assert!(String::from_utf8_lossy(&monitor.stderr).contains("no gst-trt run"));
 }

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The migration guide's whole procedure, as an operator goes through it: backup, check, build, check again, one camera,
+# The migration guide's complete procedure, as an operator follows it: backup, check, build, check again, one camera,
 # several, monitor, rollback. In the current folder, with the guide's models in models/.
 #
 #   migrate.sh SECONDS CAMERA...
 #
-# SECONDS: how long the monitor watches. CAMERA: at least two, each as `URL` has it.
-# GST_TRT: the program. CPU_LIMIT: the machine's CPU that the monitor may show at most, percent.
+# SECONDS: how long the monitor runs. CAMERA: at least two, each in the form of `URL`.
+# GST_TRT: the program. CPU_LIMIT: maximum CPU of the machine that the monitor may show, percent.
 set -euo pipefail
 GST_TRT=${GST_TRT:-gst-trt}
 watch=$1
@@ -19,8 +19,8 @@ fail() {
   exit 1
 }
 
-# config UNIFIED CAMERA...: the guide's configuration in config.json, written beside and renamed, as editors do. Of models
-# with random weights only so many objects are kept as a busy street shows.
+# config UNIFIED CAMERA...: the guide's configuration in config.json, written to a new file and renamed, as editors do. For
+# models with random weights only as many objects are kept as a busy street shows.
 config() {
   local unified=$1 legacy cameras="" url number=0
   shift
@@ -63,7 +63,7 @@ lines() {
   if [[ -e camera-$1.jsonl ]]; then wc -l <"camera-$1.jsonl"; else echo 0; fi
 }
 
-# frames_of COUNT LIMIT: each of the first COUNT cameras puts out more than it has now, within LIMIT seconds.
+# frames_of COUNT LIMIT: waits until each of the first COUNT cameras has output more frames than now, for at most LIMIT seconds.
 frames_of() {
   local number before start=$SECONDS
   for ((number = 1; number <= $1; number++)); do
@@ -81,7 +81,7 @@ start() {
   process=$!
 }
 
-# SIGTERM: status 0 in under 5 s, and every line whole.
+# SIGTERM: exit status 0 within 5 s, and only complete lines.
 stop() {
   local start=${EPOCHREALTIME/./} code=0 file
   kill -TERM "$process"
@@ -91,7 +91,7 @@ stop() {
   [[ $code == 0 ]] || fail "SIGTERM ended it with $code"
   ((took < 5000)) || fail "SIGTERM took $took ms"
   for file in camera-*.jsonl; do
-    # The shell takes a newline at the end away.
+    # The shell removes a trailing newline.
     [[ -z $(tail -c 1 "$file") ]] || fail "the last line of $file isn't whole"
     ! grep -qv '^{.*}$' "$file" || fail "a line of $file isn't whole"
   done

@@ -29,16 +29,16 @@ NANODET_STD = np.array([57.375, 57.12, 58.395])
 
 README = """# Models for the tests
 
-Made by `make.py`; `make.py --check` proves it. A few KB each, with answers one can compute.
+The files are made by `make.py`; `make.py --check` verifies them. They have a few KB each, with results that can be computed.
 
 - The input is 96 × 64 pixels (width × height), cut into 12 × 8 cells of 8 pixels.
 - Class 0 is red, 1 green, 2 blue. A cell's score for red is the mean of `R - G/2 - B/2` over its pixels, clamped to
   0–255 and divided by 255; green and blue likewise. So a cell filled with (200, 0, 0) is class 0 with confidence
   200/255, and black, grey and white cells are nothing.
 - An object's box is its cell: column 3, row 4 is the box from (24, 32) to (32, 40) in the network's pixels.
-- The YOLO heads that leave overlapping boxes to NMS have anchors for strides 8, 16 and 32, as real ones. Stride 8 finds
-  the squares; the others find those in columns and rows that are multiples of 2 and 4 once more: 1 and 2 pixels to the
-  right, with a half and a quarter of the confidence. One object a cell is left after NMS.
+- The YOLO heads that leave overlapping boxes to NMS have anchors for strides 8, 16 and 32, like real ones. Stride 8 finds
+  the squares; the other strides find those in columns and rows that are multiples of 2 and 4 again: 1 and 2 pixels to the
+  right, with a half and a quarter of the confidence. After NMS one object per cell is left.
 - Pose: a red cell is a person. Keypoint k = 0…16 lies at x = left + 8·(k + 1)/20, y = top + 8·(k + 2)/20, with the
   person's confidence times (20 - k)/20.
 

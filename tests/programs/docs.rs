@@ -1,13 +1,13 @@
-//! What README.md, CONTRIBUTING.md and pipelines/ tell people to run, run as it stands there; only the clip ends early.
+//! Runs the commands in README.md, CONTRIBUTING.md and pipelines/ as written; only the clip ends early.
 
 use crate::common::find;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Frames of the clip that are decoded.
+/// Limits the number of decoded frames of the clip.
 const FRAMES: &str = "avdec_h264 ! identity eos-after=6";
 
-/// Lines of the blocks marked `sh`.
+/// Lines of the code blocks marked `sh`.
 fn commands(file: &str) -> Vec<String> {
     let text = std::fs::read_to_string(find::root().join(file)).unwrap();
     let mut inside = false;
@@ -23,7 +23,7 @@ fn commands(file: &str) -> Vec<String> {
     commands
 }
 
-/// A program that finds the plugin of this build, in a folder of its own.
+/// A program that finds the plugin of this build, copied to `folder`.
 fn with_plugin(program: &str, folder: &Path) -> Command {
     let plugin = std::env::current_exe().unwrap().with_file_name("libgsttensorrt.so");
     std::fs::create_dir(folder.join("plugin")).unwrap();
@@ -33,7 +33,7 @@ fn with_plugin(program: &str, folder: &Path) -> Command {
     command
 }
 
-/// Runs a shell line with the plugin of this build, from a folder in which the repository's folders can be seen.
+/// Runs a shell line with the plugin of this build, in a folder that links to the repository's folders.
 fn run(line: &str) -> Output {
     let folder = tempfile::tempdir().unwrap();
     for entry in ["models", "media", "pipelines", "tests"] {
@@ -49,7 +49,7 @@ fn run(line: &str) -> Output {
     output
 }
 
-/// Whether all that the line names is there; else says what isn't.
+/// True if every file that the line names exists; else reports the missing ones.
 fn runnable(line: &str) -> bool {
     let files = line.split([' ', '=']).filter(|w| w.starts_with("models/") || w.starts_with("media/"));
     let missing: Vec<_> = files.filter(|f| !f.ends_with("annotated.mp4") && !find::root().join(f).exists()).collect();
@@ -59,7 +59,7 @@ fn runnable(line: &str) -> bool {
     missing.is_empty() && find::onnx_runtime()
 }
 
-/// A `cargo` line names something that exists.
+/// Checks that a `cargo` line names something that exists.
 fn check_cargo(line: &str) {
     let words: Vec<_> = line.split(' ').collect();
     match words[1..] {
@@ -119,7 +119,7 @@ fn cpu_pipelines() {
         if !name.starts_with("cpu-") || !runnable(&text.replace(['\n', '!'], " ")) {
             continue;
         }
-        // As documented, but for the clip's length and the output's place.
+        // As documented, except for the clip's length and the output's path.
         let text = text.replace("avdec_h264", FRAMES).replace("location=media/annotated.mp4", "location=annotated.mp4");
         let line = format!("gst-launch-1.0 -q $(cat <<'X'\n{text}\nX\n)");
         let output = run(&line);
@@ -135,7 +135,7 @@ fn cpu_pipelines() {
     assert!(seen >= 4 || !find::onnx_runtime(), "only {seen} pipelines were run");
 }
 
-/// The elements that GPU launch strings name exist here too, and say what is missing.
+/// The elements in GPU launch strings exist here too, and report what is missing.
 #[test]
 fn without_a_gpu_the_error_names_what_is_missing() {
     if Path::new("/dev/nvidia0").exists() {

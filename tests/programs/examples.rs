@@ -1,10 +1,10 @@
-//! The examples: built, run over the beginning of the sample clip, and compared. All three see the same.
+//! The examples are built, run over the beginning of the sample clip, and compared. All three print the same objects.
 
 use crate::common::find;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A clip of a few frames in which there's something to find, in `folder`.
+/// A clip of a few frames with objects, in `folder`.
 fn short_clip(folder: &Path) -> Option<PathBuf> {
     let picture = find::media("bus.jpg")?;
     let clip = folder.join("short clip.mp4");
@@ -18,7 +18,7 @@ fn short_clip(folder: &Path) -> Option<PathBuf> {
     Some(clip)
 }
 
-/// What every example is run with.
+/// The arguments of every example.
 struct Setting {
     folder: tempfile::TempDir,
     clip: PathBuf,
@@ -37,7 +37,7 @@ impl Setting {
         find::onnx_runtime().then_some(Self { folder, clip, model })
     }
 
-    /// The lines that the example prints.
+    /// The lines that an example prints.
     fn run(&self, program: &str, first: &[&Path]) -> Vec<String> {
         let output = self.command(program, first).output().unwrap();
         assert!(output.status.success(), "{program}: {}", text(&output.stderr));
@@ -52,7 +52,7 @@ impl Setting {
         command
     }
 
-    /// Without its model: an error that says so.
+    /// A missing model causes an error that names it.
     fn fails(&self, program: &str, first: &[&Path]) {
         let without = Self { folder: tempfile::tempdir().unwrap(), clip: self.clip.clone(), model: "no.onnx".into() };
         let mut command = without.command(program, first);
@@ -81,7 +81,7 @@ fn built(command: &mut Command) {
 #[test]
 fn rust_python_and_c_see_the_same() {
     let Some(setting) = Setting::new() else { return };
-    // With the features of the whole workspace, as `cargo xtask test` has built it: else everything is compiled again.
+    // With the features of the whole workspace, as `cargo xtask test` builds it: otherwise everything is recompiled.
     built(Command::new(env!("CARGO")).args(["build", "--offline", "--workspace", "--example", "detect"]));
     // target/PROFILE/deps/THIS, so target/PROFILE/examples/detect.
     let rust = std::env::current_exe().unwrap().parent().unwrap().with_file_name("examples").join("detect");
@@ -109,7 +109,7 @@ fn rust_python_and_c_see_the_same() {
     for (one, other) in in_rust.iter().zip(&in_c) {
         let ((label, one), (other_label, other)) = (parse(one), parse(other));
         assert_eq!(label, other_label);
-        // ROI metas have whole pixels, and end at the frame's edge; a record keeps what the model said.
+        // ROI metas have integer pixels, and end at the frame's edge; a record keeps the model's values.
         assert!((one[0] - other[0]).abs() <= 0.011, "{one:?} {other:?}");
         assert!(one[1..].iter().zip(&other[1..]).all(|(a, b)| (a - b).abs() <= 8.0), "{one:?} {other:?}");
     }

@@ -1,4 +1,4 @@
-//! Other programs with the plugin: the examples, and what the documents tell people to run.
+//! Other programs that use the plugin: the examples, and the commands in the documents.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,12 +1,12 @@
-//! Other programs: a Python script reads the results of the plugin's elements, with nothing of this crate in its process
-//! but the plugin.
+//! A Python script reads the results of the plugin's elements, with nothing of this crate in its process except the
+//! plugin.
 
 use crate::common::find;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
-/// What tests/models/README.md says of red cells: x, y in pixels of the 96 × 64 frame.
+/// The keypoints of red cells according to tests/models/README.md: x, y in pixels of the 96 × 64 frame.
 const CELLS: [(u32, u32); 3] = [(8, 16), (48, 8), (80, 40)];
 
 /// A black frame with three red cells.
@@ -22,7 +22,7 @@ fn picture() -> Vec<u8> {
     rgb
 }
 
-/// Two frames through `elements`, as the script sees them.
+/// Sends two frames through `elements`; returns the script's output.
 fn read(elements: &str) -> Option<Vec<Vec<Value>>> {
     let gi = Path::new("/usr/bin/python3").exists()
         && Command::new("/usr/bin/python3")
@@ -57,7 +57,7 @@ fn model(name: &str) -> String {
     find::test_model(name).display().to_string()
 }
 
-/// Objects by the corner of their box, since their order is the detector's.
+/// Objects by the corner of their box, since the detector chooses their order.
 fn at(objects: &[Value], (x, y): (u32, u32)) -> &Value {
     objects.iter().find(|o| o["rect"] == serde_json::json!([x, y, 8, 8])).unwrap_or_else(|| panic!("{objects:?}"))
 }

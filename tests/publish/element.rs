@@ -1,4 +1,4 @@
-//! trtpublish: what it writes, when, and what happens when it can't.
+//! trtpublish: its output, its timing, and its failures.
 
 use crate::common::running::register;
 use crate::gst_launch;
@@ -41,7 +41,7 @@ fn frame_with(number: u64, record: Record) -> gst::Buffer {
     buffer
 }
 
-/// Every kind of object and of inference.
+/// Every kind of object and of inference state.
 fn record() -> Record {
     let object = |id, label: &str, rect| Object {
         id,
@@ -86,12 +86,12 @@ fn stat(element: &gst::Element, name: &str) -> u64 {
     element.property::<gst::Structure>("stats").get(name).unwrap()
 }
 
-/// A named pipe, and its reading end, which is open already and reads nothing by itself.
+/// A named pipe and its open reading end, which reads nothing by itself.
 fn pipe() -> (TempDir, PathBuf, File) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("objects.pipe");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    // Opened for both, so that it neither waits for a writer nor ends with it.
+    // Opened for reading and writing, so that it neither waits for a writer nor ends with it.
     let reader = OpenOptions::new().read(true).write(true).open(&path).unwrap();
     (folder, path, reader)
 }
@@ -171,7 +171,7 @@ fn every_frame_is_a_line_that_the_schema_allows() {
     assert_eq!(stat(&element, "bytes"), std::fs::metadata(&path).unwrap().len());
 }
 
-/// What the schema is for: it must refuse what isn't a line.
+/// The schema must reject anything that isn't a line.
 #[test]
 fn the_schema_refuses_other_objects() {
     let schema = serde_json::from_str(include_str!("../../docs/objects.schema.json")).unwrap();
@@ -218,7 +218,7 @@ fn a_file_is_emptied_or_added_to() {
         let mut h = harness(&format!("location={} append={append}", path.display()));
         h.push(frame(0)).unwrap();
         h.push(frame(1)).unwrap();
-        // Without EOS: stopping writes what was taken.
+        // Without EOS, stopping writes the queued lines.
         drop(h);
         assert_eq!(lines(&path).len(), total, "append={append}");
     }
@@ -240,7 +240,7 @@ fn any_memory_and_format_passes() {
     }
 }
 
-/// A reader that is much slower than the frames: they wait for it, no line is lost, and EOS comes after the last.
+/// With a reader that is much slower than the frames, frames wait, no line is lost, and EOS comes after the last line.
 #[test]
 fn block_waits_for_a_slow_reader_and_eos_for_the_last_line() {
     let (_folder, path, reader) = pipe();
@@ -286,7 +286,7 @@ fn a_live_stream_into_a_jammed_pipe_drops_lines_and_no_frame() {
     assert!(h.push_event(gst::event::Eos::new()));
     assert_eq!((stat(&element, "lines"), stat(&element, "dropped")), (3000 - dropped, dropped));
     let numbers = numbers(&reading.join().unwrap());
-    // What waited longest went; the newest were still waiting.
+    // The oldest were dropped; the newest were still queued.
     assert_eq!(numbers[numbers.len() - 8..], (2992..3000).collect::<Vec<_>>());
     assert!(numbers.is_sorted());
 }
@@ -304,7 +304,7 @@ fn a_live_stream_into_a_file_loses_nothing() {
     assert_eq!(numbers(&lines(&path)), (0..2000).collect::<Vec<_>>());
 }
 
-/// A pipeline whose streaming thread waits for a reader that never reads.
+/// A pipeline whose streaming thread is blocked by a reader that never reads.
 fn jammed(path: &Path) -> gst::Pipeline {
     register();
     let launch = format!(
@@ -315,7 +315,7 @@ fn jammed(path: &Path) -> gst::Pipeline {
     let pipeline = gst::parse::launch(&launch).unwrap().downcast::<gst::Pipeline>().unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
     let publish = pipeline.by_name("publish").unwrap();
-    // Jammed once nothing has moved for a while.
+    // Blocked, once nothing has moved for a while.
     wait_until("the pipe is full", || {
         let lines = stat(&publish, "lines");
         std::thread::sleep(Duration::from_millis(100));
@@ -333,7 +333,7 @@ fn stopping_a_jammed_stream_takes_less_than_a_second() {
         let start = Instant::now();
         pipeline.set_state(gst::State::Ready).unwrap();
         assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
-        // The one in hand and the two waiting.
+        // The line being written and the two queued ones.
         assert_eq!(stat(&publish, "dropped"), 3);
         pipeline.set_state(gst::State::Playing).unwrap();
         wait_until("restarted and jammed", || {
@@ -349,7 +349,7 @@ fn a_flush_frees_a_jammed_stream() {
     let (_folder, path, reader) = pipe();
     let pipeline = jammed(&path);
     let start = Instant::now();
-    // The first half of a seek: the second would only jam again.
+    // The first half of a seek: the second would only block again.
     let publish = pipeline.by_name("publish").unwrap();
     let source = publish.static_pad("sink").unwrap().peer().unwrap();
     assert!(source.push_event(gst::event::FlushStart::new()));
@@ -362,7 +362,7 @@ fn a_flush_frees_a_jammed_stream() {
     pipeline.set_state(gst::State::Null).unwrap();
 }
 
-/// The error that a pipeline ends with.
+/// The error that ends a pipeline.
 fn error_of(launch: &str) -> (gst::glib::Error, String) {
     register();
     let pipeline = gst::parse::launch(launch).unwrap().downcast::<gst::Pipeline>().unwrap();
@@ -412,7 +412,7 @@ fn a_failed_write_is_an_error_that_names_the_file() {
     assert!(text.contains(path.to_str().unwrap()) && text.contains("reader has gone"), "{text}");
 }
 
-/// As log rotation does it: moved, copied and emptied, deleted, replaced by another, and the folder with it.
+/// Log rotation: the file is moved, copied and truncated, deleted, replaced, and deleted with its folder.
 #[test]
 fn a_file_that_was_moved_or_deleted_is_opened_anew() {
     let folder = TempDir::new().unwrap();
@@ -422,7 +422,7 @@ fn a_file_that_was_moved_or_deleted_is_opened_anew() {
     for append in [false, true] {
         let mut h = harness(&format!("location={} append={append}", path.display()));
         let mut pushed = 0;
-        // Pushes lines until they are in the file, and gives their numbers.
+        // Pushes lines until they are in the file, and returns their numbers.
         let mut more = || {
             let first = pushed;
             for _ in 0..3 {
@@ -443,21 +443,21 @@ fn a_file_that_was_moved_or_deleted_is_opened_anew() {
         let after = more();
         assert_eq!(numbers(&lines(&aside)), before);
         assert_eq!(after.len(), 3);
-        // Moved, with an empty one in its place, as logrotate's `create` has it.
+        // Moved, with an empty file in its place, as with logrotate's `create`.
         std::fs::rename(&path, &aside).unwrap();
         File::create(&path).unwrap();
         assert_eq!(more().len(), 3);
-        // Copied and emptied, as its `copytruncate` has it: no hole at the beginning.
+        // Copied and truncated, as with its `copytruncate`: no hole at the beginning.
         OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
         assert_eq!(more().len(), 3);
         // Deleted.
         std::fs::remove_file(&path).unwrap();
         assert_eq!(more().len(), 3);
-        // Another one that has something in it.
+        // Replaced by a file with content.
         std::fs::rename(&aside, &path).unwrap();
         let had = lines(&path).len();
         assert_eq!(more().len(), had + 3);
-        // The folder was deleted, and made again.
+        // The folder was deleted and created again.
         std::fs::remove_dir_all(&place).unwrap();
         std::fs::create_dir(&place).unwrap();
         assert_eq!(more().len(), 3);
@@ -493,8 +493,8 @@ fn a_file_that_cannot_be_opened_anew_is_an_error() {
     assert!(text.contains(path.to_str().unwrap()) && text.contains("create its folder first"), "{text}");
 }
 
-/// What `on-error=retry` makes of each failure: a warning, once; lines wait, the oldest give way and are counted, and the
-/// rest comes in order when it works again.
+/// With `on-error=retry` each failure causes one warning; lines are queued, the oldest are dropped and counted, and the rest is
+/// written in order after the recovery.
 #[test]
 fn an_output_that_fails_is_tried_again_if_asked_for() {
     let folder = TempDir::new().unwrap();
@@ -550,7 +550,7 @@ fn an_output_that_fails_is_tried_again_if_asked_for() {
         wait_until("lines", || stat(&element, "lines") > 0);
         assert!(h.push_event(gst::event::Eos::new()));
         let (written, dropped) = (stat(&element, "lines"), stat(&element, "dropped"));
-        // Those that waited, and those that the writer had in hand.
+        // The queued lines, and those that the writer was writing.
         assert!(written + dropped == 30 && (10..=20).contains(&written), "{written} and {dropped}");
         assert!(warnings().is_empty());
         let got = match reader {
@@ -572,7 +572,7 @@ fn standard_output_has_the_lines_and_nothing_else() {
     assert_eq!(numbers(&parse(std::str::from_utf8(&output.stdout).unwrap())), [0, 1, 2]);
 }
 
-/// In a program that doesn't ignore SIGPIPE the signal would end it without a word.
+/// In a program that doesn't ignore SIGPIPE, the signal would end the process without a message.
 #[test]
 fn a_reader_of_standard_output_that_leaves_is_an_error() {
     let launch = "videotestsrc ! trtpublish ! fakesink";
@@ -585,7 +585,7 @@ fn a_reader_of_standard_output_that_leaves_is_an_error() {
     assert!(text.contains("Can't write objects to standard output"), "{text}");
 }
 
-/// What a frame with 20 objects costs: its line alone, and the element in all, with the writing.
+/// The cost of a frame with 20 objects: of its line alone, and of the whole element including the writing.
 #[test]
 fn cost_per_frame() {
     const ROUNDS: u64 = if cfg!(debug_assertions) { 500 } else { 20_000 };
@@ -595,7 +595,7 @@ fn cost_per_frame() {
     let mut line = Vec::new();
     let frame =
         publish::Frame { stream: "camera-1", number: 1, pts: Some(1), captured: None, width: 1919, height: 1079 };
-    // The least of several runs: other processes only ever add to it.
+    // The minimum of several runs: other processes can only add to the time.
     let written = (0..10)
         .map(|_| {
             let start = Instant::now();

@@ -1,4 +1,4 @@
-//! trtpublish into TCP readers and MQTT brokers that come, go, and refuse.
+//! trtpublish with TCP readers and MQTT brokers that appear, disappear and refuse.
 
 use crate::common::mosquitto::{Mosquitto, PASSWORD, Subscriber, USER};
 use crate::common::outputs::{Answer, Broker};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 const CAPS: &str = "video/x-raw,format=GRAY8,width=64,height=32,framerate=30/1";
 
-/// An element with a bus, fed by the test.
+/// An element with a bus; the test pushes its buffers.
 struct Publish {
     harness: Harness,
     element: gst::Element,
@@ -42,7 +42,7 @@ impl Publish {
         }
     }
 
-    /// Returns when the element has let it pass.
+    /// Returns when the element has passed the buffer on.
     fn eos(&mut self) {
         assert!(self.harness.push_event(gst::event::Eos::new()));
     }
@@ -71,7 +71,7 @@ impl Publish {
     }
 }
 
-/// Frame numbers of the next lines.
+/// Frame numbers in the next lines.
 fn numbers(subscriber: &Subscriber, count: usize) -> Vec<u64> {
     (0..count).map(|_| number(&subscriber.next().1)).collect()
 }
@@ -100,7 +100,7 @@ fn a_tcp_reader_that_dies_and_comes_back_gets_whole_lines() {
     let (kind, error) = publish.message();
     assert_eq!(kind, gst::MessageType::Warning);
     assert!(error.message().contains(&format!("tcp://{address}")), "{error}");
-    // More than can wait: the oldest give way, and are counted.
+    // More than the queue holds: the oldest are dropped and counted.
     publish.push(60);
     let dropped = publish.stat("dropped");
     assert!((39..=41).contains(&dropped), "{dropped}");
@@ -163,7 +163,7 @@ fn lines_reach_a_broker_each_stream_under_its_topic() {
     for numbers in seen {
         assert_eq!(numbers, (0..100).collect::<Vec<_>>());
     }
-    // Both through one connection.
+    // Both use one connection.
     let log = broker.log();
     assert_eq!(
         log.matches("New client connected from 127.0.0.1").count() - log.matches("as subscriber").count(),
@@ -191,7 +191,7 @@ fn every_quality_of_service_delivers() {
     }
 }
 
-/// More messages than mosquitto keeps track of come from several streams at a time.
+/// Several streams together send more messages than mosquitto keeps track of.
 #[test]
 fn exactly_once_holds_for_several_streams_on_one_connection() {
     let Some(broker) = Mosquitto::open() else { return };
@@ -225,7 +225,7 @@ fn nothing_is_lost_over_a_restart_of_the_broker() {
     publish.push(100);
     publish.eos();
     assert_eq!((publish.stat("lines"), publish.stat("dropped")), (300, 0));
-    // At least once: what we or the subscriber hadn't confirmed comes twice. New ones are in order.
+    // At least once: messages that weren't confirmed arrive twice. New ones are in order.
     let mut newest = 99;
     while newest < 299 {
         let number = number(&subscriber.next().1);
@@ -247,7 +247,7 @@ fn the_status_says_whether_we_are_there() {
     drop(publish);
     assert_eq!(subscriber.next(), status("offline"));
 
-    // One that dies can't say it: its last will does.
+    // When a process dies, its last will reports it.
     let launch = format!("videotestsrc is-live=true ! trtpublish {location}/camera ! fakesink");
     let mut child = gst_launch(&launch).spawn().unwrap();
     assert_eq!(subscriber.next(), status("online"));
@@ -277,7 +277,7 @@ fn the_account_is_from_the_environment_and_a_wrong_one_is_an_error() {
     assert!(text.contains("refuses this user name and password"), "{text}");
     assert!(!text.contains("wr0ng-w0rd"));
 
-    // In the location it works as well, and is shown to nobody.
+    // It also works in the location, and is never shown.
     let mut publish = Publish::new(&format!("location=mqtt://{USER}:{PASSWORD}@{location}"));
     publish.push(3);
     publish.eos();
@@ -326,7 +326,7 @@ fn tls_holds_with_the_right_authority_only() {
 }
 
 impl Publish {
-    /// The warnings so far that say that something can't be delivered.
+    /// The warnings about undeliverable messages so far.
     fn undeliverable(&self) -> Vec<String> {
         let warnings = self.bus.iter_filtered(&[gst::MessageType::Warning]);
         let text = |message: gst::Message| match message.view() {
@@ -336,7 +336,7 @@ impl Publish {
         warnings.map(text).filter(|text| text.contains("can't be delivered")).collect()
     }
 
-    /// Pushes a line whose stream has a name of so many bytes.
+    /// Pushes a line of a stream whose name has this many bytes.
     fn push_long(&mut self, bytes: usize) {
         let before = self.element.property::<Option<String>>("stream-id");
         self.element.set_property("stream-id", "x".repeat(bytes));
@@ -345,8 +345,8 @@ impl Publish {
     }
 }
 
-/// A real broker closes the connection for a packet that is larger than it allows: that one is left out, counted and told,
-/// and nothing else is lost, of this stream or of another on the same connection.
+/// A real broker closes the connection for a packet beyond its limit: that message is left out, counted and reported, and
+/// nothing else is lost, neither of this stream nor of another on the same connection.
 #[test]
 fn a_message_that_is_too_large_for_the_broker_is_left_out() {
     for qos in ["at-least-once", "exactly-once"] {
@@ -375,7 +375,7 @@ fn a_message_that_is_too_large_for_the_broker_is_left_out() {
         while doors.last() != Some(&62) || yards.last() != Some(&59) {
             let (topic, line) = subscriber.next();
             let seen = if topic == "all/door" { &mut doors } else { &mut yards };
-            // What was under way comes twice.
+            // Messages in flight arrive twice.
             if !seen.contains(&number(&line)) {
                 seen.push(number(&line));
             }
@@ -394,7 +394,7 @@ fn a_message_that_is_too_large_for_the_broker_is_left_out() {
     }
 }
 
-/// Without confirmations a broker that closes the connection is noticed too, and not called in a storm.
+/// A broker that closes the connection is noticed without confirmations too, and doesn't face a reconnect storm.
 #[test]
 fn a_message_that_is_never_taken_is_left_out_without_confirmations_too() {
     let broker = Broker::with(|_, size| if size > 1000 { Answer::Close } else { Answer::Take });
@@ -410,7 +410,7 @@ fn a_message_that_is_never_taken_is_left_out_without_confirmations_too() {
     }
     assert!(told[0].contains("under topic all") && told[0].contains("max_packet_size"), "{told:?}");
     assert!(broker.connections() <= 1 + start.elapsed().as_secs() as usize, "{}", broker.connections());
-    // From then on all that the broker takes arrives.
+    // From then on everything that the broker accepts arrives.
     let (first, connections) = (publish.frames, broker.connections());
     for _ in 0..30 {
         publish.push_long(3000);
@@ -427,7 +427,7 @@ fn a_message_that_is_never_taken_is_left_out_without_confirmations_too() {
     assert!(publish.undeliverable().is_empty(), "told once");
 }
 
-/// As brokers with access rules do that close the connection.
+/// Like brokers with access rules that close the connection.
 #[test]
 fn a_topic_that_the_broker_does_not_allow_holds_up_no_other() {
     let broker = Broker::with(|topic, _| if topic == "secret" { Answer::Close } else { Answer::Take });
@@ -455,7 +455,7 @@ fn a_topic_that_the_broker_does_not_allow_holds_up_no_other() {
     assert!(open.undeliverable().is_empty());
     let seconds = start.elapsed().as_secs() as usize;
     assert!(broker.connections() <= 1 + seconds, "{} in {seconds} s", broker.connections());
-    // Once the broker allows it, and that is found out, it gets through.
+    // Once the broker allows it, and a trial message finds out, it gets through.
     broker.set_rule(|_, _| Answer::Take);
     broker.away(true);
     let mut publish = of("open");
@@ -490,7 +490,7 @@ fn a_topic_that_can_not_be_is_left_out() {
     let location = format!("location=mqtt://127.0.0.1:{}", broker.port);
     let mut publish = Publish::new(&format!("{location}/{{stream-id}} stream-id=door"));
     publish.push(1);
-    // Longer than the protocol knows; the client would send a broken packet.
+    // Longer than the protocol allows; the client would send a malformed packet.
     publish.push_long(70_000);
     publish.push_long(70_000);
     // Control characters, for which mosquitto closes the connection.
@@ -506,7 +506,7 @@ fn a_topic_that_can_not_be_is_left_out() {
     assert!(told.len() == 1 && told[0].contains("65535"), "{told:?}");
     drop(publish);
 
-    // Deeper than mosquitto takes, which closes the connection.
+    // More levels than mosquitto accepts, which closes the connection.
     let deep = vec!["x"; 300].join("/");
     let mut publish = Publish::new(&format!("{location}/{deep} drain-timeout=30000000000"));
     publish.push(5);
@@ -518,10 +518,10 @@ fn a_topic_that_can_not_be_is_left_out() {
     assert!(connections <= 8, "{connections}: {}", broker.log());
 }
 
-/// Brokers that go in the middle of it, several times: it isn't the messages' fault.
+/// Brokers that disconnect several times in the middle of a stream: the messages aren't at fault.
 #[test]
 fn an_outage_is_no_reason_to_leave_anything_out() {
-    // Closes the connection with every 40th message, whatever it is, without having taken it; twice in a row once.
+    // Closes the connection on every 40th message without accepting it, whichever it is; twice in a row once.
     let count = AtomicUsize::new(0);
     let broker = Broker::with(move |_, _| match count.fetch_add(1, Ordering::SeqCst) {
         41 => Answer::Close,
@@ -563,7 +563,7 @@ fn a_broker_that_refuses_is_asked_again_if_asked_for() {
     broker.accept();
     publish.eos();
     let (lines, dropped) = (publish.stat("lines"), publish.stat("dropped"));
-    // The one in hand and those that waited.
+    // The line being sent and the queued ones.
     assert!(lines + dropped == 50 && (20..=21).contains(&lines), "{lines} and {dropped}");
     assert_eq!(broker.frames("all").len() as u64, lines);
 }

@@ -1,33 +1,33 @@
-//! Pictures of what appears: kept whatever else is recorded, or told and counted.
+//! Pictures of appearances: kept whatever else is recorded, or reported and counted.
 
 use crate::common::recording::{Feed, files, info, pictures, segments, wait_until};
 use gst_video::{VideoFormat, VideoInfo};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Slow to encode beside what a frame costs to push.
+/// Slow to encode compared with the time of a push.
 fn large() -> VideoInfo {
     info(VideoFormat::I420, 1280, 720)
 }
 
-/// The camera's files, and those of this class among its pictures.
+/// The camera's files, and its pictures of this class.
 fn of_class(folder: &Path, class: &str) -> Vec<PathBuf> {
     let mut files = files(folder, "jpg");
     files.retain(|path| path.to_string_lossy().ends_with(&format!("-{class}.jpg")));
     files
 }
 
-/// A camera far faster than its recorder.
+/// A camera much faster than its recorder.
 fn flood(folder: &Path, classes: &[&str], with_segments: bool) -> Feed {
     let mut pictures = pictures(folder, classes);
-    // So that pictures of the last frame are in the way too.
+    // Pictures of the last frame compete too.
     pictures.every = Duration::from_millis(1);
     let mut feed = Feed::start(Some(pictures), with_segments.then(|| segments(folder, Duration::from_secs(60))));
     feed.pace = Duration::ZERO;
     feed
 }
 
-/// One frame has the object: the first, one in between, the last before the end.
+/// One frame has the object: the first, one in the middle, and the last.
 #[test]
 fn an_appearance_of_one_frame_is_kept() {
     for with_segments in [true, false] {
@@ -55,11 +55,11 @@ fn classes_that_appear_together_are_all_kept() {
     feed.push_many(30, &large(), &["bird"]);
     let (counts, said) = feed.stop();
     assert_eq!((files(folder.path(), "jpg").len(), counts.appearances_lost), (classes.len(), 0), "{said:?}");
-    // Two labels that make one name have a file each.
+    // Two labels with the same file name each have a file.
     assert_eq!(of_class(folder.path(), "traffic_light").len(), 2);
 }
 
-/// Each in a frame of its own, one behind the other: those that stay are all kept, of the others each is kept or counted.
+/// Each object is in a single frame, in succession: objects that stay are all kept, each of the others is kept or counted.
 #[test]
 fn classes_that_appear_one_after_the_other_are_kept_or_counted() {
     let classes = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
@@ -87,7 +87,7 @@ fn classes_that_appear_one_after_the_other_are_kept_or_counted() {
     }
 }
 
-/// Nothing can be written: it's told once, and the class is pictured when that is over, if it's still there.
+/// While nothing can be written, this is reported once; the class is pictured afterwards if it is still visible.
 #[test]
 fn an_appearance_on_a_full_disk_is_kept_later() {
     let folder = tempfile::tempdir().unwrap();
@@ -114,7 +114,7 @@ fn an_appearance_on_a_full_disk_is_kept_later() {
     assert!(said.len() <= 2, "{said:?}");
 }
 
-/// The class is gone before anything could be written: its picture is lost, which is told and counted.
+/// If the class is gone before anything could be written, its picture is lost, which is reported and counted.
 #[test]
 fn an_appearance_that_nothing_could_be_written_of_is_counted() {
     let folder = tempfile::tempdir().unwrap();
@@ -128,7 +128,7 @@ fn an_appearance_that_nothing_could_be_written_of_is_counted() {
     feed.push_many(5, &small, &["cat"]);
     feed.push_many(20, &small, &[]);
     feed.wait_for("no picture of the appearance of");
-    // The third is lost with the end.
+    // The third is lost at the end.
     feed.push_many(3, &small, &["bird"]);
     let (counts, said) = feed.stop();
     assert_eq!(counts.appearances_lost, 3, "{said:?}");
@@ -136,7 +136,7 @@ fn an_appearance_that_nothing_could_be_written_of_is_counted() {
     assert!(said.len() <= 4, "{said:?}");
 }
 
-/// Videos can't be written, pictures can: those are all there.
+/// If videos can't be written but pictures can, all pictures exist.
 #[test]
 fn pictures_dont_end_with_videos() {
     let folder = tempfile::tempdir().unwrap();

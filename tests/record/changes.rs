@@ -1,4 +1,4 @@
-//! Videos of cameras whose pictures change: a file holds frames of one kind, and all of it plays.
+//! Videos of cameras whose format changes: a file holds frames of one format, and all files play.
 
 use crate::common::recording::{Feed, PERIOD, Played, files, info, look, pictures, play_all, segments, wait_until};
 use gst_video::{VideoFormat, VideoInfo};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// Pushes so many frames of each kind, ends, and plays what was recorded; frames that weren't are counted.
+/// Pushes this many frames of each format, ends, and plays the recording; missing frames must have been counted.
 #[track_caller]
 fn recorded(folder: &Path, length: Duration, kinds: &[(VideoInfo, usize)]) -> Vec<Played> {
     let mut feed = Feed::start(None, Some(segments(folder, length)));
@@ -19,7 +19,7 @@ fn recorded(folder: &Path, length: Duration, kinds: &[(VideoInfo, usize)]) -> Ve
     let played = play_all(folder);
     let frames: u64 = played.iter().map(|played| played.frames).sum();
     assert_eq!(frames + counts.frames_left_out, pushed, "{played:?} {said:?}");
-    // A loaded machine may leave some out; not all.
+    // A loaded machine may drop some, but not all.
     assert!(frames > pushed / 2, "{frames} of {pushed}");
     assert_eq!(said, [""; 0]);
     played
@@ -68,7 +68,7 @@ fn a_frame_rate_has_a_file_of_its_own() {
     assert_eq!(sizes(&played), [(160, 96); 4]);
 }
 
-/// Where a segment ends anyway, and within a group of pictures just after it.
+/// At the end of a segment, and within a group of pictures just after it.
 #[test]
 fn a_change_at_the_end_of_a_segment() {
     let folder = tempfile::tempdir().unwrap();
@@ -81,7 +81,7 @@ fn a_change_at_the_end_of_a_segment() {
     assert_eq!(sizes, [(160, 96), (320, 96), (160, 96), (320, 96)]);
 }
 
-/// A camera that can't make up its mind: files of a frame or two, and all of them play.
+/// A camera that changes constantly: files of one or two frames, all of which play.
 #[test]
 fn a_change_with_every_other_frame() {
     let folder = tempfile::tempdir().unwrap();
@@ -100,8 +100,8 @@ fn a_change_with_every_other_frame() {
     assert!(played.len() > 6, "{played:?}");
 }
 
-/// H.264 players know 4:2:0 of even sizes: a column and a row are left out of videos, and none of pictures.
-/// Black is added to what is smaller than a video may be.
+/// H.264 players support 4:2:0 with even sizes: videos lack a column and a row, pictures don't. Black is added to videos
+/// below the minimum size.
 #[test]
 fn odd_sizes_are_recorded_in_every_format() {
     for format in [
@@ -135,7 +135,7 @@ fn odd_sizes_are_recorded_in_every_format() {
     }
 }
 
-/// What can't be written meanwhile is missing; what comes before and after it plays, in the size that it has.
+/// Unwritable frames are missing; earlier and later ones play in their own size.
 #[test]
 fn a_change_while_nothing_can_be_written() {
     let folder = tempfile::tempdir().unwrap();
@@ -165,7 +165,7 @@ fn a_change_while_nothing_can_be_written() {
     assert_eq!((sizes.first(), sizes.last()), (Some(&(160, 96)), Some(&(192, 96))), "{sizes:?}");
 }
 
-/// The camera's time begins anew, jumps and is missing: frames stay frames, and a file lasts as long as it was recorded.
+/// The camera's timestamps restart, jump and are missing: no frame is lost, and a file lasts as long as it was recorded.
 #[test]
 fn time_that_jumps() {
     for jump in [
@@ -189,7 +189,7 @@ fn time_that_jumps() {
         let played = play_all(folder.path());
         let frames: u64 = played.iter().map(|played| played.frames).sum();
         assert_eq!(frames + counts.frames_left_out, pushed, "{jump:?}: {played:?}");
-        // Twenty frames take 0.8 s of the camera's time, and at least 0.4 s of the machine's.
+        // Twenty frames take 0.8 s in the camera's timestamps, and at least 0.4 s of real time.
         let lasts: gst::ClockTime = played.iter().map(|played| played.last).sum();
         assert!(lasts > gst::ClockTime::from_mseconds(900), "{jump:?}: {played:?}");
         assert!(played.iter().all(|played| played.last < gst::ClockTime::from_seconds(20)), "{jump:?}: {played:?}");

@@ -1,4 +1,4 @@
-//! Recording: pictures and segments as files that other programs read, bounded, and never in the camera's way.
+//! Recording: pictures and segments as files that other programs can read, within limits, without blocking the camera.
 
 use crate::common::recording::object;
 use crate::common::running::Running;
@@ -33,7 +33,7 @@ fn settings(pictures: Option<Pictures>, segments: Option<Segments>) -> Settings 
     Settings { camera: "door".into(), pictures, segments, gpu: None }
 }
 
-/// A dark camera whose frames have an object while `label` says so, and what its recorder said.
+/// A dark camera whose frames have an object while `label` is set, and its recorder's messages.
 struct Camera {
     running: Running,
     label: Arc<Mutex<Option<&'static str>>>,
@@ -90,7 +90,7 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// The decoded frames of a file: each one's brightest luma.
+/// The decoded frames of a file: the brightest luma of each.
 fn brightest(file: &Path, decode: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let raw = folder.path().join("raw");
@@ -115,7 +115,7 @@ fn the_last_picture_is_always_whole_and_annotated() {
     assert!(brightest(&last, "jpegdec").iter().all(|luma| *luma < 40), "nothing to draw yet");
     camera.show(Some("cat"));
     wait_until("an annotated picture", || {
-        // Whole whenever it's looked at: JPEG's end is there.
+        // Complete at any time: JPEG's end marker is there.
         let content = std::fs::read(&last).unwrap();
         assert!(content.starts_with(&[0xff, 0xd8]) && content.ends_with(&[0xff, 0xd9]), "torn");
         brightest(&last, "jpegdec").iter().all(|luma| *luma > 80)
@@ -145,7 +145,7 @@ fn a_class_is_pictured_when_it_appears_and_not_while_it_stays() {
         assert!(file.to_str().unwrap().ends_with("Z-dog.jpg"), "{file:?}");
         assert!(brightest(&file, "jpegdec").iter().all(|luma| *luma > 80), "{file:?} shows no box");
     }
-    // Frames of the camera's own pipeline have no drawing.
+    // Frames in the camera's own pipeline aren't drawn on.
     assert_eq!(camera.said(), [""; 0]);
     drop(camera.running);
 }
@@ -185,7 +185,7 @@ fn old_segments_make_room() {
     drop(camera);
 }
 
-/// The disk is full, or the folder is gone: that's told, the camera goes on, and recording comes back.
+/// A full disk or a deleted folder is reported, the camera continues, and recording recovers.
 #[test]
 fn a_failure_is_told_and_the_camera_goes_on() {
     let folder = tempfile::tempdir().unwrap();
@@ -211,7 +211,7 @@ fn a_failure_is_told_and_the_camera_goes_on() {
     assert!(said.iter().any(|text| text.contains("recording failed, and is tried again")), "{said:?}");
 }
 
-/// Encoding that is far too slow leaves frames out, and takes no time of the camera's.
+/// If encoding is far too slow, frames are left out and the camera isn't delayed.
 #[test]
 fn a_slow_recorder_holds_nobody_up() {
     let folder = tempfile::tempdir().unwrap();
@@ -223,7 +223,7 @@ fn a_slow_recorder_holds_nobody_up() {
     let pad = running.element("end").static_pad("sink").unwrap();
     let times = Arc::new(Mutex::new(Vec::new()));
     let (before, after) = (times.clone(), times.clone());
-    // Probes are called in the order in which they were added.
+    // Probes are called in the order of their installation.
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
         before.lock().unwrap().push(Instant::now());
         gst::PadProbeReturn::Ok
@@ -240,10 +240,10 @@ fn a_slow_recorder_holds_nobody_up() {
     let mut held = held.lock().unwrap().clone();
     held.sort();
     assert_eq!(held.len(), 100);
-    // Drawing and encoding take milliseconds a frame. The median, for other processes can come in between.
+    // Drawing and encoding take milliseconds per frame. The median is used because other processes may interfere.
     assert!(held[50] < Duration::from_millis(1), "{held:?}");
     recorder.stop();
-    // Something was recorded all the same.
+    // Something was recorded nevertheless.
     let files = files(&folder.path().join("door"), "mp4");
     assert!(!files.is_empty());
 }

@@ -1,4 +1,4 @@
-//! What a capture takes, what ends it, and what its graph does.
+//! Work that a capture accepts, calls that end it, and the work of its graph.
 
 use super::probe::{COUNT, Mode, Probe};
 use cudarc::driver::sys::{self, CUresult, CUstreamCaptureMode, CUstreamCaptureStatus};
@@ -9,7 +9,7 @@ use CUresult::*;
 
 const THREAD_LOCAL: CUstreamCaptureMode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
 
-/// What `work` says within a capture, and how that ends.
+/// The result of `work` within a capture, and of ending the capture.
 fn in_capture(probe: &Probe, work: impl FnOnce(&Stream) -> CUresult) -> (CUresult, CUresult) {
     let _current = probe.context.enter().unwrap();
     let stream = probe.stream.handle().cast();
@@ -42,7 +42,7 @@ fn rules() {
     let raw = |outcome: Result<(), Error>| if outcome.is_ok() { CUDA_SUCCESS } else { CUDA_ERROR_UNKNOWN };
 
     assert_eq!(in_capture(&probe, |_| probe.launch(Mode::Add)), (CUDA_SUCCESS, CUDA_SUCCESS));
-    // SAFETY: live handles and a real byte; what is wrong with these calls is what is tested.
+    // SAFETY: live handles and a real byte; the invalid calls are the subject of the test.
     unsafe {
         assert_eq!(in_capture(&probe, |_| sys::cuStreamSynchronize(own)), (unsupported, invalid));
         assert_eq!(in_capture(&probe, |_| sys::cuStreamQuery(own)), (unsupported, invalid));
@@ -59,7 +59,7 @@ fn rules() {
             raw(inside.synchronise())
         };
         assert_eq!(in_capture(&probe, ask), (CUDA_ERROR_UNKNOWN, invalid), "an event from inside");
-        // A stream that joins, and joins back or doesn't.
+        // A stream that joins, and rejoins the origin or not.
         let fork = |stream: &Stream| {
             inside.record(stream).unwrap();
             aside.wait(&inside).unwrap();
@@ -76,7 +76,7 @@ fn rules() {
         let mut status = CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_ACTIVE;
         sys::cuStreamIsCapturing(aside.handle().cast(), &mut status).result().unwrap();
         assert_eq!(status, CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE, "over for all");
-        // Another thread may go on, and can't end it.
+        // Another thread may continue the capture, but not end it.
         let elsewhere = |_: &Stream| {
             let (context, stream) = (&probe.context, own as usize);
             std::thread::scope(|scope| {
@@ -100,7 +100,7 @@ fn rules() {
     assert!(probe.run(Mode::Add).is_ok(), "the stream works after all of it");
 }
 
-/// Nothing runs when it's captured; a graph reads what is there when it runs, each time.
+/// Captured work doesn't run at once; a graph reads the current memory at each launch.
 #[test]
 #[ignore = "for the test of main.rs"]
 fn launches() {
@@ -113,7 +113,7 @@ fn launches() {
         .capture(|| {
             let stream = probe.stream.handle().cast();
             assert_eq!(probe.launch(Mode::Add), CUDA_SUCCESS);
-            // SAFETY: four bytes on each side, which outlive the graph.
+            // SAFETY: both sides have four bytes, and outlive the graph.
             let copied = unsafe { sys::cuMemcpyDtoDAsync_v2(target.address(), table.address(), 4, stream) };
             assert_eq!(copied, CUDA_SUCCESS);
             Ok(())
@@ -128,7 +128,7 @@ fn launches() {
     assert_eq!(read(&target), 0, "captured, not run");
     for number in [7u32, 8, 9] {
         table.write(0, &[number]).unwrap();
-        // SAFETY: the buffers are there.
+        // SAFETY: the buffers are alive.
         unsafe { graph.launch(&probe.stream).unwrap() };
         assert_eq!(read(&target), number);
     }

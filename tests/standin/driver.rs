@@ -1,4 +1,4 @@
-//! Streams, events, memory, contexts, and errors that stick.
+//! Streams, events, memory, contexts, and sticky errors.
 
 use super::probe::{Mode, Probe, is};
 use cudarc::driver::sys::{self, CUdeviceptr, CUresult};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use CUresult::*;
 
-/// Work that takes its time: `STANDIN_DELAY` before each piece.
+/// Slow work: `STANDIN_DELAY` before each piece.
 fn keep_busy(context: &Arc<Context>, stream: &Stream) -> DeviceBuffer {
     let mut other = DeviceBuffer::new(context, 64).unwrap();
     (0..10).for_each(|value| other.fill(value, stream).unwrap());
@@ -29,7 +29,7 @@ fn streams() {
     let mut buffer = DeviceBuffer::new(&context, 64).unwrap();
     assert_eq!(first_byte(&buffer, &first), 0xff, "fresh memory isn't zero");
 
-    // What is queued runs later, in its order; an event says when.
+    // Queued work runs later and in order; an event tells when.
     let event = Event::timed(&context).unwrap();
     let _other = keep_busy(&context, &first);
     buffer.fill(1, &first).unwrap();
@@ -41,7 +41,7 @@ fn streams() {
     assert!(event.is_reached().unwrap());
     assert_eq!(first_byte(&buffer, &second), 2);
 
-    // A stream that waits for the event sees what came before it.
+    // A stream that waits for the event sees the results of earlier work.
     let _other = keep_busy(&context, &first);
     buffer.fill(3, &first).unwrap();
     let later = Event::timed(&context).unwrap();
@@ -50,7 +50,7 @@ fn streams() {
     assert_eq!(first_byte(&buffer, &second), 3);
     assert!(later.milliseconds_since(&event).unwrap() > 1.0);
 
-    // Pageable memory is staged at once, pinned memory is read when its turn comes.
+    // Pageable memory is staged at once, pinned memory is read when the copy runs.
     let _other = keep_busy(&context, &first);
     let mut pinned = MappedBuffer::new(&context, 1).unwrap();
     let mut pageable = [4u8];
@@ -58,7 +58,7 @@ fn streams() {
         let _current = context.enter().unwrap();
         let (stream, to) = (first.handle().cast(), buffer.address());
         pinned.write(0, &[4u8]).unwrap();
-        // SAFETY: a byte on each side; the streams are waited for before they go.
+        // SAFETY: both sides have a byte; the streams are synchronised before they are dropped.
         unsafe {
             sys::cuMemcpyHtoDAsync_v2(to, pageable.as_ptr().cast(), 1, stream).result().unwrap();
             sys::cuMemcpyDtoDAsync_v2(to + 1, pinned.address(), 1, stream).result().unwrap();
@@ -81,7 +81,7 @@ fn default_stream() {
     let mut blocking = std::ptr::null_mut();
     let read = |stream: sys::CUstream| {
         let mut byte = [0u8];
-        // SAFETY: a byte on each side; to pageable memory the copy returns when it's there.
+        // SAFETY: both sides have a byte; a copy to pageable memory returns when it is done.
         unsafe { sys::cuMemcpyDtoHAsync_v2(byte.as_mut_ptr().cast(), buffer.address(), 1, stream) }.result().unwrap();
         byte[0]
     };
@@ -111,7 +111,7 @@ fn misuse() {
     let mut host = vec![0u8; 2 * size];
     let host = host.as_mut_ptr();
     let mut place: CUdeviceptr = 0;
-    // SAFETY: what is wrong with these calls is what is tested; the addresses of the host are real.
+    // SAFETY: the invalid calls are the subject of the test; the host addresses are real.
     unsafe {
         assert_eq!(sys::cuMemAlloc_v2(&mut place, 16), CUDA_ERROR_INVALID_CONTEXT, "none is current");
         assert_eq!(sys::cuStreamSynchronize(std::ptr::null_mut()), CUDA_ERROR_INVALID_CONTEXT);
@@ -134,7 +134,7 @@ fn misuse() {
         assert_eq!(sys::cuStreamCreate(&mut stream, 1), CUDA_SUCCESS);
         assert_eq!(sys::cuStreamDestroy_v2(stream), CUDA_SUCCESS);
         assert_eq!(sys::cuStreamSynchronize(stream), CUDA_ERROR_INVALID_HANDLE, "destroyed before");
-        // Behind the end of a block, before its guard.
+        // Beyond the end of a block, before its guard page.
         assert_eq!(sys::cuMemAlloc_v2(&mut place, 100), CUDA_SUCCESS);
         (place as *mut u8).add(100).write(1);
         assert_eq!(sys::cuMemFree_v2(place), CUDA_ERROR_ILLEGAL_ADDRESS);
@@ -146,7 +146,7 @@ fn misuse() {
     }
     let stream = Stream::new(&other).unwrap();
     assert_eq!(probe.launch_at(Mode::Add, address, &stream), CUDA_ERROR_INVALID_CONTEXT, "a stream of another context");
-    // Memory of another context is found when the kernel runs.
+    // Use of another context's memory is detected when the kernel runs.
     assert_eq!(probe.launch_at(Mode::Add, theirs.address(), &probe.stream), CUDA_SUCCESS);
     let error = probe.stream.synchronise().unwrap_err();
     assert!(is(&error, CUDA_ERROR_ILLEGAL_ADDRESS), "{error}");
@@ -155,7 +155,7 @@ fn misuse() {
     assert!(far.message.contains("there are 1 GPUs"), "{far}");
 }
 
-/// A million bytes; and the fifth allocation fails as it's told to.
+/// A million bytes of device memory; and the fifth allocation fails on request.
 #[test]
 #[ignore = "for the test of main.rs"]
 fn memory_ends() {
@@ -184,7 +184,7 @@ fn errors_stick() {
     {
         let mut place: CUdeviceptr = 0;
         let handle = probe.context.handle().cast();
-        // SAFETY: a live context; what is wrong is what is tested.
+        // SAFETY: a live context; the invalid calls are the subject of the test.
         unsafe {
             assert_eq!(sys::cuCtxPushCurrent_v2(handle), CUDA_SUCCESS);
             assert_eq!(sys::cuMemAlloc_v2(&mut place, 16), CUDA_ERROR_ILLEGAL_ADDRESS, "nothing works any more");
@@ -193,7 +193,7 @@ fn errors_stick() {
             assert_eq!(sys::cuCtxPopCurrent_v2(&mut popped), CUDA_SUCCESS);
         }
     }
-    // Events are reached all the same: nobody waits for ever.
+    // Events are still reached, so no wait is endless.
     assert!(DeviceBuffer::new(&probe.context, 16).is_err());
     assert!(DeviceBuffer::new(&healthy, 16).is_ok(), "another context works");
     drop(probe);

@@ -1,4 +1,4 @@
-//! TensorRT's rules, those too that it states and doesn't check.
+//! TensorRT's rules, including those that it documents but doesn't check.
 
 use super::common::{find, plans};
 use super::probe::is;
@@ -31,20 +31,20 @@ impl Run {
     fn new(gpu: &Arc<Context>, engine: &Arc<Engine>, scratch: &DeviceBuffer) -> Self {
         let mut run = Self { context: engine.create_context().unwrap(), _memory: Vec::new() };
         run.set_batch(2).unwrap();
-        // SAFETY: as large as the engine says; whether it's used twice at once is what is tested.
+        // SAFETY: it has the engine's size; concurrent use is the subject of the test.
         unsafe { run.context.set_device_memory(scratch.address() as *mut c_void, scratch.bytes() as u64) }.unwrap();
         for tensor in engine.tensors() {
             let elements: i64 = run.context.shape(&tensor.name).unwrap().iter().product();
             let mut buffer = DeviceBuffer::new(gpu, 4 * elements as usize).unwrap();
             buffer.upload(&vec![0.5f32; elements as usize], &Stream::new(gpu).unwrap()).unwrap();
-            // SAFETY: as large as the tensor, and kept beside the context.
+            // SAFETY: it has the tensor's size, and is kept beside the context.
             unsafe { run.context.set_address(&tensor.name, buffer.address() as *mut c_void) }.unwrap();
             run._memory.push(buffer);
         }
         run
     }
 
-    /// At the size that the engine was built for: the model's own is dynamic.
+    /// At the size for which the engine was built: the model's own is dynamic.
     fn set_batch(&mut self, batch: i64) -> Result<(), tensorrt::Error> {
         let engine = self.context.engine();
         let name = engine.tensors().iter().find(|tensor| tensor.input).unwrap().name.clone();
@@ -54,7 +54,7 @@ impl Run {
     }
 
     fn enqueue(&mut self, stream: &Stream) -> Result<(), Error> {
-        // SAFETY: stream and memory live until it's waited for.
+        // SAFETY: stream and memory live until the stream is synchronised.
         unsafe { self.context.enqueue(stream.handle()) }.map_err(failed)
     }
 }
@@ -63,7 +63,7 @@ fn load(plan: &[u8]) -> Result<Arc<Engine>, tensorrt::Error> {
     plans::library().runtime(None).unwrap().deserialize(plan, Path::new("a.plan"))
 }
 
-/// Runs `part` in a context of its own.
+/// Runs `part` in a new context.
 fn within(part: impl FnOnce(&Arc<Context>, &Arc<Engine>, &Stream, &DeviceBuffer)) {
     let gpu = Context::create(0).unwrap();
     let _current = gpu.enter().unwrap();
@@ -82,48 +82,48 @@ fn rules() {
         let early = stream.capture(|| run.enqueue(stream)).err().unwrap();
         assert!(early.message.contains("enqueue once without capturing"), "{early}");
         let mut bare = engine.create_context().unwrap();
-        // SAFETY: nothing is set, which is what is tested.
+        // SAFETY: the missing settings are the subject of the test.
         let unset = unsafe { bare.enqueue(stream.handle()) }.unwrap_err().to_string();
         assert!(unset.contains("isn't set") || unset.contains("is set for tensor"), "{unset}");
         run.enqueue(stream).unwrap();
         stream.synchronise().unwrap();
-        // A graph gives what the plain run gives.
+        // A graph gives the same results as a run without it.
         let output = &run._memory[1];
         let mut plain = vec![0f32; output.bytes() / 4];
         output.download(&mut plain, stream).unwrap();
         let mut graph = stream.capture(|| run.enqueue(stream)).unwrap().instantiate().unwrap();
         run._memory[1].fill(0, stream).unwrap();
-        // SAFETY: all of it is there.
+        // SAFETY: everything is alive.
         unsafe { graph.launch(stream) }.unwrap();
         let mut again = vec![0f32; plain.len()];
         run._memory[1].download(&mut again, stream).unwrap();
         assert!(plain == again && plain.iter().any(|value| *value != 0.0));
 
-        // Another shape after the capture: the graph isn't the context's any more.
+        // A shape changed after the capture: the graph no longer matches the context.
         run.set_batch(1).unwrap();
         // SAFETY: as above.
         unsafe { graph.launch(stream) }.unwrap();
         let stale = stream.synchronise().unwrap_err();
         assert!(is(&stale, CUDA_ERROR_LAUNCH_FAILED), "{stale}");
     });
-    // A graph whose context is gone.
+    // A graph whose context was deleted.
     within(|gpu, engine, stream, scratch| {
         let mut run = Run::new(gpu, engine, scratch);
         run.enqueue(stream).unwrap();
         let mut graph = stream.capture(|| run.enqueue(stream)).unwrap().instantiate().unwrap();
         stream.synchronise().unwrap();
         drop(run);
-        // SAFETY: what it's captured of isn't there, which is what is tested.
+        // SAFETY: the missing context is the subject of the test.
         unsafe { graph.launch(stream) }.unwrap();
         assert!(is(&stream.synchronise().unwrap_err(), CUDA_ERROR_LAUNCH_FAILED));
     });
-    // Two at once in one block of scratch memory.
+    // Two concurrent runs in one block of scratch memory.
     within(|gpu, engine, stream, scratch| {
         let other = Stream::new(gpu).unwrap();
         let (mut first, mut second) = (Run::new(gpu, engine, scratch), Run::new(gpu, engine, scratch));
-        // How many it takes is chance: the streams' threads have to run at the same time.
+        // The number of attempts varies: the streams' threads have to run at the same time.
         for _ in 0..20_000 {
-            // Refused too, once the context has failed.
+            // Also refused, once the context has failed.
             if first.enqueue(stream).and_then(|()| second.enqueue(&other)).is_err() {
                 break;
             }
@@ -133,7 +133,7 @@ fn rules() {
     });
 }
 
-/// In a process each: the version and the GPU's name are the process's.
+/// Each in a separate process: the version and the GPU's name are per process.
 #[test]
 #[ignore = "for the test of main.rs"]
 fn belong() {

@@ -1,4 +1,4 @@
-//! Kernels: what is right works, and what is wrong is found.
+//! Kernels: correct code works, and errors are detected.
 
 use super::probe::{COUNT, Mode, Probe, THREADS, is};
 use cudarc::driver::sys::CUresult;
@@ -19,7 +19,7 @@ fn correct() {
     assert!(probe.context.failure().is_none());
 }
 
-/// Without checks too: guards around memory see to it.
+/// Also detected without checks, by the guard pages around memory.
 #[test]
 #[ignore = "for the test of main.rs"]
 fn beyond() {
@@ -27,7 +27,7 @@ fn beyond() {
     let error = probe.run(Mode::Beyond).unwrap_err();
     assert!(is(&error, CUresult::CUDA_ERROR_ILLEGAL_ADDRESS), "{error}");
     assert!(probe.context.failure().is_some());
-    // Another context isn't concerned.
+    // Another context isn't affected.
     assert!(Probe::new().run(Mode::Add).is_ok());
 }
 

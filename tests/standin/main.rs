@@ -1,7 +1,7 @@
-//! What the stand-in GPU promises: that it refuses what the real one refuses, and fails where that leaves it undefined. Tests
-//! that pass on it prove something only as far as this does.
+//! The stand-in GPU's promises: it refuses what the real one refuses, and fails where the real one's behaviour is undefined.
+//! Other tests on it prove something only as far as these do.
 //!
-//! Each part runs in a process on the stand-in, as the ignored test of its name.
+//! Each part runs in a process on the stand-in, as the ignored test with its name.
 
 mod captures;
 #[path = "../common/mod.rs"]

@@ -1,4 +1,4 @@
-//! The stand-in's own kernel (standin/cuda/probe.cu), and what every part needs.
+//! The stand-in's own kernel (standin/cuda/probe.cu), and code shared by all parts.
 
 use cudarc::driver::sys::{self, CUfunction, CUmodule, CUresult};
 use gsttensorrt::cuda::{Context, DeviceBuffer, Stream};
@@ -6,7 +6,7 @@ use gsttensorrt::error::Error;
 use std::ffi::c_void;
 use std::sync::Arc;
 
-/// What the kernel is to do: `Mode` there.
+/// The kernel's task: `Mode` there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Mode {
@@ -29,7 +29,7 @@ pub const THREADS: u32 = 256;
 pub const BLOCKS: u32 = 4;
 pub const COUNT: usize = (THREADS * BLOCKS) as usize;
 
-/// The kernel's one argument.
+/// The kernel's only argument.
 #[repr(C)]
 struct Arguments {
     memory: u64,
@@ -57,7 +57,7 @@ impl Probe {
         let function = {
             let _current = context.enter().unwrap();
             let (mut module, mut function): (CUmodule, CUfunction) = (std::ptr::null_mut(), std::ptr::null_mut());
-            // SAFETY: a text with a zero at its end, a name in it, and a context that is current.
+            // SAFETY: zero-terminated texts, and a current context.
             unsafe {
                 sys::cuModuleLoadData(&mut module, PTX.as_ptr().cast()).result().unwrap();
                 sys::cuModuleGetFunction(&mut function, module, c"standin_probe".as_ptr()).result().unwrap();
@@ -76,14 +76,14 @@ impl Probe {
         let _current = self.context.enter().unwrap();
         let mut arguments = Arguments { memory, count: COUNT as u32, mode };
         let mut parameters: [*mut c_void; 1] = [(&raw mut arguments).cast()];
-        // SAFETY: the kernel takes this structure; what is wrong with an address is what is tested.
+        // SAFETY: the kernel takes this structure; invalid addresses are the subject of the test.
         unsafe {
             let (stream, parameters) = (stream.handle().cast(), parameters.as_mut_ptr());
             sys::cuLaunchKernel(self.function, BLOCKS, 1, 1, THREADS, 1, 1, 0, stream, parameters, std::ptr::null_mut())
         }
     }
 
-    /// What launching it and waiting gives.
+    /// The result of launching the kernel and waiting.
     pub fn run(&self, mode: Mode) -> Result<Vec<u32>, Error> {
         assert_eq!(self.launch(mode), CUresult::CUDA_SUCCESS, "{mode:?}");
         self.stream.synchronise()?;
@@ -93,7 +93,7 @@ impl Probe {
     }
 }
 
-/// Whether an error is the driver's of this number.
+/// True if an error is the driver's with this number.
 pub fn is(error: &Error, number: CUresult) -> bool {
     error.message.contains(&format!("({})", number as u32))
 }

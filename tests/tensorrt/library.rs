@@ -1,4 +1,4 @@
-//! Finding and refusing libraries: stand-ins compiled here, which have nothing but the functions asked for first.
+//! Finding and refusing libraries: stand-ins compiled here, which have only the functions that are called first.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use tensorrt::{Error, Library};
 
 const RUNTIME: &str = "void *createInferRuntime_INTERNAL(void *logger, int version) { return (void *)0x228; }";
 
-/// A shared library of this C source in a folder of its own; `None` (said) without a C compiler.
+/// A shared library from this C source in its own folder; `None` (reported) without a C compiler.
 fn compile(folder: &Path, name: &str, source: &str) -> Option<PathBuf> {
     gst::init().unwrap();
     let (c, library) = (folder.join("stand_in.c"), folder.join(name));
@@ -72,7 +72,7 @@ fn a_folder_is_searched() {
     let library = Library::open(Some(folder.path())).unwrap();
     assert_eq!(library.path(), file.canonicalize().unwrap());
     assert!(std::ptr::eq(library, Library::open(Some(&file)).unwrap()), "opened once");
-    // Its runtime factory answers as 11.4's without a driver: no pointer.
+    // Its runtime factory returns a null pointer, like 11.4's without a driver.
     let error = library.runtime(None).unwrap_err();
     assert_eq!(error.to_string(), "TensorRT 10.6.0: createInferRuntime failed");
     // It has neither builder nor parser.
@@ -141,7 +141,7 @@ fn what_a_library_needs_is_named() {
     assert!(error.starts_with("can't open") && error.contains("libneeded_by_it.so"), "{error}");
 }
 
-/// What is tried first and isn't there is passed over whatever language the loader says so in.
+/// A candidate that doesn't exist is skipped, whatever the language of the loader's message.
 #[test]
 fn the_search_goes_on_in_every_language() {
     let folder = tempfile::tempdir().unwrap();
@@ -151,7 +151,7 @@ fn the_search_goes_on_in_every_language() {
     if compile(&libraries, "libnvinfer.so.10", &source).is_none() || !translation(folder.path()) {
         return;
     }
-    // With the folder named, and by the loader's own search.
+    // With the folder given, and through the loader's own search.
     for (variable, value) in [("GST_TENSORRT_LIBRARY", &libraries), ("LD_LIBRARY_PATH", &libraries)] {
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "library::in_another_language", "--nocapture"])
@@ -179,7 +179,7 @@ fn in_another_language() {
         assert!(!libc::setlocale(libc::LC_ALL, c"".as_ptr()).is_null());
         assert!(!bindtextdomain(c"libc".as_ptr(), folder.as_ptr()).is_null());
     }
-    // SAFETY: there is no such library.
+    // SAFETY: the library doesn't exist.
     let missing = unsafe { libloading::Library::new("libnvinfer.so.1000") }.unwrap_err();
     let missing = format!("{missing:?}");
     assert!(missing.contains("Datei nicht gefunden") && !missing.contains("cannot open"), "{missing}");
@@ -187,11 +187,11 @@ fn in_another_language() {
     assert_eq!(Library::open(None).unwrap().version().to_string(), "TensorRT 10.6.0");
 }
 
-/// A locale `xx_XX` in this folder, and the C library's catalogue for it; `false` (said) where it can't be made.
+/// A locale `xx_XX` in this folder, with the C library's catalogue; `false` (reported) if it can't be created.
 fn translation(folder: &Path) -> bool {
     let definition = folder.join("definition");
     std::fs::write(&definition, "LC_MESSAGES\nyesexpr \"<U005E>\"\nnoexpr \"<U005E>\"\nEND LC_MESSAGES\n").unwrap();
-    // It warns of the categories that aren't defined, and makes them the C locale's.
+    // It warns about undefined categories, which become the C locale's.
     let made = Command::new("localedef").arg("-c").arg("-i").arg(&definition).arg(folder.join("xx_XX")).output();
     if made.is_err() || !folder.join("xx_XX/LC_MESSAGES").exists() {
         eprintln!("skipped: the_search_goes_on_in_every_language: localedef is missing: apt install libc-bin");

@@ -62,7 +62,7 @@ fn builds_a_dynamic_batch() {
     assert_eq!([input.min[0], input.opt[0], input.max[0]], [1, 4, 8]);
 }
 
-/// Strongly typed: INT8 and FP16 come from the model, converted before. The parser takes FP16 scales at any opset.
+/// Strongly typed: INT8 and FP16 come from the converted model. The parser accepts FP16 scales in any opset.
 #[test]
 fn builds_a_quantised_model() {
     let Some(library) = rtx() else { return };
@@ -99,7 +99,7 @@ fn the_cache_answers_within_100_ms() {
 #[test]
 fn a_refused_model_names_the_node() {
     let Some(library) = rtx() else { return };
-    // An operator that doesn't exist, in a model that is whole otherwise.
+    // An unknown operator in an otherwise valid model.
     let mut bytes = test_model("yolo").bytes().to_vec();
     let position = bytes.windows(4).position(|window| window == b"Conv").expect("a Conv");
     bytes[position..position + 4].copy_from_slice(b"Covn");

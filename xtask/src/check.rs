@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything a change must pass.
+//! `cargo xtask test`: runs everything that a change must pass.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
@@ -16,7 +16,7 @@ use crate::standin;
 use crate::system::Purpose;
 use crate::times::Times;
 
-/// Of each target; `cargo xtask soak` takes longer.
+/// Fuzzing time per target; `cargo xtask soak` takes longer.
 const FUZZING: Duration = Duration::from_secs(20);
 
 pub fn run_all(paths: &Paths) -> Result<()> {
@@ -37,7 +37,7 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     let doc = ["doc", "--workspace", "--no-deps"];
     times.measure("documentation", || run(cargo(paths).args(doc).env("RUSTDOCFLAGS", "--deny warnings")))?;
     heading("Build");
-    // All at once: the plugin alone would have fewer features of its dependencies, and be compiled again for its tests.
+    // One build for everything: the plugin alone would enable fewer features of its dependencies, and be recompiled for its tests.
     let plugin = times.measure("build", || {
         run(cargo(paths).args(["test", "--workspace", "--no-run"]))?;
         plugin::built(paths, Profile::Dev)
@@ -58,7 +58,7 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     outcome.print_skipped();
     heading("Results");
     outcome.results.iter().for_each(|result| println!("{result}"));
-    for line in &outcome.last_words {
+    for line in &outcome.crash_output {
         println!("  {line}");
     }
     if !outcome.passed {
@@ -75,30 +75,30 @@ fn require_component(paths: &Paths, subcommand: &str, component: &str) -> Result
     Ok(())
 }
 
-/// What a run of `cargo test` printed that matters at its end.
+/// The relevant lines of a `cargo test` run, for the summary at its end.
 #[derive(Default)]
 struct Outcome {
     passed: bool,
     /// The summary line of each test binary.
     results: Vec<String>,
     failed: Vec<String>,
-    /// What test binaries that died by a signal said last: the C library's or GLib's reason is there.
-    last_words: Vec<String>,
+    /// The last lines of test binaries that were killed by a signal, with the C library's or GLib's reason.
+    crash_output: Vec<String>,
     skipped: Vec<String>,
     latest: VecDeque<String>,
 }
 
-/// Lines kept of a test binary that died.
-const LAST_WORDS: usize = 12;
+/// Number of lines kept of a test binary that crashed.
+const CRASH_LINES: usize = 12;
 
 impl Outcome {
-    /// Runs the tests, prints what they print and keeps what matters.
+    /// Runs the tests, prints their output and keeps the relevant lines.
     fn of(command: &mut Command) -> Result<Self> {
         println!("  {}", line(command));
-        // One pipe for both streams, so that their lines stay in order: tests say on stderr what they skip.
+        // One pipe for both streams keeps their lines in order: tests report skips on stderr.
         let (output, input) = std::io::pipe().context("a pipe")?;
         let mut child = command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input).spawn()?;
-        // The command holds the writing ends too: without this the pipe would never end.
+        // The command also holds the writing ends, which would keep the pipe open for ever.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut outcome = Self::default();
         for text in BufReader::new(output).split(b'\n') {
@@ -115,9 +115,9 @@ impl Outcome {
         if text.starts_with("test result: ") {
             self.results.push(text.to_string());
         } else if text.contains("process didn't exit successfully") && text.contains("(signal: ") {
-            // It ended before it could say which test failed.
+            // The binary ended before it could report the failed test.
             self.failed.push(text.trim().to_string());
-            self.last_words.extend(self.latest.drain(..));
+            self.crash_output.extend(self.latest.drain(..));
         } else if let Some(at) = text.find("skipped: ") {
             // A test's own line can follow the harness's "test NAME ... " on the same line.
             self.skipped.push(text[at..].trim_start_matches("skipped: ").to_string());
@@ -128,7 +128,7 @@ impl Outcome {
                 self.failed.push(name.to_string());
             }
         }
-        if self.latest.len() == LAST_WORDS {
+        if self.latest.len() == CRASH_LINES {
             self.latest.pop_front();
         }
         self.latest.push_back(text.to_string());
@@ -168,6 +168,6 @@ corrupted size vs. prev_size
         assert_eq!(outcome.failed, ["b", crashed]);
         assert_eq!(outcome.skipped, ["gpu: ignored, needs a GPU", "c: media/x.mp4 is missing: cargo xtask setup"]);
         assert_eq!(outcome.results.len(), 1);
-        assert!(outcome.last_words.ends_with(&["running 1 test".into(), "corrupted size vs. prev_size".into()]));
+        assert!(outcome.crash_output.ends_with(&["running 1 test".into(), "corrupted size vs. prev_size".into()]));
     }
 }

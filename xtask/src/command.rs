@@ -1,4 +1,4 @@
-//! Running other programs, and telling what they did.
+//! Running other programs and reporting the result.
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::{Command, Stdio};
@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-/// A line that starts a part of the output.
+/// Prints a line that starts a section of the output.
 pub fn heading(text: &str) {
     println!("\n== {text}");
 }
 
-/// The command line as one could type it, without its environment.
+/// The command line as a user could type it, without its environment.
 pub fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
@@ -27,7 +27,7 @@ fn could_not_start(command: &Command, error: &std::io::Error) -> String {
 
 /// Runs a command whose output the user sees.
 pub fn run(command: &mut Command) -> Result<()> {
-    // Both streams may go to one file: what was printed before must come before.
+    // Both streams may go to one file: earlier output must come first.
     std::io::stdout().flush()?;
     let status =
         command.status().map_err(|error| anyhow::Error::msg(could_not_start(command, &error)).context(error))?;
@@ -44,9 +44,9 @@ pub fn run_quiet(command: &mut Command) -> Result<String> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
-    said.push_str(&String::from_utf8_lossy(&output.stderr));
-    let lines: Vec<&str> = said.trim_end().lines().collect();
+    let mut printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    printed.push_str(&String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<&str> = printed.trim_end().lines().collect();
     let last = lines[lines.len().saturating_sub(25)..].join("\n  ");
     bail!("{} ended with {}:\n  {last}", line(command), output.status)
 }
@@ -57,7 +57,7 @@ pub fn succeeds(command: &mut Command) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Prints what is being done, does it, and adds how long it took.
+/// Prints a description of the work, does it, and adds the time it took.
 pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let terminal = std::io::stdout().is_terminal();
     print!("  {what} ...");

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: detection and pose over a video, from H.264 to an annotated MP4, through the plugin's elements.
+//! `cargo xtask demo`: runs detection and pose estimation over a video with the plugin, from H.264 to an annotated MP4.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,15 +17,15 @@ use crate::summary::Summary;
 use crate::system::Purpose;
 use crate::times::Times;
 
-/// The models it runs, by their names in models.toml.
+/// The demo's models, by their names in models.toml.
 pub const MODELS: [&str; 2] = ["yolov12n", "movenet-lightning"];
 
-/// The clip it runs on, by its name in models.toml.
+/// The demo's clip, by its name in models.toml.
 pub const CLIP: &str = "bikes";
 
 pub struct Options {
     pub backend: String,
-    /// Another clip than the sample: an MP4 with H.264.
+    /// A clip to use instead of the sample: an MP4 with H.264.
     pub clip: Option<PathBuf>,
 }
 
@@ -36,7 +36,7 @@ impl Default for Options {
 }
 
 pub fn run_demo(paths: &Paths, options: &Options) -> Result<()> {
-    let way = way(&options.backend)?;
+    let backend = backend(&options.backend)?;
     let clip = match &options.clip {
         Some(clip) => fs::canonicalize(clip).with_context(|| clip.display().to_string())?,
         None => paths.root.join("media/bikes.mp4"),
@@ -58,40 +58,40 @@ pub fn run_demo(paths: &Paths, options: &Options) -> Result<()> {
     }
 
     heading(&format!("Detection and pose over {}", paths.short(&clip)));
-    let (wall, cpu) = times.measure("detection and pose", || infer(paths, &plugin, &clip, &way, &lines, &video))?;
+    let (wall, cpu) = times.measure("detection and pose", || infer(paths, &plugin, &clip, &backend, &lines, &video))?;
     let text = fs::read_to_string(&lines).with_context(|| lines.display().to_string())?;
     let summary = Summary::of(&text).with_context(|| lines.display().to_string())?;
     if summary.frames == 0 {
-        bail!("{} has no frame: is {} an MP4 with H.264?", lines.display(), clip.display());
+        bail!("{} contains no frame: is {} an MP4 with H.264?", lines.display(), clip.display());
     }
-    times.measure("picture", || save_frame(paths, &video, summary.fullest, &picture))?;
+    times.measure("picture", || save_frame(paths, &video, summary.most_poses, &picture))?;
 
     times.print();
     heading("Result");
     print_summary(&summary, wall, cpu);
     println!("  annotated video           {}", paths.short(&video));
-    println!("  frame with most poses     {} (frame {})", paths.short(&picture), summary.fullest);
-    println!("  objects, one line a frame {}", paths.short(&lines));
+    println!("  frame with most poses     {} (frame {})", paths.short(&picture), summary.most_poses);
+    println!("  objects, line per frame   {}", paths.short(&lines));
     Ok(())
 }
 
-/// What differs between the backends.
-struct Way {
-    backend: &'static str,
+/// The parts of the pipeline that differ between the backends.
+struct Backend {
+    name: &'static str,
     decoder: &'static str,
-    /// Between drawing and encoding, which is the CPU's.
+    /// Between drawing and encoding, as the encoder takes frames in system memory.
     download: &'static str,
 }
 
-fn way(backend: &str) -> Result<Way> {
-    match backend {
-        "cpu" => Ok(Way { backend: "cpu", decoder: "avdec_h264", download: "" }),
-        "tensorrt" => Ok(Way {
-            backend: "tensorrt",
+fn backend(name: &str) -> Result<Backend> {
+    match name {
+        "cpu" => Ok(Backend { name: "cpu", decoder: "avdec_h264", download: "" }),
+        "tensorrt" => Ok(Backend {
+            name: "tensorrt",
             decoder: "nvh264dec ! video/x-raw(memory:CUDAMemory)",
             download: "! cudadownload ! video/x-raw",
         }),
-        other => bail!("--backend {other}: cpu or tensorrt"),
+        other => bail!("--backend {other}: it must be cpu or tensorrt"),
     }
 }
 
@@ -107,7 +107,7 @@ fn infer(
     paths: &Paths,
     plugin: &Plugin,
     clip: &Path,
-    way: &Way,
+    backend: &Backend,
     lines: &Path,
     video: &Path,
 ) -> Result<(Duration, Duration)> {
@@ -115,15 +115,15 @@ fn infer(
         "filesrc location={} ! qtdemux ! h264parse ! {} ! progressreport update-freq=2 ! {} \
          ! trtpublish location={} ! trtoverlay {} ! x264enc speed-preset=veryfast ! mp4mux ! filesink location={}",
         quoted(clip)?,
-        way.decoder,
-        elements(way.backend),
+        backend.decoder,
+        elements(backend.name),
         quoted(lines)?,
-        way.download,
+        backend.download,
         quoted(video)?
     );
     let mut launch = Command::new("gst-launch-1.0");
     plugin.set_environment(&mut launch);
-    // One argument a word, as a shell would split it; paths with blanks stay whole.
+    // One argument per word, as a shell would split them; quoted paths with blanks stay whole.
     launch.current_dir(&paths.root).arg("-q").args(words(&description));
     println!("  gst-launch-1.0 -q {description}\n");
     let (start, cpu) = (Instant::now(), children_cpu()?);
@@ -131,13 +131,13 @@ fn infer(
     Ok((start.elapsed(), children_cpu()?.saturating_sub(cpu)))
 }
 
-/// The path in double quotes, as gst-launch reads it.
+/// The path in double quotes, as gst-launch parses it.
 fn quoted(path: &Path) -> Result<String> {
     let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
     Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
-/// Words of a pipeline description; blanks in double quotes don't part them.
+/// The words of a pipeline description; blanks within double quotes don't separate words.
 fn words(description: &str) -> Vec<&str> {
     let mut in_quotes = false;
     description
@@ -156,17 +156,17 @@ fn children_cpu() -> Result<Duration> {
     Ok(Duration::from_micros((micros(usage.user_time()) + micros(usage.system_time())).try_into()?))
 }
 
-/// Takes one frame out of the annotated video.
+/// Extracts one frame from the annotated video.
 fn save_frame(paths: &Paths, video: &Path, index: usize, picture: &Path) -> Result<()> {
     let scratch = scratch(paths, "frames")?;
-    // Only to end early: `eos-after=N` drops frame N and lets a few more pass. The frame is picked by its number.
+    // `eos-after=N` only ends the run early: it drops frame N and lets a few more pass. The file number selects the frame.
     let mut launch = Command::new("gst-launch-1.0");
     launch.args(["-q", "filesrc"]).arg(format!("location={}", quoted(video)?));
     launch.args(["!", "qtdemux", "!", "h264parse", "!", "avdec_h264", "!", "identity"]);
     launch.arg(format!("eos-after={}", index + 4));
     launch.args(["!", "videoconvert", "!", "pngenc", "compression-level=1", "!", "multifilesink"]);
     launch.arg(format!("location={}", quoted(&scratch.path().join("%d.png"))?));
-    run_quiet(&mut launch).context("taking a frame out of the annotated video")?;
+    run_quiet(&mut launch).context("extracting a frame from the annotated video")?;
     let frame = scratch.path().join(format!("{index}.png"));
     fs::copy(&frame, picture).with_context(|| format!("{} to {}", frame.display(), picture.display()))?;
     Ok(())
@@ -175,9 +175,9 @@ fn save_frame(paths: &Paths, video: &Path, index: usize, picture: &Path) -> Resu
 fn print_summary(summary: &Summary, wall: Duration, cpu: Duration) {
     let frames = summary.frames as f64;
     println!("  frames                    {}", summary.frames);
-    println!("  speed                     {:.1} fps, loading the models included", frames / wall.as_secs_f64());
+    println!("  speed                     {:.1} fps, including the loading of the models", frames / wall.as_secs_f64());
     println!(
-        "  CPU time                  {:.1} ms a frame, decoding and encoding included",
+        "  CPU time                  {:.1} ms per frame, including decoding and encoding",
         cpu.as_secs_f64() * 1e3 / frames
     );
     let mut classes: Vec<_> = summary.objects.iter().collect();
@@ -193,9 +193,9 @@ mod tests {
 
     #[test]
     fn only_the_two_backends_are_taken() {
-        assert!(way("tensorrt").unwrap().decoder.contains("memory:CUDAMemory"));
-        assert!(way("cpu").unwrap().download.is_empty());
-        assert!(way("gpu").is_err());
+        assert!(backend("tensorrt").unwrap().decoder.contains("memory:CUDAMemory"));
+        assert!(backend("cpu").unwrap().download.is_empty());
+        assert!(backend("gpu").is_err());
     }
 
     #[test]

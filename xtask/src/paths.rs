@@ -1,4 +1,4 @@
-//! Where things lie: the repository, the user's cache and the user's data.
+//! The project's folders: the repository, the user's cache and the user's data.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 pub struct Paths {
     /// The repository's root.
     pub root: PathBuf,
-    /// Downloads, converted models and tools: whatever can be made again.
+    /// Downloads, converted models and tools: everything that can be created again.
     pub cache: PathBuf,
     /// Libraries of ONNX Runtime and TensorRT, where the plugin looks for them.
     pub data: PathBuf,
@@ -17,7 +17,7 @@ pub struct Paths {
 impl Paths {
     pub fn find() -> Result<Self> {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = manifest.parent().context("xtask lies in no repository")?.to_path_buf();
+        let root = manifest.parent().context("xtask is not in a repository")?.to_path_buf();
         Ok(Self {
             root,
             cache: xdg("XDG_CACHE_HOME", ".cache")?.join("gst-tensorrt"),
@@ -25,18 +25,18 @@ impl Paths {
         })
     }
 
-    /// Where cargo builds to; a relative `CARGO_TARGET_DIR` counts from the repository's root, where cargo is run.
+    /// Cargo's target folder; a relative `CARGO_TARGET_DIR` starts at the repository's root, where cargo is run.
     pub fn target(&self) -> PathBuf {
         self.root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
     }
 
-    /// A path as a reader likes it: relative to the repository where it lies in it.
+    /// A path for display: relative if it is in the repository.
     pub fn short<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
         path.strip_prefix(&self.root).unwrap_or(path).display()
     }
 }
 
-/// A base directory of the XDG specification, which says that a relative one is to be ignored.
+/// A base directory of the XDG specification, which requires relative paths to be ignored.
 fn xdg(variable: &str, default: &str) -> Result<PathBuf> {
     match env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute()) {
         Some(path) => Ok(path),

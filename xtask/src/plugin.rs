@@ -1,4 +1,4 @@
-//! The built plugin, and the environment in which GStreamer finds it and nothing stale.
+//! The built plugin, and an environment in which GStreamer finds this build and no stale one.
 
 use std::env;
 use std::fs;
@@ -32,7 +32,7 @@ pub fn cargo(paths: &Paths) -> Command {
     cargo
 }
 
-/// Builds the plugin and sees that GStreamer loads it.
+/// Builds the plugin and checks that GStreamer loads it.
 pub fn build(paths: &Paths, profile: Profile) -> Result<Plugin> {
     let mut build = cargo(paths);
     build.args(["build", "--package", "gst-plugin-tensorrt"]);
@@ -43,25 +43,25 @@ pub fn build(paths: &Paths, profile: Profile) -> Result<Plugin> {
     built(paths, profile)
 }
 
-/// The plugin as cargo has built it, alone or with its tests; sees that GStreamer loads it.
+/// The plugin as cargo has built it, alone or with its tests; checks that GStreamer loads it.
 pub fn built(paths: &Paths, profile: Profile) -> Result<Plugin> {
-    // A folder with the plugin alone: GStreamer searches folders to the bottom, and cargo's hold thousands of files.
+    // A folder with only the plugin: GStreamer searches folders recursively, and cargo's contain thousands of files.
     let name = match profile {
         Profile::Dev => "debug",
         Profile::Release => "release",
     };
     let folder = paths.target().join("plugins").join(name);
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    // Where the linker writes it, for its tests too.
+    // The linker writes it here, also for its tests.
     replace_link(&paths.target().join(name).join("deps").join(LIBRARY), &folder.join(LIBRARY))?;
     let plugin = Plugin { registry: folder.join("registry.bin"), folder };
     let mut inspect = Command::new("gst-inspect-1.0");
     plugin.set_environment(&mut inspect);
-    run_quiet(inspect.arg("tensorrt")).context("GStreamer can't load the plugin that was built")?;
+    run_quiet(inspect.arg("tensorrt")).context("GStreamer can't load the built plugin")?;
     Ok(plugin)
 }
 
-/// Makes a link, in place of what may be there.
+/// Creates a symbolic link, replacing an existing file.
 pub fn replace_link(target: &Path, link: &Path) -> Result<()> {
     match fs::remove_file(link) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error).context(link.display().to_string()),
@@ -70,7 +70,7 @@ pub fn replace_link(target: &Path, link: &Path) -> Result<()> {
 }
 
 impl Plugin {
-    /// Lets a process find the plugin, with a registry of its own.
+    /// Lets a process find the plugin, with a separate registry.
     pub fn set_environment(&self, command: &mut Command) {
         command.env("GST_PLUGIN_PATH", &self.folder).env("GST_REGISTRY", &self.registry);
     }

@@ -1,7 +1,7 @@
-//! Compiling the CUDA kernels to PTX, with one pinned compiler: the same sources give the same bytes everywhere.
+//! Compiles the CUDA kernels to PTX with one pinned compiler: the same sources give the same bytes everywhere.
 //!
-//! NVRTC of CUDA 11.8 and the header for half-precision numbers come from NVIDIA's wheels on PyPI; no CUDA toolkit, no
-//! driver and no GPU is needed.
+//! NVRTC of CUDA 11.8 and the header for half-precision numbers come from NVIDIA's wheels on PyPI; neither a CUDA toolkit nor
+//! a driver nor a GPU is needed.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fs;
@@ -16,14 +16,14 @@ use crate::manifest::{Member, Package, Registry};
 use crate::package;
 use crate::paths::Paths;
 
-/// Relative to the repository.
+/// Relative to the repository's root.
 const FOLDER: &str = "src/cuda/kernels";
-/// What the kernels include from their own folder.
+/// The header that the kernels include from their own folder.
 const HEADER: &str = "common.cuh";
-/// Pascal: the oldest that the kernels run on. No fused multiply-add: the results are those of the CPU engine.
+/// Pascal is the oldest supported architecture. Fused multiply-add is off, so that results equal those of the CPU engine.
 const OPTIONS: [&str; 3] = ["--gpu-architecture=compute_60", "--std=c++17", "--fmad=false"];
 
-/// Compiles every kernel; with `check` nothing is written, and what differs from the committed PTX is an error.
+/// Compiles every kernel; with `check` nothing is written, and a difference from the committed PTX is an error.
 pub fn run(paths: &Paths, check: bool) -> Result<()> {
     let compiler = Compiler::open(paths)?;
     let folder = paths.root.join(FOLDER);
@@ -31,20 +31,20 @@ pub fn run(paths: &Paths, check: bool) -> Result<()> {
     let mut stale = Vec::new();
     for source in sources(&folder)? {
         let ptx = step(&paths.short(&source).to_string(), || compiler.compile(&source, &header))?;
-        let place = source.with_extension("ptx");
+        let target = source.with_extension("ptx");
         if !check {
-            package::write_atomically(&place, ptx.as_bytes())?;
-        } else if fs::read_to_string(&place).ok().as_ref() != Some(&ptx) {
-            stale.push(paths.short(&place).to_string());
+            package::write_atomically(&target, ptx.as_bytes())?;
+        } else if fs::read_to_string(&target).ok().as_ref() != Some(&ptx) {
+            stale.push(paths.short(&target).to_string());
         }
     }
     if !stale.is_empty() {
-        bail!("not what the sources give: {}. Run `cargo xtask ptx` and commit the result", stale.join(", "));
+        bail!("stale PTX: {}. Run `cargo xtask ptx` and commit the result", stale.join(", "));
     }
     Ok(())
 }
 
-/// The .cu files, by name.
+/// The .cu files, sorted by name.
 fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let mut sources = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
@@ -100,10 +100,10 @@ fn member((path, sha256): (&str, &str)) -> Member {
     Member { path: path.into(), inside: None, sha256: sha256.into() }
 }
 
-/// NVRTC's C functions that are used here; source: its documentation, which holds for every 11.x.
+/// The C functions of NVRTC used here; source: its documentation, which is valid for every 11.x.
 struct Compiler {
     library: Library,
-    /// Where the headers lie.
+    /// The compiler option with the headers' folder.
     include: CString,
 }
 
@@ -114,21 +114,21 @@ type Get = unsafe extern "C" fn(Program, *mut c_char) -> Status;
 type GetSize = unsafe extern "C" fn(Program, *mut usize) -> Status;
 
 impl Compiler {
-    /// Unpacks the wheels beside the downloads; the libraries look for each other in their own folder.
+    /// Unpacks the wheels in the cache; the libraries look for each other in their own folder.
     fn open(paths: &Paths) -> Result<Self> {
         let folder = paths.cache.join("nvrtc-11.8.89");
         for (package, members) in [nvrtc(), headers()] {
-            let places: Vec<PathBuf> = members.iter().map(|member| folder.join(name_of(&member.path))).collect();
+            let targets: Vec<PathBuf> = members.iter().map(|member| folder.join(name_of(&member.path))).collect();
             let mut there = true;
-            for (place, member) in places.iter().zip(&members) {
-                there = there && package::sha256_of(place)?.as_ref() == Some(&member.sha256);
+            for (target, member) in targets.iter().zip(&members) {
+                there = there && package::sha256_of(target)?.as_ref() == Some(&member.sha256);
             }
             if there {
                 continue;
             }
             let contents = package::extract(&package::fetch(paths, &package)?, &members)?;
-            for (place, bytes) in places.iter().zip(contents) {
-                package::write_atomically(place, &bytes)?;
+            for (target, bytes) in targets.iter().zip(contents) {
+                package::write_atomically(target, &bytes)?;
             }
         }
         let library = folder.join("libnvrtc.so.11.2");
@@ -172,7 +172,7 @@ impl Compiler {
         let options = OPTIONS.map(CString::new).into_iter().collect::<Result<Vec<_>, _>>()?;
         let mut options: Vec<Text> = options.iter().map(|option| option.as_ptr()).collect();
         options.push(self.include.as_ptr());
-        // SAFETY: the signature is NVRTC's; the program lives, and as many options as said, which end with a zero.
+        // SAFETY: the signature is NVRTC's; the program is alive, and the given number of zero-terminated options is passed.
         let compiled = unsafe {
             type Compile = unsafe extern "C" fn(Program, c_int, *const Text) -> Status;
             self.library.get::<Compile>(b"nvrtcCompileProgram")?(program, options.len() as c_int, options.as_ptr())
@@ -183,18 +183,18 @@ impl Compiler {
         self.text(program, b"nvrtcGetPTXSize", b"nvrtcGetPTX")
     }
 
-    /// One of a program's texts.
+    /// One of a program's output texts.
     fn text(&self, program: Program, size: &[u8], get: &[u8]) -> Result<String> {
         let mut length = 0;
-        // SAFETY: the signature is NVRTC's; the program lives.
+        // SAFETY: the signature is NVRTC's; the program is alive.
         let sized = unsafe { self.library.get::<GetSize>(size)?(program, &mut length) };
         let mut bytes = vec![0u8; length];
-        // SAFETY: the signature is NVRTC's; the buffer has the size that it asked for.
+        // SAFETY: the signature is NVRTC's; the buffer has the requested size.
         let got = unsafe { self.library.get::<Get>(get)?(program, bytes.as_mut_ptr().cast()) };
         if sized != 0 || got != 0 {
             bail!("{}: error {}", String::from_utf8_lossy(get), sized.max(got));
         }
-        // Without the zero at its end.
+        // The terminating zero.
         bytes.pop();
         Ok(String::from_utf8(bytes)?)
     }

@@ -12,7 +12,7 @@ use crate::package::sha256;
 use crate::paths::Paths;
 use crate::system;
 
-/// The Python to use: not the first of PATH, which on a developer's machine is often one without the system's packages.
+/// The Python to use. The first in PATH is often one without the system's packages on a developer's machine.
 pub fn interpreter() -> PathBuf {
     env::var_os("PYTHON").map_or_else(|| "/usr/bin/python3".into(), PathBuf::from)
 }
@@ -23,11 +23,11 @@ pub fn minor_version() -> Result<u32> {
     let version = run_quiet(Command::new(interpreter()).args(["-c", code]))?;
     match version.split_whitespace().collect::<Vec<_>>()[..] {
         ["3", minor] => Ok(minor.parse()?),
-        _ => bail!("{} is Python {}, needed is 3", interpreter().display(), version.trim()),
+        _ => bail!("{} is Python {}, but Python 3 is needed", interpreter().display(), version.trim()),
     }
 }
 
-/// Makes a virtual environment with some packages in it, and no other.
+/// Creates a virtual environment with only the given packages.
 pub fn create(folder: &Path, requirements: &[String]) -> Result<()> {
     system::require_venv()?;
     if folder.exists() {
@@ -37,30 +37,30 @@ pub fn create(folder: &Path, requirements: &[String]) -> Result<()> {
     if !requirements.is_empty() {
         let mut pip = Command::new(folder.join("bin/python"));
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
-        // Most files are never imported: Python compiles those that are by itself.
+        // Most files are never imported: Python compiles the others on demand.
         run_quiet(pip.arg("--no-compile").args(requirements))?;
     }
     Ok(())
 }
 
-/// The Python packages of the tests' scripts, where the tests look for them.
+/// Installs the Python packages of the tests' scripts where the tests look for them.
 pub fn for_tests(paths: &Paths) -> Result<()> {
     heading("Python packages of the tests");
     let requirements = read_requirements(&paths.root.join("tests/reference/requirements.txt"))?;
     let folder = paths.root.join("target/test-venv");
-    kept(&folder, "those of tests/reference/requirements.txt, 100 MB", &requirements)?;
-    println!("  {} is there", paths.short(&folder));
+    kept(&folder, "packages of tests/reference/requirements.txt, 100 MB", &requirements)?;
+    println!("  {} exists", paths.short(&folder));
     Ok(())
 }
 
-/// The requirements of a file, without its comments.
+/// The requirements in a file, without its comments.
 pub fn read_requirements(path: &Path) -> Result<Vec<String>> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     Ok(lines.map(String::from).collect())
 }
 
-/// A virtual environment that is kept, and made anew when the requirements or the interpreter changed.
+/// A persistent virtual environment, which is recreated when the requirements or the interpreter change.
 fn kept(folder: &Path, what: &str, requirements: &[String]) -> Result<PathBuf> {
     let version = run_quiet(Command::new(interpreter()).arg("--version"))?;
     let key = sha256(format!("{} {version} {requirements:?}", interpreter().display()).as_bytes());

@@ -1,5 +1,5 @@
-//! `cargo xtask soak`: the checks that take long, each an ignored test of a file tests/soak_*.rs, and the measurements of
-//! benches/, each against its limit.
+//! `cargo xtask soak`: runs the long checks, which are the ignored tests in tests/soak_*.rs, and the measurements of benches/,
+//! each against its limit.
 
 use std::fs;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     for file in &files {
         test.args(["--test", file]);
     }
-    // One at a time: most of them measure.
+    // One at a time, because most of them measure.
     test.args(["--", "--include-ignored", "--nocapture", "--test-threads=1"]);
     plugin.set_environment(&mut test);
     run(&mut test)?;
@@ -50,7 +50,7 @@ fn soak_files(paths: &Paths) -> Result<Vec<String>> {
     Ok(stems(paths, "tests")?.into_iter().filter(|name| name.starts_with("soak_")).collect())
 }
 
-/// The Rust files of a folder, without their ending, in order.
+/// The Rust files of a folder, without their extension, sorted.
 fn stems(paths: &Paths, folder: &str) -> Result<Vec<String>> {
     let folder = paths.root.join(folder);
     let entries = fs::read_dir(&folder).with_context(|| folder.display().to_string())?;

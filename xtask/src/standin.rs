@@ -1,4 +1,4 @@
-//! The stand-in GPU: built, laid out under the names of the libraries it stands in for, and commands run on it.
+//! The stand-in GPU: builds it, links it under the names of the libraries that it replaces, and runs commands on it.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use crate::command::{heading, run};
 use crate::paths::Paths;
 use crate::plugin::{self, Profile, cargo, replace_link};
 
-/// One library stands in for all of them.
+/// One library replaces all of them.
 const LIBRARY: &str = "libstandin.so";
 const NAMES: [&str; 5] = [
     "libcuda.so.1",
@@ -22,15 +22,15 @@ const NAMES: [&str; 5] = [
     "libnvonnxparser.so.10",
 ];
 
-/// Names its folder for the tests, which then fail where they would skip without it.
+/// The variable that tells the tests the stand-in's folder; with it they fail where they would otherwise skip.
 pub const VARIABLE: &str = "GST_TENSORRT_STANDIN";
 
-/// Builds it, and gives its folder: `standin` where cargo builds to.
+/// Builds the stand-in and returns its folder, `standin` in cargo's target folder.
 pub fn build(paths: &Paths) -> Result<PathBuf> {
     run(cargo(paths).args(["build", "--package", "standin"]))?;
     let folder = paths.target().join("standin");
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    // Copied beside and renamed: a process that has the old one open keeps it.
+    // Copied and renamed, so that a process that has the old library open keeps it.
     let (library, fresh) = (folder.join(LIBRARY), folder.join("fresh"));
     let built = paths.target().join("debug").join(LIBRARY);
     fs::copy(&built, &fresh).with_context(|| built.display().to_string())?;
@@ -41,13 +41,13 @@ pub fn build(paths: &Paths) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Runs a command with the plugin, on the stand-in.
+/// Runs a command on the stand-in, with the plugin.
 pub fn run_on(paths: &Paths, words: &[OsString]) -> Result<()> {
     heading("Build");
     let plugin = plugin::build(paths, Profile::Dev)?;
     let folder = build(paths)?;
     let Some((program, arguments)) = words.split_first() else {
-        println!("  {} is there; to run something on it: cargo xtask standin -- gst-launch-1.0 …", folder.display());
+        println!("  {} is ready; to run a command on it: cargo xtask standin -- gst-launch-1.0 …", folder.display());
         return Ok(());
     };
     let mut command = Command::new(program);
@@ -57,7 +57,7 @@ pub fn run_on(paths: &Paths, words: &[OsString]) -> Result<()> {
     search.extend(env::split_paths(&env::var_os("LD_LIBRARY_PATH").unwrap_or_default()));
     command.env("LD_LIBRARY_PATH", env::join_paths(search)?);
     command.env("GST_TENSORRT_LIBRARY", &folder);
-    // GStreamer's CUDA elements aren't there without a GPU: another registry. Engines are no use elsewhere either.
+    // A separate registry, because GStreamer has no CUDA elements without a GPU. Engines can't be shared with a GPU either.
     command.env("GST_REGISTRY", folder.join("registry.bin"));
     command.env("XDG_CACHE_HOME", folder.join("cache"));
     heading("Stand-in GPU");

@@ -1,4 +1,4 @@
-//! What the JSON Lines of a run say in all.
+//! Totals over the JSON Lines of a run.
 
 use std::collections::BTreeMap;
 
@@ -27,16 +27,16 @@ struct Keypoint {
 #[derive(Default, Debug, PartialEq)]
 pub struct Summary {
     pub frames: usize,
-    /// Objects of all frames, by label.
+    /// Number of objects in all frames, by label.
     pub objects: BTreeMap<String, usize>,
-    /// Objects with keypoints, of all frames.
+    /// Number of objects with keypoints in all frames.
     pub poses: usize,
-    /// The frame with most poses, and of those the one whose keypoints are surest, counted from 0.
-    pub fullest: usize,
+    /// The frame with the most poses, counted from 0; of several, the one with the highest sum of keypoint confidences.
+    pub most_poses: usize,
 }
 
 impl Summary {
-    /// Reads JSON Lines as trtpublish writes them: one line a frame.
+    /// Reads JSON Lines as trtpublish writes them, one line per frame.
     pub fn of(text: &str) -> Result<Self> {
         let mut summary = Self::default();
         let mut most = (0, 0.0);
@@ -46,7 +46,7 @@ impl Summary {
             let sure =
                 frame.objects.iter().flat_map(|object| &object.keypoints).map(|keypoint| keypoint.confidence).sum();
             if (poses, sure) > most {
-                (most, summary.fullest) = ((poses, sure), index);
+                (most, summary.most_poses) = ((poses, sure), index);
             }
             summary.poses += poses;
             summary.frames += 1;
@@ -70,7 +70,7 @@ mod tests {
 {"frame":3,"objects":[{"label":"person","keypoints":[{"confidence":0.7}]}]}
 "#;
         let objects = BTreeMap::from([("car".into(), 1), ("person".into(), 3)]);
-        assert_eq!(Summary::of(text).unwrap(), Summary { frames: 4, objects, poses: 3, fullest: 2 });
+        assert_eq!(Summary::of(text).unwrap(), Summary { frames: 4, objects, poses: 3, most_poses: 2 });
         assert!(Summary::of("{\"objects\":").is_err());
     }
 }

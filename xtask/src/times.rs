@@ -1,4 +1,4 @@
-//! How long each step of a task took.
+//! Measures how long each step of a task takes.
 
 use std::time::{Duration, Instant};
 
@@ -6,12 +6,12 @@ use anyhow::{Context, Result};
 
 use crate::command::heading;
 
-/// The steps of a task in their order, each with its time.
+/// The steps of a task in order, each with its duration.
 #[derive(Default)]
 pub struct Times(Vec<(&'static str, Duration)>);
 
 impl Times {
-    /// Does one step, and names it in its error.
+    /// Runs one step, and names it in its error.
     pub fn measure<T>(&mut self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let start = Instant::now();
         let result = work().with_context(|| format!("{name} failed"));
@@ -19,13 +19,13 @@ impl Times {
         result
     }
 
-    /// Prints each step's time and the sum.
+    /// Prints each step's duration and the total.
     pub fn print(&self) {
         heading("Times");
         for (name, time) in &self.0 {
             println!("  {name:19}{:7.1} s", time.as_secs_f64());
         }
-        println!("  {:19}{:7.1} s", "all", self.0.iter().map(|(_, time)| time.as_secs_f64()).sum::<f64>());
+        println!("  {:19}{:7.1} s", "total", self.0.iter().map(|(_, time)| time.as_secs_f64()).sum::<f64>());
     }
 }
 

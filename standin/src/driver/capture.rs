@@ -23,7 +23,7 @@ pub enum Mode {
     Relaxed,
 }
 
-/// One capture, of one stream and those that join it.
+/// One capture, of a stream and the streams that join it.
 pub struct Capture {
     mode: Mode,
     thread: ThreadId,
@@ -31,18 +31,18 @@ pub struct Capture {
     nodes: Mutex<Vec<Node>>,
 }
 
-/// Captures under way.
+/// Captures in progress.
 static ACTIVE: Mutex<Vec<Arc<Capture>>> = Mutex::new(Vec::new());
 
 /// A stream's part in a capture.
 pub struct InCapture {
     capture: Arc<Capture>,
-    /// Where the next work goes: after these nodes.
+    /// The nodes that the next work depends on.
     tail: Vec<usize>,
     origin: bool,
 }
 
-/// A place in a capture, kept by an event.
+/// A position in a capture, recorded by an event.
 #[derive(Clone)]
 pub struct Point {
     capture: Arc<Capture>,
@@ -60,7 +60,7 @@ impl Point {
         self.capture.invalid.store(true, Ordering::Release);
     }
 
-    /// The part of a stream that begins here.
+    /// The part of a stream that continues from here.
     pub fn follow(&self) -> Status<InCapture> {
         self.capture.check()?;
         if !ACTIVE.lock().iter().any(|active| Arc::ptr_eq(active, &self.capture)) {
@@ -82,7 +82,7 @@ impl InCapture {
         self.capture.invalid.store(true, Ordering::Release);
     }
 
-    /// What isn't permitted in a capture ends it.
+    /// Refuses a call that isn't permitted in a capture, which ends the capture.
     pub fn refuse(&self, why: &str) -> Status {
         self.invalidate();
         refuse(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, why)
@@ -124,7 +124,7 @@ pub fn begin(stream: &Arc<Stream>, mode: Mode) -> Status {
     let mut state = stream.state();
     if let Some(capture) = &state.capture {
         capture.invalidate();
-        return refuse(CUDA_ERROR_INVALID_VALUE, "a stream that captures begins another capture");
+        return refuse(CUDA_ERROR_INVALID_VALUE, "a stream begins a capture while it is capturing");
     }
     let capture = Arc::new(Capture {
         mode,
@@ -145,7 +145,7 @@ pub fn abandon(part: &InCapture) {
 pub fn end(stream: &Arc<Stream>) -> Status<Vec<Node>> {
     let mut state = stream.state();
     let Some(part) = state.capture.take() else {
-        return refuse(CUDA_ERROR_INVALID_VALUE, "a capture is ended that wasn't begun");
+        return refuse(CUDA_ERROR_INVALID_VALUE, "a capture is ended that was never begun");
     };
     if !part.origin {
         part.invalidate();
@@ -157,7 +157,7 @@ pub fn end(stream: &Arc<Stream>) -> Status<Vec<Node>> {
         state.capture = Some(part);
         return refuse(
             CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD,
-            "a capture is ended on another thread than it was begun",
+            "a capture is ended on a thread other than the one that began it",
         );
     }
     drop(state);
@@ -182,13 +182,16 @@ pub fn end(stream: &Arc<Stream>) -> Status<Vec<Node>> {
     }
     part.check()?;
     if unjoined {
-        return refuse(CUDA_ERROR_STREAM_CAPTURE_UNJOINED, "another stream joined a capture and didn't join back");
+        return refuse(
+            CUDA_ERROR_STREAM_CAPTURE_UNJOINED,
+            "another stream joined a capture and didn't rejoin its origin",
+        );
     }
     let nodes = part.capture.nodes.lock().clone();
     Ok(nodes)
 }
 
-/// Before calls that a capture on this thread, or one of global mode on any, doesn't permit.
+/// Called before operations that are not permitted during a capture on this thread, or one in global mode on any thread.
 pub fn refuse_unsafe(call: &str) -> Status {
     let own = std::thread::current().id();
     let active = ACTIVE.lock();

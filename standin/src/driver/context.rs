@@ -1,8 +1,8 @@
-//! Contexts, and which one is a thread's current.
+//! Contexts, and each thread's current one.
 
 use super::memory;
 use super::registry::Registry;
-use super::status::{Fail, Status, refuse, say};
+use super::status::{Fail, Status, log, refuse};
 use super::stream::Stream;
 use crate::settings::settings;
 use cudarc::driver::sys::CUresult::{
@@ -20,13 +20,13 @@ pub struct Context {
     pub handle: usize,
     pub device: i32,
     pub flags: u32,
-    /// The first error after which nothing works here any more.
+    /// The first sticky error, after which nothing works in this context any more.
     failed: Mutex<Option<Fail>>,
     destroyed: AtomicBool,
-    /// The default stream, once it was used.
+    /// The default stream, once it has been used.
     default: Mutex<Option<Arc<Stream>>>,
     /// Streams that were destroyed with work left.
-    leaving: Mutex<Vec<Weak<Stream>>>,
+    draining: Mutex<Vec<Weak<Stream>>>,
 }
 
 thread_local! {
@@ -42,21 +42,21 @@ impl Context {
             failed: Mutex::default(),
             destroyed: AtomicBool::new(false),
             default: Mutex::default(),
-            leaving: Mutex::default(),
+            draining: Mutex::default(),
         })
     }
 
-    /// Why nothing works here any more.
+    /// The sticky error.
     pub fn failure(&self) -> Option<Fail> {
         *self.failed.lock()
     }
 
-    /// Makes an error stick.
+    /// Records a sticky error.
     pub fn fail(&self, error: Fail) {
         self.failed.lock().get_or_insert(error);
     }
 
-    /// An error once it failed or is gone.
+    /// Returns an error once the context has failed or been destroyed.
     pub fn usable(&self) -> Status {
         if self.destroyed.load(Ordering::Acquire) {
             return Err(CUDA_ERROR_CONTEXT_IS_DESTROYED);
@@ -72,15 +72,15 @@ impl Context {
         self.default.lock().clone()
     }
 
-    /// A stream that nobody has any more, whose work still uses memory.
-    pub fn leave(&self, stream: &Arc<Stream>) {
-        let mut leaving = self.leaving.lock();
-        leaving.retain(|stream| stream.strong_count() > 0);
-        leaving.push(Arc::downgrade(stream));
+    /// Keeps track of a destroyed stream whose work still uses memory.
+    pub fn drain_later(&self, stream: &Arc<Stream>) {
+        let mut draining = self.draining.lock();
+        draining.retain(|stream| stream.strong_count() > 0);
+        draining.push(Arc::downgrade(stream));
     }
 
-    pub fn leaving(&self) -> Vec<Arc<Stream>> {
-        self.leaving.lock().iter().filter_map(Weak::upgrade).collect()
+    pub fn draining(&self) -> Vec<Arc<Stream>> {
+        self.draining.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Waits until every stream is idle.
@@ -90,7 +90,7 @@ impl Context {
         }
     }
 
-    /// Ends it with all that is in it.
+    /// Destroys it with everything in it.
     pub fn destroy(self: &Arc<Self>) {
         self.drain();
         self.destroyed.store(true, Ordering::Release);
@@ -100,14 +100,14 @@ impl Context {
         *self.default.lock() = None;
         let left = memory::free_all_of(self);
         if left != (0, 0) && settings().trace {
-            say(&format!("a context was destroyed with {} blocks of device memory, {} bytes, left", left.0, left.1));
+            log(&format!("a context was destroyed with {} blocks of device memory, {} bytes, left", left.0, left.1));
         }
         let _ = CONTEXTS.remove(self.handle);
         STACK.with_borrow_mut(|stack| stack.retain(|context| context.handle != self.handle));
     }
 }
 
-/// Whether `cuInit` was called: nothing works before.
+/// Checks that `cuInit` was called: nothing works before.
 pub fn initialised() -> Status {
     if INITIALISED.load(Ordering::Acquire) {
         Ok(())
@@ -116,7 +116,7 @@ pub fn initialised() -> Status {
     }
 }
 
-/// The current context, whatever state it is in.
+/// The current context, in whatever state.
 pub fn top() -> Option<Arc<Context>> {
     STACK.with_borrow(|stack| stack.last().cloned())
 }

@@ -33,7 +33,7 @@ struct State {
     recorded: u64,
     reached: u64,
     at: Option<Instant>,
-    /// Where in a capture it was recorded last.
+    /// The position in a capture where it was last recorded.
     captured: Option<Point>,
 }
 
@@ -43,7 +43,7 @@ impl Event {
         EVENTS.add(|handle| Self { handle, context: Arc::clone(context), flags, state, changed })
     }
 
-    /// Records it in a stream of its context; `external`: as a node of a graph, where the stream captures.
+    /// Records it in a stream of its context; `external`: as a node of the graph if the stream captures.
     pub fn record(self: &Arc<Self>, stream: &Arc<Stream>, external: bool) -> Status {
         if stream.context.handle != self.context.handle {
             return refuse(CUDA_ERROR_INVALID_HANDLE, "an event is recorded in a stream of another context");
@@ -82,13 +82,13 @@ impl Event {
                     capture.invalidate();
                     return refuse(
                         CUDA_ERROR_STREAM_CAPTURE_ISOLATION,
-                        "a capturing stream waits for an event that was recorded outside of its capture",
+                        "a capturing stream waits for an event that was recorded outside its capture",
                     );
                 }
                 _ => {}
             }
         }
-        // One that was never recorded is reached.
+        // An event that was never recorded counts as reached.
         if number == 0 { Ok(()) } else { stream.add(Work::Wait(Arc::clone(self), number)) }
     }
 
@@ -100,7 +100,7 @@ impl Event {
         self.changed.notify_all();
     }
 
-    /// Before it's waited for.
+    /// Blocks until the record with this number is reached.
     pub fn wait_for(&self, number: u64) {
         let mut state = self.state.lock();
         while state.reached < number {
@@ -112,7 +112,10 @@ impl Event {
         let state = self.state.lock();
         if let Some(point) = &state.captured {
             point.invalidate();
-            return refuse(CUDA_ERROR_CAPTURED_EVENT, "an event that was recorded in a capture is asked or waited for");
+            return refuse(
+                CUDA_ERROR_CAPTURED_EVENT,
+                "an event that was recorded in a capture is queried or waited for",
+            );
         }
         Ok(state.recorded)
     }
@@ -139,7 +142,7 @@ impl Event {
 
     fn time(&self) -> Status<Instant> {
         if self.flags & DISABLE_TIMING != 0 {
-            return refuse(CUDA_ERROR_INVALID_HANDLE, "the time of an event that was made without timing");
+            return refuse(CUDA_ERROR_INVALID_HANDLE, "the time of an event that was created without timing");
         }
         self.outside_of_captures()?;
         let state = self.state.lock();

@@ -1,4 +1,4 @@
-//! Graphs: nodes in any order, and what can be launched.
+//! Graphs that can be edited, and the executable graphs made from them.
 
 use super::context::Context;
 use super::registry::Registry;
@@ -9,38 +9,38 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub static TEMPLATES: Registry<Template> = Registry::new("graph");
+pub static CAPTURED_GRAPHS: Registry<CapturedGraph> = Registry::new("graph");
 pub static GRAPHS: Registry<(usize, Arc<Graph>)> = Registry::new("executable graph");
-/// Which template has them.
+/// The captured graph of each node.
 pub static NODES: Registry<usize> = Registry::new("node of a graph");
 
 #[derive(Clone)]
 pub struct Node {
     pub work: Work,
-    /// Nodes that run before: of a capture, by index; in a template, by handle.
+    /// Nodes that run before it: by index in a capture, by handle in a captured graph.
     pub after: Vec<usize>,
 }
 
-/// A graph that nodes can be added to and taken from, by handle.
-pub struct Template {
+/// A graph whose nodes can be added and removed by handle.
+pub struct CapturedGraph {
     pub handle: usize,
     nodes: Mutex<BTreeMap<usize, Node>>,
 }
 
-impl Template {
-    /// Of a capture's nodes.
-    pub fn add(captured: Vec<Node>) -> Arc<Self> {
-        let template = TEMPLATES.add(|handle| Self { handle, nodes: Mutex::default() });
-        let mut handles = Vec::with_capacity(captured.len());
-        for Node { work, after } in captured {
+impl CapturedGraph {
+    /// Registers the nodes of a capture as a graph.
+    pub fn add(nodes: Vec<Node>) -> Arc<Self> {
+        let captured = CAPTURED_GRAPHS.add(|handle| Self { handle, nodes: Mutex::default() });
+        let mut handles = Vec::with_capacity(nodes.len());
+        for Node { work, after } in nodes {
             let after = after.into_iter().map(|index| handles[index]).collect();
-            handles.push(template.insert(Node { work, after }));
+            handles.push(captured.insert(Node { work, after }));
         }
-        template
+        captured
     }
 
     pub fn of_node(node: usize) -> Status<Arc<Self>> {
-        TEMPLATES.get(*NODES.get(node)?)
+        CAPTURED_GRAPHS.get(*NODES.get(node)?)
     }
 
     fn insert(&self, node: Node) -> usize {
@@ -62,7 +62,7 @@ impl Template {
         node.map_or_else(|| refuse(CUDA_ERROR_INVALID_VALUE, "a node of another graph"), Ok)
     }
 
-    /// Nodes that run behind one.
+    /// Nodes that depend on the given one.
     pub fn behind(&self, handle: usize) -> Vec<usize> {
         let nodes = self.nodes.lock();
         nodes.iter().filter(|(_, node)| node.after.contains(&handle)).map(|(handle, _)| *handle).collect()
@@ -80,12 +80,12 @@ impl Template {
                 node.after.push(from);
                 Ok(())
             }
-            Some(_) => refuse(CUDA_ERROR_INVALID_VALUE, "an edge that is there already"),
+            Some(_) => refuse(CUDA_ERROR_INVALID_VALUE, "an edge that exists already"),
             None => refuse(CUDA_ERROR_INVALID_VALUE, "an edge to a node of another graph"),
         }
     }
 
-    /// With its edges.
+    /// Removes a node and its edges.
     pub fn remove_node(&self, handle: usize) -> Status {
         self.node(handle)?;
         let mut nodes = self.nodes.lock();
@@ -96,17 +96,17 @@ impl Template {
     }
 
     pub fn destroy(&self) {
-        NODES.remove_where(|template| *template == self.handle);
+        NODES.remove_where(|captured| *captured == self.handle);
     }
 
-    /// Its work in an order in which it can run.
+    /// Orders its work so that every node runs after its dependencies.
     pub fn instantiate(&self) -> Status<Arc<Graph>> {
         let mut open = self.nodes.lock().clone();
         let mut work = Vec::with_capacity(open.len());
         while !open.is_empty() {
             let ready = open.iter().find(|(_, node)| !node.after.iter().any(|before| open.contains_key(before)));
             let Some(handle) = ready.map(|(handle, _)| *handle) else {
-                return refuse(CUDA_ERROR_INVALID_VALUE, "a graph whose nodes wait for each other");
+                return refuse(CUDA_ERROR_INVALID_VALUE, "a graph with a cycle");
             };
             work.extend(open.remove(&handle).map(|node| node.work));
         }
@@ -114,7 +114,7 @@ impl Template {
     }
 }
 
-/// A graph that can be launched.
+/// An executable graph.
 pub struct Graph {
     work: Vec<Work>,
     /// One launch at a time.
@@ -122,7 +122,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// After a node that fails events are still reached.
+    /// Runs all nodes; after a failure, events are still reached.
     pub fn run(&self, context: &Context) {
         let _alone = self.running.lock();
         for work in &self.work {

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::memory;
 use super::registry::Registry;
-use super::status::{Status, refuse, say};
+use super::status::{Status, log, refuse};
 use crate::settings::settings;
 use cudarc::driver::sys::CUresult::{
     CUDA_ERROR_INVALID_PTX, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_FOUND, CUDA_ERROR_NOT_SUPPORTED,
@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub static MODULES: Registry<Module> = Registry::new("module");
 pub static FUNCTIONS: Registry<Function> = Registry::new("kernel");
 
-/// Names of a PTX text's kernels, with the bytes of their one parameter.
+/// The names of a PTX module's kernels, each with the size of its single parameter in bytes.
 pub struct Module {
     pub handle: usize,
     pub context: usize,
@@ -39,7 +39,7 @@ struct Kernel {
     run: unsafe extern "C" fn(*const c_void),
 }
 
-/// Addresses from `start` up to `end`.
+/// Addresses from `start` up to, but excluding, `end`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Range {
@@ -65,7 +65,7 @@ unsafe extern "C" {
     fn standin_launch(request: *mut Request) -> u32;
 }
 
-/// Newest PTX that this driver takes.
+/// The newest PTX version that this driver accepts.
 const NEWEST_PTX: (u32, u32) = (8, 3);
 
 impl Module {
@@ -116,13 +116,13 @@ pub struct Launch {
     kernel: usize,
     grid: [u32; 3],
     block: [u32; 3],
-    /// In words, so that structures lie as they want to.
+    /// In 64-bit words, so that structures are aligned.
     arguments: Vec<u64>,
 }
 
 impl Launch {
     /// # Safety
-    /// `parameters` is null or leads to a pointer that is null or leads to as many bytes as the kernel's parameter has.
+    /// `parameters` is null or points to a pointer that is null or points to the kernel's parameter.
     pub unsafe fn new(
         context: &Context,
         function: &Function,
@@ -144,7 +144,7 @@ impl Launch {
         if function.context != context.handle {
             return refuse(
                 CUDA_ERROR_INVALID_VALUE,
-                &format!("{name} is launched in another context than its module's"),
+                &format!("{name} is launched in a context other than its module's"),
             );
         }
         let threads = block.iter().map(|size| u64::from(*size)).product::<u64>();
@@ -152,7 +152,7 @@ impl Launch {
         if !limits || grid.contains(&0) || !(1..=1024).contains(&threads) {
             return refuse(CUDA_ERROR_INVALID_VALUE, &format!("{name}: a grid of {grid:?} with blocks of {block:?}"));
         }
-        // SAFETY: a name, and one of two variants.
+        // SAFETY: the name is a C string.
         let kernel = unsafe { standin_kernel(function.name.as_ptr(), settings().check) };
         if kernel.is_null() {
             return refuse(CUDA_ERROR_NOT_SUPPORTED, &format!("{name} isn't one of src/cuda/kernels"));
@@ -169,7 +169,7 @@ impl Launch {
             );
         }
         let mut words = vec![0u64; expected.div_ceil(8)];
-        // SAFETY: so many bytes on both sides.
+        // SAFETY: both sides have `expected` bytes.
         unsafe { std::ptr::copy_nonoverlapping(arguments, words.as_mut_ptr().cast(), expected) };
         Ok(Self { name: function.name.clone(), kernel: kernel as usize, grid, block, arguments: words })
     }
@@ -180,7 +180,7 @@ impl Launch {
         let mut ranges = Vec::new();
         if settings().check {
             ranges = memory::ranges_of(context);
-            // The arguments themselves are read by the kernel.
+            // The kernel also reads the arguments themselves.
             let start = self.arguments.as_ptr() as u64;
             ranges.push(Range { start, end: start + 8 * self.arguments.len() as u64 });
             ranges.sort_unstable();
@@ -195,13 +195,13 @@ impl Launch {
             range_count: ranges.len(),
             message: [0; 1024],
         };
-        // SAFETY: the structure that it takes; it writes a message with a zero at its end.
+        // SAFETY: the structure matches its C++ counterpart; the message it writes is zero-terminated.
         let outcome = unsafe { standin_launch(&mut request) };
         if outcome == 0 {
             return Ok(());
         }
         let message = CStr::from_bytes_until_nul(&request.message).unwrap_or_default().to_string_lossy();
-        say(&format!("kernel {}: {message}", self.name.to_string_lossy()));
+        log(&format!("kernel {}: {message}", self.name.to_string_lossy()));
         Err(super::status::from_number(outcome))
     }
 }

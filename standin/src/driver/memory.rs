@@ -1,8 +1,8 @@
-//! Device memory and pinned host memory: pages of this process between guards, with who owns them.
+//! Device memory and pinned host memory: pages of this process between guard pages, each with its owner.
 
 use super::context::Context;
 use super::faults::injected;
-use super::status::{Status, refuse, say};
+use super::status::{Status, log, refuse};
 use crate::settings::settings;
 use cudarc::driver::sys::CUresult::{CUDA_ERROR_ILLEGAL_ADDRESS, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_OUT_OF_MEMORY};
 use parking_lot::Mutex;
@@ -13,19 +13,19 @@ use std::sync::Arc;
 const PAGE: usize = 4096;
 /// Addresses are multiples of this, as are pitches.
 pub const ALIGNMENT: usize = 512;
-/// Fresh memory: NaN in floating point, the greatest number else.
+/// Fill byte of fresh memory: NaN in floating point, otherwise the greatest number.
 const FRESH: u8 = 0xff;
-/// Behind a block up to its guard.
+/// Fill byte between the end of a block and its guard page.
 const SLACK: u8 = 0xc7;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Device,
-    /// Of the host, pinned; the device sees it at the same address.
+    /// Pinned host memory; the device accesses it at the same address.
     Pinned,
 }
 
-/// One block.
+/// An allocation.
 #[derive(Debug)]
 pub struct Block {
     pub address: usize,
@@ -38,12 +38,12 @@ pub struct Block {
     mapping: Range<usize>,
 }
 
-/// Registered host memory isn't mapped by us, and has no guards.
+/// All allocations of the process.
 #[derive(Default)]
 struct Memory {
     blocks: BTreeMap<usize, Arc<Block>>,
     device_bytes: u64,
-    /// The last blocks that were freed, to name a use after it.
+    /// The most recently freed blocks, to report a use after free.
     freed: Vec<Range<usize>>,
 }
 
@@ -53,7 +53,7 @@ fn with<R>(work: impl FnOnce(&mut Memory) -> R) -> R {
     work(MEMORY.lock().get_or_insert_default())
 }
 
-/// Blocks, of the device and pinned.
+/// Number of blocks, in device and pinned memory.
 pub fn count() -> usize {
     with(|memory| memory.blocks.len())
 }
@@ -83,7 +83,7 @@ pub fn allocate(context: &Context, size: usize, kind: Kind, portable: bool) -> S
     }
     let pages = size.next_multiple_of(PAGE);
     let length = pages + 2 * PAGE;
-    // SAFETY: a new mapping, wherever there is room.
+    // SAFETY: a new mapping at an address that the kernel chooses.
     let start = unsafe {
         libc::mmap(
             std::ptr::null_mut(),
@@ -104,9 +104,9 @@ pub fn allocate(context: &Context, size: usize, kind: Kind, portable: bool) -> S
         return Err(CUDA_ERROR_OUT_OF_MEMORY);
     }
     let start = start as usize;
-    // As close to the guard behind it as its alignment allows.
+    // As close to the guard page behind it as the alignment allows.
     let address = start + PAGE + pages - size.next_multiple_of(ALIGNMENT);
-    // SAFETY: both ranges lie between the guards.
+    // SAFETY: both ranges are between the guard pages.
     unsafe {
         std::ptr::write_bytes(address as *mut u8, FRESH, size);
         std::ptr::write_bytes((address + size) as *mut u8, SLACK, size.next_multiple_of(ALIGNMENT) - size);
@@ -116,7 +116,7 @@ pub fn allocate(context: &Context, size: usize, kind: Kind, portable: bool) -> S
     Ok(address)
 }
 
-/// Gives a block back: nothing may use it any more.
+/// Frees a block, which must no longer be in use.
 pub fn free(address: usize, kind: Kind) -> Status {
     let removed = with(|memory| {
         let found = memory.blocks.get(&address).filter(|block| block.kind == kind)?;
@@ -132,7 +132,7 @@ pub fn free(address: usize, kind: Kind) -> Status {
         Some(block)
     });
     let Some(block) = removed else {
-        return refuse(CUDA_ERROR_INVALID_VALUE, &format!("{address:#x} is freed, which is {}", what_is(address)));
+        return refuse(CUDA_ERROR_INVALID_VALUE, &format!("{address:#x} is freed, but it is {}", what_is(address)));
     };
     release(&block)
 }
@@ -140,7 +140,7 @@ pub fn free(address: usize, kind: Kind) -> Status {
 fn release(block: &Block) -> Status {
     let end = block.address + block.size;
     let slack = block.size.next_multiple_of(ALIGNMENT) - block.size;
-    // SAFETY: between the guards, and mapped until below.
+    // SAFETY: between the guard pages, and mapped until below.
     let whole = unsafe { std::slice::from_raw_parts(end as *const u8, slack) }.iter().all(|byte| *byte == SLACK);
     // SAFETY: the mapping of `allocate`, unmapped once.
     unsafe { libc::munmap(block.mapping.start as *mut libc::c_void, block.mapping.len()) };
@@ -149,12 +149,12 @@ fn release(block: &Block) -> Status {
     } else {
         refuse(
             CUDA_ERROR_ILLEGAL_ADDRESS,
-            &format!("somebody wrote behind the end of a block of {} bytes, which is freed now", block.size),
+            &format!("something wrote beyond the end of a block of {} bytes, which is being freed", block.size),
         )
     }
 }
 
-/// How many blocks of device memory, and bytes, there were.
+/// Frees a context's memory; returns the number of blocks of device memory and their bytes.
 pub fn free_all_of(context: &Context) -> (usize, usize) {
     let blocks = with(|memory| {
         let (of_it, others) = std::mem::take(&mut memory.blocks)
@@ -172,7 +172,7 @@ pub fn free_all_of(context: &Context) -> (usize, usize) {
     (device.len(), device.iter().sum())
 }
 
-/// The block that an address is in.
+/// The block that contains an address.
 pub fn find(address: usize) -> Option<Arc<Block>> {
     with(|memory| {
         let (_, block) = memory.blocks.range(..=address).next_back()?;
@@ -180,17 +180,17 @@ pub fn find(address: usize) -> Option<Arc<Block>> {
     })
 }
 
-/// Words for an address that can't be used.
+/// Describes an address that can't be used.
 pub fn what_is(address: usize) -> String {
     if let Some(block) = find(address) {
         let kind = if block.kind == Kind::Device { "device" } else { "pinned host" };
         return format!("inside a block of {} bytes of {kind} memory of context {:#x}", block.size, block.context);
     }
     let freed = with(|memory| memory.freed.iter().any(|range| range.contains(&address)));
-    if freed { "memory that was freed before".into() } else { "nobody's device memory".into() }
+    if freed { "memory that was freed earlier".into() } else { "not device memory".into() }
 }
 
-/// Whether so many bytes are memory that this context's work may use on the device.
+/// Checks that the range is memory that this context's work may use on the device.
 pub fn check_range(context: &Context, address: usize, bytes: usize) -> Result<Arc<Block>, String> {
     let inside = find(address).filter(|block| bytes <= block.address + block.size - address);
     match inside {
@@ -199,7 +199,7 @@ pub fn check_range(context: &Context, address: usize, bytes: usize) -> Result<Ar
     }
 }
 
-/// Start and end of all that a context's kernels may touch, in order.
+/// The sorted ranges of all memory that a context's kernels may access.
 pub fn ranges_of(context: &Context) -> Vec<super::kernel::Range> {
     with(|memory| {
         let usable = memory.blocks.values().filter(|block| block.portable || block.context == context.handle);
@@ -211,7 +211,7 @@ pub fn ranges_of(context: &Context) -> Vec<super::kernel::Range> {
     })
 }
 
-/// Says what is wrong with addresses among a kernel's arguments: memory of another context, or freed memory.
+/// Reports addresses among a kernel's arguments that are memory of another context, or freed memory.
 pub fn check_arguments(context: &Context, arguments: &[u8]) -> Status {
     for word in arguments.chunks_exact(8) {
         let address = u64::from_ne_bytes(word.try_into().unwrap_or_default()) as usize;
@@ -220,7 +220,7 @@ pub fn check_arguments(context: &Context, arguments: &[u8]) -> Status {
             None => with(|memory| memory.freed.iter().any(|range| range.contains(&address))),
         };
         if wrong {
-            say(&format!("a kernel gets {address:#x}, which is {}", what_is(address)));
+            log(&format!("a kernel gets {address:#x}, which is {}", what_is(address)));
             return Err(CUDA_ERROR_ILLEGAL_ADDRESS);
         }
     }

@@ -20,14 +20,14 @@ pub use api::{compute_capability, fill};
 pub use context::{Context, current};
 pub use faults::injected;
 pub use memory::check_range;
-pub use status::{Status, refuse, say};
+pub use status::{Status, log, refuse};
 pub use stream::{Stream, by_handle as stream};
 pub use work::Work;
 
-/// How many streams, events, graphs, modules and blocks of memory there are, in all contexts: for tests of what is left behind.
+/// Number of streams, events, graphs, modules and memory blocks in all contexts, for leak tests.
 #[unsafe(no_mangle)]
 pub extern "C" fn standin_objects() -> usize {
-    let graphs = graph::TEMPLATES.count() + graph::NODES.count() + graph::GRAPHS.count();
+    let graphs = graph::CAPTURED_GRAPHS.count() + graph::NODES.count() + graph::GRAPHS.count();
     let code = kernel::MODULES.count() + kernel::FUNCTIONS.count();
     stream::STREAMS.count() + event::EVENTS.count() + graphs + code + memory::count()
 }
@@ -37,18 +37,18 @@ pub fn allocate(bytes: usize) -> Status<usize> {
     memory::allocate(&*current()?, bytes, memory::Kind::Device, false)
 }
 
-/// Gives back what [`allocate`] gave, once nothing uses it.
+/// Frees memory of [`allocate`], once nothing uses it.
 pub fn free(address: usize) -> Status {
     current()?.drain();
     memory::free(address, memory::Kind::Device)
 }
 
-/// Work that fails as a kernel does.
+/// An error as a failing kernel causes it.
 pub fn failed<T>(why: &str) -> Status<T> {
     refuse(CUresult::CUDA_ERROR_LAUNCH_FAILED, why)
 }
 
-/// Queues work of TensorRT's.
+/// Queues work for TensorRT.
 pub fn enqueue(stream: &Arc<Stream>, function: impl Fn() -> Status + Send + Sync + 'static) -> Status {
     stream.add(Work::Function(Arc::new(function)))
 }

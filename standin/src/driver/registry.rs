@@ -1,4 +1,4 @@
-//! Handles: numbers that lead to no memory, so that a wrong or stale one is an error and never a crash or somebody else's.
+//! Handles: numbers that are no addresses, so that a wrong or stale handle is an error, never a crash or another object.
 
 use super::status::{Status, refuse};
 use cudarc::driver::sys::CUresult;
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// No address on x86-64.
+/// Not a canonical address on x86-64.
 const BASE: usize = 0x5afe << 48;
 
 pub struct Registry<T> {
@@ -24,7 +24,7 @@ impl<T> Registry<T> {
         self.items.get_or_init(Mutex::default).lock()
     }
 
-    /// Gives a new object the next handle; `make` gets to know it.
+    /// Registers a new object under the next handle, which is passed to `make`.
     pub fn add(&self, make: impl FnOnce(usize) -> T) -> Arc<T> {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
         let handle = BASE | NEXT.fetch_add(1, Ordering::Relaxed) << 8;
@@ -60,9 +60,6 @@ impl<T> Registry<T> {
     }
 
     fn stale<R>(&self, handle: usize) -> Status<R> {
-        refuse(
-            CUresult::CUDA_ERROR_INVALID_HANDLE,
-            &format!("{handle:#x} is no {}, or one that was destroyed", self.what),
-        )
+        refuse(CUresult::CUDA_ERROR_INVALID_HANDLE, &format!("{handle:#x} is not a {}, or was destroyed", self.what))
     }
 }

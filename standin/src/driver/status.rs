@@ -1,4 +1,4 @@
-//! Results, as the driver numbers them, and their words.
+//! The driver's results and their descriptions.
 
 use cudarc::driver::sys::CUresult;
 use std::ffi::CStr;
@@ -7,24 +7,24 @@ use std::ffi::CStr;
 pub type Fail = CUresult;
 pub type Status<T = ()> = Result<T, Fail>;
 
-/// Explains on stderr what the driver's number alone wouldn't.
-pub fn say(message: &str) {
+/// Explains on stderr what an error number alone doesn't tell.
+pub fn log(message: &str) {
     eprintln!("stand-in GPU: {message}");
 }
 
-/// Says why, and gives the error.
+/// Logs the reason, and returns the error.
 pub fn refuse<T>(code: Fail, why: &str) -> Status<T> {
-    say(why);
+    log(why);
     Err(code)
 }
 
-/// The error of a number that isn't from our own code.
+/// The error for a number from outside the Rust code.
 pub fn from_number(number: u32) -> Fail {
     TABLE.iter().find(|(code, ..)| *code as u32 == number).map_or(CUresult::CUDA_ERROR_UNKNOWN, |(code, ..)| *code)
 }
 
-/// Name and words of a result; `None` for numbers that aren't known here.
-pub fn words(number: u32) -> Option<(&'static CStr, &'static CStr)> {
+/// Name and description of a result; `None` for unknown numbers.
+pub fn description(number: u32) -> Option<(&'static CStr, &'static CStr)> {
     TABLE.iter().find(|(code, ..)| *code as u32 == number).map(|(_, name, words)| (*name, *words))
 }
 

@@ -1,4 +1,4 @@
-//! Streams: a queue each, and a thread that does what is in it.
+//! Streams: each has a queue and a thread that executes it.
 
 use super::capture::{self, InCapture};
 use super::context::{Context, current, top};
@@ -19,7 +19,7 @@ pub static STREAMS: Registry<Stream> = Registry::new("stream");
 pub struct Stream {
     pub handle: usize,
     pub context: Arc<Context>,
-    /// Waits for the default stream, and that for it.
+    /// Synchronises with the default stream.
     blocking: bool,
     is_default: bool,
     state: Mutex<State>,
@@ -54,7 +54,7 @@ impl Stream {
         self.state.lock()
     }
 
-    /// Queues work, or adds it to the capture under way.
+    /// Queues work, or adds it to the capture in progress.
     pub fn add(self: &Arc<Self>, work: Work) -> Status {
         let waits = self.implicit_waits()?;
         let mut state = self.state();
@@ -80,7 +80,7 @@ impl Stream {
         self.changed.notify_all();
     }
 
-    /// The default stream waits for all blocking ones, and they for it.
+    /// The default stream waits for all blocking streams, and they for it.
     fn implicit_waits(self: &Arc<Self>) -> Status<Vec<Work>> {
         let others = if self.is_default {
             of_context(&self.context).into_iter().filter(|other| other.blocking && !other.is_default).collect()
@@ -108,7 +108,7 @@ impl Stream {
         Ok(waits)
     }
 
-    /// The stream's thread.
+    /// The body of the stream's thread.
     fn work(self: Arc<Self>) {
         let mut random = settings().seed ^ self.handle as u64 | 1;
         loop {
@@ -124,7 +124,7 @@ impl Stream {
                     self.changed.wait(&mut state);
                 }
             };
-            dawdle(&mut random);
+            random_delay(&mut random);
             if let Err(error) = work.run(&self.context) {
                 self.context.fail(error);
             }
@@ -141,13 +141,13 @@ impl Stream {
         }
     }
 
-    /// Waits for all that is queued now.
+    /// Waits for all work queued so far.
     pub fn drain(&self) {
         let queued = self.state().queued;
         self.wait_until(queued);
     }
 
-    /// As `drain`, as a call of the driver: an error in a capture, or what failed before.
+    /// Like `drain`, with the errors of a driver call: during a capture, and after a failure.
     pub fn synchronise(self: &Arc<Self>) -> Status {
         self.refuse_in_capture("waited for")?;
         let waits = self.implicit_waits()?;
@@ -161,7 +161,7 @@ impl Stream {
     }
 
     pub fn is_idle(&self) -> Status<bool> {
-        self.refuse_in_capture("asked whether it's idle")?;
+        self.refuse_in_capture("queried")?;
         let state = self.state();
         let idle = state.done == state.queued;
         drop(state);
@@ -180,7 +180,7 @@ impl Stream {
         }
     }
 
-    /// What is queued still runs.
+    /// Queued work still runs.
     pub fn destroy(self: &Arc<Self>) -> Status {
         if !self.is_default {
             STREAMS.remove(self.handle)?;
@@ -194,14 +194,14 @@ impl Stream {
         let works = state.done < state.queued;
         drop(state);
         if works {
-            self.context.leave(self);
+            self.context.drain_later(self);
         }
         self.changed.notify_all();
         Ok(())
     }
 }
 
-fn dawdle(random: &mut u64) {
+fn random_delay(random: &mut u64) {
     let most = settings().delay;
     if most > Duration::ZERO {
         *random ^= *random << 13;
@@ -215,12 +215,12 @@ fn dawdle(random: &mut u64) {
 pub fn of_context(context: &Arc<Context>) -> Vec<Arc<Stream>> {
     let mut streams = STREAMS.all();
     streams.retain(|stream| stream.context.handle == context.handle);
-    streams.extend(context.leaving());
+    streams.extend(context.draining());
     streams.extend(context.used_default_stream());
     streams
 }
 
-/// The stream of a handle, 0 and 1 being the current context's default one. It must be of the current context.
+/// The stream with a handle, which must belong to the current context; 0 and 1 are its default stream.
 pub fn by_handle(handle: usize) -> Status<Arc<Stream>> {
     let context = current()?;
     match handle {
@@ -231,7 +231,7 @@ pub fn by_handle(handle: usize) -> Status<Arc<Stream>> {
             if stream.context.handle != context.handle {
                 return refuse(
                     CUDA_ERROR_INVALID_CONTEXT,
-                    "a stream is used while another context than its own is current",
+                    "a stream is used while a context other than its own is current",
                 );
             }
             Ok(stream)
@@ -239,12 +239,12 @@ pub fn by_handle(handle: usize) -> Status<Arc<Stream>> {
     }
 }
 
-/// As [`by_handle`], whatever is current: for waiting and destroying.
+/// Like [`by_handle`], whichever context is current: for waiting and destroying.
 pub fn any_by_handle(handle: usize) -> Status<Arc<Stream>> {
     if handle < 3 { by_handle(handle) } else { STREAMS.get(handle) }
 }
 
-/// What `cuCtxSynchronize` does.
+/// Implements `cuCtxSynchronize`.
 pub fn synchronise_all() -> Status {
     let context = current()?;
     let streams = of_context(&context);

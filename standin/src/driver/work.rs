@@ -1,4 +1,4 @@
-//! What streams do, one piece after the other, and graphs again and again.
+//! The work that streams execute once, and graphs repeatedly.
 
 use super::context::Context;
 use super::event::Event;
@@ -11,40 +11,40 @@ use super::stream::Stream;
 use cudarc::driver::sys::CUresult::{CUDA_ERROR_ILLEGAL_ADDRESS, CUDA_ERROR_INVALID_VALUE};
 use std::sync::Arc;
 
-/// One side of a copy.
+/// The source or destination of a copy.
 #[derive(Debug, Clone)]
-pub enum Place {
+pub enum Location {
     Device(usize),
-    /// Any memory of the host.
+    /// Any host memory.
     Host(usize),
-    /// Pageable memory as it was when the copy was queued: the driver stages it.
+    /// Pageable memory as it was when the copy was queued, since the driver stages it.
     Staged(Arc<Vec<u8>>),
 }
 
-/// Lines of bytes.
+/// A copy of lines of bytes.
 #[derive(Debug, Clone)]
 pub struct Copy {
-    pub from: Place,
+    pub from: Location,
     pub from_pitch: usize,
-    pub to: Place,
+    pub to: Location,
     pub to_pitch: usize,
     pub width: usize,
     pub height: usize,
 }
 
-/// Lines of one value.
+/// Sets lines to one value.
 #[derive(Debug, Clone)]
 pub struct Fill {
     pub to: usize,
     pub pitch: usize,
     /// 1, 2 or 4 bytes.
     pub value: Vec<u8>,
-    /// Values a line.
+    /// Values per line.
     pub width: usize,
     pub height: usize,
 }
 
-/// Work of ours that isn't the driver's: TensorRT's.
+/// Work that isn't the driver's own, such as TensorRT's.
 pub type Function = Arc<dyn Fn() -> Status + Send + Sync>;
 
 #[derive(Clone)]
@@ -53,16 +53,16 @@ pub enum Work {
     Copy(Copy),
     Fill(Fill),
     Function(Function),
-    /// The event is reached, for the record with this number.
+    /// Marks the event as reached, for the record with this number.
     Record(Arc<Event>, u64),
     Wait(Arc<Event>, u64),
-    /// Until another stream has done so much.
+    /// Waits until another stream has completed this many pieces of work.
     WaitFor(Arc<Stream>, u64),
     Graph(Arc<Graph>),
 }
 
 impl Work {
-    /// Does it. After a failure of the context nothing but events.
+    /// Executes it. After a failure of the context only events are executed.
     pub fn run(&self, context: &Context) -> Status {
         match self {
             Self::Record(event, number) => event.reach(*number),
@@ -88,37 +88,37 @@ impl Work {
     }
 }
 
-/// Bytes from the first to the last of so many lines.
+/// Bytes from the start of the first line to the end of the last.
 fn span(pitch: usize, width: usize, height: usize) -> usize {
     if height == 0 { 0 } else { pitch * (height - 1) + width }
 }
 
 impl Copy {
-    pub fn linear(from: Place, to: Place, bytes: usize) -> Self {
+    pub fn linear(from: Location, to: Location, bytes: usize) -> Self {
         Self { from, from_pitch: bytes, to, to_pitch: bytes, width: bytes, height: 1 }
     }
 
-    /// What the driver refuses when it's queued.
+    /// The checks that the driver makes when the copy is queued.
     pub fn check(&self, context: &Context) -> Status {
         if self.height > 1 && (self.from_pitch < self.width || self.to_pitch < self.width) {
             return refuse(CUDA_ERROR_INVALID_VALUE, &format!("a copy whose lines overlap: {self:?}"));
         }
         self.sides(context).map_err(|why| {
-            super::status::say(&format!("a copy {why}"));
+            super::status::log(&format!("a copy {why}"));
             CUDA_ERROR_INVALID_VALUE
         })?;
         Ok(())
     }
 
-    /// Addresses of both sides.
+    /// The addresses of source and destination, checked.
     fn sides(&self, context: &Context) -> Result<(usize, usize), String> {
-        let side = |place: &Place, pitch: usize, word: &str| match place {
-            Place::Device(address) => {
+        let side = |location: &Location, pitch: usize, word: &str| match location {
+            Location::Device(address) => {
                 check_range(context, *address, span(pitch, self.width, self.height))
                     .map_err(|e| format!("{word} {e}"))?;
                 Ok(*address)
             }
-            Place::Host(address) => match find(*address) {
+            Location::Host(address) => match find(*address) {
                 Some(block) if block.kind == super::memory::Kind::Device => {
                     Err(format!("{word} host memory at {address:#x}, which is {}", what_is(*address)))
                 }
@@ -127,7 +127,7 @@ impl Copy {
                 }
                 _ => Ok(*address),
             },
-            Place::Staged(bytes) => Ok(bytes.as_ptr() as usize),
+            Location::Staged(bytes) => Ok(bytes.as_ptr() as usize),
         };
         Ok((side(&self.from, self.from_pitch, "from")?, side(&self.to, self.to_pitch, "to")?))
     }
@@ -136,8 +136,8 @@ impl Copy {
         let (from, to) =
             self.sides(context).or_else(|why| refuse(CUDA_ERROR_ILLEGAL_ADDRESS, &format!("a copy {why}")))?;
         for line in 0..self.height {
-            // SAFETY: device and pinned sides were just found to be that large; the caller of the driver says so of
-            // pageable ones; staged bytes are copies of them.
+            // SAFETY: device and pinned ranges were just checked; for pageable ones the driver's caller guarantees their size;
+            // staged bytes are copies of them.
             unsafe {
                 let from = (from + line * self.from_pitch) as *const u8;
                 std::ptr::copy(from, (to + line * self.to_pitch) as *mut u8, self.width);
@@ -159,7 +159,7 @@ impl Fill {
         for line in 0..self.height {
             let start = (self.to + line * self.pitch) as *mut u8;
             for i in 0..self.width {
-                // SAFETY: just found to be that large.
+                // SAFETY: the range was just checked.
                 unsafe {
                     let at = start.add(i * self.value.len());
                     std::ptr::copy_nonoverlapping(self.value.as_ptr(), at, self.value.len());

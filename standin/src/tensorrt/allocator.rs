@@ -5,7 +5,7 @@ use super::object::method;
 use std::ffi::c_void;
 use std::sync::Arc;
 
-/// Who gives memory; `None`: the driver.
+/// The source of memory; `None`: the driver.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Allocator(Option<usize>);
 
@@ -17,10 +17,10 @@ impl Allocator {
         Self((!raw.is_null()).then_some(raw.addr()))
     }
 
-    /// So many bytes until they're dropped; logs what TensorRT logs if there are none.
+    /// Allocates memory that is freed on drop; on failure logs what TensorRT logs.
     pub fn take(self, bytes: u64) -> Option<Arc<DeviceMemory>> {
         let address = match self.0 {
-            // SAFETY: the application's allocator, which it keeps; the header's signature.
+            // SAFETY: the application keeps its allocator alive; the signature is the header's.
             Some(raw) => unsafe {
                 let allocate: unsafe extern "C" fn(usize, u64, u64, u32) -> usize = method(raw, CLASS, "allocate");
                 allocate(raw, bytes, ALIGNMENT, 0)
@@ -48,7 +48,7 @@ pub struct DeviceMemory {
 impl Drop for DeviceMemory {
     fn drop(&mut self) {
         let freed = match self.allocator.0 {
-            // SAFETY: as in `take`; the memory is its own, given back once.
+            // SAFETY: as in `take`; the memory came from it and is freed once.
             Some(raw) => unsafe {
                 let deallocate: unsafe extern "C" fn(usize, usize) -> bool = method(raw, CLASS, "deallocate");
                 deallocate(raw, self.address)
@@ -56,7 +56,7 @@ impl Drop for DeviceMemory {
             None => crate::driver::free(self.address).is_ok(),
         };
         if !freed {
-            logger::error(&format!("{} bytes of device memory can't be given back", self.bytes));
+            logger::error(&format!("{} bytes of device memory can't be freed", self.bytes));
         }
     }
 }

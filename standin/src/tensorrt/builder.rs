@@ -1,4 +1,4 @@
-//! `IBuilder`, its configuration and profiles, and what a build gives.
+//! `IBuilder`, its configuration, its profiles and the results of a build.
 
 use super::allocator::Allocator;
 use super::dims::Dims;
@@ -31,7 +31,7 @@ struct ConfigState {
     monitor: usize,
 }
 
-/// `IOptimizationProfile`, its builder's.
+/// `IOptimizationProfile`, owned by its builder.
 #[derive(Default)]
 struct Profile {
     ranges: Mutex<Vec<InputRange>>,
@@ -87,7 +87,7 @@ pub fn new_builder() -> *mut c_void {
 impl Drop for Builder {
     fn drop(&mut self) {
         for profile in self.profiles.lock().drain(..) {
-            // SAFETY: made by `create_profile`, deleted once: nobody else does.
+            // SAFETY: created by `create_profile`, and deleted only here.
             unsafe { object::delete::<Profile>(profile as *mut c_void) };
         }
     }
@@ -237,7 +237,7 @@ unsafe extern "C" fn build(this: *mut c_void, network: *mut c_void, config: *mut
         logger::error("IBuilder::buildSerializedNetwork: Error Code 1: Cuda Driver (no context is current)");
         return std::ptr::null_mut();
     }
-    // What timing of kernels takes: weights and a layer's scratch memory, within the workspace.
+    // Timing of kernels needs the weights and a layer's scratch memory, within the workspace limit.
     let scratch = (model.weights + (1 << 20)).min(state.workspace.map_or(u64::MAX, |bytes| bytes as u64).max(1));
     let Some(memory) = builder.allocator.lock().take(scratch) else { return std::ptr::null_mut() };
     let finished = report_progress(state.monitor, model.nodes.len());
@@ -253,7 +253,7 @@ unsafe extern "C" fn build(this: *mut c_void, network: *mut c_void, config: *mut
     object::new(HostMemory(plan.serialise()))
 }
 
-/// The shapes that an engine takes; `None` for a profile that doesn't fit the network.
+/// The shapes that an engine accepts; `None` for a profile that doesn't fit the network.
 fn profile_of(model: &Model, state: &ConfigState) -> Option<Vec<InputRange>> {
     let error = |text: &str| {
         logger::error(&format!("IBuilder::buildSerializedNetwork: Error Code 4: API Usage Error ({text})"));
@@ -265,7 +265,7 @@ fn profile_of(model: &Model, state: &ConfigState) -> Option<Vec<InputRange>> {
             return error("Network has dynamic or shape inputs, but no optimization profile has been defined.");
         }
         [] => Vec::new(),
-        // SAFETY: the builder's own, which lives while it builds.
+        // SAFETY: it belongs to the builder, which is alive during the build.
         [profile] => unsafe { argument::<Profile>(profile as *mut c_void) }.ranges.lock().clone(),
         _ => return error("the stand-in takes one profile"),
     };
@@ -290,10 +290,10 @@ fn profile_of(model: &Model, state: &ConfigState) -> Option<Vec<InputRange>> {
     ranges
 }
 
-/// The longest that a step takes: the real builder asks its monitor between two kernels that it times.
+/// Maximum duration of a step: the real builder queries its monitor between two kernels that it times.
 const STEP: Duration = Duration::from_millis(100);
 
-/// One phase in another; `false` once the monitor cancels, which ends it.
+/// Reports two nested phases; returns `false` once the monitor cancels the build.
 fn report_progress(monitor: usize, layers: usize) -> bool {
     let steps = layers.clamp(1, 20).max(settings().build_time.div_duration_f64(STEP) as usize);
     let pause = settings().build_time / steps as u32;
@@ -304,7 +304,7 @@ fn report_progress(monitor: usize, layers: usize) -> bool {
     const CLASS: &str = "IProgressMonitor";
     type Start = unsafe extern "C" fn(usize, *const c_char, *const c_char, i32);
     let (whole, part) = (c"Building Engine", CString::from(c"Computing profile costs"));
-    // SAFETY: the monitor that the configuration was given; the header's signatures.
+    // SAFETY: the configuration's monitor; the signatures are the header's.
     unsafe {
         let start: Start = method(monitor, CLASS, "phaseStart");
         let step: unsafe extern "C" fn(usize, *const c_char, i32) -> bool = method(monitor, CLASS, "stepComplete");

@@ -23,20 +23,20 @@ impl Drop for Context {
 struct Core {
     engine: Arc<Engine>,
     state: Mutex<State>,
-    /// Its own scratch memory, if it isn't the user's.
+    /// Its own scratch memory, unless the user provides it.
     own: Option<Arc<DeviceMemory>>,
 }
 
 #[derive(Clone)]
 struct State {
-    /// Of each input, once set.
+    /// The shape of each input, once set.
     shapes: Vec<Option<Vec<i64>>>,
-    /// Of each tensor, inputs first; 0: not set.
+    /// The address of each tensor, inputs first; 0: not set.
     addresses: Vec<usize>,
     scratch: (usize, usize),
-    /// Goes up with each change of shapes, addresses or memory.
+    /// Incremented by each change of shapes, addresses or memory.
     generation: u64,
-    /// Goes up with each change of shapes, and what it was when it ran last.
+    /// Incremented by each change of shapes; `ran` is its value at the last run.
     shape_generation: u64,
     ran: Option<u64>,
 }
@@ -56,7 +56,7 @@ class!(Context: "VExecutionContext", public {
 
 /// `ExecutionContextAllocationStrategy::kUSER_MANAGED`
 const USER_MANAGED: i32 = 2;
-/// What tensors have to be aligned to, and scratch memory.
+/// Required alignment of tensors and scratch memory.
 const ALIGNMENT: usize = 256;
 
 fn refuse(method: &str, why: &str) -> bool {
@@ -72,7 +72,7 @@ pub fn create(engine: &Arc<Engine>, strategy: i32) -> *mut c_void {
             None => return std::ptr::null_mut(),
         },
     };
-    // Inputs whose shape is fixed have it.
+    // Inputs with a fixed shape have it from the start.
     let fixed = |(index, input): (usize, &super::model::Tensor)| {
         engine
             .range(index)
@@ -107,7 +107,7 @@ unsafe extern "C" fn set_input_shape(this: *mut c_void, name: *const c_char, dim
     let (core, name, shape) = unsafe { (&of::<Context>(this).0, string(name), (*dims).shape()) };
     let engine = &core.engine;
     let Some((index, _)) = engine.tensor(&name).filter(|(index, _)| *index < engine.model.inputs.len()) else {
-        return refuse("setInputShape", &format!("{name} is no input"));
+        return refuse("setInputShape", &format!("{name} is not an input"));
     };
     if !engine.range(index).is_some_and(|range| range.holds(&shape)) {
         let range = engine.range(index);
@@ -174,7 +174,7 @@ unsafe extern "C" fn infer_shapes(this: *mut c_void, room: i32, names: *mut *con
     let mut missing = 0;
     for (index, _) in state.shapes.iter().enumerate().filter(|(_, shape)| shape.is_none()) {
         if missing < room {
-            // SAFETY: the caller has room for so many.
+            // SAFETY: the caller's array has `room` elements.
             unsafe { names.add(missing as usize).write(core.engine.name(index)) };
         }
         missing += 1;
@@ -200,13 +200,13 @@ unsafe extern "C" fn set_memory_v2(this: *mut c_void, address: usize, size: i64)
     let core = &unsafe { of::<Context>(this) }.0;
     let size = usize::try_from(size).unwrap_or(0);
     if core.own.is_some() {
-        refuse("setDeviceMemoryV2", "this context has memory of its own");
+        refuse("setDeviceMemoryV2", "this context has its own memory");
         return;
     }
     if size < core.engine.scratch || !address.is_multiple_of(ALIGNMENT) {
         refuse(
             "setDeviceMemoryV2",
-            &format!("{size} bytes at {address:#x}; needed are {}, aligned to {ALIGNMENT}", core.engine.scratch),
+            &format!("{size} bytes at {address:#x}; {} bytes are needed, aligned to {ALIGNMENT}", core.engine.scratch),
         );
         return;
     }
@@ -242,14 +242,14 @@ unsafe extern "C" fn enqueue(this: *mut c_void, stream: usize) -> bool {
         );
     }
     if state.scratch.0 == 0 && core.engine.scratch > 0 {
-        return refuse("enqueueV3", "no device memory is set: call setDeviceMemoryV2 before");
+        return refuse("enqueueV3", "no device memory is set: call setDeviceMemoryV2 first");
     }
     let capturing = stream.is_capturing();
     if capturing && state.ran != Some(state.shape_generation) {
-        return refuse("enqueueV3", "captured right after its shapes changed: enqueue once without capturing before");
+        return refuse("enqueueV3", "captured right after its shapes changed: enqueue once without capturing first");
     }
     if driver::injected("enqueue").is_some() {
-        return refuse("enqueueV3", "as STANDIN_FAIL says");
+        return refuse("enqueueV3", "as STANDIN_FAIL requests");
     }
     state.ran = Some(state.shape_generation);
     let job = Job {
@@ -261,7 +261,7 @@ unsafe extern "C" fn enqueue(this: *mut c_void, stream: usize) -> bool {
         captured: capturing.then_some(state.generation),
     };
     drop(state);
-    // As the real one's kernels have it that add up parts of a sum: their counters begin at 0.
+    // Like the counters of the real kernels that add up partial sums, these start at 0.
     let queued = match job.counters() {
         0 => Ok(()),
         bytes => driver::fill(job.scratch.0, 0, &[0], bytes, 1, stream.handle),
@@ -272,25 +272,25 @@ unsafe extern "C" fn enqueue(this: *mut c_void, stream: usize) -> bool {
     }
 }
 
-/// One inference, or each of a graph's.
+/// One inference, or the inference of a captured graph.
 struct Job {
     core: Weak<Core>,
     context: Arc<DriverContext>,
     shapes: Vec<Vec<i64>>,
     addresses: Vec<usize>,
     scratch: (usize, usize),
-    /// In a graph: the context's generation when it was captured.
+    /// In a graph: the context's generation at the time of the capture.
     captured: Option<u64>,
 }
 
-/// Scratch memory of inferences that run right now.
+/// Scratch memory of the inferences that are running.
 static BUSY: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
 
 fn busy() -> MutexGuard<'static, BTreeSet<usize>> {
     BUSY.lock()
 }
 
-/// Bytes of counters at the scratch memory's begin.
+/// Bytes of counters at the start of the scratch memory.
 const COUNTERS: usize = 72;
 
 impl Job {
@@ -300,16 +300,16 @@ impl Job {
 
     fn run(&self) -> Status {
         let Some(core) = self.core.upgrade() else {
-            return driver::failed("TensorRT: an inference of a context that was deleted");
+            return driver::failed("TensorRT: an inference with a deleted context");
         };
         if self.captured.is_some_and(|generation| generation != core.state().generation) {
             return driver::failed(
-                "TensorRT: a graph of a context that got other shapes, addresses or memory since its capture",
+                "TensorRT: a graph of a context whose shapes, addresses or memory changed since the capture",
             );
         }
         let (address, bytes) = self.scratch;
         if !busy().insert(address) {
-            return driver::failed("TensorRT: two inferences at once in the same device memory");
+            return driver::failed("TensorRT: two concurrent inferences in the same device memory");
         }
         let outcome = driver::check_range(&self.context, address, bytes)
             .and_then(|_| self.compute(&core, address, bytes))
@@ -326,15 +326,15 @@ impl Job {
             driver::check_range(&self.context, *address, bytes(tensor.kind, shape))
                 .map_err(|why| format!("{}: {why}", tensor.name))?;
         }
-        // SAFETY: checked by `run`, as many bytes.
+        // SAFETY: `run` has checked the range.
         let counters = unsafe { std::slice::from_raw_parts(scratch as *const u8, self.counters()) };
         if counters.iter().any(|byte| *byte != 0) {
-            return Err("counters of sums aren't 0".into());
+            return Err("the counters of partial sums aren't 0".into());
         }
-        // SAFETY: checked by `run`. What was there is overwritten, as by a real inference.
+        // SAFETY: `run` has checked the range. Its old content is overwritten, as by a real inference.
         unsafe { std::ptr::write_bytes(scratch as *mut u8, 0xee, bytes_of_it) };
         let mut wrong = None;
-        // SAFETY: inputs and outputs were found to be as large as their shapes.
+        // SAFETY: the sizes of inputs and outputs were checked against their shapes.
         unsafe {
             core.engine.run(&self.shapes, &self.addresses, &mut |index, shape, data| {
                 if outputs[index] == shape {

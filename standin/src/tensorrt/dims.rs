@@ -9,7 +9,7 @@ pub struct Dims {
 }
 
 impl Dims {
-    /// What is returned for a name that isn't known.
+    /// Returned for an unknown name.
     pub const NONE: Self = Self { count: -1, sizes: [0; 8] };
 
     pub fn new(shape: &[i64]) -> Self {

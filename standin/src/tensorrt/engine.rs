@@ -15,7 +15,7 @@ use std::ffi::{CString, c_char, c_void};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Of all inputs, or all outputs.
+/// Shapes of all inputs, or of all outputs.
 pub type Shapes = Vec<Vec<i64>>;
 
 #[derive(Default)]
@@ -24,8 +24,8 @@ pub struct Runtime {
     engines: Children,
 }
 
-/// How many objects somebody holds that their parent must outlive. An inference that still runs holds them too, but that
-/// is nobody's mistake: after a failure it can't be waited for.
+/// Counts objects that the application holds and that their parent must outlive. An inference that is still running also
+/// holds them, but that is not a mistake: after a failure it can't be waited for.
 #[derive(Default)]
 pub struct Children(AtomicUsize);
 
@@ -38,10 +38,10 @@ impl Children {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// For when the parent is deleted.
+    /// Called when the parent is deleted.
     fn check(&self, parent: &str, child: &str) {
         if self.0.load(Ordering::Relaxed) > 0 {
-            crate::driver::say(&format!("{parent} was deleted before {child} of it"));
+            crate::driver::log(&format!("{parent} was deleted before its {child}"));
             std::process::abort();
         }
     }
@@ -55,13 +55,13 @@ pub struct Engine {
     names: Vec<CString>,
     profile: Vec<InputRange>,
     session: Mutex<Session>,
-    /// Shapes of outputs, by those of inputs.
+    /// Output shapes by input shapes.
     shapes: Mutex<HashMap<Shapes, Shapes>>,
-    /// Bytes that a context needs while it runs.
+    /// Scratch bytes of a running context.
     pub scratch: usize,
     pub allocator: Allocator,
     pub contexts: Children,
-    /// Given back before the runtime goes.
+    /// Freed before the runtime is.
     _weights: Option<Arc<DeviceMemory>>,
     runtime: Arc<Runtime>,
 }
@@ -89,13 +89,13 @@ class!(EngineObject: "VCudaEngine", public {
 
 impl Drop for RuntimeObject {
     fn drop(&mut self) {
-        self.0.engines.check("an IRuntime", "an ICudaEngine");
+        self.0.engines.check("an IRuntime", "ICudaEngine");
     }
 }
 
 impl Drop for EngineObject {
     fn drop(&mut self) {
-        self.0.contexts.check("an ICudaEngine", "an IExecutionContext");
+        self.0.contexts.check("an ICudaEngine", "IExecutionContext");
         self.0.runtime.engines.remove();
     }
 }
@@ -112,7 +112,7 @@ impl Engine {
         let model = Model::read(&onnx).map_err(refuse).ok()?;
         let session = onnx_runtime::session(&onnx).map_err(refuse).ok()?;
         let allocator = *runtime.allocator.lock();
-        // A model without weights takes none.
+        // A model without weights needs no allocation.
         let weights = if model.weights > 0 { Some(allocator.take(model.weights)?) } else { None };
         let names = model.inputs.iter().chain(&model.outputs);
         let names = names.map(|tensor| CString::new(tensor.name.clone()).unwrap_or_default()).collect();
@@ -140,7 +140,7 @@ impl Engine {
         self.model.inputs.iter().chain(&self.model.outputs).enumerate().find(|(_, tensor)| tensor.name == name)
     }
 
-    /// A tensor's name, which lives as long as the engine.
+    /// A tensor's name, valid as long as the engine.
     pub fn name(&self, index: usize) -> *const c_char {
         self.names.get(index).map_or(std::ptr::null(), |name| name.as_ptr())
     }
@@ -149,7 +149,7 @@ impl Engine {
         self.profile.get(input)
     }
 
-    /// The outputs' shapes for these of the inputs. Where names of dimensions don't tell, the model is run on zeroes.
+    /// The output shapes for the given input shapes. If names of dimensions don't tell, the model is run on zeroes.
     pub fn output_shapes(&self, inputs: &[Vec<i64>]) -> Result<Shapes, String> {
         if let Some(known) = self.shapes.lock().get(inputs) {
             return Ok(known.clone());
@@ -159,7 +159,7 @@ impl Engine {
         let shapes: Shapes = match by_name {
             Some(shapes) => shapes,
             None => {
-                // In words, aligned for every type.
+                // In 64-bit words, aligned for every type.
                 let zeroes = self.model.inputs.iter().zip(inputs);
                 let zeroes: Vec<Vec<u64>> =
                     zeroes.map(|(tensor, shape)| vec![0u64; bytes(tensor.kind, shape).div_ceil(8)]).collect();
@@ -186,7 +186,7 @@ impl Engine {
             .collect()
     }
 
-    /// Runs it; `output` gets each output's index, shape and bytes.
+    /// Runs the model; `output` receives each output's index, shape and bytes.
     ///
     /// # Safety
     /// The inputs are at these addresses, as large as their shapes.
@@ -235,10 +235,10 @@ unsafe extern "C" fn tensor_name(this: *mut c_void, index: i32) -> *const c_char
     unsafe { of::<EngineObject>(this) }.0.name(index as usize)
 }
 
-/// What is asked of an engine by a tensor's name.
+/// Answers a query about a tensor by name.
 ///
 /// # Safety
-/// A method of this class, with its string.
+/// `this` is of this class, and `name` is a C string.
 unsafe fn ask<R>(
     this: *mut c_void,
     name: *const c_char,

@@ -1,4 +1,4 @@
-//! Tensors of an ONNX that are in other files: a plan has them in it.
+//! Tensors of an ONNX that are stored in other files: a plan contains them.
 
 use super::proto::{EXTERNAL, Graph, Model, SparseTensor, Tensor};
 use prost::Message;
@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// The model with all its tensors in it; `folder` is where the others are. What isn't ONNX stays as it is.
+/// The model with all its tensors inlined; `folder` holds the external files. Data that isn't ONNX is returned unchanged.
 ///
 /// # Errors
 /// A file that can't be read.
@@ -43,7 +43,7 @@ fn read(tensor: &Tensor, folder: &Path) -> Result<Vec<u8>, String> {
     read().map_err(|error| format!("Failed to open file: {}: {error}", path.display()))
 }
 
-/// A look at a tensor, which may fail.
+/// A visitor of tensors, which may fail.
 type Look<'a> = &'a mut dyn FnMut(&mut Tensor) -> Result<(), String>;
 
 /// Every tensor of a graph and the graphs inside it.

@@ -1,4 +1,4 @@
-//! The application's logger: the first one counts for the whole process, as in TensorRT.
+//! The application's logger: the first one is used for the whole process, as in TensorRT.
 
 use super::object::method;
 use std::ffi::{CString, c_char, c_void};

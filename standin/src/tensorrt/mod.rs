@@ -1,7 +1,7 @@
-//! TensorRT 10.6 and its ONNX parser, as far as the plugin's binding uses them, on ONNX Runtime.
+//! TensorRT 10.6 and its ONNX parser, the parts that the plugin's binding uses, on ONNX Runtime.
 //!
-//! An engine's plan holds the ONNX it was built from, its profile, and which TensorRT and GPU it's for. Arithmetic is FP32
-//! where the ONNX is, whatever flags say. Rules that TensorRT states and doesn't check are checked here.
+//! An engine's plan holds the ONNX it was built from, its profile, and its TensorRT version and GPU. Arithmetic is FP32 if the
+//! ONNX is, regardless of flags. Rules that TensorRT documents but doesn't check are checked here.
 
 mod allocator;
 mod builder;
@@ -16,7 +16,7 @@ mod object;
 mod onnx_runtime;
 mod parser;
 mod plan;
-#[allow(dead_code, reason = "all of the format, of which little is read here")]
+#[allow(dead_code, reason = "the complete format, of which only a part is used here")]
 #[path = "../../../crates/tensorrt/src/onnx/proto.rs"]
 mod proto;
 
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn createInferRuntime_INTERNAL(log: *mut c_void, version: 
 }
 
 /// # Safety
-/// As of [`createInferRuntime_INTERNAL`].
+/// As for [`createInferRuntime_INTERNAL`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn createInferBuilder_INTERNAL(log: *mut c_void, version: c_int) -> *mut c_void {
     logger::set(log);
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn createInferBuilder_INTERNAL(log: *mut c_void, version: 
 }
 
 /// # Safety
-/// `network` is an `INetworkDefinition` of this library, `log` as of [`createInferRuntime_INTERNAL`].
+/// `network` is an `INetworkDefinition` of this library, `log` as for [`createInferRuntime_INTERNAL`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn createNvOnnxParser_INTERNAL(
     network: *mut c_void,
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn createNvOnnxParser_INTERNAL(
     if check_version(version) { unsafe { parser::new_parser(network) } } else { std::ptr::null_mut() }
 }
 
-/// TensorRT works in the context that is current.
+/// TensorRT works in the current context.
 fn driver_ready() -> bool {
     let ready = crate::driver::current().is_ok();
     if !ready {

@@ -1,4 +1,4 @@
-//! What an ONNX file says about itself.
+//! The parts of an ONNX model that the stand-in reads.
 
 use super::proto::{Graph, Model as Proto, Type, ValueInfo};
 use prost::Message;
@@ -27,7 +27,7 @@ pub struct Model {
 
 impl Model {
     /// # Errors
-    /// What isn't ONNX, or is no tensor.
+    /// The data isn't ONNX, or an input or output isn't a tensor.
     pub fn read(onnx: &[u8]) -> Result<Self, String> {
         let proto = Proto::decode(onnx).map_err(|error| format!("Failed to parse the ONNX model: {error}"))?;
         let Some(graph) = proto.graph else {
@@ -53,8 +53,10 @@ fn nodes(graph: &Graph) -> Vec<(String, String)> {
 
 fn tensor(value: &ValueInfo) -> Result<Tensor, String> {
     let name = value.name.clone().unwrap_or_default();
-    let Some(Type { tensor_type: Some(kind), .. }) = &value.r#type else { return Err(format!("{name} is no tensor")) };
-    // From ONNX's numbers to TensorRT's.
+    let Some(Type { tensor_type: Some(kind), .. }) = &value.r#type else {
+        return Err(format!("{name} is not a tensor"));
+    };
+    // ONNX's type numbers as TensorRT's.
     let data = match kind.elem_type.unwrap_or(0) {
         1 => 0,
         10 => 1,

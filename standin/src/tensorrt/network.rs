@@ -20,7 +20,7 @@ pub struct Filled {
     outputs: Vec<usize>,
 }
 
-/// `ITensor`, its network's.
+/// `ITensor`, owned by its network.
 struct NetworkTensor {
     name: CString,
     tensor: Tensor,
@@ -65,7 +65,7 @@ impl Drop for Network {
     fn drop(&mut self) {
         let filled = std::mem::take(&mut *self.filled());
         for tensor in filled.inputs.into_iter().chain(filled.outputs) {
-            // SAFETY: made by `fill`, deleted once: nobody else does.
+            // SAFETY: created by `fill`, and deleted only here.
             unsafe { object::delete::<NetworkTensor>(tensor as *mut c_void) };
         }
     }

@@ -1,7 +1,7 @@
-//! C++ objects with virtual methods (Itanium ABI): what the binding calls.
+//! C++ objects with virtual methods (Itanium ABI), as the binding calls them.
 //!
-//! A public object is `{vtable, implementation}`, its own vtable having the two destructors; the methods are in the vtable
-//! that `implementation` points to. Plain interfaces have theirs in their own.
+//! A public object is `{vtable, implementation}`, whose own vtable has the two destructors; the methods are in the vtable
+//! that `implementation` points to. Plain interfaces have their methods in their own vtable.
 
 use std::ffi::{CStr, c_char, c_void};
 
@@ -22,7 +22,7 @@ const fn same(a: &str, b: &str) -> bool {
     true
 }
 
-/// A method's slot; `(length)` gives the vtable's. Fails to compile for what isn't in the facts.
+/// A method's slot; `(length)` gives the length of the vtable. Unknown names fail to compile.
 pub const fn slot(class: &str, method: &str) -> usize {
     let mut i = 0;
     while i < SLOTS.len() {
@@ -34,7 +34,7 @@ pub const fn slot(class: &str, method: &str) -> usize {
     panic!("no such slot in TensorRT 10.6")
 }
 
-/// A vtable from its address point; a zero, which is no code, behind it.
+/// A vtable from its address point, followed by a null entry.
 #[repr(C)]
 pub struct Vtable<const N: usize>([*const c_void; N], usize);
 
@@ -42,7 +42,7 @@ pub struct Vtable<const N: usize>([*const c_void; N], usize);
 unsafe impl<const N: usize> Sync for Vtable<N> {}
 
 impl<const N: usize> Vtable<N> {
-    /// `unexpected` where there is no method.
+    /// Slots without a method get `unexpected`.
     pub const fn new(class: &str, unexpected: *const c_void, methods: &[(&str, *const c_void)]) -> Self {
         let mut table = [unexpected; N];
         let mut i = 0;
@@ -54,10 +54,10 @@ impl<const N: usize> Vtable<N> {
     }
 }
 
-/// A class: its name, its vtables and what its objects hold.
+/// A class: its name, its vtables and the value that its objects hold.
 pub trait Class: Sized + 'static {
     const NAME: &'static str;
-    /// Without a vtable of destructors.
+    /// True for classes without a separate vtable of destructors.
     const PLAIN: bool;
 
     fn methods() -> *const c_void;
@@ -122,48 +122,48 @@ pub fn new<T: Class>(value: T) -> *mut c_void {
     object.cast()
 }
 
-/// What a method's `this` holds.
+/// The value behind a method's `this`.
 ///
 /// # Safety
-/// `this` is of class `T`, and lives.
+/// `this` is of class `T`, and alive.
 pub unsafe fn of<'a, T: Class>(this: *mut c_void) -> &'a T {
     // SAFETY: the caller's promise.
     let inner = unsafe { &*this.cast::<Inner<T>>() };
-    assert!(std::ptr::eq(inner.vtable, T::methods()), "an object that is no {}", T::NAME);
+    assert!(std::ptr::eq(inner.vtable, T::methods()), "an object that is not a {}", T::NAME);
     &inner.value
 }
 
-/// What an object that was passed as an argument holds.
+/// The value behind an object that was passed as an argument.
 ///
 /// # Safety
-/// As of [`of`], for the object as it was handed out.
+/// As for [`of`], with the object as returned by [`new`].
 pub unsafe fn argument<'a, T: Class>(object: *mut c_void) -> &'a T {
     // SAFETY: the caller's promise.
     unsafe { of::<T>((*object.cast::<Object<T>>()).implementation.cast_mut().cast()) }
 }
 
-/// The public objects' deleting destructor.
+/// The deleting destructor of public objects.
 pub unsafe extern "C" fn delete<T: Class>(this: *mut c_void) {
     // SAFETY: made by `new`, deleted once.
     drop(unsafe { Box::from_raw(this.cast::<Object<T>>()) });
 }
 
-/// The plain ones'.
+/// The deleting destructor of plain objects.
 pub unsafe extern "C" fn delete_plain<T: Class>(this: *mut c_void) {
     // SAFETY: as above.
     drop(unsafe { Box::from_raw(this.cast::<Inner<T>>()) });
 }
 
-/// Every slot that nothing here has.
+/// Fills every slot that isn't implemented.
 pub extern "C" fn unexpected<T: Class>() {
-    crate::driver::say(&format!("a method of {} was called that the stand-in doesn't have", T::NAME));
+    crate::driver::log(&format!("a method of {} was called that the stand-in doesn't implement", T::NAME));
     std::process::abort();
 }
 
 /// A method of an interface that the binding implements.
 ///
 /// # Safety
-/// `this` is one of `class`, and `F` the method's signature.
+/// `this` is of `class`, and `F` is the method's signature.
 pub unsafe fn method<F: Copy>(this: usize, class: &str, name: &str) -> F {
     let index = slot(class, name);
     // SAFETY: an object's first word is its vtable, and the slot is the header's.

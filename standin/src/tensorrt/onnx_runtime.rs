@@ -1,4 +1,4 @@
-//! ONNX Runtime, which does TensorRT's work here.
+//! Runs models with ONNX Runtime in place of TensorRT.
 
 use super::model::Model;
 use half::f16;
@@ -13,7 +13,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-/// Calls a function for the type that TensorRT numbers so.
+/// Calls a function with the type of a TensorRT type number.
 macro_rules! by_kind {
     ($kind:expr, $function:ident($($argument:expr),*)) => {
         match $kind {
@@ -28,16 +28,16 @@ macro_rules! by_kind {
     };
 }
 
-/// The process's; its library is named by `ORT_DYLIB_PATH`, else lies where `cargo xtask setup` puts it.
+/// The process's environment; `ORT_DYLIB_PATH` names the library, which otherwise is where `cargo xtask setup` installs it.
 fn environment() -> Result<&'static Environment, String> {
     static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
     ENVIRONMENT.get_or_init(open).as_ref().map_err(Clone::clone)
 }
 
 fn open() -> Result<Environment, String> {
-    let file = library().ok_or("ONNX Runtime isn't there: cargo xtask setup")?;
+    let file = library().ok_or("ONNX Runtime isn't installed: run cargo xtask setup")?;
     let builder = ort::init_from(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-    // As the plugin's CPU engine has it: a process has one environment, whoever opens it first.
+    // Same settings as in the plugin's CPU engine: a process has one environment, created by whichever opens it first.
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let pool = GlobalThreadPoolOptions::default().with_intra_threads(threads);
     let pool = pool.and_then(|pool| pool.with_spin_control(false)).map_err(|error| error.to_string())?;
@@ -58,22 +58,22 @@ fn library() -> Option<PathBuf> {
         .max()
 }
 
-/// A model, opened.
+/// Opens a model.
 ///
 /// # Errors
-/// ONNX Runtime's own words.
+/// ONNX Runtime's own message.
 pub fn session(onnx: &[u8]) -> Result<Session, String> {
     let session = Session::builder(environment()?).and_then(|mut builder| builder.commit_from_memory(onnx));
     session.map_err(|error| error.message().to_owned())
 }
 
-/// Gets an output's index, shape and bytes.
+/// Receives an output's index, shape and bytes.
 pub type TakeOutput<'a> = &'a mut dyn FnMut(usize, &[i64], &[u8]);
 
-/// Runs a model; `output` gets each output's index, shape and bytes.
+/// Runs a model; `output` receives each output's index, shape and bytes.
 ///
 /// # Safety
-/// The inputs are at these addresses, as large as their shapes say and as the model's types want them.
+/// The inputs are at these addresses, with the sizes of their shapes and the model's types.
 pub unsafe fn run(
     session: &mut Session,
     model: &Model,
@@ -98,7 +98,7 @@ pub unsafe fn run(
 }
 
 /// # Safety
-/// As of [`run`], for an input of this type.
+/// As for [`run`], for an input of this type.
 unsafe fn input<T: PrimitiveTensorElementType + Debug + 'static>(
     address: usize,
     shape: &[i64],
@@ -111,7 +111,7 @@ unsafe fn input<T: PrimitiveTensorElementType + Debug + 'static>(
 
 fn give<T: PrimitiveTensorElementType>(value: &DynValue, to: &mut dyn FnMut(&[i64], &[u8])) -> ort::Result<()> {
     let (shape, data) = value.try_extract_tensor::<T>()?;
-    // SAFETY: numbers, as bytes.
+    // SAFETY: plain numbers viewed as bytes.
     let bytes = unsafe { std::slice::from_raw_parts(data.as_ptr().cast(), size_of_val(data)) };
     to(shape, bytes);
     Ok(())

@@ -15,7 +15,7 @@ struct Parser {
     errors: Mutex<Vec<usize>>,
 }
 
-/// `IParserError`, its parser's.
+/// `IParserError`, owned by its parser.
 struct ParserError {
     node: i32,
     name: CString,
@@ -45,7 +45,7 @@ class!(ParserError: "IParserError", plain {
 });
 
 /// # Safety
-/// `network` is one of ours.
+/// `network` is a [`Network`] of this library.
 pub unsafe fn new_parser(network: *mut c_void) -> *mut c_void {
     object::new(Parser { network: network.addr(), errors: Mutex::default() })
 }
@@ -53,7 +53,7 @@ pub unsafe fn new_parser(network: *mut c_void) -> *mut c_void {
 impl Drop for Parser {
     fn drop(&mut self) {
         for error in self.errors.get_mut().drain(..) {
-            // SAFETY: made by `refuse`, deleted once.
+            // SAFETY: created by `refuse`, deleted only here.
             unsafe { delete_plain::<ParserError>(error as *mut c_void) };
         }
     }
@@ -92,7 +92,7 @@ unsafe extern "C" fn parse(this: *mut c_void, data: *const u8, size: usize, path
             return false;
         }
     };
-    // As TensorRT's: a file without a graph parses, and gives a network without outputs.
+    // As in TensorRT, a file without a graph parses to a network without outputs.
     if !model.outputs.is_empty()
         && let Err(reason) = onnx_runtime::session(onnx)
     {

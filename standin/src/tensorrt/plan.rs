@@ -5,20 +5,20 @@ use crate::driver::compute_capability;
 use crate::settings::settings;
 use prost::Message;
 
-/// What it's made of.
+/// The content of an engine file.
 #[derive(Clone, PartialEq, Message)]
 pub struct Plan {
     #[prost(bytes = "vec", tag = "1")]
     pub onnx: Vec<u8>,
-    /// One of every input.
+    /// One range for every input.
     #[prost(message, repeated, tag = "2")]
     pub profile: Vec<InputRange>,
-    /// Whether the FP16 flag was set; it changes nothing here.
+    /// Whether the FP16 flag was set; it has no effect here.
     #[prost(bool, tag = "3")]
     pub half: bool,
 }
 
-/// Shapes of an input: `[least, best, greatest]`, one after the other.
+/// The minimum, optimum and maximum shape of an input.
 #[derive(Clone, PartialEq, Message)]
 pub struct InputRange {
     #[prost(string, tag = "1")]
@@ -65,7 +65,7 @@ impl Plan {
         plan
     }
 
-    /// `None`, and TensorRT's own words to the log, for what isn't one, or isn't for here.
+    /// `None`, with TensorRT's own message in the log, for data that isn't a plan or doesn't fit this TensorRT and GPU.
     pub fn deserialise(bytes: &[u8]) -> Option<Self> {
         let damaged = |what: &str| {
             logger::error(&format!("IRuntime::deserializeCudaEngine: Error Code 1: Serialization ({what})"));

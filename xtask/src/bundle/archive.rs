@@ -1,4 +1,4 @@
-//! A folder as a compressed archive, in parts where it's large.
+//! Packs a folder into a compressed archive, split into parts if it is large.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -8,14 +8,14 @@ use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Bytes of a part: what some ways to such machines take at a time.
+/// Maximum bytes per part, because some ways of copying files to such machines limit their size.
 const LARGEST: u64 = 60_000_000;
 
 const NAME: &str = "gpu-bundle.tar.gz";
 
-/// Packs `root` under its own name; gives the files, in order.
+/// Packs `root` under its own name; returns the files in order.
 pub fn pack(root: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
-    // Of an earlier call.
+    // Files of an earlier call.
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let file = entry?.path();
         if file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(NAME)) {
@@ -31,18 +31,18 @@ pub fn pack(root: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
     parts.finish()
 }
 
-/// Files that are filled one after the other.
+/// A writer that splits its output into files of limited size.
 struct Parts {
     folder: PathBuf,
     largest: u64,
     file: Option<File>,
-    /// Bytes that the open file still takes.
+    /// Bytes left in the open file.
     left: u64,
     paths: Vec<PathBuf>,
 }
 
 impl Parts {
-    /// One part alone needs no number.
+    /// A single part has no number in its name.
     fn finish(mut self) -> Result<Vec<PathBuf>> {
         self.file = None;
         if let [only] = &self.paths[..] {

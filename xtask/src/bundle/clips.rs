@@ -19,25 +19,26 @@ const CLIPS: [(&str, u32); 2] = [("street.mp4", 3), ("street-no-b.mp4", 0)];
 
 pub struct Clips {
     pub files: Vec<PathBuf>,
-    /// What they show.
+    /// File name of the clip that they were made from.
     pub source: String,
 }
 
-/// A street beside the repository, which needn't be there.
+/// A clip of a street beside the repository, which may be missing.
 pub fn street(paths: &Paths) -> PathBuf {
     paths.root.join("../shared/media/vtest_h264.mp4")
 }
 
-/// Makes the clips in a folder, unless they are there already.
+/// Makes the clips in a folder, unless they exist already.
 pub fn make(paths: &Paths, folder: &Path) -> Result<Clips> {
     heading("Clips");
-    // Else the sample clip.
+    // The sample clip takes its place if it is missing.
     let street = street(paths);
     let source = if street.exists() { street } else { paths.root.join("media/bikes.mp4") };
     let name = source.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    println!("  of {name}");
+    println!("  from {name}");
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let hash = sha256_of(&source)?.with_context(|| format!("{} isn't there: cargo xtask setup", source.display()))?;
+    let hash =
+        sha256_of(&source)?.with_context(|| format!("{} doesn't exist: run cargo xtask setup", source.display()))?;
     let mut files = Vec::new();
     for (clip, b_frames) in CLIPS {
         let (file, stamp) = (folder.join(clip), folder.join(format!("{clip}.of")));
@@ -51,12 +52,12 @@ pub fn make(paths: &Paths, folder: &Path) -> Result<Clips> {
     Ok(Clips { files, source: name })
 }
 
-/// Each frame of the source once, at 30 fps; the source again and again until there are enough.
+/// Encodes each frame of the source once, at 30 fps, and repeats the source until there are enough frames.
 ///
-/// By way of a file of raw frames, which has no timestamps: those of a source that is played several times, with its edit
-/// list and its B-frames, would decide which frames come twice at a seam.
+/// An intermediate file of raw frames removes the timestamps: with the edit list and B-frames of a source that is played
+/// repeatedly, they would decide which frames are duplicated at a seam.
 fn encode(source: &Path, target: &Path, frames: usize, b_frames: u32) -> Result<()> {
-    let folder = target.parent().context("a clip lies in a folder")?;
+    let folder = target.parent().context("the clip has no parent folder")?;
     let scratch = scratch_in(folder, "encode")?;
     let raw = scratch.path().join("frames.i420");
     let size = decode(source, &raw, frames)?;
@@ -77,10 +78,10 @@ fn encode(source: &Path, target: &Path, frames: usize, b_frames: u32) -> Result<
     fs::rename(&made, target).with_context(|| target.display().to_string())
 }
 
-/// Writes so many raw frames, as I420; gives their width and height.
+/// Writes the given number of raw frames as I420; returns their width and height.
 fn decode(source: &Path, raw: &Path, frames: usize) -> Result<(usize, usize)> {
     let (width, height) =
-        size(&describe(source)?).with_context(|| format!("{} is no MP4 with H.264", source.display()))?;
+        size(&describe(source)?).with_context(|| format!("{} is not an MP4 with H.264", source.display()))?;
     let mut launch = Command::new("gst-launch-1.0");
     launch.args(["-q", "filesrc"]).arg(location(source)?);
     launch.args(["!", "qtdemux", "!", "h264parse", "!", "avdec_h264", "!", "videoconvert", "!"]);
@@ -90,7 +91,7 @@ fn decode(source: &Path, raw: &Path, frames: usize) -> Result<(usize, usize)> {
     let mut bytes = fs::read(raw).with_context(|| raw.display().to_string())?;
     let played = bytes.len();
     if played < frame || played % frame != 0 {
-        bail!("{played} bytes of {} are no whole frames of {width}x{height}", source.display());
+        bail!("the {played} bytes of {} are not a whole number of {width}x{height} frames", source.display());
     }
     let whole = frame * frames;
     while bytes.len() < whole {
@@ -100,7 +101,7 @@ fn decode(source: &Path, raw: &Path, frames: usize) -> Result<(usize, usize)> {
     Ok((width, height))
 }
 
-/// Of an I420 frame as GStreamer lays it out: rows of 4 bytes, planes of an even height.
+/// Size of an I420 frame in GStreamer's default layout: strides are multiples of 4 bytes, planes have an even height.
 fn frame_bytes(width: usize, height: usize) -> usize {
     let (luma, chroma) = (width.next_multiple_of(4), width.div_ceil(2).next_multiple_of(4));
     let rows = height.next_multiple_of(2);
@@ -112,7 +113,7 @@ fn location(path: &Path) -> Result<String> {
     Ok(format!("location=\"{text}\""))
 }
 
-/// The caps of a clip's stream and a line a frame, as gst-launch prints them.
+/// The caps of a clip's stream and one line per frame, as gst-launch prints them.
 fn describe(clip: &Path) -> Result<String> {
     let mut launch = Command::new("gst-launch-1.0");
     launch.args(["-v", "filesrc"]).arg(location(clip)?);
@@ -141,8 +142,7 @@ mod tests {
         assert_eq!(size("video/x-h264"), None);
     }
 
-    /// Without anything beside the repository: of a clip that is shorter than what is made of it, with B-frames, and of an
-    /// odd size.
+    /// Needs no file beside the repository: the clip is shorter than the result, has B-frames and an odd size.
     #[test]
     fn a_short_clip_is_played_until_there_are_enough_frames() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! A GStreamer that runs from any folder: plugins, tools, and every library that they need but the system's own.
+//! Packs a relocatable GStreamer: plugins, tools, and every library that they need except the system's own.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{place, strip_symbols};
+use super::{copy_into, strip_symbols};
 use crate::command::run_quiet;
 
 /// Plugins by file name, without `libgst`.
@@ -38,13 +38,13 @@ const PLUGINS: &[&str] = &[
     "videotestsrc",
 ];
 
-/// Without these nothing of the bundle runs.
+/// Without these plugins nothing in the bundle runs.
 const NEEDED: [&str; 5] = ["app", "coreelements", "isomp4", "nvcodec", "videoparsersbad"];
 
-/// Opened by name at run time, so that nothing needs them as far as a linker sees.
+/// Libraries that are opened by name at run time, so the linker doesn't list them as dependencies.
 const OPENED: [&str; 1] = ["libgstcuda-1.0.so.0"];
 
-/// Of glibc, and of the driver: these have to be the machine's own.
+/// Libraries of glibc and of the driver, which must be the target machine's own.
 const SYSTEM: [&str; 11] = [
     "ld-linux-x86-64.so",
     "libc.so",
@@ -67,24 +67,24 @@ pub fn pack(root: &Path) -> Result<()> {
     for &plugin in PLUGINS {
         let file = folder.join(format!("libgst{plugin}.so"));
         if file.exists() {
-            place(&file, &lib.join("gstreamer-1.0"), true)?;
+            copy_into(&file, &lib.join("gstreamer-1.0"), true)?;
             packed.push(file);
         } else if NEEDED.contains(&plugin) {
-            bail!("{} isn't there: cargo xtask setup", file.display());
+            bail!("{} doesn't exist: run cargo xtask setup", file.display());
         }
     }
     let tools = variable("toolsdir")?;
     for tool in ["gst-launch-1.0", "gst-inspect-1.0"] {
-        place(&tools.join(tool), &bin, true)?;
+        copy_into(&tools.join(tool), &bin, true)?;
         packed.push(tools.join(tool));
     }
     let scanner = variable("pluginscannerdir")?.join("gst-plugin-scanner");
-    place(&scanner, &bin, true)?;
+    copy_into(&scanner, &bin, true)?;
     packed.push(scanner);
-    let libraries = folder.parent().context("the plugins' folder lies in that of the libraries")?;
+    let libraries = folder.parent().context("the plugin folder has no parent folder")?;
     packed.extend(OPENED.map(|name| libraries.join(name)));
     for library in OPENED {
-        place(&libraries.join(library), &lib, true)?;
+        copy_into(&libraries.join(library), &lib, true)?;
     }
     for library in needed(&packed)? {
         let target = lib.join(library.file_name().context("a library")?);
@@ -96,27 +96,27 @@ pub fn pack(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A folder that GStreamer's packages name.
+/// A folder that GStreamer's pkg-config file names.
 fn variable(name: &str) -> Result<PathBuf> {
     let text = run_quiet(Command::new("pkg-config").arg(format!("--variable={name}")).arg("gstreamer-1.0"))?;
     let path = PathBuf::from(text.trim());
     if !path.is_dir() {
-        bail!("pkg-config's {name} of gstreamer-1.0 is {}, which is no folder", path.display());
+        bail!("pkg-config's {name} of gstreamer-1.0 is {}, which is not a folder", path.display());
     }
     Ok(path)
 }
 
-/// Every library that these files need, theirs included.
+/// Every library that these files need, directly or indirectly.
 fn needed(files: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
     let mut all = BTreeSet::new();
     for file in files {
-        // It lists those of the libraries too.
+        // ldd also lists indirect dependencies.
         all.extend(libraries(&run_quiet(Command::new("ldd").arg(file))?));
     }
     Ok(all)
 }
 
-/// What `ldd` prints, without the system's own.
+/// The paths in the output of `ldd`, without the system's own libraries.
 fn libraries(text: &str) -> Vec<PathBuf> {
     let found = text.lines().filter_map(|line| {
         let path = Path::new(line.split_once("=> ")?.1.split(" (").next()?.trim());

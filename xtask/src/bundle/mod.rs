@@ -1,5 +1,5 @@
-//! `cargo xtask gpu-bundle`: everything that a machine with a GPU, but without GStreamer, compiler and network needs to run
-//! the plugin, its GPU tests and its measurements.
+//! `cargo xtask gpu-bundle`: packs everything that a machine with a GPU, but without GStreamer, compiler and network, needs to
+//! run the plugin, its GPU tests and its measurements.
 
 mod archive;
 mod clips;
@@ -22,7 +22,7 @@ use crate::setup;
 use crate::system::Purpose;
 use crate::times::Times;
 
-/// Name and text.
+/// File names and contents.
 const SCRIPTS: [(&str, &str); 5] = [
     ("env", include_str!("scripts/env")),
     ("gpu-test", include_str!("scripts/gpu-test")),
@@ -31,14 +31,14 @@ const SCRIPTS: [(&str, &str); 5] = [
     ("migrate", include_str!("../../../tests/migration/migrate.sh")),
 ];
 
-/// Models with real weights, as far as they have been fetched, by their names in models.toml.
+/// Models with real weights, by their names in models.toml; those that have not been fetched are left out.
 const MODELS: [&str; 4] = ["yolov12n", "nanodet", "movenet-multipose", "movenet-lightning"];
 
-/// Of the guide's pair, of gpu-test's models, of tests/gpu_pipelines/clips.rs and of tests/gpu_objects; made with TensorRT 10.6
-/// on an H100.
+/// Timing caches for the guide's pair, gpu-test's models, tests/gpu_pipelines/clips.rs and tests/gpu_objects, made with
+/// TensorRT 10.6 on an H100.
 const TIMINGS: [&str; 4] = ["pair", "tests", "clips", "objects"];
 
-/// Makes target/gpu-bundle/gpu-bundle.tar.gz, in parts where it's large.
+/// Makes target/gpu-bundle/gpu-bundle.tar.gz, split into parts if it is large.
 pub fn run_all(paths: &Paths) -> Result<()> {
     setup(paths, Purpose::Test, &mut Times::default())?;
     heading("Build");
@@ -54,26 +54,26 @@ pub fn run_all(paths: &Paths) -> Result<()> {
 
     heading("Pack");
     let built = paths.target().join("release");
-    place(&built.join("libgsttensorrt.so"), &root.join("plugin"), true)?;
-    place(&built.join("gst-trt"), &root.join("bin"), true)?;
+    copy_into(&built.join("libgsttensorrt.so"), &root.join("plugin"), true)?;
+    copy_into(&built.join("gst-trt"), &root.join("bin"), true)?;
     for test in &tests {
-        place_as(&test.executable, &root.join("tests").join(&test.name), true)?;
+        copy_to(&test.executable, &root.join("tests").join(&test.name), true)?;
     }
     step("GStreamer", || gstreamer::pack(&root.join("gst")))?;
     for clip in &clips.files {
-        place(clip, &root.join("media"), false)?;
+        copy_into(clip, &root.join("media"), false)?;
     }
-    place(&paths.root.join("media/bikes.mp4"), &root.join("media"), false)?;
-    // A street with many persons, where it's there.
+    copy_into(&paths.root.join("media/bikes.mp4"), &root.join("media"), false)?;
+    // A street with many people, if the clip exists.
     let street = clips::street(paths);
     if street.exists() {
-        place(&street, &root.join("media"), false)?;
+        copy_into(&street, &root.join("media"), false)?;
     } else {
         println!("  without {}", paths.short(&street));
     }
-    place_models(paths, &root)?;
-    place_onnx_runtime(paths, &root)?;
-    place_timings(paths, &root)?;
+    copy_models(paths, &root)?;
+    copy_onnx_runtime(paths, &root)?;
+    copy_timings(paths, &root)?;
     fs::write(root.join("README"), readme(&clips, &tests)).context("README")?;
     for (name, text) in SCRIPTS {
         let script = root.join(name);
@@ -86,17 +86,17 @@ pub fn run_all(paths: &Paths) -> Result<()> {
         let size = fs::metadata(part)?.len() as f64 / 1e6;
         println!("  {}  {size:.1} MB", paths.short(part));
     }
-    println!("  on the machine with the GPU: cat gpu-bundle.tar.gz* | tar xz, then gpu-bundle/README says the rest");
+    println!("  on the machine with the GPU: cat gpu-bundle.tar.gz* | tar xz, then see gpu-bundle/README");
     Ok(())
 }
 
-/// A test program by the name of its source.
+/// A test program, named after its source.
 struct Test {
     name: String,
     executable: PathBuf,
 }
 
-/// What cargo says of a finished artifact.
+/// Cargo's message about a finished artifact.
 #[derive(Deserialize)]
 struct Artifact {
     reason: String,
@@ -113,7 +113,7 @@ struct Target {
 /// Builds the tests that need a GPU: tests/gpu_* and tests/soak_gpu*.
 fn test_executables(paths: &Paths) -> Result<Vec<Test>> {
     let mut build = cargo(paths);
-    // Not all tests: compiling and linking those for nothing would take most of the time.
+    // All tests would take most of the time to compile and link, and are not needed.
     build.args(["test", "--no-run", "--release", "--package", "gst-plugin-tensorrt"]);
     build.args(["--test", "gpu_*", "--test", "soak_gpu*"]);
     build.args(["--message-format", "json-render-diagnostics"]);
@@ -140,11 +140,11 @@ fn artifacts(text: &str) -> Result<Vec<Test>> {
     Ok(tests)
 }
 
-fn place(file: &Path, folder: &Path, strip: bool) -> Result<()> {
-    place_as(file, &folder.join(file.file_name().context("a file")?), strip)
+fn copy_into(file: &Path, folder: &Path, strip: bool) -> Result<()> {
+    copy_to(file, &folder.join(file.file_name().context("a file")?), strip)
 }
 
-fn place_as(file: &Path, target: &Path, strip: bool) -> Result<()> {
+fn copy_to(file: &Path, target: &Path, strip: bool) -> Result<()> {
     if let Some(folder) = target.parent() {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
@@ -155,33 +155,33 @@ fn place_as(file: &Path, target: &Path, strip: bool) -> Result<()> {
     Ok(())
 }
 
-/// Leaves out what only a debugger reads.
+/// Removes symbols that only a debugger reads.
 fn strip_symbols(file: &Path) -> Result<()> {
     run_quiet(Command::new("strip").arg("--strip-unneeded").arg(file)).map(drop)
 }
 
-/// Where the tests look for them: as in the repository.
-fn place_models(paths: &Paths, root: &Path) -> Result<()> {
+/// Copies the models to where the tests look for them, in the same folders as in the repository.
+fn copy_models(paths: &Paths, root: &Path) -> Result<()> {
     for name in MODELS {
         let model = paths.root.join("models").join(format!("{name}.onnx"));
         if model.exists() {
-            place(&model, &root.join("models"), false)?;
+            copy_into(&model, &root.join("models"), false)?;
         } else {
-            println!("  without {name}: cargo xtask models {name}");
+            println!("  without {name}: run cargo xtask models {name} to include it");
         }
     }
     let tests = paths.root.join("tests/models");
     for entry in fs::read_dir(&tests).with_context(|| tests.display().to_string())? {
         let file = entry?.path();
         if file.extension().is_some_and(|extension| extension == "onnx") {
-            place(&file, &root.join("tests/models"), false)?;
+            copy_into(&file, &root.join("tests/models"), false)?;
         }
     }
     Ok(())
 }
 
-/// TensorRT's timings of tests/data, so that building takes seconds where they serve.
-fn place_timings(paths: &Paths, root: &Path) -> Result<()> {
+/// Copies the timing caches of tests/data, with which building an engine takes seconds on GPUs that accept them.
+fn copy_timings(paths: &Paths, root: &Path) -> Result<()> {
     let folder = root.join("timings");
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     for name in TIMINGS {
@@ -194,30 +194,30 @@ fn place_timings(paths: &Paths, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The CPU engine, with which the tests compare.
-fn place_onnx_runtime(paths: &Paths, root: &Path) -> Result<()> {
+/// Copies the CPU engine, which the tests compare with.
+fn copy_onnx_runtime(paths: &Paths, root: &Path) -> Result<()> {
     let folder = paths.data.join("lib");
     for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
         let file = entry?.path();
         if file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libonnxruntime.so")) {
-            return place_as(&file, &root.join("lib/libonnxruntime.so"), false);
+            return copy_to(&file, &root.join("lib/libonnxruntime.so"), false);
         }
     }
-    bail!("{} has no libonnxruntime.so: cargo xtask setup", folder.display())
+    bail!("{} has no libonnxruntime.so: run cargo xtask setup", folder.display())
 }
 
 fn readme(clips: &clips::Clips, tests: &[Test]) -> String {
     let tests: Vec<&str> = tests.iter().map(|test| test.name.as_str()).collect();
     format!(
         "The tensorrt plugin for GStreamer on a machine with an NVIDIA GPU, with its tests and measurements.\n\
-         Needed there: an NVIDIA driver (520 or later), glibc 2.36 or later, TensorRT (its folder in GST_TENSORRT_LIBRARY).\n\n\
-         ./gpu-test    kernels, elements and pipelines on the GPU; about 9 minutes\n\
+         Requirements: an NVIDIA driver (520 or later), glibc 2.36 or later, TensorRT (its folder in GST_TENSORRT_LIBRARY).\n\n\
+         ./gpu-test    tests of kernels, elements and pipelines on the GPU; about 9 minutes\n\
          ./gpu-bench   gst-trt bench; at most 8 minutes. MODEL and POSE_MODEL name .onnx or .engine files\n\
-         ./gpu-soak    starts and stops, and memory; with MODEL and POSE_MODEL as .onnx the migration guide's procedure for\n\
-         \x20             8 cameras (./migrate does it for any); at most 9 minutes\n\n\
-         Each prints a short table last; all of its output is in logs/. `. ./env` sets up a shell.\n\n\
-         Clips, of {}: street.mp4 with B-frames, street-no-b.mp4 without; 1920x1080, 30 fps, 20 s, H.264 High,\n\
-         8 Mbit/s, a key frame every 60.\n\
+         ./gpu-soak    starts, stops and memory; with MODEL and POSE_MODEL as .onnx also the migration guide's procedure\n\
+         \x20             for 8 cameras (./migrate runs it for any number); at most 9 minutes\n\n\
+         Each ends with a short table; its complete output is in logs/. `. ./env` sets up a shell.\n\n\
+         Clips, made from {}: street.mp4 with B-frames, street-no-b.mp4 without; 1920x1080, 30 fps, 20 s, H.264 High,\n\
+         8 Mbit/s, a key frame every 60 frames.\n\
          Test programs: {}.\n",
         clips.source,
         tests.join(", ")
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!((tests[0].name.as_str(), tests[0].executable.to_str()), ("gpu_elements", Some("/t/gpu_elements-1")));
     }
 
-    /// A mistake in one of them would show only on a machine with a GPU.
+    /// A syntax error would otherwise show only on a machine with a GPU.
     #[test]
     fn scripts_are_shell() {
         for (name, text) in SCRIPTS {

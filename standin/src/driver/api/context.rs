@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::ffi::{c_int, c_uint};
 use std::sync::Arc;
 
-/// A device's primary context, and how often it's held.
+/// A device's primary context, and its number of references.
 type Held = (Arc<Context>, usize);
 
 static PRIMARY: Mutex<Option<HashMap<c_int, Held>>> = Mutex::new(None);
@@ -23,10 +23,10 @@ fn by_handle(handle: usize) -> Status<Arc<Context>> {
 }
 
 driver! {
-    fn cuCtxCreate_v2(place: *mut usize, flags: c_uint, device: c_int) {
+    fn cuCtxCreate_v2(out: *mut usize, flags: c_uint, device: c_int) {
         check_device(device)?;
         let context = Context::create(device, flags);
-        put(place, context.handle)?;
+        put(out, context.handle)?;
         push(context);
         Ok(())
     }
@@ -41,9 +41,9 @@ driver! {
         Ok(())
     }
 
-    fn cuCtxPopCurrent_v2(place: *mut usize) {
+    fn cuCtxPopCurrent_v2(out: *mut usize) {
         let context = pop()?;
-        if place.is_null() { Ok(()) } else { put(place, context.handle) }
+        if out.is_null() { Ok(()) } else { put(out, context.handle) }
     }
 
     fn cuCtxSetCurrent(handle: usize) {
@@ -51,25 +51,25 @@ driver! {
         Ok(())
     }
 
-    fn cuCtxGetCurrent(place: *mut usize) {
+    fn cuCtxGetCurrent(out: *mut usize) {
         initialised()?;
-        put(place, top().map_or(0, |context| context.handle))
+        put(out, top().map_or(0, |context| context.handle))
     }
 
-    fn cuCtxGetDevice(place: *mut c_int) {
+    fn cuCtxGetDevice(out: *mut c_int) {
         let context = top().ok_or(CUDA_ERROR_INVALID_CONTEXT)?;
-        put(place, context.device)
+        put(out, context.device)
     }
 
-    fn cuCtxGetFlags(place: *mut c_uint) {
-        put(place, current()?.flags)
+    fn cuCtxGetFlags(out: *mut c_uint) {
+        put(out, current()?.flags)
     }
 
-    fn cuCtxGetApiVersion(handle: usize, place: *mut c_uint) {
+    fn cuCtxGetApiVersion(handle: usize, out: *mut c_uint) {
         if handle != 0 {
             by_handle(handle)?;
         }
-        put(place, 3020)
+        put(out, 3020)
     }
 
     fn cuCtxSynchronize() {
@@ -83,13 +83,13 @@ driver! {
         put(greatest, -5)
     }
 
-    fn cuDevicePrimaryCtxRetain(place: *mut usize, device: c_int) {
+    fn cuDevicePrimaryCtxRetain(out: *mut usize, device: c_int) {
         check_device(device)?;
         let mut primary = PRIMARY.lock();
         let primary = primary.get_or_insert_default();
         let (context, count) = primary.entry(device).or_insert_with(|| (Context::create(device, 0), 0));
         *count += 1;
-        put(place, context.handle)
+        put(out, context.handle)
     }
 
     fn cuDevicePrimaryCtxRelease_v2(device: c_int) {
@@ -97,7 +97,7 @@ driver! {
         let mut primary = PRIMARY.lock();
         let primary = primary.get_or_insert_default();
         let Some((context, count)) = primary.get_mut(&device) else {
-            return refuse(CUDA_ERROR_INVALID_CONTEXT, "a primary context is released that nobody holds");
+            return refuse(CUDA_ERROR_INVALID_CONTEXT, "a primary context is released that isn't retained");
         };
         *count -= 1;
         if *count == 0 {
@@ -126,10 +126,10 @@ driver! {
         current().map(drop)
     }
 
-    fn cuCtxGetLimit(place: *mut usize, limit: c_uint) {
+    fn cuCtxGetLimit(out: *mut usize, limit: c_uint) {
         current()?;
         // CU_LIMIT_STACK_SIZE, CU_LIMIT_PRINTF_FIFO_SIZE, CU_LIMIT_MALLOC_HEAP_SIZE
         let value = [1024, 1 << 20, 8 << 20].get(limit as usize).ok_or(CUDA_ERROR_INVALID_VALUE)?;
-        put(place, *value)
+        put(out, *value)
     }
 }

@@ -5,7 +5,7 @@ use super::super::context::current;
 use super::super::memory::{self, Kind};
 use super::super::status::{Status, refuse};
 use super::super::stream::by_handle;
-use super::super::work::{Copy, Fill, Place, Work};
+use super::super::work::{Copy, Fill, Location, Work};
 use super::{driver, unsupported};
 use cudarc::driver::sys::CUresult::{
     CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_SUPPORTED, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
@@ -14,19 +14,19 @@ use cudarc::driver::sys::{CUDA_MEMCPY2D, CUmemorytype};
 use std::ffi::{c_uchar, c_uint, c_ushort, c_void};
 use std::sync::Arc;
 
-use Place::{Device, Host};
+use Location::{Device, Host};
 
-/// Queues a copy; with `wait` until it's done.
+/// Queues a copy; with `wait`, blocks until it is done.
 ///
 /// # Safety
-/// Pageable sides are as large as the copy.
+/// Pageable source and destination are as large as the copy.
 unsafe fn copy(mut copy: Copy, stream: usize, wait: bool) -> Status {
     let stream = by_handle(stream)?;
     if copy.width == 0 || copy.height == 0 {
         return Ok(());
     }
     copy.check(&stream.context)?;
-    let pageable = |place: &Place| matches!(place, Host(address) if memory::find(*address).is_none());
+    let pageable = |location: &Location| matches!(location, Host(address) if memory::find(*address).is_none());
     let (from, to) = (pageable(&copy.from), pageable(&copy.to));
     if (from || to)
         && !wait
@@ -35,18 +35,18 @@ unsafe fn copy(mut copy: Copy, stream: usize, wait: bool) -> Status {
         capture.invalidate();
         return refuse(
             CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
-            "a copy of pageable memory in a capture: it has to be pinned",
+            "a copy of pageable memory in a capture: it must be pinned",
         );
     }
     if from && let Host(address) = copy.from {
-        // The driver stages it before it returns: what the caller does to it later doesn't count.
+        // The driver stages it before the call returns, so later changes by the caller have no effect.
         let bytes = copy.from_pitch * (copy.height - 1) + copy.width;
         // SAFETY: the caller's promise.
         let staged = unsafe { std::slice::from_raw_parts(address as *const u8, bytes) }.to_vec();
-        copy.from = Place::Staged(Arc::new(staged));
+        copy.from = Location::Staged(Arc::new(staged));
     }
     stream.add(Work::Copy(copy))?;
-    // To pageable memory the driver returns only when it's there.
+    // For a copy to pageable memory the driver returns only when the data has arrived.
     if wait || to { stream.synchronise() } else { Ok(()) }
 }
 
@@ -64,10 +64,10 @@ pub fn fill(to: usize, pitch: usize, value: &[u8], width: usize, height: usize, 
     stream.add(Work::Fill(fill))
 }
 
-/// The driver's own structure as a copy.
+/// Converts the driver's own structure.
 ///
 /// # Safety
-/// `wanted` is null or leads to the structure.
+/// `wanted` is null or points to the structure.
 unsafe fn of_structure(wanted: *const CUDA_MEMCPY2D) -> Status<Copy> {
     // SAFETY: the caller's promise.
     let Some(wanted) = (unsafe { wanted.as_ref() }) else { return Err(CUDA_ERROR_INVALID_VALUE) };
@@ -91,8 +91,8 @@ unsafe fn of_structure(wanted: *const CUDA_MEMCPY2D) -> Status<Copy> {
     })
 }
 
-/// An address in the space that host and device share.
-fn any(address: usize) -> Place {
+/// An address in the unified address space of host and device.
+fn any(address: usize) -> Location {
     match memory::find(address) {
         Some(block) if block.kind == Kind::Device => Device(address),
         _ => Host(address),

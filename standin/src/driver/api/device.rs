@@ -1,8 +1,8 @@
-//! The driver itself, its devices and its words.
+//! The driver itself, its devices and its error strings.
 
 use super::super::context::{INITIALISED, initialised};
 use super::super::memory::{ALIGNMENT, in_use};
-use super::super::status::{Status, words};
+use super::super::status::{Status, description};
 use super::{driver, put, unsupported};
 use crate::settings::settings;
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 /// CUDA 12.4.
 const DRIVER_VERSION: c_int = 12_040;
 
-/// How many there are, of those that CUDA_VISIBLE_DEVICES leaves: numbers up to the first that isn't one.
+/// Number of devices that CUDA_VISIBLE_DEVICES leaves: it is read up to the first entry that isn't a valid number.
 fn devices() -> c_int {
     let all = settings().devices;
     match std::env::var("CUDA_VISIBLE_DEVICES") {
@@ -30,7 +30,7 @@ pub fn check_device(device: c_int) -> Status {
     if (0..devices()).contains(&device) { Ok(()) } else { Err(CUDA_ERROR_INVALID_DEVICE) }
 }
 
-/// The facts of an RTX 30 card, but for a small one's size.
+/// The attributes of an RTX 30 GPU, but with a small number of multiprocessors.
 fn attribute(number: u32) -> c_int {
     const ATTRIBUTES: &[(Attribute, c_int)] = &[
         (Attribute::CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1024),
@@ -59,7 +59,7 @@ fn attribute(number: u32) -> c_int {
     ATTRIBUTES.iter().find(|(attribute, _)| *attribute as u32 == number).map_or(0, |(_, value)| *value)
 }
 
-/// Major and minor, of every device.
+/// Major and minor version, for every device.
 pub fn compute_capability() -> (c_int, c_int) {
     let of = |number: Attribute| attribute(number as u32);
     (
@@ -68,16 +68,16 @@ pub fn compute_capability() -> (c_int, c_int) {
     )
 }
 
-/// Copies a text and its final zero, cut off at `room`.
-unsafe fn put_text(place: *mut c_char, room: c_int, text: &str) -> Status {
-    let Some(most) = usize::try_from(room).ok().filter(|room| *room > 0 && !place.is_null()) else {
+/// Copies a text with its terminating zero, truncated to `room` bytes.
+unsafe fn put_text(out: *mut c_char, room: c_int, text: &str) -> Status {
+    let Some(most) = usize::try_from(room).ok().filter(|room| *room > 0 && !out.is_null()) else {
         return Err(CUDA_ERROR_INVALID_VALUE);
     };
     let length = text.len().min(most - 1);
-    // SAFETY: the place has room for so many, by the caller.
+    // SAFETY: by contract the caller's buffer has that size.
     unsafe {
-        std::ptr::copy_nonoverlapping(text.as_ptr(), place.cast(), length);
-        place.add(length).write(0);
+        std::ptr::copy_nonoverlapping(text.as_ptr(), out.cast(), length);
+        out.add(length).write(0);
     }
     Ok(())
 }
@@ -96,13 +96,13 @@ driver! {
     }
 
     fn cuGetErrorString(error: c_uint, text: *mut *const c_char) {
-        let known = words(error);
+        let known = description(error);
         put(text, known.map_or(std::ptr::null(), |(_, words)| words.as_ptr()))?;
         known.map(drop).ok_or(CUDA_ERROR_INVALID_VALUE)
     }
 
     fn cuGetErrorName(error: c_uint, text: *mut *const c_char) {
-        let known = words(error);
+        let known = description(error);
         put(text, known.map_or(std::ptr::null(), |(name, _)| name.as_ptr()))?;
         known.map(drop).ok_or(CUDA_ERROR_INVALID_VALUE)
     }
@@ -148,9 +148,9 @@ driver! {
         put(uuid, [device as u8; 16])
     }
 
-    fn cuDeviceGetPCIBusId(place: *mut c_char, room: c_int, device: c_int) {
+    fn cuDeviceGetPCIBusId(out: *mut c_char, room: c_int, device: c_int) {
         check_device(device)?;
-        put_text(place, room, &format!("0000:{:02x}:00.0", device + 1))
+        put_text(out, room, &format!("0000:{:02x}:00.0", device + 1))
     }
 
     fn cuDeviceCanAccessPeer(can: *mut c_int, device: c_int, peer: c_int) {

@@ -10,8 +10,8 @@ use std::ffi::c_uint;
 const EXTERNAL: c_uint = 1;
 
 driver! {
-    fn cuEventCreate(place: *mut usize, flags: c_uint) {
-        put(place, Event::create(&current()?, flags).handle)
+    fn cuEventCreate(out: *mut usize, flags: c_uint) {
+        put(out, Event::create(&current()?, flags).handle)
     }
 
     fn cuEventDestroy_v2(event: usize) {
@@ -36,7 +36,7 @@ driver! {
         EVENTS.get(event)?.synchronise()
     }
 
-    fn cuEventElapsedTime(place: *mut f32, earlier: usize, later: usize) {
-        put(place, EVENTS.get(later)?.since(&*EVENTS.get(earlier)?)?)
+    fn cuEventElapsedTime(out: *mut f32, earlier: usize, later: usize) {
+        put(out, EVENTS.get(later)?.since(&*EVENTS.get(earlier)?)?)
     }
 }

@@ -1,4 +1,4 @@
-//! OpenGL: GStreamer's library wants the functions, and gets no device for them.
+//! OpenGL: GStreamer's library requires these functions to exist, but gets no device from them.
 
 use super::unsupported;
 

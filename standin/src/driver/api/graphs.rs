@@ -1,7 +1,7 @@
 //! Graphs and their nodes.
 
 use super::super::context::current;
-use super::super::graph::{GRAPHS, TEMPLATES, Template};
+use super::super::graph::{CAPTURED_GRAPHS, CapturedGraph, GRAPHS};
 use super::super::kernel::{FUNCTIONS, Launch};
 use super::super::status::{Status, refuse};
 use super::super::stream::by_handle;
@@ -13,19 +13,19 @@ use std::ffi::c_ulonglong;
 use std::slice::from_raw_parts;
 use std::sync::Arc;
 
-/// As the driver gives lists: only how many there are where there is no place for them.
+/// Returns a list as the driver does: only the number of elements if there is no array for them.
 ///
 /// # Safety
-/// `place` is null or has room for `*count` handles.
-unsafe fn put_list(place: *mut usize, count: *mut usize, handles: &[usize]) -> Status {
+/// `out` is null or has room for `*count` handles.
+unsafe fn put_list(out: *mut usize, count: *mut usize, handles: &[usize]) -> Status {
     if count.is_null() {
         return refuse(CUDA_ERROR_INVALID_VALUE, "a null pointer for a count");
     }
     // SAFETY: the caller's promise.
     unsafe {
-        if !place.is_null() {
+        if !out.is_null() {
             let room = handles.len().min(*count);
-            place.copy_from_nonoverlapping(handles.as_ptr(), room);
+            out.copy_from_nonoverlapping(handles.as_ptr(), room);
         }
         count.write(handles.len());
     }
@@ -34,27 +34,27 @@ unsafe fn put_list(place: *mut usize, count: *mut usize, handles: &[usize]) -> S
 
 driver! {
     fn cuGraphDestroy(graph: usize) {
-        TEMPLATES.remove(graph)?.destroy();
+        CAPTURED_GRAPHS.remove(graph)?.destroy();
         Ok(())
     }
 
-    fn cuGraphInstantiateWithFlags(place: *mut usize, graph: usize, _flags: c_ulonglong) {
+    fn cuGraphInstantiateWithFlags(out: *mut usize, graph: usize, _flags: c_ulonglong) {
         let context = current()?;
-        let executable = TEMPLATES.get(graph)?.instantiate()?;
+        let executable = CAPTURED_GRAPHS.get(graph)?.instantiate()?;
         let mut handle = 0;
         GRAPHS.add(|new| {
             handle = new;
             (context.handle, executable)
         });
-        put(place, handle)
+        put(out, handle)
     }
 
     fn cuGraphGetNodes(graph: usize, nodes: *mut usize, count: *mut usize) {
-        put_list(nodes, count, &TEMPLATES.get(graph)?.handles())
+        put_list(nodes, count, &CAPTURED_GRAPHS.get(graph)?.handles())
     }
 
-    fn cuGraphNodeGetType(node: usize, place: *mut CUgraphNodeType) {
-        put(place, match Template::of_node(node)?.node(node)?.work {
+    fn cuGraphNodeGetType(node: usize, out: *mut CUgraphNodeType) {
+        put(out, match CapturedGraph::of_node(node)?.node(node)?.work {
             Work::Kernel(_) => CUgraphNodeType::CU_GRAPH_NODE_TYPE_KERNEL,
             Work::Copy(_) => CUgraphNodeType::CU_GRAPH_NODE_TYPE_MEMCPY,
             Work::Fill(_) => CUgraphNodeType::CU_GRAPH_NODE_TYPE_MEMSET,
@@ -65,12 +65,12 @@ driver! {
         })
     }
 
-    fn cuGraphMemsetNodeGetParams(node: usize, place: *mut CUDA_MEMSET_NODE_PARAMS) {
-        let Work::Fill(Fill { to, pitch, value, width, height }) = Template::of_node(node)?.node(node)?.work else {
+    fn cuGraphMemsetNodeGetParams(node: usize, out: *mut CUDA_MEMSET_NODE_PARAMS) {
+        let Work::Fill(Fill { to, pitch, value, width, height }) = CapturedGraph::of_node(node)?.node(node)?.work else {
             return refuse(CUDA_ERROR_INVALID_VALUE, "no memset node");
         };
         let number = value.iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte));
-        put(place, CUDA_MEMSET_NODE_PARAMS {
+        put(out, CUDA_MEMSET_NODE_PARAMS {
             dst: to as u64,
             pitch,
             value: number,
@@ -81,22 +81,22 @@ driver! {
     }
 
     fn cuGraphNodeGetDependencies(node: usize, nodes: *mut usize, count: *mut usize) {
-        put_list(nodes, count, &Template::of_node(node)?.node(node)?.after)
+        put_list(nodes, count, &CapturedGraph::of_node(node)?.node(node)?.after)
     }
 
     fn cuGraphNodeGetDependentNodes(node: usize, nodes: *mut usize, count: *mut usize) {
-        put_list(nodes, count, &Template::of_node(node)?.behind(node))
+        put_list(nodes, count, &CapturedGraph::of_node(node)?.behind(node))
     }
 
-    /// The one of CUDA 11, which later drivers have too.
+    /// The version of CUDA 11, which later drivers also have.
     fn cuGraphAddKernelNode(
-        place: *mut usize,
+        out: *mut usize,
         graph: usize,
         after: *const usize,
         after_count: usize,
         node: *const CUDA_KERNEL_NODE_PARAMS,
     ) {
-        let (context, template) = (current()?, TEMPLATES.get(graph)?);
+        let (context, captured) = (current()?, CAPTURED_GRAPHS.get(graph)?);
         let Some(node) = node.as_ref() else { return Err(CUDA_ERROR_INVALID_VALUE) };
         let after = if after_count == 0 { &[] } else { from_raw_parts(after, after_count) };
         let function = FUNCTIONS.get(node.func as usize)?;
@@ -104,20 +104,20 @@ driver! {
         let block = [node.blockDimX, node.blockDimY, node.blockDimZ];
         let (parameters, extra) = (node.kernelParams.cast_const().cast(), node.extra.cast_const().cast());
         let launch = Launch::new(&context, &function, grid, block, node.sharedMemBytes, parameters, extra)?;
-        put(place, template.add_node(Work::Kernel(Arc::new(launch)), after)?)
+        put(out, captured.add_node(Work::Kernel(Arc::new(launch)), after)?)
     }
 
     fn cuGraphAddDependencies(graph: usize, from: *const usize, to: *const usize, count: usize) {
-        let template = TEMPLATES.get(graph)?;
+        let captured = CAPTURED_GRAPHS.get(graph)?;
         if count == 0 {
             return Ok(());
         }
         let mut edges = from_raw_parts(from, count).iter().zip(from_raw_parts(to, count));
-        edges.try_for_each(|(from, to)| template.add_edge(*from, *to))
+        edges.try_for_each(|(from, to)| captured.add_edge(*from, *to))
     }
 
     fn cuGraphDestroyNode(node: usize) {
-        Template::of_node(node)?.remove_node(node)
+        CapturedGraph::of_node(node)?.remove_node(node)
     }
 
     fn cuGraphExecDestroy(graph: usize) {
@@ -133,7 +133,7 @@ driver! {
         let stream = by_handle(stream)?;
         let graph = GRAPHS.get(graph)?;
         if graph.0 != stream.context.handle {
-            return refuse(CUDA_ERROR_INVALID_VALUE, "a graph is launched in another context than its own");
+            return refuse(CUDA_ERROR_INVALID_VALUE, "a graph is launched in a context other than its own");
         }
         if let Some(capture) = &stream.state().capture {
             capture.invalidate();

@@ -13,19 +13,19 @@ use std::ffi::{c_int, c_uint};
 const PORTABLE: c_uint = 1;
 
 driver! {
-    fn cuMemAlloc_v2(place: *mut usize, bytes: usize) {
+    fn cuMemAlloc_v2(out: *mut usize, bytes: usize) {
         refuse_unsafe("cuMemAlloc")?;
-        put(place, memory::allocate(&*current()?, bytes, Kind::Device, false)?)
+        put(out, memory::allocate(&*current()?, bytes, Kind::Device, false)?)
     }
 
-    fn cuMemAllocPitch_v2(place: *mut usize, pitch: *mut usize, width: usize, height: usize, element: c_uint) {
+    fn cuMemAllocPitch_v2(out: *mut usize, pitch: *mut usize, width: usize, height: usize, element: c_uint) {
         refuse_unsafe("cuMemAllocPitch")?;
         if ![4, 8, 16].contains(&element) || width == 0 || height == 0 {
             return Err(CUDA_ERROR_INVALID_VALUE);
         }
         let line = width.next_multiple_of(ALIGNMENT);
         let bytes = line.checked_mul(height).ok_or(CUDA_ERROR_INVALID_VALUE)?;
-        put(place, memory::allocate(&*current()?, bytes, Kind::Device, false)?)?;
+        put(out, memory::allocate(&*current()?, bytes, Kind::Device, false)?)?;
         put(pitch, line)
     }
 
@@ -36,22 +36,22 @@ driver! {
             return Ok(());
         }
         if let Some(block) = memory::find(address).filter(|block| block.context != context.handle) {
-            return refuse(CUDA_ERROR_INVALID_VALUE, &format!("{:#x} is freed in another context than its own", block.address));
+            return refuse(CUDA_ERROR_INVALID_VALUE, &format!("{:#x} is freed in a context other than its own", block.address));
         }
-        // Whatever uses it is over first.
+        // Work that uses it finishes first.
         of_context(&context).iter().for_each(|stream| stream.drain());
         context.usable()?;
         memory::free(address, Kind::Device)
     }
 
-    fn cuMemHostAlloc(place: *mut usize, bytes: usize, flags: c_uint) {
+    fn cuMemHostAlloc(out: *mut usize, bytes: usize, flags: c_uint) {
         refuse_unsafe("cuMemHostAlloc")?;
-        put(place, memory::allocate(&*current()?, bytes, Kind::Pinned, flags & PORTABLE != 0)?)
+        put(out, memory::allocate(&*current()?, bytes, Kind::Pinned, flags & PORTABLE != 0)?)
     }
 
-    fn cuMemAllocHost_v2(place: *mut usize, bytes: usize) {
+    fn cuMemAllocHost_v2(out: *mut usize, bytes: usize) {
         refuse_unsafe("cuMemAllocHost")?;
-        put(place, memory::allocate(&*current()?, bytes, Kind::Pinned, false)?)
+        put(out, memory::allocate(&*current()?, bytes, Kind::Pinned, false)?)
     }
 
     fn cuMemFreeHost(address: usize) {
@@ -62,19 +62,19 @@ driver! {
         memory::free(address, Kind::Pinned)
     }
 
-    fn cuMemHostGetDevicePointer_v2(place: *mut usize, host: usize, _flags: c_uint) {
+    fn cuMemHostGetDevicePointer_v2(out: *mut usize, host: usize, _flags: c_uint) {
         let context = current()?;
         match memory::check_range(&context, host, 1) {
-            Ok(block) if block.kind == Kind::Pinned => put(place, host),
-            _ => refuse(CUDA_ERROR_INVALID_VALUE, &format!("{host:#x} is no pinned memory of this context")),
+            Ok(block) if block.kind == Kind::Pinned => put(out, host),
+            _ => refuse(CUDA_ERROR_INVALID_VALUE, &format!("{host:#x} is not pinned memory of this context")),
         }
     }
 
-    fn cuMemHostGetFlags(place: *mut c_uint, host: usize) {
+    fn cuMemHostGetFlags(out: *mut c_uint, host: usize) {
         let context = current()?;
         let block = memory::check_range(&context, host, 1).map_err(|_| CUDA_ERROR_INVALID_VALUE)?;
         // CU_MEMHOSTALLOC_DEVICEMAP
-        put(place, 2 | c_uint::from(block.portable))
+        put(out, 2 | c_uint::from(block.portable))
     }
 
     fn cuMemGetAddressRange_v2(base: *mut usize, size: *mut usize, address: usize) {
@@ -84,16 +84,16 @@ driver! {
         put(size, block.size)
     }
 
-    fn cuPointerGetAttribute(place: *mut u64, attribute: c_int, address: usize) {
+    fn cuPointerGetAttribute(out: *mut u64, attribute: c_int, address: usize) {
         current()?;
         let block = memory::find(address).ok_or(CUDA_ERROR_INVALID_VALUE)?;
         match attribute {
             // CU_POINTER_ATTRIBUTE_CONTEXT, _DEVICE_POINTER, _HOST_POINTER
-            1 => put(place, block.context as u64),
-            3 => put(place, address as u64),
-            4 if block.kind == Kind::Pinned => put(place, address as u64),
+            1 => put(out, block.context as u64),
+            3 => put(out, address as u64),
+            4 if block.kind == Kind::Pinned => put(out, address as u64),
             // CU_POINTER_ATTRIBUTE_MEMORY_TYPE, of 32 bits: host or device.
-            2 => put(place.cast::<u32>(), if block.kind == Kind::Device { 2 } else { 1 }),
+            2 => put(out.cast::<u32>(), if block.kind == Kind::Device { 2 } else { 1 }),
             _ => Err(CUDA_ERROR_NOT_SUPPORTED),
         }
     }

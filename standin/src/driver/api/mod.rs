@@ -1,6 +1,6 @@
-//! The driver's C functions, by the names that its library exports.
+//! The driver's C functions, under the names that its library exports.
 //!
-//! Each is `unsafe` as the driver's own: pointers are null, which is an error, or lead to what the driver's header says.
+//! All are `unsafe` like the driver's own: pointers are null, which is an error, or point to what the driver's header says.
 
 mod context;
 mod copies;
@@ -16,38 +16,38 @@ mod video;
 pub use copies::fill;
 pub use device::compute_capability;
 
-use super::status::{Fail, Status, refuse, say};
+use super::status::{Fail, Status, log, refuse};
 use crate::settings::settings;
 use cudarc::driver::sys::CUresult;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs a call's body and gives its result as the driver does.
+/// Runs a call's body and returns its result as the driver does.
 fn answer(call: &str, body: impl FnOnce() -> Status) -> CUresult {
     let outcome = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
-        say(&format!("{call} panicked"));
+        log(&format!("{call} panicked"));
         std::process::abort()
     });
     let result = outcome.err().unwrap_or(CUresult::CUDA_SUCCESS);
     if settings().trace {
-        say(&format!("{call}: {result:?}"));
+        log(&format!("{call}: {result:?}"));
     }
     result
 }
 
-/// Writes a result where the caller wants it.
+/// Writes a result to the caller's variable.
 ///
 /// # Safety
-/// `place` is null or can be written.
-unsafe fn put<T>(place: *mut T, value: T) -> Status {
-    if place.is_null() {
+/// `out` is null or writable.
+unsafe fn put<T>(out: *mut T, value: T) -> Status {
+    if out.is_null() {
         return refuse(CUresult::CUDA_ERROR_INVALID_VALUE, "a null pointer for a result");
     }
     // SAFETY: the caller's promise.
-    unsafe { place.write(value) };
+    unsafe { out.write(value) };
     Ok(())
 }
 
-/// Functions of the driver: `fn NAME(ARGUMENTS) { BODY }`, whose body gives a [`Status`].
+/// Functions of the driver: `fn NAME(ARGUMENTS) { BODY }`, whose body returns a [`Status`].
 macro_rules! driver {
     ($($(#[$meta:meta])* fn $name:ident($($argument:ident: $kind:ty),* $(,)?) $body:block)*) => {
         $($(#[$meta])*
@@ -55,7 +55,7 @@ macro_rules! driver {
         pub unsafe extern "C" fn $name($($argument: $kind),*) -> cudarc::driver::sys::CUresult {
             #[allow(unused_unsafe)]
             super::answer(stringify!($name), || {
-                // SAFETY: the pointers are what the driver's header says, by its caller.
+                // SAFETY: by contract the pointers are what the driver's header says.
                 unsafe { $body }
             })
         })*
@@ -63,7 +63,7 @@ macro_rules! driver {
 }
 use driver;
 
-/// Functions that exist, as libraries look for them when they start, and that nothing here has.
+/// Functions that must exist because libraries look them up at start-up, but that are not implemented.
 macro_rules! unsupported {
     ($($name:ident)*) => {
         $(#[unsafe(no_mangle)]

@@ -11,14 +11,14 @@ use std::ffi::{CStr, c_char, c_uint, c_void};
 use std::sync::Arc;
 
 driver! {
-    fn cuModuleLoadData(place: *mut usize, image: *const c_char) {
+    fn cuModuleLoadData(out: *mut usize, image: *const c_char) {
         refuse_unsafe("cuModuleLoadData")?;
         let context = current()?;
         if image.is_null() {
             return Err(CUDA_ERROR_INVALID_VALUE);
         }
         let text = CStr::from_ptr(image).to_str().map_err(|_| CUDA_ERROR_INVALID_PTX)?;
-        put(place, Module::load(&context, text)?.handle)
+        put(out, Module::load(&context, text)?.handle)
     }
 
     fn cuModuleUnload(module: usize) {
@@ -28,12 +28,12 @@ driver! {
         Ok(())
     }
 
-    fn cuModuleGetFunction(place: *mut usize, module: usize, name: *const c_char) {
+    fn cuModuleGetFunction(out: *mut usize, module: usize, name: *const c_char) {
         current()?;
         if name.is_null() {
             return Err(CUDA_ERROR_INVALID_VALUE);
         }
-        put(place, MODULES.get(module)?.function(CStr::from_ptr(name))?.handle)
+        put(out, MODULES.get(module)?.function(CStr::from_ptr(name))?.handle)
     }
 
     fn cuLaunchKernel(

@@ -3,7 +3,7 @@
 use super::super::capture::{self, Mode};
 use super::super::context::{current, initialised};
 use super::super::event::EVENTS;
-use super::super::graph::Template;
+use super::super::graph::CapturedGraph;
 use super::super::stream::{Stream, any_by_handle, by_handle};
 use super::super::work::Work;
 use super::{driver, put, unsupported};
@@ -16,10 +16,10 @@ const NON_BLOCKING: c_uint = 1;
 /// `CU_EVENT_WAIT_EXTERNAL`
 const EXTERNAL: c_uint = 1;
 
-/// A pointer that only goes from the caller to its function.
+/// A pointer that is only passed from the caller to its function.
 struct Data(*mut c_void);
 
-// SAFETY: it's the caller's, who says that the function may run on another thread.
+// SAFETY: the caller of the driver permits the function to run on another thread.
 unsafe impl Send for Data {}
 // SAFETY: as above.
 unsafe impl Sync for Data {}
@@ -31,15 +31,15 @@ impl Data {
 }
 
 driver! {
-    fn cuStreamCreate(place: *mut usize, flags: c_uint) {
+    fn cuStreamCreate(out: *mut usize, flags: c_uint) {
         if flags > NON_BLOCKING {
             return Err(CUDA_ERROR_INVALID_VALUE);
         }
-        put(place, Stream::create(&current()?, flags & NON_BLOCKING == 0).handle)
+        put(out, Stream::create(&current()?, flags & NON_BLOCKING == 0).handle)
     }
 
-    fn cuStreamCreateWithPriority(place: *mut usize, flags: c_uint, _priority: c_int) {
-        put(place, Stream::create(&current()?, flags & NON_BLOCKING == 0).handle)
+    fn cuStreamCreateWithPriority(out: *mut usize, flags: c_uint, _priority: c_int) {
+        put(out, Stream::create(&current()?, flags & NON_BLOCKING == 0).handle)
     }
 
     fn cuStreamDestroy_v2(stream: usize) {
@@ -47,7 +47,7 @@ driver! {
         any_by_handle(stream)?.destroy()
     }
 
-    /// Under this name GStreamer looks for it.
+    /// GStreamer looks it up under this name.
     fn cuStreamDestroy(stream: usize) {
         initialised()?;
         any_by_handle(stream)?.destroy()
@@ -61,8 +61,8 @@ driver! {
         if any_by_handle(stream)?.is_idle()? { Ok(()) } else { Err(CUDA_ERROR_NOT_READY) }
     }
 
-    fn cuStreamGetCtx(stream: usize, place: *mut usize) {
-        put(place, any_by_handle(stream)?.context.handle)
+    fn cuStreamGetCtx(stream: usize, out: *mut usize) {
+        put(out, any_by_handle(stream)?.context.handle)
     }
 
     fn cuStreamWaitEvent(stream: usize, event: usize, flags: c_uint) {
@@ -90,25 +90,25 @@ driver! {
         capture::begin(&by_handle(stream)?, mode)
     }
 
-    fn cuStreamEndCapture(stream: usize, place: *mut usize) {
-        put(place, 0)?;
+    fn cuStreamEndCapture(stream: usize, out: *mut usize) {
+        put(out, 0)?;
         let nodes = capture::end(&by_handle(stream)?)?;
-        put(place, Template::add(nodes).handle)
+        put(out, CapturedGraph::add(nodes).handle)
     }
 
-    fn cuStreamIsCapturing(stream: usize, place: *mut c_uint) {
+    fn cuStreamIsCapturing(stream: usize, out: *mut c_uint) {
         let stream = any_by_handle(stream)?;
         let status = stream.state().capture.as_ref().map_or(0, |capture| capture.status());
-        put(place, status)
+        put(out, status)
     }
 
-    fn cuStreamGetCaptureInfo(stream: usize, place: *mut c_uint, id: *mut c_ulonglong) {
+    fn cuStreamGetCaptureInfo(stream: usize, out: *mut c_uint, id: *mut c_ulonglong) {
         let stream = any_by_handle(stream)?;
         let status = stream.state().capture.as_ref().map_or(0, |capture| capture.status());
         if !id.is_null() {
             put(id, stream.handle as c_ulonglong)?;
         }
-        put(place, status)
+        put(out, status)
     }
 }
 

@@ -1,19 +1,19 @@
-//! The driver's video decoder, which decodes nothing: GStreamer's plugin registers no CUDA element without its library.
+//! The driver's video decoder, which supports no codec: without its library GStreamer's plugin registers no CUDA element.
 
-use super::super::status::say;
+use super::super::status::log;
 use std::ffi::c_int;
 
-/// The head of `CUVIDDECODECAPS`: what is asked for, and whether it's there.
+/// The beginning of `CUVIDDECODECAPS`: the query, and whether it is supported.
 #[repr(C)]
 pub struct DecodeCaps {
     asked: [u32; 6],
     supported: u8,
 }
 
-/// Knows no codec.
+/// Reports every codec as unsupported.
 ///
 /// # Safety
-/// `caps` is null or leads to a `CUVIDDECODECAPS`.
+/// `caps` is null or points to a `CUVIDDECODECAPS`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuvidGetDecoderCaps(caps: *mut DecodeCaps) -> c_int {
     // SAFETY: the caller's promise.
@@ -27,7 +27,7 @@ macro_rules! none {
     ($($name:ident)*) => {
         $(#[unsafe(no_mangle)]
         pub extern "C" fn $name() -> c_int {
-            say(concat!(stringify!($name), " isn't supported"));
+            log(concat!(stringify!($name), " isn't supported"));
             // CUDA_ERROR_NOT_SUPPORTED
             801
         })*
