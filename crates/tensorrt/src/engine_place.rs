@@ -197,8 +197,8 @@ impl Loader<'_> {
         match fit {
             Fit::Stale { text, .. } => control.note(&format!("{place} no longer fits ({text}): building it again from {of}")),
             Fit::Unknown => control.note(&format!(
-                "{place} has no record, {}, that says whether it's of {of}: it's left alone, and the engine is built of the \
-                 ONNX; to use it as it is, take the ONNX away",
+                "{place} has no record, {}, that shows whether it was built from {of}: it is left alone, and the engine is built from the \
+                 ONNX file; to use it as it is, move the ONNX file away",
                 engine.with_extension("json").display()
             )),
             Fit::Good | Fit::Missing => {}

@@ -14,9 +14,9 @@ pub(super) type Found = (Arc<dyn Head>, InputSpec, Trust);
 /// The head and input format recognised from a model's file.
 #[derive(Debug, Clone)]
 pub struct Recognised {
-    /// What decodes the outputs.
+    /// The decoder of the outputs.
     pub head: Arc<dyn Head>,
-    /// What the input is.
+    /// The format of the input.
     pub input: InputSpec,
     /// The check for its outputs, once it runs.
     pub reading: Reading,
