@@ -29,7 +29,7 @@ pub use driver::{check_driver, driver_version};
 pub use graph::{Graph, Template};
 pub use kernels::Kernels;
 pub use layout::{MAX_CANDIDATES, OverlayArgs, Shape, Source};
-pub use memory::{DeviceBuffer, MappedBuffer, Room};
+pub use memory::{DeviceBuffer, MappedBuffer, DeviceAllocator};
 pub use nvdec::{CodecCaps, codecs};
 pub use postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
 pub use preprocess::{DevicePicture, Preprocessor};

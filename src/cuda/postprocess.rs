@@ -5,7 +5,7 @@ use super::layout::{
     Candidates, ColumnsArgs, FinishArgs, KEYPOINTS_AT, Level, MAX_CANDIDATES, ObjectsArgs, PersonsArgs, ResultHeader,
     ResultObject, RowsArgs, SlotParams, Source, results_stride,
 };
-use super::memory::{DeviceBuffer, MappedBuffer, Room, Table};
+use super::memory::{DeviceBuffer, MappedBuffer, DeviceAllocator, Table};
 use super::stream::Stream;
 use crate::error::{Error, ErrorKind};
 use bytemuck::Zeroable;
@@ -84,8 +84,8 @@ impl Postprocessor {
     ///
     /// # Errors
     /// The outputs don't match the plan, or memory ran out.
-    pub fn new<R: Room + 'static>(
-        room: &Arc<R>,
+    pub fn new<R: DeviceAllocator + 'static>(
+        allocator: &Arc<R>,
         kernels: &Arc<Kernels>,
         plan: &Plan,
         (classes, needs_nms): (usize, bool),
@@ -110,7 +110,7 @@ impl Postprocessor {
         let keys = part(places * size_of::<u64>());
         let boxes = part(places * size_of::<[f32; 4]>());
         let classes_at = part(places * size_of::<u32>());
-        let workspace = DeviceBuffer::new(room, bytes)?;
+        let workspace = DeviceBuffer::new(allocator, bytes)?;
         let out = Candidates {
             counts: workspace.address() + counts,
             keys: workspace.address() + keys,

@@ -2,7 +2,7 @@
 
 use super::kernels::Kernels;
 use super::layout::{PreprocessArgs, Source, SourceAxis};
-use super::memory::{DeviceBuffer, MappedBuffer, Room};
+use super::memory::{DeviceBuffer, MappedBuffer, DeviceAllocator};
 use super::postprocess::Postprocessor;
 use super::stream::Stream;
 use crate::error::{Error, ErrorKind};
@@ -163,14 +163,14 @@ impl Preprocessor {
     ///
     /// # Errors
     /// The host can't pin the table, or the device is out of memory.
-    pub fn new<R: Room + 'static>(
-        room: &Arc<R>,
+    pub fn new<R: DeviceAllocator + 'static>(
+        allocator: &Arc<R>,
         kernels: &Arc<Kernels>,
         spec: &InputSpec,
         batch: usize,
     ) -> Result<Self, Error> {
         let sources = MappedBuffer::new(kernels.context(), batch * size_of::<Source>())?;
-        let staged = DeviceBuffer::new(room, sources.bytes())?;
+        let staged = DeviceBuffer::new(allocator, sources.bytes())?;
         let args = PreprocessArgs {
             sources: staged.address(),
             width: spec.width,

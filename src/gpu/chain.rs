@@ -12,7 +12,7 @@ use super::network::{Binding, Network};
 use super::tensors::ReadyTensor;
 use super::wait_until;
 use crate::cuda::{
-    Context, DeviceBuffer, DeviceOutput, Event, Graph, Kernels, Postprocessor, Preprocessor, Room, SlotResult,
+    Context, DeviceBuffer, DeviceOutput, Event, Graph, Kernels, Postprocessor, Preprocessor, DeviceAllocator, SlotResult,
     SlotSettings, Source, Stream, Traffic, Within,
 };
 use crate::error::{Error, ErrorKind};
@@ -112,8 +112,8 @@ impl Chain {
     ///
     /// # Errors
     /// [`ErrorKind::Memory`], or outputs that don't match the plan.
-    pub fn new<R: Room + 'static>(room: &Arc<R>, kernels: &Arc<Kernels>, spec: &ChainSpec<'_>) -> Result<Self, Error> {
-        let body = Body::new(room, kernels, spec)?;
+    pub fn new<R: DeviceAllocator + 'static>(allocator: &Arc<R>, kernels: &Arc<Kernels>, spec: &ChainSpec<'_>) -> Result<Self, Error> {
+        let body = Body::new(allocator, kernels, spec)?;
         Ok(Self { rungs: Within::new(kernels.context(), Rungs::Ladder(Vec::new())), body })
     }
 
@@ -349,9 +349,9 @@ impl Drop for Chain {
 }
 
 impl Body {
-    fn new<R: Room + 'static>(room: &Arc<R>, kernels: &Arc<Kernels>, spec: &ChainSpec<'_>) -> Result<Self, Error> {
+    fn new<R: DeviceAllocator + 'static>(allocator: &Arc<R>, kernels: &Arc<Kernels>, spec: &ChainSpec<'_>) -> Result<Self, Error> {
         let (context, batch) = (kernels.context(), spec.batch.1);
-        let buffer = |bytes: usize| DeviceBuffer::new(room, bytes).map(Arc::new);
+        let buffer = |bytes: usize| DeviceBuffer::new(allocator, bytes).map(Arc::new);
         let scratch = buffer(spec.scratch)?;
         let input = Binding { name: spec.input_name.clone(), buffer: buffer(batch * spec.input.bytes())? };
         let outputs = spec
@@ -369,8 +369,8 @@ impl Body {
         Ok(Self {
             frames: Vec::with_capacity(batch),
             tensors: Vec::with_capacity(batch),
-            preprocessor: Preprocessor::new(room, kernels, spec.input, batch)?,
-            postprocessor: Postprocessor::new(room, kernels, spec.plan, head, &places, batch)?,
+            preprocessor: Preprocessor::new(allocator, kernels, spec.input, batch)?,
+            postprocessor: Postprocessor::new(allocator, kernels, spec.plan, head, &places, batch)?,
             input,
             outputs,
             scratch,
