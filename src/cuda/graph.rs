@@ -14,12 +14,12 @@ use std::sync::Arc;
 
 /// A graph captured from a stream and not yet instantiated.
 #[derive(Debug)]
-pub struct Template {
+pub struct CapturedGraph {
     context: Arc<Context>,
     handle: CUgraph,
 }
 
-impl Template {
+impl CapturedGraph {
     /// Takes ownership of a graph that was captured in `context`.
     pub(super) fn new(context: &Arc<Context>, handle: CUgraph) -> Self {
         Self { context: Arc::clone(context), handle }
@@ -105,7 +105,7 @@ impl Template {
     }
 }
 
-impl Drop for Template {
+impl Drop for CapturedGraph {
     fn drop(&mut self) {
         // SAFETY: we own the graph and destroy it once; graphs instantiated from it don't need it.
         let _ = unsafe { result::graph::destroy(self.handle) };

@@ -26,7 +26,7 @@ pub use context::{Context, Current, Traffic, Within};
 pub use copy::copy_picture;
 pub use device::{Device, PrimaryContext};
 pub use driver::{check_driver, driver_version};
-pub use graph::{Graph, Template};
+pub use graph::{Graph, CapturedGraph};
 pub use kernels::Kernels;
 pub use layout::{MAX_CANDIDATES, OverlayArgs, Shape, Source};
 pub use memory::{DeviceBuffer, MappedBuffer, DeviceAllocator};

@@ -1,7 +1,7 @@
 //! Streams and events.
 
 use super::context::Context;
-use super::graph::Template;
+use super::graph::CapturedGraph;
 use crate::error::{Error, ErrorKind};
 use cudarc::driver::result::{self, stream::StreamKind};
 use cudarc::driver::sys::{self, CUevent, CUevent_flags, CUevent_wait_flags, CUstream, CUstreamCaptureMode};
@@ -68,7 +68,7 @@ impl Stream {
     ///
     /// # Errors
     /// `work` failed, or queued something that can't be captured.
-    pub fn capture(&self, work: impl FnOnce() -> Result<(), Error>) -> Result<Template, Error> {
+    pub fn capture(&self, work: impl FnOnce() -> Result<(), Error>) -> Result<CapturedGraph, Error> {
         let _current = self.context.enter()?;
         let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         // SAFETY: the handle lives; the context is current.
@@ -77,10 +77,10 @@ impl Stream {
         // A capture must be ended even if the work failed, or the stream stays in capture mode.
         // SAFETY: the capture was begun on this thread.
         let ended = unsafe { result::stream::end_capture(self.handle) };
-        let template = ended.map(|graph| (!graph.is_null()).then(|| Template::new(&self.context, graph)));
+        let captured = ended.map(|graph| (!graph.is_null()).then(|| CapturedGraph::new(&self.context, graph)));
         outcome?;
         self.context
-            .check("cuStreamEndCapture", template)?
+            .check("cuStreamEndCapture", captured)?
             .ok_or_else(|| Error::new(ErrorKind::Failed, "cuStreamEndCapture returned no graph"))
     }
 }

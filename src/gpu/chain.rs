@@ -420,9 +420,9 @@ impl Body {
 
     /// Captures what `work` queues as a graph that is ready to be launched.
     fn capture(&self, work: impl FnOnce() -> Result<(), Error>) -> Result<Graph, Error> {
-        let mut template = self.stream.capture(work)?;
-        template.replace_fills(&self.kernels)?;
-        template.instantiate()
+        let mut captured = self.stream.capture(work)?;
+        captured.replace_fills(&self.kernels)?;
+        captured.instantiate()
     }
 
     fn launch_plainly(&self, network: &mut Network, batch: usize) -> Result<(), Error> {

@@ -118,7 +118,7 @@ fn launches() {
             assert_eq!(copied, CUDA_SUCCESS);
             Ok(())
         })
-        .and_then(|template| template.instantiate())
+        .and_then(|captured| captured.instantiate())
         .unwrap();
     let read = |buffer: &DeviceBuffer| {
         let mut number = [0u32];
