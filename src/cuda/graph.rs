@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::kernels::Kernels;
 use super::layout::FillArgs;
-use super::stream::Stream;
+use super::stream::CudaStream;
 use crate::error::Error;
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{
@@ -147,7 +147,7 @@ impl Graph {
     ///
     /// # Safety
     /// All memory that the captured work uses is still allocated.
-    pub unsafe fn launch(&mut self, stream: &Stream) -> Result<(), Error> {
+    pub unsafe fn launch(&mut self, stream: &CudaStream) -> Result<(), Error> {
         let _current = self.context.enter()?;
         // SAFETY: both handles live; the context is current; the caller vouches for the memory.
         self.context.check("cuGraphLaunch", unsafe { result::graph::launch(self.handle, stream.raw()) })

@@ -1,7 +1,7 @@
 //! Device memory, and host memory that the device reads and writes.
 
 use super::context::{Context, Traffic};
-use super::stream::Stream;
+use super::stream::CudaStream;
 use crate::error::{Error, ErrorKind};
 use bytemuck::Pod;
 use cudarc::driver::{result, sys};
@@ -96,7 +96,7 @@ impl DeviceBuffer {
     ///
     /// # Errors
     /// A device failure.
-    pub fn fill(&mut self, value: u8, stream: &Stream) -> Result<(), Error> {
+    pub fn fill(&mut self, value: u8, stream: &CudaStream) -> Result<(), Error> {
         let _current = self.context.enter()?;
         // SAFETY: the buffer has that many bytes, and dropping it waits for the device.
         let result = unsafe { result::memset_d8_async(self.address, value, self.bytes, stream.raw()) };
@@ -107,7 +107,7 @@ impl DeviceBuffer {
     ///
     /// # Errors
     /// The data is larger than the buffer, or the device failed.
-    pub fn upload<T: Pod>(&mut self, data: &[T], stream: &Stream) -> Result<(), Error> {
+    pub fn upload<T: Pod>(&mut self, data: &[T], stream: &CudaStream) -> Result<(), Error> {
         let bytes: &[u8] = bytemuck::cast_slice(data);
         self.fits(bytes.len())?;
         let _current = self.context.enter()?;
@@ -123,7 +123,7 @@ impl DeviceBuffer {
     ///
     /// # Errors
     /// The data is larger than the buffer, or the device failed.
-    pub fn download<T: Pod>(&self, data: &mut [T], stream: &Stream) -> Result<(), Error> {
+    pub fn download<T: Pod>(&self, data: &mut [T], stream: &CudaStream) -> Result<(), Error> {
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(data);
         self.fits(bytes.len())?;
         let _current = self.context.enter()?;
@@ -143,7 +143,7 @@ impl DeviceBuffer {
     /// # Safety
     /// The mapped memory isn't written or freed until the copy has run, and other uses of the target are ordered with
     /// it.
-    pub unsafe fn copy_from_mapped(&self, source: &MappedBuffer, bytes: usize, stream: &Stream) -> Result<(), Error> {
+    pub unsafe fn copy_from_mapped(&self, source: &MappedBuffer, bytes: usize, stream: &CudaStream) -> Result<(), Error> {
         self.fits(bytes)?;
         source.range(0, bytes)?;
         let _current = self.context.enter()?;

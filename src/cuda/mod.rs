@@ -33,4 +33,4 @@ pub use memory::{DeviceBuffer, MappedBuffer, DeviceAllocator};
 pub use nvdec::{CodecCaps, codecs};
 pub use postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
 pub use preprocess::{DevicePicture, Preprocessor};
-pub use stream::{Event, Stream};
+pub use stream::{Event, CudaStream};

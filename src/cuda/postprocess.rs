@@ -6,7 +6,7 @@ use super::layout::{
     ResultObject, RowsArgs, SlotParams, Source, results_stride,
 };
 use super::memory::{DeviceBuffer, MappedBuffer, DeviceAllocator, Table};
-use super::stream::Stream;
+use super::stream::CudaStream;
 use crate::error::{Error, ErrorKind};
 use bytemuck::Zeroable;
 use model::head::{Plan, PlanLevel};
@@ -219,7 +219,7 @@ impl Postprocessor {
     /// # Safety
     /// The outputs given to [`Self::new`] and `self` stay valid until the launch, or every launch of a graph that
     /// captures it, has run.
-    pub unsafe fn enqueue(&self, stream: &Stream, batch: usize) -> Result<(), Error> {
+    pub unsafe fn enqueue(&self, stream: &CudaStream, batch: usize) -> Result<(), Error> {
         let batch = batch.min(self.batch) as u32;
         let kernels = &self.kernels;
         // SAFETY: the caller vouches for the outputs, whose shapes were checked; `self` owns the rest.

@@ -4,7 +4,7 @@ use super::kernels::Kernels;
 use super::layout::{PreprocessArgs, Source, SourceAxis};
 use super::memory::{DeviceBuffer, MappedBuffer, DeviceAllocator};
 use super::postprocess::Postprocessor;
-use super::stream::Stream;
+use super::stream::CudaStream;
 use crate::error::{Error, ErrorKind};
 use model::video::{Colorimetry, Conversion, DeviceFormat};
 use model::{ElementType, InputSpec, Layout, Letterbox, Rect};
@@ -212,7 +212,7 @@ impl Preprocessor {
     /// graph that captures it, has run.
     pub unsafe fn enqueue(
         &self,
-        stream: &Stream,
+        stream: &CudaStream,
         tensor: u64,
         chain: Option<&Postprocessor>,
         batch: usize,

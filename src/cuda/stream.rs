@@ -9,17 +9,17 @@ use std::sync::Arc;
 
 /// A queue of work on the device that doesn't synchronise with other streams.
 #[derive(Debug)]
-pub struct Stream {
+pub struct CudaStream {
     context: Arc<Context>,
     handle: CUstream,
 }
 
 // SAFETY: several threads may use a CUstream at the same time.
-unsafe impl Send for Stream {}
+unsafe impl Send for CudaStream {}
 // SAFETY: as above.
-unsafe impl Sync for Stream {}
+unsafe impl Sync for CudaStream {}
 
-impl Stream {
+impl CudaStream {
     /// # Errors
     /// The device is out of memory or failed.
     pub fn new(context: &Arc<Context>) -> Result<Self, Error> {
@@ -85,7 +85,7 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for CudaStream {
     fn drop(&mut self) {
         let Ok(_current) = self.context.push() else { return };
         // SAFETY: we own the stream and destroy it once; queued work still runs. A destructor can't report an error.
@@ -135,12 +135,12 @@ impl Event {
     ///
     /// # Errors
     /// A device failure.
-    pub fn record(&self, stream: &Stream) -> Result<(), Error> {
+    pub fn record(&self, stream: &CudaStream) -> Result<(), Error> {
         // SAFETY: `stream` owns a live handle.
         unsafe { self.record_on(stream.handle.cast()) }
     }
 
-    /// Like [`Self::record`], on a stream that isn't a [`Stream`].
+    /// Like [`Self::record`], on a stream that isn't a [`CudaStream`].
     ///
     /// # Errors
     /// A device failure.

@@ -13,7 +13,7 @@ use super::tensors::ReadyTensor;
 use super::wait_until;
 use crate::cuda::{
     Context, DeviceBuffer, DeviceOutput, Event, Graph, Kernels, Postprocessor, Preprocessor, DeviceAllocator, SlotResult,
-    SlotSettings, Source, Stream, Traffic, Within,
+    SlotSettings, Source, CudaStream, Traffic, Within,
 };
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
@@ -103,7 +103,7 @@ struct Body {
     /// Recorded behind a producer's work on its frame.
     produced: Event,
     done: Event,
-    stream: Stream,
+    stream: CudaStream,
     kernels: Arc<Kernels>,
 }
 
@@ -378,7 +378,7 @@ impl Body {
             batch: spec.batch,
             produced: Event::new(context)?,
             done: Event::new(context)?,
-            stream: Stream::new(context)?,
+            stream: CudaStream::new(context)?,
             kernels: Arc::clone(kernels),
         })
     }

@@ -1,6 +1,6 @@
 //! Tensors of frames in device memory, which are reused once nothing references them.
 
-use crate::cuda::{Context, DeviceBuffer, Event, Kernels, Preprocessor, Source, Stream, Traffic};
+use crate::cuda::{Context, DeviceBuffer, Event, Kernels, Preprocessor, Source, CudaStream, Traffic};
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
 use crate::infer::{Frame, Tensor, TensorData};
@@ -38,7 +38,7 @@ impl From<ReadyTensor> for TensorData {
 pub struct DeviceTensors {
     context: Arc<Context>,
     kernels: Arc<Kernels>,
-    stream: Stream,
+    stream: CudaStream,
     /// The event by which the stream waits for a frame's producer.
     produced: Event,
     places: Vec<Place>,
@@ -60,7 +60,7 @@ impl DeviceTensors {
         Ok(Self {
             context: context.clone(),
             kernels: Kernels::of(context)?,
-            stream: Stream::new(context)?,
+            stream: CudaStream::new(context)?,
             produced: Event::new(context)?,
             places: Vec::new(),
         })
