@@ -28,7 +28,7 @@ pub use device::{Device, PrimaryContext};
 pub use driver::{check_driver, driver_version};
 pub use graph::{Graph, CapturedGraph};
 pub use kernels::Kernels;
-pub use layout::{MAX_CANDIDATES, OverlayArgs, Shape, Source};
+pub use layout::{MAX_CANDIDATES, OverlayArgs, Shape, SlotSource};
 pub use memory::{DeviceBuffer, MappedBuffer, DeviceAllocator};
 pub use nvdec::{CodecCaps, codecs};
 pub use postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};

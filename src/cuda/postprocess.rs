@@ -3,7 +3,7 @@
 use super::kernels::Kernels;
 use super::layout::{
     Candidates, ColumnsArgs, FinishArgs, KEYPOINTS_AT, Level, MAX_CANDIDATES, ObjectsArgs, PersonsArgs, ResultHeader,
-    ResultObject, RowsArgs, SlotParams, Source, results_stride,
+    ResultObject, RowsArgs, SlotParams, SlotSource, results_stride,
 };
 use super::memory::{DeviceBuffer, MappedBuffer, DeviceAllocator, Table};
 use super::stream::CudaStream;
@@ -285,7 +285,7 @@ impl Postprocessor {
 
     /// Bytes that a launch copies to the device for `batch` slots: sources and parameters.
     pub fn bytes_to_device(&self, batch: usize) -> usize {
-        batch * (size_of::<Source>() + self.finish.input.params_stride as usize)
+        batch * (size_of::<SlotSource>() + self.finish.input.params_stride as usize)
     }
 
     /// Bytes of a slot's results that are transferred to the host.

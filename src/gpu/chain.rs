@@ -13,7 +13,7 @@ use super::tensors::ReadyTensor;
 use super::wait_until;
 use crate::cuda::{
     Context, DeviceBuffer, DeviceOutput, Event, Graph, Kernels, Postprocessor, Preprocessor, DeviceAllocator, SlotResult,
-    SlotSettings, Source, CudaStream, Traffic, Within,
+    SlotSettings, SlotSource, CudaStream, Traffic, Within,
 };
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
@@ -205,7 +205,7 @@ impl Chain {
         frame.check_context(self.context())?;
         let body = &mut self.body;
         let picture = *frame.picture();
-        let source = Source::picture(&picture, region, &body.image)?;
+        let source = SlotSource::picture(&picture, region, &body.image)?;
         frame.wait_for_producer(&body.produced, &body.stream)?;
         body.preprocessor.set(slot, &source)?;
         body.place(slot, region, (picture.width, picture.height), params)?;
@@ -233,7 +233,7 @@ impl Chain {
         }
         let body = &mut self.body;
         body.stream.wait(ready)?;
-        body.preprocessor.set(slot, &Source::tensor(buffer.address()))?;
+        body.preprocessor.set(slot, &SlotSource::tensor(buffer.address()))?;
         body.place(slot, tensor.region, size, params)?;
         body.tensors.push(Arc::clone(tensor));
         Ok(true)
@@ -399,7 +399,7 @@ impl Body {
     }
 
     fn leave_empty(&mut self, slot: usize) -> Result<(), Error> {
-        self.preprocessor.set(slot, &Source::border())?;
+        self.preprocessor.set(slot, &SlotSource::border())?;
         self.postprocessor.clear(slot)
     }
 

@@ -1,6 +1,6 @@
 //! Tensors of frames in device memory, which are reused once nothing references them.
 
-use crate::cuda::{Context, DeviceBuffer, Event, Kernels, Preprocessor, Source, CudaStream, Traffic};
+use crate::cuda::{Context, DeviceBuffer, Event, Kernels, Preprocessor, SlotSource, CudaStream, Traffic};
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
 use crate::infer::{Frame, Tensor, TensorData};
@@ -81,7 +81,7 @@ impl DeviceTensors {
         // writing.
         let mapped = MappedFrame::read(&frame.buffer, &frame.info)?;
         mapped.check_context(&self.context)?;
-        let source = Source::picture(mapped.picture(), region, spec)?;
+        let source = SlotSource::picture(mapped.picture(), region, spec)?;
         let at = self.place(spec)?;
         mapped.wait_for_producer(&self.produced, &self.stream)?;
         let Some(Place { tensor, preprocessor, frame: read }) = self.places.get_mut(at) else { return Err(taken()) };
@@ -94,7 +94,7 @@ impl DeviceTensors {
         // until `ready`; so are preprocessor and tensor, because a place is reused or dropped only after that.
         unsafe { preprocessor.enqueue(&self.stream, buffer.address(), None, 1)? };
         ready.record(&self.stream)?;
-        self.context.count_traffic(Traffic { to_device: size_of::<Source>() as u64, to_host: 0 });
+        self.context.count_traffic(Traffic { to_device: size_of::<SlotSource>() as u64, to_host: 0 });
         Ok(tensor.clone())
     }
 

@@ -3,7 +3,7 @@
 use crate::random::Random;
 use crate::{Effort, Gpu, Report};
 use gsttensorrt::cuda::{
-    DeviceBuffer, DeviceOutput, Event, MAX_CANDIDATES, Postprocessor, Preprocessor, SlotResult, SlotSettings, Source,
+    DeviceBuffer, DeviceOutput, Event, MAX_CANDIDATES, Postprocessor, Preprocessor, SlotResult, SlotSettings, SlotSource,
 };
 use gsttensorrt::error::Error;
 use half::f16;
@@ -277,7 +277,7 @@ impl Bench {
         let chain = Postprocessor::new(&gpu.context, &gpu.kernels, &model.plan(), head, &places, batch)?;
         let mut lane = Preprocessor::new(&gpu.context, &gpu.kernels, &model.spec, batch)?;
         for slot in 0..batch {
-            lane.set(slot, &Source::border())?;
+            lane.set(slot, &SlotSource::border())?;
         }
         let tensor = DeviceBuffer::new(&gpu.context, batch * model.spec.elements() * model.spec.element.size())?;
         Ok(Self { chain, lane, tensor, memory, element })

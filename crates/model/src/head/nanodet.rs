@@ -53,12 +53,12 @@ struct Level {
     stride: u32,
     columns: usize,
     cells: usize,
-    source: Source,
+    source: LevelSource,
 }
 
 /// The location of a level's values.
 #[derive(Debug, Clone, Copy)]
-enum Source {
+enum LevelSource {
     /// Indices of the outputs with the scores and the distributions.
     Pair { scores: usize, boxes: usize },
     /// Rows of one output for all levels, starting with row `first`; scores come first in a row.
@@ -94,7 +94,7 @@ fn concatenated(seen: &Seen<'_>, width: u32, height: u32) -> Result<Option<Found
     let mut first = 0;
     let source = |_: usize, cells: usize| {
         first += cells;
-        Some(Source::Rows { output: 0, first: first - cells })
+        Some(LevelSource::Rows { output: 0, first: first - cells })
     };
     let strides = if plus { &STRIDES[..] } else { &STRIDES[..3] };
     build(seen, channels - box_channels, box_channels, strides, source)
@@ -133,7 +133,7 @@ fn pairs(seen: &Seen<'_>, width: u32, height: u32) -> Result<Option<Found>, Head
     let source = |level: usize, _: usize| {
         let &(x, y) = levels.get(level)?;
         let (scores, boxes) = if channels(x) == classes { (x, y) } else { (y, x) };
-        (channels(scores) == classes && channels(boxes) == box_channels).then_some(Source::Pair { scores, boxes })
+        (channels(scores) == classes && channels(boxes) == box_channels).then_some(LevelSource::Pair { scores, boxes })
     };
     build(seen, classes, box_channels, &STRIDES[..3], source)
 }
@@ -143,7 +143,7 @@ fn build(
     classes: usize,
     box_channels: usize,
     strides: &[u32],
-    mut source: impl FnMut(usize, usize) -> Option<Source>,
+    mut source: impl FnMut(usize, usize) -> Option<LevelSource>,
 ) -> Result<Option<Found>, HeadError> {
     let plus = strides.len() == STRIDES.len();
     let spec = seen.spec("nanodet", &InputStyle { keep_aspect_ratio: !plus, ..STYLE })?;
@@ -178,13 +178,13 @@ impl NanoDet {
     fn view<'a>(&self, level: &Level, outputs: &Outputs<'a>) -> Result<View<'a>, HeadError> {
         let (classes, box_channels) = (self.classes, self.box_channels);
         match level.source {
-            Source::Pair { scores, boxes } => {
+            LevelSource::Pair { scores, boxes } => {
                 let values = self.values(outputs, scores, level.cells, classes)?.data;
                 let boxes = self.values(outputs, boxes, level.cells, box_channels)?.data;
                 let scores = Scores::AnchorMajor { values, channels: classes, first: 0, classes };
                 Ok(View { scores, boxes, row: box_channels, first: 0 })
             }
-            Source::Rows { output, first } => {
+            LevelSource::Rows { output, first } => {
                 let channels = classes + box_channels;
                 let rows = self.levels.iter().map(|l| l.cells).sum();
                 let output = self.values(outputs, output, rows, channels)?;
@@ -239,8 +239,8 @@ impl Head for NanoDet {
     fn plan(&self) -> Option<Plan> {
         let level = |level: &Level| {
             let (scores, boxes, first) = match level.source {
-                Source::Pair { scores, boxes } => (scores, boxes, 0),
-                Source::Rows { output, first } => (output, output, first),
+                LevelSource::Pair { scores, boxes } => (scores, boxes, 0),
+                LevelSource::Rows { output, first } => (output, output, first),
             };
             PlanLevel { stride: level.stride, columns: level.columns, cells: level.cells, scores, boxes, first }
         };
