@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
 use crate::infer::Tensor;
 use crate::scheduling::CompletionWait;
-use model::head::Plan;
+use model::head::DecodePlan;
 use model::{ElementType, InputSpec, Letterbox, Params, Rect};
 use std::ffi::CString;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub struct ChainSpec<'a> {
     pub input_name: &'a CString,
     /// All of the engine's outputs.
     pub outputs: &'a [ChainOutput],
-    pub plan: &'a Plan,
+    pub plan: &'a DecodePlan,
     pub classes: usize,
     /// Whether overlapping boxes must be suppressed after decoding.
     pub needs_nms: bool,

@@ -17,7 +17,7 @@ mod yolo;
 mod yolo_pose;
 
 pub use choice::HeadChoice;
-pub use plan::{Plan, PlanLevel};
+pub use plan::{DecodePlan, DecodeLevel};
 pub use reading::{Reading, Trust};
 pub use recognise::{Recognised, recognise};
 
@@ -66,7 +66,7 @@ pub trait Head: Send + Sync + std::fmt::Debug {
     /// Whether overlapping boxes must be removed by [`super::nms`].
     fn needs_nms(&self) -> bool;
     /// The data layout that [`Self::decode`] reads; `None` if no kernel can decode it.
-    fn plan(&self) -> Option<Plan> {
+    fn plan(&self) -> Option<DecodePlan> {
         None
     }
     /// Appends all candidates that pass `params`' confidence and class filters. A candidate has the class with the

@@ -9,7 +9,7 @@ use super::super::{Detection, InputSpec, KeypointLayout, Labels, Layout, Normali
 use super::anchors::{keypoint, output, unexpected};
 use super::reading::Trust;
 use super::recognise::{Found, InputStyle, Seen};
-use super::{Head, HeadError, HeadKind, Outputs, Plan};
+use super::{Head, HeadError, HeadKind, Outputs, DecodePlan};
 use std::sync::Arc;
 
 const KEYPOINTS: usize = 17;
@@ -52,8 +52,8 @@ impl MoveNet {
         }
     }
 
-    fn plan(&self, many: bool) -> Option<Plan> {
-        Some(Plan::Persons { output: self.output, many, width: self.width, height: self.height })
+    fn plan(&self, many: bool) -> Option<DecodePlan> {
+        Some(DecodePlan::Persons { output: self.output, many, width: self.width, height: self.height })
     }
 
     fn points(&self, values: &[f32]) -> Vec<super::super::Keypoint> {
@@ -133,7 +133,7 @@ impl Head for SinglePose {
         false
     }
 
-    fn plan(&self) -> Option<Plan> {
+    fn plan(&self) -> Option<DecodePlan> {
         self.0.plan(false)
     }
 
@@ -183,7 +183,7 @@ impl Head for MultiPose {
         false
     }
 
-    fn plan(&self) -> Option<Plan> {
+    fn plan(&self) -> Option<DecodePlan> {
         self.0.plan(true)
     }
 

@@ -14,7 +14,7 @@ use super::anchors::{output, unexpected};
 use super::reading::Trust;
 use super::recognise::{Found, InputStyle, Seen, grid_cells};
 use super::scores::Scores;
-use super::{Head, HeadError, HeadKind, Output, Outputs, Plan, PlanLevel};
+use super::{Head, HeadError, HeadKind, Output, Outputs, DecodePlan, DecodeLevel};
 use std::sync::Arc;
 
 const STRIDES: [u32; 4] = [8, 16, 32, 64];
@@ -236,15 +236,15 @@ impl Head for NanoDet {
         true
     }
 
-    fn plan(&self) -> Option<Plan> {
+    fn plan(&self) -> Option<DecodePlan> {
         let level = |level: &Level| {
             let (scores, boxes, first) = match level.source {
                 LevelSource::Pair { scores, boxes } => (scores, boxes, 0),
                 LevelSource::Rows { output, first } => (output, output, first),
             };
-            PlanLevel { stride: level.stride, columns: level.columns, cells: level.cells, scores, boxes, first }
+            DecodeLevel { stride: level.stride, columns: level.columns, cells: level.cells, scores, boxes, first }
         };
-        Some(Plan::Distributions {
+        Some(DecodePlan::Distributions {
             classes: self.classes,
             bins: self.box_channels / 4,
             offset: self.offset,

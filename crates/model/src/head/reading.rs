@@ -4,7 +4,7 @@
 //! and an angle. Values do: scores are 0 to 1, boxes are in pixels, and in an empty picture hardly any anchor has an
 //! object.
 
-use super::{HeadError, Output, Outputs, Plan, PlanLevel};
+use super::{HeadError, Output, Outputs, DecodePlan, DecodeLevel};
 use crate::confidence;
 
 /// How certain the head is before the model has been run.
@@ -58,7 +58,7 @@ impl Reading {
     ///
     /// # Errors
     /// The outputs contradict the head `name`, or don't confirm it although nothing else does.
-    pub fn check(&self, name: &str, plan: &Plan, outputs: &Outputs<'_>) -> Result<(), HeadError> {
+    pub fn check(&self, name: &str, plan: &DecodePlan, outputs: &Outputs<'_>) -> Result<(), HeadError> {
         let wrong = |what: &str| Err(HeadError::Unknown(format!("{what}\n{}", self.otherwise)));
         match look(plan, outputs, self.trust != Trust::Vouched) {
             Sight::Contradicts(why) => wrong(&format!("its outputs aren't those of a {name} head: {why}")),
@@ -72,21 +72,21 @@ impl Reading {
 }
 
 /// `strict`: only the values can confirm the head.
-fn look(plan: &Plan, outputs: &Outputs<'_>, strict: bool) -> Sight {
+fn look(plan: &DecodePlan, outputs: &Outputs<'_>, strict: bool) -> Sight {
     let sight = match plan {
-        &Plan::Anchors { output, channels_first, classes, keypoints } => {
+        &DecodePlan::Anchors { output, channels_first, classes, keypoints } => {
             outputs.get(output).and_then(|output| Table::new(output, channels_first)).map(|table| {
                 let last = 4 + classes + keypoints.map_or(0, |(count, dims)| count * dims);
                 if table.channels == last { anchors(&table, classes, keypoints, strict) } else { Sight::Nothing }
             })
         }
-        &Plan::Objects { output, keypoints } => outputs
+        &DecodePlan::Objects { output, keypoints } => outputs
             .get(output)
             .and_then(|output| Table::new(output, false))
             .filter(|table| table.channels >= 6)
             .map(|table| objects(&table, keypoints, strict)),
-        Plan::Distributions { classes, levels, .. } => Some(distributions(outputs, *classes, levels)),
-        &Plan::Persons { output, many, .. } => outputs.get(output).map(|output| persons(output, many)),
+        DecodePlan::Distributions { classes, levels, .. } => Some(distributions(outputs, *classes, levels)),
+        &DecodePlan::Persons { output, many, .. } => outputs.get(output).map(|output| persons(output, many)),
     };
     sight.unwrap_or(Sight::Nothing)
 }
@@ -213,7 +213,7 @@ fn objects(table: &Table<'_>, keypoints: Option<(usize, usize)>, strict: bool) -
     Sight::Fits
 }
 
-fn distributions(outputs: &Outputs<'_>, classes: usize, levels: &[PlanLevel]) -> Sight {
+fn distributions(outputs: &Outputs<'_>, classes: usize, levels: &[DecodeLevel]) -> Sight {
     let mut seen = Sight::Nothing;
     for level in levels {
         let Some(table) = outputs.get(level.scores).and_then(|output| Table::new(output, false)) else { continue };
