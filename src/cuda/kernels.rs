@@ -53,7 +53,7 @@ const MEMORY_BLOCKS: u32 = 256;
 /// The loaded modules, which the context keeps. A driver doesn't release all memory of an unloaded module (580: 1.8 KB
 /// of host memory and 4.7 KB of device memory for these five), so pipelines must not load them again and again.
 #[derive(Debug)]
-pub(super) struct Code {
+pub(super) struct KernelModules {
     functions: Functions,
     #[expect(dead_code, reason = "the functions live in them")]
     modules: [Module; 5],
@@ -78,7 +78,7 @@ unsafe impl Send for Functions {}
 // SAFETY: as above.
 unsafe impl Sync for Functions {}
 
-impl Code {
+impl KernelModules {
     fn load(context: &Context) -> Result<Self, Error> {
         let _current = context.enter()?;
         let (preprocess, decode) = (Module::load(context, PREPROCESS)?, Module::load(context, DECODE)?);
@@ -113,10 +113,10 @@ impl Kernels {
     /// # Errors
     /// The driver can't compile the kernels for the device.
     pub fn of(context: &Arc<Context>) -> Result<Arc<Self>, Error> {
-        let mut code = context.code.lock();
-        let functions = match &*code {
-            Some(code) => code.functions,
-            None => code.insert(Code::load(context)?).functions,
+        let mut modules = context.modules.lock();
+        let functions = match &*modules {
+            Some(modules) => modules.functions,
+            None => modules.insert(KernelModules::load(context)?).functions,
         };
         Ok(Arc::new(Self {
             functions,

@@ -22,7 +22,7 @@ mod postprocess;
 mod preprocess;
 mod stream;
 
-pub use context::{Context, Current, Traffic, Within};
+pub use context::{Context, Current, Traffic, ContextBound};
 pub use copy::copy_picture;
 pub use device::{Device, PrimaryContext};
 pub use driver::{check_driver, driver_version};

@@ -13,7 +13,7 @@ use super::tensors::ReadyTensor;
 use super::wait_until;
 use crate::cuda::{
     Context, DeviceBuffer, DeviceOutput, Event, Graph, Kernels, Postprocessor, Preprocessor, DeviceAllocator, SlotResult,
-    SlotSettings, SlotSource, CudaStream, Traffic, Within,
+    SlotSettings, SlotSource, CudaStream, Traffic, ContextBound,
 };
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
@@ -82,7 +82,7 @@ enum Rungs {
 /// See the module's documentation.
 pub struct Chain {
     // The fields are dropped in this order.
-    rungs: Within<Rungs>,
+    rungs: ContextBound<Rungs>,
     body: Body,
 }
 
@@ -114,7 +114,7 @@ impl Chain {
     /// [`ErrorKind::Memory`], or outputs that don't match the plan.
     pub fn new<R: DeviceAllocator + 'static>(allocator: &Arc<R>, kernels: &Arc<Kernels>, spec: &ChainSpec<'_>) -> Result<Self, Error> {
         let body = Body::new(allocator, kernels, spec)?;
-        Ok(Self { rungs: Within::new(kernels.context(), Rungs::Ladder(Vec::new())), body })
+        Ok(Self { rungs: ContextBound::new(kernels.context(), Rungs::Ladder(Vec::new())), body })
     }
 
     fn context(&self) -> &Arc<Context> {
