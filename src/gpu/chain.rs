@@ -61,7 +61,7 @@ impl ChainOutput {
 
 /// One batch size that is ready to run.
 #[derive(Debug)]
-struct Rung {
+struct PreparedBatch {
     batch: usize,
     /// Declared before the network, from which it was captured, so that it is dropped first. `None`: the kernels are
     /// launched one by one.
@@ -72,9 +72,9 @@ struct Rung {
 
 /// The batch sizes that can be run.
 #[derive(Debug)]
-enum Rungs {
+enum PreparedBatches {
     /// In ascending order of batch size.
-    Ladder(Vec<Rung>),
+    PerSize(Vec<PreparedBatch>),
     /// One context that is reshaped for each batch, for TensorRT releases whose contexts can't share a profile.
     Reshaped(Network),
 }
@@ -82,7 +82,7 @@ enum Rungs {
 /// See the module's documentation.
 pub struct Chain {
     // The fields are dropped in this order.
-    rungs: ContextBound<Rungs>,
+    prepared: ContextBound<PreparedBatches>,
     body: Body,
 }
 
@@ -114,7 +114,7 @@ impl Chain {
     /// [`ErrorKind::Memory`], or outputs that don't match the plan.
     pub fn new<R: DeviceAllocator + 'static>(allocator: &Arc<R>, kernels: &Arc<Kernels>, spec: &ChainSpec<'_>) -> Result<Self, Error> {
         let body = Body::new(allocator, kernels, spec)?;
-        Ok(Self { rungs: ContextBound::new(kernels.context(), Rungs::Ladder(Vec::new())), body })
+        Ok(Self { prepared: ContextBound::new(kernels.context(), PreparedBatches::PerSize(Vec::new())), body })
     }
 
     fn context(&self) -> &Arc<Context> {
@@ -160,9 +160,9 @@ impl Chain {
                 (None, Some(error))
             }
         };
-        if let Rungs::Ladder(rungs) = &mut *self.rungs {
-            rungs.push(Rung { batch, graph, network, wait: CompletionWait::new(batch) });
-            rungs.sort_by_key(|rung| rung.batch);
+        if let PreparedBatches::PerSize(prepared) = &mut *self.prepared {
+            prepared.push(PreparedBatch { batch, graph, network, wait: CompletionWait::new(batch) });
+            prepared.sort_by_key(|ready| ready.batch);
         }
         Ok(reason)
     }
@@ -183,15 +183,15 @@ impl Chain {
         let mut network = body.bind(made, shape)?;
         body.leave_all_empty(batch)?;
         body.launch_plainly(&mut network, batch)?;
-        *self.rungs = Rungs::Reshaped(network);
+        *self.prepared = PreparedBatches::Reshaped(network);
         Ok(())
     }
 
     /// Number of captured graphs.
     pub fn graphs(&self) -> usize {
-        match &*self.rungs {
-            Rungs::Ladder(rungs) => rungs.iter().filter(|rung| rung.graph.is_some()).count(),
-            Rungs::Reshaped(_) => 0,
+        match &*self.prepared {
+            PreparedBatches::PerSize(prepared) => prepared.iter().filter(|ready| ready.graph.is_some()).count(),
+            PreparedBatches::Reshaped(_) => 0,
         }
     }
 
@@ -278,21 +278,21 @@ impl Chain {
         let _current = context.enter()?;
         let body = &mut self.body;
         let none = || Error::new(ErrorKind::Failed, format!("no batch of {slots} images is ready"));
-        match &mut *self.rungs {
-            Rungs::Ladder(rungs) => {
-                let rung = rungs.iter_mut().find(|rung| rung.batch >= slots).ok_or_else(none)?;
-                (slots..rung.batch).try_for_each(|slot| body.leave_empty(slot))?;
-                body.postprocessor.expect(rung.batch)?;
-                match &mut rung.graph {
-                    // SAFETY: `self` owns the memory that the kernels use, and the rung's network the model's.
+        match &mut *self.prepared {
+            PreparedBatches::PerSize(prepared) => {
+                let ready = prepared.iter_mut().find(|ready| ready.batch >= slots).ok_or_else(none)?;
+                (slots..ready.batch).try_for_each(|slot| body.leave_empty(slot))?;
+                body.postprocessor.expect(ready.batch)?;
+                match &mut ready.graph {
+                    // SAFETY: `self` owns the memory that the kernels use, and the ready's network the model's.
                     Some(graph) => unsafe { graph.launch(&body.stream) }?,
-                    None => body.enqueue(&mut rung.network, rung.batch)?,
+                    None => body.enqueue(&mut ready.network, ready.batch)?,
                 }
-                wait_until(&mut rung.wait, || body.postprocessor.is_ready(rung.batch), || body.wait())?;
-                Ok(rung.batch)
+                wait_until(&mut ready.wait, || body.postprocessor.is_ready(ready.batch), || body.wait())?;
+                Ok(ready.batch)
             }
-            Rungs::Reshaped(_) if slots > body.batch.1 => Err(none()),
-            Rungs::Reshaped(network) => {
+            PreparedBatches::Reshaped(_) if slots > body.batch.1 => Err(none()),
+            PreparedBatches::Reshaped(network) => {
                 let batch = slots.max(body.batch.0);
                 (slots..batch).try_for_each(|slot| body.leave_empty(slot))?;
                 network.reshape(&shape(batch))?;
