@@ -9,12 +9,12 @@ use tensorrt::{GpuAllocator, Library, Usage};
 
 /// Counts one service's device memory (weights, scratch memory, tables, inputs and outputs) under one limit.
 #[derive(Debug)]
-pub struct Account {
+pub struct MemoryAccount {
     context: Arc<Context>,
     allocator: Arc<GpuAllocator>,
 }
 
-impl Account {
+impl MemoryAccount {
     /// `who` is the service's name in errors; `limit` is in MiB, and 0 means no limit.
     pub fn new(context: &Arc<Context>, library: &Library, who: &str, limit: u32) -> Arc<Self> {
         let limit = (limit > 0).then_some(u64::from(limit) << 20);
@@ -37,7 +37,7 @@ impl Account {
     }
 }
 
-impl DeviceAllocator for Account {
+impl DeviceAllocator for MemoryAccount {
     fn context(self: Arc<Self>) -> Arc<Context> {
         Arc::clone(&self.context)
     }

@@ -1,7 +1,7 @@
 //! A model that TensorRT has loaded.
 
 use super::CAT;
-use super::account::Account;
+use super::account::MemoryAccount;
 use super::chain::{Chain, ChainOutput, ChainSpec};
 use super::lane::{Counters, GpuLane};
 use super::model::GpuModel;
@@ -26,7 +26,7 @@ pub struct GpuEngine {
     model: Arc<GpuModel>,
     kernels: Arc<Kernels>,
     counters: Arc<Counters>,
-    account: Arc<Account>,
+    account: Arc<MemoryAccount>,
     description: String,
     version: Version,
     shared: SharedContext,
@@ -41,7 +41,7 @@ impl GpuEngine {
         shared: SharedContext,
         library: &'static Library,
         loaded: Loaded,
-        account: Arc<Account>,
+        account: Arc<MemoryAccount>,
         asked: &ModelSettings,
     ) -> Result<Self, Error> {
         let Loaded { engine, path, metadata, .. } = loaded;
