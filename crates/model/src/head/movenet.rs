@@ -8,7 +8,7 @@ use super::super::nms::rank;
 use super::super::{Detection, InputSpec, KeypointLayout, Labels, Layout, Normalization, Params, Rect};
 use super::anchors::{keypoint, output, unexpected};
 use super::reading::Trust;
-use super::recognise::{Found, InputStyle, Seen};
+use super::recognise::{Found, InputStyle, ModelFacts};
 use super::{Head, HeadError, HeadKind, Outputs, DecodePlan};
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ struct MultiPose(MoveNet);
 ///
 /// # Errors
 /// The input isn't one that MoveNet can have.
-pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
+pub(super) fn recognise(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadError> {
     if seen.input.layout != Some(Layout::Nhwc) || seen.metadata.is_ultralytics() {
         return Ok(None);
     }
@@ -88,7 +88,7 @@ pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
 
 /// # Errors
 /// As for [`recognise`].
-pub(super) fn single(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
+pub(super) fn single(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadError> {
     let [output] = seen.model.outputs.as_slice() else { return Ok(None) };
     if !matches!(*output.shape, [_, 1, 17, 3]) {
         return Ok(None);
@@ -99,7 +99,7 @@ pub(super) fn single(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
 
 /// # Errors
 /// As for [`recognise`].
-pub(super) fn multi(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
+pub(super) fn multi(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadError> {
     let [output] = seen.model.outputs.as_slice() else { return Ok(None) };
     if !matches!(*output.shape, [_, 6, 56]) {
         return Ok(None);

@@ -12,7 +12,7 @@
 use super::super::{Detection, KeypointLayout, Labels, Normalization, Params, Rect};
 use super::anchors::{output, unexpected};
 use super::reading::Trust;
-use super::recognise::{Found, InputStyle, Seen, grid_cells};
+use super::recognise::{Found, InputStyle, ModelFacts, grid_cells};
 use super::scores::Scores;
 use super::{Head, HeadError, HeadKind, Output, Outputs, DecodePlan, DecodeLevel};
 use std::sync::Arc;
@@ -67,7 +67,7 @@ enum LevelSource {
 
 /// # Errors
 /// The outputs are NanoDet's but the input isn't, or classes and distributions can't be distinguished.
-pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
+pub(super) fn recognise(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadError> {
     let (Some(width), Some(height)) = (seen.input.width, seen.input.height) else { return Ok(None) };
     if seen.metadata.is_ultralytics() {
         return Ok(None);
@@ -81,7 +81,7 @@ pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
 
 /// All levels in one output. Other detectors have the shape `[1, N, C]` too, so either the fourth stride or a published
 /// number of channels (80 classes) must identify the model.
-fn concatenated(seen: &Seen<'_>, width: u32, height: u32) -> Result<Option<Found>, HeadError> {
+fn concatenated(seen: &ModelFacts<'_>, width: u32, height: u32) -> Result<Option<Found>, HeadError> {
     let Some([_, rows, channels]) = seen.rows(0) else { return Ok(None) };
     let is = |strides: &[u32]| rows == grid_cells(width, height, strides);
     let plus = is(&STRIDES);
@@ -101,7 +101,7 @@ fn concatenated(seen: &Seen<'_>, width: u32, height: u32) -> Result<Option<Found
 }
 
 /// Two outputs for each of three strides, in any order.
-fn pairs(seen: &Seen<'_>, width: u32, height: u32) -> Result<Option<Found>, HeadError> {
+fn pairs(seen: &ModelFacts<'_>, width: u32, height: u32) -> Result<Option<Found>, HeadError> {
     let mut levels = Vec::new();
     for stride in &STRIDES[..3] {
         let cells = grid_cells(width, height, &[*stride]);
@@ -139,7 +139,7 @@ fn pairs(seen: &Seen<'_>, width: u32, height: u32) -> Result<Option<Found>, Head
 }
 
 fn build(
-    seen: &Seen<'_>,
+    seen: &ModelFacts<'_>,
     classes: usize,
     box_channels: usize,
     strides: &[u32],
