@@ -60,7 +60,7 @@ pub use cache::{
 };
 pub use content::ModelContent;
 pub use engine_file::EngineFile;
-pub use engine_place::Fit;
+pub use engine_place::EngineFit;
 pub use error::{EngineFault, Error, ParserError};
 pub use library::{LIBRARY_VARIABLE, Library};
 pub use load::{Loaded, Loader, is_onnx, source};
