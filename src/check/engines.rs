@@ -4,7 +4,7 @@ use super::{Check, ModelMemory, Verdict};
 use crate::config::Model;
 use crate::cuda::Device;
 use std::path::Path;
-use tensorrt::{EngineCache, EngineFile, Error, EngineFit, Library, Loader};
+use tensorrt::{EngineCache, EngineFile, EngineFit, Error, Library, Loader};
 
 /// Where engines are looked at from: TensorRT, and the GPU that they run on.
 pub struct Here<'a> {
@@ -35,7 +35,9 @@ pub fn check(model: &Model, here: &Here) -> (Check, ModelMemory) {
             let found = format!("not built yet: the first start builds it from {onnx}");
             limited(found, &format!("build it ahead: {}", here.build))
         }
-        Ok(EngineFit::Stale { other_model: true, text }) if there => limited(format!("built from {text}"), &build_again),
+        Ok(EngineFit::Stale { other_model: true, text }) if there => {
+            limited(format!("built from {text}"), &build_again)
+        }
         Ok(EngineFit::Stale { text, .. }) if there => limited(format!("it doesn't fit: {text}"), &build_again),
         Ok(EngineFit::Stale { text, .. }) => {
             let (engine, onnx) = (model.engine.clone(), model.onnx.clone());

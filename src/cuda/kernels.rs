@@ -197,7 +197,12 @@ impl Kernels {
 
     /// # Safety
     /// As for [`Self::preprocess`], with the output's shape.
-    pub(super) unsafe fn decode_columns(&self, stream: &CudaStream, args: ColumnsArgs, batch: u32) -> Result<(), Error> {
+    pub(super) unsafe fn decode_columns(
+        &self,
+        stream: &CudaStream,
+        args: ColumnsArgs,
+        batch: u32,
+    ) -> Result<(), Error> {
         let grid = [args.anchors.div_ceil(WARP), batch, 1];
         // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.decode_columns, stream, grid, [WARP, WARPS], args) }
@@ -215,7 +220,12 @@ impl Kernels {
 
     /// # Safety
     /// As for [`Self::preprocess`], with the output's shape.
-    pub(super) unsafe fn decode_objects(&self, stream: &CudaStream, args: ObjectsArgs, batch: u32) -> Result<(), Error> {
+    pub(super) unsafe fn decode_objects(
+        &self,
+        stream: &CudaStream,
+        args: ObjectsArgs,
+        batch: u32,
+    ) -> Result<(), Error> {
         let grid = [args.rows.div_ceil(OBJECTS), batch, 1];
         // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.decode_objects, stream, grid, [OBJECTS, 1], args) }
@@ -223,7 +233,12 @@ impl Kernels {
 
     /// # Safety
     /// As for [`Self::preprocess`], with the output's shape.
-    pub(super) unsafe fn decode_persons(&self, stream: &CudaStream, args: PersonsArgs, batch: u32) -> Result<(), Error> {
+    pub(super) unsafe fn decode_persons(
+        &self,
+        stream: &CudaStream,
+        args: PersonsArgs,
+        batch: u32,
+    ) -> Result<(), Error> {
         // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.decode_persons, stream, [1, batch, 1], [WARP, 1], args) }
     }

@@ -77,7 +77,12 @@ impl DeviceBuffer {
     pub fn new<R: DeviceAllocator + 'static>(allocator: &Arc<R>, bytes: usize) -> Result<Self, Error> {
         let bytes = bytes.max(1);
         let address = allocator.allocate(bytes)?;
-        Ok(Self { context: Arc::clone(allocator).context(), allocator: Arc::clone(allocator) as Arc<dyn DeviceAllocator>, address, bytes })
+        Ok(Self {
+            context: Arc::clone(allocator).context(),
+            allocator: Arc::clone(allocator) as Arc<dyn DeviceAllocator>,
+            address,
+            bytes,
+        })
     }
 
     pub fn address(&self) -> u64 {
@@ -143,7 +148,12 @@ impl DeviceBuffer {
     /// # Safety
     /// The mapped memory isn't written or freed until the copy has run, and other uses of the target are ordered with
     /// it.
-    pub unsafe fn copy_from_mapped(&self, source: &MappedBuffer, bytes: usize, stream: &CudaStream) -> Result<(), Error> {
+    pub unsafe fn copy_from_mapped(
+        &self,
+        source: &MappedBuffer,
+        bytes: usize,
+        stream: &CudaStream,
+    ) -> Result<(), Error> {
         self.fits(bytes)?;
         source.range(0, bytes)?;
         let _current = self.context.enter()?;

@@ -5,11 +5,11 @@ use super::layout::{
     Candidates, ColumnsArgs, FinishArgs, KEYPOINTS_AT, Level, MAX_CANDIDATES, ObjectsArgs, PersonsArgs, ResultHeader,
     ResultObject, RowsArgs, SlotParams, SlotSource, results_stride,
 };
-use super::memory::{DeviceBuffer, MappedBuffer, DeviceAllocator, Table};
+use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer, Table};
 use super::stream::CudaStream;
 use crate::error::{Error, ErrorKind};
 use bytemuck::Zeroable;
-use model::head::{DecodePlan, DecodeLevel};
+use model::head::{DecodeLevel, DecodePlan};
 use model::{Detection, ElementType, Keypoint, Letterbox, Params, Rect};
 use std::mem::offset_of;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use super::kernels::Kernels;
 use super::layout::{PreprocessArgs, SlotSource, SourceAxis};
-use super::memory::{DeviceBuffer, MappedBuffer, DeviceAllocator};
+use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer};
 use super::postprocess::Postprocessor;
 use super::stream::CudaStream;
 use crate::error::{Error, ErrorKind};

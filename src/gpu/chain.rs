@@ -12,8 +12,8 @@ use super::network::{Binding, Network};
 use super::tensors::ReadyTensor;
 use super::wait_until;
 use crate::cuda::{
-    Context, DeviceBuffer, DeviceOutput, Event, Graph, Kernels, Postprocessor, Preprocessor, DeviceAllocator, SlotResult,
-    SlotSettings, SlotSource, CudaStream, Traffic, ContextBound,
+    Context, ContextBound, CudaStream, DeviceAllocator, DeviceBuffer, DeviceOutput, Event, Graph, Kernels,
+    Postprocessor, Preprocessor, SlotResult, SlotSettings, SlotSource, Traffic,
 };
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
@@ -112,7 +112,11 @@ impl Chain {
     ///
     /// # Errors
     /// [`ErrorKind::Memory`], or outputs that don't match the plan.
-    pub fn new<R: DeviceAllocator + 'static>(allocator: &Arc<R>, kernels: &Arc<Kernels>, spec: &ChainSpec<'_>) -> Result<Self, Error> {
+    pub fn new<R: DeviceAllocator + 'static>(
+        allocator: &Arc<R>,
+        kernels: &Arc<Kernels>,
+        spec: &ChainSpec<'_>,
+    ) -> Result<Self, Error> {
         let body = Body::new(allocator, kernels, spec)?;
         Ok(Self { prepared: ContextBound::new(kernels.context(), PreparedBatches::PerSize(Vec::new())), body })
     }
@@ -349,7 +353,11 @@ impl Drop for Chain {
 }
 
 impl Body {
-    fn new<R: DeviceAllocator + 'static>(allocator: &Arc<R>, kernels: &Arc<Kernels>, spec: &ChainSpec<'_>) -> Result<Self, Error> {
+    fn new<R: DeviceAllocator + 'static>(
+        allocator: &Arc<R>,
+        kernels: &Arc<Kernels>,
+        spec: &ChainSpec<'_>,
+    ) -> Result<Self, Error> {
         let (context, batch) = (kernels.context(), spec.batch.1);
         let buffer = |bytes: usize| DeviceBuffer::new(allocator, bytes).map(Arc::new);
         let scratch = buffer(spec.scratch)?;

@@ -1,7 +1,7 @@
 //! Drawing on frames in GPU memory, in place.
 
 use super::overlay::Painter;
-use crate::cuda::{Event, Kernels, CudaStream, copy_picture};
+use crate::cuda::{CudaStream, Event, Kernels, copy_picture};
 use crate::draw::{Overlay, Style};
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::{CUDA_MEMORY, MappedFrame, SharedContext};

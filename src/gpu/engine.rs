@@ -5,7 +5,7 @@ use super::account::MemoryAccount;
 use super::chain::{Chain, ChainOutput, ChainSpec};
 use super::lane::{Counters, GpuLane};
 use super::model::GpuModel;
-use crate::cuda::{Context, Kernels, ContextBound};
+use crate::cuda::{Context, ContextBound, Kernels};
 use crate::error::{Error, ErrorKind, OnFailure};
 use crate::gst_cuda::SharedContext;
 use crate::infer::{self, DeviceUsage, Lane, ModelSettings, ladder};

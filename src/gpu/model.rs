@@ -2,7 +2,7 @@
 
 use super::chain::ChainOutput;
 use crate::error::{Error, ErrorKind};
-use model::head::{self, HeadChoice, DecodePlan, Reading, Recognised};
+use model::head::{self, DecodePlan, HeadChoice, Reading, Recognised};
 use model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use std::collections::BTreeMap;
 use std::ffi::CString;

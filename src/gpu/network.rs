@@ -1,6 +1,6 @@
 //! TensorRT's part of a chain: an execution context, bound to device buffers that it keeps.
 
-use crate::cuda::{DeviceBuffer, CudaStream};
+use crate::cuda::{CudaStream, DeviceBuffer};
 use crate::error::{Error, ErrorKind};
 use std::ffi::CString;
 use std::sync::Arc;

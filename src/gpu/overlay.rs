@@ -1,7 +1,7 @@
 //! Drawing into frames on the device: the host lists the shapes, and one kernel paints them.
 
 use crate::cuda::{
-    Context, DeviceBuffer, DevicePicture, Event, Kernels, MappedBuffer, OverlayArgs, Shape, CudaStream, Traffic,
+    Context, CudaStream, DeviceBuffer, DevicePicture, Event, Kernels, MappedBuffer, OverlayArgs, Shape, Traffic,
 };
 use crate::draw::{Area, Canvas, Mask, Point, Rgb};
 use crate::error::{Error, ErrorKind};

@@ -1,6 +1,6 @@
 //! Tensors of frames in device memory, which are reused once nothing references them.
 
-use crate::cuda::{Context, DeviceBuffer, Event, Kernels, Preprocessor, SlotSource, CudaStream, Traffic};
+use crate::cuda::{Context, CudaStream, DeviceBuffer, Event, Kernels, Preprocessor, SlotSource, Traffic};
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
 use crate::infer::{Frame, Tensor, TensorData};
@@ -84,7 +84,9 @@ impl DeviceTensors {
         let source = SlotSource::picture(mapped.picture(), region, spec)?;
         let at = self.pooled(spec)?;
         mapped.wait_for_producer(&self.produced, &self.stream)?;
-        let Some(PooledTensor { tensor, preprocessor, frame: read }) = self.pool.get_mut(at) else { return Err(taken()) };
+        let Some(PooledTensor { tensor, preprocessor, frame: read }) = self.pool.get_mut(at) else {
+            return Err(taken());
+        };
         let Some(Tensor { region: shown, data, .. }) = Arc::get_mut(tensor) else { return Err(taken()) };
         let Some(ReadyTensor { buffer, ready }) = ReadyTensor::of_mut(data) else { return Err(taken()) };
         *shown = region;

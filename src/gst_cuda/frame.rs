@@ -2,7 +2,7 @@
 
 use super::context::SharedContext;
 use super::library::library;
-use crate::cuda::{Context, DevicePicture, Event, CudaStream};
+use crate::cuda::{Context, CudaStream, DevicePicture, Event};
 use crate::error::{Error, ErrorKind};
 use crate::video_caps::{colorimetry, device_format};
 use gst::glib::translate::from_glib_none;

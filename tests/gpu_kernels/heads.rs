@@ -3,12 +3,13 @@
 use crate::random::Random;
 use crate::{Effort, Gpu, Report};
 use gsttensorrt::cuda::{
-    DeviceBuffer, DeviceOutput, Event, MAX_CANDIDATES, Postprocessor, Preprocessor, SlotResult, SlotSettings, SlotSource,
+    DeviceBuffer, DeviceOutput, Event, MAX_CANDIDATES, Postprocessor, Preprocessor, SlotResult, SlotSettings,
+    SlotSource,
 };
 use gsttensorrt::error::Error;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use model::head::{HeadChoice, Output, DecodePlan, Recognised, recognise};
+use model::head::{DecodePlan, HeadChoice, Output, Recognised, recognise};
 use model::{Detection, ElementType, Head, InputSpec, Letterbox, ModelInfo, Params, Rect, TensorInfo, nms, refine};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

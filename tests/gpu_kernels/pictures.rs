@@ -272,7 +272,8 @@ fn ready_tensors(gpu: &Gpu, report: &mut Report, random: &mut Random) -> Result<
             memory.upload(&ready, &gpu.stream)?;
             let picture = Picture::new(gpu, random, DeviceFormat::I420, (101, 67))?;
             let frame = SlotSource::picture(&picture.device, Rect::new(0.0, 0.0, 101.0, 67.0), &spec)?;
-            let (got, _) = launch(gpu, &spec, &[frame, SlotSource::tensor(memory.address()), frame, SlotSource::border()])?;
+            let (got, _) =
+                launch(gpu, &spec, &[frame, SlotSource::tensor(memory.address()), frame, SlotSource::border()])?;
             let slots: Vec<_> = got.chunks_exact(size).collect();
             report.case(&format!("tensor of {element:?}, width {width}"), same(slots[1], &ready, element.size()));
             report.case("frames beside a tensor", same(slots[0], slots[2], element.size()));

@@ -8,7 +8,7 @@ use crate::frames::{around, numbered, run, with_model};
 use crate::on_gpu;
 use gst_video::VideoFormat;
 use gsttensorrt::cpu;
-use gsttensorrt::cuda::{Device, DeviceBuffer, Event, Kernels, SlotResult, CudaStream};
+use gsttensorrt::cuda::{CudaStream, Device, DeviceBuffer, Event, Kernels, SlotResult};
 use gsttensorrt::gpu::{Chain, ChainOutput, ChainSpec, ReadyTensor};
 use gsttensorrt::gst_cuda::SharedContext;
 use gsttensorrt::infer::Tensor;

@@ -2,7 +2,7 @@
 
 use super::probe::{COUNT, Mode, Probe};
 use cudarc::driver::sys::{self, CUresult, CUstreamCaptureMode, CUstreamCaptureStatus};
-use gsttensorrt::cuda::{DeviceBuffer, Event, MappedBuffer, CudaStream};
+use gsttensorrt::cuda::{CudaStream, DeviceBuffer, Event, MappedBuffer};
 use gsttensorrt::error::Error;
 
 use CUresult::*;

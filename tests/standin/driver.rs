@@ -2,7 +2,7 @@
 
 use super::probe::{Mode, Probe, is};
 use cudarc::driver::sys::{self, CUdeviceptr, CUresult};
-use gsttensorrt::cuda::{Context, DeviceBuffer, Event, MappedBuffer, CudaStream};
+use gsttensorrt::cuda::{Context, CudaStream, DeviceBuffer, Event, MappedBuffer};
 use gsttensorrt::error::ErrorKind;
 use std::sync::Arc;
 

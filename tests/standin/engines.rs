@@ -3,7 +3,7 @@
 use super::common::{find, plans};
 use super::probe::is;
 use cudarc::driver::sys::CUresult::CUDA_ERROR_LAUNCH_FAILED;
-use gsttensorrt::cuda::{Context, DeviceBuffer, CudaStream};
+use gsttensorrt::cuda::{Context, CudaStream, DeviceBuffer};
 use gsttensorrt::error::{Error, ErrorKind};
 use std::ffi::c_void;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! The stand-in's own kernel (standin/cuda/probe.cu), and what every part needs.
 
 use cudarc::driver::sys::{self, CUfunction, CUmodule, CUresult};
-use gsttensorrt::cuda::{Context, DeviceBuffer, CudaStream};
+use gsttensorrt::cuda::{Context, CudaStream, DeviceBuffer};
 use gsttensorrt::error::Error;
 use std::ffi::c_void;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Timing of the model without preprocessing and decoding, as a baseline for measurements.
 
 use super::Chain;
-use crate::cuda::{Event, ContextBound};
+use crate::cuda::{ContextBound, Event};
 use crate::error::Error;
 use std::sync::Arc;
 use std::time::Duration;

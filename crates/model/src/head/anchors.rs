@@ -2,7 +2,7 @@
 
 use super::super::{Keypoint, Rect};
 use super::scores::Scores;
-use super::{HeadError, Output, Outputs, DecodePlan};
+use super::{DecodePlan, HeadError, Output, Outputs};
 
 /// The order of the channel and anchor dimensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

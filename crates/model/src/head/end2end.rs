@@ -3,7 +3,7 @@
 use super::super::nms::rank;
 use super::super::{Detection, KeypointLayout, Labels, Params, Rect};
 use super::anchors::{keypoint, output, unexpected};
-use super::{Head, HeadError, HeadKind, Outputs, DecodePlan};
+use super::{DecodePlan, Head, HeadError, HeadKind, Outputs};
 use std::sync::Arc;
 
 /// Rows of x1, y1, x2, y2 in network pixels, confidence 0–1 and class id, then the keypoints if there are any.

@@ -17,7 +17,7 @@ mod yolo;
 mod yolo_pose;
 
 pub use choice::HeadChoice;
-pub use plan::{DecodePlan, DecodeLevel};
+pub use plan::{DecodeLevel, DecodePlan};
 pub use reading::{Reading, Trust};
 pub use recognise::{Recognised, recognise};
 

@@ -9,7 +9,7 @@ use super::super::{Detection, InputSpec, KeypointLayout, Labels, Layout, Normali
 use super::anchors::{keypoint, output, unexpected};
 use super::reading::Trust;
 use super::recognise::{Found, InputStyle, ModelFacts};
-use super::{Head, HeadError, HeadKind, Outputs, DecodePlan};
+use super::{DecodePlan, Head, HeadError, HeadKind, Outputs};
 use std::sync::Arc;
 
 const KEYPOINTS: usize = 17;

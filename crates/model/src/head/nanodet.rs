@@ -14,7 +14,7 @@ use super::anchors::{output, unexpected};
 use super::reading::Trust;
 use super::recognise::{Found, InputStyle, ModelFacts, grid_cells};
 use super::scores::Scores;
-use super::{Head, HeadError, HeadKind, Output, Outputs, DecodePlan, DecodeLevel};
+use super::{DecodeLevel, DecodePlan, Head, HeadError, HeadKind, Output, Outputs};
 use std::sync::Arc;
 
 const STRIDES: [u32; 4] = [8, 16, 32, 64];

@@ -4,7 +4,7 @@
 //! and an angle. Values do: scores are 0 to 1, boxes are in pixels, and in an empty picture hardly any anchor has an
 //! object.
 
-use super::{HeadError, Output, Outputs, DecodePlan, DecodeLevel};
+use super::{DecodeLevel, DecodePlan, HeadError, Output, Outputs};
 use crate::confidence;
 
 /// How certain the head is before the model has been run.
@@ -132,7 +132,9 @@ fn no_confidence(value: f32) -> bool {
 
 fn score(class: usize, value: f32) -> Evidence {
     let logit = if value < 0.0 { ", as logits and coordinates have them" } else { "" };
-    Evidence::Contradicts(format!("class {class} has a score of {value} for an empty picture, and scores are 0-1{logit}"))
+    Evidence::Contradicts(format!(
+        "class {class} has a score of {value} for an empty picture, and scores are 0-1{logit}"
+    ))
 }
 
 const FRACTIONS: &str = "the boxes' coordinates are all between 0 and 1, where pixels are due";
@@ -208,7 +210,9 @@ fn objects(table: &Table<'_>, keypoints: Option<(usize, usize)>, strict: bool) -
     }
     let turned = rows.iter().filter(|(_, [x1, y1, x2, y2])| x2 < x1 || y2 < y1).count();
     if strict && 2 * turned > rows.len() {
-        return Evidence::Contradicts("the right and lower edges of most boxes are left of and above their others".into());
+        return Evidence::Contradicts(
+            "the right and lower edges of most boxes are left of and above their others".into(),
+        );
     }
     Evidence::Fits
 }

@@ -2,7 +2,7 @@
 
 use super::super::{Detection, KeypointLayout, Labels, Params};
 use super::anchors::AnchorTensor;
-use super::{Head, HeadError, HeadKind, Outputs, DecodePlan};
+use super::{DecodePlan, Head, HeadError, HeadKind, Outputs};
 use std::sync::Arc;
 
 /// Like `yolo`, with `K` keypoints after the class scores: x and y in network pixels and, if `D` is 3, a confidence.
