@@ -288,7 +288,7 @@ impl Chain {
                 (slots..ready.batch).try_for_each(|slot| body.leave_empty(slot))?;
                 body.postprocessor.expect(ready.batch)?;
                 match &mut ready.graph {
-                    // SAFETY: `self` owns the memory that the kernels use, and the ready's network the model's.
+                    // SAFETY: `self` owns the memory that the kernels use, and the prepared batch's network the model's.
                     Some(graph) => unsafe { graph.launch(&body.stream) }?,
                     None => body.enqueue(&mut ready.network, ready.batch)?,
                 }

@@ -93,7 +93,7 @@ impl DeviceTensors {
         preprocessor.set(0, &source)?;
         *read = Some(frame.buffer.clone());
         // SAFETY: the buffer has space for one image and is aligned; the frame's planes are in this context and kept
-        // until `ready`; so are preprocessor and tensor, because a pooled is reused or dropped only after that.
+        // until `ready`; so are preprocessor and tensor, because a pooled tensor is reused or dropped only after that.
         unsafe { preprocessor.enqueue(&self.stream, buffer.address(), None, 1)? };
         ready.record(&self.stream)?;
         self.context.count_traffic(Traffic { to_device: size_of::<SlotSource>() as u64, to_host: 0 });
@@ -113,7 +113,7 @@ impl DeviceTensors {
         Ok(())
     }
 
-    /// Returns a pooled whose tensor nothing holds and whose launch has run, or a new one.
+    /// Returns the index of a tensor that nothing holds and whose launch has run, or of a new one.
     fn pooled(&mut self, spec: &InputSpec) -> Result<usize, Error> {
         let free = |pooled: &mut PooledTensor| pooled.frame.is_none() && Arc::get_mut(&mut pooled.tensor).is_some();
         if let Some(at) = self.pool.iter_mut().position(|pooled| pooled.tensor.spec == *spec && free(pooled)) {
