@@ -4,7 +4,7 @@ use super::{Check, ModelMemory, Verdict};
 use crate::config::Model;
 use crate::cuda::Device;
 use std::path::Path;
-use tensorrt::{EngineCache, EngineFile, Error, Fit, Library, Loader};
+use tensorrt::{EngineCache, EngineFile, EngineFit, Error, Library, Loader};
 
 /// What engines are checked against: TensorRT, and the GPU that they run on.
 pub struct Here<'a> {
@@ -31,17 +31,19 @@ pub fn check(model: &Model, here: &Here) -> (Check, ModelMemory) {
     let there = model.onnx.is_file();
     let build_again = format!("the next start builds it again there; to build it ahead: {}", here.build);
     let check = match fit(model, here) {
-        Ok(Fit::Missing) => {
+        Ok(EngineFit::Missing) => {
             let found = format!("not built yet: the first start builds it from {onnx}");
             limited(found, &format!("build it ahead: {}", here.build))
         }
-        Ok(Fit::Stale { other_model: true, text }) if there => limited(format!("built from {text}"), &build_again),
-        Ok(Fit::Stale { text, .. }) if there => limited(format!("it doesn't fit: {text}"), &build_again),
-        Ok(Fit::Stale { text, .. }) => {
+        Ok(EngineFit::Stale { other_model: true, text }) if there => {
+            limited(format!("built from {text}"), &build_again)
+        }
+        Ok(EngineFit::Stale { text, .. }) if there => limited(format!("it doesn't fit: {text}"), &build_again),
+        Ok(EngineFit::Stale { text, .. }) => {
             let (engine, onnx) = (model.engine.clone(), model.onnx.clone());
             missing(&Error::Misfit { engine, differences: text, onnx })
         }
-        Ok(Fit::Unknown) if there => {
+        Ok(EngineFit::Unknown) if there => {
             let json = model.engine.with_extension("json");
             let found = format!("no record, {}, says whether it's of {onnx}", json.display());
             let remedy = format!(
@@ -51,7 +53,7 @@ pub fn check(model: &Model, here: &Here) -> (Check, ModelMemory) {
             );
             limited(found, &remedy)
         }
-        Ok(Fit::Good | Fit::Unknown) => match load(model, here, &mut memory) {
+        Ok(EngineFit::Good | EngineFit::Unknown) => match load(model, here, &mut memory) {
             Ok(()) => Check::ok(name.as_str(), "fits the model, TensorRT and the GPU"),
             Err(error @ Error::Engine { .. }) if there => limited(error.to_string(), &build_again),
             Err(error) => missing(&error),
@@ -62,7 +64,7 @@ pub fn check(model: &Model, here: &Here) -> (Check, ModelMemory) {
 }
 
 /// Whether a start would use the engine; it decides by the same function.
-fn fit(model: &Model, here: &Here) -> Result<Fit, Error> {
+fn fit(model: &Model, here: &Here) -> Result<EngineFit, Error> {
     let gpu = here.device.map(|device| &device.facts);
     let settings = model.build_settings(gpu);
     let loader = Loader { library: here.library, gpu, cache: here.cache, settings: &settings, allocator: None };

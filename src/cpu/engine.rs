@@ -4,7 +4,7 @@ use super::lane::CpuLane;
 use super::{CAT, library};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Engine, Lane, ModelSettings, Precision, ladder};
-use model::head::{self, Plan, Reading, Recognised};
+use model::head::{self, DecodePlan, Reading, Recognised};
 use model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
@@ -23,7 +23,7 @@ pub struct Model {
     pub input: InputSpec,
     pub head: Arc<dyn Head>,
     /// How the outputs are decoded; `None` for a head without decoding.
-    pub plan: Option<Plan>,
+    pub plan: Option<DecodePlan>,
     pub reading: Reading,
     /// The number of images that every run must have, or `None` if the model accepts any number.
     pub fixed_batch: Option<usize>,

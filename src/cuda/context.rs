@@ -1,7 +1,7 @@
 //! CUDA contexts, and the guards that make one current on a thread.
 
 use super::driver::{check, check_driver, is_sticky};
-use super::kernels::Code;
+use super::kernels::KernelModules;
 use super::memory::Blocks;
 use crate::error::{Error, ErrorKind, OnFailure};
 use cudarc::driver::result::{self, DriverError};
@@ -26,7 +26,7 @@ pub struct Context {
     /// Device memory that this process allocated in the context through [`super::DeviceBuffer`] and TensorRT's allocator.
     pub(super) blocks: Mutex<Blocks>,
     /// The kernels' modules, loaded on first use.
-    pub(super) code: Mutex<Option<Code>>,
+    pub(super) modules: Mutex<Option<KernelModules>>,
     to_device: AtomicU64,
     to_host: AtomicU64,
 }
@@ -112,7 +112,7 @@ impl Context {
             failed: OnceLock::new(),
             watchers: Mutex::default(),
             blocks: Mutex::default(),
-            code: Mutex::default(),
+            modules: Mutex::default(),
             to_device: AtomicU64::new(0),
             to_host: AtomicU64::new(0),
         }
@@ -266,11 +266,11 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        if let Some(code) = self.code.lock().take() {
+        if let Some(modules) = self.modules.lock().take() {
             match self.push() {
-                Ok(_current) => drop(code),
+                Ok(_current) => drop(modules),
                 // Leak it rather than release it in another context.
-                Err(_) => std::mem::forget(code),
+                Err(_) => std::mem::forget(modules),
             }
         }
         if matches!(self.owner, Owner::Ours) {
@@ -283,18 +283,18 @@ impl Drop for Context {
 
 /// A value whose destructor needs the CUDA context current.
 #[derive(Debug)]
-pub struct Within<T> {
+pub struct ContextBound<T> {
     value: ManuallyDrop<T>,
     context: Arc<Context>,
 }
 
-impl<T> Within<T> {
+impl<T> ContextBound<T> {
     pub fn new(context: &Arc<Context>, value: T) -> Self {
         Self { value: ManuallyDrop::new(value), context: Arc::clone(context) }
     }
 }
 
-impl<T> std::ops::Deref for Within<T> {
+impl<T> std::ops::Deref for ContextBound<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -302,13 +302,13 @@ impl<T> std::ops::Deref for Within<T> {
     }
 }
 
-impl<T> std::ops::DerefMut for Within<T> {
+impl<T> std::ops::DerefMut for ContextBound<T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.value
     }
 }
 
-impl<T> Drop for Within<T> {
+impl<T> Drop for ContextBound<T> {
     fn drop(&mut self) {
         // Leak it rather than release it in another context.
         let Ok(_current) = self.context.push() else { return };

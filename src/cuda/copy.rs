@@ -1,7 +1,7 @@
 //! Copies of frames on the device.
 
 use super::preprocess::DevicePicture;
-use super::stream::Stream;
+use super::stream::CudaStream;
 use crate::error::{Error, ErrorKind};
 use cudarc::driver::sys::{self, CUDA_MEMCPY2D, CUmemorytype};
 
@@ -13,7 +13,7 @@ use cudarc::driver::sys::{self, CUDA_MEMCPY2D, CUmemorytype};
 /// # Safety
 /// Both frames' planes are in the stream's context and stay valid until the copy has run; nothing else uses the target
 /// until then.
-pub unsafe fn copy_picture(from: &DevicePicture, to: &DevicePicture, stream: &Stream) -> Result<(), Error> {
+pub unsafe fn copy_picture(from: &DevicePicture, to: &DevicePicture, stream: &CudaStream) -> Result<(), Error> {
     if (from.format, from.width, from.height) != (to.format, to.width, to.height) {
         let shape = |p: &DevicePicture| format!("{}×{} {:?}", p.width, p.height, p.format);
         let message = format!("a {} frame can't be copied into a {} one", shape(from), shape(to));

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::kernels::Kernels;
 use super::layout::FillArgs;
-use super::stream::Stream;
+use super::stream::CudaStream;
 use crate::error::Error;
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{
@@ -14,12 +14,12 @@ use std::sync::Arc;
 
 /// A graph captured from a stream and not yet instantiated.
 #[derive(Debug)]
-pub struct Template {
+pub struct CapturedGraph {
     context: Arc<Context>,
     handle: CUgraph,
 }
 
-impl Template {
+impl CapturedGraph {
     /// Takes ownership of a graph that was captured in `context`.
     pub(super) fn new(context: &Arc<Context>, handle: CUgraph) -> Self {
         Self { context: Arc::clone(context), handle }
@@ -105,7 +105,7 @@ impl Template {
     }
 }
 
-impl Drop for Template {
+impl Drop for CapturedGraph {
     fn drop(&mut self) {
         // SAFETY: we own the graph and destroy it once; graphs instantiated from it don't need it.
         let _ = unsafe { result::graph::destroy(self.handle) };
@@ -147,7 +147,7 @@ impl Graph {
     ///
     /// # Safety
     /// All memory that the captured work uses is still allocated.
-    pub unsafe fn launch(&mut self, stream: &Stream) -> Result<(), Error> {
+    pub unsafe fn launch(&mut self, stream: &CudaStream) -> Result<(), Error> {
         let _current = self.context.enter()?;
         // SAFETY: both handles live; the context is current; the caller vouches for the memory.
         self.context.check("cuGraphLaunch", unsafe { result::graph::launch(self.handle, stream.raw()) })

@@ -6,7 +6,7 @@ use super::layout::{
     StageArgs,
 };
 use super::memory::Table;
-use super::stream::Stream;
+use super::stream::CudaStream;
 use crate::error::Error;
 use bytemuck::Pod;
 use cudarc::driver::result;
@@ -53,7 +53,7 @@ const MEMORY_BLOCKS: u32 = 256;
 /// The loaded modules, which the context keeps. A driver doesn't release all memory of an unloaded module (580: 1.8 KB
 /// of host memory and 4.7 KB of device memory for these five), so pipelines must not load them again and again.
 #[derive(Debug)]
-pub(super) struct Code {
+pub(super) struct KernelModules {
     functions: Functions,
     #[expect(dead_code, reason = "the functions live in them")]
     modules: [Module; 5],
@@ -78,7 +78,7 @@ unsafe impl Send for Functions {}
 // SAFETY: as above.
 unsafe impl Sync for Functions {}
 
-impl Code {
+impl KernelModules {
     fn load(context: &Context) -> Result<Self, Error> {
         let _current = context.enter()?;
         let (preprocess, decode) = (Module::load(context, PREPROCESS)?, Module::load(context, DECODE)?);
@@ -113,10 +113,10 @@ impl Kernels {
     /// # Errors
     /// The driver can't compile the kernels for the device.
     pub fn of(context: &Arc<Context>) -> Result<Arc<Self>, Error> {
-        let mut code = context.code.lock();
-        let functions = match &*code {
-            Some(code) => code.functions,
-            None => code.insert(Code::load(context)?).functions,
+        let mut modules = context.modules.lock();
+        let functions = match &*modules {
+            Some(modules) => modules.functions,
+            None => modules.insert(KernelModules::load(context)?).functions,
         };
         Ok(Arc::new(Self {
             functions,
@@ -133,7 +133,7 @@ impl Kernels {
     ///
     /// # Safety
     /// As for [`Self::preprocess`], for both addresses of each table.
-    pub(super) unsafe fn stage(&self, stream: &Stream, tables: [Table; 2]) -> Result<(), Error> {
+    pub(super) unsafe fn stage(&self, stream: &CudaStream, tables: [Table; 2]) -> Result<(), Error> {
         let most = tables.iter().map(|table| table.units).max().unwrap_or(0);
         let args = StageArgs {
             from: tables.map(|table| table.from),
@@ -181,7 +181,7 @@ impl Kernels {
     /// # Safety
     /// The addresses in `args` point to device memory of this context that is as large as layout.rs and the tensor's
     /// size say and stays allocated until the launch has run.
-    pub(super) unsafe fn preprocess(&self, stream: &Stream, args: PreprocessArgs, batch: u32) -> Result<(), Error> {
+    pub(super) unsafe fn preprocess(&self, stream: &CudaStream, args: PreprocessArgs, batch: u32) -> Result<(), Error> {
         let columns = args.width.div_ceil(TILE_COLUMNS);
         let tiles = |rows: u32| columns * args.height.div_ceil(WARPS * rows) * batch;
         // Starting a block has a cost, so each thread produces several lines as long as the grid still fills the
@@ -197,7 +197,12 @@ impl Kernels {
 
     /// # Safety
     /// As for [`Self::preprocess`], with the output's shape.
-    pub(super) unsafe fn decode_columns(&self, stream: &Stream, args: ColumnsArgs, batch: u32) -> Result<(), Error> {
+    pub(super) unsafe fn decode_columns(
+        &self,
+        stream: &CudaStream,
+        args: ColumnsArgs,
+        batch: u32,
+    ) -> Result<(), Error> {
         let grid = [args.anchors.div_ceil(WARP), batch, 1];
         // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.decode_columns, stream, grid, [WARP, WARPS], args) }
@@ -205,7 +210,7 @@ impl Kernels {
 
     /// # Safety
     /// As for [`Self::preprocess`], with the output's shape.
-    pub(super) unsafe fn decode_rows(&self, stream: &Stream, args: RowsArgs, batch: u32) -> Result<(), Error> {
+    pub(super) unsafe fn decode_rows(&self, stream: &CudaStream, args: RowsArgs, batch: u32) -> Result<(), Error> {
         let levels = args.levels.iter().take(args.level_count as usize);
         let anchors: u32 = levels.map(|level| level.anchors).sum();
         let grid = [anchors.div_ceil(WARPS), batch, 1];
@@ -215,7 +220,12 @@ impl Kernels {
 
     /// # Safety
     /// As for [`Self::preprocess`], with the output's shape.
-    pub(super) unsafe fn decode_objects(&self, stream: &Stream, args: ObjectsArgs, batch: u32) -> Result<(), Error> {
+    pub(super) unsafe fn decode_objects(
+        &self,
+        stream: &CudaStream,
+        args: ObjectsArgs,
+        batch: u32,
+    ) -> Result<(), Error> {
         let grid = [args.rows.div_ceil(OBJECTS), batch, 1];
         // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.decode_objects, stream, grid, [OBJECTS, 1], args) }
@@ -223,21 +233,26 @@ impl Kernels {
 
     /// # Safety
     /// As for [`Self::preprocess`], with the output's shape.
-    pub(super) unsafe fn decode_persons(&self, stream: &Stream, args: PersonsArgs, batch: u32) -> Result<(), Error> {
+    pub(super) unsafe fn decode_persons(
+        &self,
+        stream: &CudaStream,
+        args: PersonsArgs,
+        batch: u32,
+    ) -> Result<(), Error> {
         // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.decode_persons, stream, [1, batch, 1], [WARP, 1], args) }
     }
 
     /// # Safety
     /// As for [`Self::preprocess`], with the output's shape.
-    pub(super) unsafe fn finish(&self, stream: &Stream, args: FinishArgs, batch: u32) -> Result<(), Error> {
+    pub(super) unsafe fn finish(&self, stream: &CudaStream, args: FinishArgs, batch: u32) -> Result<(), Error> {
         // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.finish, stream, [batch, 1, 1], [MAX_CANDIDATES as u32, 1], args) }
     }
 
     /// # Safety
     /// As for [`Self::preprocess`], for the frame, the shapes and the atlas.
-    pub unsafe fn overlay(&self, stream: &Stream, args: OverlayArgs) -> Result<(), Error> {
+    pub unsafe fn overlay(&self, stream: &CudaStream, args: OverlayArgs) -> Result<(), Error> {
         let tiles = |size: i32| size.max(0).unsigned_abs().div_ceil(OVERLAY_TILE);
         let grid = [tiles(args.width), tiles(args.height), 1];
         // SAFETY: the caller guarantees it.
@@ -249,7 +264,7 @@ impl Kernels {
     unsafe fn launch<T: Pod>(
         &self,
         function: CUfunction,
-        stream: &Stream,
+        stream: &CudaStream,
         grid: [u32; 3],
         block: [u32; 2],
         mut args: T,

@@ -9,7 +9,7 @@ pub const MAX_CANDIDATES: usize = 1024;
 /// One slot's frame, for the preprocessing kernel.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
-pub struct Source {
+pub struct SlotSource {
     pub(super) planes: [u64; 3],
     /// Bytes from one row to the next.
     pub(super) pitches: [u32; 3],
@@ -311,13 +311,13 @@ mod tests {
     /// The numbers are those that kernels/*.cu check.
     #[test]
     fn structures_are_those_of_the_kernels() {
-        assert_eq!(size_of::<Source>(), 128);
-        assert_eq!(offset_of!(Source, pitches), 24);
-        assert_eq!(offset_of!(Source, format), 36);
-        assert_eq!(offset_of!(Source, x_exact), 38);
-        assert_eq!(offset_of!(Source, x), 56);
-        assert_eq!(offset_of!(Source, y), 80);
-        assert_eq!(offset_of!(Source, luma_offset), 104);
+        assert_eq!(size_of::<SlotSource>(), 128);
+        assert_eq!(offset_of!(SlotSource, pitches), 24);
+        assert_eq!(offset_of!(SlotSource, format), 36);
+        assert_eq!(offset_of!(SlotSource, x_exact), 38);
+        assert_eq!(offset_of!(SlotSource, x), 56);
+        assert_eq!(offset_of!(SlotSource, y), 80);
+        assert_eq!(offset_of!(SlotSource, luma_offset), 104);
         assert_eq!(size_of::<SlotParams>(), 80);
         assert_eq!(offset_of!(SlotParams, x_start), 16);
         assert_eq!(offset_of!(SlotParams, frame_width), 32);

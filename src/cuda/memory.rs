@@ -1,7 +1,7 @@
 //! Device memory, and host memory that the device reads and writes.
 
 use super::context::{Context, Traffic};
-use super::stream::Stream;
+use super::stream::CudaStream;
 use crate::error::{Error, ErrorKind};
 use bytemuck::Pod;
 use cudarc::driver::{result, sys};
@@ -12,18 +12,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A source of device memory: a context, or a share of it that is counted and limited.
-pub trait Room: Debug + Send + Sync {
+pub trait DeviceAllocator: Debug + Send + Sync {
     fn context(self: Arc<Self>) -> Arc<Context>;
 
     /// Allocates `bytes` (at least 1), aligned to 256, and returns the address.
     ///
     /// # Errors
     /// [`ErrorKind::Memory`] when memory runs out.
-    fn take(&self, bytes: usize) -> Result<u64, Error>;
+    fn allocate(&self, bytes: usize) -> Result<u64, Error>;
 
-    /// Frees an address that [`Self::take`] returned, even after the context has failed. Waits for work that uses the
+    /// Frees an address that [`Self::allocate`] returned, even after the context has failed. Waits for work that uses the
     /// memory.
-    fn give_back(&self, address: u64);
+    fn free(&self, address: u64);
 }
 
 /// Allocated blocks by address.
@@ -33,12 +33,12 @@ pub(super) struct Blocks {
     pub total: u64,
 }
 
-impl Room for Context {
+impl DeviceAllocator for Context {
     fn context(self: Arc<Self>) -> Arc<Context> {
         self
     }
 
-    fn take(&self, bytes: usize) -> Result<u64, Error> {
+    fn allocate(&self, bytes: usize) -> Result<u64, Error> {
         let _current = self.enter()?;
         // SAFETY: the context is current; nothing reads the block before it is written.
         let address = self.check("cuMemAlloc", unsafe { result::malloc_sync(bytes) })?;
@@ -48,7 +48,7 @@ impl Room for Context {
         Ok(address)
     }
 
-    fn give_back(&self, address: u64) {
+    fn free(&self, address: u64) {
         {
             let mut blocks = self.blocks.lock();
             let Some(bytes) = blocks.bytes.remove(&address) else { return };
@@ -63,7 +63,7 @@ impl Room for Context {
 /// A block of device memory.
 #[derive(Debug)]
 pub struct DeviceBuffer {
-    room: Arc<dyn Room>,
+    allocator: Arc<dyn DeviceAllocator>,
     context: Arc<Context>,
     address: u64,
     bytes: usize,
@@ -74,10 +74,15 @@ impl DeviceBuffer {
     ///
     /// # Errors
     /// [`ErrorKind::Memory`] when memory runs out.
-    pub fn new<R: Room + 'static>(room: &Arc<R>, bytes: usize) -> Result<Self, Error> {
+    pub fn new<R: DeviceAllocator + 'static>(allocator: &Arc<R>, bytes: usize) -> Result<Self, Error> {
         let bytes = bytes.max(1);
-        let address = room.take(bytes)?;
-        Ok(Self { context: Arc::clone(room).context(), room: Arc::clone(room) as Arc<dyn Room>, address, bytes })
+        let address = allocator.allocate(bytes)?;
+        Ok(Self {
+            context: Arc::clone(allocator).context(),
+            allocator: Arc::clone(allocator) as Arc<dyn DeviceAllocator>,
+            address,
+            bytes,
+        })
     }
 
     pub fn address(&self) -> u64 {
@@ -96,7 +101,7 @@ impl DeviceBuffer {
     ///
     /// # Errors
     /// A device failure.
-    pub fn fill(&mut self, value: u8, stream: &Stream) -> Result<(), Error> {
+    pub fn fill(&mut self, value: u8, stream: &CudaStream) -> Result<(), Error> {
         let _current = self.context.enter()?;
         // SAFETY: the buffer has that many bytes, and dropping it waits for the device.
         let result = unsafe { result::memset_d8_async(self.address, value, self.bytes, stream.raw()) };
@@ -107,7 +112,7 @@ impl DeviceBuffer {
     ///
     /// # Errors
     /// The data is larger than the buffer, or the device failed.
-    pub fn upload<T: Pod>(&mut self, data: &[T], stream: &Stream) -> Result<(), Error> {
+    pub fn upload<T: Pod>(&mut self, data: &[T], stream: &CudaStream) -> Result<(), Error> {
         let bytes: &[u8] = bytemuck::cast_slice(data);
         self.fits(bytes.len())?;
         let _current = self.context.enter()?;
@@ -123,7 +128,7 @@ impl DeviceBuffer {
     ///
     /// # Errors
     /// The data is larger than the buffer, or the device failed.
-    pub fn download<T: Pod>(&self, data: &mut [T], stream: &Stream) -> Result<(), Error> {
+    pub fn download<T: Pod>(&self, data: &mut [T], stream: &CudaStream) -> Result<(), Error> {
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(data);
         self.fits(bytes.len())?;
         let _current = self.context.enter()?;
@@ -143,7 +148,12 @@ impl DeviceBuffer {
     /// # Safety
     /// The mapped memory isn't written or freed until the copy has run, and other uses of the target are ordered with
     /// it.
-    pub unsafe fn copy_from_mapped(&self, source: &MappedBuffer, bytes: usize, stream: &Stream) -> Result<(), Error> {
+    pub unsafe fn copy_from_mapped(
+        &self,
+        source: &MappedBuffer,
+        bytes: usize,
+        stream: &CudaStream,
+    ) -> Result<(), Error> {
         self.fits(bytes)?;
         source.range(0, bytes)?;
         let _current = self.context.enter()?;
@@ -164,7 +174,7 @@ impl DeviceBuffer {
 
 impl Drop for DeviceBuffer {
     fn drop(&mut self) {
-        self.room.give_back(self.address);
+        self.allocator.free(self.address);
     }
 }
 

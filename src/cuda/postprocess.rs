@@ -3,13 +3,13 @@
 use super::kernels::Kernels;
 use super::layout::{
     Candidates, ColumnsArgs, FinishArgs, KEYPOINTS_AT, Level, MAX_CANDIDATES, ObjectsArgs, PersonsArgs, ResultHeader,
-    ResultObject, RowsArgs, SlotParams, Source, results_stride,
+    ResultObject, RowsArgs, SlotParams, SlotSource, results_stride,
 };
-use super::memory::{DeviceBuffer, MappedBuffer, Room, Table};
-use super::stream::Stream;
+use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer, Table};
+use super::stream::CudaStream;
 use crate::error::{Error, ErrorKind};
 use bytemuck::Zeroable;
-use model::head::{Plan, PlanLevel};
+use model::head::{DecodeLevel, DecodePlan};
 use model::{Detection, ElementType, Keypoint, Letterbox, Params, Rect};
 use std::mem::offset_of;
 use std::sync::Arc;
@@ -84,10 +84,10 @@ impl Postprocessor {
     ///
     /// # Errors
     /// The outputs don't match the plan, or memory ran out.
-    pub fn new<R: Room + 'static>(
-        room: &Arc<R>,
+    pub fn new<R: DeviceAllocator + 'static>(
+        allocator: &Arc<R>,
         kernels: &Arc<Kernels>,
-        plan: &Plan,
+        plan: &DecodePlan,
         (classes, needs_nms): (usize, bool),
         outputs: &[DeviceOutput],
         batch: usize,
@@ -110,7 +110,7 @@ impl Postprocessor {
         let keys = part(places * size_of::<u64>());
         let boxes = part(places * size_of::<[f32; 4]>());
         let classes_at = part(places * size_of::<u32>());
-        let workspace = DeviceBuffer::new(room, bytes)?;
+        let workspace = DeviceBuffer::new(allocator, bytes)?;
         let out = Candidates {
             counts: workspace.address() + counts,
             keys: workspace.address() + keys,
@@ -219,7 +219,7 @@ impl Postprocessor {
     /// # Safety
     /// The outputs given to [`Self::new`] and `self` stay valid until the launch, or every launch of a graph that
     /// captures it, has run.
-    pub unsafe fn enqueue(&self, stream: &Stream, batch: usize) -> Result<(), Error> {
+    pub unsafe fn enqueue(&self, stream: &CudaStream, batch: usize) -> Result<(), Error> {
         let batch = batch.min(self.batch) as u32;
         let kernels = &self.kernels;
         // SAFETY: the caller vouches for the outputs, whose shapes were checked; `self` owns the rest.
@@ -285,7 +285,7 @@ impl Postprocessor {
 
     /// Bytes that a launch copies to the device for `batch` slots: sources and parameters.
     pub fn bytes_to_device(&self, batch: usize) -> usize {
-        batch * (size_of::<Source>() + self.finish.input.params_stride as usize)
+        batch * (size_of::<SlotSource>() + self.finish.input.params_stride as usize)
     }
 
     /// Bytes of a slot's results that are transferred to the host.
@@ -301,12 +301,12 @@ impl Postprocessor {
 }
 
 /// The most candidates that an image can have.
-fn capacity(plan: &Plan, outputs: &[DeviceOutput]) -> Result<usize, Error> {
+fn capacity(plan: &DecodePlan, outputs: &[DeviceOutput]) -> Result<usize, Error> {
     Ok(match plan {
-        &Plan::Anchors { output, channels_first: true, .. } => matrix(outputs, output)?.1,
-        &Plan::Anchors { output, .. } | &Plan::Objects { output, .. } => matrix(outputs, output)?.0,
-        Plan::Distributions { levels, .. } => levels.iter().map(|level| level.cells).sum(),
-        Plan::Persons { many, .. } => {
+        &DecodePlan::Anchors { output, channels_first: true, .. } => matrix(outputs, output)?.1,
+        &DecodePlan::Anchors { output, .. } | &DecodePlan::Objects { output, .. } => matrix(outputs, output)?.0,
+        DecodePlan::Distributions { levels, .. } => levels.iter().map(|level| level.cells).sum(),
+        DecodePlan::Persons { many, .. } => {
             if *many {
                 6
             } else {
@@ -317,10 +317,10 @@ fn capacity(plan: &Plan, outputs: &[DeviceOutput]) -> Result<usize, Error> {
 }
 
 /// The arguments of the decoding kernel, and those arguments of the last kernel that depend on the plan.
-fn arguments(plan: &Plan, outputs: &[DeviceOutput], out: Candidates) -> Result<(Decode, FinishArgs), Error> {
+fn arguments(plan: &DecodePlan, outputs: &[DeviceOutput], out: Candidates) -> Result<(Decode, FinishArgs), Error> {
     let finish = FinishArgs { input: out, x_unit: 1.0, y_unit: 1.0, ..FinishArgs::default() };
     match plan {
-        &Plan::Anchors { output, channels_first, classes, keypoints } => {
+        &DecodePlan::Anchors { output, channels_first, classes, keypoints } => {
             let tensor = find(outputs, output)?;
             let (size, half) = element(tensor)?;
             let (rows, columns) = matrix(outputs, output)?;
@@ -371,7 +371,7 @@ fn arguments(plan: &Plan, outputs: &[DeviceOutput], out: Candidates) -> Result<(
             let args = RowsArgs { out, levels, level_count: 1, half, classes: classes as u32, ..RowsArgs::default() };
             Ok((Decode::Rows(Box::new(args)), finish))
         }
-        &Plan::Objects { output, keypoints } => {
+        &DecodePlan::Objects { output, keypoints } => {
             let tensor = find(outputs, output)?;
             let (size, half) = element(tensor)?;
             let (rows, columns) = matrix(outputs, output)?;
@@ -401,7 +401,7 @@ fn arguments(plan: &Plan, outputs: &[DeviceOutput], out: Candidates) -> Result<(
             };
             Ok((Decode::Objects(args), finish))
         }
-        Plan::Distributions { classes, bins, offset, width, height, levels } => {
+        DecodePlan::Distributions { classes, bins, offset, width, height, levels } => {
             let mut args = RowsArgs {
                 out,
                 level_count: levels.len() as u32,
@@ -426,7 +426,7 @@ fn arguments(plan: &Plan, outputs: &[DeviceOutput], out: Candidates) -> Result<(
             }
             Ok((Decode::Rows(Box::new(args)), finish))
         }
-        &Plan::Persons { output, many, width, height } => {
+        &DecodePlan::Persons { output, many, width, height } => {
             let tensor = find(outputs, output)?;
             let (_, half) = element(tensor)?;
             let values = tensor.shape.iter().product::<usize>();
@@ -458,7 +458,7 @@ fn arguments(plan: &Plan, outputs: &[DeviceOutput], out: Candidates) -> Result<(
 
 /// One level of distributions, given the index of its first anchor, and whether its tensors are F16.
 fn distributions(
-    level: &PlanLevel,
+    level: &DecodeLevel,
     outputs: &[DeviceOutput],
     classes: usize,
     bins: usize,

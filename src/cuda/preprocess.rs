@@ -1,10 +1,10 @@
 //! From frames on the device to a batch's input tensor.
 
 use super::kernels::Kernels;
-use super::layout::{PreprocessArgs, Source, SourceAxis};
-use super::memory::{DeviceBuffer, MappedBuffer, Room};
+use super::layout::{PreprocessArgs, SlotSource, SourceAxis};
+use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer};
 use super::postprocess::Postprocessor;
-use super::stream::Stream;
+use super::stream::CudaStream;
 use crate::error::{Error, ErrorKind};
 use model::video::{Colorimetry, Conversion, DeviceFormat};
 use model::{ElementType, InputSpec, Layout, Letterbox, Rect};
@@ -62,7 +62,7 @@ impl DevicePicture {
     }
 }
 
-impl Source {
+impl SlotSource {
     /// A region of a frame, in frame pixels. A region without pixels gives only the border.
     ///
     /// # Errors
@@ -163,14 +163,14 @@ impl Preprocessor {
     ///
     /// # Errors
     /// The host can't pin the table, or the device is out of memory.
-    pub fn new<R: Room + 'static>(
-        room: &Arc<R>,
+    pub fn new<R: DeviceAllocator + 'static>(
+        allocator: &Arc<R>,
         kernels: &Arc<Kernels>,
         spec: &InputSpec,
         batch: usize,
     ) -> Result<Self, Error> {
-        let sources = MappedBuffer::new(kernels.context(), batch * size_of::<Source>())?;
-        let staged = DeviceBuffer::new(room, sources.bytes())?;
+        let sources = MappedBuffer::new(kernels.context(), batch * size_of::<SlotSource>())?;
+        let staged = DeviceBuffer::new(allocator, sources.bytes())?;
         let args = PreprocessArgs {
             sources: staged.address(),
             width: spec.width,
@@ -196,8 +196,8 @@ impl Preprocessor {
     ///
     /// # Errors
     /// There is no such slot.
-    pub fn set(&mut self, slot: usize, source: &Source) -> Result<(), Error> {
-        self.sources.write(slot * size_of::<Source>(), std::slice::from_ref(source))
+    pub fn set(&mut self, slot: usize, source: &SlotSource) -> Result<(), Error> {
+        self.sources.write(slot * size_of::<SlotSource>(), std::slice::from_ref(source))
     }
 
     /// Queues the preprocessing of the first `batch` slots into `tensor`, and the preparation of `chain`, which follows
@@ -212,12 +212,12 @@ impl Preprocessor {
     /// graph that captures it, has run.
     pub unsafe fn enqueue(
         &self,
-        stream: &Stream,
+        stream: &CudaStream,
         tensor: u64,
         chain: Option<&Postprocessor>,
         batch: usize,
     ) -> Result<(), Error> {
-        let sources = self.sources.table(&self.staged, batch * size_of::<Source>())?;
+        let sources = self.sources.table(&self.staged, batch * size_of::<SlotSource>())?;
         let (params, counts) = chain.map_or(Ok(Default::default()), |chain| chain.prepared(batch))?;
         let args = PreprocessArgs { tensor, counts, ..self.args };
         // SAFETY: the caller guarantees it; the tables are written only after earlier launches have completed.
@@ -263,14 +263,14 @@ mod tests {
     #[test]
     fn source_is_the_letterbox() {
         let hd = picture(1920, 1080);
-        let source = Source::picture(&hd, whole(&hd), &SPEC).unwrap();
+        let source = SlotSource::picture(&hd, whole(&hd), &SPEC).unwrap();
         assert_eq!((source.left, source.top, source.width, source.height), (0, 140, 640, 360));
         assert_eq!((source.x.scale, source.y.scale, source.x.high, source.y.high), (3.0, 3.0, 1919, 1079));
         assert_eq!((source.x_exact, source.y_exact), (1, 1), "each pixel is the middle one of three");
         let sd = picture(1280, 720);
-        let source = Source::picture(&sd, whole(&sd), &SPEC).unwrap();
+        let source = SlotSource::picture(&sd, whole(&sd), &SPEC).unwrap();
         assert_eq!((source.x_exact, source.y_exact), (0, 0), "each pixel lies between two");
-        let crop = Source::picture(&hd, Rect::new(100.0, 50.5, 10.0, 20.0), &SPEC).unwrap();
+        let crop = SlotSource::picture(&hd, Rect::new(100.0, 50.5, 10.0, 20.0), &SPEC).unwrap();
         assert_eq!((crop.x.low, crop.x.high, crop.y.low, crop.y.high), (100, 109, 50, 70));
     }
 
@@ -278,7 +278,7 @@ mod tests {
     fn region_without_pixels_is_a_border() {
         let hd = picture(1920, 1080);
         for region in [Rect::new(1920.0, 0.0, 5.0, 5.0), Rect::default(), Rect::new(f32::NAN, 0.0, 5.0, 5.0)] {
-            assert_eq!(Source::picture(&hd, region, &SPEC).unwrap(), Source::border());
+            assert_eq!(SlotSource::picture(&hd, region, &SPEC).unwrap(), SlotSource::border());
         }
     }
 
@@ -294,7 +294,7 @@ mod tests {
             DevicePicture { format: DeviceFormat::P010, ..hd },
         ];
         for picture in wrong {
-            let error = Source::picture(&picture, whole(&picture), &SPEC).unwrap_err();
+            let error = SlotSource::picture(&picture, whole(&picture), &SPEC).unwrap_err();
             assert!(error.message.contains("can't be read"), "{error}");
         }
     }

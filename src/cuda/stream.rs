@@ -1,7 +1,7 @@
 //! Streams and events.
 
 use super::context::Context;
-use super::graph::Template;
+use super::graph::CapturedGraph;
 use crate::error::{Error, ErrorKind};
 use cudarc::driver::result::{self, stream::StreamKind};
 use cudarc::driver::sys::{self, CUevent, CUevent_flags, CUevent_wait_flags, CUstream, CUstreamCaptureMode};
@@ -9,17 +9,17 @@ use std::sync::Arc;
 
 /// A queue of work on the device that doesn't synchronise with other streams.
 #[derive(Debug)]
-pub struct Stream {
+pub struct CudaStream {
     context: Arc<Context>,
     handle: CUstream,
 }
 
 // SAFETY: several threads may use a CUstream at the same time.
-unsafe impl Send for Stream {}
+unsafe impl Send for CudaStream {}
 // SAFETY: as above.
-unsafe impl Sync for Stream {}
+unsafe impl Sync for CudaStream {}
 
-impl Stream {
+impl CudaStream {
     /// # Errors
     /// The device is out of memory or failed.
     pub fn new(context: &Arc<Context>) -> Result<Self, Error> {
@@ -68,7 +68,7 @@ impl Stream {
     ///
     /// # Errors
     /// `work` failed, or queued something that can't be captured.
-    pub fn capture(&self, work: impl FnOnce() -> Result<(), Error>) -> Result<Template, Error> {
+    pub fn capture(&self, work: impl FnOnce() -> Result<(), Error>) -> Result<CapturedGraph, Error> {
         let _current = self.context.enter()?;
         let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         // SAFETY: the handle lives; the context is current.
@@ -77,15 +77,15 @@ impl Stream {
         // A capture must be ended even if the work failed, or the stream stays in capture mode.
         // SAFETY: the capture was begun on this thread.
         let ended = unsafe { result::stream::end_capture(self.handle) };
-        let template = ended.map(|graph| (!graph.is_null()).then(|| Template::new(&self.context, graph)));
+        let captured = ended.map(|graph| (!graph.is_null()).then(|| CapturedGraph::new(&self.context, graph)));
         outcome?;
         self.context
-            .check("cuStreamEndCapture", template)?
+            .check("cuStreamEndCapture", captured)?
             .ok_or_else(|| Error::new(ErrorKind::Failed, "cuStreamEndCapture returned no graph"))
     }
 }
 
-impl Drop for Stream {
+impl Drop for CudaStream {
     fn drop(&mut self) {
         let Ok(_current) = self.context.push() else { return };
         // SAFETY: we own the stream and destroy it once; queued work still runs. A destructor can't report an error.
@@ -135,12 +135,12 @@ impl Event {
     ///
     /// # Errors
     /// A device failure.
-    pub fn record(&self, stream: &Stream) -> Result<(), Error> {
+    pub fn record(&self, stream: &CudaStream) -> Result<(), Error> {
         // SAFETY: `stream` owns a live handle.
         unsafe { self.record_on(stream.handle.cast()) }
     }
 
-    /// Like [`Self::record`], on a stream that isn't a [`Stream`].
+    /// Like [`Self::record`], on a stream that isn't a [`CudaStream`].
     ///
     /// # Errors
     /// A device failure.

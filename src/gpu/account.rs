@@ -1,7 +1,7 @@
 //! Accounting for a service's share of the device's memory.
 
 use super::allocation::ContextMemory;
-use crate::cuda::{Context, Room};
+use crate::cuda::{Context, DeviceAllocator};
 use crate::error::Error;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use tensorrt::{GpuAllocator, Library, Usage};
 
 /// Counts one service's device memory (weights, scratch memory, tables, inputs and outputs) under one limit.
 #[derive(Debug)]
-pub struct Account {
+pub struct MemoryAccount {
     context: Arc<Context>,
     allocator: Arc<GpuAllocator>,
 }
 
-impl Account {
+impl MemoryAccount {
     /// `who` is the service's name in errors; `limit` is in MiB, and 0 means no limit.
     pub fn new(context: &Arc<Context>, library: &Library, who: &str, limit: u32) -> Arc<Self> {
         let limit = (limit > 0).then_some(u64::from(limit) << 20);
@@ -37,12 +37,12 @@ impl Account {
     }
 }
 
-impl Room for Account {
+impl DeviceAllocator for MemoryAccount {
     fn context(self: Arc<Self>) -> Arc<Context> {
         Arc::clone(&self.context)
     }
 
-    fn take(&self, bytes: usize) -> Result<u64, Error> {
+    fn allocate(&self, bytes: usize) -> Result<u64, Error> {
         let taken = self.allocator.allocate(bytes as u64, 256).map_err(|error| {
             // This refusal was for our own buffer; it must not be taken for the cause of TensorRT's next error.
             self.allocator.take_refusal();
@@ -51,7 +51,7 @@ impl Room for Account {
         Ok(taken?.as_ptr() as u64)
     }
 
-    fn give_back(&self, address: u64) {
+    fn free(&self, address: u64) {
         if let Some(memory) = NonNull::new(address as *mut _) {
             self.allocator.free(memory);
         }

@@ -1,6 +1,6 @@
 //! Device memory for TensorRT.
 
-use crate::cuda::{Context, Room};
+use crate::cuda::{Context, DeviceAllocator};
 use cudarc::driver::{result, sys};
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -62,16 +62,16 @@ pub struct ContextMemory(pub Arc<Context>);
 
 impl DeviceMemory for ContextMemory {
     fn allocate(&self, size: u64, alignment: u64) -> Option<NonNull<c_void>> {
-        let address = self.0.take(usize::try_from(size).ok()?).ok()?;
+        let address = self.0.allocate(usize::try_from(size).ok()?).ok()?;
         if !address.is_multiple_of(alignment.max(1)) {
-            self.0.give_back(address);
+            self.0.free(address);
             return None;
         }
         NonNull::new(address as *mut c_void)
     }
 
     fn free(&self, memory: NonNull<c_void>) -> bool {
-        self.0.give_back(memory.as_ptr() as u64);
+        self.0.free(memory.as_ptr() as u64);
         true
     }
 }

@@ -12,14 +12,14 @@ use super::network::{Binding, Network};
 use super::tensors::ReadyTensor;
 use super::wait_until;
 use crate::cuda::{
-    Context, DeviceBuffer, DeviceOutput, Event, Graph, Kernels, Postprocessor, Preprocessor, Room, SlotResult,
-    SlotSettings, Source, Stream, Traffic, Within,
+    Context, ContextBound, CudaStream, DeviceAllocator, DeviceBuffer, DeviceOutput, Event, Graph, Kernels,
+    Postprocessor, Preprocessor, SlotResult, SlotSettings, SlotSource, Traffic,
 };
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
 use crate::infer::Tensor;
 use crate::scheduling::CompletionWait;
-use model::head::Plan;
+use model::head::DecodePlan;
 use model::{ElementType, InputSpec, Letterbox, Params, Rect};
 use std::ffi::CString;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub struct ChainSpec<'a> {
     pub input_name: &'a CString,
     /// All of the engine's outputs.
     pub outputs: &'a [ChainOutput],
-    pub plan: &'a Plan,
+    pub plan: &'a DecodePlan,
     pub classes: usize,
     /// Whether overlapping boxes must be suppressed after decoding.
     pub needs_nms: bool,
@@ -61,7 +61,7 @@ impl ChainOutput {
 
 /// One batch size that is ready to run.
 #[derive(Debug)]
-struct Rung {
+struct PreparedBatch {
     batch: usize,
     /// Declared before the network, from which it was captured, so that it is dropped first. `None`: the kernels are
     /// launched one by one.
@@ -72,9 +72,9 @@ struct Rung {
 
 /// The batch sizes that can be run.
 #[derive(Debug)]
-enum Rungs {
+enum PreparedBatches {
     /// In ascending order of batch size.
-    Ladder(Vec<Rung>),
+    PerSize(Vec<PreparedBatch>),
     /// One context that is reshaped for each batch, for TensorRT releases whose contexts can't share a profile.
     Reshaped(Network),
 }
@@ -82,7 +82,7 @@ enum Rungs {
 /// See the module's documentation.
 pub struct Chain {
     // The fields are dropped in this order.
-    rungs: Within<Rungs>,
+    prepared: ContextBound<PreparedBatches>,
     body: Body,
 }
 
@@ -103,7 +103,7 @@ struct Body {
     /// Recorded behind a producer's work on its frame.
     produced: Event,
     done: Event,
-    stream: Stream,
+    stream: CudaStream,
     kernels: Arc<Kernels>,
 }
 
@@ -112,9 +112,13 @@ impl Chain {
     ///
     /// # Errors
     /// [`ErrorKind::Memory`], or outputs that don't match the plan.
-    pub fn new<R: Room + 'static>(room: &Arc<R>, kernels: &Arc<Kernels>, spec: &ChainSpec<'_>) -> Result<Self, Error> {
-        let body = Body::new(room, kernels, spec)?;
-        Ok(Self { rungs: Within::new(kernels.context(), Rungs::Ladder(Vec::new())), body })
+    pub fn new<R: DeviceAllocator + 'static>(
+        allocator: &Arc<R>,
+        kernels: &Arc<Kernels>,
+        spec: &ChainSpec<'_>,
+    ) -> Result<Self, Error> {
+        let body = Body::new(allocator, kernels, spec)?;
+        Ok(Self { prepared: ContextBound::new(kernels.context(), PreparedBatches::PerSize(Vec::new())), body })
     }
 
     fn context(&self) -> &Arc<Context> {
@@ -160,9 +164,9 @@ impl Chain {
                 (None, Some(error))
             }
         };
-        if let Rungs::Ladder(rungs) = &mut *self.rungs {
-            rungs.push(Rung { batch, graph, network, wait: CompletionWait::new(batch) });
-            rungs.sort_by_key(|rung| rung.batch);
+        if let PreparedBatches::PerSize(prepared) = &mut *self.prepared {
+            prepared.push(PreparedBatch { batch, graph, network, wait: CompletionWait::new(batch) });
+            prepared.sort_by_key(|ready| ready.batch);
         }
         Ok(reason)
     }
@@ -183,15 +187,15 @@ impl Chain {
         let mut network = body.bind(made, shape)?;
         body.leave_all_empty(batch)?;
         body.launch_plainly(&mut network, batch)?;
-        *self.rungs = Rungs::Reshaped(network);
+        *self.prepared = PreparedBatches::Reshaped(network);
         Ok(())
     }
 
     /// Number of captured graphs.
     pub fn graphs(&self) -> usize {
-        match &*self.rungs {
-            Rungs::Ladder(rungs) => rungs.iter().filter(|rung| rung.graph.is_some()).count(),
-            Rungs::Reshaped(_) => 0,
+        match &*self.prepared {
+            PreparedBatches::PerSize(prepared) => prepared.iter().filter(|ready| ready.graph.is_some()).count(),
+            PreparedBatches::Reshaped(_) => 0,
         }
     }
 
@@ -205,7 +209,7 @@ impl Chain {
         frame.check_context(self.context())?;
         let body = &mut self.body;
         let picture = *frame.picture();
-        let source = Source::picture(&picture, region, &body.image)?;
+        let source = SlotSource::picture(&picture, region, &body.image)?;
         frame.wait_for_producer(&body.produced, &body.stream)?;
         body.preprocessor.set(slot, &source)?;
         body.place(slot, region, (picture.width, picture.height), params)?;
@@ -233,7 +237,7 @@ impl Chain {
         }
         let body = &mut self.body;
         body.stream.wait(ready)?;
-        body.preprocessor.set(slot, &Source::tensor(buffer.address()))?;
+        body.preprocessor.set(slot, &SlotSource::tensor(buffer.address()))?;
         body.place(slot, tensor.region, size, params)?;
         body.tensors.push(Arc::clone(tensor));
         Ok(true)
@@ -278,21 +282,21 @@ impl Chain {
         let _current = context.enter()?;
         let body = &mut self.body;
         let none = || Error::new(ErrorKind::Failed, format!("no batch of {slots} images is ready"));
-        match &mut *self.rungs {
-            Rungs::Ladder(rungs) => {
-                let rung = rungs.iter_mut().find(|rung| rung.batch >= slots).ok_or_else(none)?;
-                (slots..rung.batch).try_for_each(|slot| body.leave_empty(slot))?;
-                body.postprocessor.expect(rung.batch)?;
-                match &mut rung.graph {
-                    // SAFETY: `self` owns the memory that the kernels use, and the rung's network the model's.
+        match &mut *self.prepared {
+            PreparedBatches::PerSize(prepared) => {
+                let ready = prepared.iter_mut().find(|ready| ready.batch >= slots).ok_or_else(none)?;
+                (slots..ready.batch).try_for_each(|slot| body.leave_empty(slot))?;
+                body.postprocessor.expect(ready.batch)?;
+                match &mut ready.graph {
+                    // SAFETY: `self` owns the memory that the kernels use, and the prepared batch's network the model's.
                     Some(graph) => unsafe { graph.launch(&body.stream) }?,
-                    None => body.enqueue(&mut rung.network, rung.batch)?,
+                    None => body.enqueue(&mut ready.network, ready.batch)?,
                 }
-                wait_until(&mut rung.wait, || body.postprocessor.is_ready(rung.batch), || body.wait())?;
-                Ok(rung.batch)
+                wait_until(&mut ready.wait, || body.postprocessor.is_ready(ready.batch), || body.wait())?;
+                Ok(ready.batch)
             }
-            Rungs::Reshaped(_) if slots > body.batch.1 => Err(none()),
-            Rungs::Reshaped(network) => {
+            PreparedBatches::Reshaped(_) if slots > body.batch.1 => Err(none()),
+            PreparedBatches::Reshaped(network) => {
                 let batch = slots.max(body.batch.0);
                 (slots..batch).try_for_each(|slot| body.leave_empty(slot))?;
                 network.reshape(&shape(batch))?;
@@ -349,9 +353,13 @@ impl Drop for Chain {
 }
 
 impl Body {
-    fn new<R: Room + 'static>(room: &Arc<R>, kernels: &Arc<Kernels>, spec: &ChainSpec<'_>) -> Result<Self, Error> {
+    fn new<R: DeviceAllocator + 'static>(
+        allocator: &Arc<R>,
+        kernels: &Arc<Kernels>,
+        spec: &ChainSpec<'_>,
+    ) -> Result<Self, Error> {
         let (context, batch) = (kernels.context(), spec.batch.1);
-        let buffer = |bytes: usize| DeviceBuffer::new(room, bytes).map(Arc::new);
+        let buffer = |bytes: usize| DeviceBuffer::new(allocator, bytes).map(Arc::new);
         let scratch = buffer(spec.scratch)?;
         let input = Binding { name: spec.input_name.clone(), buffer: buffer(batch * spec.input.bytes())? };
         let outputs = spec
@@ -369,8 +377,8 @@ impl Body {
         Ok(Self {
             frames: Vec::with_capacity(batch),
             tensors: Vec::with_capacity(batch),
-            preprocessor: Preprocessor::new(room, kernels, spec.input, batch)?,
-            postprocessor: Postprocessor::new(room, kernels, spec.plan, head, &places, batch)?,
+            preprocessor: Preprocessor::new(allocator, kernels, spec.input, batch)?,
+            postprocessor: Postprocessor::new(allocator, kernels, spec.plan, head, &places, batch)?,
             input,
             outputs,
             scratch,
@@ -378,7 +386,7 @@ impl Body {
             batch: spec.batch,
             produced: Event::new(context)?,
             done: Event::new(context)?,
-            stream: Stream::new(context)?,
+            stream: CudaStream::new(context)?,
             kernels: Arc::clone(kernels),
         })
     }
@@ -399,7 +407,7 @@ impl Body {
     }
 
     fn leave_empty(&mut self, slot: usize) -> Result<(), Error> {
-        self.preprocessor.set(slot, &Source::border())?;
+        self.preprocessor.set(slot, &SlotSource::border())?;
         self.postprocessor.clear(slot)
     }
 
@@ -420,9 +428,9 @@ impl Body {
 
     /// Captures what `work` queues as a graph that is ready to be launched.
     fn capture(&self, work: impl FnOnce() -> Result<(), Error>) -> Result<Graph, Error> {
-        let mut template = self.stream.capture(work)?;
-        template.replace_fills(&self.kernels)?;
-        template.instantiate()
+        let mut captured = self.stream.capture(work)?;
+        captured.replace_fills(&self.kernels)?;
+        captured.instantiate()
     }
 
     fn launch_plainly(&self, network: &mut Network, batch: usize) -> Result<(), Error> {

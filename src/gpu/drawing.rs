@@ -1,7 +1,7 @@
 //! Drawing on frames in GPU memory, in place.
 
 use super::overlay::Painter;
-use crate::cuda::{Event, Kernels, Stream, copy_picture};
+use crate::cuda::{CudaStream, Event, Kernels, copy_picture};
 use crate::draw::{Overlay, Style};
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::{CUDA_MEMORY, MappedFrame, SharedContext};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub struct DevicePainter {
     shared: SharedContext,
     painter: Painter,
-    stream: Stream,
+    stream: CudaStream,
     /// The event by which the stream waits for a frame's producer.
     produced: Event,
     /// Events of frames that have been pushed on, for reuse.
@@ -72,7 +72,7 @@ impl DevicePainter {
     pub fn new(shared: SharedContext) -> Result<Self, Error> {
         let context = shared.context();
         let painter = Painter::new(context, &Kernels::of(context)?)?;
-        let (stream, produced) = (Stream::new(context)?, Event::new(context)?);
+        let (stream, produced) = (CudaStream::new(context)?, Event::new(context)?);
         Ok(Self { painter, stream, produced, events: Vec::new(), copies: None, shared })
     }
 

@@ -1,11 +1,11 @@
 //! A model that TensorRT has loaded.
 
 use super::CAT;
-use super::account::Account;
+use super::account::MemoryAccount;
 use super::chain::{Chain, ChainOutput, ChainSpec};
 use super::lane::{Counters, GpuLane};
 use super::model::GpuModel;
-use crate::cuda::{Context, Kernels, Within};
+use crate::cuda::{Context, ContextBound, Kernels};
 use crate::error::{Error, ErrorKind, OnFailure};
 use crate::gst_cuda::SharedContext;
 use crate::infer::{self, DeviceUsage, Lane, ModelSettings, ladder};
@@ -22,11 +22,11 @@ const LANES: u32 = 2;
 /// A loaded engine in a CUDA context that elements share.
 pub struct GpuEngine {
     // The fields are dropped in this order.
-    engine: Within<Arc<tensorrt::Engine>>,
+    engine: ContextBound<Arc<tensorrt::Engine>>,
     model: Arc<GpuModel>,
     kernels: Arc<Kernels>,
     counters: Arc<Counters>,
-    account: Arc<Account>,
+    account: Arc<MemoryAccount>,
     description: String,
     version: Version,
     shared: SharedContext,
@@ -41,12 +41,12 @@ impl GpuEngine {
         shared: SharedContext,
         library: &'static Library,
         loaded: Loaded,
-        account: Arc<Account>,
+        account: Arc<MemoryAccount>,
         asked: &ModelSettings,
     ) -> Result<Self, Error> {
         let Loaded { engine, path, metadata, .. } = loaded;
         let context = Arc::clone(shared.context());
-        let engine = Within::new(&context, engine);
+        let engine = ContextBound::new(&context, engine);
         let model =
             GpuModel::read(&engine, metadata, &asked.model, asked.head).map_err(|error| account.cause(error))?;
         let (name, version) = (path.file_name().unwrap_or(path.as_os_str()).display(), library.version());

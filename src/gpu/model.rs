@@ -2,7 +2,7 @@
 
 use super::chain::ChainOutput;
 use crate::error::{Error, ErrorKind};
-use model::head::{self, HeadChoice, Plan, Reading, Recognised};
+use model::head::{self, DecodePlan, HeadChoice, Reading, Recognised};
 use model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -18,7 +18,7 @@ pub struct GpuModel {
     pub input: InputSpec,
     pub input_name: CString,
     pub head: Arc<dyn Head>,
-    pub plan: Plan,
+    pub plan: DecodePlan,
     pub reading: Reading,
     /// Outputs in the engine's order, with the names that metadata uses.
     pub outputs: Vec<(Arc<str>, ChainOutput)>,

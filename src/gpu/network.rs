@@ -1,6 +1,6 @@
 //! TensorRT's part of a chain: an execution context, bound to device buffers that it keeps.
 
-use crate::cuda::{DeviceBuffer, Stream};
+use crate::cuda::{CudaStream, DeviceBuffer};
 use crate::error::{Error, ErrorKind};
 use std::ffi::CString;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl Network {
     ///
     /// # Errors
     /// There is no such profile, or another context uses it.
-    pub fn choose_profile(context: &mut tensorrt::Context, profile: u32, stream: &Stream) -> Result<(), Error> {
+    pub fn choose_profile(context: &mut tensorrt::Context, profile: u32, stream: &CudaStream) -> Result<(), Error> {
         // SAFETY: the stream lives.
         unsafe { context.set_profile(profile, stream.handle()) }?;
         // The work queued by this call must have run before shapes are set.
@@ -79,7 +79,7 @@ impl Network {
     ///
     /// # Errors
     /// TensorRT failed.
-    pub fn enqueue(&mut self, stream: &Stream) -> Result<(), Error> {
+    pub fn enqueue(&mut self, stream: &CudaStream) -> Result<(), Error> {
         let _current = stream.context().enter()?;
         // SAFETY: the stream lives, its context is current, and `self` keeps the bound buffers.
         Ok(unsafe { self.context.enqueue(stream.handle()) }?)

@@ -1,6 +1,6 @@
 //! Opening an engine from settings.
 
-use super::account::Account;
+use super::account::MemoryAccount;
 use super::allocation::ContextMemory;
 use super::engine::GpuEngine;
 use crate::cuda::{self, Context, Device};
@@ -39,7 +39,7 @@ pub fn open(settings: &ModelSettings) -> Result<Arc<dyn Engine>, Error> {
     let opening = Opening::new(settings)?;
     let context = opening.context();
     let name = settings.model.file_name().unwrap_or(settings.model.as_os_str()).to_string_lossy();
-    let account = Account::new(context, opening.library, &name, settings.gpu_memory_limit);
+    let account = MemoryAccount::new(context, opening.library, &name, settings.gpu_memory_limit);
     let _current = context.enter()?;
     let control = control(settings, &opening);
     let loader = Loader { allocator: Some(Arc::clone(account.allocator())), ..opening.loader() };

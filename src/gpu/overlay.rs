@@ -1,7 +1,7 @@
 //! Drawing into frames on the device: the host lists the shapes, and one kernel paints them.
 
 use crate::cuda::{
-    Context, DeviceBuffer, DevicePicture, Event, Kernels, MappedBuffer, OverlayArgs, Shape, Stream, Traffic,
+    Context, CudaStream, DeviceBuffer, DevicePicture, Event, Kernels, MappedBuffer, OverlayArgs, Shape, Traffic,
 };
 use crate::draw::{Area, Canvas, Mask, Point, Rgb};
 use crate::error::{Error, ErrorKind};
@@ -203,7 +203,7 @@ impl Painter {
     /// # Safety
     /// `picture` is the one given to [`Self::begin`]; its planes are in this context, nothing else writes to them, and
     /// they stay valid until the launch has run. `self` is used with one stream only.
-    pub unsafe fn enqueue(&mut self, picture: &DevicePicture, stream: &Stream) -> Result<(), Error> {
+    pub unsafe fn enqueue(&mut self, picture: &DevicePicture, stream: &CudaStream) -> Result<(), Error> {
         picture.check()?;
         if self.list.shapes.is_empty() {
             return Ok(());
@@ -238,7 +238,7 @@ impl Painter {
     }
 
     /// Copies new glyphs and waits for the copy, which is acceptable because new glyphs are rare.
-    fn upload_atlas(&mut self, stream: &Stream) -> Result<(), Error> {
+    fn upload_atlas(&mut self, stream: &CudaStream) -> Result<(), Error> {
         let atlas = &self.list.atlas;
         if self.uploaded == atlas.len() {
             return Ok(());

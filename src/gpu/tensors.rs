@@ -1,6 +1,6 @@
 //! Tensors of frames in device memory, which are reused once nothing references them.
 
-use crate::cuda::{Context, DeviceBuffer, Event, Kernels, Preprocessor, Source, Stream, Traffic};
+use crate::cuda::{Context, CudaStream, DeviceBuffer, Event, Kernels, Preprocessor, SlotSource, Traffic};
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
 use crate::infer::{Frame, Tensor, TensorData};
@@ -38,15 +38,15 @@ impl From<ReadyTensor> for TensorData {
 pub struct DeviceTensors {
     context: Arc<Context>,
     kernels: Arc<Kernels>,
-    stream: Stream,
+    stream: CudaStream,
     /// The event by which the stream waits for a frame's producer.
     produced: Event,
-    places: Vec<Place>,
+    pool: Vec<PooledTensor>,
 }
 
 /// One tensor, and the resources that its launch uses.
 #[derive(Debug)]
-struct Place {
+struct PooledTensor {
     tensor: Arc<Tensor>,
     preprocessor: Preprocessor,
     /// The frame that the launch reads, held until it has run, so that its pool can't give it to the decoder before.
@@ -60,15 +60,15 @@ impl DeviceTensors {
         Ok(Self {
             context: context.clone(),
             kernels: Kernels::of(context)?,
-            stream: Stream::new(context)?,
+            stream: CudaStream::new(context)?,
             produced: Event::new(context)?,
-            places: Vec::new(),
+            pool: Vec::new(),
         })
     }
 
     /// Bytes of all allocated tensors.
     pub fn bytes(&self) -> usize {
-        self.places.iter().map(|place| place.tensor.spec.bytes()).sum()
+        self.pool.iter().map(|pooled| pooled.tensor.spec.bytes()).sum()
     }
 
     /// Makes the tensor of a region of a frame.
@@ -81,50 +81,52 @@ impl DeviceTensors {
         // writing.
         let mapped = MappedFrame::read(&frame.buffer, &frame.info)?;
         mapped.check_context(&self.context)?;
-        let source = Source::picture(mapped.picture(), region, spec)?;
-        let at = self.place(spec)?;
+        let source = SlotSource::picture(mapped.picture(), region, spec)?;
+        let at = self.pooled(spec)?;
         mapped.wait_for_producer(&self.produced, &self.stream)?;
-        let Some(Place { tensor, preprocessor, frame: read }) = self.places.get_mut(at) else { return Err(taken()) };
+        let Some(PooledTensor { tensor, preprocessor, frame: read }) = self.pool.get_mut(at) else {
+            return Err(taken());
+        };
         let Some(Tensor { region: shown, data, .. }) = Arc::get_mut(tensor) else { return Err(taken()) };
         let Some(ReadyTensor { buffer, ready }) = ReadyTensor::of_mut(data) else { return Err(taken()) };
         *shown = region;
         preprocessor.set(0, &source)?;
         *read = Some(frame.buffer.clone());
         // SAFETY: the buffer has space for one image and is aligned; the frame's planes are in this context and kept
-        // until `ready`; so are preprocessor and tensor, because a place is reused or dropped only after that.
+        // until `ready`; so are preprocessor and tensor, because a pooled tensor is reused or dropped only after that.
         unsafe { preprocessor.enqueue(&self.stream, buffer.address(), None, 1)? };
         ready.record(&self.stream)?;
-        self.context.count_traffic(Traffic { to_device: size_of::<Source>() as u64, to_host: 0 });
+        self.context.count_traffic(Traffic { to_device: size_of::<SlotSource>() as u64, to_host: 0 });
         Ok(tensor.clone())
     }
 
     /// Releases the frames whose launches have run.
     fn release_frames(&mut self) -> Result<(), Error> {
-        for place in &mut self.places {
-            if let Some(ReadyTensor { ready, .. }) = ReadyTensor::of(&place.tensor.data)
-                && place.frame.is_some()
+        for pooled in &mut self.pool {
+            if let Some(ReadyTensor { ready, .. }) = ReadyTensor::of(&pooled.tensor.data)
+                && pooled.frame.is_some()
                 && ready.is_reached()?
             {
-                place.frame = None;
+                pooled.frame = None;
             }
         }
         Ok(())
     }
 
-    /// Returns a place whose tensor nothing holds and whose launch has run, or a new one.
-    fn place(&mut self, spec: &InputSpec) -> Result<usize, Error> {
-        let free = |place: &mut Place| place.frame.is_none() && Arc::get_mut(&mut place.tensor).is_some();
-        if let Some(at) = self.places.iter_mut().position(|place| place.tensor.spec == *spec && free(place)) {
+    /// Returns the index of a tensor that nothing holds and whose launch has run, or of a new one.
+    fn pooled(&mut self, spec: &InputSpec) -> Result<usize, Error> {
+        let free = |pooled: &mut PooledTensor| pooled.frame.is_none() && Arc::get_mut(&mut pooled.tensor).is_some();
+        if let Some(at) = self.pool.iter_mut().position(|pooled| pooled.tensor.spec == *spec && free(pooled)) {
             return Ok(at);
         }
         // Tensors for another model are freed once nothing uses them.
-        self.places.retain_mut(|place| place.tensor.spec == *spec || !free(place));
+        self.pool.retain_mut(|pooled| pooled.tensor.spec == *spec || !free(pooled));
         let buffer = DeviceBuffer::new(&self.context, spec.bytes())?;
         let data = ReadyTensor { buffer, ready: Event::new(&self.context)? }.into();
         let tensor = Arc::new(Tensor { spec: spec.clone(), region: Rect::default(), data });
         let preprocessor = Preprocessor::new(&self.context, &self.kernels, spec, 1)?;
-        self.places.push(Place { tensor, preprocessor, frame: None });
-        Ok(self.places.len() - 1)
+        self.pool.push(PooledTensor { tensor, preprocessor, frame: None });
+        Ok(self.pool.len() - 1)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::context::SharedContext;
 use super::library::library;
-use crate::cuda::{Context, DevicePicture, Event, Stream};
+use crate::cuda::{Context, CudaStream, DevicePicture, Event};
 use crate::error::{Error, ErrorKind};
 use crate::video_caps::{colorimetry, device_format};
 use gst::glib::translate::from_glib_none;
@@ -182,7 +182,7 @@ impl MappedFrame {
     ///
     /// # Errors
     /// A device failure.
-    pub fn wait_for_producer(&self, event: &Event, stream: &Stream) -> Result<(), Error> {
+    pub fn wait_for_producer(&self, event: &Event, stream: &CudaStream) -> Result<(), Error> {
         let library = library()?;
         let (Some(get_stream), Some(get_handle)) = (library.memory_get_stream, library.stream_get_handle) else {
             return Ok(());

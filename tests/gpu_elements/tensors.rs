@@ -4,7 +4,7 @@ use super::common::running::{Running, pull};
 use super::{noise, on_gpu};
 use gst_video::{VideoFormat, VideoInfo};
 use gsttensorrt::cpu;
-use gsttensorrt::cuda::Stream;
+use gsttensorrt::cuda::CudaStream;
 use gsttensorrt::gpu::ReadyTensor;
 use gsttensorrt::infer::{Frame, Tensor};
 use gsttensorrt::meta;
@@ -16,7 +16,7 @@ fn download(tensor: &Tensor) -> Vec<u8> {
     let Some(ReadyTensor { buffer, ready }) = ReadyTensor::of(&tensor.data) else {
         panic!("the tensor isn't on the device")
     };
-    let stream = Stream::new(buffer.context()).unwrap();
+    let stream = CudaStream::new(buffer.context()).unwrap();
     stream.wait(ready).unwrap();
     let mut bytes = vec![0; tensor.spec.elements() * tensor.spec.element.size()];
     buffer.download(&mut bytes, &stream).unwrap();

@@ -62,12 +62,12 @@ pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
             fills.iter().map(|fill| fill.queue(gpu, buffer)).all(|result| result == CUresult::CUDA_SUCCESS)
         };
         assert!(queue(&plain), "{fills:?}");
-        let mut template = gpu.stream.capture(|| {
+        let mut captured = gpu.stream.capture(|| {
             assert!(queue(&replaced), "{fills:?}");
             Ok(())
         })?;
-        let count = template.replace_fills(&gpu.kernels)?;
-        let mut graph = template.instantiate()?;
+        let count = captured.replace_fills(&gpu.kernels)?;
+        let mut graph = captured.instantiate()?;
         // SAFETY: the buffer lives until its download below.
         unsafe { graph.launch(&gpu.stream) }?;
         let [mut expected, mut found] = [vec![0u8; BYTES], vec![0u8; BYTES]];

@@ -3,12 +3,13 @@
 use crate::random::Random;
 use crate::{Effort, Gpu, Report};
 use gsttensorrt::cuda::{
-    DeviceBuffer, DeviceOutput, Event, MAX_CANDIDATES, Postprocessor, Preprocessor, SlotResult, SlotSettings, Source,
+    DeviceBuffer, DeviceOutput, Event, MAX_CANDIDATES, Postprocessor, Preprocessor, SlotResult, SlotSettings,
+    SlotSource,
 };
 use gsttensorrt::error::Error;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use model::head::{HeadChoice, Output, Plan, Recognised, recognise};
+use model::head::{DecodePlan, HeadChoice, Output, Recognised, recognise};
 use model::{Detection, ElementType, Head, InputSpec, Letterbox, ModelInfo, Params, Rect, TensorInfo, nms, refine};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -48,7 +49,7 @@ impl Model {
         Self { name, head, spec, shapes }
     }
 
-    fn plan(&self) -> Plan {
+    fn plan(&self) -> DecodePlan {
         self.head.plan().unwrap_or_else(|| panic!("{} has no plan", self.name))
     }
 }
@@ -116,7 +117,7 @@ pub fn outputs(model: &Model, random: &mut Random, crowd: Crowd, odd: bool) -> V
         [near(random, x), near(random, y), near(random, w), near(random, h)]
     };
     match model.plan() {
-        Plan::Anchors { output, channels_first, classes, keypoints } => {
+        DecodePlan::Anchors { output, channels_first, classes, keypoints } => {
             let (rows, columns) = (model.shapes[output][0], model.shapes[output][1]);
             let (channels, anchors) = if channels_first { (rows, columns) } else { (columns, rows) };
             let at = |channel: usize, anchor: usize| {
@@ -137,7 +138,7 @@ pub fn outputs(model: &Model, random: &mut Random, crowd: Crowd, odd: bool) -> V
                 }
             }
         }
-        Plan::Objects { output, .. } => {
+        DecodePlan::Objects { output, .. } => {
             let columns = model.shapes[output][1];
             for row in 0..model.shapes[output][0] {
                 let pass = passes(random);
@@ -151,7 +152,7 @@ pub fn outputs(model: &Model, random: &mut Random, crowd: Crowd, odd: bool) -> V
                 }
             }
         }
-        Plan::Distributions { classes, bins, levels, .. } => {
+        DecodePlan::Distributions { classes, bins, levels, .. } => {
             for level in levels {
                 let together = level.scores == level.boxes;
                 let row = if together { classes + 4 * bins } else { classes };
@@ -168,7 +169,7 @@ pub fn outputs(model: &Model, random: &mut Random, crowd: Crowd, odd: bool) -> V
                 }
             }
         }
-        Plan::Persons { output, .. } => {
+        DecodePlan::Persons { output, .. } => {
             let pass = passes(random);
             for at in 0..model.shapes[output].iter().product() {
                 let value = random.float(0.0, 1.0);
@@ -242,7 +243,7 @@ fn expected(model: &Model, slot: &Slot, outputs: &[Vec<f32>]) -> (Vec<Detection>
     found.truncate(MAX_CANDIDATES);
     if model.head.needs_nms() {
         nms(&mut found, &slot.params);
-    } else if !matches!(model.plan(), Plan::Persons { many: false, .. }) {
+    } else if !matches!(model.plan(), DecodePlan::Persons { many: false, .. }) {
         found.truncate(slot.params.max_detections);
     }
     for detection in &mut found {
@@ -277,7 +278,7 @@ impl Bench {
         let chain = Postprocessor::new(&gpu.context, &gpu.kernels, &model.plan(), head, &places, batch)?;
         let mut lane = Preprocessor::new(&gpu.context, &gpu.kernels, &model.spec, batch)?;
         for slot in 0..batch {
-            lane.set(slot, &Source::border())?;
+            lane.set(slot, &SlotSource::border())?;
         }
         let tensor = DeviceBuffer::new(&gpu.context, batch * model.spec.elements() * model.spec.element.size())?;
         Ok(Self { chain, lane, tensor, memory, element })

@@ -16,7 +16,7 @@ mod random;
 mod speed;
 
 use common::standin::Standin;
-use gsttensorrt::cuda::{self, Context, Kernels, Stream};
+use gsttensorrt::cuda::{self, Context, CudaStream, Kernels};
 use gsttensorrt::error::{Error, ErrorKind};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub enum Effort {
 pub struct Gpu {
     pub context: Arc<Context>,
     pub kernels: Arc<Kernels>,
-    pub stream: Stream,
+    pub stream: CudaStream,
     pub effort: Effort,
 }
 
@@ -60,7 +60,7 @@ fn open() -> Result<Gpu, Error> {
     cuda::check_driver()?;
     let context = Context::create(0)?;
     let kernels = Kernels::of(&context)?;
-    let stream = Stream::new(&context)?;
+    let stream = CudaStream::new(&context)?;
     let effort = match () {
         () if has_argument("--brief") => Effort::Brief,
         () if has_argument("--quick") => Effort::Quick,

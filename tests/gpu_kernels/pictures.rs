@@ -4,7 +4,7 @@ use crate::random::Random;
 use crate::{Effort, Gpu, Report};
 use gsttensorrt::cpu::image::Image;
 use gsttensorrt::cpu::preprocess::{Workspace, preprocess};
-use gsttensorrt::cuda::{DeviceBuffer, DevicePicture, Preprocessor, Source};
+use gsttensorrt::cuda::{DeviceBuffer, DevicePicture, Preprocessor, SlotSource};
 use gsttensorrt::error::Error;
 use model::video::{Colorimetry, Conversion, DeviceFormat, HostFormat, Matrix};
 use model::{ElementType, InputSpec, Layout, Normalization, Rect};
@@ -168,7 +168,7 @@ pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
 }
 
 /// One batch on the device, with guard bytes after it.
-fn launch(gpu: &Gpu, spec: &InputSpec, sources: &[Source]) -> Result<(Vec<u8>, bool), Error> {
+fn launch(gpu: &Gpu, spec: &InputSpec, sources: &[SlotSource]) -> Result<(Vec<u8>, bool), Error> {
     let bytes = sources.len() * spec.elements() * spec.element.size();
     let mut tensor = DeviceBuffer::new(&gpu.context, bytes + GUARD)?;
     tensor.fill(POISON, &gpu.stream)?;
@@ -188,7 +188,7 @@ fn launch(gpu: &Gpu, spec: &InputSpec, sources: &[Source]) -> Result<(Vec<u8>, b
 fn batch(gpu: &Gpu, report: &mut Report, spec: &InputSpec, slots: &[(&Picture, Rect)]) -> Result<(), Error> {
     let sources = slots
         .iter()
-        .map(|(picture, region)| Source::picture(&picture.device, *region, spec))
+        .map(|(picture, region)| SlotSource::picture(&picture.device, *region, spec))
         .collect::<Result<Vec<_>, _>>()?;
     let (got, clean) = launch(gpu, spec, &sources)?;
     report.case("behind the tensor", if clean { Ok(()) } else { Err("was written to".into()) });
@@ -239,7 +239,7 @@ fn ten_bits(gpu: &Gpu, report: &mut Report, random: &mut Random) -> Result<(), E
             planes.push(samples);
         }
         let region = Rect::new(0.0, 0.0, w as f32, h as f32);
-        let (got, _) = launch(gpu, &spec, &[Source::picture(&picture.device, region, &spec)?])?;
+        let (got, _) = launch(gpu, &spec, &[SlotSource::picture(&picture.device, region, &spec)?])?;
         let k = Conversion::new(picture.device.colorimetry);
         let white = if full_range { 1023.0 / 255.0 } else { 4.0 };
         let mut worst = 0f32;
@@ -271,8 +271,9 @@ fn ready_tensors(gpu: &Gpu, report: &mut Report, random: &mut Random) -> Result<
             let mut memory = DeviceBuffer::new(&gpu.context, size)?;
             memory.upload(&ready, &gpu.stream)?;
             let picture = Picture::new(gpu, random, DeviceFormat::I420, (101, 67))?;
-            let frame = Source::picture(&picture.device, Rect::new(0.0, 0.0, 101.0, 67.0), &spec)?;
-            let (got, _) = launch(gpu, &spec, &[frame, Source::tensor(memory.address()), frame, Source::border()])?;
+            let frame = SlotSource::picture(&picture.device, Rect::new(0.0, 0.0, 101.0, 67.0), &spec)?;
+            let (got, _) =
+                launch(gpu, &spec, &[frame, SlotSource::tensor(memory.address()), frame, SlotSource::border()])?;
             let slots: Vec<_> = got.chunks_exact(size).collect();
             report.case(&format!("tensor of {element:?}, width {width}"), same(slots[1], &ready, element.size()));
             report.case("frames beside a tensor", same(slots[0], slots[2], element.size()));

@@ -7,7 +7,7 @@ use crate::pictures::Picture;
 use crate::random::Random;
 use cudarc::driver::result;
 use cudarc::driver::sys::CUdevice_attribute;
-use gsttensorrt::cuda::{DeviceBuffer, Event, Preprocessor, SlotResult, Source};
+use gsttensorrt::cuda::{DeviceBuffer, Event, Preprocessor, SlotResult, SlotSource};
 use gsttensorrt::draw::{Overlay, Style};
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::gpu::Painter;
@@ -124,7 +124,7 @@ fn preprocessing(
         let mut pictures = Vec::new();
         for slot in 0..batch {
             let picture = Picture::new(gpu, &mut random, format, size)?;
-            lane.set(slot, &Source::picture(&picture.device, region, spec)?)?;
+            lane.set(slot, &SlotSource::picture(&picture.device, region, spec)?)?;
             pictures.push(picture);
         }
         lanes.push((lane, DeviceBuffer::new(&gpu.context, batch * image)?, pictures));

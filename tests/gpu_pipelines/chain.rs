@@ -8,7 +8,7 @@ use crate::frames::{around, numbered, run, with_model};
 use crate::on_gpu;
 use gst_video::VideoFormat;
 use gsttensorrt::cpu;
-use gsttensorrt::cuda::{Device, DeviceBuffer, Event, Kernels, SlotResult, Stream};
+use gsttensorrt::cuda::{CudaStream, Device, DeviceBuffer, Event, Kernels, SlotResult};
 use gsttensorrt::gpu::{Chain, ChainOutput, ChainSpec, ReadyTensor};
 use gsttensorrt::gst_cuda::SharedContext;
 use gsttensorrt::infer::Tensor;
@@ -64,7 +64,7 @@ on_gpu! {
         chain.add_reshaped(engine.create_context().unwrap(), 0, &shape(4)).unwrap();
         assert_eq!(chain.graphs(), 0);
 
-        let stream = Stream::new(context).unwrap();
+        let stream = CudaStream::new(context).unwrap();
         let size = (96, 64);
         let region = Rect::new(0.0, 0.0, 96.0, 64.0);
         let mut found = SlotResult::default();

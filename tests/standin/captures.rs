@@ -2,7 +2,7 @@
 
 use super::probe::{COUNT, Mode, Probe};
 use cudarc::driver::sys::{self, CUresult, CUstreamCaptureMode, CUstreamCaptureStatus};
-use gsttensorrt::cuda::{DeviceBuffer, Event, MappedBuffer, Stream};
+use gsttensorrt::cuda::{CudaStream, DeviceBuffer, Event, MappedBuffer};
 use gsttensorrt::error::Error;
 
 use CUresult::*;
@@ -10,7 +10,7 @@ use CUresult::*;
 const THREAD_LOCAL: CUstreamCaptureMode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
 
 /// The result of `work` within a capture, and of ending the capture.
-fn in_capture(probe: &Probe, work: impl FnOnce(&Stream) -> CUresult) -> (CUresult, CUresult) {
+fn in_capture(probe: &Probe, work: impl FnOnce(&CudaStream) -> CUresult) -> (CUresult, CUresult) {
     let _current = probe.context.enter().unwrap();
     let stream = probe.stream.handle().cast();
     let mut graph = std::ptr::null_mut();
@@ -34,7 +34,7 @@ fn rules() {
     let own = probe.stream.handle().cast();
     let (before, inside) = (Event::new(&probe.context).unwrap(), Event::new(&probe.context).unwrap());
     before.record(&probe.stream).unwrap();
-    let aside = Stream::new(&probe.context).unwrap();
+    let aside = CudaStream::new(&probe.context).unwrap();
     let invalid = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
     let unsupported = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     let mut byte = [0u8];
@@ -50,23 +50,23 @@ fn rules() {
         let mut place = 0;
         assert_eq!(in_capture(&probe, |_| sys::cuMemAlloc_v2(&mut place, 16)), (unsupported, invalid));
         assert_eq!(in_capture(&probe, |_| sys::cuMemcpyHtoD_v2(address, byte.cast(), 1)), (unsupported, invalid));
-        let pageable = |_: &Stream| sys::cuMemcpyHtoDAsync_v2(address, byte.cast(), 1, own);
+        let pageable = |_: &CudaStream| sys::cuMemcpyHtoDAsync_v2(address, byte.cast(), 1, own);
         assert_eq!(in_capture(&probe, pageable), (unsupported, invalid), "pageable memory");
-        let wait = |_: &Stream| raw(probe.stream.wait(&before));
+        let wait = |_: &CudaStream| raw(probe.stream.wait(&before));
         assert_eq!(in_capture(&probe, wait), (CUDA_ERROR_UNKNOWN, invalid), "an event from outside");
-        let ask = |stream: &Stream| {
+        let ask = |stream: &CudaStream| {
             inside.record(stream).unwrap();
             raw(inside.synchronise())
         };
         assert_eq!(in_capture(&probe, ask), (CUDA_ERROR_UNKNOWN, invalid), "an event from inside");
         // A stream that joins, and rejoins the origin or not.
-        let fork = |stream: &Stream| {
+        let fork = |stream: &CudaStream| {
             inside.record(stream).unwrap();
             aside.wait(&inside).unwrap();
             probe.launch_at(Mode::Add, address, &aside)
         };
         assert_eq!(in_capture(&probe, fork), (CUDA_SUCCESS, CUDA_ERROR_STREAM_CAPTURE_UNJOINED));
-        let fork_and_join = |stream: &Stream| {
+        let fork_and_join = |stream: &CudaStream| {
             let said = fork(stream);
             inside.record(&aside).unwrap();
             stream.wait(&inside).unwrap();
@@ -77,7 +77,7 @@ fn rules() {
         sys::cuStreamIsCapturing(aside.handle().cast(), &mut status).result().unwrap();
         assert_eq!(status, CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE, "over for all");
         // Another thread may continue the capture, but not end it.
-        let elsewhere = |_: &Stream| {
+        let elsewhere = |_: &CudaStream| {
             let (context, stream) = (&probe.context, own as usize);
             std::thread::scope(|scope| {
                 let there = scope.spawn(move || {
@@ -118,7 +118,7 @@ fn launches() {
             assert_eq!(copied, CUDA_SUCCESS);
             Ok(())
         })
-        .and_then(|template| template.instantiate())
+        .and_then(|captured| captured.instantiate())
         .unwrap();
     let read = |buffer: &DeviceBuffer| {
         let mut number = [0u32];

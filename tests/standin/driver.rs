@@ -2,20 +2,20 @@
 
 use super::probe::{Mode, Probe, is};
 use cudarc::driver::sys::{self, CUdeviceptr, CUresult};
-use gsttensorrt::cuda::{Context, DeviceBuffer, Event, MappedBuffer, Stream};
+use gsttensorrt::cuda::{Context, CudaStream, DeviceBuffer, Event, MappedBuffer};
 use gsttensorrt::error::ErrorKind;
 use std::sync::Arc;
 
 use CUresult::*;
 
 /// Slow work: `STANDIN_DELAY` before each piece.
-fn keep_busy(context: &Arc<Context>, stream: &Stream) -> DeviceBuffer {
+fn keep_busy(context: &Arc<Context>, stream: &CudaStream) -> DeviceBuffer {
     let mut other = DeviceBuffer::new(context, 64).unwrap();
     (0..10).for_each(|value| other.fill(value, stream).unwrap());
     other
 }
 
-fn first_byte(buffer: &DeviceBuffer, stream: &Stream) -> u8 {
+fn first_byte(buffer: &DeviceBuffer, stream: &CudaStream) -> u8 {
     let mut byte = [0u8];
     buffer.download(&mut byte, stream).unwrap();
     byte[0]
@@ -25,7 +25,7 @@ fn first_byte(buffer: &DeviceBuffer, stream: &Stream) -> u8 {
 #[ignore = "for the test of main.rs"]
 fn streams() {
     let context = Context::create(0).unwrap();
-    let [first, second] = [(); 2].map(|()| Stream::new(&context).unwrap());
+    let [first, second] = [(); 2].map(|()| CudaStream::new(&context).unwrap());
     let mut buffer = DeviceBuffer::new(&context, 64).unwrap();
     assert_eq!(first_byte(&buffer, &first), 0xff, "fresh memory isn't zero");
 
@@ -75,7 +75,7 @@ fn streams() {
 #[ignore = "for the test of main.rs"]
 fn default_stream() {
     let context = Context::create(0).unwrap();
-    let own = Stream::new(&context).unwrap();
+    let own = CudaStream::new(&context).unwrap();
     let buffer = DeviceBuffer::new(&context, 64).unwrap();
     let _current = context.enter().unwrap();
     let mut blocking = std::ptr::null_mut();
@@ -144,7 +144,7 @@ fn misuse() {
         let newer = c".version 9.0\n.entry a(.param .b8 a[4]) { }".as_ptr().cast();
         assert_eq!(sys::cuModuleLoadData(&mut module, newer), CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
     }
-    let stream = Stream::new(&other).unwrap();
+    let stream = CudaStream::new(&other).unwrap();
     assert_eq!(probe.launch_at(Mode::Add, address, &stream), CUDA_ERROR_INVALID_CONTEXT, "a stream of another context");
     // Use of another context's memory is detected when the kernel runs.
     assert_eq!(probe.launch_at(Mode::Add, theirs.address(), &probe.stream), CUDA_SUCCESS);

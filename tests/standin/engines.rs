@@ -3,7 +3,7 @@
 use super::common::{find, plans};
 use super::probe::is;
 use cudarc::driver::sys::CUresult::CUDA_ERROR_LAUNCH_FAILED;
-use gsttensorrt::cuda::{Context, DeviceBuffer, Stream};
+use gsttensorrt::cuda::{Context, CudaStream, DeviceBuffer};
 use gsttensorrt::error::{Error, ErrorKind};
 use std::ffi::c_void;
 use std::path::Path;
@@ -36,7 +36,7 @@ impl Run {
         for tensor in engine.tensors() {
             let elements: i64 = run.context.shape(&tensor.name).unwrap().iter().product();
             let mut buffer = DeviceBuffer::new(gpu, 4 * elements as usize).unwrap();
-            buffer.upload(&vec![0.5f32; elements as usize], &Stream::new(gpu).unwrap()).unwrap();
+            buffer.upload(&vec![0.5f32; elements as usize], &CudaStream::new(gpu).unwrap()).unwrap();
             // SAFETY: it has the tensor's size, and is kept beside the context.
             unsafe { run.context.set_address(&tensor.name, buffer.address() as *mut c_void) }.unwrap();
             run._memory.push(buffer);
@@ -53,7 +53,7 @@ impl Run {
         self.context.set_input_shape(&name, &shape)
     }
 
-    fn enqueue(&mut self, stream: &Stream) -> Result<(), Error> {
+    fn enqueue(&mut self, stream: &CudaStream) -> Result<(), Error> {
         // SAFETY: stream and memory live until the stream is synchronised.
         unsafe { self.context.enqueue(stream.handle()) }.map_err(failed)
     }
@@ -64,12 +64,12 @@ fn load(plan: &[u8]) -> Result<Arc<Engine>, tensorrt::Error> {
 }
 
 /// Runs `part` in a new context.
-fn within(part: impl FnOnce(&Arc<Context>, &Arc<Engine>, &Stream, &DeviceBuffer)) {
+fn within(part: impl FnOnce(&Arc<Context>, &Arc<Engine>, &CudaStream, &DeviceBuffer)) {
     let gpu = Context::create(0).unwrap();
     let _current = gpu.enter().unwrap();
     let engine = load(&plan()).unwrap();
     let scratch = DeviceBuffer::new(&gpu, engine.device_memory() as usize).unwrap();
-    part(&gpu, &engine, &Stream::new(&gpu).unwrap(), &scratch);
+    part(&gpu, &engine, &CudaStream::new(&gpu).unwrap(), &scratch);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn rules() {
     });
     // Two concurrent runs in one block of scratch memory.
     within(|gpu, engine, stream, scratch| {
-        let other = Stream::new(gpu).unwrap();
+        let other = CudaStream::new(gpu).unwrap();
         let (mut first, mut second) = (Run::new(gpu, engine, scratch), Run::new(gpu, engine, scratch));
         // The number of attempts varies: the streams' threads have to run at the same time.
         for _ in 0..20_000 {

@@ -1,7 +1,7 @@
 //! The stand-in's own kernel (standin/cuda/probe.cu), and code shared by all parts.
 
 use cudarc::driver::sys::{self, CUfunction, CUmodule, CUresult};
-use gsttensorrt::cuda::{Context, DeviceBuffer, Stream};
+use gsttensorrt::cuda::{Context, CudaStream, DeviceBuffer};
 use gsttensorrt::error::Error;
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ struct Arguments {
 /// A context with the kernel loaded, a stream, and memory for its threads.
 pub struct Probe {
     pub context: Arc<Context>,
-    pub stream: Stream,
+    pub stream: CudaStream,
     pub memory: DeviceBuffer,
     function: CUfunction,
 }
@@ -48,7 +48,7 @@ pub struct Probe {
 impl Probe {
     pub fn new() -> Self {
         let context = Context::create(0).unwrap();
-        let stream = Stream::new(&context).unwrap();
+        let stream = CudaStream::new(&context).unwrap();
         let mut memory = DeviceBuffer::new(&context, COUNT * 4).unwrap();
         let numbers: Vec<u32> = (0..COUNT as u32).map(|number| 3 * number).collect();
         memory.upload(&numbers, &stream).unwrap();
@@ -72,7 +72,7 @@ impl Probe {
         self.launch_at(mode, self.memory.address(), &self.stream)
     }
 
-    pub fn launch_at(&self, mode: Mode, memory: u64, stream: &Stream) -> CUresult {
+    pub fn launch_at(&self, mode: Mode, memory: u64, stream: &CudaStream) -> CUresult {
         let _current = self.context.enter().unwrap();
         let mut arguments = Arguments { memory, count: COUNT as u32, mode };
         let mut parameters: [*mut c_void; 1] = [(&raw mut arguments).cast()];

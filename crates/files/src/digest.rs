@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
+/// A SHA-256 hash.
 pub type Hash = [u8; 32];
 
 /// What identifies a file's content without reading it.

@@ -1,7 +1,7 @@
-//! Files that are written whole, and what a file's content is.
+//! Writing files atomically, and identifying files by their content.
 //!
 //! - [`whole_file`] writes a file so that readers see either the old content or the new.
-//! - [`digest`] hashes files, and reads none twice that hasn't changed.
+//! - [`digest`] hashes files, and doesn't read an unchanged file twice.
 
 #![warn(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! Files that are either whole or not there.
+//! Writing files so that they are either complete or absent.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
@@ -8,18 +8,18 @@ use std::path::Path;
 /// Names of files that are being written end with this, after their extension.
 pub const PART: &str = ".part";
 
-/// Writes a file so that a reader sees the old or the new content, whole. A failure leaves nothing behind.
+/// Writes a file so that a reader sees either the old or the complete new content. A failure leaves no file behind.
 ///
 /// # Errors
-/// From the system.
+/// The system call failed.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     write_with(path, content, |_| Ok(()))
 }
 
-/// As [`write`](fn@write), and after a loss of power too.
+/// Like [`write`](fn@write), but the guarantee also covers a loss of power.
 ///
 /// # Errors
-/// From the system.
+/// The system call failed.
 pub fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
     // The rename must not reach the disk before the content.
     write_with(path, content, File::sync_all)
@@ -27,9 +27,9 @@ pub fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
 
 fn write_with(path: &Path, content: &[u8], finish: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // What a process leaves that dies shows what it was to become.
+    // The name shows which file it belongs to, in case the process dies and leaves it behind.
     let extension = path.extension().map(|extension| format!(".{}", extension.to_string_lossy())).unwrap_or_default();
-    // Of a name that no other has, and with the permissions that a new file has.
+    // The name is unique, and the permissions are those of a new file.
     let mut part = tempfile::Builder::new()
         .suffix(&format!("{extension}{PART}"))
         .permissions(Permissions::from_mode(0o666))

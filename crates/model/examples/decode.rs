@@ -1,16 +1,16 @@
-//! From a model's tensors to boxes in a frame, with values in the place of a model's run:
+//! Decodes a model's tensors to boxes in a frame, with given values instead of a model's run:
 //! `cargo run --package gst-tensorrt-model --example decode`.
 
 use model::head::{HeadChoice, Output, Recognised, recognise};
 use model::{ElementType, Letterbox, ModelInfo, Params, Rect, TensorInfo, nms, refine};
 use std::collections::BTreeMap;
 
-/// Candidates, and values of each: centre, size, and the scores of two classes.
+/// Number of candidates, and of values per candidate: centre, size, and the scores of two classes.
 const CANDIDATES: usize = 84;
 const VALUES: usize = 6;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // As YOLOv8 is exported for 64×64 pixels and two classes.
+    // The tensors of a YOLOv8 export for 64×64 pixels and two classes.
     let tensor =
         |name: &str, shape: &[i64]| TensorInfo { name: name.into(), element: ElementType::F32, shape: shape.into() };
     let metadata = [("task", "detect"), ("names", "{0: 'person', 1: 'dog'}"), ("imgsz", "[64, 64]")];
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let frame = (1280, 720);
     let letterbox = Letterbox::new(Rect::new(0.0, 0.0, 1280.0, 720.0), &input);
 
-    // Two boxes that overlap, of the first class.
+    // Two overlapping boxes of the first class.
     let mut data = vec![0.0; VALUES * CANDIDATES];
     for (candidate, values) in [(3, [32.0, 32.0, 16.0, 16.0, 0.9, 0.0]), (4, [33.0, 32.0, 16.0, 16.0, 0.6, 0.0])] {
         for (row, value) in values.into_iter().enumerate() {

@@ -10,12 +10,12 @@ pub struct Labels(pub Vec<Arc<str>>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "each field is what its name says")]
 pub enum WrongLength {
-    /// Another number of names than the model has classes.
+    /// The number of names differs from the model's number of classes.
     #[error(
         "the labels file has {found} names, the model has {expected} classes: write one name a line, in class order"
     )]
     Other { found: usize, expected: usize },
-    /// A name for a class beyond the greatest that a model can have.
+    /// The file names a class beyond the maximum number of classes.
     #[error("the labels file has {0} names, 1 to {MOST_UNCOUNTED} are possible: write one name a line, in class order")]
     Beyond(usize),
 }
@@ -99,7 +99,7 @@ impl Labels {
         self.0.len()
     }
 
-    /// True without names.
+    /// Whether there are no names.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

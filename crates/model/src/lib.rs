@@ -1,17 +1,18 @@
-//! What detection and pose models mean, without running one: inputs, heads, labels, suppression and filters.
+//! The interpretation of detection and pose models, without running them: inputs, heads, labels, suppression and
+//! filters.
 //!
-//! Pure code: no GStreamer, no GPU, no files. What runs a model takes these steps, and `examples/decode.rs` takes them with
-//! values of its own:
+//! This is pure code without GStreamer, GPU or files. A program that runs a model takes these steps, which
+//! `examples/decode.rs` demonstrates with constant values:
 //!
 //! 1. Describe the model's tensors and metadata as a [`ModelInfo`].
-//! 2. [`head::recognise`] tells which [`Head`] reads its outputs, and what its input is: an [`InputSpec`].
-//! 3. [`Letterbox`] places a region of a frame in that input. [`video`] has the pixel formats and the colours that frames
-//!    come in.
-//! 4. Run the model. [`Head::decode`] turns its outputs into [`Detection`]s, by the thresholds in [`Params`].
-//! 5. [`fn@nms`] suppresses what overlaps where [`Head::needs_nms`]; [`Letterbox::to_frame`] maps points back to the frame;
+//! 2. [`head::recognise`] finds the [`Head`] that decodes its outputs, and its input format, an [`InputSpec`].
+//! 3. [`Letterbox`] places a region of a frame in that input. [`video`] has the pixel formats and colour codings of
+//! frames. 4. Run the model. [`Head::decode`] turns its outputs into [`Detection`]s, by the thresholds in [`Params`].
+//! 5. [`fn@nms`] removes overlapping boxes if [`Head::needs_nms`]; [`Letterbox::to_frame`] maps points back to the
+//! frame;
 //!    [`refine`] applies the filters by size.
 //!
-//! [`head::Reading`] holds what a model gives at run time against what its head takes it for.
+//! [`head::Reading`] checks a model's outputs at run time against its head.
 
 #![warn(missing_docs)]
 

@@ -44,7 +44,7 @@ pub enum Layout {
 pub struct Normalization {
     /// Subtracted from each channel.
     pub mean: [f32; 3],
-    /// Multiplied to each channel after that.
+    /// Factor applied to each channel after the subtraction.
     pub scale: [f32; 3],
 }
 
@@ -66,7 +66,7 @@ pub struct InputSpec {
     pub layout: Layout,
     /// The type of the elements.
     pub element: ElementType,
-    /// What is done to values of 0 to 255.
+    /// The normalisation of pixel values 0–255.
     pub normalization: Normalization,
     /// Whether channels are in BGR instead of RGB order.
     pub bgr: bool,

@@ -18,7 +18,7 @@ impl Rect {
     /// The whole of a normalised area.
     pub const UNIT: Self = Self::new(0.0, 0.0, 1.0, 1.0);
 
-    /// A rectangle by its left top corner and its size.
+    /// A rectangle given by its top left corner and size.
     pub const fn new(x: f32, y: f32, w: f32, h: f32) -> Self {
         Self { x, y, w, h }
     }
@@ -31,12 +31,12 @@ impl Rect {
         inside.then_some(Self::new(x, y, w, h))
     }
 
-    /// A rectangle by its left top and right bottom corners.
+    /// A rectangle given by its top left and bottom right corners.
     pub fn from_corners(x1: f32, y1: f32, x2: f32, y2: f32) -> Self {
         Self::new(x1, y1, x2 - x1, y2 - y1)
     }
 
-    /// A rectangle by its centre and size.
+    /// A rectangle given by its centre and size.
     pub fn from_centre(cx: f32, cy: f32, w: f32, h: f32) -> Self {
         Self::new(cx - w / 2.0, cy - h / 2.0, w, h)
     }
@@ -90,7 +90,7 @@ pub struct Keypoint {
 /// One object that a head found.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Detection {
-    /// Where it is.
+    /// The bounding box.
     pub rect: Rect,
     /// The class, counted from 0.
     pub class_id: u32,

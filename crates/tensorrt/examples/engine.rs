@@ -1,5 +1,5 @@
-//! From an ONNX model to an engine that is loaded: opens TensorRT, builds the engine or takes it from the cache, and lists
-//! its tensors. Without TensorRT it ends with the error that says how to get it.
+//! Loads the engine of an ONNX model: opens TensorRT, builds the engine or reads it from the cache, and lists its
+//! tensors. Without TensorRT it exits with the error that says how to install it.
 //!
 //! `cargo run --package gst-tensorrt-binding --example engine -- tests/models/yolo.onnx`
 

@@ -41,9 +41,9 @@ struct State {
 /// Bytes of device memory.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// Bytes that are taken now.
+    /// Bytes currently allocated.
     pub in_use: u64,
-    /// Most bytes that were taken at once.
+    /// Peak of the allocated bytes.
     pub peak: u64,
 }
 
@@ -75,7 +75,7 @@ impl GpuAllocator {
         Self { vtable, memory, who: who.into(), limit, state: Mutex::default() }
     }
 
-    /// What is taken, and was at most.
+    /// The current and the peak usage.
     pub fn usage(&self) -> Usage {
         self.state().usage
     }

@@ -94,9 +94,9 @@ impl Builder {
     /// `call` uses the method's signature, and the result is a new object of `class`.
     unsafe fn create(
         &self,
-        slot: slots::Slot,
+        slot: slots::VtableSlot,
         class: &'static str,
-        call: impl FnOnce(Object, slots::Slot) -> Result<*mut c_void, Error>,
+        call: impl FnOnce(Object, slots::VtableSlot) -> Result<*mut c_void, Error>,
     ) -> Result<Owned, Error> {
         let method = slot.method;
         let (created, log) = capture(|| call(self.0.builder.object, slot));
@@ -184,7 +184,7 @@ impl Network {
         Ok(usize::try_from(layers).unwrap_or(0))
     }
 
-    fn tensors(&self, count: &slots::Slot, get: &slots::Slot) -> Result<Vec<NetworkTensor>, Error> {
+    fn tensors(&self, count: &slots::VtableSlot, get: &slots::VtableSlot) -> Result<Vec<NetworkTensor>, Error> {
         let network = self.network.object;
         // SAFETY: the signature matches.
         let count = unsafe { call!(network, *count, fn() -> i32) }?;
@@ -318,7 +318,7 @@ impl BuilderConfig {
         unsafe { call!(self.config.object, slot, fn(i32), level) }
     }
 
-    fn set_where_known(&mut self, slot: slots::Slot, value: i32) -> Result<(), Error> {
+    fn set_where_known(&mut self, slot: slots::VtableSlot, value: i32) -> Result<(), Error> {
         if self.config.object.has(&slot) {
             // SAFETY: both setters have this signature.
             unsafe { call!(self.config.object, slot, fn(i32), value) }?;

@@ -1,6 +1,6 @@
 //! Common parts of the C++ interfaces that we implement.
 
-use super::slots::Slot;
+use super::slots::VtableSlot;
 use super::version::Group;
 use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,7 +40,7 @@ impl Vtable {
     const ROOM: usize = 9;
 
     /// Puts each function into its method's slot; methods that the group doesn't have are left out.
-    pub fn lay_out(group: Group, functions: &[(Slot, *const c_void)]) -> Self {
+    pub fn lay_out(group: Group, functions: &[(VtableSlot, *const c_void)]) -> Self {
         let mut table = [unknown as *const c_void; Self::ROOM];
         for (slot, function) in functions {
             if let Some(entry) = slot.first_index(group).and_then(|index| table.get_mut(index)) {
@@ -51,7 +51,7 @@ impl Vtable {
     }
 
     /// Lays out one vtable per group, in the order of [`Group::ALL`].
-    pub fn lay_out_all(functions: &[(Slot, *const c_void)]) -> [Self; 4] {
+    pub fn lay_out_all(functions: &[(VtableSlot, *const c_void)]) -> [Self; 4] {
         Group::ALL.map(|group| Self::lay_out(group, functions))
     }
 

@@ -133,7 +133,10 @@ impl Memory {
         let text = serde_json::to_vec_pretty(&self).map_err(|error| error.to_string());
         let kept = text.and_then(|text| write_atomically(file, &text).map_err(|error| error.to_string()));
         if let Err(error) = kept {
-            say(Level::Warning, format_args!("can't save the models' hashes, so they are computed again next time: {error}"));
+            say(
+                Level::Warning,
+                format_args!("can't save the models' hashes, so they are computed again next time: {error}"),
+            );
         }
     }
 }

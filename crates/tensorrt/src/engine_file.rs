@@ -106,7 +106,7 @@ fn header(bytes: &[u8]) -> Option<(usize, BTreeMap<String, String>)> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok().filter(|length| *length <= MAX_HEADER)?;
     let object: serde_json::Map<String, Value> = serde_json::from_slice(rest.get(..length)?).ok()?;
-    // As in ONNX metadata, where every value is text.
+    // Every value is converted to text, as in ONNX metadata.
     let text = |value: Value| match value {
         Value::String(text) => text,
         other => other.to_string(),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// Whether an engine file fits its model, settings and machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fit {
+pub enum EngineFit {
     /// The engine fits.
     Good,
     /// There is no engine.
@@ -29,7 +29,7 @@ pub enum Fit {
     Unknown,
 }
 
-impl Fit {
+impl EngineFit {
     /// Why an existing engine must be built again; `None` if it needn't be, or doesn't exist.
     fn reason(&self) -> Option<&str> {
         match self {
@@ -45,16 +45,16 @@ impl Loader<'_> {
     ///
     /// # Errors
     /// The ONNX file can't be read.
-    pub fn fit(&self, onnx: &Path, engine: &Path) -> Result<Fit, Error> {
+    pub fn fit(&self, onnx: &Path, engine: &Path) -> Result<EngineFit, Error> {
         if !engine.is_file() {
-            return Ok(Fit::Missing);
+            return Ok(EngineFit::Missing);
         }
-        let Some(record) = EngineRecord::beside(engine) else { return Ok(Fit::Unknown) };
+        let Some(record) = EngineRecord::beside(engine) else { return Ok(EngineFit::Unknown) };
         let differences = record.facts.differences(&self.wanted(onnx, &record.facts)?);
         if differences.is_empty() {
             return Ok(match record.check_file(engine) {
-                Err(Error::Engine { fault, .. }) => Fit::Stale { other_model: false, text: fault.to_string() },
-                result => result.map(|()| Fit::Good)?,
+                Err(Error::Engine { fault, .. }) => EngineFit::Stale { other_model: false, text: fault.to_string() },
+                result => result.map(|()| EngineFit::Good)?,
             });
         }
         let of_model = |difference: &Difference| {
@@ -66,7 +66,7 @@ impl Loader<'_> {
             Some(("external_data", name)) => format!("another {name} beside {}", onnx.display()),
             _ => difference.to_string(),
         };
-        Ok(Fit::Stale {
+        Ok(EngineFit::Stale {
             other_model: differences.iter().any(of_model),
             text: differences.iter().map(text).collect::<Vec<_>>().join("; "),
         })
@@ -117,11 +117,11 @@ impl Loader<'_> {
         control: &BuildControl,
     ) -> Result<Loaded, Error> {
         let fit = self.fit(onnx, engine)?;
-        if fit == Fit::Good || fit == Fit::Unknown && !onnx.exists() {
+        if fit == EngineFit::Good || fit == EngineFit::Unknown && !onnx.exists() {
             match self.load_engine(runtime, engine) {
                 // TensorRT may reject an engine that fits by its record.
                 Err(Error::Engine { fault, .. }) if onnx.exists() => {
-                    let stale = Fit::Stale { other_model: false, text: fault.to_string() };
+                    let stale = EngineFit::Stale { other_model: false, text: fault.to_string() };
                     return self.build_at(runtime, onnx, engine, &stale, control);
                 }
                 result => return result,
@@ -135,7 +135,7 @@ impl Loader<'_> {
         runtime: &Arc<Runtime>,
         onnx: &Path,
         engine: &Path,
-        fit: &Fit,
+        fit: &EngineFit,
         control: &BuildControl,
     ) -> Result<Loaded, Error> {
         self.with_settings_at(engine, |loader| {
@@ -152,7 +152,7 @@ impl Loader<'_> {
     /// As for [`Loader::load`].
     pub fn keep_at(&self, onnx: &Path, engine: &Path, control: &BuildControl) -> Result<(), Error> {
         let fit = self.fit(onnx, engine)?;
-        if fit == Fit::Good || fit == Fit::Unknown && !onnx.exists() {
+        if fit == EngineFit::Good || fit == EngineFit::Unknown && !onnx.exists() {
             return Ok(());
         }
         self.with_settings_at(engine, |loader| {
@@ -165,7 +165,7 @@ impl Loader<'_> {
 
     /// Whether an engine has to be built for that path.
     pub(super) fn needs_build_at(&self, onnx: &Path, engine: &Path) -> Result<bool, Error> {
-        if self.fit(onnx, engine)? == Fit::Good || !onnx.exists() {
+        if self.fit(onnx, engine)? == EngineFit::Good || !onnx.exists() {
             return Ok(false);
         }
         self.with_settings_at(engine, |loader| {
@@ -185,7 +185,7 @@ impl Loader<'_> {
         run(&Loader { library, gpu: *gpu, cache, settings, allocator: allocator.clone() })
     }
 
-    fn say_why(&self, onnx: &Path, engine: &Path, fit: &Fit, control: &BuildControl) -> Result<(), Error> {
+    fn say_why(&self, onnx: &Path, engine: &Path, fit: &EngineFit, control: &BuildControl) -> Result<(), Error> {
         if !onnx.exists() {
             let (engine, onnx) = (engine.to_owned(), onnx.to_owned());
             return Err(match fit.reason() {
@@ -195,21 +195,21 @@ impl Loader<'_> {
         }
         let (place, of) = (engine.display(), onnx.display());
         match fit {
-            Fit::Stale { text, .. } => control.note(&format!("{place} no longer fits ({text}): building it again from {of}")),
-            Fit::Unknown => control.note(&format!(
-                "{place} has no record, {}, that says whether it's of {of}: it's left alone, and the engine is built of the \
-                 ONNX; to use it as it is, take the ONNX away",
+            EngineFit::Stale { text, .. } => control.note(&format!("{place} no longer fits ({text}): building it again from {of}")),
+            EngineFit::Unknown => control.note(&format!(
+                "{place} has no record, {}, that shows whether it was built from {of}: it is left alone, and the engine is built from the \
+                 ONNX file; to use it as it is, move the ONNX file away",
                 engine.with_extension("json").display()
             )),
-            Fit::Good | Fit::Missing => {}
+            EngineFit::Good | EngineFit::Missing => {}
         }
         Ok(())
     }
 }
 
 /// Copies an engine from the cache to its path; returns whether it is there now.
-fn put(fit: &Fit, engine: &Path, cached: &CachedEngine, control: &BuildControl) -> bool {
-    if *fit == Fit::Unknown {
+fn put(fit: &EngineFit, engine: &Path, cached: &CachedEngine, control: &BuildControl) -> bool {
+    if *fit == EngineFit::Unknown {
         return false;
     }
     let written = write_engine(engine, &cached.plan, &cached.record);
@@ -277,7 +277,7 @@ mod tests {
             std::mem::take(&mut *self.notes.lock()).join("\n")
         }
 
-        fn fit(&self) -> Fit {
+        fn fit(&self) -> EngineFit {
             self.loader().fit(&self.path("m.onnx"), &self.path("place/m.engine")).unwrap()
         }
 
@@ -288,13 +288,13 @@ mod tests {
         /// The mismatch is reported, the engine is built again, and then fits.
         #[track_caller]
         fn is_built_again(&self, because: &str) {
-            let Fit::Stale { text, .. } = self.fit() else { panic!("{:?}", self.fit()) };
+            let EngineFit::Stale { text, .. } = self.fit() else { panic!("{:?}", self.fit()) };
             assert!(text.contains(because) && self.needs_build(), "{text}");
             let loaded = self.load().unwrap();
             assert_eq!(loaded.path, self.path("place/m.engine"));
             let notes = self.notes();
             assert!(notes.contains(because) && notes.contains("place/m.engine"), "{notes}");
-            assert_eq!((self.fit(), self.needs_build()), (Fit::Good, false));
+            assert_eq!((self.fit(), self.needs_build()), (EngineFit::Good, false));
             assert!(!self.load().unwrap().built && self.notes().is_empty());
         }
     }
@@ -302,10 +302,10 @@ mod tests {
     #[test]
     fn an_engine_is_kept_at_its_place_while_it_fits() {
         let mut setup = Setup::new();
-        assert_eq!((setup.fit(), setup.needs_build()), (Fit::Missing, true));
+        assert_eq!((setup.fit(), setup.needs_build()), (EngineFit::Missing, true));
         let Loaded { built, path, .. } = setup.load().unwrap();
         assert!(built && path == setup.path("place/m.engine") && setup.notes().is_empty());
-        assert_eq!((setup.fit(), setup.needs_build()), (Fit::Good, false));
+        assert_eq!((setup.fit(), setup.needs_build()), (EngineFit::Good, false));
         // The result must not depend on the cache.
         setup.cache.clear().unwrap();
         assert!(!setup.load().unwrap().built);
@@ -320,7 +320,7 @@ mod tests {
         setup.write("m.onnx", &model_with_external("w.bin"));
         setup.is_built_again("another w.bin beside ");
         setup.write("w.bin", b"Weights");
-        let Fit::Stale { other_model: true, text } = setup.fit() else { panic!() };
+        let EngineFit::Stale { other_model: true, text } = setup.fit() else { panic!() };
         assert!(!text.contains("another ONNX"), "{text}");
         setup.is_built_again("another w.bin beside ");
         setup.library = mock::library("10.0");
@@ -332,11 +332,11 @@ mod tests {
         let setup = Setup::new();
         setup.load().unwrap();
         setup.write("place/m.engine", b"a plbn");
-        let Fit::Stale { other_model: false, text } = setup.fit() else { panic!() };
+        let EngineFit::Stale { other_model: false, text } = setup.fit() else { panic!() };
         assert!(text.contains("damaged"), "{text}");
         // The engine comes from the cache.
         assert!(!setup.needs_build() && !setup.load().unwrap().built);
-        assert!(setup.notes().contains("damaged") && setup.fit() == Fit::Good);
+        assert!(setup.notes().contains("damaged") && setup.fit() == EngineFit::Good);
     }
 
     #[test]
@@ -346,7 +346,7 @@ mod tests {
         for record in [None, Some(&b"{ \"mine\": 1 }"[..])] {
             setup.write("place/m.engine", b"another GPU");
             record.iter().for_each(|record| setup.write("place/m.json", record));
-            assert_eq!(setup.fit(), Fit::Unknown);
+            assert_eq!(setup.fit(), EngineFit::Unknown);
             assert_ne!(setup.load().unwrap().path, setup.path("place/m.engine"));
             assert!(setup.notes().contains("place/m.json"));
             assert_eq!(std::fs::read(setup.path("place/m.engine")).unwrap(), b"another GPU");

@@ -15,19 +15,19 @@ pub enum Error {
     #[error("TensorRT isn't installed: none of {} was found; {GET_TENSORRT}", tried.join(", "))]
     NotFound { tried: Vec<String> },
 
-    /// The loader refuses the library.
+    /// The loader can't open the library.
     #[error("can't open {}: {reason}", file.display())]
     Open { file: PathBuf, reason: String },
 
-    /// The library lacks a function: it is another library.
+    /// The library lacks a function, so it isn't the expected library.
     #[error("{} has no symbol {symbol}: {remedy}", file.display())]
     MissingSymbol { file: PathBuf, symbol: &'static str, remedy: &'static str },
 
-    /// A release that this crate does not know.
+    /// This crate doesn't support the release.
     #[error("{} is {found}, which this plugin can't call; supported: {}", file.display(), Version::SUPPORTED)]
     Version { file: PathBuf, found: Version },
 
-    /// The vtables are not those of the release.
+    /// The vtables don't have the layout of the release.
     #[error("{} ({version}): the vtable of {class} has {found} entries instead of {expected}; \
         this isn't the layout that NVIDIA published, so the plugin doesn't use it", file.display())]
     Layout { file: PathBuf, version: Version, class: &'static str, found: usize, expected: usize },
@@ -40,7 +40,7 @@ pub enum Error {
     #[error("{version}: {call} failed{}", log_text(log))]
     Call { version: Version, call: String, log: Vec<String> },
 
-    /// The ONNX parser refuses the model.
+    /// The ONNX parser rejects the model.
     #[error("{}: TensorRT's ONNX parser refuses it: {}", model.display(), errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Parse { model: PathBuf, errors: Vec<ParserError> },
 
@@ -48,12 +48,12 @@ pub enum Error {
     #[error("{}: {reason}", model.display())]
     Model { model: PathBuf, reason: String },
 
-    /// The allocator has no more memory, or its limit is reached.
+    /// The device is out of memory, or the allocator's limit is reached.
     #[error("GPU out of memory: {who} asked for {} MiB with {} MiB in use{}", mib(*asked), mib(*in_use), limit_text(*limit, asked + in_use))]
     OutOfMemory { who: String, asked: u64, in_use: u64, limit: Option<u64> },
 
-    /// Neither the engine is there nor its ONNX.
-    #[error("TensorRT engine not found: neither {} is there nor {}, of which it could be built: build it \
+    /// Neither the engine nor its ONNX file exists.
+    #[error("TensorRT engine not found: neither {} exists nor {}, from which it could be built: build it \
         (`gst-trt build MODEL.onnx -o {}`), or set model to the .onnx", engine.display(), onnx.display(), engine.display())]
     EngineNotFound { engine: PathBuf, onnx: PathBuf },
 
@@ -61,8 +61,8 @@ pub enum Error {
     #[error("{}: {fault}", engine.display())]
     Engine { engine: PathBuf, fault: EngineFault },
 
-    /// The engine fits neither the model nor the machine, and its ONNX is missing.
-    #[error("{} doesn't fit: {differences}; and {}, of which it could be built again, isn't there: put the ONNX there, or an \
+    /// The engine doesn't fit the settings or the machine, and its ONNX file is missing.
+    #[error("{} doesn't fit: {differences}; and {}, from which it could be built again, doesn't exist: put the ONNX file there, or an \
         engine that fits", engine.display(), onnx.display())]
     Misfit { engine: PathBuf, differences: String, onnx: PathBuf },
 
@@ -70,7 +70,7 @@ pub enum Error {
     #[error("building {} was cancelled", model.display())]
     Cancelled { model: PathBuf },
 
-    /// A setting that does not fit.
+    /// A setting is invalid.
     #[error("{0}")]
     Setting(String),
 
@@ -86,7 +86,7 @@ pub struct ParserError {
     pub node: i32,
     /// Name and operator of that node, if this TensorRT version reports them.
     pub node_name: String,
-    /// The node's operator, where the version tells.
+    /// The node's operator, if this TensorRT version reports it.
     pub operator: String,
     /// The parser's error code.
     pub code: i32,
@@ -113,13 +113,13 @@ impl std::fmt::Display for ParserError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "each field is what its name says")]
 pub enum EngineFault {
-    /// Another version of TensorRT made it.
+    /// It was built by another version of TensorRT.
     #[error("built by another TensorRT than {running}: build it again{}", log_text(log))]
     OtherTensorRt { running: Version, log: Vec<String> },
-    /// It was made for another GPU.
+    /// It was built for another GPU.
     #[error("built for another GPU: build it again on this one{}", log_text(log))]
     OtherGpu { log: Vec<String> },
-    /// The file is not what was written.
+    /// The file is incomplete or damaged.
     #[error("truncated or damaged ({reason}): build it again")]
     Damaged { reason: String },
     /// TensorRT rejects the profile.
@@ -138,11 +138,11 @@ fn mib(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / (1024.0 * 1024.0))
 }
 
-/// What said no.
+/// Which limit was hit.
 fn limit_text(limit: Option<u64>, wanted: u64) -> String {
     match limit.filter(|limit| wanted > *limit) {
         Some(limit) => format!(", limit {} MiB", mib(limit)),
-        None => ", and the device has no more room".to_owned(),
+        None => ", and the device is full".to_owned(),
     }
 }
 

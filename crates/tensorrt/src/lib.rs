@@ -1,21 +1,25 @@
-//! TensorRT 8.5 to 11 and TensorRT for RTX from Rust, without headers and without linking: the library is opened at run
-//! time, and its C++ objects are called through their vtables, at slots that `slots` lists for each group of releases. A
+//! TensorRT 8.5 to 11 and TensorRT for RTX from Rust, without headers and without linking: the library is loaded at run
+//! time, and its C++ objects are called through their vtables, whose slots `slots` lists for each group of releases. A
 //! program that uses this crate builds and starts on machines without TensorRT and without a GPU.
 //!
-//! In the order of a program, which `examples/engine.rs` follows:
+//! A program uses the crate in this order, as `examples/engine.rs` shows:
 //!
-//! 1. [`Library::open`] finds TensorRT, and knows its version before the first call. [`log::listen`] receives the messages
+//! 1. [`Library::open`] finds TensorRT, and identifies its version before the first call. [`log::listen`] receives the
+//! messages
 //!    of this crate and TensorRT's own.
-//! 2. [`Onnx::open`] reads a model, with the files that hold its weights; [`Onnx::info`] says what goes in and comes out.
-//! 3. [`build`] makes an engine of it, by [`BuildSettings`]: FP32, FP16 (the model is converted where TensorRT is strongly
-//!    typed), INT8 of a model with Q/DQ nodes. [`BuildControl`] follows the build and stops it.
-//! 4. [`EngineCache::get_or_build`] keeps engines by the content of their models, so that each is built once on a machine.
-//!    [`Loader`] chooses between an engine's own file, the cache and a build.
+//! 2. [`Onnx::open`] reads a model and its external weights; [`Onnx::info`] lists its inputs and outputs.
+//! 3. [`build`] builds an engine from it according to [`BuildSettings`]: FP32, FP16 (the model is converted if TensorRT
+//! is
+//!    strongly typed), or INT8 for a model with Q/DQ nodes. [`BuildControl`] reports progress and cancels the build.
+//! 4. [`EngineCache::get_or_build`] stores engines by the content of their models, so that each is built once per
+//! machine.
+//!    [`Loader`] chooses between an engine file, the cache and a build.
 //! 5. [`Library::runtime`] loads an engine: [`Runtime::deserialize`]. [`Engine::tensors`] lists its inputs and outputs.
-//! 6. [`Engine::create_context`] makes a [`Context`]: set shapes and device addresses, then [`Context::enqueue`] on a CUDA
-//!    stream. Memory and streams come from whichever CUDA crate the program uses; they pass here as plain pointers.
+//! 6. [`Engine::create_context`] creates a [`Context`]: set shapes and device addresses, then call [`Context::enqueue`]
+//! with
+//!    a CUDA stream. Memory and streams come from any CUDA crate and are passed as plain pointers.
 //!
-//! [`GpuAllocator`] counts and limits the device memory that TensorRT takes, from a [`DeviceMemory`] of the program's.
+//! [`GpuAllocator`] counts and limits the device memory that TensorRT allocates from the program's [`DeviceMemory`].
 
 #![warn(missing_docs)]
 
@@ -56,7 +60,7 @@ pub use cache::{
 };
 pub use content::ModelContent;
 pub use engine_file::EngineFile;
-pub use engine_place::Fit;
+pub use engine_place::EngineFit;
 pub use error::{EngineFault, Error, ParserError};
 pub use library::{LIBRARY_VARIABLE, Library};
 pub use load::{Loaded, Loader, is_onnx, source};

@@ -16,11 +16,11 @@ use std::sync::Arc;
 /// Loads models: `.onnx` through the cache, `.engine` and `.plan` directly.
 #[derive(Debug)]
 pub struct Loader<'a> {
-    /// What loads and builds.
+    /// The library that loads and builds engines.
     pub library: &'static Library,
-    /// The GPU that engines are made for; `None`: without one (RTX).
+    /// The GPU for which engines are built; `None`: built without a GPU (RTX).
     pub gpu: Option<&'a GpuFacts>,
-    /// Where engines are kept.
+    /// The cache of engines.
     pub cache: &'a EngineCache,
     /// How an engine is built.
     pub settings: &'a BuildSettings,

@@ -1,9 +1,9 @@
-//! Where messages go: to what the program listens with.
+//! Messages of this crate, which are passed to the program's listener.
 
 use std::fmt;
 use std::sync::OnceLock;
 
-/// How much a message matters.
+/// The severity of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Something failed.
@@ -12,26 +12,26 @@ pub enum Level {
     Warning,
     /// A decision, or a step that takes long.
     Info,
-    /// What helps to find out why.
+    /// Details for debugging.
     Debug,
-    /// Everything that TensorRT says.
+    /// All messages of TensorRT.
     Trace,
 }
 
-/// Called with each message, on the thread that has it. The text is put together only if the listener asks for it, so a
+/// Called with each message, on the thread that produces it. The text is formatted only if the listener does so; a
 /// listener that drops a level costs nothing.
 pub type Listener = fn(Level, fmt::Arguments<'_>);
 
 static LISTENER: OnceLock<Listener> = OnceLock::new();
 
-/// Has this crate's messages, and TensorRT's own, passed to `listener`; without one they are dropped. The first listener of
-/// a process counts.
+/// Sets the listener for the messages of this crate and of TensorRT; without a listener they are dropped. Only the
+/// first listener of a process counts.
 pub fn listen(listener: Listener) {
-    // A second one is refused.
+    // `set` fails for a second listener, which is ignored.
     let _ = LISTENER.set(listener);
 }
 
-/// Passes a message on.
+/// Passes a message to the listener.
 pub(crate) fn say(level: Level, text: fmt::Arguments<'_>) {
     if let Some(listener) = LISTENER.get() {
         listener(level, text);

@@ -1,4 +1,4 @@
-//! TensorRT's messages: to the listener, and errors into ours.
+//! TensorRT's messages: they go to the listener, and errors are included in ours.
 
 use super::callback::{API_LANGUAGE_CPP, InterfaceInfo, Vtable, destroy, guard};
 use super::object::text;

@@ -56,7 +56,7 @@ pub fn live() -> usize {
     state(|s| s.live.len())
 }
 
-/// A library of `release` for this thread.
+/// Creates a mock library of `release` for this thread.
 pub fn library(release: &'static str) -> &'static Library {
     state(|s| *s = State { release, ..State::default() });
     let symbols = Symbols { version, create_runtime: run::create, create_builder: Some(build::create) };

@@ -6,7 +6,7 @@
 
 use super::error::Error;
 use super::library::Library;
-use super::slots::{self, Slot};
+use super::slots::{self, VtableSlot};
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::NonNull;
 
@@ -85,7 +85,7 @@ impl Object {
 
     /// # Errors
     /// [`Error::NoMethod`] if this release has no such method.
-    pub fn method(&self, slot: &Slot) -> Result<*const c_void, Error> {
+    pub fn method(&self, slot: &VtableSlot) -> Result<*const c_void, Error> {
         debug_assert_eq!(self.class, slot.class);
         let (group, version) = (self.library.group(), self.library.version());
         let index =
@@ -94,7 +94,7 @@ impl Object {
         Ok(unsafe { *self.vtable.add(index) })
     }
 
-    pub fn has(&self, slot: &Slot) -> bool {
+    pub fn has(&self, slot: &VtableSlot) -> bool {
         slot.index(self.library.group(), &self.library.version()).is_some()
     }
 
@@ -137,7 +137,7 @@ impl Owned {
     ///
     /// # Errors
     /// [`Error::Layout`] when the vtable is too short; the object then leaks.
-    pub unsafe fn plain(raw: NonNull<c_void>, delete: &Slot, library: &'static Library) -> Result<Self, Error> {
+    pub unsafe fn plain(raw: NonNull<c_void>, delete: &VtableSlot, library: &'static Library) -> Result<Self, Error> {
         // SAFETY: the caller guarantees it.
         let object = unsafe { Object::plain(raw, delete.class, library) }?;
         // SAFETY: a deleting destructor takes only `this`.

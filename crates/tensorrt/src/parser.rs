@@ -82,7 +82,7 @@ impl Parser {
 /// # Safety
 /// `error` is a live `IParserError`.
 unsafe fn read(error: Object) -> Result<ParserError, Error> {
-    let name = |slot: slots::Slot| {
+    let name = |slot: slots::VtableSlot| {
         if error.has(&slot) {
             // SAFETY: both methods have this signature; the string lives as long as the error.
             unsafe { call!(error, slot, fn() -> *const c_char).map(|name| text(name)) }

@@ -41,7 +41,7 @@ pub enum HardwareCompatibility {
 /// The settings of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildSettings {
-    /// The arithmetic.
+    /// The precision of the arithmetic.
     pub precision: EnginePrecision,
     /// The most images per batch, if the model's batch is dynamic.
     pub batch_size: u32,
@@ -51,7 +51,7 @@ pub struct BuildSettings {
     pub optimization_level: u8,
     /// Height and width in pixels for a model with a dynamic size; the default is the size in its metadata.
     pub size: Option<(u32, u32)>,
-    /// Which other GPUs the engine runs on.
+    /// The other GPUs on which the engine runs.
     pub hardware_compatibility: HardwareCompatibility,
     /// FP32 layers may round to TF32.
     pub tf32: bool,
@@ -96,11 +96,11 @@ impl BuildSettings {
 pub struct BuildControl {
     /// Set to stop the build: at its next step from TensorRT 10 on, only before it starts in 8.
     pub cancel: Cancel,
-    /// Told how far the build is.
+    /// Receives the build's progress.
     pub on_progress: Option<OnProgress>,
     /// Receives messages for the user.
     pub on_note: Option<OnNote>,
-    /// Where the builder takes device memory from; `None`: from the driver.
+    /// The allocator of the builder's device memory; `None`: TensorRT allocates from the driver.
     pub allocator: Option<Arc<GpuAllocator>>,
 }
 
@@ -129,11 +129,11 @@ pub struct Built {
 pub struct InputProfile {
     /// The input's name.
     pub name: String,
-    /// The least shape.
+    /// The minimum shape.
     pub min: Shape,
-    /// The shape that it is tuned for.
+    /// The shape for which the engine is tuned.
     pub opt: Shape,
-    /// The greatest shape.
+    /// The maximum shape.
     pub max: Shape,
 }
 

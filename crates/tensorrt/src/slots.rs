@@ -11,7 +11,7 @@ const NO: u8 = u8::MAX;
 
 /// A method's index in its class's vtable, counted from the address point.
 #[derive(Debug)]
-pub struct Slot {
+pub struct VtableSlot {
     pub class: &'static str,
     pub method: &'static str,
     /// By [`Group::index`].
@@ -20,7 +20,7 @@ pub struct Slot {
     since: &'static [(Group, u32)],
 }
 
-impl Slot {
+impl VtableSlot {
     /// `None` if this release doesn't have the method.
     pub fn index(&self, group: Group, version: &Version) -> Option<usize> {
         if self.since.iter().any(|(g, minor)| *g == group && version.minor < *minor) {
@@ -43,7 +43,7 @@ macro_rules! slots {
         $(#[doc = concat!("`", $class, "`")]
         pub mod $module {
             use super::*;
-            $(pub const $name: Slot = Slot {
+            $(pub const $name: VtableSlot = VtableSlot {
                 class: $class,
                 method: $method,
                 by_group: [$v8, $v10, $v11, $rtx],
@@ -52,7 +52,7 @@ macro_rules! slots {
         })+
 
         #[cfg(test)]
-        const ALL: &[Slot] = &[$($($module::$name),+),+];
+        const ALL: &[VtableSlot] = &[$($($module::$name),+),+];
     };
 }
 

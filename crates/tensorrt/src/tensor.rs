@@ -134,11 +134,11 @@ impl DataType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Selector {
-    /// The least shape.
+    /// The minimum shape.
     Min = 0,
-    /// The shape that it is tuned for.
+    /// The shape for which the engine is tuned.
     Opt = 1,
-    /// The greatest shape.
+    /// The maximum shape.
     Max = 2,
 }
 

@@ -1,13 +1,13 @@
-//! The user's folders, as the XDG base directory specification has them.
+//! The user's folders, according to the XDG base directory specification.
 
 use std::path::PathBuf;
 
-/// What is made again when it's gone: `$XDG_CACHE_HOME`, else `~/.cache`.
+/// The folder for data that can be regenerated: `$XDG_CACHE_HOME`, or else `~/.cache`.
 pub fn cache() -> PathBuf {
     folder("XDG_CACHE_HOME", ".cache")
 }
 
-/// What is kept: `$XDG_DATA_HOME`, else `~/.local/share`.
+/// The folder for permanent data: `$XDG_DATA_HOME`, or else `~/.local/share`.
 pub fn data() -> PathBuf {
     folder("XDG_DATA_HOME", ".local/share")
 }

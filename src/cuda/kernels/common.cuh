@@ -1,5 +1,5 @@
-// What all kernels share. The structures here and in the kernels are those of layout.rs, byte for byte; both sides check
-// their sizes and offsets when they are compiled.
+// Definitions shared by all kernels. The structures here and in the kernels match those of layout.rs byte for byte;
+// both sides check sizes and offsets at compile time.
 #pragma once
 #include <cuda_fp16.h>
 
@@ -15,23 +15,23 @@ typedef unsigned long long u64;
 #define WARP 32
 #define ALL_LANES 0xffffffffu
 
-// What the thresholds, filters and geometry of one slot are; `classes` thresholds follow. The host writes it into mapped
-// memory; it is copied to the device before the kernels that read it there.
+// Thresholds, filters and geometry of one slot; `classes` thresholds follow. The host writes this into mapped memory;
+// it is copied to the device before the kernels read it.
 struct SlotParams {
-    // Frame pixels a network pixel.
+    // Frame pixels per network pixel.
     double x_scale, y_scale;
-    // The region's corner in the frame, and its picture's in the network's input; pixels.
+    // Corner of the region in the frame, and of its picture in the network's input, in pixels.
     float x_start, y_start;
     u32 left, top;
     u32 frame_width, frame_height;
-    // Limits of a box, frame pixels; a greatest of 0 is none.
+    // Limits of a box in frame pixels; a maximum of 0 means no limit.
     u32 min_width, min_height, max_width, max_height;
     float iou;
     u32 class_agnostic;
     u32 max_detections;
-    // The least of all thresholds.
+    // The lowest of all thresholds.
     float lowest;
-    // The threshold of classes beyond the table.
+    // The threshold of classes that the table doesn't cover.
     float other;
     u32 classes;
 };
@@ -41,22 +41,23 @@ CHECK_OFFSET(SlotParams, frame_width, 32);
 CHECK_OFFSET(SlotParams, iou, 56);
 CHECK_OFFSET(SlotParams, classes, 76);
 
-// A class that is filtered out has the threshold infinity.
+// The threshold of a filtered-out class is infinity.
 __device__ __forceinline__ float threshold_of(const SlotParams* params, u32 class_id)
 {
     const float* thresholds = reinterpret_cast<const float*>(params + 1);
     return class_id < params->classes ? thresholds[class_id] : params->other;
 }
 
-// Where decoding leaves what passed, for each slot `capacity` places: keys in any order, boxes and classes by anchor.
+// Where decoding writes the candidates that passed, `capacity` entries per slot: keys in any order, boxes and classes
+// by anchor.
 struct Candidates {
-    // u32 a slot.
+    // One u32 per slot.
     u64 counts;
-    // u64 a place: see `key_of`.
+    // One u64 per entry, see `key_of`.
     u64 keys;
-    // float4 an anchor: left, top, width, height in network pixels.
+    // One float4 per anchor: left, top, width, height in network pixels.
     u64 boxes;
-    // u32 an anchor.
+    // One u32 per anchor.
     u64 classes;
     u64 params;
     // Bytes from one slot's parameters to the next.
@@ -71,7 +72,8 @@ __device__ __forceinline__ const SlotParams* params_of(const Candidates& candida
     return reinterpret_cast<const SlotParams*>(candidates.params + u64(slot) * candidates.params_stride);
 }
 
-// Greater for a greater confidence (in the total order of floats), then for a smaller index; never 0 for a number.
+// Keys are ordered by confidence (in the total order of floats), then by descending index; the key of a number is never
+// 0.
 __device__ __forceinline__ u64 key_of(float confidence, u32 index)
 {
     u32 bits = __float_as_uint(confidence);
@@ -90,7 +92,7 @@ __device__ __forceinline__ u32 index_of(u64 key)
     return ~u32(key);
 }
 
-// Adds a candidate. The order of the keys depends on timing; sorting them later doesn't.
+// Adds a candidate. The order of the keys depends on timing, but the later sort is deterministic.
 __device__ __forceinline__ void append(const Candidates& out, u32 slot, u32 index, float4 box, u32 class_id,
                                        float confidence)
 {

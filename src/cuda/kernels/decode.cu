@@ -1,10 +1,10 @@
-// From a model's outputs to candidates: the part of each head of src/model/head/ that looks at every anchor.
+// From a model's outputs to candidates: the part of each head in crates/model/src/head/ that reads every anchor.
 //
-// The best class of an anchor is found first and filtered then; NaN is no score, and a best score or a box that isn't
+// An anchor's best class is determined before filtering; NaN scores are ignored, and a best score or a box that isn't
 // finite drops its anchor.
 #include "common.cuh"
 
-// A score and its class; of equal scores the first class is the best.
+// A score and its class; the first of equal scores wins.
 struct Best {
     float score;
     u32 class_id;
@@ -25,14 +25,14 @@ __device__ __forceinline__ bool passes(const SlotParams* params, Best best)
     return best.score >= params->lowest && finite(best.score) && best.score >= threshold_of(params, best.class_id);
 }
 
-// left, top, width, height; false if it isn't finite.
+// Stores left, top, width, height; returns false if a value isn't finite.
 __device__ __forceinline__ bool from_centre(float cx, float cy, float w, float h, float4& box)
 {
     box = make_float4(cx - w / 2.0f, cy - h / 2.0f, w, h);
     return finite(box.x + w) && finite(box.y + h);
 }
 
-// Tensors [channels, anchors]: 4 box values, then the scores, then what the head adds.
+// Tensors [channels, anchors]: 4 box values, then the scores, then the head's extra channels.
 struct ColumnsArgs {
     Candidates out;
     u64 data;
@@ -46,7 +46,7 @@ struct ColumnsArgs {
 CHECK_SIZE(ColumnsArgs, 80);
 CHECK_OFFSET(ColumnsArgs, half, 64);
 
-// Threads that share an anchor's classes: more loads in flight than one thread would have.
+// Number of threads that share an anchor's classes, which keeps more loads in flight than one thread could.
 #define SHARES 8
 
 template <typename T> __device__ __forceinline__ void columns(const ColumnsArgs& args, Best (*shared)[WARP])
@@ -89,15 +89,15 @@ extern "C" __global__ void __launch_bounds__(WARP* SHARES) decode_columns(const 
         columns<float>(args, shared);
 }
 
-// Some of the anchors of a tensor [anchors, channels].
+// A range of the anchors of a tensor [anchors, channels].
 struct Level {
-    // The first anchor's scores and box; elements from one anchor, and from one slot, to the next.
+    // Addresses of the first anchor's scores and box; elements from one anchor, and from one slot, to the next.
     u64 scores, boxes;
     u64 scores_slot, boxes_slot;
     u32 scores_row, boxes_row;
-    // Index of the first anchor, and how many there are.
+    // Index of the first anchor, and the number of anchors.
     u32 first, anchors;
-    // NanoDet: cells a row, and network pixels a cell.
+    // NanoDet: cells per row, and network pixels per cell.
     u32 columns;
     float stride;
 };
@@ -110,9 +110,9 @@ struct RowsArgs {
     u32 level_count;
     u32 half;
     u32 classes;
-    // NanoDet: bins of a side's distribution; 0: boxes are centre and size.
+    // NanoDet: bins of each side's distribution; 0: boxes are centre and size.
     u32 bins;
-    // NanoDet: where in its cell an anchor's point is; size of the network's input.
+    // NanoDet: position of an anchor's point in its cell; size of the network's input.
     float offset;
     float width, height;
     u32 reserved;
@@ -120,7 +120,7 @@ struct RowsArgs {
 CHECK_SIZE(RowsArgs, 304);
 CHECK_OFFSET(RowsArgs, level_count, 272);
 
-// The mean bin under the bins' softmax; NaN if one isn't finite.
+// The mean bin under the bins' softmax; NaN if a bin isn't finite.
 template <typename T> __device__ __noinline__ float expectation(const T* bins, u32 count)
 {
     float greatest = -__int_as_float(0x7f800000);
@@ -128,7 +128,7 @@ template <typename T> __device__ __noinline__ float expectation(const T* bins, u
         greatest = fmaxf(greatest, load(bins + i));
     float sum = 0.0f, weighted = 0.0f;
     for (u32 i = 0; i < count; i++) {
-        // In double: rounded to float it is what the CPU's exp gives.
+        // Computed in double, because that, rounded to float, equals the CPU's exp.
         float weight = float(exp(double(load(bins + i) - greatest)));
         sum += weight;
         weighted += weight * float(i);
@@ -190,7 +190,7 @@ template <typename T> __device__ __forceinline__ void rows(const RowsArgs& args,
         append(args.out, slot, index, box, best.class_id, best.score);
 }
 
-// Grid: anchors / SHARES, slots; block: 32 × SHARES, a warp an anchor.
+// Grid: anchors / SHARES, slots; block: 32 × SHARES, one warp per anchor.
 extern "C" __global__ void __launch_bounds__(WARP* SHARES) decode_rows(const RowsArgs args)
 {
     u32 index = blockIdx.x * SHARES + threadIdx.y;
@@ -225,7 +225,7 @@ template <typename T> __device__ __forceinline__ void objects(const ObjectsArgs&
     }
     if (!whole || v[5] < 0.0f)
         return;
-    // Halves away from zero; what no 32-bit number holds becomes the greatest.
+    // Rounds halves away from zero; values beyond 32 bits become the greatest number.
     float rounded = roundf(v[5]);
     u32 class_id = rounded >= 4294967296.0f ? 0xffffffffu : u32(rounded);
     if (v[4] >= threshold_of(params_of(args.out, slot), class_id))
@@ -244,22 +244,22 @@ extern "C" __global__ void __launch_bounds__(128) decode_objects(const ObjectsAr
         objects<float>(args, row);
 }
 
-// MoveNet, 17 keypoints of y, x, score. Multi-pose: 6 persons, each with y1, x1, y2, x2, score behind its keypoints;
-// single-pose: one, without.
+// MoveNet, 17 keypoints of y, x, score. Multi-pose: 6 persons, each with y1, x1, y2, x2, score after its keypoints;
+// single-pose: one person without these.
 struct PersonsArgs {
     Candidates out;
     u64 data;
     u64 slot_stride;
     u32 half;
     u32 multi;
-    // Size of the network's input, which coordinates of 0–1 are of.
+    // Size of the network's input, to which coordinates of 0–1 refer.
     float width, height;
 };
 CHECK_SIZE(PersonsArgs, 80);
 
 #define JOINTS 17
 #define PERSON (3 * JOINTS + 5)
-// Keypoints from here on count for the single-pose model's box.
+// Keypoints with at least this score count for the single-pose model's box.
 #define VISIBLE 0.2f
 #define MOST_PERSONS 6
 

@@ -1,13 +1,13 @@
-// What copies and fills would do in a graph: one of kernels alone costs the host much less at each launch.
+// Kernels that replace copies and fills in a graph: a graph of kernels alone costs the host much less per launch.
 #include "common.cuh"
 
 #define TABLES 2
 
-// Tables in mapped host memory, and their places on the device; all aligned to 16 bytes.
+// Tables in mapped host memory and their device addresses, all aligned to 16 bytes.
 struct StageArgs {
     u64 from[TABLES];
     u64 to[TABLES];
-    // 16 bytes each.
+    // Sizes in units of 16 bytes.
     u32 units[TABLES];
 };
 CHECK_SIZE(StageArgs, 40);
@@ -23,7 +23,8 @@ extern "C" __global__ void stage(StageArgs args)
     }
 }
 
-// `rows` rows of `width` elements of 1, 2, 4 or 16 bytes (four times the value), each row `pitch` bytes behind the one before.
+// `rows` rows of `width` elements of 1, 2, 4 or 16 bytes (four copies of the value), with `pitch` bytes from row to
+// row.
 struct FillArgs {
     u64 to;
     u64 pitch;

@@ -1,7 +1,7 @@
-// From candidates to results: the best 1024, sorted; suppression; the place in the frame; and what is kept written into
-// mapped memory. The arithmetic is that of src/model/{nms,geometry,filter}.rs, operation by operation.
+// From candidates to results: the best 1024 are sorted, suppressed, mapped to the frame and written into mapped memory.
+// The arithmetic is that of crates/model/src/{nms,geometry,filter}.rs, operation by operation.
 //
-// One block a slot, one thread a candidate.
+// One block per slot, one thread per candidate.
 #include "common.cuh"
 
 #define MOST 1024
@@ -9,23 +9,24 @@
 
 struct FinishArgs {
     Candidates in;
-    // In mapped memory; bytes from one slot to the next.
+    // Address in mapped memory; bytes from one slot to the next.
     u64 results;
     u32 results_stride;
     u32 suppress;
-    // At least this many objects whatever `max_detections` says.
+    // Minimum number of objects kept, even if `max_detections` is smaller.
     u32 least;
-    // Keypoints an object, values of each: 2 (x, y) or 3 (x, y, confidence).
+    // Keypoints per object; values per keypoint: 2 (x, y) or 3 (x, y, confidence).
     u32 keypoints;
     u32 dimensions;
-    // y before x.
+    // Whether y comes before x.
     u32 y_first;
-    // Value `i` of keypoint `k` of anchor `a`: data[slot · slot_stride + a · anchor_stride + k · keypoint_stride + i · value_stride].
+    // Value `i` of keypoint `k` of anchor `a`: data[slot · slot_stride + a · anchor_stride + k · keypoint_stride + i ·
+    // value_stride].
     u64 data;
     u64 slot_stride;
     u32 half;
     u32 anchor_stride, keypoint_stride, value_stride;
-    // From the output's unit to network pixels.
+    // Factors from the output's unit to network pixels.
     float x_unit, y_unit;
 };
 CHECK_SIZE(FinishArgs, 120);
@@ -35,15 +36,15 @@ CHECK_OFFSET(FinishArgs, x_unit, 112);
 
 struct ResultHeader {
     u32 objects;
-    // All that passed the thresholds, and those of them that were looked at: the best 1024.
+    // Candidates that passed the thresholds, and how many were considered: at most the best 1024.
     u32 candidates, considered;
-    // The host sets it to 0 before a launch, and may read the slot's results once it's 1.
+    // The host sets this to 0 before a launch, and may read the slot's results once it is 1.
     u32 ready;
 };
 CHECK_SIZE(ResultHeader, 16);
 CHECK_OFFSET(ResultHeader, ready, 12);
 
-// Normalised to the frame.
+// One object; coordinates are normalised to the frame.
 struct ResultObject {
     float x, y, width, height;
     float confidence;
@@ -51,11 +52,12 @@ struct ResultObject {
 };
 CHECK_SIZE(ResultObject, 24);
 
-// Behind the header the objects, and behind MOST of them the keypoints: x, y, confidence.
+// The objects follow the header, and the keypoints (x, y, confidence) follow MOST objects.
 #define OBJECTS_AT sizeof(ResultHeader)
 #define KEYPOINTS_AT (OBJECTS_AT + MOST * sizeof(ResultObject))
 
-// The keys of the MOST best of `count` > MOST candidates, in any order: the boundary's digits are found from the top.
+// Selects the keys of the MOST best of `count` > MOST candidates, in any order, by finding the boundary key digit by
+// digit from the most significant one.
 __device__ void select_best(const u64* all, u32 count, u64* keys)
 {
     __shared__ u32 histogram[256];
@@ -63,7 +65,7 @@ __device__ void select_best(const u64* all, u32 count, u64* keys)
     u32 thread = threadIdx.x;
     u64 prefix = 0, mask = 0;
     u32 wanted = MOST;
-    // Long before it's counted: next to `done`, the two may be read as one.
+    // Set well before its first use: `taken` and `done` are adjacent, and a read of `done` may load both.
     if (thread == 0)
         taken = 0;
     for (int shift = 56; shift >= 0; shift -= 8) {
@@ -77,7 +79,7 @@ __device__ void select_best(const u64* all, u32 count, u64* keys)
         }
         __syncthreads();
         if (thread < WARP) {
-            // Each lane has eight digits, lane 0 the greatest.
+            // Each lane has eight digits, lane 0 the greatest ones.
             u32 highest = 255 - 8 * thread, own = 0;
             for (u32 i = 0; i < 8; i++)
                 own += histogram[highest - i];
@@ -93,7 +95,7 @@ __device__ void select_best(const u64* all, u32 count, u64* keys)
                     before += histogram[at--];
                 digit = at;
                 wanted_below = wanted - before;
-                // All keys with this digit belong to the best.
+                // All keys with this digit are among the best.
                 done = histogram[at] == wanted - before;
             }
         }
@@ -115,8 +117,9 @@ __device__ void select_best(const u64* all, u32 count, u64* keys)
     }
 }
 
-// Greatest first: each thread gives a key and gets the one of its place; `size` is a power of two, keys beyond are 0.
-// Bitonic; within a warp by shuffling, else through `exchange`, whose halves take turns so that one barrier is enough.
+// Sorts in descending order: each thread passes a key and receives the one of its position; `size` is a power of two,
+// and keys beyond it are 0. The sort is bitonic; threads exchange keys by shuffling within a warp, otherwise through
+// `exchange`, whose halves alternate so that one barrier is enough.
 __device__ u64 sort(u64 key, u64 (*exchange)[MOST], u32 size)
 {
     u32 i = threadIdx.x, half = 0;
@@ -138,7 +141,7 @@ __device__ u64 sort(u64 key, u64 (*exchange)[MOST], u32 size)
     return key;
 }
 
-// x1, y1, x2, y2
+// The corners x1, y1, x2, y2.
 __device__ __forceinline__ float area(float x1, float y1, float x2, float y2)
 {
     return fmaxf(x2 - x1, 0.0f) * fmaxf(y2 - y1, 0.0f);
@@ -151,8 +154,9 @@ __device__ __forceinline__ bool overlap(float4 kept, float4 with, float iou)
     return shared > iou * all;
 }
 
-// Greedy suppression, warp by warp of sorted candidates: within a warp from masks of who overlaps whom, then against all
-// that come later. `kept` gets a mask a warp; it ends with the `most` first ones.
+// Greedy suppression, warp by warp of sorted candidates: first within a warp, by masks of overlapping pairs, then
+// against all later candidates. `kept` receives one mask per warp; the loop ends after the first `most` kept
+// candidates.
 __device__ void suppress(const float4* corners, const u32* classes, u32 count, u32 most, float iou, u32* kept)
 {
     u32 thread = threadIdx.x, warp = thread / WARP, lane = thread % WARP;
@@ -170,7 +174,7 @@ __device__ void suppress(const float4* corners, const u32* classes, u32 count, u
     for (u32 turn = 0; turn * WARP < count && found < most; turn++) {
         if (warp == turn) {
             u32 open = __ballot_sync(ALL_LANES, alive), keep = 0;
-            // The first open one is decided in every round.
+            // Every round decides at least the first undecided candidate.
             while (open != 0) {
                 bool mine = (open >> lane) & 1;
                 u32 beaten = __ballot_sync(ALL_LANES, mine && (overlapping & keep) != 0);
@@ -194,7 +198,7 @@ __device__ void suppress(const float4* corners, const u32* classes, u32 count, u
     __syncthreads();
 }
 
-// How many bits are set before thread `thread`'s; and in all warps.
+// The number of bits set before thread `thread`'s, and in all warps.
 __device__ __forceinline__ u32 rank_of(const u32* masks, u32 thread, u32& all)
 {
     u32 before = 0, total = 0;
@@ -207,7 +211,7 @@ __device__ __forceinline__ u32 rank_of(const u32* masks, u32 thread, u32& all)
     return before + __popc(masks[thread / WARP] & ((1u << (thread % WARP)) - 1));
 }
 
-// One axis of Letterbox::to_frame, then normalised.
+// One axis of Letterbox::to_frame, followed by normalisation.
 __device__ __forceinline__ float to_frame(float value, u32 border, double scale, float start, u32 frame)
 {
     return float((double(value) - double(border)) * scale + double(start)) / float(frame);
@@ -218,7 +222,7 @@ __device__ __forceinline__ bool fits(float size, u32 least, u32 greatest)
     return size + 0.01f >= float(least) && (greatest == 0 || size - 0.01f <= float(greatest));
 }
 
-// As refine() in src/model/filter.rs; false for what it drops.
+// Like refine() in crates/model/src/filter.rs; returns false for a dropped box.
 __device__ bool refine(const SlotParams& p, float4& r)
 {
     if (!finite(r.x + r.z) || !finite(r.y + r.w))
@@ -233,7 +237,8 @@ __device__ bool refine(const SlotParams& p, float4& r)
            fits(height, p.min_height, p.max_height);
 }
 
-// One coordinate or the confidence of a keypoint, in the frame; one that isn't finite lies at the network's origin.
+// One coordinate or the confidence of a keypoint, in the frame; a keypoint that isn't finite lies at the network's
+// origin.
 template <typename T> __device__ float keypoint(const FinishArgs& args, const SlotParams& p, u32 anchor, u32 k, u32 part)
 {
     const T* at = reinterpret_cast<const T*>(args.data) + blockIdx.x * args.slot_stride +
@@ -303,7 +308,7 @@ extern "C" __global__ void __launch_bounds__(MOST) finish(const FinishArgs args)
     u32 total;
     bool mine = ((kept[warp] >> lane) & 1) && rank_of(kept, thread, total) < most;
 
-    // The box's corners go to the frame, as Detection::map_points does it.
+    // Maps the box's corners to the frame, like Detection::map_points.
     float4 rect;
     if (mine) {
         float x1 = to_frame(box.x, params.left, params.x_scale, params.x_start, params.frame_width);
@@ -320,7 +325,7 @@ extern "C" __global__ void __launch_bounds__(MOST) finish(const FinishArgs args)
     u32 objects;
     u32 rank = rank_of(valid, thread, objects);
     u8* result = reinterpret_cast<u8*>(args.results + u64(slot) * args.results_stride);
-    // Not read any more as classes: the anchors of the objects.
+    // The classes aren't needed any more; the memory now holds the objects' anchors.
     u32* anchors = classes;
     if (mine) {
         ResultObject object = {rect.x, rect.y, rect.z, rect.w, confidence_of(key), class_id};
@@ -343,9 +348,9 @@ extern "C" __global__ void __launch_bounds__(MOST) finish(const FinishArgs args)
         header->objects = objects;
         header->candidates = candidates;
         header->considered = count;
-        // For a next launch without preprocessing before it.
+        // Reset for a next launch that isn't preceded by preprocessing.
         reinterpret_cast<u32*>(in.counts)[slot] = 0;
-        // Nothing is read or written behind it.
+        // The launch reads and writes nothing after this.
         __threadfence_system();
         *static_cast<volatile u32*>(&header->ready) = 1;
     }

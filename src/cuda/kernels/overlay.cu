@@ -1,7 +1,7 @@
-// Drawing a list of shapes into a frame in place: what src/draw/ draws on a frame in host memory, pixel for pixel.
+// Draws a list of shapes into a frame in place, pixel for pixel as src/draw/ does on a frame in host memory.
 //
-// A block has a tile of 32 × 32 pixels, a thread the 2 × 2 of one chroma cell; it keeps them in registers while it goes
-// through the tile's shapes in their order.
+// A block has a tile of 32 × 32 pixels, a thread the 2 × 2 pixels of one chroma cell, which it keeps in registers while
+// it draws the tile's shapes in order.
 #include "common.cuh"
 
 #define FILL 0
@@ -13,15 +13,15 @@
 #define THREADS (CELLS * CELLS)
 
 struct Shape {
-    // Whole pixels up to, and without, right and bottom; may lie outside of the frame.
+    // Bounds in whole pixels, right and bottom exclusive; they may lie outside the frame.
     int left, top, right, bottom;
     u32 kind;
-    // Y, Cb, Cr, or the four bytes of a pixel, the lowest first.
+    // Y, Cb and Cr, or the four bytes of a pixel, lowest byte first.
     u32 ink;
-    // MASK: where its coverage is in the atlas, row by row without gaps.
+    // MASK: offset of its coverage in the atlas, row by row without gaps.
     u32 mask;
     u32 reserved;
-    // LINE: its ends, its direction, its length, and how far from it coverage ends.
+    // LINE: its ends, direction and length, and the distance at which coverage ends.
     float from_x, from_y, to_x, to_y;
     float ux, uy, length, reach;
 };
@@ -32,7 +32,7 @@ CHECK_OFFSET(Shape, from_x, 32);
 struct OverlayArgs {
     u64 shapes;
     u64 atlas;
-    // NV12: Y, UV; packed: one with four bytes a pixel.
+    // NV12: Y, UV; packed: one plane with four bytes per pixel.
     u64 planes[2];
     u32 pitches[2];
     u32 count;
@@ -42,20 +42,20 @@ struct OverlayArgs {
 CHECK_SIZE(OverlayArgs, 56);
 CHECK_OFFSET(OverlayArgs, pitches, 32);
 
-// `old` for a coverage of 0, `ink` for 255, rounded between.
+// Blends: `old` for a coverage of 0, `ink` for 255, rounded in between.
 __device__ __forceinline__ u32 mix(u32 old, u32 ink, u32 coverage)
 {
     u32 v = old * (255 - coverage) + ink * coverage + 128;
     return (v + (v >> 8)) >> 8;
 }
 
-// A value's byte.
+// One byte of a value.
 __device__ __forceinline__ u32 byte(u32 value, u32 index)
 {
     return (value >> (8 * index)) & 255;
 }
 
-// Columns that the CPU looks at for the rows `y` and `y + 1`: reach_of_rows() in src/draw/shape.rs.
+// The columns that the CPU considers for the rows `y` and `y + 1`: reach_of_rows() in src/draw/shape.rs.
 __device__ __forceinline__ void columns_of(const Shape& s, int y, int width, int& left, int& right)
 {
     float upper = float(y) - s.reach, lower = float(y) + 2.0f + s.reach;
@@ -69,7 +69,7 @@ __device__ __forceinline__ void columns_of(const Shape& s, int y, int width, int
     right = min(__float2int_ru(fmaxf(a, b) + s.reach), width);
 }
 
-// Segment::cover() in src/draw/shape.rs.
+// Equals Segment::cover() in src/draw/shape.rs.
 __device__ __forceinline__ u32 line_coverage(const Shape& s, int left, int x, int y)
 {
     float px = float(left) + 0.5f - s.from_x, py = float(y) + 0.5f - s.from_y, i = float(x - left);
@@ -79,13 +79,13 @@ __device__ __forceinline__ u32 line_coverage(const Shape& s, int left, int x, in
     return u32(__float_as_uint(fminf(fmaxf(s.reach - distance, 0.0f), 1.0f) * 255.0f + 8388608.0f) & 255);
 }
 
-// Of the four pixels from (x, y) on: 0–255 each.
+// The coverage of the four pixels from (x, y) on, 0–255 each.
 __device__ __forceinline__ void coverage_of(const OverlayArgs& args, const Shape& s, int x, int y, u32 (&coverage)[4])
 {
     int left = s.left, right = s.right, top = s.top, bottom = s.bottom;
     if (s.kind == LINE) {
         columns_of(s, y, args.width, left, right);
-        // What is outside of these rows is too far from the line anyway.
+        // Pixels outside these rows are too far from the line anyway.
         top = y;
         bottom = y + 2;
     }
@@ -182,7 +182,7 @@ __device__ __forceinline__ void paint(const OverlayArgs& args, const Shape& s, i
     if (sum == 0)
         return;
     cell.changed = true;
-    // A cell's chroma by how much of its pixels is covered.
+    // A cell's chroma is blended by the coverage of its pixels.
     cell.chroma[0] = mix(cell.chroma[0], byte(s.ink, 1), sum / there);
     cell.chroma[1] = mix(cell.chroma[1], byte(s.ink, 2), sum / there);
 }
@@ -201,7 +201,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) overlay(const OverlayArgs 
     Cell cell = {{0, 0, 0, 0}, {0, 0}, false};
     bool read_yet = false;
     for (u32 first = 0; first < args.count; first += THREADS) {
-        // Each thread looks at one shape; those that meet the tile are listed in their order.
+        // Each thread tests one shape; those that overlap the tile are listed in order.
         bool meets = false;
         if (first + thread < args.count) {
             const Shape& s = shapes[first + thread];
@@ -227,7 +227,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) overlay(const OverlayArgs 
             for (u32 i = 0; i < all; i++)
                 paint(args, shapes[hits[i]], x, y, cell);
         }
-        // The list is used until here.
+        // Wait until every thread has finished with the list.
         __syncthreads();
     }
     if (cell.changed)

@@ -1,8 +1,8 @@
 // From frames to a model's input: letterbox, colour and normalisation of a whole batch in one launch.
 //
 // The arithmetic is that of the CPU engine (src/cpu/preprocess.rs), operation by operation: each source pixel that is
-// read becomes 8-bit RGB, chroma belongs to its whole 2×2 block, bilinear with half-pixel centres, edges repeated.
-// A block makes a tile of 128 columns and 8 × `rows` lines, a thread four columns of each line.
+// read becomes 8-bit RGB, chroma applies to its whole 2×2 block, and sampling is bilinear with half-pixel centres and
+// repeated edges. A block produces a tile of 128 columns and 8 × `rows` lines, a thread four columns of each line.
 #include "common.cuh"
 
 #define NV12 0
@@ -21,19 +21,20 @@
 #define TILE_COLUMNS 128
 #define TILE_LINES 8
 #define MOST_ROWS 4
-// Blocks on a multiprocessor, which limits the registers: enough loads in flight for the memory's latency.
+// Blocks per multiprocessor. The number limits the registers per thread, so that enough loads are in flight to hide the
+// memory's latency.
 #define BLOCKS_RESIDENT 4
 
-// One slot's frame, in device memory; copied there before each launch. One warp reads it in one go.
+// One slot's frame, copied to device memory before each launch. One warp reads it with a single access.
 struct Source {
     u64 planes[3];
     u32 pitches[3];
     u16 format;
-    // All target pixels of the axis are whole source pixels.
+    // Whether every target pixel along the axis coincides with a source pixel.
     u8 x_exact, y_exact;
-    // The picture's place in the tensor, pixels.
+    // The picture's position in the tensor, in pixels.
     u32 left, top, width, height;
-    // Where the region starts and source pixels a target pixel; the first and last source pixel it may read.
+    // Start of the region, source pixels per target pixel, and the first and last source pixel that may be read.
     double x_start, x_scale;
     u32 x_low, x_high;
     double y_start, y_scale;
@@ -50,7 +51,7 @@ CHECK_OFFSET(Source, luma_offset, 104);
 
 struct PreprocessArgs {
     u64 sources;
-    // The chain's counters, u32 a slot, to set to 0; 0 for none.
+    // Address of the chain's counters, one u32 per slot, which the kernel resets; 0 for none.
     u64 counts;
     u64 tensor;
     u32 width, height;
@@ -58,9 +59,9 @@ struct PreprocessArgs {
     u32 nhwc;
     u32 bgr;
     u32 rows;
-    // Value 0–255 of the border.
+    // The border's value, 0–255.
     float pad;
-    // In the tensor's channel order.
+    // These are in the tensor's channel order.
     float mean[3];
     float scale[3];
     u32 reserved;
@@ -69,7 +70,8 @@ CHECK_SIZE(PreprocessArgs, 80);
 CHECK_OFFSET(PreprocessArgs, width, 24);
 CHECK_OFFSET(PreprocessArgs, mean, 52);
 
-// Where a target pixel reads along one axis: `first`, and `step` (0 or 1) further with the share `weight`.
+// The source pixels of a target pixel along one axis: `first`, and the one `step` (0 or 1) further with weight
+// `weight`.
 struct Tap {
     u32 first;
     u32 step;
@@ -78,7 +80,7 @@ struct Tap {
     u32 inside;
 };
 
-// As Taps::update in src/cpu/resample.rs.
+// Like Taps::update in src/cpu/resample.rs.
 __device__ __forceinline__ Tap tap(u32 at, u32 border, u32 size, double start, double scale, u32 low, u32 high,
                                    bool exact)
 {
@@ -86,7 +88,7 @@ __device__ __forceinline__ Tap tap(u32 at, u32 border, u32 size, double start, d
     if (tap.inside) {
         double position = start + (double(at - border) + 0.5) * scale - 0.5;
         position = fmin(fmax(position, double(low)), double(high));
-        // The last pixel is the one before it with all weight on the next.
+        // The last pixel is expressed as the one before it with all weight on the next.
         double first = fmin(floor(position), exact ? double(high) : double(high) - 1.0);
         tap.first = u32(first);
         tap.step = !exact;
@@ -125,7 +127,7 @@ template <u32 FORMAT> __device__ __forceinline__ Rgb pixel(const Source& s, u32 
         return convert(s, float(__ldg(row + x)), float(c.x), float(c.y));
     }
     if (FORMAT == P010) {
-        // Ten bits at the top of sixteen: a quarter of them is the 8-bit scale.
+        // Ten bits in the upper bits of sixteen; a quarter of the value is on the 8-bit scale.
         ushort2 c = __ldg(reinterpret_cast<const ushort2*>(chroma) + x / 2);
         u16 l = __ldg(reinterpret_cast<const u16*>(row) + x);
         return convert(s, float(l >> 6) * 0.25f, float(c.x >> 6) * 0.25f, float(c.y >> 6) * 0.25f);
@@ -155,14 +157,14 @@ template <u32 FORMAT>
 __device__ __forceinline__ Quad sample(const Source& s, const Tap& row, const Tap* columns, bool blend)
 {
     Quad quad;
-    // All four pixels are whole source pixels.
+    // All four pixels coincide with source pixels.
     if (!blend && row.weight == 0.0f) {
 #pragma unroll
         for (int i = 0; i < 4; i++)
             put(quad, i, pixel<FORMAT>(s, columns[i].first, row.first));
         return quad;
     }
-    // A weight of 0 changes nothing.
+    // A weight of 0 doesn't change the value.
     u32 next = row.first + row.step;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
@@ -206,11 +208,11 @@ template <typename T> struct alignas(sizeof(T) > 4 ? 16 : 4 * sizeof(T)) Four {
     T v[4];
 };
 
-// Writes four pixels of the tensor's line `y` from column `x` on; those beyond its width are left out.
+// Writes four pixels of the tensor's line `y` from column `x` on, except those beyond its width.
 template <typename T>
 __device__ __forceinline__ void store(const PreprocessArgs& args, u32 slot, u32 x, u32 y, const Quad& quad)
 {
-    // An image has fewer than 2³² elements, a batch may have more.
+    // An image has fewer than 2³² elements, but a batch may have more.
     u32 plane = args.width * args.height;
     T* image = reinterpret_cast<T*>(args.tensor) + slot * 3 * u64(plane);
     u32 pixel = y * args.width + x;
@@ -267,7 +269,7 @@ __device__ __forceinline__ u32 size_of(u32 element)
     }
 }
 
-// A slot whose tensor is already made: the blocks share its bytes.
+// A slot whose tensor already exists; the blocks share the copy.
 __device__ void copy_tensor(const PreprocessArgs& args, const Source& s, u32 slot, u32 thread)
 {
     u64 bytes = 3 * u64(args.width) * args.height * size_of(args.element);
@@ -315,7 +317,7 @@ extern "C" __global__ void __launch_bounds__(WARP* TILE_LINES, BLOCKS_RESIDENT) 
     u32 x = blockIdx.x * TILE_COLUMNS + 4 * threadIdx.x;
     if (x >= args.width)
         return;
-    // Left in shared memory: registers are scarcer.
+    // Stays in shared memory, because registers are scarcer.
     const Tap* own = columns + 4 * threadIdx.x;
     bool blend = false, inside = false, border = false;
 #pragma unroll

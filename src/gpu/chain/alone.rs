@@ -1,7 +1,7 @@
 //! Timing of the model without preprocessing and decoding, as a baseline for measurements.
 
 use super::Chain;
-use crate::cuda::{Event, Within};
+use crate::cuda::{ContextBound, Event};
 use crate::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ impl Chain {
         let context = Arc::clone(self.context());
         let _current = context.enter()?;
         let body = &self.body;
-        let mut network = Within::new(&context, body.bind(made, shape)?);
+        let mut network = ContextBound::new(&context, body.bind(made, shape)?);
         // TensorRT requires one run between a change of shape and a capture.
         network.enqueue(&body.stream)?;
         body.wait()?;

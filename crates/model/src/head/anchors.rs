@@ -2,7 +2,7 @@
 
 use super::super::{Keypoint, Rect};
 use super::scores::Scores;
-use super::{HeadError, Output, Outputs, Plan};
+use super::{DecodePlan, HeadError, Output, Outputs};
 
 /// The order of the channel and anchor dimensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +30,9 @@ impl AnchorTensor {
         4 + self.classes + self.extra
     }
 
-    pub(super) fn plan(&self, keypoints: Option<(usize, usize)>) -> Option<Plan> {
+    pub(super) fn plan(&self, keypoints: Option<(usize, usize)>) -> Option<DecodePlan> {
         let channels_first = self.order == Order::ChannelMajor;
-        Some(Plan::Anchors { output: self.output, channels_first, classes: self.classes, keypoints })
+        Some(DecodePlan::Anchors { output: self.output, channels_first, classes: self.classes, keypoints })
     }
 
     /// # Errors

@@ -16,7 +16,7 @@ pub enum HeadChoice {
     #[default]
     #[cfg_attr(
         feature = "glib",
-        enum_value(name = "What the file says it is: its metadata, its shapes, its outputs", nick = "auto")
+        enum_value(name = "Determined by the file's metadata, shapes and outputs", nick = "auto")
     )]
     Auto,
     #[cfg_attr(feature = "glib", enum_value(name = "YOLOv8, 9, 11, 12: [B, 4+nc, N] or [B, N, 4+nc]", nick = "yolo"))]

@@ -3,7 +3,7 @@
 use super::super::nms::rank;
 use super::super::{Detection, KeypointLayout, Labels, Params, Rect};
 use super::anchors::{keypoint, output, unexpected};
-use super::{Head, HeadError, HeadKind, Outputs, Plan};
+use super::{DecodePlan, Head, HeadError, HeadKind, Outputs};
 use std::sync::Arc;
 
 /// Rows of x1, y1, x2, y2 in network pixels, confidence 0–1 and class id, then the keypoints if there are any.
@@ -56,9 +56,9 @@ impl Head for EndToEnd {
         false
     }
 
-    fn plan(&self) -> Option<Plan> {
+    fn plan(&self) -> Option<DecodePlan> {
         let keypoints = self.keypoints.as_ref().map(|(layout, dims)| (layout.names.len(), *dims));
-        Some(Plan::Objects { output: self.output, keypoints })
+        Some(DecodePlan::Objects { output: self.output, keypoints })
     }
 
     fn decode(&self, outputs: &Outputs<'_>, params: &Params, found: &mut Vec<Detection>) -> Result<(), HeadError> {

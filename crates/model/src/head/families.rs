@@ -1,6 +1,6 @@
 //! Recognition of unsupported model families by their metadata and tensors, so that errors can name them.
 
-use super::recognise::{Seen, grid_cells};
+use super::recognise::{ModelFacts, grid_cells};
 
 /// An unsupported family, and why no head decodes it.
 #[derive(Debug, PartialEq)]
@@ -17,7 +17,7 @@ const CORNERS: &str =
 const DETR: &str = "its boxes are centre and size as fractions of a picture that is stretched";
 
 /// The family that the metadata states, if no head supports it.
-pub(super) fn by_metadata(seen: &Seen<'_>) -> Option<Family> {
+pub(super) fn by_metadata(seen: &ModelFacts<'_>) -> Option<Family> {
     let entry = |key: &str| seen.model.metadata.get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
     if let Some(version) = entry("libreyolo_version") {
         let family = entry("model_family").unwrap_or("unknown");
@@ -32,7 +32,7 @@ pub(super) fn by_metadata(seen: &Seen<'_>) -> Option<Family> {
 }
 
 /// The unsupported family that the tensors look like.
-pub(super) fn by_tensors(seen: &Seen<'_>) -> Option<Family> {
+pub(super) fn by_tensors(seen: &ModelFacts<'_>) -> Option<Family> {
     let (inputs, outputs) = (&seen.model.inputs, &seen.model.outputs);
     let input = |name: &str| inputs.iter().any(|tensor| tensor.name == name);
     let output = |name: &str| outputs.iter().any(|tensor| tensor.name == name);
@@ -91,7 +91,7 @@ fn classes(count: usize) -> String {
 }
 
 /// The possible meanings of a single output's shape, one line each.
-pub(super) fn candidates(seen: &Seen<'_>) -> Vec<String> {
+pub(super) fn candidates(seen: &ModelFacts<'_>) -> Vec<String> {
     let Some([_, a, b]) = seen.rows(0) else { return Vec::new() };
     let mut found = Vec::new();
     let keypoints = |values: usize| {

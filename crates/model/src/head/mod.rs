@@ -17,7 +17,7 @@ mod yolo;
 mod yolo_pose;
 
 pub use choice::HeadChoice;
-pub use plan::{Plan, PlanLevel};
+pub use plan::{DecodeLevel, DecodePlan};
 pub use reading::{Reading, Trust};
 pub use recognise::{Recognised, recognise};
 
@@ -51,7 +51,7 @@ pub enum HeadKind {
 pub trait Head: Send + Sync + std::fmt::Debug {
     /// The head's name in the documentation, for example `yolo-pose`.
     fn name(&self) -> &'static str;
-    /// What the head looks for.
+    /// The kind of objects that the head finds.
     fn kind(&self) -> HeadKind;
     /// Number of classes or, if [`Self::class_count`] is unknown, of named classes.
     fn classes(&self) -> usize;
@@ -66,7 +66,7 @@ pub trait Head: Send + Sync + std::fmt::Debug {
     /// Whether overlapping boxes must be removed by [`super::nms`].
     fn needs_nms(&self) -> bool;
     /// The data layout that [`Self::decode`] reads; `None` if no kernel can decode it.
-    fn plan(&self) -> Option<Plan> {
+    fn plan(&self) -> Option<DecodePlan> {
         None
     }
     /// Appends all candidates that pass `params`' confidence and class filters. A candidate has the class with the
@@ -96,7 +96,7 @@ pub enum HeadError {
     /// No known head has these shapes; the text lists the model's tensors and the known heads.
     #[error("{0}")]
     Unknown(String),
-    /// Model and head disagree at run time.
+    /// An output contradicts the head at run time.
     #[error("{0}")]
     Shape(String),
 }

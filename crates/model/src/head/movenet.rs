@@ -8,8 +8,8 @@ use super::super::nms::rank;
 use super::super::{Detection, InputSpec, KeypointLayout, Labels, Layout, Normalization, Params, Rect};
 use super::anchors::{keypoint, output, unexpected};
 use super::reading::Trust;
-use super::recognise::{Found, InputStyle, Seen};
-use super::{Head, HeadError, HeadKind, Outputs, Plan};
+use super::recognise::{Found, InputStyle, ModelFacts};
+use super::{DecodePlan, Head, HeadError, HeadKind, Outputs};
 use std::sync::Arc;
 
 const KEYPOINTS: usize = 17;
@@ -52,8 +52,8 @@ impl MoveNet {
         }
     }
 
-    fn plan(&self, many: bool) -> Option<Plan> {
-        Some(Plan::Persons { output: self.output, many, width: self.width, height: self.height })
+    fn plan(&self, many: bool) -> Option<DecodePlan> {
+        Some(DecodePlan::Persons { output: self.output, many, width: self.width, height: self.height })
     }
 
     fn points(&self, values: &[f32]) -> Vec<super::super::Keypoint> {
@@ -78,7 +78,7 @@ struct MultiPose(MoveNet);
 ///
 /// # Errors
 /// The input isn't one that MoveNet can have.
-pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
+pub(super) fn recognise(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadError> {
     if seen.input.layout != Some(Layout::Nhwc) || seen.metadata.is_ultralytics() {
         return Ok(None);
     }
@@ -88,7 +88,7 @@ pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
 
 /// # Errors
 /// As for [`recognise`].
-pub(super) fn single(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
+pub(super) fn single(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadError> {
     let [output] = seen.model.outputs.as_slice() else { return Ok(None) };
     if !matches!(*output.shape, [_, 1, 17, 3]) {
         return Ok(None);
@@ -99,7 +99,7 @@ pub(super) fn single(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
 
 /// # Errors
 /// As for [`recognise`].
-pub(super) fn multi(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
+pub(super) fn multi(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadError> {
     let [output] = seen.model.outputs.as_slice() else { return Ok(None) };
     if !matches!(*output.shape, [_, 6, 56]) {
         return Ok(None);
@@ -133,7 +133,7 @@ impl Head for SinglePose {
         false
     }
 
-    fn plan(&self) -> Option<Plan> {
+    fn plan(&self) -> Option<DecodePlan> {
         self.0.plan(false)
     }
 
@@ -183,7 +183,7 @@ impl Head for MultiPose {
         false
     }
 
-    fn plan(&self) -> Option<Plan> {
+    fn plan(&self) -> Option<DecodePlan> {
         self.0.plan(true)
     }
 

@@ -12,9 +12,9 @@
 use super::super::{Detection, KeypointLayout, Labels, Normalization, Params, Rect};
 use super::anchors::{output, unexpected};
 use super::reading::Trust;
-use super::recognise::{Found, InputStyle, Seen, grid_cells};
+use super::recognise::{Found, InputStyle, ModelFacts, grid_cells};
 use super::scores::Scores;
-use super::{Head, HeadError, HeadKind, Output, Outputs, Plan, PlanLevel};
+use super::{DecodeLevel, DecodePlan, Head, HeadError, HeadKind, Output, Outputs};
 use std::sync::Arc;
 
 const STRIDES: [u32; 4] = [8, 16, 32, 64];
@@ -53,12 +53,12 @@ struct Level {
     stride: u32,
     columns: usize,
     cells: usize,
-    source: Source,
+    source: LevelSource,
 }
 
 /// The location of a level's values.
 #[derive(Debug, Clone, Copy)]
-enum Source {
+enum LevelSource {
     /// Indices of the outputs with the scores and the distributions.
     Pair { scores: usize, boxes: usize },
     /// Rows of one output for all levels, starting with row `first`; scores come first in a row.
@@ -67,7 +67,7 @@ enum Source {
 
 /// # Errors
 /// The outputs are NanoDet's but the input isn't, or classes and distributions can't be distinguished.
-pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
+pub(super) fn recognise(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadError> {
     let (Some(width), Some(height)) = (seen.input.width, seen.input.height) else { return Ok(None) };
     if seen.metadata.is_ultralytics() {
         return Ok(None);
@@ -81,7 +81,7 @@ pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
 
 /// All levels in one output. Other detectors have the shape `[1, N, C]` too, so either the fourth stride or a published
 /// number of channels (80 classes) must identify the model.
-fn concatenated(seen: &Seen<'_>, width: u32, height: u32) -> Result<Option<Found>, HeadError> {
+fn concatenated(seen: &ModelFacts<'_>, width: u32, height: u32) -> Result<Option<Found>, HeadError> {
     let Some([_, rows, channels]) = seen.rows(0) else { return Ok(None) };
     let is = |strides: &[u32]| rows == grid_cells(width, height, strides);
     let plus = is(&STRIDES);
@@ -94,14 +94,14 @@ fn concatenated(seen: &Seen<'_>, width: u32, height: u32) -> Result<Option<Found
     let mut first = 0;
     let source = |_: usize, cells: usize| {
         first += cells;
-        Some(Source::Rows { output: 0, first: first - cells })
+        Some(LevelSource::Rows { output: 0, first: first - cells })
     };
     let strides = if plus { &STRIDES[..] } else { &STRIDES[..3] };
     build(seen, channels - box_channels, box_channels, strides, source)
 }
 
 /// Two outputs for each of three strides, in any order.
-fn pairs(seen: &Seen<'_>, width: u32, height: u32) -> Result<Option<Found>, HeadError> {
+fn pairs(seen: &ModelFacts<'_>, width: u32, height: u32) -> Result<Option<Found>, HeadError> {
     let mut levels = Vec::new();
     for stride in &STRIDES[..3] {
         let cells = grid_cells(width, height, &[*stride]);
@@ -133,17 +133,17 @@ fn pairs(seen: &Seen<'_>, width: u32, height: u32) -> Result<Option<Found>, Head
     let source = |level: usize, _: usize| {
         let &(x, y) = levels.get(level)?;
         let (scores, boxes) = if channels(x) == classes { (x, y) } else { (y, x) };
-        (channels(scores) == classes && channels(boxes) == box_channels).then_some(Source::Pair { scores, boxes })
+        (channels(scores) == classes && channels(boxes) == box_channels).then_some(LevelSource::Pair { scores, boxes })
     };
     build(seen, classes, box_channels, &STRIDES[..3], source)
 }
 
 fn build(
-    seen: &Seen<'_>,
+    seen: &ModelFacts<'_>,
     classes: usize,
     box_channels: usize,
     strides: &[u32],
-    mut source: impl FnMut(usize, usize) -> Option<Source>,
+    mut source: impl FnMut(usize, usize) -> Option<LevelSource>,
 ) -> Result<Option<Found>, HeadError> {
     let plus = strides.len() == STRIDES.len();
     let spec = seen.spec("nanodet", &InputStyle { keep_aspect_ratio: !plus, ..STYLE })?;
@@ -178,13 +178,13 @@ impl NanoDet {
     fn view<'a>(&self, level: &Level, outputs: &Outputs<'a>) -> Result<View<'a>, HeadError> {
         let (classes, box_channels) = (self.classes, self.box_channels);
         match level.source {
-            Source::Pair { scores, boxes } => {
+            LevelSource::Pair { scores, boxes } => {
                 let values = self.values(outputs, scores, level.cells, classes)?.data;
                 let boxes = self.values(outputs, boxes, level.cells, box_channels)?.data;
                 let scores = Scores::AnchorMajor { values, channels: classes, first: 0, classes };
                 Ok(View { scores, boxes, row: box_channels, first: 0 })
             }
-            Source::Rows { output, first } => {
+            LevelSource::Rows { output, first } => {
                 let channels = classes + box_channels;
                 let rows = self.levels.iter().map(|l| l.cells).sum();
                 let output = self.values(outputs, output, rows, channels)?;
@@ -236,15 +236,15 @@ impl Head for NanoDet {
         true
     }
 
-    fn plan(&self) -> Option<Plan> {
+    fn plan(&self) -> Option<DecodePlan> {
         let level = |level: &Level| {
             let (scores, boxes, first) = match level.source {
-                Source::Pair { scores, boxes } => (scores, boxes, 0),
-                Source::Rows { output, first } => (output, output, first),
+                LevelSource::Pair { scores, boxes } => (scores, boxes, 0),
+                LevelSource::Rows { output, first } => (output, output, first),
             };
-            PlanLevel { stride: level.stride, columns: level.columns, cells: level.cells, scores, boxes, first }
+            DecodeLevel { stride: level.stride, columns: level.columns, cells: level.cells, scores, boxes, first }
         };
-        Some(Plan::Distributions {
+        Some(DecodePlan::Distributions {
             classes: self.classes,
             bins: self.box_channels / 4,
             offset: self.offset,

@@ -3,7 +3,7 @@
 /// The layout of one head's outputs. Shapes exclude the batch dimension; `output` is the output's index.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "each variant says what its fields are")]
-pub enum Plan {
+pub enum DecodePlan {
     /// Per anchor 4 box values (centre, size), `classes` scores, then `keypoints` (count, values of each), in network
     /// pixels: `[channels, anchors]`, or `[anchors, channels]`.
     Anchors { output: usize, channels_first: bool, classes: usize, keypoints: Option<(usize, usize)> },
@@ -22,7 +22,7 @@ pub enum Plan {
         /// The input's height, pixels.
         height: f32,
         /// The levels, the finest first.
-        levels: Vec<PlanLevel>,
+        levels: Vec<DecodeLevel>,
     },
     /// MoveNet: 17 keypoints of y, x, score, 0–1 over an input of this size; for one person, or for six persons, each
     /// followed by y1, x1, y2, x2, score.
@@ -31,7 +31,7 @@ pub enum Plan {
 
 /// One stride's anchors, row by row.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PlanLevel {
+pub struct DecodeLevel {
     /// The stride in network pixels.
     pub stride: u32,
     /// Cells per row, and in total.
@@ -47,7 +47,7 @@ pub struct PlanLevel {
     pub first: usize,
 }
 
-impl Plan {
+impl DecodePlan {
     /// Number of keypoints per object.
     pub fn keypoints(&self) -> usize {
         match self {

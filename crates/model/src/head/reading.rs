@@ -4,7 +4,7 @@
 //! and an angle. Values do: scores are 0 to 1, boxes are in pixels, and in an empty picture hardly any anchor has an
 //! object.
 
-use super::{HeadError, Output, Outputs, Plan, PlanLevel};
+use super::{DecodeLevel, DecodePlan, HeadError, Output, Outputs};
 use crate::confidence;
 
 /// How certain the head is before the model has been run.
@@ -29,7 +29,7 @@ pub struct Reading {
 
 /// The conclusion from the values.
 #[derive(Debug, PartialEq)]
-enum Sight {
+enum Evidence {
     /// There is too little evidence.
     Nothing,
     Fits,
@@ -58,37 +58,37 @@ impl Reading {
     ///
     /// # Errors
     /// The outputs contradict the head `name`, or don't confirm it although nothing else does.
-    pub fn check(&self, name: &str, plan: &Plan, outputs: &Outputs<'_>) -> Result<(), HeadError> {
+    pub fn check(&self, name: &str, plan: &DecodePlan, outputs: &Outputs<'_>) -> Result<(), HeadError> {
         let wrong = |what: &str| Err(HeadError::Unknown(format!("{what}\n{}", self.otherwise)));
         match look(plan, outputs, self.trust != Trust::Vouched) {
-            Sight::Contradicts(why) => wrong(&format!("its outputs aren't those of a {name} head: {why}")),
-            Sight::Nothing if self.trust == Trust::Open => wrong(&format!(
+            Evidence::Contradicts(why) => wrong(&format!("its outputs aren't those of a {name} head: {why}")),
+            Evidence::Nothing if self.trust == Trust::Open => wrong(&format!(
                 "whether it has a {name} head can't be told: the file doesn't say it, several models have this shape, and \
                  its outputs for an empty picture are empty"
             )),
-            Sight::Nothing | Sight::Fits => Ok(()),
+            Evidence::Nothing | Evidence::Fits => Ok(()),
         }
     }
 }
 
 /// `strict`: only the values can confirm the head.
-fn look(plan: &Plan, outputs: &Outputs<'_>, strict: bool) -> Sight {
-    let sight = match plan {
-        &Plan::Anchors { output, channels_first, classes, keypoints } => {
+fn look(plan: &DecodePlan, outputs: &Outputs<'_>, strict: bool) -> Evidence {
+    let evidence = match plan {
+        &DecodePlan::Anchors { output, channels_first, classes, keypoints } => {
             outputs.get(output).and_then(|output| Table::new(output, channels_first)).map(|table| {
                 let last = 4 + classes + keypoints.map_or(0, |(count, dims)| count * dims);
-                if table.channels == last { anchors(&table, classes, keypoints, strict) } else { Sight::Nothing }
+                if table.channels == last { anchors(&table, classes, keypoints, strict) } else { Evidence::Nothing }
             })
         }
-        &Plan::Objects { output, keypoints } => outputs
+        &DecodePlan::Objects { output, keypoints } => outputs
             .get(output)
             .and_then(|output| Table::new(output, false))
             .filter(|table| table.channels >= 6)
             .map(|table| objects(&table, keypoints, strict)),
-        Plan::Distributions { classes, levels, .. } => Some(distributions(outputs, *classes, levels)),
-        &Plan::Persons { output, many, .. } => outputs.get(output).map(|output| persons(output, many)),
+        DecodePlan::Distributions { classes, levels, .. } => Some(distributions(outputs, *classes, levels)),
+        &DecodePlan::Persons { output, many, .. } => outputs.get(output).map(|output| persons(output, many)),
     };
-    sight.unwrap_or(Sight::Nothing)
+    evidence.unwrap_or(Evidence::Nothing)
 }
 
 /// A two-dimensional output.
@@ -130,14 +130,16 @@ fn no_confidence(value: f32) -> bool {
     value.is_finite() && !confidence::is_one(value)
 }
 
-fn score(class: usize, value: f32) -> Sight {
+fn score(class: usize, value: f32) -> Evidence {
     let logit = if value < 0.0 { ", as logits and coordinates have them" } else { "" };
-    Sight::Contradicts(format!("class {class} has a score of {value} for an empty picture, and scores are 0-1{logit}"))
+    Evidence::Contradicts(format!(
+        "class {class} has a score of {value} for an empty picture, and scores are 0-1{logit}"
+    ))
 }
 
 const FRACTIONS: &str = "the boxes' coordinates are all between 0 and 1, where pixels are due";
 
-fn anchors(table: &Table<'_>, classes: usize, keypoints: Option<(usize, usize)>, strict: bool) -> Sight {
+fn anchors(table: &Table<'_>, classes: usize, keypoints: Option<(usize, usize)>, strict: bool) -> Evidence {
     let boxes: Vec<(usize, [f32; 4])> =
         (0..table.anchors).filter_map(|anchor| table.corners(anchor).map(|values| (anchor, values))).collect();
     for class in 0..classes {
@@ -146,7 +148,7 @@ fn anchors(table: &Table<'_>, classes: usize, keypoints: Option<(usize, usize)>,
         }
         let objects = boxes.iter().filter(|(anchor, _)| table.value(4 + class, *anchor) >= OBJECT).count();
         if strict && boxes.len() >= LEAST_BOXES && 2 * objects > boxes.len() {
-            return Sight::Contradicts(format!(
+            return Evidence::Contradicts(format!(
                 "class {class} is found in {objects} of {} places of an empty picture",
                 boxes.len()
             ));
@@ -156,65 +158,67 @@ fn anchors(table: &Table<'_>, classes: usize, keypoints: Option<(usize, usize)>,
     for k in 0..count {
         let at = 4 + classes + k * dims;
         if let Some(value) = (dims > 2).then(|| table.no_confidence(at + 2)).flatten() {
-            return Sight::Contradicts(format!("keypoint {k} has a confidence of {value}, and those are 0-1"));
+            return Evidence::Contradicts(format!("keypoint {k} has a confidence of {value}, and those are 0-1"));
         }
     }
     if boxes.is_empty() {
-        return Sight::Nothing;
+        return Evidence::Nothing;
     }
     if boxes.iter().all(|(_, values)| values.iter().all(|v| v.abs() <= FRACTION)) {
-        return Sight::Contradicts(FRACTIONS.into());
+        return Evidence::Contradicts(FRACTIONS.into());
     }
     if !strict || boxes.len() < LEAST_BOXES || 2 * boxes.len() < table.anchors {
-        return Sight::Fits;
+        return Evidence::Fits;
     }
     let share = |what: fn(&[f32; 4]) -> bool| boxes.iter().filter(|(_, values)| what(values)).count();
     if 2 * share(|[_, _, w, h]| *w < 0.0 || *h < 0.0) > boxes.len() {
-        return Sight::Contradicts("most of its boxes have a negative size".into());
+        return Evidence::Contradicts("most of its boxes have a negative size".into());
     }
     if share(|[x, y, w, h]| w > x && h > y) == boxes.len() {
-        return Sight::Contradicts("its boxes are corners x1, y1, x2, y2, where centre and size are due".into());
+        return Evidence::Contradicts("its boxes are corners x1, y1, x2, y2, where centre and size are due".into());
     }
     let inside = |k: usize, anchor: usize| {
         [0, 1].into_iter().all(|i| table.value(4 + classes + k * dims + i, anchor).abs() <= FRACTION)
     };
     if count > 0 && boxes.iter().all(|(anchor, _)| (0..count).all(|k| inside(k, *anchor))) {
-        return Sight::Contradicts("its keypoints all lie within one pixel".into());
+        return Evidence::Contradicts("its keypoints all lie within one pixel".into());
     }
-    Sight::Fits
+    Evidence::Fits
 }
 
-fn objects(table: &Table<'_>, keypoints: Option<(usize, usize)>, strict: bool) -> Sight {
+fn objects(table: &Table<'_>, keypoints: Option<(usize, usize)>, strict: bool) -> Evidence {
     if let Some(value) = table.no_confidence(4) {
-        return Sight::Contradicts(format!("a row has a score of {value}, and scores are 0-1"));
+        return Evidence::Contradicts(format!("a row has a score of {value}, and scores are 0-1"));
     }
     let (count, dims) = keypoints.unwrap_or_default();
     for k in (0..count).filter(|_| dims > 2) {
         if let Some(value) = table.no_confidence(6 + k * dims + 2) {
-            return Sight::Contradicts(format!("keypoint {k} has a confidence of {value}, and those are 0-1"));
+            return Evidence::Contradicts(format!("keypoint {k} has a confidence of {value}, and those are 0-1"));
         }
     }
     let rows: Vec<(usize, [f32; 4])> =
         (0..table.anchors).filter_map(|row| table.corners(row).map(|values| (row, values))).collect();
     if rows.is_empty() {
-        return Sight::Nothing;
+        return Evidence::Nothing;
     }
     let odd = rows.iter().map(|(row, _)| table.value(5, *row)).find(|class| (class - class.round()).abs() > 0.01);
     if let Some(class) = odd {
-        return Sight::Contradicts(format!("a row has the class {class}, and classes are whole numbers"));
+        return Evidence::Contradicts(format!("a row has the class {class}, and classes are whole numbers"));
     }
     if rows.iter().all(|(_, values)| values.iter().all(|v| v.abs() <= FRACTION)) {
-        return Sight::Contradicts(FRACTIONS.into());
+        return Evidence::Contradicts(FRACTIONS.into());
     }
     let turned = rows.iter().filter(|(_, [x1, y1, x2, y2])| x2 < x1 || y2 < y1).count();
     if strict && 2 * turned > rows.len() {
-        return Sight::Contradicts("the right and lower edges of most boxes are left of and above their others".into());
+        return Evidence::Contradicts(
+            "the right and lower edges of most boxes are left of and above their others".into(),
+        );
     }
-    Sight::Fits
+    Evidence::Fits
 }
 
-fn distributions(outputs: &Outputs<'_>, classes: usize, levels: &[PlanLevel]) -> Sight {
-    let mut seen = Sight::Nothing;
+fn distributions(outputs: &Outputs<'_>, classes: usize, levels: &[DecodeLevel]) -> Evidence {
+    let mut seen = Evidence::Nothing;
     for level in levels {
         let Some(table) = outputs.get(level.scores).and_then(|output| Table::new(output, false)) else { continue };
         for class in 0..classes {
@@ -223,22 +227,22 @@ fn distributions(outputs: &Outputs<'_>, classes: usize, levels: &[PlanLevel]) ->
                 return score(class, value);
             }
         }
-        seen = Sight::Fits;
+        seen = Evidence::Fits;
     }
     seen
 }
 
-fn persons(output: &Output<'_>, many: bool) -> Sight {
+fn persons(output: &Output<'_>, many: bool) -> Evidence {
     const VALUES: usize = 17 * 3;
     let person = if many { VALUES + 5 } else { VALUES };
     for values in output.data.chunks_exact(person) {
         let scores = values.iter().take(VALUES).skip(2).step_by(3);
         let own = many.then(|| values.last()).flatten();
         if let Some(value) = scores.chain(own).find(|&&value| no_confidence(value)) {
-            return Sight::Contradicts(format!("a keypoint or a person has a score of {value}, and scores are 0-1"));
+            return Evidence::Contradicts(format!("a keypoint or a person has a score of {value}, and scores are 0-1"));
         }
     }
-    Sight::Fits
+    Evidence::Fits
 }
 
 #[cfg(test)]

@@ -14,9 +14,9 @@ pub(super) type Found = (Arc<dyn Head>, InputSpec, Trust);
 /// The head and input format recognised from a model's file.
 #[derive(Debug, Clone)]
 pub struct Recognised {
-    /// What decodes the outputs.
+    /// The decoder of the outputs.
     pub head: Arc<dyn Head>,
-    /// What the input is.
+    /// The format of the input.
     pub input: InputSpec,
     /// The check for its outputs, once it runs.
     pub reading: Reading,
@@ -35,7 +35,7 @@ const MAX_SIDE: u32 = 8192;
 /// [`HeadError::Unknown`] with the model's shapes and the known heads, or with the name of an unsupported family.
 pub fn recognise(model: &ModelInfo, choice: HeadChoice) -> Result<Recognised, HeadError> {
     let metadata = Metadata::parse(&model.metadata)?;
-    let mut seen = Seen { model, input: Input::NONE, metadata };
+    let mut seen = ModelFacts { model, input: Input::NONE, metadata };
     if let Some(family) = by_metadata(&seen) {
         return Err(seen.not_read(&family));
     }
@@ -64,7 +64,7 @@ pub fn recognise(model: &ModelInfo, choice: HeadChoice) -> Result<Recognised, He
 
 /// Everything known about a model during recognition.
 #[derive(Debug)]
-pub(super) struct Seen<'a> {
+pub(super) struct ModelFacts<'a> {
     pub(super) model: &'a ModelInfo,
     pub(super) input: Input,
     pub(super) metadata: Metadata,
@@ -98,7 +98,7 @@ impl Input {
     const NONE: Self = Self { layout: None, element: ElementType::F32, width: None, height: None };
 }
 
-impl Seen<'_> {
+impl ModelFacts<'_> {
     /// The head that the user chose; `None` if it doesn't fit.
     fn chosen(&self, choice: HeadChoice) -> Result<Option<Found>, HeadError> {
         match choice {
@@ -233,7 +233,7 @@ fn list(tensors: &[TensorInfo]) -> String {
 
 /// # Errors
 /// The model's input isn't a single RGB image.
-fn image_input(seen: &Seen<'_>) -> Result<Input, HeadError> {
+fn image_input(seen: &ModelFacts<'_>) -> Result<Input, HeadError> {
     let model = seen.model;
     let error = |why: &str| Err(HeadError::Unknown(format!("{why}: {}", list(&model.inputs))));
     let [input] = model.inputs.as_slice() else {

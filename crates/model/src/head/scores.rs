@@ -1,4 +1,4 @@
-//! The part of decoding that touches every score: the best class of each anchor, and whether it passes.
+//! The part of decoding that reads every score: the best class of each anchor, and whether it passes.
 
 use super::super::Params;
 

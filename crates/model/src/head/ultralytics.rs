@@ -5,7 +5,7 @@ use super::anchors::{AnchorTensor, Order};
 use super::end2end::EndToEnd;
 use super::metadata::{Metadata, Writer};
 use super::reading::Trust;
-use super::recognise::{Found, InputStyle, Seen, grid_cells};
+use super::recognise::{Found, InputStyle, ModelFacts, grid_cells};
 use super::yolo::Yolo;
 use super::yolo_pose::YoloPose;
 use super::{Head, HeadError};
@@ -40,7 +40,7 @@ type Keypoints = Option<(usize, usize)>;
 
 /// # Errors
 /// Metadata and shapes contradict each other, or no head supports the task.
-pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
+pub(super) fn recognise(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadError> {
     check_task(seen)?;
     let Some(shape) = seen.rows(0) else { return Ok(None) };
     if seen.model.outputs.len() > 1 && !seen.metadata.is_ultralytics() {
@@ -67,7 +67,7 @@ pub(super) fn recognise(seen: &Seen<'_>) -> Result<Option<Found>, HeadError> {
 ///
 /// # Errors
 /// Metadata and shapes contradict each other.
-pub(super) fn chosen(seen: &Seen<'_>, end_to_end: bool, pose: bool) -> Result<Option<Found>, HeadError> {
+pub(super) fn chosen(seen: &ModelFacts<'_>, end_to_end: bool, pose: bool) -> Result<Option<Found>, HeadError> {
     check_task(seen)?;
     let Some([_, a, b]) = seen.rows(0) else { return Ok(None) };
     let names = seen.metadata.classes();
@@ -104,7 +104,7 @@ pub(super) fn chosen(seen: &Seen<'_>, end_to_end: bool, pose: bool) -> Result<Op
     form.map(|form| found(seen, &form, keypoints, Trust::Plausible)).transpose()
 }
 
-fn check_task(seen: &Seen<'_>) -> Result<(), HeadError> {
+fn check_task(seen: &ModelFacts<'_>) -> Result<(), HeadError> {
     match seen.metadata.task.as_deref() {
         None | Some("detect" | "pose") => Ok(()),
         Some(task) => {
@@ -123,12 +123,12 @@ fn keypoints_of(values: usize) -> Keypoints {
     Some((values / dims, dims))
 }
 
-fn found(seen: &Seen<'_>, form: &Form, keypoints: Keypoints, trust: Trust) -> Result<Found, HeadError> {
+fn found(seen: &ModelFacts<'_>, form: &Form, keypoints: Keypoints, trust: Trust) -> Result<Found, HeadError> {
     let spec = seen.spec(if keypoints.is_some() { "yolo-pose" } else { "yolo" }, &STYLE)?;
     Ok((head(seen, form, keypoints), spec, trust))
 }
 
-fn head(seen: &Seen<'_>, form: &Form, keypoints: Keypoints) -> Arc<dyn Head> {
+fn head(seen: &ModelFacts<'_>, form: &Form, keypoints: Keypoints) -> Arc<dyn Head> {
     let named = |count: usize| match seen.metadata.kpt_names.clone().filter(|names| names.len() == count) {
         Some(names) => KeypointLayout::named(names),
         None => KeypointLayout::built_in(count),
@@ -154,7 +154,7 @@ fn head(seen: &Seen<'_>, form: &Form, keypoints: Keypoints) -> Arc<dyn Head> {
 /// The keypoints and their values, for a pose model.
 ///
 /// A file without metadata is considered a pose model if it has the released models' number of channels.
-fn keypoints(seen: &Seen<'_>, shape: [usize; 3]) -> Keypoints {
+fn keypoints(seen: &ModelFacts<'_>, shape: [usize; 3]) -> Keypoints {
     match seen.metadata.task.as_deref() {
         Some("pose") => Some(seen.metadata.kpt_shape.unwrap_or(COCO_KEYPOINTS)),
         Some(_) => None,
@@ -167,7 +167,7 @@ fn keypoints(seen: &Seen<'_>, shape: [usize; 3]) -> Keypoints {
 
 /// The layout of a file that names its classes. Dynamic dimensions are 0. Ultralytics makes the last one dynamic even
 /// if its value is fixed, so `[-1, 300, -1]` can be rows of an end-to-end model.
-fn named(seen: &Seen<'_>, [_, a, b]: [usize; 3], extra: usize) -> Result<Option<Form>, HeadError> {
+fn named(seen: &ModelFacts<'_>, [_, a, b]: [usize; 3], extra: usize) -> Result<Option<Form>, HeadError> {
     let classes = seen.metadata.classes().unwrap_or(0);
     let (channels, columns) = (4 + classes + extra, 6 + extra);
     let rows = || a == 0 || is_grid(seen, a);
@@ -205,7 +205,7 @@ fn named(seen: &Seen<'_>, [_, a, b]: [usize; 3], extra: usize) -> Result<Option<
 /// The layout of a file without class names: only shapes that no other detector has are accepted. `[B, N, C]` isn't,
 /// since YOLOv5 and YOLOX have it too, with another meaning of the channels; nor are rows of 6 unless their number is
 /// that of the end-to-end models.
-fn unnamed(seen: &Seen<'_>, [_, a, b]: [usize; 3], extra: usize) -> Option<Form> {
+fn unnamed(seen: &ModelFacts<'_>, [_, a, b]: [usize; 3], extra: usize) -> Option<Form> {
     if a == END_TO_END_ROWS {
         (b == 6 + extra).then_some(Form::EndToEnd)
     } else if a > 4 + extra && ((b == 0 && a < END_TO_END_ROWS) || (a < b && is_grid(seen, b))) {
@@ -216,7 +216,7 @@ fn unnamed(seen: &Seen<'_>, [_, a, b]: [usize; 3], extra: usize) -> Option<Form>
 }
 
 /// Whether this is the number of anchors for the input's size; always true if the size is dynamic.
-fn is_grid(seen: &Seen<'_>, anchors: usize) -> bool {
+fn is_grid(seen: &ModelFacts<'_>, anchors: usize) -> bool {
     match seen.size("yolo", None) {
         Ok((width, height)) => STRIDES.iter().any(|strides| grid_cells(width, height, strides) == anchors),
         Err(_) => true,

@@ -2,7 +2,7 @@
 
 use super::super::{Detection, KeypointLayout, Labels, Params};
 use super::anchors::AnchorTensor;
-use super::{Head, HeadError, HeadKind, Outputs, Plan};
+use super::{DecodePlan, Head, HeadError, HeadKind, Outputs};
 use std::sync::Arc;
 
 /// Boxes as centre and size in network pixels, and one score 0–1 per class. NMS is needed.
@@ -37,7 +37,7 @@ impl Head for Yolo {
         true
     }
 
-    fn plan(&self) -> Option<Plan> {
+    fn plan(&self) -> Option<DecodePlan> {
         self.tensor.plan(None)
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::{Detection, KeypointLayout, Labels, Params};
 use super::anchors::AnchorTensor;
-use super::{Head, HeadError, HeadKind, Outputs, Plan};
+use super::{DecodePlan, Head, HeadError, HeadKind, Outputs};
 use std::sync::Arc;
 
 /// Like `yolo`, with `K` keypoints after the class scores: x and y in network pixels and, if `D` is 3, a confidence.
@@ -42,7 +42,7 @@ impl Head for YoloPose {
         true
     }
 
-    fn plan(&self) -> Option<Plan> {
+    fn plan(&self) -> Option<DecodePlan> {
         self.tensor.plan(Some((self.keypoints.names.len(), self.dims)))
     }
 

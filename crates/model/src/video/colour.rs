@@ -9,7 +9,7 @@ pub enum Matrix {
     Bt709,
     /// ITU-R BT.2020, non-constant luminance.
     Bt2020,
-    /// The FCC's, of 1953.
+    /// The FCC's matrix of 1953.
     Fcc,
     /// SMPTE 240M.
     Smpte240m,
@@ -31,7 +31,7 @@ impl Matrix {
 /// The colour coding of a Y'CbCr picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Colorimetry {
-    /// The matrix from red, green and blue.
+    /// The matrix between Y'CbCr and R'G'B'.
     pub matrix: Matrix,
     /// 0–255 instead of 16–235 (luma) and 16–240 (chroma).
     pub full_range: bool,
@@ -42,15 +42,15 @@ pub struct Colorimetry {
 pub struct Conversion {
     /// Subtracted from luma.
     pub luma_offset: f32,
-    /// Multiplied to luma after that.
+    /// Factor applied to luma after the subtraction.
     pub luma_scale: f32,
     /// The factors of Cr in red, Cb and Cr in green, and Cb in blue.
     pub red_cr: f32,
-    /// Cb's share in green.
+    /// The factor of Cb in green.
     pub green_cb: f32,
-    /// Cr's share in green.
+    /// The factor of Cr in green.
     pub green_cr: f32,
-    /// Cb's share in blue.
+    /// The factor of Cb in blue.
     pub blue_cb: f32,
 }
 

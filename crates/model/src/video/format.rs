@@ -7,9 +7,9 @@ pub enum HostFormat {
     Nv12,
     /// 4:2:0 in three planes: Y, U, V.
     I420,
-    /// Three bytes a pixel: red, green, blue.
+    /// Three bytes per pixel: red, green, blue.
     Rgb,
-    /// Three bytes a pixel: blue, green, red.
+    /// Three bytes per pixel: blue, green, red.
     Bgr,
     /// RGBA and RGBx: the fourth byte is ignored.
     Rgba,

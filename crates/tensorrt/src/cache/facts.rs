@@ -19,7 +19,7 @@ pub const CONVERTER: u32 = 2;
 pub struct Facts {
     /// SHA-256 of the ONNX file, and, by name, of the files with external weights.
     pub onnx: String,
-    /// SHA-256 of the files beside the ONNX, by name.
+    /// SHA-256 of the ONNX file's external files, by name.
     pub external_data: BTreeMap<String, String>,
     /// This crate's [`CONVERTER`].
     pub converter: u32,
@@ -27,32 +27,32 @@ pub struct Facts {
     pub tensorrt: String,
     /// `None`: built without a GPU (RTX).
     pub gpu: Option<GpuFacts>,
-    /// What it is built for, where no GPU is there (RTX).
+    /// The compute capability for which it was built without a GPU (RTX).
     pub compute_capability: Option<(u32, u32)>,
-    /// The arithmetic.
+    /// The precision of the arithmetic.
     pub precision: EnginePrecision,
-    /// Types as the model has them.
+    /// Whether tensors have the types that the model gives.
     pub strongly_typed: bool,
     /// Together with the ONNX file, these two determine the minimum, optimum and maximum shape of every input.
     pub batch_size: u32,
-    /// Width and height of the input, where the model leaves them open.
+    /// Width and height of the input, if they are dynamic in the model.
     pub size: Option<(u32, u32)>,
     /// The builder's effort, 0 to 5.
     pub optimization_level: u8,
     /// MiB.
     pub workspace: u32,
-    /// Which other GPUs it runs on.
+    /// The other GPUs on which it runs.
     pub hardware_compatibility: HardwareCompatibility,
-    /// TF32 is allowed.
+    /// Whether TF32 is allowed.
     pub tf32: bool,
-    /// Bits of the libraries that tactics come from.
+    /// Bits of the libraries whose tactics are tried.
     pub tactic_sources: Option<u32>,
-    /// Runs that are averaged when a tactic is timed.
+    /// Number of runs that are averaged when a tactic is timed.
     pub timing_iterations: Option<u8>,
 }
 
 impl Facts {
-    /// Of a model built by these settings.
+    /// The facts of an engine of `model` that is built with these settings.
     pub fn new(model: &ModelContent, version: Version, gpu: Option<GpuFacts>, settings: &BuildSettings) -> Self {
         // The pattern names every field, so that adding a setting forces a decision here.
         let BuildSettings {
@@ -115,9 +115,9 @@ impl Facts {
 pub struct Difference {
     /// The name, with a dot for a nested field.
     pub field: String,
-    /// What the engine was made with.
+    /// The stored engine's value.
     pub stored: String,
-    /// What is asked for.
+    /// The requested value.
     pub wanted: String,
 }
 

@@ -43,9 +43,9 @@ pub struct EngineCache {
 /// The JSON beside an engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineRecord {
-    /// Path of the ONNX.
+    /// Path of the ONNX file.
     pub model: PathBuf,
-    /// What the engine was made from and for.
+    /// The facts that determine the engine.
     pub facts: Facts,
     /// SHA-256 of the plan.
     pub plan: String,
@@ -75,7 +75,7 @@ pub struct CachedEngine {
     pub path: PathBuf,
     /// The engine's serialised form.
     pub plan: Vec<u8>,
-    /// What lies beside it.
+    /// The record beside it.
     pub record: EngineRecord,
     /// Whether it was built by this call.
     pub built: bool,
@@ -105,7 +105,7 @@ impl EngineCache {
         user_folder::cache().join("gst-tensorrt")
     }
 
-    /// Where it keeps engines.
+    /// The folder of the engines.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -366,7 +366,7 @@ impl Entry {
         let record = self.record(facts)?;
         let plan = std::fs::read(&self.engine).map_err(|error| error.to_string())?;
         if !record.is_of(&plan) {
-            return Err("its content isn't what was written".into());
+            return Err("its content differs from what was written".into());
         }
         Ok(CachedEngine { path: self.engine.clone(), plan, record, built: false })
     }
