@@ -1,7 +1,7 @@
 //! Running models for elements: engines behind one trait, and the service that batches across streams.
 //!
 //! 1. [`open`](crate::backend::open) gives the [`Service`] for a model; elements that want the same one share it.
-//! 2. [`Service::stream`] is an element's place in it; [`Stream::submit`] takes a frame and gives a [`Ticket`].
+//! 2. [`Service::stream`] is an element's place in it; [`ServiceStream::submit`] takes a frame and gives a [`Ticket`].
 //! 3. The service's lanes take what waits, earliest deadline first, as batches, whatever stream it comes from.
 
 mod engine;
@@ -21,6 +21,6 @@ pub use engine::{
 };
 pub use labels::{labels, labels_error};
 pub use ladder::ladder;
-pub use service::{Request, Service, Stream};
+pub use service::{Request, Service, ServiceStream};
 pub use stats::{Latencies, Percentiles, ServiceStats, nanoseconds};
 pub use ticket::{Finished, Notify, Ran, Ticket};

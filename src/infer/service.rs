@@ -212,10 +212,10 @@ impl Service {
     }
 
     /// A stream of frames in order, of which at most `max_in_flight` are submitted and not finished.
-    pub fn stream(self: &Arc<Self>, max_in_flight: usize) -> Stream {
+    pub fn stream(self: &Arc<Self>, max_in_flight: usize) -> ServiceStream {
         let id = self.shared.state.lock().scheduler.add_stream(max_in_flight);
         gst::debug!(CAT, "{}: {id} begins, at most {max_in_flight} frames in flight", self.name());
-        Stream { service: self.clone(), id }
+        ServiceStream { service: self.clone(), id }
     }
 }
 
@@ -243,12 +243,12 @@ impl Drop for Service {
 
 /// One element's frames on their way to a [`Service`].
 #[derive(Debug)]
-pub struct Stream {
+pub struct ServiceStream {
     service: Arc<Service>,
     id: StreamId,
 }
 
-impl Stream {
+impl ServiceStream {
     pub fn service(&self) -> &Arc<Service> {
         &self.service
     }
@@ -322,7 +322,7 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for ServiceStream {
     fn drop(&mut self) {
         let jobs = self.service.shared.state.lock().scheduler.remove_stream(self.id);
         gst::debug!(CAT, "{}: {} ends, {} region(s) won't run", self.service.name(), self.id, jobs.len());

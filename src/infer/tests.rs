@@ -19,16 +19,16 @@ impl Notify for Told {
     }
 }
 
-fn submit(stream: &Stream, width: f32) -> Result<Ticket, Error> {
+fn submit(stream: &ServiceStream, width: f32) -> Result<Ticket, Error> {
     submit_as(stream, width, false, &Arc::default())
 }
 
-fn submit_as(stream: &Stream, width: f32, at_once: bool, told: &Arc<Told>) -> Result<Ticket, Error> {
+fn submit_as(stream: &ServiceStream, width: f32, at_once: bool, told: &Arc<Told>) -> Result<Ticket, Error> {
     submit_waiting(stream, width, Duration::ZERO, at_once, told)
 }
 
 fn submit_waiting(
-    stream: &Stream,
+    stream: &ServiceStream,
     width: f32,
     batch_timeout: Duration,
     at_once: bool,
@@ -161,7 +161,7 @@ fn frames_that_wait_for_others_are_never_forgotten() {
 }
 
 /// Has a batch of one image take so long; the gate is closed before and after.
-fn show_what_is_usual(engine: &Fake, stream: &Stream, takes: Duration) {
+fn show_what_is_usual(engine: &Fake, stream: &ServiceStream, takes: Duration) {
     let ticket = submit(stream, 8.0).unwrap();
     thread::sleep(takes);
     engine.gate.set(true);

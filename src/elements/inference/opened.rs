@@ -5,7 +5,7 @@ use super::contents::Contents;
 use super::settings::{Resolved, Settings};
 use crate::backend;
 use crate::error::{Error, ErrorKind};
-use crate::infer::{self, ModelSettings, Service, Stream};
+use crate::infer::{self, ModelSettings, Service, ServiceStream};
 use crate::meta::Name;
 use model::{KeypointLayout, Labels, head::HeadKind};
 use parking_lot::Mutex;
@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// The element's place in the model's service, and what the model's results mean.
 pub struct Opened {
-    pub stream: Stream,
+    pub stream: ServiceStream,
     /// `model-id`.
     pub id: Name,
     pub kind: HeadKind,
