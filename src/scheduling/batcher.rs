@@ -33,7 +33,7 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Batcher<T> {
     waiting: VecDeque<Entry<T>>,
-    streams: BTreeMap<StreamId, Stream>,
+    streams: BTreeMap<StreamId, StreamState>,
     /// The newest stream's.
     last_id: StreamId,
     /// When the first of the sleeping threads wakes up by itself.
@@ -48,7 +48,7 @@ struct Entry<T> {
 }
 
 #[derive(Debug)]
-struct Stream {
+struct StreamState {
     /// Most frames that it submits before it waits for results.
     limit: usize,
     in_flight: usize,
@@ -57,7 +57,7 @@ struct Stream {
     period: Option<Duration>,
 }
 
-impl Stream {
+impl StreamState {
     /// When the next frame is due and from when on it counts as late; `None` if no frame is to be expected.
     fn due(&self) -> Option<(Instant, Instant)> {
         if self.in_flight >= self.limit {
@@ -79,7 +79,7 @@ impl<T> Batcher<T> {
     /// Adds a stream that submits at most `limit` frames before it waits for a result.
     pub fn add_stream(&mut self, limit: usize) -> StreamId {
         self.last_id = StreamId(self.last_id.0 + 1);
-        self.streams.insert(self.last_id, Stream { limit, in_flight: 0, last_arrival: None, period: None });
+        self.streams.insert(self.last_id, StreamState { limit, in_flight: 0, last_arrival: None, period: None });
         self.last_id
     }
 
@@ -204,7 +204,7 @@ impl<T> Batcher<T> {
         self.waiting.drain(..).map(|e| e.item).collect()
     }
 
-    fn stream(&mut self, id: StreamId) -> Option<&mut Stream> {
+    fn stream(&mut self, id: StreamId) -> Option<&mut StreamState> {
         self.streams.get_mut(&id)
     }
 }
