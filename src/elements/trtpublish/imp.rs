@@ -17,7 +17,7 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 
 /// What the streaming thread knows; only that thread locks it.
 #[derive(Default)]
-struct Stream {
+struct StreamState {
     id: Arc<str>,
     /// Pixels.
     size: (u32, u32),
@@ -32,7 +32,7 @@ struct Stream {
 #[derive(Default)]
 pub struct TrtPublish {
     settings: Mutex<PublishOptions>,
-    stream: Mutex<Stream>,
+    stream: Mutex<StreamState>,
     /// From READY→PAUSED on; stays after PAUSED→READY, for `stats`.
     publisher: Mutex<Option<Arc<Publisher>>>,
 }
@@ -145,7 +145,7 @@ impl BaseTransformImpl for TrtPublish {
             )
         })?;
         let id = self.obj().name().as_str().into();
-        *self.stream.lock() = Stream { id, ..Stream::default() };
+        *self.stream.lock() = StreamState { id, ..StreamState::default() };
         *self.publisher.lock() = Some(Arc::new(publisher));
         Ok(())
     }
