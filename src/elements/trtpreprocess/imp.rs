@@ -116,7 +116,7 @@ pub struct TrtPreprocess {
     /// The backend that is open, from READY on.
     backend: Mutex<Option<Backend>>,
     device: Device,
-    plan: Mutex<Plan>,
+    plan: Mutex<PreprocessPlan>,
     /// From PAUSED on.
     tensors: Mutex<Option<Tensors>>,
     counters: Mutex<Counters>,
@@ -124,7 +124,7 @@ pub struct TrtPreprocess {
 
 /// What tensor is made, and of which frames.
 #[derive(Debug, Default)]
-struct Plan {
+struct PreprocessPlan {
     spec: Option<InputSpec>,
     /// The properties named the tensor.
     named: bool,
@@ -233,7 +233,7 @@ impl ElementImpl for TrtPreprocess {
                 backend::check_upstream(self.flow.sink(), settings.backend).map_err(|e| self.fail(&e))?;
                 let spec = settings.spec().map_err(|e| self.fail(&e))?;
                 *self.plan.lock() =
-                    Plan { named: spec.is_some(), spec, intervals: Vec::new(), frames: 0, stale: false };
+                    PreprocessPlan { named: spec.is_some(), spec, intervals: Vec::new(), frames: 0, stale: false };
                 let tensors = match settings.backend {
                     Backend::Cpu => Ok(Tensors::Host(HostTensors::default())),
                     Backend::TensorRt => {
