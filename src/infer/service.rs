@@ -67,7 +67,7 @@ struct Shared {
 }
 
 struct State {
-    scheduler: Scheduler<Seat, Job>,
+    scheduler: Scheduler<LaneBatch, Job>,
     /// Lanes' threads that run.
     threads: usize,
     closing: bool,
@@ -91,7 +91,7 @@ struct Job {
 }
 
 /// A lane and the batch that it runs, which is empty while the lane is free.
-struct Seat {
+struct LaneBatch {
     /// The lane's number.
     number: usize,
     lane: Box<dyn Lane>,
@@ -99,13 +99,13 @@ struct Seat {
     owners: Vec<Owner>,
 }
 
-impl Seat {
-    fn with((mut seat, jobs): (Self, impl Iterator<Item = Job>)) -> Self {
+impl LaneBatch {
+    fn with((mut lane_batch, jobs): (Self, impl Iterator<Item = Job>)) -> Self {
         for Job { slot, owner } in jobs {
-            seat.slots.push(slot);
-            seat.owners.push(owner);
+            lane_batch.slots.push(slot);
+            lane_batch.owners.push(owner);
         }
-        seat
+        lane_batch
     }
 }
 
@@ -140,9 +140,9 @@ impl Service {
         }
         let file = settings.model.file_name().unwrap_or(settings.model.as_os_str()).to_string_lossy();
         let (threads, max_batch) = (lanes.len(), engine.max_batch());
-        let seat = |(number, lane)| {
+        let lane_batch = |(number, lane)| {
             let (slots, owners) = (Vec::with_capacity(max_batch), Vec::with_capacity(max_batch));
-            Seat { number, lane, slots, owners }
+            LaneBatch { number, lane, slots, owners }
         };
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -151,7 +151,7 @@ impl Service {
         let shared = Arc::new(Shared {
             name,
             state: Mutex::new(State {
-                scheduler: Scheduler::new(engine.batch_sizes(), lanes.into_iter().enumerate().map(seat)),
+                scheduler: Scheduler::new(engine.batch_sizes(), lanes.into_iter().enumerate().map(lane_batch)),
                 threads,
                 closing: false,
                 failed: None,
@@ -281,11 +281,11 @@ impl ServiceStream {
         }
         let scheduler = &mut state.scheduler;
         scheduler.submit(self.id, now, now + batch_timeout, jobs);
-        let seat = if at_once { scheduler.take_at_once(now).map(Seat::with) } else { None };
-        let wakes = seat.is_none() && scheduler.submission_wakes(now);
+        let lane_batch = if at_once { scheduler.take_at_once(now).map(LaneBatch::with) } else { None };
+        let wakes = lane_batch.is_none() && scheduler.submission_wakes(now);
         drop(state);
-        if let Some(seat) = seat {
-            shared.run_batch(seat, Some(&pending));
+        if let Some(lane_batch) = lane_batch {
+            shared.run_batch(lane_batch, Some(&pending));
         } else if wakes {
             shared.work.notify_one();
         }
@@ -334,29 +334,29 @@ impl Drop for ServiceStream {
 impl Shared {
     /// A lane's thread. Lanes don't belong to threads: a thread that submits with time to spare takes a free one too.
     fn run(&self) {
-        while let Some(seat) = self.wait_for_batch() {
-            self.run_batch(seat, None);
+        while let Some(lane_batch) = self.wait_for_batch() {
+            self.run_batch(lane_batch, None);
         }
         self.state.lock().threads -= 1;
         self.ended.notify_all();
     }
 
     /// Waits for something to launch and a free lane; `None` when the thread has to end.
-    fn wait_for_batch(&self) -> Option<Seat> {
+    fn wait_for_batch(&self) -> Option<LaneBatch> {
         let mut state = self.state.lock();
         loop {
             if state.closing || state.failed.is_some() {
                 return None;
             }
             let now = Instant::now();
-            let found = state.scheduler.look(now).map(Seat::with);
+            let found = state.scheduler.look(now).map(LaneBatch::with);
             match found {
-                Ok(seat) => {
+                Ok(lane_batch) => {
                     // Another lane's thread may have relied on this one to wake up.
                     if state.scheduler.work_is_left() {
                         self.work.notify_one();
                     }
-                    return Some(seat);
+                    return Some(lane_batch);
                 }
                 Err(Rest::Until(time)) => {
                     self.work.wait_until(&mut state, time);
@@ -368,10 +368,10 @@ impl Shared {
     }
 
     /// Runs a batch and hands out its results. `own` is the caller's own frame, whose result it sees without being told.
-    fn run_batch(&self, mut seat: Seat, own: Option<&Arc<Pending>>) {
+    fn run_batch(&self, mut lane_batch: LaneBatch, own: Option<&Arc<Pending>>) {
         let start = Instant::now();
-        self.trace_launch(&seat, start);
-        let run = std::panic::AssertUnwindSafe(|| seat.lane.run(&mut seat.slots));
+        self.trace_launch(&lane_batch, start);
+        let run = std::panic::AssertUnwindSafe(|| lane_batch.lane.run(&mut lane_batch.slots));
         let result = std::panic::catch_unwind(run)
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Device, "the engine panicked; its text is on stderr")));
         let took = start.elapsed();
@@ -380,7 +380,7 @@ impl Shared {
         {
             self.fail(error);
         }
-        let Seat { number: lane, slots, owners, .. } = &mut seat;
+        let LaneBatch { number: lane, slots, owners, .. } = &mut lane_batch;
         let launch = Launch { lane: *lane, batch: slots.len(), start, took };
         let candidates = slots.iter().map(|slot| u64::from(slot.output.candidates)).sum();
         let objects = slots.iter().map(|slot| slot.output.detections.len() as u64).sum();
@@ -398,20 +398,20 @@ impl Shared {
             finished.extend(owner.pending.finish(owner.region, outcome, Some(launch)).map(|latency| (owner, latency)));
         }
         self.count(&done, &finished);
-        self.tell(finished, Some((seat, &done)), own);
+        self.tell(finished, Some((lane_batch, &done)), own);
     }
 
-    fn trace_launch(&self, seat: &Seat, now: Instant) {
+    fn trace_launch(&self, lane_batch: &LaneBatch, now: Instant) {
         // A frame is told of once, whatever the number of its regions.
-        for (slot, owner) in seat.slots.iter().zip(&seat.owners).filter(|(_, owner)| owner.region == 0) {
+        for (slot, owner) in lane_batch.slots.iter().zip(&lane_batch.owners).filter(|(_, owner)| owner.region == 0) {
             gst::trace!(
                 CAT,
                 "{}: {}, frame {}: launched on lane {} in a batch of {}, after {:?}",
                 self.name,
                 owner.stream,
                 slot.frame.buffer.pts().display(),
-                seat.number,
-                seat.slots.len(),
+                lane_batch.number,
+                lane_batch.slots.len(),
                 now.saturating_duration_since(owner.pending.submitted())
             );
         }
@@ -438,15 +438,15 @@ impl Shared {
     }
 
     /// Frees the lane, and tells all but the caller.
-    fn tell(&self, finished: Vec<(Owner, Duration)>, ran: Option<(Seat, &Done)>, own: Option<&Arc<Pending>>) {
+    fn tell(&self, finished: Vec<(Owner, Duration)>, ran: Option<(LaneBatch, &Done)>, own: Option<&Arc<Pending>>) {
         let wanted = {
             let mut state = self.state.lock();
             for (owner, _) in &finished {
                 state.scheduler.frame_done(owner.stream);
             }
-            if let Some((seat, done)) = ran {
+            if let Some((lane_batch, done)) = ran {
                 let Launch { batch, start, took, .. } = done.launch;
-                state.scheduler.finish(seat, start, start + took, batch);
+                state.scheduler.finish(lane_batch, start, start + took, batch);
             }
             own.is_some() && state.scheduler.work_is_left()
         };
