@@ -44,51 +44,51 @@ impl Key {
 
 /// A key's service, which is opened once.
 #[derive(Default)]
-struct Place {
-    state: Mutex<PlaceState>,
+struct Entry {
+    state: Mutex<EntryState>,
     /// An opening has ended, whichever way.
     ended: Condvar,
 }
 
 #[derive(Default)]
-struct PlaceState {
+struct EntryState {
     service: Weak<Service>,
     /// It's being opened.
     opening: bool,
 }
 
 /// Whose turn it is.
-enum Turn {
+enum Claim {
     /// There is one.
     Open(Arc<Service>),
     /// The caller opens it.
-    Ours(Opening),
+    Ours(OpeningGuard),
 }
 
-/// The right to open a place's service, until dropped.
-struct Opening(Arc<Place>);
+/// The right to open a entry's service, until dropped.
+struct OpeningGuard(Arc<Entry>);
 
-impl Opening {
+impl OpeningGuard {
     fn done(self, service: &Arc<Service>) {
         self.0.state.lock().service = Arc::downgrade(service);
     }
 }
 
-impl Drop for Opening {
+impl Drop for OpeningGuard {
     fn drop(&mut self) {
         self.0.state.lock().opening = false;
         self.0.ended.notify_all();
     }
 }
 
-impl Place {
+impl Entry {
     /// How often a wait looks whether it's cancelled.
     const TICK: Duration = Duration::from_millis(20);
     /// A wait that isn't told: an engine that is there is loaded in less.
     const SHORT: Duration = Duration::from_secs(1);
 
     /// Waits while another opens it, which may take minutes; not beyond the settings' own cancel.
-    fn turn(self: &Arc<Self>, settings: &ModelSettings) -> Result<Turn, Error> {
+    fn claim(self: &Arc<Self>, settings: &ModelSettings) -> Result<Claim, Error> {
         let (since, mut told) = (Instant::now(), false);
         let mut state = self.state.lock();
         while state.opening {
@@ -108,11 +108,11 @@ impl Place {
         }
         // A failed one is of no use to a new element.
         if let Some(service) = state.service.upgrade().filter(|service| service.failure().is_none()) {
-            return Ok(Turn::Open(service));
+            return Ok(Claim::Open(service));
         }
         state.opening = true;
         drop(state);
-        Ok(Turn::Ours(Opening(self.clone())))
+        Ok(Claim::Ours(OpeningGuard(self.clone())))
     }
 
     /// Whether there's nothing in it.
@@ -122,7 +122,7 @@ impl Place {
     }
 }
 
-static SERVICES: LazyLock<Mutex<HashMap<Key, Arc<Place>>>> = LazyLock::new(Mutex::default);
+static SERVICES: LazyLock<Mutex<HashMap<Key, Arc<Entry>>>> = LazyLock::new(Mutex::default);
 
 /// The service for these settings: an open one, or a new one.
 ///
@@ -137,17 +137,17 @@ pub(super) fn open_with(
     open_engine: impl FnOnce(&ModelSettings) -> Result<Arc<dyn Engine>, Error>,
 ) -> Result<Arc<Service>, Error> {
     let model = content(settings)?;
-    let place = {
+    let entry = {
         let mut services = SERVICES.lock();
-        services.retain(|_, place| Arc::strong_count(place) > 1 || !place.is_empty());
+        services.retain(|_, entry| Arc::strong_count(entry) > 1 || !entry.is_empty());
         services.entry(Key::new(settings, model.clone())).or_default().clone()
     };
-    let opening = match place.turn(settings)? {
-        Turn::Open(service) => {
+    let opening = match entry.claim(settings)? {
+        Claim::Open(service) => {
             prepare(settings)?;
             return Ok(service);
         }
-        Turn::Ours(opening) => opening,
+        Claim::Ours(opening) => opening,
     };
     let service = Service::start(open_engine(settings)?, settings)?;
     if content(settings)? != model {
