@@ -3,7 +3,7 @@
 //! 1. [`check`] says whether driver and TensorRT are there.
 //! 2. [`open`] loads a model's engine (through the cache; [`needs_build`] says whether that means building it) and
 //!    recognises its head.
-//! 3. Its lanes hold a [`Chain`] each, with a graph for every batch size of the [`ladder`](crate::infer::ladder).
+//! 3. Its lanes hold a [`Chain`] each, with a graph for every batch size of the [`batch_sizes_between`](crate::infer::batch_sizes_between).
 //!
 //! docs/gpu-engine.md describes what happens when, and what is counted where.
 

@@ -6,7 +6,7 @@
 
 mod engine;
 mod labels;
-mod ladder;
+mod batch_sizes;
 mod service;
 mod stats;
 #[cfg(test)]
@@ -20,7 +20,7 @@ pub use engine::{
     Slot, Tensor, TensorData, nothing_to_run,
 };
 pub use labels::{labels, labels_error};
-pub use ladder::ladder;
+pub use batch_sizes::batch_sizes_between;
 pub use service::{Request, Service, ServiceStream};
 pub use stats::{Latencies, Percentiles, ServiceStats, nanoseconds};
 pub use ticket::{Finished, Notify, Ran, Ticket};
