@@ -15,7 +15,7 @@ mod completion;
 mod occupancy;
 mod pace;
 mod recent_max;
-mod room;
+mod queue_limit;
 mod scheduler;
 #[cfg(test)]
 mod simulation;
@@ -28,6 +28,6 @@ pub use catch_up::{CatchUp, Queued};
 pub use completion::CompletionWait;
 pub use pace::Pace;
 pub use recent_max::RecentMax;
-pub use room::{is_busy, resumes_at};
+pub use queue_limit::{is_busy, resumes_at};
 pub use scheduler::{Rest, Scheduler};
 pub use spacing::Spacing;

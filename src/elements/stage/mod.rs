@@ -167,11 +167,11 @@ where
         let way = if at_once { "by the thread that brings them" } else { "through the queue" };
         gst::debug!(CAT, imp = stage, "from frame {} on, frames go {way}", pts.display());
     }
-    if queue.wait_for_room(stage.limit(), || stage.full_batch_waits())? {
+    if queue.wait_for_space(stage.limit(), || stage.full_batch_waits())? {
         gst::trace!(CAT, imp = stage, "frame {}: waited {:?} for room", pts.display(), arrived.elapsed());
     }
     let work = stage.submit(buffer, at_once)?;
-    if at_once && work.ready() && queue.take_turn() {
+    if at_once && work.ready() && queue.begin_push() {
         push_frame(stage, work);
     } else {
         queue.push_frame(work)?;

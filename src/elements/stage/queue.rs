@@ -119,7 +119,7 @@ impl<W: Work> Queue<W> {
     ///
     /// # Errors
     /// The task's flow error, or flushing.
-    pub fn wait_for_room(&self, limit: usize, full_batch_waits: impl FnOnce() -> bool) -> Result<bool, gst::FlowError> {
+    pub fn wait_for_space(&self, limit: usize, full_batch_waits: impl FnOnce() -> bool) -> Result<bool, gst::FlowError> {
         let mut state = self.state.lock();
         let has_to_wait = state.frames >= limit;
         if has_to_wait {
@@ -131,7 +131,7 @@ impl<W: Work> Queue<W> {
         if state.flushing { Err(gst::FlowError::Flushing) } else { state.flow.map(|()| has_to_wait) }
     }
 
-    /// Queues a frame; call [`Self::wait_for_room`] before.
+    /// Queues a frame; call [`Self::wait_for_space`] before.
     ///
     /// # Errors
     /// The task's flow error, or flushing; the frame is dropped.
@@ -153,7 +153,7 @@ impl<W: Work> Queue<W> {
     }
 
     /// Takes the turn of a frame that isn't queued, if nothing is before it. After it [`Self::pushed`] must be called.
-    pub fn take_turn(&self) -> bool {
+    pub fn begin_push(&self) -> bool {
         let mut state = self.state.lock();
         let free = state.items.is_empty() && !state.pushing && !state.flushing && state.flow.is_ok();
         state.pushing |= free;
@@ -287,19 +287,19 @@ mod tests {
     #[test]
     fn a_turn_is_only_taken_with_nothing_before_it() {
         let queue = queue();
-        assert!(queue.take_turn());
+        assert!(queue.begin_push());
         assert_eq!(queue.frames(), 1);
-        assert!(!queue.take_turn(), "one is being pushed");
+        assert!(!queue.begin_push(), "one is being pushed");
         queue.pushed(true, Ok(()));
         assert_eq!(queue.frames(), 0);
         queue.push_frame(Job::default()).unwrap();
-        assert!(!queue.take_turn(), "one waits");
+        assert!(!queue.begin_push(), "one waits");
         queue.flush();
-        assert!(!queue.take_turn(), "flushing");
+        assert!(!queue.begin_push(), "flushing");
         queue.start();
-        assert!(queue.take_turn());
+        assert!(queue.begin_push());
         queue.pushed(true, Err(gst::FlowError::Eos));
-        assert!(!queue.take_turn(), "downstream refuses");
+        assert!(!queue.begin_push(), "downstream refuses");
     }
 
     #[test]
@@ -309,12 +309,12 @@ mod tests {
         for (limit, full_batch_waits, goes_on_at) in cases {
             let queue = queue();
             for _ in 0..limit {
-                queue.wait_for_room(limit, || panic!("nobody has to wait")).unwrap();
+                queue.wait_for_space(limit, || panic!("nobody has to wait")).unwrap();
                 queue.push_frame(Job(Arc::new(true.into()))).unwrap();
             }
             let upstream = std::thread::spawn({
                 let queue = queue.clone();
-                move || queue.wait_for_room(limit, || full_batch_waits).map(|waited| waited.then(|| queue.frames()))
+                move || queue.wait_for_space(limit, || full_batch_waits).map(|waited| waited.then(|| queue.frames()))
             });
             while queue.state.lock().waiting == 0 {
                 std::thread::yield_now();
@@ -342,7 +342,7 @@ mod tests {
             }),
             std::thread::spawn({
                 let queue = queue.clone();
-                move || queue.wait_for_room(1, || false) == Err(gst::FlowError::Flushing)
+                move || queue.wait_for_space(1, || false) == Err(gst::FlowError::Flushing)
             }),
             std::thread::spawn({
                 let queue = queue.clone();
@@ -364,7 +364,7 @@ mod tests {
         queue.pop();
         assert!(!queue.pushed(true, Err(gst::FlowError::NotLinked)));
         assert_eq!(queue.flow(), Err(gst::FlowError::NotLinked));
-        assert_eq!(queue.wait_for_room(1, || false), Err(gst::FlowError::NotLinked));
+        assert_eq!(queue.wait_for_space(1, || false), Err(gst::FlowError::NotLinked));
         assert_eq!(queue.push_frame(Job::default()), Err(gst::FlowError::NotLinked));
         queue.relinked();
         assert_eq!(queue.flow(), Ok(()));
