@@ -7,7 +7,7 @@
 //! 2. [`Scheduler`] tells a service's threads what to run next, how long to sleep, and whom to wake.
 //! 3. [`CompletionWait`] tells a lane when to look whether its batch is done.
 //! 4. [`RecentMax`] is how long such work takes, outliers of late included.
-//! 5. [`Spacing`] and [`CatchUp`] govern the start of cameras.
+//! 5. [`StartStagger`] and [`CatchUp`] govern the start of cameras.
 
 mod batcher;
 mod catch_up;
@@ -19,7 +19,7 @@ mod queue_limit;
 mod scheduler;
 #[cfg(test)]
 mod simulation;
-mod spacing;
+mod start_stagger;
 #[cfg(test)]
 mod tests;
 
@@ -30,4 +30,4 @@ pub use pace::Pace;
 pub use recent_max::RecentMax;
 pub use queue_limit::{is_busy, resumes_at};
 pub use scheduler::{Rest, Scheduler};
-pub use spacing::Spacing;
+pub use start_stagger::StartStagger;

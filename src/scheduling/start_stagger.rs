@@ -8,11 +8,11 @@ const OF_GPU: Duration = Duration::from_millis(50);
 
 /// When the next source may be opened.
 #[derive(Debug, Default)]
-pub struct Spacing {
+pub struct StartStagger {
     next: Option<Instant>,
 }
 
-impl Spacing {
+impl StartStagger {
     /// Reserves the next time at which a source with a decoder on a GPU may be opened, and returns how long it is until then.
     pub fn reserve(&mut self, now: Instant) -> Duration {
         let due = self.next.filter(|due| *due > now).unwrap_or(now);
@@ -27,10 +27,10 @@ mod tests {
 
     #[test]
     fn the_first_is_opened_at_once_and_each_other_after_the_one_before() {
-        let (mut spacing, now) = (Spacing::default(), Instant::now());
-        let waits = [spacing.reserve(now), spacing.reserve(now), spacing.reserve(now)];
+        let (mut stagger, now) = (StartStagger::default(), Instant::now());
+        let waits = [stagger.reserve(now), stagger.reserve(now), stagger.reserve(now)];
         assert_eq!(waits, [Duration::ZERO, OF_GPU, 2 * OF_GPU]);
-        assert_eq!(spacing.reserve(now + OF_GPU), 2 * OF_GPU, "reserved times aren't given away");
-        assert_eq!(spacing.reserve(now + 10 * OF_GPU), Duration::ZERO, "long after");
+        assert_eq!(stagger.reserve(now + OF_GPU), 2 * OF_GPU, "reserved times aren't given away");
+        assert_eq!(stagger.reserve(now + 10 * OF_GPU), Duration::ZERO, "long after");
     }
 }
