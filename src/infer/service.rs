@@ -4,7 +4,7 @@ use super::stats::Latencies;
 use super::ticket::{Launch, Pending};
 use super::{Engine, Frame, Lane, ModelSettings, Notify, Output, ServiceStats, Slot, Tensor, Ticket};
 use crate::error::{Error, ErrorKind, OnFailure};
-use crate::scheduling::{RecentMax, Rest, Scheduler, StreamId};
+use crate::scheduling::{RecentMax, Sleep, Scheduler, StreamId};
 use gst::prelude::*;
 use model::{Params, Rect};
 use parking_lot::{Condvar, Mutex};
@@ -358,11 +358,11 @@ impl Shared {
                     }
                     return Some(lane_batch);
                 }
-                Err(Rest::Until(time)) => {
+                Err(Sleep::Until(time)) => {
                     self.work.wait_until(&mut state, time);
                     state.scheduler.awake();
                 }
-                Err(Rest::UntilWoken) => self.work.wait(&mut state),
+                Err(Sleep::UntilWoken) => self.work.wait(&mut state),
             }
         }
     }

@@ -29,5 +29,5 @@ pub use completion::CompletionWait;
 pub use pace::Pace;
 pub use recent_max::RecentMax;
 pub use queue_limit::{is_busy, resumes_at};
-pub use scheduler::{Rest, Scheduler};
+pub use scheduler::{Sleep, Scheduler};
 pub use start_stagger::StartStagger;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 /// How long a thread sleeps that has nothing to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rest {
+pub enum Sleep {
     /// Until this time, unless it's woken before; once awake it calls [`Scheduler::awake`].
     Until(Instant),
     /// Until it's woken.
@@ -76,15 +76,15 @@ impl<L, T> Scheduler<L, T> {
     ///
     /// # Errors
     /// There is none to be run now, or no lane is free: how long the thread sleeps.
-    pub fn look(&mut self, now: Instant) -> Result<(L, impl Iterator<Item = T>), Rest> {
+    pub fn look(&mut self, now: Instant) -> Result<(L, impl Iterator<Item = T>), Sleep> {
         let busy = self.device.busy();
         match self.next(now, busy) {
             Next::Launch => match self.free.pop() {
                 Some(lane) => Ok(self.launch(lane, now, busy)),
-                None => Err(Rest::UntilWoken),
+                None => Err(Sleep::UntilWoken),
             },
-            Next::WaitUntil(time) if self.batcher.set_alarm(time) => Err(Rest::Until(time)),
-            Next::WaitUntil(_) | Next::Idle => Err(Rest::UntilWoken),
+            Next::WaitUntil(time) if self.batcher.set_alarm(time) => Err(Sleep::Until(time)),
+            Next::WaitUntil(_) | Next::Idle => Err(Sleep::UntilWoken),
         }
     }
 
@@ -165,7 +165,7 @@ mod tests {
         (scheduler, stream)
     }
 
-    fn look(scheduler: &mut Scheduler<u8, u32>, now: Instant) -> Result<Vec<u32>, Rest> {
+    fn look(scheduler: &mut Scheduler<u8, u32>, now: Instant) -> Result<Vec<u32>, Sleep> {
         scheduler.look(now).map(|(_, items)| items.collect())
     }
 
@@ -174,11 +174,11 @@ mod tests {
         let t = Instant::now();
         let (mut s, stream) = scheduler(t);
         let t = t + 100 * MS;
-        assert_eq!(look(&mut s, t), Err(Rest::UntilWoken), "nothing waits");
+        assert_eq!(look(&mut s, t), Err(Sleep::UntilWoken), "nothing waits");
         s.submit(stream, t, t, [1]);
         assert!(s.submission_wakes(t));
         assert_eq!(look(&mut s, t), Ok(vec![1]), "the device is idle");
-        assert_eq!(look(&mut s, t), Err(Rest::Until(t + 4 * MS)), "it looks again by itself");
+        assert_eq!(look(&mut s, t), Err(Sleep::Until(t + 4 * MS)), "it looks again by itself");
         s.submit(stream, t + MS, t + MS, [2, 3, 4]);
         assert!(!s.submission_wakes(t + MS), "a thread wakes up by itself");
         s.awake();
@@ -187,7 +187,7 @@ mod tests {
         s.submit(stream, t + 5 * MS, t + 5 * MS, [5, 6, 7]);
         assert!(s.full_batch_waits());
         assert!(!s.submission_wakes(t + 5 * MS), "no lane is free");
-        assert_eq!(look(&mut s, t + 5 * MS), Err(Rest::UntilWoken));
+        assert_eq!(look(&mut s, t + 5 * MS), Err(Sleep::UntilWoken));
     }
 
     #[test]

@@ -368,9 +368,9 @@ impl World {
         };
         let sleeper = &mut self.threads[thread];
         sleeper.sleep += 1;
-        (sleeper.asleep, sleeper.waking, sleeper.alarm) = (true, false, rest != Rest::UntilWoken);
+        (sleeper.asleep, sleeper.waking, sleeper.alarm) = (true, false, rest != Sleep::UntilWoken);
         let sleep = sleeper.sleep;
-        if let Rest::Until(time) = rest {
+        if let Sleep::Until(time) = rest {
             self.at(time - self.epoch + self.setup.wake_up, Event::Awake(thread, sleep));
         }
     }
