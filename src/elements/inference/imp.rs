@@ -257,14 +257,14 @@ impl Inference {
     }
 
     /// Frames take as long as the model's batches, at least.
-    pub(super) fn expect_latency_of(&self, opened: &Opened) {
+    pub(super) fn raise_latency_to(&self, opened: &Opened) {
         self.latency.raise(opened.service().batch_time());
     }
 
-    /// As [`Self::expect_latency_of`], while the pipeline may have asked already.
-    pub(super) fn tell_latency_of(&self, opened: &Opened) {
-        self.expect_latency_of(opened);
-        stage::tell_latency(self, self.latency());
+    /// As [`Self::raise_latency_to`], while the pipeline may have asked already.
+    pub(super) fn update_latency_from(&self, opened: &Opened) {
+        self.raise_latency_to(opened);
+        stage::post_latency_change(self, self.latency());
     }
 
     /// Why this frame isn't looked at; `None` if it is.
@@ -310,7 +310,7 @@ impl Inference {
     /// Takes note of a frame's latency, and tells the pipeline when it has moved.
     fn measure(&self, latency: Duration) {
         self.latency.record(latency);
-        stage::tell_latency(self, self.latency());
+        stage::post_latency_change(self, self.latency());
     }
 
     fn stats(&self) -> gst::Structure {

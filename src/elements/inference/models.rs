@@ -19,11 +19,11 @@ struct State {
     running: bool,
     opened: Option<Arc<Opened>>,
     /// The first model couldn't be opened, and whether that has been said.
-    failed: Option<Said>,
+    failed: Option<Posted>,
     /// A thread opens a model; its current attempt is cancelled by this.
     opening: Option<Arc<AtomicBool>>,
     /// Its files are to be looked at again once it's open.
-    look_again: bool,
+    recheck: bool,
     /// Counts starts, so that what belongs to an earlier one is told from this one.
     start: u64,
     /// Counts flushes: who waited before one returns.
@@ -45,7 +45,7 @@ impl Drop for OpeningThread {
 /// Whether the element's error message is on the bus: whoever waits returns after that, so that no other element's comes
 /// before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Said(bool);
+struct Posted(bool);
 
 /// A start of the element; stale once it has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,13 +111,13 @@ impl Models {
         let mut state = self.state.lock();
         let flushes = state.flushes;
         let waiting = |s: &mut State| {
-            let pending = s.opening.is_some() || s.failed == Some(Said(false));
+            let pending = s.opening.is_some() || s.failed == Some(Posted(false));
             s.opened.is_none() && s.running && pending && s.flushes == flushes
         };
         self.changed.wait_while(&mut state, waiting);
         match &state.opened {
             Some(opened) => Ok(Arc::clone(opened)),
-            None if state.failed == Some(Said(true)) => Err(gst::FlowError::Error),
+            None if state.failed == Some(Posted(true)) => Err(gst::FlowError::Error),
             None => Err(gst::FlowError::Flushing),
         }
     }
@@ -148,20 +148,20 @@ impl Models {
     }
 
     /// The files of the model may have changed: the one in force, to be compared with them. `None` if there's nothing to
-    /// do, or while a model is being opened: its thread asks [`Self::has_to_look_again`] then.
-    pub fn look_again(&self) -> Option<Arc<Opened>> {
+    /// do, or while a model is being opened: its thread asks [`Self::take_recheck`] then.
+    pub fn recheck(&self) -> Option<Arc<Opened>> {
         let mut state = self.state.lock();
         if !state.running {
             return None;
         }
         let opened = state.opened.clone().filter(|_| state.opening.is_none());
-        state.look_again |= opened.is_none();
+        state.recheck |= opened.is_none();
         opened
     }
 
     /// Whether the files were to be looked at while the model was being opened; asked once.
-    pub fn has_to_look_again(&self) -> bool {
-        std::mem::take(&mut self.state.lock().look_again)
+    pub fn take_recheck(&self) -> bool {
+        std::mem::take(&mut self.state.lock().recheck)
     }
 
     /// A new attempt begins; `cancel` ends it. `false` if the element has stopped.
@@ -187,7 +187,7 @@ impl Models {
         let attempt = match opened {
             Some(opened) => Attempt::Installed(state.opened.replace(opened)),
             None => {
-                state.failed = state.opened.is_none().then_some(Said(false));
+                state.failed = state.opened.is_none().then_some(Posted(false));
                 Attempt::Failed
             }
         };
@@ -210,10 +210,10 @@ impl Models {
     }
 
     /// That the first model couldn't be opened was said.
-    pub fn failure_was_said(&self) {
+    pub fn failure_was_posted(&self) {
         let mut state = self.state.lock();
-        if let Some(said) = &mut state.failed {
-            *said = Said(true);
+        if let Some(posted) = &mut state.failed {
+            *posted = Posted(true);
         }
         self.changed.notify_all();
     }

@@ -51,9 +51,9 @@ impl Inference {
             return Ok(gst::StateChangeSuccess::Async);
         }
         let opened = self.attempt(&settings, |_| true)?;
-        self.expect_latency_of(&opened);
+        self.raise_latency_to(&opened);
         self.models.finish(start, Some(opened), || true);
-        self.look_again();
+        self.recheck();
         Ok(gst::StateChangeSuccess::Success)
     }
 
@@ -67,7 +67,7 @@ impl Inference {
 
     /// The model's files may have another content: if so it's opened anew, as another model is.
     fn reload(&self) {
-        let Some(opened) = self.models.look_again() else { return };
+        let Some(opened) = self.models.recheck() else { return };
         let settings = self.with_settings(Clone::clone);
         let contents = || {
             let model = settings.options.model_settings(self.cuda_context(&settings)?, Default::default())?;
@@ -81,8 +81,8 @@ impl Inference {
     }
 
     /// For what was asked for while the model was being opened.
-    fn look_again(&self) {
-        if self.models.has_to_look_again() {
+    fn recheck(&self) {
+        if self.models.take_recheck() {
             self.reload();
         }
     }
@@ -137,7 +137,7 @@ impl Inference {
             let settings = self.with_settings(Clone::clone);
             let tried = self.attempt(&settings, |cancel| self.models.attempt(start, cancel));
             // Its files may have been put right meanwhile.
-            let stale = tried.is_err() && self.models.has_to_look_again();
+            let stale = tried.is_err() && self.models.take_recheck();
             let current = || !stale && self.with_settings(|now| now.model_changes == settings.model_changes);
             match (self.models.finish(start, tried.as_ref().ok().cloned(), current), tried) {
                 (Attempt::Installed(before), Ok(opened)) => return self.took_over(start, reason, &opened, before),
@@ -152,11 +152,11 @@ impl Inference {
     fn took_over(&self, start: Start, reason: Reason, opened: &Arc<Opened>, before: Option<Arc<Opened>>) {
         // What changed while it was being opened.
         self.resolve(opened);
-        self.tell_latency_of(opened);
+        self.update_latency_from(opened);
         if reason == Reason::Start {
             self.end_state_change(start, true);
         }
-        self.look_again();
+        self.recheck();
         let Some(before) = before else { return };
         let files = opened.contents.differences(&before.contents);
         if opened.settings.options.model == before.settings.options.model && !files.is_empty() {
@@ -183,7 +183,7 @@ impl Inference {
         let element = self.obj();
         if reason == Reason::Start {
             report::post(&*element, error);
-            self.models.failure_was_said();
+            self.models.failure_was_posted();
             return self.end_state_change(start, false);
         }
         if let (Some(opened), Some(tried)) = (self.models.get(), tried) {
@@ -200,10 +200,10 @@ impl Inference {
         }
         if self.models.get().is_some() {
             report::warn(&*element, error, "the model before stays in force");
-            self.look_again();
+            self.recheck();
         } else {
             report::post(&*element, error);
-            self.models.failure_was_said();
+            self.models.failure_was_posted();
         }
     }
 

@@ -394,7 +394,7 @@ pub fn into_writable(buffer: gst::Buffer) -> gst::Buffer {
 }
 
 /// Posts a LATENCY message if `latency` has moved by more than a fifth (and a millisecond) since it was last asked for.
-pub fn tell_latency<S: Stage>(stage: &S, latency: Duration)
+pub fn post_latency_change<S: Stage>(stage: &S, latency: Duration)
 where
     <S as ObjectSubclass>::Type: IsA<gst::Element>,
 {

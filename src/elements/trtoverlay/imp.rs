@@ -365,7 +365,7 @@ impl Stage for TrtOverlay {
         };
         gst::trace!(CAT, imp = self, "frame {}: ready after {:?}", buffer.pts().display(), work.arrival.elapsed());
         self.counters.lock().time.record(work.arrival.elapsed());
-        stage::tell_latency(self, self.latency());
+        stage::post_latency_change(self, self.latency());
         Ok(buffer)
     }
 

@@ -381,7 +381,7 @@ impl Stage for TrtPreprocess {
             report::post(&*self.obj(), &e);
             gst::FlowError::Error
         })?;
-        stage::tell_latency(self, self.latency());
+        stage::post_latency_change(self, self.latency());
         let mut buffer = stage::into_writable(frame.buffer);
         if let Some(buffer) = buffer.get_mut() {
             meta::attach_tensor(buffer, tensor);
