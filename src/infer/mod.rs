@@ -4,9 +4,9 @@
 //! 2. [`Service::stream`] is an element's place in it; [`ServiceStream::submit`] takes a frame and gives a [`Ticket`].
 //! 3. The service's lanes take what waits, earliest deadline first, as batches, whatever stream it comes from.
 
+mod batch_sizes;
 mod engine;
 mod labels;
-mod batch_sizes;
 mod service;
 mod stats;
 #[cfg(test)]
@@ -15,12 +15,12 @@ pub(crate) mod testing;
 mod tests;
 mod ticket;
 
+pub use batch_sizes::batch_sizes_between;
 pub use engine::{
     Backend, BuildWatch, DeviceContext, DeviceUsage, Engine, Frame, Lane, ModelSettings, Output, Precision, RawTensor,
     Slot, Tensor, TensorData, nothing_to_run,
 };
 pub use labels::{labels, labels_error};
-pub use batch_sizes::batch_sizes_between;
 pub use service::{Request, Service, ServiceStream};
 pub use stats::{Latencies, Percentiles, ServiceStats, nanoseconds};
 pub use ticket::{Finished, Notify, Ran, Ticket};
