@@ -9,7 +9,7 @@
 
 use gsttensorrt::error::Error;
 use gsttensorrt::gpu::wait_until;
-use gsttensorrt::infer::{Engine, Frame, Lane, ModelSettings, Notify, Request, Service, Slot, ServiceStream};
+use gsttensorrt::infer::{Engine, Frame, Lane, ModelSettings, Notify, Request, Service, ServiceStream, Slot};
 use gsttensorrt::scheduling::{CompletionWait, resumes_at};
 use model::{Head, InputSpec, ModelInfo, Rect, head};
 use nix::time::{ClockId, clock_gettime};

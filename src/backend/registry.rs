@@ -1,4 +1,4 @@
-//! Which services there are: elements with the same model and settings share one.
+//! The services in use: elements with the same model and settings share one.
 
 use super::{open_engine, prepare};
 use crate::error::{Error, ErrorKind};
@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock, Weak};
 use std::time::{Duration, Instant};
 use tensorrt::{EngineCache, ModelContent, source};
 
-/// What two elements must have in common to share a service.
+/// The settings that must be equal for two elements to share a service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     backend: Backend,
@@ -21,7 +21,7 @@ struct Key {
     device_id: u32,
     batch_size: u32,
     workspace_size: u32,
-    /// Of the context of a device.
+    /// The id of the device's context.
     context: Option<usize>,
     gpu_memory_limit: u32,
 }
@@ -42,30 +42,30 @@ impl Key {
     }
 }
 
-/// A key's service, which is opened once.
+/// The service of a key, which one thread at a time may open.
 #[derive(Default)]
 struct Entry {
     state: Mutex<EntryState>,
-    /// An opening has ended, whichever way.
+    /// An attempt to open the service has ended, successfully or not.
     ended: Condvar,
 }
 
 #[derive(Default)]
 struct EntryState {
     service: Weak<Service>,
-    /// It's being opened.
+    /// A thread is opening the service.
     opening: bool,
 }
 
-/// Whose turn it is.
+/// What an element gets from an entry.
 enum Claim {
-    /// There is one.
+    /// The entry's service is in use.
     Open(Arc<Service>),
-    /// The caller opens it.
+    /// The caller must open the service.
     Ours(OpeningGuard),
 }
 
-/// The right to open a entry's service, until dropped.
+/// The right to open an entry's service, until dropped.
 struct OpeningGuard(Arc<Entry>);
 
 impl OpeningGuard {
@@ -82,12 +82,12 @@ impl Drop for OpeningGuard {
 }
 
 impl Entry {
-    /// How often a wait looks whether it's cancelled.
+    /// The interval at which a waiting thread checks its cancel flag.
     const TICK: Duration = Duration::from_millis(20);
-    /// A wait that isn't told: an engine that is there is loaded in less.
+    /// The longest wait without a message: loading an existing engine takes less.
     const SHORT: Duration = Duration::from_secs(1);
 
-    /// Waits while another opens it, which may take minutes; not beyond the settings' own cancel.
+    /// Waits while another thread opens the service, which may take minutes, or until the settings' cancel flag is set.
     fn claim(self: &Arc<Self>, settings: &ModelSettings) -> Result<Claim, Error> {
         let (since, mut told) = (Instant::now(), false);
         let mut state = self.state.lock();
@@ -106,7 +106,7 @@ impl Entry {
             }
             self.ended.wait_for(&mut state, Self::TICK);
         }
-        // A failed one is of no use to a new element.
+        // A failed service can't serve a new element.
         if let Some(service) = state.service.upgrade().filter(|service| service.failure().is_none()) {
             return Ok(Claim::Open(service));
         }
@@ -115,7 +115,7 @@ impl Entry {
         Ok(Claim::Ours(OpeningGuard(self.clone())))
     }
 
-    /// Whether there's nothing in it.
+    /// True if the entry has no service and none is being opened.
     fn is_empty(&self) -> bool {
         let state = self.state.lock();
         !state.opening && state.service.strong_count() == 0
@@ -124,10 +124,10 @@ impl Entry {
 
 static SERVICES: LazyLock<Mutex<HashMap<Key, Arc<Entry>>>> = LazyLock::new(Mutex::default);
 
-/// The service for these settings: an open one, or a new one.
+/// Returns the service for these settings: the one in use, or a new one.
 ///
 /// # Errors
-/// What [`content`], [`open_engine`] or [`Service::start`] says; cancelled.
+/// The error of [`content`], [`open_engine`] or [`Service::start`], or that the opening was cancelled.
 pub fn open(settings: &ModelSettings) -> Result<Arc<Service>, Error> {
     open_with(settings, open_engine)
 }
@@ -158,17 +158,17 @@ pub(super) fn open_with(
     Ok(service)
 }
 
-/// What decides on the results of a model, of all its files.
+/// Hashes of all files of a model, which decide its results.
 ///
 /// # Errors
-/// One that is missing, isn't whole, or isn't where it may be.
+/// A file is missing, incomplete, or in a place where it isn't allowed.
 pub fn content(settings: &ModelSettings) -> Result<ModelContent, Error> {
     let folder = || settings.engine_cache.clone().unwrap_or_else(EngineCache::default_folder);
     let memory = (settings.backend == Backend::TensorRt).then(|| EngineCache::hashes_in(&folder()));
     let file = source(&settings.model, settings.engine_file.as_deref())?;
     ModelContent::of(&file, memory.as_deref()).map_err(|error| match error {
         tensorrt::Error::File { path, reason } if path == file => {
-            let text = format!("model file {} can't be read: {reason}. Check the `model` property", path.display());
+            let text = format!("can't read model file {}: {reason}. Check the `model` property", path.display());
             Error::new(ErrorKind::File, text)
         }
         error => error.into(),
@@ -179,7 +179,7 @@ pub fn content(settings: &ModelSettings) -> Result<ModelContent, Error> {
 pub(crate) mod testing {
     use super::*;
 
-    /// Opens a service with an engine of the test's in the place of the backend's.
+    /// Opens a service with the test's engine instead of the backend's.
     pub fn open_fake(settings: &ModelSettings, engine: Arc<dyn Engine>) -> Arc<Service> {
         open_with(settings, |_| Ok(engine)).unwrap()
     }

@@ -89,7 +89,8 @@ fn remedy(came: &gst::CapsRef, taken: &gst::CapsRef) -> &'static str {
             "put an element before it that copies the frames to system memory, such as gldownload or vapostproc"
         }
         _ => {
-            "put an element before it that copies the frames to system memory, such as gldownload or vapostproc, and then cudaupload"
+            "put an element before it that copies the frames to system memory, such as gldownload or vapostproc, \
+             and then cudaupload"
         }
     }
 }

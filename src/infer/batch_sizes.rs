@@ -1,7 +1,7 @@
-//! Which batch sizes are made ready.
+//! The batch sizes to prepare.
 
-/// Batch sizes between `min` and `max`, both included: 1, 2, 3, 4, 6, 8, 12, 16, … Each is at most half again as large as
-/// the one before, so a third of a launch at most is empty.
+/// The batch sizes from `min` to `max`: 1, 2, 3, 4, 6, 8, 12, 16, … Each is at most half again as large as the previous
+/// one, so at most a third of the slots of a launch are empty.
 pub fn batch_sizes_between(min: usize, max: usize) -> Vec<usize> {
     let (min, max) = (min.max(1), max.max(1));
     let powers = std::iter::successors(Some(1_usize), |power| power.checked_mul(2));
@@ -24,7 +24,7 @@ mod tests {
         assert_eq!(batch_sizes_between(1, 1), [1]);
         assert_eq!(batch_sizes_between(1, 20), [1, 2, 3, 4, 6, 8, 12, 16, 20]);
         assert_eq!(batch_sizes_between(4, 4), [4], "a fixed batch");
-        assert_eq!(batch_sizes_between(5, 9), [5, 6, 8, 9], "somebody else's profile");
+        assert_eq!(batch_sizes_between(5, 9), [5, 6, 8, 9], "a profile that another program chose");
         assert_eq!(batch_sizes_between(0, 0), [1]);
         assert_eq!(batch_sizes_between(9, 4), [4], "no such range");
     }

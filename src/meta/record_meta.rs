@@ -1,7 +1,8 @@
-//! The meta that holds a record: a pointer on the buffer, found and made without a lock.
+//! The meta that holds a record: a pointer on the buffer, created and found without a lock.
 //!
-//! GStreamer's custom metas, which our other ones are, are looked up by name under locks of the whole process, and hold a
-//! structure with a boxed value: several times the cost of all else that a frame with a record takes, with many streams.
+//! GStreamer's custom metas, which our other metas are, are looked up by name under process-wide locks and hold a
+//! structure with a boxed value. With many streams that costs several times everything else that a frame's record
+//! needs.
 
 use super::Record;
 use gst::ffi::{GstBuffer, GstMeta, GstMetaInfo};
@@ -15,11 +16,11 @@ use std::ffi::CString;
 use std::ptr;
 use std::sync::{Arc, LazyLock};
 
-/// As the library lays it out: its own part first.
+/// The layout that the library expects: its part first.
 #[repr(C)]
 pub(super) struct RecordMeta {
     meta: GstMeta,
-    /// Of [`Arc::into_raw`]; null until it's set.
+    /// From [`Arc::into_raw`]; null until set.
     record: *const Record,
 }
 
@@ -28,7 +29,7 @@ unsafe impl Send for RecordMeta {}
 // SAFETY: nothing changes through a shared reference.
 unsafe impl Sync for RecordMeta {}
 
-/// What was registered with GStreamer.
+/// The registered meta.
 struct Registered {
     api: glib::Type,
     info: *const GstMetaInfo,
@@ -39,10 +40,11 @@ unsafe impl Send for Registered {}
 // SAFETY: as above.
 unsafe impl Sync for Registered {}
 
-/// Under names that no other copy of this crate in the process has: the layout of a Rust type differs across builds.
+/// Registered under names that are unique in the process, because the layout of a Rust type differs between builds of
+/// this crate.
 static REGISTERED: LazyLock<Registered> = LazyLock::new(|| {
     let unique = ptr::from_ref(&REGISTERED).addr();
-    // A number has no NUL in it.
+    // A hexadecimal number contains no NUL.
     let name = |kind: &str| CString::new(format!("TrtRecord{kind}{unique:x}")).unwrap_or_default();
     let tags = [c"video".as_ptr(), c"size".as_ptr(), ptr::null()];
     // SAFETY: the names and the list of tags, which ends with null, are copied.
@@ -82,7 +84,7 @@ unsafe extern "C" fn free(meta: *mut GstMeta, _buffer: *mut GstBuffer) {
     drop(unsafe { (*meta.cast::<RecordMeta>()).exchange(None) });
 }
 
-/// Copies and scaled pictures have the same record: its coordinates are relative.
+/// Copies and scaled pictures share the record, because its coordinates are relative.
 unsafe extern "C" fn transform(
     to: *mut GstBuffer,
     meta: *mut GstMeta,
@@ -129,7 +131,7 @@ pub(super) fn of(buffer: &gst::BufferRef) -> Option<Arc<Record>> {
     buffer.meta::<RecordMeta>()?.get()
 }
 
-/// Puts a record in the place of the one before.
+/// Replaces the record on this buffer.
 pub(super) fn put(buffer: &mut gst::BufferRef, record: Option<Arc<Record>>) {
     if let Some(mut there) = buffer.meta_mut::<RecordMeta>() {
         drop(there.exchange(record));
