@@ -1,6 +1,6 @@
-//! When frames run, in which batches, and which thread does it. docs/scheduling.md says which thread does what when, and why.
+//! Decides when frames run, in which batches, and on which threads. docs/scheduling.md explains the rules.
 //!
-//! Everything here is pure: time is passed in, and nothing locks, waits or starts a thread. Those who do ask here:
+//! Everything here is pure: time is passed in, and nothing locks, waits or starts a thread. Callers ask:
 //!
 //! 1. [`Pace`] tells an element whether the thread that brings a frame runs it; [`resumes_at`] when upstream goes on after it
 //!    had to wait; [`is_busy`] whether a frame is left out.

@@ -1,9 +1,9 @@
-//! Sources on a GPU are opened one after the other.
+//! Staggers the opening of sources on a GPU.
 
 use std::time::{Duration, Instant};
 
-/// From one source on a GPU to the next: a driver opens decoders one at a time, each in about 45 ms (on an H200), and what
-/// cameras send meanwhile waits for their decoders.
+/// The interval between openings: a driver opens decoders one at a time, each in about 45 ms (on an H200), and the
+/// frames that cameras send in the meantime wait for their decoders.
 const OF_GPU: Duration = Duration::from_millis(50);
 
 /// When the next source may be opened.
@@ -13,7 +13,7 @@ pub struct StartStagger {
 }
 
 impl StartStagger {
-    /// Reserves the next time at which a source with a decoder on a GPU may be opened, and returns how long it is until then.
+    /// Reserves the next time at which a source with a GPU decoder may be opened, and returns the time until then.
     pub fn reserve(&mut self, now: Instant) -> Duration {
         let due = self.next.filter(|due| *due > now).unwrap_or(now);
         self.next = Some(due + OF_GPU);
