@@ -4,7 +4,7 @@ use super::stats::Latencies;
 use super::ticket::{Launch, Pending};
 use super::{Engine, Frame, Lane, ModelSettings, Notify, Output, ServiceStats, Slot, Tensor, Ticket};
 use crate::error::{Error, ErrorKind, OnFailure};
-use crate::scheduling::{RecentMax, Sleep, Scheduler, StreamId};
+use crate::scheduling::{RecentMax, Scheduler, Sleep, StreamId};
 use gst::prelude::*;
 use model::{Params, Rect};
 use parking_lot::{Condvar, Mutex};
