@@ -56,7 +56,7 @@ impl From<tensorrt::Error> for Error {
     fn from(error: tensorrt::Error) -> Self {
         use tensorrt::Error as Cause;
         let (kind, message) = match &error {
-            // What TensorRT takes past our allocator.
+            // Memory that TensorRT allocates without our allocator.
             Cause::Call { log, .. } if log.iter().any(|line| line.to_lowercase().contains("out of memory")) => {
                 (ErrorKind::Memory, format!("GPU out of memory ({error}): {GPU_MEMORY_REMEDIES}"))
             }
