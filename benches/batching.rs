@@ -10,7 +10,7 @@
 
 use gsttensorrt::error::Error;
 use gsttensorrt::gpu::wait_until;
-use gsttensorrt::infer::{Engine, Frame, Lane, ModelSettings, Notify, Request, Service, Slot, Stream};
+use gsttensorrt::infer::{Engine, Frame, Lane, ModelSettings, Notify, Request, Service, ServiceStream, Slot};
 use gsttensorrt::scheduling::{CompletionWait, resumes_at};
 use model::{Head, InputSpec, ModelInfo, Rect, head};
 use nix::time::{ClockId, clock_gettime};
@@ -101,7 +101,7 @@ impl Notify for Queue {
     }
 }
 
-fn play(stream: &Stream, mut random: Random, over: &AtomicBool) {
+fn play(stream: &ServiceStream, mut random: Random, over: &AtomicBool) {
     let queue = Arc::new(Queue::default());
     let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, 8, 8).build().expect("a format");
     let frame = Arc::new(Frame { buffer: gst::Buffer::new(), info });

@@ -1,37 +1,37 @@
-//! Why a model can't be opened or run.
+//! The errors of opening and running a model.
 
 use std::sync::Arc;
 
-/// What to do about "GPU out of memory".
+/// The remedies for running out of GPU memory.
 pub const GPU_MEMORY_REMEDIES: &str = "reduce batch-size (GPU_BATCH_SIZE in a config.json), lower workspace-size \
     (TENSORRT_WORKSPACE_SIZE), or use a smaller model";
 
-/// Groups errors by what the user has to do.
+/// Groups errors by what the user must do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// A file isn't there or can't be read.
+    /// A file is missing or can't be read.
     File,
     /// A library (ONNX Runtime, TensorRT, CUDA) is missing or too old.
     Library,
-    /// The model's content: not ONNX, corrupt, unknown head, wrong task.
+    /// The model's content: not ONNX, corrupt, an unknown head or a head for another task.
     Model,
-    /// A setting that doesn't fit model or backend.
+    /// A setting that doesn't fit the model or the backend.
     Setting,
-    /// GPU or host memory.
+    /// GPU or host memory is exhausted.
     Memory,
-    /// The device failed, or isn't there.
+    /// The device failed or is missing.
     Device,
     /// The engine failed on a batch.
     Failed,
 }
 
-/// What went wrong and what to do about it, in one text.
+/// What went wrong and how to fix it, in one text.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     pub kind: ErrorKind,
     pub message: String,
-    /// What caused it, for programs: the message tells all that a user needs.
+    /// The cause, for programs; the message has everything that a user needs.
     pub source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -40,7 +40,7 @@ impl Error {
         Self { kind, message: message.into(), source: None }
     }
 
-    /// With the error that caused this one.
+    /// Adds the error that caused this one.
     #[must_use]
     pub fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
@@ -48,15 +48,15 @@ impl Error {
     }
 }
 
-/// Told once when a device has failed, on the thread that found out; it may hold locks of the CUDA layer, so only take
-/// note and wake others.
+/// Called once when a device has failed, on the thread that detected it. That thread may hold locks of the CUDA layer,
+/// so the function may only record the failure and wake other threads.
 pub type OnFailure = dyn Fn(&Error) + Send + Sync;
 
 impl From<tensorrt::Error> for Error {
     fn from(error: tensorrt::Error) -> Self {
         use tensorrt::Error as Cause;
         let (kind, message) = match &error {
-            // What TensorRT takes past our allocator.
+            // Memory that TensorRT allocates without our allocator.
             Cause::Call { log, .. } if log.iter().any(|line| line.to_lowercase().contains("out of memory")) => {
                 (ErrorKind::Memory, format!("GPU out of memory ({error}): {GPU_MEMORY_REMEDIES}"))
             }

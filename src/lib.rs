@@ -1,4 +1,4 @@
-//! GStreamer elements for object detection and human pose with TensorRT.
+//! GStreamer elements for object detection and human pose estimation with TensorRT.
 
 pub mod backend;
 mod backoff;

@@ -1,14 +1,14 @@
-//! From a backend's name to its engines.
+//! Opens engines by backend.
 
 use crate::error::Error;
 use crate::infer::{Backend, Engine, ModelSettings};
 use crate::{cpu, gpu};
 use std::sync::Arc;
 
-/// Whether a backend's libraries and devices are there.
+/// Checks that a backend's libraries and devices are available.
 ///
 /// # Errors
-/// What is missing, and how to get it.
+/// Names what is missing and how to get it.
 pub fn check_backend(backend: Backend) -> Result<(), Error> {
     match backend {
         Backend::Cpu => cpu::load_library(),
@@ -19,7 +19,7 @@ pub fn check_backend(backend: Backend) -> Result<(), Error> {
 /// Opens a model on its backend.
 ///
 /// # Errors
-/// The backend's, or the model's.
+/// The backend's error, or the model's.
 pub fn open_engine(settings: &ModelSettings) -> Result<Arc<dyn Engine>, Error> {
     check_backend(settings.backend)?;
     match settings.backend {
@@ -28,10 +28,10 @@ pub fn open_engine(settings: &ModelSettings) -> Result<Arc<dyn Engine>, Error> {
     }
 }
 
-/// Whether opening a model takes long, because its engine has to be built first.
+/// True if opening the model takes long, because its engine has to be built first.
 ///
 /// # Errors
-/// The backend's, or the model's as far as it's looked at.
+/// The backend's error, or the model's as far as it is read.
 pub fn needs_build(settings: &ModelSettings) -> Result<bool, Error> {
     match settings.backend {
         Backend::Cpu => Ok(false),
@@ -39,10 +39,11 @@ pub fn needs_build(settings: &ModelSettings) -> Result<bool, Error> {
     }
 }
 
-/// Sees to what a model that is open already is opened with from disk the next time: the engine in its place.
+/// Updates the files of a model that is already open: keeps its engine in the engine file, from which the model opens
+/// next time.
 ///
 /// # Errors
-/// The backend's, or the model's as far as it's looked at.
+/// The backend's error, or the model's as far as it is read.
 pub fn prepare(settings: &ModelSettings) -> Result<(), Error> {
     match settings.backend {
         Backend::Cpu => Ok(()),

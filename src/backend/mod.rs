@@ -1,10 +1,10 @@
-//! The choice of backend: from a model's settings to its engine on the CPU or on the GPU, and to the service that elements
+//! The choice of backend: from a model's settings to its engine on the CPU or the GPU, and to the service that elements
 //! share.
 //!
-//! 1. [`check_backend`] says whether a backend's libraries and devices are there.
-//! 2. [`open`] gives the service for a model: an open one if its content and settings are the same, or a new one.
-//! 3. [`open_engine`] opens an engine alone; [`needs_build`] says whether that takes long.
-//! 4. [`recognised`] and [`input_spec`] tell from a model's file alone what it takes and what its outputs mean.
+//! 1. [`check_backend`] checks that a backend's libraries and devices are available.
+//! 2. [`open`] returns the service for a model: the one in use if its content and settings are equal, or a new one.
+//! 3. [`open_engine`] opens an engine alone; [`needs_build`] tells whether that takes long.
+//! 4. [`recognised`] and [`input_spec`] read a model's input and the meaning of its outputs from its file alone.
 
 mod engines;
 mod model_file;

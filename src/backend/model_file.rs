@@ -1,4 +1,4 @@
-//! What a model takes, read off its file: no TensorRT, no GPU.
+//! Reads a model's input from its file, without TensorRT and without a GPU.
 
 use crate::error::{self, ErrorKind};
 use model::head::{self, HeadChoice, Recognised};
@@ -6,16 +6,16 @@ use model::{HeadError, InputSpec, ModelInfo};
 use std::path::Path;
 use tensorrt::{EngineFile, Onnx, is_onnx};
 
-/// The input of an `.onnx`, or of the one that an `.engine` or `.plan` was made of: by the record that `gst-trt build`
-/// leaves beside it, else from the `.onnx` beside it.
+/// The input of an `.onnx`, or of the one from which an `.engine` or `.plan` was built. For an engine, it is read from
+/// the record that `gst-trt build` writes beside it, or else from the `.onnx` beside it.
 ///
 /// # Errors
-/// A file that can't be read, a model whose head isn't known, an engine with neither.
+/// A file that can't be read, a model with an unknown head, or an engine with neither file beside it.
 pub fn input_spec(model: &Path) -> Result<InputSpec, error::Error> {
     Ok(recognised(model, HeadChoice::Auto)?.input)
 }
 
-/// The head of such a file, as far as it can be told without running the model.
+/// The head of such a file, as far as it can be recognised without running the model.
 ///
 /// # Errors
 /// As [`input_spec`].
@@ -59,7 +59,7 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name)
     }
 
-    /// The same as ONNX Runtime's engine says, for every head there is.
+    /// The input equals that of ONNX Runtime's engine, for every head.
     #[test]
     fn an_onnx_says_what_it_takes() {
         let spec = input_spec(&test_model("yolo.onnx")).unwrap();

@@ -1,4 +1,4 @@
-//! Which services there are: elements with the same model and settings share one.
+//! The services in use: elements with the same model and settings share one.
 
 use super::{open_engine, prepare};
 use crate::error::{Error, ErrorKind};
@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock, Weak};
 use std::time::{Duration, Instant};
 use tensorrt::{EngineCache, ModelContent, source};
 
-/// What two elements must have in common to share a service.
+/// The settings that must be equal for two elements to share a service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     backend: Backend,
@@ -21,7 +21,7 @@ struct Key {
     device_id: u32,
     batch_size: u32,
     workspace_size: u32,
-    /// Of the context of a device.
+    /// The id of the device's context.
     context: Option<usize>,
     gpu_memory_limit: u32,
 }
@@ -42,53 +42,53 @@ impl Key {
     }
 }
 
-/// A key's service, which is opened once.
+/// The service of a key, which one thread at a time may open.
 #[derive(Default)]
-struct Place {
-    state: Mutex<PlaceState>,
-    /// An opening has ended, whichever way.
+struct Entry {
+    state: Mutex<EntryState>,
+    /// An attempt to open the service has ended, successfully or not.
     ended: Condvar,
 }
 
 #[derive(Default)]
-struct PlaceState {
+struct EntryState {
     service: Weak<Service>,
-    /// It's being opened.
+    /// A thread is opening the service.
     opening: bool,
 }
 
-/// Whose turn it is.
-enum Turn {
-    /// There is one.
+/// What an element gets from an entry.
+enum Claim {
+    /// The entry's service is in use.
     Open(Arc<Service>),
-    /// The caller opens it.
-    Ours(Opening),
+    /// The caller must open the service.
+    Ours(OpeningGuard),
 }
 
-/// The right to open a place's service, until dropped.
-struct Opening(Arc<Place>);
+/// The right to open an entry's service, until dropped.
+struct OpeningGuard(Arc<Entry>);
 
-impl Opening {
+impl OpeningGuard {
     fn done(self, service: &Arc<Service>) {
         self.0.state.lock().service = Arc::downgrade(service);
     }
 }
 
-impl Drop for Opening {
+impl Drop for OpeningGuard {
     fn drop(&mut self) {
         self.0.state.lock().opening = false;
         self.0.ended.notify_all();
     }
 }
 
-impl Place {
-    /// How often a wait looks whether it's cancelled.
+impl Entry {
+    /// The interval at which a waiting thread checks its cancel flag.
     const TICK: Duration = Duration::from_millis(20);
-    /// A wait that isn't told: an engine that is there is loaded in less.
+    /// The longest wait without a message: loading an existing engine takes less.
     const SHORT: Duration = Duration::from_secs(1);
 
-    /// Waits while another opens it, which may take minutes; not beyond the settings' own cancel.
-    fn turn(self: &Arc<Self>, settings: &ModelSettings) -> Result<Turn, Error> {
+    /// Waits while another thread opens the service, which may take minutes, or until the settings' cancel flag is set.
+    fn claim(self: &Arc<Self>, settings: &ModelSettings) -> Result<Claim, Error> {
         let (since, mut told) = (Instant::now(), false);
         let mut state = self.state.lock();
         while state.opening {
@@ -106,28 +106,28 @@ impl Place {
             }
             self.ended.wait_for(&mut state, Self::TICK);
         }
-        // A failed one is of no use to a new element.
+        // A failed service can't serve a new element.
         if let Some(service) = state.service.upgrade().filter(|service| service.failure().is_none()) {
-            return Ok(Turn::Open(service));
+            return Ok(Claim::Open(service));
         }
         state.opening = true;
         drop(state);
-        Ok(Turn::Ours(Opening(self.clone())))
+        Ok(Claim::Ours(OpeningGuard(self.clone())))
     }
 
-    /// Whether there's nothing in it.
+    /// True if the entry has no service and none is being opened.
     fn is_empty(&self) -> bool {
         let state = self.state.lock();
         !state.opening && state.service.strong_count() == 0
     }
 }
 
-static SERVICES: LazyLock<Mutex<HashMap<Key, Arc<Place>>>> = LazyLock::new(Mutex::default);
+static SERVICES: LazyLock<Mutex<HashMap<Key, Arc<Entry>>>> = LazyLock::new(Mutex::default);
 
-/// The service for these settings: an open one, or a new one.
+/// Returns the service for these settings: the one in use, or a new one.
 ///
 /// # Errors
-/// What [`content`], [`open_engine`] or [`Service::start`] says; cancelled.
+/// The error of [`content`], [`open_engine`] or [`Service::start`], or that the opening was cancelled.
 pub fn open(settings: &ModelSettings) -> Result<Arc<Service>, Error> {
     open_with(settings, open_engine)
 }
@@ -137,17 +137,17 @@ pub(super) fn open_with(
     open_engine: impl FnOnce(&ModelSettings) -> Result<Arc<dyn Engine>, Error>,
 ) -> Result<Arc<Service>, Error> {
     let model = content(settings)?;
-    let place = {
+    let entry = {
         let mut services = SERVICES.lock();
-        services.retain(|_, place| Arc::strong_count(place) > 1 || !place.is_empty());
+        services.retain(|_, entry| Arc::strong_count(entry) > 1 || !entry.is_empty());
         services.entry(Key::new(settings, model.clone())).or_default().clone()
     };
-    let opening = match place.turn(settings)? {
-        Turn::Open(service) => {
+    let opening = match entry.claim(settings)? {
+        Claim::Open(service) => {
             prepare(settings)?;
             return Ok(service);
         }
-        Turn::Ours(opening) => opening,
+        Claim::Ours(opening) => opening,
     };
     let service = Service::start(open_engine(settings)?, settings)?;
     if content(settings)? != model {
@@ -158,17 +158,17 @@ pub(super) fn open_with(
     Ok(service)
 }
 
-/// What decides on the results of a model, of all its files.
+/// Hashes of all files of a model, which decide its results.
 ///
 /// # Errors
-/// One that is missing, isn't whole, or isn't where it may be.
+/// A file is missing, incomplete, or in a place where it isn't allowed.
 pub fn content(settings: &ModelSettings) -> Result<ModelContent, Error> {
     let folder = || settings.engine_cache.clone().unwrap_or_else(EngineCache::default_folder);
     let memory = (settings.backend == Backend::TensorRt).then(|| EngineCache::hashes_in(&folder()));
     let file = source(&settings.model, settings.engine_file.as_deref())?;
     ModelContent::of(&file, memory.as_deref()).map_err(|error| match error {
         tensorrt::Error::File { path, reason } if path == file => {
-            let text = format!("model file {} can't be read: {reason}. Check the `model` property", path.display());
+            let text = format!("can't read model file {}: {reason}. Check the `model` property", path.display());
             Error::new(ErrorKind::File, text)
         }
         error => error.into(),
@@ -179,7 +179,7 @@ pub fn content(settings: &ModelSettings) -> Result<ModelContent, Error> {
 pub(crate) mod testing {
     use super::*;
 
-    /// Opens a service with an engine of the test's in the place of the backend's.
+    /// Opens a service with the test's engine instead of the backend's.
     pub fn open_fake(settings: &ModelSettings, engine: Arc<dyn Engine>) -> Arc<Service> {
         open_with(settings, |_| Ok(engine)).unwrap()
     }

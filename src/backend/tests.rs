@@ -1,4 +1,4 @@
-//! Which elements share a service, and how they wait for each other.
+//! Tests which elements share a service, and how they wait for each other.
 
 use super::registry::open_with;
 use super::registry::testing::open_fake;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What makes another service of the same model, and what doesn't.
+/// The settings that lead to another service of the same model, and those that don't.
 #[test]
 fn elements_share_a_service_when_what_decides_on_it_is_equal() {
     let (settings, _file) = settings("shared");
@@ -36,7 +36,7 @@ fn elements_share_a_service_when_what_decides_on_it_is_equal() {
     }
 }
 
-/// A service whose device has failed is left to the elements that hold it.
+/// A service whose device has failed stays with the elements that hold it.
 #[test]
 fn a_failed_service_is_not_handed_out_again() {
     let (engine, (settings, _file)) = (fake(true), settings("failed"));
@@ -47,7 +47,7 @@ fn a_failed_service_is_not_handed_out_again() {
     assert!(Arc::ptr_eq(&again, &open_fake(&settings, fake(true))), "the new one is");
 }
 
-/// An engine that takes until the gate opens to be made, as one that has to be built.
+/// An engine whose opening takes until the gate opens, like one that must be built.
 fn slow_to_open(gate: &Arc<Gate>, engine: Arc<Fake>) -> impl FnOnce(&ModelSettings) -> Result<Arc<dyn Engine>, Error> {
     let gate = gate.clone();
     move |settings| {
@@ -65,7 +65,7 @@ fn watched(settings: &ModelSettings) -> (ModelSettings, Arc<AtomicBool>) {
     (ModelSettings { watch, ..settings.clone() }, cancel)
 }
 
-/// Waits for `done` no longer than a test may take.
+/// Waits for `done`, up to a limit.
 fn eventually(what: &str, done: impl Fn() -> bool) {
     let start = Instant::now();
     while !done() {
@@ -74,7 +74,7 @@ fn eventually(what: &str, done: impl Fn() -> bool) {
     }
 }
 
-/// An element that waits for another one's opening returns when it's cancelled; the other one goes on.
+/// An element that waits for another one to open the model returns when it is cancelled; the other one continues.
 #[test]
 fn waiting_for_anothers_opening_can_be_cancelled() {
     let ((settings, _file), gate) = (settings("opened slowly"), Arc::<Gate>::default());

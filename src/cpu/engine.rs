@@ -3,7 +3,7 @@
 use super::lane::CpuLane;
 use super::{CAT, library};
 use crate::error::{Error, ErrorKind};
-use crate::infer::{Engine, Lane, ModelSettings, Precision, ladder};
+use crate::infer::{Engine, Lane, ModelSettings, Precision, batch_sizes_between};
 use model::head::{self, DecodePlan, Reading, Recognised};
 use model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use ort::session::Session;
@@ -109,7 +109,7 @@ impl Engine for CpuEngine {
 
     fn time_alone(&self, least: Duration) -> Result<Vec<(usize, Duration)>, Error> {
         let mut lane = CpuLane::new(self.model.clone(), self.session.clone());
-        let sizes = ladder(self.model.fixed_batch.unwrap_or(1), self.model.max_batch);
+        let sizes = batch_sizes_between(self.model.fixed_batch.unwrap_or(1), self.model.max_batch);
         sizes.into_iter().map(|batch| Ok((batch, lane.time_alone(batch, least)?))).collect()
     }
 }

@@ -1,9 +1,9 @@
-//! What shapes are drawn on, and the two things they ask of it.
+//! The surface that shapes are drawn on, and its two operations.
 
 use super::Rgb;
 use super::shape::Point;
 
-/// Whole pixels from left and top up to, and without, right and bottom. Empty where they cross.
+/// Whole pixels; right and bottom are exclusive. The area is empty if its edges cross.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Area {
     pub left: i32,
@@ -25,7 +25,7 @@ impl Area {
         self.bottom - self.top
     }
 
-    /// Whether a pixel is in both.
+    /// True if a pixel is in both.
     pub fn overlaps(&self, other: &Self) -> bool {
         let shared = self.intersection(other);
         shared.width() > 0 && shared.height() > 0
@@ -41,12 +41,12 @@ impl Area {
     }
 }
 
-/// How much of each pixel a shape covers.
+/// The coverage of each pixel by a shape.
 #[derive(Debug, Clone, Copy)]
 pub struct Mask<'a> {
     pub left: i32,
     pub top: i32,
-    /// Pixels a row.
+    /// Pixels per row.
     pub width: usize,
     /// Rows without gaps, 0–255.
     pub coverage: &'a [u8],
@@ -72,9 +72,9 @@ impl<'a> Mask<'a> {
     }
 }
 
-/// A picture to draw on. Everything outside of it is left out.
+/// A picture to draw on. Pixels outside it are ignored.
 pub trait Canvas {
-    /// A colour in this picture's own coding.
+    /// A colour in the picture's format.
     type Ink: Copy;
 
     /// The whole picture.
@@ -85,16 +85,17 @@ pub trait Canvas {
     /// Paints every pixel of `area`.
     fn fill(&mut self, area: Area, ink: Self::Ink);
 
-    /// Mixes `ink` into each pixel by how much `mask` covers it.
+    /// Blends `ink` into each pixel by its coverage in `mask`.
     fn blend(&mut self, mask: Mask<'_>, ink: Self::Ink);
 
-    /// As [`Self::blend`], for a mask that comes again: `key` stands for its coverage and width.
+    /// Like [`Self::blend`], for a mask that recurs: `key` identifies its coverage and width.
     fn blend_known(&mut self, key: u64, mask: Mask<'_>, ink: Self::Ink) {
         let _ = key;
         self.blend(mask, ink);
     }
 
-    /// Draws a line with round ends itself, `radius` pixels to both sides; `false` if it's to be drawn through masks.
+    /// Draws a line with round ends directly, `radius` pixels to both sides. Returns false if it must be drawn through
+    /// masks.
     fn line(&mut self, from: Point, to: Point, radius: f32, ink: Self::Ink) -> bool {
         let _ = (from, to, radius, ink);
         false

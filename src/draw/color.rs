@@ -1,4 +1,4 @@
-//! Colours: the palette, and what a colour is in a frame's own coding.
+//! Colours: the palette, and the conversion to a frame's format.
 
 use model::video::Colorimetry;
 
@@ -20,7 +20,7 @@ impl Rgb {
         Self { r, g, b }
     }
 
-    /// Black or white, whichever reads better on this colour (contrast ratio of WCAG 2).
+    /// Black or white, whichever is more legible on this colour (contrast ratio of WCAG 2).
     pub fn contrast(self) -> Self {
         let luminance = self.luminance();
         let (on_black, on_white) = ((luminance + 0.05) / 0.05, 1.05 / (luminance + 0.05));
@@ -36,7 +36,7 @@ impl Rgb {
         0.2126 * linear(self.r) + 0.7152 * linear(self.g) + 0.0722 * linear(self.b)
     }
 
-    /// Y', Cb, Cr in 8 bits, as ITU-R BT.601 and its successors code it.
+    /// Y', Cb and Cr in 8 bits, as defined by ITU-R BT.601 and its successors.
     pub fn to_yuv(self, colorimetry: Colorimetry) -> [u8; 3] {
         let (kr, kb) = colorimetry.matrix.red_and_blue();
         let [r, g, b] = [self.r, self.g, self.b].map(|c| f32::from(c) / 255.0);
@@ -47,8 +47,8 @@ impl Rgb {
     }
 }
 
-/// Twenty colours, each pair at least 0.14 apart in OKLab; the first ones, which COCO's commonest classes get, are far
-/// from what streets look like.
+/// Twenty colours, each pair at least 0.14 apart in OKLab. The first ones, which COCO's most common classes get, differ
+/// most from the colours of streets.
 const PALETTE: [Rgb; 20] = [
     Rgb::hex(0x00AAFF),
     Rgb::hex(0xFF8800),
@@ -72,12 +72,12 @@ const PALETTE: [Rgb; 20] = [
     Rgb::hex(0x0000FF),
 ];
 
-/// The palette's colour of a number; it repeats after twenty.
+/// The palette's colour for a number; the palette repeats after twenty.
 pub fn of_number(number: u32) -> Rgb {
     PALETTE[number as usize % PALETTE.len()]
 }
 
-/// The palette's colour of a name: always the same one.
+/// The palette's colour for a name, which is always the same.
 pub fn of_name(name: &str) -> Rgb {
     // FNV-1a: small, and stable from run to run, unlike the standard library's hasher.
     of_number(name.bytes().fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)))

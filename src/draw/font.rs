@@ -1,21 +1,21 @@
-//! What each character of a text is set with: a glyph of the built-in fonts or of the system's, or other letters.
+//! Selects a glyph for each character of a text: from the built-in fonts, from the system's, or a transliteration.
 
 use super::system_fonts::SystemFonts;
 use ab_glyph::{Font, FontArc, GlyphId, InvalidFont, PxScale, ScaleFont};
 use std::collections::HashMap;
 
-/// A font, and how large it's set beside the first one.
+/// A font, and its size relative to the first one.
 #[derive(Debug, Clone)]
 pub struct Face {
     pub font: FontArc,
-    /// Height of the font in parts of its em.
+    /// Height of the font relative to its em.
     height: f32,
 }
 
 impl Face {
     pub fn new(font: FontArc) -> Self {
         let height = font.units_per_em().map_or(1.0, |em| font.height_unscaled() / em);
-        // Fonts can say anything.
+        // Fonts may contain any value.
         Self { font, height: if (0.5..4.0).contains(&height) { height } else { 1.0 } }
     }
 
@@ -23,54 +23,54 @@ impl Face {
         FontArc::try_from_slice(data).map(Self::new)
     }
 
-    /// The glyph of a character, if there is one to be seen.
+    /// The visible glyph of a character, if the font has one.
     pub fn glyph(&self, ch: char) -> Option<GlyphId> {
         let glyph = self.font.glyph_id(ch);
         (glyph.0 != 0 && (ch.is_whitespace() || self.font.outline(glyph).is_some())).then_some(glyph)
     }
 }
 
-/// A glyph of one of [`Fonts`].
+/// A glyph of one of the [`Fonts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FontGlyph {
     pub face: u8,
     pub glyph: GlyphId,
 }
 
-/// How a character is set.
+/// How a character is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setting {
     Glyph(FontGlyph),
-    /// By these letters instead, which the first font has; a space behind them parts them from others.
+    /// Replaced by these letters of the first font. A trailing space separates them from letters that follow.
     Letters(&'static str, Reason),
-    /// It isn't seen: a mark that says how others are joined, or a colour of skin.
+    /// Not drawn: a joiner or a skin-tone modifier.
     Unseen,
 }
 
-/// Why a character is set by others.
+/// The reason why a character is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     NoFont,
-    /// Its script joins letters, stacks them or runs from right to left, which takes more than a glyph a character.
+    /// Its script joins or stacks letters or runs from right to left, which needs more than one glyph per character.
     Script,
 }
 
-/// The fonts of a text: the first is the one for letters, the second has signs and emoji, the rest are the system's, opened
-/// when a character is in neither.
+/// The fonts of a text: first the one for letters, then the one with symbols and emoji, then system fonts, which are
+/// opened when a character is in neither.
 #[derive(Debug)]
 pub struct Fonts {
     faces: Vec<Face>,
-    /// Of characters that the first font lacks.
+    /// The characters that the first font lacks.
     others: HashMap<char, Setting>,
     system: &'static SystemFonts,
 }
 
 impl Fonts {
-    /// Characters remembered; labels have fewer, and other programs' metadata anything.
+    /// Maximum number of cached characters. Labels have fewer, but other programs' metadata may contain anything.
     const REMEMBERED: usize = 1 << 14;
 
     /// # Errors
-    /// When a built-in font can't be read.
+    /// A built-in font can't be read.
     pub fn new(system: &'static SystemFonts) -> Result<Self, InvalidFont> {
         let built_in = [epaint_default_fonts::UBUNTU_LIGHT, epaint_default_fonts::NOTO_EMOJI_REGULAR];
         let faces = built_in.into_iter().map(Face::built_in).collect::<Result<_, _>>()?;
@@ -81,23 +81,23 @@ impl Fonts {
         self.system
     }
 
-    /// From the top of a line to its baseline, pixels.
+    /// The distance from the top of a line to its baseline, in pixels.
     pub fn ascent(&self, scale: PxScale) -> f32 {
         self.faces.first().map_or(0.0, |face| face.font.as_scaled(scale).ascent())
     }
 
-    /// From a glyph's origin to the next one's, pixels.
+    /// The distance from a glyph's origin to the next one's, in pixels.
     pub fn advance(&self, FontGlyph { face, glyph }: FontGlyph, scale: PxScale) -> f32 {
         self.scaled(face, scale).map_or(0.0, |(font, scale)| font.as_scaled(scale).h_advance(glyph))
     }
 
-    /// The font of a glyph, and the scale at which its em is as large as the first font's at `scale`.
+    /// The font of a glyph, and the scale at which its em equals the first font's at `scale`.
     pub fn scaled(&self, face: u8, scale: PxScale) -> Option<(&FontArc, PxScale)> {
         let (first, face) = (self.faces.first()?, self.faces.get(usize::from(face))?);
         Some((&face.font, PxScale::from(scale.x * face.height / first.height)))
     }
 
-    /// How a character that isn't a control character is set.
+    /// How to draw a character that isn't a control character.
     pub fn setting(&mut self, ch: char) -> Setting {
         let first = self.faces.first().map(|face| face.font.glyph_id(ch));
         if let Some(glyph) = first.filter(|glyph| glyph.0 != 0) {
@@ -119,7 +119,7 @@ impl Fonts {
             return Setting::Unseen;
         }
         let instead = deunicode::deunicode_char(ch);
-        // A mark without a letter of its own: without it the text can still be read.
+        // A combining mark without a letter: the text is legible without it.
         if instead.is_some_and(str::is_empty) {
             return Setting::Unseen;
         }
@@ -145,7 +145,8 @@ impl Fonts {
     }
 }
 
-/// Unicode's default ignorable code points, and modifiers of emoji: they change what is beside them, where a font can.
+/// Unicode's default ignorable code points and emoji modifiers: they only modify neighbouring characters, in fonts that
+/// support it.
 fn is_unseen(ch: char) -> bool {
     matches!(ch,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
@@ -153,8 +154,8 @@ fn is_unseen(ch: char) -> bool {
         | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Scripts whose text isn't one glyph after the other from left to right: Hebrew to Tibetan and Myanmar, Khmer and Mongolian,
-/// those of Indonesia and their neighbours, presentation forms, and the scripts from right to left and of India in the
+/// Scripts whose text isn't one glyph after another from left to right: Hebrew to Tibetan and Myanmar, Khmer and
+/// Mongolian, those of Indonesia and its neighbours, presentation forms, and the right-to-left and Indic scripts in the
 /// supplementary plane.
 fn needs_shaping(ch: char) -> bool {
     matches!(ch,

@@ -1,14 +1,15 @@
-//! Canvases for the layouts that frames have: packed RGB, and Y'CbCr with subsampled chroma (4:2:0).
+//! Canvases for the layouts of frames: packed RGB, and Y'CbCr with subsampled chroma (4:2:0).
 
 use super::plane::Plane;
 use super::{Area, Canvas, Mask, Rgb};
 use model::video::Colorimetry;
 
-/// Red, green, blue in one plane, `N` = 3 or 4 bytes a pixel. A fourth byte is alpha or unused; drawn pixels are opaque.
+/// Red, green and blue in one plane, `N` = 3 or 4 bytes per pixel. A fourth byte is alpha or unused; drawn pixels are
+/// opaque.
 #[derive(Debug)]
 pub struct Packed<'a, const N: usize> {
     plane: Plane<'a, N>,
-    /// Blue comes first in memory.
+    /// True if blue comes first in memory.
     bgr: bool,
 }
 
@@ -46,9 +47,9 @@ impl<const N: usize> Canvas for Packed<'_, N> {
     }
 }
 
-/// The chroma of a 4:2:0 frame: one sample of Cb and Cr for every cell of 2 × 2 pixels.
+/// The chroma of a 4:2:0 frame: one sample of Cb and Cr per cell of 2 × 2 pixels.
 pub trait Chroma {
-    /// Mixes Cb and Cr into row `y` of cells from `left` on, by a coverage of 0–255 for each.
+    /// Blends Cb and Cr into row `y` of cells from `left` on, by a coverage of 0–255 for each.
     fn blend_row(&mut self, y: i32, left: i32, coverage: impl Iterator<Item = u8> + Clone, ink: [u8; 2]);
 }
 
@@ -68,11 +69,11 @@ impl Chroma for [Plane<'_, 1>; 2] {
     }
 }
 
-/// Y'CbCr 4:2:0. A cell's chroma is mixed by how much of its pixels is covered, so edges keep their place to the pixel.
+/// Y'CbCr 4:2:0. A cell's chroma is blended by the covered part of its pixels, so that edges are exact to the pixel.
 #[derive(Debug)]
 pub struct Planar<'a, C> {
     luma: Plane<'a, 1>,
-    /// Of odd sizes rounded up: `(width + 1) / 2` cells a row.
+    /// Odd sizes are rounded up: `(width + 1) / 2` cells per row.
     chroma: C,
     colorimetry: Colorimetry,
 }
@@ -147,19 +148,20 @@ fn area_of<const N: usize>(plane: &Plane<'_, N>) -> Area {
     Area::new(0, 0, plane.width() as i32, plane.height() as i32)
 }
 
-/// Of cell `cell`'s one or two pixels inside `0..frame` along one axis: how many are in `start..end`, and how many there are.
+/// Of the one or two pixels of cell `cell` inside `0..frame` along one axis: how many are in `start..end`, and how many
+/// there are.
 fn covered(cell: i32, start: i32, end: i32, frame: i32) -> (i32, i32) {
     let (first, last) = (2 * cell, (2 * cell + 2).min(frame));
     ((last.min(end) - first.max(start)).max(0), (last - first).max(1))
 }
 
-/// A row's coverage at `x` and `x + 1` together.
+/// The sum of a row's coverage at `x` and `x + 1`.
 fn pair(row: &[u8], x: i32) -> u32 {
     let both = usize::try_from(x).ok().and_then(|x| row.get(x..)?.first_chunk());
     both.map_or_else(|| at(row, x) + at(row, x + 1), |&[a, b]| u32::from(a) + u32::from(b))
 }
 
-/// A row's coverage at `x`, 0 outside.
+/// A row's coverage at `x`; 0 outside.
 fn at(row: &[u8], x: i32) -> u32 {
     usize::try_from(x).ok().and_then(|x| row.get(x)).copied().unwrap_or(0).into()
 }

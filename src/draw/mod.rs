@@ -1,11 +1,11 @@
-//! Drawing results into frames. Pure code: no GStreamer, no GPU.
+//! Draws results into frames. Pure code: no GStreamer, no GPU.
 //!
 //! 1. A [`Canvas`] is a picture in one layout: [`Packed`] (RGB) or [`Planar`] (NV12, I420), over [`Plane`]s in memory.
-//! 2. Shapes and text ask two things of it: fill an [`Area`], blend a colour through a [`Mask`].
+//! 2. Shapes and text use two operations: filling an [`Area`], and blending a colour through a [`Mask`].
 //! 3. [`Overlay`] draws a frame's [`crate::meta::Record`] in a [`Style`].
-//! 4. Labels are set in built-in fonts, in the system's where those lack a character, and else in other letters.
+//! 4. Labels use built-in fonts, system fonts for characters that those lack, and transliteration for the rest.
 //!
-//! Coordinates may be anything: what lies outside of the picture, or isn't a number, isn't drawn.
+//! Coordinates may have any value: parts outside the picture and coordinates that aren't numbers aren't drawn.
 
 mod canvas;
 mod color;

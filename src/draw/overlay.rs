@@ -1,4 +1,4 @@
-//! A record on a frame: boxes, skeletons and labels.
+//! Draws a record on a frame: boxes, skeletons and labels.
 
 use super::color::{self, Rgb};
 use super::font::Reason;
@@ -11,34 +11,34 @@ use ab_glyph::InvalidFont;
 use std::collections::{HashSet, VecDeque};
 use std::fmt::Write;
 
-/// Left limbs, right limbs, and those between the two sides.
+/// Left limbs, right limbs, and limbs between the two sides.
 const LEFT: Rgb = Rgb::hex(0x33CC33);
 const RIGHT: Rgb = Rgb::hex(0xFF8800);
 const CENTRE: Rgb = Rgb::hex(0x66EEEE);
 
-/// Labels that a new one is kept clear of: bounds the work on frames with thousands of objects.
+/// The number of labels that a new one is kept clear of. It bounds the work on frames with thousands of objects.
 const LABELS_COMPARED: usize = 256;
 
-/// Labels in other letters that are remembered and told of.
+/// The number of transliterated labels that are remembered and reported.
 const LABELS_TOLD: usize = 256;
 
-/// Most pixels of a line's width or a letter's height: beyond any frame, and sums of it stay in range.
+/// Maximum line width and letter height in pixels: larger than any frame, and sums of it don't overflow.
 const LARGEST: u32 = 1 << 14;
 
-/// Draws records; keeps its glyphs and buffers from frame to frame.
+/// Draws records. Glyphs and buffers are reused from frame to frame.
 #[derive(Debug)]
 pub struct Overlay {
     text: Text,
     pen: Pen,
     label: String,
-    /// Of each object's label in the frame being drawn.
+    /// The place of each object's label in the current frame.
     places: Vec<Area>,
-    /// Labels that are known to be written in other letters, and what is to be told of them.
+    /// Labels that are known to be transliterated, and the notices about them.
     replaced: HashSet<String>,
     notices: VecDeque<String>,
 }
 
-/// What [`Style`] comes to on a frame of one size; pixels.
+/// A [`Style`] resolved for the size of a frame; pixels.
 struct Sizes {
     frame: Area,
     line: i32,
@@ -47,7 +47,7 @@ struct Sizes {
 
 impl Overlay {
     /// # Errors
-    /// When a built-in font can't be read.
+    /// A built-in font can't be read.
     pub fn new() -> Result<Self, InvalidFont> {
         Self::with_fonts(&SYSTEM_FONTS)
     }
@@ -63,12 +63,12 @@ impl Overlay {
         })
     }
 
-    /// What a user should know of labels that were drawn: once of each label in a process.
+    /// A notice to the user about labels that were drawn; one per label and process.
     pub fn take_notice(&mut self) -> Option<String> {
         self.notices.pop_front()
     }
 
-    /// Boxes first, skeletons over them, labels on top; the first object's are the topmost.
+    /// Draws boxes first, skeletons over them and labels on top. The first object is the topmost.
     pub fn draw<C: Canvas>(&mut self, canvas: &mut C, record: &Record, style: &Style) {
         let frame = canvas.area();
         let short_side = frame.width().min(frame.height());
@@ -111,7 +111,7 @@ impl Overlay {
             Some(Point { x: point.x * width, y: point.y * height })
         };
         let side = |index: usize| set.layout.names.get(index).map_or("", |name| name.split('_').next().unwrap_or(""));
-        // Finer on people who are small in the picture.
+        // Thinner on people who are small in the picture.
         let scale = (4.0 * object.rect.h.abs()).clamp(0.5, 1.0);
         let line = sizes.line as f32 * scale;
         for &(a, b) in &set.layout.limbs {
@@ -131,8 +131,8 @@ impl Overlay {
         }
     }
 
-    /// Finds a place for each object's label, the first object's first: above its box, or else at another edge of it,
-    /// wherever no label is yet; all inside the frame.
+    /// Chooses a place for each object's label, starting with the first object: above its box, or else at another edge
+    /// of it, where no label is yet. All places are inside the frame.
     fn place_labels(&mut self, record: &Record, style: &Style, sizes: &Sizes) {
         self.places.clear();
         for object in &record.objects {
@@ -148,7 +148,7 @@ impl Overlay {
         }
     }
 
-    /// A label was set in other letters than its own.
+    /// Reports a label that was transliterated.
     fn tell_of(&mut self, label: &str) {
         if self.replaced.contains(label) || self.replaced.len() >= LABELS_TOLD {
             return;
@@ -161,18 +161,18 @@ impl Overlay {
         let Some((ch, reason)) = self.text.replaced() else { return };
         let why = match reason {
             Reason::NoFont => format!(
-                "no font has {ch:?}: install one, for example fonts-noto-cjk for Chinese, Japanese and Korean, fonts-noto-core \
-                 for others"
+                "no font has {ch:?}: install one, for example fonts-noto-cjk for Chinese, Japanese and Korean, or \
+                 fonts-noto-core for other scripts"
             ),
             Reason::Script => format!(
-                "letters like {ch:?} are joined, stacked or run from right to left, which isn't drawn: other labels can be \
-                 given to the model"
+                "letters like {ch:?} are joined, stacked or run from right to left, which can't be drawn: give the \
+                 model other labels"
             ),
         };
         self.notices.push_back(format!("label {label:?} is written as {:?}; {why}", self.text.spelled()));
     }
 
-    /// Width and height of the label with its background; `None` where there is no text, or no room for any.
+    /// Width and height of the label with its background; `None` if it has no text, or if no text fits.
     fn label_size(&mut self, sizes: &Sizes) -> Option<(i32, i32)> {
         let padding = sizes.font / 4;
         let room = sizes.frame.width() - 2 * padding;
@@ -203,7 +203,7 @@ impl Overlay {
 /// The place of a label that isn't drawn.
 const NOWHERE: Area = Area::new(0, 0, 0, 0);
 
-/// The first place at the object's edges that is free of the labels `taken`; where none is, the one above.
+/// The first place at the object's edges that is clear of the labels in `taken`, or else the one above the object.
 fn place_label(object: Area, (width, height): (i32, i32), frame: Area, taken: &[Area]) -> Area {
     let Area { left, top, right, bottom } = object;
     let inside = |x: i32, y: i32| {
@@ -223,14 +223,14 @@ fn place_label(object: Area, (width, height): (i32, i32), frame: Area, taken: &[
     *places.iter().find(free).unwrap_or(&places[0])
 }
 
-/// An object's box in whole pixels, clipped to the frame; `None` where nothing of it is inside.
+/// An object's box in whole pixels, clipped to the frame; `None` if it is outside.
 fn pixels(object: &Object, frame: Area) -> Option<Area> {
     let rect = object.rect.scaled(frame.width() as f32, frame.height() as f32);
     if ![rect.x, rect.y, rect.right(), rect.bottom()].iter().all(|v| v.is_finite()) {
         return None;
     }
     let (left, top) = (rect.x.round() as i32, rect.y.round() as i32);
-    // A box thinner than a pixel still shows.
+    // A box thinner than a pixel is still visible.
     let (right, bottom) = (
         (rect.right().round() as i32).max(left.saturating_add(1)),
         (rect.bottom().round() as i32).max(top.saturating_add(1)),
@@ -243,7 +243,7 @@ fn color_of(object: &Object, record: &Record, color_by: ColorBy) -> Rgb {
     match color_by {
         ColorBy::Class => object.class_id.map_or_else(|| color::of_name(&object.label), color::of_number),
         ColorBy::Id => color::of_number(object.id),
-        // Models in the order that they ran in are sure to differ; others' have no place in the list.
+        // Models in the order in which they ran always differ; models of other programs aren't in the list.
         ColorBy::Source => match record.models.iter().position(|m| m.model_id == object.source) {
             Some(position) => color::of_number(position as u32),
             None => color::of_name(&object.source),
@@ -278,11 +278,11 @@ mod tests {
 
     const COLORIMETRY: Colorimetry = Colorimetry { matrix: Matrix::Bt709, full_range: false };
     const LAYOUTS: [&str; 6] = ["NV12", "I420", "RGB", "BGR", "RGBA", "BGRA"];
-    /// Bytes after each row, and what every byte is before drawing.
+    /// Padding bytes after each row, and the value of every byte before drawing.
     const PADDING: usize = 5;
     const BEFORE: u8 = 99;
 
-    /// A frame's planes: data, bytes a row in use, rows.
+    /// A frame's planes: data, used bytes per row, rows.
     fn planes(layout: &str, width: usize, height: usize) -> Vec<(Vec<u8>, usize, usize)> {
         let (cells, rows) = (width.div_ceil(2), height.div_ceil(2));
         let sizes = match layout {
@@ -298,7 +298,7 @@ mod tests {
         Plane::new(data, *used + PADDING, *used / N, *rows)
     }
 
-    /// A frame drawn on; panics if a byte outside of the picture changed.
+    /// A frame after drawing; panics if a byte outside the picture changed.
     fn drawn(layout: &str, width: usize, height: usize, record: &Record, style: &Style) -> Vec<Vec<u8>> {
         let mut planes = planes(layout, width, height);
         let mut overlay = Overlay::new().unwrap();
@@ -351,8 +351,8 @@ mod tests {
         color_by: ColorBy::Class,
     };
 
-    /// Every layout, odd and even sizes: the box's border has the colour, a chroma cell as much of it as is covered, and
-    /// all else is as before.
+    /// In every layout, at odd and even sizes: the box's border has the colour, a chroma cell has it in proportion to
+    /// its covered part, and all other pixels are unchanged.
     #[test]
     fn boxes_to_the_pixel() {
         let colour = color::of_number(1);
@@ -401,7 +401,7 @@ mod tests {
         }
     }
 
-    /// The two 4:2:0 layouts hold the same picture, text and skeletons too.
+    /// The two 4:2:0 layouts hold the same picture, including text and skeletons.
     #[test]
     fn nv12_is_i420() {
         let record = crowd();
@@ -460,7 +460,8 @@ mod tests {
         assert_eq!(at(&frame, 0.3, 0.25), [CENTRE.r, CENTRE.g, CENTRE.b]);
     }
 
-    /// Where labels go: above, at the top inside, at the right edge moved in; and never over each other while there is room.
+    /// Labels go above the box, or inside at the top, or are moved in at the right edge, and never overlap while there
+    /// is space.
     #[test]
     fn labels_have_places_in_the_frame() {
         let frame = Area::new(0, 0, 200, 100);
@@ -537,7 +538,7 @@ mod tests {
         )
     }
 
-    /// What is written in other letters is told once a process, whatever the number of overlays and frames.
+    /// Each transliterated label is reported once per process, whatever the number of overlays and frames.
     #[test]
     fn labels_in_other_letters_are_told_of_once() {
         static NONE: SystemFonts = SystemFonts::new(|_| {});
@@ -562,7 +563,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
-        /// Whatever the objects are: no panic, and nothing written outside of the picture (`drawn` looks).
+        /// Whatever the objects are: nothing panics, and nothing is written outside the picture, which `drawn` checks.
         #[test]
         fn anything_can_be_drawn(
             objects in prop::collection::vec(any_object(), 0..8),

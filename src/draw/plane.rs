@@ -1,12 +1,12 @@
 //! One plane of a frame: rows of samples of `N` bytes.
 
-/// A plane in memory. Samples that its data is too short for are left out, as are those outside of it.
+/// A plane in memory. Samples outside it, or beyond the end of its data, are ignored.
 #[derive(Debug)]
 pub struct Plane<'a, const N: usize> {
     data: &'a mut [u8],
     /// Bytes from one row to the next.
     stride: usize,
-    /// Samples a row.
+    /// Samples per row.
     width: usize,
     height: usize,
 }
@@ -42,7 +42,7 @@ impl<'a, const N: usize> Plane<'a, N> {
         }
     }
 
-    /// Mixes `sample` into row `y` from `left` on, by a coverage of 0–255 for each.
+    /// Blends `sample` into row `y` from `left` on, by a coverage of 0–255 for each.
     pub fn blend_row(&mut self, y: i32, left: i32, mut coverage: impl Iterator<Item = u8>, sample: [u8; N]) {
         if left < 0 {
             let _ = coverage.nth((left.unsigned_abs() - 1) as usize);
@@ -62,7 +62,7 @@ impl<'a, const N: usize> Plane<'a, N> {
     }
 }
 
-/// `old` for a coverage of 0, `new` for 255, rounded between.
+/// `old` at a coverage of 0, `new` at 255, and a rounded mix between.
 fn mix(old: u8, new: u8, coverage: u8) -> u8 {
     let coverage = u32::from(coverage);
     // v / 255, rounded, for v up to 255²: Jim Blinn's division.

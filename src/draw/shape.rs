@@ -9,7 +9,7 @@ pub struct Point {
     pub y: f32,
 }
 
-/// A rectangle's border of `width` pixels, inside of it.
+/// Draws a rectangle's border of `width` pixels, inside the rectangle.
 pub fn outline<C: Canvas>(canvas: &mut C, area: Area, width: i32, ink: C::Ink) {
     let Area { left, top, right, bottom } = area;
     let (inner_top, inner_bottom) = ((top + width).min(bottom), (bottom - width).max(top));
@@ -30,7 +30,7 @@ pub struct Pen {
 }
 
 impl Pen {
-    /// A line with round ends, `radius` pixels to both sides; nothing for coordinates that aren't numbers.
+    /// Draws a line with round ends, `radius` pixels to both sides. Coordinates that aren't finite draw nothing.
     pub fn line<C: Canvas>(&mut self, canvas: &mut C, from: Point, to: Point, radius: f32, ink: C::Ink) {
         if ![from.x, from.y, to.x, to.y, radius].iter().all(|v| v.is_finite()) {
             return;
@@ -40,18 +40,18 @@ impl Pen {
         }
         let frame = canvas.area();
         let segment = Segment::new(from, to);
-        // Half a pixel more: where coverage fades out.
+        // Half a pixel more, where the coverage fades out.
         let reach = radius + 0.5;
         let top = ((from.y.min(to.y) - reach).floor() as i32).max(frame.top);
         let bottom = ((from.y.max(to.y) + reach).ceil() as i32).min(frame.bottom);
-        // Two rows at a time, so that a chroma cell is mixed once.
+        // Two rows at a time, so that a chroma cell is blended once.
         let mut y = top & !1;
         while y < bottom {
             let (left, right) = reach_of_rows(from, to, reach, y);
             let (left, right) = (left.max(frame.left), right.min(frame.right));
             if left < right {
                 let width = (right - left) as usize;
-                // Each pixel of the next two rows is written below.
+                // The next two rows overwrite every pixel.
                 self.coverage.resize(2 * width, 0);
                 for (row, line) in self.coverage.chunks_exact_mut(width).enumerate() {
                     let first = Point { x: left as f32 + 0.5, y: (y + row as i32) as f32 + 0.5 };
@@ -63,14 +63,14 @@ impl Pen {
         }
     }
 
-    /// A filled circle.
+    /// Draws a filled circle.
     pub fn disc<C: Canvas>(&mut self, canvas: &mut C, centre: Point, radius: f32, ink: C::Ink) {
         self.line(canvas, centre, centre, radius, ink);
     }
 }
 
-/// Columns that can be within `reach` of the line in rows `y` and `y + 1`: those of the line's part that is within
-/// `reach` of these rows, and `reach` to both sides.
+/// The columns that may be within `reach` of the line in rows `y` and `y + 1`: those of the line's part within `reach`
+/// of these rows, extended by `reach` to both sides.
 fn reach_of_rows(from: Point, to: Point, reach: f32, y: i32) -> (i32, i32) {
     let (upper, lower) = (y as f32 - reach, y as f32 + 2.0 + reach);
     let dy = to.y - from.y;
@@ -82,11 +82,11 @@ fn reach_of_rows(from: Point, to: Point, reach: f32, y: i32) -> (i32, i32) {
     ((a.min(b) - reach).floor() as i32, (a.max(b) + reach).ceil() as i32)
 }
 
-/// A line in its own coordinates: along it, and across.
+/// A line in its coordinate system: along it, and across.
 struct Segment {
     from: Point,
     length: f32,
-    /// Of length 1; any direction for a point.
+    /// A unit vector; for a point, any direction.
     direction: Point,
 }
 
@@ -98,7 +98,7 @@ impl Segment {
         Self { from, length, direction }
     }
 
-    /// Coverage of a row of pixels, of which the first's centre is `first`: whole up to half a pixel inside `reach`.
+    /// The coverage of a row of pixels whose first centre is `first`: complete up to half a pixel inside `reach`.
     fn cover(&self, first: Point, reach: f32, coverage: &mut [u8]) {
         let (px, py) = (first.x - self.from.x, first.y - self.from.y);
         let Point { x: ux, y: uy } = self.direction;
@@ -108,8 +108,8 @@ impl Segment {
             let (along, across) = (along + i * ux, across - i * uy);
             let beyond = along - along.max(0.0).min(self.length);
             let distance = (beyond * beyond + across * across).sqrt();
-            // 2²³ more puts a value of 0–255, rounded, in the low byte. `as u8` would look for values out of range one
-            // by one: three times as slow.
+            // Adding 2²³ puts a value of 0–255, rounded, in the low byte. `as u8` would check the range of each value,
+            // which is three times as slow.
             *pixel = ((reach - distance).clamp(0.0, 1.0) * 255.0 + 8_388_608.0).to_bits() as u8;
         }
     }
@@ -122,7 +122,7 @@ mod tests {
 
     const SIZE: usize = 64;
 
-    /// What `draw` paints in white on black: coverage by pixel.
+    /// The coverage of each pixel by what `draw` paints, in white on black.
     fn painted(draw: impl FnOnce(&mut Packed<'_, 3>, [u8; 3])) -> Vec<f32> {
         let mut data = vec![0; SIZE * SIZE * 3];
         let mut canvas = Packed::new(Plane::new(&mut data, SIZE * 3, SIZE, SIZE), false);
@@ -158,7 +158,7 @@ mod tests {
         let cover = painted(|canvas, ink| Pen::default().line(canvas, from, to, 3.0, ink));
         for (i, coverage) in cover.iter().enumerate() {
             let p = point((i % SIZE) as f32 + 0.5, (i / SIZE) as f32 + 0.5);
-            // The distance by trying points of the line.
+            // The distance, found by sampling points of the line.
             let distance = (0..=2000).fold(f32::MAX, |least, step| {
                 let t = step as f32 / 2000.0;
                 least.min((p.x - from.x - t * (to.x - from.x)).hypot(p.y - from.y - t * (to.y - from.y)))
@@ -192,7 +192,7 @@ mod tests {
             let within = |d: i32| x >= 5 + d && x < 30 - d && y >= 7 + d && y < 20 - d;
             assert_eq!(coverage == 1.0, within(0) && !within(3), "{x} {y}");
         }
-        // Wider than it has room for: all of it.
+        // Wider than the area: all of it is filled.
         let cover = painted(|canvas, ink| outline(canvas, Area::new(0, 0, 5, 5), 3, ink));
         assert_eq!(cover.iter().sum::<f32>(), 25.0);
     }

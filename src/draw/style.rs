@@ -1,15 +1,15 @@
-//! What is drawn of a record, and how large.
+//! What to draw of a record, and how large.
 
 use gst::glib;
 
-/// What an object's colour stands for.
+/// What an object's colour represents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstTrtOverlayColorBy")]
 pub enum ColorBy {
-    /// Its class, or its label where it has no class id.
+    /// Its class, or its label if it has no class id.
     #[enum_value(name = "The object's class", nick = "class")]
     Class,
-    /// Its id in the frame: each object another.
+    /// Its id in the frame, which differs for each object.
     #[enum_value(name = "The object's id in the frame", nick = "id")]
     Id,
     /// The model that found it.
@@ -27,7 +27,7 @@ pub struct Style {
     pub line_width: u32,
     /// Pixels from ascender to descender; 0: 1/42 of the frame's shorter side, at least 12.
     pub font_size: u32,
-    /// Keypoints below it are left out, with their limbs; 0–1.
+    /// Keypoints with a lower confidence are omitted, with their limbs; 0–1.
     pub keypoint_confidence: f32,
     pub color_by: ColorBy,
 }

@@ -1,4 +1,4 @@
-//! The fonts of the system, opened when a character is in no built-in one.
+//! The system's fonts, opened when no built-in font has a character.
 
 use super::font::Face;
 use ab_glyph::{FontArc, FontRef, FontVec};
@@ -7,48 +7,48 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
-/// Fonts that all texts of a process share, and what was said of labels.
+/// The fonts that all texts of a process share, and the labels that were reported.
 #[derive(Debug)]
 pub struct SystemFonts {
     load: fn(&mut Database),
     found: OnceLock<Mutex<Found>>,
-    /// Labels of which it was said that they are written in other letters.
+    /// Labels that were reported as transliterated.
     told: Mutex<Option<HashSet<String>>>,
 }
 
 #[derive(Debug)]
 struct Found {
     database: Database,
-    /// The plain ones first.
+    /// Regular fonts first.
     order: Vec<ID>,
     opened: HashMap<ID, Face>,
-    /// `None`: no font has it.
+    /// `None`: no font has the character.
     characters: HashMap<char, Option<ID>>,
 }
 
-/// Those that the system's configuration tells of.
+/// The fonts of the system's configuration.
 pub static SYSTEM_FONTS: SystemFonts = SystemFonts::new(Database::load_system_fonts);
 
 impl SystemFonts {
-    /// Fonts that are kept open, of some megabytes each.
+    /// Maximum number of fonts kept open; each takes some megabytes.
     const OPENED: usize = 32;
-    /// Characters remembered.
+    /// Maximum number of cached characters.
     const REMEMBERED: usize = 1 << 14;
-    /// Labels that are told of.
+    /// Maximum number of labels reported.
     const TOLD: usize = 256;
 
-    /// Fonts that `load` finds, when one is needed.
+    /// The fonts that `load` finds, when one is first needed.
     pub const fn new(load: fn(&mut Database)) -> Self {
         Self { load, found: OnceLock::new(), told: Mutex::new(None) }
     }
 
-    /// A font with a glyph for `ch`. The first call looks for fonts, which takes a moment.
+    /// A font with a glyph for `ch`. The first call scans the system for fonts.
     pub fn face_with(&self, ch: char) -> Option<Face> {
         let mut found = self.found.get_or_init(|| Mutex::new(Found::load(self.load))).lock();
         found.face_with(ch)
     }
 
-    /// Whether this is the first time that a label is told of.
+    /// True if this label hasn't been reported before.
     pub fn is_news(&self, label: &str) -> bool {
         let mut told = self.told.lock();
         let told = told.get_or_insert_default();
@@ -98,14 +98,14 @@ impl Found {
             use ab_glyph::Font;
             let font = FontRef::try_from_slice_and_index(data, index).ok()?;
             let glyph = font.glyph_id(ch);
-            // Fonts of coloured pictures have glyphs without outline.
+            // Fonts of coloured pictures have glyphs without outlines.
             (glyph.0 != 0).then(|| font.outline(glyph)).flatten()
         });
         has.flatten().is_some()
     }
 }
 
-/// How far a font is from an upright one of usual weight and width: less is better.
+/// The deviation of a font from an upright one of regular weight and width; lower is better.
 fn strangeness(face: &FaceInfo) -> (bool, u16, u16, bool, String) {
     let width = face.stretch.to_number().abs_diff(5);
     let weight = face.weight.0.abs_diff(400);

@@ -1,4 +1,4 @@
-//! A line of text, from glyphs that are rasterised once.
+//! A line of text, drawn from cached glyphs.
 
 use super::font::{FontGlyph, Fonts, Reason, Setting};
 use super::system_fonts::SystemFonts;
@@ -7,29 +7,29 @@ use ab_glyph::{Font, InvalidFont, PxScale, point};
 use std::collections::HashMap;
 use unicode_normalization::UnicodeNormalization;
 
-/// Glyphs are kept at this many places between two pixels, so that letters stand evenly.
+/// The number of subpixel positions at which glyphs are cached, so that letters are evenly spaced.
 const SUBPIXELS: f32 = 4.0;
 
-/// Sets and draws text of one size.
+/// Lays out and draws text of one size.
 #[derive(Debug)]
 pub struct Text {
     fonts: Fonts,
     scale: PxScale,
-    /// By glyph and subpixel: never more than the fonts have glyphs.
+    /// By glyph and subpixel position; bounded by the number of glyphs of the fonts.
     cache: HashMap<(FontGlyph, u8), Glyph>,
-    /// The line set last.
+    /// The line that was laid out last.
     line: Vec<Placed>,
-    /// What it's written as, and the first of its characters for which other letters stand.
+    /// The text of that line as drawn, and the first of its characters that was replaced.
     spelled: String,
     replaced: Option<(char, Reason)>,
 }
 
 #[derive(Debug)]
 struct Glyph {
-    /// From the pen's whole pixel on the baseline.
+    /// Relative to the pen's whole pixel on the baseline.
     left: i32,
     top: i32,
-    /// Pixels a row; 0 for a space.
+    /// Pixels per row; 0 for a space.
     width: usize,
     coverage: Vec<u8>,
 }
@@ -37,13 +37,13 @@ struct Glyph {
 #[derive(Debug, Clone, Copy)]
 struct Placed {
     glyph: FontGlyph,
-    /// Of the glyph's origin, from the line's start; pixels.
+    /// The glyph's origin, relative to the line's start; pixels.
     x: f32,
 }
 
 impl Text {
     /// # Errors
-    /// When a built-in font can't be read.
+    /// A built-in font can't be read.
     pub fn new(system: &'static SystemFonts) -> Result<Self, InvalidFont> {
         Ok(Self {
             fonts: Fonts::new(system)?,
@@ -55,7 +55,7 @@ impl Text {
         })
     }
 
-    /// Height of a line from ascender to descender, pixels.
+    /// Sets the height of a line from ascender to descender, in pixels.
     pub fn set_size(&mut self, size: u32) {
         let scale = PxScale::from(size as f32);
         if self.scale != scale {
@@ -65,13 +65,13 @@ impl Text {
         }
     }
 
-    /// From a line's top to its baseline, whole pixels.
+    /// The distance from a line's top to its baseline, in whole pixels.
     pub fn ascent(&self) -> i32 {
         self.fonts.ascent(self.scale).round() as i32
     }
 
-    /// Sets a line of at most `limit` pixels and returns its width; what doesn't fit is left out, with an ellipsis.
-    /// Characters without glyph are written in other letters: [`Self::replaced`] tells.
+    /// Lays out a line of at most `limit` pixels and returns its width. Text that doesn't fit is cut off with an
+    /// ellipsis. Characters without a glyph are transliterated; see [`Self::replaced`].
     pub fn set_line(&mut self, text: &str, limit: f32) -> f32 {
         self.spell(text);
         self.line.clear();
@@ -95,7 +95,7 @@ impl Text {
         width
     }
 
-    /// Writes `text` in characters that there are glyphs of.
+    /// Rewrites `text` in characters that have glyphs.
     fn spell(&mut self, text: &str) {
         self.spelled.clear();
         self.replaced = None;
@@ -103,7 +103,7 @@ impl Text {
             self.spelled.extend(text.chars().filter(|c| !c.is_control()));
             return;
         }
-        // Between letters that stand for a character and what follows.
+        // True between the replacement of a character and what follows it, if they must be separated.
         let mut is_parted = false;
         for ch in text.nfc().filter(|c| !c.is_control()) {
             let mut buffer = [0; 4];
@@ -124,12 +124,12 @@ impl Text {
         }
     }
 
-    /// The first character of the line set last which is written in other letters, and why.
+    /// The first character of the current line that was transliterated, and why.
     pub fn replaced(&self) -> Option<(char, Reason)> {
         self.replaced
     }
 
-    /// What the line set last is written as, in full.
+    /// The complete text of the current line as drawn.
     pub fn spelled(&self) -> &str {
         &self.spelled
     }
@@ -138,7 +138,7 @@ impl Text {
         self.fonts.system()
     }
 
-    /// Draws the line set last, from `x` on; `baseline` is the first row below letters without descender.
+    /// Draws the current line from `x` on; `baseline` is the first row below letters without descenders.
     pub fn draw<C: Canvas>(&mut self, canvas: &mut C, x: i32, baseline: i32, ink: C::Ink) {
         for placed in &self.line {
             let whole = placed.x.floor();
@@ -149,7 +149,7 @@ impl Text {
                 .or_insert_with(|| rasterise(&self.fonts, placed.glyph, self.scale, f32::from(subpixel) / SUBPIXELS));
             let (left, top) = (x + whole as i32 + glyph.left, baseline + glyph.top);
             let mask = Mask { left, top, width: glyph.width, coverage: &glyph.coverage };
-            // In whole sizes: these four say what the glyph looks like.
+            // Sizes are whole numbers, so these four values identify the bitmap.
             let (size, FontGlyph { face, glyph }) = (u64::from(self.scale.x as u32), placed.glyph);
             let key = size << 32 | u64::from(face) << 24 | u64::from(glyph.0) << 8 | u64::from(subpixel);
             canvas.blend_known(key, mask, ink);
@@ -157,7 +157,8 @@ impl Text {
     }
 }
 
-/// A glyph's bitmap. The first font is emboldened sideways: it's a light one, made for larger letters than labels have.
+/// Rasterises a glyph. The first font is emboldened horizontally: it is light, and designed for larger text than
+/// labels.
 fn rasterise(fonts: &Fonts, FontGlyph { face, glyph }: FontGlyph, scale: PxScale, subpixel: f32) -> Glyph {
     let outlined = fonts
         .scaled(face, scale)
@@ -199,7 +200,7 @@ mod tests {
     static WITH_HACK: SystemFonts =
         SystemFonts::new(|database| database.load_font_data(epaint_default_fonts::HACK_REGULAR.to_vec()));
 
-    /// Pixels of a line of text on a picture of 200 × 40: those touched, as (x, y).
+    /// The pixels (x, y) that a line of text touches on a picture of 200 × 40.
     fn touched(text: &mut Text) -> Vec<(usize, usize)> {
         let mut data = vec![0; 200 * 40 * 3];
         let mut canvas = Packed::<3>::new(Plane::new(&mut data, 600, 200, 40), false);
@@ -233,17 +234,17 @@ mod tests {
         assert!(touched(&mut text).is_empty());
     }
 
-    /// What a text is drawn as.
+    /// The pixels of a drawn text.
     fn drawn(text: &mut Text, what: &str) -> Vec<(usize, usize)> {
         let width = text.set_line(what, f32::MAX);
         let pixels = touched(text);
         let last = pixels.iter().map(|&(x, _)| x).max().unwrap_or(0);
-        // Slanted and emboldened glyphs reach a little out of their advance.
+        // Slanted and emboldened glyphs extend slightly beyond their advance.
         assert!(last <= 10 + width.ceil() as usize + 2, "{what}: {last} of {width}");
         pixels
     }
 
-    /// Without a font for them, labels are written in letters that say how they sound or what they are.
+    /// Without a font for them, labels are transliterated by sound or meaning.
     #[test]
     fn labels_that_no_font_has_are_transliterated() {
         let mut text = text(16);
@@ -270,7 +271,7 @@ mod tests {
             assert!(!pixels.is_empty() && pixels == drawn(&mut text, &spelled), "{label}");
             assert_eq!(replaced.is_some(), !["a\u{301}b", "x\u{200d}\u{fe0f}\u{200f}y"].contains(&label), "{label}");
         }
-        // Nothing stands for these.
+        // These have no transliteration.
         for label in ["\u{10fffd}", "\u{378}"] {
             assert!(drawn(&mut text, label) == drawn(&mut text, "?"), "{label:?}");
         }
@@ -291,7 +292,7 @@ mod tests {
         assert!(drawn(&mut text, "🐶") != drawn(&mut text, "🐱"));
     }
 
-    /// Of a font that the system has, and for what that lacks as without it.
+    /// The system's font is used; characters that it lacks are transliterated as without it.
     #[test]
     fn fonts_of_the_system_are_used() {
         let (mut with, mut without) = (text_with(&WITH_HACK, 16), text(16));
@@ -307,7 +308,7 @@ mod tests {
         });
         with.set_line("كلب", f32::MAX);
         assert_eq!(with.replaced(), Some(('ك', Reason::Script)));
-        // Its letters are as large as the built-in ones: the first font's a is a part of its em high, as this one's.
+        // The letters are as large as the built-in ones, because both fonts are scaled to the same em.
         let width = with.set_line("շշշշ", f32::MAX);
         assert!((20.0..60.0).contains(&width), "{width}");
     }
@@ -324,7 +325,7 @@ mod tests {
         }
     }
 
-    /// A canvas that keeps glyphs tells those of two fonts apart.
+    /// A canvas that caches glyphs by key can distinguish those of two fonts.
     #[test]
     fn keys_of_glyphs_differ() {
         struct Keys(std::collections::HashMap<u64, Vec<u8>>);

@@ -1,4 +1,4 @@
-//! What elements with a `backend` property do in their state changes: never a silent fallback.
+//! State-change steps shared by the elements with a `backend` property. There is never a silent fallback.
 
 use super::{caps, refusal};
 use crate::backend::check_backend;
@@ -6,21 +6,21 @@ use crate::error::Error;
 use crate::infer::Backend;
 use gst::prelude::*;
 
-/// NULL→READY: the backend's libraries and devices.
+/// NULL→READY: checks that the backend's libraries and devices are available.
 ///
 /// # Errors
-/// What is missing, and how to get it.
+/// Names what is missing and how to get it.
 pub fn open(backend: Backend) -> Result<(), Error> {
     check_backend(backend)
 }
 
-/// What pads take: both memories while no backend is open, so that an element that can't run says why instead of
-/// "could not link"; then the backend's only.
+/// The caps that the pads accept. While no backend is open they accept both memories, so that an element that can't run
+/// reports the reason instead of "could not link". Once a backend is open they accept its memory only.
 pub fn caps(open: Option<Backend>) -> gst::Caps {
     open.map_or_else(caps::template, caps::of_backend)
 }
 
-/// READY→PAUSED: whether upstream has frames in the backend's memory.
+/// READY→PAUSED: checks that upstream delivers frames in the backend's memory.
 ///
 /// # Errors
 /// Names the upstream element and the remedy.
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    /// Elements with system memory only before an element with `backend=tensorrt`, and the other way round.
+    /// Elements that offer only system memory in front of `backend=tensorrt`, and the reverse.
     #[test]
     fn frames_in_another_memory_name_their_producer_and_the_remedy() {
         gst::init().unwrap();

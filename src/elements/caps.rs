@@ -1,4 +1,4 @@
-//! What video the elements take.
+//! The video caps that the elements accept.
 
 use crate::infer::Backend;
 use gst_video::VideoFormat;
@@ -22,7 +22,7 @@ pub const SYSTEM_FORMATS: [VideoFormat; 8] = [
 pub const CUDA_FORMATS: [VideoFormat; 5] =
     [VideoFormat::Nv12, VideoFormat::P01010le, VideoFormat::I420, VideoFormat::Rgba, VideoFormat::Bgra];
 
-/// What one backend takes.
+/// The caps that a backend accepts.
 pub fn of_backend(backend: Backend) -> gst::Caps {
     match backend {
         Backend::TensorRt => {
@@ -32,15 +32,15 @@ pub fn of_backend(backend: Backend) -> gst::Caps {
     }
 }
 
-/// What the pad templates say: both memories, GPU memory first.
+/// The caps of the pad templates: both memories, GPU memory first.
 pub fn template() -> gst::Caps {
     let mut caps = of_backend(Backend::TensorRt);
     caps.merge(of_backend(Backend::Cpu));
     caps
 }
 
-/// Frames of any format in the memories of `caps`. A pad that isn't linked yet lets itself be linked to all of them: what is
-/// wrong with a format, and what helps, is said when it comes.
+/// The caps without their formats. A pad that isn't linked yet accepts any format in its memories, so that linking
+/// succeeds; an unsupported format is reported with its remedy when the caps arrive.
 pub fn of_any_format(mut caps: gst::Caps) -> gst::Caps {
     for frames in caps.make_mut().iter_mut() {
         frames.remove_field("format");
@@ -48,7 +48,7 @@ pub fn of_any_format(mut caps: gst::Caps) -> gst::Caps {
     caps
 }
 
-/// Whether frames of these caps are in GPU memory.
+/// True if frames of these caps are in GPU memory.
 pub fn in_gpu(caps: &gst::CapsRef) -> bool {
     caps.features(0).is_some_and(|features| features.contains(CUDA_MEMORY))
 }

@@ -1,13 +1,13 @@
-//! The CUDA context of an element with `backend=tensorrt`: found at NULL→READY, shared, and given back at READY→NULL.
+//! The CUDA context of an element with `backend=tensorrt`: acquired at NULL→READY, shared, and released at READY→NULL.
 //!
-//! State changes go from sink to source, so our elements are often the first to look. What they find nowhere they make
-//! themselves (waiting in it blocks, where GStreamer's own spins) and offer to bins, application and peers: decoders take
-//! it then.
+//! State changes run from sink to source, so these elements are often the first to look for a context. If none exists
+//! they create one (waiting on it blocks the thread, whereas a context made by GStreamer spins) and offer it to bins,
+//! application and peers. Decoders then use it.
 //!
 //! An element
 //! - calls [`Device::open`] at NULL→READY and [`Device::close`] at READY→NULL,
-//! - hands `ElementImpl::set_context` on to [`Device::set_context`] before it chains up,
-//! - returns it from `Stage::device`, so that its pads answer CONTEXT queries.
+//! - passes `ElementImpl::set_context` on to [`Device::set_context`] before it chains up,
+//! - returns it from `Stage::device`, so that the pads answer CONTEXT queries.
 
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::{CONTEXT_TYPE, SharedContext, find};
@@ -19,25 +19,26 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("trtdevice", gst::DebugColorFlags::empty(), Some("CUDA contexts of TensorRT elements"))
 });
 
-/// An element's place for the context that it shares with others.
+/// The CUDA context that an element shares with others.
 ///
-/// Whoever has one calls the element's `set_context` while it looks, on the same thread: no lock is held meanwhile.
+/// While the element searches for a context, its owner calls the element's `set_context` on the same thread. No lock is
+/// held during the search.
 #[derive(Debug, Default)]
 pub struct Device(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// From `open` to `close`: whose context is taken.
+    /// Set from `open` to `close`: the context that the element accepts.
     wanted: Option<Wanted>,
     context: Option<SharedContext>,
 }
 
-/// Whose context an element takes.
+/// The context that an element accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// That of `device-id`.
+    /// The context of the device with this `device-id`.
     Device(u32),
-    /// Whatever the frames are in.
+    /// The context of the frames, on any device.
     Any,
 }
 
@@ -51,15 +52,15 @@ impl Wanted {
 }
 
 impl Device {
-    /// Finds the context of a device, or makes the process's own and offers it.
+    /// Finds a context for the device, or creates one and offers it.
     ///
     /// # Errors
-    /// No driver, no such device, no libgstcuda.
+    /// There is no driver, no such device or no libgstcuda.
     pub fn open(&self, element: &impl IsA<gst::Element>, wanted: Wanted) -> Result<(), Error> {
         let element = element.upcast_ref::<gst::Element>();
         crate::cuda::check_driver()?;
         *self.0.lock() = State { wanted: Some(wanted), context: None };
-        // The application may have set one before.
+        // The application may have set a context earlier.
         if let Some(context) = element.context(CONTEXT_TYPE) {
             self.set_context(element, &context);
         }
@@ -71,13 +72,14 @@ impl Device {
         let own = SharedContext::own(device).inspect_err(|_| self.close())?;
         let offered = own.to_gst();
         self.0.lock().context.get_or_insert(own);
-        gst::info!(CAT, obj = element, "Offers its own context of device {device}");
-        // False only without a bus: then there is nobody to take it.
+        gst::info!(CAT, obj = element, "Created a context for device {device} and offers it");
+        // This fails only without a bus, and then there is no application to use the context.
         let _ = element.post_message(gst::message::HaveContext::builder(offered).src(element).build());
         Ok(())
     }
 
-    /// Takes an offered context, if one is looked for and it's of the right device. One that has failed is never taken.
+    /// Takes an offered context if the element is looking for one and the device matches. A context that has failed is
+    /// never taken.
     pub fn set_context(&self, element: &impl IsA<gst::Element>, context: &gst::Context) {
         let element = element.upcast_ref::<gst::Element>();
         let wanted = {
@@ -87,46 +89,41 @@ impl Device {
         let Some(wanted) = wanted else { return };
         match SharedContext::from_gst(context, wanted.device()) {
             Ok(Some(found)) => {
-                gst::info!(
-                    CAT,
-                    obj = element,
-                    "Takes a context of device {} that it was offered",
-                    found.context().device()
-                );
+                gst::info!(CAT, obj = element, "Uses the context offered for device {}", found.context().device());
                 self.0.lock().context.get_or_insert(found);
             }
-            Ok(None) => gst::debug!(CAT, obj = element, "{} isn't of {wanted:?}", context.context_type()),
-            Err(error) => gst::warning!(CAT, obj = element, "The context offered can't be used: {error}"),
+            Ok(None) => gst::debug!(CAT, obj = element, "Ignores {}: it isn't for {wanted:?}", context.context_type()),
+            Err(error) => gst::warning!(CAT, obj = element, "The offered context is unusable: {error}"),
         }
     }
 
-    /// Takes the frames' own context in place of the one in use.
+    /// Replaces the current context with the context of the frames.
     pub fn adopt(&self, frames: SharedContext) {
         let before = self.0.lock().context.replace(frames);
         drop(before);
     }
 
-    /// The context in use.
+    /// The current context.
     ///
     /// # Errors
-    /// Why nothing works in it any more; or there's none, in NULL.
+    /// The reason why the context has failed, or that there is none in NULL.
     pub fn context(&self) -> Result<SharedContext, Error> {
         let none = || Error::new(ErrorKind::Device, "there is no CUDA context in state NULL");
         let shared = self.0.lock().context.clone().ok_or_else(none)?;
         shared.context().failure().map_or(Ok(shared.clone()), |error| Err(error.clone()))
     }
 
-    /// Answers a CONTEXT query of a neighbour; `false` if it asks for something else, or there's none that works.
+    /// Answers a neighbour's CONTEXT query. Returns false for any other query, or without a working context.
     pub fn answer(&self, query: &mut gst::QueryRef) -> bool {
         let gst::QueryViewMut::Context(query) = query.view_mut() else { return false };
         let shared = self.0.lock().context.clone();
         shared.is_some_and(|shared| shared.answer(query))
     }
 
-    /// Lets go of the context.
+    /// Releases the context.
     pub fn close(&self) {
         let before = std::mem::take(&mut *self.0.lock());
-        // The last reference may destroy the context: not under the lock.
+        // The last reference may destroy the context, so it is dropped outside the lock.
         drop(before);
     }
 }
@@ -135,7 +132,7 @@ impl Device {
 mod tests {
     use super::*;
 
-    /// Without a GPU the error says what is missing; with one, two elements share.
+    /// Without a GPU the error names what is missing; with one, two elements share a context.
     #[test]
     fn one_context_for_all_or_an_error() {
         gst::init().unwrap();
@@ -164,7 +161,7 @@ mod tests {
         assert!(!device.answer(gst::query::Context::new("other").get_mut().unwrap()));
     }
 
-    /// Nobody looks for one in NULL: what is set then is kept by the element, and looked at in `open`.
+    /// In NULL the element looks for no context. GStreamer keeps one that is set then, and `open` reads it.
     #[test]
     fn other_contexts_are_left_alone() {
         gst::init().unwrap();

@@ -1,4 +1,4 @@
-//! The custom query by which `trtpreprocess` asks what the models after it take.
+//! The custom query by which `trtpreprocess` asks the models downstream for the input that they need.
 
 use gst::glib;
 use model::InputSpec;
@@ -6,13 +6,13 @@ use model::InputSpec;
 const NAME: &str = "trt-input";
 const FIELD: &str = "inputs";
 
-/// What one model takes, and how often.
+/// The input that one model needs, and how often.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Input {
     /// The element's name.
     pub element: String,
     pub spec: InputSpec,
-    /// Frames without inference after each with.
+    /// The number of frames without inference after each inferred frame.
     pub interval: u32,
 }
 
@@ -20,7 +20,7 @@ pub struct Input {
 #[boxed_type(name = "GstTrtInputs", allow_name_conflict)]
 struct Inputs(Vec<Input>);
 
-/// Asks the elements after `pad`, in their order.
+/// Queries the elements downstream of `pad`, in their order.
 pub fn ask(pad: &gst::Pad) -> Vec<Input> {
     use gst::prelude::*;
     let mut query = gst::query::Custom::new(gst::Structure::builder(NAME).field(FIELD, Inputs::default()).build());
@@ -29,7 +29,7 @@ pub fn ask(pad: &gst::Pad) -> Vec<Input> {
     inputs.unwrap_or_default().0
 }
 
-/// Adds an answer; `false` if it's another query.
+/// Adds an answer. Returns false if it is another query.
 pub fn answer(query: &mut gst::QueryRef, input: impl FnOnce() -> Option<Input>) -> bool {
     let gst::QueryViewMut::Custom(custom) = query.view_mut() else { return false };
     if custom.structure().is_none_or(|s| s.name() != NAME) {

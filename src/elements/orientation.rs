@@ -1,38 +1,38 @@
-//! How a stream's pictures are to be turned before they are shown.
+//! The orientation in which a stream's pictures must be shown.
 
 use super::upstream;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
-/// How they come.
+/// The value for pictures that need no rotation.
 const UPRIGHT: &str = "rotate-0";
 
-/// The value of the tag `image-orientation` that a stream had last.
+/// The last value of the stream's tag `image-orientation`.
 #[derive(Debug, Default)]
 pub struct Orientation(Mutex<Option<String>>);
 
 impl Orientation {
-    /// Takes note of a stream's tags. Returns how its pictures are to be turned, if they are and it's news.
+    /// Records a stream's tags. Returns the required rotation if there is one and it has changed.
     pub fn tagged(&self, tags: &gst::TagListRef) -> Option<String> {
         let told = tags.get::<gst::tags::ImageOrientation>()?.get().to_owned();
         let before = self.0.lock().replace(told.clone());
         (told != UPRIGHT && before.as_ref() != Some(&told)).then_some(told)
     }
 
-    /// As [`Self::tagged`] for the stream that comes to `sink`, if no element upstream turns its pictures. Those of GStreamer
-    /// 1.22 leave the tag as it is.
+    /// Like [`Self::tagged`] for the stream that arrives at `sink`, unless an upstream element rotates the pictures.
+    /// Rotating elements of GStreamer 1.22 leave the tag unchanged.
     pub fn unturned(&self, sink: &gst::Pad, tags: &gst::TagListRef) -> Option<String> {
         let told = self.tagged(tags)?;
         (!upstream::pads(sink).any(|(_, element)| turns(&element))).then_some(told)
     }
 
-    /// Another stream follows.
+    /// Forgets the stream.
     pub fn reset(&self) {
         *self.0.lock() = None;
     }
 }
 
-/// Whether an element turns pictures: after their tag, or as it was told to.
+/// True if an element rotates pictures, by their tag or by its own setting.
 fn turns(element: &gst::Element) -> bool {
     let property =
         element.find_property("video-direction").is_some().then(|| element.property_value("video-direction"));

@@ -1,21 +1,21 @@
-//! How elements declare their properties: a row each, with its specification and its place in what the element is told.
+//! How elements declare their properties: one row each, with its specification and the option's field.
 
 use gst::glib::{self, ParamSpec, Value};
 use gst::prelude::*;
 
-/// A row of the table; [`property!`] makes it.
+/// A row of the table, made by [`property!`].
 pub struct Property<O> {
     pub spec: ParamSpec,
     pub get: fn(&O) -> Value,
     pub set: fn(&mut O, &Value),
-    /// Whether two have the same value.
+    /// True if both have the same value.
     pub same: fn(&O, &O) -> bool,
-    /// Gives the first the value of the second.
+    /// Copies the value from the second to the first.
     pub copy: fn(&mut O, &O),
 }
 
-/// A property: what builds its specification, the field, and the module of [`as_value`] (or one of the element's own) that
-/// makes a GObject value of the field and sets it from one.
+/// A property: the builder of its specification, the field, and the module of [`as_value`] (or one of the element's
+/// own) that converts between the field and a GObject value.
 macro_rules! property {
     ($spec:expr, $($field:ident).+ as $kind:ident) => {
         $crate::elements::property::Property {
@@ -41,7 +41,7 @@ impl<O> Properties<O> {
         Self { rows: rows.into(), specs }
     }
 
-    /// With the property `stats` behind them, which isn't an option.
+    /// Appends the property `stats`, which isn't an option.
     pub fn with_stats(mut self, blurb: &str) -> Self {
         let stats = glib::ParamSpecBoxed::builder::<gst::Structure>("stats").nick("Statistics").blurb(blurb);
         self.specs.push(stats.read_only().build());
@@ -56,12 +56,12 @@ impl<O> Properties<O> {
         &self.rows
     }
 
-    /// The value of the property that GObject calls by this number, from 1 on; `None`: that is `stats`.
+    /// The value of the property with this GObject id, counted from 1. Returns `None` for `stats`.
     pub fn get(&self, options: &O, id: usize) -> Option<Value> {
         self.row(id).map(|row| (row.get)(options))
     }
 
-    /// GObject has checked type and range.
+    /// Sets a property. GObject has already checked its type and range.
     pub fn set(&self, options: &mut O, id: usize, value: &Value) {
         if let Some(row) = self.row(id) {
             (row.set)(options, value);
@@ -78,9 +78,9 @@ impl<O> Properties<O> {
     }
 }
 
-/// How fields become GObject values.
+/// Conversions between fields and GObject values.
 pub mod as_value {
-    /// As they are: numbers, booleans, enumerations.
+    /// Values that need no conversion: numbers, booleans, enumerations.
     pub mod itself {
         use gst::glib::value::{FromValue, ToValue, Value};
 
@@ -95,7 +95,7 @@ pub mod as_value {
         }
     }
 
-    /// Text that is empty when it's unset.
+    /// Text; unset reads as empty.
     pub mod text {
         use gst::glib::value::{ToValue, Value};
 
@@ -108,7 +108,7 @@ pub mod as_value {
         }
     }
 
-    /// Text that is unset when it's empty.
+    /// Text; empty means unset.
     pub mod some_text {
         use gst::glib::value::{ToValue, Value};
 
@@ -121,7 +121,7 @@ pub mod as_value {
         }
     }
 
-    /// A path; unset when it's empty.
+    /// A path; empty means unset.
     pub mod path {
         use gst::glib::value::{ToValue, Value};
         use std::path::PathBuf;
@@ -136,7 +136,7 @@ pub mod as_value {
         }
     }
 
-    /// Nanoseconds.
+    /// A duration in nanoseconds.
     pub mod time {
         use crate::infer::nanoseconds;
         use gst::glib::value::{ToValue, Value};
@@ -153,7 +153,7 @@ pub mod as_value {
         }
     }
 
-    /// What is written as text.
+    /// Options with a text form.
     pub mod written {
         use crate::options::{TextForm, Written};
         use gst::glib::value::{ToValue, Value};

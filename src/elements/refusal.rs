@@ -1,10 +1,10 @@
-//! Why an element doesn't take the frames that come: what they are, what it takes, and what to put before it.
+//! The error for frames that an element can't accept: what arrives, what it accepts, and which element to insert.
 
 use super::{caps, upstream};
 use crate::error::{Error, ErrorKind};
 use gst::prelude::*;
 
-/// `came` is what upstream offers to `sink`, `taken` what `whose` element takes, and they have nothing in common.
+/// `came` is what upstream offers to `sink` and `taken` what the element `whose` accepts; the two don't intersect.
 pub fn error(whose: &str, sink: &gst::Pad, came: &gst::CapsRef, taken: &gst::CapsRef) -> Error {
     let name = producer(sink).map_or_else(|| "upstream".into(), |element| format!("upstream {}", element.name()));
     let takes = taken.iter_with_features().map(|(frames, features)| describe(frames, features)).collect::<Vec<_>>();
@@ -12,8 +12,8 @@ pub fn error(whose: &str, sink: &gst::Pad, came: &gst::CapsRef, taken: &gst::Cap
     Error::new(ErrorKind::Setting, format!("{whose} takes {takes}, {name} offers {offers}: {remedy}"))
 }
 
-/// The element upstream that makes the frames: behind those that pass them on as they are (capsfilter, queue, tee), or the
-/// first of these where there's no other.
+/// The upstream element that makes the frames. Elements that pass frames on unchanged (capsfilter, queue, tee) are
+/// skipped; if there is no other, the first element of the stream is returned.
 fn producer(sink: &gst::Pad) -> Option<gst::Element> {
     let mut first = None;
     for (_, element) in upstream::pads(sink) {
@@ -25,7 +25,7 @@ fn producer(sink: &gst::Pad) -> Option<gst::Element> {
     first
 }
 
-/// The caps that an element upstream has settled on, with none behind it that could make others of them.
+/// The caps that an upstream element has fixed, unless a converter behind it could still change them.
 pub fn settled(sink: &gst::Pad) -> Option<gst::Caps> {
     let mut converted = false;
     upstream::pads(sink)
@@ -56,7 +56,7 @@ fn describe(frames: &gst::StructureRef, features: &gst::CapsFeaturesRef) -> Stri
     }
 }
 
-/// What is offered: its format and size if there's only one, else the caps.
+/// The offered format and size if the caps are fixed, else the caps.
 fn offer(came: &gst::CapsRef) -> String {
     let only = came.iter_with_features().next().filter(|_| came.size() == 1);
     let size = |frames: &gst::StructureRef| Some((frames.get::<i32>("width").ok()?, frames.get::<i32>("height").ok()?));
@@ -69,7 +69,7 @@ fn offer(came: &gst::CapsRef) -> String {
     }
 }
 
-/// What makes of `came` what is `taken`.
+/// The element that converts `came` to `taken`.
 fn remedy(came: &gst::CapsRef, taken: &gst::CapsRef) -> &'static str {
     let is_raw = came.structure(0).is_some_and(|frames| frames.name() == "video/x-raw");
     let has = |caps: &gst::CapsRef, wanted: &dyn Fn(&gst::CapsFeaturesRef) -> bool| {
@@ -85,8 +85,13 @@ fn remedy(came: &gst::CapsRef, taken: &gst::CapsRef) -> &'static str {
         (_, true, _) => "use cudadownload, and videoconvert if the format isn't taken, or set backend=tensorrt",
         (_, _, true) if takes_system => "put videoconvert before it",
         (_, _, true) => "use nvh264dec (or cudaupload), or set backend=cpu",
-        _ if takes_system => "put what brings them into system memory before it, such as gldownload or vapostproc",
-        _ => "put what brings them into system memory before it, such as gldownload or vapostproc, and then cudaupload",
+        _ if takes_system => {
+            "put an element before it that copies the frames to system memory, such as gldownload or vapostproc"
+        }
+        _ => {
+            "put an element before it that copies the frames to system memory, such as gldownload or vapostproc, \
+             and then cudaupload"
+        }
     }
 }
 
@@ -95,7 +100,7 @@ mod tests {
     use super::*;
     use crate::infer::Backend;
 
-    /// The error of a pad that isn't linked.
+    /// The error for a pad that isn't linked.
     fn refusal(came: &str, taken: &gst::Caps) -> String {
         let ours = gst::ElementFactory::make("identity").build().unwrap();
         let came = came.parse::<gst::Caps>().unwrap();

@@ -1,4 +1,4 @@
-//! What the engine room says, as GStreamer messages and structures.
+//! Posts errors as GStreamer messages and fills the `stats` structures.
 
 use super::device::Device;
 use crate::error::{Error, ErrorKind};
@@ -7,7 +7,7 @@ use crate::scheduling::RecentMax;
 use gst::prelude::*;
 use std::time::Duration;
 
-/// Posts by `element_error` or `element_warning`, in the domain of the error's kind.
+/// Posts with `element_error` or `element_warning`, in the domain of the error's kind.
 macro_rules! post {
     ($post:ident, $element:expr, $kind:expr, $text:expr) => {
         match $kind {
@@ -28,7 +28,7 @@ pub fn post(element: &impl IsA<gst::Element>, error: &Error) {
     post!(element_error, element, error.kind, error.message);
 }
 
-/// Posts a warning of `element`: what failed, and what happens now.
+/// Posts a warning for `element`: what failed, and the consequence.
 pub fn warn(element: &impl IsA<gst::Element>, error: &Error, consequence: &str) {
     let element = element.upcast_ref::<gst::Element>();
     post!(element_warning, element, error.kind, format!("{error}; {consequence}"));
@@ -41,7 +41,7 @@ pub fn set_percentiles(stats: &mut gst::StructureRef, name: &str, values: Percen
     }
 }
 
-/// Sets what a service takes of its device.
+/// Sets a service's use of its device.
 pub fn set_usage(stats: &mut gst::StructureRef, usage: &DeviceUsage) {
     for (name, value) in [
         ("gpu-memory", usage.memory),
@@ -66,7 +66,7 @@ pub fn set_traffic(stats: &mut gst::StructureRef, device: &Device) {
     }
 }
 
-/// How long an element's work on a frame takes.
+/// The times that an element's work on its frames takes.
 #[derive(Debug, Default)]
 pub struct Times {
     all: Latencies,
@@ -79,7 +79,7 @@ impl Times {
         self.longest.record(took);
     }
 
-    /// The longest time of late: what the element adds to the latency.
+    /// The longest recent time: what the element adds to the latency.
     pub fn longest(&self) -> Duration {
         self.longest.get()
     }

@@ -1,8 +1,8 @@
-//! Elements before a pad, the nearest first, as far as there is one way.
+//! The elements upstream of a pad, nearest first, as long as the path is unambiguous.
 
 use gst::prelude::*;
 
-/// The source pads on the way up to `sink`, with their elements: those inside of bins, not the bins.
+/// The source pads on the path to `sink`, with their elements: those inside bins, not the bins.
 pub fn pads(sink: &gst::Pad) -> impl Iterator<Item = (gst::Pad, gst::Element)> {
     std::iter::successors(before(sink), |(_, element)| match element.sink_pads().as_slice() {
         [only] => before(only),
@@ -17,7 +17,7 @@ fn before(sink: &gst::Pad) -> Option<(gst::Pad, gst::Element)> {
             // Into a bin.
             source = ghost.target()?;
         } else if let Some(ghost) = source.parent().and_downcast::<gst::GhostPad>() {
-            // Out of one.
+            // Out of a bin.
             source = ghost.peer()?;
         } else {
             let element = source.parent_element()?;
@@ -26,7 +26,7 @@ fn before(sink: &gst::Pad) -> Option<(gst::Pad, gst::Element)> {
     }
 }
 
-/// Whether what an element is for has this word in it.
+/// True if the element's classification contains this word.
 pub fn is_a(element: &gst::Element, kind: &str) -> bool {
     element.metadata(gst::ELEMENT_METADATA_KLASS).is_some_and(|klass| klass.contains(kind))
 }

@@ -8,7 +8,7 @@ use super::model::GpuModel;
 use crate::cuda::{Context, ContextBound, Kernels};
 use crate::error::{Error, ErrorKind, OnFailure};
 use crate::gst_cuda::SharedContext;
-use crate::infer::{self, DeviceUsage, Lane, ModelSettings, ladder};
+use crate::infer::{self, DeviceUsage, Lane, ModelSettings, batch_sizes_between};
 use model::labels::MOST_UNCOUNTED;
 use model::{Head, InputSpec, ModelInfo};
 use std::sync::Arc;
@@ -132,7 +132,7 @@ impl infer::Engine for GpuEngine {
     }
 
     fn batch_sizes(&self) -> Vec<usize> {
-        ladder(self.model.batch.0, self.model.batch.1)
+        batch_sizes_between(self.model.batch.0, self.model.batch.1)
     }
 
     fn lanes(&self) -> Result<Vec<Box<dyn Lane>>, Error> {

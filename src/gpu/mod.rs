@@ -3,7 +3,8 @@
 //! 1. [`check`] checks that the driver and TensorRT are installed.
 //! 2. [`open`] loads a model's engine through the cache ([`needs_build`] tells whether it has to be built first) and
 //!    recognises its head.
-//! 3. Each of its lanes has a [`Chain`], with a graph for every batch size of the [`ladder`](crate::infer::ladder).
+//! 3. Each of its lanes has a [`Chain`], with a graph for each of the engine's
+//!    [batch sizes](crate::infer::batch_sizes_between).
 //!
 //! docs/gpu-engine.md describes the order of the steps and the counters.
 

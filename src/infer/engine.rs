@@ -1,4 +1,4 @@
-//! What a backend has to offer: an opened model, and lanes that run batches of it.
+//! The interface of a backend: an opened model, and lanes that run batches of it.
 
 use crate::error::{Error, ErrorKind, OnFailure};
 use gst::glib;
@@ -12,63 +12,63 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tensorrt::{OnNote, OnProgress};
 
-/// Where models run. Never chosen for the user: no fallback from one to the other.
+/// Where models run. The user chooses it; there is no fallback from one to the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, glib::Enum)]
 #[enum_type(name = "GstTrtBackend")]
 pub enum Backend {
-    /// On the GPU; frames in CUDA memory.
+    /// On the GPU, with frames in CUDA memory.
     #[enum_value(name = "TensorRT on the GPU, frames in memory:CUDAMemory", nick = "tensorrt")]
     TensorRt,
-    /// ONNX Runtime on the CPU; frames in system memory.
+    /// ONNX Runtime on the CPU, with frames in system memory.
     #[enum_value(name = "ONNX Runtime on the CPU, frames in system memory", nick = "cpu")]
     Cpu,
 }
 
-/// Arithmetic of a model.
+/// The arithmetic precision of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, glib::Enum)]
 #[enum_type(name = "GstTrtPrecision")]
 pub enum Precision {
-    /// FP16 on TensorRT, the model's own on the CPU.
-    #[enum_value(name = "FP16 with TensorRT, the model's own on the CPU", nick = "auto")]
+    /// FP16 with TensorRT, the model's own precision on the CPU.
+    #[enum_value(name = "FP16 with TensorRT, the model's own precision on the CPU", nick = "auto")]
     Auto,
     #[enum_value(name = "32-bit floating point", nick = "fp32")]
     Fp32,
     #[enum_value(name = "16-bit floating point", nick = "fp16")]
     Fp16,
-    #[enum_value(name = "8-bit integers, from a model with Q/DQ nodes", nick = "int8")]
+    #[enum_value(name = "8-bit integers, for a model with Q/DQ nodes", nick = "int8")]
     Int8,
 }
 
-/// The context of a device that frames are in. A backend finds its own type in it.
+/// The device context that frames are in. A backend downcasts it to its type.
 pub trait DeviceContext: Any + fmt::Debug + Send + Sync {
-    /// Differs from that of every other context that lives.
+    /// Unique among all live contexts.
     fn id(&self) -> usize;
 }
 
-/// Everything that decides what engine is made, and where: elements with the same share one service. What only the GPU
-/// needs comes last.
+/// Everything that decides which engine is made, and where. Elements with equal settings share one service. The
+/// settings that only the GPU needs come last.
 #[derive(Debug, Clone)]
 pub struct ModelSettings {
     pub backend: Backend,
     pub model: PathBuf,
-    /// How its outputs are read.
+    /// How to decode its outputs.
     pub head: HeadChoice,
     pub precision: Precision,
     pub device_id: u32,
-    /// Most images a batch.
+    /// Maximum images per batch.
     pub batch_size: u32,
     /// MiB.
     pub workspace_size: u32,
     /// The CUDA context that the frames are in.
     pub context: Option<Arc<dyn DeviceContext>>,
-    /// Folder for built engines; `None`: the user's cache folder.
+    /// Folder for built engines; `None`: the default in the user's cache folder.
     pub engine_cache: Option<PathBuf>,
-    /// Where the engine of an `.onnx` is kept, and used as long as it fits; `None`: in the cache alone. Not part of what is
-    /// shared: it follows from the rest.
+    /// Where the engine of an `.onnx` is kept, and reused while it fits; `None`: only in the cache. Not compared for
+    /// sharing, because it follows from the other settings.
     pub engine_file: Option<PathBuf>,
-    /// Most device memory that the service takes, MiB; 0: no limit.
+    /// Maximum device memory of the service, MiB; 0: no limit.
     pub gpu_memory_limit: u32,
-    /// Who watches if an engine has to be built. Not part of what is shared.
+    /// Callbacks for building an engine. Not compared for sharing.
     pub watch: BuildWatch,
 }
 
@@ -91,13 +91,13 @@ impl Default for ModelSettings {
     }
 }
 
-/// Follows an engine's building, and stops it.
+/// Reports the progress of building an engine, and cancels it.
 #[derive(Clone, Default)]
 pub struct BuildWatch {
-    /// Set to `true` from any thread: the build ends at its next step.
+    /// Set to `true` from any thread; the build ends at its next step.
     pub cancel: Arc<AtomicBool>,
     pub on_progress: Option<OnProgress>,
-    /// Told why an engine that is there isn't taken.
+    /// Called with the reason why an existing engine isn't used.
     pub on_note: Option<OnNote>,
 }
 
@@ -107,32 +107,32 @@ impl fmt::Debug for BuildWatch {
     }
 }
 
-/// A frame that waits for inference: the buffer, and what its caps say.
+/// A frame to infer: the buffer, and the format from its caps.
 #[derive(Debug, Clone)]
 pub struct Frame {
     pub buffer: gst::Buffer,
     pub info: gst_video::VideoInfo,
 }
 
-/// A model's input made ahead of it by `trtpreprocess`.
+/// A model's input that `trtpreprocess` made upstream.
 #[derive(Debug)]
 pub struct Tensor {
     pub spec: InputSpec,
-    /// The part of the frame that it shows, frame pixels.
+    /// The part of the frame that it shows, in frame pixels.
     pub region: Rect,
     pub data: TensorData,
 }
 
-/// One image in its spec's layout and element type.
+/// One image in the layout and element type of its specification.
 #[derive(Debug)]
 pub enum TensorData {
     Host(Vec<u8>),
-    /// In a device's memory, as the backend that made it keeps it there.
+    /// In device memory; the type belongs to the backend that made it.
     Device(Box<dyn Any + Send + Sync>),
 }
 
 impl TensorData {
-    /// The bytes; `None` if they aren't in the host's memory.
+    /// The bytes; `None` if they aren't in host memory.
     pub fn host(&self) -> Option<&[u8]> {
         match self {
             Self::Host(bytes) => Some(bytes),
@@ -141,7 +141,7 @@ impl TensorData {
     }
 }
 
-/// A model's output as it came, for one image.
+/// A model's undecoded output for one image.
 #[derive(Debug, Clone)]
 pub struct RawTensor {
     pub name: Arc<str>,
@@ -149,51 +149,52 @@ pub struct RawTensor {
     pub data: Vec<f32>,
 }
 
-/// What a lane found in one slot.
+/// The result of one slot.
 #[derive(Debug, Default)]
 pub struct Output {
     /// Candidates that passed the thresholds, before suppression.
     pub candidates: u32,
     /// Normalised to the frame: 0–1 over its width and height.
     pub detections: Vec<Detection>,
-    /// With [`Params::output_tensors`].
+    /// Filled if [`Params::output_tensors`] is set.
     pub tensors: Vec<RawTensor>,
-    /// This image couldn't be made, for example of a damaged frame. The batch's others are valid.
+    /// Set if this image couldn't be made, for example from a damaged frame. The rest of the batch is valid.
     pub error: Option<Error>,
 }
 
-/// What a service's engine takes of its device, and what went over the bus.
+/// The device memory of a service's engine, and its transfers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeviceUsage {
-    /// Device memory of this service now, and at most so far; bytes.
+    /// Device memory of this service, now and at its peak; bytes.
     pub memory: u64,
     pub memory_peak: u64,
-    /// Device memory that this process took for all services, tensors and drawing.
+    /// Device memory that this process allocated for all services, tensors and drawing.
     pub memory_ours: u64,
-    /// What else is in use on the device: driver, graphs, decoders, other programs.
+    /// Other memory in use on the device: by the driver, graphs, decoders and other programs.
     pub memory_beside: u64,
-    /// Bytes from host to device and back since the service was opened.
+    /// Bytes copied from host to device and back since the service was opened.
     pub to_device: u64,
     pub to_host: u64,
-    /// Captured graphs; 0 where a model runs without.
+    /// The number of captured graphs; 0 if the model runs without graphs.
     pub graphs: u32,
-    /// Candidates beyond what suppression looks at.
+    /// The number of candidates dropped because suppression takes no more.
     pub candidates_cut: u64,
 }
 
-/// One image of a batch: a region of a frame to look at.
+/// One image of a batch: a region of a frame.
 #[derive(Debug)]
 pub struct Slot {
     pub frame: Arc<Frame>,
-    /// Frame pixels, inside the frame.
+    /// In frame pixels, inside the frame.
     pub region: Rect,
-    /// An input made upstream for this frame; used if spec and region are the ones needed, else the lane makes its own.
+    /// An input made upstream for this frame. It is used if its specification and region match; otherwise the lane
+    /// makes its input.
     pub tensor: Option<Arc<Tensor>>,
     pub params: Arc<Params>,
     pub output: Output,
 }
 
-/// The error of a batch in which no slot has an image: there is nothing to run.
+/// The error of a batch without a single usable image, which can't run.
 pub fn nothing_to_run(slots: &[Slot]) -> Option<Error> {
     let first = slots.first()?.output.error.clone()?;
     slots.iter().all(|slot| slot.output.error.is_some()).then_some(first)
@@ -206,52 +207,52 @@ pub trait Engine: Send + Sync {
     fn info(&self) -> &ModelInfo;
     fn input(&self) -> &InputSpec;
     fn head(&self) -> &Arc<dyn Head>;
-    /// Why the head isn't certain, and what else the model may be; `None` where its file says it.
+    /// Why the head isn't certain, and what else the model may be; `None` if its file names the head.
     fn doubt(&self) -> Option<&str> {
         None
     }
-    /// Most slots that a lane takes at once.
+    /// Maximum slots per batch.
     fn max_batch(&self) -> usize;
-    /// Batch sizes that run with no slot empty, the least first; the last one is [`Self::max_batch`].
+    /// The batch sizes that run without empty slots, in ascending order; the last one is [`Self::max_batch`].
     fn batch_sizes(&self) -> Vec<usize> {
         (1..=self.max_batch()).collect()
     }
-    /// Makes the lanes, which share a device; called once. Each lane runs on a thread of its own.
+    /// Creates the lanes, which share a device; called once. Each lane runs one batch at a time.
     ///
     /// # Errors
-    /// When the device has no room for them.
+    /// The device has too little memory for them.
     fn lanes(&self) -> Result<Vec<Box<dyn Lane>>, Error>;
 
-    /// Has `failed` told once if the device fails, also while no lane runs.
+    /// Registers `failed`, which is called once if the device fails, even while no lane runs.
     fn watch(&self, _failed: &Arc<OnFailure>) {}
 
-    /// What it takes of its device; `None` without one.
+    /// The use of the device; `None` without one.
     fn usage(&self) -> Option<DeviceUsage> {
         None
     }
 
-    /// For measurements: how long the model alone takes for each batch size that is made ready, its runs back to back
-    /// for at least this time, with neither frames nor decoding.
+    /// For measurements: the time of the model alone, without frames and decoding, for each prepared batch size. Runs
+    /// back to back for at least this time each.
     ///
     /// # Errors
-    /// When the device has no room or fails, or the engine can't be run alone.
+    /// The device has too little memory or fails, or the engine can't run alone.
     fn time_alone(&self, _least: Duration) -> Result<Vec<(usize, Duration)>, Error> {
         Err(Error::new(ErrorKind::Failed, format!("{} can't be run alone", self.description())))
     }
 }
 
-/// One batch at a time.
+/// Runs one batch at a time.
 pub trait Lane: Send {
-    /// Runs a full batch on an empty image.
+    /// Runs a full batch of an empty image.
     ///
     /// # Errors
     /// As [`Self::run`].
     fn warm_up(&mut self) -> Result<(), Error>;
 
-    /// Warms up, and holds the outputs against what the head takes them for.
+    /// Warms up, and checks that the outputs fit the head.
     ///
     /// # Errors
-    /// As [`Self::run`]; [`ErrorKind::Model`] where they show that it has another head.
+    /// As [`Self::run`]; [`ErrorKind::Model`] if the outputs belong to another head.
     fn examine(&mut self) -> Result<(), Error> {
         self.warm_up()
     }
@@ -259,6 +260,6 @@ pub trait Lane: Send {
     /// Fills each slot's output. `slots` has 1 to [`Engine::max_batch`] entries.
     ///
     /// # Errors
-    /// The whole batch failed; nothing of it is valid.
+    /// The whole batch failed; none of its outputs is valid.
     fn run(&mut self, slots: &mut [Slot]) -> Result<(), Error>;
 }

@@ -4,10 +4,10 @@ use crate::error::{Error, ErrorKind};
 use model::{Head, Labels};
 use std::path::Path;
 
-/// The names in a labels file, or else the model's own.
+/// The names in a labels file, or else those stored in the model.
 ///
 /// # Errors
-/// The file can't be read, or has another number of names than the model has classes.
+/// The file can't be read, or its number of names differs from the model's number of classes.
 pub fn labels(file: Option<&Path>, head: &dyn Head) -> Result<Labels, Error> {
     let Some(path) = file else { return Ok(head.labels().clone()) };
     let shown = path.display();
@@ -18,6 +18,6 @@ pub fn labels(file: Option<&Path>, head: &dyn Head) -> Result<Labels, Error> {
 
 /// The error for a labels file that can't be read.
 pub fn labels_error(path: &Path, error: &std::io::Error) -> Error {
-    let text = format!("labels file {} can't be read: {error}. Check the `labels` property", path.display());
+    let text = format!("can't read labels file {}: {error}. Check the `labels` property", path.display());
     Error::new(ErrorKind::File, text)
 }

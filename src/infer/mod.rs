@@ -1,12 +1,13 @@
-//! Running models for elements: engines behind one trait, and the service that batches across streams.
+//! Runs models for elements: engines behind one trait, and the service that batches across streams.
 //!
-//! 1. [`open`](crate::backend::open) gives the [`Service`] for a model; elements that want the same one share it.
-//! 2. [`Service::stream`] is an element's place in it; [`Stream::submit`] takes a frame and gives a [`Ticket`].
-//! 3. The service's lanes take what waits, earliest deadline first, as batches, whatever stream it comes from.
+//! 1. [`open`](crate::backend::open) returns the [`Service`] for a model, which all elements with equal settings share.
+//! 2. [`Service::stream`] registers an element's stream; [`ServiceStream::submit`] takes a frame and returns a
+//! [`Ticket`].
+//! 3. The service's lanes run the queued images in batches, earliest deadline first, whichever stream they come from.
 
+mod batch_sizes;
 mod engine;
 mod labels;
-mod ladder;
 mod service;
 mod stats;
 #[cfg(test)]
@@ -15,12 +16,12 @@ pub(crate) mod testing;
 mod tests;
 mod ticket;
 
+pub use batch_sizes::batch_sizes_between;
 pub use engine::{
     Backend, BuildWatch, DeviceContext, DeviceUsage, Engine, Frame, Lane, ModelSettings, Output, Precision, RawTensor,
     Slot, Tensor, TensorData, nothing_to_run,
 };
 pub use labels::{labels, labels_error};
-pub use ladder::ladder;
-pub use service::{Request, Service, Stream};
+pub use service::{Request, Service, ServiceStream};
 pub use stats::{Latencies, Percentiles, ServiceStats, nanoseconds};
 pub use ticket::{Finished, Notify, Ran, Ticket};

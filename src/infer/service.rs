@@ -1,10 +1,10 @@
-//! The service: one opened model, shared by every element that wants the same one.
+//! The service: one opened model, shared by all elements with equal settings.
 
 use super::stats::Latencies;
 use super::ticket::{Launch, Pending};
 use super::{Engine, Frame, Lane, ModelSettings, Notify, Output, ServiceStats, Slot, Tensor, Ticket};
 use crate::error::{Error, ErrorKind, OnFailure};
-use crate::scheduling::{RecentMax, Rest, Scheduler, StreamId};
+use crate::scheduling::{RecentMax, Scheduler, Sleep, StreamId};
 use gst::prelude::*;
 use model::{Params, Rect};
 use parking_lot::{Condvar, Mutex};
@@ -20,29 +20,29 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-/// How long closing a service waits for a batch that still runs, and for one on a device that has failed.
+/// How long closing a service waits for a batch that still runs, and for one on a failed device.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const FAILED_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What an element wants to know of one frame.
+/// The inference request of one frame.
 pub struct Request {
     pub frame: Arc<Frame>,
-    /// At least one, frame pixels.
+    /// At least one region, in frame pixels.
     pub regions: Vec<Rect>,
     /// Inputs made upstream for this frame.
     pub tensors: Vec<Arc<Tensor>>,
     pub params: Arc<Params>,
-    /// How long the frame may wait for others, to fill a batch.
+    /// How long the frame may wait for others to fill a batch.
     pub batch_timeout: Duration,
-    /// The caller has the time to run the batch itself, if a lane is free: the ticket is ready then when it gets it.
+    /// The caller has time to run the batch itself if a lane is free. The returned ticket is ready then.
     pub at_once: bool,
 }
 
-/// A model that runs on its backend's lanes. Closed when the last [`Arc`] goes.
+/// A model that runs on its backend's lanes. It is closed when the last [`Arc`] is dropped.
 pub struct Service {
     engine: Arc<dyn Engine>,
     shared: Arc<Shared>,
-    /// Told of the device's failure; held here for its watchers list.
+    /// Receives the device's failure. The engine holds it weakly, so it is kept alive here.
     _on_failure: Arc<OnFailure>,
 }
 
@@ -52,12 +52,12 @@ impl std::fmt::Debug for Service {
     }
 }
 
-/// What the lanes' threads see.
+/// The state shared with the lanes' threads.
 struct Shared {
     /// See [`Service::name`].
     name: String,
     state: Mutex<State>,
-    /// There may be something to run.
+    /// There may be a batch to run.
     work: Condvar,
     /// A lane's thread has ended.
     ended: Condvar,
@@ -67,49 +67,49 @@ struct Shared {
 }
 
 struct State {
-    scheduler: Scheduler<Seat, Job>,
-    /// Lanes' threads that run.
+    scheduler: Scheduler<LaneBatch, Job>,
+    /// The number of running lane threads.
     threads: usize,
     closing: bool,
-    /// The device failed: nothing will run any more.
+    /// Set once the device has failed; nothing runs after that.
     failed: Option<Error>,
 }
 
 #[derive(Default)]
 struct Stats {
     totals: ServiceStats,
-    /// Batches by their number of slots.
+    /// The number of batches by their slots.
     launches: Vec<u64>,
     latency: Latencies,
     batch_time: Latencies,
 }
 
-/// A slot and where its result goes.
+/// A slot, and the destination of its result.
 struct Job {
     slot: Slot,
     owner: Owner,
 }
 
-/// A lane and the batch that it runs, which is empty while the lane is free.
-struct Seat {
-    /// The lane's number.
+/// A lane and the batch that it runs; the batch is empty while the lane is free.
+struct LaneBatch {
+    /// The index of the lane.
     number: usize,
     lane: Box<dyn Lane>,
     slots: Vec<Slot>,
     owners: Vec<Owner>,
 }
 
-impl Seat {
-    fn with((mut seat, jobs): (Self, impl Iterator<Item = Job>)) -> Self {
+impl LaneBatch {
+    fn with((mut lane_batch, jobs): (Self, impl Iterator<Item = Job>)) -> Self {
         for Job { slot, owner } in jobs {
-            seat.slots.push(slot);
-            seat.owners.push(owner);
+            lane_batch.slots.push(slot);
+            lane_batch.owners.push(owner);
         }
-        seat
+        lane_batch
     }
 }
 
-/// What a lane has run.
+/// A batch that a lane has run.
 struct Done {
     launch: Launch,
     candidates: u64,
@@ -124,15 +124,15 @@ struct Owner {
 }
 
 impl Service {
-    /// Starts an opened model's lanes and runs each once, so that no frame pays for what is done on first use.
+    /// Starts an opened model's lanes and runs each once, so that no frame pays for first-use initialisation.
     ///
     /// # Errors
-    /// When the device has no room for the lanes, the warm-up run fails, or it shows that the model has another head.
+    /// The device has too little memory for the lanes, the warm-up fails, or it shows that the model has another head.
     pub fn start(engine: Arc<dyn Engine>, settings: &ModelSettings) -> Result<Arc<Self>, Error> {
         let mut lanes = engine.lanes()?;
         let mut batch_time = Duration::ZERO;
         for (number, lane) in lanes.iter_mut().enumerate() {
-            // All lanes run the same model.
+            // All lanes run the same model, so examining one is enough.
             if number == 0 { lane.examine() } else { lane.warm_up() }?;
             let start = Instant::now();
             lane.warm_up()?;
@@ -140,9 +140,9 @@ impl Service {
         }
         let file = settings.model.file_name().unwrap_or(settings.model.as_os_str()).to_string_lossy();
         let (threads, max_batch) = (lanes.len(), engine.max_batch());
-        let seat = |(number, lane)| {
+        let lane_batch = |(number, lane)| {
             let (slots, owners) = (Vec::with_capacity(max_batch), Vec::with_capacity(max_batch));
-            Seat { number, lane, slots, owners }
+            LaneBatch { number, lane, slots, owners }
         };
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -151,7 +151,7 @@ impl Service {
         let shared = Arc::new(Shared {
             name,
             state: Mutex::new(State {
-                scheduler: Scheduler::new(engine.batch_sizes(), lanes.into_iter().enumerate().map(seat)),
+                scheduler: Scheduler::new(engine.batch_sizes(), lanes.into_iter().enumerate().map(lane_batch)),
                 threads,
                 closing: false,
                 failed: None,
@@ -168,20 +168,20 @@ impl Service {
             }
         });
         engine.watch(&on_failure);
-        // From here on dropping the service ends the threads that were started.
+        // From here on, dropping the service ends the threads that were started.
         let service = Arc::new(Self { engine, shared, _on_failure: on_failure });
         for k in 0..threads {
             let shared = service.shared.clone();
             let started = std::thread::Builder::new().name(format!("trt-lane-{k}")).spawn(move || shared.run());
             if let Err(e) = started {
                 service.shared.state.lock().threads = k;
-                return Err(Error::new(ErrorKind::Failed, format!("no thread for {}: {e}", service.name())));
+                return Err(Error::new(ErrorKind::Failed, format!("can't start a thread for {}: {e}", service.name())));
             }
         }
         Ok(service)
     }
 
-    /// What `stats` calls it: the file, the backend, the batch size, and a number that no other service of this process has.
+    /// The name in `stats`: the file, the backend, the batch size and a number that is unique in the process.
     pub fn name(&self) -> &str {
         &self.shared.name
     }
@@ -190,7 +190,7 @@ impl Service {
         &*self.engine
     }
 
-    /// How long one batch takes, slow ones of late included.
+    /// The time of one batch, including recent slow ones.
     pub fn batch_time(&self) -> Duration {
         self.shared.batch_time.get()
     }
@@ -201,21 +201,21 @@ impl Service {
         ServiceStats { latency, batch_time, ..stats.totals }
     }
 
-    /// How many batches of 0, 1, 2, … slots were run.
+    /// The number of batches that ran with 0, 1, 2, … slots.
     pub fn launches(&self) -> Vec<u64> {
         self.shared.stats.lock().launches.clone()
     }
 
-    /// Why nothing runs in it any more; `None` while all is well.
+    /// The reason why the service has failed; `None` while it works.
     pub fn failure(&self) -> Option<Error> {
         self.shared.state.lock().failed.clone()
     }
 
-    /// A stream of frames in order, of which at most `max_in_flight` are submitted and not finished.
-    pub fn stream(self: &Arc<Self>, max_in_flight: usize) -> Stream {
+    /// Registers a stream with at most `max_in_flight` frames submitted and not finished.
+    pub fn stream(self: &Arc<Self>, max_in_flight: usize) -> ServiceStream {
         let id = self.shared.state.lock().scheduler.add_stream(max_in_flight);
-        gst::debug!(CAT, "{}: {id} begins, at most {max_in_flight} frames in flight", self.name());
-        Stream { service: self.clone(), id }
+        gst::debug!(CAT, "{}: {id} is added, at most {max_in_flight} frames in flight", self.name());
+        ServiceStream { service: self.clone(), id }
     }
 }
 
@@ -226,15 +226,19 @@ impl Drop for Service {
         self.shared.work.notify_all();
         let start = Instant::now();
         while state.threads > 0 {
-            // It may fail while we wait.
+            // The device may fail during the wait.
             let limit = if state.failed.is_some() { FAILED_CLOSE_TIMEOUT } else { CLOSE_TIMEOUT };
             let Some(left) = limit.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else {
-                gst::info!(CAT, "{}: a batch still runs after {limit:?}, its thread is left alone", self.name());
+                gst::info!(
+                    CAT,
+                    "{}: a batch still runs after {limit:?}: its thread is left to finish on its own",
+                    self.name()
+                );
                 break;
             };
             self.shared.ended.wait_for(&mut state, left);
         }
-        // Before the engine that they are of.
+        // The lanes must be dropped before their engine.
         let lanes = state.scheduler.take_lanes();
         drop(state);
         drop(lanes);
@@ -243,25 +247,25 @@ impl Drop for Service {
 
 /// One element's frames on their way to a [`Service`].
 #[derive(Debug)]
-pub struct Stream {
+pub struct ServiceStream {
     service: Arc<Service>,
     id: StreamId,
 }
 
-impl Stream {
+impl ServiceStream {
     pub fn service(&self) -> &Arc<Service> {
         &self.service
     }
 
-    /// Names it among the streams of its service, in logs.
+    /// Identifies the stream within its service, in logs.
     pub fn id(&self) -> StreamId {
         self.id
     }
 
-    /// Takes a frame's regions; `notify` is told when the ticket is ready, unless it is when this returns.
+    /// Submits a frame's regions. `notify` is called once the ticket is ready, unless it is ready on return.
     ///
     /// # Errors
-    /// [`ErrorKind::Device`] once the device has failed, with the first cause.
+    /// [`ErrorKind::Device`] with the first cause, once the device has failed.
     pub fn submit(&self, request: Request, notify: Arc<dyn Notify>) -> Result<Ticket, Error> {
         let now = Instant::now();
         let Request { frame, regions, tensors, params, batch_timeout, at_once } = request;
@@ -281,23 +285,23 @@ impl Stream {
         }
         let scheduler = &mut state.scheduler;
         scheduler.submit(self.id, now, now + batch_timeout, jobs);
-        let seat = if at_once { scheduler.take_at_once(now).map(Seat::with) } else { None };
-        let wakes = seat.is_none() && scheduler.submission_wakes(now);
+        let lane_batch = if at_once { scheduler.take_at_once(now).map(LaneBatch::with) } else { None };
+        let wakes = lane_batch.is_none() && scheduler.submission_wakes(now);
         drop(state);
-        if let Some(seat) = seat {
-            shared.run_batch(seat, Some(&pending));
+        if let Some(lane_batch) = lane_batch {
+            shared.run_batch(lane_batch, Some(&pending));
         } else if wakes {
             shared.work.notify_one();
         }
         Ok(Ticket(pending))
     }
 
-    /// True when a full batch, of frames of any streams, waits for a lane.
+    /// True if a full batch, of any streams' frames, waits for a lane.
     pub fn full_batch_waits(&self) -> bool {
         self.service.shared.state.lock().scheduler.full_batch_waits()
     }
 
-    /// Takes back all that no lane has begun; its tickets never become ready.
+    /// Withdraws the frames that no lane has started; their tickets never become ready.
     pub fn flush(&self) {
         let jobs = {
             let mut state = self.service.shared.state.lock();
@@ -314,80 +318,81 @@ impl Stream {
         self.service.shared.work.notify_one();
     }
 
-    /// No frame is to be expected for now: paused, or at its end.
+    /// Tells the scheduler not to expect a frame for now: the stream is paused or has ended.
     pub fn rest(&self) {
         self.service.shared.state.lock().scheduler.rest_stream(self.id);
-        gst::debug!(CAT, "{}: {} rests", self.service.name(), self.id);
+        gst::debug!(CAT, "{}: {} pauses or has ended", self.service.name(), self.id);
         self.service.shared.work.notify_one();
     }
 }
 
-impl Drop for Stream {
+impl Drop for ServiceStream {
     fn drop(&mut self) {
         let jobs = self.service.shared.state.lock().scheduler.remove_stream(self.id);
-        gst::debug!(CAT, "{}: {} ends, {} region(s) won't run", self.service.name(), self.id, jobs.len());
+        gst::debug!(CAT, "{}: {} is removed, {} region(s) won't run", self.service.name(), self.id, jobs.len());
         drop(jobs);
         self.service.shared.work.notify_one();
     }
 }
 
 impl Shared {
-    /// A lane's thread. Lanes don't belong to threads: a thread that submits with time to spare takes a free one too.
+    /// The body of a lane's thread. Lanes don't belong to threads: a submitting thread with time to spare takes a free
+    /// lane too.
     fn run(&self) {
-        while let Some(seat) = self.wait_for_batch() {
-            self.run_batch(seat, None);
+        while let Some(lane_batch) = self.wait_for_batch() {
+            self.run_batch(lane_batch, None);
         }
         self.state.lock().threads -= 1;
         self.ended.notify_all();
     }
 
-    /// Waits for something to launch and a free lane; `None` when the thread has to end.
-    fn wait_for_batch(&self) -> Option<Seat> {
+    /// Waits for a batch and a free lane; `None` if the thread must end.
+    fn wait_for_batch(&self) -> Option<LaneBatch> {
         let mut state = self.state.lock();
         loop {
             if state.closing || state.failed.is_some() {
                 return None;
             }
             let now = Instant::now();
-            let found = state.scheduler.look(now).map(Seat::with);
+            let found = state.scheduler.look(now).map(LaneBatch::with);
             match found {
-                Ok(seat) => {
-                    // Another lane's thread may have relied on this one to wake up.
+                Ok(lane_batch) => {
+                    // Another lane's thread may rely on this one having been awake.
                     if state.scheduler.work_is_left() {
                         self.work.notify_one();
                     }
-                    return Some(seat);
+                    return Some(lane_batch);
                 }
-                Err(Rest::Until(time)) => {
+                Err(Sleep::Until(time)) => {
                     self.work.wait_until(&mut state, time);
                     state.scheduler.awake();
                 }
-                Err(Rest::UntilWoken) => self.work.wait(&mut state),
+                Err(Sleep::UntilWoken) => self.work.wait(&mut state),
             }
         }
     }
 
-    /// Runs a batch and hands out its results. `own` is the caller's own frame, whose result it sees without being told.
-    fn run_batch(&self, mut seat: Seat, own: Option<&Arc<Pending>>) {
+    /// Runs a batch and delivers its results. `own` is the caller's frame, for which no notification is needed.
+    fn run_batch(&self, mut lane_batch: LaneBatch, own: Option<&Arc<Pending>>) {
         let start = Instant::now();
-        self.trace_launch(&seat, start);
-        let run = std::panic::AssertUnwindSafe(|| seat.lane.run(&mut seat.slots));
+        self.trace_launch(&lane_batch, start);
+        let run = std::panic::AssertUnwindSafe(|| lane_batch.lane.run(&mut lane_batch.slots));
         let result = std::panic::catch_unwind(run)
-            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Device, "the engine panicked; its text is on stderr")));
+            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Device, "the engine panicked; stderr has the message")));
         let took = start.elapsed();
         if let Err(error) = &result
             && error.kind == ErrorKind::Device
         {
             self.fail(error);
         }
-        let Seat { number: lane, slots, owners, .. } = &mut seat;
+        let LaneBatch { number: lane, slots, owners, .. } = &mut lane_batch;
         let launch = Launch { lane: *lane, batch: slots.len(), start, took };
         let candidates = slots.iter().map(|slot| u64::from(slot.output.candidates)).sum();
         let objects = slots.iter().map(|slot| slot.output.detections.len() as u64).sum();
         let done = Done { launch, candidates, objects, failed: result.is_err() };
         let mut finished = Vec::with_capacity(slots.len());
         for (slot, owner) in slots.drain(..).zip(owners.drain(..)) {
-            // The frame goes before the ticket is ready, so that the element has it for itself again.
+            // The frame is released before the ticket is ready, so that the element owns it exclusively again.
             let Slot { frame, mut output, .. } = slot;
             drop(frame);
             let outcome = match (&result, output.error.take()) {
@@ -398,31 +403,31 @@ impl Shared {
             finished.extend(owner.pending.finish(owner.region, outcome, Some(launch)).map(|latency| (owner, latency)));
         }
         self.count(&done, &finished);
-        self.tell(finished, Some((seat, &done)), own);
+        self.tell(finished, Some((lane_batch, &done)), own);
     }
 
-    fn trace_launch(&self, seat: &Seat, now: Instant) {
-        // A frame is told of once, whatever the number of its regions.
-        for (slot, owner) in seat.slots.iter().zip(&seat.owners).filter(|(_, owner)| owner.region == 0) {
+    fn trace_launch(&self, lane_batch: &LaneBatch, now: Instant) {
+        // Each frame is logged once, whatever the number of its regions.
+        for (slot, owner) in lane_batch.slots.iter().zip(&lane_batch.owners).filter(|(_, owner)| owner.region == 0) {
             gst::trace!(
                 CAT,
                 "{}: {}, frame {}: launched on lane {} in a batch of {}, after {:?}",
                 self.name,
                 owner.stream,
                 slot.frame.buffer.pts().display(),
-                seat.number,
-                seat.slots.len(),
+                lane_batch.number,
+                lane_batch.slots.len(),
                 now.saturating_duration_since(owner.pending.submitted())
             );
         }
     }
 
-    /// The device failed: what waits fails with it, and nothing is taken any more. The first cause stays.
+    /// Marks the device as failed: all waiting frames fail, and no more are accepted. The first cause is kept.
     fn fail(&self, error: &Error) {
         let (abandoned, error) = {
             let mut state = self.state.lock();
             if state.failed.is_none() {
-                gst::error!(CAT, "{}: {error}: nothing runs on this device any more", self.name);
+                gst::error!(CAT, "{}: {error}: nothing can run on this device any more", self.name);
             }
             let first = state.failed.get_or_insert_with(|| error.clone()).clone();
             (state.scheduler.take_all(), first)
@@ -437,20 +442,20 @@ impl Shared {
         self.tell(finished.collect(), None, None);
     }
 
-    /// Frees the lane, and tells all but the caller.
-    fn tell(&self, finished: Vec<(Owner, Duration)>, ran: Option<(Seat, &Done)>, own: Option<&Arc<Pending>>) {
+    /// Frees the lane, and notifies the owners of all frames except the caller's.
+    fn tell(&self, finished: Vec<(Owner, Duration)>, ran: Option<(LaneBatch, &Done)>, own: Option<&Arc<Pending>>) {
         let wanted = {
             let mut state = self.state.lock();
             for (owner, _) in &finished {
                 state.scheduler.frame_done(owner.stream);
             }
-            if let Some((seat, done)) = ran {
+            if let Some((lane_batch, done)) = ran {
                 let Launch { batch, start, took, .. } = done.launch;
-                state.scheduler.finish(seat, start, start + took, batch);
+                state.scheduler.finish(lane_batch, start, start + took, batch);
             }
             own.is_some() && state.scheduler.work_is_left()
         };
-        // A lane's own thread looks for work by itself.
+        // A lane's thread looks for more work itself.
         if wanted {
             self.work.notify_one();
         }

@@ -3,12 +3,12 @@
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
-/// A time as GStreamer counts it.
+/// A duration in nanoseconds, as GStreamer counts time.
 pub fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Times, kept as a histogram of microseconds.
+/// Durations, kept as a histogram of microseconds.
 #[derive(Debug)]
 pub struct Latencies(Histogram<u32>);
 
@@ -32,14 +32,14 @@ impl Latencies {
         self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// Forgets all of them.
+    /// Removes all durations.
     pub fn clear(&mut self) {
         self.0.reset();
     }
 
-    /// Takes those of `other` too.
+    /// Adds all durations of `other`.
     pub fn add(&mut self, other: &Self) {
-        // Both have the same bounds.
+        // This can't fail, because both have the same bounds.
         let _ = self.0.add(&other.0);
     }
 
@@ -47,7 +47,7 @@ impl Latencies {
         self.0.is_empty()
     }
 
-    /// How many there are.
+    /// The number of durations.
     pub fn len(&self) -> u64 {
         self.0.len()
     }
@@ -58,27 +58,27 @@ impl Latencies {
     }
 }
 
-/// What a service has done since it was opened.
+/// The totals of a service since it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ServiceStats {
     pub batches: u64,
     /// Regions run; divided by `batches` this is the mean batch fill.
     pub slots: u64,
-    /// Frames whose result was handed out.
+    /// Frames whose results were delivered.
     pub frames: u64,
     /// Batches that failed.
     pub failed: u64,
-    /// Candidates that passed the thresholds, and the objects that were left of them.
+    /// Candidates that passed the thresholds, and the objects that remained after suppression.
     pub candidates: u64,
     pub objects: u64,
     /// From a frame's submission to its result.
     pub latency: Percentiles,
-    /// One batch on its lane.
+    /// The time of one batch on its lane.
     pub batch_time: Percentiles,
 }
 
 impl ServiceStats {
-    /// Mean number of regions a batch.
+    /// The mean number of regions per batch.
     pub fn batch_fill(&self) -> f64 {
         if self.batches == 0 { 0.0 } else { self.slots as f64 / self.batches as f64 }
     }

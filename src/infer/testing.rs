@@ -1,4 +1,4 @@
-//! An engine that does what a test says.
+//! An engine that tests control.
 
 use super::{Backend, Engine, Lane, ModelSettings, Slot};
 use crate::error::{Error, ErrorKind, OnFailure};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::{self, ThreadId};
 use tensorrt::Onnx;
 
-/// A gate that batches wait at, how many have come to it, and on which thread the last one.
+/// A gate that batches wait at. It counts arrivals and records the thread of the last one.
 #[derive(Default)]
 pub struct Gate {
     pub open: Mutex<(bool, usize)>,
@@ -80,7 +80,7 @@ impl Lane for FakeLane {
         Ok(())
     }
 
-    /// An image of no width can't be made.
+    /// An image without width can't be made.
     fn run(&mut self, slots: &mut [Slot]) -> Result<(), Error> {
         self.0.pass();
         for slot in slots.iter_mut().filter(|slot| slot.region.w == 0.0) {
@@ -90,7 +90,7 @@ impl Lane for FakeLane {
     }
 }
 
-/// Settings that no other test has: a file of its own.
+/// Settings that no other test uses, with their own file.
 pub fn settings(content: &str) -> (ModelSettings, tempfile::NamedTempFile) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), content).unwrap();

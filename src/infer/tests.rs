@@ -1,4 +1,4 @@
-//! The service with an engine that does what the test says.
+//! Tests of the service with an engine that the test controls.
 
 use super::testing::{Fake, fake, fake_with, settings};
 use super::*;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often somebody was told.
+/// Counts notifications.
 #[derive(Default)]
 struct Told(AtomicUsize);
 
@@ -19,16 +19,16 @@ impl Notify for Told {
     }
 }
 
-fn submit(stream: &Stream, width: f32) -> Result<Ticket, Error> {
+fn submit(stream: &ServiceStream, width: f32) -> Result<Ticket, Error> {
     submit_as(stream, width, false, &Arc::default())
 }
 
-fn submit_as(stream: &Stream, width: f32, at_once: bool, told: &Arc<Told>) -> Result<Ticket, Error> {
+fn submit_as(stream: &ServiceStream, width: f32, at_once: bool, told: &Arc<Told>) -> Result<Ticket, Error> {
     submit_waiting(stream, width, Duration::ZERO, at_once, told)
 }
 
 fn submit_waiting(
-    stream: &Stream,
+    stream: &ServiceStream,
     width: f32,
     batch_timeout: Duration,
     at_once: bool,
@@ -58,7 +58,7 @@ fn outcome(ticket: &Ticket) -> Result<usize, String> {
     }
 }
 
-/// Also while a lane is stuck: what waits fails with the first cause, nothing new is taken, and closing is quick.
+/// Even while a lane is stuck: waiting frames fail with the first cause, no more are accepted, and closing is quick.
 #[test]
 fn a_failed_device_fails_all_at_once() {
     let (engine, (settings, _file)) = (fake(false), settings("failing"));
@@ -85,7 +85,7 @@ fn a_failed_device_fails_all_at_once() {
     engine.gate.set(true);
 }
 
-/// Who has the time runs the batch, and isn't told of what it sees itself.
+/// A submitting thread with time to spare runs the batch, and isn't notified of its result.
 #[test]
 fn a_free_lane_runs_in_the_thread_that_submits() {
     let (engine, (settings, _file)) = (fake(true), settings("at once"));
@@ -106,7 +106,7 @@ fn a_free_lane_runs_in_the_thread_that_submits() {
     assert_eq!(service.stats().batches, 3);
 }
 
-/// The only lane is taken: the frame waits, as others' do, and a lane's thread runs both once it's free.
+/// The only lane is busy: the frame waits like others, and a lane's thread runs both once the lane is free.
 #[test]
 fn with_no_lane_free_a_frame_waits_for_one() {
     let (engine, (settings, _file)) = (fake(false), settings("at once, busy"));
@@ -131,7 +131,7 @@ fn with_no_lane_free_a_frame_waits_for_one() {
     assert_eq!(told.0.load(Ordering::SeqCst), 2);
 }
 
-/// Two lanes, one of which looks for both while frames are waited for: none is forgotten.
+/// Two lanes, one of which watches the time for both while frames wait: none is forgotten.
 #[test]
 fn frames_that_wait_for_others_are_never_forgotten() {
     let (engine, (settings, _file)) = (fake_with(true, 2, &[1, 2]), settings("waiting"));
@@ -160,8 +160,8 @@ fn frames_that_wait_for_others_are_never_forgotten() {
     assert!(stats.batches < stats.frames, "some went together: {stats:?}");
 }
 
-/// Has a batch of one image take so long; the gate is closed before and after.
-fn show_what_is_usual(engine: &Fake, stream: &Stream, takes: Duration) {
+/// Makes a batch of one image take this long. The gate is closed before and after.
+fn show_what_is_usual(engine: &Fake, stream: &ServiceStream, takes: Duration) {
     let ticket = submit(stream, 8.0).unwrap();
     thread::sleep(takes);
     engine.gate.set(true);
@@ -169,8 +169,8 @@ fn show_what_is_usual(engine: &Fake, stream: &Stream, takes: Duration) {
     engine.gate.set(false);
 }
 
-/// Behind a batch that keeps the device anyway frames are gathered: until a batch is full, that one is over, or whoever
-/// brings one has to wait for it himself.
+/// Frames are gathered behind a batch that occupies the device anyway: until the next batch is full, until the running
+/// one ends, or until a thread submits a frame that it runs itself.
 #[test]
 fn a_batch_grows_while_another_one_runs() {
     let (engine, (settings, _file)) = (fake_with(false, 2, &[1, 2]), settings("growing"));
@@ -210,7 +210,8 @@ fn a_batch_grows_while_another_one_runs() {
     });
 }
 
-/// Behind another batch no slot is left empty: the third goes with the next. With the device idle all go at once.
+/// Behind another batch no slot is left empty: the third frame goes with the next batch. On an idle device all go at
+/// once.
 #[test]
 fn a_batch_behind_another_has_a_whole_size() {
     let (engine, (settings, _file)) = (fake_with(false, 2, &[1, 2, 4]), settings("whole"));
@@ -220,7 +221,7 @@ fn a_batch_behind_another_has_a_whole_size() {
     let running = submit(&stream, 8.0).unwrap();
     engine.gate.wait_for(2);
     let three = [0; 3].map(|_| submit(&stream, 8.0).unwrap());
-    // Half of the time that one takes is over.
+    // Half of the usual time of a batch has passed.
     engine.gate.wait_for(3);
     engine.gate.set(true);
     assert!(three.iter().chain([&running]).all(|ticket| outcome(ticket) == Ok(1)));

@@ -1,4 +1,4 @@
-//! A frame's way through the service, from submission to result.
+//! A submitted frame from submission to result.
 
 use super::Output;
 use crate::error::Error;
@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Told when a ticket's result is there; called from whatever thread ran the batch.
+/// Called when a ticket's result is available, on the thread that ran the batch.
 pub trait Notify: Send + Sync {
     fn notify(&self);
 }
@@ -14,20 +14,20 @@ pub trait Notify: Send + Sync {
 /// A frame's result, and how long it took.
 #[derive(Debug)]
 pub struct Finished {
-    /// One for each region, in the request's order; or the batch's error.
+    /// One output per region, in the request's order; or the batch's error.
     pub outputs: Result<Vec<Output>, Error>,
     /// From submission to the last region's result.
     pub latency: Duration,
-    /// Where the last region ran; `None` if the device failed before.
+    /// Where the last region ran; `None` if the device failed first.
     pub ran: Option<Ran>,
 }
 
-/// A frame's way through a lane.
+/// How a frame ran on its lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ran {
-    /// The lane's number.
+    /// The index of the lane.
     pub lane: usize,
-    /// Slots of its batch.
+    /// The number of slots in its batch.
     pub batch: usize,
     /// From submission to launch.
     pub waited: Duration,
@@ -44,17 +44,17 @@ pub(super) struct Launch {
     pub took: Duration,
 }
 
-/// Stands for a submitted frame's result.
+/// The handle of a submitted frame's result.
 #[derive(Debug)]
 pub struct Ticket(pub(super) Arc<Pending>);
 
 impl Ticket {
-    /// Whether [`Self::take`] has something to give.
+    /// True if [`Self::take`] returns the result.
     pub fn ready(&self) -> bool {
         self.0.state.lock().latency.is_some()
     }
 
-    /// The result, once; `None` while it isn't there.
+    /// Takes the result, once; `None` until it is available.
     pub fn take(&self) -> Option<Finished> {
         let mut state = self.0.state.lock();
         let latency = state.latency?;
@@ -67,7 +67,7 @@ impl Ticket {
     }
 }
 
-/// What lanes write to.
+/// The part of a ticket that lanes write to.
 pub(super) struct Pending {
     submitted: Instant,
     notify: Arc<dyn Notify>,
@@ -103,8 +103,8 @@ impl Pending {
         self.submitted
     }
 
-    /// A region's result is there; `launch` is the batch that it ran in. Returns the latency if it was the last one of its
-    /// frame; then call [`Self::tell`].
+    /// Stores a region's result; `launch` is the batch that it ran in. Returns the latency if it was the frame's last
+    /// region; [`Self::tell`] must follow then.
     pub fn finish(&self, region: usize, result: Result<Output, Error>, launch: Option<Launch>) -> Option<Duration> {
         let mut state = self.state.lock();
         match result {
@@ -127,7 +127,7 @@ impl Pending {
         state.latency
     }
 
-    /// Tells who waits for the ticket. No lock of the service's may be held.
+    /// Notifies the owner of the ticket. No lock of the service may be held.
     pub fn tell(&self) {
         self.notify.notify();
     }

@@ -1,30 +1,30 @@
-//! Poses and the persons they belong to.
+//! Associates poses with the persons that they belong to.
 
 use super::{Object, Record};
 use gst::glib;
 
 /// The label of the objects that a pose can belong to.
 const PERSON: &str = "person";
-/// How much the boxes of a person and of its pose overlap at least, intersection over union.
+/// Minimum overlap of the boxes of a person and of its pose, as intersection over union.
 const SAME_PERSON_IOU: f32 = 0.5;
 
-/// What becomes of a pose whose person was found before.
+/// How to report a pose whose person was detected before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstTrtAttach")]
 pub enum Attach {
-    /// Its keypoints go to that person.
-    #[enum_value(name = "Its keypoints go to the person found before", nick = "match")]
+    /// Its keypoints are added to that person.
+    #[enum_value(name = "Add its keypoints to the person detected before", nick = "match")]
     Match,
-    /// It's an object of its own.
-    #[enum_value(name = "It's an object of its own", nick = "new")]
+    /// It becomes a separate object.
+    #[enum_value(name = "Add it as a separate object", nick = "new")]
     New,
 }
 
 /// Adds one-stage poses (each an [`Object`] with keypoints) to a frame's objects.
 ///
-/// With [`Attach::Match`] a pose's keypoints go to the object labelled `person`, without keypoints yet, whose box it
-/// overlaps most, from an IoU of 0.5: best pair first, one pose a person. That object keeps its own box, confidence and
-/// source. Every other pose becomes an object of its own; its id follows the highest.
+/// With [`Attach::Match`] a pose's keypoints are added to the object labelled `person`, without keypoints, whose box
+/// overlaps most with it, from an IoU of 0.5: the best pair first, one pose per person. That object keeps its box,
+/// confidence and source. Every other pose becomes a separate object with the next id.
 pub fn attach_poses(record: &mut Record, poses: Vec<Object>, attach: Attach) {
     let mut poses: Vec<Option<Object>> = poses.into_iter().map(Some).collect();
     if attach == Attach::Match {
@@ -40,7 +40,7 @@ pub fn attach_poses(record: &mut Record, poses: Vec<Object>, attach: Attach) {
     record.extend(poses.into_iter().flatten());
 }
 
-/// Pairs (object, pose) that can be one person, best first. Both can be in several pairs.
+/// Pairs (object, pose) that may be one person, best first. Each may be in several pairs.
 fn matches(objects: &[Object], poses: &[Option<Object>]) -> Vec<(usize, usize)> {
     let mut pairs = Vec::new();
     for (person, object) in objects.iter().enumerate() {
@@ -54,7 +54,7 @@ fn matches(objects: &[Object], poses: &[Option<Object>]) -> Vec<(usize, usize)> 
             }
         }
     }
-    // Stable: of equal pairs the earlier object's is first, so that results don't depend on chance.
+    // The sort is stable: of equal pairs the one with the earlier object is first, so that results are deterministic.
     pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
     pairs.into_iter().map(|(_, person, pose)| (person, pose)).collect()
 }
@@ -79,7 +79,7 @@ mod tests {
         }
     }
 
-    /// A pose that is told apart by its only keypoint's x.
+    /// A pose that is recognised by the x of its only keypoint.
     fn pose(mark: f32, rect: Rect) -> Object {
         let layout = KeypointLayout { name: "one", names: vec!["nose".into()], limbs: vec![] };
         let points = vec![Keypoint { x: mark, y: 0.0, confidence: 1.0 }];
@@ -95,7 +95,7 @@ mod tests {
         record.objects.iter().map(|o| o.id).collect()
     }
 
-    /// Two persons side by side, overlapping, and a dog where the first person is.
+    /// Two overlapping persons side by side, and a dog at the first person's position.
     fn street() -> Record {
         Record {
             objects: vec![

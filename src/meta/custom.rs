@@ -1,4 +1,4 @@
-//! Metas that any program can read: a structure under a registered name.
+//! Custom metas, which any program can read: a structure under a registered name.
 
 use gst::glib;
 use gst::meta::{CustomMeta, MetaRef, MetaRefMut, MetaTransform, MetaTransformCopy, Standalone};
@@ -21,7 +21,7 @@ impl Custom {
         self.api();
     }
 
-    /// What tells these metas from others.
+    /// The API type, which distinguishes these metas from others.
     fn api(&self) -> Option<glib::Type> {
         *self.api.get_or_init(|| {
             register(self.name, self.tags);
@@ -31,8 +31,8 @@ impl Custom {
         })
     }
 
-    /// Whether a buffer has one. GStreamer looks for it by name, under two locks of the whole process, and most frames have
-    /// none.
+    /// True if the buffer has such a meta. GStreamer's look-up by name takes two process-wide locks, and most frames
+    /// have none.
     fn is_on(&self, buffer: &gst::BufferRef) -> bool {
         let api = self.api();
         buffer.iter_meta::<gst::Meta>().any(|meta| Some(meta.api()) == api)
@@ -42,7 +42,7 @@ impl Custom {
         self.is_on(buffer).then(|| CustomMeta::from_buffer(buffer, self.name).ok()).flatten()
     }
 
-    /// The buffer's, or a new one.
+    /// The buffer's meta, or a new one.
     pub fn of_or_added<'a>(&self, buffer: &'a mut gst::BufferRef) -> Option<MetaRefMut<'a, CustomMeta, Standalone>> {
         if self.is_on(buffer) {
             CustomMeta::from_mut_buffer(buffer, self.name).ok()
@@ -61,7 +61,7 @@ fn register(name: &'static str, tags: &[&str]) {
             return false;
         }
         let Ok(mut copy) = CustomMeta::add(to, name) else { return false };
-        // Field by field, whatever the type: the value may be of another copy of this crate.
+        // Copied field by field, whatever the type, because the value may belong to another copy of this crate.
         for (field, value) in meta.structure().iter() {
             copy.mut_structure().set_value(field, value.clone());
         }

@@ -1,4 +1,4 @@
-//! What was found in a frame, on its buffer.
+//! The results of models on a frame's buffer.
 
 mod associate;
 mod copy;

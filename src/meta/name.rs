@@ -4,10 +4,10 @@ use gst::glib;
 use std::fmt;
 use std::ops::Deref;
 
-/// A name that lives as long as the process, as every label of GStreamer's own metadata does.
+/// A name that lives as long as the process, like the labels in GStreamer's metadata.
 ///
-/// With many streams every thread copies, compares and drops the same few names thousands of times a second: counting
-/// their users, or looking them up, would have the threads wait for each other.
+/// With many streams, all threads copy, compare and drop the same few names thousands of times a second. Reference
+/// counts or look-ups would cause contention between them.
 #[derive(Clone, Copy)]
 pub struct Name {
     text: &'static str,
@@ -15,13 +15,13 @@ pub struct Name {
 }
 
 impl Name {
-    /// What metadata of GStreamer calls it.
+    /// The name as a quark, for GStreamer's metadata.
     pub fn quark(self) -> glib::Quark {
         self.quark
     }
 }
 
-/// Takes a lock of the whole process: not for every object of every frame.
+/// Takes a process-wide lock, so it must not run for every object of every frame.
 impl From<&str> for Name {
     fn from(text: &str) -> Self {
         glib::Quark::from_str(text).into()

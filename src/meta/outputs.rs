@@ -1,7 +1,7 @@
-//! Models' raw outputs on the frame's buffer, for programs that decode them themselves.
+//! Models' raw outputs on the frame's buffer, for programs that decode them.
 //!
-//! A custom meta `TrtOutputTensors` that any language reads: its structure has one field `tensors`, an array of
-//! structures, one for each output of each region that a model looked at:
+//! They are in a custom meta `TrtOutputTensors`, which any language can read. Its structure has one field `tensors`, an
+//! array of structures, one for each output of each region that a model ran on:
 //!
 //! | field | type | meaning |
 //! |---|---|---|
@@ -26,7 +26,7 @@ pub fn register() {
     OUTPUTS.register();
 }
 
-/// Adds what `model_id` put out for `region` (frame pixels); outputs already there stay.
+/// Adds the outputs of `model_id` for `region` (in frame pixels) to those already attached.
 pub fn attach_outputs(
     buffer: &mut gst::BufferRef,
     model_id: &str,

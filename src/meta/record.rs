@@ -1,4 +1,4 @@
-//! The record: everything that models said about one frame.
+//! The record: everything that models found in one frame.
 
 use super::Name;
 use model::{Keypoint, KeypointLayout, Rect};
@@ -10,12 +10,12 @@ pub struct Object {
     /// Unique in the frame, from 0; also the id of the mirrored ROI meta.
     pub id: u32,
     pub rect: Rect,
-    /// `None` where a foreign detector gave only a label.
+    /// `None` if another program's detector gave only a label.
     pub class_id: Option<u32>,
     pub label: Name,
     /// 0–1.
     pub confidence: f32,
-    /// The `model-id` of what found it.
+    /// The `model-id` of the model that found it.
     pub source: Name,
     /// The object in whose box it was found.
     pub parent: Option<u32>,
@@ -34,13 +34,13 @@ pub struct KeypointSet {
 /// What a model did with a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inference {
-    /// It ran; no objects means that nothing was found.
+    /// It ran; no objects means that it found none.
     Done,
-    /// Left out by the `interval` property.
+    /// Skipped by the `interval` property.
     Interval,
-    /// Left out by `skip-when-busy`.
+    /// Skipped by `skip-when-busy`.
     Busy,
-    /// `inference-region=objects`, and there was no object to look at.
+    /// `inference-region=objects`, and there was no object to run on.
     NoRegion,
 }
 
@@ -51,7 +51,7 @@ pub struct ModelRun {
     pub inference: Inference,
 }
 
-/// One frame's objects, and which models saw it.
+/// One frame's objects, and the models that ran on it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Record {
     pub objects: Vec<Object>,
@@ -59,12 +59,12 @@ pub struct Record {
 }
 
 impl Record {
-    /// The id that the next object gets: one more than the highest.
+    /// The next object's id: one more than the highest.
     pub fn next_id(&self) -> u32 {
         self.objects.iter().map(|object| object.id.saturating_add(1)).max().unwrap_or(0)
     }
 
-    /// Adds objects under the next ids.
+    /// Adds objects with the next ids.
     pub fn extend(&mut self, objects: impl IntoIterator<Item = Object>) {
         let mut next = self.next_id();
         self.objects.extend(objects.into_iter().map(|object| {
@@ -74,7 +74,7 @@ impl Record {
         }));
     }
 
-    /// Adds `object` under the next id, which is returned.
+    /// Adds `object` with the next id, which is returned.
     pub fn push(&mut self, mut object: Object) -> u32 {
         object.id = self.next_id();
         let id = object.id;

@@ -1,7 +1,8 @@
-//! The meta that holds a record: a pointer on the buffer, found and made without a lock.
+//! The meta that holds a record: a pointer on the buffer, created and found without a lock.
 //!
-//! GStreamer's custom metas, which our other ones are, are looked up by name under locks of the whole process, and hold a
-//! structure with a boxed value: several times the cost of all else that a frame with a record takes, with many streams.
+//! GStreamer's custom metas, which our other metas are, are looked up by name under process-wide locks and hold a
+//! structure with a boxed value. With many streams that costs several times everything else that a frame's record
+//! needs.
 
 use super::Record;
 use gst::ffi::{GstBuffer, GstMeta, GstMetaInfo};
@@ -15,11 +16,11 @@ use std::ffi::CString;
 use std::ptr;
 use std::sync::{Arc, LazyLock};
 
-/// As the library lays it out: its own part first.
+/// The layout that the library expects: its part first.
 #[repr(C)]
 pub(super) struct RecordMeta {
     meta: GstMeta,
-    /// Of [`Arc::into_raw`]; null until it's set.
+    /// From [`Arc::into_raw`]; null until set.
     record: *const Record,
 }
 
@@ -28,26 +29,27 @@ unsafe impl Send for RecordMeta {}
 // SAFETY: nothing changes through a shared reference.
 unsafe impl Sync for RecordMeta {}
 
-/// What was registered with GStreamer.
+/// The registered meta.
 struct Registered {
     api: glib::Type,
     info: *const GstMetaInfo,
 }
 
-// SAFETY: the info is the library's, is never changed and never freed.
+// SAFETY: the library owns the info and never changes or frees it.
 unsafe impl Send for Registered {}
 // SAFETY: as above.
 unsafe impl Sync for Registered {}
 
-/// Under names that no other copy of this crate in the process has: the layout of a Rust type differs across builds.
+/// Registered under names that are unique in the process, because the layout of a Rust type differs between builds of
+/// this crate.
 static REGISTERED: LazyLock<Registered> = LazyLock::new(|| {
     let unique = ptr::from_ref(&REGISTERED).addr();
-    // A number has no NUL in it.
+    // A hexadecimal number contains no NUL.
     let name = |kind: &str| CString::new(format!("TrtRecord{kind}{unique:x}")).unwrap_or_default();
     let tags = [c"video".as_ptr(), c"size".as_ptr(), ptr::null()];
     // SAFETY: the names and the list of tags, which ends with null, are copied.
     let api = unsafe { gst::ffi::gst_meta_api_type_register(name("API").as_ptr(), tags.as_ptr().cast_mut()) };
-    // SAFETY: the functions are of the types that it takes, and the size is that of the struct that they work on.
+    // SAFETY: the functions have the expected types, and the size is that of the struct that they work on.
     let info = unsafe {
         gst::ffi::gst_meta_register(
             api,
@@ -58,11 +60,11 @@ static REGISTERED: LazyLock<Registered> = LazyLock::new(|| {
             Some(transform),
         )
     };
-    // SAFETY: a type that was registered.
+    // SAFETY: the type was registered.
     Registered { api: unsafe { glib::Type::from_glib(api) }, info }
 });
 
-// SAFETY: the type of the API that was registered for this struct alone.
+// SAFETY: this API type was registered for this struct alone.
 unsafe impl MetaAPI for RecordMeta {
     type GstType = RecordMeta;
 
@@ -72,17 +74,17 @@ unsafe impl MetaAPI for RecordMeta {
 }
 
 unsafe extern "C" fn init(meta: *mut GstMeta, _params: gpointer, _buffer: *mut GstBuffer) -> gboolean {
-    // SAFETY: a new one of ours, whose own part isn't initialised.
+    // SAFETY: the meta is a new one of this type, whose `record` isn't initialised.
     unsafe { (&raw mut (*meta.cast::<RecordMeta>()).record).write(ptr::null()) };
     GTRUE
 }
 
 unsafe extern "C" fn free(meta: *mut GstMeta, _buffer: *mut GstBuffer) {
-    // SAFETY: one of ours, initialised, which nobody looks at any more.
+    // SAFETY: the meta is an initialised one of this type, and is no longer in use.
     drop(unsafe { (*meta.cast::<RecordMeta>()).exchange(None) });
 }
 
-/// Copies and scaled pictures have the same record: its coordinates are relative.
+/// Copies and scaled pictures share the record, because its coordinates are relative.
 unsafe extern "C" fn transform(
     to: *mut GstBuffer,
     meta: *mut GstMeta,
@@ -95,7 +97,7 @@ unsafe extern "C" fn transform(
     if kind != copied && kind != scaled {
         return GFALSE;
     }
-    // SAFETY: one of ours on a buffer that is there; the other one is writable, as its metas are added to.
+    // SAFETY: the meta is of this type, on a valid buffer; `to` is writable, because metas are being added to it.
     let (record, to) = unsafe { ((*meta.cast::<RecordMeta>()).get(), gst::BufferRef::from_mut_ptr(to)) };
     put(to, record);
     GTRUE
@@ -104,7 +106,7 @@ unsafe extern "C" fn transform(
 impl RecordMeta {
     fn get(&self) -> Option<Arc<Record>> {
         (!self.record.is_null()).then(|| {
-            // SAFETY: of `into_raw`; its count is one more for the `Arc` that is given away.
+            // SAFETY: the pointer comes from `into_raw`; the count is raised for the returned `Arc`.
             unsafe {
                 Arc::increment_strong_count(self.record);
                 Arc::from_raw(self.record)
@@ -114,7 +116,7 @@ impl RecordMeta {
 
     fn exchange(&mut self, record: Option<Arc<Record>>) -> Option<Arc<Record>> {
         let before = std::mem::replace(&mut self.record, record.map_or(ptr::null(), Arc::into_raw));
-        // SAFETY: of `into_raw`, and not kept.
+        // SAFETY: the pointer comes from `into_raw` and isn't kept.
         (!before.is_null()).then(|| unsafe { Arc::from_raw(before) })
     }
 }
@@ -129,13 +131,13 @@ pub(super) fn of(buffer: &gst::BufferRef) -> Option<Arc<Record>> {
     buffer.meta::<RecordMeta>()?.get()
 }
 
-/// Puts a record in the place of the one before.
+/// Replaces the record on this buffer.
 pub(super) fn put(buffer: &mut gst::BufferRef, record: Option<Arc<Record>>) {
     if let Some(mut there) = buffer.meta_mut::<RecordMeta>() {
         drop(there.exchange(record));
         return;
     }
-    // SAFETY: the buffer is writable; the new meta, if there is one, is ours and initialised.
+    // SAFETY: the buffer is writable; the new meta, if any, is an initialised one of this type.
     unsafe {
         let meta = gst::ffi::gst_buffer_add_meta(buffer.as_mut_ptr(), REGISTERED.info, ptr::null_mut());
         if let Some(added) = meta.cast::<RecordMeta>().as_mut() {

@@ -1,4 +1,4 @@
-//! Objects as `GstVideoRegionOfInterestMeta`, the metadata that every program can read.
+//! Objects as `GstVideoRegionOfInterestMeta`, which other programs can read.
 //!
 //! One meta for each object of the record:
 //!
@@ -10,15 +10,15 @@
 //! | `parent_id` | the parent's id, -1 for none |
 //! | `params` | the structure `detection`, and with keypoints the structure `keypoints` |
 //!
-//! The structures have the names and types of Intel's DL Streamer, so that its readers work on them.
+//! The structures have the names and types of Intel's DL Streamer, so that programs for it can read them.
 //!
 //! `detection`: `confidence` (double), `x_min`, `x_max`, `y_min`, `y_max` (double, 0–1 over the frame), `label_id` (int;
 //! absent where unknown), `model_name` (string, the `model-id`).
 //!
 //! `keypoints`: `type` (string, `keypoints`), `format` (string, the layout's name), `dims` (array of uint, `[points, 2]`),
 //! `precision` (int, 10: 32-bit floats), `data_buffer` (variant `ay`: x and y of each point as native 32-bit floats,
-//! 0–1 over the object's box), `confidence` (array of float, one a point), `model_name`. Names and limbs of the points
-//! are left out: every copy of the buffer would copy them, and `format` tells them.
+//! 0–1 over the object's box), `confidence` (array of float, one per point), `model_name`. The names and limbs of the
+//! points are omitted, because every copy of the buffer would copy them; `format` identifies them.
 //!
 //! Sources: `blob_to_roi_converter.cpp`, `yolo_v8.cpp` and `tensor.h` of DL Streamer 2026.
 
@@ -34,10 +34,10 @@ use std::sync::LazyLock;
 const DETECTION: &glib::GStr = glib::gstr!("detection");
 const KEYPOINTS: &glib::GStr = glib::gstr!("keypoints");
 
-/// Names of structures and fields, looked up once: each look-up takes a lock of the whole process, and with many streams
-/// of many objects the threads would mostly wait for it.
+/// Names of structures and fields, looked up once. Each look-up takes a process-wide lock, which threads of many
+/// streams with many objects would mostly wait for.
 struct Names {
-    /// Empty ones, to be copied.
+    /// Empty structures, to be copied.
     detection: gst::Structure,
     keypoints: gst::Structure,
     confidence: glib::Quark,
@@ -73,14 +73,14 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| {
         data_buffer: quark("data_buffer"),
     }
 });
-/// DL Streamer's number of 32-bit floats, `GVA_PRECISION_FP32`.
+/// DL Streamer's code for 32-bit floats, `GVA_PRECISION_FP32`.
 const PRECISION_FP32: i32 = 10;
 
-/// Left, top, right, bottom in whole pixels.
+/// Left, top, right and bottom in whole pixels.
 type Edges = [u32; 4];
 
-/// Makes the ROI metas those of `record`, which follows `before` on this buffer. Those that still hold stay as they are:
-/// making one costs more than all the rest of an object. Without `add` those that are missing aren't made.
+/// Updates the ROI metas to those of `record`, which replaces `before` on this buffer. Metas that are still valid are
+/// kept, because making one costs more than everything else about an object. Without `add`, missing ones aren't added.
 pub(super) fn mirror(
     buffer: &mut gst::BufferRef,
     before: Option<&Record>,
@@ -114,8 +114,8 @@ pub(super) fn mirror(
 fn add_meta(buffer: &mut gst::BufferRef, object: &Object, frame: (u32, u32)) {
     let [left, top, right, bottom] = edges(&object.rect, frame);
     let label = object.label.quark().into_glib();
-    // SAFETY: the buffer is writable, and the meta, which is never null, is borrowed with it. The binding's way takes the
-    // label as text, and looks it up.
+    // SAFETY: the buffer is writable, and the meta, which is never null, is borrowed with it. The safe binding takes
+    // the label as text and looks it up.
     let mut meta = unsafe {
         let buffer_ptr = buffer.as_mut_ptr();
         let meta = gst_video::ffi::gst_buffer_add_video_region_of_interest_meta_id(
@@ -136,16 +136,17 @@ fn add_meta(buffer: &mut gst::BufferRef, object: &Object, frame: (u32, u32)) {
     }
 }
 
-/// Whether nothing of `object` was lost on the way: what scales a frame rounds the pixels, and GStreamer 1.22 drops the
-/// parameters then.
+/// True if nothing of `object` was lost: elements that scale a frame round the pixels, and in GStreamer 1.22 drop the
+/// parameters.
 fn is_whole(meta: &VideoRegionOfInterestMeta, object: &Object, frame: (u32, u32)) -> bool {
     meta.params().next().is_some() && pixel_edges(meta) == edges(&object.rect, frame)
 }
 
-/// The objects of ROI metas that don't mirror `record`, with ids after those of `record`.
+/// The objects of ROI metas that don't mirror `record`, with the ids that follow those of `record`.
 pub(super) fn others(buffer: &gst::BufferRef, record: &Record, frame: (u32, u32)) -> Vec<Object> {
     let mut found: Vec<Object> = Vec::new();
-    // Their own id and parent's id; ids of other elements need not be unique, and may be those of our objects.
+    // The original ids of the metas and their parents. Other elements' ids need not be unique, and may equal ids of our
+    // objects.
     let mut ids: Vec<(i32, i32)> = Vec::new();
     let first = record.next_id();
     for meta in buffer.iter_meta::<VideoRegionOfInterestMeta>() {
@@ -155,7 +156,7 @@ pub(super) fn others(buffer: &gst::BufferRef, record: &Record, frame: (u32, u32)
         }
     }
     for (object, &(_, parent)) in found.iter_mut().zip(&ids) {
-        // 0 is what a meta has whose maker knows no parents.
+        // A parent of 0 means that the meta's producer doesn't set parents.
         if parent > 0 {
             let mut with_id = ids.iter().enumerate().filter(|(_, (id, _))| *id == parent);
             if let (Some((index, _)), None) = (with_id.next(), with_id.next()) {
@@ -166,15 +167,15 @@ pub(super) fn others(buffer: &gst::BufferRef, record: &Record, frame: (u32, u32)
     found
 }
 
-/// The object of `record` that `meta` mirrors: same id, label and place. The parameters can't tell, because GStreamer
-/// 1.22 drops them where it scales a frame.
+/// The object of `record` that `meta` mirrors: with the same id, label and position. The parameters can't identify it,
+/// because GStreamer 1.22 drops them when it scales a frame.
 fn mirrored<'a>(meta: &VideoRegionOfInterestMeta, record: &'a Record, frame: (u32, u32)) -> Option<&'a Object> {
     let object = &record.objects[position(record, u32::try_from(meta.id()).ok()?)?];
     (label(meta) == Some(object.label.quark()) && agree(&edges(&object.rect, frame), &pixel_edges(meta), frame))
         .then_some(object)
 }
 
-/// Where in `record` the object of this id is.
+/// The index in `record` of the object with this id.
 fn position(record: &Record, id: u32) -> Option<usize> {
     match record.objects.get(id as usize) {
         Some(object) if object.id == id => Some(id as usize),
@@ -182,9 +183,9 @@ fn position(record: &Record, id: u32) -> Option<usize> {
     }
 }
 
-/// A foreign meta as an object.
+/// Another program's meta as an object.
 fn object(meta: &VideoRegionOfInterestMeta, id: u32, frame: (u32, u32)) -> Object {
-    // The first structure that tells a confidence; DL Streamer's name for the detector's is `detection`.
+    // The first structure with a confidence; in DL Streamer the detector's is `detection`.
     let params = meta.param(DETECTION).or_else(|| meta.params().find(|s| number(s, "confidence").is_some()));
     let model = params.and_then(|s| s.get::<&str>("model_name").ok()).filter(|name| !name.is_empty());
     Object {
@@ -192,7 +193,7 @@ fn object(meta: &VideoRegionOfInterestMeta, id: u32, frame: (u32, u32)) -> Objec
         rect: params.and_then(|s| normalised(s, meta, frame)).unwrap_or_else(|| pixels(meta, frame)),
         class_id: params.and_then(|s| s.get::<i32>("label_id").ok()).and_then(|id| u32::try_from(id).ok()),
         label: label(meta).map_or_else(|| "".into(), Name::from),
-        // What a detector asserts without a confidence is certain to it.
+        // A detector that reports no confidence counts as certain.
         confidence: params.and_then(|s| number(s, "confidence")).map_or(1.0, |c| c.clamp(0.0, 1.0) as f32),
         source: model.unwrap_or("roi").into(),
         parent: None,
@@ -200,7 +201,7 @@ fn object(meta: &VideoRegionOfInterestMeta, id: u32, frame: (u32, u32)) -> Objec
     }
 }
 
-/// The box in `params`, if there is one and the meta's pixels agree: what crops a frame moves only the pixels.
+/// The box in `params`, if it has one and the meta's pixels agree: elements that crop a frame update only the pixels.
 fn normalised(params: &gst::StructureRef, meta: &VideoRegionOfInterestMeta, frame: (u32, u32)) -> Option<Rect> {
     let [x1, y1, x2, y2] = ["x_min", "y_min", "x_max", "y_max"].map(|name| number(params, name));
     let rect = Rect::from_corners(x1? as f32, y1? as f32, x2? as f32, y2? as f32);
@@ -213,24 +214,24 @@ fn pixels(meta: &VideoRegionOfInterestMeta, (width, height): (u32, u32)) -> Rect
     rect.scaled(1.0 / width.max(1) as f32, 1.0 / height.max(1) as f32)
 }
 
-/// A finite number, whether stored as double or float.
+/// A finite number, stored as double or float.
 fn number(params: &gst::StructureRef, name: &str) -> Option<f64> {
     let value = params.value(name).ok()?;
     let number = value.get::<f64>().or_else(|_| value.get::<f32>().map(f64::from)).ok()?;
     number.is_finite().then_some(number)
 }
 
-/// `None` where C code left it at 0, which the binding's `roi_type` must not be asked about: it would follow a null pointer.
+/// `None` if C code left it at 0: the binding's `roi_type` would then dereference a null pointer.
 fn label(meta: &VideoRegionOfInterestMeta) -> Option<glib::Quark> {
     // SAFETY: `GstVideoRegionOfInterestMeta` is valid while `meta` is borrowed; only an integer is read.
     let quark = unsafe { (*(meta as *const _ as *const gst_video::ffi::GstVideoRegionOfInterestMeta)).roi_type };
-    // SAFETY: all but 0 were given out by GLib.
+    // SAFETY: GLib created every quark other than 0.
     (quark != 0).then(|| unsafe { glib::Quark::from_glib(quark) })
 }
 
 /// `rect`, 0–1, rounded to pixels and clipped to the frame.
 fn edges(rect: &Rect, (width, height): (u32, u32)) -> Edges {
-    // `as` maps what is negative or not a number to 0.
+    // `as` maps negative values and NaN to 0.
     let place = |at: f32, size: u32| ((at * size as f32).round() as u32).min(size);
     let (left, top) = (place(rect.x, width), place(rect.y, height));
     [left, top, place(rect.right(), width).max(left), place(rect.bottom(), height).max(top)]
@@ -241,8 +242,8 @@ fn pixel_edges(meta: &VideoRegionOfInterestMeta) -> Edges {
     [x, y, x.saturating_add(w), y.saturating_add(h)]
 }
 
-/// Whether two boxes are the same but for rounding: 2 pixels, or 1/64 of the frame, which is what one pixel of a small
-/// frame becomes when it's scaled up.
+/// True if two boxes are the same apart from rounding: 2 pixels, or 1/64 of the frame, which is what one pixel of a
+/// small frame becomes when the frame is scaled up.
 fn agree(a: &Edges, b: &Edges, (width, height): (u32, u32)) -> bool {
     let limits = [width, height, width, height].map(|side| (side / 64).max(2));
     a.iter().zip(b).zip(limits).all(|((a, b), limit)| a.abs_diff(*b) <= limit)
@@ -268,7 +269,7 @@ fn detection(object: &Object) -> gst::Structure {
 #[expect(deprecated, reason = "the setters by name look it up each time")]
 fn pose(keypoints: &KeypointSet, rect: &Rect) -> gst::Structure {
     let points = &keypoints.points;
-    // A box without width has all its points at its left edge.
+    // A box without width has all points at its left edge.
     let inside = |at: f32, from: f32, size: f32| if size > 0.0 { (at - from) / size } else { 0.0 };
     let data: Vec<u8> = points
         .iter()

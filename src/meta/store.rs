@@ -1,27 +1,27 @@
-//! The record on its buffer, which shares it with every copy of that buffer.
+//! The record on its buffer, shared with every copy of that buffer.
 //!
-//! This crate can be in a process twice, as a library linked by an application and as the plugin. Each copy has a meta of its
-//! own. One that meets the other's record doesn't see it, and reads the objects from the ROI metas, as any other program
-//! does.
+//! This crate can be loaded twice in a process, as a library linked by an application and as the plugin. Each copy
+//! registers its own meta. It doesn't see the other copy's record and reads the objects from the ROI metas, like any
+//! other program.
 //!
-//! Where a scaler adds black borders (`videoscale add-borders` with a fixed `pixel-aspect-ratio`), boxes are off by the
-//! borders, as ROI metas are: the transformation that GStreamer hands to metas doesn't tell of them.
+//! When a scaler adds black borders (`videoscale add-borders` with a fixed `pixel-aspect-ratio`), boxes are off by the
+//! borders, as ROI metas are: the transformation that GStreamer passes to metas doesn't describe them.
 
 use super::{Record, record_meta, roi};
 use std::sync::Arc;
 
-/// The record that our elements put on this buffer.
+/// The record that our elements attached to this buffer.
 pub fn record(buffer: &gst::BufferRef) -> Option<Arc<Record>> {
     record_meta::of(buffer)
 }
 
-/// Puts `record` in the place of the one before and mirrors it in ROI metas, for a frame of `width` × `height` pixels.
-/// ROI metas of other elements stay as they are.
+/// Replaces the record and mirrors it in ROI metas, for a frame of `width` × `height` pixels. ROI metas of other
+/// elements are kept.
 pub fn set_record(buffer: &mut gst::BufferRef, record: Arc<Record>, width: u32, height: u32) {
     put(buffer, record, (width, height), true);
 }
 
-/// As [`set_record`], without ROI metas for objects that have none: only who reads records sees them.
+/// Like [`set_record`], but without adding ROI metas: only readers of the record see new objects.
 pub fn set_record_alone(buffer: &mut gst::BufferRef, record: Arc<Record>, width: u32, height: u32) {
     put(buffer, record, (width, height), false);
 }
@@ -32,8 +32,8 @@ fn put(buffer: &mut gst::BufferRef, record: Arc<Record>, frame: (u32, u32), mirr
     record_meta::put(buffer, Some(record));
 }
 
-/// What any detector said about this frame of `width` × `height` pixels: our record, and objects that only others' ROI
-/// metas know. These follow ours and get ids after theirs. No object is there twice.
+/// Everything that detectors found in this frame of `width` × `height` pixels: our record, and the objects that only
+/// other elements' ROI metas have. Those follow ours, with the next ids. No object is listed twice.
 pub fn read(buffer: &gst::BufferRef, width: u32, height: u32) -> Arc<Record> {
     let own = record(buffer).unwrap_or_default();
     let others = roi::others(buffer, &own, (width, height));

@@ -1,4 +1,4 @@
-//! What `trtdetect` and `trtpose` are told.
+//! The options of `trtdetect` and `trtpose`.
 
 use super::written::{Size, Written};
 use crate::error::{Error, ErrorKind};
@@ -13,19 +13,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where a model looks.
+/// The part of a frame that a model runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum, Deserialize, JsonSchema)]
 #[enum_type(name = "GstTrtInferenceRegion")]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "LookAt")]
 pub enum InferenceRegion {
-    #[enum_value(name = "The frame, or the parts of it that `roi` names", nick = "frame")]
+    #[enum_value(name = "The frame, or the parts of it in `roi`", nick = "frame")]
     Frame,
-    #[enum_value(name = "The boxes of objects found before", nick = "objects")]
+    #[enum_value(name = "The boxes of objects detected upstream", nick = "objects")]
     Objects,
 }
 
-/// The model, and what is asked of it.
+/// The model, and how to run it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InferenceOptions {
     pub model: Option<PathBuf>,
@@ -38,19 +38,19 @@ pub struct InferenceOptions {
     pub precision: Precision,
     /// `None`: the user's cache folder.
     pub engine_cache: Option<PathBuf>,
-    /// Where the engine of an `.onnx` is kept; `None`: engines are in the cache alone.
+    /// Where the engine of an `.onnx` is kept; `None`: only in the cache.
     pub engine_file: Option<PathBuf>,
     /// MiB.
     pub workspace_size: u32,
-    /// Most images a batch.
+    /// Maximum images per batch.
     pub batch_size: u32,
-    /// How long a frame waits for other streams' frames that are due.
+    /// How long a frame waits for expected frames of other streams.
     pub batch_timeout: Duration,
     pub max_in_flight: u32,
-    /// Frames passed on uninferred after each inferred one.
+    /// Frames passed on without inference after each inferred frame.
     pub interval: u32,
     pub region: InferenceRegion,
-    /// With [`InferenceRegion::Objects`]: labels of the objects to look at; none: all.
+    /// With [`InferenceRegion::Objects`]: labels of the objects to run on; empty: all.
     pub object_classes: Written<Vec<String>>,
     /// 0–1.
     pub confidence: f32,
@@ -59,21 +59,21 @@ pub struct InferenceOptions {
     /// 0–1.
     pub iou: f32,
     pub class_agnostic_nms: bool,
-    /// By label or number; none: all.
+    /// By label or number; empty: all.
     pub classes: Written<Vec<String>>,
     pub max_detections: u32,
-    /// Least and greatest box, in frame pixels.
+    /// Minimum and maximum size of a box, in frame pixels.
     pub min_size: Written<Size>,
     pub max_size: Written<Size>,
-    /// Parts of the frame, as fractions of it; none: all of it.
+    /// Parts of the frame, as fractions of it; empty: the whole frame.
     pub roi: Written<Vec<Rect>>,
-    /// Whether a frame may pass uninferred while the engine is behind.
+    /// Whether a frame may pass without inference while the engine is behind.
     pub skip_when_busy: bool,
     pub output_tensors: bool,
     pub roi_meta: bool,
     /// MiB; 0: no limit.
     pub gpu_memory_limit: u32,
-    /// Only of poses.
+    /// Only for poses.
     pub attach: Attach,
 }
 
@@ -116,7 +116,7 @@ impl Default for InferenceOptions {
 }
 
 impl InferenceOptions {
-    /// What decides which service runs the model.
+    /// The settings that decide which service runs the model.
     ///
     /// # Errors
     /// No model is set.

@@ -1,4 +1,4 @@
-//! What elements that run a model are told: one type, filled by properties and by the configuration alike.
+//! The options of elements that run a model: one type, filled from properties and from the configuration alike.
 
 mod inference;
 mod written;

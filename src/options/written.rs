@@ -1,28 +1,28 @@
-//! Options that a property writes as text, as on a command line: lists, sizes, regions.
+//! Options whose properties are text, as on a command line: lists, sizes, regions.
 
 use model::{Rect, join_labels, split_labels};
 
 /// A value that has a text form.
 pub trait TextForm: Sized {
     /// # Errors
-    /// What the text should look like.
+    /// Describes the expected text.
     fn parse(text: &str) -> Result<Self, String>;
 
-    /// `None`: nothing has to be written.
+    /// The text form; `None` for the default value.
     fn write(&self) -> Option<String>;
 }
 
-/// A value, and the text that it was set by, which is read back as it is.
+/// A value and the text that it was set from, which reads back unchanged.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Written<T> {
     value: T,
     text: Option<String>,
-    /// Why the text means nothing; `value` is the default then.
+    /// Why the text is invalid; `value` is the default then.
     error: Option<String>,
 }
 
 impl<T: TextForm + Default> Written<T> {
-    /// Nothing and the empty text are the default.
+    /// `None` and the empty text set the default.
     pub fn from_text(text: Option<String>) -> Self {
         let Some(text) = text.filter(|text| !text.is_empty()) else { return Self::default() };
         let (value, error) = match T::parse(&text) {
@@ -36,10 +36,10 @@ impl<T: TextForm + Default> Written<T> {
         self.text.clone().or_else(|| self.value.write())
     }
 
-    /// The value, if the text of this property means one.
+    /// The value, if the text of this property is valid.
     ///
     /// # Errors
-    /// Names the property, and what is wrong with its text.
+    /// Names the property and the error in its text.
     pub fn checked(&self, property: &str) -> Result<&T, String> {
         match &self.error {
             None => Ok(&self.value),
@@ -47,7 +47,7 @@ impl<T: TextForm + Default> Written<T> {
         }
     }
 
-    /// The value; the default if a text means nothing.
+    /// The value, or the default if the text is invalid.
     pub fn value(&self) -> &T {
         &self.value
     }
@@ -59,7 +59,7 @@ impl<T> From<T> for Written<T> {
     }
 }
 
-/// `WIDTHxHEIGHT` in pixels; 0 is no limit.
+/// `WIDTHxHEIGHT` in pixels; 0 means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Size {
     pub width: u32,
@@ -79,7 +79,7 @@ impl TextForm for Size {
     }
 }
 
-/// Parts of the frame as fractions of it, `LEFT,TOP,WIDTH,HEIGHT;…`; none is the whole frame.
+/// Parts of the frame as fractions of it, `LEFT,TOP,WIDTH,HEIGHT;…`; empty means the whole frame.
 impl TextForm for Vec<Rect> {
     fn parse(text: &str) -> Result<Self, String> {
         text.split(';').map(str::trim).filter(|part| !part.is_empty()).map(region).collect()
@@ -114,7 +114,7 @@ impl TextForm for Vec<String> {
     }
 }
 
-/// Confidence by label or number of the class, `person=0.5,2=0.3`; the last of two for a class counts.
+/// Confidence by the label or number of a class, `person=0.5,2=0.3`. The last of several values for a class applies.
 impl TextForm for Vec<(String, f32)> {
     fn parse(text: &str) -> Result<Self, String> {
         let one = |part: String| {
@@ -157,7 +157,7 @@ mod tests {
         );
     }
 
-    /// What a value is written as means that value.
+    /// A value's text form parses to that value.
     #[test]
     fn texts_mean_what_was_written() {
         fn same<T: TextForm + Default + PartialEq + std::fmt::Debug>(value: T) {

@@ -16,7 +16,7 @@ use crate::check::{is_without_pictures, unplayable};
 use crate::cuda;
 use crate::gst_cuda::SharedContext;
 use crate::record::Recorder;
-use crate::scheduling::Spacing;
+use crate::scheduling::StartStagger;
 use gst::glib;
 use gst::prelude::*;
 use parking_lot::Mutex;
@@ -57,7 +57,7 @@ pub struct Camera {
     /// Runs until the source may be opened.
     turn: Timer,
     /// Shared by all cameras of a supervisor.
-    spacing: Rc<RefCell<Spacing>>,
+    stagger: Rc<RefCell<StartStagger>>,
     /// The GPU's context, once it's known.
     gpu: Arc<OnceLock<Arc<cuda::Context>>>,
 }
@@ -101,7 +101,7 @@ impl Camera {
         tracker: FrameTracker,
         reporter: Reporter,
         placement: Placement,
-        spacing: Rc<RefCell<Spacing>>,
+        stagger: Rc<RefCell<StartStagger>>,
     ) -> Self {
         let (lifecycle, actions) = Lifecycle::start(patience);
         let mut this = Self {
@@ -119,7 +119,7 @@ impl Camera {
             sources: 0,
             timer: Timer::default(),
             turn: Timer::default(),
-            spacing,
+            stagger,
             gpu: Arc::default(),
         };
         gst::info!(CAT, "{}: {:?}", this.setup.name, this.state());
@@ -387,7 +387,7 @@ impl Camera {
     /// Opens the source when the schedule allows it; returns how long that is from now.
     fn open_source_in_turn(&mut self) -> Duration {
         let wait = match self.setup.decoder {
-            Decoder::Gpu(_) => self.spacing.borrow_mut().reserve(Instant::now()),
+            Decoder::Gpu(_) => self.stagger.borrow_mut().reserve(Instant::now()),
             Decoder::Cpu | Decoder::Upload(_) => Duration::ZERO,
         };
         if !wait.is_zero() {

@@ -9,7 +9,7 @@ use super::lifecycle::{Event, Patience, State};
 use super::meters::Meters;
 use super::setup::CameraSetup;
 use super::threads;
-use crate::scheduling::Spacing;
+use crate::scheduling::StartStagger;
 use gst::glib;
 use parking_lot::Mutex;
 use std::cell::{Cell, RefCell};
@@ -62,7 +62,7 @@ pub struct Supervisor {
     sender: Sender,
     /// What wasn't permitted and has been reported.
     refused: Arc<Mutex<HashSet<String>>>,
-    spacing: Rc<RefCell<Spacing>>,
+    stagger: Rc<RefCell<StartStagger>>,
     state: RefCell<Running>,
     /// Calls that are due, in order.
     calls: RefCell<VecDeque<Call>>,
@@ -116,7 +116,7 @@ impl Supervisor {
             options,
             sender,
             refused: Arc::default(),
-            spacing: Rc::default(),
+            stagger: Rc::default(),
             state,
             calls: RefCell::default(),
             calling: Cell::new(false),
@@ -280,7 +280,7 @@ impl Supervisor {
         let (meter, outputs) = self.options.meters.of(&setup.name);
         self.say(format!("{}: starts", setup.name));
         let tracker = FrameTracker::new(meter, outputs);
-        let camera = Camera::start(setup, running.patience, tracker, reporter, placement, self.spacing.clone());
+        let camera = Camera::start(setup, running.patience, tracker, reporter, placement, self.stagger.clone());
         self.start_made(number, &camera);
         running.cameras.insert(number, camera);
     }

@@ -1,14 +1,15 @@
-//! Which requests make the next batch, and when.
+//! Decides which requests form the next batch, and when.
 //!
-//! The batcher is work-conserving: a free lane gets what waits, earliest deadline first, unless the device couldn't begin the
-//! batch yet; then waiting costs nothing, and the batch grows. Waiting longer than that is opt-in (a request's deadline lies
-//! later than its arrival) and only for a stream whose next frame is due before the deadline.
+//! The batcher is work-conserving: a free lane gets the queued requests, earliest deadline first, unless the device
+//! can't start the batch yet; then waiting costs nothing, and the batch grows. Waiting longer than that is opt-in (a
+//! request's deadline is later than its arrival) and happens only for a stream whose next frame is due before the
+//! deadline.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Names a stream of a [`Batcher`]. No other stream gets the same one later, because lanes may still run frames of a stream
-/// that was removed.
+/// Identifies a stream of a [`Batcher`]. Ids aren't reused, because lanes may still run frames of a stream that was
+/// removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamId(u64);
 
@@ -18,25 +19,25 @@ impl std::fmt::Display for StreamId {
     }
 }
 
-/// What a free lane does now.
+/// What a free lane does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// Take a batch.
     Launch,
-    /// Look again at this time, or when something changes.
+    /// Check again at this time, or when something changes.
     WaitUntil(Instant),
-    /// Nothing waits.
+    /// Nothing is queued.
     Idle,
 }
 
-/// Requests that wait, and the streams that they come from.
+/// The queued requests, and their streams.
 #[derive(Debug)]
 pub struct Batcher<T> {
     waiting: VecDeque<Entry<T>>,
-    streams: BTreeMap<StreamId, Stream>,
-    /// The newest stream's.
+    streams: BTreeMap<StreamId, StreamState>,
+    /// The id of the newest stream.
     last_id: StreamId,
-    /// When the first of the sleeping threads wakes up by itself.
+    /// The time at which the first of the sleeping threads wakes up on its own.
     alarm: Option<Instant>,
 }
 
@@ -48,17 +49,17 @@ struct Entry<T> {
 }
 
 #[derive(Debug)]
-struct Stream {
-    /// Most frames that it submits before it waits for results.
+struct StreamState {
+    /// Maximum number of frames in flight.
     limit: usize,
     in_flight: usize,
     last_arrival: Option<Instant>,
-    /// Mean time from one frame to the next.
+    /// Mean time between frames.
     period: Option<Duration>,
 }
 
-impl Stream {
-    /// When the next frame is due and from when on it counts as late; `None` if no frame is to be expected.
+impl StreamState {
+    /// When the next frame is due, and when it counts as late; `None` if no frame is expected.
     fn due(&self) -> Option<(Instant, Instant)> {
         if self.in_flight >= self.limit {
             return None;
@@ -76,21 +77,21 @@ impl<T> Default for Batcher<T> {
 }
 
 impl<T> Batcher<T> {
-    /// Adds a stream that submits at most `limit` frames before it waits for a result.
+    /// Adds a stream with at most `limit` frames in flight.
     pub fn add_stream(&mut self, limit: usize) -> StreamId {
         self.last_id = StreamId(self.last_id.0 + 1);
-        self.streams.insert(self.last_id, Stream { limit, in_flight: 0, last_arrival: None, period: None });
+        self.streams.insert(self.last_id, StreamState { limit, in_flight: 0, last_arrival: None, period: None });
         self.last_id
     }
 
-    /// Forgets a stream, and returns what it still has waiting.
+    /// Removes a stream, and returns its queued items.
     pub fn remove_stream(&mut self, id: StreamId) -> Vec<T> {
         let taken = self.flush_stream(id);
         self.streams.remove(&id);
         taken
     }
 
-    /// Takes out what a stream has waiting. It isn't waited for until it submits again.
+    /// Removes a stream's queued items. The stream isn't waited for until it submits again.
     pub fn flush_stream(&mut self, id: StreamId) -> Vec<T> {
         self.rest_stream(id);
         let mut taken = Vec::new();
@@ -100,14 +101,14 @@ impl<T> Batcher<T> {
         taken
     }
 
-    /// The stream paused or ended: it isn't waited for until it submits again.
+    /// Marks a stream as paused or ended: it isn't waited for until it submits again.
     pub fn rest_stream(&mut self, id: StreamId) {
         if let Some(stream) = self.stream(id) {
             stream.last_arrival = None;
         }
     }
 
-    /// Takes a frame's items.
+    /// Queues a frame's items.
     pub fn push(&mut self, id: StreamId, now: Instant, deadline: Instant, items: impl IntoIterator<Item = T>) {
         if let Some(stream) = self.stream(id) {
             stream.in_flight += 1;
@@ -130,23 +131,24 @@ impl<T> Batcher<T> {
         }
     }
 
-    /// True when nothing waits.
+    /// True if nothing is queued.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// The number of items that wait.
+    /// The number of queued items.
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// What a free lane that takes `max_batch` items does now. Until `busy` the device works on another batch.
+    /// What a free lane with room for `max_batch` items does next. The device works on another batch until `busy`.
     pub fn next(&self, now: Instant, max_batch: usize, busy: Option<Instant>) -> Next {
         if self.waiting.len() >= max_batch {
             return Next::Launch;
         }
         if let Some(time) = busy.filter(|time| *time > now) {
-            // Also if nothing waits yet: a thread that looks again by itself needn't be woken for the first frame.
+            // Also if nothing is queued yet: a thread that checks again on its own needn't be woken for the first
+            // frame.
             return Next::WaitUntil(time);
         }
         let Some(first) = self.waiting.front() else { return Next::Idle };
@@ -169,7 +171,7 @@ impl<T> Batcher<T> {
         }
     }
 
-    /// True if a sleeping thread has to be woken for what is `next`, because none wakes up by itself in time.
+    /// True if a sleeping thread must be woken for `next`, because none wakes up on its own in time.
     pub fn needs_wake_up(&self, next: Next) -> bool {
         match next {
             Next::Launch => true,
@@ -178,8 +180,8 @@ impl<T> Batcher<T> {
         }
     }
 
-    /// A thread is about to sleep until this time. False if another one wakes up before that: then this one may sleep until
-    /// it's woken.
+    /// Called when a thread is about to sleep until this time. Returns false if another thread wakes up earlier; this
+    /// one may then sleep until it is woken.
     pub fn set_alarm(&mut self, time: Instant) -> bool {
         let sooner = self.alarm.is_none_or(|alarm| time < alarm);
         if sooner {
@@ -188,7 +190,7 @@ impl<T> Batcher<T> {
         sooner
     }
 
-    /// The thread that set the alarm is awake.
+    /// Called when the thread that set the alarm is awake.
     pub fn clear_alarm(&mut self) {
         self.alarm = None;
     }
@@ -199,12 +201,12 @@ impl<T> Batcher<T> {
         self.waiting.drain(..n).map(|e| e.item)
     }
 
-    /// Takes everything that waits.
+    /// Takes all queued items.
     pub fn take_all(&mut self) -> Vec<T> {
         self.waiting.drain(..).map(|e| e.item).collect()
     }
 
-    fn stream(&mut self, id: StreamId) -> Option<&mut Stream> {
+    fn stream(&mut self, id: StreamId) -> Option<&mut StreamState> {
         self.streams.get_mut(&id)
     }
 }
@@ -270,7 +272,7 @@ mod tests {
         let now = t + 18 * MS;
         b.push(y, now, now + 5 * MS, [1]);
         assert_eq!(b.next(now, 8, None), Next::WaitUntil(t + 22500 * MS / 1000), "due at 20 ms, late from 22.5 ms");
-        // It comes: both go as soon as no other is expected.
+        // The frame arrives: both go at once, because no other is expected.
         b.push(x, t + 20 * MS, t + 25 * MS, [2]);
         assert_eq!(b.next(t + 20 * MS, 8, None), Next::Launch);
         assert_eq!(b.next(t + 20 * MS, 2, None), Next::Launch);
@@ -309,7 +311,7 @@ mod tests {
         assert_eq!(b.next(now, 8, None), Next::Launch, "its next is due at 30 ms, before the deadline");
     }
 
-    /// Frames that are waited for anyway wake no thread; the last one does.
+    /// Frames that a thread already waits for wake no thread; the last one does.
     #[test]
     fn a_thread_with_an_alarm_is_woken_only_for_what_is_sooner() {
         let t = Instant::now();
@@ -352,7 +354,7 @@ mod tests {
         assert!(b.remove_stream(x).is_empty());
     }
 
-    /// What a lane still has of a removed stream doesn't count for another one.
+    /// A frame of a removed stream that a lane still runs doesn't count for another stream.
     #[test]
     fn a_late_result_of_a_removed_stream_is_not_the_next_ones() {
         let t = Instant::now();
@@ -367,7 +369,7 @@ mod tests {
         }
         b.take_all();
         b.finished(z);
-        // It has one in flight, as many as it may: its next isn't waited for.
+        // It has its maximum of one in flight, so its next frame isn't waited for.
         b.finished(x);
         b.push(x, t + 35 * MS, t + 35 * MS, []);
         b.rest_stream(x);

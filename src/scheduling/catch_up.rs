@@ -1,16 +1,17 @@
-//! When a camera's start is over: its models have caught up with what came while its decoder was being opened.
+//! Decides when a camera's start is over: when its models have caught up with the frames that arrived while its decoder
+//! was being opened.
 
 use std::time::{Duration, Instant};
 
-/// Models that haven't caught up in this time won't: from then on the oldest picture makes room again.
+/// Models that haven't caught up by then never will: from then on the oldest picture is dropped.
 const LONGEST: Duration = Duration::from_secs(3);
 
-/// The queues of a camera that starts, at one moment.
+/// The fill of a starting camera's queues at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Queued {
-    /// Coded pictures in front of the decoder.
+    /// Coded pictures queued in front of the decoder.
     pub coded: u32,
-    /// Decoded pictures in front of the models, and how many there may be.
+    /// Decoded pictures queued in front of the models, and their maximum.
     pub pictures: u32,
     pub most_pictures: u32,
 }
@@ -18,7 +19,7 @@ pub struct Queued {
 /// The start of a camera, during which its decoder waits for the models instead of dropping pictures.
 #[derive(Debug, Default)]
 pub struct CatchUp {
-    /// When the first decoded picture came.
+    /// When the first decoded picture arrived.
     since: Option<Instant>,
 }
 
@@ -27,8 +28,8 @@ impl CatchUp {
         self.since = Some(now);
     }
 
-    /// True when no coded picture waits behind the one that leaves the decoder's queue now and there is room in front of the
-    /// models, or when that takes too long.
+    /// True if no coded picture is queued behind the one that now leaves the decoder's queue and there is space in
+    /// front of the models, or if that takes too long.
     pub fn is_over(&self, now: Instant, queued: Queued) -> bool {
         let Some(since) = self.since else { return false };
         let room = 2 * queued.pictures <= queued.most_pictures;

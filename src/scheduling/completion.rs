@@ -1,40 +1,41 @@
-//! When a lane looks whether its batch is done.
+//! Decides when a lane checks whether its batch is done.
 //!
-//! A blocking wait of CUDA's costs two wake-ups of a thread of the driver and one of ours: more CPU time than everything else
-//! that a small batch takes on the host. So a batch is slept through for as long as such batches have taken of late; then the
-//! lane looks a few times, and only a batch that takes far longer is waited for by blocking.
+//! A blocking wait in CUDA wakes a thread of the driver twice and ours once, which costs more CPU time than everything
+//! else that a small batch needs on the host. So the lane sleeps for as long as such batches have recently taken, then
+//! checks a few times, and blocks only for a batch that takes far longer.
 
 use std::time::Duration;
 
-/// Naps after the first sleep, each half again as long as the one before. Together they are shorter than the expected time,
-/// because a lane that naps doesn't notice that the device has failed.
+/// The number of naps after the first sleep, each half again as long as the previous one. Together they are shorter
+/// than the expected time, because a napping lane doesn't notice that the device has failed.
 const NAPS: u32 = 7;
-/// The first nap is this part of the expected time: 1 / `NAP`.
+/// The first nap is this fraction of the expected time: 1 / `NAP`.
 const NAP: u32 = 40;
 const SHORTEST_NAP: Duration = Duration::from_micros(50);
-/// The expected time moves by multiples of this part of it, 1 / `STEP`, so that outliers count no more than others.
+/// The expected time moves by multiples of this fraction of it, 1 / `STEP`, so that outliers have no more weight than
+/// others.
 const STEP: u32 = 256;
-/// From this number of images on, they share what looking again costs.
+/// From this number of images on, the cost of checking again is shared.
 const MANY: usize = 4;
 
-/// How long batches of one size are slept through before the lane looks whether they are done.
+/// How long the lane sleeps through batches of one size before it checks.
 #[derive(Debug)]
 pub struct CompletionWait {
-    /// Zero until it's known.
+    /// Zero until known.
     expected: Duration,
-    /// Steps down when a batch was done after the first sleep, and up when it wasn't.
+    /// Steps down if the batch was done after the first sleep, and up if it wasn't.
     steps: (u32, u32),
 }
 
 impl CompletionWait {
-    /// For batches of so many images. Of small batches a third take longer than the first sleep, of large ones three quarters:
-    /// the next batch waits for what follows this one, so that with many images being late costs more than naps.
+    /// For batches of this many images. A third of small batches take longer than the first sleep, and three quarters of
+    /// large ones: the work behind a batch delays the next one, so that with many images being late costs more than naps.
     pub fn new(images: usize) -> Self {
         Self { expected: Duration::ZERO, steps: if images < MANY { (1, 2) } else { (3, 1) } }
     }
 
-    /// The sleeps after each of which the lane looks; after the last one it blocks. There are none until it's known how long
-    /// such a batch takes.
+    /// The sleeps, after each of which the lane checks; after the last one it blocks. There are none until the time of
+    /// such a batch is known.
     pub fn sleeps(&self) -> impl Iterator<Item = Duration> + use<> {
         let first_nap = (self.expected / NAP).max(SHORTEST_NAP);
         let naps = std::iter::successors(Some(first_nap), |nap| Some(*nap + *nap / 2)).take(NAPS as usize);
@@ -42,7 +43,7 @@ impl CompletionWait {
         std::iter::once(self.expected).chain(naps).take(if known { 1 + NAPS as usize } else { 0 })
     }
 
-    /// The lane has looked after the first sleep, and the batch was `done` or not.
+    /// Records whether the batch was `done` after the first sleep.
     pub fn looked(&mut self, done: bool) {
         let (step, (down, up)) = (self.expected / STEP, self.steps);
         if done {
@@ -52,7 +53,7 @@ impl CompletionWait {
         }
     }
 
-    /// A batch that was blocked for has taken so long.
+    /// Records the time of a batch that the lane blocked for.
     pub fn blocked(&mut self, took: Duration) {
         if self.expected.is_zero() {
             self.expected = took;
@@ -66,7 +67,8 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Waits for work that takes so long: whether it was done without blocking, after how many looks, and when.
+    /// Waits for work of this duration. Returns whether it was done without blocking, the number of checks, and the
+    /// time slept.
     fn wait(wait: &mut CompletionWait, takes: Duration) -> (bool, u32, Duration) {
         let (mut slept, mut looks) = (Duration::ZERO, 0);
         for sleep in wait.sleeps() {
@@ -110,11 +112,11 @@ mod tests {
         }
     }
 
-    /// Two thirds of small batches are slept through wholly; of three quarters of the large ones the lane naps.
+    /// The first sleep covers two thirds of small batches; in three quarters of the large ones the lane naps.
     #[test]
     fn late_for_few_images_early_for_many() {
         for (mut of_two, expected) in expecting(2 * MS).into_iter().zip([60..=73, 20..=31]) {
-            // Evenly spread over 1 to 3 ms.
+            // Evenly distributed over 1 to 3 ms.
             let takes = |n: u32| MS + 2 * MS * (n * 37 % 100) / 100;
             for n in 0..2000 {
                 wait(&mut of_two, takes(n));

@@ -1,25 +1,25 @@
-//! When frames run, in which batches, and which thread does it. docs/scheduling.md says which thread does what when, and why.
+//! Decides when frames run, in which batches, and on which threads. docs/scheduling.md explains the rules.
 //!
-//! Everything here is pure: time is passed in, and nothing locks, waits or starts a thread. Those who do ask here:
+//! Everything here is pure: time is passed in, and nothing locks, waits or starts a thread.
 //!
-//! 1. [`Pace`] tells an element whether the thread that brings a frame runs it; [`resumes_at`] when upstream goes on after it
-//!    had to wait; [`is_busy`] whether a frame is left out.
-//! 2. [`Scheduler`] tells a service's threads what to run next, how long to sleep, and whom to wake.
-//! 3. [`CompletionWait`] tells a lane when to look whether its batch is done.
-//! 4. [`RecentMax`] is how long such work takes, outliers of late included.
-//! 5. [`Spacing`] and [`CatchUp`] govern the start of cameras.
+//! 1. An element asks [`Pace`] whether the upstream thread runs a frame itself, [`resumes_at`] when a waiting upstream thread
+//!    resumes, and [`is_busy`] whether to skip a frame.
+//! 2. A service's thread asks [`Scheduler`] what to run next, how long to sleep, and which thread to wake.
+//! 3. A lane asks [`CompletionWait`] when to check whether its batch is done.
+//! 4. All of them ask [`RecentMax`] how long such work takes, including recent outliers.
+//! 5. A starting camera asks [`StartStagger`] when to open its source, and [`CatchUp`] when its start is over.
 
 mod batcher;
 mod catch_up;
 mod completion;
 mod occupancy;
 mod pace;
+mod queue_limit;
 mod recent_max;
-mod room;
 mod scheduler;
 #[cfg(test)]
 mod simulation;
-mod spacing;
+mod start_stagger;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +27,7 @@ pub use batcher::StreamId;
 pub use catch_up::{CatchUp, Queued};
 pub use completion::CompletionWait;
 pub use pace::Pace;
+pub use queue_limit::{is_busy, resumes_at};
 pub use recent_max::RecentMax;
-pub use room::{is_busy, resumes_at};
-pub use scheduler::{Rest, Scheduler};
-pub use spacing::Spacing;
+pub use scheduler::{Scheduler, Sleep};
+pub use start_stagger::StartStagger;

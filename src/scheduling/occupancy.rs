@@ -1,27 +1,27 @@
-//! How long an engine's device is busy with batches that were launched.
+//! Estimates how long an engine's device is busy with launched batches.
 //!
-//! Lanes share one device. A batch that is launched behind another one begins when that one ends. Until shortly before, the
-//! second batch may as well grow: it's held back for half of the time that the first one takes. The host sees a batch's end
-//! late, by a tenth of the batch's time and more where times vary, and its estimates are late by as much; when batches were held
-//! back for three quarters, the device waited for the host. No batch is held back longer than the other one runs, however wrong
-//! the estimate is.
+//! Lanes share one device, so a batch that is launched behind another one starts when that one ends. Until shortly
+//! before, it may as well grow: it is held back for half of the time of the running batch. The host notices a batch's
+//! end late, by a tenth of the batch's time or more if times vary, and its estimates are late by as much; with three
+//! quarters instead of half, the device waited for the host. No batch is held back longer than the other one runs,
+//! however wrong the estimate is.
 
 use std::time::{Duration, Instant};
 
-/// The next batch may be launched when this part of a batch's time is left: 1 / `AHEAD`.
+/// The next batch may be launched when this fraction of a batch's time is left: 1 / `AHEAD`.
 const AHEAD: u32 = 2;
-/// The usual time is an exponential mean of the last batches, of which the newest counts 1 / `STEP`.
+/// The usual time is an exponential mean of the recent batches, in which the newest has a weight of 1 / `STEP`.
 const STEP: u32 = 8;
 
-/// Batches that run, and how long those before them took.
+/// The running batches, and the times of earlier ones.
 #[derive(Debug)]
 pub struct Occupancy {
     /// A batch's usual time on the device by its number of slots; zero until one has run.
     usual: Vec<Duration>,
     running: usize,
-    /// The slots of the batch that was launched last, and its estimated end.
+    /// The slots of the last launched batch, and its estimated end.
     last: Option<(usize, Instant)>,
-    /// When the last batch to finish did so.
+    /// When the last finished batch ended.
     ended: Option<Instant>,
 }
 
@@ -34,7 +34,7 @@ impl Occupancy {
         self.usual.get(slots).copied().unwrap_or_default()
     }
 
-    /// Notes that a batch is launched.
+    /// Records a launch.
     pub fn launched(&mut self, now: Instant, slots: usize) {
         let before = self.last.filter(|_| self.running > 0).map(|(_, end)| end);
         let begins = before.map_or(now, |end| end.max(now));
@@ -42,20 +42,20 @@ impl Occupancy {
         self.last = Some((slots, begins + self.usual(slots)));
     }
 
-    /// Notes that a batch that was launched at `start` has run.
+    /// Records the end of a batch that was launched at `start`.
     pub fn finished(&mut self, now: Instant, start: Instant, slots: usize) {
-        // It didn't begin before the previous one had ended.
+        // It didn't start before the previous one had ended.
         let took = now.saturating_duration_since(self.ended.map_or(start, |ended| ended.max(start)));
         if let Some(usual) = self.usual.get_mut(slots) {
             *usual = if usual.is_zero() { took } else { (*usual * (STEP - 1) + took) / STEP };
         }
         self.running = self.running.saturating_sub(1);
         self.ended = Some(now);
-        // The batch behind it begins now.
+        // The batch behind it starts now.
         self.last = self.last.map(|(last, _)| (last, now + self.usual(last)));
     }
 
-    /// Until when a batch that is launched would only wait for the device; `None` when the device is idle.
+    /// Until when a launched batch would only wait for the device; `None` if the device is idle.
     pub fn busy(&self) -> Option<Instant> {
         let (slots, end) = self.last.filter(|_| self.running > 0)?;
         end.checked_sub(self.usual(slots) / AHEAD)
@@ -92,7 +92,7 @@ mod tests {
         let (mut device, mut now) = (Occupancy::new(1), Instant::now());
         device.launched(now, 1);
         let mut start = now;
-        // Each is launched half a batch ahead, and takes one and a half from there.
+        // Each batch is launched half a batch ahead, and takes one and a half from there.
         for _ in 0..40 {
             device.launched(now + 6 * MS, 1);
             device.finished(now + 12 * MS, start, 1);

@@ -1,23 +1,23 @@
-//! Whether upstream delivers frames at their own rate, with time to spare between them.
+//! Detects whether upstream delivers frames at their own rate, with time to spare between them.
 //!
-//! Where it does, as a camera's decoder does, the thread that brings a frame may do all the work on it: overlapping would gain
+//! If so, as with a camera's decoder, the upstream thread may do all the work on a frame: overlapping would gain
 //! nothing, and waking other threads for each frame costs more than the work.
 
 use std::time::{Duration, Instant};
 
-/// The number of frames in a row that have to come so.
+/// The number of consecutive frames that must arrive at that rate.
 const IN_A_ROW: u32 = 8;
-/// Upstream's thread has to have been away for this many times the time that a frame takes here.
+/// Upstream's thread must have been away for at least this multiple of the time that a frame takes here.
 const SPARE: u32 = 4;
-/// A frame may come this part of its period early and is still at its own rate: cameras and networks jitter.
+/// A frame that arrives after this fraction of its period still counts as on time, because cameras and networks jitter.
 const EARLIEST: (u32, u32) = (3, 4);
 
-/// When the frames of one streaming thread come and go.
+/// The arrivals and departures of one streaming thread.
 #[derive(Debug, Default)]
 pub struct Pace {
     last: Option<Last>,
     in_a_row: u32,
-    /// The last frame's answer isn't that of the frame before it.
+    /// True if the last frame's answer differs from the previous one.
     changed: bool,
 }
 
@@ -29,8 +29,9 @@ struct Last {
 }
 
 impl Pace {
-    /// A frame arrives. True if the thread that brings it may do all the work on it, which `takes` so long: frames have come
-    /// no faster than their timestamps say, and no frame would wait for the thread. `takes` is called only where they have.
+    /// Records an arriving frame. Returns true if the upstream thread may do all the work on it, which `takes` this
+    /// long: recent frames arrived no faster than their timestamps, and no frame would wait for the thread. `takes` is
+    /// called only if they did.
     pub fn arrived(&mut self, now: Instant, pts: Option<Duration>, takes: impl FnOnce() -> Duration) -> bool {
         let last = self.last.take();
         let at_ease = last.as_ref().zip(pts).is_some_and(|(last, pts)| {
@@ -46,12 +47,12 @@ impl Pace {
         at_once
     }
 
-    /// True if the last answer isn't that of the frame before.
+    /// True if the last answer differs from the previous frame's.
     pub fn has_changed(&self) -> bool {
         self.changed
     }
 
-    /// The frame that arrived last is taken, and its thread goes back upstream.
+    /// Records that the last frame has been taken, and that its thread returns upstream.
     pub fn taken(&mut self, now: Instant) {
         if let Some(last) = &mut self.last {
             last.taken = now;
@@ -65,8 +66,8 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Frames 40 ms apart by their timestamps that come `apart` and are each kept for `kept`: the first at which there was
-    /// time.
+    /// The first of the frames for which there was time. Their timestamps are 40 ms apart, they arrive `apart`, and
+    /// each is kept for `kept`.
     fn first_at_ease(apart: Duration, kept: Duration, takes: Duration) -> Option<u32> {
         let (mut pace, start) = (Pace::default(), Instant::now());
         (0..50).find(|&n| {

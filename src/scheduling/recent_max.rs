@@ -1,16 +1,16 @@
-//! The longest time of late.
+//! A decaying maximum of recent times.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// How much of the distance to a shorter time the maximum sinks with each one: 1 / `DECAY`. Half of a peak is forgotten after
-/// 177 frames, about six seconds of a camera.
+/// The fraction of the distance to a shorter time by which the maximum falls with each time: 1 / `DECAY`. Half of a
+/// peak is forgotten after 177 frames, about six seconds of a camera.
 const DECAY: u64 = 256;
 
-/// A maximum that rises at once and sinks slowly, so that one long frame counts for a while and not for ever.
+/// A maximum that rises at once and falls slowly, so that one slow frame counts for a while but not forever.
 ///
-/// It is read by threads that don't hold the lock of the one that records. Where two threads record at once, one of the two
-/// times may be lost.
+/// Threads read it without the lock of the recording thread. If two threads record at once, one of the two times may be
+/// lost.
 #[derive(Debug, Default)]
 pub struct RecentMax {
     nanoseconds: AtomicU64,
@@ -25,7 +25,7 @@ impl RecentMax {
         Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed))
     }
 
-    /// Takes a time that was measured.
+    /// Records a measured time.
     pub fn record(&self, time: Duration) {
         let (before, time) = (self.nanoseconds.load(Ordering::Relaxed), nanoseconds(time));
         self.nanoseconds.store(time.max(before - before / DECAY + time / DECAY), Ordering::Relaxed);
@@ -42,7 +42,7 @@ impl RecentMax {
 }
 
 fn nanoseconds(time: Duration) -> u64 {
-    // Two of them are added up.
+    // Two of them may be added without overflow.
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).min(u64::MAX / 2)
 }
 

@@ -1,22 +1,22 @@
-//! What a service's lanes run next, when, and which thread is woken for it.
+//! Decides what a service's lanes run next, when, and which thread is woken for it.
 
 use super::batcher::{Batcher, Next, StreamId};
 use super::occupancy::Occupancy;
 use std::time::Instant;
 
-/// How long a thread sleeps that has nothing to run.
+/// How long a thread without work sleeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rest {
-    /// Until this time, unless it's woken before; once awake it calls [`Scheduler::awake`].
+pub enum Sleep {
+    /// Until this time, unless woken earlier; once awake, the thread calls [`Scheduler::awake`].
     Until(Instant),
     /// Until it's woken.
     UntilWoken,
 }
 
-/// What waits, how long the device is busy, and which lanes are free. `L` is a lane, `T` what it runs in one slot.
+/// The queued items, the occupancy of the device, and the free lanes. `L` is a lane, `T` an item that fills one slot.
 #[derive(Debug)]
 pub struct Scheduler<L, T> {
-    /// The batch sizes that lanes run without an empty slot, the least first.
+    /// The batch sizes that lanes run without empty slots, in ascending order.
     sizes: Vec<usize>,
     batcher: Batcher<T>,
     device: Occupancy,
@@ -24,72 +24,72 @@ pub struct Scheduler<L, T> {
 }
 
 impl<L, T> Scheduler<L, T> {
-    /// For lanes that run batches of these sizes, the least first.
+    /// For lanes that run batches of these sizes, in ascending order.
     pub fn new(sizes: Vec<usize>, lanes: impl IntoIterator<Item = L>) -> Self {
         let device = Occupancy::new(largest(&sizes));
         Self { sizes, batcher: Batcher::default(), device, free: lanes.into_iter().collect() }
     }
 
-    /// Adds a stream that submits at most `limit` frames before it waits for a result.
+    /// Adds a stream with at most `limit` frames in flight.
     pub fn add_stream(&mut self, limit: usize) -> StreamId {
         self.batcher.add_stream(limit)
     }
 
-    /// Forgets a stream, and returns what it still has waiting.
+    /// Removes a stream, and returns its queued items.
     pub fn remove_stream(&mut self, stream: StreamId) -> Vec<T> {
         self.batcher.remove_stream(stream)
     }
 
-    /// Takes out what a stream has waiting. It isn't waited for until it submits again.
+    /// Removes a stream's queued items. The stream isn't waited for until it submits again.
     pub fn flush_stream(&mut self, stream: StreamId) -> Vec<T> {
         self.batcher.flush_stream(stream)
     }
 
-    /// The stream pauses or has ended: it isn't waited for until it submits again.
+    /// Marks a stream as paused or ended: it isn't waited for until it submits again.
     pub fn rest_stream(&mut self, stream: StreamId) {
         self.batcher.rest_stream(stream);
     }
 
-    /// Takes a frame's items, which may wait for others until `deadline`.
+    /// Queues a frame's items, which may wait for others until `deadline`.
     pub fn submit(&mut self, stream: StreamId, now: Instant, deadline: Instant, items: impl IntoIterator<Item = T>) {
         self.batcher.push(stream, now, deadline, items);
     }
 
-    /// True if a lane's thread has to be woken for what was submitted last. Without a free lane none is: a thread that frees
-    /// a lane looks for work by itself.
+    /// True if a lane's thread must be woken for the last submission. Without a free lane none is: a thread that frees
+    /// a lane looks for work itself.
     pub fn submission_wakes(&self, now: Instant) -> bool {
         !self.free.is_empty() && self.batcher.needs_wake_up(self.next(now, self.device.busy()))
     }
 
-    /// True while something waits: then a thread that has just taken a batch, or run one that it brought itself, wakes
-    /// another one.
+    /// True while anything is queued. A thread that has just taken a batch, or has run one that it submitted itself,
+    /// then wakes another thread.
     pub fn work_is_left(&self) -> bool {
         !self.batcher.is_empty()
     }
 
-    /// True when a full batch waits for a lane, so that upstream can be woken once for two frames.
+    /// True if a full batch is queued, so that upstream can be woken once for two frames.
     pub fn full_batch_waits(&self) -> bool {
         self.batcher.len() >= largest(&self.sizes)
     }
 
-    /// A lane's thread looks for a batch.
+    /// Takes a batch for a lane's thread.
     ///
     /// # Errors
-    /// There is none to be run now, or no lane is free: how long the thread sleeps.
-    pub fn look(&mut self, now: Instant) -> Result<(L, impl Iterator<Item = T>), Rest> {
+    /// No batch is to run now, or no lane is free: returns how long the thread sleeps.
+    pub fn look(&mut self, now: Instant) -> Result<(L, impl Iterator<Item = T>), Sleep> {
         let busy = self.device.busy();
         match self.next(now, busy) {
             Next::Launch => match self.free.pop() {
                 Some(lane) => Ok(self.launch(lane, now, busy)),
-                None => Err(Rest::UntilWoken),
+                None => Err(Sleep::UntilWoken),
             },
-            Next::WaitUntil(time) if self.batcher.set_alarm(time) => Err(Rest::Until(time)),
-            Next::WaitUntil(_) | Next::Idle => Err(Rest::UntilWoken),
+            Next::WaitUntil(time) if self.batcher.set_alarm(time) => Err(Sleep::Until(time)),
+            Next::WaitUntil(_) | Next::Idle => Err(Sleep::UntilWoken),
         }
     }
 
-    /// A thread that has just submitted a frame, and has the time to run it, takes a batch if a lane is free. It shares the
-    /// device with another batch rather than wait for that one's end.
+    /// Takes a batch if a lane is free, for a thread that has just submitted a frame and has time to run it. The batch
+    /// shares the device with a running one rather than wait for its end.
     pub fn take_at_once(&mut self, now: Instant) -> Option<(L, impl Iterator<Item = T>)> {
         match self.next(now, None) {
             Next::Launch => self.free.pop().map(|lane| self.launch(lane, now, None)),
@@ -97,28 +97,28 @@ impl<L, T> Scheduler<L, T> {
         }
     }
 
-    /// The thread that slept until a given time is awake.
+    /// Called when the thread that slept until a given time is awake.
     pub fn awake(&mut self) {
         self.batcher.clear_alarm();
     }
 
-    /// A frame of the stream is finished, or will never be.
+    /// Counts a frame of the stream as finished or discarded.
     pub fn frame_done(&mut self, stream: StreamId) {
         self.batcher.finished(stream);
     }
 
-    /// A lane has run a batch of so many slots, and is free.
+    /// Returns a lane that has run a batch of this many slots.
     pub fn finish(&mut self, lane: L, start: Instant, end: Instant, slots: usize) {
         self.free.push(lane);
         self.device.finished(end, start, slots);
     }
 
-    /// Takes everything that waits, for a device that has failed.
+    /// Takes all queued items, for a device that has failed.
     pub fn take_all(&mut self) -> Vec<T> {
         self.batcher.take_all()
     }
 
-    /// Takes the lanes that are free.
+    /// Takes the free lanes.
     pub fn take_lanes(&mut self) -> Vec<L> {
         std::mem::take(&mut self.free)
     }
@@ -129,7 +129,7 @@ impl<L, T> Scheduler<L, T> {
 
     fn launch(&mut self, lane: L, now: Instant, busy: Option<Instant>) -> (L, impl Iterator<Item = T>) {
         let waiting = self.batcher.len();
-        // Behind another batch the frames that would leave slots empty go with the next one.
+        // Behind another batch, frames that would leave slots empty go with the next batch.
         let slots = if busy.is_some() { without_empty_slots(&self.sizes, waiting) } else { largest(&self.sizes) };
         let slots = slots.min(waiting);
         self.device.launched(now, slots);
@@ -141,7 +141,7 @@ fn largest(sizes: &[usize]) -> usize {
     sizes.last().copied().unwrap_or(1)
 }
 
-/// The largest batch that so many waiting items fill.
+/// The largest batch size that this many queued items fill.
 fn without_empty_slots(sizes: &[usize], waiting: usize) -> usize {
     sizes.iter().rev().copied().find(|size| *size <= waiting).unwrap_or(waiting)
 }
@@ -165,7 +165,7 @@ mod tests {
         (scheduler, stream)
     }
 
-    fn look(scheduler: &mut Scheduler<u8, u32>, now: Instant) -> Result<Vec<u32>, Rest> {
+    fn look(scheduler: &mut Scheduler<u8, u32>, now: Instant) -> Result<Vec<u32>, Sleep> {
         scheduler.look(now).map(|(_, items)| items.collect())
     }
 
@@ -174,11 +174,11 @@ mod tests {
         let t = Instant::now();
         let (mut s, stream) = scheduler(t);
         let t = t + 100 * MS;
-        assert_eq!(look(&mut s, t), Err(Rest::UntilWoken), "nothing waits");
+        assert_eq!(look(&mut s, t), Err(Sleep::UntilWoken), "nothing waits");
         s.submit(stream, t, t, [1]);
         assert!(s.submission_wakes(t));
         assert_eq!(look(&mut s, t), Ok(vec![1]), "the device is idle");
-        assert_eq!(look(&mut s, t), Err(Rest::Until(t + 4 * MS)), "it looks again by itself");
+        assert_eq!(look(&mut s, t), Err(Sleep::Until(t + 4 * MS)), "it looks again by itself");
         s.submit(stream, t + MS, t + MS, [2, 3, 4]);
         assert!(!s.submission_wakes(t + MS), "a thread wakes up by itself");
         s.awake();
@@ -187,7 +187,7 @@ mod tests {
         s.submit(stream, t + 5 * MS, t + 5 * MS, [5, 6, 7]);
         assert!(s.full_batch_waits());
         assert!(!s.submission_wakes(t + 5 * MS), "no lane is free");
-        assert_eq!(look(&mut s, t + 5 * MS), Err(Rest::UntilWoken));
+        assert_eq!(look(&mut s, t + 5 * MS), Err(Sleep::UntilWoken));
     }
 
     #[test]

@@ -1,21 +1,21 @@
-//! Cameras, elements, lanes' threads and a device on a simulated clock: what surrounds the scheduling, done in zero time except
-//! where the setup says how long it takes.
+//! Cameras, elements, lane threads and a device on a simulated clock: the environment of the scheduling. Everything
+//! takes zero time unless the setup defines a duration.
 
 use super::*;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Batch sizes, and microseconds of a batch: YOLO12m on an H100.
+/// Batch sizes, and the microseconds of a batch: YOLO12m on an H100.
 pub const H100: [(usize, u64); 8] =
     [(1, 1690), (2, 2140), (3, 2680), (4, 3190), (6, 4320), (8, 5230), (12, 7680), (16, 9880)];
 
 /// A stream of frames.
 #[derive(Debug, Clone)]
 pub struct Camera {
-    /// When its first frame comes.
+    /// When its first frame arrives.
     pub first: Duration,
-    /// From one frame to the next: of a paced camera by the clock, of another one from when its thread is back.
+    /// The time between frames: for a paced camera by the clock, otherwise from the return of its thread.
     pub period: Duration,
     pub paced: bool,
     pub frames: usize,
@@ -27,32 +27,32 @@ pub struct Camera {
 pub struct Setup {
     pub cameras: Vec<Camera>,
     pub times: Vec<(usize, u64)>,
-    /// Batches take up to this part of their time more or less.
+    /// The batch time varies by up to this fraction of it.
     pub varies: f64,
     pub lanes: usize,
     /// `max-in-flight`.
     pub limit: usize,
     pub batch_timeout: Duration,
-    /// From the reason why a sleeping thread wakes up until it runs.
+    /// The time from waking a thread until it runs.
     pub wake_up: Duration,
 }
 
-/// What was seen since it was last asked for.
+/// Observations since the last call.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// Frames that came out, and the time from when each was due.
+    /// The latencies of the frames that came out, each from its due time.
     pub latencies: Vec<Duration>,
     /// The sizes of batches.
     pub batches: Vec<usize>,
-    /// How often a lane's thread woke up.
+    /// How often lane threads woke up.
     pub lane_wake_ups: usize,
-    /// How often upstream's thread went on after it had waited.
+    /// How often upstream's thread resumed after waiting.
     pub upstream_wake_ups: usize,
     /// How long the device worked.
     pub busy: Duration,
     /// The longest time that a frame waited while the device was idle.
     pub longest_idle_wait: Duration,
-    /// The most frames that an element held.
+    /// The maximum number of frames that an element held.
     pub most_held: usize,
 }
 
@@ -68,18 +68,18 @@ impl Seen {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    /// Upstream's thread of a camera brings its next frame.
+    /// Upstream's thread of a camera delivers its next frame.
     Brings(usize),
-    /// Upstream's thread of a camera, which waited for room for this frame, goes on.
+    /// Upstream's thread of a camera, which waited for space for this frame, resumes.
     GoesOn(usize, usize),
     /// A lane's thread wakes up from its n-th sleep.
     Awake(usize, usize),
-    /// A lane's batch is seen to be done.
+    /// A lane's batch is found to be done.
     Done(usize),
     Flush(usize),
 }
 
-/// A frame's place in a batch.
+/// A frame in a batch.
 #[derive(Debug, Clone, Copy)]
 struct Item {
     camera: usize,
@@ -87,7 +87,7 @@ struct Item {
     submitted: Duration,
 }
 
-/// Who runs a batch.
+/// The thread that runs a batch.
 #[derive(Debug, Clone, Copy)]
 enum By {
     Lane(usize),
@@ -108,19 +108,19 @@ struct Thread {
     /// Counts sleeps.
     sleep: usize,
     asleep: bool,
-    /// It has been woken and doesn't run yet.
+    /// It has been woken and isn't running yet.
     waking: bool,
     /// It sleeps until a given time.
     alarm: bool,
 }
 
-/// A frame that waits for room.
+/// A frame that waits for space.
 #[derive(Debug, Clone, Copy)]
 struct Waits {
     frame: usize,
-    /// Its thread would run it.
+    /// True if its thread would run it.
     at_once: bool,
-    /// The number of frames held at which it goes on.
+    /// The number of held frames at which it resumes.
     enough: usize,
     woken: bool,
 }
@@ -133,7 +133,7 @@ struct Element {
     brought: usize,
     due: Vec<Duration>,
     done: Vec<bool>,
-    /// Frames before this one are void.
+    /// Frames before this one are discarded.
     flushed: usize,
     /// Frames between the pads.
     queue: VecDeque<usize>,
@@ -156,9 +156,9 @@ pub struct World {
     batches: Vec<Option<Batch>>,
     threads: Vec<Thread>,
     elements: Vec<Element>,
-    /// When the device has done all that was launched.
+    /// When the device has finished all launched batches.
     device_free: Duration,
-    /// When the last batch was seen to be done.
+    /// When the last batch was found to be done.
     last_done: Duration,
     seen: Seen,
 }
@@ -210,7 +210,7 @@ impl World {
         this
     }
 
-    /// Lets time pass until `end`, and returns what was seen since the last call.
+    /// Advances the time to `end`, and returns the observations since the last call.
     pub fn run_until(&mut self, end: Duration) -> Seen {
         while let Some(Reverse((time, ..))) = self.events.peek()
             && *time <= end
@@ -221,7 +221,7 @@ impl World {
         std::mem::take(&mut self.seen)
     }
 
-    /// Runs until nothing happens any more; then every frame has come out, or was flushed.
+    /// Runs until no event is left; by then every frame has come out or was flushed.
     pub fn run_to_the_end(&mut self) -> Seen {
         while !self.events.is_empty() {
             self.step();
@@ -239,7 +239,7 @@ impl World {
         match event {
             Event::Brings(camera) => self.bring(camera),
             Event::GoesOn(camera, frame) => {
-                // Unless it was flushed meanwhile.
+                // Unless it has been flushed.
                 if let Some(Waits { at_once, .. }) = self.elements[camera].waits.take_if(|waits| waits.frame == frame) {
                     self.submit(camera, frame, at_once);
                 }
@@ -308,7 +308,7 @@ impl World {
         self.taken(camera, frame);
     }
 
-    /// Upstream's thread has queued its frame, and goes back.
+    /// Upstream's thread has queued its frame, and returns.
     fn taken(&mut self, camera: usize, frame: usize) {
         let instant = self.instant();
         let random = 0.75 + 0.5 * self.random();
@@ -327,7 +327,7 @@ impl World {
         self.push_ready(camera);
     }
 
-    /// The source pad's task pushes what is ready, in order.
+    /// The source pad's task pushes the frames that are ready, in order.
     fn push_ready(&mut self, camera: usize) {
         let element = &mut self.elements[camera];
         while let Some(&frame) = element.queue.front()
@@ -368,9 +368,9 @@ impl World {
         };
         let sleeper = &mut self.threads[thread];
         sleeper.sleep += 1;
-        (sleeper.asleep, sleeper.waking, sleeper.alarm) = (true, false, rest != Rest::UntilWoken);
+        (sleeper.asleep, sleeper.waking, sleeper.alarm) = (true, false, rest != Sleep::UntilWoken);
         let sleep = sleeper.sleep;
-        if let Rest::Until(time) = rest {
+        if let Sleep::Until(time) = rest {
             self.at(time - self.epoch + self.setup.wake_up, Event::Awake(thread, sleep));
         }
     }

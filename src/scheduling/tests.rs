@@ -1,4 +1,4 @@
-//! The policy as a whole, on a simulated clock: latency, batches, wake-ups, and that no frame is lost.
+//! Tests of the whole policy on a simulated clock: latency, batches, wake-ups, and that no frame is lost.
 
 use super::simulation::{Camera, H100, Seen, Setup, World};
 use proptest::prelude::*;
@@ -8,18 +8,18 @@ const US: Duration = Duration::from_micros(1);
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// From one frame of a camera to the next at 30 frames/s.
+/// The time between frames of a camera at 30 frames/s.
 const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / 30);
-/// A batch of one, and the time that the thread that runs it takes to wake up.
+/// The time of a batch of one, including the wake-up of the thread that runs it.
 const ONE: Duration = Duration::from_micros(1690 + 50);
 
-/// Cameras at 30 frames/s for 20 s, each `apart` from the one before; two lanes of YOLO12m on an H100.
+/// Cameras at 30 frames/s for 20 s, each `apart` from the previous one; two lanes of YOLO12m on an H100.
 fn paced(cameras: u32, apart: Duration) -> Setup {
     let camera = |n| Camera { first: MS + n * apart, period: PERIOD, paced: true, frames: 600, flush: None };
     setup((0..cameras).map(camera).collect())
 }
 
-/// Streams that come as fast as they are decoded, in about 1.25 ms a frame.
+/// Streams that arrive as fast as they are decoded, in about 1.25 ms per frame.
 fn full_speed(streams: u32) -> Setup {
     let camera = |n| Camera { first: n * 100 * US, period: 1250 * US, paced: false, frames: 4000, flush: None };
     setup((0..streams).map(camera).collect())
@@ -37,7 +37,7 @@ fn setup(cameras: Vec<Camera>) -> Setup {
     }
 }
 
-/// What is seen in 5 s, once 10 s have passed.
+/// The observations of 5 s, after the first 10 s.
 fn settled(setup: Setup) -> Seen {
     let mut world = World::new(setup, 1);
     world.run_until(10 * SECOND);
@@ -64,7 +64,7 @@ fn frames_that_meet_go_together() {
     assert!(seen.longest_idle_wait <= 100 * US, "{:?}", seen.longest_idle_wait);
 }
 
-/// Two groups of frames, one on the device and one that gathers behind it.
+/// Two groups of frames: one on the device, and one that gathers behind it.
 #[test]
 fn at_full_speed_the_device_is_kept_busy_with_large_batches() {
     for (streams, varies, batch) in [(4, 0.0, 7.0), (4, 0.3, 7.0), (8, 0.0, 14.0), (8, 0.3, 14.0), (16, 0.3, 15.0)] {
@@ -78,7 +78,7 @@ fn at_full_speed_the_device_is_kept_busy_with_large_batches() {
     }
 }
 
-/// Where upstream waits for room because full batches wait, it's woken once for two frames.
+/// While upstream waits for space because full batches are queued, it is woken once for two frames.
 #[test]
 fn one_wake_up_upstream_serves_two_frames_behind_full_batches() {
     let mut world = World::new(full_speed(16), 1);
@@ -94,7 +94,8 @@ fn frames_wait_for_those_of_other_cameras_that_are_due() {
     let seen = settled(Setup { batch_timeout: timeout, ..paced(8, PERIOD / 8) });
     assert!(seen.mean_batch() > 7.5, "{}", seen.mean_batch());
     assert!(seen.longest_latency() <= timeout + Duration::from_micros(5230) + MS, "{:?}", seen.longest_latency());
-    // For the first frame and the last one, and by alarms that those have set; the frames in between change nothing.
+    // One each for the first frame and the last one, and the alarms that those have set; the frames in between change
+    // nothing.
     assert!(seen.lane_wake_ups <= 4 * seen.batches.len(), "{} for {}", seen.lane_wake_ups, seen.batches.len());
 }
 
@@ -144,8 +145,8 @@ fn any_setup() -> impl Strategy<Value = Setup> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever comes when: each frame comes out once and in order or is flushed, no element holds more than it may, and no
-    /// frame waits for an idle device longer than its timeout and two wake-ups.
+    /// Whatever arrives when: each frame comes out once and in order or is flushed, no element holds more than its
+    /// limit, and no frame waits for an idle device longer than its timeout and two wake-ups.
     #[test]
     fn no_frame_is_lost_or_forgotten(setup in any_setup(), seed in any::<u64>()) {
         let (limit, longest) = (setup.limit, setup.batch_timeout + 2 * setup.wake_up);

@@ -86,7 +86,7 @@ fn a_threshold_changes_without_a_pause_and_a_source_by_starting_anew() {
     setup.elements = vec![detection_with(test_model("yolo"), options)];
     cameras.apply(vec![setup.clone()]);
     cameras.wait_for("complaint", 5 * SECOND, || {
-        cameras.lines().iter().any(|line| line.contains("dragon") && line.contains("the value before stays in force"))
+        cameras.lines().iter().any(|line| line.contains("dragon") && line.contains("the previous value stays in force"))
     });
     assert_eq!(cameras.pipeline("door").unwrap(), before);
     setup.elements = vec![detection()];

@@ -207,7 +207,7 @@ fn a_value_that_doesnt_fit_is_refused_at_start_and_warned_of_while_playing() {
     p.element("d").set_property("classes", "dog");
     let warning = p.message(&[gst::MessageType::Warning]);
     let gst::MessageView::Warning(warning) = warning.view() else { unreachable!() };
-    assert!(warning.error().message().contains("the value before stays in force"), "{}", warning.error());
+    assert!(warning.error().message().contains("the previous value stays in force"), "{}", warning.error());
 }
 
 #[test]

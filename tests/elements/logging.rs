@@ -66,7 +66,7 @@ fn each_frame_is_told_of_once_at_each_step() {
             ("trtinference", "submitted, 1 region(s)", usize::from(is_inferred)),
             ("trtservice", "launched on lane", usize::from(is_inferred)),
             ("trtinference", "finished", usize::from(is_inferred)),
-            ("trtinference", "not looked at: Interval", usize::from(!is_inferred)),
+            ("trtinference", "skipped: Interval", usize::from(!is_inferred)),
             ("trtoverlay", "ready", 1),
             ("trtpublish", "line", 1),
         ] {

@@ -140,7 +140,7 @@ fn a_model_that_cannot_be_opened_leaves_the_old_one_and_warns() {
         stream.set_model(file);
         let warning = stream.warning();
         assert!(warning.contains(&format!("{file}.onnx")) && warning.contains(word), "{warning}");
-        assert!(warning.ends_with("the model before stays in force"), "{warning}");
+        assert!(warning.ends_with("the previous model stays in force"), "{warning}");
         assert_eq!(stream.model(), before, "what is in force");
         stream.push();
         assert!(!is_coco(&stream.pull().1));

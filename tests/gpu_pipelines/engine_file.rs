@@ -345,7 +345,7 @@ on_gpu! {
         site.operator.wait_for("the other engine's names", || finds("new red"));
         std::fs::write(site.engine(), "no plan").unwrap();
         site.operator.signal("HUP");
-        site.operator.wait_for_line("the model before stays in force");
+        site.operator.wait_for_line("the previous model stays in force");
         assert!(finds("new red"));
 // With the ONNX: the engine is rebuilt.
         std::fs::rename(site.operator.path("away.onnx"), site.onnx()).unwrap();

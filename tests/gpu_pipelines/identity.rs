@@ -90,7 +90,7 @@ on_gpu! {
         let message = running.message(&[gst::MessageType::Warning, gst::MessageType::Error]);
         let gst::MessageView::Warning(warning) = message.view() else { panic!("{message:?}") };
         let text = warning.error().message().to_owned();
-        assert!(text.contains("weights.bin") && text.ends_with("the model before stays in force"), "{text}");
+        assert!(text.contains("weights.bin") && text.ends_with("the previous model stays in force"), "{text}");
         assert_eq!(service().unwrap(), third);
     }
 }

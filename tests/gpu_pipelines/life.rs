@@ -221,7 +221,7 @@ on_gpu! {
         element.set_property("model", "/nonexistent.onnx");
         let message = running.message(&[gst::MessageType::Warning, gst::MessageType::Error]);
         let gst::MessageView::Warning(warning) = message.view() else { panic!("{message:?}") };
-        assert!(warning.error().message().ends_with("the model before stays in force"), "{}", warning.error());
+        assert!(warning.error().message().ends_with("the previous model stays in force"), "{}", warning.error());
         assert!(["person", "bicycle", "car"].contains(&pass().as_str()));
     }
 }

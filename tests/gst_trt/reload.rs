@@ -160,7 +160,7 @@ fn weights_beside_a_model_that_have_changed_count() {
     let labels = site.labels();
     for time in 1..=2 {
         site.reload();
-        site.operator.wait_for("complaint", || site.said("the model before stays in force") == time);
+        site.operator.wait_for("complaint", || site.said("the previous model stays in force") == time);
     }
     assert!(site.said("weights.bin") >= 2);
     site.goes_on(&labels.iter().map(String::as_str).collect::<Vec<_>>());
@@ -179,7 +179,7 @@ fn a_model_that_is_broken_or_gone_is_said_and_the_old_one_stays() {
         site.operator.wait_for_line(word);
         site.goes_on(&labels);
     }
-    assert_eq!(site.said("the model before stays in force"), 3);
+    assert_eq!(site.said("the previous model stays in force"), 3);
     std::fs::remove_file(site.path("m.onnx")).unwrap();
     site.operator.signal("HUP");
     site.operator.wait_for_line("wasn't applied");

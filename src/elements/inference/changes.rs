@@ -1,4 +1,4 @@
-//! Options that are set, one by its property or all at once, and what follows while playing.
+//! Changes to the options, by single properties or all at once, and their effects while playing.
 
 use super::imp::Inference;
 use super::properties::{self, Effect};
@@ -10,12 +10,12 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 impl Inference {
-    /// The value of a property that is an option.
+    /// The value of a property that is an option. Returns `None` for other properties.
     pub fn get(&self, properties: &Properties<InferenceOptions>, id: usize) -> Option<glib::Value> {
         self.with_settings(|settings| properties.get(&settings.options, id))
     }
 
-    /// Sets an option by its property.
+    /// Sets an option from its property.
     pub fn set(
         &self,
         properties: &Properties<InferenceOptions>,
@@ -27,7 +27,7 @@ impl Inference {
         self.change_settings(&[effect], |settings| properties.set(&mut settings.options, id, value));
     }
 
-    /// Sets all options at once; what differs takes effect as if its properties were set.
+    /// Sets all options at once. Each difference takes effect as if its property had been set.
     pub fn set_options(&self, options: InferenceOptions) {
         let changed = self.with_settings(|settings| properties::differences(&settings.options, &options));
         let effects: Vec<_> = changed.iter().map(|spec| Effect::of(spec)).collect();
@@ -37,12 +37,12 @@ impl Inference {
         }
     }
 
-    /// The model is to be opened anew, with the settings as they are.
+    /// Reopens the model with the current settings.
     pub(super) fn reopen(&self) {
         self.change_settings(&[Effect::Reopen], |_| {});
     }
 
-    /// Changes settings, and sees to what has to happen while playing.
+    /// Changes the settings and applies the effects that they have while playing.
     fn change_settings(&self, effects: &[Effect], change: impl FnOnce(&mut Settings)) {
         let (reopen, resolve) = (effects.contains(&Effect::Reopen), effects.contains(&Effect::Resolve));
         let (before, after) = self.with_settings_mut(|settings| {
@@ -58,7 +58,7 @@ impl Inference {
             && self.resolve(&opened)
             && after != before
         {
-            // `trtpreprocess` makes tensors of the frames that are looked at.
+            // `trtpreprocess` makes tensors only for frames that are inferred.
             self.ask_upstream_again();
         }
         if reopen {

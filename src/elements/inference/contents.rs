@@ -1,4 +1,4 @@
-//! What was in the files that an element's model was opened from.
+//! The content of the files that an element's model was opened from.
 
 use super::settings::Settings;
 use crate::backend;
@@ -7,12 +7,12 @@ use crate::infer::{self, ModelSettings};
 use files::digest::{self, Hash};
 use tensorrt::ModelContent;
 
-/// See the module. Files that were written anew with the same content are the same.
+/// Hashes of the model, labels and engine files. A file rewritten with the same content compares equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contents {
     model: ModelContent,
     labels: Option<Hash>,
-    /// Of the engine file, where there is one.
+    /// The engine file, if it exists.
     engine: Option<ModelContent>,
 }
 
@@ -26,7 +26,7 @@ impl Contents {
         Self { model: backend::content(model)?, labels, engine: None }.with_engine(model)
     }
 
-    /// The properties whose files were another then.
+    /// The properties whose files differ from those of `then`.
     pub fn differences(&self, then: &Self) -> Vec<&'static str> {
         let differs = [
             ("model", self.model != then.model),
@@ -36,10 +36,10 @@ impl Contents {
         differs.into_iter().filter(|(_, differs)| *differs).map(|(property, _)| property).collect()
     }
 
-    /// With the engine file as it is now: opening the model may have written it.
+    /// Adds the engine file as it is now, because opening the model may have written it.
     ///
     /// # Errors
-    /// It can't be read.
+    /// The engine file can't be read.
     pub fn with_engine(mut self, model: &ModelSettings) -> Result<Self, Error> {
         let there = model.engine_file.as_deref().filter(|engine| engine.is_file());
         self.engine = there.map(|engine| ModelContent::of(engine, None)).transpose()?;

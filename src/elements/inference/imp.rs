@@ -24,27 +24,27 @@ pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("trtinference", gst::DebugColorFlags::empty(), Some("trtdetect and trtpose"))
 });
 
-/// A subclass of [`super::Inference`]; it says what it looks for in `constructed`.
+/// A subclass of [`super::Inference`]. It sets its [`Task`] in `constructed`.
 pub trait InferenceImpl: ElementImpl + ObjectSubclass<Type: IsA<super::Inference>> {}
 
 pub struct Inference {
     flow: Flow<FrameWork>,
     task: OnceLock<Task>,
     settings: Mutex<Settings>,
-    /// The backend that is open, from READY on.
+    /// The open backend; set in READY and above.
     backend: Mutex<Option<Backend>>,
     pub(super) device: Device,
-    /// From PAUSED on.
+    /// The models; running in PAUSED and above.
     pub(super) models: Arc<Models>,
-    /// In READY, so that starting again is cheap.
+    /// The service kept in READY, so that restarting is cheap.
     kept: Mutex<Option<Arc<Service>>>,
     counters: Mutex<Counters>,
     orientation: Orientation,
-    /// Frames of this stream.
+    /// The number of frames since the stream started.
     frame: AtomicU64,
-    /// Frames that wait for the engine.
+    /// The number of frames that wait for the engine.
     waiting: Arc<AtomicUsize>,
-    /// From submission to result.
+    /// The time from submission to result.
     latency: RecentMax,
 }
 
@@ -58,7 +58,7 @@ struct Counters {
     latency: Latencies,
 }
 
-/// A frame between the pads.
+/// A frame in flight between the pads.
 pub struct FrameWork {
     frame: Arc<Frame>,
     arrival: Instant,
@@ -72,7 +72,7 @@ enum Action {
     Infer { ticket: Ticket, regions: Vec<Region>, _waiting: Waiting },
 }
 
-/// Counts a frame that waits for the engine, until dropped.
+/// Counts one frame as waiting for the engine until it is dropped.
 struct Waiting(Arc<AtomicUsize>);
 
 impl Waiting {
@@ -138,7 +138,7 @@ impl ObjectImpl for Inference {
     }
 
     fn property(&self, id: usize, _: &glib::ParamSpec) -> glib::Value {
-        // Not in one expression: `stats` asks the models, whose lock is held where they ask for the settings.
+        // Two expressions, because `stats` locks the models, and the models read the settings under their lock.
         let option = self.get(&PROPERTIES, id);
         option.unwrap_or_else(|| self.stats().to_value())
     }
@@ -178,7 +178,7 @@ impl ElementImpl for Inference {
                 })?;
             }
             gst::StateChange::PlayingToPaused => self.rest(),
-            // Also from an asynchronous READY→PAUSED that has failed.
+            // This also ends an asynchronous READY→PAUSED that has failed.
             gst::StateChange::PausedToReady | gst::StateChange::ReadyToNull => self.stop_opening(),
             _ => {}
         }
@@ -187,7 +187,7 @@ impl ElementImpl for Inference {
             gst::StateChange::ReadyToPaused => return Ok(opening),
             gst::StateChange::PausedToReady => {
                 let opened = self.models.take();
-                // A service that has failed is of no use.
+                // A failed service can't be reused.
                 let service = opened.map(|o| o.stream.service().clone()).filter(|s| s.failure().is_none());
                 *self.kept.lock() = service;
             }
@@ -212,7 +212,7 @@ impl ElementImpl for Inference {
 }
 
 impl Inference {
-    /// Says what the model has to find; once, when the element is made.
+    /// Sets the kind of models that the element runs; called once, at construction.
     pub fn set_task(&self, task: Task) {
         let _ = self.task.set(task);
     }
@@ -229,16 +229,16 @@ impl Inference {
         change(&mut self.settings.lock())
     }
 
-    /// Puts the present thresholds and filters in force; whether they fit the model.
+    /// Applies the current thresholds and filters. Returns false if they don't fit the model.
     pub(super) fn resolve(&self, opened: &Opened) -> bool {
         let settings = self.with_settings(Clone::clone);
         let Err(text) = opened.change(&settings) else { return true };
         let element = self.obj();
-        gst::element_warning!(element, gst::LibraryError::Settings, ("{text}; the value before stays in force"));
+        gst::element_warning!(element, gst::LibraryError::Settings, ("{text}; the previous value stays in force"));
         false
     }
 
-    /// Has the elements upstream ask what is wanted of them.
+    /// Makes the upstream elements query again what the model needs.
     pub(super) fn ask_upstream_again(&self) {
         self.flow.sink().push_event(gst::event::Reconfigure::new());
     }
@@ -256,18 +256,18 @@ impl Inference {
         self.open_first()
     }
 
-    /// Frames take as long as the model's batches, at least.
-    pub(super) fn expect_latency_of(&self, opened: &Opened) {
+    /// The latency is at least the time of one of the model's batches.
+    pub(super) fn raise_latency_to(&self, opened: &Opened) {
         self.latency.raise(opened.service().batch_time());
     }
 
-    /// As [`Self::expect_latency_of`], while the pipeline may have asked already.
-    pub(super) fn tell_latency_of(&self, opened: &Opened) {
-        self.expect_latency_of(opened);
-        stage::tell_latency(self, self.latency());
+    /// Like [`Self::raise_latency_to`], for when the pipeline may have queried the latency already.
+    pub(super) fn update_latency_from(&self, opened: &Opened) {
+        self.raise_latency_to(opened);
+        stage::post_latency_change(self, self.latency());
     }
 
-    /// Why this frame isn't looked at; `None` if it is.
+    /// The reason why this frame is skipped, or `None` if it is inferred.
     fn reason_to_skip(&self, settings: &Resolved) -> Option<Run> {
         let frame = self.frame.fetch_add(1, Ordering::Relaxed);
         if !frame.is_multiple_of(u64::from(settings.interval) + 1) {
@@ -277,7 +277,7 @@ impl Inference {
         (settings.skip_when_busy && busy()).then_some(Run::Busy)
     }
 
-    /// Hands a frame to the service.
+    /// Submits a frame to the service.
     fn infer(&self, frame: &Arc<Frame>, model: &Opened, settings: &Resolved, at_once: bool) -> Result<Action, Error> {
         let size = (frame.info.width(), frame.info.height());
         let record = meta::record(&frame.buffer);
@@ -307,10 +307,10 @@ impl Inference {
         Ok(Action::Infer { ticket, regions, _waiting })
     }
 
-    /// Takes note of a frame's latency, and tells the pipeline when it has moved.
+    /// Records a frame's latency and notifies the pipeline if it has changed.
     fn measure(&self, latency: Duration) {
         self.latency.record(latency);
-        stage::tell_latency(self, self.latency());
+        stage::post_latency_change(self, self.latency());
     }
 
     fn stats(&self) -> gst::Structure {
@@ -428,7 +428,7 @@ impl Stage for Inference {
         self.frame.store(0, Ordering::Relaxed);
     }
 
-    /// Models see pictures as they come.
+    /// The model infers the pictures in the orientation in which they arrive.
     fn tagged(&self, tags: &gst::TagListRef) {
         if let Some(way) = self.orientation.unturned(self.flow.sink(), tags) {
             let around = match self.with_settings(|settings| settings.options.backend) {
@@ -436,8 +436,8 @@ impl Stage for Inference {
                 Backend::TensorRt => " (between cudadownload and cudaupload)",
             };
             let text = format!(
-                "the stream has the tag image-orientation={way}, and its pictures aren't turned: the model sees them as they \
-                 were coded; put videoflip video-direction=auto{around} before {}",
+                "the stream has the tag image-orientation={way}, but nothing upstream rotates it, so the model sees \
+                 the pictures as they were coded: put videoflip video-direction=auto{around} before {}",
                 self.obj().name()
             );
             gst::element_warning!(self.obj(), gst::StreamError::Format, ("{text}"));
@@ -450,8 +450,8 @@ impl Stage for Inference {
         }
     }
 
-    /// The longest wait of late, or what a frame may wait and its batch take if that's longer; and a quarter more, so that
-    /// a synchronising sink still gets the next frame in time.
+    /// The larger of the longest recent latency and the batch timeout plus the batch time, with a quarter added so that
+    /// a synchronising sink still receives the next frame in time.
     fn latency(&self) -> Duration {
         let measured = self.latency.get();
         measured.max(self.work_time()) + measured / 4
@@ -461,14 +461,14 @@ impl Stage for Inference {
         self.models.get().is_some_and(|opened| opened.stream.full_batch_waits())
     }
 
-    /// Not this element's latency, which a frame that once waited for others raises for many seconds.
+    /// The element's latency isn't used, because a frame that once waited for others raises it for many seconds.
     fn work_time(&self) -> Duration {
         self.models.get().map_or(Duration::ZERO, |o| o.resolved().batch_timeout + o.service().batch_time())
     }
 
     fn sink_query(&self, query: &mut gst::QueryRef) -> bool {
         input_query::answer(query, || {
-            // Whoever asks can't go on without the answer.
+            // The upstream element can't continue without the answer, so this waits for the model.
             let opened = self.models.wait().ok()?;
             let spec = opened.service().engine().input().clone();
             Some(input_query::Input { element: self.obj().name().into(), spec, interval: opened.resolved().interval })

@@ -1,4 +1,4 @@
-//! What `trtdetect` and `trtpose` have in common: the abstract class `GstTrtInference`.
+//! The abstract class `GstTrtInference`, which `trtdetect` and `trtpose` share.
 
 mod changes;
 mod contents;
@@ -29,25 +29,25 @@ use model::head::HeadKind;
 use std::path::Path;
 
 glib::wrapper! {
-    /// An element that runs a model on the frames that pass it.
+    /// An element that runs a model on the frames that pass through it.
     pub struct Inference(ObjectSubclass<imp::Inference>) @extends gst::Element, gst::Object;
 }
 
 // SAFETY: the class adds no fields and no virtual methods to GstElement's, so there is nothing to initialise.
 unsafe impl<T: InferenceImpl> IsSubclassable<T> for Inference {}
 
-/// Sets all options of an element; `None`: it isn't one of these.
+/// Sets all options of an element. Returns `None` if it isn't a `trtdetect` or `trtpose`.
 pub fn set_options(element: &gst::Element, options: &InferenceOptions) -> Option<()> {
     element.downcast_ref::<Inference>().map(|element| element.imp().set_options(options.clone()))
 }
 
-/// What the model of an element in PAUSED is: its head, and how many classes.
+/// Describes the head and the number of classes of the model of an element in PAUSED.
 pub fn opened_as(element: &gst::Element) -> Option<String> {
     let opened = element.downcast_ref::<Inference>()?.imp().models.get()?;
     Some(opened.service().engine().head().describe())
 }
 
-/// What an element's models look for.
+/// The kind of models that an element runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
     Detection,
@@ -55,7 +55,7 @@ pub enum Task {
 }
 
 impl Task {
-    /// The element for this kind of head, and the key of a config.json.
+    /// The element for this kind of head, and its key in a config.json.
     fn place(kind: HeadKind) -> &'static str {
         match kind {
             HeadKind::Detection => "trtdetect (DETECTION in a config.json)",
@@ -63,10 +63,10 @@ impl Task {
         }
     }
 
-    /// Whether the model in `file` finds what this looks for. `doubt`: see [`crate::infer::Engine::doubt`].
+    /// Checks that the model in `file` has a head for this task. `doubt`: see [`crate::infer::Engine::doubt`].
     ///
     /// # Errors
-    /// Says what the model is for, or what it is taken for where that isn't certain.
+    /// Says what the model is for, or what it was taken for if that isn't certain.
     pub fn check(self, file: &Path, head: &dyn Head, doubt: Option<&str>) -> Result<(), Error> {
         let takes = match self {
             Self::Detection => head.kind() == HeadKind::Detection,

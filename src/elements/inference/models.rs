@@ -1,4 +1,4 @@
-//! The element's model: the one in force, and the one that is being opened beside it on a thread of its own.
+//! The element's models: the one in force, and the one that a separate thread is opening.
 
 use super::opened::Opened;
 use parking_lot::{Condvar, Mutex};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// See the module. Streaming threads look at it for every frame.
+/// The state of the models. Streaming threads read it for every frame.
 #[derive(Default)]
 pub struct Models {
     state: Mutex<State>,
@@ -15,24 +15,24 @@ pub struct Models {
 
 #[derive(Default)]
 struct State {
-    /// From READY→PAUSED to PAUSED→READY.
+    /// True from READY→PAUSED to PAUSED→READY.
     running: bool,
     opened: Option<Arc<Opened>>,
-    /// The first model couldn't be opened, and whether that has been said.
-    failed: Option<Said>,
-    /// A thread opens a model; its current attempt is cancelled by this.
+    /// Set if the first model couldn't be opened.
+    failed: Option<Posted>,
+    /// The cancel flag of the current attempt, while a thread opens a model.
     opening: Option<Arc<AtomicBool>>,
-    /// Its files are to be looked at again once it's open.
-    look_again: bool,
-    /// Counts starts, so that what belongs to an earlier one is told from this one.
+    /// True if the model's files must be compared again once it is open.
+    recheck: bool,
+    /// Counts starts, so that threads of an earlier start can be recognised.
     start: u64,
-    /// Counts flushes: who waited before one returns.
+    /// Counts flushes: a thread that waited before a flush returns.
     flushes: u64,
-    /// Threads that open a model, cancelled ones too.
+    /// The number of threads that open a model, including cancelled ones.
     threads: usize,
 }
 
-/// A thread that opens a model, from before it starts to its end.
+/// Counts a thread that opens a model, from before it starts until it ends.
 pub struct OpeningThread(Arc<Models>);
 
 impl Drop for OpeningThread {
@@ -42,29 +42,29 @@ impl Drop for OpeningThread {
     }
 }
 
-/// Whether the element's error message is on the bus: whoever waits returns after that, so that no other element's comes
-/// before it.
+/// True once the element's error message is on the bus. Waiting threads return only then, so that no other element's
+/// error comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Said(bool);
+struct Posted(bool);
 
-/// A start of the element; stale once it has stopped.
+/// Identifies a start of the element; stale once the element has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start(u64);
 
-/// What an attempt at opening led to.
+/// The outcome of an attempt to open a model.
 pub enum Attempt {
-    /// In force now; the model before it, if there was one.
+    /// The model is in force. Holds the model that it replaced, if any.
     Installed(Option<Arc<Opened>>),
-    /// Failed, and is the last word.
+    /// The attempt failed and isn't repeated.
     Failed,
-    /// The settings have changed meanwhile: try again with those.
+    /// The settings changed during the attempt: try again with the new ones.
     Again,
-    /// The element has stopped meanwhile.
+    /// The element has stopped.
     Stopped,
 }
 
 impl Models {
-    /// READY→PAUSED.
+    /// READY→PAUSED: starts a run.
     pub fn start(&self) -> Start {
         let mut state = self.state.lock();
         *state = State {
@@ -77,8 +77,8 @@ impl Models {
         Start(state.start)
     }
 
-    /// PAUSED→READY, before the pads are deactivated: whoever waits returns, and what is being opened is cancelled. Whether
-    /// that was the first model.
+    /// PAUSED→READY, before the pads are deactivated: wakes the waiting threads and cancels the model that is being
+    /// opened. Returns true if that was the first model.
     pub fn stop(&self) -> bool {
         let mut state = self.state.lock();
         state.running = false;
@@ -90,13 +90,13 @@ impl Models {
         opening.is_some() && state.opened.is_none()
     }
 
-    /// Whether the element still runs since that start.
+    /// True if the element hasn't stopped since this start.
     pub fn runs(&self, start: Start) -> bool {
         let state = self.state.lock();
         state.running && state.start == start.0
     }
 
-    /// Takes the model away; nothing waits any more after [`Self::stop`].
+    /// Removes the model. No thread waits for it after [`Self::stop`].
     pub fn take(&self) -> Option<Arc<Opened>> {
         self.state.lock().opened.take()
     }
@@ -106,30 +106,30 @@ impl Models {
         self.state.lock().opened.clone()
     }
 
-    /// The model in force; waits for the first one while it's being opened. `None` after a flush, a stop or a failure.
+    /// The model in force. Waits while the first one is being opened, and fails after a flush, a stop or a failure.
     pub fn wait(&self) -> Result<Arc<Opened>, gst::FlowError> {
         let mut state = self.state.lock();
         let flushes = state.flushes;
         let waiting = |s: &mut State| {
-            let pending = s.opening.is_some() || s.failed == Some(Said(false));
+            let pending = s.opening.is_some() || s.failed == Some(Posted(false));
             s.opened.is_none() && s.running && pending && s.flushes == flushes
         };
         self.changed.wait_while(&mut state, waiting);
         match &state.opened {
             Some(opened) => Ok(Arc::clone(opened)),
-            None if state.failed == Some(Said(true)) => Err(gst::FlowError::Error),
+            None if state.failed == Some(Posted(true)) => Err(gst::FlowError::Error),
             None => Err(gst::FlowError::Flushing),
         }
     }
 
-    /// Whoever waits for the first model returns.
+    /// Wakes the threads that wait for the first model.
     pub fn flush(&self) {
         self.state.lock().flushes += 1;
         self.changed.notify_all();
     }
 
-    /// The model has to be opened (anew): `Some` if the caller starts a thread for it, `None` if one is at it already, and
-    /// looks at the settings again, or there's nothing to do.
+    /// Requests that the model be (re)opened. Returns `Some` if the caller must start a thread for it, and `None` if
+    /// the element isn't running or a thread is already opening the model; that thread then reads the settings again.
     pub fn request(&self) -> Option<Start> {
         let mut state = self.state.lock();
         if !state.running {
@@ -147,24 +147,24 @@ impl Models {
         }
     }
 
-    /// The files of the model may have changed: the one in force, to be compared with them. `None` if there's nothing to
-    /// do, or while a model is being opened: its thread asks [`Self::has_to_look_again`] then.
-    pub fn look_again(&self) -> Option<Arc<Opened>> {
+    /// Returns the model in force, whose files may have changed, for the caller to compare. Returns `None` if the
+    /// element isn't running or a model is being opened; its thread then calls [`Self::take_recheck`].
+    pub fn recheck(&self) -> Option<Arc<Opened>> {
         let mut state = self.state.lock();
         if !state.running {
             return None;
         }
         let opened = state.opened.clone().filter(|_| state.opening.is_none());
-        state.look_again |= opened.is_none();
+        state.recheck |= opened.is_none();
         opened
     }
 
-    /// Whether the files were to be looked at while the model was being opened; asked once.
-    pub fn has_to_look_again(&self) -> bool {
-        std::mem::take(&mut self.state.lock().look_again)
+    /// True if a comparison of the files was requested while the model was being opened. Clears the request.
+    pub fn take_recheck(&self) -> bool {
+        std::mem::take(&mut self.state.lock().recheck)
     }
 
-    /// A new attempt begins; `cancel` ends it. `false` if the element has stopped.
+    /// Begins a new attempt, which `cancel` ends. Returns false if the element has stopped.
     pub fn attempt(&self, start: Start, cancel: &Arc<AtomicBool>) -> bool {
         let mut state = self.state.lock();
         let runs = state.running && state.start == start.0;
@@ -174,7 +174,8 @@ impl Models {
         runs
     }
 
-    /// An attempt has ended with `opened`, or failed. `current` says whether its settings are still those of the element.
+    /// Ends an attempt with the model in `opened`, or as failed. `current` returns true if its settings are still those
+    /// of the element.
     pub fn finish(&self, start: Start, opened: Option<Arc<Opened>>, current: impl FnOnce() -> bool) -> Attempt {
         let mut state = self.state.lock();
         if !state.running || state.start != start.0 {
@@ -187,7 +188,7 @@ impl Models {
         let attempt = match opened {
             Some(opened) => Attempt::Installed(state.opened.replace(opened)),
             None => {
-                state.failed = state.opened.is_none().then_some(Said(false));
+                state.failed = state.opened.is_none().then_some(Posted(false));
                 Attempt::Failed
             }
         };
@@ -195,25 +196,25 @@ impl Models {
         attempt
     }
 
-    /// To be moved into the thread.
+    /// Counts a thread; the guard must be moved into it.
     pub fn count_thread(self: &Arc<Self>) -> OpeningThread {
         self.state.lock().threads += 1;
         OpeningThread(Arc::clone(self))
     }
 
-    /// Waits until no thread opens a model any more; `false` after `limit`. A process that ends while TensorRT builds an
-    /// engine would crash in it.
+    /// Waits until no thread opens a model any more. Returns false after `limit`. A process that exits while TensorRT
+    /// builds an engine would crash.
     pub fn wait_for_threads(&self, limit: Duration) -> bool {
         let mut state = self.state.lock();
         self.changed.wait_while_for(&mut state, |state| state.threads > 0, limit);
         state.threads == 0
     }
 
-    /// That the first model couldn't be opened was said.
-    pub fn failure_was_said(&self) {
+    /// Marks the failure to open the first model as posted on the bus.
+    pub fn failure_was_posted(&self) {
         let mut state = self.state.lock();
-        if let Some(said) = &mut state.failed {
-            *said = Said(true);
+        if let Some(posted) = &mut state.failed {
+            *posted = Posted(true);
         }
         self.changed.notify_all();
     }

@@ -5,7 +5,7 @@ use super::contents::Contents;
 use super::settings::{Resolved, Settings};
 use crate::backend;
 use crate::error::{Error, ErrorKind};
-use crate::infer::{self, ModelSettings, Service, Stream};
+use crate::infer::{self, ModelSettings, Service, ServiceStream};
 use crate::meta::Name;
 use model::{KeypointLayout, Labels, head::HeadKind};
 use parking_lot::Mutex;
@@ -13,32 +13,32 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// The element's place in the model's service, and what the model's results mean.
+/// An element's stream in the model's service, and the meaning of the model's results.
 pub struct Opened {
-    pub stream: Stream,
-    /// `model-id`.
+    pub stream: ServiceStream,
+    /// The `model-id` property.
     pub id: Name,
     pub kind: HeadKind,
     pub keypoints: Option<Arc<KeypointLayout>>,
     labels: Labels,
-    /// The labels as objects carry them.
+    /// The labels as names, as objects carry them.
     names: Vec<Name>,
     resolved: Mutex<Arc<Resolved>>,
-    /// What it was opened with.
+    /// The settings that it was opened with.
     pub settings: Settings,
     pub contents: Contents,
-    /// Goes last: see [`Self::retire`].
+    /// Dropped last: see [`Self::retire`].
     retired: Mutex<Option<Sender<Infallible>>>,
 }
 
 impl Opened {
-    /// Opens `model`, which is of `settings`, for an element of this name.
+    /// Opens `model`, which follows from `settings`, for the element of this name.
     ///
     /// # Errors
-    /// What the service says, a model for another element, a labels file or a setting that doesn't fit.
+    /// The service's error, a model for another element, a bad labels file, or a setting that doesn't fit the model.
     pub fn new(settings: &Settings, model: &ModelSettings, task: Task, name: &str) -> Result<Self, Error> {
         let setting = |text: String| Error::new(ErrorKind::Setting, text);
-        // Before they're read: what changes meanwhile shows the next time they're looked at.
+        // Hashed before the files are read, so that a change in between is found by the next comparison.
         let contents = Contents::of(settings, model)?;
         let service = backend::open(model)?;
         let head = service.engine().head().clone();
@@ -59,8 +59,7 @@ impl Opened {
         })
     }
 
-    /// For a model that was replaced: receiving ends when the last frame that went to it is done, its place in the service
-    /// given back.
+    /// For a replaced model: the receiver disconnects once its last frame is done and its stream has left the service.
     pub fn retire(&self) -> Receiver<Infallible> {
         let (sender, receiver) = channel();
         *self.retired.lock() = Some(sender);
@@ -83,7 +82,7 @@ impl Opened {
     /// Puts changed settings in force.
     ///
     /// # Errors
-    /// Names the value that doesn't fit; then those before stay in force.
+    /// Names the value that doesn't fit; the previous settings then stay in force.
     pub fn change(&self, settings: &Settings) -> Result<(), String> {
         let resolved = settings.resolve(&self.labels)?;
         *self.resolved.lock() = Arc::new(resolved);

@@ -1,8 +1,8 @@
-//! Opening the element's model: at READY→PAUSED, and anew when it's changed while playing.
+//! Opening the element's model: at READY→PAUSED, and again when its settings or files change while playing.
 //!
-//! What is in the cache (or needs no engine) is opened within the state change. Building an engine takes minutes: then the
-//! state change is asynchronous, so that the application's thread goes on, shows the PROGRESS messages, and may set NULL,
-//! which cancels the build. Frames wait meanwhile.
+//! A model whose engine is cached, or that needs none, is opened within the state change. Building an engine takes
+//! minutes, so that state change is asynchronous: the application's thread continues, can show the PROGRESS messages,
+//! and can set NULL to cancel the build. Frames wait in the meantime.
 
 use super::contents::Contents;
 use super::imp::{CAT, Inference};
@@ -22,67 +22,67 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-/// A builder that was cancelled ends once it has timed the kernel that it's at.
+/// A cancelled build ends only once TensorRT has timed the current kernel.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a thread opens a model.
+/// The reason why a thread opens a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reason {
-    /// The element's state change waits for it.
+    /// The element's state change waits for the model.
     Start,
-    /// A model is in force, and its settings were changed.
+    /// The settings of the model in force were changed.
     Change,
 }
 
 impl Inference {
-    /// Opens the first model, or has it opened: then READY→PAUSED ends later.
+    /// Opens the first model, or starts a thread that opens it and completes READY→PAUSED asynchronously.
     ///
     /// # Errors
-    /// What is wrong with the settings or the model.
+    /// An invalid setting or model.
     pub(super) fn open_first(&self) -> Result<gst::StateChangeSuccess, Error> {
         let settings = self.with_settings(Clone::clone);
         let start = self.models.start();
         let model = settings.options.model_settings(self.cuda_context(&settings)?, Default::default())?;
         if backend::needs_build(&model)? {
-            // The thread ends it with ASYNC_DONE.
+            // The thread posts ASYNC_DONE at the end.
             self.post(gst::message::AsyncStart::builder().src(&*self.obj()).build());
             self.models.request();
             self.open_on_a_thread(start, Reason::Start);
             return Ok(gst::StateChangeSuccess::Async);
         }
         let opened = self.attempt(&settings, |_| true)?;
-        self.expect_latency_of(&opened);
+        self.raise_latency_to(&opened);
         self.models.finish(start, Some(opened), || true);
-        self.look_again();
+        self.recheck();
         Ok(gst::StateChangeSuccess::Success)
     }
 
-    /// What decides on the model was changed.
+    /// Reopens the model after a change of its settings.
     pub(super) fn open_anew(&self) {
         if let Some(start) = self.models.request() {
-            gst::debug!(CAT, imp = self, "opens the model anew");
+            gst::debug!(CAT, imp = self, "reopens the model");
             self.open_on_a_thread(start, Reason::Change);
         }
     }
 
-    /// The model's files may have another content: if so it's opened anew, as another model is.
+    /// Reopens the model if the content of its files has changed.
     fn reload(&self) {
-        let Some(opened) = self.models.look_again() else { return };
+        let Some(opened) = self.models.recheck() else { return };
         let settings = self.with_settings(Clone::clone);
         let contents = || {
             let model = settings.options.model_settings(self.cuda_context(&settings)?, Default::default())?;
             Contents::of(&settings, &model)
         };
-        // What is wrong with the files is said when they're opened.
+        // Errors in the files are reported when they are opened.
         if contents().is_ok_and(|contents| contents == opened.contents) {
             return;
         }
         self.reopen();
     }
 
-    /// For what was asked for while the model was being opened.
-    fn look_again(&self) {
-        if self.models.has_to_look_again() {
+    /// Handles a reload that was requested while the model was being opened.
+    fn recheck(&self) {
+        if self.models.take_recheck() {
             self.reload();
         }
     }
@@ -94,7 +94,7 @@ impl Inference {
         }
     }
 
-    /// Tries once; `begin` is given what cancels it, and says whether to go on.
+    /// Makes one attempt. `begin` receives the attempt's cancel flag and returns true to continue.
     fn attempt(&self, settings: &Settings, begin: impl FnOnce(&Arc<AtomicBool>) -> bool) -> Result<Arc<Opened>, Error> {
         let file = settings.options.model.as_deref().and_then(|model| model.file_name()).unwrap_or_default();
         let progress = Progress::new(&*self.obj(), &file.to_string_lossy());
@@ -125,38 +125,40 @@ impl Inference {
             drop(thread);
         });
         if let Err(error) = started {
-            let error = Error::new(ErrorKind::Failed, format!("no thread to open the model: {error}"));
+            let error = Error::new(ErrorKind::Failed, format!("can't start a thread to open the model: {error}"));
             self.models.finish(start, None, || true);
             self.opening_failed(start, reason, &error, None);
         }
     }
 
-    /// Tries until what was opened is what the settings say.
+    /// Repeats until the opened model matches the current settings.
     fn open_until_current(&self, start: Start, reason: Reason) {
         loop {
             let settings = self.with_settings(Clone::clone);
             let tried = self.attempt(&settings, |cancel| self.models.attempt(start, cancel));
-            // Its files may have been put right meanwhile.
-            let stale = tried.is_err() && self.models.has_to_look_again();
+            // The files may have been corrected during the attempt.
+            let stale = tried.is_err() && self.models.take_recheck();
             let current = || !stale && self.with_settings(|now| now.model_changes == settings.model_changes);
             match (self.models.finish(start, tried.as_ref().ok().cloned(), current), tried) {
                 (Attempt::Installed(before), Ok(opened)) => return self.took_over(start, reason, &opened, before),
                 (Attempt::Failed, Err(error)) => return self.opening_failed(start, reason, &error, Some(&settings)),
-                (Attempt::Again, _) => gst::debug!(CAT, imp = self, "the settings have changed meanwhile"),
+                (Attempt::Again, _) => {
+                    gst::debug!(CAT, imp = self, "the settings changed during the attempt: tries again")
+                }
                 _ => return,
             }
         }
     }
 
-    /// A model is in force.
+    /// Completes the switch to a model that has just been put in force.
     fn took_over(&self, start: Start, reason: Reason, opened: &Arc<Opened>, before: Option<Arc<Opened>>) {
-        // What changed while it was being opened.
+        // The thresholds and filters may have changed while the model was being opened.
         self.resolve(opened);
-        self.tell_latency_of(opened);
+        self.update_latency_from(opened);
         if reason == Reason::Start {
             self.end_state_change(start, true);
         }
-        self.look_again();
+        self.recheck();
         let Some(before) = before else { return };
         let files = opened.contents.differences(&before.contents);
         if opened.settings.options.model == before.settings.options.model && !files.is_empty() {
@@ -167,14 +169,15 @@ impl Inference {
                 ("the new content of {} is in force", files.join(", "))
             );
         }
-        gst::info!(CAT, imp = self, "{} takes over from {}", opened.service().name(), before.service().name());
-        // `trtpreprocess` makes what the new one takes.
+        gst::info!(CAT, imp = self, "{} replaces {}", opened.service().name(), before.service().name());
+        // `trtpreprocess` must make tensors for the new model.
         self.ask_upstream_again();
-        // The last frame that went to the old one may be done in a streaming thread: what is freed then is freed here.
+        // A streaming thread may finish the old model's last frame. The service is kept until then, so that it is freed
+        // on this thread.
         let service = Arc::clone(before.stream.service());
         let gone = before.retire();
         drop(before);
-        // Nothing is ever sent.
+        // Nothing is ever sent: this waits for the sender to be dropped.
         let _ = gone.recv();
         drop(service);
     }
@@ -183,7 +186,7 @@ impl Inference {
         let element = self.obj();
         if reason == Reason::Start {
             report::post(&*element, error);
-            self.models.failure_was_said();
+            self.models.failure_was_posted();
             return self.end_state_change(start, false);
         }
         if let (Some(opened), Some(tried)) = (self.models.get(), tried) {
@@ -199,16 +202,16 @@ impl Inference {
             }
         }
         if self.models.get().is_some() {
-            report::warn(&*element, error, "the model before stays in force");
-            self.look_again();
+            report::warn(&*element, error, "the previous model stays in force");
+            self.recheck();
         } else {
             report::post(&*element, error);
-            self.models.failure_was_said();
+            self.models.failure_was_posted();
         }
     }
 
-    /// Ends an asynchronous READY→PAUSED, on a thread of GStreamer's: a state change that came in between holds the
-    /// element's state lock.
+    /// Completes an asynchronous READY→PAUSED on one of GStreamer's threads, because a state change that came in
+    /// between holds the element's state lock.
     fn end_state_change(&self, start: Start, opened: bool) {
         self.obj().call_async(move |element| {
             let imp = element.imp();
@@ -216,7 +219,7 @@ impl Inference {
                 let _lock = StateLock::new(element);
                 imp.models.runs(start) && {
                     if opened {
-                        // It may go on to PLAYING, and posts its own error if that fails.
+                        // This may continue to PLAYING, which posts its own error if it fails.
                         let _ = element.continue_state(gst::StateChangeSuccess::Success);
                     } else {
                         element.abort_state();
@@ -230,22 +233,22 @@ impl Inference {
         });
     }
 
-    /// Cancels what is being opened; nothing waits for a model any more.
+    /// Cancels the model that is being opened and wakes all threads that wait for it.
     pub(super) fn stop_opening(&self) {
         if self.models.stop() {
-            gst::debug!(CAT, imp = self, "what is being opened is cancelled");
-            // The bin waits for it, also when the element is stopped before.
+            gst::debug!(CAT, imp = self, "cancels the model that is being opened");
+            // The bin waits for this message even if the element is stopped first.
             self.post_async_done();
         }
     }
 
-    /// Waits for what was cancelled, so that nothing of it runs on after NULL.
+    /// Waits for cancelled threads, so that none outlives NULL.
     pub(super) fn wait_for_opening(&self) {
         if !self.models.wait_for_threads(CANCEL_TIMEOUT) {
             gst::info!(
                 CAT,
                 imp = self,
-                "an engine is still being built after {CANCEL_TIMEOUT:?}: its thread is left alone"
+                "an engine is still being built after {CANCEL_TIMEOUT:?}: its thread is left to finish on its own"
             );
         }
     }
@@ -255,12 +258,12 @@ impl Inference {
     }
 
     fn post(&self, message: gst::Message) {
-        // False only without a bus: then there's no bin that waits.
+        // This fails only without a bus, and then no bin waits.
         let _ = self.obj().post_message(message);
     }
 }
 
-/// `reload-model`: see [`Inference::reload`].
+/// The action signal `reload-model`: see [`Inference::reload`].
 pub fn reload_signal() -> glib::subclass::Signal {
     let reload = |arguments: &[glib::Value]| {
         if let Some(Ok(element)) = arguments.first().map(|element| element.get::<super::Inference>()) {
@@ -271,7 +274,7 @@ pub fn reload_signal() -> glib::subclass::Signal {
     glib::subclass::Signal::builder("reload-model").action().class_handler(reload).build()
 }
 
-/// An element's state lock: while it's held, nobody else changes the element's state.
+/// A guard of an element's state lock: no other thread changes the element's state while it is held.
 struct StateLock<'a>(&'a gst::Element, PhantomData<*const ()>);
 
 impl<'a> StateLock<'a> {

@@ -1,4 +1,4 @@
-//! An engine's building, told as PROGRESS messages.
+//! Reports the building of an engine as PROGRESS messages.
 
 use crate::infer::BuildWatch;
 use gst::glib;
@@ -10,18 +10,18 @@ use std::sync::atomic::Ordering;
 /// The code of the messages.
 const CODE: &str = "build-engine";
 
-/// Tells of one opening of a model. Nothing is posted unless an engine is built.
+/// Reports one opening of a model. Nothing is posted unless an engine is built.
 pub struct Progress(Arc<Shared>);
 
 struct Shared {
     element: glib::WeakRef<gst::Element>,
     model: String,
     watch: BuildWatch,
-    /// Per cent told last; `None` before the first.
+    /// The last posted percentage; `None` before the first message.
     told: Mutex<Option<u32>>,
 }
 
-/// How it went.
+/// The outcome of the opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Complete,
@@ -34,7 +34,7 @@ impl Progress {
         Self(Arc::new(Shared { element, model, watch: BuildWatch::default(), told: Mutex::default() }))
     }
 
-    /// For whoever builds; its `cancel` ends the build.
+    /// The callbacks for the builder. Setting `cancel` ends the build.
     pub fn watch(&self) -> BuildWatch {
         let (shared, noting) = (Arc::clone(&self.0), Arc::clone(&self.0));
         BuildWatch {
@@ -44,7 +44,7 @@ impl Progress {
         }
     }
 
-    /// Ends the messages that were begun.
+    /// Posts the last message, if any message was posted.
     pub fn finish(self, outcome: Outcome) {
         let shared = &*self.0;
         if shared.told.lock().is_none() {
@@ -56,7 +56,7 @@ impl Progress {
             Outcome::Failed if shared.watch.cancel.load(Ordering::Relaxed) => {
                 (gst::ProgressType::Canceled, format!("{model}: building the TensorRT engine was cancelled"))
             }
-            Outcome::Failed => (gst::ProgressType::Error, format!("{model}: the TensorRT engine wasn't built")),
+            Outcome::Failed => (gst::ProgressType::Error, format!("{model}: building the TensorRT engine failed")),
         };
         shared.post(kind, &text, None);
     }
@@ -96,7 +96,7 @@ impl Shared {
         if let Some(percent) = percent {
             message = message.other_field("percent", percent);
         }
-        // False only without a bus: then nobody wants to know.
+        // This fails only without a bus, and then there is no listener.
         let _ = element.post_message(message.build());
     }
 }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicBool;
 
-    /// What was posted: type, text and per cent.
+    /// The posted messages: type, text and percentage.
     fn messages(bus: &gst::Bus) -> Vec<(gst::ProgressType, String, Option<u32>)> {
         let told = bus.iter_filtered(&[gst::MessageType::Progress]);
         told.filter_map(|message| {

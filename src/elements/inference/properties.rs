@@ -1,4 +1,4 @@
-//! The properties of elements that run a model, one table for `trtdetect` and `trtpose`.
+//! The properties that `trtdetect` and `trtpose` share.
 
 use crate::elements::property::as_value::{itself, path, some_text, time, written};
 use crate::elements::property::{Properties, property};
@@ -9,7 +9,8 @@ use gst::glib::{self, ParamSpec};
 use gst::prelude::*;
 use std::sync::LazyLock;
 
-/// What decides on the model: changed while playing, it's opened anew beside the one in force.
+/// The properties that decide which model is opened. Changing one while playing reopens the model beside the one in
+/// force.
 const MODEL: [&str; 10] = [
     "model",
     "model-id",
@@ -23,14 +24,14 @@ const MODEL: [&str; 10] = [
     "gpu-memory-limit",
 ];
 
-/// What has to happen after a change while playing.
+/// The effect of a change while playing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing: it counts from the next start on.
+    /// None until the next start.
     None,
-    /// It's put in force at once.
+    /// The value is put in force at once.
     Resolve,
-    /// The model is opened anew.
+    /// The model is reopened.
     Reopen,
 }
 
@@ -53,10 +54,10 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
             glib::ParamSpecString::builder("model")
                 .nick("Model")
                 .blurb(
-                    "Model file: .onnx, or with backend=tensorrt also .engine and .plan. Changed while playing, as \
-                     labels, precision and the engine's other settings, the new model is opened beside the old one \
-                     and takes over between two frames; if it can't be opened, the old one stays and a warning says \
-                     why",
+                    "Model file: .onnx, or with backend=tensorrt also .engine or .plan. If this property, labels, \
+                     precision or another engine setting changes while playing, the new model is opened beside the \
+                     current one and takes over between two frames. If it can't be opened, the current model stays \
+                     in force and a warning gives the reason",
                 )
                 .mutable_playing(),
             model as path
@@ -71,7 +72,7 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
         property!(
             glib::ParamSpecString::builder("labels")
                 .nick("Labels")
-                .blurb("File with one class name a line (default: the model's own names)")
+                .blurb("File with one class name per line (default: the names stored in the model)")
                 .mutable_playing(),
             labels as path
         ),
@@ -79,22 +80,27 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
             glib::ParamSpecEnum::builder_with_default("head", default.head)
                 .nick("Head")
                 .blurb(
-                    "How the model's outputs are read. Only for a model whose file doesn't say it and whose shapes \
-                     several heads have: an error asks for it then. Changed while playing as `model` is",
+                    "How to decode the model's outputs. Needed only if the model file doesn't name its head and its \
+                     output shapes fit several heads; an error then asks for it. May change while playing, as \
+                     described for model",
                 )
                 .mutable_playing(),
             head as itself
         ),
         property!(
-            glib::ParamSpecEnum::builder_with_default("backend", default.backend)
-                .nick("Backend")
-                .blurb("Where the model runs; there is no fallback from one to the other. Changeable in NULL only"),
+            glib::ParamSpecEnum::builder_with_default("backend", default.backend).nick("Backend").blurb(
+                "Backend that runs the model. There is no fallback from one to the other. Can be changed only in \
+                     NULL",
+            ),
             backend as itself
         ),
         property!(
             glib::ParamSpecUInt::builder("device-id")
                 .nick("GPU")
-                .blurb("Number of the GPU, counted after CUDA_VISIBLE_DEVICES; backend=tensorrt only")
+                .blurb(
+                    "Index of the GPU among those that CUDA_VISIBLE_DEVICES leaves visible; only for \
+                     backend=tensorrt",
+                )
                 .maximum(255)
                 .default_value(default.device_id),
             device_id as itself
@@ -102,7 +108,10 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
         property!(
             glib::ParamSpecEnum::builder_with_default("precision", default.precision)
                 .nick("Precision")
-                .blurb("Arithmetic of the engine that is built; with backend=cpu the model's own")
+                .blurb(
+                    "Arithmetic precision of the engine to build; with backend=cpu, the model's own precision is \
+                     used",
+                )
                 .mutable_playing(),
             precision as itself
         ),
@@ -110,8 +119,8 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
             glib::ParamSpecString::builder("engine-cache")
                 .nick("Engine cache")
                 .blurb(
-                    "Folder for built engines (default: gst-tensorrt in the user's cache folder); backend=tensorrt \
-                     only",
+                    "Folder for built engines (default: gst-tensorrt in the user's cache folder); only for \
+                     backend=tensorrt",
                 )
                 .mutable_playing(),
             engine_cache as path
@@ -120,9 +129,10 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
             glib::ParamSpecString::builder("engine-file")
                 .nick("Engine file")
                 .blurb(
-                    "Where the engine of an .onnx is kept (.engine or .plan, with its record as .json beside it): \
-                     used while it fits model, settings, TensorRT and GPU, else built again there; without the .onnx \
-                     one that doesn't fit is an error (default: in the engine cache alone); backend=tensorrt only",
+                    "Where to keep the engine built from an .onnx file (.engine or .plan; its record is stored \
+                     beside it as .json). It is used while it matches the model, settings, TensorRT version and GPU, \
+                     and rebuilt there otherwise. If the .onnx file is missing, an engine that doesn't match is an \
+                     error (default: engines are kept only in the engine cache); only for backend=tensorrt",
                 )
                 .mutable_playing(),
             engine_file as path
@@ -130,7 +140,7 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
         property!(
             glib::ParamSpecUInt::builder("workspace-size")
                 .nick("Workspace size")
-                .blurb("Most scratch memory that building an engine may plan with, MiB; backend=tensorrt only")
+                .blurb("Upper limit of the scratch memory for building an engine, in MiB; only for backend=tensorrt",)
                 .minimum(1)
                 .maximum(1 << 20)
                 .default_value(default.workspace_size)
@@ -141,8 +151,8 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
             glib::ParamSpecUInt::builder("batch-size")
                 .nick("Batch size")
                 .blurb(
-                    "Most images in one batch, from all elements that share the model; a model with a fixed batch \
-                     keeps its own",
+                    "Maximum number of images per batch, taken from all elements that share the model. A model with \
+                     a fixed batch size keeps that size",
                 )
                 .minimum(1)
                 .maximum(1024)
@@ -154,8 +164,8 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
             glib::ParamSpecUInt64::builder("batch-timeout")
                 .nick("Batch timeout")
                 .blurb(
-                    "Longest time that a frame waits for other streams' frames that are due, in nanoseconds; 0: a \
-                     batch is what waits when the engine is free",
+                    "Maximum time in nanoseconds that a frame waits for expected frames of other streams to fill a \
+                     batch; 0: a batch consists of the frames that are waiting when the engine becomes free",
                 )
                 .mutable_playing()
                 .default_value(nanoseconds(default.batch_timeout)),
@@ -164,7 +174,7 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
         property!(
             glib::ParamSpecUInt::builder("max-in-flight")
                 .nick("Frames in flight")
-                .blurb("Most frames held between the pads; upstream waits when there are more")
+                .blurb("Maximum number of frames held between the pads; upstream blocks when the limit is reached",)
                 .minimum(1)
                 .maximum(256)
                 .default_value(default.max_in_flight)
@@ -174,7 +184,7 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
         property!(
             glib::ParamSpecUInt::builder("interval")
                 .nick("Interval")
-                .blurb("Frames passed on uninferred after each inferred one, per stream")
+                .blurb("Number of frames passed on without inference after each inferred frame, per stream")
                 .default_value(default.interval)
                 .mutable_playing(),
             interval as itself
@@ -182,7 +192,7 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
         property!(
             glib::ParamSpecEnum::builder_with_default("inference-region", default.region)
                 .nick("Inference region")
-                .blurb("Where the model looks")
+                .blurb("Part of each frame that the model runs on")
                 .mutable_playing(),
             region as itself
         ),
@@ -190,8 +200,8 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
             glib::ParamSpecString::builder("object-classes")
                 .nick("Object classes")
                 .blurb(
-                    "With inference-region=objects: labels of the objects to look at, LABEL,LABEL,… (default: all); a \
-                     comma in a label is written \\,",
+                    "With inference-region=objects: labels of the objects to run on, LABEL,LABEL,… (default: all). \
+                     Write a comma inside a label as \\,",
                 )
                 .mutable_playing(),
             object_classes as written
@@ -199,7 +209,7 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
         property!(
             glib::ParamSpecFloat::builder("confidence")
                 .nick("Confidence")
-                .blurb("Least confidence of an object, 0–1")
+                .blurb("Minimum confidence of a detected object, 0–1")
                 .minimum(0.0)
                 .maximum(1.0)
                 .default_value(default.confidence)
@@ -210,8 +220,8 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
             glib::ParamSpecString::builder("class-confidence")
                 .nick("Confidence by class")
                 .blurb(
-                    "Least confidence of single classes, CLASS=VALUE,CLASS=VALUE,… with labels or numbers; a label \
-                     holds for all classes of that name, a comma in it is written \\,",
+                    "Minimum confidence of individual classes, CLASS=VALUE,CLASS=VALUE,… by label or number. A label \
+                     applies to all classes with that name; write a comma inside it as \\,",
                 )
                 .mutable_playing(),
             class_confidence as written
@@ -220,8 +230,8 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
             glib::ParamSpecFloat::builder("iou")
                 .nick("IoU")
                 .blurb(
-                    "Boxes of a class with more intersection over union than this are one object, 0–1; end-to-end \
-                     models don't use it",
+                    "IoU (intersection over union) threshold of suppression, 0–1: boxes of the same class that \
+                     overlap by more count as one object. End-to-end models ignore it",
                 )
                 .minimum(0.0)
                 .maximum(1.0)
@@ -232,7 +242,7 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
         property!(
             glib::ParamSpecBoolean::builder("class-agnostic-nms")
                 .nick("Class-agnostic NMS")
-                .blurb("Overlapping boxes are one object also when their classes differ")
+                .blurb("Treat overlapping boxes as one object even if their classes differ")
                 .default_value(default.class_agnostic_nms)
                 .mutable_playing(),
             class_agnostic_nms as itself
@@ -241,8 +251,8 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
             glib::ParamSpecString::builder("classes")
                 .nick("Classes")
                 .blurb(
-                    "Only these classes, CLASS,CLASS,… with labels or numbers (default: all); a label holds for all \
-                     classes of that name, a comma in it is written \\,",
+                    "Report only these classes, CLASS,CLASS,… by label or number (default: all). A label applies to \
+                     all classes with that name; write a comma inside it as \\,",
                 )
                 .mutable_playing(),
             classes as written
@@ -250,7 +260,7 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
         property!(
             glib::ParamSpecUInt::builder("max-detections")
                 .nick("Most detections")
-                .blurb("Most objects of one image, the most confident first")
+                .blurb("Maximum number of objects per image; the most confident ones are kept")
                 .minimum(1)
                 .maximum(100_000)
                 .default_value(default.max_detections)
@@ -260,14 +270,14 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
         property!(
             glib::ParamSpecString::builder("min-size")
                 .nick("Least size")
-                .blurb("Least size of an object's box, WIDTHxHEIGHT in frame pixels")
+                .blurb("Minimum size of an object's box, WIDTHxHEIGHT in frame pixels")
                 .mutable_playing(),
             min_size as written
         ),
         property!(
             glib::ParamSpecString::builder("max-size")
                 .nick("Greatest size")
-                .blurb("Greatest size of an object's box, WIDTHxHEIGHT in frame pixels; 0: no limit")
+                .blurb("Maximum size of an object's box, WIDTHxHEIGHT in frame pixels; 0: no limit")
                 .mutable_playing(),
             max_size as written
         ),
@@ -275,8 +285,8 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
         glib::ParamSpecString::builder("roi")
             .nick("Regions of interest")
             .blurb(
-                "Parts of the frame to look at, LEFT,TOP,WIDTH,HEIGHT;… as fractions of the frame 0–1 (default: all \
-                 of it). With inference-region=objects: only objects whose centre is in one",
+                "Parts of the frame to run on, LEFT,TOP,WIDTH,HEIGHT;… as fractions of the frame, 0–1 (default: the \
+                 whole frame). With inference-region=objects: only objects whose centre lies in one of them",
             )
             .mutable_playing(),
         roi as written
@@ -284,7 +294,10 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
         property!(
             glib::ParamSpecBoolean::builder("skip-when-busy")
                 .nick("Skip when busy")
-                .blurb("Pass a frame on uninferred when half of max-in-flight wait for the engine already")
+                .blurb(
+                    "Pass a frame on without inference if at least half of max-in-flight frames are already waiting \
+                     for the engine",
+                )
                 .default_value(default.skip_when_busy)
                 .mutable_playing(),
             skip_when_busy as itself
@@ -292,7 +305,7 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
         property!(
             glib::ParamSpecBoolean::builder("output-tensors")
                 .nick("Output tensors")
-                .blurb("Also attach the model's raw outputs to the buffer, as custom meta TrtOutputTensors")
+                .blurb("Also attach the model's raw outputs to each buffer as the custom meta TrtOutputTensors")
                 .default_value(default.output_tensors)
                 .mutable_playing(),
             output_tensors as itself
@@ -301,44 +314,45 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
             glib::ParamSpecBoolean::builder("roi-meta")
                 .nick("ROI metadata")
                 .blurb(
-                    "Make each object a GstVideoRegionOfInterestMeta too, which other programs read; off saves most \
-                     of the CPU time that objects cost, and only this plugin's elements and what uses its library see \
-                     them",
+                    "Also attach a GstVideoRegionOfInterestMeta for each object, so that other programs can read the \
+                     results. Disabling it saves most of the CPU time spent per object, but then only this plugin's \
+                     elements and users of its library see the objects",
                 )
                 .default_value(default.roi_meta)
                 .mutable_playing(),
             roi_meta as itself
         ),
         property!(
-        glib::ParamSpecUInt::builder("gpu-memory-limit")
-            .nick("GPU memory limit")
-            .blurb(
-                "Most GPU memory for weights, scratch memory, tables, inputs and outputs of the model's service, MiB; \
-                 0: no limit; backend=tensorrt only",
-            )
-            .maximum(1 << 20)
-            .default_value(default.gpu_memory_limit)
-            .mutable_playing(),
-        gpu_memory_limit as itself
+            glib::ParamSpecUInt::builder("gpu-memory-limit")
+                .nick("GPU memory limit")
+                .blurb(
+                    "Maximum GPU memory for the model's service (weights, scratch memory, tables, inputs and outputs), \
+                 in MiB; 0: no limit; only for backend=tensorrt",
+                )
+                .maximum(1 << 20)
+                .default_value(default.gpu_memory_limit)
+                .mutable_playing(),
+            gpu_memory_limit as itself
         ),
     ])
     .with_stats(
-        "frames, inferred, skipped (by interval, busy engine, or no region), latency-p50/-p95/-p99 (ns, pad to pad); \
-         tensors-shared and tensors-made; of the service that elements with the same model share: service, batches, \
-         batch-fill, batch-time-p50/-p95/-p99 (ns). With backend=tensorrt also of that service: gpu-memory and \
-         gpu-memory-peak (bytes), service-bytes-to-device and service-bytes-to-host (over the bus), graphs, \
-         candidates-cut (beyond what suppression looks at); and of the CUDA context: gpu-memory-ours (bytes that all \
-         elements took), gpu-memory-beside (what driver, graphs, decoders and others have), bytes-to-device and \
+        "Structure with: frames, inferred, skipped (by interval, busy engine or missing region), \
+         latency-p50/-p95/-p99 (ns, from pad to pad); tensors-shared and tensors-made; for the service shared by \
+         elements with the same model: service, batches, batch-fill, batch-time-p50/-p95/-p99 (ns). With \
+         backend=tensorrt also, for that service: gpu-memory and gpu-memory-peak (bytes), service-bytes-to-device \
+         and service-bytes-to-host (copied between host and GPU), graphs, candidates-cut (candidates dropped before \
+         suppression); and for the CUDA context: gpu-memory-ours (bytes allocated by all elements), \
+         gpu-memory-beside (bytes used by the driver, graphs, decoders and others), bytes-to-device and \
          bytes-to-host",
     )
 });
 
-/// What `trtpose` has beside them.
+/// The properties that only `trtpose` has.
 pub static POSE_PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(|| {
     Properties::<InferenceOptions>::new([property!(
         glib::ParamSpecEnum::builder_with_default("attach", Attach::Match)
             .nick("Attach")
-            .blurb("What becomes of a pose whose person was found before")
+            .blurb("How to report a pose whose person has already been detected")
             .mutable_playing(),
         attach as itself
     )])
@@ -349,7 +363,7 @@ pub fn differences(a: &InferenceOptions, b: &InferenceOptions) -> Vec<&'static P
     [PROPERTIES.differences(a, b), POSE_PROPERTIES.differences(a, b)].concat()
 }
 
-/// Gives `to` all of `from` that decides on the model.
+/// Copies every option that decides which model is opened.
 pub fn copy_model(to: &mut InferenceOptions, from: &InferenceOptions) {
     for row in PROPERTIES.rows().iter().filter(|row| MODEL.contains(&row.spec.name())) {
         (row.copy)(to, from);

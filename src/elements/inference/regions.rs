@@ -1,23 +1,23 @@
-//! Where in a frame a model looks.
+//! The regions of a frame that a model runs on.
 
 use super::settings::Resolved;
 use crate::meta::Record;
 use crate::options::InferenceRegion;
 use model::{Rect, head::HeadKind};
 
-/// A part of the frame to look at.
+/// A part of the frame to run the model on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region {
-    /// Frame pixels, inside the frame.
+    /// In frame pixels, inside the frame.
     pub rect: Rect,
-    /// The object whose box it is.
+    /// The object that the region is the box of.
     pub object: Option<u32>,
 }
 
-/// Top-down pose models are trained on boxes with this much around the person (RTMPose, ViTPose, HRNet alike).
+/// Top-down pose models (RTMPose, ViTPose, HRNet) are trained on boxes enlarged around the person by this factor.
 const TOP_DOWN_PADDING: f32 = 1.25;
 
-/// A frame's regions; empty when there's no object to look at.
+/// A frame's regions; empty if the frame has no object to run on.
 pub fn regions(
     settings: &Resolved,
     kind: HeadKind,

@@ -1,4 +1,4 @@
-//! From what a model found to objects in the frame's record.
+//! Turns a model's outputs into objects of the frame's record.
 
 use super::opened::Opened;
 use super::regions::Region;
@@ -7,12 +7,12 @@ use crate::infer::Output;
 use crate::meta::{Attach, Inference, KeypointSet, ModelRun, Object, Record, attach_poses};
 use model::{Detection, head::HeadKind};
 
-/// Notes that the model didn't run, and why.
+/// Records that the model didn't run, and why.
 pub fn add_skipped(record: &mut Record, model: &Opened, why: Inference) {
     record.models.push(ModelRun { model_id: model.id, inference: why });
 }
 
-/// Adds what the model found in each region.
+/// Adds the objects that the model found in each region.
 pub fn add_outputs(record: &mut Record, model: &Opened, settings: &Resolved, regions: &[Region], outputs: Vec<Output>) {
     record.models.push(ModelRun { model_id: model.id, inference: Inference::Done });
     for (region, output) in regions.iter().zip(outputs) {
@@ -33,7 +33,7 @@ pub fn add_outputs(record: &mut Record, model: &Opened, settings: &Resolved, reg
     }
 }
 
-/// The person was found before, and its keypoints now.
+/// Adds the keypoints found in the box of a person that was detected earlier.
 fn add_top_down(record: &mut Record, model: &Opened, attach: Attach, id: u32, detection: Detection) {
     let pose = object(model, detection, Some(id));
     let person = record.objects.iter_mut().find(|o| o.id == id && o.keypoints.is_none());

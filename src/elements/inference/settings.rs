@@ -1,4 +1,4 @@
-//! What the properties set, and what it means for the model that is open.
+//! The settings of an element, and their resolved form for the open model.
 
 use super::properties::copy_model;
 use super::values;
@@ -8,21 +8,21 @@ use model::{Labels, Params, Rect};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What an element is told.
+/// The settings as the properties give them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Settings {
     pub options: InferenceOptions,
-    /// Counts the changes that need the model opened anew.
+    /// Counts the changes that require the model to be reopened.
     pub model_changes: u64,
 }
 
 impl Settings {
-    /// Takes what decides on the model from `other`.
+    /// Copies the options that decide which model is opened from `other`.
     pub fn restore_model(&mut self, other: &Self) {
         copy_model(&mut self.options, &other.options);
     }
 
-    /// What the settings mean for a model with these labels.
+    /// Resolves the settings for a model with these labels.
     ///
     /// # Errors
     /// Names the property and the value that doesn't fit.
@@ -65,8 +65,8 @@ pub struct Resolved {
     pub attach: Attach,
     pub roi_meta: bool,
     pub region: InferenceRegion,
-    /// Normalised to the frame; none: the whole frame.
+    /// Fractions of the frame; empty: the whole frame.
     pub rois: Vec<Rect>,
-    /// Labels of the objects to look at; none: all.
+    /// Labels of the objects to run on; empty: all.
     pub object_classes: Vec<String>,
 }

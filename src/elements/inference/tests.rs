@@ -1,4 +1,4 @@
-//! The elements' behaviour with an engine that does what the test says.
+//! Tests of the elements with an engine that the test controls.
 
 use crate::backend::testing::open_fake;
 use crate::elements::trtdetect::TrtDetect;
@@ -27,7 +27,7 @@ struct Gate {
 #[derive(Debug, Default)]
 struct GateState {
     closed: bool,
-    /// Batches that have come to the gate.
+    /// The number of batches that have arrived at the gate.
     arrived: usize,
 }
 
@@ -76,7 +76,7 @@ impl Head for FakeHead {
     }
 }
 
-/// Finds one object of class 1 in the middle of each region; its confidence is that of the params.
+/// Finds one object of class 1 in the middle of each region, with the confidence threshold as its confidence.
 #[derive(Debug)]
 struct Fake {
     info: ModelInfo,
@@ -138,7 +138,7 @@ impl Lane for FakeLane {
     }
 }
 
-/// A fake model, its service, and the switches of its engine.
+/// A fake model, its service, and the controls of its engine.
 struct Model {
     file: tempfile::NamedTempFile,
     batch: usize,
@@ -219,7 +219,7 @@ fn runs(buffer: &gst::Buffer) -> Vec<Inference> {
     meta::record(buffer).unwrap().models.iter().map(|m| m.inference).collect()
 }
 
-/// Does `what` in a thread and demands that it ends within a second.
+/// Runs `what` on a thread, which must finish within a second.
 fn within_a_second<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> T {
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || tell.send(what()));
@@ -261,7 +261,7 @@ fn thresholds_change_while_playing_and_a_wrong_one_is_refused() {
 fn events_keep_their_place_between_frames() {
     let model = Model::new(1);
     let mut h = model.harness(|_| {});
-    // The stream's first events come before its first frame.
+    // The stream's first events precede its first frame.
     h.push(frame(9)).unwrap();
     h.pull().unwrap();
     while h.try_pull_event().is_some() {}
@@ -289,7 +289,7 @@ fn a_flush_returns_at_once_while_the_engine_is_busy() {
     h.push(frame(0)).unwrap();
     h.push(frame(1)).unwrap();
     let pad = h.element().unwrap().static_pad("sink").unwrap();
-    // A third waits for room.
+    // A third frame waits for space.
     let waiting = std::thread::spawn({
         let pad = pad.clone();
         move || pad.chain(frame(2))
@@ -299,7 +299,7 @@ fn a_flush_returns_at_once_while_the_engine_is_busy() {
         let pad = pad.clone();
         move || pad.send_event(gst::event::FlushStart::new())
     }));
-    // Before the flush ends: a thread that comes only now is refused too.
+    // Checked before the flush ends, because a thread that arrives only now is refused too.
     assert_eq!(within_a_second(move || waiting.join().unwrap()), Err(gst::FlowError::Flushing));
     assert!(within_a_second(move || pad.send_event(gst::event::FlushStop::new(true))));
     model.gate.set(false);
@@ -309,7 +309,7 @@ fn a_flush_returns_at_once_while_the_engine_is_busy() {
     assert_eq!(h.buffers_in_queue(), 0);
 }
 
-/// Upstream sends them once: a flush mustn't lose those that wait behind a frame.
+/// Upstream sends sticky events once, so a flush mustn't lose those queued behind a frame.
 #[test]
 fn sticky_events_survive_a_flush() {
     let model = Model::new(1);
@@ -380,7 +380,7 @@ fn downstreams_flow_returns_reach_upstream() {
     }
 }
 
-/// Upstream is gone and reports nothing: the element has said what failed, and says nothing of downstream.
+/// Upstream has ended and can report nothing: the element posts its failure once, and no error about downstream.
 #[test]
 fn a_batch_that_fails_after_eos_is_one_error() {
     for frames in [1, 2, 3] {
@@ -412,7 +412,7 @@ fn a_failed_batch_is_an_element_error() {
     let bus = gst::Bus::new();
     h.element().unwrap().set_bus(Some(&bus));
     model.fail.store(true, Ordering::SeqCst);
-    // A quick engine may have failed before this returns.
+    // A fast engine may fail before this returns.
     assert!(matches!(h.push(frame(0)), Ok(_) | Err(gst::FlowError::Error)));
     let error = bus.timed_pop_filtered(5 * gst::ClockTime::SECOND, &[gst::MessageType::Error]).unwrap();
     let gst::MessageView::Error(error) = error.view() else { unreachable!() };
@@ -453,7 +453,7 @@ fn streams_share_a_service_and_its_batches() {
     let model = Model::new(8);
     let mut streams: Vec<_> = (0..4).map(|_| model.harness(|_| {})).collect();
     model.gate.set(true);
-    // One goes alone, the rest gathers behind it.
+    // One frame runs alone, and the rest gathers behind it.
     for n in 0..2 {
         for h in &mut streams {
             h.push(frame(n)).unwrap();
@@ -500,7 +500,7 @@ fn objects_found_before_are_the_regions_and_the_parents() {
     let found: Vec<_> = record.objects.iter().filter(|o| &*o.source == "detect").collect();
     assert_eq!(found.iter().map(|o| o.parent).collect::<Vec<_>>(), [Some(0), Some(2)], "the last is outside the frame");
     assert!((found[1].rect.x + found[1].rect.w / 2.0 - 0.625).abs() < 1e-6, "in the middle of its person");
-    // Nobody there.
+    // No object in the frame.
     h.push(frame(1)).unwrap();
     assert_eq!(runs(&h.pull().unwrap()), [Inference::NoRegion]);
 }

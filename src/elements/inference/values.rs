@@ -1,9 +1,9 @@
-//! Classes, as properties name them, for the model that is open.
+//! Resolves the classes that properties name for the open model.
 
 use model::{Labels, join_labels};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Classes by their label, which may be that of several, or by a number.
+/// The ids of a class given by its label, which several classes may share, or by its number.
 fn class_ids(property: &str, class: &str, labels: &Labels) -> Result<Vec<u32>, String> {
     let named: Vec<u32> = labels.ids(class).collect();
     if !named.is_empty() {
@@ -14,7 +14,7 @@ fn class_ids(property: &str, class: &str, labels: &Labels) -> Result<Vec<u32>, S
         Ok(id) if known == 0 || (id as usize) < known => Ok(vec![id]),
         Ok(id) => Err(format!("{property}: class {id} isn't one of the model's {known} classes (0 to {})", known - 1)),
         Err(_) => {
-            // Half of a label with a comma, or one that is alike.
+            // The text is the first part of a label that contains a comma, or a misspelled label.
             let cut = labels.0.iter().find(|label| label.strip_prefix(class).is_some_and(|rest| rest.starts_with(',')));
             let meant = cut.map(|label| &**label).or_else(|| labels.nearest(class));
             let hint = meant.map_or(String::new(), |meant| format!(": did you mean `{}`?", join_labels([meant])));
@@ -23,10 +23,10 @@ fn class_ids(property: &str, class: &str, labels: &Labels) -> Result<Vec<u32>, S
     }
 }
 
-/// `None`: all, as no class at all says.
+/// The set of the given classes; `None`, for an empty list, means all classes.
 ///
 /// # Errors
-/// Names the class that the model doesn't know.
+/// Names the class that the model doesn't have.
 pub fn class_set(property: &str, classes: &[String], labels: &Labels) -> Result<Option<BTreeSet<u32>>, String> {
     let mut set = BTreeSet::new();
     for class in classes {
@@ -35,10 +35,10 @@ pub fn class_set(property: &str, classes: &[String], labels: &Labels) -> Result<
     Ok((!set.is_empty()).then_some(set))
 }
 
-/// The last of two values for a class counts.
+/// The values by class id. The last of several values for a class applies.
 ///
 /// # Errors
-/// Names the class that the model doesn't know.
+/// Names the class that the model doesn't have.
 pub fn class_values(property: &str, given: &[(String, f32)], labels: &Labels) -> Result<BTreeMap<u32, f32>, String> {
     let mut values = BTreeMap::new();
     for (class, value) in given {
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(set("car"), [0, 2]);
         assert_eq!(set(r"cup\, small,a=b,x;y"), [1, 3, 6]);
         assert_eq!(set(r"c\d"), [4]);
-        // A label goes before a number.
+        // A label takes precedence over a number.
         assert_eq!((set("1"), set("0")), (vec![5], vec![0]));
         let error = class_set("classes", Some("cup"), &Labels::from_names(&["cup, s"])).unwrap_err();
         assert!(error.ends_with(r"did you mean `cup\, s`?"), "how it is written: {error}");

@@ -1,4 +1,4 @@
-//! A stage's pads and queue, and the answers they give to queries.
+//! The pads and the queue of a stage, and its answers to queries.
 
 use super::super::device::Device;
 use super::super::{caps, refusal};
@@ -13,16 +13,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Pads, queue, and the format of the frames that come in.
+/// The pads, the queue, and the format of the incoming frames.
 pub struct Flow<W> {
     sink: gst::Pad,
     src: gst::Pad,
     queue: Arc<Queue<W>>,
     info: Mutex<Option<gst_video::VideoInfo>>,
-    /// Caps that weren't taken, and why has been said.
+    /// Caps that were refused and whose error has been posted.
     refused: Mutex<Option<gst::Caps>>,
     pace: Mutex<Pace>,
-    /// Nanoseconds, as last answered to a LATENCY query or told by a message.
+    /// Nanoseconds, as last answered to a LATENCY query or announced by a message.
     announced: AtomicU64,
 }
 
@@ -39,10 +39,10 @@ impl<W: Work> Flow<W> {
         }
     }
 
-    /// Gives a new element its pads.
+    /// Adds the pads to a new element.
     pub fn add_pads(&self, element: &impl IsA<gst::Element>) {
         for pad in [&self.sink, &self.src] {
-            // It has no pad of that name yet.
+            // The element has no pad of that name yet, so this can't fail.
             let _ = element.add_pad(pad);
         }
     }
@@ -59,7 +59,7 @@ impl<W: Work> Flow<W> {
         &self.queue
     }
 
-    /// The format of the frames that come in; `None` before the first CAPS event.
+    /// The format of the incoming frames; `None` before the first CAPS event.
     pub fn info(&self) -> Option<gst_video::VideoInfo> {
         self.info.lock().clone()
     }
@@ -76,8 +76,8 @@ impl<W: Work> Flow<W> {
         Ok(info)
     }
 
-    /// Why the frames that upstream has settled on can't come. `None` where they can, where there's a converter that asks what
-    /// it need not convert, or where it has been said.
+    /// The error for caps that upstream has fixed and this element can't accept. Returns `None` if it accepts them, if
+    /// an upstream converter is still negotiating, or if the error has been posted.
     pub(super) fn refusal(&self, own: &gst::Caps) -> Option<Error> {
         if !self.sink.is_active() {
             return None;
@@ -92,7 +92,7 @@ impl<W: Work> Flow<W> {
         (before.as_ref() != Some(&came)).then(|| refusal::error(&whose, &self.sink, &came, &taken))
     }
 
-    /// Both pads take the same, so each answers with what the other's peer takes of `own`.
+    /// Both pads carry the same caps, so each answers with the part of `own` that the peer of the other pad accepts.
     pub(super) fn answer_caps(&self, query: &mut gst::query::Caps, own: &gst::Caps, other: &gst::Pad) {
         let mut caps = own.intersect_with_mode(&other.peer_query_caps(Some(own)), gst::CapsIntersectMode::First);
         if let Some(filter) = query.filter_owned() {
@@ -101,7 +101,7 @@ impl<W: Work> Flow<W> {
         query.set_result(&caps);
     }
 
-    /// Upstream's latency and ours: at least `own`, at most what `held` frames last.
+    /// Answers with upstream's latency plus ours: at least `own`, at most the duration of `held` frames.
     pub(super) fn answer_latency(&self, query: &mut gst::query::Latency, own: Duration, held: usize) -> bool {
         let mut upstream = gst::query::Latency::new();
         if !self.sink.peer_query(&mut upstream) {
@@ -132,11 +132,11 @@ impl<W: Work> Flow<W> {
     }
 }
 
-/// Surfaces that a decoder without a copy of its own needs beside those that we hold: one to decode into, one to show.
+/// Surfaces that a decoder without a pool needs beyond those held here: one to decode into and one to display.
 const DECODERS_OWN: u32 = 2;
 
-/// What downstream allocates, or if it doesn't say so what we'd have allocated; and as many buffers more as we hold, or a
-/// pool with a limit runs dry.
+/// Answers with downstream's allocation, or with our own if downstream has none, and adds the buffers held here, so
+/// that a bounded pool doesn't run dry.
 pub fn answer_allocation(query: &mut gst::query::Allocation, held: usize, device: Option<&Device>) {
     let held = u32::try_from(held).unwrap_or(u32::MAX);
     let pools: Vec<_> = query.allocation_pools().map(|(pool, size, min, max)| (pool.clone(), size, min, max)).collect();
@@ -146,7 +146,7 @@ pub fn answer_allocation(query: &mut gst::query::Allocation, held: usize, device
     }
     let (Some(caps), _) = query.get_owned() else { return };
     if caps::in_gpu(&caps) {
-        // Its rows are longer than the caps say, so that nobody can do without.
+        // The rows are padded beyond what the caps imply, so the meta is required.
         if query.find_allocation_meta::<gst_video::VideoMeta>().is_none() {
             query.add_allocation_meta::<gst_video::VideoMeta>(None);
         }
@@ -161,7 +161,7 @@ pub fn answer_allocation(query: &mut gst::query::Allocation, held: usize, device
     }
 }
 
-/// Offers a pool of our context, unless downstream has one.
+/// Offers a pool in our context, unless downstream offers one.
 fn offer_frames(query: &mut gst::query::Allocation, caps: &gst::Caps, held: u32, device: &Device) {
     let first = query.allocation_pools().next().map(|(pool, _, min, max)| (pool.is_some(), min, max));
     if first.is_some_and(|(is_pool, ..)| is_pool) {
@@ -171,7 +171,7 @@ fn offer_frames(query: &mut gst::query::Allocation, caps: &gst::Caps, held: u32,
     match device.context().and_then(|context| context.frame_pool(caps, min)) {
         Ok((pool, size)) if first.is_none() => query.add_allocation_pool(Some(&pool), size, min, 0),
         Ok((pool, size)) => query.set_nth_allocation_pool(0, Some(&pool), size, min, 0),
-        // Upstream makes one of its own, in the same context.
+        // Upstream then creates a pool in the same context.
         Err(error) => gst::info!(CAT, "{error}"),
     }
 }

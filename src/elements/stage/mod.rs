@@ -1,11 +1,11 @@
-//! What the elements that work on frames have in common: two pads, and the ordered queue between them.
+//! The common part of the elements that process frames: two pads, and an ordered queue between them.
 //!
-//! The sink pad's thread submits frames and goes on at once; the source pad's task pushes them in order as they get
-//! ready, and serialised events between them. So everything upstream, the work and everything downstream overlap.
+//! The sink pad's thread submits a frame and returns at once. The source pad's task pushes finished frames and
+//! serialised events downstream in order. Upstream, the work itself and downstream thus overlap.
 //!
-//! Where frames come at their own rate and leave the thread that brings them idle in between, as a camera's do, overlapping
-//! gains nothing, and waking threads for each frame costs more than the work on it. Then that thread does all of it and
-//! pushes the frame on, if nothing is before it.
+//! When frames arrive at their own rate and leave the upstream thread idle in between, as a camera's do, overlapping
+//! gains nothing, and waking threads for each frame costs more than the work on it. Then that thread does all the work
+//! and pushes the frame downstream itself, unless an earlier frame is still queued.
 
 mod flow;
 mod queue;
@@ -26,7 +26,7 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("trtstage", gst::DebugColorFlags::empty(), Some("Pads and queues of TensorRT elements"))
 });
 
-/// An element that works on frames.
+/// An element that processes frames.
 pub trait Stage: ElementImpl + Sized
 where
     <Self as ObjectSubclass>::Type: IsA<gst::Element>,
@@ -35,63 +35,63 @@ where
 
     fn flow(&self) -> &Flow<Self::Work>;
 
-    /// What the pads take at present.
+    /// The caps that the pads accept at present.
     fn caps(&self) -> gst::Caps;
 
-    /// Most frames held between the pads.
+    /// The maximum number of frames held between the pads.
     fn limit(&self) -> usize;
 
-    /// Most buffers of upstream's pool that are held, those that were pushed included.
+    /// The maximum number of held buffers of upstream's pool, including buffers that were already pushed.
     fn held(&self) -> usize {
         self.limit()
     }
 
-    /// Frames of this kind follow.
+    /// Sets the format of the frames that follow.
     fn set_info(&self, _info: &gst_video::VideoInfo, _caps: &gst::CapsRef) -> Result<(), gst::LoggableError> {
         Ok(())
     }
 
-    /// Begins the work on a frame; called by the sink pad's thread. `at_once`: it has the time to do all of it.
+    /// Starts the work on a frame, on the sink pad's thread. `at_once`: the thread has time to do all of it.
     fn submit(&self, buffer: gst::Buffer, at_once: bool) -> Result<Self::Work, gst::FlowError>;
 
-    /// The frame with its results, when the work is ready; called by the source pad's task, or at once by the sink pad's
-    /// thread. What fails is posted by the element.
+    /// Returns the frame with its results once the work is ready. Runs on the source pad's task, or on the sink pad's
+    /// thread if the frame bypasses the queue. The element posts its own errors.
     fn finish(&self, work: Self::Work) -> Result<gst::Buffer, gst::FlowError>;
 
-    /// All that was submitted is void.
+    /// Called after a flush: everything submitted is discarded.
     fn flushed(&self) {}
 
-    /// A new stream begins, or goes on elsewhere after a flush.
+    /// Called when a new stream starts, or when one continues after a flush.
     fn stream_started(&self) {}
 
-    /// The stream has these tags.
+    /// Called with the stream's tags.
     fn tagged(&self, _tags: &gst::TagListRef) {}
 
-    /// What is downstream, or what it wants, has changed.
+    /// Called when the elements downstream, or their requirements, have changed.
     fn reconfigured(&self) {}
 
-    /// No frame is to be expected for now.
+    /// Called when no frame is expected for now.
     fn rest(&self) {}
 
-    /// True when a full batch waits, so that upstream can be woken once for two frames.
+    /// True if a full batch is queued, so that upstream can be woken once for two frames.
     fn full_batch_waits(&self) -> bool {
         false
     }
 
-    /// How long a frame takes from pad to pad, outliers of late included.
+    /// The time that a frame takes from pad to pad, including recent outliers.
     fn latency(&self) -> Duration;
 
-    /// How long the work on a frame keeps a thread that does all of it.
+    /// The time that a thread spends on a frame if it does all the work.
     fn work_time(&self) -> Duration {
         self.latency()
     }
 
-    /// Where its CUDA context is, about which both pads answer; `None`: it never has one.
+    /// The element's CUDA context, for CONTEXT queries on both pads; `None` if the element never has one.
     fn device(&self) -> Option<&Device> {
         None
     }
 
-    /// Looks at a query from upstream before it goes on downstream; `true` if it answered or added something.
+    /// Handles a query from upstream before it is forwarded downstream. Returns true if it was answered or extended.
     fn sink_query(&self, _query: &mut gst::QueryRef) -> bool {
         false
     }
@@ -164,14 +164,14 @@ where
         (pace.arrived(arrived, pts.map(Duration::from), || stage.work_time()), pace.has_changed())
     };
     if changed {
-        let way = if at_once { "by the thread that brings them" } else { "through the queue" };
-        gst::debug!(CAT, imp = stage, "from frame {} on, frames go {way}", pts.display());
+        let by = if at_once { "by the upstream thread" } else { "through the queue" };
+        gst::debug!(CAT, imp = stage, "from frame {} on, frames are processed {by}", pts.display());
     }
-    if queue.wait_for_room(stage.limit(), || stage.full_batch_waits())? {
-        gst::trace!(CAT, imp = stage, "frame {}: waited {:?} for room", pts.display(), arrived.elapsed());
+    if queue.wait_for_space(stage.limit(), || stage.full_batch_waits())? {
+        gst::trace!(CAT, imp = stage, "frame {}: waited {:?} for space in the queue", pts.display(), arrived.elapsed());
     }
     let work = stage.submit(buffer, at_once)?;
-    if at_once && work.ready() && queue.take_turn() {
+    if at_once && work.ready() && queue.begin_push() {
         push_frame(stage, work);
     } else {
         queue.push_frame(work)?;
@@ -180,20 +180,20 @@ where
     queue.flow().map(|()| gst::FlowSuccess::Ok)
 }
 
-/// Everybody between the pads lets go. Nobody sends a sticky event again that was still queued, so the source pad keeps
-/// it and pushes it before the next frame; all but those that a flush ends.
+/// Discards everything between the pads. Upstream doesn't send sticky events again, so those that were still queued are
+/// stored on the source pad, which pushes them before the next frame; all except those that a flush invalidates.
 fn flush<S: Stage>(stage: &S)
 where
     <S as ObjectSubclass>::Type: IsA<gst::Element>,
 {
     let items = stage.flow().queue().flush();
-    gst::debug!(CAT, imp = stage, "flushed: {} frames and events are void", items.len());
+    gst::debug!(CAT, imp = stage, "flushed: {} frames and events are discarded", items.len());
     for item in items {
         if let Item::Event(event) = item
             && event.is_sticky()
             && !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos)
         {
-            // Fails only on a pad that isn't active: then its stream is over.
+            // This fails only on an inactive pad, whose stream is over.
             let _ = stage.flow().src().store_sticky_event(&event);
         }
     }
@@ -206,11 +206,11 @@ where
 {
     if active {
         stage.flow().queue().start();
-        start_task(stage).map_err(|e| gst::loggable_error!(CAT, "no task for the source pad: {e}"))
+        start_task(stage).map_err(|e| gst::loggable_error!(CAT, "can't start the source pad's task: {e}"))
     } else {
         flush(stage);
         let stopped = stage.flow().src().stop_task();
-        stopped.map_err(|e| gst::loggable_error!(CAT, "the source pad's task doesn't stop: {e}"))
+        stopped.map_err(|e| gst::loggable_error!(CAT, "can't stop the source pad's task: {e}"))
     }
 }
 
@@ -229,7 +229,7 @@ where
     })
 }
 
-/// One round of the source pad's task.
+/// One iteration of the source pad's task.
 fn push_next<S: Stage>(stage: &S)
 where
     <S as ObjectSubclass>::Type: IsA<gst::Element>,
@@ -238,7 +238,7 @@ where
     let (src, queue) = (flow.src(), flow.queue());
     match queue.pop() {
         None => {
-            // Fails only when the pad is being deactivated, which ends the task anyway.
+            // This fails only while the pad is being deactivated, which ends the task anyway.
             let _ = src.pause_task();
         }
         Some(Item::Event(event)) => {
@@ -253,7 +253,7 @@ where
     }
 }
 
-/// Finishes a frame whose turn it is, and pushes it on.
+/// Finishes the next frame in order and pushes it downstream.
 fn push_frame<S: Stage>(stage: &S, work: S::Work)
 where
     <S as ObjectSubclass>::Type: IsA<gst::Element>,
@@ -261,7 +261,7 @@ where
     let flow = stage.flow();
     let (src, queue) = (flow.src(), flow.queue());
     let finished = queue.flow().and_then(|()| stage.finish(work));
-    // What fails in the element it has said itself.
+    // The element posts its own errors, so only downstream's are reported here.
     let is_finished = finished.is_ok();
     let pushed = finished.and_then(|buffer| src.push(buffer));
     let after_eos = queue.pushed(true, pushed.map(|_| ()));
@@ -269,14 +269,14 @@ where
         && is_finished
         && after_eos
     {
-        // Upstream has ended and can't report it.
+        // Upstream has ended and can't report the error.
         let element = stage.obj();
         gst::element_error!(element, gst::StreamError::Failed, ("downstream answered {error:?} after EOS"));
     }
 }
 
-/// Says why an event isn't taken: upstream, which is told only "no" to its caps while this flushes, would take them for
-/// refused and post an error.
+/// Handles an event, and returns the reason for a refusal. Told only `false` for its caps during a flush, upstream
+/// would treat them as refused and post an error.
 fn sink_event<S: Stage>(stage: &S, event: gst::Event) -> Result<(), gst::FlowError>
 where
     <S as ObjectSubclass>::Type: IsA<gst::Element>,
@@ -329,7 +329,7 @@ where
         QueryViewMut::Caps(query) => {
             let own = if flow.sink().is_linked() { stage.caps() } else { caps::of_any_format(stage.caps()) };
             flow.answer_caps(query, &own, flow.src());
-            // Accepting caps is asked by way of this query.
+            // ACCEPT_CAPS queries arrive here too.
             if query.result().is_some_and(|caps| caps.is_empty())
                 && let Some(error) = flow.refusal(&stage.caps())
             {
@@ -338,11 +338,11 @@ where
             true
         }
         QueryViewMut::Allocation(_) => {
-            // The frames before it go first: they may still need the buffers of the allocation before.
+            // The queued frames are pushed first, because they may still need buffers of the previous allocation.
             if !flow.queue().drain() {
                 return false;
             }
-            // What we hold counts also where downstream has nothing to say.
+            // Held buffers are added even if downstream doesn't answer.
             flow.src().peer_query(query);
             if let QueryViewMut::Allocation(query) = query.view_mut() {
                 flow::answer_allocation(query, stage.held(), stage.device());
@@ -370,7 +370,7 @@ where
     }
     match query.view_mut() {
         QueryViewMut::Caps(query) => {
-            // What comes is no reason against being linked: what is wrong with it is said when it comes.
+            // The upstream caps don't prevent linking: an unsupported format is reported when it arrives.
             let other = if flow.src().is_linked() { flow.sink() } else { flow.src() };
             flow.answer_caps(query, &stage.caps(), other);
             true
@@ -380,8 +380,8 @@ where
     }
 }
 
-/// A frame as it went in, as one that metadata can be added to. Where others hold it too, that's a copy that shares the
-/// memory and keeps the original, so that the pool it comes from stays bounded.
+/// Makes a frame's metadata writable. A shared frame is copied: the copy shares the memory and references the original,
+/// so that the pool stays bounded.
 pub fn into_writable(buffer: gst::Buffer) -> gst::Buffer {
     if buffer.is_writable() {
         return buffer;
@@ -393,18 +393,18 @@ pub fn into_writable(buffer: gst::Buffer) -> gst::Buffer {
     copy
 }
 
-/// Posts a LATENCY message if `latency` has moved by more than a fifth (and a millisecond) since it was last asked for.
-pub fn tell_latency<S: Stage>(stage: &S, latency: Duration)
+/// Posts a LATENCY message if `latency` has changed by more than a fifth (and 1 ms) since it was last announced.
+pub fn post_latency_change<S: Stage>(stage: &S, latency: Duration)
 where
     <S as ObjectSubclass>::Type: IsA<gst::Element>,
 {
     if stage.flow().latency_moved(latency) {
         gst::debug!(CAT, imp = stage, "the latency is {latency:?} now");
-        // Once: the application may not listen.
+        // Announced once only, because the application may ignore the message.
         stage.flow().announce(latency);
         let element = stage.obj();
         let element = element.upcast_ref::<gst::Element>();
-        // Without a bus nobody wants to know.
+        // This fails only without a bus, and then there is no listener.
         let _ = element.post_message(gst::message::Latency::builder().src(element).build());
     }
 }

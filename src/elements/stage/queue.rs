@@ -1,53 +1,53 @@
-//! The ordered queue between an element's sink pad and its source pad's task.
+//! The ordered queue between an element's sink pad and the task of its source pad.
 
 use crate::infer::Notify;
 use crate::scheduling::resumes_at;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 
-/// Work on a frame that may not be done yet.
+/// The work on a frame, which may still be in progress.
 pub trait Work: Send + 'static {
-    /// Whether waiting for it is over.
+    /// True once the result is available.
     fn ready(&self) -> bool;
 }
 
-/// What waits in order.
+/// An entry of the queue.
 #[derive(Debug)]
 pub enum Item<W> {
     Frame(W),
     Event(gst::Event),
 }
 
-/// Frames in flight and serialised events, in stream order. A frame at its head holds up the rest until it's ready.
+/// Frames in flight and serialised events, in stream order. The frame at the head blocks the rest until it is ready.
 #[derive(Debug)]
 pub struct Queue<W> {
     state: Mutex<State<W>>,
-    /// Something is at the head, or what is there got ready: for the task.
+    /// Wakes the task: the head is new or has become ready.
     head: Condvar,
-    /// Something went out: for those who want room, or all of it out.
+    /// Wakes threads that wait for space or for an empty queue: an item has left.
     out: Condvar,
 }
 
 #[derive(Debug)]
 struct State<W> {
     items: VecDeque<Item<W>>,
-    /// In `items`, or taken and not pushed yet.
+    /// Frames in `items`, or popped and not pushed yet.
     frames: usize,
-    /// An item was taken and isn't pushed yet.
+    /// An item was popped and isn't pushed yet.
     pushing: bool,
-    /// Threads that wait for something to go out.
+    /// The number of threads that wait for items to leave.
     waiting: usize,
-    /// Most frames held at which one of them has to look again.
+    /// The highest number of held frames at which one of them must check again.
     enough: usize,
     flushing: bool,
-    /// What the last push returned.
+    /// The result of the last push.
     flow: Result<(), gst::FlowError>,
-    /// EOS was queued: upstream has nothing left that could carry an error back.
+    /// EOS was queued: upstream sends nothing more that could return an error.
     eos: bool,
 }
 
 impl<W> Default for Queue<W> {
-    /// Flushing, as a pad is before its activation.
+    /// Starts flushing, like a pad before its activation.
     fn default() -> Self {
         let state = State {
             items: VecDeque::new(),
@@ -64,7 +64,7 @@ impl<W> Default for Queue<W> {
 }
 
 impl<W: Work> Queue<W> {
-    /// Waits as long as `condition` holds for frames to go out, until `enough` are held or fewer.
+    /// Waits while `condition` holds for frames to leave, until at most `enough` are held.
     fn wait_out_while(
         &self,
         state: &mut MutexGuard<'_, State<W>>,
@@ -80,8 +80,8 @@ impl<W: Work> Queue<W> {
         }
     }
 
-    /// Everybody who waits here returns at once, now and until [`Self::start`]. What was queued is given back, so that
-    /// it's dropped without a lock held.
+    /// Makes all waiting threads return at once, now and until [`Self::start`]. The queued items are returned, so that
+    /// they are dropped without the lock.
     pub fn flush(&self) -> VecDeque<Item<W>> {
         let mut state = self.state.lock();
         state.flushing = true;
@@ -92,7 +92,7 @@ impl<W: Work> Queue<W> {
         items
     }
 
-    /// Takes items again, after a flush or at activation.
+    /// Accepts items again, after a flush or at activation.
     pub fn start(&self) {
         let mut state = self.state.lock();
         state.flushing = false;
@@ -100,13 +100,13 @@ impl<W: Work> Queue<W> {
         state.flow = Ok(());
     }
 
-    /// What the task's last push returned.
+    /// The result of the task's last push.
     pub fn flow(&self) -> Result<(), gst::FlowError> {
         let state = self.state.lock();
         if state.flushing { Err(gst::FlowError::Flushing) } else { state.flow }
     }
 
-    /// Downstream is another: frames are taken again if there was nobody before.
+    /// Downstream was relinked: frames are accepted again if the pad was unlinked before.
     pub fn relinked(&self) {
         let mut state = self.state.lock();
         if state.flow == Err(gst::FlowError::NotLinked) {
@@ -114,12 +114,16 @@ impl<W: Work> Queue<W> {
         }
     }
 
-    /// Returns at once where fewer than `limit` frames are held. Otherwise it waits for room, as [`resumes_at`] says;
-    /// `full_batch_waits` is called only then. True if it had to wait.
+    /// Returns at once if fewer than `limit` frames are held. Otherwise it waits for space as [`resumes_at`] defines
+    /// it, and calls `full_batch_waits` only then. Returns true if it waited.
     ///
     /// # Errors
-    /// The task's flow error, or flushing.
-    pub fn wait_for_room(&self, limit: usize, full_batch_waits: impl FnOnce() -> bool) -> Result<bool, gst::FlowError> {
+    /// The task's flow error, or `Flushing`.
+    pub fn wait_for_space(
+        &self,
+        limit: usize,
+        full_batch_waits: impl FnOnce() -> bool,
+    ) -> Result<bool, gst::FlowError> {
         let mut state = self.state.lock();
         let has_to_wait = state.frames >= limit;
         if has_to_wait {
@@ -131,10 +135,10 @@ impl<W: Work> Queue<W> {
         if state.flushing { Err(gst::FlowError::Flushing) } else { state.flow.map(|()| has_to_wait) }
     }
 
-    /// Queues a frame; call [`Self::wait_for_room`] before.
+    /// Queues a frame; call [`Self::wait_for_space`] first.
     ///
     /// # Errors
-    /// The task's flow error, or flushing; the frame is dropped.
+    /// The task's flow error, or `Flushing`; the frame is dropped.
     pub fn push_frame(&self, work: W) -> Result<(), gst::FlowError> {
         let mut state = self.state.lock();
         if state.flushing {
@@ -142,7 +146,7 @@ impl<W: Work> Queue<W> {
         }
         state.flow?;
         state.frames += 1;
-        // One that isn't ready tells when it is; behind others it isn't its turn.
+        // A frame that isn't ready notifies the queue later; a frame behind others needs no wake-up.
         let next = state.items.is_empty() && work.ready();
         state.items.push_back(Item::Frame(work));
         drop(state);
@@ -152,8 +156,9 @@ impl<W: Work> Queue<W> {
         Ok(())
     }
 
-    /// Takes the turn of a frame that isn't queued, if nothing is before it. After it [`Self::pushed`] must be called.
-    pub fn take_turn(&self) -> bool {
+    /// Begins to push a frame that bypasses the queue. Returns false if an earlier item isn't pushed yet. If true,
+    /// [`Self::pushed`] must follow.
+    pub fn begin_push(&self) -> bool {
         let mut state = self.state.lock();
         let free = state.items.is_empty() && !state.pushing && !state.flushing && state.flow.is_ok();
         state.pushing |= free;
@@ -164,7 +169,7 @@ impl<W: Work> Queue<W> {
     /// Queues a serialised event.
     ///
     /// # Errors
-    /// Flushing.
+    /// `Flushing`.
     pub fn push_event(&self, event: gst::Event) -> Result<(), gst::FlowError> {
         let mut state = self.state.lock();
         if state.flushing {
@@ -177,14 +182,14 @@ impl<W: Work> Queue<W> {
         Ok(())
     }
 
-    /// Waits until all that was queued is out; `false` when flushing.
+    /// Waits until everything queued has been pushed. Returns false when flushing.
     pub fn drain(&self) -> bool {
         let mut state = self.state.lock();
         self.wait_out_while(&mut state, usize::MAX, |s| !s.flushing && (!s.items.is_empty() || s.pushing));
         !state.flushing
     }
 
-    /// The next item, once it's ready; `None` when flushing. After it [`Self::pushed`] must be called.
+    /// Waits for the next item to be ready and pops it; `None` when flushing. [`Self::pushed`] must follow.
     pub fn pop(&self) -> Option<Item<W>> {
         let mut state = self.state.lock();
         self.head.wait_while(&mut state, |s| {
@@ -203,8 +208,8 @@ impl<W: Work> Queue<W> {
         item
     }
 
-    /// What pushing a popped item returned (events: `Ok`). After an error frames are refused, and [`Self::flow`] says
-    /// why. Returns whether nobody upstream will see that error, because EOS has been taken.
+    /// Records the result of pushing a popped item (`Ok` for events). After an error, frames are refused and
+    /// [`Self::flow`] returns the error. Returns true if upstream can't see that error, because EOS was queued.
     pub fn pushed(&self, frame: bool, flow: Result<(), gst::FlowError>) -> bool {
         let mut state = self.state.lock();
         state.pushing = false;
@@ -212,7 +217,7 @@ impl<W: Work> Queue<W> {
         if flow.is_err() {
             state.flow = flow;
         }
-        // Who waits for room for several is woken once for them.
+        // A thread that waits for the space of several frames is woken once for all of them.
         let awaited = state.waiting > 0 && (state.frames <= state.enough || flow.is_err());
         let eos = state.eos;
         drop(state);
@@ -222,7 +227,7 @@ impl<W: Work> Queue<W> {
         eos
     }
 
-    /// Frames held: queued, or being pushed.
+    /// The number of held frames: queued, or being pushed.
     #[cfg(test)]
     pub fn frames(&self) -> usize {
         self.state.lock().frames
@@ -231,7 +236,7 @@ impl<W: Work> Queue<W> {
 
 impl<W: Work> Notify for Queue<W> {
     fn notify(&self) {
-        // The lock makes sure that nobody is between looking and waiting.
+        // Taking the lock ensures that no thread is between its check and its wait.
         drop(self.state.lock());
         self.head.notify_all();
     }
@@ -287,19 +292,19 @@ mod tests {
     #[test]
     fn a_turn_is_only_taken_with_nothing_before_it() {
         let queue = queue();
-        assert!(queue.take_turn());
+        assert!(queue.begin_push());
         assert_eq!(queue.frames(), 1);
-        assert!(!queue.take_turn(), "one is being pushed");
+        assert!(!queue.begin_push(), "one is being pushed");
         queue.pushed(true, Ok(()));
         assert_eq!(queue.frames(), 0);
         queue.push_frame(Job::default()).unwrap();
-        assert!(!queue.take_turn(), "one waits");
+        assert!(!queue.begin_push(), "one waits");
         queue.flush();
-        assert!(!queue.take_turn(), "flushing");
+        assert!(!queue.begin_push(), "flushing");
         queue.start();
-        assert!(queue.take_turn());
+        assert!(queue.begin_push());
         queue.pushed(true, Err(gst::FlowError::Eos));
-        assert!(!queue.take_turn(), "downstream refuses");
+        assert!(!queue.begin_push(), "downstream refuses");
     }
 
     #[test]
@@ -309,12 +314,12 @@ mod tests {
         for (limit, full_batch_waits, goes_on_at) in cases {
             let queue = queue();
             for _ in 0..limit {
-                queue.wait_for_room(limit, || panic!("nobody has to wait")).unwrap();
+                queue.wait_for_space(limit, || panic!("there is space")).unwrap();
                 queue.push_frame(Job(Arc::new(true.into()))).unwrap();
             }
             let upstream = std::thread::spawn({
                 let queue = queue.clone();
-                move || queue.wait_for_room(limit, || full_batch_waits).map(|waited| waited.then(|| queue.frames()))
+                move || queue.wait_for_space(limit, || full_batch_waits).map(|waited| waited.then(|| queue.frames()))
             });
             while queue.state.lock().waiting == 0 {
                 std::thread::yield_now();
@@ -342,7 +347,7 @@ mod tests {
             }),
             std::thread::spawn({
                 let queue = queue.clone();
-                move || queue.wait_for_room(1, || false) == Err(gst::FlowError::Flushing)
+                move || queue.wait_for_space(1, || false) == Err(gst::FlowError::Flushing)
             }),
             std::thread::spawn({
                 let queue = queue.clone();
@@ -364,7 +369,7 @@ mod tests {
         queue.pop();
         assert!(!queue.pushed(true, Err(gst::FlowError::NotLinked)));
         assert_eq!(queue.flow(), Err(gst::FlowError::NotLinked));
-        assert_eq!(queue.wait_for_room(1, || false), Err(gst::FlowError::NotLinked));
+        assert_eq!(queue.wait_for_space(1, || false), Err(gst::FlowError::NotLinked));
         assert_eq!(queue.push_frame(Job::default()), Err(gst::FlowError::NotLinked));
         queue.relinked();
         assert_eq!(queue.flow(), Ok(()));

@@ -29,7 +29,7 @@ impl ElementImpl for TrtDetect {
             gst::subclass::ElementMetadata::new(
                 "Object detection",
                 "Filter/Analyzer/Video",
-                "Finds objects in video frames with TensorRT or on the CPU",
+                "Detects objects in video frames with TensorRT or on the CPU",
                 env!("CARGO_PKG_NAME"),
             )
         });

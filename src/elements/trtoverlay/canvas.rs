@@ -10,7 +10,7 @@ use model::video::HostFormat;
 /// Draws a record into a frame that is mapped for writing.
 ///
 /// # Errors
-/// When the frame's format can't be drawn on, or its metadata contradicts its buffer; the frame is untouched then.
+/// The frame's format isn't supported, or its metadata contradicts its buffer. The frame is unchanged then.
 pub fn draw(
     overlay: &mut Overlay,
     frame: &mut VideoFrameRef<&mut gst::BufferRef>,
@@ -18,7 +18,7 @@ pub fn draw(
     style: &Style,
 ) -> Result<(), String> {
     let format = host_format(frame.format())
-        .ok_or_else(|| format!("can't draw on {} frames: put a videoconvert before it", frame.format().to_str()))?;
+        .ok_or_else(|| format!("can't draw on {} frames: put videoconvert before it", frame.format().to_str()))?;
     let strides = strides(frame, format)?;
     let colorimetry = colorimetry(frame.info());
     let (width, height) = (frame.width() as usize, frame.height() as usize);
@@ -48,8 +48,8 @@ pub fn draw(
     Ok(())
 }
 
-/// Bytes from row to row of each plane, which a `GstVideoMeta` may set; checked, because the planes' slices are made
-/// from them.
+/// Bytes from row to row of each plane, which a `GstVideoMeta` may set. They are checked, because the planes' slices
+/// are made from them.
 fn strides(frame: &VideoFrameRef<&mut gst::BufferRef>, format: HostFormat) -> Result<[usize; 3], String> {
     let mut strides = [0; 3];
     let layout = frame.plane_offset().iter().zip(frame.plane_stride()).take(format.planes());

@@ -29,7 +29,7 @@ static PROPERTIES: LazyLock<Properties<Style>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecBoolean::builder("display-boxes")
                 .nick("Display boxes")
-                .blurb("Draw the objects' boxes")
+                .blurb("Draw the bounding boxes of objects")
                 .default_value(default.boxes)
                 .mutable_playing(),
             boxes as itself
@@ -37,7 +37,7 @@ static PROPERTIES: LazyLock<Properties<Style>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecBoolean::builder("display-labels")
                 .nick("Display labels")
-                .blurb("Write the objects' labels")
+                .blurb("Draw the labels of objects")
                 .default_value(default.labels)
                 .mutable_playing(),
             labels as itself
@@ -45,7 +45,7 @@ static PROPERTIES: LazyLock<Properties<Style>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecBoolean::builder("display-confidence")
                 .nick("Display confidence")
-                .blurb("Write the objects' confidence (0-1), after the label if that is displayed")
+                .blurb("Draw the confidence of objects (0–1), after the label if that is displayed")
                 .default_value(default.confidence)
                 .mutable_playing(),
             confidence as itself
@@ -53,7 +53,7 @@ static PROPERTIES: LazyLock<Properties<Style>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecBoolean::builder("display-keypoints")
                 .nick("Display keypoints")
-                .blurb("Draw keypoints and the limbs between them")
+                .blurb("Draw keypoints and the limbs that connect them")
                 .default_value(default.keypoints)
                 .mutable_playing(),
             keypoints as itself
@@ -61,7 +61,7 @@ static PROPERTIES: LazyLock<Properties<Style>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecUInt::builder("line-width")
                 .nick("Line width")
-                .blurb("Width of lines in pixels (0 = 1/360 of the frame's shorter side)")
+                .blurb("Line width in pixels; 0: 1/360 of the frame's shorter side")
                 .maximum(100)
                 .default_value(default.line_width)
                 .mutable_playing(),
@@ -70,7 +70,7 @@ static PROPERTIES: LazyLock<Properties<Style>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecUInt::builder("font-size")
                 .nick("Font size")
-                .blurb("Height of labels' text in pixels (0 = 1/42 of the frame's shorter side, at least 12)")
+                .blurb("Text height of labels in pixels; 0: 1/42 of the frame's shorter side, at least 12")
                 .maximum(500)
                 .default_value(default.font_size)
                 .mutable_playing(),
@@ -79,7 +79,7 @@ static PROPERTIES: LazyLock<Properties<Style>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecFloat::builder("keypoint-confidence")
                 .nick("Keypoint confidence")
-                .blurb("Least confidence (0-1) of keypoints to draw")
+                .blurb("Minimum confidence (0–1) of the keypoints to draw")
                 .minimum(0.0)
                 .maximum(1.0)
                 .default_value(default.keypoint_confidence)
@@ -89,14 +89,14 @@ static PROPERTIES: LazyLock<Properties<Style>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecEnum::builder_with_default("color-by", default.color_by)
                 .nick("Color by")
-                .blurb("What an object's colour stands for")
+                .blurb("What the color of an object represents")
                 .mutable_playing(),
             color_by as itself
         ),
     ])
     .with_stats(
-        "frames, drawn; time-p50/-p95/-p99 from a frame's arrival to its drawing's end (ns); bytes-to-device and \
-         bytes-to-host, copied in the CUDA context",
+        "frames, drawn; time-p50/-p95/-p99 from a frame's arrival to the end of its drawing (ns); bytes-to-device \
+         and bytes-to-host, copied in the CUDA context",
     )
 });
 
@@ -104,11 +104,11 @@ pub struct TrtOverlay {
     flow: Flow<Drawn>,
     settings: Mutex<Style>,
     device: Device,
-    /// What the caps say of where frames are.
+    /// True if the caps have frames in GPU memory.
     in_gpu: Mutex<bool>,
-    /// From PAUSED on; used by the sink pad's thread.
+    /// Set in PAUSED and above; used by the sink pad's thread.
     overlay: Mutex<Option<Overlay>>,
-    /// From the first frame in GPU memory on.
+    /// Set from the first frame in GPU memory on.
     painter: Mutex<Option<DevicePainter>>,
     counters: Mutex<Counters>,
 }
@@ -120,7 +120,7 @@ struct Counters {
     time: report::Times,
 }
 
-/// A frame between the pads.
+/// A frame in flight between the pads.
 pub struct Drawn {
     arrival: Instant,
     frame: Frame,
@@ -128,18 +128,18 @@ pub struct Drawn {
 
 enum Frame {
     Ready(gst::Buffer),
-    /// On the GPU.
+    /// Being drawn on by the GPU.
     Drawing(Drawing),
 }
 
 impl Work for Drawn {
-    /// A frame on the GPU is waited for when its turn to be pushed has come.
+    /// A frame on the GPU is waited for in `finish`, when it is next in order.
     fn ready(&self) -> bool {
         true
     }
 }
 
-/// Frames between the pads: one to draw on while the one before is pushed.
+/// The maximum number of frames between the pads: one is drawn on while the previous one is pushed.
 const LIMIT: usize = 2;
 
 #[glib::object_subclass]
@@ -190,7 +190,7 @@ impl ElementImpl for TrtOverlay {
             gst::subclass::ElementMetadata::new(
                 "TensorRT overlay",
                 "Filter/Effect/Video",
-                "Draws boxes, labels and skeletons of what models found into the frame",
+                "Draws the boxes, labels and skeletons found by models into video frames",
                 env!("CARGO_PKG_NAME"),
             )
         });
@@ -236,7 +236,7 @@ impl TrtOverlay {
     fn draw(&self, mut buffer: gst::Buffer, info: &VideoInfo, record: &Record) -> Result<gst::Buffer, Error> {
         let style = *self.settings.lock();
         let failed = |text: String| Error::new(ErrorKind::Model, text);
-        // Who else holds the frame doesn't see the drawing: mapping a shared memory for writing copies it.
+        // Other owners of the frame don't see the drawing, because mapping a shared memory for writing copies it.
         let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), info).map_err(|_| {
             failed(format!("can't map a {}×{} {} frame", info.width(), info.height(), info.format().to_str()))
         })?;
@@ -247,7 +247,7 @@ impl TrtOverlay {
         Ok(buffer)
     }
 
-    /// Has a record drawn into a frame in GPU memory.
+    /// Starts drawing a record into a frame in GPU memory.
     fn draw_on_device(&self, buffer: gst::Buffer, info: &VideoInfo, record: &Record) -> Result<Drawing, Error> {
         let style = *self.settings.lock();
         let mut painter = self.painter.lock();
@@ -256,7 +256,7 @@ impl TrtOverlay {
         painter.draw(buffer, info, overlay.as_mut().ok_or_else(stopped)?, record, &style)
     }
 
-    /// What draws in the context that the frames are in, which decides.
+    /// The painter for the frame's CUDA context, which may differ from the previous frame's.
     fn painter_for<'a>(
         &self,
         painter: &'a mut Option<DevicePainter>,
@@ -287,13 +287,13 @@ impl TrtOverlay {
         stats
     }
 
-    /// Frames in GPU memory follow.
+    /// Prepares for frames in GPU memory.
     fn open_device(&self, info: &VideoInfo) -> Result<(), Error> {
         check_driver()?;
         if !device_format(info.format()).is_some_and(Painter::draws_on) {
             let name = info.format().to_str();
             let text = format!(
-                "trtoverlay draws on NV12, RGBA and BGRA in GPU memory, these frames are {name}: put \
+                "trtoverlay can draw only on NV12, RGBA and BGRA in GPU memory, but these frames are {name}: put \
                  cudaconvert ! video/x-raw(memory:CUDAMemory),format=NV12 before it"
             );
             return Err(Error::new(ErrorKind::Model, text));
@@ -312,7 +312,7 @@ impl Stage for TrtOverlay {
         &self.flow
     }
 
-    /// Whatever memory frames are in, they are drawn on there.
+    /// Accepts both memories: frames are drawn on where they are.
     fn caps(&self) -> gst::Caps {
         caps::template()
     }
@@ -365,7 +365,7 @@ impl Stage for TrtOverlay {
         };
         gst::trace!(CAT, imp = self, "frame {}: ready after {:?}", buffer.pts().display(), work.arrival.elapsed());
         self.counters.lock().time.record(work.arrival.elapsed());
-        stage::tell_latency(self, self.latency());
+        stage::post_latency_change(self, self.latency());
         Ok(buffer)
     }
 
@@ -375,9 +375,9 @@ impl Stage for TrtOverlay {
 }
 
 impl TrtOverlay {
-    /// Posts what the drawing has to say of labels.
+    /// Posts the notices of the drawing about labels.
     fn tell(&self) {
-        // Posted without the lock, which who hears it may need.
+        // Posted without the lock, which a synchronous bus handler may need.
         while let Some(notice) = self.overlay.lock().as_mut().and_then(Overlay::take_notice) {
             gst::element_imp_warning!(self, gst::ResourceError::Settings, ("{notice}"));
         }

@@ -1,15 +1,15 @@
 //! SECTION:element-trtoverlay
 //!
-//! Draws what models found into the frame: boxes, labels with confidence, and skeletons. It reads the objects of
-//! `trtdetect` and `trtpose`, and those that other elements leave as region-of-interest metadata.
+//! Draws the results of models into the frame: boxes, labels with confidence, and skeletons. It reads the objects of
+//! `trtdetect` and `trtpose`, and those that other elements attach as region-of-interest metadata.
 //!
-//! Frames are drawn on in place, where they are, and are never converted: in system memory, or as NV12, RGBA and BGRA in
-//! GPU memory. A frame that others hold too, for example behind a `tee`, is copied first (on the GPU too), so that only
-//! this branch shows the drawing.
+//! Frames are drawn on in place and never converted: in system memory, or as NV12, RGBA and BGRA in GPU memory. A
+//! shared frame, for example behind a `tee`, is copied first (on the GPU too), so that only this branch shows the
+//! drawing.
 //!
-//! Labels are set in built-in fonts (Latin, Greek, Cyrillic, signs, emoji), else in one of the system's. What no font has, and
-//! scripts that join or stack letters or run from right to left, are written in Latin letters: a warning says so once of each
-//! label.
+//! Labels are drawn with built-in fonts (Latin, Greek, Cyrillic, symbols, emoji), or else with a system font.
+//! Characters that no font has, and scripts that join or stack letters or run from right to left, are transliterated to
+//! Latin letters; a warning reports each such label once.
 //!
 //! ```text
 //! gst-launch-1.0 filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264

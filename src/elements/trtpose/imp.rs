@@ -43,9 +43,9 @@ impl ElementImpl for TrtPose {
     fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
         static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
             gst::subclass::ElementMetadata::new(
-                "Human pose",
+                "Human pose estimation",
                 "Filter/Analyzer/Video",
-                "Finds the poses of people in video frames with TensorRT or on the CPU",
+                "Estimates the poses of people in video frames with TensorRT or on the CPU",
                 env!("CARGO_PKG_NAME"),
             )
         });

@@ -1,8 +1,8 @@
 //! SECTION:element-trtpose
 //!
-//! Finds the poses of people in video frames. One-stage models (YOLO-pose, MoveNet multi-pose) look at the whole frame;
-//! each pose is attached to the person that a detector before found there (`attach=match`), else it's an object of its
-//! own. Top-down models (MoveNet) look at each person found before, with `inference-region=objects`.
+//! Estimates the poses of people in video frames. One-stage models (YOLO-pose, MoveNet multi-pose) run on the whole
+//! frame; each pose is attached to the person that an upstream detector found there (`attach=match`), or else becomes a
+//! separate object. Top-down models (MoveNet) run on each person detected upstream, with `inference-region=objects`.
 //!
 //! ```text
 //! gst-launch-1.0 -q filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264

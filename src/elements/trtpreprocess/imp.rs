@@ -27,14 +27,18 @@ static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
     Properties::<Settings>::new([
         property!(
             glib::ParamSpecEnum::builder_with_default("backend", default.backend).nick("Backend").blurb(
-                "Where the tensor is made; there is no fallback from one to the other. Changeable in NULL only",
+                "Backend that makes the tensor. There is no fallback from one to the other. Can be changed only in \
+                 NULL",
             ),
             backend as itself
         ),
         property!(
             glib::ParamSpecUInt::builder("device-id")
                 .nick("GPU")
-                .blurb("Number of the GPU, counted after CUDA_VISIBLE_DEVICES; backend=tensorrt only")
+                .blurb(
+                    "Index of the GPU among those that CUDA_VISIBLE_DEVICES leaves visible; only for \
+                     backend=tensorrt",
+                )
                 .maximum(255)
                 .default_value(default.device_id),
             device_id as itself
@@ -42,14 +46,14 @@ static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecString::builder("model")
                 .nick("Model")
-                .blurb("Model file whose input the tensor is for (default: the models downstream)")
+                .blurb("Model file whose input the tensor is made for (default: the models downstream)")
                 .mutable_ready(),
             model as path
         ),
         property!(
             glib::ParamSpecUInt::builder("width")
                 .nick("Width")
-                .blurb("Width of the tensor in pixels; 0: the model's")
+                .blurb("Width of the tensor in pixels; 0: the model's width")
                 .maximum(16384)
                 .default_value(default.width)
                 .mutable_ready(),
@@ -58,7 +62,7 @@ static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecUInt::builder("height")
                 .nick("Height")
-                .blurb("Height of the tensor in pixels; 0: the model's")
+                .blurb("Height of the tensor in pixels; 0: the model's height")
                 .maximum(16384)
                 .default_value(default.height)
                 .mutable_ready(),
@@ -67,28 +71,28 @@ static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecEnum::builder_with_default("layout", default.layout)
                 .nick("Layout")
-                .blurb("Order of the dimensions, with width and height")
+                .blurb("Order of the tensor's dimensions; used with width and height")
                 .mutable_ready(),
             layout as itself
         ),
         property!(
             glib::ParamSpecEnum::builder_with_default("tensor-type", default.tensor_type)
                 .nick("Tensor type")
-                .blurb("Type of the elements, with width and height")
+                .blurb("Type of the tensor's elements; used with width and height")
                 .mutable_ready(),
             tensor_type as itself
         ),
         property!(
             glib::ParamSpecEnum::builder_with_default("normalization", default.normalization)
                 .nick("Normalization")
-                .blurb("Range of the values, with width and height")
+                .blurb("Range of the tensor's values; used with width and height")
                 .mutable_ready(),
             normalization as itself
         ),
         property!(
             glib::ParamSpecBoolean::builder("keep-aspect-ratio")
                 .nick("Keep aspect ratio")
-                .blurb("Letterbox the frame instead of stretching it, with width and height")
+                .blurb("Letterbox the frame instead of stretching it; used with width and height")
                 .default_value(default.keep_aspect_ratio)
                 .mutable_ready(),
             keep_aspect_ratio as itself
@@ -96,7 +100,7 @@ static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecUInt::builder("max-in-flight")
                 .nick("Frames in flight")
-                .blurb("Most frames held between the pads; upstream waits when there are more")
+                .blurb("Maximum number of frames held between the pads; upstream blocks when the limit is reached",)
                 .minimum(1)
                 .maximum(256)
                 .default_value(default.max_in_flight)
@@ -105,34 +109,34 @@ static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
         ),
     ])
     .with_stats(
-        "frames, tensors; time-p50/-p95/-p99 of making one on the host, or of having it made on the GPU (ns); memory \
-         of the tensors kept; bytes-to-device and bytes-to-host, copied in the CUDA context",
+        "frames, tensors; time-p50/-p95/-p99 of making a tensor on the host, or of starting it on the GPU (ns); \
+         memory (bytes) of the tensors kept; bytes-to-device and bytes-to-host, copied in the CUDA context",
     )
 });
 
 pub struct TrtPreprocess {
     flow: Flow<Arrival>,
     settings: Mutex<Settings>,
-    /// The backend that is open, from READY on.
+    /// The open backend; set in READY and above.
     backend: Mutex<Option<Backend>>,
     device: Device,
-    plan: Mutex<Plan>,
-    /// From PAUSED on.
+    plan: Mutex<PreprocessPlan>,
+    /// Set in PAUSED and above.
     tensors: Mutex<Option<Tensors>>,
     counters: Mutex<Counters>,
 }
 
-/// What tensor is made, and of which frames.
+/// The tensor to make, and the frames to make it for.
 #[derive(Debug, Default)]
-struct Plan {
+struct PreprocessPlan {
     spec: Option<InputSpec>,
-    /// The properties named the tensor.
+    /// The properties specify the tensor.
     named: bool,
-    /// Of each reader.
+    /// The `interval` of each model downstream.
     intervals: Vec<u32>,
-    /// Frames of this stream.
+    /// The number of frames since the stream started.
     frames: u64,
-    /// What is downstream may have changed since it was asked.
+    /// The elements downstream may have changed since they were queried.
     stale: bool,
 }
 
@@ -143,10 +147,10 @@ struct Counters {
     time: report::Times,
 }
 
-/// A frame between the pads; the tensor is made when its turn to be pushed has come.
+/// A frame in flight between the pads. Its tensor is made when the frame is next in order.
 pub struct Arrival {
     frame: Frame,
-    /// `None`: no reader wants this frame.
+    /// `None` if no model needs this frame.
     spec: Option<InputSpec>,
 }
 
@@ -202,9 +206,9 @@ impl ElementImpl for TrtPreprocess {
     fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
         static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
             gst::subclass::ElementMetadata::new(
-                "Model input",
+                "Model input tensors",
                 "Filter/Analyzer/Video",
-                "Makes one input tensor of each frame for the models after it",
+                "Makes one input tensor per frame for all models downstream",
                 env!("CARGO_PKG_NAME"),
             )
         });
@@ -222,7 +226,7 @@ impl ElementImpl for TrtPreprocess {
                 let Settings { backend: name, device_id, .. } = *self.settings.lock();
                 let opened = match name {
                     Backend::Cpu => backend::open(name),
-                    // Only the kernels are needed, not TensorRT.
+                    // The tensor needs only the CUDA kernels, not TensorRT.
                     Backend::TensorRt => self.device.open(&*self.obj(), Wanted::Device(device_id)),
                 };
                 opened.map_err(|e| self.fail(&e))?;
@@ -233,7 +237,7 @@ impl ElementImpl for TrtPreprocess {
                 backend::check_upstream(self.flow.sink(), settings.backend).map_err(|e| self.fail(&e))?;
                 let spec = settings.spec().map_err(|e| self.fail(&e))?;
                 *self.plan.lock() =
-                    Plan { named: spec.is_some(), spec, intervals: Vec::new(), frames: 0, stale: false };
+                    PreprocessPlan { named: spec.is_some(), spec, intervals: Vec::new(), frames: 0, stale: false };
                 let tensors = match settings.backend {
                     Backend::Cpu => Ok(Tensors::Host(HostTensors::default())),
                     Backend::TensorRt => {
@@ -272,7 +276,7 @@ impl TrtPreprocess {
         gst::StateChangeError
     }
 
-    /// Asks the models downstream what they take.
+    /// Queries the models downstream for the input that they need.
     fn plan(&self) -> Result<(), Error> {
         let inputs = input_query::ask(self.flow.src());
         let mut plan = self.plan.lock();
@@ -339,7 +343,7 @@ impl Stage for TrtPreprocess {
         Some(&self.device)
     }
 
-    /// On the GPU one more: the last frame that was pushed, which may still be read.
+    /// On the GPU one more: the frame that was pushed last may still be read.
     fn held(&self) -> usize {
         let settings = self.settings.lock();
         settings.max_in_flight as usize + usize::from(settings.backend == Backend::TensorRt)
@@ -381,7 +385,7 @@ impl Stage for TrtPreprocess {
             report::post(&*self.obj(), &e);
             gst::FlowError::Error
         })?;
-        stage::tell_latency(self, self.latency());
+        stage::post_latency_change(self, self.latency());
         let mut buffer = stage::into_writable(frame.buffer);
         if let Some(buffer) = buffer.get_mut() {
             meta::attach_tensor(buffer, tensor);

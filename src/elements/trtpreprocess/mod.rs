@@ -1,19 +1,20 @@
 //! SECTION:element-trtpreprocess
 //!
-//! Makes a model's input tensor from each frame, once for every model after it that takes the same: letterbox, colour
-//! conversion, normalisation. The frame itself passes untouched; the tensor rides on its buffer. What the tensor has to
-//! be comes from the `model` property, or from `width`, `height` and the rest, or else from the models downstream, which
-//! are asked.
+//! Makes a model's input tensor from each frame, once for all models downstream that take the same input: letterboxing,
+//! colour conversion, normalisation. The frame itself isn't changed; the tensor is attached to its buffer. The tensor's
+//! specification comes from the `model` property, or from `width`, `height` and the related properties, or else from
+//! the models downstream, which are queried.
 //!
 //! ```text
 //! gst-launch-1.0 -q filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264
 //!   ! trtpreprocess backend=cpu ! trtdetect backend=cpu model=models/yolov12n.onnx ! trtpublish location=- ! fakesink
 //! ```
 //!
-//! With `backend=tensorrt` the tensor is made in GPU memory, on a stream of its own: nothing waits for it but the models that
-//! read it. `model` takes an engine too, with its ONNX or the record of `gst-trt build -o` beside it.
+//! With `backend=tensorrt` the tensor is made in GPU memory, on a separate CUDA stream: only the models that read it
+//! wait for it. `model` may also be an engine, with its ONNX file or the record of `gst-trt build -o` beside it.
 //!
-//! Models make their own input where there's no tensor that fits; `stats` of each counts both.
+//! A model makes its input itself if the buffer has no matching tensor; the `stats` property of each element counts
+//! both cases.
 //!
 //! Since: 0.1
 

@@ -1,4 +1,4 @@
-//! What the properties set.
+//! The values of the properties.
 
 use crate::backend::{input_spec, open_engine};
 use crate::error::{Error, ErrorKind};
@@ -37,9 +37,9 @@ pub enum TensorType {
 pub enum Range {
     #[enum_value(name = "0–1", nick = "unit")]
     Unit,
-    #[enum_value(name = "0–255, as pixels are", nick = "none")]
+    #[enum_value(name = "0–255, as in the pixels", nick = "none")]
     None,
-    #[enum_value(name = "ImageNet's mean 0 and standard deviation 1", nick = "imagenet")]
+    #[enum_value(name = "Mean 0 and standard deviation 1 over ImageNet", nick = "imagenet")]
     ImageNet,
 }
 
@@ -48,7 +48,7 @@ pub struct Settings {
     pub backend: Backend,
     pub device_id: u32,
     pub model: Option<PathBuf>,
-    /// Pixels; 0: from the model.
+    /// Pixels; 0: the model's.
     pub width: u32,
     pub height: u32,
     pub layout: TensorLayout,
@@ -75,14 +75,14 @@ impl Default for Settings {
     }
 }
 
-/// Pixel value of the border, as YOLO models are trained.
+/// Pixel value of the border, as used in the training of YOLO models.
 const PAD: u8 = 114;
 
 impl Settings {
-    /// The tensor that the properties name; `None` if they leave it to the models downstream.
+    /// The tensor that the properties specify; `None` if they leave it to the models downstream.
     ///
     /// # Errors
-    /// Only one of width and height, both a size and a model, or a model that can't be opened.
+    /// Only one of width and height is set, a size and a model are both set, or the model can't be opened.
     pub fn spec(&self) -> Result<Option<InputSpec>, Error> {
         let setting = |text: &str| Err(Error::new(ErrorKind::Setting, text));
         match (&self.model, self.width, self.height) {
@@ -95,10 +95,10 @@ impl Settings {
                     Ok(Some(open_engine(&settings)?.input().clone()))
                 }
             },
-            (Some(_), _, _) => {
-                setting("the tensor's size comes from `model` or from `width` and `height`: set one of them")
-            }
-            (None, 0, _) | (None, _, 0) => setting("set both `width` and `height`, or none"),
+            (Some(_), _, _) => setting(
+                "the tensor's size comes either from `model` or from `width` and `height`: set only one of them",
+            ),
+            (None, 0, _) | (None, _, 0) => setting("set both `width` and `height`, or neither"),
             (None, width, height) => Ok(Some(InputSpec {
                 width,
                 height,

@@ -1,4 +1,4 @@
-//! Making tensors, and using those of earlier frames again when nobody holds them any more.
+//! Makes tensors, and reuses those of earlier frames once they are released.
 
 use crate::cpu;
 use crate::error::Error;
@@ -7,7 +7,7 @@ use crate::infer::{Frame, Tensor, TensorData};
 use model::{InputSpec, Rect};
 use std::sync::Arc;
 
-/// Where tensors are made.
+/// The tensors by the memory that they are in.
 #[derive(Debug)]
 pub enum Tensors {
     Host(HostTensors),
@@ -15,10 +15,10 @@ pub enum Tensors {
 }
 
 impl Tensors {
-    /// A tensor of the whole frame.
+    /// Makes a tensor of the whole frame.
     ///
     /// # Errors
-    /// A frame that can't be mapped or isn't what its caps say, a device failure, or no room.
+    /// The frame can't be mapped or contradicts its caps, the device failed, or its memory is exhausted.
     pub fn make(&mut self, frame: &Frame, spec: &InputSpec) -> Result<Arc<Tensor>, Error> {
         let region = Rect::new(0.0, 0.0, frame.info.width() as f32, frame.info.height() as f32);
         match self {
@@ -27,7 +27,7 @@ impl Tensors {
         }
     }
 
-    /// Bytes of the tensors that are kept.
+    /// The size of the tensors that are kept.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Host(tensors) => tensors.0.iter().map(|tensor| tensor.spec.bytes()).sum(),
@@ -36,7 +36,7 @@ impl Tensors {
     }
 }
 
-/// In the host's memory.
+/// Tensors in host memory.
 #[derive(Debug, Default)]
 pub struct HostTensors(Vec<Arc<Tensor>>);
 
@@ -51,7 +51,7 @@ impl HostTensors {
         Ok(tensor)
     }
 
-    /// One that nobody holds any more, or a new one.
+    /// A tensor that is no longer in use, or a new one.
     fn take(&mut self, spec: &InputSpec) -> Arc<Tensor> {
         match self.0.iter_mut().position(|t| Arc::get_mut(t).is_some_and(|t| t.spec == *spec)) {
             Some(at) => self.0.swap_remove(at),

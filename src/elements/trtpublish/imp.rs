@@ -15,25 +15,25 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("trtpublish", gst::DebugColorFlags::empty(), Some("Objects as JSON Lines"))
 });
 
-/// What the streaming thread knows; only that thread locks it.
+/// State of the streaming thread, which alone locks it.
 #[derive(Default)]
-struct Stream {
+struct StreamState {
     id: Arc<str>,
     /// Pixels.
     size: (u32, u32),
-    /// Frames published.
+    /// Frames published so far.
     frames: u64,
-    /// Whether a source upstream is live; asked once.
+    /// True if an upstream source is live; queried once.
     live: Option<bool>,
-    /// Memory of the next line.
+    /// Reused buffer for the next line.
     line: Vec<u8>,
 }
 
 #[derive(Default)]
 pub struct TrtPublish {
     settings: Mutex<PublishOptions>,
-    stream: Mutex<Stream>,
-    /// From READY→PAUSED on; stays after PAUSED→READY, for `stats`.
+    stream: Mutex<StreamState>,
+    /// Set from READY→PAUSED on, and kept after PAUSED→READY for `stats`.
     publisher: Mutex<Option<Arc<Publisher>>>,
 }
 
@@ -91,7 +91,7 @@ impl ElementImpl for TrtPublish {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            // No pixel is read, so any memory will do.
+            // The pixels aren't read, so any memory is accepted.
             let caps = gst::Caps::builder("video/x-raw").any_features().build();
             [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
                 .into_iter()
@@ -102,7 +102,7 @@ impl ElementImpl for TrtPublish {
     }
 
     fn change_state(&self, change: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
-        // The pads can stop only once the streaming thread no longer waits for room or for the last line.
+        // The pads can stop only once the streaming thread no longer waits for space in the queue or for the last line.
         if change == gst::StateChange::PausedToReady
             && let Some(publisher) = self.publisher()
         {
@@ -145,7 +145,7 @@ impl BaseTransformImpl for TrtPublish {
             )
         })?;
         let id = self.obj().name().as_str().into();
-        *self.stream.lock() = Stream { id, ..Stream::default() };
+        *self.stream.lock() = StreamState { id, ..StreamState::default() };
         *self.publisher.lock() = Some(Arc::new(publisher));
         Ok(())
     }
@@ -153,16 +153,16 @@ impl BaseTransformImpl for TrtPublish {
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         let left = self.publisher().map_or(0, |publisher| publisher.close());
         if left > 0 {
-            gst::warning!(CAT, imp = self, "{left} lines were not written: stopped while the reader is behind");
+            gst::warning!(CAT, imp = self, "{left} lines were not written: stopped before the reader caught up");
         }
         Ok(())
     }
 
     fn set_caps(&self, caps: &gst::Caps, _: &gst::Caps) -> Result<(), gst::LoggableError> {
-        // Only the size is asked for, so that pixel formats unknown to this GStreamer pass too.
+        // Only the size is read, so that pixel formats unknown to this GStreamer pass too.
         let pixels = |name| caps.structure(0)?.get::<i32>(name).ok().and_then(|side| u32::try_from(side).ok());
         let (Some(width), Some(height)) = (pixels("width"), pixels("height")) else {
-            return Err(gst::loggable_error!(CAT, "No width and height in caps {caps}"));
+            return Err(gst::loggable_error!(CAT, "Caps {caps} have no width and height"));
         };
         self.stream.lock().size = (width, height);
         Ok(())
@@ -179,9 +179,10 @@ impl BaseTransformImpl for TrtPublish {
                 Some(Err(Refused::TimedOut)) => gst::element_imp_warning!(
                     self,
                     gst::ResourceError::Write,
-                    ("The last lines haven't reached {} before drain-timeout", self.location())
+                    ("The last lines didn't reach {} within drain-timeout", self.location())
                 ),
-                // After a failed write, which is an error on the bus, EOS still goes on: files downstream get finished.
+                // A failed write has been posted as an error; EOS is still forwarded, so that files downstream are
+                // finalised.
                 Some(Err(Refused::Failed)) | Some(Ok(())) | None => {}
             },
             _ => {}
@@ -229,7 +230,7 @@ impl BaseTransformImpl for TrtPublish {
         match publisher.push(&mut stream.line, &id, max_queue, overflow) {
             Ok(()) => Ok(gst::FlowSuccess::Ok),
             Err(Refused::Flushing | Refused::TimedOut) => Err(gst::FlowError::Flushing),
-            // The error is on the bus since the write failed.
+            // The error was posted when the write failed.
             Err(Refused::Failed) => Err(gst::FlowError::Error),
         }
     }
@@ -244,12 +245,13 @@ impl TrtPublish {
         self.publisher.lock().clone()
     }
 
-    /// For messages.
+    /// The location without its password, for messages.
     fn location(&self) -> String {
         redact(&self.settings.lock().location)
     }
 
-    /// Waits for the last line to arrive: without end for a reader that is there, within limits for one that can be away.
+    /// Waits for the last line to be delivered: without a limit for a connected reader, and up to `drain-timeout` for a
+    /// server that can be away.
     fn drain(&self) -> Option<Result<(), Refused>> {
         let publisher = self.publisher()?;
         let limit = self.settings.lock().drain_timeout;
@@ -273,9 +275,9 @@ impl TrtPublish {
     }
 }
 
-/// When the frame was taken, ns since 1970, from a `GstReferenceTimestampMeta` in NTP or Unix time.
+/// The frame's capture time in ns since 1970, from a `GstReferenceTimestampMeta` in NTP or Unix time.
 fn capture_time(buffer: &gst::BufferRef) -> Option<u64> {
-    /// Seconds from 1900, where NTP counts from, to 1970 (RFC 5905).
+    /// Seconds from 1900, the epoch of NTP, to 1970 (RFC 5905).
     const NTP_TO_UNIX: u64 = 2_208_988_800;
     buffer.iter_meta::<gst::ReferenceTimestampMeta>().find_map(|meta| {
         let time = meta.timestamp().nseconds();
@@ -292,14 +294,14 @@ fn tell(element: &super::TrtPublish, location: &str, notice: &Notice) {
         Notice::Away(reason) => gst::element_warning!(
             element,
             gst::ResourceError::OpenWrite,
-            ("Objects don't reach {location}: {reason}; trying again, while max-queue lines wait")
+            ("Can't deliver objects to {location}: {reason}; retrying, while up to max-queue lines are kept")
         ),
         Notice::Back => {
             let dropped = element.imp().stats().get::<u64>("dropped").unwrap_or_default();
             gst::element_info!(
                 element,
                 gst::ResourceError::OpenWrite,
-                ("Objects reach {location} again; {dropped} lines were dropped so far")
+                ("Objects reach {location} again; {dropped} lines have been dropped so far")
             )
         }
         Notice::Undeliverable(reason) => gst::element_warning!(
@@ -310,7 +312,7 @@ fn tell(element: &super::TrtPublish, location: &str, notice: &Notice) {
     }
 }
 
-/// `location` without its password.
+/// `location` is shown without its password.
 fn cannot_open(location: &str, error: &io::Error) -> gst::ErrorMessage {
     if error.kind() == io::ErrorKind::InvalidInput {
         return gst::error_msg!(gst::ResourceError::NotFound, ("trtpublish can't use location={location:?}: {error}"));
@@ -323,7 +325,7 @@ fn cannot_open(location: &str, error: &io::Error) -> gst::ErrorMessage {
 fn cannot_write(element: &super::TrtPublish, name: &str, error: &io::Error) {
     let kind = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => gst::ResourceError::NoSpaceLeft,
-        // Refused by a broker: the text has the remedy.
+        // A broker refused the account or certificate; the text has the remedy.
         io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidData if error.raw_os_error().is_none() => {
             gst::element_error!(element, gst::ResourceError::NotAuthorized, ("Can't write objects to {name}: {error}"));
             return;

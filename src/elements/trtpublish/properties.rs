@@ -1,4 +1,4 @@
-//! The properties, in [`PublishOptions`].
+//! The properties of `trtpublish`, which set [`PublishOptions`].
 
 use crate::elements::property::as_value::{itself, path, some_text, text, time};
 use crate::elements::property::{Properties, property};
@@ -16,8 +16,9 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
             glib::ParamSpecString::builder("location")
                 .nick("Location")
                 .blurb(
-                    "Where lines go: - for standard output, the path of a file or named pipe, tcp://host:port, \
-                     mqtt://host:port/topic or mqtts://host:port/topic; user and password in it are read back as ***",
+                    "Destination of the lines: - for standard output, the path of a file or named pipe, \
+                     tcp://host:port, mqtt://host:port/topic or mqtts://host:port/topic. A user name and password in \
+                     it are read back as ***",
                 )
                 .default_value(default.location.as_str())
                 .mutable_ready(),
@@ -26,7 +27,7 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecBoolean::builder("append")
                 .nick("Append")
-                .blurb("Add to the file at location instead of emptying it first")
+                .blurb("Append to the file at location instead of truncating it")
                 .default_value(default.append)
                 .mutable_ready(),
             append as itself
@@ -34,7 +35,7 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecString::builder("stream-id")
                 .nick("Stream id")
-                .blurb("Name of the stream in the lines; unset: the id of the stream's STREAM_START event")
+                .blurb("Name of the stream in the lines (default: the id in the STREAM_START event)")
                 .default_value(default.stream_id.as_deref())
                 .mutable_playing(),
             stream_id as shared_text
@@ -42,14 +43,14 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecEnum::builder_with_default("overflow", default.overflow)
                 .nick("Overflow")
-                .blurb("What happens when max-queue lines wait to be written")
+                .blurb("What to do when max-queue lines are waiting to be written")
                 .mutable_playing(),
             overflow as itself
         ),
         property!(
             glib::ParamSpecUInt::builder("max-queue")
                 .nick("Max queue")
-                .blurb("How many lines may wait to be written, also while a server is away")
+                .blurb("Maximum number of lines waiting to be written, including while a server is away")
                 .minimum(1)
                 .default_value(default.max_queue)
                 .mutable_playing(),
@@ -58,7 +59,7 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecEnum::builder_with_default("on-error", default.on_error)
                 .nick("On error")
-                .blurb("What becomes of a file, pipe or MQTT account that can't be opened or written")
+                .blurb("How to handle a file, pipe or MQTT account that can't be opened or written")
                 .mutable_ready(),
             on_error as itself
         ),
@@ -66,8 +67,8 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
             glib::ParamSpecUInt64::builder("drain-timeout")
                 .nick("Drain timeout")
                 .blurb(
-                    "Longest time (ns) that EOS waits for a TCP reader or MQTT broker, or with on-error=retry for any \
-                     output, to get the last lines",
+                    "Maximum time in nanoseconds that EOS waits until a TCP reader or MQTT broker, or with \
+                     on-error=retry any output, has received the last lines",
                 )
                 .default_value(nanoseconds(default.drain_timeout))
                 .mutable_ready(),
@@ -77,8 +78,8 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
             glib::ParamSpecString::builder("mqtt-topic")
                 .nick("MQTT topic")
                 .blurb(
-                    "Topic of the lines, {stream-id} in it standing for the stream's name; unset: the location's \
-                     path, or else gst-tensorrt/{stream-id}",
+                    "Topic of the lines; {stream-id} in it is replaced by the stream's name (default: the path in \
+                     location, or else gst-tensorrt/{stream-id})",
                 )
                 .default_value(mqtt.topic.as_deref())
                 .mutable_ready(),
@@ -87,45 +88,46 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecEnum::builder_with_default("mqtt-qos", mqtt.qos)
                 .nick("MQTT quality of service")
-                .blurb("How sure the delivery is")
+                .blurb("Delivery guarantee of the lines")
                 .mutable_ready(),
             mqtt.qos as itself
         ),
         property!(
             glib::ParamSpecBoolean::builder("mqtt-retain")
                 .nick("MQTT retain")
-                .blurb("The broker keeps the last line of each topic for those who subscribe later")
+                .blurb("Let the broker keep the last line of each topic for later subscribers")
                 .default_value(mqtt.retain)
                 .mutable_ready(),
             mqtt.retain as itself
         ),
         property!(
-        glib::ParamSpecString::builder("mqtt-client-id")
-            .nick("MQTT client id")
-            .blurb(
-                "Name of this client for the broker, which throws out the older of two with the same name; unset: one \
-                 that nobody else has",
-            )
-            .default_value(mqtt.client_id.as_deref())
-            .mutable_ready(),
-        mqtt.client_id as some_text
+            glib::ParamSpecString::builder("mqtt-client-id")
+                .nick("MQTT client id")
+                .blurb(
+                    "Client id on the broker, which disconnects the older of two clients with the same id (default: a \
+                 unique id)",
+                )
+                .default_value(mqtt.client_id.as_deref())
+                .mutable_ready(),
+            mqtt.client_id as some_text
         ),
         property!(
-        glib::ParamSpecString::builder("mqtt-status-topic")
-            .nick("MQTT status topic")
-            .blurb(
-                "Topic that says, retained, online while connected and offline afterwards, by a last will if need be",
-            )
-            .default_value(mqtt.status_topic.as_deref())
-            .mutable_ready(),
-        mqtt.status_topic as some_text
+            glib::ParamSpecString::builder("mqtt-status-topic")
+                .nick("MQTT status topic")
+                .blurb(
+                    "Topic for a retained status message: online while connected, otherwise offline, sent as the last \
+                 will if the connection breaks",
+                )
+                .default_value(mqtt.status_topic.as_deref())
+                .mutable_ready(),
+            mqtt.status_topic as some_text
         ),
         property!(
             glib::ParamSpecUInt64::builder("mqtt-keep-alive")
                 .nick("MQTT keep alive")
                 .blurb(
-                    "Longest silence on the connection (ns, whole seconds); after twice as long without an answer the \
-                     broker counts as lost",
+                    "Maximum time in nanoseconds (whole seconds) without traffic on the connection; the broker \
+                     counts as lost after twice that time without an answer",
                 )
                 .minimum(1_000_000_000)
                 .maximum(65_535_000_000_000)
@@ -134,34 +136,37 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
             mqtt.keep_alive as time
         ),
         property!(
-        glib::ParamSpecString::builder("credentials-env")
-            .nick("Credentials in the environment")
-            .blurb(
-                "User name and password of the MQTT account are read from the environment's variables with this name \
-                 and _USERNAME and _PASSWORD after it, unless the location has them; empty: not at all",
-            )
-            .default_value(mqtt.credentials_env.as_str())
-            .mutable_ready(),
-        mqtt.credentials_env as text
+            glib::ParamSpecString::builder("credentials-env")
+                .nick("Credentials in the environment")
+                .blurb(
+                    "Prefix of the environment variables with the user name (PREFIX_USERNAME) and password \
+                 (PREFIX_PASSWORD) of the MQTT account, used unless the location contains them; empty: none are read",
+                )
+                .default_value(mqtt.credentials_env.as_str())
+                .mutable_ready(),
+            mqtt.credentials_env as text
         ),
         property!(
             glib::ParamSpecString::builder("tls-ca-file")
                 .nick("TLS authorities")
-                .blurb("File with the certificates (PEM) of those who may vouch for the broker; unset: the system's")
+                .blurb("PEM file with the certificate authorities trusted for the broker (default: the system's)",)
                 .mutable_ready(),
             mqtt.tls_ca_file as path
         ),
         property!(
             glib::ParamSpecString::builder("tls-certificate-file")
                 .nick("TLS certificate")
-                .blurb("File with this client's certificate (PEM), for brokers that want one; with tls-key-file")
+                .blurb(
+                    "PEM file with this client's certificate, for brokers that require one; set together with \
+                     tls-key-file",
+                )
                 .mutable_ready(),
             tls_certificate_file as path
         ),
         property!(
             glib::ParamSpecString::builder("tls-key-file")
                 .nick("TLS key")
-                .blurb("File with the key (PEM) of tls-certificate-file")
+                .blurb("PEM file with the private key of tls-certificate-file")
                 .mutable_ready(),
             tls_key_file as path
         ),
@@ -169,7 +174,7 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
     .with_stats("Since READY→PAUSED: lines written, lines dropped, bytes written (all uint64)")
 });
 
-/// Read back without its password: dumps of the pipeline show it too.
+/// Reads back without its password, because pipeline dumps show it too.
 mod location {
     use super::text;
     use crate::config::redact;
@@ -184,7 +189,7 @@ mod location {
     }
 }
 
-/// Text that each frame takes a reference of.
+/// Text that each frame holds a reference to.
 mod shared_text {
     use gst::glib::value::{ToValue, Value};
     use std::sync::Arc;

@@ -1,16 +1,16 @@
-//! How many frames an element holds between its pads.
+//! The limits of the frames that an element holds between its pads.
 
-/// Upstream's thread waits because `limit` frames are held: the number of held frames at which it goes on.
+/// The number of held frames at which upstream's thread, which waits because `limit` frames are held, resumes.
 ///
-/// As long as a full batch waits for a lane, no lane misses the next frame, and upstream waits for room for two: they come one
-/// after the other, go in one batch and come back together, with one wake-up of each thread. At least one frame is left for the
+/// While a full batch waits for a lane, no lane misses the next frame, so upstream waits for space for two: they arrive
+/// together, run in one batch and return together, with one wake-up of each thread. At least one frame is left for the
 /// element to work on.
 pub fn resumes_at(limit: usize, full_batch_waits: bool) -> usize {
     let room = if full_batch_waits { 2 } else { 1 };
     limit.saturating_sub(room).max(usize::from(limit > 1))
 }
 
-/// True if so many frames wait for the model that `skip-when-busy` leaves the next one out: half of those that may be held.
+/// True if enough frames wait for the model that `skip-when-busy` skips the next one: half of the maximum held.
 pub fn is_busy(waiting: usize, limit: usize) -> bool {
     waiting >= (limit / 2).max(1)
 }
