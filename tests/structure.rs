@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the bottom to the top. A folder (or a file beside `lib.rs`) may import from every one before it, so no two of them
+/// The layers from bottom to top. A folder (or a file beside `lib.rs`) may import from every earlier one, so no two of them
 /// import each other.
 const LAYERS: [(&str, &str); 21] = [
     ("scheduling", "which frame runs when: pure code"),
@@ -29,7 +29,7 @@ const LAYERS: [(&str, &str); 21] = [
     ("run", "cameras that run"),
 ];
 
-/// Imports upwards that are still there: from, to.
+/// Upward imports that still exist: from, to.
 const EXCEPTIONS: [(&str, &str); 1] = [("check", "run")];
 
 fn place(folder: &str) -> Option<usize> {
@@ -49,7 +49,7 @@ fn code(text: &str) -> String {
     code
 }
 
-/// The folders that a file's code names after `crate::`, each with its import as it's written.
+/// The folders that a file's code names after `crate::`, each with its import as written.
 fn imports(text: &str) -> Vec<(String, String)> {
     let code = code(text);
     let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
