@@ -119,7 +119,7 @@ fn no_layer_imports_upwards() {
 }
 
 #[test]
-fn every_layer_is_there() {
+fn every_layer_exists() {
     let sources = sources();
     for (name, _) in LAYERS {
         assert!(sources.iter().any(|(_, folder)| folder == name), "src/{name} isn't there");

@@ -48,7 +48,7 @@ fn a_camera() {
 }
 
 #[test]
-fn each_frame_is_told_of_once_at_each_step() {
+fn each_frame_is_logged_once_at_each_step() {
     if !start() {
         return;
     }
@@ -81,7 +81,7 @@ fn each_frame_is_told_of_once_at_each_step() {
 }
 
 #[test]
-fn each_transition_of_a_camera_is_told_at_info() {
+fn each_transition_of_a_camera_is_logged_at_info() {
     if !start() {
         return;
     }
