@@ -32,7 +32,7 @@ const LAYERS: [(&str, &str); 21] = [
 /// Upward imports that still exist: from, to.
 const EXCEPTIONS: [(&str, &str); 1] = [("check", "run")];
 
-fn place(folder: &str) -> Option<usize> {
+fn layer_of(folder: &str) -> Option<usize> {
     LAYERS.iter().position(|(name, _)| *name == folder)
 }
 
@@ -74,10 +74,10 @@ fn imports(text: &str) -> Vec<(String, String)> {
 
 /// What a file of `folder` imports from above.
 fn upward(folder: &str, text: &str) -> Vec<String> {
-    let own = place(folder);
+    let own = layer_of(folder);
     let above = |(other, _): &(String, String)| {
         let exception = EXCEPTIONS.iter().any(|(from, to)| *from == folder && to == other);
-        place(other).is_some_and(|other| own.is_none_or(|own| other > own)) && !exception
+        layer_of(other).is_some_and(|other| own.is_none_or(|own| other > own)) && !exception
     };
     imports(text).into_iter().filter(above).map(|(_, import)| import).collect()
 }
@@ -110,7 +110,7 @@ fn sources() -> Vec<(PathBuf, String)> {
 fn no_layer_imports_upwards() {
     let mut wrong = Vec::new();
     for (path, folder) in sources() {
-        assert!(place(&folder).is_some(), "{}: src/{folder} has no place in LAYERS", path.display());
+        assert!(layer_of(&folder).is_some(), "{}: src/{folder} has no place in LAYERS", path.display());
         for import in upward(&folder, &fs::read_to_string(&path).unwrap()) {
             wrong.push(format!("{}: {import}", path.display()));
         }
