@@ -28,7 +28,7 @@ fn threads() -> BTreeMap<i32, Thread> {
 }
 
 #[test]
-fn threads_are_where_they_are_wanted_and_as_urgent() {
+fn threads_have_the_configured_affinity_and_priority() {
     start();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clip.mp4");

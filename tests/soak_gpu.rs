@@ -107,7 +107,7 @@ fn stays_flat(count: usize, what: &str, stay: usize, act: impl Fn()) {
         early.gpu, last.gpu, early.host, last.host
     );
     if let Some(objects) = standin::objects() {
-        assert_eq!(objects, stay, "streams, events, graphs, modules and blocks of memory that nobody destroyed");
+        assert_eq!(objects, stay, "undestroyed streams, events, graphs, modules and memory blocks");
     }
     let (gpu, host) = (last.gpu - early.gpu, last.host - early.host);
     assert!(gpu < LIMIT, "grows by {gpu:.1} MiB on the GPU");

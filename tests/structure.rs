@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the bottom to the top. A folder (or a file beside `lib.rs`) may import from every one before it, so no two of them
+/// The layers from bottom to top. A folder (or a file beside `lib.rs`) may import from every earlier one, so no two of them
 /// import each other.
 const LAYERS: [(&str, &str); 21] = [
     ("scheduling", "which frame runs when: pure code"),
@@ -29,10 +29,10 @@ const LAYERS: [(&str, &str); 21] = [
     ("run", "cameras that run"),
 ];
 
-/// Imports upwards that are still there: from, to.
+/// Upward imports that still exist: from, to.
 const EXCEPTIONS: [(&str, &str); 1] = [("check", "run")];
 
-fn place(folder: &str) -> Option<usize> {
+fn layer_of(folder: &str) -> Option<usize> {
     LAYERS.iter().position(|(name, _)| *name == folder)
 }
 
@@ -49,7 +49,7 @@ fn code(text: &str) -> String {
     code
 }
 
-/// The folders that a file's code names after `crate::`, each with its import as it's written.
+/// The folders that a file's code names after `crate::`, each with its import as written.
 fn imports(text: &str) -> Vec<(String, String)> {
     let code = code(text);
     let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
@@ -74,10 +74,10 @@ fn imports(text: &str) -> Vec<(String, String)> {
 
 /// What a file of `folder` imports from above.
 fn upward(folder: &str, text: &str) -> Vec<String> {
-    let own = place(folder);
+    let own = layer_of(folder);
     let above = |(other, _): &(String, String)| {
         let exception = EXCEPTIONS.iter().any(|(from, to)| *from == folder && to == other);
-        place(other).is_some_and(|other| own.is_none_or(|own| other > own)) && !exception
+        layer_of(other).is_some_and(|other| own.is_none_or(|own| other > own)) && !exception
     };
     imports(text).into_iter().filter(above).map(|(_, import)| import).collect()
 }
@@ -110,7 +110,7 @@ fn sources() -> Vec<(PathBuf, String)> {
 fn no_layer_imports_upwards() {
     let mut wrong = Vec::new();
     for (path, folder) in sources() {
-        assert!(place(&folder).is_some(), "{}: src/{folder} has no place in LAYERS", path.display());
+        assert!(layer_of(&folder).is_some(), "{}: src/{folder} has no place in LAYERS", path.display());
         for import in upward(&folder, &fs::read_to_string(&path).unwrap()) {
             wrong.push(format!("{}: {import}", path.display()));
         }
@@ -119,7 +119,7 @@ fn no_layer_imports_upwards() {
 }
 
 #[test]
-fn every_layer_is_there() {
+fn every_layer_exists() {
     let sources = sources();
     for (name, _) in LAYERS {
         assert!(sources.iter().any(|(_, folder)| folder == name), "src/{name} isn't there");

@@ -58,7 +58,7 @@ fn cameras_come_and_go_while_another_plays() {
 }
 
 #[test]
-fn a_threshold_changes_without_a_pause_and_a_source_by_starting_anew() {
+fn a_threshold_changes_without_a_pause_and_a_source_by_a_restart() {
     if !start() {
         return;
     }
@@ -104,7 +104,7 @@ fn a_threshold_changes_without_a_pause_and_a_source_by_starting_anew() {
 }
 
 #[test]
-fn one_that_can_not_open_is_given_up_on_and_none_that_can_ends_the_run() {
+fn a_camera_that_cannot_open_is_given_up_and_the_run_ends_without_cameras() {
     if !start() {
         return;
     }

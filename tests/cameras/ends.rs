@@ -49,7 +49,7 @@ fn failed(outcome: Outcome) -> Vec<String> {
 }
 
 #[test]
-fn a_run_ends_when_what_is_left_can_not_run_in_any_order() {
+fn a_run_ends_when_the_remaining_cameras_cannot_run() {
     if !start() {
         return;
     }

@@ -25,7 +25,7 @@ fn losses(cameras: &Supervised, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_refused_login_is_tried_once_in_a_minute_and_said_once() {
+fn a_refused_login_is_retried_after_a_minute_and_reported_once() {
     start();
     let refusals = [
         ("basic", "DESCRIBE", "401 Unauthorized", BASIC),
@@ -305,7 +305,7 @@ fn keyless(cameras: &Supervised, name: &str) -> usize {
 
 /// Key frames that are further apart than a connection may take are waited for, at any frame rate.
 #[test]
-fn rare_key_frames_are_waited_for_and_said() {
+fn rare_key_frames_are_waited_for_and_reported() {
     start();
     let distance = IMPATIENCE.connect + 3 * SECOND;
     assert!(distance < IMPATIENCE.key_frame());

@@ -23,7 +23,7 @@ fn short_clip(folder: &Path, codec: Codec, pictures: u64) -> PathBuf {
 }
 
 #[test]
-fn a_file_goes_round_without_a_gap_and_at_its_own_speed() {
+fn a_file_loops_without_a_gap_and_at_its_own_speed() {
     start();
     const ROUND: u64 = 20;
     let folder = tempfile::tempdir().unwrap();

@@ -111,7 +111,7 @@ macro_rules! on_gpu {
             #[test]
             fn on_the_standin() {
                 let (_, module) = module_path!().split_once("::").expect("inside the crate");
-// Each access of a kernel is checked, and delays expose missing waits.
+                // Each access of a kernel is checked, and delays expose missing waits.
                 let always = [("STANDIN_CHECK", "1"), ("STANDIN_DELAY", "200")];
                 let more: &[(&str, &str)] = &[$((stringify!($variable), $value)),*];
                 crate::common::standin::run_ignored(&format!("{module}::on_a_gpu"), &[&always, more].concat());

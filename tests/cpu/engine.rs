@@ -162,7 +162,7 @@ fn frames_of_any_size_are_letterboxed_and_mapped_back() {
 }
 
 #[test]
-fn a_batch_gives_each_frame_what_it_gets_alone() {
+fn a_frame_gets_the_same_results_in_a_batch_and_alone() {
     if !start() {
         return;
     }

@@ -163,7 +163,7 @@ fn a_head_by_its_name_has_to_fit() {
 
 /// A model whose scores are right on black, and exceed 1 on bright pictures.
 #[test]
-fn a_confidence_beyond_1_is_an_error_when_it_comes() {
+fn a_confidence_above_1_is_an_error_at_its_frame() {
     if !onnx_runtime() {
         return;
     }

@@ -109,7 +109,7 @@ fn asked(path: &Path) -> Result<gsttensorrt::check::StreamFacts, String> {
 
 /// A file whose edit list shows none of its pictures.
 #[test]
-fn a_file_whose_pictures_are_all_cut_away_has_none() {
+fn a_file_with_an_empty_edit_list_has_no_frames() {
     start();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cut.mp4");

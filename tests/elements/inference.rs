@@ -144,7 +144,7 @@ fn an_interval_changed_while_playing_is_followed_by_the_tensor() {
 }
 
 #[test]
-fn a_tensor_for_nobody_or_for_two_that_differ_is_refused() {
+fn a_tensor_without_a_consumer_or_for_differing_consumers_is_refused() {
     if !start() {
         return;
     }

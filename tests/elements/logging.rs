@@ -1,4 +1,4 @@
-//! What the log says: each frame's way at TRACE, each transition of a camera at INFO, and nothing at WARNING while all is well.
+//! The log's content: each frame's path at TRACE, each transition of a camera at INFO, and nothing at WARNING in normal operation.
 
 use crate::common::running::{Running, start, with_model};
 use crate::common::supervised::{Supervised, camera, detection};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const FRAMES: u64 = 20;
 
-/// The lines that one of the ignored tests below logs, in a process of its own with this `GST_DEBUG`.
+/// The lines that one of the ignored tests below logs, in a separate process with this `GST_DEBUG`.
 fn log(test: &str, debug: &str) -> Vec<String> {
     let file = tempfile::NamedTempFile::new().unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
@@ -48,7 +48,7 @@ fn a_camera() {
 }
 
 #[test]
-fn each_frame_is_told_of_once_at_each_step() {
+fn each_frame_is_logged_once_at_each_step() {
     if !start() {
         return;
     }
@@ -81,7 +81,7 @@ fn each_frame_is_told_of_once_at_each_step() {
 }
 
 #[test]
-fn each_transition_of_a_camera_is_told_at_info() {
+fn each_transition_of_a_camera_is_logged_at_info() {
     if !start() {
         return;
     }

@@ -164,7 +164,7 @@ fn metas_that_still_hold_stay() {
 
 /// The next model repairs a record that lost parts on the way.
 #[test]
-fn metas_without_their_parameters_are_made_anew() {
+fn metas_without_their_parameters_are_recreated() {
     let out = through("videoscale ! capsfilter caps=video/x-raw,width=640,height=480", frame_with(sample()));
     let mut buffer = out.copy();
     meta::set_record(buffer.get_mut().unwrap(), sample(), 640, 480);

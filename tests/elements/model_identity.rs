@@ -14,12 +14,12 @@ fn detect(model: &Path) -> String {
 }
 
 /// Sends one frame at a time through a model.
-struct Stream {
+struct FrameSequence {
     running: Running,
     next: usize,
 }
 
-impl Stream {
+impl FrameSequence {
     fn new(model: &Path) -> Self {
         let running = Running::playing(&format!("appsrc name=in ! {} ! appsink name=out sync=false", detect(model)));
         running.source("in").set_caps(Some(&caps(&Picture::numbered(0), VideoFormat::Rgb)));
@@ -58,7 +58,7 @@ fn shifted(mut wanted: Vec<Detection>) -> Vec<Detection> {
 }
 
 #[track_caller]
-fn assert_finds(stream: &mut Stream, what: &str, variant: fn(Vec<Detection>) -> Vec<Detection>) {
+fn assert_finds(stream: &mut FrameSequence, what: &str, variant: fn(Vec<Detection>) -> Vec<Detection>) {
     for n in 0..3 {
         let (found, wanted) = stream.pass();
         assert_found(&format!("{what}, frame {n}"), &found, &variant(wanted), Tolerance::EXACT);
@@ -93,11 +93,11 @@ impl Pair {
     /// Both at the same time, each with its own results.
     #[track_caller]
     fn assert_two_models(&self, of_the_second: fn(Vec<Detection>) -> Vec<Detection>) {
-        let (mut one, mut two) = (Stream::new(&self.one), Stream::new(&self.two));
+        let (mut one, mut two) = (FrameSequence::new(&self.one), FrameSequence::new(&self.two));
         assert_ne!(one.service(), two.service());
         assert_finds(&mut one, "one", same);
         assert_finds(&mut two, "two", of_the_second);
-        assert_eq!(Stream::new(&self.one).service(), one.service(), "the same files are one model");
+        assert_eq!(FrameSequence::new(&self.one).service(), one.service(), "the same files are one model");
     }
 }
 
@@ -152,7 +152,7 @@ fn the_model_changes_between_two_of_one_graph_while_playing() {
         return;
     }
     let pair = Pair::kernels();
-    let mut stream = Stream::new(&pair.one);
+    let mut stream = FrameSequence::new(&pair.one);
     assert_finds(&mut stream, "before", same);
     let service = stream.service();
     stream.running.element("d").set_property("model", pair.two.to_str().unwrap());
@@ -173,14 +173,14 @@ fn files_replaced_in_place_are_another_model() {
     let pair = Pair::kernels();
     let weights = |model: &Path| model.with_file_name("weights.bin");
     let time = weights(&pair.one).metadata().unwrap().modified().unwrap();
-    let mut before = Stream::new(&pair.one);
+    let mut before = FrameSequence::new(&pair.one);
     assert_finds(&mut before, "before", same);
     // Cached file information isn't used for a file that was changed a moment ago.
     std::thread::sleep(Duration::from_millis(2500));
-    drop(Stream::new(&pair.one));
+    drop(FrameSequence::new(&pair.one));
     std::fs::copy(weights(&pair.two), weights(&pair.one)).unwrap();
     std::fs::File::options().write(true).open(weights(&pair.one)).unwrap().set_modified(time).unwrap();
-    let mut after = Stream::new(&pair.one);
+    let mut after = FrameSequence::new(&pair.one);
     assert_finds(&mut after, "after", swapped);
     assert_finds(&mut before, "the one that runs", same);
 }

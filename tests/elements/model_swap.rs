@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Passes numbered frames through `in` (an appsrc), `d` (the element) and `out` (an appsink), one at a time.
-struct Stream {
+struct FrameSequence {
     running: Running,
     next: usize,
 }
 
-impl Stream {
+impl FrameSequence {
     fn new(elements: &str) -> Self {
         let launch = format!("appsrc name=in ! {elements} ! appsink name=out sync=false");
         let running = Running::playing(&launch);
@@ -84,7 +84,7 @@ fn the_new_model_takes_over_between_two_frames() {
         return;
     }
     let detect = with_model("trtdetect", "yolo");
-    let mut stream = Stream::new(&format!("{detect} name=d batch-size=4 max-in-flight=8"));
+    let mut stream = FrameSequence::new(&format!("{detect} name=d batch-size=4 max-in-flight=8"));
     let mut seen = Vec::new();
     for _ in 0..12 {
         stream.push();
@@ -112,7 +112,7 @@ fn frames_in_flight_end_on_the_old_model() {
         return;
     }
     let slow = with_model("trtdetect", "slow");
-    let mut stream = Stream::new(&format!("{slow} name=d max-in-flight=8"));
+    let mut stream = FrameSequence::new(&format!("{slow} name=d max-in-flight=8"));
     (0..6).for_each(|_| stream.push());
     let old = stream.service();
     // Now they are in the element, and no longer upstream.
@@ -132,7 +132,7 @@ fn a_model_that_cannot_be_opened_leaves_the_old_one_and_warns() {
         return;
     }
     let detect = with_model("trtdetect", "yolo");
-    let mut stream = Stream::new(&format!("{detect} name=d"));
+    let mut stream = FrameSequence::new(&format!("{detect} name=d"));
     stream.push();
     stream.pull();
     let before = stream.model();
@@ -160,7 +160,7 @@ fn the_last_of_several_changes_counts() {
         return;
     }
     let detect = with_model("trtdetect", "yolo");
-    let mut stream = Stream::new(&format!("{detect} name=d"));
+    let mut stream = FrameSequence::new(&format!("{detect} name=d"));
     stream.push();
     stream.pull();
     // The first two don't exist: messages about them may appear or not, but neither is kept.
@@ -182,7 +182,7 @@ fn other_settings_of_the_model_change_while_playing_too() {
     let labels = folder.path().join("labels.txt");
     std::fs::write(&labels, "person\nbicycle\ncar\n").unwrap();
     let detect = with_model("trtdetect", "yolo");
-    let mut stream = Stream::new(&format!("{detect} name=d"));
+    let mut stream = FrameSequence::new(&format!("{detect} name=d"));
     stream.push();
     assert!(!is_coco(&stream.pull().1));
     let element = stream.running.element("d");
@@ -216,8 +216,8 @@ fn upstream_makes_what_the_new_model_takes() {
         return;
     }
     let detect = with_model("trtdetect", "yolo");
-    let mut stream = Stream::new(&format!("trtpreprocess backend=cpu ! {detect} name=d"));
-    let shared = |stream: &Stream| stream.running.stats("d").get::<u64>("tensors-shared").unwrap();
+    let mut stream = FrameSequence::new(&format!("trtpreprocess backend=cpu ! {detect} name=d"));
+    let shared = |stream: &FrameSequence| stream.running.stats("d").get::<u64>("tensors-shared").unwrap();
     for _ in 0..3 {
         stream.push();
         stream.pull();
@@ -242,7 +242,7 @@ fn stopping_while_a_model_is_opened_is_quick_and_starting_again_takes_the_new_on
         return;
     }
     let detect = with_model("trtdetect", "yolo");
-    let mut stream = Stream::new(&format!("{detect} name=d"));
+    let mut stream = FrameSequence::new(&format!("{detect} name=d"));
     stream.push();
     stream.pull();
     for _ in 0..10 {
@@ -265,7 +265,7 @@ fn stats_can_be_read_while_models_are_exchanged() {
         return;
     }
     let detect = with_model("trtdetect", "yolo");
-    let stream = Stream::new(&format!("{detect} name=d"));
+    let stream = FrameSequence::new(&format!("{detect} name=d"));
     let element = stream.running.element("d");
     let exchanging = AtomicBool::new(true);
     std::thread::scope(|scope| {

@@ -313,7 +313,7 @@ fn no_two_labels_look_alike() {
 
 /// A transliterated label is reported once, on the bus of the first element that meets it.
 #[test]
-fn a_label_in_other_letters_is_told_of() {
+fn a_transliterated_label_is_reported() {
     register();
     let info = info(VideoFormat::I420, 320, 240);
     let mut said = Vec::new();

@@ -62,7 +62,7 @@ fn wait_for_more(count: &AtomicUsize, more: usize) {
 }
 
 #[test]
-fn frames_come_out_whole_and_in_order() {
+fn frames_come_out_complete_and_in_order() {
     if !start() {
         return;
     }
@@ -157,7 +157,7 @@ fn not_linked_downstream_ends_the_source() {
 }
 
 #[test]
-fn a_branch_that_is_linked_again_goes_on() {
+fn a_relinked_branch_continues() {
     if !start() {
         return;
     }
@@ -322,7 +322,7 @@ fn states_change_at_random_with_frames_flowing() {
 }
 
 #[test]
-fn an_element_comes_and_goes_while_frames_are_in_flight() {
+fn an_element_is_added_and_removed_while_frames_are_in_flight() {
     if !start() {
         return;
     }

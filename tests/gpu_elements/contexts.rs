@@ -12,7 +12,7 @@ const LAUNCH: &str = "videotestsrc num-buffers=3 ! video/x-raw,format=NV12,width
 
 on_gpu! {
     fn elements_share_a_context() {
-// From sink to source, as gst-launch does it; then GStreamer's element first; then ours alone first.
+        // From sink to source, as gst-launch does it; then GStreamer's element first; then ours alone first.
         for first in ["", "upload", "tensors"] {
             let p = Running::new(LAUNCH);
             if !first.is_empty() {
@@ -41,7 +41,7 @@ on_gpu! {
             let answered = context_of(&p.element(element), "src").unwrap();
             assert_eq!(answered, given.clone().upcast::<gst::glib::Object>(), "{element}");
         }
-// Released at NULL, and found again at the next start.
+        // Released at NULL, and found again at the next start.
         p.set_state(gst::State::Null);
         assert!(context_of(&p.element("tensors"), "src").is_none());
         p.set_state(gst::State::Ready);
@@ -62,7 +62,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// A frame on GPU 0 arrives at an element that works on GPU 1.
+    /// A frame on GPU 0 arrives at an element that works on GPU 1.
     fn another_device_is_named(STANDIN_DEVICES = "2") {
         let p = Running::new(
             "videotestsrc num-buffers=3 ! video/x-raw,format=NV12,width=64,height=48 ! cudaupload cuda-device-id=0 \
@@ -71,7 +71,7 @@ on_gpu! {
         let _ = p.0.set_state(gst::State::Playing);
         let error = p.error();
         assert!(error.contains("device-id=1") && error.contains("GPU 0") && error.contains("set device-id=0"), "{error}");
-// The error for a missing device lists the existing ones.
+        // The error for a missing device lists the existing ones.
         let error = Running::refusal("videotestsrc ! cudaupload ! trtpreprocess device-id=7 width=32 height=32 ! fakesink");
         assert!(error.contains("device-id=7") && error.contains("CUDA_VISIBLE_DEVICES"), "{error}");
     }
@@ -95,11 +95,11 @@ on_gpu! {
             assert!(*size as usize >= info.size(), "{size}");
             *min
         };
-// The frames that the element holds, and two for the decoder.
+        // The frames that the element holds, and two for the decoder.
         let nowhere = "appsrc ! trtpreprocess name=ours width=32 height=32 max-in-flight=3 ! fakesink async=false";
         assert_eq!(ask(nowhere, VideoFormat::Nv12), 3 + 1 + 2);
         assert_eq!(ask(nowhere, VideoFormat::P01010le), 3 + 1 + 2);
-// Also those that downstream elements hold, in one pool.
+        // Also those that downstream elements hold, in one pool.
         let two = "appsrc ! trtpreprocess name=ours width=32 height=32 max-in-flight=3 \
                    ! trtpreprocess width=48 height=32 max-in-flight=5 ! fakesink async=false";
         assert_eq!(ask(two, VideoFormat::Rgba), (3 + 1) + (5 + 1 + 2));

@@ -26,7 +26,7 @@ on_gpu! {
                 }
             }
         }
-// A cudadownload with nothing to download forwards frames unmodified.
+        // A cudadownload with nothing to download forwards frames unmodified.
         let p = Running::playing(
             "videotestsrc num-buffers=1 ! video/x-raw,format=NV12,width=64,height=48 ! cudaupload ! cudadownload \
              ! trtpreprocess width=32 height=32 ! appsink name=out sync=false",
@@ -36,7 +36,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// `trtpublish` forwards frames in any memory without touching or copying them: both branches of a tee get the same memory.
+    /// `trtpublish` forwards frames in any memory without touching or copying them: both branches of a tee get the same memory.
     fn publishing_leaves_frames_where_they_are() {
         let p = Running::playing(
             "videotestsrc num-buffers=2 ! video/x-raw,format=NV12,width=64,height=48 ! cudaupload \

@@ -103,15 +103,15 @@ on_gpu! {
 }
 
 on_gpu! {
-/// Frames without other references would return to their pool while the device still reads them, if the element didn't hold
-/// them: the tensor would then have the next frame's pixels. The tensors are checked only after all frames are through.
+    /// Frames without other references would return to their pool while the device still reads them, if the element didn't hold
+    /// them: the tensor would then have the next frame's pixels. The tensors are checked only after all frames are through.
     fn frames_are_kept_until_they_are_read(STANDIN_DELAY = "5000") {
         let run = Run::new(VideoFormat::Nv12, "trtpreprocess width=160 height=96");
         let frames: Vec<_> = (0..8).map(|seed| run.push(seed)).collect();
         let kept: Vec<_> = frames
             .iter()
             .map(|_| {
-// Only the tensor is kept, so that the frame is free.
+                // Only the tensor is kept, so that the frame is free.
                 let buffer = pull(&run.pipeline.sink("out")).unwrap();
                 meta::tensors(&buffer)
             })
@@ -131,7 +131,7 @@ on_gpu! {
         let folder = tempfile::tempdir().unwrap();
         std::fs::copy(&model, folder.path().join("yolo.onnx")).unwrap();
         let engine = folder.path().join("yolo.engine");
-        std::fs::write(&engine, b"a plan that nobody loads").unwrap();
+        std::fs::write(&engine, b"an unused plan").unwrap();
         for path in [&model, &engine] {
             let run = Run::new(VideoFormat::Nv12, &format!("trtpreprocess model={}", path.display()));
             let frame = run.push(1);

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use tensorrt::{BuildControl, BuildSettings, EngineCache, Library, Loader};
 
 on_gpu! {
-/// The second enqueue is the captured one: this batch size is then launched step by step.
+    /// The second enqueue is the captured one: this batch size is then launched step by step.
     fn what_cannot_be_captured_is_launched_step_by_step(STANDIN_FAIL = "enqueue=2:999") {
         let pictures = numbered(8);
         let (buffers, running) = run(&around("tensorrt", &with_model("trtdetect", "tensorrt", "yolo")), &pictures);
@@ -33,7 +33,7 @@ fn graphs(running: &Running) -> u32 {
 }
 
 on_gpu! {
-/// As for TensorRT 8.5: one context, whose shape is set for each batch.
+    /// As for TensorRT 8.5: one context, whose shape is set for each batch.
     fn one_context_serves_every_batch() {
         let (library, shared) = (Library::open(None).unwrap(), SharedContext::own(0).unwrap());
         let context = shared.context();

@@ -96,7 +96,7 @@ on_gpu! {
             build(&model);
             let spec = engine::open(&model, 1).input().clone();
             let input = Size(spec.width as f32, spec.height as f32);
-// Over all clips: some show no person that a model can detect.
+            // Over all clips: some show no person that a model can detect.
             let mut seen = 0;
             let clips = find::CLIPS.map(|file| Some((file, find::media(file)?)));
             for (file, clip) in clips.iter().flatten() {

@@ -139,7 +139,7 @@ impl Site {
 }
 
 on_gpu! {
-    fn an_engine_that_fits_is_used_as_it_is() {
+    fn a_fitting_engine_is_used_unchanged() {
         let mut site = Site::new(&Export::yolo());
         site.check_says("ok", &[]);
         let plan = std::fs::read(site.engine()).unwrap();
@@ -152,7 +152,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// A retrained model under the same name, also if only the labels have changed.
+    /// A retrained model under the same name, also if only the labels have changed.
     fn another_model_under_the_same_name_is_built_again() {
         for export in [Export::yolo().swapped().named(NEW), Export::yolo().named(NEW)] {
             let mut site = Site::new(&Export::yolo());
@@ -199,7 +199,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// Options that only `gst-trt build` has are kept.
+    /// Options that only `gst-trt build` has are kept.
     fn what_only_build_can_set_is_the_engines_own() {
         let mut site = Site::new(&Export::yolo());
         let mut command = Command::new(find::gst_trt());
@@ -208,7 +208,7 @@ on_gpu! {
         site.check_says("ok", &[]);
         let run = site.run();
         assert!(!run.said.contains("engine"), "{}", run.said);
-// Also when it is rebuilt for another reason.
+        // Also when it is rebuilt for another reason.
         Export::yolo().named(NEW).write(&site.onnx());
         site.run().finds(NEW);
         assert!(std::fs::read_to_string(site.record()).unwrap().contains("\"optimization_level\": 3"));
@@ -216,7 +216,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// As after a TensorRT upgrade, or on another machine.
+    /// As after a TensorRT upgrade, or on another machine.
     fn an_engine_of_another_tensorrt_or_gpu_is_built_again() {
         let mut site = Site::new(&Export::yolo());
         let text = std::fs::read_to_string(site.record()).unwrap();
@@ -260,7 +260,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// An engine of unknown origin belongs to the user and is kept; the ONNX is used instead.
+    /// An engine of unknown origin belongs to the user and is kept; the ONNX is used instead.
     fn an_engine_without_a_record_is_left_alone() {
         let mut site = Site::new(&Export::yolo());
         let plan = std::fs::read(site.engine()).unwrap();
@@ -272,7 +272,7 @@ on_gpu! {
         run.says(&["m_fp16.engine", "m_fp16.json", "m.onnx"]);
         assert!(std::fs::read(site.engine()).unwrap() == plan && !site.record().exists());
 
-// Without an ONNX there is nothing else to run.
+        // Without an ONNX there is nothing else to run.
         std::fs::remove_file(site.onnx()).unwrap();
         site.check_says("ok", &[]);
         assert!(site.run().status);
@@ -313,8 +313,8 @@ on_gpu! {
 }
 
 on_gpu! {
-/// If the path can't be written to, not even by root, the engine comes from the cache, which is reported.
-    fn a_place_that_can_not_be_written_to_is_said() {
+    /// If the path can't be written to, not even by root, the engine comes from the cache, which is reported.
+    fn an_unwritable_path_is_reported() {
         let mut site = Site::new(&Export::yolo());
         site.config["models"]["DETECTION"]["ENGINE"] = "/proc/m_fp16.engine".into();
         site.operator.write(&site.config);
@@ -325,7 +325,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// When `gst-trt run` reads its configuration again, the engine's content counts, with the ONNX and without.
+    /// When `gst-trt run` reads its configuration again, the engine's content counts, with the ONNX and without.
     fn an_engine_replaced_while_it_runs_counts() {
         let mut site = Site::new(&Export::yolo());
         let other = Site::new(&Export::yolo().named(NEW));
@@ -337,7 +337,7 @@ on_gpu! {
         };
         site.operator.run(&[]);
         site.operator.wait_for("object", || finds("red"));
-// Without the ONNX, which it replaces.
+        // Without the ONNX, which it replaces.
         std::fs::rename(site.onnx(), site.operator.path("away.onnx")).unwrap();
         std::fs::copy(other.engine(), site.engine()).unwrap();
         std::fs::copy(other.record(), site.record()).unwrap();
@@ -347,7 +347,7 @@ on_gpu! {
         site.operator.signal("HUP");
         site.operator.wait_for_line("the previous model stays in force");
         assert!(finds("new red"));
-// With the ONNX: the engine is rebuilt.
+        // With the ONNX: the engine is rebuilt.
         std::fs::rename(site.operator.path("away.onnx"), site.onnx()).unwrap();
         site.operator.signal("HUP");
         site.operator.wait_for("the ONNX's names", || finds("red"));
@@ -358,7 +358,7 @@ on_gpu! {
         site.operator.signal("HUP");
         site.operator.wait_for("complaint", || said("no longer fits") > before);
         site.operator.wait_for("the engine in its place", || site.check().0 == "ok");
-// A different model in the ONNX.
+        // A different model in the ONNX.
         Export::yolo().named(NEW).write(&site.onnx());
         site.operator.signal("HUP");
         site.operator.wait_for("the new model's names", || finds("new red"));
@@ -370,7 +370,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// A first start builds the engine at the configured path.
+    /// A first start builds the engine at the configured path.
     fn a_first_start_puts_the_engine_in_its_place() {
         let mut site = Site::new(&Export::yolo());
         std::fs::remove_dir_all(site.operator.path("models/engines")).unwrap();

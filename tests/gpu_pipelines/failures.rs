@@ -32,7 +32,7 @@ on_gpu! {
         for remedy in REMEDIES {
             assert!(error.contains(remedy), "{error}");
         }
-// All memory is freed, and a sufficient limit works.
+        // All memory is freed, and a sufficient limit works.
         let running = Running::playing(&launch("batch-size=32 gpu-memory-limit=64"));
         running.message(&[gst::MessageType::AsyncDone]);
         let stats = running.stats("d");
@@ -56,7 +56,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// TensorRT's refusal is reported in its own words, and the state change fails.
+    /// TensorRT's refusal is reported in its own words, and the state change fails.
     fn what_tensorrt_refuses_is_said(STANDIN_FAIL = "enqueue=1:999") {
         let error = error_of(&format!("{SOURCE} ! {} ! fakesink", with_model("trtdetect", "tensorrt", "yolo")));
         assert!(error.contains("TensorRT 10.6.0: enqueueV3 failed"), "{error}");
@@ -71,19 +71,19 @@ fn stop_quickly(running: &Running) {
 }
 
 on_gpu! {
-/// One of two services in two pipelines meets an illegal address: both fail with that cause, both stop, and both run when
-/// they are started again.
+    /// One of two services in two pipelines meets an illegal address: both fail with that cause, both stop, and both run when
+    /// they are started again.
     fn a_failed_device_fails_every_service_once_and_can_be_left(STANDIN_FAIL = "graph=60:700") {
         let launch = |model: &str| format!("{SOURCE} ! {} ! appsink name=out sync=false drop=true max-buffers=2", with_model("trtdetect", "tensorrt", model));
         let (one, two) = (Running::new(&launch("yolo")), Running::new(&launch("yolo-e2e")));
-// Both are open before one of them gets the frames for the failing launch.
+        // Both are open before one of them gets the frames for the failing launch.
         for running in [&one, &two] {
             running.set_state(gst::State::Paused);
             running.message(&[gst::MessageType::AsyncDone]);
         }
         one.set_state(gst::State::Playing);
         two.set_state(gst::State::Playing);
-// The other thread's `cudaupload` may use the failed context before the detector has reported the error.
+        // The other thread's `cudaupload` may use the failed context before the detector has reported the error.
         let first = one.error_by("d");
         let start = Instant::now();
         let second = two.error_by("d");
@@ -104,7 +104,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// Memory of one context can't be read from another: here both are on one device, in separate pipelines.
+    /// Memory of one context can't be read from another: here both are on one device, in separate pipelines.
     fn frames_of_another_context_are_an_error() {
         let other = Running::playing(&format!("{SOURCE} ! video/x-raw(memory:CUDAMemory) ! appsink name=out sync=false"));
         let buffer = pull(&other.sink("out")).unwrap();
@@ -123,7 +123,7 @@ on_gpu! {
         let source = SOURCE.replace("cudaupload", "cudaupload cuda-device-id=1");
         let error = error_of(&format!("{source} ! {} device-id=0 ! fakesink", with_model("trtdetect", "tensorrt", "yolo")));
         assert!(error.contains("device-id=0") && error.contains("GPU 1") && error.contains("set device-id=1"), "{error}");
-// The suggested remedy works.
+        // The suggested remedy works.
         let running = Running::playing(&format!("{source} ! {} device-id=1 ! fakesink", with_model("trtdetect", "tensorrt", "yolo")));
         running.message(&[gst::MessageType::AsyncDone]);
     }
@@ -137,9 +137,9 @@ on_gpu! {
 }
 
 on_gpu! {
-/// An unreadable frame is an error of its own stream; the stream that shares the batch continues.
+    /// An unreadable frame is an error of its own stream; the stream that shares the batch continues.
     fn a_bad_frame_disturbs_no_other_stream() {
-// This doesn't test the rounding of whichever kernel TensorRT chooses.
+        // This doesn't test the rounding of whichever kernel TensorRT chooses.
         let detect = with_model("trtdetect", "tensorrt", "slow").replace("name=d", "precision=fp32");
         let stream = |k: usize, upload: &str| {
             format!("appsrc name=in{k} format=time ! {upload} {detect} name=d{k} batch-size=4 ! appsink name=out{k} sync=false ")
@@ -164,7 +164,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// Frames don't pass through system memory unnoticed.
+    /// Frames don't pass through system memory unnoticed.
     fn a_hidden_download_is_an_error_that_names_element_and_remedy() {
         let detect = with_model("trtdetect", "tensorrt", "yolo");
         for (launch, name) in [
@@ -181,13 +181,13 @@ on_gpu! {
 }
 
 on_gpu! {
-    fn an_engine_that_is_not_there_is_named_as_in_the_guide() {
+    fn a_missing_engine_is_reported_as_in_the_guide() {
         let folder = tempfile::tempdir().unwrap();
         let engine = folder.path().join("detection_fp16.engine");
         let launch = format!("{SOURCE} ! trtdetect model={} ! fakesink", engine.display());
         let error = error_of(&launch);
         assert!(error.starts_with("TensorRT engine not found: ") && error.contains("gst-trt build"), "{error}");
-// Built from the ONNX beside it, if there is one.
+        // Built from the ONNX beside it, if there is one.
         std::fs::copy(test_model("yolo"), engine.with_extension("onnx")).unwrap();
         let running = Running::playing(&launch);
         running.message(&[gst::MessageType::AsyncDone]);
@@ -196,7 +196,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// A model with one input too many, or without a head: as on the CPU.
+    /// A model with one input too many, or without a head: as on the CPU.
     fn bad_models_are_refused_with_their_names() {
         for (model, word) in [("two-inputs", "2 inputs"), ("unknown-head", "known heads"), ("classify", "classify")] {
             let error = error_of(&around("tensorrt", &with_model("trtdetect", "tensorrt", model)));

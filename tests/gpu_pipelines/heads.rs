@@ -60,8 +60,8 @@ on_gpu! {
 }
 
 on_gpu! {
-/// No confidence above 1 is passed on: a frame with one causes an error.
-    fn a_confidence_beyond_1_is_an_error_when_it_comes() {
+    /// No confidence above 1 is passed on: a frame with one causes an error.
+    fn a_confidence_above_1_is_an_error_at_its_frame() {
         let launch = around("tensorrt", &with_model("trtdetect", "tensorrt", "yolo-loud"));
         let dim = Picture::new(&[Square::new(Colour::Red, 2, 2, 60)]);
         assert_eq!(objects(&launch, std::slice::from_ref(&dim))[0].len(), 1);
@@ -88,7 +88,7 @@ on_gpu! {
         let names: Vec<_> =
             record.objects[0].keypoints.as_ref().unwrap().layout.names.iter().map(|name| name.to_string()).collect();
         assert_eq!(names, ["a", "b", "c", "d", "e"]);
-// A file that doesn't state its number of classes accepts the given labels and filters by all of them.
+        // A file that doesn't state its number of classes accepts the given labels and filters by all of them.
         let labels = folder.path().join("labels.txt");
         let lines: String = (0..200).map(|n| format!("{}\n", if n == 1 { "vert".into() } else { format!("l{n}") })).collect();
         std::fs::write(&labels, lines).unwrap();

@@ -39,7 +39,7 @@ fn assert_finds(model: &Path, folder: &Path, swapped: bool) -> Running {
 }
 
 on_gpu! {
-/// Concurrently: the first service is open while the second one opens.
+    /// Concurrently: the first service is open while the second one opens.
     fn two_folders_with_one_graph_are_two_models() {
         let folder = tempfile::tempdir().unwrap();
         let [one, two] = pair(folder.path());
@@ -83,7 +83,7 @@ on_gpu! {
         std::fs::copy(one.with_file_name("weights.bin"), two.with_file_name("weights.bin")).unwrap();
         element.emit_by_name::<()>("reload-model", &[]);
         wait(second);
-// A deleted external file: reported, and the model stays.
+        // A deleted external file: reported, and the model stays.
         std::fs::remove_file(two.with_file_name("weights.bin")).unwrap();
         let third = service().unwrap();
         element.emit_by_name::<()>("reload-model", &[]);

@@ -44,7 +44,7 @@ fn leftovers() -> Vec<String> {
 }
 
 on_gpu! {
-/// While an engine is built, the application's thread continues and gets messages; frames wait.
+    /// While an engine is built, the application's thread continues and gets messages; frames wait.
     fn a_build_is_told_and_does_not_block_the_application(STANDIN_BUILD_TIME = "1200") {
         let detect = with_model("trtdetect", "tensorrt", "yolo");
         let running = Running::new(&format!("{SOURCE} ! {detect} ! appsink name=out sync=false"));
@@ -65,7 +65,7 @@ on_gpu! {
         running.0.state(PATIENCE).0.unwrap();
         assert_eq!(running.0.current_state(), gst::State::Playing);
 
-// From the cache: at once, and without messages.
+        // From the cache: at once, and without messages.
         drop(running);
         let start = Instant::now();
         let running = Running::playing(&format!("{SOURCE} ! {detect} ! fakesink"));
@@ -78,7 +78,7 @@ on_gpu! {
 on_gpu! {
     fn stopping_cancels_a_build_and_leaves_no_file(STANDIN_BUILD_TIME = "30000") {
         let detect = with_model("trtdetect", "tensorrt", "yolo");
-// NULL last: it waits for the thread's end, and this process may exit after it.
+        // NULL last: it waits for the thread's end, and this process may exit after it.
         for state in [gst::State::Ready, gst::State::Null] {
             let running = Running::new(&format!("{SOURCE} ! {detect} ! fakesink"));
             running.set_state(gst::State::Playing);
@@ -95,7 +95,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// Of two pipelines with one model one builds and the other waits: the waiting one stops at once, and the build continues.
+    /// Of two pipelines with one model one builds and the other waits: the waiting one stops at once, and the build continues.
     fn stopping_does_not_wait_for_the_build_of_another_pipeline(STANDIN_BUILD_TIME = "15000") {
         let detect = with_model("trtdetect", "tensorrt", "yolo");
         let [builds, waits] = [0, 1].map(|_| Running::new(&format!("{SOURCE} ! {detect} ! appsink name=out sync=false")));
@@ -116,7 +116,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// If the building pipeline stops, the other one builds.
+    /// If the building pipeline stops, the other one builds.
     fn a_waiting_pipeline_builds_once_the_build_is_cancelled(STANDIN_BUILD_TIME = "4000") {
         let detect = with_model("trtdetect", "tensorrt", "yolo");
         let [builds, waits] = [0, 1].map(|_| Running::new(&format!("{SOURCE} ! {detect} ! appsink name=out sync=false")));
@@ -131,7 +131,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// In a live pipeline, which doesn't wait for PAUSED.
+    /// In a live pipeline, which doesn't wait for PAUSED.
     fn a_live_pipeline_plays_when_its_engine_is_ready(STANDIN_BUILD_TIME = "800") {
         let live = SOURCE.replace("videotestsrc", "videotestsrc is-live=true");
         let detect = with_model("trtdetect", "tensorrt", "yolo");
@@ -145,7 +145,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// Both share one code path, and so one cache.
+    /// Both share one code path, and so one cache.
     fn gst_trt_builds_what_elements_look_for(STANDIN_BUILD_TIME = "1500") {
         let model = test_model("yolo");
         let built = Command::new(find::gst_trt())
@@ -184,7 +184,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// Built while the current model continues; then the old one's memory is freed.
+    /// Built while the current model continues; then the old one's memory is freed.
     fn another_model_takes_over_while_playing(STANDIN_BUILD_TIME = "500") {
         let detect = with_model("trtdetect", "tensorrt", "yolo");
         let running = Running::playing(&format!("appsrc name=in format=time ! cudaupload ! {detect} ! appsink name=out sync=false"));
@@ -211,7 +211,7 @@ on_gpu! {
         assert!(on_the_old > 5, "frames went on while the engine was built: {on_the_old}");
         let told = progress_until(&running, &[gst::ProgressType::Complete]);
         assert!(told[0].1.starts_with("yolo.onnx") || told[0].1.starts_with("yolo-coco.onnx"), "{told:?}");
-// Both have outputs of about the same size; the old one's memory has been freed.
+        // Both have outputs of about the same size; the old one's memory has been freed.
         let start = Instant::now();
         while memory() > before * 3 {
             assert!(start.elapsed() < Duration::from_secs(5), "{} of {before} bytes are still taken", memory());
@@ -253,7 +253,7 @@ on_gpu! {
             }
         }
         let [(device_ten, host_ten), (device_fifty, host_fifty)] = after[..] else { panic!("{after:?}") };
-// A driver gives a context memory in pieces, and may add one late; tests/soak_gpu.rs starts more often.
+        // A driver gives a context memory in pieces, and may add one late; tests/soak_gpu.rs starts more often.
         let piece = if standin::is_this() { 0 } else { 2 << 20 };
         assert!(device_fifty.abs_diff(device_ten) <= piece, "device memory: {device_ten}, then {device_fifty}");
         assert!(host_fifty < host_ten + (2 << 20), "host memory: {host_ten}, then {host_fifty}");

@@ -60,7 +60,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// Thresholds, filters, sizes and regions belong to each frame.
+    /// Thresholds, filters, sizes and regions belong to each frame.
     fn settings_of_the_frame_are_those_of_the_cpu() {
         for more in [
             "confidence=0.9",
@@ -86,7 +86,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// One tensor for detection and pose, created on the device.
+    /// One tensor for detection and pose, created on the device.
     fn a_shared_tensor_gives_the_same() {
         let chain = |backend: &str| {
             let detect = with_model("trtdetect", backend, "yolo-coco");
@@ -103,7 +103,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// Each person that was found is processed separately.
+    /// Each person that was found is processed separately.
     fn top_down_poses_are_what_the_cpu_finds() {
         let chain = |backend: &str| {
             let persons = with_model("trtdetect", backend, "yolo-coco").replace("name=d", "name=before");
@@ -128,7 +128,7 @@ fn raw_output(buffer: &gst::Buffer) -> (String, Vec<f32>) {
 }
 
 on_gpu! {
-/// Raw outputs are downloaded and counted; apart from them only the results are.
+    /// Raw outputs are downloaded and counted; apart from them only the results are.
     fn raw_outputs_are_the_cpus_and_their_bytes_are_counted() {
         let tensors = |backend: &str| {
             let detect = with_model("trtdetect", backend, "yolo") + " precision=PRECISION output-tensors=true";
@@ -145,7 +145,7 @@ on_gpu! {
             let near = cpu.iter().zip(gpu).all(|(a, b)| (a - b).abs() <= 1e-3 * a.abs().max(1.0));
             assert!(near && (name, cpu.len()) == (other, gpu.len()) && cpu.len() == 7 * 126);
         }
-// [7, 126] of f32 per frame, and some objects.
+        // [7, 126] of f32 per frame, and some objects.
         let raw = 3 * 7 * 126 * 4;
         let to_host = to_host.unwrap();
         assert!(to_host > raw && to_host < raw + 3 * 1024, "{to_host}");
@@ -153,7 +153,7 @@ on_gpu! {
 }
 
 on_gpu! {
-/// Without raw outputs only the results cross the bus.
+    /// Without raw outputs only the results cross the bus.
     fn few_bytes_cross_the_bus() {
         let (_, running) = run(&around("tensorrt", &with_model("trtdetect", "tensorrt", "yolo")), &numbered(10));
         let stats = running.stats("d");
@@ -165,9 +165,9 @@ on_gpu! {
 }
 
 on_gpu! {
-/// Streams of two pipelines share batches, and each gets its own results.
+    /// Streams of two pipelines share batches, and each gets its own results.
     fn streams_share_a_service_and_its_batches() {
-// This doesn't test the rounding of whichever kernel TensorRT chooses.
+        // This doesn't test the rounding of whichever kernel TensorRT chooses.
         let detect = with_model("trtdetect", "tensorrt", "slow").replace("name=d", "precision=fp32");
         let stream = |k: usize| {
             format!(
@@ -179,7 +179,7 @@ on_gpu! {
             [[0, 1], [2, 3]].map(|pair| Running::playing(&pair.map(stream).concat())).into_iter().collect();
         let pipeline = |k: usize| &running[k / 2];
         const FRAMES: usize = 12;
-// Each stream has different pictures.
+        // Each stream has different pictures.
         let shown = |k: usize, n: usize| Picture::numbered(7 * k + n);
         for k in 0..4 {
             let source = pipeline(k).source(&format!("in{k}"));

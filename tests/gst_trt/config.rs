@@ -346,7 +346,7 @@ fn only(role: &str, model: &str, more: &str) -> String {
 
 /// `check` opens models, and reports the same as `run`.
 #[test]
-fn models_that_cannot_run_are_told_by_check_as_by_run() {
+fn check_and_run_report_models_that_cannot_run() {
     if !find::onnx_runtime() {
         return;
     }
@@ -415,7 +415,7 @@ fn models_are_checked_for_the_gpu_without_an_engine() {
 
 /// Labels that no model has, in `check` as at the start.
 #[test]
-fn labels_that_no_model_has_are_told() {
+fn labels_that_no_model_has_are_reported() {
     if !find::onnx_runtime() {
         return;
     }

@@ -17,7 +17,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// One camera for each way in which an output can fail from the start; each also has a working file.
 #[test]
-fn an_output_that_fails_takes_no_other_down() {
+fn a_failing_output_affects_no_other() {
     crate::common::running::start();
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);

@@ -168,7 +168,7 @@ fn weights_beside_a_model_that_have_changed_count() {
 }
 
 #[test]
-fn a_model_that_is_broken_or_gone_is_said_and_the_old_one_stays() {
+fn a_broken_or_deleted_model_is_reported_and_the_old_one_stays() {
     let Some(site) = Site::new(&Export::yolo(), &[]) else { return };
     site.operator.wait_for("objects", || site.labels().contains(&"red".to_owned()));
     let labels = site.labels();

@@ -280,7 +280,7 @@ fn the_unified_pipeline_runs_on_the_standin() {
 
 /// Frames that arrive before the engine is ready would be decoded and dropped, and a file would run ahead of the clock.
 #[test]
-fn a_camera_comes_once_its_engines_are_built() {
+fn a_camera_starts_once_its_engines_are_built() {
     let Some(standin) = Standin::new().filter(|_| start()) else { return };
     let mut operator = Operator::new();
     crate::common::barcode::write_mp4(Codec::H264, 30, &operator.path("clip.mp4"));

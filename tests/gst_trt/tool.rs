@@ -87,7 +87,7 @@ fn two_processes_build_once() {
 }
 
 #[test]
-fn an_engine_goes_where_it_is_asked_to_and_the_cache_is_listed_and_cleared() {
+fn an_engine_is_written_to_the_given_path_and_the_cache_is_listed_and_cleared() {
     let Some(library) = library() else { return };
     let folder = tempfile::tempdir().unwrap();
     let (cache, engine) = (folder.path().join("cache"), folder.path().join("out/yolo.engine"));

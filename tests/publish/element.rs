@@ -325,7 +325,7 @@ fn jammed(path: &Path) -> gst::Pipeline {
 }
 
 #[test]
-fn stopping_a_jammed_stream_takes_less_than_a_second() {
+fn stopping_a_blocked_stream_takes_less_than_a_second() {
     let (_folder, path, _reader) = pipe();
     let pipeline = jammed(&path);
     let publish = pipeline.by_name("publish").unwrap();
@@ -414,7 +414,7 @@ fn a_failed_write_is_an_error_that_names_the_file() {
 
 /// Log rotation: the file is moved, copied and truncated, deleted, replaced, and deleted with its folder.
 #[test]
-fn a_file_that_was_moved_or_deleted_is_opened_anew() {
+fn a_moved_or_deleted_file_is_reopened() {
     let folder = TempDir::new().unwrap();
     let (place, aside) = (folder.path().join("place"), folder.path().join("aside.jsonl"));
     std::fs::create_dir(&place).unwrap();
@@ -473,7 +473,7 @@ fn a_file_that_was_moved_or_deleted_is_opened_anew() {
 }
 
 #[test]
-fn a_file_that_cannot_be_opened_anew_is_an_error() {
+fn a_file_that_cannot_be_reopened_is_an_error() {
     let folder = TempDir::new().unwrap();
     let place = folder.path().join("place");
     std::fs::create_dir(&place).unwrap();

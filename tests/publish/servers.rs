@@ -82,7 +82,7 @@ fn number(line: &str) -> u64 {
 }
 
 #[test]
-fn a_tcp_reader_that_dies_and_comes_back_gets_whole_lines() {
+fn a_reconnecting_tcp_reader_gets_complete_lines() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let mut publish = Publish::new(&format!("location=tcp://{address} overflow=drop-oldest max-queue=20"));
@@ -123,7 +123,7 @@ fn a_tcp_reader_that_dies_and_comes_back_gets_whole_lines() {
 }
 
 #[test]
-fn an_absent_reader_holds_eos_up_for_the_drain_timeout_only() {
+fn an_absent_reader_delays_eos_by_the_drain_timeout_only() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut publish = Publish::new(&format!("location=tcp://{address} drain-timeout=300000000"));
     publish.push(3);
@@ -193,7 +193,7 @@ fn every_quality_of_service_delivers() {
 
 /// Several streams together send more messages than mosquitto keeps track of.
 #[test]
-fn exactly_once_holds_for_several_streams_on_one_connection() {
+fn exactly_once_works_for_several_streams_on_one_connection() {
     let Some(broker) = Mosquitto::open() else { return };
     let subscriber = broker.subscribe("all/#");
     let location = format!("location=mqtt://127.0.0.1:{}/all", broker.port);
@@ -301,7 +301,7 @@ fn the_account_is_from_the_environment_and_a_wrong_one_is_an_error() {
 }
 
 #[test]
-fn tls_holds_with_the_right_authority_only() {
+fn tls_works_only_with_the_right_authority() {
     let Some(broker) = Mosquitto::with_tls() else { return };
     let subscriber = broker.subscribe("all");
     let location = |host: &str| format!("location=mqtts://{host}:{}/all", broker.port);
@@ -429,7 +429,7 @@ fn a_message_that_is_never_taken_is_left_out_without_confirmations_too() {
 
 /// Like brokers with access rules that close the connection.
 #[test]
-fn a_topic_that_the_broker_does_not_allow_holds_up_no_other() {
+fn a_refused_topic_delays_no_other() {
     let broker = Broker::with(|topic, _| if topic == "secret" { Answer::Close } else { Answer::Take });
     let of = |topic: &str| {
         Publish::new(&format!(
@@ -469,7 +469,7 @@ fn a_topic_that_the_broker_does_not_allow_holds_up_no_other() {
 }
 
 #[test]
-fn a_status_that_the_broker_does_not_allow_holds_up_no_line() {
+fn a_refused_status_message_delays_no_line() {
     let broker = Broker::with(|topic, _| if topic == "presence" { Answer::Close } else { Answer::Take });
     let mut publish = Publish::new(&format!(
         "location=mqtt://127.0.0.1:{}/all mqtt-status-topic=presence drain-timeout=30000000000",

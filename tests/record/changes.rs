@@ -31,7 +31,7 @@ fn sizes(played: &[Played]) -> Vec<(i32, i32)> {
 }
 
 #[test]
-fn a_size_has_a_file_of_its_own() {
+fn a_new_size_begins_a_new_file() {
     let folder = tempfile::tempdir().unwrap();
     let of = |width, height| info(VideoFormat::I420, width, height);
     let kinds = [(of(384, 256), 17), (of(768, 512), 12), (of(192, 128), 12), (of(384, 256), 12), (of(384, 288), 12)];
@@ -40,7 +40,7 @@ fn a_size_has_a_file_of_its_own() {
 }
 
 #[test]
-fn a_pixel_format_has_a_file_of_its_own() {
+fn a_new_pixel_format_begins_a_new_file() {
     let folder = tempfile::tempdir().unwrap();
     let formats = [
         VideoFormat::Nv12,
@@ -57,7 +57,7 @@ fn a_pixel_format_has_a_file_of_its_own() {
 }
 
 #[test]
-fn a_frame_rate_has_a_file_of_its_own() {
+fn a_new_frame_rate_begins_a_new_file() {
     let folder = tempfile::tempdir().unwrap();
     gst::init().unwrap();
     let rate = |n, d| {

@@ -107,7 +107,7 @@ fn brightest(file: &Path, decode: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_last_picture_is_always_whole_and_annotated() {
+fn the_last_picture_is_always_complete_and_annotated() {
     let folder = tempfile::tempdir().unwrap();
     let mut camera = Camera::start(settings(Some(pictures(folder.path())), None));
     let last = folder.path().join("door.jpg");
@@ -187,7 +187,7 @@ fn old_segments_make_room() {
 
 /// A full disk or a deleted folder is reported, the camera continues, and recording recovers.
 #[test]
-fn a_failure_is_told_and_the_camera_goes_on() {
+fn a_failure_is_reported_and_the_camera_continues() {
     let folder = tempfile::tempdir().unwrap();
     let mut camera = Camera::start(settings(None, Some(segments(folder.path()))));
     let of_camera = folder.path().join("door");
@@ -213,7 +213,7 @@ fn a_failure_is_told_and_the_camera_goes_on() {
 
 /// If encoding is far too slow, frames are left out and the camera isn't delayed.
 #[test]
-fn a_slow_recorder_holds_nobody_up() {
+fn a_slow_recorder_delays_no_frame() {
     let folder = tempfile::tempdir().unwrap();
     crate::common::running::start();
     let running = Running::new(

@@ -33,7 +33,7 @@ on_standin! {
     kernels_do_what_they_should: "kernels::correct";
     kernels_do_what_they_should_in_any_order: "kernels::correct", "STANDIN_SEED" = "9";
     checked_kernels_do_what_they_should: "kernels::correct", "STANDIN_CHECK" = "1", "STANDIN_SEED" = "9";
-    an_address_of_nobody_ends_the_context: "kernels::beyond";
+    an_unallocated_address_fails_the_context: "kernels::beyond";
     checks_find_every_fault: "kernels::faults", "STANDIN_CHECK" = "1";
     checks_find_every_fault_in_any_order: "kernels::faults", "STANDIN_CHECK" = "1", "STANDIN_SEED" = "3";
     engines_state_their_rules: "engines::rules";

@@ -28,7 +28,7 @@ fn version(number: u32) -> String {
 }
 
 #[test]
-fn versions_that_nobody_checked_are_refused() {
+fn unverified_versions_are_refused() {
     for (name, number, found) in [
         ("libnvinfer.so.8", 8402, "TensorRT 8.4.2"),
         ("libnvinfer.so.10", 101_700, "TensorRT 10.17.0"),
@@ -143,7 +143,7 @@ fn what_a_library_needs_is_named() {
 
 /// A candidate that doesn't exist is skipped, whatever the language of the loader's message.
 #[test]
-fn the_search_goes_on_in_every_language() {
+fn the_search_continues_in_every_language() {
     let folder = tempfile::tempdir().unwrap();
     let source = format!("{}\n{RUNTIME}", version(100_600));
     let libraries = folder.path().join("libraries");
@@ -194,7 +194,7 @@ fn translation(folder: &Path) -> bool {
     // It warns about undefined categories, which become the C locale's.
     let made = Command::new("localedef").arg("-c").arg("-i").arg(&definition).arg(folder.join("xx_XX")).output();
     if made.is_err() || !folder.join("xx_XX/LC_MESSAGES").exists() {
-        eprintln!("skipped: the_search_goes_on_in_every_language: localedef is missing: apt install libc-bin");
+        eprintln!("skipped: the_search_continues_in_every_language: localedef is missing: apt install libc-bin");
         return false;
     }
     let catalogue = folder.join("xx/LC_MESSAGES");

@@ -148,7 +148,7 @@ fn cancelled_builds_end() {
 }
 
 #[test]
-fn the_lean_runtime_is_read_and_says_what_it_lacks() {
+fn the_lean_runtime_is_read_and_its_missing_parts_are_named() {
     gst::init().unwrap();
     let file = cache().join("tensorrt_lean_cu13_libs-11.4.0.106/libnvinfer_lean.so.11");
     if !file.exists() {

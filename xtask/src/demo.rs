@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_with_blanks_stay_whole() {
+    fn paths_with_blanks_are_not_split() {
         let path = quoted(Path::new("/a b/c.mp4")).unwrap();
         let description = format!("filesrc location={path} ! fakesink");
         assert_eq!(words(&description), ["filesrc", "location=\"/a b/c.mp4\"", "!", "fakesink"]);

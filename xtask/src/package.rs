@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_library_is_unpacked_whole_or_not_at_all() {
+    fn a_library_is_unpacked_completely_or_not_at_all() {
         use std::io::Write;
         let folder = tempfile::tempdir().unwrap();
         let archive = folder.path().join("x.jar");

@@ -6,7 +6,7 @@ use super::logger;
 use super::model::{Model, Tensor};
 use super::network::Network;
 use super::object::{self, argument, class, method, of, string};
-use super::plan::{InputRange, Plan};
+use super::plan::{InputRange, SerialisedEngine};
 use crate::settings::settings;
 use parking_lot::Mutex;
 use std::ffi::{CString, c_char, c_void};
@@ -245,7 +245,7 @@ unsafe extern "C" fn build(this: *mut c_void, network: *mut c_void, config: *mut
     if !finished {
         return std::ptr::null_mut();
     }
-    let plan = Plan { onnx: filled.onnx.clone(), profile, half: state.flags & 1 != 0 };
+    let plan = SerialisedEngine { onnx: filled.onnx.clone(), profile, half: state.flags & 1 != 0 };
     logger::info(&format!(
         "[stand-in] built {} layers; arithmetic is the ONNX's own, whatever the flags",
         model.nodes.len()

@@ -252,7 +252,7 @@ unsafe extern "C" fn enqueue(this: *mut c_void, stream: usize) -> bool {
         return refuse("enqueueV3", "as STANDIN_FAIL requests");
     }
     state.ran = Some(state.shape_generation);
-    let job = Job {
+    let inference = Inference {
         core: Arc::downgrade(core),
         context: Arc::clone(&stream.context),
         shapes,
@@ -262,18 +262,18 @@ unsafe extern "C" fn enqueue(this: *mut c_void, stream: usize) -> bool {
     };
     drop(state);
     // Like the counters of the real kernels that add up partial sums, these start at 0.
-    let queued = match job.counters() {
+    let queued = match inference.counters() {
         0 => Ok(()),
-        bytes => driver::fill(job.scratch.0, 0, &[0], bytes, 1, stream.handle),
+        bytes => driver::fill(inference.scratch.0, 0, &[0], bytes, 1, stream.handle),
     };
-    match queued.and_then(|()| driver::enqueue(&stream, move || job.run())) {
+    match queued.and_then(|()| driver::enqueue(&stream, move || inference.run())) {
         Ok(()) => true,
         Err(error) => refuse("enqueueV3", &format!("Cuda Driver ({error:?})")),
     }
 }
 
 /// One inference, or the inference of a captured graph.
-struct Job {
+struct Inference {
     core: Weak<Core>,
     context: Arc<DriverContext>,
     shapes: Vec<Vec<i64>>,
@@ -293,7 +293,7 @@ fn busy() -> MutexGuard<'static, BTreeSet<usize>> {
 /// Bytes of counters at the start of the scratch memory.
 const COUNTERS: usize = 72;
 
-impl Job {
+impl Inference {
     fn counters(&self) -> usize {
         COUNTERS.min(self.scratch.1)
     }

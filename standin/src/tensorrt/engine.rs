@@ -7,7 +7,7 @@ use super::logger;
 use super::model::{Model, Tensor, bytes};
 use super::object::{self, class, of, string};
 use super::onnx_runtime::{self, TakeOutput, run};
-use super::plan::{InputRange, Plan};
+use super::plan::{InputRange, SerialisedEngine};
 use ort::session::Session;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -106,7 +106,7 @@ pub fn new_runtime() -> *mut c_void {
 
 impl Engine {
     fn load(runtime: &Arc<Runtime>, plan: &[u8]) -> Option<Arc<Self>> {
-        let Plan { onnx, profile, .. } = Plan::deserialise(plan)?;
+        let SerialisedEngine { onnx, profile, .. } = SerialisedEngine::deserialise(plan)?;
         let refuse =
             |reason: String| logger::error(&format!("IRuntime::deserializeCudaEngine: Error Code 4: {reason}"));
         let model = Model::read(&onnx).map_err(refuse).ok()?;

@@ -44,20 +44,20 @@ fn read(tensor: &Tensor, folder: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// A visitor of tensors, which may fail.
-type Look<'a> = &'a mut dyn FnMut(&mut Tensor) -> Result<(), String>;
+type Visitor<'a> = &'a mut dyn FnMut(&mut Tensor) -> Result<(), String>;
 
 /// Every tensor of a graph and the graphs inside it.
-fn visit(graph: &mut Graph, look: Look<'_>) -> Result<(), String> {
-    fn sparse(tensor: &mut SparseTensor, look: Look<'_>) -> Result<(), String> {
-        tensor.values.iter_mut().chain(&mut tensor.indices).try_for_each(look)
+fn visit(graph: &mut Graph, visit_tensor: Visitor<'_>) -> Result<(), String> {
+    fn sparse(tensor: &mut SparseTensor, visit_tensor: Visitor<'_>) -> Result<(), String> {
+        tensor.values.iter_mut().chain(&mut tensor.indices).try_for_each(visit_tensor)
     }
-    graph.initializer.iter_mut().try_for_each(&mut *look)?;
-    graph.sparse_initializer.iter_mut().try_for_each(|tensor| sparse(tensor, look))?;
+    graph.initializer.iter_mut().try_for_each(&mut *visit_tensor)?;
+    graph.sparse_initializer.iter_mut().try_for_each(|tensor| sparse(tensor, visit_tensor))?;
     for attribute in graph.node.iter_mut().flat_map(|node| &mut node.attribute) {
-        attribute.t.iter_mut().chain(&mut attribute.tensors).try_for_each(&mut *look)?;
+        attribute.t.iter_mut().chain(&mut attribute.tensors).try_for_each(&mut *visit_tensor)?;
         let sparse_tensors = attribute.sparse_tensor.iter_mut().chain(&mut attribute.sparse_tensors);
-        sparse_tensors.into_iter().try_for_each(|tensor| sparse(tensor, look))?;
-        attribute.g.iter_mut().chain(&mut attribute.graphs).try_for_each(|graph| visit(graph, look))?;
+        sparse_tensors.into_iter().try_for_each(|tensor| sparse(tensor, visit_tensor))?;
+        attribute.g.iter_mut().chain(&mut attribute.graphs).try_for_each(|graph| visit(graph, visit_tensor))?;
     }
     Ok(())
 }

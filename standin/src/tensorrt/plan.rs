@@ -7,7 +7,7 @@ use prost::Message;
 
 /// The content of an engine file.
 #[derive(Clone, PartialEq, Message)]
-pub struct Plan {
+pub struct SerialisedEngine {
     #[prost(bytes = "vec", tag = "1")]
     pub onnx: Vec<u8>,
     /// One range for every input.
@@ -51,7 +51,7 @@ fn device() -> String {
     format!("{}, compute {major}.{minor}", settings().name)
 }
 
-impl Plan {
+impl SerialisedEngine {
     /// Magic, version, device, length and checksum, then the plan.
     pub fn serialise(&self) -> Vec<u8> {
         let (body, device) = (self.encode_to_vec(), device());

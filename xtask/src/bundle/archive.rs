@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_together_are_the_whole() {
+    fn parts_concatenate_to_the_archive() {
         let folder = tempfile::tempdir().unwrap();
         let bytes: Vec<u8> = (0..250).collect();
         let mut writer = parts(folder.path(), 100);
