@@ -3,9 +3,8 @@
 //! 1. [`check_driver`] initialises the driver; nothing else here may run before it has succeeded once.
 //! 2. [`Context`] owns memory, streams and kernels; it is our own, or one that GStreamer's elements share.
 //! 3. [`Preprocessor`] makes a batch's input tensor from frames on the device; [`Postprocessor`] turns the model's
-//! outputs
-//!    into results. Both read what changes between batches from mapped memory, so that one captured [`Graph`] serves
-//!    every batch of its size.
+//!    outputs into results. Both read what changes between batches from mapped memory, so that one captured
+//!    [`Graph`] serves every batch of its size.
 //!
 //! docs/gpu-kernels.md describes the tables and their limits.
 

@@ -2,7 +2,7 @@
 //!
 //! 1. [`open`](crate::backend::open) returns the [`Service`] for a model, which all elements with equal settings share.
 //! 2. [`Service::stream`] registers an element's stream; [`ServiceStream::submit`] takes a frame and returns a
-//! [`Ticket`].
+//!    [`Ticket`].
 //! 3. The service's lanes run the queued images in batches, earliest deadline first, whichever stream they come from.
 
 mod batch_sizes;

@@ -7,10 +7,10 @@
 //! 1. Describe the model's tensors and metadata as a [`ModelInfo`].
 //! 2. [`head::recognise`] finds the [`Head`] that decodes its outputs, and its input format, an [`InputSpec`].
 //! 3. [`Letterbox`] places a region of a frame in that input. [`video`] has the pixel formats and colour codings of
-//! frames. 4. Run the model. [`Head::decode`] turns its outputs into [`Detection`]s, by the thresholds in [`Params`].
+//!    frames.
+//! 4. Run the model. [`Head::decode`] turns its outputs into [`Detection`]s, by the thresholds in [`Params`].
 //! 5. [`fn@nms`] removes overlapping boxes if [`Head::needs_nms`]; [`Letterbox::to_frame`] maps points back to the
-//! frame;
-//!    [`refine`] applies the filters by size.
+//!    frame; [`refine`] applies the filters by size.
 //!
 //! [`head::Reading`] checks a model's outputs at run time against its head.
 

@@ -4,20 +4,19 @@
 //!
 //! A program uses the crate in this order, as `examples/engine.rs` shows:
 //!
-//! 1. [`Library::open`] finds TensorRT, and identifies its version before the first call. [`log::listen`] receives the
-//! messages
-//!    of this crate and TensorRT's own.
+//! 1. [`Library::open`] finds TensorRT, and identifies its version before the first call. [`log::listen`] receives
+//!    the messages of this crate and TensorRT's own.
 //! 2. [`Onnx::open`] reads a model and its external weights; [`Onnx::info`] lists its inputs and outputs.
-//! 3. [`build`] builds an engine from it according to [`BuildSettings`]: FP32, FP16 (the model is converted if TensorRT
-//! is
-//!    strongly typed), or INT8 for a model with Q/DQ nodes. [`BuildControl`] reports progress and cancels the build.
+//! 3. [`build`] builds an engine from it according to [`BuildSettings`]: FP32, FP16 (the model is converted if
+//!    TensorRT is strongly typed), or INT8 for a model with Q/DQ nodes. [`BuildControl`] reports progress and
+//!    cancels the build.
 //! 4. [`EngineCache::get_or_build`] stores engines by the content of their models, so that each is built once per
-//! machine.
-//!    [`Loader`] chooses between an engine file, the cache and a build.
-//! 5. [`Library::runtime`] loads an engine: [`Runtime::deserialize`]. [`Engine::tensors`] lists its inputs and outputs.
-//! 6. [`Engine::create_context`] creates a [`Context`]: set shapes and device addresses, then call [`Context::enqueue`]
-//! with
-//!    a CUDA stream. Memory and streams come from any CUDA crate and are passed as plain pointers.
+//!    machine. [`Loader`] chooses between an engine file, the cache and a build.
+//! 5. [`Library::runtime`] loads an engine: [`Runtime::deserialize`]. [`Engine::tensors`] lists its inputs and
+//!    outputs.
+//! 6. [`Engine::create_context`] creates a [`Context`]: set shapes and device addresses, then call
+//!    [`Context::enqueue`] with a CUDA stream. Memory and streams come from any CUDA crate and are passed as plain
+//!    pointers.
 //!
 //! [`GpuAllocator`] counts and limits the device memory that TensorRT allocates from the program's [`DeviceMemory`].
 

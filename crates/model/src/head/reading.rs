@@ -131,7 +131,7 @@ fn no_confidence(value: f32) -> bool {
 }
 
 fn score(class: usize, value: f32) -> Evidence {
-    let logit = if value < 0.0 { ", as logits and coordinates have them" } else { "" };
+    let logit = if value < 0.0 { ", unlike logits and coordinates" } else { "" };
     Evidence::Contradicts(format!(
         "class {class} has a score of {value} for an empty picture, and scores are 0-1{logit}"
     ))

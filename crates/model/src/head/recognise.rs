@@ -141,7 +141,7 @@ impl ModelFacts<'_> {
         };
         if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
             let message =
-                format!("head {head}: an input of {width}x{height} pixels; 1 to {MAX_SIDE} a side are possible");
+                format!("head {head}: an input of {width}x{height} pixels; 1 to {MAX_SIDE} per side are possible");
             return Err(self.unknown(&message));
         }
         Ok((width, height))
@@ -187,7 +187,7 @@ impl ModelFacts<'_> {
             true => ("it is", ""),
             false => (
                 "it looks like",
-                "\nIf it is none, and one of these heads is what it has, name it: head=NAME (HEAD in a config.json)",
+                "\nIf it isn't, and one of these heads fits, name it: head=NAME (HEAD in a config.json)",
             ),
         };
         HeadError::Unknown(format!(
@@ -215,8 +215,8 @@ impl ModelFacts<'_> {
         }
         text + "\nknown heads:"
             + &known()
-            + "\nExport the model again with its metadata (Ultralytics writes task, names, kpt_shape), or, where one of these \
-               heads is what it has, name it: head=NAME (HEAD in a config.json)"
+            + "\nExport the model again with its metadata (Ultralytics writes task, names, kpt_shape), or, if one of these \
+               heads fits, name it: head=NAME (HEAD in a config.json)"
     }
 }
 
@@ -241,8 +241,8 @@ fn image_input(seen: &ModelFacts<'_>) -> Result<Input, HeadError> {
             return Err(seen.not_read(&family));
         }
         return Err(HeadError::Unknown(format!(
-            "has {} inputs ({}), where one image is read: export the model with the image as its only input, what is the \
-             same for every picture becoming a constant in the graph, and without its own postprocessing",
+            "has {} inputs ({}), but only one image is supported: export the model with the image as its only input, values \
+             that are the same for every picture as constants in the graph, and without its own postprocessing",
             model.inputs.len(),
             list(&model.inputs)
         )));

@@ -106,8 +106,8 @@ fn angles_and_coefficients_are_no_scores() {
         says(outcome, &["aren't those of a yolo head", "oriented boxes", &format!("{classes} class"), "and an angle"]);
     }
     let masks = |channel: usize, anchor: usize| if channel < 84 { 1e-4 } else { (anchor % 7) as f32 - 3.0 };
-    says(check(&[116, ANCHORS], &[], &grid(116, masks)), &["class 80", "as logits", "segmentation"]);
-    says(check(&[84, ANCHORS], &[], &grid(84, |_, _| -6.5)), &["-6.5", "as logits"]);
+    says(check(&[116, ANCHORS], &[], &grid(116, masks)), &["class 80", "unlike logits", "segmentation"]);
+    says(check(&[84, ANCHORS], &[], &grid(84, |_, _| -6.5)), &["-6.5", "unlike logits"]);
 }
 
 #[test]
