@@ -4,8 +4,8 @@ mod common;
 
 use common::find;
 use gsttensorrt::config::{
-    self, Codec, Decoder, Gpu, LinesTarget, LogLevel, Origin, Overrides, Pipeline, Plan, Priority, Qos, Severity,
-    Source, Transport, Variables,
+    self, CameraSource, Codec, Decoder, Gpu, LinesTarget, LogLevel, Origin, Overrides, Pipeline, Plan, Priority, Qos,
+    Severity, Transport, Variables,
 };
 use gsttensorrt::options::{InferenceOptions, InferenceRegion, Size};
 use gsttensorrt::run::{ElementOptions, ElementSetup};
@@ -130,9 +130,9 @@ fn wrong_files_are_told_what_is_wrong() {
     }
 }
 
-fn url(source: &Source) -> &str {
+fn url(source: &CameraSource) -> &str {
     match source {
-        Source::Rtsp { url, .. } => url.expose(),
+        CameraSource::Rtsp { url, .. } => url.expose(),
         other => panic!("{other:?}"),
     }
 }
@@ -246,7 +246,7 @@ fn set_overrides_the_environment_which_overrides_the_file() {
     assert_eq!(plan.cameras[1].name, "door");
     assert_eq!(url(&plan.cameras[1].source), "rtsp://c/d");
     assert_eq!(detection.options.class_confidence.value()[..], [("person".to_owned(), 0.75)]);
-    assert!(matches!(&plan.cameras[2].source, Source::Test { pattern, .. } if pattern == "snow"));
+    assert!(matches!(&plan.cameras[2].source, CameraSource::Test { pattern, .. } if pattern == "snow"));
     assert_eq!(plan.cameras[1].outputs.lines, [LinesTarget::File(folder.0.path().join("out/door.jsonl"))]);
 }
 
@@ -280,7 +280,7 @@ fn cameras_say_what_differs() {
     "#;
     let plan = folder.plan(text, &[]);
     let [plain, door, clip, test] = plan.cameras.as_slice() else { panic!("{plan:?}") };
-    let Source::Rtsp { transport, latency, .. } = &plain.source else { panic!("{plain:?}") };
+    let CameraSource::Rtsp { transport, latency, .. } = &plain.source else { panic!("{plain:?}") };
     assert_eq!((*transport, *latency), (Transport::Udp, Duration::from_millis(100)));
     assert_eq!(plain.gpu, Gpu::Auto);
     let pose = &plain.pose.as_ref().unwrap().options;
@@ -302,17 +302,17 @@ fn cameras_say_what_differs() {
     assert_eq!((door.pose.is_none(), door.gpu.clone()), (true, Gpu::Index(1)));
     assert_eq!(door.hint.codec, Some(Codec::H265));
     assert_eq!((door.hint.size, door.hint.framerate), (Some((1920, 1080)), Some(29.97)));
-    assert!(matches!(&door.source, Source::Rtsp { transport: Transport::Tcp, .. }));
+    assert!(matches!(&door.source, CameraSource::Rtsp { transport: Transport::Tcp, .. }));
     assert_eq!(door.outputs.pictures.as_ref().unwrap().classes, ["person"]);
     let mqtt = door.outputs.mqtt.as_ref().unwrap();
     assert_eq!((mqtt.topic.as_str(), mqtt.qos, mqtt.broker.port), ("gst-trt/door/objects", Qos::ExactlyOnce, 8883));
     assert_eq!(mqtt.broker, plain.outputs.mqtt.as_ref().unwrap().broker, "one connection for both");
 
-    assert!(matches!(&clip.source, Source::File { looping: false, path } if path.ends_with("clip.mp4")));
+    assert!(matches!(&clip.source, CameraSource::File { looping: false, path } if path.ends_with("clip.mp4")));
     let engine = &clip.detection.as_ref().unwrap().engine;
     assert!(engine.ends_with("models/engines/yolo11m-pose_fp32.engine"), "{engine:?}");
     assert_eq!(test.gpu, Gpu::Uuid("GPU-8f3c".into()));
-    assert!(matches!(test.source, Source::Test { size: (320, 240), framerate: 10.0, .. }));
+    assert!(matches!(test.source, CameraSource::Test { size: (320, 240), framerate: 10.0, .. }));
 }
 
 #[test]

@@ -70,12 +70,12 @@ fn there_are(gpus: &[GpuName]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Hint, Outputs, Source};
+    use crate::config::{CameraSource, Hint, Outputs};
 
     fn camera(name: &str, gpu: Gpu) -> Camera {
         Camera {
             name: name.into(),
-            source: Source::File { path: "a".into(), looping: true },
+            source: CameraSource::File { path: "a".into(), looping: true },
             hint: Hint::default(),
             gpu,
             detection: None,

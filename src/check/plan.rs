@@ -5,7 +5,7 @@ use super::memory::{self, CameraFrames};
 use super::stream::{Probe, StreamFacts};
 use super::trial::{self, Trial};
 use super::{Check, TURN, Verdict, assign, cpu, gpu_names, models, nvdec, threads, unturned};
-use crate::config::{Camera, Codec, Decoder, Pipeline, Plan, Source};
+use crate::config::{Camera, CameraSource, Codec, Decoder, Pipeline, Plan};
 use crate::cuda::{self, CodecCaps, Device, PrimaryContext};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -82,7 +82,7 @@ fn streams(plan: &Plan, probe: Option<&Probe>) -> (Vec<Check>, Vec<StreamFacts>)
                 (Check::ok(name, format!("{}: {}", camera.source.label(), facts.describe())), facts)
             }
             // A missing file may still appear.
-            Err(error) if matches!(&camera.source, Source::File { path, .. } if path.exists()) => {
+            Err(error) if matches!(&camera.source, CameraSource::File { path, .. } if path.exists()) => {
                 let found = format!("{}: {error}", camera.source.label());
                 (Check::new(name, Verdict::Missing, found, "name a file with H.264 or H.265 pictures"), from_file)
             }
@@ -111,7 +111,7 @@ fn software_decoders<'a>(plan: &'a Plan, facts: &'a [StreamFacts]) -> impl Itera
 
 /// Test pictures aren't coded.
 fn is_coded(camera: &Camera) -> bool {
-    !matches!(camera.source, Source::Test { .. })
+    !matches!(camera.source, CameraSource::Test { .. })
 }
 
 /// The cameras of a GPU, and what they send.
@@ -303,7 +303,7 @@ mod tests {
     fn camera() -> Camera {
         Camera {
             name: "door".into(),
-            source: Source::File { path: "a.mp4".into(), looping: true },
+            source: CameraSource::File { path: "a.mp4".into(), looping: true },
             hint: Hint::default(),
             gpu: Gpu::Auto,
             detection: None,

@@ -1,7 +1,7 @@
 //! Finds out what a camera sends, by asking the camera itself, without decoding.
 
 use super::{login_refusal, nothing_to_decode, stream_name, unplayable};
-use crate::config::{Camera, Codec, Source};
+use crate::config::{Camera, CameraSource, Codec};
 use gst::prelude::*;
 use parking_lot::Mutex;
 use std::path::Path;
@@ -26,7 +26,7 @@ pub struct StreamFacts {
 impl StreamFacts {
     /// The facts that are known without asking the camera.
     pub fn of_file(camera: &Camera) -> Self {
-        if let Source::Test { size, framerate, .. } = &camera.source {
+        if let CameraSource::Test { size, framerate, .. } = &camera.source {
             return Self { size: Some(*size), framerate: Some(*framerate), depth: Some(8), ..Self::default() };
         }
         let hint = camera.hint;
@@ -78,8 +78,8 @@ const FRAMES: usize = 11;
 /// The error of the camera or file, without secrets; it sends no H.264 or H.265; nothing came for 10 seconds.
 pub fn ask_camera(camera: &Camera) -> Result<StreamFacts, String> {
     match &camera.source {
-        Source::Test { .. } => Ok(StreamFacts::of_file(camera)),
-        Source::File { path, .. } => {
+        CameraSource::Test { .. } => Ok(StreamFacts::of_file(camera)),
+        CameraSource::File { path, .. } => {
             let source = element("filesrc")?;
             source.set_property("location", path);
             let asked = Asked::new(source)?;
@@ -89,7 +89,7 @@ pub fn ask_camera(camera: &Camera) -> Result<StreamFacts, String> {
                 if nothing && Path::new(path).exists() { unplayable(&error) } else { error }
             })
         }
-        Source::Rtsp { url, transport, latency } => {
+        CameraSource::Rtsp { url, transport, latency } => {
             let source = element("rtspsrc")?;
             source.set_property("location", url.expose());
             source.set_property("latency", u32::try_from(latency.as_millis()).unwrap_or(u32::MAX));

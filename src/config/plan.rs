@@ -125,7 +125,7 @@ pub struct Reconnect {
 pub struct Camera {
     /// Unique; of letters, digits, `-`, `_` and `.`, so that it may be part of file names and topics.
     pub name: String,
-    pub source: Source,
+    pub source: CameraSource,
     /// The file's description of the stream; the stream itself takes precedence.
     pub hint: Hint,
     pub gpu: Gpu,
@@ -145,7 +145,7 @@ impl Camera {
 
 /// Where a camera's pictures come from.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Source {
+pub enum CameraSource {
     Rtsp {
         /// `rtsp://` or `rtsps://`.
         url: SecretUrl,
@@ -167,7 +167,7 @@ pub enum Source {
     },
 }
 
-impl Source {
+impl CameraSource {
     /// The address without its secrets, for messages.
     pub fn label(&self) -> String {
         match self {

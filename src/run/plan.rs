@@ -67,15 +67,15 @@ fn setup(plan: &Plan, camera: &config::Camera, gpu: Option<u32>, gpus: &[Option<
     }
 }
 
-fn source(source: &config::Source, timeout: Duration) -> SourceSetup {
+fn source(source: &config::CameraSource, timeout: Duration) -> SourceSetup {
     match source {
-        config::Source::Rtsp { url, transport, latency } => {
+        config::CameraSource::Rtsp { url, transport, latency } => {
             SourceSetup::Rtsp(RtspSource { url: url.clone(), transport: *transport, latency: *latency, timeout })
         }
-        config::Source::File { path, looping } => {
+        config::CameraSource::File { path, looping } => {
             SourceSetup::File(FileSource { path: path.clone(), looping: *looping })
         }
-        config::Source::Test { pattern, size, framerate } => SourceSetup::Test(TestSource {
+        config::CameraSource::Test { pattern, size, framerate } => SourceSetup::Test(TestSource {
             width: i32::try_from(size.0).unwrap_or(i32::MAX),
             height: i32::try_from(size.1).unwrap_or(i32::MAX),
             rate: gst::Fraction::approximate_f64(*framerate).unwrap_or_else(|| gst::Fraction::new(30, 1)),

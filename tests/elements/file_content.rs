@@ -98,7 +98,7 @@ fn a_file_without_pictures_is_named_once_and_ends_where_it_plays_once() {
 fn asked(path: &Path) -> Result<gsttensorrt::check::StreamFacts, String> {
     ask_camera(&Camera {
         name: "file".into(),
-        source: config::Source::File { path: path.into(), looping: true },
+        source: config::CameraSource::File { path: path.into(), looping: true },
         hint: Hint::default(),
         gpu: Gpu::Auto,
         detection: None,

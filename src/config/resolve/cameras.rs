@@ -1,7 +1,7 @@
 //! Cameras: addresses, names, GPUs.
 
 use super::super::file;
-use super::super::plan::{Camera, Gpu, Hint, Pipeline, Source, Transport};
+use super::super::plan::{Camera, CameraSource, Gpu, Hint, Pipeline, Transport};
 use super::super::secret::{SecretUrl, redact_value};
 use super::super::text::join;
 use super::address::{self, Address};
@@ -86,7 +86,7 @@ pub fn cameras(ctx: &mut Context, pipeline: Pipeline) -> Vec<Camera> {
             pose: models::pose(ctx, pipeline, Some((&entry.path, &settings))),
             outputs: outputs::outputs(ctx, &entry.path, &settings.outputs, &name, streams.len()),
             // The placeholder for an invalid source is never used: there is an error.
-            source: source.unwrap_or(Source::File { path: "".into(), looping: false }),
+            source: source.unwrap_or(CameraSource::File { path: "".into(), looping: false }),
             name,
         };
         models::check_camera(ctx, &entry.path, &camera);
@@ -115,7 +115,7 @@ impl CameraEntry {
     }
 }
 
-fn source(ctx: &mut Context, entry: &CameraEntry, settings: &file::Camera) -> Option<Source> {
+fn source(ctx: &mut Context, entry: &CameraEntry, settings: &file::Camera) -> Option<CameraSource> {
     let key = entry.url();
     let Some(url) = settings.url.as_deref().map(str::trim).filter(|url| !url.is_empty()) else {
         if !ctx.written.was_rejected(&key) {
@@ -141,7 +141,13 @@ fn source(ctx: &mut Context, entry: &CameraEntry, settings: &file::Camera) -> Op
     }
 }
 
-fn rtsp(ctx: &mut Context, entry: &CameraEntry, settings: &file::Camera, url: &str, scheme: &str) -> Option<Source> {
+fn rtsp(
+    ctx: &mut Context,
+    entry: &CameraEntry,
+    settings: &file::Camera,
+    url: &str,
+    scheme: &str,
+) -> Option<CameraSource> {
     let key = entry.url();
     let address = match address::split(url).and_then(|address| address.check_user().map(|()| address)) {
         Ok(address) => address,
@@ -166,30 +172,30 @@ fn rtsp(ctx: &mut Context, entry: &CameraEntry, settings: &file::Camera, url: &s
     }
     // The text in the file, with names of variables and not their values.
     let label = ctx.written.label(&key).map_or_else(|| redact_value(url), str::to_owned);
-    Some(Source::Rtsp {
+    Some(CameraSource::Rtsp {
         url: SecretUrl::with_label(address.with_whole_user(url), label),
         transport,
         latency: Duration::from_millis(settings.latency_ms.unwrap_or(ctx.file.cameras.latency_ms).into()),
     })
 }
 
-fn file_source(ctx: &mut Context, key: &str, settings: &file::Camera, path: &str) -> Option<Source> {
+fn file_source(ctx: &mut Context, key: &str, settings: &file::Camera, path: &str) -> Option<CameraSource> {
     let path = ctx.path_of(path);
     if !path.is_file() {
         let remedy = "check the path (from the configuration's folder), or write rtsp://… for a camera";
         ctx.error(key, format!("there is no file {}", path.display()), remedy);
         return None;
     }
-    Some(Source::File { path, looping: settings.r#loop.unwrap_or(true) })
+    Some(CameraSource::File { path, looping: settings.r#loop.unwrap_or(true) })
 }
 
-fn test(ctx: &mut Context, key: &str, settings: &file::Camera, pattern: &str) -> Option<Source> {
+fn test(ctx: &mut Context, key: &str, settings: &file::Camera, pattern: &str) -> Option<CameraSource> {
     if !PATTERNS.contains(&pattern) {
         let remedy = format!("videotestsrc has {}", PATTERNS.join(", "));
         ctx.error(key, "there is no such test picture", remedy);
         return None;
     }
-    Some(Source::Test {
+    Some(CameraSource::Test {
         pattern: pattern.to_owned(),
         size: (settings.width.unwrap_or(TEST_SIZE.0), settings.height.unwrap_or(TEST_SIZE.1)),
         framerate: settings.fps.unwrap_or(TEST_FRAMERATE),
@@ -245,7 +251,7 @@ impl Names {
         ctx: &mut Context,
         entry: &CameraEntry,
         settings: &file::Camera,
-        source: Option<&Source>,
+        source: Option<&CameraSource>,
     ) -> String {
         let key = entry.key("NAME");
         let name = match &settings.name {
@@ -283,17 +289,17 @@ fn is_name(c: char) -> bool {
 }
 
 /// The text from which a camera's name is derived: host and path of an address, the name of a file.
-fn readable(source: &Source) -> String {
+fn readable(source: &CameraSource) -> String {
     match source {
-        Source::Rtsp { url, .. } => {
+        CameraSource::Rtsp { url, .. } => {
             let label = url.to_string();
             match address::split(&label) {
                 Ok(Address { host, rest, .. }) => format!("{host}{rest}"),
                 Err(_) => label,
             }
         }
-        Source::File { path, .. } => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-        Source::Test { pattern, .. } => format!("test-{pattern}"),
+        CameraSource::File { path, .. } => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        CameraSource::Test { pattern, .. } => format!("test-{pattern}"),
     }
 }
 
@@ -310,13 +316,16 @@ mod tests {
 
     #[test]
     fn names_are_made_of_addresses() {
-        let rtsp =
-            |url: &str| Source::Rtsp { url: SecretUrl::new(url), transport: Transport::Tcp, latency: Duration::ZERO };
+        let rtsp = |url: &str| CameraSource::Rtsp {
+            url: SecretUrl::new(url),
+            transport: Transport::Tcp,
+            latency: Duration::ZERO,
+        };
         for (source, name) in [
             (rtsp("rtsp://192.168.3.214:7447/stream1"), "192.168.3.214-stream1"),
             (rtsp("rtsp://admin:SECRET@cam/a/b?password=SECRET&x=1"), "cam-a-b-password-x-1"),
-            (Source::File { path: "clips/street 1.mp4".into(), looping: true }, "street-1"),
-            (Source::Test { pattern: "ball".into(), size: (1, 1), framerate: 1.0 }, "test-ball"),
+            (CameraSource::File { path: "clips/street 1.mp4".into(), looping: true }, "street-1"),
+            (CameraSource::Test { pattern: "ball".into(), size: (1, 1), framerate: 1.0 }, "test-ball"),
         ] {
             assert_eq!(made_of(&readable(&source)), name);
         }
