@@ -286,10 +286,10 @@ mod tests {
         };
         record(super::super::Version::decode(100_300, "libnvinfer.so.10"));
         let error = setup.load(&engine).unwrap_err().to_string();
-        assert!(error.contains("made by another TensorRT than TensorRT 10.16.0"), "{error}");
-        assert!(error.contains("it was made by TensorRT 10.3.0"), "{error}");
+        assert!(error.contains("built by another TensorRT than TensorRT 10.16.0"), "{error}");
+        assert!(error.contains("it was built by TensorRT 10.3.0"), "{error}");
         std::fs::write(&engine, b"a plbn").unwrap();
-        assert!(setup.load(&engine).unwrap_err().to_string().contains("isn't what the .json beside it says"));
+        assert!(setup.load(&engine).unwrap_err().to_string().contains("doesn't match the .json beside it"));
 
         // With the ONNX file beside it the engine is built again, and `needs_build` knows it beforehand.
         record(setup.library.version());
@@ -298,6 +298,6 @@ mod tests {
         std::fs::write(&engine, b"a plan").unwrap();
         assert!(!setup.needs_build(&engine));
         record(super::super::Version::decode(100_300, "libnvinfer.so.10"));
-        assert!(setup.needs_build(&engine), "made by another TensorRT");
+        assert!(setup.needs_build(&engine), "built by another TensorRT");
     }
 }

@@ -240,7 +240,7 @@ mod tests {
         );
         for (offset, length) in [("-1", "4"), ("0", "x"), ("", "4"), ("0", "99999999999999999999999")] {
             let error = of(vec![range(offset, length)]).unwrap_err();
-            assert!(error.starts_with("/models/a.onnx: tensor") && error.contains("is no number"), "{error}");
+            assert!(error.starts_with("/models/a.onnx: tensor") && error.contains("isn't a number"), "{error}");
         }
         let most = "18446744073709551615";
         assert_eq!(of(vec![range(most, most)]).unwrap(), name(&[("w.bin", u64::MAX)]));
