@@ -298,6 +298,6 @@ mod tests {
         std::fs::write(&engine, b"a plan").unwrap();
         assert!(!setup.needs_build(&engine));
         record(super::super::Version::decode(100_300, "libnvinfer.so.10"));
-        assert!(setup.needs_build(&engine), "made by another TensorRT");
+        assert!(setup.needs_build(&engine), "built by another TensorRT");
     }
 }
