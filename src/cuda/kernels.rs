@@ -132,7 +132,7 @@ impl Kernels {
     /// Copies tables to the device.
     ///
     /// # Safety
-    /// As for [`Self::preprocess`], for both addresses of each table.
+    /// As for `preprocess`, for both addresses of each table.
     pub(super) unsafe fn stage(&self, stream: &CudaStream, tables: [Table; 2]) -> Result<(), Error> {
         let most = tables.iter().map(|table| table.units).max().unwrap_or(0);
         let args = StageArgs {
@@ -251,7 +251,7 @@ impl Kernels {
     }
 
     /// # Safety
-    /// As for [`Self::preprocess`], for the frame, the shapes and the atlas.
+    /// As for `preprocess`, for the frame, the shapes and the atlas.
     pub unsafe fn overlay(&self, stream: &CudaStream, args: OverlayArgs) -> Result<(), Error> {
         let tiles = |size: i32| size.max(0).unsigned_abs().div_ceil(OVERLAY_TILE);
         let grid = [tiles(args.width), tiles(args.height), 1];

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Identifies a stream of a [`Batcher`]. Ids aren't reused, because lanes may still run frames of a stream that was
+/// Identifies a stream of a `Batcher`. Ids aren't reused, because lanes may still run frames of a stream that was
 /// removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamId(u64);

@@ -48,8 +48,8 @@ Usage: cargo xtask TASK
   help                  print this text
 
 Environment:
-  XDG_CACHE_HOME        /.cache)~gst-tensorrt/ in it holds downloads and converted models (default ~/.cache)~/.cache)
-  XDG_DATA_HOME         /.local/share)~gst-tensorrt/lib/ in it holds ONNX Runtime and TensorRT (default ~/.local/share)~/.local/share)
+  XDG_CACHE_HOME        gst-tensorrt/ in it holds downloads and converted models (default ~/.cache)
+  XDG_DATA_HOME         gst-tensorrt/lib/ in it holds ONNX Runtime and TensorRT (default ~/.local/share)
   PYTHON                the Python for pip downloads, conversion and tests (default /usr/bin/python3)
 ";
 
