@@ -8,11 +8,11 @@
 //! 2. [`head::recognise`] finds the [`Head`] that decodes its outputs, and its input format, an [`InputSpec`].
 //! 3. [`Letterbox`] places a region of a frame in that input. [`video`] has the pixel formats and colour codings of
 //!    frames.
-//! 4. Run the model. [`Head::decode`] turns its outputs into [`Detection`]s, by the thresholds in [`Params`].
+//! 4. Run the model with an engine of your choice. [`head::Reading`] checks that its outputs are what the head expects,
+//!    and [`Head::decode`] appends [`Detection`]s, with the thresholds in [`Params`], in pixels of the input.
 //! 5. [`fn@nms`] removes overlapping boxes if [`Head::needs_nms`]; [`Letterbox::to_frame`] maps points back to the
-//!    frame; [`refine`] applies the filters by size.
-//!
-//! [`head::Reading`] checks a model's outputs at run time against its head.
+//!    frame; [`refine`] applies the filters by size, in pixels of the frame. [`Labels`] name the classes,
+//!    [`KeypointLayout`] the keypoints.
 
 #![warn(missing_docs)]
 

@@ -4,21 +4,23 @@
 //!
 //! A program uses the crate in this order, as `examples/engine.rs` shows:
 //!
-//! 1. [`Library::open`] finds TensorRT, and identifies its version before the first call. [`log::listen`] receives
-//!    the messages of this crate and TensorRT's own.
-//! 2. [`Onnx::open`] reads a model and its external weights; [`Onnx::info`] lists its inputs and outputs.
-//! 3. [`build`] builds an engine from it according to [`BuildSettings`]: FP32, FP16 (the model is converted if
-//!    TensorRT is strongly typed), or INT8 for a model with Q/DQ nodes. [`BuildControl`] reports progress and
-//!    cancels the build.
-//! 4. [`EngineCache::get_or_build`] stores engines by the content of their models, so that each is built once per
-//!    machine. [`Loader`] chooses between an engine file, the cache and a build.
-//! 5. [`Library::runtime`] loads an engine: [`Runtime::deserialize`]. [`Engine::tensors`] lists its inputs and
-//!    outputs.
+//! 1. [`log::listen`] receives the messages of this crate and TensorRT's own; without a listener they are dropped.
+//! 2. [`Library::open`] finds TensorRT and determines its version. Without TensorRT it is an error that says where the
+//!    library was looked for and how to install it.
+//! 3. [`Onnx::open`] reads a model and its external weights; [`Onnx::info`] lists its inputs and outputs.
+//! 4. Get an engine, in one of three ways. [`build`] builds one according to [`BuildSettings`]: FP32, FP16 (the model is
+//!    converted if TensorRT is strongly typed), or INT8 for a model with Q/DQ nodes (quantise and dequantise).
+//!    [`EngineCache::get_or_build`] keeps engines by the content of their models, so that each is built once per machine.
+//!    [`Loader`] does either, depending on whether it is given an ONNX file or an engine. [`BuildControl`] reports a
+//!    build's progress and cancels it.
+//! 5. [`Library::runtime`] creates a [`Runtime`], and [`Runtime::deserialize`] loads the engine. [`Engine::tensors`]
+//!    lists its inputs and outputs.
 //! 6. [`Engine::create_context`] creates a [`Context`]: set shapes and device addresses, then call
-//!    [`Context::enqueue`] with a CUDA stream. Memory and streams come from any CUDA crate and are passed as plain
-//!    pointers.
+//!    [`Context::enqueue`] with a CUDA stream, and synchronise that stream before reading. Memory and streams come from
+//!    any CUDA crate and are passed as plain pointers; from step 5 on a CUDA context must be current.
 //!
-//! [`GpuAllocator`] counts and limits the device memory that TensorRT allocates from the program's [`DeviceMemory`].
+//! [`GpuAllocator`] counts and limits the device memory that TensorRT allocates through a
+//! [`DeviceMemory`] that the program implements.
 
 #![warn(missing_docs)]
 
