@@ -409,7 +409,7 @@ fn a_failed_write_is_an_error_that_names_the_file() {
     let (error, text) = error_of(&format!("videotestsrc ! trtpublish location={} ! fakesink", path.display()));
     closing.join().unwrap();
     assert!(error.matches(gst::ResourceError::Write), "{text}");
-    assert!(text.contains(path.to_str().unwrap()) && text.contains("reader has gone"), "{text}");
+    assert!(text.contains(path.to_str().unwrap()) && text.contains("its reader has closed it"), "{text}");
 }
 
 /// Log rotation: the file is moved, copied and truncated, deleted, replaced, and deleted with its folder.
@@ -545,7 +545,7 @@ fn an_output_that_fails_is_tried_again_if_asked_for() {
         let [warning] = &first[..] else { panic!("{first:?}") };
         let gst::MessageView::Warning(warning) = warning.view() else { unreachable!() };
         let text = warning.error().message().to_owned();
-        assert!(text.contains(words) && text.contains("trying again"), "{text}");
+        assert!(text.contains(words) && text.contains("retrying"), "{text}");
         let reader = mend(path);
         wait_until("lines", || stat(&element, "lines") > 0);
         assert!(h.push_event(gst::event::Eos::new()));

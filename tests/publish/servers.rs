@@ -314,7 +314,7 @@ fn tls_works_only_with_the_right_authority() {
 
     for (host, authority, words) in [
         ("localhost", Some("other.pem"), "signed by an unknown authority"),
-        ("127.0.0.1", Some("ca.pem"), "for another name"),
+        ("127.0.0.1", Some("ca.pem"), "for another host name"),
         ("localhost", None, "signed by an unknown authority"),
     ] {
         let mut publish = Publish::new(&format!("{} {}", location(host), authority.map(ca).unwrap_or_default()));
