@@ -104,8 +104,8 @@ fn set_niceness(nice: i32) -> io::Result<()> {
     }
 }
 
-/// `thread_priority` counts from 0, which is the niceness 19, to 99, which is -20, and rounds down. This is the middle of
-/// the numbers that become `nice`.
+/// `thread_priority` counts from 0, which is niceness 19, to 99, which is niceness -20, and rounds down. This is the
+/// middle of the numbers that become `nice`.
 fn of_niceness(nice: i32) -> ThreadPriority {
     let value = ((2 * (19 - nice) - 1) * 99 / 78).clamp(0, 99);
     let value = u8::try_from(value).ok().and_then(|value| ThreadPriorityValue::try_from(value).ok());

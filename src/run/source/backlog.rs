@@ -1,7 +1,7 @@
 //! The start of a camera's source: pictures that came while its decoder was being opened aren't dropped.
 //!
-//! The decoder works off in no time what has piled up, and the models take longer: the queue in front of them would drop most
-//! of it. So that queue makes the decoder wait, until nothing coded waits any more.
+//! The decoder quickly works off what has piled up, and the models take longer: the queue in front of them would drop
+//! most of it. So that queue blocks the decoder, until no coded pictures are queued any more.
 
 use super::super::CAT;
 use crate::scheduling::{CatchUp, Queued};
@@ -21,8 +21,8 @@ struct Held {
 }
 
 impl Backlog {
-    /// Has `pictures`, the queue in front of the models, drop nothing until there is room in it again and `coded`, the one in
-    /// front of the decoder, is empty behind the first picture that comes out at `decoded`.
+    /// Makes `pictures`, the queue in front of the models, drop nothing until there is space in it again and `coded`,
+    /// the queue in front of the decoder, is empty behind the first picture that comes out at `decoded`.
     pub fn hold(&self, pictures: &gst::Element, coded: &gst::Element, decoded: &gst::Pad) {
         pictures.set_property_from_str("leaky", "no");
         *self.0.lock() = Some(Held { pictures: pictures.clone(), start: CatchUp::default() });
@@ -53,7 +53,7 @@ impl Backlog {
         }
     }
 
-    /// The queue is as it was, and a decoder that waits for room in it goes on.
+    /// Makes the queue drop again, and releases a decoder that waits for space in it.
     pub fn end(&self) {
         if let Some(Held { pictures, .. }) = self.0.lock().take() {
             gst::debug!(
@@ -62,14 +62,14 @@ impl Backlog {
                 "the models have caught up, or won't: the oldest picture makes room again"
             );
             pictures.set_property_from_str("leaky", "downstream");
-            // It looks at that when it has been given a size.
+            // The queue checks this property when its size is set.
             let most: u32 = pictures.property("max-size-buffers");
             pictures.set_property("max-size-buffers", most);
         }
     }
 }
 
-/// Buffers in a queue.
+/// The number of buffers in a queue.
 fn waiting(queue: &gst::Element) -> u32 {
     queue.property("current-level-buffers")
 }
@@ -80,7 +80,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    /// The decoder opens until all other pictures of 60 wait for it.
+    /// Makes the decoder open until the other 59 of 60 pictures wait for it.
     fn open_slowly(decoder: &gst::Element, coded: &gst::Element) {
         let coded = coded.clone();
         decoder.static_pad("sink").unwrap().add_probe(gst::PadProbeType::BUFFER, move |_, _| {
@@ -92,7 +92,7 @@ mod tests {
         });
     }
 
-    /// A camera that sends 60 pictures at once, to models that take 2 ms each; how many come through.
+    /// Plays a camera that sends 60 pictures at once, to models that take 2 ms each; returns how many come through.
     fn come_through(held: bool) -> (usize, gst::Element, Backlog) {
         gst::init().unwrap();
         let text = "fakesrc num-buffers=60 ! queue name=coded max-size-buffers=100 ! identity name=decoder ! \
@@ -131,7 +131,7 @@ mod tests {
         assert!(without < 60, "models as slow as that can't: {without}");
         let (with, pictures, backlog) = come_through(true);
         assert_eq!(with, 60);
-        // As when the source is closed, where it hasn't come to that.
+        // As when the source is closed before that happens.
         backlog.end();
         assert_eq!(leaky(&pictures), "downstream");
     }

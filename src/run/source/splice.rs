@@ -399,7 +399,7 @@ mod tests {
         }
     }
 
-    /// Pictures that are shown before the first one that is decoded, and a segment that has the pictures' duration but not
+    /// Pictures that are shown before the first decoded one, and a segment that has the pictures' duration but not
     /// their delay.
     #[test]
     fn pictures_may_be_shown_before_the_first_decoded() {
