@@ -5,8 +5,6 @@ mod backoff;
 pub mod check;
 pub mod config;
 pub mod cpu;
-#[path = "../crates/cuda/src/lib.rs"]
-pub mod cuda;
 pub mod draw;
 mod elements;
 pub mod error;
