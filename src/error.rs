@@ -48,9 +48,32 @@ impl Error {
     }
 }
 
-/// Called once when a device has failed, on the thread that detected it. That thread may hold locks of the CUDA layer,
-/// so the function may only record the failure and wake other threads.
+/// Called once when a device has failed, on the thread that detected it, as [`cuda::OnFailure`] is: that thread may hold
+/// locks of the CUDA layer, so the function may only record the failure and wake other threads.
 pub type OnFailure = dyn Fn(&Error) + Send + Sync;
+
+impl From<cuda::Error> for Error {
+    fn from(error: cuda::Error) -> Self {
+        use cuda::ErrorKind as Cause;
+        // What a service's own account refused is TensorRT's error.
+        if let Some(refused) = error.source.as_deref().and_then(|source| source.downcast_ref::<tensorrt::Error>()) {
+            return refused.clone().into();
+        }
+        let (kind, message) = match error.kind {
+            Cause::NoDriver => {
+                let needed = "backend=tensorrt needs an NVIDIA GPU and its driver";
+                (ErrorKind::Library, format!("{needed}, and {error}, or set backend=cpu to run on the CPU"))
+            }
+            Cause::NoDevice => (ErrorKind::Device, format!("{error}, or set backend=cpu to run on the CPU")),
+            Cause::NoSuchDevice(ordinal) => (ErrorKind::Device, format!("device-id={ordinal}: {error}")),
+            Cause::Memory => (ErrorKind::Memory, format!("{error}: {GPU_MEMORY_REMEDIES}")),
+            Cause::Library => (ErrorKind::Library, error.to_string()),
+            Cause::Device => (ErrorKind::Device, error.to_string()),
+            Cause::Failed => (ErrorKind::Failed, error.to_string()),
+        };
+        Self::new(kind, message).caused_by(error)
+    }
+}
 
 impl From<tensorrt::Error> for Error {
     fn from(error: tensorrt::Error) -> Self {
@@ -98,6 +121,47 @@ mod tests {
         assert_eq!(error.to_string(), "a.engine can't be written");
         assert_eq!(error.clone().source().unwrap().to_string(), "the disk is full");
         assert!(Error::new(ErrorKind::Failed, "no cause").source().is_none());
+    }
+
+    #[test]
+    fn cudas_errors_name_the_properties_of_elements() {
+        use cuda::ErrorKind as Cause;
+        for (cause, kind, message, expected) in [
+            (
+                Cause::NoDriver,
+                ErrorKind::Library,
+                "libcuda.so.1 isn't there. Install the NVIDIA driver (520 or later)",
+                "backend=tensorrt needs an NVIDIA GPU and its driver, and libcuda.so.1 isn't there. Install the NVIDIA \
+                 driver (520 or later), or set backend=cpu to run on the CPU",
+            ),
+            (
+                Cause::NoDevice,
+                ErrorKind::Device,
+                "no NVIDIA GPU: check `nvidia-smi`",
+                "no NVIDIA GPU: check `nvidia-smi`, or set backend=cpu to run on the CPU",
+            ),
+            (Cause::NoSuchDevice(7), ErrorKind::Device, "there is one GPU", "device-id=7: there is one GPU"),
+            (
+                Cause::Memory,
+                ErrorKind::Memory,
+                "GPU out of memory (cuMemAlloc: out of memory (2))",
+                "GPU out of memory (cuMemAlloc: out of memory (2)): reduce batch-size (GPU_BATCH_SIZE in a \
+                 config.json), lower workspace-size (TENSORRT_WORKSPACE_SIZE), or use a smaller model",
+            ),
+            (Cause::Failed, ErrorKind::Failed, "there is no slot 8", "there is no slot 8"),
+        ] {
+            let error = Error::from(cuda::Error::new(cause, message));
+            assert_eq!((error.kind, &*error.message), (kind, expected));
+            assert_eq!(error.source().unwrap().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn a_refusal_by_a_services_account_is_tensorrts_error() {
+        let (who, asked, in_use) = ("engine".to_owned(), 3 << 20, 1 << 19);
+        let refused = tensorrt::Error::OutOfMemory { who, asked, in_use, limit: Some(2 << 20) };
+        let through_cuda = cuda::Error::new(cuda::ErrorKind::Memory, refused.to_string()).caused_by(refused.clone());
+        assert_eq!(Error::from(through_cuda).message, Error::from(refused).message);
     }
 
     #[test]

@@ -10,7 +10,6 @@ mod backoff;
 pub mod check;
 pub mod config;
 pub mod cpu;
-pub mod cuda;
 pub mod draw;
 mod elements;
 pub mod error;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const KERNELS: &str = "../src/cuda/kernels";
+const KERNELS: &str = "../crates/cuda/src/kernels";
 const SLOTS: &str = "../tests/data/tensorrt_slots.tsv";
 
 fn main() {

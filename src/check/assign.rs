@@ -1,8 +1,8 @@
 //! Assigns each camera its GPU.
 
 use crate::config::{Camera, Gpu};
-use crate::cuda::Device;
 use crate::error::Error;
+use cuda::Device;
 
 /// The names of a GPU.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::{Check, ModelMemory, Verdict};
 use crate::config::Model;
-use crate::cuda::Device;
+use cuda::Device;
 use std::path::Path;
 use tensorrt::{EngineCache, EngineFile, EngineFit, Error, Library, Loader};
 

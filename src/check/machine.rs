@@ -1,8 +1,8 @@
 //! Checks the driver, GPUs, NVDEC and TensorRT.
 
 use super::{Check, Verdict};
-use crate::cuda::{self, Device, PrimaryContext};
 use crate::error;
+use cuda::{self, Device, PrimaryContext};
 use std::path::Path;
 use tensorrt::{Error, Library};
 
@@ -15,7 +15,7 @@ const LEAST_FREE: u64 = 2 << 30;
 
 /// Checks the GPU side of the machine. `library`: TensorRT's library or its folder; `None`: as the elements find it.
 pub fn machine(library: Option<&Path>) -> Vec<Check> {
-    let devices = Device::all();
+    let devices = Device::all().map_err(error::Error::from);
     let mut checks = vec![driver(&devices)];
     for device in devices.iter().flatten() {
         checks.extend(gpu(device));

@@ -1,7 +1,7 @@
 //! Checks whether the GPU's video decoder supports a stream.
 
 use super::{Check, StreamFacts, Verdict};
-use crate::cuda::CodecCaps;
+use cuda::CodecCaps;
 
 /// Checks the known facts of a camera's stream against the decoder's capabilities.
 pub fn check(name: &str, facts: &StreamFacts, caps: &[CodecCaps]) -> Check {

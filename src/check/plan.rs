@@ -6,7 +6,7 @@ use super::stream::{Probe, StreamFacts};
 use super::trial::{self, Trial};
 use super::{Check, TURN, Verdict, assign, cpu, gpu_names, models, nvdec, threads, unturned};
 use crate::config::{Camera, CameraSource, Codec, Decoder, Pipeline, Plan};
-use crate::cuda::{self, CodecCaps, Device, PrimaryContext};
+use cuda::{self, CodecCaps, Device, PrimaryContext};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tensorrt::{DEFAULT_LIMIT, EngineCache, Library};

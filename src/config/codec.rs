@@ -28,7 +28,7 @@ impl Codec {
         }
     }
 
-    /// The name as in [`crate::cuda::CodecCaps`].
+    /// The name as in [`cuda::CodecCaps`].
     pub fn name(self) -> &'static str {
         match self {
             Self::H264 => "H.264",

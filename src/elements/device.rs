@@ -58,7 +58,7 @@ impl Device {
     /// There is no driver, no such device or no libgstcuda.
     pub fn open(&self, element: &impl IsA<gst::Element>, wanted: Wanted) -> Result<(), Error> {
         let element = element.upcast_ref::<gst::Element>();
-        crate::cuda::check_driver()?;
+        cuda::check_driver()?;
         *self.0.lock() = State { wanted: Some(wanted), context: None };
         // The application may have set a context earlier.
         if let Some(context) = element.context(CONTEXT_TYPE) {
@@ -110,7 +110,7 @@ impl Device {
     pub fn context(&self) -> Result<SharedContext, Error> {
         let none = || Error::new(ErrorKind::Device, "there is no CUDA context in state NULL");
         let shared = self.0.lock().context.clone().ok_or_else(none)?;
-        shared.context().failure().map_or(Ok(shared.clone()), |error| Err(error.clone()))
+        shared.context().failure().map_or(Ok(shared.clone()), |error| Err(error.clone().into()))
     }
 
     /// Answers a neighbour's CONTEXT query. Returns false for any other query, or without a working context.

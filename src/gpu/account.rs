@@ -1,8 +1,8 @@
 //! Accounting for a service's share of the device's memory.
 
 use super::allocation::ContextMemory;
-use crate::cuda::{Context, DeviceAllocator};
 use crate::error::Error;
+use cuda::{Context, DeviceAllocator};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use tensorrt::{GpuAllocator, Library, Usage};
@@ -33,7 +33,7 @@ impl MemoryAccount {
 
     /// The root cause of an error: after a device failure every call fails, so the failure itself is reported.
     pub fn cause(&self, error: impl Into<Error>) -> Error {
-        self.context.failure().cloned().unwrap_or_else(|| error.into())
+        self.context.failure().map_or_else(|| error.into(), |failure| failure.clone().into())
     }
 }
 
@@ -42,11 +42,12 @@ impl DeviceAllocator for MemoryAccount {
         Arc::clone(&self.context)
     }
 
-    fn allocate(&self, bytes: usize) -> Result<u64, Error> {
+    fn allocate(&self, bytes: usize) -> Result<u64, cuda::Error> {
         let taken = self.allocator.allocate(bytes as u64, 256).map_err(|error| {
             // This refusal was for our own buffer; it must not be taken for the cause of TensorRT's next error.
             self.allocator.take_refusal();
-            self.cause(error)
+            let refused = || cuda::Error::new(cuda::ErrorKind::Memory, error.to_string()).caused_by(error);
+            self.context.failure().cloned().unwrap_or_else(refused)
         });
         Ok(taken?.as_ptr() as u64)
     }

@@ -1,6 +1,6 @@
 //! Device memory for TensorRT.
 
-use crate::cuda::{Context, DeviceAllocator};
+use cuda::{Context, DeviceAllocator};
 use cudarc::driver::{result, sys};
 use std::ffi::c_void;
 use std::ptr::NonNull;

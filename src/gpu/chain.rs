@@ -11,14 +11,14 @@ mod alone;
 use super::network::{Binding, Network};
 use super::tensors::ReadyTensor;
 use super::wait_until;
-use crate::cuda::{
-    Context, ContextBound, CudaStream, DeviceAllocator, DeviceBuffer, DeviceOutput, Event, Graph, Kernels,
-    Postprocessor, Preprocessor, SlotResult, SlotSettings, SlotSource, Traffic,
-};
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
 use crate::infer::Tensor;
 use crate::scheduling::CompletionWait;
+use cuda::{
+    Context, ContextBound, CudaStream, DeviceAllocator, DeviceBuffer, DeviceOutput, Event, Graph, Kernels,
+    Postprocessor, Preprocessor, SlotResult, SlotSettings, SlotSource, Traffic,
+};
 use model::head::DecodePlan;
 use model::{ElementType, InputSpec, Letterbox, Params, Rect};
 use std::ffi::CString;
@@ -274,7 +274,7 @@ impl Chain {
     pub fn let_go(&mut self) -> Result<(), Error> {
         let waited = self.body.stream.synchronise();
         self.body.release();
-        waited
+        Ok(waited?)
     }
 
     fn launch(&mut self, slots: usize, shape: impl FnOnce(usize) -> tensorrt::Shape) -> Result<usize, Error> {
@@ -307,7 +307,7 @@ impl Chain {
     }
 
     /// The error that left the chain's context unusable.
-    pub fn failure(&self) -> Option<&Error> {
+    pub fn failure(&self) -> Option<&cuda::Error> {
         self.context().failure()
     }
 
@@ -329,7 +329,7 @@ impl Chain {
         let outputs = &self.body.outputs;
         let none =
             || Error::new(ErrorKind::Failed, format!("there is no output {output}: the model has {}", outputs.len()));
-        outputs.get(output).ok_or_else(none)?.buffer.download(bytes, &self.body.stream)
+        Ok(outputs.get(output).ok_or_else(none)?.buffer.download(bytes, &self.body.stream)?)
     }
 
     /// Bytes that a launch with `batch` slots copies to the device.
@@ -397,7 +397,7 @@ impl Body {
 
     fn place(&mut self, slot: usize, region: Rect, frame: (u32, u32), params: &Params) -> Result<(), Error> {
         let letterbox = Letterbox::new(region, &self.image);
-        self.postprocessor.set(slot, SlotSettings { params, letterbox: &letterbox, frame })
+        Ok(self.postprocessor.set(slot, SlotSettings { params, letterbox: &letterbox, frame })?)
     }
 
     /// Releases the frames in the slots.
@@ -408,7 +408,7 @@ impl Body {
 
     fn leave_empty(&mut self, slot: usize) -> Result<(), Error> {
         self.preprocessor.set(slot, &SlotSource::border())?;
-        self.postprocessor.clear(slot)
+        Ok(self.postprocessor.clear(slot)?)
     }
 
     fn leave_all_empty(&mut self, slots: usize) -> Result<(), Error> {
@@ -423,14 +423,15 @@ impl Body {
         unsafe { self.preprocessor.enqueue(&self.stream, input, Some(&self.postprocessor), batch) }?;
         network.enqueue(&self.stream)?;
         // SAFETY: `self` owns the outputs.
-        unsafe { self.postprocessor.enqueue(&self.stream, batch) }
+        unsafe { self.postprocessor.enqueue(&self.stream, batch) }?;
+        Ok(())
     }
 
     /// Captures what `work` queues as a graph that is ready to be launched.
     fn capture(&self, work: impl FnOnce() -> Result<(), Error>) -> Result<Graph, Error> {
         let mut captured = self.stream.capture(work)?;
         captured.replace_fills(&self.kernels)?;
-        captured.instantiate()
+        Ok(captured.instantiate()?)
     }
 
     fn launch_plainly(&self, network: &mut Network, batch: usize) -> Result<(), Error> {
@@ -441,6 +442,6 @@ impl Body {
     /// Blocks, without spinning, until the results are in host memory.
     fn wait(&self) -> Result<(), Error> {
         self.done.record(&self.stream)?;
-        self.done.synchronise()
+        Ok(self.done.synchronise()?)
     }
 }

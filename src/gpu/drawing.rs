@@ -1,11 +1,11 @@
 //! Drawing on frames in GPU memory, in place.
 
 use super::overlay::Painter;
-use crate::cuda::{CudaStream, Event, Kernels, copy_picture};
 use crate::draw::{Overlay, Style};
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::{CUDA_MEMORY, MappedFrame, SharedContext};
 use crate::meta::{self, Record};
+use cuda::{CudaStream, Event, Kernels, copy_picture};
 use gst::prelude::*;
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ impl DevicePainter {
         frame.check_context(self.shared.context())?;
         let done = self.event()?;
         let queued = self.queue(&frame, original.as_ref(), info, overlay, record, style);
-        if let Err(error) = queued.and_then(|()| done.record(&self.stream)) {
+        if let Err(error) = queued.and_then(|()| Ok(done.record(&self.stream)?)) {
             // Work queued before the error still uses both frames.
             self.stream.synchronise()?;
             return Err(error);

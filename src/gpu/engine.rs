@@ -5,12 +5,13 @@ use super::account::MemoryAccount;
 use super::chain::{Chain, ChainOutput, ChainSpec};
 use super::lane::{Counters, GpuLane};
 use super::model::GpuModel;
-use crate::cuda::{Context, ContextBound, Kernels};
 use crate::error::{Error, ErrorKind, OnFailure};
 use crate::gst_cuda::SharedContext;
 use crate::infer::{self, DeviceUsage, Lane, ModelSettings, batch_sizes_between};
+use cuda::{Context, ContextBound, Kernels};
 use model::labels::MOST_UNCOUNTED;
 use model::{Head, InputSpec, ModelInfo};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct GpuEngine {
     account: Arc<MemoryAccount>,
     description: String,
     version: Version,
+    /// The context itself doesn't keep its watchers alive.
+    watchers: Mutex<Vec<Arc<cuda::OnFailure>>>,
     shared: SharedContext,
 }
 
@@ -54,7 +57,8 @@ impl GpuEngine {
         gst::info!(super::CAT, "Opened {description}: head {}, batch {:?}", model.head.name(), model.batch);
         let kernels = Kernels::of(&context)?;
         let (model, counters) = (Arc::new(model), Arc::default());
-        Ok(Self { engine, model, kernels, counters, account, description, version, shared })
+        let watchers = Mutex::default();
+        Ok(Self { engine, model, kernels, counters, account, description, version, watchers, shared })
     }
 
     fn context(&self) -> &Arc<Context> {
@@ -165,7 +169,14 @@ impl infer::Engine for GpuEngine {
     }
 
     fn watch(&self, failed: &Arc<OnFailure>) {
-        self.context().watch(failed);
+        let failed = Arc::downgrade(failed);
+        let watcher: Arc<cuda::OnFailure> = Arc::new(move |error| {
+            if let Some(failed) = failed.upgrade() {
+                failed(&error.clone().into());
+            }
+        });
+        self.context().watch(&watcher);
+        self.watchers.lock().push(watcher);
     }
 
     fn usage(&self) -> Option<DeviceUsage> {

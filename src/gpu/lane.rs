@@ -2,10 +2,10 @@
 
 use super::chain::Chain;
 use super::model::GpuModel;
-use crate::cuda::SlotResult;
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
 use crate::infer::{Lane, RawTensor, Slot, nothing_to_run};
+use cuda::SlotResult;
 use half::f16;
 use model::{ElementType, Params, confidence, head};
 use std::sync::Arc;
@@ -135,7 +135,7 @@ impl Lane for GpuLane {
     fn run(&mut self, slots: &mut [Slot]) -> Result<(), Error> {
         let ran = self.run_batch(slots);
         ran.map_err(|error| match self.chain.failure() {
-            Some(cause) => cause.clone(),
+            Some(cause) => cause.clone().into(),
             // The device still works: only this batch failed.
             None if error.kind == ErrorKind::Device => Error { kind: ErrorKind::Failed, ..error },
             None => error,

@@ -1,7 +1,7 @@
 //! TensorRT's part of a chain: an execution context, bound to device buffers that it keeps.
 
-use crate::cuda::{CudaStream, DeviceBuffer};
 use crate::error::{Error, ErrorKind};
+use cuda::{CudaStream, DeviceBuffer};
 use std::ffi::CString;
 use std::sync::Arc;
 use tensorrt;
@@ -63,7 +63,7 @@ impl Network {
         // SAFETY: the stream lives.
         unsafe { context.set_profile(profile, stream.handle()) }?;
         // The work queued by this call must have run before shapes are set.
-        stream.synchronise()
+        Ok(stream.synchronise()?)
     }
 
     /// Sets another shape for the next [`Self::enqueue`], not larger than the one that was bound. No graph may have

@@ -3,10 +3,10 @@
 use super::account::MemoryAccount;
 use super::allocation::ContextMemory;
 use super::engine::GpuEngine;
-use crate::cuda::{self, Context, Device};
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::SharedContext;
 use crate::infer::{DeviceContext, Engine, ModelSettings, Precision};
+use cuda::{self, Context, Device};
 use model::GpuFacts;
 use std::any::Any;
 use std::sync::Arc;

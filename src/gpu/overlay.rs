@@ -1,10 +1,10 @@
 //! Drawing into frames on the device: the host lists the shapes, and one kernel paints them.
 
-use crate::cuda::{
-    Context, CudaStream, DeviceBuffer, DevicePicture, Event, Kernels, MappedBuffer, OverlayArgs, Shape, Traffic,
-};
 use crate::draw::{Area, Canvas, Mask, Point, Rgb};
 use crate::error::{Error, ErrorKind};
+use cuda::{
+    Context, CudaStream, DeviceBuffer, DevicePicture, Event, Kernels, MappedBuffer, OverlayArgs, Shape, Traffic,
+};
 use model::video::{Colorimetry, DeviceFormat};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -234,7 +234,8 @@ impl Painter {
         };
         // SAFETY: the caller vouches for the planes, whose alignment was checked; `self` owns the rest, and dropping it
         // waits.
-        unsafe { self.kernels.overlay(stream, args) }
+        unsafe { self.kernels.overlay(stream, args) }?;
+        Ok(())
     }
 
     /// Copies new glyphs and waits for the copy, which is acceptable because new glyphs are rare.

@@ -1,9 +1,9 @@
 //! Tensors of frames in device memory, which are reused once nothing references them.
 
-use crate::cuda::{Context, CudaStream, DeviceBuffer, Event, Kernels, Preprocessor, SlotSource, Traffic};
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
 use crate::infer::{Frame, Tensor, TensorData};
+use cuda::{Context, CudaStream, DeviceBuffer, Event, Kernels, Preprocessor, SlotSource, Traffic};
 use model::{InputSpec, Rect};
 use std::sync::Arc;
 

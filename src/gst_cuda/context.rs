@@ -1,9 +1,9 @@
 //! One CUDA context per device, shared by all elements: memory of one context can't be read from another.
 
 use super::library::library;
-use crate::cuda::Context;
 use crate::error::{Error, ErrorKind};
 use crate::video_caps::device_format;
+use cuda::Context;
 use gst::glib;
 use gst::glib::translate::{ToGlibPtr, from_glib_full};
 use gst::prelude::*;
@@ -82,7 +82,7 @@ impl SharedContext {
         // There is one `Context` per CUcontext, so that all its users learn of a failure.
         if let Some(context) = remembered(handle as usize) {
             let failure = context.failure().cloned();
-            return failure.map_or_else(|| Ok(Self { object: object.clone(), context }), Err);
+            return failure.map_or_else(|| Ok(Self { object: object.clone(), context }), |failure| Err(failure.into()));
         }
         // SAFETY: the object keeps its CUcontext alive, and `Context` keeps the object.
         let context = unsafe { Context::shared(handle, Box::new(object.clone())) }?;

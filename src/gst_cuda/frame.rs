@@ -2,9 +2,9 @@
 
 use super::context::SharedContext;
 use super::library::library;
-use crate::cuda::{Context, CudaStream, DevicePicture, Event};
 use crate::error::{Error, ErrorKind};
 use crate::video_caps::{colorimetry, device_format};
+use cuda::{Context, CudaStream, DevicePicture, Event};
 use gst::glib::translate::from_glib_none;
 use gst_video::VideoFormat;
 use std::ffi::c_void;
@@ -194,7 +194,7 @@ impl MappedFrame {
         }
         // SAFETY: the memory's stream lives as long as the memory, and event and stream are of the frame's context.
         unsafe { event.record_on(get_handle(producer))? };
-        stream.wait(event)
+        Ok(stream.wait(event)?)
     }
 }
 

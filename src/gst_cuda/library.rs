@@ -1,7 +1,7 @@
 //! The functions of libgstcuda. The signatures are those of its installed headers, 1.22 and 1.24.
 
-use crate::cuda::check_driver;
 use crate::error::{Error, ErrorKind};
+use cuda::check_driver;
 use gst::glib;
 use libloading::Library;
 use std::ffi::{c_int, c_void};

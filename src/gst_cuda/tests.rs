@@ -76,7 +76,7 @@ fn frames_have_their_real_planes() {
     assert!(picture.planes[1] >= picture.planes[0] + u64::from(picture.pitches[0]) * 1078, "{picture:?}");
     assert_eq!(frame.context(), shared.context().handle());
     let (event, stream) =
-        (crate::cuda::Event::new(shared.context()).unwrap(), crate::cuda::CudaStream::new(shared.context()).unwrap());
+        (cuda::Event::new(shared.context()).unwrap(), cuda::CudaStream::new(shared.context()).unwrap());
     frame.wait_for_producer(&event, &stream).unwrap();
     stream.synchronise().unwrap();
     drop(frame);

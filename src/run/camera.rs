@@ -13,7 +13,6 @@ use super::setup::{CameraSetup, Decoder, SourceSetup};
 use super::source;
 use super::start_guard::StartGuard;
 use crate::check::{is_without_pictures, unplayable};
-use crate::cuda;
 use crate::gst_cuda::SharedContext;
 use crate::record::Recorder;
 use crate::scheduling::StartStagger;

@@ -1,9 +1,9 @@
 //! A GPU with lanes, contexts and inputs for tests.
 
 use super::engine;
+use cuda::Device;
 use cudarc::driver::result::{self, graph, stream};
 use cudarc::driver::sys;
-use gsttensorrt::cuda::Device;
 use gsttensorrt::gpu::CudaMemory;
 use gsttensorrt::infer::{Frame, Output, Slot, Tensor, TensorData};
 use model::{Params, Rect};

@@ -123,7 +123,7 @@ fn files_of_other_exporters_are_refused_by_name() {
     refused("trtdetect", &older, "", &["pixels are due"]);
     for (key, value) in [("author", "Megvii"), ("model_family", "foo"), ("author", "Deci")] {
         let foreign = with("foreign", "yolo-bare", &[(key, value)]);
-        refused("trtdetect", &foreign, "", &[value, "not of Ultralytics", "head=NAME"]);
+        refused("trtdetect", &foreign, "", &[value, "not by Ultralytics", "head=NAME"]);
         // The user sets it.
         assert_eq!(found("trtdetect", &foreign, "head=yolo").unwrap().len(), 3);
         refused("trtdetect", &foreign, "head=yolo-end-to-end", &["head=yolo-end-to-end doesn't fit"]);

@@ -203,7 +203,7 @@ fn error_on(bus: &gst::Bus) -> String {
 #[test]
 fn frames_in_gpu_memory_need_a_gpu() {
     register();
-    if gsttensorrt::cuda::check_driver().is_ok() {
+    if cuda::check_driver().is_ok() {
         return;
     }
     let mut harness = Harness::new("trtoverlay");

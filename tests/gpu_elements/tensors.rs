@@ -2,9 +2,9 @@
 
 use super::common::running::{Running, pull};
 use super::{noise, on_gpu};
+use cuda::CudaStream;
 use gst_video::{VideoFormat, VideoInfo};
 use gsttensorrt::cpu;
-use gsttensorrt::cuda::CudaStream;
 use gsttensorrt::gpu::ReadyTensor;
 use gsttensorrt::infer::{Frame, Tensor};
 use gsttensorrt::meta;

@@ -2,7 +2,7 @@
 
 use crate::random::Random;
 use crate::{Effort, Gpu, Report};
-use gsttensorrt::cuda::{DeviceBuffer, DevicePicture};
+use cuda::{DeviceBuffer, DevicePicture};
 use gsttensorrt::draw::{ColorBy, Overlay, Packed, Planar, Plane, Style};
 use gsttensorrt::error::Error;
 use gsttensorrt::gpu::Painter;

@@ -2,8 +2,8 @@
 
 use super::random::Random;
 use super::{Gpu, Report};
+use cuda::DeviceBuffer;
 use cudarc::driver::sys::{self, CUresult};
-use gsttensorrt::cuda::DeviceBuffer;
 use gsttensorrt::error::Error;
 
 const BYTES: usize = 64 << 10;
@@ -64,7 +64,7 @@ pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
         assert!(queue(&plain), "{fills:?}");
         let mut captured = gpu.stream.capture(|| {
             assert!(queue(&replaced), "{fills:?}");
-            Ok(())
+            Ok::<_, Error>(())
         })?;
         let count = captured.replace_fills(&gpu.kernels)?;
         let mut graph = captured.instantiate()?;

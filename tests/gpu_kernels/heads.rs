@@ -2,7 +2,7 @@
 
 use crate::random::Random;
 use crate::{Effort, Gpu, Report};
-use gsttensorrt::cuda::{
+use cuda::{
     DeviceBuffer, DeviceOutput, Event, MAX_CANDIDATES, Postprocessor, Preprocessor, SlotResult, SlotSettings,
     SlotSource,
 };

@@ -16,7 +16,7 @@ mod random;
 mod speed;
 
 use common::standin::Standin;
-use gsttensorrt::cuda::{self, Context, CudaStream, Kernels};
+use cuda::{self, Context, CudaStream, Kernels};
 use gsttensorrt::error::{Error, ErrorKind};
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -5,9 +5,9 @@ use crate::drawing::{Canvas, record};
 use crate::heads::{Bench, Crowd, Model, Slot, outputs};
 use crate::pictures::Picture;
 use crate::random::Random;
+use cuda::{DeviceBuffer, Event, Preprocessor, SlotResult, SlotSource};
 use cudarc::driver::result;
 use cudarc::driver::sys::CUdevice_attribute;
-use gsttensorrt::cuda::{DeviceBuffer, Event, Preprocessor, SlotResult, SlotSource};
 use gsttensorrt::draw::{Overlay, Style};
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::gpu::Painter;
@@ -55,14 +55,14 @@ fn row(name: &str, batch: usize, time: f32, plain: Option<f32>, limit: Option<(f
 }
 
 /// Microseconds of one of the `launches` that `work` queues; captured, so that launching takes no host time.
-fn time(gpu: &Gpu, launches: usize, work: impl FnOnce() -> Result<(), Error>) -> Result<f32, Error> {
+fn time(gpu: &Gpu, launches: usize, work: impl FnOnce() -> Result<(), cuda::Error>) -> Result<f32, Error> {
     let mut graph = gpu.stream.capture(work)?.instantiate()?;
     // SAFETY: the captured work belongs to the callers, who wait for its result.
     repeat(gpu, launches, || unsafe { graph.launch(&gpu.stream) })
 }
 
 /// Like [`time`], for work that is queued each time instead of captured.
-fn repeat(gpu: &Gpu, launches: usize, mut work: impl FnMut() -> Result<(), Error>) -> Result<f32, Error> {
+fn repeat(gpu: &Gpu, launches: usize, mut work: impl FnMut() -> Result<(), cuda::Error>) -> Result<f32, Error> {
     let (start, end) = (Event::timed(&gpu.context)?, Event::timed(&gpu.context)?);
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
@@ -86,7 +86,7 @@ fn copy_bandwidth(gpu: &Gpu) -> Result<f32, Error> {
         // SAFETY: both buffers have that many bytes, and their drops wait for the device.
         let queued =
             unsafe { result::memcpy_dtod_async(target.address(), source.address(), bytes, gpu.stream.handle().cast()) };
-        queued.map_err(|error| Error::new(ErrorKind::Failed, format!("cuMemcpyDtoDAsync: {error}")))
+        queued.map_err(|error| cuda::Error::new(cuda::ErrorKind::Failed, format!("cuMemcpyDtoDAsync: {error}")))
     };
     let time = time(gpu, copies, || (0..copies).try_for_each(|_| copy()))?;
     Ok(2.0 * bytes as f32 / (time * 1e-6))

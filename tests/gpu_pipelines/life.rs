@@ -6,9 +6,9 @@ use crate::common::running::{PATIENCE, Running, caps, found_by, frame, number, p
 use crate::common::standin;
 use crate::frames::{around, objects, with_file, with_model};
 use crate::on_gpu;
+use cuda::{Device, PrimaryContext};
 use gst::prelude::*;
 use gst_video::VideoFormat;
-use gsttensorrt::cuda::{Device, PrimaryContext};
 use gsttensorrt::meta;
 use std::path::Path;
 use std::process::Command;

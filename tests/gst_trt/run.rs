@@ -78,7 +78,7 @@ fn the_guides_rollback_runs_the_same_cameras_on_the_cpu() {
         test_picture("test"),
     ];
     let rolled_back = config(&cameras);
-    if gsttensorrt::cuda::check_driver().is_err() {
+    if cuda::check_driver().is_err() {
         let mut unified = rolled_back.clone();
         unified["processing"]["USE_UNIFIED_GPU_PIPELINE"] = true.into();
         unified["processing"]["ENABLE_DECOUPLED_PIPELINE"] = false.into();

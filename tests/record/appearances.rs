@@ -99,7 +99,7 @@ fn an_appearance_on_a_full_disk_is_kept_later() {
     std::fs::rename(&of_camera, &away).unwrap();
     std::fs::write(&of_camera, "in the way").unwrap();
     feed.push_many(50, &small, &["dog"]);
-    feed.wait_for("recording failed, and is tried again");
+    feed.wait_for("recording failed and will be retried");
     std::fs::remove_file(&of_camera).unwrap();
     std::fs::rename(&away, &of_camera).unwrap();
     for _ in 0..1000 {
@@ -147,7 +147,7 @@ fn pictures_dont_end_with_videos() {
     std::fs::write(videos.path().join("door"), "in the way").unwrap();
     let small = info(VideoFormat::Nv12, 160, 96);
     feed.push_many(20, &small, &["dog"]);
-    feed.wait_for("recording failed, and is tried again");
+    feed.wait_for("recording failed and will be retried");
     feed.push_many(5, &small, &["cat"]);
     wait_until("the cat", || !of_class(folder.path(), "cat").is_empty());
     let (counts, said) = feed.stop();

@@ -147,7 +147,7 @@ fn a_change_while_nothing_can_be_written() {
     std::fs::rename(&of_camera, &away).unwrap();
     std::fs::write(&of_camera, "in the way").unwrap();
     feed.push_many(20, &info(VideoFormat::I420, 320, 96), &[]);
-    feed.wait_for("recording failed, and is tried again");
+    feed.wait_for("recording failed and will be retried");
     feed.push_many(10, &info(VideoFormat::I420, 160, 96), &[]);
     std::fs::remove_file(&of_camera).unwrap();
     std::fs::rename(&away, &of_camera).unwrap();

@@ -208,7 +208,7 @@ fn a_failure_is_reported_and_the_camera_continues() {
     wait_until("recording again", || !files(&of_camera, "mp4").is_empty());
     camera.recorder.take();
     let said = camera.said();
-    assert!(said.iter().any(|text| text.contains("recording failed, and is tried again")), "{said:?}");
+    assert!(said.iter().any(|text| text.contains("recording failed and will be retried")), "{said:?}");
 }
 
 /// If encoding is far too slow, frames are left out and the camera isn't delayed.

@@ -1,9 +1,9 @@
 //! Work that a capture accepts, calls that end it, and the work of its graph.
 
 use super::probe::{COUNT, Mode, Probe};
+use cuda::Error;
+use cuda::{CudaStream, DeviceBuffer, Event, MappedBuffer};
 use cudarc::driver::sys::{self, CUresult, CUstreamCaptureMode, CUstreamCaptureStatus};
-use gsttensorrt::cuda::{CudaStream, DeviceBuffer, Event, MappedBuffer};
-use gsttensorrt::error::Error;
 
 use CUresult::*;
 

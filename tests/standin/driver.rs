@@ -1,9 +1,9 @@
 //! Streams, events, memory, contexts, and sticky errors.
 
 use super::probe::{Mode, Probe, is};
+use cuda::ErrorKind;
+use cuda::{Context, CudaStream, DeviceBuffer, Event, MappedBuffer};
 use cudarc::driver::sys::{self, CUdeviceptr, CUresult};
-use gsttensorrt::cuda::{Context, CudaStream, DeviceBuffer, Event, MappedBuffer};
-use gsttensorrt::error::ErrorKind;
 use std::sync::Arc;
 
 use CUresult::*;

@@ -2,8 +2,8 @@
 
 use super::common::{find, plans};
 use super::probe::is;
+use cuda::{Context, CudaStream, DeviceBuffer};
 use cudarc::driver::sys::CUresult::CUDA_ERROR_LAUNCH_FAILED;
-use gsttensorrt::cuda::{Context, CudaStream, DeviceBuffer};
 use gsttensorrt::error::{Error, ErrorKind};
 use std::ffi::c_void;
 use std::path::Path;

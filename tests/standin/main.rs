@@ -8,6 +8,7 @@ mod captures;
 mod common;
 mod driver;
 mod engines;
+mod examples;
 mod kernels;
 mod probe;
 

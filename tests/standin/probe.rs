@@ -1,8 +1,8 @@
 //! The stand-in's own kernel (standin/cuda/probe.cu), and code shared by all parts.
 
+use cuda::Error;
+use cuda::{Context, CudaStream, DeviceBuffer};
 use cudarc::driver::sys::{self, CUfunction, CUmodule, CUresult};
-use gsttensorrt::cuda::{Context, CudaStream, DeviceBuffer};
-use gsttensorrt::error::Error;
 use std::ffi::c_void;
 use std::sync::Arc;
 

@@ -17,7 +17,7 @@ use crate::package;
 use crate::paths::Paths;
 
 /// Relative to the repository's root.
-const FOLDER: &str = "src/cuda/kernels";
+const FOLDER: &str = "crates/cuda/src/kernels";
 /// The header that the kernels include from their own folder.
 const HEADER: &str = "common.cuh";
 /// Pascal is the oldest supported architecture. Fused multiply-add is off, so that results equal those of the CPU engine.

@@ -3,7 +3,7 @@
 mod configured;
 
 use crate::progress::Progress;
-use gsttensorrt::cuda::{Device, PrimaryContext};
+use cuda::{Device, PrimaryContext};
 use gsttensorrt::error;
 use model::GpuFacts;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -177,7 +177,8 @@ impl Builder {
 }
 
 fn open_device(id: u32, library: &Library) -> Result<Device, error::Error> {
-    Device::open(id).map_err(|mut error| {
+    Device::open(id).map_err(|error| {
+        let mut error = error::Error::from(error);
         if library.version().flavour == Flavour::Rtx {
             error
                 .message

@@ -1,5 +1,4 @@
 use super::canvas;
-use crate::cuda::check_driver;
 use crate::draw::{Overlay, Style};
 use crate::elements::device::{Device, Wanted};
 use crate::elements::property::as_value::itself;
@@ -10,6 +9,7 @@ use crate::gpu::{DevicePainter, Drawing, Painter};
 use crate::gst_cuda::MappedFrame;
 use crate::meta::{self, Record};
 use crate::video_caps::device_format;
+use cuda::check_driver;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;

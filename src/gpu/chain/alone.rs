@@ -1,8 +1,8 @@
 //! Timing of the model without preprocessing and decoding, as a baseline for measurements.
 
 use super::Chain;
-use crate::cuda::{ContextBound, Event};
 use crate::error::Error;
+use cuda::{ContextBound, Event};
 use std::sync::Arc;
 use std::time::Duration;
 use tensorrt;

@@ -155,7 +155,7 @@ impl Launch {
         // SAFETY: the name is a C string.
         let kernel = unsafe { standin_kernel(function.name.as_ptr(), settings().check) };
         if kernel.is_null() {
-            return refuse(CUDA_ERROR_NOT_SUPPORTED, &format!("{name} isn't one of src/cuda/kernels"));
+            return refuse(CUDA_ERROR_NOT_SUPPORTED, &format!("{name} isn't one of crates/cuda/src/kernels"));
         }
         // SAFETY: the table's entries are static.
         let expected = unsafe { (*kernel).bytes };

@@ -2,7 +2,7 @@
 
 use super::Arguments;
 use super::report::Machine;
-use gsttensorrt::cuda::{self, Device};
+use cuda::{self, Device};
 use gsttensorrt::infer::Backend;
 use procfs::{CpuInfo, Current};
 use std::fs;

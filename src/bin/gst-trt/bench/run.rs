@@ -3,7 +3,7 @@
 use super::clock;
 use super::report::{Latency, OwnCpu, Row};
 use super::stream::{BenchStream, Notice, StreamSetup, histogram, is_lane, is_pad, is_writer};
-use gsttensorrt::cuda::Traffic;
+use cuda::Traffic;
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::gst_cuda::SharedContext;
 use gsttensorrt::infer::{Service, ServiceStats};

@@ -1,6 +1,6 @@
 //! The driver's library, and its errors with their remedies.
 
-use crate::error::{Error, ErrorKind, GPU_MEMORY_REMEDIES};
+use super::error::{Error, ErrorKind};
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{self, CUresult};
 use std::ffi::c_int;
@@ -12,7 +12,7 @@ const LEAST_VERSION: (u32, u32) = (11, 8);
 /// Initialises the NVIDIA driver, and checks that it is recent enough.
 ///
 /// # Errors
-/// [`ErrorKind::Library`] or [`ErrorKind::Device`] with the remedy.
+/// [`ErrorKind::NoDriver`], [`ErrorKind::Library`], [`ErrorKind::NoDevice`] or [`ErrorKind::Device`], with the remedy.
 pub fn check_driver() -> Result<(), Error> {
     static STARTED: OnceLock<Result<(), Error>> = OnceLock::new();
     STARTED.get_or_init(start).clone()
@@ -22,9 +22,8 @@ fn start() -> Result<(), Error> {
     // SAFETY: loading the driver's library runs only its initialisers, which have no preconditions.
     if !unsafe { sys::is_culib_present() } {
         return Err(Error::new(
-            ErrorKind::Library,
-            "backend=tensorrt needs an NVIDIA GPU and its driver, and libcuda.so.1 isn't there. \
-             Install the NVIDIA driver (520 or later), or set backend=cpu to run on the CPU",
+            ErrorKind::NoDriver,
+            "libcuda.so.1 isn't there. Install the NVIDIA driver (520 or later)",
         ));
     }
     check("cuInit", result::init())?;
@@ -85,14 +84,10 @@ fn with_remedy(what: &str, result: CUresult, words: &str) -> Error {
     use CUresult::*;
     let cause = format!("{what}: {words} ({})", result as u32);
     match result {
-        CUDA_ERROR_OUT_OF_MEMORY => {
-            Error::new(ErrorKind::Memory, format!("GPU out of memory ({cause}): {GPU_MEMORY_REMEDIES}"))
-        }
+        CUDA_ERROR_OUT_OF_MEMORY => Error::new(ErrorKind::Memory, format!("GPU out of memory ({cause})")),
         CUDA_ERROR_NO_DEVICE => Error::new(
-            ErrorKind::Device,
-            format!(
-                "no NVIDIA GPU ({cause}): check `nvidia-smi` and CUDA_VISIBLE_DEVICES, or set backend=cpu to run on the CPU"
-            ),
+            ErrorKind::NoDevice,
+            format!("no NVIDIA GPU ({cause}): check `nvidia-smi` and CUDA_VISIBLE_DEVICES"),
         ),
         CUDA_ERROR_UNSUPPORTED_PTX_VERSION => Error::new(
             ErrorKind::Library,
@@ -123,16 +118,17 @@ fn describe(error: DriverError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Context;
     use super::*;
+    use crate::Context;
 
     #[test]
-    fn out_of_memory_names_the_three_remedies() {
+    fn out_of_memory_and_a_missing_gpu_have_kinds_of_their_own() {
         let error = with_remedy("cuMemAlloc", CUresult::CUDA_ERROR_OUT_OF_MEMORY, "out of memory");
         assert_eq!(error.kind, ErrorKind::Memory);
-        for word in ["GPU out of memory", "cuMemAlloc", "batch-size", "workspace-size", "smaller model"] {
-            assert!(error.message.contains(word), "{error}");
-        }
+        assert_eq!(error.message, "GPU out of memory (cuMemAlloc: out of memory (2))");
+        let error = with_remedy("cuInit", CUresult::CUDA_ERROR_NO_DEVICE, "no device");
+        assert_eq!(error.kind, ErrorKind::NoDevice);
+        assert!(error.message.contains("nvidia-smi"), "{error}");
     }
 
     #[test]
@@ -157,11 +153,12 @@ mod tests {
         match Context::create(0) {
             Ok(context) => assert!(context.memory().unwrap().1 > 0),
             Err(error) => {
-                assert!(matches!(error.kind, ErrorKind::Library | ErrorKind::Device), "{error}");
-                assert!(error.message.contains("backend=cpu") || error.message.contains("driver"), "{error}");
+                use ErrorKind::{Device, Library, NoDevice, NoDriver};
+                assert!(matches!(error.kind, NoDriver | Library | NoDevice | Device), "{error}");
+                assert!(error.message.contains("driver") || error.message.contains("nvidia-smi"), "{error}");
             }
         }
         let far = Context::create(4000).unwrap_err();
-        assert!(far.message.contains("driver") || far.message.contains("device-id=4000"), "{far}");
+        assert!(far.message.contains("driver") || far.kind == ErrorKind::NoSuchDevice(4000), "{far}");
     }
 }

@@ -1,11 +1,11 @@
 //! From frames on the device to a batch's input tensor.
 
+use super::error::{Error, ErrorKind};
 use super::kernels::Kernels;
 use super::layout::{PreprocessArgs, SlotSource, SourceAxis};
 use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer};
 use super::postprocess::Postprocessor;
 use super::stream::CudaStream;
-use crate::error::{Error, ErrorKind};
 use model::video::{Colorimetry, Conversion, DeviceFormat};
 use model::{ElementType, InputSpec, Layout, Letterbox, Rect};
 use std::sync::Arc;
@@ -16,10 +16,13 @@ const TENSOR: u16 = 5;
 /// A frame in device memory. Chroma planes of odd sizes are rounded up: `(width + 1) / 2`.
 #[derive(Debug, Clone, Copy)]
 pub struct DevicePicture {
+    /// How pixels are stored.
     pub format: DeviceFormat,
     /// Ignored for RGB formats.
     pub colorimetry: Colorimetry,
+    /// Pixels per row.
     pub width: u32,
+    /// Rows.
     pub height: u32,
     /// Addresses. NV12 and P010: Y, UV; I420: Y, U, V; packed formats: one plane.
     pub planes: [u64; 3],
@@ -43,6 +46,9 @@ impl DevicePicture {
     }
 
     /// Checks what the kernel relies on: a misaligned access would make the whole context unusable.
+    ///
+    /// # Errors
+    /// A plane isn't aligned to its pixels, or its rows are shorter than the frame's width.
     pub fn check(&self) -> Result<(), Error> {
         for (index, ((&address, &pitch), (row, unit, _))) in
             self.planes.iter().zip(&self.pitches).zip(self.layout()).enumerate()

@@ -1,8 +1,8 @@
 //! Copies of frames on the device.
 
+use super::error::{Error, ErrorKind};
 use super::preprocess::DevicePicture;
 use super::stream::CudaStream;
-use crate::error::{Error, ErrorKind};
 use cudarc::driver::sys::{self, CUDA_MEMCPY2D, CUmemorytype};
 
 /// Queues a copy of a frame's pixels into another frame of the same format and size; their pitches may differ.

@@ -1,9 +1,9 @@
 //! CUDA contexts, and the guards that make one current on a thread.
 
 use super::driver::{check, check_driver, is_sticky};
+use super::error::{Error, ErrorKind, OnFailure};
 use super::kernels::KernelModules;
 use super::memory::Blocks;
-use crate::error::{Error, ErrorKind, OnFailure};
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{self, CUcontext, CUctx_flags, CUdevice, CUdevice_attribute, CUresult};
 use parking_lot::Mutex;
@@ -23,7 +23,7 @@ pub struct Context {
     /// The first error that left the context unusable.
     failed: OnceLock<Error>,
     watchers: Mutex<Vec<Weak<OnFailure>>>,
-    /// Device memory that this process allocated in the context through [`super::DeviceBuffer`] and TensorRT's allocator.
+    /// Device memory that this process allocated in the context through [`crate::DeviceBuffer`] and TensorRT's allocator.
     pub(super) blocks: Mutex<Blocks>,
     /// The kernels' modules, loaded on first use.
     pub(super) modules: Mutex<Option<KernelModules>>,
@@ -34,7 +34,9 @@ pub struct Context {
 /// Bytes that this crate has copied between host and device in a context since the context was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traffic {
+    /// Bytes from the host to the device.
     pub to_device: u64,
+    /// Bytes from the device to the host.
     pub to_host: u64,
 }
 
@@ -68,10 +70,8 @@ impl Context {
             let visible =
                 std::env::var("CUDA_VISIBLE_DEVICES").map_or("unset".to_owned(), |list| format!("\"{list}\""));
             Error::new(
-                ErrorKind::Device,
-                format!(
-                    "device-id={ordinal}: there are {count} GPUs, numbered from 0 (CUDA_VISIBLE_DEVICES is {visible})"
-                ),
+                ErrorKind::NoSuchDevice(ordinal),
+                format!("there are {count} GPUs, numbered from 0 (CUDA_VISIBLE_DEVICES is {visible})"),
             )
         })?;
         let device = check("cuDeviceGet", result::device::get(wanted))?;
@@ -119,11 +119,13 @@ impl Context {
     }
 
     /// The CUcontext.
+    #[inline]
     pub fn handle(&self) -> *mut std::ffi::c_void {
         self.handle.cast()
     }
 
     /// The device's ordinal among those that CUDA_VISIBLE_DEVICES leaves visible.
+    #[inline]
     pub fn device(&self) -> u32 {
         u32::try_from(self.device).unwrap_or(0)
     }
@@ -190,18 +192,21 @@ impl Context {
     }
 
     /// The error that left the context unusable.
+    #[inline]
     pub fn failure(&self) -> Option<&Error> {
         self.failed.get()
     }
 
     /// Bytes copied so far.
+    #[inline]
     pub fn traffic(&self) -> Traffic {
         let (to_device, to_host) = (&self.to_device, &self.to_host);
         Traffic { to_device: to_device.load(Ordering::Relaxed), to_host: to_host.load(Ordering::Relaxed) }
     }
 
-    /// Adds copied bytes to the counters. [`super::DeviceBuffer`]'s upload and download call this themselves; for the
+    /// Adds copied bytes to the counters. [`crate::DeviceBuffer`]'s upload and download call this themselves; for the
     /// copies of a graph and for what kernels write to mapped memory, the code that launches them calls it.
+    #[inline]
     pub fn count_traffic(&self, bytes: Traffic) {
         self.to_device.fetch_add(bytes.to_device, Ordering::Relaxed);
         self.to_host.fetch_add(bytes.to_host, Ordering::Relaxed);
@@ -289,6 +294,7 @@ pub struct ContextBound<T> {
 }
 
 impl<T> ContextBound<T> {
+    /// Binds a value to the context in which it was made.
     pub fn new(context: &Arc<Context>, value: T) -> Self {
         Self { value: ManuallyDrop::new(value), context: Arc::clone(context) }
     }

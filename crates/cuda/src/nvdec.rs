@@ -1,17 +1,22 @@
 //! The capabilities of the GPU's video decoder, as the driver reports them.
 
-use crate::error::{Error, ErrorKind};
+use super::error::{Error, ErrorKind};
 use std::ffi::c_int;
 
 /// The limits for one codec and bit depth, in 4:2:0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodecCaps {
+    /// The codec's name, for example `H.264`.
     pub codec: &'static str,
     /// Bits per sample: 8, 10 or 12.
     pub depth: u32,
+    /// Smallest width of a picture.
     pub min_width: u32,
+    /// Smallest height of a picture.
     pub min_height: u32,
+    /// Largest width of a picture.
     pub max_width: u32,
+    /// Largest height of a picture.
     pub max_height: u32,
     /// Macroblocks of 16×16 pixels per frame.
     pub max_macroblocks: u32,

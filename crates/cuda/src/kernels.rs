@@ -1,13 +1,13 @@
 //! Loading the kernels, and launching each with its arguments.
 
 use super::context::Context;
+use super::error::Error;
 use super::layout::{
     ColumnsArgs, FillArgs, FinishArgs, MAX_CANDIDATES, ObjectsArgs, OverlayArgs, PersonsArgs, PreprocessArgs, RowsArgs,
     StageArgs,
 };
 use super::memory::Table;
 use super::stream::CudaStream;
-use crate::error::Error;
 use bytemuck::Pod;
 use cudarc::driver::result;
 use cudarc::driver::sys::{self, CUDA_KERNEL_NODE_PARAMS, CUfunction, CUgraph, CUgraphNode, CUmodule};
@@ -125,6 +125,8 @@ impl Kernels {
         }))
     }
 
+    /// The context in which the kernels are loaded.
+    #[inline]
     pub fn context(&self) -> &Arc<Context> {
         &self.context
     }
@@ -250,8 +252,14 @@ impl Kernels {
         unsafe { self.launch(self.functions.finish, stream, [batch, 1, 1], [MAX_CANDIDATES as u32, 1], args) }
     }
 
+    /// Queues the drawing of shapes into a frame.
+    ///
+    /// # Errors
+    /// A device failure.
+    ///
     /// # Safety
-    /// As for `preprocess`, for the frame, the shapes and the atlas.
+    /// The addresses of the frame's planes, the shapes and the atlas point to device memory of this context that is as
+    /// large as `args` says and stays allocated until the launch has run.
     pub unsafe fn overlay(&self, stream: &CudaStream, args: OverlayArgs) -> Result<(), Error> {
         let tiles = |size: i32| size.max(0).unsigned_abs().div_ceil(OVERLAY_TILE);
         let grid = [tiles(args.width), tiles(args.height), 1];

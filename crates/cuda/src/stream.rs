@@ -1,8 +1,8 @@
 //! Streams and events.
 
 use super::context::Context;
+use super::error::{Error, ErrorKind};
 use super::graph::CapturedGraph;
-use crate::error::{Error, ErrorKind};
 use cudarc::driver::result::{self, stream::StreamKind};
 use cudarc::driver::sys::{self, CUevent, CUevent_flags, CUevent_wait_flags, CUstream, CUstreamCaptureMode};
 use std::sync::Arc;
@@ -20,6 +20,8 @@ unsafe impl Send for CudaStream {}
 unsafe impl Sync for CudaStream {}
 
 impl CudaStream {
+    /// Creates a stream.
+    ///
     /// # Errors
     /// The device is out of memory or failed.
     pub fn new(context: &Arc<Context>) -> Result<Self, Error> {
@@ -28,11 +30,14 @@ impl CudaStream {
         Ok(Self { context: context.clone(), handle })
     }
 
+    /// The context in which the stream was created.
+    #[inline]
     pub fn context(&self) -> &Arc<Context> {
         &self.context
     }
 
     /// The CUstream, for TensorRT.
+    #[inline]
     pub fn handle(&self) -> *mut std::ffi::c_void {
         self.handle.cast()
     }
@@ -68,7 +73,7 @@ impl CudaStream {
     ///
     /// # Errors
     /// `work` failed, or queued something that can't be captured.
-    pub fn capture(&self, work: impl FnOnce() -> Result<(), Error>) -> Result<CapturedGraph, Error> {
+    pub fn capture<E: From<Error>>(&self, work: impl FnOnce() -> Result<(), E>) -> Result<CapturedGraph, E> {
         let _current = self.context.enter()?;
         let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         // SAFETY: the handle lives; the context is current.
@@ -81,7 +86,7 @@ impl CudaStream {
         outcome?;
         self.context
             .check("cuStreamEndCapture", captured)?
-            .ok_or_else(|| Error::new(ErrorKind::Failed, "cuStreamEndCapture returned no graph"))
+            .ok_or_else(|| Error::new(ErrorKind::Failed, "cuStreamEndCapture returned no graph").into())
     }
 }
 

@@ -1,8 +1,8 @@
 //! Device memory, and host memory that the device reads and writes.
 
 use super::context::{Context, Traffic};
+use super::error::{Error, ErrorKind};
 use super::stream::CudaStream;
-use crate::error::{Error, ErrorKind};
 use bytemuck::Pod;
 use cudarc::driver::{result, sys};
 use std::collections::HashMap;
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A source of device memory: a context, or a share of it that is counted and limited.
 pub trait DeviceAllocator: Debug + Send + Sync {
+    /// The context whose memory this is.
     fn context(self: Arc<Self>) -> Arc<Context>;
 
     /// Allocates `bytes` (at least 1), aligned to 256, and returns the address.
@@ -85,14 +86,20 @@ impl DeviceBuffer {
         })
     }
 
+    /// The buffer's address on the device.
+    #[inline]
     pub fn address(&self) -> u64 {
         self.address
     }
 
+    /// The buffer's size.
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
+    /// The context in which the memory was allocated.
+    #[inline]
     pub fn context(&self) -> &Arc<Context> {
         &self.context
     }
@@ -209,6 +216,8 @@ unsafe impl Send for MappedBuffer {}
 unsafe impl Sync for MappedBuffer {}
 
 impl MappedBuffer {
+    /// Allocates zeroed memory of at least one byte.
+    ///
     /// # Errors
     /// [`ErrorKind::Memory`] when the host can't pin that many bytes.
     pub fn new(context: &Arc<Context>, bytes: usize) -> Result<Self, Error> {
@@ -230,10 +239,13 @@ impl MappedBuffer {
     }
 
     /// The buffer's address on the device.
+    #[inline]
     pub fn address(&self) -> u64 {
         self.address
     }
 
+    /// The buffer's size.
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -275,6 +287,7 @@ impl MappedBuffer {
 
     /// Reads, with acquire ordering, a number at a byte offset that the device may be writing: once the new value is
     /// seen, so is everything the device wrote before it. `None` if the offset is outside the buffer or unaligned.
+    #[inline]
     pub fn poll(&self, offset: usize) -> Option<u32> {
         self.range(offset, size_of::<u32>()).ok()?;
         // SAFETY: the range lies in the buffer, and nothing borrows it exclusively while `self` is shared.
@@ -286,6 +299,7 @@ impl MappedBuffer {
         Some(unsafe { place.as_ref() }.load(Ordering::Acquire))
     }
 
+    #[inline]
     fn range(&self, offset: usize, bytes: usize) -> Result<(), Error> {
         if offset.checked_add(bytes).is_none_or(|end| end > self.bytes) {
             let message = format!("{bytes} bytes at {offset} aren't inside a mapped buffer of {}", self.bytes);

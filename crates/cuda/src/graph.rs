@@ -1,10 +1,10 @@
 //! CUDA graphs: captured work that is launched as a whole.
 
 use super::context::Context;
+use super::error::Error;
 use super::kernels::Kernels;
 use super::layout::FillArgs;
 use super::stream::CudaStream;
-use crate::error::Error;
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{
     self, CUDA_MEMSET_NODE_PARAMS, CUgraph, CUgraphExec, CUgraphInstantiate_flags, CUgraphNode, CUgraphNodeType,
@@ -94,6 +94,8 @@ impl CapturedGraph {
         self.context.check(what, result)
     }
 
+    /// Makes the graph ready for launches.
+    ///
     /// # Errors
     /// The device is out of memory or failed.
     pub fn instantiate(&self) -> Result<Graph, Error> {
@@ -142,6 +144,8 @@ pub struct Graph {
 unsafe impl Send for Graph {}
 
 impl Graph {
+    /// Queues the graph's work on a stream.
+    ///
     /// # Errors
     /// A device failure.
     ///

@@ -1,5 +1,6 @@
 //! From a model's outputs on the device to results in host memory: decoding, suppression and mapping to the frame.
 
+use super::error::{Error, ErrorKind};
 use super::kernels::Kernels;
 use super::layout::{
     Candidates, ColumnsArgs, FinishArgs, KEYPOINTS_AT, Level, MAX_CANDIDATES, ObjectsArgs, PersonsArgs, ResultHeader,
@@ -7,7 +8,6 @@ use super::layout::{
 };
 use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer, Table};
 use super::stream::CudaStream;
-use crate::error::{Error, ErrorKind};
 use bytemuck::Zeroable;
 use model::head::{DecodeLevel, DecodePlan};
 use model::{Detection, ElementType, Keypoint, Letterbox, Params, Rect};
@@ -22,6 +22,7 @@ const PERSON: u32 = 17 * PERSON_VALUES + 5;
 /// One of a model's outputs in device memory.
 #[derive(Debug, Clone)]
 pub struct DeviceOutput {
+    /// Where the tensor starts.
     pub address: u64,
     /// F32 or F16.
     pub element: ElementType,
@@ -32,7 +33,9 @@ pub struct DeviceOutput {
 /// The inputs, besides the model's outputs, on which a slot's results depend.
 #[derive(Debug, Clone, Copy)]
 pub struct SlotSettings<'a> {
+    /// Thresholds and filters.
     pub params: &'a Params,
+    /// Where the frame's region lies in the model's input.
     pub letterbox: &'a Letterbox,
     /// Size of the frame, pixels.
     pub frame: (u32, u32),
@@ -210,7 +213,7 @@ impl Postprocessor {
         Ok((table, counts))
     }
 
-    /// Queues the decoding of the first `batch` slots' outputs. [`super::Preprocessor::enqueue`] must have been queued
+    /// Queues the decoding of the first `batch` slots' outputs. [`crate::Preprocessor::enqueue`] must have been queued
     /// with this chain before.
     ///
     /// # Errors
@@ -244,6 +247,7 @@ impl Postprocessor {
 
     /// Whether a launch of the first `batch` slots has completed. This doesn't call the driver, so it stays false when
     /// the device has failed.
+    #[inline]
     pub fn is_ready(&self, batch: usize) -> bool {
         (0..batch).all(|slot| self.results.poll(self.ready_at(slot)) == Some(1))
     }

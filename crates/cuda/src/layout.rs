@@ -236,10 +236,13 @@ pub(super) struct FinishArgs {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
 pub struct Shape {
-    /// Bounds in whole pixels, right and bottom exclusive; they may lie outside the frame.
+    /// Left bound, in whole pixels; the bounds may lie outside the frame.
     pub left: i32,
+    /// Upper bound.
     pub top: i32,
+    /// Right bound, exclusive.
     pub right: i32,
+    /// Lower bound, exclusive.
     pub bottom: i32,
     /// 0: filled rectangle, 1: mask, 2: line.
     pub kind: u32,
@@ -247,26 +250,39 @@ pub struct Shape {
     pub ink: u32,
     /// Offset of the mask's coverage in the atlas.
     pub mask: u32,
+    /// 0.
     pub reserved: u32,
-    /// A line's ends, direction and length, and the distance from it at which coverage ends.
+    /// One end of a line.
     pub from: [f32; 2],
+    /// A line's other end.
     pub to: [f32; 2],
+    /// A line's direction, a unit vector.
     pub direction: [f32; 2],
+    /// A line's length.
     pub length: f32,
+    /// The distance from a line at which coverage ends.
     pub reach: f32,
 }
 
+/// What [`crate::Kernels::overlay`] draws, and into which frame.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
 pub struct OverlayArgs {
+    /// Address of the [`Shape`]s.
     pub shapes: u64,
+    /// Address of the masks' coverage, one byte per pixel.
     pub atlas: u64,
+    /// Addresses of the frame's planes.
     pub planes: [u64; 2],
+    /// Bytes from one row of each plane to the next.
     pub pitches: [u32; 2],
+    /// Number of shapes.
     pub count: u32,
     /// 1: four bytes per pixel, 0: NV12.
     pub packed: u32,
+    /// Pixels per row.
     pub width: i32,
+    /// Rows.
     pub height: i32,
 }
 
