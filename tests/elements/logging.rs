@@ -75,7 +75,7 @@ fn each_frame_is_logged_once_at_each_step() {
     }
     let batches = lines.iter().filter(|line| line.contains("has run a batch of")).count();
     assert!((5..=10).contains(&batches), "{batches} batches");
-    for step in ["opens yolo.onnx", "stream 1 begins", "stream 1 rests", "stream 1 ends"] {
+    for step in ["opens yolo.onnx", "stream 1 is added", "stream 1 pauses or has ended", "stream 1 is removed"] {
         assert!(lines.iter().any(|line| line.contains(step) && line.contains("DEBUG")), "{step}");
     }
 }
