@@ -278,7 +278,10 @@ fn a_slow_camera_keeps_its_connection_and_one_that_stops_is_missed() {
     servers[0].1.stall(true);
     cameras.wait_for("loss", 3 * SLOW + 4 * SECOND, || cameras.state("true") != Some(CameraState::Playing));
     let said = losses(&cameras, "true");
-    assert!(said[0].contains("no picture for 7.5") && said[0].contains("STALL_TIMEOUT_S"), "{said:#?}");
+    let silence = said[0].split_once("no picture for ").and_then(|(_, text)| text.split_once("s ("));
+    let seconds: f64 = silence.and_then(|(seconds, _)| seconds.parse().ok()).unwrap_or_default();
+    // Its longest interval decides, which a busy machine stretches.
+    assert!((7.4..10.0).contains(&seconds) && said[0].contains("STALL_TIMEOUT_S"), "{said:#?}");
     assert_eq!(cameras.stop(), Outcome::Stopped);
 }
 
