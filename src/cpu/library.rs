@@ -2,7 +2,7 @@
 
 use super::CAT;
 use crate::error::{Error, ErrorKind};
-use gst::glib;
+use files::user_folder;
 use ort::LoadDynamicError;
 use ort::environment::{Environment, EnvironmentBuilder, GlobalThreadPoolOptions};
 use ort::logging::LogLevel;
@@ -64,7 +64,7 @@ struct Search {
 impl Search {
     fn from_environment() -> Self {
         let named = std::env::var_os(ENVIRONMENT_VARIABLE).filter(|value| !value.is_empty());
-        Self::new(named, &glib::user_data_dir())
+        Self::new(named, &user_folder::data())
     }
 
     fn new(named: Option<OsString>, data_folder: &Path) -> Self {

@@ -11,6 +11,7 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::{CONTEXT_TYPE, SharedContext, find};
+use gst::glib;
 use gst::prelude::*;
 use parking_lot::Mutex;
 use std::sync::LazyLock;
@@ -18,6 +19,15 @@ use std::sync::LazyLock;
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("trtdevice", gst::DebugColorFlags::empty(), Some("CUDA contexts of TensorRT elements"))
 });
+
+/// The property `device-id` of an element.
+pub fn id_property<'a>(default: u32) -> glib::ParamSpecUIntBuilder<'a> {
+    glib::ParamSpecUInt::builder("device-id")
+        .nick("GPU")
+        .blurb("Index of the GPU among those that CUDA_VISIBLE_DEVICES leaves visible; only for backend=tensorrt")
+        .maximum(255)
+        .default_value(default)
+}
 
 /// The CUDA context that an element shares with others.
 ///

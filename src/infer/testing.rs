@@ -10,7 +10,7 @@ use std::thread::{self, ThreadId};
 use tensorrt::Onnx;
 
 /// A gate that batches wait at. It counts arrivals and records the thread of the last one.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Gate {
     pub open: Mutex<(bool, usize)>,
     changed: Condvar,

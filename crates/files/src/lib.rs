@@ -2,8 +2,10 @@
 //!
 //! - [`whole_file`] writes a file so that readers see either the old content or the new.
 //! - [`digest`] hashes files, and doesn't read an unchanged file twice.
+//! - [`user_folder`] finds the user's folders for caches and data.
 
 #![warn(missing_docs)]
 
 pub mod digest;
+pub mod user_folder;
 pub mod whole_file;

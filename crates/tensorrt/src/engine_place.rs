@@ -222,55 +222,39 @@ fn put(fit: &EngineFit, engine: &Path, cached: &CachedEngine, control: &BuildCon
 
 #[cfg(test)]
 mod tests {
-    use super::super::cache::EngineCache;
     use super::super::mock;
     use super::super::onnx::tests::{model_bytes, model_with_external};
-    use super::super::{EnginePrecision, Library};
+    use super::super::{EnginePrecision, load};
     use super::*;
     use parking_lot::Mutex;
     use std::path::PathBuf;
 
+    /// A model whose engine is kept at a path, and the notes of its loading.
     struct Setup {
-        folder: tempfile::TempDir,
-        library: &'static Library,
-        cache: EngineCache,
-        settings: BuildSettings,
+        loading: load::tests::Setup,
         notes: Arc<Mutex<Vec<String>>>,
     }
 
     impl Setup {
         fn new() -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let cache = EngineCache::new(folder.path().join("cache"), u64::MAX);
-            let setup = Self {
-                library: mock::library("10.16"),
-                cache,
-                settings: BuildSettings::default(),
-                notes: Arc::default(),
-                folder,
-            };
+            let setup = Self { loading: load::tests::Setup::new(), notes: Arc::default() };
             setup.write("m.onnx", &model_bytes());
             setup
         }
 
         fn path(&self, name: &str) -> PathBuf {
-            self.folder.path().join(name)
+            self.loading.path(name)
         }
 
         fn write(&self, name: &str, content: &[u8]) {
-            std::fs::write(self.path(name), content).unwrap();
-        }
-
-        fn loader(&self) -> Loader<'_> {
-            let (cache, settings) = (&self.cache, &self.settings);
-            Loader { library: self.library, gpu: None, cache, settings, allocator: None }
+            self.loading.file(name, content);
         }
 
         fn load(&self) -> Result<Loaded, Error> {
             let notes = self.notes.clone();
             let on_note = Arc::new(move |text: &str| notes.lock().push(text.to_owned()));
             let control = BuildControl { on_note: Some(on_note), ..BuildControl::default() };
-            self.loader().load(&self.path("m.onnx"), Some(&self.path("place/m.engine")), &control)
+            self.loading.loader().load(&self.path("m.onnx"), Some(&self.path("place/m.engine")), &control)
         }
 
         fn notes(&self) -> String {
@@ -278,11 +262,11 @@ mod tests {
         }
 
         fn fit(&self) -> EngineFit {
-            self.loader().fit(&self.path("m.onnx"), &self.path("place/m.engine")).unwrap()
+            self.loading.loader().fit(&self.path("m.onnx"), &self.path("place/m.engine")).unwrap()
         }
 
         fn needs_build(&self) -> bool {
-            self.loader().needs_build(&self.path("m.onnx"), Some(&self.path("place/m.engine"))).unwrap()
+            self.loading.loader().needs_build(&self.path("m.onnx"), Some(&self.path("place/m.engine"))).unwrap()
         }
 
         /// The mismatch is reported, the engine is built again, and then fits.
@@ -307,12 +291,12 @@ mod tests {
         assert!(built && path == setup.path("place/m.engine") && setup.notes().is_empty());
         assert_eq!((setup.fit(), setup.needs_build()), (EngineFit::Good, false));
         // The result must not depend on the cache.
-        setup.cache.clear().unwrap();
+        setup.loading.cache.clear().unwrap();
         assert!(!setup.load().unwrap().built);
 
-        setup.settings.batch_size = 8;
+        setup.loading.settings.batch_size = 8;
         setup.is_built_again("batch_size is 1, wanted 8");
-        setup.settings.precision = EnginePrecision::Fp32;
+        setup.loading.settings.precision = EnginePrecision::Fp32;
         setup.is_built_again("precision is \"fp16\", wanted \"fp32\"");
         setup.write("m.onnx", &[&model_bytes()[..], &[0x28, 1]].concat());
         setup.is_built_again("another ONNX file: ");
@@ -323,7 +307,7 @@ mod tests {
         let EngineFit::Stale { other_model: true, text } = setup.fit() else { panic!() };
         assert!(!text.contains("another ONNX"), "{text}");
         setup.is_built_again("another w.bin beside ");
-        setup.library = mock::library("10.0");
+        setup.loading.library = mock::library("10.0");
         setup.is_built_again("tensorrt is \"TensorRT 10.16.0\", wanted \"TensorRT 10.0.0\"");
     }
 
@@ -368,10 +352,10 @@ mod tests {
         setup.load().unwrap();
         std::fs::remove_file(setup.path("m.onnx")).unwrap();
         // Different build options don't prevent it from running.
-        setup.settings.workspace = 1;
+        setup.loading.settings.workspace = 1;
         assert!(!setup.load().unwrap().built);
-        setup.settings.batch_size = 4;
-        setup.settings.precision = EnginePrecision::Fp32;
+        setup.loading.settings.batch_size = 4;
+        setup.loading.settings.precision = EnginePrecision::Fp32;
         let text = error(&setup);
         for part in ["place/m.engine", "batch_size is 1, wanted 4; precision is \"fp16\", wanted \"fp32\"", "m.onnx"] {
             assert!(text.contains(part), "{part}: {text}");
@@ -382,7 +366,8 @@ mod tests {
     fn only_the_engine_of_an_onnx_has_a_place() {
         let setup = Setup::new();
         let load = |model: &str, engine: &str| {
-            let loaded = setup.loader().load(&setup.path(model), Some(&setup.path(engine)), &BuildControl::default());
+            let loaded =
+                setup.loading.loader().load(&setup.path(model), Some(&setup.path(engine)), &BuildControl::default());
             loaded.unwrap_err().to_string()
         };
         assert!(load("m.engine", "a.engine").contains("engine-file is where the engine of an .onnx is kept"));

@@ -50,7 +50,6 @@ mod slots;
 mod tensor;
 #[cfg(test)]
 mod tests;
-mod user_folder;
 mod version;
 
 pub use allocator::{DeviceMemory, GpuAllocator, Usage};

@@ -10,7 +10,6 @@ use super::slots::vtable_length;
 use super::version::{Flavour, Group, Version};
 use super::{GpuAllocator, memory_map};
 use crate::log::{Level, say};
-use crate::user_folder;
 use libloading::os::unix;
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -84,7 +83,7 @@ impl Library {
         let candidates = match named {
             Some(file) if !file.is_dir() => return Self::open_file(&file),
             Some(folder) => names_in(&folder).collect(),
-            None => unnamed(&user_folder::data()),
+            None => unnamed(&files::user_folder::data()),
         };
         let mut tried = Vec::new();
         for candidate in &candidates {

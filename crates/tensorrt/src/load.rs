@@ -173,7 +173,7 @@ pub fn is_onnx(model: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::super::content::ModelContent;
     use super::super::mock;
     use super::super::onnx::tests::model_bytes;
@@ -182,27 +182,32 @@ mod tests {
     use files::digest::hex;
     use sha2::{Digest, Sha256};
 
-    struct Setup {
+    /// A library, a cache, and a folder for models.
+    pub struct Setup {
         folder: tempfile::TempDir,
-        library: &'static Library,
-        cache: EngineCache,
-        settings: BuildSettings,
+        pub library: &'static Library,
+        pub cache: EngineCache,
+        pub settings: BuildSettings,
     }
 
     impl Setup {
-        fn new() -> Self {
+        pub fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let cache = EngineCache::new(folder.path().join("cache"), u64::MAX);
             Self { library: mock::library("10.16"), cache, settings: BuildSettings::default(), folder }
         }
 
-        fn file(&self, name: &str, content: &[u8]) -> PathBuf {
-            let path = self.folder.path().join(name);
+        pub fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        pub fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+            let path = self.path(name);
             std::fs::write(&path, content).unwrap();
             path
         }
 
-        fn loader(&self) -> Loader<'_> {
+        pub fn loader(&self) -> Loader<'_> {
             let (cache, settings) = (&self.cache, &self.settings);
             Loader { library: self.library, gpu: None, cache, settings, allocator: None }
         }
@@ -250,7 +255,7 @@ mod tests {
     #[test]
     fn an_engine_file_that_is_not_there_is_built_from_the_onnx_beside_it() {
         let setup = Setup::new();
-        let engine = setup.folder.path().join("a.engine");
+        let engine = setup.path("a.engine");
         let error = setup.load(&engine).unwrap_err().to_string();
         assert!(error.starts_with("TensorRT engine not found: ") && error.contains("gst-trt build"), "{error}");
         let onnx = setup.file("a.onnx", &model_bytes());

@@ -13,8 +13,8 @@ use std::sync::Arc;
 /// What determines a model's labels: its file, its labels file, its head.
 pub type Key = (PathBuf, Option<PathBuf>, HeadChoice);
 
-/// Checks the classes in a camera's settings. Models whose labels can't be read are skipped here: whoever opens them
-/// reports that.
+/// Checks the classes in a camera's settings. Models whose labels can't be read are skipped: opening such a model
+/// reports it.
 pub fn check(ctx: &mut Context, path: &str, camera: &Camera, pipeline: Pipeline) {
     for (role, model) in [(DETECTION, &camera.detection), (POSE, &camera.pose)] {
         if let Some(model) = model {

@@ -3,6 +3,7 @@
 use crate::backend::testing::open_fake;
 use crate::elements::trtdetect::TrtDetect;
 use crate::error::{Error, ErrorKind};
+use crate::infer::testing::Gate;
 use crate::infer::{Backend, Engine, Lane, ModelSettings, Service, Slot};
 use crate::meta::{self, Inference};
 use gst::glib;
@@ -11,43 +12,11 @@ use model::{
     Detection, ElementType, Head, HeadError, InputSpec, KeypointLayout, Labels, Layout, ModelInfo, Normalization,
     Outputs, Params, Rect, head::HeadKind,
 };
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-/// A gate that batches wait at.
-#[derive(Debug, Default)]
-struct Gate {
-    state: Mutex<GateState>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct GateState {
-    closed: bool,
-    /// The number of batches that have arrived at the gate.
-    arrived: usize,
-}
-
-impl Gate {
-    fn set(&self, closed: bool) {
-        self.state.lock().closed = closed;
-        self.changed.notify_all();
-    }
-
-    fn pass(&self) {
-        let mut state = self.state.lock();
-        state.arrived += 1;
-        self.changed.notify_all();
-        self.changed.wait_while(&mut state, |s| s.closed);
-    }
-
-    fn wait_for(&self, arrived: usize) {
-        self.changed.wait_while(&mut self.state.lock(), |s| s.arrived < arrived);
-    }
-}
 
 #[derive(Debug)]
 struct FakeHead(Labels);
@@ -158,6 +127,7 @@ impl Model {
         *count += 1;
         std::fs::write(file.path(), format!("fake model {count}")).unwrap();
         let (gate, fail, batches) = <(Arc<Gate>, Arc<AtomicBool>, Arc<Mutex<Vec<usize>>>)>::default();
+        gate.set(true);
         let engine = Fake {
             info: ModelInfo::default(),
             input: InputSpec {
@@ -265,7 +235,7 @@ fn events_keep_their_place_between_frames() {
     h.push(frame(9)).unwrap();
     h.pull().unwrap();
     while h.try_pull_event().is_some() {}
-    model.gate.set(true);
+    model.gate.set(false);
     h.push(frame(0)).unwrap();
     let tag = gst::Structure::builder("between").build();
     assert!(h.push_event(gst::event::CustomDownstream::new(tag)));
@@ -273,7 +243,7 @@ fn events_keep_their_place_between_frames() {
     std::thread::sleep(Duration::from_millis(50));
     assert!(h.try_pull_event().is_none(), "the event has overtaken a frame");
     assert_eq!(h.buffers_in_queue(), 0);
-    model.gate.set(false);
+    model.gate.set(true);
     assert_eq!(h.pull().unwrap().pts(), Some(gst::ClockTime::ZERO));
     assert_eq!(h.pull_event().unwrap().type_(), gst::EventType::CustomDownstream);
     assert!(h.pull().is_ok());
@@ -285,7 +255,7 @@ fn events_keep_their_place_between_frames() {
 fn a_flush_returns_at_once_while_the_engine_is_busy() {
     let model = Model::new(1);
     let mut h = model.harness(|e| e.set_property("max-in-flight", 2u32));
-    model.gate.set(true);
+    model.gate.set(false);
     h.push(frame(0)).unwrap();
     h.push(frame(1)).unwrap();
     let pad = h.element().unwrap().static_pad("sink").unwrap();
@@ -302,7 +272,7 @@ fn a_flush_returns_at_once_while_the_engine_is_busy() {
     // Checked before the flush ends, because a thread that arrives only now is refused too.
     assert_eq!(within_a_second(move || waiting.join().unwrap()), Err(gst::FlowError::Flushing));
     assert!(within_a_second(move || pad.send_event(gst::event::FlushStop::new(true))));
-    model.gate.set(false);
+    model.gate.set(true);
     h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
     h.push(frame(9)).unwrap();
     assert_eq!(h.pull().unwrap().pts(), frame(9).pts(), "frames from before the flush are gone");
@@ -316,7 +286,7 @@ fn sticky_events_survive_a_flush() {
     let mut h = model.harness(|_| {});
     h.push(frame(0)).unwrap();
     h.pull().unwrap();
-    model.gate.set(true);
+    model.gate.set(false);
     h.push(frame(1)).unwrap();
     let tags = gst::TagList::new();
     let src = h.element().unwrap().static_pad("src").unwrap();
@@ -325,7 +295,7 @@ fn sticky_events_survive_a_flush() {
     assert!(h.push_event(gst::event::Tag::new(tags)));
     assert!(src.sticky_event::<gst::event::Tag>(0).is_none(), "it waits behind the frame");
     assert!(h.push_event(gst::event::FlushStart::new()) && h.push_event(gst::event::FlushStop::new(true)));
-    model.gate.set(false);
+    model.gate.set(true);
     assert_eq!(src.sticky_event::<gst::event::Caps>(0).unwrap().caps_owned(), caps);
     assert!(src.sticky_event::<gst::event::Tag>(0).is_some());
     assert!(src.sticky_event::<gst::event::Segment>(0).is_none(), "the flush ended it");
@@ -335,7 +305,7 @@ fn sticky_events_survive_a_flush() {
 fn stopping_returns_at_once_while_the_engine_is_busy() {
     let model = Model::new(1);
     let mut h = model.harness(|_| {});
-    model.gate.set(true);
+    model.gate.set(false);
     for n in 0..3 {
         h.push(frame(n)).unwrap();
     }
@@ -347,7 +317,7 @@ fn stopping_returns_at_once_while_the_engine_is_busy() {
         move || element.set_state(gst::State::Paused)
     })
     .unwrap();
-    model.gate.set(false);
+    model.gate.set(true);
     element.set_state(gst::State::Null).unwrap();
 }
 
@@ -388,13 +358,13 @@ fn a_batch_that_fails_after_eos_is_one_error() {
         let mut h = model.harness(|_| {});
         let bus = gst::Bus::new();
         h.element().unwrap().set_bus(Some(&bus));
-        model.gate.set(true);
+        model.gate.set(false);
         model.fail.store(true, Ordering::SeqCst);
         for n in 0..frames {
             h.push(frame(n)).unwrap();
         }
         assert!(h.push_event(gst::event::Eos::new()));
-        model.gate.set(false);
+        model.gate.set(true);
         let error = |patience| {
             let message = bus.timed_pop_filtered(patience, &[gst::MessageType::Error])?;
             let gst::MessageView::Error(error) = message.view() else { return None };
@@ -435,11 +405,11 @@ fn interval_and_skip_when_busy_are_told_apart() {
 
     let model = Model::new(1);
     let mut h = model.harness(|e| e.set_property("skip-when-busy", true));
-    model.gate.set(true);
+    model.gate.set(false);
     for n in 0..4 {
         h.push(frame(n)).unwrap();
     }
-    model.gate.set(false);
+    model.gate.set(true);
     let seen: Vec<_> = (0..4).flat_map(|_| runs(&h.pull().unwrap())).collect();
     assert_eq!(seen, [Inference::Done, Inference::Done, Inference::Busy, Inference::Busy]);
     let stats = h.element().unwrap().property::<gst::Structure>("stats");
@@ -452,7 +422,7 @@ fn interval_and_skip_when_busy_are_told_apart() {
 fn streams_share_a_service_and_its_batches() {
     let model = Model::new(8);
     let mut streams: Vec<_> = (0..4).map(|_| model.harness(|_| {})).collect();
-    model.gate.set(true);
+    model.gate.set(false);
     // One frame runs alone, and the rest gathers behind it.
     for n in 0..2 {
         for h in &mut streams {
@@ -460,7 +430,7 @@ fn streams_share_a_service_and_its_batches() {
             model.gate.wait_for(1);
         }
     }
-    model.gate.set(false);
+    model.gate.set(true);
     for h in &mut streams {
         for n in 0..2 {
             assert_eq!(h.pull().unwrap().pts(), frame(n).pts());
@@ -523,7 +493,7 @@ fn allocation_waits_for_the_frames_before_and_adds_those_held() {
     let mut h = model.harness(|e| e.set_property("max-in-flight", 3u32));
     let caps = "video/x-raw,format=RGB,width=64,height=32,framerate=30/1".parse::<gst::Caps>().unwrap();
     h.add_propose_allocation_meta(gst_video::VideoMeta::meta_api(), None);
-    model.gate.set(true);
+    model.gate.set(false);
     h.push(frame(0)).unwrap();
     let pad = h.element().unwrap().static_pad("sink").unwrap();
     let done = Arc::new(AtomicBool::new(false));
@@ -539,7 +509,7 @@ fn allocation_waits_for_the_frames_before_and_adds_those_held() {
     });
     std::thread::sleep(Duration::from_millis(50));
     assert!(!done.load(Ordering::SeqCst), "the query has overtaken a frame");
-    model.gate.set(false);
+    model.gate.set(true);
     let (answered, pools) = asked.join().unwrap();
     assert!(answered);
     assert_eq!(pools, [(64 * 32 * 3, 3, 0)]);
@@ -549,13 +519,13 @@ fn allocation_waits_for_the_frames_before_and_adds_those_held() {
 fn removal_while_frames_are_in_flight_disturbs_no_other_stream() {
     let model = Model::new(4);
     let (mut stays, mut goes) = (model.harness(|_| {}), model.harness(|_| {}));
-    model.gate.set(true);
+    model.gate.set(false);
     for n in 0..3 {
         goes.push(frame(n)).unwrap();
         stays.push(frame(n)).unwrap();
     }
     within_a_second(move || drop(goes));
-    model.gate.set(false);
+    model.gate.set(true);
     for n in 0..3 {
         assert_eq!(stays.pull().unwrap().pts(), frame(n).pts());
     }

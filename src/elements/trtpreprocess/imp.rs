@@ -32,17 +32,7 @@ static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
             ),
             backend as itself
         ),
-        property!(
-            glib::ParamSpecUInt::builder("device-id")
-                .nick("GPU")
-                .blurb(
-                    "Index of the GPU among those that CUDA_VISIBLE_DEVICES leaves visible; only for \
-                     backend=tensorrt",
-                )
-                .maximum(255)
-                .default_value(default.device_id),
-            device_id as itself
-        ),
+        property!(crate::elements::device::id_property(default.device_id), device_id as itself),
         property!(
             glib::ParamSpecString::builder("model")
                 .nick("Model")

@@ -16,7 +16,6 @@ use super::library::Library;
 use super::onnx::Onnx;
 use super::recipe::{BuildControl, BuildSettings, Built, InputProfile, build};
 use crate::log::{Level, say};
-use crate::user_folder;
 use ::files::digest::hex;
 use model::{GpuFacts, ModelInfo, TensorInfo};
 use serde::{Deserialize, Serialize};
@@ -102,7 +101,7 @@ impl EngineCache {
 
     /// `$XDG_CACHE_HOME/gst-tensorrt`
     pub fn default_folder() -> PathBuf {
-        user_folder::cache().join("gst-tensorrt")
+        ::files::user_folder::cache().join("gst-tensorrt")
     }
 
     /// The folder of the engines.
