@@ -6,8 +6,7 @@
 //! same machine. Printed per size: medians, their ratio, and the greatest difference between the two tensors in levels of
 //! 0–255. Without OpenCV (`pip install opencv-python-headless`) only our own times are printed.
 
-use gsttensorrt::cpu::image::Image;
-use gsttensorrt::cpu::preprocess::{Workspace, preprocess};
+use gsttensorrt::cpu::{Image, Workspace, preprocess};
 use model::video::{Colorimetry, HostFormat, Matrix};
 use model::{ElementType, InputSpec, Layout, Normalization, Rect};
 use std::io::{BufRead, BufReader, Write};

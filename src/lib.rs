@@ -24,7 +24,7 @@ pub mod record;
 pub mod run;
 pub mod scheduling;
 mod tensorrt_log;
-pub mod video_caps;
+mod video_caps;
 
 pub use tensorrt_log::listen_to_tensorrt;
 

@@ -6,20 +6,22 @@
 
 mod engine;
 pub(crate) mod frame;
-pub mod image;
+mod image;
 mod lane;
 mod library;
-pub mod preprocess;
+mod preprocess;
 mod resample;
 mod rows;
 mod tensor;
 #[cfg(test)]
 mod test_support;
 
+pub use image::Image;
+pub use preprocess::{Workspace, preprocess};
+
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Engine, Frame, ModelSettings};
 use model::{InputSpec, Rect};
-use preprocess::Workspace;
 use std::cell::RefCell;
 use std::sync::{Arc, LazyLock};
 
@@ -59,6 +61,6 @@ pub fn preprocess_frame(frame: &Frame, region: Rect, spec: &InputSpec, data: &mu
 /// Preprocesses a frame into `out`, whose size must match `spec`.
 fn fill(frame: &Frame, region: Rect, spec: &InputSpec, workspace: &mut Workspace, out: &mut [u8]) -> Result<(), Error> {
     let mapped = frame::Mapped::new(frame)?;
-    preprocess::preprocess(&mapped.image()?, region, spec, workspace, out)
+    preprocess(&mapped.image()?, region, spec, workspace, out)
         .map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))
 }

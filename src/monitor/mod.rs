@@ -8,7 +8,7 @@
 //!    `gst-trt monitor` ([`socket`]), and to Prometheus ([`metrics`]).
 //! 5. A [`Profiler`] shows where the time of a pipeline goes, by element and by thread.
 
-pub mod columns;
+mod columns;
 mod cpu;
 mod gpu;
 mod log;
@@ -21,6 +21,7 @@ pub mod socket;
 pub mod table;
 mod watch;
 
+pub use columns::{columns, lines};
 pub use cpu::{CpuTimes, process_cpu};
 pub use gpu::{Gpu, Gpus};
 pub use log::set_log_level;

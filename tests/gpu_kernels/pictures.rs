@@ -3,8 +3,7 @@
 use crate::random::Random;
 use crate::{Effort, Gpu, Report};
 use cuda::{DeviceBuffer, DevicePicture, Preprocessor, SlotSource};
-use gsttensorrt::cpu::image::Image;
-use gsttensorrt::cpu::preprocess::{Workspace, preprocess};
+use gsttensorrt::cpu::{Image, Workspace, preprocess};
 use gsttensorrt::error::Error;
 use model::video::{Colorimetry, Conversion, DeviceFormat, HostFormat, Matrix};
 use model::{ElementType, InputSpec, Layout, Normalization, Rect};

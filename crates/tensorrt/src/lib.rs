@@ -17,7 +17,7 @@
 //!    lists its inputs and outputs.
 //! 6. [`Engine::create_context`] creates a [`Context`]: set shapes and device addresses, then call
 //!    [`Context::enqueue`] with a CUDA stream, and synchronise that stream before reading. Memory and streams come from
-//!    any CUDA crate and are passed as plain pointers; from step 5 on a CUDA context must be current.
+//!    any CUDA crate and are passed as plain pointers; from step 4 on a CUDA context must be current.
 //!
 //! [`GpuAllocator`] counts and limits the device memory that TensorRT allocates through a
 //! [`DeviceMemory`] that the program implements.

@@ -1,7 +1,7 @@
 //! The report as text.
 
 use super::report::{Alone, Outcome, Report, Row};
-use gsttensorrt::monitor::columns::{columns, lines};
+use gsttensorrt::monitor::{columns, lines};
 use std::fmt::Write;
 
 pub fn table(report: &Report) -> String {
