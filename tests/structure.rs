@@ -28,9 +28,6 @@ const LAYERS: [(&str, &str); 20] = [
     ("run", "cameras that run"),
 ];
 
-/// Upward imports that still exist: from, to.
-const EXCEPTIONS: [(&str, &str); 1] = [("check", "run")];
-
 fn layer_of(folder: &str) -> Option<usize> {
     LAYERS.iter().position(|(name, _)| *name == folder)
 }
@@ -74,10 +71,7 @@ fn imports(text: &str) -> Vec<(String, String)> {
 /// What a file of `folder` imports from above.
 fn upward(folder: &str, text: &str) -> Vec<String> {
     let own = layer_of(folder);
-    let above = |(other, _): &(String, String)| {
-        let exception = EXCEPTIONS.iter().any(|(from, to)| *from == folder && to == other);
-        layer_of(other).is_some_and(|other| own.is_none_or(|own| other > own)) && !exception
-    };
+    let above = |(other, _): &(String, String)| layer_of(other).is_some_and(|other| own.is_none_or(|own| other > own));
     imports(text).into_iter().filter(above).map(|(_, import)| import).collect()
 }
 
@@ -122,12 +116,6 @@ fn every_layer_exists() {
     let sources = sources();
     for (name, _) in LAYERS {
         assert!(sources.iter().any(|(_, folder)| folder == name), "src/{name} isn't there");
-    }
-    for (from, to) in EXCEPTIONS {
-        let used = sources.iter().any(|(path, folder)| {
-            folder == from && imports(&fs::read_to_string(path).unwrap()).iter().any(|(other, _)| other == to)
-        });
-        assert!(used, "{from} doesn't import {to} any more: take the exception out");
     }
 }
 

@@ -4,10 +4,9 @@
 use super::{Check, Verdict};
 use crate::backend;
 use crate::config::{Camera, Model, Plan};
-use crate::elements::{Task, opened_as};
+use crate::elements::{ElementSetup, Task, models, opened_as};
 use crate::error::{self, ErrorKind};
 use crate::infer::{self, ModelSettings};
-use crate::run::{self, ElementSetup};
 use crate::{cpu, plugin_register_static};
 use gst::prelude::*;
 use model::head::Trust;
@@ -26,7 +25,7 @@ pub fn on_cpu(plan: &Plan) -> Vec<Check> {
     // Elements are kept open, so that they share a model as they do when they run.
     let mut opened: Vec<(ElementSetup, gst::Element)> = Vec::new();
     for camera in &plan.cameras {
-        for (model, setup) in camera.models().zip(run::models(plan, camera, 0)) {
+        for (model, setup) in camera.models().zip(models(plan, camera, 0)) {
             if opened.iter().any(|(known, _)| *known == setup) {
                 continue;
             }

@@ -9,6 +9,7 @@ mod orientation;
 mod property;
 mod refusal;
 mod report;
+mod setup;
 mod stage;
 mod trtdetect;
 mod trtoverlay;
@@ -18,12 +19,11 @@ mod trtpublish;
 mod upstream;
 
 pub(crate) use caps::CUDA_MEMORY;
-pub(crate) use inference::{
-    Task, differences as inference_differences, opened_as, set_options as set_inference_options,
-};
+pub(crate) use inference::{Task, opened_as};
 pub(crate) use orientation::Orientation;
+pub use setup::{ElementOptions, ElementSetup};
+pub(crate) use setup::{make, models};
 pub(crate) use stage::{answer_allocation, into_writable};
-pub(crate) use trtpublish::{differences as publish_differences, set_options as set_publish_options};
 
 use gst::glib;
 

@@ -1,9 +1,10 @@
 //! The part of a camera's pipeline that stays while sources come and go: from decoded frames to the outputs.
 
 use super::frame_tracker::FrameTracker;
-use super::setup::{CameraSetup, Decoder, make};
+use super::setup::{CameraSetup, Decoder};
 use super::start_guard::StartGuard;
 use crate::elements::answer_allocation;
+use crate::elements::make;
 use crate::error::{Error, ErrorKind};
 use crate::record;
 use gst::prelude::*;

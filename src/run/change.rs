@@ -1,6 +1,7 @@
 //! What an edited configuration means for a running camera.
 
-use super::setup::{CameraSetup, ElementSetup};
+use super::setup::CameraSetup;
+use crate::elements::ElementSetup;
 
 /// An element that gets other options while it plays.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,9 +51,9 @@ fn of_element(old: &ElementSetup, new: &ElementSetup) -> Option<NewOptions> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::options::ElementOptions;
     use super::super::setup::{Decoder, FileSource, SourceSetup, ThreadSetup};
     use super::*;
+    use crate::elements::ElementOptions;
     use crate::infer::Backend;
     use crate::options::InferenceOptions;
 

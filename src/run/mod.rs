@@ -20,7 +20,6 @@ mod frame_intervals;
 mod frame_tracker;
 mod lifecycle;
 mod meters;
-mod options;
 mod outputs;
 mod plan;
 mod recording;
@@ -31,13 +30,12 @@ mod supervisor;
 mod threads;
 
 pub use crate::backoff::Backoff;
+pub use crate::elements::{ElementOptions, ElementSetup};
 pub use lifecycle::Patience;
 pub use meters::Meters;
-pub use options::ElementOptions;
 pub use outputs::check_certificates;
-pub(crate) use plan::models;
 pub use plan::{cameras, patience};
-pub use setup::{CameraSetup, Decoder, ElementSetup, FileSource, RtspSource, SourceSetup, TestSource, ThreadSetup};
+pub use setup::{CameraSetup, Decoder, FileSource, RtspSource, SourceSetup, TestSource, ThreadSetup};
 pub use supervisor::{Options, Outcome, Supervisor};
 
 use std::sync::LazyLock;

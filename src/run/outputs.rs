@@ -1,8 +1,7 @@
 //! Turns a camera's outputs into elements and recordings.
 
-use super::options::ElementOptions;
-use super::setup::ElementSetup;
 use crate::config::{LinesTarget, Mqtt, Outputs, Plan};
+use crate::elements::{ElementOptions, ElementSetup};
 use crate::error::{Error, ErrorKind};
 use crate::publish::{MqttSettings, OnError, OverflowChoice, PublishOptions, tls_config};
 use crate::record;

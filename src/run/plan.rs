@@ -1,14 +1,13 @@
 //! Turns the plan of a configuration into set-ups of pipelines.
 
 use super::lifecycle::Patience;
-use super::options::ElementOptions;
 use super::outputs;
-use super::setup::{CameraSetup, Decoder, ElementSetup, FileSource, RtspSource, SourceSetup, TestSource, ThreadSetup};
+use super::setup::{CameraSetup, Decoder, FileSource, RtspSource, SourceSetup, TestSource, ThreadSetup};
 use crate::backoff::Backoff;
 use crate::check::{assign, gpu_names};
 use crate::config::{self, Pipeline, Plan};
+use crate::elements::{ElementSetup, models};
 use crate::error::{Error, ErrorKind};
-use crate::options::InferenceOptions;
 use std::time::Duration;
 
 /// Coded pictures that wait while their decoder doesn't keep up: a burst after a network stall, which a decoder works
@@ -91,23 +90,11 @@ fn elements(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementSet
     elements
 }
 
-/// The elements of a camera's models.
-pub fn models(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementSetup> {
-    let element = |model: &config::Model, of: fn(InferenceOptions) -> ElementOptions| ElementSetup {
-        name: model.id.to_owned(),
-        // Only this plugin's elements are in these pipelines.
-        options: of(InferenceOptions { roi_meta: false, ..model.options_in(plan, device) }),
-        // Elements check their models' files by themselves.
-        contents: vec![],
-    };
-    let detection = camera.detection.iter().map(|model| element(model, ElementOptions::detect));
-    detection.chain(camera.pose.iter().map(|model| element(model, ElementOptions::pose))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Overrides, Priority, Transport, load_text};
+    use crate::elements::ElementOptions;
     use crate::infer::Backend;
 
     /// The plan of a configuration with these keys in `processing`, and two cameras.

@@ -1,10 +1,8 @@
 //! The set-up of a camera's pipeline.
 
-use super::options::ElementOptions;
 use crate::config::{Priority, SecretUrl, Transport};
-use crate::error::{Error, ErrorKind};
+use crate::elements::ElementSetup;
 use crate::record;
-use files::digest::Hash;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -103,16 +101,6 @@ impl Decoder {
     }
 }
 
-/// An element and what it's told.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ElementSetup {
-    /// Unique within its camera.
-    pub name: String,
-    pub options: ElementOptions,
-    /// What was in files that options name and that are read once, when it's made; `None`: not to be read.
-    pub contents: Vec<Option<Hash>>,
-}
-
 /// How threads are scheduled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ThreadSetup {
@@ -128,30 +116,4 @@ impl Default for ThreadSetup {
     fn default() -> Self {
         Self { pinned: false, decoder: Priority::Normal, others: Priority::Normal }
     }
-}
-
-impl ElementSetup {
-    /// Makes the element.
-    ///
-    /// # Errors
-    /// There's no such element.
-    pub fn make(&self) -> Result<gst::Element, Error> {
-        let element = make(self.options.factory(), &self.name)?;
-        self.options.give_to(&element)?;
-        Ok(element)
-    }
-}
-
-/// Makes an element.
-///
-/// # Errors
-/// The element isn't installed.
-pub fn make(factory: &str, name: &str) -> Result<gst::Element, Error> {
-    gst::ElementFactory::make(factory).name(name).build().map_err(|_| {
-        let text = format!(
-            "GStreamer has no element {factory} here: install the plugin that provides it (`gst-inspect-1.0 {factory}` finds \
-             it then), or set GST_PLUGIN_PATH to its folder"
-        );
-        Error::new(ErrorKind::Library, text)
-    })
 }

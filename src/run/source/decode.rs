@@ -2,11 +2,12 @@
 
 use super::super::channel::Report;
 use super::super::lifecycle::Event;
-use super::super::setup::{Decoder, make};
+use super::super::setup::Decoder;
 use super::SourceContext;
 use super::gate::{Gate, Verdict};
 use super::{orientation, running};
 use crate::config::Codec;
+use crate::elements::make;
 use crate::error::{Error, ErrorKind};
 use gst::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};

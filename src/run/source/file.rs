@@ -1,10 +1,11 @@
 //! A video file in place of a camera, at its own speed: once, or over and over.
 
-use super::super::setup::{FileSource, make};
+use super::super::setup::FileSource;
 use super::decode;
 use super::splice::{Fate, Splice};
 use super::{SourceContext, post};
 use crate::check::{nothing_to_decode, stream_name};
+use crate::elements::make;
 use crate::error::{Error, ErrorKind};
 use gst::glib;
 use gst::prelude::*;

@@ -1,8 +1,8 @@
 //! Files that a player shows rotated, such as a phone's: models are to see what people see.
 
-use super::super::setup::make;
 use crate::check::{TURN, unturned};
 use crate::elements::Orientation;
+use crate::elements::make;
 use crate::error::Error;
 use gst::prelude::*;
 

@@ -1,8 +1,9 @@
 //! A camera on the network.
 
-use super::super::setup::{RtspSource, make};
+use super::super::setup::RtspSource;
 use super::decode;
 use super::{SourceContext, post};
+use crate::elements::make;
 use crate::error::{Error, ErrorKind};
 use gst::prelude::*;
 use std::time::Duration;

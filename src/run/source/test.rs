@@ -1,8 +1,9 @@
 //! A test picture in place of a camera.
 
-use super::super::setup::{TestSource, make};
+use super::super::setup::TestSource;
 use super::SourceContext;
 use super::decode::upload;
+use crate::elements::make;
 use crate::error::{Error, ErrorKind};
 use gst::prelude::*;
 
