@@ -9,11 +9,14 @@ mod demo;
 mod fuzz;
 mod manifest;
 mod models;
+mod outcome;
 mod package;
 mod paths;
 mod plugin;
+mod programs;
 mod ptx;
 mod python;
+mod roots;
 mod soak;
 mod standin;
 mod summary;
@@ -28,6 +31,7 @@ use lexopt::Arg::{Long, Short, Value};
 use lexopt::ValueExt;
 
 use crate::paths::Paths;
+use crate::roots::Root;
 use crate::system::Purpose;
 use crate::times::Times;
 
@@ -41,6 +45,9 @@ Usage: cargo xtask TASK
                         detection and pose over a video, into demo-output/
   test                  format, lints, build, documentation, every test; sets up first
   soak                  the long-running checks, as a table
+  roots [NAME] [-- COMMAND]
+                        make Debian roots with GStreamer 1.26 (trixie) and 1.28 (forky), and run a command with the plugin
+                        in both or in the named one; needs to be root
   gpu-bundle            pack plugin, GStreamer, GPU tests and clips for a machine with a GPU and no network
   standin [-- COMMAND]  build the stand-in GPU, and run a command on it with the plugin
   models [NAME...]      list the models, or fetch the named ones; `all` fetches all
@@ -60,6 +67,7 @@ enum Task {
     Test,
     Soak,
     GpuBundle,
+    Roots(Option<Root>, Vec<OsString>),
     Standin(Vec<OsString>),
     Models(Vec<String>),
     Ptx { check: bool },
@@ -75,7 +83,10 @@ fn parse() -> Result<Task> {
     let mut tensorrt = false;
     while let Some(arg) = args.next()? {
         match arg {
-            Value(word) if words.first().is_some_and(|task| task == "standin") => {
+            Value(word) if words == ["roots"] && Root::named(&word.to_string_lossy()).is_some() => {
+                words.push(word.string()?);
+            }
+            Value(word) if words.first().is_some_and(|task| task == "standin" || task == "roots") => {
                 // The remaining words belong to the command.
                 command.push(word);
                 command.extend(args.raw_args()?);
@@ -99,7 +110,7 @@ fn parse() -> Result<Task> {
     if tensorrt && task != "setup" {
         bail!("--tensorrt is an option of setup, not of {task}");
     }
-    if let (Some(word), true) = (rest.first(), task != "models") {
+    if let (Some(word), true) = (rest.first(), task != "models" && task != "roots") {
         bail!("{task} doesn't take the argument '{word}'");
     }
     Ok(match task.as_str() {
@@ -109,6 +120,7 @@ fn parse() -> Result<Task> {
         "test" => Task::Test,
         "soak" => Task::Soak,
         "gpu-bundle" => Task::GpuBundle,
+        "roots" => Task::Roots(rest.first().and_then(|name| Root::named(name)), command),
         "standin" => Task::Standin(command),
         "ptx" => Task::Ptx { check },
         "models" => Task::Models(rest.to_vec()),
@@ -131,6 +143,7 @@ fn setup(paths: &Paths, purpose: Purpose, times: &mut Times) -> Result<()> {
         times.measure("TensorRT for tests", || tensorrt::install_for_tests(paths, &manifest))?;
         times.measure("Python packages", || python::for_tests(paths))?;
         times.measure("fuzzer", || fuzz::install(paths))?;
+        times.measure("roots", || roots::make_where_possible(paths))?;
     }
     Ok(())
 }
@@ -150,6 +163,7 @@ fn run() -> Result<()> {
         }
         Task::Demo(options) => demo::run_demo(&paths, &options)?,
         Task::Test => check::run_all(&paths)?,
+        Task::Roots(root, command) => roots::run_in_roots(&paths, root, &command)?,
         Task::Standin(command) => standin::run_on(&paths, &command)?,
         Task::Soak => soak::run_all(&paths)?,
         Task::GpuBundle => bundle::run_all(&paths)?,

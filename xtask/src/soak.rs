@@ -8,9 +8,12 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{heading, run};
 use crate::fuzz;
+use crate::outcome::Outcome;
 use crate::paths::Paths;
 use crate::plugin::{self, Profile, cargo};
+use crate::roots;
 use crate::setup;
+use crate::standin;
 use crate::system::Purpose;
 use crate::times::Times;
 
@@ -34,6 +37,11 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     test.args(["--", "--include-ignored", "--nocapture", "--test-threads=1"]);
     plugin.set_environment(&mut test);
     run(&mut test)?;
+    heading("Build of the tests that also run in the roots");
+    let (plugin_in_roots, standin) = (plugin::build(paths, Profile::Dev)?, standin::build(paths)?);
+    let mut outcome = Outcome::default();
+    roots::run_all(paths, &plugin_in_roots, &standin, &mut outcome)?;
+    outcome.finish()?;
     heading("Fuzzing");
     fuzz::run_all(paths, FUZZING)?;
     heading("Measurements");

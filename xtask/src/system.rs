@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -28,6 +29,7 @@ enum Probe {
     PythonModule(&'static str),
     /// A GObject introspection namespace of version 1.0.
     Namespace(&'static str),
+    File(&'static str),
 }
 
 struct Requirement {
@@ -41,7 +43,7 @@ const fn needs(purpose: Purpose, package: &'static str, probe: Probe) -> Require
     Requirement { package, purpose, probe }
 }
 
-use Probe::{Element, Module, Namespace, Program, PythonModule, Starts};
+use Probe::{Element, File, Module, Namespace, Program, PythonModule, Starts};
 use Purpose::{Demo, Test};
 
 const REQUIREMENTS: &[Requirement] = &[
@@ -63,6 +65,8 @@ const REQUIREMENTS: &[Requirement] = &[
     needs(Test, "gir1.2-gst-plugins-base-1.0", Namespace("GstVideo")),
     needs(Test, "mosquitto", Starts("mosquitto")),
     needs(Test, "mosquitto-clients", Starts("mosquitto_sub")),
+    needs(Test, "debootstrap", Starts("debootstrap")),
+    needs(Test, "debian-archive-keyring", File("/usr/share/keyrings/debian-archive-keyring.gpg")),
 ];
 
 /// The oldest releases with GStreamer 1.22 or newer.
@@ -84,6 +88,7 @@ impl Probe {
                 let code = format!("import gi; gi.require_version('{name}', '1.0')");
                 succeeds(Command::new(python::interpreter()).args(["-c", &code]))
             }
+            File(path) => Path::new(path).exists(),
         }
     }
 }

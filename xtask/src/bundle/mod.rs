@@ -8,16 +8,16 @@ mod gstreamer;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use flate2::read::GzDecoder;
-use serde::Deserialize;
 
 use crate::command::{heading, run_quiet, step};
 use crate::paths::Paths;
-use crate::plugin::{self, Profile, cargo};
+use crate::plugin::{self, Profile};
+use crate::programs::{self, Program};
 use crate::setup;
 use crate::system::Purpose;
 use crate::times::Times;
@@ -43,7 +43,10 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     setup(paths, Purpose::Test, &mut Times::default())?;
     heading("Build");
     plugin::build(paths, Profile::Release)?;
-    let tests = test_executables(paths)?;
+    let tests = step("test programs", || programs::built(paths, &TESTS))?;
+    if tests.is_empty() {
+        bail!("cargo built no tests/gpu_*");
+    }
 
     let folder = paths.target().join("gpu-bundle");
     let root = folder.join("gpu-bundle");
@@ -90,55 +93,9 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     Ok(())
 }
 
-/// A test program, named after its source.
-struct Test {
-    name: String,
-    executable: PathBuf,
-}
-
-/// Cargo's message about a finished artifact.
-#[derive(Deserialize)]
-struct Artifact {
-    reason: String,
-    target: Option<Target>,
-    executable: Option<PathBuf>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    name: String,
-    kind: Vec<String>,
-}
-
-/// Builds the tests that need a GPU: tests/gpu_* and tests/soak_gpu*.
-fn test_executables(paths: &Paths) -> Result<Vec<Test>> {
-    let mut build = cargo(paths);
-    // All tests would take most of the time to compile and link, and are not needed.
-    build.args(["test", "--no-run", "--release", "--package", "gst-plugin-tensorrt"]);
-    build.args(["--test", "gpu_*", "--test", "soak_gpu*"]);
-    build.args(["--message-format", "json-render-diagnostics"]);
-    let text = step("test programs", || run_quiet(&mut build))?;
-    let tests = artifacts(&text)?;
-    if tests.is_empty() {
-        bail!("cargo built no tests/gpu_*");
-    }
-    Ok(tests)
-}
-
-fn artifacts(text: &str) -> Result<Vec<Test>> {
-    let mut tests = Vec::new();
-    for line in text.lines().filter(|line| line.starts_with('{')) {
-        let artifact: Artifact = serde_json::from_str(line).with_context(|| line.to_owned())?;
-        if let (Some(target), Some(executable)) = (artifact.target, artifact.executable)
-            && artifact.reason == "compiler-artifact"
-            && target.kind.iter().any(|kind| kind == "test")
-        {
-            tests.push(Test { name: target.name, executable });
-        }
-    }
-    tests.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(tests)
-}
+/// The tests that need a GPU: tests/gpu_* and tests/soak_gpu*. All tests would take most of the time to compile and link, and
+/// are not needed.
+const TESTS: [&str; 7] = ["--release", "--package", "gst-plugin-tensorrt", "--test", "gpu_*", "--test", "soak_gpu*"];
 
 fn copy_into(file: &Path, folder: &Path, strip: bool) -> Result<()> {
     copy_to(file, &folder.join(file.file_name().context("a file")?), strip)
@@ -206,7 +163,7 @@ fn copy_onnx_runtime(paths: &Paths, root: &Path) -> Result<()> {
     bail!("{} has no libonnxruntime.so: run cargo xtask setup", folder.display())
 }
 
-fn readme(clips: &clips::Clips, tests: &[Test]) -> String {
+fn readme(clips: &clips::Clips, tests: &[Program]) -> String {
     let tests: Vec<&str> = tests.iter().map(|test| test.name.as_str()).collect();
     format!(
         "The tensorrt plugin for GStreamer on a machine with an NVIDIA GPU, with its tests and measurements.\n\
@@ -227,19 +184,6 @@ fn readme(clips: &clips::Clips, tests: &[Test]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn test_programs_are_found_in_cargos_messages() {
-        let text = r#"   Compiling something
-{"reason":"compiler-artifact","target":{"name":"gpu_elements","kind":["test"]},"executable":"/t/gpu_elements-1"}
-{"reason":"compiler-artifact","target":{"name":"gst-trt","kind":["bin"]},"executable":"/t/gst-trt"}
-{"reason":"compiler-artifact","target":{"name":"gpu_thing","kind":["lib"]},"executable":null}
-{"reason":"build-finished","success":true}
-"#;
-        let tests = artifacts(text).unwrap();
-        assert_eq!(tests.len(), 1);
-        assert_eq!((tests[0].name.as_str(), tests[0].executable.to_str()), ("gpu_elements", Some("/t/gpu_elements-1")));
-    }
 
     /// A syntax error would otherwise show only on a machine with a GPU.
     #[test]

@@ -1,0 +1,138 @@
+//! Makes a root by debootstrap and apt, once for each list of packages.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::{Root, folder, run_in};
+use crate::command::run_quiet;
+use crate::package::{scratch_in, sha256};
+use crate::paths::Paths;
+
+/// Where Debian is found if apt doesn't know.
+const MIRROR: &str = "http://deb.debian.org/debian";
+
+/// This debootstrap may not know the suite yet; the steps are the same for all since 2023.
+const SCRIPT: &str = "/usr/share/debootstrap/scripts/sid";
+
+/// What the tests and the examples need beside a minimal Debian. The bad plugins bring Debian's ONNX Runtime.
+const PACKAGES: [&str; 11] = [
+    "gstreamer1.0-tools",
+    "gstreamer1.0-plugins-base",
+    "gstreamer1.0-plugins-good",
+    "gstreamer1.0-plugins-bad",
+    "gstreamer1.0-plugins-ugly",
+    "gstreamer1.0-libav",
+    "libgstrtspserver-1.0-0",
+    "python3-gst-1.0",
+    "gir1.2-gst-plugins-bad-1.0",
+    "mosquitto",
+    "mosquitto-clients",
+];
+
+/// Packages with GStreamer's headers, which are unpacked without the packages that they depend on, 170 MB: this machine's
+/// compiler reads them.
+const HEADERS: [&str; 3] =
+    ["libgstreamer1.0-dev", "libgstreamer-plugins-base1.0-dev", "libgstreamer-plugins-bad1.0-dev"];
+
+/// Files that are written before the packages are installed.
+const FILES: [(&str, &str); 3] = [
+    // Files that no test reads, and waiting for the disk after each file.
+    (
+        "etc/dpkg/dpkg.cfg.d/root",
+        "force-unsafe-io\npath-exclude=/usr/share/doc/*\npath-exclude=/usr/share/man/*\npath-exclude=/usr/share/locale/*\n",
+    ),
+    // No daemon is started.
+    ("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n"),
+    ("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
+];
+
+/// The root's file with [`stamp`]; it is written last.
+const STAMP: &str = "etc/made-for-tests";
+
+/// What decides a root's content.
+fn stamp(root: &Root) -> String {
+    sha256(format!("{root:?} {PACKAGES:?} {HEADERS:?} {FILES:?}").as_bytes())
+}
+
+pub fn is_made(paths: &Paths, root: &Root) -> bool {
+    fs::read_to_string(root.folder(paths).join(STAMP)).is_ok_and(|text| text == stamp(root))
+}
+
+/// Makes a root; one with other packages is replaced.
+pub fn make(paths: &Paths, root: &Root) -> Result<()> {
+    let scratch = scratch_in(&folder(paths), root.suite)?;
+    let target = scratch.path();
+    fs::set_permissions(target, fs::Permissions::from_mode(0o755))?;
+    // What debootstrap mounts ends with it.
+    let mut debootstrap = Command::new("unshare");
+    debootstrap.args(["--mount", "--propagation", "private", "debootstrap", "--variant=minbase", "--components=main"]);
+    debootstrap.arg(root.suite).arg(target).arg(mirror()).arg(SCRIPT);
+    run_quiet(debootstrap.env("PATH", path_with_sbin()))?;
+    for (name, text) in FILES {
+        fs::write(target.join(name), text).with_context(|| name.to_owned())?;
+    }
+    fs::set_permissions(target.join("usr/sbin/policy-rc.d"), fs::Permissions::from_mode(0o755))?;
+    let inside = |script: &str, words: &[&str]| {
+        let mut command = run_in(paths, target);
+        command.args(["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-ec", script, "sh"]).args(words);
+        run_quiet(&mut command).map(drop)
+    };
+    inside("apt-get --quiet install --yes --no-install-recommends \"$@\"", &PACKAGES)?;
+    inside(
+        "cd /var/cache/apt/archives; apt-get --quiet download \"$@\"; for name; do dpkg-deb --extract ${name}_*.deb /; done",
+        &HEADERS,
+    )?;
+    inside("apt-get clean; rm -r /var/lib/apt/lists", &[])?;
+    fs::write(target.join(STAMP), stamp(root)).context(STAMP)?;
+    let place = root.folder(paths);
+    if place.exists() {
+        fs::remove_dir_all(&place).with_context(|| place.display().to_string())?;
+    }
+    fs::rename(scratch.keep(), &place).with_context(|| place.display().to_string())
+}
+
+/// debootstrap is in sbin, which isn't in every PATH.
+fn path_with_sbin() -> String {
+    format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
+}
+
+/// The mirror of Debian that apt uses on this machine, if any.
+fn mirror() -> String {
+    let mut apt = Command::new("apt-get");
+    apt.args(["indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"]);
+    run_quiet(&mut apt).ok().and_then(|text| mirror_in(&text)).unwrap_or_else(|| MIRROR.into())
+}
+
+/// The first mirror of Debian among lines of label and address. There is no label before apt's first update.
+fn mirror_in(text: &str) -> Option<String> {
+    let mirrors = text.lines().filter_map(|line| {
+        let (label, address) = line.split_once(' ')?;
+        let address = address.trim_end_matches('/');
+        let known = label == "Debian" || (label.is_empty() && address.ends_with("/debian"));
+        let reachable = ["http://", "https://", "file:/"].iter().any(|scheme| address.starts_with(scheme));
+        (known && reachable).then(|| address.to_owned())
+    });
+    mirrors.into_iter().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mirror_is_the_machines_own() {
+        let text = "Debian-Security http://a.example/debian-security/\nDebian cdrom:[Debian]/\nDebian https://b.example/debian/\n";
+        assert_eq!(mirror_in(text).as_deref(), Some("https://b.example/debian"));
+        assert_eq!(mirror_in(" http://b.example/debian/\n").as_deref(), Some("http://b.example/debian"));
+        assert_eq!(mirror_in("Ubuntu http://c.example/ubuntu/\n http://d.example/other/\n"), None);
+    }
+
+    #[test]
+    fn another_root_has_another_stamp() {
+        let [one, other] = super::super::ROOTS;
+        assert!(stamp(&one) != stamp(&other));
+    }
+}
