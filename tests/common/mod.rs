@@ -24,3 +24,4 @@ pub mod rtx;
 pub mod running;
 pub mod standin;
 pub mod supervised;
+pub mod systems;

@@ -46,6 +46,12 @@ impl Standin {
         self.scratch.path()
     }
 
+    /// A registry that all tests on this GStreamer share: otherwise each process would scan all plugins again.
+    fn registry(&self) -> PathBuf {
+        let system = std::env::var("IN_ROOT").unwrap_or_else(|_| "tests".into());
+        self.folder.join(format!("{system}-registry.bin"))
+    }
+
     /// Prepares a process to run on it. `STANDIN_…` variables (standin/src/settings.rs) make it check, fail or delay.
     pub fn set_environment(&self, command: &mut Command) {
         let mut search = vec![self.folder.clone()];
@@ -53,8 +59,7 @@ impl Standin {
         command
             .env("LD_LIBRARY_PATH", std::env::join_paths(search).unwrap())
             .env("GST_TENSORRT_LIBRARY", &self.folder)
-            // A shared registry: otherwise each process would scan all plugins again.
-            .env("GST_REGISTRY", self.folder.join("tests-registry.bin"))
+            .env("GST_REGISTRY", self.registry())
             .env("XDG_CACHE_HOME", self.scratch.path().join("cache"))
             .env_remove("CUDA_VISIBLE_DEVICES");
     }
