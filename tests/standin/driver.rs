@@ -155,6 +155,75 @@ fn misuse() {
     assert!(far.message.contains("there are 1 GPUs"), "{far}");
 }
 
+/// Memory from a pool is freed in the stream's order, not before the work that uses it.
+#[test]
+#[ignore = "for the test of main.rs"]
+fn pools() {
+    let context = Context::create(0).unwrap();
+    let (stream, other) = (CudaStream::new(&context).unwrap(), CudaStream::new(&context).unwrap());
+    let _current = context.enter().unwrap();
+    let properties = sys::CUmemPoolProps {
+        allocType: sys::CUmemAllocationType::CU_MEM_ALLOCATION_TYPE_PINNED,
+        handleTypes: sys::CUmemAllocationHandleType::CU_MEM_HANDLE_TYPE_NONE,
+        location: sys::CUmemLocation { type_: sys::CUmemLocationType::CU_MEM_LOCATION_TYPE_DEVICE, id: 0 },
+        win32SecurityAttributes: std::ptr::null_mut(),
+        reserved: [0; 64],
+    };
+    let (mut pool, mut place, mut byte) = (std::ptr::null_mut(), 0, [0u8]);
+    let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    // SAFETY: live handles and results in variables; the invalid calls are the subject of the test.
+    unsafe {
+        assert_eq!(sys::cuMemPoolCreate(&mut pool, &properties), CUDA_SUCCESS);
+        let (mut kept, mut found) = (7_000_000_000u64, 0u64);
+        assert_eq!(sys::cuMemPoolSetAttribute(pool, threshold, (&raw mut kept).cast()), CUDA_SUCCESS);
+        assert_eq!(sys::cuMemPoolGetAttribute(pool, threshold, (&raw mut found).cast()), CUDA_SUCCESS);
+        assert_eq!(found, kept);
+
+        let queue = stream.handle().cast();
+        assert_eq!(sys::cuMemAllocFromPoolAsync(&mut place, 4096, pool, queue), CUDA_SUCCESS);
+        assert_eq!(sys::cuMemsetD8Async(place, 9, 4096, queue), CUDA_SUCCESS);
+        assert_eq!(sys::cuMemcpyDtoHAsync_v2(byte.as_mut_ptr().cast(), place + 4095, 1, queue), CUDA_SUCCESS);
+        assert_eq!(sys::cuMemFreeAsync(place, queue), CUDA_SUCCESS);
+        assert!(stream.synchronise().is_ok() && byte == [9]);
+        assert_eq!(sys::cuMemFreeAsync(place, queue), CUDA_ERROR_INVALID_VALUE, "freed before");
+        assert_eq!(context.memory().unwrap().0, context.memory().unwrap().1, "nothing is left");
+        assert_eq!(sys::cuMemPoolDestroy(pool), CUDA_SUCCESS);
+        assert_eq!(sys::cuMemAllocFromPoolAsync(&mut place, 1, pool, queue), CUDA_ERROR_INVALID_HANDLE);
+
+        // From the device's own pool; what another stream still does with it after its freeing fails.
+        assert_eq!(sys::cuMemAllocAsync(&mut place, 4096, queue), CUDA_SUCCESS);
+        assert_eq!(sys::cuMemFreeAsync(place, queue), CUDA_SUCCESS);
+        assert!(stream.synchronise().is_ok());
+        assert_eq!(sys::cuMemsetD8Async(place, 9, 1, other.handle().cast()), CUDA_ERROR_INVALID_VALUE);
+    }
+}
+
+/// Lines of 1, 2 and 4 bytes, and what is between them stays.
+#[test]
+#[ignore = "for the test of main.rs"]
+fn lines_are_set() {
+    let context = Context::create(0).unwrap();
+    let stream = CudaStream::new(&context).unwrap();
+    let memory = DeviceBuffer::new(&context, 3 * 512).unwrap();
+    let _current = context.enter().unwrap();
+    let to = memory.address();
+    // SAFETY: the memory has three lines of 512 bytes.
+    unsafe {
+        assert_eq!(sys::cuMemsetD8_v2(to, 1, 3 * 512), CUDA_SUCCESS);
+        assert_eq!(sys::cuMemsetD2D8_v2(to, 512, 2, 8, 3), CUDA_SUCCESS);
+        assert_eq!(sys::cuMemsetD2D16_v2(to + 8, 512, 0x0403, 4, 3), CUDA_SUCCESS);
+        assert_eq!(sys::cuMemsetD2D32_v2(to + 16, 512, 0x0807_0605, 2, 3), CUDA_SUCCESS);
+        assert_eq!(sys::cuMemsetD2D8_v2(to, 512, 2, 513, 3), CUDA_ERROR_INVALID_VALUE, "a byte too far");
+    }
+    context.synchronise().unwrap();
+    let mut found = [0u8; 3 * 512];
+    memory.download(&mut found, &stream).unwrap();
+    for line in found.chunks(512) {
+        assert_eq!(line[..24], [[2; 8], [3, 4, 3, 4, 3, 4, 3, 4], [5, 6, 7, 8, 5, 6, 7, 8]].concat());
+        assert!(line[24..].iter().all(|byte| *byte == 1));
+    }
+}
+
 /// A million bytes of device memory; and the fifth allocation fails on request.
 #[test]
 #[ignore = "for the test of main.rs"]

@@ -10,6 +10,7 @@ mod driver;
 mod engines;
 mod examples;
 mod kernels;
+mod names;
 mod probe;
 
 use common::standin::run_ignored;
@@ -27,6 +28,8 @@ on_standin! {
     streams_work_beside_their_callers: "driver::streams", "STANDIN_DELAY" = "20000", "STANDIN_SEED" = "5";
     the_default_stream_waits_for_others: "driver::default_stream", "STANDIN_DELAY" = "20000", "STANDIN_SEED" = "5";
     misuse_is_refused: "driver::misuse";
+    pools_free_in_a_streams_order: "driver::pools", "STANDIN_DELAY" = "20000";
+    lines_are_set: "driver::lines_are_set";
     memory_ends: "driver::memory_ends", "STANDIN_MEMORY" = "1000000", "STANDIN_FAIL" = "alloc=5:2";
     errors_stick: "driver::errors_stick", "STANDIN_FAIL" = "launch=2:700";
     captures_follow_the_rules: "captures::rules";

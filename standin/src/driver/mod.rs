@@ -8,6 +8,7 @@ mod faults;
 mod graph;
 mod kernel;
 mod memory;
+mod pool;
 mod registry;
 mod status;
 mod stream;
@@ -24,12 +25,12 @@ pub use status::{Status, log, refuse};
 pub use stream::{Stream, by_handle as stream};
 pub use work::Work;
 
-/// Number of streams, events, graphs, modules and memory blocks in all contexts, for leak tests.
+/// Number of streams, events, graphs, modules, memory blocks and pools in all contexts, for leak tests.
 #[unsafe(no_mangle)]
 pub extern "C" fn standin_objects() -> usize {
     let graphs = graph::CAPTURED_GRAPHS.count() + graph::NODES.count() + graph::GRAPHS.count();
     let code = kernel::MODULES.count() + kernel::FUNCTIONS.count();
-    stream::STREAMS.count() + event::EVENTS.count() + graphs + code + memory::count()
+    stream::STREAMS.count() + event::EVENTS.count() + graphs + code + memory::count() + pool::POOLS.count()
 }
 
 /// Device memory of the current context, for TensorRT's own use.

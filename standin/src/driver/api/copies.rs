@@ -174,6 +174,21 @@ driver! {
         fill(to, pitch, &value.to_ne_bytes(), width, height, stream)
     }
 
+    fn cuMemsetD2D8_v2(to: usize, pitch: usize, value: c_uchar, width: usize, height: usize) {
+        refuse_unsafe("cuMemsetD2D8")?;
+        fill(to, pitch, &[value], width, height, 0)
+    }
+
+    fn cuMemsetD2D16_v2(to: usize, pitch: usize, value: c_ushort, width: usize, height: usize) {
+        refuse_unsafe("cuMemsetD2D16")?;
+        fill(to, pitch, &value.to_ne_bytes(), width, height, 0)
+    }
+
+    fn cuMemsetD2D32_v2(to: usize, pitch: usize, value: c_uint, width: usize, height: usize) {
+        refuse_unsafe("cuMemsetD2D32")?;
+        fill(to, pitch, &value.to_ne_bytes(), width, height, 0)
+    }
+
     fn cuMemsetD8_v2(to: usize, value: c_uchar, count: usize) {
         refuse_unsafe("cuMemsetD8")?;
         current()?;

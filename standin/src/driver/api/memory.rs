@@ -100,5 +100,5 @@ driver! {
 }
 
 unsupported! {
-    cuMemHostRegister_v2 cuMemHostUnregister cuMemAllocManaged cuMemAllocAsync cuMemFreeAsync
+    cuMemHostRegister_v2 cuMemHostUnregister cuMemAllocManaged
 }

@@ -8,8 +8,10 @@ mod device;
 mod events;
 mod graphics;
 mod graphs;
+mod interop;
 mod memory;
 mod modules;
+mod pools;
 mod streams;
 mod video;
 

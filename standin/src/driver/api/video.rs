@@ -37,5 +37,5 @@ macro_rules! none {
 none! {
     cuvidCtxLockCreate cuvidCtxLockDestroy cuvidCtxLock cuvidCtxUnlock cuvidCreateDecoder cuvidDestroyDecoder
     cuvidDecodePicture cuvidCreateVideoParser cuvidParseVideoData cuvidDestroyVideoParser cuvidMapVideoFrame64
-    cuvidUnmapVideoFrame64
+    cuvidUnmapVideoFrame64 cuvidReconfigureDecoder
 }
