@@ -1,6 +1,7 @@
 //! The results of models on a frame's buffer.
 
 mod associate;
+mod change;
 mod copy;
 mod custom;
 mod name;
@@ -10,6 +11,7 @@ mod record_meta;
 mod roi;
 mod store;
 mod tensor;
+mod transform;
 
 pub use associate::{Attach, attach_poses};
 pub use copy::copy_all;

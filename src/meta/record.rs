@@ -4,7 +4,7 @@ use super::Name;
 use model::{Keypoint, KeypointLayout, Rect};
 use std::sync::Arc;
 
-/// One object. Coordinates are normalised to the frame, 0–1, so that they survive scaling.
+/// One object. Coordinates are normalised to the frame, 0–1; where an object extends beyond it, they do too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {
     /// Unique in the frame, from 0; also the id of the mirrored ROI meta.
@@ -72,6 +72,28 @@ impl Record {
             next = next.saturating_add(1);
             Object { id, ..object }
         }));
+    }
+
+    /// Adds what was found in a part of the same frame, with the next ids and in the same order. A model that ran on any
+    /// part ran on the frame.
+    pub(super) fn append(&mut self, part: &Self) {
+        let first = self.next_id();
+        let new_id = |id: u32| {
+            let index = part.objects.iter().position(|object| object.id == id)?;
+            Some(first.saturating_add(u32::try_from(index).ok()?))
+        };
+        self.objects.extend((first..).zip(&part.objects).map(|(id, object)| Object {
+            id,
+            parent: object.parent.and_then(new_id),
+            ..object.clone()
+        }));
+        for run in &part.models {
+            match self.models.iter_mut().find(|there| there.model_id == run.model_id) {
+                Some(there) if run.inference == Inference::Done => there.inference = Inference::Done,
+                Some(_) => {}
+                None => self.models.push(run.clone()),
+            }
+        }
     }
 
     /// Adds `object` with the next id, which is returned.

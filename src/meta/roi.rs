@@ -22,6 +22,8 @@
 //!
 //! Sources: `blob_to_roi_converter.cpp`, `yolo_v8.cpp` and `tensor.h` of DL Streamer 2026.
 
+use super::change::{Change, fractions};
+use super::record_meta::{self, Framed};
 use super::{KeypointSet, Name, Object, Record};
 use gst::glib;
 use gst::glib::translate::{FromGlib, IntoGlib};
@@ -83,17 +85,17 @@ type Edges = [u32; 4];
 /// kept, because making one costs more than everything else about an object. Without `add`, missing ones aren't added.
 pub(super) fn mirror(
     buffer: &mut gst::BufferRef,
-    before: Option<&Record>,
+    before: Option<&Framed>,
     record: &Record,
     frame: (u32, u32),
     add: bool,
 ) {
     let mut shown = vec![false; record.objects.len()];
-    if let Some(before) = before.filter(|before| !before.objects.is_empty()) {
+    if let Some(before) = before.filter(|before| !before.record.objects.is_empty()) {
         buffer.foreach_meta_mut(|mut meta| {
             use gst::buffer::BufferMetaForeachAction::{Keep, Remove};
             let roi = meta.downcast_ref::<VideoRegionOfInterestMeta>();
-            let Some((roi, old)) = roi.and_then(|roi| Some((roi, mirrored(roi, before, frame)?))) else {
+            let Some((roi, old)) = roi.and_then(|roi| Some((roi, mirrored(roi, before)?))) else {
                 return ControlFlow::Continue(Keep);
             };
             let holds = position(record, old.id).is_some_and(|index| {
@@ -105,10 +107,70 @@ pub(super) fn mirror(
         });
     }
     if add {
-        for (object, _) in record.objects.iter().zip(shown).filter(|(_, shown)| !shown) {
-            add_meta(buffer, object, frame);
-        }
+        let missing = record.objects.iter().zip(shown).filter(|(_, shown)| !shown);
+        add_mirrors(buffer, missing.map(|(object, _)| object), frame);
     }
+}
+
+/// How far GStreamer moves a meta from where it belongs, pixels: position and size are rounded separately, and GStreamer
+/// 1.28 flips the indices of pixels instead of edges.
+const ROUNDING: f32 = 2.0;
+
+/// Removes the metas that GStreamer has just made on `to` from those that mirror `before` on `from`, and returns the ids
+/// of all objects that have a mirror on `from`.
+///
+/// What GStreamer makes has no parameters. It is in the wrong place where the change wasn't told, and in 1.28 where a meta
+/// touches the right or lower edge: `videoscale` then scales it as if there were no borders, other elements drop it.
+pub(super) fn take_followers(
+    from: &gst::BufferRef,
+    to: &mut gst::BufferRef,
+    before: &Framed,
+    change: &Change,
+) -> Vec<u32> {
+    let metas = from.iter_meta::<VideoRegionOfInterestMeta>();
+    let mirrors: Vec<(&Object, Edges)> =
+        metas.filter_map(|meta| Some((mirrored(&meta, before)?, pixel_edges(&meta)))).collect();
+    if mirrors.is_empty() {
+        return Vec::new();
+    }
+    let as_scaled = Change::scaled(change.input, change.output);
+    let follows = |meta: &VideoRegionOfInterestMeta, (object, edges): &(&Object, Edges)| {
+        is_named_as(meta, object)
+            && [change, &as_scaled].iter().any(|change| {
+                let rect = place(meta);
+                let now = [rect.x, rect.y, rect.right(), rect.bottom()];
+                expected(edges, change).iter().zip(now).all(|(expected, now)| (expected - now).abs() <= ROUNDING)
+            })
+    };
+    // Those before a record belong to another picture of a composed frame.
+    let records = to.iter_meta::<gst::Meta>().enumerate().filter(|(_, meta)| record_meta::is_record(meta));
+    let earlier = records.map(|(index, _)| index).last();
+    let mut index = 0;
+    to.foreach_meta_mut(|mut meta| {
+        use gst::buffer::BufferMetaForeachAction::{Keep, Remove};
+        let is_new = earlier.is_none_or(|earlier| index > earlier);
+        index += 1;
+        let roi = meta.downcast_ref::<VideoRegionOfInterestMeta>().filter(|_| is_new);
+        let is_follower = roi.is_some_and(|roi| mirrors.iter().any(|mirror| follows(roi, mirror)));
+        ControlFlow::Continue(if is_follower { Remove } else { Keep })
+    });
+    mirrors.iter().map(|(object, _)| object.id).collect()
+}
+
+/// Where a meta with these edges belongs after a change, pixels.
+fn expected(edges: &Edges, change: &Change) -> [f32; 4] {
+    let [left, top, right, bottom] = edges.map(|at| at as f32);
+    let rect = change.rect(&fractions(&Rect::from_corners(left, top, right, bottom), change.input));
+    let rect = rect.scaled(change.output.0 as f32, change.output.1 as f32);
+    [rect.x, rect.y, rect.right(), rect.bottom()]
+}
+
+pub(super) fn add_mirrors<'a>(
+    buffer: &mut gst::BufferRef,
+    objects: impl Iterator<Item = &'a Object>,
+    frame: (u32, u32),
+) {
+    objects.for_each(|object| add_meta(buffer, object, frame));
 }
 
 fn add_meta(buffer: &mut gst::BufferRef, object: &Object, frame: (u32, u32)) {
@@ -136,21 +198,19 @@ fn add_meta(buffer: &mut gst::BufferRef, object: &Object, frame: (u32, u32)) {
     }
 }
 
-/// True if nothing of `object` was lost: elements that scale a frame round the pixels, and in GStreamer 1.22 drop the
-/// parameters.
+/// True if nothing of `object` was lost: elements that change a frame round the pixels and drop the parameters.
 fn is_whole(meta: &VideoRegionOfInterestMeta, object: &Object, frame: (u32, u32)) -> bool {
     meta.params().next().is_some() && pixel_edges(meta) == edges(&object.rect, frame)
 }
 
-/// The objects of ROI metas that don't mirror `record`, with the ids that follow those of `record`.
-pub(super) fn others(buffer: &gst::BufferRef, record: &Record, frame: (u32, u32)) -> Vec<Object> {
+/// The objects of ROI metas that don't mirror our record, with ids from `first`.
+pub(super) fn others(buffer: &gst::BufferRef, ours: Option<&Framed>, first: u32, frame: (u32, u32)) -> Vec<Object> {
     let mut found: Vec<Object> = Vec::new();
     // The original ids of the metas and their parents. Other elements' ids need not be unique, and may equal ids of our
     // objects.
     let mut ids: Vec<(i32, i32)> = Vec::new();
-    let first = record.next_id();
     for meta in buffer.iter_meta::<VideoRegionOfInterestMeta>() {
-        if mirrored(&meta, record, frame).is_none() {
+        if ours.and_then(|ours| mirrored(&meta, ours)).is_none() {
             ids.push((meta.id(), meta.parent_id()));
             found.push(object(&meta, first + found.len() as u32, frame));
         }
@@ -167,12 +227,25 @@ pub(super) fn others(buffer: &gst::BufferRef, record: &Record, frame: (u32, u32)
     found
 }
 
-/// The object of `record` that `meta` mirrors: with the same id, label and position. The parameters can't identify it,
-/// because GStreamer 1.22 drops them when it scales a frame.
-fn mirrored<'a>(meta: &VideoRegionOfInterestMeta, record: &'a Record, frame: (u32, u32)) -> Option<&'a Object> {
-    let object = &record.objects[position(record, u32::try_from(meta.id()).ok()?)?];
-    (label(meta) == Some(object.label.quark()) && agree(&edges(&object.rect, frame), &pixel_edges(meta), frame))
-        .then_some(object)
+/// The object of a record that `meta` mirrors: with the same id and label, and with the same position or the same
+/// parameters, because another program may have moved it.
+fn mirrored<'a>(meta: &VideoRegionOfInterestMeta, ours: &'a Framed) -> Option<&'a Object> {
+    let object = &ours.record.objects[position(&ours.record, u32::try_from(meta.id()).ok()?)?];
+    let is_same = is_named_as(meta, object)
+        && (agree(&edges(&object.rect, ours.frame), &pixel_edges(meta), ours.frame) || has_parameters_of(meta, object));
+    is_same.then_some(object)
+}
+
+fn is_named_as(meta: &VideoRegionOfInterestMeta, object: &Object) -> bool {
+    u32::try_from(meta.id()) == Ok(object.id) && label(meta) == Some(object.label.quark())
+}
+
+fn has_parameters_of(meta: &VideoRegionOfInterestMeta, object: &Object) -> bool {
+    meta.param(DETECTION).is_some_and(|params| {
+        number(params, "confidence") == Some(f64::from(object.confidence))
+            && params.get::<&str>("model_name").is_ok_and(|name| name == &*object.source)
+            && params.get::<i32>("label_id").ok() == object.class_id.map(label_id)
+    })
 }
 
 /// The index in `record` of the object with this id.
@@ -209,9 +282,13 @@ fn normalised(params: &gst::StructureRef, meta: &VideoRegionOfInterestMeta, fram
 }
 
 fn pixels(meta: &VideoRegionOfInterestMeta, (width, height): (u32, u32)) -> Rect {
+    place(meta).scaled(1.0 / width.max(1) as f32, 1.0 / height.max(1) as f32)
+}
+
+/// The meta's box in pixels. The position is stored unsigned, but `compositor` writes negative ones.
+fn place(meta: &VideoRegionOfInterestMeta) -> Rect {
     let (x, y, w, h) = meta.rect();
-    let rect = Rect::new(x as f32, y as f32, w as f32, h as f32);
-    rect.scaled(1.0 / width.max(1) as f32, 1.0 / height.max(1) as f32)
+    Rect::new(x.cast_signed() as f32, y.cast_signed() as f32, w as f32, h as f32)
 }
 
 /// A finite number, stored as double or float.
@@ -249,6 +326,10 @@ fn agree(a: &Edges, b: &Edges, (width, height): (u32, u32)) -> bool {
     a.iter().zip(b).zip(limits).all(|((a, b), limit)| a.abs_diff(*b) <= limit)
 }
 
+fn label_id(class_id: u32) -> i32 {
+    i32::try_from(class_id).unwrap_or(i32::MAX)
+}
+
 #[expect(deprecated, reason = "the setters by name look it up each time")]
 fn detection(object: &Object) -> gst::Structure {
     let Rect { x, y, .. } = object.rect;
@@ -256,7 +337,7 @@ fn detection(object: &Object) -> gst::Structure {
     let mut s = names.detection.clone();
     s.set_by_quark(names.confidence, f64::from(object.confidence));
     if let Some(id) = object.class_id {
-        s.set_by_quark(names.label_id, i32::try_from(id).unwrap_or(i32::MAX));
+        s.set_by_quark(names.label_id, label_id(id));
     }
     s.set_by_quark(names.x_min, f64::from(x));
     s.set_by_quark(names.x_max, f64::from(object.rect.right()));

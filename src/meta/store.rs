@@ -4,15 +4,16 @@
 //! registers its own meta. It doesn't see the other copy's record and reads the objects from the ROI metas, like any
 //! other program.
 //!
-//! When a scaler adds black borders (`videoscale add-borders` with a fixed `pixel-aspect-ratio`), boxes are off by the
-//! borders, as ROI metas are: the transformation that GStreamer passes to metas doesn't describe them.
+//! What elements do to the picture is done to the record's boxes and keypoints, as far as GStreamer says what they do:
+//! `transform` has the kinds, docs/interop.md has a table of elements and versions. Where it doesn't say, there is no
+//! record.
 
 use super::{Record, record_meta, roi};
 use std::sync::Arc;
 
 /// The record that our elements attached to this buffer.
 pub fn record(buffer: &gst::BufferRef) -> Option<Arc<Record>> {
-    record_meta::of(buffer)
+    record_meta::of(buffer).map(|framed| framed.record)
 }
 
 /// Replaces the record and mirrors it in ROI metas, for a frame of `width` × `height` pixels. ROI metas of other
@@ -27,16 +28,18 @@ pub fn set_record_alone(buffer: &mut gst::BufferRef, record: Arc<Record>, width:
 }
 
 fn put(buffer: &mut gst::BufferRef, record: Arc<Record>, frame: (u32, u32), mirrored: bool) {
-    let there = self::record(buffer);
-    roi::mirror(buffer, there.as_deref(), &record, frame, mirrored);
-    record_meta::put(buffer, Some(record));
+    let there = record_meta::of(buffer);
+    roi::mirror(buffer, there.as_ref(), &record, frame, mirrored);
+    record_meta::put(buffer, record, frame);
 }
 
 /// Everything that detectors found in this frame of `width` × `height` pixels: our record, and the objects that only
 /// other elements' ROI metas have. Those follow ours, with the next ids. No object is listed twice.
 pub fn read(buffer: &gst::BufferRef, width: u32, height: u32) -> Arc<Record> {
-    let own = record(buffer).unwrap_or_default();
-    let others = roi::others(buffer, &own, (width, height));
+    let frame = (width, height);
+    let framed = record_meta::of(buffer);
+    let own = framed.as_ref().map_or_else(Arc::default, |framed| framed.in_view(buffer, frame));
+    let others = roi::others(buffer, framed.as_ref(), own.next_id(), frame);
     if others.is_empty() {
         return own;
     }
