@@ -156,7 +156,18 @@ mod tests {
     fn object(id: u32, rect: Rect, parent: Option<u32>, keypoints: Vec<Keypoint>) -> Object {
         let layout = Arc::new(KeypointLayout { name: "some", names: vec![], limbs: vec![] });
         let keypoints = Some(KeypointSet { source: "pose".into(), layout, points: keypoints });
-        Object { id, rect, class_id: None, label: "".into(), confidence: 1.0, source: "".into(), parent, keypoints }
+        Object {
+            id,
+            rect,
+            class_id: None,
+            label: "".into(),
+            confidence: 1.0,
+            source: "".into(),
+            foreign: false,
+            track_id: None,
+            parent,
+            keypoints,
+        }
     }
 
     #[test]

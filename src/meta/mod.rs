@@ -1,5 +1,6 @@
 //! The results of models on a frame's buffer.
 
+pub mod analytics;
 mod associate;
 mod change;
 mod copy;
@@ -18,7 +19,7 @@ pub use copy::copy_all;
 pub use name::Name;
 pub use outputs::attach_outputs;
 pub use record::{Inference, KeypointSet, ModelRun, Object, Record};
-pub use store::{read, record, set_record, set_record_alone};
+pub use store::{Mirrors, read, record, set_record, set_record_alone, set_record_with};
 pub use tensor::{attach_tensor, tensors};
 
 /// Registers the metadata types; called when the plugin loads.

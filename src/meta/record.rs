@@ -17,6 +17,10 @@ pub struct Object {
     pub confidence: f32,
     /// The `model-id` of the model that found it.
     pub source: Name,
+    /// Found by another element, whose own metadata on the buffer has it.
+    pub foreign: bool,
+    /// The id that a tracker gives to the same object in all frames.
+    pub track_id: Option<u64>,
     /// The object in whose box it was found.
     pub parent: Option<u32>,
     pub keypoints: Option<KeypointSet>,
@@ -62,6 +66,14 @@ impl Record {
     /// The next object's id: one more than the highest.
     pub fn next_id(&self) -> u32 {
         self.objects.iter().map(|object| object.id.saturating_add(1)).max().unwrap_or(0)
+    }
+
+    /// The index of the object with this id.
+    pub fn position(&self, id: u32) -> Option<usize> {
+        match self.objects.get(id as usize) {
+            Some(object) if object.id == id => Some(id as usize),
+            _ => self.objects.iter().position(|object| object.id == id),
+        }
     }
 
     /// Adds objects with the next ids.

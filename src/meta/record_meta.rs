@@ -5,7 +5,7 @@
 //! needs.
 
 use super::change::Change;
-use super::{Record, roi, transform};
+use super::{Record, analytics, roi, transform};
 use gst::ffi::{GstBuffer, GstMeta, GstMetaInfo};
 use gst::glib;
 use gst::glib::ffi::{GFALSE, GTRUE, gboolean, gpointer};
@@ -147,11 +147,13 @@ unsafe extern "C" fn transform(
     GTRUE
 }
 
-/// Puts on `to` what a change makes of the record `before` and of the ROI metas that mirror it on `from`. A composed
+/// Puts on `to` what a change makes of the record `before` and of the metas that mirror it on `from`. A composed
 /// frame has the objects of all its pictures. Ids count from 0 without a gap: programs look ROI metas up by them.
 fn follow(from: &gst::BufferRef, to: &mut gst::BufferRef, before: &Framed, change: &Change) {
     let mirrored = roi::take_followers(from, to, before, change);
+    let entries = analytics::followers(from, to, before);
     if !change.told {
+        analytics::follow(to, &entries, &[], &[], change.output);
         return;
     }
     let before = before.in_view(from, change.input);
@@ -167,6 +169,7 @@ fn follow(from: &gst::BufferRef, to: &mut gst::BufferRef, before: &Framed, chang
     let new = &record.objects[record.objects.len() - changed.objects.len()..];
     let with_mirror = new.iter().zip(&changed.objects).filter(|(_, old)| mirrored.contains(&old.id));
     roi::add_mirrors(to, with_mirror.map(|(new, _)| new), change.output);
+    analytics::follow(to, &entries, &changed.objects, new, change.output);
     put(to, record, change.output);
 }
 
@@ -267,6 +270,8 @@ mod tests {
             label: label.into(),
             confidence: 0.5,
             source: "det".into(),
+            foreign: false,
+            track_id: None,
             parent,
             keypoints: None,
         };

@@ -1,5 +1,6 @@
 //! The plugin's elements in pipelines, on the CPU.
 
+mod analytics;
 mod bad_input;
 mod batching;
 mod clip_times;

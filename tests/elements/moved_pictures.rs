@@ -33,6 +33,8 @@ fn person() -> gst::Buffer {
         label: "person".into(),
         confidence: 0.75,
         source: "det".into(),
+        foreign: false,
+        track_id: None,
         parent: None,
         keypoints: None,
     };

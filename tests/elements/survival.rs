@@ -82,6 +82,8 @@ fn record() -> Arc<Record> {
         label: area.name.into(),
         confidence: 0.75,
         source: "det".into(),
+        foreign: false,
+        track_id: None,
         parent: None,
         keypoints: None,
     };

@@ -456,6 +456,8 @@ fn objects_found_before_are_the_regions_and_the_parents() {
         label: label.into(),
         confidence: 0.9,
         source: "before".into(),
+        foreign: false,
+        track_id: None,
         parent: None,
         keypoints: None,
     };
