@@ -2,7 +2,7 @@
 //!
 //!     cargo bench --bench metadata
 
-use gsttensorrt::meta::{self, KeypointSet, Object, Record};
+use gsttensorrt::meta::{self, Inference, KeypointSet, Mirrors, ModelRun, Object, Record};
 use gsttensorrt::publish::{Frame, write_line};
 use model::{Keypoint, KeypointLayout, Rect};
 use std::hint::black_box;
@@ -13,38 +13,50 @@ const FRAMES: u32 = 5_000;
 const WIDTH: u32 = 1920;
 const HEIGHT: u32 = 1080;
 
+/// How the objects are written beside the record.
+const FORMS: [(&str, Mirrors); 3] = [
+    (", record alone", Mirrors { roi: false, analytics: false }),
+    (", as ROI metas", Mirrors { roi: true, analytics: false }),
+    (", as analytics metadata", Mirrors { roi: false, analytics: true }),
+];
+
 fn main() {
     gst::init().expect("GStreamer starts");
     meta::register();
-    println!("{:50}{:>9}{:>9}", "µs a frame", "alone", "together");
+    println!("{:60}{:>9}{:>9}", "µs a frame", "alone", "together");
     let people = 5;
     for objects in [0, 20, 300] {
         let detected = Arc::new(record(objects));
         let posed = Arc::new(with_poses(&detected, people.min(objects)));
-        report(&format!("{objects} objects put on a buffer"), || {
+        for (name, mirrors) in FORMS {
+            if mirrors.analytics && !meta::analytics::is_there() {
+                println!("skipped: {name}: GStreamer has no libgstanalytics");
+                continue;
+            }
+            let set = |buffer: &mut gst::Buffer, record: &Arc<Record>| {
+                let buffer = buffer.get_mut().expect("no other reference");
+                meta::set_record_with(buffer, record.clone(), WIDTH, HEIGHT, mirrors);
+            };
+            report(&format!("{objects} objects put on a buffer{name}"), || {
+                let mut buffer = gst::Buffer::new();
+                set(&mut buffer, &detected);
+                black_box(buffer);
+            });
+            report(&format!("{objects} objects, then {} with poses{name}", people.min(objects)), || {
+                let mut buffer = gst::Buffer::new();
+                set(&mut buffer, &detected);
+                set(&mut buffer, &posed);
+                black_box(buffer);
+            });
             let mut buffer = gst::Buffer::new();
-            meta::set_record(buffer.get_mut().expect("a new buffer"), detected.clone(), WIDTH, HEIGHT);
-            black_box(buffer);
-        });
-        report(&format!("{objects} objects, then {} with poses", people.min(objects)), || {
-            let mut buffer = gst::Buffer::new();
-            let writable = buffer.get_mut().expect("a new buffer");
-            meta::set_record(writable, detected.clone(), WIDTH, HEIGHT);
-            meta::set_record(writable, posed.clone(), WIDTH, HEIGHT);
-            black_box(buffer);
-        });
-        report(&format!("{objects} objects, then {} with poses, roi-meta=false", people.min(objects)), || {
-            let mut buffer = gst::Buffer::new();
-            let writable = buffer.get_mut().expect("a new buffer");
-            meta::set_record_alone(writable, detected.clone(), WIDTH, HEIGHT);
-            meta::set_record_alone(writable, posed.clone(), WIDTH, HEIGHT);
-            black_box(buffer);
-        });
-        let mut buffer = gst::Buffer::new();
-        meta::set_record(buffer.get_mut().expect("a new buffer"), posed.clone(), WIDTH, HEIGHT);
-        report(&format!("{objects} objects read"), || {
-            black_box(meta::read(&buffer, WIDTH, HEIGHT));
-        });
+            set(&mut buffer, &posed);
+            report(&format!("{objects} objects read{name}"), || {
+                black_box(meta::read(&buffer, WIDTH, HEIGHT));
+            });
+            report(&format!("{objects} objects on a copied buffer{name}"), || {
+                black_box(buffer.copy());
+            });
+        }
         report(&format!("{objects} objects as a line of JSON"), || {
             let frame =
                 Frame { stream: "camera", number: 1, pts: Some(1), captured: None, width: WIDTH, height: HEIGHT };
@@ -58,7 +70,7 @@ fn main() {
 /// Alone, and in as many threads as there are cores, as with many streams.
 fn report(name: &str, work: impl Fn() + Sync) {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    println!("{name:50}{:9.2}{:9.2}", cost(1, &work), cost(cores, &work));
+    println!("{name:60}{:9.2}{:9.2}", cost(1, &work), cost(cores, &work));
 }
 
 /// Microseconds of one thread per frame.
@@ -79,7 +91,8 @@ fn cost(threads: usize, work: &(impl Fn() + Sync)) -> f64 {
 }
 
 fn record(objects: u32) -> Record {
-    let mut record = Record::default();
+    let run = ModelRun { model_id: "yolo12m".into(), inference: Inference::Done };
+    let mut record = Record { objects: vec![], models: vec![run] };
     for k in 0..objects {
         let at = |cell: u32| 0.05 * (cell % 18) as f32 + 0.01;
         record.push(Object {
@@ -89,6 +102,8 @@ fn record(objects: u32) -> Record {
             label: "person".into(),
             confidence: 0.5,
             source: "yolo12m".into(),
+            foreign: false,
+            track_id: None,
             parent: None,
             keypoints: None,
         });
@@ -98,6 +113,7 @@ fn record(objects: u32) -> Record {
 
 fn with_poses(record: &Record, people: u32) -> Record {
     let mut record = record.clone();
+    record.models.push(ModelRun { model_id: "yolo11m-pose".into(), inference: Inference::Done });
     for object in record.objects.iter_mut().take(people as usize) {
         let point = Keypoint { x: object.rect.x, y: object.rect.y, confidence: 0.5 };
         object.keypoints = Some(KeypointSet {

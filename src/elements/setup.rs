@@ -90,7 +90,7 @@ pub fn models(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementS
     let element = |model: &config::Model, of: fn(InferenceOptions) -> ElementOptions| ElementSetup {
         name: model.id.to_owned(),
         // Only this plugin's elements are in these pipelines.
-        options: of(InferenceOptions { roi_meta: false, ..model.options_in(plan, device) }),
+        options: of(InferenceOptions { roi_meta: false, analytics_meta: false, ..model.options_in(plan, device) }),
         // Elements check their models' files by themselves.
         contents: vec![],
     };

@@ -74,6 +74,8 @@ mod tests {
             label: label.into(),
             confidence: 0.5,
             source: "det".into(),
+            foreign: false,
+            track_id: None,
             parent: None,
             keypoints: None,
         }

@@ -1,6 +1,8 @@
 //! The results of models on a frame's buffer.
 
+pub mod analytics;
 mod associate;
+mod change;
 mod copy;
 mod custom;
 mod name;
@@ -10,13 +12,14 @@ mod record_meta;
 mod roi;
 mod store;
 mod tensor;
+mod transform;
 
 pub use associate::{Attach, attach_poses};
 pub use copy::copy_all;
 pub use name::Name;
 pub use outputs::attach_outputs;
 pub use record::{Inference, KeypointSet, ModelRun, Object, Record};
-pub use store::{read, record, set_record, set_record_alone};
+pub use store::{Mirrors, read, record, set_record, set_record_alone, set_record_with};
 pub use tensor::{attach_tensor, tensors};
 
 /// Registers the metadata types; called when the plugin loads.

@@ -4,7 +4,7 @@ use super::Name;
 use model::{Keypoint, KeypointLayout, Rect};
 use std::sync::Arc;
 
-/// One object. Coordinates are normalised to the frame, 0–1, so that they survive scaling.
+/// One object. Coordinates are normalised to the frame, 0–1; where an object extends beyond it, they do too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {
     /// Unique in the frame, from 0; also the id of the mirrored ROI meta.
@@ -17,6 +17,10 @@ pub struct Object {
     pub confidence: f32,
     /// The `model-id` of the model that found it.
     pub source: Name,
+    /// Found by another element, whose own metadata on the buffer has it.
+    pub foreign: bool,
+    /// The id that a tracker gives to the same object in all frames.
+    pub track_id: Option<u64>,
     /// The object in whose box it was found.
     pub parent: Option<u32>,
     pub keypoints: Option<KeypointSet>,
@@ -64,6 +68,14 @@ impl Record {
         self.objects.iter().map(|object| object.id.saturating_add(1)).max().unwrap_or(0)
     }
 
+    /// The index of the object with this id.
+    pub fn position(&self, id: u32) -> Option<usize> {
+        match self.objects.get(id as usize) {
+            Some(object) if object.id == id => Some(id as usize),
+            _ => self.objects.iter().position(|object| object.id == id),
+        }
+    }
+
     /// Adds objects with the next ids.
     pub fn extend(&mut self, objects: impl IntoIterator<Item = Object>) {
         let mut next = self.next_id();
@@ -72,6 +84,28 @@ impl Record {
             next = next.saturating_add(1);
             Object { id, ..object }
         }));
+    }
+
+    /// Adds what was found in a part of the same frame, with the next ids and in the same order. A model that ran on any
+    /// part ran on the frame.
+    pub(super) fn append(&mut self, part: &Self) {
+        let first = self.next_id();
+        let new_id = |id: u32| {
+            let index = part.objects.iter().position(|object| object.id == id)?;
+            Some(first.saturating_add(u32::try_from(index).ok()?))
+        };
+        self.objects.extend((first..).zip(&part.objects).map(|(id, object)| Object {
+            id,
+            parent: object.parent.and_then(new_id),
+            ..object.clone()
+        }));
+        for run in &part.models {
+            match self.models.iter_mut().find(|there| there.model_id == run.model_id) {
+                Some(there) if run.inference == Inference::Done => there.inference = Inference::Done,
+                Some(_) => {}
+                None => self.models.push(run.clone()),
+            }
+        }
     }
 
     /// Adds `object` with the next id, which is returned.

@@ -22,6 +22,8 @@
 //!
 //! Sources: `blob_to_roi_converter.cpp`, `yolo_v8.cpp` and `tensor.h` of DL Streamer 2026.
 
+use super::change::{Change, fractions};
+use super::record_meta::{self, Framed};
 use super::{KeypointSet, Name, Object, Record};
 use gst::glib;
 use gst::glib::translate::{FromGlib, IntoGlib};
@@ -31,6 +33,8 @@ use model::Rect;
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
+/// The source of objects whose model isn't named.
+const UNNAMED: &str = "roi";
 const DETECTION: &glib::GStr = glib::gstr!("detection");
 const KEYPOINTS: &glib::GStr = glib::gstr!("keypoints");
 
@@ -77,38 +81,109 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| {
 const PRECISION_FP32: i32 = 10;
 
 /// Left, top, right and bottom in whole pixels.
-type Edges = [u32; 4];
+pub(super) type Edges = [u32; 4];
 
 /// Updates the ROI metas to those of `record`, which replaces `before` on this buffer. Metas that are still valid are
 /// kept, because making one costs more than everything else about an object. Without `add`, missing ones aren't added.
 pub(super) fn mirror(
     buffer: &mut gst::BufferRef,
-    before: Option<&Record>,
+    before: Option<&Framed>,
     record: &Record,
     frame: (u32, u32),
     add: bool,
 ) {
     let mut shown = vec![false; record.objects.len()];
-    if let Some(before) = before.filter(|before| !before.objects.is_empty()) {
+    let others: Vec<(usize, &Object)> = taken_over(record).collect();
+    if !others.is_empty() || before.is_some_and(|before| !before.record.objects.is_empty()) {
         buffer.foreach_meta_mut(|mut meta| {
             use gst::buffer::BufferMetaForeachAction::{Keep, Remove};
-            let roi = meta.downcast_ref::<VideoRegionOfInterestMeta>();
-            let Some((roi, old)) = roi.and_then(|roi| Some((roi, mirrored(roi, before, frame)?))) else {
+            let Some(roi) = meta.downcast_mut::<VideoRegionOfInterestMeta>() else {
                 return ControlFlow::Continue(Keep);
             };
-            let holds = position(record, old.id).is_some_and(|index| {
+            let is_its = |(index, object): &&(usize, &Object)| !shown[*index] && is_at(roi, object, frame);
+            if let Some(&(index, object)) = others.iter().find(is_its) {
+                shown[index] = true;
+                if let Some(keypoints) = object.keypoints.as_ref().filter(|_| roi.param(KEYPOINTS).is_none()) {
+                    roi.add_param(pose(keypoints, &object.rect));
+                }
+                return ControlFlow::Continue(Keep);
+            }
+            let Some(old) = before.and_then(|before| mirrored(roi, before)) else {
+                return ControlFlow::Continue(Keep);
+            };
+            let holds = record.position(old.id).is_some_and(|index| {
                 record.objects[index] == *old
                     && is_whole(roi, old, frame)
                     && !std::mem::replace(&mut shown[index], true)
             });
-            ControlFlow::Continue(if holds { Keep } else { Remove })
+            ControlFlow::Continue(if holds || old.foreign { Keep } else { Remove })
         });
     }
     if add {
-        for (object, _) in record.objects.iter().zip(shown).filter(|(_, shown)| !shown) {
-            add_meta(buffer, object, frame);
-        }
+        let missing = record.objects.iter().zip(shown).filter(|(_, shown)| !shown);
+        add_mirrors(buffer, missing.map(|(object, _)| object), frame);
     }
+}
+
+/// How far GStreamer moves a meta from where it belongs, pixels: position and size are rounded separately, and GStreamer
+/// 1.28 flips the indices of pixels instead of edges.
+const ROUNDING: f32 = 2.0;
+
+/// Removes the metas that GStreamer has just made on `to` from those that mirror `before` on `from`, and returns the ids
+/// of all objects that have a mirror on `from`.
+///
+/// What GStreamer makes has no parameters. It is in the wrong place where the change wasn't told, and in 1.28 where a meta
+/// touches the right or lower edge: `videoscale` then scales it as if there were no borders, other elements drop it.
+pub(super) fn take_followers(
+    from: &gst::BufferRef,
+    to: &mut gst::BufferRef,
+    before: &Framed,
+    change: &Change,
+) -> Vec<u32> {
+    let metas = from.iter_meta::<VideoRegionOfInterestMeta>();
+    let mirrors: Vec<(&Object, Edges)> =
+        metas.filter_map(|meta| Some((mirrored(&meta, before)?, pixel_edges(&meta)))).collect();
+    if mirrors.is_empty() {
+        return Vec::new();
+    }
+    let as_scaled = Change::scaled(change.input, change.output);
+    let follows = |meta: &VideoRegionOfInterestMeta, (object, edges): &(&Object, Edges)| {
+        is_named_as(meta, object)
+            && [change, &as_scaled].iter().any(|change| {
+                let rect = place(meta);
+                let now = [rect.x, rect.y, rect.right(), rect.bottom()];
+                expected(edges, change).iter().zip(now).all(|(expected, now)| (expected - now).abs() <= ROUNDING)
+            })
+    };
+    // Those before a record belong to another picture of a composed frame.
+    let records = to.iter_meta::<gst::Meta>().enumerate().filter(|(_, meta)| record_meta::is_record(meta));
+    let earlier = records.map(|(index, _)| index).last();
+    let mut index = 0;
+    to.foreach_meta_mut(|mut meta| {
+        use gst::buffer::BufferMetaForeachAction::{Keep, Remove};
+        let is_new = earlier.is_none_or(|earlier| index > earlier);
+        index += 1;
+        let roi = meta.downcast_ref::<VideoRegionOfInterestMeta>().filter(|_| is_new);
+        let is_follower = roi.is_some_and(|roi| mirrors.iter().any(|mirror| follows(roi, mirror)));
+        ControlFlow::Continue(if is_follower { Remove } else { Keep })
+    });
+    mirrors.iter().map(|(object, _)| object.id).collect()
+}
+
+/// Where a meta with these edges belongs after a change, pixels.
+fn expected(edges: &Edges, change: &Change) -> [f32; 4] {
+    let [left, top, right, bottom] = edges.map(|at| at as f32);
+    let rect = change.rect(&fractions(&Rect::from_corners(left, top, right, bottom), change.input));
+    let rect = rect.scaled(change.output.0 as f32, change.output.1 as f32);
+    [rect.x, rect.y, rect.right(), rect.bottom()]
+}
+
+pub(super) fn add_mirrors<'a>(
+    buffer: &mut gst::BufferRef,
+    objects: impl Iterator<Item = &'a Object>,
+    frame: (u32, u32),
+) {
+    objects.for_each(|object| add_meta(buffer, object, frame));
 }
 
 fn add_meta(buffer: &mut gst::BufferRef, object: &Object, frame: (u32, u32)) {
@@ -136,51 +211,106 @@ fn add_meta(buffer: &mut gst::BufferRef, object: &Object, frame: (u32, u32)) {
     }
 }
 
-/// True if nothing of `object` was lost: elements that scale a frame round the pixels, and in GStreamer 1.22 drop the
-/// parameters.
+/// True if nothing of `object` was lost: elements that change a frame round the pixels and drop the parameters.
 fn is_whole(meta: &VideoRegionOfInterestMeta, object: &Object, frame: (u32, u32)) -> bool {
     meta.params().next().is_some() && pixel_edges(meta) == edges(&object.rect, frame)
 }
 
-/// The objects of ROI metas that don't mirror `record`, with the ids that follow those of `record`.
-pub(super) fn others(buffer: &gst::BufferRef, record: &Record, frame: (u32, u32)) -> Vec<Object> {
-    let mut found: Vec<Object> = Vec::new();
-    // The original ids of the metas and their parents. Other elements' ids need not be unique, and may equal ids of our
-    // objects.
-    let mut ids: Vec<(i32, i32)> = Vec::new();
-    let first = record.next_id();
+/// Adds the objects of ROI metas that don't mirror our record, with ids from `first`. `found` has other elements' objects
+/// that are known already: one that a ROI meta has too gets its class and its model's name from there.
+pub(super) fn add_others(
+    buffer: &gst::BufferRef,
+    ours: Option<&Framed>,
+    found: &mut Vec<Object>,
+    first: u32,
+    frame: (u32, u32),
+) {
+    let mut free: Vec<bool> = vec![true; found.len()];
+    // The original ids of the metas and their parents, and their objects' places in `found`. Other elements' ids need
+    // not be unique, and may equal ids of our objects.
+    let mut ids: Vec<(i32, i32, usize)> = Vec::new();
     for meta in buffer.iter_meta::<VideoRegionOfInterestMeta>() {
-        if mirrored(&meta, record, frame).is_none() {
-            ids.push((meta.id(), meta.parent_id()));
-            found.push(object(&meta, first + found.len() as u32, frame));
+        if ours.and_then(|ours| mirrored(&meta, ours)).is_some() {
+            continue;
         }
+        let object = object(&meta, first + found.len() as u32, frame);
+        let known = found.iter().zip(&free).enumerate().filter(|(_, (_, free))| **free);
+        let off = known.filter_map(|(index, (known, _))| Some((distance(known, &object, frame)?, index)));
+        let index = match off.min() {
+            Some((_, index)) => {
+                free[index] = false;
+                complete(&mut found[index], &object);
+                index
+            }
+            None => {
+                found.push(object);
+                found.len() - 1
+            }
+        };
+        ids.push((meta.id(), meta.parent_id(), index));
     }
-    for (object, &(_, parent)) in found.iter_mut().zip(&ids) {
+    for &(_, parent, index) in &ids {
         // A parent of 0 means that the meta's producer doesn't set parents.
         if parent > 0 {
-            let mut with_id = ids.iter().enumerate().filter(|(_, (id, _))| *id == parent);
-            if let (Some((index, _)), None) = (with_id.next(), with_id.next()) {
-                object.parent = Some(first + index as u32).filter(|&id| id != object.id);
+            let mut with_id = ids.iter().filter(|(id, ..)| *id == parent);
+            if let (Some(&(.., parent)), None) = (with_id.next(), with_id.next())
+                && parent != index
+                && found[index].parent.is_none()
+            {
+                found[index].parent = Some(found[parent].id);
             }
         }
     }
-    found
 }
 
-/// The object of `record` that `meta` mirrors: with the same id, label and position. The parameters can't identify it,
-/// because GStreamer 1.22 drops them when it scales a frame.
-fn mirrored<'a>(meta: &VideoRegionOfInterestMeta, record: &'a Record, frame: (u32, u32)) -> Option<&'a Object> {
-    let object = &record.objects[position(record, u32::try_from(meta.id()).ok()?)?];
-    (label(meta) == Some(object.label.quark()) && agree(&edges(&object.rect, frame), &pixel_edges(meta), frame))
-        .then_some(object)
+/// How many pixels the edges of two boxes are apart that may be the same object, told in two ways.
+fn distance(a: &Object, b: &Object, frame: (u32, u32)) -> Option<u32> {
+    let (one, other) = (edges(&a.rect, frame), edges(&b.rect, frame));
+    let is_same = a.label == b.label && agree(&one, &other, frame);
+    is_same.then(|| one.iter().zip(&other).map(|(a, b)| a.abs_diff(*b)).sum())
 }
 
-/// The index in `record` of the object with this id.
-fn position(record: &Record, id: u32) -> Option<usize> {
-    match record.objects.get(id as usize) {
-        Some(object) if object.id == id => Some(id as usize),
-        _ => record.objects.iter().position(|object| object.id == id),
+/// Adds what only a ROI meta tells about an object.
+fn complete(object: &mut Object, roi: &Object) {
+    object.class_id = object.class_id.or(roi.class_id);
+    if &*roi.source != UNNAMED {
+        object.source = roi.source;
     }
+}
+
+/// The objects of `record` that it has taken over from other elements, with their indices.
+fn taken_over(record: &Record) -> impl Iterator<Item = (usize, &Object)> {
+    record.objects.iter().enumerate().filter(|(_, object)| object.foreign)
+}
+
+/// The object of a record that `meta` mirrors: with the same id and label, and with the same position or the same
+/// parameters, because another program may have moved it. An object that the record has taken over from another element
+/// has that element's id there.
+fn mirrored<'a>(meta: &VideoRegionOfInterestMeta, ours: &'a Framed) -> Option<&'a Object> {
+    let with_id = u32::try_from(meta.id()).ok().and_then(|id| ours.record.objects.get(ours.record.position(id)?));
+    let with_id = with_id.filter(|object| {
+        is_at(meta, object, ours.frame) || (is_named_as(meta, object) && has_parameters_of(meta, object))
+    });
+    let others = || taken_over(&ours.record).map(|(_, object)| object);
+    with_id.or_else(|| others().find(|object| is_at(meta, object, ours.frame)))
+}
+
+/// True if the meta has an object's label and box.
+fn is_at(meta: &VideoRegionOfInterestMeta, object: &Object, frame: (u32, u32)) -> bool {
+    name(meta) == object.label && agree(&edges(&object.rect, frame), &pixel_edges(meta), frame)
+}
+
+/// An object that the record has taken over from another element has that element's id.
+fn is_named_as(meta: &VideoRegionOfInterestMeta, object: &Object) -> bool {
+    (object.foreign || u32::try_from(meta.id()) == Ok(object.id)) && name(meta) == object.label
+}
+
+fn has_parameters_of(meta: &VideoRegionOfInterestMeta, object: &Object) -> bool {
+    meta.param(DETECTION).is_some_and(|params| {
+        number(params, "confidence") == Some(f64::from(object.confidence))
+            && params.get::<&str>("model_name").is_ok_and(|name| name == &*object.source)
+            && params.get::<i32>("label_id").ok() == object.class_id.map(label_id)
+    })
 }
 
 /// Another program's meta as an object.
@@ -192,10 +322,12 @@ fn object(meta: &VideoRegionOfInterestMeta, id: u32, frame: (u32, u32)) -> Objec
         id,
         rect: params.and_then(|s| normalised(s, meta, frame)).unwrap_or_else(|| pixels(meta, frame)),
         class_id: params.and_then(|s| s.get::<i32>("label_id").ok()).and_then(|id| u32::try_from(id).ok()),
-        label: label(meta).map_or_else(|| "".into(), Name::from),
+        label: name(meta),
         // A detector that reports no confidence counts as certain.
         confidence: params.and_then(|s| number(s, "confidence")).map_or(1.0, |c| c.clamp(0.0, 1.0) as f32),
-        source: model.unwrap_or("roi").into(),
+        source: model.unwrap_or(UNNAMED).into(),
+        foreign: true,
+        track_id: None,
         parent: None,
         keypoints: None,
     }
@@ -209,9 +341,13 @@ fn normalised(params: &gst::StructureRef, meta: &VideoRegionOfInterestMeta, fram
 }
 
 fn pixels(meta: &VideoRegionOfInterestMeta, (width, height): (u32, u32)) -> Rect {
+    place(meta).scaled(1.0 / width.max(1) as f32, 1.0 / height.max(1) as f32)
+}
+
+/// The meta's box in pixels. The position is stored unsigned, but `compositor` writes negative ones.
+fn place(meta: &VideoRegionOfInterestMeta) -> Rect {
     let (x, y, w, h) = meta.rect();
-    let rect = Rect::new(x as f32, y as f32, w as f32, h as f32);
-    rect.scaled(1.0 / width.max(1) as f32, 1.0 / height.max(1) as f32)
+    Rect::new(x.cast_signed() as f32, y.cast_signed() as f32, w as f32, h as f32)
 }
 
 /// A finite number, stored as double or float.
@@ -221,16 +357,20 @@ fn number(params: &gst::StructureRef, name: &str) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-/// `None` if C code left it at 0: the binding's `roi_type` would then dereference a null pointer.
-fn label(meta: &VideoRegionOfInterestMeta) -> Option<glib::Quark> {
+/// Empty if C code left it at 0: the binding's `roi_type` would then dereference a null pointer.
+fn name(meta: &VideoRegionOfInterestMeta) -> Name {
+    static EMPTY: LazyLock<Name> = LazyLock::new(|| "".into());
     // SAFETY: `GstVideoRegionOfInterestMeta` is valid while `meta` is borrowed; only an integer is read.
     let quark = unsafe { (*(meta as *const _ as *const gst_video::ffi::GstVideoRegionOfInterestMeta)).roi_type };
+    if quark == 0 {
+        return *EMPTY;
+    }
     // SAFETY: GLib created every quark other than 0.
-    (quark != 0).then(|| unsafe { glib::Quark::from_glib(quark) })
+    unsafe { glib::Quark::from_glib(quark) }.into()
 }
 
 /// `rect`, 0–1, rounded to pixels and clipped to the frame.
-fn edges(rect: &Rect, (width, height): (u32, u32)) -> Edges {
+pub(super) fn edges(rect: &Rect, (width, height): (u32, u32)) -> Edges {
     // `as` maps negative values and NaN to 0.
     let place = |at: f32, size: u32| ((at * size as f32).round() as u32).min(size);
     let (left, top) = (place(rect.x, width), place(rect.y, height));
@@ -249,6 +389,10 @@ fn agree(a: &Edges, b: &Edges, (width, height): (u32, u32)) -> bool {
     a.iter().zip(b).zip(limits).all(|((a, b), limit)| a.abs_diff(*b) <= limit)
 }
 
+fn label_id(class_id: u32) -> i32 {
+    i32::try_from(class_id).unwrap_or(i32::MAX)
+}
+
 #[expect(deprecated, reason = "the setters by name look it up each time")]
 fn detection(object: &Object) -> gst::Structure {
     let Rect { x, y, .. } = object.rect;
@@ -256,7 +400,7 @@ fn detection(object: &Object) -> gst::Structure {
     let mut s = names.detection.clone();
     s.set_by_quark(names.confidence, f64::from(object.confidence));
     if let Some(id) = object.class_id {
-        s.set_by_quark(names.label_id, i32::try_from(id).unwrap_or(i32::MAX));
+        s.set_by_quark(names.label_id, label_id(id));
     }
     s.set_by_quark(names.x_min, f64::from(x));
     s.set_by_quark(names.x_max, f64::from(object.rect.right()));

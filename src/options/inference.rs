@@ -3,7 +3,7 @@
 use super::written::{Size, Written};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Backend, BuildWatch, DeviceContext, ModelSettings, Precision};
-use crate::meta::Attach;
+use crate::meta::{self, Attach};
 use gst::glib;
 use model::head::HeadChoice;
 use model::{Params, Rect};
@@ -71,6 +71,7 @@ pub struct InferenceOptions {
     pub skip_when_busy: bool,
     pub output_tensors: bool,
     pub roi_meta: bool,
+    pub analytics_meta: bool,
     /// MiB; 0: no limit.
     pub gpu_memory_limit: u32,
     /// Only for poses.
@@ -109,6 +110,7 @@ impl Default for InferenceOptions {
             skip_when_busy: false,
             output_tensors: params.output_tensors,
             roi_meta: true,
+            analytics_meta: meta::analytics::is_there(),
             gpu_memory_limit: model.gpu_memory_limit,
             attach: Attach::Match,
         }

@@ -79,6 +79,10 @@ fn write_object(out: &mut Vec<u8>, object: &Object, scale: (f32, f32)) {
     pixels(out, h);
     out.extend_from_slice(br#"},"source":"#);
     json::text(out, &object.source);
+    if let Some(track) = object.track_id {
+        out.extend_from_slice(br#","track_id":"#);
+        json::whole(out, track);
+    }
     if let Some(parent) = object.parent {
         out.extend_from_slice(br#","parent":"#);
         json::whole(out, parent);
@@ -168,6 +172,8 @@ mod tests {
                 label: "person".into(),
                 confidence: 0.876_543,
                 source: "det".into(),
+                foreign: false,
+                track_id: Some(u64::MAX),
                 parent: Some(1),
                 keypoints: Some(KeypointSet { source: "pose".into(), layout: Arc::new(layout), points }),
             }],
@@ -183,7 +189,8 @@ mod tests {
             &line[start..],
             "\"inferred\":{\"a\":\"done\",\"b\":\"interval\",\"c\":\"busy\",\"d\":\"no-region\"},\
              \"objects\":[{\"id\":3,\"label\":\"person\",\"confidence\":0.8765,\
-             \"box\":{\"x\":192.0,\"y\":360.0,\"width\":480.0,\"height\":540.0},\"source\":\"det\",\"parent\":1,\
+             \"box\":{\"x\":192.0,\"y\":360.0,\"width\":480.0,\"height\":540.0},\"source\":\"det\",\
+             \"track_id\":18446744073709551615,\"parent\":1,\
              \"keypoints\":[{\"name\":\"nose\",\"x\":960.0,\"y\":270.0,\"confidence\":0.1235},\
              {\"x\":0.0,\"y\":0.0,\"confidence\":1.0}],\"keypoints_source\":\"pose\"}]}\n"
         );

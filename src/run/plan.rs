@@ -146,7 +146,7 @@ mod tests {
             };
             assert_eq!((options.batch_size, options.batch_timeout), (3, Duration::from_micros(2500)));
             assert_eq!((options.backend, options.device_id), (Backend::TensorRt, 1));
-            assert!(!options.roi_meta);
+            assert!(!options.roi_meta && !options.analytics_meta);
         }
         assert!(matches!(options(&setup, "detection"), ElementOptions::Detect(options) if options.confidence == 0.5));
         let factories: Vec<_> = setup.elements.iter().map(|element| element.options.factory()).collect();

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod agreement;
+pub mod analytics;
 pub mod barcode;
 pub mod clips;
 pub mod engine;

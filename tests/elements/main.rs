@@ -1,5 +1,6 @@
 //! The plugin's elements in pipelines, on the CPU.
 
+mod analytics;
 mod bad_input;
 mod batching;
 mod clip_times;
@@ -11,7 +12,9 @@ mod logging;
 mod metadata;
 mod model_identity;
 mod model_swap;
+mod moved_pictures;
 mod overlay;
 mod pipeline;
 mod refused_formats;
 mod streaming;
+mod survival;

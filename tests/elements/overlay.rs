@@ -47,6 +47,8 @@ fn labelled(info: &VideoInfo, label: &str) -> gst::Buffer {
         label: label.into(),
         confidence: 0.9,
         source: "det".into(),
+        foreign: false,
+        track_id: None,
         parent: None,
         keypoints: None,
     };

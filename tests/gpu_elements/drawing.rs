@@ -23,6 +23,8 @@ fn record(step: f32) -> Arc<Record> {
         label: ["person", "traffic light", "🐶 ёж", "狗 كلب"][id as usize].into(),
         confidence: 0.87,
         source: "det".into(),
+        foreign: false,
+        track_id: None,
         parent: None,
         keypoints,
     };

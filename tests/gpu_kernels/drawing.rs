@@ -94,6 +94,8 @@ pub fn record(random: &mut Random, objects: usize) -> Record {
             label: (*random.pick(&labels)).into(),
             confidence: random.float(0.0, 1.0),
             source: "detect".into(),
+            foreign: false,
+            track_id: None,
             parent: None,
             keypoints,
         }

@@ -50,6 +50,8 @@ fn record() -> Record {
         label: label.into(),
         confidence: 0.5,
         source: "det".into(),
+        foreign: false,
+        track_id: Some(7),
         parent: None,
         keypoints: None,
     };

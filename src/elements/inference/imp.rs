@@ -1,7 +1,7 @@
 use super::models::Models;
 use super::opened::Opened;
 use super::properties::PROPERTIES;
-use super::regions::{Region, regions};
+use super::regions::{Region, needs_others, regions};
 use super::settings::{Resolved, Settings};
 use super::{Task, opening, results, trace};
 use crate::elements::device::{Device, Wanted};
@@ -9,7 +9,7 @@ use crate::elements::orientation::Orientation;
 use crate::elements::{backend, input_query, report, stage};
 use crate::error::Error;
 use crate::infer::{Backend, Frame, Latencies, Request, Service, Ticket};
-use crate::meta::{self, Inference as Run};
+use crate::meta::{self, Inference as Run, Record};
 use crate::scheduling::{RecentMax, is_busy};
 use gst::glib;
 use gst::prelude::*;
@@ -69,7 +69,7 @@ pub struct FrameWork {
 
 enum Action {
     Skip(Run),
-    Infer { ticket: Ticket, regions: Vec<Region>, _waiting: Waiting },
+    Infer { ticket: Ticket, regions: Vec<Region>, before: Arc<Record>, _waiting: Waiting },
 }
 
 /// Counts one frame as waiting for the engine until it is dropped.
@@ -161,8 +161,12 @@ impl ElementImpl for Inference {
         let mut opening = gst::StateChangeSuccess::Success;
         match transition {
             gst::StateChange::NullToReady => {
-                let (name, device) =
-                    self.with_settings(|settings| (settings.options.backend, settings.options.device_id));
+                let (name, device, analytics) = self.with_settings(|Settings { options, .. }| {
+                    (options.backend, options.device_id, options.analytics_meta)
+                });
+                if analytics {
+                    meta::analytics::check().map_err(|e| self.fail(&e))?;
+                }
                 backend::open(name).map_err(|e| self.fail(&e))?;
                 if name == Backend::TensorRt {
                     self.device.open(&*self.obj(), Wanted::Device(device)).map_err(|e| self.fail(&e))?;
@@ -280,8 +284,11 @@ impl Inference {
     /// Submits a frame to the service.
     fn infer(&self, frame: &Arc<Frame>, model: &Opened, settings: &Resolved, at_once: bool) -> Result<Action, Error> {
         let size = (frame.info.width(), frame.info.height());
-        let record = meta::record(&frame.buffer);
-        let regions = regions(settings, model.kind, record.as_deref(), size);
+        let before = match needs_others(settings, model.kind) {
+            true => meta::read(&frame.buffer, size.0, size.1),
+            false => meta::record(&frame.buffer).unwrap_or_default(),
+        };
+        let regions = regions(settings, model.kind, &before, size);
         if regions.is_empty() {
             return Ok(Action::Skip(Run::NoRegion));
         }
@@ -304,7 +311,7 @@ impl Inference {
         trace::submitted(self, frame, regions.len(), at_once);
         let _waiting = Waiting::new(&self.waiting);
         let ticket = model.stream.submit(request, self.flow.queue().clone())?;
-        Ok(Action::Infer { ticket, regions, _waiting })
+        Ok(Action::Infer { ticket, regions, before, _waiting })
     }
 
     /// Records a frame's latency and notifies the pipeline if it has changed.
@@ -377,14 +384,15 @@ impl Stage for Inference {
     fn finish(&self, work: FrameWork) -> Result<gst::Buffer, gst::FlowError> {
         let FrameWork { frame, arrival, action, model, settings } = work;
         let inferred = matches!(action, Action::Infer { .. });
-        let mut record = meta::record(&frame.buffer).map(|r| (*r).clone()).unwrap_or_default();
         let (mut raw, mut ran) = (Vec::new(), None);
-        match action {
+        let record = match action {
             Action::Skip(reason) => {
                 trace::skipped(self, &frame, reason);
+                let mut record = meta::record(&frame.buffer).map(Arc::unwrap_or_clone).unwrap_or_default();
                 results::add_skipped(&mut record, &model, reason);
+                record
             }
-            Action::Infer { ticket, regions, .. } => {
+            Action::Infer { ticket, regions, before, .. } => {
                 let finished = ticket.take().ok_or(gst::FlowError::Error)?;
                 let mut outputs = finished.outputs.map_err(|e| {
                     report::post(&*self.obj(), &e);
@@ -396,16 +404,17 @@ impl Stage for Inference {
                     let tensors = outputs.iter_mut().map(|output| std::mem::take(&mut output.tensors));
                     raw.extend(regions.iter().copied().zip(tensors));
                 }
+                let mut record = Arc::unwrap_or_clone(before);
                 results::add_outputs(&mut record, &model, &settings, &regions, outputs);
+                record
             }
-        }
+        };
         trace::finished(self, &frame, ran, record.objects.len(), arrival);
         let (width, height) = (frame.info.width(), frame.info.height());
         let buffer = Arc::try_unwrap(frame).map_or_else(|shared| shared.buffer.clone(), |frame| frame.buffer);
         let mut buffer = stage::into_writable(buffer);
         if let Some(buffer) = buffer.get_mut() {
-            let set = if settings.roi_meta { meta::set_record } else { meta::set_record_alone };
-            set(buffer, Arc::new(record), width, height);
+            meta::set_record_with(buffer, Arc::new(record), width, height, settings.mirrors);
             for (region, tensors) in raw {
                 meta::attach_outputs(buffer, &model.id, region.rect, region.object, tensors);
             }

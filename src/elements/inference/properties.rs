@@ -305,12 +305,24 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
                 .nick("ROI metadata")
                 .blurb(
                     "Also attach a GstVideoRegionOfInterestMeta for each object, so that other programs can read the \
-                     results. Disabling it saves most of the CPU time spent per object, but then only this plugin's \
-                     elements and users of its library see the objects",
+                     results. Disabling it saves most of the CPU time spent per object. Without it and analytics-meta \
+                     only this plugin's elements and users of its library see the objects",
                 )
                 .default_value(default.roi_meta)
                 .mutable_playing(),
             roi_meta as itself
+        ),
+        property!(
+            glib::ParamSpecBoolean::builder("analytics-meta")
+                .nick("Analytics metadata")
+                .blurb(
+                    "Also attach the objects as GstAnalyticsRelationMeta, which GStreamer's own elements for analytics \
+                     read. Needs GStreamer 1.24 or later and its library libgstanalytics-1.0: true by default where \
+                     that is found, and an error where it isn't",
+                )
+                .default_value(default.analytics_meta)
+                .mutable_playing(),
+            analytics_meta as itself
         ),
         property!(
             glib::ParamSpecUInt::builder("gpu-memory-limit")

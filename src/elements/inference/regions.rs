@@ -1,7 +1,7 @@
 //! The regions of a frame that a model runs on.
 
 use super::settings::Resolved;
-use crate::meta::Record;
+use crate::meta::{Attach, Record};
 use crate::options::InferenceRegion;
 use model::{Rect, head::HeadKind};
 
@@ -17,13 +17,15 @@ pub struct Region {
 /// Top-down pose models (RTMPose, ViTPose, HRNet) are trained on boxes enlarged around the person by this factor.
 const TOP_DOWN_PADDING: f32 = 1.25;
 
+/// Whether a model works on objects that other elements may have found: it runs on their boxes, or its poses belong to
+/// them.
+pub fn needs_others(settings: &Resolved, kind: HeadKind) -> bool {
+    let poses = matches!(kind, HeadKind::Pose | HeadKind::TopDownPose);
+    settings.region == InferenceRegion::Objects || (poses && settings.attach == Attach::Match)
+}
+
 /// A frame's regions; empty if the frame has no object to run on.
-pub fn regions(
-    settings: &Resolved,
-    kind: HeadKind,
-    record: Option<&Record>,
-    (width, height): (u32, u32),
-) -> Vec<Region> {
+pub fn regions(settings: &Resolved, kind: HeadKind, record: &Record, (width, height): (u32, u32)) -> Vec<Region> {
     let (w, h) = (width as f32, height as f32);
     let frame = Rect::new(0.0, 0.0, w, h);
     match settings.region {
@@ -33,7 +35,6 @@ pub fn regions(
             settings.rois.iter().map(|roi| Region { rect: rect(roi), object: None }).collect()
         }
         InferenceRegion::Objects => {
-            let objects = record.map(|r| r.objects.as_slice()).unwrap_or_default();
             let wanted =
                 |label: &str| settings.object_classes.is_empty() || settings.object_classes.iter().any(|c| c == label);
             let inside = |rect: &Rect| {
@@ -41,7 +42,8 @@ pub fn regions(
                 let holds = |roi: &Rect| (roi.x..=roi.right()).contains(&x) && (roi.y..=roi.bottom()).contains(&y);
                 settings.rois.is_empty() || settings.rois.iter().any(holds)
             };
-            objects
+            record
+                .objects
                 .iter()
                 .filter(|o| wanted(&o.label) && inside(&o.rect))
                 .map(|o| {

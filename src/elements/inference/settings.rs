@@ -2,7 +2,7 @@
 
 use super::properties::copy_model;
 use super::values;
-use crate::meta::Attach;
+use crate::meta::{Attach, Mirrors, analytics};
 use crate::options::{InferenceOptions, InferenceRegion};
 use model::{Labels, Params, Rect};
 use std::sync::Arc;
@@ -28,6 +28,9 @@ impl Settings {
     /// Names the property and the value that doesn't fit.
     pub fn resolve(&self, labels: &Labels) -> Result<Resolved, String> {
         let options = &self.options;
+        if options.analytics_meta {
+            analytics::check().map_err(|error| error.message)?;
+        }
         let (min, max) = (options.min_size.checked("min-size")?, options.max_size.checked("max-size")?);
         let class_confidence = options.class_confidence.checked("class-confidence")?;
         let params = Params {
@@ -47,7 +50,7 @@ impl Settings {
             batch_timeout: options.batch_timeout,
             skip_when_busy: options.skip_when_busy,
             attach: options.attach,
-            roi_meta: options.roi_meta,
+            mirrors: Mirrors { roi: options.roi_meta, analytics: options.analytics_meta },
             region: options.region,
             rois: options.roi.checked("roi")?.clone(),
             object_classes: options.object_classes.checked("object-classes")?.clone(),
@@ -63,7 +66,8 @@ pub struct Resolved {
     pub batch_timeout: Duration,
     pub skip_when_busy: bool,
     pub attach: Attach,
-    pub roi_meta: bool,
+    /// The forms in which other programs get the objects.
+    pub mirrors: Mirrors,
     pub region: InferenceRegion,
     /// Fractions of the frame; empty: the whole frame.
     pub rois: Vec<Rect>,

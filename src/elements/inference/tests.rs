@@ -456,6 +456,8 @@ fn objects_found_before_are_the_regions_and_the_parents() {
         label: label.into(),
         confidence: 0.9,
         source: "before".into(),
+        foreign: false,
+        track_id: None,
         parent: None,
         keypoints: None,
     };
@@ -513,6 +515,20 @@ fn allocation_waits_for_the_frames_before_and_adds_those_held() {
     let (answered, pools) = asked.join().unwrap();
     assert!(answered);
     assert_eq!(pools, [(64 * 32 * 3, 3, 0)]);
+}
+
+/// A sink that crops while it shows would otherwise make `videocrop` leave the picture as it is.
+#[test]
+fn frames_are_cropped_before_a_model() {
+    let model = Model::new(1);
+    let mut h = model.harness(|_| {});
+    h.add_propose_allocation_meta(gst_video::VideoMeta::meta_api(), None);
+    h.add_propose_allocation_meta(gst_video::VideoCropMeta::meta_api(), None);
+    let caps = "video/x-raw,format=RGB,width=64,height=32,framerate=30/1".parse::<gst::Caps>().unwrap();
+    let mut query = gst::query::Allocation::new(Some(&caps), true);
+    assert!(h.element().unwrap().static_pad("sink").unwrap().query(&mut query));
+    assert!(query.find_allocation_meta::<gst_video::VideoMeta>().is_some());
+    assert!(query.find_allocation_meta::<gst_video::VideoCropMeta>().is_none());
 }
 
 #[test]

@@ -138,6 +138,10 @@ const DECODERS_OWN: u32 = 2;
 /// Answers with downstream's allocation, or with our own if downstream has none, and adds the buffers held here, so
 /// that a bounded pool doesn't run dry.
 pub fn answer_allocation(query: &mut gst::query::Allocation, held: usize, device: Option<&Device>) {
+    // A sink that crops while showing must not make `videocrop` leave that to it: models and drawing need the frame.
+    if let Some(index) = query.find_allocation_meta::<gst_video::VideoCropMeta>() {
+        query.remove_nth_allocation_meta(index);
+    }
     let held = u32::try_from(held).unwrap_or(u32::MAX);
     let pools: Vec<_> = query.allocation_pools().map(|(pool, size, min, max)| (pool.clone(), size, min, max)).collect();
     for (k, (pool, size, min, max)) in (0..).zip(&pools) {

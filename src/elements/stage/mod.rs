@@ -342,8 +342,11 @@ where
             if !flow.queue().drain() {
                 return false;
             }
-            // Held buffers are added even if downstream doesn't answer.
-            flow.src().peer_query(query);
+            // Held buffers are added even if downstream doesn't answer. `appsrc` asks before its first CAPS event, after
+            // which GStreamer's `objectdetectionoverlay` would refuse all frames.
+            if flow.src().has_current_caps() {
+                flow.src().peer_query(query);
+            }
             if let QueryViewMut::Allocation(query) = query.view_mut() {
                 flow::answer_allocation(query, stage.held(), stage.device());
             }

@@ -300,6 +300,7 @@ fn models(setup: &StreamSetup<'_>, index: usize) -> Vec<(String, ElementOptions)
             max_detections,
             // As `gst-trt run` has it.
             roi_meta: false,
+            analytics_meta: false,
             ..default.clone()
         }
     };

@@ -1,0 +1,331 @@
+//! The functions of libgstanalytics, opened at run time like libgstcuda. The signatures are those of its installed
+//! headers; a test compares them with the headers of the machine that it runs on, or with those that
+//! `GST_ANALYTICS_HEADERS` names.
+//!
+//! | functions | since |
+//! |---|---|
+//! | all that are required | 1.24 |
+//! | [`Keypoints`]: keypoints, groups and semantic tags | 1.30 |
+//!
+//! GStreamer 1.22 has no such library.
+
+use crate::error::{Error, ErrorKind};
+use gst::ffi::{GstBuffer, GstMetaInfo};
+use gst::glib::ffi::{GQuark, gboolean, gpointer};
+use std::ffi::{c_char, c_int, c_uint};
+use std::sync::OnceLock;
+
+const NAME: &str = "libgstanalytics-1.0.so.0";
+
+/// `GstAnalyticsRelationMeta`: only its address is passed around.
+#[repr(C)]
+pub(super) struct RelationMeta {
+    _private: [u8; 0],
+}
+
+/// `GstAnalyticsMtd`, the handle of one entry of a relation meta.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Mtd {
+    pub id: c_uint,
+    pub meta: *mut RelationMeta,
+}
+
+impl Mtd {
+    pub const EMPTY: Self = Self { id: 0, meta: std::ptr::null_mut() };
+}
+
+/// `GstAnalyticsRelationMetaInitParams`.
+#[repr(C)]
+pub(super) struct InitParams {
+    /// Number of entries with space in the matrix of relations, which also grows by this number.
+    pub initial_relation_order: usize,
+    /// Bytes for the entries.
+    pub initial_buf_size: usize,
+}
+
+/// The first fields of `GstAnalyticsMtdImpl`, which describes a type of entries.
+#[repr(C)]
+pub(super) struct MtdImpl {
+    pub name: *const c_char,
+    pub transform: Option<unsafe extern "C" fn(*mut GstBuffer, *mut Mtd, *mut GstBuffer, GQuark, gpointer) -> gboolean>,
+}
+
+/// `GstAnalyticsMtdType`: the address of the type's [`MtdImpl`]; 0 stands for any type.
+pub(super) type MtdType = usize;
+
+/// `GstAnalyticsRelTypes`, an enum of bits.
+pub(super) type RelTypes = c_int;
+
+/// Values of [`RelTypes`].
+pub(super) mod relation {
+    use super::RelTypes;
+
+    pub const IS_PART_OF: RelTypes = 1 << 1;
+    pub const CONTAIN: RelTypes = 1 << 2;
+    pub const RELATE_TO: RelTypes = 1 << 3;
+}
+
+/// `GstAnalyticsKeypointDimensions`, an enum.
+pub(super) type Dimensions = c_int;
+
+/// `GST_ANALYTICS_KEYPOINT_DIMENSIONS_2D`.
+pub(super) const DIMENSIONS_2D: Dimensions = 2;
+
+/// Defines a struct of C functions, each a field with the function's name, and how to find them.
+macro_rules! functions {
+    ($(#[$meta:meta])* $table:ident { $(fn $name:ident($($type:ty),*) $(-> $result:ty)?;)* }) => {
+        $(#[$meta])*
+        pub(super) struct $table {
+            $(pub $name: unsafe extern "C" fn($($type),*) $(-> $result)?,)*
+        }
+
+        impl $table {
+            /// # Errors
+            /// The name of a function that the library lacks.
+            fn find(library: &libloading::Library) -> Result<Self, &'static str> {
+                $(
+                    // SAFETY: the header of the library declares the function with this type.
+                    let found = unsafe { library.get(concat!(stringify!($name), "\0").as_bytes()) };
+                    let $name = *found.map_err(|_| stringify!($name))?;
+                )*
+                Ok(Self { $($name),* })
+            }
+
+            /// Name, arguments and result of each, as written here.
+            #[cfg(test)]
+            const SIGNATURES: &[(&str, &[&str], &str)] = &[
+                $((stringify!($name), &[$(stringify!($type)),*], concat!($(stringify!($result))?)),)*
+            ];
+        }
+    };
+}
+
+functions! {
+    Required {
+        fn gst_analytics_relation_meta_get_info() -> *const GstMetaInfo;
+        fn gst_buffer_get_analytics_relation_meta(*mut GstBuffer) -> *mut RelationMeta;
+        fn gst_buffer_add_analytics_relation_meta_full(*mut GstBuffer, *mut InitParams) -> *mut RelationMeta;
+        fn gst_analytics_relation_get_length(*const RelationMeta) -> usize;
+        fn gst_analytics_relation_meta_get_relation(*const RelationMeta, c_uint, c_uint) -> RelTypes;
+        fn gst_analytics_relation_meta_set_relation(*mut RelationMeta, RelTypes, c_uint, c_uint) -> gboolean;
+        fn gst_analytics_relation_meta_get_mtd(*mut RelationMeta, c_uint, MtdType, *mut Mtd) -> gboolean;
+        fn gst_analytics_relation_meta_get_direct_related(*mut RelationMeta, c_uint, RelTypes, MtdType, *mut gpointer, *mut Mtd) -> gboolean;
+        fn gst_analytics_relation_meta_add_mtd(*mut RelationMeta, *const MtdImpl, usize, *mut Mtd) -> gpointer;
+        fn gst_analytics_relation_meta_get_mtd_data(*const RelationMeta, c_uint) -> gpointer;
+        fn gst_analytics_mtd_get_mtd_type(*const Mtd) -> MtdType;
+        fn gst_analytics_mtd_get_size(*const Mtd) -> usize;
+        fn gst_analytics_od_mtd_get_mtd_type() -> MtdType;
+        fn gst_analytics_od_mtd_get_location(*const Mtd, *mut c_int, *mut c_int, *mut c_int, *mut c_int, *mut f32) -> gboolean;
+        fn gst_analytics_od_mtd_get_obj_type(*const Mtd) -> GQuark;
+        fn gst_analytics_relation_meta_add_od_mtd(*mut RelationMeta, GQuark, c_int, c_int, c_int, c_int, f32, *mut Mtd) -> gboolean;
+        fn gst_analytics_cls_mtd_get_mtd_type() -> MtdType;
+        fn gst_analytics_cls_mtd_get_length(*const Mtd) -> usize;
+        fn gst_analytics_cls_mtd_get_level(*const Mtd, usize) -> f32;
+        fn gst_analytics_cls_mtd_get_quark(*const Mtd, usize) -> GQuark;
+        fn gst_analytics_relation_meta_add_cls_mtd(*mut RelationMeta, usize, *mut f32, *mut GQuark, *mut Mtd) -> gboolean;
+        fn gst_analytics_relation_meta_add_one_cls_mtd(*mut RelationMeta, f32, GQuark, *mut Mtd) -> gboolean;
+        fn gst_analytics_tracking_mtd_get_mtd_type() -> MtdType;
+        fn gst_analytics_tracking_mtd_get_info(*const Mtd, *mut u64, *mut u64, *mut u64, *mut gboolean) -> gboolean;
+        fn gst_analytics_relation_meta_add_tracking_mtd(*mut RelationMeta, u64, u64, *mut Mtd) -> gboolean;
+    }
+}
+
+functions! {
+    /// Keypoints as entries, grouped, with tags that say what an entry is: since 1.30.
+    Keypoints {
+        fn gst_analytics_mtd_set_semantic_tag(*mut Mtd, *const c_char) -> gboolean;
+        fn gst_analytics_mtd_get_semantic_tag(*const Mtd) -> *mut c_char;
+        fn gst_analytics_keypoint_mtd_get_mtd_type() -> MtdType;
+        fn gst_analytics_keypoint_mtd_get_position(*const Mtd, *mut c_int, *mut c_int, *mut c_int, *mut Dimensions) -> gboolean;
+        fn gst_analytics_keypoint_mtd_get_confidence(*const Mtd, *mut f32) -> gboolean;
+        fn gst_analytics_relation_meta_add_keypoints_group(*mut RelationMeta, *const c_char, Dimensions, usize, *const c_int, usize, *const f32, *const u8, usize, *const c_int, *mut Mtd) -> gboolean;
+        fn gst_analytics_group_mtd_get_mtd_type() -> MtdType;
+        fn gst_analytics_group_mtd_get_member_count(*const Mtd) -> usize;
+        fn gst_analytics_group_mtd_get_member(*const Mtd, usize, *mut Mtd) -> gboolean;
+        fn gst_analytics_group_mtd_add_member(*mut Mtd, c_uint) -> gboolean;
+        fn gst_analytics_relation_meta_add_group_mtd_with_size(*mut RelationMeta, usize, *mut Mtd) -> gboolean;
+    }
+}
+
+/// The opened library.
+pub(super) struct Analytics {
+    pub call: Required,
+    pub keypoints: Option<Keypoints>,
+    /// The types of entries.
+    pub object: MtdType,
+    pub class: MtdType,
+    pub track: MtdType,
+}
+
+/// The library, which is opened by the first call.
+pub(super) fn library() -> Option<&'static Analytics> {
+    opened().as_ref().ok()
+}
+
+/// Whether GStreamer's analytics metadata can be written and read: GStreamer has it from 1.24 on.
+pub fn is_there() -> bool {
+    library().is_some()
+}
+
+/// # Errors
+/// The library is missing or older than 1.24; the text says which, and what to do.
+pub fn check() -> Result<(), Error> {
+    opened().as_ref().map(|_| ()).map_err(Clone::clone)
+}
+
+fn opened() -> &'static Result<Analytics, Error> {
+    static LIBRARY: OnceLock<Result<Analytics, Error>> = OnceLock::new();
+    LIBRARY.get_or_init(open)
+}
+
+fn open() -> Result<Analytics, Error> {
+    // SAFETY: this is GStreamer's library, whose initialisers have no preconditions.
+    let library = unsafe { libloading::Library::new(NAME) }.map_err(|error| missing(&error.to_string()))?;
+    let call = Required::find(&library).map_err(|name| missing(&format!("it has no function {name}")))?;
+    let keypoints = Keypoints::find(&library).ok();
+    // The library registers types, so it can't be unloaded.
+    std::mem::forget(library);
+    // SAFETY: these functions have no preconditions.
+    unsafe {
+        let (object, class) = ((call.gst_analytics_od_mtd_get_mtd_type)(), (call.gst_analytics_cls_mtd_get_mtd_type)());
+        let track = (call.gst_analytics_tracking_mtd_get_mtd_type)();
+        Ok(Analytics { object, class, track, call, keypoints })
+    }
+}
+
+fn missing(why: &str) -> Error {
+    Error::new(
+        ErrorKind::Library,
+        format!(
+            "analytics-meta=true needs GStreamer's {NAME}, 1.24 or later, and it can't be used: {why}. Use a newer \
+             GStreamer with its bad plugins (apt: libgstreamer-plugins-bad1.0-0), or set analytics-meta=false"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::mem::{offset_of, size_of};
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+
+    /// Compiler flags for GStreamer's headers, with those of its analytics library; `None` if they aren't installed.
+    fn flags() -> Option<Vec<String>> {
+        let cflags = |package: &str| {
+            let output = Command::new("pkg-config").args(["--cflags", package]).output().ok()?;
+            let text = String::from_utf8(output.stdout).ok()?;
+            output.status.success().then(|| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        };
+        match std::env::var_os("GST_ANALYTICS_HEADERS") {
+            Some(folder) => {
+                let folder = format!("-I{}", Path::new(&folder).display());
+                Some([vec![folder], cflags("gstreamer-video-1.0")?].concat())
+            }
+            None => cflags("gstreamer-analytics-1.0"),
+        }
+    }
+
+    fn header(flags: &[String], name: &str) -> Option<String> {
+        let folders = flags.iter().filter_map(|flag| flag.strip_prefix("-I")).map(PathBuf::from);
+        folders.filter_map(|folder| std::fs::read_to_string(folder.join("gst/analytics").join(name)).ok()).next()
+    }
+
+    /// A type of this file as C has it.
+    fn in_c(rust: &str) -> String {
+        let (pointer, pointee) = match rust.split_once(' ') {
+            Some((pointer, pointee)) => (pointer, pointee.trim()),
+            None => ("", rust),
+        };
+        let name = match pointee {
+            "" => "void",
+            "RelationMeta" => "GstAnalyticsRelationMeta",
+            "InitParams" => "GstAnalyticsRelationMetaInitParams",
+            "Mtd" => "GstAnalyticsMtd",
+            "MtdImpl" => "GstAnalyticsMtdImpl",
+            "MtdType" => "GstAnalyticsMtdType",
+            "RelTypes" => "GstAnalyticsRelTypes",
+            "Dimensions" => "GstAnalyticsKeypointDimensions",
+            "c_int" => "gint",
+            "c_uint" => "guint",
+            "c_char" => "gchar",
+            "usize" => "gsize",
+            "u64" => "guint64",
+            "u8" => "guint8",
+            "f32" => "gfloat",
+            same => same,
+        };
+        match pointer {
+            "" => name.into(),
+            "*mut" => format!("{name} *"),
+            // 1.24 had no `const` with these.
+            "*const" if ["RelationMeta", "Mtd"].contains(&pointee) => format!("CONST {name} *"),
+            "*const" => format!("const {name} *"),
+            other => panic!("{other} in {rust}"),
+        }
+    }
+
+    /// A program that compiles only if the header declares everything as this file does.
+    fn program(flags: &[String]) -> String {
+        let objects = header(flags, "gstanalyticsobjectdetectionmtd.h").expect("the flags name the folder");
+        let constant = objects.contains("gst_analytics_od_mtd_get_location (const");
+        let keypoints = header(flags, "gstanalyticskeypointmtd.h").is_some();
+        let mut text = String::from("#include <stddef.h>\n#include <gst/analytics/analytics.h>\n");
+        if keypoints {
+            text += "#include <gst/analytics/gstanalyticskeypointmtd.h>\n";
+        }
+        text += if constant { "#define CONST const\n" } else { "#define CONST\n" };
+        let newer = if keypoints { Keypoints::SIGNATURES } else { &[] };
+        for (name, arguments, result) in Required::SIGNATURES.iter().chain(newer) {
+            let arguments: Vec<String> = arguments.iter().map(|of| in_c(of)).collect();
+            let arguments = if arguments.is_empty() { "void".into() } else { arguments.join(", ") };
+            text += &format!("{} (*check_{name}) ({arguments}) = {name};\n", in_c(result));
+        }
+        let mut equal = |what: &str, value: usize| text += &format!("_Static_assert({what} == {value}, \"{what}\");\n");
+        equal("sizeof (GstAnalyticsMtd)", size_of::<Mtd>());
+        equal("offsetof (GstAnalyticsMtd, id)", offset_of!(Mtd, id));
+        equal("offsetof (GstAnalyticsMtd, meta)", offset_of!(Mtd, meta));
+        let params = "GstAnalyticsRelationMetaInitParams";
+        equal(&format!("sizeof ({params})"), size_of::<InitParams>());
+        equal(&format!("offsetof ({params}, initial_relation_order)"), offset_of!(InitParams, initial_relation_order));
+        equal(&format!("offsetof ({params}, initial_buf_size)"), offset_of!(InitParams, initial_buf_size));
+        equal("offsetof (GstAnalyticsMtdImpl, name)", offset_of!(MtdImpl, name));
+        equal("offsetof (GstAnalyticsMtdImpl, mtd_meta_transform)", offset_of!(MtdImpl, transform));
+        equal("GST_ANALYTICS_REL_TYPE_IS_PART_OF", relation::IS_PART_OF as usize);
+        equal("GST_ANALYTICS_REL_TYPE_CONTAIN", relation::CONTAIN as usize);
+        equal("GST_ANALYTICS_REL_TYPE_RELATE_TO", relation::RELATE_TO as usize);
+        equal("GST_ANALYTICS_MTD_TYPE_ANY", 0);
+        if keypoints {
+            equal("GST_ANALYTICS_KEYPOINT_DIMENSIONS_2D", DIMENSIONS_2D as usize);
+        }
+        text += "gboolean (*transform) (GstBuffer *, GstAnalyticsMtd *, GstBuffer *, GQuark, gpointer);\n";
+        text + "void check (GstAnalyticsMtdImpl *impl) { transform = impl->mtd_meta_transform; }\n"
+    }
+
+    #[test]
+    fn signatures_and_layouts_are_the_headers() {
+        let Some(flags) = flags() else {
+            eprintln!(
+                "skipped: signatures_and_layouts_are_the_headers: GStreamer's headers for analytics are missing: \
+                 GStreamer 1.24 or later"
+            );
+            return;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("check.c");
+        let program = program(&flags);
+        let compiles = |text: &str| {
+            std::fs::write(&source, text).unwrap();
+            // The library's API is unstable, which is known.
+            let options = ["-fsyntax-only", "-Wall", "-Werror", "-DGST_USE_UNSTABLE_API"];
+            Command::new("cc").args(options).args(&flags).arg(&source).output().unwrap()
+        };
+        let output = compiles(&program);
+        assert!(output.status.success(), "{}\n{program}", String::from_utf8_lossy(&output.stderr));
+        // Any other type is an error.
+        for (right, wrong) in [("gfloat", "gdouble"), ("guint64", "guint32"), ("== 16", "== 8")] {
+            assert!(program.contains(right) && !compiles(&program.replace(right, wrong)).status.success(), "{wrong}");
+        }
+    }
+}

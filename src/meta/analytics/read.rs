@@ -1,0 +1,123 @@
+//! Reads other elements' objects and tracks from a relation meta.
+
+use super::identity::{Known, clipped, objects, pair};
+use super::keypoints;
+use super::library::relation;
+use super::relation::{Detected, Relations};
+use crate::meta::record_meta::Framed;
+use crate::meta::{Name, Object};
+use gst::glib;
+use gst::glib::translate::FromGlib;
+use model::Rect;
+use std::ffi::c_int;
+use std::sync::LazyLock;
+
+/// The source of objects whose model isn't named.
+static UNNAMED: LazyLock<Name> = LazyLock::new(|| "analytics".into());
+
+const RELATED: c_int = relation::RELATE_TO | relation::CONTAIN | relation::IS_PART_OF;
+
+/// What other elements found.
+#[derive(Debug, Default, PartialEq)]
+pub struct Found {
+    /// Their objects.
+    pub objects: Vec<Object>,
+    /// Tracks that they gave to the record's objects, which are named by id.
+    pub tracks: Vec<(u32, u64)>,
+}
+
+/// Everything that a relation meta has beyond our record. Objects outside the frame, or without width or height, are left
+/// out; the others have ids from `first`.
+pub fn others(buffer: &gst::BufferRef, ours: Option<&Framed>, first: u32, frame: (u32, u32)) -> Found {
+    let Some(relations) = Relations::of(buffer) else { return Found::default() };
+    let detected = objects(relations);
+    if detected.is_empty() {
+        return Found::default();
+    }
+    let mut found = Found::default();
+    let mut entries = Vec::with_capacity(detected.len());
+    for (entry, index) in detected.iter().zip(pair(&detected, &Known::all(ours))) {
+        let is_seen = |[left, top, right, bottom]: [u32; 4]| left < right && top < bottom;
+        let id = match index {
+            Some(index) => ours.and_then(|ours| Some(ours.record.objects.get(index)?.id)),
+            None if is_seen(clipped(entry.place, frame)) => {
+                let id = first.saturating_add(found.objects.len() as u32);
+                found.objects.push(object(relations, entry, id, frame));
+                Some(id)
+            }
+            None => None,
+        };
+        if let Some(id) = id {
+            entries.push((entry.entry, id));
+        }
+    }
+    found.add_parents(relations, &entries);
+    found.add_tracks(relations, &entries);
+    found
+}
+
+/// `entries`: objects' entries, ascending, with the objects' ids.
+impl Found {
+    fn other(&mut self, id: u32) -> Option<&mut Object> {
+        self.objects.iter_mut().find(|object| object.id == id)
+    }
+
+    /// What an object is in, by whichever of the two directions is told.
+    fn add_parents(&mut self, relations: Relations, entries: &[(u32, u32)]) {
+        if self.objects.is_empty() {
+            return;
+        }
+        let id_of = |entry: u32| Some(entries[entries.binary_search_by_key(&entry, |(entry, _)| *entry).ok()?].1);
+        for &(entry, id) in entries {
+            for part in relations.related(entry, relation::CONTAIN, relations.library.object).filter_map(id_of) {
+                self.put_into(part, id);
+            }
+            for whole in relations.related(entry, relation::IS_PART_OF, relations.library.object).filter_map(id_of) {
+                self.put_into(id, whole);
+            }
+        }
+    }
+
+    fn put_into(&mut self, part: u32, whole: u32) {
+        if let Some(object) = self.other(part).filter(|object| object.id != whole) {
+            object.parent = Some(whole);
+        }
+    }
+
+    /// Of several tracks of an object, the one that was added last counts.
+    fn add_tracks(&mut self, relations: Relations, entries: &[(u32, u32)]) {
+        for track in relations.entries(relations.library.track) {
+            let is_its =
+                |entry: u32| (relations.relation(entry, track) | relations.relation(track, entry)) & RELATED != 0;
+            let Some((_, id)) = entries.iter().find(|(entry, _)| is_its(*entry)) else { continue };
+            let track = relations.track(track);
+            match self.other(*id) {
+                Some(object) => object.track_id = Some(track),
+                None => self.tracks.push((*id, track)),
+            }
+        }
+    }
+}
+
+/// `detected` has a label, be it empty.
+fn object(relations: Relations, detected: &Detected, id: u32, frame: (u32, u32)) -> Object {
+    let (width, height) = (frame.0.max(1) as f32, frame.1.max(1) as f32);
+    let place = detected.place;
+    let rect = Rect::new(place.left as f32, place.top as f32, place.width as f32, place.height as f32);
+    let source = relations.tag(detected.entry).and_then(|tag| tag.into_string().ok());
+    let source = source.map_or(*UNNAMED, |tag| tag.as_str().into());
+    let found = keypoints::of(relations, detected.entry, place);
+    Object {
+        id,
+        rect: rect.scaled(1.0 / width, 1.0 / height),
+        class_id: None,
+        // SAFETY: GLib created every quark other than 0.
+        label: unsafe { glib::Quark::from_glib(detected.label) }.into(),
+        confidence: detected.confidence,
+        source,
+        foreign: true,
+        track_id: None,
+        parent: None,
+        keypoints: found.map(|found| found.into_set(relations, frame, source)),
+    }
+}

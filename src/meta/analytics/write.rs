@@ -1,0 +1,273 @@
+//! Writes a record's objects into a relation meta.
+
+use super::identity::{Known, is_at, objects, origins, pair, place};
+use super::keypoints;
+use super::library::{is_there, library, relation};
+use super::relation::{Detected, Editor, Fate, Relations, rebuild};
+use crate::meta::record_meta::Framed;
+use crate::meta::{Object, Record};
+use gst::glib::translate::IntoGlib;
+
+/// What a relation meta has of an object.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Shown {
+    Nothing,
+    /// Its entry alone.
+    Bare(u32),
+    /// All but its keypoints.
+    WithoutPoints(u32),
+    Whole(u32),
+}
+
+impl Shown {
+    fn entry(self) -> Option<u32> {
+        match self {
+            Self::Nothing => None,
+            Self::Bare(entry) | Self::WithoutPoints(entry) | Self::Whole(entry) => Some(entry),
+        }
+    }
+}
+
+/// An entry that no longer holds.
+struct Stale {
+    entry: u32,
+    /// Whether it has keypoints of ours.
+    points: bool,
+    /// The index of the object that takes its place.
+    successor: Option<usize>,
+}
+
+/// Updates the buffer's relation meta to `record`, which replaces `before`. Entries that still hold are kept, as are all
+/// entries of other elements. Without `add`, missing ones aren't added.
+pub fn mirror(buffer: &mut gst::BufferRef, before: Option<&Framed>, record: &Record, frame: (u32, u32), add: bool) {
+    if !is_there() {
+        return;
+    }
+    let (mut shown, stale) = match Relations::of(buffer) {
+        Some(relations) => compare(relations, before, record, frame, add),
+        None => (vec![Shown::Nothing; record.objects.len()], vec![]),
+    };
+    replace(buffer, &stale, &record.objects, &mut shown, frame);
+    if add {
+        complete(buffer, record, &mut shown, frame);
+    }
+}
+
+/// What `relations` has of the objects of `record`, and what it has of `before` that no longer holds.
+fn compare(
+    relations: Relations,
+    before: Option<&Framed>,
+    record: &Record,
+    frame: (u32, u32),
+    add: bool,
+) -> (Vec<Shown>, Vec<Stale>) {
+    let mut shown = vec![Shown::Nothing; record.objects.len()];
+    let mut stale = Vec::new();
+    let mut others: Vec<Detected> = Vec::new();
+    for (entry, old) in mirrored(relations, before) {
+        let Some(old) = old else {
+            others.push(entry);
+            continue;
+        };
+        let index = record.position(old.id);
+        match index.and_then(|index| Some((record.objects.get(index)?, shown.get_mut(index)?))) {
+            Some((object, slot)) if is_still(old, object) => {
+                let whole = old.keypoints == object.keypoints;
+                *slot = if whole { Shown::Whole(entry.entry) } else { Shown::WithoutPoints(entry.entry) };
+            }
+            _ if old.foreign => {}
+            _ => stale.push(Stale {
+                entry: entry.entry,
+                points: old.keypoints.is_some(),
+                successor: index.filter(|_| add),
+            }),
+        }
+    }
+    if others.is_empty() {
+        return (shown, stale);
+    }
+    // What is left is other elements'. The record may have taken some of their objects over.
+    let known: Vec<Known> = record.objects.iter().map(|object| Known::new(object, frame)).collect();
+    for (entry, index) in others.iter().zip(pair(&others, &known)) {
+        if let Some(slot) = index.and_then(|index| shown.get_mut(index))
+            && *slot == Shown::Nothing
+        {
+            let points = keypoints::of(relations, entry.entry, entry.place).is_some();
+            *slot = if points { Shown::Whole(entry.entry) } else { Shown::WithoutPoints(entry.entry) };
+        }
+    }
+    (shown, stale)
+}
+
+/// All objects' entries, with those objects of a record that they are.
+fn mirrored<'a>(relations: Relations, framed: Option<&'a Framed>) -> Vec<(Detected, Option<&'a Object>)> {
+    let detected = objects(relations);
+    let indices = pair(&detected, &Known::all(framed));
+    let object = |index: Option<usize>| framed.and_then(|framed| framed.record.objects.get(index?));
+    detected.into_iter().zip(indices).map(|(entry, index)| (entry, object(index))).collect()
+}
+
+/// True if `new` differs from `old` by nothing but keypoints that it didn't have, or a track.
+fn is_still(old: &Object, new: &Object) -> bool {
+    let kept = old.keypoints.is_none() || old.keypoints == new.keypoints;
+    kept && (old.rect, old.label, old.parent) == (new.rect, new.label, new.parent) && old.confidence == new.confidence
+}
+
+/// An entry that GStreamer has made when it copied or moved a buffer's entries.
+pub struct Follower {
+    entry: Detected,
+    /// The id of its object.
+    id: u32,
+    /// Whether that has keypoints.
+    points: bool,
+}
+
+/// The entries on `to` that GStreamer has just made from those that mirror `before` on `from`.
+pub fn followers(from: &gst::BufferRef, to: &gst::BufferRef, before: &Framed) -> Vec<Follower> {
+    let (Some(original), Some(copy)) = (Relations::of(from), Relations::of(to)) else { return Vec::new() };
+    let (original, old): (Vec<_>, Vec<_>) = mirrored(original, Some(before)).into_iter().unzip();
+    let copy = objects(copy);
+    let origins = origins(&copy, &original);
+    let followers = copy.into_iter().zip(origins).filter_map(|(entry, origin)| {
+        let object = (*old.get(origin?)?)?;
+        Some(Follower { entry, id: object.id, points: object.keypoints.is_some() })
+    });
+    followers.collect()
+}
+
+/// Corrects entries that GStreamer has moved: `old` are objects before the change, `new` the same objects after it. Entries
+/// of other objects are removed, because these can't be seen any more, or nobody knows where they are.
+///
+/// GStreamer moves boxes in whole pixels, and before 1.28 it knows nothing of a scaler's borders. It doesn't move points that
+/// are classes.
+pub fn follow(buffer: &mut gst::BufferRef, followers: &[Follower], old: &[Object], new: &[Object], frame: (u32, u32)) {
+    let Some(relations) = Relations::of(buffer) else { return };
+    let mut stale = Vec::new();
+    for Follower { entry, id, points } in followers {
+        let successor = old.iter().position(|object| object.id == *id);
+        let holds = successor
+            .and_then(|index| new.get(index))
+            .is_some_and(|object| is_at(entry, object, frame) && has_its_points(relations, entry, object, frame));
+        if !holds {
+            stale.push(Stale { entry: entry.entry, points: *points, successor });
+        }
+    }
+    let mut shown = vec![Shown::Nothing; new.len()];
+    replace(buffer, &stale, new, &mut shown, frame);
+    if shown.iter().any(|shown| *shown != Shown::Nothing)
+        && let Some(mut editor) = Editor::of_or_added(buffer, 1, 1)
+    {
+        add_details(&mut editor, new, &shown, frame);
+    }
+}
+
+fn has_its_points(relations: Relations, entry: &Detected, object: &Object, (width, height): (u32, u32)) -> bool {
+    let Some(set) = &object.keypoints else { return true };
+    let Some(found) = keypoints::of(relations, entry.entry, entry.place) else { return true };
+    let near = |at: f32, side: u32, found: f32| (at * side as f32 - found).abs() <= (side / 64).max(2) as f32;
+    let agrees = |(point, found): (&model::Keypoint, &model::Keypoint)| {
+        near(point.x, width, found.x) && near(point.y, height, found.y)
+    };
+    set.points.len() == found.points.len() && set.points.iter().zip(&found.points).all(agrees)
+}
+
+/// Replaces stale entries by those of their successors among `objects`, or removes them. The ids in `shown` become the new
+/// ones.
+fn replace(buffer: &mut gst::BufferRef, stale: &[Stale], objects: &[Object], shown: &mut [Shown], frame: (u32, u32)) {
+    let Some(relations) = Relations::of(buffer).filter(|_| !stale.is_empty()) else { return };
+    let mut fates = vec![Fate::Kept; relations.len() as usize];
+    for Stale { entry, points, successor } in stale {
+        let object = successor.and_then(|index| objects.get(index));
+        let fate = object.map_or(Fate::Removed, |object| Fate::Replaced(as_entry(object, frame)));
+        let points = points.then(|| keypoints::entries(relations, *entry)).into_iter().flatten();
+        let parts = label_entry(relations, *entry).into_iter().chain(points).map(|part| (part, Fate::Removed));
+        for (entry, fate) in parts.chain([(*entry, fate)]) {
+            if let Some(slot) = fates.get_mut(entry as usize) {
+                *slot = fate;
+            }
+        }
+    }
+    let Some(ids) = rebuild(buffer, &fates) else { return };
+    let now = |entry: u32| ids.get(entry as usize).copied().flatten();
+    for slot in shown.iter_mut() {
+        *slot = match *slot {
+            Shown::WithoutPoints(entry) => now(entry).map_or(Shown::Nothing, Shown::WithoutPoints),
+            Shown::Whole(entry) => now(entry).map_or(Shown::Nothing, Shown::Whole),
+            slot => slot,
+        };
+    }
+    for Stale { entry, successor, .. } in stale {
+        if let (Some(slot), Some(entry)) = (successor.and_then(|index| shown.get_mut(index)), now(*entry)) {
+            *slot = Shown::Bare(entry);
+        }
+    }
+}
+
+fn as_entry(object: &Object, frame: (u32, u32)) -> Detected {
+    let label = object.label.quark().into_glib();
+    Detected { entry: 0, label, place: place(object, frame), confidence: object.confidence }
+}
+
+/// The class that [`add_details`] has added to an object's entry.
+fn label_entry(relations: Relations, entry: u32) -> Option<u32> {
+    let object = relations.object(entry);
+    let mut classes = relations.related(entry, relation::RELATE_TO, relations.library.class);
+    classes.find(|&class| relations.classes(class).eq([(object.label, object.confidence)]))
+}
+
+/// Adds what the relation meta lacks.
+fn complete(buffer: &mut gst::BufferRef, record: &Record, shown: &mut [Shown], frame: (u32, u32)) {
+    let lacking = || record.objects.iter().zip(&*shown).filter(|(_, shown)| !matches!(shown, Shown::Whole(_)));
+    if lacking().all(|(object, shown)| matches!(shown, Shown::WithoutPoints(_)) && object.keypoints.is_none()) {
+        return;
+    }
+    let (mut entries, mut bytes) = (0, 0);
+    for (object, _) in lacking() {
+        let points = object.keypoints.as_ref().map_or(0, |set| set.points.len());
+        entries += 3 + if library().is_some_and(|library| library.keypoints.is_some()) { points } else { 0 };
+        // An entry's header and its fields.
+        bytes += 160 + 64 * points;
+    }
+    let Some(mut editor) = Editor::of_or_added(buffer, entries, bytes) else { return };
+    // All objects come first, so that their entries have the objects' ids where there were none.
+    for (object, slot) in record.objects.iter().zip(&mut *shown) {
+        if *slot != Shown::Nothing {
+            continue;
+        }
+        let Detected { label, place, confidence, .. } = as_entry(object, frame);
+        *slot = editor.add_object(label, place, confidence).map_or(Shown::Nothing, Shown::Bare);
+        if let (Some(entry), Some(track)) = (slot.entry(), object.track_id.and_then(|id| editor.add_track(id))) {
+            editor.relate(entry, relation::RELATE_TO, track);
+        }
+    }
+    for (object, slot) in record.objects.iter().zip(&*shown) {
+        let Shown::Bare(entry) = *slot else { continue };
+        let is_ours = |whole: &u32| shown.iter().any(|shown| shown.entry() == Some(*whole));
+        let wholes = editor.related(entry, relation::IS_PART_OF, editor.library.object);
+        // Those of the object whose place it takes.
+        for whole in wholes.filter(is_ours).collect::<Vec<_>>() {
+            editor.take_out(entry, whole);
+        }
+        if let Some(parent) = object.parent.and_then(|id| shown.get(record.position(id)?)?.entry()) {
+            editor.put_into(entry, parent);
+        }
+    }
+    add_details(&mut editor, &record.objects, shown, frame);
+}
+
+/// Adds classes and keypoints to the entries that lack them.
+fn add_details(editor: &mut Editor, objects: &[Object], shown: &[Shown], frame: (u32, u32)) {
+    for (object, shown) in objects.iter().zip(shown) {
+        let Shown::Bare(entry) = shown else { continue };
+        if let Some(class) = editor.add_class(object.label.quark().into_glib(), object.confidence) {
+            editor.relate(*entry, relation::RELATE_TO, class);
+        }
+        editor.set_tag(*entry, object.source.quark().as_str().to_cstr_until_nul());
+    }
+    for (object, shown) in objects.iter().zip(shown) {
+        if let (Shown::Bare(entry) | Shown::WithoutPoints(entry), Some(set)) = (shown, &object.keypoints) {
+            let place = editor.object(*entry).place;
+            keypoints::add(editor, *entry, place, set, frame);
+        }
+    }
+}

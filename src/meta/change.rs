@@ -1,0 +1,200 @@
+//! Changes of the picture by other elements, which scale, turn, crop or extend it, and what they do to what was found.
+
+use super::{KeypointSet, Object, Record};
+use model::{Keypoint, Rect};
+
+/// One of the eight ways to turn a picture by right angles and to reflect it: the axes are exchanged first, then
+/// reflected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Turn {
+    pub exchanged: bool,
+    pub flipped_x: bool,
+    pub flipped_y: bool,
+}
+
+impl Turn {
+    /// Turns a point of the unit square.
+    fn point(self, x: f32, y: f32) -> (f32, f32) {
+        let (x, y) = if self.exchanged { (y, x) } else { (x, y) };
+        (if self.flipped_x { 1.0 - x } else { x }, if self.flipped_y { 1.0 - y } else { y })
+    }
+}
+
+/// What one element did to a picture. Rectangles are fractions of the frame that they belong to, and may extend beyond
+/// it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Change {
+    /// The size of the element's input, pixels.
+    pub input: (u32, u32),
+    /// The size of its output, pixels.
+    pub output: (u32, u32),
+    /// The part of the input that the element used.
+    pub from: Rect,
+    /// How it turned that part.
+    pub turn: Turn,
+    /// Where the part lies in the output.
+    pub onto: Rect,
+    /// What the output shows of it.
+    pub shown: Rect,
+    /// False if GStreamer doesn't say where the picture lies in the output.
+    pub told: bool,
+}
+
+impl Change {
+    /// The whole picture fills the output.
+    pub fn scaled(input: (u32, u32), output: (u32, u32)) -> Self {
+        let (from, onto, shown) = (Rect::UNIT, Rect::UNIT, Rect::UNIT);
+        Self { input, output, from, turn: Turn::default(), onto, shown, told: true }
+    }
+
+    /// The output is a part of the input, given in pixels.
+    pub fn cropped(input: (u32, u32), part: Rect) -> Self {
+        Self { from: fractions(&part, input), ..Self::scaled(input, (part.w as u32, part.h as u32)) }
+    }
+
+    fn point(&self, x: f32, y: f32) -> (f32, f32) {
+        let (x, y) = self.turn.point((x - self.from.x) / self.from.w, (y - self.from.y) / self.from.h);
+        (self.onto.x + x * self.onto.w, self.onto.y + y * self.onto.h)
+    }
+
+    /// A rectangle of the input in the output.
+    pub fn rect(&self, rect: &Rect) -> Rect {
+        spanned(self.point(rect.x, rect.y), self.point(rect.right(), rect.bottom()))
+    }
+
+    /// True if coordinates stay as they are, because the picture was scaled as a whole.
+    pub fn is_whole(&self) -> bool {
+        let Self { from, onto, shown, turn, .. } = *self;
+        from == Rect::UNIT && onto == Rect::UNIT && shown == Rect::UNIT && turn == Turn::default()
+    }
+
+    /// The record of the output, with the same ids. Boxes are clipped to what the output shows of the picture; an object
+    /// of which it shows nothing is omitted. A keypoint that it doesn't show has confidence 0.
+    pub fn apply(&self, record: &Record) -> Record {
+        let objects: Vec<_> = record.objects.iter().filter_map(|object| self.object(object)).collect();
+        let mut now = Record { objects, models: record.models.clone() };
+        if now.objects.len() < record.objects.len() {
+            let left: Vec<u32> = now.objects.iter().map(|object| object.id).collect();
+            for object in &mut now.objects {
+                object.parent = object.parent.filter(|parent| left.contains(parent));
+            }
+        }
+        now
+    }
+
+    fn object(&self, object: &Object) -> Option<Object> {
+        let rect = self.rect(&object.rect);
+        let seen = rect.intersection(&self.shown);
+        // At least a pixel, unless all of it is smaller.
+        let is_seen =
+            |seen: f32, all: f32, pixels: u32| seen * pixels as f32 >= 1.0 || (seen > 0.0 && seen >= 0.99 * all);
+        if !is_seen(seen.w, rect.w, self.output.0) || !is_seen(seen.h, rect.h, self.output.1) {
+            return None;
+        }
+        let keypoints = object.keypoints.as_ref().map(|set| {
+            let points = set.points.iter().map(|point| self.keypoint(point)).collect();
+            KeypointSet { points, ..set.clone() }
+        });
+        Some(Object { rect: seen, keypoints, ..object.clone() })
+    }
+
+    fn keypoint(&self, point: &Keypoint) -> Keypoint {
+        let (x, y) = self.point(point.x, point.y);
+        let seen = &self.shown;
+        let is_seen = x >= seen.x && x <= seen.right() && y >= seen.y && y <= seen.bottom();
+        Keypoint { x, y, confidence: if is_seen { point.confidence } else { 0.0 } }
+    }
+}
+
+/// A rectangle in pixels as fractions of a frame.
+pub(super) fn fractions(pixels: &Rect, (width, height): (u32, u32)) -> Rect {
+    let (width, height) = (width.max(1) as f32, height.max(1) as f32);
+    Rect::new(pixels.x / width, pixels.y / height, pixels.w / width, pixels.h / height)
+}
+
+fn spanned((x1, y1): (f32, f32), (x2, y2): (f32, f32)) -> Rect {
+    Rect::from_corners(x1.min(x2), y1.min(y2), x1.max(x2), y1.max(y2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::KeypointLayout;
+    use std::sync::Arc;
+
+    const INPUT: (u32, u32) = (320, 240);
+
+    /// 100 pixels less at the left, 20 at the top.
+    fn crop() -> Change {
+        Change::cropped(INPUT, Rect::new(100.0, 20.0, 220.0, 220.0))
+    }
+
+    fn close(a: (f32, f32), b: (f32, f32)) -> bool {
+        (a.0 - b.0).abs() < 1e-5 && (a.1 - b.1).abs() < 1e-5
+    }
+
+    #[test]
+    fn scaling_as_a_whole_leaves_coordinates_as_they_are() {
+        assert!(Change::scaled(INPUT, (97, 31)).is_whole());
+        assert!(!crop().is_whole());
+    }
+
+    #[test]
+    fn axes_are_exchanged_before_they_are_reflected() {
+        let turned = |exchanged, flipped_x, flipped_y| {
+            let change = Change { turn: Turn { exchanged, flipped_x, flipped_y }, ..Change::scaled(INPUT, INPUT) };
+            assert!(!change.is_whole());
+            change.rect(&Rect::new(0.125, 0.5, 0.25, 0.5))
+        };
+        assert_eq!(turned(false, true, false), Rect::new(0.625, 0.5, 0.25, 0.5));
+        assert_eq!(turned(false, false, true), Rect::new(0.125, 0.0, 0.25, 0.5));
+        assert_eq!(turned(true, false, false), Rect::new(0.5, 0.125, 0.5, 0.25));
+        assert_eq!(turned(true, true, false), Rect::new(0.0, 0.125, 0.5, 0.25));
+        assert_eq!(turned(true, false, true), Rect::new(0.5, 0.625, 0.5, 0.25));
+    }
+
+    fn object(id: u32, rect: Rect, parent: Option<u32>, keypoints: Vec<Keypoint>) -> Object {
+        let layout = Arc::new(KeypointLayout { name: "some", names: vec![], limbs: vec![] });
+        let keypoints = Some(KeypointSet { source: "pose".into(), layout, points: keypoints });
+        Object {
+            id,
+            rect,
+            class_id: None,
+            label: "".into(),
+            confidence: 1.0,
+            source: "".into(),
+            foreign: false,
+            track_id: None,
+            parent,
+            keypoints,
+        }
+    }
+
+    #[test]
+    fn boxes_are_clipped_and_what_left_the_frame_is_omitted() {
+        let point = |x: f32, y: f32| Keypoint { x, y, confidence: 0.5 };
+        let objects = vec![
+            // Left of the part.
+            object(0, Rect::new(0.0, 0.2, 0.25, 0.5), None, vec![]),
+            // Inside, and found in the box of the one that left.
+            object(1, Rect::new(0.5, 0.5, 0.25, 0.25), Some(0), vec![point(0.5, 0.5)]),
+            // Half of it inside.
+            object(2, Rect::new(0.25, 0.5, 0.125, 0.25), Some(1), vec![point(0.25, 0.5), point(0.375, 0.75)]),
+            // A quarter of a pixel inside.
+            object(3, Rect::new(0.0, 0.5, 100.25 / 320.0, 0.25), None, vec![]),
+            // Smaller than a pixel, but inside.
+            object(4, Rect::new(0.5, 0.5, 0.001, 0.001), None, vec![]),
+        ];
+        let now = crop().apply(&Record { objects, models: vec![] });
+        let ids: Vec<_> = now.objects.iter().map(|o| (o.id, o.parent)).collect();
+        assert_eq!(ids, [(1, None), (2, Some(1)), (4, None)]);
+        let pixels = |o: &Object| o.rect.scaled(220.0, 220.0);
+        let near =
+            |a: Rect, b: Rect| (a.x - b.x).abs() + (a.y - b.y).abs() + (a.w - b.w).abs() + (a.h - b.h).abs() < 0.01;
+        assert!(near(pixels(&now.objects[0]), Rect::new(60.0, 100.0, 80.0, 60.0)), "{now:?}");
+        assert!(near(pixels(&now.objects[1]), Rect::new(0.0, 100.0, 20.0, 60.0)), "{now:?}");
+        let points = &now.objects[1].keypoints.as_ref().unwrap().points;
+        assert_eq!(points.iter().map(|p| p.confidence).collect::<Vec<_>>(), [0.0, 0.5], "{points:?}");
+        assert!(close((points[0].x * 220.0, points[0].y * 220.0), (-20.0, 100.0)), "{points:?}");
+    }
+}

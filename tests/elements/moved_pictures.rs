@@ -1,0 +1,130 @@
+//! Our elements behind elements that move the picture: what the models found is drawn, written and looked at where it is
+//! now. Before GStreamer 1.28 elements don't say where that is.
+
+use crate::common::picture::{Colour, Picture, Square};
+use crate::common::pipeline::Pipeline;
+use crate::common::running::{Running, caps, frame, pull, register, start, with_model};
+use gst::prelude::*;
+use gst_check::Harness;
+use gst_video::{VideoCropMeta, VideoFormat, VideoInfo, VideoMeta};
+use gsttensorrt::infer::Frame;
+use gsttensorrt::meta::{self, Inference, ModelRun, Object, Record};
+use model::Rect;
+use serde_json::json;
+use std::sync::Arc;
+
+const GREY: u8 = 110;
+
+/// True if this GStreamer's elements say what they do to the picture.
+fn is_told() -> bool {
+    gst::version() >= (1, 28, 0, 0)
+}
+
+fn info() -> VideoInfo {
+    VideoInfo::builder(VideoFormat::Rgb, 320, 240).fps(gst::Fraction::new(25, 1)).build().unwrap()
+}
+
+/// One person from (32, 60) to (128, 180) in a grey frame of 320 × 240.
+fn person() -> gst::Buffer {
+    let object = Object {
+        id: 0,
+        rect: Rect::new(0.1, 0.25, 0.3, 0.5),
+        class_id: Some(4),
+        label: "person".into(),
+        confidence: 0.75,
+        source: "det".into(),
+        foreign: false,
+        track_id: None,
+        parent: None,
+        keypoints: None,
+    };
+    let models = vec![ModelRun { model_id: "det".into(), inference: Inference::Done }];
+    let mut buffer = gst::Buffer::from_mut_slice(vec![GREY; info().size()]);
+    meta::set_record(buffer.get_mut().unwrap(), Arc::new(Record { objects: vec![object], models }), 320, 240);
+    buffer
+}
+
+#[test]
+fn a_mirrored_person_is_drawn_on_the_other_side() {
+    register();
+    let mut harness = Harness::new_parse("videoflip video-direction=horiz ! trtoverlay");
+    harness.set_src_caps(info().to_caps().unwrap());
+    let out = harness.push_and_pull(person()).unwrap();
+    let pixels = out.map_readable().unwrap();
+    let is_drawn = |x: usize, y: usize| pixels[(y * 320 + x) * 3..][..3] != [GREY; 3];
+    // The lower edge of the box, and that of the box before.
+    assert_eq!((is_drawn(240, 179), is_drawn(80, 179)), (is_told(), false));
+}
+
+#[test]
+fn a_person_between_borders_is_written_once() {
+    let pipeline = Pipeline::new(
+        "appsrc name=source format=time ! videoscale ! video/x-raw,width=320,height=320,pixel-aspect-ratio=1/1 \
+         ! trtpublish location=LINES ! fakesink",
+    );
+    pipeline.push(0, Frame { buffer: person(), info: info() });
+    let lines = pipeline.finish().unwrap();
+    let [line] = &lines[..] else { panic!("{lines:?}") };
+    if is_told() {
+        let box_ = json!({"x": 32.0, "y": 100.0, "width": 96.0, "height": 120.0});
+        let person =
+            json!({"id": 0, "label": "person", "class_id": 4, "confidence": 0.75, "box": box_, "source": "det"});
+        assert_eq!((&line["objects"], &line["inferred"]), (&json!([person]), &json!({"det": "done"})));
+    } else {
+        // Not "done": the model found something, nobody knows where.
+        assert_eq!((&line["objects"], &line["inferred"]), (&json!([]), &json!({})));
+    }
+}
+
+#[test]
+fn the_next_model_looks_where_the_objects_are_now() {
+    if !start() {
+        return;
+    }
+    let picture = Picture::new(&[Square::new(Colour::Red, 3, 1, 255), Square::new(Colour::Blue, 7, 2, 255)]);
+    let p = Running::playing(&format!(
+        "appsrc name=in format=time ! {} name=first \
+         ! videoscale ! video/x-raw,width=192,height=192,pixel-aspect-ratio=1/1 \
+         ! {} name=second inference-region=objects object-classes=red ! appsink name=out sync=false",
+        with_model("trtdetect", "yolo"),
+        with_model("trtdetect", "yolo-coco"),
+    ));
+    p.source("in").set_caps(Some(&caps(&picture, VideoFormat::Rgb)));
+    p.source("in").push_buffer(frame(&picture, VideoFormat::Rgb, 0)).unwrap();
+    p.source("in").end_of_stream().unwrap();
+    let out = pull(&p.sink("out")).unwrap();
+    let record = meta::record(&out).unwrap();
+    let of = |model: &str| record.objects.iter().filter(|o| &*o.source == model).collect::<Vec<_>>();
+    let second = record.models.iter().find(|run| &*run.model_id == "second").unwrap();
+    if !is_told() {
+        assert_eq!((second.inference, record.objects.len()), (Inference::NoRegion, 0));
+        return;
+    }
+    // The picture of 96 × 64 has twice its size, between two borders of 32 pixels.
+    let red = of("first").into_iter().find(|o| &*o.label == "red").unwrap();
+    let at = red.rect.scaled(192.0, 192.0);
+    assert!((at.x - 48.0).abs() < 1.5 && (at.y - 48.0).abs() < 1.5, "{at:?}");
+    // The second model sees red and nothing else; the scaler blended the edge.
+    let children = of("second");
+    assert!(
+        !children.is_empty() && children.iter().all(|c| c.parent == Some(red.id) && c.confidence > 0.7),
+        "{record:?}"
+    );
+}
+
+/// `videocrop` in front of a sink that crops leaves the buffer as it is.
+#[test]
+fn a_crop_that_the_sink_makes_moves_boxes_on_every_version() {
+    register();
+    let mut harness = Harness::new_parse("videocrop left=80 top=120 right=40");
+    harness.add_propose_allocation_meta(VideoMeta::meta_api(), None);
+    harness.add_propose_allocation_meta(VideoCropMeta::meta_api(), None);
+    harness.set_src_caps(info().to_caps().unwrap());
+    let out = harness.push_and_pull(person()).unwrap();
+    assert_eq!(out.size(), info().size(), "the picture isn't cropped");
+    let read = meta::read(&out, 200, 120);
+    let [person] = &read.objects[..] else { panic!("{read:?}") };
+    let at = person.rect.scaled(200.0, 120.0);
+    let near = |a: f32, b: f32| (a - b).abs() < 0.01;
+    assert!(near(at.x, 0.0) && near(at.y, 0.0) && near(at.right(), 48.0) && near(at.bottom(), 60.0), "{at:?}");
+}
