@@ -1,23 +1,21 @@
 //! Finding and opening ONNX Runtime, once per process.
 
+mod search;
+
 use super::CAT;
 use crate::error::{Error, ErrorKind};
-use files::user_folder;
 use ort::LoadDynamicError;
 use ort::environment::{Environment, EnvironmentBuilder, GlobalThreadPoolOptions};
 use ort::logging::LogLevel;
 use parking_lot::Mutex;
+use search::{Search, version_in_name};
 use std::error::Error as _;
-use std::ffi::OsString;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// The variable that names the library's file and replaces the search.
 const ENVIRONMENT_VARIABLE: &str = "ORT_DYLIB_PATH";
-/// The name that the dynamic loader resolves as a last resort.
-const SONAME: &str = "libonnxruntime.so.1";
-const FILE_PREFIX: &str = "libonnxruntime.so";
 
 /// ONNX Runtime, loaded.
 pub struct Runtime {
@@ -53,59 +51,6 @@ pub fn runtime() -> Result<&'static Runtime, Error> {
     }
 }
 
-/// The locations to search.
-struct Search {
-    /// The variable's value, unless it is unset or empty.
-    named: Option<PathBuf>,
-    /// The folder `gst-tensorrt/lib` in the user's data folder.
-    folder: PathBuf,
-}
-
-impl Search {
-    fn from_environment() -> Self {
-        let named = std::env::var_os(ENVIRONMENT_VARIABLE).filter(|value| !value.is_empty());
-        Self::new(named, &user_folder::data())
-    }
-
-    fn new(named: Option<OsString>, data_folder: &Path) -> Self {
-        Self { named: named.map(PathBuf::from), folder: data_folder.join("gst-tensorrt").join("lib") }
-    }
-
-    /// The searched folders: those into which `cargo xtask setup` and pip's `--target` install the library.
-    fn folders(&self) -> [PathBuf; 2] {
-        [self.folder.clone(), self.folder.join("onnxruntime").join("capi")]
-    }
-
-    fn remedy(&self) -> String {
-        format!(
-            "Install it by `cargo xtask setup` in the plugin's repository, or by `python3 -m pip install --no-deps --target \
-             {} onnxruntime`; or set {ENVIRONMENT_VARIABLE} to the file of one that is installed",
-            self.folder.display()
-        )
-    }
-}
-
-/// The library files in a folder, newest version first.
-fn libraries_in(folder: &Path) -> Vec<PathBuf> {
-    let files = folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut files: Vec<_> = files
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(FILE_PREFIX)))
-        .collect();
-    files.sort_by_key(|path| std::cmp::Reverse(version_numbers(&version_in_name(path))));
-    files
-}
-
-/// The version `1.32.0` in `libonnxruntime.so.1.32.0`; empty if the name has none. Links are followed.
-fn version_in_name(path: &Path) -> String {
-    let file = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    name.strip_prefix(FILE_PREFIX).and_then(|rest| rest.strip_prefix('.')).unwrap_or_default().to_owned()
-}
-
-fn version_numbers(version: &str) -> Vec<u32> {
-    version.split('.').map(|number| number.parse().unwrap_or(0)).collect()
-}
-
 fn open(search: &Search) -> Result<Runtime, Error> {
     let (builder, path) = find(search)?;
     let environment = environment(builder).map_err(|error| {
@@ -136,10 +81,10 @@ fn find(search: &Search) -> Result<(EnvironmentBuilder, PathBuf), Error> {
     }
 
     let mut looked = Vec::new();
-    for folder in search.folders() {
-        let files = libraries_in(&folder);
+    for place in search.places() {
+        let files = place.files();
         if files.is_empty() {
-            looked.push(format!("{}: no {FILE_PREFIX}*", folder.display()));
+            looked.push(format!("{place}: no {}*", search::FILE_PREFIX));
         }
         for file in files {
             match load(&file) {
@@ -147,11 +92,6 @@ fn find(search: &Search) -> Result<(EnvironmentBuilder, PathBuf), Error> {
                 Err(reason) => looked.push(skip(&file, &reason)),
             }
         }
-    }
-    let on_loader_path = PathBuf::from(SONAME);
-    match load(&on_loader_path) {
-        Ok(builder) => return Ok((builder, on_loader_path)),
-        Err(reason) => looked.push(skip(&on_loader_path, &reason)),
     }
     Err(Error::new(
         ErrorKind::Library,
@@ -166,7 +106,12 @@ fn find(search: &Search) -> Result<(EnvironmentBuilder, PathBuf), Error> {
 
 fn skip(path: &Path, reason: &str) -> String {
     let text = format!("{} {reason}", path.display());
-    gst::warning!(CAT, "Skipped: {text}");
+    // A bare name is one that the loader may not know; a file is there and unusable.
+    if path.is_absolute() {
+        gst::warning!(CAT, "Skipped: {text}");
+    } else {
+        gst::info!(CAT, "Skipped: {text}");
+    }
     text
 }
 
@@ -218,32 +163,24 @@ pub fn log_level() -> LogLevel {
 }
 
 fn log(level: LogLevel, location: &str, message: &str) {
+    gst::log_with_level!(CAT, level_of(level, location), "ONNX Runtime: {message} ({location})");
+}
+
+/// The level at which a message of ONNX Runtime is shown. From 1.32 on it prepares telemetry before a program can turn that
+/// off, and warns of what would keep it from sending, although nothing is sent: a user can't act on that.
+fn level_of(level: LogLevel, location: &str) -> gst::DebugLevel {
     match level {
-        LogLevel::Verbose => gst::log!(CAT, "ONNX Runtime: {message} ({location})"),
-        LogLevel::Info => gst::debug!(CAT, "ONNX Runtime: {message} ({location})"),
-        LogLevel::Warning => gst::warning!(CAT, "ONNX Runtime: {message} ({location})"),
-        LogLevel::Error | LogLevel::Fatal => gst::error!(CAT, "ONNX Runtime: {message} ({location})"),
+        LogLevel::Verbose => gst::DebugLevel::Log,
+        LogLevel::Info => gst::DebugLevel::Debug,
+        LogLevel::Warning if location.contains("telemetry") => gst::DebugLevel::Debug,
+        LogLevel::Warning => gst::DebugLevel::Warning,
+        LogLevel::Error | LogLevel::Fatal => gst::DebugLevel::Error,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn newest_library_of_a_folder_comes_first() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["libonnxruntime.so.1.9.0", "libonnxruntime.so.1.32.0", "libonnxruntime_providers_shared.so"] {
-            std::fs::write(folder.path().join(name), "").unwrap();
-        }
-        let names: Vec<_> = libraries_in(folder.path()).iter().map(|p| version_in_name(p)).collect();
-        assert_eq!(names, ["1.32.0", "1.9.0"]);
-    }
-
-    #[test]
-    fn missing_folder_has_no_libraries() {
-        assert!(libraries_in(Path::new("/nonexistent/folder")).is_empty());
-    }
 
     /// Runs one of these tests in a separate process in which no library is open yet; returns true in that process.
     fn in_own_process(test: &str, variables: &[(&str, &Path)]) -> bool {
@@ -284,19 +221,22 @@ mod tests {
             // If the system has a library, the broken file is skipped and the system's is used.
             let Err(error) = runtime() else { return };
             assert_eq!(error.kind, ErrorKind::Library);
-            for part in
-                ["gst-tensorrt/lib/libonnxruntime.so.1.2.3 can't be", SONAME, "pip install", "cargo xtask setup"]
-            {
+            for part in [
+                "gst-tensorrt/lib/libonnxruntime.so.1.2.3 can't be",
+                "libonnxruntime.so.1 ",
+                "pip install",
+                "cargo xtask setup",
+            ] {
                 assert!(error.message.contains(part), "{part}: {error}");
             }
             println!("{error}");
         }
     }
 
+    /// ONNX Runtime 1.32 warns from there at each start where it finds no certificates.
     #[test]
-    fn remedy_names_the_folder_that_is_searched() {
-        let search = Search::new(None, Path::new("/data"));
-        assert!(search.remedy().contains("--target /data/gst-tensorrt/lib onnxruntime"));
-        assert!(search.folders().contains(&PathBuf::from("/data/gst-tensorrt/lib/onnxruntime/capi")));
+    fn a_message_about_telemetry_is_no_warning() {
+        assert_eq!(level_of(LogLevel::Warning, "telemetry_1ds.cc:443 Initialize"), gst::DebugLevel::Debug);
+        assert_eq!(level_of(LogLevel::Warning, "graph.cc:4499 CleanUnusedInitializers"), gst::DebugLevel::Warning);
     }
 }
