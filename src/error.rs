@@ -93,6 +93,7 @@ impl From<tensorrt::Error> for Error {
             }
             Cause::NotFound { .. }
             | Cause::Open { .. }
+            | Cause::ExecutableStack { .. }
             | Cause::MissingSymbol { .. }
             | Cause::Version { .. }
             | Cause::Layout { .. }

@@ -3,7 +3,7 @@
 use super::{Check, Verdict};
 use crate::error;
 use cuda::{self, Device, PrimaryContext};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tensorrt::{Error, Library};
 
 /// The kernels' PTX is of CUDA 11.8, which came with driver 520.
@@ -116,22 +116,53 @@ fn tensorrt(library: Option<&Path>, capability: Option<(u32, u32)>) -> Vec<Check
         Err(error) => runs_only("ONNX parser", &error),
     });
     checks.push(match library.builder_resources(capability) {
-        Ok(files) if files.is_empty() => Check::ok("builder resource", "in the library"),
-        Ok(files) => {
-            let names: Vec<_> =
-                files.iter().filter_map(|file| file.file_name()).map(|name| name.to_string_lossy()).collect();
-            // From 10.15 on there is one for each kind of GPU, and a generic one.
-            let general = capability.is_some() && names.iter().all(|name| name.contains("_ptx"));
-            let verdict = if general { Verdict::Limited } else { Verdict::Ok };
-            let remedy = "building may need the one for this GPU: install the whole TensorRT of this version";
-            Check::new("builder resource", verdict, names.join(", "), remedy)
-        }
+        Ok(files) => builder_resource(&files, capability.is_some(), tensorrt::executable_stack_refusal),
         Err(error) => runs_only("builder resource", &error),
     });
     checks
 }
 
+/// Checks the files with the builder's kernels, which the builder opens. `refusal`: why the C library would not open a file.
+fn builder_resource(files: &[PathBuf], gpu_is_known: bool, refusal: impl Fn(&Path) -> Option<Error>) -> Check {
+    let name = "builder resource";
+    if files.is_empty() {
+        return Check::ok(name, "in the library");
+    }
+    if let Some(error) = files.iter().find_map(|file| refusal(file)) {
+        return runs_only(name, &error);
+    }
+    let names: Vec<_> = files.iter().filter_map(|file| file.file_name()).map(|name| name.to_string_lossy()).collect();
+    // From 10.15 on there is one for each kind of GPU, and a generic one.
+    let general = gpu_is_known && names.iter().all(|name| name.contains("_ptx"));
+    let verdict = if general { Verdict::Limited } else { Verdict::Ok };
+    let remedy = "building may need the one for this GPU: install the whole TensorRT of this version";
+    Check::new(name, verdict, names.join(", "), remedy)
+}
+
 /// The verdict on something that only building needs.
 fn runs_only(name: &str, error: &Error) -> Check {
     Check::new(name, Verdict::Limited, error.to_string(), "engines that were built before still run")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_builder_resource_that_cannot_be_opened_is_found_before_a_build() {
+        let files = ["/t/libnvinfer_builder_resource_ptx.so.10.15.1", "/t/libnvinfer_builder_resource_sm90.so.10.15.1"];
+        let files = files.map(PathBuf::from);
+        let refused = |file: &Path| {
+            let refused = file.ends_with("libnvinfer_builder_resource_sm90.so.10.15.1");
+            refused.then(|| Error::ExecutableStack { file: file.into(), glibc: "2.41".into() })
+        };
+        let check = builder_resource(&files, true, refused);
+        assert_eq!(check.verdict, Verdict::Limited);
+        for part in ["_sm90.so.10.15.1", "executable stack", "glibc 2.41", "execstack=2", "setup --tensorrt"] {
+            assert!(check.found.contains(part), "{part}: {}", check.found);
+        }
+        assert_eq!(builder_resource(&files, true, |_| None).verdict, Verdict::Ok);
+        assert_eq!(builder_resource(&files[..1], true, |_| None).verdict, Verdict::Limited);
+        assert_eq!(builder_resource(&[], true, |_| None).verdict, Verdict::Ok);
+    }
 }

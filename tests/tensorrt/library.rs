@@ -8,10 +8,14 @@ const RUNTIME: &str = "void *createInferRuntime_INTERNAL(void *logger, int versi
 
 /// A shared library from this C source in its own folder; `None` (reported) without a C compiler.
 fn compile(folder: &Path, name: &str, source: &str) -> Option<PathBuf> {
+    compile_with(&[], folder, name, source)
+}
+
+fn compile_with(options: &[&str], folder: &Path, name: &str, source: &str) -> Option<PathBuf> {
     gst::init().unwrap();
     let (c, library) = (folder.join("stand_in.c"), folder.join(name));
     std::fs::write(&c, source).unwrap();
-    match Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &c]).status() {
+    match Command::new("cc").args(options).args(["-shared", "-fPIC", "-o"]).args([&library, &c]).status() {
         Ok(status) => {
             assert!(status.success());
             Some(library)
@@ -223,4 +227,25 @@ fn mo(strings: &[(&str, &str)]) -> Vec<u8> {
     }
     file.extend(texts);
     file
+}
+
+/// Where glibc refuses libraries that ask for an executable stack (from 2.41 on), the error says so, and the library can be
+/// opened once its flag is cleared; where glibc doesn't, it is opened as it is.
+#[test]
+fn a_library_that_asks_for_an_executable_stack_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = format!("{}\n{RUNTIME}", version(100_600));
+    let Some(file) = compile_with(&["-Wl,-z,execstack"], folder.path(), "libnvinfer.so.10", &source) else { return };
+    assert!(files::executable_stack::is_asked_for(&file).unwrap());
+    match (Library::open(Some(&file)), tensorrt::executable_stack_refusal(&file)) {
+        (Err(error @ Error::ExecutableStack { .. }), Some(_)) => {
+            assert!(error.to_string().contains("GLIBC_TUNABLES=glibc.rtld.execstack=2"), "{error}");
+            assert!(files::executable_stack::clear(&file).unwrap());
+            Library::open(Some(&file)).unwrap();
+        }
+        (Ok(_), None) => {
+            crate::common::find::skip("a glibc that refuses it", "run this on glibc 2.41 or later (Debian 13)")
+        }
+        other => panic!("{other:?}"),
+    }
 }

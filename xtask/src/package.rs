@@ -25,16 +25,21 @@ pub fn sha256(bytes: &[u8]) -> String {
 
 /// SHA-256 of a file in hexadecimal; `None` if there is no such file.
 pub fn sha256_of(path: &Path) -> Result<Option<String>> {
-    let mut file = match File::open(path) {
+    let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| path.display().to_string()),
     };
+    sha256_of_content(file).map(Some).with_context(|| path.display().to_string())
+}
+
+/// SHA-256 of everything that can be read, in hexadecimal.
+pub fn sha256_of_content(mut content: impl Read) -> std::io::Result<String> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
-        match file.read(&mut buffer).with_context(|| path.display().to_string())? {
-            0 => return Ok(Some(hex(&hash.finalize()))),
+        match content.read(&mut buffer)? {
+            0 => return Ok(hex(&hash.finalize())),
             read => hash.update(&buffer[..read]),
         }
     }

@@ -19,6 +19,12 @@ pub enum Error {
     #[error("can't open {}: {reason}", file.display())]
     Open { file: PathBuf, reason: String },
 
+    /// The C library refuses to open it, because it asks for an executable stack.
+    #[error("can't open {}: it asks for an executable stack, which glibc {glibc} gives to no library that is opened at run \
+        time; set GLIBC_TUNABLES=glibc.rtld.execstack=2 in the program's environment, or clear the flag in the file, as \
+        `cargo xtask setup --tensorrt` does in those that it installs and `patchelf --clear-execstack {}` in any", file.display(), file.display())]
+    ExecutableStack { file: PathBuf, glibc: String },
+
     /// The library lacks a function, so it isn't the expected library.
     #[error("{} has no symbol {symbol}: {remedy}", file.display())]
     MissingSymbol { file: PathBuf, symbol: &'static str, remedy: &'static str },

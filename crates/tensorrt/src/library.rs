@@ -2,6 +2,7 @@
 
 use super::builder::Builder;
 use super::error::Error;
+use super::executable_stack::executable_stack_refusal;
 use super::loaded_name::answer_to_file_name;
 use super::logger::Logger;
 use super::object::{Vtable, non_null};
@@ -314,8 +315,10 @@ const NOT_PARSER: &str = "it isn't TensorRT's ONNX parser";
 /// other's symbols.
 fn open_shared(file: &Path) -> Result<unix::Library, Error> {
     // SAFETY: this runs the initialisers of a library that the user or the system designated as TensorRT.
-    unsafe { unix::Library::open(Some(file), libc::RTLD_NOW | libc::RTLD_LOCAL) }
-        .map_err(|error| Error::Open { file: file.to_owned(), reason: loader_reason(&error) })
+    unsafe { unix::Library::open(Some(file), libc::RTLD_NOW | libc::RTLD_LOCAL) }.map_err(|error| {
+        executable_stack_refusal(file)
+            .unwrap_or_else(|| Error::Open { file: file.to_owned(), reason: loader_reason(&error) })
+    })
 }
 
 /// The loader's message.
