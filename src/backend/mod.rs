@@ -16,4 +16,4 @@ pub use engines::{check_backend, needs_build, open_engine, prepare};
 pub use model_file::{input_spec, recognised};
 #[cfg(test)]
 pub(crate) use registry::testing;
-pub use registry::{content, open};
+pub use registry::{Content, content, open};

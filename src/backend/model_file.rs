@@ -1,6 +1,7 @@
 //! Reads a model's input from its file, without TensorRT and without a GPU.
 
 use crate::error::{self, ErrorKind};
+use crate::infer::gst_model_info;
 use model::head::{self, HeadChoice, Recognised};
 use model::{HeadError, InputSpec, ModelInfo};
 use std::path::Path;
@@ -20,7 +21,8 @@ pub fn input_spec(model: &Path) -> Result<InputSpec, error::Error> {
 /// # Errors
 /// As [`input_spec`].
 pub fn recognised(model: &Path, choice: HeadChoice) -> Result<Recognised, error::Error> {
-    let info = if is_onnx(model) { Onnx::open(model)?.info()? } else { engine_info(model)? };
+    let mut info = if is_onnx(model) { Onnx::open(model)?.info()? } else { engine_info(model)? };
+    info.gst_model_info = gst_model_info(model)?;
     let bad = |error: HeadError| error::Error::new(ErrorKind::Model, format!("model {}: {error}", model.display()));
     head::recognise(&info, choice).map_err(bad)
 }
@@ -30,7 +32,8 @@ fn engine_info(engine: &Path) -> Result<ModelInfo, error::Error> {
     if let Some(record) = file.record
         && !record.inputs.is_empty()
     {
-        return Ok(ModelInfo { inputs: record.inputs, outputs: record.outputs, metadata: file.metadata });
+        let (inputs, outputs, metadata) = (record.inputs, record.outputs, file.metadata);
+        return Ok(ModelInfo { inputs, outputs, metadata, gst_model_info: None });
     }
     let onnx = engine.with_extension("onnx");
     if onnx.exists() {
@@ -78,7 +81,7 @@ mod tests {
         assert!(error.message.contains("put its .onnx beside it"), "{error}");
 
         let expected = input_spec(&test_model("yolo.onnx")).unwrap();
-        let ModelInfo { inputs, outputs, metadata } = Onnx::open(&test_model("yolo.onnx")).unwrap().info().unwrap();
+        let ModelInfo { inputs, outputs, metadata, .. } = Onnx::open(&test_model("yolo.onnx")).unwrap().info().unwrap();
         let version = Version::decode(100_300, "libnvinfer.so.10");
         let content = ModelContent { file: [0; 32], beside: BTreeMap::new() };
         let facts = Facts::new(&content, version, None, &BuildSettings::default());

@@ -2,7 +2,8 @@
 
 use super::{open_engine, prepare};
 use crate::error::{Error, ErrorKind};
-use crate::infer::{Backend, Engine, ModelSettings, Precision, Service};
+use crate::infer::{Backend, Engine, ModelSettings, Precision, Service, gst_model_info_error, gst_model_info_file};
+use files::digest;
 use model::head::HeadChoice;
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use tensorrt::{EngineCache, ModelContent, source};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     backend: Backend,
-    model: ModelContent,
+    model: Content,
     head: HeadChoice,
     precision: Precision,
     device_id: u32,
@@ -27,7 +28,7 @@ struct Key {
 }
 
 impl Key {
-    fn new(settings: &ModelSettings, model: ModelContent) -> Self {
+    fn new(settings: &ModelSettings, model: Content) -> Self {
         Self {
             backend: settings.backend,
             model,
@@ -159,20 +160,29 @@ pub(super) fn open_with(
 }
 
 /// Hashes of all files of a model, which decide its results.
-///
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Content {
+    model: ModelContent,
+    /// The model info file beside the model.
+    gst_model_info: Option<digest::Hash>,
+}
+
 /// # Errors
 /// A file is missing, incomplete, or in a place where it isn't allowed.
-pub fn content(settings: &ModelSettings) -> Result<ModelContent, Error> {
+pub fn content(settings: &ModelSettings) -> Result<Content, Error> {
     let folder = || settings.engine_cache.clone().unwrap_or_else(EngineCache::default_folder);
     let memory = (settings.backend == Backend::TensorRt).then(|| EngineCache::hashes_in(&folder()));
     let file = source(&settings.model, settings.engine_file.as_deref())?;
-    ModelContent::of(&file, memory.as_deref()).map_err(|error| match error {
+    let model = ModelContent::of(&file, memory.as_deref()).map_err(|error| match error {
         tensorrt::Error::File { path, reason } if path == file => {
             let text = format!("can't read model file {}: {reason}. Check the `model` property", path.display());
             Error::new(ErrorKind::File, text)
         }
         error => error.into(),
-    })
+    })?;
+    let gst_model_info = gst_model_info_file(&settings.model)
+        .map(|file| digest::of_file(&file).map_err(|error| gst_model_info_error(&file, &error)));
+    Ok(Content { model, gst_model_info: gst_model_info.transpose()? })
 }
 
 #[cfg(test)]

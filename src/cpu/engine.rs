@@ -3,7 +3,7 @@
 use super::lane::CpuLane;
 use super::{CAT, library};
 use crate::error::{Error, ErrorKind};
-use crate::infer::{Engine, Lane, ModelSettings, Precision, batch_sizes_between};
+use crate::infer::{Engine, Lane, ModelSettings, Precision, batch_sizes_between, gst_model_info};
 use model::head::{self, DecodePlan, Reading, Recognised};
 use model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use ort::session::Session;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The facts about a model that the engine and its lanes need.
@@ -25,6 +25,8 @@ pub struct Model {
     /// How the outputs are decoded; `None` for a head without decoding.
     pub plan: Option<DecodePlan>,
     pub reading: Reading,
+    /// The shapes of the outputs without the batch dimension, once the model has run.
+    pub output_shapes: OnceLock<Vec<Vec<usize>>>,
     /// The number of images that every run must have, or `None` if the model accepts any number.
     pub fixed_batch: Option<usize>,
     pub max_batch: usize,
@@ -45,7 +47,8 @@ impl CpuEngine {
         check_file(path)?;
         let runtime = library::runtime()?;
         let session = open_session(runtime, path)?;
-        let info = model_info(&session).map_err(|reason| model_error(path, &reason))?;
+        let mut info = model_info(&session).map_err(|reason| model_error(path, &reason))?;
+        info.gst_model_info = gst_model_info(path)?;
         check_precision(settings.precision, &info, path)?;
         let recognised = head::recognise(&info, settings.head);
         let Recognised { head, input, reading } = recognised.map_err(|error| model_error(path, &error.to_string()))?;
@@ -68,6 +71,7 @@ impl CpuEngine {
                 plan: head.plan(),
                 head,
                 reading,
+                output_shapes: OnceLock::new(),
                 fixed_batch,
                 max_batch,
             }),
@@ -91,6 +95,10 @@ impl Engine for CpuEngine {
 
     fn head(&self) -> &Arc<dyn Head> {
         &self.model.head
+    }
+
+    fn output_shapes(&self) -> Vec<Vec<usize>> {
+        self.model.output_shapes.get().cloned().unwrap_or_else(|| self.model.info.output_shapes())
     }
 
     fn doubt(&self) -> Option<&str> {
@@ -213,6 +221,7 @@ fn model_info(session: &Session) -> Result<ModelInfo, String> {
         inputs: tensors(session.inputs())?,
         outputs: tensors(session.outputs())?,
         metadata: metadata(session).map_err(|error| format!("its metadata can't be read: {error}"))?,
+        gst_model_info: None,
     })
 }
 

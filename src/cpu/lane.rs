@@ -119,7 +119,8 @@ impl Lane for CpuLane {
         let values = self.infer(batch)?;
         let outputs = batch_outputs(&values, &self.names, &mut self.converted, batch)?;
         let views: Vec<_> = outputs.iter().map(|output| output.image(0)).collect();
-        let Model { path, head, plan, reading, .. } = &*self.model;
+        let Model { path, head, plan, reading, output_shapes, .. } = &*self.model;
+        output_shapes.get_or_init(|| outputs.iter().map(|output| output.shape.clone()).collect());
         let decoded = head.decode(&views, &Params::default(), &mut self.found);
         self.found.clear();
         let fits = decoded.and_then(|()| plan.as_ref().map_or(Ok(()), |plan| reading.check(head.name(), plan, &views)));

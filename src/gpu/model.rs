@@ -2,6 +2,7 @@
 
 use super::chain::ChainOutput;
 use crate::error::{Error, ErrorKind};
+use crate::infer::gst_model_info;
 use model::head::{self, DecodePlan, HeadChoice, Reading, Recognised};
 use model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use std::collections::BTreeMap;
@@ -68,6 +69,7 @@ impl GpuModel {
                 })
                 .collect(),
             metadata,
+            gst_model_info: gst_model_info(path)?,
         };
         let recognised = head::recognise(&info, choice).map_err(|error| bad(error.to_string()))?;
         let Recognised { head, input: spec, reading } = recognised;
@@ -103,7 +105,7 @@ fn no_single_input(engine: &Engine, metadata: BTreeMap<String, String>, choice: 
         tensors.map(info).collect()
     };
     let recognised = || -> Result<(), String> {
-        let info = ModelInfo { inputs: tensors(true)?, outputs: tensors(false)?, metadata };
+        let info = ModelInfo { inputs: tensors(true)?, outputs: tensors(false)?, metadata, gst_model_info: None };
         head::recognise(&info, choice).map(drop).map_err(|error| error.to_string())
     };
     recognised().err().unwrap_or_else(|| "it doesn't have one image as its only input".into())

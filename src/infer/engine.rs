@@ -207,6 +207,10 @@ pub trait Engine: Send + Sync {
     fn info(&self) -> &ModelInfo;
     fn input(&self) -> &InputSpec;
     fn head(&self) -> &Arc<dyn Head>;
+    /// The shapes of the outputs without the batch dimension; a dimension that isn't known is 0.
+    fn output_shapes(&self) -> Vec<Vec<usize>> {
+        self.info().output_shapes()
+    }
     /// Why the head isn't certain, and what else the model may be; `None` if its file names the head.
     fn doubt(&self) -> Option<&str> {
         None

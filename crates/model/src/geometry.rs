@@ -40,6 +40,13 @@ impl Letterbox {
         Self { region, left: (spec.width - width) / 2, top: (spec.height - height) / 2, width, height }
     }
 
+    /// Converts a width and a height in network pixels to frame pixels.
+    pub fn size_to_frame(&self, width: f32, height: f32) -> [f32; 2] {
+        let axis =
+            |v: f32, resized: u32, size: f32| (f64::from(v) * f64::from(size) / f64::from(resized.max(1))) as f32;
+        [axis(width, self.width, self.region.w), axis(height, self.height, self.region.h)]
+    }
+
     /// Converts network pixels to frame pixels. Points in the border map to points outside the region; nothing is
     /// clipped.
     pub fn to_frame(&self, x: f32, y: f32) -> (f32, f32) {

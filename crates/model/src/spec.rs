@@ -1,5 +1,6 @@
 //! The tensors that a model's file declares, and the format of its input.
 
+use super::GstModelInfo;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -122,4 +123,14 @@ pub struct ModelInfo {
     pub outputs: Vec<TensorInfo>,
     /// ONNX metadata; Ultralytics writes `names`, `task`, `imgsz`, `stride`, `kpt_shape`, `batch`, `end2end`.
     pub metadata: BTreeMap<String, String>,
+    /// GStreamer's model info, if there is such a file beside the model.
+    pub gst_model_info: Option<GstModelInfo>,
+}
+
+impl ModelInfo {
+    /// The declared shapes of the outputs without the batch dimension; a dynamic dimension is 0.
+    pub fn output_shapes(&self) -> Vec<Vec<usize>> {
+        let size = |&dim: &i64| usize::try_from(dim).unwrap_or(0);
+        self.outputs.iter().map(|output| output.shape.iter().skip(1).map(size).collect()).collect()
+    }
 }

@@ -10,7 +10,7 @@ use tensorrt::ModelContent;
 /// Hashes of the model, labels and engine files. A file rewritten with the same content compares equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contents {
-    model: ModelContent,
+    model: backend::Content,
     labels: Option<Hash>,
     /// The engine file, if it exists.
     engine: Option<ModelContent>,

@@ -4,6 +4,7 @@ mod anchors;
 mod choice;
 mod end2end;
 mod families;
+mod in_frame;
 mod literal;
 mod metadata;
 mod movenet;
@@ -96,6 +97,9 @@ pub enum HeadError {
     /// No known head has these shapes; the text lists the model's tensors and the known heads.
     #[error("{0}")]
     Unknown(String),
+    /// The model info file beside the model doesn't fit it.
+    #[error("the model info file beside it: {0}. Correct that file, or remove it")]
+    GstModelInfo(String),
     /// An output contradicts the head at run time.
     #[error("{0}")]
     Shape(String),

@@ -1,5 +1,6 @@
 //! Recognition of a model's head and input format from its file.
 
+use super::super::tensor_ids::head_of;
 use super::super::{ElementType, InputSpec, Labels, Layout, ModelInfo, Normalization, TensorInfo};
 use super::choice::{HeadChoice, known, names};
 use super::families::{Family, by_metadata, by_tensors, candidates};
@@ -31,11 +32,16 @@ const MAX_SIDE: u32 = 8192;
 /// metadata comes next, and then output shapes that only one head has. Shapes that several heads have are left to
 /// [`Reading::check`], which distinguishes them by their values.
 ///
+/// A model info file beside the model ([`ModelInfo::gst_model_info`]) names the head of a file that Ultralytics didn't write, and
+/// the normalisation of the input.
+///
 /// # Errors
-/// [`HeadError::Unknown`] with the model's shapes and the known heads, or with the name of an unsupported family.
+/// [`HeadError::Unknown`] with the model's shapes and the known heads, or with the name of an unsupported family;
+/// [`HeadError::GstModelInfo`] if the model info file doesn't fit the model.
 pub fn recognise(model: &ModelInfo, choice: HeadChoice) -> Result<Recognised, HeadError> {
     let metadata = Metadata::parse(&model.metadata)?;
     let mut seen = ModelFacts { model, input: Input::NONE, metadata };
+    let choice = seen.choice_of_gst_model_info(choice)?;
     if let Some(family) = by_metadata(&seen) {
         return Err(seen.not_read(&family));
     }
@@ -45,7 +51,7 @@ pub fn recognise(model: &ModelInfo, choice: HeadChoice) -> Result<Recognised, He
             "the file was written by {name}, not by Ultralytics, and the meaning of its outputs isn't known"
         )));
     }
-    let (head, input, trust) = match choice {
+    let (head, mut input, trust) = match choice {
         HeadChoice::Auto => {
             let tried = [movenet::recognise, nanodet::recognise, ultralytics::recognise];
             let found = tried.into_iter().find_map(|recognise| recognise(&seen).transpose()).transpose()?;
@@ -59,6 +65,11 @@ pub fn recognise(model: &ModelInfo, choice: HeadChoice) -> Result<Recognised, He
             seen.chosen(choice)?.ok_or_else(|| seen.unknown(&format!("head={nick} doesn't fit the model's outputs")))?
         }
     };
+    if let Some(info) = &model.gst_model_info
+        && let Some(normalization) = info.normalization(model).map_err(HeadError::GstModelInfo)?
+    {
+        input.normalization = normalization;
+    }
     Ok(Recognised { head, input, reading: Reading { trust, otherwise: seen.otherwise() } })
 }
 
@@ -99,6 +110,17 @@ impl Input {
 }
 
 impl ModelFacts<'_> {
+    /// The head that the model info file beside the model names, unless the user chose one or Ultralytics wrote the file.
+    fn choice_of_gst_model_info(&self, choice: HeadChoice) -> Result<HeadChoice, HeadError> {
+        let Some(info) = &self.model.gst_model_info else { return Ok(choice) };
+        let outputs = info.outputs(self.model).map_err(HeadError::GstModelInfo)?;
+        let named = outputs.iter().find_map(|(id, _)| head_of(id));
+        Ok(match (choice, named) {
+            (HeadChoice::Auto, Some(named)) if !self.metadata.is_ultralytics() => named,
+            _ => choice,
+        })
+    }
+
     /// The head that the user chose; `None` if it doesn't fit.
     fn chosen(&self, choice: HeadChoice) -> Result<Option<Found>, HeadError> {
         match choice {

@@ -151,7 +151,7 @@ impl EngineCache {
         }
         // A model whose tensors can't be listed can still be built; its record then lacks them.
         let listed = onnx.info().unwrap_or_else(|_| ModelInfo { metadata: onnx.metadata(), ..ModelInfo::default() });
-        let ModelInfo { inputs, outputs, metadata } = listed;
+        let ModelInfo { inputs, outputs, metadata, .. } = listed;
         let record = EngineRecord {
             model: model.canonicalize().unwrap_or_else(|_| model.to_owned()),
             facts,

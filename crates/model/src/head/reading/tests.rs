@@ -11,6 +11,7 @@ fn model(shape: &[usize], metadata: &[(&str, &str)]) -> ModelInfo {
         inputs: vec![tensor("images", vec![1, 3, 640, 640])],
         outputs: vec![tensor("output0", [1].into_iter().chain(shape.iter().map(|&n| n as i64)).collect())],
         metadata: metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        gst_model_info: None,
     }
 }
 
@@ -25,7 +26,7 @@ fn check_as(
     let name = found.head.name();
     match found.reading.check(name, &found.head.plan().unwrap(), &[Output { shape, data }]) {
         Ok(()) => Ok(name),
-        Err(HeadError::Unknown(text) | HeadError::Shape(text)) => Err(text),
+        Err(HeadError::Unknown(text) | HeadError::GstModelInfo(text) | HeadError::Shape(text)) => Err(text),
     }
 }
 
