@@ -3,28 +3,35 @@
 use crate::error::{self, ErrorKind};
 use crate::infer::gst_model_info;
 use model::head::{self, HeadChoice, Recognised};
-use model::{HeadError, InputSpec, ModelInfo};
+use model::{HeadError, InputSpec, ModelInfo, TensorIds};
 use std::path::Path;
 use tensorrt::{EngineFile, Onnx, is_onnx};
 
-/// The input of an `.onnx`, or of the one from which an `.engine` or `.plan` was built. For an engine, it is read from
+/// The input of an `.onnx` and its tensor id, or of the one from which an `.engine` or `.plan` was built. For an engine, it is read from
 /// the record that `gst-trt build` writes beside it, or else from the `.onnx` beside it.
 ///
 /// # Errors
 /// A file that can't be read, a model with an unknown head, or an engine with neither file beside it.
-pub fn input_spec(model: &Path) -> Result<InputSpec, error::Error> {
-    Ok(recognised(model, HeadChoice::Auto)?.input)
+pub fn input(model: &Path) -> Result<(InputSpec, String), error::Error> {
+    let (info, recognised) = read(model, HeadChoice::Auto)?;
+    let id = TensorIds::of(&info, &*recognised.head).input;
+    Ok((recognised.input, id))
 }
 
 /// The head of such a file, as far as it can be recognised without running the model.
 ///
 /// # Errors
-/// As [`input_spec`].
+/// As [`input`].
 pub fn recognised(model: &Path, choice: HeadChoice) -> Result<Recognised, error::Error> {
+    Ok(read(model, choice)?.1)
+}
+
+fn read(model: &Path, choice: HeadChoice) -> Result<(ModelInfo, Recognised), error::Error> {
     let mut info = if is_onnx(model) { Onnx::open(model)?.info()? } else { engine_info(model)? };
     info.gst_model_info = gst_model_info(model)?;
     let bad = |error: HeadError| error::Error::new(ErrorKind::Model, format!("model {}: {error}", model.display()));
-    head::recognise(&info, choice).map_err(bad)
+    let recognised = head::recognise(&info, choice).map_err(bad)?;
+    Ok((info, recognised))
 }
 
 fn engine_info(engine: &Path) -> Result<ModelInfo, error::Error> {
@@ -58,6 +65,10 @@ mod tests {
     use std::path::PathBuf;
     use tensorrt::{BuildSettings, EngineRecord, Facts, ModelContent, Version, write_record};
 
+    fn spec_of(model: &Path) -> Result<InputSpec, error::Error> {
+        Ok(input(model)?.0)
+    }
+
     fn test_model(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name)
     }
@@ -65,11 +76,12 @@ mod tests {
     /// The input equals that of ONNX Runtime's engine, for every head.
     #[test]
     fn an_onnx_says_what_it_takes() {
-        let spec = input_spec(&test_model("yolo.onnx")).unwrap();
+        let spec = spec_of(&test_model("yolo.onnx")).unwrap();
         assert_eq!((spec.width, spec.height), (96, 64));
-        let error = input_spec(&test_model("unknown-head.onnx")).unwrap_err();
+        assert_eq!(input(&test_model("yolo.onnx")).unwrap().1, "images");
+        let error = spec_of(&test_model("unknown-head.onnx")).unwrap_err();
         assert!(error.message.contains("unknown-head.onnx") && error.message.contains("known heads"), "{error}");
-        assert!(input_spec(Path::new("/nonexistent/a.onnx")).unwrap_err().message.contains("/nonexistent/a.onnx"));
+        assert!(input(Path::new("/nonexistent/a.onnx")).unwrap_err().message.contains("/nonexistent/a.onnx"));
     }
 
     #[test]
@@ -77,10 +89,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let engine = folder.path().join("yolo.engine");
         std::fs::write(&engine, b"a plan").unwrap();
-        let error = input_spec(&engine).unwrap_err();
+        let error = spec_of(&engine).unwrap_err();
         assert!(error.message.contains("put its .onnx beside it"), "{error}");
 
-        let expected = input_spec(&test_model("yolo.onnx")).unwrap();
+        let expected = spec_of(&test_model("yolo.onnx")).unwrap();
         let ModelInfo { inputs, outputs, metadata, .. } = Onnx::open(&test_model("yolo.onnx")).unwrap().info().unwrap();
         let version = Version::decode(100_300, "libnvinfer.so.10");
         let content = ModelContent { file: [0; 32], beside: BTreeMap::new() };
@@ -89,10 +101,10 @@ mod tests {
         let (model, profile) = ("yolo.onnx".into(), vec![]);
         let record = EngineRecord { model, facts, plan, profile, metadata, inputs, outputs };
         write_record(&engine.with_extension("json"), &record).unwrap();
-        assert_eq!(input_spec(&engine).unwrap(), expected);
+        assert_eq!(spec_of(&engine).unwrap(), expected);
 
         std::fs::remove_file(engine.with_extension("json")).unwrap();
         std::fs::copy(test_model("yolo.onnx"), folder.path().join("yolo.onnx")).unwrap();
-        assert_eq!(input_spec(&engine).unwrap(), expected);
+        assert_eq!(spec_of(&engine).unwrap(), expected);
     }
 }

@@ -12,6 +12,8 @@ pub struct Input {
     /// The element's name.
     pub element: String,
     pub spec: InputSpec,
+    /// The input's id, for GStreamer's decoders.
+    pub id: String,
     /// The number of frames without inference after each inferred frame.
     pub interval: u32,
 }

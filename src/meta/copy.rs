@@ -1,5 +1,6 @@
 //! Copies metadata from one buffer to another.
 
+use super::gst_tensor::keep_gst_tensors;
 use gst::prelude::*;
 
 /// Copies everything but the memory layout to a buffer with the same pixels.
@@ -15,4 +16,5 @@ pub fn copy_all(from: &gst::BufferRef, to: &mut gst::BufferRef) {
         }
         std::ops::ControlFlow::Continue(())
     });
+    keep_gst_tensors(from, to);
 }

@@ -32,10 +32,10 @@ pub fn attach_outputs(
     model_id: &str,
     region: Rect,
     object: Option<u32>,
-    outputs: Vec<RawTensor>,
+    outputs: &[RawTensor],
 ) {
     let region = gst::Array::new([region.x, region.y, region.w, region.h]);
-    let new = outputs.into_iter().map(|output| {
+    let new = outputs.iter().map(|output| {
         let bytes: Vec<u8> = output.data.iter().flat_map(|value| value.to_ne_bytes()).collect();
         let shape = gst::Array::new(output.shape.iter().map(|&n| u32::try_from(n).unwrap_or(u32::MAX)));
         gst::Structure::builder("tensor")
@@ -67,8 +67,8 @@ mod tests {
             |name: &str, data: &[f32]| RawTensor { name: name.into(), shape: vec![1, data.len()], data: data.to_vec() };
         let (frame, crop) = (Rect::new(0.0, 0.0, 64.0, 32.0), Rect::new(8.0, 8.0, 16.0, 16.0));
         let buffer = buffer.get_mut().unwrap();
-        attach_outputs(buffer, "a", frame, None, vec![output("x", &[1.0, 2.0]), output("y", &[])]);
-        attach_outputs(buffer, "b", crop, Some(7), vec![output("z", &[0.5])]);
+        attach_outputs(buffer, "a", frame, None, &[output("x", &[1.0, 2.0]), output("y", &[])]);
+        attach_outputs(buffer, "b", crop, Some(7), &[output("z", &[0.5])]);
         let copy = buffer.copy();
         let meta = OUTPUTS.of(&copy).unwrap();
         let tensors = meta.structure().get::<gst::Array>("tensors").unwrap();

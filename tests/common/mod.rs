@@ -26,3 +26,4 @@ pub mod running;
 pub mod standin;
 pub mod supervised;
 pub mod systems;
+pub mod tensors;

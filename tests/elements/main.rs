@@ -18,3 +18,4 @@ mod pipeline;
 mod refused_formats;
 mod streaming;
 mod survival;
+mod tensors;

@@ -35,7 +35,7 @@ pub use filter::refine;
 pub use geometry::Letterbox;
 pub use gpu_facts::GpuFacts;
 pub use gst_model_info::GstModelInfo;
-pub use head::{Head, HeadError, Outputs};
+pub use head::{DecodePlan, Head, HeadError, Outputs};
 pub use label_list::{join_labels, split_labels};
 pub use labels::{KeypointLayout, Labels};
 pub use nms::nms;

@@ -3,6 +3,7 @@ use super::opened::Opened;
 use super::properties::PROPERTIES;
 use super::regions::{Region, needs_others, regions};
 use super::settings::{Resolved, Settings};
+use super::tensors::TensorCaps;
 use super::{Task, opening, results, trace};
 use crate::elements::device::{Device, Wanted};
 use crate::elements::orientation::Orientation;
@@ -40,6 +41,7 @@ pub struct Inference {
     kept: Mutex<Option<Arc<Service>>>,
     counters: Mutex<Counters>,
     orientation: Orientation,
+    tensor_caps: TensorCaps,
     /// The number of frames since the stream started.
     frame: AtomicU64,
     /// The number of frames that wait for the engine.
@@ -116,6 +118,7 @@ impl ObjectSubclass for Inference {
             kept: Mutex::default(),
             counters: Mutex::default(),
             orientation: Orientation::default(),
+            tensor_caps: TensorCaps::default(),
             frame: AtomicU64::new(0),
             waiting: Arc::default(),
             latency: RecentMax::default(),
@@ -370,6 +373,9 @@ impl Stage for Inference {
         let info = self.flow.info().ok_or(gst::FlowError::NotNegotiated)?;
         let model = self.models.wait()?;
         let settings = model.resolved();
+        if let Some(caps) = self.tensor_caps.update(settings.params.output_tensors.then_some(&model)) {
+            self.flow.queue().push_event(gst::event::Caps::new(&caps))?;
+        }
         let frame = Arc::new(Frame { buffer, info });
         let action = match self.reason_to_skip(&settings) {
             Some(reason) => Action::Skip(reason),
@@ -416,7 +422,7 @@ impl Stage for Inference {
         if let Some(buffer) = buffer.get_mut() {
             meta::set_record_with(buffer, Arc::new(record), width, height, settings.mirrors);
             for (region, tensors) in raw {
-                meta::attach_outputs(buffer, &model.id, region.rect, region.object, tensors);
+                model.tensors.attach(buffer, &model.id, &region, tensors);
             }
         }
         let mut counters = self.counters.lock();
@@ -424,6 +430,19 @@ impl Stage for Inference {
         *if inferred { &mut counters.inferred } else { &mut counters.skipped } += 1;
         counters.latency.record(arrival.elapsed());
         Ok(buffer)
+    }
+
+    /// With `output-tensors` this waits for the model, whose outputs the caps announce.
+    fn src_caps(&self, caps: gst::Caps) -> Result<gst::Caps, gst::FlowError> {
+        let model = match self.adds_tensors() {
+            true => Some(self.models.wait()?),
+            false => None,
+        };
+        Ok(self.tensor_caps.set(caps, model.as_ref()))
+    }
+
+    fn adds_tensors(&self) -> bool {
+        self.with_settings(|settings| settings.options.output_tensors)
     }
 
     fn flushed(&self) {
@@ -480,7 +499,8 @@ impl Stage for Inference {
             // The upstream element can't continue without the answer, so this waits for the model.
             let opened = self.models.wait().ok()?;
             let spec = opened.service().engine().input().clone();
-            Some(input_query::Input { element: self.obj().name().into(), spec, interval: opened.resolved().interval })
+            let (element, id) = (self.obj().name().into(), opened.tensors.input_id().to_owned());
+            Some(input_query::Input { element, spec, id, interval: opened.resolved().interval })
         })
     }
 }

@@ -11,6 +11,7 @@ mod properties;
 mod regions;
 mod results;
 mod settings;
+mod tensors;
 #[cfg(test)]
 mod tests;
 mod trace;

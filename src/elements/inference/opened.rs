@@ -3,6 +3,7 @@
 use super::Task;
 use super::contents::Contents;
 use super::settings::{Resolved, Settings};
+use super::tensors::OutputTensors;
 use crate::backend;
 use crate::error::{Error, ErrorKind};
 use crate::infer::{self, ModelSettings, Service, ServiceStream};
@@ -20,6 +21,7 @@ pub struct Opened {
     pub id: Name,
     pub kind: HeadKind,
     pub keypoints: Option<Arc<KeypointLayout>>,
+    pub tensors: OutputTensors,
     labels: Labels,
     /// The labels as names, as objects carry them.
     names: Vec<Name>,
@@ -50,6 +52,7 @@ impl Opened {
             id: settings.options.model_id.as_deref().unwrap_or(name).into(),
             kind: head.kind(),
             keypoints: head.keypoints().cloned(),
+            tensors: OutputTensors::of(service.engine()),
             names: labels.0.iter().map(|label| (&**label).into()).collect(),
             labels,
             resolved: Mutex::new(Arc::new(resolved)),

@@ -92,9 +92,21 @@ impl<W: Work> Flow<W> {
         (before.as_ref() != Some(&came)).then(|| refusal::error(&whose, &self.sink, &came, &taken))
     }
 
-    /// Both pads carry the same caps, so each answers with the part of `own` that the peer of the other pad accepts.
-    pub(super) fn answer_caps(&self, query: &mut gst::query::Caps, own: &gst::Caps, other: &gst::Pad) {
+    /// Both pads carry the same caps, so each answers with the part of `own` that the peer of the other pad accepts;
+    /// except for tensors that the element adds.
+    pub(super) fn answer_caps(
+        &self,
+        query: &mut gst::query::Caps,
+        own: &gst::Caps,
+        other: &gst::Pad,
+        adds_tensors: bool,
+    ) {
         let mut caps = own.intersect_with_mode(&other.peer_query_caps(Some(own)), gst::CapsIntersectMode::First);
+        if adds_tensors {
+            for structure in caps.make_mut().iter_mut() {
+                structure.remove_field(TENSORS);
+            }
+        }
         if let Some(filter) = query.filter_owned() {
             caps = filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First);
         }
@@ -131,6 +143,9 @@ impl<W: Work> Flow<W> {
         (n > 0).then(|| gst::ClockTime::from_nseconds(d.saturating_mul(1_000_000_000) / n))
     }
 }
+
+/// The field of caps that says what tensors the frames have.
+pub const TENSORS: &str = "tensors";
 
 /// Surfaces that a decoder without a pool needs beyond those held here: one to decode into and one to display.
 const DECODERS_OWN: u32 = 2;

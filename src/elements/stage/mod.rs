@@ -10,11 +10,12 @@
 mod flow;
 mod queue;
 
-pub use flow::{Flow, answer_allocation};
+pub use flow::{Flow, TENSORS, answer_allocation};
 pub use queue::{Queue, Work};
 
 use super::device::Device;
 use super::{caps, report};
+use crate::meta;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -49,6 +50,16 @@ where
     /// Sets the format of the frames that follow.
     fn set_info(&self, _info: &gst_video::VideoInfo, _caps: &gst::CapsRef) -> Result<(), gst::LoggableError> {
         Ok(())
+    }
+
+    /// The caps with which frames leave that come with `caps`. May wait.
+    fn src_caps(&self, caps: gst::Caps) -> Result<gst::Caps, gst::FlowError> {
+        Ok(caps)
+    }
+
+    /// Whether [`Self::src_caps`] adds tensors, which upstream must not be asked for.
+    fn adds_tensors(&self) -> bool {
+        false
     }
 
     /// Starts the work on a frame, on the sink pad's thread. `at_once`: the thread has time to do all of it.
@@ -297,7 +308,14 @@ where
             taken(forwarded && start_task(stage).is_ok())
         }
         EventView::Caps(caps) => match flow.set_caps(caps.caps()).and_then(|info| stage.set_info(&info, caps.caps())) {
-            Ok(()) => flow.queue().push_event(event),
+            Ok(()) => {
+                let leaving = stage.src_caps(caps.caps_owned())?;
+                let event = match *leaving == *caps.caps() {
+                    true => event,
+                    false => gst::event::Caps::builder(&leaving).seqnum(event.seqnum()).build(),
+                };
+                flow.queue().push_event(event)
+            }
             Err(error) => {
                 error.log_with_object(&*stage.obj());
                 Err(gst::FlowError::NotNegotiated)
@@ -328,7 +346,7 @@ where
     match query.view_mut() {
         QueryViewMut::Caps(query) => {
             let own = if flow.sink().is_linked() { stage.caps() } else { caps::of_any_format(stage.caps()) };
-            flow.answer_caps(query, &own, flow.src());
+            flow.answer_caps(query, &own, flow.src(), stage.adds_tensors());
             // ACCEPT_CAPS queries arrive here too.
             if query.result().is_some_and(|caps| caps.is_empty())
                 && let Some(error) = flow.refusal(&stage.caps())
@@ -375,7 +393,7 @@ where
         QueryViewMut::Caps(query) => {
             // The upstream caps don't prevent linking: an unsupported format is reported when it arrives.
             let other = if flow.src().is_linked() { flow.sink() } else { flow.src() };
-            flow.answer_caps(query, &stage.caps(), other);
+            flow.answer_caps(query, &stage.caps(), other, stage.adds_tensors());
             true
         }
         QueryViewMut::Latency(query) => flow.answer_latency(query, stage.latency(), stage.limit()),
@@ -391,6 +409,7 @@ pub fn into_writable(buffer: gst::Buffer) -> gst::Buffer {
     }
     let mut copy = buffer.copy();
     if let Some(copy) = copy.get_mut() {
+        meta::keep_gst_tensors(&buffer, copy);
         gst::ParentBufferMeta::add(copy, &buffer);
     }
     copy

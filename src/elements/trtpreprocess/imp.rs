@@ -8,7 +8,7 @@ use crate::elements::{backend, report, stage};
 use crate::error::{Error, ErrorKind};
 use crate::gpu::DeviceTensors;
 use crate::infer::{Backend, Frame, Tensor};
-use crate::meta;
+use crate::meta::{self, GstTensor};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -120,6 +120,8 @@ pub struct TrtPreprocess {
 #[derive(Debug, Default)]
 struct PreprocessPlan {
     spec: Option<InputSpec>,
+    /// The tensor's id, for GStreamer's decoders.
+    id: Option<glib::Quark>,
     /// The properties specify the tensor.
     named: bool,
     /// The `interval` of each model downstream.
@@ -128,6 +130,17 @@ struct PreprocessPlan {
     frames: u64,
     /// The elements downstream may have changed since they were queried.
     stale: bool,
+}
+
+impl PreprocessPlan {
+    /// The plan for the tensor that the properties specify, and its id.
+    fn new(named: Option<(InputSpec, String)>) -> Self {
+        let (named, spec, id) = match named {
+            Some((spec, id)) => (true, Some(spec), Some(glib::Quark::from_str(id))),
+            None => (false, None, None),
+        };
+        Self { named, spec, id, ..Self::default() }
+    }
 }
 
 #[derive(Default)]
@@ -140,8 +153,8 @@ struct Counters {
 /// A frame in flight between the pads. Its tensor is made when the frame is next in order.
 pub struct Arrival {
     frame: Frame,
-    /// `None` if no model needs this frame.
-    spec: Option<InputSpec>,
+    /// The tensor and its id; `None` if no model needs this frame.
+    wanted: Option<(InputSpec, glib::Quark)>,
 }
 
 impl Work for Arrival {
@@ -225,9 +238,8 @@ impl ElementImpl for TrtPreprocess {
             gst::StateChange::ReadyToPaused => {
                 let settings = self.settings.lock().clone();
                 backend::check_upstream(self.flow.sink(), settings.backend).map_err(|e| self.fail(&e))?;
-                let spec = settings.spec().map_err(|e| self.fail(&e))?;
-                *self.plan.lock() =
-                    PreprocessPlan { named: spec.is_some(), spec, intervals: Vec::new(), frames: 0, stale: false };
+                let named = settings.spec().map_err(|e| self.fail(&e))?;
+                *self.plan.lock() = PreprocessPlan::new(named);
                 let tensors = match settings.backend {
                     Backend::Cpu => Ok(Tensors::Host(HostTensors::default())),
                     Backend::TensorRt => {
@@ -276,7 +288,7 @@ impl TrtPreprocess {
             return Ok(());
         }
         let setting = |text: String| Error::new(ErrorKind::Setting, text);
-        let Some(Input { element, spec, .. }) = inputs.first() else {
+        let Some(Input { element, spec, id, .. }) = inputs.first() else {
             return Err(setting(
                 "no model downstream says what tensor it takes: set `model`, or `width` and `height`".into(),
             ));
@@ -288,7 +300,7 @@ impl TrtPreprocess {
             )));
         }
         gst::debug!(CAT, imp = self, "makes {spec} for {element}");
-        plan.spec = Some(spec.clone());
+        (plan.spec, plan.id) = (Some(spec.clone()), Some(glib::Quark::from_str(id)));
         Ok(())
     }
 
@@ -363,14 +375,14 @@ impl Stage for TrtPreprocess {
         plan.frames += 1;
         let wanted = |interval: &u32| frame.is_multiple_of(u64::from(*interval) + 1);
         let wanted = plan.intervals.is_empty() || plan.intervals.iter().any(wanted);
-        let spec = plan.spec.clone().filter(|_| wanted);
-        Ok(Arrival { frame: Frame { buffer, info }, spec })
+        let wanted = plan.spec.clone().zip(plan.id).filter(|_| wanted);
+        Ok(Arrival { frame: Frame { buffer, info }, wanted })
     }
 
     fn finish(&self, work: Arrival) -> Result<gst::Buffer, gst::FlowError> {
-        let Arrival { frame, spec } = work;
+        let Arrival { frame, wanted } = work;
         self.counters.lock().frames += 1;
-        let Some(spec) = spec else { return Ok(frame.buffer) };
+        let Some((spec, id)) = wanted else { return Ok(frame.buffer) };
         let tensor = self.make_tensor(&frame, &spec).map_err(|e| {
             report::post(&*self.obj(), &e);
             gst::FlowError::Error
@@ -378,6 +390,9 @@ impl Stage for TrtPreprocess {
         stage::post_latency_change(self, self.latency());
         let mut buffer = stage::into_writable(frame.buffer);
         if let Some(buffer) = buffer.get_mut() {
+            if meta::gst_tensors_exist() {
+                meta::attach_gst_tensors(buffer, GstTensor::of_input(id, &tensor).into_iter().collect());
+            }
             meta::attach_tensor(buffer, tensor);
         }
         Ok(buffer)

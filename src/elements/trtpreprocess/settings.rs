@@ -1,10 +1,10 @@
 //! The values of the properties.
 
-use crate::backend::{input_spec, open_engine};
+use crate::backend::{input, open_engine};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Backend, ModelSettings};
 use gst::glib;
-use model::{ElementType, InputSpec, Layout, Normalization};
+use model::{ElementType, InputSpec, Layout, Normalization, TensorIds};
 use std::path::PathBuf;
 
 /// Order of the tensor's dimensions.
@@ -75,56 +75,64 @@ impl Default for Settings {
     }
 }
 
+/// The id of a tensor that was made for no model.
+const IMAGE: &str = "image";
 /// Pixel value of the border, as used in the training of YOLO models.
 const PAD: u8 = 114;
 
 impl Settings {
-    /// The tensor that the properties specify; `None` if they leave it to the models downstream.
+    /// The tensor that the properties specify, and its id; `None` if they leave it to the models downstream.
     ///
     /// # Errors
     /// Only one of width and height is set, a size and a model are both set, or the model can't be opened.
-    pub fn spec(&self) -> Result<Option<InputSpec>, Error> {
+    pub fn spec(&self) -> Result<Option<(InputSpec, String)>, Error> {
         let setting = |text: &str| Err(Error::new(ErrorKind::Setting, text));
         match (&self.model, self.width, self.height) {
             (None, 0, 0) => Ok(None),
             (Some(model), 0, 0) => match self.backend {
-                Backend::TensorRt => input_spec(model).map(Some),
+                Backend::TensorRt => input(model).map(Some),
                 Backend::Cpu => {
                     let settings =
                         ModelSettings { backend: self.backend, model: model.clone(), ..ModelSettings::default() };
-                    Ok(Some(open_engine(&settings)?.input().clone()))
+                    let engine = open_engine(&settings)?;
+                    let id = TensorIds::of(engine.info(), &**engine.head()).input;
+                    Ok(Some((engine.input().clone(), id)))
                 }
             },
             (Some(_), _, _) => setting(
                 "the tensor's size comes either from `model` or from `width` and `height`: set only one of them",
             ),
             (None, 0, _) | (None, _, 0) => setting("set both `width` and `height`, or neither"),
-            (None, width, height) => Ok(Some(InputSpec {
-                width,
-                height,
-                layout: match self.layout {
-                    TensorLayout::Nchw => Layout::Nchw,
-                    TensorLayout::Nhwc => Layout::Nhwc,
-                },
-                element: match self.tensor_type {
-                    TensorType::Float32 => ElementType::F32,
-                    TensorType::Float16 => ElementType::F16,
-                    TensorType::Uint8 => ElementType::U8,
-                    TensorType::Int32 => ElementType::I32,
-                },
-                normalization: match self.normalization {
-                    Range::Unit => Normalization::UNIT,
-                    Range::None => Normalization::NONE,
-                    // torchvision's constants, for pixels of 0–255.
-                    Range::ImageNet => Normalization {
-                        mean: [123.675, 116.28, 103.53],
-                        scale: [1.0 / 58.395, 1.0 / 57.12, 1.0 / 57.375],
-                    },
-                },
-                bgr: false,
-                keep_aspect_ratio: self.keep_aspect_ratio,
-                pad: PAD,
-            })),
+            (None, width, height) => Ok(Some((self.image(width, height), IMAGE.to_owned()))),
+        }
+    }
+
+    /// The tensor of this size.
+    fn image(&self, width: u32, height: u32) -> InputSpec {
+        InputSpec {
+            width,
+            height,
+            layout: match self.layout {
+                TensorLayout::Nchw => Layout::Nchw,
+                TensorLayout::Nhwc => Layout::Nhwc,
+            },
+            element: match self.tensor_type {
+                TensorType::Float32 => ElementType::F32,
+                TensorType::Float16 => ElementType::F16,
+                TensorType::Uint8 => ElementType::U8,
+                TensorType::Int32 => ElementType::I32,
+            },
+            normalization: match self.normalization {
+                Range::Unit => Normalization::UNIT,
+                Range::None => Normalization::NONE,
+                // torchvision's constants, for pixels of 0–255.
+                Range::ImageNet => {
+                    Normalization { mean: [123.675, 116.28, 103.53], scale: [1.0 / 58.395, 1.0 / 57.12, 1.0 / 57.375] }
+                }
+            },
+            bgr: false,
+            keep_aspect_ratio: self.keep_aspect_ratio,
+            pad: PAD,
         }
     }
 }
