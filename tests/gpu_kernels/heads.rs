@@ -42,6 +42,7 @@ impl Model {
                 .map(|(i, shape)| tensor(format!("output{i}"), ElementType::F32, shape))
                 .collect(),
             metadata,
+            gst_model_info: None,
         };
         let recognised = recognise(&info, HeadChoice::Auto);
         let Recognised { head, input: spec, .. } = recognised.unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -1,22 +1,23 @@
 use super::models::Models;
 use super::opened::Opened;
 use super::properties::PROPERTIES;
-use super::regions::{Region, needs_others, regions};
+use super::regions::{needs_others, regions};
 use super::settings::{Resolved, Settings};
 use super::tensors::TensorCaps;
+use super::work::{Action, FrameWork, Waiting};
 use super::{Task, opening, results, trace};
 use crate::elements::device::{Device, Wanted};
 use crate::elements::orientation::Orientation;
 use crate::elements::{backend, input_query, report, stage};
 use crate::error::Error;
-use crate::infer::{Backend, Frame, Latencies, Request, Service, Ticket};
-use crate::meta::{self, Inference as Run, Record};
+use crate::infer::{Backend, Frame, Latencies, Request, Service};
+use crate::meta::{self, Inference as Run};
 use crate::scheduling::{RecentMax, is_busy};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use parking_lot::Mutex;
-use stage::{Flow, Stage, Work};
+use stage::{Flow, Stage};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
@@ -58,45 +59,6 @@ struct Counters {
     tensors_shared: u64,
     tensors_made: u64,
     latency: Latencies,
-}
-
-/// A frame in flight between the pads.
-pub struct FrameWork {
-    frame: Arc<Frame>,
-    arrival: Instant,
-    action: Action,
-    model: Arc<Opened>,
-    settings: Arc<Resolved>,
-}
-
-enum Action {
-    Skip(Run),
-    Infer { ticket: Ticket, regions: Vec<Region>, before: Arc<Record>, _waiting: Waiting },
-}
-
-/// Counts one frame as waiting for the engine until it is dropped.
-struct Waiting(Arc<AtomicUsize>);
-
-impl Waiting {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Work for FrameWork {
-    fn ready(&self) -> bool {
-        match &self.action {
-            Action::Skip(_) => true,
-            Action::Infer { ticket, .. } => ticket.ready(),
-        }
-    }
 }
 
 #[glib::object_subclass]

@@ -16,6 +16,7 @@ mod tensors;
 mod tests;
 mod trace;
 mod values;
+mod work;
 
 pub use imp::InferenceImpl;
 pub use properties::{POSE_PROPERTIES, differences};
