@@ -35,6 +35,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         inputs: vec![tensor("images", &[1, 3, 64, 64])],
         outputs: vec![tensor("output0", &[1, VALUES as i64, CANDIDATES as i64])],
         metadata: BTreeMap::from(metadata.map(|(key, value)| (key.into(), value.into()))),
+        gst_model_info: None,
     };
     let Recognised { head, input, .. } = recognise(&info, HeadChoice::Auto)?;
     let plan = head.plan().ok_or("the kernels can't decode this head")?;

@@ -11,8 +11,8 @@ use crate::command::run_quiet;
 use crate::package::{scratch_in, sha256};
 use crate::paths::Paths;
 
-/// Where Debian is found if apt doesn't know.
-const MIRROR: &str = "http://deb.debian.org/debian";
+/// Names the mirror where apt doesn't know one of Debian's.
+const MIRROR: &str = "DEBIAN_MIRROR";
 
 /// This debootstrap may not know the suite yet; the steps are the same for all since 2023.
 const SCRIPT: &str = "/usr/share/debootstrap/scripts/sid";
@@ -69,7 +69,7 @@ pub fn make(paths: &Paths, root: &Root) -> Result<()> {
     // What debootstrap mounts ends with it.
     let mut debootstrap = Command::new("unshare");
     debootstrap.args(["--mount", "--propagation", "private", "debootstrap", "--variant=minbase", "--components=main"]);
-    debootstrap.arg(root.suite).arg(target).arg(mirror()).arg(SCRIPT);
+    debootstrap.arg(root.suite).arg(target).arg(mirror()?).arg(SCRIPT);
     run_quiet(debootstrap.env("PATH", path_with_sbin()))?;
     for (name, text) in FILES {
         fs::write(target.join(name), text).with_context(|| name.to_owned())?;
@@ -99,11 +99,15 @@ fn path_with_sbin() -> String {
     format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
 }
 
-/// The mirror of Debian that apt uses on this machine, if any.
-fn mirror() -> String {
+/// The mirror of Debian that is named, or that apt uses on this machine.
+fn mirror() -> Result<String> {
+    if let Ok(named) = std::env::var(MIRROR) {
+        return Ok(named);
+    }
     let mut apt = Command::new("apt-get");
     apt.args(["indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"]);
-    run_quiet(&mut apt).ok().and_then(|text| mirror_in(&text)).unwrap_or_else(|| MIRROR.into())
+    let known = run_quiet(&mut apt).ok().and_then(|text| mirror_in(&text));
+    known.with_context(|| format!("apt knows no mirror of Debian here: set {MIRROR} to the address of one"))
 }
 
 /// The first mirror of Debian among lines of label and address. There is no label before apt's first update.
