@@ -175,6 +175,17 @@ fn parameters_are_there_again_behind_a_scaler() {
     assert_eq!((person.get::<f64>("confidence"), person.get::<i32>("label_id")), (Ok(0.75), Ok(11)));
 }
 
+/// Another detector may count like us and use the same labels.
+#[test]
+fn a_foreign_meta_with_our_id_and_label_stays_behind_a_scaler() {
+    let mut buffer = frame_with(sample());
+    VideoRegionOfInterestMeta::add(buffer.get_mut().unwrap(), "person", (200, 16, 32, 64)).set_id(1);
+    let out = through("videoscale ! capsfilter caps=video/x-raw,width=640,height=480", buffer);
+    let read = meta::read(&out, 640, 480);
+    assert_eq!((&read.objects[..2], read.objects.len(), rois(&out)), (&sample().objects[..], 3, 3));
+    assert_eq!(read.objects[2].rect, Rect::new(400.0 / 640.0, 32.0 / 480.0, 64.0 / 640.0, 128.0 / 480.0));
+}
+
 /// Without ROI metas none appear.
 #[test]
 fn a_record_alone_stays_alone() {
