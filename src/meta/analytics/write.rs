@@ -215,18 +215,23 @@ fn label_entry(relations: Relations, entry: u32) -> Option<u32> {
     classes.find(|&class| relations.classes(class).eq([(object.label, object.confidence)]))
 }
 
+/// Entries that others may add before the matrix of relations, which has the number's square of bytes, must grow.
+const FEW_MORE: usize = 8;
+
 /// Adds what the relation meta lacks.
 fn complete(buffer: &mut gst::BufferRef, record: &Record, shown: &mut [Shown], frame: (u32, u32)) {
     let lacking = || record.objects.iter().zip(&*shown).filter(|(_, shown)| !matches!(shown, Shown::Whole(_)));
     if lacking().all(|(object, shown)| matches!(shown, Shown::WithoutPoints(_)) && object.keypoints.is_none()) {
         return;
     }
-    let (mut entries, mut bytes) = (0, 0);
+    let has_keypoints = library().is_some_and(|library| library.keypoints.is_some());
+    let (mut entries, mut bytes) = (FEW_MORE, 0);
     for (object, _) in lacking() {
-        let points = object.keypoints.as_ref().map_or(0, |set| set.points.len());
-        entries += 3 + if library().is_some_and(|library| library.keypoints.is_some()) { points } else { 0 };
+        let points = object.keypoints.as_ref().map_or(0, |set| 1 + if has_keypoints { set.points.len() } else { 0 });
+        // The object and its class.
+        entries += 2 + usize::from(object.track_id.is_some()) + points;
         // An entry's header and its fields.
-        bytes += 160 + 64 * points;
+        bytes += 160 + 64 * object.keypoints.as_ref().map_or(0, |set| set.points.len());
     }
     let Some(mut editor) = Editor::of_or_added(buffer, entries, bytes) else { return };
     // All objects come first, so that their entries have the objects' ids where there were none.
