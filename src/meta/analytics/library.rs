@@ -1,6 +1,5 @@
 //! The functions of libgstanalytics, opened at run time like libgstcuda. The signatures are those of its installed
-//! headers; a test compares them with the headers of the machine that it runs on, or with those that
-//! `GST_ANALYTICS_HEADERS` names.
+//! headers; a test compares them with the headers of each version that it finds.
 //!
 //! | functions | since |
 //! |---|---|
@@ -208,23 +207,29 @@ fn missing(why: &str) -> Error {
 mod tests {
     use super::*;
     use std::mem::{offset_of, size_of};
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
     use std::process::Command;
 
-    /// Compiler flags for GStreamer's headers, with those of its analytics library; `None` if they aren't installed.
-    fn flags() -> Option<Vec<String>> {
+    /// Compiler flags for the headers of each GStreamer that has some for analytics here: this machine's, those of the
+    /// roots that `cargo xtask roots` makes, and those in the folder `GST_ANALYTICS_HEADERS`.
+    fn headers() -> Vec<Vec<String>> {
         let cflags = |package: &str| {
             let output = Command::new("pkg-config").args(["--cflags", package]).output().ok()?;
             let text = String::from_utf8(output.stdout).ok()?;
             output.status.success().then(|| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
         };
-        match std::env::var_os("GST_ANALYTICS_HEADERS") {
-            Some(folder) => {
-                let folder = format!("-I{}", Path::new(&folder).display());
-                Some([vec![folder], cflags("gstreamer-video-1.0")?].concat())
-            }
-            None => cflags("gstreamer-analytics-1.0"),
+        let mut sets: Vec<_> = cflags("gstreamer-analytics-1.0").into_iter().collect();
+        let roots = files::user_folder::cache().join("gst-tensorrt/roots");
+        let roots = ["trixie", "forky"].map(|root| roots.join(root).join("usr/include/gstreamer-1.0"));
+        let roots = roots.into_iter().filter(|folder| folder.join("gst/analytics").exists());
+        let named = std::env::var_os("GST_ANALYTICS_HEADERS").map(PathBuf::from);
+        for folder in roots.chain(named) {
+            // What a folder lacks, as a checkout of the one library does, is this machine's.
+            sets.extend(
+                cflags("gstreamer-video-1.0").map(|flags| [vec![format!("-I{}", folder.display())], flags].concat()),
+            );
         }
+        sets
     }
 
     fn header(flags: &[String], name: &str) -> Option<String> {
@@ -305,21 +310,27 @@ mod tests {
 
     #[test]
     fn signatures_and_layouts_are_the_headers() {
-        let Some(flags) = flags() else {
+        let sets = headers();
+        if sets.is_empty() {
             eprintln!(
                 "skipped: signatures_and_layouts_are_the_headers: GStreamer's headers for analytics are missing: \
-                 GStreamer 1.24 or later"
+                 cargo xtask roots, or GStreamer 1.24 or later"
             );
-            return;
-        };
+        }
+        for flags in sets {
+            compare(&flags);
+        }
+    }
+
+    fn compare(flags: &[String]) {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().join("check.c");
-        let program = program(&flags);
+        let program = program(flags);
         let compiles = |text: &str| {
             std::fs::write(&source, text).unwrap();
             // The library's API is unstable, which is known.
             let options = ["-fsyntax-only", "-Wall", "-Werror", "-DGST_USE_UNSTABLE_API"];
-            Command::new("cc").args(options).args(&flags).arg(&source).output().unwrap()
+            Command::new("cc").args(options).args(flags).arg(&source).output().unwrap()
         };
         let output = compiles(&program);
         assert!(output.status.success(), "{}\n{program}", String::from_utf8_lossy(&output.stderr));
