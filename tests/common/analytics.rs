@@ -60,6 +60,9 @@ pub struct Entry {
     pub confidence: f32,
 }
 
+/// A keypoint's x and y in pixels, and its confidence.
+pub type Point = (i32, i32, f32);
+
 /// A relation meta.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Relations(*mut c_void);
@@ -174,7 +177,7 @@ impl Relations {
     }
 
     /// Groups of keypoints: the entry, its tag, and its points in pixels with confidences.
-    pub fn groups(self) -> Vec<(u32, String, Vec<(i32, i32, f32)>)> {
+    pub fn groups(self) -> Vec<(u32, String, Vec<Point>)> {
         let of = call!(analytics_group_mtd_get_mtd_type() -> usize;);
         let group = |id: u32| {
             let mtd = Mtd { id, meta: self.0 };
@@ -192,7 +195,7 @@ impl Relations {
         })
     }
 
-    fn point(self, id: u32) -> (i32, i32, f32) {
+    fn point(self, id: u32) -> Point {
         let mtd = Mtd { id, meta: self.0 };
         let (mut x, mut y, mut z, mut dimensions, mut confidence) = (0, 0, 0, 0, 0.0);
         call!(analytics_keypoint_mtd_get_position(*const Mtd, *mut c_int, *mut c_int, *mut c_int, *mut c_int) -> gboolean;

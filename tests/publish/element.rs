@@ -51,7 +51,7 @@ fn record() -> Record {
         confidence: 0.5,
         source: "det".into(),
         foreign: false,
-        track_id: Some(7),
+        track_id: None,
         parent: None,
         keypoints: None,
     };
@@ -60,7 +60,7 @@ fn record() -> Record {
     let keypoints = Some(KeypointSet { source: "pose".into(), layout: Arc::new(layout), points });
     Record {
         objects: vec![
-            Object { keypoints, ..object(0, "person", Rect::new(0.125, 0.25, 0.25, 0.5)) },
+            Object { keypoints, track_id: Some(7), ..object(0, "person", Rect::new(0.125, 0.25, 0.25, 0.5)) },
             Object { parent: Some(0), class_id: None, ..object(1, "bag", Rect::new(-0.125, 0.25, 0.25, 0.5)) },
         ],
         models: [Inference::Done, Inference::Interval, Inference::Busy, Inference::NoRegion]
@@ -147,7 +147,7 @@ fn every_frame_is_a_line_that_the_schema_allows() {
             "objects": [
                 {
                     "id": 0, "label": "person", "class_id": 0, "confidence": 0.5,
-                    "box": {"x": 8.0, "y": 8.0, "width": 16.0, "height": 16.0}, "source": "det",
+                    "box": {"x": 8.0, "y": 8.0, "width": 16.0, "height": 16.0}, "source": "det", "track_id": 7,
                     "keypoints": [{"name": "nose", "x": 16.0, "y": 16.0, "confidence": 0.9}],
                     "keypoints_source": "pose",
                 },
