@@ -18,7 +18,7 @@ use crate::roots::{self, Root};
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 
 /// Plugins that only newer GStreamers are tested with.
-const NEWER: &[&str] = &["compositor", "videobox", "videocrop", "x264", "x265"];
+const NEWER: &[&str] = &["compositor", "jpegformat", "videobox", "videocrop", "x264", "x265"];
 
 /// What the scripts call, and what is of use in a shell.
 const PROGRAMS: &[&str] = &[
