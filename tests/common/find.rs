@@ -26,6 +26,18 @@ pub fn in_root() -> bool {
     std::env::var_os("IN_ROOT").is_some()
 }
 
+/// An example of the workspace, built with the features of the whole workspace, as `cargo xtask test` builds it: otherwise
+/// everything is recompiled. A root runs what was built on its machine.
+pub fn example(name: &str) -> PathBuf {
+    if !in_root() {
+        let build = ["build", "--offline", "--workspace", "--example", name];
+        let built = std::process::Command::new(env!("CARGO")).args(build).current_dir(root()).output().unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    }
+    // target/PROFILE/deps/THIS, so target/PROFILE/examples/NAME.
+    std::env::current_exe().unwrap().parent().unwrap().with_file_name("examples").join(name)
+}
+
 /// The `gst-trt` of this build, or that of the bundle.
 pub fn gst_trt() -> PathBuf {
     first([root().join("bin/gst-trt"), PathBuf::from(env!("CARGO_BIN_EXE_gst-trt"))]).expect("cargo built it")

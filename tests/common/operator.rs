@@ -74,8 +74,11 @@ impl Operator {
     }
 
     /// The stdout output so far.
+    /// The whole lines on stdout so far.
     pub fn stdout(&self) -> String {
-        String::from_utf8(self.process.as_ref().unwrap().stdout.lock().unwrap().clone()).unwrap()
+        let mut text = String::from_utf8_lossy(&self.process.as_ref().unwrap().stdout.lock().unwrap()).into_owned();
+        text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+        text
     }
 
     pub fn said(&self) -> Vec<String> {

@@ -6,7 +6,7 @@ use gsttensorrt::gpu::CudaMemory;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
-use tensorrt::{BuildControl, BuildSettings, EnginePrecision, GpuAllocator, Library, Onnx, build};
+use tensorrt::{BuildControl, BuildSettings, EnginePrecision, GpuAllocator, Library, Onnx, Timings, build};
 
 /// The settings with which the shared timing caches were made; yolov12n's has level 1.
 pub fn settings(model: &str) -> BuildSettings {
@@ -58,8 +58,9 @@ pub fn plan(library: &'static Library, name: &str, label: &str, onnx: &Onnx, set
         return plan;
     }
     let kept = out().join("timings.cache");
-    let timings = std::fs::read(&kept).ok();
-    let timings = timings.or_else(|| std::fs::read(environment("GPU_TEST_TIMINGS")?).ok()).unwrap_or_default();
+    let files = [Some(kept.clone()), environment("GPU_TEST_TIMINGS")].into_iter().flatten();
+    let timings = files.filter_map(|file| Some(Timings { bytes: std::fs::read(&file).ok()?, file }));
+    let timings: Vec<_> = timings.collect();
     let memory = allocator(library, "the builder", None);
     let control = BuildControl { allocator: Some(Arc::clone(&memory)), ..BuildControl::default() };
     let start = Instant::now();
@@ -67,7 +68,7 @@ pub fn plan(library: &'static Library, name: &str, label: &str, onnx: &Onnx, set
     println!(
         "{name} {label}: built in {:.1} s from {} bytes of timings, plan {:.1} MiB, builder's device memory at most {} MiB",
         start.elapsed().as_secs_f32(),
-        timings.len(),
+        timings.iter().map(|known| known.bytes.len()).sum::<usize>(),
         built.plan.len() as f32 / 1048576.0,
         memory.usage().peak >> 20
     );

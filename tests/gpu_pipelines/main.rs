@@ -16,6 +16,7 @@ mod frames;
 mod heads;
 mod identity;
 mod life;
+mod neighbours;
 mod objects;
 
 use common::standin::on_gpu;

@@ -8,7 +8,7 @@ use crate::on_gpu;
 
 /// Tolerances of a GPU. Exponentials differ in their last bits, and the stand-in's FP16 is FP32; real FP16 has 11 bits: at
 /// most 1/32 of a pixel of these pictures (measured on an H100: 6e-5 of the frame, and 2e-3 of a confidence).
-fn near() -> Tolerance {
+pub fn near() -> Tolerance {
     match standin::is_this() {
         true => Tolerance { place: 1e-4, confidence: 1e-3 },
         false => Tolerance { place: 3e-4, confidence: 4e-3 },
@@ -38,6 +38,13 @@ on_gpu! {
         for model in models {
             compare("trtdetect", model, "confidence=0.3");
         }
+    }
+}
+
+on_gpu! {
+    /// From GStreamer 1.26 on, pools can allocate and free their frames in a stream's order.
+    fn detectors_find_the_same_in_memory_of_a_stream(GST_CUDA_ENABLE_STREAM_ORDERED_ALLOC = "1") {
+        compare("trtdetect", "yolo", "confidence=0.3");
     }
 }
 

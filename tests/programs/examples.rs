@@ -73,33 +73,24 @@ fn parse(line: &str) -> (&str, Vec<f64>) {
     (words[0], words[1..].iter().map(|word| word.parse().unwrap()).collect())
 }
 
-/// Builds a program; a root with another GStreamer has no compiler and runs what was built on its machine.
-fn built(command: &mut Command) {
-    if find::in_root() {
-        return;
-    }
-    let output = command.current_dir(find::root()).output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", text(&output.stderr));
-}
-
 #[test]
 fn rust_python_and_c_see_the_same() {
     let Some(setting) = Setting::new() else { return };
-    // With the features of the whole workspace, as `cargo xtask test` builds it: otherwise everything is recompiled.
-    built(Command::new(env!("CARGO")).args(["build", "--offline", "--workspace", "--example", "detect"]));
-    // target/PROFILE/deps/THIS, so target/PROFILE/examples/detect.
-    let built_examples = std::env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
-    let rust = built_examples.join("detect");
+    let rust = find::example("detect");
     let in_rust = setting.run(rust.to_str().unwrap(), &[]);
     for label in ["person", "bus"] {
         assert!(in_rust.iter().filter(|line| line.starts_with(label)).count() >= 3, "{in_rust:?}");
     }
     setting.fails(rust.to_str().unwrap(), &[]);
 
-    let c = built_examples.join("detect-in-c");
-    let compile = "cc -Wall -Wextra -Wno-unused-parameter -Werror examples/detect.c -o \"$0\" \
-                   $(pkg-config --cflags --libs gstreamer-1.0 gstreamer-video-1.0)";
-    built(Command::new("sh").args(["-c", compile]).arg(&c));
+    let c = rust.with_file_name("detect-in-c");
+    // A root runs what was built on its machine.
+    if !find::in_root() {
+        let compile = "cc -Wall -Wextra -Wno-unused-parameter -Werror examples/detect.c -o \"$0\" \
+                       $(pkg-config --cflags --libs gstreamer-1.0 gstreamer-video-1.0)";
+        let output = Command::new("sh").args(["-c", compile]).arg(&c).current_dir(find::root()).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
     let in_c = setting.run(c.to_str().unwrap(), &[]);
     setting.fails(c.to_str().unwrap(), &[]);
 

@@ -2,18 +2,7 @@
 
 use super::common::find;
 use super::common::standin::{self, Standin};
-use std::path::PathBuf;
 use std::process::Command;
-
-/// Builds the examples and returns where they are.
-fn built() -> PathBuf {
-    // With the features of the whole workspace, as `cargo xtask test` builds it: otherwise everything is recompiled.
-    let build = ["build", "--offline", "--workspace", "--example", "boxes", "--example", "engine"];
-    let built = Command::new(env!("CARGO")).args(build).current_dir(find::root()).output().unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    // target/PROFILE/deps/THIS, so target/PROFILE/examples.
-    std::env::current_exe().unwrap().parent().unwrap().with_file_name("examples")
-}
 
 /// Asserts that without a GPU the program fails with an error that names NVIDIA.
 fn assert_missing_driver(command: &mut Command) {
@@ -27,7 +16,7 @@ fn assert_missing_driver(command: &mut Command) {
 #[test]
 fn boxes_are_found_on_a_gpu_and_a_missing_driver_is_named() {
     let Some(standin) = Standin::new() else { return };
-    let program = built().join("boxes");
+    let program = find::example("boxes");
     let found = standin.command(&program).env("STANDIN_CHECK", "1").output().unwrap();
     let lines = String::from_utf8_lossy(&found.stdout);
     assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
@@ -38,7 +27,7 @@ fn boxes_are_found_on_a_gpu_and_a_missing_driver_is_named() {
 #[test]
 fn an_engine_is_built_and_run_on_a_gpu_and_a_missing_library_is_named() {
     let Some(standin) = Standin::new() else { return };
-    let (program, model) = (built().join("engine"), find::root().join("tests/models/yolo.onnx"));
+    let (program, model) = (find::example("engine"), find::root().join("tests/models/yolo.onnx"));
     for how in ["built ", "found "] {
         let ran = standin.command(&program).arg(&model).env("STANDIN_CHECK", "1").output().unwrap();
         let lines = String::from_utf8_lossy(&ran.stdout);

@@ -26,7 +26,7 @@ mod times;
 
 use std::ffi::OsString;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::ValueExt;
 
@@ -48,7 +48,9 @@ Usage: cargo xtask TASK
   roots [NAME] [-- COMMAND]
                         make Debian roots with GStreamer 1.26 (trixie) and 1.28 (forky), and run a command with the plugin
                         in both or in the named one; needs to be root
-  gpu-bundle            pack plugin, GStreamer, GPU tests and clips for a machine with a GPU and no network
+  gpu-bundle [--gstreamer VERSION]...
+                        pack plugin, GStreamer, GPU tests and clips for a machine with a GPU and no network; with 1.26 or
+                        1.28 also a root with that GStreamer, which needs to be root
   standin [-- COMMAND]  build the stand-in GPU, and run a command on it with the plugin
   models [NAME...]      list the models, or fetch the named ones; `all` fetches all
   ptx [--check]         compile the CUDA kernels, or check that the committed PTX matches their sources
@@ -66,7 +68,7 @@ enum Task {
     Demo(demo::Options),
     Test,
     Soak,
-    GpuBundle,
+    GpuBundle(Vec<Root>),
     Roots(Option<Root>, Vec<OsString>),
     Standin(Vec<OsString>),
     Models(Vec<String>),
@@ -81,6 +83,7 @@ fn parse() -> Result<Task> {
     let mut demo_only = None;
     let mut check = false;
     let mut tensorrt = false;
+    let mut gstreamers = Vec::new();
     while let Some(arg) = args.next()? {
         match arg {
             Value(word) if words == ["roots"] && Root::named(&word.to_string_lossy()).is_some() => {
@@ -97,6 +100,11 @@ fn parse() -> Result<Task> {
             Long("clip") => (options.clip, demo_only) = (Some(args.value()?.into()), Some("--clip")),
             Long("check") => check = true,
             Long("tensorrt") => tensorrt = true,
+            Long("gstreamer") => {
+                let version = args.value()?.string()?;
+                let root = Root::named(&version);
+                gstreamers.push(root.with_context(|| format!("--gstreamer {version}: it must be 1.26 or 1.28"))?);
+            }
             other => return Err(other.unexpected().into()),
         }
     }
@@ -110,6 +118,9 @@ fn parse() -> Result<Task> {
     if tensorrt && task != "setup" {
         bail!("--tensorrt is an option of setup, not of {task}");
     }
+    if !gstreamers.is_empty() && task != "gpu-bundle" {
+        bail!("--gstreamer is an option of gpu-bundle, not of {task}");
+    }
     if let (Some(word), true) = (rest.first(), task != "models" && task != "roots") {
         bail!("{task} doesn't take the argument '{word}'");
     }
@@ -119,7 +130,7 @@ fn parse() -> Result<Task> {
         "demo" => Task::Demo(options),
         "test" => Task::Test,
         "soak" => Task::Soak,
-        "gpu-bundle" => Task::GpuBundle,
+        "gpu-bundle" => Task::GpuBundle(gstreamers),
         "roots" => Task::Roots(rest.first().and_then(|name| Root::named(name)), command),
         "standin" => Task::Standin(command),
         "ptx" => Task::Ptx { check },
@@ -166,7 +177,7 @@ fn run() -> Result<()> {
         Task::Roots(root, command) => roots::run_in_roots(&paths, root, &command)?,
         Task::Standin(command) => standin::run_on(&paths, &command)?,
         Task::Soak => soak::run_all(&paths)?,
-        Task::GpuBundle => bundle::run_all(&paths)?,
+        Task::GpuBundle(roots) => bundle::run_all(&paths, &roots)?,
         Task::Models(names) => models::run(&paths, &names)?,
         Task::Ptx { check } => ptx::run(&paths, check)?,
     }

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -27,6 +29,9 @@ pub struct Outcome {
 /// Number of lines kept of a test binary that crashed.
 const CRASH_LINES: usize = 12;
 
+/// How long nothing may be printed before it's checked whether the tests have ended.
+const QUIET: Duration = Duration::from_secs(2);
+
 impl Outcome {
     /// Runs tests, prints their output and keeps the relevant lines.
     pub fn run(&mut self, command: &mut Command, system: Option<&'static str>) -> Result<()> {
@@ -37,11 +42,23 @@ impl Outcome {
         let mut child = command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input).spawn()?;
         // The command also holds the writing ends, which would keep the pipe open for ever.
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        for text in BufReader::new(output).split(b'\n') {
-            let text = text?;
-            let text = String::from_utf8_lossy(&text);
-            println!("{text}");
-            self.note(&text);
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            let lines = BufReader::new(output).split(b'\n').map_while(std::io::Result::ok);
+            lines.map(|text| sender.send(text)).take_while(std::result::Result::is_ok).for_each(drop);
+        });
+        loop {
+            match lines.recv_timeout(QUIET) {
+                Ok(text) => {
+                    let text = String::from_utf8_lossy(&text);
+                    println!("{text}");
+                    self.note(&text);
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+                // A server that an aborted test has started may live on, and hold the pipe.
+                Err(RecvTimeoutError::Timeout) if child.try_wait()?.is_some() => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
         }
         if !child.wait()?.success() {
             self.commands.push(line(command));
@@ -109,6 +126,15 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_outlives_the_tests_is_not_waited_for() {
+        let mut outcome = Outcome::default();
+        let start = std::time::Instant::now();
+        outcome.run(Command::new("sh").args(["-c", "sleep 30 & echo 'test a ... FAILED'; exit 3"]), None).unwrap();
+        assert!(start.elapsed() < Duration::from_secs(20));
+        assert_eq!((outcome.failed.len(), outcome.commands.len()), (1, 1));
+    }
 
     #[test]
     fn what_matters_is_kept() {

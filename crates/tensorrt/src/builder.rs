@@ -403,13 +403,12 @@ impl BuilderConfig {
         Ok(())
     }
 
-    /// Loads the timings of earlier builds (may be empty), so that kernels aren't timed again.
+    /// Creates a timing cache from the timings of earlier builds; without any, an empty one.
     ///
     /// # Errors
-    /// The timings are damaged, or come from another TensorRT or GPU.
-    pub fn set_timing_cache(&mut self, timings: &[u8]) -> Result<(), Error> {
-        let config = self.config.object;
-        let (create, set) = (slots::builder_config::CREATE_TIMING_CACHE, slots::builder_config::SET_TIMING_CACHE);
+    /// The timings are damaged, or come from another TensorRT.
+    pub fn timing_cache(&self, timings: &[u8]) -> Result<TimingCache, Error> {
+        let (config, create) = (self.config.object, slots::builder_config::CREATE_TIMING_CACHE);
         let (data, size) = (timings.as_ptr().cast::<c_void>(), timings.len());
         // SAFETY: the signature matches; TensorRT copies the bytes.
         let (created, log) =
@@ -417,12 +416,22 @@ impl BuilderConfig {
         let raw = non_null(created?).ok_or_else(|| self.builder.failed(create.method, log))?;
         // SAFETY: the object is new, and only we own it.
         let cache = unsafe { Owned::public(raw, slots::timing_cache::SERIALIZE.class, config.library) }?;
+        Ok(TimingCache { cache, builder: Rc::clone(&self.builder) })
+    }
+
+    /// Sets the cache from which kernels' timings are taken, and to which new ones are added.
+    ///
+    /// # Errors
+    /// The timings come from another GPU.
+    pub fn set_timing_cache(&mut self, timings: TimingCache) -> Result<(), Error> {
+        let (set, cache) = (slots::builder_config::SET_TIMING_CACHE, timings.cache.raw());
         // SAFETY: the signature matches, a reference being a pointer; the cache outlives the configuration.
-        let (taken, log) = capture(|| unsafe { call!(config, set, fn(*mut c_void, bool) -> bool, cache.raw(), false) });
+        let (taken, log) =
+            capture(|| unsafe { call!(self.config.object, set, fn(*mut c_void, bool) -> bool, cache, false) });
         if !taken? {
             return Err(self.builder.failed(set.method, log));
         }
-        self.timing_cache = Some(TimingCache(cache));
+        self.timing_cache = Some(timings);
         Ok(())
     }
 
@@ -431,22 +440,38 @@ impl BuilderConfig {
     /// # Errors
     /// TensorRT can't serialise them.
     pub fn timings(&self) -> Result<Option<Vec<u8>>, Error> {
-        self.timing_cache.as_ref().map(|cache| cache.serialize(&self.builder)).transpose()
+        self.timing_cache.as_ref().map(TimingCache::serialize).transpose()
     }
 }
 
-/// `ITimingCache`
+/// `ITimingCache`: how long each kernel took in earlier builds.
 #[derive(Debug)]
-struct TimingCache(Owned);
+pub struct TimingCache {
+    // The fields are dropped in this order.
+    cache: Owned,
+    builder: Rc<Inner>,
+}
 
 impl TimingCache {
-    fn serialize(&self, builder: &Inner) -> Result<Vec<u8>, Error> {
+    /// Adds another cache's timings; those that this one has too stay as they are.
+    ///
+    /// # Errors
+    /// The other's timings come from another TensorRT or GPU.
+    pub fn combine(&mut self, other: &Self) -> Result<(), Error> {
+        let (slot, other) = (slots::timing_cache::COMBINE, other.cache.raw());
+        // SAFETY: the signature matches, a reference being a pointer.
+        let (taken, log) =
+            capture(|| unsafe { call!(self.cache.object, slot, fn(*mut c_void, bool) -> bool, other, false) });
+        if taken? { Ok(()) } else { Err(self.builder.failed(slot.method, log)) }
+    }
+
+    fn serialize(&self) -> Result<Vec<u8>, Error> {
         let slot = slots::timing_cache::SERIALIZE;
         // SAFETY: the signature matches.
-        let (memory, log) = capture(|| unsafe { call!(self.0.object, slot, fn() -> *mut c_void) });
-        let raw = non_null(memory?).ok_or_else(|| builder.failed(slot.method, log))?;
+        let (memory, log) = capture(|| unsafe { call!(self.cache.object, slot, fn() -> *mut c_void) });
+        let raw = non_null(memory?).ok_or_else(|| self.builder.failed(slot.method, log))?;
         // SAFETY: the object is new, and only we own it.
-        let memory = unsafe { HostMemory::new(raw, builder.library()) }?;
+        let memory = unsafe { HostMemory::new(raw, self.builder.library()) }?;
         Ok(memory.to_vec())
     }
 }

@@ -54,7 +54,7 @@ mod tests;
 mod version;
 
 pub use allocator::{DeviceMemory, GpuAllocator, Usage};
-pub use builder::{Builder, BuilderConfig, Flag, HostMemory, Network, OptimizationProfile};
+pub use builder::{Builder, BuilderConfig, Flag, HostMemory, Network, OptimizationProfile, TimingCache};
 pub use cache::{
     CONVERTER, CachedEngine, DEFAULT_LIMIT, Difference, EngineCache, EngineRecord, Facts, Listed, write_engine,
     write_record,
@@ -68,7 +68,9 @@ pub use library::{LIBRARY_VARIABLE, Library};
 pub use load::{Loaded, Loader, is_onnx, source};
 pub use onnx::Onnx;
 pub use progress::{Cancel, OnNote, OnProgress, ProgressMonitor};
-pub use recipe::{BuildControl, BuildSettings, Built, EnginePrecision, HardwareCompatibility, InputProfile, build};
+pub use recipe::{
+    BuildControl, BuildSettings, Built, EnginePrecision, HardwareCompatibility, InputProfile, Timings, build,
+};
 pub use runtime::{Context, Engine, EngineTensor, Runtime};
 pub use tensor::{DataType, NetworkTensor, Selector, Shape};
 pub use version::{Flavour, Group, Version};

@@ -6,6 +6,7 @@ use super::library::{Library, ParserSymbols, Symbols};
 use super::object::Vtable;
 use super::tensor::{Dims32, Dims64};
 use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -32,6 +33,10 @@ pub struct State {
     pub bad_model: bool,
     /// The number of bytes that the build requests from the allocator.
     pub build_memory: u64,
+    /// The timings of each timing cache, by its address.
+    timings: BTreeMap<usize, BTreeSet<String>>,
+    /// What was serialised last.
+    serialised: Vec<u8>,
 }
 
 thread_local! {
@@ -132,6 +137,11 @@ fn new_object(class: &'static str, methods: &[(&str, *const c_void)], plain: boo
 /// A public object.
 fn public(class: &'static str, methods: &[(&str, *const c_void)]) -> *mut c_void {
     new_object(class, methods, false)
+}
+
+/// The address of a public object, from that of its implementation, whose methods are called.
+fn public_of(implementation: *mut c_void) -> usize {
+    implementation.addr() - std::mem::offset_of!(Object, inner)
 }
 
 /// A plain interface.

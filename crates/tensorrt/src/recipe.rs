@@ -13,6 +13,7 @@ use super::version::Group;
 use crate::log::{Level, say};
 use model::GpuFacts;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -113,6 +114,15 @@ impl BuildControl {
     }
 }
 
+/// A timing cache of earlier builds.
+#[derive(Debug, Clone)]
+pub struct Timings {
+    /// Where it is from.
+    pub file: PathBuf,
+    /// Its serialised form.
+    pub bytes: Vec<u8>,
+}
+
 /// The result of a build.
 #[derive(Debug)]
 pub struct Built {
@@ -137,7 +147,7 @@ pub struct InputProfile {
     pub max: Shape,
 }
 
-/// Builds an engine. `timings` are those of earlier builds, and may be empty.
+/// Builds an engine. `timings` are those of earlier builds, of any models: kernels that are in one of them aren't timed again.
 ///
 /// # Errors
 /// The parser failed, a setting doesn't fit the model, memory ran out, the build was cancelled, or TensorRT failed.
@@ -145,7 +155,7 @@ pub fn build(
     library: &'static Library,
     onnx: &Onnx,
     settings: &BuildSettings,
-    timings: &[u8],
+    timings: &[Timings],
     control: &BuildControl,
 ) -> Result<Built, Error> {
     let stop = || if control.cancel.load(Ordering::Relaxed) { Err(cancelled(onnx)) } else { Ok(()) };
@@ -172,11 +182,18 @@ pub fn build(
 
     let mut config = builder.config()?;
     configure(library, &mut config, settings)?;
-    if let Err(error) = config.set_timing_cache(timings) {
-        // A missing timing cache only costs time.
-        say(Level::Warning, format_args!("can't use the timing cache, so this build takes longer: {error}"));
-        config.set_timing_cache(&[])?;
+    let mut known = config.timing_cache(&[])?;
+    for Timings { file, bytes } in timings {
+        if let Err(error) = config.timing_cache(bytes).and_then(|more| known.combine(&more)) {
+            // Missing timings only cost time.
+            let file = file.display();
+            say(
+                Level::Warning,
+                format_args!("{file} can't be used, so this build may take longer: {error}; delete it"),
+            );
+        }
     }
+    config.set_timing_cache(known)?;
     let inputs = network.inputs()?;
     let profile = profile(&inputs, settings, onnx)?;
     // Models with static shapes need no profile.

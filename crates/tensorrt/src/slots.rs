@@ -137,6 +137,7 @@ slots! {
     }
     timing_cache: "VTimingCache" {
         SERIALIZE: "serialize" = 2, 2, 2, 2;
+        COMBINE: "combine" = 3, 3, 3, 3;
     }
     parser: "IParser" {
         PARSE: "parse" = 0, 0, 0, 0;

@@ -33,6 +33,10 @@ fn allocator(library: &Library, limit: Option<u64>) -> Arc<GpuAllocator> {
     Arc::new(GpuAllocator::new(library.group(), Box::<FakeMemory>::default(), "a test", limit))
 }
 
+fn timings(caches: &[&[u8]]) -> Vec<Timings> {
+    caches.iter().map(|bytes| Timings { file: "some.cache".into(), bytes: bytes.to_vec() }).collect()
+}
+
 fn settings() -> BuildSettings {
     BuildSettings { batch_size: 8, compute_capability: Some((8, 6)), ..BuildSettings::default() }
 }
@@ -51,8 +55,8 @@ fn whole_build_on_every_release() {
             ..BuildControl::default()
         };
         let onnx = model_with_metadata(None);
-        let built = build(library, &onnx, &settings(), b"TIMINGS", &control).unwrap();
-        assert_eq!((&built.plan[..], &built.timings[..]), (&b"a plan"[..], &b"TIMINGS"[..]));
+        let built = build(library, &onnx, &settings(), &timings(&[b"TIMINGS a"]), &control).unwrap();
+        assert_eq!((&built.plan[..], &built.timings[..]), (&b"a plan"[..], &b"TIMINGS a"[..]));
         assert_eq!(live(), 0, "{release}");
         assert_eq!(allocator.usage(), Usage { in_use: 0, peak: (1 << 20) + 16 });
 
@@ -247,10 +251,14 @@ fn engines_that_do_not_load_say_why() {
 }
 
 #[test]
-fn damaged_timings_do_not_stop_the_build() {
-    let library = mock::library("10.16");
-    let built = build(library, &model_with_metadata(None), &settings(), b"rubbish", &BuildControl::default()).unwrap();
-    assert_eq!(built.timings, b"TIMINGS");
+fn several_timing_caches_serve_at_once() {
+    for release in RELEASES {
+        let library = mock::library(release);
+        let known = timings(&[b"TIMINGS b a", b"rubbish", b"TIMINGS elsewhere!", b"TIMINGS c a"]);
+        let built = build(library, &model_with_metadata(None), &settings(), &known, &BuildControl::default()).unwrap();
+        assert_eq!(built.timings, b"TIMINGS a b c", "{release}: what can't be used is left out");
+        assert_eq!(live(), 0, "{release}");
+    }
 }
 
 #[test]

@@ -73,6 +73,7 @@ class!(Profile: "VOptimizationProfile", public {
 
 class!(TimingCache: "VTimingCache", public {
     "serialize" = serialize_timings,
+    "combine" = combine_timings,
 });
 
 class!(HostMemory: "VHostMemory", public {
@@ -205,6 +206,10 @@ unsafe extern "C" fn create_timing_cache(_this: *mut c_void, data: *const u8, si
 
 extern "C" fn set_timing_cache(_this: *mut c_void, cache: *mut c_void, _ignore_mismatch: bool) -> bool {
     !cache.is_null()
+}
+
+extern "C" fn combine_timings(_this: *mut c_void, other: *mut c_void, _ignore_mismatch: bool) -> bool {
+    !other.is_null()
 }
 
 extern "C" fn serialize_timings(_this: *mut c_void) -> *mut c_void {

@@ -24,7 +24,7 @@ pub fn pack(root: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
     }
     let parts = Parts { folder: folder.into(), largest: LARGEST, file: None, left: 0, paths: Vec::new() };
     let mut tar = tar::Builder::new(GzEncoder::new(parts, Compression::best()));
-    tar.follow_symlinks(true);
+    tar.follow_symlinks(false);
     let name = root.file_name().context("a folder's name")?;
     tar.append_dir_all(name, root).with_context(|| root.display().to_string())?;
     let parts = tar.into_inner()?.finish()?;

@@ -1,4 +1,5 @@
-//! Packs a relocatable GStreamer: plugins, tools, and every library that they need except the system's own.
+//! Packs this machine's GStreamer so that it runs from any folder: plugins, tools, and every library that they need except the
+//! system's own.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +12,7 @@ use super::{copy_into, strip_symbols};
 use crate::command::run_quiet;
 
 /// Plugins by file name, without `libgst`.
-const PLUGINS: &[&str] = &[
+pub const PLUGINS: &[&str] = &[
     "app",
     "autodetect",
     "coreelements",
@@ -39,10 +40,10 @@ const PLUGINS: &[&str] = &[
 ];
 
 /// Without these plugins nothing in the bundle runs.
-const NEEDED: [&str; 5] = ["app", "coreelements", "isomp4", "nvcodec", "videoparsersbad"];
+pub const NEEDED: [&str; 5] = ["app", "coreelements", "isomp4", "nvcodec", "videoparsersbad"];
 
 /// Libraries that are opened by name at run time, so the linker doesn't list them as dependencies.
-const OPENED: [&str; 1] = ["libgstcuda-1.0.so.0"];
+pub const OPENED: [&str; 1] = ["libgstcuda-1.0.so.0"];
 
 /// Libraries of glibc and of the driver, which must be the target machine's own.
 const SYSTEM: [&str; 11] = [
@@ -111,20 +112,23 @@ fn needed(files: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
     let mut all = BTreeSet::new();
     for file in files {
         // ldd also lists indirect dependencies.
-        all.extend(libraries(&run_quiet(Command::new("ldd").arg(file))?));
+        let text = run_quiet(Command::new("ldd").arg(file))?;
+        all.extend(libraries(&text).filter(|library| !is_the_systems(library)));
     }
     Ok(all)
 }
 
-/// The paths in the output of `ldd`, without the system's own libraries.
-fn libraries(text: &str) -> Vec<PathBuf> {
-    let found = text.lines().filter_map(|line| {
-        let path = Path::new(line.split_once("=> ")?.1.split(" (").next()?.trim());
-        let name = path.file_name()?.to_str()?;
-        let system = SYSTEM.iter().any(|system| name.starts_with(system));
-        (path.is_absolute() && !system).then(|| path.to_path_buf())
-    });
-    found.collect()
+/// The paths in the output of `ldd`.
+pub fn libraries(text: &str) -> impl Iterator<Item = PathBuf> {
+    text.lines().filter_map(|line| {
+        let path = line.split_once("=> ")?.1.split(" (").next()?.trim();
+        path.starts_with('/').then(|| path.into())
+    })
+}
+
+fn is_the_systems(library: &Path) -> bool {
+    let name = library.file_name().unwrap_or_default().to_string_lossy();
+    SYSTEM.iter().any(|system| name.starts_with(system))
 }
 
 #[cfg(test)]
@@ -140,6 +144,6 @@ mod tests {
                     \tlibcuda.so.1 => not found\n\
                     \t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
         let expected = ["/usr/lib/libgstreamer-1.0.so.0", "/lib/libmount.so.1"].map(PathBuf::from);
-        assert_eq!(libraries(text), expected);
+        assert_eq!(libraries(text).filter(|library| !is_the_systems(library)).collect::<Vec<_>>(), expected);
     }
 }

@@ -4,6 +4,7 @@
 mod archive;
 mod clips;
 mod gstreamer;
+mod root;
 
 use std::fs;
 use std::io::Read;
@@ -18,13 +19,15 @@ use crate::command::{heading, run_quiet, step};
 use crate::paths::Paths;
 use crate::plugin::{self, Profile};
 use crate::programs::{self, Program};
+use crate::roots::{self, Root};
 use crate::setup;
 use crate::system::Purpose;
 use crate::times::Times;
 
 /// File names and contents.
-const SCRIPTS: [(&str, &str); 5] = [
+const SCRIPTS: [(&str, &str); 6] = [
     ("env", include_str!("scripts/env")),
+    ("run-in-root", include_str!("../roots/run-in-root")),
     ("gpu-test", include_str!("scripts/gpu-test")),
     ("gpu-bench", include_str!("scripts/gpu-bench")),
     ("gpu-soak", include_str!("scripts/gpu-soak")),
@@ -38,8 +41,8 @@ const MODELS: [&str; 4] = ["yolov12n", "nanodet", "movenet-multipose", "movenet-
 /// TensorRT 10.6 on an H100.
 const TIMINGS: [&str; 4] = ["pair", "tests", "clips", "objects"];
 
-/// Makes target/gpu-bundle/gpu-bundle.tar.gz, split into parts if it is large.
-pub fn run_all(paths: &Paths) -> Result<()> {
+/// Makes target/gpu-bundle/gpu-bundle.tar.gz, split into parts if it is large, with this machine's GStreamer and those of `roots`.
+pub fn run_all(paths: &Paths, roots: &[Root]) -> Result<()> {
     setup(paths, Purpose::Test, &mut Times::default())?;
     heading("Build");
     plugin::build(paths, Profile::Release)?;
@@ -63,6 +66,15 @@ pub fn run_all(paths: &Paths) -> Result<()> {
         copy_to(&test.executable, &root.join("tests").join(&test.name), true)?;
     }
     step("GStreamer", || gstreamer::pack(&root.join("gst")))?;
+    if !roots.is_empty() {
+        roots::make_all(paths)?;
+    }
+    let mut programs = vec![built.join("libgsttensorrt.so"), built.join("gst-trt")];
+    programs.extend(tests.iter().map(|test| test.executable.clone()));
+    for other in roots {
+        let target = root.join("roots").join(other.gstreamer);
+        step(&format!("GStreamer {}", other.gstreamer), || root::pack(paths, other, &programs, &target))?;
+    }
     for clip in &clips.files {
         copy_into(clip, &root.join("media"), false)?;
     }
@@ -77,7 +89,7 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     copy_models(paths, &root)?;
     copy_onnx_runtime(paths, &root)?;
     copy_timings(paths, &root)?;
-    fs::write(root.join("README"), readme(&clips, &tests)).context("README")?;
+    fs::write(root.join("README"), readme(&clips, &tests, roots)).context("README")?;
     for (name, text) in SCRIPTS {
         let script = root.join(name);
         fs::write(&script, text).with_context(|| script.display().to_string())?;
@@ -163,7 +175,16 @@ fn copy_onnx_runtime(paths: &Paths, root: &Path) -> Result<()> {
     bail!("{} has no libonnxruntime.so: run cargo xtask setup", folder.display())
 }
 
-fn readme(clips: &clips::Clips, tests: &[Program]) -> String {
+fn readme(clips: &clips::Clips, tests: &[Program], roots: &[Root]) -> String {
+    let others: Vec<String> = roots.iter().map(|root| format!("GSTREAMER={} ./gpu-test", root.gstreamer)).collect();
+    let others = match others.is_empty() {
+        true => String::new(),
+        false => format!(
+            "Each runs on another GStreamer, in a Debian root with its own C library, where GSTREAMER says so (only as root, who\n\
+             may mount folders): {}. Its output is in logs/VERSION/; engines are shared.\n",
+            others.join(", ")
+        ),
+    };
     let tests: Vec<&str> = tests.iter().map(|test| test.name.as_str()).collect();
     format!(
         "The tensorrt plugin for GStreamer on a machine with an NVIDIA GPU, with its tests and measurements.\n\
@@ -172,7 +193,8 @@ fn readme(clips: &clips::Clips, tests: &[Program]) -> String {
          ./gpu-bench   gst-trt bench; at most 8 minutes. MODEL and POSE_MODEL name .onnx or .engine files\n\
          ./gpu-soak    starts, stops and memory; with MODEL and POSE_MODEL as .onnx also the migration guide's procedure\n\
          \x20             for 8 cameras (./migrate runs it for any number); at most 9 minutes\n\n\
-         Each ends with a short table; its complete output is in logs/. `. ./env` sets up a shell.\n\n\
+         Each ends with a short table; its complete output is in logs/. `. ./env` sets up a shell.\n\
+         {others}\n\
          Clips, made from {}: street.mp4 with B-frames, street-no-b.mp4 without; 1920x1080, 30 fps, 20 s, H.264 High,\n\
          8 Mbit/s, a key frame every 60 frames.\n\
          Test programs: {}.\n",

@@ -18,7 +18,7 @@ const MIRROR: &str = "DEBIAN_MIRROR";
 const SCRIPT: &str = "/usr/share/debootstrap/scripts/sid";
 
 /// What the tests and the examples need beside a minimal Debian. The bad plugins bring Debian's ONNX Runtime.
-const PACKAGES: [&str; 11] = [
+const PACKAGES: [&str; 12] = [
     "gstreamer1.0-tools",
     "gstreamer1.0-plugins-base",
     "gstreamer1.0-plugins-good",
@@ -28,6 +28,7 @@ const PACKAGES: [&str; 11] = [
     "libgstrtspserver-1.0-0",
     "python3-gst-1.0",
     "gir1.2-gst-plugins-bad-1.0",
+    "ca-certificates",
     "mosquitto",
     "mosquitto-clients",
 ];

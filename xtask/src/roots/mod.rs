@@ -7,7 +7,7 @@ pub use tests::{run_all, run_set};
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -70,7 +70,7 @@ fn folder(paths: &Paths) -> PathBuf {
 }
 
 /// Runs a program in a root; its arguments follow.
-fn run_in(paths: &Paths, root: &std::path::Path) -> Command {
+pub fn run_in(paths: &Paths, root: &Path) -> Command {
     let mut command = Command::new(paths.root.join("xtask/src/roots/run-in-root"));
     command.arg(root).current_dir(&paths.root);
     command

@@ -18,6 +18,10 @@ const SET: &[(&str, &[&str])] = &[
     ("elements", &["metadata::", "analytics::", "pipeline::"]),
     // The launch strings of the documents, and the examples in Rust, Python and C.
     ("programs", &["docs::", "examples::", "python::"]),
+    // Contexts, frames and streams of newer CUDA elements, on the stand-in GPU.
+    ("standin", &[]),
+    ("gpu_elements", &[]),
+    ("gpu_pipelines", &["objects::"]),
 ];
 
 /// Programs that `cargo xtask soak` doesn't run in the roots, which have neither cargo nor a compiler.

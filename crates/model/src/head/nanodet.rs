@@ -154,7 +154,7 @@ fn build(
         levels.push(Level { stride, columns: spec.width.div_ceil(stride) as usize, cells, source });
     }
     let head = NanoDet {
-        labels: seen.labels(classes, false),
+        labels: seen.labels(classes, false)?,
         classes,
         box_channels,
         offset: if plus { 0.0 } else { 0.5 },

@@ -109,6 +109,10 @@ impl Input {
     const NONE: Self = Self { layout: None, element: ElementType::F32, width: None, height: None };
 }
 
+/// The most classes or keypoints: several times what the largest datasets have. A damaged file can have dimensions for which
+/// names wouldn't fit into memory.
+const MOST: usize = 1 << 17;
+
 impl ModelFacts<'_> {
     /// The head that the model info file beside the model names, unless the user chose one or Ultralytics wrote the file.
     fn choice_of_gst_model_info(&self, choice: HeadChoice) -> Result<HeadChoice, HeadError> {
@@ -143,8 +147,26 @@ impl ModelFacts<'_> {
     }
 
     /// The names in the file, or else the built-in ones.
-    pub(super) fn labels(&self, classes: usize, pose: bool) -> Labels {
-        self.metadata.names.clone().unwrap_or_else(|| Labels::built_in(classes, pose))
+    ///
+    /// # Errors
+    /// The file has no names, and more classes than any model.
+    pub(super) fn labels(&self, classes: usize, pose: bool) -> Result<Labels, HeadError> {
+        if let Some(names) = &self.metadata.names {
+            return Ok(names.clone());
+        }
+        self.countable(classes, "classes")?;
+        Ok(Labels::built_in(classes, pose))
+    }
+
+    /// Checks a number that the outputs' dimensions give before anything is named for each.
+    ///
+    /// # Errors
+    /// No model has that many.
+    pub(super) fn countable(&self, count: usize, what: &str) -> Result<(), HeadError> {
+        if count > MOST {
+            return Err(self.unknown(&format!("an output with {count} {what}; at most {MOST} are possible")));
+        }
+        Ok(())
     }
 
     /// The input's size: fixed in the file, or else `imgsz` from the metadata, or else the head's default.

@@ -208,6 +208,18 @@ fn the_input_is_read_off_the_model() {
     assert!(refused(&two).contains("orig_target_sizes"));
 }
 
+#[test]
+fn impossible_numbers_of_classes_and_keypoints_are_refused() {
+    let many = 1i64 << 62;
+    let text = refused_as(HeadChoice::Yolo, &model(&FIXED, &[&[1, many, many + 1]], &[]));
+    assert!(text.contains(&format!("{} classes", many - 4)), "{text}");
+    let text = refused_as(HeadChoice::YoloPose, &model(&FIXED, &[&[1, 5 + 3 * (many / 4), -1]], &[]));
+    assert!(text.contains(&format!("{} keypoints", many / 4)), "{text}");
+    // NanoDet-Plus has four strides of a 416 × 416 picture.
+    let text = refused(&model(&[1, 3, 416, 416], &[&[1, 52 * 52 + 26 * 26 + 13 * 13 + 7 * 7, many]], &[]));
+    assert!(text.contains(&format!("{} classes", many - 32)), "{text}");
+}
+
 proptest! {
     /// Every file gives a result or an error, but never a panic.
     #[test]

@@ -125,30 +125,31 @@ fn keypoints_of(values: usize) -> Keypoints {
 
 fn found(seen: &ModelFacts<'_>, form: &Form, keypoints: Keypoints, trust: Trust) -> Result<Found, HeadError> {
     let spec = seen.spec(if keypoints.is_some() { "yolo-pose" } else { "yolo" }, &STYLE)?;
-    Ok((head(seen, form, keypoints), spec, trust))
+    Ok((head(seen, form, keypoints)?, spec, trust))
 }
 
-fn head(seen: &ModelFacts<'_>, form: &Form, keypoints: Keypoints) -> Arc<dyn Head> {
+fn head(seen: &ModelFacts<'_>, form: &Form, keypoints: Keypoints) -> Result<Arc<dyn Head>, HeadError> {
+    seen.countable(keypoints.map_or(0, |(count, _)| count), "keypoints")?;
     let named = |count: usize| match seen.metadata.kpt_names.clone().filter(|names| names.len() == count) {
         Some(names) => KeypointLayout::named(names),
         None => KeypointLayout::built_in(count),
     };
     let layout = keypoints.map(|(count, dims)| (named(count), dims));
-    match *form {
+    Ok(match *form {
         Form::EndToEnd => {
             // Without names the file doesn't contain the number of classes; the released models have COCO's.
-            let labels = seen.labels(if layout.is_some() { 1 } else { Labels::coco80().len() }, layout.is_some());
+            let labels = seen.labels(if layout.is_some() { 1 } else { Labels::coco80().len() }, layout.is_some())?;
             Arc::new(EndToEnd { output: 0, labels, counted: seen.metadata.names.is_some(), keypoints: layout })
         }
         Form::Anchors { order, classes } => {
             let tensor = AnchorTensor { output: 0, order, classes, extra: values(keypoints) };
-            let labels = seen.labels(classes, layout.is_some());
+            let labels = seen.labels(classes, layout.is_some())?;
             match layout {
                 Some((keypoints, dims)) => Arc::new(YoloPose { tensor, dims, labels, keypoints }),
                 None => Arc::new(Yolo { tensor, labels }),
             }
         }
-    }
+    })
 }
 
 /// The keypoints and their values, for a pose model.

@@ -1,8 +1,9 @@
 //! The engine cache on disk: an engine is built once per model, TensorRT, GPU and settings.
 //!
 //! An entry is `NAME-KEY.engine` (the plan) and `NAME-KEY.json` (the engine's facts in clear text and the plan's hash).
-//! The folder also contains `timings-….cache` with TensorRT's timings, `hashes.json` with the models' hashes, and the
-//! lock file.
+//! The folder also contains `timings-….cache` with the timings of TensorRT's builds, `hashes.json` with the models' hashes,
+//! and the lock file. Timing caches from elsewhere, for example of a machine with the same kind of GPU, are read from the
+//! folder `timings/` in it, all at once.
 
 mod facts;
 mod files;
@@ -14,7 +15,7 @@ use super::content::ModelContent;
 use super::error::Error;
 use super::library::Library;
 use super::onnx::Onnx;
-use super::recipe::{BuildControl, BuildSettings, Built, InputProfile, build};
+use super::recipe::{BuildControl, BuildSettings, Built, InputProfile, Timings, build};
 use crate::log::{Level, say};
 use ::files::digest::hex;
 use model::{GpuFacts, ModelInfo, TensorInfo};
@@ -142,7 +143,7 @@ impl EngineCache {
         }
         let onnx = Onnx::open(model)?;
         let timings_file = self.timings_file(&facts);
-        let timings = std::fs::read(&timings_file).unwrap_or_default();
+        let timings = self.timings(&timings_file);
         let Built { plan, timings, profile } = build(library, &onnx, settings, &timings, control)?;
         // The engine is stored under the hash taken before the build, so the model must not have changed meanwhile.
         if self.facts(library, gpu, model, settings)? != facts {
@@ -234,7 +235,7 @@ impl EngineCache {
         Ok(listed)
     }
 
-    /// Deletes all engines, timings and hashes; returns the number of engines and their size in bytes.
+    /// Deletes all engines, hashes, and timings of this cache's builds; returns the number of engines and their size in bytes.
     ///
     /// # Errors
     /// A file can't be deleted.
@@ -306,6 +307,17 @@ impl EngineCache {
             .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
             .collect();
         self.folder.join(format!("timings-{name}.cache"))
+    }
+
+    /// The timings of this cache's builds, and those from elsewhere.
+    fn timings(&self, own: &Path) -> Vec<Timings> {
+        let given = std::fs::read_dir(self.folder.join("timings")).into_iter().flatten().flatten();
+        let mut files: Vec<PathBuf> =
+            given.map(|entry| entry.path()).filter(|path| has_extension(path, "cache")).collect();
+        files.sort();
+        files.insert(0, own.to_owned());
+        let timings = |file: PathBuf| Some(Timings { bytes: std::fs::read(&file).ok()?, file });
+        files.into_iter().filter_map(timings).collect()
     }
 
     /// Deletes the least recently used engines beyond the limit, but never `keep`.

@@ -86,7 +86,17 @@ fn timings_are_kept_for_the_next_build() {
     let setup = Setup::new();
     setup.get();
     let file = setup.folder.path().join("cache/timings-TensorRT-10.16.0-no-GPU.cache");
-    assert_eq!(std::fs::read(file).unwrap(), b"TIMINGS");
+    assert_eq!(std::fs::read(&file).unwrap(), b"TIMINGS");
+    // Those from elsewhere are added, however many there are, and stay.
+    let given = setup.folder.path().join("cache/timings");
+    std::fs::create_dir(&given).unwrap();
+    for (name, text) in [("pair.cache", "TIMINGS pair"), ("tests.cache", "TIMINGS tests"), ("README", "TIMINGS no")] {
+        std::fs::write(given.join(name), text).unwrap();
+    }
+    setup.get_with(&BuildSettings { workspace: 1, ..BuildSettings::default() });
+    assert_eq!(std::fs::read(&file).unwrap(), b"TIMINGS pair tests");
+    setup.cache.clear().unwrap();
+    assert!(!file.exists() && given.join("pair.cache").exists());
 }
 
 #[test]

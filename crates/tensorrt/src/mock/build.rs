@@ -117,14 +117,30 @@ extern "C" fn set_compute_capability(_this: *mut c_void, capability: i32, index:
     true
 }
 
+/// A timing cache is the word TIMINGS, and a word for each timing.
 unsafe extern "C" fn create_timing_cache(_this: *mut c_void, data: *const u8, size: usize) -> *mut c_void {
     // SAFETY: these are the bytes that the binding passed.
-    let known = size == 0 || unsafe { std::slice::from_raw_parts(data, size) } == b"TIMINGS";
-    if !known {
+    let bytes = if size == 0 { b"TIMINGS" } else { unsafe { std::slice::from_raw_parts(data, size) } };
+    let Some(words) = std::str::from_utf8(bytes).ok().and_then(|text| text.strip_prefix("TIMINGS")) else {
         log(1, c"timing cache: wrong magic");
         return std::ptr::null_mut();
+    };
+    let words = words.split_whitespace().map(str::to_owned).collect();
+    let cache = public("VTimingCache", &[("serialize", serialize_timings as _), ("combine", combine_timings as _)]);
+    state(|s| s.timings.insert(cache as usize, words));
+    cache
+}
+
+/// Timings of another GPU are a word with an exclamation mark.
+extern "C" fn combine_timings(this: *mut c_void, other: *mut c_void, ignore_mismatch: bool) -> bool {
+    assert!(!ignore_mismatch);
+    let words = state(|s| s.timings[&(other as usize)].clone());
+    if words.iter().any(|word| word.ends_with('!')) {
+        log(2, c"timing cache: other device");
+        return false;
     }
-    public("VTimingCache", &[("serialize", serialize_timings as _)])
+    state(|s| s.timings.get_mut(&public_of(this)).expect("a timing cache").extend(words));
+    true
 }
 
 extern "C" fn set_timing_cache(_this: *mut c_void, cache: *mut c_void, ignore_mismatch: bool) -> bool {
@@ -133,16 +149,20 @@ extern "C" fn set_timing_cache(_this: *mut c_void, cache: *mut c_void, ignore_mi
     true
 }
 
-extern "C" fn serialize_timings(_this: *mut c_void) -> *mut c_void {
+extern "C" fn serialize_timings(this: *mut c_void) -> *mut c_void {
+    state(|s| {
+        let words = s.timings[&public_of(this)].iter().map(|word| format!(" {word}"));
+        s.serialised = std::iter::once("TIMINGS".to_owned()).chain(words).collect::<String>().into_bytes();
+    });
     public("VHostMemory", &[("data", timings_data as _), ("size", timings_size as _)])
 }
 
 extern "C" fn timings_data(_this: *mut c_void) -> *const u8 {
-    b"TIMINGS".as_ptr()
+    state(|s| s.serialised.as_ptr())
 }
 
 extern "C" fn timings_size(_this: *mut c_void) -> usize {
-    7
+    state(|s| s.serialised.len())
 }
 
 extern "C" fn create_profile(_this: *mut c_void) -> *mut c_void {

@@ -1,0 +1,155 @@
+//! GStreamer's own CUDA elements before and after ours, and its decoders of other codecs than H.264.
+//!
+//! These need a GPU: the stand-in has neither decoders nor a compiler for GStreamer's kernels.
+
+use crate::common::find;
+use crate::common::picture::{Colour, Picture, Square};
+use crate::common::running::{Running, caps, found_by, frame, pull, start};
+use crate::frames::{around, assert_same, numbered, objects, run, with_model};
+use crate::objects::near;
+use gst::prelude::*;
+use gst_video::VideoFormat;
+use model::Detection;
+use std::path::Path;
+
+/// Whether this GStreamer has these elements on this machine; else skips.
+fn have(elements: &[&str]) -> bool {
+    let missing = elements.iter().find(|name| gst::ElementFactory::find(name).is_none());
+    if let Some(missing) = missing {
+        find::skip(missing, "a GStreamer that has it on this GPU");
+    }
+    missing.is_none()
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn cudaconvertscale_before_and_after_ours() {
+    if !start() || !have(&["cudaconvertscale"]) {
+        return;
+    }
+    let pictures = numbered(9);
+    let detect = |backend: &str| with_model("trtdetect", backend, "yolo");
+    let cpu = objects(&around("cpu", &detect("cpu")), &pictures);
+    let chain = format!(
+        "cudaconvertscale ! video/x-raw(memory:CUDAMemory),format=BGRA ! {} \
+         ! cudaconvertscale ! video/x-raw(memory:CUDAMemory),format=RGBA,width=192,height=128",
+        detect("tensorrt")
+    );
+    assert_same("cudaconvertscale", &cpu, &objects(&around("tensorrt", &chain), &pictures), near());
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn cudacompositor_before_ours() {
+    if !start() || !have(&["cudacompositor", "compositor"]) {
+        return;
+    }
+    let pictures = numbered(9);
+    // Each picture twice, side by side.
+    let beside = |backend: &str, compositor: &str, memory: &str| {
+        let detect = with_model("trtdetect", backend, "yolo");
+        around(
+            backend,
+            &format!(
+                "tee name=both both. ! queue ! beside.sink_0 both. ! queue ! beside.sink_1 \
+                 {compositor} name=beside sink_1::xpos=96 ! video/x-raw{memory},format=RGBA,width=192,height=64 ! {detect}"
+            ),
+        )
+    };
+    let cpu = objects(&beside("cpu", "compositor", ""), &pictures);
+    let gpu = objects(&beside("tensorrt", "cudacompositor", "(memory:CUDAMemory)"), &pictures);
+    assert_same("cudacompositor", &cpu, &gpu, near());
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn cudacompositor_after_ours() {
+    if !start() || !have(&["cudacompositor"]) {
+        return;
+    }
+    let drawn = |more: &str| {
+        let elements = format!("{} ! trtoverlay {more} ! cudadownload", with_model("trtdetect", "tensorrt", "yolo"));
+        let (buffers, running) = run(&around("tensorrt", &elements), &numbered(5));
+        let bytes = |buffer: &gst::Buffer| buffer.map_readable().unwrap().to_vec();
+        drop(running);
+        buffers.iter().map(bytes).collect::<Vec<_>>()
+    };
+    assert!(
+        drawn("") == drawn("! cudacompositor ! video/x-raw(memory:CUDAMemory),format=RGBA,width=96,height=64"),
+        "cudacompositor composes the frame that was drawn on"
+    );
+}
+
+/// Pictures large enough for any decoder; scaled down by 4 they are those of the models.
+fn large(count: usize) -> Vec<Picture> {
+    let square = |n: usize| Square::new(Colour::Red, (2 * n as u32) % 12, (n as u32) % 8, 255 - 10 * (n % 10) as u8);
+    (0..count).map(|n| Picture::sized(384, 256, &[square(n), square(n + 4)])).collect()
+}
+
+/// Encodes pictures into a file.
+fn encode(pictures: &[Picture], encoder: &str, file: &Path) {
+    let launch = format!(
+        "appsrc name=in format=time ! videoconvert ! video/x-raw,format=I420 ! {encoder} ! qtmux ! filesink location={}",
+        file.display()
+    );
+    let running = Running::playing(&launch);
+    let source = running.source("in");
+    source.set_caps(Some(&caps(&pictures[0], VideoFormat::Rgba)));
+    for (n, picture) in pictures.iter().enumerate() {
+        source.push_buffer(frame(picture, VideoFormat::Rgba, n)).unwrap();
+    }
+    source.end_of_stream().unwrap();
+    running.wait_for_end();
+}
+
+/// What `d` finds in a file that these elements decode.
+fn found(file: &Path, decoder: &str, backend: &str) -> Vec<Vec<Detection>> {
+    let launch = format!(
+        "filesrc location={} ! qtdemux ! {decoder} ! {} ! appsink name=out sync=false",
+        file.display(),
+        with_model("trtdetect", backend, "yolo")
+    );
+    let running = Running::playing(&launch);
+    let sink = running.sink("out");
+    std::iter::from_fn(|| pull(&sink)).map(|buffer| found_by(&buffer, "d")).collect()
+}
+
+/// The decoder on the GPU, with surfaces that it passes on without a copy where it has that setting (from GStreamer 1.24 on).
+fn on_the_gpu(decoder: &str) -> String {
+    let made = gst::ElementFactory::make(decoder).build().unwrap();
+    let surfaces = made.find_property("num-output-surfaces").map_or("", |_| "num-output-surfaces=8");
+    format!("{decoder} {surfaces} ! video/x-raw(memory:CUDAMemory)")
+}
+
+/// The same file decoded on the CPU and on the GPU.
+fn decodes(encoder: &str, parser: &str, cpu: &str, gpu: &str) {
+    let name = encoder.split(' ').next().unwrap();
+    if !start() || !have(&[name, parser, cpu, gpu]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pictures.mov");
+    encode(&large(20), encoder, &file);
+    let on_cpu = found(&file, &format!("{parser} ! {cpu}"), "cpu");
+    let on_gpu = found(&file, &format!("{parser} ! {}", on_the_gpu(gpu)), "tensorrt");
+    assert_eq!(on_cpu.len(), 20);
+    assert_same(gpu, &on_cpu, &on_gpu, near());
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn nvh264dec_without_copies() {
+    decodes("x264enc bframes=2 b-adapt=false", "h264parse", "avdec_h264", "nvh264dec");
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn nvh265dec() {
+    decodes("x265enc", "h265parse", "avdec_h265", "nvh265dec");
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn nvjpegdec() {
+    decodes("jpegenc quality=95", "jpegparse", "avdec_mjpeg", "nvjpegdec");
+}
