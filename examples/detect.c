@@ -3,29 +3,60 @@
  *   cc -Wall -o detect examples/detect.c $(pkg-config --cflags --libs gstreamer-1.0 gstreamer-video-1.0)
  *   GST_PLUGIN_PATH=target/release ./detect media/bikes.mp4 models/yolov12n.onnx
  *
- * On a GPU, use nvh264dec instead of avdec_h264, without backend=cpu.
+ * It reads region-of-interest metas. With GStreamer 1.24 or later it can read analytics metadata instead: compile it with
+ * -DANALYTICS -DGST_USE_UNSTABLE_API, and with gstreamer-analytics-1.0 among the packages.
+ *
+ * A third argument has elements to put behind the detector, for example
+ * "videoconvert ! videoscale ! video/x-raw,width=320,height=240". On a GPU, use nvh264dec instead of avdec_h264, without backend=cpu.
  */
 
 #include <gst/gst.h>
 #include <gst/video/video.h>
 
-static GstPadProbeReturn
-on_buffer (GstPad * pad, GstPadProbeInfo * info, gpointer user_data)
+#ifdef ANALYTICS
+#include <gst/analytics/analytics.h>
+
+static void
+print_objects (GstBuffer * buffer)
 {
-  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  GstAnalyticsRelationMeta *relations = gst_buffer_get_analytics_relation_meta (buffer);
+  GstAnalyticsODMtd object;
+  gpointer state = NULL;
+  gint x, y, w, h;
+  gfloat confidence;
+
+  while (relations
+      && gst_analytics_relation_meta_iterate (relations, &state, gst_analytics_od_mtd_get_mtd_type (), &object)) {
+    if (gst_analytics_od_mtd_get_location (&object, &x, &y, &w, &h, &confidence))
+      g_print ("%s %.2f %d %d %d %d\n", g_quark_to_string (gst_analytics_od_mtd_get_obj_type (&object)),
+          confidence, x, y, w, h);
+  }
+}
+#else
+static void
+print_objects (GstBuffer * buffer)
+{
   gpointer state = NULL;
   GstMeta *meta;
 
   while ((meta = gst_buffer_iterate_meta_filtered (buffer, &state, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE))) {
     GstVideoRegionOfInterestMeta *roi = (GstVideoRegionOfInterestMeta *) meta;
     GstStructure *detection = gst_video_region_of_interest_meta_get_param (roi, "detection");
-    gdouble confidence = 0.0;
+    gchar text[G_ASCII_DTOSTR_BUF_SIZE] = "-";
+    gdouble confidence;
 
-    /* Metas of other elements may lack it. */
-    if (detection)
-      gst_structure_get_double (detection, "confidence", &confidence);
-    g_print ("%s %.2f %u %u %u %u\n", g_quark_to_string (roi->roi_type), confidence, roi->x, roi->y, roi->w, roi->h);
+    /* Metas of other detectors may lack it: GStreamer's converters and scalers lose their parameters. */
+    if (detection && gst_structure_get_double (detection, "confidence", &confidence))
+      g_ascii_formatd (text, sizeof text, "%.2f", confidence);
+    g_print ("%s %s %u %u %u %u\n", g_quark_to_string (roi->roi_type), text, roi->x, roi->y, roi->w, roi->h);
   }
+}
+#endif
+
+static GstPadProbeReturn
+on_buffer (GstPad * pad, GstPadProbeInfo * info, gpointer user_data)
+{
+  print_objects (GST_PAD_PROBE_INFO_BUFFER (info));
   return GST_PAD_PROBE_OK;
 }
 
@@ -41,12 +72,12 @@ main (int argc, char **argv)
   int status = 0;
 
   gst_init (&argc, &argv);
-  if (argc != 3) {
-    g_printerr ("usage: detect CLIP MODEL\n");
+  if (argc != 3 && argc != 4) {
+    g_printerr ("usage: detect CLIP MODEL [ELEMENTS]\n");
     return 2;
   }
   launch = g_strdup_printf ("filesrc location=\"%s\" ! qtdemux ! h264parse ! avdec_h264 "
-      "! trtdetect backend=cpu model=\"%s\" ! fakesink name=end", argv[1], argv[2]);
+      "! trtdetect backend=cpu model=\"%s\" ! %s ! fakesink name=end", argv[1], argv[2], argc == 4 ? argv[3] : "identity");
   pipeline = gst_parse_launch (launch, &error);
   g_free (launch);
   if (error) {

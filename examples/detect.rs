@@ -4,7 +4,8 @@
 //! cargo run --release --example detect media/bikes.mp4 models/yolov12n.onnx
 //! ```
 //!
-//! On a GPU, use `nvh264dec` instead of `avdec_h264`, without `backend=cpu`.
+//! A third argument has elements to put behind the detector, for example
+//! `"videoconvert ! videoscale ! video/x-raw,width=320,height=240"`. On a GPU, use `nvh264dec` instead of `avdec_h264`, without `backend=cpu`.
 
 use gst::prelude::*;
 use gsttensorrt::meta;
@@ -12,14 +13,18 @@ use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [clip, model] = &arguments[..] else { return Err("usage: detect CLIP MODEL".into()) };
+    let (clip, model, behind) = match &arguments[..] {
+        [clip, model] => (clip, model, "identity"),
+        [clip, model, behind] => (clip, model, behind.as_str()),
+        _ => return Err("usage: detect CLIP MODEL [ELEMENTS]".into()),
+    };
     gst::init()?;
     // The elements are part of this program: no plugin file is needed.
     gsttensorrt::plugin_register_static()?;
 
     let pipeline = gst::parse::launch(&format!(
         "filesrc location=\"{clip}\" ! qtdemux ! h264parse ! avdec_h264 ! trtdetect backend=cpu model=\"{model}\" \
-         ! fakesink name=end"
+         ! {behind} ! fakesink name=end"
     ))?;
     let end = pipeline.downcast_ref::<gst::Bin>().and_then(|bin| bin.by_name("end")).ok_or("no end")?;
     let pad = end.static_pad("sink").ok_or("no pad")?;

@@ -1,6 +1,6 @@
 //! Copies metadata from one buffer to another.
 
-use super::gst_tensor::keep_gst_tensors;
+use super::analytics::keep_gst_tensors;
 use gst::prelude::*;
 
 /// Copies everything but the memory layout to a buffer with the same pixels.

@@ -5,7 +5,6 @@ mod associate;
 mod change;
 mod copy;
 mod custom;
-mod gst_tensor;
 mod name;
 mod outputs;
 mod record;
@@ -15,9 +14,9 @@ mod store;
 mod tensor;
 mod transform;
 
+pub use analytics::{GstTensor, attach_gst_tensors, gst_tensors_exist, keep_gst_tensors, tensor_groups};
 pub use associate::{Attach, attach_poses};
 pub use copy::copy_all;
-pub use gst_tensor::{GstTensor, attach_gst_tensors, gst_tensors_exist, keep_gst_tensors, tensor_groups};
 pub use name::Name;
 pub use outputs::attach_outputs;
 pub use record::{Inference, KeypointSet, ModelRun, Object, Record};

@@ -1,5 +1,6 @@
 //! Tensors for GStreamer's own decoders: `GstTensorMeta` on the buffers, and the caps that announce them.
 
+use crate::common::analytics::Relations;
 use crate::common::find::{skip, test_model};
 use crate::common::picture::{Colour, Picture, Square};
 use crate::common::running::{Running, caps, frame, pull, start, with_model};
@@ -136,6 +137,43 @@ fn a_preprocessed_input_is_a_tensor_too() {
         assert_eq!((tensor.id.as_str(), tensor.data_type, tensor.dims_order), (id, data_type, ROW_MAJOR));
         assert_eq!(tensor.dims, dims);
         assert_eq!(Some(&tensor.data[..]), meta::tensors(&buffer)[0].data.host());
+    }
+}
+
+/// False, with a line that says so, if GStreamer lacks this element.
+fn has(element: &str, since: &str) -> bool {
+    let has = gst::ElementFactory::make(element).build().is_ok();
+    if !has {
+        skip(element, since);
+    }
+    has
+}
+
+/// GStreamer's own decoder finds in our tensors what we find, in a frame of another size and shape than the model's input,
+/// from models of other types and batches too.
+#[test]
+fn gstreamers_decoder_reads_our_tensors() {
+    if !start() || !has("yolov8tensordec", "GStreamer 1.28 or later") {
+        return;
+    }
+    let picture = picture();
+    let folder = tempfile::tempdir().unwrap();
+    let labels = folder.path().join("labels.txt");
+    std::fs::write(&labels, "red\ngreen\nblue\n").unwrap();
+    let ours = "output-tensors=true roi-meta=false analytics-meta=false";
+    let decoder = format!("yolov8tensordec class-confidence-threshold=0.5 label-file={}", labels.display());
+    for (model, decoder) in
+        [("yolo", &*decoder), ("yolo-f16", &decoder), ("yolo-batch4", &decoder), ("yolo", "tensordecodebin")]
+    {
+        let (buffer, _) = output(&format!("{} {ours} ! {decoder}", with_model("trtdetect", model)), &picture);
+        let found = Relations::of(&buffer).map(Relations::objects).unwrap_or_default();
+        let mut found: Vec<_> = found.iter().map(|entry| (&*entry.label, entry.place)).collect();
+        found.sort_by_key(|(_, place)| place[0]);
+        let expected = expected(&picture).into_iter().zip(["red", "blue"]).map(|(rect, label)| {
+            let label = if decoder == "tensordecodebin" { "Yolo-None" } else { label };
+            (label, [rect.x, rect.y, rect.w, rect.h].map(|at| at as i32))
+        });
+        assert_eq!(found, expected.collect::<Vec<_>>(), "{model} ! {decoder}");
     }
 }
 

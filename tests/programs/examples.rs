@@ -39,7 +39,12 @@ impl Setting {
 
     /// The lines that an example prints.
     fn run(&self, program: &str, first: &[&Path]) -> Vec<String> {
-        let output = self.command(program, first).output().unwrap();
+        self.run_behind(program, first, "identity")
+    }
+
+    /// The lines that an example prints with these elements behind the detector.
+    fn run_behind(&self, program: &str, first: &[&Path], elements: &str) -> Vec<String> {
+        let output = self.command(program, first).arg(elements).output().unwrap();
         assert!(output.status.success(), "{program}: {}", text(&output.stderr));
         text(&output.stdout).lines().map(str::to_owned).collect()
     }
@@ -84,13 +89,7 @@ fn rust_python_and_c_see_the_same() {
     setting.fails(rust.to_str().unwrap(), &[]);
 
     let c = rust.with_file_name("detect-in-c");
-    // A root runs what was built on its machine.
-    if !find::in_root() {
-        let compile = "cc -Wall -Wextra -Wno-unused-parameter -Werror examples/detect.c -o \"$0\" \
-                       $(pkg-config --cflags --libs gstreamer-1.0 gstreamer-video-1.0)";
-        let output = Command::new("sh").args(["-c", compile]).arg(&c).current_dir(find::root()).output().unwrap();
-        assert!(output.status.success(), "{}", text(&output.stderr));
-    }
+    assert!(compiled(&c, &[], &["gstreamer-1.0", "gstreamer-video-1.0"]), "GStreamer's headers are there");
     let in_c = setting.run(c.to_str().unwrap(), &[]);
     setting.fails(c.to_str().unwrap(), &[]);
 
@@ -103,11 +102,97 @@ fn rust_python_and_c_see_the_same() {
         assert!(one[1..].iter().zip(&other[1..]).all(|(a, b)| (a - b).abs() <= 8.0), "{one:?} {other:?}");
     }
 
-    let gi = Command::new("/usr/bin/python3").args(["-c", "import gi; gi.require_version('GstVideo', '1.0')"]).output();
-    if !gi.is_ok_and(|output| output.status.success()) {
-        return find::skip("Python's GStreamer", "apt install python3-gst-1.0 gir1.2-gst-plugins-base-1.0");
+    let with_analytics = rust.with_file_name("detect-in-c-analytics");
+    let packages = ["gstreamer-1.0", "gstreamer-video-1.0", "gstreamer-analytics-1.0"];
+    if !find::in_root() && compiled(&with_analytics, &["-DANALYTICS", "-DGST_USE_UNSTABLE_API"], &packages) {
+        assert_eq!(setting.run(with_analytics.to_str().unwrap(), &[]), in_c);
+    } else {
+        find::skip("gstreamer-analytics-1.0 or a compiler", "GStreamer's headers, 1.24 or later");
     }
+
+    // Half the size: the same objects, with everything that is known of them.
+    let smaller = "videoconvert ! videoscale ! video/x-raw,format=RGB,width=405,height=540";
     let script = find::root().join("examples/detect.py");
-    assert_eq!(setting.run("/usr/bin/python3", &[&script]), in_c);
-    setting.fails("/usr/bin/python3", &[&script]);
+    let mut programs = vec![(rust.to_str().unwrap(), vec![]), (c.to_str().unwrap(), vec![])];
+    if python_has_gstreamer() {
+        assert_eq!(setting.run(PYTHON, &[&script]), in_c);
+        setting.fails(PYTHON, &[&script]);
+        programs.push((PYTHON, vec![&*script]));
+    }
+    for (program, first) in programs {
+        let lines = setting.run_behind(program, &first, smaller);
+        assert_eq!(lines.len(), in_c.len(), "{program}: {lines:?}");
+        for (line, whole) in lines.iter().zip(&in_c) {
+            let ((label, half), (whole_label, whole)) = (parse(line), parse(whole));
+            assert_eq!((label, half[0]), (whole_label, whole[0]), "{program}");
+            assert!(half[1..].iter().zip(&whole[1..]).all(|(a, b)| (a * 2.0 - b).abs() <= 8.0), "{half:?} {whole:?}");
+        }
+    }
+}
+
+const PYTHON: &str = "/usr/bin/python3";
+
+/// False, with a line that says so, without gst-python.
+fn python_has_gstreamer() -> bool {
+    let gi = Command::new(PYTHON).args(["-c", "import gi; gi.require_version('GstVideo', '1.0')"]).output();
+    let has = gi.is_ok_and(|output| output.status.success());
+    if !has {
+        find::skip("Python's GStreamer", "apt install python3-gst-1.0 gir1.2-gst-plugins-base-1.0");
+    }
+    has
+}
+
+/// Compiles examples/detect.c to `program`; false if one of the packages isn't there.
+fn compiled(program: &Path, options: &[&str], packages: &[&str]) -> bool {
+    if find::in_root() {
+        return true;
+    }
+    let flags = Command::new("pkg-config").args(["--cflags", "--libs"]).args(packages).output().unwrap();
+    if !flags.status.success() {
+        return false;
+    }
+    let mut cc = Command::new("cc");
+    cc.args(["-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-o"]).arg(program).arg("examples/detect.c");
+    built(cc.args(options).args(text(&flags.stdout).split_whitespace()));
+    true
+}
+
+/// What other detectors leave on a buffer: ROI metas with and without parameters, and analytics metadata, which is read
+/// first where Python has it.
+const FOREIGN: &str = "
+import detect
+from detect import GLib, Gst, GstVideo, objects
+
+Gst.init(None)
+buffer = Gst.Buffer.new()
+for number, confidence in enumerate([0.5, None]):
+    meta = GstVideo.buffer_add_video_region_of_interest_meta(buffer, 'car', 1, 2, 3, 4)
+    meta.id = number
+    if confidence:
+        detection = Gst.Structure.new_empty('detection')
+        detection.set_value('confidence', confidence)
+        meta.add_param(detection)
+assert objects(buffer) == [('car', 0.5, 1, 2, 3, 4), ('car', None, 1, 2, 3, 4)], objects(buffer)
+if detect.GstAnalytics:
+    relations = detect.GstAnalytics.buffer_add_analytics_relation_meta(buffer)
+    relations.add_one_cls_mtd(0.25, GLib.quark_from_string('no object'))
+    relations.add_od_mtd(GLib.quark_from_string('bus'), 5, 6, 7, 8, 0.75)
+    assert objects(buffer) == [('bus', 0.75, 5, 6, 7, 8)], objects(buffer)
+else:
+    print('skipped: GstAnalytics')
+assert objects(Gst.Buffer.new()) == []
+";
+
+#[test]
+fn python_reads_what_other_detectors_leave() {
+    if !python_has_gstreamer() {
+        return;
+    }
+    let mut python = Command::new(PYTHON);
+    python.args(["-c", FOREIGN]).current_dir(find::root().join("examples"));
+    let output = python.env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    if text(&output.stdout).contains("skipped: GstAnalytics") {
+        find::skip("Python's GstAnalytics", "gir1.2-gst-plugins-bad-1.0 of GStreamer 1.24 or later");
+    }
 }

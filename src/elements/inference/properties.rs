@@ -295,7 +295,10 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
         property!(
             glib::ParamSpecBoolean::builder("output-tensors")
                 .nick("Output tensors")
-                .blurb("Also attach the model's raw outputs to each buffer as the custom meta TrtOutputTensors")
+                .blurb(
+                    "Also attach the model's raw outputs to each buffer: as GstTensorMeta for GStreamer's decoders (1.26 \
+                     or later), and as the custom meta TrtOutputTensors",
+                )
                 .default_value(default.output_tensors)
                 .mutable_playing(),
             output_tensors as itself

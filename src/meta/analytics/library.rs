@@ -4,13 +4,14 @@
 //! | functions | since |
 //! |---|---|
 //! | all that are required | 1.24 |
+//! | [`Tensors`]: metadata of tensors | 1.26 |
 //! | [`Keypoints`]: keypoints, groups and semantic tags | 1.30 |
 //!
 //! GStreamer 1.22 has no such library.
 
 use crate::error::{Error, ErrorKind};
-use gst::ffi::{GstBuffer, GstMetaInfo};
-use gst::glib::ffi::{GQuark, gboolean, gpointer};
+use gst::ffi::{GstBuffer, GstMeta, GstMetaInfo};
+use gst::glib::ffi::{GQuark, GType, gboolean, gpointer};
 use std::ffi::{c_char, c_int, c_uint};
 use std::sync::OnceLock;
 
@@ -70,6 +71,45 @@ pub(super) type Dimensions = c_int;
 
 /// `GST_ANALYTICS_KEYPOINT_DIMENSIONS_2D`.
 pub(super) const DIMENSIONS_2D: Dimensions = 2;
+
+/// `GstTensorMeta`.
+#[repr(C)]
+pub(super) struct TensorMeta {
+    pub meta: GstMeta,
+    pub count: usize,
+    pub tensors: *mut *mut Tensor,
+}
+
+/// `GstTensor`: only its address is passed around.
+#[repr(C)]
+pub(super) struct Tensor {
+    _private: [u8; 0],
+}
+
+/// `GstTensorDataType`, an enum.
+pub(super) type DataType = c_int;
+
+/// Values of [`DataType`].
+pub(super) mod data_type {
+    use super::DataType;
+
+    pub const INT32: DataType = 3;
+    pub const INT64: DataType = 4;
+    pub const UINT8: DataType = 6;
+    pub const FLOAT16: DataType = 10;
+    pub const FLOAT32: DataType = 11;
+}
+
+/// `GstTensorDimOrder`, an enum.
+pub(super) type DimOrder = c_int;
+
+/// Values of [`DimOrder`].
+pub(super) mod dim_order {
+    use super::DimOrder;
+
+    pub const ROW_MAJOR: DimOrder = 0;
+    pub const COL_MAJOR: DimOrder = 1;
+}
 
 /// Defines a struct of C functions, each a field with the function's name, and how to find them.
 macro_rules! functions {
@@ -131,6 +171,17 @@ functions! {
 }
 
 functions! {
+    /// Metadata of tensors: since 1.26.
+    Tensors {
+        fn gst_tensor_meta_api_get_type() -> GType;
+        fn gst_tensor_meta_get_info() -> *const GstMetaInfo;
+        fn gst_tensor_meta_set(*mut TensorMeta, c_uint, *mut *mut Tensor);
+        fn gst_tensor_new_simple(GQuark, DataType, *mut GstBuffer, DimOrder, usize, *mut usize) -> *mut Tensor;
+        fn gst_tensor_copy(*const Tensor) -> *mut Tensor;
+    }
+}
+
+functions! {
     /// Keypoints as entries, grouped, with tags that say what an entry is: since 1.30.
     Keypoints {
         fn gst_analytics_mtd_set_semantic_tag(*mut Mtd, *const c_char) -> gboolean;
@@ -150,6 +201,7 @@ functions! {
 /// The opened library.
 pub(super) struct Analytics {
     pub call: Required,
+    pub tensors: Option<Tensors>,
     pub keypoints: Option<Keypoints>,
     /// The types of entries.
     pub object: MtdType,
@@ -182,14 +234,14 @@ fn open() -> Result<Analytics, Error> {
     // SAFETY: this is GStreamer's library, whose initialisers have no preconditions.
     let library = unsafe { libloading::Library::new(NAME) }.map_err(|error| missing(&error.to_string()))?;
     let call = Required::find(&library).map_err(|name| missing(&format!("it has no function {name}")))?;
-    let keypoints = Keypoints::find(&library).ok();
+    let (tensors, keypoints) = (Tensors::find(&library).ok(), Keypoints::find(&library).ok());
     // The library registers types, so it can't be unloaded.
     std::mem::forget(library);
     // SAFETY: these functions have no preconditions.
     unsafe {
         let (object, class) = ((call.gst_analytics_od_mtd_get_mtd_type)(), (call.gst_analytics_cls_mtd_get_mtd_type)());
         let track = (call.gst_analytics_tracking_mtd_get_mtd_type)();
-        Ok(Analytics { object, class, track, call, keypoints })
+        Ok(Analytics { object, class, track, call, tensors, keypoints })
     }
 }
 
@@ -252,6 +304,11 @@ mod tests {
             "MtdType" => "GstAnalyticsMtdType",
             "RelTypes" => "GstAnalyticsRelTypes",
             "Dimensions" => "GstAnalyticsKeypointDimensions",
+            "TensorMeta" => "GstTensorMeta",
+            "Tensor" => "GstTensor",
+            "*mut Tensor" => "GstTensor *",
+            "DataType" => "GstTensorDataType",
+            "DimOrder" => "GstTensorDimOrder",
             "c_int" => "gint",
             "c_uint" => "guint",
             "c_char" => "gchar",
@@ -276,13 +333,15 @@ mod tests {
         let objects = header(flags, "gstanalyticsobjectdetectionmtd.h").expect("the flags name the folder");
         let constant = objects.contains("gst_analytics_od_mtd_get_location (const");
         let keypoints = header(flags, "gstanalyticskeypointmtd.h").is_some();
+        let tensors = header(flags, "gsttensormeta.h").is_some();
         let mut text = String::from("#include <stddef.h>\n#include <gst/analytics/analytics.h>\n");
         if keypoints {
             text += "#include <gst/analytics/gstanalyticskeypointmtd.h>\n";
         }
         text += if constant { "#define CONST const\n" } else { "#define CONST\n" };
         let newer = if keypoints { Keypoints::SIGNATURES } else { &[] };
-        for (name, arguments, result) in Required::SIGNATURES.iter().chain(newer) {
+        let of_tensors = if tensors { Tensors::SIGNATURES } else { &[] };
+        for (name, arguments, result) in Required::SIGNATURES.iter().chain(of_tensors).chain(newer) {
             let arguments: Vec<String> = arguments.iter().map(|of| in_c(of)).collect();
             let arguments = if arguments.is_empty() { "void".into() } else { arguments.join(", ") };
             text += &format!("{} (*check_{name}) ({arguments}) = {name};\n", in_c(result));
@@ -301,6 +360,21 @@ mod tests {
         equal("GST_ANALYTICS_REL_TYPE_CONTAIN", relation::CONTAIN as usize);
         equal("GST_ANALYTICS_REL_TYPE_RELATE_TO", relation::RELATE_TO as usize);
         equal("GST_ANALYTICS_MTD_TYPE_ANY", 0);
+        if tensors {
+            equal("offsetof (GstTensorMeta, num_tensors)", offset_of!(TensorMeta, count));
+            equal("offsetof (GstTensorMeta, tensors)", offset_of!(TensorMeta, tensors));
+            for (name, value) in [
+                ("DATA_TYPE_INT32", data_type::INT32),
+                ("DATA_TYPE_INT64", data_type::INT64),
+                ("DATA_TYPE_UINT8", data_type::UINT8),
+                ("DATA_TYPE_FLOAT16", data_type::FLOAT16),
+                ("DATA_TYPE_FLOAT32", data_type::FLOAT32),
+                ("DIM_ORDER_ROW_MAJOR", dim_order::ROW_MAJOR),
+                ("DIM_ORDER_COL_MAJOR", dim_order::COL_MAJOR),
+            ] {
+                equal(&format!("GST_TENSOR_{name}"), value as usize);
+            }
+        }
         if keypoints {
             equal("GST_ANALYTICS_KEYPOINT_DIMENSIONS_2D", DIMENSIONS_2D as usize);
         }

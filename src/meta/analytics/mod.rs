@@ -44,8 +44,10 @@ mod keypoints;
 mod library;
 mod read;
 mod relation;
+mod tensors;
 mod write;
 
 pub use library::{check, is_there};
 pub(super) use read::{Found, others};
+pub use tensors::{GstTensor, attach_gst_tensors, gst_tensors_exist, keep_gst_tensors, tensor_groups};
 pub(super) use write::{follow, followers, mirror};

@@ -1,17 +1,16 @@
 //! GStreamer's own tensor metadata, `GstTensorMeta`: tensors on a frame's buffer that its decoders read.
 //!
-//! It is in libgstanalytics from 1.26 on, opened at run time; with an older GStreamer nothing is attached.
+//! The library has it from 1.26 on; with an older GStreamer nothing is attached.
 
-use crate::infer::Tensor;
-use gst::ffi::{GstBuffer, GstMeta, GstMetaInfo};
-use gst::glib::ffi::GType;
+use super::library::{DataType, DimOrder, Tensor, TensorMeta, Tensors, data_type, dim_order, library};
+use crate::infer;
 use gst::glib::translate::{IntoGlib, IntoGlibPtr, from_glib};
 use gst::glib::{self, Quark};
+use gst::prelude::*;
 use model::{DimsOrder, ElementType, InputSpec, Layout, TensorIds};
-use std::ffi::{c_int, c_uint};
-use std::sync::{Arc, OnceLock};
+use std::ffi::c_uint;
+use std::sync::Arc;
 
-const NAME: &str = "libgstanalytics-1.0.so.0";
 /// The first version whose caps can describe tensors.
 const SINCE_CAPS: (u32, u32, u32, u32) = (1, 28, 0, 0);
 
@@ -42,8 +41,8 @@ impl GstTensor {
     }
 
     /// A model's input that was made upstream; `None` if it isn't in host memory.
-    pub fn of_input(id: Quark, tensor: &Arc<Tensor>) -> Option<Self> {
-        struct Input(Arc<Tensor>);
+    pub fn of_input(id: Quark, tensor: &Arc<infer::Tensor>) -> Option<Self> {
+        struct Input(Arc<infer::Tensor>);
 
         impl AsRef<[u8]> for Input {
             fn as_ref(&self) -> &[u8] {
@@ -63,74 +62,66 @@ impl GstTensor {
     }
 }
 
-/// `GstTensorMeta`, as in `gsttensormeta.h`, and `GstTensor`, of which only addresses are passed around.
-#[repr(C)]
-struct CMeta {
-    _meta: GstMeta,
-    count: usize,
-    tensors: *mut *mut CTensor,
-}
-#[repr(C)]
-struct CTensor {
-    _private: [u8; 0],
-}
-
-struct Library {
-    get_info: unsafe extern "C" fn() -> *const GstMetaInfo,
-    /// Takes the array, which is allocated by GLib, and its tensors.
-    set_tensors: unsafe extern "C" fn(*mut CMeta, c_uint, *mut *mut CTensor),
-    /// Takes the buffer.
-    new_tensor: unsafe extern "C" fn(u32, c_int, *mut GstBuffer, c_int, usize, *mut usize) -> *mut CTensor,
-    copy_tensor: unsafe extern "C" fn(*const CTensor) -> *mut CTensor,
-    /// What distinguishes these metas from others.
-    api: glib::Type,
-}
-
-impl Library {
+impl Tensors {
     /// Adds a meta that takes these tensors.
-    fn attach(&self, buffer: &mut gst::BufferRef, tensors: Vec<*mut CTensor>) {
+    fn attach(&self, buffer: &mut gst::BufferRef, tensors: Vec<*mut Tensor>) {
         // SAFETY: the buffer is writable. The meta takes the array, which GLib allocates, and its tensors.
         unsafe {
-            let array: *mut *mut CTensor = glib::ffi::g_malloc_n(tensors.len(), size_of::<*mut CTensor>()).cast();
+            let array: *mut *mut Tensor = glib::ffi::g_malloc_n(tensors.len(), size_of::<*mut Tensor>()).cast();
             array.copy_from_nonoverlapping(tensors.as_ptr(), tensors.len());
             // The library's own function returns the buffer's first meta in 1.26.
-            let meta = gst::ffi::gst_buffer_add_meta(buffer.as_mut_ptr(), (self.get_info)(), std::ptr::null_mut());
-            (self.set_tensors)(meta.cast(), tensors.len() as c_uint, array);
+            let meta = gst::ffi::gst_buffer_add_meta(
+                buffer.as_mut_ptr(),
+                (self.gst_tensor_meta_get_info)(),
+                std::ptr::null_mut(),
+            );
+            (self.gst_tensor_meta_set)(meta.cast(), tensors.len() as c_uint, array);
         }
     }
 }
 
 /// Whether [`attach_gst_tensors`] attaches something: GStreamer has tensor metadata from 1.26 on.
 pub fn gst_tensors_exist() -> bool {
-    library().is_some()
+    functions().is_some()
 }
 
 /// Adds a `GstTensorMeta` with these tensors. A buffer may have several. Does nothing where GStreamer has none.
 pub fn attach_gst_tensors(buffer: &mut gst::BufferRef, tensors: Vec<GstTensor>) {
-    let Some(library) = library().filter(|_| !tensors.is_empty()) else { return };
+    let Some(functions) = functions().filter(|_| !tensors.is_empty()) else { return };
     let new = tensors.into_iter().map(|mut tensor| {
-        let (element, order) = (data_type(tensor.element), dims_order(tensor.order));
+        let (element, order) = (data_type_of(tensor.element), order_of(tensor.order));
         let (dims, data) = (&mut tensor.dims, tensor.data.into_glib_ptr());
         // SAFETY: the function copies the dimensions and takes the buffer.
-        unsafe { (library.new_tensor)(tensor.id.into_glib(), element, data, order, dims.len(), dims.as_mut_ptr()) }
+        unsafe {
+            (functions.gst_tensor_new_simple)(
+                tensor.id.into_glib(),
+                element,
+                data,
+                order,
+                dims.len(),
+                dims.as_mut_ptr(),
+            )
+        }
     });
-    library.attach(buffer, new.filter(|new| !new.is_null()).collect());
+    functions.attach(buffer, new.filter(|new| !new.is_null()).collect());
 }
 
 /// Adds the tensors of a buffer to its copy, if copying has left them out, as it does in GStreamer 1.26.
 pub fn keep_gst_tensors(from: &gst::BufferRef, copy: &mut gst::BufferRef) {
-    let Some(library) = library() else { return };
-    let is_tensors = |meta: &gst::MetaRef<'_, gst::Meta>| meta.api() == library.api;
+    let Some(functions) = functions() else { return };
+    // SAFETY: the function has no preconditions.
+    let api: glib::Type = unsafe { from_glib((functions.gst_tensor_meta_api_get_type)()) };
+    let is_tensors = |meta: &gst::MetaRef<'_, gst::Meta>| meta.api() == api;
     if copy.iter_meta::<gst::Meta>().any(|meta| is_tensors(&meta)) {
         return;
     }
     for meta in from.iter_meta::<gst::Meta>().filter(is_tensors) {
         // SAFETY: metas of this API have this structure, and as many tensors as it says.
         let copies = unsafe {
-            let meta = &*meta.as_ptr().cast::<CMeta>();
-            (0..meta.count).map(|index| (library.copy_tensor)(*meta.tensors.add(index))).collect()
+            let meta = &*meta.as_ptr().cast::<TensorMeta>();
+            (0..meta.count).map(|index| (functions.gst_tensor_copy)(*meta.tensors.add(index))).collect()
         };
-        library.attach(copy, copies);
+        functions.attach(copy, copies);
     }
 }
 
@@ -151,9 +142,9 @@ pub fn tensor_groups(before: Option<gst::Structure>, ids: &TensorIds, dims: &[Ve
             .field("dims-order", tensor.order.name())
             .field("type", "float32")
             .build();
-        format!("(GstCaps)[{caps}]")
+        Some(format!("(GstCaps){}", caps.to_value().serialize().ok()?))
     });
-    let tensors = tensors.collect::<Vec<_>>().join(", ");
+    let tensors = tensors.collect::<Option<Vec<_>>>()?.join(", ");
     // The type of the list can only be named in text by a program that also runs with older versions, which don't know it.
     let group: gst::Structure =
         format!("tensorgroups, {}=(/uniquelist){{{tensors}}}", field_name(&ids.group)).parse().ok()?;
@@ -170,50 +161,25 @@ fn field_name(name: &str) -> String {
     name.chars().map(allowed).collect()
 }
 
-/// `GstTensorDataType`.
-fn data_type(element: ElementType) -> c_int {
+fn data_type_of(element: ElementType) -> DataType {
     match element {
-        ElementType::I32 => 3,
-        ElementType::I64 => 4,
-        ElementType::U8 => 6,
-        ElementType::F16 => 10,
-        ElementType::F32 => 11,
+        ElementType::I32 => data_type::INT32,
+        ElementType::I64 => data_type::INT64,
+        ElementType::U8 => data_type::UINT8,
+        ElementType::F16 => data_type::FLOAT16,
+        ElementType::F32 => data_type::FLOAT32,
     }
 }
 
-/// `GstTensorDimOrder`.
-fn dims_order(order: DimsOrder) -> c_int {
+fn order_of(order: DimsOrder) -> DimOrder {
     match order {
-        DimsOrder::RowMajor => 0,
-        DimsOrder::ColMajor => 1,
+        DimsOrder::RowMajor => dim_order::ROW_MAJOR,
+        DimsOrder::ColMajor => dim_order::COL_MAJOR,
     }
 }
 
-fn library() -> Option<&'static Library> {
-    static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
-    LIBRARY.get_or_init(open).as_ref()
-}
-
-fn open() -> Option<Library> {
-    // SAFETY: this is GStreamer's library, whose initialisers have no preconditions, and these are the functions' types in
-    // its headers.
-    let found = unsafe {
-        let library = libloading::Library::new(NAME).ok()?;
-        let found = Library {
-            get_info: *library.get(b"gst_tensor_meta_get_info\0").ok()?,
-            set_tensors: *library.get(b"gst_tensor_meta_set\0").ok()?,
-            new_tensor: *library.get(b"gst_tensor_new_simple\0").ok()?,
-            copy_tensor: *library.get(b"gst_tensor_copy\0").ok()?,
-            api: {
-                let api = *library.get::<unsafe extern "C" fn() -> GType>(b"gst_tensor_meta_api_get_type\0").ok()?;
-                from_glib(api())
-            },
-        };
-        // The library registers types, so it can't be unloaded.
-        std::mem::forget(library);
-        found
-    };
-    Some(found)
+fn functions() -> Option<&'static Tensors> {
+    library()?.tensors.as_ref()
 }
 
 #[cfg(test)]
@@ -244,7 +210,7 @@ mod tests {
         assert_eq!(both.name(), "tensorgroups");
         assert_eq!(both.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>(), ["a", "b"]);
         let text = both.to_string();
-        assert!(text.contains("a 1") && text.contains("7") && text.contains("col-major"), "{text}");
+        assert!(["tensor-id", "7", "126", "col-major"].iter().all(|part| text.contains(part)), "{text}");
     }
 
     #[test]
