@@ -153,7 +153,9 @@ fn compiled(program: &Path, options: &[&str], packages: &[&str]) -> bool {
     }
     let mut cc = Command::new("cc");
     cc.args(["-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-o"]).arg(program).arg("examples/detect.c");
-    built(cc.args(options).args(text(&flags.stdout).split_whitespace()));
+    cc.args(options).args(text(&flags.stdout).split_whitespace());
+    let output = cc.current_dir(find::root()).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
     true
 }
 

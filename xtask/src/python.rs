@@ -27,19 +27,21 @@ pub fn minor_version() -> Result<u32> {
     }
 }
 
-/// Creates a virtual environment with only the given packages.
+/// Creates a virtual environment with only the given packages and what they depend on.
 pub fn create(folder: &Path, requirements: &[String]) -> Result<()> {
     system::require_venv()?;
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     run_quiet(Command::new(interpreter()).args(["-m", "venv"]).arg(folder))?;
-    if !requirements.is_empty() {
-        let mut pip = Command::new(folder.join("bin/python"));
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
-        // Most files are never imported: Python compiles the others on demand.
-        run_quiet(pip.arg("--no-compile").args(requirements))?;
-    }
+    if requirements.is_empty() { Ok(()) } else { install(folder, requirements, &[]) }
+}
+
+fn install(folder: &Path, requirements: &[String], options: &[&str]) -> Result<()> {
+    let mut pip = Command::new(folder.join("bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
+    // Most files are never imported: Python compiles the others on demand.
+    run_quiet(pip.arg("--no-compile").args(options).args(requirements))?;
     Ok(())
 }
 
@@ -47,8 +49,9 @@ pub fn create(folder: &Path, requirements: &[String]) -> Result<()> {
 pub fn for_tests(paths: &Paths) -> Result<()> {
     heading("Python packages of the tests");
     let requirements = read_requirements(&paths.root.join("tests/reference/requirements.txt"))?;
+    let alone = read_requirements(&paths.root.join("tests/reference/tracking.txt"))?;
     let folder = paths.root.join("target/test-venv");
-    kept(&folder, "packages of tests/reference/requirements.txt, 100 MB", &requirements)?;
+    kept(&folder, "packages of tests/reference/*.txt, 150 MB", &requirements, &alone)?;
     println!("  {} exists", paths.short(&folder));
     Ok(())
 }
@@ -61,15 +64,19 @@ pub fn read_requirements(path: &Path) -> Result<Vec<String>> {
 }
 
 /// A persistent virtual environment, which is recreated when the requirements or the interpreter change.
-fn kept(folder: &Path, what: &str, requirements: &[String]) -> Result<PathBuf> {
+/// `alone` are installed without what they depend on.
+fn kept(folder: &Path, what: &str, requirements: &[String], alone: &[String]) -> Result<PathBuf> {
     let version = run_quiet(Command::new(interpreter()).arg("--version"))?;
-    let key = sha256(format!("{} {version} {requirements:?}", interpreter().display()).as_bytes());
+    let key = sha256(format!("{} {version} {requirements:?} {alone:?}", interpreter().display()).as_bytes());
     let stamp = folder.join("made-for");
     let python = folder.join("bin/python");
     if fs::read_to_string(&stamp).is_ok_and(|made_for| made_for == key) && python.exists() {
         return Ok(python);
     }
-    step(what, || create(folder, requirements))?;
+    step(what, || {
+        create(folder, requirements)?;
+        install(folder, alone, &["--no-deps"])
+    })?;
     fs::write(&stamp, key).with_context(|| stamp.display().to_string())?;
     Ok(python)
 }

@@ -18,6 +18,9 @@ use crate::system::Purpose;
 use crate::times::Times;
 
 const FUZZING: Duration = Duration::from_secs(300);
+const TRACKING: &str = "gst-tensorrt-tracking";
+/// All tests with what they print, one at a time, because most of them measure.
+const SHOWN: [&str; 4] = ["--", "--include-ignored", "--nocapture", "--test-threads=1"];
 
 pub fn run_all(paths: &Paths) -> Result<()> {
     setup(paths, Purpose::Test, &mut Times::default())?;
@@ -33,10 +36,10 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     for file in &files {
         test.args(["--test", file]);
     }
-    // One at a time, because most of them measure.
-    test.args(["--", "--include-ignored", "--nocapture", "--test-threads=1"]);
+    test.args(SHOWN);
     plugin.set_environment(&mut test);
     run(&mut test)?;
+    run(cargo(paths).args(["test", "--release", "--package", TRACKING, "--test", "metrics"]).args(SHOWN))?;
     heading("Build of the tests that also run in the roots");
     let (plugin_in_roots, standin) = (plugin::build(paths, Profile::Dev)?, standin::build(paths)?);
     let mut outcome = Outcome::default();
@@ -45,6 +48,7 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     heading("Fuzzing");
     fuzz::run_all(paths, FUZZING)?;
     heading("Measurements");
+    run(cargo(paths).args(["bench", "--package", TRACKING, "--bench", "tracking"]))?;
     let mut bench = cargo(paths);
     bench.args(["bench", "--no-fail-fast"]);
     for name in stems(paths, "benches")? {
