@@ -113,7 +113,7 @@ fn a_trackers_ids_are_in_our_lines() {
     assert_eq!(ids, [0, 1, 2], "{first:?}");
     assert!(lines.iter().all(|line| tracks(line) == first), "{lines:#?}");
     // They belong to our objects, which are there once.
-    assert!(lines.iter().flat_map(|line| objects(line)).all(|object| object["class_id"].is_u64()));
+    assert!(lines.iter().flat_map(objects).all(|object| object["class_id"].is_u64()));
 }
 
 /// What `onnxinference` needs to know about `yolo-batch1.onnx`, and its labels.

@@ -23,8 +23,11 @@ fn relations(buffer: &gst::Buffer) -> Relations {
     Relations::of(buffer).unwrap()
 }
 
-/// Name, x, y in pixels, confidence of an object's keypoints, as docs/interop.md describes them.
-fn points(relations: Relations, object: &Entry) -> Option<(String, Vec<(f32, f32, f32)>)> {
+/// A keypoint's x and y in pixels, and its confidence.
+type Point = (f32, f32, f32);
+
+/// The tag and the keypoints of an object, as docs/interop.md describes them.
+fn points(relations: Relations, object: &Entry) -> Option<(String, Vec<Point>)> {
     if analytics::has_keypoints() {
         let groups = relations.groups();
         let (group, tag, points) = groups.into_iter().find(|(id, ..)| relations.relation(object.id, *id) == CONTAIN)?;
@@ -46,10 +49,8 @@ fn points(relations: Relations, object: &Entry) -> Option<(String, Vec<(f32, f32
     Some((header.strip_prefix("keypoints/").unwrap().to_owned(), points.collect()))
 }
 
-fn near(points: &[(f32, f32, f32)], expected: &[(f32, f32, f32)], limit: f32) -> bool {
-    let close = |(a, b): (&(f32, f32, f32), &(f32, f32, f32))| {
-        (a.0 - b.0).abs() <= limit && (a.1 - b.1).abs() <= limit && a.2 == b.2
-    };
+fn near(points: &[Point], expected: &[Point], limit: f32) -> bool {
+    let close = |(a, b): (&Point, &Point)| (a.0 - b.0).abs() <= limit && (a.1 - b.1).abs() <= limit && a.2 == b.2;
     points.len() == expected.len() && points.iter().zip(expected).all(close)
 }
 
