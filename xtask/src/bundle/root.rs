@@ -139,3 +139,45 @@ fn resolved(root: &Path, path: &Path) -> Result<PathBuf> {
     }
     bail!("{} is a link to itself", path.display())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roots::ROOTS;
+    use std::io::Write;
+
+    /// The packed root is all that its programs need: the scripts' first steps run in it.
+    #[test]
+    fn a_packed_root_runs_by_itself() {
+        let paths = Paths::find().unwrap();
+        for root in ROOTS {
+            if let Some(obstacle) = root.obstacle(&paths) {
+                let _ = writeln!(std::io::stderr(), "skipped: a packed root: {obstacle}");
+                continue;
+            }
+            let folder = tempfile::tempdir_in(paths.target()).unwrap();
+            let target = folder.path().join(root.gstreamer);
+            pack(&paths, &root, &[std::env::current_exe().unwrap()], &target).unwrap();
+            let ran = |words: &[&str]| run_quiet(roots::run_in(&paths, &target).args(words)).unwrap();
+            assert!(ran(&["gst-launch-1.0", "--version"]).contains(&format!("GStreamer {}.", root.gstreamer)));
+            ran(&[
+                "gst-launch-1.0",
+                "-q",
+                "videotestsrc",
+                "num-buffers=3",
+                "!",
+                "jpegenc",
+                "!",
+                "jpegdec",
+                "!",
+                "fakesink",
+            ]);
+            let text = ran(&[
+                "bash",
+                "-c",
+                "echo a | tee /dev/null | sed s/a/b/ | awk '{print $1}'; timeout 5 nproc >/dev/null",
+            ]);
+            assert_eq!(text, "b\n");
+        }
+    }
+}

@@ -36,7 +36,7 @@ impl Root {
     }
 
     /// Why nothing can be run in it; `None` if something can.
-    fn obstacle(&self, paths: &Paths) -> Option<String> {
+    pub fn obstacle(&self, paths: &Paths) -> Option<String> {
         let what = format!("GStreamer {} in Debian {}", self.gstreamer, self.suite);
         if !nix::unistd::geteuid().is_root() {
             return Some(format!("{what} needs root, which alone may mount folders in it"));
