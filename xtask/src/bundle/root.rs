@@ -18,7 +18,10 @@ use crate::roots::{self, Root};
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 
 /// Plugins that only newer GStreamers are tested with.
-const NEWER: &[&str] = &["compositor", "jpegformat", "videobox", "videocrop", "x264", "x265"];
+const NEWER: &[&str] = &["compositor", "de265", "jpegformat", "videobox", "videocrop", "x264", "x265"];
+
+/// FFmpeg's libraries would be two thirds of the root; without them other software decoders serve.
+const LEFT_OUT: &str = "libav";
 
 /// What the scripts call, and what is of use in a shell.
 const PROGRAMS: &[&str] = &[
@@ -88,7 +91,7 @@ pub fn pack(paths: &Paths, root: &Root, programs: &[PathBuf], target: &Path) -> 
     }
     let mut files = Vec::new();
     let plugins = Path::new(LIBRARIES).join("gstreamer-1.0");
-    for plugin in PLUGINS.iter().chain(NEWER) {
+    for plugin in PLUGINS.iter().chain(NEWER).filter(|plugin| **plugin != LEFT_OUT) {
         let file = plugins.join(format!("libgst{plugin}.so"));
         match source.join(&file).exists() {
             true => files.push(file),
