@@ -40,6 +40,7 @@ const PROGRAMS: &[&str] = &[
     "gst-launch-1.0",
     "head",
     "ldd",
+    "kill",
     "ln",
     "ls",
     "mkdir",
@@ -106,6 +107,11 @@ pub fn pack(paths: &Paths, root: &Root, programs: &[PathBuf], target: &Path) -> 
     for library in needed(paths, &source, inside)? {
         files.push(Path::new(LIBRARIES).join(library.file_name().context("a library")?));
     }
+    let locale = Path::new("usr/lib/locale/C.utf8");
+    for entry in walk(&source.join(locale))? {
+        let file = entry.strip_prefix(&source).context("a file of the locale")?;
+        copy_to(&entry, &target.join(file), false)?;
+    }
     for file in files.iter().collect::<BTreeSet<_>>() {
         // Links are resolved as paths in the root: bash's sh, Debian's alternatives.
         let from = resolved(&source, file)?;
@@ -128,6 +134,19 @@ fn needed(paths: &Paths, root: &Path, files: impl Iterator<Item = PathBuf>) -> R
         bail!("in {}: {}", root.display(), missing.trim());
     }
     Ok(libraries(&text).collect())
+}
+
+/// All files in a folder and the folders in it.
+fn walk(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        match path.is_dir() {
+            true => files.extend(walk(&path)?),
+            false => files.push(path),
+        }
+    }
+    Ok(files)
 }
 
 /// The file that a path in the root leads to.
@@ -178,8 +197,9 @@ mod tests {
             let text = ran(&[
                 "bash",
                 "-c",
-                "echo a | tee /dev/null | sed s/a/b/ | awk '{print $1}'; timeout 5 nproc >/dev/null",
+                "echo ä | tee /dev/null | sed s/./b/ | awk '{print $1}'; timeout 5 nproc >/dev/null; /bin/kill -0 $$",
             ]);
+            // In the locale C the letter would have two characters.
             assert_eq!(text, "b\n");
         }
     }
