@@ -45,9 +45,10 @@ Usage: cargo xtask TASK
                         detection and pose over a video, into demo-output/
   test                  format, lints, build, documentation, every test; sets up first
   soak                  the long-running checks, as a table
-  roots [NAME] [-- COMMAND]
-                        make Debian roots with GStreamer 1.26 (trixie) and 1.28 (forky), and run a command with the plugin
-                        in both or in the named one; needs to be root
+  roots [--tests]       make Debian roots with GStreamer 1.26 (trixie) and 1.28 (forky), as root; with --tests also run
+                        those tests there that `test` runs
+  roots [NAME] -- COMMAND
+                        run a command with the plugin in both roots or in the named one
   gpu-bundle [--gstreamer VERSION]...
                         pack plugin, GStreamer, GPU tests and clips for a machine with a GPU and no network; with 1.26 or
                         1.28 also a root with that GStreamer, which needs to be root
@@ -70,6 +71,7 @@ enum Task {
     Soak,
     GpuBundle(Vec<Root>),
     Roots(Option<Root>, Vec<OsString>),
+    RootsTests,
     Standin(Vec<OsString>),
     Models(Vec<String>),
     Ptx { check: bool },
@@ -84,6 +86,7 @@ fn parse() -> Result<Task> {
     let mut check = false;
     let mut tensorrt = false;
     let mut gstreamers = Vec::new();
+    let mut tests = false;
     while let Some(arg) = args.next()? {
         match arg {
             Value(word) if words == ["roots"] && Root::named(&word.to_string_lossy()).is_some() => {
@@ -100,6 +103,7 @@ fn parse() -> Result<Task> {
             Long("clip") => (options.clip, demo_only) = (Some(args.value()?.into()), Some("--clip")),
             Long("check") => check = true,
             Long("tensorrt") => tensorrt = true,
+            Long("tests") => tests = true,
             Long("gstreamer") => {
                 let version = args.value()?.string()?;
                 let root = Root::named(&version);
@@ -118,6 +122,9 @@ fn parse() -> Result<Task> {
     if tensorrt && task != "setup" {
         bail!("--tensorrt is an option of setup, not of {task}");
     }
+    if tests && task != "roots" {
+        bail!("--tests is an option of roots, not of {task}");
+    }
     if !gstreamers.is_empty() && task != "gpu-bundle" {
         bail!("--gstreamer is an option of gpu-bundle, not of {task}");
     }
@@ -131,6 +138,7 @@ fn parse() -> Result<Task> {
         "test" => Task::Test,
         "soak" => Task::Soak,
         "gpu-bundle" => Task::GpuBundle(gstreamers),
+        "roots" if tests => Task::RootsTests,
         "roots" => Task::Roots(rest.first().and_then(|name| Root::named(name)), command),
         "standin" => Task::Standin(command),
         "ptx" => Task::Ptx { check },
@@ -175,6 +183,7 @@ fn run() -> Result<()> {
         Task::Demo(options) => demo::run_demo(&paths, &options)?,
         Task::Test => check::run_all(&paths)?,
         Task::Roots(root, command) => roots::run_in_roots(&paths, root, &command)?,
+        Task::RootsTests => roots::run_tests(&paths)?,
         Task::Standin(command) => standin::run_on(&paths, &command)?,
         Task::Soak => soak::run_all(&paths)?,
         Task::GpuBundle(roots) => bundle::run_all(&paths, &roots)?,

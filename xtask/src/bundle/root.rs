@@ -18,7 +18,10 @@ use crate::roots::{self, Root};
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 
 /// Plugins that only newer GStreamers are tested with.
-const NEWER: &[&str] = &["compositor", "jpegformat", "videobox", "videocrop", "x264", "x265"];
+const NEWER: &[&str] = &["compositor", "de265", "jpegformat", "videobox", "videocrop", "x264", "x265"];
+
+/// FFmpeg's libraries would be two thirds of the root; without them other software decoders serve.
+const LEFT_OUT: &str = "libav";
 
 /// What the scripts call, and what is of use in a shell.
 const PROGRAMS: &[&str] = &[
@@ -37,6 +40,7 @@ const PROGRAMS: &[&str] = &[
     "gst-launch-1.0",
     "head",
     "ldd",
+    "kill",
     "ln",
     "ls",
     "mkdir",
@@ -88,7 +92,7 @@ pub fn pack(paths: &Paths, root: &Root, programs: &[PathBuf], target: &Path) -> 
     }
     let mut files = Vec::new();
     let plugins = Path::new(LIBRARIES).join("gstreamer-1.0");
-    for plugin in PLUGINS.iter().chain(NEWER) {
+    for plugin in PLUGINS.iter().chain(NEWER).filter(|plugin| **plugin != LEFT_OUT) {
         let file = plugins.join(format!("libgst{plugin}.so"));
         match source.join(&file).exists() {
             true => files.push(file),
@@ -102,6 +106,11 @@ pub fn pack(paths: &Paths, root: &Root, programs: &[PathBuf], target: &Path) -> 
     let inside = files.iter().map(|file| Path::new("/").join(file)).chain(programs.iter().cloned());
     for library in needed(paths, &source, inside)? {
         files.push(Path::new(LIBRARIES).join(library.file_name().context("a library")?));
+    }
+    let locale = Path::new("usr/lib/locale/C.utf8");
+    for entry in walk(&source.join(locale))? {
+        let file = entry.strip_prefix(&source).context("a file of the locale")?;
+        copy_to(&entry, &target.join(file), false)?;
     }
     for file in files.iter().collect::<BTreeSet<_>>() {
         // Links are resolved as paths in the root: bash's sh, Debian's alternatives.
@@ -127,6 +136,19 @@ fn needed(paths: &Paths, root: &Path, files: impl Iterator<Item = PathBuf>) -> R
     Ok(libraries(&text).collect())
 }
 
+/// All files in a folder and the folders in it.
+fn walk(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        match path.is_dir() {
+            true => files.extend(walk(&path)?),
+            false => files.push(path),
+        }
+    }
+    Ok(files)
+}
+
 /// The file that a path in the root leads to.
 fn resolved(root: &Path, path: &Path) -> Result<PathBuf> {
     let mut path = root.join(path);
@@ -138,4 +160,47 @@ fn resolved(root: &Path, path: &Path) -> Result<PathBuf> {
         };
     }
     bail!("{} is a link to itself", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roots::ROOTS;
+    use std::io::Write;
+
+    /// The packed root is all that its programs need: the scripts' first steps run in it.
+    #[test]
+    fn a_packed_root_runs_by_itself() {
+        let paths = Paths::find().unwrap();
+        for root in ROOTS {
+            if let Some(obstacle) = root.obstacle(&paths) {
+                let _ = writeln!(std::io::stderr(), "skipped: a packed root: {obstacle}");
+                continue;
+            }
+            let folder = tempfile::tempdir_in(paths.target()).unwrap();
+            let target = folder.path().join(root.gstreamer);
+            pack(&paths, &root, &[std::env::current_exe().unwrap()], &target).unwrap();
+            let ran = |words: &[&str]| run_quiet(roots::run_in(&paths, &target).args(words)).unwrap();
+            assert!(ran(&["gst-launch-1.0", "--version"]).contains(&format!("GStreamer {}.", root.gstreamer)));
+            ran(&[
+                "gst-launch-1.0",
+                "-q",
+                "videotestsrc",
+                "num-buffers=3",
+                "!",
+                "jpegenc",
+                "!",
+                "jpegdec",
+                "!",
+                "fakesink",
+            ]);
+            let text = ran(&[
+                "bash",
+                "-c",
+                "echo ä | tee /dev/null | sed s/./b/ | awk '{print $1}'; timeout 5 nproc >/dev/null; /bin/kill -0 $$",
+            ]);
+            // In the locale C the letter would have two characters.
+            assert_eq!(text, "b\n");
+        }
+    }
 }

@@ -13,8 +13,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::command::{heading, step};
+use crate::outcome::Outcome;
 use crate::paths::Paths;
 use crate::plugin::{self, Plugin, Profile};
+use crate::{programs, standin};
 
 /// A root, named after its suite.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,7 +38,7 @@ impl Root {
     }
 
     /// Why nothing can be run in it; `None` if something can.
-    fn obstacle(&self, paths: &Paths) -> Option<String> {
+    pub fn obstacle(&self, paths: &Paths) -> Option<String> {
         let what = format!("GStreamer {} in Debian {}", self.gstreamer, self.suite);
         if !nix::unistd::geteuid().is_root() {
             return Some(format!("{what} needs root, which alone may mount folders in it"));
@@ -116,6 +118,17 @@ pub fn make_where_possible(paths: &Paths) -> Result<()> {
         }
         result => result,
     }
+}
+
+/// `cargo xtask roots --tests`: runs the small set of tests in the roots.
+pub fn run_tests(paths: &Paths) -> Result<()> {
+    make_all(paths)?;
+    heading("Build");
+    let standin = standin::build(paths)?;
+    programs::built(paths, &["--workspace"])?;
+    let (plugin, mut outcome) = (plugin::built(paths, Profile::Dev)?, Outcome::default());
+    run_set(paths, &plugin, &standin, &mut outcome)?;
+    outcome.finish()
 }
 
 /// `cargo xtask roots`: makes the roots, and runs a command in all, or in the one with this name.
