@@ -3,6 +3,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod examples;
+mod libraries;
 
 use common::find;
 use common::systems::System;

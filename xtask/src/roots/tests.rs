@@ -15,7 +15,7 @@ use crate::standin;
 /// What `cargo xtask test` runs in each root: test programs, each with parts of its tests' names; without any, all its tests.
 const SET: &[(&str, &[&str])] = &[
     ("surface", &[]),
-    ("elements", &["metadata::", "analytics::", "pipeline::"]),
+    ("elements", &["metadata::", "analytics::", "pipeline::", "tensors::"]),
     // The launch strings of the documents, and the examples in Rust, Python and C.
     ("programs", &["docs::", "examples::", "python::"]),
     // Contexts, frames and streams of newer CUDA elements, on the stand-in GPU.
