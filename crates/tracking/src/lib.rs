@@ -12,6 +12,7 @@ mod oc_sort;
 mod settings;
 mod track;
 pub mod tracker;
+pub mod zones;
 
 pub use settings::{Algorithm, Appearance, Settings, SettingsError};
 pub use track::{Observation, State, Track};
