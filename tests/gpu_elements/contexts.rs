@@ -83,8 +83,12 @@ on_gpu! {
             let p = Running::new(launch);
             p.set_state(gst::State::Paused);
             let info = VideoInfo::builder(format, 1918, 1078).build().unwrap();
-            let mut query = gst::query::Allocation::new(Some(&gpu_caps(&info)), true);
-            assert!(p.element("ours").static_pad("sink").unwrap().query(&mut query));
+            let (sink, caps) = (p.element("ours").static_pad("sink").unwrap(), gpu_caps(&info));
+            // Downstream is asked only once it knows the caps, as GStreamer's own elements do it.
+            assert!(sink.send_event(gst::event::StreamStart::new("frames")));
+            assert!(sink.send_event(gst::event::Caps::new(&caps)));
+            let mut query = gst::query::Allocation::new(Some(&caps), true);
+            assert!(sink.query(&mut query));
             assert!(query.find_allocation_meta::<VideoMeta>().is_some(), "VideoMeta is offered");
             let pools: Vec<_> =
                 query.allocation_pools().map(|(pool, size, min, max)| (pool.clone(), size, min, max)).collect();
