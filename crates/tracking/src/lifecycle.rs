@@ -141,8 +141,10 @@ impl<E: Default> Lifecycle<E> {
         let (tracks, any_class) = (&self.tracks, self.settings.class_agnostic);
         let pairs = self.assignment.solve(self.rows.len(), self.columns.len(), |row, column| {
             let (track, observation) = (&tracks[self.rows[row]], &observations[self.columns[column]]);
-            let times = track.observations as f32;
-            let weight = times / (times + if track.is_lost() { 2.0 } else { 1.0 });
+            // The share of frames in which it was observed: where tracks compete, one that has been lost for long, or that
+            // is an error of the model, mustn't take the observation of another.
+            let observed = track.observations as f32;
+            let weight = observed / (observed + track.missed as f32 + 1.0);
             if any_class || track.class_id == observation.class_id { weight * gain(track, observation) } else { 0.0 }
         });
         for (row, column) in pairs {

@@ -3,6 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
+use tracking::zones::{Object, Zones, ZonesConfig};
 use tracking::{Algorithm, Observation, Settings, tracker};
 
 struct Counting;
@@ -45,21 +46,32 @@ fn boxes(frame: u32, boxes: &mut Vec<Observation<'static>>) {
 }
 
 #[test]
-fn trackers_allocate_nothing_per_frame() {
+fn trackers_and_zones_allocate_nothing_per_frame() {
+    let config = r#"{
+        "zones": [{"name": "a", "polygon": [[0.1, 0.1], [0.5, 0.1], [0.5, 0.9]], "crowding": {"more_than": 3}}],
+        "lines": [{"name": "b", "from": [0.3, 0], "to": [0.3, 1]}]
+    }"#;
+    let config = ZonesConfig::parse(config).unwrap();
     for algorithm in Algorithm::ALL {
         let mut tracker = tracker::new(Settings { algorithm, ..Settings::default() }).unwrap();
         let mut observations = Vec::with_capacity(64);
-        let mut last = 0;
+        let mut zones = Zones::new(&config, 16.0 / 9.0).unwrap();
+        let mut objects = Vec::with_capacity(256);
+        let (mut last, mut events) = (0, 0);
         for frame in 0..3000 {
             boxes(frame, &mut observations);
             if frame == 1500 {
                 ALLOCATIONS.with(|count| count.set(0));
             }
             let time = Duration::from_millis(33) * frame;
-            tracker.update(time, &observations);
+            let tracks = tracker.update(time, &observations).iter();
+            objects.clear();
+            objects.extend(tracks.map(|track| Object::new(track, "person", (1600, 900))));
+            events += zones.update(time, &objects).len();
             tracker.predict(time + Duration::from_millis(16));
             last = ALLOCATIONS.with(Cell::get);
         }
         assert_eq!(last, 0, "{algorithm}");
+        assert!(events > 100, "{algorithm}: {events}");
     }
 }

@@ -126,9 +126,7 @@ impl Zone {
         match presence {
             Presence::Outside | Presence::Entering { .. } => {}
             Presence::Inside { since, .. } => self.leave(since, visitor.last_seen, true, visitor, report),
-            Presence::Leaving { since, left, beyond, .. } => {
-                self.leave(since, left, beyond.is_none(), visitor, report);
-            }
+            Presence::Leaving { since, left, .. } => self.leave(since, left, false, visitor, report),
         }
     }
 
