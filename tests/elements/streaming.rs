@@ -109,8 +109,9 @@ fn a_paced_streams_frames_stay_on_their_thread() {
     }
     let caps = format!("{RGB},framerate=20/1");
     // Some frames may be late on a busy machine, and eight in a row on time are required.
-    let paced = on_their_thread(&threads_of(&format!("videotestsrc is-live=true num-buffers=60 ! {caps}"), |_| ()));
-    assert!(paced >= 20, "{paced} of 60");
+    let live = format!("videotestsrc is-live=true num-buffers=60 ! {caps}");
+    let most = (0..3).map(|_| on_their_thread(&threads_of(&live, |_| ()))).find(|&paced| paced >= 20);
+    assert!(most.is_some(), "not even 20 of 60 frames in any of three attempts");
     assert_eq!(on_their_thread(&threads_of(&format!("videotestsrc num-buffers=60 ! {caps}"), |_| ())), 0);
 }
 
@@ -120,6 +121,13 @@ fn a_stream_that_was_hurried_is_paced_again_soon() {
     if !start() {
         return;
     }
+    // Other tests may keep the machine so busy that every frame is late; a pace that never comes back fails each time.
+    let most = (0..6).map(|_| paced_after_a_hurry()).find(|&paced| paced >= 15);
+    assert!(most.is_some(), "not even 15 of 40 frames in any of six attempts");
+}
+
+/// Number of frames that stay on their thread among 40 that come in time after 150 that came at once.
+fn paced_after_a_hurry() -> usize {
     const HURRIED: usize = 150;
     const ALL: usize = 190;
     let threads = threads_of("appsrc name=in format=time", |p| {
@@ -135,8 +143,7 @@ fn a_stream_that_was_hurried_is_paced_again_soon() {
         source.end_of_stream().unwrap();
     });
     assert_eq!(on_their_thread(&threads[..HURRIED]), 0);
-    let paced = on_their_thread(&threads[HURRIED..]);
-    assert!(paced >= 15, "{paced} of {}", ALL - HURRIED);
+    on_their_thread(&threads[HURRIED..])
 }
 
 fn on_their_thread(threads: &[(ThreadId, ThreadId)]) -> usize {
