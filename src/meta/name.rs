@@ -3,6 +3,7 @@
 use gst::glib;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::LazyLock;
 
 /// A name that lives as long as the process, like the labels in GStreamer's metadata.
 ///
@@ -15,6 +16,12 @@ pub struct Name {
 }
 
 impl Name {
+    /// The empty name. Takes no lock.
+    pub fn empty() -> Self {
+        static EMPTY: LazyLock<Name> = LazyLock::new(|| "".into());
+        *EMPTY
+    }
+
     /// The name as a quark, for GStreamer's metadata.
     pub fn quark(self) -> glib::Quark {
         self.quark

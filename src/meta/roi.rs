@@ -127,7 +127,7 @@ pub(super) fn mirror(
 
 /// How far GStreamer moves a meta from where it belongs, pixels: position and size are rounded separately, and GStreamer
 /// 1.28 flips the indices of pixels instead of edges.
-const ROUNDING: f32 = 2.0;
+pub(super) const ROUNDING: f32 = 2.0;
 
 /// Removes the metas that GStreamer has just made on `to` from those that mirror `before` on `from`, and returns the ids
 /// of all objects that have a mirror on `from`.
@@ -320,7 +320,7 @@ fn object(meta: &VideoRegionOfInterestMeta, id: u32, frame: (u32, u32)) -> Objec
     let model = params.and_then(|s| s.get::<&str>("model_name").ok()).filter(|name| !name.is_empty());
     Object {
         id,
-        rect: params.and_then(|s| normalised(s, meta, frame)).unwrap_or_else(|| pixels(meta, frame)),
+        rect: params.and_then(|s| normalised(s, meta, frame)).unwrap_or_else(|| fractions(&place(meta), frame)),
         class_id: params.and_then(|s| s.get::<i32>("label_id").ok()).and_then(|id| u32::try_from(id).ok()),
         label: name(meta),
         // A detector that reports no confidence counts as certain.
@@ -340,10 +340,6 @@ fn normalised(params: &gst::StructureRef, meta: &VideoRegionOfInterestMeta, fram
     agree(&edges(&rect, frame), &pixel_edges(meta), frame).then_some(rect)
 }
 
-fn pixels(meta: &VideoRegionOfInterestMeta, (width, height): (u32, u32)) -> Rect {
-    place(meta).scaled(1.0 / width.max(1) as f32, 1.0 / height.max(1) as f32)
-}
-
 /// The meta's box in pixels. The position is stored unsigned, but `compositor` writes negative ones.
 fn place(meta: &VideoRegionOfInterestMeta) -> Rect {
     let (x, y, w, h) = meta.rect();
@@ -359,11 +355,10 @@ fn number(params: &gst::StructureRef, name: &str) -> Option<f64> {
 
 /// Empty if C code left it at 0: the binding's `roi_type` would then dereference a null pointer.
 fn name(meta: &VideoRegionOfInterestMeta) -> Name {
-    static EMPTY: LazyLock<Name> = LazyLock::new(|| "".into());
     // SAFETY: `GstVideoRegionOfInterestMeta` is valid while `meta` is borrowed; only an integer is read.
     let quark = unsafe { (*(meta as *const _ as *const gst_video::ffi::GstVideoRegionOfInterestMeta)).roi_type };
     if quark == 0 {
-        return *EMPTY;
+        return Name::empty();
     }
     // SAFETY: GLib created every quark other than 0.
     unsafe { glib::Quark::from_glib(quark) }.into()
@@ -382,10 +377,15 @@ fn pixel_edges(meta: &VideoRegionOfInterestMeta) -> Edges {
     [x, y, x.saturating_add(w), y.saturating_add(h)]
 }
 
-/// True if two boxes are the same apart from rounding: 2 pixels, or 1/64 of the frame, which is what one pixel of a
-/// small frame becomes when the frame is scaled up.
+/// How far an edge may be off by rounding, for a frame whose side has this many pixels: 2 pixels, or 1/64 of the frame,
+/// which is what one pixel of a small frame becomes when the frame is scaled up.
+pub(super) fn tolerance(side: u32) -> u32 {
+    (side / 64).max(2)
+}
+
+/// True if two boxes are the same apart from rounding.
 fn agree(a: &Edges, b: &Edges, (width, height): (u32, u32)) -> bool {
-    let limits = [width, height, width, height].map(|side| (side / 64).max(2));
+    let limits = [width, height, width, height].map(tolerance);
     a.iter().zip(b).zip(limits).all(|((a, b), limit)| a.abs_diff(*b) <= limit)
 }
 

@@ -9,7 +9,7 @@
 //!
 //! Elements of 1.28 try the first and then the second; older ones know only the second. It has no place for the black
 //! borders that a scaler adds to keep the picture's shape, nor for the information that it adds none. So if the shape of
-//! the frame changed, nobody knows where the picture is.
+//! the frame changed, it isn't known where the picture is.
 //!
 //! Source: `gst/video/gstvideometa.h` of GStreamer 1.28.
 

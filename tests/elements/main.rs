@@ -13,6 +13,7 @@ mod metadata;
 mod model_identity;
 mod model_swap;
 mod moved_pictures;
+mod objects;
 mod overlay;
 mod pipeline;
 mod refused_formats;

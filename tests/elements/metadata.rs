@@ -1,28 +1,11 @@
 //! The record and the tensors on buffers, through GStreamer's elements and as other programs read them.
 
+use super::objects::{HEIGHT, WIDTH, frame, object, through};
 use gst_video::VideoRegionOfInterestMeta;
 use gsttensorrt::infer::{Tensor, TensorData};
-use gsttensorrt::meta::{self, Inference, KeypointSet, ModelRun, Object, Record};
+use gsttensorrt::meta::{self, Inference, KeypointSet, ModelRun, Record};
 use model::{ElementType, InputSpec, Keypoint, KeypointLayout, Layout, Normalization, Rect};
 use std::sync::Arc;
-
-const WIDTH: u32 = 320;
-const HEIGHT: u32 = 240;
-
-fn object(id: u32, label: &str, rect: Rect) -> Object {
-    Object {
-        id,
-        rect,
-        class_id: Some(id + 10),
-        label: label.into(),
-        confidence: 0.75,
-        source: "det".into(),
-        foreign: false,
-        track_id: None,
-        parent: None,
-        keypoints: None,
-    }
-}
 
 /// Two objects, the second inside the first and with two keypoints.
 fn sample() -> Arc<Record> {
@@ -40,23 +23,10 @@ fn sample() -> Arc<Record> {
     })
 }
 
-fn frame() -> gst::Buffer {
-    gst::init().unwrap();
-    let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, WIDTH, HEIGHT).build().unwrap();
-    gst::Buffer::with_size(info.size()).unwrap()
-}
-
 fn frame_with(record: Arc<Record>) -> gst::Buffer {
     let mut buffer = frame();
     meta::set_record(buffer.get_mut().unwrap(), record, WIDTH, HEIGHT);
     buffer
-}
-
-/// The output of `elements` for `buffer`, an RGB frame.
-fn through(elements: &str, buffer: gst::Buffer) -> gst::Buffer {
-    let mut harness = gst_check::Harness::new_parse(elements);
-    harness.set_src_caps_str(&format!("video/x-raw,format=RGB,width={WIDTH},height={HEIGHT},framerate=30/1"));
-    harness.push_and_pull(buffer).unwrap()
 }
 
 fn rois(buffer: &gst::BufferRef) -> usize {

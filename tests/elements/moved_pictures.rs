@@ -1,6 +1,7 @@
 //! Our elements behind elements that move the picture: what the models found is drawn, written and looked at where it is
 //! now. Before GStreamer 1.28 elements don't say where that is.
 
+use super::objects::object;
 use crate::common::picture::{Colour, Picture, Square};
 use crate::common::pipeline::Pipeline;
 use crate::common::running::{Running, caps, frame, pull, register, start, with_model};
@@ -26,18 +27,7 @@ fn info() -> VideoInfo {
 
 /// One person from (32, 60) to (128, 180) in a grey frame of 320 × 240.
 fn person() -> gst::Buffer {
-    let object = Object {
-        id: 0,
-        rect: Rect::new(0.1, 0.25, 0.3, 0.5),
-        class_id: Some(4),
-        label: "person".into(),
-        confidence: 0.75,
-        source: "det".into(),
-        foreign: false,
-        track_id: None,
-        parent: None,
-        keypoints: None,
-    };
+    let object = Object { class_id: Some(4), ..object(0, "person", Rect::new(0.1, 0.25, 0.3, 0.5)) };
     let models = vec![ModelRun { model_id: "det".into(), inference: Inference::Done }];
     let mut buffer = gst::Buffer::from_mut_slice(vec![GREY; info().size()]);
     meta::set_record(buffer.get_mut().unwrap(), Arc::new(Record { objects: vec![object], models }), 320, 240);
@@ -71,7 +61,7 @@ fn a_person_between_borders_is_written_once() {
             json!({"id": 0, "label": "person", "class_id": 4, "confidence": 0.75, "box": box_, "source": "det"});
         assert_eq!((&line["objects"], &line["inferred"]), (&json!([person]), &json!({"det": "done"})));
     } else {
-        // Not "done": the model found something, nobody knows where.
+        // Not "done": the model found something, and its place isn't known.
         assert_eq!((&line["objects"], &line["inferred"]), (&json!([]), &json!({})));
     }
 }

@@ -4,6 +4,7 @@
 //! the objects are. Every object that is read must be there, once; what GStreamer doesn't tell must be missing. The result
 //! is compared with the column of this version in docs/interop.md. `UPDATE_SURVIVAL=1` writes the column instead.
 
+use super::objects::object;
 use crate::common::find;
 use crate::common::pixels::Rgb;
 use crate::common::running::{Running, info, pull, register};
@@ -75,19 +76,7 @@ impl Area {
 }
 
 fn record() -> Arc<Record> {
-    let object = |id: u32, area: &Area| Object {
-        id,
-        rect: area.rect(),
-        class_id: Some(id + 10),
-        label: area.name.into(),
-        confidence: 0.75,
-        source: "det".into(),
-        foreign: false,
-        track_id: None,
-        parent: None,
-        keypoints: None,
-    };
-    let mut objects: Vec<_> = (0..).zip(&OURS).map(|(id, area)| object(id, area)).collect();
+    let mut objects: Vec<_> = (0..).zip(&OURS).map(|(id, area)| object(id, area.name, area.rect())).collect();
     let layout = KeypointLayout { name: "pair", names: vec!["nose".into(), "foot".into()], limbs: vec![(0, 1)] };
     let points = [NOSE, FOOT].map(|area| {
         let Rect { x, y, w, h } = area.rect();

@@ -50,23 +50,16 @@ impl Coordinates {
 
     /// Of the first box.
     fn initial(self, w: f64, h: f64) -> Variances {
-        let (position, velocity) = (2.0 * POSITION_PART, 10.0 * VELOCITY_PART);
-        match self {
-            Self::AspectHeight => (
-                squares([position * h, position * h, 1e-2, position * h]),
-                squares([velocity * h, velocity * h, 1e-5, velocity * h]),
-            ),
-            Self::Size => (
-                squares([position * w, position * h, position * w, position * h]),
-                squares([velocity * w, velocity * h, velocity * w, velocity * h]),
-            ),
-            Self::AreaAspect => ([10.0; 4], [1e4, 1e4, 1e4, 0.0]),
-        }
+        self.variances(w, h, 2.0 * POSITION_PART, 10.0 * VELOCITY_PART, ([10.0; 4], [1e4, 1e4, 1e4, 0.0]))
     }
 
     /// What each frame adds.
     fn process(self, w: f64, h: f64) -> Variances {
-        let (position, velocity) = (POSITION_PART, VELOCITY_PART);
+        self.variances(w, h, POSITION_PART, VELOCITY_PART, ([1.0; 4], [1e-2, 1e-2, 1e-4, 0.0]))
+    }
+
+    /// For these standard deviations as parts of the box's size; `of_area` where they don't depend on it.
+    fn variances(self, w: f64, h: f64, position: f64, velocity: f64, of_area: Variances) -> Variances {
         match self {
             Self::AspectHeight => (
                 squares([position * h, position * h, 1e-2, position * h]),
@@ -76,7 +69,7 @@ impl Coordinates {
                 squares([position * w, position * h, position * w, position * h]),
                 squares([velocity * w, velocity * h, velocity * w, velocity * h]),
             ),
-            Self::AreaAspect => ([1.0; 4], [1e-2, 1e-2, 1e-4, 0.0]),
+            Self::AreaAspect => of_area,
         }
     }
 

@@ -248,7 +248,7 @@ fn an_object_crosses_while_its_id_changes() {
 }
 
 #[test]
-fn ids_that_are_exchanged_take_nobody_across() {
+fn ids_that_are_exchanged_cross_no_line() {
     let mut scene = Scene::new(LINE);
     for frame in 0..100 {
         let (a, b) = if frame < 50 { (1, 2) } else { (2, 1) };

@@ -4,13 +4,12 @@ use super::keypoints;
 use super::library::relation;
 use super::relation::{Detected, Place, Relations};
 use crate::meta::record_meta::Framed;
-use crate::meta::roi::{Edges, edges};
+use crate::meta::roi::{Edges, ROUNDING, edges};
 use crate::meta::{Name, Object};
 use gst::glib;
 use gst::glib::ffi::GQuark;
 use gst::glib::translate::{FromGlib, IntoGlib};
 use model::Rect;
-use std::sync::LazyLock;
 
 /// What no element changes about an object, as long as it passes it on: its label and the bits of its confidence.
 type Key = (GQuark, u32);
@@ -40,11 +39,10 @@ fn is_empty(label: GQuark) -> bool {
 
 /// The most probable class that is related to an object; the empty label if there is none.
 fn class(relations: Relations, entry: u32) -> GQuark {
-    static EMPTY: LazyLock<Name> = LazyLock::new(|| "".into());
     let how = relation::RELATE_TO | relation::CONTAIN;
     let classes = relations.related(entry, how, relations.library.class).filter(|&c| !keypoints::are_in(relations, c));
     let levels = classes.flat_map(|classes| relations.classes(classes)).filter(|(label, _)| !is_empty(*label));
-    levels.max_by(|(_, a), (_, b)| a.total_cmp(b)).map_or_else(|| EMPTY.quark().into_glib(), |(label, _)| label)
+    levels.max_by(|(_, a), (_, b)| a.total_cmp(b)).map_or_else(|| Name::empty().quark().into_glib(), |(label, _)| label)
 }
 
 fn key_of(detected: &Detected) -> Key {
@@ -78,9 +76,6 @@ pub(super) struct Known {
     /// element may have written it.
     edges: [[f32; 4]; 2],
 }
-
-/// How far GStreamer moves an entry from where it belongs, pixels: position and size are rounded separately.
-const ROUNDING: f32 = 2.0;
 
 impl Known {
     pub fn new(object: &Object, frame: (u32, u32)) -> Self {

@@ -4,6 +4,7 @@ use super::identity::{Known, clipped, objects, pair};
 use super::keypoints;
 use super::library::relation;
 use super::relation::{Detected, Relations};
+use crate::meta::change::fractions;
 use crate::meta::record_meta::Framed;
 use crate::meta::{Name, Object};
 use gst::glib;
@@ -101,7 +102,6 @@ impl Found {
 
 /// `detected` has a label, be it empty.
 fn object(relations: Relations, detected: &Detected, id: u32, frame: (u32, u32)) -> Object {
-    let (width, height) = (frame.0.max(1) as f32, frame.1.max(1) as f32);
     let place = detected.place;
     let rect = Rect::new(place.left as f32, place.top as f32, place.width as f32, place.height as f32);
     let source = relations.tag(detected.entry).and_then(|tag| tag.into_string().ok());
@@ -109,7 +109,7 @@ fn object(relations: Relations, detected: &Detected, id: u32, frame: (u32, u32))
     let found = keypoints::of(relations, detected.entry, place);
     Object {
         id,
-        rect: rect.scaled(1.0 / width, 1.0 / height),
+        rect: fractions(&rect, frame),
         class_id: None,
         // SAFETY: GLib created every quark other than 0.
         label: unsafe { glib::Quark::from_glib(detected.label) }.into(),

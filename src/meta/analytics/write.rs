@@ -5,6 +5,7 @@ use super::keypoints;
 use super::library::{is_there, library, relation};
 use super::relation::{Detected, Editor, Fate, Relations, rebuild};
 use crate::meta::record_meta::Framed;
+use crate::meta::roi::tolerance;
 use crate::meta::{Object, Record};
 use gst::glib::translate::IntoGlib;
 
@@ -136,7 +137,7 @@ pub fn followers(from: &gst::BufferRef, to: &gst::BufferRef, before: &Framed) ->
 }
 
 /// Corrects entries that GStreamer has moved: `old` are objects before the change, `new` the same objects after it. Entries
-/// of other objects are removed, because these can't be seen any more, or nobody knows where they are.
+/// of other objects are removed, because these can't be seen any more, or their place isn't known.
 ///
 /// GStreamer moves boxes in whole pixels, and before 1.28 it knows nothing of a scaler's borders. It doesn't move points that
 /// are classes.
@@ -164,7 +165,7 @@ pub fn follow(buffer: &mut gst::BufferRef, followers: &[Follower], old: &[Object
 fn has_its_points(relations: Relations, entry: &Detected, object: &Object, (width, height): (u32, u32)) -> bool {
     let Some(set) = &object.keypoints else { return true };
     let Some(found) = keypoints::of(relations, entry.entry, entry.place) else { return true };
-    let near = |at: f32, side: u32, found: f32| (at * side as f32 - found).abs() <= (side / 64).max(2) as f32;
+    let near = |at: f32, side: u32, found: f32| (at * side as f32 - found).abs() <= tolerance(side) as f32;
     let agrees = |(point, found): (&model::Keypoint, &model::Keypoint)| {
         near(point.x, width, found.x) && near(point.y, height, found.y)
     };

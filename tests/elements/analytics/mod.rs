@@ -9,27 +9,14 @@ mod standin;
 mod upstream;
 mod writing;
 
+use super::objects::{self, HEIGHT, WIDTH, frame, through};
 use gsttensorrt::meta::{Inference, KeypointSet, ModelRun, Object, Record};
 use model::{Keypoint, KeypointLayout, Rect};
 use std::sync::Arc;
 
-const WIDTH: u32 = 320;
-const HEIGHT: u32 = 240;
-
+/// No two have the same confidence.
 fn object(id: u32, label: &str, rect: Rect) -> Object {
-    Object {
-        id,
-        rect,
-        class_id: Some(id + 10),
-        label: label.into(),
-        // No two have the same.
-        confidence: 0.75 + id as f32 / 64.0,
-        source: "det".into(),
-        foreign: false,
-        track_id: None,
-        parent: None,
-        keypoints: None,
-    }
+    Object { confidence: 0.75 + id as f32 / 64.0, ..objects::object(id, label, rect) }
 }
 
 /// Two objects, the second inside the first and with two keypoints, of which one is outside of its box.
@@ -43,17 +30,4 @@ fn sample() -> Record {
         objects: vec![object(0, "car", Rect::new(-0.1, 0.25, 0.6, 0.7)), person],
         models: ["det", "pose"].map(|id| ModelRun { model_id: id.into(), inference: Inference::Done }).to_vec(),
     }
-}
-
-fn frame() -> gst::Buffer {
-    gst::init().unwrap();
-    let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, WIDTH, HEIGHT).build().unwrap();
-    gst::Buffer::with_size(info.size()).unwrap()
-}
-
-/// The output of `elements` for `buffer`, an RGB frame.
-fn through(elements: &str, buffer: gst::Buffer) -> gst::Buffer {
-    let mut harness = gst_check::Harness::new_parse(elements);
-    harness.set_src_caps_str(&format!("video/x-raw,format=RGB,width={WIDTH},height={HEIGHT},framerate=30/1"));
-    harness.push_and_pull(buffer).unwrap()
 }

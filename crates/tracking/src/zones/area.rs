@@ -121,7 +121,7 @@ impl Zone {
         totals.longest_dwell_s = totals.longest_dwell_s.max(dwell);
     }
 
-    /// An object whose track has ended, and that nobody continues.
+    /// An object whose track has ended, and that no other track continues.
     pub fn end(&mut self, presence: Presence, visitor: &Visitor, report: &mut Report) {
         match presence {
             Presence::Outside | Presence::Entering { .. } => {}
