@@ -1,7 +1,7 @@
 //! Reads a model's input from its file, without TensorRT and without a GPU.
 
 use crate::error::{self, ErrorKind};
-use model::head::{self, HeadChoice, Recognised};
+use model::head::{self, ModelChoice, Recognised};
 use model::{HeadError, InputSpec, ModelInfo};
 use std::path::Path;
 use tensorrt::{EngineFile, Onnx, is_onnx};
@@ -12,14 +12,14 @@ use tensorrt::{EngineFile, Onnx, is_onnx};
 /// # Errors
 /// A file that can't be read, a model with an unknown head, or an engine with neither file beside it.
 pub fn input_spec(model: &Path) -> Result<InputSpec, error::Error> {
-    Ok(recognised(model, HeadChoice::Auto)?.input)
+    Ok(recognised(model, ModelChoice::default())?.input)
 }
 
 /// The head of such a file, as far as it can be recognised without running the model.
 ///
 /// # Errors
 /// As [`input_spec`].
-pub fn recognised(model: &Path, choice: HeadChoice) -> Result<Recognised, error::Error> {
+pub fn recognised(model: &Path, choice: ModelChoice) -> Result<Recognised, error::Error> {
     let info = if is_onnx(model) { Onnx::open(model)?.info()? } else { engine_info(model)? };
     let bad = |error: HeadError| error::Error::new(ErrorKind::Model, format!("model {}: {error}", model.display()));
     head::recognise(&info, choice).map_err(bad)

@@ -81,7 +81,8 @@ pub fn on_gpu(plan: &Plan) -> Vec<Check> {
     for (model, task) in plan.cameras.iter().flat_map(tasks) {
         let same = |(known, of): &(&Model, Task)| {
             *of == task
-                && (&known.onnx, &known.engine, known.options.head) == (&model.onnx, &model.engine, model.options.head)
+                && (&known.onnx, &known.engine) == (&model.onnx, &model.engine)
+                && known.options.choice().ok() == model.options.choice().ok()
         };
         if !seen.iter().any(same) {
             seen.push((model, task));
@@ -100,7 +101,8 @@ fn recognised(model: &Model, task: Task) -> Check {
     let name = name(model);
     let has_onnx = model.onnx.is_file();
     let file = if has_onnx { &model.onnx } else { &model.engine };
-    let found = match backend::recognised(file, model.options.head) {
+    let recognised = model.options.choice().and_then(|choice| backend::recognised(file, choice));
+    let found = match recognised {
         Ok(found) => found,
         Err(error) if error.kind == ErrorKind::Setting => {
             return Check::new(
@@ -149,7 +151,7 @@ fn examine(model: &Model) -> Result<bool, error::Error> {
     let settings = ModelSettings {
         backend: infer::Backend::Cpu,
         model: model.onnx.clone(),
-        head: model.options.head,
+        choice: model.options.choice()?,
         ..ModelSettings::default()
     };
     let lanes = backend::open_engine(&settings).and_then(|engine| engine.lanes());

@@ -2,7 +2,7 @@
 
 use super::chain::ChainOutput;
 use crate::error::{Error, ErrorKind};
-use model::head::{self, DecodePlan, HeadChoice, Reading, Recognised};
+use model::head::{self, DecodePlan, ModelChoice, Reading, Recognised};
 use model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -40,7 +40,7 @@ impl GpuModel {
         engine: &Arc<Engine>,
         metadata: BTreeMap<String, String>,
         path: &Path,
-        choice: HeadChoice,
+        choice: ModelChoice,
     ) -> Result<Self, Error> {
         let bad = |what: String| Error::new(ErrorKind::Model, format!("model {}: {what}", path.display()));
         let inputs: Vec<_> = engine.tensors().iter().filter(|tensor| tensor.input).collect();
@@ -70,9 +70,9 @@ impl GpuModel {
             metadata,
         };
         let recognised = head::recognise(&info, choice).map_err(|error| bad(error.to_string()))?;
-        let Recognised { head, input: spec, reading } = recognised;
-        let plan =
-            head.plan().ok_or_else(|| bad(format!("no kernel decodes head {}: set backend=cpu", head.name())))?;
+        let Recognised { head, input: spec, reading, .. } = recognised;
+        let plan = head.plan().filter(cuda::decodes);
+        let plan = plan.ok_or_else(|| bad(format!("no kernel decodes head {}: set backend=cpu", head.name())))?;
         let (path, input_name) = (path.into(), input.name.clone());
         Ok(Self { path, info, input: spec, input_name, head, plan, reading, outputs, batch, dynamic, shape })
     }
@@ -93,7 +93,7 @@ impl GpuModel {
 }
 
 /// The error for a model that doesn't have exactly one input: the one that recognising its head gives, if any.
-fn no_single_input(engine: &Engine, metadata: BTreeMap<String, String>, choice: HeadChoice) -> String {
+fn no_single_input(engine: &Engine, metadata: BTreeMap<String, String>, choice: ModelChoice) -> String {
     let tensors = |input: bool| -> Result<Vec<TensorInfo>, String> {
         let tensors = engine.tensors().iter().filter(|tensor| tensor.input == input);
         let info = |tensor: &EngineTensor| {
@@ -106,7 +106,9 @@ fn no_single_input(engine: &Engine, metadata: BTreeMap<String, String>, choice: 
         let info = ModelInfo { inputs: tensors(true)?, outputs: tensors(false)?, metadata };
         head::recognise(&info, choice).map(drop).map_err(|error| error.to_string())
     };
-    recognised().err().unwrap_or_else(|| "it doesn't have one image as its only input".into())
+    recognised()
+        .err()
+        .unwrap_or_else(|| "it has inputs besides the image, which backend=tensorrt can't feed: set backend=cpu".into())
 }
 
 /// The input's shape for the largest batch, and the minimum and maximum batch size. Dynamic heights and widths take the
