@@ -120,8 +120,8 @@ class Logits(nn.Module):
         return (out.pred_boxes, out.logits) if self.boxes_first else (out.logits, out.pred_boxes)
 
 
-def export(model, example, path, inputs, outputs):
-    axes = {name: {0: "N"} for name in [*inputs, *outputs]}
+def export(model, example, path, inputs, outputs, dynamic=True):
+    axes = {name: {0: "N"} for name in [*inputs, *outputs]} if dynamic else None
     torch.onnx.export(
         model.eval(), example, str(path), input_names=inputs, output_names=outputs, dynamic_axes=axes, opset_version=OPSET,
         dynamo=False,
@@ -162,7 +162,8 @@ def detr_sigmoid(path, pictures):
     from transformers import RTDetrConfig, RTDetrForObjectDetection
 
     model = RTDetrForObjectDetection(RTDetrConfig(**rt_detr_config(anchor_image_size=[320, 320])))
-    spread_detr(seed_weights(model, pictures, 3), pictures)
+    # With this seed an empty picture, by which the head is checked, has few objects.
+    spread_detr(seed_weights(model, pictures, 11), pictures)
     export(Logits(model, False), (torch.rand(1, 3, 320, 320),), path, ["pixel_values"], ["logits", "pred_boxes"])
 
 
@@ -235,7 +236,7 @@ def yolox(path, pictures):
             layer.weight.mul_(0.05)
             layer.bias[:2].fill_(0.5)
             layer.bias[2:].fill_(0.7)
-    export(model, (torch.rand(1, 3, 320, 320),), path, ["images"], ["output"])
+    export(model, (torch.rand(1, 3, 320, 320),), path, ["images"], ["output"], dynamic=False)
 
 
 # name: (its exporter, height and width of its input)
