@@ -158,18 +158,18 @@ mod tests {
         }
     }
 
-    /// Values of PIL 12: `Image.resize((4, 1), BILINEAR)` of an impulse at each of 12 pixels.
+    /// Values of Pillow 13.0: `Image.resize((4, 1), BILINEAR)` of an impulse at each of 12 pixels.
     #[test]
     fn a_third_is_a_triangle_of_six_pixels() {
         let filter = filter_of(0.0, 12.0, 12, 4);
         let (first, weights) = filter.taps(1);
         assert_eq!(first, 2);
-        let wanted = [1.0, 2.0, 3.0, 2.0, 1.0].map(|w| w / 9.0);
-        assert!(weights.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-6), "{weights:?}");
+        let wanted = [1.0, 2.0, 3.0, 2.0, 1.0, 0.0].map(|w| w / 9.0);
+        assert!(weights.len() == 6 && weights.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-6), "{weights:?}");
         // The edge's triangle is cut, and its weights are greater.
         let (first, weights) = filter.taps(0);
-        assert_eq!((first, weights.len()), (0, 4));
-        let wanted = [2.0, 3.0, 2.0, 1.0].map(|w| w / 8.0);
+        assert_eq!(first, 0);
+        let wanted = [2.0, 3.0, 2.0, 1.0, 0.0].map(|w| w / 8.0);
         assert!(weights.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-6), "{weights:?}");
     }
 

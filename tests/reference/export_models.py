@@ -3,7 +3,7 @@
 
     export_models.py --media DIR... --out DIR [--only NAME]
 
-The architectures are those of `transformers` (Apache-2.0), `pixeltable-yolox` (Apache-2.0) and `libreyolo` (MIT), pinned in
+The architectures are those of `transformers` (Apache-2.0) and `pixeltable-yolox` (Apache-2.0), pinned in
 export-requirements.txt, with few channels. Names, shapes, types and postprocessing of the tensors are those of the families'
 own export scripts, which each function names. Weights are seeded; the scores are scaled and shifted so that some objects
 come out of the pictures of reference.py. Exports of other licences aren't kept: ../models/make.py has their forms.
