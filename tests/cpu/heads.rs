@@ -1,7 +1,7 @@
 //! How a model's head is determined: by the author of its file, its outputs, and the user's setting. Also its labels. This
 //! tests the CPU; tests/gpu_pipelines/heads.rs does the same on a GPU.
 
-use crate::common::find::{onnx_runtime, test_model};
+use crate::common::find::{onnx_runtime, root, test_model};
 use crate::common::models::{ultralytics, with_metadata};
 use crate::common::picture::{Colour, Picture, Square};
 use crate::common::pipeline::{Failure, Pipeline};
@@ -272,5 +272,37 @@ fn classes_are_chosen_by_any_label() {
     for (properties, meant) in [("classes=Red", "`red`"), (r#"classes="cup\\, smal""#, r"`cup\, small`")] {
         let failure = found("trtdetect", &model, properties).unwrap_err();
         assert!(failure.message.contains(&format!("did you mean {meant}?")), "{}", failure.message);
+    }
+}
+
+/// Exports of DETRs and of YOLOX that are cut off, or said to be what they aren't.
+#[test]
+fn damaged_and_mislabelled_exports_are_refused() {
+    if !onnx_runtime() {
+        return;
+    }
+    let exports = root().join("tests/reference/exports");
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["rt-detr", "d-fine", "rf-detr", "detr-sigmoid", "detr-softmax", "yolox"] {
+        let whole = std::fs::read(exports.join(format!("{name}.onnx"))).unwrap();
+        for part in [2, 3, 100] {
+            let cut = folder.path().join("cut.onnx");
+            std::fs::write(&cut, &whole[..whole.len() / part]).unwrap();
+            refused("trtdetect", &cut, "head=rt-detr", &["can't load it"]);
+        }
+    }
+    for (name, properties, words) in [
+        ("rt-detr", "", &["head=rt-detr", "head=d-fine", "head=deimv2"][..]),
+        ("rt-detr", "normalization=unit", &["head=d-fine", "resize and normalization"]),
+        ("rt-detr", "head=rf-detr", &["head=rf-detr doesn't fit"]),
+        ("rt-detr", "head=yolo-end-to-end", &["head=yolo-end-to-end doesn't fit"]),
+        ("rf-detr", "head=d-fine", &["head=d-fine doesn't fit"]),
+        ("detr-sigmoid", "", &["head=detr-sigmoid", "head=detr-softmax", "preprocessor_config.json"]),
+        ("detr-softmax", "head=rf-detr", &["head=rf-detr doesn't fit"]),
+        ("yolox", "head=yolox-decoded", &["set head=yolox"]),
+        ("yolox", "head=yolov5", &["head=yolov5 doesn't fit"]),
+        ("yolox", "head=picodet", &["head=picodet doesn't fit"]),
+    ] {
+        refused("trtdetect", &exports.join(format!("{name}.onnx")), properties, words);
     }
 }
