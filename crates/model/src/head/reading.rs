@@ -357,6 +357,13 @@ fn box_form(plan: &DensePlan, boxes: &[[f32; 4]], strict: bool) -> Option<String
         return None;
     }
     match plan.coding.form {
+        // Centres in pixels are all over the input.
+        BoxForm::Centre if plan.objectness.is_some() && most(|[x, y, _, _]| x.abs().max(y.abs()) <= FAR_FROM_CELL) => {
+            Some(
+                "most of its boxes lie in the top left corner; if they are relative to their cells, set head=yolox"
+                    .into(),
+            )
+        }
         BoxForm::Centre if most(|[_, _, w, h]| *w < 0.0 || *h < 0.0) => {
             Some("most of its boxes have a negative size; if they are relative to their cells, set head=yolox".into())
         }

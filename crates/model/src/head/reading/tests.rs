@@ -172,6 +172,10 @@ fn decoded_boxes_are_told_from_those_relative_to_their_cells() {
     assert!(error.contains("set head=yolox-decoded"), "{error}");
     let error = check_as(HeadChoice::YoloxDecoded, &shape, &[], &raw).unwrap_err();
     assert!(error.contains("set head=yolox"), "{error}");
+    // Sizes above a stride are positive logarithms.
+    let large = rows(|_| [1.5, -1.25, 1.5, 0.75, 0.01, 0.9]);
+    let error = check_as(HeadChoice::YoloxDecoded, &shape, &[], &large).unwrap_err();
+    assert!(error.contains("set head=yolox"), "{error}");
     // Scores are no objectness.
     let loud = rows(|_| [0.5, 0.5, 0.5, 0.5, 3.0, 0.9]);
     assert!(check_as(HeadChoice::Yolox, &shape, &[], &loud).unwrap_err().contains("objectness of 3"));
