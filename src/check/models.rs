@@ -7,7 +7,7 @@ use crate::config::{Camera, Model, Plan};
 use crate::elements::{ElementSetup, Task, models, opened_as};
 use crate::error::{self, ErrorKind};
 use crate::infer::{self, ModelSettings};
-use crate::{cpu, plugin_register_static};
+use crate::{cpu, gpu, plugin_register_static};
 use gst::prelude::*;
 use model::head::Trust;
 use tensorrt::ModelContent;
@@ -116,6 +116,9 @@ fn recognised(model: &Model, task: Task) -> Check {
     };
     if let Err(error) = task.check(file, &*found.head, found.reading.doubt()) {
         return Check::missing(name, error);
+    }
+    if let Err(what) = gpu::decoded_here(&found) {
+        return Check::missing(name, what);
     }
     // Problems of the files beside it.
     if has_onnx && let Err(error) = ModelContent::of(&model.onnx, None) {
