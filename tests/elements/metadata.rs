@@ -3,7 +3,7 @@
 use gst_video::VideoRegionOfInterestMeta;
 use gsttensorrt::infer::{Tensor, TensorData};
 use gsttensorrt::meta::{self, Inference, KeypointSet, ModelRun, Object, Record};
-use model::{ElementType, InputSpec, Keypoint, KeypointLayout, Layout, Normalization, Rect};
+use model::{ElementType, InputSpec, Keypoint, KeypointLayout, Layout, Normalization, Rect, Resize};
 use std::sync::Arc;
 
 const WIDTH: u32 = 320;
@@ -301,7 +301,7 @@ fn tensor(width: u32) -> Arc<Tensor> {
         element: ElementType::F32,
         normalization: Normalization::UNIT,
         bgr: false,
-        keep_aspect_ratio: true,
+        resize: Resize::LETTERBOX,
         pad: 114,
     };
     let data = vec![0; spec.elements() * spec.element.size()];

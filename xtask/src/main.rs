@@ -6,6 +6,7 @@ mod bundle;
 mod check;
 mod command;
 mod demo;
+mod exports;
 mod fuzz;
 mod manifest;
 mod models;
@@ -55,6 +56,7 @@ Usage: cargo xtask TASK
   standin [-- COMMAND]  build the stand-in GPU, and run a command on it with the plugin
   models [NAME...]      list the models, or fetch the named ones; `all` fetches all
   ptx [--check]         compile the CUDA kernels, or check that the committed PTX matches their sources
+  export-models         export the detectors of tests/reference/exports anew (5 GB of Python packages)
   help                  print this text
 
 Environment:
@@ -75,6 +77,7 @@ enum Task {
     Standin(Vec<OsString>),
     Models(Vec<String>),
     Ptx { check: bool },
+    ExportModels,
 }
 
 fn parse() -> Result<Task> {
@@ -143,6 +146,7 @@ fn parse() -> Result<Task> {
         "standin" => Task::Standin(command),
         "ptx" => Task::Ptx { check },
         "models" => Task::Models(rest.to_vec()),
+        "export-models" => Task::ExportModels,
         _ => bail!("unknown task '{task}'\n\n{HELP}"),
     })
 }
@@ -189,6 +193,7 @@ fn run() -> Result<()> {
         Task::GpuBundle(roots) => bundle::run_all(&paths, &roots)?,
         Task::Models(names) => models::run(&paths, &names)?,
         Task::Ptx { check } => ptx::run(&paths, check)?,
+        Task::ExportModels => exports::make(&paths)?,
     }
     Ok(())
 }
