@@ -60,7 +60,7 @@ impl Walker {
 fn walkers() -> Vec<Walker> {
     let of_lane = |lane: u32| {
         (0..5).map(move |number| {
-            let to_the_right = lane % 2 == 0;
+            let to_the_right = lane.is_multiple_of(2);
             let (from, step) = if to_the_right || lane == 7 { (60.0, 3.0) } else { (1220.0, -3.0) };
             let turns = (lane == 7).then_some(280);
             // The distances differ, so that walkers are hidden in zones, on the line and elsewhere.

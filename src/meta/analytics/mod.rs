@@ -35,7 +35,7 @@
 //!
 //! # Other elements' entries
 //!
-//! They are kept, and read as objects: [`others`]. An entry is an object of the record if it has its label, the same
+//! They are kept, and read as objects: `others`. An entry is an object of the record if it has its label, the same
 //! confidence to the last bit and its box apart from rounding; no element changes the first two. So no object is read
 //! twice, and what an element relates to our entry, such as a track, is known to belong to our object.
 

@@ -143,11 +143,11 @@ impl Zone {
                 self.totals.crowded += 1;
                 report.add(since + limit.for_s, &self.name, EventKind::Crowded { count: present }, None);
             }
-        } else if self.occupancy <= limit.more_than || !self.is_crowded() {
-            if let Some(crowd) = self.crowd.take().filter(|crowd| crowd.reported) {
-                let lasted = duration(crowd.until - crowd.since);
-                report.add(crowd.until, &self.name, EventKind::Dispersed { lasted }, None);
-            }
+        } else if (self.occupancy <= limit.more_than || !self.is_crowded())
+            && let Some(crowd) = self.crowd.take().filter(|crowd| crowd.reported)
+        {
+            let lasted = duration(crowd.until - crowd.since);
+            report.add(crowd.until, &self.name, EventKind::Dispersed { lasted }, None);
         }
     }
 }
