@@ -62,6 +62,7 @@ Usage: cargo xtask TASK
 Environment:
   XDG_CACHE_HOME        gst-tensorrt/ in it holds downloads and converted models (default ~/.cache)
   XDG_DATA_HOME         gst-tensorrt/lib/ in it holds ONNX Runtime and TensorRT (default ~/.local/share)
+  DEBIAN_MIRROR         the mirror for the roots of other GStreamers (default: the one that apt uses)
   PYTHON                the Python for pip downloads, conversion and tests (default /usr/bin/python3)
 ";
 
