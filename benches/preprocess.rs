@@ -8,7 +8,7 @@
 
 use gsttensorrt::cpu::{Image, Workspace, preprocess};
 use model::video::{Colorimetry, HostFormat, Matrix};
-use model::{ElementType, InputSpec, Layout, Normalization, Rect};
+use model::{ElementType, InputSpec, Layout, Normalization, Rect, Resize};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ fn main() {
         element: ElementType::F32,
         normalization: Normalization::UNIT,
         bgr: false,
-        keep_aspect_ratio: true,
+        resize: Resize::LETTERBOX,
         pad: 114,
     };
     let rounds = rounds();

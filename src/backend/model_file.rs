@@ -2,7 +2,7 @@
 
 use crate::error::{self, ErrorKind};
 use crate::infer::gst_model_info;
-use model::head::{self, HeadChoice, Recognised};
+use model::head::{self, ModelChoice, Recognised};
 use model::{HeadError, InputSpec, ModelInfo, TensorIds};
 use std::path::Path;
 use tensorrt::{EngineFile, Onnx, is_onnx};
@@ -13,7 +13,7 @@ use tensorrt::{EngineFile, Onnx, is_onnx};
 /// # Errors
 /// A file that can't be read, a model with an unknown head, or an engine with neither file beside it.
 pub fn input(model: &Path) -> Result<(InputSpec, String), error::Error> {
-    let (info, recognised) = read(model, HeadChoice::Auto)?;
+    let (info, recognised) = read(model, ModelChoice::default())?;
     let id = TensorIds::of(&info, &*recognised.head).input;
     Ok((recognised.input, id))
 }
@@ -22,11 +22,11 @@ pub fn input(model: &Path) -> Result<(InputSpec, String), error::Error> {
 ///
 /// # Errors
 /// As [`input`].
-pub fn recognised(model: &Path, choice: HeadChoice) -> Result<Recognised, error::Error> {
+pub fn recognised(model: &Path, choice: ModelChoice) -> Result<Recognised, error::Error> {
     Ok(read(model, choice)?.1)
 }
 
-fn read(model: &Path, choice: HeadChoice) -> Result<(ModelInfo, Recognised), error::Error> {
+fn read(model: &Path, choice: ModelChoice) -> Result<(ModelInfo, Recognised), error::Error> {
     let mut info = if is_onnx(model) { Onnx::open(model)?.info()? } else { engine_info(model)? };
     info.gst_model_info = gst_model_info(model)?;
     let bad = |error: HeadError| error::Error::new(ErrorKind::Model, format!("model {}: {error}", model.display()));

@@ -4,7 +4,7 @@ use super::{open_engine, prepare};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Backend, Engine, ModelSettings, Precision, Service, gst_model_info_error, gst_model_info_file};
 use files::digest;
-use model::head::HeadChoice;
+use model::head::ModelChoice;
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -17,7 +17,7 @@ use tensorrt::{EngineCache, ModelContent, source};
 struct Key {
     backend: Backend,
     model: Content,
-    head: HeadChoice,
+    choice: ModelChoice,
     precision: Precision,
     device_id: u32,
     batch_size: u32,
@@ -32,7 +32,7 @@ impl Key {
         Self {
             backend: settings.backend,
             model,
-            head: settings.head,
+            choice: settings.choice,
             precision: settings.precision,
             device_id: settings.device_id,
             batch_size: settings.batch_size,

@@ -7,7 +7,7 @@ use crate::config::{Camera, Model, Plan};
 use crate::elements::{ElementSetup, Task, models, opened_as};
 use crate::error::{self, ErrorKind};
 use crate::infer::{self, ModelSettings};
-use crate::{cpu, plugin_register_static};
+use crate::{cpu, gpu, plugin_register_static};
 use gst::prelude::*;
 use model::head::Trust;
 use tensorrt::ModelContent;
@@ -81,7 +81,8 @@ pub fn on_gpu(plan: &Plan) -> Vec<Check> {
     for (model, task) in plan.cameras.iter().flat_map(tasks) {
         let same = |(known, of): &(&Model, Task)| {
             *of == task
-                && (&known.onnx, &known.engine, known.options.head) == (&model.onnx, &model.engine, model.options.head)
+                && (&known.onnx, &known.engine) == (&model.onnx, &model.engine)
+                && known.options.choice().ok() == model.options.choice().ok()
         };
         if !seen.iter().any(same) {
             seen.push((model, task));
@@ -100,7 +101,8 @@ fn recognised(model: &Model, task: Task) -> Check {
     let name = name(model);
     let has_onnx = model.onnx.is_file();
     let file = if has_onnx { &model.onnx } else { &model.engine };
-    let found = match backend::recognised(file, model.options.head) {
+    let recognised = model.options.choice().and_then(|choice| backend::recognised(file, choice));
+    let found = match recognised {
         Ok(found) => found,
         Err(error) if error.kind == ErrorKind::Setting => {
             return Check::new(
@@ -114,6 +116,9 @@ fn recognised(model: &Model, task: Task) -> Check {
     };
     if let Err(error) = task.check(file, &*found.head, found.reading.doubt()) {
         return Check::missing(name, error);
+    }
+    if let Err(what) = gpu::decoded_here(&found) {
+        return Check::missing(name, what);
     }
     // Problems of the files beside it.
     if has_onnx && let Err(error) = ModelContent::of(&model.onnx, None) {
@@ -149,7 +154,7 @@ fn examine(model: &Model) -> Result<bool, error::Error> {
     let settings = ModelSettings {
         backend: infer::Backend::Cpu,
         model: model.onnx.clone(),
-        head: model.options.head,
+        choice: model.options.choice()?,
         ..ModelSettings::default()
     };
     let lanes = backend::open_engine(&settings).and_then(|engine| engine.lanes());

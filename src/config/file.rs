@@ -5,7 +5,7 @@ use super::codec::Codec;
 use super::plan::{LogLevel, Priority, Transport};
 use crate::options::InferenceRegion;
 use merge::Merge;
-use model::head::HeadChoice;
+use model::head::{ColorChoice, HeadChoice, ResizeChoice};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -159,6 +159,13 @@ pub struct Model {
     pub labels: Option<String>,
     /// How the model's outputs are read, for a model whose file doesn't say so. Unset: auto.
     pub head: Option<HeadChoice>,
+    /// How pixel values become the model's input: auto, unit (0 to 1), none (0 to 255), imagenet, or means and standard
+    /// deviations of 0 to 255, "123.675,116.28,103.53/58.395,57.12,57.375". Unset: auto, as the head's family does.
+    pub normalization: Option<String>,
+    /// How frames are fitted into the model's input. Unset: auto, as the head's family does.
+    pub resize: Option<ResizeChoice>,
+    /// Order of the channels of the model's input. Unset: auto, as the head's family has them.
+    pub color: Option<ColorChoice>,
     /// Least confidence of an object. Unset: 0.25.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub confidence: Option<f32>,
@@ -194,8 +201,9 @@ impl Model {
     pub fn over(&self, base: &Self) -> Self {
         let (mut own, mut base) = (self.clone(), base.clone());
         if own.onnx.is_some() {
-            // Engine and head belong to their ONNX: another ONNX doesn't inherit them.
+            // These belong to their ONNX: another ONNX doesn't inherit them.
             (base.engine, base.head) = (None, None);
+            (base.normalization, base.resize, base.color) = (None, None, None);
         }
         own.merge(base);
         own

@@ -4,7 +4,7 @@ use super::lane::CpuLane;
 use super::{CAT, library};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Engine, Lane, ModelSettings, Precision, batch_sizes_between, gst_model_info};
-use model::head::{self, DecodePlan, Reading, Recognised};
+use model::head::{self, ConstantInput, DecodePlan, Reading, Recognised};
 use model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
@@ -21,6 +21,10 @@ pub struct Model {
     pub path: PathBuf,
     pub info: ModelInfo,
     pub input: InputSpec,
+    /// Index of the image among the inputs.
+    pub image: usize,
+    /// The other inputs.
+    pub constants: Vec<ConstantInput>,
     pub head: Arc<dyn Head>,
     /// How the outputs are decoded; `None` for a head without decoding.
     pub plan: Option<DecodePlan>,
@@ -50,11 +54,12 @@ impl CpuEngine {
         let mut info = model_info(&session).map_err(|reason| model_error(path, &reason))?;
         info.gst_model_info = gst_model_info(path)?;
         check_precision(settings.precision, &info, path)?;
-        let recognised = head::recognise(&info, settings.head);
-        let Recognised { head, input, reading } = recognised.map_err(|error| model_error(path, &error.to_string()))?;
+        let recognised = head::recognise(&info, settings.choice);
+        let Recognised { head, input, image, constants, reading } =
+            recognised.map_err(|error| model_error(path, &error.to_string()))?;
 
         let asked = settings.batch_size.max(1) as usize;
-        let fixed_batch = fixed_batch(&info);
+        let fixed_batch = fixed_batch(&info, image);
         let max_batch = fixed_batch.unwrap_or(asked);
         if max_batch != asked {
             gst::info!(CAT, "{}: the model's batch is {max_batch}, batch-size={asked} has no effect", path.display());
@@ -68,6 +73,8 @@ impl CpuEngine {
                 path: path.into(),
                 info,
                 input,
+                image,
+                constants,
                 plan: head.plan(),
                 head,
                 reading,
@@ -209,9 +216,9 @@ fn check_precision(precision: Precision, info: &ModelInfo, path: &Path) -> Resul
     ))
 }
 
-/// The batch dimension, if it isn't dynamic.
-fn fixed_batch(info: &ModelInfo) -> Option<usize> {
-    let batch = info.inputs.first()?.shape.first()?;
+/// The batch dimension of an input, if it isn't dynamic.
+pub fn fixed_batch(info: &ModelInfo, input: usize) -> Option<usize> {
+    let batch = info.inputs.get(input)?.shape.first()?;
     usize::try_from(*batch).ok().filter(|&batch| batch > 0)
 }
 

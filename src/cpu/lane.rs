@@ -1,11 +1,11 @@
 //! Running batches: frames in, objects out.
 
-use super::engine::{Model, model_error};
+use super::engine::{Model, fixed_batch, model_error};
 use super::preprocess::Workspace;
 use super::tensor::{Input, floats};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Lane, Output, RawTensor, Slot, nothing_to_run};
-use model::{Detection, Letterbox, Params, confidence, head, nms, refine};
+use model::{Detection, ElementType, Letterbox, Params, confidence, head, nms, refine};
 use ort::session::Session;
 use ort::value::DynValue;
 use parking_lot::Mutex;
@@ -17,6 +17,8 @@ pub struct CpuLane {
     model: Arc<Model>,
     session: Arc<Mutex<Session>>,
     input: Input,
+    /// The inputs besides the image, for the largest batch.
+    constants: Vec<Input>,
     workspace: Workspace,
     names: Vec<Arc<str>>,
     /// Outputs of other types, converted to f32.
@@ -27,9 +29,15 @@ pub struct CpuLane {
 impl CpuLane {
     pub fn new(model: Arc<Model>, session: Arc<Mutex<Session>>) -> Self {
         let input = Input::new(model.input.element, model.max_batch * model.input.elements());
+        let constants = model.constants.iter().map(|constant| {
+            let element = model.info.inputs.get(constant.index).map_or(ElementType::F32, |input| input.element);
+            let rows = fixed_batch(&model.info, constant.index).unwrap_or(model.max_batch);
+            Input::repeated(element, &constant.values, rows)
+        });
+        let constants = constants.collect();
         let names: Vec<_> = model.info.outputs.iter().map(|output| Arc::from(output.name.as_str())).collect();
         let converted = vec![Vec::new(); names.len()];
-        Self { model, session, input, workspace: Workspace::default(), names, converted, found: Vec::new() }
+        Self { model, session, input, constants, workspace: Workspace::default(), names, converted, found: Vec::new() }
     }
 
     /// Makes the batch's input; images without a slot are zero. A frame that can't be read fails only its slot.
@@ -56,9 +64,19 @@ impl CpuLane {
 
     /// Runs the first `batch` images.
     fn infer(&self, batch: usize) -> Result<Vec<DynValue>, Error> {
-        let input = self.input.value(&self.model.input, batch).map_err(|error| failed(error.to_string()))?;
+        let model = &*self.model;
+        let name = |index: usize| model.info.inputs.get(index).map_or("", |input| input.name.as_str());
+        let image = self.input.images(&model.input, batch).map(|value| (name(model.image), value));
+        let constants = model.constants.iter().zip(&self.constants).map(|(constant, input)| {
+            // One row for all images, if the file says so.
+            let rows = fixed_batch(&model.info, constant.index).unwrap_or(batch);
+            let value = input.value([rows, constant.values.len()])?;
+            Ok((name(constant.index), value))
+        });
+        let inputs: ort::Result<Vec<_>> = std::iter::once(image).chain(constants).collect();
+        let inputs = inputs.map_err(|error| failed(error.to_string()))?;
         let mut session = self.session.lock();
-        let outputs = session.run([input]).map_err(|error| failed(format!("ONNX Runtime: {error}")))?;
+        let outputs = session.run(inputs).map_err(|error| failed(format!("ONNX Runtime: {error}")))?;
         Ok(outputs.into_iter().map(|(_, value)| value).collect())
     }
 

@@ -1,11 +1,13 @@
 //! From a picture to a model's input tensor: letterbox, colour and normalisation in one pass.
 //!
-//! Resampling is bilinear with half-pixel centres and repeated edge pixels, without antialiasing. The result equals,
+//! Resampling is bilinear with half-pixel centres and repeated edge pixels, without antialiasing unless the model was
+//! trained with it (`antialias.rs`). The result equals,
 //! within 2 of 255 levels, that of converting the whole picture to RGB and then resizing it (OpenCV's `cvtColor` and
 //! `resize` with `INTER_LINEAR`): each source pixel is converted to 8 bits before it is mixed with others, and 4:2:0
 //! chroma applies to its whole 2×2 block without interpolation, as in OpenCV. Only the pixels that are read are
 //! converted: at most four per target pixel.
 
+use super::antialias::Antialias;
 use super::image::Image;
 use super::resample::{Axis, Taps};
 use super::rows::{self, Channels, Pixels};
@@ -27,6 +29,7 @@ pub struct Workspace {
     columns: Taps,
     lines: Taps,
     pixels: Pixels,
+    antialias: Antialias,
     /// Scratch space for a row's second taps.
     second: Channels<f32>,
     /// The last two source rows used, at target width.
@@ -76,11 +79,21 @@ pub fn preprocess(
     let border_rows = (0..top).chain(top + height..spec.height as usize);
     border_rows.for_each(|y| target.put(y, workspace));
 
-    workspace.columns.update(Axis { start: region.x, length: region.w, source: image.width, target: width });
-    workspace.lines.update(Axis { start: region.y, length: region.h, source: image.height, target: height });
+    let columns = Axis { start: region.x, length: region.w, source: image.width, target: width };
+    let lines = Axis { start: region.y, length: region.h, source: image.height, target: height };
+    let conversion = image.format.is_yuv().then(|| Conversion::new(image.colorimetry));
+    if spec.resize.antialias {
+        workspace.antialias.start(columns, lines, &mut workspace.pixels);
+        for y in 0..height {
+            workspace.make_antialiased_line(image, conversion.as_ref(), y, left..left + width, spec);
+            target.put(top + y, workspace);
+        }
+        return Ok(());
+    }
+    workspace.columns.update(columns);
+    workspace.lines.update(lines);
     workspace.rows.iter_mut().for_each(|row| row.y = None);
     workspace.pixels.reset(width);
-    let conversion = image.format.is_yuv().then(|| Conversion::new(image.colorimetry));
     for y in 0..height {
         workspace.make_line(image, conversion.as_ref(), y, left..left + width, spec);
         target.put(top + y, workspace);
@@ -127,6 +140,25 @@ impl Workspace {
             let (upper, lower) = (&self.rows[0].rgb[source], &self.rows[lower].rgb[source]);
             if let Some(line) = line.get_mut(columns.clone()) {
                 rows::blend_rows(upper, lower, weight, mean[channel], scale[channel], line);
+            }
+        }
+    }
+
+    /// As [`Self::make_line`], with antialiasing.
+    fn make_antialiased_line(
+        &mut self,
+        image: &Image<'_>,
+        conversion: Option<&Conversion>,
+        y: usize,
+        columns: std::ops::Range<usize>,
+        spec: &InputSpec,
+    ) {
+        let rgb = self.antialias.line(image, conversion, y, &mut self.pixels);
+        let Normalization { mean, scale } = spec.normalization;
+        for (channel, line) in self.line.iter_mut().enumerate() {
+            let source = &rgb[if spec.bgr { 2 - channel } else { channel }];
+            if let Some(line) = line.get_mut(columns.clone()) {
+                rows::blend_rows(source, source, 0.0, mean[channel], scale[channel], line);
             }
         }
     }

@@ -12,6 +12,23 @@ pub struct Axis {
     pub target: usize,
 }
 
+impl Axis {
+    /// Start and length; a value that isn't finite is 0.
+    pub fn extent(&self) -> (f64, f64) {
+        let finite = |value: f32| if value.is_finite() { f64::from(value) } else { 0.0 };
+        (finite(self.start), finite(self.length))
+    }
+
+    /// The first and the last source pixel that the region touches.
+    pub fn pixels(&self) -> (u32, u32) {
+        let last = self.source.saturating_sub(1) as f64;
+        let (start, length) = self.extent();
+        let low = start.floor().clamp(0.0, last);
+        let high = ((start + length).ceil() - 1.0).clamp(low, last);
+        (low as u32, high as u32)
+    }
+}
+
 /// For each target pixel, the first of the two adjacent source pixels it lies between and the weight of the second:
 /// half-pixel centres, repeated edge pixels, no antialiasing. A region of whole pixels gives the same result as
 /// resizing a crop of it.
@@ -26,6 +43,15 @@ pub struct Taps {
 }
 
 impl Taps {
+    /// One tap at each source pixel from `low` to `high`.
+    pub fn every(&mut self, low: u32, high: u32) {
+        self.axis = Axis::default();
+        self.first.clear();
+        self.first.extend(low..=high);
+        self.weight.clear();
+        self.exact = true;
+    }
+
     /// Computes the taps, unless the axis equals that of the last call. `axis.source` must not be 0.
     pub fn update(&mut self, axis: Axis) {
         if self.axis == axis {
@@ -35,11 +61,9 @@ impl Taps {
         self.first.clear();
         self.weight.clear();
 
-        let last = axis.source.saturating_sub(1) as f64;
-        let finite = |value: f32| if value.is_finite() { f64::from(value) } else { 0.0 };
-        let (start, length) = (finite(axis.start), finite(axis.length));
-        let low = start.floor().clamp(0.0, last);
-        let high = ((start + length).ceil() - 1.0).clamp(low, last);
+        let (start, length) = axis.extent();
+        let (low, high) = axis.pixels();
+        let (low, high) = (f64::from(low), f64::from(high));
         let scale = length / axis.target as f64;
         let positions = (0..axis.target).map(|target| (start + (target as f64 + 0.5) * scale - 0.5).clamp(low, high));
         self.exact = positions.clone().all(|position| position.fract() == 0.0);

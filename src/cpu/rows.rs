@@ -170,6 +170,14 @@ pub fn blend_rows(upper: &[f32], lower: &[f32], weight: f32, mean: f32, scale: f
     }
 }
 
+/// Adds `values · weight`.
+#[multiversion(targets("x86_64+avx2"))]
+pub fn add_scaled(values: &[f32], weight: f32, sum: &mut [f32]) {
+    for (&value, sum) in values.iter().zip(sum) {
+        *sum += value * weight;
+    }
+}
+
 /// Interleaves three planes into pixels.
 pub fn interleave([a, b, c]: &Channels<f32>, out: &mut Vec<f32>) {
     out.resize(3 * a.len(), 0.0);

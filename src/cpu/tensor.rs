@@ -37,13 +37,25 @@ impl Input {
         }
     }
 
+    /// An input of `rows` times these values.
+    pub fn repeated(element: ElementType, values: &[f32], rows: usize) -> Self {
+        let all: Vec<f32> = values.iter().copied().cycle().take(values.len() * rows).collect();
+        let mut input = Self::new(element, all.len());
+        super::rows::store(&all, element, input.bytes_mut());
+        input
+    }
+
     /// The first `batch` images as an input of the session.
-    pub fn value(&self, spec: &InputSpec, batch: usize) -> ort::Result<SessionInputValue<'_>> {
+    pub fn images(&self, spec: &InputSpec, batch: usize) -> ort::Result<SessionInputValue<'_>> {
         let (width, height) = (spec.width as usize, spec.height as usize);
-        let shape = match spec.layout {
+        self.value(match spec.layout {
             Layout::Nchw => [batch, 3, height, width],
             Layout::Nhwc => [batch, height, width, 3],
-        };
+        })
+    }
+
+    /// The first elements as an input of this shape.
+    pub fn value<const N: usize>(&self, shape: [usize; N]) -> ort::Result<SessionInputValue<'_>> {
         match self {
             Self::F32(data) => view(shape, data),
             Self::F16(data) => view(shape, data),
@@ -54,7 +66,7 @@ impl Input {
     }
 }
 
-fn view<T>(shape: [usize; 4], data: &[T]) -> ort::Result<SessionInputValue<'_>>
+fn view<T, const N: usize>(shape: [usize; N], data: &[T]) -> ort::Result<SessionInputValue<'_>>
 where
     T: PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static,
 {
@@ -97,7 +109,7 @@ fn convert<'a, T>(values: &[T], buffer: &'a mut Vec<f32>, to_float: impl Fn(&T) 
 mod tests {
     use super::super::test_support::onnx_runtime_found;
     use super::*;
-    use model::Normalization;
+    use model::{Normalization, Resize};
     use ort::value::Tensor;
 
     fn converted(value: &DynValue) -> (Vec<usize>, Vec<f32>) {
@@ -139,16 +151,16 @@ mod tests {
             element: ElementType::I32,
             normalization: Normalization::NONE,
             bgr: false,
-            keep_aspect_ratio: true,
+            resize: Resize::LETTERBOX,
             pad: 0,
         };
         let mut input = Input::new(spec.element, 3 * spec.elements());
         assert_eq!(input.bytes_mut().len(), 3 * 24 * 4);
         for (layout, shape) in [(Layout::Nhwc, [2, 2, 4, 3]), (Layout::Nchw, [2, 3, 2, 4])] {
-            let value = input.value(&InputSpec { layout, ..spec.clone() }, 2).unwrap();
+            let value = input.images(&InputSpec { layout, ..spec.clone() }, 2).unwrap();
             let SessionInputValue::View(value) = value else { panic!("the input was copied") };
             assert_eq!(value.shape().to_vec(), shape);
         }
-        assert!(input.value(&spec, 4).is_err());
+        assert!(input.images(&spec, 4).is_err());
     }
 }

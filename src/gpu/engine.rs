@@ -51,7 +51,7 @@ impl GpuEngine {
         let context = Arc::clone(shared.context());
         let engine = ContextBound::new(&context, engine);
         let model =
-            GpuModel::read(&engine, metadata, &asked.model, asked.head).map_err(|error| account.cause(error))?;
+            GpuModel::read(&engine, metadata, &asked.model, asked.choice).map_err(|error| account.cause(error))?;
         let (name, version) = (path.file_name().unwrap_or(path.as_os_str()).display(), library.version());
         let description = format!("{name} on {version} ({}, device {})", context.device_name()?, context.device());
         gst::info!(super::CAT, "Opened {description}: head {}, batch {:?}", model.head.name(), model.batch);

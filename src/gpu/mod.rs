@@ -24,6 +24,7 @@ mod wait;
 pub use allocation::CudaMemory;
 pub use chain::{Chain, ChainOutput, ChainSpec};
 pub use drawing::{DevicePainter, Drawing};
+pub use model::decoded_here;
 pub use open::{build_settings, check, keep_engine_file, needs_build, open};
 pub use overlay::{DisplayList, Painter};
 pub use tensors::{DeviceTensors, ReadyTensor};

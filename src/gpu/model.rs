@@ -3,7 +3,7 @@
 use super::chain::ChainOutput;
 use crate::error::{Error, ErrorKind};
 use crate::infer::gst_model_info;
-use model::head::{self, DecodePlan, HeadChoice, Reading, Recognised};
+use model::head::{self, DecodePlan, ModelChoice, Reading, Recognised};
 use model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -41,7 +41,7 @@ impl GpuModel {
         engine: &Arc<Engine>,
         metadata: BTreeMap<String, String>,
         path: &Path,
-        choice: HeadChoice,
+        choice: ModelChoice,
     ) -> Result<Self, Error> {
         let bad = |what: String| Error::new(ErrorKind::Model, format!("model {}: {what}", path.display()));
         let inputs: Vec<_> = engine.tensors().iter().filter(|tensor| tensor.input).collect();
@@ -72,9 +72,8 @@ impl GpuModel {
             gst_model_info: gst_model_info(path)?,
         };
         let recognised = head::recognise(&info, choice).map_err(|error| bad(error.to_string()))?;
-        let Recognised { head, input: spec, reading } = recognised;
-        let plan =
-            head.plan().ok_or_else(|| bad(format!("no kernel decodes head {}: set backend=cpu", head.name())))?;
+        let plan = decoded_here(&recognised).map_err(bad)?;
+        let Recognised { head, input: spec, reading, .. } = recognised;
         let (path, input_name) = (path.into(), input.name.clone());
         Ok(Self { path, info, input: spec, input_name, head, plan, reading, outputs, batch, dynamic, shape })
     }
@@ -94,8 +93,25 @@ impl GpuModel {
     }
 }
 
+/// The layout of the outputs, if this engine can make the model's inputs and decode its outputs.
+///
+/// # Errors
+/// Says what no kernel does yet.
+pub fn decoded_here(recognised: &Recognised) -> Result<DecodePlan, String> {
+    let Recognised { head, input, constants, .. } = recognised;
+    if !constants.is_empty() {
+        return Err("it has inputs besides the image, which backend=tensorrt can't feed: set backend=cpu".into());
+    }
+    let plan = head.plan().filter(cuda::decodes);
+    let plan = plan.ok_or_else(|| format!("no kernel decodes head {}: set backend=cpu", head.name()))?;
+    if input.resize.antialias {
+        return Err("no kernel resizes with antialiasing, as its input is made: set backend=cpu".into());
+    }
+    Ok(plan)
+}
+
 /// The error for a model that doesn't have exactly one input: the one that recognising its head gives, if any.
-fn no_single_input(engine: &Engine, metadata: BTreeMap<String, String>, choice: HeadChoice) -> String {
+fn no_single_input(engine: &Engine, metadata: BTreeMap<String, String>, choice: ModelChoice) -> String {
     let tensors = |input: bool| -> Result<Vec<TensorInfo>, String> {
         let tensors = engine.tensors().iter().filter(|tensor| tensor.input == input);
         let info = |tensor: &EngineTensor| {
@@ -106,7 +122,8 @@ fn no_single_input(engine: &Engine, metadata: BTreeMap<String, String>, choice: 
     };
     let recognised = || -> Result<(), String> {
         let info = ModelInfo { inputs: tensors(true)?, outputs: tensors(false)?, metadata, gst_model_info: None };
-        head::recognise(&info, choice).map(drop).map_err(|error| error.to_string())
+        let recognised = head::recognise(&info, choice).map_err(|error| error.to_string())?;
+        decoded_here(&recognised).map(drop)
     };
     recognised().err().unwrap_or_else(|| "it doesn't have one image as its only input".into())
 }

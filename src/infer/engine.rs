@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, OnFailure};
 use gst::glib;
-use model::head::HeadChoice;
+use model::head::ModelChoice;
 use model::{Detection, Head, InputSpec, ModelInfo, Params, Rect};
 use std::any::Any;
 use std::fmt;
@@ -51,8 +51,8 @@ pub trait DeviceContext: Any + fmt::Debug + Send + Sync {
 pub struct ModelSettings {
     pub backend: Backend,
     pub model: PathBuf,
-    /// How to decode its outputs.
-    pub head: HeadChoice,
+    /// What the user says about its outputs and its input.
+    pub choice: ModelChoice,
     pub precision: Precision,
     pub device_id: u32,
     /// Maximum images per batch.
@@ -77,7 +77,7 @@ impl Default for ModelSettings {
         Self {
             backend: Backend::TensorRt,
             model: PathBuf::new(),
-            head: HeadChoice::Auto,
+            choice: ModelChoice::default(),
             precision: Precision::Auto,
             device_id: 0,
             batch_size: 1,

@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind};
 use crate::infer::{Backend, BuildWatch, DeviceContext, ModelSettings, Precision};
 use crate::meta::{self, Attach};
 use gst::glib;
-use model::head::HeadChoice;
+use model::head::{ColorChoice, HeadChoice, ModelChoice, NormalizationChoice, ResizeChoice};
 use model::{Params, Rect};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -33,6 +33,12 @@ pub struct InferenceOptions {
     pub model_id: Option<String>,
     pub labels: Option<PathBuf>,
     pub head: HeadChoice,
+    /// How pixel values become the input's.
+    pub normalization: Written<NormalizationChoice>,
+    /// How frames are fitted into the input.
+    pub resize: ResizeChoice,
+    /// The order of the input's channels.
+    pub color: ColorChoice,
     pub backend: Backend,
     pub device_id: u32,
     pub precision: Precision,
@@ -85,7 +91,10 @@ impl Default for InferenceOptions {
             model: None,
             model_id: None,
             labels: None,
-            head: model.head,
+            head: model.choice.head,
+            normalization: Written::default(),
+            resize: model.choice.resize,
+            color: model.choice.color,
             backend: model.backend,
             device_id: model.device_id,
             precision: model.precision,
@@ -118,10 +127,20 @@ impl Default for InferenceOptions {
 }
 
 impl InferenceOptions {
+    /// What the user says about the model.
+    ///
+    /// # Errors
+    /// The text of `normalization` is invalid.
+    pub fn choice(&self) -> Result<ModelChoice, Error> {
+        let normalization = self.normalization.checked("normalization");
+        let normalization = *normalization.map_err(|text| Error::new(ErrorKind::Setting, text))?;
+        Ok(ModelChoice { head: self.head, normalization, resize: self.resize, color: self.color })
+    }
+
     /// The settings that decide which service runs the model.
     ///
     /// # Errors
-    /// No model is set.
+    /// No model is set, or the text of `normalization` is invalid.
     pub fn model_settings(
         &self,
         context: Option<Arc<dyn DeviceContext>>,
@@ -137,7 +156,7 @@ impl InferenceOptions {
         Ok(ModelSettings {
             backend: self.backend,
             model: self.model.clone().ok_or_else(none)?,
-            head: self.head,
+            choice: self.choice()?,
             precision: self.precision,
             device_id: self.device_id,
             batch_size: self.batch_size,

@@ -1,5 +1,6 @@
 //! Options whose properties are text, as on a command line: lists, sizes, regions.
 
+use model::head::NormalizationChoice;
 use model::{Rect, join_labels, split_labels};
 
 /// A value that has a text form.
@@ -76,6 +77,16 @@ impl TextForm for Size {
 
     fn write(&self) -> Option<String> {
         (*self != Self::default()).then(|| format!("{}x{}", self.width, self.height))
+    }
+}
+
+impl TextForm for NormalizationChoice {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+
+    fn write(&self) -> Option<String> {
+        Some(self.to_string())
     }
 }
 

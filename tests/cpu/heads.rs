@@ -1,7 +1,7 @@
 //! How a model's head is determined: by the author of its file, its outputs, and the user's setting. Also its labels. This
 //! tests the CPU; tests/gpu_pipelines/heads.rs does the same on a GPU.
 
-use crate::common::find::{onnx_runtime, test_model};
+use crate::common::find::{onnx_runtime, root, test_model};
 use crate::common::models::{ultralytics, with_metadata};
 use crate::common::picture::{Colour, Picture, Square};
 use crate::common::pipeline::{Failure, Pipeline};
@@ -70,8 +70,9 @@ fn outputs_that_are_not_a_heads_are_refused_with_what_they_may_be() {
     );
     refused("trtpose", "pose5-bare", &["scores are 0-1", "yolo-pose: one class, 5 keypoints of 3 values"]);
     refused("trtdetect", "obb-bare", &["of an empty picture", "oriented boxes", "1 class and an angle"]);
-    refused("trtdetect", "rtdetr-bare", &["pixels are due", "RT-DETR"]);
-    refused("trtdetect", "yolox", &["YOLOX", "objectness", "heads that are read: yolo, "]);
+    refused("trtdetect", "rtdetr-bare", &["pixels are due", "set head=ultralytics-rt-detr"]);
+    // Its boxes are decoded, which the file doesn't say.
+    refused("trtdetect", "yolox", &["relative to their cells", "set head=yolox-decoded"]);
     refused(
         "trtdetect",
         "two-inputs",
@@ -102,22 +103,21 @@ fn files_of_other_exporters_are_refused_by_name() {
     let with = |name: &str, model: &str, more: &[(&str, &str)]| {
         with_metadata(folder.path(), name, model, &[&detect[..], more].concat())
     };
-    for family in ["picodet", "rtmdet", "yolo9", "yolonas"] {
+    for family in ["rtmdet", "yolonas"] {
         let libre = [("libreyolo_version", "1.6.0"), ("model_family", family)];
         for base in ["yolo-bare", "yolo-e2e-bare"] {
-            for properties in ["", "head=yolo"] {
-                refused(
-                    "trtdetect",
-                    &with(family, base, &libre),
-                    properties,
-                    &["LibreYOLO 1.6.0", family, "no head here reads"],
-                );
-            }
+            let model = with(family, base, &libre);
+            refused("trtdetect", &model, "", &["LibreYOLO 1.6.0", family, "no head here reads"]);
         }
     }
+    // A family whose boxes are corners, with boxes that are centre and size.
+    let libre = with("yolo9", "yolo-bare", &[("libreyolo_version", "1.6.0"), ("model_family", "yolo9")]);
+    refused("trtdetect", &libre, "", &["left of and above their others"]);
     let rtdetr =
         with("rtdetr", "rtdetr-bare", &[("author", "Ultralytics"), ("head", "RTDETRDecoder"), ("end2end", "False")]);
-    refused("trtdetect", &rtdetr, "", &["RT-DETR model (metadata head RTDETRDecoder)", "no head here reads"]);
+    for properties in ["", "head=ultralytics-rt-detr"] {
+        assert_eq!(count_by(&found("trtdetect", &rtdetr, properties).unwrap(), "label").len(), 3);
+    }
     // Like an export from before `head` was written.
     let older = with("older", "rtdetr-bare", &[("author", "Ultralytics"), ("end2end", "True")]);
     refused("trtdetect", &older, "", &["pixels are due"]);
@@ -146,8 +146,17 @@ fn a_head_by_its_name_has_to_fit() {
     // Cell 2, 2; see tests/models/README.md.
     assert_eq!((&keypoints[1]["name"], keypoints[1]["x"].as_f64()), (&"keypoint 1".into(), Some(16.8)));
     assert_eq!(found("trtdetect", &test_model("yolo-e2e-bare"), "head=yolo-end-to-end").unwrap().len(), 3);
+    assert_eq!(found("trtdetect", &test_model("rtdetr-bare"), "head=ultralytics-rt-detr").unwrap().len(), 3);
+    // YOLOX's scores are squared here: the model multiplies them by an objectness of the same value.
+    let values = "head=yolox-decoded normalization=unit color=rgb resize=letterbox";
+    assert_eq!(found("trtdetect", &test_model("yolox"), values).unwrap().len(), 3);
+    let failure = found("trtdetect", &test_model("yolox"), "normalization=bytes").unwrap_err();
+    assert!(failure.message.contains("`bytes` isn't auto, unit, none, imagenet"), "{}", failure.message);
     for (model, head, word) in [
-        ("rtdetr-bare", "yolo-end-to-end", "pixels are due"),
+        ("rtdetr-bare", "yolo-end-to-end", "set head=ultralytics-rt-detr"),
+        ("yolo-e2e-bare", "ultralytics-rt-detr", "pixels, where 0-1 is due"),
+        ("yolox", "yolov5", "head=yolov5 doesn't fit"),
+        ("yolo", "rf-detr", "head=rf-detr doesn't fit"),
         ("pose5-bare", "yolo", "scores are 0-1"),
         ("obb-bare", "yolo", "of an empty picture"),
         ("yolo", "yolo-end-to-end", "head=yolo-end-to-end doesn't fit"),
@@ -263,5 +272,37 @@ fn classes_are_chosen_by_any_label() {
     for (properties, meant) in [("classes=Red", "`red`"), (r#"classes="cup\\, smal""#, r"`cup\, small`")] {
         let failure = found("trtdetect", &model, properties).unwrap_err();
         assert!(failure.message.contains(&format!("did you mean {meant}?")), "{}", failure.message);
+    }
+}
+
+/// Exports of DETRs and of YOLOX that are cut off, or said to be what they aren't.
+#[test]
+fn damaged_and_mislabelled_exports_are_refused() {
+    if !onnx_runtime() {
+        return;
+    }
+    let exports = root().join("tests/reference/exports");
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["rt-detr", "d-fine", "rf-detr", "detr-sigmoid", "detr-softmax", "yolox"] {
+        let whole = std::fs::read(exports.join(format!("{name}.onnx"))).unwrap();
+        for part in [2, 3, 100] {
+            let cut = folder.path().join("cut.onnx");
+            std::fs::write(&cut, &whole[..whole.len() / part]).unwrap();
+            refused("trtdetect", &cut, "head=rt-detr", &["can't load it"]);
+        }
+    }
+    for (name, properties, words) in [
+        ("rt-detr", "", &["head=rt-detr", "head=d-fine", "head=deimv2"][..]),
+        ("rt-detr", "normalization=unit", &["head=d-fine", "resize and normalization"]),
+        ("rt-detr", "head=rf-detr", &["head=rf-detr doesn't fit"]),
+        ("rt-detr", "head=yolo-end-to-end", &["head=yolo-end-to-end doesn't fit"]),
+        ("rf-detr", "head=d-fine", &["head=d-fine doesn't fit"]),
+        ("detr-sigmoid", "", &["head=detr-sigmoid", "head=detr-softmax", "preprocessor_config.json"]),
+        ("detr-softmax", "head=rf-detr", &["head=rf-detr doesn't fit"]),
+        ("yolox", "head=yolox-decoded", &["set head=yolox"]),
+        ("yolox", "head=yolov5", &["head=yolov5 doesn't fit"]),
+        ("yolox", "head=picodet", &["head=picodet doesn't fit"]),
+    ] {
+        refused("trtdetect", &exports.join(format!("{name}.onnx")), properties, words);
     }
 }

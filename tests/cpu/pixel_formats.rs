@@ -9,7 +9,7 @@ use gst_video::{
 };
 use gsttensorrt::cpu;
 use gsttensorrt::infer::Frame;
-use model::{ElementType, InputSpec, Layout, Normalization, Rect};
+use model::{ElementType, InputSpec, Layout, Normalization, Rect, Resize};
 
 const LEVELS: u8 = 2;
 /// GStreamer expands 8 bits to 16 by 257/256 of the factor that its offsets and scales expect: up to 3 levels off.
@@ -69,7 +69,7 @@ fn preprocessed(frame: &Frame) -> Vec<u8> {
         element: ElementType::U8,
         normalization: Normalization::NONE,
         bgr: false,
-        keep_aspect_ratio: true,
+        resize: Resize::LETTERBOX,
         pad: 114,
     };
     let mut data = Vec::new();

@@ -1,11 +1,14 @@
-//! Real models on real pictures give the results of tests/reference/reference.py, which uses ONNX Runtime, OpenCV and NumPy.
+//! Models on real pictures give the results of tests/reference/reference.py and families.py, which use ONNX Runtime, OpenCV and
+//! NumPy: trained models, and narrow exports with seeded weights of other families (tests/reference/export_models.py).
 
 use crate::common::pixels::Rgb;
 use crate::common::{engine, find};
 use gst_video::VideoFormat;
+use gsttensorrt::infer::ModelSettings;
+use model::head::HeadChoice;
 use model::{Detection, Keypoint, Params, Rect};
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
@@ -67,11 +70,26 @@ static REFERENCE: LazyLock<Option<Reference>> = LazyLock::new(|| {
     command.arg("-B").arg(script).arg("--out").arg(folder());
     command.arg("--media").arg(root.join("media")).arg(find::shared().join("media"));
     command.arg("--models").arg(root.join("models")).arg(find::shared().join("models"));
+    command.arg("--exports").args(EXPORTS.map(|(name, _)| export(name)));
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = std::fs::read(folder().join("reference.json")).unwrap();
     Some(serde_json::from_slice(&text).unwrap())
 });
+
+/// The exports in tests/reference/exports, and the heads to be said for them.
+const EXPORTS: [(&str, HeadChoice); 6] = [
+    ("rt-detr", HeadChoice::RtDetr),
+    ("d-fine", HeadChoice::DFine),
+    ("rf-detr", HeadChoice::Auto),
+    ("detr-sigmoid", HeadChoice::DetrSigmoid),
+    ("detr-softmax", HeadChoice::DetrSoftmax),
+    ("yolox", HeadChoice::Auto),
+];
+
+fn export(name: &str) -> PathBuf {
+    find::root().join("tests/reference/exports").join(format!("{name}.onnx"))
+}
 
 impl Object {
     fn detection(&self) -> Detection {
@@ -115,15 +133,20 @@ fn points(d: &Detection) -> Vec<Keypoint> {
     points
 }
 
-/// Compares one model on all pictures; returns the number of objects that had to be found.
+/// Compares a trained model on all pictures; returns the number of objects that had to be found.
 fn compare(model: &str) -> Option<usize> {
+    compare_file(model, &find::real_model(model)?, HeadChoice::Auto)
+}
+
+fn compare_file(model: &str, path: &Path, head: HeadChoice) -> Option<usize> {
     gst::init().unwrap();
-    let path = find::real_model(model)?;
     if !find::onnx_runtime() {
         return None;
     }
     let reference = REFERENCE.as_ref()?;
-    let engine = engine::open(&path, 1);
+    let settings = ModelSettings { choice: head.into(), ..engine::settings(path, 1) };
+    let engine = gsttensorrt::cpu::open(&settings).unwrap_or_else(|error| panic!("{model}: {error}"));
+    engine.lanes().unwrap().remove(0).examine().unwrap_or_else(|error| panic!("{model}: {error}"));
     let mut lane = engine.lanes().unwrap().remove(0);
     let params = Params { confidence: reference.confidence, iou: reference.iou, ..Params::default() };
     let params = Arc::new(params);
@@ -188,4 +211,13 @@ fn movenet_multipose_finds_what_the_reference_finds() {
 fn movenet_lightning_finds_what_the_reference_finds() {
     let Some(sure) = compare("movenet-lightning") else { return };
     assert!(sure >= 5, "only {sure} persons to compare");
+}
+
+#[test]
+fn exports_of_other_families_find_what_their_references_find() {
+    for (name, head) in EXPORTS {
+        let Some(sure) = compare_file(name, &export(name), head) else { return };
+        assert!(sure >= 20, "{name}: only {sure} objects to compare");
+    }
+    assert!(REFERENCE.as_ref().unwrap().images.len() >= 5);
 }

@@ -4,7 +4,7 @@ use super::objects::{HEIGHT, WIDTH, frame, object, through};
 use gst_video::VideoRegionOfInterestMeta;
 use gsttensorrt::infer::{Tensor, TensorData};
 use gsttensorrt::meta::{self, Inference, KeypointSet, ModelRun, Record};
-use model::{ElementType, InputSpec, Keypoint, KeypointLayout, Layout, Normalization, Rect};
+use model::{ElementType, InputSpec, Keypoint, KeypointLayout, Layout, Normalization, Rect, Resize};
 use std::sync::Arc;
 
 /// Two objects, the second inside the first and with two keypoints.
@@ -271,7 +271,7 @@ fn tensor(width: u32) -> Arc<Tensor> {
         element: ElementType::F32,
         normalization: Normalization::UNIT,
         bgr: false,
-        keep_aspect_ratio: true,
+        resize: Resize::LETTERBOX,
         pad: 114,
     };
     let data = vec![0; spec.elements() * spec.element.size()];

@@ -153,6 +153,9 @@ pub fn outputs(model: &Model, random: &mut Random, crowd: Crowd, odd: bool) -> V
                 }
             }
         }
+        plan @ (DecodePlan::Split { .. } | DecodePlan::Queries(_) | DecodePlan::Dense(_)) => {
+            panic!("no kernel decodes {plan:?}")
+        }
         DecodePlan::Distributions { classes, bins, levels, .. } => {
             for level in levels {
                 let together = level.scores == level.boxes;

@@ -6,7 +6,7 @@ use cuda::{DeviceBuffer, DevicePicture, Preprocessor, SlotSource};
 use gsttensorrt::cpu::{Image, Workspace, preprocess};
 use gsttensorrt::error::Error;
 use model::video::{Colorimetry, Conversion, DeviceFormat, HostFormat, Matrix};
-use model::{ElementType, InputSpec, Layout, Normalization, Rect};
+use model::{ElementType, InputSpec, Layout, Normalization, Rect, Resize};
 
 const FORMATS: [DeviceFormat; 5] =
     [DeviceFormat::Nv12, DeviceFormat::P010, DeviceFormat::I420, DeviceFormat::Rgba, DeviceFormat::Bgra];
@@ -107,7 +107,7 @@ fn random_spec(random: &mut Random) -> InputSpec {
         element: *random.pick(&ELEMENTS),
         normalization: *random.pick(&[Normalization::NONE, Normalization::UNIT, own]),
         bgr: random.chance(0.5),
-        keep_aspect_ratio: random.chance(0.7),
+        resize: if random.chance(0.7) { Resize::LETTERBOX } else { Resize::STRETCH },
         pad: *random.pick(&[0, 114, 255]),
     }
 }
@@ -222,7 +222,7 @@ fn ten_bits(gpu: &Gpu, report: &mut Report, random: &mut Random) -> Result<(), E
         element: ElementType::F32,
         normalization: Normalization::NONE,
         bgr: false,
-        keep_aspect_ratio: true,
+        resize: Resize::LETTERBOX,
         pad: 0,
     };
     for full_range in [false, true] {

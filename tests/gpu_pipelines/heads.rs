@@ -40,7 +40,7 @@ on_gpu! {
             ("trtdetect", "obb-bare", "", &["of an empty picture", "oriented boxes"]),
             ("trtdetect", "rtdetr-bare", "", &["pixels are due", "RT-DETR"]),
             ("trtdetect", "rtdetr-bare", "head=yolo-end-to-end", &["pixels are due"]),
-            ("trtdetect", "yolox", "", &["YOLOX"]),
+            ("trtdetect", "yolox", "", &["no kernel decodes head yolox", "backend=cpu"]),
             ("trtdetect", "yolo", "head=nanodet", &["head=nanodet doesn't fit"]),
             ("trtdetect", "two-inputs", "", &["has 2 inputs", "previous", "as its only input"]),
             ("trtpose", "yolo-bare", "", &["is taken for a yolo head", "doesn't say what it is"]),
@@ -49,9 +49,9 @@ on_gpu! {
         }
         let folder = tempfile::tempdir().unwrap();
         let names = ("names", "['a', 'b', 'c']");
-        let libre = [("task", "detect"), names, ("libreyolo_version", "1.6.0"), ("model_family", "yolo9")];
+        let libre = [("task", "detect"), names, ("libreyolo_version", "1.6.0"), ("model_family", "rtmdet")];
         let model = with_metadata(folder.path(), "libre", "yolo-bare", &libre);
-        refused("trtdetect", &model, "", &["LibreYOLO 1.6.0, family yolo9"]);
+        refused("trtdetect", &model, "", &["LibreYOLO 1.6.0, family rtmdet"]);
         let model = with_metadata(folder.path(), "foreign", "yolo-bare", &[("task", "detect"), names, ("author", "Megvii")]);
         refused("trtdetect", &model, "", &["Megvii", "head=NAME"]);
         let launch = around("tensorrt", &format!("{} head=yolo", with_file("trtdetect", "tensorrt", &model)));

@@ -313,10 +313,10 @@ fn models_that_cannot_run(folder: &Path) -> Vec<(&'static str, String, &'static 
     };
     let whole = std::fs::read(find::test_model("yolo")).unwrap();
     let libre =
-        [("task", "detect"), ("names", "['a', 'b', 'c']"), ("libreyolo_version", "1.6.0"), ("model_family", "yolo9")];
+        [("task", "detect"), ("names", "['a', 'b', 'c']"), ("libreyolo_version", "1.6.0"), ("model_family", "rtmdet")];
     let obb = with_metadata(folder, "obb", "yolo-bare", &ultralytics("obb", "['a', 'b']")).display().to_string();
     vec![
-        ("DETECTION", model("yolox"), "YOLOX"),
+        ("DETECTION", model("yolox"), "yolox"),
         ("DETECTION", model("yolo-pose"), "use trtpose (POSE in a config.json)"),
         ("POSE", model("yolo"), "use trtdetect (DETECTION in a config.json)"),
         (

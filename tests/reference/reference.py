@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 import onnxruntime
 
+import families
+
 CONFIDENCE = 0.25
 IOU = 0.45
 MAX_DETECTIONS = 300
@@ -258,6 +260,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--media", type=pathlib.Path, nargs="+", required=True)
     parser.add_argument("--models", type=pathlib.Path, nargs="+", required=True)
+    parser.add_argument("--exports", type=pathlib.Path, nargs="*", default=[], help="models of families.py: FAMILY.onnx")
     parser.add_argument("--out", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
 
@@ -270,10 +273,12 @@ def main():
     arguments.out.mkdir(parents=True, exist_ok=True)
     paths = {name: find(f"{name}.onnx", arguments.models, needed=False) for name in MODELS}
     models = {name: Model(name, path) for name, path in paths.items() if path}
+    exports = [families.Model(path.stem, path) for path in arguments.exports]
     images = []
     for name, image in pictures(find).items():
         cv2.imwrite(str(arguments.out / f"{name}.ppm"), image)
-        images.append({"name": name, "results": results(models, image)})
+        found = results(models, image) + [model.run(image) for model in exports]
+        images.append({"name": name, "results": found})
     result = {"confidence": CONFIDENCE, "iou": IOU, "images": images}
     (arguments.out / "reference.json").write_text(json.dumps(result, indent=1))
 

@@ -6,6 +6,7 @@ mod bundle;
 mod check;
 mod command;
 mod demo;
+mod exports;
 mod fuzz;
 mod manifest;
 mod models;
@@ -55,11 +56,13 @@ Usage: cargo xtask TASK
   standin [-- COMMAND]  build the stand-in GPU, and run a command on it with the plugin
   models [NAME...]      list the models, or fetch the named ones; `all` fetches all
   ptx [--check]         compile the CUDA kernels, or check that the committed PTX matches their sources
+  export-models         export the detectors of tests/reference/exports anew (5 GB of Python packages)
   help                  print this text
 
 Environment:
   XDG_CACHE_HOME        gst-tensorrt/ in it holds downloads and converted models (default ~/.cache)
   XDG_DATA_HOME         gst-tensorrt/lib/ in it holds ONNX Runtime and TensorRT (default ~/.local/share)
+  DEBIAN_MIRROR         the mirror for the roots of other GStreamers (default: the one that apt uses)
   PYTHON                the Python for pip downloads, conversion and tests (default /usr/bin/python3)
 ";
 
@@ -75,6 +78,7 @@ enum Task {
     Standin(Vec<OsString>),
     Models(Vec<String>),
     Ptx { check: bool },
+    ExportModels,
 }
 
 fn parse() -> Result<Task> {
@@ -143,6 +147,7 @@ fn parse() -> Result<Task> {
         "standin" => Task::Standin(command),
         "ptx" => Task::Ptx { check },
         "models" => Task::Models(rest.to_vec()),
+        "export-models" => Task::ExportModels,
         _ => bail!("unknown task '{task}'\n\n{HELP}"),
     })
 }
@@ -189,6 +194,7 @@ fn run() -> Result<()> {
         Task::GpuBundle(roots) => bundle::run_all(&paths, &roots)?,
         Task::Models(names) => models::run(&paths, &names)?,
         Task::Ptx { check } => ptx::run(&paths, check)?,
+        Task::ExportModels => exports::make(&paths)?,
     }
     Ok(())
 }

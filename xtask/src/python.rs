@@ -65,7 +65,7 @@ pub fn read_requirements(path: &Path) -> Result<Vec<String>> {
 
 /// A persistent virtual environment, which is recreated when the requirements or the interpreter change.
 /// `alone` are installed without what they depend on.
-fn kept(folder: &Path, what: &str, requirements: &[String], alone: &[String]) -> Result<PathBuf> {
+pub fn kept(folder: &Path, what: &str, requirements: &[String], alone: &[String]) -> Result<PathBuf> {
     let version = run_quiet(Command::new(interpreter()).arg("--version"))?;
     let key = sha256(format!("{} {version} {requirements:?} {alone:?}", interpreter().display()).as_bytes());
     let stamp = folder.join("made-for");

@@ -9,7 +9,7 @@ use super::layout::{
 use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer, Table};
 use super::stream::CudaStream;
 use bytemuck::Zeroable;
-use model::head::{DecodeLevel, DecodePlan};
+use model::head::{BoxCoding, DecodeLevel, DecodePlan};
 use model::{Detection, ElementType, Keypoint, Letterbox, Params, Rect};
 use std::mem::offset_of;
 use std::sync::Arc;
@@ -304,6 +304,15 @@ impl Postprocessor {
     }
 }
 
+/// Whether a kernel decodes this layout.
+pub fn decodes(plan: &DecodePlan) -> bool {
+    match plan {
+        DecodePlan::Anchors { .. } | DecodePlan::Distributions { .. } | DecodePlan::Persons { .. } => true,
+        DecodePlan::Objects { coding, .. } => *coding == BoxCoding::CORNERS,
+        DecodePlan::Split { .. } | DecodePlan::Queries(_) | DecodePlan::Dense(_) => false,
+    }
+}
+
 /// The most candidates that an image can have.
 fn capacity(plan: &DecodePlan, outputs: &[DeviceOutput]) -> Result<usize, Error> {
     Ok(match plan {
@@ -317,7 +326,12 @@ fn capacity(plan: &DecodePlan, outputs: &[DeviceOutput]) -> Result<usize, Error>
                 1
             }
         }
+        DecodePlan::Split { .. } | DecodePlan::Queries(_) | DecodePlan::Dense(_) => return Err(undecoded(plan)),
     })
+}
+
+fn undecoded(plan: &DecodePlan) -> Error {
+    failed(format!("no kernel decodes {plan:?}"))
 }
 
 /// The arguments of the decoding kernel, and those arguments of the last kernel that depend on the plan.
@@ -375,7 +389,10 @@ fn arguments(plan: &DecodePlan, outputs: &[DeviceOutput], out: Candidates) -> Re
             let args = RowsArgs { out, levels, level_count: 1, half, classes: classes as u32, ..RowsArgs::default() };
             Ok((Decode::Rows(Box::new(args)), finish))
         }
-        &DecodePlan::Objects { output, keypoints } => {
+        &DecodePlan::Objects { output, keypoints, coding } => {
+            if coding != BoxCoding::CORNERS {
+                return Err(undecoded(plan));
+            }
             let tensor = find(outputs, output)?;
             let (size, half) = element(tensor)?;
             let (rows, columns) = matrix(outputs, output)?;
@@ -457,6 +474,7 @@ fn arguments(plan: &DecodePlan, outputs: &[DeviceOutput], out: Candidates) -> Re
             };
             Ok((Decode::Persons(args), finish))
         }
+        DecodePlan::Split { .. } | DecodePlan::Queries(_) | DecodePlan::Dense(_) => Err(undecoded(plan)),
     }
 }
 

@@ -168,13 +168,17 @@ impl Preprocessor {
     /// For batches of at most `batch` images.
     ///
     /// # Errors
-    /// The host can't pin the table, or the device is out of memory.
+    /// The host can't pin the table, the device is out of memory, or no kernel resizes as the input needs.
     pub fn new<R: DeviceAllocator + 'static>(
         allocator: &Arc<R>,
         kernels: &Arc<Kernels>,
         spec: &InputSpec,
         batch: usize,
     ) -> Result<Self, Error> {
+        if spec.resize.antialias {
+            let text = "no kernel resizes with antialiasing, as this model's input is made: set backend=cpu";
+            return Err(Error::new(ErrorKind::Device, text));
+        }
         let sources = MappedBuffer::new(kernels.context(), batch * size_of::<SlotSource>())?;
         let staged = DeviceBuffer::new(allocator, sources.bytes())?;
         let args = PreprocessArgs {
@@ -237,8 +241,8 @@ impl Preprocessor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::Normalization;
     use model::video::Matrix;
+    use model::{Normalization, Resize};
 
     const SPEC: InputSpec = InputSpec {
         width: 640,
@@ -247,7 +251,7 @@ mod tests {
         element: ElementType::F16,
         normalization: Normalization::UNIT,
         bgr: false,
-        keep_aspect_ratio: true,
+        resize: Resize::LETTERBOX,
         pad: 114,
     };
 

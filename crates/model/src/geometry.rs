@@ -1,10 +1,10 @@
 //! Letterbox geometry.
 
-use super::{InputSpec, Rect};
+use super::{Fit, InputSpec, Rect};
 
 /// The placement of a region of a frame in a network's input, and the exact inverse.
 ///
-/// The placement is that of Ultralytics' `LetterBox` (`auto=False`, `scale_fill=False`, `center=True`), with which YOLO
+/// The usual placement is that of Ultralytics' `LetterBox` (`auto=False`, `scale_fill=False`, `center=True`), with which YOLO
 /// models are validated: one ratio `min(W / w, H / h)` for both axes, the resized size rounded half to even, and the
 /// border divided equally, with an odd pixel at the right and bottom.
 ///
@@ -29,15 +29,19 @@ impl Letterbox {
     /// Places `region` (in frame pixels) in the input that `spec` describes. A region without width or height still
     /// gets one pixel.
     pub fn new(region: Rect, spec: &InputSpec) -> Self {
-        let (width, height) = if spec.keep_aspect_ratio {
-            let (w, h) = (f64::from(region.w), f64::from(region.h));
-            let ratio = (f64::from(spec.width) / w).min(f64::from(spec.height) / h);
-            (resized(w * ratio, spec.width), resized(h * ratio, spec.height))
-        } else {
-            (spec.width, spec.height)
+        let (w, h) = (f64::from(region.w), f64::from(region.h));
+        let ratio = (f64::from(spec.width) / w).min(f64::from(spec.height) / h);
+        let resized = |size: f64, limit: u32| resized(size * ratio, limit, spec.resize.round_down);
+        let (width, height) = match spec.resize.fit {
+            Fit::Stretched => (spec.width, spec.height),
+            Fit::Centred | Fit::TopLeft => (resized(w, spec.width), resized(h, spec.height)),
         };
-        // The reference's `round(border / 2 - 0.1)` is the floor, both for even and odd borders.
-        Self { region, left: (spec.width - width) / 2, top: (spec.height - height) / 2, width, height }
+        let (left, top) = match spec.resize.fit {
+            Fit::Stretched | Fit::TopLeft => (0, 0),
+            // The reference's `round(border / 2 - 0.1)` is the floor, both for even and odd borders.
+            Fit::Centred => ((spec.width - width) / 2, (spec.height - height) / 2),
+        };
+        Self { region, left, top, width, height }
     }
 
     /// Converts a width and a height in network pixels to frame pixels.
@@ -61,18 +65,20 @@ impl Letterbox {
     }
 }
 
-/// Rounds like Python's `round` and clamps to the input; NaN (from a region without extent) becomes the minimum size.
-fn resized(size: f64, limit: u32) -> u32 {
-    (size.round_ties_even() as u32).max(1).min(limit)
+/// Rounds like Python's `round` or `int` and clamps to the input; NaN (from a region without extent) becomes the
+/// minimum size.
+fn resized(size: f64, limit: u32, down: bool) -> u32 {
+    let rounded = if down { size.floor() } else { size.round_ties_even() };
+    (rounded as u32).max(1).min(limit)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ElementType, Layout, Normalization};
+    use super::super::{ElementType, Layout, Normalization, Resize};
     use super::*;
     use proptest::prelude::*;
 
-    fn spec(width: u32, height: u32, keep_aspect_ratio: bool) -> InputSpec {
+    fn spec(width: u32, height: u32, resize: Resize) -> InputSpec {
         InputSpec {
             width,
             height,
@@ -80,7 +86,7 @@ mod tests {
             element: ElementType::F32,
             normalization: Normalization::UNIT,
             bgr: false,
-            keep_aspect_ratio,
+            resize,
             pad: 114,
         }
     }
@@ -93,7 +99,7 @@ mod tests {
     /// Values computed with Ultralytics' formulas in Python 3.
     #[test]
     fn places_as_the_reference_does() {
-        let square = spec(640, 640, true);
+        let square = spec(640, 640, Resize::LETTERBOX);
         assert_eq!(place(1920.0, 1080.0, &square), (0, 140, 640, 360));
         assert_eq!(place(768.0, 576.0, &square), (0, 80, 640, 480));
         assert_eq!(place(333.0, 500.0, &square), (107, 0, 426, 640));
@@ -102,12 +108,12 @@ mod tests {
         // 640 · 5 / 1280 = 2.5: half to even.
         assert_eq!(place(1280.0, 5.0, &square), (0, 319, 640, 2));
         assert_eq!(place(1280.0, 7.0, &square), (0, 318, 640, 4));
-        assert_eq!(place(640.0, 640.0, &spec(640, 384, true)), (128, 0, 384, 384));
+        assert_eq!(place(640.0, 640.0, &spec(640, 384, Resize::LETTERBOX)), (128, 0, 384, 384));
     }
 
     #[test]
     fn stretches_over_the_whole_input() {
-        let l = Letterbox::new(Rect::new(10.0, 20.0, 100.0, 50.0), &spec(416, 416, false));
+        let l = Letterbox::new(Rect::new(10.0, 20.0, 100.0, 50.0), &spec(416, 416, Resize::STRETCH));
         assert_eq!((l.left, l.top, l.width, l.height), (0, 0, 416, 416));
         assert_eq!(l.to_frame(208.0, 208.0), (60.0, 45.0));
     }
@@ -122,9 +128,9 @@ mod tests {
 
     #[test]
     fn degenerate_regions_are_one_pixel() {
-        for keep in [false, true] {
+        for resize in [Resize::STRETCH, Resize::LETTERBOX, Resize::TOP_LEFT] {
             for (w, h) in [(0.0, 0.0), (1.0, 1.0), (0.0, 7.0), (7680.0, 1.0), (f32::NAN, 1.0), (-3.0, 2.0)] {
-                let l = Letterbox::new(Rect::new(5.0, 6.0, w, h), &spec(640, 384, keep));
+                let l = Letterbox::new(Rect::new(5.0, 6.0, w, h), &spec(640, 384, resize));
                 assert!((1..=640).contains(&l.width) && (1..=384).contains(&l.height), "{l:?}");
                 if w >= 0.0 {
                     let (x, y) = l.to_frame(l.left as f32, l.top as f32);
@@ -134,6 +140,22 @@ mod tests {
         }
     }
 
+    /// Values computed with the formulas of YOLOX's `preproc` and D-FINE's `resize_with_aspect_ratio` in Python 3.
+    #[test]
+    fn sizes_are_rounded_down_where_the_reference_does() {
+        let top_left = spec(640, 640, Resize::TOP_LEFT);
+        assert_eq!(place(1920.0, 1080.0, &top_left), (0, 0, 640, 360));
+        assert_eq!(place(333.0, 500.0, &top_left), (0, 0, 426, 640));
+        assert_eq!(place(1279.0, 719.0, &top_left), (0, 0, 640, 359));
+        let centred = Resize { round_down: true, ..Resize::LETTERBOX };
+        assert_eq!(place(1279.0, 719.0, &spec(640, 640, centred)), (0, 140, 640, 359));
+        assert_eq!(place(101.0, 37.0, &spec(640, 640, centred)), (0, 203, 640, 234));
+    }
+
+    fn resizes() -> impl Strategy<Value = Resize> {
+        prop::sample::select(&[Resize::STRETCH, Resize::LETTERBOX, Resize::TOP_LEFT])
+    }
+
     proptest! {
         #[test]
         fn inverse_is_exact(
@@ -141,10 +163,10 @@ mod tests {
             (nw, nh) in (1u32..1281, 1u32..1281),
             (ox, oy) in (0u32..500, 0u32..500),
             (fx, fy) in (0.0f32..=1.0, 0.0f32..=1.0),
-            keep: bool,
+            resize in resizes(),
         ) {
             let region = Rect::new(ox as f32, oy as f32, w as f32, h as f32);
-            let l = Letterbox::new(region, &spec(nw, nh, keep));
+            let l = Letterbox::new(region, &spec(nw, nh, resize));
             prop_assert!(l.left + l.width <= nw && l.top + l.height <= nh);
             let (x, y) = (region.x + fx * region.w, region.y + fy * region.h);
             let (nx, ny) = to_network(&l, x, y);
@@ -157,8 +179,8 @@ mod tests {
 
         /// The corners of the resized picture map to the corners of the region, independently of rounding.
         #[test]
-        fn corners_map_to_corners((w, h) in (1u32..7681, 1u32..4321), keep: bool) {
-            let l = Letterbox::new(Rect::new(0.0, 0.0, w as f32, h as f32), &spec(640, 640, keep));
+        fn corners_map_to_corners((w, h) in (1u32..7681, 1u32..4321), resize in resizes()) {
+            let l = Letterbox::new(Rect::new(0.0, 0.0, w as f32, h as f32), &spec(640, 640, resize));
             prop_assert_eq!(l.to_frame(l.left as f32, l.top as f32), (0.0, 0.0));
             let (x, y) = l.to_frame((l.left + l.width) as f32, (l.top + l.height) as f32);
             prop_assert!((x - w as f32).abs() < 0.01 && (y - h as f32).abs() < 0.01);

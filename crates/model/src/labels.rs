@@ -33,6 +33,18 @@ impl Labels {
         NAMES.clone()
     }
 
+    /// COCO's 80 classes by their category numbers, 1 to 90, which have gaps; for detectors that keep these numbers.
+    pub fn coco91() -> Self {
+        let mut labels: Vec<Arc<str>> = (0..=COCO_LAST).map(|id| unnamed(id).into()).collect();
+        let numbers = (1..=COCO_LAST).filter(|number| !COCO_GAPS.contains(number));
+        for (number, name) in numbers.zip(COCO_80) {
+            if let Some(label) = labels.get_mut(number) {
+                *label = name.into();
+            }
+        }
+        Self(labels)
+    }
+
     /// Labels with these names, in the order of the classes.
     pub fn from_names<S: AsRef<str>>(names: &[S]) -> Self {
         Self(names.iter().map(|n| n.as_ref().into()).collect())
@@ -170,6 +182,10 @@ const COCO_80: [&str; 80] = [
     "teddy bear", "hair drier", "toothbrush",
 ];
 
+/// The last category id of the same annotations, and the ids below it that no category has.
+const COCO_LAST: usize = 90;
+const COCO_GAPS: [usize; 10] = [12, 26, 29, 30, 45, 66, 68, 69, 71, 83];
+
 /// Source: COCO 2017 `person_keypoints` annotations, category `person`.
 #[rustfmt::skip]
 const COCO_17: [&str; 17] = [
@@ -197,6 +213,13 @@ mod tests {
             assert_eq!(&*labels.get(id), name);
         }
         assert_eq!(&*labels.get(80), "class 80");
+        let labels = Labels::coco91();
+        let at =
+            [(1, "person"), (3, "car"), (18, "dog"), (44, "bottle"), (72, "tv"), (90, "toothbrush"), (12, "class 12")];
+        for (id, name) in at {
+            assert_eq!(&*labels.get(id), name);
+        }
+        assert_eq!(labels.len(), 91);
     }
 
     #[test]

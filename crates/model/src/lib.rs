@@ -40,6 +40,6 @@ pub use label_list::{join_labels, split_labels};
 pub use labels::{KeypointLayout, Labels};
 pub use nms::nms;
 pub use params::Params;
-pub use spec::{ElementType, InputSpec, Layout, ModelInfo, Normalization, TensorInfo};
+pub use spec::{ElementType, Fit, InputSpec, Layout, ModelInfo, Normalization, Resize, TensorInfo};
 pub use tensor_ids::{DimsOrder, TensorId, TensorIds};
 pub use types::{Detection, Keypoint, Rect};

@@ -54,6 +54,64 @@ impl Normalization {
     pub const NONE: Self = Self { mean: [0.0; 3], scale: [1.0; 3] };
     /// 0–1.
     pub const UNIT: Self = Self { mean: [0.0; 3], scale: [1.0 / 255.0; 3] };
+    /// Mean 0 and standard deviation 1 over ImageNet, with torchvision's constants, for channels in RGB order.
+    pub const IMAGENET: Self =
+        Self { mean: [123.675, 116.28, 103.53], scale: [1.0 / 58.395, 1.0 / 57.12, 1.0 / 57.375] };
+
+    /// The same values for the opposite order of channels.
+    pub fn reversed(self) -> Self {
+        let Self { mean: [a, b, c], scale: [d, e, f] } = self;
+        Self { mean: [c, b, a], scale: [f, e, d] }
+    }
+}
+
+/// The place of a frame in an input with another aspect ratio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fit {
+    /// The frame is stretched over the whole input.
+    Stretched,
+    /// The frame keeps its aspect ratio and lies in the middle.
+    Centred,
+    /// The frame keeps its aspect ratio and lies at the top left.
+    TopLeft,
+}
+
+/// How a frame is resized to an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Resize {
+    /// The place of the frame.
+    pub fit: Fit,
+    /// Whether the size of a frame that keeps its aspect ratio is rounded down, like Python's `int`, instead of to the
+    /// nearest integer.
+    pub round_down: bool,
+    /// Whether a frame that gets smaller is filtered by a triangle as wide as its steps, like PIL's bilinear `resize`;
+    /// otherwise each value is interpolated between its nearest pixels only, like OpenCV's.
+    pub antialias: bool,
+}
+
+impl Resize {
+    /// Ultralytics' letterbox.
+    pub const LETTERBOX: Self = Self { fit: Fit::Centred, round_down: false, antialias: false };
+    /// Stretched, without antialiasing.
+    pub const STRETCH: Self = Self { fit: Fit::Stretched, round_down: false, antialias: false };
+    /// At the top left, as YOLOX is trained.
+    pub const TOP_LEFT: Self = Self { fit: Fit::TopLeft, round_down: true, antialias: false };
+
+    /// The same with antialiasing.
+    pub const fn antialiased(self) -> Self {
+        Self { antialias: true, ..self }
+    }
+}
+
+impl std::fmt::Display for Resize {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.fit {
+            Fit::Stretched => "stretched",
+            Fit::Centred => "letterboxed",
+            Fit::TopLeft => "letterboxed at the top left",
+        })?;
+        if self.antialias { f.write_str(", antialiased") } else { Ok(()) }
+    }
 }
 
 /// The image tensor that a model takes, with everything that is needed to make it from a frame.
@@ -71,18 +129,17 @@ pub struct InputSpec {
     pub normalization: Normalization,
     /// Whether channels are in BGR instead of RGB order.
     pub bgr: bool,
-    /// Whether to letterbox the frame; `false` stretches it over the whole input.
-    pub keep_aspect_ratio: bool,
+    /// How a frame is resized.
+    pub resize: Resize,
     /// Pixel value 0–255 of the letterbox's border, before normalisation.
     pub pad: u8,
 }
 
 impl std::fmt::Display for InputSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { width, height, layout, element, normalization, bgr, keep_aspect_ratio, pad } = self;
-        let (order, fit) =
-            (if *bgr { "BGR" } else { "RGB" }, if *keep_aspect_ratio { "letterboxed" } else { "stretched" });
-        write!(f, "{width}x{height} {order} {element:?} {layout:?} {fit}, border {pad}, ")?;
+        let Self { width, height, layout, element, normalization, bgr, resize, pad } = self;
+        let order = if *bgr { "BGR" } else { "RGB" };
+        write!(f, "{width}x{height} {order} {element:?} {layout:?} {resize}, border {pad}, ")?;
         match *normalization {
             Normalization::NONE => write!(f, "values 0–255"),
             Normalization::UNIT => write!(f, "values 0–1"),

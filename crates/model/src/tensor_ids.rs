@@ -3,7 +3,7 @@
 //! The ids are those of the public register of tensor ids that GStreamer's decoders use, with the order of dimensions
 //! that they ask for.
 
-use super::head::{DecodePlan, HeadChoice};
+use super::head::{BoxCoding, DecodePlan, HeadChoice};
 use super::{Head, ModelInfo};
 
 /// How GStreamer's decoders call the order of a tensor's values. It decides which decoders take the tensor, not where its
@@ -81,8 +81,13 @@ fn known(plan: &DecodePlan) -> Option<(&'static str, DimsOrder, usize)> {
         DecodePlan::Anchors { output, keypoints: None, .. } => Some((YOLO, DimsOrder::ColMajor, output)),
         // Its values are in the same order; the register calls it otherwise.
         DecodePlan::Anchors { output, keypoints: Some(_), .. } => Some((YOLO_POSE, DimsOrder::RowMajor, output)),
-        DecodePlan::Objects { output, keypoints: None } => Some((YOLO_END_TO_END, DimsOrder::RowMajor, output)),
-        DecodePlan::Objects { keypoints: Some(_), .. }
+        DecodePlan::Objects { output, coding: BoxCoding::CORNERS, keypoints: None } => {
+            Some((YOLO_END_TO_END, DimsOrder::RowMajor, output))
+        }
+        DecodePlan::Objects { .. }
+        | DecodePlan::Split { .. }
+        | DecodePlan::Queries(_)
+        | DecodePlan::Dense(_)
         | DecodePlan::Distributions { .. }
         | DecodePlan::Persons { .. } => None,
     }

@@ -6,12 +6,12 @@ use super::{Context, outputs};
 use crate::backend;
 use crate::infer;
 use model::Labels;
-use model::head::HeadChoice;
+use model::head::ModelChoice;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What determines a model's labels: its file, its labels file, its head.
-pub type Key = (PathBuf, Option<PathBuf>, HeadChoice);
+pub type Key = (PathBuf, Option<PathBuf>, ModelChoice);
 
 /// Checks the classes in a camera's settings. Models whose labels can't be read are skipped: opening such a model
 /// reports it.
@@ -107,11 +107,13 @@ fn meant(labels: &Labels, class: &str, numbers: bool) -> String {
 fn labels(ctx: &mut Context, told: Option<(&str, Role)>, model: &Model, pipeline: Pipeline) -> Option<Arc<Labels>> {
     // An engine is built from the ONNX; without the ONNX it has a record of its own.
     let file = if pipeline == Pipeline::Cpu || model.onnx.is_file() { &model.onnx } else { &model.engine };
-    let key: Key = (file.clone(), model.options.labels.clone(), model.options.head);
+    // An invalid choice is reported as its key's.
+    let choice = model.options.choice().ok()?;
+    let key: Key = (file.clone(), model.options.labels.clone(), choice);
     if let Some(known) = ctx.labels.get(&key) {
         return known.clone();
     }
-    let head = backend::recognised(file, model.options.head).ok().map(|recognised| recognised.head);
+    let head = backend::recognised(file, choice).ok().map(|recognised| recognised.head);
     let found = match head.map(|head| infer::labels(model.options.labels.as_deref(), &*head)) {
         None => None,
         Some(Ok(labels)) => Some(Arc::new(labels)),

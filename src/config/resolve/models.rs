@@ -7,6 +7,7 @@ use super::{Context, Purpose, pipeline};
 use crate::infer::Precision;
 use crate::options::{InferenceOptions, InferenceRegion, Size};
 use model::Rect;
+use model::head::NormalizationChoice;
 use std::path::{Path, PathBuf};
 
 /// One of the guide's two models.
@@ -106,6 +107,12 @@ fn model(ctx: &mut Context, pipeline: Pipeline, role: Role, camera: Option<(&str
             "check the path, or remove the key for the model's own names",
         );
     }
+    let normalization = settings.normalization.as_deref().unwrap_or("auto").parse::<NormalizationChoice>();
+    let normalization = normalization.unwrap_or_else(|rule| {
+        let key = key(ctx, "NORMALIZATION");
+        ctx.error(&key, rule, "write one of these, or remove the key for what the head's family does");
+        NormalizationChoice::Auto
+    });
     let classes = settings.classes.unwrap_or_default();
     let class_confidence: Vec<_> =
         settings.class_confidence.unwrap_or_default().into_iter().map(|(class, least)| (class, least.0)).collect();
@@ -131,6 +138,9 @@ fn model(ctx: &mut Context, pipeline: Pipeline, role: Role, camera: Option<(&str
     let options = InferenceOptions {
         labels,
         head: settings.head.unwrap_or(default.head),
+        normalization: normalization.into(),
+        resize: settings.resize.unwrap_or(default.resize),
+        color: settings.color.unwrap_or(default.color),
         precision: precision(ctx),
         // The guide's GB is a GiB for TensorRT, as in the previous system.
         workspace_size: (file.models.tensorrt_workspace_size * 1024.0).round().max(1.0) as u32,

@@ -77,6 +77,6 @@ fn model_file_decides_the_precision() {
 
 #[test]
 fn batch_is_the_models_unless_dynamic() {
-    assert_eq!(fixed_batch(&info(ElementType::F32, 4)), Some(4));
-    assert_eq!(fixed_batch(&info(ElementType::F32, -1)), None);
+    assert_eq!(fixed_batch(&info(ElementType::F32, 4), 0), Some(4));
+    assert_eq!(fixed_batch(&info(ElementType::F32, -1), 0), None);
 }

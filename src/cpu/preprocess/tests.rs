@@ -3,6 +3,7 @@
 
 use super::*;
 use half::f16;
+use model::Resize;
 use model::video::{Colorimetry, HostFormat, Matrix};
 
 const FORMATS: [HostFormat; 6] =
@@ -16,7 +17,7 @@ fn spec(width: u32, height: u32) -> InputSpec {
         element: ElementType::F32,
         normalization: Normalization::NONE,
         bgr: false,
-        keep_aspect_ratio: true,
+        resize: Resize::LETTERBOX,
         pad: 114,
     }
 }
@@ -183,8 +184,39 @@ fn region_equals_a_crop() {
 #[test]
 fn stretches_without_aspect_ratio() {
     let picture = Picture::new(HostFormat::Nv12, VIDEO, 90, 40);
-    let spec = InputSpec { keep_aspect_ratio: false, ..spec(32, 64) };
+    let spec = InputSpec { resize: Resize::STRETCH, ..spec(32, 64) };
     assert!(difference(&picture, (0, 0, 90, 40), &spec) <= 2.0);
+}
+
+/// Whole numbers of pixels: each target pixel is the mean of a triangle over the source.
+#[test]
+fn antialiasing_averages_what_it_skips() {
+    let picture = Picture::new(HostFormat::Nv12, VIDEO, 128, 96);
+    let resize = Resize::STRETCH.antialiased();
+    let got = floats(&run(&picture.image(), whole(&picture), &InputSpec { resize, ..spec(32, 32) }));
+    let triangle = |steps: i32, length: i32, at: i32| {
+        let centre = (f64::from(at) + 0.5) * f64::from(steps);
+        let weight = move |pixel: i32| (1.0 - ((f64::from(pixel) + 0.5 - centre) / f64::from(steps)).abs()).max(0.0);
+        (0..length).map(|pixel| (pixel as usize, weight(pixel))).filter(|(_, w)| *w > 0.0).collect::<Vec<_>>()
+    };
+    for (x, y) in [(0, 0), (5, 7), (31, 31), (16, 0)] {
+        for channel in 0..3 {
+            let (columns, lines) = (triangle(4, 128, x), triangle(3, 96, y));
+            let pairs = || columns.iter().flat_map(|c| lines.iter().map(move |l| (c, l)));
+            let sum: f64 = pairs().map(|((_, a), (_, b))| a * b).sum();
+            let value =
+                |(&(x, a), &(y, b)): (&(usize, f64), &(usize, f64))| f64::from(picture.rgb(x, y)[channel]) * a * b;
+            let wanted = pairs().map(value).sum::<f64>() / sum;
+            let found = got[channel * 1024 + (y * 32 + x) as usize];
+            assert!((f64::from(found) - wanted).abs() <= 1.0, "{x}, {y}, {channel}: {found}, not {wanted}");
+        }
+    }
+    // Regions of any size and place read only their own pixels.
+    for region in
+        [Rect::new(3.0, 5.0, 40.5, 80.0), Rect::new(127.5, 0.0, 0.5, 1.0), Rect::new(-9.0, -9.0, 500.0, 500.0)]
+    {
+        run(&picture.image(), region, &InputSpec { resize: Resize::LETTERBOX.antialiased(), ..spec(48, 64) });
+    }
 }
 
 #[test]

@@ -11,11 +11,14 @@ use std::sync::LazyLock;
 
 /// The properties that decide which model is opened. Changing one while playing reopens the model beside the one in
 /// force.
-const MODEL: [&str; 10] = [
+const MODEL: [&str; 13] = [
     "model",
     "model-id",
     "labels",
     "head",
+    "normalization",
+    "resize",
+    "color",
     "precision",
     "engine-cache",
     "engine-file",
@@ -86,6 +89,37 @@ pub static PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(||
                 )
                 .mutable_playing(),
             head as itself
+        ),
+        property!(
+            glib::ParamSpecString::builder("normalization")
+                .nick("Normalization")
+                .blurb(
+                    "How pixel values become the model's input: auto (as the head's family does), unit (0-1), none \
+                     (0-255), imagenet, or means and standard deviations of 0-255 in the order of the input's channels: \
+                     123.675,116.28,103.53/58.395,57.12,57.375. May change while playing, as described for model",
+                )
+                .mutable_playing(),
+            normalization as written
+        ),
+        property!(
+            glib::ParamSpecEnum::builder_with_default("resize", default.resize)
+                .nick("Resize")
+                .blurb(
+                    "How frames are fitted into the model's input. Needed only if the model wasn't trained as the head's \
+                     family is. May change while playing, as described for model",
+                )
+                .mutable_playing(),
+            resize as itself
+        ),
+        property!(
+            glib::ParamSpecEnum::builder_with_default("color", default.color)
+                .nick("Color")
+                .blurb(
+                    "Order of the channels of the model's input. Needed only if the model wasn't trained as the head's \
+                     family is. May change while playing, as described for model",
+                )
+                .mutable_playing(),
+            color as itself
         ),
         property!(
             glib::ParamSpecEnum::builder_with_default("backend", default.backend).nick("Backend").blurb(

@@ -10,7 +10,7 @@ use gst::glib;
 use gst::prelude::*;
 use model::{
     Detection, ElementType, Head, HeadError, InputSpec, KeypointLayout, Labels, Layout, ModelInfo, Normalization,
-    Outputs, Params, Rect, head::HeadKind,
+    Outputs, Params, Rect, Resize, head::HeadKind,
 };
 use parking_lot::Mutex;
 use std::path::PathBuf;
@@ -137,7 +137,7 @@ impl Model {
                 element: ElementType::F32,
                 normalization: Normalization::UNIT,
                 bgr: false,
-                keep_aspect_ratio: true,
+                resize: Resize::LETTERBOX,
                 pad: 114,
             },
             head: Arc::new(FakeHead(Labels(vec!["zero".into(), "one".into()]))),

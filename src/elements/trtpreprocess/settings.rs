@@ -4,7 +4,7 @@ use crate::backend::{input, open_engine};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Backend, ModelSettings};
 use gst::glib;
-use model::{ElementType, InputSpec, Layout, Normalization, TensorIds};
+use model::{ElementType, InputSpec, Layout, Normalization, Resize, TensorIds};
 use std::path::PathBuf;
 
 /// Order of the tensor's dimensions.
@@ -125,13 +125,10 @@ impl Settings {
             normalization: match self.normalization {
                 Range::Unit => Normalization::UNIT,
                 Range::None => Normalization::NONE,
-                // torchvision's constants, for pixels of 0–255.
-                Range::ImageNet => {
-                    Normalization { mean: [123.675, 116.28, 103.53], scale: [1.0 / 58.395, 1.0 / 57.12, 1.0 / 57.375] }
-                }
+                Range::ImageNet => Normalization::IMAGENET,
             },
             bgr: false,
-            keep_aspect_ratio: self.keep_aspect_ratio,
+            resize: if self.keep_aspect_ratio { Resize::LETTERBOX } else { Resize::STRETCH },
             pad: PAD,
         }
     }

@@ -125,8 +125,15 @@ pub fn run_tests(paths: &Paths) -> Result<()> {
     make_all(paths)?;
     heading("Build");
     let standin = standin::build(paths)?;
-    programs::built(paths, &["--workspace"])?;
+    let built = programs::built(paths, &["--workspace"])?;
     let (plugin, mut outcome) = (plugin::built(paths, Profile::Dev)?, Outcome::default());
+    heading("Examples for the roots");
+    // The test that runs them on this machine compiles them.
+    for program in built.iter().filter(|program| program.name == "programs") {
+        let mut command = Command::new(&program.executable);
+        plugin.set_environment(command.arg("examples::").current_dir(&paths.root));
+        outcome.run(&mut command, None)?;
+    }
     run_set(paths, &plugin, &standin, &mut outcome)?;
     outcome.finish()
 }

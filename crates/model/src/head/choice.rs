@@ -39,10 +39,85 @@ pub enum HeadChoice {
         enum_value(name = "MoveNet for up to six persons: [1, 6, 56]", nick = "movenet-multipose")
     )]
     MovenetMultipose,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "RT-DETR as Ultralytics exports it: [B, 300, 6]", nick = "ultralytics-rt-detr")
+    )]
+    UltralyticsRtDetr,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "RT-DETR v1 to v4: labels, boxes, scores; stretched", nick = "rt-detr")
+    )]
+    RtDetr,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "D-FINE, DEIM, DEIMv2 with HGNetv2: labels, boxes, scores; letterboxed", nick = "d-fine")
+    )]
+    DFine,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(
+            name = "DEIMv2 with DINOv3: labels, boxes, scores; letterboxed, ImageNet's mean and deviation",
+            nick = "deimv2"
+        )
+    )]
+    #[serde(rename = "deimv2")]
+    DeimV2,
+    #[cfg_attr(feature = "glib", enum_value(name = "RF-DETR: dets, labels", nick = "rf-detr"))]
+    RfDetr,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(
+            name = "DETRs with focal loss: logits, pred_boxes; best pairs of query and class",
+            nick = "detr-sigmoid"
+        )
+    )]
+    DetrSigmoid,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(
+            name = "DETRs with cross entropy: logits, pred_boxes; best class of each query",
+            nick = "detr-softmax"
+        )
+    )]
+    DetrSoftmax,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(
+            name = "YOLOX as it exports by default, boxes relative to their cells: [B, N, 5+nc]",
+            nick = "yolox"
+        )
+    )]
+    Yolox,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "YOLOX with --decode_in_inference, boxes in pixels: [B, N, 5+nc]", nick = "yolox-decoded")
+    )]
+    YoloxDecoded,
+    #[cfg_attr(feature = "glib", enum_value(name = "YOLOv5, YOLOv7: [B, N, 5+nc]", nick = "yolov5"))]
+    Yolov5,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "PP-YOLOE exported without NMS: boxes [B, N, 4], scores [B, nc, N]", nick = "pp-yoloe")
+    )]
+    PpYoloe,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(
+            name = "PicoDet exported without postprocessing: [B, n, nc], [B, n, 32] for each of 4 strides",
+            nick = "picodet"
+        )
+    )]
+    Picodet,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "DAMO-YOLO: scores [B, N, nc], boxes [B, N, 4]", nick = "damo-yolo")
+    )]
+    DamoYolo,
 }
 
 /// Each head with its outputs and the models that have it.
-const KNOWN: [(HeadChoice, &str, &str); 7] = [
+const KNOWN: [(HeadChoice, &str, &str); 20] = [
     (
         HeadChoice::Yolo,
         "[B, 4+nc, N], or [B, N, 4+nc] with metadata `names`: centre and size in pixels, scores 0-1",
@@ -62,6 +137,59 @@ const KNOWN: [(HeadChoice, &str, &str); 7] = [
     ),
     (HeadChoice::Movenet, "[1, 1, 17, 3], input [1, H, W, 3]", "MoveNet Lightning and Thunder"),
     (HeadChoice::MovenetMultipose, "[1, 6, 56], input [1, H, W, 3]", "MoveNet MultiPose"),
+    (
+        HeadChoice::UltralyticsRtDetr,
+        "[B, M, 6]: centre and size 0-1, score, class; or [B, M, 4+nc]: centre and size 0-1, scores",
+        "RT-DETR exported by Ultralytics",
+    ),
+    (
+        HeadChoice::RtDetr,
+        "`labels`, `boxes`, `scores`; inputs `images`, `orig_target_sizes`; stretched, 0-1",
+        "RT-DETR v1 to v4",
+    ),
+    (HeadChoice::DFine, "the same outputs and inputs; letterboxed on black, 0-1", "D-FINE, DEIM, DEIMv2 with HGNetv2"),
+    (
+        HeadChoice::DeimV2,
+        "the same outputs and inputs; letterboxed on black, ImageNet's mean and deviation",
+        "DEIMv2 with DINOv3",
+    ),
+    (HeadChoice::RfDetr, "`dets`: centre and size 0-1, `labels`: logits", "RF-DETR"),
+    (
+        HeadChoice::DetrSigmoid,
+        "`logits` (`pred_logits`), `pred_boxes`: centre and size 0-1; sigmoid, best pairs of query and class",
+        "Hugging Face's RT-DETR, D-FINE, Deformable and Conditional DETR",
+    ),
+    (
+        HeadChoice::DetrSoftmax,
+        "the same outputs; softmax with a last class for no object, best class of each query",
+        "Hugging Face's DETR, YOLOS, Table Transformer",
+    ),
+    (
+        HeadChoice::Yolox,
+        "[B, N, 5+nc]: centre and size relative to the cell, objectness, scores; one anchor per cell",
+        "YOLOX",
+    ),
+    (
+        HeadChoice::YoloxDecoded,
+        "[B, N, 5+nc]: centre and size in pixels, objectness, scores; one anchor per cell",
+        "YOLOX with --decode_in_inference",
+    ),
+    (
+        HeadChoice::Yolov5,
+        "[B, N, 5+nc]: centre and size in pixels, objectness, scores; three anchors per cell",
+        "YOLOv5, YOLOv7",
+    ),
+    (
+        HeadChoice::PpYoloe,
+        "boxes [B, N, 4] and scores [B, nc, N], or [B, N, 4+nc]: corners in pixels",
+        "PP-YOLOE, PP-YOLOE+ exported without NMS",
+    ),
+    (
+        HeadChoice::Picodet,
+        "[B, n, nc] and [B, n, 4*(reg_max+1)] for each of 4 strides",
+        "PicoDet exported without postprocessing",
+    ),
+    (HeadChoice::DamoYolo, "scores [B, N, nc], and boxes [B, N, 4]: corners in pixels", "DAMO-YOLO"),
 ];
 
 impl HeadChoice {
@@ -76,6 +204,19 @@ impl HeadChoice {
             Self::Nanodet => "nanodet",
             Self::Movenet => "movenet",
             Self::MovenetMultipose => "movenet-multipose",
+            Self::UltralyticsRtDetr => "ultralytics-rt-detr",
+            Self::RtDetr => "rt-detr",
+            Self::DFine => "d-fine",
+            Self::DeimV2 => "deimv2",
+            Self::RfDetr => "rf-detr",
+            Self::DetrSigmoid => "detr-sigmoid",
+            Self::DetrSoftmax => "detr-softmax",
+            Self::Yolox => "yolox",
+            Self::YoloxDecoded => "yolox-decoded",
+            Self::Yolov5 => "yolov5",
+            Self::PpYoloe => "pp-yoloe",
+            Self::Picodet => "picodet",
+            Self::DamoYolo => "damo-yolo",
         }
     }
 }

@@ -1,18 +1,22 @@
-//! Models whose output rows are final objects: YOLOv10, YOLO26 and exports with NMS inside, `[B, M, 6 + K·D]`.
+//! Models whose output rows are final objects, `[B, M, 6 + K·D]`: YOLOv10, YOLO26, exports with NMS inside, and RT-DETR as
+//! Ultralytics exports it.
 
 use super::super::nms::rank;
-use super::super::{Detection, KeypointLayout, Labels, Params, Rect};
+use super::super::{Detection, KeypointLayout, Labels, Params};
 use super::anchors::{keypoint, output, unexpected};
-use super::{DecodePlan, Head, HeadError, HeadKind, Outputs};
+use super::{BoxCoding, DecodePlan, Head, HeadError, HeadKind, Outputs};
 use std::sync::Arc;
 
-/// Rows of x1, y1, x2, y2 in network pixels, confidence 0–1 and class id, then the keypoints if there are any.
+/// Rows of a box, confidence 0–1 and class id, then the keypoints in network pixels if there are any.
 ///
 /// NMS isn't needed; the results are sorted by confidence and limited to `max_detections`.
 #[derive(Debug)]
 pub(super) struct EndToEnd {
+    /// The head's name.
+    pub(super) name: &'static str,
     /// Index of the output.
     pub(super) output: usize,
+    pub(super) coding: BoxCoding,
     pub(super) labels: Labels,
     /// Whether the file specifies the number of classes.
     pub(super) counted: bool,
@@ -29,7 +33,7 @@ impl EndToEnd {
 
 impl Head for EndToEnd {
     fn name(&self) -> &'static str {
-        if self.keypoints.is_some() { "yolo-pose-end-to-end" } else { "yolo-end-to-end" }
+        self.name
     }
 
     fn kind(&self) -> HeadKind {
@@ -58,7 +62,7 @@ impl Head for EndToEnd {
 
     fn plan(&self) -> Option<DecodePlan> {
         let keypoints = self.keypoints.as_ref().map(|(layout, dims)| (layout.names.len(), *dims));
-        Some(DecodePlan::Objects { output: self.output, keypoints })
+        Some(DecodePlan::Objects { output: self.output, coding: self.coding, keypoints })
     }
 
     fn decode(&self, outputs: &Outputs<'_>, params: &Params, found: &mut Vec<Detection>) -> Result<(), HeadError> {
@@ -69,9 +73,9 @@ impl Head for EndToEnd {
         }
         let dims = self.keypoints.as_ref().map_or(1, |&(_, dims)| dims);
         found.extend(output.data.chunks_exact(columns).filter_map(|row| {
-            let (&[x1, y1, x2, y2, confidence, class], rest) = row.split_first_chunk()?;
-            let finite = [x1, y1, x2, y2, confidence, class].iter().all(|v| v.is_finite());
-            if !finite || class < 0.0 {
+            let (&[a, b, c, d, confidence, class], rest) = row.split_first_chunk()?;
+            let rect = self.coding.rect([a, b, c, d])?;
+            if !confidence.is_finite() || !class.is_finite() || class < 0.0 {
                 return None;
             }
             let class_id = class.round() as u32;
@@ -86,7 +90,7 @@ impl Head for EndToEnd {
                     _ => keypoint(f32::NAN, f32::NAN, 0.0),
                 })
                 .collect();
-            Some(Detection { rect: Rect::from_corners(x1, y1, x2, y2), class_id, confidence, keypoints })
+            Some(Detection { rect, class_id, confidence, keypoints })
         }));
         rank(found, params.max_detections);
         Ok(())

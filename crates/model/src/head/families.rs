@@ -1,6 +1,7 @@
 //! Recognition of unsupported model families by their metadata and tensors, so that errors can name them.
 
-use super::recognise::{ModelFacts, grid_cells};
+use super::libreyolo::FAMILIES;
+use super::recognise::ModelFacts;
 
 /// An unsupported family, and why no head decodes it.
 #[derive(Debug, PartialEq)]
@@ -9,40 +10,26 @@ pub(super) struct Family {
     pub(super) said: bool,
     /// For example `an RT-DETR model (metadata head RTDETRDecoder)`.
     pub(super) what: String,
-    pub(super) why: &'static str,
+    pub(super) why: String,
 }
-
-const CORNERS: &str =
-    "its boxes are corners, and its input is made in its family's own way, which the file doesn't say";
-const DETR: &str = "its boxes are centre and size as fractions of a picture that is stretched";
 
 /// The family that the metadata states, if no head supports it.
 pub(super) fn by_metadata(seen: &ModelFacts<'_>) -> Option<Family> {
     let entry = |key: &str| seen.model.metadata.get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
-    if let Some(version) = entry("libreyolo_version") {
-        let family = entry("model_family").unwrap_or("unknown");
-        return Some(Family {
-            said: true,
-            what: format!("an export of LibreYOLO {version}, family {family}"),
-            why: CORNERS,
-        });
-    }
-    let head = entry("head").filter(|head| head.to_ascii_lowercase().contains("rtdetr"))?;
-    Some(Family { said: true, what: format!("an RT-DETR model (metadata head {head})"), why: DETR })
+    let version = entry("libreyolo_version")?;
+    let (family, task) = (entry("model_family").unwrap_or("unknown"), entry("task").unwrap_or("detect"));
+    Some(Family {
+        said: true,
+        what: format!("an export of LibreYOLO {version}, family {family}, task {task}"),
+        why: format!("detectors of these families are: {FAMILIES}"),
+    })
 }
 
 /// The unsupported family that the tensors look like.
 pub(super) fn by_tensors(seen: &ModelFacts<'_>) -> Option<Family> {
-    let (inputs, outputs) = (&seen.model.inputs, &seen.model.outputs);
-    let input = |name: &str| inputs.iter().any(|tensor| tensor.name == name);
+    let outputs = &seen.model.outputs;
     let output = |name: &str| outputs.iter().any(|tensor| tensor.name == name);
-    let family = |what: &str, why| Some(Family { said: false, what: what.to_owned(), why });
-    if input("orig_target_sizes") {
-        return family("an RT-DETR, D-FINE or DEIM model", "it needs each picture's size as a second input");
-    }
-    if input("scale_factor") || input("im_shape") {
-        return family("a PaddleDetection model", "it needs each picture's scale as a second input");
-    }
+    let family = |what: &str, why: &str| Some(Family { said: false, what: what.to_owned(), why: why.to_owned() });
     if output("simcc_x") && output("simcc_y") {
         return family("an RTMPose model", "its keypoints are distributions over columns and rows");
     }
@@ -50,37 +37,16 @@ pub(super) fn by_tensors(seen: &ModelFacts<'_>) -> Option<Family> {
         return family("an RTMO model", "its keypoints are a separate output");
     }
     if output("dets") && output("labels") {
-        return family("an RF-DETR model, or one of MMDetection", "its boxes and classes are two outputs");
-    }
-    if output("pred_boxes") && (output("logits") || output("pred_logits")) {
-        return family("a DETR", "its scores are logits, and its boxes fractions");
+        return family(
+            "a model of MMDetection",
+            "its boxes have a fifth column for the score, and its labels are numbers",
+        );
     }
     if outputs.len() > 1 && outputs.iter().any(|tensor| matches!(*tensor.shape, [_, 32, _, _])) {
         return family(
             "a YOLO segmentation model (task segment)",
             "its channels after the scores are coefficients of masks",
         );
-    }
-    let [_, rows, columns] = seen.rows(0)?;
-    if let (Some(width), Some(height)) = (seen.input.width, seen.input.height)
-        && columns > 5
-    {
-        let cells = grid_cells(width, height, &[8, 16, 32]);
-        if rows == 3 * cells || rows == 3 * grid_cells(width, height, &[8, 16, 32, 64]) {
-            return family(
-                "a YOLOv5 or YOLOv7 model",
-                "its channels are box, objectness and scores; `yolo export` of a yolov5…u.pt gives what is read here",
-            );
-        }
-        if rows == cells && seen.metadata.classes().is_none_or(|classes| columns == 5 + classes) {
-            return family(
-                "a YOLOX model",
-                "its channels are box, objectness and scores, and its boxes offsets in their cells",
-            );
-        }
-    }
-    if seen.metadata.classes().is_some_and(|classes| columns == 4 + classes) && (1..=1000).contains(&rows) {
-        return family("an RT-DETR model", DETR);
     }
     None
 }
@@ -129,13 +95,19 @@ pub(super) fn candidates(seen: &ModelFacts<'_>) -> Vec<String> {
         }
     } else if !anchors_last && channels == 6 {
         found.push("yolo-end-to-end: x1, y1, x2, y2 in pixels, score, class".into());
-        found.push(
-            "RT-DETR as Ultralytics exports it (which no head here reads): centre and size 0-1, score, class".into(),
-        );
+        found.push("ultralytics-rt-detr, RT-DETR as Ultralytics exports it: centre and size 0-1, score, class".into());
     } else if !anchors_last && channels == 7 {
         found.push("oriented boxes, end to end (which no head here reads)".into());
     } else if !anchors_last && channels > 4 {
         found.push(format!("yolo, transposed: {}", classes(channels - 4)));
+        if channels > 5 {
+            let of = classes(channels - 5);
+            found.push(format!("yolov5 (YOLOv5, YOLOv7), yolox or yolox-decoded: an objectness and {of}"));
+        }
+        found.push(format!("pp-yoloe: corners and {}", classes(channels - 4)));
+        if a <= 1000 {
+            found.push(format!("ultralytics-rt-detr of an older export: {}", classes(channels - 4)));
+        }
     }
     found
 }

@@ -2,7 +2,7 @@
 //! of regions and letterboxes.
 
 use super::super::Letterbox;
-use super::DecodePlan;
+use super::{BoxCoding, DecodePlan};
 
 impl DecodePlan {
     /// The shape in which [`Self::place_in_frame`] leaves an output; both without the batch dimension.
@@ -41,7 +41,10 @@ impl DecodePlan {
                     }
                 }
             }
-            (&Self::Objects { output: decoded, keypoints }, &[_, columns]) if decoded == output => {
+            // Boxes of another coding aren't what a decoder of these outputs expects; they stay as they are.
+            (&Self::Objects { output: decoded, coding: BoxCoding::CORNERS, keypoints }, &[_, columns])
+                if decoded == output =>
+            {
                 let (count, dims) = keypoints.unwrap_or((0, 1));
                 if columns != 6 + count * dims {
                     return;
@@ -70,7 +73,7 @@ fn transposed(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{ElementType, InputSpec, Layout, Normalization, Rect};
+    use super::super::super::{ElementType, InputSpec, Layout, Normalization, Rect, Resize};
     use super::*;
 
     /// A frame of 200 × 100 in an input of 100 × 100: half the size, 25 pixels of border above.
@@ -82,7 +85,7 @@ mod tests {
             element: ElementType::F32,
             normalization: Normalization::UNIT,
             bgr: false,
-            keep_aspect_ratio: true,
+            resize: Resize::LETTERBOX,
             pad: 114,
         };
         Letterbox::new(Rect::new(10.0, 0.0, 200.0, 100.0), &spec)
@@ -110,7 +113,7 @@ mod tests {
 
     #[test]
     fn rows_of_objects_are_placed() {
-        let plan = DecodePlan::Objects { output: 1, keypoints: Some((1, 2)) };
+        let plan = DecodePlan::Objects { output: 1, coding: BoxCoding::CORNERS, keypoints: Some((1, 2)) };
         let mut data = vec![50.0, 50.0, 60.0, 70.0, 0.9, 3.0, 0.0, 25.0];
         let before = data.clone();
         plan.place_in_frame(0, &[1, 8], &mut data, &letterbox());

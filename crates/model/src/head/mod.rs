@@ -2,25 +2,34 @@
 
 mod anchors;
 mod choice;
+mod corners;
+mod dense;
+mod detr;
 mod end2end;
 mod families;
 mod in_frame;
+mod input_choice;
+mod libreyolo;
 mod literal;
 mod metadata;
 mod movenet;
 mod nanodet;
 mod plan;
+mod queries;
 mod reading;
 mod recognise;
 mod scores;
+mod split;
 mod ultralytics;
 mod yolo;
 mod yolo_pose;
+mod yolox;
 
 pub use choice::HeadChoice;
-pub use plan::{DecodeLevel, DecodePlan};
+pub use input_choice::{ColorChoice, ModelChoice, NormalizationChoice, ResizeChoice};
+pub use plan::{BoxCoding, BoxForm, Columns, DecodeLevel, DecodePlan, DensePlan, GridLevel, QueryPlan, Selection};
 pub use reading::{Reading, Trust};
-pub use recognise::{Recognised, recognise};
+pub use recognise::{ConstantInput, Recognised, recognise};
 
 use super::{Detection, KeypointLayout, Labels, Params};
 use std::sync::Arc;

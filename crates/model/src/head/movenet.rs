@@ -5,7 +5,7 @@
 //! input, y before x.
 
 use super::super::nms::rank;
-use super::super::{Detection, InputSpec, KeypointLayout, Labels, Layout, Normalization, Params, Rect};
+use super::super::{Detection, InputSpec, KeypointLayout, Labels, Layout, Normalization, Params, Rect, Resize};
 use super::anchors::{keypoint, output, unexpected};
 use super::reading::Trust;
 use super::recognise::{Found, InputStyle, ModelFacts};
@@ -24,7 +24,7 @@ const VISIBLE: f32 = 0.2;
 const STYLE: InputStyle = InputStyle {
     normalization: Some(Normalization::NONE),
     bgr: false,
-    keep_aspect_ratio: true,
+    resize: Resize::LETTERBOX,
     pad: 0,
     // The multi-pose model accepts any multiple of 32; its card recommends 256 for the longer side.
     default_size: Some((256, 256)),

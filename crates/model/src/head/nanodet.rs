@@ -1,4 +1,4 @@
-//! NanoDet and NanoDet-Plus: class scores and, for each side of the box, a distribution of its distance.
+//! NanoDet, NanoDet-Plus and PicoDet: class scores and, for each side of the box, a distribution of its distance.
 //!
 //! Source: the configurations and heads of the NanoDet repository (v0.4 and v1.0), after "Generalized Focal Loss"
 //! (arXiv 2006.04388). Scores are 0–1 in exported files. The distance from the anchor's point to a side is the mean of
@@ -6,10 +6,12 @@
 //!
 //! - v0.x: `[B, n, nc]` and `[B, n, 4·(reg_max+1)]` for each of the strides 8, 16 and 32, or all of them in one
 //!   `[B, N, nc + 4·(reg_max+1)]`. An anchor's point is the middle of its cell; frames are letterboxed.
+//! - PicoDet, exported without postprocessing (PaddleDetection's `pico_head.py`, 0868540): as v0.x, for the strides 8, 16,
+//!   32 and 64; frames are stretched.
 //! - Plus: one `[B, N, nc + 4·(reg_max+1)]` for the strides 8, 16, 32 and 64. An anchor's point is the corner of its
 //!   cell; frames are stretched.
 
-use super::super::{Detection, KeypointLayout, Labels, Normalization, Params, Rect};
+use super::super::{Detection, KeypointLayout, Labels, Normalization, Params, Rect, Resize};
 use super::anchors::{output, unexpected};
 use super::reading::Trust;
 use super::recognise::{Found, InputStyle, ModelFacts, grid_cells};
@@ -28,13 +30,40 @@ const STYLE: InputStyle = InputStyle {
         scale: [1.0 / 57.375, 1.0 / 57.12, 1.0 / 58.395],
     }),
     bgr: true,
-    keep_aspect_ratio: true,
+    resize: Resize::LETTERBOX,
     pad: 0,
     default_size: None,
 };
 
+/// What distinguishes the families.
+#[derive(Debug, Clone, Copy)]
+struct Family {
+    name: &'static str,
+    strides: &'static [u32],
+    /// Position of an anchor's point in its cell, in strides.
+    offset: f32,
+    style: InputStyle,
+}
+
+const NANODET: Family = Family { name: "nanodet", strides: &[8, 16, 32], offset: 0.5, style: STYLE };
+const PLUS: Family =
+    Family { name: "nanodet", strides: &STRIDES, offset: 0.0, style: InputStyle { resize: Resize::STRETCH, ..STYLE } };
+const PICODET: Family = Family {
+    name: "picodet",
+    strides: &STRIDES,
+    offset: 0.5,
+    style: InputStyle {
+        normalization: Some(Normalization::IMAGENET),
+        bgr: false,
+        resize: Resize::STRETCH,
+        pad: 0,
+        default_size: None,
+    },
+};
+
 #[derive(Debug)]
 struct NanoDet {
+    name: &'static str,
     labels: Labels,
     classes: usize,
     /// Equals `4·(reg_max + 1)`.
@@ -74,7 +103,19 @@ pub(super) fn recognise(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadErro
     }
     match seen.model.outputs.as_slice() {
         [_] => concatenated(seen, width, height),
-        outputs if outputs.len() == 6 => pairs(seen, width, height),
+        outputs if outputs.len() == 2 * NANODET.strides.len() => pairs(seen, width, height, &NANODET),
+        outputs if outputs.len() == 2 * PICODET.strides.len() => pairs(seen, width, height, &PICODET),
+        _ => Ok(None),
+    }
+}
+
+/// # Errors
+/// As for [`recognise`].
+pub(super) fn picodet(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadError> {
+    match (seen.input.width, seen.input.height) {
+        (Some(width), Some(height)) if seen.model.outputs.len() == 2 * PICODET.strides.len() => {
+            pairs(seen, width, height, &PICODET)
+        }
         _ => Ok(None),
     }
 }
@@ -96,17 +137,17 @@ fn concatenated(seen: &ModelFacts<'_>, width: u32, height: u32) -> Result<Option
         first += cells;
         Some(LevelSource::Rows { output: 0, first: first - cells })
     };
-    let strides = if plus { &STRIDES[..] } else { &STRIDES[..3] };
-    build(seen, channels - box_channels, box_channels, strides, source)
+    let family = if plus { &PLUS } else { &NANODET };
+    build(seen, channels - box_channels, box_channels, family, source)
 }
 
-/// Two outputs for each of three strides, in any order.
-fn pairs(seen: &ModelFacts<'_>, width: u32, height: u32) -> Result<Option<Found>, HeadError> {
+/// Two outputs for each stride, in any order.
+fn pairs(seen: &ModelFacts<'_>, width: u32, height: u32, family: &Family) -> Result<Option<Found>, HeadError> {
     let mut levels = Vec::new();
-    for stride in &STRIDES[..3] {
+    for stride in family.strides {
         let cells = grid_cells(width, height, &[*stride]);
         let of_level = |&i: &usize| matches!(seen.rows(i), Some([_, n, _]) if n == cells);
-        match (0..6).filter(of_level).collect::<Vec<_>>().as_slice() {
+        match (0..2 * family.strides.len()).filter(of_level).collect::<Vec<_>>().as_slice() {
             &[a, b] => levels.push((a, b)),
             _ => return Ok(None),
         }
@@ -125,8 +166,9 @@ fn pairs(seen: &ModelFacts<'_>, width: u32, height: u32) -> Result<Option<Found>
         (false, false) => return Ok(None),
         (true, true) => {
             return Err(seen.unknown(&format!(
-                "these look like NanoDet's outputs, but whether {a} or {b} is the number of classes is ambiguous; \
-             add the class names to the file as ONNX metadata `names`"
+                "these look like the outputs of {}, but whether {a} or {b} is the number of classes is ambiguous; \
+             add the class names to the file as ONNX metadata `names`",
+                family.name
             )));
         }
     };
@@ -135,29 +177,29 @@ fn pairs(seen: &ModelFacts<'_>, width: u32, height: u32) -> Result<Option<Found>
         let (scores, boxes) = if channels(x) == classes { (x, y) } else { (y, x) };
         (channels(scores) == classes && channels(boxes) == box_channels).then_some(LevelSource::Pair { scores, boxes })
     };
-    build(seen, classes, box_channels, &STRIDES[..3], source)
+    build(seen, classes, box_channels, family, source)
 }
 
 fn build(
     seen: &ModelFacts<'_>,
     classes: usize,
     box_channels: usize,
-    strides: &[u32],
+    family: &Family,
     mut source: impl FnMut(usize, usize) -> Option<LevelSource>,
 ) -> Result<Option<Found>, HeadError> {
-    let plus = strides.len() == STRIDES.len();
-    let spec = seen.spec("nanodet", &InputStyle { keep_aspect_ratio: !plus, ..STYLE })?;
-    let mut levels = Vec::with_capacity(strides.len());
-    for (i, &stride) in strides.iter().enumerate() {
+    let spec = seen.spec(family.name, &family.style)?;
+    let mut levels = Vec::with_capacity(family.strides.len());
+    for (i, &stride) in family.strides.iter().enumerate() {
         let cells = grid_cells(spec.width, spec.height, &[stride]);
         let Some(source) = source(i, cells) else { return Ok(None) };
         levels.push(Level { stride, columns: spec.width.div_ceil(stride) as usize, cells, source });
     }
     let head = NanoDet {
+        name: family.name,
         labels: seen.labels(classes, false)?,
         classes,
         box_channels,
-        offset: if plus { 0.0 } else { 0.5 },
+        offset: family.offset,
         width: spec.width as f32,
         height: spec.height as f32,
         levels,
@@ -213,7 +255,7 @@ impl NanoDet {
 
 impl Head for NanoDet {
     fn name(&self) -> &'static str {
-        "nanodet"
+        self.name
     }
 
     fn kind(&self) -> HeadKind {

@@ -1,5 +1,7 @@
 //! The layout of the values that a head decodes, as plain data, for decoding on the device.
 
+use super::super::{InputSpec, Rect};
+
 /// The layout of one head's outputs. Shapes exclude the batch dimension; `output` is the output's index.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "each variant says what its fields are")]
@@ -7,8 +9,14 @@ pub enum DecodePlan {
     /// Per anchor 4 box values (centre, size), `classes` scores, then `keypoints` (count, values of each), in network
     /// pixels: `[channels, anchors]`, or `[anchors, channels]`.
     Anchors { output: usize, channels_first: bool, classes: usize, keypoints: Option<(usize, usize)> },
-    /// Rows of x1, y1, x2, y2, confidence, class and `keypoints`, in network pixels.
-    Objects { output: usize, keypoints: Option<(usize, usize)> },
+    /// Rows of a box, confidence, class and `keypoints`, the keypoints in network pixels.
+    Objects { output: usize, coding: BoxCoding, keypoints: Option<(usize, usize)> },
+    /// Objects whose class numbers `[N]`, boxes `[N, 4]` and confidences `[N]` are separate outputs.
+    Split { labels: usize, boxes: usize, scores: usize, coding: BoxCoding },
+    /// Queries with a box and a logit per class.
+    Queries(QueryPlan),
+    /// Anchors whose boxes and scores are any columns of any outputs.
+    Dense(DensePlan),
     /// Class scores, and a distribution of `bins` values for each side of a box.
     Distributions {
         /// Number of classes.
@@ -47,6 +55,135 @@ pub struct DecodeLevel {
     pub first: usize,
 }
 
+/// What the four values of a box are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BoxForm {
+    /// x1, y1, x2, y2.
+    Corners,
+    /// Centre x, centre y, width, height.
+    Centre,
+}
+
+/// How the four values of a box become network pixels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BoxCoding {
+    /// What the values are.
+    pub form: BoxForm,
+    /// Network pixels per unit, horizontally and vertically: 1 for pixels, the input's size for fractions of it.
+    pub unit: [f32; 2],
+}
+
+impl BoxCoding {
+    /// x1, y1, x2, y2 in network pixels.
+    pub const CORNERS: Self = Self { form: BoxForm::Corners, unit: [1.0; 2] };
+    /// Centre and size in network pixels.
+    pub const CENTRE: Self = Self { form: BoxForm::Centre, unit: [1.0; 2] };
+
+    /// Centre and size as fractions of this input.
+    pub fn fractions(input: &InputSpec) -> Self {
+        Self { form: BoxForm::Centre, unit: [input.width as f32, input.height as f32] }
+    }
+
+    /// Whether the values are pixels.
+    pub fn is_pixels(&self) -> bool {
+        self.unit == [1.0; 2]
+    }
+
+    /// The box of these values, in network pixels; `None` if it isn't finite.
+    pub fn rect(&self, [a, b, c, d]: [f32; 4]) -> Option<Rect> {
+        let [x, y] = self.unit;
+        let (a, b, c, d) = (a * x, b * y, c * x, d * y);
+        let rect = match self.form {
+            BoxForm::Corners => Rect::from_corners(a, b, c, d),
+            BoxForm::Centre => Rect::from_centre(a, b, c, d),
+        };
+        let finite = [rect.x, rect.y, rect.right(), rect.bottom()].iter().all(|value| value.is_finite());
+        finite.then_some(rect)
+    }
+}
+
+/// The queries of a DETR: `[N, 4]` boxes, and `[N, columns]` logits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueryPlan {
+    /// Index of the output with the boxes.
+    pub boxes: usize,
+    /// Index of the output with the logits.
+    pub logits: usize,
+    /// Logits per query.
+    pub columns: usize,
+    /// The first columns are those of the classes; the others, if any, stand for "no object".
+    pub classes: usize,
+    /// How objects are chosen.
+    pub selection: Selection,
+    /// How a box becomes network pixels.
+    pub coding: BoxCoding,
+}
+
+/// How objects are chosen from the logits of queries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    /// A score is the sigmoid of a logit. Of all pairs of a query and a class, the best as many as there are queries are
+    /// objects, so that a query can be several objects of different classes.
+    AcrossClasses,
+    /// Scores are the softmax of all of a query's logits, those of "no object" included. A query is one object, of its
+    /// best class.
+    PerQuery,
+}
+
+/// Anchors of a dense detector. The confidence of a class is its score, times the objectness if there is one; an anchor
+/// has its best class. Suppression follows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DensePlan {
+    /// Number of classes.
+    pub classes: usize,
+    /// Four columns.
+    pub boxes: Columns,
+    /// As many columns as there are classes, each a score of 0–1.
+    pub scores: Columns,
+    /// One column, 0–1.
+    pub objectness: Option<Columns>,
+    /// How a box becomes network pixels.
+    pub coding: BoxCoding,
+    /// Not empty: a box is relative to its cell, as in YOLOX. Its centre is `(value + cell) · stride`, its size
+    /// `exp(value) · stride`. Cells come row by row, the levels as listed, and their number is that of the anchors.
+    pub grid: Vec<GridLevel>,
+}
+
+/// Adjacent columns of an output of one row per anchor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Columns {
+    /// Index of the output.
+    pub output: usize,
+    /// Whether the output is `[channels, anchors]` instead of `[anchors, channels]`.
+    pub channels_first: bool,
+    /// Index of the first column.
+    pub first: usize,
+    /// Channels of the output.
+    pub channels: usize,
+}
+
+/// The cells of one stride over the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GridLevel {
+    /// The stride in network pixels.
+    pub stride: u32,
+    /// Cells per row.
+    pub columns: usize,
+    /// Number of cells.
+    pub cells: usize,
+}
+
+impl GridLevel {
+    /// The levels of these strides over an input.
+    pub fn of(input: &InputSpec, strides: &[u32]) -> Vec<Self> {
+        let level = |&stride: &u32| {
+            let columns = input.width.div_ceil(stride) as usize;
+            Self { stride, columns, cells: columns * input.height.div_ceil(stride) as usize }
+        };
+        strides.iter().map(level).collect()
+    }
+}
+
 impl DecodePlan {
     /// Number of keypoints per object.
     pub fn keypoints(&self) -> usize {
@@ -54,7 +191,7 @@ impl DecodePlan {
             Self::Anchors { keypoints, .. } | Self::Objects { keypoints, .. } => {
                 keypoints.map_or(0, |(count, _)| count)
             }
-            Self::Distributions { .. } => 0,
+            Self::Distributions { .. } | Self::Split { .. } | Self::Queries(_) | Self::Dense(_) => 0,
             Self::Persons { .. } => 17,
         }
     }

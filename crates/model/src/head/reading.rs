@@ -4,7 +4,8 @@
 //! and an angle. Values do: scores are 0 to 1, boxes are in pixels, and in an empty picture hardly any anchor has an
 //! object.
 
-use super::{DecodeLevel, DecodePlan, HeadError, Output, Outputs};
+use super::queries::sigmoid;
+use super::{BoxCoding, BoxForm, DecodeLevel, DecodePlan, DensePlan, HeadError, Output, Outputs, QueryPlan, Selection};
 use crate::confidence;
 
 /// How certain the head is before the model has been run.
@@ -40,6 +41,11 @@ enum Evidence {
 const OBJECT: f32 = 0.25;
 /// The minimum number of boxes for a conclusion.
 const LEAST_BOXES: usize = 8;
+const TURNED: &str = "the right and lower edges of most boxes are left of and above their others";
+/// In strides; the centre of a box that is relative to its cell is hardly ever farther from it.
+const FAR_FROM_CELL: f32 = 8.0;
+/// A query's box may exceed the picture, but not often by its size.
+const FRACTIONS_AT_MOST: f32 = 2.0;
 /// If all coordinates are at most this, they are fractions: an input has hundreds of pixels.
 const FRACTION: f32 = 1.01;
 
@@ -80,11 +86,17 @@ fn look(plan: &DecodePlan, outputs: &Outputs<'_>, strict: bool) -> Evidence {
                 if table.channels == last { anchors(&table, classes, keypoints, strict) } else { Evidence::Nothing }
             })
         }
-        &DecodePlan::Objects { output, keypoints } => outputs
+        &DecodePlan::Objects { output, coding, keypoints } => outputs
             .get(output)
             .and_then(|output| Table::new(output, false))
             .filter(|table| table.channels >= 6)
-            .map(|table| objects(&table, keypoints, strict)),
+            .map(|table| objects(&table, coding, keypoints, strict)),
+        &DecodePlan::Split { labels, boxes, scores, coding } => [labels, boxes, scores]
+            .iter()
+            .all(|&index| index < outputs.len())
+            .then(|| split(outputs, [labels, boxes, scores], coding)),
+        DecodePlan::Queries(plan) => queries(plan, outputs),
+        DecodePlan::Dense(plan) => dense(plan, outputs, strict),
         DecodePlan::Distributions { classes, levels, .. } => Some(distributions(outputs, *classes, levels)),
         &DecodePlan::Persons { output, many, .. } => outputs.get(output).map(|output| persons(output, many)),
     };
@@ -186,7 +198,7 @@ fn anchors(table: &Table<'_>, classes: usize, keypoints: Option<(usize, usize)>,
     Evidence::Fits
 }
 
-fn objects(table: &Table<'_>, keypoints: Option<(usize, usize)>, strict: bool) -> Evidence {
+fn objects(table: &Table<'_>, coding: BoxCoding, keypoints: Option<(usize, usize)>, strict: bool) -> Evidence {
     if let Some(value) = table.no_confidence(4) {
         return Evidence::Contradicts(format!("a row has a score of {value}, and scores are 0-1"));
     }
@@ -205,16 +217,162 @@ fn objects(table: &Table<'_>, keypoints: Option<(usize, usize)>, strict: bool) -
     if let Some(class) = odd {
         return Evidence::Contradicts(format!("a row has the class {class}, and classes are whole numbers"));
     }
-    if rows.iter().all(|(_, values)| values.iter().all(|v| v.abs() <= FRACTION)) {
-        return Evidence::Contradicts(FRACTIONS.into());
+    let values: Vec<[f32; 4]> = rows.iter().map(|(_, values)| *values).collect();
+    if let Some(why) = other_unit(&values, coding) {
+        return Evidence::Contradicts(why);
     }
     let turned = rows.iter().filter(|(_, [x1, y1, x2, y2])| x2 < x1 || y2 < y1).count();
-    if strict && 2 * turned > rows.len() {
-        return Evidence::Contradicts(
-            "the right and lower edges of most boxes are left of and above their others".into(),
-        );
+    if strict && coding.form == BoxForm::Corners && 2 * turned > rows.len() {
+        return Evidence::Contradicts(TURNED.into());
     }
     Evidence::Fits
+}
+
+/// Why the values of boxes can't have this unit.
+fn other_unit(boxes: &[[f32; 4]], coding: BoxCoding) -> Option<String> {
+    let within = |limit: f32| boxes.iter().flatten().filter(|value| value.abs() <= limit).count();
+    let all = 4 * boxes.len();
+    if coding.is_pixels() {
+        (all > 0 && within(FRACTION) == all)
+            .then(|| format!("{FRACTIONS}; for RT-DETR as Ultralytics exports it, set head=ultralytics-rt-detr"))
+    } else {
+        (2 * within(FRACTIONS_AT_MOST) < all)
+            .then(|| "most of the boxes' coordinates are pixels, where 0-1 is due".into())
+    }
+}
+
+fn split(outputs: &Outputs<'_>, [labels, boxes, scores]: [usize; 3], coding: BoxCoding) -> Evidence {
+    let data = |index: usize| outputs.get(index).map_or(&[][..], |output| output.data);
+    if let Some(value) = data(scores).iter().find(|&&value| no_confidence(value)) {
+        return Evidence::Contradicts(format!("an object has a score of {value}, and scores are 0-1"));
+    }
+    if let Some(class) = data(labels).iter().find(|class| (*class - class.round()).abs() > 0.01 || **class < 0.0) {
+        return Evidence::Contradicts(format!(
+            "an object has the class {class}, and classes are whole numbers from 0 on"
+        ));
+    }
+    let (boxes, _) = data(boxes).as_chunks::<4>();
+    let boxes: Vec<_> = boxes.iter().copied().filter(|b| b.iter().all(|v| v.is_finite()) && *b != [0.0; 4]).collect();
+    if boxes.is_empty() {
+        return Evidence::Nothing;
+    }
+    if let Some(why) = other_unit(&boxes, coding) {
+        return Evidence::Contradicts(why);
+    }
+    let turned = boxes.iter().filter(|[x1, y1, x2, y2]| x2 < x1 || y2 < y1).count();
+    if 2 * turned > boxes.len() {
+        return Evidence::Contradicts(TURNED.into());
+    }
+    Evidence::Fits
+}
+
+fn queries(plan: &QueryPlan, outputs: &Outputs<'_>) -> Option<Evidence> {
+    let (boxes, logits) = (outputs.get(plan.boxes)?, outputs.get(plan.logits)?);
+    let (boxes, _) = boxes.data.as_chunks::<4>();
+    let finite: Vec<_> = boxes.iter().copied().filter(|values| values.iter().all(|value| value.is_finite())).collect();
+    if finite.is_empty() || logits.data.is_empty() {
+        return None;
+    }
+    if let Some(why) = other_unit(&finite, plan.coding) {
+        return Some(Evidence::Contradicts(why));
+    }
+    if logits.data.iter().all(|&value| confidence::is_one(value)) {
+        let why = "the scores of an empty picture are all between 0 and 1, where logits are due";
+        return Some(Evidence::Contradicts(why.into()));
+    }
+    if plan.selection == Selection::PerQuery {
+        return Some(Evidence::Fits);
+    }
+    // A column for "no object" is that of almost every query.
+    for class in 0..plan.classes {
+        let found = logits
+            .data
+            .chunks_exact(plan.columns.max(1))
+            .filter(|row| row.get(class).is_some_and(|&logit| sigmoid(logit) >= OBJECT));
+        let found = found.count();
+        if finite.len() >= LEAST_BOXES && 2 * found > finite.len() {
+            return Some(Evidence::Contradicts(format!(
+                "class {class} is found in {found} of {} queries of an empty picture",
+                finite.len()
+            )));
+        }
+    }
+    Some(Evidence::Fits)
+}
+
+fn dense(plan: &DensePlan, outputs: &Outputs<'_>, strict: bool) -> Option<Evidence> {
+    let (boxes, scores) = (plan.boxes.view(outputs)?, plan.scores.view(outputs)?);
+    let objectness = plan.objectness.map(|columns| columns.view(outputs));
+    let objectness = match objectness {
+        Some(view) => Some(view?),
+        None => None,
+    };
+    let values: Vec<(usize, [f32; 4])> = (0..boxes.anchors)
+        .map(|anchor| (anchor, boxes.four(anchor)))
+        .filter(|(_, values)| values.iter().all(|value| value.is_finite()) && *values != [0.0; 4])
+        .collect();
+    if let Some(view) = objectness
+        && let Some(value) = (0..view.anchors).map(|anchor| view.value(0, anchor)).find(|&value| no_confidence(value))
+    {
+        return Some(Evidence::Contradicts(format!("an anchor has an objectness of {value}, and that is 0-1")));
+    }
+    for class in 0..plan.classes {
+        let score_at = |anchor: usize| scores.value(class, anchor);
+        if let Some(value) = (0..scores.anchors).map(score_at).find(|&value| no_confidence(value)) {
+            return Some(score(class, value));
+        }
+        let confidence = |anchor: usize| score_at(anchor) * objectness.map_or(1.0, |view| view.value(0, anchor));
+        let found = values.iter().filter(|(anchor, _)| confidence(*anchor) >= OBJECT).count();
+        if strict && values.len() >= LEAST_BOXES && 2 * found > values.len() {
+            let all = values.len();
+            let why = format!("class {class} is found in {found} of {all} places of an empty picture");
+            return Some(Evidence::Contradicts(why));
+        }
+    }
+    if values.is_empty() {
+        return None;
+    }
+    let boxes: Vec<[f32; 4]> = values.into_iter().map(|(_, values)| values).collect();
+    Some(box_form(plan, &boxes, strict).map_or(Evidence::Fits, Evidence::Contradicts))
+}
+
+/// Why the boxes of an empty picture can't be of this form.
+fn box_form(plan: &DensePlan, boxes: &[[f32; 4]], strict: bool) -> Option<String> {
+    let share = |what: fn(&[f32; 4]) -> bool| boxes.iter().filter(|values| what(values)).count();
+    let most = |what: fn(&[f32; 4]) -> bool| 2 * share(what) > boxes.len();
+    if !plan.grid.is_empty() {
+        // Centres are offsets of a few strides, and sizes are logarithms: e¹⁰ strides is far beyond any input.
+        let pixels = most(|[x, y, w, h]| x.abs().max(y.abs()) > FAR_FROM_CELL || w.max(*h) > 10.0);
+        return pixels.then(|| {
+            "the boxes are in pixels, where they should be relative to their cells: set head=yolox-decoded".into()
+        });
+    }
+    if let Some(why) = other_unit(boxes, plan.coding) {
+        let relative = plan.objectness.is_some();
+        let why =
+            if relative { format!("{FRACTIONS}; if they are relative to their cells, set head=yolox") } else { why };
+        return Some(why);
+    }
+    if !strict || boxes.len() < LEAST_BOXES {
+        return None;
+    }
+    match plan.coding.form {
+        // Centres in pixels are all over the input.
+        BoxForm::Centre if plan.objectness.is_some() && most(|[x, y, _, _]| x.abs().max(y.abs()) <= FAR_FROM_CELL) => {
+            Some(
+                "most of its boxes lie in the top left corner; if they are relative to their cells, set head=yolox"
+                    .into(),
+            )
+        }
+        BoxForm::Centre if most(|[_, _, w, h]| *w < 0.0 || *h < 0.0) => {
+            Some("most of its boxes have a negative size; if they are relative to their cells, set head=yolox".into())
+        }
+        BoxForm::Centre if plan.coding.is_pixels() && share(|[x, y, w, h]| w > x && h > y) == boxes.len() => {
+            Some("its boxes are corners x1, y1, x2, y2, where centre and size are due".into())
+        }
+        BoxForm::Corners if most(|[x1, y1, x2, y2]| x2 < x1 || y2 < y1) => Some(TURNED.into()),
+        _ => None,
+    }
 }
 
 fn distributions(outputs: &Outputs<'_>, classes: usize, levels: &[DecodeLevel]) -> Evidence {

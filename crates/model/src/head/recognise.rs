@@ -1,12 +1,13 @@
 //! Recognition of a model's head and input format from its file.
 
 use super::super::tensor_ids::head_of;
-use super::super::{ElementType, InputSpec, Labels, Layout, ModelInfo, Normalization, TensorInfo};
+use super::super::{ElementType, InputSpec, Labels, Layout, ModelInfo, Normalization, Resize, TensorInfo};
 use super::choice::{HeadChoice, known, names};
 use super::families::{Family, by_metadata, by_tensors, candidates};
+use super::input_choice::{ModelChoice, NormalizationChoice, ResizeChoice};
 use super::metadata::{Metadata, Writer};
 use super::reading::{Reading, Trust};
-use super::{Head, HeadError, movenet, nanodet, ultralytics};
+use super::{Head, HeadError, corners, detr, libreyolo, movenet, nanodet, ultralytics, yolox};
 use std::sync::Arc;
 
 /// A head, the input's format, and how certain they are.
@@ -17,11 +18,45 @@ pub(super) type Found = (Arc<dyn Head>, InputSpec, Trust);
 pub struct Recognised {
     /// The decoder of the outputs.
     pub head: Arc<dyn Head>,
-    /// The format of the input.
+    /// The format of the image input.
     pub input: InputSpec,
+    /// Index of the image among the model's inputs.
+    pub image: usize,
+    /// The other inputs.
+    pub constants: Vec<ConstantInput>,
     /// The check for its outputs, once it runs.
     pub reading: Reading,
 }
+
+/// An input besides the image, which has the same values for every image: a row `[batch, values]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConstantInput {
+    /// Index among the model's inputs.
+    pub index: usize,
+    /// The values for one image.
+    pub values: Vec<f32>,
+}
+
+/// An input whose values follow from the size of the image input. Boxes come in its pixels then.
+#[derive(Debug, Clone, Copy)]
+struct SideInput {
+    index: usize,
+    meaning: Side,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    /// Width and height by which boxes are multiplied.
+    TargetSize,
+    /// Height and width of the resized picture.
+    ImageShape,
+    /// Vertical and horizontal scale by which boxes are divided.
+    ScaleFactor,
+}
+
+/// Sources: `export_onnx.py` of RT-DETR, and `preprocess_op.py` and `export_utils.py` of PaddleDetection.
+const SIDES: [(&str, Side); 3] =
+    [("orig_target_sizes", Side::TargetSize), ("im_shape", Side::ImageShape), ("scale_factor", Side::ScaleFactor)];
 
 /// A file with an input larger than this on a side is considered corrupt.
 const MAX_SIDE: u32 = 8192;
@@ -38,22 +73,32 @@ const MAX_SIDE: u32 = 8192;
 /// # Errors
 /// [`HeadError::Unknown`] with the model's shapes and the known heads, or with the name of an unsupported family;
 /// [`HeadError::GstModelInfo`] if the model info file doesn't fit the model.
-pub fn recognise(model: &ModelInfo, choice: HeadChoice) -> Result<Recognised, HeadError> {
+pub fn recognise(model: &ModelInfo, choice: impl Into<ModelChoice>) -> Result<Recognised, HeadError> {
+    let mut choice = choice.into();
     let metadata = Metadata::parse(&model.metadata)?;
-    let mut seen = ModelFacts { model, input: Input::NONE, metadata };
-    let choice = seen.choice_of_gst_model_info(choice)?;
-    if let Some(family) = by_metadata(&seen) {
-        return Err(seen.not_read(&family));
-    }
+    let mut seen = ModelFacts { model, choice, image: 0, input: Input::NONE, sides: Vec::new(), metadata };
+    choice.head = seen.choice_of_gst_model_info(choice.head)?;
+    seen.choice = choice;
+    (seen.image, seen.sides) = inputs(&seen)?;
     seen.input = image_input(&seen)?;
-    if let (HeadChoice::Auto, Writer::Other(name)) = (choice, &seen.metadata.writer) {
-        return Err(seen.unknown(&format!(
-            "the file was written by {name}, not by Ultralytics, and the meaning of its outputs isn't known"
-        )));
-    }
-    let (head, mut input, trust) = match choice {
-        HeadChoice::Auto => {
-            let tried = [movenet::recognise, nanodet::recognise, ultralytics::recognise];
+    let (head, mut input, trust) = match (choice.head, &seen.metadata.writer) {
+        (HeadChoice::Auto, Writer::Other(name)) => {
+            libreyolo::recognise(&seen)?.ok_or_else(|| match by_metadata(&seen) {
+                Some(family) => seen.not_read(&family),
+                None => seen.unknown(&format!(
+                    "the file was written by {name}, not by Ultralytics, and the meaning of its outputs isn't known"
+                )),
+            })?
+        }
+        (HeadChoice::Auto, _) => {
+            let tried = [
+                movenet::recognise,
+                detr::recognise,
+                corners::recognise,
+                nanodet::recognise,
+                yolox::recognise,
+                ultralytics::recognise,
+            ];
             let found = tried.into_iter().find_map(|recognise| recognise(&seen).transpose()).transpose()?;
             found.ok_or_else(|| match by_tensors(&seen) {
                 Some(family) => seen.not_read(&family),
@@ -61,23 +106,31 @@ pub fn recognise(model: &ModelInfo, choice: HeadChoice) -> Result<Recognised, He
             })?
         }
         _ => {
-            let nick = choice.nick();
-            seen.chosen(choice)?.ok_or_else(|| seen.unknown(&format!("head={nick} doesn't fit the model's outputs")))?
+            let nick = choice.head.nick();
+            seen.chosen(choice.head)?
+                .ok_or_else(|| seen.unknown(&format!("head={nick} doesn't fit the model's outputs")))?
         }
     };
-    if let Some(info) = &model.gst_model_info
+    if choice.normalization == NormalizationChoice::Auto
+        && let Some(info) = &model.gst_model_info
         && let Some(normalization) = info.normalization(model).map_err(HeadError::GstModelInfo)?
     {
         input.normalization = normalization;
     }
-    Ok(Recognised { head, input, reading: Reading { trust, otherwise: seen.otherwise() } })
+    let constants = seen.sides.iter().map(|side| side.values(&input)).collect();
+    let reading = Reading { trust, otherwise: seen.otherwise() };
+    Ok(Recognised { head, input, image: seen.image, constants, reading })
 }
 
 /// Everything known about a model during recognition.
 #[derive(Debug)]
 pub(super) struct ModelFacts<'a> {
     pub(super) model: &'a ModelInfo,
+    choice: ModelChoice,
+    /// Index of the image among the inputs.
+    image: usize,
     pub(super) input: Input,
+    sides: Vec<SideInput>,
     pub(super) metadata: Metadata,
 }
 
@@ -98,7 +151,7 @@ pub(super) struct InputStyle {
     /// `None`: 0–1 for floats, 0–255 for integers.
     pub(super) normalization: Option<Normalization>,
     pub(super) bgr: bool,
-    pub(super) keep_aspect_ratio: bool,
+    pub(super) resize: Resize,
     pub(super) pad: u8,
     /// Width and height for a dynamic input whose file specifies no size.
     pub(super) default_size: Option<(u32, u32)>,
@@ -136,7 +189,37 @@ impl ModelFacts<'_> {
             HeadChoice::YoloEndToEnd => ultralytics::chosen(self, true, false),
             HeadChoice::YoloPose => ultralytics::chosen(self, false, true),
             HeadChoice::YoloPoseEndToEnd => ultralytics::chosen(self, true, true),
+            HeadChoice::UltralyticsRtDetr => detr::ultralytics(self, Trust::Plausible),
+            HeadChoice::RtDetr | HeadChoice::DFine | HeadChoice::DeimV2 => detr::rt_detr(self, choice),
+            HeadChoice::RfDetr => detr::rf_detr(self),
+            HeadChoice::DetrSigmoid | HeadChoice::DetrSoftmax => detr::logits(self, choice, None),
+            HeadChoice::Yolox | HeadChoice::YoloxDecoded => yolox::yolox(self, choice),
+            HeadChoice::Yolov5 => yolox::yolov5(self),
+            HeadChoice::PpYoloe => corners::pp_yoloe(self),
+            HeadChoice::Picodet => nanodet::picodet(self),
+            HeadChoice::DamoYolo => corners::damo_yolo(self),
         }
+    }
+
+    /// The index of the output with this name.
+    pub(super) fn output(&self, name: &str) -> Option<usize> {
+        self.model.outputs.iter().position(|output| output.name == name)
+    }
+
+    /// The index of the input with this name, if it isn't the image.
+    pub(super) fn side_input(&self, name: &str) -> Option<usize> {
+        let named = |side: &&SideInput| self.model.inputs.get(side.index).is_some_and(|input| input.name == name);
+        self.sides.iter().find(named).map(|side| side.index)
+    }
+
+    /// Whether the user has said how pixel values become the input's.
+    pub(super) fn normalization_is_chosen(&self) -> bool {
+        self.choice.normalization != NormalizationChoice::Auto
+    }
+
+    /// Whether the user has also said how frames are resized.
+    pub(super) fn input_is_chosen(&self) -> bool {
+        self.normalization_is_chosen() && self.choice.resize != ResizeChoice::Auto
     }
 
     /// An output's shape if it has three dimensions; a dynamic dimension is 0.
@@ -203,18 +286,20 @@ impl ModelFacts<'_> {
                 "head {head}: all of the input's dimensions are dynamic, neither the second nor the last is 3"
             ))
         })?;
-        let normalization = style.normalization.unwrap_or(match self.input.element {
-            ElementType::F32 | ElementType::F16 => Normalization::UNIT,
+        let family = match self.input.element {
+            ElementType::F32 | ElementType::F16 => style.normalization.unwrap_or(Normalization::UNIT),
+            // A model that takes integers normalises them itself.
             ElementType::U8 | ElementType::I32 | ElementType::I64 => Normalization::NONE,
-        });
+        };
+        let (bgr, normalization) = self.choice.values(style.bgr, family);
         Ok(InputSpec {
             width,
             height,
             layout,
             element: self.input.element,
             normalization,
-            bgr: style.bgr,
-            keep_aspect_ratio: style.keep_aspect_ratio,
+            bgr,
+            resize: self.choice.resize.resize().unwrap_or(style.resize),
             pad: style.pad,
         })
     }
@@ -275,22 +360,61 @@ fn list(tensors: &[TensorInfo]) -> String {
     if tensors.is_empty() { "none".to_owned() } else { tensors.iter().map(one).collect::<Vec<_>>().join(", ") }
 }
 
+/// The index of the image among the inputs, and the others, whose values must be known.
+///
 /// # Errors
-/// The model's input isn't a single RGB image.
-fn image_input(seen: &ModelFacts<'_>) -> Result<Input, HeadError> {
-    let model = seen.model;
-    let error = |why: &str| Err(HeadError::Unknown(format!("{why}: {}", list(&model.inputs))));
-    let [input] = model.inputs.as_slice() else {
+/// There is no image, several inputs may be it, or another input isn't known.
+fn inputs(seen: &ModelFacts<'_>) -> Result<(usize, Vec<SideInput>), HeadError> {
+    let inputs = &seen.model.inputs;
+    let mut images = Vec::new();
+    let mut sides = Vec::new();
+    for (index, input) in inputs.iter().enumerate() {
+        match SIDES.iter().find(|(name, _)| *name == input.name) {
+            Some(&(_, meaning)) if matches!(*input.shape, [_, 2]) => sides.push(SideInput { index, meaning }),
+            Some((name, _)) => {
+                return Err(HeadError::Unknown(format!(
+                    "its input {name} has the shape {:?}, where [batch, 2] is expected: {}",
+                    input.shape,
+                    list(inputs)
+                )));
+            }
+            None => images.push(index),
+        }
+    }
+    let [image] = *images else {
         if let Some(family) = by_tensors(seen) {
             return Err(seen.not_read(&family));
         }
         return Err(HeadError::Unknown(format!(
-            "has {} inputs ({}), but only one image is supported: export the model with the image as its only input, values \
-             that are the same for every picture as constants in the graph, and without its own postprocessing",
-            model.inputs.len(),
-            list(&model.inputs)
+            "has {} inputs ({}), but only one image is supported, and {} beside it: export the model with the image as its \
+             only input, values that are the same for every picture as constants in the graph, and without its own \
+             postprocessing",
+            inputs.len(),
+            list(inputs),
+            SIDES.map(|(name, _)| name).join(", "),
         )));
     };
+    Ok((image, sides))
+}
+
+impl SideInput {
+    fn values(&self, input: &InputSpec) -> ConstantInput {
+        let (width, height) = (input.width as f32, input.height as f32);
+        let values = match self.meaning {
+            Side::TargetSize => vec![width, height],
+            Side::ImageShape => vec![height, width],
+            Side::ScaleFactor => vec![1.0, 1.0],
+        };
+        ConstantInput { index: self.index, values }
+    }
+}
+
+/// # Errors
+/// The input isn't an RGB image.
+fn image_input(seen: &ModelFacts<'_>) -> Result<Input, HeadError> {
+    let model = seen.model;
+    let error = |why: &str| Err(HeadError::Unknown(format!("{why}: {}", list(&model.inputs))));
+    let Some(input) = model.inputs.get(seen.image) else { return error("the model has no input") };
     let &[_, a, b, c] = input.shape.as_slice() else {
         return error("the model's input isn't an image of four dimensions, [batch, 3, h, w] or [batch, h, w, 3]");
     };

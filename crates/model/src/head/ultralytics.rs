@@ -1,19 +1,20 @@
 //! Recognition of Ultralytics' detection and pose exports.
 
-use super::super::{KeypointLayout, Labels};
+use super::super::{KeypointLayout, Labels, Resize};
 use super::anchors::{AnchorTensor, Order};
+use super::detr;
 use super::end2end::EndToEnd;
 use super::metadata::{Metadata, Writer};
 use super::reading::Trust;
 use super::recognise::{Found, InputStyle, ModelFacts, grid_cells};
 use super::yolo::Yolo;
 use super::yolo_pose::YoloPose;
-use super::{Head, HeadError};
+use super::{BoxCoding, Head, HeadError};
 use std::sync::Arc;
 
 /// RGB, letterboxed with grey 114; values are 0–1 for float inputs and 0–255 for integers.
 const STYLE: InputStyle =
-    InputStyle { normalization: None, bgr: false, keep_aspect_ratio: true, pad: 114, default_size: None };
+    InputStyle { normalization: None, bgr: false, resize: Resize::LETTERBOX, pad: 114, default_size: None };
 
 /// Strides of the models' grids: the usual three, and those with a fourth for large (P6) or small (P2) objects.
 const STRIDES: [&[u32]; 3] = [&[8, 16, 32], &[8, 16, 32, 64], &[4, 8, 16, 32]];
@@ -46,6 +47,9 @@ pub(super) fn recognise(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadErro
     if seen.model.outputs.len() > 1 && !seen.metadata.is_ultralytics() {
         return Ok(None);
     }
+    if is_rt_detr(seen, shape) {
+        return detr::ultralytics(seen, Trust::Vouched);
+    }
     let keypoints = keypoints(seen, shape);
     let extra = values(keypoints);
     let form = match seen.metadata.names {
@@ -61,6 +65,15 @@ pub(super) fn recognise(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadErro
         _ => Trust::Open,
     };
     found(seen, &form, keypoints, trust).map(Some)
+}
+
+/// Whether the file says that it is an RT-DETR: by the name of its head, or before that was written by queries with scores
+/// for all classes that it names.
+fn is_rt_detr(seen: &ModelFacts<'_>, [_, rows, columns]: [usize; 3]) -> bool {
+    let named = seen.model.metadata.get("head").is_some_and(|head| head.to_ascii_lowercase().contains("rtdetr"));
+    let classes = seen.metadata.classes().filter(|&classes| classes != 2);
+    let all_scores = rows == END_TO_END_ROWS && !is_grid(seen, rows) && classes == columns.checked_sub(4);
+    named || (seen.metadata.is_ultralytics() && all_scores && seen.metadata.end_to_end != Some(true))
 }
 
 /// The head that the user chose, if the outputs fit it.
@@ -139,7 +152,9 @@ fn head(seen: &ModelFacts<'_>, form: &Form, keypoints: Keypoints) -> Result<Arc<
         Form::EndToEnd => {
             // Without names the file doesn't contain the number of classes; the released models have COCO's.
             let labels = seen.labels(if layout.is_some() { 1 } else { Labels::coco80().len() }, layout.is_some())?;
-            Arc::new(EndToEnd { output: 0, labels, counted: seen.metadata.names.is_some(), keypoints: layout })
+            let name = if layout.is_some() { "yolo-pose-end-to-end" } else { "yolo-end-to-end" };
+            let counted = seen.metadata.names.is_some();
+            Arc::new(EndToEnd { name, output: 0, coding: BoxCoding::CORNERS, labels, counted, keypoints: layout })
         }
         Form::Anchors { order, classes } => {
             let tensor = AnchorTensor { output: 0, order, classes, extra: values(keypoints) };
@@ -188,7 +203,7 @@ fn named(seen: &ModelFacts<'_>, [_, a, b]: [usize; 3], extra: usize) -> Result<O
             return Err(seen.unknown(
                 "an end-to-end YOLO model and an RT-DETR model with two classes look the same here; \
                  export again with a current Ultralytics release, which writes the metadata `end2end`, or set \
-                 head=yolo-end-to-end if it is one",
+                 head=yolo-end-to-end or head=ultralytics-rt-detr",
             ));
         }
         None if a == END_TO_END_ROWS && (b == columns || b == 0) => return Ok(Some(Form::EndToEnd)),

@@ -159,3 +159,89 @@ fn metadata_counts_more_than_tendencies() {
     let odd = grid(7, |channel, _| if channel == 4 { f32::NAN } else { 0.0 });
     assert_eq!(check(&[7, ANCHORS], &vouched, &odd), Ok("yolo"), "FP16 has such values");
 }
+
+/// YOLOX exports have the same shape, decoded or not.
+#[test]
+fn decoded_boxes_are_told_from_those_relative_to_their_cells() {
+    let rows = |values: fn(usize) -> [f32; 6]| (0..ANCHORS).flat_map(values).collect::<Vec<_>>();
+    let raw = rows(|i| [0.5, -0.25, if i % 3 == 0 { -0.5 } else { 0.5 }, 0.75, 0.01, 0.9]);
+    let decoded = rows(|i| [4.0 + 8.0 * (i % 80) as f32, 4.0 + 8.0 * (i / 80 % 80) as f32, 8.0, 6.0, 0.01, 0.9]);
+    let shape = [ANCHORS, 6];
+    assert_eq!(check_as(HeadChoice::Yolox, &shape, &[], &raw), Ok("yolox"));
+    assert_eq!(check_as(HeadChoice::YoloxDecoded, &shape, &[], &decoded), Ok("yolox-decoded"));
+    let error = check_as(HeadChoice::Yolox, &shape, &[], &decoded).unwrap_err();
+    assert!(error.contains("set head=yolox-decoded"), "{error}");
+    let error = check_as(HeadChoice::YoloxDecoded, &shape, &[], &raw).unwrap_err();
+    assert!(error.contains("set head=yolox"), "{error}");
+    // Sizes above a stride are positive logarithms.
+    let large = rows(|_| [1.5, -1.25, 1.5, 0.75, 0.01, 0.9]);
+    let error = check_as(HeadChoice::YoloxDecoded, &shape, &[], &large).unwrap_err();
+    assert!(error.contains("set head=yolox"), "{error}");
+    // Scores are no objectness.
+    let loud = rows(|_| [0.5, 0.5, 0.5, 0.5, 3.0, 0.9]);
+    assert!(check_as(HeadChoice::Yolox, &shape, &[], &loud).unwrap_err().contains("objectness of 3"));
+}
+
+/// An RT-DETR of Ultralytics whose metadata are lost, and a YOLO whose user says that it is one.
+#[test]
+fn fractions_are_told_from_pixels() {
+    let rows = |scale: f32| {
+        (0..300).flat_map(|_| [0.25 * scale, 0.5 * scale, 0.3 * scale, 0.6 * scale, 0.01, 7.0]).collect::<Vec<_>>()
+    };
+    let error = check(&[300, 6], &[], &rows(1.0)).unwrap_err();
+    assert!(error.contains("set head=ultralytics-rt-detr"), "{error}");
+    assert_eq!(check_as(HeadChoice::UltralyticsRtDetr, &[300, 6], &[], &rows(1.0)), Ok("ultralytics-rt-detr"));
+    let error = check_as(HeadChoice::UltralyticsRtDetr, &[300, 6], &[], &rows(640.0)).unwrap_err();
+    assert!(error.contains("pixels, where 0-1 is due"), "{error}");
+}
+
+#[test]
+fn outputs_that_are_not_those_of_a_detr_are_refused() {
+    let tensor =
+        |name: &str, shape: &[i64]| TensorInfo { name: name.into(), element: ElementType::F32, shape: shape.to_vec() };
+    let check = |choice: HeadChoice, outputs: &[(&str, &[usize], Vec<f32>)]| {
+        let declared = |(name, shape, _): &(&str, &[usize], Vec<f32>)| {
+            tensor(name, &[1].into_iter().chain(shape.iter().map(|&n| n as i64)).collect::<Vec<_>>())
+        };
+        let info = ModelInfo {
+            inputs: vec![tensor("images", &[1, 3, 640, 640])],
+            outputs: outputs.iter().map(declared).collect(),
+            ..ModelInfo::default()
+        };
+        let found = recognise(&info, choice).unwrap();
+        let views: Vec<_> = outputs.iter().map(|(_, shape, data)| Output { shape, data }).collect();
+        let checked = found.reading.check(found.head.name(), &found.head.plan().unwrap(), &views);
+        checked.map_err(|error| error.to_string())
+    };
+    let queries = |boxes: [f32; 4], logits: [f32; 3]| {
+        let (boxes, logits) = (boxes.repeat(20), logits.repeat(20));
+        check(HeadChoice::Auto, &[("dets", &[20, 4], boxes), ("labels", &[20, 3], logits)])
+    };
+    let inside = [0.5, 0.5, 0.25, 0.25];
+    assert_eq!(queries(inside, [-4.0, -3.0, -5.0]), Ok(()));
+    for (boxes, logits, word) in [
+        ([320.0, 320.0, 20.0, 20.0], [-4.0, -3.0, -5.0], "pixels, where 0-1 is due"),
+        (inside, [0.1, 0.2, 0.7], "where logits are due"),
+        (inside, [-4.0, 3.0, -5.0], "class 1 is found in 20 of 20 queries"),
+    ] {
+        let error = queries(boxes, logits).unwrap_err();
+        assert!(error.contains(word), "{word} in {error}");
+    }
+    let split = |boxes: [f32; 4], class: f32, score: f32| {
+        let (labels, scores) = (vec![class; 20], vec![score; 20]);
+        let outputs: [(&str, &[usize], Vec<f32>); 3] =
+            [("labels", &[20], labels), ("boxes", &[20, 4], boxes.repeat(20)), ("scores", &[20], scores)];
+        check(HeadChoice::RtDetr, &outputs)
+    };
+    let corners = [10.0, 20.0, 30.0, 60.0];
+    assert_eq!(split(corners, 3.0, 0.1), Ok(()));
+    for (boxes, class, score, word) in [
+        (corners, 3.0, 4.0, "score of 4"),
+        (corners, 3.5, 0.1, "class 3.5"),
+        ([0.1, 0.2, 0.3, 0.6], 3.0, 0.1, "between 0 and 1"),
+        ([30.0, 60.0, 10.0, 20.0], 3.0, 0.1, "left of and above"),
+    ] {
+        let error = split(boxes, class, score).unwrap_err();
+        assert!(error.contains(word), "{word} in {error}");
+    }
+}

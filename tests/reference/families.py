@@ -1,0 +1,249 @@
+"""How the detectors other than YOLO are run by their own projects: input and decoding of each family, in NumPy.
+
+Written after the scripts that each class names, which use torch, PIL and OpenCV; pictures are BGR arrays.
+"""
+
+import cv2
+import numpy as np
+
+CONFIDENCE = 0.25
+IOU = 0.45
+IMAGENET = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+def triangle(source, target):
+    """PIL's BILINEAR along one axis as a matrix [target, source] (Pillow's Resample.c, `precompute_coeffs`)."""
+    scale = source / target
+    support = max(scale, 1.0)
+    matrix = np.zeros((target, source))
+    for i in range(target):
+        centre = (i + 0.5) * scale
+        low, high = max(0, int(centre - support + 0.5)), min(source, int(centre + support + 0.5))
+        x = np.arange(low, high)
+        weights = np.clip(1 - np.abs((x + 0.5 - centre) / support), 0, None)
+        matrix[i, low:high] = weights / weights.sum()
+    return matrix
+
+
+def pil_resize(image, width, height):
+    """What PIL's `resize((width, height), BILINEAR)` gives before it rounds to 8 bits."""
+    h, w = image.shape[:2]
+    rows = np.einsum("th,hwc->twc", triangle(h, height), image.astype(np.float64))
+    return np.einsum("tw,hwc->htc", triangle(w, width), rows)
+
+
+def cv_resize(image, width, height):
+    return cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+class Family:
+    """Stretched by PIL, RGB, 0–1."""
+
+    resize = staticmethod(pil_resize)
+    fit = "stretch"
+    pad = 0
+    bgr = False
+    mean, std = np.zeros(3), np.ones(3)
+    scale = 255.0
+
+    def tensor(self, image, size):
+        """The input [3, height, width], its borders (left, top) and the pixels of the input per pixel of the picture."""
+        height, width = size
+        h, w = image.shape[:2]
+        inner_w, inner_h, left, top = width, height, 0, 0
+        if self.fit != "stretch":
+            ratio = min(width / w, height / h)
+            inner_w, inner_h = self.rounded(w * ratio), self.rounded(h * ratio)
+            if self.fit == "centre":
+                left, top = (width - inner_w) // 2, (height - inner_h) // 2
+        canvas = np.full((height, width, 3), float(self.pad))
+        canvas[top : top + inner_h, left : left + inner_w] = self.resize(image, inner_w, inner_h)
+        if not self.bgr:
+            canvas = canvas[..., ::-1]
+        x = (canvas / self.scale - self.mean) / self.std
+        return np.ascontiguousarray(x.transpose(2, 0, 1), np.float32), (left, top), (inner_w / w, inner_h / h)
+
+    def rounded(self, size):
+        return int(size)
+
+    def feeds(self, session, x, size):
+        """The session's inputs: the picture, and what the family's script feeds beside it."""
+        height, width = size
+        others = {
+            "orig_target_sizes": np.array([[width, height]], np.int64),
+            "im_shape": np.array([[height, width]], np.float32),
+            "scale_factor": np.ones((1, 2), np.float32),
+        }
+        return {i.name: others.get(i.name, x[None]) for i in session.get_inputs()}
+
+    def objects(self, outputs, size):
+        """Rows (class, confidence, x1, y1, x2, y2) in pixels of the input, above the threshold."""
+        raise NotImplementedError
+
+
+def corners(boxes):
+    x, y, w, h = np.moveaxis(boxes, -1, 0)
+    return np.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], axis=-1)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x.astype(np.float64)))
+
+
+def rows(classes, scores, boxes):
+    return np.concatenate([np.asarray(classes, float)[:, None], scores[:, None], boxes], axis=1)
+
+
+def nms(found):
+    """Greedy suppression within a class; rows, best first."""
+    found = found[np.argsort(-found[:, 1], kind="stable")]
+    kept = []
+    for row in found:
+        same = [k for k in kept if k[0] == row[0]]
+        if not any(overlap(row[2:], k[2:]) > IOU for k in same):
+            kept.append(row)
+    return np.array(kept).reshape(-1, 6)
+
+
+def overlap(a, b):
+    w, h = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(w, 0) * max(h, 0)
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+
+
+class RtDetr(Family):
+    """rtdetrv2_pytorch/references/deploy/rtdetrv2_onnxruntime.py of RT-DETR."""
+
+    def objects(self, outputs, size):
+        labels, boxes, scores = outputs["labels"][0], outputs["boxes"][0], outputs["scores"][0]
+        keep = scores > CONFIDENCE
+        return rows(labels[keep], scores[keep], boxes[keep])
+
+
+class DFine(RtDetr):
+    """tools/inference/onnx_inf.py of D-FINE (61d64bb): `resize_with_aspect_ratio`."""
+
+    fit = "centre"
+
+
+class DeimV2(DFine):
+    """tools/inference/onnx_inf.py of DEIMv2, for the models with a DINOv3 backbone."""
+
+    mean, std = IMAGENET
+
+
+class Queries(Family):
+    """`PostProcess` of Deformable DETR: the best pairs of query and class."""
+
+    names = "pred_boxes", "logits"
+    classes = None
+
+    def objects(self, outputs, size):
+        height, width = size
+        boxes, logits = outputs[self.names[0]][0], outputs[self.names[1]][0]
+        scores = sigmoid(logits)[:, : self.classes]
+        best = np.argsort(-scores, axis=None, kind="stable")[: len(boxes)]
+        query, classes = np.unravel_index(best, scores.shape)
+        scores = scores.ravel()[best]
+        keep = scores > CONFIDENCE
+        boxes = corners(boxes[query[keep]]) * [width, height, width, height]
+        return rows(classes[keep], scores[keep], boxes)
+
+
+class RfDetr(Queries):
+    """`RFDETR.predict` of rfdetr 1.11: stretched without antialiasing; a column for no object behind three classes."""
+
+    resize = staticmethod(cv_resize)
+    mean, std = IMAGENET
+    names = "dets", "labels"
+    classes = 3
+
+
+class Softmax(Family):
+    """`post_process_object_detection` of transformers' DETR."""
+
+    mean, std = IMAGENET
+
+    def objects(self, outputs, size):
+        height, width = size
+        logits = outputs["logits"][0].astype(np.float64)
+        share = np.exp(logits - logits.max(1, keepdims=True))
+        share /= share.sum(1, keepdims=True)
+        classes, scores = share[:, :-1].argmax(1), share[:, :-1].max(1)
+        keep = scores > CONFIDENCE
+        boxes = corners(outputs["pred_boxes"][0][keep]) * [width, height, width, height]
+        return rows(classes[keep], scores[keep], boxes)
+
+
+class Yolox(Family):
+    """demo/ONNXRuntime/onnx_inference.py of YOLOX (0963be6): `preproc`, `demo_postprocess`. An anchor has its best class, as
+    in `postprocess`, which the project evaluates with."""
+
+    resize = staticmethod(cv_resize)
+    fit = "top-left"
+    pad = 114
+    bgr = True
+    scale = 1.0
+    decoded = False
+
+    def objects(self, outputs, size):
+        height, width = size
+        out = next(iter(outputs.values()))[0].astype(np.float64)
+        boxes = out[:, :4].copy()
+        if not self.decoded:
+            grids, strides = [], []
+            for stride in (8, 16, 32):
+                y, x = np.mgrid[0 : height // stride, 0 : width // stride]
+                grids.append(np.stack([x.ravel(), y.ravel()], axis=1))
+                strides.append(np.full((x.size, 1), stride))
+            grids, strides = np.concatenate(grids), np.concatenate(strides)
+            boxes[:, :2] = (boxes[:, :2] + grids) * strides
+            boxes[:, 2:] = np.exp(boxes[:, 2:]) * strides
+        scores = out[:, 4:5] * out[:, 5:]
+        classes, best = scores.argmax(1), scores.max(1)
+        keep = best > CONFIDENCE
+        return nms(rows(classes[keep], best[keep], corners(boxes[keep])))
+
+
+class YoloxDecoded(Yolox):
+    """The same of an export with --decode_in_inference."""
+
+    decoded = True
+
+
+FAMILIES = {
+    "rt-detr": RtDetr(),
+    "d-fine": DFine(),
+    "deimv2": DeimV2(),
+    "rf-detr": RfDetr(),
+    "detr-sigmoid": Queries(),
+    "detr-softmax": Softmax(),
+    "yolox": Yolox(),
+    "yolox-decoded": YoloxDecoded(),
+}
+
+
+class Model:
+    """One of these families' files; `family` is the name in FAMILIES."""
+
+    def __init__(self, family, path):
+        # Only here, because the exports need no ONNX Runtime.
+        import onnxruntime
+
+        self.name, self.family = path.stem, FAMILIES[family]
+        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        self.size = next(tuple(i.shape[2:]) for i in self.session.get_inputs() if len(i.shape) == 4)
+
+    def run(self, image):
+        """As reference.Model.run, for the whole picture."""
+        h, w = image.shape[:2]
+        x, border, scale = self.family.tensor(image, self.size)
+        names = [output.name for output in self.session.get_outputs()]
+        outputs = dict(zip(names, self.session.run(None, self.family.feeds(self.session, x, self.size))))
+        objects = []
+        for label, confidence, *box in self.family.objects(outputs, self.size):
+            corners = np.clip((np.array(box).reshape(2, 2) - border) / scale, 0, (w, h))
+            # A box outside the picture isn't an object.
+            if (corners[1] > corners[0]).all():
+                objects.append({"class": int(label), "confidence": float(confidence), "box": corners.ravel().tolist()})
+        return {"model": self.name, "region": [0, 0, w, h], "scale": scale, "objects": objects}

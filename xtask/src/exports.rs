@@ -1,0 +1,23 @@
+//! The narrow exports with which tests compare heads.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::command::{heading, run};
+use crate::paths::Paths;
+use crate::python;
+
+/// Exports them anew, into tests/reference/exports. Needs the clips of `setup`, and installs torch.
+pub fn make(paths: &Paths) -> Result<()> {
+    heading("Exports of detectors");
+    let folder = paths.root.join("tests/reference");
+    let mut requirements = python::read_requirements(&folder.join("requirements.txt"))?;
+    requirements.extend(python::read_requirements(&folder.join("export-requirements.txt"))?);
+    let python =
+        python::kept(&paths.root.join("target/export-venv"), "torch and transformers, 5 GB", &requirements, &[])?;
+    let mut script = Command::new(python);
+    script.arg("-B").arg(folder.join("export_models.py"));
+    script.arg("--media").arg(paths.root.join("media")).arg("--out").arg(folder.join("exports"));
+    run(&mut script)
+}
