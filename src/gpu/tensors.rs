@@ -1,7 +1,7 @@
 //! Tensors of frames in device memory, which are reused once nothing references them.
 
 use crate::error::{Error, ErrorKind};
-use crate::gst_cuda::MappedFrame;
+use crate::gst_cuda::{GstStream, MappedFrame, SharedContext};
 use crate::infer::{Frame, Tensor, TensorData};
 use cuda::{Context, CudaStream, DeviceBuffer, Event, Kernels, Preprocessor, SlotSource, Traffic};
 use model::{InputSpec, Rect};
@@ -39,6 +39,8 @@ pub struct DeviceTensors {
     context: Arc<Context>,
     kernels: Arc<Kernels>,
     stream: CudaStream,
+    /// The same stream, for readers of GStreamer's; `None` before GStreamer 1.24.
+    gst_stream: Option<GstStream>,
     /// The event by which the stream waits for a frame's producer.
     produced: Event,
     pool: Vec<PooledTensor>,
@@ -56,11 +58,14 @@ struct PooledTensor {
 impl DeviceTensors {
     /// # Errors
     /// A device failure.
-    pub fn new(context: &Arc<Context>) -> Result<Self, Error> {
+    pub fn new(shared: &SharedContext) -> Result<Self, Error> {
+        let context = shared.context();
+        let gst_stream = GstStream::new(shared)?;
         Ok(Self {
             context: context.clone(),
             kernels: Kernels::of(context)?,
-            stream: CudaStream::new(context)?,
+            stream: gst_stream.as_ref().map_or_else(|| CudaStream::new(context), |stream| Ok(stream.to_cuda()))?,
+            gst_stream,
             produced: Event::new(context)?,
             pool: Vec::new(),
         })
@@ -98,6 +103,17 @@ impl DeviceTensors {
         ready.record(&self.stream)?;
         self.context.count_traffic(Traffic { to_device: size_of::<SlotSource>() as u64, to_host: 0 });
         Ok(tensor.clone())
+    }
+
+    /// The tensor's memory as a buffer for elements of GStreamer's; `None` before GStreamer 1.24, and for a tensor that
+    /// isn't on the device.
+    ///
+    /// # Errors
+    /// GStreamer refuses.
+    pub fn gst_buffer(&self, tensor: &Arc<Tensor>) -> Result<Option<gst::Buffer>, Error> {
+        let (Some(stream), Some(data)) = (&self.gst_stream, ReadyTensor::of(&tensor.data)) else { return Ok(None) };
+        // SAFETY: the memory is of this context, and the tensor owns it.
+        unsafe { stream.wrap(data.buffer.address(), tensor.spec.bytes(), Arc::clone(tensor)) }.map(Some)
     }
 
     /// Releases the frames whose launches have run.

@@ -1,11 +1,12 @@
 //! One CUDA context per device, shared by all elements: memory of one context can't be read from another.
 
 use super::library::library;
+use super::stream::GstStream;
 use crate::error::{Error, ErrorKind};
 use crate::video_caps::device_format;
 use cuda::Context;
 use gst::glib;
-use gst::glib::translate::{ToGlibPtr, from_glib_full};
+use gst::glib::translate::from_glib_full;
 use gst::prelude::*;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -133,16 +134,20 @@ impl SharedContext {
         &self.context
     }
 
+    /// The GstCudaContext.
+    pub(super) fn as_ptr(&self) -> *mut glib::gobject_ffi::GObject {
+        self.object.as_ptr().cast()
+    }
+
     /// Creates a pool of frames in this context, not configured yet.
     ///
     /// # Errors
     /// The library is missing.
     pub fn buffer_pool(&self) -> Result<gst::BufferPool, Error> {
         let library = library()?;
-        let object: *mut gst::ffi::GstObject = self.object.to_glib_none().0;
         // SAFETY: the object is a GstCudaContext, to which the pool takes a reference. GstCudaBufferPool is a
         // GstBufferPool.
-        Ok(unsafe { from_glib_full((library.buffer_pool_new)(object.cast())) })
+        Ok(unsafe { from_glib_full((library.buffer_pool_new)(self.as_ptr())) })
     }
 
     /// Creates a pool of frames in this context, configured but not active. Also returns the size of its buffers, which
@@ -171,22 +176,8 @@ impl SharedContext {
 
     /// Makes a pool produce its frames on a new stream, if this GStreamer supports streams.
     fn set_stream(&self, config: &mut gst::BufferPoolConfig) -> Result<(), Error> {
-        let library = library()?;
-        let (Some(new), Some(set)) = (library.stream_new, library.pool_config_set_stream) else { return Ok(()) };
-        let object: *mut gst::ffi::GstObject = self.object.to_glib_none().0;
-        // SAFETY: the object is a GstCudaContext.
-        let stream = unsafe { new(object.cast()) };
-        if stream.is_null() {
-            return Err(Error::new(
-                ErrorKind::Device,
-                "GStreamer can't create a CUDA stream: GST_DEBUG=cuda*:5 shows why",
-            ));
-        }
-        // SAFETY: only we hold the structure, which takes a reference to the GstCudaStream; ours is dropped after that.
-        // A GstCudaStream is a GstMiniObject.
-        unsafe {
-            set(config.as_mut_ptr(), stream);
-            gst::ffi::gst_mini_object_unref(stream.cast());
+        if let Some(stream) = GstStream::new(self)? {
+            stream.set_for_pool(config);
         }
         Ok(())
     }

@@ -183,17 +183,14 @@ impl MappedFrame {
     /// # Errors
     /// A device failure.
     pub fn wait_for_producer(&self, event: &Event, stream: &CudaStream) -> Result<(), Error> {
-        let library = library()?;
-        let (Some(get_stream), Some(get_handle)) = (library.memory_get_stream, library.stream_get_handle) else {
-            return Ok(());
-        };
+        let Some(streams) = &library()?.streams else { return Ok(()) };
         // SAFETY: the buffer keeps the GstCudaMemory.
-        let producer = unsafe { get_stream(self.memory) };
+        let producer = unsafe { (streams.memory_get_stream)(self.memory) };
         if producer.is_null() {
             return Ok(());
         }
         // SAFETY: the memory's stream lives as long as the memory, and event and stream are of the frame's context.
-        unsafe { event.record_on(get_handle(producer))? };
+        unsafe { event.record_on((streams.get_handle)(producer))? };
         Ok(stream.wait(event)?)
     }
 }

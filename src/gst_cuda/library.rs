@@ -12,18 +12,37 @@ const NAME: &str = "libgstcuda-1.0.so.0";
 /// GstCudaContext, GstCudaMemory, GstCudaStream: only their addresses are passed around.
 type Pointer = *mut c_void;
 
+/// Of a GstCudaAllocator (null: the default one), context, stream, picture, address, and data for the function.
+type AllocWrapped = unsafe extern "C" fn(
+    Pointer,
+    *mut glib::gobject_ffi::GObject,
+    Pointer,
+    *const gst_video::ffi::GstVideoInfo,
+    u64,
+    Pointer,
+    glib::ffi::GDestroyNotify,
+) -> *mut gst::ffi::GstMemory;
+
 pub(super) struct GstCuda {
     pub context_new_wrapped: unsafe extern "C" fn(Pointer, c_int) -> *mut glib::gobject_ffi::GObject,
     pub context_get_handle: unsafe extern "C" fn(*mut glib::gobject_ffi::GObject) -> Pointer,
     pub is_cuda_memory: unsafe extern "C" fn(*mut gst::ffi::GstMemory) -> glib::ffi::gboolean,
     pub buffer_pool_new: unsafe extern "C" fn(*mut glib::gobject_ffi::GObject) -> *mut gst::ffi::GstBufferPool,
-    /// From 1.24: a memory's GstCudaStream, and that stream's CUstream.
-    pub memory_get_stream: Option<unsafe extern "C" fn(*mut gst::ffi::GstMemory) -> Pointer>,
-    pub stream_get_handle: Option<unsafe extern "C" fn(Pointer) -> Pointer>,
-    /// From 1.24: creates a stream in a context (to be released by `stream_unref`), and sets the stream on which a pool
-    /// produces its frames.
-    pub stream_new: Option<unsafe extern "C" fn(*mut glib::gobject_ffi::GObject) -> Pointer>,
-    pub pool_config_set_stream: Option<unsafe extern "C" fn(*mut gst::ffi::GstStructure, Pointer)>,
+    /// `None` before 1.24.
+    pub streams: Option<Streams>,
+}
+
+/// Streams of memories.
+pub(super) struct Streams {
+    pub memory_get_stream: unsafe extern "C" fn(*mut gst::ffi::GstMemory) -> Pointer,
+    /// A stream's CUstream.
+    pub get_handle: unsafe extern "C" fn(Pointer) -> Pointer,
+    /// Creates a stream in a context; null if that failed.
+    pub new: unsafe extern "C" fn(*mut glib::gobject_ffi::GObject) -> Pointer,
+    /// Sets the stream on which a pool produces its frames.
+    pub pool_config_set: unsafe extern "C" fn(*mut gst::ffi::GstStructure, Pointer),
+    /// Makes a memory of an address, and calls a function with the pointer before it once the memory is freed.
+    pub alloc_wrapped: AllocWrapped,
 }
 
 /// Opens the library, once.
@@ -48,10 +67,7 @@ fn open() -> Result<GstCuda, Error> {
             context_get_handle: symbol(&library, "gst_cuda_context_get_handle")?,
             is_cuda_memory: symbol(&library, "gst_is_cuda_memory")?,
             buffer_pool_new: symbol(&library, "gst_cuda_buffer_pool_new")?,
-            memory_get_stream: symbol(&library, "gst_cuda_memory_get_stream").ok(),
-            stream_get_handle: symbol(&library, "gst_cuda_stream_get_handle").ok(),
-            stream_new: symbol(&library, "gst_cuda_stream_new").ok(),
-            pool_config_set_stream: symbol(&library, "gst_buffer_pool_config_set_cuda_stream").ok(),
+            streams: streams(&library).ok(),
         };
         (load, init, found)
     };
@@ -67,6 +83,21 @@ fn open() -> Result<GstCuda, Error> {
     // SAFETY: the driver is loaded.
     unsafe { init() };
     Ok(found)
+}
+
+/// # Safety
+/// The library is GStreamer's.
+unsafe fn streams(library: &Library) -> Result<Streams, Error> {
+    // SAFETY: these are the functions' signatures in the library's headers.
+    unsafe {
+        Ok(Streams {
+            memory_get_stream: symbol(library, "gst_cuda_memory_get_stream")?,
+            get_handle: symbol(library, "gst_cuda_stream_get_handle")?,
+            new: symbol(library, "gst_cuda_stream_new")?,
+            pool_config_set: symbol(library, "gst_buffer_pool_config_set_cuda_stream")?,
+            alloc_wrapped: symbol(library, "gst_cuda_allocator_alloc_wrapped")?,
+        })
+    }
 }
 
 /// # Safety

@@ -5,13 +5,16 @@ use super::error::{Error, ErrorKind};
 use super::graph::CapturedGraph;
 use cudarc::driver::result::{self, stream::StreamKind};
 use cudarc::driver::sys::{self, CUevent, CUevent_flags, CUevent_wait_flags, CUstream, CUstreamCaptureMode};
+use std::any::Any;
 use std::sync::Arc;
 
-/// A queue of work on the device that doesn't synchronise with other streams.
+/// A queue of work on the device. One that this crate creates doesn't synchronise with other streams.
 #[derive(Debug)]
 pub struct CudaStream {
     context: Arc<Context>,
     handle: CUstream,
+    /// What keeps alive a stream that other code created; `None`: this owns the stream.
+    owner: Option<Box<dyn Any + Send + Sync>>,
 }
 
 // SAFETY: several threads may use a CUstream at the same time.
@@ -27,7 +30,19 @@ impl CudaStream {
     pub fn new(context: &Arc<Context>) -> Result<Self, Error> {
         let _current = context.enter()?;
         let handle = context.check("cuStreamCreate", result::stream::create(StreamKind::NonBlocking))?;
-        Ok(Self { context: context.clone(), handle })
+        Ok(Self { context: context.clone(), handle, owner: None })
+    }
+
+    /// Wraps a stream that other code created, for example GStreamer.
+    ///
+    /// # Safety
+    /// `handle` is a CUstream of this context that lives at least as long as `owner`.
+    pub unsafe fn shared(
+        context: &Arc<Context>,
+        handle: *mut std::ffi::c_void,
+        owner: Box<dyn Any + Send + Sync>,
+    ) -> Self {
+        Self { context: context.clone(), handle: handle.cast(), owner: Some(owner) }
     }
 
     /// The context in which the stream was created.
@@ -92,6 +107,9 @@ impl CudaStream {
 
 impl Drop for CudaStream {
     fn drop(&mut self) {
+        if self.owner.is_some() {
+            return;
+        }
         let Ok(_current) = self.context.push() else { return };
         // SAFETY: we own the stream and destroy it once; queued work still runs. A destructor can't report an error.
         let _ = unsafe { result::stream::destroy(self.handle) };

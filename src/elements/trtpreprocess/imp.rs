@@ -243,7 +243,7 @@ impl ElementImpl for TrtPreprocess {
                 let tensors = match settings.backend {
                     Backend::Cpu => Ok(Tensors::Host(HostTensors::default())),
                     Backend::TensorRt => {
-                        self.device.context().and_then(|c| DeviceTensors::new(c.context())).map(Tensors::Device)
+                        self.device.context().and_then(|c| DeviceTensors::new(&c)).map(Tensors::Device)
                     }
                 };
                 *self.tensors.lock() = Some(tensors.map_err(|e| self.fail(&e))?);
@@ -304,16 +304,23 @@ impl TrtPreprocess {
         Ok(())
     }
 
-    fn make_tensor(&self, frame: &Frame, spec: &InputSpec) -> Result<Arc<Tensor>, Error> {
+    /// The tensor, and its values for `GstTensorMeta` where GStreamer has it.
+    fn make_tensor(&self, frame: &Frame, spec: &InputSpec) -> Result<(Arc<Tensor>, Option<gst::Buffer>), Error> {
         let start = Instant::now();
         let stopped = || Error::new(ErrorKind::Failed, "trtpreprocess is stopped");
-        let tensor = self.tensors.lock().as_mut().ok_or_else(stopped)?.make(frame, spec)?;
+        let (tensor, data) = {
+            let mut tensors = self.tensors.lock();
+            let tensors = tensors.as_mut().ok_or_else(stopped)?;
+            let tensor = tensors.make(frame, spec)?;
+            let data = if meta::gst_tensors_exist() { tensors.gst_buffer(&tensor)? } else { None };
+            (tensor, data)
+        };
         let took = start.elapsed();
         gst::trace!(CAT, imp = self, "frame {}: tensor made in {took:?}", frame.buffer.pts().display());
         let mut counters = self.counters.lock();
         counters.tensors += 1;
         counters.time.record(took);
-        Ok(tensor)
+        Ok((tensor, data))
     }
 
     fn stats(&self) -> gst::Structure {
@@ -383,16 +390,15 @@ impl Stage for TrtPreprocess {
         let Arrival { frame, wanted } = work;
         self.counters.lock().frames += 1;
         let Some((spec, id)) = wanted else { return Ok(frame.buffer) };
-        let tensor = self.make_tensor(&frame, &spec).map_err(|e| {
+        let (tensor, data) = self.make_tensor(&frame, &spec).map_err(|e| {
             report::post(&*self.obj(), &e);
             gst::FlowError::Error
         })?;
         stage::post_latency_change(self, self.latency());
         let mut buffer = stage::into_writable(frame.buffer);
         if let Some(buffer) = buffer.get_mut() {
-            if meta::gst_tensors_exist() {
-                meta::attach_gst_tensors(buffer, GstTensor::of_input(id, &tensor).into_iter().collect());
-            }
+            let data = data.map(|data| GstTensor::of_input(id, &spec, data));
+            meta::attach_gst_tensors(buffer, data.into_iter().collect());
             meta::attach_tensor(buffer, tensor);
         }
         Ok(buffer)

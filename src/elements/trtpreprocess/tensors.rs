@@ -27,6 +27,25 @@ impl Tensors {
         }
     }
 
+    /// A tensor's values as a buffer that keeps the tensor; `None` for one in GPU memory before GStreamer 1.24.
+    ///
+    /// # Errors
+    /// GStreamer refuses the memory.
+    pub fn gst_buffer(&self, tensor: &Arc<Tensor>) -> Result<Option<gst::Buffer>, Error> {
+        struct Host(Arc<Tensor>);
+
+        impl AsRef<[u8]> for Host {
+            fn as_ref(&self) -> &[u8] {
+                self.0.data.host().unwrap_or_default()
+            }
+        }
+
+        match self {
+            Self::Host(_) => Ok(Some(gst::Buffer::from_slice(Host(Arc::clone(tensor))))),
+            Self::Device(tensors) => tensors.gst_buffer(tensor),
+        }
+    }
+
     /// The size of the tensors that are kept.
     pub fn bytes(&self) -> usize {
         match self {

@@ -3,13 +3,11 @@
 //! The library has it from 1.26 on; with an older GStreamer nothing is attached.
 
 use super::library::{DataType, DimOrder, Tensor, TensorMeta, Tensors, data_type, dim_order, library};
-use crate::infer;
 use gst::glib::translate::{IntoGlib, IntoGlibPtr, from_glib};
 use gst::glib::{self, Quark};
 use gst::prelude::*;
 use model::{DimsOrder, ElementType, InputSpec, Layout, TensorIds};
 use std::ffi::c_uint;
-use std::sync::Arc;
 
 /// The first version whose caps can describe tensors.
 const SINCE_CAPS: (u32, u32, u32, u32) = (1, 28, 0, 0);
@@ -40,25 +38,14 @@ impl GstTensor {
         Self { id, element: ElementType::F32, order, dims, data: gst::Buffer::from_slice(Floats(data)) }
     }
 
-    /// A model's input that was made upstream; `None` if it isn't in host memory.
-    pub fn of_input(id: Quark, tensor: &Arc<infer::Tensor>) -> Option<Self> {
-        struct Input(Arc<infer::Tensor>);
-
-        impl AsRef<[u8]> for Input {
-            fn as_ref(&self) -> &[u8] {
-                self.0.data.host().unwrap_or_default()
-            }
-        }
-
-        tensor.data.host()?;
-        let InputSpec { width, height, layout, element, .. } = tensor.spec;
-        let (width, height) = (width as usize, height as usize);
-        let dims = match layout {
+    /// A model's input.
+    pub fn of_input(id: Quark, spec: &InputSpec, data: gst::Buffer) -> Self {
+        let (width, height) = (spec.width as usize, spec.height as usize);
+        let dims = match spec.layout {
             Layout::Nchw => vec![1, 3, height, width],
             Layout::Nhwc => vec![1, height, width, 3],
         };
-        let data = gst::Buffer::from_slice(Input(Arc::clone(tensor)));
-        Some(Self { id, element, order: DimsOrder::RowMajor, dims, data })
+        Self { id, element: spec.element, order: DimsOrder::RowMajor, dims, data }
     }
 }
 
