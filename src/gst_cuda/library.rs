@@ -33,6 +33,7 @@ pub(super) struct GstCuda {
 }
 
 /// Streams of memories.
+#[derive(Debug)]
 pub(super) struct Streams {
     pub memory_get_stream: unsafe extern "C" fn(*mut gst::ffi::GstMemory) -> Pointer,
     /// A stream's CUstream.
