@@ -102,10 +102,7 @@ fn record(objects: u32) -> Record {
             label: "person".into(),
             confidence: 0.5,
             source: "yolo12m".into(),
-            foreign: false,
-            track_id: None,
-            parent: None,
-            keypoints: None,
+            ..Object::default()
         });
     }
     record

@@ -101,14 +101,12 @@ fn street() -> Record {
             label: if person { "person" } else { "motorcycle" }.into(),
             confidence: 0.5 + 0.02 * id as f32,
             source: "detector".into(),
-            foreign: false,
-            track_id: None,
-            parent: None,
             keypoints: person.then(|| KeypointSet {
                 source: "pose".into(),
                 layout: layout.clone(),
                 points: points.to_vec(),
             }),
+            ..Object::default()
         }
     });
     Record { objects: objects.collect(), models: Vec::new() }

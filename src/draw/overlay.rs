@@ -331,10 +331,7 @@ mod tests {
             label: "person".into(),
             confidence: 0.87,
             source: "det".into(),
-            foreign: false,
-            track_id: None,
-            parent: None,
-            keypoints: None,
+            ..Object::default()
         }
     }
 

@@ -74,10 +74,7 @@ mod tests {
             label: label.into(),
             confidence: 0.5,
             source: "det".into(),
-            foreign: false,
-            track_id: None,
-            parent: None,
-            keypoints: None,
+            ..Object::default()
         }
     }
 

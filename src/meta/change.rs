@@ -163,10 +163,9 @@ mod tests {
             label: "".into(),
             confidence: 1.0,
             source: "".into(),
-            foreign: false,
-            track_id: None,
             parent,
             keypoints,
+            ..Object::default()
         }
     }
 

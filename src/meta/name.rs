@@ -15,6 +15,13 @@ pub struct Name {
     quark: glib::Quark,
 }
 
+impl Default for Name {
+    /// The empty name.
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
 impl Name {
     /// The empty name. Takes no lock.
     pub fn empty() -> Self {

@@ -5,7 +5,7 @@ use model::{Keypoint, KeypointLayout, Rect};
 use std::sync::Arc;
 
 /// One object. Coordinates are normalised to the frame, 0–1; where an object extends beyond it, they do too.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Object {
     /// Unique in the frame, from 0; also the id of the mirrored ROI meta.
     pub id: u32,

@@ -270,10 +270,8 @@ mod tests {
             label: label.into(),
             confidence: 0.5,
             source: "det".into(),
-            foreign: false,
-            track_id: None,
             parent,
-            keypoints: None,
+            ..Object::default()
         };
         let models = vec![ModelRun { model_id: "det".into(), inference }];
         Arc::new(Record { objects: vec![object(0, None), object(1, Some(0))], models })

@@ -327,9 +327,7 @@ fn object(meta: &VideoRegionOfInterestMeta, id: u32, frame: (u32, u32)) -> Objec
         confidence: params.and_then(|s| number(s, "confidence")).map_or(1.0, |c| c.clamp(0.0, 1.0) as f32),
         source: model.unwrap_or(UNNAMED).into(),
         foreign: true,
-        track_id: None,
-        parent: None,
-        keypoints: None,
+        ..Object::default()
     }
 }
 

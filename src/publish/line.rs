@@ -172,10 +172,10 @@ mod tests {
                 label: "person".into(),
                 confidence: 0.876_543,
                 source: "det".into(),
-                foreign: false,
                 track_id: Some(u64::MAX),
                 parent: Some(1),
                 keypoints: Some(KeypointSet { source: "pose".into(), layout: Arc::new(layout), points }),
+                ..Object::default()
             }],
             models: [Inference::Done, Inference::Interval, Inference::Busy, Inference::NoRegion]
                 .into_iter()

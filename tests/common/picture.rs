@@ -108,7 +108,7 @@ impl Picture {
                 rect: self.cell(s).scaled(sx, sy).intersection(&Rect::UNIT),
                 class_id: s.colour as u32,
                 confidence: s.confidence(),
-                keypoints: Vec::new(),
+                ..Detection::default()
             })
             .collect();
         found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));

@@ -95,10 +95,7 @@ pub fn object(label: &str) -> Object {
         label: label.into(),
         confidence: 0.9,
         source: "test".into(),
-        foreign: false,
-        track_id: None,
-        parent: None,
-        keypoints: None,
+        ..Object::default()
     }
 }
 

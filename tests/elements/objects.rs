@@ -15,10 +15,7 @@ pub fn object(id: u32, label: &str, rect: Rect) -> Object {
         label: label.into(),
         confidence: 0.75,
         source: "det".into(),
-        foreign: false,
-        track_id: None,
-        parent: None,
-        keypoints: None,
+        ..Object::default()
     }
 }
 

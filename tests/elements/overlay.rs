@@ -47,10 +47,7 @@ fn labelled(info: &VideoInfo, label: &str) -> gst::Buffer {
         label: label.into(),
         confidence: 0.9,
         source: "det".into(),
-        foreign: false,
-        track_id: None,
-        parent: None,
-        keypoints: None,
+        ..Object::default()
     };
     let mut buffer = grey(info);
     let record = Record { objects: vec![object], models: Vec::new() };

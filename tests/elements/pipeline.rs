@@ -156,7 +156,7 @@ fn four_streams_in_two_pipelines_share_batches_and_keep_apart() {
                     rect: o.rect,
                     class_id: o.class_id.unwrap(),
                     confidence: o.confidence,
-                    keypoints: Vec::new(),
+                    ..Detection::default()
                 })
                 .collect();
             let what = format!("stream {stream}, frame {n}");

@@ -23,10 +23,8 @@ fn record(step: f32) -> Arc<Record> {
         label: ["person", "traffic light", "🐶 ёж", "狗 كلب"][id as usize].into(),
         confidence: 0.87,
         source: "det".into(),
-        foreign: false,
-        track_id: None,
-        parent: None,
         keypoints,
+        ..Object::default()
     };
     let objects = vec![
         object(0, Rect::new(0.2 + step, 0.15, 0.3, 0.6), Some(KeypointSet { layout, points, source: "pose".into() })),

@@ -94,10 +94,8 @@ pub fn record(random: &mut Random, objects: usize) -> Record {
             label: (*random.pick(&labels)).into(),
             confidence: random.float(0.0, 1.0),
             source: "detect".into(),
-            foreign: false,
-            track_id: None,
-            parent: None,
             keypoints,
+            ..Object::default()
         }
     };
     Record { objects: (0..objects).map(|id| object(id, random)).collect(), models: Vec::new() }

@@ -50,10 +50,7 @@ fn record() -> Record {
         label: label.into(),
         confidence: 0.5,
         source: "det".into(),
-        foreign: false,
-        track_id: None,
-        parent: None,
-        keypoints: None,
+        ..Object::default()
     };
     let layout = KeypointLayout { name: "one", names: vec!["nose".into()], limbs: vec![] };
     let points = vec![Keypoint { x: 0.25, y: 0.5, confidence: 0.9 }];

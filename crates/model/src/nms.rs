@@ -83,7 +83,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn detection(x: f32, confidence: f32, class_id: u32) -> Detection {
-        Detection { rect: Rect::new(x, 0.0, 10.0, 10.0), class_id, confidence, keypoints: Vec::new() }
+        Detection { rect: Rect::new(x, 0.0, 10.0, 10.0), class_id, confidence, ..Detection::default() }
     }
 
     fn ids(found: &[Detection]) -> Vec<(f32, u32)> {
@@ -128,7 +128,7 @@ mod tests {
         for &a in &odd {
             for &b in &odd {
                 let rect = Rect::new(a, b, b, a);
-                found.push(Detection { rect, confidence: a, class_id: 0, keypoints: Vec::new() });
+                found.push(Detection { rect, confidence: a, class_id: 0, ..Detection::default() });
             }
         }
         nms(&mut found, &Params::default());
@@ -138,7 +138,7 @@ mod tests {
     prop_compose! {
         fn any_detection()(x in 0f32..100.0, y in 0f32..100.0, w in 0f32..40.0, h in 0f32..40.0,
                            confidence in 0f32..1.0, class_id in 0u32..3) -> Detection {
-            Detection { rect: Rect::new(x, y, w, h), class_id, confidence, keypoints: Vec::new() }
+            Detection { rect: Rect::new(x, y, w, h), class_id, confidence, ..Detection::default() }
         }
     }
 

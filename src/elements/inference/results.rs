@@ -53,16 +53,5 @@ fn object(model: &Opened, detection: Detection, parent: Option<u32>) -> Object {
         points: keypoints,
     });
     let (label, source) = (model.label(class_id), model.id);
-    Object {
-        id: 0,
-        rect,
-        class_id: Some(class_id),
-        label,
-        confidence,
-        source,
-        foreign: false,
-        track_id: None,
-        parent,
-        keypoints,
-    }
+    Object { id: 0, rect, class_id: Some(class_id), label, confidence, source, parent, keypoints, ..Object::default() }
 }

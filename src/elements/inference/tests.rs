@@ -101,7 +101,7 @@ impl Lane for FakeLane {
             let centre = (slot.region.x + slot.region.w / 2.0, slot.region.y + slot.region.h / 2.0);
             let rect = Rect::from_centre(centre.0 / w, centre.1 / h, 0.1, 0.1);
             let confidence = slot.params.confidence;
-            slot.output.detections.push(Detection { rect, class_id: 1, confidence, keypoints: Vec::new() });
+            slot.output.detections.push(Detection { rect, class_id: 1, confidence, ..Detection::default() });
         }
         Ok(())
     }
@@ -456,10 +456,7 @@ fn objects_found_before_are_the_regions_and_the_parents() {
         label: label.into(),
         confidence: 0.9,
         source: "before".into(),
-        foreign: false,
-        track_id: None,
-        parent: None,
-        keypoints: None,
+        ..meta::Object::default()
     };
     let mut record = meta::Record::default();
     for (label, x) in [("person", 0.0), ("car", 0.25), ("person", 0.5), ("person", 1.5)] {

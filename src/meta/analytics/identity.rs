@@ -156,10 +156,7 @@ mod tests {
             label: label.into(),
             confidence,
             source: "det".into(),
-            foreign: false,
-            track_id: None,
-            parent: None,
-            keypoints: None,
+            ..Object::default()
         }
     }
 

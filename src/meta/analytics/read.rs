@@ -116,8 +116,7 @@ fn object(relations: Relations, detected: &Detected, id: u32, frame: (u32, u32))
         confidence: detected.confidence,
         source,
         foreign: true,
-        track_id: None,
-        parent: None,
         keypoints: found.map(|found| found.into_set(relations, frame, source)),
+        ..Object::default()
     }
 }

@@ -149,7 +149,7 @@ impl Head for Dense {
             let confidence = score * objectness.map_or(1.0, |view| view.value(0, anchor));
             let passes = params.threshold(class_id).is_some_and(|threshold| confidence >= threshold);
             if let (true, Some(rect)) = (passes, self.rect(&boxes, anchor)) {
-                found.push(Detection { rect, class_id, confidence, keypoints: Vec::new() });
+                found.push(Detection { rect, class_id, confidence, ..Detection::default() });
             }
         });
         if !self.suppress {

@@ -318,7 +318,7 @@ impl Head for NanoDet {
                         (x + right).clamp(0.0, self.width),
                         (y + bottom).clamp(0.0, self.height),
                     );
-                    found.push(Detection { rect, class_id, confidence, keypoints: Vec::new() });
+                    found.push(Detection { rect, class_id, confidence, ..Detection::default() });
                 }
             });
         }

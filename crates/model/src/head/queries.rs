@@ -63,7 +63,7 @@ impl Head for Queries {
             if let (true, Some(&values)) = (passes, corners.get(query))
                 && let Some(rect) = plan.coding.rect(values)
             {
-                found.push(Detection { rect, class_id: class as u32, confidence, keypoints: Vec::new() });
+                found.push(Detection { rect, class_id: class as u32, confidence, ..Detection::default() });
             }
         };
         let rows = logits.data.chunks_exact(plan.columns.max(1)).enumerate();

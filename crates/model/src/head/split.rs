@@ -75,7 +75,7 @@ impl Head for Split {
             let class_id = class.round() as u32;
             let passes = params.threshold(class_id).is_some_and(|threshold| confidence >= threshold);
             let rect = passes.then(|| self.coding.rect(values))??;
-            Some(Detection { rect, class_id, confidence, keypoints: Vec::new() })
+            Some(Detection { rect, class_id, confidence, ..Detection::default() })
         }));
         rank(found, params.max_detections);
         Ok(())

@@ -329,7 +329,7 @@ fn end_to_end_rows_come_sorted_and_filtered() {
     ]
     .concat();
     let found = decode(&*head, &[(&[7, 6], &rows)], &Params::default());
-    let one = |rect, class_id, confidence| Detection { rect, class_id, confidence, keypoints: Vec::new() };
+    let one = |rect, class_id, confidence| Detection { rect, class_id, confidence, ..Detection::default() };
     let first = one(Rect::new(0.0, 0.0, 5.0, 5.0), 0, 0.9);
     assert_eq!(found, [first.clone(), one(Rect::new(10.0, 20.0, 20.0, 40.0), 2, 0.5)]);
     assert_eq!(decode(&*head, &[(&[7, 6], &rows)], &Params { max_detections: 1, ..Params::default() }), [first]);

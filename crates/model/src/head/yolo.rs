@@ -45,7 +45,7 @@ impl Head for Yolo {
         let anchors = self.tensor.view(self.name(), outputs)?;
         anchors.scores().for_each_passing(params, |anchor, class_id, confidence| {
             if let Some(rect) = anchors.rect(anchor) {
-                found.push(Detection { rect, class_id, confidence, keypoints: Vec::new() });
+                found.push(Detection { rect, class_id, confidence, ..Detection::default() });
             }
         });
         Ok(())

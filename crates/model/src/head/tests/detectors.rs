@@ -17,7 +17,7 @@ fn recognised(model: &ModelInfo, choice: impl Into<ModelChoice>) -> Recognised {
 }
 
 fn one(rect: Rect, class_id: u32, confidence: f32) -> Detection {
-    Detection { rect, class_id, confidence, keypoints: Vec::new() }
+    Detection { rect, class_id, confidence, ..Detection::default() }
 }
 
 const IMAGE: (&str, &[i64]) = ("images", &FIXED);
