@@ -43,6 +43,18 @@ pub fn gst_trt() -> PathBuf {
     first([root().join("bin/gst-trt"), PathBuf::from(env!("CARGO_BIN_EXE_gst-trt"))]).expect("cargo built it")
 }
 
+/// A cache for engines in `folder` that knows the timings of GPU builds kept on this machine, if there are any: a small model is
+/// then built in seconds.
+pub fn engine_cache(folder: &Path) -> PathBuf {
+    let cache = folder.join("cache");
+    let timings = files::user_folder::cache().join("gst-tensorrt/timings");
+    if timings.is_dir() && !cache.exists() {
+        std::fs::create_dir(&cache).unwrap();
+        std::os::unix::fs::symlink(timings, cache.join("timings")).unwrap();
+    }
+    cache
+}
+
 /// A test model by name, for example `yolo-pose`; tests/models/README.md says what each does.
 pub fn test_model(name: &str) -> PathBuf {
     let path = root().join("tests/models").join(format!("{name}.onnx"));

@@ -1,6 +1,7 @@
 //! `trtpreprocess` on the GPU creates the same tensors as on the CPU.
 
 use super::common::running::{Running, pull};
+use super::common::tensors::{ROW_MAJOR, gst_tensors};
 use super::{noise, on_gpu};
 use cuda::CudaStream;
 use gst_video::{VideoFormat, VideoInfo};
@@ -9,7 +10,7 @@ use gsttensorrt::gpu::ReadyTensor;
 use gsttensorrt::infer::{Frame, Tensor};
 use gsttensorrt::meta;
 use half::f16;
-use model::{ElementType, Rect};
+use model::{ElementType, Layout, Rect};
 
 /// A tensor's bytes, once they are ready.
 fn download(tensor: &Tensor) -> Vec<u8> {
@@ -78,6 +79,24 @@ impl Run {
     }
 }
 
+/// `GstTensorMeta` has the same values, which mapping for the CPU downloads.
+#[track_caller]
+fn gstreamer_has_it_too(out: &gst::Buffer) {
+    if !meta::gst_tensors_exist() {
+        return;
+    }
+    let tensor = &meta::tensors(out)[0];
+    let [tensors] = &gst_tensors(out)[..] else { panic!("{:?}", gst_tensors(out)) };
+    let [gst_tensor] = &tensors[..] else { panic!("{tensors:?}") };
+    let dims: &[usize] = match tensor.spec.layout {
+        Layout::Nchw => &[1, 3, 96, 160],
+        Layout::Nhwc => &[1, 96, 160, 3],
+    };
+    assert_eq!((gst_tensor.id.as_str(), &gst_tensor.dims[..]), ("image", dims));
+    assert_eq!(gst_tensor.dims_order, ROW_MAJOR);
+    assert!(gst_tensor.data == download(tensor), "the values differ");
+}
+
 on_gpu! {
     fn tensors_are_those_of_the_cpu() {
         for format in [VideoFormat::Nv12, VideoFormat::I420, VideoFormat::Rgba, VideoFormat::Bgra] {
@@ -92,6 +111,7 @@ on_gpu! {
                     let frame = run.push(seed);
                     let out = pull(&run.pipeline.sink("out")).unwrap();
                     run.check(&frame, &out, &format!("{format:?} {settings} frame {seed}"));
+                    gstreamer_has_it_too(&out);
                 }
                 let stats = run.pipeline.stats("p");
                 assert_eq!(stats.get::<u64>("tensors"), Ok(3));

@@ -48,7 +48,7 @@ impl Site {
         let config = json!({
             "processing": { "FORCE_GPU_ONLY": false, "ENABLE_NVDEC": false },
             "models": {
-                "ENGINE_CACHE": operator.path("cache").to_str().unwrap(),
+                "ENGINE_CACHE": find::engine_cache(&operator.path(".")).to_str().unwrap(),
                 "DETECTION": { "ONNX": "models/m.onnx" },
                 "POSE": { "ENABLED": false }
             },

@@ -1,5 +1,6 @@
 //! Models are identified by the content of all their files on the GPU too.
 
+use crate::common::find::engine_cache;
 use crate::common::onnx::{Export, KERNEL};
 use crate::common::picture::{Tolerance, assert_found};
 use crate::common::running::{Running, found_by};
@@ -20,7 +21,7 @@ fn pair(folder: &Path) -> [PathBuf; 2] {
 }
 
 fn detect(model: &Path, folder: &Path) -> String {
-    with_file("trtdetect", "tensorrt", model) + &format!(" engine-cache={}", folder.join("cache").display())
+    with_file("trtdetect", "tensorrt", model) + &format!(" engine-cache={}", engine_cache(folder).display())
 }
 
 /// Checks the results of the model with these weights; returns the playing pipeline.
