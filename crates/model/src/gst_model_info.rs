@@ -111,7 +111,7 @@ impl GstModelInfo {
     }
 
     fn input(&self, model: &ModelInfo) -> Result<Option<&Section>, String> {
-        model.inputs.first().map(|input| self.section(true, 0, input)).transpose()
+        model.image_input().map(|(index, input)| self.section(true, index, input)).transpose()
     }
 
     /// The section of a tensor: the one with its name, or else the one at its place, or else one with its dimensions.

@@ -185,6 +185,15 @@ pub struct ModelInfo {
 }
 
 impl ModelInfo {
+    /// The image among the inputs, and its index: the first of four dimensions, as the others hold a few values each.
+    pub fn image_input(&self) -> Option<(usize, &TensorInfo)> {
+        self.inputs
+            .iter()
+            .enumerate()
+            .find(|(_, input)| input.shape.len() == 4)
+            .or_else(|| self.inputs.iter().enumerate().next())
+    }
+
     /// The declared shapes of the outputs without the batch dimension; a dynamic dimension is 0.
     pub fn output_shapes(&self) -> Vec<Vec<usize>> {
         let size = |&dim: &i64| usize::try_from(dim).unwrap_or(0);

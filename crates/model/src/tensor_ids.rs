@@ -41,7 +41,7 @@ pub struct TensorId {
 pub struct TensorIds {
     /// The name of all outputs together.
     pub group: String,
-    /// The id of the input.
+    /// The id of the image input.
     pub input: String,
     /// In the order of [`ModelInfo::outputs`].
     pub outputs: Vec<TensorId>,
@@ -55,7 +55,7 @@ impl TensorIds {
     /// The ids in the model's [`ModelInfo::gst_model_info`], or else those of its head. An output that neither names has its own
     /// name as its id, and so has the input.
     pub fn of(model: &ModelInfo, head: &dyn Head) -> Self {
-        let input = model.inputs.first().map_or("", |input| &input.name);
+        let input = model.image_input().map_or("", |(_, input)| &input.name);
         if let Some(info) = &model.gst_model_info
             && let (Ok(outputs), Ok(id)) = (info.outputs(model), info.input_id(model))
         {
@@ -150,6 +150,17 @@ mod tests {
             assert_eq!(ids.input, "images");
             assert_eq!(ids.group, if id == "output0" { "yolo-pose-end-to-end" } else { id });
         }
+    }
+
+    #[test]
+    fn the_input_is_the_image_wherever_it_stands() {
+        let mut info = with_info(&[1, 84, 8400], "mine", "1,84,-1", "");
+        let sizes = TensorInfo { name: "orig_target_sizes".into(), element: ElementType::I64, shape: vec![1, 2] };
+        info.inputs.insert(0, sizes);
+        assert_eq!(ids(&info).input, "images");
+        assert_eq!(recognise(&info, HeadChoice::Auto).unwrap().input.normalization, Normalization::NONE);
+        info.gst_model_info = None;
+        assert_eq!(ids(&info).input, "images");
     }
 
     #[test]
