@@ -1,0 +1,225 @@
+//! From a model's outputs on the device to results in host memory: decoding, suppression and mapping to the frame.
+
+mod arguments;
+mod output;
+mod results;
+
+pub use arguments::decodes;
+pub use output::DeviceOutput;
+pub use results::SlotResult;
+
+use super::error::{Error, ErrorKind};
+use super::kernels::Kernels;
+use super::layout::{Candidates, FinishArgs, MAX_CANDIDATES, ResultObject, SlotParams, SlotSource, results_stride};
+use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer, Table};
+use super::stream::CudaStream;
+use arguments::{Decode, arguments, capacity};
+use model::head::DecodePlan;
+use model::{Letterbox, Params};
+use std::sync::Arc;
+
+/// The inputs, besides the model's outputs, on which a slot's results depend.
+#[derive(Debug, Clone, Copy)]
+pub struct SlotSettings<'a> {
+    /// Thresholds and filters.
+    pub params: &'a Params,
+    /// Where the frame's region lies in the model's input.
+    pub letterbox: &'a Letterbox,
+    /// Size of the frame, pixels.
+    pub frame: (u32, u32),
+}
+
+/// A lane's parameters, candidates and results, and the kernels that follow a model.
+#[derive(Debug)]
+pub struct Postprocessor {
+    kernels: Arc<Kernels>,
+    decode: Decode,
+    finish: FinishArgs,
+    keypoints: usize,
+    classes: usize,
+    batch: usize,
+    params: MappedBuffer,
+    /// The parameters that each slot's table was last written from.
+    written: Vec<Option<Params>>,
+    thresholds: Vec<f32>,
+    /// Scratch space for the objects of the slot that was read last.
+    objects: Vec<ResultObject>,
+    points: Vec<[f32; 3]>,
+    results: MappedBuffer,
+    /// Contains parameters, counts, keys, boxes and classes, in this order.
+    workspace: DeviceBuffer,
+}
+
+impl Postprocessor {
+    /// For batches of at most `batch` images and a head with `classes` classes. The outputs' addresses must not change.
+    ///
+    /// # Errors
+    /// The outputs don't match the plan, or memory ran out.
+    pub fn new<R: DeviceAllocator + 'static>(
+        allocator: &Arc<R>,
+        kernels: &Arc<Kernels>,
+        plan: &DecodePlan,
+        (classes, needs_nms): (usize, bool),
+        outputs: &[DeviceOutput],
+        batch: usize,
+    ) -> Result<Self, Error> {
+        let keypoints = plan.keypoints();
+        let params_stride = (size_of::<SlotParams>() + classes * size_of::<f32>()).next_multiple_of(128);
+        let capacity = capacity(plan, outputs)?;
+        let params = MappedBuffer::new(kernels.context(), batch * params_stride)?;
+        let results = MappedBuffer::new(kernels.context(), batch * results_stride(keypoints))?;
+
+        let mut bytes = 0;
+        let mut part = |size: usize| {
+            let start = bytes;
+            bytes += size.next_multiple_of(256);
+            start as u64
+        };
+        let places = batch * capacity;
+        let staged = part(batch * params_stride);
+        let counts = part(batch * size_of::<u32>());
+        let keys = part(places * size_of::<u64>());
+        let boxes = part(places * size_of::<[f32; 4]>());
+        let classes_at = part(places * size_of::<u32>());
+        let workspace = DeviceBuffer::new(allocator, bytes)?;
+        let out = Candidates {
+            counts: workspace.address() + counts,
+            keys: workspace.address() + keys,
+            boxes: workspace.address() + boxes,
+            classes: workspace.address() + classes_at,
+            params: workspace.address() + staged,
+            params_stride: params_stride as u32,
+            capacity: capacity as u32,
+        };
+        let (decode, finish) = arguments(plan, outputs, out)?;
+        let finish = FinishArgs {
+            results: results.address(),
+            results_stride: results_stride(keypoints) as u32,
+            suppress: u32::from(needs_nms),
+            keypoints: keypoints as u32,
+            ..finish
+        };
+        Ok(Self {
+            kernels: kernels.clone(),
+            decode,
+            finish,
+            keypoints,
+            classes,
+            batch,
+            params,
+            written: vec![None; batch],
+            thresholds: Vec::with_capacity(classes),
+            objects: Vec::with_capacity(MAX_CANDIDATES),
+            points: Vec::with_capacity(MAX_CANDIDATES * keypoints),
+            results,
+            workspace,
+        })
+    }
+
+    /// Sets a slot's thresholds, filters and geometry from the next launch on. Earlier launches must have completed.
+    ///
+    /// # Errors
+    /// There is no such slot.
+    pub fn set(&mut self, slot: usize, settings: SlotSettings<'_>) -> Result<(), Error> {
+        let SlotSettings { params, letterbox, frame } = settings;
+        let written = self.written.get_mut(slot).ok_or_else(|| no_slot(slot, self.batch))?;
+        let at = slot * self.finish.input.params_stride as usize;
+        let table = at + size_of::<SlotParams>();
+        // Parameters rarely change from one batch to the next.
+        if written.as_ref() != Some(params) {
+            self.thresholds.clear();
+            self.thresholds
+                .extend((0..self.classes as u32).map(|class| params.threshold(class).unwrap_or(f32::INFINITY)));
+            self.params.write(table, &self.thresholds)?;
+            *written = Some(params.clone());
+        }
+        let other = if params.classes.is_some() { f32::INFINITY } else { params.confidence };
+        let scale = |size: f32, resized: u32| f64::from(size) / f64::from(resized.max(1));
+        let head = SlotParams {
+            x_scale: scale(letterbox.region.w, letterbox.width),
+            y_scale: scale(letterbox.region.h, letterbox.height),
+            x_start: letterbox.region.x,
+            y_start: letterbox.region.y,
+            left: letterbox.left,
+            top: letterbox.top,
+            frame_width: frame.0,
+            frame_height: frame.1,
+            min_width: params.min_size.0,
+            min_height: params.min_size.1,
+            max_width: params.max_size.0,
+            max_height: params.max_size.1,
+            iou: params.iou,
+            class_agnostic: u32::from(params.class_agnostic),
+            max_detections: params.max_detections.min(MAX_CANDIDATES) as u32,
+            // No threshold that the kernels look up is lower.
+            lowest: params.class_confidence.values().copied().fold(params.confidence, f32::min),
+            other,
+            classes: self.classes as u32,
+        };
+        self.params.write(at, &[head])
+    }
+
+    /// Makes a slot find nothing, for slots of a batch that stay empty.
+    ///
+    /// # Errors
+    /// There is no such slot.
+    pub fn clear(&mut self, slot: usize) -> Result<(), Error> {
+        *self.written.get_mut(slot).ok_or_else(|| no_slot(slot, self.batch))? = None;
+        let nothing = SlotParams { lowest: f32::INFINITY, other: f32::INFINITY, ..SlotParams::default() };
+        self.params.write(slot * self.finish.input.params_stride as usize, &[nothing])
+    }
+
+    /// The parameters that must be on the device, and the address of the counters that must be 0, before
+    /// [`Self::enqueue`]'s work runs.
+    ///
+    /// # Errors
+    /// Only if the batch is larger than this was created for.
+    pub(super) fn prepared(&self, batch: usize) -> Result<(Table, u64), Error> {
+        let Candidates { counts, params_stride, .. } = self.finish.input;
+        // The parameters are at the start of the workspace.
+        let table = self.params.table(&self.workspace, batch.min(self.batch) * params_stride as usize)?;
+        Ok((table, counts))
+    }
+
+    /// Queues the decoding of the first `batch` slots' outputs. [`crate::Preprocessor::enqueue`] must have been queued
+    /// with this chain before.
+    ///
+    /// # Errors
+    /// A device failure.
+    ///
+    /// # Safety
+    /// The outputs given to [`Self::new`] and `self` stay valid until the launch, or every launch of a graph that
+    /// captures it, has run.
+    pub unsafe fn enqueue(&self, stream: &CudaStream, batch: usize) -> Result<(), Error> {
+        let batch = batch.min(self.batch) as u32;
+        let kernels = &self.kernels;
+        // SAFETY: the caller vouches for the outputs, whose shapes were checked; `self` owns the rest.
+        unsafe {
+            match &self.decode {
+                Decode::Columns(args) => kernels.decode_columns(stream, *args, batch)?,
+                Decode::Rows(args) => kernels.decode_rows(stream, **args, batch)?,
+                Decode::Objects(args) => kernels.decode_objects(stream, *args, batch)?,
+                Decode::Persons(args) => kernels.decode_persons(stream, *args, batch)?,
+            }
+            kernels.finish(stream, self.finish, batch)
+        }
+    }
+
+    /// Bytes that a launch copies to the device for `batch` slots: sources and parameters.
+    pub fn bytes_to_device(&self, batch: usize) -> usize {
+        batch * (size_of::<SlotSource>() + self.finish.input.params_stride as usize)
+    }
+
+    /// Bytes of device memory and of mapped memory that this uses.
+    pub fn bytes(&self) -> (usize, usize) {
+        (self.workspace.bytes(), self.params.bytes() + self.results.bytes())
+    }
+}
+
+fn no_slot(slot: usize, batch: usize) -> Error {
+    failed(format!("there is no slot {slot} in a batch of {batch}"))
+}
+
+fn failed(message: String) -> Error {
+    Error::new(ErrorKind::Failed, message)
+}
