@@ -161,7 +161,13 @@ pub fn assert_found(what: &str, found: &[Detection], wanted: &[Detection], toler
         let points = f.keypoints.iter().zip(&w.keypoints).all(|(a, b)| {
             near(a.x, b.x) && near(a.y, b.y) && (a.confidence - b.confidence).abs() <= tolerance.confidence
         });
+        let corner = |(a, b): (&[f32; 2], &[f32; 2])| near(a[0], b[0]) && near(a[1], b[1]);
+        let oriented = match (&f.oriented, &w.oriented) {
+            (Some(a), Some(b)) => a.corners.iter().zip(&b.corners).all(corner),
+            (a, b) => a.is_none() && b.is_none(),
+        };
         f.class_id == w.class_id
+            && oriented
             && (f.confidence - w.confidence).abs() <= tolerance.confidence
             && near(f.rect.x, w.rect.x)
             && near(f.rect.y, w.rect.y)

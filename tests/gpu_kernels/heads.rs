@@ -153,7 +153,10 @@ pub fn outputs(model: &Model, random: &mut Random, crowd: Crowd, odd: bool) -> V
                 }
             }
         }
-        plan @ (DecodePlan::Split { .. } | DecodePlan::Queries(_) | DecodePlan::Dense(_)) => {
+        plan @ (DecodePlan::Oriented { .. }
+        | DecodePlan::Split { .. }
+        | DecodePlan::Queries(_)
+        | DecodePlan::Dense(_)) => {
             panic!("no kernel decodes {plan:?}")
         }
         DecodePlan::Distributions { classes, bins, levels, .. } => {

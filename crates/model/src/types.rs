@@ -1,5 +1,7 @@
 //! Boxes, keypoints and detections.
 
+use super::OrientedBox;
+
 /// An axis-aligned rectangle: left, top, width, height. The unit depends on the use: network pixels, frame pixels, or
 /// 0–1.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -90,8 +92,10 @@ pub struct Keypoint {
 /// One object that a head found.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Detection {
-    /// The bounding box.
+    /// The bounding box; of an oriented box the upright one around it.
     pub rect: Rect,
+    /// Only of models whose boxes have a direction.
+    pub oriented: Option<OrientedBox>,
     /// The class, counted from 0.
     pub class_id: u32,
     /// 0–1.
@@ -101,11 +105,12 @@ pub struct Detection {
 }
 
 impl Detection {
-    /// Maps the box's corners and every keypoint by `f`, which must keep axes (scale and shift only).
+    /// Maps the boxes' corners and every keypoint by `f`, which must keep axes (scale and shift only).
     pub fn map_points(&mut self, f: impl Fn(f32, f32) -> (f32, f32)) {
         let (x1, y1) = f(self.rect.x, self.rect.y);
         let (x2, y2) = f(self.rect.right(), self.rect.bottom());
         self.rect = Rect::from_corners(x1, y1, x2, y2);
+        self.oriented = self.oriented.map(|oriented| oriented.map(&f));
         for k in &mut self.keypoints {
             (k.x, k.y) = f(k.x, k.y);
         }

@@ -90,7 +90,7 @@ impl Head for EndToEnd {
                     _ => keypoint(f32::NAN, f32::NAN, 0.0),
                 })
                 .collect();
-            Some(Detection { rect, class_id, confidence, keypoints })
+            Some(Detection { rect, class_id, confidence, keypoints, ..Detection::default() })
         }));
         rank(found, params.max_detections);
         Ok(())

@@ -198,6 +198,8 @@ impl ModelFacts<'_> {
             HeadChoice::PpYoloe => corners::pp_yoloe(self),
             HeadChoice::Picodet => nanodet::picodet(self),
             HeadChoice::DamoYolo => corners::damo_yolo(self),
+            HeadChoice::YoloObb => ultralytics::chosen_oriented(self, false),
+            HeadChoice::YoloObbEndToEnd => ultralytics::chosen_oriented(self, true),
         }
     }
 

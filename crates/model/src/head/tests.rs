@@ -54,7 +54,7 @@ fn decode(head: &dyn Head, outputs: &[(&[usize], &[f32])], params: &Params) -> V
 
 const FIXED: [i64; 4] = [1, 3, 640, 640];
 
-const CHOICES: [HeadChoice; 21] = [
+const CHOICES: [HeadChoice; 23] = [
     HeadChoice::Auto,
     HeadChoice::Yolo,
     HeadChoice::YoloEndToEnd,
@@ -76,6 +76,8 @@ const CHOICES: [HeadChoice; 21] = [
     HeadChoice::PpYoloe,
     HeadChoice::Picodet,
     HeadChoice::DamoYolo,
+    HeadChoice::YoloObb,
+    HeadChoice::YoloObbEndToEnd,
 ];
 
 #[test]
@@ -186,9 +188,9 @@ fn the_error_says_what_was_seen_and_what_is_known() {
         assert!(text.contains(name), "{name} in {text}");
     }
     // Each known head has a separate, indented line.
-    let lines = text.lines().skip_while(|line| *line != "known heads:").skip(1).take(20);
-    assert!(lines.clone().count() == 20 && lines.clone().all(|line| line.starts_with("  ")), "{text}");
-    for task in ["obb", "classify", "depth"] {
+    let lines = text.lines().skip_while(|line| *line != "known heads:").skip(1).take(22);
+    assert!(lines.clone().count() == 22 && lines.clone().all(|line| line.starts_with("  ")), "{text}");
+    for task in ["classify", "depth"] {
         assert!(refused(&model(&FIXED, &[&[1, 84, 8400]], &[("task", task)])).contains(task));
     }
 }
@@ -277,6 +279,7 @@ proptest! {
                 class_id: best as u32,
                 confidence,
                 keypoints: (0..keypoints).map(point).collect(),
+                ..Detection::default()
             })
         }).collect();
         let metadata = if pose { [("task", "pose"), NAMES[1]] } else { NAMES };
@@ -609,3 +612,4 @@ fn several_inputs_are_an_error_with_a_remedy() {
 }
 
 mod detectors;
+mod oriented;

@@ -1,4 +1,4 @@
-//! Recognition of Ultralytics' detection and pose exports.
+//! Recognition of Ultralytics' exports of detectors, upright and oriented, and of pose models.
 
 use super::super::{KeypointLayout, Labels, Resize};
 use super::anchors::{AnchorTensor, Order};
@@ -8,6 +8,7 @@ use super::metadata::{Metadata, Writer};
 use super::reading::Trust;
 use super::recognise::{Found, InputStyle, ModelFacts, grid_cells};
 use super::yolo::Yolo;
+use super::yolo_obb::{YoloObb, YoloObbEndToEnd};
 use super::yolo_pose::YoloPose;
 use super::{BoxCoding, Head, HeadError};
 use std::sync::Arc;
@@ -19,6 +20,8 @@ const STYLE: InputStyle =
 /// Strides of the models' grids: the usual three, and those with a fourth for large (P6) or small (P2) objects.
 const STRIDES: [&[u32]; 3] = [&[8, 16, 32], &[8, 16, 32, 64], &[4, 8, 16, 32]];
 
+/// Classes of the released models with oriented boxes.
+const DOTA_CLASSES: usize = 15;
 /// Keypoints, and values per keypoint, of the released pose models.
 const COCO_KEYPOINTS: (usize, usize) = (17, 3);
 /// Channels of a released detector: box, COCO's classes.
@@ -29,6 +32,8 @@ const POSE_CHANNELS: usize = 4 + 1 + 17 * 3;
 const POSE_COLUMNS: usize = 6 + 17 * 3;
 /// Rows of the released end-to-end models.
 const END_TO_END_ROWS: usize = 300;
+/// An oriented box has one value after its scores, or after its class.
+const ANGLE: usize = 1;
 
 /// The layout of the output.
 enum Form {
@@ -46,6 +51,9 @@ pub(super) fn recognise(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadErro
     let Some(shape) = seen.rows(0) else { return Ok(None) };
     if seen.model.outputs.len() > 1 && !seen.metadata.is_ultralytics() {
         return Ok(None);
+    }
+    if seen.metadata.task.as_deref() == Some("obb") {
+        return oriented(seen, shape);
     }
     if is_rt_detr(seen, shape) {
         return detr::ultralytics(seen, Trust::Vouched);
@@ -97,32 +105,48 @@ pub(super) fn chosen(seen: &ModelFacts<'_>, end_to_end: bool, pose: bool) -> Res
             }
         }
     };
-    let extra = values(keypoints);
+    let form = chosen_form(seen, end_to_end, names.or(pose.then_some(1)), values(keypoints));
+    form.map(|form| found(seen, &form, keypoints, Trust::Plausible)).transpose()
+}
+
+/// The head of oriented boxes that the user chose, if the outputs fit it.
+///
+/// # Errors
+/// Metadata and shapes contradict each other.
+pub(super) fn chosen_oriented(seen: &ModelFacts<'_>, end_to_end: bool) -> Result<Option<Found>, HeadError> {
+    check_task(seen)?;
+    let form = chosen_form(seen, end_to_end, seen.metadata.classes(), ANGLE);
+    form.map(|form| found_oriented(seen, &form, Trust::Plausible)).transpose()
+}
+
+/// The layout of a head that the user chose, with as many classes if that is known, and `extra` values after the scores or the
+/// class.
+fn chosen_form(seen: &ModelFacts<'_>, end_to_end: bool, classes: Option<usize>, extra: usize) -> Option<Form> {
+    let [_, a, b] = seen.rows(0)?;
     let anchors = |order, classes| Some(Form::Anchors { order, classes });
-    let form = if end_to_end {
+    let before = 4 + extra;
+    if end_to_end {
         (b == 6 + extra || b == 0).then_some(Form::EndToEnd)
-    } else if let Some(classes) = names.or(pose.then_some(1)) {
-        match 4 + classes + extra {
+    } else if let Some(classes) = classes {
+        match before + classes {
             channels if a == channels || (a == 0 && b == 0) => anchors(Order::ChannelMajor, classes),
             channels if b == channels => anchors(Order::AnchorMajor, classes),
             _ => None,
         }
-    } else if a > 4 && (b == 0 || (a < b && is_grid(seen, b))) {
-        anchors(Order::ChannelMajor, a - 4)
-    } else if b > 4 && (a == 0 || (b < a && is_grid(seen, a))) {
-        anchors(Order::AnchorMajor, b - 4)
+    } else if a > before && (b == 0 || (a < b && is_grid(seen, b))) {
+        anchors(Order::ChannelMajor, a - before)
+    } else if b > before && (a == 0 || (b < a && is_grid(seen, a))) {
+        anchors(Order::AnchorMajor, b - before)
     } else {
         None
-    };
-    form.map(|form| found(seen, &form, keypoints, Trust::Plausible)).transpose()
+    }
 }
 
 fn check_task(seen: &ModelFacts<'_>) -> Result<(), HeadError> {
     match seen.metadata.task.as_deref() {
-        None | Some("detect" | "pose") => Ok(()),
-        Some(task) => {
-            Err(seen.unknown(&format!("a model for the task {task:?}; detection and pose models are possible")))
-        }
+        None | Some("detect" | "obb" | "pose") => Ok(()),
+        Some(task) => Err(seen
+            .unknown(&format!("a model for the task {task:?}; detectors (detect, obb) and pose models are possible"))),
     }
 }
 
@@ -139,6 +163,35 @@ fn keypoints_of(values: usize) -> Keypoints {
 fn found(seen: &ModelFacts<'_>, form: &Form, keypoints: Keypoints, trust: Trust) -> Result<Found, HeadError> {
     let spec = seen.spec(if keypoints.is_some() { "yolo-pose" } else { "yolo" }, &STYLE)?;
     Ok((head(seen, form, keypoints)?, spec, trust))
+}
+
+/// YOLO-OBB, whose task the file states.
+///
+/// # Errors
+/// Metadata and shapes contradict each other.
+fn oriented(seen: &ModelFacts<'_>, shape: [usize; 3]) -> Result<Option<Found>, HeadError> {
+    let form = match seen.metadata.names {
+        Some(_) => named(seen, shape, ANGLE)?,
+        None => unnamed(seen, shape, ANGLE),
+    };
+    let trust = if seen.metadata.writer == Writer::Ultralytics { Trust::Vouched } else { Trust::Plausible };
+    form.map(|form| found_oriented(seen, &form, trust)).transpose()
+}
+
+fn found_oriented(seen: &ModelFacts<'_>, form: &Form, trust: Trust) -> Result<Found, HeadError> {
+    let spec = seen.spec("yolo-obb", &STYLE)?;
+    let head: Arc<dyn Head> = match *form {
+        Form::EndToEnd => {
+            // Without names the file doesn't contain the number of classes; the released models have DOTA's.
+            let (labels, counted) = (seen.labels(DOTA_CLASSES, false)?, seen.metadata.names.is_some());
+            Arc::new(YoloObbEndToEnd { output: 0, labels, counted })
+        }
+        Form::Anchors { order, classes } => {
+            let tensor = AnchorTensor { output: 0, order, classes, extra: ANGLE };
+            Arc::new(YoloObb { tensor, labels: seen.labels(classes, false)? })
+        }
+    };
+    Ok((head, spec, trust))
 }
 
 fn head(seen: &ModelFacts<'_>, form: &Form, keypoints: Keypoints) -> Result<Arc<dyn Head>, HeadError> {
@@ -199,7 +252,7 @@ fn named(seen: &ModelFacts<'_>, [_, a, b]: [usize; 3], extra: usize) -> Result<O
         _ if b == channels && rows() => return Ok(Some(Form::Anchors { order: Order::AnchorMajor, classes })),
         Some(false) => (),
         // These files predate the entry `end2end`. RT-DETR's rows have 4 + nc columns, the same number for two classes.
-        None if a == END_TO_END_ROWS && b == columns && b == channels => {
+        None if a == END_TO_END_ROWS && b == columns && b == channels && extra == 0 => {
             return Err(seen.unknown(
                 "an end-to-end YOLO model and an RT-DETR model with two classes look the same here; \
                  export again with a current Ultralytics release, which writes the metadata `end2end`, or set \
@@ -210,7 +263,11 @@ fn named(seen: &ModelFacts<'_>, [_, a, b]: [usize; 3], extra: usize) -> Result<O
         None => (),
     }
     if a < b && is_grid(seen, b) {
-        let with = if extra > 0 { "the box and the keypoints" } else { "the box" };
+        let with = match extra {
+            0 => "the box",
+            ANGLE => "the box and the angle",
+            _ => "the box and the keypoints",
+        };
         return Err(seen.unknown(&format!(
             "the metadata names {classes} classes, which makes {channels} channels with {with}, but the output has {a}"
         )));

@@ -25,7 +25,7 @@ pub fn decodes(plan: &DecodePlan) -> bool {
     match plan {
         DecodePlan::Anchors { .. } | DecodePlan::Distributions { .. } | DecodePlan::Persons { .. } => true,
         DecodePlan::Objects { coding, .. } => *coding == BoxCoding::CORNERS,
-        DecodePlan::Split { .. } | DecodePlan::Queries(_) | DecodePlan::Dense(_) => false,
+        DecodePlan::Oriented { .. } | DecodePlan::Split { .. } | DecodePlan::Queries(_) | DecodePlan::Dense(_) => false,
     }
 }
 
@@ -42,7 +42,9 @@ pub(super) fn capacity(plan: &DecodePlan, outputs: &[DeviceOutput]) -> Result<us
                 1
             }
         }
-        DecodePlan::Split { .. } | DecodePlan::Queries(_) | DecodePlan::Dense(_) => return Err(undecoded(plan)),
+        DecodePlan::Oriented { .. } | DecodePlan::Split { .. } | DecodePlan::Queries(_) | DecodePlan::Dense(_) => {
+            return Err(undecoded(plan));
+        }
     })
 }
 
@@ -70,8 +72,10 @@ pub(super) fn arguments(
         &DecodePlan::Persons { output, many, width, height } => {
             persons::arguments(outputs, output, many, (width, height), finish)
         }
-        DecodePlan::Objects { .. } | DecodePlan::Split { .. } | DecodePlan::Queries(_) | DecodePlan::Dense(_) => {
-            Err(undecoded(plan))
-        }
+        DecodePlan::Oriented { .. }
+        | DecodePlan::Objects { .. }
+        | DecodePlan::Split { .. }
+        | DecodePlan::Queries(_)
+        | DecodePlan::Dense(_) => Err(undecoded(plan)),
     }
 }
