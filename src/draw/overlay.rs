@@ -8,6 +8,7 @@ use super::text::Text;
 use super::{Area, Canvas, ColorBy, Style};
 use crate::meta::{KeypointSet, Object, Record};
 use ab_glyph::InvalidFont;
+use model::OrientedBox;
 use std::collections::{HashSet, VecDeque};
 use std::fmt::Write;
 
@@ -82,9 +83,11 @@ impl Overlay {
 
         if style.boxes {
             for object in record.objects.iter().rev() {
-                if let Some(area) = pixels(object, frame) {
-                    let ink = canvas.ink(colour(object));
-                    outline(canvas, area, sizes.line, ink);
+                let ink = canvas.ink(colour(object));
+                match (&object.oriented, pixels(object, frame)) {
+                    (_, None) => {}
+                    (Some(oriented), Some(_)) => self.oriented(canvas, oriented, &sizes, ink),
+                    (None, Some(area)) => outline(canvas, area, sizes.line, ink),
                 }
             }
         }
@@ -101,6 +104,15 @@ impl Overlay {
             for (index, object) in record.objects.iter().enumerate().rev() {
                 self.label(canvas, index, object, colour(object), style, &sizes);
             }
+        }
+    }
+
+    /// Draws the sides of a box, in the middle of which its corners are.
+    fn oriented<C: Canvas>(&mut self, canvas: &mut C, oriented: &OrientedBox, sizes: &Sizes, ink: C::Ink) {
+        let (width, height) = (sizes.frame.width() as f32, sizes.frame.height() as f32);
+        let [a, b, c, d] = oriented.corners.map(|[x, y]| Point { x: x * width, y: y * height });
+        for (from, to) in [(a, b), (b, c), (c, d), (d, a)] {
+            self.pen.line(canvas, from, to, sizes.line as f32 / 2.0, ink);
         }
     }
 
