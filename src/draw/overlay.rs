@@ -412,6 +412,37 @@ mod tests {
         }
     }
 
+    /// A pixel has the colour if it is on a side, at least half a pixel inside, and is unchanged half a pixel outside.
+    #[test]
+    fn oriented_boxes_along_their_sides() {
+        let (width, height) = (80, 60);
+        let oriented = OrientedBox::new(40.0, 30.0, 50.0, 20.0, 0.5).unwrap();
+        let scaled = oriented.scaled(1.0 / width as f32, 1.0 / height as f32);
+        let one = Object { oriented: Some(scaled), ..object(1, scaled.enclosing()) };
+        let planes = drawn("RGB", width, height, &record(vec![one]), &BOXES);
+        let colour = color::of_number(1);
+        let corners = oriented.corners;
+        let sides = [0, 1, 2, 3].map(|k| (corners[k], corners[(k + 1) % 4]));
+        let distance = |x: f32, y: f32, ([ax, ay], [bx, by]): ([f32; 2], [f32; 2])| {
+            let (dx, dy) = (bx - ax, by - ay);
+            let along = (((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy)).clamp(0.0, 1.0);
+            (x - ax - along * dx).hypot(y - ay - along * dy)
+        };
+        let mut seen = [0; 2];
+        for (i, pixel) in planes[0].chunks_exact(3).enumerate() {
+            let (x, y) = ((i % width) as f32 + 0.5, (i / width) as f32 + 0.5);
+            let near = sides.iter().map(|side| distance(x, y, *side)).fold(f32::INFINITY, f32::min);
+            if near < 0.99 {
+                assert_eq!(pixel, [colour.r, colour.g, colour.b], "{x}, {y}");
+                seen[0] += 1;
+            } else if near > 2.01 {
+                assert_eq!(pixel, [BEFORE; 3], "{x}, {y}");
+                seen[1] += 1;
+            }
+        }
+        assert!(seen[0] > 200 && seen[1] > 3000, "{seen:?}");
+    }
+
     /// The two 4:2:0 layouts hold the same picture, including text and skeletons.
     #[test]
     fn nv12_is_i420() {

@@ -1,7 +1,7 @@
 //! Pictures of coloured squares, and what the test models detect in them; see tests/models/README.md.
 
 use super::pixels::Rgb;
-use model::{Detection, Keypoint, Rect};
+use model::{Detection, Keypoint, OrientedBox, Rect};
 
 /// Size of the test models' input, pixels.
 pub const WIDTH: u32 = 96;
@@ -112,6 +112,21 @@ impl Picture {
             })
             .collect();
         found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+        found
+    }
+
+    /// The expected results of a detector of oriented boxes.
+    pub fn oriented(&self) -> Vec<Detection> {
+        let (sx, sy) = (1.0 / self.width as f32, 1.0 / self.height as f32);
+        let mut found = self.detections();
+        for d in &mut found {
+            let cell = d.rect.scaled(self.width as f32, self.height as f32);
+            let angle = [0.5, -0.5, 1.0][d.class_id as usize];
+            let (cx, cy) = (cell.x + cell.w / 2.0, cell.y + cell.h / 2.0);
+            let oriented = OrientedBox::new(cx, cy, cell.w, cell.h / 2.0, angle).unwrap();
+            d.rect = oriented.enclosing().scaled(sx, sy).intersection(&Rect::UNIT);
+            d.oriented = Some(oriented.scaled(sx, sy));
+        }
         found
     }
 

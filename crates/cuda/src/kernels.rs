@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::error::Error;
 use super::layout::{
-    ColumnsArgs, FillArgs, FinishArgs, MAX_CANDIDATES, ObjectsArgs, OverlayArgs, PersonsArgs, PreprocessArgs, RowsArgs,
-    StageArgs,
+    ColumnsArgs, FillArgs, FinishArgs, MAX_CANDIDATES, ObjectsArgs, OrientedArgs, OverlayArgs, PersonsArgs,
+    PreprocessArgs, RowsArgs, StageArgs,
 };
 use super::memory::Table;
 use super::stream::CudaStream;
@@ -18,6 +18,7 @@ use std::sync::Arc;
 const MEMORY: &CStr = text(concat!(include_str!("kernels/memory.ptx"), "\0"));
 const PREPROCESS: &CStr = text(concat!(include_str!("kernels/preprocess.ptx"), "\0"));
 const DECODE: &CStr = text(concat!(include_str!("kernels/decode.ptx"), "\0"));
+const ORIENTED: &CStr = text(concat!(include_str!("kernels/oriented.ptx"), "\0"));
 const NMS: &CStr = text(concat!(include_str!("kernels/nms.ptx"), "\0"));
 const OVERLAY: &CStr = text(concat!(include_str!("kernels/overlay.ptx"), "\0"));
 
@@ -39,7 +40,7 @@ const TILE_COLUMNS: u32 = 128;
 const MOST_ROWS: u32 = 4;
 /// Preprocessing blocks resident on a multiprocessor at a time.
 const BLOCKS_RESIDENT: u32 = 4;
-/// Rows per block of the kernel that decodes final objects.
+/// Rows per block of the kernels that decode final objects and oriented boxes.
 const OBJECTS: u32 = 128;
 
 /// Width and height of a drawing block in pixels, and its threads.
@@ -51,12 +52,12 @@ const MEMORY_THREADS: u32 = 256;
 const MEMORY_BLOCKS: u32 = 256;
 
 /// The loaded modules, which the context keeps. A driver doesn't release all memory of an unloaded module (580: 1.8 KB
-/// of host memory and 4.7 KB of device memory for these five), so pipelines must not load them again and again.
+/// of host memory and 4.7 KB of device memory for these six), so pipelines must not load them again and again.
 #[derive(Debug)]
 pub(super) struct KernelModules {
     functions: Functions,
     #[expect(dead_code, reason = "the functions live in them")]
-    modules: [Module; 5],
+    modules: [Module; 6],
 }
 
 /// The modules' entry points.
@@ -69,6 +70,7 @@ struct Functions {
     decode_rows: CUfunction,
     decode_objects: CUfunction,
     decode_persons: CUfunction,
+    decode_oriented: CUfunction,
     finish: CUfunction,
     overlay: CUfunction,
 }
@@ -83,7 +85,7 @@ impl KernelModules {
         let _current = context.enter()?;
         let (preprocess, decode) = (Module::load(context, PREPROCESS)?, Module::load(context, DECODE)?);
         let (nms, overlay) = (Module::load(context, NMS)?, Module::load(context, OVERLAY)?);
-        let memory = Module::load(context, MEMORY)?;
+        let (memory, oriented) = (Module::load(context, MEMORY)?, Module::load(context, ORIENTED)?);
         let functions = Functions {
             stage: memory.function(context, c"stage")?,
             fill: memory.function(context, c"fill")?,
@@ -92,10 +94,11 @@ impl KernelModules {
             decode_rows: decode.function(context, c"decode_rows")?,
             decode_objects: decode.function(context, c"decode_objects")?,
             decode_persons: decode.function(context, c"decode_persons")?,
+            decode_oriented: oriented.function(context, c"decode_oriented")?,
             finish: nms.function(context, c"finish")?,
             overlay: overlay.function(context, c"overlay")?,
         };
-        Ok(Self { functions, modules: [memory, preprocess, decode, nms, overlay] })
+        Ok(Self { functions, modules: [memory, preprocess, decode, oriented, nms, overlay] })
     }
 }
 
@@ -243,6 +246,19 @@ impl Kernels {
     ) -> Result<(), Error> {
         // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.decode_persons, stream, [1, batch, 1], [WARP, 1], args) }
+    }
+
+    /// # Safety
+    /// As for [`Self::preprocess`], with the output's shape.
+    pub(super) unsafe fn decode_oriented(
+        &self,
+        stream: &CudaStream,
+        args: OrientedArgs,
+        batch: u32,
+    ) -> Result<(), Error> {
+        let grid = [args.anchors.div_ceil(OBJECTS), batch, 1];
+        // SAFETY: the caller guarantees it.
+        unsafe { self.launch(self.functions.decode_oriented, stream, grid, [OBJECTS, 1], args) }
     }
 
     /// # Safety

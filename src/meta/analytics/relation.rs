@@ -117,11 +117,17 @@ impl<'a> Relations<'a> {
             );
             (self.library.call.gst_analytics_od_mtd_get_obj_type)(&handle)
         };
-        let place = Place { left, top, width, height };
-        Detected { entry, label, place, turned: self.turned(entry), confidence }
+        let upright = Place { left, top, width, height };
+        let (place, turned) = match self.turned(entry) {
+            // The library's upright box follows from the angle.
+            Some(Turned { place, angle }) if !angle.is_finite() => (place, None),
+            Some(turned) if turned.angle != 0.0 => (upright, Some(turned)),
+            _ => (upright, None),
+        };
+        Detected { entry, label, place, turned, confidence }
     }
 
-    /// `entry` is an object's.
+    /// `entry` is an object's; with any angle.
     fn turned(&self, entry: u32) -> Option<Turned> {
         let oriented = self.library.oriented.as_ref()?;
         let (mut left, mut top, mut width, mut height, mut angle, mut confidence) = (0, 0, 0, 0, 0.0, 0.0);
@@ -137,8 +143,7 @@ impl<'a> Relations<'a> {
                 &mut confidence,
             );
         }
-        let place = Place { left, top, width, height };
-        (angle != 0.0 && angle.is_finite()).then_some(Turned { place, angle })
+        Some(Turned { place: Place { left, top, width, height }, angle })
     }
 
     /// The classes of an entry of classes.
