@@ -29,7 +29,7 @@ use gst::glib;
 use gst::glib::translate::{FromGlib, IntoGlib};
 use gst::prelude::*;
 use gst_video::VideoRegionOfInterestMeta;
-use model::Rect;
+use model::{OrientedBox, Rect};
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
@@ -297,7 +297,12 @@ fn mirrored<'a>(meta: &VideoRegionOfInterestMeta, ours: &'a Framed) -> Option<&'
 
 /// True if the meta has an object's label and box.
 fn is_at(meta: &VideoRegionOfInterestMeta, object: &Object, frame: (u32, u32)) -> bool {
-    name(meta) == object.label && agree(&edges(&object.rect, frame), &pixel_edges(meta), frame)
+    let is_there = |rect: &Rect| agree(&edges(rect, frame), &pixel_edges(meta), frame);
+    // DL Streamer's metas have the box before it is rotated.
+    let unrotated =
+        |oriented: &OrientedBox| fractions(&oriented.scaled(frame.0 as f32, frame.1 as f32).unrotated(), frame);
+    name(meta) == object.label
+        && (is_there(&object.rect) || object.oriented.is_some_and(|oriented| is_there(&unrotated(&oriented))))
 }
 
 /// An object that the record has taken over from another element has that element's id.
@@ -318,9 +323,13 @@ fn object(meta: &VideoRegionOfInterestMeta, id: u32, frame: (u32, u32)) -> Objec
     // The first structure with a confidence; in DL Streamer the detector's is `detection`.
     let params = meta.param(DETECTION).or_else(|| meta.params().find(|s| number(s, "confidence").is_some()));
     let model = params.and_then(|s| s.get::<&str>("model_name").ok()).filter(|name| !name.is_empty());
+    let told = params.and_then(|s| normalised(s, meta, frame));
+    let rect = told.unwrap_or_else(|| fractions(&place(meta), frame));
+    let oriented = params.filter(|_| told.is_some()).and_then(|s| rotated(s, &rect, frame));
     Object {
         id,
-        rect: params.and_then(|s| normalised(s, meta, frame)).unwrap_or_else(|| fractions(&place(meta), frame)),
+        rect: oriented.map_or(rect, |oriented| oriented.enclosing()),
+        oriented,
         class_id: params.and_then(|s| s.get::<i32>("label_id").ok()).and_then(|id| u32::try_from(id).ok()),
         label: name(meta),
         // A detector that reports no confidence counts as certain.
@@ -336,6 +345,15 @@ fn normalised(params: &gst::StructureRef, meta: &VideoRegionOfInterestMeta, fram
     let [x1, y1, x2, y2] = ["x_min", "y_min", "x_max", "y_max"].map(|name| number(params, name));
     let rect = Rect::from_corners(x1? as f32, y1? as f32, x2? as f32, y2? as f32);
     agree(&edges(&rect, frame), &pixel_edges(meta), frame).then_some(rect)
+}
+
+/// The box `rect` with the direction that DL Streamer tells, if there is one: radians, clockwise, in pixels.
+fn rotated(params: &gst::StructureRef, rect: &Rect, (width, height): (u32, u32)) -> Option<OrientedBox> {
+    let angle = number(params, "rotation").filter(|angle| *angle != 0.0)?;
+    let (w, h) = (width.max(1) as f32, height.max(1) as f32);
+    let Rect { x, y, w: wide, h: high } = rect.scaled(w, h);
+    let oriented = OrientedBox::new(x + wide / 2.0, y + high / 2.0, wide, high, angle as f32)?;
+    Some(oriented.scaled(1.0 / w, 1.0 / h))
 }
 
 /// The meta's box in pixels. The position is stored unsigned, but `compositor` writes negative ones.

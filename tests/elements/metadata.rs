@@ -225,6 +225,38 @@ fn foreign_objects_are_read_once_and_after_ours() {
     assert_eq!(face.rect, Rect::from_corners(0.656, 0.083, 0.706, 0.15));
 }
 
+/// DL Streamer's detector of oriented boxes: the box before its rotation, and the rotation.
+#[test]
+fn a_foreign_rotation_is_read() {
+    let mut buffer = frame();
+    let writable = buffer.get_mut().unwrap();
+    let mut ship = VideoRegionOfInterestMeta::add(writable, "ship", (110, 100, 100, 40));
+    let detection = |rotation: f64| {
+        gst::Structure::builder("detection")
+            .field("confidence", 0.5f64)
+            .field("x_min", 110.0 / 320.0)
+            .field("x_max", 210.0 / 320.0)
+            .field("y_min", 100.0 / 240.0)
+            .field("y_max", 140.0 / 240.0)
+            .field("rotation", rotation)
+            .build()
+    };
+    ship.add_param(detection(0.5));
+    let mut upright = VideoRegionOfInterestMeta::add(writable, "boat", (110, 100, 100, 40));
+    upright.add_param(detection(0.0));
+    let read = meta::read(&buffer, WIDTH, HEIGHT);
+    let [ship, boat] = &read.objects[..] else { panic!("{read:?}") };
+    assert_eq!((boat.oriented, boat.rect), (None, Rect::from_corners(0.34375, 100.0 / 240.0, 0.65625, 140.0 / 240.0)));
+    let oriented = ship.oriented.unwrap().scaled(WIDTH as f32, HEIGHT as f32);
+    let near = |a: f32, b: f32| (a - b).abs() < 0.01;
+    assert!(near(oriented.angle(), 0.5) && near(oriented.size().0, 100.0) && near(oriented.centre().0, 160.0));
+    let (around, rect) = (oriented.enclosing(), ship.rect.scaled(WIDTH as f32, HEIGHT as f32));
+    assert!(near(around.x, rect.x) && near(around.y, rect.y) && near(around.w, rect.w) && near(around.h, rect.h));
+    // Taken over into a record of ours it is still one object.
+    meta::set_record(buffer.get_mut().unwrap(), read.clone(), WIDTH, HEIGHT);
+    assert_eq!(meta::read(&buffer, WIDTH, HEIGHT).objects.len(), 2);
+}
+
 #[test]
 fn foreign_parameters_of_any_kind_are_read() {
     let mut buffer = frame();

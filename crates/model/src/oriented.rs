@@ -67,6 +67,12 @@ impl OrientedBox {
         (ux.hypot(uy), vx.hypot(vy))
     }
 
+    /// The upright rectangle of the same centre and size.
+    pub fn unrotated(&self) -> Rect {
+        let ((cx, cy), (w, h)) = (self.centre(), self.size());
+        Rect::from_centre(cx, cy, w, h)
+    }
+
     /// The angle of the first side, in radians, clockwise from the x axis, within -π/4 to 3π/4: half a turn more is the
     /// same rectangle.
     pub fn angle(&self) -> f32 {

@@ -82,9 +82,9 @@ pub(super) fn as_entry(object: &Object, frame: (u32, u32)) -> Detected {
 /// Of a box that was scaled unevenly, and isn't a rectangle any more, it has the direction of the first side.
 fn turned(oriented: &OrientedBox, (width, height): (u32, u32)) -> Option<Turned> {
     let oriented = oriented.scaled(width as f32, height as f32);
-    let ((cx, cy), (w, h), angle) = (oriented.centre(), oriented.size(), oriented.angle());
-    let [left, top] = [cx - w / 2.0, cy - h / 2.0].map(|at| at.round() as i32);
-    let place = Place { left, top, width: w.round() as i32, height: h.round() as i32 };
+    let (rect, angle) = (oriented.unrotated(), oriented.angle());
+    let [left, top, width, height] = [rect.x, rect.y, rect.w, rect.h].map(|at| at.round() as i32);
+    let place = Place { left, top, width, height };
     (angle != 0.0 && angle.is_finite()).then_some(Turned { place, angle })
 }
 
