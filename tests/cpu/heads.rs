@@ -164,7 +164,6 @@ fn a_head_by_its_name_has_to_fit() {
         ("yolo", "rf-detr", "head=rf-detr doesn't fit"),
         ("pose5-bare", "yolo", "scores are 0-1"),
         ("obb-bare", "yolo", "of an empty picture"),
-        ("yolo-bare", "yolo-obb", "as the scores of a class are"),
         ("yolo-obb", "yolo", "head=yolo doesn't fit"),
         ("yolo-obb", "yolo-obb-end-to-end", "head=yolo-obb-end-to-end doesn't fit"),
         ("yolo-e2e", "yolo-obb-end-to-end", "head=yolo-obb-end-to-end doesn't fit"),
