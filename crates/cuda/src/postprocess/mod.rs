@@ -16,7 +16,7 @@ use super::layout::{
 };
 use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer, Table};
 use super::stream::CudaStream;
-use arguments::{Decode, arguments, capacity};
+use arguments::{Capacity, Decode, arguments, capacity};
 use model::head::DecodePlan;
 use model::{Letterbox, Params};
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub struct Postprocessor {
     kernels: Arc<Kernels>,
     decode: Decode,
     finish: FinishArgs,
+    /// The most candidates that the head keeps, whatever `max_detections` is.
+    kept: usize,
     /// Of each object; the corners of oriented boxes come as keypoints too.
     keypoints: usize,
     oriented: bool,
@@ -75,7 +77,7 @@ impl Postprocessor {
         let oriented = matches!(plan, DecodePlan::Oriented { .. });
         let keypoints = if oriented { CORNERS } else { plan.keypoints() };
         let params_stride = (size_of::<SlotParams>() + classes * size_of::<f32>()).next_multiple_of(128);
-        let capacity = capacity(plan, outputs)?;
+        let Capacity { candidates, boxes, kept } = capacity(plan, outputs)?;
         let params = MappedBuffer::new(kernels.context(), batch * params_stride)?;
         let results = MappedBuffer::new(kernels.context(), batch * results_stride(keypoints))?;
 
@@ -85,22 +87,21 @@ impl Postprocessor {
             bytes += size.next_multiple_of(256);
             start as u64
         };
-        let places = batch * capacity;
         let staged = part(batch * params_stride);
         let counts = part(batch * size_of::<u32>());
-        let keys = part(places * size_of::<u64>());
-        let boxes = part(places * size_of::<[f32; 4]>());
-        let classes_at = part(places * size_of::<u32>());
-        let corners = if oriented { part(places * CORNERS * CORNER_VALUES * size_of::<f32>()) } else { 0 };
+        let keys = part(batch * candidates * size_of::<u64>());
+        let boxes_at = part(batch * boxes * size_of::<[f32; 4]>());
+        let classes_at = part(batch * boxes * size_of::<u32>());
+        let corners = if oriented { part(batch * boxes * CORNERS * CORNER_VALUES * size_of::<f32>()) } else { 0 };
         let workspace = DeviceBuffer::new(allocator, bytes)?;
         let out = Candidates {
             counts: workspace.address() + counts,
             keys: workspace.address() + keys,
-            boxes: workspace.address() + boxes,
+            boxes: workspace.address() + boxes_at,
             classes: workspace.address() + classes_at,
             params: workspace.address() + staged,
             params_stride: params_stride as u32,
-            capacity: capacity as u32,
+            capacity: candidates as u32,
         };
         let (decode, finish) = arguments(plan, outputs, out, workspace.address() + corners)?;
         let finish = FinishArgs {
@@ -118,6 +119,7 @@ impl Postprocessor {
             kernels: kernels.clone(),
             decode,
             finish,
+            kept,
             keypoints,
             oriented,
             classes,
@@ -166,7 +168,7 @@ impl Postprocessor {
             max_height: params.max_size.1,
             iou: params.iou,
             class_agnostic: u32::from(params.class_agnostic),
-            max_detections: params.max_detections.min(MAX_CANDIDATES) as u32,
+            max_detections: params.max_detections.min(self.kept).min(MAX_CANDIDATES) as u32,
             // No threshold that the kernels look up is lower.
             lowest: params.class_confidence.values().copied().fold(params.confidence, f32::min),
             other,
@@ -212,9 +214,11 @@ impl Postprocessor {
         // SAFETY: the caller vouches for the outputs, whose shapes were checked; `self` owns the rest.
         unsafe {
             match &self.decode {
-                Decode::Columns(args) => kernels.decode_columns(stream, *args, batch)?,
+                Decode::Columns(args) => kernels.decode_columns(stream, **args, batch)?,
                 Decode::Rows(args) => kernels.decode_rows(stream, **args, batch)?,
+                Decode::Distributions(args) => kernels.decode_distributions(stream, **args, batch)?,
                 Decode::Objects(args) => kernels.decode_objects(stream, *args, batch)?,
+                Decode::Queries(args) => kernels.decode_queries(stream, *args, batch)?,
                 Decode::Oriented(args) => kernels.decode_oriented(stream, *args, batch)?,
                 Decode::Persons(args) => kernels.decode_persons(stream, *args, batch)?,
             }
