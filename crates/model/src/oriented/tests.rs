@@ -39,6 +39,9 @@ fn a_reflection_turns_the_other_way() {
     assert!(near(mirrored.angle(), -0.4), "{mirrored:?}");
     assert!(near(mirrored.size().0, 20.0) && near(mirrored.size().1, 6.0), "{mirrored:?}");
     assert_eq!(mirrored.centre(), (70.0, 20.0));
+    // The corners stay clockwise, and the width the width.
+    let [[ux, uy], [vx, vy]] = mirrored.sides();
+    assert!(near(ux * vy - uy * vx, 120.0), "{mirrored:?}");
     let turned = before.map(|x, y| (100.0 - y, x));
     assert!(near(turned.angle(), 0.4 + FRAC_PI_2), "{turned:?}");
     // Half a turn more is the same.
