@@ -85,7 +85,8 @@ template <typename T> __device__ __forceinline__ void best_class(const QueriesAr
     for (u32 c = lane; c < args.columns; c += WARP) {
         float logit = load(row + c);
         greatest = fmaxf(greatest, logit);
-        if (c < args.classes && (logit > best || class_id == 0xffffffffu)) {
+        // Not NaN, of which each lane would keep its own: all lanes go the same way below.
+        if (c < args.classes && (logit > best || (class_id == 0xffffffffu && logit == logit))) {
             best = logit;
             class_id = c;
         }
