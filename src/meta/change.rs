@@ -1,7 +1,7 @@
 //! Changes of the picture by other elements, which scale, turn, crop or extend it, and what they do to what was found.
 
 use super::{KeypointSet, Object, Record};
-use model::{Keypoint, Rect};
+use model::{Keypoint, Mask, Rect};
 
 /// One of the eight ways to turn a picture by right angles and to reflect it: the axes are exchanged first, then
 /// reflected.
@@ -95,7 +95,15 @@ impl Change {
             let points = set.points.iter().map(|point| self.keypoint(point)).collect();
             KeypointSet { points, ..set.clone() }
         });
-        Some(Object { rect: seen, keypoints, ..object.clone() })
+        let mask = object.mask.as_ref().and_then(|mask| self.mask(mask, &seen));
+        Some(Object { rect: seen, keypoints, mask, ..object.clone() })
+    }
+
+    /// The cells of a mask that lie in `seen`, the box after the change.
+    fn mask(&self, mask: &Mask, seen: &Rect) -> Option<Mask> {
+        let Turn { exchanged, flipped_x, flipped_y } = self.turn;
+        let turned = if self.turn == Turn::default() { None } else { mask.turned(exchanged, flipped_x, flipped_y) };
+        turned.as_ref().unwrap_or(mask).moved(self.rect(&mask.area()))?.cropped(seen)
     }
 
     fn keypoint(&self, point: &Keypoint) -> Keypoint {

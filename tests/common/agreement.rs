@@ -158,7 +158,7 @@ mod tests {
     fn person(x: f32, confidence: f32) -> Detection {
         let keypoint = |dx: f32, confidence| Keypoint { x: x + dx, y: 50.0, confidence };
         let keypoints = vec![keypoint(1.0, 0.9), keypoint(9.0, 0.1)];
-        Detection { rect: Rect::new(x, 20.0, 10.0, 40.0), class_id: 0, confidence, keypoints }
+        Detection { rect: Rect::new(x, 20.0, 10.0, 40.0), confidence, keypoints, ..Detection::default() }
     }
 
     fn compare(a: &[Detection], b: &[Detection], tolerance: Tolerance) -> Agreement {

@@ -129,6 +129,7 @@ pub fn detections(line: &Value) -> Vec<Detection> {
             class_id: o["class_id"].as_u64().unwrap() as u32,
             confidence: number(&o["confidence"]),
             keypoints: o["keypoints"].as_array().map(|k| k.iter().map(keypoint).collect()).unwrap_or_default(),
+            ..Detection::default()
         }
     };
     line["objects"].as_array().unwrap().iter().map(object).collect()

@@ -100,6 +100,7 @@ impl Object {
             class_id: self.class,
             confidence: self.confidence,
             keypoints: keypoints.collect(),
+            ..Detection::default()
         }
     }
 }

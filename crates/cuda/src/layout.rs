@@ -244,24 +244,47 @@ pub struct Shape {
     pub right: i32,
     /// Lower bound, exclusive.
     pub bottom: i32,
-    /// 0: filled rectangle, 1: mask, 2: line.
+    /// 0: filled rectangle, 1: mask, 2: line, 3: cells.
     pub kind: u32,
     /// Y, Cb and Cr, or the four bytes of a pixel, lowest byte first.
     pub ink: u32,
-    /// Offset of the mask's coverage in the atlas.
+    /// Offset of the mask's coverage in the atlas, or of the cells' bits behind the shapes; bytes.
     pub mask: u32,
-    /// 0.
-    pub reserved: u32,
-    /// One end of a line.
+    /// Of cells: columns (12 bits), rows (12 bits) and opacity (8 bits), from the lowest bit on.
+    pub cells: u32,
+    /// A [`Line`], or [`CellAxes`].
+    pub geometry: [u64; 4],
+}
+
+/// The geometry of a line, whose coverage fades out at its end.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
+pub struct Line {
+    /// One end.
     pub from: [f32; 2],
-    /// A line's other end.
+    /// The other end.
     pub to: [f32; 2],
-    /// A line's direction, a unit vector.
+    /// A unit vector.
     pub direction: [f32; 2],
-    /// A line's length.
+    /// The distance of the ends.
     pub length: f32,
-    /// The distance from a line at which coverage ends.
+    /// The distance at which coverage ends.
     pub reach: f32,
+}
+
+/// The position of a frame's pixels among the cells of an object's mask: that of pixel 0, and cells per pixel, both times
+/// 2³².
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
+pub struct CellAxes {
+    /// Of the first column, from the centre of the first cell.
+    pub x: i64,
+    /// Per column.
+    pub x_step: i64,
+    /// Of the first row, from the centre of the first cell.
+    pub y: i64,
+    /// Per row.
+    pub y_step: i64,
 }
 
 /// What [`crate::Kernels::overlay`] draws, and into which frame.
@@ -272,6 +295,8 @@ pub struct OverlayArgs {
     pub shapes: u64,
     /// Address of the masks' coverage, one byte per pixel.
     pub atlas: u64,
+    /// Address of the bits of cells, one mask after another.
+    pub cells: u64,
     /// Addresses of the frame's planes.
     pub planes: [u64; 2],
     /// Bytes from one row of each plane to the next.
@@ -362,9 +387,11 @@ mod tests {
         assert_eq!(offset_of!(FinishArgs, x_unit), 112);
         assert_eq!(size_of::<Shape>(), 64);
         assert_eq!(offset_of!(Shape, kind), 16);
-        assert_eq!(offset_of!(Shape, from), 32);
-        assert_eq!(size_of::<OverlayArgs>(), 56);
-        assert_eq!(offset_of!(OverlayArgs, pitches), 32);
+        assert_eq!(offset_of!(Shape, geometry), 32);
+        assert_eq!((size_of::<Line>(), size_of::<CellAxes>()), (32, 32));
+        assert_eq!(offset_of!(Line, length), 24);
+        assert_eq!(size_of::<OverlayArgs>(), 64);
+        assert_eq!(offset_of!(OverlayArgs, pitches), 40);
         assert_eq!(size_of::<ResultHeader>(), 16);
         assert_eq!(offset_of!(ResultHeader, ready), 12);
         assert_eq!(size_of::<ResultObject>(), 24);

@@ -46,12 +46,13 @@ fn add_top_down(record: &mut Record, model: &Opened, attach: Attach, id: u32, de
 }
 
 fn object(model: &Opened, detection: Detection, parent: Option<u32>) -> Object {
-    let Detection { rect, class_id, confidence, keypoints } = detection;
+    let Detection { rect, class_id, confidence, keypoints, mask, .. } = detection;
     let keypoints = model.keypoints.as_ref().map(|layout| KeypointSet {
         source: model.id,
         layout: layout.clone(),
         points: keypoints,
     });
     let (label, source) = (model.label(class_id), model.id);
-    Object { id: 0, rect, class_id: Some(class_id), label, confidence, source, parent, keypoints, ..Object::default() }
+    let class_id = Some(class_id);
+    Object { rect, class_id, label, confidence, source, parent, keypoints, mask, ..Object::default() }
 }

@@ -64,6 +64,7 @@ impl Postprocessor {
             class_id: object.class_id,
             confidence: object.confidence,
             keypoints: points.by_ref().take(self.keypoints).collect(),
+            ..Detection::default()
         }));
         (found.candidates, found.considered) = (header.candidates, header.considered);
         Ok(())

@@ -152,7 +152,7 @@ impl Head for SinglePose {
         }
         let rect = Rect::from_corners(x1, y1, x2, y2);
         if rect.area() > 0.0 && params.threshold(0).is_some_and(|t| confidence >= t) {
-            found.push(Detection { rect, class_id: 0, confidence, keypoints });
+            found.push(Detection { rect, confidence, keypoints, ..Detection::default() });
         }
         Ok(())
     }
@@ -199,7 +199,8 @@ impl Head for MultiPose {
             let finite = [x1, y1, x2, y2, confidence].iter().all(|v| v.is_finite());
             if finite && confidence >= threshold {
                 let rect = Rect::from_corners(x1 * w, y1 * h, x2 * w, y2 * h);
-                found.push(Detection { rect, class_id: 0, confidence, keypoints: self.0.points(points) });
+                let keypoints = self.0.points(points);
+                found.push(Detection { rect, confidence, keypoints, ..Detection::default() });
             }
         }
         rank(found, params.max_detections);

@@ -51,7 +51,7 @@ impl Head for YoloPose {
         anchors.scores().for_each_passing(params, |anchor, class_id, confidence| {
             if let Some(rect) = anchors.rect(anchor) {
                 let keypoints = anchors.keypoints(anchor, self.keypoints.names.len(), self.dims);
-                found.push(Detection { rect, class_id, confidence, keypoints });
+                found.push(Detection { rect, class_id, confidence, keypoints, ..Detection::default() });
             }
         });
         Ok(())
