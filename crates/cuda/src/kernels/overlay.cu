@@ -13,6 +13,20 @@
 #define TILE (2 * SIDE)
 #define THREADS (SIDE * SIDE)
 
+// A line's ends, direction and length, and the distance at which coverage ends.
+struct Line {
+    float from_x, from_y, to_x, to_y;
+    float ux, uy, length, reach;
+};
+CHECK_SIZE(Line, 32);
+CHECK_OFFSET(Line, length, 24);
+
+// The position of pixel 0 among the centres of cells, and cells per pixel, times 2^32.
+struct CellAxes {
+    long long x, x_step, y, y_step;
+};
+CHECK_SIZE(CellAxes, 32);
+
 struct Shape {
     // Bounds in whole pixels, right and bottom exclusive; they may lie outside the frame.
     int left, top, right, bottom;
@@ -24,22 +38,13 @@ struct Shape {
     // CELLS: columns (12 bits), rows (12 bits), opacity (8 bits).
     u32 cells;
     union {
-        // LINE: its ends, direction and length, and the distance at which coverage ends.
-        struct {
-            float from_x, from_y, to_x, to_y;
-            float ux, uy, length, reach;
-        };
-        // CELLS: the position of pixel 0 among the centres of cells, and cells per pixel, times 2^32.
-        struct {
-            long long x, x_step, y, y_step;
-        };
+        Line line;
+        CellAxes axes;
     };
 };
 CHECK_SIZE(Shape, 64);
 CHECK_OFFSET(Shape, kind, 16);
-CHECK_OFFSET(Shape, from_x, 32);
-CHECK_OFFSET(Shape, length, 56);
-CHECK_OFFSET(Shape, x, 32);
+CHECK_OFFSET(Shape, line, 32);
 
 struct OverlayArgs {
     u64 shapes;
@@ -69,7 +74,7 @@ __device__ __forceinline__ u32 byte(u32 value, u32 index)
 }
 
 // The columns that the CPU considers for the rows `y` and `y + 1`: reach_of_rows() in src/draw/shape.rs.
-__device__ __forceinline__ void columns_of(const Shape& s, int y, int width, int& left, int& right)
+__device__ __forceinline__ void columns_of(const Line& s, int y, int width, int& left, int& right)
 {
     float upper = float(y) - s.reach, lower = float(y) + 2.0f + s.reach;
     float dy = s.to_y - s.from_y, a = s.from_x, b = s.to_x;
@@ -83,7 +88,7 @@ __device__ __forceinline__ void columns_of(const Shape& s, int y, int width, int
 }
 
 // Equals Segment::cover() in src/draw/shape.rs.
-__device__ __forceinline__ u32 line_coverage(const Shape& s, int left, int x, int y)
+__device__ __forceinline__ u32 line_coverage(const Line& s, int left, int x, int y)
 {
     float px = float(left) + 0.5f - s.from_x, py = float(y) + 0.5f - s.from_y, i = float(x - left);
     float along = px * s.ux + py * s.uy + i * s.ux, across = py * s.ux - px * s.uy - i * s.uy;
@@ -110,8 +115,8 @@ __device__ __forceinline__ u32 cells_coverage(const OverlayArgs& args, const Sha
     int columns = s.cells & 4095, rows = (s.cells >> 12) & 4095;
     int left, right, upper, lower;
     u32 across, down;
-    cells_at(s.x, s.x_step, x, columns, left, right, across);
-    cells_at(s.y, s.y_step, y, rows, upper, lower, down);
+    cells_at(s.axes.x, s.axes.x_step, x, columns, left, right, across);
+    cells_at(s.axes.y, s.axes.y_step, y, rows, upper, lower, down);
     const u8* bits = reinterpret_cast<const u8*>(args.cells) + s.mask;
     auto cell = [&](int column, int row) -> u32 {
         u32 bit = u32(row) * u32(columns) + u32(column);
@@ -127,7 +132,7 @@ __device__ __forceinline__ void coverage_of(const OverlayArgs& args, const Shape
 {
     int left = s.left, right = s.right, top = s.top, bottom = s.bottom;
     if (s.kind == LINE) {
-        columns_of(s, y, args.width, left, right);
+        columns_of(s.line, y, args.width, left, right);
         // Pixels outside these rows are too far from the line anyway.
         top = y;
         bottom = y + 2;
@@ -141,7 +146,7 @@ __device__ __forceinline__ void coverage_of(const OverlayArgs& args, const Shape
         if (s.kind == FILL)
             coverage[i] = 255;
         else if (s.kind == LINE)
-            coverage[i] = line_coverage(s, left, px, py);
+            coverage[i] = line_coverage(s.line, left, px, py);
         else if (s.kind == CELLS)
             coverage[i] = cells_coverage(args, s, px, py);
         else
