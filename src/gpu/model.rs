@@ -102,9 +102,6 @@ pub fn decoded_here(recognised: &Recognised) -> Result<DecodePlan, String> {
     if !constants.is_empty() {
         return Err("it has inputs besides the image, which backend=tensorrt can't feed: set backend=cpu".into());
     }
-    if head.masks().is_some() {
-        return Err(format!("no kernel makes the masks of head {}: set backend=cpu", head.name()));
-    }
     let plan = head.plan().filter(cuda::decodes);
     let plan = plan.ok_or_else(|| format!("no kernel decodes head {}: set backend=cpu", head.name()))?;
     if input.resize.antialias {

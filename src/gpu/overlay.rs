@@ -249,7 +249,7 @@ impl Painter {
         // SAFETY: the staging memory is written again only after the event recorded below; freeing waits for the
         // device.
         unsafe { self.shapes.copy_from_mapped(&self.staging, bytes, stream)? };
-        self.context.count_traffic(Traffic { to_device: bytes as u64, to_host: 0 });
+        self.context.count_traffic(Traffic { to_device: bytes as u64, ..Traffic::default() });
         self.copied.record(stream)?;
         self.upload_atlas(stream)?;
         let args = OverlayArgs {

@@ -161,6 +161,16 @@ pub fn assert_found(what: &str, found: &[Detection], wanted: &[Detection], toler
         let points = f.keypoints.iter().zip(&w.keypoints).all(|(a, b)| {
             near(a.x, b.x) && near(a.y, b.y) && (a.confidence - b.confidence).abs() <= tolerance.confidence
         });
+        let mask = w.mask.as_ref().is_none_or(|wanted| {
+            f.mask.as_ref().is_some_and(|mask| {
+                let (a, b) = (mask.area(), wanted.area());
+                mask.moved(b).as_ref() == Some(wanted)
+                    && near(a.x, b.x)
+                    && near(a.y, b.y)
+                    && near(a.right(), b.right())
+                    && near(a.bottom(), b.bottom())
+            })
+        });
         f.class_id == w.class_id
             && (f.confidence - w.confidence).abs() <= tolerance.confidence
             && near(f.rect.x, w.rect.x)
@@ -169,6 +179,7 @@ pub fn assert_found(what: &str, found: &[Detection], wanted: &[Detection], toler
             && near(f.rect.bottom(), w.rect.bottom())
             && f.keypoints.len() == w.keypoints.len()
             && points
+            && mask
     };
     let mut rest: Vec<_> = found.iter().collect();
     let missing: Vec<_> = wanted

@@ -73,6 +73,7 @@ fn models() -> Vec<Model> {
         Model::new("yolo-pose with 80 classes", square, &[&[1, 135, 8400]]),
         Model::new("yolo end-to-end", square, &[&[1, 300, 6]]),
         Model::new("yolo-pose end-to-end", square, &[&[1, 300, 57]]),
+        Model::new("yolo-seg end-to-end", square, &[&[1, 300, 38], &[1, 32, 160, 160]]),
         Model::new("nanodet-plus", small, &[&[1, 3598, 112]]),
         Model::new(
             "nanodet in pairs",
@@ -181,6 +182,9 @@ pub fn outputs(model: &Model, random: &mut Random, crowd: Crowd, odd: bool) -> V
             }
         }
     }
+    if let Some(masks) = model.head.masks() {
+        values[masks.grid_output()].fill_with(|| random.float(-1.0, 1.0));
+    }
     if odd {
         for values in &mut values {
             for _ in 0..values.len() / 50 {
@@ -250,6 +254,9 @@ fn expected(model: &Model, slot: &Slot, outputs: &[Vec<f32>]) -> (Vec<Detection>
     } else if !matches!(model.plan(), DecodePlan::Persons { many: false, .. }) {
         found.truncate(slot.params.max_detections);
     }
+    if let Some(masks) = model.head.masks() {
+        masks.add(model.name, &views, &mut found).unwrap_or_else(|error| panic!("{error}"));
+    }
     for detection in &mut found {
         detection.map_points(|x, y| {
             let (x, y) = slot.letterbox.to_frame(x, y);
@@ -279,7 +286,10 @@ impl Bench {
             memory.push(buffer);
         }
         let head = (model.head.classes(), model.head.needs_nms());
-        let chain = Postprocessor::new(&gpu.context, &gpu.kernels, &model.plan(), head, &places, batch)?;
+        let mut chain = Postprocessor::new(&gpu.context, &gpu.kernels, &model.plan(), head, &places, batch)?;
+        if let Some(masks) = model.head.masks() {
+            chain = chain.with_masks(&gpu.context, &masks, &places)?;
+        }
         let mut lane = Preprocessor::new(&gpu.context, &gpu.kernels, &model.spec, batch)?;
         for slot in 0..batch {
             lane.set(slot, &SlotSource::border())?;
@@ -400,6 +410,9 @@ fn same(model: &Model, found: &SlotResult, expected: &[Detection], passed: usize
                 .all(|(a, b)| near(a.x, b.x) && near(a.y, b.y) && a.confidence == b.confidence);
         if !boxes || !points || a.class_id != b.class_id || a.confidence != b.confidence {
             return Err(format!("object {i} is {a:?} instead of {b:?}"));
+        }
+        if a.mask != b.mask {
+            return Err(format!("object {i} has the mask {:?} instead of {:?}", a.mask, b.mask));
         }
     }
     Ok(())

@@ -41,6 +41,7 @@ pub fn run(gpu: &Gpu) -> Result<(), Error> {
         }
     }
     postprocessing(gpu)?;
+    masks(gpu)?;
     drawing(gpu)
 }
 
@@ -196,6 +197,42 @@ fn postprocessing(gpu: &Gpu) -> Result<(), Error> {
         let name =
             format!("decode + NMS {}, {} candidates, {} objects", model.name, found.candidates, found.detections.len());
         row(&name, batch, time, None, limit);
+    }
+    Ok(())
+}
+
+/// The masks of twenty objects, beyond the time of decoding.
+fn masks(gpu: &Gpu) -> Result<(), Error> {
+    let mut random = Random::new(7);
+    let square = ([1, 3, 640, 640], ElementType::F32);
+    let with = Model::new("yolo-seg end-to-end", square, &[&[1, 300, 38], &[1, 32, 160, 160]]);
+    let without = Model::new("yolo end-to-end", square, &[&[1, 300, 6]]);
+    for (element, batch) in [(ElementType::F32, 1), (ElementType::F32, 8), (ElementType::F16, 1), (ElementType::F16, 8)]
+    {
+        let mut times = Vec::new();
+        let mut name = String::new();
+        for model in [&without, &with] {
+            let mut bench = Bench::new(gpu, model, element, batch)?;
+            let crowd = Crowd::Some(20.0 / 300.0);
+            let mut images: Vec<_> = (0..batch).map(|_| outputs(model, &mut random, crowd, false)).collect();
+            bench.fill(gpu, &mut images)?;
+            let region = Rect::new(0.0, 0.0, FRAME.0 as f32, FRAME.1 as f32);
+            let slot = Slot::new(Params::default(), FRAME, region, &model.spec);
+            for index in 0..batch {
+                bench.chain.set(index, slot.settings())?;
+            }
+            let launches = 50;
+            times.push(time(gpu, launches, || {
+                // Decoding adds to counters that preprocessing or the last kernel sets to 0.
+                // SAFETY: everything belongs to the bench, which lives until the measurement is over.
+                (0..launches).try_for_each(|_| unsafe { bench.chain.enqueue(&gpu.stream, batch) })
+            })?);
+            let mut found = SlotResult::default();
+            bench.chain.results(0, &mut found)?;
+            let bytes = bench.chain.bytes_to_host(&found);
+            name = format!("masks 160×160×32 {element:?}, {} objects, {bytes} bytes", found.detections.len());
+        }
+        row(&name, batch, times[1] - times[0], None, Some((60.0 * batch as f32, "60 µs a frame")));
     }
     Ok(())
 }

@@ -55,13 +55,14 @@ def decode(name, outputs):
             boxes = [r[[52, 51, 54, 53]] * [WIDTH, HEIGHT, WIDTH, HEIGHT] for r in out]
             found = [(0, *b, r[55], *p.ravel()) for r, b, p in zip(out, boxes, points)]
         elif "e2e" in name:
-            found = [(r[5], *r[:5], *r[6:]) for r in out]
+            rest = slice(6, 6 if "seg" in name else None)
+            found = [(r[5], *r[:5], *r[rest]) for r in out]
         else:
-            classes = 1 if name == "yolo-pose" else out.shape[0] - 4
+            classes = {"yolo-pose": 1, "yolo-seg": 3}.get(name, out.shape[0] - 4)
             found = []
             for x, y, w, h, *rest in out.T[: ROWS * COLUMNS]:
                 best = int(np.argmax(rest[:classes]))
-                found.append((best, x - w / 2, y - h / 2, x + w / 2, y + h / 2, rest[best], *rest[classes:]))
+                found.append((best, x - w / 2, y - h / 2, x + w / 2, y + h / 2, rest[best], *(rest[classes:] if "pose" in name else [])))
         rows.append(found)
     return rows
 

@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::error::Error;
 use super::layout::{
-    ColumnsArgs, FillArgs, FinishArgs, MAX_CANDIDATES, ObjectsArgs, OverlayArgs, PersonsArgs, PreprocessArgs, RowsArgs,
-    StageArgs,
+    ColumnsArgs, FillArgs, FinishArgs, MAX_CANDIDATES, MasksArgs, ObjectsArgs, OverlayArgs, PersonsArgs,
+    PreprocessArgs, RowsArgs, StageArgs,
 };
 use super::memory::Table;
 use super::stream::CudaStream;
@@ -19,6 +19,7 @@ const MEMORY: &CStr = text(concat!(include_str!("kernels/memory.ptx"), "\0"));
 const PREPROCESS: &CStr = text(concat!(include_str!("kernels/preprocess.ptx"), "\0"));
 const DECODE: &CStr = text(concat!(include_str!("kernels/decode.ptx"), "\0"));
 const NMS: &CStr = text(concat!(include_str!("kernels/nms.ptx"), "\0"));
+const MASKS: &CStr = text(concat!(include_str!("kernels/masks.ptx"), "\0"));
 const OVERLAY: &CStr = text(concat!(include_str!("kernels/overlay.ptx"), "\0"));
 
 /// Evaluated at compile time only.
@@ -42,6 +43,11 @@ const BLOCKS_RESIDENT: u32 = 4;
 /// Rows per block of the kernel that decodes final objects.
 const OBJECTS: u32 = 128;
 
+/// Blocks that share a mask, and warps of each (PARTS and WARPS in masks.cu); objects whose masks are made at a time.
+const MASK_PARTS: u32 = 16;
+const MASK_WARPS: u32 = 4;
+const MASK_OBJECTS: u32 = 32;
+
 /// Width and height of a drawing block in pixels, and its threads.
 const OVERLAY_TILE: u32 = 32;
 const OVERLAY_THREADS: u32 = 256;
@@ -51,12 +57,12 @@ const MEMORY_THREADS: u32 = 256;
 const MEMORY_BLOCKS: u32 = 256;
 
 /// The loaded modules, which the context keeps. A driver doesn't release all memory of an unloaded module (580: 1.8 KB
-/// of host memory and 4.7 KB of device memory for these five), so pipelines must not load them again and again.
+/// of host memory and 4.7 KB of device memory for five of them), so pipelines must not load them again and again.
 #[derive(Debug)]
 pub(super) struct KernelModules {
     functions: Functions,
     #[expect(dead_code, reason = "the functions live in them")]
-    modules: [Module; 5],
+    modules: [Module; 6],
 }
 
 /// The modules' entry points.
@@ -70,6 +76,7 @@ struct Functions {
     decode_objects: CUfunction,
     decode_persons: CUfunction,
     finish: CUfunction,
+    masks: CUfunction,
     overlay: CUfunction,
 }
 
@@ -83,7 +90,7 @@ impl KernelModules {
         let _current = context.enter()?;
         let (preprocess, decode) = (Module::load(context, PREPROCESS)?, Module::load(context, DECODE)?);
         let (nms, overlay) = (Module::load(context, NMS)?, Module::load(context, OVERLAY)?);
-        let memory = Module::load(context, MEMORY)?;
+        let (memory, masks) = (Module::load(context, MEMORY)?, Module::load(context, MASKS)?);
         let functions = Functions {
             stage: memory.function(context, c"stage")?,
             fill: memory.function(context, c"fill")?,
@@ -93,9 +100,10 @@ impl KernelModules {
             decode_objects: decode.function(context, c"decode_objects")?,
             decode_persons: decode.function(context, c"decode_persons")?,
             finish: nms.function(context, c"finish")?,
+            masks: masks.function(context, c"masks")?,
             overlay: overlay.function(context, c"overlay")?,
         };
-        Ok(Self { functions, modules: [memory, preprocess, decode, nms, overlay] })
+        Ok(Self { functions, modules: [memory, preprocess, decode, nms, masks, overlay] })
     }
 }
 
@@ -250,6 +258,14 @@ impl Kernels {
     pub(super) unsafe fn finish(&self, stream: &CudaStream, args: FinishArgs, batch: u32) -> Result<(), Error> {
         // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.finish, stream, [batch, 1, 1], [MAX_CANDIDATES as u32, 1], args) }
+    }
+
+    /// # Safety
+    /// As for [`Self::preprocess`], with the outputs' shapes.
+    pub(super) unsafe fn masks(&self, stream: &CudaStream, args: MasksArgs, batch: u32) -> Result<(), Error> {
+        let grid = [MASK_PARTS, MASK_OBJECTS, batch];
+        // SAFETY: the caller guarantees it.
+        unsafe { self.launch(self.functions.masks, stream, grid, [MASK_WARPS * WARP, 1], args) }
     }
 
     /// Queues the drawing of shapes into a frame.

@@ -230,6 +230,55 @@ pub(super) struct FinishArgs {
     /// Factors from the output's unit to network pixels.
     pub x_unit: f32,
     pub y_unit: f32,
+    /// Not 0: a kernel that makes masks follows and sets the flags; this is where it finds the objects.
+    pub kept: u64,
+}
+
+/// Bytes per slot of the objects that are kept for masks: KEPT_STRIDE in common.cuh.
+pub(super) const KEPT_STRIDE: usize = 16 + MAX_CANDIDATES * 32;
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct MasksArgs {
+    /// Address of the objects, [`KEPT_STRIDE`] bytes per slot.
+    pub kept: u64,
+    /// Addresses in mapped memory of the results, and of the masks.
+    pub results: u64,
+    pub masks: u64,
+    /// Address of the grid, and elements from one slot to the next.
+    pub grid: u64,
+    pub grid_slot: u64,
+    /// Address of the first coefficient; elements from slot to slot, row to row, value to value.
+    pub coefficients: u64,
+    pub coefficients_slot: u64,
+    pub row_stride: u32,
+    pub value_stride: u32,
+    pub grid_half: u32,
+    pub coefficients_half: u32,
+    /// Number of coefficients; 0: each row has its own plane of the grid.
+    pub count: u32,
+    pub columns: u32,
+    pub rows: u32,
+    /// Cells per network pixel.
+    pub x_scale: f32,
+    pub y_scale: f32,
+    /// Bytes from one slot to the next.
+    pub results_stride: u32,
+    pub masks_stride: u32,
+    /// Objects with space per slot, and words of bits with space per object.
+    pub most: u32,
+    pub words: u32,
+    pub reserved: u32,
+}
+
+/// The cells of a mask, right and bottom exclusive.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
+pub(super) struct MaskHeader {
+    pub left: u16,
+    pub top: u16,
+    pub right: u16,
+    pub bottom: u16,
 }
 
 /// A shape to draw.
@@ -381,10 +430,15 @@ mod tests {
         assert_eq!(offset_of!(RowsArgs, level_count), 272);
         assert_eq!(size_of::<ObjectsArgs>(), 80);
         assert_eq!(size_of::<PersonsArgs>(), 80);
-        assert_eq!(size_of::<FinishArgs>(), 120);
+        assert_eq!(size_of::<FinishArgs>(), 128);
         assert_eq!(offset_of!(FinishArgs, results), 48);
         assert_eq!(offset_of!(FinishArgs, data), 80);
         assert_eq!(offset_of!(FinishArgs, x_unit), 112);
+        assert_eq!(size_of::<MasksArgs>(), 112);
+        assert_eq!(offset_of!(MasksArgs, row_stride), 56);
+        assert_eq!(offset_of!(MasksArgs, x_scale), 84);
+        assert_eq!(offset_of!(MasksArgs, most), 100);
+        assert_eq!(size_of::<MaskHeader>(), 8);
         assert_eq!(size_of::<Shape>(), 64);
         assert_eq!(offset_of!(Shape, kind), 16);
         assert_eq!(offset_of!(Shape, geometry), 32);

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | all that are required | 1.24 |
 //! | [`Tensors`]: metadata of tensors | 1.26 |
+//! | [`Segmentation`]: masks | 1.26 |
 //! | [`Keypoints`]: keypoints, groups and semantic tags | 1.30 |
 //!
 //! GStreamer 1.22 has no such library.
@@ -65,6 +66,9 @@ pub(super) mod relation {
     pub const CONTAIN: RelTypes = 1 << 2;
     pub const RELATE_TO: RelTypes = 1 << 3;
 }
+
+/// `GstSegmentationType`, an enum.
+pub(super) type SegmentationType = c_int;
 
 /// `GstAnalyticsKeypointDimensions`, an enum.
 pub(super) type Dimensions = c_int;
@@ -182,6 +186,15 @@ functions! {
 }
 
 functions! {
+    /// Masks as entries: since 1.26.
+    Segmentation {
+        fn gst_analytics_segmentation_mtd_get_mtd_type() -> MtdType;
+        fn gst_analytics_segmentation_mtd_get_mask(*const Mtd, *mut c_int, *mut c_int, *mut c_uint, *mut c_uint) -> *mut GstBuffer;
+        fn gst_analytics_relation_meta_add_segmentation_mtd(*mut RelationMeta, *mut GstBuffer, SegmentationType, usize, *mut c_uint, c_int, c_int, c_uint, c_uint, *mut Mtd) -> gboolean;
+    }
+}
+
+functions! {
     /// Keypoints as entries, grouped, with tags that say what an entry is: since 1.30.
     Keypoints {
         fn gst_analytics_mtd_set_semantic_tag(*mut Mtd, *const c_char) -> gboolean;
@@ -202,6 +215,7 @@ functions! {
 pub(super) struct Analytics {
     pub call: Required,
     pub tensors: Option<Tensors>,
+    pub segmentation: Option<Segmentation>,
     pub keypoints: Option<Keypoints>,
     /// The types of entries.
     pub object: MtdType,
@@ -235,13 +249,14 @@ fn open() -> Result<Analytics, Error> {
     let library = unsafe { libloading::Library::new(NAME) }.map_err(|error| missing(&error.to_string()))?;
     let call = Required::find(&library).map_err(|name| missing(&format!("it has no function {name}")))?;
     let (tensors, keypoints) = (Tensors::find(&library).ok(), Keypoints::find(&library).ok());
+    let segmentation = Segmentation::find(&library).ok();
     // The library registers types, so it can't be unloaded.
     std::mem::forget(library);
     // SAFETY: these functions have no preconditions.
     unsafe {
         let (object, class) = ((call.gst_analytics_od_mtd_get_mtd_type)(), (call.gst_analytics_cls_mtd_get_mtd_type)());
         let track = (call.gst_analytics_tracking_mtd_get_mtd_type)();
-        Ok(Analytics { object, class, track, call, tensors, keypoints })
+        Ok(Analytics { object, class, track, call, tensors, segmentation, keypoints })
     }
 }
 
@@ -304,6 +319,7 @@ mod tests {
             "MtdType" => "GstAnalyticsMtdType",
             "RelTypes" => "GstAnalyticsRelTypes",
             "Dimensions" => "GstAnalyticsKeypointDimensions",
+            "SegmentationType" => "GstSegmentationType",
             "TensorMeta" => "GstTensorMeta",
             "Tensor" => "GstTensor",
             "*mut Tensor" => "GstTensor *",
@@ -341,7 +357,9 @@ mod tests {
         text += if constant { "#define CONST const\n" } else { "#define CONST\n" };
         let newer = if keypoints { Keypoints::SIGNATURES } else { &[] };
         let of_tensors = if tensors { Tensors::SIGNATURES } else { &[] };
-        for (name, arguments, result) in Required::SIGNATURES.iter().chain(of_tensors).chain(newer) {
+        let segmentation = header(flags, "gstanalyticssegmentationmtd.h").is_some();
+        let of_masks = if segmentation { Segmentation::SIGNATURES } else { &[] };
+        for (name, arguments, result) in Required::SIGNATURES.iter().chain(of_tensors).chain(of_masks).chain(newer) {
             let arguments: Vec<String> = arguments.iter().map(|of| in_c(of)).collect();
             let arguments = if arguments.is_empty() { "void".into() } else { arguments.join(", ") };
             text += &format!("{} (*check_{name}) ({arguments}) = {name};\n", in_c(result));
@@ -374,6 +392,9 @@ mod tests {
             ] {
                 equal(&format!("GST_TENSOR_{name}"), value as usize);
             }
+        }
+        if segmentation {
+            equal("GST_SEGMENTATION_TYPE_INSTANCE", crate::meta::analytics::masks::INSTANCE as usize);
         }
         if keypoints {
             equal("GST_ANALYTICS_KEYPOINT_DIMENSIONS_2D", DIMENSIONS_2D as usize);

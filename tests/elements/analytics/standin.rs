@@ -60,5 +60,5 @@ fn the_library_of_1_24() {
 
 #[test]
 fn the_library_of_1_30() {
-    run(true, &["analytics::writing", "analytics::reading", "analytics::regions"]);
+    run(true, &["analytics::writing", "analytics::reading", "analytics::regions", "analytics::masks"]);
 }

@@ -1,6 +1,7 @@
 //! From a model's outputs on the device to results in host memory: decoding, suppression and mapping to the frame.
 
 mod arguments;
+mod masks;
 mod output;
 mod results;
 
@@ -14,7 +15,8 @@ use super::layout::{Candidates, FinishArgs, MAX_CANDIDATES, ResultObject, SlotPa
 use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer, Table};
 use super::stream::CudaStream;
 use arguments::{Decode, arguments, capacity};
-use model::head::DecodePlan;
+use masks::Masks;
+use model::head::{DecodePlan, MaskPlan};
 use model::{Letterbox, Params};
 use std::sync::Arc;
 
@@ -35,6 +37,7 @@ pub struct Postprocessor {
     kernels: Arc<Kernels>,
     decode: Decode,
     finish: FinishArgs,
+    masks: Option<Masks>,
     keypoints: usize,
     classes: usize,
     batch: usize,
@@ -103,6 +106,7 @@ impl Postprocessor {
             kernels: kernels.clone(),
             decode,
             finish,
+            masks: None,
             keypoints,
             classes,
             batch,
@@ -116,12 +120,31 @@ impl Postprocessor {
         })
     }
 
+    /// The same with the masks of objects, which the plan says how to make of these outputs.
+    ///
+    /// # Errors
+    /// The outputs don't match the plan, or memory ran out.
+    pub fn with_masks<R: DeviceAllocator + 'static>(
+        mut self,
+        allocator: &Arc<R>,
+        plan: &MaskPlan,
+        outputs: &[DeviceOutput],
+    ) -> Result<Self, Error> {
+        let masks = Masks::new(allocator, &self.kernels, plan, outputs, (&self.finish, self.batch))?;
+        self.finish.kept = masks.args.kept;
+        self.masks = Some(masks);
+        Ok(self)
+    }
+
     /// Sets a slot's thresholds, filters and geometry from the next launch on. Earlier launches must have completed.
     ///
     /// # Errors
     /// There is no such slot.
     pub fn set(&mut self, slot: usize, settings: SlotSettings<'_>) -> Result<(), Error> {
         let SlotSettings { params, letterbox, frame } = settings;
+        if let Some(masks) = &mut self.masks {
+            masks.place(slot, letterbox, frame);
+        }
         let written = self.written.get_mut(slot).ok_or_else(|| no_slot(slot, self.batch))?;
         let at = slot * self.finish.input.params_stride as usize;
         let table = at + size_of::<SlotParams>();
@@ -201,7 +224,11 @@ impl Postprocessor {
                 Decode::Objects(args) => kernels.decode_objects(stream, *args, batch)?,
                 Decode::Persons(args) => kernels.decode_persons(stream, *args, batch)?,
             }
-            kernels.finish(stream, self.finish, batch)
+            kernels.finish(stream, self.finish, batch)?;
+            match &self.masks {
+                Some(masks) => kernels.masks(stream, masks.args, batch),
+                None => Ok(()),
+            }
         }
     }
 
@@ -212,7 +239,8 @@ impl Postprocessor {
 
     /// Bytes of device memory and of mapped memory that this uses.
     pub fn bytes(&self) -> (usize, usize) {
-        (self.workspace.bytes(), self.params.bytes() + self.results.bytes())
+        let (device, mapped) = self.masks.as_ref().map_or((0, 0), Masks::bytes);
+        (self.workspace.bytes() + device, self.params.bytes() + self.results.bytes() + mapped)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::error::Error;
 use super::super::layout::{KEYPOINTS_AT, MAX_CANDIDATES, ResultHeader, ResultObject};
+use super::masks::Masks;
 use super::{Postprocessor, no_slot};
 use bytemuck::Zeroable;
 use model::{Detection, Keypoint, Rect};
@@ -66,6 +67,11 @@ impl Postprocessor {
             keypoints: points.by_ref().take(self.keypoints).collect(),
             ..Detection::default()
         }));
+        if let Some(masks) = &mut self.masks {
+            for (object, detection) in found.detections.iter_mut().enumerate() {
+                detection.mask = masks.read(slot, object)?;
+            }
+        }
         (found.candidates, found.considered) = (header.candidates, header.considered);
         Ok(())
     }
@@ -73,6 +79,8 @@ impl Postprocessor {
     /// Bytes of a slot's results that are transferred to the host.
     pub fn bytes_to_host(&self, found: &SlotResult) -> usize {
         let object = size_of::<ResultObject>() + self.keypoints * size_of::<[f32; 3]>();
-        size_of::<ResultHeader>() + found.detections.len() * object
+        let masks = found.detections.iter().filter(|_| self.masks.is_some());
+        let masks: usize = masks.map(|detection| Masks::bytes_to_host(detection.mask.as_ref())).sum();
+        size_of::<ResultHeader>() + found.detections.len() * object + masks
     }
 }

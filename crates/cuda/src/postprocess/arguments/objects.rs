@@ -16,8 +16,9 @@ pub(super) fn arguments(
     let (size, half) = element(tensor)?;
     let (rows, columns) = matrix(outputs, output)?;
     let (count, dims) = keypoints.unwrap_or((0, 0));
-    if columns != 6 + count * dims {
-        return Err(unexpected(tensor, &format!("{} columns", 6 + count * dims)));
+    // The coefficients of masks may follow.
+    if columns < 6 + count * dims {
+        return Err(unexpected(tensor, &format!("{} columns or more", 6 + count * dims)));
     }
     let slot_stride = (rows * columns) as u64;
     let args = ObjectsArgs {
