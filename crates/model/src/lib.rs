@@ -10,7 +10,8 @@
 //!    frames.
 //! 4. Run the model with an engine of your choice. [`head::Reading`] checks that its outputs are what the head expects,
 //!    and [`Head::decode`] appends [`Detection`]s, with the thresholds in [`Params`], in pixels of the input.
-//! 5. [`fn@nms`] removes overlapping boxes if [`Head::needs_nms`]; [`Letterbox::to_frame`] maps points back to the
+//! 5. [`fn@nms`] removes overlapping boxes if [`Head::needs_nms`]; [`head::MaskPlan::add`] reads the masks of what is left, if
+//!    [`Head::masks`]; [`Letterbox::to_frame`] maps points back to the
 //!    frame; [`refine`] applies the filters by size, in pixels of the frame. [`Labels`] name the classes,
 //!    [`KeypointLayout`] the keypoints.
 
