@@ -333,14 +333,11 @@ pub struct Tls {
 #[enum_type(name = "GstTrtPublishMaskFormat")]
 #[repr(i32)]
 pub enum MaskFormat {
-    /// Run lengths of the frame's pixels.
     #[default]
     #[enum_value(name = "COCO's compressed run lengths of the frame's pixels", nick = "rle")]
     Rle,
-    /// The outline.
     #[enum_value(name = "Rings of the outline, in pixels", nick = "polygon")]
     Polygon,
-    /// They aren't written.
     #[enum_value(name = "No masks", nick = "none")]
     None,
 }

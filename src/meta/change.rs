@@ -215,7 +215,10 @@ mod tests {
     fn cells(record: &Record) -> (Rect, Vec<String>) {
         let mask = record.objects[0].mask.as_ref().unwrap();
         let cell = |column, row| if mask.is_set(column, row) { '#' } else { '.' };
-        (mask.area(), (0..mask.rows()).map(|row| (0..mask.columns()).map(|column| cell(column, row)).collect()).collect())
+        (
+            mask.area(),
+            (0..mask.rows()).map(|row| (0..mask.columns()).map(|column| cell(column, row)).collect()).collect(),
+        )
     }
 
     #[test]

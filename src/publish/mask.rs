@@ -50,7 +50,7 @@ mod tests {
         let mask = Mask::new(rect, 2, 1, [0b01]).unwrap();
         assert_eq!(written(&mask, &rect, MaskFormat::None), "");
         // Columns 2 and 3 have rows 1 and 2.
-        assert_eq!(written(&mask, &rect, MaskFormat::Rle), ",\"mask\":{\"size\":[4,8],\"counts\":\"9220a0\"}");
+        assert_eq!(written(&mask, &rect, MaskFormat::Rle), ",\"mask\":{\"size\":[4,8],\"counts\":\"9220?\"}");
         let polygon: serde_json::Value =
             serde_json::from_str(&format!("{{\"x\":0{}}}", written(&mask, &rect, MaskFormat::Polygon))).unwrap();
         let ring = polygon["mask"][0].as_array().unwrap();
