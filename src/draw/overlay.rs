@@ -8,6 +8,7 @@ use super::text::Text;
 use super::{Area, Canvas, ColorBy, Style};
 use crate::meta::{KeypointSet, Object, Record};
 use ab_glyph::InvalidFont;
+use model::OrientedBox;
 use std::collections::{HashSet, VecDeque};
 use std::fmt::Write;
 
@@ -92,9 +93,11 @@ impl Overlay {
         }
         if style.boxes {
             for object in record.objects.iter().rev() {
-                if let Some(area) = pixels(object, frame) {
-                    let ink = canvas.ink(colour(object));
-                    outline(canvas, area, sizes.line, ink);
+                let ink = canvas.ink(colour(object));
+                match (&object.oriented, pixels(object, frame)) {
+                    (_, None) => {}
+                    (Some(oriented), Some(_)) => self.oriented(canvas, oriented, &sizes, ink),
+                    (None, Some(area)) => outline(canvas, area, sizes.line, ink),
                 }
             }
         }
@@ -111,6 +114,15 @@ impl Overlay {
             for (index, object) in record.objects.iter().enumerate().rev() {
                 self.label(canvas, index, object, colour(object), style, &sizes);
             }
+        }
+    }
+
+    /// Draws the sides of a box, in the middle of which its corners are.
+    fn oriented<C: Canvas>(&mut self, canvas: &mut C, oriented: &OrientedBox, sizes: &Sizes, ink: C::Ink) {
+        let (width, height) = (sizes.frame.width() as f32, sizes.frame.height() as f32);
+        let [a, b, c, d] = oriented.corners.map(|[x, y]| Point { x: x * width, y: y * height });
+        for (from, to) in [(a, b), (b, c), (c, d), (d, a)] {
+            self.pen.line(canvas, from, to, sizes.line as f32 / 2.0, ink);
         }
     }
 
@@ -410,6 +422,37 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A pixel has the colour if it is on a side, at least half a pixel inside, and is unchanged half a pixel outside.
+    #[test]
+    fn oriented_boxes_along_their_sides() {
+        let (width, height) = (80, 60);
+        let oriented = OrientedBox::new(40.0, 30.0, 50.0, 20.0, 0.5).unwrap();
+        let scaled = oriented.scaled(1.0 / width as f32, 1.0 / height as f32);
+        let one = Object { oriented: Some(scaled), ..object(1, scaled.enclosing()) };
+        let planes = drawn("RGB", width, height, &record(vec![one]), &BOXES);
+        let colour = color::of_number(1);
+        let corners = oriented.corners;
+        let sides = [0, 1, 2, 3].map(|k| (corners[k], corners[(k + 1) % 4]));
+        let distance = |x: f32, y: f32, ([ax, ay], [bx, by]): ([f32; 2], [f32; 2])| {
+            let (dx, dy) = (bx - ax, by - ay);
+            let along = (((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy)).clamp(0.0, 1.0);
+            (x - ax - along * dx).hypot(y - ay - along * dy)
+        };
+        let mut seen = [0; 2];
+        for (i, pixel) in planes[0].chunks_exact(3).enumerate() {
+            let (x, y) = ((i % width) as f32 + 0.5, (i / width) as f32 + 0.5);
+            let near = sides.iter().map(|side| distance(x, y, *side)).fold(f32::INFINITY, f32::min);
+            if near < 0.99 {
+                assert_eq!(pixel, [colour.r, colour.g, colour.b], "{x}, {y}");
+                seen[0] += 1;
+            } else if near > 2.01 {
+                assert_eq!(pixel, [BEFORE; 3], "{x}, {y}");
+                seen[1] += 1;
+            }
+        }
+        assert!(seen[0] > 200 && seen[1] > 3000, "{seen:?}");
     }
 
     /// The two 4:2:0 layouts hold the same picture, including text and skeletons.

@@ -68,7 +68,7 @@ impl Change {
         from == Rect::UNIT && onto == Rect::UNIT && shown == Rect::UNIT && turn == Turn::default()
     }
 
-    /// The record of the output, with the same ids. Boxes are clipped to what the output shows of the picture; an object
+    /// The record of the output, with the same ids. Upright boxes are clipped to what the output shows of the picture; an object
     /// of which it shows nothing is omitted. A keypoint that it doesn't show has confidence 0.
     pub fn apply(&self, record: &Record) -> Record {
         let objects: Vec<_> = record.objects.iter().filter_map(|object| self.object(object)).collect();
@@ -95,8 +95,9 @@ impl Change {
             let points = set.points.iter().map(|point| self.keypoint(point)).collect();
             KeypointSet { points, ..set.clone() }
         });
+        let oriented = object.oriented.map(|oriented| oriented.map(|x, y| self.point(x, y)));
         let mask = object.mask.as_ref().and_then(|mask| self.mask(mask, &seen));
-        Some(Object { rect: seen, keypoints, mask, ..object.clone() })
+        Some(Object { rect: seen, oriented, keypoints, mask, ..object.clone() })
     }
 
     /// The cells of a mask that lie in `seen`, the box after the change.
@@ -127,7 +128,7 @@ fn spanned((x1, y1): (f32, f32), (x2, y2): (f32, f32)) -> Rect {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::KeypointLayout;
+    use model::{KeypointLayout, OrientedBox};
     use std::sync::Arc;
 
     const INPUT: (u32, u32) = (320, 240);
@@ -175,6 +176,46 @@ mod tests {
             keypoints,
             ..Object::default()
         }
+    }
+
+    /// A box of 96 × 32 pixels, turned by half a right angle less a bit.
+    #[test]
+    fn oriented_boxes_turn_with_the_picture() {
+        let frame = (INPUT.0 as f32, INPUT.1 as f32);
+        let before = OrientedBox::new(160.0, 120.0, 96.0, 32.0, 0.5).unwrap().scaled(1.0 / frame.0, 1.0 / frame.1);
+        let rect = before.enclosing();
+        let object = Object { oriented: Some(before), ..object(0, rect, None, vec![]) };
+        let apply = |change: Change| {
+            let now = change.apply(&Record { objects: vec![object.clone()], models: vec![] });
+            let [object] = &now.objects[..] else { panic!("{now:?}") };
+            let oriented = object.oriented.unwrap().scaled(change.output.0 as f32, change.output.1 as f32);
+            (object.rect.scaled(change.output.0 as f32, change.output.1 as f32), oriented)
+        };
+        let near = |a: f32, b: f32| (a - b).abs() < 0.01;
+        let quarter = std::f32::consts::FRAC_PI_2;
+        for (exchanged, flipped_x, flipped_y, angle) in [
+            (false, false, false, 0.5),
+            (false, true, false, -0.5),
+            (false, false, true, -0.5),
+            (false, true, true, 0.5),
+            (true, false, false, quarter - 0.5),
+            (true, true, false, quarter + 0.5),
+            (true, false, true, quarter + 0.5),
+            (true, true, true, quarter - 0.5),
+        ] {
+            let turn = Turn { exchanged, flipped_x, flipped_y };
+            let output = if exchanged { (INPUT.1, INPUT.0) } else { INPUT };
+            let (rect, oriented) = apply(Change { turn, ..Change::scaled(INPUT, output) });
+            assert!(near(oriented.angle(), angle), "{turn:?}: {oriented:?}");
+            assert!(near(oriented.size().0, 96.0) && near(oriented.size().1, 32.0), "{turn:?}: {oriented:?}");
+            let around = oriented.enclosing();
+            assert!(near(around.x, rect.x) && near(around.y, rect.y) && near(around.w, rect.w), "{turn:?}: {rect:?}");
+        }
+        // A crop through it clips only the upright box.
+        let (rect, oriented) = apply(Change::cropped(INPUT, Rect::new(160.0, 120.0, 160.0, 120.0)));
+        assert_eq!((rect.x, rect.y), (0.0, 0.0));
+        assert!(near(oriented.centre().0, 0.0) && near(oriented.centre().1, 0.0), "{oriented:?}");
+        assert!(near(oriented.size().0, 96.0) && near(oriented.angle(), 0.5), "{oriented:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The record: everything that models found in one frame.
 
 use super::Name;
-use model::{Keypoint, KeypointLayout, Mask, Rect};
+use model::{Keypoint, KeypointLayout, Mask, OrientedBox, Rect};
 use std::sync::Arc;
 
 /// One object. Coordinates are normalised to the frame, 0–1; where an object extends beyond it, they do too.
@@ -9,7 +9,10 @@ use std::sync::Arc;
 pub struct Object {
     /// Unique in the frame, from 0; also the id of the mirrored ROI meta.
     pub id: u32,
+    /// Of an oriented box the upright one around it.
     pub rect: Rect,
+    /// Only where a model or another element tells the box's direction. Unlike `rect` it isn't clipped to the frame.
+    pub oriented: Option<OrientedBox>,
     /// `None` if another program's detector gave only a label.
     pub class_id: Option<u32>,
     pub label: Name,

@@ -80,7 +80,22 @@ fn write_object(out: &mut Vec<u8>, object: &Object, frame: (u32, u32), masks: Ma
     pixels(out, w);
     out.extend_from_slice(br#","height":"#);
     pixels(out, h);
-    out.extend_from_slice(br#"},"source":"#);
+    if let Some(oriented) = &object.oriented {
+        let oriented = oriented.scaled(scale.0, scale.1);
+        out.extend_from_slice(br#"},"angle":"#);
+        json::rounded::<4>(out, oriented.angle());
+        out.extend_from_slice(br#","corners":["#);
+        json::list(out, oriented.corners, |out, [x, y]| {
+            out.extend_from_slice(br#"{"x":"#);
+            pixels(out, x);
+            out.extend_from_slice(br#","y":"#);
+            pixels(out, y);
+            out.push(b'}');
+        });
+        out.extend_from_slice(br#"],"source":"#);
+    } else {
+        out.extend_from_slice(br#"},"source":"#);
+    }
     json::text(out, &object.source);
     if let Some(track) = object.track_id {
         out.extend_from_slice(br#","track_id":"#);
@@ -141,7 +156,7 @@ fn iso8601(ns: u64) -> Option<String> {
 mod tests {
     use super::*;
     use crate::meta::{KeypointSet, ModelRun};
-    use model::KeypointLayout;
+    use model::{KeypointLayout, OrientedBox};
     use std::sync::Arc;
 
     const FRAME: Frame =
@@ -199,6 +214,23 @@ mod tests {
              \"track_id\":18446744073709551615,\"parent\":1,\
              \"keypoints\":[{\"name\":\"nose\",\"x\":960.0,\"y\":270.0,\"confidence\":0.1235},\
              {\"x\":0.0,\"y\":0.0,\"confidence\":1.0}],\"keypoints_source\":\"pose\"}]}\n"
+        );
+    }
+
+    /// In a frame of another shape than a square an angle isn't that of the fractions.
+    #[test]
+    fn an_oriented_box_has_its_angle_and_corners_in_pixels() {
+        let oriented = OrientedBox::new(960.0, 540.0, 200.0, 100.0, std::f32::consts::FRAC_PI_6).unwrap();
+        let oriented = oriented.scaled(1.0 / 1920.0, 1.0 / 1080.0);
+        let object = Object { rect: oriented.enclosing(), oriented: Some(oriented), ..Object::default() };
+        let line = json(&FRAME, &Record { objects: vec![object], models: vec![] });
+        assert!(
+            line.contains(
+                "\"box\":{\"x\":848.4,\"y\":446.7,\"width\":223.21,\"height\":186.6},\"angle\":0.5236,\
+                 \"corners\":[{\"x\":898.4,\"y\":446.7},{\"x\":1071.6,\"y\":546.7},\
+                 {\"x\":1021.6,\"y\":633.3},{\"x\":848.4,\"y\":533.3}],\"source\":"
+            ),
+            "{line}"
         );
     }
 

@@ -15,6 +15,9 @@ pub const IOU: f32 = 0.95;
 /// Tolerance in pixels of the network's input, as an alternative to the IoU.
 const EDGE: f32 = 1.0;
 
+/// How far corners of oriented boxes may be apart, as an alternative to that: a share of the box's size.
+const TURN: f32 = 0.025;
+
 /// How a model's objects are compared, in pixels of the network's input.
 #[derive(Debug, Clone, Copy)]
 pub struct Tolerance {
@@ -67,7 +70,19 @@ impl Agreement {
 
 fn is_match(a: &Detection, b: &Detection, tolerance: Tolerance) -> bool {
     let box_agrees = tolerance.iou.is_none_or(|iou| a.rect.iou(&b.rect) >= iou || edges_apart(a, b) <= EDGE);
-    box_agrees && keypoints_apart(a, b) <= tolerance.keypoints
+    box_agrees && lies_alike(a, b) && keypoints_apart(a, b) <= tolerance.keypoints
+}
+
+/// Whether the corners of oriented boxes are near each other, in whichever order: half a turn more is the same box.
+fn lies_alike(a: &Detection, b: &Detection) -> bool {
+    let (one, other) = match (&a.oriented, &b.oriented) {
+        (Some(one), Some(other)) => (one, other),
+        (one, other) => return one.is_none() && other.is_none(),
+    };
+    let limit = (TURN * a.rect.w.max(a.rect.h)).max(EDGE);
+    let apart = |[ax, ay]: [f32; 2], [bx, by]: [f32; 2]| (ax - bx).abs().max((ay - by).abs());
+    let nearest = |corner| other.corners.iter().map(|end| apart(corner, *end)).fold(f32::INFINITY, f32::min);
+    one.corners.into_iter().all(|corner| nearest(corner) <= limit)
 }
 
 /// The greatest distance of an edge.
@@ -197,6 +212,20 @@ mod tests {
         assert_eq!(compare(&[large(0.0)], &[large(12.0)], POSE).percent(), 0.0);
         let no_boxes = Tolerance { iou: None, ..POSE };
         assert_eq!(compare(&[large(0.0)], &[large(12.0)], no_boxes).percent(), 100.0);
+    }
+
+    #[test]
+    fn an_oriented_box_has_to_lie_alike() {
+        let ship = |angle: f32| {
+            let oriented = model::OrientedBox::new(50.0, 50.0, 80.0, 20.0, angle).unwrap();
+            Detection { rect: oriented.enclosing(), oriented: Some(oriented), confidence: 0.9, ..Detection::default() }
+        };
+        let turned = |angle: f32| compare(&[ship(0.8)], &[ship(angle)], POSE).percent();
+        assert_eq!((turned(0.82), turned(0.8 - std::f32::consts::PI)), (100.0, 100.0));
+        // The upright boxes are nearly the same.
+        assert_eq!((turned(0.9), turned(-0.8)), (0.0, 0.0));
+        let upright = Detection { oriented: None, ..ship(0.8) };
+        assert_eq!(compare(&[ship(0.8)], &[upright], POSE).percent(), 0.0);
     }
 
     #[test]

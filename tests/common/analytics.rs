@@ -46,6 +46,14 @@ pub fn has_segmentation() -> bool {
     })
 }
 
+/// Whether the library has boxes with a direction, as that of 1.26.
+pub fn has_directions() -> bool {
+    // SAFETY: the symbol isn't called.
+    library().is_some_and(|library| {
+        unsafe { library.get::<*const c_void>(b"gst_analytics_od_mtd_get_oriented_location\0") }.is_ok()
+    })
+}
+
 /// Calls a function: its name, the types of its arguments and of its result, and the arguments.
 macro_rules! call {
     ($name:ident($($type:ty),*) $(-> $result:ty)?; $($argument:expr),*) => {{
@@ -126,6 +134,23 @@ impl Relations {
             &mtd, x, y, w, h, &mut confidence);
         let label = call!(analytics_od_mtd_get_obj_type(*const Mtd) -> GQuark; &mtd);
         Entry { id, label: text(label), place, confidence }
+    }
+
+    /// Left, top, width and height before the rotation, pixels, and the rotation, radians.
+    pub fn oriented(self, id: u32) -> ([i32; 4], f32) {
+        let mtd = Mtd { id, meta: self.0 };
+        let (mut place, mut angle, mut confidence) = ([0; 4], 0.0, 0.0);
+        let [x, y, w, h] = &mut place;
+        call!(analytics_od_mtd_get_oriented_location(*const Mtd, *mut c_int, *mut c_int, *mut c_int, *mut c_int, *mut f32, *mut f32) -> gboolean;
+            &mtd, x, y, w, h, &mut angle, &mut confidence);
+        (place, angle)
+    }
+
+    pub fn add_oriented(self, label: &str, [x, y, w, h]: [i32; 4], angle: f32, confidence: f32) -> u32 {
+        self.added(|mtd| {
+            call!(analytics_relation_meta_add_oriented_od_mtd(*mut c_void, GQuark, c_int, c_int, c_int, c_int, f32, f32, *mut Mtd) -> gboolean;
+                self.0, quark(label), x, y, w, h, angle, confidence, mtd)
+        })
     }
 
     /// The entries of classes, with names and levels.

@@ -1,7 +1,7 @@
 //! Pictures of coloured squares, and what the test models detect in them; see tests/models/README.md.
 
 use super::pixels::Rgb;
-use model::{Detection, Keypoint, Rect};
+use model::{Detection, Keypoint, OrientedBox, Rect};
 
 /// Size of the test models' input, pixels.
 pub const WIDTH: u32 = 96;
@@ -115,6 +115,21 @@ impl Picture {
         found
     }
 
+    /// The expected results of a detector of oriented boxes.
+    pub fn oriented(&self) -> Vec<Detection> {
+        let (sx, sy) = (1.0 / self.width as f32, 1.0 / self.height as f32);
+        let mut found = self.detections();
+        for d in &mut found {
+            let cell = d.rect.scaled(self.width as f32, self.height as f32);
+            let angle = [0.5, -0.5, 1.0][d.class_id as usize];
+            let (cx, cy) = (cell.x + cell.w / 2.0, cell.y + cell.h / 2.0);
+            let oriented = OrientedBox::new(cx, cy, cell.w, cell.h / 2.0, angle).unwrap();
+            d.rect = oriented.enclosing().scaled(sx, sy).intersection(&Rect::UNIT);
+            d.oriented = Some(oriented.scaled(sx, sy));
+        }
+        found
+    }
+
     /// The expected results of a pose model: the red squares, with keypoints.
     pub fn poses(&self) -> Vec<Detection> {
         let mut found = self.detections();
@@ -171,7 +186,13 @@ pub fn assert_found(what: &str, found: &[Detection], wanted: &[Detection], toler
                     && near(a.bottom(), b.bottom())
             })
         });
+        let corner = |(a, b): (&[f32; 2], &[f32; 2])| near(a[0], b[0]) && near(a[1], b[1]);
+        let oriented = match (&f.oriented, &w.oriented) {
+            (Some(a), Some(b)) => a.corners.iter().zip(&b.corners).all(corner),
+            (a, b) => a.is_none() && b.is_none(),
+        };
         f.class_id == w.class_id
+            && oriented
             && (f.confidence - w.confidence).abs() <= tolerance.confidence
             && near(f.rect.x, w.rect.x)
             && near(f.rect.y, w.rect.y)

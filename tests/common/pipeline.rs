@@ -4,7 +4,7 @@ use super::running::register;
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 use gsttensorrt::infer::Frame;
-use model::{Detection, Keypoint, Rect};
+use model::{Detection, Keypoint, OrientedBox, Rect};
 use serde_json::Value;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -128,6 +128,10 @@ pub fn detections(line: &Value) -> Vec<Detection> {
             rect: Rect::new(x, y, w, h).scaled(sx, sy),
             class_id: o["class_id"].as_u64().unwrap() as u32,
             confidence: number(&o["confidence"]),
+            oriented: o["corners"].as_array().map(|corners| {
+                let corner = |k: usize| [number(&corners[k]["x"]) * sx, number(&corners[k]["y"]) * sy];
+                OrientedBox { corners: [0, 1, 2, 3].map(corner) }
+            }),
             keypoints: o["keypoints"].as_array().map(|k| k.iter().map(keypoint).collect()).unwrap_or_default(),
             ..Detection::default()
         }

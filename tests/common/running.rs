@@ -202,6 +202,7 @@ pub fn found_by(buffer: &gst::BufferRef, model_id: &str) -> Vec<Detection> {
     of_model
         .map(|object| Detection {
             rect: object.rect,
+            oriented: object.oriented,
             class_id: object.class_id.expect("our models know classes"),
             confidence: object.confidence,
             keypoints: object.keypoints.iter().flat_map(|k| k.points.clone()).collect(),

@@ -71,6 +71,18 @@ fn every_detection_head_layout_and_element_type_finds_the_squares() {
 }
 
 #[test]
+fn every_head_of_oriented_boxes_finds_how_they_lie() {
+    if !start() {
+        return;
+    }
+    let picture = Picture::new(&squares());
+    for model in ["yolo-obb", "yolo-obb-e2e"] {
+        let found = found_in(model, &picture, VideoFormat::Rgb);
+        assert_found(model, &found, &picture.oriented(), Tolerance::EXACT);
+    }
+}
+
+#[test]
 fn every_pose_head_finds_the_persons() {
     if !start() {
         return;
@@ -103,7 +115,9 @@ fn an_empty_picture_has_no_objects() {
     if !start() {
         return;
     }
-    for model in DETECTORS.into_iter().chain(["yolo-pose", "yolo-pose-e2e", "movenet-multipose"]) {
+    for model in
+        DETECTORS.into_iter().chain(["yolo-obb", "yolo-obb-e2e", "yolo-pose", "yolo-pose-e2e", "movenet-multipose"])
+    {
         assert_found(model, &found_in(model, &Picture::new(&[]), VideoFormat::Rgb), &[], Tolerance::EXACT);
     }
 }

@@ -69,7 +69,7 @@ fn outputs_that_are_not_a_heads_are_refused_with_what_they_may_be() {
         &["scores are 0-1", "yolo-pose: one class, 5 keypoints of 3 values", "head=NAME", "HEAD"],
     );
     refused("trtpose", "pose5-bare", &["scores are 0-1", "yolo-pose: one class, 5 keypoints of 3 values"]);
-    refused("trtdetect", "obb-bare", &["of an empty picture", "oriented boxes", "1 class and an angle"]);
+    refused("trtdetect", "obb-bare", &["of an empty picture", "yolo-obb: 1 class and an angle", "head=NAME"]);
     refused("trtdetect", "rtdetr-bare", &["pixels are due", "set head=ultralytics-rt-detr"]);
     // Its boxes are decoded, which the file doesn't say.
     refused("trtdetect", "yolox", &["relative to their cells", "set head=yolox-decoded"]);
@@ -128,14 +128,13 @@ fn files_of_other_exporters_are_refused_by_name() {
         assert_eq!(found("trtdetect", &foreign, "head=yolo").unwrap().len(), 3);
         refused("trtdetect", &foreign, "head=yolo-end-to-end", &["head=yolo-end-to-end doesn't fit"]);
     }
-    for (task, why) in [
-        ("obb", "detection, pose and segmentation models"),
-        ("classify", "detection, pose and segmentation models"),
-        ("segment", "prototypes"),
-    ] {
+    for (task, why) in [("classify", "detect, obb, pose, segment"), ("segment", "prototypes")] {
         let other = with_metadata(folder.path(), task, "yolo-bare", &ultralytics(task, "['a', 'b', 'c']"));
         refused("trtdetect", &other, "", &[task, why]);
     }
+    // One channel too few for these names.
+    let other = with_metadata(folder.path(), "obb", "yolo-bare", &ultralytics("obb", "['a', 'b', 'c']"));
+    refused("trtdetect", &other, "", &["8 channels with the box and the angle, but the output has 7"]);
 }
 
 /// The pixels of a frame's mask from `counts` in COCO's text, column by column.
@@ -236,6 +235,8 @@ fn a_head_by_its_name_has_to_fit() {
     assert_eq!((&keypoints[1]["name"], keypoints[1]["x"].as_f64()), (&"keypoint 1".into(), Some(16.8)));
     assert_eq!(found("trtdetect", &test_model("yolo-e2e-bare"), "head=yolo-end-to-end").unwrap().len(), 3);
     assert_eq!(found("trtdetect", &test_model("rtdetr-bare"), "head=ultralytics-rt-detr").unwrap().len(), 3);
+    let oriented = found("trtdetect", &test_model("obb-bare"), "head=yolo-obb").unwrap();
+    assert_eq!((oriented.len(), oriented[0]["angle"].as_f64()), (1, Some(0.6)));
     // YOLOX's scores are squared here: the model multiplies them by an objectness of the same value.
     let values = "head=yolox-decoded normalization=unit color=rgb resize=letterbox";
     assert_eq!(found("trtdetect", &test_model("yolox"), values).unwrap().len(), 3);
@@ -248,6 +249,10 @@ fn a_head_by_its_name_has_to_fit() {
         ("yolo", "rf-detr", "head=rf-detr doesn't fit"),
         ("pose5-bare", "yolo", "scores are 0-1"),
         ("obb-bare", "yolo", "of an empty picture"),
+        ("yolo-bare", "yolo-obb", "as the scores of a class are"),
+        ("yolo-obb", "yolo", "head=yolo doesn't fit"),
+        ("yolo-obb", "yolo-obb-end-to-end", "head=yolo-obb-end-to-end doesn't fit"),
+        ("yolo-e2e", "yolo-obb-end-to-end", "head=yolo-obb-end-to-end doesn't fit"),
         ("yolo", "yolo-end-to-end", "head=yolo-end-to-end doesn't fit"),
         ("yolo", "yolo-pose", "head=yolo-pose doesn't fit"),
         ("yolo", "nanodet", "head=nanodet doesn't fit"),

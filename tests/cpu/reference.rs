@@ -1,5 +1,5 @@
 //! Models on real pictures give the results of tests/reference/reference.py and families.py, which use ONNX Runtime, OpenCV and
-//! NumPy: trained models, and narrow exports with seeded weights of other families (tests/reference/export_models.py).
+//! NumPy: trained models, and narrow networks with seeded weights of other families (tests/reference/export_models.py, yolo_obb.py).
 
 use crate::common::pixels::Rgb;
 use crate::common::{engine, find};
@@ -7,7 +7,7 @@ use gst_video::VideoFormat;
 use gsttensorrt::infer::ModelSettings;
 use model::head::HeadChoice;
 use model::mask::Rle;
-use model::{Detection, Keypoint, Params, Rect};
+use model::{Detection, Keypoint, OrientedBox, Params, Rect};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -51,6 +51,9 @@ struct Object {
     #[serde(rename = "box")]
     corners: [f32; 4],
     mask: Option<Runs>,
+    /// x and y of an oriented box's corners.
+    #[serde(default, rename = "corners")]
+    oriented: Option<[[f32; 2]; 4]>,
     /// x, y, confidence.
     #[serde(default)]
     keypoints: Vec<[f32; 3]>,
@@ -115,13 +118,15 @@ static REFERENCE: LazyLock<Option<Reference>> = LazyLock::new(|| {
 });
 
 /// The exports in tests/reference/exports, and the heads to be said for them.
-const EXPORTS: [(&str, HeadChoice); 9] = [
+const EXPORTS: [(&str, HeadChoice); 11] = [
     ("rt-detr", HeadChoice::RtDetr),
     ("d-fine", HeadChoice::DFine),
     ("rf-detr", HeadChoice::Auto),
     ("detr-sigmoid", HeadChoice::DetrSigmoid),
     ("detr-softmax", HeadChoice::DetrSoftmax),
     ("yolox", HeadChoice::Auto),
+    ("yolo-obb", HeadChoice::Auto),
+    ("yolo-obb-end-to-end", HeadChoice::Auto),
     ("yolo-seg", HeadChoice::Auto),
     ("yolo-seg-end-to-end", HeadChoice::Auto),
     ("rf-detr-seg", HeadChoice::Auto),
@@ -137,6 +142,7 @@ impl Object {
         let keypoints = self.keypoints.iter().map(|&[x, y, confidence]| Keypoint { x, y, confidence });
         Detection {
             rect: Rect::from_corners(x1, y1, x2, y2),
+            oriented: self.oriented.map(|corners| OrientedBox { corners }),
             class_id: self.class,
             confidence: self.confidence,
             keypoints: keypoints.collect(),
@@ -161,15 +167,17 @@ impl Found {
         let (place, confidence) = self.distance(a, b);
         a.class_id == b.class_id
             && a.keypoints.len() == b.keypoints.len()
+            && a.oriented.is_some() == b.oriented.is_some()
             && place <= PIXELS
             && confidence <= CONFIDENCE
     }
 }
 
-/// The box's corners, each with the object's confidence, and the keypoints.
+/// The corners of the box and of the oriented one, each with the object's confidence, and the keypoints.
 fn points(d: &Detection) -> Vec<Keypoint> {
     let corner = |x, y| Keypoint { x, y, confidence: d.confidence };
     let mut points = vec![corner(d.rect.x, d.rect.y), corner(d.rect.right(), d.rect.bottom())];
+    points.extend(d.oriented.iter().flat_map(|oriented| oriented.corners.map(|[x, y]| corner(x, y))));
     points.extend(&d.keypoints);
     points
 }

@@ -10,7 +10,7 @@ use gst_check::Harness;
 use gst_video::{VideoCropMeta, VideoFormat, VideoInfo, VideoMeta};
 use gsttensorrt::infer::Frame;
 use gsttensorrt::meta::{self, Inference, ModelRun, Object, Record};
-use model::Rect;
+use model::{OrientedBox, Rect};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -100,6 +100,79 @@ fn the_next_model_looks_where_the_objects_are_now() {
         !children.is_empty() && children.iter().all(|c| c.parent == Some(red.id) && c.confidence > 0.7),
         "{record:?}"
     );
+}
+
+/// One ship of 120 × 40 pixels at (160, 120), turned by 0.5.
+fn ship() -> gst::Buffer {
+    let oriented = OrientedBox::new(160.0, 120.0, 120.0, 40.0, 0.5).unwrap().scaled(1.0 / 320.0, 1.0 / 240.0);
+    let ship = Object { oriented: Some(oriented), ..object(0, "ship", oriented.enclosing()) };
+    let mut buffer = gst::Buffer::from_mut_slice(vec![GREY; info().size()]);
+    meta::set_record(buffer.get_mut().unwrap(), Arc::new(Record { objects: vec![ship], models: vec![] }), 320, 240);
+    buffer
+}
+
+/// The lower edge of the upright box and a side of the oriented one, of the ship and of its mirror image.
+#[test]
+fn an_oriented_box_is_drawn_as_it_lies() {
+    register();
+    let (lower, side, mirrored) = ((160, 166), (135, 129), (185, 129));
+    for (elements, turned) in [("trtoverlay", side), ("videoflip video-direction=horiz ! trtoverlay", mirrored)] {
+        let mut harness = Harness::new_parse(elements);
+        harness.set_src_caps(info().to_caps().unwrap());
+        let out = harness.push_and_pull(ship()).unwrap();
+        let pixels = out.map_readable().unwrap();
+        let is_drawn = |(x, y): (usize, usize)| {
+            let mut around = (x - 2..=x + 2).flat_map(|x| (y - 2..=y + 2).map(move |y| (x, y)));
+            around.any(|(x, y)| pixels[(y * 320 + x) * 3..][..3] != [GREY; 3])
+        };
+        let is_told = turned == side || is_told();
+        assert_eq!(
+            [lower, side, mirrored].map(is_drawn),
+            [false, is_told && turned == side, is_told && turned == mirrored]
+        );
+    }
+}
+
+/// A crop through it: the oriented box stays whole.
+#[test]
+fn an_oriented_box_is_written_where_it_is() {
+    register();
+    let mut harness = Harness::new_parse("videocrop left=160 top=40");
+    harness.add_propose_allocation_meta(VideoMeta::meta_api(), None);
+    harness.add_propose_allocation_meta(VideoCropMeta::meta_api(), None);
+    harness.set_src_caps(info().to_caps().unwrap());
+    let out = harness.push_and_pull(ship()).unwrap();
+    let read = meta::read(&out, 160, 200);
+    let [ship] = &read.objects[..] else { panic!("{read:?}") };
+    let oriented = ship.oriented.unwrap().scaled(160.0, 200.0);
+    let near = |a: f32, b: f32| (a - b).abs() < 0.01;
+    assert!(near(oriented.centre().0, 0.0) && near(oriented.centre().1, 80.0), "{oriented:?}");
+    assert!(near(oriented.size().0, 120.0) && near(oriented.size().1, 40.0), "{oriented:?}");
+    assert!(near(oriented.angle(), 0.5) && near(ship.rect.x, 0.0), "{ship:?}");
+
+    let pipeline = Pipeline::new(
+        "appsrc name=source format=time ! videoflip video-direction=90r ! trtpublish location=LINES ! fakesink",
+    );
+    pipeline.push(0, Frame { buffer: self::ship(), info: info() });
+    let lines = pipeline.finish().unwrap();
+    let objects = lines[0]["objects"].as_array().unwrap();
+    assert_eq!(objects.len(), usize::from(is_told()));
+    for ship in objects {
+        assert_eq!((&lines[0]["width"], ship["angle"].as_f64()), (&json!(240), Some(2.0708)), "{ship}");
+        let corners: Vec<_> = ship["corners"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| (c["x"].as_f64().unwrap(), c["y"].as_f64().unwrap()))
+            .collect();
+        let expected = OrientedBox::new(120.0, 160.0, 120.0, 40.0, 0.5 + std::f32::consts::FRAC_PI_2).unwrap();
+        for ((x, y), [wx, wy]) in corners.iter().zip(expected.corners) {
+            assert!(
+                (x - f64::from(wx)).abs() < 0.02 && (y - f64::from(wy)).abs() < 0.02,
+                "{corners:?}, not {expected:?}"
+            );
+        }
+    }
 }
 
 /// `videocrop` in front of a sink that crops leaves the buffer as it is.

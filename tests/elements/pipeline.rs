@@ -57,6 +57,50 @@ fn detection_and_pose_of_a_person_are_one_object() {
     }
 }
 
+/// Oriented boxes in the lines, and a second model that looks into the upright boxes around them.
+#[test]
+fn oriented_boxes_are_written_and_looked_into() {
+    if !find::onnx_runtime() {
+        return;
+    }
+    let schema = std::fs::read_to_string(find::root().join("docs/objects.schema.json")).unwrap();
+    let schema = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+    for model in ["yolo-obb", "yolo-obb-e2e"] {
+        let pipeline = Pipeline::new(&format!(
+            "appsrc name=source format=time ! {} ! {} inference-region=objects \
+             ! trtpublish location=LINES ! fakesink",
+            element("trtdetect", "ours", model),
+            element("trtdetect", "second", "yolo"),
+        ));
+        let pictures: Vec<_> = (0..12).map(Picture::numbered).collect();
+        for (n, picture) in pictures.iter().enumerate() {
+            pipeline.push(n as u64, picture.rgb().frame(VideoFormat::Rgb));
+        }
+        let lines = pipeline.finish().unwrap();
+        assert_eq!(lines.len(), pictures.len());
+        for (n, (line, picture)) in lines.iter().zip(&pictures).enumerate() {
+            assert!(schema.is_valid(line), "{line}");
+            let mut oriented = line.clone();
+            let objects = oriented["objects"].as_array_mut().unwrap();
+            let seconds: Vec<Value> = objects.extract_if(.., |object| object["source"] == "second").collect();
+            let what = format!("{model}, frame {n}");
+            assert_found(&what, &detections(&oriented), &picture.oriented(), Tolerance::WRITTEN);
+            assert!(!seconds.is_empty(), "{what}");
+            let objects = oriented["objects"].as_array().unwrap();
+            for found in &seconds {
+                let parent = objects.iter().find(|object| object["id"] == found["parent"]).unwrap();
+                assert!(found.get("angle").is_none() && found["label"] == parent["label"], "{what}: {found}");
+                let edges = |object: &Value| {
+                    let side = |key: &str| object["box"][key].as_f64().unwrap();
+                    [-side("x"), -side("y"), side("x") + side("width"), side("y") + side("height")]
+                };
+                let inside = edges(found).iter().zip(edges(parent)).all(|(inner, outer)| *inner <= outer + 0.02);
+                assert!(inside, "{what}: {found} in {parent}");
+            }
+        }
+    }
+}
+
 #[test]
 fn top_down_pose_looks_at_the_persons_found_before() {
     if !find::onnx_runtime() {

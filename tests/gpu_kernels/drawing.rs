@@ -8,7 +8,7 @@ use gsttensorrt::error::Error;
 use gsttensorrt::gpu::Painter;
 use gsttensorrt::meta::{KeypointSet, Object, Record};
 use model::video::{Colorimetry, DeviceFormat, Matrix};
-use model::{Keypoint, KeypointLayout, Mask, Rect};
+use model::{Keypoint, KeypointLayout, Mask, OrientedBox, Rect};
 
 /// Guard bytes after each row that must stay unchanged.
 const PADDING: usize = 12;
@@ -91,9 +91,13 @@ pub fn record(random: &mut Random, objects: usize) -> Record {
         let bits: Vec<u32> =
             (0..Mask::words(columns as u32, rows as u32)).map(|_| random.below(1 << 32) as u32).collect();
         let mask = random.chance(0.5).then(|| Mask::new(rect, columns as u32, rows as u32, bits)).flatten();
+        let (cx, cy) = (rect.x + rect.w / 2.0, rect.y + rect.h / 2.0);
+        let angle = random.float(-0.8, 2.4);
+        let oriented = random.chance(0.4).then(|| OrientedBox::new(cx, cy, rect.w, rect.h, angle)).flatten();
         Object {
             id: id as u32,
             rect,
+            oriented,
             mask,
             class_id: Some(random.below(80) as u32),
             label: (*random.pick(&labels)).into(),

@@ -9,7 +9,7 @@ use cuda::{
 use gsttensorrt::error::Error;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use model::head::{DecodePlan, HeadChoice, Output, Recognised, recognise};
+use model::head::{DecodePlan, HeadChoice, OrientedForm, Output, Recognised, recognise};
 use model::{Detection, ElementType, Head, InputSpec, Letterbox, ModelInfo, Params, Rect, TensorInfo, nms, refine};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl Model {
         Self::with_metadata(name, input, outputs, BTreeMap::new())
     }
 
-    fn with_metadata(
+    pub fn with_metadata(
         name: &'static str,
         input: ([i64; 4], ElementType),
         outputs: &[&[i64]],
@@ -57,6 +57,14 @@ impl Model {
 
 const F32: ElementType = ElementType::F32;
 
+/// Ultralytics' metadata of a model with oriented boxes.
+pub fn obb(classes: usize) -> BTreeMap<String, String> {
+    let names: Vec<String> = (0..classes).map(|class| format!("'{class}'")).collect();
+    let entries =
+        [("author", "Ultralytics".into()), ("task", "obb".into()), ("names", format!("[{}]", names.join(", ")))];
+    entries.into_iter().map(|(key, value)| (key.into(), value)).collect()
+}
+
 fn models() -> Vec<Model> {
     let square = ([1, 3, 640, 640], F32);
     let small = ([1, 3, 416, 416], F32);
@@ -74,6 +82,9 @@ fn models() -> Vec<Model> {
         Model::new("yolo end-to-end", square, &[&[1, 300, 6]]),
         Model::new("yolo-pose end-to-end", square, &[&[1, 300, 57]]),
         Model::new("yolo-seg end-to-end", square, &[&[1, 300, 38], &[1, 32, 160, 160]]),
+        Model::with_metadata("yolo-obb", square, &[&[1, 20, 8400]], obb(15)),
+        Model::with_metadata("yolo-obb, anchors first", ([1, 3, 320, 192], F32), &[&[1, 1260, 8]], obb(3)),
+        Model::with_metadata("yolo-obb end-to-end", square, &[&[1, 300, 7]], obb(80)),
         Model::new("nanodet-plus", small, &[&[1, 3598, 112]]),
         Model::new(
             "nanodet in pairs",
@@ -137,6 +148,37 @@ pub fn outputs(model: &Model, random: &mut Random, crowd: Crowd, odd: bool) -> V
                 }
                 for k in 0..keypoints.map_or(0, |(count, dims)| count * dims) {
                     put(output, at(4 + classes + k, anchor), random.float(-20.0, width + 20.0));
+                }
+            }
+        }
+        DecodePlan::Oriented { output, form: OrientedForm::Anchors { channels_first, classes } } => {
+            let (rows, columns) = (model.shapes[output][0], model.shapes[output][1]);
+            let (channels, anchors) = if channels_first { (rows, columns) } else { (columns, rows) };
+            let at = |channel: usize, anchor: usize| {
+                if channels_first { channel * anchors + anchor } else { anchor * channels + channel }
+            };
+            let turns = clusters.iter().map(|_| random.float(-0.8, 2.4)).collect::<Vec<_>>();
+            for anchor in 0..anchors {
+                let cluster = random.below(clusters.len());
+                for (channel, value) in jitter(random, clusters[cluster]).into_iter().enumerate() {
+                    put(output, at(channel, anchor), value);
+                }
+                let (best, pass) = (random.below(classes), passes(random));
+                for class in 0..classes {
+                    let value = score(random, false);
+                    put(output, at(4 + class, anchor), if class == best { score(random, pass) } else { value });
+                }
+                put(output, at(4 + classes, anchor), turns[cluster] + random.float(-0.1, 0.1));
+            }
+        }
+        DecodePlan::Oriented { output, form: OrientedForm::Rows } => {
+            for row in 0..model.shapes[output][0] {
+                let pass = passes(random);
+                let [x, y, w, h] = *random.pick(&clusters);
+                let class = random.below(80) as f32 + *random.pick(&[0.0, 0.25, 0.5]);
+                let values = [x, y, w, h, score(random, pass), class, random.float(-7.0, 7.0)];
+                for (column, value) in values.into_iter().enumerate() {
+                    put(output, row * values.len() + column, value);
                 }
             }
         }
@@ -402,7 +444,8 @@ fn same(model: &Model, found: &SlotResult, expected: &[Detection], passed: usize
         let boxes = near(a.rect.x, b.rect.x)
             && near(a.rect.y, b.rect.y)
             && near(a.rect.w, b.rect.w)
-            && near(a.rect.h, b.rect.h);
+            && near(a.rect.h, b.rect.h)
+            && a.oriented == b.oriented;
         let points = a.keypoints.len() == b.keypoints.len()
             && a.keypoints
                 .iter()

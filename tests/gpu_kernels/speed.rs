@@ -2,7 +2,7 @@
 
 use crate::Gpu;
 use crate::drawing::{Canvas, record};
-use crate::heads::{Bench, Crowd, Model, Slot, outputs};
+use crate::heads::{Bench, Crowd, Model, Slot, obb, outputs};
 use crate::pictures::Picture;
 use crate::random::Random;
 use cuda::{DeviceBuffer, Event, Preprocessor, SlotResult, SlotSource};
@@ -167,13 +167,18 @@ fn postprocessing(gpu: &Gpu) -> Result<(), Error> {
     let square = ([1, 3, 640, 640], ElementType::F32);
     let yolo = Model::new("yolo 84×8400", square, &[&[1, 84, 8400]]);
     let pose = Model::new("yolo-pose 56×8400", square, &[&[1, 56, 8400]]);
-    let usual = Crowd::Some(200.0 / 8400.0);
+    let aerial = ([1, 3, 1024, 1024], ElementType::F32);
+    let oriented = Model::with_metadata("yolo-obb 20×21504", aerial, &[&[1, 20, 21504]], obb(15));
+    let (usual, as_many) = (Crowd::Some(200.0 / 8400.0), Crowd::Some(200.0 / 21504.0));
     for (model, crowd, batch, limit) in [
         (&yolo, usual, 1, Some((60.0, "60 µs"))),
         (&yolo, usual, 8, Some((8.0 * 15.0, "15 µs a frame"))),
         (&yolo, usual, 16, None),
         (&pose, usual, 1, None),
         (&pose, usual, 8, None),
+        (&oriented, as_many, 1, Some((60.0, "60 µs"))),
+        (&oriented, as_many, 8, Some((8.0 * 20.0, "20 µs a frame"))),
+        (&oriented, Crowd::All, 1, None),
         (&yolo, Crowd::All, 1, None),
         (&yolo, Crowd::All, 8, None),
     ] {

@@ -37,7 +37,7 @@ on_gpu! {
     fn outputs_that_are_not_a_heads_are_refused() {
         for (element, model, properties, words) in [
             ("trtdetect", "pose5-bare", "", &["scores are 0-1", "5 keypoints of 3 values", "head=NAME"][..]),
-            ("trtdetect", "obb-bare", "", &["of an empty picture", "oriented boxes"]),
+            ("trtdetect", "obb-bare", "", &["of an empty picture", "yolo-obb: 1 class and an angle"]),
             ("trtdetect", "rtdetr-bare", "", &["pixels are due", "RT-DETR"]),
             ("trtdetect", "rtdetr-bare", "head=yolo-end-to-end", &["pixels are due"]),
             ("trtdetect", "yolox", "", &["no kernel decodes head yolox", "backend=cpu"]),

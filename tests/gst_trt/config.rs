@@ -314,7 +314,7 @@ fn models_that_cannot_run(folder: &Path) -> Vec<(&'static str, String, &'static 
     let whole = std::fs::read(find::test_model("yolo")).unwrap();
     let libre =
         [("task", "detect"), ("names", "['a', 'b', 'c']"), ("libreyolo_version", "1.6.0"), ("model_family", "rtmdet")];
-    let obb = with_metadata(folder, "obb", "yolo-bare", &ultralytics("obb", "['a', 'b']")).display().to_string();
+    let depth = with_metadata(folder, "depth", "yolo-bare", &ultralytics("depth", "['a', 'b']")).display().to_string();
     vec![
         ("DETECTION", model("yolox"), "yolox"),
         ("DETECTION", model("yolo-pose"), "use trtpose (POSE in a config.json)"),
@@ -331,7 +331,7 @@ fn models_that_cannot_run(folder: &Path) -> Vec<(&'static str, String, &'static 
         ("DETECTION", model("rtdetr-bare"), "pixels are due"),
         ("DETECTION", with_metadata(folder, "libre", "yolo-bare", &libre).display().to_string(), "LibreYOLO"),
         ("DETECTION", with_missing_weights(folder, "weights.bin").display().to_string(), "weights.bin"),
-        ("DETECTION", obb, "\"obb\""),
+        ("DETECTION", depth, "\"depth\""),
     ]
 }
 

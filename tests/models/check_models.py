@@ -5,7 +5,7 @@ import ast
 import numpy as np
 import onnxruntime
 
-from make import CELL, COLUMNS, HEIGHT, KEYPOINTS, MODELS, NANODET_MEAN, NANODET_STD, ROWS, WIDTH, keypoints
+from make import ANGLES, CELL, COLUMNS, HEIGHT, KEYPOINTS, MODELS, NANODET_MEAN, NANODET_STD, ROWS, WIDTH, keypoints
 
 BAD = {
     "unknown-head", "classify", "two-inputs", "yolo-loud", "pose5-bare", "obb-bare", "rtdetr-bare", "yolox",
@@ -42,7 +42,8 @@ def tensor(session, pictures, name):
 
 
 def decode(name, outputs):
-    """Rows (class, x1, y1, x2, y2, confidence, keypoints…) per picture, without the doubles."""
+    """Rows (class, x1, y1, x2, y2, confidence, keypoints…) per picture, without the doubles; of oriented boxes (class, x, y, w,
+    h, confidence, angle)."""
     if name == "nanodet":
         return [nanodet([o[i] for o in outputs]) for i in range(len(outputs[0]))]
     rows = []
@@ -54,6 +55,10 @@ def decode(name, outputs):
             points = [r[:51].reshape(KEYPOINTS, 3)[:, [1, 0, 2]] * [WIDTH, HEIGHT, 1] for r in out]
             boxes = [r[[52, 51, 54, 53]] * [WIDTH, HEIGHT, WIDTH, HEIGHT] for r in out]
             found = [(0, *b, r[55], *p.ravel()) for r, b, p in zip(out, boxes, points)]
+        elif name == "yolo-obb":
+            found = [(int(np.argmax(r[4:7])), *r[:4], max(r[4:7]), r[7]) for r in out.T[: ROWS * COLUMNS]]
+        elif name == "yolo-obb-e2e":
+            found = [(r[5], *r[:5], r[6]) for r in out]
         elif "e2e" in name:
             rest = slice(6, 6 if "seg" in name else None)
             found = [(r[5], *r[:5], *r[rest]) for r in out]
@@ -95,6 +100,9 @@ def expected(name, squares):
         if pose and colour:
             continue
         x, y = (column + 0.5) * CELL, (row + 0.5) * CELL
+        if "obb" in name:
+            rows.append((colour, x, y, CELL, CELL / 2, level / 255, ANGLES[colour]))
+            continue
         dx, dy, share = keypoints()
         points = np.stack([x + dx * CELL, y + dy * CELL, share * level / 255], axis=1)
         box = [x - CELL / 2, y - CELL / 2, x + CELL / 2, y + CELL / 2]

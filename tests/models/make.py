@@ -23,6 +23,8 @@ CELLS = COLUMNS * ROWS
 ANCHORS = CELLS + CELLS // 4 + CELLS // 16
 COLOURS = ("red", "green", "blue")
 KEYPOINTS = 17
+# Oriented boxes are half as high as a cell; their directions by class, radians, clockwise.
+ANGLES = (0.5, -0.5, 1.0)
 # NanoDet's published input: BGR, (pixel - mean) / deviation.
 NANODET_MEAN = np.array([103.53, 116.28, 123.675])
 NANODET_STD = np.array([57.375, 57.12, 58.395])
@@ -43,6 +45,8 @@ The files are made by `make.py`; `make.py --check` verifies them. They have a fe
   person's confidence times (20 - k)/20.
 - Masks have a cell for 4 × 4 pixels: red squares are objects in their upper half, green ones in their left half, blue ones
   all over.
+- Oriented boxes lie in the middle of their cells, 8 pixels wide and 4 high before they are turned: by 0.5 radians for red,
+  -0.5 for green, 1 for blue, clockwise.
 
 | file | input | output | what it is |
 |---|---|---|---|
@@ -246,6 +250,27 @@ def yolo_pose(count=KEYPOINTS, metadata=True):
     return g.bytes(ultralytics("pose", ["person"], kpt_shape=f"[{count}, 3]") if metadata else None)
 
 
+def yolo_obb():
+    g = Graph()
+    scores = yolo_scores(g, image(g), np.float32, 1.0, 3)
+    boxes = g.op("Mul", yolo_boxes(g, scores, np.float32), g.constant(np.array([1, 1, 1, 0.5])[None, :, None]))
+    # Each colour's direction where there is some of it.
+    turned = g.op("Mul", g.op("Sign", scores), g.constant(np.array(ANGLES)[None, :, None]))
+    angle = g.op("ReduceSum", turned, g.constant([1], np.int64), keepdims=1)
+    g.output(g.op("Concat", boxes, scores, angle, axis=1), "output0", np.float32, ["batch", 8, ANCHORS])
+    return g.bytes(ultralytics("obb", COLOURS))
+
+
+def yolo_obb_end_to_end():
+    g = Graph()
+    score, rows = best(g, squares(g, image(g)), 3, 300)
+    box, c = g.op("Split", rows, g.constant([4, 1], np.int64), outputs=2, axis=2)
+    box = g.op("Mul", box, g.constant([1, 1, 1, 0.5]))
+    angle = g.op("Gather", g.constant(ANGLES), g.op("Cast", c, to=TensorProto.INT64))
+    g.output(g.op("Concat", box, score, c, angle, axis=2), "output0", np.float32, ["batch", 300, 7])
+    return g.bytes(ultralytics("obb", COLOURS, end2end="True"))
+
+
 def oriented():
     """One class, and the angle that an oriented box has everywhere, also where there is nothing."""
     g = Graph()
@@ -446,6 +471,9 @@ MODELS = {
                  "YOLO-seg head, Ultralytics metadata"),
     "yolo-seg-e2e": (end_to_end_seg, "f32 `[B, 3, 64, 96]`", "`[B, 300, 9]`, `[B, 3, 16, 24]`",
                      "end-to-end head with masks, Ultralytics metadata"),
+    "yolo-obb": (yolo_obb, "f32 `[B, 3, 64, 96]`", "`[B, 8, 126]`", "YOLO-OBB head, Ultralytics metadata"),
+    "yolo-obb-e2e": (yolo_obb_end_to_end, "f32 `[B, 3, 64, 96]`", "`[B, 300, 7]`",
+                     "end-to-end YOLO-OBB head, Ultralytics metadata"),
     "nanodet": (nanodet, "f32 `[B, 3, 64, 96]`, BGR, NanoDet's mean and deviation",
                 "`[B, n, 80]` and `[B, n, 44]` for n = 96, 24, 6",
                 "NanoDet's GFL head: red is person, green bicycle, blue car; the cells of 16 and 32 pixels find squares "
@@ -465,7 +493,7 @@ MODELS = {
     "pose5-bare": (lambda: yolo_pose(5, metadata=False), "f32 `[B, 3, 64, 96]`", "`[B, 20, 126]`",
                    "bad without more metadata: the YOLO-pose head with keypoints 0 to 4, in the shape of 16 classes"),
     "obb-bare": (oriented, "f32 `[B, 3, 64, 96]`", "`[B, 6, 126]`",
-                 "bad: one class and an angle of 0.6 everywhere, in the shape of two classes"),
+                 "bad without more metadata: one class and an angle of 0.6 everywhere, in the shape of two classes"),
     "rtdetr-bare": (fractions, "f32 `[B, 3, 64, 96]`", "`[B, 300, 6]`",
                     "bad: boxes as centre and size, 0–1, in the shape of an end-to-end head"),
     "yolox": (objectness, "f32 `[B, 3, 64, 96]`", "`[B, 126, 8]`", "bad: YOLOX's rows of box, objectness, scores"),

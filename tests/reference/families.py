@@ -211,6 +211,69 @@ class YoloxDecoded(Yolox):
     decoded = True
 
 
+class YoloObb(Family):
+    """`non_max_suppression(rotated=True)` of Ultralytics 8.4.190: ProbIoU, and a box is dropped by any better one of its class,
+    be that dropped or not."""
+
+    resize = staticmethod(cv_resize)
+    fit = "centre"
+    pad = 114
+
+    def rounded(self, size):
+        return round(size)
+
+    def objects(self, outputs, size):
+        """Rows (class, confidence, x and y of four corners)."""
+        out = next(iter(outputs.values()))[0]
+        scores, boxes = out[4:-1].T, np.concatenate([out[:4], out[-1:]]).T
+        classes, best = scores.argmax(1), scores.max(1)
+        order = np.argsort(-best, kind="stable")
+        order = order[best[order] > CONFIDENCE]
+        boxes, classes, best = boxes[order], classes[order], best[order]
+        better = np.tri(len(order), k=-1, dtype=bool)
+        alike = (probiou(boxes) > IOU) & (classes[:, None] == classes) & better
+        keep = np.flatnonzero(~alike.any(1))[:300]
+        return rows(classes[keep], best[keep], turned_corners(boxes[keep]))
+
+
+class YoloObbEndToEnd(YoloObb):
+    """The rows of YOLO26-OBB: centre, size, score, class, angle."""
+
+    def objects(self, outputs, size):
+        out = next(iter(outputs.values()))[0]
+        out = out[out[:, 4] > CONFIDENCE]
+        return rows(out[:, 5], out[:, 4], turned_corners(out[:, [0, 1, 2, 3, 6]]))
+
+
+def probiou(boxes):
+    """`batch_probiou` of all pairs, in float32 as there."""
+    eps = np.float32(1e-7)
+    x, y, w, h, angle = boxes.astype(np.float32).T
+    p, q, cos, sin = w**2 / 12, h**2 / 12, np.cos(angle), np.sin(angle)
+    a, b, c = p * cos**2 + q * sin**2, p * sin**2 + q * cos**2, (p - q) * cos * sin
+
+    def total(v):
+        return v[:, None] + v
+
+    dx, dy = x[:, None] - x, y[:, None] - y
+    determinant = total(a) * total(b) - total(c) ** 2
+    own = np.clip(a * b - c**2, 0, None)
+    t1 = (total(a) * dy**2 + total(b) * dx**2) / (determinant + eps) * 0.25
+    t2 = total(c) * -dx * dy / (determinant + eps) * 0.5
+    t3 = np.log(determinant / (4 * np.sqrt(own[:, None] * own) + eps) + eps) * 0.5
+    distance = np.clip(t1 + t2 + t3, eps, 100)
+    return 1 - np.sqrt(1 - np.exp(-distance) + eps)
+
+
+def turned_corners(boxes):
+    """x and y of the corners, clockwise from the one that is the upper left before the rotation."""
+    x, y, w, h, angle = boxes.astype(np.float64).T
+    ux, uy = w / 2 * np.cos(angle), w / 2 * np.sin(angle)
+    vx, vy = -h / 2 * np.sin(angle), h / 2 * np.cos(angle)
+    signs = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    return np.stack([v for u, s in signs for v in (x + u * ux + s * vx, y + u * uy + s * vy)], axis=1)
+
+
 class YoloSeg(Family):
     """Ultralytics 8.4.190: `non_max_suppression`, and masks as `process_mask` has them, except that they are bits before they are
     scaled up."""
@@ -311,6 +374,8 @@ FAMILIES = {
     "detr-softmax": Softmax(),
     "yolox": Yolox(),
     "yolox-decoded": YoloxDecoded(),
+    "yolo-obb": YoloObb(),
+    "yolo-obb-end-to-end": YoloObbEndToEnd(),
     "yolo-seg": YoloSeg(),
     "yolo-seg-end-to-end": YoloSegEndToEnd(),
     "rf-detr-seg": RfDetrSeg(),
@@ -337,11 +402,15 @@ class Model:
         objects = []
         masks = self.family.masks(outputs, self.size) if hasattr(self.family, "masks") else None
         for i, (label, confidence, *box) in enumerate(self.family.objects(outputs, self.size)):
-            corners = np.clip((np.array(box).reshape(2, 2) - border) / scale, 0, (w, h))
+            points = (np.array(box).reshape(-1, 2) - border) / scale
+            # The box around the four corners of an oriented one, which itself isn't clipped.
+            more = {"corners": points.tolist()} if len(points) == 4 else {}
+            corners = np.stack([points.min(0), points.max(0)]) if more else points
+            corners = np.clip(corners, 0, (w, h))
             # A box outside the picture isn't an object.
             if (corners[1] > corners[0]).all():
                 found = {"class": int(label), "confidence": float(confidence), "box": corners.ravel().tolist()}
                 if masks is not None:
-                    found["mask"] = frame_mask(masks[i], np.array(box), found["box"], self.size, border, scale, (w, h))
-                objects.append(found)
+                    more["mask"] = frame_mask(masks[i], np.array(box), found["box"], self.size, border, scale, (w, h))
+                objects.append(found | more)
         return {"model": self.name, "region": [0, 0, w, h], "scale": scale, "objects": objects}

@@ -16,8 +16,14 @@ pub fn make(paths: &Paths) -> Result<()> {
     requirements.extend(python::read_requirements(&folder.join("export-requirements.txt"))?);
     let python =
         python::kept(&paths.root.join("target/export-venv"), "torch and transformers, 5 GB", &requirements, &[])?;
-    let mut script = Command::new(python);
-    script.arg("-B").arg(folder.join("export_models.py"));
-    script.arg("--media").arg(paths.root.join("media")).arg("--out").arg(folder.join("exports"));
-    run(&mut script)
+    let run_script = |name: &str| {
+        let mut script = Command::new(&python);
+        script.arg("-B").arg(folder.join(name));
+        script.arg("--media").arg(paths.root.join("media")).arg("--out").arg(folder.join("exports"));
+        run(&mut script)
+    };
+    run_script("export_models.py")?;
+    // Ultralytics' own exports aren't kept: these have their form.
+    run_script("yolo_obb.py")?;
+    run_script("segmentation.py")
 }

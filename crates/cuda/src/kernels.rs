@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::error::Error;
 use super::layout::{
-    ColumnsArgs, FillArgs, FinishArgs, MAX_CANDIDATES, MasksArgs, ObjectsArgs, OverlayArgs, PersonsArgs,
+    ColumnsArgs, FillArgs, FinishArgs, MAX_CANDIDATES, MasksArgs, ObjectsArgs, OrientedArgs, OverlayArgs, PersonsArgs,
     PreprocessArgs, RowsArgs, StageArgs,
 };
 use super::memory::Table;
@@ -18,6 +18,7 @@ use std::sync::Arc;
 const MEMORY: &CStr = text(concat!(include_str!("kernels/memory.ptx"), "\0"));
 const PREPROCESS: &CStr = text(concat!(include_str!("kernels/preprocess.ptx"), "\0"));
 const DECODE: &CStr = text(concat!(include_str!("kernels/decode.ptx"), "\0"));
+const ORIENTED: &CStr = text(concat!(include_str!("kernels/oriented.ptx"), "\0"));
 const NMS: &CStr = text(concat!(include_str!("kernels/nms.ptx"), "\0"));
 const MASKS: &CStr = text(concat!(include_str!("kernels/masks.ptx"), "\0"));
 const OVERLAY: &CStr = text(concat!(include_str!("kernels/overlay.ptx"), "\0"));
@@ -40,7 +41,7 @@ const TILE_COLUMNS: u32 = 128;
 const MOST_ROWS: u32 = 4;
 /// Preprocessing blocks resident on a multiprocessor at a time.
 const BLOCKS_RESIDENT: u32 = 4;
-/// Rows per block of the kernel that decodes final objects.
+/// Rows per block of the kernels that decode final objects and oriented boxes.
 const OBJECTS: u32 = 128;
 
 /// Blocks that share a mask, and warps of each (PARTS and WARPS in masks.cu); objects whose masks are made at a time.
@@ -62,7 +63,7 @@ const MEMORY_BLOCKS: u32 = 256;
 pub(super) struct KernelModules {
     functions: Functions,
     #[expect(dead_code, reason = "the functions live in them")]
-    modules: [Module; 6],
+    modules: [Module; 7],
 }
 
 /// The modules' entry points.
@@ -75,6 +76,7 @@ struct Functions {
     decode_rows: CUfunction,
     decode_objects: CUfunction,
     decode_persons: CUfunction,
+    decode_oriented: CUfunction,
     finish: CUfunction,
     masks: CUfunction,
     overlay: CUfunction,
@@ -90,7 +92,8 @@ impl KernelModules {
         let _current = context.enter()?;
         let (preprocess, decode) = (Module::load(context, PREPROCESS)?, Module::load(context, DECODE)?);
         let (nms, overlay) = (Module::load(context, NMS)?, Module::load(context, OVERLAY)?);
-        let (memory, masks) = (Module::load(context, MEMORY)?, Module::load(context, MASKS)?);
+        let (memory, oriented) = (Module::load(context, MEMORY)?, Module::load(context, ORIENTED)?);
+        let masks = Module::load(context, MASKS)?;
         let functions = Functions {
             stage: memory.function(context, c"stage")?,
             fill: memory.function(context, c"fill")?,
@@ -99,11 +102,12 @@ impl KernelModules {
             decode_rows: decode.function(context, c"decode_rows")?,
             decode_objects: decode.function(context, c"decode_objects")?,
             decode_persons: decode.function(context, c"decode_persons")?,
+            decode_oriented: oriented.function(context, c"decode_oriented")?,
             finish: nms.function(context, c"finish")?,
             masks: masks.function(context, c"masks")?,
             overlay: overlay.function(context, c"overlay")?,
         };
-        Ok(Self { functions, modules: [memory, preprocess, decode, nms, masks, overlay] })
+        Ok(Self { functions, modules: [memory, preprocess, decode, oriented, nms, masks, overlay] })
     }
 }
 
@@ -251,6 +255,19 @@ impl Kernels {
     ) -> Result<(), Error> {
         // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.decode_persons, stream, [1, batch, 1], [WARP, 1], args) }
+    }
+
+    /// # Safety
+    /// As for [`Self::preprocess`], with the output's shape.
+    pub(super) unsafe fn decode_oriented(
+        &self,
+        stream: &CudaStream,
+        args: OrientedArgs,
+        batch: u32,
+    ) -> Result<(), Error> {
+        let grid = [args.anchors.div_ceil(OBJECTS), batch, 1];
+        // SAFETY: the caller guarantees it.
+        unsafe { self.launch(self.functions.decode_oriented, stream, grid, [OBJECTS, 1], args) }
     }
 
     /// # Safety

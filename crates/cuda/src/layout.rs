@@ -208,10 +208,33 @@ pub(super) struct PersonsArgs {
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct OrientedArgs {
+    pub out: Candidates,
+    pub data: u64,
+    pub slot_stride: u64,
+    /// Eight f32 per anchor, `capacity` anchors per slot: x and y of the four corners in network pixels.
+    pub corners: u64,
+    pub half: u32,
+    pub anchors: u32,
+    /// Elements from one value of an anchor, and from one anchor, to the next.
+    pub value_stride: u32,
+    pub anchor_stride: u32,
+    /// 0: rows of centre, size, confidence, class and angle.
+    pub classes: u32,
+    pub reserved: u32,
+}
+
+/// [`FinishArgs::suppress`] of upright and of oriented boxes.
+pub(super) const SUPPRESS_UPRIGHT: u32 = 1;
+pub(super) const SUPPRESS_ORIENTED: u32 = 2;
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
 pub(super) struct FinishArgs {
     pub input: Candidates,
     pub results: u64,
     pub results_stride: u32,
+    /// 0 for none.
     pub suppress: u32,
     /// Minimum number of objects kept, even if `max_detections` is smaller.
     pub least: u32,
@@ -430,6 +453,9 @@ mod tests {
         assert_eq!(offset_of!(RowsArgs, level_count), 272);
         assert_eq!(size_of::<ObjectsArgs>(), 80);
         assert_eq!(size_of::<PersonsArgs>(), 80);
+        assert_eq!(size_of::<OrientedArgs>(), 96);
+        assert_eq!(offset_of!(OrientedArgs, corners), 64);
+        assert_eq!(offset_of!(OrientedArgs, classes), 88);
         assert_eq!(size_of::<FinishArgs>(), 128);
         assert_eq!(offset_of!(FinishArgs, results), 48);
         assert_eq!(offset_of!(FinishArgs, data), 80);

@@ -1,6 +1,6 @@
 //! Non-maximum suppression.
 
-use super::{Detection, Params, Rect};
+use super::{Detection, Params, Rect, oriented};
 
 /// The most candidates that are considered, in order of confidence; the same as Ultralytics' `max_nms`. Together with
 /// `max_detections` it limits the work when a threshold lets everything pass.
@@ -10,8 +10,17 @@ const MAX_CANDIDATES: usize = 30_000;
 ///
 /// The suppression is greedy, within each class or across all classes as `params` says. Boxes of equal confidence keep
 /// their order. A box is dropped if its intersection over union with a box already kept is *above* `params.iou`.
+///
+/// Oriented boxes are compared by ProbIoU, and a box is dropped if it is like any better one, kept or not, as Ultralytics does.
 pub fn nms(found: &mut Vec<Detection>, params: &Params) {
     rank(found, MAX_CANDIDATES);
+    if found.iter().any(|d| d.oriented.is_some()) {
+        found.retain(|d| d.oriented.is_some());
+        let boxes = found.iter().filter_map(|d| Some((d.oriented.as_ref()?, d.class_id)));
+        let mut kept = oriented::kept(boxes, params).into_iter();
+        found.retain(|_| kept.next().unwrap_or(false));
+        return;
+    }
     let mut kept = Kept::with_capacity(params.max_detections.min(found.len()));
     found.retain(|d| {
         let class_id = if params.class_agnostic { 0 } else { d.class_id };

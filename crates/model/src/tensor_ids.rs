@@ -85,6 +85,7 @@ fn known(plan: &DecodePlan) -> Option<(&'static str, DimsOrder, usize)> {
             Some((YOLO_END_TO_END, DimsOrder::RowMajor, output))
         }
         DecodePlan::Objects { .. }
+        | DecodePlan::Oriented { .. }
         | DecodePlan::Split { .. }
         | DecodePlan::Queries(_)
         | DecodePlan::Dense(_)

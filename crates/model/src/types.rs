@@ -1,6 +1,6 @@
 //! Boxes, keypoints and detections.
 
-use super::Mask;
+use super::{Mask, OrientedBox};
 
 /// An axis-aligned rectangle: left, top, width, height. The unit depends on the use: network pixels, frame pixels, or
 /// 0–1.
@@ -92,8 +92,10 @@ pub struct Keypoint {
 /// One object that a head found.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Detection {
-    /// The bounding box.
+    /// The bounding box; of an oriented box the upright one around it.
     pub rect: Rect,
+    /// Only of models whose boxes have a direction.
+    pub oriented: Option<OrientedBox>,
     /// The class, counted from 0.
     pub class_id: u32,
     /// 0–1.
@@ -110,14 +112,15 @@ pub struct Detection {
 }
 
 impl Detection {
-    /// Maps the box's corners, every keypoint and the mask's area by `f`, which must keep axes and their directions (scale
-    /// and shift only).
+    /// Maps the boxes' corners, every keypoint and the mask's area by `f`, which must keep axes and their directions (scale and
+    /// shift only).
     pub fn map_points(&mut self, f: impl Fn(f32, f32) -> (f32, f32)) {
         let corners = |rect: &Rect| {
             let ((x1, y1), (x2, y2)) = (f(rect.x, rect.y), f(rect.right(), rect.bottom()));
             Rect::from_corners(x1, y1, x2, y2)
         };
         self.rect = corners(&self.rect);
+        self.oriented = self.oriented.map(|oriented| oriented.map(&f));
         self.mask = self.mask.as_ref().and_then(|mask| mask.moved(corners(&mask.area())));
         for k in &mut self.keypoints {
             (k.x, k.y) = f(k.x, k.y);

@@ -1,15 +1,15 @@
 //! The objects in a relation meta, and which of them are objects of the record.
 
 use super::keypoints;
-use super::library::relation;
-use super::relation::{Detected, Place, Relations};
+use super::library::{library, relation};
+use super::relation::{Detected, Place, Relations, Turned};
 use crate::meta::record_meta::Framed;
 use crate::meta::roi::{Edges, ROUNDING, edges};
 use crate::meta::{Name, Object};
 use gst::glib;
 use gst::glib::ffi::GQuark;
 use gst::glib::translate::{FromGlib, IntoGlib};
-use model::Rect;
+use model::{OrientedBox, Rect};
 
 /// What no element changes about an object, as long as it passes it on: its label and the bits of its confidence.
 type Key = (GQuark, u32);
@@ -63,10 +63,29 @@ pub(super) fn clipped(place: Place, (width, height): (u32, u32)) -> Edges {
 }
 
 /// An object's box as whole pixels inside the frame.
-pub(super) fn place(object: &Object, frame: (u32, u32)) -> Place {
+fn place(object: &Object, frame: (u32, u32)) -> Place {
     let [left, top, right, bottom] = edges(&object.rect, frame);
     let pixels = |at: u32| i32::try_from(at).unwrap_or(i32::MAX);
     Place { left: pixels(left), top: pixels(top), width: pixels(right - left), height: pixels(bottom - top) }
+}
+
+/// An object's entry. It has the object's direction only if the library has directions.
+pub(super) fn as_entry(object: &Object, frame: (u32, u32)) -> Detected {
+    let has_directions = library().is_some_and(|library| library.oriented.is_some());
+    let turned = object.oriented.filter(|_| has_directions).and_then(|oriented| turned(&oriented, frame));
+    let label = object.label.quark().into_glib();
+    Detected { entry: 0, label, place: place(object, frame), turned, confidence: object.confidence }
+}
+
+/// An oriented box as a rectangle of whole pixels. `None` if it isn't rotated: it is told by its upright box then.
+///
+/// Of a box that was scaled unevenly, and isn't a rectangle any more, it has the direction of the first side.
+fn turned(oriented: &OrientedBox, (width, height): (u32, u32)) -> Option<Turned> {
+    let oriented = oriented.scaled(width as f32, height as f32);
+    let ((cx, cy), (w, h), angle) = (oriented.centre(), oriented.size(), oriented.angle());
+    let [left, top] = [cx - w / 2.0, cy - h / 2.0].map(|at| at.round() as i32);
+    let place = Place { left, top, width: w.round() as i32, height: h.round() as i32 };
+    (angle != 0.0 && angle.is_finite()).then_some(Turned { place, angle })
 }
 
 /// An object whose entry may be on a buffer.
@@ -75,13 +94,37 @@ pub(super) struct Known {
     /// Where the entry's edges (left, top, right, bottom in pixels) may be: those of the box as we write it, and as another
     /// element may have written it.
     edges: [[f32; 4]; 2],
+    /// Where the corners are if we write them.
+    corners: Option<OrientedBox>,
+}
+
+/// An object in a relation meta, as it is compared with a known one.
+struct Seen {
+    key: Key,
+    edges: [f32; 4],
+    corners: Option<OrientedBox>,
+}
+
+impl Seen {
+    fn new(entry: &Detected) -> Self {
+        let corners = entry.turned.map(|turned| turned.corners());
+        Self { key: key_of(entry), edges: edges_of(entry.place), corners }
+    }
+}
+
+/// How far a corner of `a` is at most from the next one of `b`. Which corner is the first may differ.
+fn apart(a: &OrientedBox, b: &OrientedBox) -> f32 {
+    let off = |[ax, ay]: [f32; 2], [bx, by]: [f32; 2]| (ax - bx).abs().max((ay - by).abs());
+    let nearest = |corner| b.corners.iter().map(|other| off(corner, *other)).fold(f32::INFINITY, f32::min);
+    a.corners.into_iter().map(nearest).fold(0.0, f32::max)
 }
 
 impl Known {
     pub fn new(object: &Object, frame: (u32, u32)) -> Self {
         let Rect { x, y, w, h } = object.rect.scaled(frame.0 as f32, frame.1 as f32);
         let edges = [edges(&object.rect, frame).map(|at| at as f32), [x, y, x + w, y + h]];
-        Self { key: key(object), edges }
+        let corners = object.oriented.and_then(|_| as_entry(object, frame).turned).map(|turned| turned.corners());
+        Self { key: key(object), edges, corners }
     }
 
     /// The objects of a record.
@@ -91,18 +134,25 @@ impl Known {
         objects.map(|(object, frame)| Self::new(object, frame)).collect()
     }
 
-    /// How far an edge of an entry with these edges is at most from where it belongs; `None` if the entry is another
-    /// object's.
-    fn distance(&self, key: Key, edges: &[f32; 4]) -> Option<f32> {
-        let off = |own: &[f32; 4]| own.iter().zip(edges).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        let distance = || self.edges.iter().map(off).fold(f32::INFINITY, f32::min);
-        (self.key == key).then(distance).filter(|distance| *distance <= ROUNDING)
+    /// How far an edge, or a corner, of an entry is at most from where it belongs; `None` if the entry is another object's.
+    fn distance(&self, seen: &Seen) -> Option<f32> {
+        if self.key != seen.key {
+            return None;
+        }
+        let off = |own: &[f32; 4]| own.iter().zip(&seen.edges).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let distance = match (&self.corners, &seen.corners) {
+            (Some(own), Some(corners)) => apart(own, corners),
+            // An element that doesn't know directions may have written it.
+            (_, None) => self.edges.iter().map(off).fold(f32::INFINITY, f32::min),
+            (None, Some(_)) => return None,
+        };
+        (distance <= ROUNDING).then_some(distance)
     }
 }
 
 /// True if an entry's box is the object's, apart from rounding.
 pub(super) fn is_at(entry: &Detected, object: &Object, frame: (u32, u32)) -> bool {
-    Known::new(object, frame).distance(key_of(entry), &edges_of(entry.place)).is_some()
+    Known::new(object, frame).distance(&Seen::new(entry)).is_some()
 }
 
 /// For each entry the index of the object that it is: one with the same label, confidence and box. Each object is one
@@ -112,13 +162,13 @@ pub(super) fn pair(detected: &[Detected], known: &[Known]) -> Vec<Option<usize>>
     // Entries mostly have the order of the objects.
     let mut next = 0;
     let find = |detected: &Detected| {
-        let (key, edges) = (key_of(detected), edges_of(detected.place));
+        let seen = Seen::new(detected);
         // Rounding moves an edge by half a pixel at most.
-        let is_next = known.get(next).and_then(|known| known.distance(key, &edges)).is_some_and(|off| off <= 0.5);
+        let is_next = known.get(next).and_then(|known| known.distance(&seen)).is_some_and(|off| off <= 0.5);
         let index = if is_next && !taken[next] {
             next
         } else {
-            let near = |index: usize| Some((known[index].distance(key, &edges).filter(|_| !taken[index])?, index));
+            let near = |index: usize| Some((known[index].distance(&seen).filter(|_| !taken[index])?, index));
             (0..known.len()).filter_map(near).min_by(|(a, _), (b, _)| a.total_cmp(b))?.1
         };
         taken[index] = true;
@@ -161,8 +211,7 @@ mod tests {
     }
 
     fn entry(entry: u32, object: &Object) -> Detected {
-        let (label, confidence) = (object.label.quark().into_glib(), object.confidence);
-        Detected { entry, label, place: place(object, FRAME), confidence }
+        Detected { entry, ..as_entry(object, FRAME) }
     }
 
     #[test]

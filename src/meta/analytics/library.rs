@@ -6,6 +6,7 @@
 //! | all that are required | 1.24 |
 //! | [`Tensors`]: metadata of tensors | 1.26 |
 //! | [`Segmentation`]: masks | 1.26 |
+//! | [`Oriented`]: boxes with a direction | 1.26 |
 //! | [`Keypoints`]: keypoints, groups and semantic tags | 1.30 |
 //!
 //! GStreamer 1.22 has no such library.
@@ -195,6 +196,14 @@ functions! {
 }
 
 functions! {
+    /// Boxes with a direction: since 1.26.
+    Oriented {
+        fn gst_analytics_relation_meta_add_oriented_od_mtd(*mut RelationMeta, GQuark, c_int, c_int, c_int, c_int, f32, f32, *mut Mtd) -> gboolean;
+        fn gst_analytics_od_mtd_get_oriented_location(*const Mtd, *mut c_int, *mut c_int, *mut c_int, *mut c_int, *mut f32, *mut f32) -> gboolean;
+    }
+}
+
+functions! {
     /// Keypoints as entries, grouped, with tags that say what an entry is: since 1.30.
     Keypoints {
         fn gst_analytics_mtd_set_semantic_tag(*mut Mtd, *const c_char) -> gboolean;
@@ -216,6 +225,7 @@ pub(super) struct Analytics {
     pub call: Required,
     pub tensors: Option<Tensors>,
     pub segmentation: Option<Segmentation>,
+    pub oriented: Option<Oriented>,
     pub keypoints: Option<Keypoints>,
     /// The types of entries.
     pub object: MtdType,
@@ -249,14 +259,14 @@ fn open() -> Result<Analytics, Error> {
     let library = unsafe { libloading::Library::new(NAME) }.map_err(|error| missing(&error.to_string()))?;
     let call = Required::find(&library).map_err(|name| missing(&format!("it has no function {name}")))?;
     let (tensors, keypoints) = (Tensors::find(&library).ok(), Keypoints::find(&library).ok());
-    let segmentation = Segmentation::find(&library).ok();
+    let (segmentation, oriented) = (Segmentation::find(&library).ok(), Oriented::find(&library).ok());
     // The library registers types, so it can't be unloaded.
     std::mem::forget(library);
     // SAFETY: these functions have no preconditions.
     unsafe {
         let (object, class) = ((call.gst_analytics_od_mtd_get_mtd_type)(), (call.gst_analytics_cls_mtd_get_mtd_type)());
         let track = (call.gst_analytics_tracking_mtd_get_mtd_type)();
-        Ok(Analytics { object, class, track, call, tensors, segmentation, keypoints })
+        Ok(Analytics { object, class, track, call, tensors, segmentation, oriented, keypoints })
     }
 }
 
@@ -359,7 +369,9 @@ mod tests {
         let of_tensors = if tensors { Tensors::SIGNATURES } else { &[] };
         let segmentation = header(flags, "gstanalyticssegmentationmtd.h").is_some();
         let of_masks = if segmentation { Segmentation::SIGNATURES } else { &[] };
-        for (name, arguments, result) in Required::SIGNATURES.iter().chain(of_tensors).chain(of_masks).chain(newer) {
+        let oriented = if objects.contains("oriented") { Oriented::SIGNATURES } else { &[] };
+        let optional = of_tensors.iter().chain(of_masks).chain(oriented).chain(newer);
+        for (name, arguments, result) in Required::SIGNATURES.iter().chain(optional) {
             let arguments: Vec<String> = arguments.iter().map(|of| in_c(of)).collect();
             let arguments = if arguments.is_empty() { "void".into() } else { arguments.join(", ") };
             text += &format!("{} (*check_{name}) ({arguments}) = {name};\n", in_c(result));

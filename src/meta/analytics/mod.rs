@@ -6,6 +6,7 @@
 //! |---|---|
 //! | object type | the label |
 //! | location | the box in pixels, rounded and clipped to the frame |
+//! | oriented location (since 1.26) | an oriented box, not clipped: the rectangle before it is rotated about its centre, in pixels, and the angle in radians, clockwise |
 //! | confidence | the object's |
 //! | tag (since 1.30) | the `model-id` |
 //! | `RELATE_TO` a classification | the label and the confidence |

@@ -103,13 +103,16 @@ impl Found {
 /// `detected` has a label, be it empty.
 fn object(relations: Relations, detected: &Detected, id: u32, frame: (u32, u32)) -> Object {
     let place = detected.place;
-    let rect = Rect::new(place.left as f32, place.top as f32, place.width as f32, place.height as f32);
+    let oriented = detected.turned.map(|turned| turned.corners());
+    let upright = Rect::new(place.left as f32, place.top as f32, place.width as f32, place.height as f32);
+    let rect = oriented.map_or(upright, |oriented| oriented.enclosing());
     let source = relations.tag(detected.entry).and_then(|tag| tag.into_string().ok());
     let source = source.map_or(*UNNAMED, |tag| tag.as_str().into());
     let found = keypoints::of(relations, detected.entry, place);
     Object {
         id,
         rect: fractions(&rect, frame),
+        oriented: oriented.map(|oriented| oriented.scaled(1.0 / frame.0.max(1) as f32, 1.0 / frame.1.max(1) as f32)),
         class_id: None,
         // SAFETY: GLib created every quark other than 0.
         label: unsafe { glib::Quark::from_glib(detected.label) }.into(),

@@ -8,6 +8,7 @@ use gst::glib;
 use gst::glib::ffi::{GFALSE, GQuark, gboolean};
 use gst::glib::translate::{FromGlibPtrFull, IntoGlib, IntoGlibPtr};
 use gst::meta::{MetaTransform, MetaTransformCopy};
+use model::OrientedBox;
 use std::ffi::{CStr, CString, c_int};
 use std::marker::PhantomData;
 use std::ptr::{from_mut, null, null_mut};
@@ -18,8 +19,28 @@ pub(super) struct Detected {
     pub entry: u32,
     /// 0 for none.
     pub label: GQuark,
+    /// Of a box with a direction the upright one around it.
     pub place: Place,
+    pub turned: Option<Turned>,
     pub confidence: f32,
+}
+
+/// A box with a direction: a rectangle that is rotated about its centre, in radians, clockwise.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Turned {
+    /// Before the rotation.
+    pub place: Place,
+    /// Neither 0 nor infinite.
+    pub angle: f32,
+}
+
+impl Turned {
+    /// Its corners in pixels.
+    pub fn corners(&self) -> OrientedBox {
+        let Place { left, top, width, height } = self.place;
+        let (w, h) = (width as f32, height as f32);
+        OrientedBox::new(left as f32 + w / 2.0, top as f32 + h / 2.0, w, h, self.angle).unwrap_or_default()
+    }
 }
 
 /// A box in pixels, which may reach beyond the frame.
@@ -97,7 +118,33 @@ impl<'a> Relations<'a> {
             );
             (self.library.call.gst_analytics_od_mtd_get_obj_type)(&handle)
         };
-        Detected { entry, label, place: Place { left, top, width, height }, confidence }
+        let upright = Place { left, top, width, height };
+        let (place, turned) = match self.turned(entry) {
+            // The library's upright box follows from the angle.
+            Some(Turned { place, angle }) if !angle.is_finite() => (place, None),
+            Some(turned) if turned.angle != 0.0 => (upright, Some(turned)),
+            _ => (upright, None),
+        };
+        Detected { entry, label, place, turned, confidence }
+    }
+
+    /// `entry` is an object's; with any angle.
+    fn turned(&self, entry: u32) -> Option<Turned> {
+        let oriented = self.library.oriented.as_ref()?;
+        let (mut left, mut top, mut width, mut height, mut angle, mut confidence) = (0, 0, 0, 0, 0.0, 0.0);
+        // SAFETY: the entry exists and has this type; the values are written through valid pointers.
+        unsafe {
+            (oriented.gst_analytics_od_mtd_get_oriented_location)(
+                &self.handle(entry),
+                &mut left,
+                &mut top,
+                &mut width,
+                &mut height,
+                &mut angle,
+                &mut confidence,
+            );
+        }
+        Some(Turned { place: Place { left, top, width, height }, angle })
     }
 
     /// The classes of an entry of classes.
@@ -251,7 +298,17 @@ impl<'a> Editor<'a> {
         (!meta.is_null()).then_some(Self { relations, writable: PhantomData })
     }
 
-    pub fn add_object(&mut self, label: GQuark, place: Place, confidence: f32) -> Option<u32> {
+    /// With its direction, if the library has directions.
+    pub fn add_object(&mut self, object: &Detected) -> Option<u32> {
+        let &Detected { label, place, turned, confidence, .. } = object;
+        if let (Some(Turned { place, angle }), Some(oriented)) = (turned, &self.library.oriented) {
+            let Place { left, top, width, height } = place;
+            let add = oriented.gst_analytics_relation_meta_add_oriented_od_mtd;
+            // SAFETY: the meta is valid and may be changed.
+            return self.added(|meta, handle| unsafe {
+                add(meta, label, left, top, width, height, angle, confidence, handle)
+            });
+        }
         let Place { left, top, width, height } = place;
         let add = self.library.call.gst_analytics_relation_meta_add_od_mtd;
         // SAFETY: the meta is valid and may be changed.
@@ -410,7 +467,7 @@ pub(super) fn rebuild(buffer: &mut gst::BufferRef, fates: &[Fate]) -> Option<Vec
     for (entry, fate) in (0..).zip(fates) {
         ids.push(match *fate {
             Fate::Removed => None,
-            Fate::Replaced(object) => after.add_object(object.label, object.place, object.confidence),
+            Fate::Replaced(object) => after.add_object(&object),
             // SAFETY: `after` is on `buffer`.
             Fate::Kept => unsafe { copy(before, entry, &mut after, buffer.as_mut_ptr(), &elsewhere) },
         });

@@ -1,6 +1,6 @@
 //! Writes a record's objects into a relation meta.
 
-use super::identity::{Known, is_at, objects, origins, pair, place};
+use super::identity::{Known, as_entry, is_at, objects, origins, pair};
 use super::library::{is_there, library, relation};
 use super::relation::{Detected, Editor, Fate, Relations, rebuild};
 use super::{keypoints, masks};
@@ -113,9 +113,10 @@ fn mirrored<'a>(relations: Relations, framed: Option<&'a Framed>) -> Vec<(Detect
 /// True if `new` differs from `old` by nothing but keypoints that it didn't have, or a track.
 fn is_still(old: &Object, new: &Object) -> bool {
     let kept = old.keypoints.is_none() || old.keypoints == new.keypoints;
+    let place = |object: &Object| (object.rect, object.oriented, object.parent);
     kept && old.mask == new.mask
-        && (old.rect, old.label, old.parent) == (new.rect, new.label, new.parent)
-        && old.confidence == new.confidence
+        && place(old) == place(new)
+        && (old.label, old.confidence) == (new.label, new.confidence)
 }
 
 /// An entry that GStreamer has made when it copied or moved a buffer's entries.
@@ -212,11 +213,6 @@ fn replace(buffer: &mut gst::BufferRef, stale: &[Stale], objects: &[Object], sho
     }
 }
 
-fn as_entry(object: &Object, frame: (u32, u32)) -> Detected {
-    let label = object.label.quark().into_glib();
-    Detected { entry: 0, label, place: place(object, frame), confidence: object.confidence }
-}
-
 /// The class that [`add_details`] has added to an object's entry.
 fn label_entry(relations: Relations, entry: u32) -> Option<u32> {
     let object = relations.object(entry);
@@ -248,8 +244,7 @@ fn complete(buffer: &mut gst::BufferRef, record: &Record, shown: &mut [Shown], f
         if *slot != Shown::Nothing {
             continue;
         }
-        let Detected { label, place, confidence, .. } = as_entry(object, frame);
-        *slot = editor.add_object(label, place, confidence).map_or(Shown::Nothing, Shown::Bare);
+        *slot = editor.add_object(&as_entry(object, frame)).map_or(Shown::Nothing, Shown::Bare);
         if let (Some(entry), Some(track)) = (slot.entry(), object.track_id.and_then(|id| editor.add_track(id))) {
             editor.relate(entry, relation::RELATE_TO, track);
         }

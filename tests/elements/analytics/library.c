@@ -1,10 +1,11 @@
 /* A stand-in for libgstanalytics-1.0.so.0: the functions that the plugin uses, for machines whose GStreamer has no such
- * library, and with -DKEYPOINTS for those of 1.30, which no distribution has yet.
+ * library; with -DORIENTED also those of 1.26, and with -DKEYPOINTS those of 1.30, which no distribution has yet.
  *
  * Names, arguments and meaning are those of GStreamer's documentation. Entries aren't kept in one block as there. */
 
 #include <gst/gst.h>
 #include <gst/video/video.h>
+#include <math.h>
 #include <string.h>
 
 typedef struct RelationMeta RelationMeta;
@@ -253,7 +254,7 @@ meta_transform (GstBuffer *to, GstMeta *meta, GstBuffer *from, GQuark kind, gpoi
 typedef struct {
   GQuark label;
   int x, y, w, h;
-  float confidence;
+  float confidence, angle;
 } Object;
 
 static const Type object_type;
@@ -285,6 +286,12 @@ gst_analytics_od_mtd_get_location (const Mtd *mtd, int *x, int *y, int *w, int *
 {
   Object *object = data_of (mtd, &object_type);
   *x = object->x, *y = object->y, *w = object->w, *h = object->h, *confidence = object->confidence;
+  if (object->angle != 0) {
+    /* The box around it. */
+    double sine = fabs (sin (object->angle)), cosine = fabs (cos (object->angle));
+    *w = object->w * cosine + object->h * sine, *h = object->w * sine + object->h * cosine;
+    *x += (object->w - *w) / 2, *y += (object->h - *h) / 2;
+  }
   return TRUE;
 }
 
@@ -302,6 +309,29 @@ gst_analytics_relation_meta_add_od_mtd (RelationMeta *meta, GQuark label, int x,
   *object = (Object) { label, x, y, w, h, confidence };
   return TRUE;
 }
+
+#ifdef ORIENTED
+
+gboolean
+gst_analytics_relation_meta_add_oriented_od_mtd (RelationMeta *meta, GQuark label, int x, int y, int w, int h,
+    float angle, float confidence, Mtd *mtd)
+{
+  Object *object = gst_analytics_relation_meta_add_mtd (meta, &object_type, sizeof (Object), mtd);
+  *object = (Object) { label, x, y, w, h, confidence, angle };
+  return TRUE;
+}
+
+gboolean
+gst_analytics_od_mtd_get_oriented_location (const Mtd *mtd, int *x, int *y, int *w, int *h, float *angle,
+    float *confidence)
+{
+  Object *object = data_of (mtd, &object_type);
+  *x = object->x, *y = object->y, *w = object->w, *h = object->h;
+  *angle = object->angle, *confidence = object->confidence;
+  return TRUE;
+}
+
+#endif
 
 /* Classes */
 

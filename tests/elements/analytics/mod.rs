@@ -4,6 +4,7 @@
 //! that this test compiles; `standin` runs these tests in processes that find it first.
 
 mod masks;
+mod oriented;
 mod reading;
 mod regions;
 mod standin;

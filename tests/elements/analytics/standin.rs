@@ -8,6 +8,10 @@ use std::process::Command;
 /// Set in a process that runs on the stand-in.
 const MARK: &str = "TEST_ANALYTICS_STANDIN";
 
+/// The modules of tests that are run on it.
+const TESTS: [&str; 5] =
+    ["analytics::masks", "analytics::oriented", "analytics::writing", "analytics::reading", "analytics::regions"];
+
 /// Compiles the library into a folder. Returns false if the machine has no compiler or no headers.
 fn built(folder: &Path, keypoints: bool) -> bool {
     let flags = Command::new("pkg-config").args(["--cflags", "--libs", "gstreamer-video-1.0"]).output();
@@ -19,8 +23,9 @@ fn built(folder: &Path, keypoints: bool) -> bool {
     compiler.args(["-Wall", "-Werror", "-shared", "-fPIC", "-o"]).arg(folder.join("libgstanalytics-1.0.so.0"));
     compiler.arg(find::root().join("tests/elements/analytics/library.c"));
     compiler.args(String::from_utf8(flags.stdout).unwrap().split_whitespace());
+    compiler.arg("-lm");
     if keypoints {
-        compiler.arg("-DKEYPOINTS");
+        compiler.args(["-DORIENTED", "-DKEYPOINTS"]);
     }
     let Ok(status) = compiler.status() else {
         find::skip("cc", "apt install gcc");
@@ -54,11 +59,11 @@ fn run(keypoints: bool, tests: &[&str]) {
 #[test]
 fn the_library_of_1_24() {
     if !analytics::is_there() {
-        run(false, &["analytics::writing", "analytics::reading", "analytics::regions"]);
+        run(false, &TESTS);
     }
 }
 
 #[test]
 fn the_library_of_1_30() {
-    run(true, &["analytics::writing", "analytics::reading", "analytics::regions", "analytics::masks"]);
+    run(true, &TESTS);
 }

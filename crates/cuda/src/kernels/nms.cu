@@ -1,9 +1,10 @@
 // From candidates to results: the best 1024 are sorted, suppressed, mapped to the frame and written into mapped memory.
-// The arithmetic is that of crates/model/src/{nms,geometry,filter}.rs, operation by operation.
+// The arithmetic is that of crates/model/src/{nms,oriented,geometry,filter}.rs, operation by operation.
 //
 // One block per slot, one thread per candidate.
 #include "common.cuh"
 
+#define ORIENTED 2
 #define WARPS (MOST / WARP)
 
 struct FinishArgs {
@@ -11,6 +12,7 @@ struct FinishArgs {
     // Address in mapped memory; bytes from one slot to the next.
     u64 results;
     u32 results_stride;
+    // 0: none; 1: of upright boxes; ORIENTED: of oriented ones, whose corners are the keypoints.
     u32 suppress;
     // Minimum number of objects kept, even if `max_detections` is smaller.
     u32 least;
@@ -199,6 +201,92 @@ __device__ void suppress(const float4* corners, const u32* classes, u32 count, u
     __syncthreads();
 }
 
+// A box as a normal distribution, for its likeness to others: centre, variance of x, variance of y, and their covariance.
+struct Gaussian {
+    float x, y, a, b, c;
+};
+
+// Of the corners of a candidate, x and y of each.
+__device__ Gaussian gaussian_of(const float* corners)
+{
+    float ux = corners[2] - corners[0], uy = corners[3] - corners[1];
+    float vx = corners[6] - corners[0], vy = corners[7] - corners[1];
+    return {(corners[0] + corners[4]) / 2.0f, (corners[1] + corners[5]) / 2.0f, (ux * ux + vx * vx) / 12.0f,
+            (uy * uy + vy * vy) / 12.0f, (ux * uy + vx * vy) / 12.0f};
+}
+
+// e to the power of -x, as in crates/model/src/oriented.rs.
+__device__ float decay(float x)
+{
+    if (!(x >= -1.0f && x <= 80.0f))
+        return 0.0f;
+    float halvings = rintf(x * 1.44269504f);
+    float r = halvings * 0.6933594f - x + halvings * -2.1219444e-4f;
+    float power = 1.9875691e-4f;
+    power = power * r + 1.3982e-3f;
+    power = power * r + 8.333452e-3f;
+    power = power * r + 4.1665796e-2f;
+    power = power * r + 1.6666665e-1f;
+    power = power * r + 0.5f;
+    power = power * (r * r) + r + 1.0f;
+    return power * __uint_as_float(u32(127 - int(halvings)) << 23);
+}
+
+#define EPSILON 1e-7f
+
+__device__ __forceinline__ float own_determinant(const Gaussian& of)
+{
+    return fmaxf(of.a * of.b - of.c * of.c, 0.0f);
+}
+
+// Whether ProbIoU is above the threshold, like Gaussian::is_like in crates/model/src/oriented.rs.
+__device__ bool is_like(const Gaussian& better, const Gaussian& other, float iou, float reach)
+{
+    float dx = better.x - other.x, dy = better.y - other.y;
+    float a = better.a + other.a, b = better.b + other.b, c = better.c + other.c;
+    if (dx * dx + dy * dy > reach * (a + b))
+        return false;
+    float determinant = a * b - c * c;
+    float t1 = (a * (dy * dy) + b * (dx * dx)) / (determinant + EPSILON) * 0.25f;
+    float t2 = c * -dx * dy / (determinant + EPSILON) * 0.5f;
+    float shape = determinant / (4.0f * sqrtf(own_determinant(better) * own_determinant(other)) + EPSILON) + EPSILON;
+    float overlap = decay(t1 + t2) / sqrtf(shape);
+    const float most = 1.0f - 1.1920929e-7f;
+    overlap = overlap > most ? most : overlap;
+    return 1.0f - sqrtf(1.0f - overlap + EPSILON) > iou;
+}
+
+// Drops each candidate that is like any better one of its class, kept or not. A warp looks at one candidate at a time.
+// `corners` has centres and variances, `covariances` the rest; `dropped` is scratch space.
+__device__ void suppress_oriented(const float4* corners, const float* covariances, const u32* classes, u32 count, float iou,
+                                  u64* dropped, u32* kept)
+{
+    u32 thread = threadIdx.x, warp = thread / WARP, lane = thread % WARP;
+    float least = 1.0f - (1.0f - iou) * (1.0f - iou) + EPSILON, reach = 4.0f * (1.01f / least - 1.0f);
+    for (u32 i = warp; i < count; i += WARPS) {
+        float4 of = corners[i];
+        Gaussian own = {of.x, of.y, of.z, of.w, covariances[i]};
+        u32 own_class = classes[i];
+        bool drop = false;
+        for (u32 first = 0; first < i && !drop; first += WARP) {
+            u32 k = first + lane;
+            bool like = false;
+            if (k < i && classes[k] == own_class) {
+                float4 other = corners[k];
+                like = is_like({other.x, other.y, other.z, other.w, covariances[k]}, own, iou, reach);
+            }
+            drop = __ballot_sync(ALL_LANES, like) != 0;
+        }
+        if (lane == 0)
+            dropped[i] = drop;
+    }
+    __syncthreads();
+    u32 mask = __ballot_sync(ALL_LANES, thread < count && dropped[thread] == 0);
+    if (lane == 0)
+        kept[warp] = mask;
+    __syncthreads();
+}
+
 // The number of bits set before thread `thread`'s, and in all warps.
 __device__ __forceinline__ u32 rank_of(const u32* masks, u32 thread, u32& all)
 {
@@ -260,7 +348,9 @@ template <typename T> __device__ float keypoint(const FinishArgs& args, const Sl
 extern "C" __global__ void __launch_bounds__(MOST) finish(const FinishArgs args)
 {
     __shared__ u64 keys[2][MOST];
+    // x1, y1, x2, y2, or of an oriented box its centre and variances.
     __shared__ float4 corners[MOST];
+    __shared__ float covariances[MOST];
     __shared__ u32 classes[MOST];
     __shared__ u32 kept[WARPS], valid[WARPS];
     __shared__ SlotParams params;
@@ -294,11 +384,19 @@ extern "C" __global__ void __launch_bounds__(MOST) finish(const FinishArgs args)
         class_id = reinterpret_cast<const u32*>(in.classes)[place + index];
     }
     corners[thread] = make_float4(box.x, box.y, box.x + box.z, box.y + box.w);
+    if (args.suppress == ORIENTED && thread < count) {
+        Gaussian own = gaussian_of(reinterpret_cast<const float*>(args.data) + slot * args.slot_stride +
+                                   u64(index) * args.anchor_stride);
+        corners[thread] = make_float4(own.x, own.y, own.a, own.b);
+        covariances[thread] = own.c;
+    }
     classes[thread] = params.class_agnostic ? 0 : class_id;
     __syncthreads();
 
     u32 most = max(params.max_detections, args.least);
-    if (args.suppress) {
+    if (args.suppress == ORIENTED) {
+        suppress_oriented(corners, covariances, classes, count, params.iou, keys[0], kept);
+    } else if (args.suppress) {
         suppress(corners, classes, count, most, params.iou, kept);
     } else {
         u32 mask = __ballot_sync(ALL_LANES, thread < count);

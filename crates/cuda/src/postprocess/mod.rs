@@ -11,7 +11,10 @@ pub use results::SlotResult;
 
 use super::error::{Error, ErrorKind};
 use super::kernels::Kernels;
-use super::layout::{Candidates, FinishArgs, MAX_CANDIDATES, ResultObject, SlotParams, SlotSource, results_stride};
+use super::layout::{
+    Candidates, FinishArgs, MAX_CANDIDATES, ResultObject, SUPPRESS_ORIENTED, SUPPRESS_UPRIGHT, SlotParams, SlotSource,
+    results_stride,
+};
 use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer, Table};
 use super::stream::CudaStream;
 use arguments::{Decode, arguments, capacity};
@@ -19,6 +22,10 @@ use masks::Masks;
 use model::head::{DecodePlan, MaskPlan};
 use model::{Letterbox, Params};
 use std::sync::Arc;
+
+/// The corners of an oriented box, and the coordinates of each.
+const CORNERS: usize = 4;
+const CORNER_VALUES: usize = 2;
 
 /// The inputs, besides the model's outputs, on which a slot's results depend.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +45,9 @@ pub struct Postprocessor {
     decode: Decode,
     finish: FinishArgs,
     masks: Option<Masks>,
+    /// Of each object; the corners of oriented boxes come as keypoints too.
     keypoints: usize,
+    oriented: bool,
     classes: usize,
     batch: usize,
     params: MappedBuffer,
@@ -49,7 +58,7 @@ pub struct Postprocessor {
     objects: Vec<ResultObject>,
     points: Vec<[f32; 3]>,
     results: MappedBuffer,
-    /// Contains parameters, counts, keys, boxes and classes, in this order.
+    /// Contains parameters, counts, keys, boxes, classes and the corners of oriented boxes, in this order.
     workspace: DeviceBuffer,
 }
 
@@ -66,7 +75,8 @@ impl Postprocessor {
         outputs: &[DeviceOutput],
         batch: usize,
     ) -> Result<Self, Error> {
-        let keypoints = plan.keypoints();
+        let oriented = matches!(plan, DecodePlan::Oriented { .. });
+        let keypoints = if oriented { CORNERS } else { plan.keypoints() };
         let params_stride = (size_of::<SlotParams>() + classes * size_of::<f32>()).next_multiple_of(128);
         let capacity = capacity(plan, outputs)?;
         let params = MappedBuffer::new(kernels.context(), batch * params_stride)?;
@@ -84,6 +94,7 @@ impl Postprocessor {
         let keys = part(places * size_of::<u64>());
         let boxes = part(places * size_of::<[f32; 4]>());
         let classes_at = part(places * size_of::<u32>());
+        let corners = if oriented { part(places * CORNERS * CORNER_VALUES * size_of::<f32>()) } else { 0 };
         let workspace = DeviceBuffer::new(allocator, bytes)?;
         let out = Candidates {
             counts: workspace.address() + counts,
@@ -94,11 +105,15 @@ impl Postprocessor {
             params_stride: params_stride as u32,
             capacity: capacity as u32,
         };
-        let (decode, finish) = arguments(plan, outputs, out)?;
+        let (decode, finish) = arguments(plan, outputs, out, workspace.address() + corners)?;
         let finish = FinishArgs {
             results: results.address(),
             results_stride: results_stride(keypoints) as u32,
-            suppress: u32::from(needs_nms),
+            suppress: match (needs_nms, oriented) {
+                (false, _) => 0,
+                (true, false) => SUPPRESS_UPRIGHT,
+                (true, true) => SUPPRESS_ORIENTED,
+            },
             keypoints: keypoints as u32,
             ..finish
         };
@@ -108,6 +123,7 @@ impl Postprocessor {
             finish,
             masks: None,
             keypoints,
+            oriented,
             classes,
             batch,
             params,
@@ -222,6 +238,7 @@ impl Postprocessor {
                 Decode::Columns(args) => kernels.decode_columns(stream, *args, batch)?,
                 Decode::Rows(args) => kernels.decode_rows(stream, **args, batch)?,
                 Decode::Objects(args) => kernels.decode_objects(stream, *args, batch)?,
+                Decode::Oriented(args) => kernels.decode_oriented(stream, *args, batch)?,
                 Decode::Persons(args) => kernels.decode_persons(stream, *args, batch)?,
             }
             kernels.finish(stream, self.finish, batch)?;

@@ -5,7 +5,7 @@ use super::super::layout::{KEYPOINTS_AT, MAX_CANDIDATES, ResultHeader, ResultObj
 use super::masks::Masks;
 use super::{Postprocessor, no_slot};
 use bytemuck::Zeroable;
-use model::{Detection, Keypoint, Rect};
+use model::{Detection, Keypoint, OrientedBox, Rect};
 use std::mem::offset_of;
 
 /// The results of one slot.
@@ -58,14 +58,23 @@ impl Postprocessor {
         self.points.resize(count * self.keypoints, [0.0; 3]);
         self.results.read(at + KEYPOINTS_AT, &mut self.points)?;
 
-        let mut points = self.points.iter().map(|&[x, y, confidence]| Keypoint { x, y, confidence });
+        let points = self.points.as_slice();
+        let of = |index: usize| points.get(index * self.keypoints..(index + 1) * self.keypoints).unwrap_or_default();
         found.detections.clear();
-        found.detections.extend(self.objects.iter().map(|object| Detection {
-            rect: Rect::new(object.x, object.y, object.width, object.height),
-            class_id: object.class_id,
-            confidence: object.confidence,
-            keypoints: points.by_ref().take(self.keypoints).collect(),
-            ..Detection::default()
+        found.detections.extend(self.objects.iter().enumerate().map(|(index, object)| {
+            let (oriented, keypoints) = match *of(index) {
+                [a, b, c, d] if self.oriented => {
+                    let corners = [a, b, c, d].map(|[x, y, _]| [x, y]);
+                    (Some(OrientedBox { corners }), Vec::new())
+                }
+                ref points => {
+                    let keypoint = |&[x, y, confidence]: &[f32; 3]| Keypoint { x, y, confidence };
+                    (None, points.iter().map(keypoint).collect())
+                }
+            };
+            let rect = Rect::new(object.x, object.y, object.width, object.height);
+            let (class_id, confidence) = (object.class_id, object.confidence);
+            Detection { rect, oriented, class_id, confidence, keypoints, ..Detection::default() }
         }));
         if let Some(masks) = &mut self.masks {
             for (object, detection) in found.detections.iter_mut().enumerate() {

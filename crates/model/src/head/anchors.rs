@@ -30,8 +30,12 @@ impl AnchorTensor {
         4 + self.classes + self.extra
     }
 
+    pub(super) fn channels_first(&self) -> bool {
+        self.order == Order::ChannelMajor
+    }
+
     pub(super) fn plan(&self, keypoints: Option<(usize, usize)>) -> Option<DecodePlan> {
-        let channels_first = self.order == Order::ChannelMajor;
+        let channels_first = self.channels_first();
         Some(DecodePlan::Anchors { output: self.output, channels_first, classes: self.classes, keypoints })
     }
 
@@ -100,7 +104,7 @@ impl<'a> Anchors<'a> {
         }
     }
 
-    fn value(&self, channel: usize, anchor: usize) -> f32 {
+    pub(super) fn value(&self, channel: usize, anchor: usize) -> f32 {
         match self.order {
             Order::ChannelMajor => self.data[channel * self.count + anchor],
             Order::AnchorMajor => self.data[anchor * self.channels + channel],

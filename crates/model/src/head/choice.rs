@@ -124,10 +124,20 @@ pub enum HeadChoice {
         enum_value(name = "DAMO-YOLO: scores [B, N, nc], boxes [B, N, 4]", nick = "damo-yolo")
     )]
     DamoYolo,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "YOLOv8-OBB, YOLO11-OBB, boxes with a direction: [B, 4+nc+1, N]", nick = "yolo-obb")
+    )]
+    YoloObb,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "YOLO26-OBB, exports with NMS inside: [B, M, 7]", nick = "yolo-obb-end-to-end")
+    )]
+    YoloObbEndToEnd,
 }
 
 /// Each head with its outputs and the models that have it.
-const KNOWN: [(HeadChoice, &str, &str); 22] = [
+const KNOWN: [(HeadChoice, &str, &str); 24] = [
     (
         HeadChoice::Yolo,
         "[B, 4+nc, N], or [B, N, 4+nc] with metadata `names`: centre and size in pixels, scores 0-1",
@@ -214,6 +224,12 @@ const KNOWN: [(HeadChoice, &str, &str); 22] = [
         "PicoDet exported without postprocessing",
     ),
     (HeadChoice::DamoYolo, "scores [B, N, nc], and boxes [B, N, 4]: corners in pixels", "DAMO-YOLO"),
+    (HeadChoice::YoloObb, "[B, 4+nc+1, N]: as yolo, and an angle in radians", "YOLOv8-OBB, YOLO11-OBB"),
+    (
+        HeadChoice::YoloObbEndToEnd,
+        "[B, M, 7]: centre and size in pixels, score, class, angle in radians",
+        "YOLO26-OBB, YOLO-OBB exported with nms=True",
+    ),
 ];
 
 impl HeadChoice {
@@ -243,6 +259,8 @@ impl HeadChoice {
             Self::PpYoloe => "pp-yoloe",
             Self::Picodet => "picodet",
             Self::DamoYolo => "damo-yolo",
+            Self::YoloObb => "yolo-obb",
+            Self::YoloObbEndToEnd => "yolo-obb-end-to-end",
         }
     }
 }

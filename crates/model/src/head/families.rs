@@ -82,10 +82,7 @@ pub(super) fn candidates(seen: &ModelFacts<'_>) -> Vec<String> {
     if anchors_last && channels > 4 {
         found.push(format!("yolo: {}", classes(channels - 4)));
         if channels > 5 {
-            found.push(format!(
-                "oriented boxes (task obb, which no head here reads): {} and an angle",
-                classes(channels - 5)
-            ));
+            found.push(format!("yolo-obb: {} and an angle", classes(channels - 5)));
         }
         if channels > 36 {
             found.push(format!(
@@ -96,9 +93,10 @@ pub(super) fn candidates(seen: &ModelFacts<'_>) -> Vec<String> {
     } else if !anchors_last && channels == 6 {
         found.push("yolo-end-to-end: x1, y1, x2, y2 in pixels, score, class".into());
         found.push("ultralytics-rt-detr, RT-DETR as Ultralytics exports it: centre and size 0-1, score, class".into());
-    } else if !anchors_last && channels == 7 {
-        found.push("oriented boxes, end to end (which no head here reads)".into());
     } else if !anchors_last && channels > 4 {
+        if channels == 7 {
+            found.push("yolo-obb-end-to-end: centre and size in pixels, score, class, angle".into());
+        }
         found.push(format!("yolo, transposed: {}", classes(channels - 4)));
         if channels > 5 {
             let of = classes(channels - 5);

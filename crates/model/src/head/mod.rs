@@ -23,13 +23,16 @@ mod scores;
 mod split;
 mod ultralytics;
 mod yolo;
+mod yolo_obb;
 mod yolo_pose;
 mod yolox;
 
 pub use choice::HeadChoice;
 pub use input_choice::{ColorChoice, ModelChoice, NormalizationChoice, ResizeChoice};
 pub use masks::{MaskPlan, MaskSource};
-pub use plan::{BoxCoding, BoxForm, Columns, DecodeLevel, DecodePlan, DensePlan, GridLevel, QueryPlan, Selection};
+pub use plan::{
+    BoxCoding, BoxForm, Columns, DecodeLevel, DecodePlan, DensePlan, GridLevel, OrientedForm, QueryPlan, Selection,
+};
 pub use reading::{Reading, Trust};
 pub use recognise::{ConstantInput, Recognised, recognise};
 

@@ -199,8 +199,7 @@ impl Head for MultiPose {
             let finite = [x1, y1, x2, y2, confidence].iter().all(|v| v.is_finite());
             if finite && confidence >= threshold {
                 let rect = Rect::from_corners(x1 * w, y1 * h, x2 * w, y2 * h);
-                let keypoints = self.0.points(points);
-                found.push(Detection { rect, confidence, keypoints, ..Detection::default() });
+                found.push(Detection { rect, confidence, keypoints: self.0.points(points), ..Detection::default() });
             }
         }
         rank(found, params.max_detections);

@@ -11,6 +11,8 @@ pub enum DecodePlan {
     Anchors { output: usize, channels_first: bool, classes: usize, keypoints: Option<(usize, usize)> },
     /// Rows of a box, confidence, class and `keypoints`, the keypoints in network pixels.
     Objects { output: usize, coding: BoxCoding, keypoints: Option<(usize, usize)> },
+    /// Boxes with a direction.
+    Oriented { output: usize, form: OrientedForm },
     /// Objects whose class numbers `[N]`, boxes `[N, 4]` and confidences `[N]` are separate outputs.
     Split { labels: usize, boxes: usize, scores: usize, coding: BoxCoding },
     /// Queries with a box and a logit per class.
@@ -35,6 +37,17 @@ pub enum DecodePlan {
     /// MoveNet: 17 keypoints of y, x, score, 0–1 over an input of this size; for one person, or for six persons, each
     /// followed by y1, x1, y2, x2, score.
     Persons { output: usize, many: bool, width: f32, height: f32 },
+}
+
+/// Where the values of oriented boxes are: centre and size in network pixels, and the angle in radians, clockwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant says what its fields are")]
+pub enum OrientedForm {
+    /// Per anchor centre and size, `classes` scores, and the angle: `[channels, anchors]`, or `[anchors, channels]`.
+    /// Suppression follows.
+    Anchors { channels_first: bool, classes: usize },
+    /// Rows of centre, size, confidence, class and angle.
+    Rows,
 }
 
 /// One stride's anchors, row by row.
@@ -191,7 +204,11 @@ impl DecodePlan {
             Self::Anchors { keypoints, .. } | Self::Objects { keypoints, .. } => {
                 keypoints.map_or(0, |(count, _)| count)
             }
-            Self::Distributions { .. } | Self::Split { .. } | Self::Queries(_) | Self::Dense(_) => 0,
+            Self::Distributions { .. }
+            | Self::Oriented { .. }
+            | Self::Split { .. }
+            | Self::Queries(_)
+            | Self::Dense(_) => 0,
             Self::Persons { .. } => 17,
         }
     }

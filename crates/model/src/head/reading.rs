@@ -5,7 +5,10 @@
 //! object.
 
 use super::queries::sigmoid;
-use super::{BoxCoding, BoxForm, DecodeLevel, DecodePlan, DensePlan, HeadError, Output, Outputs, QueryPlan, Selection};
+use super::{
+    BoxCoding, BoxForm, DecodeLevel, DecodePlan, DensePlan, HeadError, OrientedForm, Output, Outputs, QueryPlan,
+    Selection,
+};
 use crate::confidence;
 
 /// How certain the head is before the model has been run.
@@ -46,6 +49,10 @@ const TURNED: &str = "the right and lower edges of most boxes are left of and ab
 const FAR_FROM_CELL: f32 = 8.0;
 /// A query's box may exceed the picture, but not often by its size.
 const FRACTIONS_AT_MOST: f32 = 2.0;
+/// No model turns a box farther than this, in radians; YOLO26's angles aren't limited.
+const TURNS: f32 = 4.0 * std::f32::consts::PI;
+/// Scores of an empty picture are hardly ever above this.
+const SCORE: f32 = 0.01;
 /// If all coordinates are at most this, they are fractions: an input has hundreds of pixels.
 const FRACTION: f32 = 1.01;
 
@@ -91,6 +98,7 @@ fn look(plan: &DecodePlan, outputs: &Outputs<'_>, strict: bool) -> Evidence {
             .and_then(|output| Table::new(output, false))
             .filter(|table| table.channels >= 6)
             .map(|table| objects(&table, coding, keypoints, strict)),
+        &DecodePlan::Oriented { output, form } => outputs.get(output).and_then(|output| oriented(output, form, strict)),
         &DecodePlan::Split { labels, boxes, scores, coding } => [labels, boxes, scores]
             .iter()
             .all(|&index| index < outputs.len())
@@ -226,6 +234,34 @@ fn objects(table: &Table<'_>, coding: BoxCoding, keypoints: Option<(usize, usize
         return Evidence::Contradicts(TURNED.into());
     }
     Evidence::Fits
+}
+
+/// Boxes with a direction are checked as others are, and their angles too.
+fn oriented(output: &Output<'_>, form: OrientedForm, strict: bool) -> Option<Evidence> {
+    let (channels_first, angle) = match form {
+        OrientedForm::Anchors { channels_first, classes } => (channels_first, 4 + classes),
+        OrientedForm::Rows => (false, 6),
+    };
+    let table = Table::new(output, channels_first).filter(|table| table.channels == angle + 1)?;
+    let evidence = match form {
+        OrientedForm::Anchors { classes, .. } => anchors(&table, classes, None, strict),
+        OrientedForm::Rows => objects(&table, BoxCoding::CENTRE, None, strict),
+    };
+    let angles = (0..table.anchors).map(|anchor| table.value(angle, anchor)).filter(|value| value.is_finite());
+    if evidence != Evidence::Fits {
+        return Some(evidence);
+    }
+    if let Some(value) = angles.clone().find(|value| value.abs() > TURNS) {
+        return Some(Evidence::Contradicts(format!("a box has an angle of {value}, and those are radians")));
+    }
+    // In an empty picture a class has scores next to 0 everywhere, but no direction is so exact unless all boxes have it.
+    let (least, most) = angles.fold((f32::INFINITY, f32::NEG_INFINITY), |(a, b), value| (a.min(value), b.max(value)));
+    if strict && least >= 0.0 && most > least && most < SCORE {
+        return Some(Evidence::Contradicts(format!(
+            "all its angles are between {least} and {most}, as the scores of a class are"
+        )));
+    }
+    Some(Evidence::Fits)
 }
 
 /// Why the values of boxes can't have this unit.

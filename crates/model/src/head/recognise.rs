@@ -201,6 +201,8 @@ impl ModelFacts<'_> {
             HeadChoice::PpYoloe => corners::pp_yoloe(self),
             HeadChoice::Picodet => nanodet::picodet(self),
             HeadChoice::DamoYolo => corners::damo_yolo(self),
+            HeadChoice::YoloObb => ultralytics::chosen(self, false, Task::Oriented),
+            HeadChoice::YoloObbEndToEnd => ultralytics::chosen(self, true, Task::Oriented),
         }
     }
 

@@ -54,7 +54,7 @@ fn decode(head: &dyn Head, outputs: &[(&[usize], &[f32])], params: &Params) -> V
 
 const FIXED: [i64; 4] = [1, 3, 640, 640];
 
-const CHOICES: [HeadChoice; 23] = [
+const CHOICES: [HeadChoice; 25] = [
     HeadChoice::Auto,
     HeadChoice::Yolo,
     HeadChoice::YoloEndToEnd,
@@ -78,6 +78,8 @@ const CHOICES: [HeadChoice; 23] = [
     HeadChoice::PpYoloe,
     HeadChoice::Picodet,
     HeadChoice::DamoYolo,
+    HeadChoice::YoloObb,
+    HeadChoice::YoloObbEndToEnd,
 ];
 
 #[test]
@@ -175,9 +177,10 @@ fn what_cannot_be_told_apart_is_refused() {
 
 #[test]
 fn the_error_says_what_was_seen_and_what_is_known() {
-    let metadata = [("task", "obb"), ("names", "{0: 'a'}")];
+    let metadata = [("task", "depth"), ("names", "{0: 'a'}")];
     let text = refused(&model(&FIXED, &[&[1, 6, 8400], &[1, 32, 160, 160]], &metadata));
-    for part in ["\"obb\"", "output0 f32 [1, 6, 8400]", "output1 f32 [1, 32, 160, 160]", "images f32 [1, 3, 640, 640]"]
+    for part in
+        ["\"depth\"", "output0 f32 [1, 6, 8400]", "output1 f32 [1, 32, 160, 160]", "images f32 [1, 3, 640, 640]"]
     {
         assert!(text.contains(part), "{part} in {text}");
     }
@@ -187,9 +190,9 @@ fn the_error_says_what_was_seen_and_what_is_known() {
         assert!(text.contains(name), "{name} in {text}");
     }
     // Each known head has a separate, indented line.
-    let lines = text.lines().skip_while(|line| *line != "known heads:").skip(1).take(22);
-    assert!(lines.clone().count() == 22 && lines.clone().all(|line| line.starts_with("  ")), "{text}");
-    for task in ["obb", "classify", "depth"] {
+    let lines = text.lines().skip_while(|line| *line != "known heads:").skip(1).take(24);
+    assert!(lines.clone().count() == 24 && lines.clone().all(|line| line.starts_with("  ")), "{text}");
+    for task in ["classify", "depth"] {
         assert!(refused(&model(&FIXED, &[&[1, 84, 8400]], &[("task", task)])).contains(task));
     }
 }
@@ -608,3 +611,4 @@ fn several_inputs_are_an_error_with_a_remedy() {
 
 mod detectors;
 mod masks;
+mod oriented;

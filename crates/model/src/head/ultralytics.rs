@@ -1,4 +1,4 @@
-//! Recognition of Ultralytics' detection, pose and segmentation exports.
+//! Recognition of Ultralytics' exports of detectors, upright and oriented, of pose models and of segmentation models.
 
 use super::super::{InputSpec, KeypointLayout, Labels, Resize};
 use super::anchors::{AnchorTensor, Order};
@@ -9,6 +9,7 @@ use super::metadata::{Metadata, Writer};
 use super::reading::Trust;
 use super::recognise::{Found, InputStyle, ModelFacts, grid_cells};
 use super::yolo::Yolo;
+use super::yolo_obb::{YoloObb, YoloObbEndToEnd};
 use super::yolo_pose::YoloPose;
 use super::{BoxCoding, Columns, DensePlan, Head, HeadError, MaskPlan, MaskSource};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ const STYLE: InputStyle =
 /// Strides of the models' grids: the usual three, and those with a fourth for large (P6) or small (P2) objects.
 const STRIDES: [&[u32]; 3] = [&[8, 16, 32], &[8, 16, 32, 64], &[4, 8, 16, 32]];
 
+/// Classes of the released models with oriented boxes.
+const DOTA_CLASSES: usize = 15;
 /// Keypoints, and values per keypoint, of the released pose models.
 const COCO_KEYPOINTS: (usize, usize) = (17, 3);
 /// Channels of a released detector: box, COCO's classes.
@@ -43,6 +46,8 @@ pub(super) enum Task {
     Detect,
     Pose,
     Segment,
+    /// Boxes with an angle.
+    Oriented,
 }
 
 /// The values of a row or anchor behind those of a detector.
@@ -53,6 +58,8 @@ enum Extra {
     Keypoints(usize, usize),
     /// Number of coefficients of masks, whose prototypes are the second output.
     Coefficients(usize),
+    /// The angle of an oriented box.
+    Angle,
 }
 
 impl Extra {
@@ -61,6 +68,7 @@ impl Extra {
             Self::Nothing => 0,
             Self::Keypoints(count, dims) => count * dims,
             Self::Coefficients(count) => count,
+            Self::Angle => 1,
         }
     }
 }
@@ -75,7 +83,7 @@ pub(super) fn recognise(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadErro
     if seen.model.outputs.len() > outputs && !seen.metadata.is_ultralytics() {
         return Ok(None);
     }
-    if is_rt_detr(seen, shape) {
+    if extra != Extra::Angle && is_rt_detr(seen, shape) {
         return detr::ultralytics(seen, Trust::Vouched);
     }
     let form = match seen.metadata.names {
@@ -86,8 +94,8 @@ pub(super) fn recognise(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadErro
     let trust = match &seen.metadata {
         Metadata { writer: Writer::Ultralytics, task: Some(_), .. } => Trust::Vouched,
         Metadata { names: Some(_), .. } => Trust::Plausible,
-        // No other model has these outputs.
-        _ if matches!(extra, Extra::Coefficients(_)) => Trust::Plausible,
+        // No other model has these outputs, or the file states the task.
+        _ if matches!(extra, Extra::Coefficients(_) | Extra::Angle) => Trust::Plausible,
         // These are the released models' numbers of channels.
         _ if shape[1] == COCO_CHANNELS || shape[1] == POSE_CHANNELS => Trust::Plausible,
         _ => Trust::Open,
@@ -116,6 +124,7 @@ pub(super) fn chosen(seen: &ModelFacts<'_>, end_to_end: bool, task: Task) -> Res
     let before = if end_to_end { 6 } else { 4 + names.unwrap_or(1) };
     let extra = match (task, seen.metadata.kpt_shape) {
         (Task::Detect, _) => Extra::Nothing,
+        (Task::Oriented, _) => Extra::Angle,
         (Task::Pose, Some((count, dims))) => Extra::Keypoints(count, dims),
         (Task::Pose, None) => {
             let channels = if end_to_end || (b > 0 && b < a) { b } else { a };
@@ -151,9 +160,10 @@ pub(super) fn chosen(seen: &ModelFacts<'_>, end_to_end: bool, task: Task) -> Res
 
 fn check_task(seen: &ModelFacts<'_>) -> Result<(), HeadError> {
     match seen.metadata.task.as_deref() {
-        None | Some("detect" | "pose" | "segment") => Ok(()),
-        Some(task) => Err(seen
-            .unknown(&format!("a model for the task {task:?}; detection, pose and segmentation models are possible"))),
+        None | Some("detect" | "obb" | "pose" | "segment") => Ok(()),
+        Some(task) => {
+            Err(seen.unknown(&format!("a model for the task {task:?}; detect, obb, pose, segment are possible")))
+        }
     }
 }
 
@@ -179,6 +189,8 @@ fn found(seen: &ModelFacts<'_>, form: &Form, extra: Extra, trust: Trust) -> Resu
         (Extra::Keypoints(..), Form::EndToEnd) => "yolo-pose-end-to-end",
         (Extra::Coefficients(_), Form::Anchors { .. }) => "yolo-seg",
         (Extra::Coefficients(_), Form::EndToEnd) => "yolo-seg-end-to-end",
+        (Extra::Angle, Form::Anchors { .. }) => "yolo-obb",
+        (Extra::Angle, Form::EndToEnd) => "yolo-obb-end-to-end",
     };
     let spec = seen.spec(name, &STYLE)?;
     let head = head(seen, name, form, extra, &spec)?;
@@ -199,19 +211,27 @@ fn head(
             let layout = names.map_or_else(|| KeypointLayout::built_in(count), KeypointLayout::named);
             Some((layout, dims))
         }
-        Extra::Nothing | Extra::Coefficients(_) => None,
+        Extra::Nothing | Extra::Coefficients(_) | Extra::Angle => None,
     };
     let masks = |coefficients: Columns| match extra {
         Extra::Coefficients(count) => {
             Some(MaskPlan::new(MaskSource::Prototypes { coefficients, count, prototypes: 1 }, spec))
         }
-        Extra::Nothing | Extra::Keypoints(..) => None,
+        Extra::Nothing | Extra::Keypoints(..) | Extra::Angle => None,
     };
     Ok(match *form {
         Form::EndToEnd => {
-            // Without names the file doesn't contain the number of classes; the released models have COCO's.
-            let labels = seen.labels(if layout.is_some() { 1 } else { Labels::coco80().len() }, layout.is_some())?;
+            // Without names the file doesn't contain the number of classes; the released models have these.
+            let classes = match extra {
+                Extra::Nothing | Extra::Coefficients(_) => Labels::coco80().len(),
+                Extra::Keypoints(..) => 1,
+                Extra::Angle => DOTA_CLASSES,
+            };
+            let labels = seen.labels(classes, layout.is_some())?;
             let counted = seen.metadata.names.is_some();
+            if extra == Extra::Angle {
+                return Ok(Arc::new(YoloObbEndToEnd { output: 0, labels, counted }));
+            }
             let masks = masks(Columns::of_rows(0, 6, 6 + extra.values()));
             let coding = BoxCoding::CORNERS;
             Arc::new(EndToEnd { name, output: 0, coding, labels, counted, keypoints: layout, masks })
@@ -226,6 +246,7 @@ fn head(
             let tensor = AnchorTensor { output: 0, order, classes, extra: extra.values() };
             match (layout, masks(columns(4 + classes))) {
                 (Some((keypoints, dims)), _) => Arc::new(YoloPose { tensor, dims, labels, keypoints }),
+                (None, None) if extra == Extra::Angle => Arc::new(YoloObb { tensor, labels }),
                 (None, None) => Arc::new(Yolo { tensor, labels }),
                 (None, masks) => {
                     let (boxes, scores) = (columns(0), columns(4));
@@ -260,6 +281,7 @@ fn extra(seen: &ModelFacts<'_>, shape: [usize; 3]) -> Result<Extra, HeadError> {
                 ));
             }
         },
+        Some("obb") => Extra::Angle,
         Some(_) => Extra::Nothing,
         None => match prototypes(seen) {
             Some(count) if seen.model.outputs.len() == 2 => Extra::Coefficients(count),
@@ -289,7 +311,7 @@ fn named(seen: &ModelFacts<'_>, [_, a, b]: [usize; 3], extra: Extra) -> Result<O
         _ if b == channels && rows() => return Ok(Some(Form::Anchors { order: Order::AnchorMajor, classes })),
         Some(false) => (),
         // These files predate the entry `end2end`. RT-DETR's rows have 4 + nc columns, the same number for two classes.
-        None if a == END_TO_END_ROWS && b == columns && b == channels => {
+        None if a == END_TO_END_ROWS && b == columns && b == channels && extra == Extra::Nothing => {
             return Err(seen.unknown(
                 "an end-to-end YOLO model and an RT-DETR model with two classes look the same here; \
                  export again with a current Ultralytics release, which writes the metadata `end2end`, or set \
@@ -304,6 +326,7 @@ fn named(seen: &ModelFacts<'_>, [_, a, b]: [usize; 3], extra: Extra) -> Result<O
             Extra::Nothing => "the box",
             Extra::Keypoints(..) => "the box and the keypoints",
             Extra::Coefficients(_) => "the box and the coefficients of masks",
+            Extra::Angle => "the box and the angle",
         };
         return Err(seen.unknown(&format!(
             "the metadata names {classes} classes, which makes {channels} channels with {with}, but the output has {a}"

@@ -3,10 +3,11 @@
 mod anchors;
 mod distributions;
 mod objects;
+mod oriented;
 mod persons;
 
 use super::super::error::Error;
-use super::super::layout::{Candidates, ColumnsArgs, FinishArgs, ObjectsArgs, PersonsArgs, RowsArgs};
+use super::super::layout::{Candidates, ColumnsArgs, FinishArgs, ObjectsArgs, OrientedArgs, PersonsArgs, RowsArgs};
 use super::failed;
 use super::output::{DeviceOutput, matrix};
 use model::head::{BoxCoding, DecodePlan};
@@ -18,12 +19,16 @@ pub(super) enum Decode {
     Rows(Box<RowsArgs>),
     Objects(ObjectsArgs),
     Persons(PersonsArgs),
+    Oriented(OrientedArgs),
 }
 
 /// Whether a kernel decodes this layout.
 pub fn decodes(plan: &DecodePlan) -> bool {
     match plan {
-        DecodePlan::Anchors { .. } | DecodePlan::Distributions { .. } | DecodePlan::Persons { .. } => true,
+        DecodePlan::Anchors { .. }
+        | DecodePlan::Distributions { .. }
+        | DecodePlan::Oriented { .. }
+        | DecodePlan::Persons { .. } => true,
         DecodePlan::Objects { coding, .. } => *coding == BoxCoding::CORNERS,
         DecodePlan::Split { .. } | DecodePlan::Queries(_) | DecodePlan::Dense(_) => false,
     }
@@ -42,6 +47,7 @@ pub(super) fn capacity(plan: &DecodePlan, outputs: &[DeviceOutput]) -> Result<us
                 1
             }
         }
+        &DecodePlan::Oriented { output, form } => oriented::anchors(outputs, output, form)?,
         DecodePlan::Split { .. } | DecodePlan::Queries(_) | DecodePlan::Dense(_) => return Err(undecoded(plan)),
     })
 }
@@ -50,11 +56,13 @@ fn undecoded(plan: &DecodePlan) -> Error {
     failed(format!("no kernel decodes {plan:?}"))
 }
 
-/// The arguments of the decoding kernel, and those arguments of the last kernel that depend on the plan.
+/// The arguments of the decoding kernel, and those arguments of the last kernel that depend on the plan. The corners of
+/// oriented boxes are written to the address `corners`.
 pub(super) fn arguments(
     plan: &DecodePlan,
     outputs: &[DeviceOutput],
     out: Candidates,
+    corners: u64,
 ) -> Result<(Decode, FinishArgs), Error> {
     let finish = FinishArgs { input: out, x_unit: 1.0, y_unit: 1.0, ..FinishArgs::default() };
     match plan {
@@ -70,6 +78,7 @@ pub(super) fn arguments(
         &DecodePlan::Persons { output, many, width, height } => {
             persons::arguments(outputs, output, many, (width, height), finish)
         }
+        &DecodePlan::Oriented { output, form } => oriented::arguments(outputs, output, form, corners, finish),
         DecodePlan::Objects { .. } | DecodePlan::Split { .. } | DecodePlan::Queries(_) | DecodePlan::Dense(_) => {
             Err(undecoded(plan))
         }

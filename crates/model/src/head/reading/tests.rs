@@ -104,11 +104,31 @@ fn angles_and_coefficients_are_no_scores() {
         let last = channels - 1;
         let value = |channel: usize, anchor: usize| if channel == last { angle - anchor as f32 * 1e-6 } else { 1e-4 };
         let outcome = check(&[channels, ANCHORS], &[], &grid(channels, value));
-        says(outcome, &["aren't those of a yolo head", "oriented boxes", &format!("{classes} class"), "and an angle"]);
+        says(outcome, &["aren't those of a yolo head", &format!("yolo-obb: {classes} class"), "and an angle"]);
+        assert_eq!(check_as(HeadChoice::YoloObb, &[channels, ANCHORS], &[], &grid(channels, value)), Ok("yolo-obb"));
     }
     let masks = |channel: usize, anchor: usize| if channel < 84 { 1e-4 } else { (anchor % 7) as f32 - 3.0 };
     says(check(&[116, ANCHORS], &[], &grid(116, masks)), &["class 80", "unlike logits", "segmentation"]);
     says(check(&[84, ANCHORS], &[], &grid(84, |_, _| -6.5)), &["-6.5", "unlike logits"]);
+}
+
+/// A detector, or a pose model, that is said to have oriented boxes.
+#[test]
+fn scores_and_coordinates_are_no_angles() {
+    let oriented = |shape: &[usize], data: &[f32]| check_as(HeadChoice::YoloObb, shape, &[], data);
+    let scores = grid(84, |channel, anchor| (channel * 31 + anchor * 7) as f32 % 100.0 * 1e-5);
+    says(oriented(&[84, ANCHORS], &scores), &["aren't those of a yolo-obb head", "as the scores of a class are"]);
+    let last = |value: fn(usize) -> f32| grid(6, |channel, anchor| if channel == 5 { value(anchor) } else { 1e-4 });
+    says(oriented(&[6, ANCHORS], &last(|anchor| 8.0 * (anchor % 80) as f32)), &["an angle of 16", "radians"]);
+    // The angle is the same everywhere, also where nothing is; or the network leaves it at nearly 0.
+    assert_eq!(oriented(&[6, ANCHORS], &last(|_| 0.0)), Ok("yolo-obb"));
+    assert_eq!(oriented(&[6, ANCHORS], &last(|anchor| (anchor % 7) as f32 * 1e-4 - 1e-4)), Ok("yolo-obb"));
+    let rows = |row: [f32; 7]| row.repeat(300);
+    let end_to_end = |row| check_as(HeadChoice::YoloObbEndToEnd, &[300, 7], &[], &rows(row));
+    assert_eq!(end_to_end([320.0, 240.0, 50.0, 40.0, 0.01, 1.0, 2.9]), Ok("yolo-obb-end-to-end"));
+    says(end_to_end([320.0, 240.0, 50.0, 40.0, 0.01, 1.0, 90.0]), &["an angle of 90", "radians"]);
+    says(end_to_end([320.0, 240.0, 50.0, 40.0, 0.3, 0.5, 1.0]), &["class 0.5"]);
+    says(end_to_end([0.3, 0.24, 0.5, 0.4, 0.01, 1.0, 1.0]), &["pixels are due"]);
 }
 
 #[test]
