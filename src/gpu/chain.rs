@@ -8,8 +8,9 @@
 
 mod alone;
 
-use super::network::{Binding, Network};
+use super::network::{Binding, Constant, Inputs, Network};
 use super::tensors::ReadyTensor;
+use super::values::bytes;
 use super::wait_until;
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
@@ -29,8 +30,10 @@ use tensorrt;
 #[derive(Debug)]
 pub struct ChainSpec<'a> {
     pub input: &'a InputSpec,
-    /// The input's name in the engine.
+    /// The image's name in the engine.
     pub input_name: &'a CString,
+    /// All of the engine's other inputs.
+    pub constants: &'a [ChainConstant],
     /// All of the engine's outputs.
     pub outputs: &'a [ChainOutput],
     pub plan: &'a DecodePlan,
@@ -59,6 +62,16 @@ impl ChainOutput {
     pub fn bytes(&self) -> usize {
         self.shape.iter().product::<usize>() * self.element.size()
     }
+}
+
+/// An input with the same row of values for each image of a batch.
+#[derive(Debug, Clone)]
+pub struct ChainConstant {
+    pub name: CString,
+    pub element: ElementType,
+    pub values: Vec<f32>,
+    /// Its number of rows, if that doesn't depend on the batch.
+    pub rows: Option<usize>,
 }
 
 /// One batch size that is ready to run.
@@ -96,7 +109,7 @@ struct Body {
     tensors: Vec<Arc<Tensor>>,
     preprocessor: Preprocessor,
     postprocessor: Postprocessor,
-    input: Binding,
+    inputs: Arc<Inputs>,
     outputs: Vec<Binding>,
     scratch: Arc<DeviceBuffer>,
     image: InputSpec,
@@ -370,7 +383,17 @@ impl Body {
         let (context, batch) = (kernels.context(), spec.batch.1);
         let buffer = |bytes: usize| DeviceBuffer::new(allocator, bytes).map(Arc::new);
         let scratch = buffer(spec.scratch)?;
-        let input = Binding { name: spec.input_name.clone(), buffer: buffer(batch * spec.input.bytes())? };
+        let stream = CudaStream::new(context)?;
+        let image = Binding { name: spec.input_name.clone(), buffer: buffer(batch * spec.input.bytes())? };
+        let constants = spec.constants.iter().map(|constant| {
+            let ChainConstant { name, element, values, rows } = constant;
+            let bytes = bytes(values, *element).repeat(rows.unwrap_or(batch));
+            let mut filled = DeviceBuffer::new(allocator, bytes.len())?;
+            filled.upload(&bytes, &stream)?;
+            let binding = Binding { name: name.clone(), buffer: Arc::new(filled) };
+            Ok(Constant { binding, rows: *rows, values: values.len() })
+        });
+        let inputs = Arc::new(Inputs { image, constants: constants.collect::<Result<Vec<_>, Error>>()? });
         let outputs = spec
             .outputs
             .iter()
@@ -393,20 +416,20 @@ impl Body {
             tensors: Vec::with_capacity(batch),
             preprocessor: Preprocessor::new(allocator, kernels, spec.input, batch)?,
             postprocessor,
-            input,
+            inputs,
             outputs,
             scratch,
             image: spec.input.clone(),
             batch: spec.batch,
             produced: Event::new(context)?,
             done: Event::new(context)?,
-            stream: CudaStream::new(context)?,
+            stream,
             kernels: Arc::clone(kernels),
         })
     }
 
     fn bind(&self, made: tensorrt::Context, shape: &[i64]) -> Result<Network, Error> {
-        Network::bind(made, &self.scratch, &self.input, &self.outputs, shape)
+        Network::bind(made, &self.scratch, &self.inputs, &self.outputs, shape)
     }
 
     fn place(&mut self, slot: usize, region: Rect, frame: (u32, u32), params: &Params) -> Result<(), Error> {
@@ -431,7 +454,7 @@ impl Body {
 
     /// Queues preprocessing, inference and decoding.
     fn enqueue(&self, network: &mut Network, batch: usize) -> Result<(), Error> {
-        let input = self.input.buffer.address();
+        let input = self.inputs.image.buffer.address();
         // SAFETY: the input has space for the batch and is aligned to 256; frames are held until the work is done;
         // `self` owns the rest, which is freed only when the device is done with it.
         unsafe { self.preprocessor.enqueue(&self.stream, input, Some(&self.postprocessor), batch) }?;

@@ -72,6 +72,7 @@ impl GpuEngine {
         let spec = ChainSpec {
             input: &model.input,
             input_name: &model.input_name,
+            constants: &model.constants,
             outputs: &outputs,
             plan: &model.plan,
             classes: model.head.class_count().unwrap_or(MOST_UNCOUNTED),

@@ -2,12 +2,12 @@
 
 use super::chain::Chain;
 use super::model::GpuModel;
+use super::values::floats;
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
 use crate::infer::{Lane, RawTensor, Slot, nothing_to_run};
 use cuda::SlotResult;
-use half::f16;
-use model::{ElementType, Params, confidence, head};
+use model::{Params, confidence, head};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -160,39 +160,5 @@ impl GpuLane {
         let ran = self.chain.run(batch, |batch| self.model.shape(batch))?;
         gst::trace!(super::CAT, "{}: {batch} image(s) ran as a batch of {ran}", self.model.head.name());
         self.read(slots, ran)
-    }
-}
-
-/// An output's values as f32.
-fn floats(bytes: &[u8], element: ElementType) -> Vec<f32> {
-    match element {
-        ElementType::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_ne_bytes(*b)).collect(),
-        ElementType::F16 => bytes.as_chunks().0.iter().map(|b| f16::from_ne_bytes(*b).to_f32()).collect(),
-        ElementType::U8 => bytes.iter().map(|b| f32::from(*b)).collect(),
-        ElementType::I32 => bytes.as_chunks().0.iter().map(|b| i32::from_ne_bytes(*b) as f32).collect(),
-        ElementType::I64 => bytes.as_chunks().0.iter().map(|b| i64::from_ne_bytes(*b) as f32).collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn outputs_of_every_type_become_floats() {
-        let expected = [0.0, 7.0, 200.0];
-        let bytes = |element| -> Vec<u8> {
-            let of = |value: f32| match element {
-                ElementType::F32 => value.to_ne_bytes().to_vec(),
-                ElementType::F16 => f16::from_f32(value).to_ne_bytes().to_vec(),
-                ElementType::U8 => vec![value as u8],
-                ElementType::I32 => (value as i32).to_ne_bytes().to_vec(),
-                ElementType::I64 => (value as i64).to_ne_bytes().to_vec(),
-            };
-            expected.into_iter().flat_map(of).collect()
-        };
-        for element in [ElementType::F32, ElementType::F16, ElementType::U8, ElementType::I32, ElementType::I64] {
-            assert_eq!(floats(&bytes(element), element), expected, "{element:?}");
-        }
     }
 }

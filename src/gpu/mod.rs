@@ -19,10 +19,11 @@ mod network;
 mod open;
 mod overlay;
 mod tensors;
+mod values;
 mod wait;
 
 pub use allocation::CudaMemory;
-pub use chain::{Chain, ChainOutput, ChainSpec};
+pub use chain::{Chain, ChainConstant, ChainOutput, ChainSpec};
 pub use drawing::{DevicePainter, Drawing};
 pub use model::decoded_here;
 pub use open::{build_settings, check, keep_engine_file, needs_build, open};

@@ -1,9 +1,9 @@
 //! A model's description, read from its loaded engine.
 
-use super::chain::ChainOutput;
+use super::chain::{ChainConstant, ChainOutput};
 use crate::error::{Error, ErrorKind};
 use crate::infer::gst_model_info;
-use model::head::{self, DecodePlan, ModelChoice, Reading, Recognised};
+use model::head::{self, ConstantInput, DecodePlan, ModelChoice, Reading, Recognised};
 use model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -18,6 +18,8 @@ pub struct GpuModel {
     pub info: ModelInfo,
     pub input: InputSpec,
     pub input_name: CString,
+    /// The inputs besides the image.
+    pub constants: Vec<ChainConstant>,
     pub head: Arc<dyn Head>,
     pub plan: DecodePlan,
     pub reading: Reading,
@@ -36,7 +38,7 @@ impl GpuModel {
     /// context temporarily.
     ///
     /// # Errors
-    /// The model has other inputs than one image, tensors that the kernels can't read or an unknown head.
+    /// The model has inputs whose values aren't known, tensors that the kernels can't read or an unknown head.
     pub fn read(
         engine: &Arc<Engine>,
         metadata: BTreeMap<String, String>,
@@ -44,28 +46,31 @@ impl GpuModel {
         choice: ModelChoice,
     ) -> Result<Self, Error> {
         let bad = |what: String| Error::new(ErrorKind::Model, format!("model {}: {what}", path.display()));
-        let inputs: Vec<_> = engine.tensors().iter().filter(|tensor| tensor.input).collect();
-        let [input] = inputs[..] else {
-            return Err(bad(no_single_input(engine, metadata, choice)));
-        };
-        let (shape, batch) = image_shape(engine, input)?;
-        let dynamic = input.shape.first().is_some_and(|&size| size < 0);
-        let outputs = outputs(engine, input, &shape, batch.1).map_err(bad)?;
+        let inputs = inputs(engine)?;
+        let batch = batch(&inputs);
+        let outputs = outputs(engine, &inputs, batch.1).map_err(bad)?;
 
+        let dynamic = inputs.iter().any(|(input, ..)| is_dynamic(input));
         let batch_size = if dynamic { -1 } else { batch.1 as i64 };
-        let with_batch = |rest: &mut dyn Iterator<Item = i64>| std::iter::once(batch_size).chain(rest).collect();
         let info = ModelInfo {
-            inputs: vec![TensorInfo {
-                name: input.display_name().into_owned(),
-                element: element(input).map_err(bad)?,
-                shape: with_batch(&mut shape.iter().skip(1).copied()),
-            }],
+            inputs: inputs
+                .iter()
+                .map(|(input, shape, _)| {
+                    let name = input.display_name().into_owned();
+                    let mut shape = shape.to_vec();
+                    if let Some(first) = shape.first_mut().filter(|_| is_dynamic(input)) {
+                        *first = -1;
+                    }
+                    Ok(TensorInfo { name, element: element(input)?, shape })
+                })
+                .collect::<Result<_, String>>()
+                .map_err(bad)?,
             outputs: outputs
                 .iter()
                 .map(|(name, output)| TensorInfo {
                     name: name.to_string(),
                     element: output.element,
-                    shape: with_batch(&mut output.shape.iter().map(|&size| size as i64)),
+                    shape: std::iter::once(batch_size).chain(output.shape.iter().map(|&size| size as i64)).collect(),
                 })
                 .collect(),
             metadata,
@@ -73,9 +78,19 @@ impl GpuModel {
         };
         let recognised = head::recognise(&info, choice).map_err(|error| bad(error.to_string()))?;
         let plan = decoded_here(&recognised).map_err(bad)?;
-        let Recognised { head, input: spec, reading, .. } = recognised;
-        let (path, input_name) = (path.into(), input.name.clone());
-        Ok(Self { path, info, input: spec, input_name, head, plan, reading, outputs, batch, dynamic, shape })
+        let Recognised { head, input, image, constants, reading } = recognised;
+        let of = |index: usize| inputs.get(index).ok_or_else(|| bad(format!("it has no input {index}")));
+        let constant = |constant: ConstantInput| {
+            let (tensor, shape, _) = of(constant.index)?;
+            let rows =
+                (!is_dynamic(tensor)).then(|| shape.first().map_or(1, |&rows| usize::try_from(rows).unwrap_or(1)));
+            let element = element(tensor).map_err(bad)?;
+            Ok(ChainConstant { name: tensor.name.clone(), element, values: constant.values, rows })
+        };
+        let constants = constants.into_iter().map(constant).collect::<Result<_, Error>>()?;
+        let (tensor, shape, _) = of(image)?;
+        let (path, input_name, shape) = (path.into(), tensor.name.clone(), shape.clone());
+        Ok(Self { path, info, input, input_name, constants, head, plan, reading, outputs, batch, dynamic, shape })
     }
 
     /// An error about the model.
@@ -93,44 +108,41 @@ impl GpuModel {
     }
 }
 
-/// The layout of the outputs, if this engine can make the model's inputs and decode its outputs.
+/// The layout of the outputs, if this engine can decode them.
 ///
 /// # Errors
-/// Says what no kernel does yet.
+/// No kernel does yet.
 pub fn decoded_here(recognised: &Recognised) -> Result<DecodePlan, String> {
-    let Recognised { head, input, constants, .. } = recognised;
-    if !constants.is_empty() {
-        return Err("it has inputs besides the image, which backend=tensorrt can't feed: set backend=cpu".into());
-    }
+    let head = &recognised.head;
     let plan = head.plan().filter(cuda::decodes);
-    let plan = plan.ok_or_else(|| format!("no kernel decodes head {}: set backend=cpu", head.name()))?;
-    if input.resize.antialias {
-        return Err("no kernel resizes with antialiasing, as its input is made: set backend=cpu".into());
-    }
-    Ok(plan)
+    plan.ok_or_else(|| format!("no kernel decodes head {}: set backend=cpu", head.name()))
 }
 
-/// The error for a model that doesn't have exactly one input: the one that recognising its head gives, if any.
-fn no_single_input(engine: &Engine, metadata: BTreeMap<String, String>, choice: ModelChoice) -> String {
-    let tensors = |input: bool| -> Result<Vec<TensorInfo>, String> {
-        let tensors = engine.tensors().iter().filter(|tensor| tensor.input == input);
-        let info = |tensor: &EngineTensor| {
-            let (name, shape) = (tensor.display_name().into_owned(), tensor.shape.to_vec());
-            Ok(TensorInfo { name, element: element(tensor)?, shape })
-        };
-        tensors.map(info).collect()
-    };
-    let recognised = || -> Result<(), String> {
-        let info = ModelInfo { inputs: tensors(true)?, outputs: tensors(false)?, metadata, gst_model_info: None };
-        let recognised = head::recognise(&info, choice).map_err(|error| error.to_string())?;
-        decoded_here(&recognised).map(drop)
-    };
-    recognised().err().unwrap_or_else(|| "it doesn't have one image as its only input".into())
+/// An input, its shape for the largest batch, and the smallest and largest batch size.
+type Input<'a> = (&'a EngineTensor, Shape, (usize, usize));
+
+fn inputs(engine: &Engine) -> Result<Vec<Input<'_>>, Error> {
+    let inputs = engine.tensors().iter().filter(|tensor| tensor.input);
+    inputs
+        .map(|input| {
+            let (shape, batch) = largest_shape(engine, input)?;
+            Ok((input, shape, batch))
+        })
+        .collect()
 }
 
-/// The input's shape for the largest batch, and the minimum and maximum batch size. Dynamic heights and widths take the
+/// The batch sizes that the image allows: the only input of four dimensions, or else its model isn't recognised.
+fn batch(inputs: &[Input<'_>]) -> (usize, usize) {
+    inputs.iter().find(|(_, shape, _)| shape.len() == 4).map_or((1, 1), |&(.., batch)| batch)
+}
+
+fn is_dynamic(tensor: &EngineTensor) -> bool {
+    tensor.shape.first().is_some_and(|&size| size < 0)
+}
+
+/// An input's shape for the largest batch, and the minimum and maximum batch size. Dynamic heights and widths take the
 /// values that the engine was tuned for.
-fn image_shape(engine: &Engine, input: &EngineTensor) -> Result<(Shape, (usize, usize)), Error> {
+fn largest_shape(engine: &Engine, input: &EngineTensor) -> Result<(Shape, (usize, usize)), Error> {
     if input.shape.iter().all(|&size| size >= 0) {
         let batch = input.shape.first().map_or(1, |&size| usize::try_from(size).unwrap_or(1));
         return Ok((input.shape.clone(), (batch, batch)));
@@ -142,16 +154,13 @@ fn image_shape(engine: &Engine, input: &EngineTensor) -> Result<(Shape, (usize, 
     Ok((shape.collect(), (first(&min), first(&max))))
 }
 
-/// All outputs, whose shapes must be determined by the input's.
-fn outputs(
-    engine: &Arc<Engine>,
-    input: &EngineTensor,
-    shape: &Shape,
-    batch: usize,
-) -> Result<Vec<(Arc<str>, ChainOutput)>, String> {
+/// All outputs, whose shapes must be determined by the inputs'.
+fn outputs(engine: &Arc<Engine>, inputs: &[Input<'_>], batch: usize) -> Result<Vec<(Arc<str>, ChainOutput)>, String> {
     let text = |error: tensorrt::Error| Error::from(error).message;
     let mut context = engine.create_context().map_err(text)?;
-    context.set_input_shape(&input.name, shape).map_err(text)?;
+    for (input, shape, _) in inputs {
+        context.set_input_shape(&input.name, shape).map_err(text)?;
+    }
     context.check_shapes().map_err(text)?;
     let outputs = engine.tensors().iter().filter(|tensor| !tensor.input);
     outputs

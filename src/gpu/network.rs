@@ -13,28 +13,62 @@ pub(super) struct Binding {
     pub buffer: Arc<DeviceBuffer>,
 }
 
+/// The inputs of a model: the image, and those whose values are the same for every image.
+#[derive(Debug)]
+pub(super) struct Inputs {
+    pub image: Binding,
+    pub constants: Vec<Constant>,
+}
+
+/// An input that holds the same row for each image of a batch.
+#[derive(Debug)]
+pub(super) struct Constant {
+    pub binding: Binding,
+    /// Its number of rows, if that doesn't depend on the batch.
+    pub rows: Option<usize>,
+    /// Values per row.
+    pub values: usize,
+}
+
+impl Inputs {
+    /// Sets all shapes; `shape` is the image's, with the batch as its first dimension.
+    fn set_shapes(&self, context: &mut tensorrt::Context, shape: &[i64]) -> Result<(), Error> {
+        context.set_input_shape(&self.image.name, shape)?;
+        let batch = shape.first().copied().unwrap_or(1);
+        for Constant { binding, rows, values } in &self.constants {
+            let rows = rows.map_or(batch, |rows| rows as i64);
+            context.set_input_shape(&binding.name, &[rows, *values as i64])?;
+        }
+        Ok(())
+    }
+
+    fn bindings(&self) -> impl Iterator<Item = &Binding> {
+        std::iter::once(&self.image).chain(self.constants.iter().map(|constant| &constant.binding))
+    }
+}
+
 /// An execution context, set to one shape at a time. Its CUDA context must be current when it is dropped.
 #[derive(Debug)]
 pub(super) struct Network {
     context: tensorrt::Context,
-    input: CString,
+    inputs: Arc<Inputs>,
     /// The buffers that it reads and writes. Their memory is freed only when the device is done with it.
     _buffers: Vec<Arc<DeviceBuffer>>,
 }
 
 impl Network {
-    /// Sets a context's input shape to `shape` and binds every tensor of its engine.
+    /// Sets a context's inputs to an image of `shape` and binds every tensor of its engine.
     ///
     /// # Errors
     /// A buffer is too small, or TensorRT failed.
     pub fn bind(
         mut context: tensorrt::Context,
         scratch: &Arc<DeviceBuffer>,
-        input: &Binding,
+        inputs: &Arc<Inputs>,
         outputs: &[Binding],
         shape: &[i64],
     ) -> Result<Self, Error> {
-        context.set_input_shape(&input.name, shape)?;
+        inputs.set_shapes(&mut context, shape)?;
         context.check_shapes()?;
         if (scratch.bytes() as u64) < context.engine().device_memory() {
             return Err(too_small("scratch memory", scratch.bytes()));
@@ -43,7 +77,7 @@ impl Network {
         // only when the device is done. Contexts that share it run on one stream, so never at the same time.
         unsafe { context.set_device_memory(scratch.address() as *mut _, scratch.bytes() as u64) }?;
         let mut buffers = vec![Arc::clone(scratch)];
-        for Binding { name, buffer } in std::iter::once(input).chain(outputs) {
+        for Binding { name, buffer } in inputs.bindings().chain(outputs) {
             if needed(&context, name)?.is_none_or(|bytes| bytes > buffer.bytes()) {
                 return Err(too_small(&name.to_string_lossy(), buffer.bytes()));
             }
@@ -52,7 +86,7 @@ impl Network {
             unsafe { context.set_address(name, buffer.address() as *mut _) }?;
             buffers.push(Arc::clone(buffer));
         }
-        Ok(Self { context, input: input.name.clone(), _buffers: buffers })
+        Ok(Self { context, inputs: Arc::clone(inputs), _buffers: buffers })
     }
 
     /// Selects a profile other than the first, for a context that isn't bound yet.
@@ -72,7 +106,7 @@ impl Network {
     /// # Errors
     /// TensorRT failed.
     pub fn reshape(&mut self, shape: &[i64]) -> Result<(), Error> {
-        Ok(self.context.set_input_shape(&self.input, shape)?)
+        self.inputs.set_shapes(&mut self.context, shape)
     }
 
     /// Queues one inference.

@@ -77,7 +77,7 @@ struct Position {
 extern Position* position;
 extern uint3 block_size, grid_size;
 
-enum class Operation { sync, ballot, shuffle_xor, shuffle_up };
+enum class Operation { sync, ballot, shuffle, shuffle_xor, shuffle_up };
 
 void barrier();
 // A warp operation on 64-bit values: returns this lane's result.
@@ -116,6 +116,11 @@ template <typename T> static inline T standin_shuffle(standin::Operation operati
     return value;
 }
 
+template <typename T> static inline T __shfl_sync(unsigned mask, T value, unsigned lane)
+{
+    return standin_shuffle(standin::Operation::shuffle, mask, value, lane);
+}
+
 template <typename T> static inline T __shfl_xor_sync(unsigned mask, T value, unsigned lanes)
 {
     return standin_shuffle(standin::Operation::shuffle_xor, mask, value, lanes);
@@ -140,6 +145,9 @@ template <typename T> static inline T __ldg(const T* at)
 {
     return *at;
 }
+
+// The device's is less accurate. A macro, because the C library declares a function of this name.
+#define __expf(value) std::exp(float(value))
 
 static inline int __popc(unsigned value)
 {

@@ -144,9 +144,12 @@ uint64_t result_of(const Warp& w, unsigned lane)
                 bits |= unsigned(w.values[other] != 0) << other;
         return bits;
     }
+    case Operation::shuffle:
     case Operation::shuffle_xor:
     case Operation::shuffle_up: {
-        unsigned from = w.operation == Operation::shuffle_xor ? lane ^ w.argument : lane - w.argument;
+        unsigned from = w.operation == Operation::shuffle ? w.argument % WARP
+                        : w.operation == Operation::shuffle_xor ? lane ^ w.argument
+                                                                : lane - w.argument;
         if (w.operation == Operation::shuffle_up && w.argument > lane)
             return w.values[lane];
         if (from >= WARP || !((w.arrived >> from) & 1))

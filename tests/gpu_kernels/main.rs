@@ -8,6 +8,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod detectors;
 mod drawing;
 mod fills;
 mod heads;

@@ -107,9 +107,15 @@ fn random_spec(random: &mut Random) -> InputSpec {
         element: *random.pick(&ELEMENTS),
         normalization: *random.pick(&[Normalization::NONE, Normalization::UNIT, own]),
         bgr: random.chance(0.5),
-        resize: if random.chance(0.7) { Resize::LETTERBOX } else { Resize::STRETCH },
+        resize: random_resize(random),
         pad: *random.pick(&[0, 114, 255]),
     }
+}
+
+fn random_resize(random: &mut Random) -> Resize {
+    let down = Resize { round_down: true, ..Resize::LETTERBOX };
+    let resize = *random.pick(&[Resize::LETTERBOX, Resize::STRETCH, Resize::TOP_LEFT, down]);
+    if random.chance(0.4) { resize.antialiased() } else { resize }
 }
 
 fn random_region(random: &mut Random, (width, height): (u32, u32)) -> Rect {
@@ -162,8 +168,28 @@ pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
         let slots: Vec<_> = slots.iter().map(|(picture, region)| (picture, *region)).collect();
         batch(gpu, report, &spec, &slots)?;
     }
+    antialiased(gpu, report, &mut random)?;
     ten_bits(gpu, report, &mut random)?;
     ready_tensors(gpu, report, &mut random)
+}
+
+/// Every way of resizing with antialiasing: much smaller than the stored weights reach, smaller, larger, and equal.
+fn antialiased(gpu: &Gpu, report: &mut Report, random: &mut Random) -> Result<(), Error> {
+    for fit in [Resize::STRETCH, Resize::LETTERBOX, Resize::TOP_LEFT] {
+        for (size, input) in [((641, 359), (16, 9)), ((192, 108), (64, 48)), ((17, 9), (130, 40)), ((64, 48), (64, 48))]
+        {
+            let (width, height) = input;
+            let spec = InputSpec { width, height, resize: fit.antialiased(), ..random_spec(random) };
+            let pictures = [random.pick(&FORMATS).to_owned(), DeviceFormat::Nv12]
+                .map(|format| Picture::new(gpu, random, format, size));
+            let [a, b] = pictures;
+            let (a, b) = (a?, b?);
+            let whole = Rect::new(0.0, 0.0, size.0 as f32, size.1 as f32);
+            let part = random_region(random, size);
+            batch(gpu, report, &spec, &[(&a, whole), (&b, part), (&b, Rect::new(1.5, 2.25, 0.0, 3.0))])?;
+        }
+    }
+    Ok(())
 }
 
 /// One batch on the device, with guard bytes after it.

@@ -1,10 +1,10 @@
 //! The kernels' times, compared with the limits of the GPU's memory bandwidth.
 
-use crate::Gpu;
 use crate::drawing::{Canvas, record};
 use crate::heads::{Bench, Crowd, Model, Slot, obb, outputs};
 use crate::pictures::Picture;
 use crate::random::Random;
+use crate::{Gpu, detectors};
 use cuda::{DeviceBuffer, Event, Preprocessor, SlotResult, SlotSource};
 use cudarc::driver::result;
 use cudarc::driver::sys::CUdevice_attribute;
@@ -12,7 +12,7 @@ use gsttensorrt::draw::{Overlay, Style};
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::gpu::Painter;
 use model::video::DeviceFormat;
-use model::{ElementType, InputSpec, Letterbox, Params, Rect};
+use model::{ElementType, InputSpec, Letterbox, Params, Rect, Resize};
 
 /// Number of measurements, the median of which counts.
 const ROUNDS: usize = 9;
@@ -37,8 +37,12 @@ pub fn run(gpu: &Gpu) -> Result<(), Error> {
         (DeviceFormat::Nv12, (1280, 720), &[(1, None), (16, None)]),
     ] {
         for &(batch, limit) in limits {
-            preprocessing(gpu, bandwidth, format, size, batch, limit)?;
+            preprocessing(gpu, bandwidth, (format, size), Resize::LETTERBOX, batch, limit)?;
         }
+    }
+    for batch in [1, 8] {
+        let resize = Resize::STRETCH.antialiased();
+        preprocessing(gpu, bandwidth, (DeviceFormat::Nv12, FRAME), resize, batch, None)?;
     }
     postprocessing(gpu)?;
     masks(gpu)?;
@@ -106,14 +110,14 @@ fn cache_size(gpu: &Gpu) -> usize {
 fn preprocessing(
     gpu: &Gpu,
     bandwidth: f32,
-    format: DeviceFormat,
-    size: (u32, u32),
+    (format, size): (DeviceFormat, (u32, u32)),
+    resize: Resize,
     batch: usize,
     limit: Option<f32>,
 ) -> Result<(), Error> {
     let mut random = Random::new(3);
     let model = Model::new("yolo", ([1, 3, 640, 640], ElementType::F16), &[&[1, 84, 8400]]);
-    let spec = &model.spec;
+    let spec = &InputSpec { resize, ..model.spec };
     let image = spec.elements() * spec.element.size();
     let region = Rect::new(0.0, 0.0, size.0 as f32, size.1 as f32);
     let read = bytes_read(format, region, spec);
@@ -139,7 +143,8 @@ fn preprocessing(
     };
     let (time, plain) = (time(gpu, launches, work)?, repeat(gpu, launches, work)?);
     let needed = set as f32 / bandwidth * 1e6;
-    let name = format!("{format:?} {}×{} to 640×640 F16 ({needed:.1} µs for its bytes)", size.0, size.1);
+    let resized = if resize == Resize::LETTERBOX { String::new() } else { format!(" {resize}") };
+    let name = format!("{format:?} {}×{} to 640×640 F16{resized} ({needed:.1} µs for its bytes)", size.0, size.1);
     let limit = limit.map(|limit| match batch {
         1 => (limit, "10 µs"),
         _ => (limit * needed, "3 × its bytes"),
@@ -151,6 +156,8 @@ fn preprocessing(
 /// Bytes of the rows that are read.
 fn bytes_read(format: DeviceFormat, region: Rect, spec: &InputSpec) -> usize {
     let lines = (Letterbox::new(region, spec).height as usize).min(region.h as usize);
+    // Antialiasing reads all.
+    let lines = if spec.resize.antialias { region.h as usize } else { lines };
     // Between two lines of the target there are three of the source, or two that both count.
     let lines = if region.h as usize == 3 * lines { lines } else { (2 * lines).min(region.h as usize) };
     let width = region.w as usize;
@@ -162,82 +169,86 @@ fn bytes_read(format: DeviceFormat, region: Rect, spec: &InputSpec) -> usize {
     }
 }
 
+/// Decoding and suppression of every head's outputs at full size.
 fn postprocessing(gpu: &Gpu) -> Result<(), Error> {
-    let mut random = Random::new(4);
     let square = ([1, 3, 640, 640], ElementType::F32);
     let yolo = Model::new("yolo 84×8400", square, &[&[1, 84, 8400]]);
     let pose = Model::new("yolo-pose 56×8400", square, &[&[1, 56, 8400]]);
+    let usual = |anchors: f32| Crowd::Some(200.0 / anchors);
+    for (batch, crowd, limit) in [
+        (1, usual(8400.0), Some(ALONE)),
+        (8, usual(8400.0), Some((8.0 * 15.0, "15 µs a frame"))),
+        (16, usual(8400.0), None),
+        (1, Crowd::All, None),
+        (8, Crowd::All, None),
+    ] {
+        decoding(gpu, &yolo, crowd, batch, limit)?;
+    }
     let aerial = ([1, 3, 1024, 1024], ElementType::F32);
     let oriented = Model::with_metadata("yolo-obb 20×21504", aerial, &[&[1, 20, 21504]], obb(15));
-    let (usual, as_many) = (Crowd::Some(200.0 / 8400.0), Crowd::Some(200.0 / 21504.0));
-    for (model, crowd, batch, limit) in [
-        (&yolo, usual, 1, Some((60.0, "60 µs"))),
-        (&yolo, usual, 8, Some((8.0 * 15.0, "15 µs a frame"))),
-        (&yolo, usual, 16, None),
-        (&pose, usual, 1, None),
-        (&pose, usual, 8, None),
-        (&oriented, as_many, 1, Some((60.0, "60 µs"))),
-        (&oriented, as_many, 8, Some((8.0 * 20.0, "20 µs a frame"))),
-        (&oriented, Crowd::All, 1, None),
-        (&yolo, Crowd::All, 1, None),
-        (&yolo, Crowd::All, 8, None),
-    ] {
-        let mut bench = Bench::new(gpu, model, ElementType::F32, batch)?;
-        let mut images: Vec<_> = (0..batch).map(|_| outputs(model, &mut random, crowd, false)).collect();
-        bench.fill(gpu, &mut images)?;
-        let slot =
-            Slot::new(Params::default(), FRAME, Rect::new(0.0, 0.0, FRAME.0 as f32, FRAME.1 as f32), &model.spec);
-        for index in 0..batch {
-            bench.chain.set(index, slot.settings())?;
-        }
-        // SAFETY: everything belongs to the bench, which lives until the measurement is over.
-        unsafe { bench.lane.enqueue(&gpu.stream, bench.tensor.address(), Some(&bench.chain), batch)? };
-        let launches = 50;
-        let time = time(gpu, launches, || {
-            // SAFETY: as above.
-            (0..launches).try_for_each(|_| unsafe { bench.chain.enqueue(&gpu.stream, batch) })
-        })?;
-        let mut found = SlotResult::default();
-        bench.chain.results(0, &mut found)?;
-        let name =
-            format!("decode + NMS {}, {} candidates, {} objects", model.name, found.candidates, found.detections.len());
-        row(&name, batch, time, None, limit);
+    for model in [pose, oriented].into_iter().chain(detectors::full_size()) {
+        // An object in three queries, or 200 of more anchors.
+        let rows = model.shapes.iter().flat_map(|shape| shape.iter()).copied().max().unwrap_or(1);
+        let crowd = if rows <= 1000 { Crowd::Some(0.3) } else { usual(rows as f32) };
+        decoding(gpu, &model, crowd, 1, Some(ALONE))?;
+        decoding(gpu, &model, crowd, 8, Some((8.0 * 20.0, "20 µs a frame")))?;
     }
     Ok(())
 }
 
+/// The limit of one frame's decoding and suppression.
+const ALONE: (f32, &str) = (60.0, "60 µs");
+
+fn decoding(gpu: &Gpu, model: &Model, crowd: Crowd, batch: usize, limit: Option<(f32, &str)>) -> Result<(), Error> {
+    let (time, found, _) = decoded(gpu, model, ElementType::F32, crowd, batch)?;
+    let name =
+        format!("decode + NMS {}, {} candidates, {} objects", model.name, found.candidates, found.detections.len());
+    row(&name, batch, time, None, limit);
+    Ok(())
+}
+
+/// The time of a launch of all that follows a model, in microseconds, the first image's results, and their size in bytes.
+fn decoded(
+    gpu: &Gpu,
+    model: &Model,
+    element: ElementType,
+    crowd: Crowd,
+    batch: usize,
+) -> Result<(f32, SlotResult, usize), Error> {
+    let mut random = Random::new(4);
+    let mut bench = Bench::new(gpu, model, element, batch)?;
+    let mut images: Vec<_> = (0..batch).map(|_| outputs(model, &mut random, crowd, false)).collect();
+    bench.fill(gpu, &mut images)?;
+    let slot = Slot::new(Params::default(), FRAME, Rect::new(0.0, 0.0, FRAME.0 as f32, FRAME.1 as f32), &model.spec);
+    for index in 0..batch {
+        bench.chain.set(index, slot.settings())?;
+    }
+    // SAFETY: everything belongs to the bench, which lives until the measurement is over.
+    unsafe { bench.lane.enqueue(&gpu.stream, bench.tensor.address(), Some(&bench.chain), batch)? };
+    let launches = 50;
+    let time = time(gpu, launches, || {
+        // SAFETY: as above.
+        (0..launches).try_for_each(|_| unsafe { bench.chain.enqueue(&gpu.stream, batch) })
+    })?;
+    let mut found = SlotResult::default();
+    bench.chain.results(0, &mut found)?;
+    let bytes = bench.chain.bytes_to_host(&found);
+    Ok((time, found, bytes))
+}
+
 /// The masks of twenty objects, beyond the time of decoding.
 fn masks(gpu: &Gpu) -> Result<(), Error> {
-    let mut random = Random::new(7);
     let square = ([1, 3, 640, 640], ElementType::F32);
     let with = Model::new("yolo-seg end-to-end", square, &[&[1, 300, 38], &[1, 32, 160, 160]]);
     let without = Model::new("yolo end-to-end", square, &[&[1, 300, 6]]);
-    for (element, batch) in [(ElementType::F32, 1), (ElementType::F32, 8), (ElementType::F16, 1), (ElementType::F16, 8)]
-    {
-        let mut times = Vec::new();
-        let mut name = String::new();
-        for model in [&without, &with] {
-            let mut bench = Bench::new(gpu, model, element, batch)?;
-            let crowd = Crowd::Some(20.0 / 300.0);
-            let mut images: Vec<_> = (0..batch).map(|_| outputs(model, &mut random, crowd, false)).collect();
-            bench.fill(gpu, &mut images)?;
-            let region = Rect::new(0.0, 0.0, FRAME.0 as f32, FRAME.1 as f32);
-            let slot = Slot::new(Params::default(), FRAME, region, &model.spec);
-            for index in 0..batch {
-                bench.chain.set(index, slot.settings())?;
-            }
-            let launches = 50;
-            times.push(time(gpu, launches, || {
-                // Decoding adds to counters that preprocessing or the last kernel sets to 0.
-                // SAFETY: everything belongs to the bench, which lives until the measurement is over.
-                (0..launches).try_for_each(|_| unsafe { bench.chain.enqueue(&gpu.stream, batch) })
-            })?);
-            let mut found = SlotResult::default();
-            bench.chain.results(0, &mut found)?;
-            let bytes = bench.chain.bytes_to_host(&found);
-            name = format!("masks 160×160×32 {element:?}, {} objects, {bytes} bytes", found.detections.len());
+    let crowd = Crowd::Some(20.0 / 300.0);
+    for element in [ElementType::F32, ElementType::F16] {
+        for batch in [1, 8] {
+            let (boxes, ..) = decoded(gpu, &without, element, crowd, batch)?;
+            let (all, found, bytes) = decoded(gpu, &with, element, crowd, batch)?;
+            let name = format!("masks 32×160×160 {element:?}, {} objects, {bytes} bytes", found.detections.len());
+            row(&name, batch, all - boxes, None, Some((60.0 * batch as f32, "60 µs a frame")));
         }
-        row(&name, batch, times[1] - times[0], None, Some((60.0 * batch as f32, "60 µs a frame")));
     }
     Ok(())
 }

@@ -52,6 +52,7 @@ on_gpu! {
         let chain_spec = ChainSpec {
             input: &spec,
             input_name: &input.name,
+            constants: &[],
             outputs: &outputs,
             plan: &head.plan().unwrap(),
             classes: head.classes(),

@@ -10,6 +10,7 @@ mod common;
 
 mod chain;
 mod clips;
+mod detectors;
 mod engine_file;
 mod failures;
 mod frames;

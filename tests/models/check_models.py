@@ -5,7 +5,10 @@ import ast
 import numpy as np
 import onnxruntime
 
-from make import ANGLES, CELL, COLUMNS, HEIGHT, KEYPOINTS, MODELS, NANODET_MEAN, NANODET_STD, ROWS, WIDTH, keypoints
+from make import (
+    ANGLES, CELL, CELLS, COLUMNS, HEIGHT, KEYPOINTS, MODELS, NANODET_MEAN, NANODET_STD, PICODET_MEAN, PICODET_STD, ROWS, WIDTH,
+    keypoints,
+)  # fmt: skip
 
 BAD = {
     "unknown-head", "classify", "two-inputs", "yolo-loud", "pose5-bare", "obb-bare", "rtdetr-bare", "yolox",
@@ -34,18 +37,31 @@ def tensor(session, pictures, name):
     x = np.stack([draw(p) for p in pictures])
     if name == "nanodet":
         x = (x[..., ::-1] - NANODET_MEAN) / NANODET_STD
-    elif "float" in info.type:
+    elif name == "picodet":
+        x = (x - PICODET_MEAN) / PICODET_STD
+    elif "float" in info.type and name != "damo-yolo":
         x = x / 255
     dtype = {"tensor(float)": "f4", "tensor(float16)": "f2", "tensor(uint8)": "u1", "tensor(int32)": "i4"}[info.type]
     nchw = info.shape[1] == 3
-    return {info.name: np.ascontiguousarray(x.transpose(0, 3, 1, 2) if nchw else x, dtype)}
+    sides = {"orig_target_sizes": [WIDTH, HEIGHT], "im_shape": [HEIGHT, WIDTH], "scale_factor": [1, 1]}
+    others = {
+        i.name: np.array([sides[i.name]] * len(x), "i8" if "int64" in i.type else "f4") for i in session.get_inputs()[1:]
+    }
+    return {info.name: np.ascontiguousarray(x.transpose(0, 3, 1, 2) if nchw else x, dtype), **others}
 
 
 def decode(name, outputs):
-    """Rows (class, x1, y1, x2, y2, confidence, keypoints…) per picture, without the doubles; of oriented boxes (class, x, y, w,
-    h, confidence, angle)."""
-    if name == "nanodet":
-        return [nanodet([o[i] for o in outputs]) for i in range(len(outputs[0]))]
+    """Rows (class, x1, y1, x2, y2, confidence, keypoints…) per picture, without the doubles; of oriented boxes (class, x, y,
+    w, h, confidence, angle)."""
+    images = range(len(outputs[0]))
+    if name in ("nanodet", "picodet"):
+        return [nanodet([o[i] for o in outputs]) for i in images]
+    if name == "rt-detr":
+        return [[(c, *box, score) for c, box, score in zip(*(o[i] for o in outputs))] for i in images]
+    if name in ("pp-yoloe", "damo-yolo"):
+        boxes, scores = outputs if name == "pp-yoloe" else (outputs[1], outputs[0].transpose(0, 2, 1))
+        best = scores.argmax(1)
+        return [[(c, *box, score) for c, box, score in zip(best[i, :CELLS], boxes[i], scores[i].max(0))] for i in images]
     rows = []
     for out in outputs[0].astype(np.float64):
         if name == "movenet":
@@ -59,6 +75,9 @@ def decode(name, outputs):
             found = [(int(np.argmax(r[4:7])), *r[:4], max(r[4:7]), r[7]) for r in out.T[: ROWS * COLUMNS]]
         elif name == "yolo-obb-e2e":
             found = [(r[5], *r[:5], r[6]) for r in out]
+        elif name == "yolov5":
+            boxes = ((x - w / 2, y - h / 2, x + w / 2, y + h / 2) for x, y, w, h in out[:CELLS, :4])
+            found = [(int(r[5:].argmax()), *box, r[4] * r[5:].max()) for box, r in zip(boxes, out)]
         elif "e2e" in name:
             rest = slice(6, 6 if "seg" in name else None)
             found = [(r[5], *r[:5], *r[rest]) for r in out]
@@ -82,11 +101,13 @@ def points_box(points):
 def nanodet(outputs):
     by_shape = {o.shape: o for o in outputs}
     rows = []
+    # The fourth stride of PicoDet's has nothing.
     for stride in (8, 16, 32):
         columns = WIDTH // stride
         count = columns * (HEIGHT // stride)
-        sides = np.exp(by_shape[count, 44].reshape(count, 4, 11))
-        sides = (sides / sides.sum(2, keepdims=True)) @ np.arange(11) * stride
+        sides = next(o for (rows, columns), o in by_shape.items() if rows == count and columns != 80)
+        sides = np.exp(sides.reshape(count, 4, -1))
+        sides = (sides / sides.sum(2, keepdims=True)) @ np.arange(sides.shape[2]) * stride
         for i, (scores, (left, top, right, bottom)) in enumerate(zip(by_shape[count, 80], sides)):
             x, y = (i % columns + 0.5) * stride, (i // columns + 0.5) * stride
             rows.append((int(scores.argmax()), x - left, y - top, x + right, y + bottom, scores.max()))

@@ -28,6 +28,8 @@ ANGLES = (0.5, -0.5, 1.0)
 # NanoDet's published input: BGR, (pixel - mean) / deviation.
 NANODET_MEAN = np.array([103.53, 116.28, 123.675])
 NANODET_STD = np.array([57.375, 57.12, 58.395])
+# PicoDet's: RGB.
+PICODET_MEAN, PICODET_STD = NANODET_MEAN[::-1], NANODET_STD[::-1]
 
 README = """# Models for the tests
 
@@ -376,11 +378,97 @@ def end_to_end_seg():
     return g.bytes(ultralytics("segment", COLOURS, end2end="True"))
 
 
+def split():
+    """RT-DETR's three outputs: class numbers, corners times a second input, scores."""
+    g = Graph()
+    x, sizes = image(g), g.input("orig_target_sizes", np.int64, ["batch", 2])
+    score, rows = best(g, squares(g, x), 3, 300)
+    _, _, c, edges = corners(g, rows)
+    boxes = g.op("Mul", g.op("Concat", *edges, axis=2), g.constant([1 / WIDTH, 1 / HEIGHT] * 2))
+    sizes = g.op("Cast", sizes, to=TensorProto.FLOAT)
+    sizes = g.op("Unsqueeze", g.op("Concat", sizes, sizes, axis=1), g.constant([1], np.int64))
+    last = g.constant([2], np.int64)
+    labels = g.op("Cast", g.op("Squeeze", c, last), to=TensorProto.INT64)
+    g.output(labels, "labels", np.int64, ["batch", 300])
+    g.output(g.op("Mul", boxes, sizes), "boxes", np.float32, ["batch", 300, 4])
+    g.output(g.op("Squeeze", score, last), "scores", np.float32, ["batch", 300])
+    return g.bytes()
+
+
+def anchor_corners(g, scores):
+    """The anchors' corners [B, anchors, 4]."""
+    x, y, w, h = g.op("Split", g.op("Transpose", yolo_boxes(g, scores, np.float32), perm=[0, 2, 1]), outputs=4, axis=2)
+    w2, h2 = g.op("Mul", w, g.constant(0.5)), g.op("Mul", h, g.constant(0.5))
+    edges = [g.op("Sub", x, w2), g.op("Sub", y, h2), g.op("Add", x, w2), g.op("Add", y, h2)]
+    return g.op("Concat", *edges, axis=2)
+
+
+def paddle():
+    """PP-YOLOE's outputs and second inputs: boxes are divided by the picture's scale, and end at its size."""
+    g = Graph()
+    x = image(g, name="image")
+    shape, factor = (g.input(name, np.float32, ["batch", 2]) for name in ("im_shape", "scale_factor"))
+    scores = yolo_scores(g, x, np.float32, 1.0, 3)
+    # Height before width in both.
+    order = g.constant([1, 0, 1, 0], np.int64)
+    shape, factor = (g.op("Unsqueeze", g.op("Gather", v, order, axis=1), g.constant([1], np.int64)) for v in (shape, factor))
+    boxes = g.op("Div", g.op("Min", anchor_corners(g, scores), shape), factor)
+    g.output(boxes, "boxes", np.float32, ["batch", ANCHORS, 4])
+    g.output(scores, "scores", np.float32, ["batch", 3, ANCHORS])
+    return g.bytes()
+
+
+def damo():
+    """DAMO-YOLO's outputs."""
+    g = Graph()
+    scores = yolo_scores(g, image(g), np.float32, 255.0, 3)
+    boxes = anchor_corners(g, scores)
+    g.output(g.op("Transpose", scores, perm=[0, 2, 1]), "output", np.float32, ["batch", ANCHORS, 3])
+    g.output(boxes, "953", np.float32, ["batch", ANCHORS, 4])
+    return g.bytes()
+
+
+def yolov5():
+    """YOLOv5's rows: box, objectness, classes under it; three anchors per cell, of which the first is the best."""
+    g = Graph()
+    scores = yolo_scores(g, image(g), np.float32, 1.0, 3)
+    boxes = yolo_boxes(g, scores, np.float32)
+    greatest = g.op("ReduceMax", scores, axes=[1], keepdims=1)
+    shares = g.op("Div", scores, g.op("Max", greatest, g.constant(1e-6)))
+    anchors = [g.op("Concat", boxes, g.op("Mul", greatest, g.constant(part)), shares, axis=1) for part in (1, 0.5, 0.25)]
+    rows = g.op("Transpose", g.op("Concat", *anchors, axis=2), perm=[0, 2, 1])
+    g.output(rows, "output0", np.float32, ["batch", 3 * ANCHORS, 8])
+    return g.bytes()
+
+
+def picodet():
+    """As NanoDet's, with 8 bins and a fourth stride, which finds nothing."""
+    g = Graph()
+    found = colours(g, image(g, name="image"), scale=255.0, mean=PICODET_MEAN, std=PICODET_STD)
+    wanted = distributions(g, found, 8)
+    scores, sides, _ = wanted[32]
+    few = [g.constant(v, np.int64) for v in ([0], [2], [1])]
+    wanted[64] = g.op("Mul", g.op("Slice", scores, *few), g.constant(0)), g.op("Slice", sides, *few), 2
+    for kind, name, columns in ((0, "cls", 80), (1, "reg", 32)):
+        for stride, outputs in wanted.items():
+            g.output(outputs[kind], f"{name}_{stride}", np.float32, ["batch", outputs[2], columns])
+    return g.bytes()
+
+
 def nanodet():
     """Per stride a score tensor [B, n, 80] and a box tensor [B, n, 44]: 4 sides × logits of 0…10 strides."""
     g = Graph()
     x = image(g, name="input_1:0")
     found = colours(g, x, scale=255.0, mean=NANODET_MEAN, std=NANODET_STD, bgr=True)
+    wanted = distributions(g, found, 11)
+    # The order of the exports that are about: neither by stride nor by kind.
+    for name, stride, kind in (("2", 32, 0), ("5", 32, 1), ("1", 16, 0), ("0", 8, 0), ("4", 16, 1), ("3", 8, 1)):
+        g.output(wanted[stride][kind], f"Identity_{name}:0", np.float32, ["batch", wanted[stride][2], (80, 44)[kind]])
+    return g.bytes()
+
+
+def distributions(g, found, bins):
+    """By stride: scores [B, n, 80], logits of four sides [B, n, 4 · bins], and n."""
     wanted = {}
     for stride in (8, 16, 32):
         count = (WIDTH // stride) * (HEIGHT // stride)
@@ -396,13 +484,10 @@ def nanodet():
         scores = g.op("Pad", flat, g.constant([0, 0, 0, 0, 0, 77], np.int64), g.constant(0))
         first = g.op("Slice", flat, g.constant([0], np.int64), g.constant([1], np.int64), g.constant([2], np.int64))
         # Half a stride to each side: as likely 0 as 1, and nothing else.
-        logits = np.where(np.arange(11) < 2, 0.0, -50.0)
+        logits = np.where(np.arange(bins) < 2, 0.0, -50.0)
         sides = g.op("Add", g.op("Mul", first, g.constant(0)), g.constant(np.tile(logits, 4)[None, None]))
         wanted[stride] = (scores, sides, count)
-    # The order of the exports that are about: neither by stride nor by kind.
-    for name, stride, kind in (("2", 32, 0), ("5", 32, 1), ("1", 16, 0), ("0", 8, 0), ("4", 16, 1), ("3", 8, 1)):
-        g.output(wanted[stride][kind], f"Identity_{name}:0", np.float32, ["batch", wanted[stride][2], (80, 44)[kind]])
-    return g.bytes()
+    return wanted
 
 
 def movenet(persons):
@@ -478,6 +563,18 @@ MODELS = {
                 "`[B, n, 80]` and `[B, n, 44]` for n = 96, 24, 6",
                 "NanoDet's GFL head: red is person, green bicycle, blue car; the cells of 16 and 32 pixels find squares "
                 "that fill more than half of them, with confidence 2·mean - 1; no doubles"),
+    "rt-detr": (split, "f32 `[B, 3, 64, 96]`, and i64 `orig_target_sizes` `[B, 2]`",
+                "`labels` i64 `[B, 300]`, `boxes` `[B, 300, 4]`, `scores` `[B, 300]`",
+                "RT-DETR's outputs: boxes are fractions times the second input"),
+    "pp-yoloe": (paddle, "f32 `[B, 3, 64, 96]`, `im_shape` and `scale_factor` `[B, 2]`",
+                 "`boxes` `[B, 126, 4]`, `scores` `[B, 3, 126]`",
+                 "PP-YOLOE's outputs: corners, cut at `im_shape` and divided by `scale_factor`"),
+    "damo-yolo": (damo, "f32 `[B, 3, 64, 96]`, 0–255", "`[B, 126, 3]` and `[B, 126, 4]`",
+                  "DAMO-YOLO's scores and corners"),
+    "picodet": (picodet, "f32 `[B, 3, 64, 96]`, ImageNet's mean and deviation",
+                "`[B, n, 80]` and `[B, n, 32]` for n = 96, 24, 6, 2", "PicoDet's head, as NanoDet's"),
+    "yolov5": (yolov5, "f32 `[B, 3, 64, 96]`", "`[B, 378, 8]`",
+               "YOLOv5's rows of box, objectness, and scores that are multiplied by it; three anchors per cell"),
     "movenet": (lambda: movenet(1), "i32 `[B, 64, 96, 3]`, 0–255", "`[B, 1, 17, 3]`",
                 "MoveNet top-down: the reddest cell's person"),
     "movenet-multipose": (lambda: movenet(6), "i32 `[B, 64, 96, 3]`, 0–255", "`[B, 6, 56]`",

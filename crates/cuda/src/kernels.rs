@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::error::Error;
 use super::layout::{
-    ColumnsArgs, FillArgs, FinishArgs, MAX_CANDIDATES, MasksArgs, ObjectsArgs, OrientedArgs, OverlayArgs, PersonsArgs,
-    PreprocessArgs, RowsArgs, StageArgs,
+    DenseArgs, DistributionsArgs, FillArgs, FinishArgs, MAX_CANDIDATES, MasksArgs, ObjectsArgs, OrientedArgs,
+    OverlayArgs, PersonsArgs, PreprocessArgs, QueriesArgs, StageArgs,
 };
 use super::memory::Table;
 use super::stream::CudaStream;
@@ -19,6 +19,7 @@ const MEMORY: &CStr = text(concat!(include_str!("kernels/memory.ptx"), "\0"));
 const PREPROCESS: &CStr = text(concat!(include_str!("kernels/preprocess.ptx"), "\0"));
 const DECODE: &CStr = text(concat!(include_str!("kernels/decode.ptx"), "\0"));
 const ORIENTED: &CStr = text(concat!(include_str!("kernels/oriented.ptx"), "\0"));
+const QUERIES: &CStr = text(concat!(include_str!("kernels/queries.ptx"), "\0"));
 const NMS: &CStr = text(concat!(include_str!("kernels/nms.ptx"), "\0"));
 const MASKS: &CStr = text(concat!(include_str!("kernels/masks.ptx"), "\0"));
 const OVERLAY: &CStr = text(concat!(include_str!("kernels/overlay.ptx"), "\0"));
@@ -33,7 +34,7 @@ const fn text(ptx: &'static str) -> &'static CStr {
 
 /// Threads per warp.
 const WARP: u32 = 32;
-/// Warps per decoding block (SHARES in decode.cu), and lines per preprocessing block.
+/// Warps per decoding block (SHARES in decode.cu, QUERIES in queries.cu), and lines per preprocessing block.
 const WARPS: u32 = 8;
 /// Columns per preprocessing block.
 const TILE_COLUMNS: u32 = 128;
@@ -41,6 +42,10 @@ const TILE_COLUMNS: u32 = 128;
 const MOST_ROWS: u32 = 4;
 /// Preprocessing blocks resident on a multiprocessor at a time.
 const BLOCKS_RESIDENT: u32 = 4;
+/// Lines per block, and so per thread, with antialiasing.
+const FILTER_LINES: u32 = 8;
+/// Threads per block of the kernel that computes the weights of antialiasing.
+const SPANS: u32 = 128;
 /// Rows per block of the kernels that decode final objects and oriented boxes.
 const OBJECTS: u32 = 128;
 
@@ -58,12 +63,12 @@ const MEMORY_THREADS: u32 = 256;
 const MEMORY_BLOCKS: u32 = 256;
 
 /// The loaded modules, which the context keeps. A driver doesn't release all memory of an unloaded module (580: 1.8 KB
-/// of host memory and 4.7 KB of device memory for five of them), so pipelines must not load them again and again.
+/// of host memory and 4.7 KB of device memory for five modules), so pipelines must not load them again and again.
 #[derive(Debug)]
 pub(super) struct KernelModules {
     functions: Functions,
     #[expect(dead_code, reason = "the functions live in them")]
-    modules: [Module; 7],
+    modules: [Module; 8],
 }
 
 /// The modules' entry points.
@@ -72,9 +77,13 @@ struct Functions {
     stage: CUfunction,
     fill: CUfunction,
     preprocess: CUfunction,
+    antialias_spans: CUfunction,
+    preprocess_antialiased: CUfunction,
     decode_columns: CUfunction,
     decode_rows: CUfunction,
+    decode_distributions: CUfunction,
     decode_objects: CUfunction,
+    decode_queries: CUfunction,
     decode_persons: CUfunction,
     decode_oriented: CUfunction,
     finish: CUfunction,
@@ -92,22 +101,26 @@ impl KernelModules {
         let _current = context.enter()?;
         let (preprocess, decode) = (Module::load(context, PREPROCESS)?, Module::load(context, DECODE)?);
         let (nms, overlay) = (Module::load(context, NMS)?, Module::load(context, OVERLAY)?);
-        let (memory, oriented) = (Module::load(context, MEMORY)?, Module::load(context, ORIENTED)?);
-        let masks = Module::load(context, MASKS)?;
+        let (memory, queries) = (Module::load(context, MEMORY)?, Module::load(context, QUERIES)?);
+        let (oriented, masks) = (Module::load(context, ORIENTED)?, Module::load(context, MASKS)?);
         let functions = Functions {
             stage: memory.function(context, c"stage")?,
             fill: memory.function(context, c"fill")?,
             preprocess: preprocess.function(context, c"preprocess")?,
+            antialias_spans: preprocess.function(context, c"antialias_spans")?,
+            preprocess_antialiased: preprocess.function(context, c"preprocess_antialiased")?,
             decode_columns: decode.function(context, c"decode_columns")?,
             decode_rows: decode.function(context, c"decode_rows")?,
+            decode_distributions: decode.function(context, c"decode_distributions")?,
             decode_objects: decode.function(context, c"decode_objects")?,
+            decode_queries: queries.function(context, c"decode_queries")?,
             decode_persons: decode.function(context, c"decode_persons")?,
             decode_oriented: oriented.function(context, c"decode_oriented")?,
             finish: nms.function(context, c"finish")?,
             masks: masks.function(context, c"masks")?,
             overlay: overlay.function(context, c"overlay")?,
         };
-        Ok(Self { functions, modules: [memory, preprocess, decode, oriented, nms, masks, overlay] })
+        Ok(Self { functions, modules: [memory, preprocess, decode, queries, oriented, nms, masks, overlay] })
     }
 }
 
@@ -210,26 +223,64 @@ impl Kernels {
     }
 
     /// # Safety
-    /// As for [`Self::preprocess`], with the output's shape.
-    pub(super) unsafe fn decode_columns(
+    /// As for [`Self::preprocess`], with the spans of each slot.
+    pub(super) unsafe fn preprocess_antialiased(
         &self,
         stream: &CudaStream,
-        args: ColumnsArgs,
+        args: PreprocessArgs,
         batch: u32,
     ) -> Result<(), Error> {
+        let spans = [(args.width + args.height).div_ceil(SPANS), batch, 1];
+        let grid = [args.width.div_ceil(TILE_COLUMNS), args.height.div_ceil(FILTER_LINES), batch];
+        // SAFETY: the caller guarantees it.
+        unsafe {
+            self.launch(self.functions.antialias_spans, stream, spans, [SPANS, 1], args)?;
+            self.launch(self.functions.preprocess_antialiased, stream, grid, [TILE_COLUMNS, 1], args)
+        }
+    }
+
+    /// # Safety
+    /// As for [`Self::preprocess`], with the outputs' shapes.
+    pub(super) unsafe fn decode_columns(&self, stream: &CudaStream, args: DenseArgs, batch: u32) -> Result<(), Error> {
         let grid = [args.anchors.div_ceil(WARP), batch, 1];
         // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.decode_columns, stream, grid, [WARP, WARPS], args) }
     }
 
     /// # Safety
-    /// As for [`Self::preprocess`], with the output's shape.
-    pub(super) unsafe fn decode_rows(&self, stream: &CudaStream, args: RowsArgs, batch: u32) -> Result<(), Error> {
+    /// As for [`Self::preprocess`], with the outputs' shapes.
+    pub(super) unsafe fn decode_rows(&self, stream: &CudaStream, args: DenseArgs, batch: u32) -> Result<(), Error> {
+        let grid = [args.anchors.div_ceil(WARPS), batch, 1];
+        // SAFETY: the caller guarantees it.
+        unsafe { self.launch(self.functions.decode_rows, stream, grid, [WARP, WARPS], args) }
+    }
+
+    /// # Safety
+    /// As for [`Self::preprocess`], with the outputs' shapes.
+    pub(super) unsafe fn decode_distributions(
+        &self,
+        stream: &CudaStream,
+        args: DistributionsArgs,
+        batch: u32,
+    ) -> Result<(), Error> {
         let levels = args.levels.iter().take(args.level_count as usize);
         let anchors: u32 = levels.map(|level| level.anchors).sum();
         let grid = [anchors.div_ceil(WARPS), batch, 1];
         // SAFETY: the caller guarantees it.
-        unsafe { self.launch(self.functions.decode_rows, stream, grid, [WARP, WARPS], args) }
+        unsafe { self.launch(self.functions.decode_distributions, stream, grid, [WARP, WARPS], args) }
+    }
+
+    /// # Safety
+    /// As for [`Self::preprocess`], with the outputs' shapes.
+    pub(super) unsafe fn decode_queries(
+        &self,
+        stream: &CudaStream,
+        args: QueriesArgs,
+        batch: u32,
+    ) -> Result<(), Error> {
+        let grid = [args.queries.div_ceil(WARPS), batch, 1];
+        // SAFETY: the caller guarantees it.
+        unsafe { self.launch(self.functions.decode_queries, stream, grid, [WARP, WARPS], args) }
     }
 
     /// # Safety

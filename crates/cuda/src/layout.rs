@@ -2,9 +2,21 @@
 //! offsets.
 
 use bytemuck::{Pod, Zeroable};
+use model::ElementType;
 
 /// The most candidates per frame that the last kernel considers, and therefore the most objects it returns.
 pub const MAX_CANDIDATES: usize = 1024;
+
+/// The kernels' numbers of element types (ELEMENT_… in common.cuh).
+pub(super) fn element_code(element: ElementType) -> u32 {
+    match element {
+        ElementType::F32 => 0,
+        ElementType::F16 => 1,
+        ElementType::U8 => 2,
+        ElementType::I32 => 3,
+        ElementType::I64 => 4,
+    }
+}
 
 /// One slot's frame, for the preprocessing kernel.
 #[repr(C)]
@@ -78,6 +90,8 @@ pub(super) struct PreprocessArgs {
     /// Address of the chain's counters, one u32 per slot, which the kernel resets; 0 for none.
     pub counts: u64,
     pub tensor: u64,
+    /// With antialiasing, address of [`spans_bytes`] for each slot.
+    pub spans: u64,
     pub width: u32,
     pub height: u32,
     pub element: u32,
@@ -89,6 +103,13 @@ pub(super) struct PreprocessArgs {
     pub mean: [f32; 3],
     pub scale: [f32; 3],
     pub reserved: u32,
+}
+
+/// Bytes of one slot's spans and weights (Span in preprocess.cu), for the columns and lines of an input.
+pub(super) fn spans_bytes(width: u32, height: u32) -> usize {
+    const SPAN: usize = 32;
+    const STORED_WEIGHTS: usize = 32;
+    (width as usize + height as usize) * (SPAN + STORED_WEIGHTS * size_of::<f32>())
 }
 
 /// Tables in mapped host memory and their device addresses, all aligned to 16 bytes.
@@ -116,7 +137,8 @@ pub(super) struct FillArgs {
     pub element: u32,
 }
 
-/// Where decoding writes the candidates that passed the thresholds.
+/// Where decoding writes the candidates that passed the thresholds. Pairs of a box and a class have an entry for each
+/// pair, a box for each `capacity / classes` entries, and no stored class.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
 pub(super) struct Candidates {
@@ -134,24 +156,64 @@ pub(super) struct Candidates {
     pub capacity: u32,
 }
 
+/// Values of an output: value `i` of row `r` is at `slot · slot_stride + r · row_stride + i · value_stride`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
-pub(super) struct ColumnsArgs {
-    pub out: Candidates,
+pub(super) struct Values {
     pub data: u64,
-    /// Elements from one slot to the next.
     pub slot_stride: u64,
-    pub half: u32,
-    pub anchors: u32,
-    pub classes: u32,
+    pub row_stride: u32,
+    pub value_stride: u32,
+    /// See [`element_code`].
+    pub element: u32,
     pub reserved: u32,
 }
 
-/// A range of the anchors of a tensor `[anchors, channels]`.
+/// How the four values of a box become network pixels.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct Coding {
+    /// 1: centre and size, 0: corners.
+    pub centre: u32,
+    /// Network pixels per unit.
+    pub unit: [f32; 2],
+}
+
+/// The cells of one stride.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct CellLevel {
+    /// Index of the first anchor.
+    pub first: u32,
+    /// Cells per row.
+    pub columns: u32,
+    /// Network pixels per cell.
+    pub stride: f32,
+    pub reserved: u32,
+}
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct DenseArgs {
+    pub out: Candidates,
+    pub scores: Values,
+    pub boxes: Values,
+    /// No data: the score alone is the confidence.
+    pub objectness: Values,
+    /// If there are any, boxes are relative to their cells.
+    pub levels: [CellLevel; 4],
+    pub level_count: u32,
+    pub coding: Coding,
+    pub anchors: u32,
+    pub classes: u32,
+}
+
+/// A range of the anchors of tensors `[anchors, channels]`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
 pub(super) struct Level {
-    /// Addresses of the first anchor's scores and box; elements from one slot, and from one anchor, to the next.
+    /// Addresses of the first anchor's scores and distributions; elements from one slot, and from one anchor, to the
+    /// next.
     pub scores: u64,
     pub boxes: u64,
     pub scores_slot: u64,
@@ -161,20 +223,20 @@ pub(super) struct Level {
     /// Index of the first anchor, and the number of anchors.
     pub first: u32,
     pub anchors: u32,
-    /// NanoDet: cells per row, and network pixels per cell.
+    /// Cells per row, and network pixels per cell.
     pub columns: u32,
     pub stride: f32,
 }
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
-pub(super) struct RowsArgs {
+pub(super) struct DistributionsArgs {
     pub out: Candidates,
     pub levels: [Level; 4],
     pub level_count: u32,
     pub half: u32,
     pub classes: u32,
-    /// NanoDet: bins of each side's distribution; 0: boxes are centre and size.
+    /// Bins of each side's distribution.
     pub bins: u32,
     pub offset: f32,
     pub width: f32,
@@ -186,12 +248,27 @@ pub(super) struct RowsArgs {
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
 pub(super) struct ObjectsArgs {
     pub out: Candidates,
-    pub data: u64,
+    pub boxes: Values,
+    pub scores: Values,
+    pub labels: Values,
+    pub coding: Coding,
+    pub rows: u32,
+}
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct QueriesArgs {
+    pub out: Candidates,
+    pub boxes: Values,
+    pub logits: u64,
     pub slot_stride: u64,
     pub half: u32,
-    pub rows: u32,
+    pub queries: u32,
+    /// Logits per query; those of classes come first.
     pub columns: u32,
-    pub reserved: u32,
+    pub classes: u32,
+    pub coding: Coding,
+    pub per_query: u32,
 }
 
 #[repr(C)]
@@ -253,6 +330,9 @@ pub(super) struct FinishArgs {
     /// Factors from the output's unit to network pixels.
     pub x_unit: f32,
     pub y_unit: f32,
+    /// Not 0: a candidate is a pair of a box and one of that many classes.
+    pub pair_classes: u32,
+    pub reserved: u32,
     /// Not 0: a kernel that makes masks follows and sets the flags; this is where it finds the objects.
     pub kept: u64,
 }
@@ -436,27 +516,38 @@ mod tests {
         assert_eq!(offset_of!(SlotParams, frame_width), 32);
         assert_eq!(offset_of!(SlotParams, iou), 56);
         assert_eq!(offset_of!(SlotParams, classes), 76);
-        assert_eq!(size_of::<PreprocessArgs>(), 80);
-        assert_eq!(offset_of!(PreprocessArgs, width), 24);
-        assert_eq!(offset_of!(PreprocessArgs, mean), 52);
+        assert_eq!(size_of::<PreprocessArgs>(), 88);
+        assert_eq!(offset_of!(PreprocessArgs, width), 32);
+        assert_eq!(offset_of!(PreprocessArgs, mean), 60);
         assert_eq!(size_of::<StageArgs>(), 40);
         assert_eq!(offset_of!(StageArgs, units), 32);
         assert_eq!(size_of::<FillArgs>(), 40);
         assert_eq!(offset_of!(FillArgs, value), 32);
         assert_eq!(size_of::<Candidates>(), 48);
         assert_eq!(offset_of!(Candidates, params_stride), 40);
-        assert_eq!(size_of::<ColumnsArgs>(), 80);
-        assert_eq!(offset_of!(ColumnsArgs, half), 64);
+        assert_eq!(size_of::<Values>(), 32);
+        assert_eq!(offset_of!(Values, element), 24);
+        assert_eq!(size_of::<Coding>(), 12);
+        assert_eq!(size_of::<CellLevel>(), 16);
+        assert_eq!(size_of::<DenseArgs>(), 232);
+        assert_eq!(offset_of!(DenseArgs, scores), 48);
+        assert_eq!(offset_of!(DenseArgs, levels), 144);
+        assert_eq!(offset_of!(DenseArgs, level_count), 208);
+        assert_eq!(offset_of!(DenseArgs, anchors), 224);
         assert_eq!(size_of::<Level>(), 56);
         assert_eq!(offset_of!(Level, columns), 48);
-        assert_eq!(size_of::<RowsArgs>(), 304);
-        assert_eq!(offset_of!(RowsArgs, level_count), 272);
-        assert_eq!(size_of::<ObjectsArgs>(), 80);
+        assert_eq!(size_of::<DistributionsArgs>(), 304);
+        assert_eq!(offset_of!(DistributionsArgs, level_count), 272);
+        assert_eq!(size_of::<ObjectsArgs>(), 160);
+        assert_eq!(offset_of!(ObjectsArgs, coding), 144);
+        assert_eq!(size_of::<QueriesArgs>(), 128);
+        assert_eq!(offset_of!(QueriesArgs, logits), 80);
+        assert_eq!(offset_of!(QueriesArgs, coding), 112);
         assert_eq!(size_of::<PersonsArgs>(), 80);
         assert_eq!(size_of::<OrientedArgs>(), 96);
         assert_eq!(offset_of!(OrientedArgs, corners), 64);
         assert_eq!(offset_of!(OrientedArgs, classes), 88);
-        assert_eq!(size_of::<FinishArgs>(), 128);
+        assert_eq!(size_of::<FinishArgs>(), 136);
         assert_eq!(offset_of!(FinishArgs, results), 48);
         assert_eq!(offset_of!(FinishArgs, data), 80);
         assert_eq!(offset_of!(FinishArgs, x_unit), 112);

@@ -2,12 +2,12 @@
 
 use super::error::{Error, ErrorKind};
 use super::kernels::Kernels;
-use super::layout::{PreprocessArgs, SlotSource, SourceAxis};
+use super::layout::{PreprocessArgs, SlotSource, SourceAxis, element_code, spans_bytes};
 use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer};
 use super::postprocess::Postprocessor;
 use super::stream::CudaStream;
 use model::video::{Colorimetry, Conversion, DeviceFormat};
-use model::{ElementType, InputSpec, Layout, Letterbox, Rect};
+use model::{InputSpec, Layout, Letterbox, Rect};
 use std::sync::Arc;
 
 /// The format of a slot whose tensor already exists.
@@ -161,6 +161,8 @@ pub struct Preprocessor {
     sources: MappedBuffer,
     /// The sources' copy on the device: only the kernel that copies them reads a table over the bus.
     staged: DeviceBuffer,
+    /// Weights of target columns and lines, which the kernels compute; only with antialiasing.
+    spans: Option<DeviceBuffer>,
     args: PreprocessArgs,
 }
 
@@ -168,30 +170,24 @@ impl Preprocessor {
     /// For batches of at most `batch` images.
     ///
     /// # Errors
-    /// The host can't pin the table, the device is out of memory, or no kernel resizes as the input needs.
+    /// The host can't pin the table, or the device is out of memory.
     pub fn new<R: DeviceAllocator + 'static>(
         allocator: &Arc<R>,
         kernels: &Arc<Kernels>,
         spec: &InputSpec,
         batch: usize,
     ) -> Result<Self, Error> {
-        if spec.resize.antialias {
-            let text = "no kernel resizes with antialiasing, as this model's input is made: set backend=cpu";
-            return Err(Error::new(ErrorKind::Device, text));
-        }
         let sources = MappedBuffer::new(kernels.context(), batch * size_of::<SlotSource>())?;
         let staged = DeviceBuffer::new(allocator, sources.bytes())?;
+        let spans =
+            spec.resize.antialias.then(|| DeviceBuffer::new(allocator, batch * spans_bytes(spec.width, spec.height)));
+        let spans = spans.transpose()?;
         let args = PreprocessArgs {
             sources: staged.address(),
+            spans: spans.as_ref().map_or(0, DeviceBuffer::address),
             width: spec.width,
             height: spec.height,
-            element: match spec.element {
-                ElementType::F32 => 0,
-                ElementType::F16 => 1,
-                ElementType::U8 => 2,
-                ElementType::I32 => 3,
-                ElementType::I64 => 4,
-            },
+            element: element_code(spec.element),
             nhwc: u32::from(spec.layout == Layout::Nhwc),
             bgr: u32::from(spec.bgr),
             pad: f32::from(spec.pad),
@@ -199,7 +195,7 @@ impl Preprocessor {
             scale: spec.normalization.scale,
             ..PreprocessArgs::default()
         };
-        Ok(Self { kernels: kernels.clone(), sources, staged, args })
+        Ok(Self { kernels: kernels.clone(), sources, staged, spans, args })
     }
 
     /// Sets a slot's source from the next launch on. Earlier launches must have completed.
@@ -233,7 +229,10 @@ impl Preprocessor {
         // SAFETY: the caller guarantees it; the tables are written only after earlier launches have completed.
         unsafe {
             self.kernels.stage(stream, [sources, params])?;
-            self.kernels.preprocess(stream, args, batch as u32)
+            match self.spans {
+                Some(_) => self.kernels.preprocess_antialiased(stream, args, batch as u32),
+                None => self.kernels.preprocess(stream, args, batch as u32),
+            }
         }
     }
 }
@@ -242,7 +241,7 @@ impl Preprocessor {
 mod tests {
     use super::*;
     use model::video::Matrix;
-    use model::{Normalization, Resize};
+    use model::{ElementType, Normalization, Resize};
 
     const SPEC: InputSpec = InputSpec {
         width: 640,

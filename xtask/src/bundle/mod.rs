@@ -139,11 +139,13 @@ fn copy_models(paths: &Paths, root: &Path) -> Result<()> {
             println!("  without {name}: run cargo xtask models {name} to include it");
         }
     }
-    let tests = paths.root.join("tests/models");
-    for entry in fs::read_dir(&tests).with_context(|| tests.display().to_string())? {
-        let file = entry?.path();
-        if file.extension().is_some_and(|extension| extension == "onnx") {
-            copy_into(&file, &root.join("tests/models"), false)?;
+    for folder in ["tests/models", "tests/reference/exports"] {
+        let tests = paths.root.join(folder);
+        for entry in fs::read_dir(&tests).with_context(|| tests.display().to_string())? {
+            let file = entry?.path();
+            if file.extension().is_some_and(|extension| extension == "onnx") {
+                copy_into(&file, &root.join(folder), false)?;
+            }
         }
     }
     Ok(())

@@ -15,6 +15,13 @@ typedef unsigned long long u64;
 #define WARP 32
 #define ALL_LANES 0xffffffffu
 
+// Element types of tensors.
+#define ELEMENT_F32 0
+#define ELEMENT_F16 1
+#define ELEMENT_U8 2
+#define ELEMENT_I32 3
+#define ELEMENT_I64 4
+
 // Thresholds, filters and geometry of one slot; `classes` thresholds follow. The host writes this into mapped memory;
 // it is copied to the device before the kernels read it.
 struct SlotParams {
@@ -49,7 +56,8 @@ __device__ __forceinline__ float threshold_of(const SlotParams* params, u32 clas
 }
 
 // Where decoding writes the candidates that passed, `capacity` entries per slot: keys in any order, boxes and classes
-// by anchor.
+// by anchor. Candidates that are pairs of a box and a class (queries.cu) have an entry for each pair, a box for each
+// `capacity / classes` entries, and no stored class.
 struct Candidates {
     // One u32 per slot.
     u64 counts;
@@ -141,4 +149,54 @@ __device__ __forceinline__ float load(const float* at)
 __device__ __forceinline__ float load(const __half* at)
 {
     return __half2float(__ldg(at));
+}
+
+// Values of an output: value `i` of row `r` is data[slot · slot_stride + r · row_stride + i · value_stride].
+struct Values {
+    u64 data;
+    u64 slot_stride;
+    u32 row_stride, value_stride;
+    u32 element;
+    u32 reserved;
+};
+CHECK_SIZE(Values, 32);
+CHECK_OFFSET(Values, element, 24);
+
+__device__ __forceinline__ float value_of(const Values& values, u32 slot, u32 row, u32 i)
+{
+    u64 at = slot * values.slot_stride + u64(row) * values.row_stride + u64(i) * values.value_stride;
+    switch (values.element) {
+    case ELEMENT_F16: return load(reinterpret_cast<const __half*>(values.data) + at);
+    case ELEMENT_U8: return float(__ldg(reinterpret_cast<const u8*>(values.data) + at));
+    case ELEMENT_I32: return float(__ldg(reinterpret_cast<const int*>(values.data) + at));
+    case ELEMENT_I64: return float(__ldg(reinterpret_cast<const long long*>(values.data) + at));
+    default: return load(reinterpret_cast<const float*>(values.data) + at);
+    }
+}
+
+// How the four values of a box become network pixels.
+struct Coding {
+    // 1: centre and size, 0: corners.
+    u32 centre;
+    // Network pixels per unit.
+    float x_unit, y_unit;
+};
+CHECK_SIZE(Coding, 12);
+
+// Stores left, top, width, height; returns false if a value isn't finite. Like BoxCoding::rect in
+// crates/model/src/head/plan.rs.
+__device__ __forceinline__ bool box_of(const Coding& coding, float a, float b, float c, float d, float4& box)
+{
+    a *= coding.x_unit;
+    b *= coding.y_unit;
+    c *= coding.x_unit;
+    d *= coding.y_unit;
+    box = coding.centre ? make_float4(a - c / 2.0f, b - d / 2.0f, c, d) : make_float4(a, b, c - a, d - b);
+    return finite(box.x + box.z) && finite(box.y + box.w);
+}
+
+// Computed in double and rounded, as crates/model/src/head/exponential.rs does: both round to the same number.
+inline __device__ __noinline__ float exponential(float value)
+{
+    return float(exp(double(value)));
 }

@@ -25,38 +25,84 @@ __device__ __forceinline__ bool passes(const SlotParams* params, Best best)
     return best.score >= params->lowest && finite(best.score) && best.score >= threshold_of(params, best.class_id);
 }
 
-// Stores left, top, width, height; returns false if a value isn't finite.
-__device__ __forceinline__ bool from_centre(float cx, float cy, float w, float h, float4& box)
-{
-    box = make_float4(cx - w / 2.0f, cy - h / 2.0f, w, h);
-    return finite(box.x + w) && finite(box.y + h);
-}
-
-// Tensors [channels, anchors]: 4 box values, then the scores, then the head's extra channels.
-struct ColumnsArgs {
-    Candidates out;
-    u64 data;
-    // Elements from one slot to the next.
-    u64 slot_stride;
-    u32 half;
-    u32 anchors;
-    u32 classes;
+// The cells of one stride over the input, row by row.
+struct CellLevel {
+    // Index of the first anchor; cells per row.
+    u32 first, columns;
+    // Network pixels per cell.
+    float stride;
     u32 reserved;
 };
-CHECK_SIZE(ColumnsArgs, 80);
-CHECK_OFFSET(ColumnsArgs, half, 64);
+CHECK_SIZE(CellLevel, 16);
+
+#define MOST_LEVELS 4
+
+// Anchors whose boxes, scores and objectness are in any outputs, a row per anchor.
+struct DenseArgs {
+    Candidates out;
+    // F32 or F16. `decode_columns` reads scores whose row_stride is 1, `decode_rows` those whose value_stride is 1.
+    Values scores;
+    Values boxes;
+    // The confidence is the score times this; no data: the score alone.
+    Values objectness;
+    // If there are any, boxes are relative to their cells: the centre is (value + cell) · stride, the size
+    // exp(value) · stride.
+    CellLevel levels[MOST_LEVELS];
+    u32 level_count;
+    Coding coding;
+    u32 anchors;
+    u32 classes;
+};
+CHECK_SIZE(DenseArgs, 232);
+CHECK_OFFSET(DenseArgs, scores, 48);
+CHECK_OFFSET(DenseArgs, levels, 144);
+CHECK_OFFSET(DenseArgs, level_count, 208);
+CHECK_OFFSET(DenseArgs, anchors, 224);
+
+__device__ bool dense_box(const DenseArgs& args, u32 slot, u32 anchor, float4& box)
+{
+    float v[4];
+#pragma unroll
+    for (u32 i = 0; i < 4; i++)
+        v[i] = value_of(args.boxes, slot, anchor, i);
+    if (args.level_count != 0) {
+        u32 number = 0;
+        while (number + 1 < args.level_count && anchor >= args.levels[number + 1].first)
+            number++;
+        const CellLevel& level = args.levels[number];
+        u32 cell = anchor - level.first;
+        v[0] = (v[0] + float(cell % level.columns)) * level.stride;
+        v[1] = (v[1] + float(cell / level.columns)) * level.stride;
+        v[2] = exponential(v[2]) * level.stride;
+        v[3] = exponential(v[3]) * level.stride;
+    }
+    return box_of(args.coding, v[0], v[1], v[2], v[3], box);
+}
+
+// Adds an anchor with its best class, if it passes.
+__device__ __forceinline__ void dense(const DenseArgs& args, u32 slot, u32 anchor, Best best)
+{
+    const SlotParams* params = params_of(args.out, slot);
+    if (!passes(params, best))
+        return;
+    float confidence = best.score;
+    if (args.objectness.data != 0)
+        confidence *= value_of(args.objectness, slot, anchor, 0);
+    float4 box;
+    if (confidence >= threshold_of(params, best.class_id) && dense_box(args, slot, anchor, box))
+        append(args.out, slot, anchor, box, best.class_id, confidence);
+}
 
 // Number of threads that share an anchor's classes, which keeps more loads in flight than one thread could.
 #define SHARES 8
 
-template <typename T> __device__ __forceinline__ void columns(const ColumnsArgs& args, Best (*shared)[WARP])
+template <typename T> __device__ __forceinline__ void columns(const DenseArgs& args, Best (*shared)[WARP])
 {
     u32 slot = blockIdx.y, anchor = blockIdx.x * WARP + threadIdx.x;
-    const T* data = reinterpret_cast<const T*>(args.data) + slot * args.slot_stride;
-    u64 n = args.anchors;
     Best best = nothing();
-    if (anchor < n) {
-        const T* scores = data + 4 * n + anchor;
+    if (anchor < args.anchors) {
+        const T* scores = reinterpret_cast<const T*>(args.scores.data) + slot * args.scores.slot_stride + anchor;
+        u64 n = args.scores.value_stride;
 #pragma unroll 10
         for (u32 c = threadIdx.y; c < args.classes; c += SHARES) {
             float score = load(scores + c * n);
@@ -66,59 +112,93 @@ template <typename T> __device__ __forceinline__ void columns(const ColumnsArgs&
     }
     shared[threadIdx.y][threadIdx.x] = best;
     __syncthreads();
-    if (threadIdx.y != 0 || anchor >= n)
+    if (threadIdx.y != 0 || anchor >= args.anchors)
         return;
 #pragma unroll
     for (int share = 1; share < SHARES; share++)
         best = better(best, shared[share][threadIdx.x]);
-    if (!passes(params_of(args.out, slot), best))
-        return;
-    const T* at = data + anchor;
-    float4 box;
-    if (from_centre(load(at), load(at + n), load(at + 2 * n), load(at + 3 * n), box))
-        append(args.out, slot, anchor, box, best.class_id, best.score);
+    dense(args, slot, anchor, best);
 }
 
-// Grid: anchors / 32, slots; block: 32 × SHARES.
-extern "C" __global__ void __launch_bounds__(WARP* SHARES) decode_columns(const ColumnsArgs args)
+// Scores [classes, anchors]. Grid: anchors / 32, slots; block: 32 × SHARES.
+extern "C" __global__ void __launch_bounds__(WARP* SHARES) decode_columns(const DenseArgs args)
 {
     __shared__ Best shared[SHARES][WARP];
-    if (args.half)
+    if (args.scores.element == ELEMENT_F16)
         columns<__half>(args, shared);
     else
         columns<float>(args, shared);
 }
 
-// A range of the anchors of a tensor [anchors, channels].
+// The best class of one row of scores, by all lanes of a warp.
+template <typename T> __device__ __forceinline__ Best best_of_row(const T* scores, u32 classes)
+{
+    Best best = nothing();
+    for (u32 c = threadIdx.x; c < classes; c += WARP) {
+        float score = load(scores + c);
+        if (score > best.score)
+            best = {score, c};
+    }
+#pragma unroll
+    for (u32 other = WARP / 2; other > 0; other /= 2) {
+        Best theirs = {__shfl_xor_sync(ALL_LANES, best.score, other), __shfl_xor_sync(ALL_LANES, best.class_id, other)};
+        best = better(best, theirs);
+    }
+    return best;
+}
+
+template <typename T> __device__ __forceinline__ void rows(const DenseArgs& args, u32 anchor)
+{
+    u32 slot = blockIdx.y;
+    if (anchor >= args.anchors)
+        return;
+    const T* scores = reinterpret_cast<const T*>(args.scores.data) + slot * args.scores.slot_stride;
+    Best best = best_of_row(scores + u64(anchor) * args.scores.row_stride, args.classes);
+    if (threadIdx.x == 0)
+        dense(args, slot, anchor, best);
+}
+
+// Scores [anchors, channels]. Grid: anchors / SHARES, slots; block: 32 × SHARES, one warp per anchor.
+extern "C" __global__ void __launch_bounds__(WARP* SHARES) decode_rows(const DenseArgs args)
+{
+    u32 anchor = blockIdx.x * SHARES + threadIdx.y;
+    if (args.scores.element == ELEMENT_F16)
+        rows<__half>(args, anchor);
+    else
+        rows<float>(args, anchor);
+}
+
+// A range of the anchors of tensors [anchors, channels].
 struct Level {
-    // Addresses of the first anchor's scores and box; elements from one anchor, and from one slot, to the next.
+    // Addresses of the first anchor's scores and distributions; elements from one slot, and from one anchor, to the
+    // next.
     u64 scores, boxes;
     u64 scores_slot, boxes_slot;
     u32 scores_row, boxes_row;
     // Index of the first anchor, and the number of anchors.
     u32 first, anchors;
-    // NanoDet: cells per row, and network pixels per cell.
+    // Cells per row, and network pixels per cell.
     u32 columns;
     float stride;
 };
 CHECK_SIZE(Level, 56);
 CHECK_OFFSET(Level, columns, 48);
 
-struct RowsArgs {
+// Class scores, and a distribution of `bins` values for each side of a box.
+struct DistributionsArgs {
     Candidates out;
-    Level levels[4];
+    Level levels[MOST_LEVELS];
     u32 level_count;
     u32 half;
     u32 classes;
-    // NanoDet: bins of each side's distribution; 0: boxes are centre and size.
     u32 bins;
-    // NanoDet: position of an anchor's point in its cell; size of the network's input.
+    // Position of an anchor's point in its cell; size of the network's input.
     float offset;
     float width, height;
     u32 reserved;
 };
-CHECK_SIZE(RowsArgs, 304);
-CHECK_OFFSET(RowsArgs, level_count, 272);
+CHECK_SIZE(DistributionsArgs, 304);
+CHECK_OFFSET(DistributionsArgs, level_count, 272);
 
 // The mean bin under the bins' softmax; NaN if a bin isn't finite.
 template <typename T> __device__ __noinline__ float expectation(const T* bins, u32 count)
@@ -128,8 +208,7 @@ template <typename T> __device__ __noinline__ float expectation(const T* bins, u
         greatest = fmaxf(greatest, load(bins + i));
     float sum = 0.0f, weighted = 0.0f;
     for (u32 i = 0; i < count; i++) {
-        // Computed in double, because that, rounded to float, equals the CPU's exp.
-        float weight = float(exp(double(load(bins + i) - greatest)));
+        float weight = exponential(load(bins + i) - greatest);
         sum += weight;
         weighted += weight * float(i);
     }
@@ -142,7 +221,7 @@ __device__ __forceinline__ float clamp(float value, float most)
 }
 
 template <typename T>
-__device__ bool nanodet_box(const RowsArgs& args, const Level& level, u32 anchor, const T* sides, float4& box)
+__device__ bool distributed_box(const DistributionsArgs& args, const Level& level, u32 anchor, const T* sides, float4& box)
 {
     float x = (float(anchor % level.columns) + args.offset) * level.stride;
     float y = (float(anchor / level.columns) + args.offset) * level.stride;
@@ -158,9 +237,9 @@ __device__ bool nanodet_box(const RowsArgs& args, const Level& level, u32 anchor
     return whole;
 }
 
-template <typename T> __device__ __forceinline__ void rows(const RowsArgs& args, u32 index)
+template <typename T> __device__ __forceinline__ void distributions(const DistributionsArgs& args, u32 index)
 {
-    u32 slot = blockIdx.y, lane = threadIdx.x;
+    u32 slot = blockIdx.y;
     u32 number = 0;
     while (number + 1 < args.level_count && index >= args.levels[number + 1].first)
         number++;
@@ -168,80 +247,60 @@ template <typename T> __device__ __forceinline__ void rows(const RowsArgs& args,
     u32 anchor = index - level.first;
     if (anchor >= level.anchors)
         return;
-    const T* scores = reinterpret_cast<const T*>(level.scores) + slot * level.scores_slot + u64(anchor) * level.scores_row;
-    Best best = nothing();
-    for (u32 c = lane; c < args.classes; c += WARP) {
-        float score = load(scores + c);
-        if (score > best.score)
-            best = {score, c};
-    }
-#pragma unroll
-    for (u32 other = WARP / 2; other > 0; other /= 2) {
-        Best theirs = {__shfl_xor_sync(ALL_LANES, best.score, other), __shfl_xor_sync(ALL_LANES, best.class_id, other)};
-        best = better(best, theirs);
-    }
-    if (lane != 0 || !passes(params_of(args.out, slot), best))
+    const T* scores = reinterpret_cast<const T*>(level.scores) + slot * level.scores_slot;
+    Best best = best_of_row(scores + u64(anchor) * level.scores_row, args.classes);
+    if (threadIdx.x != 0 || !passes(params_of(args.out, slot), best))
         return;
-    const T* values = reinterpret_cast<const T*>(level.boxes) + slot * level.boxes_slot + u64(anchor) * level.boxes_row;
+    const T* sides = reinterpret_cast<const T*>(level.boxes) + slot * level.boxes_slot + u64(anchor) * level.boxes_row;
     float4 box;
-    bool whole = args.bins != 0 ? nanodet_box(args, level, anchor, values, box)
-                                : from_centre(load(values), load(values + 1), load(values + 2), load(values + 3), box);
-    if (whole)
+    if (distributed_box(args, level, anchor, sides, box))
         append(args.out, slot, index, box, best.class_id, best.score);
 }
 
 // Grid: anchors / SHARES, slots; block: 32 × SHARES, one warp per anchor.
-extern "C" __global__ void __launch_bounds__(WARP* SHARES) decode_rows(const RowsArgs args)
+extern "C" __global__ void __launch_bounds__(WARP* SHARES) decode_distributions(const DistributionsArgs args)
 {
     u32 index = blockIdx.x * SHARES + threadIdx.y;
     if (args.half)
-        rows<__half>(args, index);
+        distributions<__half>(args, index);
     else
-        rows<float>(args, index);
+        distributions<float>(args, index);
 }
 
-// Tensors [rows, columns] of final objects: x1, y1, x2, y2, confidence, class.
+// Final objects, whose boxes, confidences and class numbers are in any outputs, a row per object.
 struct ObjectsArgs {
     Candidates out;
-    u64 data;
-    u64 slot_stride;
-    u32 half;
+    Values boxes;
+    Values scores;
+    // Of any element type.
+    Values labels;
+    Coding coding;
     u32 rows;
-    u32 columns;
-    u32 reserved;
 };
-CHECK_SIZE(ObjectsArgs, 80);
-
-template <typename T> __device__ __forceinline__ void objects(const ObjectsArgs& args, u32 row)
-{
-    u32 slot = blockIdx.y;
-    const T* at = reinterpret_cast<const T*>(args.data) + slot * args.slot_stride + u64(row) * args.columns;
-    float v[6];
-    bool whole = true;
-#pragma unroll
-    for (int i = 0; i < 6; i++) {
-        v[i] = load(at + i);
-        whole = whole && finite(v[i]);
-    }
-    if (!whole || v[5] < 0.0f)
-        return;
-    // Rounds halves away from zero; values beyond 32 bits become the greatest number.
-    float rounded = roundf(v[5]);
-    u32 class_id = rounded >= 4294967296.0f ? 0xffffffffu : u32(rounded);
-    if (v[4] >= threshold_of(params_of(args.out, slot), class_id))
-        append(args.out, slot, row, make_float4(v[0], v[1], v[2] - v[0], v[3] - v[1]), class_id, v[4]);
-}
+CHECK_SIZE(ObjectsArgs, 160);
+CHECK_OFFSET(ObjectsArgs, coding, 144);
 
 // Grid: rows / 128, slots; block: 128.
 extern "C" __global__ void __launch_bounds__(128) decode_objects(const ObjectsArgs args)
 {
-    u32 row = blockIdx.x * 128 + threadIdx.x;
+    u32 slot = blockIdx.y, row = blockIdx.x * 128 + threadIdx.x;
     if (row >= args.rows)
         return;
-    if (args.half)
-        objects<__half>(args, row);
-    else
-        objects<float>(args, row);
+    float confidence = value_of(args.scores, slot, row, 0), label = value_of(args.labels, slot, row, 0);
+    if (!finite(confidence) || !finite(label) || label < 0.0f)
+        return;
+    // Rounds halves away from zero; values beyond 32 bits become the greatest number.
+    float rounded = roundf(label);
+    u32 class_id = rounded >= 4294967296.0f ? 0xffffffffu : u32(rounded);
+    if (!(confidence >= threshold_of(params_of(args.out, slot), class_id)))
+        return;
+    float v[4];
+#pragma unroll
+    for (u32 i = 0; i < 4; i++)
+        v[i] = value_of(args.boxes, slot, row, i);
+    float4 box;
+    if (box_of(args.coding, v[0], v[1], v[2], v[3], box))
+        append(args.out, slot, row, box, class_id, confidence);
 }
 
 // MoveNet, 17 keypoints of y, x, score. Multi-pose: 6 persons, each with y1, x1, y2, x2, score after its keypoints;

@@ -29,10 +29,13 @@ struct FinishArgs {
     u32 anchor_stride, keypoint_stride, value_stride;
     // Factors from the output's unit to network pixels.
     float x_unit, y_unit;
+    // Not 0: a candidate is a pair of a box and one of that many classes, with the index box · pair_classes + class.
+    u32 pair_classes;
+    u32 reserved;
     // Not 0: a kernel that makes masks follows and sets the flags; this is where it finds the objects.
     u64 kept;
 };
-CHECK_SIZE(FinishArgs, 128);
+CHECK_SIZE(FinishArgs, 136);
 CHECK_OFFSET(FinishArgs, results, 48);
 CHECK_OFFSET(FinishArgs, data, 80);
 CHECK_OFFSET(FinishArgs, x_unit, 112);
@@ -379,7 +382,11 @@ extern "C" __global__ void __launch_bounds__(MOST) finish(const FinishArgs args)
     u32 index = index_of(key);
     float4 box = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     u32 class_id = 0;
-    if (thread < count) {
+    if (thread < count && args.pair_classes != 0) {
+        class_id = index % args.pair_classes;
+        index /= args.pair_classes;
+        box = reinterpret_cast<const float4*>(in.boxes)[place / args.pair_classes + index];
+    } else if (thread < count) {
         box = reinterpret_cast<const float4*>(in.boxes)[place + index];
         class_id = reinterpret_cast<const u32*>(in.classes)[place + index];
     }

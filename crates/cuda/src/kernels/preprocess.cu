@@ -1,8 +1,13 @@
-// From frames to a model's input: letterbox, colour and normalisation of a whole batch in one launch.
+// From frames to a model's input: letterbox, colour and normalisation of a whole batch in one launch, or in two with
+// antialiasing.
 //
 // The arithmetic is that of the CPU engine (src/cpu/preprocess.rs), operation by operation: each source pixel that is
 // read becomes 8-bit RGB, chroma applies to its whole 2×2 block, and sampling is bilinear with half-pixel centres and
 // repeated edges. A block produces a tile of 128 columns and 8 × `rows` lines, a thread four columns of each line.
+//
+// With antialiasing (src/cpu/antialias.rs), `antialias_spans` computes the weights of each target column and line, and
+// `preprocess_antialiased` produces tiles of 128 columns and 8 lines, a thread one column of each line: it reads each source
+// row of its tile once.
 #include "common.cuh"
 
 #define NV12 0
@@ -11,12 +16,6 @@
 #define RGBA 3
 #define BGRA 4
 #define TENSOR 5
-
-#define ELEMENT_F32 0
-#define ELEMENT_F16 1
-#define ELEMENT_U8 2
-#define ELEMENT_I32 3
-#define ELEMENT_I64 4
 
 #define TILE_COLUMNS 128
 #define TILE_LINES 8
@@ -54,6 +53,8 @@ struct PreprocessArgs {
     // Address of the chain's counters, one u32 per slot, which the kernel resets; 0 for none.
     u64 counts;
     u64 tensor;
+    // With antialiasing, address of the spans and weights of the target columns and lines of each slot.
+    u64 spans;
     u32 width, height;
     u32 element;
     u32 nhwc;
@@ -66,9 +67,9 @@ struct PreprocessArgs {
     float scale[3];
     u32 reserved;
 };
-CHECK_SIZE(PreprocessArgs, 80);
-CHECK_OFFSET(PreprocessArgs, width, 24);
-CHECK_OFFSET(PreprocessArgs, mean, 52);
+CHECK_SIZE(PreprocessArgs, 88);
+CHECK_OFFSET(PreprocessArgs, width, 32);
+CHECK_OFFSET(PreprocessArgs, mean, 60);
 
 // The source pixels of a target pixel along one axis: `first`, and the one `step` (0 or 1) further with weight
 // `weight`.
@@ -274,8 +275,9 @@ __device__ void copy_tensor(const PreprocessArgs& args, const Source& s, u32 slo
 {
     u64 bytes = 3 * u64(args.width) * args.height * size_of(args.element);
     u64 from = s.planes[0], to = args.tensor + slot * bytes;
-    u64 first = (u64(blockIdx.y) * gridDim.x + blockIdx.x) * (WARP * TILE_LINES) + thread;
-    u64 threads = u64(gridDim.x) * gridDim.y * (WARP * TILE_LINES);
+    u64 block = blockDim.x * blockDim.y;
+    u64 first = (u64(blockIdx.y) * gridDim.x + blockIdx.x) * block + thread;
+    u64 threads = u64(gridDim.x) * gridDim.y * block;
     u64 wide = 0;
     if ((from | to) % 16 == 0) {
         wide = bytes / 16;
@@ -286,6 +288,17 @@ __device__ void copy_tensor(const PreprocessArgs& args, const Source& s, u32 slo
         reinterpret_cast<u8*>(to)[i] = __ldg(reinterpret_cast<const u8*>(from) + i);
 }
 
+// Copies the slot's source to shared memory, and resets the slot's counter once per launch.
+__device__ __forceinline__ void begin(const PreprocessArgs& args, Source& source, u32 slot, u32 thread)
+{
+    if (thread < sizeof(Source) / 4)
+        reinterpret_cast<u32*>(&source)[thread] =
+            __ldg(reinterpret_cast<const u32*>(args.sources + slot * sizeof(Source)) + thread);
+    if (blockIdx.x == 0 && blockIdx.y == 0 && args.counts != 0 && thread == 0)
+        reinterpret_cast<u32*>(args.counts)[slot] = 0;
+    __syncthreads();
+}
+
 extern "C" __global__ void __launch_bounds__(WARP* TILE_LINES, BLOCKS_RESIDENT) preprocess(const PreprocessArgs args)
 {
     __shared__ Source source;
@@ -293,12 +306,7 @@ extern "C" __global__ void __launch_bounds__(WARP* TILE_LINES, BLOCKS_RESIDENT) 
     __shared__ Tap lines[TILE_LINES * MOST_ROWS];
 
     u32 slot = blockIdx.z, thread = threadIdx.y * WARP + threadIdx.x;
-    if (thread < sizeof(Source) / 4)
-        reinterpret_cast<u32*>(&source)[thread] =
-            __ldg(reinterpret_cast<const u32*>(args.sources + slot * sizeof(Source)) + thread);
-    if (blockIdx.x == 0 && blockIdx.y == 0 && args.counts != 0 && thread == 0)
-        reinterpret_cast<u32*>(args.counts)[slot] = 0;
-    __syncthreads();
+    begin(args, source, slot, thread);
     const Source& s = source;
     if (s.format == TENSOR) {
         copy_tensor(args, s, slot, thread);
@@ -363,6 +371,209 @@ extern "C" __global__ void __launch_bounds__(WARP* TILE_LINES, BLOCKS_RESIDENT) 
         case ELEMENT_U8: store<u8>(args, slot, x, y, quad); break;
         case ELEMENT_I32: store<int>(args, slot, x, y, quad); break;
         default: store<long long>(args, slot, x, y, quad); break;
+        }
+    }
+}
+
+// The source pixels of a target column or line with antialiasing: from `first` up to, but excluding, `last`; none in the
+// border.
+struct Span {
+    u32 first, last;
+    double centre;
+    // The triangle's half width, in source pixels.
+    double support;
+    // Of all weights before they are divided by it.
+    double sum;
+};
+CHECK_SIZE(Span, 32);
+
+// Weights per span that are stored; those of longer spans, of pictures that become more than 15 times smaller, are computed
+// where they are used.
+#define STORED_WEIGHTS 32
+
+__device__ __forceinline__ double triangle(const Span& span, u32 pixel)
+{
+    return fmax(1.0 - fabs((double(pixel) + 0.5 - span.centre) / span.support), 0.0);
+}
+
+__device__ __forceinline__ float weight_of(const Span& span, u32 pixel)
+{
+    // Where a degenerate region leaves no weight, one pixel stands for all.
+    return span.sum > 0.0 ? float(triangle(span, pixel) / span.sum) : float(pixel == span.first);
+}
+
+// Like Filter::update in src/cpu/antialias.rs.
+__device__ __forceinline__ Span span_of(u32 at, u32 border, u32 size, double start, double scale, u32 low, u32 high)
+{
+    Span span = {low, low, 0.0, 1.0, 0.0};
+    if (at < border || at - border >= size)
+        return span;
+    span.support = fmax(scale, 1.0);
+    span.centre = start + (double(at - border) + 0.5) * scale;
+    double least = double(low), most = double(high) + 1.0;
+    span.first = min(u32(fmin(fmax(floor(span.centre - span.support + 0.5), least), most)), high);
+    span.last = max(u32(fmin(fmax(floor(span.centre + span.support + 0.5), least), most)), span.first + 1);
+    for (u32 pixel = span.first; pixel < span.last; pixel++)
+        span.sum += triangle(span, pixel);
+    return span;
+}
+
+// One slot's spans, those of the columns before those of the lines; behind them their weights, by tap.
+struct Spans {
+    Span* spans;
+    float* weights;
+    u32 count;
+};
+
+__device__ __forceinline__ Spans spans_of(const PreprocessArgs& args, u32 slot)
+{
+    u32 count = args.width + args.height;
+    u64 bytes = u64(count) * (sizeof(Span) + STORED_WEIGHTS * sizeof(float));
+    Span* spans = reinterpret_cast<Span*>(args.spans + slot * bytes);
+    return {spans, reinterpret_cast<float*>(spans + count), count};
+}
+
+// Grid: columns and lines / 128, slots; block: 128.
+extern "C" __global__ void __launch_bounds__(128) antialias_spans(const PreprocessArgs args)
+{
+    u32 slot = blockIdx.y, at = blockIdx.x * 128 + threadIdx.x;
+    Spans all = spans_of(args, slot);
+    if (at >= all.count)
+        return;
+    const Source& s = reinterpret_cast<const Source*>(args.sources)[slot];
+    bool column = at < args.width;
+    Span span = column ? span_of(at, s.left, s.width, s.x_start, s.x_scale, s.x_low, s.x_high)
+                       : span_of(at - args.width, s.top, s.height, s.y_start, s.y_scale, s.y_low, s.y_high);
+    all.spans[at] = span;
+    u32 stored = min(span.last - span.first, u32(STORED_WEIGHTS));
+    for (u32 tap = 0; tap < stored; tap++)
+        all.weights[tap * all.count + at] = weight_of(span, span.first + tap);
+}
+
+#define FILTER_LINES 8
+
+// One column of FILTER_LINES lines, before normalisation.
+struct Column {
+    Rgb v[FILTER_LINES];
+};
+
+template <u32 FORMAT>
+__device__ __forceinline__ Column filtered(const Source& s, const Span& column, const float* weights, const Span* lines,
+                                           const float (*line_weights)[STORED_WEIGHTS])
+{
+    Column sums;
+    u32 top = 0xffffffffu, bottom = 0;
+#pragma unroll
+    for (u32 l = 0; l < FILTER_LINES; l++) {
+        sums.v[l] = {0.0f, 0.0f, 0.0f};
+        if (lines[l].last > lines[l].first) {
+            top = min(top, lines[l].first);
+            bottom = max(bottom, lines[l].last);
+        }
+    }
+    for (u32 y = top; y < bottom; y++) {
+        Rgb row = {0.0f, 0.0f, 0.0f};
+        for (u32 x = column.first; x < column.last; x++) {
+            u32 tap = x - column.first;
+            float weight = tap < STORED_WEIGHTS ? weights[tap * TILE_COLUMNS] : weight_of(column, x);
+            Rgb p = pixel<FORMAT>(s, x, y);
+            row.r += p.r * weight;
+            row.g += p.g * weight;
+            row.b += p.b * weight;
+        }
+#pragma unroll
+        for (u32 l = 0; l < FILTER_LINES; l++) {
+            if (y < lines[l].first || y >= lines[l].last)
+                continue;
+            u32 tap = y - lines[l].first;
+            float weight = tap < STORED_WEIGHTS ? line_weights[l][tap] : weight_of(lines[l], y);
+            sums.v[l].r += row.r * weight;
+            sums.v[l].g += row.g * weight;
+            sums.v[l].b += row.b * weight;
+        }
+    }
+    return sums;
+}
+
+template <typename T>
+__device__ __forceinline__ void store_pixel(const PreprocessArgs& args, u32 slot, u32 x, u32 y, const float* value)
+{
+    u32 plane = args.width * args.height, at = y * args.width + x;
+    T* image = reinterpret_cast<T*>(args.tensor) + slot * 3 * u64(plane);
+#pragma unroll
+    for (u32 c = 0; c < 3; c++)
+        image[args.nhwc ? 3 * at + c : c * plane + at] = element<T>(value[c]);
+}
+
+// Grid: columns / 128, lines / FILTER_LINES, slots; block: 128.
+extern "C" __global__ void __launch_bounds__(TILE_COLUMNS) preprocess_antialiased(const PreprocessArgs args)
+{
+    __shared__ Source source;
+    __shared__ float weights[STORED_WEIGHTS][TILE_COLUMNS];
+    __shared__ Span lines[FILTER_LINES];
+    __shared__ float line_weights[FILTER_LINES][STORED_WEIGHTS];
+
+    u32 slot = blockIdx.z, thread = threadIdx.x;
+    begin(args, source, slot, thread);
+    const Source& s = source;
+    if (s.format == TENSOR) {
+        copy_tensor(args, s, slot, thread);
+        return;
+    }
+    Spans all = spans_of(args, slot);
+    u32 x = blockIdx.x * TILE_COLUMNS + thread, first_line = blockIdx.y * FILTER_LINES;
+    Span column = {0, 0, 0.0, 1.0, 0.0};
+    if (x < args.width) {
+        column = all.spans[x];
+        u32 stored = min(column.last - column.first, u32(STORED_WEIGHTS));
+        for (u32 tap = 0; tap < stored; tap++)
+            weights[tap][thread] = all.weights[tap * all.count + x];
+    }
+    for (u32 i = thread; i < FILTER_LINES * STORED_WEIGHTS; i += TILE_COLUMNS) {
+        u32 l = i / STORED_WEIGHTS, tap = i % STORED_WEIGHTS, y = first_line + l;
+        Span line = {0, 0, 0.0, 1.0, 0.0};
+        if (y < args.height)
+            line = all.spans[args.width + y];
+        if (tap == 0)
+            lines[l] = line;
+        if (tap < line.last - line.first)
+            line_weights[l][tap] = all.weights[tap * all.count + args.width + y];
+    }
+    __syncthreads();
+    if (x >= args.width)
+        return;
+    bool inside = column.last > column.first;
+    Column sums;
+    if (inside) {
+        const float* own = &weights[0][thread];
+        switch (s.format) {
+        case NV12: sums = filtered<NV12>(s, column, own, lines, line_weights); break;
+        case P010: sums = filtered<P010>(s, column, own, lines, line_weights); break;
+        case I420: sums = filtered<I420>(s, column, own, lines, line_weights); break;
+        case RGBA: sums = filtered<RGBA>(s, column, own, lines, line_weights); break;
+        default: sums = filtered<BGRA>(s, column, own, lines, line_weights); break;
+        }
+    }
+#pragma unroll
+    for (u32 l = 0; l < FILTER_LINES; l++) {
+        u32 y = first_line + l;
+        if (y >= args.height)
+            return;
+        float value[3] = {args.pad, args.pad, args.pad};
+        if (inside && lines[l].last > lines[l].first) {
+            value[0] = args.bgr ? sums.v[l].b : sums.v[l].r;
+            value[1] = sums.v[l].g;
+            value[2] = args.bgr ? sums.v[l].r : sums.v[l].b;
+        }
+#pragma unroll
+        for (u32 c = 0; c < 3; c++)
+            value[c] = (value[c] - args.mean[c]) * args.scale[c];
+        switch (args.element) {
+        case ELEMENT_F32: store_pixel<float>(args, slot, x, y, value); break;
+        case ELEMENT_F16: store_pixel<__half>(args, slot, x, y, value); break;
+        case ELEMENT_U8: store_pixel<u8>(args, slot, x, y, value); break;
+        case ELEMENT_I32: store_pixel<int>(args, slot, x, y, value); break;
+        default: store_pixel<long long>(args, slot, x, y, value); break;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::error::Error;
 use super::super::kernels::Kernels;
-use super::super::layout::{FinishArgs, KEPT_STRIDE, MAX_CANDIDATES, MaskHeader, MasksArgs};
+use super::super::layout::{FinishArgs, KEPT_STRIDE, MaskHeader, MasksArgs};
 use super::super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer};
 use super::output::{DeviceOutput, element, find, matrix, unexpected};
 use model::head::{Columns, MaskPlan, MaskSource};
@@ -25,13 +25,13 @@ pub(super) struct Masks {
 }
 
 impl Masks {
-    /// For batches of at most `batch` images.
+    /// For batches of at most `batch` images, with at most `most` objects each.
     pub(super) fn new<R: DeviceAllocator + 'static>(
         allocator: &Arc<R>,
         kernels: &Kernels,
         plan: &MaskPlan,
         outputs: &[DeviceOutput],
-        (finish, batch): (&FinishArgs, usize),
+        (finish, batch, most): (&FinishArgs, usize, usize),
     ) -> Result<Self, Error> {
         let grid = find(outputs, plan.grid_output())?;
         let (_, grid_half) = element(grid)?;
@@ -47,7 +47,6 @@ impl Masks {
             }
             MaskSource::Prototypes { coefficients, count, .. } => coefficient_args(outputs, &coefficients, count)?,
         };
-        let most = MAX_CANDIDATES;
         let words = Mask::words(columns as u32, rows as u32);
         let stride = (most * (size_of::<MaskHeader>() + words * size_of::<u32>())).next_multiple_of(128);
         let results = MappedBuffer::new(kernels.context(), batch * stride)?;

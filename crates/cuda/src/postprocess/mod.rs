@@ -17,7 +17,7 @@ use super::layout::{
 };
 use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer, Table};
 use super::stream::CudaStream;
-use arguments::{Decode, arguments, capacity};
+use arguments::{Capacity, Decode, arguments, capacity};
 use masks::Masks;
 use model::head::{DecodePlan, MaskPlan};
 use model::{Letterbox, Params};
@@ -45,6 +45,8 @@ pub struct Postprocessor {
     decode: Decode,
     finish: FinishArgs,
     masks: Option<Masks>,
+    /// The most candidates that the head keeps, whatever `max_detections` is.
+    kept: usize,
     /// Of each object; the corners of oriented boxes come as keypoints too.
     keypoints: usize,
     oriented: bool,
@@ -78,7 +80,7 @@ impl Postprocessor {
         let oriented = matches!(plan, DecodePlan::Oriented { .. });
         let keypoints = if oriented { CORNERS } else { plan.keypoints() };
         let params_stride = (size_of::<SlotParams>() + classes * size_of::<f32>()).next_multiple_of(128);
-        let capacity = capacity(plan, outputs)?;
+        let Capacity { candidates, boxes, kept } = capacity(plan, outputs)?;
         let params = MappedBuffer::new(kernels.context(), batch * params_stride)?;
         let results = MappedBuffer::new(kernels.context(), batch * results_stride(keypoints))?;
 
@@ -88,22 +90,21 @@ impl Postprocessor {
             bytes += size.next_multiple_of(256);
             start as u64
         };
-        let places = batch * capacity;
         let staged = part(batch * params_stride);
         let counts = part(batch * size_of::<u32>());
-        let keys = part(places * size_of::<u64>());
-        let boxes = part(places * size_of::<[f32; 4]>());
-        let classes_at = part(places * size_of::<u32>());
-        let corners = if oriented { part(places * CORNERS * CORNER_VALUES * size_of::<f32>()) } else { 0 };
+        let keys = part(batch * candidates * size_of::<u64>());
+        let boxes_at = part(batch * boxes * size_of::<[f32; 4]>());
+        let classes_at = part(batch * boxes * size_of::<u32>());
+        let corners = if oriented { part(batch * boxes * CORNERS * CORNER_VALUES * size_of::<f32>()) } else { 0 };
         let workspace = DeviceBuffer::new(allocator, bytes)?;
         let out = Candidates {
             counts: workspace.address() + counts,
             keys: workspace.address() + keys,
-            boxes: workspace.address() + boxes,
+            boxes: workspace.address() + boxes_at,
             classes: workspace.address() + classes_at,
             params: workspace.address() + staged,
             params_stride: params_stride as u32,
-            capacity: capacity as u32,
+            capacity: candidates as u32,
         };
         let (decode, finish) = arguments(plan, outputs, out, workspace.address() + corners)?;
         let finish = FinishArgs {
@@ -122,6 +123,7 @@ impl Postprocessor {
             decode,
             finish,
             masks: None,
+            kept,
             keypoints,
             oriented,
             classes,
@@ -146,7 +148,8 @@ impl Postprocessor {
         plan: &MaskPlan,
         outputs: &[DeviceOutput],
     ) -> Result<Self, Error> {
-        let masks = Masks::new(allocator, &self.kernels, plan, outputs, (&self.finish, self.batch))?;
+        let most = self.kept.min(MAX_CANDIDATES);
+        let masks = Masks::new(allocator, &self.kernels, plan, outputs, (&self.finish, self.batch, most))?;
         self.finish.kept = masks.args.kept;
         self.masks = Some(masks);
         Ok(self)
@@ -189,7 +192,7 @@ impl Postprocessor {
             max_height: params.max_size.1,
             iou: params.iou,
             class_agnostic: u32::from(params.class_agnostic),
-            max_detections: params.max_detections.min(MAX_CANDIDATES) as u32,
+            max_detections: params.max_detections.min(self.kept).min(MAX_CANDIDATES) as u32,
             // No threshold that the kernels look up is lower.
             lowest: params.class_confidence.values().copied().fold(params.confidence, f32::min),
             other,
@@ -235,10 +238,12 @@ impl Postprocessor {
         // SAFETY: the caller vouches for the outputs, whose shapes were checked; `self` owns the rest.
         unsafe {
             match &self.decode {
-                Decode::Columns(args) => kernels.decode_columns(stream, *args, batch)?,
+                Decode::Columns(args) => kernels.decode_columns(stream, **args, batch)?,
                 Decode::Rows(args) => kernels.decode_rows(stream, **args, batch)?,
+                Decode::Distributions(args) => kernels.decode_distributions(stream, **args, batch)?,
                 Decode::Objects(args) => kernels.decode_objects(stream, *args, batch)?,
                 Decode::Oriented(args) => kernels.decode_oriented(stream, *args, batch)?,
+                Decode::Queries(args) => kernels.decode_queries(stream, *args, batch)?,
                 Decode::Persons(args) => kernels.decode_persons(stream, *args, batch)?,
             }
             kernels.finish(stream, self.finish, batch)?;

@@ -13,7 +13,7 @@ use std::mem::offset_of;
 pub struct SlotResult {
     /// Normalised to the frame, in order of descending confidence.
     pub detections: Vec<Detection>,
-    /// Number of candidates that passed the thresholds.
+    /// Number of candidates that passed the thresholds, at most as many as the head keeps.
     pub candidates: u32,
     /// How many of them were considered: at most the best [`MAX_CANDIDATES`].
     pub considered: u32,
@@ -81,7 +81,8 @@ impl Postprocessor {
                 detection.mask = masks.read(slot, object)?;
             }
         }
-        (found.candidates, found.considered) = (header.candidates, header.considered);
+        let kept = |count: u32| count.min(u32::try_from(self.kept).unwrap_or(u32::MAX));
+        (found.candidates, found.considered) = (kept(header.candidates), kept(header.considered));
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 use super::super::nms::rank;
 use super::super::{Detection, KeypointLayout, Labels, Params, Rect};
 use super::anchors::unexpected;
+use super::exponential::exponential;
 use super::scores::Scores;
 use super::{Columns, DecodePlan, DensePlan, Head, HeadError, HeadKind, MaskPlan, Outputs};
 use std::sync::Arc;
@@ -94,7 +95,8 @@ impl Dense {
                 let stride = level.stride as f32;
                 let [x, y, w, h] = values;
                 let (column, row) = ((cell % level.columns) as f32, (cell / level.columns) as f32);
-                let values = [(x + column) * stride, (y + row) * stride, w.exp() * stride, h.exp() * stride];
+                let values =
+                    [(x + column) * stride, (y + row) * stride, exponential(w) * stride, exponential(h) * stride];
                 return self.plan.coding.rect(values);
             }
             cell -= level.cells;

@@ -6,6 +6,7 @@ mod corners;
 mod dense;
 mod detr;
 mod end2end;
+mod exponential;
 mod families;
 mod in_frame;
 mod input_choice;

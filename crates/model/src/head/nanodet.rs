@@ -13,6 +13,7 @@
 
 use super::super::{Detection, KeypointLayout, Labels, Normalization, Params, Rect, Resize};
 use super::anchors::{output, unexpected};
+use super::exponential::exponential;
 use super::reading::Trust;
 use super::recognise::{Found, InputStyle, ModelFacts, grid_cells};
 use super::scores::Scores;
@@ -331,7 +332,7 @@ fn expectation(bins: &[f32]) -> f32 {
     let greatest = bins.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let (mut sum, mut weighted) = (0.0, 0.0);
     for (i, &bin) in bins.iter().enumerate() {
-        let weight = (bin - greatest).exp();
+        let weight = exponential(bin - greatest);
         sum += weight;
         weighted += weight * i as f32;
     }

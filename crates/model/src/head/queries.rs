@@ -7,6 +7,7 @@
 use super::super::nms::rank;
 use super::super::{Detection, KeypointLayout, Labels, Params};
 use super::anchors::{output, unexpected};
+use super::exponential::exponential;
 use super::{DecodePlan, Head, HeadError, HeadKind, MaskPlan, Outputs, QueryPlan, Selection};
 use std::sync::Arc;
 
@@ -97,14 +98,14 @@ impl Head for Queries {
 
 /// NaN for NaN, which passes no threshold.
 pub(super) fn sigmoid(logit: f32) -> f32 {
-    1.0 / (1.0 + (-logit).exp())
+    1.0 / (1.0 + exponential(-logit))
 }
 
 /// The best of the first `classes` of a row's logits, and its share of the softmax over the whole row.
 fn best_by_softmax(row: &[f32], classes: usize) -> Option<(usize, f32)> {
     let greatest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f32 = row.iter().map(|logit| (logit - greatest).exp()).sum();
+    let sum: f32 = row.iter().map(|logit| exponential(logit - greatest)).sum();
     let classes = row.iter().take(classes).enumerate();
     let (class, &best) = classes.reduce(|best, other| if other.1 > best.1 { other } else { best })?;
-    Some((class, (best - greatest).exp() / sum))
+    Some((class, exponential(best - greatest) / sum))
 }

@@ -1,10 +1,10 @@
 //! Per anchor the values of a box, a score per class, and keypoints, in one tensor.
 
 use super::super::super::error::Error;
-use super::super::super::layout::{ColumnsArgs, FinishArgs, Level, RowsArgs};
-use super::super::output::{DeviceOutput, element, find, keypoints_at, matrix, unexpected};
+use super::super::super::layout::{DenseArgs, FinishArgs};
+use super::super::output::{DeviceOutput, coding, columns, element, find, keypoints_at};
 use super::Decode;
-use bytemuck::Zeroable;
+use model::head::{BoxCoding, Columns};
 
 pub(super) fn arguments(
     outputs: &[DeviceOutput],
@@ -13,54 +13,33 @@ pub(super) fn arguments(
     (classes, keypoints): (usize, Option<(usize, usize)>),
     finish: FinishArgs,
 ) -> Result<(Decode, FinishArgs), Error> {
-    let out = finish.input;
     let tensor = find(outputs, output)?;
     let (size, half) = element(tensor)?;
-    let (rows, columns) = matrix(outputs, output)?;
     let (count, dims) = keypoints.unwrap_or((0, 0));
     let channels = 4 + classes + count * dims;
-    let (found, anchors) = if channels_first { (rows, columns) } else { (columns, rows) };
-    if found != channels {
-        return Err(unexpected(tensor, &format!("{channels} channels")));
-    }
-    let slot_stride = (channels * anchors) as u64;
-    // Elements from one channel, and from one anchor, to the next.
-    let (channel, anchor) = if channels_first { (anchors, 1) } else { (1, channels) };
+    let part = |first: usize| columns(outputs, &Columns { output, channels_first, first, channels });
+    let ((boxes, anchors), (scores, _)) = (part(0)?, part(4)?);
+    // Elements from one channel to the next.
+    let channel = scores.value_stride as usize;
     let finish = FinishArgs {
         dimensions: dims as u32,
         data: keypoints_at(tensor, (4 + classes) * channel * size, count),
-        slot_stride,
+        slot_stride: boxes.slot_stride,
         half,
-        anchor_stride: anchor as u32,
+        anchor_stride: boxes.row_stride,
         keypoint_stride: (dims * channel) as u32,
-        value_stride: channel as u32,
+        value_stride: boxes.value_stride,
         ..finish
     };
-    if channels_first {
-        let args = ColumnsArgs {
-            out,
-            data: tensor.address,
-            slot_stride,
-            half,
-            anchors: anchors as u32,
-            classes: classes as u32,
-            reserved: 0,
-        };
-        return Ok((Decode::Columns(args), finish));
-    }
-    let level = Level {
-        scores: tensor.address + 4 * size as u64,
-        boxes: tensor.address,
-        scores_slot: slot_stride,
-        boxes_slot: slot_stride,
-        scores_row: channels as u32,
-        boxes_row: channels as u32,
-        first: 0,
+    let args = DenseArgs {
+        out: finish.input,
+        scores,
+        boxes,
+        coding: coding(&BoxCoding::CENTRE),
         anchors: anchors as u32,
-        columns: 1,
-        stride: 1.0,
+        classes: classes as u32,
+        ..DenseArgs::default()
     };
-    let levels = [level, Level::zeroed(), Level::zeroed(), Level::zeroed()];
-    let args = RowsArgs { out, levels, level_count: 1, half, classes: classes as u32, ..RowsArgs::default() };
-    Ok((Decode::Rows(Box::new(args)), finish))
+    let decode = if channels_first { Decode::Columns } else { Decode::Rows };
+    Ok((decode(Box::new(args)), finish))
 }

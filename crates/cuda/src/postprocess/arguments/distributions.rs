@@ -1,7 +1,7 @@
 //! Class scores, and a distribution for each side of a box.
 
 use super::super::super::error::Error;
-use super::super::super::layout::{FinishArgs, Level, RowsArgs};
+use super::super::super::layout::{DistributionsArgs, FinishArgs, Level};
 use super::super::failed;
 use super::super::output::{DeviceOutput, element, find, matrix, unexpected};
 use super::Decode;
@@ -16,7 +16,7 @@ pub(super) fn arguments(
     finish: FinishArgs,
 ) -> Result<(Decode, FinishArgs), Error> {
     let out = finish.input;
-    let mut args = RowsArgs {
+    let mut args = DistributionsArgs {
         out,
         level_count: levels.len() as u32,
         classes: classes as u32,
@@ -24,7 +24,7 @@ pub(super) fn arguments(
         offset,
         width,
         height,
-        ..RowsArgs::default()
+        ..DistributionsArgs::default()
     };
     if levels.len() > args.levels.len() {
         return Err(failed(format!(
@@ -38,7 +38,7 @@ pub(super) fn arguments(
         (*place, args.half) = distributions(level, outputs, classes, bins, first)?;
         first += level.cells;
     }
-    Ok((Decode::Rows(Box::new(args)), finish))
+    Ok((Decode::Distributions(Box::new(args)), finish))
 }
 
 /// One level of distributions, given the index of its first anchor, and whether its tensors are F16.

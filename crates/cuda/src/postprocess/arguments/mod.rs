@@ -1,23 +1,29 @@
 //! The arguments of the kernels, made from a [`DecodePlan`].
 
 mod anchors;
+mod dense;
 mod distributions;
 mod objects;
 mod oriented;
 mod persons;
+mod queries;
 
 use super::super::error::Error;
-use super::super::layout::{Candidates, ColumnsArgs, FinishArgs, ObjectsArgs, OrientedArgs, PersonsArgs, RowsArgs};
+use super::super::layout::{
+    Candidates, DenseArgs, DistributionsArgs, FinishArgs, ObjectsArgs, OrientedArgs, PersonsArgs, QueriesArgs,
+};
 use super::failed;
-use super::output::{DeviceOutput, matrix};
-use model::head::{BoxCoding, DecodePlan};
+use super::output::{DeviceOutput, columns, matrix};
+use model::head::{DecodePlan, Selection};
 
 /// The kernel that finds candidates, with its arguments.
 #[derive(Debug, Clone)]
 pub(super) enum Decode {
-    Columns(ColumnsArgs),
-    Rows(Box<RowsArgs>),
+    Columns(Box<DenseArgs>),
+    Rows(Box<DenseArgs>),
+    Distributions(Box<DistributionsArgs>),
     Objects(ObjectsArgs),
+    Queries(QueriesArgs),
     Persons(PersonsArgs),
     Oriented(OrientedArgs),
 }
@@ -26,34 +32,60 @@ pub(super) enum Decode {
 pub fn decodes(plan: &DecodePlan) -> bool {
     match plan {
         DecodePlan::Anchors { .. }
+        | DecodePlan::Objects { .. }
+        | DecodePlan::Split { .. }
+        | DecodePlan::Queries(_)
+        | DecodePlan::Dense(_)
         | DecodePlan::Distributions { .. }
         | DecodePlan::Oriented { .. }
         | DecodePlan::Persons { .. } => true,
-        DecodePlan::Objects { coding, .. } => *coding == BoxCoding::CORNERS,
-        DecodePlan::Split { .. } | DecodePlan::Queries(_) | DecodePlan::Dense(_) => false,
+    }
+}
+
+/// The most candidates and boxes that an image can have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Capacity {
+    /// Candidates that can pass.
+    pub candidates: usize,
+    /// Fewer where a candidate is a pair of a box and a class.
+    pub boxes: usize,
+    /// The most candidates that the head keeps, whatever `max_detections` is.
+    pub kept: usize,
+}
+
+impl Capacity {
+    fn of(boxes: usize) -> Self {
+        Self { candidates: boxes, boxes, kept: usize::MAX }
     }
 }
 
 /// The most candidates that an image can have.
-pub(super) fn capacity(plan: &DecodePlan, outputs: &[DeviceOutput]) -> Result<usize, Error> {
-    Ok(match plan {
-        &DecodePlan::Anchors { output, channels_first: true, .. } => matrix(outputs, output)?.1,
-        &DecodePlan::Anchors { output, .. } | &DecodePlan::Objects { output, .. } => matrix(outputs, output)?.0,
-        DecodePlan::Distributions { levels, .. } => levels.iter().map(|level| level.cells).sum(),
-        DecodePlan::Persons { many, .. } => {
-            if *many {
-                6
-            } else {
-                1
-            }
+pub(super) fn capacity(plan: &DecodePlan, outputs: &[DeviceOutput]) -> Result<Capacity, Error> {
+    let capacity = match plan {
+        &DecodePlan::Anchors { output, channels_first: true, .. } => Capacity::of(matrix(outputs, output)?.1),
+        &DecodePlan::Anchors { output, .. } | &DecodePlan::Objects { output, .. } => {
+            Capacity::of(matrix(outputs, output)?.0)
         }
-        &DecodePlan::Oriented { output, form } => oriented::anchors(outputs, output, form)?,
-        DecodePlan::Split { .. } | DecodePlan::Queries(_) | DecodePlan::Dense(_) => return Err(undecoded(plan)),
-    })
-}
-
-fn undecoded(plan: &DecodePlan) -> Error {
-    failed(format!("no kernel decodes {plan:?}"))
+        &DecodePlan::Split { boxes, .. } => Capacity::of(matrix(outputs, boxes)?.0),
+        DecodePlan::Queries(plan) => {
+            let queries = matrix(outputs, plan.boxes)?.0;
+            let pairs = match plan.selection {
+                Selection::AcrossClasses => queries * plan.classes,
+                Selection::PerQuery => queries,
+            };
+            Capacity { candidates: pairs, boxes: queries, kept: queries }
+        }
+        DecodePlan::Dense(plan) => Capacity::of(columns(outputs, &plan.boxes)?.1),
+        DecodePlan::Distributions { levels, .. } => Capacity::of(levels.iter().map(|level| level.cells).sum()),
+        &DecodePlan::Oriented { output, form } => Capacity::of(oriented::anchors(outputs, output, form)?),
+        DecodePlan::Persons { many: true, .. } => Capacity::of(6),
+        DecodePlan::Persons { .. } => Capacity::of(1),
+    };
+    // Candidates are numbered with 32 bits.
+    if u32::try_from(capacity.candidates).is_err() {
+        return Err(failed(format!("the model's outputs have {} candidates an image", capacity.candidates)));
+    }
+    Ok(capacity)
 }
 
 /// The arguments of the decoding kernel, and those arguments of the last kernel that depend on the plan. The corners of
@@ -69,9 +101,14 @@ pub(super) fn arguments(
         &DecodePlan::Anchors { output, channels_first, classes, keypoints } => {
             anchors::arguments(outputs, output, channels_first, (classes, keypoints), finish)
         }
-        &DecodePlan::Objects { output, keypoints, coding } if coding == BoxCoding::CORNERS => {
-            objects::arguments(outputs, output, keypoints, finish)
+        &DecodePlan::Objects { output, keypoints, ref coding } => {
+            objects::rows(outputs, output, coding, keypoints, finish)
         }
+        &DecodePlan::Split { labels, boxes, scores, ref coding } => {
+            objects::split(outputs, [labels, boxes, scores], coding, finish)
+        }
+        DecodePlan::Queries(plan) => queries::arguments(outputs, plan, finish),
+        DecodePlan::Dense(plan) => dense::arguments(outputs, plan, finish),
         DecodePlan::Distributions { classes, bins, offset, width, height, levels } => {
             distributions::arguments(outputs, levels, (*classes, *bins), *offset, (*width, *height), finish)
         }
@@ -79,8 +116,5 @@ pub(super) fn arguments(
             persons::arguments(outputs, output, many, (width, height), finish)
         }
         &DecodePlan::Oriented { output, form } => oriented::arguments(outputs, output, form, corners, finish),
-        DecodePlan::Objects { .. } | DecodePlan::Split { .. } | DecodePlan::Queries(_) | DecodePlan::Dense(_) => {
-            Err(undecoded(plan))
-        }
     }
 }

@@ -1,0 +1,84 @@
+//! Detectors beyond YOLO's find what they find with `backend=cpu`: heads, second inputs and ways of resizing.
+
+use crate::common::find;
+use crate::common::picture::{Colour, Picture, Square};
+use crate::frames::{around, assert_same, objects, with_file, with_model};
+use crate::objects::near;
+use crate::on_gpu;
+use std::path::PathBuf;
+
+/// Pictures of the input's size, and larger and smaller ones of other shapes, with squares near edges and elsewhere.
+fn pictures() -> Vec<Vec<Picture>> {
+    let squares = |places: &[(Colour, u32, u32, u8)]| -> Vec<Square> {
+        places.iter().map(|&(colour, x, y, level)| Square::new(colour, x, y, level)).collect()
+    };
+    let few = squares(&[(Colour::Red, 2, 2, 255), (Colour::Green, 6, 4, 240), (Colour::Blue, 10, 6, 180)]);
+    let wide = squares(&[(Colour::Red, 1, 2, 250), (Colour::Green, 10, 4, 200), (Colour::Blue, 5, 3, 180)]);
+    let tall = squares(&[(Colour::Blue, 1, 5, 250), (Colour::Red, 3, 1, 230)]);
+    vec![
+        vec![Picture::new(&few), Picture::numbered(1), Picture::numbered(2)],
+        vec![Picture::sized(384, 216, &wide); 2],
+        vec![Picture::sized(50, 70, &tall)],
+    ]
+}
+
+fn compare(what: &str, element: impl Fn(&str) -> String) {
+    for pictures in pictures() {
+        let found = |backend: &str| objects(&around(backend, &element(backend)), &pictures);
+        assert_same(what, &found("cpu"), &found("tensorrt"), near());
+    }
+}
+
+on_gpu! {
+    fn every_head_finds_what_the_cpu_finds() {
+        for (model, properties) in [
+            ("rt-detr", "head=rt-detr"),
+            ("rt-detr", "head=d-fine"),
+            ("rt-detr", "normalization=unit resize=top-left"),
+            ("pp-yoloe", "head=pp-yoloe normalization=unit"),
+            ("pp-yoloe", "head=pp-yoloe normalization=unit resize=letterbox-antialias"),
+            ("damo-yolo", "head=damo-yolo"),
+            ("damo-yolo", "head=damo-yolo resize=stretch-antialias"),
+            ("picodet", ""),
+            ("yolov5", ""),
+            ("yolov5", "head=yolov5 resize=top-left-antialias"),
+            ("yolox", "head=yolox-decoded normalization=unit color=rgb"),
+            ("yolox", "head=yolox-decoded normalization=0,0,0/255,255,255 color=bgr resize=letterbox"),
+            ("rtdetr-bare", "head=ultralytics-rt-detr"),
+        ] {
+            let what = format!("{model} {properties}");
+            compare(&what, |backend| format!("{} {properties} confidence=0.2", with_model("trtdetect", backend, model)));
+        }
+    }
+}
+
+on_gpu! {
+    /// Narrow models of the families' own architectures, with seeded weights.
+    fn exports_find_what_the_cpu_finds() {
+        for (export, head) in [
+            ("rt-detr", "rt-detr"),
+            ("d-fine", "d-fine"),
+            ("rf-detr", "auto"),
+            ("detr-sigmoid", "detr-sigmoid"),
+            ("detr-softmax", "detr-softmax"),
+            ("yolox", "auto"),
+        ] {
+            let file: PathBuf = find::root().join("tests/reference/exports").join(format!("{export}.onnx"));
+            compare(export, |backend| {
+                let element = with_file("trtdetect", backend, &file);
+                format!("{element} head={head} precision=fp32 confidence=0.1")
+            });
+        }
+    }
+}
+
+on_gpu! {
+    /// A batch of frames, some of them with other settings, and a second input with a row for each.
+    fn a_batch_has_a_second_input_for_each_frame() {
+        let elements = |backend: &str| {
+            let element = with_model("trtdetect", backend, "rt-detr");
+            format!("{element} head=rt-detr batch-size=4 roi=0,0,0.5,1;0.5,0,0.5,1;0,0,1,1")
+        };
+        compare("regions", elements);
+    }
+}
