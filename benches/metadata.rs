@@ -2,6 +2,7 @@
 //!
 //!     cargo bench --bench metadata
 
+use gsttensorrt::config::MaskFormat;
 use gsttensorrt::meta::{self, Inference, KeypointSet, Mirrors, ModelRun, Object, Record};
 use gsttensorrt::publish::{Frame, write_line};
 use model::{Keypoint, KeypointLayout, Rect};
@@ -61,7 +62,7 @@ fn main() {
             let frame =
                 Frame { stream: "camera", number: 1, pts: Some(1), captured: None, width: WIDTH, height: HEIGHT };
             let mut line = Vec::with_capacity(64 * 1024);
-            write_line(&mut line, &frame, &posed);
+            write_line(&mut line, &frame, &posed, MaskFormat::Rle);
             black_box(&line);
         });
     }

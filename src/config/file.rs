@@ -2,7 +2,7 @@
 //! `docs/configuration.md` explains each key.
 
 use super::codec::Codec;
-use super::plan::{LogLevel, Priority, Transport};
+use super::plan::{LogLevel, MaskFormat, Priority, Transport};
 use crate::options::InferenceRegion;
 use merge::Merge;
 use model::head::{ColorChoice, HeadChoice, ResizeChoice};
@@ -315,6 +315,9 @@ pub struct Outputs {
     /// while there is no other output.
     #[merge(strategy = merge::option::overwrite_none)]
     pub json_lines: Option<OneOrMore>,
+    /// How the masks of objects are written in lines and messages. Unset: rle.
+    #[merge(strategy = merge::option::overwrite_none)]
+    pub mask_format: Option<MaskFormat>,
     /// An MQTT broker.
     pub mqtt: Mqtt,
     /// JPEGs of annotated frames.

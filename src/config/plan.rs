@@ -266,6 +266,8 @@ pub struct Outputs {
     pub mqtt: Option<Mqtt>,
     pub pictures: Option<Pictures>,
     pub segments: Option<Segments>,
+    /// In lines and messages.
+    pub masks: MaskFormat,
 }
 
 impl Outputs {
@@ -323,6 +325,21 @@ pub struct Tls {
     pub ca: Option<PathBuf>,
     /// This client's certificate and key.
     pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// How the masks of objects are written in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema, glib::Enum)]
+#[serde(rename_all = "kebab-case")]
+#[enum_type(name = "GstTrtPublishMaskFormat")]
+#[repr(i32)]
+pub enum MaskFormat {
+    #[default]
+    #[enum_value(name = "COCO's compressed run lengths of the frame's pixels", nick = "rle")]
+    Rle,
+    #[enum_value(name = "Rings of the outline, in pixels", nick = "polygon")]
+    Polygon,
+    #[enum_value(name = "No masks", nick = "none")]
+    None,
 }
 
 /// The quality of service of the delivery to an MQTT broker.

@@ -93,6 +93,9 @@ impl CpuLane {
             if head.needs_nms() {
                 nms(&mut self.found, &slot.params);
             }
+            if let Some(masks) = head.masks() {
+                masks.add(head.name(), &views, &mut self.found).map_err(|error| failed(error.to_string()))?;
+            }
             let letterbox = Letterbox::new(slot.region, &self.model.input);
             place(&mut self.found, &letterbox, slot);
             if let Err(what) = confidence::check(&mut self.found) {
@@ -141,6 +144,8 @@ impl Lane for CpuLane {
         output_shapes.get_or_init(|| outputs.iter().map(|output| output.shape.clone()).collect());
         let decoded = head.decode(&views, &Params::default(), &mut self.found);
         self.found.clear();
+        let decoded =
+            decoded.and_then(|()| head.masks().map_or(Ok(()), |masks| masks.add(head.name(), &views, &mut [])));
         let fits = decoded.and_then(|()| plan.as_ref().map_or(Ok(()), |plan| reading.check(head.name(), plan, &views)));
         fits.map_err(|error| model_error(path, &error.to_string()))
     }

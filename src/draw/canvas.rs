@@ -2,6 +2,7 @@
 
 use super::Rgb;
 use super::shape::Point;
+use model::mask::Scaled;
 
 /// Whole pixels; right and bottom are exclusive. The area is empty if its edges cross.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +99,13 @@ pub trait Canvas {
     /// masks.
     fn line(&mut self, from: Point, to: Point, radius: f32, ink: Self::Ink) -> bool {
         let _ = (from, to, radius, ink);
+        false
+    }
+
+    /// Blends `ink` by `opacity`, 0–255, into the pixels of an object's mask directly. Returns false if it must be drawn
+    /// through masks of coverage.
+    fn cells(&mut self, cells: &Scaled<'_>, opacity: u8, ink: Self::Ink) -> bool {
+        let _ = (cells, opacity, ink);
         false
     }
 }

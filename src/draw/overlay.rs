@@ -69,7 +69,7 @@ impl Overlay {
         self.notices.pop_front()
     }
 
-    /// Draws boxes first, skeletons over them and labels on top. The first object is the topmost.
+    /// Draws masks first, boxes over them, then skeletons, and labels on top. The first object is the topmost.
     pub fn draw<C: Canvas>(&mut self, canvas: &mut C, record: &Record, style: &Style) {
         let frame = canvas.area();
         let short_side = frame.width().min(frame.height());
@@ -81,6 +81,16 @@ impl Overlay {
         };
         let colour = |object: &Object| color_of(object, record, style.color_by);
 
+        if style.masks {
+            let opacity = (style.mask_alpha.clamp(0.0, 1.0) * 255.0).round() as u8;
+            let size = (frame.width().unsigned_abs(), frame.height().unsigned_abs());
+            for object in record.objects.iter().rev() {
+                if let Some(mask) = &object.mask {
+                    let ink = canvas.ink(colour(object));
+                    self.pen.cells(canvas, &mask.in_frame(&object.rect, size), opacity, ink);
+                }
+            }
+        }
         if style.boxes {
             for object in record.objects.iter().rev() {
                 let ink = canvas.ink(colour(object));
@@ -356,6 +366,8 @@ mod tests {
         labels: false,
         confidence: false,
         keypoints: false,
+        masks: false,
+        mask_alpha: 0.4,
         line_width: 3,
         font_size: 16,
         keypoint_confidence: 0.3,

@@ -1,6 +1,7 @@
-//! Rectangles, lines and discs.
+//! Rectangles, lines, discs and the masks of objects.
 
 use super::{Area, Canvas, Mask};
+use model::mask::Scaled;
 
 /// A point in pixels; pixel centres are at halves.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,7 +24,7 @@ pub fn outline<C: Canvas>(canvas: &mut C, area: Area, width: i32, ink: C::Ink) {
     canvas.fill(Area::new(right - width, inner_top, right, inner_bottom), ink);
 }
 
-/// Draws lines with smooth edges.
+/// Draws lines with smooth edges, and masks of objects.
 #[derive(Debug, Default)]
 pub struct Pen {
     coverage: Vec<u8>,
@@ -66,6 +67,27 @@ impl Pen {
     /// Draws a filled circle.
     pub fn disc<C: Canvas>(&mut self, canvas: &mut C, centre: Point, radius: f32, ink: C::Ink) {
         self.line(canvas, centre, centre, radius, ink);
+    }
+
+    /// Blends `ink` by `opacity`, 0–255, into the pixels of an object's mask.
+    pub fn cells<C: Canvas>(&mut self, canvas: &mut C, cells: &Scaled<'_>, opacity: u8, ink: C::Ink) {
+        if cells.is_empty() || opacity == 0 || canvas.cells(cells, opacity, ink) {
+            return;
+        }
+        let (rows, width) = (cells.rows.clone(), cells.columns.len());
+        // Two rows at a time, so that a chroma cell is blended once.
+        for top in (rows.start & !1..rows.end).step_by(2) {
+            self.coverage.clear();
+            for row in [top, top + 1] {
+                let end = self.coverage.len() + width;
+                if rows.contains(&row) {
+                    self.coverage.extend(cells.row(row).map(|inside| if inside { opacity } else { 0 }));
+                }
+                self.coverage.resize(end, 0);
+            }
+            let (left, top) = (cells.columns.start as i32, top as i32);
+            canvas.blend(Mask { left, top, width, coverage: &self.coverage }, ink);
+        }
     }
 }
 
@@ -119,6 +141,7 @@ impl Segment {
 mod tests {
     use super::super::{Mask, Packed, Plane, Rgb};
     use super::*;
+    use model::Rect;
 
     const SIZE: usize = 64;
 
@@ -181,6 +204,24 @@ mod tests {
             Pen::default().disc(canvas, point(3e9, 3.0), 2.0, ink);
         });
         assert!(far.iter().all(|&c| c == 0.0));
+    }
+
+    #[test]
+    fn cells_are_blended_by_their_opacity() {
+        let size = SIZE as f32;
+        let area = Rect::new(5.0 / size, 7.0 / size, 21.0 / size, 13.0 / size);
+        let object = model::Mask::new(area, 4, 3, [0b1001_0110_1101]).unwrap();
+        let part = Rect { w: area.w - 3.0 / size, ..area };
+        let scaled = object.in_frame(&part, (SIZE as u32, SIZE as u32));
+        let cover = painted(|canvas, ink| Pen::default().cells(canvas, &scaled, 51, ink));
+        for (i, &coverage) in cover.iter().enumerate() {
+            let (x, y) = ((i % SIZE) as u32, (i / SIZE) as u32);
+            let within = scaled.rows.contains(&y) && scaled.columns.contains(&x);
+            let inside = within && scaled.row(y).nth((x - scaled.columns.start) as usize) == Some(true);
+            assert!((coverage - if inside { 0.2 } else { 0.0 }).abs() < 0.005, "{x} {y}: {coverage}");
+        }
+        let nothing = painted(|canvas, ink| Pen::default().cells(canvas, &scaled, 0, ink));
+        assert!(nothing.iter().all(|&coverage| coverage == 0.0));
     }
 
     #[test]

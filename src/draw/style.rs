@@ -23,6 +23,9 @@ pub struct Style {
     pub labels: bool,
     pub confidence: bool,
     pub keypoints: bool,
+    pub masks: bool,
+    /// How much of a mask's colour is blended into the picture, 0–1.
+    pub mask_alpha: f32,
     /// Pixels; 0: 1/360 of the frame's shorter side.
     pub line_width: u32,
     /// Pixels from ascender to descender; 0: 1/42 of the frame's shorter side, at least 12.
@@ -39,6 +42,8 @@ impl Default for Style {
             labels: true,
             confidence: true,
             keypoints: true,
+            masks: true,
+            mask_alpha: 0.4,
             line_width: 0,
             font_size: 0,
             keypoint_confidence: 0.3,

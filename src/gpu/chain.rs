@@ -20,7 +20,7 @@ use cuda::{
     Context, ContextBound, CudaStream, DeviceAllocator, DeviceBuffer, DeviceOutput, Event, Graph, Kernels,
     Postprocessor, Preprocessor, SlotResult, SlotSettings, SlotSource, Traffic,
 };
-use model::head::DecodePlan;
+use model::head::{DecodePlan, MaskPlan};
 use model::{ElementType, InputSpec, Letterbox, Params, Rect};
 use std::ffi::CString;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub struct ChainSpec<'a> {
     pub outputs: &'a [ChainOutput],
     pub plan: &'a DecodePlan,
     pub classes: usize,
+    /// Where the masks of objects are, if the model has masks.
+    pub masks: Option<MaskPlan>,
     /// Whether overlapping boxes must be suppressed after decoding.
     pub needs_nms: bool,
     /// Minimum and maximum number of images in a batch.
@@ -273,7 +275,8 @@ impl Chain {
         let ran = self.launch(slots, shape);
         if let Ok(batch) = ran {
             self.body.release();
-            self.context().count_traffic(Traffic { to_device: self.bytes_to_device(batch) as u64, to_host: 0 });
+            self.context()
+                .count_traffic(Traffic { to_device: self.bytes_to_device(batch) as u64, ..Traffic::default() });
             return ran;
         }
         // A device failure is the cause of TensorRT's error, so it takes precedence.
@@ -330,7 +333,13 @@ impl Chain {
     /// There is no such slot.
     pub fn results(&mut self, slot: usize, found: &mut SlotResult) -> Result<(), Error> {
         self.body.postprocessor.results(slot, found)?;
-        self.context().count_traffic(Traffic { to_device: 0, to_host: self.bytes_to_host(found) as u64 });
+        let bits = found.detections.iter().filter_map(|detection| detection.mask.as_ref());
+        let masks = bits.map(|mask| size_of_val(mask.bits())).sum::<usize>() as u64;
+        self.context().count_traffic(Traffic {
+            to_host: self.bytes_to_host(found) as u64,
+            masks,
+            ..Traffic::default()
+        });
         Ok(())
     }
 
@@ -397,11 +406,16 @@ impl Body {
         });
         let places: Vec<_> = places.collect();
         let head = (spec.classes, spec.needs_nms);
+        let postprocessor = Postprocessor::new(allocator, kernels, spec.plan, head, &places, batch)?;
+        let postprocessor = match &spec.masks {
+            Some(masks) => postprocessor.with_masks(allocator, masks, &places)?,
+            None => postprocessor,
+        };
         Ok(Self {
             frames: Vec::with_capacity(batch),
             tensors: Vec::with_capacity(batch),
             preprocessor: Preprocessor::new(allocator, kernels, spec.input, batch)?,
-            postprocessor: Postprocessor::new(allocator, kernels, spec.plan, head, &places, batch)?,
+            postprocessor,
             inputs,
             outputs,
             scratch,

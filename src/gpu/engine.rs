@@ -76,6 +76,7 @@ impl GpuEngine {
             outputs: &outputs,
             plan: &model.plan,
             classes: model.head.class_count().unwrap_or(MOST_UNCOUNTED),
+            masks: model.head.masks(),
             needs_nms: model.head.needs_nms(),
             batch: model.batch,
             scratch: usize::try_from(self.engine.device_memory()).unwrap_or(usize::MAX),

@@ -128,6 +128,8 @@ impl Lane for GpuLane {
         let views: Vec<_> = outputs.iter().map(|(shape, data)| head::Output { shape, data }).collect();
         let GpuModel { head, plan, reading, .. } = &*self.model;
         let decoded = head.decode(&views, &Params::default(), &mut Vec::new());
+        let decoded =
+            decoded.and_then(|()| head.masks().map_or(Ok(()), |masks| masks.add(head.name(), &views, &mut [])));
         let fits = decoded.and_then(|()| reading.check(head.name(), plan, &views));
         fits.map_err(|error| self.model.error(&error.to_string()))
     }

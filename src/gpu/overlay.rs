@@ -3,8 +3,10 @@
 use crate::draw::{Area, Canvas, Mask, Point, Rgb};
 use crate::error::{Error, ErrorKind};
 use cuda::{
-    Context, CudaStream, DeviceBuffer, DevicePicture, Event, Kernels, MappedBuffer, OverlayArgs, Shape, Traffic,
+    CellAxes, Context, CudaStream, DeviceBuffer, DevicePicture, Event, Kernels, Line, MappedBuffer, OverlayArgs, Shape,
+    Traffic,
 };
+use model::mask::Scaled;
 use model::video::{Colorimetry, DeviceFormat};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 const FILL: u32 = 0;
 const MASK: u32 = 1;
 const LINE: u32 = 2;
+const CELLS: u32 = 3;
 
 /// Bytes of coverage after which the atlas is cleared at the next frame.
 const ATLAS_LIMIT: usize = 1 << 20;
@@ -26,6 +29,8 @@ pub struct DisplayList {
     /// The masks' coverage, one mask after another, and the offsets of the masks that can be reused.
     atlas: Vec<u8>,
     known: HashMap<u64, u32>,
+    /// The bits of this frame's cells, one mask after another.
+    cells: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -111,12 +116,32 @@ impl Canvas for DisplayList {
             bottom: (from.y.max(to.y) + reach).ceil() as i32,
             kind: LINE,
             ink,
-            from: [from.x, from.y],
-            to: [to.x, to.y],
-            direction,
-            length,
-            reach,
+            geometry: bytemuck::cast(Line { from: [from.x, from.y], to: [to.x, to.y], direction, length, reach }),
             ..Shape::default()
+        });
+        true
+    }
+
+    fn cells(&mut self, cells: &Scaled<'_>, opacity: u8, ink: u32) -> bool {
+        let (mask, pixel) = (cells.mask(), |pixel: u32| i32::try_from(pixel).unwrap_or(i32::MAX));
+        let at = size_of_val(self.cells.as_slice()) as u32;
+        self.cells.extend_from_slice(mask.bits());
+        self.add(Shape {
+            left: pixel(cells.columns.start),
+            top: pixel(cells.rows.start),
+            right: pixel(cells.columns.end),
+            bottom: pixel(cells.rows.end),
+            kind: CELLS,
+            ink,
+            mask: at,
+            // A mask's sides have at most 12 bits.
+            cells: mask.columns() | mask.rows() << 12 | u32::from(opacity) << 24,
+            geometry: bytemuck::cast(CellAxes {
+                x: cells.across.start,
+                x_step: cells.across.step,
+                y: cells.down.start,
+                y_step: cells.down.step,
+            }),
         });
         true
     }
@@ -136,6 +161,7 @@ pub struct Painter {
     uploaded: usize,
     shapes: DeviceBuffer,
     atlas: DeviceBuffer,
+    /// The shapes, and the cells' bits behind them.
     staging: MappedBuffer,
     /// Recorded behind the last copy out of `staging`.
     copied: Event,
@@ -151,6 +177,7 @@ impl Painter {
             shapes: Vec::new(),
             atlas: Vec::new(),
             known: HashMap::new(),
+            cells: Vec::new(),
         };
         Ok(Self {
             context: context.clone(),
@@ -187,6 +214,7 @@ impl Painter {
         let size = |pixels: u32| i32::try_from(pixels).unwrap_or(i32::MAX);
         self.list.area = Area::new(0, 0, size(picture.width), size(picture.height));
         self.list.shapes.clear();
+        self.list.cells.clear();
         if self.list.atlas.len() > ATLAS_LIMIT {
             self.list.atlas.clear();
             self.list.known.clear();
@@ -208,7 +236,8 @@ impl Painter {
         if self.list.shapes.is_empty() {
             return Ok(());
         }
-        let bytes = size_of_val(self.list.shapes.as_slice());
+        let shapes = size_of_val(self.list.shapes.as_slice());
+        let bytes = shapes + size_of_val(self.list.cells.as_slice());
         // The previous frame's copy may still be reading the staging memory.
         self.copied.synchronise()?;
         if self.staging.bytes() < bytes {
@@ -216,15 +245,17 @@ impl Painter {
             self.shapes = DeviceBuffer::new(&self.context, bytes.next_power_of_two())?;
         }
         self.staging.write(0, &self.list.shapes)?;
+        self.staging.write(shapes, &self.list.cells)?;
         // SAFETY: the staging memory is written again only after the event recorded below; freeing waits for the
         // device.
         unsafe { self.shapes.copy_from_mapped(&self.staging, bytes, stream)? };
-        self.context.count_traffic(Traffic { to_device: bytes as u64, to_host: 0 });
+        self.context.count_traffic(Traffic { to_device: bytes as u64, ..Traffic::default() });
         self.copied.record(stream)?;
         self.upload_atlas(stream)?;
         let args = OverlayArgs {
             shapes: self.shapes.address(),
             atlas: self.atlas.address(),
+            cells: self.shapes.address() + shapes as u64,
             planes: [picture.planes[0], picture.planes[1]],
             pitches: [picture.pitches[0], picture.pitches[1]],
             count: self.list.shapes.len() as u32,

@@ -101,7 +101,7 @@ impl DeviceTensors {
         // until `ready`; so are preprocessor and tensor, because a pooled tensor is reused or dropped only after that.
         unsafe { preprocessor.enqueue(&self.stream, buffer.address(), None, 1)? };
         ready.record(&self.stream)?;
-        self.context.count_traffic(Traffic { to_device: size_of::<SlotSource>() as u64, to_host: 0 });
+        self.context.count_traffic(Traffic { to_device: size_of::<SlotSource>() as u64, ..Traffic::default() });
         Ok(tensor.clone())
     }
 

@@ -1,7 +1,7 @@
 //! Changes of the picture by other elements, which scale, turn, crop or extend it, and what they do to what was found.
 
 use super::{KeypointSet, Object, Record};
-use model::{Keypoint, Rect};
+use model::{Keypoint, Mask, Rect};
 
 /// One of the eight ways to turn a picture by right angles and to reflect it: the axes are exchanged first, then
 /// reflected.
@@ -96,7 +96,15 @@ impl Change {
             KeypointSet { points, ..set.clone() }
         });
         let oriented = object.oriented.map(|oriented| oriented.map(|x, y| self.point(x, y)));
-        Some(Object { rect: seen, oriented, keypoints, ..object.clone() })
+        let mask = object.mask.as_ref().and_then(|mask| self.mask(mask, &seen));
+        Some(Object { rect: seen, oriented, keypoints, mask, ..object.clone() })
+    }
+
+    /// The cells of a mask that lie in `seen`, the box after the change.
+    fn mask(&self, mask: &Mask, seen: &Rect) -> Option<Mask> {
+        let Turn { exchanged, flipped_x, flipped_y } = self.turn;
+        let turned = if self.turn == Turn::default() { None } else { mask.turned(exchanged, flipped_x, flipped_y) };
+        turned.as_ref().unwrap_or(mask).moved(self.rect(&mask.area()))?.cropped(seen)
     }
 
     fn keypoint(&self, point: &Keypoint) -> Keypoint {
@@ -236,5 +244,53 @@ mod tests {
         let points = &now.objects[1].keypoints.as_ref().unwrap().points;
         assert_eq!(points.iter().map(|p| p.confidence).collect::<Vec<_>>(), [0.0, 0.5], "{points:?}");
         assert!(close((points[0].x * 220.0, points[0].y * 220.0), (-20.0, 100.0)), "{points:?}");
+    }
+
+    /// An object whose mask is `#..` over `##.` in the box.
+    fn masked(rect: Rect) -> Record {
+        let mask = Mask::new(rect, 3, 2, [0b01_1001]).unwrap();
+        let object = Object { mask: Some(mask), ..object(0, rect, None, vec![]) };
+        Record { objects: vec![object], models: vec![] }
+    }
+
+    fn cells(record: &Record) -> (Rect, Vec<String>) {
+        let mask = record.objects[0].mask.as_ref().unwrap();
+        let cell = |column, row| if mask.is_set(column, row) { '#' } else { '.' };
+        (
+            mask.area(),
+            (0..mask.rows()).map(|row| (0..mask.columns()).map(|column| cell(column, row)).collect()).collect(),
+        )
+    }
+
+    #[test]
+    fn masks_turn_with_their_boxes() {
+        let rect = Rect::new(0.125, 0.25, 0.375, 0.25);
+        let turned = |exchanged, flipped_x, flipped_y| {
+            let change = Change { turn: Turn { exchanged, flipped_x, flipped_y }, ..Change::scaled(INPUT, INPUT) };
+            let now = change.apply(&masked(rect));
+            let (area, cells) = cells(&now);
+            assert_eq!(area, now.objects[0].rect);
+            cells
+        };
+        assert_eq!(turned(false, true, false), ["..#", ".##"]);
+        assert_eq!(turned(false, false, true), ["##.", "#.."]);
+        assert_eq!(turned(true, false, false), ["##", ".#", ".."]);
+        assert_eq!(turned(true, true, false), ["##", "#.", ".."]);
+        assert_eq!(turned(true, false, true), ["..", ".#", "##"]);
+    }
+
+    #[test]
+    fn masks_are_cut_to_what_is_shown_of_the_box() {
+        // Half of the box is left of the part: one and a half of three columns.
+        let change = Change::cropped((64, 64), Rect::new(32.0, 0.0, 32.0, 64.0));
+        let now = change.apply(&masked(Rect::new(0.3125, 0.25, 0.375, 0.25)));
+        assert_eq!(now.objects[0].rect, Rect::new(0.0, 0.25, 0.375, 0.25));
+        assert_eq!(cells(&now), (Rect::new(-0.125, 0.25, 0.5, 0.25), vec!["..".into(), "#.".into()]));
+        // Into a smaller picture, as a compositor places it.
+        let onto = Rect::new(0.5, 0.5, 0.5, 0.5);
+        let change = Change { onto, shown: onto, ..Change::scaled((64, 64), (64, 64)) };
+        let now = change.apply(&masked(Rect::new(0.25, 0.25, 0.75, 0.5)));
+        let expected = (Rect::new(0.625, 0.625, 0.375, 0.25), vec!["#..".into(), "##.".into()]);
+        assert_eq!(cells(&now), expected);
     }
 }

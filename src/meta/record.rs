@@ -1,7 +1,7 @@
 //! The record: everything that models found in one frame.
 
 use super::Name;
-use model::{Keypoint, KeypointLayout, OrientedBox, Rect};
+use model::{Keypoint, KeypointLayout, Mask, OrientedBox, Rect};
 use std::sync::Arc;
 
 /// One object. Coordinates are normalised to the frame, 0–1; where an object extends beyond it, they do too.
@@ -27,6 +27,8 @@ pub struct Object {
     /// The object in whose box it was found.
     pub parent: Option<u32>,
     pub keypoints: Option<KeypointSet>,
+    /// Its shape within its box, from a model with masks. The mask's area is normalised to the frame too.
+    pub mask: Option<Mask>,
 }
 
 /// A person's keypoints, normalised to the frame.

@@ -1,6 +1,7 @@
 //! One frame as one line of JSON.
 
-use super::json;
+use super::{json, mask};
+use crate::config::MaskFormat;
 use crate::meta::{Inference, Object, Record};
 use model::{Keypoint, Rect};
 
@@ -21,8 +22,9 @@ pub struct Frame<'a> {
     pub height: u32,
 }
 
-/// Appends `frame` and its `record` to `out` as one line, including the newline.
-pub fn write_line(out: &mut Vec<u8>, frame: &Frame, record: &Record) {
+/// Appends `frame` and its `record` to `out` as one line, including the newline. Objects have their masks in the format
+/// `masks`.
+pub fn write_line(out: &mut Vec<u8>, frame: &Frame, record: &Record, masks: MaskFormat) {
     out.extend_from_slice(br#"{"stream":"#);
     json::text(out, frame.stream);
     out.extend_from_slice(br#","frame":"#);
@@ -51,13 +53,14 @@ pub fn write_line(out: &mut Vec<u8>, frame: &Frame, record: &Record) {
         });
     });
     out.extend_from_slice(br#"},"objects":["#);
-    let scale = (frame.width as f32, frame.height as f32);
-    json::list(out, &record.objects, |out, object| write_object(out, object, scale));
+    let size = (frame.width, frame.height);
+    json::list(out, &record.objects, |out, object| write_object(out, object, size, masks));
     out.extend_from_slice(b"]}\n");
 }
 
-/// `scale` is the frame's width and height in pixels.
-fn write_object(out: &mut Vec<u8>, object: &Object, scale: (f32, f32)) {
+/// `frame` is the frame's width and height in pixels.
+fn write_object(out: &mut Vec<u8>, object: &Object, frame: (u32, u32), masks: MaskFormat) {
+    let scale = (frame.0 as f32, frame.1 as f32);
     out.extend_from_slice(br#"{"id":"#);
     json::whole(out, object.id);
     out.extend_from_slice(br#","label":"#);
@@ -109,6 +112,9 @@ fn write_object(out: &mut Vec<u8>, object: &Object, scale: (f32, f32)) {
         out.extend_from_slice(br#"],"keypoints_source":"#);
         json::text(out, &set.source);
     }
+    if let Some(mask) = &object.mask {
+        mask::write(out, mask, &object.rect, frame, masks);
+    }
     out.push(b'}');
 }
 
@@ -158,7 +164,7 @@ mod tests {
 
     fn json(frame: &Frame, record: &Record) -> String {
         let mut out = b"before\n".to_vec();
-        write_line(&mut out, frame, record);
+        write_line(&mut out, frame, record, MaskFormat::Rle);
         let text = String::from_utf8(out).unwrap();
         text.strip_prefix("before\n").unwrap().to_owned()
     }

@@ -9,6 +9,7 @@ mod file;
 mod json;
 mod line;
 mod location;
+mod mask;
 mod mqtt;
 mod options;
 mod output;

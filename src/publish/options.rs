@@ -1,7 +1,7 @@
 //! What `trtpublish` is told.
 
 use super::{MqttSettings, OnError};
-use crate::config::redact;
+use crate::config::{MaskFormat, redact};
 use gst::glib;
 use std::fmt;
 use std::path::PathBuf;
@@ -35,6 +35,7 @@ pub struct PublishOptions {
     pub overflow: OverflowChoice,
     pub max_queue: u32,
     pub on_error: OnError,
+    pub mask_format: MaskFormat,
     pub drain_timeout: Duration,
     /// Without the client's certificate and key, which are set one after the other.
     pub mqtt: MqttSettings,
@@ -64,6 +65,7 @@ impl Default for PublishOptions {
             overflow: OverflowChoice::Auto,
             max_queue: 256,
             on_error: OnError::default(),
+            mask_format: MaskFormat::default(),
             drain_timeout: Duration::from_secs(4),
             mqtt: MqttSettings::default(),
             tls_certificate_file: None,

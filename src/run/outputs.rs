@@ -1,6 +1,6 @@
 //! Turns a camera's outputs into elements and recordings.
 
-use crate::config::{LinesTarget, Mqtt, Outputs, Plan};
+use crate::config::{LinesTarget, MaskFormat, Mqtt, Outputs, Plan};
 use crate::elements::{ElementOptions, ElementSetup};
 use crate::error::{Error, ErrorKind};
 use crate::publish::{MqttSettings, OnError, OverflowChoice, PublishOptions, tls_config};
@@ -14,8 +14,9 @@ const DRAIN: Duration = Duration::from_millis(1500);
 
 /// The elements that publish the results.
 pub fn elements(camera: &str, outputs: &Outputs) -> Vec<ElementSetup> {
-    let lines = (1..).zip(&outputs.lines).map(|(number, target)| lines(camera, number, target));
-    lines.chain(outputs.mqtt.iter().map(|mqtt| broker(camera, mqtt))).collect()
+    let masks = outputs.masks;
+    let lines = (1..).zip(&outputs.lines).map(|(number, target)| lines(camera, masks, number, target));
+    lines.chain(outputs.mqtt.iter().map(|mqtt| broker(camera, masks, mqtt))).collect()
 }
 
 /// The recording of pictures and videos, if there is any.
@@ -48,10 +49,11 @@ fn element(name: String, options: PublishOptions, contents: Vec<Option<Hash>>) -
 }
 
 /// What all outputs have in common.
-fn publish(camera: &str, location: String) -> PublishOptions {
+fn publish(camera: &str, mask_format: MaskFormat, location: String) -> PublishOptions {
     PublishOptions {
         location,
         stream_id: Some(camera.into()),
+        mask_format,
         drain_timeout: DRAIN,
         // An output that fails or is slow affects neither the camera nor its other outputs.
         on_error: OnError::Retry,
@@ -60,14 +62,14 @@ fn publish(camera: &str, location: String) -> PublishOptions {
     }
 }
 
-fn lines(camera: &str, number: u32, target: &LinesTarget) -> ElementSetup {
+fn lines(camera: &str, masks: MaskFormat, number: u32, target: &LinesTarget) -> ElementSetup {
     let location = match target {
         LinesTarget::Stdout => "-".to_owned(),
         LinesTarget::File(path) => path.display().to_string(),
         LinesTarget::Tcp { host, port } => format!("tcp://{}", server(host, *port)),
     };
     // Lines written before a reconnection are kept.
-    let options = PublishOptions { append: true, ..publish(camera, location) };
+    let options = PublishOptions { append: true, ..publish(camera, masks, location) };
     element(format!("lines-{number}"), options, vec![])
 }
 
@@ -76,7 +78,7 @@ fn server(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-fn broker(camera: &str, mqtt: &Mqtt) -> ElementSetup {
+fn broker(camera: &str, masks: MaskFormat, mqtt: &Mqtt) -> ElementSetup {
     let Mqtt { broker, topic, qos, retain } = mqtt;
     let scheme = if broker.tls.is_some() { "mqtts" } else { "mqtt" };
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
@@ -103,7 +105,7 @@ fn broker(camera: &str, mqtt: &Mqtt) -> ElementSetup {
         },
         tls_certificate_file,
         tls_key_file,
-        ..publish(camera, location)
+        ..publish(camera, masks, location)
     };
     element("mqtt".into(), options, contents)
 }

@@ -1,7 +1,7 @@
 //! GStreamer's analytics metadata as another program uses it: through its library, by the functions of its documentation.
 
 use gst::glib::ffi::{GQuark, gboolean};
-use gst::glib::translate::IntoGlib;
+use gst::glib::translate::{IntoGlib, IntoGlibPtr};
 use libloading::Library;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::null_mut;
@@ -38,6 +38,14 @@ pub fn has_keypoints() -> bool {
     })
 }
 
+/// Whether the library has masks, as that of 1.26.
+pub fn has_segmentation() -> bool {
+    // SAFETY: the symbol isn't called.
+    library().is_some_and(|library| {
+        unsafe { library.get::<*const c_void>(b"gst_analytics_segmentation_mtd_get_mtd_type\0") }.is_ok()
+    })
+}
+
 /// Whether the library has boxes with a direction, as that of 1.26.
 pub fn has_directions() -> bool {
     // SAFETY: the symbol isn't called.
@@ -66,6 +74,16 @@ pub struct Entry {
     /// Left, top, width and height, pixels.
     pub place: [i32; 4],
     pub confidence: f32,
+}
+
+/// The entry of a mask.
+#[derive(Debug)]
+pub struct Segmentation {
+    pub id: u32,
+    /// Left, top, width and height, pixels.
+    pub place: [i32; 4],
+    pub picture: gst::Buffer,
+    pub regions: Vec<u32>,
 }
 
 /// A keypoint's x and y in pixels, and its confidence.
@@ -198,6 +216,33 @@ impl Relations {
     pub fn add_track(self, id: u64) -> u32 {
         self.added(|mtd| {
             call!(analytics_relation_meta_add_tracking_mtd(*mut c_void, u64, u64, *mut Mtd) -> gboolean; self.0, id, 0, mtd)
+        })
+    }
+
+    /// Segmentations: the entry, where it is, its picture and the ids of its regions.
+    pub fn segmentations(self) -> Vec<Segmentation> {
+        let of = call!(analytics_segmentation_mtd_get_mtd_type() -> usize;);
+        let segmentation = |id: u32| {
+            let mtd = Mtd { id, meta: self.0 };
+            let (mut x, mut y, mut w, mut h) = (0, 0, 0u32, 0u32);
+            let picture = call!(analytics_segmentation_mtd_get_mask(*const Mtd, *mut c_int, *mut c_int, *mut u32, *mut u32) -> *mut gst::ffi::GstBuffer;
+                &mtd, &mut x, &mut y, &mut w, &mut h);
+            // SAFETY: the function returns a reference.
+            let picture = unsafe { gst::Buffer::from_glib_full(picture) };
+            let count = call!(analytics_segmentation_mtd_get_region_count(*const Mtd) -> usize; &mtd);
+            let region = |k: usize| call!(analytics_segmentation_mtd_get_region_id(*const Mtd, usize) -> u32; &mtd, k);
+            let regions = (0..count).map(region).collect();
+            Segmentation { id, place: [x, y, w as i32, h as i32], picture, regions }
+        };
+        self.entries(of).into_iter().map(segmentation).collect()
+    }
+
+    /// A segmentation of kind instance of a part of the frame, with regions 0 and 1.
+    pub fn add_segmentation(self, picture: gst::Buffer, [x, y, w, h]: [i32; 4]) -> u32 {
+        let mut regions = [0u32, 1];
+        self.added(|mtd| {
+            call!(analytics_relation_meta_add_segmentation_mtd(*mut c_void, *mut gst::ffi::GstBuffer, c_int, usize, *mut u32, c_int, c_int, u32, u32, *mut Mtd) -> gboolean;
+                self.0, picture.into_glib_ptr(), 1, 2, regions.as_mut_ptr(), x, y, w as u32, h as u32, mtd)
         })
     }
 

@@ -168,6 +168,28 @@ impl Tolerance {
     pub const SCALED: Self = Self { place: 0.5 / HEIGHT as f32, confidence: 0.1 };
 }
 
+/// Whether the masks of two objects differ by at most a fiftieth of their pixels. Logits near 0 are on either side of it after
+/// other roundings.
+fn masks_agree(a: &Detection, b: &Detection) -> bool {
+    /// Finer than any mask here.
+    const FRAME: (u32, u32) = (384, 256);
+    let pixels = |detection: &Detection| {
+        let mut pixels = vec![false; (FRAME.0 * FRAME.1) as usize];
+        if let Some(mask) = &detection.mask {
+            let scaled = mask.in_frame(&detection.rect, FRAME);
+            for row in scaled.rows.clone() {
+                let start = (row * FRAME.0 + scaled.columns.start) as usize;
+                pixels[start..].iter_mut().zip(scaled.row(row)).for_each(|(pixel, inside)| *pixel = inside);
+            }
+        }
+        pixels
+    };
+    let (a, b) = (pixels(a), pixels(b));
+    let differ = a.iter().zip(&b).filter(|(a, b)| a != b).count();
+    let all = a.iter().zip(&b).filter(|(a, b)| **a || **b).count();
+    50 * differ <= all
+}
+
 /// Pairs results with expectations, one to one; anything missing, extra or out of tolerance fails with `what`.
 #[track_caller]
 pub fn assert_found(what: &str, found: &[Detection], wanted: &[Detection], tolerance: Tolerance) {
@@ -176,6 +198,7 @@ pub fn assert_found(what: &str, found: &[Detection], wanted: &[Detection], toler
         let points = f.keypoints.iter().zip(&w.keypoints).all(|(a, b)| {
             near(a.x, b.x) && near(a.y, b.y) && (a.confidence - b.confidence).abs() <= tolerance.confidence
         });
+        let mask = w.mask.is_none() || masks_agree(f, w);
         let corner = |(a, b): (&[f32; 2], &[f32; 2])| near(a[0], b[0]) && near(a[1], b[1]);
         let oriented = match (&f.oriented, &w.oriented) {
             (Some(a), Some(b)) => a.corners.iter().zip(&b.corners).all(corner),
@@ -190,6 +213,7 @@ pub fn assert_found(what: &str, found: &[Detection], wanted: &[Detection], toler
             && near(f.rect.bottom(), w.rect.bottom())
             && f.keypoints.len() == w.keypoints.len()
             && points
+            && mask
     };
     let mut rest: Vec<_> = found.iter().collect();
     let missing: Vec<_> = wanted

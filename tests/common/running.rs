@@ -206,6 +206,8 @@ pub fn found_by(buffer: &gst::BufferRef, model_id: &str) -> Vec<Detection> {
             class_id: object.class_id.expect("our models know classes"),
             confidence: object.confidence,
             keypoints: object.keypoints.iter().flat_map(|k| k.points.clone()).collect(),
+            mask: object.mask.clone(),
+            ..Detection::default()
         })
         .collect()
 }

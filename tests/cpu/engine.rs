@@ -21,7 +21,7 @@ const FORMATS: [VideoFormat; 8] = [
     VideoFormat::Bgrx,
 ];
 
-const DETECTORS: [&str; 10] = [
+const DETECTORS: [&str; 12] = [
     "yolo",
     "yolo-f16",
     "yolo-u8",
@@ -31,6 +31,8 @@ const DETECTORS: [&str; 10] = [
     "yolo-dynamic",
     "yolo-coco",
     "yolo-e2e",
+    "yolo-seg",
+    "yolo-seg-e2e",
     "nanodet",
 ];
 

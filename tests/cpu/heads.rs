@@ -128,13 +128,98 @@ fn files_of_other_exporters_are_refused_by_name() {
         assert_eq!(found("trtdetect", &foreign, "head=yolo").unwrap().len(), 3);
         refused("trtdetect", &foreign, "head=yolo-end-to-end", &["head=yolo-end-to-end doesn't fit"]);
     }
-    for task in ["segment", "classify"] {
+    for (task, why) in [("classify", "detect, obb, pose, segment"), ("segment", "prototypes")] {
         let other = with_metadata(folder.path(), task, "yolo-bare", &ultralytics(task, "['a', 'b', 'c']"));
-        refused("trtdetect", &other, "", &[task, "detect, obb", "pose models"]);
+        refused("trtdetect", &other, "", &[task, why]);
     }
     // One channel too few for these names.
     let other = with_metadata(folder.path(), "obb", "yolo-bare", &ultralytics("obb", "['a', 'b', 'c']"));
     refused("trtdetect", &other, "", &["8 channels with the box and the angle, but the output has 7"]);
+}
+
+/// The pixels of a frame's mask from `counts` in COCO's text, column by column.
+fn pixels(mask: &Value) -> Vec<bool> {
+    let (mut counts, mut inside) = (Vec::<i64>::new(), false);
+    let (mut value, mut shift) = (0, 0);
+    for character in mask["counts"].as_str().unwrap().bytes() {
+        let group = i64::from(character) - 48;
+        value |= (group & 0x1f) << shift;
+        shift += 5;
+        if group & 0x20 == 0 {
+            let signed = if group & 0x10 == 0 { value } else { value - (1 << shift) };
+            let before = if counts.len() > 2 { counts[counts.len() - 2] } else { 0 };
+            counts.push(signed + before);
+            (value, shift) = (0, 0);
+        }
+    }
+    let mut pixels = Vec::new();
+    for count in counts {
+        pixels.resize(pixels.len() + usize::try_from(count).unwrap(), inside);
+        inside = !inside;
+    }
+    pixels
+}
+
+/// Red squares are objects in their upper half, green ones in their left half, blue ones all over: tests/models/README.md.
+#[test]
+fn segmentation_models_give_masks() {
+    if !onnx_runtime() {
+        return;
+    }
+    for model in ["yolo-seg", "yolo-seg-e2e"] {
+        let objects = found("trtdetect", &test_model(model), "").unwrap();
+        assert_eq!(objects.len(), 3, "{model}");
+        for object in &objects {
+            let side = |side: &str| object["box"][side].as_f64().unwrap() as usize;
+            let (left, top) = (side("x"), side("y"));
+            let (width, height) = match object["label"].as_str().unwrap() {
+                "red" => (8, 4),
+                "green" => (4, 8),
+                _ => (8, 8),
+            };
+            assert_eq!(object["mask"]["size"], serde_json::json!([64, 96]), "{model}");
+            let pixels = pixels(&object["mask"]);
+            assert_eq!(pixels.len(), 64 * 96, "{model}");
+            let inside = |x: usize, y: usize| (left..left + width).contains(&x) && (top..top + height).contains(&y);
+            let wrong = (0..pixels.len()).find(|&at| pixels[at] != inside(at / 64, at % 64));
+            assert_eq!(wrong, None, "{model}: {object}");
+        }
+    }
+}
+
+#[test]
+fn masks_are_written_in_the_format_that_is_set() {
+    if !onnx_runtime() {
+        return;
+    }
+    let model = test_model("yolo-seg");
+    let of = |format: &str| {
+        let pipeline = Pipeline::new(&format!(
+            "appsrc name=source format=time ! trtdetect backend=cpu model={} \
+             ! trtpublish location=LINES mask-format={format} ! fakesink",
+            model.display()
+        ));
+        pipeline.push(0, squares().rgb().frame(VideoFormat::Rgb));
+        pipeline.finish().unwrap()[0]["objects"].as_array().unwrap().clone()
+    };
+    assert!(of("none").iter().all(|object| object.get("mask").is_none()));
+    for object in of("polygon") {
+        let rings = object["mask"].as_array().unwrap();
+        assert_eq!(rings.len(), 1, "{object}");
+        let points: Vec<f64> = rings[0].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect();
+        let [x, y, width, height] = ["x", "y", "width", "height"].map(|side| object["box"][side].as_f64().unwrap());
+        let range = |values: Vec<f64>| {
+            values.iter().fold((f64::MAX, f64::MIN), |(low, high), &value| (low.min(value), high.max(value)))
+        };
+        let across = range(points.iter().copied().step_by(2).collect());
+        let down = range(points.iter().copied().skip(1).step_by(2).collect());
+        let (right, bottom) = match object["label"].as_str().unwrap() {
+            "red" => (x + width, y + height / 2.0),
+            "green" => (x + width / 2.0, y + height),
+            _ => (x + width, y + height),
+        };
+        assert_eq!((across, down), ((x, right), (y, bottom)), "{object}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::common::{engine, find};
 use gst_video::VideoFormat;
 use gsttensorrt::infer::ModelSettings;
 use model::head::HeadChoice;
+use model::mask::Rle;
 use model::{Detection, Keypoint, OrientedBox, Params, Rect};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -49,6 +50,7 @@ struct Object {
     confidence: f32,
     #[serde(rename = "box")]
     corners: [f32; 4],
+    mask: Option<Runs>,
     /// x and y of an oriented box's corners.
     #[serde(default, rename = "corners")]
     oriented: Option<[[f32; 2]; 4]>,
@@ -56,6 +58,41 @@ struct Object {
     #[serde(default)]
     keypoints: Vec<[f32; 3]>,
 }
+
+/// COCO's uncompressed run lengths.
+#[derive(Debug, Deserialize)]
+struct Runs {
+    /// Height and width.
+    size: [u32; 2],
+    counts: Vec<u64>,
+}
+
+impl Runs {
+    fn of(detection: &Detection, (width, height): (u32, u32)) -> Option<Self> {
+        let mask = detection.mask.as_ref()?;
+        let Rle { counts, .. } = Rle::of(&mask.in_frame(&detection.rect, (width, height)));
+        Some(Self { size: [height, width], counts })
+    }
+
+    fn pixels(&self) -> Vec<bool> {
+        let runs = self.counts.iter().zip([false, true].into_iter().cycle());
+        runs.flat_map(|(&count, inside)| std::iter::repeat_n(inside, count as usize)).collect()
+    }
+
+    /// Intersection over union; 1 if both are empty.
+    fn iou(&self, other: &Self) -> f64 {
+        let (a, b) = (self.pixels(), other.pixels());
+        assert_eq!((self.size, a.len()), (other.size, b.len()));
+        let both = a.iter().zip(&b).filter(|(a, b)| **a && **b).count();
+        let any = a.iter().zip(&b).filter(|(a, b)| **a || **b).count();
+        if any == 0 { 1.0 } else { both as f64 / any as f64 }
+    }
+}
+
+/// Least intersection over union of an object's mask, and the mean of all: boxes differ by up to [`PIXELS`], and with them the
+/// edges of masks.
+const MASK: f64 = 0.9;
+const MASKS: f64 = 0.995;
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("reference")
@@ -81,7 +118,7 @@ static REFERENCE: LazyLock<Option<Reference>> = LazyLock::new(|| {
 });
 
 /// The exports in tests/reference/exports, and the heads to be said for them.
-const EXPORTS: [(&str, HeadChoice); 8] = [
+const EXPORTS: [(&str, HeadChoice); 11] = [
     ("rt-detr", HeadChoice::RtDetr),
     ("d-fine", HeadChoice::DFine),
     ("rf-detr", HeadChoice::Auto),
@@ -90,6 +127,9 @@ const EXPORTS: [(&str, HeadChoice); 8] = [
     ("yolox", HeadChoice::Auto),
     ("yolo-obb", HeadChoice::Auto),
     ("yolo-obb-end-to-end", HeadChoice::Auto),
+    ("yolo-seg", HeadChoice::Auto),
+    ("yolo-seg-end-to-end", HeadChoice::Auto),
+    ("rf-detr-seg", HeadChoice::Auto),
 ];
 
 fn export(name: &str) -> PathBuf {
@@ -106,6 +146,7 @@ impl Object {
             class_id: self.class,
             confidence: self.confidence,
             keypoints: keypoints.collect(),
+            ..Detection::default()
         }
     }
 }
@@ -160,6 +201,7 @@ fn compare_file(model: &str, path: &Path, head: HeadChoice) -> Option<usize> {
     let params = Arc::new(params);
     let mut sure = 0;
     let mut problems = Vec::new();
+    let mut overlaps = Vec::new();
     for image in &reference.images {
         let picture = Rgb::read_ppm(&folder().join(format!("{}.ppm", image.name)));
         let (width, height) = (picture.width as f32, picture.height as f32);
@@ -170,6 +212,8 @@ fn compare_file(model: &str, path: &Path, head: HeadChoice) -> Option<usize> {
             slot.region = Rect::new(x, y, w, h);
             lane.run(std::slice::from_mut(&mut slot)).unwrap();
             let mut found = slot.output.detections;
+            let size = (picture.width, picture.height);
+            let masks: Vec<_> = found.iter().map(|detection| Runs::of(detection, size)).collect();
             found.iter_mut().for_each(|d| d.map_points(|x, y| (x * width, y * height)));
             let objects: Vec<_> = wanted.objects.iter().map(Object::detection).collect();
             let missing = objects.iter().filter(|o| o.confidence >= SURE && !found.iter().any(|f| wanted.same(f, o)));
@@ -187,7 +231,26 @@ fn compare_file(model: &str, path: &Path, head: HeadChoice) -> Option<usize> {
                     image.name, wanted.region, object.class_id, object.confidence, object.rect
                 ));
             }
+            for (object, detection) in wanted.objects.iter().zip(&objects).filter(|(o, _)| o.confidence >= SURE) {
+                let ours = found.iter().zip(&masks).filter(|(f, _)| wanted.same(f, detection));
+                let best = ours.filter_map(|(_, mask)| Some(mask.as_ref()?.iou(object.mask.as_ref()?)));
+                let best = best.fold(0.0, f64::max);
+                if object.mask.is_some() {
+                    overlaps.push(best);
+                    if best < MASK {
+                        problems
+                            .push(format!("{}: the masks of {:?} have an IoU of {best}", image.name, detection.rect));
+                    }
+                }
+            }
             sure += objects.iter().filter(|o| o.confidence >= SURE).count();
+        }
+    }
+    if !overlaps.is_empty() {
+        let mean = overlaps.iter().sum::<f64>() / overlaps.len() as f64;
+        println!("{model}: {} masks, mean IoU {mean:.5}", overlaps.len());
+        if mean < MASKS {
+            problems.push(format!("the masks have a mean IoU of {mean}"));
         }
     }
     assert!(problems.is_empty(), "{model}: {} of {sure} objects\n{}", problems.len(), problems.join("\n"));

@@ -8,7 +8,7 @@ use gsttensorrt::error::Error;
 use gsttensorrt::gpu::Painter;
 use gsttensorrt::meta::{KeypointSet, Object, Record};
 use model::video::{Colorimetry, DeviceFormat, Matrix};
-use model::{Keypoint, KeypointLayout, OrientedBox, Rect};
+use model::{Keypoint, KeypointLayout, Mask, OrientedBox, Rect};
 
 /// Guard bytes after each row that must stay unchanged.
 const PADDING: usize = 12;
@@ -87,6 +87,10 @@ pub fn record(random: &mut Random, objects: usize) -> Record {
         let points: Vec<_> = points.collect();
         let keypoints =
             random.chance(0.6).then(|| KeypointSet { source: "pose".into(), layout: KeypointLayout::coco17(), points });
+        let (columns, rows) = (1 + random.below(60), 1 + random.below(60));
+        let bits: Vec<u32> =
+            (0..Mask::words(columns as u32, rows as u32)).map(|_| random.below(1 << 32) as u32).collect();
+        let mask = random.chance(0.5).then(|| Mask::new(rect, columns as u32, rows as u32, bits)).flatten();
         let (cx, cy) = (rect.x + rect.w / 2.0, rect.y + rect.h / 2.0);
         let angle = random.float(-0.8, 2.4);
         let oriented = random.chance(0.4).then(|| OrientedBox::new(cx, cy, rect.w, rect.h, angle)).flatten();
@@ -94,6 +98,7 @@ pub fn record(random: &mut Random, objects: usize) -> Record {
             id: id as u32,
             rect,
             oriented,
+            mask,
             class_id: Some(random.below(80) as u32),
             label: (*random.pick(&labels)).into(),
             confidence: random.float(0.0, 1.0),

@@ -9,7 +9,7 @@ use cuda::{
 use gsttensorrt::error::Error;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use model::head::{DecodePlan, ModelChoice, OrientedForm, Output, Recognised, recognise};
+use model::head::{Columns, DecodePlan, MaskSource, ModelChoice, OrientedForm, Output, Recognised, recognise};
 use model::{Detection, ElementType, Head, InputSpec, Letterbox, ModelInfo, Params, Rect, TensorInfo, nms, refine};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -109,6 +109,20 @@ fn models() -> Vec<Model> {
         Model::new("yolo-pose with 80 classes", square, &[&[1, 135, 8400]]),
         Model::new("yolo end-to-end", square, &[&[1, 300, 6]]),
         Model::new("yolo-pose end-to-end", square, &[&[1, 300, 57]]),
+        Model::new("yolo-seg", square, &[&[1, 116, 8400], &[1, 32, 160, 160]]),
+        Model::with_metadata(
+            "yolo-seg, anchors first",
+            ([1, 3, 320, 192], F32),
+            &[&[1, 1260, 23], &[1, 16, 80, 48]],
+            BTreeMap::from([("task".into(), "segment".into()), ("names".into(), "{0: 'a', 1: 'b', 2: 'c'}".into())]),
+        ),
+        Model::named(
+            "rf-detr-seg",
+            &[("input", &[1, 3, 312, 312], F32)],
+            &[("dets", &[1, 100, 4]), ("labels", &[1, 100, 91]), ("masks", &[1, 100, 78, 78])],
+            ModelInfo::default(),
+        ),
+        Model::new("yolo-seg end-to-end", square, &[&[1, 300, 38], &[1, 32, 160, 160]]),
         Model::with_metadata("yolo-obb", square, &[&[1, 20, 8400]], obb(15)),
         Model::with_metadata("yolo-obb, anchors first", ([1, 3, 320, 192], F32), &[&[1, 1260, 8]], obb(3)),
         Model::with_metadata("yolo-obb end-to-end", square, &[&[1, 300, 7]], obb(80)),
@@ -253,6 +267,18 @@ pub fn outputs(model: &Model, random: &mut Random, crowd: Crowd, odd: bool) -> V
             }
         }
     }
+    if let Some(masks) = model.head.masks() {
+        values[masks.grid_output()].fill_with(|| random.float(-1.0, 1.0));
+        if let MaskSource::Prototypes { coefficients: Columns { output, channels_first, first, channels }, .. } =
+            masks.source
+        {
+            let rows = values[output].len() / channels;
+            for (row, channel) in (0..rows).flat_map(|row| (first..channels).map(move |channel| (row, channel))) {
+                let at = if channels_first { channel * rows + row } else { row * channels + channel };
+                values[output][at] = random.float(-1.0, 1.0);
+            }
+        }
+    }
     if odd {
         for values in &mut values {
             for _ in 0..values.len() / 50 {
@@ -322,6 +348,9 @@ fn expected(model: &Model, slot: &Slot, outputs: &[Vec<f32>]) -> (Vec<Detection>
     } else if !matches!(model.plan(), DecodePlan::Persons { many: false, .. }) {
         found.truncate(slot.params.max_detections);
     }
+    if let Some(masks) = model.head.masks() {
+        masks.add(model.name, &views, &mut found).unwrap_or_else(|error| panic!("{error}"));
+    }
     for detection in &mut found {
         detection.map_points(|x, y| {
             let (x, y) = slot.letterbox.to_frame(x, y);
@@ -351,7 +380,10 @@ impl Bench {
             memory.push((buffer, element));
         }
         let head = (model.head.classes(), model.head.needs_nms());
-        let chain = Postprocessor::new(&gpu.context, &gpu.kernels, &model.plan(), head, &places, batch)?;
+        let mut chain = Postprocessor::new(&gpu.context, &gpu.kernels, &model.plan(), head, &places, batch)?;
+        if let Some(masks) = model.head.masks() {
+            chain = chain.with_masks(&gpu.context, &masks, &places)?;
+        }
         let mut lane = Preprocessor::new(&gpu.context, &gpu.kernels, &model.spec, batch)?;
         for slot in 0..batch {
             lane.set(slot, &SlotSource::border())?;
@@ -486,6 +518,9 @@ fn same(found: &SlotResult, expected: &[Detection], passed: usize) -> Result<(),
                 .all(|(a, b)| near(a.x, b.x) && near(a.y, b.y) && a.confidence == b.confidence);
         if !boxes || !points || a.class_id != b.class_id || a.confidence != b.confidence {
             return Err(format!("object {i} is {a:?} instead of {b:?}"));
+        }
+        if a.mask != b.mask {
+            return Err(format!("object {i} has the mask {:?} instead of {:?}", a.mask, b.mask));
         }
     }
     Ok(())

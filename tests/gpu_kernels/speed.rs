@@ -45,6 +45,7 @@ pub fn run(gpu: &Gpu) -> Result<(), Error> {
         preprocessing(gpu, bandwidth, (DeviceFormat::Nv12, FRAME), resize, batch, None)?;
     }
     postprocessing(gpu)?;
+    masks(gpu)?;
     drawing(gpu)
 }
 
@@ -199,8 +200,23 @@ fn postprocessing(gpu: &Gpu) -> Result<(), Error> {
 const ALONE: (f32, &str) = (60.0, "60 µs");
 
 fn decoding(gpu: &Gpu, model: &Model, crowd: Crowd, batch: usize, limit: Option<(f32, &str)>) -> Result<(), Error> {
+    let (time, found, _) = decoded(gpu, model, ElementType::F32, crowd, batch)?;
+    let name =
+        format!("decode + NMS {}, {} candidates, {} objects", model.name, found.candidates, found.detections.len());
+    row(&name, batch, time, None, limit);
+    Ok(())
+}
+
+/// The time of a launch of all that follows a model, in microseconds, the first image's results, and their size in bytes.
+fn decoded(
+    gpu: &Gpu,
+    model: &Model,
+    element: ElementType,
+    crowd: Crowd,
+    batch: usize,
+) -> Result<(f32, SlotResult, usize), Error> {
     let mut random = Random::new(4);
-    let mut bench = Bench::new(gpu, model, ElementType::F32, batch)?;
+    let mut bench = Bench::new(gpu, model, element, batch)?;
     let mut images: Vec<_> = (0..batch).map(|_| outputs(model, &mut random, crowd, false)).collect();
     bench.fill(gpu, &mut images)?;
     let slot = Slot::new(Params::default(), FRAME, Rect::new(0.0, 0.0, FRAME.0 as f32, FRAME.1 as f32), &model.spec);
@@ -216,9 +232,24 @@ fn decoding(gpu: &Gpu, model: &Model, crowd: Crowd, batch: usize, limit: Option<
     })?;
     let mut found = SlotResult::default();
     bench.chain.results(0, &mut found)?;
-    let name =
-        format!("decode + NMS {}, {} candidates, {} objects", model.name, found.candidates, found.detections.len());
-    row(&name, batch, time, None, limit);
+    let bytes = bench.chain.bytes_to_host(&found);
+    Ok((time, found, bytes))
+}
+
+/// The masks of twenty objects, beyond the time of decoding.
+fn masks(gpu: &Gpu) -> Result<(), Error> {
+    let square = ([1, 3, 640, 640], ElementType::F32);
+    let with = Model::new("yolo-seg end-to-end", square, &[&[1, 300, 38], &[1, 32, 160, 160]]);
+    let without = Model::new("yolo end-to-end", square, &[&[1, 300, 6]]);
+    let crowd = Crowd::Some(20.0 / 300.0);
+    for element in [ElementType::F32, ElementType::F16] {
+        for batch in [1, 8] {
+            let (boxes, ..) = decoded(gpu, &without, element, crowd, batch)?;
+            let (all, found, bytes) = decoded(gpu, &with, element, crowd, batch)?;
+            let name = format!("masks 32×160×160 {element:?}, {} objects, {bytes} bytes", found.detections.len());
+            row(&name, batch, all - boxes, None, Some((60.0 * batch as f32, "60 µs a frame")));
+        }
+    }
     Ok(())
 }
 

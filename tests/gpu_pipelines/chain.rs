@@ -56,6 +56,7 @@ on_gpu! {
             outputs: &outputs,
             plan: &head.plan().unwrap(),
             classes: head.classes(),
+            masks: head.masks(),
             needs_nms: head.needs_nms(),
             batch: (1, 4),
             scratch: engine.device_memory() as usize,

@@ -95,6 +95,9 @@ on_gpu! {
             ("detr-sigmoid", "detr-sigmoid"),
             ("detr-softmax", "detr-softmax"),
             ("yolox", "auto"),
+            ("yolo-seg", "auto"),
+            ("yolo-seg-end-to-end", "auto"),
+            ("rf-detr-seg", "auto"),
         ] {
             let file: PathBuf = find::root().join("tests/reference/exports").join(format!("{export}.onnx"));
             compare_network(export, 320.0, |backend| {

@@ -33,7 +33,7 @@ on_gpu! {
     fn detectors_find_what_the_cpu_finds() {
         let models = [
             "yolo", "yolo-f16", "yolo-u8", "yolo-nhwc", "yolo-nhwc-f16", "yolo-nhwc-u8", "yolo-batch1", "yolo-batch4",
-            "yolo-dynamic", "yolo-coco", "yolo-e2e", "yolo-obb", "yolo-obb-e2e", "nanodet",
+            "yolo-dynamic", "yolo-coco", "yolo-e2e", "yolo-seg", "yolo-seg-e2e", "yolo-obb", "yolo-obb-e2e", "nanodet",
         ];
         for model in models {
             compare("trtdetect", model, "confidence=0.3");

@@ -71,21 +71,22 @@ def decode(name, outputs):
             points = [r[:51].reshape(KEYPOINTS, 3)[:, [1, 0, 2]] * [WIDTH, HEIGHT, 1] for r in out]
             boxes = [r[[52, 51, 54, 53]] * [WIDTH, HEIGHT, WIDTH, HEIGHT] for r in out]
             found = [(0, *b, r[55], *p.ravel()) for r, b, p in zip(out, boxes, points)]
-        elif name == "yolov5":
-            boxes = ((x - w / 2, y - h / 2, x + w / 2, y + h / 2) for x, y, w, h in out[:CELLS, :4])
-            found = [(int(r[5:].argmax()), *box, r[4] * r[5:].max()) for box, r in zip(boxes, out)]
         elif name == "yolo-obb":
             found = [(int(np.argmax(r[4:7])), *r[:4], max(r[4:7]), r[7]) for r in out.T[: ROWS * COLUMNS]]
         elif name == "yolo-obb-e2e":
             found = [(r[5], *r[:5], r[6]) for r in out]
+        elif name == "yolov5":
+            boxes = ((x - w / 2, y - h / 2, x + w / 2, y + h / 2) for x, y, w, h in out[:CELLS, :4])
+            found = [(int(r[5:].argmax()), *box, r[4] * r[5:].max()) for box, r in zip(boxes, out)]
         elif "e2e" in name:
-            found = [(r[5], *r[:5], *r[6:]) for r in out]
+            rest = slice(6, 6 if "seg" in name else None)
+            found = [(r[5], *r[:5], *r[rest]) for r in out]
         else:
-            classes = 1 if name == "yolo-pose" else out.shape[0] - 4
+            classes = {"yolo-pose": 1, "yolo-seg": 3}.get(name, out.shape[0] - 4)
             found = []
             for x, y, w, h, *rest in out.T[: ROWS * COLUMNS]:
                 best = int(np.argmax(rest[:classes]))
-                found.append((best, x - w / 2, y - h / 2, x + w / 2, y + h / 2, rest[best], *rest[classes:]))
+                found.append((best, x - w / 2, y - h / 2, x + w / 2, y + h / 2, rest[best], *(rest[classes:] if "pose" in name else [])))
         rows.append(found)
     return rows
 

@@ -45,6 +45,8 @@ The files are made by `make.py`; `make.py --check` verifies them. They have a fe
   right, with a half and a quarter of the confidence. After NMS one object per cell is left.
 - Pose: a red cell is a person. Keypoint k = 0…16 lies at x = left + 8·(k + 1)/20, y = top + 8·(k + 2)/20, with the
   person's confidence times (20 - k)/20.
+- Masks have a cell for 4 × 4 pixels: red squares are objects in their upper half, green ones in their left half, blue ones
+  all over.
 - Oriented boxes lie in the middle of their cells, 8 pixels wide and 4 high before they are turned: by 0.5 radians for red,
   -0.5 for green, 1 for blue, clockwise.
 
@@ -343,6 +345,39 @@ def end_to_end(pose, metadata=True):
     return g.bytes(None if pose or not metadata else ultralytics("detect", COLOURS, end2end="True"))
 
 
+def prototypes(g, x):
+    """Three masks of 4 × 4 pixels a cell, [B, 3, 16, 24]: positive in the upper halves of the squares, in their left halves,
+    and everywhere; and negative elsewhere."""
+    y, xs = np.mgrid[0 : HEIGHT // 4, 0 : WIDTH // 4]
+    masks = np.stack([1 - 2 * (y % 2), 1 - 2 * (xs % 2), np.ones_like(y)])
+    batch = g.op("Mul", g.op("ReduceMean", x, axes=[1, 2, 3], keepdims=1), g.constant(0))
+    g.output(g.op("Add", batch, g.constant(masks[None])), "output1", np.float32, ["batch", 3, HEIGHT // 4, WIDTH // 4])
+
+
+def yolo_seg():
+    """The YOLO head with a coefficient for each colour: its score."""
+    g = Graph()
+    x = image(g)
+    scores = yolo_scores(g, x, np.float32, 1.0, 3)
+    out = g.op("Concat", yolo_boxes(g, scores, np.float32), scores, scores, axis=1)
+    g.output(out, "output0", np.float32, ["batch", 10, ANCHORS])
+    prototypes(g, x)
+    return g.bytes(ultralytics("segment", COLOURS))
+
+
+def end_to_end_seg():
+    """The end-to-end head with the same coefficients."""
+    g = Graph()
+    x = image(g)
+    score, rows = best(g, squares(g, x), 3, 300)
+    _, _, c, edges = corners(g, rows)
+    colour = g.op("Cast", g.op("Equal", c, g.constant(np.arange(3)[None, None])), to=TensorProto.FLOAT)
+    out = g.op("Concat", *edges, score, c, g.op("Mul", colour, score), axis=2)
+    g.output(out, "output0", np.float32, ["batch", 300, 9])
+    prototypes(g, x)
+    return g.bytes(ultralytics("segment", COLOURS, end2end="True"))
+
+
 def split():
     """RT-DETR's three outputs: class numbers, corners times a second input, scores."""
     g = Graph()
@@ -517,6 +552,10 @@ MODELS = {
     "yolo-pose": (yolo_pose, "f32 `[B, 3, 64, 96]`", "`[B, 56, 126]`", "YOLO-pose head, Ultralytics metadata"),
     "yolo-pose-e2e": (lambda: end_to_end(True), "f32 `[B, 3, 64, 96]`", "`[B, 300, 57]`",
                       "end-to-end pose head, no metadata"),
+    "yolo-seg": (yolo_seg, "f32 `[B, 3, 64, 96]`", "`[B, 10, 126]`, `[B, 3, 16, 24]`",
+                 "YOLO-seg head, Ultralytics metadata"),
+    "yolo-seg-e2e": (end_to_end_seg, "f32 `[B, 3, 64, 96]`", "`[B, 300, 9]`, `[B, 3, 16, 24]`",
+                     "end-to-end head with masks, Ultralytics metadata"),
     "yolo-obb": (yolo_obb, "f32 `[B, 3, 64, 96]`", "`[B, 8, 126]`", "YOLO-OBB head, Ultralytics metadata"),
     "yolo-obb-e2e": (yolo_obb_end_to_end, "f32 `[B, 3, 64, 96]`", "`[B, 300, 7]`",
                      "end-to-end YOLO-OBB head, Ultralytics metadata"),

@@ -4,6 +4,7 @@ use crate::common::running::register;
 use crate::gst_launch;
 use gst::prelude::*;
 use gst_check::Harness;
+use gsttensorrt::config::MaskFormat;
 use gsttensorrt::meta::{self, Inference, KeypointSet, ModelRun, Object, Record};
 use gsttensorrt::publish;
 use model::{Keypoint, KeypointLayout, Rect};
@@ -600,7 +601,7 @@ fn cost_per_frame() {
             let start = Instant::now();
             for _ in 0..ROUNDS / 10 {
                 line.clear();
-                publish::write_line(&mut line, &frame, &record);
+                publish::write_line(&mut line, &frame, &record, MaskFormat::Rle);
             }
             start.elapsed() / (ROUNDS / 10) as u32
         })

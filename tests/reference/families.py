@@ -274,6 +274,97 @@ def turned_corners(boxes):
     return np.stack([v for u, s in signs for v in (x + u * ux + s * vx, y + u * uy + s * vy)], axis=1)
 
 
+class YoloSeg(Family):
+    """Ultralytics 8.4.190: `non_max_suppression`, and masks as `process_mask` has them, except that they are bits before they are
+    scaled up."""
+
+    resize = staticmethod(cv_resize)
+    fit = "centre"
+    pad = 114
+
+    def rounded(self, size):
+        return round(size)
+
+    def candidates(self, outputs):
+        """Rows and coefficients of all candidates."""
+        out = outputs["output0"][0].T
+        coefficients = out[:, -outputs["output1"].shape[1] :]
+        scores = out[:, 4 : out.shape[1] - coefficients.shape[1]]
+        return rows(scores.argmax(1), scores.max(1), corners(out[:, :4])), coefficients
+
+    def objects(self, outputs, size):
+        return self.found(outputs)[0]
+
+    def found(self, outputs):
+        """Rows, and the coefficients of each."""
+        found, coefficients = self.candidates(outputs)
+        keep = found[:, 1] > CONFIDENCE
+        found, coefficients = found[keep], coefficients[keep]
+        order = np.argsort(-found[:, 1], kind="stable")
+        kept = []
+        for i in order:
+            if not any(found[k, 0] == found[i, 0] and overlap(found[i, 2:], found[k, 2:]) > IOU for k in kept):
+                kept.append(i)
+        return found[kept], coefficients[kept]
+
+    def masks(self, outputs, size):
+        """For each object of `objects` the logits of its mask."""
+        prototypes = outputs["output1"][0].astype(np.float64)
+        return np.einsum("nk,khw->nhw", self.found(outputs)[1].astype(np.float64), prototypes)
+
+
+class YoloSegEndToEnd(YoloSeg):
+    """The rows of YOLO26-seg: corners, score, class, coefficients."""
+
+    def found(self, outputs):
+        out = outputs["output0"][0]
+        out = out[out[:, 4] > CONFIDENCE]
+        return rows(out[:, 5], out[:, 4], out[:, :4]), out[:, 6:]
+
+
+class RfDetrSeg(RfDetr):
+    """The same with the third output of RF-DETR-Seg, a mask for each query."""
+
+    def masks(self, outputs, size):
+        boxes, logits = outputs["dets"][0], outputs["labels"][0]
+        scores = sigmoid(logits)[:, : self.classes]
+        best = np.argsort(-scores, axis=None, kind="stable")[: len(boxes)]
+        keep = scores.ravel()[best] > CONFIDENCE
+        return outputs["masks"][0][best[keep] // scores.shape[1]]
+
+
+def frame_mask(logits, box, clipped, size, border, scale, picture):
+    """COCO's uncompressed run lengths of a mask over a picture (width, height): the cells of the grid that the box touches, in
+    pixels of the input of `size`, are 0 or 1, interpolated bilinearly, and cut at one half within the clipped box."""
+    grid = np.array(logits.shape)
+    cells = grid[::-1] / np.array(size)[::-1]
+    (left, top), (right, bottom) = np.floor(box[:2] * cells), np.ceil(box[2:] * cells)
+    left, right = int(max(left, 0)), int(min(right, grid[1]))
+    top, bottom = int(max(top, 0)), int(min(bottom, grid[0]))
+    bits = (logits[top:bottom, left:right] > 0).astype(np.float64)
+    width, height = picture
+    pixels = np.zeros((height, width), bool)
+
+    def axis(count, k, first, cells_here):
+        """Pixels of the box along one axis, the two cells around each, and the share of the second."""
+        at = np.arange(count)
+        at = at[(at + 0.5 >= clipped[k]) & (at + 0.5 < clipped[k + 2])]
+        position = ((at + 0.5) * scale[k] + border[k]) * cells[k] - 0.5 - first
+        low = np.floor(position).astype(int)
+        return at, low.clip(0, cells_here - 1), (low + 1).clip(0, cells_here - 1), position - low
+
+    x, x0, x1, fx = axis(width, 0, left, right - left)
+    y, y0, y1, fy = axis(height, 1, top, bottom - top)
+    upper = bits[y0][:, x0] * (1 - fx) + bits[y0][:, x1] * fx
+    lower = bits[y1][:, x0] * (1 - fx) + bits[y1][:, x1] * fx
+    pixels[np.ix_(y, x)] = upper * (1 - fy)[:, None] + lower * fy[:, None] >= 0.5
+    line = pixels.T.ravel()
+    counts = np.diff([0, *(np.flatnonzero(line[1:] != line[:-1]) + 1), line.size]).tolist()
+    # Run lengths begin outside.
+    counts = [0, *counts] if line[0] else counts
+    return {"size": [height, width], "counts": counts}
+
+
 FAMILIES = {
     "rt-detr": RtDetr(),
     "d-fine": DFine(),
@@ -285,6 +376,9 @@ FAMILIES = {
     "yolox-decoded": YoloxDecoded(),
     "yolo-obb": YoloObb(),
     "yolo-obb-end-to-end": YoloObbEndToEnd(),
+    "yolo-seg": YoloSeg(),
+    "yolo-seg-end-to-end": YoloSegEndToEnd(),
+    "rf-detr-seg": RfDetrSeg(),
 }
 
 
@@ -306,14 +400,17 @@ class Model:
         names = [output.name for output in self.session.get_outputs()]
         outputs = dict(zip(names, self.session.run(None, self.family.feeds(self.session, x, self.size))))
         objects = []
-        for label, confidence, *box in self.family.objects(outputs, self.size):
+        masks = self.family.masks(outputs, self.size) if hasattr(self.family, "masks") else None
+        for i, (label, confidence, *box) in enumerate(self.family.objects(outputs, self.size)):
             points = (np.array(box).reshape(-1, 2) - border) / scale
             # The box around the four corners of an oriented one, which itself isn't clipped.
-            oriented = {"corners": points.tolist()} if len(points) == 4 else {}
-            corners = np.stack([points.min(0), points.max(0)]) if oriented else points
+            more = {"corners": points.tolist()} if len(points) == 4 else {}
+            corners = np.stack([points.min(0), points.max(0)]) if more else points
             corners = np.clip(corners, 0, (w, h))
             # A box outside the picture isn't an object.
             if (corners[1] > corners[0]).all():
                 found = {"class": int(label), "confidence": float(confidence), "box": corners.ravel().tolist()}
-                objects.append(found | oriented)
+                if masks is not None:
+                    more["mask"] = frame_mask(masks[i], np.array(box), found["box"], self.size, border, scale, (w, h))
+                objects.append(found | more)
         return {"model": self.name, "region": [0, 0, w, h], "scale": scale, "objects": objects}

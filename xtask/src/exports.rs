@@ -23,6 +23,7 @@ pub fn make(paths: &Paths) -> Result<()> {
         run(&mut script)
     };
     run_script("export_models.py")?;
-    // Ultralytics' own export isn't kept: these have its form.
-    run_script("yolo_obb.py")
+    // Ultralytics' own exports aren't kept: these have their form.
+    run_script("yolo_obb.py")?;
+    run_script("segmentation.py")
 }

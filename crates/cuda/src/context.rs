@@ -29,6 +29,7 @@ pub struct Context {
     pub(super) modules: Mutex<Option<KernelModules>>,
     to_device: AtomicU64,
     to_host: AtomicU64,
+    masks: AtomicU64,
 }
 
 /// Bytes that this crate has copied between host and device in a context since the context was created.
@@ -38,6 +39,8 @@ pub struct Traffic {
     pub to_device: u64,
     /// Bytes from the device to the host.
     pub to_host: u64,
+    /// Those of them that are bits of objects' masks.
+    pub masks: u64,
 }
 
 enum Owner {
@@ -115,6 +118,7 @@ impl Context {
             modules: Mutex::default(),
             to_device: AtomicU64::new(0),
             to_host: AtomicU64::new(0),
+            masks: AtomicU64::new(0),
         }
     }
 
@@ -200,8 +204,8 @@ impl Context {
     /// Bytes copied so far.
     #[inline]
     pub fn traffic(&self) -> Traffic {
-        let (to_device, to_host) = (&self.to_device, &self.to_host);
-        Traffic { to_device: to_device.load(Ordering::Relaxed), to_host: to_host.load(Ordering::Relaxed) }
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Traffic { to_device: read(&self.to_device), to_host: read(&self.to_host), masks: read(&self.masks) }
     }
 
     /// Adds copied bytes to the counters. [`crate::DeviceBuffer`]'s upload and download call this themselves; for the
@@ -210,6 +214,7 @@ impl Context {
     pub fn count_traffic(&self, bytes: Traffic) {
         self.to_device.fetch_add(bytes.to_device, Ordering::Relaxed);
         self.to_host.fetch_add(bytes.to_host, Ordering::Relaxed);
+        self.masks.fetch_add(bytes.masks, Ordering::Relaxed);
     }
 
     /// Waits for all work in the context, including work that TensorRT queued on streams that we don't know.

@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::error::Error;
 use super::layout::{
-    DenseArgs, DistributionsArgs, FillArgs, FinishArgs, MAX_CANDIDATES, ObjectsArgs, OrientedArgs, OverlayArgs,
-    PersonsArgs, PreprocessArgs, QueriesArgs, StageArgs,
+    DenseArgs, DistributionsArgs, FillArgs, FinishArgs, MAX_CANDIDATES, MasksArgs, ObjectsArgs, OrientedArgs,
+    OverlayArgs, PersonsArgs, PreprocessArgs, QueriesArgs, StageArgs,
 };
 use super::memory::Table;
 use super::stream::CudaStream;
@@ -21,6 +21,7 @@ const DECODE: &CStr = text(concat!(include_str!("kernels/decode.ptx"), "\0"));
 const ORIENTED: &CStr = text(concat!(include_str!("kernels/oriented.ptx"), "\0"));
 const QUERIES: &CStr = text(concat!(include_str!("kernels/queries.ptx"), "\0"));
 const NMS: &CStr = text(concat!(include_str!("kernels/nms.ptx"), "\0"));
+const MASKS: &CStr = text(concat!(include_str!("kernels/masks.ptx"), "\0"));
 const OVERLAY: &CStr = text(concat!(include_str!("kernels/overlay.ptx"), "\0"));
 
 /// Evaluated at compile time only.
@@ -48,6 +49,11 @@ const SPANS: u32 = 128;
 /// Rows per block of the kernels that decode final objects and oriented boxes.
 const OBJECTS: u32 = 128;
 
+/// Blocks that share a mask, and warps of each (PARTS and WARPS in masks.cu); objects whose masks are made at a time.
+const MASK_PARTS: u32 = 16;
+const MASK_WARPS: u32 = 4;
+const MASK_OBJECTS: u32 = 32;
+
 /// Width and height of a drawing block in pixels, and its threads.
 const OVERLAY_TILE: u32 = 32;
 const OVERLAY_THREADS: u32 = 256;
@@ -62,7 +68,7 @@ const MEMORY_BLOCKS: u32 = 256;
 pub(super) struct KernelModules {
     functions: Functions,
     #[expect(dead_code, reason = "the functions live in them")]
-    modules: [Module; 7],
+    modules: [Module; 8],
 }
 
 /// The modules' entry points.
@@ -81,6 +87,7 @@ struct Functions {
     decode_persons: CUfunction,
     decode_oriented: CUfunction,
     finish: CUfunction,
+    masks: CUfunction,
     overlay: CUfunction,
 }
 
@@ -95,7 +102,7 @@ impl KernelModules {
         let (preprocess, decode) = (Module::load(context, PREPROCESS)?, Module::load(context, DECODE)?);
         let (nms, overlay) = (Module::load(context, NMS)?, Module::load(context, OVERLAY)?);
         let (memory, queries) = (Module::load(context, MEMORY)?, Module::load(context, QUERIES)?);
-        let oriented = Module::load(context, ORIENTED)?;
+        let (oriented, masks) = (Module::load(context, ORIENTED)?, Module::load(context, MASKS)?);
         let functions = Functions {
             stage: memory.function(context, c"stage")?,
             fill: memory.function(context, c"fill")?,
@@ -110,9 +117,10 @@ impl KernelModules {
             decode_persons: decode.function(context, c"decode_persons")?,
             decode_oriented: oriented.function(context, c"decode_oriented")?,
             finish: nms.function(context, c"finish")?,
+            masks: masks.function(context, c"masks")?,
             overlay: overlay.function(context, c"overlay")?,
         };
-        Ok(Self { functions, modules: [memory, preprocess, decode, queries, oriented, nms, overlay] })
+        Ok(Self { functions, modules: [memory, preprocess, decode, queries, oriented, nms, masks, overlay] })
     }
 }
 
@@ -318,6 +326,14 @@ impl Kernels {
     pub(super) unsafe fn finish(&self, stream: &CudaStream, args: FinishArgs, batch: u32) -> Result<(), Error> {
         // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.finish, stream, [batch, 1, 1], [MAX_CANDIDATES as u32, 1], args) }
+    }
+
+    /// # Safety
+    /// As for [`Self::preprocess`], with the outputs' shapes.
+    pub(super) unsafe fn masks(&self, stream: &CudaStream, args: MasksArgs, batch: u32) -> Result<(), Error> {
+        let grid = [MASK_PARTS, MASK_OBJECTS, batch];
+        // SAFETY: the caller guarantees it.
+        unsafe { self.launch(self.functions.masks, stream, grid, [MASK_WARPS * WARP, 1], args) }
     }
 
     /// Queues the drawing of shapes into a frame.

@@ -333,6 +333,55 @@ pub(super) struct FinishArgs {
     /// Not 0: a candidate is a pair of a box and one of that many classes.
     pub pair_classes: u32,
     pub reserved: u32,
+    /// Not 0: a kernel that makes masks follows and sets the flags; this is where it finds the objects.
+    pub kept: u64,
+}
+
+/// Bytes per slot of the objects that are kept for masks: KEPT_STRIDE in common.cuh.
+pub(super) const KEPT_STRIDE: usize = 16 + MAX_CANDIDATES * 32;
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct MasksArgs {
+    /// Address of the objects, [`KEPT_STRIDE`] bytes per slot.
+    pub kept: u64,
+    /// Addresses in mapped memory of the results, and of the masks.
+    pub results: u64,
+    pub masks: u64,
+    /// Address of the grid, and elements from one slot to the next.
+    pub grid: u64,
+    pub grid_slot: u64,
+    /// Address of the first coefficient; elements from slot to slot, row to row, value to value.
+    pub coefficients: u64,
+    pub coefficients_slot: u64,
+    pub row_stride: u32,
+    pub value_stride: u32,
+    pub grid_half: u32,
+    pub coefficients_half: u32,
+    /// Number of coefficients; 0: each row has its own plane of the grid.
+    pub count: u32,
+    pub columns: u32,
+    pub rows: u32,
+    /// Cells per network pixel.
+    pub x_scale: f32,
+    pub y_scale: f32,
+    /// Bytes from one slot to the next.
+    pub results_stride: u32,
+    pub masks_stride: u32,
+    /// Objects with space per slot, and words of bits with space per object.
+    pub most: u32,
+    pub words: u32,
+    pub reserved: u32,
+}
+
+/// The cells of a mask, right and bottom exclusive.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
+pub(super) struct MaskHeader {
+    pub left: u16,
+    pub top: u16,
+    pub right: u16,
+    pub bottom: u16,
 }
 
 /// A shape to draw.
@@ -347,24 +396,47 @@ pub struct Shape {
     pub right: i32,
     /// Lower bound, exclusive.
     pub bottom: i32,
-    /// 0: filled rectangle, 1: mask, 2: line.
+    /// 0: filled rectangle, 1: mask, 2: line, 3: cells.
     pub kind: u32,
     /// Y, Cb and Cr, or the four bytes of a pixel, lowest byte first.
     pub ink: u32,
-    /// Offset of the mask's coverage in the atlas.
+    /// Offset of the mask's coverage in the atlas, or of the cells' bits behind the shapes; bytes.
     pub mask: u32,
-    /// 0.
-    pub reserved: u32,
-    /// One end of a line.
+    /// Of cells: columns (12 bits), rows (12 bits) and opacity (8 bits), from the lowest bit on.
+    pub cells: u32,
+    /// A [`Line`], or [`CellAxes`].
+    pub geometry: [u64; 4],
+}
+
+/// The geometry of a line, whose coverage fades out at its end.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
+pub struct Line {
+    /// One end.
     pub from: [f32; 2],
-    /// A line's other end.
+    /// The other end.
     pub to: [f32; 2],
-    /// A line's direction, a unit vector.
+    /// A unit vector.
     pub direction: [f32; 2],
-    /// A line's length.
+    /// The distance of the ends.
     pub length: f32,
-    /// The distance from a line at which coverage ends.
+    /// The distance at which coverage ends.
     pub reach: f32,
+}
+
+/// The position of a frame's pixels among the cells of an object's mask: that of pixel 0, and cells per pixel, both times
+/// 2³².
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Pod, Zeroable)]
+pub struct CellAxes {
+    /// Of the first column, from the centre of the first cell.
+    pub x: i64,
+    /// Per column.
+    pub x_step: i64,
+    /// Of the first row, from the centre of the first cell.
+    pub y: i64,
+    /// Per row.
+    pub y_step: i64,
 }
 
 /// What [`crate::Kernels::overlay`] draws, and into which frame.
@@ -375,6 +447,8 @@ pub struct OverlayArgs {
     pub shapes: u64,
     /// Address of the masks' coverage, one byte per pixel.
     pub atlas: u64,
+    /// Address of the bits of cells, one mask after another.
+    pub cells: u64,
     /// Addresses of the frame's planes.
     pub planes: [u64; 2],
     /// Bytes from one row of each plane to the next.
@@ -473,15 +547,22 @@ mod tests {
         assert_eq!(size_of::<OrientedArgs>(), 96);
         assert_eq!(offset_of!(OrientedArgs, corners), 64);
         assert_eq!(offset_of!(OrientedArgs, classes), 88);
-        assert_eq!(size_of::<FinishArgs>(), 128);
+        assert_eq!(size_of::<FinishArgs>(), 136);
         assert_eq!(offset_of!(FinishArgs, results), 48);
         assert_eq!(offset_of!(FinishArgs, data), 80);
         assert_eq!(offset_of!(FinishArgs, x_unit), 112);
+        assert_eq!(size_of::<MasksArgs>(), 112);
+        assert_eq!(offset_of!(MasksArgs, row_stride), 56);
+        assert_eq!(offset_of!(MasksArgs, x_scale), 84);
+        assert_eq!(offset_of!(MasksArgs, most), 100);
+        assert_eq!(size_of::<MaskHeader>(), 8);
         assert_eq!(size_of::<Shape>(), 64);
         assert_eq!(offset_of!(Shape, kind), 16);
-        assert_eq!(offset_of!(Shape, from), 32);
-        assert_eq!(size_of::<OverlayArgs>(), 56);
-        assert_eq!(offset_of!(OverlayArgs, pitches), 32);
+        assert_eq!(offset_of!(Shape, geometry), 32);
+        assert_eq!((size_of::<Line>(), size_of::<CellAxes>()), (32, 32));
+        assert_eq!(offset_of!(Line, length), 24);
+        assert_eq!(size_of::<OverlayArgs>(), 64);
+        assert_eq!(offset_of!(OverlayArgs, pitches), 40);
         assert_eq!(size_of::<ResultHeader>(), 16);
         assert_eq!(offset_of!(ResultHeader, ready), 12);
         assert_eq!(size_of::<ResultObject>(), 24);

@@ -47,7 +47,7 @@ pub use driver::{check_driver, driver_version};
 pub use error::{Error, ErrorKind, OnFailure};
 pub use graph::{CapturedGraph, Graph};
 pub use kernels::Kernels;
-pub use layout::{MAX_CANDIDATES, OverlayArgs, Shape, SlotSource};
+pub use layout::{CellAxes, Line, MAX_CANDIDATES, OverlayArgs, Shape, SlotSource};
 pub use memory::{DeviceAllocator, DeviceBuffer, MappedBuffer};
 pub use nvdec::{CodecCaps, codecs};
 pub use postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings, decodes};

@@ -126,7 +126,7 @@ impl DeviceBuffer {
         // SAFETY: both sides have that many bytes, and live until the stream is synchronised below.
         let result = unsafe { result::memcpy_htod_async(self.address, bytes, stream.raw()) };
         self.context.check("cuMemcpyHtoDAsync", result)?;
-        self.context.count_traffic(Traffic { to_device: bytes.len() as u64, to_host: 0 });
+        self.context.count_traffic(Traffic { to_device: bytes.len() as u64, ..Traffic::default() });
         // The source is borrowed only for this call.
         stream.synchronise()
     }
@@ -142,7 +142,7 @@ impl DeviceBuffer {
         // SAFETY: both sides have that many bytes, and live until the stream is synchronised below.
         let result = unsafe { result::memcpy_dtoh_async(bytes, self.address, stream.raw()) };
         self.context.check("cuMemcpyDtoHAsync", result)?;
-        self.context.count_traffic(Traffic { to_device: 0, to_host: bytes.len() as u64 });
+        self.context.count_traffic(Traffic { to_host: bytes.len() as u64, ..Traffic::default() });
         // The target is borrowed only for this call.
         stream.synchronise()
     }

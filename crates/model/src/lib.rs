@@ -10,7 +10,8 @@
 //!    frames.
 //! 4. Run the model with an engine of your choice. [`head::Reading`] checks that its outputs are what the head expects,
 //!    and [`Head::decode`] appends [`Detection`]s, with the thresholds in [`Params`], in pixels of the input.
-//! 5. [`fn@nms`] removes overlapping boxes if [`Head::needs_nms`]; [`Letterbox::to_frame`] maps points back to the
+//! 5. [`fn@nms`] removes overlapping boxes if [`Head::needs_nms`]; [`head::MaskPlan::add`] reads the masks of what is left, if
+//!    [`Head::masks`]; [`Letterbox::to_frame`] maps points back to the
 //!    frame; [`refine`] applies the filters by size, in pixels of the frame. [`Labels`] name the classes,
 //!    [`KeypointLayout`] the keypoints.
 
@@ -24,6 +25,7 @@ mod gst_model_info;
 pub mod head;
 mod label_list;
 pub mod labels;
+pub mod mask;
 mod nms;
 mod oriented;
 mod params;
@@ -39,6 +41,7 @@ pub use gst_model_info::GstModelInfo;
 pub use head::{DecodePlan, Head, HeadError, Outputs};
 pub use label_list::{join_labels, split_labels};
 pub use labels::{KeypointLayout, Labels};
+pub use mask::Mask;
 pub use nms::nms;
 pub use oriented::OrientedBox;
 pub use params::Params;

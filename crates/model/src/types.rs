@@ -1,6 +1,6 @@
 //! Boxes, keypoints and detections.
 
-use super::OrientedBox;
+use super::{Mask, OrientedBox};
 
 /// An axis-aligned rectangle: left, top, width, height. The unit depends on the use: network pixels, frame pixels, or
 /// 0–1.
@@ -102,15 +102,26 @@ pub struct Detection {
     pub confidence: f32,
     /// Empty for models without keypoints.
     pub keypoints: Vec<Keypoint>,
+    /// The object's shape within its box; `None` for models without masks.
+    pub mask: Option<Mask>,
+    /// The anchor, row or query of the head's outputs that the object was read from, by which [`MaskPlan`] finds its mask; 0
+    /// with heads that have no masks.
+    ///
+    /// [`MaskPlan`]: super::head::MaskPlan
+    pub row: u32,
 }
 
 impl Detection {
-    /// Maps the boxes' corners and every keypoint by `f`, which must keep axes (scale and shift only).
+    /// Maps the boxes' corners, every keypoint and the mask's area by `f`, which must keep axes and their directions (scale and
+    /// shift only).
     pub fn map_points(&mut self, f: impl Fn(f32, f32) -> (f32, f32)) {
-        let (x1, y1) = f(self.rect.x, self.rect.y);
-        let (x2, y2) = f(self.rect.right(), self.rect.bottom());
-        self.rect = Rect::from_corners(x1, y1, x2, y2);
+        let corners = |rect: &Rect| {
+            let ((x1, y1), (x2, y2)) = (f(rect.x, rect.y), f(rect.right(), rect.bottom()));
+            Rect::from_corners(x1, y1, x2, y2)
+        };
+        self.rect = corners(&self.rect);
         self.oriented = self.oriented.map(|oriented| oriented.map(&f));
+        self.mask = self.mask.as_ref().and_then(|mask| mask.moved(corners(&mask.area())));
         for k in &mut self.keypoints {
             (k.x, k.y) = f(k.x, k.y);
         }

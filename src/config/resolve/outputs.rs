@@ -47,7 +47,8 @@ pub fn outputs(ctx: &mut Context, camera: &str, own: &file::Outputs, name: &str,
         None if mqtt.is_none() && pictures.is_none() && segments.is_none() => vec![LinesTarget::Stdout],
         None => Vec::new(),
     };
-    Outputs { lines, mqtt, pictures, segments }
+    let masks = settings.mask_format.unwrap_or_default();
+    Outputs { lines, mqtt, pictures, segments, masks }
 }
 
 fn lines(ctx: &mut Context, key: &str, target: &str, name: &str) -> Option<LinesTarget> {

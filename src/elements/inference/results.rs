@@ -46,7 +46,7 @@ fn add_top_down(record: &mut Record, model: &Opened, attach: Attach, id: u32, de
 }
 
 fn object(model: &Opened, detection: Detection, parent: Option<u32>) -> Object {
-    let Detection { rect, oriented, class_id, confidence, keypoints } = detection;
+    let Detection { rect, oriented, class_id, confidence, keypoints, mask, .. } = detection;
     let keypoints = model.keypoints.as_ref().map(|layout| KeypointSet {
         source: model.id,
         layout: layout.clone(),
@@ -54,5 +54,5 @@ fn object(model: &Opened, detection: Detection, parent: Option<u32>) -> Object {
     });
     let (label, source) = (model.label(class_id), model.id);
     let class_id = Some(class_id);
-    Object { rect, oriented, class_id, label, confidence, source, parent, keypoints, ..Object::default() }
+    Object { rect, oriented, class_id, label, confidence, source, parent, keypoints, mask, ..Object::default() }
 }

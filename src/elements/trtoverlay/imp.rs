@@ -59,6 +59,24 @@ static PROPERTIES: LazyLock<Properties<Style>> = LazyLock::new(|| {
             keypoints as itself
         ),
         property!(
+            glib::ParamSpecBoolean::builder("display-masks")
+                .nick("Display masks")
+                .blurb("Draw the masks of objects, from models with masks")
+                .default_value(default.masks)
+                .mutable_playing(),
+            masks as itself
+        ),
+        property!(
+            glib::ParamSpecFloat::builder("mask-alpha")
+                .nick("Mask alpha")
+                .blurb("How much of a mask's color is blended into the picture (0–1)")
+                .minimum(0.0)
+                .maximum(1.0)
+                .default_value(default.mask_alpha)
+                .mutable_playing(),
+            mask_alpha as itself
+        ),
+        property!(
             glib::ParamSpecUInt::builder("line-width")
                 .nick("Line width")
                 .blurb("Line width in pixels; 0: 1/360 of the frame's shorter side")
@@ -190,7 +208,7 @@ impl ElementImpl for TrtOverlay {
             gst::subclass::ElementMetadata::new(
                 "TensorRT overlay",
                 "Filter/Effect/Video",
-                "Draws the boxes, labels and skeletons found by models into video frames",
+                "Draws the boxes, masks, labels and skeletons found by models into video frames",
                 env!("CARGO_PKG_NAME"),
             )
         });

@@ -1,6 +1,6 @@
 //! SECTION:element-trtoverlay
 //!
-//! Draws the results of models into the frame: boxes, labels with confidence, and skeletons. It reads the objects of
+//! Draws the results of models into the frame: boxes, masks, labels with confidence, and skeletons. It reads the objects of
 //! `trtdetect` and `trtpose`, and those that other elements attach as region-of-interest metadata.
 //!
 //! Frames are drawn on in place and never converted: in system memory, or as NV12, RGBA and BGRA in GPU memory. A

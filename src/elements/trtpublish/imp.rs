@@ -192,9 +192,9 @@ impl BaseTransformImpl for TrtPublish {
 
     fn transform_ip_passthrough(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let publisher = self.publisher().ok_or(gst::FlowError::Flushing)?;
-        let (stream_id, overflow, max_queue) = {
+        let (stream_id, overflow, max_queue, masks) = {
             let settings = self.settings.lock();
-            (settings.stream_id.clone(), settings.overflow, settings.max_queue as usize)
+            (settings.stream_id.clone(), settings.overflow, settings.max_queue as usize, settings.mask_format)
         };
         let mut stream = self.stream.lock();
         let stream = &mut *stream;
@@ -210,7 +210,7 @@ impl BaseTransformImpl for TrtPublish {
         };
         stream.frames += 1;
         stream.line.clear();
-        publish::write_line(&mut stream.line, &frame, &meta::read(buffer, width, height));
+        publish::write_line(&mut stream.line, &frame, &meta::read(buffer, width, height), masks);
         gst::trace!(
             CAT,
             imp = self,

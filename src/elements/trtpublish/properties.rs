@@ -57,6 +57,13 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
             max_queue as itself
         ),
         property!(
+            glib::ParamSpecEnum::builder_with_default("mask-format", default.mask_format)
+                .nick("Mask format")
+                .blurb("How the masks of objects are written")
+                .mutable_playing(),
+            mask_format as itself
+        ),
+        property!(
             glib::ParamSpecEnum::builder_with_default("on-error", default.on_error)
                 .nick("On error")
                 .blurb("How to handle a file, pipe or MQTT account that can't be opened or written")

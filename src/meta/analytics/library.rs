@@ -5,6 +5,7 @@
 //! |---|---|
 //! | all that are required | 1.24 |
 //! | [`Tensors`]: metadata of tensors | 1.26 |
+//! | [`Segmentation`]: masks | 1.26 |
 //! | [`Oriented`]: boxes with a direction | 1.26 |
 //! | [`Keypoints`]: keypoints, groups and semantic tags | 1.30 |
 //!
@@ -66,6 +67,9 @@ pub(super) mod relation {
     pub const CONTAIN: RelTypes = 1 << 2;
     pub const RELATE_TO: RelTypes = 1 << 3;
 }
+
+/// `GstSegmentationType`, an enum.
+pub(super) type SegmentationType = c_int;
 
 /// `GstAnalyticsKeypointDimensions`, an enum.
 pub(super) type Dimensions = c_int;
@@ -183,6 +187,15 @@ functions! {
 }
 
 functions! {
+    /// Masks as entries: since 1.26.
+    Segmentation {
+        fn gst_analytics_segmentation_mtd_get_mtd_type() -> MtdType;
+        fn gst_analytics_segmentation_mtd_get_mask(*const Mtd, *mut c_int, *mut c_int, *mut c_uint, *mut c_uint) -> *mut GstBuffer;
+        fn gst_analytics_relation_meta_add_segmentation_mtd(*mut RelationMeta, *mut GstBuffer, SegmentationType, usize, *mut c_uint, c_int, c_int, c_uint, c_uint, *mut Mtd) -> gboolean;
+    }
+}
+
+functions! {
     /// Boxes with a direction: since 1.26.
     Oriented {
         fn gst_analytics_relation_meta_add_oriented_od_mtd(*mut RelationMeta, GQuark, c_int, c_int, c_int, c_int, f32, f32, *mut Mtd) -> gboolean;
@@ -211,6 +224,7 @@ functions! {
 pub(super) struct Analytics {
     pub call: Required,
     pub tensors: Option<Tensors>,
+    pub segmentation: Option<Segmentation>,
     pub oriented: Option<Oriented>,
     pub keypoints: Option<Keypoints>,
     /// The types of entries.
@@ -244,15 +258,15 @@ fn open() -> Result<Analytics, Error> {
     // SAFETY: this is GStreamer's library, whose initialisers have no preconditions.
     let library = unsafe { libloading::Library::new(NAME) }.map_err(|error| missing(&error.to_string()))?;
     let call = Required::find(&library).map_err(|name| missing(&format!("it has no function {name}")))?;
-    let (tensors, oriented) = (Tensors::find(&library).ok(), Oriented::find(&library).ok());
-    let keypoints = Keypoints::find(&library).ok();
+    let (tensors, keypoints) = (Tensors::find(&library).ok(), Keypoints::find(&library).ok());
+    let (segmentation, oriented) = (Segmentation::find(&library).ok(), Oriented::find(&library).ok());
     // The library registers types, so it can't be unloaded.
     std::mem::forget(library);
     // SAFETY: these functions have no preconditions.
     unsafe {
         let (object, class) = ((call.gst_analytics_od_mtd_get_mtd_type)(), (call.gst_analytics_cls_mtd_get_mtd_type)());
         let track = (call.gst_analytics_tracking_mtd_get_mtd_type)();
-        Ok(Analytics { object, class, track, call, tensors, oriented, keypoints })
+        Ok(Analytics { object, class, track, call, tensors, segmentation, oriented, keypoints })
     }
 }
 
@@ -315,6 +329,7 @@ mod tests {
             "MtdType" => "GstAnalyticsMtdType",
             "RelTypes" => "GstAnalyticsRelTypes",
             "Dimensions" => "GstAnalyticsKeypointDimensions",
+            "SegmentationType" => "GstSegmentationType",
             "TensorMeta" => "GstTensorMeta",
             "Tensor" => "GstTensor",
             "*mut Tensor" => "GstTensor *",
@@ -352,8 +367,10 @@ mod tests {
         text += if constant { "#define CONST const\n" } else { "#define CONST\n" };
         let newer = if keypoints { Keypoints::SIGNATURES } else { &[] };
         let of_tensors = if tensors { Tensors::SIGNATURES } else { &[] };
+        let segmentation = header(flags, "gstanalyticssegmentationmtd.h").is_some();
+        let of_masks = if segmentation { Segmentation::SIGNATURES } else { &[] };
         let oriented = if objects.contains("oriented") { Oriented::SIGNATURES } else { &[] };
-        let optional = of_tensors.iter().chain(oriented).chain(newer);
+        let optional = of_tensors.iter().chain(of_masks).chain(oriented).chain(newer);
         for (name, arguments, result) in Required::SIGNATURES.iter().chain(optional) {
             let arguments: Vec<String> = arguments.iter().map(|of| in_c(of)).collect();
             let arguments = if arguments.is_empty() { "void".into() } else { arguments.join(", ") };
@@ -387,6 +404,9 @@ mod tests {
             ] {
                 equal(&format!("GST_TENSOR_{name}"), value as usize);
             }
+        }
+        if segmentation {
+            equal("GST_SEGMENTATION_TYPE_INSTANCE", crate::meta::analytics::masks::INSTANCE as usize);
         }
         if keypoints {
             equal("GST_ANALYTICS_KEYPOINT_DIMENSIONS_2D", DIMENSIONS_2D as usize);

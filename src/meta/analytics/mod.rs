@@ -13,6 +13,7 @@
 //! | `RELATE_TO` a track | where a tracker has given one |
 //! | `IS_PART_OF` another object, which has `CONTAIN` in return | the parent |
 //! | `CONTAIN` a group or a classification, which has `IS_PART_OF` in return | the keypoints |
+//! | `CONTAIN` a segmentation (since 1.26), which has `IS_PART_OF` in return | the mask |
 //!
 //! Entries have ids of their own; where there were none before, the objects' entries come first and have the ids of
 //! their objects, which the ROI metas have too.
@@ -34,6 +35,12 @@
 //! | `NAME.y` | from the top (0) to the bottom (1) |
 //! | `NAME.confidence` | 0–1 |
 //!
+//! # Masks
+//!
+//! A segmentation of kind instance has the object's box in whole pixels as its location, and a picture of the same size in
+//! format GRAY8: 0 where there is nothing, and a region's id, which differs for the first 255 objects, where the object is.
+//! Its regions are 0 and that id. A foreign object has the mask of the only segmentation that it contains.
+//!
 //! # Other elements' entries
 //!
 //! They are kept, and read as objects: `others`. An entry is an object of the record if it has its label, the same
@@ -43,6 +50,7 @@
 mod identity;
 mod keypoints;
 mod library;
+mod masks;
 mod read;
 mod relation;
 mod tensors;

@@ -1,9 +1,9 @@
 //! Reads other elements' objects and tracks from a relation meta.
 
 use super::identity::{Known, clipped, objects, pair};
-use super::keypoints;
 use super::library::relation;
 use super::relation::{Detected, Relations};
+use super::{keypoints, masks};
 use crate::meta::change::fractions;
 use crate::meta::record_meta::Framed;
 use crate::meta::{Name, Object};
@@ -120,6 +120,7 @@ fn object(relations: Relations, detected: &Detected, id: u32, frame: (u32, u32))
         source,
         foreign: true,
         keypoints: found.map(|found| found.into_set(relations, frame, source)),
+        mask: masks::of(relations, detected.entry, frame),
         ..Object::default()
     }
 }

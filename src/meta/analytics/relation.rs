@@ -1,11 +1,12 @@
 //! A buffer's `GstAnalyticsRelationMeta`: entries with ids from 0, and relations between any two of them.
 
 use super::library::{
-    Analytics, DIMENSIONS_2D, InitParams, Keypoints, Mtd, MtdImpl, MtdType, RelationMeta, library, relation,
+    Analytics, DIMENSIONS_2D, InitParams, Keypoints, Mtd, MtdImpl, MtdType, RelationMeta, Segmentation,
+    SegmentationType, library, relation,
 };
 use gst::glib;
 use gst::glib::ffi::{GFALSE, GQuark, gboolean};
-use gst::glib::translate::IntoGlib;
+use gst::glib::translate::{FromGlibPtrFull, IntoGlib, IntoGlibPtr};
 use gst::meta::{MetaTransform, MetaTransformCopy};
 use model::OrientedBox;
 use std::ffi::{CStr, CString, c_int};
@@ -227,6 +228,25 @@ impl<'a> Relations<'a> {
         (x, y, confidence)
     }
 
+    /// The picture of a segmentation's entry, and where it lies in the frame, pixels.
+    pub fn segmentation(&self, segmentation: &Segmentation, entry: u32) -> Option<(gst::Buffer, Place)> {
+        let (mut left, mut top, mut width, mut height) = (0, 0, 0, 0);
+        // SAFETY: the entry exists and has this type; the values are written through valid pointers. The picture is null or
+        // a new reference.
+        let picture = unsafe {
+            let picture = (segmentation.gst_analytics_segmentation_mtd_get_mask)(
+                &self.handle(entry),
+                &mut left,
+                &mut top,
+                &mut width,
+                &mut height,
+            );
+            Option::<gst::Buffer>::from_glib_full(picture)
+        };
+        let size = |pixels: u32| i32::try_from(pixels).unwrap_or(i32::MAX);
+        Some((picture?, Place { left, top, width: size(width), height: size(height) }))
+    }
+
     /// The text that says what an entry is; `None` where there is none, or the library has no such texts.
     pub fn tag(&self, entry: u32) -> Option<CString> {
         let keypoints = self.library.keypoints.as_ref()?;
@@ -340,6 +360,34 @@ impl<'a> Editor<'a> {
                 null(),
                 links.len(),
                 links.as_ptr(),
+                handle,
+            )
+        })
+    }
+
+    /// A segmentation of a part of the frame, whose picture has these values.
+    pub fn add_segmentation(
+        &mut self,
+        segmentation: &Segmentation,
+        picture: gst::Buffer,
+        kind: SegmentationType,
+        mut regions: [u32; 2],
+        place: Place,
+    ) -> Option<u32> {
+        let add = segmentation.gst_analytics_relation_meta_add_segmentation_mtd;
+        let size = |pixels: i32| u32::try_from(pixels).unwrap_or(0);
+        // SAFETY: the meta is valid and may be changed; the call takes the picture and copies the regions, which are two.
+        self.added(|meta, handle| unsafe {
+            add(
+                meta,
+                picture.into_glib_ptr(),
+                kind,
+                regions.len(),
+                regions.as_mut_ptr(),
+                place.left,
+                place.top,
+                size(place.width),
+                size(place.height),
                 handle,
             )
         })

@@ -1,9 +1,9 @@
 //! Writes a record's objects into a relation meta.
 
 use super::identity::{Known, as_entry, is_at, objects, origins, pair};
-use super::keypoints;
 use super::library::{is_there, library, relation};
 use super::relation::{Detected, Editor, Fate, Relations, rebuild};
+use super::{keypoints, masks};
 use crate::meta::record_meta::Framed;
 use crate::meta::roi::tolerance;
 use crate::meta::{Object, Record};
@@ -15,7 +15,7 @@ enum Shown {
     Nothing,
     /// Its entry alone.
     Bare(u32),
-    /// All but its keypoints.
+    /// All but its keypoints; it has the mask, if there is one.
     WithoutPoints(u32),
     Whole(u32),
 }
@@ -32,8 +32,9 @@ impl Shown {
 /// An entry that no longer holds.
 struct Stale {
     entry: u32,
-    /// Whether it has keypoints of ours.
+    /// Whether it has keypoints of ours, and a mask.
     points: bool,
+    mask: bool,
     /// The index of the object that takes its place.
     successor: Option<usize>,
 }
@@ -80,6 +81,7 @@ fn compare(
             _ => stale.push(Stale {
                 entry: entry.entry,
                 points: old.keypoints.is_some(),
+                mask: old.mask.is_some(),
                 successor: index.filter(|_| add),
             }),
         }
@@ -112,7 +114,9 @@ fn mirrored<'a>(relations: Relations, framed: Option<&'a Framed>) -> Vec<(Detect
 fn is_still(old: &Object, new: &Object) -> bool {
     let kept = old.keypoints.is_none() || old.keypoints == new.keypoints;
     let place = |object: &Object| (object.rect, object.oriented, object.parent);
-    kept && place(old) == place(new) && (old.label, old.confidence) == (new.label, new.confidence)
+    kept && old.mask == new.mask
+        && place(old) == place(new)
+        && (old.label, old.confidence) == (new.label, new.confidence)
 }
 
 /// An entry that GStreamer has made when it copied or moved a buffer's entries.
@@ -120,8 +124,9 @@ pub struct Follower {
     entry: Detected,
     /// The id of its object.
     id: u32,
-    /// Whether that has keypoints.
+    /// Whether that has keypoints, and a mask.
     points: bool,
+    mask: bool,
 }
 
 /// The entries on `to` that GStreamer has just made from those that mirror `before` on `from`.
@@ -132,7 +137,8 @@ pub fn followers(from: &gst::BufferRef, to: &gst::BufferRef, before: &Framed) ->
     let origins = origins(&copy, &original);
     let followers = copy.into_iter().zip(origins).filter_map(|(entry, origin)| {
         let object = (*old.get(origin?)?)?;
-        Some(Follower { entry, id: object.id, points: object.keypoints.is_some() })
+        let (points, mask) = (object.keypoints.is_some(), object.mask.is_some());
+        Some(Follower { entry, id: object.id, points, mask })
     });
     followers.collect()
 }
@@ -141,17 +147,17 @@ pub fn followers(from: &gst::BufferRef, to: &gst::BufferRef, before: &Framed) ->
 /// of other objects are removed, because these can't be seen any more, or their place isn't known.
 ///
 /// GStreamer moves boxes in whole pixels, and before 1.28 it knows nothing of a scaler's borders. It doesn't move points that
-/// are classes.
+/// are classes, nor turn or scale masks, which are always written again.
 pub fn follow(buffer: &mut gst::BufferRef, followers: &[Follower], old: &[Object], new: &[Object], frame: (u32, u32)) {
     let Some(relations) = Relations::of(buffer) else { return };
     let mut stale = Vec::new();
-    for Follower { entry, id, points } in followers {
+    for Follower { entry, id, points, mask } in followers {
         let successor = old.iter().position(|object| object.id == *id);
-        let holds = successor
-            .and_then(|index| new.get(index))
-            .is_some_and(|object| is_at(entry, object, frame) && has_its_points(relations, entry, object, frame));
+        let holds = successor.and_then(|index| new.get(index)).is_some_and(|object| {
+            !mask && is_at(entry, object, frame) && has_its_points(relations, entry, object, frame)
+        });
         if !holds {
-            stale.push(Stale { entry: entry.entry, points: *points, successor });
+            stale.push(Stale { entry: entry.entry, points: *points, mask: *mask, successor });
         }
     }
     let mut shown = vec![Shown::Nothing; new.len()];
@@ -178,11 +184,13 @@ fn has_its_points(relations: Relations, entry: &Detected, object: &Object, (widt
 fn replace(buffer: &mut gst::BufferRef, stale: &[Stale], objects: &[Object], shown: &mut [Shown], frame: (u32, u32)) {
     let Some(relations) = Relations::of(buffer).filter(|_| !stale.is_empty()) else { return };
     let mut fates = vec![Fate::Kept; relations.len() as usize];
-    for Stale { entry, points, successor } in stale {
+    for Stale { entry, points, mask, successor } in stale {
         let object = successor.and_then(|index| objects.get(index));
         let fate = object.map_or(Fate::Removed, |object| Fate::Replaced(as_entry(object, frame)));
         let points = points.then(|| keypoints::entries(relations, *entry)).into_iter().flatten();
-        let parts = label_entry(relations, *entry).into_iter().chain(points).map(|part| (part, Fate::Removed));
+        let masks = mask.then(|| masks::entries(relations, *entry)).into_iter().flatten();
+        let parts = label_entry(relations, *entry).into_iter().chain(points).chain(masks);
+        let parts = parts.map(|part| (part, Fate::Removed));
         for (entry, fate) in parts.chain([(*entry, fate)]) {
             if let Some(slot) = fates.get_mut(entry as usize) {
                 *slot = fate;
@@ -226,7 +234,7 @@ fn complete(buffer: &mut gst::BufferRef, record: &Record, shown: &mut [Shown], f
     for (object, _) in lacking() {
         let points = object.keypoints.as_ref().map_or(0, |set| 1 + if has_keypoints { set.points.len() } else { 0 });
         // The object and its class.
-        entries += 2 + usize::from(object.track_id.is_some()) + points;
+        entries += 2 + usize::from(object.track_id.is_some()) + usize::from(object.mask.is_some()) + points;
         // An entry's header and its fields.
         bytes += 160 + 64 * object.keypoints.as_ref().map_or(0, |set| set.points.len());
     }
@@ -256,7 +264,7 @@ fn complete(buffer: &mut gst::BufferRef, record: &Record, shown: &mut [Shown], f
     add_details(&mut editor, &record.objects, shown, frame);
 }
 
-/// Adds classes and keypoints to the entries that lack them.
+/// Adds classes, masks and keypoints to the entries that lack them.
 fn add_details(editor: &mut Editor, objects: &[Object], shown: &[Shown], frame: (u32, u32)) {
     for (object, shown) in objects.iter().zip(shown) {
         let Shown::Bare(entry) = shown else { continue };
@@ -264,6 +272,11 @@ fn add_details(editor: &mut Editor, objects: &[Object], shown: &[Shown], frame: 
             editor.relate(*entry, relation::RELATE_TO, class);
         }
         editor.set_tag(*entry, object.source.quark().as_str().to_cstr_until_nul());
+    }
+    for (object, shown) in objects.iter().zip(shown) {
+        if let (Shown::Bare(entry), Some(mask)) = (shown, &object.mask) {
+            masks::add(editor, *entry, object.id, mask, &object.rect, frame);
+        }
     }
     for (object, shown) in objects.iter().zip(shown) {
         if let (Shown::Bare(entry) | Shown::WithoutPoints(entry), Some(set)) = (shown, &object.keypoints) {

@@ -560,4 +560,67 @@ gst_analytics_relation_meta_add_keypoints_group (RelationMeta *meta, const char 
   return TRUE;
 }
 
+/* Segmentation: a picture, its place in the frame, and the ids of its regions */
+
+typedef struct {
+  GstBuffer *picture;
+  int kind, x, y;
+  guint width, height;
+  guint regions[2];
+} Segmentation;
+
+static const Type segmentation_type;
+
+static gboolean
+segmentation_transform (GstBuffer *to, Mtd *mtd, GstBuffer *from, GQuark kind, gpointer data)
+{
+  Segmentation *segmentation = data_of (mtd, &segmentation_type);
+  segmentation->picture = gst_buffer_ref (segmentation->picture);
+  return TRUE;
+}
+
+static void
+segmentation_clear (GstBuffer *buffer, Mtd *mtd)
+{
+  gst_buffer_unref (((Segmentation *) data_of (mtd, &segmentation_type))->picture);
+}
+
+static const Type segmentation_type = { "segmentation-mtd", segmentation_transform, segmentation_clear };
+
+guintptr
+gst_analytics_segmentation_mtd_get_mtd_type (void)
+{
+  return (guintptr) &segmentation_type;
+}
+
+GstBuffer *
+gst_analytics_segmentation_mtd_get_mask (const Mtd *mtd, int *x, int *y, guint *width, guint *height)
+{
+  Segmentation *segmentation = data_of (mtd, &segmentation_type);
+  *x = segmentation->x, *y = segmentation->y, *width = segmentation->width, *height = segmentation->height;
+  return gst_buffer_ref (segmentation->picture);
+}
+
+gsize
+gst_analytics_segmentation_mtd_get_region_count (const Mtd *mtd)
+{
+  return 2;
+}
+
+guint
+gst_analytics_segmentation_mtd_get_region_id (const Mtd *mtd, gsize index)
+{
+  return ((Segmentation *) data_of (mtd, &segmentation_type))->regions[index];
+}
+
+gboolean
+gst_analytics_relation_meta_add_segmentation_mtd (RelationMeta *meta, GstBuffer *picture, int kind, gsize count,
+    guint *regions, int x, int y, guint width, guint height, Mtd *mtd)
+{
+  g_return_val_if_fail (gst_buffer_get_video_meta (picture) && count == 2, FALSE);
+  Segmentation *segmentation = gst_analytics_relation_meta_add_mtd (meta, &segmentation_type, sizeof (Segmentation), mtd);
+  *segmentation = (Segmentation) { picture, kind, x, y, width, height, { regions[0], regions[1] } };
+  return TRUE;
+}
+
 #endif

@@ -3,6 +3,7 @@
 //! A GStreamer before 1.24 has no such library, and none that a distribution has can do keypoints. `library.c` is one
 //! that this test compiles; `standin` runs these tests in processes that find it first.
 
+mod masks;
 mod oriented;
 mod reading;
 mod regions;

@@ -113,6 +113,29 @@ __device__ __forceinline__ void append(const Candidates& out, u32 slot, u32 inde
     }
 }
 
+// The most candidates that `finish` considers, and objects that it keeps.
+#define MOST 1024
+
+// What `finish` keeps of a slot on the device, for the kernel that makes masks: a header, then MOST objects.
+struct KeptHeader {
+    u32 objects;
+    // The number of blocks that have made their part of the slot's masks.
+    u32 done;
+    u32 reserved[2];
+};
+CHECK_SIZE(KeptHeader, 16);
+
+struct KeptObject {
+    // Network pixels.
+    float x, y, width, height;
+    // The anchor, row or query.
+    u32 row;
+    u32 reserved[3];
+};
+CHECK_SIZE(KeptObject, 32);
+
+#define KEPT_STRIDE (sizeof(KeptHeader) + MOST * sizeof(KeptObject))
+
 __device__ __forceinline__ bool finite(float value)
 {
     return (__float_as_uint(value) & 0x7f800000u) != 0x7f800000u;

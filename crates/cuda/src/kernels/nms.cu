@@ -4,7 +4,6 @@
 // One block per slot, one thread per candidate.
 #include "common.cuh"
 
-#define MOST 1024
 #define ORIENTED 2
 #define WARPS (MOST / WARP)
 
@@ -33,8 +32,10 @@ struct FinishArgs {
     // Not 0: a candidate is a pair of a box and one of that many classes, with the index box · pair_classes + class.
     u32 pair_classes;
     u32 reserved;
+    // Not 0: a kernel that makes masks follows and sets the flags; this is where it finds the objects.
+    u64 kept;
 };
-CHECK_SIZE(FinishArgs, 128);
+CHECK_SIZE(FinishArgs, 136);
 CHECK_OFFSET(FinishArgs, results, 48);
 CHECK_OFFSET(FinishArgs, data, 80);
 CHECK_OFFSET(FinishArgs, x_unit, 112);
@@ -436,6 +437,11 @@ extern "C" __global__ void __launch_bounds__(MOST) finish(const FinishArgs args)
         ResultObject object = {rect.x, rect.y, rect.z, rect.w, confidence_of(key), class_id};
         reinterpret_cast<ResultObject*>(result + OBJECTS_AT)[rank] = object;
         anchors[rank] = index;
+        if (args.kept) {
+            KeptObject kept_object = {box.x, box.y, box.z, box.w, index, {0, 0, 0}};
+            u64 objects_at = args.kept + slot * KEPT_STRIDE + sizeof(KeptHeader);
+            reinterpret_cast<KeptObject*>(objects_at)[rank] = kept_object;
+        }
     }
     __syncthreads();
     if (args.keypoints != 0) {
@@ -455,6 +461,11 @@ extern "C" __global__ void __launch_bounds__(MOST) finish(const FinishArgs args)
         header->considered = count;
         // Reset for a next launch that isn't preceded by preprocessing.
         reinterpret_cast<u32*>(in.counts)[slot] = 0;
+        if (args.kept) {
+            KeptHeader kept_header = {objects, 0, {0, 0}};
+            *reinterpret_cast<KeptHeader*>(args.kept + slot * KEPT_STRIDE) = kept_header;
+            return;
+        }
         // The launch reads and writes nothing after this.
         __threadfence_system();
         *static_cast<volatile u32*>(&header->ready) = 1;

@@ -7,10 +7,25 @@
 #define FILL 0
 #define MASK 1
 #define LINE 2
+#define CELLS 3
 
-#define CELLS 16
-#define TILE (2 * CELLS)
-#define THREADS (CELLS * CELLS)
+#define SIDE 16
+#define TILE (2 * SIDE)
+#define THREADS (SIDE * SIDE)
+
+// A line's ends, direction and length, and the distance at which coverage ends.
+struct Line {
+    float from_x, from_y, to_x, to_y;
+    float ux, uy, length, reach;
+};
+CHECK_SIZE(Line, 32);
+CHECK_OFFSET(Line, length, 24);
+
+// The position of pixel 0 among the centres of cells, and cells per pixel, times 2^32.
+struct CellAxes {
+    long long x, x_step, y, y_step;
+};
+CHECK_SIZE(CellAxes, 32);
 
 struct Shape {
     // Bounds in whole pixels, right and bottom exclusive; they may lie outside the frame.
@@ -18,20 +33,23 @@ struct Shape {
     u32 kind;
     // Y, Cb and Cr, or the four bytes of a pixel, lowest byte first.
     u32 ink;
-    // MASK: offset of its coverage in the atlas, row by row without gaps.
+    // MASK: offset of its coverage in the atlas, row by row without gaps. CELLS: offset of their bits, likewise.
     u32 mask;
-    u32 reserved;
-    // LINE: its ends, direction and length, and the distance at which coverage ends.
-    float from_x, from_y, to_x, to_y;
-    float ux, uy, length, reach;
+    // CELLS: columns (12 bits), rows (12 bits), opacity (8 bits).
+    u32 cells;
+    union {
+        Line line;
+        CellAxes axes;
+    };
 };
 CHECK_SIZE(Shape, 64);
 CHECK_OFFSET(Shape, kind, 16);
-CHECK_OFFSET(Shape, from_x, 32);
+CHECK_OFFSET(Shape, line, 32);
 
 struct OverlayArgs {
     u64 shapes;
     u64 atlas;
+    u64 cells;
     // NV12: Y, UV; packed: one plane with four bytes per pixel.
     u64 planes[2];
     u32 pitches[2];
@@ -39,8 +57,8 @@ struct OverlayArgs {
     u32 packed;
     int width, height;
 };
-CHECK_SIZE(OverlayArgs, 56);
-CHECK_OFFSET(OverlayArgs, pitches, 32);
+CHECK_SIZE(OverlayArgs, 64);
+CHECK_OFFSET(OverlayArgs, pitches, 40);
 
 // Blends: `old` for a coverage of 0, `ink` for 255, rounded in between.
 __device__ __forceinline__ u32 mix(u32 old, u32 ink, u32 coverage)
@@ -56,7 +74,7 @@ __device__ __forceinline__ u32 byte(u32 value, u32 index)
 }
 
 // The columns that the CPU considers for the rows `y` and `y + 1`: reach_of_rows() in src/draw/shape.rs.
-__device__ __forceinline__ void columns_of(const Shape& s, int y, int width, int& left, int& right)
+__device__ __forceinline__ void columns_of(const Line& s, int y, int width, int& left, int& right)
 {
     float upper = float(y) - s.reach, lower = float(y) + 2.0f + s.reach;
     float dy = s.to_y - s.from_y, a = s.from_x, b = s.to_x;
@@ -70,7 +88,7 @@ __device__ __forceinline__ void columns_of(const Shape& s, int y, int width, int
 }
 
 // Equals Segment::cover() in src/draw/shape.rs.
-__device__ __forceinline__ u32 line_coverage(const Shape& s, int left, int x, int y)
+__device__ __forceinline__ u32 line_coverage(const Line& s, int left, int x, int y)
 {
     float px = float(left) + 0.5f - s.from_x, py = float(y) + 0.5f - s.from_y, i = float(x - left);
     float along = px * s.ux + py * s.uy + i * s.ux, across = py * s.ux - px * s.uy - i * s.uy;
@@ -79,12 +97,42 @@ __device__ __forceinline__ u32 line_coverage(const Shape& s, int left, int x, in
     return u32(__float_as_uint(fminf(fmaxf(s.reach - distance, 0.0f), 1.0f) * 255.0f + 8388608.0f) & 255);
 }
 
+// The two cells around a pixel, of `count`, and the weight of the second of 256: Axis::at() in crates/model/src/mask/scaled.rs.
+__device__ __forceinline__ void cells_at(long long start, long long step, int pixel, int count, int& first, int& second,
+                                         u32& weight)
+{
+    long long position = start + step * pixel;
+    long long cell = position >> 32;
+    long long last = count - 1;
+    first = int(cell < 0 ? 0 : cell > last ? last : cell);
+    second = int(cell + 1 < 0 ? 0 : cell + 1 > last ? last : cell + 1);
+    weight = u32(position >> 24) & 255;
+}
+
+// Whether a pixel belongs to the object: Scaled::row() in crates/model/src/mask/scaled.rs.
+__device__ __forceinline__ u32 cells_coverage(const OverlayArgs& args, const Shape& s, int x, int y)
+{
+    int columns = s.cells & 4095, rows = (s.cells >> 12) & 4095;
+    int left, right, upper, lower;
+    u32 across, down;
+    cells_at(s.axes.x, s.axes.x_step, x, columns, left, right, across);
+    cells_at(s.axes.y, s.axes.y_step, y, rows, upper, lower, down);
+    const u8* bits = reinterpret_cast<const u8*>(args.cells) + s.mask;
+    auto cell = [&](int column, int row) -> u32 {
+        u32 bit = u32(row) * u32(columns) + u32(column);
+        return (__ldg(bits + bit / 8) >> (bit % 8)) & 1;
+    };
+    u32 at_left = (256 - down) * cell(left, upper) + down * cell(left, lower);
+    u32 at_right = (256 - down) * cell(right, upper) + down * cell(right, lower);
+    return 2 * ((256 - across) * at_left + across * at_right) >= 256 * 256 ? s.cells >> 24 : 0;
+}
+
 // The coverage of the four pixels from (x, y) on, 0–255 each.
 __device__ __forceinline__ void coverage_of(const OverlayArgs& args, const Shape& s, int x, int y, u32 (&coverage)[4])
 {
     int left = s.left, right = s.right, top = s.top, bottom = s.bottom;
     if (s.kind == LINE) {
-        columns_of(s, y, args.width, left, right);
+        columns_of(s.line, y, args.width, left, right);
         // Pixels outside these rows are too far from the line anyway.
         top = y;
         bottom = y + 2;
@@ -98,7 +146,9 @@ __device__ __forceinline__ void coverage_of(const OverlayArgs& args, const Shape
         if (s.kind == FILL)
             coverage[i] = 255;
         else if (s.kind == LINE)
-            coverage[i] = line_coverage(s, left, px, py);
+            coverage[i] = line_coverage(s.line, left, px, py);
+        else if (s.kind == CELLS)
+            coverage[i] = cells_coverage(args, s, px, py);
         else
             coverage[i] = __ldg(reinterpret_cast<const u8*>(args.atlas) + s.mask + u32(py - top) * u32(right - left) +
                                 u32(px - left));
@@ -195,7 +245,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) overlay(const OverlayArgs 
 
     u32 thread = threadIdx.x, warp = thread / WARP, lane = thread % WARP;
     int tile_x = blockIdx.x * TILE, tile_y = blockIdx.y * TILE;
-    int x = tile_x + 2 * int(thread % CELLS), y = tile_y + 2 * int(thread / CELLS);
+    int x = tile_x + 2 * int(thread % SIDE), y = tile_y + 2 * int(thread / SIDE);
     bool inside = x < args.width && y < args.height;
     const Shape* shapes = reinterpret_cast<const Shape*>(args.shapes);
     Cell cell = {{0, 0, 0, 0}, {0, 0}, false};

@@ -1,6 +1,7 @@
 //! From a model's outputs on the device to results in host memory: decoding, suppression and mapping to the frame.
 
 mod arguments;
+mod masks;
 mod output;
 mod results;
 
@@ -17,7 +18,8 @@ use super::layout::{
 use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer, Table};
 use super::stream::CudaStream;
 use arguments::{Capacity, Decode, arguments, capacity};
-use model::head::DecodePlan;
+use masks::Masks;
+use model::head::{DecodePlan, MaskPlan};
 use model::{Letterbox, Params};
 use std::sync::Arc;
 
@@ -42,6 +44,7 @@ pub struct Postprocessor {
     kernels: Arc<Kernels>,
     decode: Decode,
     finish: FinishArgs,
+    masks: Option<Masks>,
     /// The most candidates that the head keeps, whatever `max_detections` is.
     kept: usize,
     /// Of each object; the corners of oriented boxes come as keypoints too.
@@ -119,6 +122,7 @@ impl Postprocessor {
             kernels: kernels.clone(),
             decode,
             finish,
+            masks: None,
             kept,
             keypoints,
             oriented,
@@ -134,12 +138,32 @@ impl Postprocessor {
         })
     }
 
+    /// The same with the masks of objects, which the plan says how to make of these outputs.
+    ///
+    /// # Errors
+    /// The outputs don't match the plan, or memory ran out.
+    pub fn with_masks<R: DeviceAllocator + 'static>(
+        mut self,
+        allocator: &Arc<R>,
+        plan: &MaskPlan,
+        outputs: &[DeviceOutput],
+    ) -> Result<Self, Error> {
+        let most = self.kept.min(MAX_CANDIDATES);
+        let masks = Masks::new(allocator, &self.kernels, plan, outputs, (&self.finish, self.batch, most))?;
+        self.finish.kept = masks.args.kept;
+        self.masks = Some(masks);
+        Ok(self)
+    }
+
     /// Sets a slot's thresholds, filters and geometry from the next launch on. Earlier launches must have completed.
     ///
     /// # Errors
     /// There is no such slot.
     pub fn set(&mut self, slot: usize, settings: SlotSettings<'_>) -> Result<(), Error> {
         let SlotSettings { params, letterbox, frame } = settings;
+        if let Some(masks) = &mut self.masks {
+            masks.place(slot, letterbox, frame);
+        }
         let written = self.written.get_mut(slot).ok_or_else(|| no_slot(slot, self.batch))?;
         let at = slot * self.finish.input.params_stride as usize;
         let table = at + size_of::<SlotParams>();
@@ -218,11 +242,15 @@ impl Postprocessor {
                 Decode::Rows(args) => kernels.decode_rows(stream, **args, batch)?,
                 Decode::Distributions(args) => kernels.decode_distributions(stream, **args, batch)?,
                 Decode::Objects(args) => kernels.decode_objects(stream, *args, batch)?,
-                Decode::Queries(args) => kernels.decode_queries(stream, *args, batch)?,
                 Decode::Oriented(args) => kernels.decode_oriented(stream, *args, batch)?,
+                Decode::Queries(args) => kernels.decode_queries(stream, *args, batch)?,
                 Decode::Persons(args) => kernels.decode_persons(stream, *args, batch)?,
             }
-            kernels.finish(stream, self.finish, batch)
+            kernels.finish(stream, self.finish, batch)?;
+            match &self.masks {
+                Some(masks) => kernels.masks(stream, masks.args, batch),
+                None => Ok(()),
+            }
         }
     }
 
@@ -233,7 +261,8 @@ impl Postprocessor {
 
     /// Bytes of device memory and of mapped memory that this uses.
     pub fn bytes(&self) -> (usize, usize) {
-        (self.workspace.bytes(), self.params.bytes() + self.results.bytes())
+        let (device, mapped) = self.masks.as_ref().map_or((0, 0), Masks::bytes);
+        (self.workspace.bytes() + device, self.params.bytes() + self.results.bytes() + mapped)
     }
 }
 

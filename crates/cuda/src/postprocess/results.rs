@@ -2,6 +2,7 @@
 
 use super::super::error::Error;
 use super::super::layout::{KEYPOINTS_AT, MAX_CANDIDATES, ResultHeader, ResultObject};
+use super::masks::Masks;
 use super::{Postprocessor, no_slot};
 use bytemuck::Zeroable;
 use model::{Detection, Keypoint, OrientedBox, Rect};
@@ -73,8 +74,13 @@ impl Postprocessor {
             };
             let rect = Rect::new(object.x, object.y, object.width, object.height);
             let (class_id, confidence) = (object.class_id, object.confidence);
-            Detection { rect, oriented, class_id, confidence, keypoints }
+            Detection { rect, oriented, class_id, confidence, keypoints, ..Detection::default() }
         }));
+        if let Some(masks) = &mut self.masks {
+            for (object, detection) in found.detections.iter_mut().enumerate() {
+                detection.mask = masks.read(slot, object)?;
+            }
+        }
         let kept = |count: u32| count.min(u32::try_from(self.kept).unwrap_or(u32::MAX));
         (found.candidates, found.considered) = (kept(header.candidates), kept(header.considered));
         Ok(())
@@ -83,6 +89,8 @@ impl Postprocessor {
     /// Bytes of a slot's results that are transferred to the host.
     pub fn bytes_to_host(&self, found: &SlotResult) -> usize {
         let object = size_of::<ResultObject>() + self.keypoints * size_of::<[f32; 3]>();
-        size_of::<ResultHeader>() + found.detections.len() * object
+        let masks = found.detections.iter().filter(|_| self.masks.is_some());
+        let masks: usize = masks.map(|detection| Masks::bytes_to_host(detection.mask.as_ref())).sum();
+        size_of::<ResultHeader>() + found.detections.len() * object + masks
     }
 }

@@ -30,6 +30,16 @@ pub enum HeadChoice {
     YoloPose,
     #[cfg_attr(feature = "glib", enum_value(name = "YOLO26-pose: [B, M, 6+K*D]", nick = "yolo-pose-end-to-end"))]
     YoloPoseEndToEnd,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "YOLOv8-seg, YOLO11-seg: [B, 4+nc+32, N], prototypes [B, 32, h, w]", nick = "yolo-seg")
+    )]
+    YoloSeg,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "YOLO26-seg: [B, M, 6+32], prototypes [B, 32, h, w]", nick = "yolo-seg-end-to-end")
+    )]
+    YoloSegEndToEnd,
     #[cfg_attr(feature = "glib", enum_value(name = "NanoDet, NanoDet-Plus", nick = "nanodet"))]
     Nanodet,
     #[cfg_attr(feature = "glib", enum_value(name = "MoveNet for one person: [1, 1, 17, 3]", nick = "movenet"))]
@@ -63,7 +73,7 @@ pub enum HeadChoice {
     )]
     #[serde(rename = "deimv2")]
     DeimV2,
-    #[cfg_attr(feature = "glib", enum_value(name = "RF-DETR: dets, labels", nick = "rf-detr"))]
+    #[cfg_attr(feature = "glib", enum_value(name = "RF-DETR: dets, labels, or with masks too", nick = "rf-detr"))]
     RfDetr,
     #[cfg_attr(
         feature = "glib",
@@ -127,7 +137,7 @@ pub enum HeadChoice {
 }
 
 /// Each head with its outputs and the models that have it.
-const KNOWN: [(HeadChoice, &str, &str); 22] = [
+const KNOWN: [(HeadChoice, &str, &str); 24] = [
     (
         HeadChoice::Yolo,
         "[B, 4+nc, N], or [B, N, 4+nc] with metadata `names`: centre and size in pixels, scores 0-1",
@@ -140,6 +150,16 @@ const KNOWN: [(HeadChoice, &str, &str); 22] = [
     ),
     (HeadChoice::YoloPose, "[B, 4+nc+K*D, N]: as yolo, and K keypoints of D values", "YOLOv8-pose, YOLO11-pose"),
     (HeadChoice::YoloPoseEndToEnd, "[B, M, 6+K*D]: as yolo-end-to-end, and the keypoints", "YOLO26-pose"),
+    (
+        HeadChoice::YoloSeg,
+        "[B, 4+nc+C, N]: as yolo, and C coefficients; prototypes [B, C, h, w]",
+        "YOLOv8-seg, YOLO11-seg, YOLOE, FastSAM",
+    ),
+    (
+        HeadChoice::YoloSegEndToEnd,
+        "[B, M, 6+C]: as yolo-end-to-end, and C coefficients; prototypes [B, C, h, w]",
+        "YOLO26-seg, exports with nms=True",
+    ),
     (
         HeadChoice::Nanodet,
         "[B, N, nc+4*(reg_max+1)], or [B, n, nc] and [B, n, 4*(reg_max+1)] for each of 3 strides",
@@ -163,7 +183,11 @@ const KNOWN: [(HeadChoice, &str, &str); 22] = [
         "the same outputs and inputs; letterboxed on black, ImageNet's mean and deviation",
         "DEIMv2 with DINOv3",
     ),
-    (HeadChoice::RfDetr, "`dets`: centre and size 0-1, `labels`: logits", "RF-DETR"),
+    (
+        HeadChoice::RfDetr,
+        "`dets`: centre and size 0-1, `labels`: logits, `masks` [B, N, h, w]: logits",
+        "RF-DETR, RF-DETR-Seg",
+    ),
     (
         HeadChoice::DetrSigmoid,
         "`logits` (`pred_logits`), `pred_boxes`: centre and size 0-1; sigmoid, best pairs of query and class",
@@ -217,6 +241,8 @@ impl HeadChoice {
             Self::YoloEndToEnd => "yolo-end-to-end",
             Self::YoloPose => "yolo-pose",
             Self::YoloPoseEndToEnd => "yolo-pose-end-to-end",
+            Self::YoloSeg => "yolo-seg",
+            Self::YoloSegEndToEnd => "yolo-seg-end-to-end",
             Self::Nanodet => "nanodet",
             Self::Movenet => "movenet",
             Self::MovenetMultipose => "movenet-multipose",

@@ -82,7 +82,7 @@ pub(super) fn found(
     }
     let spec = seen.spec(name, style)?;
     let labels = seen.labels(plan.classes, false)?;
-    Ok(Some((Arc::new(Dense { name, plan, labels, suppress: true }), spec, Trust::Plausible)))
+    Ok(Some((Arc::new(Dense { name, plan, labels, suppress: true, masks: None }), spec, Trust::Plausible)))
 }
 
 /// Boxes and scores in two outputs: `[B, N, 4]`, and `[B, nc, N]` or else `[B, N, nc]`.

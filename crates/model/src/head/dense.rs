@@ -1,12 +1,12 @@
-//! Dense detectors whose boxes and scores are columns of any outputs: YOLOX, YOLOv5, PP-YOLOE, DAMO-YOLO, and LibreYOLO's
-//! exports.
+//! Dense detectors whose boxes and scores are columns of any outputs: YOLOX, YOLOv5, PP-YOLOE, DAMO-YOLO, LibreYOLO's
+//! exports, and YOLO with masks.
 
 use super::super::nms::rank;
 use super::super::{Detection, KeypointLayout, Labels, Params, Rect};
 use super::anchors::unexpected;
 use super::exponential::exponential;
 use super::scores::Scores;
-use super::{Columns, DecodePlan, DensePlan, Head, HeadError, HeadKind, Outputs};
+use super::{Columns, DecodePlan, DensePlan, Head, HeadError, HeadKind, MaskPlan, Outputs};
 use std::sync::Arc;
 
 /// Anchors, as [`DensePlan`] describes them.
@@ -17,6 +17,7 @@ pub(super) struct Dense {
     pub(super) labels: Labels,
     /// Whether NMS is needed. Otherwise the results are sorted by confidence and limited to `max_detections`.
     pub(super) suppress: bool,
+    pub(super) masks: Option<MaskPlan>,
 }
 
 /// Columns of one image's output.
@@ -133,6 +134,10 @@ impl Head for Dense {
         Some(DecodePlan::Dense(self.plan.clone()))
     }
 
+    fn masks(&self) -> Option<MaskPlan> {
+        self.masks
+    }
+
     fn decode(&self, outputs: &Outputs<'_>, params: &Params, found: &mut Vec<Detection>) -> Result<(), HeadError> {
         let plan = &self.plan;
         let (boxes, scores) = (self.view(&plan.boxes, outputs)?, self.view(&plan.scores, outputs)?);
@@ -146,12 +151,13 @@ impl Head for Dense {
                 self.name
             )));
         }
+        let row = |anchor: usize| self.masks.map_or(0, |_| anchor as u32);
         scores.scores(plan.classes).for_each_passing(params, |anchor, class_id, score| {
             // The objectness is at most 1, so that no anchor passes whose score alone doesn't.
             let confidence = score * objectness.map_or(1.0, |view| view.value(0, anchor));
             let passes = params.threshold(class_id).is_some_and(|threshold| confidence >= threshold);
             if let (true, Some(rect)) = (passes, self.rect(&boxes, anchor)) {
-                found.push(Detection { rect, class_id, confidence, ..Detection::default() });
+                found.push(Detection { rect, class_id, confidence, row: row(anchor), ..Detection::default() });
             }
         });
         if !self.suppress {

@@ -5,14 +5,14 @@
 //! DEIMv2 (884b7e5); `PostProcess` of rfdetr 1.11; `RTDETRDecoder` and `RTDETRPredictor` of Ultralytics 8.4. These scripts
 //! resize with PIL, which antialiases; RF-DETR and Ultralytics resize without it.
 
-use super::super::{InputSpec, Labels, Normalization, Resize};
+use super::super::{Labels, Normalization, Resize};
 use super::dense::Dense;
 use super::end2end::EndToEnd;
 use super::queries::Queries;
 use super::reading::Trust;
 use super::recognise::{Found, InputStyle, ModelFacts};
 use super::split::Split;
-use super::{BoxCoding, Columns, DensePlan, HeadChoice, HeadError, QueryPlan, Selection};
+use super::{BoxCoding, Columns, DensePlan, HeadChoice, HeadError, MaskPlan, MaskSource, QueryPlan, Selection};
 use std::sync::Arc;
 
 const STRETCHED: InputStyle =
@@ -81,8 +81,8 @@ pub(super) fn rt_detr(seen: &ModelFacts<'_>, family: HeadChoice) -> Result<Optio
     Ok(Some((Arc::new(head), spec, Trust::Plausible)))
 }
 
-/// `dets`, `labels`. A fine-tuned model has one more column than classes, the last, for "no object"; COCO's weights have
-/// none for it, and COCO's category numbers, which have gaps.
+/// `dets`, `labels`, and `masks` of segmentation models. A fine-tuned model has one more column than classes, the last, for
+/// "no object"; COCO's weights have none for it, and COCO's category numbers, which have gaps.
 ///
 /// # Errors
 /// The input's size isn't known, or the number of names doesn't fit.
@@ -107,8 +107,16 @@ pub(super) fn rf_detr(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadError>
         None if columns == COCO_COLUMNS => (columns, Labels::coco91()),
         None => (columns - 1, Labels::built_in(columns - 1, false)),
     };
-    queries(NAME, &spec, QueryOutputs { boxes, logits, columns, classes }, Selection::AcrossClasses, labels)
-        .map(|head| Some((head, spec, Trust::Plausible)))
+    let masks = seen.output("masks").map(|output| MaskPlan::new(MaskSource::Queries { output }, &spec));
+    let plan = QueryPlan {
+        boxes,
+        logits,
+        columns,
+        classes,
+        selection: Selection::AcrossClasses,
+        coding: BoxCoding::fractions(&spec),
+    };
+    Ok(Some((Arc::new(Queries { name: NAME, plan, labels, masks }), spec, Trust::Plausible)))
 }
 
 /// `logits` or `pred_logits`, `pred_boxes`.
@@ -135,27 +143,8 @@ pub(super) fn logits(
         COCO_COLUMNS if seen.metadata.names.is_none() => Labels::coco91(),
         _ => seen.labels(classes, false)?,
     };
-    queries(family.nick(), &spec, QueryOutputs { boxes, logits, columns, classes }, selection, labels)
-        .map(|head| Some((head, spec, Trust::Plausible)))
-}
-
-struct QueryOutputs {
-    boxes: usize,
-    logits: usize,
-    columns: usize,
-    classes: usize,
-}
-
-fn queries(
-    name: &'static str,
-    spec: &InputSpec,
-    outputs: QueryOutputs,
-    selection: Selection,
-    labels: Labels,
-) -> Result<Arc<dyn super::Head>, HeadError> {
-    let QueryOutputs { boxes, logits, columns, classes } = outputs;
-    let coding = BoxCoding::fractions(spec);
-    Ok(Arc::new(Queries { name, plan: QueryPlan { boxes, logits, columns, classes, selection, coding }, labels }))
+    let plan = QueryPlan { boxes, logits, columns, classes, selection, coding: BoxCoding::fractions(&spec) };
+    Ok(Some((Arc::new(Queries { name: family.nick(), plan, labels, masks: None }), spec, Trust::Plausible)))
 }
 
 /// RT-DETR as Ultralytics exports it: rows of centre and size as fractions, score and class; before that, the scores of all
@@ -173,7 +162,7 @@ pub(super) fn ultralytics(seen: &ModelFacts<'_>, trust: Trust) -> Result<Option<
     if columns == 6 || columns == 0 {
         let labels = seen.labels(Labels::coco80().len(), false)?;
         let counted = seen.metadata.names.is_some();
-        let head = EndToEnd { name: NAME, output: 0, coding, labels, counted, keypoints: None };
+        let head = EndToEnd { name: NAME, output: 0, coding, labels, counted, keypoints: None, masks: None };
         return Ok(Some((Arc::new(head), spec, trust)));
     }
     let classes = columns.saturating_sub(4);
@@ -192,7 +181,7 @@ pub(super) fn ultralytics(seen: &ModelFacts<'_>, trust: Trust) -> Result<Option<
         coding,
         grid: Vec::new(),
     };
-    let head = Dense { name: NAME, plan, labels: seen.labels(classes, false)?, suppress: false };
+    let head = Dense { name: NAME, plan, labels: seen.labels(classes, false)?, suppress: false, masks: None };
     Ok(Some((Arc::new(head), spec, trust)))
 }
 

@@ -44,8 +44,8 @@ pub(super) fn by_tensors(seen: &ModelFacts<'_>) -> Option<Family> {
     }
     if outputs.len() > 1 && outputs.iter().any(|tensor| matches!(*tensor.shape, [_, 32, _, _])) {
         return family(
-            "a YOLO segmentation model (task segment)",
-            "its channels after the scores are coefficients of masks",
+            "a segmentation model of YOLOv5 or YOLOv7",
+            "its rows have an objectness and coefficients of masks",
         );
     }
     None
@@ -86,7 +86,7 @@ pub(super) fn candidates(seen: &ModelFacts<'_>) -> Vec<String> {
         }
         if channels > 36 {
             found.push(format!(
-                "a segmentation model (which no head here reads): {}, 32 coefficients of masks",
+                "a segmentation model without its prototypes (which no head here reads): {}, 32 coefficients of masks",
                 classes(channels - 36)
             ));
         }

@@ -46,7 +46,7 @@ impl DecodePlan {
                 if decoded == output =>
             {
                 let (count, dims) = keypoints.unwrap_or((0, 1));
-                if columns != 6 + count * dims {
+                if columns < 6 + count * dims {
                     return;
                 }
                 for row in data.chunks_exact_mut(columns) {

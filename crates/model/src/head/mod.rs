@@ -12,6 +12,7 @@ mod in_frame;
 mod input_choice;
 mod libreyolo;
 mod literal;
+mod masks;
 mod metadata;
 mod movenet;
 mod nanodet;
@@ -29,6 +30,7 @@ mod yolox;
 
 pub use choice::HeadChoice;
 pub use input_choice::{ColorChoice, ModelChoice, NormalizationChoice, ResizeChoice};
+pub use masks::{MaskPlan, MaskSource};
 pub use plan::{
     BoxCoding, BoxForm, Columns, DecodeLevel, DecodePlan, DensePlan, GridLevel, OrientedForm, QueryPlan, Selection,
 };
@@ -81,6 +83,11 @@ pub trait Head: Send + Sync + std::fmt::Debug {
     fn needs_nms(&self) -> bool;
     /// The data layout that [`Self::decode`] reads; `None` if no kernel can decode it.
     fn plan(&self) -> Option<DecodePlan> {
+        None
+    }
+    /// Where the objects' masks are; `None` for heads without masks. [`MaskPlan::add`] reads those of the objects that are
+    /// left after suppression.
+    fn masks(&self) -> Option<MaskPlan> {
         None
     }
     /// Appends all candidates that pass `params`' confidence and class filters. A candidate has the class with the

@@ -1,4 +1,5 @@
-//! DETRs that are exported without their postprocessing: boxes `[B, N, 4]` and logits `[B, N, columns]` of N queries.
+//! DETRs that are exported without their postprocessing: boxes `[B, N, 4]` and logits `[B, N, columns]` of N queries, with
+//! RF-DETR's segmentation models also masks `[B, N, height, width]`.
 //!
 //! Sources: `PostProcess` of Deformable DETR (arXiv 2010.04159), which RT-DETR, RF-DETR and D-FINE share, and that of DETR
 //! (arXiv 2005.12872).
@@ -7,7 +8,7 @@ use super::super::nms::rank;
 use super::super::{Detection, KeypointLayout, Labels, Params};
 use super::anchors::{output, unexpected};
 use super::exponential::exponential;
-use super::{DecodePlan, Head, HeadError, HeadKind, Outputs, QueryPlan, Selection};
+use super::{DecodePlan, Head, HeadError, HeadKind, MaskPlan, Outputs, QueryPlan, Selection};
 use std::sync::Arc;
 
 /// NMS isn't needed; the results are sorted by confidence and limited to the number of queries and to
@@ -17,6 +18,7 @@ pub(super) struct Queries {
     pub(super) name: &'static str,
     pub(super) plan: QueryPlan,
     pub(super) labels: Labels,
+    pub(super) masks: Option<MaskPlan>,
 }
 
 impl Head for Queries {
@@ -48,6 +50,10 @@ impl Head for Queries {
         Some(DecodePlan::Queries(self.plan.clone()))
     }
 
+    fn masks(&self) -> Option<MaskPlan> {
+        self.masks
+    }
+
     fn decode(&self, outputs: &Outputs<'_>, params: &Params, found: &mut Vec<Detection>) -> Result<(), HeadError> {
         let plan = &self.plan;
         let boxes = output(self.name, outputs, plan.boxes)?;
@@ -64,7 +70,8 @@ impl Head for Queries {
             if let (true, Some(&values)) = (passes, corners.get(query))
                 && let Some(rect) = plan.coding.rect(values)
             {
-                found.push(Detection { rect, class_id: class as u32, confidence, ..Detection::default() });
+                let (class_id, row) = (class as u32, self.masks.map_or(0, |_| query as u32));
+                found.push(Detection { rect, class_id, confidence, row, ..Detection::default() });
             }
         };
         let rows = logits.data.chunks_exact(plan.columns.max(1)).enumerate();

@@ -7,6 +7,7 @@ use super::families::{Family, by_metadata, by_tensors, candidates};
 use super::input_choice::{ModelChoice, NormalizationChoice, ResizeChoice};
 use super::metadata::{Metadata, Writer};
 use super::reading::{Reading, Trust};
+use super::ultralytics::Task;
 use super::{Head, HeadError, corners, detr, libreyolo, movenet, nanodet, ultralytics, yolox};
 use std::sync::Arc;
 
@@ -185,10 +186,12 @@ impl ModelFacts<'_> {
             HeadChoice::Nanodet => nanodet::recognise(self),
             HeadChoice::Movenet => movenet::single(self),
             HeadChoice::MovenetMultipose => movenet::multi(self),
-            HeadChoice::Yolo => ultralytics::chosen(self, false, false),
-            HeadChoice::YoloEndToEnd => ultralytics::chosen(self, true, false),
-            HeadChoice::YoloPose => ultralytics::chosen(self, false, true),
-            HeadChoice::YoloPoseEndToEnd => ultralytics::chosen(self, true, true),
+            HeadChoice::Yolo => ultralytics::chosen(self, false, Task::Detect),
+            HeadChoice::YoloEndToEnd => ultralytics::chosen(self, true, Task::Detect),
+            HeadChoice::YoloPose => ultralytics::chosen(self, false, Task::Pose),
+            HeadChoice::YoloPoseEndToEnd => ultralytics::chosen(self, true, Task::Pose),
+            HeadChoice::YoloSeg => ultralytics::chosen(self, false, Task::Segment),
+            HeadChoice::YoloSegEndToEnd => ultralytics::chosen(self, true, Task::Segment),
             HeadChoice::UltralyticsRtDetr => detr::ultralytics(self, Trust::Plausible),
             HeadChoice::RtDetr | HeadChoice::DFine | HeadChoice::DeimV2 => detr::rt_detr(self, choice),
             HeadChoice::RfDetr => detr::rf_detr(self),
@@ -198,8 +201,8 @@ impl ModelFacts<'_> {
             HeadChoice::PpYoloe => corners::pp_yoloe(self),
             HeadChoice::Picodet => nanodet::picodet(self),
             HeadChoice::DamoYolo => corners::damo_yolo(self),
-            HeadChoice::YoloObb => ultralytics::chosen_oriented(self, false),
-            HeadChoice::YoloObbEndToEnd => ultralytics::chosen_oriented(self, true),
+            HeadChoice::YoloObb => ultralytics::chosen(self, false, Task::Oriented),
+            HeadChoice::YoloObbEndToEnd => ultralytics::chosen(self, true, Task::Oriented),
         }
     }
 

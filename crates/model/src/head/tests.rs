@@ -54,12 +54,14 @@ fn decode(head: &dyn Head, outputs: &[(&[usize], &[f32])], params: &Params) -> V
 
 const FIXED: [i64; 4] = [1, 3, 640, 640];
 
-const CHOICES: [HeadChoice; 23] = [
+const CHOICES: [HeadChoice; 25] = [
     HeadChoice::Auto,
     HeadChoice::Yolo,
     HeadChoice::YoloEndToEnd,
     HeadChoice::YoloPose,
     HeadChoice::YoloPoseEndToEnd,
+    HeadChoice::YoloSeg,
+    HeadChoice::YoloSegEndToEnd,
     HeadChoice::Nanodet,
     HeadChoice::Movenet,
     HeadChoice::MovenetMultipose,
@@ -175,10 +177,10 @@ fn what_cannot_be_told_apart_is_refused() {
 
 #[test]
 fn the_error_says_what_was_seen_and_what_is_known() {
-    let metadata = [("task", "segment"), ("names", "{0: 'a'}")];
-    let text = refused(&model(&FIXED, &[&[1, 37, 8400], &[1, 32, 160, 160]], &metadata));
+    let metadata = [("task", "depth"), ("names", "{0: 'a'}")];
+    let text = refused(&model(&FIXED, &[&[1, 6, 8400], &[1, 32, 160, 160]], &metadata));
     for part in
-        ["\"segment\"", "output0 f32 [1, 37, 8400]", "output1 f32 [1, 32, 160, 160]", "images f32 [1, 3, 640, 640]"]
+        ["\"depth\"", "output0 f32 [1, 6, 8400]", "output1 f32 [1, 32, 160, 160]", "images f32 [1, 3, 640, 640]"]
     {
         assert!(text.contains(part), "{part} in {text}");
     }
@@ -188,8 +190,8 @@ fn the_error_says_what_was_seen_and_what_is_known() {
         assert!(text.contains(name), "{name} in {text}");
     }
     // Each known head has a separate, indented line.
-    let lines = text.lines().skip_while(|line| *line != "known heads:").skip(1).take(22);
-    assert!(lines.clone().count() == 22 && lines.clone().all(|line| line.starts_with("  ")), "{text}");
+    let lines = text.lines().skip_while(|line| *line != "known heads:").skip(1).take(24);
+    assert!(lines.clone().count() == 24 && lines.clone().all(|line| line.starts_with("  ")), "{text}");
     for task in ["classify", "depth"] {
         assert!(refused(&model(&FIXED, &[&[1, 84, 8400]], &[("task", task)])).contains(task));
     }
@@ -500,11 +502,7 @@ fn other_families_are_named_by_their_tensors() {
     };
     let image: (&str, &[i64]) = ("images", &FIXED);
     named(&[image], &[("dets", &[1, 100, 5]), ("labels", &[1, 100])], &["MMDetection"]);
-    named(
-        &[image],
-        &[("output0", &[1, 116, 8400]), ("output1", &[1, 32, 160, 160])],
-        &["segmentation", "task segment"],
-    );
+    named(&[image], &[("output0", &[1, 25200, 117]), ("output1", &[1, 32, 160, 160])], &["segmentation", "YOLOv5"]);
     named(&[image], &[("simcc_x", &[1, 17, 384]), ("simcc_y", &[1, 17, 512])], &["RTMPose"]);
 }
 
@@ -612,4 +610,5 @@ fn several_inputs_are_an_error_with_a_remedy() {
 }
 
 mod detectors;
+mod masks;
 mod oriented;

@@ -1,7 +1,8 @@
-//! Recognition of Ultralytics' exports of detectors, upright and oriented, and of pose models.
+//! Recognition of Ultralytics' exports of detectors, upright and oriented, of pose models and of segmentation models.
 
-use super::super::{KeypointLayout, Labels, Resize};
+use super::super::{InputSpec, KeypointLayout, Labels, Resize};
 use super::anchors::{AnchorTensor, Order};
+use super::dense::Dense;
 use super::detr;
 use super::end2end::EndToEnd;
 use super::metadata::{Metadata, Writer};
@@ -10,7 +11,7 @@ use super::recognise::{Found, InputStyle, ModelFacts, grid_cells};
 use super::yolo::Yolo;
 use super::yolo_obb::{YoloObb, YoloObbEndToEnd};
 use super::yolo_pose::YoloPose;
-use super::{BoxCoding, Head, HeadError};
+use super::{BoxCoding, Columns, DensePlan, Head, HeadError, MaskPlan, MaskSource};
 use std::sync::Arc;
 
 /// RGB, letterboxed with grey 114; values are 0–1 for float inputs and 0–255 for integers.
@@ -32,8 +33,6 @@ const POSE_CHANNELS: usize = 4 + 1 + 17 * 3;
 const POSE_COLUMNS: usize = 6 + 17 * 3;
 /// Rows of the released end-to-end models.
 const END_TO_END_ROWS: usize = 300;
-/// An oriented box has one value after its scores, or after its class.
-const ANGLE: usize = 1;
 
 /// The layout of the output.
 enum Form {
@@ -41,38 +40,67 @@ enum Form {
     EndToEnd,
 }
 
-/// Number of keypoints, and values per keypoint.
-type Keypoints = Option<(usize, usize)>;
+/// What a model finds besides boxes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    Detect,
+    Pose,
+    Segment,
+    /// Boxes with an angle.
+    Oriented,
+}
+
+/// The values of a row or anchor behind those of a detector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extra {
+    Nothing,
+    /// Number of keypoints, and values per keypoint.
+    Keypoints(usize, usize),
+    /// Number of coefficients of masks, whose prototypes are the second output.
+    Coefficients(usize),
+    /// The angle of an oriented box.
+    Angle,
+}
+
+impl Extra {
+    fn values(self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Keypoints(count, dims) => count * dims,
+            Self::Coefficients(count) => count,
+            Self::Angle => 1,
+        }
+    }
+}
 
 /// # Errors
 /// Metadata and shapes contradict each other, or no head supports the task.
 pub(super) fn recognise(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadError> {
     check_task(seen)?;
     let Some(shape) = seen.rows(0) else { return Ok(None) };
-    if seen.model.outputs.len() > 1 && !seen.metadata.is_ultralytics() {
+    let extra = extra(seen, shape)?;
+    let outputs = if matches!(extra, Extra::Coefficients(_)) { 2 } else { 1 };
+    if seen.model.outputs.len() > outputs && !seen.metadata.is_ultralytics() {
         return Ok(None);
     }
-    if seen.metadata.task.as_deref() == Some("obb") {
-        return oriented(seen, shape);
-    }
-    if is_rt_detr(seen, shape) {
+    if extra != Extra::Angle && is_rt_detr(seen, shape) {
         return detr::ultralytics(seen, Trust::Vouched);
     }
-    let keypoints = keypoints(seen, shape);
-    let extra = values(keypoints);
     let form = match seen.metadata.names {
         Some(_) => named(seen, shape, extra)?,
-        None => unnamed(seen, shape, extra),
+        None => unnamed(seen, shape, extra.values()),
     };
     let Some(form) = form else { return Ok(None) };
     let trust = match &seen.metadata {
         Metadata { writer: Writer::Ultralytics, task: Some(_), .. } => Trust::Vouched,
         Metadata { names: Some(_), .. } => Trust::Plausible,
+        // No other model has these outputs, or the file states the task.
+        _ if matches!(extra, Extra::Coefficients(_) | Extra::Angle) => Trust::Plausible,
         // These are the released models' numbers of channels.
         _ if shape[1] == COCO_CHANNELS || shape[1] == POSE_CHANNELS => Trust::Plausible,
         _ => Trust::Open,
     };
-    found(seen, &form, keypoints, trust).map(Some)
+    found(seen, &form, extra, trust).map(Some)
 }
 
 /// Whether the file says that it is an RT-DETR: by the name of its head, or before that was written by queries with scores
@@ -88,157 +116,188 @@ fn is_rt_detr(seen: &ModelFacts<'_>, [_, rows, columns]: [usize; 3]) -> bool {
 ///
 /// # Errors
 /// Metadata and shapes contradict each other.
-pub(super) fn chosen(seen: &ModelFacts<'_>, end_to_end: bool, pose: bool) -> Result<Option<Found>, HeadError> {
+pub(super) fn chosen(seen: &ModelFacts<'_>, end_to_end: bool, task: Task) -> Result<Option<Found>, HeadError> {
     check_task(seen)?;
     let Some([_, a, b]) = seen.rows(0) else { return Ok(None) };
     let names = seen.metadata.classes();
     // Number of values per row or anchor before the keypoints.
     let before = if end_to_end { 6 } else { 4 + names.unwrap_or(1) };
-    let keypoints = match (pose, seen.metadata.kpt_shape) {
-        (false, _) => None,
-        (true, Some(keypoints)) => Some(keypoints),
-        (true, None) => {
+    let extra = match (task, seen.metadata.kpt_shape) {
+        (Task::Detect, _) => Extra::Nothing,
+        (Task::Oriented, _) => Extra::Angle,
+        (Task::Pose, Some((count, dims))) => Extra::Keypoints(count, dims),
+        (Task::Pose, None) => {
             let channels = if end_to_end || (b > 0 && b < a) { b } else { a };
             match keypoints_of(channels.saturating_sub(before)) {
-                Some(keypoints) => Some(keypoints),
+                Some((count, dims)) => Extra::Keypoints(count, dims),
                 None => return Ok(None),
             }
         }
+        (Task::Segment, _) => match prototypes(seen) {
+            Some(count) => Extra::Coefficients(count),
+            None => return Ok(None),
+        },
     };
-    let form = chosen_form(seen, end_to_end, names.or(pose.then_some(1)), values(keypoints));
-    form.map(|form| found(seen, &form, keypoints, Trust::Plausible)).transpose()
-}
-
-/// The head of oriented boxes that the user chose, if the outputs fit it.
-///
-/// # Errors
-/// Metadata and shapes contradict each other.
-pub(super) fn chosen_oriented(seen: &ModelFacts<'_>, end_to_end: bool) -> Result<Option<Found>, HeadError> {
-    check_task(seen)?;
-    let form = chosen_form(seen, end_to_end, seen.metadata.classes(), ANGLE);
-    form.map(|form| found_oriented(seen, &form, Trust::Plausible)).transpose()
-}
-
-/// The layout of a head that the user chose, with as many classes if that is known, and `extra` values after the scores or the
-/// class.
-fn chosen_form(seen: &ModelFacts<'_>, end_to_end: bool, classes: Option<usize>, extra: usize) -> Option<Form> {
-    let [_, a, b] = seen.rows(0)?;
+    let values = extra.values();
     let anchors = |order, classes| Some(Form::Anchors { order, classes });
-    let before = 4 + extra;
-    if end_to_end {
-        (b == 6 + extra || b == 0).then_some(Form::EndToEnd)
-    } else if let Some(classes) = classes {
-        match before + classes {
+    let form = if end_to_end {
+        (b == 6 + values || b == 0).then_some(Form::EndToEnd)
+    } else if let Some(classes) = names.or((task == Task::Pose).then_some(1)) {
+        match 4 + classes + values {
             channels if a == channels || (a == 0 && b == 0) => anchors(Order::ChannelMajor, classes),
             channels if b == channels => anchors(Order::AnchorMajor, classes),
             _ => None,
         }
-    } else if a > before && (b == 0 || (a < b && is_grid(seen, b))) {
-        anchors(Order::ChannelMajor, a - before)
-    } else if b > before && (a == 0 || (b < a && is_grid(seen, a))) {
-        anchors(Order::AnchorMajor, b - before)
+    } else if a > 4 + values && (b == 0 || (a < b && is_grid(seen, b))) {
+        anchors(Order::ChannelMajor, a - 4 - values)
+    } else if b > 4 + values && (a == 0 || (b < a && is_grid(seen, a))) {
+        anchors(Order::AnchorMajor, b - 4 - values)
     } else {
         None
-    }
+    };
+    form.map(|form| found(seen, &form, extra, Trust::Plausible)).transpose()
 }
 
 fn check_task(seen: &ModelFacts<'_>) -> Result<(), HeadError> {
     match seen.metadata.task.as_deref() {
-        None | Some("detect" | "obb" | "pose") => Ok(()),
-        Some(task) => Err(seen
-            .unknown(&format!("a model for the task {task:?}; detectors (detect, obb) and pose models are possible"))),
+        None | Some("detect" | "obb" | "pose" | "segment") => Ok(()),
+        Some(task) => {
+            Err(seen.unknown(&format!("a model for the task {task:?}; detect, obb, pose, segment are possible")))
+        }
     }
 }
 
-fn values(keypoints: Keypoints) -> usize {
-    keypoints.map_or(0, |(count, dims)| count * dims)
-}
-
 /// Interprets `values` as a number of keypoints with x, y and confidence, or with x and y.
-fn keypoints_of(values: usize) -> Keypoints {
+fn keypoints_of(values: usize) -> Option<(usize, usize)> {
     let dims = [3, 2].into_iter().find(|dims| values > 0 && values.is_multiple_of(*dims))?;
     Some((values / dims, dims))
 }
 
-fn found(seen: &ModelFacts<'_>, form: &Form, keypoints: Keypoints, trust: Trust) -> Result<Found, HeadError> {
-    let spec = seen.spec(if keypoints.is_some() { "yolo-pose" } else { "yolo" }, &STYLE)?;
-    Ok((head(seen, form, keypoints)?, spec, trust))
+/// Number of prototypes of masks, if the second output has them.
+fn prototypes(seen: &ModelFacts<'_>) -> Option<usize> {
+    match *seen.model.outputs.get(1)?.shape {
+        [_, count, _, _] => usize::try_from(count).ok().filter(|&count| count > 0),
+        _ => None,
+    }
 }
 
-/// YOLO-OBB, whose task the file states.
-///
-/// # Errors
-/// Metadata and shapes contradict each other.
-fn oriented(seen: &ModelFacts<'_>, shape: [usize; 3]) -> Result<Option<Found>, HeadError> {
-    let form = match seen.metadata.names {
-        Some(_) => named(seen, shape, ANGLE)?,
-        None => unnamed(seen, shape, ANGLE),
+fn found(seen: &ModelFacts<'_>, form: &Form, extra: Extra, trust: Trust) -> Result<Found, HeadError> {
+    let name = match (extra, form) {
+        (Extra::Nothing, Form::Anchors { .. }) => "yolo",
+        (Extra::Nothing, Form::EndToEnd) => "yolo-end-to-end",
+        (Extra::Keypoints(..), Form::Anchors { .. }) => "yolo-pose",
+        (Extra::Keypoints(..), Form::EndToEnd) => "yolo-pose-end-to-end",
+        (Extra::Coefficients(_), Form::Anchors { .. }) => "yolo-seg",
+        (Extra::Coefficients(_), Form::EndToEnd) => "yolo-seg-end-to-end",
+        (Extra::Angle, Form::Anchors { .. }) => "yolo-obb",
+        (Extra::Angle, Form::EndToEnd) => "yolo-obb-end-to-end",
     };
-    let trust = if seen.metadata.writer == Writer::Ultralytics { Trust::Vouched } else { Trust::Plausible };
-    form.map(|form| found_oriented(seen, &form, trust)).transpose()
-}
-
-fn found_oriented(seen: &ModelFacts<'_>, form: &Form, trust: Trust) -> Result<Found, HeadError> {
-    let spec = seen.spec("yolo-obb", &STYLE)?;
-    let head: Arc<dyn Head> = match *form {
-        Form::EndToEnd => {
-            // Without names the file doesn't contain the number of classes; the released models have DOTA's.
-            let (labels, counted) = (seen.labels(DOTA_CLASSES, false)?, seen.metadata.names.is_some());
-            Arc::new(YoloObbEndToEnd { output: 0, labels, counted })
-        }
-        Form::Anchors { order, classes } => {
-            let tensor = AnchorTensor { output: 0, order, classes, extra: ANGLE };
-            Arc::new(YoloObb { tensor, labels: seen.labels(classes, false)? })
-        }
-    };
+    let spec = seen.spec(name, &STYLE)?;
+    let head = head(seen, name, form, extra, &spec)?;
     Ok((head, spec, trust))
 }
 
-fn head(seen: &ModelFacts<'_>, form: &Form, keypoints: Keypoints) -> Result<Arc<dyn Head>, HeadError> {
-    seen.countable(keypoints.map_or(0, |(count, _)| count), "keypoints")?;
-    let named = |count: usize| match seen.metadata.kpt_names.clone().filter(|names| names.len() == count) {
-        Some(names) => KeypointLayout::named(names),
-        None => KeypointLayout::built_in(count),
+fn head(
+    seen: &ModelFacts<'_>,
+    name: &'static str,
+    form: &Form,
+    extra: Extra,
+    spec: &InputSpec,
+) -> Result<Arc<dyn Head>, HeadError> {
+    let layout = match extra {
+        Extra::Keypoints(count, dims) => {
+            seen.countable(count, "keypoints")?;
+            let names = seen.metadata.kpt_names.clone().filter(|names| names.len() == count);
+            let layout = names.map_or_else(|| KeypointLayout::built_in(count), KeypointLayout::named);
+            Some((layout, dims))
+        }
+        Extra::Nothing | Extra::Coefficients(_) | Extra::Angle => None,
     };
-    let layout = keypoints.map(|(count, dims)| (named(count), dims));
+    let masks = |coefficients: Columns| match extra {
+        Extra::Coefficients(count) => {
+            Some(MaskPlan::new(MaskSource::Prototypes { coefficients, count, prototypes: 1 }, spec))
+        }
+        Extra::Nothing | Extra::Keypoints(..) | Extra::Angle => None,
+    };
     Ok(match *form {
         Form::EndToEnd => {
-            // Without names the file doesn't contain the number of classes; the released models have COCO's.
-            let labels = seen.labels(if layout.is_some() { 1 } else { Labels::coco80().len() }, layout.is_some())?;
-            let name = if layout.is_some() { "yolo-pose-end-to-end" } else { "yolo-end-to-end" };
+            // Without names the file doesn't contain the number of classes; the released models have these.
+            let classes = match extra {
+                Extra::Nothing | Extra::Coefficients(_) => Labels::coco80().len(),
+                Extra::Keypoints(..) => 1,
+                Extra::Angle => DOTA_CLASSES,
+            };
+            let labels = seen.labels(classes, layout.is_some())?;
             let counted = seen.metadata.names.is_some();
-            Arc::new(EndToEnd { name, output: 0, coding: BoxCoding::CORNERS, labels, counted, keypoints: layout })
+            if extra == Extra::Angle {
+                return Ok(Arc::new(YoloObbEndToEnd { output: 0, labels, counted }));
+            }
+            let masks = masks(Columns::of_rows(0, 6, 6 + extra.values()));
+            let coding = BoxCoding::CORNERS;
+            Arc::new(EndToEnd { name, output: 0, coding, labels, counted, keypoints: layout, masks })
         }
         Form::Anchors { order, classes } => {
-            let tensor = AnchorTensor { output: 0, order, classes, extra: values(keypoints) };
             let labels = seen.labels(classes, layout.is_some())?;
-            match layout {
-                Some((keypoints, dims)) => Arc::new(YoloPose { tensor, dims, labels, keypoints }),
-                None => Arc::new(Yolo { tensor, labels }),
+            let channels = 4 + classes + extra.values();
+            let columns = |first: usize| match order {
+                Order::ChannelMajor => Columns::of_channels(0, first, channels),
+                Order::AnchorMajor => Columns::of_rows(0, first, channels),
+            };
+            let tensor = AnchorTensor { output: 0, order, classes, extra: extra.values() };
+            match (layout, masks(columns(4 + classes))) {
+                (Some((keypoints, dims)), _) => Arc::new(YoloPose { tensor, dims, labels, keypoints }),
+                (None, None) if extra == Extra::Angle => Arc::new(YoloObb { tensor, labels }),
+                (None, None) => Arc::new(Yolo { tensor, labels }),
+                (None, masks) => {
+                    let (boxes, scores) = (columns(0), columns(4));
+                    let (coding, grid) = (BoxCoding::CENTRE, Vec::new());
+                    let plan = DensePlan { classes, boxes, scores, objectness: None, coding, grid };
+                    Arc::new(Dense { name, plan, labels, suppress: true, masks })
+                }
             }
         }
     })
 }
 
-/// The keypoints and their values, for a pose model.
+/// The values behind those of a detector, by the task that the file states, or by its shapes.
 ///
-/// A file without metadata is considered a pose model if it has the released models' number of channels.
-fn keypoints(seen: &ModelFacts<'_>, shape: [usize; 3]) -> Keypoints {
-    match seen.metadata.task.as_deref() {
-        Some("pose") => Some(seen.metadata.kpt_shape.unwrap_or(COCO_KEYPOINTS)),
-        Some(_) => None,
-        None => seen.metadata.kpt_shape.or_else(|| {
-            let looks = shape[1] == POSE_CHANNELS || shape[2] == POSE_COLUMNS;
-            (looks && seen.metadata.classes().is_none_or(|n| n == 1)).then_some(COCO_KEYPOINTS)
-        }),
-    }
+/// A file without metadata is considered a pose model if it has the released models' number of channels, and a segmentation
+/// model if its second output has prototypes of masks.
+///
+/// # Errors
+/// A segmentation model without prototypes.
+fn extra(seen: &ModelFacts<'_>, shape: [usize; 3]) -> Result<Extra, HeadError> {
+    let keypoints = |keypoints: Option<(usize, usize)>| {
+        keypoints.map_or(Extra::Nothing, |(count, dims)| Extra::Keypoints(count, dims))
+    };
+    Ok(match seen.metadata.task.as_deref() {
+        Some("pose") => keypoints(Some(seen.metadata.kpt_shape.unwrap_or(COCO_KEYPOINTS))),
+        Some("segment") => match prototypes(seen) {
+            Some(count) => Extra::Coefficients(count),
+            None => {
+                return Err(seen.unknown(
+                    "a segmentation model by its metadata, but its second output isn't [B, C, h, w], the prototypes of \
+                     masks",
+                ));
+            }
+        },
+        Some("obb") => Extra::Angle,
+        Some(_) => Extra::Nothing,
+        None => match prototypes(seen) {
+            Some(count) if seen.model.outputs.len() == 2 => Extra::Coefficients(count),
+            _ => keypoints(seen.metadata.kpt_shape.or_else(|| {
+                let looks = shape[1] == POSE_CHANNELS || shape[2] == POSE_COLUMNS;
+                (looks && seen.metadata.classes().is_none_or(|n| n == 1)).then_some(COCO_KEYPOINTS)
+            })),
+        },
+    })
 }
 
 /// The layout of a file that names its classes. Dynamic dimensions are 0. Ultralytics makes the last one dynamic even
 /// if its value is fixed, so `[-1, 300, -1]` can be rows of an end-to-end model.
-fn named(seen: &ModelFacts<'_>, [_, a, b]: [usize; 3], extra: usize) -> Result<Option<Form>, HeadError> {
+fn named(seen: &ModelFacts<'_>, [_, a, b]: [usize; 3], extra: Extra) -> Result<Option<Form>, HeadError> {
     let classes = seen.metadata.classes().unwrap_or(0);
-    let (channels, columns) = (4 + classes + extra, 6 + extra);
+    let (channels, columns) = (4 + classes + extra.values(), 6 + extra.values());
     let rows = || a == 0 || is_grid(seen, a);
     match seen.metadata.end_to_end {
         Some(true) if b == columns || b == 0 => return Ok(Some(Form::EndToEnd)),
@@ -252,7 +311,7 @@ fn named(seen: &ModelFacts<'_>, [_, a, b]: [usize; 3], extra: usize) -> Result<O
         _ if b == channels && rows() => return Ok(Some(Form::Anchors { order: Order::AnchorMajor, classes })),
         Some(false) => (),
         // These files predate the entry `end2end`. RT-DETR's rows have 4 + nc columns, the same number for two classes.
-        None if a == END_TO_END_ROWS && b == columns && b == channels && extra == 0 => {
+        None if a == END_TO_END_ROWS && b == columns && b == channels && extra == Extra::Nothing => {
             return Err(seen.unknown(
                 "an end-to-end YOLO model and an RT-DETR model with two classes look the same here; \
                  export again with a current Ultralytics release, which writes the metadata `end2end`, or set \
@@ -264,9 +323,10 @@ fn named(seen: &ModelFacts<'_>, [_, a, b]: [usize; 3], extra: usize) -> Result<O
     }
     if a < b && is_grid(seen, b) {
         let with = match extra {
-            0 => "the box",
-            ANGLE => "the box and the angle",
-            _ => "the box and the keypoints",
+            Extra::Nothing => "the box",
+            Extra::Keypoints(..) => "the box and the keypoints",
+            Extra::Coefficients(_) => "the box and the coefficients of masks",
+            Extra::Angle => "the box and the angle",
         };
         return Err(seen.unknown(&format!(
             "the metadata names {classes} classes, which makes {channels} channels with {with}, but the output has {a}"

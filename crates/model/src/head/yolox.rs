@@ -100,6 +100,7 @@ pub(super) fn objectness(
         coding: BoxCoding::CENTRE,
         grid: grid(&spec),
     };
-    let head = Dense { name: choice.nick(), plan, labels: seen.labels(classes, false)?, suppress: true };
+    let labels = seen.labels(classes, false)?;
+    let head = Dense { name: choice.nick(), plan, labels, suppress: true, masks: None };
     Ok(Some((Arc::new(head), spec, Trust::Plausible)))
 }

@@ -260,6 +260,7 @@ impl BenchPlan<'_> {
             process_cpu_us: 0.0,
             cores_per_stream: 0.0,
             to_host: None,
+            masks: 0.0,
             to_device: None,
             latency: None,
             over_decode: None,

@@ -124,6 +124,8 @@ pub struct Row {
     pub cores_per_stream: f64,
     /// Bytes per frame that this plugin copied.
     pub to_host: Option<f64>,
+    /// Those of them that are bits of masks.
+    pub masks: f64,
     pub to_device: Option<f64>,
     pub latency: Option<Latency>,
     /// The process's CPU time over that of decoding alone: the median of the pairs; paced rows of the CPU part.

@@ -24,7 +24,8 @@ pub fn judge(report: &mut Report) {
             if row.kind != Kind::WorstCase
                 && let Some(bytes) = row.to_host
             {
-                verdicts.push(most("device→host ≤ 16 KB a frame", bytes, 16.0 * 1024.0));
+                let masks = if row.masks > 0.0 { " and the masks' bits" } else { "" };
+                verdicts.push(most(&format!("device→host ≤ 16 KB a frame{masks}"), bytes, 16.0 * 1024.0 + row.masks));
             }
             if let Some(peer) = report.peer {
                 against(row, peer, &mut verdicts);
@@ -141,6 +142,7 @@ pub mod tests {
             process_cpu_us: 1000.0,
             cores_per_stream: 0.04,
             to_host: Some(2000.0),
+            masks: 0.0,
             to_device: Some(500.0),
             latency: None,
             over_decode: None,
@@ -219,7 +221,8 @@ pub mod tests {
         assert_eq!(outcome(paced, "a core a camera"), Some(Outcome::Held));
         let dear = Row { own_cpu: Some(own_cpu(61.0)), to_host: Some(20_000.0), ..row(Kind::Detection, 8, 990.0) };
         assert_eq!(outcome(dear.clone(), "60 µs"), Some(Outcome::Missed));
-        assert_eq!(outcome(dear, "16 KB"), Some(Outcome::Missed));
+        assert_eq!(outcome(dear.clone(), "16 KB"), Some(Outcome::Missed));
+        assert_eq!(outcome(Row { masks: 4000.0, ..dear }, "16 KB a frame and the masks' bits"), Some(Outcome::Held));
         assert_eq!(outcome(row(Kind::Published, 8, 400.0), "120 µs"), Some(Outcome::Held));
         assert!(judged(row(Kind::Decode, 8, 400.0)).is_empty());
     }

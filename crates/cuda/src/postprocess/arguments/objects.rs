@@ -18,8 +18,9 @@ pub(super) fn rows(
     let (size, half) = element(tensor)?;
     let (rows, columns) = matrix(outputs, output)?;
     let (count, dims) = keypoints.unwrap_or((0, 0));
-    if columns != 6 + count * dims {
-        return Err(unexpected(tensor, &format!("{} columns", 6 + count * dims)));
+    // The coefficients of masks may follow.
+    if columns < 6 + count * dims {
+        return Err(unexpected(tensor, &format!("{} columns or more", 6 + count * dims)));
     }
     let strides = (columns, 1);
     let args = ObjectsArgs {
