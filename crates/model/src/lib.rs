@@ -16,6 +16,7 @@
 
 #![warn(missing_docs)]
 
+pub mod agreement;
 pub mod confidence;
 mod filter;
 mod geometry;
