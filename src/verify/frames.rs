@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 const PICTURES: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 
 /// The longest wait for a file's next frame.
-const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
+const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(30);
 
 /// Where frames come from.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl Reader {
         let reader = Self { file: file.into(), sink: named("sink")?, pipeline };
         let state = reader.pipeline.set_state(gst::State::Playing);
         let (ready, ..) = reader.pipeline.state(PATIENCE);
-        if state.is_err() || ready.is_err() {
+        if state.is_err() || ready != Ok(gst::StateChangeSuccess::Success) {
             return Err(reader.failed());
         }
         Ok(reader)
@@ -134,7 +134,7 @@ impl Reader {
     }
 
     fn failed(&self) -> Error {
-        unreadable(&self.file, &said(&self.pipeline).unwrap_or_else(|| "no frame came within a minute".into()))
+        unreadable(&self.file, &said(&self.pipeline).unwrap_or_else(|| "no frame came within half a minute".into()))
     }
 }
 
