@@ -24,6 +24,7 @@ pub mod record;
 pub mod run;
 pub mod scheduling;
 mod tensorrt_log;
+pub mod verify;
 mod video_caps;
 
 pub use tensorrt_log::listen_to_tensorrt;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers from bottom to top. A folder (or a file beside `lib.rs`) may import from every earlier one, so no two of them
 /// import each other.
-const LAYERS: [(&str, &str); 20] = [
+const LAYERS: [(&str, &str); 21] = [
     ("scheduling", "which frame runs when: pure code"),
     ("backoff", "times between attempts"),
     ("tensorrt_log", "TensorRT's messages, shown as GStreamer's"),
@@ -18,6 +18,7 @@ const LAYERS: [(&str, &str); 20] = [
     ("cpu", "the CPU engine"),
     ("gpu", "the GPU engine, tensors and drawing on the device"),
     ("backend", "the choice between the two, and which elements share a service"),
+    ("verify", "whether an engine finds what its FP32 model finds"),
     ("options", "what elements that run a model are told"),
     ("config", "from config.json to a plan"),
     ("publish", "results as JSON lines, and where they go"),

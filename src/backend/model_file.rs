@@ -99,7 +99,7 @@ mod tests {
         let facts = Facts::new(&content, version, None, &BuildSettings::default());
         let plan = hex(&Sha256::digest(b"a plan"));
         let (model, profile) = ("yolo.onnx".into(), vec![]);
-        let record = EngineRecord { model, facts, plan, profile, metadata, inputs, outputs };
+        let record = EngineRecord { model, facts, plan, profile, metadata, inputs, outputs, verified: None };
         write_record(&engine.with_extension("json"), &record).unwrap();
         assert_eq!(spec_of(&engine).unwrap(), expected);
 

@@ -4,6 +4,7 @@ use super::lane::CpuLane;
 use super::{CAT, library};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Engine, Lane, ModelSettings, Precision, batch_sizes_between, gst_model_info};
+use files::foreign_format;
 use model::head::{self, ConstantInput, DecodePlan, Reading, Recognised};
 use model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use ort::session::Session;
@@ -15,6 +16,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tensorrt::Onnx;
 
 /// The facts about a model that the engine and its lanes need.
 pub struct Model {
@@ -35,6 +37,9 @@ pub struct Model {
     pub fixed_batch: Option<usize>,
     pub max_batch: usize,
 }
+
+/// A file with a batch of this size is considered corrupt.
+const MOST_IMAGES: usize = 4096;
 
 /// One session, which its lanes share.
 pub struct CpuEngine {
@@ -59,7 +64,16 @@ impl CpuEngine {
             recognised.map_err(|error| model_error(path, &error.to_string()))?;
 
         let asked = settings.batch_size.max(1) as usize;
+        if let Some(empty) = info.inputs.iter().find(|input| input.shape.contains(&0)) {
+            let what = format!("input {} has the shape {:?}, which holds no image", empty.name, empty.shape);
+            return Err(model_error(path, &what));
+        }
         let fixed_batch = fixed_batch(&info, image);
+        if let Some(batch @ MOST_IMAGES..) = fixed_batch {
+            let name = info.inputs.get(image).map_or("", |input| &input.name);
+            let what = format!("input {name} takes batches of {batch} images; fewer than {MOST_IMAGES} are possible");
+            return Err(model_error(path, &what));
+        }
         let max_batch = fixed_batch.unwrap_or(asked);
         if max_batch != asked {
             gst::info!(CAT, "{}: the model's batch is {max_batch}, batch-size={asked} has no effect", path.display());
@@ -138,11 +152,17 @@ fn open_session(runtime: &library::Runtime, path: &Path) -> Result<Session, Erro
         None => model_error(
             path,
             &format!(
-                "ONNX Runtime can't load it: {}. Is the file complete? Download or export it again",
+                "ONNX Runtime can't load it{}: {}. Is the file complete? Download or export it again",
+                opset(path).map(|opset| format!(" (opset {opset})")).unwrap_or_default(),
                 error.message().trim_end_matches('.')
             ),
         ),
     })
+}
+
+/// The version of ONNX's operators that a file needs, if it can be read.
+fn opset(path: &Path) -> Option<i64> {
+    Onnx::open(path).ok()?.opset()
 }
 
 /// Checks a file before ONNX Runtime opens it, to give a better error.
@@ -163,6 +183,7 @@ fn check_file(path: &Path) -> Result<(), Error> {
     }
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => Err(file_error("is a folder, not an .onnx file")),
+        Ok(metadata) if !metadata.is_file() => Err(file_error("isn't a file")),
         Ok(metadata) if metadata.len() == 0 => Err(file_error("is empty: download or export it again")),
         Ok(_) => File::open(path).map(|_| ()).map_err(|error| file_error(&format!("can't be read: {error}"))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(file_error(
@@ -173,24 +194,11 @@ fn check_file(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Identifies a file that isn't ONNX by its first bytes.
+/// Says what a file is that isn't ONNX.
 fn looks_like(path: &Path) -> Option<&'static str> {
     let mut start = Vec::new();
     File::open(path).ok()?.take(64).read_to_end(&mut start).ok()?;
-    let text = start.trim_ascii_start().to_ascii_lowercase();
-    if start.starts_with(b"ftrt") || start.starts_with(b"ptrt") {
-        Some("is a TensorRT engine, not ONNX: it needs backend=tensorrt")
-    } else if start.starts_with(b"PK\x03\x04") {
-        Some("is a zip file (a PyTorch .pt?), not ONNX: export it with `yolo export format=onnx`, or unpack it")
-    } else if start.get(4..8) == Some(b"TFL3") {
-        Some("is a TensorFlow Lite model, not ONNX: convert it with tf2onnx")
-    } else if start.starts_with(b"version https://git-lfs") {
-        Some("is a Git LFS pointer, not the model itself: run `git lfs pull`")
-    } else if text.starts_with(b"<!doctype") || text.starts_with(b"<html") {
-        Some("is a web page, not ONNX: download the file itself")
-    } else {
-        None
-    }
+    foreign_format(&start)
 }
 
 pub fn model_error(path: &Path, what: &str) -> Error {

@@ -137,12 +137,15 @@ impl Lane for CpuLane {
     fn examine(&mut self) -> Result<(), Error> {
         self.input.bytes_mut().fill(0);
         let batch = self.model.max_batch;
-        let values = self.infer(batch)?;
-        let outputs = batch_outputs(&values, &self.names, &mut self.converted, batch)?;
+        let path = &self.model.path;
+        let values = self.infer(batch).map_err(|error| model_error(path, &error.message))?;
+        let outputs = batch_outputs(&values, &self.names, &mut self.converted, batch);
+        let outputs = outputs.map_err(|error| model_error(path, &error.message))?;
         let views: Vec<_> = outputs.iter().map(|output| output.image(0)).collect();
         let Model { path, head, plan, reading, output_shapes, .. } = &*self.model;
         output_shapes.get_or_init(|| outputs.iter().map(|output| output.shape.clone()).collect());
-        let decoded = head.decode(&views, &Params::default(), &mut self.found);
+        let decoded = reading.check_numbers(&views, self.names.iter().map(|name| &**name));
+        let decoded = decoded.and_then(|()| head.decode(&views, &Params::default(), &mut self.found));
         self.found.clear();
         let decoded =
             decoded.and_then(|()| head.masks().map_or(Ok(()), |masks| masks.add(head.name(), &views, &mut [])));

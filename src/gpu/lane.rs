@@ -126,8 +126,9 @@ impl Lane for GpuLane {
             outputs.push((&*output.shape, floats(&self.downloaded, output.element)));
         }
         let views: Vec<_> = outputs.iter().map(|(shape, data)| head::Output { shape, data }).collect();
-        let GpuModel { head, plan, reading, .. } = &*self.model;
-        let decoded = head.decode(&views, &Params::default(), &mut Vec::new());
+        let GpuModel { head, plan, reading, outputs: named, .. } = &*self.model;
+        let decoded = reading.check_numbers(&views, named.iter().map(|(name, _)| &**name));
+        let decoded = decoded.and_then(|()| head.decode(&views, &Params::default(), &mut Vec::new()));
         let decoded =
             decoded.and_then(|()| head.masks().map_or(Ok(()), |masks| masks.add(head.name(), &views, &mut [])));
         let fits = decoded.and_then(|()| reading.check(head.name(), plan, &views));

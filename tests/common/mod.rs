@@ -3,6 +3,7 @@
 
 pub mod agreement;
 pub mod analytics;
+pub mod bad_models;
 pub mod barcode;
 pub mod clips;
 pub mod engine;
@@ -13,6 +14,7 @@ pub mod mosquitto;
 pub mod onnx;
 pub mod operator;
 pub mod outputs;
+pub mod overflow;
 pub mod picture;
 pub mod pipeline;
 pub mod pixels;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 #[path = "../../crates/tensorrt/src/onnx/proto.rs"]
-mod proto;
+pub mod proto;
 
 /// The weights of the convolution that detects the colours, `[3, 3, 8, 8]`: the first dimension is the class.
 pub const KERNEL: &str = "c0";

@@ -12,7 +12,8 @@ use tensorrt::Onnx;
 
 /// Converts a model into `folder`.
 fn convert(model: &Path, folder: &tempfile::TempDir) -> PathBuf {
-    let converted = Onnx::open(model).unwrap().to_fp16().unwrap();
+    let onnx = Onnx::open(model).unwrap();
+    let converted = onnx.to_fp16(&onnx.fp32_nodes().unwrap()).unwrap();
     let path = folder.path().join(model.file_name().unwrap());
     std::fs::write(&path, converted).unwrap();
     path
@@ -23,7 +24,7 @@ fn find_in(model: &Path, frame: Frame, confidence: f32) -> Vec<Detection> {
 }
 
 /// Every `step`th frame of the street clip.
-fn clip(step: usize, count: usize) -> Option<Vec<Frame>> {
+pub fn clip(step: usize, count: usize) -> Option<Vec<Frame>> {
     let file = find::media("bikes.mp4")?;
     let launch = format!(
         "filesrc location={} ! decodebin ! videoconvert ! video/x-raw,format=RGB ! appsink name=sink sync=false",

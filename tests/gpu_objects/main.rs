@@ -337,7 +337,7 @@ fn the_conversion_finds_what_the_model_finds() {
     let folder = tempfile::tempdir().unwrap();
     let problems = compare_all(&mut |onnx, case| {
         let converted = folder.path().join(format!("{}.onnx", case.model));
-        std::fs::write(&converted, onnx.to_fp16().unwrap()).unwrap();
+        std::fs::write(&converted, onnx.to_fp16(&onnx.fp32_nodes().unwrap()).unwrap()).unwrap();
         let side = |(label, model): (&'static str, &Path)| -> Side {
             let mut run = on_cpu(&*engine::open(model, 1));
             (label, Box::new(move |image: &Image, _: &[RawTensor]| run(image)))

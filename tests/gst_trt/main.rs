@@ -1,5 +1,6 @@
 //! The `gst-trt` tool as a process.
 
+mod bad_models;
 #[path = "../common/mod.rs"]
 mod common;
 mod config;
@@ -9,4 +10,5 @@ mod outputs;
 mod reload;
 mod run;
 mod tool;
+mod verify;
 mod watch;

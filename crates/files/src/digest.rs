@@ -66,6 +66,7 @@ pub fn of_file(path: &Path) -> io::Result<Hash> {
     if let Some(hash) = KNOWN.lock().get(&stamp) {
         return Ok(*hash);
     }
+    crate::regular_file(path)?;
     let hash = read(path)?;
     learn(&stamp, hash);
     Ok(hash)

@@ -17,6 +17,7 @@
 
 #![warn(missing_docs)]
 
+pub mod agreement;
 pub mod confidence;
 mod filter;
 mod geometry;

@@ -4,7 +4,7 @@
 use super::cache::{read_json, write_atomically};
 use super::error::Error;
 use super::load::is_engine;
-use super::onnx::{ExternalFiles, external_files};
+use super::onnx::{ExternalFiles, FP32_LIST, external_files, fp32_list};
 use crate::log::{Level, say};
 use files::digest::{self, Hash, Stamp, from_hex, hex};
 use parking_lot::Mutex;
@@ -18,7 +18,8 @@ use std::sync::LazyLock;
 pub struct ModelContent {
     /// Hash of the file itself.
     pub file: Hash,
-    /// Hashes of the files beside it, by name: an ONNX file's external tensors, or an engine's record.
+    /// Hashes of the files beside it, by name: an ONNX file's external tensors and its list of FP32 nodes, or an
+    /// engine's record.
     pub beside: BTreeMap<String, Hash>,
 }
 
@@ -43,6 +44,10 @@ impl ModelContent {
             let path = folder.join(&name);
             check(&path, model, least)?;
             beside.insert(name, remembered.hash(&path)?);
+        }
+        let list = fp32_list(model);
+        if list.exists() {
+            beside.insert(FP32_LIST.to_owned(), hash(&list)?);
         }
         remembered.keep(memory);
         Ok(Self { file, beside })
@@ -202,6 +207,13 @@ mod tests {
         assert_eq!(one.content(&model), two.content(&other));
         two.write("w.bin", b"Weights");
         assert_ne!(one.content(&model), two.content(&other));
+        for (files, model) in [(&one, &model), (&two, &other)] {
+            files.write("w.bin", b"weights");
+            files.write(&format!("{}.fp32", model.file_name().unwrap().display()), b"/norm/Add_output_0");
+        }
+        assert_eq!(one.content(&model), two.content(&other));
+        two.write("b.onnx.fp32", b"/norm/Mul_output_0");
+        assert_ne!(one.content(&model), two.content(&other), "another list of FP32 nodes");
         let plain = one.write("plain.onnx", b"no ONNX");
         assert_eq!(one.content(&plain).beside.len(), 0, "the backend says what it is");
     }

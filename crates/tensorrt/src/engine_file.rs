@@ -29,8 +29,8 @@ impl EngineFile {
     /// # Errors
     /// The file can't be read, or doesn't match its record.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let bytes =
-            std::fs::read(path).map_err(|error| Error::File { path: path.into(), reason: error.to_string() })?;
+        let read = || files::regular_file(path).and_then(|()| std::fs::read(path));
+        let bytes = read().map_err(|error| Error::file(path, &error))?;
         let record = EngineRecord::beside(path);
         let (start, mut metadata) = header(&bytes).unwrap_or_default();
         let mut file = Self { bytes, start, metadata: BTreeMap::new(), record: None };

@@ -307,6 +307,8 @@ mod tests {
         let EngineFit::Stale { other_model: true, text } = setup.fit() else { panic!() };
         assert!(!text.contains("another ONNX"), "{text}");
         setup.is_built_again("another w.bin beside ");
+        setup.write("m.onnx.fp32", b"# no node yet\n");
+        setup.is_built_again("another .fp32 beside ");
         setup.loading.library = mock::library("10.0");
         setup.is_built_again("tensorrt is \"TensorRT 10.16.0\", wanted \"TensorRT 10.0.0\"");
     }

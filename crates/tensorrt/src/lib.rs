@@ -39,6 +39,7 @@ mod loaded_name;
 pub mod log;
 mod logger;
 mod memory_map;
+mod mixed;
 #[cfg(test)]
 mod mock;
 mod object;
@@ -56,8 +57,8 @@ mod version;
 pub use allocator::{DeviceMemory, GpuAllocator, Usage};
 pub use builder::{Builder, BuilderConfig, Flag, HostMemory, Network, OptimizationProfile, TimingCache};
 pub use cache::{
-    CONVERTER, CachedEngine, DEFAULT_LIMIT, Difference, EngineCache, EngineRecord, Facts, Listed, write_engine,
-    write_record,
+    CONVERTER, CachedEngine, ClassAgreement, DEFAULT_LIMIT, Difference, EngineCache, EngineRecord, Facts, Listed,
+    Verification, write_engine, write_record,
 };
 pub use content::ModelContent;
 pub use engine_file::EngineFile;
@@ -66,7 +67,8 @@ pub use error::{EngineFault, Error, ParserError};
 pub use executable_stack::executable_stack_refusal;
 pub use library::{LIBRARY_VARIABLE, Library};
 pub use load::{Loaded, Loader, is_onnx, source};
-pub use onnx::Onnx;
+pub use mixed::smallest_passing;
+pub use onnx::{Onnx, OnnxNode, fp32_list, write_fp32_list};
 pub use progress::{Cancel, OnNote, OnProgress, ProgressMonitor};
 pub use recipe::{
     BuildControl, BuildSettings, Built, EnginePrecision, HardwareCompatibility, InputProfile, Timings, build,

@@ -285,8 +285,8 @@ pub mod tests {
             let facts = Facts::new(&model, version, None, &setup.settings);
             let plan = hex(&Sha256::digest(b"a plan"));
             let (model, metadata) = ("a.onnx".into(), BTreeMap::new());
-            let record =
-                EngineRecord { model, facts, plan, profile: vec![], metadata, inputs: vec![], outputs: vec![] };
+            let (inputs, outputs, profile) = (vec![], vec![], vec![]);
+            let record = EngineRecord { model, facts, plan, profile, metadata, inputs, outputs, verified: None };
             write_record(&engine.with_extension("json"), &record).unwrap();
         };
         record(super::super::Version::decode(100_300, "libnvinfer.so.10"));

@@ -13,6 +13,7 @@ use super::version::Group;
 use crate::log::{Level, say};
 use model::GpuFacts;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -64,6 +65,8 @@ pub struct BuildSettings {
     pub timing_iterations: Option<u8>,
     /// The major and minor compute capability of the GPU to build for. RTX then needs no GPU.
     pub compute_capability: Option<(u32, u32)>,
+    /// Nodes that stay FP32 in an FP16 engine, besides [`Onnx::fp32_nodes`]: the names of their first outputs.
+    pub fp32_nodes: BTreeSet<String>,
 }
 
 impl Default for BuildSettings {
@@ -80,6 +83,7 @@ impl Default for BuildSettings {
             tactic_sources: None,
             timing_iterations: None,
             compute_capability: None,
+            fp32_nodes: BTreeSet::new(),
         }
     }
 }
@@ -172,16 +176,16 @@ pub fn build(
     let on_progress = control.on_progress.clone().unwrap_or_else(|| Arc::new(|_, _| {}));
     on_progress("reading the model", 0.0);
     let builder = library.builder(settings.compute_capability, control.allocator.clone())?;
-    let mut network = builder.network(settings.strongly_typed)?;
-    if settings.precision != EnginePrecision::Fp32 && takes_types_from_onnx(library, settings) {
-        network.parse(&onnx.to_fp16()?, onnx.path())?;
-    } else {
-        network.parse(onnx.bytes(), onnx.path())?;
+    let arithmetic = Arithmetic::new(library, onnx, settings, control)?;
+    let mut network = builder.network(matches!(arithmetic, Arithmetic::Types(_)))?;
+    match &arithmetic {
+        Arithmetic::Types(Some(fp32)) => network.parse(&onnx.to_fp16(fp32)?, onnx.path())?,
+        Arithmetic::Types(None) | Arithmetic::Flags { .. } => network.parse(onnx.bytes(), onnx.path())?,
     }
     stop()?;
 
     let mut config = builder.config()?;
-    configure(library, &mut config, settings)?;
+    configure(library, &mut config, settings, &arithmetic)?;
     let mut known = config.timing_cache(&[])?;
     for Timings { file, bytes } in timings {
         if let Err(error) = config.timing_cache(bytes).and_then(|more| known.combine(&more)) {
@@ -211,12 +215,43 @@ pub fn build(
     Ok(Built { plan: plan.to_vec(), timings: config.timings()?.unwrap_or_default(), profile })
 }
 
-/// Whether the build is strongly typed, so that the ONNX model decides what runs in FP16.
-fn takes_types_from_onnx(library: &Library, settings: &BuildSettings) -> bool {
-    match library.group() {
-        Group::V8 => false,
-        Group::V10 => settings.strongly_typed,
-        Group::V11 | Group::Rtx1 => true,
+/// How a build gets its precision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Arithmetic {
+    /// By the builder's flags; the network is weakly typed.
+    Flags { fp16: bool, int8: bool },
+    /// By the types in the model; it is converted to FP16 first, except for these nodes.
+    Types(Option<BTreeSet<String>>),
+}
+
+impl Arithmetic {
+    fn new(library: &Library, onnx: &Onnx, settings: &BuildSettings, control: &BuildControl) -> Result<Self, Error> {
+        let typed = match library.group() {
+            Group::V8 => false,
+            Group::V10 => settings.strongly_typed,
+            Group::V11 | Group::Rtx1 => true,
+        };
+        let int8 = settings.precision == EnginePrecision::Int8;
+        if settings.precision == EnginePrecision::Fp32 {
+            return Ok(if typed { Self::Types(None) } else { Self::Flags { fp16: false, int8 } });
+        }
+        let fp32 = &onnx.fp32_nodes()? | &settings.fp32_nodes;
+        if typed || fp32.is_empty() {
+            return Ok(if typed { Self::Types(Some(fp32)) } else { Self::Flags { fp16: true, int8 } });
+        }
+        if library.group() == Group::V8 {
+            control.note(&format!(
+                "{}: {} of its nodes mustn't be FP16 (attention, normalisation, reference points, or those that its .fp32 \
+                 file lists), which {} can't be told of single nodes, so nothing is; TensorRT 10 and later build the rest \
+                 in FP16",
+                onnx.path().display(),
+                fp32.len(),
+                library.version()
+            ));
+            return Ok(Self::Flags { fp16: false, int8 });
+        }
+        // The flags leave it to TensorRT what is FP16.
+        Ok(Self::Types(Some(fp32)))
     }
 }
 
@@ -224,15 +259,20 @@ fn cancelled(onnx: &Onnx) -> Error {
     Error::Cancelled { model: onnx.path().into() }
 }
 
-fn configure(library: &Library, config: &mut BuilderConfig, settings: &BuildSettings) -> Result<(), Error> {
+fn configure(
+    library: &Library,
+    config: &mut BuilderConfig,
+    settings: &BuildSettings,
+    arithmetic: &Arithmetic,
+) -> Result<(), Error> {
     let group = library.group();
     config.set_workspace(settings.workspace as usize * 1024 * 1024)?;
     config.set_optimization_level(i32::from(settings.optimization_level))?;
     config.share_profiles()?;
     config.set_flag(Flag::Tf32, settings.tf32)?;
-    if !takes_types_from_onnx(library, settings) {
-        config.set_flag(Flag::Fp16, settings.precision != EnginePrecision::Fp32)?;
-        config.set_flag(Flag::Int8, settings.precision == EnginePrecision::Int8)?;
+    if let Arithmetic::Flags { fp16, int8 } = *arithmetic {
+        config.set_flag(Flag::Fp16, fp16)?;
+        config.set_flag(Flag::Int8, int8)?;
     }
     if settings.hardware_compatibility == HardwareCompatibility::AmperePlus {
         config.set_hardware_compatibility(1)?;

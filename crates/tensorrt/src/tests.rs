@@ -4,7 +4,7 @@ use super::mock::{self, RELEASES, live, state, take_calls};
 use super::onnx::tests::model_with_metadata;
 use super::*;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_void;
 use std::path::Path;
 use std::ptr::NonNull;
@@ -106,13 +106,71 @@ fn int8_on_every_release() {
         assert!(parsed.is_quantised());
         assert_eq!(parsed.bytes() == onnx.bytes(), by_flag, "{release}");
         if !by_flag {
-            assert_eq!(parsed.bytes(), onnx.to_fp16().unwrap(), "{release}");
+            assert_eq!(parsed.bytes(), onnx.to_fp16(&BTreeSet::new()).unwrap(), "{release}");
         }
 
         let error = build(library, &plain, &int8, &[], &BuildControl::default()).unwrap_err().to_string();
         assert!(error.contains("a.onnx: precision=int8") && error.contains("QuantizeLinear"), "{release}: {error}");
         assert_eq!(take_calls(), [""; 0], "refused before TensorRT is asked");
     }
+}
+
+/// A transformer has nodes that mustn't be FP16: it is built with types where there are any, else without FP16.
+#[test]
+fn a_transformer_on_every_release() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/exports/rt-detr.onnx");
+    let onnx = Onnx::open(&file).unwrap();
+    let fp32 = onnx.fp32_nodes().unwrap();
+    let all = onnx.fp16_nodes().unwrap().len();
+    assert!(fp32.len() > 20 && fp32.len() < all / 2, "{} of {all}", fp32.len());
+    for release in RELEASES {
+        let notes = Arc::new(Mutex::new(Vec::new()));
+        let into = Arc::clone(&notes);
+        let control = BuildControl {
+            on_note: Some(Arc::new(move |text: &str| into.lock().push(text.to_owned()))),
+            ..BuildControl::default()
+        };
+        let library = mock::library(release);
+        build(library, &onnx, &BuildSettings { size: Some((320, 320)), ..settings() }, &[], &control).unwrap();
+        let calls = take_calls();
+        assert!(!calls.iter().any(|call| call == "setFlag(0)"), "{release}: {calls:?}");
+        let parsed = state(|s| std::mem::take(&mut s.parsed));
+        if release.starts_with('8') {
+            assert_eq!(parsed, onnx.bytes(), "{release}");
+            assert!(
+                notes.lock()[0].contains("rt-detr.onnx") && notes.lock()[0].contains("mustn't be FP16"),
+                "{notes:?}"
+            );
+        } else {
+            assert_eq!(parsed, onnx.to_fp16(&fp32).unwrap(), "{release}");
+            assert!(notes.lock().is_empty(), "{notes:?}");
+        }
+    }
+}
+
+/// The nodes that the list beside a model and the settings name stay FP32, and with types as on 11.
+#[test]
+fn nodes_that_are_named_stay_fp32() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("yolox.onnx");
+    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/exports/yolox.onnx"), &model)
+        .unwrap();
+    let onnx = Onnx::open(&model).unwrap();
+    assert!(onnx.fp32_nodes().unwrap().is_empty());
+    let nodes: Vec<String> = onnx.fp16_nodes().unwrap().into_iter().map(|node| node.output).collect();
+    let list = fp32_list(&model);
+    std::fs::write(&list, format!("# slow\n{}\n", nodes[0])).unwrap();
+    let size = Some((320, 320));
+    let settings = BuildSettings { size, fp32_nodes: BTreeSet::from([nodes[1].clone()]), ..settings() };
+    let library = mock::library("10.16");
+    build(library, &onnx, &settings, &[], &BuildControl::default()).unwrap();
+    let parsed = state(|s| std::mem::take(&mut s.parsed));
+    assert_eq!(parsed, onnx.to_fp16(&nodes[..2].iter().cloned().collect()).unwrap());
+    assert_ne!(parsed, onnx.to_fp16(&BTreeSet::new()).unwrap());
+
+    std::fs::write(&list, "elsewhere\n").unwrap();
+    let error = build(library, &onnx, &settings, &[], &BuildControl::default()).unwrap_err().to_string();
+    assert!(error.contains("yolox.onnx.fp32: it names the output \"elsewhere\""), "{error}");
 }
 
 #[test]

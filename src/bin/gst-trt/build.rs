@@ -1,18 +1,22 @@
 //! `gst-trt build`
 
 mod configured;
+mod verify;
 
 use crate::progress::Progress;
 use cuda::{Device, PrimaryContext};
 use gsttensorrt::error;
+use gsttensorrt::infer::Backend;
 use model::GpuFacts;
+use model::head::ModelChoice;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 use tensorrt::{
-    BuildControl, BuildSettings, Cancel, DEFAULT_LIMIT, EngineCache, EnginePrecision, Flavour, HardwareCompatibility,
-    Library, write_engine,
+    BuildControl, BuildSettings, CachedEngine, Cancel, DEFAULT_LIMIT, EngineCache, EnginePrecision, Flavour,
+    HardwareCompatibility, Library, write_engine,
 };
 
 #[derive(clap::Args)]
@@ -59,6 +63,8 @@ pub struct Arguments {
     /// TensorRT's library or its folder [default: $GST_TENSORRT_LIBRARY, then `cargo xtask setup`'s, then the loader's]
     #[arg(long)]
     library: Option<PathBuf>,
+    #[command(flatten)]
+    verify: verify::VerifyArguments,
 }
 
 fn precision(text: &str) -> Result<EnginePrecision, String> {
@@ -91,6 +97,21 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, error::Error> {
     if let Some(config) = &arguments.config {
         return configured::run(config, arguments);
     }
+    let choice = arguments.verify.choice()?;
+    if arguments.verify.backend == Backend::Cpu {
+        if arguments.precision != EnginePrecision::Fp16 {
+            return Err(error::Error::new(
+                error::ErrorKind::Setting,
+                "--backend cpu simulates FP16: leave out --precision",
+            ));
+        }
+        let cancel = cancel_on_signals()?;
+        let mut passed = true;
+        for model in &arguments.models {
+            passed &= arguments.verify.simulate(model, choice, &cancel)?;
+        }
+        return Ok(exit_code(passed));
+    }
     let folder = arguments.engine_cache.clone().unwrap_or_else(EngineCache::default_folder);
     let builder = Builder::open(arguments, arguments.library.as_deref(), folder, arguments.device)?;
     let settings = BuildSettings {
@@ -99,10 +120,15 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, error::Error> {
         workspace: arguments.workspace,
         ..builder.settings(arguments, BuildSettings::for_gpu(builder.gpu()))
     };
+    let mut passed = true;
     for model in &arguments.models {
-        builder.build(model, &settings, arguments.output.as_deref())?;
+        passed &= builder.build(model, &settings, arguments.output.as_deref(), &arguments.verify, choice)?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(exit_code(passed))
+}
+
+fn exit_code(passed: bool) -> ExitCode {
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Builds engines for one GPU.
@@ -145,21 +171,38 @@ impl Builder {
         }
     }
 
-    /// Builds one engine, or takes it from the cache, and reports it.
-    fn build(&self, model: &Path, settings: &BuildSettings, output: Option<&Path>) -> Result<(), error::Error> {
-        let name = model.file_name().unwrap_or_default().to_string_lossy();
-        let progress = Progress::new(&name);
-        let control = BuildControl {
-            cancel: Cancel::clone(&self.cancel),
-            on_progress: Some(progress.on_progress()),
-            ..BuildControl::default()
+    /// Builds one engine, or takes it from the cache, verifies it if that was asked for, and reports it. Returns whether
+    /// it agrees; an engine that doesn't isn't written to `output`.
+    fn build(
+        &self,
+        model: &Path,
+        settings: &BuildSettings,
+        output: Option<&Path>,
+        verify: &verify::VerifyArguments,
+        choice: ModelChoice,
+    ) -> Result<bool, error::Error> {
+        // Before the build, which takes longer.
+        let mut verification = verify.begin(self, model, settings, choice)?;
+        let mut engine = self.engine(model, settings)?;
+        let passed = match &mut verification {
+            Some(verification) => verification.of(self, settings, &mut engine)?,
+            None => true,
         };
-        let start = Instant::now();
-        let engine = self.cache.get_or_build(self.library, self.gpu(), model, settings, &control);
-        if engine.as_ref().map_or(true, |engine| engine.built) {
-            progress.finish();
+        if let Some(output) = output {
+            if !passed {
+                eprintln!("{} isn't written", output.display());
+                return Ok(false);
+            }
+            write_engine(output, &engine.plan, &engine.record)?;
+            println!("{}", output.display());
         }
-        let engine = engine?;
+        Ok(passed)
+    }
+
+    /// An engine of the cache, built if it isn't there, and reported.
+    fn engine(&self, model: &Path, settings: &BuildSettings) -> Result<CachedEngine, error::Error> {
+        let start = Instant::now();
+        let engine = self.cached(model, settings)?;
         let done = if engine.built { "built" } else { "was in the cache" };
         let size = engine.plan.len() as f64 / 1048576.0;
         println!(
@@ -168,11 +211,23 @@ impl Builder {
             start.elapsed().as_secs_f64(),
             engine.path.display()
         );
-        if let Some(output) = output {
-            write_engine(output, &engine.plan, &engine.record)?;
-            println!("{}", output.display());
+        Ok(engine)
+    }
+
+    fn cached(&self, model: &Path, settings: &BuildSettings) -> Result<CachedEngine, error::Error> {
+        let name = model.file_name().unwrap_or_default().to_string_lossy();
+        let progress = Progress::new(&name);
+        let control = BuildControl {
+            cancel: Cancel::clone(&self.cancel),
+            on_progress: Some(progress.on_progress()),
+            on_note: Some(Arc::new(|text| eprintln!("{text}"))),
+            ..BuildControl::default()
+        };
+        let engine = self.cache.get_or_build(self.library, self.gpu(), model, settings, &control);
+        if engine.as_ref().map_or(true, |engine| engine.built) {
+            progress.finish();
         }
-        Ok(())
+        Ok(engine?)
     }
 }
 

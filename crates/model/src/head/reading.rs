@@ -67,6 +67,24 @@ impl Reading {
         format!("its outputs aren't those of a {name} head: {what}, and confidences are 0-1\n{}", self.otherwise)
     }
 
+    /// Checks that the outputs for one empty picture, which have these names, are numbers.
+    ///
+    /// # Errors
+    /// An output has a NaN: the weights are damaged, or a value exceeds the range of FP16.
+    pub fn check_numbers<'a>(
+        &self,
+        outputs: &Outputs<'_>,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), HeadError> {
+        match outputs.iter().zip(names).find(|(output, _)| output.data.iter().any(|value| value.is_nan())) {
+            None => Ok(()),
+            Some((_, name)) => Err(HeadError::Unknown(format!(
+                "its output {name} has values that aren't numbers (NaN), already for an empty picture: its weights are \
+                 damaged, or FP16 can't hold its values (`gst-trt build --verify CLIP --mixed` finds where)"
+            ))),
+        }
+    }
+
     /// Checks the outputs for one empty picture against the head's plan.
     ///
     /// # Errors

@@ -262,7 +262,17 @@ impl ModelFacts<'_> {
     /// # Errors
     /// None of these gives a size, or the size is invalid.
     pub(super) fn size(&self, head: &str, default: Option<(u32, u32)>) -> Result<(u32, u32), HeadError> {
-        let imgsz = self.metadata.imgsz.map(|(height, width)| (width, height)).or(default);
+        let said = self.metadata.imgsz.map(|(height, width)| (width, height));
+        let differs = |fixed: Option<u32>, said: u32| fixed.is_some_and(|fixed| fixed != said);
+        if let Some((w, h)) = said.filter(|(w, h)| differs(self.input.width, *w) || differs(self.input.height, *h))
+            && self.choice.head == HeadChoice::Auto
+        {
+            return Err(self.unknown(&format!(
+                "head {head}: the metadata `imgsz` says {h}x{w} (height x width), and the input has another size; export \
+                 the model again, or name its head if the input is right: head=NAME (HEAD in a config.json)"
+            )));
+        }
+        let imgsz = said.or(default);
         let width = self.input.width.or(imgsz.map(|size| size.0));
         let height = self.input.height.or(imgsz.map(|size| size.1));
         let (Some(width), Some(height)) = (width, height) else {

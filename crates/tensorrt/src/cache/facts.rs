@@ -8,18 +8,18 @@ use model::GpuFacts;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Version of this crate's ONNX conversions and of its choice of profiles.
-pub const CONVERTER: u32 = 2;
+pub const CONVERTER: u32 = 3;
 
 /// Everything that determines an engine: equal facts give an equal engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// SHA-256 of the ONNX file, and, by name, of the files with external weights.
     pub onnx: String,
-    /// SHA-256 of the ONNX file's external files, by name.
+    /// SHA-256 of the ONNX file's external files and of its list of FP32 nodes, by name.
     pub external_data: BTreeMap<String, String>,
     /// This crate's [`CONVERTER`].
     pub converter: u32,
@@ -49,6 +49,9 @@ pub struct Facts {
     pub tactic_sources: Option<u32>,
     /// Number of runs that are averaged when a tactic is timed.
     pub timing_iterations: Option<u8>,
+    /// Nodes that stay FP32 besides those that follow from the model.
+    #[serde(default)]
+    pub fp32_nodes: BTreeSet<String>,
 }
 
 impl Facts {
@@ -67,6 +70,7 @@ impl Facts {
             tactic_sources,
             timing_iterations,
             compute_capability,
+            fp32_nodes,
         } = settings.clone();
         Self {
             onnx: hex(&model.file),
@@ -85,6 +89,7 @@ impl Facts {
             tf32,
             tactic_sources,
             timing_iterations,
+            fp32_nodes,
         }
     }
 
@@ -161,7 +166,7 @@ pub mod tests {
 
     #[test]
     fn every_fact_changes_the_key() {
-        let changes: [fn(&mut Facts); 18] = [
+        let changes: [fn(&mut Facts); 19] = [
             |f| f.onnx = "cd".into(),
             |f| f.external_data = BTreeMap::from([("weights.bin".into(), "ef".into())]),
             |f| f.converter += 1,
@@ -180,6 +185,7 @@ pub mod tests {
             |f| f.hardware_compatibility = HardwareCompatibility::AmperePlus,
             |f| f.tf32 = false,
             |f| f.tactic_sources = Some(0),
+            |f| f.fp32_nodes = BTreeSet::from(["/norm/Add_output_0".into()]),
         ];
         let mut keys = vec![facts().key()];
         for change in changes {
@@ -190,7 +196,7 @@ pub mod tests {
         }
         keys.sort();
         keys.dedup();
-        assert_eq!(keys.len(), 19);
+        assert_eq!(keys.len(), 20);
         assert_eq!(facts().key(), facts().key());
         assert_eq!(facts().key().len(), 64);
     }

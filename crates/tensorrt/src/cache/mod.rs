@@ -7,9 +7,11 @@
 
 mod facts;
 mod files;
+mod verification;
 
 pub use facts::{CONVERTER, Difference, Facts};
 pub use files::{read_json, write_atomically};
+pub use verification::{ClassAgreement, Verification};
 
 use super::content::ModelContent;
 use super::error::Error;
@@ -41,7 +43,7 @@ pub struct EngineCache {
 }
 
 /// The JSON beside an engine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EngineRecord {
     /// Path of the ONNX file.
     pub model: PathBuf,
@@ -59,6 +61,9 @@ pub struct EngineRecord {
     /// The model's outputs.
     #[serde(default)]
     pub outputs: Vec<TensorInfo>,
+    /// How far the engine agrees with its FP32 model, if that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verification>,
 }
 
 impl EngineRecord {
@@ -161,6 +166,7 @@ impl EngineCache {
             metadata,
             inputs,
             outputs,
+            verified: None,
         };
         write_engine(&entry.engine, &plan, &record)?;
         if !timings.is_empty() {

@@ -8,6 +8,14 @@
 //! In quantised models, `QuantizeLinear` and `DequantizeLinear` nodes around FP16 operators get FP16 scales, so that
 //! nothing stands between a DQ node and its convolution, which TensorRT fuses into one INT8 kernel. The integers don't
 //! change. A scale that FP16 can't represent with full precision stays FP32, together with its node.
+//!
+//! Other nodes stay FP32 by name: those that [`sensitive`] finds, and those that a user names.
+
+mod sensitive;
+mod simulate;
+
+pub use sensitive::sensitive;
+pub use simulate::simulate;
 
 use super::proto::{Attribute, Graph, Node, Tensor, data_type};
 use super::types::{is_standard, value_types};
@@ -15,7 +23,7 @@ use super::{proto, visit_names};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use prost::bytes::Bytes;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Operators that stay FP32: those on indices or selecting by them, and those that not every release supports in FP16.
 const STAY: [&str; 36] = [
@@ -66,15 +74,37 @@ const MOVE: [&str; 6] = ["Identity", "Reshape", "Squeeze", "Transpose", "Unsquee
 /// Why a model can't be converted, for example an initialiser that can't be read.
 pub type Reason = String;
 
-/// Converts the graph; `external` returns the bytes of a tensor in another file.
+/// Returns the bytes of a tensor in another file.
+pub type External<'a> = dyn Fn(&Tensor) -> Result<Bytes, Reason> + 'a;
+
+/// The name by which a node is known: that of its first output, which is unique in a graph. Names of nodes are optional.
+pub fn id(node: &Node) -> &str {
+    node.output.first().map_or("", String::as_str)
+}
+
+/// The nodes that can run in FP16.
+///
+/// # Errors
+/// As for [`convert`].
+pub fn candidates<'a>(graph: &'a Graph, external: &External<'_>) -> Result<Vec<&'a Node>, Reason> {
+    let types = value_types(graph);
+    let is_float = |name: &str| types.get(name) == Some(&data_type::FLOAT);
+    let chosen = choose(graph, &is_float, &constants(graph, &is_float), external)?;
+    Ok(graph.node.iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(node, _)| node).collect())
+}
+
+/// Converts the graph, except for the nodes whose first output is in `fp32`.
 ///
 /// # Errors
 /// An initialiser's bytes don't match its shape, or can't be read.
-pub fn convert(graph: &mut Graph, external: &dyn Fn(&Tensor) -> Result<Bytes, Reason>) -> Result<(), Reason> {
+pub fn convert(graph: &mut Graph, fp32: &BTreeSet<String>, external: &External<'_>) -> Result<(), Reason> {
     let types = value_types(graph);
     let is_float = |name: &str| types.get(name) == Some(&data_type::FLOAT);
     let constants = constants(graph, &is_float);
-    let chosen = choose(graph, &is_float, &constants, external)?;
+    let mut chosen = choose(graph, &is_float, &constants, external)?;
+    for (node, chosen) in graph.node.iter().zip(&mut chosen) {
+        *chosen &= !fp32.contains(id(node));
+    }
 
     let mut taken: HashSet<String> = HashSet::new();
     visit_names(graph, &mut |name| {
@@ -173,7 +203,7 @@ fn choose(
     graph: &Graph,
     is_float: &dyn Fn(&str) -> bool,
     constants: &HashMap<String, Tensor>,
-    external: &dyn Fn(&Tensor) -> Result<Bytes, Reason>,
+    external: &External<'_>,
 ) -> Result<Vec<bool>, Reason> {
     let from_image = from_image(graph, is_float);
     let to_weights = to_weights(graph, constants);
@@ -322,7 +352,7 @@ fn cast(from: &str, to: &str, elem: i32) -> Node {
     }
 }
 
-fn to_half(tensor: &Tensor, name: &str, external: &dyn Fn(&Tensor) -> Result<Bytes, Reason>) -> Result<Tensor, Reason> {
+fn to_half(tensor: &Tensor, name: &str, external: &External<'_>) -> Result<Tensor, Reason> {
     // A small divisor or epsilon must not become 0.
     const LEAST: f32 = 5.960_464_5e-8;
     let mut values = floats(tensor, external)?;
@@ -342,7 +372,7 @@ fn to_half(tensor: &Tensor, name: &str, external: &dyn Fn(&Tensor) -> Result<Byt
 }
 
 /// The elements of an FP32 tensor.
-fn floats(tensor: &Tensor, external: &dyn Fn(&Tensor) -> Result<Bytes, Reason>) -> Result<Vec<f32>, Reason> {
+fn floats(tensor: &Tensor, external: &External<'_>) -> Result<Vec<f32>, Reason> {
     let raw = if tensor.data_location() == proto::EXTERNAL { Some(external(tensor)?) } else { tensor.raw_data.clone() };
     let values: Vec<f32> = match raw {
         Some(raw) => raw.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),

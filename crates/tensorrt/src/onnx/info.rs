@@ -2,7 +2,7 @@
 
 use super::super::error::Error;
 use super::Onnx;
-use super::proto::{Shape, ValueInfo, data_type};
+use super::proto::{Dimension, Shape, ValueInfo, data_type};
 use model::{ElementType, ModelInfo, TensorInfo};
 use prost::Message;
 use std::collections::HashSet;
@@ -26,6 +26,17 @@ impl Onnx {
             }
         }
         Ok(ModelInfo { inputs, outputs, metadata: self.metadata(), gst_model_info: None })
+    }
+}
+
+impl ValueInfo {
+    /// Declares the shape that `tensor` has.
+    pub fn declare(&mut self, tensor: &TensorInfo) {
+        let dim = |size: &i64| Dimension { dim_value: Some(*size).filter(|size| *size > 0) };
+        let shape = Shape { dim: tensor.shape.iter().map(dim).collect() };
+        if let Some(declared) = self.r#type.as_mut().and_then(|r#type| r#type.tensor_type.as_mut()) {
+            declared.shape = Some(shape.encode_to_vec().into());
+        }
     }
 }
 

@@ -2,16 +2,19 @@
 
 mod external;
 mod fp16;
+mod fp32_nodes;
 mod info;
 mod proto;
 mod types;
 
 pub use external::{ExternalFiles, external_files};
+pub use fp32_nodes::{FP32_LIST, fp32_list, read_fp32_list, write_fp32_list};
 
 use super::error::Error;
+use model::TensorInfo;
 use prost::Message;
 use prost::bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -23,13 +26,30 @@ pub struct Onnx {
     model: proto::Model,
 }
 
+/// A node of a model's graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnnxNode {
+    /// Its first output, whose name is unique in the graph.
+    pub output: String,
+    /// Its own name, which may be empty.
+    pub name: String,
+    /// Its operator.
+    pub operator: String,
+}
+
+impl std::fmt::Display for OnnxNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = if self.name.is_empty() { &self.output } else { &self.name };
+        write!(f, "{name} ({})", self.operator)
+    }
+}
+
 impl Onnx {
     /// # Errors
     /// The file can't be read, or isn't ONNX.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let bytes =
-            std::fs::read(path).map_err(|error| Error::File { path: path.into(), reason: error.to_string() })?;
-        Self::from_bytes(path, bytes)
+        let read = || files::regular_file(path).and_then(|()| std::fs::read(path));
+        Self::from_bytes(path, read().map_err(|error| Error::file(path, &error))?)
     }
 
     /// # Errors
@@ -37,7 +57,14 @@ impl Onnx {
     pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, Error> {
         let bad = |reason: String| Error::Model { model: path.into(), reason };
         let bytes = Bytes::from(bytes);
-        let model = proto::Model::decode(bytes.clone()).map_err(|error| bad(format!("not an ONNX model: {error}")))?;
+        if bytes.is_empty() {
+            return Err(bad("not an ONNX model: it is empty; download or export it again".into()));
+        }
+        if let Some(what) = files::foreign_format(&bytes) {
+            return Err(bad(format!("it {what}")));
+        }
+        let damaged = |error| bad(format!("not an ONNX model, or not all of it: {error}; download or export it again"));
+        let model = proto::Model::decode(bytes.clone()).map_err(damaged)?;
         if model.graph.is_none() {
             return Err(bad("not an ONNX model: it has no graph".into()));
         }
@@ -58,6 +85,12 @@ impl Onnx {
     pub fn metadata(&self) -> BTreeMap<String, String> {
         let entries = self.model.metadata_props.iter();
         entries.map(|entry| (entry.key().to_owned(), entry.value().to_owned())).collect()
+    }
+
+    /// The version of ONNX's own operators that the model needs.
+    pub fn opset(&self) -> Option<i64> {
+        let own = |domain: &str| matches!(domain, "" | "ai.onnx");
+        self.model.opset_import.iter().find(|set| own(set.domain())).map(proto::OperatorSet::version)
     }
 
     /// Height and width for which an Ultralytics model was exported, from its metadata.
@@ -81,19 +114,111 @@ impl Onnx {
         found
     }
 
-    /// Converts the model to FP16 up to its last convolution or matrix product; inputs and outputs don't change.
+    /// Converts the model to FP16 up to its last convolution or matrix product; inputs and outputs don't change. The
+    /// nodes whose first output is in `fp32` stay FP32.
     ///
     /// # Errors
     /// The weights can't be read.
-    pub fn to_fp16(&self) -> Result<Vec<u8>, Error> {
+    pub fn to_fp16(&self, fp32: &BTreeSet<String>) -> Result<Vec<u8>, Error> {
+        Ok(self.converted(fp32)?.encode_to_vec())
+    }
+
+    /// The model of [`Self::to_fp16`] in a form that a runtime with FP32 kernels alone runs as one with FP16 kernels
+    /// does: every FP16 value is rounded. All weights are in it. `outputs` are the model's with the shapes that a runtime
+    /// infers, which it can't in this form.
+    ///
+    /// # Errors
+    /// The weights can't be read.
+    pub fn simulated_fp16(&self, fp32: &BTreeSet<String>, outputs: &[TensorInfo]) -> Result<Vec<u8>, Error> {
+        let mut model = self.converted(fp32)?;
+        if let Some(graph) = &mut model.graph {
+            fp16::simulate(graph);
+            for output in outputs {
+                graph.output.iter_mut().filter(|info| info.name() == output.name).for_each(|info| info.declare(output));
+            }
+            self.embed(graph)?;
+        }
+        Ok(model.encode_to_vec())
+    }
+
+    fn converted(&self, fp32: &BTreeSet<String>) -> Result<proto::Model, Error> {
         // This rejects files outside the model's folder.
         external_files(&self.path, &self.bytes)?;
         let mut model = self.model.clone();
         if let Some(graph) = &mut model.graph {
-            fp16::convert(graph, &|tensor| self.external_data(tensor))
-                .map_err(|reason| Error::Model { model: self.path.clone(), reason })?;
+            fp16::convert(graph, fp32, &|tensor| self.external_data(tensor)).map_err(|reason| self.bad(reason))?;
         }
-        Ok(model.encode_to_vec())
+        Ok(model)
+    }
+
+    /// The nodes that can run in FP16, in their order.
+    ///
+    /// # Errors
+    /// As for [`Self::to_fp16`].
+    pub fn fp16_nodes(&self) -> Result<Vec<OnnxNode>, Error> {
+        let Some(graph) = &self.model.graph else { return Ok(Vec::new()) };
+        let nodes = fp16::candidates(graph, &|tensor| self.external_data(tensor)).map_err(|reason| self.bad(reason))?;
+        let text = |text: &str| text.to_owned();
+        let nodes = nodes.into_iter().map(|node| OnnxNode {
+            output: text(fp16::id(node)),
+            name: text(node.name()),
+            operator: text(node.op_type()),
+        });
+        Ok(nodes.collect())
+    }
+
+    /// The nodes that stay FP32 in an FP16 engine: the parts of transformers that FP16 can't hold, and those that the
+    /// [list beside the model](fp32_list) names.
+    ///
+    /// # Errors
+    /// The weights or the list can't be read, or the list is of another model.
+    pub fn fp32_nodes(&self) -> Result<BTreeSet<String>, Error> {
+        let Some(graph) = &self.model.graph else { return Ok(BTreeSet::new()) };
+        let listed = self.listed_fp32_nodes()?;
+        let known: BTreeSet<&str> = graph.node.iter().map(fp16::id).collect();
+        if let Some(unknown) = listed.iter().find(|name| !known.contains(name.as_str())) {
+            return Err(Error::File {
+                path: fp32_list(&self.path),
+                reason: format!(
+                    "it names the output {unknown:?}, which no node of {} has: it's the list of another export; delete it, \
+                     and if FP16 isn't exact enough make one by `gst-trt build --verify CLIP --mixed`",
+                    self.path.display()
+                ),
+            });
+        }
+        let sensitive =
+            fp16::sensitive(graph, &|tensor| self.external_data(tensor)).map_err(|reason| self.bad(reason))?;
+        Ok(&sensitive | &listed)
+    }
+
+    /// The nodes that the [list beside the model](fp32_list) names.
+    ///
+    /// # Errors
+    /// The list can't be read.
+    pub fn listed_fp32_nodes(&self) -> Result<BTreeSet<String>, Error> {
+        read_fp32_list(&self.path)
+    }
+
+    fn bad(&self, reason: String) -> Error {
+        Error::Model { model: self.path.clone(), reason }
+    }
+
+    /// Replaces references to other files by their content.
+    fn embed(&self, graph: &mut proto::Graph) -> Result<(), Error> {
+        let load = |tensor: &mut proto::Tensor| {
+            if tensor.data_location() == proto::EXTERNAL {
+                tensor.raw_data = Some(self.external_data(tensor).map_err(|reason| self.bad(reason))?);
+                tensor.data_location = None;
+                tensor.external_data.clear();
+            }
+            Ok(())
+        };
+        graph.initializer.iter_mut().try_for_each(load)?;
+        for attribute in graph.node.iter_mut().flat_map(|node| &mut node.attribute) {
+            attribute.t.iter_mut().chain(&mut attribute.tensors).try_for_each(load)?;
+            attribute.g.iter_mut().chain(&mut attribute.graphs).try_for_each(|inner| self.embed(inner))?;
+        }
+        Ok(())
     }
 
     /// Reads the bytes of a tensor in an external file.

@@ -72,7 +72,7 @@ pub struct Arguments {
     plot: Option<PathBuf>,
 }
 
-fn backend(text: &str) -> Result<Backend, String> {
+pub fn backend(text: &str) -> Result<Backend, String> {
     match text {
         "tensorrt" => Ok(Backend::TensorRt),
         "cpu" => Ok(Backend::Cpu),

@@ -1,6 +1,6 @@
 //! `gst-trt build --config`
 
-use super::{Arguments, Builder};
+use super::{Arguments, Builder, exit_code};
 use gsttensorrt::check::{assign, gpu_names};
 use gsttensorrt::config::{self, Model, Overrides, Pipeline, Plan};
 use gsttensorrt::error::{Error, ErrorKind};
@@ -24,6 +24,7 @@ pub fn run(file: &Path, arguments: &Arguments) -> Result<ExitCode, Error> {
         println!("{}: the CPU pipeline runs the ONNX files as they are, there is nothing to build", file.display());
         return Ok(ExitCode::SUCCESS);
     }
+    let mut passed = true;
     for device in devices(&plan, &models, arguments)? {
         let library = arguments.library.as_deref().or(plan.tensorrt_library.as_deref());
         let cache = arguments.engine_cache.clone().or(plan.engine_cache.clone());
@@ -31,10 +32,11 @@ pub fn run(file: &Path, arguments: &Arguments) -> Result<ExitCode, Error> {
         let builder = Builder::open(arguments, library, cache, device.id)?;
         for model in device.models {
             let settings = builder.settings(arguments, model.build_settings(builder.gpu()));
-            builder.build(&model.onnx, &settings, Some(&model.engine))?;
+            let choice = model.options.choice()?;
+            passed &= builder.build(&model.onnx, &settings, Some(&model.engine), &arguments.verify, choice)?;
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(exit_code(passed))
 }
 
 /// A GPU, and the models whose engines are built on it.

@@ -265,3 +265,25 @@ fn outputs_that_are_not_those_of_a_detr_are_refused() {
         assert!(error.contains(word), "{word} in {error}");
     }
 }
+
+#[test]
+fn outputs_that_are_not_numbers_are_refused_by_name() {
+    let reading = recognise(&model(&[7, ANCHORS], &[]), HeadChoice::Yolo).unwrap().reading;
+    let check = |data: &[f32]| reading.check_numbers(&[Output { shape: &[2], data }], ["output0"]);
+    check(&[0.0, f32::INFINITY]).unwrap();
+    let error = check(&[0.0, f32::NAN]).unwrap_err().to_string();
+    assert!(error.contains("output output0 has values that aren't numbers") && error.contains("--mixed"), "{error}");
+}
+
+#[test]
+fn a_size_that_the_file_contradicts_is_refused() {
+    let names = "{0: 'a', 1: 'b', 2: 'c'}";
+    let said = |size: &'static str| [("author", "Ultralytics"), ("task", "detect"), ("names", names), ("imgsz", size)];
+    let shape = [7, ANCHORS];
+    recognise(&model(&shape, &said("[640, 640]")), HeadChoice::Auto).unwrap();
+    for size in ["[320, 640]", "[640, 320]", "320"] {
+        let error = recognise(&model(&shape, &said(size)), HeadChoice::Auto).unwrap_err().to_string();
+        assert!(error.contains("`imgsz`") && error.contains("another size"), "{error}");
+        recognise(&model(&shape, &said(size)), HeadChoice::Yolo).unwrap();
+    }
+}

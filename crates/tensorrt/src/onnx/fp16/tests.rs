@@ -37,7 +37,7 @@ fn graph(nodes: Vec<Node>, initializer: Vec<Tensor>) -> Graph {
 
 /// The converted graph's nodes, as `output = operator(inputs)`.
 fn converted(mut graph: Graph) -> (Vec<String>, Graph) {
-    convert(&mut graph, &|_| Err("nothing is external".into())).unwrap();
+    convert(&mut graph, &BTreeSet::new(), &|_| Err("nothing is external".into())).unwrap();
     let lines = graph.node.iter().map(|n| format!("{} = {}({})", n.output.join(", "), n.op_type(), n.input.join(", ")));
     (lines.collect(), graph)
 }
@@ -172,7 +172,7 @@ fn indices_made_of_floats_stay() {
 fn tensors_that_do_not_fit_their_shape_are_named() {
     let mut graph = graph(vec![node("Conv", &["x", "w"], &["y"])], vec![floats_named("w", &[1.0])]);
     graph.initializer[0].dims = vec![2];
-    let reason = convert(&mut graph, &|_| Err(String::new())).unwrap_err();
+    let reason = convert(&mut graph, &BTreeSet::new(), &|_| Err(String::new())).unwrap_err();
     assert_eq!(reason, "tensor \"w\" has 1 values, its shape [2] wants 2");
 }
 
@@ -238,4 +238,150 @@ fn quantised_decoding_stays() {
     ];
     let (lines, _) = converted(graph(nodes, vec![floats_named("w", &[1.0]), floats_named("s", &[0.5])]));
     assert_eq!(lines[2..], ["c = Cast(c_fp16)", "q = QuantizeLinear(c, s, zero)", "y = DequantizeLinear(q, s, zero)"]);
+}
+
+/// The nodes that stay FP32 in a model of these nodes, and the first and last convolution that make them candidates.
+fn sensitive_of(nodes: Vec<Node>, more: Vec<Tensor>) -> Vec<String> {
+    let first = [node("Conv", &["x", "w"], &["in"])];
+    let last = [node("Conv", &["out", "w"], &["y"])];
+    let graph = graph([&first[..], &nodes, &last].concat(), [vec![floats_named("w", &[1.0])], more].concat());
+    let found = sensitive(&graph, &|_| Err("nothing is external".into())).unwrap();
+    // In the graph's order.
+    graph.node.iter().map(|node| id(node).to_owned()).filter(|name| found.contains(name)).collect()
+}
+
+fn layer_norm(from: &str, to: &str) -> Vec<Node> {
+    let name = |suffix: &str| format!("{to}_{suffix}");
+    let [mean, centred, square, variance, shifted, deviation, scaled, weighted] =
+        ["mean", "centred", "square", "variance", "shifted", "deviation", "scaled", "weighted"].map(name);
+    vec![
+        node("ReduceMean", &[from], &[&mean]),
+        node("Sub", &[from, &mean], &[&centred]),
+        node("Pow", &[&centred, "two"], &[&square]),
+        node("ReduceMean", &[&square], &[&variance]),
+        node("Add", &[&variance, "epsilon"], &[&shifted]),
+        node("Sqrt", &[&shifted], &[&deviation]),
+        node("Div", &[&centred, &deviation], &[&scaled]),
+        node("Mul", &[&scaled, "gamma"], &[&weighted]),
+        node("Add", &[&weighted, "beta"], &[to]),
+    ]
+}
+
+fn norm_constants() -> Vec<Tensor> {
+    ["two", "epsilon", "gamma", "beta"].map(|name| floats_named(name, &[1.0])).to_vec()
+}
+
+#[test]
+fn a_normalisation_stays_from_the_mean_to_the_bias() {
+    let nodes = [layer_norm("in", "norm"), vec![node("Relu", &["norm"], &["out"])]].concat();
+    let found = sensitive_of(nodes, norm_constants());
+    assert_eq!(
+        found,
+        [
+            "norm_mean",
+            "norm_centred",
+            "norm_square",
+            "norm_variance",
+            "norm_shifted",
+            "norm_deviation",
+            "norm_scaled",
+            "norm_weighted",
+            "norm"
+        ]
+    );
+    for op in ["LayerNormalization", "RMSNormalization"] {
+        assert_eq!(sensitive_of(vec![node(op, &["in", "w"], &["out"])], vec![]), ["out"], "{op}");
+    }
+    // x · 1 / √(mean(x²) + ε) · γ
+    let rms = vec![
+        node("Mul", &["in", "in"], &["square"]),
+        node("ReduceMean", &["square"], &["mean"]),
+        node("Add", &["mean", "epsilon"], &["shifted"]),
+        node("Sqrt", &["shifted"], &["root"]),
+        node("Reciprocal", &["root"], &["inverse"]),
+        node("Mul", &["in", "inverse"], &["scaled"]),
+        node("Mul", &["gamma", "scaled"], &["weighted"]),
+        node("Add", &["weighted", "in"], &["out"]),
+    ];
+    let found = sensitive_of(rms, norm_constants());
+    assert_eq!(found, ["square", "mean", "shifted", "root", "inverse", "scaled", "weighted"], "the residual doesn't");
+}
+
+/// Queries, keys and values from `from`.
+fn attention(from: &str, to: &str) -> Vec<Node> {
+    vec![
+        node("MatMul", &[from, "w"], &["q"]),
+        node("MatMul", &[from, "w"], &["k"]),
+        node("MatMul", &[from, "w"], &["v"]),
+        node("Transpose", &["k"], &["k_t"]),
+        node("MatMul", &["q", "k_t"], &["scores"]),
+        node("Div", &["scores", "root"], &["scaled"]),
+        node("Add", &["scaled", "mask"], &["masked"]),
+        node("Softmax", &["masked"], &["weights"]),
+        node("MatMul", &["weights", "v"], &[to]),
+    ]
+}
+
+#[test]
+fn an_attention_stays_from_the_scores_to_the_softmax() {
+    let more = || [norm_constants(), vec![floats_named("root", &[8.0]), floats_named("mask", &[0.0])]].concat();
+    let nodes = [attention("in", "mixed"), vec![node("LayerNormalization", &["mixed", "w"], &["out"])]].concat();
+    assert_eq!(sensitive_of(nodes, more()), ["scores", "scaled", "masked", "weights", "out"]);
+    // The attention of a convolutional detector (YOLO11, YOLOv12), which has no normalisation over channels.
+    assert!(sensitive_of(attention("in", "out"), more()).is_empty());
+}
+
+#[test]
+fn reference_points_and_sampling_grids_stay() {
+    let nodes = vec![
+        node("MatMul", &["in", "w"], &["delta"]),
+        node("Sigmoid", &["delta"], &["reference"]),
+        node("Clip", &["reference", "low", "high"], &["clipped"]),
+        node("Sub", &["high", "clipped"], &["rest"]),
+        node("Div", &["clipped", "rest"], &["odds"]),
+        node("Log", &["odds"], &["inverse"]),
+        node("MatMul", &["in", "w"], &["step"]),
+        node("Add", &["inverse", "step"], &["moved"]),
+        node("Sigmoid", &["moved"], &["points"]),
+        node("MatMul", &["points", "w"], &["position"]),
+        node("MatMul", &["position", "w"], &["offsets"]),
+        node("Add", &["points", "offsets"], &["places"]),
+        node("Mul", &["places", "high"], &["doubled"]),
+        node("Sub", &["doubled", "high"], &["grid"]),
+        node("GridSample", &["in", "grid"], &["sampled"]),
+        node("Relu", &["sampled"], &["out"]),
+    ];
+    let found = sensitive_of(nodes, vec![floats_named("low", &[0.0]), floats_named("high", &[1.0])]);
+    assert_eq!(
+        found,
+        ["reference", "clipped", "rest", "odds", "inverse", "moved", "points", "places", "doubled", "grid"],
+        "products with weights don't"
+    );
+}
+
+#[test]
+fn what_a_name_says_stays() {
+    let nodes =
+        vec![node("Conv", &["x", "w"], &["a"]), node("Conv", &["a", "w"], &["b"]), node("Conv", &["b", "w"], &["y"])];
+    let mut graph = graph(nodes, vec![floats_named("w", &[1.0])]);
+    convert(&mut graph, &BTreeSet::from(["b".into()]), &|_| Err("nothing is external".into())).unwrap();
+    let lines: Vec<_> = graph
+        .node
+        .iter()
+        .map(|n| format!("{} = {}({})", n.output.join(", "), n.op_type(), n.input.join(", ")))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "x_fp16 = Cast(x)",
+            "a_fp16 = Conv(x_fp16, w_fp16)",
+            "a = Cast(a_fp16)",
+            "b = Conv(a, w)",
+            "b_fp16 = Cast(b)",
+            "y_fp16 = Conv(b_fp16, w_fp16)",
+            "y = Cast(y_fp16)",
+        ]
+    );
+    let names: Vec<_> = graph.initializer.iter().map(|tensor| tensor.name().to_owned()).collect();
+    assert_eq!(names, ["w", "w_fp16"]);
 }
