@@ -133,6 +133,7 @@ pub fn detections(line: &Value) -> Vec<Detection> {
                 OrientedBox { corners: [0, 1, 2, 3].map(corner) }
             }),
             keypoints: o["keypoints"].as_array().map(|k| k.iter().map(keypoint).collect()).unwrap_or_default(),
+            ..Detection::default()
         }
     };
     line["objects"].as_array().unwrap().iter().map(object).collect()

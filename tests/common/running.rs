@@ -206,6 +206,7 @@ pub fn found_by(buffer: &gst::BufferRef, model_id: &str) -> Vec<Detection> {
             class_id: object.class_id.expect("our models know classes"),
             confidence: object.confidence,
             keypoints: object.keypoints.iter().flat_map(|k| k.points.clone()).collect(),
+            ..Detection::default()
         })
         .collect()
 }

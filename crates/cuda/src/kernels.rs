@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::error::Error;
 use super::layout::{
-    DenseArgs, DistributionsArgs, FillArgs, FinishArgs, MAX_CANDIDATES, ObjectsArgs, OrientedArgs, OverlayArgs,
-    PersonsArgs, PreprocessArgs, QueriesArgs, StageArgs,
+    ClassesArgs, DenseArgs, DistributionsArgs, EmbeddingArgs, FillArgs, FinishArgs, MAX_CANDIDATES, ObjectsArgs,
+    OrientedArgs, OverlayArgs, PersonsArgs, PreprocessArgs, QueriesArgs, StageArgs,
 };
 use super::memory::Table;
 use super::stream::CudaStream;
@@ -20,6 +20,7 @@ const PREPROCESS: &CStr = text(concat!(include_str!("kernels/preprocess.ptx"), "
 const DECODE: &CStr = text(concat!(include_str!("kernels/decode.ptx"), "\0"));
 const ORIENTED: &CStr = text(concat!(include_str!("kernels/oriented.ptx"), "\0"));
 const QUERIES: &CStr = text(concat!(include_str!("kernels/queries.ptx"), "\0"));
+const CLASSIFY: &CStr = text(concat!(include_str!("kernels/classify.ptx"), "\0"));
 const NMS: &CStr = text(concat!(include_str!("kernels/nms.ptx"), "\0"));
 const OVERLAY: &CStr = text(concat!(include_str!("kernels/overlay.ptx"), "\0"));
 
@@ -47,6 +48,8 @@ const FILTER_LINES: u32 = 8;
 const SPANS: u32 = 128;
 /// Rows per block of the kernels that decode final objects and oriented boxes.
 const OBJECTS: u32 = 128;
+/// Threads that read a classifier's scores or a vector.
+const VALUES: u32 = 256;
 
 /// Width and height of a drawing block in pixels, and its threads.
 const OVERLAY_TILE: u32 = 32;
@@ -62,7 +65,7 @@ const MEMORY_BLOCKS: u32 = 256;
 pub(super) struct KernelModules {
     functions: Functions,
     #[expect(dead_code, reason = "the functions live in them")]
-    modules: [Module; 7],
+    modules: [Module; 8],
 }
 
 /// The modules' entry points.
@@ -80,6 +83,8 @@ struct Functions {
     decode_queries: CUfunction,
     decode_persons: CUfunction,
     decode_oriented: CUfunction,
+    decode_classes: CUfunction,
+    embed: CUfunction,
     finish: CUfunction,
     overlay: CUfunction,
 }
@@ -95,7 +100,7 @@ impl KernelModules {
         let (preprocess, decode) = (Module::load(context, PREPROCESS)?, Module::load(context, DECODE)?);
         let (nms, overlay) = (Module::load(context, NMS)?, Module::load(context, OVERLAY)?);
         let (memory, queries) = (Module::load(context, MEMORY)?, Module::load(context, QUERIES)?);
-        let oriented = Module::load(context, ORIENTED)?;
+        let (oriented, classify) = (Module::load(context, ORIENTED)?, Module::load(context, CLASSIFY)?);
         let functions = Functions {
             stage: memory.function(context, c"stage")?,
             fill: memory.function(context, c"fill")?,
@@ -109,10 +114,12 @@ impl KernelModules {
             decode_queries: queries.function(context, c"decode_queries")?,
             decode_persons: decode.function(context, c"decode_persons")?,
             decode_oriented: oriented.function(context, c"decode_oriented")?,
+            decode_classes: classify.function(context, c"decode_classes")?,
+            embed: classify.function(context, c"embed")?,
             finish: nms.function(context, c"finish")?,
             overlay: overlay.function(context, c"overlay")?,
         };
-        Ok(Self { functions, modules: [memory, preprocess, decode, queries, oriented, nms, overlay] })
+        Ok(Self { functions, modules: [memory, preprocess, decode, queries, oriented, classify, nms, overlay] })
     }
 }
 
@@ -311,6 +318,25 @@ impl Kernels {
         let grid = [args.anchors.div_ceil(OBJECTS), batch, 1];
         // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.decode_oriented, stream, grid, [OBJECTS, 1], args) }
+    }
+
+    /// # Safety
+    /// As for [`Self::preprocess`], with the output's shape.
+    pub(super) unsafe fn decode_classes(
+        &self,
+        stream: &CudaStream,
+        args: ClassesArgs,
+        batch: u32,
+    ) -> Result<(), Error> {
+        // SAFETY: the caller guarantees it.
+        unsafe { self.launch(self.functions.decode_classes, stream, [1, batch, 1], [VALUES, 1], args) }
+    }
+
+    /// # Safety
+    /// As for [`Self::preprocess`], with the output's shape.
+    pub(super) unsafe fn embed(&self, stream: &CudaStream, args: EmbeddingArgs, batch: u32) -> Result<(), Error> {
+        // SAFETY: the caller guarantees it.
+        unsafe { self.launch(self.functions.embed, stream, [1, batch, 1], [VALUES, 1], args) }
     }
 
     /// # Safety

@@ -102,6 +102,8 @@ pub struct Detection {
     pub confidence: f32,
     /// Empty for models without keypoints.
     pub keypoints: Vec<Keypoint>,
+    /// The vector of an embedding model, of length 1; empty for other models.
+    pub embedding: Vec<f32>,
 }
 
 impl Detection {

@@ -145,8 +145,11 @@ fn chosen_form(seen: &ModelFacts<'_>, end_to_end: bool, classes: Option<usize>, 
 fn check_task(seen: &ModelFacts<'_>) -> Result<(), HeadError> {
     match seen.metadata.task.as_deref() {
         None | Some("detect" | "obb" | "pose") => Ok(()),
-        Some(task) => Err(seen
-            .unknown(&format!("a model for the task {task:?}; detectors (detect, obb) and pose models are possible"))),
+        Some("classify") => Err(seen
+            .unknown("a model for the task \"classify\", but its outputs aren't one row of scores, [batch, classes]")),
+        Some(task) => Err(seen.unknown(&format!(
+            "a model for the task {task:?}; detectors (detect, obb), pose models and classifiers (classify) are possible"
+        ))),
     }
 }
 
