@@ -93,7 +93,7 @@ fn cost(threads: usize, work: &(impl Fn() + Sync)) -> f64 {
 
 fn record(objects: u32) -> Record {
     let run = ModelRun { model_id: "yolo12m".into(), inference: Inference::Done };
-    let mut record = Record { objects: vec![], models: vec![run] };
+    let mut record = Record { objects: vec![], models: vec![run], ..Record::default() };
     for k in 0..objects {
         let at = |cell: u32| 0.05 * (cell % 18) as f32 + 0.01;
         record.push(Object {

@@ -109,5 +109,5 @@ fn street() -> Record {
             ..Object::default()
         }
     });
-    Record { objects: objects.collect(), models: Vec::new() }
+    Record { objects: objects.collect(), models: Vec::new(), ..Record::default() }
 }

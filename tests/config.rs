@@ -426,7 +426,7 @@ const HEADINGS: [(&str, &str); 11] = [
     ("## The file", ""),
     ("## `processing`", "Processing"),
     ("## `models`", "Models"),
-    ("### `DETECTION` and `POSE`", "Model"),
+    ("### `DETECTION`, `POSE` and `CLASSIFICATION`", "Model"),
     ("## `cameras`", "Cameras"),
     ("### A camera", "Camera"),
     ("## `outputs`", "Outputs"),

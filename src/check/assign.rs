@@ -79,6 +79,7 @@ mod tests {
             hint: Hint::default(),
             gpu,
             detection: None,
+            classification: None,
             pose: None,
             outputs: Outputs::default(),
         }

@@ -94,7 +94,8 @@ pub fn on_gpu(plan: &Plan) -> Vec<Check> {
 
 fn tasks(camera: &Camera) -> impl Iterator<Item = (&Model, Task)> {
     let detection = camera.detection.iter().map(|model| (model, Task::Detection));
-    detection.chain(camera.pose.iter().map(|model| (model, Task::Pose)))
+    let pose = camera.pose.iter().map(|model| (model, Task::Pose));
+    detection.chain(pose).chain(camera.classification.iter().map(|model| (model, Task::Classification)))
 }
 
 fn recognised(model: &Model, task: Task) -> Check {

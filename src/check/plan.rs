@@ -307,6 +307,7 @@ mod tests {
             hint: Hint::default(),
             gpu: Gpu::Auto,
             detection: None,
+            classification: None,
             pose: None,
             outputs: Outputs::default(),
         }

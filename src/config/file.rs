@@ -126,6 +126,8 @@ pub struct Models {
     pub detection: Model,
     /// Human pose, for every camera.
     pub pose: Model,
+    /// Classes of the objects that detection and pose find, for every camera. It runs if it has an ONNX.
+    pub classification: Model,
 }
 
 impl Default for Models {
@@ -139,6 +141,7 @@ impl Default for Models {
             engine_cache: None,
             detection: Model::default(),
             pose: Model::default(),
+            classification: Model::default(),
         }
     }
 }
@@ -148,9 +151,9 @@ impl Default for Models {
 #[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
 #[merge(strategy = merge::option::overwrite_none)]
 pub struct Model {
-    /// Whether it runs. Unset: true.
+    /// Whether it runs. Unset: true; classification: whether it has an ONNX.
     pub enabled: Option<bool>,
-    /// The ONNX file. Unset: models/yolo12m.onnx, and for pose models/yolo11m-pose.onnx.
+    /// The ONNX file. Unset: models/yolo12m.onnx, for pose models/yolo11m-pose.onnx; classification needs one.
     pub onnx: Option<String>,
     /// The engine that `gst-trt build` makes of it. Unset: models/engines/detection_fp16.engine and pose_fp16.engine for
     /// the ONNX files above, models/engines/NAME_fp16.engine for others.
@@ -188,12 +191,15 @@ pub struct Model {
     pub min_size: Option<[u32; 2]>,
     /// Greatest width and height of a box in pixels, 0 for no limit. Unset: [0, 0].
     pub max_size: Option<[u32; 2]>,
-    /// frame, or objects: the boxes that detection found (top-down pose). Unset: frame.
+    /// frame, or objects: the boxes that detection found (top-down pose). Unset: frame; classification: objects.
     pub look_at: Option<InferenceRegion>,
     /// With LOOK_AT objects: only these, by label. Unset: all.
     pub object_classes: Option<Vec<String>>,
     /// Pass a frame on without inference while the engine is behind. Unset: false.
     pub skip_when_busy: Option<bool>,
+    /// Only for classification: most classes of an object, or of a frame. Unset: 1.
+    #[schemars(range(min = 1, max = 1000))]
+    pub top_k: Option<u32>,
 }
 
 impl Model {
@@ -295,6 +301,8 @@ pub struct Camera {
     pub detection: Model,
     /// What differs from `models`.
     pub pose: Model,
+    /// What differs from `models`.
+    pub classification: Model,
     /// What differs from `outputs`.
     pub outputs: Outputs,
 }

@@ -133,13 +133,15 @@ pub struct Camera {
     pub detection: Option<Model>,
     /// The model of `trtpose`, after detection; `None`: there is none.
     pub pose: Option<Model>,
+    /// The model of `trtclassify`, after those; `None`: there is none.
+    pub classification: Option<Model>,
     pub outputs: Outputs,
 }
 
 impl Camera {
     /// Its models, in the order in which they run.
     pub fn models(&self) -> impl Iterator<Item = &Model> {
-        self.detection.iter().chain(&self.pose)
+        self.detection.iter().chain(&self.pose).chain(&self.classification)
     }
 }
 
@@ -219,7 +221,7 @@ pub enum Gpu {
 /// A model of a camera.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
-    /// `model-id`: `detection` or `pose`.
+    /// `model-id`: `detection`, `pose` or `classification`.
     pub id: &'static str,
     pub onnx: PathBuf,
     /// The path of its engine.

@@ -79,8 +79,9 @@ pub fn preprocess(
     let border_rows = (0..top).chain(top + height..spec.height as usize);
     border_rows.for_each(|y| target.put(y, workspace));
 
-    let columns = Axis { start: region.x, length: region.w, source: image.width, target: width };
-    let lines = Axis { start: region.y, length: region.h, source: image.height, target: height };
+    let shown = picture.region;
+    let columns = Axis { start: shown.x, length: shown.w, source: image.width, target: width };
+    let lines = Axis { start: shown.y, length: shown.h, source: image.height, target: height };
     let conversion = image.format.is_yuv().then(|| Conversion::new(image.colorimetry));
     if spec.resize.antialias {
         workspace.antialias.start(columns, lines, &mut workspace.pixels);

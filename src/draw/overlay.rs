@@ -6,7 +6,7 @@ use super::shape::{Pen, Point, outline};
 use super::system_fonts::{SYSTEM_FONTS, SystemFonts};
 use super::text::Text;
 use super::{Area, Canvas, ColorBy, Style};
-use crate::meta::{KeypointSet, Object, Record};
+use crate::meta::{Classification, KeypointSet, Object, Record, by_model};
 use ab_glyph::InvalidFont;
 use model::OrientedBox;
 use std::collections::{HashSet, VecDeque};
@@ -32,7 +32,7 @@ pub struct Overlay {
     text: Text,
     pen: Pen,
     label: String,
-    /// The place of each object's label in the current frame.
+    /// The places of labels in the current frame: first that of the frame itself, then each object's.
     places: Vec<Area>,
     /// Labels that are known to be transliterated, and the notices about them.
     replaced: HashSet<String>,
@@ -112,7 +112,12 @@ impl Overlay {
             self.text.set_size(sizes.font as u32);
             self.place_labels(record, style, &sizes);
             for (index, object) in record.objects.iter().enumerate().rev() {
-                self.label(canvas, index, object, colour(object), style, &sizes);
+                write_label(&mut self.label, object, style);
+                self.label(canvas, 1 + index, colour(object), &sizes);
+            }
+            if let Some(class) = record.classifications.first() {
+                write_frame_label(&mut self.label, record, style);
+                self.label(canvas, 0, color::of_name(&class.label), &sizes);
             }
         }
     }
@@ -154,15 +159,25 @@ impl Overlay {
     }
 
     /// Chooses a place for each object's label, starting with the first object: above its box, or else at another edge
-    /// of it, where no label is yet. All places are inside the frame.
+    /// of it, where no label is yet. All places are inside the frame. The frame's own label is in its top left corner.
     fn place_labels(&mut self, record: &Record, style: &Style, sizes: &Sizes) {
         self.places.clear();
+        write_frame_label(&mut self.label, record, style);
+        let size = self.label_size(sizes);
+        self.places.push(size.map_or(NOWHERE, |(width, height)| Area::new(0, 0, width, height)));
+        if style.labels && size.is_some() && self.text.replaced().is_some() {
+            by_model(&record.classifications)
+                .filter_map(|classes| classes.first())
+                .for_each(|best| self.tell_of(&best.label));
+        }
         for object in &record.objects {
             let place = pixels(object, sizes.frame).and_then(|object_area| {
                 write_label(&mut self.label, object, style);
                 let size = self.label_size(sizes)?;
                 if style.labels && self.text.replaced().is_some() {
-                    self.tell_of(&object.label);
+                    let classes = by_model(&object.classifications).filter_map(|classes| classes.first());
+                    let labels = std::iter::once(&object.label).chain(classes.map(|best| &best.label));
+                    labels.for_each(|label| self.tell_of(label));
                 }
                 Some(place_label(object_area, size, sizes.frame, &self.places))
             });
@@ -170,7 +185,7 @@ impl Overlay {
         }
     }
 
-    /// Reports a label that was transliterated.
+    /// Reports a label if it was transliterated.
     fn tell_of(&mut self, label: &str) {
         if self.replaced.contains(label) || self.replaced.len() >= LABELS_TOLD {
             return;
@@ -202,17 +217,9 @@ impl Overlay {
         (width > 0).then_some((width + 2 * padding, sizes.font + padding / 2))
     }
 
-    fn label<C: Canvas>(
-        &mut self,
-        canvas: &mut C,
-        index: usize,
-        object: &Object,
-        colour: Rgb,
-        style: &Style,
-        sizes: &Sizes,
-    ) {
+    /// Draws the label that has been written at the place with this index.
+    fn label<C: Canvas>(&mut self, canvas: &mut C, index: usize, colour: Rgb, sizes: &Sizes) {
         let Some(&place) = self.places.get(index).filter(|&&place| place != NOWHERE) else { return };
-        write_label(&mut self.label, object, style);
         if self.label_size(sizes).is_some() {
             let (background, ink) = (canvas.ink(colour), canvas.ink(colour.contrast()));
             canvas.fill(place, background);
@@ -286,6 +293,26 @@ fn write_label(text: &mut String, object: &Object, style: &Style) {
         let space = if text.is_empty() { "" } else { " " };
         let _ = write!(text, "{space}{:.2}", object.confidence);
     }
+    write_classes(text, &object.classifications, style);
+}
+
+fn write_frame_label(text: &mut String, record: &Record, style: &Style) {
+    text.clear();
+    write_classes(text, &record.classifications, style);
+}
+
+/// Appends each model's most probable class: `, red 0.91`.
+fn write_classes(text: &mut String, classes: &[Classification], style: &Style) {
+    for best in by_model(classes).filter_map(|classes| classes.first()) {
+        let mut comma = if text.is_empty() { "" } else { ", " };
+        if style.labels {
+            let _ = write!(text, "{comma}{}", best.label);
+            comma = " ";
+        }
+        if style.confidence && best.confidence.is_finite() {
+            let _ = write!(text, "{comma}{:.2}", best.confidence);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -358,7 +385,7 @@ mod tests {
     }
 
     fn record(objects: Vec<Object>) -> Record {
-        Record { objects, models: Vec::new() }
+        Record { objects, models: Vec::new(), ..Record::default() }
     }
 
     const BOXES: Style = Style {
@@ -547,9 +574,34 @@ mod tests {
         assert_eq!(text(&person, false, true), "0.87");
         person.label = "".into();
         assert_eq!(text(&person, true, true), "class 3 0.87");
+        let class = |source: &str, label: &str, confidence| Classification {
+            source: source.into(),
+            class_id: None,
+            label: label.into(),
+            confidence,
+        };
+        person.classifications = vec![class("a", "red", 0.5), class("a", "blue", 0.25), class("b", "hat", 0.75)];
+        assert_eq!(text(&person, true, true), "class 3 0.87, red 0.50, hat 0.75");
+        assert_eq!(text(&person, true, false), "class 3, red, hat");
+        assert_eq!(text(&person, false, true), "0.87, 0.50, 0.75");
+        person.classifications.clear();
         person.class_id = None;
         person.confidence = f32::NAN;
         assert_eq!(text(&person, true, true), "");
+    }
+
+    #[test]
+    fn the_frames_class_is_in_its_corner_and_objects_labels_keep_clear() {
+        let class = Classification { source: "cls".into(), class_id: None, label: "street".into(), confidence: 0.5 };
+        let style = Style { boxes: false, labels: true, ..BOXES };
+        let of = |classifications: Vec<Classification>| {
+            let objects = vec![object(1, Rect::new(0.0, 0.0, 0.5, 0.5))];
+            drawn("RGB", 320, 240, &Record { objects, classifications, ..Record::default() }, &style).remove(0)
+        };
+        let ink = color::of_name("street");
+        assert_eq!(rgb_at(&of(vec![class]), 320, 1.0, 1.0), [ink.r, ink.g, ink.b]);
+        let ink = color::of_number(1);
+        assert_eq!(rgb_at(&of(vec![]), 320, 1.0, 1.0), [ink.r, ink.g, ink.b]);
     }
 
     #[test]

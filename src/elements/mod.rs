@@ -11,6 +11,7 @@ mod refusal;
 mod report;
 mod setup;
 mod stage;
+mod trtclassify;
 mod trtdetect;
 mod trtoverlay;
 mod trtpose;
@@ -31,6 +32,7 @@ pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     trtpreprocess::register(plugin)?;
     trtdetect::register(plugin)?;
     trtpose::register(plugin)?;
+    trtclassify::register(plugin)?;
     trtoverlay::register(plugin)?;
     trtpublish::register(plugin)
 }

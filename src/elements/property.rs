@@ -68,6 +68,11 @@ impl<O> Properties<O> {
         }
     }
 
+    /// Whether no row has this name.
+    pub fn lacks(&self, name: &str) -> bool {
+        self.rows.iter().all(|row| row.spec.name() != name)
+    }
+
     /// The properties in which two elements' options differ.
     pub fn differences(&'static self, a: &O, b: &O) -> Vec<&'static ParamSpec> {
         self.rows.iter().filter(|row| !(row.same)(a, b)).map(|row| &row.spec).collect()

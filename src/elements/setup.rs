@@ -14,6 +14,7 @@ use gst::prelude::*;
 pub enum ElementOptions {
     Detect(Box<InferenceOptions>),
     Pose(Box<InferenceOptions>),
+    Classify(Box<InferenceOptions>),
     Publish(Box<PublishOptions>),
 }
 
@@ -26,6 +27,10 @@ impl ElementOptions {
         Self::Pose(Box::new(options))
     }
 
+    pub fn classify(options: InferenceOptions) -> Self {
+        Self::Classify(Box::new(options))
+    }
+
     pub fn publish(options: PublishOptions) -> Self {
         Self::Publish(Box::new(options))
     }
@@ -34,6 +39,7 @@ impl ElementOptions {
         match self {
             Self::Detect(_) => "trtdetect",
             Self::Pose(_) => "trtpose",
+            Self::Classify(_) => "trtclassify",
             Self::Publish(_) => "trtpublish",
         }
     }
@@ -44,7 +50,9 @@ impl ElementOptions {
     /// The element isn't of this build of the plugin.
     pub fn give_to(&self, element: &gst::Element) -> Result<(), Error> {
         let given = match self {
-            Self::Detect(options) | Self::Pose(options) => inference::set_options(element, options),
+            Self::Detect(options) | Self::Pose(options) | Self::Classify(options) => {
+                inference::set_options(element, options)
+            }
             Self::Publish(options) => trtpublish::set_options(element, options),
         };
         given.ok_or_else(|| {
@@ -56,7 +64,9 @@ impl ElementOptions {
     /// The properties in which they differ; `None`: they are another element's.
     pub fn differences(&self, other: &Self) -> Option<Vec<&'static ParamSpec>> {
         match (self, other) {
-            (Self::Detect(a), Self::Detect(b)) | (Self::Pose(a), Self::Pose(b)) => Some(inference::differences(a, b)),
+            (Self::Detect(a), Self::Detect(b))
+            | (Self::Pose(a), Self::Pose(b))
+            | (Self::Classify(a), Self::Classify(b)) => Some(inference::differences(a, b)),
             (Self::Publish(a), Self::Publish(b)) => Some(trtpublish::differences(a, b)),
             _ => None,
         }
@@ -95,7 +105,9 @@ pub fn models(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementS
         contents: vec![],
     };
     let detection = camera.detection.iter().map(|model| element(model, ElementOptions::detect));
-    detection.chain(camera.pose.iter().map(|model| element(model, ElementOptions::pose))).collect()
+    let pose = camera.pose.iter().map(|model| element(model, ElementOptions::pose));
+    let classification = camera.classification.iter().map(|model| element(model, ElementOptions::classify));
+    detection.chain(pose).chain(classification).collect()
 }
 
 /// Makes an element.

@@ -103,6 +103,7 @@ mod tests {
                 object(2, "person", Rect::new(0.1, 0.0, 0.4, 1.0)),
             ],
             models: vec![],
+            ..Record::default()
         }
     }
 
@@ -133,7 +134,7 @@ mod tests {
         let person = Rect::new(0.0, 0.0, 0.4, 0.8);
         // Half the height: IoU 0.5 matches; a bit less doesn't.
         for (height, expected) in [(0.4, vec![Some(0.7)]), (0.39, vec![None, Some(0.7)])] {
-            let mut record = Record { objects: vec![object(0, "person", person)], models: vec![] };
+            let mut record = Record { objects: vec![object(0, "person", person)], models: vec![], ..Record::default() };
             attach_poses(&mut record, vec![pose(0.7, Rect::new(0.0, 0.0, 0.4, height))], Attach::Match);
             assert_eq!(marks(&record), expected, "{height}");
         }

@@ -72,7 +72,7 @@ impl Change {
     /// of which it shows nothing is omitted. A keypoint that it doesn't show has confidence 0.
     pub fn apply(&self, record: &Record) -> Record {
         let objects: Vec<_> = record.objects.iter().filter_map(|object| self.object(object)).collect();
-        let mut now = Record { objects, models: record.models.clone() };
+        let mut now = Record { objects, ..record.without_objects() };
         if now.objects.len() < record.objects.len() {
             let left: Vec<u32> = now.objects.iter().map(|object| object.id).collect();
             for object in &mut now.objects {
@@ -186,7 +186,7 @@ mod tests {
         let rect = before.enclosing();
         let object = Object { oriented: Some(before), ..object(0, rect, None, vec![]) };
         let apply = |change: Change| {
-            let now = change.apply(&Record { objects: vec![object.clone()], models: vec![] });
+            let now = change.apply(&Record { objects: vec![object.clone()], models: vec![], ..Record::default() });
             let [object] = &now.objects[..] else { panic!("{now:?}") };
             let oriented = object.oriented.unwrap().scaled(change.output.0 as f32, change.output.1 as f32);
             (object.rect.scaled(change.output.0 as f32, change.output.1 as f32), oriented)
@@ -233,7 +233,7 @@ mod tests {
             // Smaller than a pixel, but inside.
             object(4, Rect::new(0.5, 0.5, 0.001, 0.001), None, vec![]),
         ];
-        let now = crop().apply(&Record { objects, models: vec![] });
+        let now = crop().apply(&Record { objects, models: vec![], ..Record::default() });
         let ids: Vec<_> = now.objects.iter().map(|o| (o.id, o.parent)).collect();
         assert_eq!(ids, [(1, None), (2, Some(1)), (4, None)]);
         let pixels = |o: &Object| o.rect.scaled(220.0, 220.0);
@@ -250,7 +250,7 @@ mod tests {
     fn masked(rect: Rect) -> Record {
         let mask = Mask::new(rect, 3, 2, [0b01_1001]).unwrap();
         let object = Object { mask: Some(mask), ..object(0, rect, None, vec![]) };
-        Record { objects: vec![object], models: vec![] }
+        Record { objects: vec![object], ..Record::default() }
     }
 
     fn cells(record: &Record) -> (Rect, Vec<String>) {

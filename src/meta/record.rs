@@ -29,6 +29,30 @@ pub struct Object {
     pub keypoints: Option<KeypointSet>,
     /// Its shape within its box, from a model with masks. The mask's area is normalised to the frame too.
     pub mask: Option<Mask>,
+    /// Those of one model are adjacent, the most confident first.
+    pub classifications: Vec<Classification>,
+    /// At most one for each model.
+    pub embeddings: Vec<Embedding>,
+}
+
+/// A class that a classifier gave to an object or to the whole frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Classification {
+    /// The `model-id` of the classifier.
+    pub source: Name,
+    /// `None` if another program's classifier gave only a label.
+    pub class_id: Option<u32>,
+    pub label: Name,
+    /// 0–1.
+    pub confidence: f32,
+}
+
+/// A vector of length 1 that describes an object or the whole frame, for comparisons.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedding {
+    /// The `model-id` of the model.
+    pub source: Name,
+    pub values: Arc<[f32]>,
 }
 
 /// A person's keypoints, normalised to the frame.
@@ -65,6 +89,15 @@ pub struct ModelRun {
 pub struct Record {
     pub objects: Vec<Object>,
     pub models: Vec<ModelRun>,
+    /// The classes of the whole frame, as an object has them.
+    pub classifications: Vec<Classification>,
+    /// The vectors of the whole frame.
+    pub embeddings: Vec<Embedding>,
+}
+
+/// The classes of each model.
+pub fn by_model(classifications: &[Classification]) -> impl Iterator<Item = &[Classification]> {
+    classifications.chunk_by(|a, b| a.source == b.source)
 }
 
 impl Record {
@@ -81,6 +114,13 @@ impl Record {
         }
     }
 
+    /// A copy of everything but the objects.
+    pub(super) fn without_objects(&self) -> Self {
+        let Self { objects: _, models, classifications, embeddings } = self;
+        let (classifications, embeddings) = (classifications.clone(), embeddings.clone());
+        Self { objects: Vec::new(), models: models.clone(), classifications, embeddings }
+    }
+
     /// Adds objects with the next ids.
     pub fn extend(&mut self, objects: impl IntoIterator<Item = Object>) {
         let mut next = self.next_id();
@@ -92,7 +132,7 @@ impl Record {
     }
 
     /// Adds what was found in a part of the same frame, with the next ids and in the same order. A model that ran on any
-    /// part ran on the frame.
+    /// part ran on the frame; the classes and vectors of the part as a whole aren't those of the frame.
     pub(super) fn append(&mut self, part: &Self) {
         let first = self.next_id();
         let new_id = |id: u32| {

@@ -274,7 +274,7 @@ mod tests {
             ..Object::default()
         };
         let models = vec![ModelRun { model_id: "det".into(), inference }];
-        Arc::new(Record { objects: vec![object(0, None), object(1, Some(0))], models })
+        Arc::new(Record { objects: vec![object(0, None), object(1, Some(0))], models, ..Record::default() })
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! | `x`, `y`, `w`, `h` | the box in pixels, rounded and clipped to the frame |
 //! | `id` | the object's id, from 0 |
 //! | `parent_id` | the parent's id, -1 for none |
-//! | `params` | the structure `detection`, and with keypoints the structure `keypoints` |
+//! | `params` | the structure `detection`, with keypoints the structure `keypoints`, for each of the classes that classifiers gave it a structure `classification`, and for each embedding a structure `embedding` |
 //!
 //! The structures have the names and types of Intel's DL Streamer, so that programs for it can read them.
 //!
@@ -20,11 +20,17 @@
 //! 0–1 over the object's box), `confidence` (array of float, one per point), `model_name`. The names and limbs of the
 //! points are omitted, because every copy of the buffer would copy them; `format` identifies them.
 //!
-//! Sources: `blob_to_roi_converter.cpp`, `yolo_v8.cpp` and `tensor.h` of DL Streamer 2026.
+//! `classification`: `label` (string), `label_id` (int), `confidence` (double), `type` (string, `classification_result`),
+//! `model_name`. Any structure of another program with a `label` and a `confidence` that isn't `detection` is read as one, and
+//! one without `model_name` is that of the model that the structure is named after.
+//!
+//! `embedding`: `dims` (array of uint, `[values]`), `precision` and `data_buffer` (the values) as above, `model_name`.
+//!
+//! Sources: `blob_to_roi_converter.cpp`, `yolo_v8.cpp`, `label.cpp` and `tensor.h` of DL Streamer 2026.
 
 use super::change::{Change, fractions};
 use super::record_meta::{self, Framed};
-use super::{KeypointSet, Name, Object, Record};
+use super::{Classification, Embedding, KeypointSet, Name, Object, Record};
 use gst::glib;
 use gst::glib::translate::{FromGlib, IntoGlib};
 use gst::prelude::*;
@@ -37,6 +43,8 @@ use std::sync::LazyLock;
 const UNNAMED: &str = "roi";
 const DETECTION: &glib::GStr = glib::gstr!("detection");
 const KEYPOINTS: &glib::GStr = glib::gstr!("keypoints");
+const CLASSIFICATION: &glib::GStr = glib::gstr!("classification");
+const EMBEDDING: &glib::GStr = glib::gstr!("embedding");
 
 /// Names of structures and fields, looked up once. Each look-up takes a process-wide lock, which threads of many
 /// streams with many objects would mostly wait for.
@@ -44,7 +52,10 @@ struct Names {
     /// Empty structures, to be copied.
     detection: gst::Structure,
     keypoints: gst::Structure,
+    classification: gst::Structure,
+    embedding: gst::Structure,
     confidence: glib::Quark,
+    label: glib::Quark,
     label_id: glib::Quark,
     x_min: glib::Quark,
     x_max: glib::Quark,
@@ -63,7 +74,10 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| {
     Names {
         detection: gst::Structure::new_empty_from_static(DETECTION),
         keypoints: gst::Structure::new_empty_from_static(KEYPOINTS),
+        classification: gst::Structure::new_empty_from_static(CLASSIFICATION),
+        embedding: gst::Structure::new_empty_from_static(EMBEDDING),
         confidence: quark("confidence"),
+        label: quark("label"),
         label_id: quark("label_id"),
         x_min: quark("x_min"),
         x_max: quark("x_max"),
@@ -106,6 +120,7 @@ pub(super) fn mirror(
                 if let Some(keypoints) = object.keypoints.as_ref().filter(|_| roi.param(KEYPOINTS).is_none()) {
                     roi.add_param(pose(keypoints, &object.rect));
                 }
+                add_attributes(roi, object);
                 return ControlFlow::Continue(Keep);
             }
             let Some(old) = before.and_then(|before| mirrored(roi, before)) else {
@@ -209,6 +224,41 @@ fn add_meta(buffer: &mut gst::BufferRef, object: &Object, frame: (u32, u32)) {
     if let Some(keypoints) = &object.keypoints {
         meta.add_param(pose(keypoints, &object.rect));
     }
+    add_attributes(&mut meta, object);
+}
+
+/// Adds the classes and vectors of an object that the meta doesn't have yet.
+fn add_attributes(meta: &mut VideoRegionOfInterestMeta, object: &Object) {
+    if object.classifications.is_empty() && object.embeddings.is_empty() {
+        return;
+    }
+    let there: Vec<Classification> = classifications(meta).collect();
+    for class in object.classifications.iter().filter(|class| !there.contains(class)) {
+        meta.add_param(classification(class));
+    }
+    let has_vector = |meta: &VideoRegionOfInterestMeta, source: Name| {
+        let vectors = meta.params().filter(|params| params.name() == EMBEDDING);
+        vectors.filter_map(|params| params.get::<&str>("model_name").ok()).any(|name| *name == *source)
+    };
+    for vector in &object.embeddings {
+        if !has_vector(meta, vector.source) {
+            meta.add_param(embedding(vector));
+        }
+    }
+}
+
+/// The classes in a meta's parameters.
+fn classifications(meta: &VideoRegionOfInterestMeta) -> impl Iterator<Item = Classification> {
+    meta.params().filter(|params| params.name() != DETECTION).filter_map(|params| {
+        let (label, confidence) = (params.get::<&str>("label").ok()?, number(params, "confidence")?);
+        let model = params.get::<&str>("model_name").ok().filter(|name| !name.is_empty());
+        Some(Classification {
+            source: model.unwrap_or(params.name().as_str()).into(),
+            class_id: params.get::<i32>("label_id").ok().and_then(|id| u32::try_from(id).ok()),
+            label: label.into(),
+            confidence: confidence.clamp(0.0, 1.0) as f32,
+        })
+    })
 }
 
 /// True if nothing of `object` was lost: elements that change a frame round the pixels and drop the parameters.
@@ -273,6 +323,13 @@ fn distance(a: &Object, b: &Object, frame: (u32, u32)) -> Option<u32> {
 /// Adds what only a ROI meta tells about an object.
 fn complete(object: &mut Object, roi: &Object) {
     object.class_id = object.class_id.or(roi.class_id);
+    for class in &roi.classifications {
+        let is_it = |known: &&mut Classification| known.label == class.label && known.confidence == class.confidence;
+        match object.classifications.iter_mut().find(is_it) {
+            Some(known) => known.clone_from(class),
+            None => object.classifications.push(class.clone()),
+        }
+    }
     if &*roi.source != UNNAMED {
         object.source = roi.source;
     }
@@ -326,6 +383,8 @@ fn object(meta: &VideoRegionOfInterestMeta, id: u32, frame: (u32, u32)) -> Objec
     let told = params.and_then(|s| normalised(s, meta, frame));
     let rect = told.unwrap_or_else(|| fractions(&place(meta), frame));
     let oriented = params.filter(|_| told.is_some()).and_then(|s| rotated(s, &rect, frame));
+    // A meta whose detector reported nothing has its first class's confidence.
+    let is_read = |class: &Classification| meta.param(DETECTION).is_some() || *class.label != *name(meta);
     Object {
         id,
         rect: oriented.map_or(rect, |oriented| oriented.enclosing()),
@@ -336,6 +395,7 @@ fn object(meta: &VideoRegionOfInterestMeta, id: u32, frame: (u32, u32)) -> Objec
         confidence: params.and_then(|s| number(s, "confidence")).map_or(1.0, |c| c.clamp(0.0, 1.0) as f32),
         source: model.unwrap_or(UNNAMED).into(),
         foreign: true,
+        classifications: classifications(meta).filter(is_read).collect(),
         ..Object::default()
     }
 }
@@ -445,5 +505,31 @@ fn pose(keypoints: &KeypointSet, rect: &Rect) -> gst::Structure {
     s.set_by_quark(names.data_buffer, glib::Variant::array_from_fixed_array(&data));
     s.set_by_quark(names.confidence, gst::Array::new(points.iter().map(|p| p.confidence)));
     s.set_by_quark(names.model_name, &*keypoints.source);
+    s
+}
+
+#[expect(deprecated, reason = "the setters by name look it up each time")]
+fn classification(class: &Classification) -> gst::Structure {
+    let names = &*NAMES;
+    let mut s = names.classification.clone();
+    s.set_by_quark(names.label, &*class.label);
+    if let Some(id) = class.class_id {
+        s.set_by_quark(names.label_id, label_id(id));
+    }
+    s.set_by_quark(names.confidence, f64::from(class.confidence));
+    s.set_by_quark(names.kind, "classification_result");
+    s.set_by_quark(names.model_name, &*class.source);
+    s
+}
+
+#[expect(deprecated, reason = "the setters by name look it up each time")]
+fn embedding(Embedding { source, values }: &Embedding) -> gst::Structure {
+    let data: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
+    let names = &*NAMES;
+    let mut s = names.embedding.clone();
+    s.set_by_quark(names.dims, gst::Array::new([values.len() as u32]));
+    s.set_by_quark(names.precision, PRECISION_FP32);
+    s.set_by_quark(names.data_buffer, glib::Variant::array_from_fixed_array(&data));
+    s.set_by_quark(names.model_name, &**source);
     s
 }

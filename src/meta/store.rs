@@ -46,22 +46,26 @@ pub fn set_record_with(buffer: &mut gst::BufferRef, record: Arc<Record>, width: 
 
 /// Everything that detectors found in this frame of `width` × `height` pixels: our record, the objects that only other
 /// elements' analytics metadata has, and those that only their ROI metas have. Each follows what is before it, with the
-/// next ids. No object is listed twice. Objects of the record have the tracks that a tracker has given them.
+/// next ids. No object is listed twice. Objects of the record have the tracks that a
+/// tracker has given them, and the classes that other classifiers have.
 pub fn read(buffer: &gst::BufferRef, width: u32, height: u32) -> Arc<Record> {
     let frame = (width, height);
     let framed = record_meta::of(buffer);
     let own = framed.as_ref().map_or_else(Arc::default, |framed| framed.in_view(buffer, frame));
-    let analytics::Found { objects: mut others, tracks } =
+    let analytics::Found { objects: mut others, tracks, classes, of_frame } =
         analytics::others(buffer, framed.as_ref(), own.next_id(), frame);
     roi::add_others(buffer, framed.as_ref(), &mut others, own.next_id(), frame);
-    if others.is_empty() && tracks.is_empty() {
+    if others.is_empty() && tracks.is_empty() && classes.is_empty() && of_frame.is_empty() {
         return own;
     }
     let mut all = Record::clone(&own);
     for object in &mut all.objects {
         let track = tracks.iter().rev().find(|(id, _)| *id == object.id);
         object.track_id = track.map_or(object.track_id, |(_, track)| Some(*track));
+        let classes = classes.iter().filter(|(id, _)| *id == object.id);
+        object.classifications.extend(classes.map(|(_, class)| class.clone()));
     }
+    all.classifications.extend(of_frame);
     all.objects.extend(others);
     Arc::new(all)
 }

@@ -1,4 +1,4 @@
-//! The options of `trtdetect` and `trtpose`.
+//! The options of `trtdetect`, `trtpose` and `trtclassify`.
 
 use super::written::{Size, Written};
 use crate::error::{Error, ErrorKind};
@@ -82,6 +82,8 @@ pub struct InferenceOptions {
     pub gpu_memory_limit: u32,
     /// Only for poses.
     pub attach: Attach,
+    /// Only for classification: the most classes of an object.
+    pub top_k: u32,
 }
 
 impl Default for InferenceOptions {
@@ -122,11 +124,17 @@ impl Default for InferenceOptions {
             analytics_meta: meta::analytics::is_there(),
             gpu_memory_limit: model.gpu_memory_limit,
             attach: Attach::Match,
+            top_k: 1,
         }
     }
 }
 
 impl InferenceOptions {
+    /// The defaults of `trtclassify`.
+    pub fn for_classification() -> Self {
+        Self { region: InferenceRegion::Objects, ..Self::default() }
+    }
+
     /// What the user says about the model.
     ///
     /// # Errors

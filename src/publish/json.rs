@@ -68,6 +68,11 @@ pub fn rounded<const DECIMALS: usize>(out: &mut Vec<u8>, value: f32) {
     out.truncate(length);
 }
 
+/// Appends a number with all of its digits; 0 for infinities and NaN.
+pub fn number(out: &mut Vec<u8>, value: f32) {
+    serialise(out, &if value.is_finite() { value } else { 0.0 });
+}
+
 /// [`rounded`] for numbers of any size.
 #[cold]
 fn rounded_large(out: &mut Vec<u8>, value: f32, decimals: usize) {

@@ -2,7 +2,7 @@
 
 use super::{json, mask};
 use crate::config::MaskFormat;
-use crate::meta::{Inference, Object, Record};
+use crate::meta::{Classification, Embedding, Inference, Object, Record};
 use model::{Keypoint, Rect};
 
 /// What a line says about a frame besides its objects.
@@ -55,7 +55,9 @@ pub fn write_line(out: &mut Vec<u8>, frame: &Frame, record: &Record, masks: Mask
     out.extend_from_slice(br#"},"objects":["#);
     let size = (frame.width, frame.height);
     json::list(out, &record.objects, |out, object| write_object(out, object, size, masks));
-    out.extend_from_slice(b"]}\n");
+    out.push(b']');
+    write_attributes(out, &record.classifications, &record.embeddings);
+    out.extend_from_slice(b"}\n");
 }
 
 /// `frame` is the frame's width and height in pixels.
@@ -115,6 +117,41 @@ fn write_object(out: &mut Vec<u8>, object: &Object, frame: (u32, u32), masks: Ma
     if let Some(mask) = &object.mask {
         mask::write(out, mask, &object.rect, frame, masks);
     }
+    write_attributes(out, &object.classifications, &object.embeddings);
+    out.push(b'}');
+}
+
+/// Appends the classes and vectors of an object or of the frame, if there are any.
+fn write_attributes(out: &mut Vec<u8>, classifications: &[Classification], embeddings: &[Embedding]) {
+    if !classifications.is_empty() {
+        out.extend_from_slice(br#","classifications":["#);
+        json::list(out, classifications, write_class);
+        out.push(b']');
+    }
+    if !embeddings.is_empty() {
+        out.extend_from_slice(br#","embeddings":["#);
+        json::list(out, embeddings, |out, embedding| {
+            out.extend_from_slice(br#"{"values":["#);
+            json::list(out, &*embedding.values, |out, value| json::number(out, *value));
+            out.extend_from_slice(br#"],"source":"#);
+            json::text(out, &embedding.source);
+            out.push(b'}');
+        });
+        out.push(b']');
+    }
+}
+
+fn write_class(out: &mut Vec<u8>, class: &Classification) {
+    out.extend_from_slice(br#"{"label":"#);
+    json::text(out, &class.label);
+    if let Some(id) = class.class_id {
+        out.extend_from_slice(br#","class_id":"#);
+        json::whole(out, id);
+    }
+    out.extend_from_slice(br#","confidence":"#);
+    confidence(out, class.confidence);
+    out.extend_from_slice(br#","source":"#);
+    json::text(out, &class.source);
     out.push(b'}');
 }
 
@@ -203,6 +240,7 @@ mod tests {
                 .zip(["a", "b", "c", "d"])
                 .map(|(inference, id)| ModelRun { model_id: id.into(), inference })
                 .collect(),
+            ..Record::default()
         };
         let line = json(&FRAME, &record);
         let start = line.find("\"inferred\"").unwrap();
@@ -223,7 +261,7 @@ mod tests {
         let oriented = OrientedBox::new(960.0, 540.0, 200.0, 100.0, std::f32::consts::FRAC_PI_6).unwrap();
         let oriented = oriented.scaled(1.0 / 1920.0, 1.0 / 1080.0);
         let object = Object { rect: oriented.enclosing(), oriented: Some(oriented), ..Object::default() };
-        let line = json(&FRAME, &Record { objects: vec![object], models: vec![] });
+        let line = json(&FRAME, &Record { objects: vec![object], models: vec![], ..Record::default() });
         assert!(
             line.contains(
                 "\"box\":{\"x\":848.4,\"y\":446.7,\"width\":223.21,\"height\":186.6},\"angle\":0.5236,\
@@ -231,6 +269,33 @@ mod tests {
                  {\"x\":1021.6,\"y\":633.3},{\"x\":848.4,\"y\":533.3}],\"source\":"
             ),
             "{line}"
+        );
+    }
+
+    #[test]
+    fn classes_and_vectors_are_listed_where_there_are_some() {
+        let class = |class_id, confidence| Classification {
+            source: "colour".into(),
+            class_id,
+            label: "red".into(),
+            confidence,
+        };
+        let embedding = Embedding { source: "reid".into(), values: [0.6, -0.8].into() };
+        let object = Object {
+            classifications: vec![class(Some(4), 0.75), class(None, 0.25)],
+            embeddings: vec![embedding],
+            ..Object::default()
+        };
+        let classifications = vec![class(None, 1.0)];
+        let line = json(&FRAME, &Record { objects: vec![object], classifications, ..Record::default() });
+        let start = line.find("\"source\"").unwrap();
+        assert_eq!(
+            &line[start..],
+            "\"source\":\"\",\"classifications\":[\
+             {\"label\":\"red\",\"class_id\":4,\"confidence\":0.75,\"source\":\"colour\"},\
+             {\"label\":\"red\",\"confidence\":0.25,\"source\":\"colour\"}],\
+             \"embeddings\":[{\"values\":[0.6,-0.8],\"source\":\"reid\"}]}],\
+             \"classifications\":[{\"label\":\"red\",\"confidence\":1.0,\"source\":\"colour\"}]}\n"
         );
     }
 

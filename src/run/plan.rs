@@ -96,6 +96,7 @@ mod tests {
     use crate::config::{Overrides, Priority, Transport, load_text};
     use crate::elements::ElementOptions;
     use crate::infer::Backend;
+    use crate::options::InferenceRegion;
 
     /// The plan of a configuration with these keys in `processing`, and two cameras.
     fn plan(processing: &str) -> Plan {
@@ -105,7 +106,8 @@ mod tests {
                 "processing": {{ {processing} }},
                 "models": {{
                     "DETECTION": {{ "ONNX": "{0}/yolo.onnx", "CONFIDENCE": 0.5 }},
-                    "POSE": {{ "ONNX": "{0}/yolo-pose.onnx" }}
+                    "POSE": {{ "ONNX": "{0}/yolo-pose.onnx" }},
+                    "CLASSIFICATION": {{ "ONNX": "{0}/classify.onnx", "TOP_K": 2, "INTERVAL": 9, "MIN_SIZE": [32, 32] }}
                 }},
                 "cameras": {{
                     "RTSP_STREAMS": [
@@ -140,8 +142,11 @@ mod tests {
         assert_eq!(setup.picture_memory, Some(250 << 20));
         let threads = ThreadSetup { pinned: true, decoder: Priority::Realtime, others: Priority::High };
         assert_eq!(setup.threads, threads);
-        for element in ["detection", "pose"] {
-            let (ElementOptions::Detect(options) | ElementOptions::Pose(options)) = options(&setup, element) else {
+        for element in ["detection", "pose", "classification"] {
+            let options = options(&setup, element);
+            let (ElementOptions::Detect(options) | ElementOptions::Pose(options) | ElementOptions::Classify(options)) =
+                options
+            else {
                 panic!("{element}")
             };
             assert_eq!((options.batch_size, options.batch_timeout), (3, Duration::from_micros(2500)));
@@ -150,7 +155,10 @@ mod tests {
         }
         assert!(matches!(options(&setup, "detection"), ElementOptions::Detect(options) if options.confidence == 0.5));
         let factories: Vec<_> = setup.elements.iter().map(|element| element.options.factory()).collect();
-        assert_eq!(factories, ["trtdetect", "trtpose", "trtpublish", "trtpublish"]);
+        assert_eq!(factories, ["trtdetect", "trtpose", "trtclassify", "trtpublish", "trtpublish"]);
+        let ElementOptions::Classify(classification) = options(&setup, "classification") else { panic!() };
+        assert_eq!((classification.top_k, classification.interval), (2, 9));
+        assert_eq!((classification.region, classification.min_size.value().width), (InferenceRegion::Objects, 32));
         let ElementOptions::Publish(lines) = options(&setup, "lines-2") else { panic!() };
         assert_eq!(lines.location, "tcp://[::1]:4000");
         let SourceSetup::Rtsp(source) = &setup.source else { panic!() };

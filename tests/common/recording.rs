@@ -50,7 +50,12 @@ impl Feed {
         let writable = frame.get_mut().unwrap();
         writable.set_pts(self.time);
         let objects = labels.iter().map(|label| object(label)).collect();
-        meta::set_record(writable, Arc::new(Record { objects, models: Vec::new() }), info.width(), info.height());
+        meta::set_record(
+            writable,
+            Arc::new(Record { objects, models: Vec::new(), ..Record::default() }),
+            info.width(),
+            info.height(),
+        );
         let sample = gst::Sample::builder().buffer(&frame).caps(&info.to_caps().unwrap()).build();
         self.running.source("camera").push_sample(&sample).unwrap();
         self.time = self.time.map(|time| time + PERIOD);

@@ -275,7 +275,6 @@ fn bad_models_are_refused_by_name_and_reason() {
         return;
     }
     assert_refused(&find::test_model("unknown-head"), ErrorKind::Model, &["10", "yolo", "nanodet", "movenet"]);
-    assert_refused(&find::test_model("classify"), ErrorKind::Model, &["classify"]);
     assert_refused(&find::test_model("two-inputs"), ErrorKind::Model, &["images", "previous"]);
 }
 

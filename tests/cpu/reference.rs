@@ -30,6 +30,20 @@ struct Reference {
 struct Image {
     name: String,
     results: Vec<Found>,
+    classes: Vec<Classes>,
+}
+
+/// What a classifier, or a model for embeddings, says of a region of a picture.
+#[derive(Debug, Deserialize)]
+struct Classes {
+    model: String,
+    /// x, y, width, height in pixels of the picture.
+    region: [f32; 4],
+    /// The best five, and their confidences.
+    #[serde(default)]
+    classes: Vec<(u32, f32)>,
+    #[serde(default)]
+    vector: Vec<f32>,
 }
 
 /// The results of a model for a region of a picture.
@@ -291,4 +305,72 @@ fn exports_of_other_families_find_what_their_references_find() {
         assert!(sure >= 20, "{name}: only {sure} objects to compare");
     }
     assert!(REFERENCE.as_ref().unwrap().images.len() >= 5);
+}
+
+/// Compares a model of tests/reference/classifiers.py on all pictures and their quarters; returns the detections that the engine
+/// gives for each region, with the reference's.
+fn compare_classes(model: &str, head: HeadChoice, check: impl Fn(&Classes, &[Detection]) -> Result<(), String>) {
+    gst::init().unwrap();
+    if !find::onnx_runtime() {
+        return;
+    }
+    let Some(reference) = REFERENCE.as_ref() else { return };
+    let path = folder().join(format!("{model}.onnx"));
+    let settings = ModelSettings { choice: head.into(), ..engine::settings(&path, 1) };
+    let engine = gsttensorrt::cpu::open(&settings).unwrap_or_else(|error| panic!("{model}: {error}"));
+    let mut lane = engine.lanes().unwrap().remove(0);
+    lane.examine().unwrap_or_else(|error| panic!("{model}: {error}"));
+    let params = Arc::new(Params { confidence: 0.0, max_detections: 5, ..Params::default() });
+    let (mut problems, mut regions) = (Vec::new(), 0);
+    for image in &reference.images {
+        let picture = Rgb::read_ppm(&folder().join(format!("{}.ppm", image.name)));
+        let frame = picture.frame(VideoFormat::Rgb);
+        for wanted in image.classes.iter().filter(|classes| classes.model == model) {
+            let [x, y, w, h] = wanted.region;
+            let mut slot = engine::slot(frame.clone(), &params);
+            slot.region = Rect::new(x, y, w, h);
+            lane.run(std::slice::from_mut(&mut slot)).unwrap();
+            regions += 1;
+            if let Err(error) = check(wanted, &slot.output.detections) {
+                problems.push(format!("{} {:?}: {error}", image.name, wanted.region));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{model}: {} of {regions} regions\n{}", problems.len(), problems.join("\n"));
+    assert!(regions >= 25, "only {regions} regions to compare");
+}
+
+#[test]
+fn classifiers_say_what_their_references_say() {
+    for model in ["classify-ultralytics", "classify-torchvision"] {
+        // The file says that it is a classifier: by its metadata, or by ImageNet's number of classes.
+        compare_classes(model, HeadChoice::Auto, |wanted, found| {
+            let wrong = || Err(format!("{:?} instead of {:?}", found, wanted.classes));
+            if found.len() != 5 {
+                return wrong();
+            }
+            for (found, (_, confidence)) in found.iter().zip(&wanted.classes) {
+                // Classes whose confidences are as near may change places.
+                let own = wanted.classes.iter().find(|(class, _)| *class == found.class_id);
+                let near = |confidence: f32| (found.confidence - confidence).abs() <= CONFIDENCE;
+                if !near(*confidence) || !own.is_none_or(|(_, confidence)| near(*confidence)) {
+                    return wrong();
+                }
+            }
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn embeddings_point_where_their_reference_points() {
+    compare_classes("embedding", HeadChoice::Embedding, |wanted, found| {
+        let [Detection { embedding, .. }] = found else { return Err(format!("{} vectors", found.len())) };
+        let cosine: f32 = embedding.iter().zip(&wanted.vector).map(|(a, b)| a * b).sum();
+        if embedding.len() == wanted.vector.len() && cosine >= 0.999 {
+            Ok(())
+        } else {
+            Err(format!("a cosine of {cosine}"))
+        }
+    });
 }

@@ -60,9 +60,10 @@ fn models_of_another_kind_are_errors_that_say_why() {
     if !find::onnx_runtime() {
         return;
     }
-    let cases: [(&str, &[&str]); 4] = [
+    let cases: [(&str, &[&str]); 5] = [
         ("unknown-head", &["unknown-head.onnx", "10", "yolo", "nanodet", "movenet"]),
-        ("classify", &["classify.onnx", "classify"]),
+        ("classify", &["classify.onnx", "classification head", "trtclassify"]),
+        ("classify-logits", &["head=classification-logits", "head=embedding"]),
         ("two-inputs", &["two-inputs.onnx", "images", "previous"]),
         ("yolo-pose", &["yolo-pose.onnx", "trtpose"]),
     ];

@@ -103,6 +103,7 @@ fn asked(path: &Path) -> Result<gsttensorrt::check::StreamFacts, String> {
         gpu: Gpu::Auto,
         detection: None,
         pose: None,
+        classification: None,
         outputs: Outputs::default(),
     })
 }

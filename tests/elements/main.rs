@@ -3,6 +3,7 @@
 mod analytics;
 mod bad_input;
 mod batching;
+mod classification;
 mod clip_times;
 #[path = "../common/mod.rs"]
 mod common;

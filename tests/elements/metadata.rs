@@ -20,6 +20,7 @@ fn sample() -> Arc<Record> {
             ModelRun { model_id: "det".into(), inference: Inference::Done },
             ModelRun { model_id: "pose".into(), inference: Inference::Interval },
         ],
+        ..Record::default()
     })
 }
 
@@ -65,8 +66,11 @@ fn a_copied_buffer_shares_the_record() {
 #[test]
 fn nothing_found_differs_from_no_record() {
     assert_eq!(meta::record(&frame()), None);
-    let empty =
-        Record { objects: vec![], models: vec![ModelRun { model_id: "det".into(), inference: Inference::Done }] };
+    let empty = Record {
+        objects: vec![],
+        models: vec![ModelRun { model_id: "det".into(), inference: Inference::Done }],
+        ..Record::default()
+    };
     assert_eq!(meta::record(&frame_with(Arc::new(empty.clone()))).as_deref(), Some(&empty));
 }
 
@@ -106,7 +110,7 @@ fn setting_again_replaces_record_and_mirror_only() {
     VideoRegionOfInterestMeta::add(writable, "face", (8, 16, 32, 64)).set_id(0);
     meta::set_record(writable, sample(), WIDTH, HEIGHT);
     assert_eq!(rois(&buffer), 3);
-    let next = Arc::new(Record { objects: vec![object(0, "bus", Rect::UNIT)], models: vec![] });
+    let next = Arc::new(Record { objects: vec![object(0, "bus", Rect::UNIT)], models: vec![], ..Record::default() });
     meta::set_record(buffer.get_mut().unwrap(), next.clone(), WIDTH, HEIGHT);
     assert_eq!(meta::record(&buffer), Some(next));
     let labels: Vec<_> = buffer.iter_meta::<VideoRegionOfInterestMeta>().map(|m| m.roi_type()).collect();
@@ -394,7 +398,7 @@ fn cost_per_frame() {
     const ROUNDS: u32 = if cfg!(debug_assertions) { 50 } else { 2000 };
     let at = |y: f32| {
         let objects = (0..20).map(|i| object(i, "person", Rect::new(i as f32 / 25.0, y, 0.1, 0.5)));
-        Arc::new(Record { objects: objects.collect(), models: vec![] })
+        Arc::new(Record { objects: objects.collect(), models: vec![], ..Record::default() })
     };
     // No object of one matches the other's, so each mirror is created completely.
     let mut records = [at(0.2), at(0.4)];

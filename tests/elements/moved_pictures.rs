@@ -30,7 +30,12 @@ fn person() -> gst::Buffer {
     let object = Object { class_id: Some(4), ..object(0, "person", Rect::new(0.1, 0.25, 0.3, 0.5)) };
     let models = vec![ModelRun { model_id: "det".into(), inference: Inference::Done }];
     let mut buffer = gst::Buffer::from_mut_slice(vec![GREY; info().size()]);
-    meta::set_record(buffer.get_mut().unwrap(), Arc::new(Record { objects: vec![object], models }), 320, 240);
+    meta::set_record(
+        buffer.get_mut().unwrap(),
+        Arc::new(Record { objects: vec![object], models, ..Record::default() }),
+        320,
+        240,
+    );
     buffer
 }
 
@@ -107,7 +112,12 @@ fn ship() -> gst::Buffer {
     let oriented = OrientedBox::new(160.0, 120.0, 120.0, 40.0, 0.5).unwrap().scaled(1.0 / 320.0, 1.0 / 240.0);
     let ship = Object { oriented: Some(oriented), ..object(0, "ship", oriented.enclosing()) };
     let mut buffer = gst::Buffer::from_mut_slice(vec![GREY; info().size()]);
-    meta::set_record(buffer.get_mut().unwrap(), Arc::new(Record { objects: vec![ship], models: vec![] }), 320, 240);
+    meta::set_record(
+        buffer.get_mut().unwrap(),
+        Arc::new(Record { objects: vec![ship], models: vec![], ..Record::default() }),
+        320,
+        240,
+    );
     buffer
 }
 

@@ -50,7 +50,7 @@ fn labelled(info: &VideoInfo, label: &str) -> gst::Buffer {
         ..Object::default()
     };
     let mut buffer = grey(info);
-    let record = Record { objects: vec![object], models: Vec::new() };
+    let record = Record { objects: vec![object], models: Vec::new(), ..Record::default() };
     meta::set_record(buffer.get_mut().unwrap(), Arc::new(record), info.width(), info.height());
     buffer
 }

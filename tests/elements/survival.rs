@@ -121,7 +121,11 @@ fn record() -> Arc<Record> {
     objects[1].parent = Some(0);
     objects[1].keypoints =
         Some(KeypointSet { source: "pose".into(), layout: Arc::new(layout), points: points.to_vec() });
-    Arc::new(Record { objects, models: vec![ModelRun { model_id: "det".into(), inference: Inference::Done }] })
+    Arc::new(Record {
+        objects,
+        models: vec![ModelRun { model_id: "det".into(), inference: Inference::Done }],
+        ..Record::default()
+    })
 }
 
 /// A frame with our objects and another vendor's.

@@ -32,7 +32,7 @@ fn record(step: f32) -> Arc<Record> {
         object(2, Rect::new(0.1, 0.8 - step, 0.2, 0.1), None),
         object(3, Rect::new(0.5, 0.8, 0.3 + step, 0.1), None),
     ];
-    Arc::new(Record { objects, models: Vec::new() })
+    Arc::new(Record { objects, models: Vec::new(), ..Record::default() })
 }
 
 /// The output of `elements` for noise with records, in system memory. `marked` is the pad whose buffers get the records.

@@ -107,7 +107,7 @@ pub fn record(random: &mut Random, objects: usize) -> Record {
             ..Object::default()
         }
     };
-    Record { objects: (0..objects).map(|id| object(id, random)).collect(), models: Vec::new() }
+    Record { objects: (0..objects).map(|id| object(id, random)).collect(), models: Vec::new(), ..Record::default() }
 }
 
 pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {

@@ -9,7 +9,9 @@ use cuda::{
 use gsttensorrt::error::Error;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use model::head::{Columns, DecodePlan, MaskSource, ModelChoice, OrientedForm, Output, Recognised, recognise};
+use model::head::{
+    Columns, DecodePlan, HeadChoice, MaskSource, ModelChoice, OrientedForm, Output, Recognised, Scale, recognise,
+};
 use model::{Detection, ElementType, Head, InputSpec, Letterbox, ModelInfo, Params, Rect, TensorInfo, nms, refine};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -96,6 +98,10 @@ pub fn obb(classes: usize) -> BTreeMap<String, String> {
 fn models() -> Vec<Model> {
     let square = ([1, 3, 640, 640], F32);
     let small = ([1, 3, 416, 416], F32);
+    let said = |name, head: HeadChoice, output: &[i64]| {
+        let inputs: &[(&str, &[i64], ElementType)] = &[("input", &[1, 3, 224, 224], F32)];
+        Model::chosen(name, inputs, &[("output", output)], ModelInfo::default(), head.into())
+    };
     vec![
         Model::new("yolo", square, &[&[1, 84, 8400]]),
         Model::new("yolo with 3 classes", ([1, 3, 320, 192], F32), &[&[1, 7, 1260]]),
@@ -134,6 +140,12 @@ fn models() -> Vec<Model> {
         ),
         Model::new("movenet", ([1, 192, 192, 3], ElementType::I32), &[&[1, 1, 17, 3]]),
         Model::new("movenet-multipose", ([1, 256, 256, 3], ElementType::I32), &[&[1, 6, 56]]),
+        said("classification-softmax", HeadChoice::ClassificationSoftmax, &[1, 1000]),
+        said("classification-logits", HeadChoice::ClassificationLogits, &[1, 1000]),
+        said("classification-logits of 2 classes", HeadChoice::ClassificationLogits, &[1, 2, 1, 1]),
+        said("classification-logits of ImageNet-21k", HeadChoice::ClassificationLogits, &[1, 21841]),
+        said("embedding", HeadChoice::Embedding, &[1, 512]),
+        said("embedding of 3 values", HeadChoice::Embedding, &[1, 3]),
     ]
 }
 
@@ -240,6 +252,21 @@ pub fn outputs(model: &Model, random: &mut Random, crowd: Crowd, odd: bool) -> V
         DecodePlan::Split { labels, boxes, scores, coding } => {
             detectors::split([labels, boxes, scores], &coding, &clusters, random, passes, &mut put, &model.shapes);
         }
+        DecodePlan::Classes(plan) => {
+            for class in 0..plan.classes {
+                let pass = passes(random);
+                let value = match plan.scale.get() {
+                    // Of a thousand classes, only those that stand out pass.
+                    Some(Scale::Logits) => score(random, pass) * if pass { 20.0 } else { 4.0 } - 2.0,
+                    _ => score(random, pass),
+                };
+                put(plan.output, class, value);
+            }
+        }
+        DecodePlan::Embedding { output, size } => {
+            let length = random.float(0.0, 8.0);
+            (0..size).for_each(|at| put(output, at, random.float(-length, length)));
+        }
         DecodePlan::Queries(plan) => detectors::queries(&plan, &clusters, random, passes, &mut put, &model.shapes),
         DecodePlan::Dense(plan) => detectors::dense(&plan, &clusters, random, passes, &mut put, &model.shapes),
         DecodePlan::Distributions { classes, bins, levels, .. } => {
@@ -341,6 +368,11 @@ fn expected(model: &Model, slot: &Slot, outputs: &[Vec<f32>]) -> (Vec<Detection>
     let every = Params { max_detections: usize::MAX, ..slot.params.clone() };
     model.head.decode(&views, &every, &mut found).unwrap_or_else(|error| panic!("{}: {error}", model.name));
     let passed = found.len();
+    if let DecodePlan::Embedding { .. } = model.plan() {
+        // The picture's place isn't returned, and filters don't apply.
+        found.iter_mut().for_each(|detection| detection.rect = Rect::default());
+        return (found, passed);
+    }
     found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
     found.truncate(MAX_CANDIDATES);
     if model.head.needs_nms() {
@@ -516,7 +548,9 @@ fn same(found: &SlotResult, expected: &[Detection], passed: usize) -> Result<(),
                 .iter()
                 .zip(&b.keypoints)
                 .all(|(a, b)| near(a.x, b.x) && near(a.y, b.y) && a.confidence == b.confidence);
-        if !boxes || !points || a.class_id != b.class_id || a.confidence != b.confidence {
+        let vectors =
+            a.embedding.len() == b.embedding.len() && a.embedding.iter().zip(&b.embedding).all(|(a, b)| near(*a, *b));
+        if !boxes || !points || !vectors || a.class_id != b.class_id || a.confidence != b.confidence {
             return Err(format!("object {i} is {a:?} instead of {b:?}"));
         }
         if a.mask != b.mask {

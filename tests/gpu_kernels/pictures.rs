@@ -114,7 +114,8 @@ fn random_spec(random: &mut Random) -> InputSpec {
 
 fn random_resize(random: &mut Random) -> Resize {
     let down = Resize { round_down: true, ..Resize::LETTERBOX };
-    let resize = *random.pick(&[Resize::LETTERBOX, Resize::STRETCH, Resize::TOP_LEFT, down]);
+    let all = [Resize::LETTERBOX, Resize::STRETCH, Resize::TOP_LEFT, down, Resize::CROP, Resize::CROP_INSIDE];
+    let resize = *random.pick(&all);
     if random.chance(0.4) { resize.antialiased() } else { resize }
 }
 

@@ -198,7 +198,7 @@ on_gpu! {
 on_gpu! {
     /// A model with one input too many, or without a head: as on the CPU.
     fn bad_models_are_refused_with_their_names() {
-        for (model, word) in [("two-inputs", "2 inputs"), ("unknown-head", "known heads"), ("classify", "classify")] {
+        for (model, word) in [("two-inputs", "2 inputs"), ("unknown-head", "known heads"), ("classify", "trtclassify")] {
             let error = error_of(&around("tensorrt", &with_model("trtdetect", "tensorrt", model)));
             assert!(error.contains(word), "{model}: {error}");
         }

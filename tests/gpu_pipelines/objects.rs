@@ -5,6 +5,8 @@ use crate::common::running::{Running, found_by, pull};
 use crate::common::standin;
 use crate::frames::{around, assert_same, numbered, objects, run, with_model};
 use crate::on_gpu;
+use gsttensorrt::meta::{self, Classification, Record};
+use std::sync::Arc;
 
 /// Tolerances of a GPU. Exponentials differ in their last bits, and the stand-in's FP16 is FP32; real FP16 has 11 bits: at
 /// most 1/32 of a pixel of these pictures (measured on an H100: 6e-5 of the frame, and 2e-3 of a confidence).
@@ -121,6 +123,49 @@ on_gpu! {
         let pictures = numbered(9);
         let (cpu, gpu) = (objects(&chain("cpu"), &pictures), objects(&chain("tensorrt"), &pictures));
         assert_same("movenet on persons", &cpu, &gpu, near());
+    }
+}
+
+on_gpu! {
+    /// Classes and vectors of each object, and of the whole frame; a model without metadata shows its scale when it first runs.
+    fn classes_and_vectors_are_what_the_cpu_finds() {
+        for (model, properties) in [
+            ("classify", "resize=stretch top-k=2"),
+            ("classify", "resize=crop top-k=3 inference-region=frame"),
+            ("classify-logits", "resize=stretch head=classification-logits top-k=3"),
+            ("classify-logits", "resize=stretch head=embedding"),
+        ] {
+            let chain = |backend: &str| {
+                let objects = with_model("trtdetect", backend, "yolo-coco").replace("name=d", "name=before");
+                let classify = with_model("trtclassify", backend, model);
+                around(backend, &format!("{objects} ! {classify} {properties} confidence=0 batch-size=4"))
+            };
+            let found = |backend: &str| -> Vec<(Vec<Classification>, Vec<f32>)> {
+                let (buffers, _running) = run(&chain(backend), &numbered(9));
+                let records = buffers.iter().map(|buffer| meta::record(buffer).unwrap());
+                let of = |record: Arc<Record>| {
+                    let vectors = record.objects.iter().flat_map(|object| &object.embeddings);
+                    let vectors = vectors.flat_map(|vector| vector.values.to_vec()).collect();
+                    let classes = record.objects.iter().flat_map(|object| object.classifications.clone());
+                    (classes.chain(record.classifications.clone()).collect(), vectors)
+                };
+                records.map(of).collect()
+            };
+            let (cpu, gpu) = (found("cpu"), found("tensorrt"));
+            let what = format!("{model} {properties}");
+            assert!(cpu.iter().any(|(classes, vectors)| classes.len() + vectors.len() >= 2), "{what}");
+            for ((classes, vectors), (others, other_vectors)) in cpu.iter().zip(&gpu) {
+                assert_eq!((classes.len(), vectors.len()), (others.len(), other_vectors.len()), "{what}");
+                for class in classes {
+                    // Colours that a picture hasn't are equally probable.
+                    let near = |other: &&Classification| (class.confidence - other.confidence).abs() <= 0.02;
+                    let same = others.iter().filter(|other| class.confidence < 0.4 || class.class_id == other.class_id);
+                    assert!(same.clone().any(|other| near(&other)), "{what}: {class:?} isn't in {others:?}");
+                }
+                let near = vectors.iter().zip(other_vectors).all(|(a, b)| (a - b).abs() <= 0.02);
+                assert!(near, "{what}: {vectors:?}, {other_vectors:?}");
+            }
+        }
     }
 }
 

@@ -6,12 +6,12 @@ import numpy as np
 import onnxruntime
 
 from make import (
-    ANGLES, CELL, CELLS, COLUMNS, HEIGHT, KEYPOINTS, MODELS, NANODET_MEAN, NANODET_STD, PICODET_MEAN, PICODET_STD, ROWS, WIDTH,
-    keypoints,
+    ANGLES, CELL, CELLS, COLUMNS, HEIGHT, IMAGENET_MEAN, IMAGENET_STD, KEYPOINTS, MODELS, NANODET_MEAN, NANODET_STD,
+    PICODET_MEAN, PICODET_STD, ROWS, WIDTH, keypoints,
 )  # fmt: skip
 
 BAD = {
-    "unknown-head", "classify", "two-inputs", "yolo-loud", "pose5-bare", "obb-bare", "rtdetr-bare", "yolox",
+    "unknown-head", "two-inputs", "yolo-loud", "pose5-bare", "obb-bare", "rtdetr-bare", "yolox",
 }  # fmt: skip
 # Batches of pictures; each a list of (class, column, row, level).
 PICTURES = [
@@ -37,6 +37,8 @@ def tensor(session, pictures, name):
     x = np.stack([draw(p) for p in pictures])
     if name == "nanodet":
         x = (x[..., ::-1] - NANODET_MEAN) / NANODET_STD
+    elif name == "classify-logits":
+        x = (x - IMAGENET_MEAN) / IMAGENET_STD
     elif name == "picodet":
         x = (x - PICODET_MEAN) / PICODET_STD
     elif "float" in info.type and name != "damo-yolo":
@@ -132,6 +134,14 @@ def expected(name, squares):
     return rows[:1] if name == "movenet" else rows
 
 
+def classes(squares, softmax):
+    """A classifier's values."""
+    logits = np.zeros(3)
+    for colour, _, _, level in squares:
+        logits[colour] += 8 * level / 255 / CELLS
+    return np.exp(logits) / np.exp(logits).sum() if softmax else logits
+
+
 def run(folder):
     problems = []
     for name in MODELS:
@@ -148,6 +158,11 @@ def run(folder):
         for start in range(0, len(PICTURES), batch):
             pictures = PICTURES[start : start + batch]
             outputs = session.run(None, tensor(session, pictures, name))
+            if name.startswith("classify"):
+                wanted = np.array([classes(picture, name == "classify") for picture in pictures])
+                if not np.allclose(outputs[0], wanted, atol=2e-3):
+                    problems.append(f"{name}: found {outputs[0]}, wanted {wanted}")
+                continue
             for picture, found in zip(pictures, decode(name, outputs)):
                 found = sorted((f for f in found if f[5] > 0.3), key=lambda r: (-round(r[5], 2), r[2], r[1]))
                 wanted = sorted(expected(name, picture), key=lambda r: (-round(r[5], 2), r[2], r[1]))

@@ -25,6 +25,9 @@ COLOURS = ("red", "green", "blue")
 KEYPOINTS = 17
 # Oriented boxes are half as high as a cell; their directions by class, radians, clockwise.
 ANGLES = (0.5, -0.5, 1.0)
+# torchvision's, in pixel values.
+IMAGENET_MEAN = np.array([123.675, 116.28, 103.53])
+IMAGENET_STD = np.array([58.395, 57.12, 57.375])
 # NanoDet's published input: BGR, (pixel - mean) / deviation.
 NANODET_MEAN = np.array([103.53, 116.28, 123.675])
 NANODET_STD = np.array([57.375, 57.12, 58.395])
@@ -49,6 +52,7 @@ The files are made by `make.py`; `make.py --check` verifies them. They have a fe
   all over.
 - Oriented boxes lie in the middle of their cells, 8 pixels wide and 4 high before they are turned: by 0.5 radians for red,
   -0.5 for green, 1 for blue, clockwise.
+- Classifiers: the logit of a colour is 8 times the mean of its score over the whole picture.
 
 | file | input | output | what it is |
 |---|---|---|---|
@@ -510,14 +514,33 @@ def movenet(persons):
     return g.bytes()
 
 
-def classifier(count, metadata=None):
-    """The colours' means over the picture, as [B, count] class scores."""
+def classifier():
+    """The softmax of the colours' logits, in the form of Ultralytics' exports."""
     g = Graph()
-    flat = g.op("ReduceMean", squares(g, image(g)), axes=[2, 3], keepdims=0)
-    if count > 3:
-        flat = g.op("Pad", flat, g.constant([0, 0, 0, count - 3], np.int64), g.constant(0))
-    g.output(g.op("Softmax", flat, axis=1), "output0", np.float32, ["batch", count])
-    return g.bytes(metadata)
+    logits = colour_logits(g, squares(g, image(g)))
+    g.output(g.op("Softmax", logits, axis=1), "output0", np.float32, ["batch", 3])
+    return g.bytes(ultralytics("classify", COLOURS))
+
+
+def logit_classifier():
+    """The colours' logits, in the form of torchvision's and timm's exports."""
+    g = Graph()
+    found = colours(g, image(g, name="input"), scale=255.0, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    g.output(colour_logits(g, g.op("Clip", found, g.constant(0), g.constant(1))), "output", np.float32, ["batch", 3])
+    return g.bytes()
+
+
+def colour_logits(g, found):
+    """Eight times the colours' means over the picture."""
+    return g.op("Mul", g.op("ReduceMean", found, axes=[2, 3], keepdims=0), g.constant(8))
+
+
+def unknown():
+    g = Graph()
+    means = g.op("ReduceMean", squares(g, image(g)), axes=[2, 3], keepdims=0)
+    means = g.op("Pad", means, g.constant([0, 0, 0, 7], np.int64), g.constant(0))
+    g.output(g.op("Unsqueeze", means, g.constant([2], np.int64)), "output0", np.float32, ["batch", 10, 1])
+    return g.bytes()
 
 
 def two_inputs():
@@ -594,9 +617,10 @@ MODELS = {
     "rtdetr-bare": (fractions, "f32 `[B, 3, 64, 96]`", "`[B, 300, 6]`",
                     "bad: boxes as centre and size, 0–1, in the shape of an end-to-end head"),
     "yolox": (objectness, "f32 `[B, 3, 64, 96]`", "`[B, 126, 8]`", "bad: YOLOX's rows of box, objectness, scores"),
-    "unknown-head": (lambda: classifier(10), "f32 `[B, 3, 64, 96]`", "`[B, 10]`", "bad: no known head"),
-    "classify": (lambda: classifier(3, ultralytics("classify", COLOURS)), "f32 `[B, 3, 64, 96]`", "`[B, 3]`",
-                 "bad: Ultralytics metadata of a classifier"),
+    "unknown-head": (unknown, "f32 `[B, 3, 64, 96]`", "`[B, 10, 1]`", "bad: no known head"),
+    "classify": (classifier, "f32 `[B, 3, 64, 96]`", "`[B, 3]`", "classifier with softmax, Ultralytics metadata"),
+    "classify-logits": (logit_classifier, "f32 `[B, 3, 64, 96]`, ImageNet's mean and deviation", "`[B, 3]`",
+                        "the same without softmax and without metadata"),
     "two-inputs": (two_inputs, "twice f32 `[B, 3, 64, 96]`", "`[B, 7, 126]`", "bad: which input is the picture?"),
 }  # fmt: skip
 

@@ -66,6 +66,7 @@ fn record() -> Record {
             .zip(["det", "pose", "busy", "region"])
             .map(|(inference, id)| ModelRun { model_id: id.into(), inference })
             .collect(),
+        ..Record::default()
     }
 }
 
@@ -591,7 +592,7 @@ fn cost_per_frame() {
     const ROUNDS: u64 = if cfg!(debug_assertions) { 500 } else { 20_000 };
     let object = record().objects[1].clone();
     let objects = (0..20).map(|i| Object { id: i, class_id: Some(i), ..object.clone() }).collect();
-    let record = Record { objects, models: record().models };
+    let record = Record { objects, models: record().models, ..Record::default() };
     let mut line = Vec::new();
     let frame =
         publish::Frame { stream: "camera-1", number: 1, pts: Some(1), captured: None, width: 1919, height: 1079 };

@@ -54,7 +54,7 @@ impl Camera {
         let pad = running.element("detect").static_pad("src").unwrap();
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
             let objects = shown.lock().unwrap().iter().map(|label| object(label)).collect();
-            let record = Record { objects, models: Vec::new() };
+            let record = Record { objects, models: Vec::new(), ..Record::default() };
             meta::set_record(info.buffer_mut().unwrap().make_mut(), Arc::new(record), WIDTH, HEIGHT);
             gst::PadProbeReturn::Ok
         });

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
+import classifiers
 import families
 
 CONFIDENCE = 0.25
@@ -275,10 +276,12 @@ def main():
     models = {name: Model(name, path) for name, path in paths.items() if path}
     exports = [families.Model(path.stem, path) for path in arguments.exports]
     images = []
-    for name, image in pictures(find).items():
+    images_by_name = pictures(find)
+    classes = classifiers.results(images_by_name, arguments.out)
+    for name, image in images_by_name.items():
         cv2.imwrite(str(arguments.out / f"{name}.ppm"), image)
         found = results(models, image) + [model.run(image) for model in exports]
-        images.append({"name": name, "results": found})
+        images.append({"name": name, "results": found, "classes": classes[name]})
     result = {"confidence": CONFIDENCE, "iou": IOU, "images": images}
     (arguments.out / "reference.json").write_text(json.dumps(result, indent=1))
 

@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::error::Error;
 use super::layout::{
-    DenseArgs, DistributionsArgs, FillArgs, FinishArgs, MAX_CANDIDATES, MasksArgs, ObjectsArgs, OrientedArgs,
-    OverlayArgs, PersonsArgs, PreprocessArgs, QueriesArgs, StageArgs,
+    ClassesArgs, DenseArgs, DistributionsArgs, EmbeddingArgs, FillArgs, FinishArgs, MAX_CANDIDATES, MasksArgs,
+    ObjectsArgs, OrientedArgs, OverlayArgs, PersonsArgs, PreprocessArgs, QueriesArgs, StageArgs,
 };
 use super::memory::Table;
 use super::stream::CudaStream;
@@ -20,6 +20,7 @@ const PREPROCESS: &CStr = text(concat!(include_str!("kernels/preprocess.ptx"), "
 const DECODE: &CStr = text(concat!(include_str!("kernels/decode.ptx"), "\0"));
 const ORIENTED: &CStr = text(concat!(include_str!("kernels/oriented.ptx"), "\0"));
 const QUERIES: &CStr = text(concat!(include_str!("kernels/queries.ptx"), "\0"));
+const CLASSIFY: &CStr = text(concat!(include_str!("kernels/classify.ptx"), "\0"));
 const NMS: &CStr = text(concat!(include_str!("kernels/nms.ptx"), "\0"));
 const MASKS: &CStr = text(concat!(include_str!("kernels/masks.ptx"), "\0"));
 const OVERLAY: &CStr = text(concat!(include_str!("kernels/overlay.ptx"), "\0"));
@@ -48,6 +49,8 @@ const FILTER_LINES: u32 = 8;
 const SPANS: u32 = 128;
 /// Rows per block of the kernels that decode final objects and oriented boxes.
 const OBJECTS: u32 = 128;
+/// Threads that read a classifier's scores or a vector.
+const VALUES: u32 = 256;
 
 /// Blocks that share a mask, and warps of each (PARTS and WARPS in masks.cu); objects whose masks are made at a time.
 const MASK_PARTS: u32 = 16;
@@ -68,7 +71,7 @@ const MEMORY_BLOCKS: u32 = 256;
 pub(super) struct KernelModules {
     functions: Functions,
     #[expect(dead_code, reason = "the functions live in them")]
-    modules: [Module; 8],
+    modules: [Module; 9],
 }
 
 /// The modules' entry points.
@@ -86,6 +89,8 @@ struct Functions {
     decode_queries: CUfunction,
     decode_persons: CUfunction,
     decode_oriented: CUfunction,
+    decode_classes: CUfunction,
+    embed: CUfunction,
     finish: CUfunction,
     masks: CUfunction,
     overlay: CUfunction,
@@ -103,6 +108,7 @@ impl KernelModules {
         let (nms, overlay) = (Module::load(context, NMS)?, Module::load(context, OVERLAY)?);
         let (memory, queries) = (Module::load(context, MEMORY)?, Module::load(context, QUERIES)?);
         let (oriented, masks) = (Module::load(context, ORIENTED)?, Module::load(context, MASKS)?);
+        let classify = Module::load(context, CLASSIFY)?;
         let functions = Functions {
             stage: memory.function(context, c"stage")?,
             fill: memory.function(context, c"fill")?,
@@ -116,11 +122,13 @@ impl KernelModules {
             decode_queries: queries.function(context, c"decode_queries")?,
             decode_persons: decode.function(context, c"decode_persons")?,
             decode_oriented: oriented.function(context, c"decode_oriented")?,
+            decode_classes: classify.function(context, c"decode_classes")?,
+            embed: classify.function(context, c"embed")?,
             finish: nms.function(context, c"finish")?,
             masks: masks.function(context, c"masks")?,
             overlay: overlay.function(context, c"overlay")?,
         };
-        Ok(Self { functions, modules: [memory, preprocess, decode, queries, oriented, nms, masks, overlay] })
+        Ok(Self { functions, modules: [memory, preprocess, decode, queries, oriented, classify, nms, masks, overlay] })
     }
 }
 
@@ -319,6 +327,25 @@ impl Kernels {
         let grid = [args.anchors.div_ceil(OBJECTS), batch, 1];
         // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.decode_oriented, stream, grid, [OBJECTS, 1], args) }
+    }
+
+    /// # Safety
+    /// As for [`Self::preprocess`], with the output's shape.
+    pub(super) unsafe fn decode_classes(
+        &self,
+        stream: &CudaStream,
+        args: ClassesArgs,
+        batch: u32,
+    ) -> Result<(), Error> {
+        // SAFETY: the caller guarantees it.
+        unsafe { self.launch(self.functions.decode_classes, stream, [1, batch, 1], [VALUES, 1], args) }
+    }
+
+    /// # Safety
+    /// As for [`Self::preprocess`], with the output's shape.
+    pub(super) unsafe fn embed(&self, stream: &CudaStream, args: EmbeddingArgs, batch: u32) -> Result<(), Error> {
+        // SAFETY: the caller guarantees it.
+        unsafe { self.launch(self.functions.embed, stream, [1, batch, 1], [VALUES, 1], args) }
     }
 
     /// # Safety

@@ -283,6 +283,32 @@ pub(super) struct PersonsArgs {
     pub height: f32,
 }
 
+/// The table of each slot has one value more than thresholds: 1 if the values are logits, 0 if they are confidences.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct ClassesArgs {
+    pub out: Candidates,
+    pub data: u64,
+    pub classes: u32,
+    pub half: u32,
+    /// Size of the network's input, pixels.
+    pub width: f32,
+    pub height: f32,
+}
+
+/// The values of a slot's vector follow its header in the results.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct EmbeddingArgs {
+    pub params: u64,
+    pub data: u64,
+    pub results: u64,
+    pub params_stride: u32,
+    pub results_stride: u32,
+    pub size: u32,
+    pub half: u32,
+}
+
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
 pub(super) struct OrientedArgs {
@@ -496,6 +522,11 @@ pub(super) const fn results_stride(keypoints: usize) -> usize {
     (KEYPOINTS_AT + MAX_CANDIDATES * keypoints * 3 * size_of::<f32>()).next_multiple_of(128)
 }
 
+/// Size of a slot's results in bytes, for a vector of that many values.
+pub(super) const fn vector_stride(values: usize) -> usize {
+    (size_of::<ResultHeader>() + values * size_of::<f32>()).next_multiple_of(128)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -547,6 +578,8 @@ mod tests {
         assert_eq!(size_of::<OrientedArgs>(), 96);
         assert_eq!(offset_of!(OrientedArgs, corners), 64);
         assert_eq!(offset_of!(OrientedArgs, classes), 88);
+        assert_eq!(size_of::<ClassesArgs>(), 72);
+        assert_eq!(size_of::<EmbeddingArgs>(), 40);
         assert_eq!(size_of::<FinishArgs>(), 136);
         assert_eq!(offset_of!(FinishArgs, results), 48);
         assert_eq!(offset_of!(FinishArgs, data), 80);

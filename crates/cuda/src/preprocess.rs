@@ -82,8 +82,9 @@ impl SlotSource {
         }
         let place = Letterbox::new(region, spec);
         let conversion = conversion(picture);
-        let x = SourceAxis::new(region.x, region.w, picture.width, place.width);
-        let y = SourceAxis::new(region.y, region.h, picture.height, place.height);
+        let shown = place.region;
+        let x = SourceAxis::new(shown.x, shown.w, picture.width, place.width);
+        let y = SourceAxis::new(shown.y, shown.h, picture.height, place.height);
         Ok(Self {
             planes: picture.planes,
             pitches: picture.pitches,

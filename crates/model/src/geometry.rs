@@ -13,7 +13,7 @@ use super::{Fit, InputSpec, Rect};
 /// inverse has no error that grows across the frame; theirs reaches half a network pixel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Letterbox {
-    /// The frame's region, in frame pixels.
+    /// What the resized picture shows, in frame pixels: the region, or the middle of it where it is cropped.
     pub region: Rect,
     /// Left and top border in the input, pixels.
     pub left: u32,
@@ -29,15 +29,19 @@ impl Letterbox {
     /// Places `region` (in frame pixels) in the input that `spec` describes. A region without width or height still
     /// gets one pixel.
     pub fn new(region: Rect, spec: &InputSpec) -> Self {
+        if let Some(margin) = margin(spec.resize.fit) {
+            let region = middle(region, spec, margin);
+            return Self { region, left: 0, top: 0, width: spec.width, height: spec.height };
+        }
         let (w, h) = (f64::from(region.w), f64::from(region.h));
         let ratio = (f64::from(spec.width) / w).min(f64::from(spec.height) / h);
         let resized = |size: f64, limit: u32| resized(size * ratio, limit, spec.resize.round_down);
         let (width, height) = match spec.resize.fit {
-            Fit::Stretched => (spec.width, spec.height),
+            Fit::Stretched | Fit::Cropped | Fit::CroppedInside => (spec.width, spec.height),
             Fit::Centred | Fit::TopLeft => (resized(w, spec.width), resized(h, spec.height)),
         };
         let (left, top) = match spec.resize.fit {
-            Fit::Stretched | Fit::TopLeft => (0, 0),
+            Fit::Stretched | Fit::TopLeft | Fit::Cropped | Fit::CroppedInside => (0, 0),
             // The reference's `round(border / 2 - 0.1)` is the floor, both for even and odd borders.
             Fit::Centred => ((spec.width - width) / 2, (spec.height - height) / 2),
         };
@@ -63,6 +67,36 @@ impl Letterbox {
             axis(y, self.top, self.height, self.region.y, self.region.h),
         )
     }
+}
+
+/// How much larger than the input a picture is made before its middle is taken; `None` if all of it is used.
+fn margin(fit: Fit) -> Option<f64> {
+    match fit {
+        Fit::Cropped => Some(1.0),
+        Fit::CroppedInside => Some(8.0 / 7.0),
+        Fit::Stretched | Fit::Centred | Fit::TopLeft => None,
+    }
+}
+
+/// The part of a region that fills the input when the region is resized to cover it `margin` times, with sizes rounded down,
+/// and the middle is cut out in whole pixels: torchvision's `Resize` and `CenterCrop`. A region without extent is its own
+/// middle.
+fn middle(region: Rect, spec: &InputSpec, margin: f64) -> Rect {
+    let (w, h) = (f64::from(region.w), f64::from(region.h));
+    let ratio = (f64::from(spec.width) / w).max(f64::from(spec.height) / h) * margin;
+    let axis = |start: f32, size: f64, input: u32| {
+        let input = f64::from(input);
+        // Rounding errors of the ratio must not take a pixel off a size that is whole.
+        let resized = (size * ratio + 1e-6).floor().max(input);
+        let scale = size / resized;
+        let offset = ((resized - input) / 2.0).round_ties_even() * scale;
+        ((f64::from(start) + offset) as f32, (input * scale) as f32)
+    };
+    if !ratio.is_finite() {
+        return region;
+    }
+    let ((x, w), (y, h)) = (axis(region.x, w, spec.width), axis(region.y, h, spec.height));
+    Rect::new(x, y, w, h)
 }
 
 /// Rounds like Python's `round` or `int` and clamps to the input; NaN (from a region without extent) becomes the
@@ -118,6 +152,30 @@ mod tests {
         assert_eq!(l.to_frame(208.0, 208.0), (60.0, 45.0));
     }
 
+    /// Values computed in Python 3 with the formulas of torchvision's `Resize` and `CenterCrop`.
+    #[test]
+    fn the_middle_is_cut_out_as_the_reference_does() {
+        let middle = |w: f32, h: f32, spec: &InputSpec| {
+            let l = Letterbox::new(Rect::new(10.0, 20.0, w, h), spec);
+            assert_eq!((l.left, l.top, l.width, l.height), (0, 0, spec.width, spec.height));
+            assert_eq!(l.to_frame(0.0, 0.0), (l.region.x, l.region.y));
+            [l.region.x - 10.0, l.region.y - 20.0, l.region.w, l.region.h]
+        };
+        let near = |found: [f32; 4], wanted: [f32; 4]| {
+            assert!(found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-3), "{found:?}, {wanted:?}");
+        };
+        let (crop, inside) = (spec(224, 224, Resize::CROP), spec(224, 224, Resize::CROP_INSIDE));
+        // 640 x 480 becomes 298 x 224, of which 37 columns are cut off at the left.
+        near(middle(640.0, 480.0, &crop), [37.0 * 640.0 / 298.0, 0.0, 224.0 * 640.0 / 298.0, 480.0]);
+        // 500 x 333 becomes 384 x 256; 80 columns and 16 rows are cut off.
+        let (x, y) = (500.0 / 384.0, 333.0 / 256.0);
+        near(middle(500.0, 333.0, &inside), [80.0 * x, 16.0 * y, 224.0 * x, 224.0 * y]);
+        // 301 x 224 stays as it is; 38.5 columns are rounded to an even number.
+        near(middle(301.0, 224.0, &crop), [38.0, 0.0, 224.0, 224.0]);
+        // An input that isn't square is covered.
+        near(middle(100.0, 100.0, &spec(128, 256, Resize::CROP)), [25.0, 0.0, 50.0, 100.0]);
+    }
+
     /// Converts frame pixels to network pixels; `to_frame` is the inverse.
     fn to_network(l: &Letterbox, x: f32, y: f32) -> (f32, f32) {
         let axis = |v: f32, border: u32, resized: u32, start: f32, size: f32| {
@@ -128,11 +186,12 @@ mod tests {
 
     #[test]
     fn degenerate_regions_are_one_pixel() {
-        for resize in [Resize::STRETCH, Resize::LETTERBOX, Resize::TOP_LEFT] {
+        let all = [Resize::STRETCH, Resize::LETTERBOX, Resize::TOP_LEFT, Resize::CROP, Resize::CROP_INSIDE];
+        for resize in all {
             for (w, h) in [(0.0, 0.0), (1.0, 1.0), (0.0, 7.0), (7680.0, 1.0), (f32::NAN, 1.0), (-3.0, 2.0)] {
                 let l = Letterbox::new(Rect::new(5.0, 6.0, w, h), &spec(640, 384, resize));
                 assert!((1..=640).contains(&l.width) && (1..=384).contains(&l.height), "{l:?}");
-                if w >= 0.0 {
+                if w >= 0.0 && all[..3].contains(&resize) {
                     let (x, y) = l.to_frame(l.left as f32, l.top as f32);
                     assert_eq!((x, y), (5.0, 6.0), "{l:?}");
                 }

@@ -56,8 +56,13 @@ impl Labels {
         match classes {
             80 => Self::coco80(),
             1 if pose => Self::from_names(&["person"]),
-            _ => Self((0..classes).map(|id| unnamed(id).into()).collect()),
+            _ => Self::unnamed(classes),
         }
+    }
+
+    /// `class 0`, `class 1`, …
+    pub(super) fn unnamed(classes: usize) -> Self {
+        Self((0..classes).map(|id| unnamed(id).into()).collect())
     }
 
     /// Parses a labels file: one name per line, starting with class 0. Empty lines at the end are ignored; an empty

@@ -74,6 +74,11 @@ pub enum Fit {
     Centred,
     /// The frame keeps its aspect ratio and lies at the top left.
     TopLeft,
+    /// The frame keeps its aspect ratio and covers the input: its middle is used, like torchvision's `Resize(N)` followed by
+    /// `CenterCrop(N)`.
+    Cropped,
+    /// The middle 7/8 of what [`Self::Cropped`] uses, like torchvision's `Resize(256)` followed by `CenterCrop(224)`.
+    CroppedInside,
 }
 
 /// How a frame is resized to an input.
@@ -97,6 +102,11 @@ impl Resize {
     /// At the top left, as YOLOX is trained.
     pub const TOP_LEFT: Self = Self { fit: Fit::TopLeft, round_down: true, antialias: false };
 
+    /// The middle of the frame, as classifiers are evaluated.
+    pub const CROP: Self = Self { fit: Fit::Cropped, round_down: true, antialias: false };
+    /// 7/8 of it, as torchvision's classifiers are evaluated.
+    pub const CROP_INSIDE: Self = Self { fit: Fit::CroppedInside, round_down: true, antialias: false };
+
     /// The same with antialiasing.
     pub const fn antialiased(self) -> Self {
         Self { antialias: true, ..self }
@@ -109,6 +119,8 @@ impl std::fmt::Display for Resize {
             Fit::Stretched => "stretched",
             Fit::Centred => "letterboxed",
             Fit::TopLeft => "letterboxed at the top left",
+            Fit::Cropped => "cropped to the middle",
+            Fit::CroppedInside => "cropped to the middle 7/8",
         })?;
         if self.antialias { f.write_str(", antialiased") } else { Ok(()) }
     }

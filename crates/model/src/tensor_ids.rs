@@ -3,7 +3,7 @@
 //! The ids are those of the public register of tensor ids that GStreamer's decoders use, with the order of dimensions
 //! that they ask for.
 
-use super::head::{BoxCoding, DecodePlan, HeadChoice};
+use super::head::{BoxCoding, ClassPlan, DecodePlan, HeadChoice, Scale};
 use super::{Head, ModelInfo};
 
 /// How GStreamer's decoders call the order of a tensor's values. It decides which decoders take the tensor, not where its
@@ -50,6 +50,8 @@ pub struct TensorIds {
 const YOLO: &str = "yolo-v8-out";
 const YOLO_POSE: &str = "yolo-v8-pose-out";
 const YOLO_END_TO_END: &str = "yolo-26-end2end-out";
+const CLASS_LOGITS: &str = "classification-generic-out";
+const CLASS_SOFTMAX: &str = "classification-generic-softmaxed-out";
 
 impl TensorIds {
     /// The ids in the model's [`ModelInfo::gst_model_info`], or else those of its head. An output that neither names has its own
@@ -78,6 +80,13 @@ impl TensorIds {
 /// The id, the order of dimensions and the index of the output that a plan decodes, if the id is registered.
 fn known(plan: &DecodePlan) -> Option<(&'static str, DimsOrder, usize)> {
     match *plan {
+        DecodePlan::Classes(ClassPlan { output, ref scale, .. }) => {
+            let id = match scale.get()? {
+                Scale::Probabilities => CLASS_SOFTMAX,
+                Scale::Logits => CLASS_LOGITS,
+            };
+            Some((id, DimsOrder::RowMajor, output))
+        }
         DecodePlan::Anchors { output, keypoints: None, .. } => Some((YOLO, DimsOrder::ColMajor, output)),
         // Its values are in the same order; the register calls it otherwise.
         DecodePlan::Anchors { output, keypoints: Some(_), .. } => Some((YOLO_POSE, DimsOrder::RowMajor, output)),
@@ -90,7 +99,8 @@ fn known(plan: &DecodePlan) -> Option<(&'static str, DimsOrder, usize)> {
         | DecodePlan::Queries(_)
         | DecodePlan::Dense(_)
         | DecodePlan::Distributions { .. }
-        | DecodePlan::Persons { .. } => None,
+        | DecodePlan::Persons { .. }
+        | DecodePlan::Embedding { .. } => None,
     }
 }
 
@@ -100,6 +110,8 @@ pub(super) fn head_of(id: &str) -> Option<HeadChoice> {
         YOLO => Some(HeadChoice::Yolo),
         YOLO_POSE => Some(HeadChoice::YoloPose),
         YOLO_END_TO_END => Some(HeadChoice::YoloEndToEnd),
+        CLASS_SOFTMAX => Some(HeadChoice::ClassificationSoftmax),
+        CLASS_LOGITS => Some(HeadChoice::ClassificationLogits),
         _ => None,
     }
 }
@@ -162,6 +174,20 @@ mod tests {
         assert_eq!(recognise(&info, HeadChoice::Auto).unwrap().input.normalization, Normalization::NONE);
         info.gst_model_info = None;
         assert_eq!(ids(&info).input, "images");
+    }
+
+    #[test]
+    fn classifiers_have_the_ids_of_their_scale() {
+        for (head, id) in [
+            (HeadChoice::ClassificationSoftmax, "classification-generic-softmaxed-out"),
+            (HeadChoice::ClassificationLogits, "classification-generic-out"),
+        ] {
+            let bare = model(&[1, 10], &[]);
+            let ids = TensorIds::of(&bare, &*recognise(&bare, head).unwrap().head);
+            assert_eq!((&*ids.outputs[0].id, ids.outputs[0].order), (id, DimsOrder::RowMajor));
+            let found = recognise(&with_info(&[1, 10], id, "1,10", ""), HeadChoice::Auto).unwrap();
+            assert_eq!(found.head.name(), head.nick());
+        }
     }
 
     #[test]

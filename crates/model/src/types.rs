@@ -109,6 +109,8 @@ pub struct Detection {
     ///
     /// [`MaskPlan`]: super::head::MaskPlan
     pub row: u32,
+    /// The vector of an embedding model, of length 1; empty for other models.
+    pub embedding: Vec<f32>,
 }
 
 impl Detection {

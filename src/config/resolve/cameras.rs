@@ -84,6 +84,7 @@ pub fn cameras(ctx: &mut Context, pipeline: Pipeline) -> Vec<Camera> {
             gpu: gpu(ctx, &entry, settings.gpu.as_ref(), pipeline),
             detection: models::detection(ctx, pipeline, Some((&entry.path, &settings))),
             pose: models::pose(ctx, pipeline, Some((&entry.path, &settings))),
+            classification: models::classification(ctx, pipeline, Some((&entry.path, &settings))),
             outputs: outputs::outputs(ctx, &entry.path, &settings.outputs, &name, streams.len()),
             // The placeholder for an invalid source is never used: there is an error.
             source: source.unwrap_or(CameraSource::File { path: "".into(), looping: false }),

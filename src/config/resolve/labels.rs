@@ -1,7 +1,7 @@
 //! Checks the labels in the file against those of its models: a label that no model has is without effect.
 
 use super::super::plan::{Camera, Model, Pipeline};
-use super::models::{DETECTION, POSE, Role, where_written};
+use super::models::{CLASSIFICATION, DETECTION, POSE, Role, where_written};
 use super::{Context, outputs};
 use crate::backend;
 use crate::infer;
@@ -16,7 +16,9 @@ pub type Key = (PathBuf, Option<PathBuf>, ModelChoice);
 /// Checks the classes in a camera's settings. Models whose labels can't be read are skipped: opening such a model
 /// reports it.
 pub fn check(ctx: &mut Context, path: &str, camera: &Camera, pipeline: Pipeline) {
-    for (role, model) in [(DETECTION, &camera.detection), (POSE, &camera.pose)] {
+    for (role, model) in
+        [(DETECTION, &camera.detection), (POSE, &camera.pose), (CLASSIFICATION, &camera.classification)]
+    {
         if let Some(model) = model {
             check_model(ctx, path, role, model, pipeline);
         }
@@ -52,15 +54,28 @@ fn check_model(ctx: &mut Context, path: &str, role: Role, model: &Model, pipelin
 
 /// `OBJECT_CLASSES` are labels of what detection finds.
 fn check_objects(ctx: &mut Context, path: &str, camera: &Camera, pipeline: Pipeline) {
-    let (Some(detection), Some(pose)) = (&camera.detection, &camera.pose) else { return };
-    let wanted = pose.options.object_classes.value();
+    for (role, model) in [(POSE, &camera.pose), (CLASSIFICATION, &camera.classification)] {
+        if let (Some(detection), Some(model)) = (&camera.detection, model) {
+            check_objects_of(ctx, path, role, (detection, model), pipeline);
+        }
+    }
+}
+
+fn check_objects_of(
+    ctx: &mut Context,
+    path: &str,
+    role: Role,
+    (detection, model): (&Model, &Model),
+    pipeline: Pipeline,
+) {
+    let wanted = model.options.object_classes.value();
     if wanted.is_empty() {
         return;
     }
     let Some(labels) = labels(ctx, None, detection, pipeline) else { return };
     for label in wanted.iter().map(|label| label.trim()).filter(|label| !label.is_empty()) {
         if labels.ids(label).next().is_none() {
-            let key = where_written(ctx, Some(path), POSE, "OBJECT_CLASSES");
+            let key = where_written(ctx, Some(path), role, "OBJECT_CLASSES");
             let rule = format!("detection finds no {label:?}, only {}", labels.some());
             ctx.warning(&key, rule, meant(&labels, label, false));
         }

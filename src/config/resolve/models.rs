@@ -10,16 +10,18 @@ use model::Rect;
 use model::head::NormalizationChoice;
 use std::path::{Path, PathBuf};
 
-/// One of the guide's two models.
+/// One of a camera's models.
 #[derive(Clone, Copy)]
 pub(super) struct Role {
     key: &'static str,
     id: &'static str,
+    /// The guide's model; empty: there is none.
     onnx: &'static str,
 }
 
 pub(super) const DETECTION: Role = Role { key: "DETECTION", id: "detection", onnx: "models/yolo12m.onnx" };
 pub(super) const POSE: Role = Role { key: "POSE", id: "pose", onnx: "models/yolo11m-pose.onnx" };
+pub(super) const CLASSIFICATION: Role = Role { key: "CLASSIFICATION", id: "classification", onnx: "" };
 /// The folder of the guide's engines.
 const ENGINES: &str = "models/engines";
 
@@ -36,11 +38,17 @@ pub fn pose(ctx: &mut Context, pipeline: Pipeline, camera: Own) -> Option<Model>
     model(ctx, pipeline, POSE, camera.map(|(path, camera)| (path, &camera.pose)))
 }
 
+/// `None`: it's off.
+pub fn classification(ctx: &mut Context, pipeline: Pipeline, camera: Own) -> Option<Model> {
+    model(ctx, pipeline, CLASSIFICATION, camera.map(|(path, camera)| (path, &camera.classification)))
+}
+
 /// Every model, once for each engine, for `build`. Without cameras those of `models`.
 pub fn all(ctx: &mut Context, pipeline: Pipeline, cameras: &[Camera]) -> Vec<Model> {
     let mut models: Vec<Model> = Vec::new();
     let global: Vec<Model> = if cameras.is_empty() {
-        [detection(ctx, pipeline, None), pose(ctx, pipeline, None)].into_iter().flatten().collect()
+        let all = [detection(ctx, pipeline, None), pose(ctx, pipeline, None), classification(ctx, pipeline, None)];
+        all.into_iter().flatten().collect()
     } else {
         Vec::new()
     };
@@ -65,7 +73,22 @@ pub fn all(ctx: &mut Context, pipeline: Pipeline, cameras: &[Camera]) -> Vec<Mod
 /// Checks what a camera's models must have in common.
 pub fn check_camera(ctx: &mut Context, path: &str, camera: &Camera) {
     if camera.models().next().is_none() {
-        ctx.error(path, "neither DETECTION nor POSE is enabled, so that there is nothing to do", "enable one of them");
+        ctx.error(
+            path,
+            "none of DETECTION, POSE and CLASSIFICATION is enabled, so that there is nothing to do",
+            "enable one of them",
+        );
+    }
+    if camera.detection.is_none()
+        && camera.pose.is_none()
+        && camera.classification.as_ref().is_some_and(|model| model.options.region == InferenceRegion::Objects)
+    {
+        let key = where_written(ctx, Some(path), CLASSIFICATION, "LOOK_AT");
+        ctx.error(
+            &key,
+            "objects are what DETECTION and POSE find, and neither is enabled",
+            "set LOOK_AT to frame, or enable DETECTION",
+        );
     }
     if camera.detection.is_none()
         && camera.pose.as_ref().is_some_and(|pose| pose.options.region != InferenceRegion::Frame)
@@ -89,14 +112,26 @@ fn model(ctx: &mut Context, pipeline: Pipeline, role: Role, camera: Option<(&str
     let file = ctx.file;
     let global = match role.id {
         "pose" => &file.models.pose,
+        "classification" => &file.models.classification,
         _ => &file.models.detection,
     };
     let settings = camera.map_or_else(|| global.clone(), |(_, own)| own.over(global));
+    let path = camera.map(|(path, _)| path);
+    let key = |ctx: &Context, key: &str| where_written(ctx, path, role, key);
+    if settings.onnx.is_none() && role.onnx.is_empty() {
+        if settings.enabled == Some(true) {
+            let enabled = key(ctx, "ENABLED");
+            ctx.error(&enabled, "it has no ONNX", format!("set {} to the model's path", key(ctx, "ONNX")));
+        }
+        return None;
+    }
     if settings.enabled == Some(false) {
         return None;
     }
-    let path = camera.map(|(path, _)| path);
-    let key = |ctx: &Context, key: &str| where_written(ctx, path, role, key);
+    if settings.top_k.is_some() && role.id != CLASSIFICATION.id {
+        let key = key(ctx, "TOP_K");
+        ctx.warning(&key, "it applies only to CLASSIFICATION", "remove it; MAX_DETECTIONS limits objects");
+    }
     let (onnx, engine) = files(ctx, pipeline, role, path, &settings);
     let labels = settings.labels.as_deref().map(|labels| ctx.path_of(labels));
     if let Some(labels) = labels.as_ref().filter(|labels| !labels.is_file()) {
@@ -120,7 +155,11 @@ fn model(ctx: &mut Context, pipeline: Pipeline, role: Role, camera: Option<(&str
     check_labels(ctx, &key(ctx, "CLASSES"), &classes);
     check_labels(ctx, &key(ctx, "CLASS_CONFIDENCE"), class_confidence.iter().map(|(class, _)| class));
     check_labels(ctx, &key(ctx, "OBJECT_CLASSES"), &object_classes);
-    let region = settings.look_at.unwrap_or(InferenceRegion::Frame);
+    let default = match role.id {
+        "classification" => InferenceOptions::for_classification(),
+        _ => InferenceOptions::default(),
+    };
+    let region = settings.look_at.unwrap_or(default.region);
     let object_classes = look(ctx, role, path, region, object_classes);
     let roi = regions(ctx, &key(ctx, "REGIONS"), &settings.regions.unwrap_or_default());
     let size = |size: Option<[u32; 2]>| size.map_or(Size::default(), |[width, height]| Size { width, height });
@@ -134,7 +173,6 @@ fn model(ctx: &mut Context, pipeline: Pipeline, role: Role, camera: Option<(&str
             "make MIN_SIZE smaller, or MAX_SIZE greater (0: no limit)",
         );
     }
-    let default = InferenceOptions::default();
     let options = InferenceOptions {
         labels,
         head: settings.head.unwrap_or(default.head),
@@ -158,6 +196,7 @@ fn model(ctx: &mut Context, pipeline: Pipeline, role: Role, camera: Option<(&str
         max_detections: settings.max_detections.unwrap_or(default.max_detections),
         min_size: min_size.into(),
         max_size: max_size.into(),
+        top_k: settings.top_k.unwrap_or(default.top_k),
         ..default
     };
     Some(Model { id: role.id, onnx, engine, options })
@@ -250,7 +289,7 @@ fn check_labels<'a>(ctx: &mut Context, key: &str, labels: impl IntoIterator<Item
     }
 }
 
-/// The labels of the objects in which pose is inferred.
+/// The labels of the objects on which a model runs.
 fn look(
     ctx: &mut Context,
     role: Role,

@@ -1,7 +1,7 @@
 use super::models::Models;
 use super::opened::Opened;
 use super::properties::PROPERTIES;
-use super::regions::{needs_others, regions};
+use super::regions::{is_due, needs_others, regions};
 use super::settings::{Resolved, Settings};
 use super::tensors::TensorCaps;
 use super::work::{Action, FrameWork, Waiting};
@@ -12,6 +12,7 @@ use crate::elements::{backend, input_query, report, stage};
 use crate::error::Error;
 use crate::infer::{Backend, Frame, Latencies, Request, Service};
 use crate::meta::{self, Inference as Run};
+use crate::options::InferenceOptions;
 use crate::scheduling::{RecentMax, is_busy};
 use gst::glib;
 use gst::prelude::*;
@@ -23,7 +24,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new("trtinference", gst::DebugColorFlags::empty(), Some("trtdetect and trtpose"))
+    gst::DebugCategory::new("trtinference", gst::DebugColorFlags::empty(), Some("trtdetect, trtpose and trtclassify"))
 });
 
 /// A subclass of [`super::Inference`]. It sets its [`Task`] in `constructed`.
@@ -184,6 +185,9 @@ impl Inference {
     /// Sets the kind of models that the element runs; called once, at construction.
     pub fn set_task(&self, task: Task) {
         let _ = self.task.set(task);
+        if task == Task::Classification {
+            self.settings.lock().options = InferenceOptions::for_classification();
+        }
     }
 
     pub(super) fn task(&self) -> Task {
@@ -236,26 +240,36 @@ impl Inference {
         stage::post_latency_change(self, self.latency());
     }
 
-    /// The reason why this frame is skipped, or `None` if it is inferred.
-    fn reason_to_skip(&self, settings: &Resolved) -> Option<Run> {
-        let frame = self.frame.fetch_add(1, Ordering::Relaxed);
-        if !frame.is_multiple_of(u64::from(settings.interval) + 1) {
+    /// The reason why the frame with this number is skipped, or `None` if it is inferred.
+    fn reason_to_skip(&self, number: u64, settings: &Resolved) -> Option<Run> {
+        if !settings.by_object && !settings.is_at_interval(number) {
             return Some(Run::Interval);
         }
         let busy = || is_busy(self.waiting.load(Ordering::Relaxed), self.limit());
         (settings.skip_when_busy && busy()).then_some(Run::Busy)
     }
 
-    /// Submits a frame to the service.
-    fn infer(&self, frame: &Arc<Frame>, model: &Opened, settings: &Resolved, at_once: bool) -> Result<Action, Error> {
+    /// Submits the frame with this number to the service.
+    fn infer(
+        &self,
+        frame: &Arc<Frame>,
+        number: u64,
+        model: &Opened,
+        settings: &Resolved,
+        at_once: bool,
+    ) -> Result<Action, Error> {
         let size = (frame.info.width(), frame.info.height());
         let before = match needs_others(settings, model.kind) {
             true => meta::read(&frame.buffer, size.0, size.1),
             false => meta::record(&frame.buffer).unwrap_or_default(),
         };
-        let regions = regions(settings, model.kind, &before, size);
+        let mut regions = regions(settings, model.kind, &before, size);
         if regions.is_empty() {
             return Ok(Action::Skip(Run::NoRegion));
+        }
+        regions.retain(|region| is_due(region, number, settings, &model.tracks));
+        if regions.is_empty() {
+            return Ok(Action::Skip(Run::Interval));
         }
         let tensors = meta::tensors(&frame.buffer);
         let spec = model.service().engine().input();
@@ -339,9 +353,10 @@ impl Stage for Inference {
             self.flow.queue().push_event(gst::event::Caps::new(&caps))?;
         }
         let frame = Arc::new(Frame { buffer, info });
-        let action = match self.reason_to_skip(&settings) {
+        let number = self.frame.fetch_add(1, Ordering::Relaxed);
+        let action = match self.reason_to_skip(number, &settings) {
             Some(reason) => Action::Skip(reason),
-            None => self.infer(&frame, &model, &settings, at_once).map_err(|e| {
+            None => self.infer(&frame, number, &model, &settings, at_once).map_err(|e| {
                 report::post(&*self.obj(), &e);
                 gst::FlowError::Error
             })?,
@@ -356,8 +371,13 @@ impl Stage for Inference {
         let record = match action {
             Action::Skip(reason) => {
                 trace::skipped(self, &frame, reason);
-                let mut record = meta::record(&frame.buffer).map(Arc::unwrap_or_clone).unwrap_or_default();
+                let before = match settings.by_object && !model.tracks.is_empty() {
+                    true => Some(meta::read(&frame.buffer, frame.info.width(), frame.info.height())),
+                    false => meta::record(&frame.buffer),
+                };
+                let mut record = before.map(Arc::unwrap_or_clone).unwrap_or_default();
                 results::add_skipped(&mut record, &model, reason);
+                results::add_kept(&mut record, &model, &settings, &[]);
                 record
             }
             Action::Infer { ticket, regions, before, .. } => {
@@ -374,6 +394,7 @@ impl Stage for Inference {
                 }
                 let mut record = Arc::unwrap_or_clone(before);
                 results::add_outputs(&mut record, &model, &settings, &regions, outputs);
+                results::add_kept(&mut record, &model, &settings, &regions);
                 record
             }
         };
@@ -416,6 +437,9 @@ impl Stage for Inference {
 
     fn stream_started(&self) {
         self.frame.store(0, Ordering::Relaxed);
+        if let Some(opened) = self.models.get() {
+            opened.tracks.clear();
+        }
     }
 
     /// The model infers the pictures in the orientation in which they arrive.

@@ -1,5 +1,6 @@
-//! The abstract class `GstTrtInference`, which `trtdetect` and `trtpose` share.
+//! The abstract class `GstTrtInference`, which `trtdetect`, `trtpose` and `trtclassify` share.
 
+mod attributes;
 mod changes;
 mod contents;
 mod imp;
@@ -19,7 +20,7 @@ mod values;
 mod work;
 
 pub use imp::InferenceImpl;
-pub use properties::{POSE_PROPERTIES, differences};
+pub use properties::{CLASSIFY_PROPERTIES, POSE_PROPERTIES, differences};
 
 use crate::error::{Error, ErrorKind};
 use crate::options::InferenceOptions;
@@ -38,7 +39,7 @@ glib::wrapper! {
 // SAFETY: the class adds no fields and no virtual methods to GstElement's, so there is nothing to initialise.
 unsafe impl<T: InferenceImpl> IsSubclassable<T> for Inference {}
 
-/// Sets all options of an element. Returns `None` if it isn't a `trtdetect` or `trtpose`.
+/// Sets all options of an element. Returns `None` if it isn't of this class.
 pub fn set_options(element: &gst::Element, options: &InferenceOptions) -> Option<()> {
     element.downcast_ref::<Inference>().map(|element| element.imp().set_options(options.clone()))
 }
@@ -54,6 +55,7 @@ pub fn opened_as(element: &gst::Element) -> Option<String> {
 pub enum Task {
     Detection,
     Pose,
+    Classification,
 }
 
 impl Task {
@@ -62,6 +64,7 @@ impl Task {
         match kind {
             HeadKind::Detection => "trtdetect (DETECTION in a config.json)",
             HeadKind::Pose | HeadKind::TopDownPose => "trtpose (POSE in a config.json)",
+            HeadKind::Classification | HeadKind::Embedding => "trtclassify (CLASSIFICATION in a config.json)",
         }
     }
 
@@ -70,11 +73,12 @@ impl Task {
     /// # Errors
     /// Says what the model is for, or what it was taken for if that isn't certain.
     pub fn check(self, file: &Path, head: &dyn Head, doubt: Option<&str>) -> Result<(), Error> {
-        let takes = match self {
-            Self::Detection => head.kind() == HeadKind::Detection,
-            Self::Pose => head.kind() != HeadKind::Detection,
+        let task = match head.kind() {
+            HeadKind::Detection => Self::Detection,
+            HeadKind::Pose | HeadKind::TopDownPose => Self::Pose,
+            HeadKind::Classification | HeadKind::Embedding => Self::Classification,
         };
-        if takes {
+        if task == self {
             return Ok(());
         }
         let (file, name, place) = (file.display(), head.name(), Self::place(head.kind()));

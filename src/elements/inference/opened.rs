@@ -1,6 +1,7 @@
 //! A model that an element has opened.
 
 use super::Task;
+use super::attributes::Tracks;
 use super::contents::Contents;
 use super::settings::{Resolved, Settings};
 use super::tensors::OutputTensors;
@@ -22,6 +23,8 @@ pub struct Opened {
     pub kind: HeadKind,
     pub keypoints: Option<Arc<KeypointLayout>>,
     pub tensors: OutputTensors,
+    /// What the model said of tracked objects.
+    pub tracks: Tracks,
     labels: Labels,
     /// The labels as names, as objects carry them.
     names: Vec<Name>,
@@ -46,13 +49,14 @@ impl Opened {
         let head = service.engine().head().clone();
         task.check(&model.model, &*head, service.engine().doubt())?;
         let labels = infer::labels(settings.options.labels.as_deref(), &*head)?;
-        let resolved = settings.resolve(&labels).map_err(setting)?;
+        let resolved = settings.resolve(head.kind(), &labels).map_err(setting)?;
         Ok(Self {
             stream: service.stream(settings.options.max_in_flight as usize),
             id: settings.options.model_id.as_deref().unwrap_or(name).into(),
             kind: head.kind(),
             keypoints: head.keypoints().cloned(),
             tensors: OutputTensors::of(service.engine()),
+            tracks: Tracks::default(),
             names: labels.0.iter().map(|label| (&**label).into()).collect(),
             labels,
             resolved: Mutex::new(Arc::new(resolved)),
@@ -87,7 +91,7 @@ impl Opened {
     /// # Errors
     /// Names the value that doesn't fit; the previous settings then stay in force.
     pub fn change(&self, settings: &Settings) -> Result<(), String> {
-        let resolved = settings.resolve(&self.labels)?;
+        let resolved = settings.resolve(self.kind, &self.labels)?;
         *self.resolved.lock() = Arc::new(resolved);
         Ok(())
     }

@@ -1,10 +1,10 @@
-//! The properties that `trtdetect` and `trtpose` share.
+//! The properties that `trtdetect`, `trtpose` and `trtclassify` share, and those that only one has.
 
 use crate::elements::property::as_value::{itself, path, some_text, time, written};
 use crate::elements::property::{Properties, property};
 use crate::infer::nanoseconds;
 use crate::meta::Attach;
-use crate::options::InferenceOptions;
+use crate::options::{InferenceOptions, InferenceRegion};
 use gst::glib::{self, ParamSpec};
 use gst::prelude::*;
 use std::sync::LazyLock;
@@ -397,9 +397,38 @@ pub static POSE_PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::n
     )])
 });
 
+/// The properties that only `trtclassify` has, or whose defaults differ there.
+pub static CLASSIFY_PROPERTIES: LazyLock<Properties<InferenceOptions>> = LazyLock::new(|| {
+    let default = InferenceOptions::for_classification();
+    Properties::<InferenceOptions>::new([
+        property!(
+            glib::ParamSpecUInt::builder("top-k")
+                .nick("Most classes")
+                .blurb(
+                    "Maximum number of classes of an object or frame; those with the highest confidence are kept, from the \
+                     property confidence on",
+                )
+                .minimum(1)
+                .maximum(1000)
+                .default_value(default.top_k)
+                .mutable_playing(),
+            top_k as itself
+        ),
+        property!(
+            glib::ParamSpecEnum::builder_with_default::<InferenceRegion>("inference-region", default.region)
+                .nick("Inference region")
+                .blurb("The part of a frame to run on")
+                .mutable_playing(),
+            region as itself
+        ),
+    ])
+});
+
 /// The properties in which two elements' options differ.
 pub fn differences(a: &InferenceOptions, b: &InferenceOptions) -> Vec<&'static ParamSpec> {
-    [PROPERTIES.differences(a, b), POSE_PROPERTIES.differences(a, b)].concat()
+    // The region has a default of its own in the last, but is one option.
+    let classify = CLASSIFY_PROPERTIES.differences(a, b).into_iter().filter(|spec| PROPERTIES.lacks(spec.name()));
+    PROPERTIES.differences(a, b).into_iter().chain(POSE_PROPERTIES.differences(a, b)).chain(classify).collect()
 }
 
 /// Copies every option that decides which model is opened.

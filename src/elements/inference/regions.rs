@@ -1,5 +1,6 @@
 //! The regions of a frame that a model runs on.
 
+use super::attributes::Tracks;
 use super::settings::Resolved;
 use crate::meta::{Attach, Record};
 use crate::options::InferenceRegion;
@@ -12,6 +13,8 @@ pub struct Region {
     pub rect: Rect,
     /// The object that the region is the box of.
     pub object: Option<u32>,
+    /// That object's track, if a tracker follows it.
+    pub track: Option<u64>,
 }
 
 /// Top-down pose models (RTMPose, ViTPose, HRNet) are trained on boxes enlarged around the person by this factor.
@@ -29,14 +32,12 @@ pub fn regions(settings: &Resolved, kind: HeadKind, record: &Record, (width, hei
     let (w, h) = (width as f32, height as f32);
     let frame = Rect::new(0.0, 0.0, w, h);
     match settings.region {
-        InferenceRegion::Frame if settings.rois.is_empty() => vec![Region { rect: frame, object: None }],
+        InferenceRegion::Frame if settings.rois.is_empty() => vec![Region { rect: frame, object: None, track: None }],
         InferenceRegion::Frame => {
             let rect = |roi: &Rect| roi.scaled(w, h).intersection(&frame);
-            settings.rois.iter().map(|roi| Region { rect: rect(roi), object: None }).collect()
+            settings.rois.iter().map(|roi| Region { rect: rect(roi), object: None, track: None }).collect()
         }
         InferenceRegion::Objects => {
-            let wanted =
-                |label: &str| settings.object_classes.is_empty() || settings.object_classes.iter().any(|c| c == label);
             let inside = |rect: &Rect| {
                 let (x, y) = (rect.x + rect.w / 2.0, rect.y + rect.h / 2.0);
                 let holds = |roi: &Rect| (roi.x..=roi.right()).contains(&x) && (roi.y..=roi.bottom()).contains(&y);
@@ -45,16 +46,31 @@ pub fn regions(settings: &Resolved, kind: HeadKind, record: &Record, (width, hei
             record
                 .objects
                 .iter()
-                .filter(|o| wanted(&o.label) && inside(&o.rect))
+                .filter(|o| is_wanted(settings, &o.label) && inside(&o.rect))
                 .map(|o| {
                     let rect = o.rect.scaled(w, h);
                     let rect = if kind == HeadKind::TopDownPose { padded(&rect) } else { rect };
-                    Region { rect: rect.intersection(&frame), object: Some(o.id) }
+                    Region { rect: rect.intersection(&frame), object: Some(o.id), track: o.track_id }
                 })
-                .filter(|region| region.rect.w >= 1.0 && region.rect.h >= 1.0)
+                .filter(|region| region.rect.w >= 1.0 && region.rect.h >= 1.0 && settings.object_size.has(&region.rect))
                 .collect()
         }
     }
+}
+
+/// Whether the model runs on a region in the frame with this number; that counts as a run on the object's track.
+pub fn is_due(region: &Region, number: u64, settings: &Resolved, tracks: &Tracks) -> bool {
+    match region.track {
+        // The frame as a whole was due.
+        _ if !settings.by_object => true,
+        Some(track) => tracks.is_due(track, number, settings.interval),
+        None => settings.is_at_interval(number),
+    }
+}
+
+/// Whether the model runs on objects with this label.
+pub fn is_wanted(settings: &Resolved, label: &str) -> bool {
+    settings.object_classes.is_empty() || settings.object_classes.iter().any(|class| class == label)
 }
 
 fn padded(rect: &Rect) -> Rect {

@@ -1,7 +1,8 @@
 //! Turns a model's outputs into objects of the frame's record.
 
+use super::attributes::Attributes;
 use super::opened::Opened;
-use super::regions::Region;
+use super::regions::{Region, is_wanted};
 use super::settings::Resolved;
 use crate::infer::Output;
 use crate::meta::{Attach, Inference, KeypointSet, ModelRun, Object, Record, attach_poses};
@@ -24,11 +25,38 @@ pub fn add_outputs(record: &mut Record, model: &Opened, settings: &Resolved, reg
             (HeadKind::Detection | HeadKind::Pose, parent) => {
                 record.extend(output.detections.into_iter().map(|detection| object(model, detection, parent)));
             }
+            (HeadKind::Classification | HeadKind::Embedding, None) => {
+                Attributes::of(model, output.detections).add_to_frame(record);
+            }
+            (HeadKind::Classification | HeadKind::Embedding, Some(id)) => {
+                let attributes = Attributes::of(model, output.detections);
+                if let Some(track) = region.track {
+                    model.tracks.keep(track, &attributes);
+                }
+                if let Some(object) = record.position(id).and_then(|index| record.objects.get_mut(index)) {
+                    attributes.add_to_object(object);
+                }
+            }
             (HeadKind::TopDownPose, Some(id)) => {
                 for detection in output.detections.into_iter().take(1) {
                     add_top_down(record, model, settings.attach, id, detection);
                 }
             }
+        }
+    }
+}
+
+/// Adds to tracked objects that the model didn't run on in this frame what it said of them before. `ran_on` are the regions
+/// that it ran on.
+pub fn add_kept(record: &mut Record, model: &Opened, settings: &Resolved, ran_on: &[Region]) {
+    if !settings.by_object || model.tracks.is_empty() {
+        return;
+    }
+    for object in record.objects.iter_mut().filter(|object| is_wanted(settings, &object.label)) {
+        let ran = ran_on.iter().any(|region| region.object == Some(object.id));
+        let kept = object.track_id.filter(|_| !ran).and_then(|track| model.tracks.of(track));
+        if let Some(kept) = kept {
+            kept.add_to_object(object);
         }
     }
 }

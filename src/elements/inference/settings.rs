@@ -3,7 +3,8 @@
 use super::properties::copy_model;
 use super::values;
 use crate::meta::{Attach, Mirrors, analytics};
-use crate::options::{InferenceOptions, InferenceRegion};
+use crate::options::{InferenceOptions, InferenceRegion, Size};
+use model::head::HeadKind;
 use model::{Labels, Params, Rect};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,16 +23,23 @@ impl Settings {
         copy_model(&mut self.options, &other.options);
     }
 
-    /// Resolves the settings for a model with these labels.
+    /// Resolves the settings for a model of this kind, with these labels.
     ///
     /// # Errors
     /// Names the property and the value that doesn't fit.
-    pub fn resolve(&self, labels: &Labels) -> Result<Resolved, String> {
+    pub fn resolve(&self, kind: HeadKind, labels: &Labels) -> Result<Resolved, String> {
         let options = &self.options;
         if options.analytics_meta {
             analytics::check().map_err(|error| error.message)?;
         }
-        let (min, max) = (options.min_size.checked("min-size")?, options.max_size.checked("max-size")?);
+        let size =
+            SizeRange { min: *options.min_size.checked("min-size")?, max: *options.max_size.checked("max-size")? };
+        // A classifier finds no boxes: the sizes are those of the objects that it runs on.
+        let classifies = matches!(kind, HeadKind::Classification | HeadKind::Embedding);
+        let (found_size, object_size) = match classifies {
+            true => (SizeRange::default(), size),
+            false => (size, SizeRange::default()),
+        };
         let class_confidence = options.class_confidence.checked("class-confidence")?;
         let params = Params {
             confidence: options.confidence,
@@ -39,9 +47,9 @@ impl Settings {
             iou: options.iou,
             class_agnostic: options.class_agnostic_nms,
             classes: values::class_set("classes", options.classes.checked("classes")?, labels)?,
-            max_detections: options.max_detections as usize,
-            min_size: (min.width, min.height),
-            max_size: (max.width, max.height),
+            max_detections: if classifies { options.top_k } else { options.max_detections } as usize,
+            min_size: (found_size.min.width, found_size.min.height),
+            max_size: (found_size.max.width, found_size.max.height),
             output_tensors: options.output_tensors,
         };
         Ok(Resolved {
@@ -54,6 +62,8 @@ impl Settings {
             region: options.region,
             rois: options.roi.checked("roi")?.clone(),
             object_classes: options.object_classes.checked("object-classes")?.clone(),
+            object_size,
+            by_object: classifies && options.region == InferenceRegion::Objects,
         })
     }
 }
@@ -73,4 +83,33 @@ pub struct Resolved {
     pub rois: Vec<Rect>,
     /// Labels of the objects to run on; empty: all.
     pub object_classes: Vec<String>,
+    /// Sizes of the objects to run on.
+    pub object_size: SizeRange,
+    /// Whether `interval` counts for each object by itself, and results are kept for its track.
+    pub by_object: bool,
+}
+
+impl Resolved {
+    /// Whether the frame with this number is one of those that `interval` leaves.
+    pub fn is_at_interval(&self, number: u64) -> bool {
+        number.is_multiple_of(u64::from(self.interval) + 1)
+    }
+}
+
+/// Sizes in frame pixels, limits included; a maximum of 0 is none.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct SizeRange {
+    pub min: Size,
+    pub max: Size,
+}
+
+impl SizeRange {
+    /// Whether a rectangle in frame pixels has such a size.
+    pub fn has(&self, rect: &Rect) -> bool {
+        // A box of n pixels, normalised and scaled back in floating point, can differ from n by a rounding error.
+        const SLACK: f32 = 0.01;
+        let fits =
+            |size: f32, min: u32, max: u32| size + SLACK >= min as f32 && (max == 0 || size - SLACK <= max as f32);
+        fits(rect.w, self.min.width, self.max.width) && fits(rect.h, self.min.height, self.max.height)
+    }
 }

@@ -32,7 +32,7 @@ fn probability(confidence: f32) -> f32 {
     if confidence.is_finite() { confidence.clamp(0.0, 1.0) } else { 1.0 }
 }
 
-fn is_empty(label: GQuark) -> bool {
+pub(super) fn is_empty(label: GQuark) -> bool {
     // SAFETY: GLib created every quark other than 0.
     label == 0 || unsafe { glib::Quark::from_glib(label) }.as_str().is_empty()
 }

@@ -63,6 +63,7 @@ pub(super) type RelTypes = c_int;
 pub(super) mod relation {
     use super::RelTypes;
 
+    pub const NONE: RelTypes = 0;
     pub const IS_PART_OF: RelTypes = 1 << 1;
     pub const CONTAIN: RelTypes = 1 << 2;
     pub const RELATE_TO: RelTypes = 1 << 3;

@@ -10,10 +10,13 @@
 //! | confidence | the object's |
 //! | tag (since 1.30) | the `model-id` |
 //! | `RELATE_TO` a classification | the label and the confidence |
+//! | `RELATE_TO` classifications | the classes of each classifier that ran on the object, most probable first; their tag (since 1.30) is its `model-id` |
 //! | `RELATE_TO` a track | where a tracker has given one |
 //! | `IS_PART_OF` another object, which has `CONTAIN` in return | the parent |
 //! | `CONTAIN` a group or a classification, which has `IS_PART_OF` in return | the keypoints |
 //! | `CONTAIN` a segmentation (since 1.26), which has `IS_PART_OF` in return | the mask |
+//!
+//! Classes of the whole frame are classifications without relations.
 //!
 //! Entries have ids of their own; where there were none before, the objects' entries come first and have the ids of
 //! their objects, which the ROI metas have too.
@@ -47,6 +50,7 @@
 //! confidence to the last bit and its box apart from rounding; no element changes the first two. So no object is read
 //! twice, and what an element relates to our entry, such as a track, is known to belong to our object.
 
+mod classes;
 mod identity;
 mod keypoints;
 mod library;

@@ -1,12 +1,13 @@
 //! Reads other elements' objects and tracks from a relation meta.
 
+use super::classes;
 use super::identity::{Known, clipped, objects, pair};
 use super::library::relation;
 use super::relation::{Detected, Relations};
 use super::{keypoints, masks};
 use crate::meta::change::fractions;
 use crate::meta::record_meta::Framed;
-use crate::meta::{Name, Object};
+use crate::meta::{Classification, Name, Object, Record};
 use gst::glib;
 use gst::glib::translate::FromGlib;
 use model::Rect;
@@ -25,6 +26,10 @@ pub struct Found {
     pub objects: Vec<Object>,
     /// Tracks that they gave to the record's objects, which are named by id.
     pub tracks: Vec<(u32, u64)>,
+    /// Classes that they gave to the record's objects, which are named by id.
+    pub classes: Vec<(u32, Classification)>,
+    /// Classes that they gave to the whole frame.
+    pub of_frame: Vec<Classification>,
 }
 
 /// Everything that a relation meta has beyond our record. Objects outside the frame, or without width or height, are left
@@ -32,12 +37,11 @@ pub struct Found {
 pub fn others(buffer: &gst::BufferRef, ours: Option<&Framed>, first: u32, frame: (u32, u32)) -> Found {
     let Some(relations) = Relations::of(buffer) else { return Found::default() };
     let detected = objects(relations);
-    if detected.is_empty() {
-        return Found::default();
-    }
+    let pairs = pair(&detected, &Known::all(ours));
     let mut found = Found::default();
+    found.add_classes(relations, ours, &detected, &pairs);
     let mut entries = Vec::with_capacity(detected.len());
-    for (entry, index) in detected.iter().zip(pair(&detected, &Known::all(ours))) {
+    for (entry, index) in detected.iter().zip(pairs) {
         let is_seen = |[left, top, right, bottom]: [u32; 4]| left < right && top < bottom;
         let id = match index {
             Some(index) => ours.and_then(|ours| Some(ours.record.objects.get(index)?.id)),
@@ -57,10 +61,52 @@ pub fn others(buffer: &gst::BufferRef, ours: Option<&Framed>, first: u32, frame:
     found
 }
 
+/// Whether all classes are those that we write for objects without any: their labels, and keypoints where the library has
+/// no others. With many objects that is much faster to say than whose each is.
+fn are_labels(relations: Relations, record: &Record, pairs: &[Option<usize>]) -> bool {
+    let objects = pairs.iter().map(|index| record.objects.get((*index)?));
+    let with_points = |object: &Object| object.keypoints.is_some() && relations.library.keypoints.is_none();
+    let of = |object: Option<&Object>| {
+        let object = object.filter(|object| object.classifications.is_empty())?;
+        Some(1 + usize::from(with_points(object)))
+    };
+    let ours: Option<usize> = objects.map(of).sum();
+    record.classifications.is_empty() && ours == Some(relations.entries(relations.library.class).count())
+}
+
 /// `entries`: objects' entries, ascending, with the objects' ids.
 impl Found {
     fn other(&mut self, id: u32) -> Option<&mut Object> {
         self.objects.iter_mut().find(|object| object.id == id)
+    }
+
+    /// Adds the classes of our objects, and of the frame, that our record doesn't have.
+    fn add_classes(
+        &mut self,
+        relations: Relations,
+        ours: Option<&Framed>,
+        detected: &[Detected],
+        pairs: &[Option<usize>],
+    ) {
+        let record = ours.map(|ours| &*ours.record);
+        if record.is_some_and(|record| are_labels(relations, record, pairs)) {
+            return;
+        }
+        let new = |found: Vec<Classification>, known: &[Classification]| {
+            let is_known = |class: &Classification| {
+                known.iter().any(|known| (known.label, known.confidence) == (class.label, class.confidence))
+            };
+            found.into_iter().filter(|class| !is_known(class)).collect::<Vec<_>>()
+        };
+        self.of_frame =
+            new(classes::of_whole_frame(relations, *UNNAMED), record.map_or(&[], |record| &record.classifications));
+        for (entry, index) in detected.iter().zip(pairs) {
+            let own = index.zip(record).and_then(|(index, record)| record.objects.get(index));
+            if let Some(own) = own {
+                let new = new(classes::of(relations, entry, *UNNAMED), &own.classifications);
+                self.classes.extend(new.into_iter().map(|class| (own.id, class)));
+            }
+        }
     }
 
     /// What an object is in, by whichever of the two directions is told.
@@ -121,6 +167,7 @@ fn object(relations: Relations, detected: &Detected, id: u32, frame: (u32, u32))
         foreign: true,
         keypoints: found.map(|found| found.into_set(relations, frame, source)),
         mask: masks::of(relations, detected.entry, frame),
+        classifications: classes::of(relations, detected, *UNNAMED),
         ..Object::default()
     }
 }

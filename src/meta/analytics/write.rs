@@ -1,12 +1,13 @@
 //! Writes a record's objects into a relation meta.
 
+use super::classes;
 use super::identity::{Known, as_entry, is_at, objects, origins, pair};
 use super::library::{is_there, library, relation};
 use super::relation::{Detected, Editor, Fate, Relations, rebuild};
 use super::{keypoints, masks};
 use crate::meta::record_meta::Framed;
 use crate::meta::roi::tolerance;
-use crate::meta::{Object, Record};
+use crate::meta::{Classification, Object, Record, by_model};
 use gst::glib::translate::IntoGlib;
 
 /// What a relation meta has of an object.
@@ -15,8 +16,9 @@ enum Shown {
     Nothing,
     /// Its entry alone.
     Bare(u32),
-    /// All but its keypoints; it has the mask, if there is one.
+    /// All but its keypoints, and perhaps some of its classes; it has the mask, if there is one.
     WithoutPoints(u32),
+    /// All, perhaps but some of its classes.
     Whole(u32),
 }
 
@@ -35,6 +37,8 @@ struct Stale {
     /// Whether it has keypoints of ours, and a mask.
     points: bool,
     mask: bool,
+    /// The entries of its classes of ours.
+    classes: Vec<u32>,
     /// The index of the object that takes its place.
     successor: Option<usize>,
 }
@@ -82,6 +86,7 @@ fn compare(
                 entry: entry.entry,
                 points: old.keypoints.is_some(),
                 mask: old.mask.is_some(),
+                classes: classes::entries(relations, entry.entry, &old.classifications),
                 successor: index.filter(|_| add),
             }),
         }
@@ -110,9 +115,10 @@ fn mirrored<'a>(relations: Relations, framed: Option<&'a Framed>) -> Vec<(Detect
     detected.into_iter().zip(indices).map(|(entry, index)| (entry, object(index))).collect()
 }
 
-/// True if `new` differs from `old` by nothing but keypoints that it didn't have, or a track.
+/// True if `new` differs from `old` by nothing but keypoints or classes that it didn't have, or a track.
 fn is_still(old: &Object, new: &Object) -> bool {
-    let kept = old.keypoints.is_none() || old.keypoints == new.keypoints;
+    let kept = (old.keypoints.is_none() || old.keypoints == new.keypoints)
+        && old.classifications.iter().all(|class| new.classifications.contains(class));
     let place = |object: &Object| (object.rect, object.oriented, object.parent);
     kept && old.mask == new.mask
         && place(old) == place(new)
@@ -157,7 +163,9 @@ pub fn follow(buffer: &mut gst::BufferRef, followers: &[Follower], old: &[Object
             !mask && is_at(entry, object, frame) && has_its_points(relations, entry, object, frame)
         });
         if !holds {
-            stale.push(Stale { entry: entry.entry, points: *points, mask: *mask, successor });
+            let classes = old.iter().find(|object| object.id == *id).map_or(&[][..], |object| &object.classifications);
+            let classes = classes::entries(relations, entry.entry, classes);
+            stale.push(Stale { entry: entry.entry, points: *points, mask: *mask, classes, successor });
         }
     }
     let mut shown = vec![Shown::Nothing; new.len()];
@@ -184,12 +192,13 @@ fn has_its_points(relations: Relations, entry: &Detected, object: &Object, (widt
 fn replace(buffer: &mut gst::BufferRef, stale: &[Stale], objects: &[Object], shown: &mut [Shown], frame: (u32, u32)) {
     let Some(relations) = Relations::of(buffer).filter(|_| !stale.is_empty()) else { return };
     let mut fates = vec![Fate::Kept; relations.len() as usize];
-    for Stale { entry, points, mask, successor } in stale {
+    for Stale { entry, points, mask, classes, successor } in stale {
         let object = successor.and_then(|index| objects.get(index));
         let fate = object.map_or(Fate::Removed, |object| Fate::Replaced(as_entry(object, frame)));
         let points = points.then(|| keypoints::entries(relations, *entry)).into_iter().flatten();
         let masks = mask.then(|| masks::entries(relations, *entry)).into_iter().flatten();
-        let parts = label_entry(relations, *entry).into_iter().chain(points).chain(masks);
+        let parts =
+            label_entry(relations, *entry).into_iter().chain(points).chain(masks).chain(classes.iter().copied());
         let parts = parts.map(|part| (part, Fate::Removed));
         for (entry, fate) in parts.chain([(*entry, fate)]) {
             if let Some(slot) = fates.get_mut(entry as usize) {
@@ -225,18 +234,31 @@ const FEW_MORE: usize = 8;
 
 /// Adds what the relation meta lacks.
 fn complete(buffer: &mut gst::BufferRef, record: &Record, shown: &mut [Shown], frame: (u32, u32)) {
-    let lacking = || record.objects.iter().zip(&*shown).filter(|(_, shown)| !matches!(shown, Shown::Whole(_)));
-    if lacking().all(|(object, shown)| matches!(shown, Shown::WithoutPoints(_)) && object.keypoints.is_none()) {
+    let relations = Relations::of(buffer);
+    let lacks_classes = |object: Option<u32>, classes: &[Classification]| {
+        !classes.is_empty() && relations.is_none_or(|relations| classes::are_missing(relations, object, classes))
+    };
+    let lacks = |(object, shown): &(&Object, &Shown)| match shown {
+        Shown::Nothing | Shown::Bare(_) => true,
+        Shown::WithoutPoints(entry) => {
+            object.keypoints.is_some() || lacks_classes(Some(*entry), &object.classifications)
+        }
+        Shown::Whole(entry) => lacks_classes(Some(*entry), &object.classifications),
+    };
+    let lacking: Vec<&Object> = record.objects.iter().zip(&*shown).filter(lacks).map(|(object, _)| object).collect();
+    if lacking.is_empty() && !lacks_classes(None, &record.classifications) {
         return;
     }
     let has_keypoints = library().is_some_and(|library| library.keypoints.is_some());
     let (mut entries, mut bytes) = (FEW_MORE, 0);
-    for (object, _) in lacking() {
+    for object in lacking {
         let points = object.keypoints.as_ref().map_or(0, |set| 1 + if has_keypoints { set.points.len() } else { 0 });
         // The object and its class.
-        entries += 2 + usize::from(object.track_id.is_some()) + usize::from(object.mask.is_some()) + points;
+        let (track, mask) = (usize::from(object.track_id.is_some()), usize::from(object.mask.is_some()));
+        entries += 2 + track + mask + points + by_model(&object.classifications).count();
         // An entry's header and its fields.
-        bytes += 160 + 64 * object.keypoints.as_ref().map_or(0, |set| set.points.len());
+        bytes +=
+            160 + 64 * object.classifications.len() + 64 * object.keypoints.as_ref().map_or(0, |set| set.points.len());
     }
     let Some(mut editor) = Editor::of_or_added(buffer, entries, bytes) else { return };
     // All objects come first, so that their entries have the objects' ids where there were none.
@@ -262,9 +284,10 @@ fn complete(buffer: &mut gst::BufferRef, record: &Record, shown: &mut [Shown], f
         }
     }
     add_details(&mut editor, &record.objects, shown, frame);
+    classes::add(&mut editor, None, &record.classifications);
 }
 
-/// Adds classes, masks and keypoints to the entries that lack them.
+/// Adds labels, classes, masks and keypoints to the entries that lack them.
 fn add_details(editor: &mut Editor, objects: &[Object], shown: &[Shown], frame: (u32, u32)) {
     for (object, shown) in objects.iter().zip(shown) {
         let Shown::Bare(entry) = shown else { continue };
@@ -282,6 +305,11 @@ fn add_details(editor: &mut Editor, objects: &[Object], shown: &[Shown], frame: 
         if let (Shown::Bare(entry) | Shown::WithoutPoints(entry), Some(set)) = (shown, &object.keypoints) {
             let place = editor.object(*entry).place;
             keypoints::add(editor, *entry, place, set, frame);
+        }
+    }
+    for (object, shown) in objects.iter().zip(shown) {
+        if let Some(entry) = shown.entry() {
+            classes::add(editor, Some(entry), &object.classifications);
         }
     }
 }

@@ -14,7 +14,7 @@ fn masked() -> Record {
     let rect = Rect::new(0.25, 0.25, 0.25, 0.5);
     let mask = Mask::from_cells(rect, 4, 8, |column, _| column < 2);
     let person = Object { mask, ..object(3, "person", rect) };
-    Record { objects: vec![object(0, "car", Rect::new(0.5, 0.25, 0.25, 0.25)), person], models: vec![] }
+    Record { objects: vec![object(0, "car", Rect::new(0.5, 0.25, 0.25, 0.25)), person], ..Record::default() }
 }
 
 fn put(buffer: &mut gst::Buffer, record: Record) {

@@ -3,6 +3,7 @@
 //! A GStreamer before 1.24 has no such library, and none that a distribution has can do keypoints. `library.c` is one
 //! that this test compiles; `standin` runs these tests in processes that find it first.
 
+mod classes;
 mod masks;
 mod oriented;
 mod reading;
@@ -31,5 +32,6 @@ fn sample() -> Record {
     Record {
         objects: vec![object(0, "car", Rect::new(-0.1, 0.25, 0.6, 0.7)), person],
         models: ["det", "pose"].map(|id| ModelRun { model_id: id.into(), inference: Inference::Done }).to_vec(),
+        ..Record::default()
     }
 }

@@ -18,7 +18,7 @@ fn ship(id: u32, cx: f32, cy: f32, w: f32, h: f32, angle: f32) -> Object {
 
 fn frame_with(objects: Vec<Object>) -> gst::Buffer {
     let mut buffer = frame();
-    let record = Arc::new(Record { objects, models: vec![] });
+    let record = Arc::new(Record { objects, models: vec![], ..Record::default() });
     meta::set_record_with(buffer.get_mut().unwrap(), record, WIDTH, HEIGHT, ANALYTICS);
     buffer
 }
@@ -54,13 +54,16 @@ fn a_direction_is_written_where_the_library_has_directions() {
     assert_eq!(meta::read(&buffer, WIDTH, HEIGHT).objects, objects);
     // And when a second model adds to the record.
     let mut buffer = buffer;
-    let more =
-        Record { objects: [objects.clone(), vec![object(3, "person", objects[0].rect)]].concat(), models: vec![] };
+    let more = Record {
+        objects: [objects.clone(), vec![object(3, "person", objects[0].rect)]].concat(),
+        models: vec![],
+        ..Record::default()
+    };
     meta::set_record_with(buffer.get_mut().unwrap(), Arc::new(more), WIDTH, HEIGHT, ANALYTICS);
     assert_eq!(Relations::of(&buffer).unwrap().objects().len(), 4);
     // A changed direction is another box.
     let turned = ship(0, 160.0, 120.0, 100.0, 40.0, -0.5);
-    let record = Record { objects: vec![turned.clone()], models: vec![] };
+    let record = Record { objects: vec![turned.clone()], models: vec![], ..Record::default() };
     meta::set_record_with(buffer.get_mut().unwrap(), Arc::new(record), WIDTH, HEIGHT, ANALYTICS);
     let relations = Relations::of(&buffer).unwrap();
     let entries = relations.objects();
@@ -92,7 +95,8 @@ fn a_direction_of_another_element_is_read() {
     assert!(near(around.x, rect.x) && near(around.y, rect.y) && near(around.w, rect.w) && near(around.h, rect.h));
     assert_eq!((boat.oriented, odd.oriented), (None, None));
     // What another element found stays one object when a model of ours adds the record.
-    let record = Arc::new(Record { objects: vec![object(0, "person", boat.rect)], models: vec![] });
+    let record =
+        Arc::new(Record { objects: vec![object(0, "person", boat.rect)], models: vec![], ..Record::default() });
     meta::set_record_with(buffer.get_mut().unwrap(), record, WIDTH, HEIGHT, ANALYTICS);
     let read = meta::read(&buffer, WIDTH, HEIGHT);
     let directions: Vec<_> = read.objects.iter().map(|o| (&*o.label, o.oriented.is_some())).collect();

@@ -9,8 +9,14 @@ use std::process::Command;
 const MARK: &str = "TEST_ANALYTICS_STANDIN";
 
 /// The modules of tests that are run on it.
-const TESTS: [&str; 5] =
-    ["analytics::masks", "analytics::oriented", "analytics::writing", "analytics::reading", "analytics::regions"];
+const TESTS: [&str; 6] = [
+    "analytics::masks",
+    "analytics::oriented",
+    "analytics::writing",
+    "analytics::reading",
+    "analytics::regions",
+    "analytics::classes",
+];
 
 /// Compiles the library into a folder. Returns false if the machine has no compiler or no headers.
 fn built(folder: &Path, keypoints: bool) -> bool {

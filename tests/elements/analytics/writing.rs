@@ -332,7 +332,11 @@ fn any_number_can_be_written() {
     assert_eq!(relations(&buffer).objects().len(), 2);
     put(&mut buffer, &Record::default(), ANALYTICS);
     assert!(relations(&buffer).objects().is_empty());
-    let many = Record { objects: (0..300).map(|id| object(id, "x", Rect::UNIT)).collect(), models: sample().models };
+    let many = Record {
+        objects: (0..300).map(|id| object(id, "x", Rect::UNIT)).collect(),
+        models: sample().models,
+        ..Record::default()
+    };
     put(&mut buffer, &many, ANALYTICS);
     assert_eq!(relations(&buffer).objects().len(), 300);
     assert_eq!(meta::read(&buffer, WIDTH, HEIGHT).objects.len(), 300);

@@ -12,14 +12,14 @@ pub use results::SlotResult;
 use super::error::{Error, ErrorKind};
 use super::kernels::Kernels;
 use super::layout::{
-    Candidates, FinishArgs, MAX_CANDIDATES, ResultObject, SUPPRESS_ORIENTED, SUPPRESS_UPRIGHT, SlotParams, SlotSource,
-    results_stride,
+    Candidates, EmbeddingArgs, FinishArgs, MAX_CANDIDATES, ResultObject, SUPPRESS_ORIENTED, SUPPRESS_UPRIGHT,
+    SlotParams, SlotSource, results_stride, vector_stride,
 };
 use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer, Table};
 use super::stream::CudaStream;
 use arguments::{Capacity, Decode, arguments, capacity};
 use masks::Masks;
-use model::head::{DecodePlan, MaskPlan};
+use model::head::{DecodePlan, MaskPlan, Scale, ScoreScale};
 use model::{Letterbox, Params};
 use std::sync::Arc;
 
@@ -50,6 +50,10 @@ pub struct Postprocessor {
     /// Of each object; the corners of oriented boxes come as keypoints too.
     keypoints: usize,
     oriented: bool,
+    /// Values of an embedding; 0 for other heads.
+    vector: usize,
+    /// How a classifier's values are scaled.
+    scale: Option<ScoreScale>,
     classes: usize,
     batch: usize,
     params: MappedBuffer,
@@ -79,10 +83,17 @@ impl Postprocessor {
     ) -> Result<Self, Error> {
         let oriented = matches!(plan, DecodePlan::Oriented { .. });
         let keypoints = if oriented { CORNERS } else { plan.keypoints() };
-        let params_stride = (size_of::<SlotParams>() + classes * size_of::<f32>()).next_multiple_of(128);
+        let (vector, scale) = match plan {
+            DecodePlan::Embedding { size, .. } => (*size, None),
+            DecodePlan::Classes(plan) => (0, Some(plan.scale.clone())),
+            _ => (0, None),
+        };
+        let table = classes + usize::from(scale.is_some());
+        let params_stride = (size_of::<SlotParams>() + table * size_of::<f32>()).next_multiple_of(128);
+        let results_stride = if vector > 0 { vector_stride(vector) } else { results_stride(keypoints) };
         let Capacity { candidates, boxes, kept } = capacity(plan, outputs)?;
         let params = MappedBuffer::new(kernels.context(), batch * params_stride)?;
-        let results = MappedBuffer::new(kernels.context(), batch * results_stride(keypoints))?;
+        let results = MappedBuffer::new(kernels.context(), batch * results_stride)?;
 
         let mut bytes = 0;
         let mut part = |size: usize| {
@@ -109,7 +120,7 @@ impl Postprocessor {
         let (decode, finish) = arguments(plan, outputs, out, workspace.address() + corners)?;
         let finish = FinishArgs {
             results: results.address(),
-            results_stride: results_stride(keypoints) as u32,
+            results_stride: results_stride as u32,
             suppress: match (needs_nms, oriented) {
                 (false, _) => 0,
                 (true, false) => SUPPRESS_UPRIGHT,
@@ -117,6 +128,16 @@ impl Postprocessor {
             },
             keypoints: keypoints as u32,
             ..finish
+        };
+        let decode = match decode {
+            Decode::Embedding(args) => Decode::Embedding(EmbeddingArgs {
+                params: out.params,
+                params_stride: out.params_stride,
+                results: finish.results,
+                results_stride: finish.results_stride,
+                ..args
+            }),
+            decode => decode,
         };
         Ok(Self {
             kernels: kernels.clone(),
@@ -126,11 +147,13 @@ impl Postprocessor {
             kept,
             keypoints,
             oriented,
+            vector,
+            scale,
             classes,
             batch,
             params,
             written: vec![None; batch],
-            thresholds: Vec::with_capacity(classes),
+            thresholds: Vec::with_capacity(table),
             objects: Vec::with_capacity(MAX_CANDIDATES),
             points: Vec::with_capacity(MAX_CANDIDATES * keypoints),
             results,
@@ -172,6 +195,9 @@ impl Postprocessor {
             self.thresholds.clear();
             self.thresholds
                 .extend((0..self.classes as u32).map(|class| params.threshold(class).unwrap_or(f32::INFINITY)));
+            if let Some(scale) = &self.scale {
+                self.thresholds.push(if scale.get() == Some(Scale::Logits) { 1.0 } else { 0.0 });
+            }
             self.params.write(table, &self.thresholds)?;
             *written = Some(params.clone());
         }
@@ -245,6 +271,8 @@ impl Postprocessor {
                 Decode::Oriented(args) => kernels.decode_oriented(stream, *args, batch)?,
                 Decode::Queries(args) => kernels.decode_queries(stream, *args, batch)?,
                 Decode::Persons(args) => kernels.decode_persons(stream, *args, batch)?,
+                Decode::Classes(args) => kernels.decode_classes(stream, *args, batch)?,
+                Decode::Embedding(args) => return kernels.embed(stream, *args, batch),
             }
             kernels.finish(stream, self.finish, batch)?;
             match &self.masks {

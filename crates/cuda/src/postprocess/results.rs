@@ -52,6 +52,17 @@ impl Postprocessor {
         let mut header = [ResultHeader::default()];
         self.results.read(at, &mut header)?;
         let [header] = header;
+        found.detections.clear();
+        let kept = |count: u32| count.min(u32::try_from(self.kept).unwrap_or(u32::MAX));
+        (found.candidates, found.considered) = (kept(header.candidates), kept(header.considered));
+        if self.vector > 0 {
+            if header.objects > 0 {
+                let mut embedding = vec![0.0; self.vector];
+                self.results.read(at + size_of::<ResultHeader>(), &mut embedding)?;
+                found.detections.push(Detection { confidence: 1.0, embedding, ..Detection::default() });
+            }
+            return Ok(());
+        }
         let count = (header.objects as usize).min(MAX_CANDIDATES);
         self.objects.resize(count, ResultObject::zeroed());
         self.results.read(at + size_of::<ResultHeader>(), &mut self.objects)?;
@@ -60,7 +71,6 @@ impl Postprocessor {
 
         let points = self.points.as_slice();
         let of = |index: usize| points.get(index * self.keypoints..(index + 1) * self.keypoints).unwrap_or_default();
-        found.detections.clear();
         found.detections.extend(self.objects.iter().enumerate().map(|(index, object)| {
             let (oriented, keypoints) = match *of(index) {
                 [a, b, c, d] if self.oriented => {
@@ -88,7 +98,10 @@ impl Postprocessor {
 
     /// Bytes of a slot's results that are transferred to the host.
     pub fn bytes_to_host(&self, found: &SlotResult) -> usize {
-        let object = size_of::<ResultObject>() + self.keypoints * size_of::<[f32; 3]>();
+        let object = match self.vector {
+            0 => size_of::<ResultObject>() + self.keypoints * size_of::<[f32; 3]>(),
+            vector => vector * size_of::<f32>(),
+        };
         let masks = found.detections.iter().filter(|_| self.masks.is_some());
         let masks: usize = masks.map(|detection| Masks::bytes_to_host(detection.mask.as_ref())).sum();
         size_of::<ResultHeader>() + found.detections.len() * object + masks

@@ -134,10 +134,25 @@ pub enum HeadChoice {
         enum_value(name = "YOLO26-OBB, exports with NMS inside: [B, M, 7]", nick = "yolo-obb-end-to-end")
     )]
     YoloObbEndToEnd,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(
+            name = "Classifier with softmax (or sigmoid) in the model: [B, nc]",
+            nick = "classification-softmax"
+        )
+    )]
+    ClassificationSoftmax,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "Classifier without softmax: logits [B, nc]", nick = "classification-logits")
+    )]
+    ClassificationLogits,
+    #[cfg_attr(feature = "glib", enum_value(name = "Embedding: a vector [B, D]", nick = "embedding"))]
+    Embedding,
 }
 
 /// Each head with its outputs and the models that have it.
-const KNOWN: [(HeadChoice, &str, &str); 24] = [
+const KNOWN: [(HeadChoice, &str, &str); 27] = [
     (
         HeadChoice::Yolo,
         "[B, 4+nc, N], or [B, N, 4+nc] with metadata `names`: centre and size in pixels, scores 0-1",
@@ -230,6 +245,17 @@ const KNOWN: [(HeadChoice, &str, &str); 24] = [
         "[B, M, 7]: centre and size in pixels, score, class, angle in radians",
         "YOLO26-OBB, YOLO-OBB exported with nms=True",
     ),
+    (
+        HeadChoice::ClassificationSoftmax,
+        "[B, nc]: scores 0-1, after softmax or sigmoid",
+        "YOLOv8-cls, YOLO11-cls, YOLO26-cls",
+    ),
+    (
+        HeadChoice::ClassificationLogits,
+        "[B, nc]: logits, of which the softmax is made",
+        "classifiers of torchvision, timm and Hugging Face",
+    ),
+    (HeadChoice::Embedding, "[B, D]: a vector, whose length is made 1", "re-identification and retrieval"),
 ];
 
 impl HeadChoice {
@@ -261,6 +287,9 @@ impl HeadChoice {
             Self::DamoYolo => "damo-yolo",
             Self::YoloObb => "yolo-obb",
             Self::YoloObbEndToEnd => "yolo-obb-end-to-end",
+            Self::ClassificationSoftmax => "classification-softmax",
+            Self::ClassificationLogits => "classification-logits",
+            Self::Embedding => "embedding",
         }
     }
 }
@@ -270,7 +299,7 @@ pub(super) fn known() -> String {
     let mut text = String::new();
     for (head, outputs, models) in KNOWN {
         // Writing to a string can't fail.
-        let _ = write!(text, "\n  {:<21} {outputs} ({models})", head.nick());
+        let _ = write!(text, "\n  {:<22} {outputs} ({models})", head.nick());
     }
     text
 }

@@ -28,6 +28,21 @@ pub enum ResizeChoice {
     Stretch,
     #[cfg_attr(feature = "glib", enum_value(name = "The same, antialiased", nick = "stretch-antialias"))]
     StretchAntialias,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "Aspect ratio kept, the middle of the frame fills the input", nick = "crop")
+    )]
+    Crop,
+    #[cfg_attr(feature = "glib", enum_value(name = "The same, antialiased", nick = "crop-antialias"))]
+    CropAntialias,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(
+            name = "The middle 7/8 of that, antialiased: Resize(256), CenterCrop(224)",
+            nick = "crop-inside-antialias"
+        )
+    )]
+    CropInsideAntialias,
 }
 
 impl ResizeChoice {
@@ -41,6 +56,9 @@ impl ResizeChoice {
             Self::TopLeftAntialias => Resize::TOP_LEFT.antialiased(),
             Self::Stretch => Resize::STRETCH,
             Self::StretchAntialias => Resize::STRETCH.antialiased(),
+            Self::Crop => Resize::CROP,
+            Self::CropAntialias => Resize::CROP.antialiased(),
+            Self::CropInsideAntialias => Resize::CROP_INSIDE.antialiased(),
         })
     }
 }

@@ -2,9 +2,11 @@
 
 mod anchors;
 mod choice;
+mod classifier;
 mod corners;
 mod dense;
 mod detr;
+mod embedding;
 mod end2end;
 mod exponential;
 mod families;
@@ -22,6 +24,7 @@ mod reading;
 mod recognise;
 mod scores;
 mod split;
+mod sum;
 mod ultralytics;
 mod yolo;
 mod yolo_obb;
@@ -32,7 +35,8 @@ pub use choice::HeadChoice;
 pub use input_choice::{ColorChoice, ModelChoice, NormalizationChoice, ResizeChoice};
 pub use masks::{MaskPlan, MaskSource};
 pub use plan::{
-    BoxCoding, BoxForm, Columns, DecodeLevel, DecodePlan, DensePlan, GridLevel, OrientedForm, QueryPlan, Selection,
+    BoxCoding, BoxForm, ClassPlan, Columns, DecodeLevel, DecodePlan, DensePlan, GridLevel, OrientedForm, QueryPlan,
+    Scale, ScoreScale, Selection,
 };
 pub use reading::{Reading, Trust};
 pub use recognise::{ConstantInput, Recognised, recognise};
@@ -61,6 +65,10 @@ pub enum HeadKind {
     Pose,
     /// Keypoints of the only person in the input.
     TopDownPose,
+    /// Classes of the whole input.
+    Classification,
+    /// A vector that describes the whole input.
+    Embedding,
 }
 
 /// Decodes a model's outputs. Coordinates are pixels of the network's input.
@@ -104,7 +112,7 @@ impl dyn Head {
     /// A description for users: `yolo head, 3 classes`.
     pub fn describe(&self) -> String {
         match self.class_count() {
-            None => format!("{} head", self.name()),
+            None | Some(0) => format!("{} head", self.name()),
             Some(1) => format!("{} head, 1 class", self.name()),
             Some(count) => format!("{} head, {count} classes", self.name()),
         }

@@ -1,6 +1,7 @@
 //! The layout of the values that a head decodes, as plain data, for decoding on the device.
 
 use super::super::{InputSpec, Rect};
+use std::sync::{Arc, OnceLock};
 
 /// The layout of one head's outputs. Shapes exclude the batch dimension; `output` is the output's index.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +38,67 @@ pub enum DecodePlan {
     /// MoveNet: 17 keypoints of y, x, score, 0–1 over an input of this size; for one person, or for six persons, each
     /// followed by y1, x1, y2, x2, score.
     Persons { output: usize, many: bool, width: f32, height: f32 },
+    /// One value per class for the whole picture.
+    Classes(ClassPlan),
+    /// A vector of `size` values for the whole picture; its length is made 1.
+    Embedding { output: usize, size: usize },
+}
+
+/// The values of a classifier: `[classes]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClassPlan {
+    /// Index of the output.
+    pub output: usize,
+    /// Number of values.
+    pub classes: usize,
+    /// Size of the network's input in pixels, which is the box of each class.
+    pub width: f32,
+    /// The input's height, pixels.
+    pub height: f32,
+    /// How they become confidences.
+    pub scale: ScoreScale,
+    /// Whether only a classifier can have this output, so that values other than probabilities are logits.
+    pub certain: bool,
+}
+
+/// How a classifier's values become confidences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// They are confidences of 0–1.
+    Probabilities,
+    /// Their softmax is.
+    Logits,
+}
+
+/// The [`Scale`] of a model: known from its file or the user, or else once [`Reading::check`](super::Reading::check) has seen
+/// its outputs. All copies know it then.
+#[derive(Debug, Clone, Default)]
+pub struct ScoreScale(Arc<OnceLock<Scale>>);
+
+impl ScoreScale {
+    /// `None`: not known yet, and nothing can be decoded.
+    pub fn get(&self) -> Option<Scale> {
+        self.0.get().copied()
+    }
+
+    /// Makes it known; the first value stays.
+    pub(super) fn settle(&self, scale: Scale) {
+        self.0.get_or_init(|| scale);
+    }
+}
+
+impl From<Scale> for ScoreScale {
+    fn from(scale: Scale) -> Self {
+        let known = Self::default();
+        known.settle(scale);
+        known
+    }
+}
+
+impl PartialEq for ScoreScale {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
 }
 
 /// Where the values of oriented boxes are: centre and size in network pixels, and the angle in radians, clockwise.
@@ -208,7 +270,9 @@ impl DecodePlan {
             | Self::Oriented { .. }
             | Self::Split { .. }
             | Self::Queries(_)
-            | Self::Dense(_) => 0,
+            | Self::Dense(_)
+            | Self::Classes(_)
+            | Self::Embedding { .. } => 0,
             Self::Persons { .. } => 17,
         }
     }

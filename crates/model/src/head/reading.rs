@@ -6,8 +6,8 @@
 
 use super::queries::sigmoid;
 use super::{
-    BoxCoding, BoxForm, DecodeLevel, DecodePlan, DensePlan, HeadError, OrientedForm, Output, Outputs, QueryPlan,
-    Selection,
+    BoxCoding, BoxForm, ClassPlan, DecodeLevel, DecodePlan, DensePlan, HeadError, OrientedForm, Output, Outputs,
+    QueryPlan, Scale, Selection,
 };
 use crate::confidence;
 
@@ -125,6 +125,9 @@ fn look(plan: &DecodePlan, outputs: &Outputs<'_>, strict: bool) -> Evidence {
         DecodePlan::Dense(plan) => dense(plan, outputs, strict),
         DecodePlan::Distributions { classes, levels, .. } => Some(distributions(outputs, *classes, levels)),
         &DecodePlan::Persons { output, many, .. } => outputs.get(output).map(|output| persons(output, many)),
+        DecodePlan::Classes(plan) => outputs.get(plan.output).map(|output| classes(plan, output)),
+        // Any values are an embedding.
+        DecodePlan::Embedding { .. } => Some(Evidence::Fits),
     };
     evidence.unwrap_or(Evidence::Nothing)
 }
@@ -455,6 +458,50 @@ fn persons(output: &Output<'_>, many: bool) -> Evidence {
         }
     }
     Evidence::Fits
+}
+
+/// How far the sum of probabilities may be from 1; FP16 rounds each of a thousand.
+const SUM_SLACK: f32 = 0.01;
+
+/// Checks the values of a classifier, and settles what they are if that isn't known.
+fn classes(plan: &ClassPlan, output: &Output<'_>) -> Evidence {
+    let finite = || output.data.iter().copied().filter(|value| value.is_finite());
+    let sum: f32 = finite().sum();
+    let (all_are_scores, add_up) = (finite().all(confidence::is_one), (sum - 1.0).abs() <= SUM_SLACK);
+    let contradicts = |why: &str| Evidence::Contradicts(why.to_owned());
+    match plan.scale.get() {
+        _ if finite().next().is_none() => Evidence::Nothing,
+        Some(Scale::Probabilities) => match finite().find(|&value| !confidence::is_one(value)) {
+            Some(value) => contradicts(&format!(
+                "a class has a score of {value} for an empty picture, and scores are 0-1; if these are logits, set \
+                 head=classification-logits"
+            )),
+            None => Evidence::Fits,
+        },
+        Some(Scale::Logits) if all_are_scores && add_up => contradicts(
+            "the values of an empty picture are probabilities, 0-1 with the sum 1, where logits are due: set \
+             head=classification-softmax",
+        ),
+        Some(Scale::Logits) => Evidence::Fits,
+        None if all_are_scores && add_up => {
+            plan.scale.settle(Scale::Probabilities);
+            Evidence::Fits
+        }
+        None if all_are_scores => contradicts(&format!(
+            "the values of an empty picture are 0-1, but their sum is {sum}: set head=classification-softmax if they are the \
+             confidences of classes that don't exclude each other, head=classification-logits if they are logits, or \
+             head=embedding"
+        )),
+        None if plan.certain => {
+            plan.scale.settle(Scale::Logits);
+            Evidence::Fits
+        }
+        None => contradicts(
+            "the values of an empty picture aren't probabilities, and the file names no classes: set \
+             head=classification-logits if they are the logits of a classifier, head=embedding if they are a vector that \
+             describes the picture",
+        ),
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ use super::input_choice::{ModelChoice, NormalizationChoice, ResizeChoice};
 use super::metadata::{Metadata, Writer};
 use super::reading::{Reading, Trust};
 use super::ultralytics::Task;
-use super::{Head, HeadError, corners, detr, libreyolo, movenet, nanodet, ultralytics, yolox};
+use super::{
+    Head, HeadError, Scale, classifier, corners, detr, embedding, libreyolo, movenet, nanodet, ultralytics, yolox,
+};
 use std::sync::Arc;
 
 /// A head, the input's format, and how certain they are.
@@ -98,6 +100,7 @@ pub fn recognise(model: &ModelInfo, choice: impl Into<ModelChoice>) -> Result<Re
                 corners::recognise,
                 nanodet::recognise,
                 yolox::recognise,
+                classifier::recognise,
                 ultralytics::recognise,
             ];
             let found = tried.into_iter().find_map(|recognise| recognise(&seen).transpose()).transpose()?;
@@ -203,6 +206,9 @@ impl ModelFacts<'_> {
             HeadChoice::DamoYolo => corners::damo_yolo(self),
             HeadChoice::YoloObb => ultralytics::chosen(self, false, Task::Oriented),
             HeadChoice::YoloObbEndToEnd => ultralytics::chosen(self, true, Task::Oriented),
+            HeadChoice::ClassificationSoftmax => classifier::chosen(self, Scale::Probabilities),
+            HeadChoice::ClassificationLogits => classifier::chosen(self, Scale::Logits),
+            HeadChoice::Embedding => embedding::chosen(self),
         }
     }
 
@@ -232,6 +238,14 @@ impl ModelFacts<'_> {
         let shape = &self.model.outputs.get(output)?.shape;
         let shape: [i64; 3] = shape.as_slice().try_into().ok()?;
         Some(shape.map(|n| usize::try_from(n).unwrap_or(0)))
+    }
+
+    /// The number of values of the model's only output, if that is one row for each picture, `[B, n]` or `[B, n, 1, 1]`; 0 if
+    /// it is dynamic.
+    pub(super) fn row(&self) -> Option<usize> {
+        let [output] = self.model.outputs.as_slice() else { return None };
+        let (&[_, values] | &[_, values, 1, 1]) = output.shape.as_slice() else { return None };
+        Some(usize::try_from(values).unwrap_or(0))
     }
 
     /// The names in the file, or else the built-in ones.

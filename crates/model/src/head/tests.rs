@@ -54,7 +54,7 @@ fn decode(head: &dyn Head, outputs: &[(&[usize], &[f32])], params: &Params) -> V
 
 const FIXED: [i64; 4] = [1, 3, 640, 640];
 
-const CHOICES: [HeadChoice; 25] = [
+const CHOICES: [HeadChoice; 28] = [
     HeadChoice::Auto,
     HeadChoice::Yolo,
     HeadChoice::YoloEndToEnd,
@@ -80,6 +80,9 @@ const CHOICES: [HeadChoice; 25] = [
     HeadChoice::DamoYolo,
     HeadChoice::YoloObb,
     HeadChoice::YoloObbEndToEnd,
+    HeadChoice::ClassificationSoftmax,
+    HeadChoice::ClassificationLogits,
+    HeadChoice::Embedding,
 ];
 
 #[test]
@@ -165,7 +168,7 @@ fn what_cannot_be_told_apart_is_refused() {
     refused(&[&[1, 17, 384], &[1, 17, 512]], &[]);
     refused(&[&[1, 8400, 84]], &[]);
     refused(&[&[-1, -1, -1]], &[]);
-    refused(&[&[1, 1000]], &[]);
+    refused(&[&[1000]], &[]);
     refused(&[], &[]);
     refused(&[&[1, 0, 8400]], &[]);
     let rtdetr = refused(&[&[1, 300, 6]], &[("task", "detect"), ("names", "['a', 'b']")]);
@@ -190,8 +193,8 @@ fn the_error_says_what_was_seen_and_what_is_known() {
         assert!(text.contains(name), "{name} in {text}");
     }
     // Each known head has a separate, indented line.
-    let lines = text.lines().skip_while(|line| *line != "known heads:").skip(1).take(24);
-    assert!(lines.clone().count() == 24 && lines.clone().all(|line| line.starts_with("  ")), "{text}");
+    let lines = text.lines().skip_while(|line| *line != "known heads:").skip(1).take(27);
+    assert!(lines.clone().count() == 27 && lines.clone().all(|line| line.starts_with("  ")), "{text}");
     for task in ["classify", "depth"] {
         assert!(refused(&model(&FIXED, &[&[1, 84, 8400]], &[("task", task)])).contains(task));
     }
@@ -609,6 +612,7 @@ fn several_inputs_are_an_error_with_a_remedy() {
     assert!(refused(&two).contains("has 0 inputs"));
 }
 
+mod classifiers;
 mod detectors;
 mod masks;
 mod oriented;

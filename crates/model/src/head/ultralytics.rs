@@ -161,8 +161,11 @@ pub(super) fn chosen(seen: &ModelFacts<'_>, end_to_end: bool, task: Task) -> Res
 fn check_task(seen: &ModelFacts<'_>) -> Result<(), HeadError> {
     match seen.metadata.task.as_deref() {
         None | Some("detect" | "obb" | "pose" | "segment") => Ok(()),
+        Some("classify") => Err(seen
+            .unknown("a model for the task \"classify\", but its outputs aren't one row of scores, [batch, classes]")),
         Some(task) => {
-            Err(seen.unknown(&format!("a model for the task {task:?}; detect, obb, pose, segment are possible")))
+            Err(seen
+                .unknown(&format!("a model for the task {task:?}; detect, segment, obb, pose, classify are possible")))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The arguments of the kernels, made from a [`DecodePlan`].
 
 mod anchors;
+mod classes;
 mod dense;
 mod distributions;
 mod objects;
@@ -10,7 +11,8 @@ mod queries;
 
 use super::super::error::Error;
 use super::super::layout::{
-    Candidates, DenseArgs, DistributionsArgs, FinishArgs, ObjectsArgs, OrientedArgs, PersonsArgs, QueriesArgs,
+    Candidates, ClassesArgs, DenseArgs, DistributionsArgs, EmbeddingArgs, FinishArgs, ObjectsArgs, OrientedArgs,
+    PersonsArgs, QueriesArgs,
 };
 use super::failed;
 use super::output::{DeviceOutput, columns, matrix};
@@ -26,6 +28,9 @@ pub(super) enum Decode {
     Queries(QueriesArgs),
     Persons(PersonsArgs),
     Oriented(OrientedArgs),
+    Classes(ClassesArgs),
+    /// Writes the results itself.
+    Embedding(EmbeddingArgs),
 }
 
 /// Whether a kernel decodes this layout.
@@ -38,7 +43,9 @@ pub fn decodes(plan: &DecodePlan) -> bool {
         | DecodePlan::Dense(_)
         | DecodePlan::Distributions { .. }
         | DecodePlan::Oriented { .. }
-        | DecodePlan::Persons { .. } => true,
+        | DecodePlan::Persons { .. }
+        | DecodePlan::Classes(_)
+        | DecodePlan::Embedding { .. } => true,
     }
 }
 
@@ -80,6 +87,8 @@ pub(super) fn capacity(plan: &DecodePlan, outputs: &[DeviceOutput]) -> Result<Ca
         &DecodePlan::Oriented { output, form } => Capacity::of(oriented::anchors(outputs, output, form)?),
         DecodePlan::Persons { many: true, .. } => Capacity::of(6),
         DecodePlan::Persons { .. } => Capacity::of(1),
+        DecodePlan::Classes(plan) => Capacity::of(plan.classes),
+        DecodePlan::Embedding { .. } => Capacity::of(1),
     };
     // Candidates are numbered with 32 bits.
     if u32::try_from(capacity.candidates).is_err() {
@@ -116,5 +125,7 @@ pub(super) fn arguments(
             persons::arguments(outputs, output, many, (width, height), finish)
         }
         &DecodePlan::Oriented { output, form } => oriented::arguments(outputs, output, form, corners, finish),
+        DecodePlan::Classes(plan) => classes::arguments(outputs, plan, finish),
+        &DecodePlan::Embedding { output, size } => classes::vector(outputs, output, size, finish),
     }
 }
