@@ -37,7 +37,7 @@ mod types;
 pub mod video;
 
 pub use filter::refine;
-pub use geometry::Letterbox;
+pub use geometry::{Letterbox, SourceSpan};
 pub use gpu_facts::GpuFacts;
 pub use gst_model_info::GstModelInfo;
 pub use head::{DecodePlan, Head, HeadError, Outputs};
@@ -48,6 +48,6 @@ pub use mask::Mask;
 pub use nms::nms;
 pub use oriented::OrientedBox;
 pub use params::Params;
-pub use spec::{ElementType, Fit, InputSpec, Layout, ModelInfo, Normalization, Resize, TensorInfo};
+pub use spec::{Alignment, ElementType, Fit, InputSpec, Layout, ModelInfo, Normalization, Resize, TensorInfo};
 pub use tensor_ids::{DimsOrder, TensorId, TensorIds};
 pub use types::{Detection, Keypoint, Rect};

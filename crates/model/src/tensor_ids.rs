@@ -90,6 +90,8 @@ fn known(plan: &DecodePlan) -> Option<(&'static str, DimsOrder, usize)> {
         | DecodePlan::Queries(_)
         | DecodePlan::Dense(_)
         | DecodePlan::Distributions { .. }
+        | DecodePlan::Poses { .. }
+        | DecodePlan::Peaks(_)
         | DecodePlan::Persons { .. } => None,
     }
 }

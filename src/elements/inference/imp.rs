@@ -253,12 +253,12 @@ impl Inference {
             true => meta::read(&frame.buffer, size.0, size.1),
             false => meta::record(&frame.buffer).unwrap_or_default(),
         };
-        let regions = regions(settings, model.kind, &before, size);
+        let spec = model.service().engine().input();
+        let regions = regions(settings, (model.kind, spec.resize.fit), &before, size);
         if regions.is_empty() {
             return Ok(Action::Skip(Run::NoRegion));
         }
         let tensors = meta::tensors(&frame.buffer);
-        let spec = model.service().engine().input();
         let shared = regions.iter().filter(|r| tensors.iter().any(|t| t.region == r.rect && t.spec == *spec)).count();
         {
             let mut counters = self.counters.lock();

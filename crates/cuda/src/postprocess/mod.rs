@@ -17,7 +17,7 @@ use super::layout::{
 };
 use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer, Table};
 use super::stream::CudaStream;
-use arguments::{Capacity, Decode, arguments, capacity};
+use arguments::{Capacity, Decode, arguments, capacity, scratch};
 use masks::Masks;
 use model::head::{DecodePlan, MaskPlan};
 use model::{Letterbox, Params};
@@ -60,7 +60,7 @@ pub struct Postprocessor {
     objects: Vec<ResultObject>,
     points: Vec<[f32; 3]>,
     results: MappedBuffer,
-    /// Contains parameters, counts, keys, boxes, classes and the corners of oriented boxes, in this order.
+    /// Contains parameters, counts, keys, boxes, classes and what the decoding kernels share, in this order.
     workspace: DeviceBuffer,
 }
 
@@ -82,7 +82,8 @@ impl Postprocessor {
         let params_stride = (size_of::<SlotParams>() + classes * size_of::<f32>()).next_multiple_of(128);
         let Capacity { candidates, boxes, kept } = capacity(plan, outputs)?;
         let params = MappedBuffer::new(kernels.context(), batch * params_stride)?;
-        let results = MappedBuffer::new(kernels.context(), batch * results_stride(keypoints))?;
+        let results =
+            MappedBuffer::new(kernels.context(), batch * results_stride(candidates.min(MAX_CANDIDATES), keypoints))?;
 
         let mut bytes = 0;
         let mut part = |size: usize| {
@@ -95,7 +96,7 @@ impl Postprocessor {
         let keys = part(batch * candidates * size_of::<u64>());
         let boxes_at = part(batch * boxes * size_of::<[f32; 4]>());
         let classes_at = part(batch * boxes * size_of::<u32>());
-        let corners = if oriented { part(batch * boxes * CORNERS * CORNER_VALUES * size_of::<f32>()) } else { 0 };
+        let shared = part(batch * scratch(plan, boxes));
         let workspace = DeviceBuffer::new(allocator, bytes)?;
         let out = Candidates {
             counts: workspace.address() + counts,
@@ -106,10 +107,10 @@ impl Postprocessor {
             params_stride: params_stride as u32,
             capacity: candidates as u32,
         };
-        let (decode, finish) = arguments(plan, outputs, out, workspace.address() + corners)?;
+        let (decode, finish) = arguments(plan, outputs, out, workspace.address() + shared)?;
         let finish = FinishArgs {
             results: results.address(),
-            results_stride: results_stride(keypoints) as u32,
+            results_stride: results_stride(candidates.min(MAX_CANDIDATES), keypoints) as u32,
             suppress: match (needs_nms, oriented) {
                 (false, _) => 0,
                 (true, false) => SUPPRESS_UPRIGHT,
@@ -245,6 +246,11 @@ impl Postprocessor {
                 Decode::Oriented(args) => kernels.decode_oriented(stream, *args, batch)?,
                 Decode::Queries(args) => kernels.decode_queries(stream, *args, batch)?,
                 Decode::Persons(args) => kernels.decode_persons(stream, *args, batch)?,
+                Decode::Peaks(args) => {
+                    let (peaks, person) = **args;
+                    kernels.decode_peaks(stream, peaks, batch)?;
+                    kernels.decode_person(stream, person, batch)?;
+                }
             }
             kernels.finish(stream, self.finish, batch)?;
             match &self.masks {

@@ -134,10 +134,38 @@ pub enum HeadChoice {
         enum_value(name = "YOLO26-OBB, exports with NMS inside: [B, M, 7]", nick = "yolo-obb-end-to-end")
     )]
     YoloObbEndToEnd,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "RTMPose, RTMW, DWPose: simcc_x [B, K, 2*W], simcc_y [B, K, 2*H]", nick = "simcc")
+    )]
+    Simcc,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "RTMO, YOLOX-Pose: dets [B, N, 5], keypoints [B, N, K, 3]", nick = "rtmo")
+    )]
+    Rtmo,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(
+            name = "Heatmaps [B, K, H/4, W/4] as mmpose's HRNet and SimpleBaseline have them",
+            nick = "heatmap"
+        )
+    )]
+    Heatmap,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "The same of models that were trained with DARK", nick = "heatmap-dark")
+    )]
+    HeatmapDark,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "The same of models that were trained with UDP: ViTPose", nick = "heatmap-udp")
+    )]
+    HeatmapUdp,
 }
 
 /// Each head with its outputs and the models that have it.
-const KNOWN: [(HeadChoice, &str, &str); 24] = [
+const KNOWN: [(HeadChoice, &str, &str); 29] = [
     (
         HeadChoice::Yolo,
         "[B, 4+nc, N], or [B, N, 4+nc] with metadata `names`: centre and size in pixels, scores 0-1",
@@ -230,6 +258,19 @@ const KNOWN: [(HeadChoice, &str, &str); 24] = [
         "[B, M, 7]: centre and size in pixels, score, class, angle in radians",
         "YOLO26-OBB, YOLO-OBB exported with nms=True",
     ),
+    (
+        HeadChoice::Simcc,
+        "`simcc_x` [B, K, 2*W], `simcc_y` [B, K, 2*H]: values of each half column and row; one person",
+        "RTMPose, RTMW, DWPose",
+    ),
+    (
+        HeadChoice::Rtmo,
+        "`dets` [B, N, 5]: x1, y1, x2, y2 in pixels, score; `keypoints` [B, N, K, 3]",
+        "RTMO, YOLOX-Pose",
+    ),
+    (HeadChoice::Heatmap, "heatmaps [B, K, H/4, W/4]; one person", "HRNet, SimpleBaseline and others of mmpose"),
+    (HeadChoice::HeatmapDark, "the same; the peak by DARK", "such models trained with DARK"),
+    (HeadChoice::HeatmapUdp, "the same; crop and peak by UDP", "ViTPose, and others trained with UDP"),
 ];
 
 impl HeadChoice {
@@ -261,6 +302,11 @@ impl HeadChoice {
             Self::DamoYolo => "damo-yolo",
             Self::YoloObb => "yolo-obb",
             Self::YoloObbEndToEnd => "yolo-obb-end-to-end",
+            Self::Simcc => "simcc",
+            Self::Rtmo => "rtmo",
+            Self::Heatmap => "heatmap",
+            Self::HeatmapDark => "heatmap-dark",
+            Self::HeatmapUdp => "heatmap-udp",
         }
     }
 }

@@ -8,6 +8,7 @@ mod detr;
 mod end2end;
 mod exponential;
 mod families;
+mod heatmap;
 mod in_frame;
 mod input_choice;
 mod libreyolo;
@@ -20,8 +21,11 @@ mod plan;
 mod queries;
 mod reading;
 mod recognise;
+mod rtmo;
 mod scores;
+mod simcc;
 mod split;
+mod top_down;
 mod ultralytics;
 mod yolo;
 mod yolo_obb;
@@ -32,7 +36,8 @@ pub use choice::HeadChoice;
 pub use input_choice::{ColorChoice, ModelChoice, NormalizationChoice, ResizeChoice};
 pub use masks::{MaskPlan, MaskSource};
 pub use plan::{
-    BoxCoding, BoxForm, Columns, DecodeLevel, DecodePlan, DensePlan, GridLevel, OrientedForm, QueryPlan, Selection,
+    BoxCoding, BoxForm, Columns, DecodeLevel, DecodePlan, DensePlan, GridLevel, OrientedForm, PeakMaps, PeakPlan,
+    QueryPlan, Refinement, Selection,
 };
 pub use reading::{Reading, Trust};
 pub use recognise::{ConstantInput, Recognised, recognise};
@@ -61,6 +66,17 @@ pub enum HeadKind {
     Pose,
     /// Keypoints of the only person in the input.
     TopDownPose,
+}
+
+impl HeadKind {
+    /// The factor by which the box of an object is enlarged before the model runs on it. Top-down pose models are trained
+    /// on boxes enlarged by a quarter.
+    pub fn enlargement(self) -> f32 {
+        match self {
+            Self::Detection | Self::Pose => 1.0,
+            Self::TopDownPose => 1.25,
+        }
+    }
 }
 
 /// Decodes a model's outputs. Coordinates are pixels of the network's input.

@@ -1,14 +1,16 @@
 //! Recognition of a model's head and input format from its file.
 
 use super::super::tensor_ids::head_of;
-use super::super::{ElementType, InputSpec, Labels, Layout, ModelInfo, Normalization, Resize, TensorInfo};
+use super::super::{
+    ElementType, InputSpec, KeypointLayout, Labels, Layout, ModelInfo, Normalization, Resize, TensorInfo,
+};
 use super::choice::{HeadChoice, known, names};
 use super::families::{Family, by_metadata, by_tensors, candidates};
 use super::input_choice::{ModelChoice, NormalizationChoice, ResizeChoice};
 use super::metadata::{Metadata, Writer};
 use super::reading::{Reading, Trust};
 use super::ultralytics::Task;
-use super::{Head, HeadError, corners, detr, libreyolo, movenet, nanodet, ultralytics, yolox};
+use super::{Head, HeadError, corners, detr, heatmap, libreyolo, movenet, nanodet, rtmo, simcc, ultralytics, yolox};
 use std::sync::Arc;
 
 /// A head, the input's format, and how certain they are.
@@ -94,6 +96,9 @@ pub fn recognise(model: &ModelInfo, choice: impl Into<ModelChoice>) -> Result<Re
         (HeadChoice::Auto, _) => {
             let tried = [
                 movenet::recognise,
+                simcc::recognise,
+                rtmo::recognise,
+                heatmap::recognise,
                 detr::recognise,
                 corners::recognise,
                 nanodet::recognise,
@@ -129,7 +134,7 @@ pub(super) struct ModelFacts<'a> {
     pub(super) model: &'a ModelInfo,
     choice: ModelChoice,
     /// Index of the image among the inputs.
-    image: usize,
+    pub(super) image: usize,
     pub(super) input: Input,
     sides: Vec<SideInput>,
     pub(super) metadata: Metadata,
@@ -203,6 +208,9 @@ impl ModelFacts<'_> {
             HeadChoice::DamoYolo => corners::damo_yolo(self),
             HeadChoice::YoloObb => ultralytics::chosen(self, false, Task::Oriented),
             HeadChoice::YoloObbEndToEnd => ultralytics::chosen(self, true, Task::Oriented),
+            HeadChoice::Simcc => simcc::chosen(self),
+            HeadChoice::Rtmo => rtmo::chosen(self),
+            HeadChoice::Heatmap | HeadChoice::HeatmapDark | HeadChoice::HeatmapUdp => heatmap::chosen(self, choice),
         }
     }
 
@@ -244,6 +252,18 @@ impl ModelFacts<'_> {
         }
         self.countable(classes, "classes")?;
         Ok(Labels::built_in(classes, pose))
+    }
+
+    /// The names in the file if it has as many, or else those of the layout with this number of keypoints.
+    ///
+    /// # Errors
+    /// No model has that many.
+    pub(super) fn keypoint_layout(&self, count: usize) -> Result<Arc<KeypointLayout>, HeadError> {
+        self.countable(count, "keypoints")?;
+        Ok(match self.metadata.kpt_names.clone().filter(|names| names.len() == count) {
+            Some(names) => KeypointLayout::named(names),
+            None => KeypointLayout::built_in(count),
+        })
     }
 
     /// Checks a number that the outputs' dimensions give before anything is named for each.

@@ -54,7 +54,7 @@ fn decode(head: &dyn Head, outputs: &[(&[usize], &[f32])], params: &Params) -> V
 
 const FIXED: [i64; 4] = [1, 3, 640, 640];
 
-const CHOICES: [HeadChoice; 25] = [
+const CHOICES: [HeadChoice; 30] = [
     HeadChoice::Auto,
     HeadChoice::Yolo,
     HeadChoice::YoloEndToEnd,
@@ -80,6 +80,11 @@ const CHOICES: [HeadChoice; 25] = [
     HeadChoice::DamoYolo,
     HeadChoice::YoloObb,
     HeadChoice::YoloObbEndToEnd,
+    HeadChoice::Simcc,
+    HeadChoice::Rtmo,
+    HeadChoice::Heatmap,
+    HeadChoice::HeatmapDark,
+    HeadChoice::HeatmapUdp,
 ];
 
 #[test]
@@ -503,7 +508,6 @@ fn other_families_are_named_by_their_tensors() {
     let image: (&str, &[i64]) = ("images", &FIXED);
     named(&[image], &[("dets", &[1, 100, 5]), ("labels", &[1, 100])], &["MMDetection"]);
     named(&[image], &[("output0", &[1, 25200, 117]), ("output1", &[1, 32, 160, 160])], &["segmentation", "YOLOv5"]);
-    named(&[image], &[("simcc_x", &[1, 17, 384]), ("simcc_y", &[1, 17, 512])], &["RTMPose"]);
 }
 
 #[test]
@@ -610,5 +614,6 @@ fn several_inputs_are_an_error_with_a_remedy() {
 }
 
 mod detectors;
+mod keypoints;
 mod masks;
 mod oriented;
