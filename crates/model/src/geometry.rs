@@ -13,7 +13,8 @@ use super::{Alignment, Fit, InputSpec, Rect};
 /// inverse has no error that grows across the frame; theirs reaches half a network pixel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Letterbox {
-    /// The frame's region, in frame pixels.
+    /// What the resized picture shows, in frame pixels: the region, extended to the input's aspect ratio where the input is made
+    /// so.
     pub region: Rect,
     /// Left and top border in the input, pixels.
     pub left: u32,
