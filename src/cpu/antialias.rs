@@ -138,9 +138,9 @@ fn filter(values: &[f32], columns: &Filter, out: &mut [f32]) {
 mod tests {
     use super::*;
 
-    fn filter_of(start: f32, length: f32, source: usize, target: usize) -> Filter {
+    fn filter_of(start: f64, length: f64, source: usize, target: usize) -> Filter {
         let mut filter = Filter::default();
-        filter.update(Axis { start, length, source, target });
+        filter.update(Axis { start, length, source, target, extended: false });
         filter
     }
 

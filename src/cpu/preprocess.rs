@@ -12,7 +12,7 @@ use super::image::Image;
 use super::resample::{Axis, Taps};
 use super::rows::{self, Channels, Pixels};
 use model::video::Conversion;
-use model::{ElementType, InputSpec, Layout, Letterbox, Normalization, Rect};
+use model::{ElementType, Fit, InputSpec, Layout, Letterbox, Normalization, Rect, SourceSpan};
 
 /// The reason why a picture can't be preprocessed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,16 +72,19 @@ pub fn preprocess(
     let (left, width) = (picture.left as usize, picture.width as usize);
     let (top, height) = (picture.top as usize, picture.height as usize);
     workspace.fill_border(spec);
-    if !has_pixels(region, image) {
+    if !has_pixels(picture.region, image) {
         (0..spec.height as usize).for_each(|y| target.put(y, workspace));
         return Ok(());
     }
     let border_rows = (0..top).chain(top + height..spec.height as usize);
     border_rows.for_each(|y| target.put(y, workspace));
 
-    let shown = picture.region;
-    let columns = Axis { start: shown.x, length: shown.w, source: image.width, target: width };
-    let lines = Axis { start: shown.y, length: shown.h, source: image.height, target: height };
+    let axis = |SourceSpan { start, length }, source: usize, target: usize| {
+        let extended = spec.resize.fit == Fit::Extended;
+        Axis { start, length, source, target, extended }
+    };
+    let [columns, lines] = picture.sources();
+    let (columns, lines) = (axis(columns, image.width, width), axis(lines, image.height, height));
     let conversion = image.format.is_yuv().then(|| Conversion::new(image.colorimetry));
     if spec.resize.antialias {
         workspace.antialias.start(columns, lines, &mut workspace.pixels);
@@ -141,6 +144,10 @@ impl Workspace {
             let (upper, lower) = (&self.rows[0].rgb[source], &self.rows[lower].rgb[source]);
             if let Some(line) = line.get_mut(columns.clone()) {
                 rows::blend_rows(upper, lower, weight, mean[channel], scale[channel], line);
+                if let Some(&cover) = self.lines.cover.get(y) {
+                    let border = (f32::from(spec.pad) - mean[channel]) * scale[channel];
+                    blend_border(line, border, &self.columns.cover, cover);
+                }
             }
         }
     }
@@ -177,6 +184,16 @@ impl Workspace {
             for (channel, second) in row.rgb.iter_mut().zip(&self.second) {
                 rows::blend_columns(channel, second, &self.columns.weight);
             }
+        }
+    }
+}
+
+/// Mixes a row with the border by the share of each pixel that the picture covers, `columns · row`.
+fn blend_border(line: &mut [f32], border: f32, columns: &[f32], row: f32) {
+    for (value, &column) in line.iter_mut().zip(columns) {
+        let cover = column * row;
+        if cover < 1.0 {
+            *value = border + (*value - border) * cover;
         }
     }
 }

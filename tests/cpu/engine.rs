@@ -88,7 +88,7 @@ fn every_pose_head_finds_the_persons() {
         return;
     }
     let picture = Picture::new(&squares());
-    for model in ["yolo-pose", "yolo-pose-e2e", "movenet-multipose"] {
+    for model in ["yolo-pose", "yolo-pose-e2e", "movenet-multipose", "rtmo"] {
         let found = found_in(model, &picture, VideoFormat::Rgb);
         assert_found(model, &found, &picture.poses(), Tolerance::EXACT);
     }
@@ -115,9 +115,14 @@ fn an_empty_picture_has_no_objects() {
     if !start() {
         return;
     }
-    for model in
-        DETECTORS.into_iter().chain(["yolo-obb", "yolo-obb-e2e", "yolo-pose", "yolo-pose-e2e", "movenet-multipose"])
-    {
+    for model in DETECTORS.into_iter().chain([
+        "yolo-obb",
+        "yolo-obb-e2e",
+        "yolo-pose",
+        "yolo-pose-e2e",
+        "movenet-multipose",
+        "rtmo",
+    ]) {
         assert_found(model, &found_in(model, &Picture::new(&[]), VideoFormat::Rgb), &[], Tolerance::EXACT);
     }
 }

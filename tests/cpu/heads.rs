@@ -85,6 +85,7 @@ fn outputs_that_are_not_a_heads_are_refused_with_what_they_may_be() {
     assert!(!failure.message.contains("use trtdetect"), "{}", failure.message);
     // With its metadata it is accepted.
     refused("trtpose", "yolo", &["has a yolo head: use trtdetect"]);
+    refused("trtpose", "heatmaps", &["set head=heatmap-udp", "ViTPose", "head=heatmap ", "segmentation"]);
     // Fitting models without metadata keep working.
     for (model, objects) in [("yolo-bare", 3), ("yolo-coco", 3), ("yolo-e2e-bare", 3)] {
         assert_eq!(found("trtdetect", &test_model(model), "").unwrap().len(), objects, "{model}");

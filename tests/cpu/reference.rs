@@ -1,5 +1,6 @@
-//! Models on real pictures give the results of tests/reference/reference.py and families.py, which use ONNX Runtime, OpenCV and
-//! NumPy: trained models, and narrow networks with seeded weights of other families (tests/reference/export_models.py, yolo_obb.py).
+//! Models on real pictures give the results of tests/reference/reference.py, families.py and poses.py, which use ONNX Runtime,
+//! OpenCV and NumPy: trained models, and narrow networks with seeded weights of other families
+//! (tests/reference/export_models.py, yolo_obb.py, export_poses.py).
 
 use crate::common::pixels::Rgb;
 use crate::common::{engine, find};
@@ -125,6 +126,7 @@ static REFERENCE: LazyLock<Option<Reference>> = LazyLock::new(|| {
     command.arg("--media").arg(root.join("media")).arg(find::shared().join("media"));
     command.arg("--models").arg(root.join("models")).arg(find::shared().join("models"));
     command.arg("--exports").args(EXPORTS.map(|(name, _)| export(name)));
+    command.arg("--poses").args(POSES.map(|(family, file, _)| format!("{family}={}", export(file).display())));
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = std::fs::read(folder().join("reference.json")).unwrap();
@@ -144,6 +146,15 @@ const EXPORTS: [(&str, HeadChoice); 11] = [
     ("yolo-seg", HeadChoice::Auto),
     ("yolo-seg-end-to-end", HeadChoice::Auto),
     ("rf-detr-seg", HeadChoice::Auto),
+];
+
+/// Families of pose models, their exports, and the heads to be said for them.
+const POSES: [(&str, &str, HeadChoice); 5] = [
+    ("simcc", "simcc", HeadChoice::Auto),
+    ("heatmap", "heatmap", HeadChoice::Heatmap),
+    ("heatmap-dark", "heatmap", HeadChoice::HeatmapDark),
+    ("heatmap-udp", "heatmap-udp", HeadChoice::Auto),
+    ("rtmo", "rtmo", HeadChoice::Auto),
 ];
 
 fn export(name: &str) -> PathBuf {
@@ -373,4 +384,16 @@ fn embeddings_point_where_their_reference_points() {
             Err(format!("a cosine of {cosine}"))
         }
     });
+}
+
+/// Boxes of persons reach to the edges, so that the crops reach beyond them.
+#[test]
+fn exports_of_pose_models_find_what_their_references_find() {
+    for (family, file, head) in POSES {
+        let Some(sure) = compare_file(family, &export(file), head) else { return };
+        assert!(sure >= 30, "{family}: only {sure} persons to compare");
+    }
+    let images = &REFERENCE.as_ref().unwrap().images;
+    let beyond = |r: &Found| r.region[0] < 0.0 || r.region[1] < 0.0;
+    assert!(images.len() >= 5 && images.iter().flat_map(|i| &i.results).any(beyond));
 }

@@ -133,6 +133,55 @@ fn top_down_pose_looks_at_the_persons_found_before() {
     assert!(lines[1]["objects"][0]["keypoints"].is_null());
 }
 
+/// Each person's box is enlarged by a quarter and extended to the input's aspect ratio, also beyond the frame, and its keypoints
+/// are mapped back: red is keypoint 0, blue keypoint 2.
+#[test]
+fn keypoints_in_crops_of_persons_are_where_they_are_in_the_frame() {
+    if !find::onnx_runtime() {
+        return;
+    }
+    // In pixels of the frame: half pixels of the input are exact, and a quarter of a place is 1.6. A square has several equal
+    // peaks; the blurred map has one in its middle, at most half a cell further.
+    for (pose, tolerance) in [("simcc", 0.01), ("heatmaps head=heatmap", 2.0), ("vitpose", 40.0)] {
+        let (model, properties) = pose.split_once(' ').unwrap_or((pose, ""));
+        let pipeline = Pipeline::new(&format!(
+            "appsrc name=source format=time ! {} ! {} {properties} inference-region=objects object-classes=person \
+             ! trtpublish location=LINES ! fakesink",
+            element("trtdetect", "detect", "yolo-coco"),
+            element("trtpose", "pose", model),
+        ));
+        let corners = [
+            // Ten pixels of the frame are one of the detector's input. A crop shows 150 x 100 pixels as 96 x 64.
+            ((3, 4), [(248.75, 328.75), (336.25, 403.75)]),
+            ((0, 0), [(8.75, 8.75), (96.25, 83.75)]),
+        ];
+        for (n, ((column, row), _)) in corners.iter().enumerate() {
+            let red = Square::new(Colour::Red, *column, *row, 255);
+            let blue = Square::new(Colour::Blue, column + 1, row + 1, 255);
+            pipeline.push(n as u64, Picture::sized(960, 640, &[red, blue]).rgb().frame(VideoFormat::Rgb));
+        }
+        let lines = pipeline.finish().unwrap();
+        for (line, ((column, row), wanted)) in lines.iter().zip(corners) {
+            let found = detections(line);
+            let person = found.iter().find(|d| !d.keypoints.is_empty()).unwrap_or_else(|| panic!("{pose}: {line}"));
+            assert_eq!(person.keypoints.len(), 3);
+            for (k, (x, y)) in [(0, wanted[0]), (2, wanted[1])] {
+                let found = person.keypoints[k];
+                // The person's box is its cell.
+                let in_frame = |at: f32, start: f32, size: f32, cell: u32| 80.0 * ((at - start) / size + cell as f32);
+                let at = [
+                    in_frame(found.x, person.rect.x, person.rect.w, column),
+                    in_frame(found.y, person.rect.y, person.rect.h, row),
+                ];
+                let apart = (at[0] - x).abs().max((at[1] - y).abs());
+                assert!(apart <= tolerance, "{pose}, keypoint {k} of {column} {row}: {at:?}, wanted {x} {y}");
+                assert!(found.confidence > 0.75, "{pose}: {found:?}");
+            }
+            assert!(person.keypoints[1].confidence < 0.05, "{pose}: nothing is green");
+        }
+    }
+}
+
 #[test]
 fn a_second_detector_finds_parts_of_objects() {
     if !find::onnx_runtime() {

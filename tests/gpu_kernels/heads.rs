@@ -10,7 +10,8 @@ use gsttensorrt::error::Error;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use model::head::{
-    Columns, DecodePlan, HeadChoice, MaskSource, ModelChoice, OrientedForm, Output, Recognised, Scale, recognise,
+    Columns, DecodePlan, HeadChoice, MaskSource, ModelChoice, OrientedForm, Output, PeakMaps, Recognised, Scale,
+    recognise,
 };
 use model::{Detection, ElementType, Head, InputSpec, Letterbox, ModelInfo, Params, Rect, TensorInfo, nms, refine};
 use std::collections::{BTreeMap, BTreeSet};
@@ -138,6 +139,17 @@ fn models() -> Vec<Model> {
             ([1, 3, 320, 320], F32),
             &[&[1, 1600, 80], &[1, 400, 80], &[1, 100, 80], &[1, 1600, 32], &[1, 400, 32], &[1, 100, 32]],
         ),
+        pose("simcc", &[("simcc_x", &[1, 17, 384]), ("simcc_y", &[1, 17, 512])], HeadChoice::Auto),
+        pose("simcc of 133 keypoints", &[("simcc_y", &[1, 133, 512]), ("simcc_x", &[1, 133, 384])], HeadChoice::Auto),
+        pose("heatmap", &[("output", &[1, 17, 64, 48])], HeadChoice::Heatmap),
+        pose("heatmap-dark", &[("output", &[1, 17, 64, 48])], HeadChoice::HeatmapDark),
+        pose("heatmap-udp", &[("output", &[1, 21, 64, 48])], HeadChoice::HeatmapUdp),
+        Model::named(
+            "rtmo",
+            &[("input", &square.0, F32)],
+            &[("keypoints", &[1, 200, 17, 3]), ("dets", &[1, 200, 5])],
+            ModelInfo::default(),
+        ),
         Model::new("movenet", ([1, 192, 192, 3], ElementType::I32), &[&[1, 1, 17, 3]]),
         Model::new("movenet-multipose", ([1, 256, 256, 3], ElementType::I32), &[&[1, 6, 56]]),
         said("classification-softmax", HeadChoice::ClassificationSoftmax, &[1, 1000]),
@@ -147,6 +159,11 @@ fn models() -> Vec<Model> {
         said("embedding", HeadChoice::Embedding, &[1, 512]),
         said("embedding of 3 values", HeadChoice::Embedding, &[1, 3]),
     ]
+}
+
+/// A top-down pose model.
+pub fn pose(name: &'static str, outputs: &[(&str, &[i64])], choice: HeadChoice) -> Model {
+    Model::chosen(name, &[("input", &[1, 3, 256, 192], F32)], outputs, ModelInfo::default(), choice.into())
 }
 
 /// Share of the anchors that pass.
@@ -286,6 +303,43 @@ pub fn outputs(model: &Model, random: &mut Random, crowd: Crowd, odd: bool) -> V
                 }
             }
         }
+        DecodePlan::Poses { boxes, points, keypoints } => {
+            for row in 0..model.shapes[boxes][0] {
+                let pass = passes(random);
+                let [x, y, w, h] = *random.pick(&clusters);
+                let values = [x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0, score(random, pass)];
+                values.into_iter().enumerate().for_each(|(at, value)| put(boxes, 5 * row + at, value));
+                for at in 0..3 * keypoints {
+                    let value = if at % 3 == 2 { random.float(0.0, 1.0) } else { random.float(-20.0, width + 20.0) };
+                    put(points, 3 * keypoints * row + at, value);
+                }
+            }
+        }
+        // Some peaks are low, some at an edge; values beside them are on a coarse grid, so that many are equal.
+        DecodePlan::Peaks(plan) => {
+            let pass = passes(random);
+            let outputs = match plan.maps {
+                PeakMaps::Axes { x, y } => vec![x, y],
+                PeakMaps::Planes { output, .. } => vec![output],
+            };
+            for output in outputs {
+                let places = model.shapes[output][1..].iter().product::<usize>();
+                let columns = *model.shapes[output].last().expect("dimensions");
+                for keypoint in 0..plan.keypoints {
+                    let (peak, at) = (random.float(-0.1, if pass { 1.1 } else { 0.2 }), random.below(places));
+                    let (x, y) = (at as f32 % columns as f32 + random.float(-0.5, 0.5), (at / columns) as f32);
+                    for place in 0..places {
+                        let (dx, dy) = ((place % columns) as f32 - x, (place / columns) as f32 - y);
+                        let noise = random.below(4) as f32 / 64.0;
+                        put(
+                            output,
+                            keypoint * places + place,
+                            peak * (-(dx * dx + dy * dy) / 8.0).exp() + noise - 0.03,
+                        );
+                    }
+                }
+            }
+        }
         DecodePlan::Persons { output, .. } => {
             let pass = passes(random);
             for at in 0..model.shapes[output].iter().product() {
@@ -377,7 +431,7 @@ fn expected(model: &Model, slot: &Slot, outputs: &[Vec<f32>]) -> (Vec<Detection>
     found.truncate(MAX_CANDIDATES);
     if model.head.needs_nms() {
         nms(&mut found, &slot.params);
-    } else if !matches!(model.plan(), DecodePlan::Persons { many: false, .. }) {
+    } else if !matches!(model.plan(), DecodePlan::Persons { many: false, .. } | DecodePlan::Peaks(_)) {
         found.truncate(slot.params.max_detections);
     }
     if let Some(masks) = model.head.masks() {

@@ -116,7 +116,12 @@ fn random_resize(random: &mut Random) -> Resize {
     let down = Resize { round_down: true, ..Resize::LETTERBOX };
     let all = [Resize::LETTERBOX, Resize::STRETCH, Resize::TOP_LEFT, down, Resize::CROP, Resize::CROP_INSIDE];
     let resize = *random.pick(&all);
-    if random.chance(0.4) { resize.antialiased() } else { resize }
+    match random.below(10) {
+        0..4 => resize.antialiased(),
+        4 => Resize::EXTENDED,
+        5 => Resize::EXTENDED_UDP,
+        _ => resize,
+    }
 }
 
 fn random_region(random: &mut Random, (width, height): (u32, u32)) -> Rect {

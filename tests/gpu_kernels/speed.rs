@@ -1,7 +1,7 @@
 //! The kernels' times, compared with the limits of the GPU's memory bandwidth.
 
 use crate::drawing::{Canvas, record};
-use crate::heads::{Bench, Crowd, Model, Slot, obb, outputs};
+use crate::heads::{self, Bench, Crowd, Model, Slot, obb, outputs};
 use crate::pictures::Picture;
 use crate::random::Random;
 use crate::{Gpu, detectors};
@@ -11,6 +11,7 @@ use cudarc::driver::sys::CUdevice_attribute;
 use gsttensorrt::draw::{Overlay, Style};
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::gpu::Painter;
+use model::head::HeadChoice;
 use model::video::DeviceFormat;
 use model::{ElementType, InputSpec, Letterbox, Params, Rect, Resize};
 
@@ -192,6 +193,14 @@ fn postprocessing(gpu: &Gpu) -> Result<(), Error> {
         let crowd = if rows <= 1000 { Crowd::Some(0.3) } else { usual(rows as f32) };
         decoding(gpu, &model, crowd, 1, Some(ALONE))?;
         decoding(gpu, &model, crowd, 8, Some((8.0 * 20.0, "20 µs a frame")))?;
+    }
+    for (name, outputs, head) in [
+        ("simcc, 133 keypoints", &[("simcc_x", &[1, 133, 384][..]), ("simcc_y", &[1, 133, 512])][..], HeadChoice::Auto),
+        ("heatmap-udp 17×64×48", &[("output", &[1, 17, 64, 48])], HeadChoice::HeatmapUdp),
+    ] {
+        let model = heads::pose(name, outputs, head);
+        decoding(gpu, &model, Crowd::All, 1, Some(ALONE))?;
+        decoding(gpu, &model, Crowd::All, 8, Some((8.0 * 20.0, "20 µs a frame")))?;
     }
     Ok(())
 }

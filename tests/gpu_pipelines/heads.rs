@@ -43,6 +43,7 @@ on_gpu! {
             ("trtdetect", "yolox", "", &["relative to their cells", "set head=yolox-decoded"]),
             ("trtdetect", "rt-detr", "", &["whose inputs differ", "head=d-fine"]),
             ("trtdetect", "pp-yoloe", "", &["normalization=imagenet"]),
+            ("trtpose", "heatmaps", "", &["set head=heatmap-udp", "ViTPose"]),
             ("trtdetect", "yolo", "head=nanodet", &["head=nanodet doesn't fit"]),
             ("trtdetect", "two-inputs", "", &["has 2 inputs", "previous", "as its only input"]),
             ("trtpose", "yolo-bare", "", &["is taken for a yolo head", "doesn't say what it is"]),

@@ -52,7 +52,7 @@ on_gpu! {
 
 on_gpu! {
     fn poses_are_what_the_cpu_finds() {
-        for model in ["yolo-pose", "yolo-pose-e2e", "movenet", "movenet-multipose"] {
+        for model in ["yolo-pose", "yolo-pose-e2e", "movenet", "movenet-multipose", "rtmo"] {
             compare("trtpose", model, "confidence=0.3");
         }
     }
@@ -165,6 +165,34 @@ on_gpu! {
                 let near = vectors.iter().zip(other_vectors).all(|(a, b)| (a - b).abs() <= 0.02);
                 assert!(near, "{what}: {vectors:?}, {other_vectors:?}");
             }
+        }
+    }
+}
+
+on_gpu! {
+    /// A crop shows the cells around its person, and reaches beyond the frame in the corners.
+    fn keypoints_in_crops_are_what_the_cpu_finds() {
+        let pictures: Vec<_> = [(3, 4, 1, 1), (0, 0, 1, 1), (11, 7, -1, -1), (5, 2, 1, -1)]
+            .into_iter()
+            .map(|(column, row, dx, dy): (u32, u32, i32, i32)| {
+                let (x, y) = (column.saturating_add_signed(dx), row.saturating_add_signed(dy));
+                let squares =
+                    [(Colour::Red, column, row, 250), (Colour::Blue, x, y, 230), (Colour::Green, x, row, 200)];
+                Picture::sized(288, 192, &squares.map(|(colour, x, y, level)| Square::new(colour, x, y, level)))
+            })
+            .collect();
+        for (model, head) in
+            [("simcc", "auto"), ("heatmaps", "heatmap"), ("heatmaps", "heatmap-dark"), ("vitpose", "auto")]
+        {
+            let chain = |backend: &str| {
+                let persons = with_model("trtdetect", backend, "yolo-coco").replace("name=d", "name=before");
+                let pose = with_model("trtpose", backend, model);
+                let objects = "attach=new batch-size=4 inference-region=objects object-classes=person";
+                around(backend, &format!("{persons} ! {pose} head={head} {objects}"))
+            };
+            let (cpu, gpu) = (objects(&chain("cpu"), &pictures), objects(&chain("tensorrt"), &pictures));
+            assert!(cpu.iter().all(|found| found.len() == 1 && found[0].keypoints.len() == 3), "{model}: {cpu:?}");
+            assert_same(&format!("{model} head={head}"), &cpu, &gpu, near());
         }
     }
 }

@@ -6,13 +6,15 @@ import numpy as np
 import onnxruntime
 
 from make import (
-    ANGLES, CELL, CELLS, COLUMNS, HEIGHT, IMAGENET_MEAN, IMAGENET_STD, KEYPOINTS, MODELS, NANODET_MEAN, NANODET_STD,
-    PICODET_MEAN, PICODET_STD, ROWS, WIDTH, keypoints,
+    ANGLES, CELL, CELLS, COLUMNS, HEIGHT, IMAGENET_MEAN, IMAGENET_STD, KEYPOINTS, MODELS, NANODET_MEAN, NANODET_STD, ROWS, WIDTH,
+    keypoints,
 )  # fmt: skip
 
 BAD = {
     "unknown-head", "two-inputs", "yolo-loud", "pose5-bare", "obb-bare", "rtdetr-bare", "yolox",
 }  # fmt: skip
+# Pixels of the input per place of the pose models with maps.
+MAPS = {"simcc": 0.5, "heatmaps": 4, "vitpose": 4}
 # Batches of pictures; each a list of (class, column, row, level).
 PICTURES = [
     [(0, 3, 4, 255)],
@@ -37,10 +39,10 @@ def tensor(session, pictures, name):
     x = np.stack([draw(p) for p in pictures])
     if name == "nanodet":
         x = (x[..., ::-1] - NANODET_MEAN) / NANODET_STD
-    elif name == "classify-logits":
+    elif name in ("picodet", "classify-logits") or name in MAPS:
         x = (x - IMAGENET_MEAN) / IMAGENET_STD
-    elif name == "picodet":
-        x = (x - PICODET_MEAN) / PICODET_STD
+    elif name == "rtmo":
+        x = x[..., ::-1]
     elif "float" in info.type and name != "damo-yolo":
         x = x / 255
     dtype = {"tensor(float)": "f4", "tensor(float16)": "f2", "tensor(uint8)": "u1", "tensor(int32)": "i4"}[info.type]
@@ -64,6 +66,10 @@ def decode(name, outputs):
         boxes, scores = outputs if name == "pp-yoloe" else (outputs[1], outputs[0].transpose(0, 2, 1))
         best = scores.argmax(1)
         return [[(c, *box, score) for c, box, score in zip(best[i, :CELLS], boxes[i], scores[i].max(0))] for i in images]
+    if name in MAPS:
+        return [peaks(name, [o[i] for o in outputs]) for i in images]
+    if name == "rtmo":
+        return [[(0, *box, *p.ravel()) for box, p in zip(*picture)] for picture in zip(*outputs)]
     rows = []
     for out in outputs[0].astype(np.float64):
         if name == "movenet":
@@ -93,6 +99,16 @@ def decode(name, outputs):
     return rows
 
 
+def peaks(name, outputs):
+    """Of each keypoint the cell around its peak, and the peak."""
+    found = []
+    for colour, maps in enumerate(zip(*outputs)):
+        at = [m.argmax() for m in maps] if name == "simcc" else np.unravel_index(maps[0].argmax(), maps[0].shape)[::-1]
+        x, y = np.array(at) * MAPS[name]
+        found.append((colour, x - CELL / 2, y - CELL / 2, x + CELL / 2, y + CELL / 2, min(m.max() for m in maps)))
+    return found
+
+
 def points_box(points):
     """The cell that a person's keypoints belong to."""
     dx, dy, _ = keypoints(0)
@@ -117,7 +133,7 @@ def nanodet(outputs):
 
 
 def expected(name, squares):
-    pose = "pose" in name or name == "movenet"
+    pose = name != "vitpose" and ("pose" in name or name in ("movenet", "rtmo"))
     rows = []
     for colour, column, row, level in squares:
         if pose and colour:
@@ -131,6 +147,11 @@ def expected(name, squares):
         box = [x - CELL / 2, y - CELL / 2, x + CELL / 2, y + CELL / 2]
         rows.append((colour, *box, level / 255, *(points.ravel() if pose else [])))
     rows.sort(key=lambda r: -r[5])
+    if name in MAPS:
+        # The first of the best cells along each axis, or of all.
+        level = [max((r[5] for r in rows if r[0] == c), default=0) for c in range(3)]
+        rows = [r for r in rows if r[5] == level[r[0]]]
+        rows = [min((r for r in rows if r[0] == c), key=lambda r: (r[2], r[1])) for c in {r[0] for r in rows}]
     return rows[:1] if name == "movenet" else rows
 
 

@@ -25,14 +25,11 @@ COLOURS = ("red", "green", "blue")
 KEYPOINTS = 17
 # Oriented boxes are half as high as a cell; their directions by class, radians, clockwise.
 ANGLES = (0.5, -0.5, 1.0)
-# torchvision's, in pixel values.
-IMAGENET_MEAN = np.array([123.675, 116.28, 103.53])
-IMAGENET_STD = np.array([58.395, 57.12, 57.375])
 # NanoDet's published input: BGR, (pixel - mean) / deviation.
 NANODET_MEAN = np.array([103.53, 116.28, 123.675])
 NANODET_STD = np.array([57.375, 57.12, 58.395])
-# PicoDet's: RGB.
-PICODET_MEAN, PICODET_STD = NANODET_MEAN[::-1], NANODET_STD[::-1]
+# RGB, (pixel - mean) / deviation, of PicoDet, the top-down pose models and torchvision's classifiers.
+IMAGENET_MEAN, IMAGENET_STD = NANODET_MEAN[::-1], NANODET_STD[::-1]
 
 README = """# Models for the tests
 
@@ -53,6 +50,8 @@ The files are made by `make.py`; `make.py --check` verifies them. They have a fe
 - Oriented boxes lie in the middle of their cells, 8 pixels wide and 4 high before they are turned: by 0.5 radians for red,
   -0.5 for green, 1 for blue, clockwise.
 - Classifiers: the logit of a colour is 8 times the mean of its score over the whole picture.
+- The pose models with maps have three keypoints: keypoint k is the middle of the cell that has the most of colour k, with
+  that cell's score as its confidence.
 
 | file | input | output | what it is |
 |---|---|---|---|
@@ -448,7 +447,7 @@ def yolov5():
 def picodet():
     """As NanoDet's, with 8 bins and a fourth stride, which finds nothing."""
     g = Graph()
-    found = colours(g, image(g, name="image"), scale=255.0, mean=PICODET_MEAN, std=PICODET_STD)
+    found = colours(g, image(g, name="image"), scale=255.0, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     wanted = distributions(g, found, 8)
     scores, sides, _ = wanted[32]
     few = [g.constant(v, np.int64) for v in ([0], [2], [1])]
@@ -511,6 +510,55 @@ def movenet(persons):
     box = g.op("Concat", *[edges[i] for i in (1, 0, 3, 2)], axis=2)
     box = g.op("Mul", box, g.constant([1 / HEIGHT, 1 / WIDTH] * 2))
     g.output(g.op("Concat", flat, box, score, axis=2), "Identity:0", np.float32, ["batch", persons, 56])
+    return g.bytes()
+
+
+def crop_squares(g, name="input"):
+    """The scores of a picture with ImageNet's mean and deviation."""
+    raw = colours(g, image(g, name=name), scale=255.0, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    return g.op("Clip", raw, g.constant(0), g.constant(1))
+
+
+def places(g, x, axis, count, after=0):
+    """Makes `count` places of each cell along an axis that has `after` others after it. The one in the middle has the cell's
+    value, the others half of it."""
+    weights = np.where(np.arange(count) == count // 2, 1.0, 0.5)
+    wide = g.op("Unsqueeze", x, g.constant([axis + 1], np.int64))
+    return g.op("Mul", wide, g.constant(weights.reshape([count] + [1] * after)))
+
+
+def simcc():
+    """The colours' greatest scores in each column and row, two places a pixel."""
+    g = Graph()
+    scores = crop_squares(g)
+    for axis, name, size in ((2, "simcc_x", 2 * WIDTH), (3, "simcc_y", 2 * HEIGHT)):
+        line = g.op("ReduceMax", scores, axes=[axis], keepdims=0)
+        spread = g.op("Reshape", places(g, line, 2, 2 * CELL), g.constant([0, 3, size], np.int64))
+        g.output(spread, name, np.float32, ["batch", 3, size])
+    return g.bytes()
+
+
+def heatmaps(input_name="input", output_name="output"):
+    """The colours' scores, a place for four pixels."""
+    g = Graph()
+    count = CELL // 4
+    wide = places(g, crop_squares(g, input_name), 3, count)
+    wide = g.op("Reshape", wide, g.constant([0, 3, ROWS, COLUMNS * count], np.int64))
+    high = g.op("Reshape", places(g, wide, 2, count, 1), g.constant([0, 3, ROWS * count, COLUMNS * count], np.int64))
+    g.output(high, output_name, np.float32, ["batch", 3, ROWS * count, COLUMNS * count])
+    return g.bytes()
+
+
+def rtmo(persons=6):
+    """Boxes and keypoints of the reddest cells, BGR of 0-255."""
+    g = Graph()
+    raw = colours(g, image(g, name="input"), scale=255.0, bgr=True)
+    red = g.op("Slice", g.op("Clip", raw, g.constant(0), g.constant(1)), *[g.constant([v], np.int64) for v in (0, 1, 1)])
+    score, rows = best(g, red, 1, persons)
+    x, y, _, edges = corners(g, rows)
+    points = pose_points(g, x, y, score, np.float32, 2)
+    g.output(g.op("Concat", *edges, score, axis=2), "dets", np.float32, ["batch", persons, 5])
+    g.output(points, "keypoints", np.float32, ["batch", persons, KEYPOINTS, 3])
     return g.bytes()
 
 
@@ -602,6 +650,14 @@ MODELS = {
                 "MoveNet top-down: the reddest cell's person"),
     "movenet-multipose": (lambda: movenet(6), "i32 `[B, 64, 96, 3]`, 0–255", "`[B, 6, 56]`",
                           "MoveNet multi-pose: the six reddest cells"),
+    "simcc": (simcc, "f32 `[B, 3, 64, 96]`, ImageNet's mean and deviation", "`[B, 3, 192]` and `[B, 3, 128]`",
+              "RTMPose's rows for three keypoints"),
+    "heatmaps": (heatmaps, "f32 `[B, 3, 64, 96]`, ImageNet's mean and deviation", "`[B, 3, 16, 24]`",
+                 "bad without more said: heatmaps of three keypoints"),
+    "vitpose": (lambda: heatmaps("pixel_values", "heatmaps"), "f32 `[B, 3, 64, 96]`, ImageNet's mean and deviation",
+                "`[B, 3, 16, 24]`", "the same, named as Hugging Face's ViTPose exports are"),
+    "rtmo": (rtmo, "f32 `[B, 3, 64, 96]`, BGR, 0–255", "`[B, 6, 5]` and `[B, 6, 17, 3]`",
+             "RTMO's boxes and keypoints: the six reddest cells"),
     "slow": (lambda: yolo(slow=True), "f32 `[B, 3, 64, 96]`", "`[B, 7, 126]`",
              "the YOLO head with tens of milliseconds of work an image"),
     "yolo-bare": (lambda: yolo(metadata=False), "f32 `[B, 3, 64, 96]`", "`[B, 7, 126]`",

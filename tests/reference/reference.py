@@ -21,6 +21,7 @@ import onnxruntime
 
 import classifiers
 import families
+import poses
 
 CONFIDENCE = 0.25
 IOU = 0.45
@@ -262,6 +263,7 @@ def main():
     parser.add_argument("--media", type=pathlib.Path, nargs="+", required=True)
     parser.add_argument("--models", type=pathlib.Path, nargs="+", required=True)
     parser.add_argument("--exports", type=pathlib.Path, nargs="*", default=[], help="models of families.py: FAMILY.onnx")
+    parser.add_argument("--poses", nargs="*", default=[], help="models of poses.py: FAMILY=FILE")
     parser.add_argument("--out", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
 
@@ -275,12 +277,14 @@ def main():
     paths = {name: find(f"{name}.onnx", arguments.models, needed=False) for name in MODELS}
     models = {name: Model(name, path) for name, path in paths.items() if path}
     exports = [families.Model(path.stem, path) for path in arguments.exports]
+    pose_models = [poses.Model(*pose.split("=", 1)) for pose in arguments.poses]
     images = []
     images_by_name = pictures(find)
     classes = classifiers.results(images_by_name, arguments.out)
     for name, image in images_by_name.items():
         cv2.imwrite(str(arguments.out / f"{name}.ppm"), image)
         found = results(models, image) + [model.run(image) for model in exports]
+        found += [result for model in pose_models for result in model.run(image)]
         images.append({"name": name, "results": found, "classes": classes[name]})
     result = {"confidence": CONFIDENCE, "iou": IOU, "images": images}
     (arguments.out / "reference.json").write_text(json.dumps(result, indent=1))

@@ -10,7 +10,7 @@ use crate::python;
 
 /// Exports them anew, into tests/reference/exports. Needs the clips of `setup`, and installs torch.
 pub fn make(paths: &Paths) -> Result<()> {
-    heading("Exports of detectors");
+    heading("Exports of detectors and pose models");
     let folder = paths.root.join("tests/reference");
     let mut requirements = python::read_requirements(&folder.join("requirements.txt"))?;
     requirements.extend(python::read_requirements(&folder.join("export-requirements.txt"))?);
@@ -23,6 +23,7 @@ pub fn make(paths: &Paths) -> Result<()> {
         run(&mut script)
     };
     run_script("export_models.py")?;
+    run_script("export_poses.py")?;
     // Ultralytics' own exports aren't kept: these have their form.
     run_script("yolo_obb.py")?;
     run_script("segmentation.py")

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::error::Error;
 use super::layout::{
     ClassesArgs, DenseArgs, DistributionsArgs, EmbeddingArgs, FillArgs, FinishArgs, MAX_CANDIDATES, MasksArgs,
-    ObjectsArgs, OrientedArgs, OverlayArgs, PersonsArgs, PreprocessArgs, QueriesArgs, StageArgs,
+    ObjectsArgs, OrientedArgs, OverlayArgs, PeaksArgs, PersonArgs, PersonsArgs, PreprocessArgs, QueriesArgs, StageArgs,
 };
 use super::memory::Table;
 use super::stream::CudaStream;
@@ -21,6 +21,7 @@ const DECODE: &CStr = text(concat!(include_str!("kernels/decode.ptx"), "\0"));
 const ORIENTED: &CStr = text(concat!(include_str!("kernels/oriented.ptx"), "\0"));
 const QUERIES: &CStr = text(concat!(include_str!("kernels/queries.ptx"), "\0"));
 const CLASSIFY: &CStr = text(concat!(include_str!("kernels/classify.ptx"), "\0"));
+const KEYPOINTS: &CStr = text(concat!(include_str!("kernels/keypoints.ptx"), "\0"));
 const NMS: &CStr = text(concat!(include_str!("kernels/nms.ptx"), "\0"));
 const MASKS: &CStr = text(concat!(include_str!("kernels/masks.ptx"), "\0"));
 const OVERLAY: &CStr = text(concat!(include_str!("kernels/overlay.ptx"), "\0"));
@@ -51,6 +52,8 @@ const SPANS: u32 = 128;
 const OBJECTS: u32 = 128;
 /// Threads that read a classifier's scores or a vector.
 const VALUES: u32 = 256;
+/// Threads per block that reads the maps of a keypoint, or all keypoints of a person.
+const PEAKS: u32 = 128;
 
 /// Blocks that share a mask, and warps of each (PARTS and WARPS in masks.cu); objects whose masks are made at a time.
 const MASK_PARTS: u32 = 16;
@@ -71,7 +74,7 @@ const MEMORY_BLOCKS: u32 = 256;
 pub(super) struct KernelModules {
     functions: Functions,
     #[expect(dead_code, reason = "the functions live in them")]
-    modules: [Module; 9],
+    modules: [Module; 10],
 }
 
 /// The modules' entry points.
@@ -91,6 +94,8 @@ struct Functions {
     decode_oriented: CUfunction,
     decode_classes: CUfunction,
     embed: CUfunction,
+    decode_peaks: CUfunction,
+    decode_person: CUfunction,
     finish: CUfunction,
     masks: CUfunction,
     overlay: CUfunction,
@@ -109,6 +114,7 @@ impl KernelModules {
         let (memory, queries) = (Module::load(context, MEMORY)?, Module::load(context, QUERIES)?);
         let (oriented, masks) = (Module::load(context, ORIENTED)?, Module::load(context, MASKS)?);
         let classify = Module::load(context, CLASSIFY)?;
+        let keypoints = Module::load(context, KEYPOINTS)?;
         let functions = Functions {
             stage: memory.function(context, c"stage")?,
             fill: memory.function(context, c"fill")?,
@@ -124,11 +130,16 @@ impl KernelModules {
             decode_oriented: oriented.function(context, c"decode_oriented")?,
             decode_classes: classify.function(context, c"decode_classes")?,
             embed: classify.function(context, c"embed")?,
+            decode_peaks: keypoints.function(context, c"decode_peaks")?,
+            decode_person: keypoints.function(context, c"decode_person")?,
             finish: nms.function(context, c"finish")?,
             masks: masks.function(context, c"masks")?,
             overlay: overlay.function(context, c"overlay")?,
         };
-        Ok(Self { functions, modules: [memory, preprocess, decode, queries, oriented, classify, nms, masks, overlay] })
+        Ok(Self {
+            functions,
+            modules: [memory, preprocess, decode, queries, keypoints, oriented, classify, nms, masks, overlay],
+        })
     }
 }
 
@@ -314,6 +325,20 @@ impl Kernels {
     ) -> Result<(), Error> {
         // SAFETY: the caller guarantees it.
         unsafe { self.launch(self.functions.decode_persons, stream, [1, batch, 1], [WARP, 1], args) }
+    }
+
+    /// # Safety
+    /// As for [`Self::preprocess`], with the outputs' shapes; `points` has space for the keypoints of `batch` slots.
+    pub(super) unsafe fn decode_peaks(&self, stream: &CudaStream, args: PeaksArgs, batch: u32) -> Result<(), Error> {
+        // SAFETY: the caller guarantees it.
+        unsafe { self.launch(self.functions.decode_peaks, stream, [args.keypoints, batch, 1], [PEAKS, 1], args) }
+    }
+
+    /// # Safety
+    /// As for [`Self::decode_peaks`].
+    pub(super) unsafe fn decode_person(&self, stream: &CudaStream, args: PersonArgs, batch: u32) -> Result<(), Error> {
+        // SAFETY: the caller guarantees it.
+        unsafe { self.launch(self.functions.decode_person, stream, [1, batch, 1], [PEAKS, 1], args) }
     }
 
     /// # Safety

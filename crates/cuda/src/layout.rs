@@ -25,7 +25,9 @@ pub struct SlotSource {
     pub(super) planes: [u64; 3],
     /// Bytes from one row to the next.
     pub(super) pitches: [u32; 3],
-    pub(super) format: u16,
+    pub(super) format: u8,
+    /// 1: the region shows all that it covers of the frame, and border beyond it, instead of nothing but itself.
+    pub(super) extended: u8,
     /// 1: every target pixel along the axis coincides with a source pixel.
     pub(super) x_exact: u8,
     pub(super) y_exact: u8,
@@ -250,6 +252,7 @@ pub(super) struct ObjectsArgs {
     pub out: Candidates,
     pub boxes: Values,
     pub scores: Values,
+    /// No data: all are of class 0.
     pub labels: Values,
     pub coding: Coding,
     pub rows: u32,
@@ -307,6 +310,41 @@ pub(super) struct EmbeddingArgs {
     pub results_stride: u32,
     pub size: u32,
     pub half: u32,
+}
+
+/// The maps of one person's keypoints.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct PeaksArgs {
+    /// Where x, y and confidence of each keypoint are written, in network pixels.
+    pub points: u64,
+    /// The rows along x and y; or the maps, and 0.
+    pub x: u64,
+    pub y: u64,
+    /// Elements from one slot to the next.
+    pub x_slot: u64,
+    pub y_slot: u64,
+    /// Places along both axes.
+    pub columns: u32,
+    pub rows: u32,
+    pub keypoints: u32,
+    /// 0: rows; 1, 2, 3: maps, whose peaks are refined by a quarter, by DARK, by DARK for UDP.
+    pub maps: u32,
+    pub half: u32,
+    /// Network pixels per place.
+    pub x_unit: f32,
+    pub y_unit: f32,
+    pub reserved: u32,
+}
+
+/// The keypoints that belong to one person.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+pub(super) struct PersonArgs {
+    pub out: Candidates,
+    pub points: u64,
+    pub keypoints: u32,
+    pub reserved: u32,
 }
 
 #[repr(C)]
@@ -518,8 +556,8 @@ pub(super) struct ResultObject {
 pub(super) const KEYPOINTS_AT: usize = size_of::<ResultHeader>() + MAX_CANDIDATES * size_of::<ResultObject>();
 
 /// Size of a slot's results in bytes, for objects with that many keypoints.
-pub(super) const fn results_stride(keypoints: usize) -> usize {
-    (KEYPOINTS_AT + MAX_CANDIDATES * keypoints * 3 * size_of::<f32>()).next_multiple_of(128)
+pub(super) const fn results_stride(objects: usize, keypoints: usize) -> usize {
+    (KEYPOINTS_AT + objects * keypoints * 3 * size_of::<f32>()).next_multiple_of(128)
 }
 
 /// Size of a slot's results in bytes, for a vector of that many values.
@@ -575,6 +613,10 @@ mod tests {
         assert_eq!(offset_of!(QueriesArgs, logits), 80);
         assert_eq!(offset_of!(QueriesArgs, coding), 112);
         assert_eq!(size_of::<PersonsArgs>(), 80);
+        assert_eq!(size_of::<PeaksArgs>(), 72);
+        assert_eq!(offset_of!(PeaksArgs, columns), 40);
+        assert_eq!(offset_of!(PeaksArgs, x_unit), 60);
+        assert_eq!(size_of::<PersonArgs>(), 64);
         assert_eq!(size_of::<OrientedArgs>(), 96);
         assert_eq!(offset_of!(OrientedArgs, corners), 64);
         assert_eq!(offset_of!(OrientedArgs, classes), 88);

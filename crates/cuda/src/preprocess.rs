@@ -7,11 +7,11 @@ use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer};
 use super::postprocess::Postprocessor;
 use super::stream::CudaStream;
 use model::video::{Colorimetry, Conversion, DeviceFormat};
-use model::{InputSpec, Layout, Letterbox, Rect};
+use model::{Fit, InputSpec, Layout, Letterbox, Rect, SourceSpan};
 use std::sync::Arc;
 
 /// The format of a slot whose tensor already exists.
-const TENSOR: u16 = 5;
+const TENSOR: u8 = 5;
 
 /// A frame in device memory. Chroma planes of odd sizes are rounded up: `(width + 1) / 2`.
 #[derive(Debug, Clone, Copy)]
@@ -76,19 +76,22 @@ impl SlotSource {
     pub fn picture(picture: &DevicePicture, region: Rect, spec: &InputSpec) -> Result<Self, Error> {
         picture.check()?;
         let frame = Rect::new(0.0, 0.0, picture.width as f32, picture.height as f32);
+        let place = Letterbox::new(region, spec);
+        let region = place.region;
         let finite = [region.x, region.y, region.w, region.h].iter().all(|v| v.is_finite());
         if !finite || region.intersection(&frame).area() <= 0.0 {
             return Ok(Self::border());
         }
-        let place = Letterbox::new(region, spec);
+        let extended = spec.resize.fit == Fit::Extended;
         let conversion = conversion(picture);
-        let shown = place.region;
-        let x = SourceAxis::new(shown.x, shown.w, picture.width, place.width);
-        let y = SourceAxis::new(shown.y, shown.h, picture.height, place.height);
+        let [x, y] = place.sources();
+        let x = SourceAxis::new(x, picture.width, place.width, extended);
+        let y = SourceAxis::new(y, picture.height, place.height, extended);
         Ok(Self {
             planes: picture.planes,
             pitches: picture.pitches,
-            format: picture.format as u16,
+            format: picture.format as u8,
+            extended: u8::from(extended),
             left: place.left,
             top: place.top,
             width: place.width,
@@ -118,13 +121,16 @@ impl SlotSource {
 }
 
 impl SourceAxis {
-    /// The pixels inside the frame that the region touches, as in the CPU engine's resampling.
-    fn new(start: f32, length: f32, source: u32, target: u32) -> Self {
+    /// The pixels inside the frame that the region touches, or all if it is extended, as in the CPU engine's resampling.
+    fn new(SourceSpan { start, length }: SourceSpan, source: u32, target: u32, extended: bool) -> Self {
         let last = f64::from(source.saturating_sub(1));
-        let (start, length) = (f64::from(start), f64::from(length));
+        let scale = length / f64::from(target.max(1));
+        if extended {
+            return Self { start, scale, low: 0, high: last as u32 };
+        }
         let low = start.floor().clamp(0.0, last);
         let high = ((start + length).ceil() - 1.0).clamp(low, last);
-        Self { start, scale: length / f64::from(target.max(1)), low: low as u32, high: high as u32 }
+        Self { start, scale, low: low as u32, high: high as u32 }
     }
 
     /// Whether every target pixel coincides with a source pixel, as when 1920 pixels become 640.

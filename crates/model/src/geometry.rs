@@ -1,6 +1,6 @@
 //! Letterbox geometry.
 
-use super::{Fit, InputSpec, Rect};
+use super::{Alignment, Fit, InputSpec, Rect};
 
 /// The placement of a region of a frame in a network's input, and the exact inverse.
 ///
@@ -13,7 +13,8 @@ use super::{Fit, InputSpec, Rect};
 /// inverse has no error that grows across the frame; theirs reaches half a network pixel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Letterbox {
-    /// What the resized picture shows, in frame pixels: the region, or the middle of it where it is cropped.
+    /// What the resized picture shows, in frame pixels: the region, the middle of it where it is cropped, or more than it where it
+    /// is extended to the input's aspect ratio.
     pub region: Rect,
     /// Left and top border in the input, pixels.
     pub left: u32,
@@ -23,6 +24,18 @@ pub struct Letterbox {
     pub width: u32,
     /// Height of the resized picture, pixels.
     pub height: u32,
+    /// Which points of the region and of the picture coincide.
+    pub alignment: Alignment,
+}
+
+/// The part of a frame that resampling divides into as many equal steps as the picture has pixels along one axis: each is
+/// made from the middle of its step. Frame pixels; the frame's first pixel is 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct SourceSpan {
+    /// Where the first step begins.
+    pub start: f64,
+    /// The length of all steps.
+    pub length: f64,
 }
 
 impl Letterbox {
@@ -31,21 +44,39 @@ impl Letterbox {
     pub fn new(region: Rect, spec: &InputSpec) -> Self {
         if let Some(margin) = margin(spec.resize.fit) {
             let region = middle(region, spec, margin);
-            return Self { region, left: 0, top: 0, width: spec.width, height: spec.height };
+            let (width, height) = (spec.width, spec.height);
+            return Self { region, left: 0, top: 0, width, height, alignment: spec.resize.alignment };
         }
+        let region = if spec.resize.fit == Fit::Extended { extended(region, spec) } else { region };
         let (w, h) = (f64::from(region.w), f64::from(region.h));
         let ratio = (f64::from(spec.width) / w).min(f64::from(spec.height) / h);
         let resized = |size: f64, limit: u32| resized(size * ratio, limit, spec.resize.round_down);
         let (width, height) = match spec.resize.fit {
-            Fit::Stretched | Fit::Cropped | Fit::CroppedInside => (spec.width, spec.height),
+            Fit::Stretched | Fit::Cropped | Fit::CroppedInside | Fit::Extended => (spec.width, spec.height),
             Fit::Centred | Fit::TopLeft => (resized(w, spec.width), resized(h, spec.height)),
         };
         let (left, top) = match spec.resize.fit {
-            Fit::Stretched | Fit::TopLeft | Fit::Cropped | Fit::CroppedInside => (0, 0),
+            Fit::Stretched | Fit::TopLeft | Fit::Cropped | Fit::CroppedInside | Fit::Extended => (0, 0),
             // The reference's `round(border / 2 - 0.1)` is the floor, both for even and odd borders.
             Fit::Centred => ((spec.width - width) / 2, (spec.height - height) / 2),
         };
-        Self { region, left, top, width, height }
+        Self { region, left, top, width, height, alignment: spec.resize.alignment }
+    }
+
+    /// The parts of the frame from which the picture's columns and rows are made.
+    pub fn sources(&self) -> [SourceSpan; 2] {
+        let span = |start: f32, length: f32, target: u32| {
+            let (start, length, pixels) = (f64::from(start), f64::from(length), f64::from(target.max(1)));
+            // A step, and the source pixel, counted from its centre, that the first target pixel shows.
+            let step = match self.alignment {
+                Alignment::HalfPixel => return SourceSpan { start, length },
+                Alignment::Asymmetric => length / pixels,
+                Alignment::AlignCorners => length / (pixels - 1.0).max(1.0),
+            };
+            SourceSpan { start: start + 0.5 - 0.5 * step, length: step * pixels }
+        };
+        let Rect { x, y, w, h } = self.region;
+        [span(x, w, self.width), span(y, h, self.height)]
     }
 
     /// Converts a width and a height in network pixels to frame pixels.
@@ -74,7 +105,7 @@ fn margin(fit: Fit) -> Option<f64> {
     match fit {
         Fit::Cropped => Some(1.0),
         Fit::CroppedInside => Some(8.0 / 7.0),
-        Fit::Stretched | Fit::Centred | Fit::TopLeft => None,
+        Fit::Stretched | Fit::Centred | Fit::TopLeft | Fit::Extended => None,
     }
 }
 
@@ -97,6 +128,14 @@ fn middle(region: Rect, spec: &InputSpec, margin: f64) -> Rect {
     }
     let ((x, w), (y, h)) = (axis(region.x, w, spec.width), axis(region.y, h, spec.height));
     Rect::new(x, y, w, h)
+}
+
+/// The region, made wider or higher around its centre until it has the input's aspect ratio (mmpose's `_fix_aspect_ratio`).
+fn extended(region: Rect, spec: &InputSpec) -> Rect {
+    let aspect = spec.width as f32 / spec.height.max(1) as f32;
+    let (w, h) =
+        if region.w > region.h * aspect { (region.w, region.w / aspect) } else { (region.h * aspect, region.h) };
+    Rect::from_centre(region.x + region.w / 2.0, region.y + region.h / 2.0, w, h)
 }
 
 /// Rounds like Python's `round` or `int` and clamps to the input; NaN (from a region without extent) becomes the
@@ -209,6 +248,36 @@ mod tests {
         let centred = Resize { round_down: true, ..Resize::LETTERBOX };
         assert_eq!(place(1279.0, 719.0, &spec(640, 640, centred)), (0, 140, 640, 359));
         assert_eq!(place(101.0, 37.0, &spec(640, 640, centred)), (0, 203, 640, 234));
+    }
+
+    /// Values of mmpose's `TopdownAffine` for the box (100, 50, 140, 210) enlarged by 1.25: its scale is 150 × 200 at (120,
+    /// 130), and its affine matrix is 1.28 · x − 57.6, 1.28 · y − 38.4; with `use_udp` 191 / 150 · (x − 45) and
+    /// 255 / 200 · (y − 30).
+    #[test]
+    fn a_crop_is_that_of_the_published_affine() {
+        let region = Rect::from_centre(120.0, 130.0, 50.0, 200.0);
+        for (resize, position) in [
+            (Resize::EXTENDED, (|i: f64, j: f64| ((i + 57.6) / 1.28, (j + 38.4) / 1.28)) as fn(f64, f64) -> (f64, f64)),
+            (Resize::EXTENDED_UDP, |i, j| (i * 150.0 / 191.0 + 45.0, j * 200.0 / 255.0 + 30.0)),
+        ] {
+            let l = Letterbox::new(region, &spec(192, 256, resize));
+            assert_eq!(l.region, Rect::new(45.0, 30.0, 150.0, 200.0));
+            assert_eq!((l.left, l.top, l.width, l.height), (0, 0, 192, 256));
+            let [x, y] = l.sources();
+            // The source pixel, counted from its centre, of a target pixel.
+            let shown = |span: SourceSpan, i: f64, n: f64| span.start + (i + 0.5) * span.length / n - 0.5;
+            for (i, j) in [(0.0, 0.0), (96.0, 128.0), (191.0, 255.0)] {
+                let (wanted_x, wanted_y) = position(i, j);
+                let (shown_x, shown_y) = (shown(x, i, 192.0), shown(y, j, 256.0));
+                assert!((shown_x - wanted_x).abs() < 1e-9 && (shown_y - wanted_y).abs() < 1e-9, "{resize}: {i} {j}");
+            }
+            // `keypoints / input_size * scale + center - scale / 2`
+            assert_eq!(l.to_frame(96.0, 64.0), (120.0, 80.0));
+        }
+        let wide = Letterbox::new(Rect::new(0.0, 0.0, 300.0, 100.0), &spec(192, 256, Resize::EXTENDED));
+        assert_eq!(wide.region, Rect::new(0.0, -150.0, 300.0, 400.0));
+        let plain = Letterbox::new(Rect::new(3.0, 4.0, 30.0, 10.0), &spec(192, 256, Resize::STRETCH));
+        assert_eq!(plain.sources()[0], SourceSpan { start: 3.0, length: 30.0 });
     }
 
     fn resizes() -> impl Strategy<Value = Resize> {

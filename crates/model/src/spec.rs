@@ -79,6 +79,23 @@ pub enum Fit {
     Cropped,
     /// The middle 7/8 of what [`Self::Cropped`] uses, like torchvision's `Resize(256)` followed by `CenterCrop(224)`.
     CroppedInside,
+    /// The region is extended around its centre to the input's aspect ratio and covers the whole input. It may reach beyond
+    /// the frame; what lies outside is border. Top-down pose models crop persons so.
+    Extended,
+}
+
+/// Which points of a region and of its resized picture coincide; the names are those of ONNX's operator Resize. Pixels are
+/// counted from 0, region and picture in source and target pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Alignment {
+    /// Their edges: pixel `i` of `n` shows the region's part `(i + 1/2) / n`.
+    HalfPixel,
+    /// The start of the region and the first pixel's centre: pixel `i` of `n` shows the source's pixel that many `n`ths of
+    /// the region from its start, as in `get_warp_matrix` of mmpose.
+    Asymmetric,
+    /// The ends of the region and the centres of the first and the last pixel, as in unbiased data processing (UDP, arXiv
+    /// 1911.07524).
+    AlignCorners,
 }
 
 /// How a frame is resized to an input.
@@ -92,20 +109,26 @@ pub struct Resize {
     /// Whether a frame that gets smaller is filtered by a triangle as wide as its steps, like PIL's bilinear `resize`;
     /// otherwise each value is interpolated between its nearest pixels only, like OpenCV's.
     pub antialias: bool,
+    /// Which points of the region and of the resized picture coincide.
+    pub alignment: Alignment,
 }
 
 impl Resize {
     /// Ultralytics' letterbox.
-    pub const LETTERBOX: Self = Self { fit: Fit::Centred, round_down: false, antialias: false };
+    pub const LETTERBOX: Self =
+        Self { fit: Fit::Centred, round_down: false, antialias: false, alignment: Alignment::HalfPixel };
     /// Stretched, without antialiasing.
-    pub const STRETCH: Self = Self { fit: Fit::Stretched, round_down: false, antialias: false };
+    pub const STRETCH: Self = Self { fit: Fit::Stretched, ..Self::LETTERBOX };
     /// At the top left, as YOLOX is trained.
-    pub const TOP_LEFT: Self = Self { fit: Fit::TopLeft, round_down: true, antialias: false };
-
+    pub const TOP_LEFT: Self = Self { fit: Fit::TopLeft, round_down: true, ..Self::LETTERBOX };
+    /// A region of the input's aspect ratio, as mmpose's top-down models are trained.
+    pub const EXTENDED: Self = Self { fit: Fit::Extended, alignment: Alignment::Asymmetric, ..Self::LETTERBOX };
+    /// The same with unbiased data processing.
+    pub const EXTENDED_UDP: Self = Self { alignment: Alignment::AlignCorners, ..Self::EXTENDED };
     /// The middle of the frame, as classifiers are evaluated.
-    pub const CROP: Self = Self { fit: Fit::Cropped, round_down: true, antialias: false };
+    pub const CROP: Self = Self { fit: Fit::Cropped, round_down: true, ..Self::LETTERBOX };
     /// 7/8 of it, as torchvision's classifiers are evaluated.
-    pub const CROP_INSIDE: Self = Self { fit: Fit::CroppedInside, round_down: true, antialias: false };
+    pub const CROP_INSIDE: Self = Self { fit: Fit::CroppedInside, ..Self::CROP };
 
     /// The same with antialiasing.
     pub const fn antialiased(self) -> Self {
@@ -121,6 +144,8 @@ impl std::fmt::Display for Resize {
             Fit::TopLeft => "letterboxed at the top left",
             Fit::Cropped => "cropped to the middle",
             Fit::CroppedInside => "cropped to the middle 7/8",
+            Fit::Extended if self.alignment == Alignment::AlignCorners => "a region of its aspect ratio (UDP)",
+            Fit::Extended => "a region of its aspect ratio",
         })?;
         if self.antialias { f.write_str(", antialiased") } else { Ok(()) }
     }

@@ -100,6 +100,8 @@ fn known(plan: &DecodePlan) -> Option<(&'static str, DimsOrder, usize)> {
         | DecodePlan::Dense(_)
         | DecodePlan::Distributions { .. }
         | DecodePlan::Persons { .. }
+        | DecodePlan::Poses { .. }
+        | DecodePlan::Peaks(_)
         | DecodePlan::Embedding { .. } => None,
     }
 }

@@ -188,6 +188,50 @@ fn stretches_without_aspect_ratio() {
     assert!(difference(&picture, (0, 0, 90, 40), &spec) <= 2.0);
 }
 
+/// OpenCV's `warpAffine` with a black border, for the affine of mmpose's `TopdownAffine`.
+#[test]
+fn an_extended_region_is_warped_as_the_reference_does() {
+    let picture = Picture::new(HostFormat::Rgb, VIDEO, 61, 43);
+    let pixel = |x: i64, y: i64| match (usize::try_from(x), usize::try_from(y)) {
+        (Ok(x), Ok(y)) if x < 61 && y < 43 => picture.rgb(x, y).map(f64::from),
+        _ => [0.0; 3],
+    };
+    for resize in [Resize::EXTENDED, Resize::EXTENDED_UDP] {
+        let spec = InputSpec { resize, pad: 0, ..spec(24, 32) };
+        for region in [
+            Rect::new(10.0, 5.5, 12.0, 30.0),
+            Rect::new(-7.25, -3.0, 20.0, 20.0),
+            Rect::new(40.0, 20.0, 40.0, 20.0),
+            Rect::new(20.0, 20.0, 3.0, 4.0),
+            Rect::new(0.0, 0.0, 61.0, 43.0),
+        ] {
+            let got = floats(&run(&picture.image(), region, &spec));
+            let (w, h) = (
+                f64::from(region.w).max(f64::from(region.h) * 0.75),
+                f64::from(region.h).max(f64::from(region.w) / 0.75),
+            );
+            let (left, top) =
+                (f64::from(region.x + region.w / 2.0) - w / 2.0, f64::from(region.y + region.h / 2.0) - h / 2.0);
+            let step =
+                |size: f64, pixels: f64| if resize == Resize::EXTENDED { size / pixels } else { size / (pixels - 1.0) };
+            for (i, j) in (0..32).flat_map(|j| (0..24).map(move |i| (i, j))) {
+                let (x, y) = (left + step(w, 24.0) * f64::from(i), top + step(h, 32.0) * f64::from(j));
+                let (wx, wy) = (x - x.floor(), y - y.floor());
+                let (x, y) = (x.floor() as i64, y.floor() as i64);
+                for channel in 0..3 {
+                    let [a, b, c, d] = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(dx, dy)| pixel(x + dx, y + dy)[channel]);
+                    let wanted = (a * (1.0 - wx) + b * wx) * (1.0 - wy) + (c * (1.0 - wx) + d * wx) * wy;
+                    let found = f64::from(got[(channel * 32 + j as usize) * 24 + i as usize]);
+                    assert!(
+                        (found - wanted).abs() < 0.02,
+                        "{resize} {region:?}: {i} {j} {channel}: {found}, not {wanted}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 /// Whole numbers of pixels: each target pixel is the mean of a triangle over the source.
 #[test]
 fn antialiasing_averages_what_it_skips() {

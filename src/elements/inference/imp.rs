@@ -263,7 +263,8 @@ impl Inference {
             true => meta::read(&frame.buffer, size.0, size.1),
             false => meta::record(&frame.buffer).unwrap_or_default(),
         };
-        let mut regions = regions(settings, model.kind, &before, size);
+        let spec = model.service().engine().input();
+        let mut regions = regions(settings, (model.kind, spec.resize.fit), &before, size);
         if regions.is_empty() {
             return Ok(Action::Skip(Run::NoRegion));
         }
@@ -272,7 +273,6 @@ impl Inference {
             return Ok(Action::Skip(Run::Interval));
         }
         let tensors = meta::tensors(&frame.buffer);
-        let spec = model.service().engine().input();
         let shared = regions.iter().filter(|r| tensors.iter().any(|t| t.region == r.rect && t.spec == *spec)).count();
         {
             let mut counters = self.counters.lock();

@@ -4,21 +4,18 @@ use super::attributes::Tracks;
 use super::settings::Resolved;
 use crate::meta::{Attach, Record};
 use crate::options::InferenceRegion;
-use model::{Rect, head::HeadKind};
+use model::{Fit, Rect, head::HeadKind};
 
 /// A part of the frame to run the model on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region {
-    /// In frame pixels, inside the frame.
+    /// In frame pixels; only that of an object reaches beyond the frame, if the model's input is made so.
     pub rect: Rect,
     /// The object that the region is the box of.
     pub object: Option<u32>,
     /// That object's track, if a tracker follows it.
     pub track: Option<u64>,
 }
-
-/// Top-down pose models (RTMPose, ViTPose, HRNet) are trained on boxes enlarged around the person by this factor.
-const TOP_DOWN_PADDING: f32 = 1.25;
 
 /// Whether a model works on objects that other elements may have found: it runs on their boxes, or its poses belong to
 /// them.
@@ -27,8 +24,14 @@ pub fn needs_others(settings: &Resolved, kind: HeadKind) -> bool {
     settings.region == InferenceRegion::Objects || (poses && settings.attach == Attach::Match)
 }
 
-/// A frame's regions; empty if the frame has no object to run on.
-pub fn regions(settings: &Resolved, kind: HeadKind, record: &Record, (width, height): (u32, u32)) -> Vec<Region> {
+/// A frame's regions for a model with a head of this kind and this fit of its input; empty if the frame has no object to run
+/// on.
+pub fn regions(
+    settings: &Resolved,
+    (kind, fit): (HeadKind, Fit),
+    record: &Record,
+    (width, height): (u32, u32),
+) -> Vec<Region> {
     let (w, h) = (width as f32, height as f32);
     let frame = Rect::new(0.0, 0.0, w, h);
     match settings.region {
@@ -48,11 +51,14 @@ pub fn regions(settings: &Resolved, kind: HeadKind, record: &Record, (width, hei
                 .iter()
                 .filter(|o| is_wanted(settings, &o.label) && inside(&o.rect))
                 .map(|o| {
-                    let rect = o.rect.scaled(w, h);
-                    let rect = if kind == HeadKind::TopDownPose { padded(&rect) } else { rect };
-                    Region { rect: rect.intersection(&frame), object: Some(o.id), track: o.track_id }
+                    let rect = enlarged(&o.rect.scaled(w, h), kind.enlargement());
+                    (Region { rect, object: Some(o.id), track: o.track_id }, rect.intersection(&frame))
                 })
-                .filter(|region| region.rect.w >= 1.0 && region.rect.h >= 1.0 && settings.object_size.has(&region.rect))
+                .filter(|(_, inside)| inside.w >= 1.0 && inside.h >= 1.0 && settings.object_size.has(inside))
+                .map(|(region, inside)| match fit {
+                    Fit::Extended => region,
+                    _ => Region { rect: inside, ..region },
+                })
                 .collect()
         }
     }
@@ -73,7 +79,7 @@ pub fn is_wanted(settings: &Resolved, label: &str) -> bool {
     settings.object_classes.is_empty() || settings.object_classes.iter().any(|class| class == label)
 }
 
-fn padded(rect: &Rect) -> Rect {
+fn enlarged(rect: &Rect, factor: f32) -> Rect {
     let (cx, cy) = (rect.x + rect.w / 2.0, rect.y + rect.h / 2.0);
-    Rect::from_centre(cx, cy, rect.w * TOP_DOWN_PADDING, rect.h * TOP_DOWN_PADDING)
+    Rect::from_centre(cx, cy, rect.w * factor, rect.h * factor)
 }

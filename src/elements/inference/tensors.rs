@@ -38,11 +38,11 @@ impl OutputTensors {
     /// Attaches the outputs of one region: as the model gives them, for any language; and for GStreamer's decoders, which
     /// know nothing of regions, with boxes and keypoints in pixels of the frame.
     pub fn attach(&self, buffer: &mut gst::BufferRef, model_id: &str, region: &Region, outputs: Vec<RawTensor>) {
-        meta::attach_outputs(buffer, model_id, region.rect, region.object, &outputs);
+        let letterbox = Letterbox::new(region.rect, &self.input);
+        meta::attach_outputs(buffer, model_id, letterbox.region, region.object, &outputs);
         if !meta::gst_tensors_exist() {
             return;
         }
-        let letterbox = Letterbox::new(region.rect, &self.input);
         let outputs = outputs.into_iter().zip(&self.ids.outputs).zip(&self.quarks).enumerate();
         let tensors = outputs.map(|(index, ((output, tensor), quark))| {
             let RawTensor { shape, mut data, .. } = output;

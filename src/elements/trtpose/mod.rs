@@ -2,7 +2,8 @@
 //!
 //! Estimates the poses of people in video frames. One-stage models (YOLO-pose, MoveNet multi-pose) run on the whole
 //! frame; each pose is attached to the person that an upstream detector found there (`attach=match`), or else becomes a
-//! separate object. Top-down models (MoveNet) run on each person detected upstream, with `inference-region=objects`.
+//! separate object. Top-down models (MoveNet, RTMPose, ViTPose, HRNet) run on each person detected upstream, with
+//! `inference-region=objects`.
 //!
 //! ```text
 //! gst-launch-1.0 -q filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264

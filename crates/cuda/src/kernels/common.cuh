@@ -200,3 +200,40 @@ inline __device__ __noinline__ float exponential(float value)
 {
     return float(exp(double(value)));
 }
+
+// One person, of whom only keypoints are known, like `person` in crates/model/src/head/top_down.rs: the box around those
+// with a confidence of at least VISIBLE, and the sum of all confidences.
+#define VISIBLE 0.2f
+
+struct Person {
+    float x1, y1, x2, y2;
+    float sum;
+    bool any;
+};
+
+__device__ __forceinline__ Person no_person()
+{
+    return {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, false};
+}
+
+__device__ __forceinline__ void add(Person& person, float x, float y, float confidence)
+{
+    person.sum += confidence;
+    if (!(confidence >= VISIBLE))
+        return;
+    person.x1 = person.any ? fminf(person.x1, x) : x;
+    person.y1 = person.any ? fminf(person.y1, y) : y;
+    person.x2 = person.any ? fmaxf(person.x2, x) : x;
+    person.y2 = person.any ? fmaxf(person.y2, y) : y;
+    person.any = true;
+}
+
+// Makes a person with `count` keypoints the slot's candidate, if the box has an area.
+__device__ __forceinline__ void append_person(const Candidates& out, u32 slot, const Person& person, u32 count)
+{
+    float confidence = person.sum / float(count);
+    float4 box = make_float4(person.x1, person.y1, person.x2 - person.x1, person.y2 - person.y1);
+    bool has_area = fmaxf(box.z, 0.0f) * fmaxf(box.w, 0.0f) > 0.0f;
+    if (person.any && has_area && confidence >= threshold_of(params_of(out, slot), 0))
+        append(out, slot, 0, box, 0, confidence);
+}

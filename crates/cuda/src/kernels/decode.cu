@@ -272,7 +272,7 @@ struct ObjectsArgs {
     Candidates out;
     Values boxes;
     Values scores;
-    // Of any element type.
+    // Of any element type; no data: all are of class 0.
     Values labels;
     Coding coding;
     u32 rows;
@@ -286,7 +286,8 @@ extern "C" __global__ void __launch_bounds__(128) decode_objects(const ObjectsAr
     u32 slot = blockIdx.y, row = blockIdx.x * 128 + threadIdx.x;
     if (row >= args.rows)
         return;
-    float confidence = value_of(args.scores, slot, row, 0), label = value_of(args.labels, slot, row, 0);
+    float confidence = value_of(args.scores, slot, row, 0);
+    float label = args.labels.data != 0 ? value_of(args.labels, slot, row, 0) : 0.0f;
     if (!finite(confidence) || !finite(label) || label < 0.0f)
         return;
     // Rounds halves away from zero; values beyond 32 bits become the greatest number.
@@ -318,33 +319,18 @@ CHECK_SIZE(PersonsArgs, 80);
 
 #define JOINTS 17
 #define PERSON (3 * JOINTS + 5)
-// Keypoints with at least this score count for the single-pose model's box.
-#define VISIBLE 0.2f
 #define MOST_PERSONS 6
 
 template <typename T> __device__ void one_person(const PersonsArgs& args, const T* at, u32 slot)
 {
-    float sum = 0.0f;
-    float x1 = 0.0f, y1 = 0.0f, x2 = 0.0f, y2 = 0.0f;
-    bool any = false;
+    Person person = no_person();
     for (u32 k = 0; k < JOINTS; k++) {
         float x = load(at + 3 * k + 1) * args.width, y = load(at + 3 * k) * args.height, score = load(at + 3 * k + 2);
         if (!finite(x) || !finite(y) || !finite(score))
             x = y = score = 0.0f;
-        sum += score;
-        if (score >= VISIBLE) {
-            x1 = any ? fminf(x1, x) : x;
-            y1 = any ? fminf(y1, y) : y;
-            x2 = any ? fmaxf(x2, x) : x;
-            y2 = any ? fmaxf(y2, y) : y;
-            any = true;
-        }
+        add(person, x, y, score);
     }
-    float confidence = sum / float(JOINTS);
-    float4 box = make_float4(x1, y1, x2 - x1, y2 - y1);
-    bool has_area = fmaxf(box.z, 0.0f) * fmaxf(box.w, 0.0f) > 0.0f;
-    if (any && has_area && confidence >= threshold_of(params_of(args.out, slot), 0))
-        append(args.out, slot, 0, box, 0, confidence);
+    append_person(args.out, slot, person, JOINTS);
 }
 
 template <typename T> __device__ void many_persons(const PersonsArgs& args, const T* data, u32 slot, u32 person)

@@ -28,7 +28,9 @@
 struct Source {
     u64 planes[3];
     u32 pitches[3];
-    u16 format;
+    u8 format;
+    // Whether the region shows all that it covers of the frame, and border beyond it, instead of nothing but itself.
+    u8 extended;
     // Whether every target pixel along the axis coincides with a source pixel.
     u8 x_exact, y_exact;
     // The picture's position in the tensor, in pixels.
@@ -43,6 +45,7 @@ struct Source {
 CHECK_SIZE(Source, 128);
 CHECK_OFFSET(Source, pitches, 24);
 CHECK_OFFSET(Source, format, 36);
+CHECK_OFFSET(Source, extended, 37);
 CHECK_OFFSET(Source, x_exact, 38);
 CHECK_OFFSET(Source, x_start, 56);
 CHECK_OFFSET(Source, y_start, 80);
@@ -77,17 +80,19 @@ struct Tap {
     u32 first;
     u32 step;
     float weight;
-    // 0 in the border.
-    u32 inside;
+    // The share of the target pixel that the picture covers; 0 in the border.
+    float cover;
 };
 
 // Like Taps::update in src/cpu/resample.rs.
 __device__ __forceinline__ Tap tap(u32 at, u32 border, u32 size, double start, double scale, u32 low, u32 high,
-                                   bool exact)
+                                   bool exact, bool extended)
 {
-    Tap tap = {low, 0, 0.0f, at >= border && at - border < size};
-    if (tap.inside) {
+    Tap tap = {low, 0, 0.0f, at >= border && at - border < size ? 1.0f : 0.0f};
+    if (tap.cover != 0.0f) {
         double position = start + (double(at - border) + 0.5) * scale - 0.5;
+        if (extended)
+            tap.cover = float(fmin(fmax(fmin(1.0 + position, double(high) + 1.0 - position), 0.0), 1.0));
         position = fmin(fmax(position, double(low)), double(high));
         // The last pixel is expressed as the one before it with all weight on the next.
         double first = fmin(floor(position), exact ? double(high) : double(high) - 1.0);
@@ -316,10 +321,10 @@ extern "C" __global__ void __launch_bounds__(WARP* TILE_LINES, BLOCKS_RESIDENT) 
     u32 first_line = blockIdx.y * TILE_LINES * args.rows;
     if (thread < TILE_COLUMNS)
         columns[thread] = tap(blockIdx.x * TILE_COLUMNS + thread, s.left, s.width, s.x_start, s.x_scale, s.x_low,
-                              s.x_high, s.x_exact);
+                              s.x_high, s.x_exact, s.extended);
     else if (thread - TILE_COLUMNS < TILE_LINES * args.rows)
         lines[thread - TILE_COLUMNS] = tap(first_line + thread - TILE_COLUMNS, s.top, s.height, s.y_start, s.y_scale,
-                                           s.y_low, s.y_high, s.y_exact);
+                                           s.y_low, s.y_high, s.y_exact, s.extended);
     __syncthreads();
 
     u32 x = blockIdx.x * TILE_COLUMNS + 4 * threadIdx.x;
@@ -331,8 +336,8 @@ extern "C" __global__ void __launch_bounds__(WARP* TILE_LINES, BLOCKS_RESIDENT) 
 #pragma unroll
     for (int i = 0; i < 4; i++) {
         blend = blend || own[i].weight != 0.0f;
-        inside = inside || own[i].inside;
-        border = border || !own[i].inside;
+        inside = inside || own[i].cover != 0.0f;
+        border = border || own[i].cover == 0.0f;
     }
     for (u32 row = 0; row < args.rows; row++) {
         u32 place = row * TILE_LINES + threadIdx.y, y = first_line + place;
@@ -340,7 +345,7 @@ extern "C" __global__ void __launch_bounds__(WARP* TILE_LINES, BLOCKS_RESIDENT) 
             return;
         Tap line = lines[place];
         Quad quad;
-        if (line.inside && inside) {
+        if (line.cover != 0.0f && inside) {
             switch (s.format) {
             case NV12: quad = sample<NV12>(s, line, own, blend); break;
             case P010: quad = sample<P010>(s, line, own, blend); break;
@@ -349,7 +354,7 @@ extern "C" __global__ void __launch_bounds__(WARP* TILE_LINES, BLOCKS_RESIDENT) 
             default: quad = sample<BGRA>(s, line, own, blend); break;
             }
         }
-        bool outside = !(line.inside && inside);
+        bool outside = !(line.cover != 0.0f && inside);
         if (args.bgr) {
 #pragma unroll
             for (int i = 0; i < 4; i++) {
@@ -362,9 +367,19 @@ extern "C" __global__ void __launch_bounds__(WARP* TILE_LINES, BLOCKS_RESIDENT) 
         for (int c = 0; c < 3; c++)
 #pragma unroll
             for (int i = 0; i < 4; i++) {
-                float value = outside || (border && !own[i].inside) ? args.pad : quad.v[c][i];
+                float value = outside || (border && own[i].cover == 0.0f) ? args.pad : quad.v[c][i];
                 quad.v[c][i] = (value - args.mean[c]) * args.scale[c];
             }
+        if (s.extended && !outside) {
+#pragma unroll
+            for (int c = 0; c < 3; c++)
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    float cover = own[i].cover * line.cover, edge = (args.pad - args.mean[c]) * args.scale[c];
+                    if (cover < 1.0f)
+                        quad.v[c][i] = edge + (quad.v[c][i] - edge) * cover;
+                }
+        }
         switch (args.element) {
         case ELEMENT_F32: store<float>(args, slot, x, y, quad); break;
         case ELEMENT_F16: store<__half>(args, slot, x, y, quad); break;

@@ -102,7 +102,9 @@ template <typename T> __device__ __forceinline__ void best_class(const QueriesAr
         }
     }
     // The sum below is at least 1. A logit that is NaN makes it NaN, and the query passes no threshold.
-    if (__expf(best - greatest) + MARGIN < params->lowest)
+    // The lanes may disagree about such a query, and have to stay together.
+    bool hopeless = __expf(best - greatest) + MARGIN < params->lowest;
+    if (__ballot_sync(ALL_LANES, hopeless) == ALL_LANES)
         return;
     // In the order of the CPU's sum, which decides its rounding.
     float sum = 0.0f;

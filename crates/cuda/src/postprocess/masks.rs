@@ -6,7 +6,7 @@ use super::super::layout::{FinishArgs, KEPT_STRIDE, MaskHeader, MasksArgs};
 use super::super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer};
 use super::output::{DeviceOutput, element, find, matrix, unexpected};
 use model::head::{Columns, MaskPlan, MaskSource};
-use model::{Letterbox, Mask, Rect};
+use model::{Alignment, Letterbox, Mask, Rect};
 use std::sync::Arc;
 
 /// A lane's masks.
@@ -117,7 +117,7 @@ impl Masks {
 /// The place of a slot that was never set.
 const NOWHERE: (Letterbox, (u32, u32)) = {
     let region = Rect::new(0.0, 0.0, 0.0, 0.0);
-    (Letterbox { region, left: 0, top: 0, width: 1, height: 1 }, (1, 1))
+    (Letterbox { region, left: 0, top: 0, width: 1, height: 1, alignment: Alignment::HalfPixel }, (1, 1))
 };
 
 /// The part of the arguments that says where coefficients are.

@@ -17,7 +17,7 @@ use super::layout::{
 };
 use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer, Table};
 use super::stream::CudaStream;
-use arguments::{Capacity, Decode, arguments, capacity};
+use arguments::{Capacity, Decode, arguments, capacity, scratch};
 use masks::Masks;
 use model::head::{DecodePlan, MaskPlan, Scale, ScoreScale};
 use model::{Letterbox, Params};
@@ -64,7 +64,7 @@ pub struct Postprocessor {
     objects: Vec<ResultObject>,
     points: Vec<[f32; 3]>,
     results: MappedBuffer,
-    /// Contains parameters, counts, keys, boxes, classes and the corners of oriented boxes, in this order.
+    /// Contains parameters, counts, keys, boxes, classes and what the decoding kernels share, in this order.
     workspace: DeviceBuffer,
 }
 
@@ -90,8 +90,11 @@ impl Postprocessor {
         };
         let table = classes + usize::from(scale.is_some());
         let params_stride = (size_of::<SlotParams>() + table * size_of::<f32>()).next_multiple_of(128);
-        let results_stride = if vector > 0 { vector_stride(vector) } else { results_stride(keypoints) };
         let Capacity { candidates, boxes, kept } = capacity(plan, outputs)?;
+        let results_stride = match vector {
+            0 => results_stride(candidates.min(MAX_CANDIDATES), keypoints),
+            values => vector_stride(values),
+        };
         let params = MappedBuffer::new(kernels.context(), batch * params_stride)?;
         let results = MappedBuffer::new(kernels.context(), batch * results_stride)?;
 
@@ -106,7 +109,7 @@ impl Postprocessor {
         let keys = part(batch * candidates * size_of::<u64>());
         let boxes_at = part(batch * boxes * size_of::<[f32; 4]>());
         let classes_at = part(batch * boxes * size_of::<u32>());
-        let corners = if oriented { part(batch * boxes * CORNERS * CORNER_VALUES * size_of::<f32>()) } else { 0 };
+        let shared = part(batch * scratch(plan, boxes));
         let workspace = DeviceBuffer::new(allocator, bytes)?;
         let out = Candidates {
             counts: workspace.address() + counts,
@@ -117,7 +120,7 @@ impl Postprocessor {
             params_stride: params_stride as u32,
             capacity: candidates as u32,
         };
-        let (decode, finish) = arguments(plan, outputs, out, workspace.address() + corners)?;
+        let (decode, finish) = arguments(plan, outputs, out, workspace.address() + shared)?;
         let finish = FinishArgs {
             results: results.address(),
             results_stride: results_stride as u32,
@@ -273,6 +276,11 @@ impl Postprocessor {
                 Decode::Persons(args) => kernels.decode_persons(stream, *args, batch)?,
                 Decode::Classes(args) => kernels.decode_classes(stream, *args, batch)?,
                 Decode::Embedding(args) => return kernels.embed(stream, *args, batch),
+                Decode::Peaks(args) => {
+                    let (peaks, person) = **args;
+                    kernels.decode_peaks(stream, peaks, batch)?;
+                    kernels.decode_person(stream, person, batch)?;
+                }
             }
             kernels.finish(stream, self.finish, batch)?;
             match &self.masks {

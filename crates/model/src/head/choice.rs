@@ -149,10 +149,38 @@ pub enum HeadChoice {
     ClassificationLogits,
     #[cfg_attr(feature = "glib", enum_value(name = "Embedding: a vector [B, D]", nick = "embedding"))]
     Embedding,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "RTMPose, RTMW, DWPose: simcc_x [B, K, 2*W], simcc_y [B, K, 2*H]", nick = "simcc")
+    )]
+    Simcc,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "RTMO, YOLOX-Pose: dets [B, N, 5], keypoints [B, N, K, 3]", nick = "rtmo")
+    )]
+    Rtmo,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(
+            name = "Heatmaps [B, K, H/4, W/4] as mmpose's HRNet and SimpleBaseline have them",
+            nick = "heatmap"
+        )
+    )]
+    Heatmap,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "The same of models that were trained with DARK", nick = "heatmap-dark")
+    )]
+    HeatmapDark,
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "The same of models that were trained with UDP: ViTPose", nick = "heatmap-udp")
+    )]
+    HeatmapUdp,
 }
 
 /// Each head with its outputs and the models that have it.
-const KNOWN: [(HeadChoice, &str, &str); 27] = [
+const KNOWN: [(HeadChoice, &str, &str); 32] = [
     (
         HeadChoice::Yolo,
         "[B, 4+nc, N], or [B, N, 4+nc] with metadata `names`: centre and size in pixels, scores 0-1",
@@ -256,6 +284,19 @@ const KNOWN: [(HeadChoice, &str, &str); 27] = [
         "classifiers of torchvision, timm and Hugging Face",
     ),
     (HeadChoice::Embedding, "[B, D]: a vector, whose length is made 1", "re-identification and retrieval"),
+    (
+        HeadChoice::Simcc,
+        "`simcc_x` [B, K, 2*W], `simcc_y` [B, K, 2*H]: values of each half column and row; one person",
+        "RTMPose, RTMW, DWPose",
+    ),
+    (
+        HeadChoice::Rtmo,
+        "`dets` [B, N, 5]: x1, y1, x2, y2 in pixels, score; `keypoints` [B, N, K, 3]",
+        "RTMO, YOLOX-Pose",
+    ),
+    (HeadChoice::Heatmap, "heatmaps [B, K, H/4, W/4]; one person", "HRNet, SimpleBaseline and others of mmpose"),
+    (HeadChoice::HeatmapDark, "the same; the peak by DARK", "such models trained with DARK"),
+    (HeadChoice::HeatmapUdp, "the same; crop and peak by UDP", "ViTPose, and others trained with UDP"),
 ];
 
 impl HeadChoice {
@@ -290,6 +331,11 @@ impl HeadChoice {
             Self::ClassificationSoftmax => "classification-softmax",
             Self::ClassificationLogits => "classification-logits",
             Self::Embedding => "embedding",
+            Self::Simcc => "simcc",
+            Self::Rtmo => "rtmo",
+            Self::Heatmap => "heatmap",
+            Self::HeatmapDark => "heatmap-dark",
+            Self::HeatmapUdp => "heatmap-udp",
         }
     }
 }

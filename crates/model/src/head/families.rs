@@ -30,12 +30,6 @@ pub(super) fn by_tensors(seen: &ModelFacts<'_>) -> Option<Family> {
     let outputs = &seen.model.outputs;
     let output = |name: &str| outputs.iter().any(|tensor| tensor.name == name);
     let family = |what: &str, why: &str| Some(Family { said: false, what: what.to_owned(), why: why.to_owned() });
-    if output("simcc_x") && output("simcc_y") {
-        return family("an RTMPose model", "its keypoints are distributions over columns and rows");
-    }
-    if output("dets") && output("keypoints") {
-        return family("an RTMO model", "its keypoints are a separate output");
-    }
     if output("dets") && output("labels") {
         return family(
             "a model of MMDetection",

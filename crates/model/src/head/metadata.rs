@@ -1,6 +1,7 @@
 //! The metadata that Ultralytics writes into ONNX files.
 
-use super::super::labels::{Labels, unnamed, unnamed_keypoint};
+use super::super::keypoint_layout::unnamed_keypoint;
+use super::super::labels::{Labels, unnamed};
 use super::HeadError;
 use super::literal::Literal;
 use std::collections::BTreeMap;

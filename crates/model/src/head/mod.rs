@@ -10,6 +10,7 @@ mod embedding;
 mod end2end;
 mod exponential;
 mod families;
+mod heatmap;
 mod in_frame;
 mod input_choice;
 mod libreyolo;
@@ -22,9 +23,12 @@ mod plan;
 mod queries;
 mod reading;
 mod recognise;
+mod rtmo;
 mod scores;
+mod simcc;
 mod split;
 mod sum;
+mod top_down;
 mod ultralytics;
 mod yolo;
 mod yolo_obb;
@@ -35,8 +39,8 @@ pub use choice::HeadChoice;
 pub use input_choice::{ColorChoice, ModelChoice, NormalizationChoice, ResizeChoice};
 pub use masks::{MaskPlan, MaskSource};
 pub use plan::{
-    BoxCoding, BoxForm, ClassPlan, Columns, DecodeLevel, DecodePlan, DensePlan, GridLevel, OrientedForm, QueryPlan,
-    Scale, ScoreScale, Selection,
+    BoxCoding, BoxForm, ClassPlan, Columns, DecodeLevel, DecodePlan, DensePlan, GridLevel, OrientedForm, PeakMaps,
+    PeakPlan, QueryPlan, Refinement, Scale, ScoreScale, Selection,
 };
 pub use reading::{Reading, Trust};
 pub use recognise::{ConstantInput, Recognised, recognise};
@@ -69,6 +73,17 @@ pub enum HeadKind {
     Classification,
     /// A vector that describes the whole input.
     Embedding,
+}
+
+impl HeadKind {
+    /// The factor by which the box of an object is enlarged before the model runs on it. Top-down pose models are trained
+    /// on boxes enlarged by a quarter.
+    pub fn enlargement(self) -> f32 {
+        match self {
+            Self::Detection | Self::Pose | Self::Classification | Self::Embedding => 1.0,
+            Self::TopDownPose => 1.25,
+        }
+    }
 }
 
 /// Decodes a model's outputs. Coordinates are pixels of the network's input.

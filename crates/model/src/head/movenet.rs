@@ -9,6 +9,7 @@ use super::super::{Detection, InputSpec, KeypointLayout, Labels, Layout, Normali
 use super::anchors::{keypoint, output, unexpected};
 use super::reading::Trust;
 use super::recognise::{Found, InputStyle, ModelFacts};
+use super::top_down::person;
 use super::{DecodePlan, Head, HeadError, HeadKind, Outputs};
 use std::sync::Arc;
 
@@ -17,10 +18,6 @@ const KEYPOINTS: usize = 17;
 const DIMS: usize = 3;
 /// Values per person of the multi-pose model: the keypoints, then y min, x min, y max, x max, score.
 const PERSON: usize = KEYPOINTS * DIMS + 5;
-/// Keypoints with at least this score count for the single-pose model's box. MoveNet's tutorial locates the person with
-/// the same threshold.
-const VISIBLE: f32 = 0.2;
-
 const STYLE: InputStyle = InputStyle {
     normalization: Some(Normalization::NONE),
     bgr: false,
@@ -64,9 +61,7 @@ impl MoveNet {
 
 /// The single-pose models, Lightning and Thunder, for one person in the input.
 ///
-/// They return neither a score nor a box for the person. The confidence is the mean of all 17 keypoints' scores; the
-/// box is the bounding box of the keypoints with a score of 0.2 or more. With fewer than two of these, no person is
-/// reported.
+/// They return neither a score nor a box for the person: see [`person`].
 #[derive(Debug)]
 struct SinglePose(MoveNet);
 
@@ -142,18 +137,7 @@ impl Head for SinglePose {
         if output.data.len() != KEYPOINTS * DIMS {
             return Err(unexpected(self.name(), self.0.output, &output, "[1, 17, 3]"));
         }
-        let keypoints = self.0.points(output.data);
-        let confidence = keypoints.iter().map(|k| k.confidence).sum::<f32>() / KEYPOINTS as f32;
-        let mut visible = keypoints.iter().filter(|k| k.confidence >= VISIBLE);
-        let Some(first) = visible.next() else { return Ok(()) };
-        let (mut x1, mut y1, mut x2, mut y2) = (first.x, first.y, first.x, first.y);
-        for k in visible {
-            (x1, y1, x2, y2) = (x1.min(k.x), y1.min(k.y), x2.max(k.x), y2.max(k.y));
-        }
-        let rect = Rect::from_corners(x1, y1, x2, y2);
-        if rect.area() > 0.0 && params.threshold(0).is_some_and(|t| confidence >= t) {
-            found.push(Detection { rect, confidence, keypoints, ..Detection::default() });
-        }
+        found.extend(person(self.0.points(output.data), params));
         Ok(())
     }
 }

@@ -35,6 +35,11 @@ pub enum DecodePlan {
         /// The levels, the finest first.
         levels: Vec<DecodeLevel>,
     },
+    /// Persons whose boxes x1, y1, x2, y2, score `[N, 5]` and keypoints x, y, score `[N, keypoints, 3]` are separate outputs,
+    /// in network pixels.
+    Poses { boxes: usize, points: usize, keypoints: usize },
+    /// Keypoints of one person.
+    Peaks(PeakPlan),
     /// MoveNet: 17 keypoints of y, x, score, 0–1 over an input of this size; for one person, or for six persons, each
     /// followed by y1, x1, y2, x2, score.
     Persons { output: usize, many: bool, width: f32, height: f32 },
@@ -224,6 +229,47 @@ pub struct DensePlan {
     pub grid: Vec<GridLevel>,
 }
 
+/// Keypoints of one person, each where its maps are greatest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeakPlan {
+    /// Number of keypoints.
+    pub keypoints: usize,
+    /// What the keypoints are read from.
+    pub maps: PeakMaps,
+    /// Network pixels per place of a map, horizontally and vertically. The first place is at 0.
+    pub unit: [f32; 2],
+}
+
+/// What keypoints are read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeakMaps {
+    /// A row for each axis, `[keypoints, places]` in two outputs; the confidence is the smaller of the greatest values.
+    Axes {
+        /// Index of the output along x.
+        x: usize,
+        /// Index of the output along y.
+        y: usize,
+    },
+    /// A map, `[keypoints, rows, columns]`.
+    Planes {
+        /// Index of the output.
+        output: usize,
+        /// How the peak between places is found.
+        refinement: Refinement,
+    },
+}
+
+/// How the peak of a heatmap is found between its places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refinement {
+    /// A quarter of a place from the greatest value towards its greater neighbour.
+    Quarter,
+    /// Distribution-aware decoding (DARK, arXiv 1910.06278).
+    Dark,
+    /// The same as in unbiased data processing (UDP, arXiv 1911.07524).
+    DarkUdp,
+}
+
 /// Adjacent columns of an output of one row per anchor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Columns {
@@ -273,6 +319,8 @@ impl DecodePlan {
             | Self::Dense(_)
             | Self::Classes(_)
             | Self::Embedding { .. } => 0,
+            &Self::Poses { keypoints, .. } => keypoints,
+            Self::Peaks(plan) => plan.keypoints,
             Self::Persons { .. } => 17,
         }
     }

@@ -7,7 +7,7 @@
 use super::queries::sigmoid;
 use super::{
     BoxCoding, BoxForm, ClassPlan, DecodeLevel, DecodePlan, DensePlan, HeadError, OrientedForm, Output, Outputs,
-    QueryPlan, Scale, Selection,
+    PeakMaps, PeakPlan, QueryPlan, Scale, Selection,
 };
 use crate::confidence;
 
@@ -124,6 +124,11 @@ fn look(plan: &DecodePlan, outputs: &Outputs<'_>, strict: bool) -> Evidence {
         DecodePlan::Queries(plan) => queries(plan, outputs),
         DecodePlan::Dense(plan) => dense(plan, outputs, strict),
         DecodePlan::Distributions { classes, levels, .. } => Some(distributions(outputs, *classes, levels)),
+        &DecodePlan::Poses { boxes, points, .. } => match (outputs.get(boxes), outputs.get(points)) {
+            (Some(boxes), Some(points)) => Some(poses(boxes, points)),
+            _ => None,
+        },
+        DecodePlan::Peaks(plan) => peaks(plan, outputs),
         &DecodePlan::Persons { output, many, .. } => outputs.get(output).map(|output| persons(output, many)),
         DecodePlan::Classes(plan) => outputs.get(plan.output).map(|output| classes(plan, output)),
         // Any values are an embedding.
@@ -445,6 +450,38 @@ fn distributions(outputs: &Outputs<'_>, classes: usize, levels: &[DecodeLevel]) 
         seen = Evidence::Fits;
     }
     seen
+}
+
+fn poses(boxes: &Output<'_>, points: &Output<'_>) -> Evidence {
+    let (rows, _) = boxes.data.as_chunks::<5>();
+    let (points, _) = points.data.as_chunks::<3>();
+    let scores = rows.iter().map(|row| row[4]).chain(points.iter().map(|point| point[2]));
+    if let Some(value) = scores.into_iter().find(|&value| no_confidence(value)) {
+        return Evidence::Contradicts(format!("a keypoint or a person has a score of {value}, and scores are 0-1"));
+    }
+    let corners: Vec<_> = rows
+        .iter()
+        .filter_map(|&[x1, y1, x2, y2, _]| Some([x1, y1, x2, y2]).filter(|b| b.iter().all(|v| v.is_finite())))
+        .filter(|corners| *corners != [0.0; 4])
+        .collect();
+    if !corners.is_empty() && corners.iter().flatten().all(|value| value.abs() <= FRACTION) {
+        return Evidence::Contradicts(FRACTIONS.into());
+    }
+    let turned = corners.iter().filter(|[x1, y1, x2, y2]| x2 < x1 || y2 < y1).count();
+    if 2 * turned > corners.len() { Evidence::Contradicts(TURNED.into()) } else { Evidence::Fits }
+}
+
+/// Heatmaps are trained on peaks of 1; logits of classes are often far beyond. The values of SimCC have no such bound.
+fn peaks(plan: &PeakPlan, outputs: &Outputs<'_>) -> Option<Evidence> {
+    const GREATEST: f32 = 4.0;
+    let PeakMaps::Planes { output, .. } = plan.maps else { return Some(Evidence::Fits) };
+    let values = outputs.get(output)?.data.iter().copied();
+    Some(match values.filter(|value| value.is_finite()).find(|&value| value > GREATEST) {
+        Some(value) => Evidence::Contradicts(format!(
+            "a map of an empty picture has a value of {value}, and the peaks of heatmaps are about 1 at most"
+        )),
+        None => Evidence::Fits,
+    })
 }
 
 fn persons(output: &Output<'_>, many: bool) -> Evidence {

@@ -1,7 +1,9 @@
 //! Recognition of a model's head and input format from its file.
 
 use super::super::tensor_ids::head_of;
-use super::super::{ElementType, InputSpec, Labels, Layout, ModelInfo, Normalization, Resize, TensorInfo};
+use super::super::{
+    ElementType, InputSpec, KeypointLayout, Labels, Layout, ModelInfo, Normalization, Resize, TensorInfo,
+};
 use super::choice::{HeadChoice, known, names};
 use super::families::{Family, by_metadata, by_tensors, candidates};
 use super::input_choice::{ModelChoice, NormalizationChoice, ResizeChoice};
@@ -9,7 +11,8 @@ use super::metadata::{Metadata, Writer};
 use super::reading::{Reading, Trust};
 use super::ultralytics::Task;
 use super::{
-    Head, HeadError, Scale, classifier, corners, detr, embedding, libreyolo, movenet, nanodet, ultralytics, yolox,
+    Head, HeadError, Scale, classifier, corners, detr, embedding, heatmap, libreyolo, movenet, nanodet, rtmo, simcc,
+    ultralytics, yolox,
 };
 use std::sync::Arc;
 
@@ -96,6 +99,9 @@ pub fn recognise(model: &ModelInfo, choice: impl Into<ModelChoice>) -> Result<Re
         (HeadChoice::Auto, _) => {
             let tried = [
                 movenet::recognise,
+                simcc::recognise,
+                rtmo::recognise,
+                heatmap::recognise,
                 detr::recognise,
                 corners::recognise,
                 nanodet::recognise,
@@ -132,7 +138,7 @@ pub(super) struct ModelFacts<'a> {
     pub(super) model: &'a ModelInfo,
     choice: ModelChoice,
     /// Index of the image among the inputs.
-    image: usize,
+    pub(super) image: usize,
     pub(super) input: Input,
     sides: Vec<SideInput>,
     pub(super) metadata: Metadata,
@@ -209,6 +215,9 @@ impl ModelFacts<'_> {
             HeadChoice::ClassificationSoftmax => classifier::chosen(self, Scale::Probabilities),
             HeadChoice::ClassificationLogits => classifier::chosen(self, Scale::Logits),
             HeadChoice::Embedding => embedding::chosen(self),
+            HeadChoice::Simcc => simcc::chosen(self),
+            HeadChoice::Rtmo => rtmo::chosen(self),
+            HeadChoice::Heatmap | HeadChoice::HeatmapDark | HeadChoice::HeatmapUdp => heatmap::chosen(self, choice),
         }
     }
 
@@ -258,6 +267,18 @@ impl ModelFacts<'_> {
         }
         self.countable(classes, "classes")?;
         Ok(Labels::built_in(classes, pose))
+    }
+
+    /// The names in the file if it has as many, or else those of the layout with this number of keypoints.
+    ///
+    /// # Errors
+    /// No model has that many.
+    pub(super) fn keypoint_layout(&self, count: usize) -> Result<Arc<KeypointLayout>, HeadError> {
+        self.countable(count, "keypoints")?;
+        Ok(match self.metadata.kpt_names.clone().filter(|names| names.len() == count) {
+            Some(names) => KeypointLayout::named(names),
+            None => KeypointLayout::built_in(count),
+        })
     }
 
     /// Checks a number that the outputs' dimensions give before anything is named for each.

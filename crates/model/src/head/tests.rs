@@ -54,7 +54,7 @@ fn decode(head: &dyn Head, outputs: &[(&[usize], &[f32])], params: &Params) -> V
 
 const FIXED: [i64; 4] = [1, 3, 640, 640];
 
-const CHOICES: [HeadChoice; 28] = [
+const CHOICES: [HeadChoice; 33] = [
     HeadChoice::Auto,
     HeadChoice::Yolo,
     HeadChoice::YoloEndToEnd,
@@ -83,6 +83,11 @@ const CHOICES: [HeadChoice; 28] = [
     HeadChoice::ClassificationSoftmax,
     HeadChoice::ClassificationLogits,
     HeadChoice::Embedding,
+    HeadChoice::Simcc,
+    HeadChoice::Rtmo,
+    HeadChoice::Heatmap,
+    HeadChoice::HeatmapDark,
+    HeadChoice::HeatmapUdp,
 ];
 
 #[test]
@@ -193,8 +198,8 @@ fn the_error_says_what_was_seen_and_what_is_known() {
         assert!(text.contains(name), "{name} in {text}");
     }
     // Each known head has a separate, indented line.
-    let lines = text.lines().skip_while(|line| *line != "known heads:").skip(1).take(27);
-    assert!(lines.clone().count() == 27 && lines.clone().all(|line| line.starts_with("  ")), "{text}");
+    let lines = text.lines().skip_while(|line| *line != "known heads:").skip(1).take(32);
+    assert!(lines.clone().count() == 32 && lines.clone().all(|line| line.starts_with("  ")), "{text}");
     for task in ["classify", "depth"] {
         assert!(refused(&model(&FIXED, &[&[1, 84, 8400]], &[("task", task)])).contains(task));
     }
@@ -506,7 +511,6 @@ fn other_families_are_named_by_their_tensors() {
     let image: (&str, &[i64]) = ("images", &FIXED);
     named(&[image], &[("dets", &[1, 100, 5]), ("labels", &[1, 100])], &["MMDetection"]);
     named(&[image], &[("output0", &[1, 25200, 117]), ("output1", &[1, 32, 160, 160])], &["segmentation", "YOLOv5"]);
-    named(&[image], &[("simcc_x", &[1, 17, 384]), ("simcc_y", &[1, 17, 512])], &["RTMPose"]);
 }
 
 #[test]
@@ -614,5 +618,6 @@ fn several_inputs_are_an_error_with_a_remedy() {
 
 mod classifiers;
 mod detectors;
+mod keypoints;
 mod masks;
 mod oriented;

@@ -1,6 +1,6 @@
 //! Recognition of Ultralytics' exports of detectors, upright and oriented, of pose models and of segmentation models.
 
-use super::super::{InputSpec, KeypointLayout, Labels, Resize};
+use super::super::{InputSpec, Labels, Resize};
 use super::anchors::{AnchorTensor, Order};
 use super::dense::Dense;
 use super::detr;
@@ -208,12 +208,7 @@ fn head(
     spec: &InputSpec,
 ) -> Result<Arc<dyn Head>, HeadError> {
     let layout = match extra {
-        Extra::Keypoints(count, dims) => {
-            seen.countable(count, "keypoints")?;
-            let names = seen.metadata.kpt_names.clone().filter(|names| names.len() == count);
-            let layout = names.map_or_else(|| KeypointLayout::built_in(count), KeypointLayout::named);
-            Some((layout, dims))
-        }
+        Extra::Keypoints(count, dims) => Some((seen.keypoint_layout(count)?, dims)),
         Extra::Nothing | Extra::Coefficients(_) | Extra::Angle => None,
     };
     let masks = |coefficients: Columns| match extra {

@@ -6,16 +6,18 @@ mod dense;
 mod distributions;
 mod objects;
 mod oriented;
+mod peaks;
 mod persons;
+mod poses;
 mod queries;
 
 use super::super::error::Error;
 use super::super::layout::{
     Candidates, ClassesArgs, DenseArgs, DistributionsArgs, EmbeddingArgs, FinishArgs, ObjectsArgs, OrientedArgs,
-    PersonsArgs, QueriesArgs,
+    PeaksArgs, PersonArgs, PersonsArgs, QueriesArgs,
 };
-use super::failed;
 use super::output::{DeviceOutput, columns, matrix};
+use super::{CORNER_VALUES, CORNERS, failed};
 use model::head::{DecodePlan, Selection};
 
 /// The kernel that finds candidates, with its arguments.
@@ -31,6 +33,8 @@ pub(super) enum Decode {
     Classes(ClassesArgs),
     /// Writes the results itself.
     Embedding(EmbeddingArgs),
+    /// The keypoints first, then their person.
+    Peaks(Box<(PeaksArgs, PersonArgs)>),
 }
 
 /// Whether a kernel decodes this layout.
@@ -43,6 +47,8 @@ pub fn decodes(plan: &DecodePlan) -> bool {
         | DecodePlan::Dense(_)
         | DecodePlan::Distributions { .. }
         | DecodePlan::Oriented { .. }
+        | DecodePlan::Poses { .. }
+        | DecodePlan::Peaks(_)
         | DecodePlan::Persons { .. }
         | DecodePlan::Classes(_)
         | DecodePlan::Embedding { .. } => true,
@@ -85,6 +91,8 @@ pub(super) fn capacity(plan: &DecodePlan, outputs: &[DeviceOutput]) -> Result<Ca
         DecodePlan::Dense(plan) => Capacity::of(columns(outputs, &plan.boxes)?.1),
         DecodePlan::Distributions { levels, .. } => Capacity::of(levels.iter().map(|level| level.cells).sum()),
         &DecodePlan::Oriented { output, form } => Capacity::of(oriented::anchors(outputs, output, form)?),
+        &DecodePlan::Poses { boxes, .. } => Capacity::of(matrix(outputs, boxes)?.0),
+        DecodePlan::Peaks(_) => Capacity::of(1),
         DecodePlan::Persons { many: true, .. } => Capacity::of(6),
         DecodePlan::Persons { .. } => Capacity::of(1),
         DecodePlan::Classes(plan) => Capacity::of(plan.classes),
@@ -97,13 +105,22 @@ pub(super) fn capacity(plan: &DecodePlan, outputs: &[DeviceOutput]) -> Result<Ca
     Ok(capacity)
 }
 
-/// The arguments of the decoding kernel, and those arguments of the last kernel that depend on the plan. The corners of
-/// oriented boxes are written to the address `corners`.
+/// Bytes of memory that the kernels of this plan share, for each slot of this many boxes.
+pub(super) fn scratch(plan: &DecodePlan, boxes: usize) -> usize {
+    match plan {
+        DecodePlan::Oriented { .. } => boxes * CORNERS * CORNER_VALUES * size_of::<f32>(),
+        DecodePlan::Peaks(plan) => peaks::scratch(plan),
+        _ => 0,
+    }
+}
+
+/// The arguments of the decoding kernel, and those arguments of the last kernel that depend on the plan. `shared` is the
+/// address of the memory that [`scratch`] sizes.
 pub(super) fn arguments(
     plan: &DecodePlan,
     outputs: &[DeviceOutput],
     out: Candidates,
-    corners: u64,
+    shared: u64,
 ) -> Result<(Decode, FinishArgs), Error> {
     let finish = FinishArgs { input: out, x_unit: 1.0, y_unit: 1.0, ..FinishArgs::default() };
     match plan {
@@ -124,7 +141,11 @@ pub(super) fn arguments(
         &DecodePlan::Persons { output, many, width, height } => {
             persons::arguments(outputs, output, many, (width, height), finish)
         }
-        &DecodePlan::Oriented { output, form } => oriented::arguments(outputs, output, form, corners, finish),
+        &DecodePlan::Oriented { output, form } => oriented::arguments(outputs, output, form, shared, finish),
+        &DecodePlan::Poses { boxes, points, keypoints } => {
+            poses::arguments(outputs, (boxes, points), keypoints, finish)
+        }
+        DecodePlan::Peaks(plan) => peaks::arguments(outputs, plan, shared, finish),
         DecodePlan::Classes(plan) => classes::arguments(outputs, plan, finish),
         &DecodePlan::Embedding { output, size } => classes::vector(outputs, output, size, finish),
     }

@@ -5,14 +5,14 @@ use super::super::{ColorChoice, ModelChoice, NormalizationChoice, Recognised, Re
 use super::*;
 
 /// Input shape, outputs with their names, metadata.
-type Outputs<'a> = &'a [(&'a str, &'a [i64])];
+pub(super) type Outputs<'a> = &'a [(&'a str, &'a [i64])];
 
-fn named(inputs: Outputs<'_>, outputs: Outputs<'_>, metadata: &[(&str, &str)]) -> ModelInfo {
+pub(super) fn named(inputs: Outputs<'_>, outputs: Outputs<'_>, metadata: &[(&str, &str)]) -> ModelInfo {
     let tensors = |list: Outputs<'_>| list.iter().map(|(n, s)| tensor(n, ElementType::F32, s)).collect();
     ModelInfo { inputs: tensors(inputs), outputs: tensors(outputs), ..model(&FIXED, &[], metadata) }
 }
 
-fn recognised(model: &ModelInfo, choice: impl Into<ModelChoice>) -> Recognised {
+pub(super) fn recognised(model: &ModelInfo, choice: impl Into<ModelChoice>) -> Recognised {
     recognise(model, choice).unwrap_or_else(|error| panic!("{model:?}: {error}"))
 }
 
@@ -20,7 +20,7 @@ fn one(rect: Rect, class_id: u32, confidence: f32) -> Detection {
     Detection { rect, class_id, confidence, ..Detection::default() }
 }
 
-const IMAGE: (&str, &[i64]) = ("images", &FIXED);
+pub(super) const IMAGE: (&str, &[i64]) = ("images", &FIXED);
 const SIZES: (&str, &[i64]) = ("orig_target_sizes", &[-1, 2]);
 const SPLIT: Outputs<'static> = &[("labels", &[-1, 300]), ("boxes", &[-1, 300, 4]), ("scores", &[-1, 300])];
 const DETS: Outputs<'static> = &[("dets", &[1, 300, 4]), ("labels", &[1, 300, 91])];
