@@ -129,7 +129,7 @@ fn files_of_other_exporters_are_refused_by_name() {
         assert_eq!(found("trtdetect", &foreign, "head=yolo").unwrap().len(), 3);
         refused("trtdetect", &foreign, "head=yolo-end-to-end", &["head=yolo-end-to-end doesn't fit"]);
     }
-    for (task, why) in [("classify", "detect, obb, pose, segment"), ("segment", "prototypes")] {
+    for (task, why) in [("classify", "one row of scores"), ("segment", "prototypes")] {
         let other = with_metadata(folder.path(), task, "yolo-bare", &ultralytics(task, "['a', 'b', 'c']"));
         refused("trtdetect", &other, "", &[task, why]);
     }

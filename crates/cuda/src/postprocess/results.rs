@@ -91,8 +91,6 @@ impl Postprocessor {
                 detection.mask = masks.read(slot, object)?;
             }
         }
-        let kept = |count: u32| count.min(u32::try_from(self.kept).unwrap_or(u32::MAX));
-        (found.candidates, found.considered) = (kept(header.candidates), kept(header.considered));
         Ok(())
     }
 
