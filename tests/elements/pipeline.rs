@@ -94,8 +94,8 @@ fn oriented_boxes_are_written_and_looked_into() {
                     let side = |key: &str| object["box"][key].as_f64().unwrap();
                     [-side("x"), -side("y"), side("x") + side("width"), side("y") + side("height")]
                 };
-                // Some of the test model's boxes are up to two of its pixels beside their cells.
-                let inside = edges(found).iter().zip(edges(parent)).all(|(inner, outer)| *inner <= outer + 0.3);
+                // The test model's cells are 8 of 96 pixels wide, and may be half in the border around the region.
+                let inside = edges(found).iter().zip(edges(parent)).all(|(inner, outer)| *inner <= outer + 1.2);
                 assert!(inside, "{what}: {found} in {parent}");
             }
         }
