@@ -28,8 +28,11 @@ pub fn simulate(graph: &mut Graph) {
     let mut nodes = Vec::with_capacity(3 * graph.node.len());
     for mut node in std::mem::take(&mut graph.node) {
         let mut rounding = Vec::new();
+        let half = |name: &String| types.get(name) == Some(&data_type::FLOAT16);
+        // A cast back to FP32 would be fused with a normalisation behind it, which then has inputs of two types.
+        let from_half = node.op_type() == "Cast" && node.input.iter().any(half);
         for output in &mut node.output {
-            if types.get(output) != Some(&data_type::FLOAT16) || outputs.contains(output) {
+            if !(half(output) || from_half) || outputs.contains(output) {
                 continue;
             }
             let (exact, sequence) = (fresh(format!("{output}_exact")), fresh(format!("{output}_sequence")));

@@ -385,3 +385,21 @@ fn what_a_name_says_stays() {
     let names: Vec<_> = graph.initializer.iter().map(|tensor| tensor.name().to_owned()).collect();
     assert_eq!(names, ["w", "w_fp16"]);
 }
+
+/// Every FP16 value is rounded by a pair of operators that no optimisation removes, and so is what a cast makes of it.
+#[test]
+fn a_simulation_rounds_every_value() {
+    let nodes = vec![
+        node("Conv", &["x", "w"], &["a"]),
+        node("TopK", &["a", "k"], &["b", "i"]),
+        node("Conv", &["b", "w"], &["y"]),
+    ];
+    let (_, mut graph) = converted(graph(nodes, vec![floats_named("w", &[1.0])]));
+    simulate(&mut graph);
+    let of = |op: &str| {
+        graph.node.iter().filter(|node| node.op_type() == op).map(|node| node.output[0].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("SequenceAt"), ["x_fp16", "a_fp16", "a", "b_fp16", "y_fp16"]);
+    assert_eq!(of("SequenceConstruct").len(), 5);
+    assert_eq!(graph.output[0].name(), "y", "the result keeps its name and type");
+}
