@@ -131,7 +131,7 @@ fn reference_points_stay() {
 fn exports_agree_as_they_are() {
     gst::init().unwrap();
     let (true, Some(frames)) = (find::onnx_runtime(), clip(24, 5)) else { return };
-    for name in ["rt-detr", "d-fine", "detr-sigmoid", "detr-softmax", "rf-detr", "yolox"] {
+    for name in ["rt-detr", "d-fine", "detr-sigmoid", "detr-softmax", "rf-detr"] {
         let [plain, default] = agreements(&export(name), name, &frames);
         println!("{name}: {:.1} % agree in plain FP16, {:.1} % by default", 100.0 * plain, 100.0 * default);
         // In the others seeded weights make much of little: the next layers amplify what rounding changes.

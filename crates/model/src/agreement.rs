@@ -195,10 +195,10 @@ mod tests {
     #[test]
     fn what_one_side_lacks_counts_against_it() {
         let (a, b) = (object(0, 0.9, 0.1), object(0, 0.9, 0.5));
-        let frame = compare(&[a.clone()], &[a.clone(), b.clone()]);
+        let frame = compare(std::slice::from_ref(&a), &[a.clone(), b.clone()]);
         assert_eq!(frame.total(), Counted { objects: 3, agreeing: 2 });
         assert_eq!(frame.unmatched, [Unmatched { side: Side::Engine, object: b.clone(), nearest: None }]);
-        let frame = compare(&[a.clone(), b.clone()], &[a.clone()]);
+        let frame = compare(&[a.clone(), b.clone()], std::slice::from_ref(&a));
         assert_eq!(frame.unmatched, [Unmatched { side: Side::Reference, object: b, nearest: None }]);
         assert_eq!(share(std::slice::from_ref(&a), &[Detection { class_id: 1, ..a.clone() }]), (0, 2), "another class");
     }
