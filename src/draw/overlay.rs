@@ -269,8 +269,11 @@ fn pixels(object: &Object, frame: Area) -> Option<Area> {
 }
 
 fn color_of(object: &Object, record: &Record, color_by: ColorBy) -> Rgb {
+    let of_class = || object.class_id.map_or_else(|| color::of_name(&object.label), color::of_number);
     match color_by {
-        ColorBy::Class => object.class_id.map_or_else(|| color::of_name(&object.label), color::of_number),
+        ColorBy::Class => of_class(),
+        // Colours repeat, so that the lower half of the id is enough.
+        ColorBy::Track => object.track_id.map_or_else(of_class, |id| color::of_number(id as u32)),
         ColorBy::Id => color::of_number(object.id),
         // Models in the order in which they ran always differ; models of other programs aren't in the list.
         ColorBy::Source => match record.models.iter().position(|m| m.model_id == object.source) {
@@ -287,6 +290,10 @@ fn write_label(text: &mut String, object: &Object, style: &Style) {
         if let (true, Some(class)) = (object.label.is_empty(), object.class_id) {
             // Writing to a string can't fail.
             let _ = write!(text, "class {class}");
+        }
+        if let Some(id) = object.track_id {
+            let space = if text.is_empty() { "" } else { " " };
+            let _ = write!(text, "{space}#{id}");
         }
     }
     if style.confidence && object.confidence.is_finite() {

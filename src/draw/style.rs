@@ -15,6 +15,9 @@ pub enum ColorBy {
     /// The model that found it.
     #[enum_value(name = "The model that found the object", nick = "source")]
     Source,
+    /// Its track, which keeps its colour from frame to frame; of an object without a track, its class.
+    #[enum_value(name = "The object's track, or its class if it has none", nick = "track")]
+    Track,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
