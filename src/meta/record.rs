@@ -122,8 +122,7 @@ impl Object {
         let Self { track_id: _, track: _, id, rect, oriented, class_id, label, confidence, source, foreign, .. } = self;
         let Self { parent, keypoints, mask, classifications, embeddings, .. } = self;
         (id, rect, oriented, class_id) == (&other.id, &other.rect, &other.oriented, &other.class_id)
-            && (label, confidence, source, foreign)
-                == (&other.label, &other.confidence, &other.source, &other.foreign)
+            && (label, confidence, source, foreign) == (&other.label, &other.confidence, &other.source, &other.foreign)
             && (parent, keypoints, mask) == (&other.parent, &other.keypoints, &other.mask)
             && (classifications, embeddings) == (&other.classifications, &other.embeddings)
     }

@@ -372,11 +372,8 @@ mod tests {
 
     #[test]
     fn tracks_are_in_pixels_and_seconds() {
-        let track = TrackInfo {
-            state: TrackState::Predicted,
-            age: Duration::from_micros(61_025_600),
-            velocity: (0.1, -0.05),
-        };
+        let track =
+            TrackInfo { state: TrackState::Predicted, age: Duration::from_micros(61_025_600), velocity: (0.1, -0.05) };
         let object = Object { track_id: Some(7), track: Some(track), ..Object::default() };
         let line = json(&FRAME, &Record { objects: vec![object], ..Record::default() });
         let expected = "\"track_id\":7,\"track\":{\"state\":\"predicted\",\"age_s\":61.026,\

@@ -122,8 +122,7 @@ fn outdated_tracks(relations: Relations, objects: &[Object], shown: &[Shown], st
     for (index, (object, shown)) in objects.iter().zip(shown).enumerate() {
         let replaced = || Some(stale.iter().find(|stale| stale.successor == Some(index))?.entry);
         let (Some(id), Some(entry)) = (object.track_id, shown.entry().or_else(replaced)) else { continue };
-        let its: Vec<u32> =
-            tracks.iter().copied().filter(|track| are_related(relations, entry, *track)).collect();
+        let its: Vec<u32> = tracks.iter().copied().filter(|track| are_related(relations, entry, *track)).collect();
         if its.iter().all(|track| relations.track(*track) != id) {
             outdated.extend(its);
         }
