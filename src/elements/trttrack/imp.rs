@@ -143,7 +143,10 @@ impl BaseTransformImpl for TrtTrack {
         if buffer.flags().contains(gst::BufferFlags::DISCONT) {
             self.reset("a discontinuity");
         }
-        let buffer = self.track(buffer)?;
+        let buffer = self.track(buffer).map_err(|error| {
+            report::post(&*self.obj(), &error);
+            gst::FlowError::Error
+        })?;
         self.parent_submit_input_buffer(is_discont, buffer)
     }
 }
@@ -161,7 +164,7 @@ impl TrtTrack {
     }
 
     /// Gives a frame's objects their tracks.
-    fn track(&self, buffer: gst::Buffer) -> Result<gst::Buffer, gst::FlowError> {
+    fn track(&self, buffer: gst::Buffer) -> Result<gst::Buffer, Error> {
         let (changed, mirrors) = {
             let mut settings = self.settings.lock();
             let changed = std::mem::take(&mut settings.changed).then(|| settings.options.clone());
@@ -176,10 +179,10 @@ impl TrtTrack {
         let before = meta::read(&buffer, width, height);
         let mut record = (*before).clone();
         let time = buffer.pts().map(|pts| Duration::from_nanos(pts.nseconds()));
-        let counts = state.stream.advance(&mut record, time).map_err(|error| {
-            report::post(&*self.obj(), &Error::new(ErrorKind::Setting, error.to_string()));
-            gst::FlowError::Error
-        })?;
+        let counts = state
+            .stream
+            .advance(&mut record, time)
+            .map_err(|error| Error::new(ErrorKind::Setting, error.to_string()))?;
         let counters = &mut state.counters;
         counters.frames += 1;
         counters.updated += u64::from(counts.updated);

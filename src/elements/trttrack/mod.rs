@@ -10,7 +10,8 @@
 //! predicted and without keypoints and masks; a model at every third frame still has boxes on every one. An object that a
 //! model looked for in vain isn't shown; its track goes on for `max-age` frames.
 //!
-//! Each detector's objects are tracked by themselves: classes of two models never mix. Objects that were found in another
+//! Each detector's objects are tracked by themselves: classes of two models never mix. So `trtpose attach=match` and `trtclassify`
+//! belong behind `trttrack`, where they work on predicted boxes too. Objects that were found in another
 //! object's box (`parent`) aren't tracked. A frame in which another program's detector found nothing counts as skipped by it,
 //! if it finds objects only in every second frame or less often.
 //!

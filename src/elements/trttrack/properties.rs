@@ -118,7 +118,7 @@ pub static PROPERTIES: LazyLock<Properties<Options>> = LazyLock::new(|| {
         ),
     ])
     .with_stats(
-        "Since READY→PAUSED: frames; frames-updated, in which a detector looked; frames-predicted, in which none did; \
-         objects-observed and objects-predicted, with a track; resets (all uint64); and tracks, in the last frame (uint)",
+        "Since READY→PAUSED: frames; frames-updated, in which a model ran; frames-predicted, in which none did; \
+         objects-observed and objects-predicted, with a track; resets (all uint64); and tracks, in the last frame, lost ones included (uint)",
     )
 });
