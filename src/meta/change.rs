@@ -79,6 +79,9 @@ impl Change {
     pub fn apply(&self, record: &Record) -> Record {
         let objects: Vec<_> = record.objects.iter().filter_map(|object| self.object(object)).collect();
         let mut now = Record { objects, ..record.without_objects() };
+        for place in &mut now.places {
+            place.points = place.points.iter().map(|(x, y)| self.point(*x, *y)).collect();
+        }
         if now.objects.len() < record.objects.len() {
             let left: Vec<u32> = now.objects.iter().map(|object| object.id).collect();
             for object in &mut now.objects {
@@ -135,6 +138,7 @@ fn spanned((x1, y1): (f32, f32), (x2, y2): (f32, f32)) -> Rect {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::meta::{Place, PlaceCount};
     use model::{KeypointLayout, OrientedBox};
     use std::sync::Arc;
 
@@ -167,6 +171,15 @@ mod tests {
         assert_eq!(turned(true, false, false), Rect::new(0.5, 0.125, 0.5, 0.25));
         assert_eq!(turned(true, true, false), Rect::new(0.0, 0.125, 0.5, 0.25));
         assert_eq!(turned(true, false, true), Rect::new(0.5, 0.625, 0.5, 0.25));
+    }
+
+    #[test]
+    fn zones_move_with_the_picture() {
+        let points = [(100.0 / 320.0, 20.0 / 240.0), (1.0, 1.0)].into();
+        let place = Place { name: "a".into(), points, count: PlaceCount::Line { inwards: 0, outwards: 0 } };
+        let now = crop().apply(&Record { places: vec![place], ..Record::default() });
+        let [from, to] = now.places[0].points[..] else { panic!("{now:?}") };
+        assert!(close(from, (0.0, 0.0)) && close(to, (1.0, 1.0)), "{now:?}");
     }
 
     #[test]

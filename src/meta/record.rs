@@ -80,6 +80,22 @@ pub struct KeypointSet {
     pub points: Vec<Keypoint>,
 }
 
+/// A zone or a line, and what has been counted there up to this frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    pub name: Arc<str>,
+    /// A zone's corners or a line's two ends, normalised to the frame.
+    pub points: Arc<[(f32, f32)]>,
+    pub count: PlaceCount,
+}
+
+/// What has been counted in a zone or on a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlaceCount {
+    Zone { occupancy: u32 },
+    Line { inwards: u64, outwards: u64 },
+}
+
 /// What a model did with a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inference {
@@ -114,6 +130,8 @@ pub struct Record {
     pub lost_tracks: Vec<u64>,
     /// What has happened in zones and on lines. Times are presentation timestamps.
     pub events: Vec<Event>,
+    /// The zones and lines that `trtzones` watches, for drawing.
+    pub places: Vec<Place>,
 }
 
 impl Object {
@@ -149,7 +167,7 @@ impl Record {
 
     /// A copy of everything but the objects.
     pub(super) fn without_objects(&self) -> Self {
-        let Self { objects: _, models, classifications, embeddings, lost_tracks, events } = self;
+        let Self { objects: _, models, classifications, embeddings, lost_tracks, events, places } = self;
         Self {
             objects: Vec::new(),
             models: models.clone(),
@@ -157,6 +175,7 @@ impl Record {
             embeddings: embeddings.clone(),
             lost_tracks: lost_tracks.clone(),
             events: events.clone(),
+            places: places.clone(),
         }
     }
 
@@ -185,6 +204,7 @@ impl Record {
         }));
         self.lost_tracks.extend_from_slice(&part.lost_tracks);
         self.events.extend_from_slice(&part.events);
+        self.places.extend_from_slice(&part.places);
         for run in &part.models {
             match self.models.iter_mut().find(|there| there.model_id == run.model_id) {
                 Some(there) if run.inference == Inference::Done => there.inference = Inference::Done,

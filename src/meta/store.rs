@@ -44,6 +44,12 @@ pub fn set_record_with(buffer: &mut gst::BufferRef, record: Arc<Record>, width: 
     record_meta::put(buffer, record, frame);
 }
 
+/// Replaces the record by one with the same objects and classes, which other programs' forms already have as far as they
+/// were asked for.
+pub fn annotate(buffer: &mut gst::BufferRef, record: Arc<Record>, width: u32, height: u32) {
+    record_meta::put(buffer, record, (width, height));
+}
+
 /// Everything that detectors found in this frame of `width` × `height` pixels: our record, the objects that only other
 /// elements' analytics metadata has, and those that only their ROI metas have. Each follows what is before it, with the
 /// next ids. No object is listed twice. Objects of the record have the tracks that a

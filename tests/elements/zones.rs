@@ -8,7 +8,7 @@ use crate::common::find;
 use crate::common::running::register;
 use gst::prelude::*;
 use gst_check::Harness;
-use gsttensorrt::meta::{self, Inference, ModelRun, Object, Record, TrackInfo, TrackState};
+use gsttensorrt::meta::{self, Inference, ModelRun, Object, PlaceCount, Record, TrackInfo, TrackState};
 use model::Rect;
 use scene::{FRAME, Random, SIZE, ZONES, truth, walkers, zones_and_lines};
 use serde_json::Value;
@@ -283,6 +283,18 @@ fn a_change_while_playing_restarts_only_what_it_changes() {
         "{warning}"
     );
     assert_eq!((scene.crossings(), scene.hall()), ((1, 1), (1, 1, 0)));
+}
+
+#[test]
+fn frames_carry_zones_and_counts_for_drawing() {
+    let mut scene = Scene::new(&[("zones", DOOR)]);
+    let records = scene.walk(1, (0, 40), (0.3, 0.7));
+    let counts = |record: &Record| record.places.iter().map(|place| place.count).collect::<Vec<_>>();
+    let count = |occupancy, outwards| [PlaceCount::Zone { occupancy }, PlaceCount::Line { inwards: 0, outwards }];
+    assert_eq!((counts(&records[0]), counts(&records[40])), (count(0, 0).into(), count(1, 1).into()));
+    assert_eq!(&*records[0].places[1].points, [(0.5, 0.0), (0.5, 1.0)]);
+    scene.element.set_property("attach-zones", false);
+    assert!(scene.walk(1, (41, 42), (0.7, 0.7)).iter().all(|record| record.places.is_empty()));
 }
 
 #[test]

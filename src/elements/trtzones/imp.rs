@@ -1,11 +1,11 @@
 use super::properties::PROPERTIES;
 use super::settings::Options;
 use super::state_file::{Kept, StateFile};
-use super::structures;
+use super::{places, structures};
 use crate::elements::stage::into_writable;
 use crate::elements::{caps, report, segment};
 use crate::error::{Error, ErrorKind};
-use crate::meta::{self, Event, Inference, Object, Record, TrackState};
+use crate::meta::{self, Event, Inference, Object, Place, Record, TrackState};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -43,6 +43,8 @@ struct Settings {
 #[derive(Default)]
 struct State {
     config: ZonesConfig,
+    /// What frames carry of them; none if they needn't.
+    places: Vec<Place>,
     /// Made at the first caps.
     zones: Option<Zones>,
     /// Pixels.
@@ -120,7 +122,8 @@ impl BaseTransformImpl for TrtZones {
             None => (None, None),
         };
         settings.changed = false;
-        *self.state.lock() = State { config, file, kept, ..State::default() };
+        let places = if settings.options.attach_zones { places::of(&config) } else { vec![] };
+        *self.state.lock() = State { config, places, file, kept, ..State::default() };
         Ok(())
     }
 
@@ -219,23 +222,24 @@ impl TrtZones {
 
     /// Looks who is where in a frame, and writes into its record what has happened.
     fn look(&self, buffer: gst::Buffer) -> gst::Buffer {
-        let (record, events, segment, size, lacks_tracker) = {
+        let (record, events, places, segment, size, lacks_tracker) = {
             let mut state = self.state.lock();
             let state = &mut *state;
-            let Some(zones) = &mut state.zones else { return buffer };
             state.frames += 1;
             if let Some(pts) = buffer.pts() {
                 state.time = Duration::from_nanos(pts.nseconds());
             }
             let record = meta::read(&buffer, state.size.0, state.size.1);
+            let lacks_tracker = state.lacks_tracker(&record);
+            let Some(zones) = &mut state.zones else { return buffer };
             let events = match is_seen(&record) {
                 true => zones.update(state.time, &objects(&record)).to_vec(),
                 false => vec![],
             };
+            places::count(&mut state.places, zones);
             state.count(&events);
-            let lacks_tracker = state.lacks_tracker(&record);
             let segment = state.segment.as_ref().filter(|_| !events.is_empty()).cloned();
-            (record, events, segment, state.size, lacks_tracker)
+            (record, events, state.places.clone(), segment, state.size, lacks_tracker)
         };
         if lacks_tracker {
             gst::element_imp_warning!(
@@ -244,16 +248,17 @@ impl TrtZones {
                 ("No object has a track, so that nothing is counted: put trttrack before trtzones")
             );
         }
-        if events.is_empty() {
+        if events.is_empty() && places.is_empty() {
             return buffer;
         }
-        gst::debug!(CAT, imp = self, "frame {}: {} events", buffer.pts().display(), events.len());
+        gst::trace!(CAT, imp = self, "frame {}: {} events", buffer.pts().display(), events.len());
         self.post(&events, segment.as_ref());
         let mut buffer = into_writable(buffer);
         if let Some(buffer) = buffer.get_mut() {
             let mut record = Arc::unwrap_or_clone(record);
             record.events.extend(events);
-            meta::set_record_alone(buffer, Arc::new(record), size.0, size.1);
+            record.places.extend(places);
+            meta::annotate(buffer, Arc::new(record), size.0, size.1);
         }
         buffer
     }
@@ -276,6 +281,7 @@ impl TrtZones {
             if let Some(zones) = &mut state.zones {
                 zones.set_config(&config).map_err(|error| Error::new(ErrorKind::Setting, error.to_string()))?;
             }
+            state.places = if options.attach_zones { places::of(&config) } else { vec![] };
             state.config = config;
             Ok(())
         });

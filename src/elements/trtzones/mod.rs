@@ -28,7 +28,8 @@
 //! | `count` | uint | of `crowded`: how many there are |
 //! | `lasted` | uint64 | of `dispersed`: for how long there were too many, ns |
 //!
-//! What happens at EOS is on the bus alone, because no frame follows.
+//! What happens at EOS is on the bus alone, because no frame follows. Frames carry the zones and lines with their counts, and
+//! `trtoverlay` draws them.
 //!
 //! ```text
 //! gst-launch-1.0 -m filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264
@@ -39,6 +40,7 @@
 //! Since: 0.1
 
 mod imp;
+mod places;
 mod properties;
 mod settings;
 mod state_file;

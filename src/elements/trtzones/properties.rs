@@ -57,6 +57,14 @@ pub static PROPERTIES: LazyLock<Properties<Options>> = LazyLock::new(|| {
                 .mutable_ready(),
             state_file as path
         ),
+        property!(
+            glib::ParamSpecBoolean::builder("attach-zones")
+                .nick("Attach zones")
+                .blurb("Attach zones, lines and their counts to each frame, so that trtoverlay draws them")
+                .default_value(default.attach_zones)
+                .mutable_playing(),
+            attach_zones as itself
+        ),
     ])
     .with_stats(
         "frames and events since READY→PAUSED (uint64); zones, an array of structures with name, occupancy (uint), \

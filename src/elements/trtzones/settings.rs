@@ -41,12 +41,14 @@ pub struct Options {
     /// Of zones and lines whose JSON doesn't say.
     pub anchor: Anchor,
     pub state_file: Option<PathBuf>,
+    /// Whether frames carry zones and lines, for drawing.
+    pub attach_zones: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let merge = Duration::from_secs_f64(ZonesConfig::default().merge_s);
-        Self { zones: None, zones_file: None, merge, anchor: Anchor::Feet, state_file: None }
+        Self { zones: None, zones_file: None, merge, anchor: Anchor::Feet, state_file: None, attach_zones: true }
     }
 }
 
