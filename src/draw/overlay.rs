@@ -1,16 +1,16 @@
 //! Draws a record on a frame: boxes, skeletons and labels.
 
+use super::caption::{write_count, write_frame_label, write_label};
 use super::color::{self, Rgb};
 use super::font::Reason;
 use super::shape::{Pen, Point, outline};
 use super::system_fonts::{SYSTEM_FONTS, SystemFonts};
 use super::text::Text;
 use super::{Area, Canvas, ColorBy, Style};
-use crate::meta::{Classification, KeypointSet, Object, Place, PlaceCount, Record, by_model};
+use crate::meta::{KeypointSet, Object, Place, PlaceCount, Record, by_model};
 use ab_glyph::InvalidFont;
 use model::OrientedBox;
 use std::collections::{HashSet, VecDeque};
-use std::fmt::Write;
 
 /// Left limbs, right limbs, and limbs between the two sides.
 const LEFT: Rgb = Rgb::hex(0x33CC33);
@@ -312,26 +312,6 @@ fn color_of(object: &Object, record: &Record, color_by: ColorBy) -> Rgb {
     }
 }
 
-fn write_label(text: &mut String, object: &Object, style: &Style) {
-    text.clear();
-    if style.labels {
-        text.push_str(&object.label);
-        if let (true, Some(class)) = (object.label.is_empty(), object.class_id) {
-            // Writing to a string can't fail.
-            let _ = write!(text, "class {class}");
-        }
-        if let Some(id) = object.track_id {
-            let space = if text.is_empty() { "" } else { " " };
-            let _ = write!(text, "{space}#{id}");
-        }
-    }
-    if style.confidence && object.confidence.is_finite() {
-        let space = if text.is_empty() { "" } else { " " };
-        let _ = write!(text, "{space}{:.2}", object.confidence);
-    }
-    write_classes(text, &object.classifications, style);
-}
-
 /// The zones and lines that have labels.
 fn counted<'a>(record: &'a Record, style: &Style) -> &'a [Place] {
     if style.zones && style.labels { &record.places } else { &[] }
@@ -349,40 +329,11 @@ fn first_corner(place: &Place, frame: Area) -> Option<Area> {
     Some(Area::new(x, y, x + 1, y + 1))
 }
 
-/// `hall 3`, `door 2 in 5 out`
-fn write_count(text: &mut String, place: &Place) {
-    text.clear();
-    // Writing to a string can't fail.
-    let _ = match place.count {
-        PlaceCount::Zone { occupancy } => write!(text, "{} {occupancy}", place.name),
-        PlaceCount::Line { inwards, outwards } => write!(text, "{} {inwards} in {outwards} out", place.name),
-    };
-}
-
-fn write_frame_label(text: &mut String, record: &Record, style: &Style) {
-    text.clear();
-    write_classes(text, &record.classifications, style);
-}
-
-/// Appends each model's most probable class: `, red 0.91`.
-fn write_classes(text: &mut String, classes: &[Classification], style: &Style) {
-    for best in by_model(classes).filter_map(|classes| classes.first()) {
-        let mut comma = if text.is_empty() { "" } else { ", " };
-        if style.labels {
-            let _ = write!(text, "{comma}{}", best.label);
-            comma = " ";
-        }
-        if style.confidence && best.confidence.is_finite() {
-            let _ = write!(text, "{comma}{:.2}", best.confidence);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Packed, Planar, Plane};
     use super::*;
-    use crate::meta::ModelRun;
+    use crate::meta::{Classification, ModelRun};
     use model::video::{Colorimetry, Matrix};
     use model::{Keypoint, KeypointLayout, Rect};
     use proptest::prelude::*;
@@ -623,38 +574,6 @@ mod tests {
             taken.push(place);
         }
         assert_eq!(place_label(object, size, frame, &taken), taken[0], "no place is free");
-    }
-
-    #[test]
-    fn label_text() {
-        let text = |object: &Object, labels, confidence| {
-            let mut text = "before".to_owned();
-            write_label(&mut text, object, &Style { labels, confidence, ..BOXES });
-            text
-        };
-        let mut person = object(3, Rect::UNIT);
-        assert_eq!(text(&person, true, true), "person 0.87");
-        assert_eq!(text(&person, true, false), "person");
-        assert_eq!(text(&person, false, true), "0.87");
-        person.label = "".into();
-        assert_eq!(text(&person, true, true), "class 3 0.87");
-        let tracked = Object { track_id: Some(12), ..person.clone() };
-        assert_eq!(text(&tracked, true, true), "class 3 #12 0.87");
-        assert_eq!(text(&tracked, false, true), "0.87");
-        let class = |source: &str, label: &str, confidence| Classification {
-            source: source.into(),
-            class_id: None,
-            label: label.into(),
-            confidence,
-        };
-        person.classifications = vec![class("a", "red", 0.5), class("a", "blue", 0.25), class("b", "hat", 0.75)];
-        assert_eq!(text(&person, true, true), "class 3 0.87, red 0.50, hat 0.75");
-        assert_eq!(text(&person, true, false), "class 3, red, hat");
-        assert_eq!(text(&person, false, true), "0.87, 0.50, 0.75");
-        person.classifications.clear();
-        person.class_id = None;
-        person.confidence = f32::NAN;
-        assert_eq!(text(&person, true, true), "");
     }
 
     #[test]
