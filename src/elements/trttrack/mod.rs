@@ -16,8 +16,9 @@
 //! if it finds objects only in every second frame or less often.
 //!
 //! All tracks end with a new stream, a flush, a segment that begins elsewhere, and a buffer with the flag DISCONT; not when
-//! the caps change. The framerate of the caps is the unit of time, or else what the first frames have. Boxes follow the
-//! timestamps, so that dropped frames do no harm.
+//! the caps change. Leaky queues and `videorate` set that flag where they drop frames: let `skip-when-busy` of the detector skip
+//! them instead, so that they pass with predicted boxes. The framerate of the caps is the unit of time, or else what the first
+//! frames have.
 //!
 //! Ids are in the record, in the lines of `trtpublish` (`track_id`, `track`), in `trtoverlay` (`color-by=track`), in ROI metas
 //! as DL Streamer has them (the structure `object_id`), and in analytics metadata as `GstAnalyticsTrackingMtd`. docs/interop.md
