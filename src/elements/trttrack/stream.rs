@@ -108,10 +108,10 @@ impl Stream {
     /// # Errors
     /// A tracker can't be made.
     pub fn advance(&mut self, record: &mut Record, timestamp: Option<Duration>) -> Result<Counts, SettingsError> {
-        let before = self.clock.interval();
         let time = self.clock.tick(timestamp);
         let settings = self.options.settings(self.clock.interval());
-        if settings.frame_interval != before {
+        let is_known = |source: &Source| source.tracker.settings().frame_interval == settings.frame_interval;
+        if !self.sources.iter().all(is_known) {
             self.apply(&settings)?;
         }
         forget_tracks(record);
@@ -410,6 +410,18 @@ mod tests {
         stream.reset((1280, 720));
         let second = id(play(&mut stream, 0..1, one));
         assert!(second > first, "never used again");
+    }
+
+    /// `max-age` is a number of frames: at another rate it is another time.
+    #[test]
+    fn a_rate_that_changes_is_the_new_unit_of_time() {
+        let mut stream = stream();
+        let found = |_| record(Inference::Done, vec![car("det", 0.3)]);
+        play(&mut stream, 0..5, found);
+        stream.set_format(SIZE, Some(Duration::from_millis(10)));
+        let records = play(&mut stream, 5..15, |_| record(Inference::Done, vec![]));
+        let lost = records.iter().filter(|record| !record.lost_tracks.is_empty()).count();
+        assert_eq!(lost, 7, "30 frames of 10 ms are less than 8 of 40 ms");
     }
 
     #[test]
