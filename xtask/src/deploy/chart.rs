@@ -97,7 +97,8 @@ pub fn check(paths: &Paths) -> Result<()> {
             let mut validate = Command::new(&validator);
             validate.args(["--strict", "--kubernetes-version", version]).arg(&file);
             let output = validate.output().with_context(|| validator.display().to_string())?;
-            let report = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+            let report =
+                String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
             let unknown = |line: &&str| !line.starts_with("INFO") && !line.contains(&format!("kind {FOREIGN} "));
             let faults: Vec<&str> = report.lines().filter(unknown).collect();
             let passed = report.lines().filter(|line| line.contains(" passed for resource ")).count();

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use super::tools;
-use crate::command::{heading, run, run_quiet, step};
+use crate::command::{heading, run_quiet, step};
 use crate::package::scratch;
 use crate::paths::Paths;
 use crate::roots::debootstrap;
@@ -61,7 +61,7 @@ pub fn build_and_run(paths: &Paths) -> Result<()> {
     // This machine's Rust and its downloads, where Rust's own image has them.
     build.arg("--volume").arg(format!("{}:/usr/local/toolchain:ro", toolchain.trim()));
     build.arg("--volume").arg(format!("{}:/usr/local/cargo", home.display()));
-    step("the image", || run(build.arg(&paths.root)))?;
+    step("the image", || run_quiet(build.arg(&paths.root)))?;
     step("a host in the container", || serve(paths, &store))
 }
 
@@ -110,6 +110,8 @@ impl Drop for Store {
         // Containers are mounted, and a mounted folder can't be removed.
         let _ = run_quiet(self.buildah("rm").arg("--all"));
         let _ = run_quiet(self.buildah("rmi").args(["--all", "--force"]));
+        // The driver leaves the folder of its layers mounted on itself.
+        let _ = run_quiet(Command::new("umount").arg(self.folder.path().join("store/overlay")));
     }
 }
 
@@ -121,7 +123,8 @@ fn serve(paths: &Paths, store: &Store) -> Result<()> {
     let folder = scratch(paths, "image-config")?;
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
     fs::copy(paths.root.join("tests/models/yolo.onnx"), folder.path().join("yolo.onnx")).context("the test model")?;
-    let camera = |name: &str| serde_json::json!({ "NAME": name, "URL": "test:smpte", "WIDTH": 160, "HEIGHT": 120, "FPS": 10 });
+    let camera =
+        |name: &str| serde_json::json!({ "NAME": name, "URL": "test:smpte", "WIDTH": 160, "HEIGHT": 120, "FPS": 10 });
     let config = serde_json::json!({
         "processing": { "USE_UNIFIED_GPU_PIPELINE": false, "FORCE_GPU_ONLY": false },
         "models": { "DETECTION": { "ONNX": "yolo.onnx" }, "POSE": { "ENABLED": false } },
@@ -155,12 +158,17 @@ fn serve(paths: &Paths, store: &Store) -> Result<()> {
         if answer.starts_with("HTTP/1.1 200") {
             break;
         }
-        ensure!(start.elapsed() < PATIENCE, "it isn't ready: {answer}\n{}", said.try_iter().collect::<Vec<_>>().join("\n"));
+        ensure!(
+            start.elapsed() < PATIENCE,
+            "it isn't ready: {answer}\n{}",
+            said.try_iter().collect::<Vec<_>>().join("\n")
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
     let process = descendant(host.0.id())?;
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let ids: Vec<&str> = status.lines().filter(|line| line.starts_with("Uid:") || line.starts_with("CapEff:")).collect();
+    let ids: Vec<&str> =
+        status.lines().filter(|line| line.starts_with("Uid:") || line.starts_with("CapEff:")).collect();
     let expected = [format!("Uid:\t{USER}\t{USER}\t{USER}\t{USER}"), "CapEff:\t0000000000000000".to_owned()];
     ensure!(ids == expected, "the process has {ids:?}, and should have {expected:?}");
     end(process)?;
@@ -187,7 +195,9 @@ impl Drop for Host {
 /// The lines of an output, read by a thread of their own.
 fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
     let (send, lines) = mpsc::channel();
-    std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+    std::thread::spawn(move || {
+        BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| send.send(line))
+    });
     lines
 }
 
