@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::command::{heading, run};
+use crate::dist;
 use crate::fuzz;
 use crate::outcome::Outcome;
 use crate::paths::Paths;
@@ -45,6 +46,7 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     let mut outcome = Outcome::default();
     roots::run_all(paths, &plugin_in_roots, &standin, &mut outcome)?;
     outcome.finish()?;
+    dist::run_all(paths, &dist::suites(&[])?, true)?;
     heading("Fuzzing");
     fuzz::run_all(paths, FUZZING)?;
     heading("Measurements");
