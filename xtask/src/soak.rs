@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{heading, run};
 use crate::deploy;
+use crate::dist;
 use crate::fuzz;
 use crate::outcome::Outcome;
 use crate::paths::Paths;
@@ -48,6 +49,7 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     outcome.finish()?;
     deploy::render(paths, true)?;
     deploy::build_and_run(paths)?;
+    dist::run_all(paths, &dist::suites(&[])?, true)?;
     heading("Fuzzing");
     fuzz::run_all(paths, FUZZING)?;
     heading("Measurements");
