@@ -16,6 +16,7 @@ mod output;
 mod pipe;
 mod publisher;
 mod retry;
+mod subject;
 mod tcp;
 mod write_lock;
 
@@ -26,3 +27,4 @@ pub(crate) use mqtt::tls_config;
 pub use options::{OverflowChoice, PublishOptions};
 pub use output::{Notice, Notify, OnError, Output, open, remedy};
 pub use publisher::{Overflow, Publisher, Refused, Stats};
+pub use subject::{LineKind, Subject};

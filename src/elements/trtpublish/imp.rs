@@ -2,7 +2,7 @@ use super::properties::PROPERTIES;
 use crate::config::redact;
 use crate::elements::caps;
 use crate::meta;
-use crate::publish::{self, Frame, Notice, OverflowChoice, PublishOptions, Publisher, Refused, Stats};
+use crate::publish::{self, Frame, Notice, OverflowChoice, PublishOptions, Publisher, Refused, Stats, Subject};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -217,7 +217,7 @@ impl BaseTransformImpl for TrtPublish {
             }
             OverflowChoice::Auto => publish::Overflow::Block,
         };
-        match publisher.push(&mut stream.line, &id, max_queue, overflow) {
+        match publisher.push(&mut stream.line, &Subject::objects(id), max_queue, overflow) {
             Ok(()) => Ok(gst::FlowSuccess::Ok),
             Err(Refused::Flushing | Refused::TimedOut) => Err(gst::FlowError::Flushing),
             // The error was posted when the write failed.

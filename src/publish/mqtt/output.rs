@@ -2,6 +2,7 @@
 
 use super::super::location::Broker;
 use super::super::output::{Notice, Notify, OnError, Output};
+use super::super::subject::Subject;
 use super::connection::{self, Connection, Message};
 use super::settings::{Account, MqttSettings};
 use super::topic::{Topic, check_topic};
@@ -102,8 +103,8 @@ impl Output for MqttOutput {
         true
     }
 
-    fn write(&mut self, lines: &mut &[u8], stream: &str, give_up: &AtomicBool) -> io::Result<()> {
-        let topic = match self.topic.of(stream) {
+    fn write(&mut self, lines: &mut &[u8], subject: &Subject, give_up: &AtomicBool) -> io::Result<()> {
+        let topic = match self.topic.of(&subject.stream) {
             Ok(topic) => topic,
             Err(text) => {
                 self.leave_out(text);
