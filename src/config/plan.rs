@@ -344,6 +344,34 @@ pub enum MaskFormat {
     None,
 }
 
+/// objects: a line for each frame, with its objects. events: one for each event in a zone or on a line, and one with the totals
+/// there. both: all of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, JsonSchema, glib::Enum)]
+#[serde(rename_all = "kebab-case")]
+#[enum_type(name = "GstTrtPublishContent")]
+#[repr(i32)]
+pub enum Content {
+    #[default]
+    #[enum_value(name = "A line for each frame, with its objects", nick = "objects")]
+    Objects,
+    #[enum_value(name = "A line for each event of trtzones, and one with the totals there", nick = "events")]
+    Events,
+    #[enum_value(name = "Lines of frames, events and totals", nick = "both")]
+    Both,
+}
+
+impl Content {
+    /// Whether frames have lines.
+    pub fn has_objects(self) -> bool {
+        self != Self::Events
+    }
+
+    /// Whether events and totals have lines.
+    pub fn has_events(self) -> bool {
+        self != Self::Objects
+    }
+}
+
 /// The quality of service of the delivery to an MQTT broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, glib::Enum)]
 #[enum_type(name = "GstTrtPublishQos")]

@@ -3,6 +3,7 @@
 mod backend;
 mod caps;
 mod device;
+mod final_record;
 mod inference;
 mod input_query;
 mod orientation;

@@ -28,7 +28,7 @@
 //! | `count` | uint | of `crowded`: how many there are |
 //! | `lasted` | uint64 | of `dispersed`: for how long there were too many, ns |
 //!
-//! What happens at EOS is on the bus alone, because no frame follows. Frames carry the zones and lines with their counts, and
+//! What happens at EOS is on the bus, and in `trtpublish`'s lines of events, because no frame follows. Frames carry the zones and lines with their counts, and
 //! `trtoverlay` draws them.
 //!
 //! ```text
