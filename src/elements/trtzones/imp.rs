@@ -1,11 +1,11 @@
 use super::properties::PROPERTIES;
-use super::settings::Options;
 use super::state_file::{Kept, StateFile};
 use super::{places, structures};
 use crate::elements::stage::into_writable;
 use crate::elements::{caps, final_record, report, segment};
 use crate::error::{Error, ErrorKind};
 use crate::meta::{self, Event, Inference, Object, Place, Record, Tally, TrackState};
+use crate::options::ZonesOptions;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -36,7 +36,7 @@ pub struct TrtZones {
 
 #[derive(Default)]
 struct Settings {
-    options: Options,
+    options: ZonesOptions,
     /// Set, be it to the same values, since zones were last read.
     changed: bool,
 }
@@ -233,6 +233,12 @@ impl State {
 }
 
 impl TrtZones {
+    pub fn set_options(&self, options: ZonesOptions) {
+        let mut settings = self.settings.lock();
+        settings.changed = true;
+        settings.options = options;
+    }
+
     /// The frames that follow are at any time: none passes until the next one.
     fn interrupt(&self) {
         if let Some(zones) = &mut self.state.lock().zones {
@@ -297,7 +303,7 @@ impl TrtZones {
     }
 
     /// Applies zones that were changed while frames flow. Where they are wrong, the old ones stay.
-    fn change(&self, options: &Options) {
+    fn change(&self, options: &ZonesOptions) {
         let changed = options.config().and_then(|config| {
             let mut state = self.state.lock();
             if let Some(zones) = &mut state.zones {

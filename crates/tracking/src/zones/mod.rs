@@ -31,7 +31,7 @@ mod shape;
 mod totals;
 mod visitor;
 
-pub use config::{Anchor, Crowding, LineConfig, ZoneConfig, ZonesConfig, ZonesError};
+pub use config::{Anchor, Crowding, Defaults, LineConfig, ZoneConfig, ZonesConfig, ZonesError};
 pub use event::{Direction, Event, EventKind, EventObject};
 pub use object::{Object, ankles};
 pub use saved::Saved;
