@@ -29,7 +29,8 @@ pub use load::{Loaded, load, load_for_build, load_text};
 pub use overrides::Overrides;
 pub use plan::{
     Broker, Camera, CameraSource, Content, Decoder, Gpu, Hint, LinesTarget, LogLevel, MaskFormat, Model, Monitoring, Mqtt,
-    Outputs, Pictures, Pipeline, Plan, Priority, Qos, Reconnect, Segments, Threads, Tls, Transport,
+    Outputs, Pictures, Pipeline, Plan, Priority, Qos, Reconnect, Segments, Threads, Tls, Tracker, Transport,
+    Zones,
 };
 pub use schema::json_schema;
 pub use secret::{Secret, SecretUrl, redact};
