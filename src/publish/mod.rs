@@ -1,10 +1,12 @@
-//! Records as JSON Lines: one object a frame, one line each. The format is described in `docs/json.md`.
+//! Records as JSON Lines: a line for each frame, for each event, or both. The format is described in `docs/json.md`.
 //!
-//! 1. [`Frame`] and a [`Record`](crate::meta::Record) become a line: [`write_line`].
+//! 1. [`Frame`] and a [`Record`](crate::meta::Record) become a line: [`write_line`]; its events and tallies become lines of
+//!    their own: [`write_event_line`], [`write_totals_line`].
 //! 2. A [`Publisher`] queues lines without waiting for the disk or the reader, and writes them on its own thread.
 //! 3. An [`Output`] is the destination: a file, a pipe, a TCP server, an MQTT broker; [`open`] makes it from a
 //!    location.
 
+mod event;
 mod file;
 mod json;
 mod line;
@@ -16,9 +18,11 @@ mod output;
 mod pipe;
 mod publisher;
 mod retry;
+mod subject;
 mod tcp;
 mod write_lock;
 
+pub use event::{Moment, write_event_line, write_totals_line};
 pub use line::{Frame, write_line};
 pub use location::Location;
 pub use mqtt::MqttSettings;
@@ -26,3 +30,4 @@ pub(crate) use mqtt::tls_config;
 pub use options::{OverflowChoice, PublishOptions};
 pub use output::{Notice, Notify, OnError, Output, open, remedy};
 pub use publisher::{Overflow, Publisher, Refused, Stats};
+pub use subject::{LineKind, Subject};

@@ -1,7 +1,7 @@
 //! What `trtpublish` is told.
 
 use super::{MqttSettings, OnError};
-use crate::config::{MaskFormat, redact};
+use crate::config::{Content, MaskFormat, redact};
 use gst::glib;
 use std::fmt;
 use std::path::PathBuf;
@@ -31,6 +31,7 @@ pub struct PublishOptions {
     /// As set; may hold a password, so it's shown masked only.
     pub location: String,
     pub append: bool,
+    pub content: Content,
     pub stream_id: Option<Arc<str>>,
     pub overflow: OverflowChoice,
     pub max_queue: u32,
@@ -52,7 +53,7 @@ impl PublishOptions {
             (None, None) => None,
             _ => return Err("tls-certificate-file and tls-key-file go together: set both"),
         };
-        Ok(MqttSettings { tls_client, ..self.mqtt.clone() })
+        Ok(MqttSettings { tls_client, only_events: !self.content.has_objects(), ..self.mqtt.clone() })
     }
 }
 
@@ -61,6 +62,7 @@ impl Default for PublishOptions {
         Self {
             location: "-".into(),
             append: false,
+            content: Content::default(),
             stream_id: None,
             overflow: OverflowChoice::Auto,
             max_queue: 256,

@@ -5,6 +5,7 @@ use super::location::Location;
 use super::mqtt::{MqttOutput, MqttSettings};
 use super::pipe::PipeOutput;
 use super::retry::RetryingOutput;
+use super::subject::Subject;
 use super::tcp::TcpOutput;
 use gst::glib;
 use std::fs::File;
@@ -61,14 +62,14 @@ pub trait Output: Send {
         Duration::ZERO
     }
 
-    /// Writes lines of `stream`, each with its newline: one, or several where they are [gathered](Self::gather).
+    /// Writes lines of one `subject`, each with its newline: one, or several where they are [gathered](Self::gather).
     /// Removes the lines that were written from the front of `lines`, whole lines only. Returns soon after `give_up` is
     /// set, however slow the reader, and leaves the rest in `lines`; a line too long to be written at once may then
     /// have been written in part.
     ///
     /// # Errors
     /// The rest isn't written, and the output can't be used any more.
-    fn write(&mut self, lines: &mut &[u8], stream: &str, give_up: &AtomicBool) -> io::Result<()>;
+    fn write(&mut self, lines: &mut &[u8], subject: &Subject, give_up: &AtomicBool) -> io::Result<()>;
 
     /// Waits until all written lines have arrived, as far as the reader confirms them; returns soon after `give_up` is
     /// set, with the number that haven't arrived.

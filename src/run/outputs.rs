@@ -1,6 +1,6 @@
 //! Turns a camera's outputs into elements and recordings.
 
-use crate::config::{LinesTarget, MaskFormat, Mqtt, Outputs, Plan};
+use crate::config::{Content, LinesTarget, MaskFormat, Mqtt, Outputs, Plan};
 use crate::elements::{ElementOptions, ElementSetup};
 use crate::error::{Error, ErrorKind};
 use crate::publish::{MqttSettings, OnError, OverflowChoice, PublishOptions, tls_config};
@@ -14,8 +14,8 @@ const DRAIN: Duration = Duration::from_millis(1500);
 
 /// The elements that publish the results.
 pub fn elements(camera: &str, outputs: &Outputs) -> Vec<ElementSetup> {
-    let masks = outputs.masks;
-    let lines = (1..).zip(&outputs.lines).map(|(number, target)| lines(camera, masks, number, target));
+    let (masks, content) = (outputs.masks, outputs.content);
+    let lines = (1..).zip(&outputs.lines).map(|(number, target)| lines(camera, (masks, content), number, target));
     lines.chain(outputs.mqtt.iter().map(|mqtt| broker(camera, masks, mqtt))).collect()
 }
 
@@ -49,9 +49,10 @@ fn element(name: String, options: PublishOptions, contents: Vec<Option<Hash>>) -
 }
 
 /// What all outputs have in common.
-fn publish(camera: &str, mask_format: MaskFormat, location: String) -> PublishOptions {
+fn publish(camera: &str, (mask_format, content): (MaskFormat, Content), location: String) -> PublishOptions {
     PublishOptions {
         location,
+        content,
         stream_id: Some(camera.into()),
         mask_format,
         drain_timeout: DRAIN,
@@ -62,14 +63,14 @@ fn publish(camera: &str, mask_format: MaskFormat, location: String) -> PublishOp
     }
 }
 
-fn lines(camera: &str, masks: MaskFormat, number: u32, target: &LinesTarget) -> ElementSetup {
+fn lines(camera: &str, form: (MaskFormat, Content), number: u32, target: &LinesTarget) -> ElementSetup {
     let location = match target {
         LinesTarget::Stdout => "-".to_owned(),
         LinesTarget::File(path) => path.display().to_string(),
         LinesTarget::Tcp { host, port } => format!("tcp://{}", server(host, *port)),
     };
     // Lines written before a reconnection are kept.
-    let options = PublishOptions { append: true, ..publish(camera, masks, location) };
+    let options = PublishOptions { append: true, ..publish(camera, form, location) };
     element(format!("lines-{number}"), options, vec![])
 }
 
@@ -79,7 +80,7 @@ fn server(host: &str, port: u16) -> String {
 }
 
 fn broker(camera: &str, masks: MaskFormat, mqtt: &Mqtt) -> ElementSetup {
-    let Mqtt { broker, topic, qos, retain } = mqtt;
+    let Mqtt { broker, topic, events_topic, content, qos, retain } = mqtt;
     let scheme = if broker.tls.is_some() { "mqtts" } else { "mqtt" };
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let password = broker.password.as_ref().map(|password| format!(":{}", encoded(password.expose())));
@@ -93,6 +94,8 @@ fn broker(camera: &str, masks: MaskFormat, mqtt: &Mqtt) -> ElementSetup {
         max_queue: u32::try_from(broker.offline_queue).unwrap_or(u32::MAX).max(1),
         mqtt: MqttSettings {
             topic: Some(topic.clone()),
+            events_topic: Some(events_topic.clone()),
+            only_events: false,
             qos: *qos,
             retain: *retain,
             client_id: broker.client_id.clone(),
@@ -105,7 +108,7 @@ fn broker(camera: &str, masks: MaskFormat, mqtt: &Mqtt) -> ElementSetup {
         },
         tls_certificate_file,
         tls_key_file,
-        ..publish(camera, masks, location)
+        ..publish(camera, (masks, *content), location)
     };
     element("mqtt".into(), options, contents)
 }

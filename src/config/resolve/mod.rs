@@ -8,6 +8,7 @@ mod labels;
 mod models;
 mod outputs;
 mod pipeline;
+mod tracking;
 
 use super::file::File;
 use super::finding::{Finding, Findings, Origin, Severity};

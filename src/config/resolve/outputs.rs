@@ -1,7 +1,7 @@
 //! Outputs and monitoring.
 
 use super::super::file;
-use super::super::plan::{Broker, LinesTarget, Monitoring, Mqtt, Outputs, Pictures, Qos, Segments, Tls};
+use super::super::plan::{Broker, Content, LinesTarget, Monitoring, Mqtt, Outputs, Pictures, Qos, Segments, Tls};
 use super::super::secret::Secret;
 use super::super::text::join;
 use super::Context;
@@ -34,7 +34,8 @@ pub(super) fn pictures_key(ctx: &Context, camera: &str, key: &str) -> String {
 /// The outputs of a camera. `cameras`: how many cameras there are.
 pub fn outputs(ctx: &mut Context, camera: &str, own: &file::Outputs, name: &str, cameras: usize) -> Outputs {
     let settings = own.over(&ctx.file.outputs);
-    let mqtt = mqtt(ctx, &Keys { camera, section: "MQTT" }, &settings.mqtt, name, cameras);
+    let content = settings.content.unwrap_or_default();
+    let mqtt = mqtt(ctx, &Keys { camera, section: "MQTT" }, (&settings.mqtt, content), name, cameras);
     let pictures = pictures(ctx, &Keys { camera, section: "PICTURES" }, &settings.pictures);
     let segments = segments(ctx, &Keys { camera, section: "SEGMENTS" }, &settings.segments);
     let keys = Keys { camera, section: "" };
@@ -48,7 +49,7 @@ pub fn outputs(ctx: &mut Context, camera: &str, own: &file::Outputs, name: &str,
         None => Vec::new(),
     };
     let masks = settings.mask_format.unwrap_or_default();
-    Outputs { lines, mqtt, pictures, segments, masks }
+    Outputs { lines, mqtt, pictures, segments, content, masks }
 }
 
 fn lines(ctx: &mut Context, key: &str, target: &str, name: &str) -> Option<LinesTarget> {
@@ -83,11 +84,18 @@ fn lines(ctx: &mut Context, key: &str, target: &str, name: &str) -> Option<Lines
     Some(LinesTarget::File(path))
 }
 
-fn missing_parent(path: &Path) -> Option<PathBuf> {
+pub(super) fn missing_parent(path: &Path) -> Option<PathBuf> {
     path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()).map(Path::to_owned)
 }
 
-fn mqtt(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, name: &str, cameras: usize) -> Option<Mqtt> {
+/// `content`: what messages are of, unless their own key says so.
+fn mqtt(
+    ctx: &mut Context,
+    keys: &Keys,
+    (settings, content): (&file::Mqtt, Content),
+    name: &str,
+    cameras: usize,
+) -> Option<Mqtt> {
     if !settings.enabled.unwrap_or(settings.url.is_some()) {
         return None;
     }
@@ -133,10 +141,14 @@ fn mqtt(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, name: &str, camer
         ctx.warning(&key, "the password goes over the network unencrypted", "use mqtts://");
     }
     let template = settings.topic.as_deref().unwrap_or("gst-trt/{camera}/objects");
-    let topic_key = keys.key(ctx, "TOPIC");
-    check_topic(ctx, &topic_key, template);
-    if cameras > 1 && !template.contains("{camera}") && !ctx.is_written(&join(keys.camera, "OUTPUTS.MQTT.TOPIC")) {
-        ctx.warning(&topic_key, "all cameras share one topic", "put {camera} into it, unless this is intended");
+    let events_template = settings.events_topic.as_deref().unwrap_or("gst-trt/{camera}/events");
+    for (name, template) in [("TOPIC", template), ("EVENTS_TOPIC", events_template)] {
+        let key = keys.key(ctx, name);
+        check_topic(ctx, &key, template);
+        let is_own = ctx.is_written(&join(keys.camera, &format!("OUTPUTS.MQTT.{name}")));
+        if cameras > 1 && !template.contains("{camera}") && !is_own {
+            ctx.warning(&key, "all cameras share one topic", "put {camera} into it, unless this is intended");
+        }
     }
     let status_topic = settings.status_topic.clone().unwrap_or_else(|| "gst-trt/status".into());
     let status_key = keys.key(ctx, "STATUS_TOPIC");
@@ -160,7 +172,14 @@ fn mqtt(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, name: &str, camer
         1 => Qos::AtLeastOnce,
         _ => Qos::ExactlyOnce,
     };
-    Some(Mqtt { broker, topic: template.replace("{camera}", name), qos, retain: settings.retain.unwrap_or(false) })
+    Some(Mqtt {
+        broker,
+        topic: template.replace("{camera}", name),
+        events_topic: events_template.replace("{camera}", name),
+        content: settings.content.unwrap_or(content),
+        qos,
+        retain: settings.retain.unwrap_or(false),
+    })
 }
 
 fn tls(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, encrypted: bool) -> Option<Tls> {

@@ -40,6 +40,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 mod imp;
+mod lines;
 mod properties;
 
 glib::wrapper! {

@@ -33,6 +33,13 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
             append as itself
         ),
         property!(
+            glib::ParamSpecEnum::builder_with_default("content", default.content)
+                .nick("Content")
+                .blurb("What is written")
+                .mutable_ready(),
+            content as itself
+        ),
+        property!(
             glib::ParamSpecString::builder("stream-id")
                 .nick("Stream id")
                 .blurb("Name of the stream in the lines (default: the id in the STREAM_START event)")
@@ -91,6 +98,17 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
                 .default_value(mqtt.topic.as_deref())
                 .mutable_ready(),
             mqtt.topic as itself
+        ),
+        property!(
+            glib::ParamSpecString::builder("mqtt-events-topic")
+                .nick("MQTT topic of events")
+                .blurb(
+                    "Topic of the events; the totals of each zone and line are retained below it, under its name \
+                     (default: mqtt-topic with /events, or with content=events mqtt-topic itself)",
+                )
+                .default_value(mqtt.events_topic.as_deref())
+                .mutable_ready(),
+            mqtt.events_topic as itself
         ),
         property!(
             glib::ParamSpecEnum::builder_with_default("mqtt-qos", mqtt.qos)

@@ -27,8 +27,13 @@ pub struct MqttSettings {
     /// The topic for lines, in which `{stream-id}` stands for the stream's name; it takes precedence over the
     /// location's.
     pub topic: Option<String>,
+    /// The topic for events, with the same placeholder. Totals are retained below it, under the names of zones and lines. `None`:
+    /// `events` below `topic`, or where only events are written `topic` itself.
+    pub events_topic: Option<String>,
+    /// There are no lines of frames.
+    pub only_events: bool,
     pub qos: Qos,
-    /// The broker retains the last line of each topic for later subscribers.
+    /// The broker retains the last line of a frame in each topic for later subscribers.
     pub retain: bool,
     /// The client id; of two clients with the same id the broker disconnects one. `None`: a generated id.
     pub client_id: Option<String>,
@@ -50,6 +55,8 @@ impl Default for MqttSettings {
     fn default() -> Self {
         Self {
             topic: None,
+            events_topic: None,
+            only_events: false,
             qos: Qos::default(),
             retain: false,
             client_id: None,
