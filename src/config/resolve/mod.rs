@@ -7,6 +7,7 @@ mod cameras;
 mod labels;
 mod models;
 mod outputs;
+mod servers;
 mod pipeline;
 mod tracking;
 
