@@ -15,7 +15,10 @@ pub enum Format {
     Json,
     #[enum_value(name = "DeepStream: the minimal JSON payload of its message converter", nick = "deepstream")]
     Deepstream,
-    #[enum_value(name = "DeepStream: the protobuf payload of its message converter, binary", nick = "deepstream-protobuf")]
+    #[enum_value(
+        name = "DeepStream: the protobuf payload of its message converter, binary",
+        nick = "deepstream-protobuf"
+    )]
     DeepstreamProtobuf,
 }
 

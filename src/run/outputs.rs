@@ -164,11 +164,7 @@ fn kafka(camera: &str, masks: MaskFormat, kafka: &Kafka) -> ElementSetup {
     let (server, contents) = server_options(brokers.tls.as_ref());
     let options = PublishOptions {
         max_queue: queue(brokers.offline_queue),
-        server: ServerOptions {
-            kafka_sasl_mechanism: *mechanism,
-            events_topic: Some(events_topic.clone()),
-            ..server
-        },
+        server: ServerOptions { kafka_sasl_mechanism: *mechanism, events_topic: Some(events_topic.clone()), ..server },
         ..publish(camera, Form { masks, content: *content, format: *format }, location("kafka", brokers, topic))
     };
     element("kafka".into(), options, contents)
@@ -262,7 +258,10 @@ mod tests {
             let (made, options) = (element.make().unwrap(), options(element));
             assert_eq!(made.property::<String>("location"), redact(&options.location));
             assert_eq!(made.property::<u64>("drain-timeout"), 1_500_000_000);
-            assert_eq!(made.property::<bool>("append"), !options.location.contains("://") || options.location.starts_with("tcp"));
+            assert_eq!(
+                made.property::<bool>("append"),
+                !options.location.contains("://") || options.location.starts_with("tcp")
+            );
         }
         let made = elements[3].make().unwrap();
         assert_eq!(made.property::<u32>("max-queue"), 500);

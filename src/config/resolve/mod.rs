@@ -7,8 +7,8 @@ mod cameras;
 mod labels;
 mod models;
 mod outputs;
-mod servers;
 mod pipeline;
+mod servers;
 mod tracking;
 
 use super::file::File;

@@ -208,7 +208,11 @@ pub(super) fn tls(ctx: &mut Context, keys: &Keys, files: [&Option<String>; 3], e
         let file = file.as_deref().map(|file| ctx.path_of(file))?;
         let key = keys.key(ctx, name);
         if !encrypted {
-            ctx.error(&key, "it needs TLS, and the address in URL has none", "write mqtts://, kafkas:// or rediss:// in URL, or remove it");
+            ctx.error(
+                &key,
+                "it needs TLS, and the address in URL has none",
+                "write mqtts://, kafkas:// or rediss:// in URL, or remove it",
+            );
         } else if !file.is_file() {
             ctx.error(
                 &key,

@@ -130,8 +130,8 @@ impl BaseTransformImpl for TrtPublish {
                 tell(&element, &shown, &notice);
             }
         };
-        let output = publish::open(&settings, Arc::new(notify))
-            .map_err(|error| cannot_open(&location_shown, &error))?;
+        let output =
+            publish::open(&settings, Arc::new(notify)).map_err(|error| cannot_open(&location_shown, &error))?;
         let element = self.obj().downgrade();
         let failed = move |name: &str, error: io::Error| {
             if let Some(element) = element.upgrade() {

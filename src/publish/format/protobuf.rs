@@ -122,7 +122,8 @@ mod tests {
         let mut line = Vec::new();
         write_line(&mut line, &FRAME, &record(), None);
         assert_eq!(line.pop(), Some(b'\n'));
-        let hex: String = line.chunks(32).map(|row| row.iter().map(|b| format!("{b:02x}")).collect::<String>() + "\n").collect();
+        let hex: String =
+            line.chunks(32).map(|row| row.iter().map(|b| format!("{b:02x}")).collect::<String>() + "\n").collect();
         assert_eq!(hex, include_str!("../../../tests/data/deepstream-protobuf.hex"));
     }
 
@@ -131,9 +132,9 @@ mod tests {
         let mut line = Vec::new();
         write_line(&mut line, &FRAME, &record(), Some(&Origin { host: "gpu-7".into(), epoch: 3 }));
         let message = Frame::decode(&line[..line.len() - 1]).unwrap();
-        assert_eq!(message.info.into_iter().collect::<Vec<_>>(), [
-            ("epoch".into(), "3".into()),
-            ("host".into(), "gpu-7".into())
-        ]);
+        assert_eq!(
+            message.info.into_iter().collect::<Vec<_>>(),
+            [("epoch".into(), "3".into()), ("host".into(), "gpu-7".into())]
+        );
     }
 }

@@ -67,12 +67,15 @@ impl Account {
     pub fn client_config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.brokers()).set("client.id", "gst-tensorrt");
-        config.set("security.protocol", match (self.tls, self.credentials.is_some()) {
-            (false, false) => "plaintext",
-            (false, true) => "sasl_plaintext",
-            (true, false) => "ssl",
-            (true, true) => "sasl_ssl",
-        });
+        config.set(
+            "security.protocol",
+            match (self.tls, self.credentials.is_some()) {
+                (false, false) => "plaintext",
+                (false, true) => "sasl_plaintext",
+                (true, false) => "ssl",
+                (true, true) => "sasl_ssl",
+            },
+        );
         if let Some((name, password)) = &self.credentials {
             config.set("sasl.mechanism", self.mechanism.name());
             config.set("sasl.username", name).set("sasl.password", password.expose());
@@ -118,8 +121,7 @@ mod tests {
 
     #[test]
     fn the_client_gets_what_the_location_says() {
-        let options =
-            ServerOptions { kafka_sasl_mechanism: SaslMechanism::ScramSha512, ..ServerOptions::default() };
+        let options = ServerOptions { kafka_sasl_mechanism: SaslMechanism::ScramSha512, ..ServerOptions::default() };
         let account = Account::new(&cluster(true), &options, OnError::Fail).unwrap();
         let config = account.client_config();
         assert_eq!(config.get("bootstrap.servers"), Some("a:9092,[::1]:9092"));

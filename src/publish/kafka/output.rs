@@ -113,7 +113,9 @@ impl Output for KafkaOutput {
                 false => all.iter().position(|byte| *byte == b'\n').map_or(all.len(), |newline| newline + 1),
             };
             let (line, rest) = all.split_at(end);
-            if give_up.load(Ordering::Relaxed) || !self.send(line.strip_suffix(b"\n").unwrap_or(line), subject, give_up)? {
+            if give_up.load(Ordering::Relaxed)
+                || !self.send(line.strip_suffix(b"\n").unwrap_or(line), subject, give_up)?
+            {
                 return Ok(());
             }
             *lines = rest;

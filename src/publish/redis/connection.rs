@@ -116,7 +116,10 @@ impl Connection {
             }
             match self.stream.read(&mut bytes) {
                 Ok(0) => {
-                    return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the server has closed the connection"));
+                    return Err(io::Error::new(
+                        io::ErrorKind::ConnectionAborted,
+                        "the server has closed the connection",
+                    ));
                 }
                 Ok(read) => self.read.extend_from_slice(bytes.get(..read).unwrap_or_default()),
                 Err(error) => {

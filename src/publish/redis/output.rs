@@ -50,8 +50,8 @@ impl RedisOutput {
     /// # Errors
     /// The settings are invalid.
     pub fn new(store: &Store, options: &PublishOptions, notify: Notify) -> io::Result<Self> {
-        let account = Account::new(store, &options.server)
-            .map_err(|text| io::Error::new(io::ErrorKind::InvalidInput, text))?;
+        let account =
+            Account::new(store, &options.server).map_err(|text| io::Error::new(io::ErrorKind::InvalidInput, text))?;
         let events_stream = match &options.server.events_topic {
             Some(stream) => stream.clone(),
             None if !options.content.has_objects() => store.stream.clone(),
@@ -156,7 +156,8 @@ impl RedisOutput {
                 }
                 Some(Reply::Error(text)) => match text.split(' ').next().unwrap_or_default() {
                     "NOAUTH" | "NOPERM" => return Err(refused(&text)),
-                    "OOM" | "READONLY" | "LOADING" | "MASTERDOWN" | "BUSY" | "NOREPLICAS" | "MISCONF" | "CLUSTERDOWN" => {
+                    "OOM" | "READONLY" | "LOADING" | "MASTERDOWN" | "BUSY" | "NOREPLICAS" | "MISCONF"
+                    | "CLUSTERDOWN" => {
                         return Err(io::Error::other(text));
                     }
                     _ => {
@@ -179,7 +180,9 @@ impl RedisOutput {
 fn explain(text: &str) -> String {
     match text.split(' ').next() {
         Some("WRONGTYPE") => format!("the key in location isn't a stream ({text}): name another, or delete it"),
-        Some("MOVED" | "ASK" | "CROSSSLOT") => format!("the key is on another server of this cluster: name that ({text})"),
+        Some("MOVED" | "ASK" | "CROSSSLOT") => {
+            format!("the key is on another server of this cluster: name that ({text})")
+        }
         _ => format!("the server refuses a line: {text}"),
     }
 }

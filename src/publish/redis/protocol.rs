@@ -42,7 +42,8 @@ pub fn take_reply(bytes: &mut Vec<u8>) -> Result<Option<Reply>, String> {
         // A null has the length -1 and no content.
         Some(b'$') if text == "-1" => Reply::Done,
         Some(b'$') => {
-            let size: usize = text.parse().ok().filter(|size| *size <= 1 << 20).ok_or("the server's answer is too long")?;
+            let size: usize =
+                text.parse().ok().filter(|size| *size <= 1 << 20).ok_or("the server's answer is too long")?;
             length += size + 2;
             Reply::Done
         }
