@@ -104,8 +104,8 @@ enum Outage {
 
 #[test]
 fn mistakes_are_named() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut absent = Publish::new(&format!("location=kafka://{nobody}/objects drain-timeout=100000000"));
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut absent = Publish::new(&format!("location=kafka://{unused}/objects drain-timeout=100000000"));
     absent.push(1);
     let (kind, error) = absent.message();
     assert!(kind == gst::MessageType::Warning && error.message().contains("refused"), "{error}");
