@@ -140,7 +140,14 @@ mod tests {
                 LinesTarget::File("a.jsonl".into()),
                 LinesTarget::Tcp { host: "::1".into(), port: 4000 },
             ],
-            mqtt: Some(Mqtt { broker, topic: "objects/door".into(), qos: Qos::ExactlyOnce, retain: true }),
+            mqtt: Some(Mqtt {
+                broker,
+                topic: "objects/door".into(),
+                events_topic: "events/door".into(),
+                content: Content::Events,
+                qos: Qos::ExactlyOnce,
+                retain: true,
+            }),
             ..Outputs::default()
         };
         let elements = elements("door", &outputs);
@@ -160,8 +167,10 @@ mod tests {
         let made = elements[3].make().unwrap();
         assert_eq!(made.property::<u32>("max-queue"), 500);
         assert_eq!(made.property_value("mqtt-qos").serialize().unwrap(), "exactly-once");
+        assert_eq!(made.property_value("content").serialize().unwrap(), "events");
         let mqtt = [
             "mqtt-topic",
+            "mqtt-events-topic",
             "mqtt-client-id",
             "mqtt-status-topic",
             "tls-ca-file",
@@ -169,7 +178,7 @@ mod tests {
             "tls-key-file",
         ];
         let values = mqtt.map(|name| made.property::<Option<String>>(name).unwrap_or_default());
-        assert_eq!(values, ["objects/door", "one", "status/one", "ca.pem", "cert.pem", "key.pem"]);
+        assert_eq!(values, ["objects/door", "events/door", "one", "status/one", "ca.pem", "cert.pem", "key.pem"]);
         assert_eq!(elements[3].contents, [None; 3], "files that aren't there");
         assert!(!format!("{elements:?}").contains("w%2Fd"), "{elements:?}");
         assert!(recording("door", &outputs, None).is_none());
