@@ -22,6 +22,7 @@ pub mod plans;
 pub mod pool;
 pub mod process;
 pub mod recording;
+pub mod returning;
 pub mod rtsp;
 pub mod rtx;
 pub mod running;
