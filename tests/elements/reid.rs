@@ -30,6 +30,22 @@ fn streams_share_a_model() {
 }
 
 #[test]
+fn the_time_of_a_look_is_latency() {
+    if !start() {
+        return;
+    }
+    let latency = |properties: &str| {
+        let launch = format!("videotestsrc is-live=true ! trttrack name=tracker {properties} ! fakesink name=end sync=false");
+        let p = Running::playing(&launch);
+        p.0.state(gst::ClockTime::from_seconds(30)).0.unwrap();
+        let mut query = gst::query::Latency::new();
+        assert!(p.element("end").static_pad("sink").unwrap().peer_query(&mut query));
+        query.result().1
+    };
+    assert!(latency(&reid()) > latency(""));
+}
+
+#[test]
 fn what_can_not_be_a_model_is_an_error_at_the_start() {
     if !start() {
         return;
