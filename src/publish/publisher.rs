@@ -516,7 +516,9 @@ mod tests {
         let of = |most: usize, texts: &[&str]| {
             let (publisher, lines, failures) = gathering(LONG);
             for text in texts {
-                publisher.push(&mut text.as_bytes().to_vec(), &Subject::objects("stream"), most, Overflow::Block).unwrap();
+                publisher
+                    .push(&mut text.as_bytes().to_vec(), &Subject::objects("stream"), most, Overflow::Block)
+                    .unwrap();
             }
             (publisher, lines, failures)
         };
@@ -564,7 +566,10 @@ mod tests {
     #[test]
     fn an_event_is_dropped_only_where_there_is_no_line_of_a_frame() {
         let mut state = State::default();
-        let line = |letter: u8, kind: LineKind| Line { text: vec![letter], subject: Subject { kind, ..Subject::objects("a") } };
+        let line = |letter: u8, kind: LineKind| Line {
+            text: vec![letter],
+            subject: Subject { kind, ..Subject::objects("a") },
+        };
         let totals = LineKind::Totals("door".into());
         state.lines.extend([line(b'0', LineKind::Event), line(b'1', totals), line(b'2', LineKind::Objects)]);
         let mut left = || {

@@ -23,7 +23,12 @@ fn streams_share_a_model() {
         return;
     }
     let launch = format!("queue ! trttrack name=tracker max-age=5 {} ! queue", reid());
-    let threads = [(); 3].map(|()| std::thread::spawn({ let launch = launch.clone(); move || through(&launch) }));
+    let threads = [(); 3].map(|()| {
+        std::thread::spawn({
+            let launch = launch.clone();
+            move || through(&launch)
+        })
+    });
     let found = threads.map(|thread| thread.join().unwrap());
     assert!(found.iter().all(|ids| ids.before == ids.after && ids.before != ids.blue), "{found:?}");
     assert!(found[0].before != found[1].before, "{found:?}");
@@ -35,7 +40,8 @@ fn the_time_of_a_look_is_latency() {
         return;
     }
     let latency = |properties: &str| {
-        let launch = format!("videotestsrc is-live=true ! trttrack name=tracker {properties} ! fakesink name=end sync=false");
+        let launch =
+            format!("videotestsrc is-live=true ! trttrack name=tracker {properties} ! fakesink name=end sync=false");
         let p = Running::playing(&launch);
         p.0.state(gst::ClockTime::from_seconds(30)).0.unwrap();
         let mut query = gst::query::Latency::new();

@@ -63,9 +63,10 @@ fn zones_count_change_and_go_on() {
     let frame = text.lines().rfind(|line| line.contains("\"objects\":[{")).unwrap();
     assert!(frame.contains("\"state\":\"confirmed\""), "{frame}");
 
-    let address = operator.said().iter().find_map(|line| {
-        Some(line.split_once("metrics at http://")?.1.strip_suffix("/metrics")?.to_owned())
-    });
+    let address = operator
+        .said()
+        .iter()
+        .find_map(|line| Some(line.split_once("metrics at http://")?.1.strip_suffix("/metrics")?.to_owned()));
     let address = address.unwrap();
     let metrics = ask(&address);
     for line in [
@@ -81,7 +82,9 @@ fn zones_count_change_and_go_on() {
     operator.write(&config(0.25, &["door"]));
     operator.signal("HUP");
     operator.wait_for("the zone", || {
-        totals(&operator, "door", "left").get(before..).is_some_and(|new| new.iter().any(|totals| counts(totals)[0] > 0))
+        totals(&operator, "door", "left")
+            .get(before..)
+            .is_some_and(|new| new.iter().any(|totals| counts(totals)[0] > 0))
     });
     operator.wait_for("lines", || operator.lines("yard") > 0);
     let anew = &totals(&operator, "door", "left")[before..];

@@ -76,12 +76,7 @@ fn reid(ctx: &mut Context, pipeline: Pipeline, path: &str, onnx: &str, engine: O
 }
 
 /// The zones and lines of the camera of this name, one of `cameras`; `None`: it has no such key.
-pub fn zones(
-    ctx: &mut Context,
-    path: &str,
-    camera: &file::Camera,
-    (name, cameras): (&str, usize),
-) -> Option<Zones> {
+pub fn zones(ctx: &mut Context, path: &str, camera: &file::Camera, (name, cameras): (&str, usize)) -> Option<Zones> {
     if !has_places(camera) {
         return None;
     }

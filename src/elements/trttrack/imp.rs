@@ -167,12 +167,7 @@ impl BaseTransformImpl for TrtTrack {
         Ok(())
     }
 
-    fn transform_caps(
-        &self,
-        _: gst::PadDirection,
-        caps: &gst::Caps,
-        filter: Option<&gst::Caps>,
-    ) -> Option<gst::Caps> {
+    fn transform_caps(&self, _: gst::PadDirection, caps: &gst::Caps, filter: Option<&gst::Caps>) -> Option<gst::Caps> {
         let caps = match self.reid.backend() {
             Some(name) => caps.intersect(&caps::of_backend(name)),
             None => caps.clone(),
@@ -200,7 +195,9 @@ impl BaseTransformImpl for TrtTrack {
     fn set_caps(&self, caps: &gst::Caps, _: &gst::Caps) -> Result<(), gst::LoggableError> {
         let size = caps::size(caps).ok_or_else(|| gst::loggable_error!(CAT, "Caps {caps} have no width and height"))?;
         let info = match self.reid.backend() {
-            Some(_) => Some(gst_video::VideoInfo::from_caps(caps).map_err(|e| gst::loggable_error!(CAT, "{caps}: {e}"))?),
+            Some(_) => {
+                Some(gst_video::VideoInfo::from_caps(caps).map_err(|e| gst::loggable_error!(CAT, "{caps}: {e}"))?)
+            }
             None => None,
         };
         let mut state = self.state.lock();

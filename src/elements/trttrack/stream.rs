@@ -57,7 +57,8 @@ struct Found {
 impl Examined {
     /// The objects that are to be looked at, by their indices in the record.
     pub fn objects(&self) -> impl Iterator<Item = usize> {
-        let of = |found: &'_ Found| found.doubtful.iter().filter_map(|index| found.indices.get(*index).copied()).collect();
+        let of =
+            |found: &'_ Found| found.doubtful.iter().filter_map(|index| found.indices.get(*index).copied()).collect();
         self.found.iter().flat_map(move |found| -> Vec<usize> { of(found) })
     }
 }
