@@ -4,8 +4,8 @@ mod common;
 
 use common::find;
 use gsttensorrt::config::{
-    self, CameraSource, Codec, Content, Decoder, Gpu, LinesTarget, LogLevel, Origin, Overrides, Pipeline, Plan, Priority, Qos,
-    Severity, Transport, Variables,
+    self, CameraSource, Codec, Content, Decoder, Gpu, LinesTarget, LogLevel, Origin, Overrides, Pipeline, Plan,
+    Priority, Qos, Severity, Transport, Variables,
 };
 use gsttensorrt::options::{Algorithm, InferenceOptions, InferenceRegion, Size};
 use gsttensorrt::run::{ElementOptions, ElementSetup};
@@ -500,14 +500,19 @@ fn the_full_file_has_every_key() {
     assert_eq!((tracker.options.algorithm, tracker.options.max_age), (Algorithm::BotSort, 60));
     assert_eq!(tracker.options.reid_max_age, Duration::from_secs(600));
     let reid = tracker.reid.as_ref().unwrap();
-    assert!(reid.onnx.ends_with("models/yolo12m.onnx") && reid.engine.ends_with("models/engines/detection_fp16.engine"));
+    assert!(
+        reid.onnx.ends_with("models/yolo12m.onnx") && reid.engine.ends_with("models/engines/detection_fp16.engine")
+    );
     assert_eq!(door.models().last(), Some(reid), "it is built and checked as the others are");
     let zones = door.zones.as_ref().unwrap();
     assert_eq!((zones.config.merge_s, zones.config.settle_s, zones.config.margin), (3.0, 0.2, 0.03));
     assert_eq!((&*zones.config.zones[0].name, zones.config.lines.len()), ("hall", 1));
     assert!(zones.state_file.as_ref().unwrap().ends_with("out/door-zones.json"));
     let mqtt = door.outputs.mqtt.as_ref().unwrap();
-    assert_eq!((&*mqtt.events_topic, mqtt.content, door.outputs.content), ("door/events", Content::Both, Content::Objects));
+    assert_eq!(
+        (&*mqtt.events_topic, mqtt.content, door.outputs.content),
+        ("door/events", Content::Both, Content::Objects)
+    );
     // What the file of zones doesn't say is as in COUNTING.
     let clip = &plan.cameras[2].zones.as_ref().unwrap().config;
     assert_eq!((&*clip.lines[0].name, clip.settle_s, clip.merge_s), ("road", 0.0, 2.0));

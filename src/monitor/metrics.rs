@@ -86,12 +86,18 @@ impl Numbers {
         };
         let occupancy = zones(|occupancy, _, _| occupancy.into());
         gauges(encoder, "gst_trt_zone_occupancy", "Objects that are in the zone", occupancy)?;
-        counters(encoder, "gst_trt_zone_entered", "Objects that have entered the zone", zones(|_, entered, _| entered))?;
+        counters(
+            encoder,
+            "gst_trt_zone_entered",
+            "Objects that have entered the zone",
+            zones(|_, entered, _| entered),
+        )?;
         counters(encoder, "gst_trt_zone_left", "Objects that have left the zone", zones(|_, _, left| left))?;
         let crossings = places().filter_map(|(camera, line, count)| match count {
-            Count::Line { inwards, outwards } => Some([("in", inwards), ("out", outwards)].map(|(direction, count)| {
-                ([("camera", camera), ("line", line), ("direction", direction)], count)
-            })),
+            Count::Line { inwards, outwards } => Some(
+                [("in", inwards), ("out", outwards)]
+                    .map(|(direction, count)| ([("camera", camera), ("line", line), ("direction", direction)], count)),
+            ),
             Count::Zone { .. } => None,
         });
         counters(encoder, "gst_trt_line_crossings", "Objects that have crossed the line", crossings.flatten())

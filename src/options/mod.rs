@@ -5,7 +5,7 @@ mod tracking;
 mod written;
 mod zones;
 
-pub use inference::{InferenceOptions, InferenceRegion};
 pub use self::tracking::{Algorithm, TrackingOptions};
+pub use inference::{InferenceOptions, InferenceRegion};
 pub use written::{Size, TextForm, Written};
 pub use zones::{Anchor, ZonesOptions};

@@ -2,12 +2,12 @@
 
 use super::InferenceOptions;
 use crate::meta::{Mirrors, analytics};
+use ::tracking::{Appearance, Settings};
 use gst::glib;
+use model::head::HeadChoice;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
-use ::tracking::{Appearance, Settings};
-use model::head::HeadChoice;
 
 /// The tracking algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum, Deserialize, JsonSchema)]

@@ -1,13 +1,13 @@
 //! The options of `trtzones`.
 
 use crate::error::{Error, ErrorKind};
+use ::tracking::zones::{self, Defaults, ZonesConfig, ZonesError};
 use gst::glib;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use ::tracking::zones::{self, Defaults, ZonesConfig, ZonesError};
 
 /// Which part of an object is where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum, Deserialize, JsonSchema)]

@@ -207,7 +207,10 @@ mod tests {
              \"longest_dwell_s\":0.000,\"entered_by_class\":{\"car\":1},\"left_by_class\":{}}\n"
         );
         let crossed = text(1, None);
-        assert!(crossed.starts_with("{\"stream\":\"door\",\"type\":\"totals\",\"line\":\"road\",\"pts\":null,"), "{crossed}");
+        assert!(
+            crossed.starts_with("{\"stream\":\"door\",\"type\":\"totals\",\"line\":\"road\",\"pts\":null,"),
+            "{crossed}"
+        );
         let counts = crossed.split_once("null,").unwrap().1;
         // Seen from above downwards, the right is the left.
         assert_eq!(counts, "\"in\":0,\"out\":1,\"in_by_class\":{},\"out_by_class\":{\"car\":1}}\n");

@@ -67,7 +67,8 @@ impl CountingElements {
             entered: number(place, "entered"),
             left: number(place, "left"),
         };
-        let line = |place: &gst::Structure| Count::Line { inwards: number(place, "in"), outwards: number(place, "out") };
+        let line =
+            |place: &gst::Structure| Count::Line { inwards: number(place, "in"), outwards: number(place, "out") };
         let place = |value: &glib::SendValue, count: &dyn Fn(&gst::Structure) -> Count| {
             let place = value.get::<gst::Structure>().ok()?;
             Some(Place { name: place.get::<String>("name").ok()?, count: count(&place) })

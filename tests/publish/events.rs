@@ -122,7 +122,8 @@ fn what_is_written_is_what_was_asked_for() {
     for line in &lines {
         let seconds = line["pts"].as_u64().unwrap() as f64 / 1e9;
         let utc = line["ntp"].as_str().unwrap();
-        let told: f64 = utc.strip_prefix("2026-05-04T12:34:").and_then(|rest| rest.strip_suffix('Z')).unwrap().parse().unwrap();
+        let told: f64 =
+            utc.strip_prefix("2026-05-04T12:34:").and_then(|rest| rest.strip_suffix('Z')).unwrap().parse().unwrap();
         assert!((told - 56.0 - seconds).abs() < 1e-6, "{line}");
     }
 }

@@ -107,10 +107,8 @@ fn check_zones(ctx: &mut Context, path: &str, camera: &Camera, pipeline: Pipelin
     let Some(zones) = &camera.zones else { return };
     let of_zones = zones.config.zones.iter().map(|zone| (&zone.name, zone.classes.iter().chain(&zone.forbidden)));
     let of_lines = zones.config.lines.iter().map(|line| (&line.name, line.classes.iter().chain(&[])));
-    let wanted: Vec<(&String, &String)> = of_zones
-        .chain(of_lines)
-        .flat_map(|(name, classes)| classes.map(move |class| (name, class)))
-        .collect();
+    let wanted: Vec<(&String, &String)> =
+        of_zones.chain(of_lines).flat_map(|(name, classes)| classes.map(move |class| (name, class))).collect();
     let mut all = Labels::default();
     for model in camera.detection.iter().chain(&camera.pose).filter(|_| !wanted.is_empty()) {
         let Some(labels) = labels(ctx, None, model, pipeline) else { return };

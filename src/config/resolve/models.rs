@@ -256,7 +256,11 @@ impl Named {
     pub fn check(&self, ctx: &mut Context, pipeline: Pipeline) {
         let Self { onnx_key, engine_key, onnx, engine, id, off } = self;
         if !has_extension(onnx, &["onnx"]) {
-            return ctx.error(onnx_key, "it names no .onnx file", format!("engines go into {}; {} is what they are built from", last(engine_key), last(onnx_key)));
+            return ctx.error(
+                onnx_key,
+                "it names no .onnx file",
+                format!("engines go into {}; {} is what they are built from", last(engine_key), last(onnx_key)),
+            );
         }
         if !has_extension(engine, &["engine", "plan"]) {
             let example = format!("for example {ENGINES}/{id}_fp16.engine");

@@ -49,7 +49,6 @@ pub fn set_options(element: &gst::Element, options: &InferenceOptions) -> Option
     element.downcast_ref::<Inference>().map(|element| element.imp().set_options(options.clone()))
 }
 
-
 /// The model of an element in PAUSED.
 pub fn opened(element: &gst::Element) -> Option<Arc<Opened>> {
     element.downcast_ref::<Inference>()?.imp().models.get()

@@ -66,7 +66,11 @@ mod tests {
         };
         assert_eq!(doubt(0, &[at(10.0), at(300.0)], &mut looks), [0, 1], "new");
         let low = Observation { confidence: 0.3, ..at(500.0) };
-        assert_eq!(doubt(1, &[at(12.0), at(300.0), low], &mut looks), [0; 0], "followed, or too uncertain to start a track");
+        assert_eq!(
+            doubt(1, &[at(12.0), at(300.0), low], &mut looks),
+            [0; 0],
+            "followed, or too uncertain to start a track"
+        );
         assert_eq!(doubt(2, &[at(14.0), at(300.0), at(600.0)], &mut looks), [2], "one is new");
         assert_eq!(doubt(3, &[at(16.0), at(300.0), at(600.0)], &mut looks), [2], "and tentative");
         assert_eq!(doubt(4, &[at(18.0), at(600.0)], &mut looks), [0; 0]);

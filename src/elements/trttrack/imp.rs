@@ -4,7 +4,7 @@ use super::stream::{Examined, Stream};
 use crate::elements::stage::into_writable;
 use crate::elements::{backend, caps, report, segment};
 use crate::error::{Error, ErrorKind};
-use crate::infer::Frame;
+use crate::infer::{Frame, nanoseconds};
 use crate::meta::{self, Record};
 use crate::options::TrackingOptions;
 use gst::glib;
@@ -167,12 +167,7 @@ impl BaseTransformImpl for TrtTrack {
         Ok(())
     }
 
-    fn transform_caps(
-        &self,
-        _: gst::PadDirection,
-        caps: &gst::Caps,
-        filter: Option<&gst::Caps>,
-    ) -> Option<gst::Caps> {
+    fn transform_caps(&self, _: gst::PadDirection, caps: &gst::Caps, filter: Option<&gst::Caps>) -> Option<gst::Caps> {
         let caps = match self.reid.backend() {
             Some(name) => caps.intersect(&caps::of_backend(name)),
             None => caps.clone(),
@@ -181,13 +176,28 @@ impl BaseTransformImpl for TrtTrack {
     }
 
     fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
-        self.reid.device().answer(query) || BaseTransformImplExt::parent_query(self, direction, query)
+        if self.reid.device().answer(query) {
+            return true;
+        }
+        let answered = BaseTransformImplExt::parent_query(self, direction, query);
+        if let gst::QueryViewMut::Latency(latency) = query.view_mut()
+            && answered
+            && direction == gst::PadDirection::Src
+        {
+            // Frames with objects that are looked at wait for the model.
+            let own = gst::ClockTime::from_nseconds(nanoseconds(self.reid.latency()));
+            let (live, least, most) = latency.result();
+            latency.set(live, least + own, most.map(|most| most + own));
+        }
+        answered
     }
 
     fn set_caps(&self, caps: &gst::Caps, _: &gst::Caps) -> Result<(), gst::LoggableError> {
         let size = caps::size(caps).ok_or_else(|| gst::loggable_error!(CAT, "Caps {caps} have no width and height"))?;
         let info = match self.reid.backend() {
-            Some(_) => Some(gst_video::VideoInfo::from_caps(caps).map_err(|e| gst::loggable_error!(CAT, "{caps}: {e}"))?),
+            Some(_) => {
+                Some(gst_video::VideoInfo::from_caps(caps).map_err(|e| gst::loggable_error!(CAT, "{caps}: {e}"))?)
+            }
             None => None,
         };
         let mut state = self.state.lock();
