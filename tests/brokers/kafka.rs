@@ -164,6 +164,10 @@ fn accounts_are_checked_over_tls() {
     let (kind, error) = stranger.message();
     assert!(kind == gst::MessageType::Error && error.message().contains("tls-ca-file"), "{error}");
 
+    let mut unencrypted = Publish::new(&format!("location=kafka://localhost:{port}/objects drain-timeout=1000000"));
+    unencrypted.push(1);
+    assert!(unencrypted.message().1.message().contains("write kafkas://"));
+
     // From the environment, which a process has of its own.
     let library = std::env::current_exe().unwrap().with_file_name("libgsttensorrt.so");
     let launch = format!(
