@@ -1,12 +1,12 @@
-//! Models on real pictures give the results of tests/reference/reference.py, families.py and poses.py, which use ONNX Runtime,
-//! OpenCV and NumPy: trained models, and narrow networks with seeded weights of other families
-//! (tests/reference/export_models.py, yolo_obb.py, export_poses.py).
+//! Models on real pictures give the results of tests/reference/reference.py, families.py, detectors.py and poses.py, which use
+//! ONNX Runtime, OpenCV and NumPy: trained models, and narrow networks with seeded weights of other families
+//! (tests/reference/export_models.py, export_detectors.py, yolo_obb.py, segmentation.py, export_poses.py).
 
 use crate::common::pixels::Rgb;
 use crate::common::{engine, find};
 use gst_video::VideoFormat;
 use gsttensorrt::infer::ModelSettings;
-use model::head::HeadChoice;
+use model::head::{HeadChoice, ModelChoice, NormalizationChoice};
 use model::mask::Rle;
 use model::{Detection, Keypoint, OrientedBox, Params, Rect};
 use serde::Deserialize;
@@ -125,7 +125,7 @@ static REFERENCE: LazyLock<Option<Reference>> = LazyLock::new(|| {
     command.arg("-B").arg(script).arg("--out").arg(folder());
     command.arg("--media").arg(root.join("media")).arg(find::shared().join("media"));
     command.arg("--models").arg(root.join("models")).arg(find::shared().join("models"));
-    command.arg("--exports").args(EXPORTS.map(|(name, _)| export(name)));
+    command.arg("--exports").args(exports().map(|(name, _)| export(name)));
     command.arg("--poses").args(POSES.map(|(family, file, _)| format!("{family}={}", export(file).display())));
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -134,19 +134,52 @@ static REFERENCE: LazyLock<Option<Reference>> = LazyLock::new(|| {
 });
 
 /// The exports in tests/reference/exports, and the heads to be said for them.
-const EXPORTS: [(&str, HeadChoice); 11] = [
+const EXPORTS: [(&str, HeadChoice); 32] = [
     ("rt-detr", HeadChoice::RtDetr),
     ("d-fine", HeadChoice::DFine),
-    ("rf-detr", HeadChoice::Auto),
+    ("deimv2", HeadChoice::DeimV2),
     ("detr-sigmoid", HeadChoice::DetrSigmoid),
     ("detr-softmax", HeadChoice::DetrSoftmax),
+    ("yolox-decoded", HeadChoice::YoloxDecoded),
+    ("damo-yolo", HeadChoice::DamoYolo),
+    ("rf-detr", HeadChoice::Auto),
     ("yolox", HeadChoice::Auto),
     ("yolo-obb", HeadChoice::Auto),
     ("yolo-obb-end-to-end", HeadChoice::Auto),
     ("yolo-seg", HeadChoice::Auto),
     ("yolo-seg-end-to-end", HeadChoice::Auto),
     ("rf-detr-seg", HeadChoice::Auto),
+    ("yolo-world", HeadChoice::Auto),
+    ("yolo-end-to-end", HeadChoice::Auto),
+    ("yolo-pose", HeadChoice::Auto),
+    ("yolo-pose-end-to-end", HeadChoice::Auto),
+    ("ultralytics-rt-detr", HeadChoice::Auto),
+    ("ultralytics-rt-detr-scores", HeadChoice::Auto),
+    ("yolov5", HeadChoice::Auto),
+    ("yolov7", HeadChoice::Auto),
+    ("picodet", HeadChoice::Auto),
+    ("libreyolo-yolox", HeadChoice::Auto),
+    ("libreyolo-yolo9", HeadChoice::Auto),
+    ("libreyolo-yolo9-centre", HeadChoice::Auto),
+    ("libreyolo-rtdetr", HeadChoice::Auto),
+    ("libreyolo-dfine", HeadChoice::Auto),
+    ("libreyolo-deimv2", HeadChoice::Auto),
+    ("libreyolo-rfdetr", HeadChoice::Auto),
+    ("libreyolo-ppyoloe", HeadChoice::Auto),
+    ("libreyolo-picodet", HeadChoice::Auto),
 ];
+
+/// Exports for which the normalisation has to be said too.
+const NORMALIZED_EXPORTS: [(&str, HeadChoice, NormalizationChoice); 2] = [
+    ("pp-yoloe", HeadChoice::Auto, NormalizationChoice::ImageNet),
+    ("pp-yoloe-plus", HeadChoice::PpYoloe, NormalizationChoice::Unit),
+];
+
+fn exports() -> impl Iterator<Item = (&'static str, ModelChoice)> {
+    let normalized = NORMALIZED_EXPORTS
+        .map(|(name, head, normalization)| (name, ModelChoice { head, normalization, ..ModelChoice::default() }));
+    EXPORTS.map(|(name, head)| (name, head.into())).into_iter().chain(normalized)
+}
 
 /// Families of pose models, their exports, and the heads to be said for them.
 const POSES: [(&str, &str, HeadChoice); 5] = [
@@ -212,13 +245,13 @@ fn compare(model: &str) -> Option<usize> {
     compare_file(model, &find::real_model(model)?, HeadChoice::Auto)
 }
 
-fn compare_file(model: &str, path: &Path, head: HeadChoice) -> Option<usize> {
+fn compare_file(model: &str, path: &Path, choice: impl Into<ModelChoice>) -> Option<usize> {
     gst::init().unwrap();
     if !find::onnx_runtime() {
         return None;
     }
     let reference = REFERENCE.as_ref()?;
-    let settings = ModelSettings { choice: head.into(), ..engine::settings(path, 1) };
+    let settings = ModelSettings { choice: choice.into(), ..engine::settings(path, 1) };
     let engine = gsttensorrt::cpu::open(&settings).unwrap_or_else(|error| panic!("{model}: {error}"));
     engine.lanes().unwrap().remove(0).examine().unwrap_or_else(|error| panic!("{model}: {error}"));
     let mut lane = engine.lanes().unwrap().remove(0);
@@ -311,9 +344,9 @@ fn movenet_lightning_finds_what_the_reference_finds() {
 
 #[test]
 fn exports_of_other_families_find_what_their_references_find() {
-    for (name, head) in EXPORTS {
-        let Some(sure) = compare_file(name, &export(name), head) else { return };
-        assert!(sure >= 20, "{name}: only {sure} objects to compare");
+    for (name, choice) in exports() {
+        let Some(sure) = compare_file(name, &export(name), choice) else { return };
+        assert!(sure >= 30, "{name}: only {sure} objects to compare");
     }
     assert!(REFERENCE.as_ref().unwrap().images.len() >= 5);
 }

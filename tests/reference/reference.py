@@ -20,6 +20,7 @@ import numpy as np
 import onnxruntime
 
 import classifiers
+import detectors
 import families
 import poses
 
@@ -262,7 +263,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--media", type=pathlib.Path, nargs="+", required=True)
     parser.add_argument("--models", type=pathlib.Path, nargs="+", required=True)
-    parser.add_argument("--exports", type=pathlib.Path, nargs="*", default=[], help="models of families.py: FAMILY.onnx")
+    parser.add_argument("--exports", type=pathlib.Path, nargs="*", default=[], help="models of families.py and detectors.py: FAMILY.onnx")
     parser.add_argument("--poses", nargs="*", default=[], help="models of poses.py: FAMILY=FILE")
     parser.add_argument("--out", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
@@ -276,7 +277,7 @@ def main():
     arguments.out.mkdir(parents=True, exist_ok=True)
     paths = {name: find(f"{name}.onnx", arguments.models, needed=False) for name in MODELS}
     models = {name: Model(name, path) for name, path in paths.items() if path}
-    exports = [families.Model(path.stem, path) for path in arguments.exports]
+    exports = [families.Model(detectors.FAMILIES[path.stem], path) for path in arguments.exports]
     pose_models = [poses.Model(*pose.split("=", 1)) for pose in arguments.poses]
     images = []
     images_by_name = pictures(find)

@@ -35,9 +35,12 @@ WANTED, SPREAD, TURN = 12, 2.0, 1.5
 class Network:
     """Nodes and weights; the result of a node has its name."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, title="oriented boxes", image="images", size=(HEIGHT, WIDTH), batch="batch"):
         self.random = np.random.default_rng(seed)
         self.nodes, self.weights = [], {}
+        self.title, self.image, self.size = title, image, size
+        # Name, type, shape.
+        self.inputs = [(image, onnx.TensorProto.FLOAT, [batch, 3, *size])]
 
     def op(self, kind, *inputs, name=None, **attributes):
         name = name or f"{kind.lower()}_{len(self.nodes)}"
@@ -65,10 +68,12 @@ class Network:
         return node.input[1], node.input[2]
 
     def bytes(self, outputs, metadata=None):
-        inputs = [helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, ["batch", 3, HEIGHT, WIDTH])]
-        outputs = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, shape) for n, shape in outputs]
+        """The file; an output is its name and shape, and its type if that isn't FLOAT."""
+        inputs = [helper.make_tensor_value_info(*i) for i in self.inputs]
+        types = [(name, kind[0] if kind else onnx.TensorProto.FLOAT, shape) for name, shape, *kind in outputs]
+        outputs = [helper.make_tensor_value_info(*o) for o in types]
         weights = [numpy_helper.from_array(value, name) for name, value in self.weights.items()]
-        graph = helper.make_graph(self.nodes, "oriented boxes", inputs, outputs, weights)
+        graph = helper.make_graph(self.nodes, self.title, inputs, outputs, weights)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         model.producer_name = "tests/reference/yolo_obb.py"
         helper.set_model_props(model, metadata or {})
@@ -79,7 +84,7 @@ class Network:
         """For each picture the values of these results, which are [B, channels, rows, columns]."""
         model = self.bytes([(name, ["batch", None, None, None]) for name in names])
         session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-        return [session.run(None, {"images": picture}) for picture in pictures]
+        return [session.run(None, {self.image: picture}) for picture in pictures]
 
 
 def rescale(net, result, gain, shift):
@@ -89,10 +94,10 @@ def rescale(net, result, gain, shift):
     net.weights[bias] = (net.weights[bias] * gain + shift).astype(np.float32)
 
 
-def backbone(net, pictures):
-    """Features at the strides; every layer's output has about the same spread."""
-    x, channels, features = "images", 3, []
-    for index, width in enumerate((8, 12, 16, 24, 32)):
+def backbone(net, pictures, widths=(8, 12, 16, 24, 32)):
+    """Features at the strides from 8 on; every layer's output has about the same spread."""
+    x, channels, features = net.image, 3, []
+    for index, width in enumerate(widths):
         x = net.block(x, channels, width, stride=2)
         channels = width
         values = np.concatenate([v[0].reshape(width, -1) for v in net.values([x], pictures)], axis=1)
