@@ -109,8 +109,8 @@ class Yolov5(Ultralytics):
 
 
 class PpYoloe(Family):
-    """deploy/python/infer.py of PaddleDetection (005e0ff) with ppyoloe_crn_s_300e_coco's reader, and `post_process` of
-    ppyoloe_head.py. The reader resizes with cubic interpolation, which is linear in ours and here."""
+    """configs/ppyoloe/_base_/ppyoloe_reader.yml (92dc41a) and `post_process` of ppyoloe_head.py (005e0ff) of PaddleDetection. The
+    reader resizes with cubic interpolation, which is linear in ours and here."""
 
     resize = staticmethod(cv_resize)
     mean, std = IMAGENET
@@ -121,7 +121,7 @@ class PpYoloe(Family):
 
 
 class PpYoloePlus(PpYoloe):
-    """The reader of ppyoloe_plus_crn_s_80e_coco (`norm_type: none`), and the output with `exclude_post_process=True`."""
+    """ppyoloe_plus_reader.yml (327a74f), and the output with `exclude_post_process=True`."""
 
     mean, std = np.zeros(3), np.ones(3)
 
