@@ -8,6 +8,7 @@
 mod batch_sizes;
 mod engine;
 mod gst_model_info;
+mod image_processor;
 mod labels;
 mod service;
 mod stats;
@@ -23,6 +24,7 @@ pub use engine::{
     Slot, Tensor, TensorData, nothing_to_run,
 };
 pub use gst_model_info::{gst_model_info, gst_model_info_error, gst_model_info_file};
+pub use image_processor::{IMAGE_PROCESSOR, image_processor, image_processor_error, image_processor_file};
 pub use labels::{labels, labels_error};
 pub use service::{Request, Service, ServiceStream};
 pub use stats::{Latencies, Percentiles, ServiceStats, nanoseconds};

@@ -12,7 +12,7 @@ pub use frames::Frames;
 
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::SharedContext;
-use crate::infer::{Backend, DeviceContext, ModelSettings};
+use crate::infer::{Backend, DeviceContext, IMAGE_PROCESSOR, ModelSettings, image_processor_file};
 use crate::{cpu, gpu};
 use model::head::ModelChoice;
 use model::{Detection, Labels, TensorInfo};
@@ -114,6 +114,9 @@ impl Reference {
         std::fs::write(&file, onnx.simulated_fp16(fp32, &self.outputs)?).map_err(failed)?;
         if let Some(info) = crate::infer::gst_model_info_file(&self.request.model) {
             std::fs::copy(info, folder.path().join("fp16.onnx.modelinfo")).map_err(failed)?;
+        }
+        if let Some(processor) = image_processor_file(&self.request.model) {
+            std::fs::copy(processor, folder.path().join(IMAGE_PROCESSOR)).map_err(failed)?;
         }
         let opened = cpu::open(&ModelSettings { model: file, ..settings(&self.request, Backend::Cpu) })?;
         self.compare(Runner::new(opened, None, self.request.confidence)?)

@@ -219,6 +219,8 @@ pub struct ModelInfo {
     pub metadata: BTreeMap<String, String>,
     /// GStreamer's model info, if there is such a file beside the model.
     pub gst_model_info: Option<GstModelInfo>,
+    /// The text of Hugging Face's `preprocessor_config.json`, if there is such a file beside the model.
+    pub image_processor: Option<String>,
 }
 
 impl ModelInfo {

@@ -341,3 +341,77 @@ fn the_users_word_on_the_input_wins() {
     assert_eq!(recognised(&bytes, HeadChoice::Auto).input.normalization, Normalization::NONE);
     assert_eq!(Labels::coco91().len(), 91);
 }
+
+#[test]
+fn a_processor_of_hugging_face_says_the_input_of_logits() {
+    let all_dynamic: (&str, &[i64]) = ("pixel_values", &[-1, -1, -1, -1]);
+    let with = |text: &str| {
+        let image_processor = Some(text.to_owned());
+        ModelInfo { image_processor, ..named(&[all_dynamic], LOGITS, &[]) }
+    };
+    // As transformers saves RTDetrImageProcessor's.
+    let rt_detr = r#"{"do_convert_annotations": true, "do_normalize": false, "do_pad": false, "do_rescale": true,
+        "do_resize": true, "format": "coco_detection", "image_mean": [0.485, 0.456, 0.406],
+        "image_processor_type": "RTDetrImageProcessor", "image_std": [0.229, 0.224, 0.225], "pad_size": null,
+        "resample": 2, "rescale_factor": 0.00392156862745098, "size": {"height": 480, "width": 640}}"#;
+    let Recognised { input, .. } = recognised(&with(rt_detr), HeadChoice::DetrSigmoid);
+    assert_eq!((input.width, input.height, input.layout), (640, 480, Layout::Nchw));
+    assert_eq!((input.resize, input.normalization), (Resize::STRETCH.antialiased(), Normalization::UNIT));
+    // The file is worth more than the family, and less than the user.
+    let standardised = rt_detr.replace(r#""do_normalize": false"#, r#""do_normalize": true"#);
+    let values = |choice: ModelChoice| recognised(&with(&standardised), choice).input.normalization;
+    let found = values(HeadChoice::DetrSigmoid.into());
+    let wanted = Normalization::IMAGENET;
+    for (found, wanted) in found.mean.iter().chain(&found.scale).zip(wanted.mean.iter().chain(&wanted.scale)) {
+        assert!((found / wanted - 1.0).abs() < 1e-6, "{found} {wanted}");
+    }
+    let unit = ModelChoice { normalization: NormalizationChoice::Unit, ..HeadChoice::DetrSigmoid.into() };
+    assert_eq!(values(unit), Normalization::UNIT);
+    let halves = rt_detr.replace("false", "true").replace("0.00392156862745098", "0.5");
+    let halves = halves.replace("[0.485, 0.456, 0.406]", "1").replace("[0.229, 0.224, 0.225]", "[2, 4, 8]");
+    let Recognised { input, .. } = recognised(&with(&halves), HeadChoice::DetrSoftmax);
+    assert_eq!(input.normalization, Normalization { mean: [2.0; 3], scale: [0.25, 0.125, 0.0625] });
+}
+
+#[test]
+fn a_processor_that_cannot_be_followed_is_an_error() {
+    let with = |text: &str| {
+        let image_processor = Some(text.to_owned());
+        ModelInfo { image_processor, ..named(&[("pixel_values", &FIXED)], LOGITS, &[]) }
+    };
+    let size = r#""size": {"height": 640, "width": 640}"#;
+    for (text, words) in [
+        ("[1]", &["JSON object", "remove it"][..]),
+        ("{", &["JSON object"]),
+        // As transformers saved DetrFeatureExtractor's.
+        (r#"{"do_normalize": false, "max_size": 1333, "size": 800}"#, &["aspect ratio", "set resize"]),
+        (r#"{"do_normalize": false, "size": {"shortest_edge": 800, "longest_edge": 1333}}"#, &["aspect ratio"]),
+        (&format!("{{{size}}}"), &["do_normalize", "set normalization"]),
+        (&format!("{{{size}, \"do_normalize\": 1}}"), &["do_normalize is neither"]),
+        (&format!("{{{size}, \"do_normalize\": true, \"image_mean\": [0, 0, 0]}}"), &["image_std"]),
+        (&format!("{{{size}, \"do_normalize\": true, \"image_mean\": 0, \"image_std\": [1, 0, 1]}}"), &["image_std"]),
+        (&format!("{{{size}, \"do_normalize\": false, \"rescale_factor\": 0}}"), &["rescale_factor"]),
+        (&format!("{{{size}, \"do_normalize\": false, \"resample\": 3}}"), &["resample", "stretch-antialias"]),
+        (&format!("{{{size}, \"do_normalize\": false, \"do_resize\": false}}"), &["do_resize"]),
+        (&format!("{{{size}, \"do_normalize\": false, \"do_center_crop\": true}}"), &["do_center_crop"]),
+        (
+            &format!("{{{size}, \"do_normalize\": false, \"pad_size\": {{\"height\": 800, \"width\": 800}}}}"),
+            &["pad_size"],
+        ),
+    ] {
+        let error = refused_as(HeadChoice::DetrSigmoid, &with(text));
+        for word in words.iter().chain(&["preprocessor_config.json beside the model"]) {
+            assert!(error.contains(word), "{word} in {error}");
+        }
+    }
+    // What the user says isn't asked of the file, and other heads don't ask it.
+    let said = ModelChoice {
+        normalization: NormalizationChoice::ImageNet,
+        resize: ResizeChoice::TopLeft,
+        ..HeadChoice::DetrSigmoid.into()
+    };
+    let input = recognised(&with(r#"{"size": 800}"#), said).input;
+    assert_eq!((input.resize, input.normalization), (Resize::TOP_LEFT, Normalization::IMAGENET));
+    let other = ModelInfo { image_processor: Some("{".into()), ..named(&[("input", &FIXED)], DETS, &[]) };
+    assert_eq!(recognised(&other, HeadChoice::Auto).head.name(), "rf-detr");
+}
