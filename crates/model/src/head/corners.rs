@@ -86,7 +86,7 @@ pub(super) fn found(
 }
 
 /// Boxes and scores in two outputs: `[B, N, 4]`, and `[B, nc, N]` or else `[B, N, nc]`.
-pub(super) fn two_outputs(seen: &ModelFacts<'_>, channels_first: bool) -> Option<DensePlan> {
+fn two_outputs(seen: &ModelFacts<'_>, channels_first: bool) -> Option<DensePlan> {
     if seen.model.outputs.len() != 2 {
         return None;
     }
@@ -106,7 +106,7 @@ pub(super) fn two_outputs(seen: &ModelFacts<'_>, channels_first: bool) -> Option
 }
 
 /// Boxes and scores in the rows of one output.
-pub(super) fn one_output(seen: &ModelFacts<'_>) -> Option<DensePlan> {
+fn one_output(seen: &ModelFacts<'_>) -> Option<DensePlan> {
     let [_, rows, columns] = seen.rows(0)?;
     let fits = seen.model.outputs.len() == 1 && columns > 4 && many(seen, rows);
     fits.then(|| plan(columns - 4, Columns::of_rows(0, 0, columns), Columns::of_rows(0, 4, columns)))

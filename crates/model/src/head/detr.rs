@@ -203,7 +203,7 @@ impl ModelFacts<'_> {
         let find = |names: &[&str]| names.iter().find_map(|name| self.output(name));
         let (boxes, logits) = (find(boxes)?, find(logits)?);
         match (self.rows(boxes)?, self.rows(logits)?) {
-            ([_, a, 4], [_, b, columns]) if (a == b || a == 0 || b == 0) && columns > 1 => {
+            ([_, a, 0 | 4], [_, b, columns]) if (a == b || a == 0 || b == 0) && columns > 1 => {
                 Some((boxes, logits, columns))
             }
             _ => None,

@@ -319,6 +319,17 @@ fn libreyolo_exports_are_told_by_their_family() {
     assert_eq!(libre("ppyoloe", "s", two, &[]).1.normalization, Normalization::IMAGENET);
     let corners: Outputs<'_> = &[("output", &[1, 8500, 84])];
     assert_eq!(libre("picodet", "s", corners, &[]).0, "libreyolo-picodet");
+    // What 1.6.0 writes by default: most dimensions are open, and the names say the number of classes.
+    let open: Outputs<'_> = &[("output", &[-1, -1, -1])];
+    for (family, outputs, name) in [
+        ("yolox", &[("output", &[-1, 2100, -1][..])][..], "yolox-decoded"),
+        ("yolo9", open, "libreyolo-yolo9"),
+        ("picodet", open, "libreyolo-picodet"),
+        ("ppyoloe", &[("boxes", &[-1, -1, -1]), ("scores", &[-1, -1, -1])], "pp-yoloe"),
+        ("rtdetrv2", &[("pred_logits", &[-1, -1, 80]), ("pred_boxes", &[-1, -1, -1])], "detr-sigmoid"),
+    ] {
+        assert_eq!(libre(family, "s", outputs, &[]).0, name);
+    }
 }
 
 #[test]
