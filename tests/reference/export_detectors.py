@@ -117,6 +117,12 @@ def gathered(net, x, index, width):
     return net.op("GatherElements", x, net.op("Expand", index, net.constant([1, 1, width], np.int64)), axis=1)
 
 
+def opened(net, x, name, last):
+    """The result with a shape that neither ONNX nor ONNX Runtime can infer, as in LibreYOLO's exports; their names of the dimensions."""
+    net.op("Reshape", x, net.op("Abs", net.op("Shape", x)), name=name)
+    return ["batch", *last]
+
+
 def best_rows(net, values, widths, key, count):
     """Of each of `values` [B, N, width] the rows where `key` has its greatest values."""
     _, index = top(net, net.op("ReduceMax", key, axes=[2], keepdims=0), count)
@@ -142,7 +148,7 @@ def yolo(net, pictures):
     near, far = corners(levels, 16)
     centre = scaled(net, net.op("Add", near, far), 0.5)
     net.op("Concat", centre, net.op("Sub", far, near), scores(levels), axis=1, name="output0")
-    return [("output0", ["batch", 4 + CLASSES, levels.count])]
+    return [("output0", [1, 4 + CLASSES, levels.count])]
 
 
 def yolo_end_to_end(net, pictures):
@@ -154,7 +160,7 @@ def yolo_end_to_end(net, pictures):
     label, score, (boxes,) = best_pairs(net, [boxes], [4], values, CLASSES, ROWS)
     label, score = columns(net, label, score)
     net.op("Concat", boxes, score, label, axis=2, name="output0")
-    return [("output0", ["batch", ROWS, 6])]
+    return [("output0", [1, ROWS, 6])]
 
 
 def poses(net, pictures):
@@ -173,7 +179,7 @@ def yolo_pose(net, pictures):
     near, far = corners(levels, 16)
     centre = scaled(net, net.op("Add", near, far), 0.5)
     net.op("Concat", centre, net.op("Sub", far, near), scores(levels), points, axis=1, name="output0")
-    return [("output0", ["batch", 56, levels.count])]
+    return [("output0", [1, 56, levels.count])]
 
 
 def yolo_pose_end_to_end(net, pictures):
@@ -183,7 +189,7 @@ def yolo_pose_end_to_end(net, pictures):
     label, score, (boxes, points) = best_pairs(net, [boxes, points], [4, 51], values, 1, ROWS)
     label, score = columns(net, label, score)
     net.op("Concat", boxes, score, label, points, axis=2, name="output0")
-    return [("output0", ["batch", ROWS, 57])]
+    return [("output0", [1, ROWS, 57])]
 
 
 def queries(net, pictures, count, classes=CLASSES):
@@ -206,14 +212,14 @@ def ultralytics_rt_detr(net, pictures):
     label, score, (boxes,) = best_pairs(net, [boxes], [4], net.op("Sigmoid", logits), CLASSES, ROWS)
     label, score = columns(net, label, score)
     net.op("Concat", boxes, score, label, axis=2, name="output0")
-    return [("output0", ["batch", ROWS, 6])]
+    return [("output0", [1, ROWS, 6])]
 
 
 def ultralytics_rt_detr_scores(net, pictures):
     """`RTDETRDecoder` of Ultralytics 8.3."""
     boxes, logits = queries(net, pictures, ROWS)
     net.op("Concat", boxes, net.op("Sigmoid", logits), axis=2, name="output0")
-    return [("output0", ["batch", ROWS, 4 + CLASSES])]
+    return [("output0", [1, ROWS, 4 + CLASSES])]
 
 
 def logits_and_boxes(names):
@@ -277,16 +283,18 @@ def yolox(net, pictures):
     values, stride = levels.flat(0), levels.stride[None, None]
     centre = scaled(net, net.op("Add", part(net, values, 0, 2), net.constant(levels.cells[None])), stride)
     size = scaled(net, net.op("Exp", part(net, values, 2, 4)), stride)
-    x = net.op("Concat", centre, size, scores(levels, 1), scores(levels, 2), axis=1)
-    net.op("Transpose", x, perm=[0, 2, 1], name="output")
-    return [("output", [net.inputs[0][2][0], levels.count, 5 + CLASSES])]
+    x = rows_of(net, net.op("Concat", centre, size, scores(levels, 1), scores(levels, 2), axis=1))
+    if net.inputs[0][2][0] == "batch":
+        return [("output", opened(net, x, "output", [levels.count, "Concatoutput_dim_2"]))]
+    net.op("Identity", x, name="output")
+    return [("output", [1, levels.count, 5 + CLASSES])]
 
 
 def yolo9(net, pictures):
     """Corners and scores [B, 4+nc, N]."""
     levels = binned(net, pictures, 16)
-    net.op("Concat", *corners(levels, 16), scores(levels), axis=1, name="output")
-    return [("output", ["batch", 4 + CLASSES, levels.count])]
+    x = net.op("Concat", *corners(levels, 16), scores(levels), axis=1)
+    return [("output", opened(net, x, "output", ["Concatoutput_dim_1", "Concatoutput_dim_2"]))]
 
 
 def pp_yoloe(net, pictures):
@@ -301,30 +309,44 @@ def pp_yoloe(net, pictures):
     return [("tmp_16", ["batch", levels.count, 4]), ("concat_14.tmp_0", ["batch", CLASSES, levels.count])]
 
 
-def joined(name, bins=17, strides=(8, 16, 32)):
-    """Corners and scores in one output of this name, [B, N, 4+nc]."""
-
-    def end(net, pictures):
-        levels = binned(net, pictures, bins, strides)
-        boxes = net.op("Concat", *corners(levels, bins), scores(levels), axis=1)
-        net.op("Transpose", boxes, perm=[0, 2, 1], name=name)
-        return [(name, ["batch", levels.count, 4 + CLASSES])]
-
-    return end
+def joined(net, pictures, bins=17, strides=(8, 16, 32)):
+    """Corners and scores, [B, N, 4+nc]."""
+    levels = binned(net, pictures, bins, strides)
+    return levels, rows_of(net, net.op("Concat", *corners(levels, bins), scores(levels), axis=1))
 
 
-def apart(boxes_name, scores_name, boxes_first):
-    """Corners [B, N, 4] and scores [B, N, nc] in two outputs."""
+def pp_yoloe_plus(net, pictures):
+    """`PPYOLOEHead.post_process` with `exclude_post_process`."""
+    levels, x = joined(net, pictures)
+    net.op("Identity", x, name="concat_15.tmp_0")
+    return [("concat_15.tmp_0", ["batch", levels.count, 4 + CLASSES])]
 
-    def end(net, pictures):
-        batch = net.inputs[0][2][0]
-        levels = binned(net, pictures, 17)
-        net.op("Transpose", net.op("Concat", *corners(levels, 17), axis=1), perm=[0, 2, 1], name=boxes_name)
-        net.op("Transpose", scores(levels), perm=[0, 2, 1], name=scores_name)
-        outputs = [(boxes_name, [batch, levels.count, 4]), (scores_name, [batch, levels.count, CLASSES])]
-        return outputs if boxes_first else outputs[::-1]
 
-    return end
+def libreyolo_picodet(net, pictures):
+    _, x = joined(net, pictures, 8, (8, 16, 32, 64))
+    return [("output", opened(net, x, "output", ["Concatoutput_dim_1", "Concatoutput_dim_2"]))]
+
+
+def apart(net, pictures):
+    """Corners [B, N, 4] and scores [B, N, nc]."""
+    levels = binned(net, pictures, 17)
+    return levels, rows_of(net, net.op("Concat", *corners(levels, 17), axis=1)), rows_of(net, scores(levels))
+
+
+def damo_yolo(net, pictures):
+    """`ZeroHead`; the exporter names only the first output."""
+    levels, boxes, of_classes = apart(net, pictures)
+    net.op("Identity", of_classes, name="output")
+    net.op("Identity", boxes, name="952")
+    return [("output", [1, levels.count, CLASSES]), ("952", [1, levels.count, 4])]
+
+
+def libreyolo_ppyoloe(net, pictures):
+    _, boxes, of_classes = apart(net, pictures)
+    return [
+        ("boxes", opened(net, boxes, "boxes", ["anchors", "Mulboxes_dim_2"])),
+        ("scores", opened(net, of_classes, "scores", ["anchors", "Sigmoidscores_dim_2"])),
+    ]
 
 
 def picodet(net, pictures):
@@ -353,14 +375,14 @@ def ultralytics(task="detect", size=SIZE, names=NAMES, **more):
     """What Ultralytics' exporter writes (8.4.190)."""
     return {
         "description": "Boxes", "author": "Ultralytics", "version": "8.4.190", "stride": "32", "task": task, "batch": "1",
-        "imgsz": str(list(size)), "names": str(names), "channels": "3", **more,
+        "imgsz": str(list(size)), "names": str(names), "channels": "3", "end2end": "False", **more,
     }  # fmt: skip
 
 
 def libreyolo(family, size="s", **more):
     """What LibreYOLO's exporter writes (1.6.0)."""
     return {
-        "libreyolo_version": "1.6.0", "model_family": family, "size": size, "model_size": size, "task": "detect",
+        "schema_version": "1.0", "libreyolo_version": "1.6.0", "model_family": family, "size": size, "model_size": size, "task": "detect",
         "supported_tasks": '["detect"]', "default_task": "detect", "nc": str(CLASSES), "nb_classes": str(CLASSES),
         "names": json.dumps(NAMES), "imgsz": str(SQUARE[0]), "imgsz_h": str(SQUARE[0]), "imgsz_w": str(SQUARE[1]),
         "dynamic": "True", "precision": "fp32", "half": "False", "segmentation": "false", "obb": "false", **more,
@@ -368,41 +390,42 @@ def libreyolo(family, size="s", **more):
 
 
 POSE = dict(names={0: "person"}, kpt_shape="[17, 3]")
+ROW = dict(end2end="True")
 WORLD = {0: "red bus", 1: "person with a hat", 2: "bicycle"}
 LOGITS = logits_and_boxes(["pred_logits", "pred_boxes"])
 # name: (how it ends, seed, metadata, size, name of its input, batch)
 MODELS = {
-    # Ultralytics 8.4.190: `yolo export format=onnx`; of YOLO-World after `set_classes`.
-    "yolo-world": (yolo, 11, ultralytics(names=WORLD), SIZE, "images", "batch"),
-    "yolo-end-to-end": (yolo_end_to_end, 12, ultralytics(end2end="True"), SIZE, "images", "batch"),
-    "yolo-pose": (yolo_pose, 13, ultralytics("pose", **POSE), SIZE, "images", "batch"),
-    "yolo-pose-end-to-end": (yolo_pose_end_to_end, 14, ultralytics("pose", **POSE, end2end="True"), SIZE, "images", "batch"),
-    "ultralytics-rt-detr": (ultralytics_rt_detr, 15, ultralytics(size=SQUARE, head="RTDETRDecoder"), SQUARE, "images", "batch"),
+    # Ultralytics 8.4.190: `yolo export format=onnx`, with nms=False for rows; of YOLO-World after `set_classes`.
+    "yolo-world": (yolo, 11, ultralytics(names=WORLD, head="WorldDetect"), SIZE, "images", 1),
+    "yolo-end-to-end": (yolo_end_to_end, 12, ultralytics(head="Detect", **ROW), SIZE, "images", 1),
+    "yolo-pose": (yolo_pose, 13, ultralytics("pose", head="Pose", **POSE), SIZE, "images", 1),
+    "yolo-pose-end-to-end": (yolo_pose_end_to_end, 14, ultralytics("pose", head="Pose26", **POSE, **ROW), SIZE, "images", 1),
+    "ultralytics-rt-detr": (ultralytics_rt_detr, 15, ultralytics(size=SQUARE, head="RTDETRDecoder"), SQUARE, "images", 1),
     # Ultralytics 8.3.
-    "ultralytics-rt-detr-scores": (ultralytics_rt_detr_scores, 16, ultralytics(size=SQUARE), SQUARE, "images", "batch"),
+    "ultralytics-rt-detr-scores": (ultralytics_rt_detr_scores, 16, ultralytics(size=SQUARE), SQUARE, "images", 1),
     # export.py of YOLOv5 (0041a67) and of YOLOv7 (045eea1) with --grid.
     "yolov5": (yolov5("output0", ANCHORS["yolov5"]), 17, {"stride": "32", "names": str(NAMES)}, SIZE, "images", 1),
     "yolov7": (yolov5("output", ANCHORS["yolov7"]), 18, {}, SIZE, "images", 1),
     # tools/export_model.py of PaddleDetection (005e0ff) and paddle2onnx.
     "pp-yoloe": (pp_yoloe, 19, {}, SIZE, "image", "batch"),
-    "pp-yoloe-plus": (joined("concat_15.tmp_0"), 20, {}, SIZE, "image", "batch"),
+    "pp-yoloe-plus": (pp_yoloe_plus, 20, {}, SIZE, "image", "batch"),
     "picodet": (picodet, 21, {}, SIZE, "image", 1),
-    # tools/converter.py of DAMO-YOLO (1c56caa), which names only the first output.
-    "damo-yolo": (apart("952", "output", boxes_first=False), 22, {}, SIZE, "images", 1),
+    # tools/converter.py of DAMO-YOLO (1c56caa).
+    "damo-yolo": (damo_yolo, 22, {}, SIZE, "images", 1),
     # tools/export_onnx.py of YOLOX (0cba8ac) with --decode_in_inference.
     "yolox-decoded": (yolox, 23, {}, SIZE, "images", 1),
     # tools/deployment/export_onnx.py of DEIMv2 (884b7e5).
     "deimv2": (deployed, 24, {}, SIZE, "images", "batch"),
     # `export("onnx")` of LibreYOLO 1.6.0.
     "libreyolo-yolox": (yolox, 25, libreyolo("yolox"), SQUARE, "images", "batch"),
-    "libreyolo-yolo9": (yolo9, 26, libreyolo("yolo9"), SQUARE, "images", "batch"),
+    "libreyolo-yolo9": (yolo9, 26, libreyolo("yolo9", letterbox_pad="topleft"), SQUARE, "images", "batch"),
     "libreyolo-yolo9-centre": (yolo9, 27, libreyolo("yolo9", letterbox_pad="center"), SQUARE, "images", "batch"),
     "libreyolo-rtdetr": (LOGITS, 28, libreyolo("rtdetr"), SQUARE, "images", "batch"),
     "libreyolo-dfine": (LOGITS, 29, libreyolo("dfine"), SQUARE, "images", "batch"),
     "libreyolo-deimv2": (LOGITS, 30, libreyolo("deimv2"), SQUARE, "images", "batch"),
     "libreyolo-rfdetr": (logits_and_boxes(["dets", "labels"]), 31, libreyolo("rfdetr"), SQUARE, "input", "batch"),
-    "libreyolo-ppyoloe": (apart("boxes", "scores", boxes_first=True), 32, libreyolo("ppyoloe"), SQUARE, "images", "batch"),
-    "libreyolo-picodet": (joined("output", 8, (8, 16, 32, 64)), 33, libreyolo("picodet"), SQUARE, "images", "batch"),
+    "libreyolo-ppyoloe": (libreyolo_ppyoloe, 32, libreyolo("ppyoloe"), SQUARE, "images", "batch"),
+    "libreyolo-picodet": (libreyolo_picodet, 33, libreyolo("picodet"), SQUARE, "images", "batch"),
 }  # fmt: skip
 
 
