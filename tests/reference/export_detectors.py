@@ -3,10 +3,10 @@
 
     export_detectors.py --media DIR... --out DIR [--only NAME]
 
-The graphs are made with `onnx` alone: names, shapes, types and metadata are those of the families' exporters, which MODELS names, and
-so is what their graphs do behind the last layers. The backbone is five or six convolutions. Of families under the AGPL neither code
-nor weights are here. Weights are seeded; the last layers are scaled and shifted so that some objects come out of the pictures of
-reference.py.
+The graphs are made with `onnx` alone: names, shapes, types and metadata are those of the families' exporters, which MODELS names,
+and so is what their graphs do behind the last layers. The backbone is five or six convolutions. Of families under the AGPL neither
+code nor weights are here. Weights are seeded; the last layers are scaled and shifted so that some objects come out of the pictures
+of reference.py.
 """
 
 import argparse
@@ -118,7 +118,7 @@ def gathered(net, x, index, width):
 
 
 def opened(net, x, name, last):
-    """The result with a shape that neither ONNX nor ONNX Runtime can infer, as in LibreYOLO's exports; their names of the dimensions."""
+    """An output whose shape neither ONNX nor ONNX Runtime can infer, as in LibreYOLO's exports; the names of its dimensions."""
     net.op("Reshape", x, net.op("Abs", net.op("Shape", x)), name=name)
     return ["batch", *last]
 
@@ -382,8 +382,8 @@ def ultralytics(task="detect", size=SIZE, names=NAMES, **more):
 def libreyolo(family, size="s", **more):
     """What LibreYOLO's exporter writes (1.6.0)."""
     return {
-        "schema_version": "1.0", "libreyolo_version": "1.6.0", "model_family": family, "size": size, "model_size": size, "task": "detect",
-        "supported_tasks": '["detect"]', "default_task": "detect", "nc": str(CLASSES), "nb_classes": str(CLASSES),
+        "schema_version": "1.0", "libreyolo_version": "1.6.0", "model_family": family, "size": size, "model_size": size,
+        "task": "detect", "supported_tasks": '["detect"]', "default_task": "detect", "nc": str(CLASSES), "nb_classes": str(CLASSES),
         "names": json.dumps(NAMES), "imgsz": str(SQUARE[0]), "imgsz_h": str(SQUARE[0]), "imgsz_w": str(SQUARE[1]),
         "dynamic": "True", "precision": "fp32", "half": "False", "segmentation": "false", "obb": "false", **more,
     }  # fmt: skip

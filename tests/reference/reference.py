@@ -263,7 +263,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--media", type=pathlib.Path, nargs="+", required=True)
     parser.add_argument("--models", type=pathlib.Path, nargs="+", required=True)
-    parser.add_argument("--exports", type=pathlib.Path, nargs="*", default=[], help="models of families.py and detectors.py: FAMILY.onnx")
+    parser.add_argument("--exports", type=pathlib.Path, nargs="*", default=[], help="models of detectors.py: FAMILY.onnx")
     parser.add_argument("--poses", nargs="*", default=[], help="models of poses.py: FAMILY=FILE")
     parser.add_argument("--out", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
