@@ -1,5 +1,6 @@
 //! GStreamer elements for object detection and human pose estimation: with TensorRT on frames in GPU memory, or with ONNX
-//! Runtime on the CPU. The elements are `trtdetect`, `trtpose`, `trtpreprocess`, `trtoverlay` and `trtpublish`.
+//! Runtime on the CPU. The elements are `trtdetect`, `trtpose`, `trtclassify`, `trtpreprocess`, `trttrack`, `trtzones`, `trtoverlay`
+//! and `trtpublish`.
 //!
 //! Programs use the elements through GStreamer; [`plugin_register_static`] registers them without a plugin file. In Rust
 //! they read results from buffers by [`meta`]. The other modules are what `gst-trt` and the tests are made of, and may

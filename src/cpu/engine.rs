@@ -5,7 +5,7 @@ use super::{CAT, library};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Engine, Lane, ModelSettings, Precision, batch_sizes_between, gst_model_info, image_processor};
 use files::foreign_format;
-use model::head::{self, ConstantInput, DecodePlan, Reading, Recognised};
+use model::head::{self, ConstantInput, Reading, Recognised};
 use model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
@@ -28,8 +28,6 @@ pub struct Model {
     /// The other inputs.
     pub constants: Vec<ConstantInput>,
     pub head: Arc<dyn Head>,
-    /// How the outputs are decoded; `None` for a head without decoding.
-    pub plan: Option<DecodePlan>,
     pub reading: Reading,
     /// The shapes of the outputs without the batch dimension, once the model has run.
     pub output_shapes: OnceLock<Vec<Vec<usize>>>,
@@ -90,7 +88,6 @@ impl CpuEngine {
                 input,
                 image,
                 constants,
-                plan: head.plan(),
                 head,
                 reading,
                 output_shapes: OnceLock::new(),

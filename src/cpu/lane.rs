@@ -5,7 +5,7 @@ use super::preprocess::Workspace;
 use super::tensor::{Input, floats};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Lane, Output, RawTensor, Slot, nothing_to_run};
-use model::{Detection, ElementType, Letterbox, Params, confidence, head, nms, refine};
+use model::{Detection, ElementType, Letterbox, confidence, head, nms, refine};
 use ort::session::Session;
 use ort::value::DynValue;
 use parking_lot::Mutex;
@@ -142,14 +142,9 @@ impl Lane for CpuLane {
         let outputs = batch_outputs(&values, &self.names, &mut self.converted, batch);
         let outputs = outputs.map_err(|error| model_error(path, &error.message))?;
         let views: Vec<_> = outputs.iter().map(|output| output.image(0)).collect();
-        let Model { path, head, plan, reading, output_shapes, .. } = &*self.model;
+        let Model { path, head, reading, output_shapes, .. } = &*self.model;
         output_shapes.get_or_init(|| outputs.iter().map(|output| output.shape.clone()).collect());
-        let decoded = reading.check_numbers(&views, self.names.iter().map(|name| &**name));
-        let decoded = decoded.and_then(|()| head.decode(&views, &Params::default(), &mut self.found));
-        self.found.clear();
-        let decoded =
-            decoded.and_then(|()| head.masks().map_or(Ok(()), |masks| masks.add(head.name(), &views, &mut [])));
-        let fits = decoded.and_then(|()| plan.as_ref().map_or(Ok(()), |plan| reading.check(head.name(), plan, &views)));
+        let fits = reading.examine(&**head, &views, self.names.iter().map(|name| &**name));
         fits.map_err(|error| model_error(path, &error.to_string()))
     }
 

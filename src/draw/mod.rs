@@ -8,6 +8,7 @@
 //! Coordinates may have any value: parts outside the picture and coordinates that aren't numbers aren't drawn.
 
 mod canvas;
+mod caption;
 mod color;
 mod font;
 mod frame;

@@ -1,16 +1,16 @@
 //! Draws a record on a frame: boxes, skeletons and labels.
 
+use super::caption::{write_count, write_frame_label, write_label};
 use super::color::{self, Rgb};
 use super::font::Reason;
 use super::shape::{Pen, Point, outline};
 use super::system_fonts::{SYSTEM_FONTS, SystemFonts};
 use super::text::Text;
 use super::{Area, Canvas, ColorBy, Style};
-use crate::meta::{Classification, KeypointSet, Object, Record, by_model};
+use crate::meta::{KeypointSet, Object, Place, PlaceCount, Record, by_model};
 use ab_glyph::InvalidFont;
 use model::OrientedBox;
 use std::collections::{HashSet, VecDeque};
-use std::fmt::Write;
 
 /// Left limbs, right limbs, and limbs between the two sides.
 const LEFT: Rgb = Rgb::hex(0x33CC33);
@@ -91,6 +91,11 @@ impl Overlay {
                 }
             }
         }
+        if style.zones {
+            for place in &record.places {
+                self.place(canvas, place, &sizes);
+            }
+        }
         if style.boxes {
             for object in record.objects.iter().rev() {
                 let ink = canvas.ink(colour(object));
@@ -115,10 +120,26 @@ impl Overlay {
                 write_label(&mut self.label, object, style);
                 self.label(canvas, 1 + index, colour(object), &sizes);
             }
+            for (index, place) in counted(record, style).iter().enumerate() {
+                write_count(&mut self.label, place);
+                self.label(canvas, 1 + record.objects.len() + index, color::of_name(&place.name), &sizes);
+            }
             if let Some(class) = record.classifications.first() {
                 write_frame_label(&mut self.label, record, style);
                 self.label(canvas, 0, color::of_name(&class.label), &sizes);
             }
+        }
+    }
+
+    /// Draws a zone's border or a line.
+    fn place<C: Canvas>(&mut self, canvas: &mut C, place: &Place, sizes: &Sizes) {
+        let (width, height) = (sizes.frame.width() as f32, sizes.frame.height() as f32);
+        let point = |(x, y): (f32, f32)| Point { x: x * width, y: y * height };
+        let ink = canvas.ink(color::of_name(&place.name));
+        let ends = place.points.iter().skip(1);
+        let closing = place.points.first().filter(|_| matches!(place.count, PlaceCount::Zone { .. }));
+        for (from, to) in place.points.iter().zip(ends.chain(closing)) {
+            self.pen.line(canvas, point(*from), point(*to), sizes.line as f32 / 2.0, ink);
         }
     }
 
@@ -180,6 +201,14 @@ impl Overlay {
                     labels.for_each(|label| self.tell_of(label));
                 }
                 Some(place_label(object_area, size, sizes.frame, &self.places))
+            });
+            self.places.push(place.unwrap_or(NOWHERE));
+        }
+        for counted in counted(record, style) {
+            let place = first_corner(counted, sizes.frame).and_then(|corner| {
+                write_count(&mut self.label, counted);
+                let size = self.label_size(sizes)?;
+                Some(place_label(corner, size, sizes.frame, &self.places))
             });
             self.places.push(place.unwrap_or(NOWHERE));
         }
@@ -269,8 +298,11 @@ fn pixels(object: &Object, frame: Area) -> Option<Area> {
 }
 
 fn color_of(object: &Object, record: &Record, color_by: ColorBy) -> Rgb {
+    let of_class = || object.class_id.map_or_else(|| color::of_name(&object.label), color::of_number);
     match color_by {
-        ColorBy::Class => object.class_id.map_or_else(|| color::of_name(&object.label), color::of_number),
+        ColorBy::Class => of_class(),
+        // Colours repeat, so that the lower half of the id is enough.
+        ColorBy::Track => object.track_id.map_or_else(of_class, |id| color::of_number(id as u32)),
         ColorBy::Id => color::of_number(object.id),
         // Models in the order in which they ran always differ; models of other programs aren't in the list.
         ColorBy::Source => match record.models.iter().position(|m| m.model_id == object.source) {
@@ -280,46 +312,28 @@ fn color_of(object: &Object, record: &Record, color_by: ColorBy) -> Rgb {
     }
 }
 
-fn write_label(text: &mut String, object: &Object, style: &Style) {
-    text.clear();
-    if style.labels {
-        text.push_str(&object.label);
-        if let (true, Some(class)) = (object.label.is_empty(), object.class_id) {
-            // Writing to a string can't fail.
-            let _ = write!(text, "class {class}");
-        }
-    }
-    if style.confidence && object.confidence.is_finite() {
-        let space = if text.is_empty() { "" } else { " " };
-        let _ = write!(text, "{space}{:.2}", object.confidence);
-    }
-    write_classes(text, &object.classifications, style);
+/// The zones and lines that have labels.
+fn counted<'a>(record: &'a Record, style: &Style) -> &'a [Place] {
+    if style.zones && style.labels { &record.places } else { &[] }
 }
 
-fn write_frame_label(text: &mut String, record: &Record, style: &Style) {
-    text.clear();
-    write_classes(text, &record.classifications, style);
-}
-
-/// Appends each model's most probable class: `, red 0.91`.
-fn write_classes(text: &mut String, classes: &[Classification], style: &Style) {
-    for best in by_model(classes).filter_map(|classes| classes.first()) {
-        let mut comma = if text.is_empty() { "" } else { ", " };
-        if style.labels {
-            let _ = write!(text, "{comma}{}", best.label);
-            comma = " ";
-        }
-        if style.confidence && best.confidence.is_finite() {
-            let _ = write!(text, "{comma}{:.2}", best.confidence);
-        }
+/// The pixel at a zone's first corner or a line's first end; `None` if it is far outside the frame.
+fn first_corner(place: &Place, frame: Area) -> Option<Area> {
+    let (x, y) = place.points.first()?;
+    if ![x, y].iter().all(|value| (-1.0..=2.0).contains(*value)) {
+        return None;
     }
+    // That at the lower right corner is the last one of the frame.
+    let x = ((x * frame.width() as f32) as i32).clamp(0, (frame.width() - 1).max(0));
+    let y = ((y * frame.height() as f32) as i32).clamp(0, (frame.height() - 1).max(0));
+    Some(Area::new(x, y, x + 1, y + 1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{Packed, Planar, Plane};
     use super::*;
-    use crate::meta::ModelRun;
+    use crate::meta::{Classification, ModelRun};
     use model::video::{Colorimetry, Matrix};
     use model::{Keypoint, KeypointLayout, Rect};
     use proptest::prelude::*;
@@ -394,6 +408,7 @@ mod tests {
         confidence: false,
         keypoints: false,
         masks: false,
+        zones: false,
         mask_alpha: 0.4,
         line_width: 3,
         font_size: 16,
@@ -562,35 +577,6 @@ mod tests {
     }
 
     #[test]
-    fn label_text() {
-        let text = |object: &Object, labels, confidence| {
-            let mut text = "before".to_owned();
-            write_label(&mut text, object, &Style { labels, confidence, ..BOXES });
-            text
-        };
-        let mut person = object(3, Rect::UNIT);
-        assert_eq!(text(&person, true, true), "person 0.87");
-        assert_eq!(text(&person, true, false), "person");
-        assert_eq!(text(&person, false, true), "0.87");
-        person.label = "".into();
-        assert_eq!(text(&person, true, true), "class 3 0.87");
-        let class = |source: &str, label: &str, confidence| Classification {
-            source: source.into(),
-            class_id: None,
-            label: label.into(),
-            confidence,
-        };
-        person.classifications = vec![class("a", "red", 0.5), class("a", "blue", 0.25), class("b", "hat", 0.75)];
-        assert_eq!(text(&person, true, true), "class 3 0.87, red 0.50, hat 0.75");
-        assert_eq!(text(&person, true, false), "class 3, red, hat");
-        assert_eq!(text(&person, false, true), "0.87, 0.50, 0.75");
-        person.classifications.clear();
-        person.class_id = None;
-        person.confidence = f32::NAN;
-        assert_eq!(text(&person, true, true), "");
-    }
-
-    #[test]
     fn the_frames_class_is_in_its_corner_and_objects_labels_keep_clear() {
         let class = Classification { source: "cls".into(), class_id: None, label: "street".into(), confidence: 0.5 };
         let style = Style { boxes: false, labels: true, ..BOXES };
@@ -642,6 +628,50 @@ mod tests {
                 }
             },
         )
+    }
+
+    #[test]
+    fn colours_by_track_stay_from_frame_to_frame() {
+        let of = |id: u32, track_id| Object { track_id, ..object(id, Rect::UNIT) };
+        let colour = |object: &Object| color_of(object, &record(vec![]), ColorBy::Track);
+        assert_eq!(colour(&of(0, Some(7))), colour(&of(5, Some(7))));
+        assert_ne!(colour(&of(0, Some(7))), colour(&of(0, Some(8))));
+        assert_eq!(colour(&of(3, None)), color::of_number(3), "that of its class");
+    }
+
+    #[test]
+    fn zones_and_lines_are_drawn_with_their_counts() {
+        let zone = Place {
+            name: "hall".into(),
+            points: [(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)].into(),
+            count: PlaceCount::Zone { occupancy: 3 },
+        };
+        let line = Place {
+            name: "door".into(),
+            points: [(0.1, 0.9), (0.9, 0.9)].into(),
+            count: PlaceCount::Line { inwards: 2, outwards: 5 },
+        };
+        let text = |place: &Place| {
+            let mut text = "before".to_owned();
+            write_count(&mut text, place);
+            text
+        };
+        assert_eq!([text(&zone), text(&line)], ["hall 3", "door 2 in 5 out"]);
+        let (hall, door) = (color::of_name("hall"), color::of_name("door"));
+        let record = Record { places: vec![zone, line], ..Record::default() };
+        let frame = |style: &Style| drawn("RGB", 200, 100, &record, style).remove(0);
+        let pixel = |frame: &[u8], x: usize, y: usize| [0, 1, 2].map(|channel| frame[(y * 200 + x) * 3 + channel]);
+        let style = Style { boxes: false, zones: true, ..BOXES };
+        let shown = frame(&style);
+        for (x, y) in [(100, 25), (150, 50), (100, 75), (50, 50)] {
+            assert_eq!(pixel(&shown, x, y), [hall.r, hall.g, hall.b], "{x} {y}");
+        }
+        assert_eq!(pixel(&shown, 100, 90), [door.r, door.g, door.b]);
+        assert_eq!([pixel(&shown, 100, 50), pixel(&shown, 20, 50)], [[BEFORE; 3]; 2]);
+        // A label's background is above the first corner.
+        assert_eq!(pixel(&shown, 51, 16), [BEFORE; 3]);
+        assert_eq!(pixel(&frame(&Style { labels: true, ..style }), 51, 16), [hall.r, hall.g, hall.b]);
+        assert!(frame(&Style { zones: false, labels: true, ..style }).iter().all(|byte| *byte == BEFORE));
     }
 
     /// Each transliterated label is reported once per process, whatever the number of overlays and frames.

@@ -15,6 +15,9 @@ pub enum ColorBy {
     /// The model that found it.
     #[enum_value(name = "The model that found the object", nick = "source")]
     Source,
+    /// Its track, which keeps its colour from frame to frame; of an object without a track, its class.
+    #[enum_value(name = "The object's track, or its class if it has none", nick = "track")]
+    Track,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,6 +27,8 @@ pub struct Style {
     pub confidence: bool,
     pub keypoints: bool,
     pub masks: bool,
+    /// Zones and lines, with what was counted.
+    pub zones: bool,
     /// How much of a mask's colour is blended into the picture, 0–1.
     pub mask_alpha: f32,
     /// Pixels; 0: 1/360 of the frame's shorter side.
@@ -43,6 +48,7 @@ impl Default for Style {
             confidence: true,
             keypoints: true,
             masks: true,
+            zones: true,
             mask_alpha: 0.4,
             line_width: 0,
             font_size: 0,

@@ -52,3 +52,17 @@ pub fn of_any_format(mut caps: gst::Caps) -> gst::Caps {
 pub fn in_gpu(caps: &gst::CapsRef) -> bool {
     caps.features(0).is_some_and(|features| features.contains(CUDA_MEMORY))
 }
+/// The pads of an element that doesn't read the pixels, and takes frames of any format and memory.
+pub fn any_frames() -> Vec<gst::PadTemplate> {
+    let caps = gst::Caps::builder("video/x-raw").any_features().build();
+    [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
+        .into_iter()
+        .filter_map(|(name, way)| gst::PadTemplate::new(name, way, gst::PadPresence::Always, &caps).ok())
+        .collect()
+}
+
+/// The size of frames in pixels. Nothing else is read, so that pixel formats unknown to this GStreamer pass too.
+pub fn size(caps: &gst::CapsRef) -> Option<(u32, u32)> {
+    let pixels = |name| u32::try_from(caps.structure(0)?.get::<i32>(name).ok()?).ok();
+    Some((pixels("width")?, pixels("height")?))
+}

@@ -9,6 +9,7 @@ mod orientation;
 mod property;
 mod refusal;
 mod report;
+mod segment;
 mod setup;
 mod stage;
 mod trtclassify;
@@ -17,6 +18,8 @@ mod trtoverlay;
 mod trtpose;
 mod trtpreprocess;
 mod trtpublish;
+mod trttrack;
+mod trtzones;
 mod upstream;
 
 pub(crate) use caps::CUDA_MEMORY;
@@ -34,5 +37,7 @@ pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     trtpose::register(plugin)?;
     trtclassify::register(plugin)?;
     trtoverlay::register(plugin)?;
+    trttrack::register(plugin)?;
+    trtzones::register(plugin)?;
     trtpublish::register(plugin)
 }

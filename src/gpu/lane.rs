@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::MappedFrame;
 use crate::infer::{Lane, RawTensor, Slot, nothing_to_run};
 use cuda::SlotResult;
-use model::{Params, confidence, head};
+use model::{confidence, head};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -126,12 +126,8 @@ impl Lane for GpuLane {
             outputs.push((&*output.shape, floats(&self.downloaded, output.element)));
         }
         let views: Vec<_> = outputs.iter().map(|(shape, data)| head::Output { shape, data }).collect();
-        let GpuModel { head, plan, reading, outputs: named, .. } = &*self.model;
-        let decoded = reading.check_numbers(&views, named.iter().map(|(name, _)| &**name));
-        let decoded = decoded.and_then(|()| head.decode(&views, &Params::default(), &mut Vec::new()));
-        let decoded =
-            decoded.and_then(|()| head.masks().map_or(Ok(()), |masks| masks.add(head.name(), &views, &mut [])));
-        let fits = decoded.and_then(|()| reading.check(head.name(), plan, &views));
+        let GpuModel { head, reading, outputs: named, .. } = &*self.model;
+        let fits = reading.examine(&**head, &views, named.iter().map(|(name, _)| &**name));
         fits.map_err(|error| self.model.error(&error.to_string()))
     }
 

@@ -115,8 +115,7 @@ impl GpuModel {
 /// No kernel does yet.
 pub fn decoded_here(recognised: &Recognised) -> Result<DecodePlan, String> {
     let head = &recognised.head;
-    let plan = head.plan().filter(cuda::decodes);
-    plan.ok_or_else(|| format!("no kernel decodes head {}: set backend=cpu", head.name()))
+    head.plan().ok_or_else(|| format!("no kernel decodes head {}: set backend=cpu", head.name()))
 }
 
 /// An input, its shape for the largest batch, and the smallest and largest batch size.

@@ -1,6 +1,6 @@
 //! Changes of the picture by other elements, which scale, turn, crop or extend it, and what they do to what was found.
 
-use super::{KeypointSet, Object, Record};
+use super::{KeypointSet, Object, Record, TrackInfo};
 use model::{Keypoint, Mask, Rect};
 
 /// One of the eight ways to turn a picture by right angles and to reflect it: the axes are exchanged first, then
@@ -57,6 +57,12 @@ impl Change {
         (self.onto.x + x * self.onto.w, self.onto.y + y * self.onto.h)
     }
 
+    /// A velocity in the input as that in the output.
+    fn velocity(&self, (x, y): (f32, f32)) -> (f32, f32) {
+        let (from, to) = (self.point(0.0, 0.0), self.point(x, y));
+        (to.0 - from.0, to.1 - from.1)
+    }
+
     /// A rectangle of the input in the output.
     pub fn rect(&self, rect: &Rect) -> Rect {
         spanned(self.point(rect.x, rect.y), self.point(rect.right(), rect.bottom()))
@@ -73,6 +79,9 @@ impl Change {
     pub fn apply(&self, record: &Record) -> Record {
         let objects: Vec<_> = record.objects.iter().filter_map(|object| self.object(object)).collect();
         let mut now = Record { objects, ..record.without_objects() };
+        for place in &mut now.places {
+            place.points = place.points.iter().map(|(x, y)| self.point(*x, *y)).collect();
+        }
         if now.objects.len() < record.objects.len() {
             let left: Vec<u32> = now.objects.iter().map(|object| object.id).collect();
             for object in &mut now.objects {
@@ -97,7 +106,8 @@ impl Change {
         });
         let oriented = object.oriented.map(|oriented| oriented.map(|x, y| self.point(x, y)));
         let mask = object.mask.as_ref().and_then(|mask| self.mask(mask, &seen));
-        Some(Object { rect: seen, oriented, keypoints, mask, ..object.clone() })
+        let track = object.track.map(|track| TrackInfo { velocity: self.velocity(track.velocity), ..track });
+        Some(Object { rect: seen, oriented, keypoints, mask, track, ..object.clone() })
     }
 
     /// The cells of a mask that lie in `seen`, the box after the change.
@@ -128,6 +138,7 @@ fn spanned((x1, y1): (f32, f32), (x2, y2): (f32, f32)) -> Rect {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::meta::{Place, PlaceCount};
     use model::{KeypointLayout, OrientedBox};
     use std::sync::Arc;
 
@@ -160,6 +171,23 @@ mod tests {
         assert_eq!(turned(true, false, false), Rect::new(0.5, 0.125, 0.5, 0.25));
         assert_eq!(turned(true, true, false), Rect::new(0.0, 0.125, 0.5, 0.25));
         assert_eq!(turned(true, false, true), Rect::new(0.5, 0.625, 0.5, 0.25));
+    }
+
+    #[test]
+    fn zones_move_with_the_picture() {
+        let points = [(100.0 / 320.0, 20.0 / 240.0), (1.0, 1.0)].into();
+        let place = Place { name: "a".into(), points, count: PlaceCount::Line { inwards: 0, outwards: 0 } };
+        let now = crop().apply(&Record { places: vec![place], ..Record::default() });
+        let [from, to] = now.places[0].points[..] else { panic!("{now:?}") };
+        assert!(close(from, (0.0, 0.0)) && close(to, (1.0, 1.0)), "{now:?}");
+    }
+
+    #[test]
+    fn velocities_turn_and_scale_with_the_picture() {
+        assert!(close(crop().velocity((0.22, 0.11)), (0.32, 0.12)));
+        let turn = Turn { exchanged: true, flipped_x: true, flipped_y: false };
+        let turned = Change { turn, ..Change::scaled(INPUT, (240, 320)) };
+        assert!(close(turned.velocity((0.25, 0.5)), (-0.5, 0.25)));
     }
 
     fn object(id: u32, rect: Rect, parent: Option<u32>, keypoints: Vec<Keypoint>) -> Object {

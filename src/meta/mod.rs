@@ -19,8 +19,11 @@ pub use associate::{Attach, attach_poses};
 pub use copy::copy_all;
 pub use name::Name;
 pub use outputs::attach_outputs;
-pub use record::{Classification, Embedding, Inference, KeypointSet, ModelRun, Object, Record, by_model};
-pub use store::{Mirrors, read, record, set_record, set_record_alone, set_record_with};
+pub use record::{
+    Classification, Embedding, Event, EventKind, EventObject, Inference, KeypointSet, ModelRun, Object, Place,
+    PlaceCount, Record, TrackInfo, TrackState, by_model,
+};
+pub use store::{Mirrors, annotate, read, record, set_record, set_record_alone, set_record_with};
 pub use tensor::{attach_tensor, tensors};
 
 /// Registers the metadata types; called when the plugin loads.

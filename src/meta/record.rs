@@ -3,6 +3,9 @@
 use super::Name;
 use model::{Keypoint, KeypointLayout, Mask, OrientedBox, Rect};
 use std::sync::Arc;
+use std::time::Duration;
+pub use tracking::State as TrackState;
+pub use tracking::zones::{Event, EventKind, EventObject};
 
 /// One object. Coordinates are normalised to the frame, 0–1; where an object extends beyond it, they do too.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -24,6 +27,8 @@ pub struct Object {
     pub foreign: bool,
     /// The id that a tracker gives to the same object in all frames.
     pub track_id: Option<u64>,
+    /// What `trttrack` knows of it besides the id; `None` where it has no track, or another program's tracker gave it the id.
+    pub track: Option<TrackInfo>,
     /// The object in whose box it was found.
     pub parent: Option<u32>,
     pub keypoints: Option<KeypointSet>,
@@ -33,6 +38,17 @@ pub struct Object {
     pub classifications: Vec<Classification>,
     /// At most one for each model.
     pub embeddings: Vec<Embedding>,
+}
+
+/// What a tracker knows of an object besides its id.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrackInfo {
+    /// How far the track is believed. A predicted object wasn't found in this frame: its box is where it is expected.
+    pub state: TrackState,
+    /// The time since the object was first found.
+    pub age: Duration,
+    /// Of the box's centre, in fractions of the frame's width and height per second.
+    pub velocity: (f32, f32),
 }
 
 /// A class that a classifier gave to an object or to the whole frame.
@@ -64,6 +80,22 @@ pub struct KeypointSet {
     pub points: Vec<Keypoint>,
 }
 
+/// A zone or a line, and what has been counted there up to this frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    pub name: Arc<str>,
+    /// A zone's corners or a line's two ends, normalised to the frame.
+    pub points: Arc<[(f32, f32)]>,
+    pub count: PlaceCount,
+}
+
+/// What has been counted in a zone or on a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlaceCount {
+    Zone { occupancy: u32 },
+    Line { inwards: u64, outwards: u64 },
+}
+
 /// What a model did with a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inference {
@@ -93,6 +125,25 @@ pub struct Record {
     pub classifications: Vec<Classification>,
     /// The vectors of the whole frame.
     pub embeddings: Vec<Embedding>,
+    /// Tracks that go on although no object of the frame has them: a model looked for these objects in vain. Zones must know
+    /// them from tracks that have ended.
+    pub lost_tracks: Vec<u64>,
+    /// What has happened in zones and on lines. Times are presentation timestamps.
+    pub events: Vec<Event>,
+    /// The zones and lines that `trtzones` watches, for drawing.
+    pub places: Vec<Place>,
+}
+
+impl Object {
+    /// True if two objects differ by nothing but their tracks.
+    pub(super) fn is_same_but_for_track(&self, other: &Self) -> bool {
+        let Self { track_id: _, track: _, id, rect, oriented, class_id, label, confidence, source, foreign, .. } = self;
+        let Self { parent, keypoints, mask, classifications, embeddings, .. } = self;
+        (id, rect, oriented, class_id) == (&other.id, &other.rect, &other.oriented, &other.class_id)
+            && (label, confidence, source, foreign) == (&other.label, &other.confidence, &other.source, &other.foreign)
+            && (parent, keypoints, mask) == (&other.parent, &other.keypoints, &other.mask)
+            && (classifications, embeddings) == (&other.classifications, &other.embeddings)
+    }
 }
 
 /// The classes of each model.
@@ -116,9 +167,16 @@ impl Record {
 
     /// A copy of everything but the objects.
     pub(super) fn without_objects(&self) -> Self {
-        let Self { objects: _, models, classifications, embeddings } = self;
-        let (classifications, embeddings) = (classifications.clone(), embeddings.clone());
-        Self { objects: Vec::new(), models: models.clone(), classifications, embeddings }
+        let Self { objects: _, models, classifications, embeddings, lost_tracks, events, places } = self;
+        Self {
+            objects: Vec::new(),
+            models: models.clone(),
+            classifications: classifications.clone(),
+            embeddings: embeddings.clone(),
+            lost_tracks: lost_tracks.clone(),
+            events: events.clone(),
+            places: places.clone(),
+        }
     }
 
     /// Adds objects with the next ids.
@@ -144,6 +202,9 @@ impl Record {
             parent: object.parent.and_then(new_id),
             ..object.clone()
         }));
+        self.lost_tracks.extend_from_slice(&part.lost_tracks);
+        self.events.extend_from_slice(&part.events);
+        self.places.extend_from_slice(&part.places);
         for run in &part.models {
             match self.models.iter_mut().find(|there| there.model_id == run.model_id) {
                 Some(there) if run.inference == Inference::Done => there.inference = Inference::Done,

@@ -8,7 +8,7 @@
 //! | `x`, `y`, `w`, `h` | the box in pixels, rounded and clipped to the frame |
 //! | `id` | the object's id, from 0 |
 //! | `parent_id` | the parent's id, -1 for none |
-//! | `params` | the structure `detection`, with keypoints the structure `keypoints`, for each of the classes that classifiers gave it a structure `classification`, and for each embedding a structure `embedding` |
+//! | `params` | the structure `detection`, with keypoints the structure `keypoints`, for each of the classes that classifiers gave it a structure `classification`, for each embedding a structure `embedding`, and with a track the structure `object_id` |
 //!
 //! The structures have the names and types of Intel's DL Streamer, so that programs for it can read them.
 //!
@@ -26,7 +26,9 @@
 //!
 //! `embedding`: `dims` (array of uint, `[values]`), `precision` and `data_buffer` (the values) as above, `model_name`.
 //!
-//! Sources: `blob_to_roi_converter.cpp`, `yolo_v8.cpp`, `label.cpp` and `tensor.h` of DL Streamer 2026.
+//! `object_id`: `id` (int, the track's id). Ids that don't fit into an int are left out.
+//!
+//! Sources: `blob_to_roi_converter.cpp`, `yolo_v8.cpp`, `label.cpp`, `tensor.h` and `region_of_interest.h` of DL Streamer 2026.
 
 use super::change::{Change, fractions};
 use super::record_meta::{self, Framed};
@@ -45,6 +47,7 @@ const DETECTION: &glib::GStr = glib::gstr!("detection");
 const KEYPOINTS: &glib::GStr = glib::gstr!("keypoints");
 const CLASSIFICATION: &glib::GStr = glib::gstr!("classification");
 const EMBEDDING: &glib::GStr = glib::gstr!("embedding");
+const OBJECT_ID: &glib::GStr = glib::gstr!("object_id");
 
 /// Names of structures and fields, looked up once. Each look-up takes a process-wide lock, which threads of many
 /// streams with many objects would mostly wait for.
@@ -54,6 +57,8 @@ struct Names {
     keypoints: gst::Structure,
     classification: gst::Structure,
     embedding: gst::Structure,
+    object_id: gst::Structure,
+    id: glib::Quark,
     confidence: glib::Quark,
     label: glib::Quark,
     label_id: glib::Quark,
@@ -76,6 +81,8 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| {
         keypoints: gst::Structure::new_empty_from_static(KEYPOINTS),
         classification: gst::Structure::new_empty_from_static(CLASSIFICATION),
         embedding: gst::Structure::new_empty_from_static(EMBEDDING),
+        object_id: gst::Structure::new_empty_from_static(OBJECT_ID),
+        id: quark("id"),
         confidence: quark("confidence"),
         label: quark("label"),
         label_id: quark("label_id"),
@@ -121,16 +128,20 @@ pub(super) fn mirror(
                     roi.add_param(pose(keypoints, &object.rect));
                 }
                 add_attributes(roi, object);
+                set_track(roi, object.track_id);
                 return ControlFlow::Continue(Keep);
             }
             let Some(old) = before.and_then(|before| mirrored(roi, before)) else {
                 return ControlFlow::Continue(Keep);
             };
-            let holds = record.position(old.id).is_some_and(|index| {
-                record.objects[index] == *old
-                    && is_whole(roi, old, frame)
-                    && !std::mem::replace(&mut shown[index], true)
+            let index = record.position(old.id).filter(|index| {
+                record.objects[*index].is_same_but_for_track(old) && is_whole(roi, old, frame) && !shown[*index]
             });
+            if let Some(index) = index {
+                shown[index] = true;
+                set_track(roi, record.objects[index].track_id);
+            }
+            let holds = index.is_some();
             ControlFlow::Continue(if holds || old.foreign { Keep } else { Remove })
         });
     }
@@ -225,6 +236,7 @@ fn add_meta(buffer: &mut gst::BufferRef, object: &Object, frame: (u32, u32)) {
         meta.add_param(pose(keypoints, &object.rect));
     }
     add_attributes(&mut meta, object);
+    set_track(&mut meta, object.track_id);
 }
 
 /// Adds the classes and vectors of an object that the meta doesn't have yet.
@@ -245,6 +257,24 @@ fn add_attributes(meta: &mut VideoRegionOfInterestMeta, object: &Object) {
             meta.add_param(embedding(vector));
         }
     }
+}
+
+/// Writes the id of an object's track where the meta has another or none. Without a track, what another program's tracker has
+/// written stays.
+fn set_track(meta: &mut VideoRegionOfInterestMeta, track: Option<u64>) {
+    let Some(id) = track.and_then(|id| i32::try_from(id).ok()) else { return };
+    let known = meta.params().find(|params| params.name() == OBJECT_ID);
+    match known.map(|params| (params.as_ptr(), params.get::<i32>("id").ok())) {
+        Some((_, known)) if known == Some(id) => {}
+        // SAFETY: the structure belongs to the meta, which is mutably borrowed, and nothing else refers to it.
+        Some((params, _)) => unsafe { gst::StructureRef::from_glib_borrow_mut(params.cast_mut()) }.set("id", id),
+        None => meta.add_param(object_id(id)),
+    }
+}
+
+/// The id that a tracker has given to a meta's object.
+fn track(meta: &VideoRegionOfInterestMeta) -> Option<u64> {
+    u64::try_from(meta.param(OBJECT_ID)?.get::<i32>("id").ok()?).ok()
 }
 
 /// The classes in a meta's parameters.
@@ -323,6 +353,7 @@ fn distance(a: &Object, b: &Object, frame: (u32, u32)) -> Option<u32> {
 /// Adds what only a ROI meta tells about an object.
 fn complete(object: &mut Object, roi: &Object) {
     object.class_id = object.class_id.or(roi.class_id);
+    object.track_id = object.track_id.or(roi.track_id);
     for class in &roi.classifications {
         let is_it = |known: &&mut Classification| known.label == class.label && known.confidence == class.confidence;
         match object.classifications.iter_mut().find(is_it) {
@@ -396,6 +427,7 @@ fn object(meta: &VideoRegionOfInterestMeta, id: u32, frame: (u32, u32)) -> Objec
         source: model.unwrap_or(UNNAMED).into(),
         foreign: true,
         classifications: classifications(meta).filter(is_read).collect(),
+        track_id: track(meta),
         ..Object::default()
     }
 }
@@ -505,6 +537,14 @@ fn pose(keypoints: &KeypointSet, rect: &Rect) -> gst::Structure {
     s.set_by_quark(names.data_buffer, glib::Variant::array_from_fixed_array(&data));
     s.set_by_quark(names.confidence, gst::Array::new(points.iter().map(|p| p.confidence)));
     s.set_by_quark(names.model_name, &*keypoints.source);
+    s
+}
+
+#[expect(deprecated, reason = "the setters by name look it up each time")]
+fn object_id(id: i32) -> gst::Structure {
+    let names = &*NAMES;
+    let mut s = names.object_id.clone();
+    s.set_by_quark(names.id, id);
     s
 }
 

@@ -44,6 +44,12 @@ pub fn set_record_with(buffer: &mut gst::BufferRef, record: Arc<Record>, width: 
     record_meta::put(buffer, record, frame);
 }
 
+/// Replaces the record by one with the same objects and classes, which other programs' forms already have as far as they
+/// were asked for.
+pub fn annotate(buffer: &mut gst::BufferRef, record: Arc<Record>, width: u32, height: u32) {
+    record_meta::put(buffer, record, (width, height));
+}
+
 /// Everything that detectors found in this frame of `width` × `height` pixels: our record, the objects that only other
 /// elements' analytics metadata has, and those that only their ROI metas have. Each follows what is before it, with the
 /// next ids. No object is listed twice. Objects of the record have the tracks that a
@@ -52,16 +58,19 @@ pub fn read(buffer: &gst::BufferRef, width: u32, height: u32) -> Arc<Record> {
     let frame = (width, height);
     let framed = record_meta::of(buffer);
     let own = framed.as_ref().map_or_else(Arc::default, |framed| framed.in_view(buffer, frame));
-    let analytics::Found { objects: mut others, tracks, classes, of_frame } =
+    let analytics::Found { objects: mut others, mut tracks, classes, of_frame } =
         analytics::others(buffer, framed.as_ref(), own.next_id(), frame);
     roi::add_others(buffer, framed.as_ref(), &mut others, own.next_id(), frame);
+    let track_of = |id: u32| own.objects.get(own.position(id)?)?.track_id;
+    tracks.retain(|(id, track)| track_of(*id) != Some(*track));
     if others.is_empty() && tracks.is_empty() && classes.is_empty() && of_frame.is_empty() {
         return own;
     }
     let mut all = Record::clone(&own);
     for object in &mut all.objects {
-        let track = tracks.iter().rev().find(|(id, _)| *id == object.id);
-        object.track_id = track.map_or(object.track_id, |(_, track)| Some(*track));
+        if let Some((_, track)) = tracks.iter().find(|(id, _)| *id == object.id) {
+            (object.track_id, object.track) = (Some(*track), None);
+        }
         let classes = classes.iter().filter(|(id, _)| *id == object.id);
         object.classifications.extend(classes.map(|(_, class)| class.clone()));
     }

@@ -2,8 +2,9 @@
 
 use super::{json, mask};
 use crate::config::MaskFormat;
-use crate::meta::{Classification, Embedding, Inference, Object, Record};
+use crate::meta::{Classification, Embedding, Event, EventKind, Inference, Object, Record, TrackInfo, TrackState};
 use model::{Keypoint, Rect};
+use std::time::Duration;
 
 /// What a line says about a frame besides its objects.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +58,11 @@ pub fn write_line(out: &mut Vec<u8>, frame: &Frame, record: &Record, masks: Mask
     json::list(out, &record.objects, |out, object| write_object(out, object, size, masks));
     out.push(b']');
     write_attributes(out, &record.classifications, &record.embeddings);
+    if !record.events.is_empty() {
+        out.extend_from_slice(br#","events":["#);
+        json::list(out, &record.events, write_event);
+        out.push(b']');
+    }
     out.extend_from_slice(b"}\n");
 }
 
@@ -103,6 +109,9 @@ fn write_object(out: &mut Vec<u8>, object: &Object, frame: (u32, u32), masks: Ma
         out.extend_from_slice(br#","track_id":"#);
         json::whole(out, track);
     }
+    if let Some(track) = &object.track {
+        write_track(out, track, scale);
+    }
     if let Some(parent) = object.parent {
         out.extend_from_slice(br#","parent":"#);
         json::whole(out, parent);
@@ -141,6 +150,56 @@ fn write_attributes(out: &mut Vec<u8>, classifications: &[Classification], embed
     }
 }
 
+fn write_track(out: &mut Vec<u8>, track: &TrackInfo, scale: (f32, f32)) {
+    out.extend_from_slice(match track.state {
+        TrackState::Tentative => br#","track":{"state":"tentative","age_s":"#,
+        TrackState::Confirmed => br#","track":{"state":"confirmed","age_s":"#,
+        TrackState::Predicted => br#","track":{"state":"predicted","age_s":"#,
+    });
+    seconds(out, track.age);
+    out.extend_from_slice(br#","velocity":{"x":"#);
+    pixels(out, track.velocity.0 * scale.0);
+    out.extend_from_slice(br#","y":"#);
+    pixels(out, track.velocity.1 * scale.1);
+    out.extend_from_slice(b"}}");
+}
+
+fn write_event(out: &mut Vec<u8>, event: &Event) {
+    out.extend_from_slice(br#"{"type":"#);
+    json::text(out, event.kind.name());
+    out.extend_from_slice(if event.kind.is_of_line() { br#","line":"# } else { br#","zone":"# });
+    json::text(out, &event.place);
+    out.extend_from_slice(br#","pts":"#);
+    json::whole(out, u64::try_from(event.time.as_nanos()).unwrap_or(u64::MAX));
+    if let Some(object) = &event.object {
+        out.extend_from_slice(br#","track_id":"#);
+        json::whole(out, object.track);
+        out.extend_from_slice(br#","label":"#);
+        json::text(out, &object.class);
+    }
+    match event.kind {
+        EventKind::Crossed(direction) => {
+            out.extend_from_slice(br#","direction":"#);
+            json::text(out, direction.name());
+        }
+        EventKind::Left { dwell, vanished } => {
+            out.extend_from_slice(br#","dwell_s":"#);
+            seconds(out, dwell);
+            out.extend_from_slice(if vanished { br#","vanished":true"# } else { br#","vanished":false"# });
+        }
+        EventKind::Crowded { count } => {
+            out.extend_from_slice(br#","count":"#);
+            json::whole(out, count);
+        }
+        EventKind::Dispersed { lasted } => {
+            out.extend_from_slice(br#","lasted_s":"#);
+            seconds(out, lasted);
+        }
+        EventKind::Entered | EventKind::Loitering | EventKind::Forbidden => {}
+    }
+    out.push(b'}');
+}
+
 fn write_class(out: &mut Vec<u8>, class: &Classification) {
     out.extend_from_slice(br#"{"label":"#);
     json::text(out, &class.label);
@@ -177,6 +236,17 @@ fn pixels(out: &mut Vec<u8>, value: f32) {
     json::rounded::<2>(out, value);
 }
 
+/// Appends seconds, rounded to milliseconds.
+fn seconds(out: &mut Vec<u8>, duration: Duration) {
+    let ms = (duration.as_secs_f64() * 1000.0).round() as u64;
+    json::whole(out, ms / 1000);
+    let fraction = (ms % 1000) as u32;
+    out.push(b'.');
+    for digit in [fraction / 100, fraction / 10 % 10, fraction % 10] {
+        out.push(b'0' + digit as u8);
+    }
+}
+
 /// Appends a confidence, rounded to 0.0001.
 fn confidence(out: &mut Vec<u8>, value: f32) {
     json::rounded::<4>(out, value);
@@ -192,9 +262,10 @@ fn iso8601(ns: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::meta::{KeypointSet, ModelRun};
+    use crate::meta::{EventObject, KeypointSet, ModelRun};
     use model::{KeypointLayout, OrientedBox};
     use std::sync::Arc;
+    use tracking::zones::Direction;
 
     const FRAME: Frame =
         Frame { stream: "a \"b\"\n", number: 7, pts: Some(5), captured: None, width: 1920, height: 1080 };
@@ -296,6 +367,46 @@ mod tests {
              {\"label\":\"red\",\"confidence\":0.25,\"source\":\"colour\"}],\
              \"embeddings\":[{\"values\":[0.6,-0.8],\"source\":\"reid\"}]}],\
              \"classifications\":[{\"label\":\"red\",\"confidence\":1.0,\"source\":\"colour\"}]}\n"
+        );
+    }
+
+    #[test]
+    fn tracks_are_in_pixels_and_seconds() {
+        let track =
+            TrackInfo { state: TrackState::Predicted, age: Duration::from_micros(61_025_600), velocity: (0.1, -0.05) };
+        let object = Object { track_id: Some(7), track: Some(track), ..Object::default() };
+        let line = json(&FRAME, &Record { objects: vec![object], ..Record::default() });
+        let expected = "\"track_id\":7,\"track\":{\"state\":\"predicted\",\"age_s\":61.026,\
+                        \"velocity\":{\"x\":192.0,\"y\":-54.0}}}]";
+        assert!(line.contains(expected), "{line}");
+    }
+
+    #[test]
+    fn events_name_their_place_and_object() {
+        let event = |kind, track: Option<u64>| Event {
+            time: Duration::from_nanos(1_500_000_001),
+            place: "door".into(),
+            kind,
+            object: track.map(|track| EventObject { track, class: "person".into() }),
+        };
+        let left = EventKind::Left { dwell: Duration::from_millis(2050), vanished: true };
+        let events = vec![
+            event(EventKind::Crossed(Direction::In), Some(3)),
+            event(left, Some(4)),
+            event(EventKind::Crowded { count: 6 }, None),
+            event(EventKind::Dispersed { lasted: Duration::from_secs(9) }, None),
+            event(EventKind::Loitering, Some(5)),
+        ];
+        let line = json(&FRAME, &Record { events, ..Record::default() });
+        let start = line.find("\"events\"").unwrap();
+        assert_eq!(
+            &line[start..],
+            "\"events\":[{\"type\":\"crossed\",\"line\":\"door\",\"pts\":1500000001,\"track_id\":3,\"label\":\"person\",\
+             \"direction\":\"in\"},{\"type\":\"left\",\"zone\":\"door\",\"pts\":1500000001,\"track_id\":4,\
+             \"label\":\"person\",\"dwell_s\":2.050,\"vanished\":true},{\"type\":\"crowded\",\"zone\":\"door\",\
+             \"pts\":1500000001,\"count\":6},{\"type\":\"dispersed\",\"zone\":\"door\",\"pts\":1500000001,\
+             \"lasted_s\":9.000},{\"type\":\"loitering\",\"zone\":\"door\",\"pts\":1500000001,\"track_id\":5,\
+             \"label\":\"person\"}]}\n"
         );
     }
 

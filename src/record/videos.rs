@@ -102,8 +102,12 @@ impl Videos {
         path
     }
 
-    fn closed(&self, path: &Path) {
-        if let Err(error) = self.store.lock().took(path) {
+    /// Counts a file that is written no more, or deletes it if it has no frame and so is no video: a file that wasn't closed is
+    /// readable up to its last second, but one begun on a full disk has nothing, even where it was closed.
+    fn judge(&self, path: &Path) {
+        if !has_frames(path) {
+            let _ = fs::remove_file(path);
+        } else if let Err(error) = self.store.lock().took(path) {
             (self.say)(&format!("{}: {error}", path.display()));
         }
     }
@@ -156,7 +160,7 @@ impl Output for Videos {
         let closed = Some(message).filter(|message| message.name() == "splitmuxsink-fragment-closed");
         let Some(path) = closed.and_then(|message| message.get::<PathBuf>("location").ok()) else { return false };
         self.open.lock().take_if(|open| *open == path);
-        self.closed(&path);
+        self.judge(&path);
         true
     }
 
@@ -172,28 +176,32 @@ impl Output for Videos {
         missing.left_out += 1;
     }
 
-    /// A file that wasn't closed is readable up to its last second, and takes space; one without a frame isn't a video.
     fn ended(&self) -> bool {
-        let Some(path) = self.open.lock().take() else { return false };
-        match has_frames(&path) {
-            true => self.closed(&path),
-            false => drop(fs::remove_file(&path)),
+        let open = self.open.lock().take();
+        if let Some(path) = open {
+            self.judge(&path);
         }
         false
     }
 }
 
-/// Whether a fragmented MP4 contains a frame.
+/// Whether an MP4 contains a frame: one that was closed within its first fragment has its frames before its description, others
+/// have fragments.
 fn has_frames(path: &Path) -> bool {
     use std::io::{Read, Seek, SeekFrom};
     let Ok(mut file) = fs::File::open(path) else { return false };
     let mut header = [0; 8];
+    let mut data = false;
     // Each box begins with its size and type.
     while file.read_exact(&mut header).is_ok() {
         let [a, b, c, d, name @ ..] = header;
         let rest = i64::from(u32::from_be_bytes([a, b, c, d])) - 8;
-        if &name == b"moof" {
-            return true;
+        match &name {
+            b"moof" => return true,
+            b"moov" if data => return true,
+            // More than the 8 bytes of a size of 64 bits.
+            b"mdat" => data = rest > 8,
+            _ => {}
         }
         if rest < 0 || file.seek(SeekFrom::Current(rest)).is_err() {
             return false;

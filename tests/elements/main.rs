@@ -21,3 +21,5 @@ mod refused_formats;
 mod streaming;
 mod survival;
 mod tensors;
+mod tracking;
+mod zones;

@@ -50,6 +50,6 @@ pub use kernels::Kernels;
 pub use layout::{CellAxes, Line, MAX_CANDIDATES, OverlayArgs, Shape, SlotSource};
 pub use memory::{DeviceAllocator, DeviceBuffer, MappedBuffer};
 pub use nvdec::{CodecCaps, codecs};
-pub use postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings, decodes};
+pub use postprocess::{DeviceOutput, Postprocessor, SlotResult, SlotSettings};
 pub use preprocess::{DevicePicture, Preprocessor};
 pub use stream::{CudaStream, Event};

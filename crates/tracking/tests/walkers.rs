@@ -1,114 +1,16 @@
 //! A scene of 40 walkers, through a tracker and zones: every count is exact, and nothing drifts.
 
+mod scene;
+
 use model::Rect;
+use scene::{FRAME, Random, SIZE, ZONES, truth, walkers, zones_and_lines};
 use std::collections::HashMap;
 use std::time::Duration;
 use tracking::zones::{Direction, Event, EventKind, Object, Zones, ZonesConfig};
 use tracking::{Algorithm, Observation, Settings, Track, Tracker, tracker};
 
-const FRAME: Duration = Duration::from_millis(40);
-const SIZE: (u32, u32) = (1280, 720);
-const LINE_X: f32 = 640.0;
-/// Left and right of the zones, in pixels; they are as high as the frame.
-const ZONES: [(&str, f32, f32); 2] = [("left", 320.0, 512.0), ("right", 768.0, 1152.0)];
-
 fn config() -> ZonesConfig {
-    let x = |pixels: f32| pixels / SIZE.0 as f32;
-    let zone = |(name, left, right)| {
-        let (left, right) = (x(left), x(right));
-        format!(r#"{{"name": "{name}", "polygon": [[{left}, 0], [{right}, 0], [{right}, 1], [{left}, 1]]}}"#)
-    };
-    let zones = ZONES.map(zone).join(", ");
-    // Downwards, so that walkers to the left go in.
-    let line = format!(r#"{{"name": "line", "from": [{0}, 0], "to": [{0}, 1]}}"#, x(LINE_X));
-    ZonesConfig::parse(&format!(r#"{{"zones": [{zones}], "lines": [{line}]}}"#)).unwrap()
-}
-
-/// Someone who walks along a lane, is hidden once, and turns around where told.
-struct Walker {
-    start: u32,
-    feet: f32,
-    from: f32,
-    step: f32,
-    frames: u32,
-    /// After which frame of its own it walks back.
-    turns: Option<u32>,
-    hidden: std::ops::Range<u32>,
-}
-
-impl Walker {
-    fn x(&self, frame: u32) -> Option<f32> {
-        let frame = frame.checked_sub(self.start).filter(|frame| *frame < self.frames)?;
-        let steps = match self.turns {
-            Some(turns) if frame > turns => 2.0 * turns as f32 - frame as f32,
-            _ => frame as f32,
-        };
-        Some(self.from + self.step * steps)
-    }
-
-    fn is_hidden(&self, frame: u32) -> bool {
-        self.hidden.contains(&frame.wrapping_sub(self.start))
-    }
-
-    fn rect(&self, x: f32) -> Rect {
-        let height = 110.0 + self.feet / 20.0;
-        Rect::new(x - 22.0, self.feet - height, 44.0, height)
-    }
-}
-
-/// Five walkers in each of eight lanes. Those of the last lane turn around in the right zone.
-fn walkers() -> Vec<Walker> {
-    let of_lane = |lane: u32| {
-        (0..5).map(move |number| {
-            let to_the_right = lane.is_multiple_of(2);
-            let (from, step) = if to_the_right || lane == 7 { (60.0, 3.0) } else { (1220.0, -3.0) };
-            let turns = (lane == 7).then_some(280);
-            // The distances differ, so that walkers are hidden in zones, on the line and elsewhere.
-            let hidden = 60 + (lane * 5 + number) * 37 % 280;
-            Walker {
-                start: 7 * lane + number * if turns.is_some() { 620 } else { 110 },
-                feet: 180.0 + 70.0 * lane as f32,
-                from,
-                step,
-                frames: if turns.is_some() { 560 } else { 387 },
-                turns,
-                hidden: hidden..hidden + 12,
-            }
-        })
-    };
-    (0..8).flat_map(of_lane).collect()
-}
-
-/// What happens in the scene, by its paths alone.
-#[derive(Debug, Default, PartialEq)]
-struct Truth {
-    inwards: u64,
-    outwards: u64,
-    /// The dwell times of each zone in frames.
-    dwell: [Vec<u32>; 2],
-}
-
-fn truth(walkers: &[Walker]) -> Truth {
-    let mut truth = Truth::default();
-    for walker in walkers {
-        let path: Vec<f32> = (walker.start..walker.start + walker.frames).filter_map(|frame| walker.x(frame)).collect();
-        for step in path.windows(2) {
-            match (step[0] > LINE_X, step[1] > LINE_X) {
-                (true, false) => truth.inwards += 1,
-                (false, true) => truth.outwards += 1,
-                _ => {}
-            }
-        }
-        for (dwell, (_, left, right)) in truth.dwell.iter_mut().zip(ZONES) {
-            let inside = |x: &f32| (left..right).contains(x);
-            dwell.extend(
-                path.chunk_by(|a, b| inside(a) == inside(b))
-                    .filter(|part| inside(&part[0]))
-                    .map(|part| part.len() as u32),
-            );
-        }
-    }
-    truth
+    ZonesConfig::parse(&zones_and_lines()).unwrap()
 }
 
 /// Boxes that tremble, and a tracker that sees them.
@@ -280,15 +182,4 @@ fn nothing_drifts_in_half_an_hour() {
         }
     }
     println!("{edits} edits, {switches} changes of ids, {entered} entered");
-}
-
-/// A linear congruential generator (Knuth's MMIX constants): the same numbers everywhere.
-struct Random(u64);
-
-impl Random {
-    /// 0–1.
-    fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.0 >> 40) as f32 / (1u64 << 24) as f32
-    }
 }

@@ -394,6 +394,26 @@ fn a_clock_that_starts_again_loses_nothing() {
     assert_eq!(scene.counts(), (1, 1, 0));
 }
 
+/// A seek of an hour, after which the person has another id: no time passes, so that it is within `merge`.
+#[test]
+fn no_time_passes_where_the_stream_is_interrupted() {
+    let mut scene = Scene::new(ZONE);
+    scene.walk(1, (0.3, 0.5), (0.5, 0.5), 25);
+    scene.zones.interrupt();
+    scene.time += Duration::from_secs(3600);
+    scene.walk(2, (0.5, 0.5), (0.3, 0.5), 25);
+    assert_eq!(scene.counts(), (1, 1, 0));
+    let zone = scene.zones.zones().next().unwrap();
+    assert!(zone.totals.longest_dwell_s < 2.0, "{:?}", zone.totals);
+    // It holds for one frame.
+    scene.zones.interrupt();
+    scene.walk(3, (0.3, 0.5), (0.5, 0.5), 25);
+    scene.time += Duration::from_secs(60);
+    scene.walk(3, (0.5, 0.5), (0.3, 0.5), 25);
+    let zone = scene.zones.zones().next().unwrap();
+    assert!(zone.totals.longest_dwell_s > 60.0, "{:?}", zone.totals);
+}
+
 #[test]
 fn the_frame_changes_its_shape() {
     let mut scene = Scene::new(ZONE);

@@ -9,8 +9,8 @@ use crate::meta::{self, Inference};
 use gst::glib;
 use gst::prelude::*;
 use model::{
-    Detection, ElementType, Head, HeadError, InputSpec, KeypointLayout, Labels, Layout, ModelInfo, Normalization,
-    Outputs, Params, Rect, Resize, head::HeadKind,
+    Detection, ElementType, Head, HeadError, InputSpec, Labels, Layout, ModelInfo, Normalization, Outputs, Params,
+    Rect, Resize, head::HeadKind,
 };
 use parking_lot::Mutex;
 use std::path::PathBuf;
@@ -33,9 +33,6 @@ impl Head for FakeHead {
     }
     fn labels(&self) -> &Labels {
         &self.0
-    }
-    fn keypoints(&self) -> Option<&Arc<KeypointLayout>> {
-        None
     }
     fn needs_nms(&self) -> bool {
         false

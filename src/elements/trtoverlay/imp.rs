@@ -67,6 +67,14 @@ static PROPERTIES: LazyLock<Properties<Style>> = LazyLock::new(|| {
             masks as itself
         ),
         property!(
+            glib::ParamSpecBoolean::builder("display-zones")
+                .nick("Display zones")
+                .blurb("Draw the zones and lines of trtzones, and with display-labels what was counted there")
+                .default_value(default.zones)
+                .mutable_playing(),
+            zones as itself
+        ),
+        property!(
             glib::ParamSpecFloat::builder("mask-alpha")
                 .nick("Mask alpha")
                 .blurb("How much of a mask's color is blended into the picture (0–1)")
@@ -361,7 +369,7 @@ impl Stage for TrtOverlay {
         let info = self.flow.info().ok_or(gst::FlowError::NotNegotiated)?;
         let record = meta::read(&buffer, info.width(), info.height());
         self.counters.lock().frames += 1;
-        if record.objects.is_empty() {
+        if record.objects.is_empty() && record.classifications.is_empty() && record.places.is_empty() {
             return Ok(Drawn { arrival, frame: Frame::Ready(buffer) });
         }
         let frame = match *self.in_gpu.lock() {

@@ -1,7 +1,9 @@
 //! SECTION:element-trtoverlay
 //!
 //! Draws the results of models into the frame: boxes, masks, labels with confidence, and skeletons. It reads the objects of
-//! `trtdetect` and `trtpose`, and those that other elements attach as region-of-interest metadata.
+//! `trtdetect` and `trtpose`, and those that other elements attach as region-of-interest metadata. Labels have the ids of tracks
+//! (`person #12 0.87`), and `color-by=track` gives an object the same colour in all frames. The zones and lines of `trtzones` are
+//! drawn with the numbers of objects in them and across them.
 //!
 //! Frames are drawn on in place and never converted: in system memory, or as NV12, RGBA and BGRA in GPU memory. A
 //! shared frame, for example behind a `tee`, is copied first (on the GPU too), so that only this branch shows the

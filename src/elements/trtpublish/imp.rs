@@ -1,5 +1,6 @@
 use super::properties::PROPERTIES;
 use crate::config::redact;
+use crate::elements::caps;
 use crate::meta;
 use crate::publish::{self, Frame, Notice, OverflowChoice, PublishOptions, Publisher, Refused, Stats};
 use gst::glib;
@@ -90,14 +91,7 @@ impl ElementImpl for TrtPublish {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            // The pixels aren't read, so any memory is accepted.
-            let caps = gst::Caps::builder("video/x-raw").any_features().build();
-            [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
-                .into_iter()
-                .filter_map(|(name, way)| gst::PadTemplate::new(name, way, gst::PadPresence::Always, &caps).ok())
-                .collect()
-        });
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(caps::any_frames);
         &TEMPLATES
     }
 
@@ -159,12 +153,8 @@ impl BaseTransformImpl for TrtPublish {
     }
 
     fn set_caps(&self, caps: &gst::Caps, _: &gst::Caps) -> Result<(), gst::LoggableError> {
-        // Only the size is read, so that pixel formats unknown to this GStreamer pass too.
-        let pixels = |name| caps.structure(0)?.get::<i32>(name).ok().and_then(|side| u32::try_from(side).ok());
-        let (Some(width), Some(height)) = (pixels("width"), pixels("height")) else {
-            return Err(gst::loggable_error!(CAT, "Caps {caps} have no width and height"));
-        };
-        self.stream.lock().size = (width, height);
+        let size = caps::size(caps).ok_or_else(|| gst::loggable_error!(CAT, "Caps {caps} have no width and height"))?;
+        self.stream.lock().size = size;
         Ok(())
     }
 

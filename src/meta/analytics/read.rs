@@ -19,6 +19,11 @@ static UNNAMED: LazyLock<Name> = LazyLock::new(|| "analytics".into());
 
 const RELATED: c_int = relation::RELATE_TO | relation::CONTAIN | relation::IS_PART_OF;
 
+/// Whether an object's entry and that of a track belong together, by whichever of the two directions is told.
+pub(super) fn are_related(relations: Relations, entry: u32, track: u32) -> bool {
+    (relations.relation(entry, track) | relations.relation(track, entry)) & RELATED != 0
+}
+
 /// What other elements found.
 #[derive(Debug, Default, PartialEq)]
 pub struct Found {
@@ -134,13 +139,16 @@ impl Found {
     /// Of several tracks of an object, the one that was added last counts.
     fn add_tracks(&mut self, relations: Relations, entries: &[(u32, u32)]) {
         for track in relations.entries(relations.library.track) {
-            let is_its =
-                |entry: u32| (relations.relation(entry, track) | relations.relation(track, entry)) & RELATED != 0;
-            let Some((_, id)) = entries.iter().find(|(entry, _)| is_its(*entry)) else { continue };
+            let Some((_, id)) = entries.iter().find(|(entry, _)| are_related(relations, *entry, track)) else {
+                continue;
+            };
             let track = relations.track(track);
             match self.other(*id) {
                 Some(object) => object.track_id = Some(track),
-                None => self.tracks.push((*id, track)),
+                None => match self.tracks.iter_mut().find(|(of, _)| of == id) {
+                    Some((_, known)) => *known = track,
+                    None => self.tracks.push((*id, track)),
+                },
             }
         }
     }

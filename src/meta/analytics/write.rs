@@ -3,6 +3,7 @@
 use super::classes;
 use super::identity::{Known, as_entry, is_at, objects, origins, pair};
 use super::library::{is_there, library, relation};
+use super::read::are_related;
 use super::relation::{Detected, Editor, Fate, Relations, rebuild};
 use super::{keypoints, masks};
 use crate::meta::record_meta::Framed;
@@ -53,7 +54,11 @@ pub fn mirror(buffer: &mut gst::BufferRef, before: Option<&Framed>, record: &Rec
         Some(relations) => compare(relations, before, record, frame, add),
         None => (vec![Shown::Nothing; record.objects.len()], vec![]),
     };
-    replace(buffer, &stale, &record.objects, &mut shown, frame);
+    let others = match Relations::of(buffer) {
+        Some(relations) if add => outdated_tracks(relations, &record.objects, &shown, &stale),
+        _ => vec![],
+    };
+    replace(buffer, &stale, &others, &record.objects, &mut shown, frame);
     if add {
         complete(buffer, record, &mut shown, frame);
     }
@@ -105,6 +110,24 @@ fn compare(
         }
     }
     (shown, stale)
+}
+
+/// The tracks of objects that now have other tracks. An object that has its track keeps those of other elements too.
+fn outdated_tracks(relations: Relations, objects: &[Object], shown: &[Shown], stale: &[Stale]) -> Vec<u32> {
+    let tracks: Vec<u32> = relations.entries(relations.library.track).collect();
+    let mut outdated = Vec::new();
+    if tracks.is_empty() {
+        return outdated;
+    }
+    for (index, (object, shown)) in objects.iter().zip(shown).enumerate() {
+        let replaced = || Some(stale.iter().find(|stale| stale.successor == Some(index))?.entry);
+        let (Some(id), Some(entry)) = (object.track_id, shown.entry().or_else(replaced)) else { continue };
+        let its: Vec<u32> = tracks.iter().copied().filter(|track| are_related(relations, entry, *track)).collect();
+        if its.iter().all(|track| relations.track(*track) != id) {
+            outdated.extend(its);
+        }
+    }
+    outdated
 }
 
 /// All objects' entries, with those objects of a record that they are.
@@ -169,7 +192,7 @@ pub fn follow(buffer: &mut gst::BufferRef, followers: &[Follower], old: &[Object
         }
     }
     let mut shown = vec![Shown::Nothing; new.len()];
-    replace(buffer, &stale, new, &mut shown, frame);
+    replace(buffer, &stale, &[], new, &mut shown, frame);
     if shown.iter().any(|shown| *shown != Shown::Nothing)
         && let Some(mut editor) = Editor::of_or_added(buffer, 1, 1)
     {
@@ -187,11 +210,23 @@ fn has_its_points(relations: Relations, entry: &Detected, object: &Object, (widt
     set.points.len() == found.points.len() && set.points.iter().zip(&found.points).all(agrees)
 }
 
-/// Replaces stale entries by those of their successors among `objects`, or removes them. The ids in `shown` become the new
-/// ones.
-fn replace(buffer: &mut gst::BufferRef, stale: &[Stale], objects: &[Object], shown: &mut [Shown], frame: (u32, u32)) {
-    let Some(relations) = Relations::of(buffer).filter(|_| !stale.is_empty()) else { return };
+/// Replaces stale entries by those of their successors among `objects`, or removes them, and removes `others`. The ids in
+/// `shown` become the new ones.
+fn replace(
+    buffer: &mut gst::BufferRef,
+    stale: &[Stale],
+    others: &[u32],
+    objects: &[Object],
+    shown: &mut [Shown],
+    frame: (u32, u32),
+) {
+    let Some(relations) = Relations::of(buffer).filter(|_| !(stale.is_empty() && others.is_empty())) else { return };
     let mut fates = vec![Fate::Kept; relations.len() as usize];
+    for other in others {
+        if let Some(slot) = fates.get_mut(*other as usize) {
+            *slot = Fate::Removed;
+        }
+    }
     for Stale { entry, points, mask, classes, successor } in stale {
         let object = successor.and_then(|index| objects.get(index));
         let fate = object.map_or(Fate::Removed, |object| Fate::Replaced(as_entry(object, frame)));
@@ -199,7 +234,9 @@ fn replace(buffer: &mut gst::BufferRef, stale: &[Stale], objects: &[Object], sho
         let masks = mask.then(|| masks::entries(relations, *entry)).into_iter().flatten();
         let parts =
             label_entry(relations, *entry).into_iter().chain(points).chain(masks).chain(classes.iter().copied());
-        let parts = parts.map(|part| (part, Fate::Removed));
+        let tracks = object.is_none().then(|| relations.entries(relations.library.track)).into_iter().flatten();
+        let tracks = tracks.filter(|track| are_related(relations, *entry, *track));
+        let parts = parts.chain(tracks).map(|part| (part, Fate::Removed));
         for (entry, fate) in parts.chain([(*entry, fate)]) {
             if let Some(slot) = fates.get_mut(entry as usize) {
                 *slot = fate;
@@ -235,15 +272,25 @@ const FEW_MORE: usize = 8;
 /// Adds what the relation meta lacks.
 fn complete(buffer: &mut gst::BufferRef, record: &Record, shown: &mut [Shown], frame: (u32, u32)) {
     let relations = Relations::of(buffer);
+    let tracks: Vec<u32> =
+        relations.map_or_else(Vec::new, |relations| relations.entries(relations.library.track).collect());
+    let has_track = |relations: Relations, entry: u32, id: u64| {
+        tracks.iter().any(|track| relations.track(*track) == id && are_related(relations, entry, *track))
+    };
+    let lacks_track = |entry: u32, object: &Object| {
+        object.track_id.is_some_and(|id| relations.is_none_or(|relations| !has_track(relations, entry, id)))
+    };
     let lacks_classes = |object: Option<u32>, classes: &[Classification]| {
         !classes.is_empty() && relations.is_none_or(|relations| classes::are_missing(relations, object, classes))
     };
     let lacks = |(object, shown): &(&Object, &Shown)| match shown {
         Shown::Nothing | Shown::Bare(_) => true,
         Shown::WithoutPoints(entry) => {
-            object.keypoints.is_some() || lacks_classes(Some(*entry), &object.classifications)
+            object.keypoints.is_some()
+                || lacks_classes(Some(*entry), &object.classifications)
+                || lacks_track(*entry, object)
         }
-        Shown::Whole(entry) => lacks_classes(Some(*entry), &object.classifications),
+        Shown::Whole(entry) => lacks_classes(Some(*entry), &object.classifications) || lacks_track(*entry, object),
     };
     let lacking: Vec<&Object> = record.objects.iter().zip(&*shown).filter(lacks).map(|(object, _)| object).collect();
     if lacking.is_empty() && !lacks_classes(None, &record.classifications) {
@@ -267,7 +314,12 @@ fn complete(buffer: &mut gst::BufferRef, record: &Record, shown: &mut [Shown], f
             continue;
         }
         *slot = editor.add_object(&as_entry(object, frame)).map_or(Shown::Nothing, Shown::Bare);
-        if let (Some(entry), Some(track)) = (slot.entry(), object.track_id.and_then(|id| editor.add_track(id))) {
+    }
+    for (object, slot) in record.objects.iter().zip(&*shown) {
+        let (Some(entry), Some(id)) = (slot.entry(), object.track_id) else { continue };
+        if !has_track(*editor, entry, id)
+            && let Some(track) = editor.add_track(id)
+        {
             editor.relate(entry, relation::RELATE_TO, track);
         }
     }

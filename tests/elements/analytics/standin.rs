@@ -1,4 +1,4 @@
-//! The tests of this module on the stand-in library.
+//! The tests of this module, and of tracks, on the stand-in library.
 
 use crate::common::analytics;
 use crate::common::find;
@@ -9,13 +9,14 @@ use std::process::Command;
 const MARK: &str = "TEST_ANALYTICS_STANDIN";
 
 /// The modules of tests that are run on it.
-const TESTS: [&str; 6] = [
+const TESTS: [&str; 7] = [
     "analytics::masks",
     "analytics::oriented",
     "analytics::writing",
     "analytics::reading",
     "analytics::regions",
     "analytics::classes",
+    "tracking::",
 ];
 
 /// Compiles the library into a folder. Returns false if the machine has no compiler or no headers.

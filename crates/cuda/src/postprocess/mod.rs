@@ -5,7 +5,6 @@ mod masks;
 mod output;
 mod results;
 
-pub use arguments::decodes;
 pub use output::DeviceOutput;
 pub use results::SlotResult;
 

@@ -4,7 +4,7 @@
 //! classifiers, like those of timm and Hugging Face, are exported without softmax and without metadata.
 
 use super::super::nms::rank;
-use super::super::{Detection, KeypointLayout, Labels, Normalization, Params, Rect, Resize};
+use super::super::{Detection, Labels, Normalization, Params, Rect, Resize};
 use super::anchors::{output, unexpected};
 use super::exponential::exponential;
 use super::reading::Trust;
@@ -126,10 +126,6 @@ impl Head for Classifier {
 
     fn labels(&self) -> &Labels {
         &self.labels
-    }
-
-    fn keypoints(&self) -> Option<&Arc<KeypointLayout>> {
-        None
     }
 
     fn needs_nms(&self) -> bool {

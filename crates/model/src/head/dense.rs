@@ -2,12 +2,11 @@
 //! exports, and YOLO with masks.
 
 use super::super::nms::rank;
-use super::super::{Detection, KeypointLayout, Labels, Params, Rect};
+use super::super::{Detection, Labels, Params, Rect};
 use super::anchors::unexpected;
 use super::exponential::exponential;
 use super::scores::Scores;
 use super::{Columns, DecodePlan, DensePlan, Head, HeadError, HeadKind, MaskPlan, Outputs};
-use std::sync::Arc;
 
 /// Anchors, as [`DensePlan`] describes them.
 #[derive(Debug)]
@@ -120,10 +119,6 @@ impl Head for Dense {
 
     fn labels(&self) -> &Labels {
         &self.labels
-    }
-
-    fn keypoints(&self) -> Option<&Arc<KeypointLayout>> {
-        None
     }
 
     fn needs_nms(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Embeddings: a vector for the whole picture, `[B, D]`, as models for re-identification and retrieval have. The shape is
 //! also that of a classifier, so only the user can say that a model is one.
 
-use super::super::{Detection, KeypointLayout, Labels, Normalization, Params, Rect, Resize};
+use super::super::{Detection, Labels, Normalization, Params, Rect, Resize};
 use super::anchors::{output, unexpected};
 use super::reading::Trust;
 use super::recognise::{Found, InputStyle, ModelFacts};
@@ -62,10 +62,6 @@ impl Head for Embedding {
 
     fn labels(&self) -> &Labels {
         &self.labels
-    }
-
-    fn keypoints(&self) -> Option<&Arc<KeypointLayout>> {
-        None
     }
 
     fn needs_nms(&self) -> bool {

@@ -102,7 +102,9 @@ pub trait Head: Send + Sync + std::fmt::Debug {
     /// The class names in the model's metadata, or built-in ones.
     fn labels(&self) -> &Labels;
     /// The keypoints; `None` for heads without keypoints.
-    fn keypoints(&self) -> Option<&Arc<KeypointLayout>>;
+    fn keypoints(&self) -> Option<&Arc<KeypointLayout>> {
+        None
+    }
     /// Whether overlapping boxes must be removed by [`super::nms`].
     fn needs_nms(&self) -> bool;
     /// The data layout that [`Self::decode`] reads; `None` if no kernel can decode it.

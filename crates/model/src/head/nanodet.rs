@@ -11,7 +11,7 @@
 //! - Plus: one `[B, N, nc + 4·(reg_max+1)]` for the strides 8, 16, 32 and 64. An anchor's point is the corner of its
 //!   cell; frames are stretched.
 
-use super::super::{Detection, KeypointLayout, Labels, Normalization, Params, Rect, Resize};
+use super::super::{Detection, Labels, Normalization, Params, Rect, Resize};
 use super::anchors::{output, unexpected};
 use super::exponential::exponential;
 use super::reading::Trust;
@@ -269,10 +269,6 @@ impl Head for NanoDet {
 
     fn labels(&self) -> &Labels {
         &self.labels
-    }
-
-    fn keypoints(&self) -> Option<&Arc<KeypointLayout>> {
-        None
     }
 
     fn needs_nms(&self) -> bool {

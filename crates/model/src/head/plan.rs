@@ -75,7 +75,7 @@ pub enum Scale {
     Logits,
 }
 
-/// The [`Scale`] of a model: known from its file or the user, or else once [`Reading::check`](super::Reading::check) has seen
+/// The [`Scale`] of a model: known from its file or the user, or else once [`Reading::examine`](super::Reading::examine) has seen
 /// its outputs. All copies know it then.
 #[derive(Debug, Clone, Default)]
 pub struct ScoreScale(Arc<OnceLock<Scale>>);

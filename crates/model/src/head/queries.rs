@@ -5,11 +5,10 @@
 //! (arXiv 2005.12872).
 
 use super::super::nms::rank;
-use super::super::{Detection, KeypointLayout, Labels, Params};
+use super::super::{Detection, Labels, Params};
 use super::anchors::{output, unexpected};
 use super::exponential::exponential;
 use super::{DecodePlan, Head, HeadError, HeadKind, MaskPlan, Outputs, QueryPlan, Selection};
-use std::sync::Arc;
 
 /// NMS isn't needed; the results are sorted by confidence and limited to the number of queries and to
 /// `max_detections`.
@@ -36,10 +35,6 @@ impl Head for Queries {
 
     fn labels(&self) -> &Labels {
         &self.labels
-    }
-
-    fn keypoints(&self) -> Option<&Arc<KeypointLayout>> {
-        None
     }
 
     fn needs_nms(&self) -> bool {

@@ -4,9 +4,10 @@
 //! and an angle. Values do: scores are 0 to 1, boxes are in pixels, and in an empty picture hardly any anchor has an
 //! object.
 
+use super::super::Params;
 use super::queries::sigmoid;
 use super::{
-    BoxCoding, BoxForm, ClassPlan, DecodeLevel, DecodePlan, DensePlan, HeadError, OrientedForm, Output, Outputs,
+    BoxCoding, BoxForm, ClassPlan, DecodeLevel, DecodePlan, DensePlan, Head, HeadError, OrientedForm, Output, Outputs,
     PeakMaps, PeakPlan, QueryPlan, Scale, Selection,
 };
 use crate::confidence;
@@ -67,11 +68,30 @@ impl Reading {
         format!("its outputs aren't those of a {name} head: {what}, and confidences are 0-1\n{}", self.otherwise)
     }
 
+    /// Checks the outputs for one empty picture, which have these names: that they are numbers, that the head can decode them,
+    /// masks included, and that its plan fits their values.
+    ///
+    /// # Errors
+    /// They are not those of the head.
+    pub fn examine<'a>(
+        &self,
+        head: &dyn Head,
+        outputs: &Outputs<'_>,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), HeadError> {
+        self.check_numbers(outputs, names)?;
+        head.decode(outputs, &Params::default(), &mut Vec::new())?;
+        if let Some(masks) = head.masks() {
+            masks.add(head.name(), outputs, &mut [])?;
+        }
+        head.plan().map_or(Ok(()), |plan| self.check(head.name(), &plan, outputs))
+    }
+
     /// Checks that the outputs for one empty picture, which have these names, are numbers.
     ///
     /// # Errors
     /// An output has a NaN: the weights are damaged, or a value exceeds the range of FP16.
-    pub fn check_numbers<'a>(
+    fn check_numbers<'a>(
         &self,
         outputs: &Outputs<'_>,
         names: impl IntoIterator<Item = &'a str>,
@@ -89,7 +109,7 @@ impl Reading {
     ///
     /// # Errors
     /// The outputs contradict the head `name`, or don't confirm it although nothing else does.
-    pub fn check(&self, name: &str, plan: &DecodePlan, outputs: &Outputs<'_>) -> Result<(), HeadError> {
+    pub(super) fn check(&self, name: &str, plan: &DecodePlan, outputs: &Outputs<'_>) -> Result<(), HeadError> {
         let wrong = |what: &str| Err(HeadError::Unknown(format!("{what}\n{}", self.otherwise)));
         match look(plan, outputs, self.trust != Trust::Vouched) {
             Evidence::Contradicts(why) => wrong(&format!("its outputs aren't those of a {name} head: {why}")),

@@ -74,7 +74,7 @@ const MAX_SIDE: u32 = 8192;
 ///
 /// The exporter decides first, because the same shapes mean something else in another exporter's file. Ultralytics'
 /// metadata comes next, and then output shapes that only one head has. Shapes that several heads have are left to
-/// [`Reading::check`], which distinguishes them by their values.
+/// [`Reading::examine`], which distinguishes them by their values.
 ///
 /// A model info file beside the model ([`ModelInfo::gst_model_info`]) names the head of a file that Ultralytics didn't write, and
 /// the normalisation of the input.

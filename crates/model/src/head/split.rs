@@ -1,10 +1,9 @@
 //! Models whose outputs are final objects, in three tensors: `labels` `[B, N]`, `boxes` `[B, N, 4]`, `scores` `[B, N]`.
 
 use super::super::nms::rank;
-use super::super::{Detection, KeypointLayout, Labels, Params};
+use super::super::{Detection, Labels, Params};
 use super::anchors::{output, unexpected};
 use super::{BoxCoding, DecodePlan, Head, HeadError, HeadKind, Outputs};
-use std::sync::Arc;
 
 /// Class number, box and confidence 0–1 of each object. NMS isn't needed; the results are sorted by confidence and
 /// limited to `max_detections`.
@@ -40,10 +39,6 @@ impl Head for Split {
 
     fn labels(&self) -> &Labels {
         &self.labels
-    }
-
-    fn keypoints(&self) -> Option<&Arc<KeypointLayout>> {
-        None
     }
 
     fn needs_nms(&self) -> bool {

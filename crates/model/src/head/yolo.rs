@@ -1,9 +1,8 @@
 //! YOLOv8, 9, 11, 12: `[B, 4 + nc, N]`, or transposed `[B, N, 4 + nc]`.
 
-use super::super::{Detection, KeypointLayout, Labels, Params};
+use super::super::{Detection, Labels, Params};
 use super::anchors::AnchorTensor;
 use super::{DecodePlan, Head, HeadError, HeadKind, Outputs};
-use std::sync::Arc;
 
 /// Boxes as centre and size in network pixels, and one score 0–1 per class. NMS is needed.
 #[derive(Debug)]
@@ -27,10 +26,6 @@ impl Head for Yolo {
 
     fn labels(&self) -> &Labels {
         &self.labels
-    }
-
-    fn keypoints(&self) -> Option<&Arc<KeypointLayout>> {
-        None
     }
 
     fn needs_nms(&self) -> bool {

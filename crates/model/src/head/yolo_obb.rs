@@ -5,10 +5,9 @@
 //! `NMSModel` of its exporter.
 
 use super::super::nms::rank;
-use super::super::{Detection, KeypointLayout, Labels, OrientedBox, Params};
+use super::super::{Detection, Labels, OrientedBox, Params};
 use super::anchors::{AnchorTensor, output, unexpected};
 use super::{DecodePlan, Head, HeadError, HeadKind, OrientedForm, Outputs};
-use std::sync::Arc;
 
 /// Centre and size, one score 0–1 per class, and the angle of each anchor. NMS is needed.
 #[derive(Debug)]
@@ -33,10 +32,6 @@ impl Head for YoloObb {
 
     fn labels(&self) -> &Labels {
         &self.labels
-    }
-
-    fn keypoints(&self) -> Option<&Arc<KeypointLayout>> {
-        None
     }
 
     fn needs_nms(&self) -> bool {
@@ -93,10 +88,6 @@ impl Head for YoloObbEndToEnd {
 
     fn labels(&self) -> &Labels {
         &self.labels
-    }
-
-    fn keypoints(&self) -> Option<&Arc<KeypointLayout>> {
-        None
     }
 
     fn needs_nms(&self) -> bool {

@@ -55,6 +55,26 @@ pub enum EventKind {
     Crossed(Direction),
 }
 
+impl EventKind {
+    /// The name in texts.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Entered => "entered",
+            Self::Left { .. } => "left",
+            Self::Loitering => "loitering",
+            Self::Forbidden => "forbidden",
+            Self::Crowded { .. } => "crowded",
+            Self::Dispersed { .. } => "dispersed",
+            Self::Crossed(_) => "crossed",
+        }
+    }
+
+    /// Whether it happens on lines; all others happen in zones.
+    pub const fn is_of_line(&self) -> bool {
+        matches!(self, Self::Crossed(_))
+    }
+}
+
 /// In which direction a line is crossed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {

@@ -67,6 +67,8 @@ pub struct Zones {
     now: Seconds,
     /// The same on the clock of the frames.
     time: Option<Duration>,
+    /// The next frame's clock is another.
+    interrupted: bool,
     events: Vec<Event>,
 }
 
@@ -124,6 +126,7 @@ impl Zones {
             frame: 0,
             now: 0.0,
             time: None,
+            interrupted: false,
             events: Vec::new(),
         })
     }
@@ -192,7 +195,9 @@ impl Zones {
     pub fn update(&mut self, time: Duration, objects: &[Object]) -> &[Event] {
         let before = self.now;
         self.frame += 1;
-        self.now += self.time.map_or(0.0, |last| time.saturating_sub(last).as_secs_f64());
+        let interrupted = std::mem::take(&mut self.interrupted);
+        let last = self.time.filter(|_| !interrupted);
+        self.now += last.map_or(0.0, |last| time.saturating_sub(last).as_secs_f64());
         self.time = Some(time);
         self.events.clear();
         self.recognise(objects);
@@ -201,6 +206,11 @@ impl Zones {
         self.end_visitors(false);
         self.check_crowds();
         &self.events
+    }
+
+    /// Frames go on at any time, as after a seek or a reconnect: no time passes until the next one.
+    pub fn interrupt(&mut self) {
+        self.interrupted = true;
     }
 
     /// The end of the stream: all objects leave, and what is still to be settled is settled.

@@ -37,24 +37,6 @@ pub(super) enum Decode {
     Peaks(Box<(PeaksArgs, PersonArgs)>),
 }
 
-/// Whether a kernel decodes this layout.
-pub fn decodes(plan: &DecodePlan) -> bool {
-    match plan {
-        DecodePlan::Anchors { .. }
-        | DecodePlan::Objects { .. }
-        | DecodePlan::Split { .. }
-        | DecodePlan::Queries(_)
-        | DecodePlan::Dense(_)
-        | DecodePlan::Distributions { .. }
-        | DecodePlan::Oriented { .. }
-        | DecodePlan::Poses { .. }
-        | DecodePlan::Peaks(_)
-        | DecodePlan::Persons { .. }
-        | DecodePlan::Classes(_)
-        | DecodePlan::Embedding { .. } => true,
-    }
-}
-
 /// The most candidates and boxes that an image can have.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Capacity {

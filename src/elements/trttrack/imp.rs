@@ -1,0 +1,243 @@
+use super::properties::PROPERTIES;
+use super::settings::Options;
+use super::stream::Stream;
+use crate::elements::stage::into_writable;
+use crate::elements::{caps, report, segment};
+use crate::error::{Error, ErrorKind};
+use crate::meta;
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::subclass::prelude::*;
+use parking_lot::Mutex;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new("trttrack", gst::DebugColorFlags::empty(), Some("Ids of objects from frame to frame"))
+});
+
+#[derive(Default)]
+pub struct TrtTrack {
+    settings: Mutex<Settings>,
+    /// Locked by the streaming thread, and for `stats`.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct Settings {
+    options: Options,
+    /// Set in a way that the trackers don't know yet.
+    changed: bool,
+}
+
+#[derive(Default)]
+struct State {
+    stream: Stream,
+    /// Pixels.
+    size: (u32, u32),
+    segment: Option<gst::Segment>,
+    counters: Counters,
+}
+
+#[derive(Default)]
+struct Counters {
+    frames: u64,
+    updated: u64,
+    predicted: u64,
+    objects_observed: u64,
+    objects_predicted: u64,
+    resets: u64,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for TrtTrack {
+    const NAME: &'static str = "GstTrtTrack";
+    type Type = super::TrtTrack;
+    type ParentType = gst_base::BaseTransform;
+}
+
+impl ObjectImpl for TrtTrack {
+    fn properties() -> &'static [glib::ParamSpec] {
+        PROPERTIES.specs()
+    }
+
+    fn set_property(&self, id: usize, value: &glib::Value, _: &glib::ParamSpec) {
+        let mut settings = self.settings.lock();
+        PROPERTIES.set(&mut settings.options, id, value);
+        settings.changed = true;
+    }
+
+    fn property(&self, id: usize, _: &glib::ParamSpec) -> glib::Value {
+        let option = PROPERTIES.get(&self.settings.lock().options, id);
+        option.unwrap_or_else(|| self.stats().to_value())
+    }
+}
+
+impl GstObjectImpl for TrtTrack {}
+
+impl ElementImpl for TrtTrack {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Object tracker",
+                "Filter/Analyzer/Video",
+                "Gives the objects found by detectors ids that stay from frame to frame",
+                env!("CARGO_PKG_NAME"),
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(caps::any_frames);
+        &TEMPLATES
+    }
+}
+
+impl BaseTransformImpl for TrtTrack {
+    const MODE: gst_base::subclass::BaseTransformMode = gst_base::subclass::BaseTransformMode::AlwaysInPlace;
+    // Frames keep their memory: only metadata is added, and upstream and downstream negotiate as if the element weren't there.
+    const PASSTHROUGH_ON_SAME_CAPS: bool = true;
+    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let mut settings = self.settings.lock();
+        if settings.options.analytics_meta {
+            meta::analytics::check()
+                .map_err(|error| gst::error_msg!(gst::LibraryError::Init, ("{}", error.message)))?;
+        }
+        let mut stream = Stream::default();
+        stream
+            .set_options(&settings.options)
+            .map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ("{error}")))?;
+        settings.changed = false;
+        *self.state.lock() = State { stream, ..State::default() };
+        Ok(())
+    }
+
+    fn set_caps(&self, caps: &gst::Caps, _: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let size = caps::size(caps).ok_or_else(|| gst::loggable_error!(CAT, "Caps {caps} have no width and height"))?;
+        let mut state = self.state.lock();
+        state.size = size;
+        state.stream.set_format(size, frame_interval(caps));
+        Ok(())
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        use gst::EventView;
+        match event.view() {
+            EventView::StreamStart(_) | EventView::FlushStop(_) => self.reset("another stream begins"),
+            EventView::Segment(event) => {
+                let old = self.state.lock().segment.replace(event.segment().clone());
+                if old.is_some_and(|old| !segment::continues(&old, event.segment())) {
+                    self.reset("another segment begins");
+                }
+            }
+            _ => {}
+        }
+        self.parent_sink_event(event)
+    }
+
+    fn submit_input_buffer(&self, is_discont: bool, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if buffer.flags().contains(gst::BufferFlags::DISCONT) {
+            self.reset("a discontinuity");
+        }
+        let buffer = self.track(buffer).map_err(|error| {
+            report::post(&*self.obj(), &error);
+            gst::FlowError::Error
+        })?;
+        self.parent_submit_input_buffer(is_discont, buffer)
+    }
+}
+
+impl TrtTrack {
+    /// Ends all tracks, if there are any.
+    fn reset(&self, why: &str) {
+        let mut state = self.state.lock();
+        if state.stream.tracks() > 0 {
+            gst::debug!(CAT, imp = self, "{} tracks end: {why}", state.stream.tracks());
+            state.counters.resets += 1;
+        }
+        let size = state.size;
+        state.stream.reset(size);
+    }
+
+    /// Gives a frame's objects their tracks.
+    fn track(&self, buffer: gst::Buffer) -> Result<gst::Buffer, Error> {
+        let (changed, mirrors) = {
+            let mut settings = self.settings.lock();
+            let changed = std::mem::take(&mut settings.changed).then(|| settings.options.clone());
+            (changed, settings.options.mirrors())
+        };
+        if let Some(options) = changed {
+            self.change(&options);
+        }
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let (width, height) = state.size;
+        let before = meta::read(&buffer, width, height);
+        let mut record = (*before).clone();
+        let time = buffer.pts().map(|pts| Duration::from_nanos(pts.nseconds()));
+        let counts = state
+            .stream
+            .advance(&mut record, time)
+            .map_err(|error| Error::new(ErrorKind::Setting, error.to_string()))?;
+        let counters = &mut state.counters;
+        counters.frames += 1;
+        counters.updated += u64::from(counts.updated);
+        counters.predicted += u64::from(!counts.updated);
+        counters.objects_observed += u64::from(counts.observed);
+        counters.objects_predicted += u64::from(counts.predicted);
+        gst::trace!(
+            CAT,
+            imp = self,
+            "frame {}: {} objects observed, {} predicted",
+            buffer.pts().display(),
+            counts.observed,
+            counts.predicted
+        );
+        if record == *before {
+            return Ok(buffer);
+        }
+        let mut buffer = into_writable(buffer);
+        if let Some(buffer) = buffer.get_mut() {
+            meta::set_record_with(buffer, Arc::new(record), width, height, mirrors);
+        }
+        Ok(buffer)
+    }
+
+    /// Applies settings that were changed while frames flow. Where they can't be, the old ones stay.
+    fn change(&self, options: &Options) {
+        let changed = self.state.lock().stream.set_options(options).map_err(|error| error.to_string());
+        let needed = if options.analytics_meta { meta::analytics::check() } else { Ok(()) };
+        // Posted without the lock, which a synchronous bus handler may need.
+        if let Err(text) = changed {
+            report::warn(&*self.obj(), &Error::new(ErrorKind::Setting, text), "the trackers keep their settings");
+        }
+        if let Err(error) = needed {
+            report::warn(&*self.obj(), &error, "no analytics metadata is attached");
+        }
+    }
+
+    fn stats(&self) -> gst::Structure {
+        let state = self.state.lock();
+        let counters = &state.counters;
+        gst::Structure::builder("application/x-trt-stats")
+            .field("frames", counters.frames)
+            .field("frames-updated", counters.updated)
+            .field("frames-predicted", counters.predicted)
+            .field("objects-observed", counters.objects_observed)
+            .field("objects-predicted", counters.objects_predicted)
+            .field("resets", counters.resets)
+            .field("tracks", state.stream.tracks())
+            .build()
+    }
+}
+
+/// The time between two frames; `None` for variable rates.
+fn frame_interval(caps: &gst::Caps) -> Option<Duration> {
+    let rate = caps.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
+    let (frames, seconds) = (u64::try_from(rate.numer()).ok()?, u64::try_from(rate.denom()).ok()?);
+    (frames > 0).then(|| Duration::from_nanos(1_000_000_000 * seconds / frames))
+}

@@ -1,0 +1,124 @@
+//! The properties of `trttrack`.
+
+use super::settings::Options;
+use crate::elements::property::as_value::itself;
+use crate::elements::property::{Properties, property};
+use gst::glib;
+use gst::prelude::*;
+use std::sync::LazyLock;
+
+pub static PROPERTIES: LazyLock<Properties<Options>> = LazyLock::new(|| {
+    let default = Options::default();
+    Properties::<Options>::new([
+        property!(
+            glib::ParamSpecEnum::builder_with_default("algorithm", default.algorithm)
+                .nick("Algorithm")
+                .blurb(
+                    "How objects are followed from frame to frame. None compensates motion of the camera, which would \
+                     need the pixels. A change while playing gives all objects new ids",
+                )
+                .mutable_playing(),
+            algorithm as itself
+        ),
+        property!(
+            glib::ParamSpecUInt::builder("max-age")
+                .nick("Max age")
+                .blurb(
+                    "For how many frames a track goes on without its object being found; frames that no model saw \
+                     count too",
+                )
+                .default_value(default.max_age)
+                .mutable_playing(),
+            max_age as itself
+        ),
+        property!(
+            glib::ParamSpecUInt::builder("min-hits")
+                .nick("Min hits")
+                .blurb(
+                    "In how many consecutive frames that a model saw an object must be found before its track is \
+                     confirmed; those of the stream's first frame are confirmed at once",
+                )
+                .minimum(1)
+                .default_value(default.min_hits)
+                .mutable_playing(),
+            min_hits as itself
+        ),
+        property!(
+            glib::ParamSpecFloat::builder("iou")
+                .nick("IoU")
+                .blurb(
+                    "Minimum overlap (0–1) of an object and the box where it is expected; bytetrack and bot-sort \
+                     multiply the overlap by the object's confidence first",
+                )
+                .minimum(0.0)
+                .maximum(1.0)
+                .default_value(default.iou)
+                .mutable_playing(),
+            iou as itself
+        ),
+        property!(
+            glib::ParamSpecFloat::builder("high-confidence")
+                .nick("High confidence")
+                .blurb(
+                    "Objects of at least this confidence (0–1) are assigned to tracks first; a new track starts with \
+                     one of at least 0.1 more, but no more than 1",
+                )
+                .minimum(0.0)
+                .maximum(1.0)
+                .default_value(default.high_confidence)
+                .mutable_playing(),
+            high_confidence as itself
+        ),
+        property!(
+            glib::ParamSpecFloat::builder("low-confidence")
+                .nick("Low confidence")
+                .blurb(
+                    "Objects from this confidence (0–1) up to high-confidence are assigned to the tracks that are \
+                     left; those below get no track. The detector's own threshold must be as low",
+                )
+                .minimum(0.0)
+                .maximum(1.0)
+                .default_value(default.low_confidence)
+                .mutable_playing(),
+            low_confidence as itself
+        ),
+        property!(
+            glib::ParamSpecBoolean::builder("class-agnostic")
+                .nick("Class-agnostic")
+                .blurb(
+                    "Let an object continue the track of another class of the same model, for models that confuse \
+                     classes",
+                )
+                .default_value(default.class_agnostic)
+                .mutable_playing(),
+            class_agnostic as itself
+        ),
+        property!(
+            glib::ParamSpecBoolean::builder("roi-meta")
+                .nick("ROI metadata")
+                .blurb(
+                    "Also attach a GstVideoRegionOfInterestMeta for each object that has none, predicted ones included, \
+                     so that other programs can read them",
+                )
+                .default_value(default.roi_meta)
+                .mutable_playing(),
+            roi_meta as itself
+        ),
+        property!(
+            glib::ParamSpecBoolean::builder("analytics-meta")
+                .nick("Analytics metadata")
+                .blurb(
+                    "Also attach objects and tracks as GstAnalyticsRelationMeta, which GStreamer's own elements for \
+                     analytics read. Needs GStreamer 1.24 or later and its library libgstanalytics-1.0: true by default \
+                     where that is found, and an error where it isn't",
+                )
+                .default_value(default.analytics_meta)
+                .mutable_playing(),
+            analytics_meta as itself
+        ),
+    ])
+    .with_stats(
+        "Since READY→PAUSED: frames; frames-updated, in which a model ran; frames-predicted, in which none did; \
+         objects-observed and objects-predicted, with a track; resets (all uint64); and tracks, in the last frame, lost ones included (uint)",
+    )
+});
