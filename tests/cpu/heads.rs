@@ -1,11 +1,11 @@
 //! How a model's head is determined: by the author of its file, its outputs, and the user's setting. Also its labels. This
 //! tests the CPU; tests/gpu_pipelines/heads.rs does the same on a GPU.
 
-use crate::common::engine;
 use crate::common::find::{onnx_runtime, root, test_model};
 use crate::common::models::{ultralytics, with_metadata};
 use crate::common::picture::{Colour, Picture, Square};
 use crate::common::pipeline::{Failure, Pipeline};
+use crate::common::{engine, exports};
 use gst_video::VideoFormat;
 use gsttensorrt::backend;
 use gsttensorrt::infer::ModelSettings;
@@ -380,10 +380,9 @@ fn damaged_and_mislabelled_exports_are_refused() {
     if !onnx_runtime() {
         return;
     }
-    let exports = root().join("tests/reference/exports");
     let folder = tempfile::tempdir().unwrap();
     for name in ["rt-detr", "d-fine", "rf-detr", "detr-sigmoid", "detr-softmax", "yolox"] {
-        let whole = std::fs::read(exports.join(format!("{name}.onnx"))).unwrap();
+        let whole = std::fs::read(exports::path(name)).unwrap();
         for part in [2, 3, 100] {
             let cut = folder.path().join("cut.onnx");
             std::fs::write(&cut, &whole[..whole.len() / part]).unwrap();
@@ -402,7 +401,7 @@ fn damaged_and_mislabelled_exports_are_refused() {
         ("yolox", "head=yolov5", &["head=yolov5 doesn't fit"]),
         ("yolox", "head=picodet", &["head=picodet doesn't fit"]),
     ] {
-        refused("trtdetect", &exports.join(format!("{name}.onnx")), properties, words);
+        refused("trtdetect", &exports::path(name), properties, words);
     }
 }
 
@@ -415,7 +414,7 @@ fn a_processor_of_hugging_face_beside_the_model_says_its_input() {
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("onnx/model.onnx");
     std::fs::create_dir(folder.path().join("onnx")).unwrap();
-    std::fs::copy(root().join("tests/reference/exports/detr-sigmoid.onnx"), &model).unwrap();
+    std::fs::copy(exports::path("detr-sigmoid"), &model).unwrap();
     let processor = |text: &str| std::fs::write(folder.path().join("preprocessor_config.json"), text).unwrap();
     let settings = ModelSettings { choice: HeadChoice::DetrSigmoid.into(), ..engine::settings(&model, 1) };
     let opened = || gsttensorrt::cpu::open(&settings).map(|engine| engine.input().clone());

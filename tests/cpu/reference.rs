@@ -2,11 +2,12 @@
 //! ONNX Runtime, OpenCV and NumPy: trained models, and narrow networks with seeded weights of other families
 //! (tests/reference/export_models.py, export_detectors.py, yolo_obb.py, segmentation.py, export_poses.py).
 
+use crate::common::exports::{self, Export};
 use crate::common::pixels::Rgb;
 use crate::common::{engine, find};
 use gst_video::VideoFormat;
 use gsttensorrt::infer::ModelSettings;
-use model::head::{HeadChoice, ModelChoice, NormalizationChoice};
+use model::head::{HeadChoice, ModelChoice};
 use model::mask::Rle;
 use model::{Detection, Keypoint, OrientedBox, Params, Rect};
 use serde::Deserialize;
@@ -125,61 +126,13 @@ static REFERENCE: LazyLock<Option<Reference>> = LazyLock::new(|| {
     command.arg("-B").arg(script).arg("--out").arg(folder());
     command.arg("--media").arg(root.join("media")).arg(find::shared().join("media"));
     command.arg("--models").arg(root.join("models")).arg(find::shared().join("models"));
-    command.arg("--exports").args(exports().map(|(name, _)| export(name)));
-    command.arg("--poses").args(POSES.map(|(family, file, _)| format!("{family}={}", export(file).display())));
+    command.arg("--exports").args(exports::detectors().iter().map(|export| exports::path(export.name)));
+    command.arg("--poses").args(POSES.map(|(family, file, _)| format!("{family}={}", exports::path(file).display())));
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = std::fs::read(folder().join("reference.json")).unwrap();
     Some(serde_json::from_slice(&text).unwrap())
 });
-
-/// The exports in tests/reference/exports, and the heads to be said for them.
-const EXPORTS: [(&str, HeadChoice); 32] = [
-    ("rt-detr", HeadChoice::RtDetr),
-    ("d-fine", HeadChoice::DFine),
-    ("deimv2", HeadChoice::DeimV2),
-    ("detr-sigmoid", HeadChoice::DetrSigmoid),
-    ("detr-softmax", HeadChoice::DetrSoftmax),
-    ("yolox-decoded", HeadChoice::YoloxDecoded),
-    ("damo-yolo", HeadChoice::DamoYolo),
-    ("rf-detr", HeadChoice::Auto),
-    ("yolox", HeadChoice::Auto),
-    ("yolo-obb", HeadChoice::Auto),
-    ("yolo-obb-end-to-end", HeadChoice::Auto),
-    ("yolo-seg", HeadChoice::Auto),
-    ("yolo-seg-end-to-end", HeadChoice::Auto),
-    ("rf-detr-seg", HeadChoice::Auto),
-    ("yolo-world", HeadChoice::Auto),
-    ("yolo-end-to-end", HeadChoice::Auto),
-    ("yolo-pose", HeadChoice::Auto),
-    ("yolo-pose-end-to-end", HeadChoice::Auto),
-    ("ultralytics-rt-detr", HeadChoice::Auto),
-    ("ultralytics-rt-detr-scores", HeadChoice::Auto),
-    ("yolov5", HeadChoice::Auto),
-    ("yolov7", HeadChoice::Auto),
-    ("picodet", HeadChoice::Auto),
-    ("libreyolo-yolox", HeadChoice::Auto),
-    ("libreyolo-yolo9", HeadChoice::Auto),
-    ("libreyolo-yolo9-centre", HeadChoice::Auto),
-    ("libreyolo-rtdetr", HeadChoice::Auto),
-    ("libreyolo-dfine", HeadChoice::Auto),
-    ("libreyolo-deimv2", HeadChoice::Auto),
-    ("libreyolo-rfdetr", HeadChoice::Auto),
-    ("libreyolo-ppyoloe", HeadChoice::Auto),
-    ("libreyolo-picodet", HeadChoice::Auto),
-];
-
-/// Exports for which the normalisation has to be said too.
-const NORMALIZED_EXPORTS: [(&str, HeadChoice, NormalizationChoice); 2] = [
-    ("pp-yoloe", HeadChoice::Auto, NormalizationChoice::ImageNet),
-    ("pp-yoloe-plus", HeadChoice::PpYoloe, NormalizationChoice::Unit),
-];
-
-fn exports() -> impl Iterator<Item = (&'static str, ModelChoice)> {
-    let normalized = NORMALIZED_EXPORTS
-        .map(|(name, head, normalization)| (name, ModelChoice { head, normalization, ..ModelChoice::default() }));
-    EXPORTS.map(|(name, head)| (name, head.into())).into_iter().chain(normalized)
-}
 
 /// Families of pose models, their exports, and the heads to be said for them.
 const POSES: [(&str, &str, HeadChoice); 5] = [
@@ -189,10 +142,6 @@ const POSES: [(&str, &str, HeadChoice); 5] = [
     ("heatmap-udp", "heatmap-udp", HeadChoice::Auto),
     ("rtmo", "rtmo", HeadChoice::Auto),
 ];
-
-fn export(name: &str) -> PathBuf {
-    find::root().join("tests/reference/exports").join(format!("{name}.onnx"))
-}
 
 impl Object {
     fn detection(&self) -> Detection {
@@ -344,8 +293,8 @@ fn movenet_lightning_finds_what_the_reference_finds() {
 
 #[test]
 fn exports_of_other_families_find_what_their_references_find() {
-    for (name, choice) in exports() {
-        let Some(sure) = compare_file(name, &export(name), choice) else { return };
+    for Export { name, choice } in exports::detectors() {
+        let Some(sure) = compare_file(name, &exports::path(name), choice) else { return };
         assert!(sure >= 30, "{name}: only {sure} objects to compare");
     }
     assert!(REFERENCE.as_ref().unwrap().images.len() >= 5);
@@ -423,7 +372,7 @@ fn embeddings_point_where_their_reference_points() {
 #[test]
 fn exports_of_pose_models_find_what_their_references_find() {
     for (family, file, head) in POSES {
-        let Some(sure) = compare_file(family, &export(file), head) else { return };
+        let Some(sure) = compare_file(family, &exports::path(file), head) else { return };
         assert!(sure >= 30, "{family}: only {sure} persons to compare");
     }
     let images = &REFERENCE.as_ref().unwrap().images;

@@ -1,8 +1,8 @@
 //! `gst-trt build --verify` and `--mixed`, as an operator runs them.
 
-use crate::common::find;
 use crate::common::overflow::Overflowing;
 use crate::common::standin::Standin;
+use crate::common::{exports, find};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -35,7 +35,7 @@ fn assert_says(output: &Output, success: bool, words: &[&str]) {
 }
 
 fn yolox() -> PathBuf {
-    find::root().join("tests/reference/exports/yolox.onnx")
+    exports::path("yolox")
 }
 
 /// Seeded weights: scores are so close to each other that even the rounding of FP16 moves some over a threshold.

@@ -9,7 +9,6 @@ code nor weights are here. Weights are seeded; the last layers are scaled and sh
 of reference.py.
 """
 
-import argparse
 import json
 import pathlib
 import sys
@@ -430,26 +429,13 @@ MODELS = {
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--media", type=pathlib.Path, nargs="+", required=True)
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--only")
-    arguments = parser.parse_args()
-
-    def find(name, needed=True):
-        return next((f / name for f in arguments.media if (f / name).exists()), None)
-
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    images = list(reference.pictures(find).values())
-    for name, (end, seed, metadata, size, image, batch) in MODELS.items():
-        if arguments.only not in (None, name):
-            continue
+    images, files = reference.exporter(__doc__, MODELS)
+    for name, file in files.items():
+        end, seed, metadata, size, image, batch = MODELS[name]
         pictures = [detectors.FAMILIES[name].tensor(picture, size)[0][None] for picture in images]
         net = Network(seed, name, image, size, batch)
         outputs = end(net, pictures)
-        path = arguments.out / f"{name}.onnx"
-        path.write_bytes(net.bytes(outputs, metadata))
-        print(name, path.stat().st_size)
+        reference.write(file, net.bytes(outputs, metadata))
 
 
 if __name__ == "__main__":

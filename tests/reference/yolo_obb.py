@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes narrow networks in the form of YOLO-OBB's exports: `cargo xtask export-models`.
 
-    yolo_obb.py --media DIR... --out DIR
+    yolo_obb.py --media DIR... --out DIR [--only NAME]
 
 Ultralytics' code and weights are AGPL-3.0 and aren't kept here. The graphs are made with `onnx` alone, after its heads `OBB`
 and `OBB26` (8.4.190): three strides, distances to four sides by distributions of 16 bins, scores by sigmoid, and decoding in
@@ -10,7 +10,6 @@ the graph. `yolo-obb.onnx` has the output of YOLOv8, YOLO11 and YOLO26 without i
 scaled and shifted so that some objects come out of the pictures of reference.py.
 """
 
-import argparse
 import pathlib
 import sys
 
@@ -225,23 +224,13 @@ def metadata(more):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--media", type=pathlib.Path, nargs="+", required=True)
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    arguments = parser.parse_args()
-
-    def find(name, needed=True):
-        return next((f / name for f in arguments.media if (f / name).exists()), None)
-
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    images = list(reference.pictures(find).values())
+    images, files = reference.exporter(__doc__, MODELS)
     pictures = [families.FAMILIES["yolo-obb"].tensor(image, (HEIGHT, WIDTH))[0][None] for image in images]
-    for name, (end, seed, more) in MODELS.items():
+    for name, file in files.items():
+        end, seed, more = MODELS[name]
         net = Network(seed)
         shape = end(net, heads(net, backbone(net, pictures), pictures))
-        path = arguments.out / f"{name}.onnx"
-        path.write_bytes(net.bytes([("output0", shape)], metadata(more)))
-        print(name, path.stat().st_size)
+        reference.write(file, net.bytes([("output0", shape)], metadata(more)))
 
 
 if __name__ == "__main__":
