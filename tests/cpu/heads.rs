@@ -1,7 +1,7 @@
 //! How a model's head is determined: by the author of its file, its outputs, and the user's setting. Also its labels. This
 //! tests the CPU; tests/gpu_pipelines/heads.rs does the same on a GPU.
 
-use crate::common::find::{onnx_runtime, root, test_model};
+use crate::common::find::{onnx_runtime, test_model};
 use crate::common::models::{ultralytics, with_metadata};
 use crate::common::picture::{Colour, Picture, Square};
 use crate::common::pipeline::{Failure, Pipeline};

@@ -1,9 +1,5 @@
 """Input and decoding of the dense detectors, of RT-DETR as Ultralytics exports it, and of LibreYOLO's exports, as families.py has
-the others.
-
-Where theirs makes an object of every class of a candidate that passes the threshold (PaddleDetection, DAMO-YOLO, LibreYOLO's
-PP-YOLOE and PicoDet), ours and these have the best class.
-"""
+the others."""
 
 import numpy as np
 
@@ -18,6 +14,13 @@ def best_class(scores, boxes):
     classes, best = scores.argmax(1), scores.max(1)
     keep = best > CONFIDENCE
     return rows(classes[keep], best[keep], boxes[keep])
+
+
+def every_class(scores, boxes):
+    """Rows of all pairs of a candidate [N, classes] and a class above the threshold, as mmdetection's `multiclass_nms`, which
+    PaddleDetection and DAMO-YOLO have too, takes them, and LibreYOLO."""
+    candidates, classes = np.nonzero(scores > CONFIDENCE)
+    return rows(classes, scores[candidates, classes], boxes[candidates])
 
 
 class Ultralytics(Family):
@@ -117,7 +120,7 @@ class PpYoloe(Family):
 
     def objects(self, outputs, size):
         boxes, scores = (value[0] for value in outputs.values())
-        return nms(best_class(scores.T, boxes))
+        return nms(every_class(scores.T, boxes))
 
 
 class PpYoloePlus(PpYoloe):
@@ -127,7 +130,7 @@ class PpYoloePlus(PpYoloe):
 
     def objects(self, outputs, size):
         out = next(iter(outputs.values()))[0]
-        return nms(best_class(out[:, 4:], out[:, :4]))
+        return nms(every_class(out[:, 4:], out[:, :4]))
 
 
 class Picodet(PpYoloe):
@@ -146,7 +149,7 @@ class Picodet(PpYoloe):
             y, x = (np.mgrid[0 : -(-height // stride), 0 : -(-width // stride)].reshape(2, -1) + 0.5) * stride
             boxes.append(np.stack([x - left, y - top, x + right, y + bottom], axis=1))
         boxes = np.clip(np.concatenate(boxes), 0, [width, height, width, height])
-        return nms(best_class(np.concatenate(scores), boxes))
+        return nms(every_class(np.concatenate(scores), boxes))
 
 
 class DamoYolo(Family):
@@ -158,7 +161,7 @@ class DamoYolo(Family):
 
     def objects(self, outputs, size):
         scores, boxes = (value[0] for value in outputs.values())
-        return nms(best_class(scores, boxes))
+        return nms(every_class(scores, boxes))
 
 
 class LibreYolox(YoloxDecoded):
@@ -176,7 +179,7 @@ class LibreYolo9(Family):
 
     def objects(self, outputs, size):
         out = outputs["output"][0].T
-        return nms(best_class(out[:, 4:], out[:, :4]))
+        return nms(every_class(out[:, 4:], out[:, :4]))
 
 
 class LibreYolo9Centre(LibreYolo9):
@@ -208,7 +211,7 @@ class LibrePpYoloe(PpYoloe):
     """`preprocess_numpy` of models/ppyoloe and `_parse_ppyoloe` of LibreYOLO 1.6.0."""
 
     def objects(self, outputs, size):
-        return nms(best_class(outputs["scores"][0], outputs["boxes"][0]))
+        return nms(every_class(outputs["scores"][0], outputs["boxes"][0]))
 
 
 class LibrePicodet(PpYoloe):
@@ -216,7 +219,7 @@ class LibrePicodet(PpYoloe):
 
     def objects(self, outputs, size):
         out = outputs["output"][0]
-        return nms(best_class(out[:, 4:], out[:, :4]))
+        return nms(every_class(out[:, 4:], out[:, :4]))
 
 
 FAMILIES = OTHERS | {

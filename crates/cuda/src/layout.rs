@@ -208,6 +208,9 @@ pub(super) struct DenseArgs {
     pub coding: Coding,
     pub anchors: u32,
     pub classes: u32,
+    /// Whether a candidate is a pair of an anchor and a class.
+    pub multi_label: u32,
+    pub reserved: u32,
 }
 
 /// A range of the anchors of tensors `[anchors, channels]`.
@@ -243,7 +246,8 @@ pub(super) struct DistributionsArgs {
     pub offset: f32,
     pub width: f32,
     pub height: f32,
-    pub reserved: u32,
+    /// Whether a candidate is a pair of an anchor and a class.
+    pub multi_label: u32,
 }
 
 #[repr(C)]
@@ -598,7 +602,7 @@ mod tests {
         assert_eq!(offset_of!(Values, element), 24);
         assert_eq!(size_of::<Coding>(), 12);
         assert_eq!(size_of::<CellLevel>(), 16);
-        assert_eq!(size_of::<DenseArgs>(), 232);
+        assert_eq!(size_of::<DenseArgs>(), 240);
         assert_eq!(offset_of!(DenseArgs, scores), 48);
         assert_eq!(offset_of!(DenseArgs, levels), 144);
         assert_eq!(offset_of!(DenseArgs, level_count), 208);

@@ -1,5 +1,5 @@
 //! Recognition of dense detectors whose boxes are corners in pixels: PP-YOLOE and others of PaddleDetection exported without
-//! NMS, and DAMO-YOLO.
+//! NMS, and DAMO-YOLO. Their suppression takes each class of an anchor that passes the threshold.
 //!
 //! Sources: `ppyoloe_head.py` and `pico_head.py` of PaddleDetection (005e0ff), `tools/converter.py` and `tools/demo.py` of
 //! DAMO-YOLO (1c56caa).
@@ -112,8 +112,10 @@ fn one_output(seen: &ModelFacts<'_>) -> Option<DensePlan> {
     fits.then(|| plan(columns - 4, Columns::of_rows(0, 0, columns), Columns::of_rows(0, 4, columns)))
 }
 
+/// An object of each class that passes.
 pub(super) fn plan(classes: usize, boxes: Columns, scores: Columns) -> DensePlan {
-    DensePlan { classes, boxes, scores, objectness: None, coding: BoxCoding::CORNERS, grid: Vec::new() }
+    let (coding, grid) = (BoxCoding::CORNERS, Vec::new());
+    DensePlan { classes, multi_label: true, boxes, scores, objectness: None, coding, grid }
 }
 
 /// Whether this is the number of cells of the input's grids, with three or four strides, if both are known.

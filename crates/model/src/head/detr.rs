@@ -178,6 +178,7 @@ pub(super) fn ultralytics(seen: &ModelFacts<'_>, trust: Trust) -> Result<Option<
     }
     let plan = DensePlan {
         classes,
+        multi_label: false,
         boxes: Columns::of_rows(0, 0, columns),
         scores: Columns::of_rows(0, 4, columns),
         objectness: None,

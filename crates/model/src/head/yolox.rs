@@ -98,6 +98,7 @@ pub(super) fn objectness(
     let spec = seen.spec(choice.nick(), style)?;
     let plan = DensePlan {
         classes,
+        multi_label: false,
         boxes: Columns::of_rows(0, 0, columns),
         objectness: Some(Columns::of_rows(0, 4, columns)),
         scores: Columns::of_rows(0, 5, columns),
