@@ -237,7 +237,7 @@ impl Preprocessor {
         unsafe {
             self.kernels.stage(stream, [sources, params])?;
             match self.spans {
-                Some(_) => self.kernels.preprocess_antialiased(stream, args, batch as u32),
+                Some(_) => self.kernels.preprocess_filtered(stream, args, batch as u32),
                 None => self.kernels.preprocess(stream, args, batch as u32),
             }
         }

@@ -5,8 +5,8 @@
 // read becomes 8-bit RGB, chroma applies to its whole 2×2 block, and sampling is bilinear with half-pixel centres and
 // repeated edges. A block produces a tile of 128 columns and 8 × `rows` lines, a thread four columns of each line.
 //
-// With antialiasing (src/cpu/antialias.rs), `antialias_spans` computes the weights of each target column and line, and
-// `preprocess_antialiased` produces tiles of 128 columns and 8 lines, a thread one column of each line: it reads each source
+// With antialiasing (src/cpu/filtered.rs), `filter_spans` computes the weights of each target column and line, and
+// `preprocess_filtered` produces tiles of 128 columns and 8 lines, a thread one column of each line: it reads each source
 // row of its tile once.
 #include "common.cuh"
 
@@ -417,7 +417,7 @@ __device__ __forceinline__ float weight_of(const Span& span, u32 pixel)
     return span.sum > 0.0 ? float(triangle(span, pixel) / span.sum) : float(pixel == span.first);
 }
 
-// Like Filter::update in src/cpu/antialias.rs.
+// Like Filter::update in src/cpu/filtered.rs.
 __device__ __forceinline__ Span span_of(u32 at, u32 border, u32 size, double start, double scale, u32 low, u32 high)
 {
     Span span = {low, low, 0.0, 1.0, 0.0};
@@ -449,7 +449,7 @@ __device__ __forceinline__ Spans spans_of(const PreprocessArgs& args, u32 slot)
 }
 
 // Grid: columns and lines / 128, slots; block: 128.
-extern "C" __global__ void __launch_bounds__(128) antialias_spans(const PreprocessArgs args)
+extern "C" __global__ void __launch_bounds__(128) filter_spans(const PreprocessArgs args)
 {
     u32 slot = blockIdx.y, at = blockIdx.x * 128 + threadIdx.x;
     Spans all = spans_of(args, slot);
@@ -521,7 +521,7 @@ __device__ __forceinline__ void store_pixel(const PreprocessArgs& args, u32 slot
 }
 
 // Grid: columns / 128, lines / FILTER_LINES, slots; block: 128.
-extern "C" __global__ void __launch_bounds__(TILE_COLUMNS) preprocess_antialiased(const PreprocessArgs args)
+extern "C" __global__ void __launch_bounds__(TILE_COLUMNS) preprocess_filtered(const PreprocessArgs args)
 {
     __shared__ Source source;
     __shared__ float weights[STORED_WEIGHTS][TILE_COLUMNS];

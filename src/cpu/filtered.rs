@@ -57,7 +57,7 @@ impl Filter {
 
 /// Tables and rows that are kept between calls.
 #[derive(Debug, Default)]
-pub struct Antialias {
+pub struct Filtered {
     columns: Filter,
     lines: Filter,
     /// All source columns that are read.
@@ -77,7 +77,7 @@ struct Row {
     rgb: Channels<f32>,
 }
 
-impl Antialias {
+impl Filtered {
     /// Prepares for a picture.
     pub fn start(&mut self, columns: Axis, lines: Axis, pixels: &mut Pixels) {
         self.columns.update(columns);
