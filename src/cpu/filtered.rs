@@ -1,16 +1,24 @@
-//! Bilinear resampling with antialiasing: a triangle as wide as a step of the target over the source, but at least two source
-//! pixels wide, whose weights add up to 1. This is `resize` with `BILINEAR` of PIL, and with `antialias=True` of torchvision,
-//! without their rounding to 8 bits.
+//! Resampling by filters of several pixels, whose weights add up to 1, without rounding to 8 bits.
+//!
+//! - Antialiased: a triangle as wide as a step of the target over the source, but at least two source pixels wide. This is
+//!   `resize` with `BILINEAR` of PIL, and with `antialias=True` of torchvision.
+//! - Cubic: the convolution of four pixels of OpenCV's `INTER_CUBIC`, however much smaller the picture gets. A pixel beyond an
+//!   edge is that of the edge.
 
 use super::image::Image;
 use super::resample::{Axis, Taps};
 use super::rows::{self, Channels, Pixels};
+use model::Interpolation;
 use model::video::Conversion;
+
+/// The slope of OpenCV's cubic convolution one pixel away.
+const SLOPE: f64 = -0.75;
 
 /// For each target pixel, the source pixels that it is made from.
 #[derive(Debug, Default)]
 struct Filter {
     axis: Axis,
+    cubic: bool,
     /// The source pixels that are read, first and last.
     range: (u32, u32),
     /// For each target pixel, the first source pixel and the range of its weights.
@@ -21,31 +29,57 @@ struct Filter {
 }
 
 impl Filter {
-    /// Computes the weights, unless the axis equals that of the last call.
-    fn update(&mut self, axis: Axis) {
-        if self.axis == axis {
+    /// Computes the weights, unless the axis and the filter equal those of the last call.
+    fn update(&mut self, axis: Axis, cubic: bool) {
+        if (self.axis, self.cubic) == (axis, cubic) {
             return;
         }
-        let (low, high) = axis.pixels();
-        *self = Self { axis, range: (low, high), ..Self::default() };
+        *self = Self { axis, cubic, range: axis.pixels(), ..Self::default() };
         let (start, length) = axis.extent();
         let scale = length / axis.target as f64;
-        // The triangle's half width, in source pixels.
-        let support = scale.max(1.0);
         for target in 0..axis.target {
+            // Of the target pixel's middle; source pixels begin at whole numbers.
             let centre = start + (target as f64 + 0.5) * scale;
-            let limit = |position: f64| position.clamp(f64::from(low), f64::from(high) + 1.0) as u32;
-            let first = limit((centre - support + 0.5).floor()).min(high);
-            let last = limit((centre + support + 0.5).floor()).max(first + 1);
-            let weight = |pixel: u32| (1.0 - ((f64::from(pixel) + 0.5 - centre) / support).abs()).max(0.0);
-            let sum: f64 = (first..last).map(weight).sum();
             let begin = self.weights.len();
-            // Where a degenerate region leaves no weight, one pixel stands for all.
-            let whole = |pixel: u32| if sum > 0.0 { weight(pixel) / sum } else { f64::from(pixel == first) };
-            self.weights.extend((first..last).map(|pixel| whole(pixel) as f32));
+            let first = if cubic { self.convolution(centre) } else { self.triangle(centre, scale) };
             self.spans.push((first, begin..self.weights.len()));
             self.widest = self.widest.max(self.weights.len() - begin);
         }
+    }
+
+    /// Appends the weights of a triangle for steps of `scale` source pixels; returns the first source pixel.
+    fn triangle(&mut self, centre: f64, scale: f64) -> u32 {
+        let (low, high) = self.range;
+        // The triangle's half width, in source pixels.
+        let support = scale.max(1.0);
+        let limit = |position: f64| position.clamp(f64::from(low), f64::from(high) + 1.0) as u32;
+        let first = limit((centre - support + 0.5).floor()).min(high);
+        let last = limit((centre + support + 0.5).floor()).max(first + 1);
+        let weight = |pixel: u32| (1.0 - ((f64::from(pixel) + 0.5 - centre) / support).abs()).max(0.0);
+        let sum: f64 = (first..last).map(weight).sum();
+        // Where a degenerate region leaves no weight, one pixel stands for all.
+        let whole = |pixel: u32| if sum > 0.0 { weight(pixel) / sum } else { f64::from(pixel == first) };
+        self.weights.extend((first..last).map(|pixel| whole(pixel) as f32));
+        first
+    }
+
+    /// Appends the weights of the four nearest pixels, those of pixels beyond an edge added to the edge's; returns the first
+    /// source pixel.
+    fn convolution(&mut self, centre: f64) -> u32 {
+        let (low, high) = self.range;
+        let whole = (centre - 0.5).floor();
+        let x = centre - 0.5 - whole;
+        let before = ((SLOPE * (x + 1.0) - 5.0 * SLOPE) * (x + 1.0) + 8.0 * SLOPE) * (x + 1.0) - 4.0 * SLOPE;
+        let near = |x: f64| ((SLOPE + 2.0) * x - (SLOPE + 3.0)) * x * x + 1.0;
+        let (left, right) = (near(x), near(1.0 - x));
+        let weights = [before, left, right, 1.0 - before - left - right];
+        let pixels = [-1.0, 0.0, 1.0, 2.0].map(|step| (whole + step).max(f64::from(low)).min(f64::from(high)) as u32);
+        let [first, .., last] = pixels;
+        for pixel in first..=last {
+            let of_pixel = pixels.iter().zip(&weights).filter(|(at, _)| **at == pixel);
+            self.weights.push(of_pixel.map(|(_, weight)| weight).sum::<f64>() as f32);
+        }
+        first
     }
 
     /// The first source pixel of a target pixel, and the weights from there on.
@@ -78,10 +112,11 @@ struct Row {
 }
 
 impl Filtered {
-    /// Prepares for a picture.
-    pub fn start(&mut self, columns: Axis, lines: Axis, pixels: &mut Pixels) {
-        self.columns.update(columns);
-        self.lines.update(lines);
+    /// Prepares for a picture, with a triangle unless the interpolation is cubic.
+    pub fn start(&mut self, columns: Axis, lines: Axis, interpolation: Interpolation, pixels: &mut Pixels) {
+        let cubic = interpolation == Interpolation::Cubic;
+        self.columns.update(columns, cubic);
+        self.lines.update(lines, cubic);
         let (low, high) = self.columns.range;
         self.every.every(low, high);
         pixels.reset(self.every.first.len());
@@ -120,6 +155,10 @@ impl Filtered {
                 rows::add_scaled(row, weight, sum);
             }
         }
+        if lines.cubic {
+            // The convolution has negative weights, and pixels are rounded to their range.
+            sum.iter_mut().flatten().for_each(|value| *value = value.clamp(0.0, 255.0));
+        }
         sum
     }
 }
@@ -139,8 +178,12 @@ mod tests {
     use super::*;
 
     fn filter_of(start: f64, length: f64, source: usize, target: usize) -> Filter {
+        filtered(false, start, length, source, target)
+    }
+
+    fn filtered(cubic: bool, start: f64, length: f64, source: usize, target: usize) -> Filter {
         let mut filter = Filter::default();
-        filter.update(Axis { start, length, source, target, extended: false });
+        filter.update(Axis { start, length, source, target, extended: false }, cubic);
         filter
     }
 
@@ -149,13 +192,42 @@ mod tests {
         for (start, length, source, target) in
             [(0.0, 100.0, 100, 7), (10.0, 5.0, 100, 50), (0.25, 30.5, 31, 9), (-5.0, 3.0, 100, 7), (99.9, 50.0, 100, 3)]
         {
-            let filter = filter_of(start, length, source, target);
-            for target in 0..target {
-                let (first, weights) = filter.taps(target);
-                assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{start} {length}: {weights:?}");
-                assert!(first as usize + weights.len() <= source);
+            for cubic in [false, true] {
+                let filter = filtered(cubic, start, length, source, target);
+                for target in 0..target {
+                    let (first, weights) = filter.taps(target);
+                    assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{start} {length}: {weights:?}");
+                    assert!(!weights.is_empty() && first as usize + weights.len() <= source);
+                }
             }
         }
+    }
+
+    /// Values of OpenCV 4.12: `resize` of an impulse at each of 8 pixels with `INTER_CUBIC`, to 4 and to 16.
+    #[test]
+    fn cubic_weights_are_those_of_opencv() {
+        for (target, at, first, wanted) in [
+            (4, 0, 0, &[0.5, 0.59375, -0.09375][..]),
+            (4, 1, 1, &[-0.09375, 0.59375, 0.59375, -0.09375]),
+            (4, 3, 5, &[-0.09375, 0.59375, 0.5]),
+            (16, 0, 0, &[1.1054688, -0.10546875]),
+            (16, 1, 0, &[0.7734375, 0.26171875, -0.03515625]),
+            (16, 3, 0, &[-0.10546875, 0.87890625, 0.26171875, -0.03515625]),
+        ] {
+            let filter = filtered(true, 0.0, 8.0, 8, target);
+            let (found, weights) = filter.taps(at);
+            let near = weights.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-6);
+            assert!(found == first && weights.len() == wanted.len() && near, "{target} {at}: {found} {weights:?}");
+        }
+    }
+
+    #[test]
+    fn the_other_filter_has_other_weights() {
+        let axis = Axis { start: 0.0, length: 8.0, source: 8, target: 4, extended: false };
+        let mut filter = Filter::default();
+        filter.update(axis, false);
+        filter.update(axis, true);
+        assert_eq!(filter.taps(1).1, [-0.09375, 0.59375, 0.59375, -0.09375]);
     }
 
     /// Values of Pillow 13.0: `Image.resize((4, 1), BILINEAR)` of an impulse at each of 12 pixels.

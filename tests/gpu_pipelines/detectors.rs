@@ -71,6 +71,7 @@ on_gpu! {
             ("pp-yoloe", "head=pp-yoloe normalization=unit resize=letterbox-antialias"),
             ("damo-yolo", "head=damo-yolo"),
             ("damo-yolo", "head=damo-yolo resize=stretch-antialias"),
+            ("damo-yolo", "head=damo-yolo resize=letterbox-cubic"),
             ("picodet", ""),
             ("yolov5", ""),
             ("yolov5", "head=yolov5 resize=top-left-antialias"),

@@ -4,8 +4,8 @@ the others."""
 import numpy as np
 
 from families import (
-    CONFIDENCE, FAMILIES as OTHERS, IMAGENET, Family, Queries, RfDetr, YoloxDecoded, corners, cv_resize, nms, pil_resize,
-    rows,
+    CONFIDENCE, FAMILIES as OTHERS, IMAGENET, Family, Queries, RfDetr, YoloxDecoded, corners, cv_resize, cv_resize_cubic, nms,
+    pil_resize, rows,
 )  # fmt: skip
 
 
@@ -112,10 +112,10 @@ class Yolov5(Ultralytics):
 
 
 class PpYoloe(Family):
-    """configs/ppyoloe/_base_/ppyoloe_reader.yml (92dc41a) and `post_process` of ppyoloe_head.py (005e0ff) of PaddleDetection. The
-    reader resizes with cubic interpolation, which is linear in ours and here."""
+    """configs/ppyoloe/_base_/ppyoloe_reader.yml (92dc41a) and `post_process` of ppyoloe_head.py (005e0ff) of PaddleDetection, whose
+    reader has `interp: 2`, cubic."""
 
-    resize = staticmethod(cv_resize)
+    resize = staticmethod(cv_resize_cubic)
     mean, std = IMAGENET
 
     def objects(self, outputs, size):
@@ -208,13 +208,15 @@ class LibreDeimV2(LibreDFine):
 
 
 class LibrePpYoloe(PpYoloe):
-    """`preprocess_numpy` of models/ppyoloe and `_parse_ppyoloe` of LibreYOLO 1.6.0."""
+    """`preprocess_numpy` of models/ppyoloe, linear, and `_parse_ppyoloe` of LibreYOLO 1.6.0."""
+
+    resize = staticmethod(cv_resize)
 
     def objects(self, outputs, size):
         return nms(every_class(outputs["scores"][0], outputs["boxes"][0]))
 
 
-class LibrePicodet(PpYoloe):
+class LibrePicodet(LibrePpYoloe):
     """`preprocess_numpy` of models/picodet and `_parse_picodet` of LibreYOLO 1.6.0."""
 
     def objects(self, outputs, size):

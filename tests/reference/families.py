@@ -36,6 +36,12 @@ def cv_resize(image, width, height):
     return cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
 
 
+def cv_resize_cubic(image, width, height):
+    """What `resize` with INTER_CUBIC gives before it rounds to 8 bits; like that, limited to their range."""
+    resized = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(resized, 0, 255)
+
+
 class Family:
     """Stretched by PIL, RGB, 0–1."""
 

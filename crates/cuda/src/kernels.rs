@@ -44,9 +44,9 @@ const TILE_COLUMNS: u32 = 128;
 const MOST_ROWS: u32 = 4;
 /// Preprocessing blocks resident on a multiprocessor at a time.
 const BLOCKS_RESIDENT: u32 = 4;
-/// Lines per block, and so per thread, with antialiasing.
+/// Lines per block, and so per thread, with a filter.
 const FILTER_LINES: u32 = 8;
-/// Threads per block of the kernel that computes the weights of antialiasing.
+/// Threads per block of the kernel that computes a filter's weights.
 const SPANS: u32 = 128;
 /// Rows per block of the kernels that decode final objects and oriented boxes.
 const OBJECTS: u32 = 128;

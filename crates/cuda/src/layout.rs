@@ -92,7 +92,7 @@ pub(super) struct PreprocessArgs {
     /// Address of the chain's counters, one u32 per slot, which the kernel resets; 0 for none.
     pub counts: u64,
     pub tensor: u64,
-    /// With antialiasing, address of [`spans_bytes`] for each slot.
+    /// Unless interpolation is linear, address of [`spans_bytes`] for each slot.
     pub spans: u64,
     pub width: u32,
     pub height: u32,
@@ -104,7 +104,8 @@ pub(super) struct PreprocessArgs {
     pub pad: f32,
     pub mean: [f32; 3],
     pub scale: [f32; 3],
-    pub reserved: u32,
+    /// Whether the filter is a cubic convolution instead of antialiasing's triangle.
+    pub cubic: u32,
 }
 
 /// Bytes of one slot's spans and weights (Span in preprocess.cu), for the columns and lines of an input.

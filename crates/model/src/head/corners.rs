@@ -11,9 +11,9 @@ use super::recognise::{Found, InputStyle, ModelFacts, grid_cells};
 use super::{BoxCoding, Columns, DensePlan, HeadChoice, HeadError};
 use std::sync::Arc;
 
-/// PaddleDetection stretches.
+/// PaddleDetection stretches, with `interp: 2`.
 const PADDLE_STYLE: InputStyle =
-    InputStyle { normalization: None, bgr: false, resize: Resize::STRETCH, pad: 0, default_size: None };
+    InputStyle { normalization: None, bgr: false, resize: Resize::STRETCH.cubic(), pad: 0, default_size: None };
 
 /// 0–255, at the top left, the rest black. DAMO-YOLO's Nano models stretch instead.
 const DAMO_STYLE: InputStyle = InputStyle {

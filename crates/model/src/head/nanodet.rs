@@ -7,7 +7,7 @@
 //! - v0.x: `[B, n, nc]` and `[B, n, 4·(reg_max+1)]` for each of the strides 8, 16 and 32, or all of them in one
 //!   `[B, N, nc + 4·(reg_max+1)]`. An anchor's point is the middle of its cell; frames are letterboxed.
 //! - PicoDet, exported without postprocessing (PaddleDetection's `pico_head.py`, 0868540): as v0.x, for the strides 8, 16,
-//!   32 and 64; frames are stretched, and an anchor is an object of each class that passes.
+//!   32 and 64; frames are stretched, cubic, and an anchor is an object of each class that passes.
 //! - Plus: one `[B, N, nc + 4·(reg_max+1)]` for the strides 8, 16, 32 and 64. An anchor's point is the corner of its
 //!   cell; frames are stretched.
 
@@ -60,7 +60,7 @@ const PICODET: Family = Family {
     style: InputStyle {
         normalization: Some(Normalization::IMAGENET),
         bgr: false,
-        resize: Resize::STRETCH,
+        resize: Resize::STRETCH.cubic(),
         pad: 0,
         default_size: None,
     },

@@ -1,6 +1,6 @@
 //! Recognition and decoding of the detectors other than YOLO's.
 
-use super::super::super::{Fit, Labels, Resize};
+use super::super::super::{Fit, Interpolation, Labels, Resize};
 use super::super::{ColorChoice, ModelChoice, NormalizationChoice, Recognised, ResizeChoice};
 use super::*;
 
@@ -40,7 +40,7 @@ fn labels_boxes_scores_need_a_word_on_their_input() {
     ] {
         let Recognised { head, input, image, constants, .. } = recognised(&info, choice);
         assert_eq!((head.name(), head.needs_nms(), head.class_count()), (choice.nick(), false, None));
-        assert_eq!((input.resize.fit, input.resize.antialias, input.pad), (fit, true, 0));
+        assert_eq!((input.resize.fit, input.resize.interpolation, input.pad), (fit, Interpolation::Antialiased, 0));
         assert_eq!((input.normalization, input.bgr), (normalization, false));
         // The model multiplies its boxes by this size, in the order width, height.
         assert_eq!((image, constants[0].index, &constants[0].values[..]), (0, 1, &[640.0, 640.0][..]));
@@ -227,7 +227,7 @@ fn paddle_detection_needs_a_word_on_its_normalisation() {
     let said = ModelChoice { normalization: NormalizationChoice::ImageNet, ..ModelChoice::default() };
     let Recognised { head, input, .. } = recognised(&info, said);
     assert_eq!((head.name(), head.classes(), head.needs_nms()), ("pp-yoloe", 3, true));
-    assert_eq!((input.resize, input.normalization), (Resize::STRETCH, Normalization::IMAGENET));
+    assert_eq!((input.resize, input.normalization), (Resize::STRETCH.cubic(), Normalization::IMAGENET));
     let own = named(&[("image", &FIXED), ("scale_factor", &[1, 2])], &[("a", &[-1, 6]), ("b", &[-1])], &[]);
     assert!(refused(&own).contains("exclude_nms=True"));
     // The scores come by class.
@@ -264,7 +264,7 @@ fn picodet_has_four_strides() {
     ];
     let info = named(&[("image", &[1, 3, 32, 64])], outputs, &[]);
     let Recognised { head, input, .. } = recognised(&info, HeadChoice::Auto);
-    assert_eq!((head.name(), head.classes(), input.resize), ("picodet", 3, Resize::STRETCH));
+    assert_eq!((head.name(), head.classes(), input.resize), ("picodet", 3, Resize::STRETCH.cubic()));
     assert_eq!((input.normalization, input.bgr), (Normalization::IMAGENET, false));
     let mut data: Vec<Vec<f32>> = outputs.iter().map(|(_, s)| vec![0.0; (s[1] * s[2]) as usize]).collect();
     // The only cell of stride 64: its middle is (32, 32).
@@ -298,15 +298,14 @@ fn libreyolo_exports_are_told_by_their_family() {
         (head.name(), input)
     };
     let pred: Outputs<'_> = &[("pred_logits", &[1, 300, 80]), ("pred_boxes", &[1, 300, 4])];
-    for (family, size, antialias, normalization) in [
-        ("rtdetr", "r50", false, Normalization::UNIT),
-        ("dfine", "n", true, Normalization::UNIT),
-        ("deimv2", "n", true, Normalization::UNIT),
-        ("deimv2", "s", true, Normalization::IMAGENET),
+    for (family, size, resize, normalization) in [
+        ("rtdetr", "r50", Resize::STRETCH, Normalization::UNIT),
+        ("dfine", "n", Resize::STRETCH.antialiased(), Normalization::UNIT),
+        ("deimv2", "n", Resize::STRETCH.antialiased(), Normalization::UNIT),
+        ("deimv2", "s", Resize::STRETCH.antialiased(), Normalization::IMAGENET),
     ] {
         let (name, input) = libre(family, size, pred, &[]);
-        assert_eq!((name, input.resize.antialias, input.normalization), ("detr-sigmoid", antialias, normalization));
-        assert_eq!(input.resize.fit, Fit::Stretched);
+        assert_eq!((name, input.resize, input.normalization), ("detr-sigmoid", resize, normalization));
     }
     let rows: Outputs<'_> = &[("output", &[1, 8400, 85])];
     let (name, input) = libre("yolox", "s", rows, &[]);
