@@ -2,7 +2,7 @@
 
 use super::find;
 use model::head::{HeadChoice, ModelChoice, NormalizationChoice};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub fn path(name: &str) -> PathBuf {
     find::root().join("tests/reference/exports").join(format!("{name}.onnx"))
@@ -19,9 +19,14 @@ pub struct Export {
 impl Export {
     /// The element for it, with its properties.
     pub fn element(&self) -> String {
+        self.element_for(&path(self.name))
+    }
+
+    /// The same for another file of the same form.
+    pub fn element_for(&self, file: &Path) -> String {
         let element = if self.name.starts_with("yolo-pose") { "trtpose" } else { "trtdetect" };
         let ModelChoice { head, normalization, .. } = self.choice;
-        format!("{element} model={} head={} normalization={normalization}", path(self.name).display(), head.nick())
+        format!("{element} model={} head={} normalization={normalization}", file.display(), head.nick())
     }
 }
 
