@@ -80,12 +80,14 @@ fn objects(backend: &str, format: &Format, model: &Path, said: &str) -> Result<V
     let export = exports::detectors().into_iter().find(|export| export.name == format.export);
     let element = export.as_ref().map(|export: &Export| export.element_for(model)).expect("an export of the list");
     let (width, height) = (format.width, format.height);
+    // The CPU engine takes a file in FP16 as it is, and only so.
+    let precision = if format.kind == "fp16" && model != format.base { "auto" } else { "fp32" };
     let upload = if backend == "cpu" { "identity" } else { "cudaupload" };
     let picture = find::media("bus.jpg").expect("looked for before");
     let running = Running::new(&format!(
         "filesrc location={} ! jpegdec ! videoconvert ! videoscale add-borders=false \
          ! video/x-raw,format=RGBA,width={width},height={height},pixel-aspect-ratio=1/1 ! {upload} \
-         ! {element} {said} name=d backend={backend} precision=fp32 confidence=0.3 ! appsink name=out sync=false",
+         ! {element} {said} name=d backend={backend} precision={precision} confidence=0.25 ! appsink name=out sync=false",
         picture.display()
     ));
     let refused = running.0.set_state(gst::State::Playing).is_err();
