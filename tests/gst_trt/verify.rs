@@ -181,7 +181,7 @@ fn files_beside_the_model_count_for_an_engine_in_another_folder() {
         r#"{"do_normalize": true, "image_mean": 0.5, "image_std": 0.1, "size": {"height": 320, "width": 320}}"#;
     std::fs::write(standin.scratch().join("detr/preprocessor_config.json"), processor).unwrap();
     let engine = standin.scratch().join("detr.engine");
-    let verify = || verify_engine(&standin, &model, &engine, &clip, &["--head", "detr-sigmoid"]);
+    let verify = || verify_engine(&standin, &model, &engine, &clip, &["--head", "detr-sigmoid", "--precision", "fp32"]);
     assert_says(&verify(), true, &["objects in 3 frame(s)", "agree with FP32"]);
     let info = "[modelinfo]\nversion=1.0\n[pixel_values]\nid=images\ntype=float32\ndims=-1,3,320,320\ndir=input\n\
                 ranges=-1.0,3.0\n[logits]\nid=logits\ntype=float32\ndims=-1,-1,-1\ndir=output\n[pred_boxes]\nid=boxes\n\
