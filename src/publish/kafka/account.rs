@@ -7,6 +7,7 @@ use super::super::output::OnError;
 use crate::config::{SaslMechanism, Secret};
 use files::digest::{self, Hash};
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use std::path::PathBuf;
 
 /// Everything that two clients must have in common to share a connection.
@@ -87,6 +88,8 @@ impl Account {
             config.set("ssl.certificate.location", certificate.display().to_string());
             config.set("ssl.key.location", key.display().to_string());
         }
+        // For the debug category of the connection, which has its own threshold.
+        config.set_log_level(RDKafkaLogLevel::Info);
         config.set("socket.keepalive.enable", "true").set("log.connection.close", "false");
         // A broker that doesn't answer is noticed in seconds, and one that is back as well.
         config.set("socket.timeout.ms", "10000").set("socket.connection.setup.timeout.ms", "5000");
