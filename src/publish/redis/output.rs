@@ -42,8 +42,8 @@ pub struct RedisOutput {
 }
 
 impl RedisOutput {
-    /// Lines are sent together, and their answers read together.
-    const GATHER: Duration = Duration::from_millis(20);
+    /// As for files; lines are sent together, and their answers read together.
+    const GATHER: Duration = Duration::from_millis(100);
 
     /// The output connects when the first line comes.
     ///
