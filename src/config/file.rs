@@ -2,6 +2,7 @@
 //! `docs/configuration.md` explains each key.
 
 use super::codec::Codec;
+use super::delivery::{Format, SaslMechanism};
 use super::plan::{Content, LogLevel, MaskFormat, Priority, Transport};
 use crate::options::{Algorithm, Anchor, InferenceRegion};
 use merge::Merge;
@@ -472,8 +473,15 @@ pub struct Outputs {
     /// How the masks of objects are written in lines and messages. Unset: rle.
     #[merge(strategy = merge::option::overwrite_none)]
     pub mask_format: Option<MaskFormat>,
+    /// How frames are written in lines and messages; events are always JSON. Unset: json.
+    #[merge(strategy = merge::option::overwrite_none)]
+    pub format: Option<Format>,
     /// An MQTT broker.
     pub mqtt: Mqtt,
+    /// A Kafka cluster.
+    pub kafka: Kafka,
+    /// A Redis server.
+    pub redis: Redis,
     /// JPEGs of annotated frames.
     pub pictures: Pictures,
     /// MP4 files of annotated frames.
@@ -518,6 +526,8 @@ pub struct Mqtt {
     pub topic: Option<String>,
     /// What the messages are of. Unset: as CONTENT of the outputs.
     pub content: Option<Content>,
+    /// How frames are written. Unset: as FORMAT of the outputs.
+    pub format: Option<Format>,
     /// Of events; totals of zones and lines are retained below it. {camera} is the camera's name. Unset: gst-trt/{camera}/events.
     pub events_topic: Option<String>,
     /// 0, 1 or 2. Unset: 1.
@@ -544,6 +554,75 @@ pub struct Mqtt {
     pub keep_alive_s: Option<u32>,
     /// Messages kept while the broker is unavailable; the oldest are dropped first. Unset: 1000.
     #[schemars(range(min = 0, max = 1000000))]
+    pub offline_queue: Option<u32>,
+}
+
+/// Messages to a Kafka cluster, whose key is the camera's name.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema, Merge)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+#[merge(strategy = merge::option::overwrite_none)]
+pub struct Kafka {
+    /// Unset: true if there is a URL.
+    pub enabled: Option<bool>,
+    /// kafka://HOST:PORT, or kafkas:// for TLS; several brokers with commas between.
+    pub url: Option<String>,
+    /// One for all cameras. Unset: gst-trt.objects.
+    pub topic: Option<String>,
+    /// Of events and totals. Unset: gst-trt.events.
+    pub events_topic: Option<String>,
+    /// What the messages are of. Unset: as CONTENT of the outputs.
+    pub content: Option<Content>,
+    /// How frames are written. Unset: as FORMAT of the outputs.
+    pub format: Option<Format>,
+    /// How user name and password are proved. Unset: plain.
+    pub sasl_mechanism: Option<SaslMechanism>,
+    /// Name of the environment variable with the user name. Unset: KAFKA_USERNAME, where it is set.
+    pub username_env: Option<String>,
+    /// Name of the environment variable with the password. Unset: KAFKA_PASSWORD, where it is set.
+    pub password_env: Option<String>,
+    /// PEM file of the authorities to trust. Unset: the system's.
+    pub ca_file: Option<String>,
+    /// PEM file of this client's certificate.
+    pub cert_file: Option<String>,
+    /// PEM file of its key.
+    pub key_file: Option<String>,
+    /// Lines of a camera kept while the brokers are unavailable; the oldest are dropped first. Unset: 1000.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub offline_queue: Option<u32>,
+}
+
+/// Entries added to Redis Streams.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema, Merge)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+#[merge(strategy = merge::option::overwrite_none)]
+pub struct Redis {
+    /// Unset: true if there is a URL.
+    pub enabled: Option<bool>,
+    /// redis://HOST:PORT, or rediss:// for TLS.
+    pub url: Option<String>,
+    /// {camera} is the camera's name. Unset: gst-trt:{camera}:objects.
+    pub stream: Option<String>,
+    /// Of events and totals. {camera} is the camera's name. Unset: gst-trt:{camera}:events.
+    pub events_stream: Option<String>,
+    /// What the entries are of. Unset: as CONTENT of the outputs.
+    pub content: Option<Content>,
+    /// How frames are written. Unset: as FORMAT of the outputs.
+    pub format: Option<Format>,
+    /// About how many entries a stream keeps. Unset: 100000.
+    #[schemars(range(min = 1, max = 1000000000))]
+    pub max_length: Option<u32>,
+    /// Name of the environment variable with the user name. Unset: REDIS_USERNAME, where it is set.
+    pub username_env: Option<String>,
+    /// Name of the environment variable with the password. Unset: REDIS_PASSWORD, where it is set.
+    pub password_env: Option<String>,
+    /// PEM file of the authorities to trust. Unset: the system's.
+    pub ca_file: Option<String>,
+    /// PEM file of this client's certificate.
+    pub cert_file: Option<String>,
+    /// PEM file of its key.
+    pub key_file: Option<String>,
+    /// Lines of a camera kept while the server is unavailable; the oldest are dropped first. Unset: 1000.
+    #[schemars(range(min = 1, max = 1000000))]
     pub offline_queue: Option<u32>,
 }
 

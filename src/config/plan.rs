@@ -4,6 +4,7 @@
 //! Plans compare by value, which shows what cameras a changed file changes.
 
 use super::codec::Codec;
+use super::delivery::{Format, SaslMechanism};
 use super::secret::{Secret, SecretUrl};
 use crate::gpu;
 use crate::infer::{Backend, ModelSettings};
@@ -308,10 +309,14 @@ pub struct Outputs {
     /// JSON Lines.
     pub lines: Vec<LinesTarget>,
     pub mqtt: Option<Mqtt>,
+    pub kafka: Option<Kafka>,
+    pub redis: Option<Redis>,
     pub pictures: Option<Pictures>,
     pub segments: Option<Segments>,
     /// Of lines.
     pub content: Content,
+    /// Of lines.
+    pub format: Format,
     /// In lines and messages.
     pub masks: MaskFormat,
 }
@@ -336,6 +341,43 @@ pub enum LinesTarget {
     },
 }
 
+/// Where a server is, and how to get in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Server {
+    /// Host and port of each; Redis has one.
+    pub hosts: Vec<(String, u16)>,
+    /// `None`: unencrypted.
+    pub tls: Option<Tls>,
+    pub username: Option<String>,
+    pub password: Option<Secret>,
+    /// Most lines kept while the server is unavailable; the oldest are dropped first.
+    pub offline_queue: usize,
+}
+
+/// A Kafka cluster, and the messages to it. Their key is the camera's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kafka {
+    pub brokers: Server,
+    pub mechanism: SaslMechanism,
+    pub topic: String,
+    pub events_topic: String,
+    pub content: Content,
+    pub format: Format,
+}
+
+/// A Redis server, and the entries that are added to its streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redis {
+    pub server: Server,
+    /// The stream of this camera; `{camera}` is filled in.
+    pub stream: String,
+    pub events_stream: String,
+    pub content: Content,
+    pub format: Format,
+    /// About how many entries a stream keeps.
+    pub max_length: u32,
+}
+
 /// A broker, and the messages to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mqtt {
@@ -344,6 +386,7 @@ pub struct Mqtt {
     pub topic: String,
     pub events_topic: String,
     pub content: Content,
+    pub format: Format,
     pub qos: Qos,
     pub retain: bool,
 }

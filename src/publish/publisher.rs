@@ -95,6 +95,8 @@ struct State {
     failed: bool,
     /// No more lines come.
     closed: bool,
+    /// Lines that come are dropped.
+    purged: bool,
     /// The thread has ended.
     ended: bool,
     /// Written lines that hadn't arrived at the last flush.
@@ -145,6 +147,10 @@ impl Publisher {
         let most = most.max(1);
         let mut state = self.shared.state.lock();
         loop {
+            if state.purged {
+                state.stats.dropped += 1;
+                return Ok(());
+            }
             if state.failed {
                 return Err(Refused::Failed);
             }
@@ -188,7 +194,7 @@ impl Publisher {
             if state.failed {
                 break Err(Refused::Failed);
             }
-            if state.lines.is_empty() && state.writing == 0 && !state.unflushed {
+            if state.purged || state.lines.is_empty() && state.writing == 0 && !state.unflushed {
                 break Ok(());
             }
             if state.flushing || state.closed {
@@ -221,6 +227,21 @@ impl Publisher {
     pub fn reopen(&self) {
         self.shared.state.lock().reopen = true;
         self.shared.work.notify_one();
+    }
+
+    /// Drops every line that hasn't been written or isn't confirmed, and every line that comes from now on, until the publisher is
+    /// closed: another host publishes the stream now. Frames go on.
+    pub fn purge(&self) {
+        let mut state = self.shared.state.lock();
+        state.purged = true;
+        state.closed = true;
+        state.stats.dropped += state.lines.len() as u64;
+        state.lines.clear();
+        // The output's thread leaves what it's writing, and ends.
+        self.shared.give_up.store(true, Ordering::Relaxed);
+        drop(state);
+        self.shared.work.notify_one();
+        self.shared.progress.notify_all();
     }
 
     /// Writes the queued lines and ends the thread, in less than a second even if the reader doesn't read. Returns how
@@ -507,6 +528,24 @@ mod tests {
         publisher.drain(None).unwrap();
         assert_eq!(publisher.stats(), Stats { lines: 100, dropped: 0, bytes: 190 });
         assert_eq!(publisher.close(), 0);
+    }
+
+    /// Neither what waits nor what comes is written, and no caller waits for it.
+    #[test]
+    fn a_purge_drops_all_lines_and_counts_them() {
+        let (publisher, lines, failures) = publisher();
+        for text in ["0", "1", "2"] {
+            push(&publisher, text, Overflow::DropOldest).unwrap();
+            until_writing(&publisher);
+        }
+        publisher.purge();
+        for text in ["3", "4", "5"] {
+            push(&publisher, text, Overflow::Block).unwrap();
+        }
+        publisher.drain(None).unwrap();
+        publisher.close();
+        assert_eq!(publisher.stats(), Stats { lines: 0, dropped: 6, bytes: 0 });
+        assert!(lines.try_iter().next().is_none() && failures.try_iter().next().is_none());
     }
 
     /// Lines are gathered, but not when half of the queue is full, when a caller waits for them, or at the end.

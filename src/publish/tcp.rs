@@ -126,7 +126,7 @@ impl Drop for TcpOutput {
 }
 
 /// Connects a non-blocking stream; `None` when given up.
-fn connect(address: SocketAddr, give_up: &AtomicBool, limit: Duration) -> io::Result<Option<TcpStream>> {
+pub fn connect(address: SocketAddr, give_up: &AtomicBool, limit: Duration) -> io::Result<Option<TcpStream>> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;

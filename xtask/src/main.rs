@@ -16,6 +16,7 @@ mod models;
 mod outcome;
 mod package;
 mod paths;
+mod pictures;
 mod plugin;
 mod programs;
 mod ptx;
@@ -68,6 +69,7 @@ Usage: cargo xtask TASK
   models [NAME...]      list the models, or fetch the named ones; `all` fetches all
   ptx [--check]         compile the CUDA kernels, or check that the committed PTX matches their sources
   export-models         export the detectors of tests/reference/exports anew (5 GB of Python packages)
+  pictures              draw the pictures of docs/models anew
   help                  print this text
 
 Environment:
@@ -93,6 +95,7 @@ enum Task {
     Models(Vec<String>),
     Ptx { check: bool },
     ExportModels,
+    Pictures,
 }
 
 fn parse() -> Result<Task> {
@@ -169,6 +172,7 @@ fn parse() -> Result<Task> {
         "ptx" => Task::Ptx { check },
         "models" => Task::Models(rest.to_vec()),
         "export-models" => Task::ExportModels,
+        "pictures" => Task::Pictures,
         _ => bail!("unknown task '{task}'\n\n{HELP}"),
     })
 }
@@ -223,6 +227,7 @@ fn run() -> Result<()> {
         Task::Models(names) => models::run(&paths, &names)?,
         Task::Ptx { check } => ptx::run(&paths, check)?,
         Task::ExportModels => exports::make(&paths)?,
+        Task::Pictures => pictures::draw(&paths)?,
     }
     Ok(())
 }

@@ -28,8 +28,8 @@ pub const CYCLONEDX: Tool = Tool { name: "cargo-cyclonedx", version: "0.5.9", fe
 /// Checks licences, sources and duplicates of crates.
 pub const DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2", features: &[] };
 
-/// What `cargo xtask test` runs.
-pub const FOR_TESTS: [Tool; 4] = [FUZZ, ABOUT, CYCLONEDX, DENY];
+/// What `cargo xtask setup` installs. Those that only packages need are installed when one is made.
+pub const FOR_TESTS: [Tool; 2] = [FUZZ, DENY];
 
 /// Settings of cargo that make a program quicker to compile than to run: each runs for seconds.
 const QUICK: [(&str, &str); 4] = [

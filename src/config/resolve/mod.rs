@@ -8,6 +8,7 @@ mod labels;
 mod models;
 mod outputs;
 mod pipeline;
+mod servers;
 mod tracking;
 
 use super::file::File;

@@ -1,11 +1,13 @@
 //! Outputs and monitoring.
 
+use super::super::delivery::Format;
 use super::super::file;
 use super::super::plan::{Broker, Content, LinesTarget, Monitoring, Mqtt, Outputs, Pictures, Qos, Segments, Tls};
 use super::super::secret::Secret;
 use super::super::text::join;
 use super::Context;
 use super::address::{self, Address};
+use super::servers;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,13 +15,13 @@ use std::time::Duration;
 const MIB: u64 = 1 << 20;
 
 /// Finds the key that a setting comes from: the camera's own, or that in `outputs`.
-struct Keys<'a> {
-    camera: &'a str,
-    section: &'static str,
+pub(super) struct Keys<'a> {
+    pub camera: &'a str,
+    pub section: &'static str,
 }
 
 impl Keys<'_> {
-    fn key(&self, ctx: &Context, key: &str) -> String {
+    pub fn key(&self, ctx: &Context, key: &str) -> String {
         let in_outputs = if self.section.is_empty() { key.to_owned() } else { join(self.section, key) };
         let own = join(self.camera, &format!("OUTPUTS.{in_outputs}"));
         if ctx.is_written(&own) { own } else { format!("outputs.{in_outputs}") }
@@ -35,7 +37,11 @@ pub(super) fn pictures_key(ctx: &Context, camera: &str, key: &str) -> String {
 pub fn outputs(ctx: &mut Context, camera: &str, own: &file::Outputs, name: &str, cameras: usize) -> Outputs {
     let settings = own.over(&ctx.file.outputs);
     let content = settings.content.unwrap_or_default();
-    let mqtt = mqtt(ctx, &Keys { camera, section: "MQTT" }, (&settings.mqtt, content), name, cameras);
+    let format = settings.format.unwrap_or_default();
+    let defaults = (content, format);
+    let mqtt = mqtt(ctx, &Keys { camera, section: "MQTT" }, (&settings.mqtt, defaults), name, cameras);
+    let kafka = servers::kafka(ctx, &Keys { camera, section: "KAFKA" }, &settings.kafka, defaults);
+    let redis = servers::redis(ctx, &Keys { camera, section: "REDIS" }, &settings.redis, defaults, name);
     let pictures = pictures(ctx, &Keys { camera, section: "PICTURES" }, &settings.pictures);
     let segments = segments(ctx, &Keys { camera, section: "SEGMENTS" }, &settings.segments);
     let keys = Keys { camera, section: "" };
@@ -45,11 +51,21 @@ pub fn outputs(ctx: &mut Context, camera: &str, own: &file::Outputs, name: &str,
             targets.as_slice().iter().filter_map(|target| lines(ctx, &key, target, name)).collect()
         }
         // There must be at least one output.
-        None if mqtt.is_none() && pictures.is_none() && segments.is_none() => vec![LinesTarget::Stdout],
+        None if mqtt.is_none() && kafka.is_none() && redis.is_none() && pictures.is_none() && segments.is_none() => {
+            vec![LinesTarget::Stdout]
+        }
         None => Vec::new(),
     };
+    if !format.is_text() && !lines.is_empty() {
+        let key = keys.key(ctx, "FORMAT");
+        ctx.error(
+            &key,
+            "lines are text, and deepstream-protobuf is binary",
+            "set FORMAT in MQTT, KAFKA or REDIS instead, or JSON_LINES to []",
+        );
+    }
     let masks = settings.mask_format.unwrap_or_default();
-    Outputs { lines, mqtt, pictures, segments, content, masks }
+    Outputs { lines, mqtt, kafka, redis, pictures, segments, content, format, masks }
 }
 
 fn lines(ctx: &mut Context, key: &str, target: &str, name: &str) -> Option<LinesTarget> {
@@ -88,11 +104,11 @@ pub(super) fn missing_parent(path: &Path) -> Option<PathBuf> {
     path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()).map(Path::to_owned)
 }
 
-/// `content`: what messages are of, unless their own key says so.
+/// `content`, `format`: what messages are of and how they are written, unless their own keys say so.
 fn mqtt(
     ctx: &mut Context,
     keys: &Keys,
-    (settings, content): (&file::Mqtt, Content),
+    (settings, (content, format)): (&file::Mqtt, (Content, Format)),
     name: &str,
     cameras: usize,
 ) -> Option<Mqtt> {
@@ -127,7 +143,8 @@ fn mqtt(
             return None;
         }
     };
-    let tls = tls(ctx, keys, settings, encrypted);
+    let files = [&settings.ca_file, &settings.cert_file, &settings.key_file];
+    let tls = tls(ctx, keys, files, encrypted);
     let username = credential(ctx, &keys.key(ctx, "USERNAME_ENV"), settings.username_env.as_deref(), "MQTT_USERNAME");
     let password = credential(ctx, &keys.key(ctx, "PASSWORD_ENV"), settings.password_env.as_deref(), "MQTT_PASSWORD");
     if password.is_some() && username.is_none() {
@@ -177,18 +194,25 @@ fn mqtt(
         topic: template.replace("{camera}", name),
         events_topic: events_template.replace("{camera}", name),
         content: settings.content.unwrap_or(content),
+        format: settings.format.unwrap_or(format),
         qos,
         retain: settings.retain.unwrap_or(false),
     })
 }
 
-fn tls(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, encrypted: bool) -> Option<Tls> {
-    let files = [("CA_FILE", &settings.ca_file), ("CERT_FILE", &settings.cert_file), ("KEY_FILE", &settings.key_file)];
+/// The files of the authorities, the client's certificate and its key. `encrypted`: the address says that there is TLS.
+pub(super) fn tls(ctx: &mut Context, keys: &Keys, files: [&Option<String>; 3], encrypted: bool) -> Option<Tls> {
+    let [ca_file, cert_file, key_file] = files;
+    let files = [("CA_FILE", ca_file), ("CERT_FILE", cert_file), ("KEY_FILE", key_file)];
     let [ca, cert, private_key] = files.map(|(name, file)| {
         let file = file.as_deref().map(|file| ctx.path_of(file))?;
         let key = keys.key(ctx, name);
         if !encrypted {
-            ctx.error(&key, "it needs TLS, and the broker's address is mqtt://", "write mqtts:// in URL, or remove it");
+            ctx.error(
+                &key,
+                "it needs TLS, and the address in URL has none",
+                "write mqtts://, kafkas:// or rediss:// in URL, or remove it",
+            );
         } else if !file.is_file() {
             ctx.error(
                 &key,
@@ -214,7 +238,7 @@ fn tls(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, encrypted: bool) -
 }
 
 /// A credential from the environment: from the variable that is named, which must exist, or else from the default one.
-fn credential(ctx: &mut Context, key: &str, named: Option<&str>, usual: &str) -> Option<String> {
+pub(super) fn credential(ctx: &mut Context, key: &str, named: Option<&str>, usual: &str) -> Option<String> {
     let variable = named.unwrap_or(usual);
     let value = ctx.variables.get(variable).filter(|value| !value.is_empty()).map(str::to_owned);
     if let (Some(named), None) = (named, &value) {
@@ -227,7 +251,7 @@ fn credential(ctx: &mut Context, key: &str, named: Option<&str>, usual: &str) ->
     value
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 

@@ -53,15 +53,18 @@ impl ObjectSubclass for TrtPublish {
 impl ObjectImpl for TrtPublish {
     fn signals() -> &'static [glib::subclass::Signal] {
         static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
-            let reopen = |values: &[glib::Value]| {
-                if let Some(Ok(element)) = values.first().map(|value| value.get::<super::TrtPublish>())
-                    && let Some(publisher) = element.imp().publisher()
-                {
-                    publisher.reopen();
-                }
-                None
+            let action = |name, act: fn(&Publisher)| {
+                let handler = move |values: &[glib::Value]| {
+                    if let Some(Ok(element)) = values.first().map(|value| value.get::<super::TrtPublish>())
+                        && let Some(publisher) = element.imp().publisher()
+                    {
+                        act(&publisher);
+                    }
+                    None
+                };
+                glib::subclass::Signal::builder(name).action().class_handler(handler).build()
             };
-            vec![glib::subclass::Signal::builder("reopen").action().class_handler(reopen).build()]
+            vec![action("reopen", Publisher::reopen), action("purge", Publisher::purge)]
         });
         &SIGNALS
     }
@@ -118,9 +121,7 @@ impl BaseTransformImpl for TrtPublish {
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings.lock().clone();
-        let mqtt = settings.mqtt().map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ("{error}")))?;
-        let PublishOptions { location, append, on_error, .. } = settings;
-        let location_shown = redact(&location);
+        let location_shown = redact(&settings.location);
         gst::debug!(CAT, imp = self, "opens {location_shown}");
         let element = self.obj().downgrade();
         let shown = location_shown.clone();
@@ -129,8 +130,8 @@ impl BaseTransformImpl for TrtPublish {
                 tell(&element, &shown, &notice);
             }
         };
-        let output = publish::open(&location, append, &mqtt, on_error, Arc::new(notify))
-            .map_err(|error| cannot_open(&location_shown, &error))?;
+        let output =
+            publish::open(&settings, Arc::new(notify)).map_err(|error| cannot_open(&location_shown, &error))?;
         let element = self.obj().downgrade();
         let failed = move |name: &str, error: io::Error| {
             if let Some(element) = element.upgrade() {
@@ -215,6 +216,10 @@ impl TrtPublish {
             let PublishOptions { stream_id, overflow, max_queue, mask_format, content, .. } = &*settings;
             (stream_id.clone(), *overflow, *max_queue as usize, *mask_format, *content)
         };
+        let (format, origin) = {
+            let settings = self.settings.lock();
+            (settings.format, settings.origin())
+        };
         let mut stream = self.stream.lock();
         let stream = &mut *stream;
         let overflow = match overflow {
@@ -240,7 +245,16 @@ impl TrtPublish {
             stream.to_utc = frame.captured.zip(frame.pts).map(|(utc, pts)| i128::from(utc) - i128::from(pts));
         }
         let StreamState { time, to_utc, ref mut line, .. } = *stream;
-        let mut lines = Lines { publisher: &publisher, stream: id.clone(), to_utc, max_queue, overflow, line };
+        let mut lines = Lines {
+            publisher: &publisher,
+            stream: id.clone(),
+            to_utc,
+            max_queue,
+            overflow,
+            format,
+            origin: origin.as_ref(),
+            line,
+        };
         let mut queued = || {
             if let Some(frame) = frame.filter(|_| content.has_objects()) {
                 let bytes = lines.frame(&frame, record, masks)?;

@@ -1,8 +1,8 @@
 //! From records to the publisher's queue.
 
-use crate::config::MaskFormat;
+use crate::config::{Format, MaskFormat};
 use crate::meta::Record;
-use crate::publish::{self, Frame, LineKind, Moment, Overflow, Publisher, Refused, Subject};
+use crate::publish::{self, Frame, LineKind, Moment, Origin, Overflow, Publisher, Refused, Subject};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ pub struct Lines<'a> {
     pub to_utc: Option<i128>,
     pub max_queue: usize,
     pub overflow: Overflow,
+    pub format: Format,
+    pub origin: Option<&'a Origin>,
     /// A buffer that is reused.
     pub line: &'a mut Vec<u8>,
 }
@@ -22,7 +24,11 @@ impl Lines<'_> {
     /// Queues the line of a frame. Returns its length in bytes.
     pub fn frame(&mut self, frame: &Frame, record: &Record, masks: MaskFormat) -> Result<usize, Refused> {
         self.line.clear();
-        publish::write_line(self.line, frame, record, masks);
+        match self.format {
+            Format::Json => publish::write_line(self.line, frame, record, masks),
+            Format::Deepstream => publish::deepstream::write_line(self.line, frame, record),
+            Format::DeepstreamProtobuf => publish::protobuf::write_line(self.line, frame, record, self.origin),
+        }
         let length = self.line.len();
         self.push(LineKind::Objects)?;
         Ok(length)
@@ -46,6 +52,10 @@ impl Lines<'_> {
     }
 
     fn push(&mut self, kind: LineKind) -> Result<(), Refused> {
+        // Lines of events are JSON, whatever those of frames are.
+        if let Some(origin) = self.origin.filter(|_| self.format.is_text() || !kind.is_of_frame()) {
+            origin.add_to(self.line);
+        }
         let subject = Subject { stream: self.stream.clone(), kind };
         self.publisher.push(self.line, &subject, self.max_queue, self.overflow)
     }

@@ -29,7 +29,8 @@ pub fn pack(tree: &Tree, facts: &Facts, crates: &str, scratch: &Path, out: &Path
     let doc = folder.join(tree::DOC);
     tree::copy(&paths.root.join("docs/gst-trt.service"), &doc.join("gst-trt.service"))?;
     tree::copy(&paths.root.join("CHANGELOG.md"), &doc.join("CHANGELOG.md"))?;
-    fs::write(doc.join("copyright"), copyright::file(&paths, crates, Some(&tree.onnx_runtime))?).context("copyright")?;
+    fs::write(doc.join("copyright"), copyright::file(&paths, crates, Some(&tree.onnx_runtime))?)
+        .context("copyright")?;
     copyright::write_common(&paths, &doc)?;
 
     let archive = out.join(format!("{name}.tar.gz"));
@@ -62,12 +63,21 @@ fn append(tar: &mut tar::Builder<impl std::io::Write>, folder: &Path, name: &Pat
 /// Unpacks the archive, and runs its plugin and its program with what is in it alone.
 pub fn check(paths: &Paths, archive: &Path) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    run_quiet(Command::new("tar").args(["--extract", "--strip-components=1", "--file"]).arg(archive).arg("-C").arg(folder.path()))?;
+    run_quiet(
+        Command::new("tar")
+            .args(["--extract", "--strip-components=1", "--file"])
+            .arg(archive)
+            .arg("-C")
+            .arg(folder.path()),
+    )?;
     let file = |name: &str| folder.path().join(name);
     let alone = |program: &Path| {
         let mut command = Command::new(program);
         command.current_dir(&paths.root).env("GST_PLUGIN_PATH", file("lib/gstreamer-1.0")).env("GST_DEBUG", "trtcpu:4");
-        command.env("GST_REGISTRY", file("registry.bin")).env("XDG_DATA_HOME", file("nothing")).env_remove("ORT_DYLIB_PATH");
+        command
+            .env("GST_REGISTRY", file("registry.bin"))
+            .env("XDG_DATA_HOME", file("nothing"))
+            .env_remove("ORT_DYLIB_PATH");
         command
     };
     let model = format!("model={}", file("share/gst-tensorrt/models/nanodet.onnx").display());
@@ -76,7 +86,10 @@ pub fn check(paths: &Paths, archive: &Path) -> Result<()> {
     let said = launch.output()?;
     let log = String::from_utf8_lossy(&said.stderr);
     let private = file(tree::PRIVATE);
-    ensure!(said.status.success() && log.contains(&*private.to_string_lossy()), "the archive's plugin doesn't run: {log}");
+    ensure!(
+        said.status.success() && log.contains(&*private.to_string_lossy()),
+        "the archive's plugin doesn't run: {log}"
+    );
     run_quiet(alone(&file(tree::PROGRAM)).args(["check", "--config"]).arg(file(tree::CONFIG))).map(drop)
 }
 

@@ -108,7 +108,8 @@ pub fn file(paths: &Paths, crates: &str, onnx_runtime: Option<&str>) -> Result<S
          \nFiles: *\nCopyright: the authors of gst-plugin-tensorrt\nLicense: MPL-2.0\n",
     );
     text += &in_common("MPL-2.0");
-    text += "\nFiles: usr/share/gst-tensorrt/models/movenet-lightning.onnx\nCopyright: Google LLC\nLicense: Apache-2.0\n";
+    text +=
+        "\nFiles: usr/share/gst-tensorrt/models/movenet-lightning.onnx\nCopyright: Google LLC\nLicense: Apache-2.0\n";
     text += &in_common("Apache-2.0");
     text += "\nFiles: usr/share/gst-tensorrt/models/nanodet.onnx\nCopyright: RangiLyu\nLicense: Apache-2.0\n";
     text += &in_common("Apache-2.0");

@@ -45,7 +45,8 @@ pub fn pack(
     fs::copy(paths.root.join("CHANGELOG.md"), work.join("CHANGELOG.md")).context("CHANGELOG.md")?;
     describe(paths, suite, tree, facts, crates, of_suite.as_deref(), &work.join("debian"))?;
     let t64 = if suite.root().is_none() { renamed_packages(paths, &libraries)? } else { String::new() };
-    let script = "cd \"$1\"; debian/rules binary; cd ..; lintian --allow-root --fail-on error --tag-display-limit 0 *.deb";
+    let script =
+        "cd \"$1\"; debian/rules binary; cd ..; lintian --allow-root --fail-on error --tag-display-limit 0 *.deb";
     let mut make = inside(paths, suite, script, &[&work.to_string_lossy()]);
     make.env("T64", t64).env("SOURCE_DATE_EPOCH", facts.epoch.to_string());
     let printed = run_quiet(&mut make)?;
@@ -101,7 +102,8 @@ fn loaded(ldd: &str, sonames: &[String]) -> Vec<String> {
 /// The package that a file belongs to. It may be registered under /lib while that is a link to /usr/lib.
 fn owner(file: &Path) -> Option<String> {
     let merged = Path::new("/").join(file.strip_prefix("/usr").unwrap_or(file));
-    let found = [file, &merged].into_iter().find_map(|file| run_quiet(Command::new("dpkg").arg("--search").arg(file)).ok());
+    let found =
+        [file, &merged].into_iter().find_map(|file| run_quiet(Command::new("dpkg").arg("--search").arg(file)).ok());
     Some(found?.split_once(':')?.0.to_owned())
 }
 

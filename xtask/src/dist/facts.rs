@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn what_isnt_released_is_no_release() {
-        let text = "# Changelog\n\n## [Unreleased]\n\n### Added\n- a\n\n## [0.2.0] - 2026-11-30\n\n## [0.1.0] - 2026-01-01\n";
+        let text =
+            "# Changelog\n\n## [Unreleased]\n\n### Added\n- a\n\n## [0.2.0] - 2026-11-30\n\n## [0.1.0] - 2026-01-01\n";
         assert_eq!(newest_release(text), Some("0.2.0"));
         assert_eq!(newest_release("# Changelog\n"), None);
     }

@@ -66,7 +66,7 @@ timeout --preserve-status --signal TERM 8 gst-trt run --config $config >"$work/l
 [[ $status == 0 ]] || { cat "$work/said" >&2; fail "gst-trt run ended with $status"; }
 lines=$(wc -l <"$work/lines")
 ((lines >= 10)) || { cat "$work/said" >&2; fail "the test camera gave $lines lines"; }
-grep -q '"stream":"test"\|"stream_id":"test"\|"camera":"test"' "$work/lines" || fail "not the test camera: $(head -1 "$work/lines")"
+grep -q '"stream":"test".*"label":"sports ball"' "$work/lines" || fail "the test camera's ball isn't found: $(head -1 "$work/lines")"
 
 step "man pages, completions, unit, licences"
 for page in gst-trt gst-trt-check gst-trt-build gst-trt-run gst-trt-monitor gst-trt-bench gst-trt-cache; do

@@ -126,7 +126,7 @@ fn make(paths: &Paths, suites: &[&'static Suite], profile: Profile, folder: &Pat
     let scratch = crate::package::scratch_in(&paths.target().join("tmp"), "dist")?;
     let crates = step("licences of all crates", || copyright::crates(paths))?;
     let bill = folder.join(format!("gst-plugin-tensorrt-{}.cdx.json", facts.version));
-    step("software bill of materials", || sbom::write(paths, &facts, &bill))?;
+    step("software bill of materials", || sbom::write(paths, &manifest, &facts, &bill))?;
     let tree = step("files", || Tree::make(paths, &manifest, profile, &facts, &bill, &scratch.path().join("files")))?;
     let mut packages = Vec::new();
     for suite in suites {
