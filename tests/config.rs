@@ -4,8 +4,8 @@ mod common;
 
 use common::find;
 use gsttensorrt::config::{
-    self, CameraSource, Codec, Content, Decoder, Gpu, LinesTarget, LogLevel, Origin, Overrides, Pipeline, Plan,
-    Priority, Qos, Severity, Transport, Variables,
+    self, CameraSource, Codec, Content, Decoder, Format, Gpu, LinesTarget, LogLevel, Origin, Overrides, Pipeline, Plan,
+    Priority, Qos, SaslMechanism, Severity, Transport, Variables,
 };
 use gsttensorrt::options::{Algorithm, InferenceOptions, InferenceRegion, Size};
 use gsttensorrt::run::{ElementOptions, ElementSetup};
@@ -424,7 +424,7 @@ fn elements_have_what_the_plan_says() {
 }
 
 /// Headings of docs/configuration.md, and the types whose keys their tables list.
-const HEADINGS: [(&str, &str); 16] = [
+const HEADINGS: [(&str, &str); 18] = [
     ("## The file", ""),
     ("## `processing`", "Processing"),
     ("### `TRACKER`", "Tracker"),
@@ -438,6 +438,8 @@ const HEADINGS: [(&str, &str); 16] = [
     ("### `CROWDING`", "Crowding"),
     ("## `outputs`", "Outputs"),
     ("### `MQTT`", "Mqtt"),
+    ("### `KAFKA`", "Kafka"),
+    ("### `REDIS`", "Redis"),
     ("### `PICTURES`", "Pictures"),
     ("### `SEGMENTS`", "Segments"),
     ("## `monitoring`", "Monitoring"),
@@ -496,6 +498,12 @@ fn the_full_file_has_every_key() {
     assert_eq!((door.name.as_str(), door.outputs.lines.len(), plan.max_cameras), ("door", 3, 16));
     assert_eq!(door.outputs.mqtt.as_ref().unwrap().topic, "door");
     assert!(door.outputs.need_drawing());
+    let kafka = door.outputs.kafka.as_ref().unwrap();
+    assert_eq!(kafka.brokers.hosts, [("a.example".into(), 9093), ("b.example".into(), 9094)]);
+    assert_eq!((kafka.mechanism, kafka.format), (SaslMechanism::ScramSha512, Format::DeepstreamProtobuf));
+    let redis = door.outputs.redis.as_ref().unwrap();
+    assert_eq!((&*redis.stream, &*redis.events_stream), ("objects:door", "events:door"));
+    assert_eq!((redis.content, redis.format, door.outputs.format), (Content::Events, Format::Json, Format::Deepstream));
     let tracker = door.tracker.as_ref().unwrap();
     assert_eq!((tracker.options.algorithm, tracker.options.max_age), (Algorithm::BotSort, 60));
     assert_eq!(tracker.options.reid_max_age, Duration::from_secs(600));

@@ -64,7 +64,7 @@ fn what_can_not_be_a_model_is_an_error_at_the_start() {
     let of = |model: &str| format!("backend=cpu reid={}", find::test_model(model).display());
     for (properties, words) in [
         (of("yolo-bare"), "only output"),
-        (of("nowhere"), "nowhere.onnx"),
+        ("backend=cpu reid=/nowhere.onnx".to_owned(), "/nowhere.onnx"),
         (format!("{} reid-distance=0.5 low-confidence=0.9", reid()), "low-confidence 0.9 is above"),
     ] {
         let error = error(&properties);

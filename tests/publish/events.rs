@@ -153,7 +153,9 @@ fn a_later_subscriber_has_the_totals_at_once() {
     let mut scene = Scene::new(&format!("content=events stream-id=door location={location}"));
     scene.walk(1);
     scene.eos();
-    let messages: Vec<_> = (0..8).map(|_| all.next()).collect();
+    // The broker knows the subscriber of before, who gets the rest of its messages first.
+    let alarms = std::iter::repeat_with(|| all.next()).filter(|(topic, _)| topic.starts_with("alarms"));
+    let messages: Vec<_> = alarms.take(8).collect();
     for (topic, text) in messages {
         let line: Value = serde_json::from_str(&text).unwrap();
         let expected = match line["type"].as_str().unwrap() {

@@ -7,6 +7,7 @@ use super::super::output::OnError;
 use crate::config::{SaslMechanism, Secret};
 use files::digest::{self, Hash};
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use std::path::PathBuf;
 
 /// Everything that two clients must have in common to share a connection.
@@ -87,6 +88,8 @@ impl Account {
             config.set("ssl.certificate.location", certificate.display().to_string());
             config.set("ssl.key.location", key.display().to_string());
         }
+        // For the debug category of the connection, which has its own threshold.
+        config.set_log_level(RDKafkaLogLevel::Info);
         config.set("socket.keepalive.enable", "true").set("log.connection.close", "false");
         // A broker that doesn't answer is noticed in seconds, and one that is back as well.
         config.set("socket.timeout.ms", "10000").set("socket.connection.setup.timeout.ms", "5000");
@@ -100,7 +103,8 @@ impl Account {
         config.set("enable.idempotence", "true").set("acks", "all");
         // Lines wait until they are confirmed: their number is bounded, not their time.
         config.set("message.timeout.ms", "0");
-        config.set("linger.ms", "5").set("partitioner", "murmur2_random");
+        // Lines of several streams go in one request, which costs many times as much as a line.
+        config.set("linger.ms", "100").set("partitioner", "murmur2_random");
         // The cluster decides how large a message may be; it refuses whole batches, so that these are small.
         config.set("message.max.bytes", "100000000").set("batch.size", "131072");
         // A topic that is missing is reported in seconds, and found in seconds once it's there.

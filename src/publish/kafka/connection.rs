@@ -130,10 +130,6 @@ impl Users {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // A connection that a broker closes isn't an error of its own.
-        if facility == "FAIL" {
-            self.users.state.lock().last = Some(message.to_owned());
-        }
         match level {
             RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info => gst::log!(CAT, "{facility}: {message}"),
             _ => gst::debug!(CAT, "{facility}: {message}"),
@@ -153,8 +149,7 @@ impl ClientContext for Context {
         }
         match code {
             Code::AllBrokersDown => {
-                let last = state.last.as_deref().unwrap_or(reason);
-                let reason = format!("{last}{}", errors::hint(last));
+                let reason = state.last.clone().unwrap_or_else(|| errors::CLOSED.to_owned());
                 let reason = state.away.get_or_insert(reason).clone();
                 drop(state);
                 self.users.away.store(true, Ordering::Relaxed);

@@ -51,15 +51,10 @@ pub fn rejection(code: Code, reason: &str) -> Option<(io::ErrorKind, String)> {
     }
 }
 
-/// What may be behind a lost connection, to be added to librdkafka's text.
-pub fn hint(reason: &str) -> &'static str {
-    // The first request is answered by closing the connection where the other side expects TLS, or an account.
-    if reason.contains("APIVERSION_QUERY") {
-        "; if the port is one for TLS, write kafkas://, and if it asks for an account, set credentials-env's variables"
-    } else {
-        ""
-    }
-}
+/// Why nothing gets through where brokers end connections without a word, as they do when they stop, and where the other side expects
+/// TLS or an account.
+pub const CLOSED: &str = "the brokers end their connections: if they run, check whether this port is one for TLS (kafkas://), or asks for \
+                          an account (credentials-env)";
 
 fn remedy_of_tls(reason: &str) -> &'static str {
     if reason.contains("certificate verify failed") || reason.contains("unable to get local issuer") {

@@ -32,8 +32,8 @@ impl KafkaOutput {
     const TICK: Duration = Duration::from_millis(50);
     /// Brokers that confirm nothing for this long count as away, even if their connections stand.
     const SILENCE: Duration = Duration::from_secs(5);
-    /// Messages are sent together anyway: waking two threads for each would cost more than making it.
-    const GATHER: Duration = Duration::from_millis(20);
+    /// As for files: waking threads for each line costs more than writing it.
+    const GATHER: Duration = Duration::from_millis(100);
 
     /// Begins to connect, or joins an existing connection.
     ///

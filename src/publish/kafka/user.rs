@@ -124,8 +124,10 @@ impl User {
 
     /// Nothing gets through, for this reason.
     pub fn away(&self, reason: &str) {
-        let was_away = std::mem::replace(&mut self.state.lock().away, true);
-        if !was_away {
+        let mut state = self.state.lock();
+        let is_known = std::mem::replace(&mut state.away, true) || state.failure.is_some();
+        drop(state);
+        if !is_known {
             (self.notify)(Notice::Away(reason.to_owned()));
         }
     }

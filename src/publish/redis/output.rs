@@ -42,8 +42,8 @@ pub struct RedisOutput {
 }
 
 impl RedisOutput {
-    /// Lines are sent together, and their answers read together.
-    const GATHER: Duration = Duration::from_millis(20);
+    /// As for files; lines are sent together, and their answers read together.
+    const GATHER: Duration = Duration::from_millis(100);
 
     /// The output connects when the first line comes.
     ///
@@ -154,6 +154,8 @@ impl RedisOutput {
                     self.told = None;
                     self.outage.worked();
                 }
+                // Before a login Redis doesn't even accept commands of this length.
+                Some(Reply::Error(text)) if text.contains("unauthenticated") => return Err(refused(&text)),
                 Some(Reply::Error(text)) => match text.split(' ').next().unwrap_or_default() {
                     "NOAUTH" | "NOPERM" => return Err(refused(&text)),
                     "OOM" | "READONLY" | "LOADING" | "MASTERDOWN" | "BUSY" | "NOREPLICAS" | "MISCONF"
