@@ -8,6 +8,8 @@ mod labels;
 mod models;
 mod outputs;
 mod pipeline;
+mod servers;
+mod tracking;
 
 use super::file::File;
 use super::finding::{Finding, Findings, Origin, Severity};

@@ -3,7 +3,7 @@
 mod make;
 mod tests;
 
-pub use make::{Recipe, make};
+pub use make::{Recipe, debootstrap, make};
 pub use tests::{run_all, run_set};
 
 use std::env;
