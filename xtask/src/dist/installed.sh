@@ -17,11 +17,16 @@ quietly() {
   "$@" >"$work/said" 2>&1 || { cat "$work/said" >&2; fail "$*"; }
 }
 
-# files: every file with kind, mode, owner and size, without those that dpkg, apt and the dynamic loader keep for themselves.
+# files: every file with kind, mode, owner and size, without those that dpkg, apt and the dynamic loader keep for themselves, and
+# without the machine's folders that are mounted here.
 files() {
-  find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/lib/dpkg -o -path /var/lib/apt \
-    -o -path /var/cache/apt -o -path /var/log -o -path /var/cache/ldconfig -o -path /etc/ld.so.cache -o -path /root/.cache \) -prune \
-    -o -printf '%p %y %m %u:%g' \( -type f -printf ' %s\n' -o -printf '\n' \) | sort
+  local folder skipped=() mounted
+  IFS=: read -ra mounted <<<"$PWD${ROOT_FOLDERS:+:$ROOT_FOLDERS}"
+  for folder in /proc /sys /dev /run /tmp /var/lib/dpkg /var/lib/apt /var/cache/apt /var/cache/ldconfig /etc/ld.so.cache /var/log \
+    /root/.cache "${mounted[@]}"; do
+    skipped+=(-path "$folder" -prune -o)
+  done
+  find / -xdev "${skipped[@]}" -printf '%p %y %m %u:%g' \( -type f -printf ' %s\n' -o -printf '\n' \) | sort
 }
 
 packages() { dpkg-query --show --showformat '${Package}\n' | sort; }
