@@ -342,7 +342,8 @@ fn counted<'a>(record: &'a Record, style: &Style) -> &'a [Place] {
     if style.zones && style.labels { &record.places } else { &[] }
 }
 
-/// The pixel at a zone's first corner or a line's first end; `None` if it is far outside the frame.
+/// A zone's first corner or a line's first end, without an extent, so that the labels of several which begin there fit side by
+/// side; `None` if it is far outside the frame.
 fn first_corner(place: &Place, frame: Area) -> Option<Area> {
     let (x, y) = place.points.first()?;
     if ![x, y].iter().all(|value| (-1.0..=2.0).contains(*value)) {
@@ -351,7 +352,7 @@ fn first_corner(place: &Place, frame: Area) -> Option<Area> {
     // That at the lower right corner is the last one of the frame.
     let x = ((x * frame.width() as f32) as i32).clamp(0, (frame.width() - 1).max(0));
     let y = ((y * frame.height() as f32) as i32).clamp(0, (frame.height() - 1).max(0));
-    Some(Area::new(x, y, x + 1, y + 1))
+    Some(Area::new(x, y, x, y))
 }
 
 #[cfg(test)]
@@ -732,6 +733,20 @@ mod tests {
             &Style { boxes: false, ..BOXES },
         );
         assert!(data.iter().all(|byte| *byte == BEFORE), "none without the property");
+    }
+
+    #[test]
+    fn a_zone_and_a_line_from_the_same_corner_both_have_labels() {
+        let place = |name: &str, count| Place { name: name.into(), points: [(0.5, 0.0), (0.5, 1.0)].into(), count };
+        let zone = place("right half", PlaceCount::Zone { occupancy: 1 });
+        let line = place("middle", PlaceCount::Line { inwards: 0, outwards: 0 });
+        let record = Record { places: vec![zone, line], ..Record::default() };
+        let style = Style { boxes: false, labels: true, zones: true, ..BOXES };
+        let frame = drawn("RGB", 640, 272, &record, &style).remove(0);
+        for (name, x) in [("right half", 323.0), ("middle", 316.0)] {
+            let ink = color::of_name(name);
+            assert_eq!(rgb_at(&frame, 640, x, 1.0), [ink.r, ink.g, ink.b], "{name}");
+        }
     }
 
     /// Each transliterated label is reported once per process, whatever the number of overlays and frames.
