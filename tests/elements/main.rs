@@ -20,6 +20,7 @@ mod pipeline;
 mod refused_formats;
 mod reid;
 mod streaming;
+mod street;
 mod survival;
 mod tensors;
 mod tracking;
