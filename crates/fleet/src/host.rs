@@ -702,3 +702,120 @@ fn new_claim(host: &str, run: &str, camera: &Camera) -> Claim {
         record,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(10);
+
+    fn slot() -> Slot {
+        Slot { partition: 3, camera: "door".into() }
+    }
+
+    fn record() -> Option<Vec<u8>> {
+        Some(br#"{"camera":{"NAME":"door"}}"#.to_vec())
+    }
+
+    /// A claim of another host.
+    fn foreign(state: ClaimState, strikes: u32) -> Option<Vec<u8>> {
+        let mut camera = Camera::new();
+        camera.strikes = strikes;
+        Some(Claim { state, ..new_claim("b", "2", &camera) }.write())
+    }
+
+    /// A host that runs the camera with epoch 5.
+    fn running() -> Host {
+        let mut host = Host::new("a", "1", 9);
+        host.handle(Event::Assigned(vec![3]), NOW);
+        host.handle(Event::Record { slot: slot(), offset: 0, value: record() }, NOW);
+        host.handle(Event::RecordsRead(3), NOW);
+        assert!(matches!(host.handle(Event::ClaimsRead(3), NOW)[..], [Action::Claim { .. }]));
+        assert_eq!(
+            host.handle(Event::Claimed { slot: slot(), offset: 5 }, NOW),
+            [Action::Start { slot: slot(), epoch: 5 }]
+        );
+        host
+    }
+
+    #[test]
+    fn a_later_claim_of_another_host_ends_the_run_at_once() {
+        let mut host = running();
+        let claim = Event::Claim { slot: slot(), offset: 6, value: foreign(ClaimState::Started, 0) };
+        assert_eq!(host.handle(claim, NOW), [Action::Cut(slot())]);
+        // The other host's claim isn't released by this one.
+        assert_eq!(host.handle(Event::Stopped(slot()), NOW), []);
+        // The group still says that the camera is this host's: the other was late.
+        assert_eq!(host.handle(Event::Tick, NOW + DOUBT / 2), []);
+        assert!(matches!(host.handle(Event::Tick, NOW + DOUBT)[..], [Action::Claim { .. }]));
+    }
+
+    #[test]
+    fn a_partition_that_comes_back_goes_on_unless_it_was_claimed() {
+        for (offset, done) in [(6, Action::Cut(slot())), (4, Action::Resume(slot()))] {
+            let mut host = running();
+            assert_eq!(host.handle(Event::Lost(vec![3]), NOW), [Action::Hold(slot())]);
+            host.handle(Event::Assigned(vec![3]), NOW);
+            host.handle(Event::Record { slot: slot(), offset: 0, value: record() }, NOW);
+            host.handle(Event::RecordsRead(3), NOW);
+            // It's read while the camera is held, and counts only once all have been read.
+            let claim = Event::Claim { slot: slot(), offset, value: foreign(ClaimState::Started, 0) };
+            let mut actions = host.handle(claim, NOW);
+            actions.extend(host.handle(Event::ClaimsRead(3), NOW));
+            assert_eq!(actions, [done]);
+        }
+        // Another has the partition.
+        let mut host = running();
+        host.handle(Event::Lost(vec![3]), NOW);
+        assert_eq!(host.handle(Event::Assigned(vec![]), NOW), [Action::Cut(slot())]);
+        assert_eq!(host.handle(Event::Stopped(slot()), NOW).last(), Some(&Action::LetGo(3)));
+    }
+
+    #[test]
+    fn a_changed_record_is_told_and_a_removed_camera_is_stopped() {
+        let mut host = running();
+        let value = Some(br#"{"camera":{"NAME":"door","URL":"b"}}"#.to_vec());
+        assert_eq!(host.handle(Event::Record { slot: slot(), offset: 1, value }, NOW), [Action::Changed(slot())]);
+        let actions = host.handle(Event::Restart(slot()), NOW);
+        assert!(matches!(&actions[..], [Action::Claim { claim, .. }] if claim.record == 1), "{actions:?}");
+        let claimed = host.handle(Event::Claimed { slot: slot(), offset: 6 }, NOW);
+        assert_eq!(claimed, [Action::Start { slot: slot(), epoch: 6 }]);
+        let removed = host.handle(Event::Record { slot: slot(), offset: 2, value: None }, NOW);
+        assert_eq!(removed, [Action::Stop(slot())]);
+        let stopped = host.handle(Event::Stopped(slot()), NOW);
+        assert!(matches!(&stopped[..], [Action::Note { claim, .. }] if claim.state == ClaimState::Released));
+        assert!(host.is_idle());
+    }
+
+    #[test]
+    fn a_camera_that_left_one_host_without_release_starts_alone_and_after_two_not_at_all() {
+        let mut host = Host::new("a", "1", 9);
+        host.handle(Event::Assigned(vec![3]), NOW);
+        for (camera, strikes) in [("c0", 0), ("c1", 0), ("c2", 1)] {
+            let slot = Slot { partition: 3, camera: camera.into() };
+            let value = Some(format!("{{\"camera\":{{\"NAME\":\"{camera}\"}}}}").into_bytes());
+            host.handle(Event::Record { slot: slot.clone(), offset: 0, value }, NOW);
+            host.handle(Event::Claim { slot, offset: 0, value: foreign(ClaimState::Started, strikes) }, NOW);
+        }
+        host.handle(Event::RecordsRead(3), NOW);
+        let first = Slot { partition: 3, camera: "c0".into() };
+        let actions = host.handle(Event::ClaimsRead(3), NOW);
+        let claims: Vec<_> = actions
+            .iter()
+            .filter_map(|action| match action {
+                Action::Claim { slot, claim } => Some((slot.camera.as_str(), claim.strikes)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(claims, [("c0", 1)], "{actions:?}");
+        assert!(
+            actions.iter().any(|a| matches!(a, Action::Note { slot, claim }
+            if slot.camera == "c2" && claim.state == ClaimState::Quarantined)),
+            "{actions:?}"
+        );
+        host.handle(Event::Claimed { slot: first.clone(), offset: 9 }, NOW);
+        assert_eq!(host.handle(Event::Plays(first), NOW), []);
+        let actions = host.handle(Event::Tick, NOW + SETTLES);
+        assert!(actions.iter().any(|a| matches!(a, Action::Claim { slot, .. } if slot.camera == "c1")), "{actions:?}");
+    }
+}

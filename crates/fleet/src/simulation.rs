@@ -84,6 +84,8 @@ struct Process {
     drains: bool,
     lost: bool,
     joined: bool,
+    /// Until then it isn't told what the group has decided.
+    untold_until: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -154,6 +156,7 @@ impl World {
             drains: false,
             lost: false,
             joined: false,
+            untold_until: 0,
         });
     }
 
@@ -212,12 +215,19 @@ impl World {
         let reachable = !self.broker.away;
         // A suspended process notices by its own clock.
         let gap = tick - self.processes[n].heard;
-        if self.processes[n].suspended_until != 0 && gap > SESSION {
-            self.handle(n, Event::Suspended);
+        if self.processes[n].suspended_until != 0 {
+            self.processes[n].untold_until = tick + self.random.below(10) as u64;
+            if gap > SESSION {
+                self.handle(n, Event::Suspended);
+            }
         }
         self.processes[n].suspended_until = 0;
         let name = self.processes[n].name.clone();
-        if reachable {
+        if reachable && tick < self.processes[n].untold_until {
+            self.processes[n].heard = tick;
+            self.deliver(n);
+            self.read(n);
+        } else if reachable {
             let p = &mut self.processes[n];
             let member = self.broker.members.contains_key(&name);
             if !member || p.lost || !p.joined {
