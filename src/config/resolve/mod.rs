@@ -9,6 +9,8 @@ mod models;
 mod outputs;
 mod pipeline;
 
+pub use cameras::names;
+
 use super::file::File;
 use super::finding::{Finding, Findings, Origin, Severity};
 use super::plan::{Model, Plan, Threads};
