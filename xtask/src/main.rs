@@ -8,6 +8,7 @@ mod command;
 mod demo;
 mod exports;
 mod fuzz;
+mod kafka;
 mod manifest;
 mod models;
 mod outcome;
@@ -165,6 +166,7 @@ fn setup(paths: &Paths, purpose: Purpose, times: &mut Times) -> Result<()> {
     times.measure("models", || models::install_models(paths, &manifest, &models))?;
     if purpose == Purpose::Test {
         times.measure("TensorRT for tests", || tensorrt::install_for_tests(paths, &manifest))?;
+        times.measure("Kafka", || kafka::install_for_tests(paths))?;
         times.measure("Python packages", || python::for_tests(paths))?;
         times.measure("fuzzer", || fuzz::install(paths))?;
         times.measure("roots", || roots::make_where_possible(paths))?;
