@@ -6,12 +6,14 @@
 //!    location.
 
 mod file;
+mod gate;
 mod json;
 mod line;
 mod location;
 mod mask;
 mod mqtt;
 mod options;
+mod origin;
 mod output;
 mod pipe;
 mod publisher;
@@ -19,10 +21,12 @@ mod retry;
 mod tcp;
 mod write_lock;
 
+pub use gate::{Gate, Lease, Passage};
 pub use line::{Frame, write_line};
 pub use location::Location;
 pub use mqtt::MqttSettings;
 pub(crate) use mqtt::tls_config;
 pub use options::{OverflowChoice, PublishOptions};
+pub use origin::Origin;
 pub use output::{Notice, Notify, OnError, Output, open, remedy};
 pub use publisher::{Overflow, Publisher, Refused, Stats};

@@ -1,5 +1,7 @@
 //! What `trtpublish` is told.
 
+use super::gate::Gate;
+use super::origin::Origin;
 use super::{MqttSettings, OnError};
 use crate::config::{MaskFormat, redact};
 use gst::glib;
@@ -37,6 +39,10 @@ pub struct PublishOptions {
     pub on_error: OnError,
     pub mask_format: MaskFormat,
     pub drain_timeout: Duration,
+    /// Which host's run of the camera this is, for its lines to say.
+    pub origin: Option<Origin>,
+    /// Whether lines may go out; `None`: always.
+    pub gate: Option<Arc<Gate>>,
     /// Without the client's certificate and key, which are set one after the other.
     pub mqtt: MqttSettings,
     pub tls_certificate_file: Option<PathBuf>,
@@ -67,6 +73,8 @@ impl Default for PublishOptions {
             on_error: OnError::default(),
             mask_format: MaskFormat::default(),
             drain_timeout: Duration::from_secs(4),
+            origin: None,
+            gate: None,
             mqtt: MqttSettings::default(),
             tls_certificate_file: None,
             tls_key_file: None,

@@ -87,6 +87,10 @@ pub trait Output: Send {
         Ok(())
     }
 
+    /// Drops lines that were written and haven't been sent yet, as far as the output keeps any: their camera is another
+    /// host's now.
+    fn discard(&mut self, _stream: &str) {}
+
     /// The counter of lines that were written and found to be undeliverable later.
     fn undeliverable(&self) -> Arc<AtomicU64> {
         Arc::default()

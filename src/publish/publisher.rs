@@ -1,6 +1,7 @@
 //! A bounded queue of lines, and the thread that writes them.
 
 use super::Output;
+use super::gate::{Gate, Passage};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::io;
@@ -53,6 +54,8 @@ struct Shared {
     state: Mutex<State>,
     /// How long lines may be gathered.
     gather: Duration,
+    /// Whether lines may be written; `None`: always.
+    gate: Option<Arc<Gate>>,
     /// Notified when there is a line to write, or the thread is to end.
     work: Condvar,
     /// Notified when a line has left the queue or been written, or when waiting is pointless.
@@ -89,6 +92,8 @@ struct State {
     unflushed: bool,
     /// How many threads wait for the last line to arrive.
     draining: usize,
+    /// The gate is closed for good, and the output knows it: it has dropped the lines that it kept.
+    cut: bool,
     /// The output is to be opened again if it was moved.
     reopen: bool,
     flushing: bool,
@@ -108,14 +113,22 @@ impl Publisher {
     /// How long an output has to notice that it was given up on; after that its thread is abandoned.
     const GRACE: Duration = Duration::from_millis(300);
 
-    /// Starts the thread. `failed` is called once, on the thread, when the output fails; nothing is written after that.
+    /// While the gate holds lines, it's looked at as often as this.
+    const HELD: Duration = Duration::from_millis(100);
+
+    /// Starts the thread. Lines are written while `gate` is open. `failed` is called once, on the thread, when the output fails; nothing is written after that.
     ///
     /// # Errors
     /// The system can't create a thread.
-    pub fn new(output: Box<dyn Output>, failed: impl FnOnce(&str, io::Error) + Send + 'static) -> io::Result<Self> {
+    pub fn new(
+        output: Box<dyn Output>,
+        gate: Option<Arc<Gate>>,
+        failed: impl FnOnce(&str, io::Error) + Send + 'static,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             gather: output.gather(),
+            gate,
             work: Condvar::new(),
             progress: Condvar::new(),
             give_up: AtomicBool::new(false),
@@ -268,6 +281,10 @@ impl Shared {
                 Job::Write(stream) => output.write(&mut left, stream, &self.give_up).map(|()| left.is_empty()),
                 Job::Flush => output.flush(&self.give_up).map(|left| self.flushed(left)),
                 Job::Reopen => output.reopen().map(|()| true),
+                Job::Discard(stream) => {
+                    output.discard(stream);
+                    Ok(true)
+                }
             };
             let mut state = self.state.lock();
             if matches!(job, Job::Write(_)) {
@@ -313,6 +330,22 @@ impl Shared {
             }
             if std::mem::take(&mut state.reopen) {
                 return Some(Job::Reopen);
+            }
+            match self.gate.as_ref().map_or(Passage::Open, |gate| gate.passage()) {
+                Passage::Open => {}
+                Passage::Held if !state.closed => {
+                    self.work.wait_for(&mut state, Publisher::HELD);
+                    continue;
+                }
+                Passage::Held | Passage::Cut => {
+                    let stream = state.discard();
+                    drop(state);
+                    self.progress.notify_all();
+                    state = self.state.lock();
+                    if let Some(stream) = stream.filter(|_| !std::mem::replace(&mut state.cut, true)) {
+                        return Some(Job::Discard(stream));
+                    }
+                }
             }
             if let Some(left) = state.left_to_gather(self.gather) {
                 state.idle = true;
@@ -374,9 +407,19 @@ enum Job {
     Flush,
     /// Open the file anew if it was moved.
     Reopen,
+    /// Drop what the output keeps of this stream.
+    Discard(Arc<str>),
 }
 
 impl State {
+    /// Drops all queued lines. Returns their stream, if there were any.
+    fn discard(&mut self) -> Option<Arc<str>> {
+        let stream = self.lines.front().map(|line| line.stream.clone());
+        self.stats.dropped += self.lines.len() as u64;
+        self.lines.clear();
+        stream
+    }
+
     /// How much longer lines are gathered; `None`: the queued lines are to be written now.
     fn left_to_gather(&self, gather: Duration) -> Option<Duration> {
         if self.many || self.closed || self.draining > 0 {
@@ -475,7 +518,7 @@ mod tests {
         let (send, lines) = mpsc::sync_channel(0);
         let (fail, failures) = mpsc::channel();
         let failed = move |name: &str, error: io::Error| fail.send(format!("{name}: {error}")).unwrap();
-        (Publisher::new(Box::new(Slow { lines: send, gather }), failed).unwrap(), lines, failures)
+        (Publisher::new(Box::new(Slow { lines: send, gather }), None, failed).unwrap(), lines, failures)
     }
 
     fn push(publisher: &Publisher, text: &str, overflow: Overflow) -> Result<(), Refused> {
@@ -619,6 +662,30 @@ mod tests {
         assert!(start.elapsed() < Duration::from_secs(1));
         assert_eq!(publisher.stats(), Stats { lines: 0, dropped: 2, bytes: 0 });
         assert_eq!(push(&publisher, "2", Overflow::Block), Err(Refused::Flushing));
+    }
+
+    #[test]
+    fn lines_wait_at_a_gate_and_are_dropped_when_it_is_cut() {
+        let gate = crate::publish::Lease::new(Duration::from_secs(60)).gate();
+        let (send, lines) = mpsc::sync_channel(0);
+        let output = Box::new(Slow { lines: send, gather: Duration::ZERO });
+        let publisher = Publisher::new(output, Some(gate.clone()), |_, _| ()).unwrap();
+        gate.hold(true);
+        ["0", "1", "2"].iter().for_each(|text| push(&publisher, text, Overflow::DropOldest).unwrap());
+        assert!(lines.recv_timeout(3 * Publisher::HELD).is_err(), "held");
+        gate.hold(false);
+        let soon = Duration::from_secs(5);
+        assert_eq!(lines.recv_timeout(soon).unwrap(), b"1", "of two lines that wait the newer ones");
+        assert_eq!(lines.recv_timeout(soon).unwrap(), b"2");
+        gate.hold(true);
+        push(&publisher, "3", Overflow::DropOldest).unwrap();
+        gate.cut();
+        publisher.drain(Some(soon)).unwrap();
+        push(&publisher, "4", Overflow::DropOldest).unwrap();
+        publisher.drain(Some(soon)).unwrap();
+        assert_eq!(publisher.stats(), Stats { lines: 2, dropped: 3, bytes: 2 });
+        assert_eq!(publisher.close(), 0);
+        assert!(lines.try_recv().is_err());
     }
 
     /// An output fails within gathered lines: those before the failure count as written, the others don't.

@@ -14,6 +14,7 @@ use super::start_guard::StartGuard;
 use crate::check::{is_without_pictures, unplayable};
 use crate::elements::ElementOptions;
 use crate::gst_cuda::SharedContext;
+use crate::monitor::CameraState;
 use crate::record::Recorder;
 use crate::scheduling::StartStagger;
 use gst::glib;
@@ -139,6 +140,11 @@ impl Camera {
     /// published or is in flight.
     pub fn has_nothing_to_lose(&self) -> bool {
         self.lifecycle.state() == State::Stopping && self.lifecycle.is_opening()
+    }
+
+    /// The state that the monitor shows.
+    pub fn shown(&self) -> CameraState {
+        self.lifecycle.shown()
     }
 
     pub fn reason(&self) -> Option<&str> {

@@ -114,7 +114,7 @@ impl BaseTransformImpl for TrtPublish {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings.lock().clone();
         let mqtt = settings.mqtt().map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ("{error}")))?;
-        let PublishOptions { location, append, on_error, .. } = settings;
+        let PublishOptions { location, append, on_error, gate, .. } = settings;
         let location_shown = redact(&location);
         gst::debug!(CAT, imp = self, "opens {location_shown}");
         let element = self.obj().downgrade();
@@ -132,20 +132,24 @@ impl BaseTransformImpl for TrtPublish {
                 cannot_write(&element, name, &error);
             }
         };
-        let publisher = Publisher::new(output, failed).map_err(|error| {
+        let publisher = Publisher::new(output, gate.clone(), failed).map_err(|error| {
             gst::error_msg!(
                 gst::ResourceError::Failed,
                 ("Can't start the thread that writes {location_shown}: {error}")
             )
         })?;
-        let id = self.obj().name().as_str().into();
-        *self.stream.lock() = StreamState { id, ..StreamState::default() };
+        let name = self.obj().name();
+        let frames = gate.map_or(0, |gate| gate.first_frame(&name));
+        *self.stream.lock() = StreamState { id: name.as_str().into(), frames, ..StreamState::default() };
         *self.publisher.lock() = Some(Arc::new(publisher));
         Ok(())
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         let left = self.publisher().map_or(0, |publisher| publisher.close());
+        if let Some(gate) = &self.settings.lock().gate {
+            gate.ended_at(&self.obj().name(), self.stream.lock().frames);
+        }
         if left > 0 {
             gst::warning!(CAT, imp = self, "{left} lines were not written: stopped before the reader caught up");
         }
@@ -182,9 +186,9 @@ impl BaseTransformImpl for TrtPublish {
 
     fn transform_ip_passthrough(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let publisher = self.publisher().ok_or(gst::FlowError::Flushing)?;
-        let (stream_id, overflow, max_queue, masks) = {
+        let (stream_id, overflow, max_queue, masks, origin) = {
             let settings = self.settings.lock();
-            (settings.stream_id.clone(), settings.overflow, settings.max_queue as usize, settings.mask_format)
+            (settings.stream_id.clone(), settings.overflow, settings.max_queue as usize, settings.mask_format, settings.origin.clone())
         };
         let mut stream = self.stream.lock();
         let stream = &mut *stream;
@@ -201,6 +205,9 @@ impl BaseTransformImpl for TrtPublish {
         stream.frames += 1;
         stream.line.clear();
         publish::write_line(&mut stream.line, &frame, &meta::read(buffer, width, height), masks);
+        if let Some(origin) = &origin {
+            origin.add_to(&mut stream.line);
+        }
         gst::trace!(
             CAT,
             imp = self,
