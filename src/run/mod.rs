@@ -37,7 +37,7 @@ pub use meters::Meters;
 pub use outputs::check_certificates;
 pub use plan::{cameras, patience};
 pub use setup::{CameraSetup, Decoder, FileSource, FleetRun, RtspSource, SourceSetup, TestSource, ThreadSetup};
-pub use supervisor::{Happened, Options, Outcome, Supervisor};
+pub use supervisor::{Happened, OnPipeline, Options, Outcome, Supervisor};
 pub use warm::Warm;
 
 use std::sync::LazyLock;
@@ -46,7 +46,6 @@ use std::sync::LazyLock;
 pub fn needs_restart(old: &CameraSetup, new: &CameraSetup) -> bool {
     change::change(old, new) == change::Change::Restart
 }
-
 
 static CAT: LazyLock<gst::DebugCategory> =
     LazyLock::new(|| gst::DebugCategory::new("trtrun", gst::DebugColorFlags::empty(), Some("Cameras of gst-trt run")));

@@ -53,7 +53,9 @@ pub struct Options {
 pub enum Happened {
     Is(CameraState),
     /// Nothing of it is left. It may have ended by itself, as a file that isn't looped.
-    Gone { ended: bool },
+    Gone {
+        ended: bool,
+    },
 }
 
 /// Called with what happens to a camera.

@@ -35,7 +35,9 @@ impl Warm {
             if plan.pipeline == Pipeline::UnifiedGpu {
                 element.set_context(&SharedContext::own(device)?.to_gst());
             }
-            this.0.add(&element).map_err(|_| Error::new(ErrorKind::Failed, "an element can't be added to a pipeline"))?;
+            this.0
+                .add(&element)
+                .map_err(|_| Error::new(ErrorKind::Failed, "an element can't be added to a pipeline"))?;
         }
         if models.is_empty() {
             return Ok(this);

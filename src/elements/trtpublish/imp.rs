@@ -188,7 +188,13 @@ impl BaseTransformImpl for TrtPublish {
         let publisher = self.publisher().ok_or(gst::FlowError::Flushing)?;
         let (stream_id, overflow, max_queue, masks, origin) = {
             let settings = self.settings.lock();
-            (settings.stream_id.clone(), settings.overflow, settings.max_queue as usize, settings.mask_format, settings.origin.clone())
+            (
+                settings.stream_id.clone(),
+                settings.overflow,
+                settings.max_queue as usize,
+                settings.mask_format,
+                settings.origin.clone(),
+            )
         };
         let mut stream = self.stream.lock();
         let stream = &mut *stream;
