@@ -32,6 +32,13 @@ pub struct HostRow {
     pub silent: bool,
 }
 
+impl HostRow {
+    /// Whether it was drained, or has ended.
+    pub fn has_given_all(&self) -> bool {
+        matches!(self.status.state, HostState::Drained | HostState::Stopped)
+    }
+}
+
 /// A camera of the fleet.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CameraRow {
@@ -106,6 +113,18 @@ impl Overview {
         }
         rows.sort_by(|a, b| a.status.name.cmp(&b.status.name));
         Self { hosts, cameras: rows, strange }
+    }
+
+    /// As text: a row for each camera.
+    pub fn list(&self) -> String {
+        let mut table = columns(4, &[("CAMERA", 6), ("HOST", 4), ("STATE", 12), ("URL", 3), ("PARTITION", 9)]);
+        for row in &self.cameras {
+            let url = row.camera.get("URL").and_then(serde_json::Value::as_str).map(crate::config::redact);
+            let host = row.host.clone().unwrap_or_else(|| "-".into());
+            let CameraStatus { name, state, partition, .. } = &row.status;
+            table.add_row([name.clone(), host, state.clone(), url.unwrap_or_default(), partition.to_string()]);
+        }
+        lines(&table).map(|line| line + "\n").collect()
     }
 
     /// As text: a row for each host, and the cameras that aren't served, or `all`.

@@ -5,6 +5,8 @@ mod bench;
 mod build;
 mod cache;
 mod check;
+mod fleet;
+mod host;
 mod monitor;
 mod progress;
 mod run;
@@ -31,6 +33,8 @@ enum Command {
     Run(run::Arguments),
     /// Shows what a running system does: cameras, CPU, GPUs.
     Monitor(monitor::Arguments),
+    /// Shares the cameras of a configuration out over hosts, by Kafka.
+    Fleet(fleet::Arguments),
     /// Lists or clears the engine cache.
     Cache(cache::Arguments),
     /// Measures how fast this machine runs a model on a clip.
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Command::Build(arguments) => build::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Monitor(arguments) => monitor::run(&arguments),
+        Command::Fleet(arguments) => fleet::run(&arguments),
         Command::Cache(arguments) => cache::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
