@@ -43,6 +43,21 @@ impl Print {
     }
 }
 
+/// What probes are answered, besides what is known of the cameras.
+pub struct Health {
+    /// Whether the process works.
+    pub healthy: Probe,
+    /// Whether it does what it's there for; it isn't ready while a camera is starting, either.
+    pub ready: Probe,
+}
+
+impl Default for Health {
+    /// A process that answers works.
+    fn default() -> Self {
+        Self { healthy: Arc::new(|| Ok(())), ready: Arc::new(|| Ok(())) }
+    }
+}
+
 /// Where samples are published.
 pub struct Options {
     /// Time between two samples.
@@ -53,10 +68,8 @@ pub struct Options {
     pub print: Option<(Print, Box<dyn Write + Send>)>,
     /// The address where metrics are served to Prometheus.
     pub metrics: Option<SocketAddr>,
-    /// Whether the process works.
-    pub healthy: Probe,
-    /// Whether it does what it's there for, besides the cameras: none of those is still starting.
-    pub ready: Probe,
+    /// What `/healthz` and `/readyz` answer.
+    pub health: Health,
     /// The folder of the socket for `gst-trt monitor`; [`socket::folder`] unless in tests.
     pub socket: Option<PathBuf>,
 }
@@ -87,10 +100,10 @@ impl Watch {
     pub fn start(cameras: Cameras, options: Options) -> Result<Self, Error> {
         let shared = Arc::new(Shared::default());
         let asked = (cameras.clone(), shared.clone());
-        let (starting, ready) = (cameras.clone(), options.ready.clone());
+        let (starting, ready) = (cameras.clone(), options.health.ready.clone());
         let pages = Pages {
             metrics: Arc::new(move || metrics::text((asked.0)(), asked.1.state.lock().last.clone())),
-            healthy: options.healthy.clone(),
+            healthy: options.health.healthy.clone(),
             ready: Arc::new(move || {
                 ready()?;
                 match starting().iter().find(|camera| camera.state == CameraState::Starting) {
@@ -221,6 +234,7 @@ mod tests {
             cpu_warning: 1000.0,
             print: Some((Print::JsonLines, Box::new(Lines(send)))),
             metrics: Some("127.0.0.1:0".parse().unwrap()),
+            health: Health::default(),
             socket: Some(folder.clone()),
         };
         let watch = Watch::start(Arc::new(move || vec![asked.snapshot()]), options).unwrap();

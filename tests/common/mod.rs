@@ -8,6 +8,7 @@ pub mod barcode;
 pub mod clips;
 pub mod engine;
 pub mod find;
+pub mod fleet;
 pub mod gpu;
 pub mod kafka;
 pub mod models;

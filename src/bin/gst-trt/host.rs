@@ -2,11 +2,12 @@
 //! group, so that a restart within the session moves no camera; `gst-trt fleet drain` gives them away first.
 
 use crate::run::{Arguments, conclude, on_signals, profiled, say};
-use crate::watch::{Health, Watching};
+use crate::watch::Watching;
 use gst::glib;
 use gsttensorrt::config::Overrides;
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::fleet::{Cluster, HostOptions, HostProcess, Probes, Settings};
+use gsttensorrt::monitor::Health;
 use gsttensorrt::run::{Meters, Warm};
 use signal_hook::consts::SIGHUP;
 use std::cell::RefCell;

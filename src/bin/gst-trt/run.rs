@@ -3,13 +3,13 @@
 //! that a fleet gives this host: `host.rs`.
 
 use crate::host;
-use crate::watch::{Health, WatchArguments, Watching};
+use crate::watch::{WatchArguments, Watching};
 use futures_util::StreamExt;
 use gio::prelude::*;
 use gst::glib;
 use gsttensorrt::config::{self, Findings, Loaded, Overrides, Severity};
 use gsttensorrt::error::{Error, ErrorKind};
-use gsttensorrt::monitor::set_log_level;
+use gsttensorrt::monitor::{Health, set_log_level};
 use gsttensorrt::run::{self, CameraSetup, Meters, Options, Outcome, Supervisor};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;

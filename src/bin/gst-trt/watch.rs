@@ -2,8 +2,7 @@
 
 use gsttensorrt::config::{LinesTarget, Plan};
 use gsttensorrt::error::Error;
-use gsttensorrt::monitor::metrics::Probe;
-use gsttensorrt::monitor::{Options, Print, Profiler, Sample, Watch, set_log_level, socket};
+use gsttensorrt::monitor::{Health, Options, Print, Profiler, Sample, Watch, set_log_level, socket};
 use gsttensorrt::run::Meters;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
@@ -23,19 +22,6 @@ pub struct WatchArguments {
     /// each thread.
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
-}
-
-/// What `/healthz` and `/readyz` answer, besides what is known of the cameras.
-pub struct Health {
-    pub healthy: Probe,
-    pub ready: Probe,
-}
-
-impl Default for Health {
-    /// A process that answers works.
-    fn default() -> Self {
-        Self { healthy: Arc::new(|| Ok(())), ready: Arc::new(|| Ok(())) }
-    }
 }
 
 /// Watches until dropped.
@@ -63,8 +49,7 @@ impl Watching {
             cpu_warning: plan.monitoring.cpu_warning,
             print: arguments.monitor.then(|| printer(objects_on_stdout)),
             metrics: arguments.metrics.or(plan.monitoring.metrics),
-            healthy: health.healthy,
-            ready: health.ready,
+            health,
             socket: Some(socket::folder()),
         };
         let meters = meters.clone();
