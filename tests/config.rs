@@ -4,10 +4,10 @@ mod common;
 
 use common::find;
 use gsttensorrt::config::{
-    self, CameraSource, Codec, Decoder, Gpu, LinesTarget, LogLevel, Origin, Overrides, Pipeline, Plan, Priority, Qos,
-    Severity, Transport, Variables,
+    self, CameraSource, Codec, Content, Decoder, Gpu, LinesTarget, LogLevel, Origin, Overrides, Pipeline, Plan,
+    Priority, Qos, Severity, Transport, Variables,
 };
-use gsttensorrt::options::{InferenceOptions, InferenceRegion, Size};
+use gsttensorrt::options::{Algorithm, InferenceOptions, InferenceRegion, Size};
 use gsttensorrt::run::{ElementOptions, ElementSetup};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,6 +30,8 @@ impl Folder {
         ] {
             std::fs::write(folder.path().join(file), "").unwrap();
         }
+        let zones = r#"{"settle_s": 0, "lines": [{"name": "road", "from": [0, 0], "to": [1, 1]}]}"#;
+        std::fs::write(folder.path().join("zones.json"), zones).unwrap();
         Self(folder)
     }
 
@@ -422,13 +424,18 @@ fn elements_have_what_the_plan_says() {
 }
 
 /// Headings of docs/configuration.md, and the types whose keys their tables list.
-const HEADINGS: [(&str, &str); 11] = [
+const HEADINGS: [(&str, &str); 16] = [
     ("## The file", ""),
     ("## `processing`", "Processing"),
+    ("### `TRACKER`", "Tracker"),
+    ("### `COUNTING`", "Counting"),
     ("## `models`", "Models"),
     ("### `DETECTION`, `POSE` and `CLASSIFICATION`", "Model"),
     ("## `cameras`", "Cameras"),
     ("### A camera", "Camera"),
+    ("### A zone", "Zone"),
+    ("### A line", "Line"),
+    ("### `CROWDING`", "Crowding"),
     ("## `outputs`", "Outputs"),
     ("### `MQTT`", "Mqtt"),
     ("### `PICTURES`", "Pictures"),
@@ -489,6 +496,27 @@ fn the_full_file_has_every_key() {
     assert_eq!((door.name.as_str(), door.outputs.lines.len(), plan.max_cameras), ("door", 3, 16));
     assert_eq!(door.outputs.mqtt.as_ref().unwrap().topic, "door");
     assert!(door.outputs.need_drawing());
+    let tracker = door.tracker.as_ref().unwrap();
+    assert_eq!((tracker.options.algorithm, tracker.options.max_age), (Algorithm::BotSort, 60));
+    assert_eq!(tracker.options.reid_max_age, Duration::from_secs(600));
+    let reid = tracker.reid.as_ref().unwrap();
+    assert!(
+        reid.onnx.ends_with("models/yolo12m.onnx") && reid.engine.ends_with("models/engines/detection_fp16.engine")
+    );
+    assert_eq!(door.models().last(), Some(reid), "it is built and checked as the others are");
+    let zones = door.zones.as_ref().unwrap();
+    assert_eq!((zones.config.merge_s, zones.config.settle_s, zones.config.margin), (3.0, 0.2, 0.03));
+    assert_eq!((&*zones.config.zones[0].name, zones.config.lines.len()), ("hall", 1));
+    assert!(zones.state_file.as_ref().unwrap().ends_with("out/door-zones.json"));
+    let mqtt = door.outputs.mqtt.as_ref().unwrap();
+    assert_eq!(
+        (&*mqtt.events_topic, mqtt.content, door.outputs.content),
+        ("door/events", Content::Both, Content::Objects)
+    );
+    // What the file of zones doesn't say is as in COUNTING.
+    let clip = &plan.cameras[2].zones.as_ref().unwrap().config;
+    assert_eq!((&*clip.lines[0].name, clip.settle_s, clip.merge_s), ("road", 0.0, 2.0));
+    assert!(plan.cameras[0].zones.is_none() && plan.cameras[0].tracker.is_some());
     assert_eq!(door.outputs.segments.as_ref().unwrap().limit, 1000 << 20);
     assert_eq!(plan.monitoring.metrics, Some(([127, 0, 0, 1], 9464).into()));
 }

@@ -12,6 +12,7 @@
 //! that each has: [`joined`].
 
 mod codec;
+mod delivery;
 mod file;
 mod finding;
 mod load;
@@ -26,12 +27,14 @@ mod typed;
 mod variables;
 
 pub use codec::Codec;
+pub use delivery::{Format, SaslMechanism};
 pub use finding::{Finding, Findings, Origin, Severity};
 pub use load::{Loaded, load, load_for_build, load_text, load_text_for_build};
 pub use overrides::Overrides;
 pub use plan::{
-    Broker, Camera, CameraSource, Decoder, Gpu, Hint, LinesTarget, LogLevel, MaskFormat, Model, Monitoring, Mqtt,
-    Outputs, Pictures, Pipeline, Plan, Priority, Qos, Reconnect, Segments, Threads, Tls, Transport,
+    Broker, Camera, CameraSource, Content, Decoder, Gpu, Hint, Kafka, LinesTarget, LogLevel, MaskFormat, Model,
+    Monitoring, Mqtt, Outputs, Pictures, Pipeline, Plan, Priority, Qos, Reconnect, Redis, Segments, Server, Threads,
+    Tls, Tracker, Transport, Zones,
 };
 pub use schema::json_schema;
 pub use secret::{Secret, SecretUrl, redact};

@@ -428,6 +428,8 @@ impl HostProcess {
                 let gate = state.runs.get(&slot).map(|run| run.gate.clone());
                 drop(state);
                 gate.into_iter().chain(applied).for_each(|gate| gate.cut());
+                // An output that waits for its server doesn't look at the gate.
+                self.supervisor.purge_outputs(&slot.camera);
                 self.stop_camera(slot);
             }
             Action::Hold(slot) => self.hold(&slot, true),

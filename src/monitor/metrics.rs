@@ -2,7 +2,7 @@
 
 use super::cpu::{process_cpu, process_memory};
 use super::sample::Sample;
-use super::snapshot::{BUCKETS, Camera, CameraState};
+use super::snapshot::{BUCKETS, Camera, CameraState, Count};
 use crate::error::{Error, ErrorKind};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -28,8 +28,8 @@ use tokio::sync::{Notify, Semaphore};
 /// Metrics in Prometheus' text format (0.0.4), of the cameras as they are now and of the last sample of everything
 /// else.
 ///
-/// Labels are the cameras' names and states, the GPUs' numbers and the version: the number of series is proportional to
-/// that of cameras and GPUs.
+/// Labels are the cameras' names and states, the names of their zones and lines, the GPUs' numbers and the version: the number
+/// of series is proportional to that of cameras, zones, lines and GPUs.
 pub fn text(cameras: Vec<Camera>, sample: Option<Sample>) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Numbers { cameras, sample }));
@@ -51,6 +51,7 @@ struct Numbers {
 impl Collector for Numbers {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         self.cameras(&mut encoder)?;
+        self.places(&mut encoder)?;
         let version = [([("version", env!("CARGO_PKG_VERSION"))], 1_u64)];
         gauges(&mut encoder, "gst_trt_build_info", "Version of the program", version)?;
         counters(
@@ -69,6 +70,39 @@ impl Collector for Numbers {
 }
 
 impl Numbers {
+    fn places(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let places = || {
+            self.cameras.iter().flat_map(|camera| {
+                camera.places.iter().map(|place| (camera.name.as_str(), place.name.as_str(), place.count))
+            })
+        };
+        let zones = |value: fn(u32, u64, u64) -> u64| {
+            places().filter_map(move |(camera, zone, count)| match count {
+                Count::Zone { occupancy, entered, left } => {
+                    Some(([("camera", camera), ("zone", zone)], value(occupancy, entered, left)))
+                }
+                Count::Line { .. } => None,
+            })
+        };
+        let occupancy = zones(|occupancy, _, _| occupancy.into());
+        gauges(encoder, "gst_trt_zone_occupancy", "Objects that are in the zone", occupancy)?;
+        counters(
+            encoder,
+            "gst_trt_zone_entered",
+            "Objects that have entered the zone",
+            zones(|_, entered, _| entered),
+        )?;
+        counters(encoder, "gst_trt_zone_left", "Objects that have left the zone", zones(|_, _, left| left))?;
+        let crossings = places().filter_map(|(camera, line, count)| match count {
+            Count::Line { inwards, outwards } => Some(
+                [("in", inwards), ("out", outwards)]
+                    .map(|(direction, count)| ([("camera", camera), ("line", line), ("direction", direction)], count)),
+            ),
+            Count::Zone { .. } => None,
+        });
+        counters(encoder, "gst_trt_line_crossings", "Objects that have crossed the line", crossings.flatten())
+    }
+
     fn cameras(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         type Count = fn(&Camera) -> u64;
         let counts: [(&str, &str, Count); 5] = [
@@ -287,7 +321,7 @@ fn probe(probe: &Probe) -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Gpu, Meter, Sampler};
+    use super::super::{Gpu, Meter, Place, Sampler};
     use super::*;
     use std::io::{Read, Write};
     use std::net::TcpStream;
@@ -298,7 +332,12 @@ mod tests {
         meter.frame(Duration::from_secs(9), 1);
         meter.set_state(CameraState::Playing, None);
         meter.dropped(4);
-        vec![meter.snapshot()]
+        let place = |name: &str, count| Place { name: name.into(), count };
+        let places = vec![
+            place("hall", Count::Zone { occupancy: 2, entered: 5, left: 3 }),
+            place("a \"line\"", Count::Line { inwards: 7, outwards: 8 }),
+        ];
+        vec![Camera { places, ..meter.snapshot() }]
     }
 
     #[test]
@@ -314,6 +353,12 @@ mod tests {
             "gst_trt_camera_state{camera=\"door \\\"1\\\"\",state=\"playing\"} 1",
             "gst_trt_camera_state{camera=\"door \\\"1\\\"\",state=\"stalled\"} 0",
             "gst_trt_camera_unserved{camera=\"door \\\"1\\\"\"} 0",
+            "# TYPE gst_trt_zone_occupancy gauge",
+            "gst_trt_zone_occupancy{camera=\"door \\\"1\\\"\",zone=\"hall\"} 2",
+            "gst_trt_zone_entered_total{camera=\"door \\\"1\\\"\",zone=\"hall\"} 5",
+            "gst_trt_zone_left_total{camera=\"door \\\"1\\\"\",zone=\"hall\"} 3",
+            "# TYPE gst_trt_line_crossings_total counter",
+            "gst_trt_line_crossings_total{camera=\"door \\\"1\\\"\",line=\"a \\\"line\\\"\",direction=\"out\"} 8",
             "# TYPE gst_trt_camera_latency_seconds histogram",
             "# TYPE process_cpu_seconds_total counter",
             "# TYPE process_resident_memory_bytes gauge",

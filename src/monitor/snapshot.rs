@@ -69,6 +69,36 @@ pub struct Camera {
     pub reconnects: u64,
     /// The latency from a frame's arrival in the process to the end of the pipeline.
     pub latency: Latency,
+    /// What has been counted in zones and on lines, in the order of the configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Place>,
+}
+
+/// A zone or a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Unique among those of the camera.
+    pub name: String,
+    #[serde(flatten)]
+    pub count: Count,
+}
+
+/// What has been counted there, of all classes. Totals begin anew where the zone or line is changed, or the camera's pipeline is
+/// made anew without a state file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Count {
+    Zone {
+        occupancy: u32,
+        entered: u64,
+        left: u64,
+    },
+    Line {
+        #[serde(rename = "in")]
+        inwards: u64,
+        #[serde(rename = "out")]
+        outwards: u64,
+    },
 }
 
 /// How long frames took.

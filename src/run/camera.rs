@@ -261,10 +261,19 @@ impl Camera {
 
     /// Makes outputs whose files were moved or deleted open them again.
     pub fn reopen_outputs(&self) {
+        self.emit_on_outputs("reopen");
+    }
+
+    /// Drops what outputs haven't delivered, and what comes from now on.
+    pub fn purge_outputs(&self) {
+        self.emit_on_outputs("purge");
+    }
+
+    fn emit_on_outputs(&self, signal: &str) {
         let Some(analysis) = &self.analysis else { return };
         for setup in self.setup.elements.iter().filter(|setup| matches!(setup.options, ElementOptions::Publish(_))) {
             if let Some(output) = analysis.pipeline.by_name(&setup.name) {
-                output.emit_by_name::<()>("reopen", &[]);
+                output.emit_by_name::<()>(signal, &[]);
             }
         }
     }

@@ -37,7 +37,8 @@ impl CameraSetup {
     pub fn in_fleet(mut self, run: &FleetRun) -> Self {
         for element in &mut self.elements {
             if let ElementOptions::Publish(options) = &mut element.options {
-                (options.origin, options.gate) = (Some(run.origin.clone()), Some(run.gate.clone()));
+                (options.host, options.epoch) = (Some(run.origin.host.clone()), run.origin.epoch);
+                options.gate = Some(run.gate.clone());
             }
         }
         Self { run: Some(run.clone()), ..self }

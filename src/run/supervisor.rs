@@ -246,6 +246,12 @@ impl Supervisor {
         self.state.borrow().cameras.values().for_each(Camera::reopen_outputs);
     }
 
+    /// Drops what a camera's outputs haven't delivered, and what comes from now on: another host publishes it.
+    pub fn purge_outputs(&self, camera: &str) {
+        let running = self.state.borrow();
+        running.cameras.values().filter(|running| running.setup().name == camera).for_each(Camera::purge_outputs);
+    }
+
     /// The GPU that a camera runs on.
     pub fn gpu_of(&self, camera: &str) -> Option<u32> {
         let running = self.state.borrow();

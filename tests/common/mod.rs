@@ -23,6 +23,7 @@ pub mod pixels;
 pub mod plans;
 pub mod pool;
 pub mod process;
+pub mod publish;
 pub mod recording;
 pub mod redis;
 pub mod rtsp;

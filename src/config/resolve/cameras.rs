@@ -5,7 +5,7 @@ use super::super::plan::{Camera, CameraSource, Gpu, Hint, Pipeline, Transport};
 use super::super::secret::{SecretUrl, redact_value};
 use super::super::text::join;
 use super::address::{self, Address};
-use super::{Context, Purpose, labels, models, outputs, pipeline};
+use super::{Context, Purpose, labels, models, outputs, pipeline, tracking};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -85,12 +85,15 @@ pub fn cameras(ctx: &mut Context, pipeline: Pipeline) -> Vec<Camera> {
             detection: models::detection(ctx, pipeline, Some((&entry.path, &settings))),
             pose: models::pose(ctx, pipeline, Some((&entry.path, &settings))),
             classification: models::classification(ctx, pipeline, Some((&entry.path, &settings))),
+            tracker: tracking::tracker(ctx, pipeline, &entry.path, &settings),
+            zones: tracking::zones(ctx, &entry.path, &settings, (&name, streams.len())),
             outputs: outputs::outputs(ctx, &entry.path, &settings.outputs, &name, streams.len()),
             // The placeholder for an invalid source is never used: there is an error.
             source: source.unwrap_or(CameraSource::File { path: "".into(), looping: false }),
             name,
         };
         models::check_camera(ctx, &entry.path, &camera);
+        tracking::check_camera(ctx, &entry.path, &camera);
         if ctx.purpose == Purpose::Run {
             labels::check(ctx, &entry.path, &camera, pipeline);
         }

@@ -8,6 +8,8 @@ mod labels;
 mod models;
 mod outputs;
 mod pipeline;
+mod servers;
+mod tracking;
 
 pub use cameras::names;
 

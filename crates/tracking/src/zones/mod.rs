@@ -31,11 +31,11 @@ mod shape;
 mod totals;
 mod visitor;
 
-pub use config::{Anchor, Crowding, LineConfig, ZoneConfig, ZonesConfig, ZonesError};
+pub use config::{Anchor, Crowding, Defaults, LineConfig, ZoneConfig, ZonesConfig, ZonesError};
 pub use event::{Direction, Event, EventKind, EventObject};
 pub use object::{Object, ankles};
 pub use saved::Saved;
-pub use totals::{Counts, LineTotals, ZoneTotals};
+pub use totals::{Counted, Counts, LineTotals, Tally, ZoneTotals};
 
 use crate::track::State;
 use area::{Gate, Report, Zone, duration};
@@ -398,6 +398,20 @@ impl Zones {
     /// The lines, in the order of the configuration.
     pub fn lines(&self) -> impl Iterator<Item = LineView<'_>> {
         self.lines.iter().map(|line| LineView { name: &line.name, totals: &line.totals })
+    }
+
+    /// What has been counted in each zone, then on each line.
+    pub fn tallies(&self) -> impl Iterator<Item = Tally> {
+        let zones = self.zones.iter().map(|zone| Tally {
+            place: zone.name.clone(),
+            counted: Counted::Zone {
+                occupancy: zone.occupancy,
+                crowded: zone.is_crowded(),
+                totals: zone.totals.clone(),
+            },
+        });
+        let lines = self.lines.iter();
+        zones.chain(lines.map(|line| Tally { place: line.name.clone(), counted: Counted::Line(line.totals.clone()) }))
     }
 
     /// The objects in the zone of a name; none if there is no such zone.
