@@ -130,12 +130,19 @@ fn signals(of: glib::Type) -> Vec<String> {
 
 #[test]
 fn the_tools_options_are_as_they_were() {
-    const COMMANDS: [&[&str]; 9] = [
+    const COMMANDS: [&[&str]; 16] = [
         &[],
         &["check"],
         &["build"],
         &["run"],
         &["monitor"],
+        &["fleet"],
+        &["fleet", "apply"],
+        &["fleet", "list"],
+        &["fleet", "status"],
+        &["fleet", "drain"],
+        &["fleet", "remove"],
+        &["fleet", "release"],
         &["cache"],
         &["cache", "list"],
         &["cache", "clear"],

@@ -78,10 +78,9 @@ pub fn split(path: &Path, text: &str) -> Result<(Shared, Findings), Findings> {
 pub fn joined<'a>(settings: &Map<String, Value>, cameras: impl IntoIterator<Item = &'a Map<String, Value>>) -> String {
     let mut settings = settings.clone();
     let streams: Vec<&Map<String, Value>> = cameras.into_iter().collect();
-    match settings.entry(CAMERAS).or_insert_with(|| json!({})) {
-        Value::Object(cameras) => _ = cameras.insert(STREAMS.to_owned(), json!(streams)),
-        // Not written by `split`: what isn't an object is an error when the text is loaded.
-        _ => {}
+    // What isn't an object was not written by `split`, and is an error when the text is loaded.
+    if let Value::Object(cameras) = settings.entry(CAMERAS).or_insert_with(|| json!({})) {
+        cameras.insert(STREAMS.to_owned(), json!(streams));
     }
     Value::Object(settings).to_string()
 }

@@ -682,9 +682,11 @@ impl Host {
 /// How many hosts in a row ended while they started the camera.
 fn strikes(camera: &Camera, run: &str) -> u32 {
     match (&camera.claim, &camera.record) {
-        (Some((claim, _)), Some((_, offset))) if claim.state == ClaimState::Started && claim.run != run => {
-            // Another record gets another chance.
-            if claim.record == *offset { claim.strikes + 1 } else { 0 }
+        // Another record gets another chance.
+        (Some((claim, _)), Some((_, offset)))
+            if claim.state == ClaimState::Started && claim.run != run && claim.record == *offset =>
+        {
+            claim.strikes + 1
         }
         _ => 0,
     }
