@@ -1,10 +1,15 @@
 //! The CPU time that an output takes: 16 streams × 30 fps, 20 objects a frame, all in this process.
 //!
-//!     GST_TRT_BENCH_KAFKA=HOST:PORT GST_TRT_BENCH_REDIS=HOST:PORT cargo bench --bench outputs
+//!     cargo bench --bench outputs
 //!
-//! It prints for each output the CPU time per frame, and how much that is over the file's, in turns of the same run. An output without
-//! its variable is skipped. Kafka's may be at most 25 µs over the file's.
+//! It prints for each output the CPU time per frame, and how much that is over the file's, in turns of the same run. Kafka's may be at
+//! most 25 µs over the file's. A server that isn't installed is skipped.
 
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use common::kafka::Kafka;
+use common::redis::Redis;
 use gsttensorrt::config::MaskFormat;
 use gsttensorrt::meta::{Object, Record};
 use gsttensorrt::publish::{self, Frame, Overflow, PublishOptions, Publisher, Subject, write_line};
@@ -25,15 +30,14 @@ fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = format!("{}/{{stream-id}}.jsonl", folder.path().display());
     let mut outputs = vec![("file", file)];
-    for (name, variable, scheme, path) in [
-        ("kafka", "GST_TRT_BENCH_KAFKA", "kafka", "objects"),
-        ("redis", "GST_TRT_BENCH_REDIS", "redis", "objects:{stream-id}"),
-    ] {
-        match std::env::var(variable) {
-            Ok(server) => outputs.push((name, format!("{scheme}://{server}/{path}"))),
-            Err(_) => println!("skipped: {name}: {variable} isn't set"),
-        }
+    let (kafka, redis) = (Kafka::open(), Redis::open());
+    if let Some(kafka) = &kafka {
+        kafka.create_topic("objects", 16, &[]);
+        outputs.push(("kafka", format!("kafka://{}/objects", kafka.brokers())));
     }
+    outputs.extend(
+        redis.as_ref().map(|redis| ("redis", format!("redis://127.0.0.1:{}/objects:{{stream-id}}", redis.port))),
+    );
     println!(
         "{STREAMS} streams × {RATE} fps, 20 objects: µs of CPU a frame, of which making the line is the same for all"
     );

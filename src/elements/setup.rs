@@ -5,7 +5,7 @@ use crate::config::{self, Plan};
 use crate::error::{Error, ErrorKind};
 use crate::options::{InferenceOptions, TrackingOptions, ZonesOptions};
 use crate::publish::PublishOptions;
-use files::digest::Hash;
+use files::digest::{self, Hash};
 use gst::glib::ParamSpec;
 use gst::prelude::*;
 
@@ -123,18 +123,24 @@ pub fn models(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementS
     let detection = camera.detection.iter().map(|model| element(model, ElementOptions::detect));
     let pose = camera.pose.iter().map(|model| element(model, ElementOptions::pose));
     let classification = camera.classification.iter().map(|model| element(model, ElementOptions::classify));
-    let follow =
-        |name: &str, options: ElementOptions| ElementSetup { name: name.to_owned(), options, contents: vec![] };
     let mut elements: Vec<_> = detection.collect();
-    let tracker = camera.tracker.as_ref();
-    let tracker = tracker.map(|tracker| follow("tracker", ElementOptions::track(tracker.options_in(plan, device))));
+    let tracker = camera.tracker.as_ref().map(|tracker| ElementSetup {
+        name: "tracker".to_owned(),
+        options: ElementOptions::track(tracker.options_in(plan, device)),
+        // Its model is opened once.
+        contents: tracker.reid.iter().map(|model| digest::of_file(&model.onnx).ok()).collect(),
+    });
     // Poses that are attached to tracked objects belong behind the tracker, which predicts boxes in between.
     let (before, behind) = if elements.is_empty() { (None, tracker) } else { (tracker, None) };
     elements.extend(before);
     elements.extend(pose);
     elements.extend(behind);
     elements.extend(classification);
-    elements.extend(camera.zones.as_ref().map(|zones| follow("zones", ElementOptions::zones(zones.options()))));
+    elements.extend(camera.zones.as_ref().map(|zones| ElementSetup {
+        name: "zones".to_owned(),
+        options: ElementOptions::zones(zones.options()),
+        contents: vec![],
+    }));
     elements
 }
 

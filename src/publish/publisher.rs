@@ -559,6 +559,24 @@ mod tests {
         assert_eq!(publisher.close(), 0);
     }
 
+    /// Neither what waits nor what comes is written, and no caller waits for it.
+    #[test]
+    fn a_purge_drops_all_lines_and_counts_them() {
+        let (publisher, lines, failures) = publisher();
+        for text in ["0", "1", "2"] {
+            push(&publisher, text, Overflow::DropOldest).unwrap();
+            until_writing(&publisher);
+        }
+        publisher.purge();
+        for text in ["3", "4", "5"] {
+            push(&publisher, text, Overflow::Block).unwrap();
+        }
+        publisher.drain(None).unwrap();
+        publisher.close();
+        assert_eq!(publisher.stats(), Stats { lines: 0, dropped: 6, bytes: 0 });
+        assert!(lines.try_iter().next().is_none() && failures.try_iter().next().is_none());
+    }
+
     /// Lines are gathered, but not when half of the queue is full, when a caller waits for them, or at the end.
     #[test]
     fn lines_are_gathered_until_they_are_wanted() {

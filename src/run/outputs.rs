@@ -266,8 +266,10 @@ mod tests {
         let made = elements[3].make().unwrap();
         assert_eq!(made.property::<u32>("max-queue"), 500);
         assert_eq!(made.property_value("mqtt-qos").serialize().unwrap(), "exactly-once");
+        assert_eq!(made.property_value("content").serialize().unwrap(), "events");
         let mqtt = [
             "mqtt-topic",
+            "mqtt-events-topic",
             "mqtt-client-id",
             "mqtt-status-topic",
             "tls-ca-file",
@@ -275,7 +277,7 @@ mod tests {
             "tls-key-file",
         ];
         let values = mqtt.map(|name| made.property::<Option<String>>(name).unwrap_or_default());
-        assert_eq!(values, ["objects/door", "one", "status/one", "ca.pem", "cert.pem", "key.pem"]);
+        assert_eq!(values, ["objects/door", "events/door", "one", "status/one", "ca.pem", "cert.pem", "key.pem"]);
         assert_eq!(elements[3].contents, [None; 3], "files that aren't there");
         let made = elements[4].make().unwrap();
         assert_eq!(made.property_value("kafka-sasl-mechanism").serialize().unwrap(), "scram-sha-512");

@@ -104,8 +104,8 @@ enum Outage {
 
 #[test]
 fn mistakes_are_named() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut absent = Publish::new(&format!("location=kafka://{nobody}/objects drain-timeout=100000000"));
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut absent = Publish::new(&format!("location=kafka://{unused}/objects drain-timeout=100000000"));
     absent.push(1);
     let (kind, error) = absent.message();
     assert!(kind == gst::MessageType::Warning && error.message().contains("refused"), "{error}");
@@ -163,6 +163,10 @@ fn accounts_are_checked_over_tls() {
     stranger.push(1);
     let (kind, error) = stranger.message();
     assert!(kind == gst::MessageType::Error && error.message().contains("tls-ca-file"), "{error}");
+
+    let mut unencrypted = Publish::new(&format!("location=kafka://localhost:{port}/objects drain-timeout=1000000"));
+    unencrypted.push(1);
+    assert!(unencrypted.message().1.message().contains("write kafkas://"));
 
     // From the environment, which a process has of its own.
     let library = std::env::current_exe().unwrap().with_file_name("libgsttensorrt.so");

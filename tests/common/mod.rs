@@ -26,6 +26,7 @@ pub mod process;
 pub mod publish;
 pub mod recording;
 pub mod redis;
+pub mod returning;
 pub mod rtsp;
 pub mod rtx;
 pub mod running;

@@ -18,6 +18,7 @@ mod objects;
 mod overlay;
 mod pipeline;
 mod refused_formats;
+mod reid;
 mod streaming;
 mod survival;
 mod tensors;

@@ -12,3 +12,4 @@ mod run;
 mod tool;
 mod verify;
 mod watch;
+mod zones;

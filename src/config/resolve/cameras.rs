@@ -63,6 +63,7 @@ pub fn cameras(ctx: &mut Context, pipeline: Pipeline) -> Vec<Camera> {
     pipeline::need_cameras(ctx, streams.len());
     let mut names = Names::default();
     let mut urls: HashMap<String, String> = HashMap::new();
+    let mut state_files = HashMap::new();
     let mut cameras = Vec::with_capacity(streams.len());
     for (index, stream) in streams.iter().enumerate() {
         let entry =
@@ -86,7 +87,7 @@ pub fn cameras(ctx: &mut Context, pipeline: Pipeline) -> Vec<Camera> {
             pose: models::pose(ctx, pipeline, Some((&entry.path, &settings))),
             classification: models::classification(ctx, pipeline, Some((&entry.path, &settings))),
             tracker: tracking::tracker(ctx, pipeline, &entry.path, &settings),
-            zones: tracking::zones(ctx, &entry.path, &settings, (&name, streams.len())),
+            zones: tracking::zones(ctx, &entry.path, &settings, &name),
             outputs: outputs::outputs(ctx, &entry.path, &settings.outputs, &name, streams.len()),
             // The placeholder for an invalid source is never used: there is an error.
             source: source.unwrap_or(CameraSource::File { path: "".into(), looping: false }),
@@ -94,6 +95,7 @@ pub fn cameras(ctx: &mut Context, pipeline: Pipeline) -> Vec<Camera> {
         };
         models::check_camera(ctx, &entry.path, &camera);
         tracking::check_camera(ctx, &entry.path, &camera);
+        tracking::check_state_file(ctx, &entry.path, &camera, &mut state_files);
         if ctx.purpose == Purpose::Run {
             labels::check(ctx, &entry.path, &camera, pipeline);
         }

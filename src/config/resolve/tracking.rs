@@ -8,6 +8,7 @@ use super::models::{self, Named};
 use super::outputs::missing_parent;
 use super::pipeline::batch_timeout;
 use crate::options::{Anchor, InferenceOptions, TrackingOptions};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracking::zones::{self, Crowding, Defaults, LineConfig, ZoneConfig, ZonesConfig, ZonesError};
@@ -75,8 +76,8 @@ fn reid(ctx: &mut Context, pipeline: Pipeline, path: &str, onnx: &str, engine: O
     Model { id: named.id, onnx: named.onnx, engine: named.engine, options }
 }
 
-/// The zones and lines of the camera of this name, one of `cameras`; `None`: it has no such key.
-pub fn zones(ctx: &mut Context, path: &str, camera: &file::Camera, (name, cameras): (&str, usize)) -> Option<Zones> {
+/// The zones and lines of the camera of this name; `None`: it has no such key.
+pub fn zones(ctx: &mut Context, path: &str, camera: &file::Camera, name: &str) -> Option<Zones> {
     if !has_places(camera) {
         return None;
     }
@@ -92,16 +93,12 @@ pub fn zones(ctx: &mut Context, path: &str, camera: &file::Camera, (name, camera
         Some(file) => from_file(ctx, path, camera, &ctx.path_of(file), &base),
         None => places(ctx, path, camera, &base),
     };
-    let state_file = counting.state_file.as_deref().map(|file| state_file(ctx, path, file, (name, cameras)));
+    let state_file = counting.state_file.as_deref().map(|file| state_file(ctx, path, file, name));
     Some(Zones { config, state_file })
 }
 
-fn state_file(ctx: &mut Context, path: &str, template: &str, (name, cameras): (&str, usize)) -> PathBuf {
+fn state_file(ctx: &mut Context, path: &str, template: &str, name: &str) -> PathBuf {
     let key = where_written(ctx, path, "COUNTING", "STATE_FILE");
-    let is_own = ctx.is_written(&join(path, "COUNTING.STATE_FILE"));
-    if cameras > 1 && !is_own && !template.contains("{camera}") {
-        ctx.error(&key, "all cameras would write one file", "put {camera} into it, which is the camera's name");
-    }
     let file = ctx.path_of(&template.replace("{camera}", name));
     if template.is_empty() || file.is_dir() {
         ctx.error(&key, "it names no file", "for example zones/{camera}.json");
@@ -199,6 +196,16 @@ fn line_config(line: &file::Line, (from, to): ([f32; 2], [f32; 2])) -> LineConfi
 
 fn anchor(anchor: Option<Anchor>) -> zones::Anchor {
     anchor.map_or_else(zones::Anchor::default, Into::into)
+}
+
+/// Checks that no two cameras keep their totals in one file. `taken` has the files of the cameras before.
+pub fn check_state_file(ctx: &mut Context, path: &str, camera: &Camera, taken: &mut HashMap<PathBuf, String>) {
+    let Some(file) = camera.zones.as_ref().and_then(|zones| zones.state_file.clone()) else { return };
+    if let Some(other) = taken.insert(file, camera.name.clone()) {
+        let key = where_written(ctx, path, "COUNTING", "STATE_FILE");
+        let rule = format!("{other} and {} would write one file", camera.name);
+        ctx.error(&key, rule, "put {camera} into it, which is the camera's name");
+    }
 }
 
 /// Checks that what counts has something to count.

@@ -6,7 +6,8 @@
  * Passes video frames through unchanged and writes one line of JSON for each: stream, timestamps, frame number and
  * size, what each model did with the frame, and the objects with their boxes in pixels and their keypoints. It reads
  * the results of `trtdetect` and `trtpose`, and the `GstVideoRegionOfInterestMeta` of other detectors. Frames without
- * inference have a line too. docs/json.md describes the format.
+ * inference have a line too. With `content=events` there is a line for each event of `trtzones` instead, and one with the
+ * totals of the zone or line where it happened; with `both` there are all of these. docs/json.md describes the format.
  *
  * Lines are written to standard output (`location=-`), a file, a named pipe, a TCP server (`tcp://host:port`), an MQTT
  * broker (`mqtt://host:port/topic`), a Kafka topic (`kafka://host:port,host:port/topic`) or a Redis stream

@@ -4,7 +4,7 @@ use super::stream::{Examined, Stream};
 use crate::elements::stage::into_writable;
 use crate::elements::{backend, caps, report, segment};
 use crate::error::{Error, ErrorKind};
-use crate::infer::Frame;
+use crate::infer::{Frame, nanoseconds};
 use crate::meta::{self, Record};
 use crate::options::TrackingOptions;
 use gst::glib;
@@ -176,7 +176,20 @@ impl BaseTransformImpl for TrtTrack {
     }
 
     fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
-        self.reid.device().answer(query) || BaseTransformImplExt::parent_query(self, direction, query)
+        if self.reid.device().answer(query) {
+            return true;
+        }
+        let answered = BaseTransformImplExt::parent_query(self, direction, query);
+        if let gst::QueryViewMut::Latency(latency) = query.view_mut()
+            && answered
+            && direction == gst::PadDirection::Src
+        {
+            // Frames with objects that are looked at wait for the model.
+            let own = gst::ClockTime::from_nseconds(nanoseconds(self.reid.latency()));
+            let (live, least, most) = latency.result();
+            latency.set(live, least + own, most.map(|most| most + own));
+        }
+        answered
     }
 
     fn set_caps(&self, caps: &gst::Caps, _: &gst::Caps) -> Result<(), gst::LoggableError> {

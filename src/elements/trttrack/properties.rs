@@ -1,7 +1,7 @@
 //! The properties of `trttrack`.
 
 use crate::elements::device;
-use crate::elements::property::as_value::{itself, path, time};
+use crate::elements::property::as_value::{itself, path, time, written};
 use crate::elements::property::{Properties, property};
 use crate::infer::nanoseconds;
 use crate::options::TrackingOptions;
@@ -133,6 +133,23 @@ pub static PROPERTIES: LazyLock<Properties<TrackingOptions>> = LazyLock::new(|| 
                 .default_value(nanoseconds(default.reid_interval))
                 .mutable_playing(),
             reid_interval as time
+        ),
+        property!(
+            glib::ParamSpecString::builder("normalization")
+                .nick("Normalization")
+                .blurb(
+                    "How pixel values become the input of reid's model: auto (imagenet), unit (0-1), none (0-255), imagenet, \
+                     or means and standard deviations of 0-255: 123.675,116.28,103.53/58.395,57.12,57.375",
+                )
+                .mutable_ready(),
+            reid.normalization as written
+        ),
+        property!(
+            glib::ParamSpecEnum::builder_with_default("color", default.reid.color)
+                .nick("Color")
+                .blurb("Order of the channels of the input of reid's model")
+                .mutable_ready(),
+            reid.color as itself
         ),
         property!(
             glib::ParamSpecEnum::builder_with_default("backend", default.reid.backend)

@@ -164,6 +164,11 @@ impl Reid {
         self.models.get()
     }
 
+    /// By how much a frame whose objects are looked at comes later.
+    pub fn latency(&self) -> Duration {
+        self.models.get().map_or(Duration::ZERO, |opened| opened.service().batch_time())
+    }
+
     /// The stream has ended or pauses.
     pub fn rest(&self) {
         if let Some(opened) = self.models.get() {
@@ -238,9 +243,13 @@ impl Reid {
     fn open_late(&self, element: &TrtTrack, start: Start, settings: &Settings) {
         let tried = self.attempt(element, start, settings);
         let attempt = self.models.finish(start, tried.as_ref().ok().cloned(), || true);
-        if let (Attempt::Failed, Err(error)) = (attempt, tried) {
-            report::post(element, &error);
-            self.models.failure_was_posted();
+        match (attempt, tried) {
+            (Attempt::Failed, Err(error)) => {
+                report::post(element, &error);
+                self.models.failure_was_posted();
+            }
+            // The pipeline may have asked for the latency already. This fails only without a bus.
+            _ => _ = element.post_message(gst::message::Latency::builder().src(element).build()),
         }
     }
 }

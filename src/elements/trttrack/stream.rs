@@ -427,8 +427,8 @@ mod tests {
             _ => record(Inference::Done, vec![]),
         });
         let id = records[0].objects[0].track_id.unwrap();
-        for frame in 5..30 {
-            assert_eq!((&records[frame].objects[..], &records[frame].lost_tracks[..]), (&[][..], &[id][..]), "{frame}");
+        for (frame, record) in records.iter().enumerate().take(30).skip(5) {
+            assert_eq!((&record.objects[..], &record.lost_tracks[..]), (&[][..], &[id][..]), "{frame}");
         }
         assert!(records[40..].iter().all(|record| record.lost_tracks.is_empty()), "it has ended");
     }

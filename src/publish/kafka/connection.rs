@@ -130,6 +130,10 @@ impl Users {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // A connection that a broker closes isn't an error of its own.
+        if facility == "FAIL" {
+            self.users.state.lock().last = Some(message.to_owned());
+        }
         match level {
             RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info => gst::log!(CAT, "{facility}: {message}"),
             _ => gst::debug!(CAT, "{facility}: {message}"),
@@ -149,11 +153,12 @@ impl ClientContext for Context {
         }
         match code {
             Code::AllBrokersDown => {
-                let reason = state.last.clone().unwrap_or_else(|| reason.to_owned());
+                let last = state.last.as_deref().unwrap_or(reason);
+                let reason = format!("{last}{}", errors::hint(last));
                 let reason = state.away.get_or_insert(reason).clone();
                 drop(state);
                 self.users.away.store(true, Ordering::Relaxed);
-                self.users.for_each(|user| user.away(&reason));
+                self.users.for_each(|user| user.unconnected(&reason));
             }
             // Fatal errors end each message in flight too.
             _ => state.last = Some(reason.to_owned()),

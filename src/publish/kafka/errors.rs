@@ -51,6 +51,16 @@ pub fn rejection(code: Code, reason: &str) -> Option<(io::ErrorKind, String)> {
     }
 }
 
+/// What may be behind a lost connection, to be added to librdkafka's text.
+pub fn hint(reason: &str) -> &'static str {
+    // The first request is answered by closing the connection where the other side expects TLS, or an account.
+    if reason.contains("APIVERSION_QUERY") {
+        "; if the port is one for TLS, write kafkas://, and if it asks for an account, set credentials-env's variables"
+    } else {
+        ""
+    }
+}
+
 fn remedy_of_tls(reason: &str) -> &'static str {
     if reason.contains("certificate verify failed") || reason.contains("unable to get local issuer") {
         "set tls-ca-file to the certificate of the authority that has signed the brokers' certificates, and use the name in \

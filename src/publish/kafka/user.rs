@@ -130,6 +130,16 @@ impl User {
         }
     }
 
+    /// No broker has a connection now. Brokers end idle connections too, so that this means something only to an output that waits.
+    pub fn unconnected(&self, reason: &str) {
+        let state = self.state.lock();
+        let waits = state.in_flight > 0 || !state.has_worked;
+        drop(state);
+        if waits {
+            self.away(reason);
+        }
+    }
+
     /// The cluster doesn't let this client in.
     pub fn rejected(&self, kind: io::ErrorKind, text: &str) {
         let mut state = self.state.lock();
@@ -175,8 +185,11 @@ mod tests {
                 assert!(user.begin(9, Duration::ZERO).unwrap());
                 user.delivered();
             }
+            if on_error == OnError::Fail {
+                user.unconnected("idle");
+            }
             user.rejected(io::ErrorKind::PermissionDenied, "no");
-            user.away("gone");
+            user.unconnected("gone");
             assert!(user.begin(9, Duration::ZERO).unwrap());
             user.delivered();
             for _ in 0..3 {

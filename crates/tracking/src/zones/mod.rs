@@ -261,6 +261,9 @@ impl Zones {
                         self.zones.len(),
                         self.lines.len(),
                     );
+                    if let Some(glimpse) = self.visitors.iter().find(|old| old.is_glimpse_of(&visitor, self.merge)) {
+                        visitor.inherit(glimpse);
+                    }
                     self.visitors.push(visitor);
                     self.visitors.len() - 1
                 }
@@ -308,6 +311,7 @@ impl Zones {
             if continues {
                 // What remains is ended as a track that was never confirmed.
                 (visitor.has_track, visitor.is_listed, visitor.is_seen) = (false, false, false);
+                visitor.last_seen = Seconds::NEG_INFINITY;
             } else {
                 visitor.confirmed = true;
             }
@@ -348,11 +352,11 @@ impl Zones {
             let visitor = &self.visitors[index];
             // A newcomer that isn't confirmed yet may turn out to be this object.
             let may_go_on = || {
-                let mut newcomers = self.visitors.iter().filter(|other| !other.confirmed && other.is_listed);
+                let mut newcomers = self.visitors.iter().filter(|other| !other.confirmed);
                 newcomers.any(|newcomer| visitor.ended_before(newcomer, merge))
             };
             let ends = all
-                || !visitor.is_listed && (!visitor.confirmed || now - visitor.last_seen > merge + 1e-6 && !may_go_on());
+                || !visitor.is_listed && now - visitor.last_seen > merge + 1e-6 && !(visitor.confirmed && may_go_on());
             if !ends {
                 index += 1;
                 continue;
