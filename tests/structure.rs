@@ -139,3 +139,18 @@ fn an_import_upwards_is_found_in_every_form() {
         assert!(upward("video_caps", text).is_empty(), "{text}");
     }
 }
+
+/// What every clone carries besides sources.
+#[test]
+fn committed_models_and_pictures_stay_small() {
+    const MIB: u64 = 1 << 20;
+    for (folder, extension, most) in
+        [("tests/reference/exports", "onnx", 10 * MIB), ("docs/models", "jpg", 3 * MIB / 2)]
+    {
+        let entries =
+            fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap().map(|entry| entry.unwrap());
+        let files = entries.filter(|entry| entry.path().extension().is_some_and(|found| found == extension));
+        let bytes: u64 = files.map(|file| file.metadata().unwrap().len()).sum();
+        assert!((1..=most).contains(&bytes), "{folder}: {bytes} bytes, at most {most}");
+    }
+}

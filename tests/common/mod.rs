@@ -7,6 +7,7 @@ pub mod bad_models;
 pub mod barcode;
 pub mod clips;
 pub mod engine;
+pub mod exports;
 pub mod find;
 pub mod fleet;
 pub mod gpu;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::command::{heading, run, succeeds};
+use crate::deploy;
+use crate::dist;
 use crate::fuzz;
 use crate::outcome::Outcome;
 use crate::paths::Paths;
@@ -32,9 +34,16 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     heading("Lints");
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
     times.measure("lints", || run(cargo(paths).args(clippy)))?;
+    heading("Licences and sources of the crates");
+    times.measure("crates", || dist::check_crates(paths))?;
     heading("Documentation");
     let doc = ["doc", "--workspace", "--no-deps"];
     times.measure("documentation", || run(cargo(paths).args(doc).env("RUSTDOCFLAGS", "--deny warnings")))?;
+    times.measure("image and chart", || {
+        deploy::lint(paths)?;
+        heading("Helm chart");
+        deploy::check_chart(paths)
+    })?;
     heading("Build");
     // One build for everything: the plugin alone would enable fewer features of its dependencies, and be recompiled for its tests.
     let plugin = times.measure("build", || {
@@ -50,6 +59,9 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     let mut outcome = Outcome::default();
     times.measure("tests", || outcome.run(&mut test, None))?;
     times.measure("tests in roots", || roots::run_set(paths, &plugin, &standin, &mut outcome))?;
+
+    heading("Debian package");
+    times.measure("package", || dist::run_for_tests(paths, &mut outcome))?;
 
     heading("Fuzzing");
     let fuzzed = times.measure("fuzzing", || fuzz::run_all(paths, FUZZING));

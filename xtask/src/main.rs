@@ -6,6 +6,8 @@ mod bundle;
 mod check;
 mod command;
 mod demo;
+mod deploy;
+mod dist;
 mod exports;
 mod fuzz;
 mod kafka;
@@ -14,6 +16,7 @@ mod models;
 mod outcome;
 mod package;
 mod paths;
+mod pictures;
 mod plugin;
 mod programs;
 mod ptx;
@@ -25,6 +28,7 @@ mod summary;
 mod system;
 mod tensorrt;
 mod times;
+mod tools;
 
 use std::ffi::OsString;
 
@@ -51,13 +55,21 @@ Usage: cargo xtask TASK
                         those tests there that `test` runs
   roots [NAME] -- COMMAND
                         run a command with the plugin in both roots or in the named one
+  dist [--test] [SUITE...]
+                        packages for bookworm, trixie and noble or for the named suites, an archive for other systems, the
+                        bill of materials and check sums, in target/dist; as root on Debian 12. --test also installs each
+                        package in a bare root of its suite, and compiles the crates as they would be published
   gpu-bundle [--gstreamer VERSION]...
                         pack plugin, GStreamer, GPU tests and clips for a machine with a GPU and no network; with 1.26 or
                         1.28 also a root with that GStreamer, which needs to be root
   standin [-- COMMAND]  build the stand-in GPU, and run a command on it with the plugin
+  image                 lint the Containerfile, build the image for the CPU on bases that debootstrap makes, and run it; as root,
+                        with buildah
+  chart [--check]       lint the Helm chart and render it to deploy/helm/rendered, or compare; compiles helm once, with Go
   models [NAME...]      list the models, or fetch the named ones; `all` fetches all
   ptx [--check]         compile the CUDA kernels, or check that the committed PTX matches their sources
   export-models         export the detectors of tests/reference/exports anew (5 GB of Python packages)
+  pictures              draw the pictures of docs/models anew
   help                  print this text
 
 Environment:
@@ -73,13 +85,17 @@ enum Task {
     Demo(demo::Options),
     Test,
     Soak,
+    Dist { suites: Vec<&'static dist::Suite>, test: bool },
     GpuBundle(Vec<Root>),
     Roots(Option<Root>, Vec<OsString>),
     RootsTests,
     Standin(Vec<OsString>),
+    Image,
+    Chart { check: bool },
     Models(Vec<String>),
     Ptx { check: bool },
     ExportModels,
+    Pictures,
 }
 
 fn parse() -> Result<Task> {
@@ -91,7 +107,7 @@ fn parse() -> Result<Task> {
     let mut check = false;
     let mut tensorrt = false;
     let mut gstreamers = Vec::new();
-    let mut tests = false;
+    let (mut tests, mut test) = (false, false);
     while let Some(arg) = args.next()? {
         match arg {
             Value(word) if words == ["roots"] && Root::named(&word.to_string_lossy()).is_some() => {
@@ -109,6 +125,7 @@ fn parse() -> Result<Task> {
             Long("check") => check = true,
             Long("tensorrt") => tensorrt = true,
             Long("tests") => tests = true,
+            Long("test") => test = true,
             Long("gstreamer") => {
                 let version = args.value()?.string()?;
                 let root = Root::named(&version);
@@ -121,11 +138,14 @@ fn parse() -> Result<Task> {
     if let (Some(option), true) = (demo_only, task != "demo") {
         bail!("{option} is an option of demo, not of {task}");
     }
-    if check && task != "ptx" {
-        bail!("--check is an option of ptx, not of {task}");
+    if check && task != "ptx" && task != "chart" {
+        bail!("--check is an option of ptx and chart, not of {task}");
     }
     if tensorrt && task != "setup" {
         bail!("--tensorrt is an option of setup, not of {task}");
+    }
+    if test && task != "dist" {
+        bail!("--test is an option of dist, not of {task}");
     }
     if tests && task != "roots" {
         bail!("--tests is an option of roots, not of {task}");
@@ -133,7 +153,7 @@ fn parse() -> Result<Task> {
     if !gstreamers.is_empty() && task != "gpu-bundle" {
         bail!("--gstreamer is an option of gpu-bundle, not of {task}");
     }
-    if let (Some(word), true) = (rest.first(), task != "models" && task != "roots") {
+    if let (Some(word), true) = (rest.first(), !["models", "roots", "dist"].contains(&task.as_str())) {
         bail!("{task} doesn't take the argument '{word}'");
     }
     Ok(match task.as_str() {
@@ -142,13 +162,17 @@ fn parse() -> Result<Task> {
         "demo" => Task::Demo(options),
         "test" => Task::Test,
         "soak" => Task::Soak,
+        "dist" => Task::Dist { suites: dist::suites(rest)?, test },
         "gpu-bundle" => Task::GpuBundle(gstreamers),
         "roots" if tests => Task::RootsTests,
         "roots" => Task::Roots(rest.first().and_then(|name| Root::named(name)), command),
         "standin" => Task::Standin(command),
+        "image" => Task::Image,
+        "chart" => Task::Chart { check },
         "ptx" => Task::Ptx { check },
         "models" => Task::Models(rest.to_vec()),
         "export-models" => Task::ExportModels,
+        "pictures" => Task::Pictures,
         _ => bail!("unknown task '{task}'\n\n{HELP}"),
     })
 }
@@ -160,15 +184,15 @@ fn setup(paths: &Paths, purpose: Purpose, times: &mut Times) -> Result<()> {
     times.measure("ONNX Runtime", || models::install_library(paths, &manifest))?;
     let (clips, models) = match purpose {
         Purpose::Demo => (vec![demo::CLIP.into()], demo::MODELS.map(String::from).into()),
-        Purpose::Test => (manifest.clip.keys().cloned().collect(), manifest.without_conversion()),
+        Purpose::Test | Purpose::Soak => (manifest.clip.keys().cloned().collect(), manifest.without_conversion()),
     };
     times.measure("sample clip", || models::install_clips(paths, &manifest, &clips))?;
     times.measure("models", || models::install_models(paths, &manifest, &models))?;
-    if purpose == Purpose::Test {
+    if purpose >= Purpose::Test {
         times.measure("TensorRT for tests", || tensorrt::install_for_tests(paths, &manifest))?;
         times.measure("Kafka", || kafka::install_for_tests(paths))?;
         times.measure("Python packages", || python::for_tests(paths))?;
-        times.measure("fuzzer", || fuzz::install(paths))?;
+        times.measure("tools", || tools::install(paths, &tools::FOR_TESTS))?;
         times.measure("roots", || roots::make_where_possible(paths))?;
     }
     Ok(())
@@ -192,11 +216,18 @@ fn run() -> Result<()> {
         Task::Roots(root, command) => roots::run_in_roots(&paths, root, &command)?,
         Task::RootsTests => roots::run_tests(&paths)?,
         Task::Standin(command) => standin::run_on(&paths, &command)?,
+        Task::Image => {
+            system::install(Purpose::Soak)?;
+            deploy::build_and_run(&paths)?;
+        }
+        Task::Chart { check } => deploy::render(&paths, check)?,
         Task::Soak => soak::run_all(&paths)?,
+        Task::Dist { suites, test } => dist::run_all(&paths, &suites, test)?,
         Task::GpuBundle(roots) => bundle::run_all(&paths, &roots)?,
         Task::Models(names) => models::run(&paths, &names)?,
         Task::Ptx { check } => ptx::run(&paths, check)?,
         Task::ExportModels => exports::make(&paths)?,
+        Task::Pictures => pictures::draw(&paths)?,
     }
     Ok(())
 }

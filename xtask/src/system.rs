@@ -10,11 +10,12 @@ use anyhow::{Result, bail};
 use crate::command::{heading, line, run, run_quiet, succeeds};
 use crate::python;
 
-/// The purpose of a package; the tests need everything that the demo needs.
+/// The purpose of a package; the tests need everything that the demo needs, and the soak what the tests need.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Purpose {
     Demo,
     Test,
+    Soak,
 }
 
 /// How to check a requirement without a package manager.
@@ -44,7 +45,7 @@ const fn needs(purpose: Purpose, package: &'static str, probe: Probe) -> Require
 }
 
 use Probe::{Element, File, Module, Namespace, Program, PythonModule, Starts};
-use Purpose::{Demo, Test};
+use Purpose::{Demo, Soak, Test};
 
 const REQUIREMENTS: &[Requirement] = &[
     needs(Demo, "pkg-config", Program("pkg-config")),
@@ -74,6 +75,7 @@ const REQUIREMENTS: &[Requirement] = &[
     needs(Test, "maven", Program("mvn")),
     needs(Test, "debootstrap", Starts("debootstrap")),
     needs(Test, "debian-archive-keyring", File("/usr/share/keyrings/debian-archive-keyring.gpg")),
+    needs(Soak, "buildah", Program("buildah")),
 ];
 
 /// The oldest releases with GStreamer 1.22 or newer.

@@ -6,13 +6,14 @@ mod build;
 mod cache;
 mod check;
 mod fleet;
+mod generate;
 mod host;
 mod monitor;
 mod progress;
 mod run;
 mod watch;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Detection and pose with TensorRT: checks the machine, builds engines, runs cameras and watches them.
@@ -39,6 +40,8 @@ enum Command {
     Cache(cache::Arguments),
     /// Measures how fast this machine runs a model on a clip.
     Bench(bench::Arguments),
+    /// Writes man pages and completions for bash, zsh and fish into a folder such as /usr/local/share.
+    Generate(generate::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Fleet(arguments) => fleet::run(&arguments),
         Command::Cache(arguments) => cache::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments, Arguments::command()),
     };
     done.unwrap_or_else(|error| {
         eprintln!("gst-trt: {error}");
