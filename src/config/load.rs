@@ -70,6 +70,18 @@ pub fn load_text(path: &Path, text: &str, overrides: &Overrides) -> Result<Loade
     }
 }
 
+/// [`load_for_build`] with the text of a file that doesn't have to exist.
+///
+/// # Errors
+/// As for [`load_for_build`].
+pub fn load_text_for_build(path: &Path, text: &str, overrides: &Overrides) -> Result<(Loaded, Vec<Model>), Findings> {
+    let (resolved, findings) = read_text(path, text, overrides, Purpose::Build);
+    match resolved {
+        Some((plan, models)) => Ok((Loaded { plan, findings }, models)),
+        None => Err(findings),
+    }
+}
+
 fn read_text(
     path: &Path,
     text: &str,

@@ -8,7 +8,8 @@
 //! 4. `resolve`: the rules between keys, defaults, units. All errors are reported at once.
 //! 5. A [`Plan`] is the resulting meaning of the file; `gst-trt run` uses nothing else of it.
 //!
-//! [`load`] does all of this.
+//! [`load`] does all of this. [`split`] takes a file apart for a fleet, whose hosts put it together again with the cameras
+//! that each has: [`joined`].
 
 mod codec;
 mod delivery;
@@ -20,6 +21,7 @@ mod plan;
 mod resolve;
 mod schema;
 mod secret;
+mod shared;
 mod text;
 mod typed;
 mod variables;
@@ -27,7 +29,7 @@ mod variables;
 pub use codec::Codec;
 pub use delivery::{Format, SaslMechanism};
 pub use finding::{Finding, Findings, Origin, Severity};
-pub use load::{Loaded, load, load_for_build, load_text};
+pub use load::{Loaded, load, load_for_build, load_text, load_text_for_build};
 pub use overrides::Overrides;
 pub use plan::{
     Broker, Camera, CameraSource, Content, Decoder, Gpu, Hint, Kafka, LinesTarget, LogLevel, MaskFormat, Model,
@@ -36,4 +38,5 @@ pub use plan::{
 };
 pub use schema::json_schema;
 pub use secret::{Secret, SecretUrl, redact};
+pub use shared::{Shared, camera_of, joined, split};
 pub use variables::Variables;

@@ -122,6 +122,9 @@ impl Numbers {
             })
         });
         gauges(encoder, "gst_trt_camera_state", "1 for the state that the camera is in, 0 for the others", states)?;
+        let unserved =
+            self.cameras.iter().map(|camera| ([("camera", camera.name.as_str())], u64::from(camera.unserved)));
+        gauges(encoder, "gst_trt_camera_unserved", "1 if this host of a fleet has no room for the camera", unserved)?;
         let mut family = encoder.encode_descriptor(
             "gst_trt_camera_latency_seconds",
             "From a frame's arrival to the pipeline's end",
@@ -191,15 +194,26 @@ fn gauges<S: EncodeLabelSet, V: EncodeGaugeValue>(
     Ok(())
 }
 
-/// Answers `GET /metrics` on its own thread, until dropped.
+/// Answers `GET` of `/metrics`, `/healthz` and `/readyz` on its own thread, until dropped.
 pub struct Server {
     address: SocketAddr,
     end: Arc<Notify>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Renders the metrics.
-pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
+/// Whether something is as it should be, or what isn't.
+pub type Probe = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// What the server answers with.
+#[derive(Clone)]
+pub struct Pages {
+    /// Renders the metrics.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// `/healthz`: whether the process works; if it doesn't, a restart is the remedy.
+    pub healthy: Probe,
+    /// `/readyz`: whether it does what it's there for.
+    pub ready: Probe,
+}
 
 impl Server {
     /// Concurrent connections; others wait.
@@ -209,7 +223,7 @@ impl Server {
 
     /// # Errors
     /// The address can't be bound.
-    pub fn start(address: SocketAddr, source: RenderMetrics) -> Result<Self, Error> {
+    pub fn start(address: SocketAddr, source: Pages) -> Result<Self, Error> {
         let failed = |error: std::io::Error| {
             let message = format!("metrics can't be served at {address}: {error}; choose another address or port");
             Error::new(ErrorKind::Setting, message)
@@ -249,7 +263,7 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: TcpListener, source: RenderMetrics) {
+async fn serve(listener: TcpListener, source: Pages) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
     let room = Arc::new(Semaphore::new(Server::CONNECTIONS));
     loop {
@@ -271,7 +285,7 @@ async fn serve(listener: TcpListener, source: RenderMetrics) {
     }
 }
 
-fn answer(request: &Request<Incoming>, source: &RenderMetrics) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, source: &Pages) -> Response<Full<Bytes>> {
     let text = |status, text: &'static str| {
         let mut response = Response::new(Full::from(text));
         *response.status_mut() = status;
@@ -279,18 +293,30 @@ fn answer(request: &Request<Incoming>, source: &RenderMetrics) -> Response<Full<
     };
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/metrics") => {
-            let mut response = Response::new(Full::from(source()));
+            let mut response = Response::new(Full::from((source.metrics)()));
             let kind = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
             response.headers_mut().insert(CONTENT_TYPE, kind);
             response
         }
-        (_, "/metrics") => {
+        (&Method::GET | &Method::HEAD, "/healthz") => probe(&source.healthy),
+        (&Method::GET | &Method::HEAD, "/readyz") => probe(&source.ready),
+        (_, "/metrics" | "/healthz" | "/readyz") => {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
             response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
             response
         }
-        _ => text(StatusCode::NOT_FOUND, "metrics are at /metrics\n"),
+        _ => text(StatusCode::NOT_FOUND, "metrics are at /metrics, probes at /healthz and /readyz\n"),
     }
+}
+
+fn probe(probe: &Probe) -> Response<Full<Bytes>> {
+    let (status, text) = match probe() {
+        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    };
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    response
 }
 
 #[cfg(test)]
@@ -326,6 +352,7 @@ mod tests {
             "gst_trt_camera_dropped_frames_total{camera=\"door \\\"1\\\"\"} 4",
             "gst_trt_camera_state{camera=\"door \\\"1\\\"\",state=\"playing\"} 1",
             "gst_trt_camera_state{camera=\"door \\\"1\\\"\",state=\"stalled\"} 0",
+            "gst_trt_camera_unserved{camera=\"door \\\"1\\\"\"} 0",
             "# TYPE gst_trt_zone_occupancy gauge",
             "gst_trt_zone_occupancy{camera=\"door \\\"1\\\"\",zone=\"hall\"} 2",
             "gst_trt_zone_entered_total{camera=\"door \\\"1\\\"\",zone=\"hall\"} 5",
@@ -361,7 +388,12 @@ mod tests {
 
     #[test]
     fn the_server_answers_what_it_has_and_ends() {
-        let server = Server::start("127.0.0.1:0".parse().unwrap(), Arc::new(|| text(cameras(), None))).unwrap();
+        let pages = Pages {
+            metrics: Arc::new(|| text(cameras(), None)),
+            healthy: Arc::new(|| Ok(())),
+            ready: Arc::new(|| Err("door hasn't started".to_owned())),
+        };
+        let server = Server::start("127.0.0.1:0".parse().unwrap(), pages.clone()).unwrap();
         let end = "HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
         let answer = ask(&server, &format!("GET /metrics {end}"));
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
@@ -370,13 +402,16 @@ mod tests {
                 && answer.contains("gst_trt_camera_frames_total")
         );
         assert!(ask(&server, &format!("GET / {end}")).starts_with("HTTP/1.1 404"));
+        assert!(ask(&server, &format!("GET /healthz {end}")).starts_with("HTTP/1.1 200"));
+        let unready = ask(&server, &format!("GET /readyz {end}"));
+        assert!(unready.starts_with("HTTP/1.1 503") && unready.ends_with("door hasn't started\n"), "{unready}");
         assert!(ask(&server, &format!("POST /metrics {end}")).starts_with("HTTP/1.1 405"));
         assert!(ask(&server, "what?\r\n\r\n").starts_with("HTTP/1.1 400"));
         // Silent clients block neither others, up to the limit, nor the end.
         let _silent: Vec<_> =
             (0..Server::CONNECTIONS - 1).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
         assert!(ask(&server, &format!("GET /metrics {end}")).starts_with("HTTP/1.1 200"));
-        let taken = Server::start(server.address(), Arc::new(String::new)).err().unwrap();
+        let taken = Server::start(server.address(), pages).err().unwrap();
         assert!(taken.message.contains(&server.address().to_string()), "{taken}");
         let (address, start) = (server.address(), std::time::Instant::now());
         drop(server);

@@ -54,6 +54,9 @@ pub struct Camera {
     /// Why it isn't playing. Without secrets: every user of the monitor sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The host has it and has no room for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unserved: bool,
     /// Frames that came out at the pipeline's end.
     pub frames: u64,
     /// Objects in those frames.

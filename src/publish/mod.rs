@@ -10,6 +10,7 @@ mod credentials;
 mod event;
 mod file;
 mod format;
+mod gate;
 mod json;
 mod kafka;
 mod line;
@@ -30,6 +31,7 @@ mod write_lock;
 
 pub use event::{Moment, write_event_line, write_totals_line};
 pub use format::{deepstream, protobuf};
+pub use gate::{Gate, Lease, Passage};
 pub use kafka::Account as KafkaAccount;
 pub use line::{Frame, write_line};
 pub use location::{Cluster, Location};

@@ -1,5 +1,6 @@
 //! What `trtpublish` is told.
 
+use super::gate::Gate;
 use super::origin::Origin;
 use super::{MqttSettings, OnError};
 use crate::config::{Content, Format, MaskFormat, SaslMechanism, redact};
@@ -44,6 +45,8 @@ pub struct PublishOptions {
     pub host: Option<Arc<str>>,
     /// Of the host's run of the camera; only with a host.
     pub epoch: u64,
+    /// Whether lines may go out; `None`: always.
+    pub gate: Option<Arc<Gate>>,
     pub server: ServerOptions,
     /// Without what the server's options say.
     pub mqtt: MqttSettings,
@@ -131,6 +134,7 @@ impl Default for PublishOptions {
             host: None,
             epoch: 0,
             server: ServerOptions::default(),
+            gate: None,
             mqtt: MqttSettings::default(),
         }
     }

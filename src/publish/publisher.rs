@@ -1,5 +1,6 @@
 //! A bounded queue of lines, and the thread that writes them.
 
+use super::gate::{Gate, Passage};
 use super::{Output, Subject};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
@@ -53,6 +54,8 @@ struct Shared {
     state: Mutex<State>,
     /// How long lines may be gathered.
     gather: Duration,
+    /// Whether lines may be written; `None`: always.
+    gate: Option<Arc<Gate>>,
     /// Notified when there is a line to write, or the thread is to end.
     work: Condvar,
     /// Notified when a line has left the queue or been written, or when waiting is pointless.
@@ -110,14 +113,22 @@ impl Publisher {
     /// How long an output has to notice that it was given up on; after that its thread is abandoned.
     const GRACE: Duration = Duration::from_millis(300);
 
-    /// Starts the thread. `failed` is called once, on the thread, when the output fails; nothing is written after that.
+    /// While the gate holds lines, it's looked at as often as this.
+    const HELD: Duration = Duration::from_millis(100);
+
+    /// Starts the thread. Lines are written while `gate` is open. `failed` is called once, on the thread, when the output fails; nothing is written after that.
     ///
     /// # Errors
     /// The system can't create a thread.
-    pub fn new(output: Box<dyn Output>, failed: impl FnOnce(&str, io::Error) + Send + 'static) -> io::Result<Self> {
+    pub fn new(
+        output: Box<dyn Output>,
+        gate: Option<Arc<Gate>>,
+        failed: impl FnOnce(&str, io::Error) + Send + 'static,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             gather: output.gather(),
+            gate,
             work: Condvar::new(),
             progress: Condvar::new(),
             give_up: AtomicBool::new(false),
@@ -233,10 +244,7 @@ impl Publisher {
     /// closed: another host publishes the stream now. Frames go on.
     pub fn purge(&self) {
         let mut state = self.shared.state.lock();
-        state.purged = true;
-        state.closed = true;
-        state.stats.dropped += state.lines.len() as u64;
-        state.lines.clear();
+        state.purge();
         // The output's thread leaves what it's writing, and ends.
         self.shared.give_up.store(true, Ordering::Relaxed);
         drop(state);
@@ -332,6 +340,19 @@ impl Shared {
             if std::mem::take(&mut state.reopen) {
                 return Some(Job::Reopen);
             }
+            match self.gate.as_ref().map_or(Passage::Open, |gate| gate.passage()) {
+                Passage::Open => {}
+                Passage::Held if !state.closed => {
+                    self.work.wait_for(&mut state, Publisher::HELD);
+                    continue;
+                }
+                // What waits is counted by `close`.
+                Passage::Held => return None,
+                Passage::Cut => {
+                    state.purge();
+                    return None;
+                }
+            }
             if let Some(left) = state.left_to_gather(self.gather) {
                 state.idle = true;
                 self.work.wait_for(&mut state, left);
@@ -395,6 +416,14 @@ enum Job {
 }
 
 impl State {
+    /// Drops the queued lines, and those that come from now on.
+    fn purge(&mut self) {
+        self.purged = true;
+        self.closed = true;
+        self.stats.dropped += self.lines.len() as u64;
+        self.lines.clear();
+    }
+
     /// How much longer lines are gathered; `None`: the queued lines are to be written now.
     fn left_to_gather(&self, gather: Duration) -> Option<Duration> {
         if self.many || self.closed || self.draining > 0 {
@@ -503,7 +532,7 @@ mod tests {
         let (send, lines) = mpsc::sync_channel(0);
         let (fail, failures) = mpsc::channel();
         let failed = move |name: &str, error: io::Error| fail.send(format!("{name}: {error}")).unwrap();
-        (Publisher::new(Box::new(Slow { lines: send, gather }), failed).unwrap(), lines, failures)
+        (Publisher::new(Box::new(Slow { lines: send, gather }), None, failed).unwrap(), lines, failures)
     }
 
     fn push(publisher: &Publisher, text: &str, overflow: Overflow) -> Result<(), Refused> {
@@ -688,6 +717,30 @@ mod tests {
         assert!(start.elapsed() < Duration::from_secs(1));
         assert_eq!(publisher.stats(), Stats { lines: 0, dropped: 2, bytes: 0 });
         assert_eq!(push(&publisher, "2", Overflow::Block), Err(Refused::Flushing));
+    }
+
+    #[test]
+    fn lines_wait_at_a_gate_and_are_dropped_when_it_is_cut() {
+        let gate = crate::publish::Lease::new(Duration::from_secs(60)).gate();
+        let (send, lines) = mpsc::sync_channel(0);
+        let output = Box::new(Slow { lines: send, gather: Duration::ZERO });
+        let publisher = Publisher::new(output, Some(gate.clone()), |_, _| ()).unwrap();
+        gate.hold(true);
+        ["0", "1", "2"].iter().for_each(|text| push(&publisher, text, Overflow::DropOldest).unwrap());
+        assert!(lines.recv_timeout(3 * Publisher::HELD).is_err(), "held");
+        gate.hold(false);
+        let soon = Duration::from_secs(5);
+        assert_eq!(lines.recv_timeout(soon).unwrap(), b"1", "of two lines that wait the newer ones");
+        assert_eq!(lines.recv_timeout(soon).unwrap(), b"2");
+        gate.hold(true);
+        push(&publisher, "3", Overflow::DropOldest).unwrap();
+        gate.cut();
+        publisher.drain(Some(soon)).unwrap();
+        push(&publisher, "4", Overflow::DropOldest).unwrap();
+        publisher.drain(Some(soon)).unwrap();
+        assert_eq!(publisher.stats(), Stats { lines: 2, dropped: 3, bytes: 2 });
+        assert_eq!(publisher.close(), 0);
+        assert!(lines.try_recv().is_err());
     }
 
     /// An output fails within gathered lines: those before the failure count as written, the others don't.

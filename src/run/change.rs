@@ -78,6 +78,7 @@ mod tests {
             }],
             recording: None,
             threads: ThreadSetup::default(),
+            run: None,
         }
     }
 

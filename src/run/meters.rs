@@ -9,7 +9,11 @@ use std::sync::Arc;
 
 /// The meters of all configured cameras, for the supervisor and for the monitor, on any thread.
 #[derive(Debug, Clone, Default)]
-pub struct Meters(Arc<Mutex<BTreeMap<String, Entry>>>);
+pub struct Meters {
+    running: Arc<Mutex<BTreeMap<String, Entry>>>,
+    /// Cameras that this process has and doesn't run.
+    idle: Arc<Mutex<Vec<Camera>>>,
+}
 
 #[derive(Debug, Clone)]
 struct Entry {
@@ -82,7 +86,7 @@ impl CountingElements {
 impl Meters {
     /// Returns a camera's meter. A camera that is restarted keeps its counts.
     pub(super) fn of(&self, camera: &str) -> (Arc<Meter>, CountingElements) {
-        let mut meters = self.0.lock();
+        let mut meters = self.running.lock();
         let entry = meters
             .entry(camera.to_owned())
             .or_insert_with(|| Entry { meter: Arc::new(Meter::new(camera)), elements: CountingElements::default() });
@@ -91,16 +95,27 @@ impl Meters {
 
     /// Removes a camera that isn't configured any more.
     pub(super) fn forget(&self, camera: &str) {
-        self.0.lock().remove(camera);
+        self.running.lock().remove(camera);
+    }
+
+    /// Replaces the cameras that this process has and doesn't run.
+    pub fn set_idle(&self, cameras: Vec<Camera>) {
+        *self.idle.lock() = cameras;
     }
 
     /// Snapshots of all cameras, sorted by name.
     pub fn snapshots(&self) -> Vec<Camera> {
-        let entries: Vec<_> = self.0.lock().values().cloned().collect();
+        let entries: Vec<_> = self.running.lock().values().cloned().collect();
         let snapshot = |entry: &Entry| {
             entry.meter.lines_dropped(entry.elements.dropped_lines());
             Camera { places: entry.elements.places(), ..entry.meter.snapshot() }
         };
-        entries.iter().map(snapshot).collect()
+        let mut snapshots: Vec<Camera> = entries.iter().map(snapshot).collect();
+        let idle = self.idle.lock();
+        let others = idle.iter().filter(|idle| !snapshots.iter().any(|running| running.name == idle.name));
+        let others: Vec<Camera> = others.cloned().collect();
+        snapshots.extend(others);
+        snapshots.sort_by(|a, b| a.name.cmp(&b.name));
+        snapshots
     }
 }

@@ -63,6 +63,7 @@ fn setup(plan: &Plan, camera: &config::Camera, gpu: Option<u32>, gpus: &[Option<
             decoder: plan.threads.decoder_priority,
             others: plan.threads.priority,
         },
+        run: None,
     }
 }
 

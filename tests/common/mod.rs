@@ -9,6 +9,7 @@ pub mod clips;
 pub mod engine;
 pub mod exports;
 pub mod find;
+pub mod fleet;
 pub mod gpu;
 pub mod kafka;
 pub mod models;

@@ -77,6 +77,7 @@ pub fn camera(name: &str, source: SourceSetup) -> CameraSetup {
         elements: vec![],
         recording: None,
         threads: ThreadSetup::default(),
+        run: None,
     }
 }
 
@@ -136,6 +137,7 @@ impl Supervised {
                         meters,
                         say: Some(Box::new(move |line| lines.lock().unwrap().push(line.to_owned()))),
                         on_pipeline: Some(Box::new(on_pipeline)),
+                        ..Options::default()
                     };
                     let supervisor = Supervisor::start(cameras, patience, options, end);
                     // The context is woken for jobs.

@@ -5,7 +5,9 @@ mod bench;
 mod build;
 mod cache;
 mod check;
+mod fleet;
 mod generate;
+mod host;
 mod monitor;
 mod progress;
 mod run;
@@ -32,6 +34,8 @@ enum Command {
     Run(run::Arguments),
     /// Shows what a running system does: cameras, CPU, GPUs.
     Monitor(monitor::Arguments),
+    /// Shares the cameras of a configuration out over hosts, by Kafka.
+    Fleet(fleet::Arguments),
     /// Lists or clears the engine cache.
     Cache(cache::Arguments),
     /// Measures how fast this machine runs a model on a clip.
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Command::Build(arguments) => build::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Monitor(arguments) => monitor::run(&arguments),
+        Command::Fleet(arguments) => fleet::run(&arguments),
         Command::Cache(arguments) => cache::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments, Arguments::command()),

@@ -104,6 +104,34 @@ pub fn cameras(ctx: &mut Context, pipeline: Pipeline) -> Vec<Camera> {
     cameras
 }
 
+/// The names of all cameras, by which a fleet knows them; nothing else of them is checked here.
+pub fn names(ctx: &mut Context) -> Vec<String> {
+    let file = ctx.file;
+    let mut names = Names::default();
+    let mut found = Vec::with_capacity(file.cameras.rtsp_streams.len());
+    for (index, stream) in file.cameras.rtsp_streams.iter().enumerate() {
+        let entry =
+            CameraEntry { path: ctx.written.item(STREAMS, index), plain: matches!(stream, file::Stream::Url(_)) };
+        let settings = stream.camera();
+        let named = settings.url.as_deref().map(str::trim).map(named);
+        found.push(names.name(ctx, &entry, &settings, named.as_ref()));
+    }
+    found
+}
+
+/// The source at an address, as far as a name is made of it.
+fn named(url: &str) -> CameraSource {
+    match url.split_once(':') {
+        Some(("test", pattern)) => {
+            CameraSource::Test { pattern: pattern.to_owned(), size: TEST_SIZE, framerate: TEST_FRAMERATE }
+        }
+        Some((scheme, _)) if ["rtsp", "rtsps"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) => {
+            CameraSource::Rtsp { url: SecretUrl::new(url), transport: Transport::Tcp, latency: Duration::ZERO }
+        }
+        _ => CameraSource::File { path: url.strip_prefix("file://").unwrap_or(url).into(), looping: true },
+    }
+}
+
 /// The position of a camera in the file.
 struct CameraEntry {
     path: String,

@@ -11,6 +11,8 @@ mod pipeline;
 mod servers;
 mod tracking;
 
+pub use cameras::names;
+
 use super::file::File;
 use super::finding::{Finding, Findings, Origin, Severity};
 use super::plan::{Model, Plan, Threads};

@@ -138,20 +138,24 @@ impl BaseTransformImpl for TrtPublish {
                 cannot_write(&element, name, &error);
             }
         };
-        let publisher = Publisher::new(output, failed).map_err(|error| {
+        let publisher = Publisher::new(output, settings.gate.clone(), failed).map_err(|error| {
             gst::error_msg!(
                 gst::ResourceError::Failed,
                 ("Can't start the thread that writes {location_shown}: {error}")
             )
         })?;
-        let id = self.obj().name().as_str().into();
-        *self.stream.lock() = StreamState { id, ..StreamState::default() };
+        let name = self.obj().name();
+        let frames = settings.gate.map_or(0, |gate| gate.first_frame(&name));
+        *self.stream.lock() = StreamState { id: name.as_str().into(), frames, ..StreamState::default() };
         *self.publisher.lock() = Some(Arc::new(publisher));
         Ok(())
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         let left = self.publisher().map_or(0, |publisher| publisher.close());
+        if let Some(gate) = &self.settings.lock().gate {
+            gate.ended_at(&self.obj().name(), self.stream.lock().frames);
+        }
         if left > 0 {
             gst::warning!(CAT, imp = self, "{left} lines were not written: stopped before the reader caught up");
         }
