@@ -44,7 +44,7 @@ pub fn measure(fleet: &Fleet) -> Sizes {
     let status = HostStatus {
         host: claim.host.clone(),
         run: claim.run.clone(),
-        version: "0.1.0".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
         state: HostState::Serving,
         time: 1_790_000_000_000,
         capacity: Some(64),
