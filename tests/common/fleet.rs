@@ -239,13 +239,17 @@ impl Fleet {
         answer
     }
 
-    /// Waits until each of the cameras `c0…` is published by one host, and returns that of each.
+    /// Waits until each of the cameras `c0…` has been published by one host for a second, and returns that of each. What was
+    /// published before the call doesn't count.
     #[track_caller]
     pub fn wait_for_all(&self, cameras: usize, limit: Duration) -> BTreeMap<String, String> {
         let start = Instant::now();
         loop {
-            let publishers = self.lines.publishers(Instant::now() - SECOND);
-            if publishers.len() == cameras && publishers.values().all(|hosts| hosts.len() == 1) {
+            let publishers = self.lines.publishers(start.max(Instant::now() - SECOND));
+            if start.elapsed() >= SECOND
+                && publishers.len() == cameras
+                && publishers.values().all(|hosts| hosts.len() == 1)
+            {
                 return publishers.into_iter().map(|(c, hosts)| (c, hosts.into_iter().next().unwrap())).collect();
             }
             assert!(start.elapsed() < limit, "after {limit:?}: {publishers:?}\n{}", self.describe());

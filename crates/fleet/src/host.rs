@@ -8,7 +8,7 @@
 //! is started alone after the first time, so that the second time shows that it was this one.
 
 use super::record::{CameraRecord, Claim, ClaimState};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A camera in its partition. While cameras are spread anew, one can be in two.
@@ -241,9 +241,14 @@ impl Host {
 
     /// The cameras of its partitions, and those that still run.
     pub fn cameras(&self) -> impl Iterator<Item = CameraView> {
-        self.cameras.iter().filter(|(_, camera)| camera.record.is_some() || !camera.is_idle()).map(|(slot, camera)| {
-            CameraView { slot: slot.clone(), epoch: camera.epoch(), doing: self.doing(slot, camera) }
-        })
+        let room = self.room();
+        self.cameras.iter().filter(|(_, camera)| camera.record.is_some() || !camera.is_idle()).map(
+            move |(slot, camera)| CameraView {
+                slot: slot.clone(),
+                epoch: camera.epoch(),
+                doing: self.doing(slot, camera, room),
+            },
+        )
     }
 
     /// Whether nothing runs or is about to.
@@ -261,7 +266,7 @@ impl Host {
         self.partitions.len()
     }
 
-    fn doing(&self, slot: &Slot, camera: &Camera) -> Doing {
+    fn doing(&self, slot: &Slot, camera: &Camera, room: usize) -> Doing {
         match camera.run {
             Run::Running { .. } | Run::Claiming { running: Some(_) } => Doing::Running,
             Run::Held { .. } => Doing::Held,
@@ -270,7 +275,7 @@ impl Host {
             Run::Idle => match &camera.unusable {
                 Some(reason) => Doing::Unusable(reason.clone()),
                 None if self.is_quarantined(camera) => Doing::Quarantined,
-                None if self.is_wanted(slot, camera) && self.room() == 0 => Doing::Unserved,
+                None if self.is_wanted(slot, camera) && room == 0 => Doing::Unserved,
                 None => Doing::Waiting,
             },
         }
@@ -278,6 +283,7 @@ impl Host {
 
     /// Takes an event at `now` on the caller's clock, and returns what is to be done.
     pub fn handle(&mut self, event: Event, now: Duration) -> Vec<Action> {
+        let waits = self.only_reads(&event);
         match event {
             Event::Assigned(partitions) => self.assigned(&partitions),
             Event::Revoked(partitions) => self.set_owned(&partitions, Owned::Revoked),
@@ -305,9 +311,22 @@ impl Host {
             Event::Drain | Event::End => self.ends = true,
             Event::Tick => {}
         }
-        self.settle(now);
-        self.go_on(now);
+        if !waits {
+            self.settle(now);
+            self.go_on(now);
+        }
         std::mem::take(&mut self.actions)
+    }
+
+    /// Whether the event is a part of reading a partition whose end hasn't come: nothing follows from it yet.
+    fn only_reads(&self, event: &Event) -> bool {
+        let unread = |number: &i32| self.partitions.get(number).is_some_and(|p| !p.records || !p.claims);
+        match event {
+            Event::Record { slot, .. } | Event::Claim { slot, .. } => unread(&slot.partition),
+            Event::RecordsRead(number) => self.partitions.get(number).is_some_and(|partition| !partition.claims),
+            Event::ClaimsRead(number) => self.partitions.get(number).is_some_and(|partition| !partition.records),
+            _ => false,
+        }
     }
 
     fn assigned(&mut self, partitions: &[i32]) {
@@ -580,6 +599,10 @@ impl Host {
     /// Starts what is to run and stops what isn't.
     fn go_on(&mut self, now: Duration) {
         let slots: Vec<Slot> = self.cameras.keys().cloned().collect();
+        let busy = self.cameras.iter().filter(|(_, camera)| !camera.is_idle());
+        let mut busy: BTreeSet<String> = busy.map(|(slot, _)| slot.camera.clone()).collect();
+        let mut room = self.room();
+        let mut probation = self.cameras.values().any(Camera::is_on_probation);
         for slot in &slots {
             let Some(camera) = self.cameras.get(slot) else { continue };
             match camera.run {
@@ -599,28 +622,36 @@ impl Host {
                         self.cut(slot);
                     }
                 }
-                Run::Idle => self.start(slot, now),
+                // It may be on its way from another partition.
+                Run::Idle if busy.contains(&slot.camera) => {}
+                Run::Idle => {
+                    if let Some(strikes) = self.start(slot, room, probation, now) {
+                        room -= 1;
+                        probation |= strikes > 0;
+                        busy.insert(slot.camera.clone());
+                    }
+                }
                 Run::Claiming { .. } | Run::Stopping { .. } => {}
             }
         }
         self.let_go();
     }
 
-    fn start(&mut self, slot: &Slot, now: Duration) {
-        let Some(camera) = self.cameras.get(slot) else { return };
+    /// Claims a camera, if it's to run, fits, and isn't one of several that may have ended a host. Returns how many hosts it
+    /// may have ended.
+    fn start(&mut self, slot: &Slot, room: usize, probation: bool, now: Duration) -> Option<u32> {
+        let camera = self.cameras.get(slot)?;
         if !self.is_wanted(slot, camera) || camera.unusable.is_some() || now < camera.not_before {
-            return;
+            return None;
         }
         if self.is_quarantined(camera) {
-            return self.quarantine(slot);
+            self.quarantine(slot);
+            return None;
         }
-        let (room, probation) = (self.room(), self.cameras.values().any(Camera::is_on_probation));
-        // It's on its way from another partition.
-        let elsewhere = self.cameras.iter().any(|(other, camera)| other.camera == slot.camera && !camera.is_idle());
-        let Some(camera) = self.cameras.get_mut(slot) else { return };
+        let camera = self.cameras.get_mut(slot)?;
         camera.strikes = strikes(camera, &self.run);
-        if elsewhere || probation && camera.strikes > 0 {
-            return;
+        if probation && camera.strikes > 0 {
+            return None;
         }
         if room == 0 {
             if !std::mem::replace(&mut camera.said, true) {
@@ -629,12 +660,13 @@ impl Host {
                     slot.camera, self.capacity
                 )));
             }
-            return;
+            return None;
         }
         camera.run = Run::Claiming { running: None };
         (camera.playing, camera.settled, camera.said) = (None, false, false);
-        let claim = new_claim(&self.name, &self.run, camera);
+        let (claim, strikes) = (new_claim(&self.name, &self.run, camera), camera.strikes);
         self.actions.push(Action::Claim { slot: slot.clone(), claim });
+        Some(strikes)
     }
 
     fn quarantine(&mut self, slot: &Slot) {
@@ -662,10 +694,10 @@ impl Host {
 
     /// Lets go what was asked for and doesn't run any more.
     fn let_go(&mut self) {
-        let busy =
-            |number: i32| self.cameras.iter().any(|(slot, camera)| slot.partition == number && !camera.is_idle());
-        let gone: Vec<i32> =
-            self.partitions.iter().filter(|(n, p)| p.state == Owned::Revoked && !busy(**n)).map(|(n, _)| *n).collect();
+        let busy: BTreeSet<i32> =
+            self.cameras.iter().filter(|(_, camera)| !camera.is_idle()).map(|(slot, _)| slot.partition).collect();
+        let asked = self.partitions.iter().filter(|(_, partition)| partition.state == Owned::Revoked);
+        let gone: Vec<i32> = asked.map(|(number, _)| *number).filter(|number| !busy.contains(number)).collect();
         for number in gone {
             self.partitions.remove(&number);
             self.cameras.retain(|slot, _| slot.partition != number);
