@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 /// How long brokers may take to answer before a command fails.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// More events than a client has between two looks at them.
+const EVENTS: usize = 100;
+
 /// A fleet's address, and the account from the environment.
 #[derive(Clone)]
 pub struct Cluster {
@@ -135,8 +138,10 @@ impl Cluster {
     ) -> Result<Option<i32>, Error> {
         let start = Instant::now();
         loop {
-            // Callbacks with the reason of a failure are called by this.
-            let _ = consumer.poll(Duration::ZERO);
+            // Callbacks with the reason of a failure are called by this, one for each call, after lines for the log.
+            for _ in 0..EVENTS {
+                let _ = consumer.poll(Duration::ZERO);
+            }
             match consumer.fetch_metadata(Some(topic), Duration::from_secs(1)) {
                 Ok(metadata) => {
                     let found = metadata.topics().iter().find(|found| found.name() == topic);

@@ -331,7 +331,7 @@ impl HostProcess {
         match key {
             Some(camera) => self.handle(event(Slot { partition, camera }, offset, value)),
             None => (self.say)(&format!(
-                "record {offset} of partition {partition} is left out: it has no key, which would be a camera's name"
+                "record {offset} of partition {partition} is left out: its key isn't text, which would be a camera's name"
             )),
         }
     }

@@ -16,6 +16,7 @@
 //! every start on any host, so of two hosts that believe to have a camera a reader knows which one has it: [`Follower`].
 
 mod address;
+mod event;
 mod follower;
 mod host;
 mod record;
@@ -24,8 +25,9 @@ mod simulation;
 mod spread;
 
 pub use address::{Address, Topics};
+pub use event::{Action, CameraView, Doing, Event, Slot};
 pub use follower::Follower;
-pub use host::{Action, CameraView, Doing, Event, Host, Slot};
+pub use host::Host;
 pub use record::{
     CameraRecord, CameraStatus, Claim, ClaimState, Drain, HostState, HostStatus, NotARecord, SETTINGS, drain_key,
     drained_host,
