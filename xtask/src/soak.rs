@@ -21,6 +21,7 @@ use crate::times::Times;
 
 const FUZZING: Duration = Duration::from_secs(300);
 const TRACKING: &str = "gst-tensorrt-tracking";
+const FLEET: &str = "gst-tensorrt-fleet";
 /// All tests with what they print, one at a time, because most of them measure.
 const SHOWN: [&str; 4] = ["--", "--include-ignored", "--nocapture", "--test-threads=1"];
 
@@ -54,6 +55,7 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     fuzz::run_all(paths, FUZZING)?;
     heading("Measurements");
     run(cargo(paths).args(["bench", "--package", TRACKING, "--bench", "tracking"]))?;
+    run(cargo(paths).args(["bench", "--package", FLEET, "--bench", "fleet"]))?;
     let mut bench = cargo(paths);
     bench.args(["bench", "--no-fail-fast"]);
     for name in stems(paths, "benches")? {

@@ -27,7 +27,9 @@ pub fn pack(tree: &Tree, facts: &Facts, crates: &str, scratch: &Path, out: &Path
     let text = text.replace(tree::DATA, "../../share/gst-tensorrt").replace("/etc/gst-trt", "etc/gst-trt");
     fs::write(&config, text).context(tree::CONFIG)?;
     let doc = folder.join(tree::DOC);
-    tree::copy(&paths.root.join("docs/gst-trt.service"), &doc.join("gst-trt.service"))?;
+    for unit in ["gst-trt.service", "gst-trt-fleet.service"] {
+        tree::copy(&paths.root.join("docs").join(unit), &doc.join(unit))?;
+    }
     tree::copy(&paths.root.join("CHANGELOG.md"), &doc.join("CHANGELOG.md"))?;
     fs::write(doc.join("copyright"), copyright::file(&paths, crates, Some(&tree.onnx_runtime))?)
         .context("copyright")?;
