@@ -422,7 +422,7 @@ MODELS = {
     "libreyolo-rtdetr": (LOGITS, 28, libreyolo("rtdetr"), SQUARE, "images", "batch"),
     "libreyolo-dfine": (LOGITS, 29, libreyolo("dfine"), SQUARE, "images", "batch"),
     "libreyolo-deimv2": (LOGITS, 30, libreyolo("deimv2"), SQUARE, "images", "batch"),
-    "libreyolo-rfdetr": (logits_and_boxes(["dets", "labels"]), 31, libreyolo("rfdetr"), SQUARE, "input", "batch"),
+    "libreyolo-rfdetr": (logits_and_boxes(["dets", "labels"]), 35, libreyolo("rfdetr"), SQUARE, "input", "batch"),
     "libreyolo-ppyoloe": (libreyolo_ppyoloe, 32, libreyolo("ppyoloe"), SQUARE, "images", "batch"),
     "libreyolo-picodet": (libreyolo_picodet, 33, libreyolo("picodet"), SQUARE, "images", "batch"),
 }  # fmt: skip

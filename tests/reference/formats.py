@@ -38,9 +38,6 @@ ROWS = 300
 # Confidence of the objects that FP16 must not lose, and the share that it leaves for a file to be written: the decoder of this
 # folder says what FP16 does to a network's seeded weights.
 SURE, LEAST = 0.3, 0.9
-# Its seeded weights find something nearly everywhere in a black picture, by which a head is checked where pixels aren't normalised
-# before.
-FULL_OF_OBJECTS_IN_BLACK = "libreyolo-rfdetr"
 # Ultralytics 8.3 didn't write the head, which the number of rows has to tell.
 SAYS_NO_HEAD = "ultralytics-rt-detr-scores"
 
@@ -244,8 +241,7 @@ class Formats:
             else:
                 print(f"{self.name}: FP16 loses {1 - share:.0%} of what its seeded weights find")
         # Integers are 0-255, where the family's normalisation isn't said otherwise.
-        if self.name != FULL_OF_OBJECTS_IN_BLACK:
-            self.add("uint8", bytes_input(self.model, self.family), said="normalization=none")
+        self.add("uint8", bytes_input(self.model, self.family), said="normalization=none")
 
     def shapes(self):
         self.add("batch-1", with_batch(self.model, 1))
