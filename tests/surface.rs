@@ -139,7 +139,11 @@ fn the_elements_page_is_up_to_date() {
         if !inherited.is_empty() {
             let mostly = if own.is_empty() { "These are its properties" } else { "Besides these it has" };
             text.push_str(&table(&own));
-            writeln!(text, "\n{mostly}: [properties of all elements that run a model](#properties-of-elements-that-run-a-model).").unwrap();
+            writeln!(
+                text,
+                "\n{mostly}: [properties of all elements that run a model](#properties-of-elements-that-run-a-model)."
+            )
+            .unwrap();
             shared = shared.or(Some(inherited));
         } else {
             text.push_str(&table(&own));
@@ -156,7 +160,8 @@ fn the_elements_page_is_up_to_date() {
 /// What the head of an element's source says about it.
 fn section(name: &str) -> String {
     let source = std::fs::read_to_string(find::root().join(format!("src/elements/{name}/mod.rs"))).unwrap();
-    let lines = source.lines().map_while(|line| line.strip_prefix("//!")).map(|line| line.strip_prefix(' ').unwrap_or(line));
+    let lines =
+        source.lines().map_while(|line| line.strip_prefix("//!")).map(|line| line.strip_prefix(' ').unwrap_or(line));
     let text: Vec<_> = lines.filter(|line| !line.starts_with("SECTION:")).collect();
     text.join("\n").trim().into()
 }

@@ -34,7 +34,9 @@ fn read(path: &Path) -> Document {
                 document.headings.insert(if *same == 0 { id } else { format!("{id}-{same}") });
             }
             Event::Text(text) | Event::Code(text) if heading.is_some() => heading.as_mut().unwrap().push_str(&text),
-            Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => document.links.push(dest_url.into_string()),
+            Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
+                document.links.push(dest_url.into_string())
+            }
             Event::Html(html) | Event::InlineHtml(html) => {
                 let sources = html.split("src=\"").skip(1).filter_map(|rest| rest.split('"').next());
                 document.links.extend(sources.map(String::from));
@@ -48,7 +50,8 @@ fn read(path: &Path) -> Document {
 fn documents() -> BTreeMap<PathBuf, Document> {
     let root = find::root();
     let folders = [root.to_path_buf(), root.join("docs"), root.join("models")];
-    let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()));
+    let files =
+        folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()));
     files.filter(|path| path.extension().is_some_and(|e| e == "md")).map(|path| (path.clone(), read(&path))).collect()
 }
 
