@@ -48,7 +48,9 @@ pub fn pack(
     let script =
         "cd \"$1\"; debian/rules binary; cd ..; lintian --allow-root --fail-on error --tag-display-limit 0 *.deb";
     let mut make = inside(paths, suite, script, &[&work.to_string_lossy()]);
-    make.env("T64", t64).env("SOURCE_DATE_EPOCH", facts.epoch.to_string());
+    make.env("T64", t64)
+        .env("ONNXRUNTIME", of_suite.as_deref().unwrap_or_default())
+        .env("SOURCE_DATE_EPOCH", facts.epoch.to_string());
     let printed = run_quiet(&mut make)?;
     let file = only_package(scratch)?;
     let target = out.join(file.file_name().context("a package")?);
@@ -170,7 +172,6 @@ fn describe(
         ("changelog", changelog(&version, suite, facts)),
         (&format!("{NAME}.gst-trt.service"), unit),
         (&format!("{NAME}.lintian-overrides"), overrides),
-        (&format!("{NAME}.substvars"), format!("onnxruntime:Depends={}\n", of_suite.unwrap_or_default())),
     ];
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     for (name, text) in files.iter().filter(|(_, text)| !text.is_empty()) {
