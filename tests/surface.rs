@@ -137,11 +137,11 @@ fn the_elements_page_is_up_to_date() {
         let inherited: Vec<_> =
             specs.iter().filter(|spec| spec.owner_type().name() == "GstTrtInference").cloned().collect();
         if !inherited.is_empty() {
-            let mostly = if own.is_empty() { "These are its properties" } else { "Besides these it has" };
+            let mostly = if own.is_empty() { "Its properties are the" } else { "It also has the" };
             text.push_str(&table(&own));
             writeln!(
                 text,
-                "\n{mostly}: [properties of all elements that run a model](#properties-of-elements-that-run-a-model)."
+                "\n{mostly} [properties of elements that run a model](#properties-of-elements-that-run-a-model)."
             )
             .unwrap();
             shared = shared.or(Some(inherited));

@@ -261,6 +261,6 @@ yard    b     unserved           -     0.0         0       -       0
 no camera: \"odd\" in partition 0: it isn't a camera: invalid type: integer `7`, expected struct CameraRecord at line 1 column 1
 "
         );
-        assert!(overview.table(true).contains("door   b    playing            9"), "{}", overview.table(true));
+        assert!(overview.table(true).contains("door    b     playing            9"), "{}", overview.table(true));
     }
 }
