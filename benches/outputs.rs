@@ -68,7 +68,7 @@ fn measure(location: &str) -> f64 {
                 if location.contains("://") { location.to_owned() } else { location.replace("{stream-id}", &stream) };
             let options = PublishOptions { location, ..PublishOptions::default() };
             let output = publish::open(&options, Arc::new(|notice| println!("{notice:?}"))).expect("the output opens");
-            (stream.into(), Publisher::new(output, |name, error| panic!("{name}: {error}")).expect("a thread"))
+            (stream.into(), Publisher::new(output, None, |name, error| panic!("{name}: {error}")).expect("a thread"))
         })
         .collect();
     // Connections are made, and memory is warm.
