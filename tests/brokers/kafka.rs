@@ -113,6 +113,7 @@ fn mistakes_are_named() {
 
     let binary = gst::parse::launch("trtpublish location=/tmp/x.bin format=deepstream-protobuf").unwrap();
     assert!(binary.set_state(gst::State::Paused).is_err(), "a binary format in a file of lines");
+    binary.set_state(gst::State::Null).unwrap();
 
     let Some(kafka) = Kafka::open() else { return };
     kafka.create_topic("small", 1, &[("max.message.bytes", "100")]);
