@@ -164,7 +164,8 @@ fn write_track(out: &mut Vec<u8>, track: &TrackInfo, scale: (f32, f32)) {
     out.extend_from_slice(b"}}");
 }
 
-fn write_event(out: &mut Vec<u8>, event: &Event) {
+/// Appends an event as an object, as it is in the line of its frame.
+pub fn write_event(out: &mut Vec<u8>, event: &Event) {
     out.extend_from_slice(br#"{"type":"#);
     json::text(out, event.kind.name());
     out.extend_from_slice(if event.kind.is_of_line() { br#","line":"# } else { br#","zone":"# });
@@ -196,6 +197,10 @@ fn write_event(out: &mut Vec<u8>, event: &Event) {
             seconds(out, lasted);
         }
         EventKind::Entered | EventKind::Loitering | EventKind::Forbidden => {}
+    }
+    if let Some(clip) = &event.clip {
+        out.extend_from_slice(br#","clip":"#);
+        json::text(out, clip);
     }
     out.push(b'}');
 }
@@ -388,6 +393,7 @@ mod tests {
             place: "door".into(),
             kind,
             object: track.map(|track| EventObject { track, class: "person".into() }),
+            clip: track.filter(|track| *track == 5).map(|_| "20260504T123456.789Z-yard.mp4".into()),
         };
         let left = EventKind::Left { dwell: Duration::from_millis(2050), vanished: true };
         let events = vec![
@@ -406,7 +412,7 @@ mod tests {
              \"label\":\"person\",\"dwell_s\":2.050,\"vanished\":true},{\"type\":\"crowded\",\"zone\":\"door\",\
              \"pts\":1500000001,\"count\":6},{\"type\":\"dispersed\",\"zone\":\"door\",\"pts\":1500000001,\
              \"lasted_s\":9.000},{\"type\":\"loitering\",\"zone\":\"door\",\"pts\":1500000001,\"track_id\":5,\
-             \"label\":\"person\"}]}\n"
+             \"label\":\"person\",\"clip\":\"20260504T123456.789Z-yard.mp4\"}]}\n"
         );
     }
 

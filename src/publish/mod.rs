@@ -19,7 +19,7 @@ mod retry;
 mod tcp;
 mod write_lock;
 
-pub use line::{Frame, write_line};
+pub use line::{Frame, write_event, write_line};
 pub use location::Location;
 pub use mqtt::MqttSettings;
 pub(crate) use mqtt::tls_config;

@@ -1,5 +1,6 @@
 //! Turns a camera's outputs into elements and recordings.
 
+use crate::clips;
 use crate::config::{LinesTarget, MaskFormat, Mqtt, Outputs, Plan};
 use crate::elements::{ElementOptions, ElementSetup};
 use crate::error::{Error, ErrorKind};
@@ -27,6 +28,12 @@ pub fn recording(camera: &str, outputs: &Outputs, gpu: Option<u32>) -> Option<re
         segments: outputs.segments.clone(),
         gpu,
     })
+}
+
+/// The clips of events, if there are any.
+pub fn clips(camera: &str, outputs: &Outputs) -> Option<clips::Settings> {
+    let clips = outputs.clips.clone()?;
+    Some(clips::Settings { camera: camera.to_owned(), clips })
 }
 
 /// Checks that the certificates and keys of a plan can be read: running cameras aren't to be stopped for a

@@ -1,5 +1,6 @@
 //! The set-up of a camera's pipeline.
 
+use crate::clips;
 use crate::config::{Priority, SecretUrl, Transport};
 use crate::elements::ElementSetup;
 use crate::record;
@@ -25,6 +26,8 @@ pub struct CameraSetup {
     pub elements: Vec<ElementSetup>,
     /// The recording, if there is any.
     pub recording: Option<record::Settings>,
+    /// The clips of events, if there are any.
+    pub clips: Option<clips::Settings>,
     pub threads: ThreadSetup,
 }
 

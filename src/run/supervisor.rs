@@ -224,6 +224,13 @@ impl Supervisor {
         self.state.borrow().cameras.values().for_each(Camera::reopen_outputs);
     }
 
+    /// Records a clip of this moment, with one camera or all that record clips. `kind` says who asks.
+    pub fn record_clips(self: &Rc<Self>, camera: Option<&str>, kind: &str, text: Option<&str>) {
+        let running = self.state.borrow();
+        let asked = |running: &&Camera| camera.is_none_or(|name| running.setup().name == name);
+        running.cameras.values().filter(asked).for_each(|camera| camera.record_clip(kind, text.map(str::to_owned)));
+    }
+
     /// The GPU that a camera runs on.
     pub fn gpu_of(&self, camera: &str) -> Option<u32> {
         let running = self.state.borrow();

@@ -1,5 +1,5 @@
 //! `gst-trt run`: runs cameras until SIGTERM or SIGINT. SIGHUP, and a change of the file, make it read the
-//! configuration again; SIGHUP also makes outputs open files again that were moved.
+//! configuration again; SIGHUP also makes outputs open files again that were moved. SIGUSR1 records clips of this moment.
 
 use crate::watch::{WatchArguments, Watching};
 use futures_util::StreamExt;
@@ -9,7 +9,7 @@ use gsttensorrt::config::{self, Findings, Loaded, Overrides, Severity};
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::monitor::set_log_level;
 use gsttensorrt::run::{self, CameraSetup, Meters, Options, Outcome, Supervisor};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -121,7 +121,7 @@ fn conclude(outcome: Option<Outcome>) -> ExitCode {
 
 fn listen_to_signals(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> Result<(), Error> {
     let caught = |error: io::Error| Error::new(ErrorKind::Failed, format!("signals can't be caught: {error}"));
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(caught)?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(caught)?;
     let (sender, mut receiver) = futures_channel::mpsc::unbounded();
     // This thread sleeps until there is a signal.
     let thread = std::thread::Builder::new().name("signals".into());
@@ -134,6 +134,7 @@ fn listen_to_signals(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> Resu
                     supervisor.reopen_outputs();
                     read();
                 }
+                Some(supervisor) if signal == SIGUSR1 => supervisor.record_clips(None, "signal", None),
                 Some(supervisor) => {
                     say("stopping");
                     supervisor.stop();

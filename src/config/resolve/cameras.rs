@@ -85,7 +85,7 @@ pub fn cameras(ctx: &mut Context, pipeline: Pipeline) -> Vec<Camera> {
             detection: models::detection(ctx, pipeline, Some((&entry.path, &settings))),
             pose: models::pose(ctx, pipeline, Some((&entry.path, &settings))),
             classification: models::classification(ctx, pipeline, Some((&entry.path, &settings))),
-            outputs: outputs::outputs(ctx, &entry.path, &settings.outputs, &name, streams.len()),
+            outputs: outputs::outputs(ctx, &entry.path, &settings.outputs, &name, source.as_ref(), streams.len()),
             // The placeholder for an invalid source is never used: there is an error.
             source: source.unwrap_or(CameraSource::File { path: "".into(), looping: false }),
             name,
@@ -285,7 +285,7 @@ impl Names {
     }
 }
 
-fn is_name(c: char) -> bool {
+pub(super) fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 

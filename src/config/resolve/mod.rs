@@ -4,6 +4,7 @@
 
 mod address;
 mod cameras;
+mod clips;
 mod labels;
 mod models;
 mod outputs;
