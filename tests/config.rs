@@ -422,7 +422,7 @@ fn elements_have_what_the_plan_says() {
 }
 
 /// Headings of docs/configuration.md, and the types whose keys their tables list.
-const HEADINGS: [(&str, &str); 11] = [
+const HEADINGS: [(&str, &str); 13] = [
     ("## The file", ""),
     ("## `processing`", "Processing"),
     ("## `models`", "Models"),
@@ -433,6 +433,8 @@ const HEADINGS: [(&str, &str); 11] = [
     ("### `MQTT`", "Mqtt"),
     ("### `PICTURES`", "Pictures"),
     ("### `SEGMENTS`", "Segments"),
+    ("### `CLIPS`", "Clips"),
+    ("#### A rule", "ClipRule"),
     ("## `monitoring`", "Monitoring"),
 ];
 
@@ -490,6 +492,12 @@ fn the_full_file_has_every_key() {
     assert_eq!(door.outputs.mqtt.as_ref().unwrap().topic, "door");
     assert!(door.outputs.need_drawing());
     assert_eq!(door.outputs.segments.as_ref().unwrap().limit, 1000 << 20);
+    let clips = door.outputs.clips.as_ref().unwrap();
+    let names: Vec<_> = clips.rules.iter().map(|rule| rule.name.as_str()).collect();
+    assert_eq!((names, clips.command_topic.as_deref()), (vec!["intruder", "event"], Some("cameras/door/clip")));
+    assert_eq!((clips.before, clips.age), (Duration::from_millis(2500), Some(Duration::from_secs(14 * 24 * 3600))));
+    assert_eq!((clips.memory, clips.limit, clips.files), (32 << 20, 1000 << 20, Some(500)));
+    assert_eq!(plan.cameras[3].outputs.clips, None);
     assert_eq!(plan.monitoring.metrics, Some(([127, 0, 0, 1], 9464).into()));
 }
 

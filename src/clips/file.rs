@@ -80,11 +80,8 @@ impl ClipFile {
         self.pad.link(&parse.static_pad("sink")?).ok()?;
         let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
         segment.set_start(gst::ClockTime::from_nseconds(BEGIN.unsigned_abs()));
-        let events = [
-            gst::event::StreamStart::new("clip"),
-            gst::event::Caps::new(format),
-            gst::event::Segment::new(&segment),
-        ];
+        let events =
+            [gst::event::StreamStart::new("clip"), gst::event::Caps::new(format), gst::event::Segment::new(&segment)];
         events.into_iter().all(|event| self.pad.push_event(event)).then_some(())
     }
 
@@ -144,5 +141,100 @@ impl ClipFile {
 impl Drop for ClipFile {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gst_app::AppSink;
+    use std::sync::Arc;
+
+    /// What an encoder makes of 50 pictures, as it comes from a camera: without decoding times.
+    fn encoded(encoder: &str) -> Vec<Unit> {
+        gst::init().unwrap();
+        let text = format!(
+            "videotestsrc num-buffers=50 ! video/x-raw,width=64,height=48,framerate=25/1 ! {encoder} ! appsink name=sink"
+        );
+        let pipeline = gst::parse::launch(&text).unwrap().downcast::<gst::Pipeline>().unwrap();
+        let sink = pipeline.by_name("sink").unwrap().downcast::<AppSink>().unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let mut units = Vec::new();
+        while let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_seconds(30)) {
+            let segment = sample.segment().unwrap().downcast_ref::<gst::ClockTime>().unwrap().clone();
+            let time = |time| Time::try_from(segment.to_running_time(Some(time))?.nseconds()).ok();
+            let mut buffer = sample.buffer_owned().unwrap();
+            buffer.make_mut().set_dts(None);
+            units.push(Unit::copy(&buffer, sample.caps().unwrap(), 1, None, time).unwrap());
+        }
+        pipeline.set_state(gst::State::Null).unwrap();
+        assert_eq!(units.len(), 50);
+        units
+    }
+
+    /// When the pictures of a file are shown, ms, in the order of the file.
+    fn shown(path: &Path) -> Vec<u64> {
+        let text =
+            format!("filesrc location={} ! qtdemux name=demux demux. ! queue ! appsink name=sink", path.display());
+        let pipeline = gst::parse::launch(&text).unwrap().downcast::<gst::Pipeline>().unwrap();
+        let sink = pipeline.by_name("sink").unwrap().downcast::<AppSink>().unwrap();
+        sink.set_property("sync", false);
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let mut times = Vec::new();
+        while let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_seconds(30)) {
+            let segment = sample.segment().unwrap().downcast_ref::<gst::ClockTime>().unwrap().clone();
+            times.push(segment.to_running_time(sample.buffer().unwrap().pts()).unwrap());
+        }
+        pipeline.set_state(gst::State::Null).unwrap();
+        times.iter().map(|time| (time.nseconds() + 500_000) / 1_000_000).collect()
+    }
+
+    #[test]
+    fn every_media_type_has_its_pictures_at_their_times() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, encoder) in [
+            (
+                "h264",
+                "x264enc tune=zerolatency key-int-max=10 ! h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream",
+            ),
+            ("avc", "x264enc bframes=2 b-adapt=false key-int-max=10 ! h264parse ! video/x-h264,stream-format=avc"),
+            (
+                "reordered",
+                "x264enc bframes=2 b-adapt=false key-int-max=10 ! h264parse config-interval=-1 ! \
+                           video/x-h264,stream-format=byte-stream",
+            ),
+            (
+                "h265",
+                "x265enc tune=zerolatency key-int-max=10 log-level=none ! h265parse config-interval=-1 ! \
+                      video/x-h265,stream-format=byte-stream",
+            ),
+            ("jpeg", "jpegenc ! jpegparse"),
+        ] {
+            let path = folder.path().join(name);
+            let units: Vec<_> = encoded(encoder).into_iter().map(Arc::new).collect();
+            // From a later key frame on.
+            let first = units.iter().skip(10).position(|unit| unit.is_key).unwrap() + 10;
+            let file = ClipFile::create(&path, &units[first]).unwrap();
+            units[first..].iter().for_each(|unit| file.write(unit).unwrap());
+            file.finish(Duration::from_secs(30)).unwrap();
+            let begin = units[first].pts;
+            let times: Vec<_> = units[first..].iter().map(|unit| (unit.pts - begin) as u64 / 1_000_000).collect();
+            assert!(times.len() > 20, "{name}");
+            assert_eq!(shown(&path), times, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_tells_why() {
+        let units = encoded("x264enc tune=zerolatency key-int-max=10 ! h264parse config-interval=-1");
+        let error = ClipFile::create(Path::new("/nowhere/clip.mp4"), &units[0]).unwrap_err();
+        assert!(error.contains("/nowhere/clip.mp4"), "{error}");
+        let full = ClipFile::create(Path::new("/dev/full"), &units[0]);
+        let written = full.and_then(|file| {
+            units.iter().try_for_each(|unit| file.write(unit)).and_then(|()| file.finish(Duration::from_secs(10)))
+        });
+        assert!(written.unwrap_err().contains("space"), "/dev/full");
+        let other = Unit { format: gst::Caps::new_empty_simple("video/x-vp8"), ..encoded("jpegenc").remove(0) };
+        assert!(ClipFile::create(Path::new("/dev/null"), &other).unwrap_err().contains("video/x-vp8"));
     }
 }

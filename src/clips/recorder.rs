@@ -115,7 +115,11 @@ impl Clips {
 
     /// Begins a connection of the camera, whose coded pictures pass `pad`; `time` converts their timestamps to those that
     /// frames have.
-    pub fn tap(&self, pad: &gst::Pad, time: impl Fn(&gst::Pad, gst::ClockTime) -> Option<Time> + Send + Sync + 'static) {
+    pub fn tap(
+        &self,
+        pad: &gst::Pad,
+        time: impl Fn(&gst::Pad, gst::ClockTime) -> Option<Time> + Send + Sync + 'static,
+    ) {
         let stream = {
             let mut state = self.0.state.lock();
             state.stream += 1;
@@ -254,7 +258,9 @@ impl Shared {
             }
             let oldest = self.oldest(&state);
             state.tracks.trim(oldest);
-            record.filter(|record| !record.events.is_empty()).and_then(|record| self.look_for_events(&mut state, record))
+            record
+                .filter(|record| !record.events.is_empty())
+                .and_then(|record| self.look_for_events(&mut state, record))
         };
         self.changed.notify_all();
         named
@@ -265,12 +271,8 @@ impl Shared {
         let mut named: Option<Record> = None;
         for (index, event) in record.events.iter().enumerate() {
             let Some(rule) = rule_of(rules, event) else { continue };
-            let cause = Cause {
-                rule: rule.into(),
-                time: nanoseconds(event.time),
-                event: Some(event.clone()),
-                text: None,
-            };
+            let cause =
+                Cause { rule: rule.into(), time: nanoseconds(event.time), event: Some(event.clone()), text: None };
             let name = self.record(state, cause);
             let named = named.get_or_insert_with(|| record.clone());
             if let Some(event) = named.events.get_mut(index) {
@@ -330,7 +332,8 @@ impl State {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.named = u64::try_from(since.as_millis()).unwrap_or(0).max(self.named + 1);
         let (seconds, rest) = ((self.named / 1000).cast_signed(), (self.named % 1000).cast_signed());
-        let time = glib::DateTime::from_unix_utc(seconds).and_then(|time| time.add(glib::TimeSpan::from_milliseconds(rest)));
+        let time =
+            glib::DateTime::from_unix_utc(seconds).and_then(|time| time.add(glib::TimeSpan::from_milliseconds(rest)));
         // There is no time only beyond the year 9999.
         time.ok().as_ref().and_then(time_text).unwrap_or_default()
     }

@@ -73,7 +73,8 @@ impl Ring {
     }
 
     /// The number of the next unit.
-    pub fn next(&self) -> u64 {
+    #[cfg(test)]
+    fn next(&self) -> u64 {
         self.first + self.units.len() as u64
     }
 

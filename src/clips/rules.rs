@@ -42,8 +42,18 @@ mod tests {
         let rule = |name: &str| ClipRule { name: name.into(), ..ClipRule::default() };
         let rules = [
             ClipRule { lines: list(&["gate"]), direction: Some(ClipDirection::In), ..rule("arrival") },
-            ClipRule { zones: list(&["yard"]), classes: list(&["person"]), events: vec![ClipEvent::Entered], ..rule("intruder") },
-            ClipRule { zones: list(&["yard"]), lines: list(&["gate"]), events: vec![ClipEvent::Crossed, ClipEvent::Crowded], ..rule("busy") },
+            ClipRule {
+                zones: list(&["yard"]),
+                classes: list(&["person"]),
+                events: vec![ClipEvent::Entered],
+                ..rule("intruder")
+            },
+            ClipRule {
+                zones: list(&["yard"]),
+                lines: list(&["gate"]),
+                events: vec![ClipEvent::Crossed, ClipEvent::Crowded],
+                ..rule("busy")
+            },
         ];
         let crossed = EventKind::Crossed;
         for (event, rule) in [

@@ -80,7 +80,8 @@ mod tests {
     fn tracks_are_kept_for_a_time_and_in_bounded_memory() {
         gst::init().unwrap();
         let tracked = |id: Option<u64>| Object { track_id: id, ..Object::default() };
-        let record = |ids: &[Option<u64>]| Record { objects: ids.iter().map(|id| tracked(*id)).collect(), ..Record::default() };
+        let record =
+            |ids: &[Option<u64>]| Record { objects: ids.iter().map(|id| tracked(*id)).collect(), ..Record::default() };
         let mut tracks = Tracks::default();
         tracks.add(1, &record(&[None]));
         for time in 2..10 {

@@ -102,7 +102,10 @@ pub mod tests {
         };
         let first = copy(Some(100), None);
         assert_eq!((first.pts, first.duration, first.size, first.stream), (100_000_000, PERIOD, 9, 3));
-        assert_eq!(first.format.to_string(), "video/x-h264, stream-format=(string)byte-stream, width=(int)320, height=(int)240");
+        assert_eq!(
+            first.format.to_string(),
+            "video/x-h264, stream-format=(string)byte-stream, width=(int)320, height=(int)240"
+        );
         let second = copy(Some(120), Some(&first));
         assert_eq!((second.pts, second.duration), (120_000_000, 20_000_000));
         assert_eq!(copy(None, Some(&second)).pts, 140_000_000);

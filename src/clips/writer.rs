@@ -71,7 +71,9 @@ impl Writer {
             match self.next() {
                 Step::Write(unit) => self.write(&unit),
                 Step::Missed => {
-                    (self.shared.say)("a clip lacks pictures: the disk can't keep up; raise BUFFER_MB, or use a faster disk");
+                    (self.shared.say)(
+                        "a clip lacks pictures: the disk can't keep up; raise BUFFER_MB, or use a faster disk",
+                    );
                     self.close(false);
                 }
                 Step::Disconnected => self.close(true),
@@ -278,7 +280,10 @@ impl Writer {
         self.parts.clear();
         self.shared.meter.clips_lost(lost);
         if is_news {
-            (self.shared.say)(&format!("a clip failed, and clips will be tried again: {}: {text}", self.folder.display()));
+            (self.shared.say)(&format!(
+                "a clip failed, and clips will be tried again: {}: {text}",
+                self.folder.display()
+            ));
         }
     }
 

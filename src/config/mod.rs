@@ -28,8 +28,9 @@ pub use finding::{Finding, Findings, Origin, Severity};
 pub use load::{Loaded, load, load_for_build, load_text};
 pub use overrides::Overrides;
 pub use plan::{
-    Broker, Camera, CameraSource, ClipDirection, ClipEvent, ClipRule, Clips, Decoder, Gpu, Hint, LinesTarget, LogLevel, MaskFormat, Model, Monitoring, Mqtt,
-    Outputs, Pictures, Pipeline, Plan, Priority, Qos, Reconnect, Segments, Threads, Tls, Transport,
+    Broker, Camera, CameraSource, ClipDirection, ClipEvent, ClipRule, Clips, Decoder, Gpu, Hint, LinesTarget, LogLevel,
+    MaskFormat, Model, Monitoring, Mqtt, Outputs, Pictures, Pipeline, Plan, Priority, Qos, Reconnect, Segments,
+    Threads, Tls, Transport,
 };
 pub use schema::json_schema;
 pub use secret::{Secret, SecretUrl, redact};

@@ -118,7 +118,12 @@ impl Numbers {
             self.cameras.iter().filter_map(move |camera| Some(([("camera", camera.name.as_str())], values(camera)?)))
         };
         let (bytes, seconds) = (of(|clips| clips.buffer_bytes as f64), of(|clips| clips.buffer_s));
-        gauges(encoder, "gst_trt_camera_clip_buffer_bytes", "Memory of the coded stream that is kept for clips", bytes)?;
+        gauges(
+            encoder,
+            "gst_trt_camera_clip_buffer_bytes",
+            "Memory of the coded stream that is kept for clips",
+            bytes,
+        )?;
         gauges(encoder, "gst_trt_camera_clip_buffer_seconds", "Length of the stream that is kept for clips", seconds)?;
         let count = |value: fn(&ClipCounts) -> u64| {
             let values = move |camera: &Camera| camera.clips.as_ref().map(value);

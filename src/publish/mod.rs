@@ -21,8 +21,8 @@ mod write_lock;
 
 pub use line::{Frame, write_event, write_line};
 pub use location::Location;
-pub use mqtt::MqttSettings;
 pub(crate) use mqtt::tls_config;
+pub use mqtt::{Heard, Listener, MqttSettings};
 pub use options::{OverflowChoice, PublishOptions};
 pub use output::{Notice, Notify, OnError, Output, open, remedy};
 pub use publisher::{Overflow, Publisher, Refused, Stats};

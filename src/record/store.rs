@@ -95,8 +95,7 @@ impl Store {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             let is = |extension: &str| path.extension().is_some_and(|found| found == extension);
-            let unfinished =
-                |extension| path.to_string_lossy().ends_with(&format!(".{extension}{}", whole_file::PART));
+            let unfinished = |extension| path.to_string_lossy().ends_with(&format!(".{extension}{}", whole_file::PART));
             if kind.extensions().any(unfinished) {
                 let _ = fs::remove_file(&path);
             } else if kind.extensions().any(is) && is_named_by_time(&path) {

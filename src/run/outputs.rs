@@ -1,7 +1,7 @@
 //! Turns a camera's outputs into elements and recordings.
 
 use crate::clips;
-use crate::config::{LinesTarget, MaskFormat, Mqtt, Outputs, Plan};
+use crate::config::{Broker, LinesTarget, MaskFormat, Mqtt, Outputs, Plan};
 use crate::elements::{ElementOptions, ElementSetup};
 use crate::error::{Error, ErrorKind};
 use crate::publish::{MqttSettings, OnError, OverflowChoice, PublishOptions, tls_config};
@@ -85,16 +85,32 @@ fn server(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-fn broker(camera: &str, masks: MaskFormat, mqtt: &Mqtt) -> ElementSetup {
-    let Mqtt { broker, topic, qos, retain } = mqtt;
+/// The location of a broker, and the settings of a connection to it.
+pub fn connection(broker: &Broker) -> (String, MqttSettings) {
     let scheme = if broker.tls.is_some() { "mqtts" } else { "mqtt" };
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let password = broker.password.as_ref().map(|password| format!(":{}", encoded(password.expose())));
     let account = broker.username.as_deref().map(|user| format!("{}{}@", encoded(user), password.unwrap_or_default()));
     let location = format!("{scheme}://{}{}", account.unwrap_or_default(), server(&broker.host, broker.port));
     let tls = broker.tls.clone().unwrap_or_default();
-    let (tls_certificate_file, tls_key_file) = tls.client.unzip();
-    let files = [&tls.ca, &tls_certificate_file, &tls_key_file];
+    let settings = MqttSettings {
+        client_id: broker.client_id.clone(),
+        // The configuration already contains the account, from the environment where it says so.
+        credentials_env: String::new(),
+        tls_ca_file: tls.ca,
+        tls_client: tls.client,
+        status_topic: Some(broker.status_topic.clone()),
+        keep_alive: broker.keep_alive,
+        ..MqttSettings::default()
+    };
+    (location, settings)
+}
+
+fn broker(camera: &str, masks: MaskFormat, mqtt: &Mqtt) -> ElementSetup {
+    let Mqtt { broker, topic, qos, retain } = mqtt;
+    let (location, settings) = connection(broker);
+    let (tls_certificate_file, tls_key_file) = settings.tls_client.clone().unzip();
+    let files = [&settings.tls_ca_file, &tls_certificate_file, &tls_key_file];
     let contents = files.into_iter().flatten().map(|path| digest::of_file(path).ok()).collect();
     let options = PublishOptions {
         max_queue: u32::try_from(broker.offline_queue).unwrap_or(u32::MAX).max(1),
@@ -102,13 +118,9 @@ fn broker(camera: &str, masks: MaskFormat, mqtt: &Mqtt) -> ElementSetup {
             topic: Some(topic.clone()),
             qos: *qos,
             retain: *retain,
-            client_id: broker.client_id.clone(),
-            // The configuration already contains the account, from the environment where it says so.
-            credentials_env: String::new(),
-            tls_ca_file: tls.ca,
+            // The element has certificate and key as properties.
             tls_client: None,
-            status_topic: Some(broker.status_topic.clone()),
-            keep_alive: broker.keep_alive,
+            ..settings
         },
         tls_certificate_file,
         tls_key_file,
@@ -120,7 +132,7 @@ fn broker(camera: &str, masks: MaskFormat, mqtt: &Mqtt) -> ElementSetup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Broker, Qos, Secret, Tls, redact};
+    use crate::config::{Qos, Secret, Tls, redact};
     use gst::prelude::*;
 
     #[test]

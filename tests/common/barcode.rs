@@ -102,6 +102,16 @@ pub fn encode(codec: Codec, key_distance: u64) -> Vec<gst::Buffer> {
         ),
     };
     let name = codec.name();
+    let units = encode_by(&encoder, name);
+    for (n, unit) in units.iter().enumerate() {
+        let key = !unit.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        assert_eq!(key, (n as u64).is_multiple_of(key_distance), "{name}: key frames are where they are expected: {n}");
+    }
+    units
+}
+
+/// [`PICTURES`] pictures as an encoder codes them, in the order of decoding. `name` is the codec's.
+fn encode_by(encoder: &str, name: &str) -> Vec<gst::Buffer> {
     let launch = format!(
         "appsrc name=source format=time caps=video/x-raw,format=I420,width={WIDTH},height={HEIGHT},\
          framerate={FRAMES_PER_SECOND}/1 ! {encoder} ! {name}parse config-interval=-1 \
@@ -128,11 +138,17 @@ pub fn encode(codec: Codec, key_distance: u64) -> Vec<gst::Buffer> {
     feeder.join().unwrap();
     pipeline.set_state(gst::State::Null).unwrap();
     assert_eq!(units.len() as u64, PICTURES, "{name}: a picture is one unit");
-    for (n, unit) in units.iter().enumerate() {
-        let key = !unit.flags().contains(gst::BufferFlags::DELTA_UNIT);
-        assert_eq!(key, (n as u64).is_multiple_of(key_distance), "{name}: key frames are where they are expected: {n}");
-    }
     units
+}
+
+/// Writes [`PICTURES`] pictures, of which each third is decoded before the two that are shown before it, as an MP4 file.
+pub fn write_reordered(path: &std::path::Path) {
+    let encoder =
+        format!("x264enc speed-preset=ultrafast bframes=2 b-adapt=false key-int-max={KEY_DISTANCE} bitrate=300");
+    let units = encode_by(&encoder, Codec::H264.name());
+    let is_reordered = units.windows(2).any(|pair| pair[0].pts() > pair[1].pts());
+    assert!(is_reordered);
+    write(Codec::H264, &format!(",framerate={FRAMES_PER_SECOND}/1"), "mp4mux", &units, path);
 }
 
 /// Writes a clip's first pictures as an MP4 file.

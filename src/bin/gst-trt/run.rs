@@ -8,7 +8,7 @@ use gst::glib;
 use gsttensorrt::config::{self, Findings, Loaded, Overrides, Severity};
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::monitor::set_log_level;
-use gsttensorrt::run::{self, CameraSetup, Meters, Options, Outcome, Supervisor};
+use gsttensorrt::run::{self, CameraSetup, Commands, Meters, Options, Outcome, Supervisor};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use std::cell::RefCell;
@@ -86,8 +86,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     });
     let options = Options { meters, say: Some(Box::new(say)), on_pipeline };
     let supervisor = Supervisor::start(cameras, run::patience(&plan), options, end);
-    listen_to_signals(&source, &supervisor)?;
-    let _changes = follow(&source, &supervisor);
+    let mut commands = Commands::start(&supervisor, say);
+    commands.apply(&plan);
+    let reader: Reader = Rc::new(reader(&source, &supervisor, commands));
+    listen_to_signals(&reader, &supervisor)?;
+    let _changes = follow(&source, &reader);
     if outcome.borrow().is_none() {
         main_loop.run();
     }
@@ -119,14 +122,17 @@ fn conclude(outcome: Option<Outcome>) -> ExitCode {
     }
 }
 
-fn listen_to_signals(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> Result<(), Error> {
+/// Reads the configuration again.
+type Reader = Rc<dyn Fn()>;
+
+fn listen_to_signals(reader: &Reader, supervisor: &Rc<Supervisor>) -> Result<(), Error> {
     let caught = |error: io::Error| Error::new(ErrorKind::Failed, format!("signals can't be caught: {error}"));
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(caught)?;
     let (sender, mut receiver) = futures_channel::mpsc::unbounded();
     // This thread sleeps until there is a signal.
     let thread = std::thread::Builder::new().name("signals".into());
     thread.spawn(move || signals.forever().all(|signal| sender.unbounded_send(signal).is_ok())).map_err(caught)?;
-    let (read, supervisor) = (reader(source, supervisor), Rc::downgrade(supervisor));
+    let (read, supervisor) = (reader.clone(), Rc::downgrade(supervisor));
     glib::MainContext::ref_thread_default().spawn_local(async move {
         while let Some(signal) = receiver.next().await {
             match supervisor.upgrade() {
@@ -147,8 +153,8 @@ fn listen_to_signals(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> Resu
 }
 
 /// Returns a function that reads the file again, and applies it to the supervisor. An invalid file changes nothing.
-fn reader(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> impl Fn() + use<> {
-    let (source, supervisor) = (source.clone(), Rc::downgrade(supervisor));
+fn reader(source: &ConfigSource, supervisor: &Rc<Supervisor>, commands: Commands) -> impl Fn() + use<> {
+    let (source, supervisor, commands) = (source.clone(), Rc::downgrade(supervisor), RefCell::new(commands));
     move || {
         let Some(supervisor) = supervisor.upgrade() else { return };
         let file = source.config.display();
@@ -160,6 +166,7 @@ fn reader(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> impl Fn() + use
             say(&format!("{file} read again"));
             set_log_level(plan.monitoring.log_level.gst());
             supervisor.apply(cameras, run::patience(&plan));
+            commands.borrow_mut().apply(&plan);
             Ok(())
         };
         if let Err(text) = apply() {
@@ -169,7 +176,7 @@ fn reader(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> impl Fn() + use
 }
 
 /// Watches the file, and reads it again when it has changed.
-fn follow(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> Option<gio::FileMonitor> {
+fn follow(source: &ConfigSource, reader: &Reader) -> Option<gio::FileMonitor> {
     let file = gio::File::for_path(&source.config);
     // This also detects that the file is replaced by another, as editors do.
     let monitor = match file.monitor_file(gio::FileMonitorFlags::WATCH_MOVES, gio::Cancellable::NONE) {
@@ -179,7 +186,7 @@ fn follow(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> Option<gio::Fil
             return None;
         }
     };
-    let read = Rc::new(reader(source, supervisor));
+    let read = reader.clone();
     let due: Rc<RefCell<Option<glib::JoinHandle<()>>>> = Rc::default();
     monitor.connect_changed(move |_, _, _, event| {
         if matches!(event, gio::FileMonitorEvent::AttributeChanged | gio::FileMonitorEvent::Deleted) {

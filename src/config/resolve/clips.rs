@@ -32,7 +32,10 @@ pub fn clips(
         return None;
     }
     let folder = folder(ctx, keys, settings.folder.as_deref())?;
-    let taken = [("PICTURES", others.pictures.map(|other| &other.folder)), ("SEGMENTS", others.segments.map(|other| &other.folder))];
+    let taken = [
+        ("PICTURES", others.pictures.map(|other| &other.folder)),
+        ("SEGMENTS", others.segments.map(|other| &other.folder)),
+    ];
     for (other, path) in taken {
         if path.is_some_and(|path| same(path, &folder)) {
             let rule = format!("{other} has the same folder, and each removes the oldest files there");
@@ -114,7 +117,10 @@ fn one(ctx: &mut Context, key: &str, rule: &file::ClipRule) -> ClipRule {
         }
     }
     // Lines have crossings, and zones everything else.
-    let (only_lines, only_zones) = (resolved.zones.is_empty() && !resolved.lines.is_empty(), !resolved.zones.is_empty() && resolved.lines.is_empty());
+    let (only_lines, only_zones) = (
+        resolved.zones.is_empty() && !resolved.lines.is_empty(),
+        !resolved.zones.is_empty() && resolved.lines.is_empty(),
+    );
     for event in &resolved.events {
         let crossed = *event == ClipEvent::Crossed;
         let place = if crossed { "lines" } else { "zones" };
@@ -123,8 +129,14 @@ fn one(ctx: &mut Context, key: &str, rule: &file::ClipRule) -> ClipRule {
             ctx.error(&at("EVENTS"), rule, format!("name them in {}, or remove it", place.to_uppercase()));
         }
     }
-    if resolved.direction.is_some() && (only_zones || !(resolved.events.is_empty() || resolved.events.contains(&ClipEvent::Crossed))) {
-        ctx.error(&at("DIRECTION"), "only lines are crossed in a direction", "add crossed to EVENTS, or remove the key");
+    if resolved.direction.is_some()
+        && (only_zones || !(resolved.events.is_empty() || resolved.events.contains(&ClipEvent::Crossed)))
+    {
+        ctx.error(
+            &at("DIRECTION"),
+            "only lines are crossed in a direction",
+            "add crossed to EVENTS, or remove the key",
+        );
     }
     resolved
 }

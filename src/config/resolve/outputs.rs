@@ -54,7 +54,9 @@ pub fn outputs(
             targets.as_slice().iter().filter_map(|target| lines(ctx, &key, target, name)).collect()
         }
         // There must be at least one output.
-        None if mqtt.is_none() && pictures.is_none() && segments.is_none() && clips.is_none() => vec![LinesTarget::Stdout],
+        None if mqtt.is_none() && pictures.is_none() && segments.is_none() && clips.is_none() => {
+            vec![LinesTarget::Stdout]
+        }
         None => Vec::new(),
     };
     let masks = settings.mask_format.unwrap_or_default();
