@@ -1,10 +1,11 @@
 //! A real MQTT broker on loopback, with its own port and settings, and a subscriber.
 
 use super::find;
+use super::tls::make_certificates;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -168,27 +169,5 @@ impl Drop for Subscriber {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// `ca.pem`; `broker.pem` with `broker.key` for localhost, certified by it; `other.pem` is another authority.
-fn make_certificates(folder: &Path) {
-    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-    let authority = |name: &str| {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-    };
-    let (ours, other) = (authority("ours"), authority("other"));
-    let key = KeyPair::generate().unwrap();
-    let broker = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &ours).unwrap();
-    for (file, text) in [
-        ("ca.pem", ours.pem()),
-        ("other.pem", other.pem()),
-        ("broker.pem", broker.pem()),
-        ("broker.key", key.serialize_pem()),
-    ] {
-        std::fs::write(folder.join(file), text).unwrap();
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::command::{heading, run, succeeds};
+use crate::deploy;
 use crate::fuzz;
 use crate::outcome::Outcome;
 use crate::paths::Paths;
@@ -35,6 +36,11 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     heading("Documentation");
     let doc = ["doc", "--workspace", "--no-deps"];
     times.measure("documentation", || run(cargo(paths).args(doc).env("RUSTDOCFLAGS", "--deny warnings")))?;
+    times.measure("image and chart", || {
+        deploy::lint(paths)?;
+        heading("Helm chart");
+        deploy::check_chart(paths)
+    })?;
     heading("Build");
     // One build for everything: the plugin alone would enable fewer features of its dependencies, and be recompiled for its tests.
     let plugin = times.measure("build", || {

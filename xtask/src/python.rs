@@ -34,10 +34,13 @@ pub fn create(folder: &Path, requirements: &[String]) -> Result<()> {
         fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     run_quiet(Command::new(interpreter()).args(["-m", "venv"]).arg(folder))?;
-    if requirements.is_empty() { Ok(()) } else { install(folder, requirements, &[]) }
+    install(folder, requirements, &[])
 }
 
 fn install(folder: &Path, requirements: &[String], options: &[&str]) -> Result<()> {
+    if requirements.is_empty() {
+        return Ok(());
+    }
     let mut pip = Command::new(folder.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
     // Most files are never imported: Python compiles the others on demand.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::command::{heading, run};
+use crate::deploy;
 use crate::fuzz;
 use crate::outcome::Outcome;
 use crate::paths::Paths;
@@ -23,7 +24,7 @@ const TRACKING: &str = "gst-tensorrt-tracking";
 const SHOWN: [&str; 4] = ["--", "--include-ignored", "--nocapture", "--test-threads=1"];
 
 pub fn run_all(paths: &Paths) -> Result<()> {
-    setup(paths, Purpose::Test, &mut Times::default())?;
+    setup(paths, Purpose::Soak, &mut Times::default())?;
     heading("Build");
     let plugin = plugin::build(paths, Profile::Release)?;
     let files = soak_files(paths)?;
@@ -45,6 +46,8 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     let mut outcome = Outcome::default();
     roots::run_all(paths, &plugin_in_roots, &standin, &mut outcome)?;
     outcome.finish()?;
+    deploy::render(paths, true)?;
+    deploy::build_and_run(paths)?;
     heading("Fuzzing");
     fuzz::run_all(paths, FUZZING)?;
     heading("Measurements");

@@ -10,11 +10,12 @@ use anyhow::{Result, bail};
 use crate::command::{heading, line, run, run_quiet, succeeds};
 use crate::python;
 
-/// The purpose of a package; the tests need everything that the demo needs.
+/// The purpose of a package; the tests need everything that the demo needs, and the soak what the tests need.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Purpose {
     Demo,
     Test,
+    Soak,
 }
 
 /// How to check a requirement without a package manager.
@@ -44,10 +45,14 @@ const fn needs(purpose: Purpose, package: &'static str, probe: Probe) -> Require
 }
 
 use Probe::{Element, File, Module, Namespace, Program, PythonModule, Starts};
-use Purpose::{Demo, Test};
+use Purpose::{Demo, Soak, Test};
 
 const REQUIREMENTS: &[Requirement] = &[
     needs(Demo, "pkg-config", Program("pkg-config")),
+    // librdkafka is built from the source that its crate brings, and uses the system's TLS.
+    needs(Demo, "make", Program("make")),
+    needs(Demo, "g++", Program("g++")),
+    needs(Demo, "libssl-dev", Module("openssl")),
     needs(Demo, "libgstreamer1.0-dev", Module("gstreamer-1.0")),
     needs(Demo, "libgstreamer-plugins-base1.0-dev", Module("gstreamer-video-1.0")),
     needs(Demo, "gstreamer1.0-tools", Program("gst-launch-1.0")),
@@ -57,7 +62,6 @@ const REQUIREMENTS: &[Requirement] = &[
     needs(Demo, "gstreamer1.0-plugins-ugly", Element("x264enc")),
     needs(Demo, "gstreamer1.0-libav", Element("avdec_h264")),
     needs(Demo, "python3-pip", PythonModule("pip")),
-    needs(Test, "g++", Program("g++")),
     needs(Test, "python3-venv", PythonModule("ensurepip")),
     needs(Test, "libgstrtspserver-1.0-dev", Module("gstreamer-rtsp-server-1.0")),
     needs(Test, "python3-gi", PythonModule("gi")),
@@ -65,8 +69,13 @@ const REQUIREMENTS: &[Requirement] = &[
     needs(Test, "gir1.2-gst-plugins-base-1.0", Namespace("GstVideo")),
     needs(Test, "mosquitto", Starts("mosquitto")),
     needs(Test, "mosquitto-clients", Starts("mosquitto_sub")),
+    needs(Test, "redis-server", Program("redis-server")),
+    // Kafka 4 needs Java 17 or newer.
+    needs(Test, "default-jre-headless", Program("java")),
+    needs(Test, "maven", Program("mvn")),
     needs(Test, "debootstrap", Starts("debootstrap")),
     needs(Test, "debian-archive-keyring", File("/usr/share/keyrings/debian-archive-keyring.gpg")),
+    needs(Soak, "buildah", Program("buildah")),
 ];
 
 /// The oldest releases with GStreamer 1.22 or newer.

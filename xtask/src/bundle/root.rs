@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use super::gstreamer::{NEEDED, OPENED, PLUGINS, libraries};
 use super::{copy_to, strip_symbols};
 use crate::command::run_quiet;
-use crate::paths::Paths;
+use crate::paths::{Paths, walk};
 use crate::roots::{self, Root};
 
 /// Where all libraries are.
@@ -134,19 +134,6 @@ fn needed(paths: &Paths, root: &Path, files: impl Iterator<Item = PathBuf>) -> R
         bail!("in {}: {}", root.display(), missing.trim());
     }
     Ok(libraries(&text).collect())
-}
-
-/// All files in a folder and the folders in it.
-fn walk(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        match path.is_dir() {
-            true => files.extend(walk(&path)?),
-            false => files.push(path),
-        }
-    }
-    Ok(files)
 }
 
 /// The file that a path in the root leads to.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -67,11 +68,7 @@ pub fn make(paths: &Paths, root: &Root) -> Result<()> {
     let scratch = scratch_in(&folder(paths), root.suite)?;
     let target = scratch.path();
     fs::set_permissions(target, fs::Permissions::from_mode(0o755))?;
-    // What debootstrap mounts ends with it.
-    let mut debootstrap = Command::new("unshare");
-    debootstrap.args(["--mount", "--propagation", "private", "debootstrap", "--variant=minbase", "--components=main"]);
-    debootstrap.arg(root.suite).arg(target).arg(mirror()?).arg(SCRIPT);
-    run_quiet(debootstrap.env("PATH", path_with_sbin()))?;
+    debootstrap(root.suite, target)?;
     for (name, text) in FILES {
         fs::write(target.join(name), text).with_context(|| name.to_owned())?;
     }
@@ -93,6 +90,15 @@ pub fn make(paths: &Paths, root: &Root) -> Result<()> {
         fs::remove_dir_all(&place).with_context(|| place.display().to_string())?;
     }
     fs::rename(scratch.keep(), &place).with_context(|| place.display().to_string())
+}
+
+/// Installs a minimal Debian in an empty folder.
+pub fn debootstrap(suite: &str, target: &Path) -> Result<()> {
+    // What debootstrap mounts ends with it.
+    let mut debootstrap = Command::new("unshare");
+    debootstrap.args(["--mount", "--propagation", "private", "debootstrap", "--variant=minbase", "--components=main"]);
+    debootstrap.arg(suite).arg(target).arg(mirror()?).arg(SCRIPT);
+    run_quiet(debootstrap.env("PATH", path_with_sbin())).map(drop)
 }
 
 /// debootstrap is in sbin, which isn't in every PATH.

@@ -3,6 +3,7 @@
 mod make;
 mod tests;
 
+pub use make::debootstrap;
 pub use tests::{run_all, run_set};
 
 use std::env;
