@@ -10,9 +10,9 @@ pub fn check(camera: &Camera, facts: &StreamFacts) -> Option<Check> {
     let clips = camera.outputs.clips.as_ref()?;
     let name = format!("camera {}: clips", camera.name);
     let media = facts.codec.map(|codec| codec.media());
-    let of_camera = MEDIA.iter().filter(|(known, ..)| media.is_none_or(|media| media == *known));
+    let of_camera = MEDIA.iter().filter(|medium| media.is_none_or(|media| media == medium.name));
     let lacks = |element: &&str| gst::ElementFactory::find(element).is_none();
-    let missing: Vec<_> = of_camera.clone().flat_map(|(media, ..)| elements(media)).filter(lacks).collect();
+    let missing: Vec<_> = of_camera.clone().flat_map(|medium| elements(medium.name)).filter(lacks).collect();
     if let Some(element) = missing.first() {
         let remedy = "install gstreamer1.0-plugins-good and gstreamer1.0-plugins-bad";
         return Some(Check::new(name, Verdict::Missing, format!("GStreamer has no {element}"), remedy));
@@ -22,7 +22,7 @@ pub fn check(camera: &Camera, facts: &StreamFacts) -> Option<Check> {
         let found = format!("{} can't be written: {error}", folder.display());
         return Some(Check::new(name, Verdict::Missing, found, "make the folder writable, or name another in FOLDER"));
     }
-    if let Some(element) = of_camera.filter_map(|(_, _, timestamper)| timestamper.as_ref()).find(|name| lacks(name)) {
+    if let Some(element) = of_camera.map(|medium| medium.timestamper).find(lacks) {
         let found =
             format!("GStreamer has no {element}: cameras that reorder pictures (B-frames) have clips that judder");
         let remedy = "install gstreamer1.0-plugins-bad 1.22 or later, or switch B-frames off in the camera";

@@ -6,12 +6,23 @@ use gst::prelude::*;
 use std::path::Path;
 use std::time::Duration;
 
-/// What can be in a clip: the media type, its parser, and what finds the decoding times of pictures that come without,
-/// which matter where pictures are decoded in another order than they are shown in.
-pub const MEDIA: [(&str, &str, Option<&str>); 3] = [
-    ("video/x-h264", "h264parse", Some("h264timestamper")),
-    ("video/x-h265", "h265parse", Some("h265timestamper")),
-    ("image/jpeg", "jpegparse", None),
+/// What can be in a clip.
+#[derive(Debug, Clone, Copy)]
+pub struct Medium {
+    /// Its media type.
+    pub name: &'static str,
+    /// As MP4 files have it.
+    pub stream_format: &'static str,
+    pub parser: &'static str,
+    /// The element that finds the decoding times of pictures that come without: they matter where pictures are decoded in
+    /// another order than they are shown in.
+    pub timestamper: &'static str,
+}
+
+/// All that can be in a clip.
+pub const MEDIA: [Medium; 2] = [
+    Medium { name: "video/x-h264", stream_format: "avc", parser: "h264parse", timestamper: "h264timestamper" },
+    Medium { name: "video/x-h265", stream_format: "hvc1", parser: "h265parse", timestamper: "h265timestamper" },
 ];
 
 /// The elements that write clips, whatever the camera sends.
@@ -19,7 +30,7 @@ pub const WRITE: [&str; 2] = ["mp4mux", "filesink"];
 
 /// The elements that write clips of a media type.
 pub fn elements(media: &str) -> impl Iterator<Item = &'static str> {
-    let parser = MEDIA.iter().find(|(known, ..)| *known == media).map(|(_, parser, _)| *parser);
+    let parser = MEDIA.iter().find(|medium| medium.name == media).map(|medium| medium.parser);
     parser.into_iter().chain(WRITE)
 }
 
@@ -42,13 +53,19 @@ impl ClipFile {
     /// An element is missing, or the file can't be created.
     pub fn create(path: &Path, first: &Unit) -> Result<Self, String> {
         let media = first.format.structure(0).map_or("nothing", |format| format.name().as_str());
-        let Some((_, parser, timestamper)) = MEDIA.iter().find(|(known, ..)| *known == media) else {
+        let Some(medium) = MEDIA.iter().find(|medium| medium.name == media) else {
             return Err(format!("MP4 files can't hold {media}"));
         };
         let element = |factory: &str, name: &str| make(factory, name).map_err(|error| error.message);
-        let (parse, mux, sink) = (element(parser, "parse")?, element("mp4mux", "mux")?, element("filesink", "file")?);
-        let timestamper = timestamper.filter(|name| first.dts.is_none() && gst::ElementFactory::find(name).is_some());
-        let timestamper = timestamper.map(|name| element(name, "times")).transpose()?;
+        let (parse, mux, sink) =
+            (element(medium.parser, "parse")?, element("mp4mux", "mux")?, element("filesink", "file")?);
+        let is_there = gst::ElementFactory::find(medium.timestamper).is_some();
+        let timestamper =
+            (first.dts.is_none() && is_there).then(|| element(medium.timestamper, "times")).transpose()?;
+        // As MP4 has it: the element that finds decoding times doesn't tell the parser what the muxer takes.
+        let format = element("capsfilter", "format")?;
+        let caps = gst::Caps::builder(media).field("stream-format", medium.stream_format).field("alignment", "au");
+        format.set_property("caps", caps.build());
         // Fragments of a second, so that the file is readable up to its end even if the process is killed; in the end
         // the file is one without fragments.
         mux.set_property("fragment-duration", 1000_u32);
@@ -58,7 +75,8 @@ impl ClipFile {
             sink.set_property(property, false);
         }
         let pipeline = gst::Pipeline::new();
-        let elements: Vec<_> = std::iter::once(parse.clone()).chain(timestamper).chain([mux.clone(), sink]).collect();
+        let elements: Vec<_> =
+            [parse.clone(), format].into_iter().chain(timestamper).chain([mux.clone(), sink]).collect();
         let failed = |_| "the elements that write clips can't be linked".to_owned();
         pipeline.add_many(&elements).map_err(failed)?;
         gst::Element::link_many(&elements).map_err(failed)?;
@@ -208,7 +226,6 @@ mod tests {
                 "x265enc tune=zerolatency key-int-max=10 log-level=none ! h265parse config-interval=-1 ! \
                       video/x-h265,stream-format=byte-stream",
             ),
-            ("jpeg", "jpegenc ! jpegparse"),
         ] {
             let path = folder.path().join(name);
             let units: Vec<_> = encoded(encoder).into_iter().map(Arc::new).collect();
@@ -234,7 +251,7 @@ mod tests {
             units.iter().try_for_each(|unit| file.write(unit)).and_then(|()| file.finish(Duration::from_secs(10)))
         });
         assert!(written.unwrap_err().contains("space"), "/dev/full");
-        let other = Unit { format: gst::Caps::new_empty_simple("video/x-vp8"), ..encoded("jpegenc").remove(0) };
-        assert!(ClipFile::create(Path::new("/dev/null"), &other).unwrap_err().contains("video/x-vp8"));
+        let other = encoded("jpegenc").remove(0);
+        assert!(ClipFile::create(Path::new("/dev/null"), &other).unwrap_err().contains("image/jpeg"));
     }
 }

@@ -20,7 +20,7 @@ mod tracks;
 mod unit;
 mod writer;
 
-pub use file::{MEDIA, elements};
+pub use file::{MEDIA, Medium, elements};
 pub use recorder::{Clips, Settings};
 
 use std::sync::LazyLock;
