@@ -15,6 +15,7 @@ pub mod cpu;
 pub mod draw;
 mod elements;
 pub mod error;
+pub mod fleet;
 pub mod gpu;
 pub mod gst_cuda;
 pub mod infer;

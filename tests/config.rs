@@ -4,10 +4,10 @@ mod common;
 
 use common::find;
 use gsttensorrt::config::{
-    self, CameraSource, Codec, Decoder, Gpu, LinesTarget, LogLevel, Origin, Overrides, Pipeline, Plan, Priority, Qos,
-    Severity, Transport, Variables,
+    self, CameraSource, Codec, Content, Decoder, Format, Gpu, LinesTarget, LogLevel, Origin, Overrides, Pipeline, Plan,
+    Priority, Qos, SaslMechanism, Severity, Transport, Variables,
 };
-use gsttensorrt::options::{InferenceOptions, InferenceRegion, Size};
+use gsttensorrt::options::{Algorithm, InferenceOptions, InferenceRegion, Size};
 use gsttensorrt::run::{ElementOptions, ElementSetup};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,6 +30,8 @@ impl Folder {
         ] {
             std::fs::write(folder.path().join(file), "").unwrap();
         }
+        let zones = r#"{"settle_s": 0, "lines": [{"name": "road", "from": [0, 0], "to": [1, 1]}]}"#;
+        std::fs::write(folder.path().join("zones.json"), zones).unwrap();
         Self(folder)
     }
 
@@ -422,15 +424,22 @@ fn elements_have_what_the_plan_says() {
 }
 
 /// Headings of docs/configuration.md, and the types whose keys their tables list.
-const HEADINGS: [(&str, &str); 13] = [
+const HEADINGS: [(&str, &str); 20] = [
     ("## The file", ""),
     ("## `processing`", "Processing"),
+    ("### `TRACKER`", "Tracker"),
+    ("### `COUNTING`", "Counting"),
     ("## `models`", "Models"),
     ("### `DETECTION`, `POSE` and `CLASSIFICATION`", "Model"),
     ("## `cameras`", "Cameras"),
     ("### A camera", "Camera"),
+    ("### A zone", "Zone"),
+    ("### A line", "Line"),
+    ("### `CROWDING`", "Crowding"),
     ("## `outputs`", "Outputs"),
     ("### `MQTT`", "Mqtt"),
+    ("### `KAFKA`", "Kafka"),
+    ("### `REDIS`", "Redis"),
     ("### `PICTURES`", "Pictures"),
     ("### `SEGMENTS`", "Segments"),
     ("### `CLIPS`", "Clips"),
@@ -491,6 +500,33 @@ fn the_full_file_has_every_key() {
     assert_eq!((door.name.as_str(), door.outputs.lines.len(), plan.max_cameras), ("door", 3, 16));
     assert_eq!(door.outputs.mqtt.as_ref().unwrap().topic, "door");
     assert!(door.outputs.need_drawing());
+    let kafka = door.outputs.kafka.as_ref().unwrap();
+    assert_eq!(kafka.brokers.hosts, [("a.example".into(), 9093), ("b.example".into(), 9094)]);
+    assert_eq!((kafka.mechanism, kafka.format), (SaslMechanism::ScramSha512, Format::DeepstreamProtobuf));
+    let redis = door.outputs.redis.as_ref().unwrap();
+    assert_eq!((&*redis.stream, &*redis.events_stream), ("objects:door", "events:door"));
+    assert_eq!((redis.content, redis.format, door.outputs.format), (Content::Events, Format::Json, Format::Deepstream));
+    let tracker = door.tracker.as_ref().unwrap();
+    assert_eq!((tracker.options.algorithm, tracker.options.max_age), (Algorithm::BotSort, 60));
+    assert_eq!(tracker.options.reid_max_age, Duration::from_secs(600));
+    let reid = tracker.reid.as_ref().unwrap();
+    assert!(
+        reid.onnx.ends_with("models/yolo12m.onnx") && reid.engine.ends_with("models/engines/detection_fp16.engine")
+    );
+    assert_eq!(door.models().last(), Some(reid), "it is built and checked as the others are");
+    let zones = door.zones.as_ref().unwrap();
+    assert_eq!((zones.config.merge_s, zones.config.settle_s, zones.config.margin), (3.0, 0.2, 0.03));
+    assert_eq!((&*zones.config.zones[0].name, zones.config.lines.len()), ("hall", 1));
+    assert!(zones.state_file.as_ref().unwrap().ends_with("out/door-zones.json"));
+    let mqtt = door.outputs.mqtt.as_ref().unwrap();
+    assert_eq!(
+        (&*mqtt.events_topic, mqtt.content, door.outputs.content),
+        ("door/events", Content::Both, Content::Objects)
+    );
+    // What the file of zones doesn't say is as in COUNTING.
+    let clip = &plan.cameras[2].zones.as_ref().unwrap().config;
+    assert_eq!((&*clip.lines[0].name, clip.settle_s, clip.merge_s), ("road", 0.0, 2.0));
+    assert!(plan.cameras[0].zones.is_none() && plan.cameras[0].tracker.is_some());
     assert_eq!(door.outputs.segments.as_ref().unwrap().limit, 1000 << 20);
     let clips = door.outputs.clips.as_ref().unwrap();
     let names: Vec<_> = clips.rules.iter().map(|rule| rule.name.as_str()).collect();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers from bottom to top. A folder (or a file beside `lib.rs`) may import from every earlier one, so no two of them
 /// import each other.
-const LAYERS: [(&str, &str); 22] = [
+const LAYERS: [(&str, &str); 23] = [
     ("scheduling", "which frame runs when: pure code"),
     ("backoff", "times between attempts"),
     ("tensorrt_log", "TensorRT's messages, shown as GStreamer's"),
@@ -28,6 +28,7 @@ const LAYERS: [(&str, &str); 22] = [
     ("clips", "what cameras have sent around events"),
     ("check", "whether this machine can run a plan"),
     ("run", "cameras that run"),
+    ("fleet", "cameras shared out over hosts"),
 ];
 
 fn layer_of(folder: &str) -> Option<usize> {
@@ -137,5 +138,20 @@ fn an_import_upwards_is_found_in_every_form() {
     }
     for text in ["// crate::gpu", "/// As [`crate::gpu`].", "let a = \"crate::gpu\";", "use crate::error::Error;"] {
         assert!(upward("video_caps", text).is_empty(), "{text}");
+    }
+}
+
+/// What every clone carries besides sources.
+#[test]
+fn committed_models_and_pictures_stay_small() {
+    const MIB: u64 = 1 << 20;
+    for (folder, extension, most) in
+        [("tests/reference/exports", "onnx", 10 * MIB), ("docs/models", "jpg", 3 * MIB / 2)]
+    {
+        let entries =
+            fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap().map(|entry| entry.unwrap());
+        let files = entries.filter(|entry| entry.path().extension().is_some_and(|found| found == extension));
+        let bytes: u64 = files.map(|file| file.metadata().unwrap().len()).sum();
+        assert!((1..=most).contains(&bytes), "{folder}: {bytes} bytes, at most {most}");
     }
 }

@@ -1,6 +1,7 @@
 //! The public surface: elements with their properties, pads and signals, and the options of `gst-trt`.
 //!
-//! `UPDATE_SURFACE=1` writes the current state to `tests/data/`; review the difference.
+//! `UPDATE_SURFACE=1` writes the current state to `tests/data/`, and the elements' page of the documentation; review the
+//! difference.
 
 mod common;
 
@@ -11,9 +12,9 @@ use gst::prelude::*;
 use std::fmt::Write;
 use std::process::{Command, Stdio};
 
-/// Compares with a file of `tests/data/`.
+/// Compares with a file of the repository.
 fn compare(file: &str, now: &str) {
-    let path = find::root().join("tests/data").join(file);
+    let path = find::root().join(file);
     if std::env::var_os("UPDATE_SURFACE").is_some() {
         std::fs::write(&path, now).unwrap();
     }
@@ -60,23 +61,11 @@ fn elements_are_as_they_were() {
         }
         text.push('\n');
     }
-    compare("elements.txt", &text);
+    compare("tests/data/elements.txt", &text);
 }
 
 /// Name, type, accepted values, default, flags.
 fn property(spec: &glib::ParamSpec) -> String {
-    macro_rules! range {
-        ($($class:ty)*) => {
-            [$(spec.downcast_ref::<$class>().map(|spec| format!(" {}..={}", spec.minimum(), spec.maximum()))),*]
-        };
-    }
-    let ranges = range!(glib::ParamSpecUInt glib::ParamSpecUInt64 glib::ParamSpecInt glib::ParamSpecInt64
-        glib::ParamSpecFloat glib::ParamSpecDouble);
-    let mut takes: String = ranges.into_iter().flatten().collect();
-    if let Some(class) = glib::EnumClass::with_type(spec.value_type()) {
-        let values: Vec<_> = class.values().iter().map(|value| format!("{}={}", value.nick(), value.value())).collect();
-        takes = format!(" {}", values.join("|"));
-    }
     let known = [
         ("readable", glib::ParamFlags::READABLE),
         ("writable", glib::ParamFlags::WRITABLE),
@@ -90,8 +79,33 @@ fn property(spec: &glib::ParamSpec) -> String {
         ("mutable-playing", gst::PARAM_FLAG_MUTABLE_PLAYING),
     ];
     let flags: Vec<_> = known.iter().filter(|(_, flag)| spec.flags().contains(*flag)).map(|(name, _)| *name).collect();
+    let takes = range(spec).map(|(from, to)| format!(" {from}..={to}")).unwrap_or_default();
+    let nicks: Vec<_> = nicks(spec).iter().map(|(nick, value)| format!("{nick}={value}")).collect();
+    let values = if nicks.is_empty() { String::new() } else { format!(" {}", nicks.join("|")) };
+    format!("{} {}{takes}{values} [{}] {}", spec.name(), spec.value_type(), default(spec), flags.join(" "))
+}
+
+/// The least and the greatest value of a number.
+fn range(spec: &glib::ParamSpec) -> Option<(String, String)> {
+    macro_rules! range {
+        ($($class:ty)*) => {
+            [$(spec.downcast_ref::<$class>().map(|spec| (spec.minimum().to_string(), spec.maximum().to_string()))),*]
+        };
+    }
+    let ranges = range!(glib::ParamSpecUInt glib::ParamSpecUInt64 glib::ParamSpecInt glib::ParamSpecInt64
+        glib::ParamSpecFloat glib::ParamSpecDouble);
+    ranges.into_iter().flatten().next()
+}
+
+/// The values of an enumeration, by name.
+fn nicks(spec: &glib::ParamSpec) -> Vec<(String, i32)> {
+    let class = glib::EnumClass::with_type(spec.value_type());
+    class.iter().flat_map(|class| class.values()).map(|value| (value.nick().into(), value.value())).collect()
+}
+
+fn default(spec: &glib::ParamSpec) -> String {
     let default = spec.default_value();
-    let default = match default.get::<Option<String>>() {
+    match default.get::<Option<String>>() {
         Ok(None) => "unset".into(),
         Ok(Some(text)) => format!("{text:?}"),
         // GStreamer can't serialise a null structure.
@@ -102,8 +116,83 @@ fn property(spec: &glib::ParamSpec) -> String {
             "where the library is found".into()
         }
         Err(_) => default.serialize().unwrap().to_string(),
-    };
-    format!("{} {}{takes} [{default}] {}", spec.name(), spec.value_type(), flags.join(" "))
+    }
+}
+
+/// The page on the elements: what the sources say about each, and its properties.
+#[test]
+fn the_elements_page_is_up_to_date() {
+    let mut text = "# Elements\n\n<!-- Written by `UPDATE_SURFACE=1 cargo test --test surface` from the elements. -->\n\n\
+        `gst-inspect-1.0 ELEMENT` prints the same on your machine. *While* says until which state a property may change: \
+        `playing` means at any time, between two frames.\n"
+        .to_string();
+    let models = glib::Type::from_name("GstTrtInference");
+    let mut shared = None;
+    for factory in factories() {
+        let factory = factory.load().unwrap();
+        let (name, of) = (factory.name(), factory.element_type());
+        writeln!(text, "\n## {name}\n\n{}", section(&name)).unwrap();
+        let class = glib::Class::<glib::Object>::from_type(of).unwrap();
+        let specs = class.list_properties();
+        let own: Vec<_> = specs.iter().filter(|spec| spec.owner_type() == of).collect();
+        let inherited: Vec<_> = specs.iter().filter(|spec| Some(spec.owner_type()) == models).cloned().collect();
+        if !inherited.is_empty() {
+            let mostly = if own.is_empty() { "These are its properties" } else { "Besides these it has" };
+            text.push_str(&table(&own));
+            writeln!(
+                text,
+                "\n{mostly}: [properties of all elements that run a model](#properties-of-elements-that-run-a-model)."
+            )
+            .unwrap();
+            shared = shared.or(Some(inherited));
+        } else {
+            text.push_str(&table(&own));
+        }
+        for signal in signals(of) {
+            writeln!(text, "\nSignal: `{signal}`").unwrap();
+        }
+    }
+    text.push_str("\n## Properties of elements that run a model\n");
+    text.push_str(&table(&shared.unwrap().iter().collect::<Vec<_>>()));
+    compare("docs/elements.md", &text);
+}
+
+/// What the head of an element's source says about it.
+fn section(name: &str) -> String {
+    let source = std::fs::read_to_string(find::root().join(format!("src/elements/{name}/mod.rs"))).unwrap();
+    let lines =
+        source.lines().map_while(|line| line.strip_prefix("//!")).map(|line| line.strip_prefix(' ').unwrap_or(line));
+    let text: Vec<_> = lines.filter(|line| !line.starts_with("SECTION:")).collect();
+    text.join("\n").trim().into()
+}
+
+/// A table of properties; nothing if there is none.
+fn table(specs: &[&glib::ParamSpec]) -> String {
+    if specs.is_empty() {
+        return String::new();
+    }
+    let mut text = "\n| property | values | default | while | meaning |\n|---|---|---|---|---|\n".to_string();
+    for spec in specs {
+        let nicks: Vec<_> = nicks(spec).into_iter().map(|(nick, _)| format!("`{nick}`")).collect();
+        let values = match range(spec) {
+            Some((from, to)) if to == u64::MAX.to_string() || to == u32::MAX.to_string() => format!("from {from}"),
+            Some((from, to)) => format!("{from} to {to}"),
+            None if !nicks.is_empty() => nicks.join(", "),
+            None => spec.value_type().name().trim_start_matches('g').replace("chararray", "string"),
+        };
+        let flags = spec.flags();
+        let changes = match () {
+            () if !flags.contains(glib::ParamFlags::WRITABLE) => "read only",
+            () if flags.contains(gst::PARAM_FLAG_MUTABLE_PLAYING) => "playing",
+            () if flags.contains(gst::PARAM_FLAG_MUTABLE_PAUSED) => "paused",
+            () => "ready",
+        };
+        // As written, not as the nearest 32-bit float.
+        let default = spec.default_value().get::<f32>().map_or_else(|_| default(spec), |value| value.to_string());
+        let blurb = spec.blurb().unwrap_or_default().replace('|', "\\|").replace('<', "&lt;");
+        writeln!(text, "| `{}` | {values} | {default} | {changes} | {blurb} |", spec.name()).unwrap();
+    }
+    text
 }
 
 /// The signals of our own classes: name, parameters, result.
@@ -130,16 +219,24 @@ fn signals(of: glib::Type) -> Vec<String> {
 
 #[test]
 fn the_tools_options_are_as_they_were() {
-    const COMMANDS: [&[&str]; 9] = [
+    const COMMANDS: [&[&str]; 17] = [
         &[],
         &["check"],
         &["build"],
         &["run"],
         &["monitor"],
+        &["fleet"],
+        &["fleet", "apply"],
+        &["fleet", "list"],
+        &["fleet", "status"],
+        &["fleet", "drain"],
+        &["fleet", "remove"],
+        &["fleet", "release"],
         &["cache"],
         &["cache", "list"],
         &["cache", "clear"],
         &["bench"],
+        &["generate"],
     ];
     let mut text = String::new();
     for command in COMMANDS {
@@ -172,7 +269,7 @@ fn the_tools_options_are_as_they_were() {
         let (status, _) = gst_trt(arguments);
         writeln!(text, "  {}: {status:?}", arguments.join(" ")).unwrap();
     }
-    compare("gst-trt.txt", &text);
+    compare("tests/data/gst-trt.txt", &text);
 }
 
 /// Its exit status and standard output.

@@ -1,7 +1,7 @@
 //! Reads a model's input from its file, without TensorRT and without a GPU.
 
 use crate::error::{self, ErrorKind};
-use crate::infer::gst_model_info;
+use crate::infer::{gst_model_info, image_processor};
 use model::head::{self, ModelChoice, Recognised};
 use model::{HeadError, InputSpec, ModelInfo, TensorIds};
 use std::path::Path;
@@ -29,6 +29,7 @@ pub fn recognised(model: &Path, choice: ModelChoice) -> Result<Recognised, error
 fn read(model: &Path, choice: ModelChoice) -> Result<(ModelInfo, Recognised), error::Error> {
     let mut info = if is_onnx(model) { Onnx::open(model)?.info()? } else { engine_info(model)? };
     info.gst_model_info = gst_model_info(model)?;
+    info.image_processor = image_processor(model)?;
     let bad = |error: HeadError| error::Error::new(ErrorKind::Model, format!("model {}: {error}", model.display()));
     let recognised = head::recognise(&info, choice).map_err(bad)?;
     Ok((info, recognised))
@@ -40,7 +41,7 @@ fn engine_info(engine: &Path) -> Result<ModelInfo, error::Error> {
         && !record.inputs.is_empty()
     {
         let (inputs, outputs, metadata) = (record.inputs, record.outputs, file.metadata);
-        return Ok(ModelInfo { inputs, outputs, metadata, gst_model_info: None });
+        return Ok(ModelInfo { inputs, outputs, metadata, ..ModelInfo::default() });
     }
     let onnx = engine.with_extension("onnx");
     if onnx.exists() {

@@ -2,7 +2,10 @@
 
 use super::{open_engine, prepare};
 use crate::error::{Error, ErrorKind};
-use crate::infer::{Backend, Engine, ModelSettings, Precision, Service, gst_model_info_error, gst_model_info_file};
+use crate::infer::{
+    Backend, Engine, ModelSettings, Precision, Service, gst_model_info_error, gst_model_info_file,
+    image_processor_error, image_processor_file,
+};
 use files::digest;
 use model::head::ModelChoice;
 use parking_lot::{Condvar, Mutex};
@@ -165,6 +168,8 @@ pub struct Content {
     model: ModelContent,
     /// The model info file beside the model.
     gst_model_info: Option<digest::Hash>,
+    /// Hugging Face's `preprocessor_config.json` beside the model.
+    image_processor: Option<digest::Hash>,
 }
 
 /// # Errors
@@ -182,7 +187,9 @@ pub fn content(settings: &ModelSettings) -> Result<Content, Error> {
     })?;
     let gst_model_info = gst_model_info_file(&settings.model)
         .map(|file| digest::of_file(&file).map_err(|error| gst_model_info_error(&file, &error)));
-    Ok(Content { model, gst_model_info: gst_model_info.transpose()? })
+    let image_processor = image_processor_file(&settings.model)
+        .map(|file| digest::of_file(&file).map_err(|error| image_processor_error(&file, &error)));
+    Ok(Content { model, gst_model_info: gst_model_info.transpose()?, image_processor: image_processor.transpose()? })
 }
 
 #[cfg(test)]

@@ -25,7 +25,9 @@ pub fn on_cpu(plan: &Plan) -> Vec<Check> {
     // Elements are kept open, so that they share a model as they do when they run.
     let mut opened: Vec<(ElementSetup, gst::Element)> = Vec::new();
     for camera in &plan.cameras {
-        for (model, setup) in camera.models().zip(models(plan, camera, 0)) {
+        let elements = models(plan, camera, 0);
+        let runs = |model: &'_ Model| elements.iter().find(|element| element.name == model.id).cloned();
+        for (model, setup) in camera.models().filter_map(|model| Some((model, runs(model)?))) {
             if opened.iter().any(|(known, _)| *known == setup) {
                 continue;
             }
@@ -95,7 +97,9 @@ pub fn on_gpu(plan: &Plan) -> Vec<Check> {
 fn tasks(camera: &Camera) -> impl Iterator<Item = (&Model, Task)> {
     let detection = camera.detection.iter().map(|model| (model, Task::Detection));
     let pose = camera.pose.iter().map(|model| (model, Task::Pose));
-    detection.chain(pose).chain(camera.classification.iter().map(|model| (model, Task::Classification)))
+    let reid = camera.tracker.iter().filter_map(|tracker| tracker.reid.as_ref());
+    let of_objects = camera.classification.iter().chain(reid).map(|model| (model, Task::Classification));
+    detection.chain(pose).chain(of_objects)
 }
 
 fn recognised(model: &Model, task: Task) -> Check {

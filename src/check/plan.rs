@@ -310,6 +310,8 @@ mod tests {
             detection: None,
             classification: None,
             pose: None,
+            tracker: None,
+            zones: None,
             outputs: Outputs::default(),
         }
     }

@@ -27,6 +27,8 @@ pub struct Settings {
     /// The name of the folder of its files.
     pub camera: String,
     pub clips: config::Clips,
+    /// Events are certain up to this long after they have happened.
+    pub late: Duration,
 }
 
 /// Records clips until it's stopped or dropped.
@@ -73,8 +75,6 @@ pub struct State {
 }
 
 impl Clips {
-    /// Events are certain up to this long after they have happened.
-    const LATE: Duration = Duration::from_secs(2);
     /// Models that are further behind than this aren't waited for.
     const BEHIND: Duration = Duration::from_secs(30);
     /// The most incidents whose files have still to be written.
@@ -239,7 +239,7 @@ impl Shared {
     fn oldest(&self, state: &State) -> Time {
         let newest = state.ring.last().map_or(0, |unit| unit.pts);
         let seen = state.seen.unwrap_or(newest).clamp(newest.saturating_sub(nanoseconds(Clips::BEHIND)), newest);
-        seen.saturating_sub(nanoseconds(self.settings.clips.before + Clips::LATE))
+        seen.saturating_sub(nanoseconds(self.settings.clips.before + self.settings.late))
     }
 
     /// Looks at a frame's record. Returns the record with the names of clips if there are any.

@@ -2,8 +2,9 @@
 //! `docs/configuration.md` explains each key.
 
 use super::codec::Codec;
-use super::plan::{ClipDirection, ClipEvent, LogLevel, MaskFormat, Priority, Transport};
-use crate::options::InferenceRegion;
+use super::delivery::{Format, SaslMechanism};
+use super::plan::{ClipDirection, ClipEvent, Content, LogLevel, MaskFormat, Priority, Transport};
+use crate::options::{Algorithm, Anchor, InferenceRegion};
 use merge::Merge;
 use model::head::{ColorChoice, HeadChoice, ResizeChoice};
 use schemars::JsonSchema;
@@ -78,6 +79,10 @@ pub struct Processing {
     pub thread_priority: Priority,
     /// The priority of the threads that drive decoders.
     pub decoder_thread_priority: Priority,
+    /// Ids of objects, which stay from frame to frame.
+    pub tracker: Tracker,
+    /// How objects in zones and on lines are counted.
+    pub counting: Counting,
 }
 
 impl Default for Processing {
@@ -101,7 +106,87 @@ impl Default for Processing {
             use_thread_affinity: false,
             thread_priority: Priority::Normal,
             decoder_thread_priority: Priority::Normal,
+            tracker: Tracker::default(),
+            counting: Counting::default(),
         }
+    }
+}
+
+/// Ids of objects, which stay from frame to frame. In a camera: what differs from `processing`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema, Merge)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+#[merge(strategy = merge::option::overwrite_none)]
+pub struct Tracker {
+    /// Whether there are ids. Unset: true if another key here is set, or the camera has zones or lines.
+    pub enabled: Option<bool>,
+    /// Unset: bytetrack.
+    pub algorithm: Option<Algorithm>,
+    /// For how many frames an object's track goes on without it being found. Unset: 30.
+    #[schemars(range(min = 0, max = 100000))]
+    pub max_age: Option<u32>,
+    /// In how many frames in a row an object must be found before it counts. Unset: 2.
+    #[schemars(range(min = 1, max = 1000))]
+    pub min_hits: Option<u32>,
+    /// Least intersection over union of an object and the box where it is expected. Unset: 0.2.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub iou: Option<f32>,
+    /// Objects of at least this confidence are assigned to tracks first, and start tracks. Unset: 0.5.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub high_confidence: Option<f32>,
+    /// Objects below this confidence get no track; CONFIDENCE of the model must be as low. Unset: 0.1.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub low_confidence: Option<f32>,
+    /// Let an object continue the track of another class. Unset: false.
+    pub class_agnostic: Option<bool>,
+    /// The ONNX file of a model for re-identification, by which objects that come back get their ids again. Unset: none.
+    pub reid: Option<String>,
+    /// Its engine. Unset: models/engines/NAME_fp16.engine.
+    pub reid_engine: Option<String>,
+    /// For how many seconds after it was last seen an object is recognised by its looks. Unset: 60.
+    #[schemars(range(min = 0.0, max = 1000000.0))]
+    pub reid_max_age_s: Option<f64>,
+    /// Greatest cosine distance of what one object looks like. Unset: 0.25.
+    #[schemars(range(min = 0.0, max = 2.0))]
+    pub reid_distance: Option<f32>,
+}
+
+impl Tracker {
+    /// Returns these settings, with unset ones taken from `base`.
+    pub fn over(&self, base: &Self) -> Self {
+        let (mut own, mut base) = (self.clone(), base.clone());
+        if own.reid.is_some() {
+            // It belongs to its ONNX.
+            base.reid_engine = None;
+        }
+        own.merge(base);
+        own
+    }
+}
+
+/// How objects in zones and on lines are counted. In a camera: what differs from `processing`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema, Merge)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+#[merge(strategy = merge::option::overwrite_none)]
+pub struct Counting {
+    /// An object that gets another id within this many seconds after it was last seen is the same. Unset: 1.
+    #[schemars(range(min = 0.0, max = 3600.0))]
+    pub merge_s: Option<f64>,
+    /// For how many seconds an object must be on the other side of a border before it counts. Unset: 0.1.
+    #[schemars(range(min = 0.0, max = 3600.0))]
+    pub settle_s: Option<f64>,
+    /// How far behind a border an object must be, as a part of the frame's height. Unset: 0.02.
+    #[schemars(range(min = 0.0, max = 0.5))]
+    pub margin: Option<f32>,
+    /// File in which totals are kept over a restart; {camera} is the camera's name. Unset: none.
+    pub state_file: Option<String>,
+}
+
+impl Counting {
+    /// Returns these settings, with unset ones taken from `base`.
+    pub fn over(&self, base: &Self) -> Self {
+        let mut own = self.clone();
+        own.merge(base.clone());
+        own
     }
 }
 
@@ -303,8 +388,67 @@ pub struct Camera {
     pub pose: Model,
     /// What differs from `models`.
     pub classification: Model,
+    /// What differs from `processing`.
+    pub tracker: Tracker,
+    /// What differs from `processing`.
+    pub counting: Counting,
+    /// Areas of the picture in which objects are counted. They can change while the camera runs.
+    pub zones: Option<Vec<Zone>>,
+    /// Lines that objects cross. They can change while the camera runs.
+    pub lines: Option<Vec<Line>>,
+    /// File with zones and lines as the property zones-file of trtzones takes it, instead of ZONES and LINES.
+    pub zones_file: Option<String>,
     /// What differs from `outputs`.
     pub outputs: Outputs,
+}
+
+/// An area of the picture, in fractions of it.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+pub struct Zone {
+    /// No other zone or line of the camera has it.
+    pub name: Option<String>,
+    /// Its corners in order, [x, y] each, from the top left corner of the frame; at least 3.
+    pub polygon: Option<Vec<[f32; 2]>>,
+    /// Which part of an object is inside. Unset: feet.
+    pub anchor: Option<Anchor>,
+    /// Labels that count. Unset: all.
+    pub classes: Vec<String>,
+    /// Labels that mustn't enter.
+    pub forbidden: Vec<String>,
+    /// When there are too many objects. Unset: never.
+    pub crowding: Option<Crowding>,
+    /// An object that stays for more seconds loiters. Unset: none does.
+    #[schemars(range(min = 0.0, max = 1000000.0))]
+    pub loitering_s: Option<f64>,
+}
+
+/// When there are too many objects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+pub struct Crowding {
+    /// The greatest number of objects that isn't a crowd.
+    #[schemars(range(min = 0, max = 1000000))]
+    pub more_than: u32,
+    /// For how many seconds there must be more.
+    #[schemars(range(min = 0.0, max = 1000000.0))]
+    pub for_s: f64,
+}
+
+/// A line that objects cross, in fractions of the picture.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+pub struct Line {
+    /// No other zone or line of the camera has it.
+    pub name: Option<String>,
+    /// One end, [x, y]. Seen from here towards the other, objects that cross from left to right go in.
+    pub from: Option<[f32; 2]>,
+    /// The other end.
+    pub to: Option<[f32; 2]>,
+    /// Which part of an object crosses. Unset: feet.
+    pub anchor: Option<Anchor>,
+    /// Labels that count. Unset: all.
+    pub classes: Vec<String>,
 }
 
 /// A number, a UUID, or auto.
@@ -323,11 +467,21 @@ pub struct Outputs {
     /// while there is no other output.
     #[merge(strategy = merge::option::overwrite_none)]
     pub json_lines: Option<OneOrMore>,
+    /// What lines and messages are of: frames with their objects, events in zones and on lines, or both. Unset: objects.
+    #[merge(strategy = merge::option::overwrite_none)]
+    pub content: Option<Content>,
     /// How the masks of objects are written in lines and messages. Unset: rle.
     #[merge(strategy = merge::option::overwrite_none)]
     pub mask_format: Option<MaskFormat>,
+    /// How frames are written in lines and messages; events are always JSON. Unset: json.
+    #[merge(strategy = merge::option::overwrite_none)]
+    pub format: Option<Format>,
     /// An MQTT broker.
     pub mqtt: Mqtt,
+    /// A Kafka cluster.
+    pub kafka: Kafka,
+    /// A Redis server.
+    pub redis: Redis,
     /// JPEGs of annotated frames.
     pub pictures: Pictures,
     /// MP4 files of annotated frames.
@@ -372,10 +526,16 @@ pub struct Mqtt {
     pub url: Option<String>,
     /// {camera} is the camera's name. Unset: gst-trt/{camera}/objects.
     pub topic: Option<String>,
+    /// What the messages are of. Unset: as CONTENT of the outputs.
+    pub content: Option<Content>,
+    /// How frames are written. Unset: as FORMAT of the outputs.
+    pub format: Option<Format>,
+    /// Of events; totals of zones and lines are retained below it. {camera} is the camera's name. Unset: gst-trt/{camera}/events.
+    pub events_topic: Option<String>,
     /// 0, 1 or 2. Unset: 1.
     #[schemars(range(min = 0, max = 2))]
     pub qos: Option<u8>,
-    /// The broker keeps the last message of each camera. Unset: false.
+    /// The broker keeps the last message of each camera's frames. Unset: false.
     pub retain: Option<bool>,
     /// Unset: made of the program's name, the machine's and the process id.
     pub client_id: Option<String>,
@@ -396,6 +556,75 @@ pub struct Mqtt {
     pub keep_alive_s: Option<u32>,
     /// Messages kept while the broker is unavailable; the oldest are dropped first. Unset: 1000.
     #[schemars(range(min = 0, max = 1000000))]
+    pub offline_queue: Option<u32>,
+}
+
+/// Messages to a Kafka cluster, whose key is the camera's name.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema, Merge)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+#[merge(strategy = merge::option::overwrite_none)]
+pub struct Kafka {
+    /// Unset: true if there is a URL.
+    pub enabled: Option<bool>,
+    /// kafka://HOST:PORT, or kafkas:// for TLS; several brokers with commas between.
+    pub url: Option<String>,
+    /// One for all cameras. Unset: gst-trt.objects.
+    pub topic: Option<String>,
+    /// Of events and totals. Unset: gst-trt.events.
+    pub events_topic: Option<String>,
+    /// What the messages are of. Unset: as CONTENT of the outputs.
+    pub content: Option<Content>,
+    /// How frames are written. Unset: as FORMAT of the outputs.
+    pub format: Option<Format>,
+    /// How user name and password are proved. Unset: plain.
+    pub sasl_mechanism: Option<SaslMechanism>,
+    /// Name of the environment variable with the user name. Unset: KAFKA_USERNAME, where it is set.
+    pub username_env: Option<String>,
+    /// Name of the environment variable with the password. Unset: KAFKA_PASSWORD, where it is set.
+    pub password_env: Option<String>,
+    /// PEM file of the authorities to trust. Unset: the system's.
+    pub ca_file: Option<String>,
+    /// PEM file of this client's certificate.
+    pub cert_file: Option<String>,
+    /// PEM file of its key.
+    pub key_file: Option<String>,
+    /// Lines of a camera kept while the brokers are unavailable; the oldest are dropped first. Unset: 1000.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub offline_queue: Option<u32>,
+}
+
+/// Entries added to Redis Streams.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema, Merge)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+#[merge(strategy = merge::option::overwrite_none)]
+pub struct Redis {
+    /// Unset: true if there is a URL.
+    pub enabled: Option<bool>,
+    /// redis://HOST:PORT, or rediss:// for TLS.
+    pub url: Option<String>,
+    /// {camera} is the camera's name. Unset: gst-trt:{camera}:objects.
+    pub stream: Option<String>,
+    /// Of events and totals. {camera} is the camera's name. Unset: gst-trt:{camera}:events.
+    pub events_stream: Option<String>,
+    /// What the entries are of. Unset: as CONTENT of the outputs.
+    pub content: Option<Content>,
+    /// How frames are written. Unset: as FORMAT of the outputs.
+    pub format: Option<Format>,
+    /// About how many entries a stream keeps. Unset: 100000.
+    #[schemars(range(min = 1, max = 1000000000))]
+    pub max_length: Option<u32>,
+    /// Name of the environment variable with the user name. Unset: REDIS_USERNAME, where it is set.
+    pub username_env: Option<String>,
+    /// Name of the environment variable with the password. Unset: REDIS_PASSWORD, where it is set.
+    pub password_env: Option<String>,
+    /// PEM file of the authorities to trust. Unset: the system's.
+    pub ca_file: Option<String>,
+    /// PEM file of this client's certificate.
+    pub cert_file: Option<String>,
+    /// PEM file of its key.
+    pub key_file: Option<String>,
+    /// Lines of a camera kept while the server is unavailable; the oldest are dropped first. Unset: 1000.
+    #[schemars(range(min = 1, max = 1000000))]
     pub offline_queue: Option<u32>,
 }
 

@@ -8,9 +8,11 @@
 //! 4. `resolve`: the rules between keys, defaults, units. All errors are reported at once.
 //! 5. A [`Plan`] is the resulting meaning of the file; `gst-trt run` uses nothing else of it.
 //!
-//! [`load`] does all of this.
+//! [`load`] does all of this. [`split`] takes a file apart for a fleet, whose hosts put it together again with the cameras
+//! that each has: [`joined`].
 
 mod codec;
+mod delivery;
 mod file;
 mod finding;
 mod load;
@@ -19,19 +21,22 @@ mod plan;
 mod resolve;
 mod schema;
 mod secret;
+mod shared;
 mod text;
 mod typed;
 mod variables;
 
 pub use codec::Codec;
+pub use delivery::{Format, SaslMechanism};
 pub use finding::{Finding, Findings, Origin, Severity};
-pub use load::{Loaded, load, load_for_build, load_text};
+pub use load::{Loaded, load, load_for_build, load_part, load_text, load_text_for_build};
 pub use overrides::Overrides;
 pub use plan::{
-    Broker, Camera, CameraSource, ClipDirection, ClipEvent, ClipRule, Clips, Decoder, Gpu, Hint, LinesTarget, LogLevel,
-    MaskFormat, Model, Monitoring, Mqtt, Outputs, Pictures, Pipeline, Plan, Priority, Qos, Reconnect, Segments,
-    Threads, Tls, Transport,
+    Broker, Camera, CameraSource, ClipDirection, ClipEvent, ClipRule, Clips, Content, Decoder, Gpu, Hint, Kafka,
+    LinesTarget, LogLevel, MaskFormat, Model, Monitoring, Mqtt, Outputs, Pictures, Pipeline, Plan, Priority, Qos,
+    Reconnect, Redis, Segments, Server, Threads, Tls, Tracker, Transport, Zones,
 };
 pub use schema::json_schema;
 pub use secret::{Secret, SecretUrl, redact};
+pub use shared::{Shared, camera_of, joined, split};
 pub use variables::Variables;

@@ -4,10 +4,11 @@
 //! Plans compare by value, which shows what cameras a changed file changes.
 
 use super::codec::Codec;
+use super::delivery::{Format, SaslMechanism};
 use super::secret::{Secret, SecretUrl};
 use crate::gpu;
 use crate::infer::{Backend, ModelSettings};
-use crate::options::InferenceOptions;
+use crate::options::{InferenceOptions, TrackingOptions, ZonesOptions};
 use gst::glib;
 use model::GpuFacts;
 use schemars::JsonSchema;
@@ -16,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tensorrt::BuildSettings;
+use tracking::zones::ZonesConfig;
 
 /// A whole `config.json`.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,13 +137,53 @@ pub struct Camera {
     pub pose: Option<Model>,
     /// The model of `trtclassify`, after those; `None`: there is none.
     pub classification: Option<Model>,
+    /// The settings of `trttrack`, behind the model that finds objects; `None`: there is none.
+    pub tracker: Option<Tracker>,
+    /// What `trtzones` watches; `None`: there is none.
+    pub zones: Option<Zones>,
     pub outputs: Outputs,
 }
 
 impl Camera {
-    /// Its models, in the order in which they run.
+    /// Its models.
     pub fn models(&self) -> impl Iterator<Item = &Model> {
-        self.detection.iter().chain(&self.pose).chain(&self.classification)
+        let reid = self.tracker.iter().filter_map(|tracker| tracker.reid.as_ref());
+        self.detection.iter().chain(&self.pose).chain(&self.classification).chain(reid)
+    }
+}
+
+/// The tracker of a camera.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tracker {
+    /// Without the model.
+    pub options: TrackingOptions,
+    /// The model for re-identification; `None`: there is none.
+    pub reid: Option<Model>,
+}
+
+impl Tracker {
+    /// The options of its element. `device` is the camera's GPU.
+    pub fn options_in(&self, plan: &Plan, device: u32) -> TrackingOptions {
+        let reid = self.reid.as_ref().map_or_else(TrackingOptions::reid, |model| model.options_in(plan, device));
+        // Only this plugin's elements are in these pipelines.
+        TrackingOptions { reid, roi_meta: false, analytics_meta: false, ..self.options.clone() }
+    }
+}
+
+/// The zones and lines of a camera.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Zones {
+    pub config: ZonesConfig,
+    /// Where totals are kept over a restart.
+    pub state_file: Option<PathBuf>,
+}
+
+impl Zones {
+    /// The options of its element.
+    pub fn options(&self) -> ZonesOptions {
+        // This fails only for maps whose keys aren't strings.
+        let zones = serde_json::to_string(&self.config).unwrap_or_default();
+        ZonesOptions { zones: Some(zones), state_file: self.state_file.clone(), ..ZonesOptions::default() }
     }
 }
 
@@ -221,7 +263,8 @@ pub enum Gpu {
 /// A model of a camera.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
-    /// `model-id`: `detection`, `pose` or `classification`.
+    /// `model-id`: `detection`, `pose` or `classification`; that of re-identification is `tracker`. It is also the name of the
+    /// element that runs it.
     pub id: &'static str,
     pub onnx: PathBuf,
     /// The path of its engine.
@@ -266,9 +309,15 @@ pub struct Outputs {
     /// JSON Lines.
     pub lines: Vec<LinesTarget>,
     pub mqtt: Option<Mqtt>,
+    pub kafka: Option<Kafka>,
+    pub redis: Option<Redis>,
     pub pictures: Option<Pictures>,
     pub segments: Option<Segments>,
     pub clips: Option<Clips>,
+    /// Of lines.
+    pub content: Content,
+    /// Of lines.
+    pub format: Format,
     /// In lines and messages.
     pub masks: MaskFormat,
 }
@@ -293,12 +342,52 @@ pub enum LinesTarget {
     },
 }
 
+/// Where a server is, and how to get in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Server {
+    /// Host and port of each; Redis has one.
+    pub hosts: Vec<(String, u16)>,
+    /// `None`: unencrypted.
+    pub tls: Option<Tls>,
+    pub username: Option<String>,
+    pub password: Option<Secret>,
+    /// Most lines kept while the server is unavailable; the oldest are dropped first.
+    pub offline_queue: usize,
+}
+
+/// A Kafka cluster, and the messages to it. Their key is the camera's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kafka {
+    pub brokers: Server,
+    pub mechanism: SaslMechanism,
+    pub topic: String,
+    pub events_topic: String,
+    pub content: Content,
+    pub format: Format,
+}
+
+/// A Redis server, and the entries that are added to its streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redis {
+    pub server: Server,
+    /// The stream of this camera; `{camera}` is filled in.
+    pub stream: String,
+    pub events_stream: String,
+    pub content: Content,
+    pub format: Format,
+    /// About how many entries a stream keeps.
+    pub max_length: u32,
+}
+
 /// A broker, and the messages to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mqtt {
     pub broker: Broker,
-    /// The topic of this camera; `{camera}` is filled in.
+    /// The topics of this camera; `{camera}` is filled in.
     pub topic: String,
+    pub events_topic: String,
+    pub content: Content,
+    pub format: Format,
     pub qos: Qos,
     pub retain: bool,
 }
@@ -343,6 +432,34 @@ pub enum MaskFormat {
     Polygon,
     #[enum_value(name = "No masks", nick = "none")]
     None,
+}
+
+/// objects: a line for each frame, with its objects. events: one for each event in a zone or on a line, and one with the totals
+/// there. both: all of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, JsonSchema, glib::Enum)]
+#[serde(rename_all = "kebab-case")]
+#[enum_type(name = "GstTrtPublishContent")]
+#[repr(i32)]
+pub enum Content {
+    #[default]
+    #[enum_value(name = "A line for each frame, with its objects", nick = "objects")]
+    Objects,
+    #[enum_value(name = "A line for each event of trtzones, and one with the totals there", nick = "events")]
+    Events,
+    #[enum_value(name = "Lines of frames, events and totals", nick = "both")]
+    Both,
+}
+
+impl Content {
+    /// Whether frames have lines.
+    pub fn has_objects(self) -> bool {
+        self != Self::Events
+    }
+
+    /// Whether events and totals have lines.
+    pub fn has_events(self) -> bool {
+        self != Self::Objects
+    }
 }
 
 /// The quality of service of the delivery to an MQTT broker.

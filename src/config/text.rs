@@ -41,6 +41,18 @@ impl Node {
     pub fn object(origin: Origin) -> Self {
         Self { origin, value: Value::Object(Vec::new()) }
     }
+
+    /// The value without positions.
+    pub fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::Number(number) => number.clone().into(),
+            Value::Text(text) => text.as_str().into(),
+            Value::List(nodes) => nodes.iter().map(Self::to_json).collect(),
+            Value::Object(entries) => entries.iter().map(|entry| (entry.key.clone(), entry.node.to_json())).collect(),
+        }
+    }
 }
 
 /// Reads a whole file. Of a repeated key the last value is in the tree, and an error reports it.
@@ -368,19 +380,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn json(node: &Node) -> serde_json::Value {
-        match &node.value {
-            Value::Null => serde_json::Value::Null,
-            Value::Bool(value) => (*value).into(),
-            Value::Number(number) => number.clone().into(),
-            Value::Text(text) => text.as_str().into(),
-            Value::List(nodes) => nodes.iter().map(json).collect(),
-            Value::Object(entries) => entries.iter().map(|entry| (entry.key.clone(), json(&entry.node))).collect(),
-        }
-    }
-
     fn read(text: &str) -> serde_json::Value {
-        json(&parse(text).unwrap().0)
+        parse(text).unwrap().0.to_json()
     }
 
     #[test]
@@ -444,7 +445,7 @@ mod tests {
     #[test]
     fn a_key_that_stands_there_twice_is_an_error() {
         let (node, twice) = parse("\"p\": {\"a\": 1},\n\"p\": {\"b\": 1, \"b\": 2}").unwrap();
-        assert_eq!(json(&node), serde_json::json!({"p": {"b": 2}}));
+        assert_eq!(node.to_json(), serde_json::json!({"p": {"b": 2}}));
         let keys: Vec<_> = twice.iter().map(|finding| finding.key.as_str()).collect();
         assert_eq!(keys, ["p.b", "p"]);
         assert!(twice[1].rule.contains("lines 1 and 2"), "{}", twice[1]);

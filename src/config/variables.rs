@@ -8,7 +8,11 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 
 /// The environment variables.
 #[derive(Debug, Clone, Default)]
-pub struct Variables(BTreeMap<String, String>);
+pub struct Variables {
+    values: BTreeMap<String, String>,
+    /// They are filled in elsewhere: texts stay as they are.
+    deferred: bool,
+}
 
 impl Variables {
     /// The variables of this process, without those that aren't Unicode.
@@ -16,21 +20,27 @@ impl Variables {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        Self(std::env::vars_os().filter_map(text).collect())
+        Self { values: std::env::vars_os().filter_map(text).collect(), deferred: false }
+    }
+
+    /// For a file whose variables are filled in on another machine: `${NAME}` stays.
+    pub fn deferred() -> Self {
+        Self { deferred: true, ..Self::default() }
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.values.get(name).map(String::as_str)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.values.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
     fn from_iter<T: IntoIterator<Item = (N, V)>>(variables: T) -> Self {
-        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        let values = variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { values, deferred: false }
     }
 }
 
@@ -40,7 +50,7 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
 /// # Errors
 /// The name of a variable that doesn't exist.
 pub fn expand(text: &str, variables: &Variables) -> Result<String, String> {
-    if !text.contains("${") {
+    if variables.deferred || !text.contains("${") {
         return Ok(text.to_owned());
     }
     let user_end = text.find("://").and_then(|scheme| {

@@ -3,7 +3,7 @@
 use super::lane::CpuLane;
 use super::{CAT, library};
 use crate::error::{Error, ErrorKind};
-use crate::infer::{Engine, Lane, ModelSettings, Precision, batch_sizes_between, gst_model_info};
+use crate::infer::{Engine, Lane, ModelSettings, Precision, batch_sizes_between, gst_model_info, image_processor};
 use files::foreign_format;
 use model::head::{self, ConstantInput, Reading, Recognised};
 use model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
@@ -56,6 +56,7 @@ impl CpuEngine {
         let session = open_session(runtime, path)?;
         let mut info = model_info(&session).map_err(|reason| model_error(path, &reason))?;
         info.gst_model_info = gst_model_info(path)?;
+        info.image_processor = image_processor(path)?;
         check_precision(settings.precision, &info, path)?;
         let recognised = head::recognise(&info, settings.choice);
         let Recognised { head, input, image, constants, reading } =
@@ -234,6 +235,7 @@ fn model_info(session: &Session) -> Result<ModelInfo, String> {
         outputs: tensors(session.outputs())?,
         metadata: metadata(session).map_err(|error| format!("its metadata can't be read: {error}"))?,
         gst_model_info: None,
+        image_processor: None,
     })
 }
 

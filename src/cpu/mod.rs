@@ -4,8 +4,8 @@
 //! 2. [`open`] reads a model and recognises its head.
 //! 3. A lane makes each frame's tensor ([`preprocess`]), runs the batch and decodes it.
 
-mod antialias;
 mod engine;
+mod filtered;
 pub(crate) mod frame;
 mod image;
 mod lane;

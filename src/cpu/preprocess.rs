@@ -1,18 +1,18 @@
 //! From a picture to a model's input tensor: letterbox, colour and normalisation in one pass.
 //!
-//! Resampling is bilinear with half-pixel centres and repeated edge pixels, without antialiasing unless the model was
-//! trained with it (`antialias.rs`). The result equals,
+//! Resampling is bilinear with half-pixel centres and repeated edge pixels, without antialiasing, unless the model was
+//! trained with antialiasing or cubic convolution (`filtered.rs`). The result equals,
 //! within 2 of 255 levels, that of converting the whole picture to RGB and then resizing it (OpenCV's `cvtColor` and
 //! `resize` with `INTER_LINEAR`): each source pixel is converted to 8 bits before it is mixed with others, and 4:2:0
 //! chroma applies to its whole 2×2 block without interpolation, as in OpenCV. Only the pixels that are read are
 //! converted: at most four per target pixel.
 
-use super::antialias::Antialias;
+use super::filtered::Filtered;
 use super::image::Image;
 use super::resample::{Axis, Taps};
 use super::rows::{self, Channels, Pixels};
 use model::video::Conversion;
-use model::{ElementType, Fit, InputSpec, Layout, Letterbox, Normalization, Rect, SourceSpan};
+use model::{ElementType, Fit, InputSpec, Interpolation, Layout, Letterbox, Normalization, Rect, SourceSpan};
 
 /// The reason why a picture can't be preprocessed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +29,7 @@ pub struct Workspace {
     columns: Taps,
     lines: Taps,
     pixels: Pixels,
-    antialias: Antialias,
+    filtered: Filtered,
     /// Scratch space for a row's second taps.
     second: Channels<f32>,
     /// The last two source rows used, at target width.
@@ -86,10 +86,10 @@ pub fn preprocess(
     let [columns, lines] = picture.sources();
     let (columns, lines) = (axis(columns, image.width, width), axis(lines, image.height, height));
     let conversion = image.format.is_yuv().then(|| Conversion::new(image.colorimetry));
-    if spec.resize.antialias {
-        workspace.antialias.start(columns, lines, &mut workspace.pixels);
+    if spec.resize.interpolation != Interpolation::Linear {
+        workspace.filtered.start(columns, lines, spec.resize.interpolation, &mut workspace.pixels);
         for y in 0..height {
-            workspace.make_antialiased_line(image, conversion.as_ref(), y, left..left + width, spec);
+            workspace.make_filtered_line(image, conversion.as_ref(), y, left..left + width, spec);
             target.put(top + y, workspace);
         }
         return Ok(());
@@ -152,8 +152,8 @@ impl Workspace {
         }
     }
 
-    /// As [`Self::make_line`], with antialiasing.
-    fn make_antialiased_line(
+    /// As [`Self::make_line`], with a filter.
+    fn make_filtered_line(
         &mut self,
         image: &Image<'_>,
         conversion: Option<&Conversion>,
@@ -161,7 +161,7 @@ impl Workspace {
         columns: std::ops::Range<usize>,
         spec: &InputSpec,
     ) {
-        let rgb = self.antialias.line(image, conversion, y, &mut self.pixels);
+        let rgb = self.filtered.line(image, conversion, y, &mut self.pixels);
         let Normalization { mean, scale } = spec.normalization;
         for (channel, line) in self.line.iter_mut().enumerate() {
             let source = &rgb[if spec.bgr { 2 - channel } else { channel }];

@@ -17,6 +17,7 @@ mod plane;
 mod shape;
 mod style;
 mod system_fonts;
+mod tails;
 mod text;
 
 pub use canvas::{Area, Canvas, Mask};

@@ -5,12 +5,14 @@ use super::color::{self, Rgb};
 use super::font::Reason;
 use super::shape::{Pen, Point, outline};
 use super::system_fonts::{SYSTEM_FONTS, SystemFonts};
+use super::tails::Tails;
 use super::text::Text;
 use super::{Area, Canvas, ColorBy, Style};
 use crate::meta::{KeypointSet, Object, Place, PlaceCount, Record, by_model};
 use ab_glyph::InvalidFont;
 use model::OrientedBox;
 use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
 
 /// Left limbs, right limbs, and limbs between the two sides.
 const LEFT: Rgb = Rgb::hex(0x33CC33);
@@ -31,6 +33,7 @@ const LARGEST: u32 = 1 << 14;
 pub struct Overlay {
     text: Text,
     pen: Pen,
+    tails: Tails,
     label: String,
     /// The places of labels in the current frame: first that of the frame itself, then each object's.
     places: Vec<Area>,
@@ -57,6 +60,7 @@ impl Overlay {
         Ok(Self {
             text: Text::new(system)?,
             pen: Pen::default(),
+            tails: Tails::default(),
             label: String::new(),
             places: Vec::new(),
             replaced: HashSet::new(),
@@ -69,7 +73,13 @@ impl Overlay {
         self.notices.pop_front()
     }
 
-    /// Draws masks first, boxes over them, then skeletons, and labels on top. The first object is the topmost.
+    /// Takes note of where objects are in the frame of this time, for tails. Each frame that is drawn is followed first.
+    pub fn follow(&mut self, record: &Record, time: Duration, style: &Style) {
+        self.tails.follow(record, time, style.tail);
+    }
+
+    /// Draws masks first, zones, tails and boxes over them, then skeletons, and labels on top. The first object is the
+    /// topmost.
     pub fn draw<C: Canvas>(&mut self, canvas: &mut C, record: &Record, style: &Style) {
         let frame = canvas.area();
         let short_side = frame.width().min(frame.height());
@@ -95,6 +105,10 @@ impl Overlay {
             for place in &record.places {
                 self.place(canvas, place, &sizes);
             }
+        }
+        for object in record.objects.iter().rev().filter(|_| !style.tail.is_zero()) {
+            let ink = canvas.ink(colour(object));
+            self.tail(canvas, object, &sizes, ink);
         }
         if style.boxes {
             for object in record.objects.iter().rev() {
@@ -140,6 +154,17 @@ impl Overlay {
         let closing = place.points.first().filter(|_| matches!(place.count, PlaceCount::Zone { .. }));
         for (from, to) in place.points.iter().zip(ends.chain(closing)) {
             self.pen.line(canvas, point(*from), point(*to), sizes.line as f32 / 2.0, ink);
+        }
+    }
+
+    /// Draws the way that an object has come, which grows wider towards where it is.
+    fn tail<C: Canvas>(&mut self, canvas: &mut C, object: &Object, sizes: &Sizes, ink: C::Ink) {
+        let size = (sizes.frame.width() as f32, sizes.frame.height() as f32);
+        let steps = self.tails.of(object, size).count().saturating_sub(1);
+        let points = self.tails.of(object, size);
+        for (step, (from, to)) in points.zip(self.tails.of(object, size).skip(1)).enumerate() {
+            let radius = sizes.line as f32 / 2.0 * (0.4 + 0.6 * (step + 1) as f32 / steps as f32);
+            self.pen.line(canvas, from, to, radius, ink);
         }
     }
 
@@ -317,7 +342,8 @@ fn counted<'a>(record: &'a Record, style: &Style) -> &'a [Place] {
     if style.zones && style.labels { &record.places } else { &[] }
 }
 
-/// The pixel at a zone's first corner or a line's first end; `None` if it is far outside the frame.
+/// A zone's first corner or a line's first end, without an extent, so that the labels of several which begin there fit side by
+/// side; `None` if it is far outside the frame.
 fn first_corner(place: &Place, frame: Area) -> Option<Area> {
     let (x, y) = place.points.first()?;
     if ![x, y].iter().all(|value| (-1.0..=2.0).contains(*value)) {
@@ -326,7 +352,7 @@ fn first_corner(place: &Place, frame: Area) -> Option<Area> {
     // That at the lower right corner is the last one of the frame.
     let x = ((x * frame.width() as f32) as i32).clamp(0, (frame.width() - 1).max(0));
     let y = ((y * frame.height() as f32) as i32).clamp(0, (frame.height() - 1).max(0));
-    Some(Area::new(x, y, x + 1, y + 1))
+    Some(Area::new(x, y, x, y))
 }
 
 #[cfg(test)]
@@ -414,6 +440,7 @@ mod tests {
         font_size: 16,
         keypoint_confidence: 0.3,
         color_by: ColorBy::Class,
+        tail: Duration::ZERO,
     };
 
     /// In every layout, at odd and even sizes: the box's border has the colour, a chroma cell has it in proportion to
@@ -672,6 +699,54 @@ mod tests {
         assert_eq!(pixel(&shown, 51, 16), [BEFORE; 3]);
         assert_eq!(pixel(&frame(&Style { labels: true, ..style }), 51, 16), [hall.r, hall.g, hall.b]);
         assert!(frame(&Style { zones: false, labels: true, ..style }).iter().all(|byte| *byte == BEFORE));
+    }
+
+    #[test]
+    fn tails_have_their_objects_colours() {
+        let style = Style { boxes: false, tail: Duration::from_secs(2), ..BOXES };
+        let mut overlay = Overlay::new().unwrap();
+        let mut data = vec![BEFORE; 200 * 100 * 3];
+        let at = |x: f32| {
+            let moving =
+                |id: u32, y: f32| Object { track_id: Some(id.into()), ..object(id, Rect::new(x, y, 0.1, 0.3)) };
+            record(vec![moving(1, 0.2), moving(2, 0.5)])
+        };
+        for frame in 0..5u32 {
+            let record = at(0.1 + 0.1 * frame as f32);
+            overlay.follow(&record, Duration::from_millis(100) * frame, &style);
+            data.fill(BEFORE);
+            overlay.draw(&mut Packed::<3>::new(Plane::new(&mut data, 600, 200, 100), false), &record, &style);
+        }
+        for (id, y) in [(1, 50.0), (2, 80.0)] {
+            let ink = color::of_number(id);
+            for x in [32.0, 70.0, 108.0] {
+                assert_eq!(rgb_at(&data, 200, x, y), [ink.r, ink.g, ink.b], "{id} at {x}");
+            }
+            assert_eq!([rgb_at(&data, 200, 20.0, y), rgb_at(&data, 200, 70.0, y - 5.0)], [[BEFORE; 3]; 2]);
+        }
+        let record = at(0.6);
+        overlay.draw(&mut Packed::<3>::new(Plane::new(&mut data, 600, 200, 100), false), &record, &BOXES);
+        data.fill(BEFORE);
+        overlay.draw(
+            &mut Packed::<3>::new(Plane::new(&mut data, 600, 200, 100), false),
+            &record,
+            &Style { boxes: false, ..BOXES },
+        );
+        assert!(data.iter().all(|byte| *byte == BEFORE), "none without the property");
+    }
+
+    #[test]
+    fn a_zone_and_a_line_from_the_same_corner_both_have_labels() {
+        let place = |name: &str, count| Place { name: name.into(), points: [(0.5, 0.0), (0.5, 1.0)].into(), count };
+        let zone = place("right half", PlaceCount::Zone { occupancy: 1 });
+        let line = place("middle", PlaceCount::Line { inwards: 0, outwards: 0 });
+        let record = Record { places: vec![zone, line], ..Record::default() };
+        let style = Style { boxes: false, labels: true, zones: true, ..BOXES };
+        let frame = drawn("RGB", 640, 272, &record, &style).remove(0);
+        for (name, x) in [("right half", 323.0), ("middle", 316.0)] {
+            let ink = color::of_name(name);
+            assert_eq!(rgb_at(&frame, 640, x, 1.0), [ink.r, ink.g, ink.b], "{name}");
+        }
     }
 
     /// Each transliterated label is reported once per process, whatever the number of overlays and frames.

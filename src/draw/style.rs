@@ -1,6 +1,7 @@
 //! What to draw of a record, and how large.
 
 use gst::glib;
+use std::time::Duration;
 
 /// What an object's colour represents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum)]
@@ -38,6 +39,8 @@ pub struct Style {
     /// Keypoints with a lower confidence are omitted, with their limbs; 0–1.
     pub keypoint_confidence: f32,
     pub color_by: ColorBy,
+    /// For how long an object's tail shows where it was; zero: no tails.
+    pub tail: Duration,
 }
 
 impl Default for Style {
@@ -54,6 +57,7 @@ impl Default for Style {
             font_size: 0,
             keypoint_confidence: 0.3,
             color_by: ColorBy::Class,
+            tail: Duration::ZERO,
         }
     }
 }

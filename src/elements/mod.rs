@@ -3,6 +3,7 @@
 mod backend;
 mod caps;
 mod device;
+mod final_record;
 mod inference;
 mod input_query;
 mod orientation;
@@ -23,13 +24,19 @@ mod trtzones;
 mod upstream;
 
 pub(crate) use caps::CUDA_MEMORY;
-pub(crate) use inference::{Task, opened_as};
+pub(crate) use inference::Task;
 pub(crate) use orientation::Orientation;
 pub use setup::{ElementOptions, ElementSetup};
 pub(crate) use setup::{make, models};
 pub(crate) use stage::{answer_allocation, into_writable};
 
 use gst::glib;
+
+/// Describes the head and the number of classes of the model of an element in PAUSED.
+pub(crate) fn opened_as(element: &gst::Element) -> Option<String> {
+    let opened = inference::opened(element).or_else(|| trttrack::opened(element))?;
+    Some(opened.service().engine().head().describe())
+}
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     trtpreprocess::register(plugin)?;

@@ -100,19 +100,6 @@ pub mod as_value {
         }
     }
 
-    /// Text; unset reads as empty.
-    pub mod text {
-        use gst::glib::value::{ToValue, Value};
-
-        pub fn get(field: &str) -> Value {
-            field.to_value()
-        }
-
-        pub fn set(field: &mut String, value: &Value) {
-            *field = value.get::<Option<String>>().ok().flatten().unwrap_or_default();
-        }
-    }
-
     /// Text; empty means unset.
     pub mod some_text {
         use gst::glib::value::{ToValue, Value};

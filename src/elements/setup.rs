@@ -1,11 +1,11 @@
 //! An element as a plan of cameras describes it: which one it is, and its options.
 
-use super::{inference, trtpublish};
+use super::{inference, trtpublish, trttrack, trtzones};
 use crate::config::{self, Plan};
 use crate::error::{Error, ErrorKind};
-use crate::options::InferenceOptions;
+use crate::options::{InferenceOptions, TrackingOptions, ZonesOptions};
 use crate::publish::PublishOptions;
-use files::digest::Hash;
+use files::digest::{self, Hash};
 use gst::glib::ParamSpec;
 use gst::prelude::*;
 
@@ -15,6 +15,8 @@ pub enum ElementOptions {
     Detect(Box<InferenceOptions>),
     Pose(Box<InferenceOptions>),
     Classify(Box<InferenceOptions>),
+    Track(Box<TrackingOptions>),
+    Zones(Box<ZonesOptions>),
     Publish(Box<PublishOptions>),
 }
 
@@ -31,6 +33,14 @@ impl ElementOptions {
         Self::Classify(Box::new(options))
     }
 
+    pub fn track(options: TrackingOptions) -> Self {
+        Self::Track(Box::new(options))
+    }
+
+    pub fn zones(options: ZonesOptions) -> Self {
+        Self::Zones(Box::new(options))
+    }
+
     pub fn publish(options: PublishOptions) -> Self {
         Self::Publish(Box::new(options))
     }
@@ -40,6 +50,8 @@ impl ElementOptions {
             Self::Detect(_) => "trtdetect",
             Self::Pose(_) => "trtpose",
             Self::Classify(_) => "trtclassify",
+            Self::Track(_) => "trttrack",
+            Self::Zones(_) => "trtzones",
             Self::Publish(_) => "trtpublish",
         }
     }
@@ -53,6 +65,8 @@ impl ElementOptions {
             Self::Detect(options) | Self::Pose(options) | Self::Classify(options) => {
                 inference::set_options(element, options)
             }
+            Self::Track(options) => trttrack::set_options(element, options),
+            Self::Zones(options) => trtzones::set_options(element, options),
             Self::Publish(options) => trtpublish::set_options(element, options),
         };
         given.ok_or_else(|| {
@@ -67,6 +81,8 @@ impl ElementOptions {
             (Self::Detect(a), Self::Detect(b))
             | (Self::Pose(a), Self::Pose(b))
             | (Self::Classify(a), Self::Classify(b)) => Some(inference::differences(a, b)),
+            (Self::Track(a), Self::Track(b)) => Some(trttrack::differences(a, b)),
+            (Self::Zones(a), Self::Zones(b)) => Some(trtzones::differences(a, b)),
             (Self::Publish(a), Self::Publish(b)) => Some(trtpublish::differences(a, b)),
             _ => None,
         }
@@ -95,7 +111,7 @@ impl ElementSetup {
     }
 }
 
-/// The elements of a camera's models.
+/// The elements of a camera's models, and between them those that follow what the models find.
 pub fn models(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementSetup> {
     let element = |model: &config::Model, of: fn(InferenceOptions) -> ElementOptions| ElementSetup {
         name: model.id.to_owned(),
@@ -107,7 +123,25 @@ pub fn models(plan: &Plan, camera: &config::Camera, device: u32) -> Vec<ElementS
     let detection = camera.detection.iter().map(|model| element(model, ElementOptions::detect));
     let pose = camera.pose.iter().map(|model| element(model, ElementOptions::pose));
     let classification = camera.classification.iter().map(|model| element(model, ElementOptions::classify));
-    detection.chain(pose).chain(classification).collect()
+    let mut elements: Vec<_> = detection.collect();
+    let tracker = camera.tracker.as_ref().map(|tracker| ElementSetup {
+        name: "tracker".to_owned(),
+        options: ElementOptions::track(tracker.options_in(plan, device)),
+        // Its model is opened once.
+        contents: tracker.reid.iter().map(|model| digest::of_file(&model.onnx).ok()).collect(),
+    });
+    // Poses that are attached to tracked objects belong behind the tracker, which predicts boxes in between.
+    let (before, behind) = if elements.is_empty() { (None, tracker) } else { (tracker, None) };
+    elements.extend(before);
+    elements.extend(pose);
+    elements.extend(behind);
+    elements.extend(classification);
+    elements.extend(camera.zones.as_ref().map(|zones| ElementSetup {
+        name: "zones".to_owned(),
+        options: ElementOptions::zones(zones.options()),
+        contents: vec![],
+    }));
+    elements
 }
 
 /// Makes an element.

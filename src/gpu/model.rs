@@ -2,7 +2,7 @@
 
 use super::chain::{ChainConstant, ChainOutput};
 use crate::error::{Error, ErrorKind};
-use crate::infer::gst_model_info;
+use crate::infer::{gst_model_info, image_processor};
 use model::head::{self, ConstantInput, DecodePlan, ModelChoice, Reading, Recognised};
 use model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use std::collections::BTreeMap;
@@ -75,6 +75,7 @@ impl GpuModel {
                 .collect(),
             metadata,
             gst_model_info: gst_model_info(path)?,
+            image_processor: image_processor(path)?,
         };
         let recognised = head::recognise(&info, choice).map_err(|error| bad(error.to_string()))?;
         let plan = decoded_here(&recognised).map_err(bad)?;

@@ -5,7 +5,7 @@ use model::GstModelInfo;
 use std::path::{Path, PathBuf};
 
 /// The extension of a model info file.
-const EXTENSION: &str = "modelinfo";
+pub const MODEL_INFO: &str = "modelinfo";
 
 /// Reads the model info file beside a model, if there is one.
 ///
@@ -23,8 +23,9 @@ pub fn gst_model_info(model: &Path) -> Result<Option<GstModelInfo>, Error> {
 /// The model info file beside a model: `MODEL.onnx.modelinfo` or, as GStreamer also accepts, `MODEL.modelinfo`. An engine
 /// has that of the `.onnx` from which it was built.
 pub fn gst_model_info_file(model: &Path) -> Option<PathBuf> {
-    let with_extension = |path: &Path| path.with_added_extension(EXTENSION);
-    let files = [with_extension(model), with_extension(&model.with_extension("onnx")), model.with_extension(EXTENSION)];
+    let with_extension = |path: &Path| path.with_added_extension(MODEL_INFO);
+    let files =
+        [with_extension(model), with_extension(&model.with_extension("onnx")), model.with_extension(MODEL_INFO)];
     files.into_iter().find(|file| file.is_file())
 }
 

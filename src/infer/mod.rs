@@ -8,6 +8,7 @@
 mod batch_sizes;
 mod engine;
 mod gst_model_info;
+mod image_processor;
 mod labels;
 mod service;
 mod stats;
@@ -22,7 +23,8 @@ pub use engine::{
     Backend, BuildWatch, DeviceContext, DeviceUsage, Engine, Frame, Lane, ModelSettings, Output, Precision, RawTensor,
     Slot, Tensor, TensorData, nothing_to_run,
 };
-pub use gst_model_info::{gst_model_info, gst_model_info_error, gst_model_info_file};
+pub use gst_model_info::{MODEL_INFO, gst_model_info, gst_model_info_error, gst_model_info_file};
+pub use image_processor::{IMAGE_PROCESSOR, image_processor, image_processor_error, image_processor_file};
 pub use labels::{labels, labels_error};
 pub use service::{Request, Service, ServiceStream};
 pub use stats::{Latencies, Percentiles, ServiceStats, nanoseconds};

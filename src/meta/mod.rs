@@ -20,8 +20,8 @@ pub use copy::copy_all;
 pub use name::Name;
 pub use outputs::attach_outputs;
 pub use record::{
-    Classification, Embedding, Event, EventKind, EventObject, Inference, KeypointSet, ModelRun, Object, Place,
-    PlaceCount, Record, TrackInfo, TrackState, by_model,
+    Classification, Counted, Embedding, Event, EventKind, EventObject, Inference, KeypointSet, ModelRun, Object, Place,
+    PlaceCount, Record, Tally, TrackInfo, TrackState, by_model,
 };
 pub use store::{Mirrors, annotate, read, record, set_record, set_record_alone, set_record_with};
 pub use tensor::{attach_tensor, tensors};

@@ -5,7 +5,7 @@ use model::{Keypoint, KeypointLayout, Mask, OrientedBox, Rect};
 use std::sync::Arc;
 use std::time::Duration;
 pub use tracking::State as TrackState;
-pub use tracking::zones::{Event, EventKind, EventObject};
+pub use tracking::zones::{Counted, Event, EventKind, EventObject, Tally};
 
 /// One object. Coordinates are normalised to the frame, 0–1; where an object extends beyond it, they do too.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -130,6 +130,9 @@ pub struct Record {
     pub lost_tracks: Vec<u64>,
     /// What has happened in zones and on lines. Times are presentation timestamps.
     pub events: Vec<Event>,
+    /// What has been counted in zones and on lines up to this frame: those where something has happened, and in the first frame
+    /// all.
+    pub tallies: Vec<Tally>,
     /// The zones and lines that `trtzones` watches, for drawing.
     pub places: Vec<Place>,
 }
@@ -167,7 +170,7 @@ impl Record {
 
     /// A copy of everything but the objects.
     pub(super) fn without_objects(&self) -> Self {
-        let Self { objects: _, models, classifications, embeddings, lost_tracks, events, places } = self;
+        let Self { objects: _, models, classifications, embeddings, lost_tracks, events, tallies, places } = self;
         Self {
             objects: Vec::new(),
             models: models.clone(),
@@ -175,6 +178,7 @@ impl Record {
             embeddings: embeddings.clone(),
             lost_tracks: lost_tracks.clone(),
             events: events.clone(),
+            tallies: tallies.clone(),
             places: places.clone(),
         }
     }
@@ -204,6 +208,7 @@ impl Record {
         }));
         self.lost_tracks.extend_from_slice(&part.lost_tracks);
         self.events.extend_from_slice(&part.events);
+        self.tallies.extend_from_slice(&part.tallies);
         self.places.extend_from_slice(&part.places);
         for run in &part.models {
             match self.models.iter_mut().find(|there| there.model_id == run.model_id) {

@@ -2,7 +2,7 @@
 
 use super::cpu::{process_cpu, process_memory};
 use super::sample::Sample;
-use super::snapshot::{BUCKETS, Camera, CameraState, ClipCounts};
+use super::snapshot::{BUCKETS, Camera, CameraState, ClipCounts, Count};
 use crate::error::{Error, ErrorKind};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -28,8 +28,8 @@ use tokio::sync::{Notify, Semaphore};
 /// Metrics in Prometheus' text format (0.0.4), of the cameras as they are now and of the last sample of everything
 /// else.
 ///
-/// Labels are the cameras' names and states, the GPUs' numbers and the version: the number of series is proportional to
-/// that of cameras and GPUs.
+/// Labels are the cameras' names and states, the names of their zones and lines, the GPUs' numbers and the version: the number
+/// of series is proportional to that of cameras, zones, lines and GPUs.
 pub fn text(cameras: Vec<Camera>, sample: Option<Sample>) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Numbers { cameras, sample }));
@@ -51,6 +51,7 @@ struct Numbers {
 impl Collector for Numbers {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         self.cameras(&mut encoder)?;
+        self.places(&mut encoder)?;
         let version = [([("version", env!("CARGO_PKG_VERSION"))], 1_u64)];
         gauges(&mut encoder, "gst_trt_build_info", "Version of the program", version)?;
         counters(
@@ -69,6 +70,39 @@ impl Collector for Numbers {
 }
 
 impl Numbers {
+    fn places(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let places = || {
+            self.cameras.iter().flat_map(|camera| {
+                camera.places.iter().map(|place| (camera.name.as_str(), place.name.as_str(), place.count))
+            })
+        };
+        let zones = |value: fn(u32, u64, u64) -> u64| {
+            places().filter_map(move |(camera, zone, count)| match count {
+                Count::Zone { occupancy, entered, left } => {
+                    Some(([("camera", camera), ("zone", zone)], value(occupancy, entered, left)))
+                }
+                Count::Line { .. } => None,
+            })
+        };
+        let occupancy = zones(|occupancy, _, _| occupancy.into());
+        gauges(encoder, "gst_trt_zone_occupancy", "Objects that are in the zone", occupancy)?;
+        counters(
+            encoder,
+            "gst_trt_zone_entered",
+            "Objects that have entered the zone",
+            zones(|_, entered, _| entered),
+        )?;
+        counters(encoder, "gst_trt_zone_left", "Objects that have left the zone", zones(|_, _, left| left))?;
+        let crossings = places().filter_map(|(camera, line, count)| match count {
+            Count::Line { inwards, outwards } => Some(
+                [("in", inwards), ("out", outwards)]
+                    .map(|(direction, count)| ([("camera", camera), ("line", line), ("direction", direction)], count)),
+            ),
+            Count::Zone { .. } => None,
+        });
+        counters(encoder, "gst_trt_line_crossings", "Objects that have crossed the line", crossings.flatten())
+    }
+
     fn cameras(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         type Count = fn(&Camera) -> u64;
         let counts: [(&str, &str, Count); 5] = [
@@ -88,6 +122,9 @@ impl Numbers {
             })
         });
         gauges(encoder, "gst_trt_camera_state", "1 for the state that the camera is in, 0 for the others", states)?;
+        let unserved =
+            self.cameras.iter().map(|camera| ([("camera", camera.name.as_str())], u64::from(camera.unserved)));
+        gauges(encoder, "gst_trt_camera_unserved", "1 if this host of a fleet has no room for the camera", unserved)?;
         self.clips(encoder)?;
         let mut family = encoder.encode_descriptor(
             "gst_trt_camera_latency_seconds",
@@ -183,15 +220,26 @@ fn gauges<S: EncodeLabelSet, V: EncodeGaugeValue>(
     Ok(())
 }
 
-/// Answers `GET /metrics` on its own thread, until dropped.
+/// Answers `GET` of `/metrics`, `/healthz` and `/readyz` on its own thread, until dropped.
 pub struct Server {
     address: SocketAddr,
     end: Arc<Notify>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Renders the metrics.
-pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
+/// Whether something is as it should be, or what isn't.
+pub type Probe = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// What the server answers with.
+#[derive(Clone)]
+pub struct Pages {
+    /// Renders the metrics.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// `/healthz`: whether the process works; if it doesn't, a restart is the remedy.
+    pub healthy: Probe,
+    /// `/readyz`: whether it does what it's there for.
+    pub ready: Probe,
+}
 
 impl Server {
     /// Concurrent connections; others wait.
@@ -201,7 +249,7 @@ impl Server {
 
     /// # Errors
     /// The address can't be bound.
-    pub fn start(address: SocketAddr, source: RenderMetrics) -> Result<Self, Error> {
+    pub fn start(address: SocketAddr, source: Pages) -> Result<Self, Error> {
         let failed = |error: std::io::Error| {
             let message = format!("metrics can't be served at {address}: {error}; choose another address or port");
             Error::new(ErrorKind::Setting, message)
@@ -241,7 +289,7 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: TcpListener, source: RenderMetrics) {
+async fn serve(listener: TcpListener, source: Pages) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
     let room = Arc::new(Semaphore::new(Server::CONNECTIONS));
     loop {
@@ -263,7 +311,7 @@ async fn serve(listener: TcpListener, source: RenderMetrics) {
     }
 }
 
-fn answer(request: &Request<Incoming>, source: &RenderMetrics) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, source: &Pages) -> Response<Full<Bytes>> {
     let text = |status, text: &'static str| {
         let mut response = Response::new(Full::from(text));
         *response.status_mut() = status;
@@ -271,23 +319,35 @@ fn answer(request: &Request<Incoming>, source: &RenderMetrics) -> Response<Full<
     };
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/metrics") => {
-            let mut response = Response::new(Full::from(source()));
+            let mut response = Response::new(Full::from((source.metrics)()));
             let kind = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
             response.headers_mut().insert(CONTENT_TYPE, kind);
             response
         }
-        (_, "/metrics") => {
+        (&Method::GET | &Method::HEAD, "/healthz") => probe(&source.healthy),
+        (&Method::GET | &Method::HEAD, "/readyz") => probe(&source.ready),
+        (_, "/metrics" | "/healthz" | "/readyz") => {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
             response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
             response
         }
-        _ => text(StatusCode::NOT_FOUND, "metrics are at /metrics\n"),
+        _ => text(StatusCode::NOT_FOUND, "metrics are at /metrics, probes at /healthz and /readyz\n"),
     }
+}
+
+fn probe(probe: &Probe) -> Response<Full<Bytes>> {
+    let (status, text) = match probe() {
+        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    };
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    response
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Gpu, Meter, Sampler};
+    use super::super::{Gpu, Meter, Place, Sampler};
     use super::*;
     use std::io::{Read, Write};
     use std::net::TcpStream;
@@ -298,11 +358,16 @@ mod tests {
         meter.frame(Duration::from_secs(9), 1);
         meter.set_state(CameraState::Playing, None);
         meter.dropped(4);
+        let place = |name: &str, count| Place { name: name.into(), count };
+        let places = vec![
+            place("hall", Count::Zone { occupancy: 2, entered: 5, left: 3 }),
+            place("a \"line\"", Count::Line { inwards: 7, outwards: 8 }),
+        ];
         let recorded = Meter::new("yard");
         recorded.clip_buffer(3 << 20, Duration::from_millis(5500));
         recorded.clip_written();
         recorded.clips_lost(2);
-        vec![meter.snapshot(), recorded.snapshot()]
+        vec![Camera { places, ..meter.snapshot() }, recorded.snapshot()]
     }
 
     #[test]
@@ -322,6 +387,13 @@ mod tests {
             "gst_trt_camera_clip_buffer_seconds{camera=\"yard\"} 5.5",
             "gst_trt_camera_clips_total{camera=\"yard\"} 1",
             "gst_trt_camera_clips_lost_total{camera=\"yard\"} 2",
+            "gst_trt_camera_unserved{camera=\"door \\\"1\\\"\"} 0",
+            "# TYPE gst_trt_zone_occupancy gauge",
+            "gst_trt_zone_occupancy{camera=\"door \\\"1\\\"\",zone=\"hall\"} 2",
+            "gst_trt_zone_entered_total{camera=\"door \\\"1\\\"\",zone=\"hall\"} 5",
+            "gst_trt_zone_left_total{camera=\"door \\\"1\\\"\",zone=\"hall\"} 3",
+            "# TYPE gst_trt_line_crossings_total counter",
+            "gst_trt_line_crossings_total{camera=\"door \\\"1\\\"\",line=\"a \\\"line\\\"\",direction=\"out\"} 8",
             "# TYPE gst_trt_camera_latency_seconds histogram",
             "# TYPE process_cpu_seconds_total counter",
             "# TYPE process_resident_memory_bytes gauge",
@@ -352,7 +424,12 @@ mod tests {
 
     #[test]
     fn the_server_answers_what_it_has_and_ends() {
-        let server = Server::start("127.0.0.1:0".parse().unwrap(), Arc::new(|| text(cameras(), None))).unwrap();
+        let pages = Pages {
+            metrics: Arc::new(|| text(cameras(), None)),
+            healthy: Arc::new(|| Ok(())),
+            ready: Arc::new(|| Err("door hasn't started".to_owned())),
+        };
+        let server = Server::start("127.0.0.1:0".parse().unwrap(), pages.clone()).unwrap();
         let end = "HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
         let answer = ask(&server, &format!("GET /metrics {end}"));
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
@@ -361,13 +438,16 @@ mod tests {
                 && answer.contains("gst_trt_camera_frames_total")
         );
         assert!(ask(&server, &format!("GET / {end}")).starts_with("HTTP/1.1 404"));
+        assert!(ask(&server, &format!("GET /healthz {end}")).starts_with("HTTP/1.1 200"));
+        let unready = ask(&server, &format!("GET /readyz {end}"));
+        assert!(unready.starts_with("HTTP/1.1 503") && unready.ends_with("door hasn't started\n"), "{unready}");
         assert!(ask(&server, &format!("POST /metrics {end}")).starts_with("HTTP/1.1 405"));
         assert!(ask(&server, "what?\r\n\r\n").starts_with("HTTP/1.1 400"));
         // Silent clients block neither others, up to the limit, nor the end.
         let _silent: Vec<_> =
             (0..Server::CONNECTIONS - 1).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
         assert!(ask(&server, &format!("GET /metrics {end}")).starts_with("HTTP/1.1 200"));
-        let taken = Server::start(server.address(), Arc::new(String::new)).err().unwrap();
+        let taken = Server::start(server.address(), pages).err().unwrap();
         assert!(taken.message.contains(&server.address().to_string()), "{taken}");
         let (address, start) = (server.address(), std::time::Instant::now());
         drop(server);

@@ -54,6 +54,9 @@ pub struct Camera {
     /// Why it isn't playing. Without secrets: every user of the monitor sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The host has it and has no room for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unserved: bool,
     /// Frames that came out at the pipeline's end.
     pub frames: u64,
     /// Objects in those frames.
@@ -69,6 +72,36 @@ pub struct Camera {
     /// Only where clips of events are recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clips: Option<ClipCounts>,
+    /// What has been counted in zones and on lines, in the order of the configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Place>,
+}
+
+/// A zone or a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Unique among those of the camera.
+    pub name: String,
+    #[serde(flatten)]
+    pub count: Count,
+}
+
+/// What has been counted there, of all classes. Totals begin anew where the zone or line is changed, or the camera's pipeline is
+/// made anew without a state file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Count {
+    Zone {
+        occupancy: u32,
+        entered: u64,
+        left: u64,
+    },
+    Line {
+        #[serde(rename = "in")]
+        inwards: u64,
+        #[serde(rename = "out")]
+        outwards: u64,
+    },
 }
 
 /// A camera's clips.

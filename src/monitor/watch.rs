@@ -1,8 +1,8 @@
 //! Takes a sample every period and publishes it.
 
-use super::metrics::{self, Server};
+use super::metrics::{self, Pages, Probe, Server};
 use super::sample::{Sample, Sampler};
-use super::snapshot::Camera;
+use super::snapshot::{Camera, CameraState};
 use super::socket;
 use super::table::table;
 use crate::error::Error;
@@ -43,6 +43,21 @@ impl Print {
     }
 }
 
+/// What probes are answered, besides what is known of the cameras.
+pub struct Health {
+    /// Whether the process works.
+    pub healthy: Probe,
+    /// Whether it does what it's there for; it isn't ready while a camera is starting, either.
+    pub ready: Probe,
+}
+
+impl Default for Health {
+    /// A process that answers works.
+    fn default() -> Self {
+        Self { healthy: Arc::new(|| Ok(())), ready: Arc::new(|| Ok(())) }
+    }
+}
+
 /// Where samples are published.
 pub struct Options {
     /// Time between two samples.
@@ -53,6 +68,8 @@ pub struct Options {
     pub print: Option<(Print, Box<dyn Write + Send>)>,
     /// The address where metrics are served to Prometheus.
     pub metrics: Option<SocketAddr>,
+    /// What `/healthz` and `/readyz` answer.
+    pub health: Health,
     /// The folder of the socket for `gst-trt monitor`; [`socket::folder`] unless in tests.
     pub socket: Option<PathBuf>,
 }
@@ -83,8 +100,19 @@ impl Watch {
     pub fn start(cameras: Cameras, options: Options) -> Result<Self, Error> {
         let shared = Arc::new(Shared::default());
         let asked = (cameras.clone(), shared.clone());
-        let source = move || metrics::text((asked.0)(), asked.1.state.lock().last.clone());
-        let metrics = options.metrics.map(|address| Server::start(address, Arc::new(source))).transpose()?;
+        let (starting, ready) = (cameras.clone(), options.health.ready.clone());
+        let pages = Pages {
+            metrics: Arc::new(move || metrics::text((asked.0)(), asked.1.state.lock().last.clone())),
+            healthy: options.health.healthy.clone(),
+            ready: Arc::new(move || {
+                ready()?;
+                match starting().iter().find(|camera| camera.state == CameraState::Starting) {
+                    Some(camera) => Err(format!("{} is starting", camera.name)),
+                    None => Ok(()),
+                }
+            }),
+        };
+        let metrics = options.metrics.map(|address| Server::start(address, pages)).transpose()?;
         let (socket, no_socket) = match options.socket.as_deref().map(socket::Server::start) {
             Some(Ok(server)) => (Some(server), None),
             Some(Err(error)) => (None, Some(format!("gst-trt monitor can't connect: {error}"))),
@@ -105,6 +133,11 @@ impl Watch {
     /// The address where metrics are served.
     pub fn metrics(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().map(Server::address)
+    }
+
+    /// The last sample, if there was one.
+    pub fn last(&self) -> Option<Sample> {
+        self.shared.state.lock().last.clone()
     }
 
     /// Why `gst-trt monitor` can't connect; everything else works without.
@@ -201,6 +234,7 @@ mod tests {
             cpu_warning: 1000.0,
             print: Some((Print::JsonLines, Box::new(Lines(send)))),
             metrics: Some("127.0.0.1:0".parse().unwrap()),
+            health: Health::default(),
             socket: Some(folder.clone()),
         };
         let watch = Watch::start(Arc::new(move || vec![asked.snapshot()]), options).unwrap();

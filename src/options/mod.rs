@@ -1,7 +1,11 @@
-//! The options of elements that run a model: one type, filled from properties and from the configuration alike.
+//! The options of elements: one type each, filled from properties and from the configuration alike.
 
 mod inference;
+mod tracking;
 mod written;
+mod zones;
 
+pub use self::tracking::{Algorithm, TrackingOptions};
 pub use inference::{InferenceOptions, InferenceRegion};
 pub use written::{Size, TextForm, Written};
+pub use zones::{Anchor, ZonesOptions};

@@ -1,6 +1,7 @@
 //! Writes lines to a file on disk.
 
 use super::output::Output;
+use super::subject::Subject;
 use super::write_lock::WriteLock;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
@@ -100,7 +101,7 @@ impl Output for FileOutput {
         Self::GATHER
     }
 
-    fn write(&mut self, lines: &mut &[u8], _: &str, give_up: &AtomicBool) -> io::Result<()> {
+    fn write(&mut self, lines: &mut &[u8], _: &Subject, give_up: &AtomicBool) -> io::Result<()> {
         if self.looked.elapsed() >= Self::LOOK {
             self.follow()?;
         }
@@ -157,7 +158,7 @@ mod tests {
         // As if the last check were long ago.
         output.looked = Instant::now().checked_sub(FileOutput::LOOK).unwrap();
         let mut lines = text.as_bytes();
-        output.write(&mut lines, "", &GO_ON).unwrap();
+        output.write(&mut lines, &Subject::objects(""), &GO_ON).unwrap();
         assert!(lines.is_empty());
     }
 
@@ -213,11 +214,11 @@ mod tests {
         let mut output = output(&path, false);
         setrlimit(Resource::RLIMIT_FSIZE, 10, hard).unwrap();
         let mut lines = b"one\ntwo\nthree\nfour\n".as_slice();
-        assert!(output.write(&mut lines, "", &GO_ON).is_err());
+        assert!(output.write(&mut lines, &Subject::objects(""), &GO_ON).is_err());
         assert_eq!(lines, b"three\nfour\n");
         setrlimit(Resource::RLIMIT_FSIZE, hard, hard).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\n");
-        output.write(&mut lines, "", &GO_ON).unwrap();
+        output.write(&mut lines, &Subject::objects(""), &GO_ON).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\nthree\nfour\n");
     }
 }

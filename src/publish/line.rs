@@ -1,10 +1,11 @@
 //! One frame as one line of JSON.
 
-use super::{json, mask};
+use super::event::write_event;
+use super::json::{self, iso8601, seconds};
+use super::mask;
 use crate::config::MaskFormat;
-use crate::meta::{Classification, Embedding, Event, EventKind, Inference, Object, Record, TrackInfo, TrackState};
+use crate::meta::{Classification, Embedding, Inference, Object, Record, TrackInfo, TrackState};
 use model::{Keypoint, Rect};
-use std::time::Duration;
 
 /// What a line says about a frame besides its objects.
 #[derive(Debug, Clone, Copy)]
@@ -164,47 +165,6 @@ fn write_track(out: &mut Vec<u8>, track: &TrackInfo, scale: (f32, f32)) {
     out.extend_from_slice(b"}}");
 }
 
-/// Appends an event as an object, as it is in the line of its frame.
-pub fn write_event(out: &mut Vec<u8>, event: &Event) {
-    out.extend_from_slice(br#"{"type":"#);
-    json::text(out, event.kind.name());
-    out.extend_from_slice(if event.kind.is_of_line() { br#","line":"# } else { br#","zone":"# });
-    json::text(out, &event.place);
-    out.extend_from_slice(br#","pts":"#);
-    json::whole(out, u64::try_from(event.time.as_nanos()).unwrap_or(u64::MAX));
-    if let Some(object) = &event.object {
-        out.extend_from_slice(br#","track_id":"#);
-        json::whole(out, object.track);
-        out.extend_from_slice(br#","label":"#);
-        json::text(out, &object.class);
-    }
-    match event.kind {
-        EventKind::Crossed(direction) => {
-            out.extend_from_slice(br#","direction":"#);
-            json::text(out, direction.name());
-        }
-        EventKind::Left { dwell, vanished } => {
-            out.extend_from_slice(br#","dwell_s":"#);
-            seconds(out, dwell);
-            out.extend_from_slice(if vanished { br#","vanished":true"# } else { br#","vanished":false"# });
-        }
-        EventKind::Crowded { count } => {
-            out.extend_from_slice(br#","count":"#);
-            json::whole(out, count);
-        }
-        EventKind::Dispersed { lasted } => {
-            out.extend_from_slice(br#","lasted_s":"#);
-            seconds(out, lasted);
-        }
-        EventKind::Entered | EventKind::Loitering | EventKind::Forbidden => {}
-    }
-    if let Some(clip) = &event.clip {
-        out.extend_from_slice(br#","clip":"#);
-        json::text(out, clip);
-    }
-    out.push(b'}');
-}
-
 fn write_class(out: &mut Vec<u8>, class: &Classification) {
     out.extend_from_slice(br#"{"label":"#);
     json::text(out, &class.label);
@@ -241,35 +201,18 @@ fn pixels(out: &mut Vec<u8>, value: f32) {
     json::rounded::<2>(out, value);
 }
 
-/// Appends seconds, rounded to milliseconds.
-fn seconds(out: &mut Vec<u8>, duration: Duration) {
-    let ms = (duration.as_secs_f64() * 1000.0).round() as u64;
-    json::whole(out, ms / 1000);
-    let fraction = (ms % 1000) as u32;
-    out.push(b'.');
-    for digit in [fraction / 100, fraction / 10 % 10, fraction % 10] {
-        out.push(b'0' + digit as u8);
-    }
-}
-
 /// Appends a confidence, rounded to 0.0001.
 fn confidence(out: &mut Vec<u8>, value: f32) {
     json::rounded::<4>(out, value);
 }
 
-/// Formats nanoseconds since 1970, for example as `2026-05-04T12:34:56.789000000Z`; `None` beyond the year 9999.
-fn iso8601(ns: u64) -> Option<String> {
-    let (seconds, nanos) = (ns / 1_000_000_000, ns % 1_000_000_000);
-    let time = gst::glib::DateTime::from_unix_utc(i64::try_from(seconds).ok()?).ok()?;
-    Some(format!("{}.{nanos:09}Z", time.format("%Y-%m-%dT%H:%M:%S").ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::meta::{EventObject, KeypointSet, ModelRun};
+    use crate::meta::{Event, EventKind, EventObject, KeypointSet, ModelRun};
     use model::{KeypointLayout, OrientedBox};
     use std::sync::Arc;
+    use std::time::Duration;
     use tracking::zones::Direction;
 
     const FRAME: Frame =

@@ -1,6 +1,7 @@
 //! Locations that lines are written to, as a user writes them: `-`, a path, `tcp://host:port`,
-//! `mqtt://host:port/topic`.
+//! `mqtt://host:port/topic`, `kafka://host:port/topic`, `redis://host:port/stream`.
 
+use super::kafka;
 use super::mqtt::check_topic;
 use crate::config::Secret;
 use percent_encoding::percent_decode_str;
@@ -18,6 +19,10 @@ pub enum Location {
     Tcp(Server),
     /// `mqtt://host:port/topic`, or `mqtts://…` over TLS.
     Mqtt(Broker),
+    /// `kafka://host:port,host:port/topic`, or `kafkas://…` over TLS.
+    Kafka(Cluster),
+    /// `redis://host:port/stream`, or `rediss://…` over TLS.
+    Redis(Store),
 }
 
 /// The address of a server.
@@ -39,6 +44,29 @@ pub struct Broker {
     pub credentials: Option<(String, Secret)>,
 }
 
+/// A Kafka cluster, and what the location says about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Brokers that are asked for the others.
+    pub servers: Vec<Server>,
+    pub tls: bool,
+    /// The path after the host.
+    pub topic: String,
+    /// User name and password.
+    pub credentials: Option<(String, Secret)>,
+}
+
+/// A Redis server, and what the location says about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    pub server: Server,
+    pub tls: bool,
+    /// The path after the host: the key of a Redis stream.
+    pub stream: String,
+    /// User name and password.
+    pub credentials: Option<(String, Secret)>,
+}
+
 impl std::fmt::Display for Server {
     /// `host:port`, an IPv6 address in brackets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -54,7 +82,8 @@ impl Location {
         let Some((scheme, rest)) = text.split_once("://") else {
             return match text {
                 "" => Err("there is none: set location to a file's path, to - for standard output, or to \
-                           tcp://host:port or mqtt://host:port/topic"
+                           tcp://host:port, mqtt://host:port/topic, kafka://host:port/topic or \
+                           redis://host:port/stream"
                     .into()),
                 "-" => Ok(Self::StandardOutput),
                 path => Ok(Self::Path(path.into())),
@@ -72,25 +101,30 @@ impl Location {
         let default_port = match scheme {
             "mqtt" => Some(1883),
             "mqtts" => Some(8883),
+            "kafka" => Some(9092),
+            "kafkas" => Some(9093),
+            "redis" | "rediss" => Some(6379),
             "tcp" => None,
             _ => {
                 return Err(format!(
                     "unknown scheme {scheme}://: write tcp://host:port, mqtt://host:port/topic, \
-                     mqtts://host:port/topic, or the path of a file"
+                     kafka://host:port/topic, redis://host:port/stream, with TLS mqtts://, kafkas:// or rediss://, or \
+                     the path of a file"
                 ));
             }
         };
-        let Some(server) = server(address, default_port) else { return wrong("no host with a port in 1–65535") };
+        let is_kafka = matches!(scheme, "kafka" | "kafkas");
+        let addresses = if is_kafka { address.split(',').collect() } else { vec![address] };
+        let servers: Option<Vec<_>> = addresses.into_iter().map(|address| server(address, default_port)).collect();
+        let Some((server, others)) = servers.as_deref().and_then(<[Server]>::split_first) else {
+            return wrong("no host with a port in 1–65535");
+        };
+        let server = server.clone();
         if scheme == "tcp" {
             return match (user, path) {
                 (None, None) => Ok(Self::Tcp(server)),
                 _ => wrong("a TCP location takes only a host and a port"),
             };
-        }
-        if let Some(topic) = path
-            && let Err(error) = check_topic(topic)
-        {
-            return wrong(&error);
         }
         let decoded = |text: &str| percent_decode_str(text).decode_utf8().map(Cow::into_owned);
         let credentials = match user.map(|user| {
@@ -101,7 +135,29 @@ impl Location {
             Some(Err(_)) => return wrong("the user name or password isn't UTF-8"),
             None => None,
         };
-        Ok(Self::Mqtt(Broker { server, tls: scheme == "mqtts", topic: path.map(str::to_owned), credentials }))
+        let tls = scheme.ends_with('s') && scheme != "redis";
+        match (scheme, path) {
+            ("mqtt" | "mqtts", path) => {
+                if let Some(topic) = path
+                    && let Err(error) = check_topic(topic)
+                {
+                    return wrong(&error);
+                }
+                Ok(Self::Mqtt(Broker { server, tls, topic: path.map(str::to_owned), credentials }))
+            }
+            ("redis" | "rediss", Some(stream)) => {
+                Ok(Self::Redis(Store { server, tls, stream: stream.to_owned(), credentials }))
+            }
+            ("redis" | "rediss", None) => wrong("the Redis stream is missing"),
+            (_, Some(topic)) => {
+                if let Err(error) = kafka::check_topic(topic) {
+                    return wrong(&error);
+                }
+                let servers = [&[server], others].concat();
+                Ok(Self::Kafka(Cluster { servers, tls, topic: topic.to_owned(), credentials }))
+            }
+            (_, None) => wrong("the topic is missing"),
+        }
     }
 }
 
@@ -109,6 +165,10 @@ fn form(scheme: &str) -> &'static str {
     match scheme {
         "tcp" => "tcp://host:port",
         "mqtts" => "mqtts://host:port/topic",
+        "kafka" => "kafka://host:port/topic, with commas between several brokers",
+        "kafkas" => "kafkas://host:port/topic, with commas between several brokers",
+        "redis" => "redis://host:port/stream",
+        "rediss" => "rediss://host:port/stream",
         _ => "mqtt://host:port/topic",
     }
 }
@@ -164,6 +224,15 @@ mod tests {
         let Location::Mqtt(broker) = parse("mqtts://me:p%40ss@w:rd@10.0.0.1/t") else { panic!() };
         assert_eq!((broker.server, broker.tls), (server("10.0.0.1", 8883), true));
         assert_eq!(broker.credentials, Some(("me".into(), Secret::new("p@ss@w:rd"))));
+        let Location::Kafka(cluster) = parse("kafkas://me:pw@a,b:1,[::1]:2/objects") else { panic!() };
+        assert_eq!(cluster.servers, [server("a", 9093), server("b", 1), server("::1", 2)]);
+        assert_eq!((cluster.tls, &*cluster.topic), (true, "objects"));
+        assert_eq!(cluster.credentials, Some(("me".into(), Secret::new("pw"))));
+        let Location::Redis(store) = parse("redis://:pw@host/objects:{stream-id}") else { panic!() };
+        assert_eq!((store.server, store.tls, &*store.stream), (server("host", 6379), false, "objects:{stream-id}"));
+        assert_eq!(store.credentials, Some((String::new(), Secret::new("pw"))));
+        let Location::Redis(store) = parse("rediss://host:1/a/b") else { panic!() };
+        assert_eq!((store.tls, &*store.stream), (true, "a/b"));
     }
 
     #[test]
@@ -180,6 +249,11 @@ mod tests {
             ("mqtt://me:secret@host:x/t", "write mqtt://host:port/topic"),
             ("mqtts://host/a/#", "mqtts://host:port/topic"),
             ("mqtt://me:%ff%fe@host/t", "UTF-8"),
+            ("kafka://host", "the topic is missing: write kafka://host:port/topic"),
+            ("kafka://a,/t", "no host"),
+            ("kafka://me:secret@a/b/c", "letters, digits"),
+            ("kafka://a/{stream-id}", "the stream's name is the key"),
+            ("redis://me:secret@host", "the Redis stream is missing: write redis://host:port/stream"),
             ("http://me:secret@host/", "unknown scheme http://"),
         ] {
             let error = Location::parse(text).unwrap_err();

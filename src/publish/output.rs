@@ -1,10 +1,14 @@
 //! Destinations of lines.
 
 use super::file::FileOutput;
+use super::kafka::KafkaOutput;
 use super::location::Location;
-use super::mqtt::{MqttOutput, MqttSettings};
+use super::mqtt::MqttOutput;
+use super::options::PublishOptions;
 use super::pipe::PipeOutput;
+use super::redis::RedisOutput;
 use super::retry::RetryingOutput;
+use super::subject::Subject;
 use super::tcp::TcpOutput;
 use gst::glib;
 use std::fs::File;
@@ -61,14 +65,14 @@ pub trait Output: Send {
         Duration::ZERO
     }
 
-    /// Writes lines of `stream`, each with its newline: one, or several where they are [gathered](Self::gather).
+    /// Writes lines of one `subject`, each with its newline: one, or several where they are [gathered](Self::gather).
     /// Removes the lines that were written from the front of `lines`, whole lines only. Returns soon after `give_up` is
     /// set, however slow the reader, and leaves the rest in `lines`; a line too long to be written at once may then
     /// have been written in part.
     ///
     /// # Errors
     /// The rest isn't written, and the output can't be used any more.
-    fn write(&mut self, lines: &mut &[u8], stream: &str, give_up: &AtomicBool) -> io::Result<()>;
+    fn write(&mut self, lines: &mut &[u8], subject: &Subject, give_up: &AtomicBool) -> io::Result<()>;
 
     /// Waits until all written lines have arrived, as far as the reader confirms them; returns soon after `give_up` is
     /// set, with the number that haven't arrived.
@@ -93,40 +97,46 @@ pub trait Output: Send {
     }
 }
 
-/// Opens `location` (see [`Location`]). A file is created if it doesn't exist, and truncated unless `append`. Servers
+/// Opens the location (see [`Location`]). A file is created if it doesn't exist, and truncated unless `append`. Servers
 /// are connected to later, and again whenever needed. With [`OnError::Retry`] files and pipes too are opened again
 /// whenever needed. `notify` receives the notices.
 ///
 /// # Errors
 /// `InvalidInput` for an invalid location or invalid settings. With [`OnError::Fail`] also errors of the system; a
 /// named pipe without a reader can't be opened.
-pub fn open(
-    location: &str,
-    append: bool,
-    mqtt: &MqttSettings,
-    on_error: OnError,
-    notify: Notify,
-) -> io::Result<Box<dyn Output>> {
-    let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
-    Ok(match (Location::parse(location).map_err(invalid)?, on_error) {
+pub fn open(options: &PublishOptions, notify: Notify) -> io::Result<Box<dyn Output>> {
+    let PublishOptions { location, append, on_error, format, .. } = options;
+    let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidInput, error);
+    let parsed = Location::parse(location).map_err(invalid)?;
+    if !format.is_text() && matches!(parsed, Location::StandardOutput | Location::Path(_) | Location::Tcp(_)) {
+        let text = "it takes lines, and format=deepstream-protobuf is binary: set format to json or deepstream, or \
+                    location to a Kafka topic, a Redis stream or an MQTT topic";
+        return Err(invalid(text.into()));
+    }
+    Ok(match (parsed, on_error) {
         (Location::StandardOutput, OnError::Fail) => standard_output()?,
         (Location::StandardOutput, OnError::Retry) => {
             Box::new(RetryingOutput::new(STANDARD_OUTPUT.into(), Duration::ZERO, standard_output, notify))
         }
-        (Location::Path(path), OnError::Fail) => open_path(location, &path, append)?,
+        (Location::Path(path), OnError::Fail) => open_path(location, &path, *append)?,
         (Location::Path(path), OnError::Retry) => {
-            let name = location.to_owned();
+            let name = location.clone();
             let gather = match path.metadata() {
                 Ok(found) if !found.is_file() => Duration::ZERO,
                 _ => FileOutput::GATHER,
             };
             // What this output has written before a reopen is kept.
-            let mut append = append;
+            let mut append = *append;
             let open = move || open_path(&name, &path, append).inspect(|_| append = true);
-            Box::new(RetryingOutput::new(location.to_owned(), gather, open, notify))
+            Box::new(RetryingOutput::new(location.clone(), gather, open, notify))
         }
         (Location::Tcp(server), _) => Box::new(TcpOutput::new(server, notify)),
-        (Location::Mqtt(broker), _) => Box::new(MqttOutput::new(&broker, mqtt, on_error, notify)?),
+        (Location::Mqtt(broker), on_error) => {
+            let settings = options.mqtt().map_err(|error| invalid(error.into()))?;
+            Box::new(MqttOutput::new(&broker, &settings, *on_error, notify)?)
+        }
+        (Location::Kafka(cluster), _) => Box::new(KafkaOutput::new(&cluster, options, notify)?),
+        (Location::Redis(store), _) => Box::new(RedisOutput::new(&store, options, notify)?),
     })
 }
 

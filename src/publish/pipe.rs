@@ -1,6 +1,7 @@
 //! Writes lines to a destination with a reader.
 
 use super::output::Output;
+use super::subject::Subject;
 use super::write_lock::WriteLock;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -41,7 +42,7 @@ impl Output for PipeOutput {
         true
     }
 
-    fn write(&mut self, lines: &mut &[u8], _: &str, give_up: &AtomicBool) -> io::Result<()> {
+    fn write(&mut self, lines: &mut &[u8], _: &Subject, give_up: &AtomicBool) -> io::Result<()> {
         let Some(mut lock) = self.lock.take(give_up) else { return Ok(()) };
         // A partial line that another writer left is ended first, so that this line is whole.
         let repaired;
@@ -88,7 +89,7 @@ mod tests {
     /// Whether the line was written.
     fn write(output: &mut PipeOutput, line: &[u8], give_up: bool) -> bool {
         let mut left = line;
-        output.write(&mut left, "", &AtomicBool::new(give_up)).unwrap();
+        output.write(&mut left, &Subject::objects(""), &AtomicBool::new(give_up)).unwrap();
         left.is_empty()
     }
 

@@ -1,6 +1,7 @@
 //! A bounded queue of lines, and the thread that writes them.
 
-use super::Output;
+use super::gate::{Gate, Passage};
+use super::{Output, Subject};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::io;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 pub enum Overflow {
     /// The caller blocks until there is space.
     Block,
-    /// The oldest line is dropped and counted.
+    /// The oldest line of a frame is dropped and counted; an event only where there is no such line.
     DropOldest,
 }
 
@@ -53,6 +54,8 @@ struct Shared {
     state: Mutex<State>,
     /// How long lines may be gathered.
     gather: Duration,
+    /// Whether lines may be written; `None`: always.
+    gate: Option<Arc<Gate>>,
     /// Notified when there is a line to write, or the thread is to end.
     work: Condvar,
     /// Notified when a line has left the queue or been written, or when waiting is pointless.
@@ -67,7 +70,7 @@ const PIECE: usize = 64 * 1024;
 
 struct Line {
     text: Vec<u8>,
-    stream: Arc<str>,
+    subject: Subject,
 }
 
 #[derive(Default)]
@@ -95,6 +98,8 @@ struct State {
     failed: bool,
     /// No more lines come.
     closed: bool,
+    /// Lines that come are dropped.
+    purged: bool,
     /// The thread has ended.
     ended: bool,
     /// Written lines that hadn't arrived at the last flush.
@@ -108,14 +113,22 @@ impl Publisher {
     /// How long an output has to notice that it was given up on; after that its thread is abandoned.
     const GRACE: Duration = Duration::from_millis(300);
 
-    /// Starts the thread. `failed` is called once, on the thread, when the output fails; nothing is written after that.
+    /// While the gate holds lines, it's looked at as often as this.
+    const HELD: Duration = Duration::from_millis(100);
+
+    /// Starts the thread. Lines are written while `gate` is open. `failed` is called once, on the thread, when the output fails; nothing is written after that.
     ///
     /// # Errors
     /// The system can't create a thread.
-    pub fn new(output: Box<dyn Output>, failed: impl FnOnce(&str, io::Error) + Send + 'static) -> io::Result<Self> {
+    pub fn new(
+        output: Box<dyn Output>,
+        gate: Option<Arc<Gate>>,
+        failed: impl FnOnce(&str, io::Error) + Send + 'static,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             gather: output.gather(),
+            gate,
             work: Condvar::new(),
             progress: Condvar::new(),
             give_up: AtomicBool::new(false),
@@ -137,14 +150,18 @@ impl Publisher {
         self.can_be_away
     }
 
-    /// Queues `line` of `stream`, and leaves an empty buffer in its place. At most `most` lines are queued.
+    /// Queues `line` about `subject`, and leaves an empty buffer in its place. At most `most` lines are queued.
     ///
     /// # Errors
     /// The line wasn't queued and is still in `line`.
-    pub fn push(&self, line: &mut Vec<u8>, stream: &Arc<str>, most: usize, overflow: Overflow) -> Result<(), Refused> {
+    pub fn push(&self, line: &mut Vec<u8>, subject: &Subject, most: usize, overflow: Overflow) -> Result<(), Refused> {
         let most = most.max(1);
         let mut state = self.shared.state.lock();
         loop {
+            if state.purged {
+                state.stats.dropped += 1;
+                return Ok(());
+            }
             if state.failed {
                 return Err(Refused::Failed);
             }
@@ -157,15 +174,12 @@ impl Publisher {
             match overflow {
                 Overflow::Block => self.shared.wait_progress(&mut state, None),
                 Overflow::DropOldest => {
-                    state.stats.dropped += 1;
-                    if let Some(oldest) = state.lines.pop_front() {
-                        state.recycle(oldest.text);
-                    }
+                    state.drop_one();
                 }
             }
         }
         let empty = state.spare.pop().unwrap_or_default();
-        state.lines.push_back(Line { text: std::mem::replace(line, empty), stream: stream.clone() });
+        state.lines.push_back(Line { text: std::mem::replace(line, empty), subject: subject.clone() });
         let first = state.since.is_none();
         state.since.get_or_insert_with(Instant::now);
         state.many = state.lines.len() >= most / 2;
@@ -191,7 +205,7 @@ impl Publisher {
             if state.failed {
                 break Err(Refused::Failed);
             }
-            if state.lines.is_empty() && state.writing == 0 && !state.unflushed {
+            if state.purged || state.lines.is_empty() && state.writing == 0 && !state.unflushed {
                 break Ok(());
             }
             if state.flushing || state.closed {
@@ -224,6 +238,18 @@ impl Publisher {
     pub fn reopen(&self) {
         self.shared.state.lock().reopen = true;
         self.shared.work.notify_one();
+    }
+
+    /// Drops every line that hasn't been written or isn't confirmed, and every line that comes from now on, until the publisher is
+    /// closed: another host publishes the stream now. Frames go on.
+    pub fn purge(&self) {
+        let mut state = self.shared.state.lock();
+        state.purge();
+        // The output's thread leaves what it's writing, and ends.
+        self.shared.give_up.store(true, Ordering::Relaxed);
+        drop(state);
+        self.shared.work.notify_one();
+        self.shared.progress.notify_all();
     }
 
     /// Writes the queued lines and ends the thread, in less than a second even if the reader doesn't read. Returns how
@@ -265,7 +291,7 @@ impl Shared {
         while let Some(job) = self.next(&mut text) {
             let mut left = text.as_slice();
             let result = match &job {
-                Job::Write(stream) => output.write(&mut left, stream, &self.give_up).map(|()| left.is_empty()),
+                Job::Write(subject) => output.write(&mut left, subject, &self.give_up).map(|()| left.is_empty()),
                 Job::Flush => output.flush(&self.give_up).map(|left| self.flushed(left)),
                 Job::Reopen => output.reopen().map(|()| true),
             };
@@ -314,17 +340,30 @@ impl Shared {
             if std::mem::take(&mut state.reopen) {
                 return Some(Job::Reopen);
             }
+            match self.gate.as_ref().map_or(Passage::Open, |gate| gate.passage()) {
+                Passage::Open => {}
+                Passage::Held if !state.closed => {
+                    self.work.wait_for(&mut state, Publisher::HELD);
+                    continue;
+                }
+                // What waits is counted by `close`.
+                Passage::Held => return None,
+                Passage::Cut => {
+                    state.purge();
+                    return None;
+                }
+            }
             if let Some(left) = state.left_to_gather(self.gather) {
                 state.idle = true;
                 self.work.wait_for(&mut state, left);
                 state.idle = false;
                 continue;
             }
-            if let Some(stream) = state.take(text, if self.gather.is_zero() { 0 } else { PIECE }) {
+            if let Some(subject) = state.take(text, if self.gather.is_zero() { 0 } else { PIECE }) {
                 state.gathered = true;
                 drop(state);
                 self.progress.notify_all();
-                return Some(Job::Write(stream));
+                return Some(Job::Write(subject));
             }
             if state.unflushed && (state.closed || state.draining > 0) {
                 return Some(Job::Flush);
@@ -368,8 +407,8 @@ impl Shared {
 }
 
 enum Job {
-    /// Write lines of this stream.
-    Write(Arc<str>),
+    /// Write lines about this.
+    Write(Subject),
     /// All lines are written: flush the output.
     Flush,
     /// Open the file anew if it was moved.
@@ -377,6 +416,14 @@ enum Job {
 }
 
 impl State {
+    /// Drops the queued lines, and those that come from now on.
+    fn purge(&mut self) {
+        self.purged = true;
+        self.closed = true;
+        self.stats.dropped += self.lines.len() as u64;
+        self.lines.clear();
+    }
+
     /// How much longer lines are gathered; `None`: the queued lines are to be written now.
     fn left_to_gather(&self, gather: Duration) -> Option<Duration> {
         if self.many || self.closed || self.draining > 0 {
@@ -385,13 +432,13 @@ impl State {
         gather.checked_sub(self.since?.elapsed()).filter(|left| !left.is_zero())
     }
 
-    /// Copies the next line to `text`, and the following lines of its stream while `text` is shorter than `piece`;
-    /// returns their stream.
-    fn take(&mut self, text: &mut Vec<u8>, piece: usize) -> Option<Arc<str>> {
-        let stream = self.lines.front()?.stream.clone();
+    /// Copies the next line to `text`, and the following lines about the same while `text` is shorter than `piece`; returns
+    /// what they are about.
+    fn take(&mut self, text: &mut Vec<u8>, piece: usize) -> Option<Subject> {
+        let subject = self.lines.front()?.subject.clone();
         text.clear();
         while let Some(next) = self.lines.front()
-            && next.stream == stream
+            && next.subject == subject
             && (self.writing == 0 || text.len() < piece)
             && let Some(line) = self.lines.pop_front()
         {
@@ -399,7 +446,16 @@ impl State {
             self.recycle(line.text);
             self.writing += 1;
         }
-        Some(stream)
+        Some(subject)
+    }
+
+    /// Drops the oldest line of a frame, which the next frame makes up for; another only where there is none.
+    fn drop_one(&mut self) {
+        let oldest = self.lines.iter().position(|line| line.subject.kind.is_of_frame()).unwrap_or(0);
+        if let Some(line) = self.lines.remove(oldest) {
+            self.stats.dropped += 1;
+            self.recycle(line.text);
+        }
     }
 
     /// Records what was written of `text`: all but `left`.
@@ -429,6 +485,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use super::super::LineKind;
     use super::*;
     use std::sync::mpsc;
 
@@ -451,7 +508,7 @@ mod tests {
             self.gather
         }
 
-        fn write(&mut self, lines: &mut &[u8], _: &str, give_up: &AtomicBool) -> io::Result<()> {
+        fn write(&mut self, lines: &mut &[u8], _: &Subject, give_up: &AtomicBool) -> io::Result<()> {
             loop {
                 match self.lines.try_send(lines.to_vec()) {
                     Ok(()) => {
@@ -475,11 +532,11 @@ mod tests {
         let (send, lines) = mpsc::sync_channel(0);
         let (fail, failures) = mpsc::channel();
         let failed = move |name: &str, error: io::Error| fail.send(format!("{name}: {error}")).unwrap();
-        (Publisher::new(Box::new(Slow { lines: send, gather }), failed).unwrap(), lines, failures)
+        (Publisher::new(Box::new(Slow { lines: send, gather }), None, failed).unwrap(), lines, failures)
     }
 
     fn push(publisher: &Publisher, text: &str, overflow: Overflow) -> Result<(), Refused> {
-        publisher.push(&mut text.as_bytes().to_vec(), &"stream".into(), 2, overflow)
+        publisher.push(&mut text.as_bytes().to_vec(), &Subject::objects("stream"), 2, overflow)
     }
 
     /// Waits until the thread is writing a line, so that the queue is as the test made it.
@@ -502,6 +559,24 @@ mod tests {
         assert_eq!(publisher.close(), 0);
     }
 
+    /// Neither what waits nor what comes is written, and no caller waits for it.
+    #[test]
+    fn a_purge_drops_all_lines_and_counts_them() {
+        let (publisher, lines, failures) = publisher();
+        for text in ["0", "1", "2"] {
+            push(&publisher, text, Overflow::DropOldest).unwrap();
+            until_writing(&publisher);
+        }
+        publisher.purge();
+        for text in ["3", "4", "5"] {
+            push(&publisher, text, Overflow::Block).unwrap();
+        }
+        publisher.drain(None).unwrap();
+        publisher.close();
+        assert_eq!(publisher.stats(), Stats { lines: 0, dropped: 6, bytes: 0 });
+        assert!(lines.try_iter().next().is_none() && failures.try_iter().next().is_none());
+    }
+
     /// Lines are gathered, but not when half of the queue is full, when a caller waits for them, or at the end.
     #[test]
     fn lines_are_gathered_until_they_are_wanted() {
@@ -509,14 +584,16 @@ mod tests {
         let of = |most: usize, texts: &[&str]| {
             let (publisher, lines, failures) = gathering(LONG);
             for text in texts {
-                publisher.push(&mut text.as_bytes().to_vec(), &"stream".into(), most, Overflow::Block).unwrap();
+                publisher
+                    .push(&mut text.as_bytes().to_vec(), &Subject::objects("stream"), most, Overflow::Block)
+                    .unwrap();
             }
             (publisher, lines, failures)
         };
         let soon = Duration::from_secs(5);
         let (publisher, lines, _failures) = of(6, &["0", "1"]);
         assert!(lines.recv_timeout(Duration::from_millis(50)).is_err(), "gathered");
-        publisher.push(&mut b"2".to_vec(), &"stream".into(), 6, Overflow::Block).unwrap();
+        publisher.push(&mut b"2".to_vec(), &Subject::objects("stream"), 6, Overflow::Block).unwrap();
         assert_eq!(lines.recv_timeout(soon).unwrap(), b"012", "many");
 
         let (publisher, lines, _failures) = of(6, &["0", "1"]);
@@ -538,12 +615,15 @@ mod tests {
     #[test]
     fn what_is_written_at_once_is_of_one_stream_and_not_too_long() {
         let mut state = State::default();
-        let line = |stream: &str, letter: u8, bytes: usize| Line { text: vec![letter; bytes], stream: stream.into() };
+        let line = |stream: &str, letter: u8, bytes: usize| {
+            let subject = Subject::objects(stream);
+            Line { text: vec![letter; bytes], subject }
+        };
         state.lines.extend([line("a", b'0', 3), line("a", b'1', 3), line("a", b'2', 3), line("b", b'3', 1)]);
         let mut take = |piece: usize| {
             let mut text = b"before".to_vec();
-            let stream = state.take(&mut text, piece)?;
-            Some((stream.to_string(), String::from_utf8(text).unwrap(), std::mem::take(&mut state.writing)))
+            let subject = state.take(&mut text, piece)?;
+            Some((subject.stream.to_string(), String::from_utf8(text).unwrap(), std::mem::take(&mut state.writing)))
         };
         assert_eq!(take(4), Some(("a".into(), "000111".into(), 2)));
         assert_eq!(take(100), Some(("a".into(), "222".into(), 1)));
@@ -552,12 +632,30 @@ mod tests {
     }
 
     #[test]
+    fn an_event_is_dropped_only_where_there_is_no_line_of_a_frame() {
+        let mut state = State::default();
+        let line = |letter: u8, kind: LineKind| Line {
+            text: vec![letter],
+            subject: Subject { kind, ..Subject::objects("a") },
+        };
+        let totals = LineKind::Totals("door".into());
+        state.lines.extend([line(b'0', LineKind::Event), line(b'1', totals), line(b'2', LineKind::Objects)]);
+        let mut left = || {
+            state.drop_one();
+            state.lines.iter().flat_map(|line| line.text.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!([left(), left(), left()], [b"01".to_vec(), b"1".to_vec(), vec![]]);
+        left();
+        assert_eq!(state.stats.dropped, 3);
+    }
+
+    #[test]
     fn gathered_lines_come_when_their_time_is_over() {
         let (publisher, lines, _failures) = gathering(Duration::from_millis(30));
         for round in 0..3 {
             let start = Instant::now();
             for text in ["0", "1"] {
-                publisher.push(&mut text.as_bytes().to_vec(), &"stream".into(), 9, Overflow::Block).unwrap();
+                publisher.push(&mut text.as_bytes().to_vec(), &Subject::objects("stream"), 9, Overflow::Block).unwrap();
             }
             let mut text = Vec::new();
             while text.len() < 2 {
@@ -619,6 +717,30 @@ mod tests {
         assert!(start.elapsed() < Duration::from_secs(1));
         assert_eq!(publisher.stats(), Stats { lines: 0, dropped: 2, bytes: 0 });
         assert_eq!(push(&publisher, "2", Overflow::Block), Err(Refused::Flushing));
+    }
+
+    #[test]
+    fn lines_wait_at_a_gate_and_are_dropped_when_it_is_cut() {
+        let gate = crate::publish::Lease::new(Duration::from_secs(60)).gate();
+        let (send, lines) = mpsc::sync_channel(0);
+        let output = Box::new(Slow { lines: send, gather: Duration::ZERO });
+        let publisher = Publisher::new(output, Some(gate.clone()), |_, _| ()).unwrap();
+        gate.hold(true);
+        ["0", "1", "2"].iter().for_each(|text| push(&publisher, text, Overflow::DropOldest).unwrap());
+        assert!(lines.recv_timeout(3 * Publisher::HELD).is_err(), "held");
+        gate.hold(false);
+        let soon = Duration::from_secs(5);
+        assert_eq!(lines.recv_timeout(soon).unwrap(), b"1", "of two lines that wait the newer ones");
+        assert_eq!(lines.recv_timeout(soon).unwrap(), b"2");
+        gate.hold(true);
+        push(&publisher, "3", Overflow::DropOldest).unwrap();
+        gate.cut();
+        publisher.drain(Some(soon)).unwrap();
+        push(&publisher, "4", Overflow::DropOldest).unwrap();
+        publisher.drain(Some(soon)).unwrap();
+        assert_eq!(publisher.stats(), Stats { lines: 2, dropped: 3, bytes: 2 });
+        assert_eq!(publisher.close(), 0);
+        assert!(lines.try_recv().is_err());
     }
 
     /// An output fails within gathered lines: those before the failure count as written, the others don't.

@@ -1,6 +1,7 @@
 //! Outputs that are retried after a failure.
 
 use super::output::{Notice, Notify, Output, remedy};
+use super::subject::Subject;
 use crate::backoff::Attempts;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -118,10 +119,10 @@ impl<F: FnMut() -> io::Result<Box<dyn Output>> + Send> Output for RetryingOutput
         self.gather
     }
 
-    fn write(&mut self, lines: &mut &[u8], stream: &str, give_up: &AtomicBool) -> io::Result<()> {
+    fn write(&mut self, lines: &mut &[u8], subject: &Subject, give_up: &AtomicBool) -> io::Result<()> {
         while !lines.is_empty() {
             match &mut self.output {
-                Some(output) if !self.broken => match output.write(lines, stream, give_up) {
+                Some(output) if !self.broken => match output.write(lines, subject, give_up) {
                     Ok(()) if lines.is_empty() => self.outage.worked(),
                     Ok(()) => return Ok(()),
                     Err(error) => self.failed(&error),
@@ -168,7 +169,7 @@ mod tests {
             false
         }
 
-        fn write(&mut self, lines: &mut &[u8], _: &str, _: &AtomicBool) -> io::Result<()> {
+        fn write(&mut self, lines: &mut &[u8], _: &Subject, _: &AtomicBool) -> io::Result<()> {
             if let Some(kind) = self.failures.lock().pop() {
                 // The first line got through.
                 let first = lines.iter().position(|byte| *byte == b'\n').unwrap() + 1;
@@ -201,12 +202,12 @@ mod tests {
         let mut output = RetryingOutput::new("scripted".into(), Duration::ZERO, open, notify);
         let mut lines = b"1\n2\n3\n4\n".as_slice();
         let start = Instant::now();
-        output.write(&mut lines, "", &AtomicBool::new(false)).unwrap();
+        output.write(&mut lines, &Subject::objects(""), &AtomicBool::new(false)).unwrap();
         assert!(lines.is_empty());
         assert_eq!(*written.lock(), b"1\n2\n3\n4\n");
         assert!(start.elapsed() > 2 * Attempts::APART, "{:?}", start.elapsed());
         std::thread::sleep(Attempts::APART);
-        output.write(&mut b"5\n".as_slice(), "", &AtomicBool::new(false)).unwrap();
+        output.write(&mut b"5\n".as_slice(), &Subject::objects(""), &AtomicBool::new(false)).unwrap();
         let notices = notices.lock();
         assert!(
             matches!(&notices[..], [Notice::Away(text), Notice::Back] if text.contains("free some space")),
@@ -221,7 +222,7 @@ mod tests {
             RetryingOutput::new("away".into(), Duration::ZERO, || Err(io::ErrorKind::NotFound.into()), notify);
         let mut lines = b"1\n".as_slice();
         let start = Instant::now();
-        output.write(&mut lines, "", &AtomicBool::new(true)).unwrap();
+        output.write(&mut lines, &Subject::objects(""), &AtomicBool::new(true)).unwrap();
         assert_eq!(lines, b"1\n");
         assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
     }

@@ -3,6 +3,7 @@
 use super::location::Server;
 use super::output::{Notify, Output};
 use super::retry::Outage;
+use super::subject::Subject;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
@@ -85,7 +86,7 @@ impl Output for TcpOutput {
         true
     }
 
-    fn write(&mut self, lines: &mut &[u8], _: &str, give_up: &AtomicBool) -> io::Result<()> {
+    fn write(&mut self, lines: &mut &[u8], _: &Subject, give_up: &AtomicBool) -> io::Result<()> {
         loop {
             let Some(stream) = &mut self.stream else {
                 if !self.connect(give_up) {
@@ -125,7 +126,7 @@ impl Drop for TcpOutput {
 }
 
 /// Connects a non-blocking stream; `None` when given up.
-fn connect(address: SocketAddr, give_up: &AtomicBool, limit: Duration) -> io::Result<Option<TcpStream>> {
+pub fn connect(address: SocketAddr, give_up: &AtomicBool, limit: Duration) -> io::Result<Option<TcpStream>> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
@@ -215,7 +216,7 @@ mod tests {
     /// Whether the line was written.
     fn write(output: &mut TcpOutput, line: &[u8], give_up: &AtomicBool) -> bool {
         let mut left = line;
-        output.write(&mut left, "", give_up).unwrap();
+        output.write(&mut left, &Subject::objects(""), give_up).unwrap();
         left.is_empty()
     }
 

@@ -50,7 +50,7 @@ impl Analysis {
         let failed = |_| Error::new(ErrorKind::Setting, format!("the elements of {} can't be linked", setup.name));
         pipeline.add_many(&elements).map_err(failed)?;
         gst::Element::link_many(&elements).map_err(failed)?;
-        tracker.publishes(elements.iter().cloned());
+        tracker.follows(elements.iter().cloned());
         let missing = || Error::new(ErrorKind::Failed, "one of GStreamer's elements has no pad");
         let end = end.static_pad("sink").ok_or_else(missing)?;
         let of = tracker.clone();

@@ -15,6 +15,7 @@ use crate::check::{is_without_pictures, unplayable};
 use crate::clips::Clips;
 use crate::elements::ElementOptions;
 use crate::gst_cuda::SharedContext;
+use crate::monitor::CameraState;
 use crate::record::Recorder;
 use crate::scheduling::StartStagger;
 use gst::glib;
@@ -142,6 +143,11 @@ impl Camera {
         self.lifecycle.state() == State::Stopping && self.lifecycle.is_opening()
     }
 
+    /// The state that the monitor shows.
+    pub fn shown(&self) -> CameraState {
+        self.lifecycle.shown()
+    }
+
     pub fn reason(&self) -> Option<&str> {
         self.lifecycle.reason()
     }
@@ -256,10 +262,19 @@ impl Camera {
 
     /// Makes outputs whose files were moved or deleted open them again.
     pub fn reopen_outputs(&self) {
+        self.emit_on_outputs("reopen");
+    }
+
+    /// Drops what outputs haven't delivered, and what comes from now on.
+    pub fn purge_outputs(&self) {
+        self.emit_on_outputs("purge");
+    }
+
+    fn emit_on_outputs(&self, signal: &str) {
         let Some(analysis) = &self.analysis else { return };
         for setup in self.setup.elements.iter().filter(|setup| matches!(setup.options, ElementOptions::Publish(_))) {
             if let Some(output) = analysis.pipeline.by_name(&setup.name) {
-                output.emit_by_name::<()>("reopen", &[]);
+                output.emit_by_name::<()>(signal, &[]);
             }
         }
     }

@@ -79,6 +79,7 @@ mod tests {
             recording: None,
             clips: None,
             threads: ThreadSetup::default(),
+            run: None,
         }
     }
 

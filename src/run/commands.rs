@@ -2,7 +2,7 @@
 
 use super::outputs::connection;
 use super::supervisor::Supervisor;
-use crate::config::{Broker, Plan};
+use crate::config::{Broker, Camera};
 use crate::publish::{Heard, Listener};
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_util::StreamExt;
@@ -52,10 +52,10 @@ impl Commands {
         Self { listeners: HashMap::new(), sender, task }
     }
 
-    /// Listens to the topics of this plan, and to no others.
-    pub fn apply(&mut self, plan: &Plan) {
+    /// Listens to the topics of these cameras, and to no others.
+    pub fn apply(&mut self, cameras: &[Camera]) {
         let mut wanted: HashMap<Broker, Topics> = HashMap::new();
-        for camera in &plan.cameras {
+        for camera in cameras {
             let topic = camera.outputs.clips.as_ref().and_then(|clips| clips.command_topic.clone());
             if let (Some(topic), Some(mqtt)) = (topic, &camera.outputs.mqtt) {
                 let topics = wanted.entry(mqtt.broker.clone()).or_default();

@@ -4,7 +4,7 @@ use super::CAT;
 use super::channel::Reporter;
 use super::frame_intervals::FrameIntervals;
 use super::lifecycle::{Event, Patience};
-use super::meters::OutputDrops;
+use super::meters::CountingElements;
 use crate::infer::nanoseconds;
 use crate::meta;
 use crate::monitor::Meter;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct FrameTracker {
     meter: Arc<Meter>,
-    outputs: OutputDrops,
+    elements: CountingElements,
     start: Instant,
     /// The arrival times of pictures in flight, by PTS; oldest first.
     arrivals: Mutex<VecDeque<(gst::ClockTime, Instant)>>,
@@ -50,10 +50,10 @@ const MOST_UNDECODED: u32 = 32;
 const MOST_ARRIVALS: usize = 512;
 
 impl FrameTracker {
-    pub fn new(meter: Arc<Meter>, outputs: OutputDrops) -> Self {
+    pub fn new(meter: Arc<Meter>, elements: CountingElements) -> Self {
         Self {
             meter,
-            outputs,
+            elements,
             start: Instant::now(),
             arrivals: Mutex::default(),
             came: AtomicU64::new(0),
@@ -72,14 +72,14 @@ impl FrameTracker {
         &self.meter
     }
 
-    /// The results are published by some of these elements.
-    pub fn publishes(&self, elements: impl Iterator<Item = gst::Element>) {
-        self.outputs.follow(elements);
+    /// Some of these elements count what is to be shown.
+    pub fn follows(&self, elements: impl Iterator<Item = gst::Element>) {
+        self.elements.follow(elements);
     }
 
     /// Counts what outputs have dropped since the last call.
     pub fn count_dropped_lines(&self) {
-        self.meter.lines_dropped(self.outputs.count());
+        self.meter.lines_dropped(self.elements.dropped_lines());
     }
 
     fn now(&self) -> u64 {
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn pictures_are_found_by_their_time_in_whatever_order_they_were_coded() {
-        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), OutputDrops::default());
+        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), CountingElements::default());
         for seconds in [1, 3, 2, 4] {
             tracker.arrived(Some(ClockTime::from_seconds(seconds)));
         }
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn a_silence_that_is_accounted_for_is_none() {
         const LONGEST: Duration = Duration::from_secs(60);
-        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), OutputDrops::default());
+        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), CountingElements::default());
         tracker.opened();
         assert!(tracker.silence_left(LONGEST) <= LONGEST);
         assert_eq!(tracker.silence_left(Duration::ZERO), Duration::ZERO);
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_file_that_can_not_be_decoded_is_not_waited_for_without_end() {
-        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), OutputDrops::default());
+        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), CountingElements::default());
         tracker.opened();
         let minute = Duration::from_secs(60);
         (0..1000).for_each(|n| tracker.due(n * minute));
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn a_slow_camera_s_models_are_not_taken_to_hang() {
         gst::init().unwrap();
-        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), OutputDrops::default());
+        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), CountingElements::default());
         tracker.opened();
         let (sender, _receiver) = super::super::channel::channel();
         let reporter = Reporter { camera: 1, source: Some(1), sender };

@@ -29,6 +29,7 @@ mod source;
 mod start_guard;
 mod supervisor;
 mod threads;
+mod warm;
 
 pub use crate::backoff::Backoff;
 pub use crate::elements::{ElementOptions, ElementSetup};
@@ -37,10 +38,16 @@ pub use lifecycle::Patience;
 pub use meters::Meters;
 pub use outputs::check_certificates;
 pub use plan::{cameras, patience};
-pub use setup::{CameraSetup, Decoder, FileSource, RtspSource, SourceSetup, TestSource, ThreadSetup};
-pub use supervisor::{Options, Outcome, Supervisor};
+pub use setup::{CameraSetup, Decoder, FileSource, FleetRun, RtspSource, SourceSetup, TestSource, ThreadSetup};
+pub use supervisor::{Happened, OnPipeline, Options, Outcome, Supervisor};
+pub use warm::Warm;
 
 use std::sync::LazyLock;
+
+/// Whether a running camera needs another pipeline to become `new`.
+pub fn needs_restart(old: &CameraSetup, new: &CameraSetup) -> bool {
+    change::change(old, new) == change::Change::Restart
+}
 
 static CAT: LazyLock<gst::DebugCategory> =
     LazyLock::new(|| gst::DebugCategory::new("trtrun", gst::DebugColorFlags::empty(), Some("Cameras of gst-trt run")));

@@ -1,10 +1,12 @@
 //! Turns a camera's outputs into elements and recordings.
 
 use crate::clips;
-use crate::config::{Broker, LinesTarget, MaskFormat, Mqtt, Outputs, Plan};
+use crate::config::{
+    Broker, Camera, Content, Format, Kafka, LinesTarget, MaskFormat, Mqtt, Outputs, Plan, Redis, Secret, Server, Tls,
+};
 use crate::elements::{ElementOptions, ElementSetup};
 use crate::error::{Error, ErrorKind};
-use crate::publish::{MqttSettings, OnError, OverflowChoice, PublishOptions, tls_config};
+use crate::publish::{MqttSettings, OnError, OverflowChoice, PublishOptions, ServerOptions, tls_config};
 use crate::record;
 use files::digest::{self, Hash};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -16,8 +18,21 @@ const DRAIN: Duration = Duration::from_millis(1500);
 /// The elements that publish the results.
 pub fn elements(camera: &str, outputs: &Outputs) -> Vec<ElementSetup> {
     let masks = outputs.masks;
-    let lines = (1..).zip(&outputs.lines).map(|(number, target)| lines(camera, masks, number, target));
-    lines.chain(outputs.mqtt.iter().map(|mqtt| broker(camera, masks, mqtt))).collect()
+    let form = Form { masks, content: outputs.content, format: outputs.format };
+    let lines = (1..).zip(&outputs.lines).map(|(number, target)| lines(camera, form, number, target));
+    let mut elements: Vec<_> = lines.collect();
+    elements.extend(outputs.mqtt.iter().map(|mqtt| broker(camera, masks, mqtt)));
+    elements.extend(outputs.kafka.iter().map(|kafka| self::kafka(camera, masks, kafka)));
+    elements.extend(outputs.redis.iter().map(|redis| self::redis(camera, masks, redis)));
+    elements
+}
+
+/// What is written, and how.
+#[derive(Clone, Copy)]
+struct Form {
+    masks: MaskFormat,
+    content: Content,
+    format: Format,
 }
 
 /// The recording of pictures and videos, if there is any.
@@ -30,10 +45,15 @@ pub fn recording(camera: &str, outputs: &Outputs, gpu: Option<u32>) -> Option<re
     })
 }
 
+/// How long after zones and lines are certain of an event it may be known: a track's end is known only then.
+const LATE: Duration = Duration::from_secs(1);
+
 /// The clips of events, if there are any.
-pub fn clips(camera: &str, outputs: &Outputs) -> Option<clips::Settings> {
-    let clips = outputs.clips.clone()?;
-    Some(clips::Settings { camera: camera.to_owned(), clips })
+pub fn clips(camera: &Camera) -> Option<clips::Settings> {
+    let clips = camera.outputs.clips.clone()?;
+    let certain = camera.zones.as_ref().map_or(0.0, |zones| zones.config.merge_s.max(zones.config.settle_s));
+    let late = LATE + Duration::try_from_secs_f64(certain).unwrap_or(LATE);
+    Some(clips::Settings { camera: camera.name.clone(), clips, late })
 }
 
 /// Checks that the certificates and keys of a plan can be read: running cameras aren't to be stopped for a
@@ -43,7 +63,11 @@ pub fn clips(camera: &str, outputs: &Outputs) -> Option<clips::Settings> {
 /// Names the camera, the file and the cause.
 pub fn check_certificates(plan: &Plan) -> Result<(), Error> {
     for camera in &plan.cameras {
-        if let Some(tls) = camera.outputs.mqtt.as_ref().and_then(|mqtt| mqtt.broker.tls.as_ref()) {
+        let Outputs { mqtt, kafka, redis, .. } = &camera.outputs;
+        let mqtt = mqtt.as_ref().and_then(|mqtt| mqtt.broker.tls.as_ref());
+        let kafka = kafka.as_ref().and_then(|kafka| kafka.brokers.tls.as_ref());
+        let redis = redis.as_ref().and_then(|redis| redis.server.tls.as_ref());
+        for tls in [mqtt, kafka, redis].into_iter().flatten() {
             tls_config(tls.ca.as_deref(), tls.client.as_ref())
                 .map_err(|text| Error::new(ErrorKind::File, format!("{}: {text}", camera.name)))?;
         }
@@ -56,11 +80,13 @@ fn element(name: String, options: PublishOptions, contents: Vec<Option<Hash>>) -
 }
 
 /// What all outputs have in common.
-fn publish(camera: &str, mask_format: MaskFormat, location: String) -> PublishOptions {
+fn publish(camera: &str, form: Form, location: String) -> PublishOptions {
     PublishOptions {
         location,
+        content: form.content,
+        format: form.format,
         stream_id: Some(camera.into()),
-        mask_format,
+        mask_format: form.masks,
         drain_timeout: DRAIN,
         // An output that fails or is slow affects neither the camera nor its other outputs.
         on_error: OnError::Retry,
@@ -69,14 +95,14 @@ fn publish(camera: &str, mask_format: MaskFormat, location: String) -> PublishOp
     }
 }
 
-fn lines(camera: &str, masks: MaskFormat, number: u32, target: &LinesTarget) -> ElementSetup {
+fn lines(camera: &str, form: Form, number: u32, target: &LinesTarget) -> ElementSetup {
     let location = match target {
         LinesTarget::Stdout => "-".to_owned(),
         LinesTarget::File(path) => path.display().to_string(),
         LinesTarget::Tcp { host, port } => format!("tcp://{}", server(host, *port)),
     };
     // Lines written before a reconnection are kept.
-    let options = PublishOptions { append: true, ..publish(camera, masks, location) };
+    let options = PublishOptions { append: true, ..publish(camera, form, location) };
     element(format!("lines-{number}"), options, vec![])
 }
 
@@ -85,54 +111,116 @@ fn server(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// The location of a broker, and the settings of a connection to it.
-pub fn connection(broker: &Broker) -> (String, MqttSettings) {
-    let scheme = if broker.tls.is_some() { "mqtts" } else { "mqtt" };
+/// `user:password@`, encoded, if there is a user or a password.
+fn account(username: Option<&str>, password: Option<&Secret>) -> String {
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let password = broker.password.as_ref().map(|password| format!(":{}", encoded(password.expose())));
-    let account = broker.username.as_deref().map(|user| format!("{}{}@", encoded(user), password.unwrap_or_default()));
-    let location = format!("{scheme}://{}{}", account.unwrap_or_default(), server(&broker.host, broker.port));
-    let tls = broker.tls.clone().unwrap_or_default();
+    match (username, password) {
+        (None, None) => String::new(),
+        (user, None) => format!("{}@", encoded(user.unwrap_or_default())),
+        (user, Some(password)) => format!("{}:{}@", encoded(user.unwrap_or_default()), encoded(password.expose())),
+    }
+}
+
+/// The options of a server whose account is in the location, and the contents of the files that they name.
+fn server_options(tls: Option<&Tls>) -> (ServerOptions, Vec<Option<Hash>>) {
+    let tls = tls.cloned().unwrap_or_default();
+    let (tls_certificate_file, tls_key_file) = tls.client.unzip();
+    let files = [&tls.ca, &tls_certificate_file, &tls_key_file];
+    let contents = files.into_iter().flatten().map(|path| digest::of_file(path).ok()).collect();
+    let options = ServerOptions {
+        // The configuration already contains the account, from the environment where it says so.
+        credentials_env: Some(String::new()),
+        tls_ca_file: tls.ca,
+        tls_certificate_file,
+        tls_key_file,
+        ..ServerOptions::default()
+    };
+    (options, contents)
+}
+
+fn queue(lines: usize) -> u32 {
+    u32::try_from(lines).unwrap_or(u32::MAX).max(1)
+}
+
+/// The location of a broker, and what clients tell it of themselves.
+fn client(broker: &Broker) -> (String, MqttSettings) {
+    let scheme = if broker.tls.is_some() { "mqtts" } else { "mqtt" };
+    let account = account(broker.username.as_deref(), broker.password.as_ref().filter(|_| broker.username.is_some()));
     let settings = MqttSettings {
         client_id: broker.client_id.clone(),
+        status_topic: Some(broker.status_topic.clone()),
+        keep_alive: broker.keep_alive,
+        ..MqttSettings::default()
+    };
+    (format!("{scheme}://{account}{}", server(&broker.host, broker.port)), settings)
+}
+
+/// The location of a broker, and all settings of a connection to it.
+pub fn connection(broker: &Broker) -> (String, MqttSettings) {
+    let (location, settings) = client(broker);
+    let tls = broker.tls.clone().unwrap_or_default();
+    let settings = MqttSettings {
         // The configuration already contains the account, from the environment where it says so.
         credentials_env: String::new(),
         tls_ca_file: tls.ca,
         tls_client: tls.client,
-        status_topic: Some(broker.status_topic.clone()),
-        keep_alive: broker.keep_alive,
-        ..MqttSettings::default()
+        ..settings
     };
     (location, settings)
 }
 
 fn broker(camera: &str, masks: MaskFormat, mqtt: &Mqtt) -> ElementSetup {
-    let Mqtt { broker, topic, qos, retain } = mqtt;
-    let (location, settings) = connection(broker);
-    let (tls_certificate_file, tls_key_file) = settings.tls_client.clone().unzip();
-    let files = [&settings.tls_ca_file, &tls_certificate_file, &tls_key_file];
-    let contents = files.into_iter().flatten().map(|path| digest::of_file(path).ok()).collect();
+    let Mqtt { broker, topic, events_topic, content, format, qos, retain } = mqtt;
+    let (location, settings) = client(broker);
+    let (server, contents) = server_options(broker.tls.as_ref());
     let options = PublishOptions {
-        max_queue: u32::try_from(broker.offline_queue).unwrap_or(u32::MAX).max(1),
+        max_queue: queue(broker.offline_queue),
         mqtt: MqttSettings {
             topic: Some(topic.clone()),
+            events_topic: Some(events_topic.clone()),
             qos: *qos,
             retain: *retain,
-            // The element has certificate and key as properties.
-            tls_client: None,
             ..settings
         },
-        tls_certificate_file,
-        tls_key_file,
-        ..publish(camera, masks, location)
+        server,
+        ..publish(camera, Form { masks, content: *content, format: *format }, location)
     };
     element("mqtt".into(), options, contents)
+}
+
+/// The location of `path` on a server.
+fn location(scheme: &str, at: &Server, path: &str) -> String {
+    let secure = if at.tls.is_some() { "s" } else { "" };
+    let hosts: Vec<_> = at.hosts.iter().map(|(host, port)| server(host, *port)).collect();
+    format!("{scheme}{secure}://{}{}/{path}", account(at.username.as_deref(), at.password.as_ref()), hosts.join(","))
+}
+
+fn kafka(camera: &str, masks: MaskFormat, kafka: &Kafka) -> ElementSetup {
+    let Kafka { brokers, mechanism, topic, events_topic, content, format } = kafka;
+    let (server, contents) = server_options(brokers.tls.as_ref());
+    let options = PublishOptions {
+        max_queue: queue(brokers.offline_queue),
+        server: ServerOptions { kafka_sasl_mechanism: *mechanism, events_topic: Some(events_topic.clone()), ..server },
+        ..publish(camera, Form { masks, content: *content, format: *format }, location("kafka", brokers, topic))
+    };
+    element("kafka".into(), options, contents)
+}
+
+fn redis(camera: &str, masks: MaskFormat, redis: &Redis) -> ElementSetup {
+    let Redis { server: at, stream, events_stream, content, format, max_length } = redis;
+    let (server, contents) = server_options(at.tls.as_ref());
+    let options = PublishOptions {
+        max_queue: queue(at.offline_queue),
+        server: ServerOptions { events_topic: Some(events_stream.clone()), redis_max_length: *max_length, ..server },
+        ..publish(camera, Form { masks, content: *content, format: *format }, location("redis", at, stream))
+    };
+    element("redis".into(), options, contents)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Qos, Secret, Tls, redact};
+    use crate::config::{Qos, SaslMechanism, redact};
     use gst::prelude::*;
 
     #[test]
@@ -156,7 +244,41 @@ mod tests {
                 LinesTarget::File("a.jsonl".into()),
                 LinesTarget::Tcp { host: "::1".into(), port: 4000 },
             ],
-            mqtt: Some(Mqtt { broker, topic: "objects/door".into(), qos: Qos::ExactlyOnce, retain: true }),
+            mqtt: Some(Mqtt {
+                broker,
+                topic: "objects/door".into(),
+                events_topic: "events/door".into(),
+                content: Content::Both,
+                format: Format::Deepstream,
+                qos: Qos::ExactlyOnce,
+                retain: true,
+            }),
+            kafka: Some(Kafka {
+                brokers: Server {
+                    hosts: vec![("a".into(), 1), ("b".into(), 2)],
+                    tls: Some(Tls::default()),
+                    username: Some("me".into()),
+                    password: Some(Secret::new("p@w")),
+                    offline_queue: 7,
+                },
+                mechanism: SaslMechanism::ScramSha512,
+                topic: "objects".into(),
+                events_topic: "events".into(),
+                content: Content::Both,
+                format: Format::DeepstreamProtobuf,
+            }),
+            redis: Some(Redis {
+                server: Server {
+                    hosts: vec![("::1".into(), 6379)],
+                    password: Some(Secret::new("pw")),
+                    ..Server::default()
+                },
+                stream: "objects:door".into(),
+                events_stream: "events:door".into(),
+                content: Content::Objects,
+                format: Format::Json,
+                max_length: 10,
+            }),
             ..Outputs::default()
         };
         let elements = elements("door", &outputs);
@@ -166,18 +288,24 @@ mod tests {
         };
         let locations: Vec<_> = elements.iter().map(|element| options(element).location).collect();
         let broker = "mqtts://user%40home:p%3Aw%2Fd@[fd00::1]:8883";
-        assert_eq!(locations, ["-", "a.jsonl", "tcp://[::1]:4000", broker]);
+        let (kafka, redis) = ("kafkas://me:p%40w@a:1,b:2/objects", "redis://:pw@[::1]:6379/objects:door");
+        assert_eq!(locations, ["-", "a.jsonl", "tcp://[::1]:4000", broker, kafka, redis]);
         for element in &elements {
             let (made, options) = (element.make().unwrap(), options(element));
             assert_eq!(made.property::<String>("location"), redact(&options.location));
             assert_eq!(made.property::<u64>("drain-timeout"), 1_500_000_000);
-            assert_eq!(made.property::<bool>("append"), options.mqtt.topic.is_none());
+            assert_eq!(
+                made.property::<bool>("append"),
+                !options.location.contains("://") || options.location.starts_with("tcp")
+            );
         }
         let made = elements[3].make().unwrap();
         assert_eq!(made.property::<u32>("max-queue"), 500);
         assert_eq!(made.property_value("mqtt-qos").serialize().unwrap(), "exactly-once");
+        assert_eq!(made.property_value("content").serialize().unwrap(), "events");
         let mqtt = [
             "mqtt-topic",
+            "mqtt-events-topic",
             "mqtt-client-id",
             "mqtt-status-topic",
             "tls-ca-file",
@@ -185,8 +313,13 @@ mod tests {
             "tls-key-file",
         ];
         let values = mqtt.map(|name| made.property::<Option<String>>(name).unwrap_or_default());
-        assert_eq!(values, ["objects/door", "one", "status/one", "ca.pem", "cert.pem", "key.pem"]);
+        assert_eq!(values, ["objects/door", "events/door", "one", "status/one", "ca.pem", "cert.pem", "key.pem"]);
         assert_eq!(elements[3].contents, [None; 3], "files that aren't there");
+        let made = elements[4].make().unwrap();
+        assert_eq!(made.property_value("kafka-sasl-mechanism").serialize().unwrap(), "scram-sha-512");
+        assert_eq!(made.property_value("format").serialize().unwrap(), "deepstream-protobuf");
+        assert_eq!((made.property::<u32>("max-queue"), &*made.property::<String>("events-topic")), (7, "events"));
+        assert_eq!(elements[5].make().unwrap().property::<u32>("redis-max-length"), 10);
         assert!(!format!("{elements:?}").contains("w%2Fd"), "{elements:?}");
         assert!(recording("door", &outputs, None).is_none());
     }

@@ -2,9 +2,11 @@
 
 use crate::clips;
 use crate::config::{Priority, SecretUrl, Transport};
-use crate::elements::ElementSetup;
+use crate::elements::{ElementOptions, ElementSetup};
+use crate::publish::{Gate, Origin};
 use crate::record;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One camera. Equal set-ups need the same pipeline.
@@ -29,6 +31,28 @@ pub struct CameraSetup {
     /// The clips of events, if there are any.
     pub clips: Option<clips::Settings>,
     pub threads: ThreadSetup,
+    /// The run of it in a fleet; another run needs another pipeline.
+    pub run: Option<FleetRun>,
+}
+
+impl CameraSetup {
+    /// The same for a run in a fleet: its lines say so, and go out while the run's gate is open.
+    pub fn in_fleet(mut self, run: &FleetRun) -> Self {
+        for element in &mut self.elements {
+            if let ElementOptions::Publish(options) = &mut element.options {
+                (options.host, options.epoch) = (Some(run.origin.host.clone()), run.origin.epoch);
+                options.gate = Some(run.gate.clone());
+            }
+        }
+        Self { run: Some(run.clone()), ..self }
+    }
+}
+
+/// A camera's run in a fleet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FleetRun {
+    pub origin: Origin,
+    pub gate: Arc<Gate>,
 }
 
 /// The origin of the pictures.

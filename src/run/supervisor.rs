@@ -9,6 +9,7 @@ use super::lifecycle::{Event, Patience, State};
 use super::meters::Meters;
 use super::setup::CameraSetup;
 use super::threads;
+use crate::monitor::CameraState;
 use crate::scheduling::StartStagger;
 use gst::glib;
 use parking_lot::Mutex;
@@ -41,7 +42,24 @@ pub struct Options {
     pub say: Option<Box<Say>>,
     /// Called with each pipeline before it starts.
     pub on_pipeline: Option<Box<OnPipeline>>,
+    /// Called with what happens to a camera, by its name.
+    pub on_happened: Option<Box<OnHappened>>,
+    /// The run goes on without a camera that can run: others may come.
+    pub stays: bool,
 }
+
+/// What happens to a camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Happened {
+    Is(CameraState),
+    /// Nothing of it is left. It may have ended by itself, as a file that isn't looped.
+    Gone {
+        ended: bool,
+    },
+}
+
+/// Called with what happens to a camera.
+pub type OnHappened = dyn Fn(&str, Happened);
 
 /// How the run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +101,7 @@ enum Call {
     Say(String),
     /// Shows the pipeline of the camera with this number, which starts afterwards.
     Pipeline(u64),
+    Happened(String, Happened),
     End(OnEnd, Outcome),
 }
 
@@ -166,6 +185,9 @@ impl Supervisor {
             match call {
                 Call::Say(text) => self.options.say.iter().for_each(|say| say(&text)),
                 Call::Pipeline(camera) => self.start_pipeline(camera),
+                Call::Happened(name, happened) => {
+                    self.options.on_happened.iter().for_each(|told| told(&name, happened));
+                }
                 Call::End(end, outcome) => end(outcome),
             }
         }
@@ -229,6 +251,12 @@ impl Supervisor {
         let running = self.state.borrow();
         let asked = |running: &&Camera| camera.is_none_or(|name| running.setup().name == name);
         running.cameras.values().filter(asked).for_each(|camera| camera.record_clip(kind, text.map(str::to_owned)));
+    }
+
+    /// Drops what a camera's outputs haven't delivered, and what comes from now on: another host publishes it.
+    pub fn purge_outputs(&self, camera: &str) {
+        let running = self.state.borrow();
+        running.cameras.values().filter(|running| running.setup().name == camera).for_each(Camera::purge_outputs);
     }
 
     /// The GPU that a camera runs on.
@@ -312,6 +340,9 @@ impl Supervisor {
                 let ended = event == Event::Ended;
                 let before = (camera.state(), camera.reason().map(str::to_owned));
                 let gone = camera.handle(event);
+                if camera.state() != before.0 && camera.state() != State::Stopping {
+                    self.happened(&name, Happened::Is(camera.shown()));
+                }
                 self.tell(camera, before);
                 self.start_made(message.camera, camera);
                 let broken = if failed { camera.gpu_failure() } else { None };
@@ -322,10 +353,14 @@ impl Supervisor {
                 }
                 if gone {
                     running.cameras.remove(&message.camera);
+                    let has_ended = running.ended.iter().any(|ended| ended.name == name);
+                    if !running.next.contains_key(&name) {
+                        self.happened(&name, Happened::Gone { ended: has_ended });
+                    }
                     match running.next.remove(&name) {
                         Some(setup) => self.begin(&mut running, setup),
                         // A camera that has ended stays visible in the monitor.
-                        None if running.ending.is_none() && !running.ended.iter().any(|e| e.name == name) => {
+                        None if running.ending.is_none() && !has_ended => {
                             self.options.meters.forget(&name);
                         }
                         None => {}
@@ -338,6 +373,12 @@ impl Supervisor {
                     self.end_if_nothing_runs();
                 }
             }
+        }
+    }
+
+    fn happened(&self, name: &str, happened: Happened) {
+        if self.options.on_happened.is_some() {
+            self.calls.borrow_mut().push_back(Call::Happened(name.to_owned(), happened));
         }
     }
 
@@ -390,6 +431,9 @@ impl Supervisor {
 
     /// Ends the run when no camera is left, or none of those that are left can run.
     fn end_if_nothing_runs(self: &Rc<Self>) {
+        if self.options.stays && self.state.borrow().ending.is_none() {
+            return;
+        }
         if self.state.borrow().cameras.is_empty() {
             return self.end_if_empty();
         }

@@ -12,12 +12,15 @@ pub use frames::Frames;
 
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::SharedContext;
-use crate::infer::{Backend, DeviceContext, ModelSettings};
+use crate::infer::{
+    Backend, DeviceContext, IMAGE_PROCESSOR, MODEL_INFO, ModelSettings, gst_model_info_file, image_processor_file,
+};
 use crate::{cpu, gpu};
 use model::head::ModelChoice;
 use model::{Detection, Labels, TensorInfo};
 use runner::Runner;
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -91,7 +94,8 @@ impl Reference {
         Ok(Self { request, frames, found, labels, outputs })
     }
 
-    /// Compares the engine in a file, on the GPU of this context.
+    /// Compares the engine in a file, on the GPU of this context. The files that are beside the model count, wherever the
+    /// engine is.
     ///
     /// # Errors
     /// The engine can't be loaded, the device failed, or it was cancelled.
@@ -99,7 +103,20 @@ impl Reference {
         let context = Some(Arc::new(shared.clone()) as Arc<dyn DeviceContext>);
         let device_id = shared.context().device();
         let of_model = settings(&self.request, Backend::TensorRt);
-        let opened = gpu::open(&ModelSettings { model: engine.into(), context, device_id, ..of_model })?;
+        let folder = tempfile::tempdir().map_err(temporary)?;
+        let linked = folder.path().join(engine.file_name().unwrap_or_default());
+        let model = match copy_side_files(&self.request.model, &linked).map_err(temporary)? {
+            true => {
+                // The engine, and its record.
+                for extension in [engine.extension().unwrap_or_default(), OsStr::new("json")] {
+                    let file = std::path::absolute(engine.with_extension(extension)).map_err(temporary)?;
+                    std::os::unix::fs::symlink(file, linked.with_extension(extension)).map_err(temporary)?;
+                }
+                linked
+            }
+            false => engine.into(),
+        };
+        let opened = gpu::open(&ModelSettings { model, context, device_id, ..of_model })?;
         self.compare(Runner::new(opened, Some(shared), self.request.confidence)?)
     }
 
@@ -108,13 +125,10 @@ impl Reference {
     /// # Errors
     /// The model can't be converted, or it was cancelled.
     pub fn compare_simulated(&self, onnx: &Onnx, fp32: &BTreeSet<String>) -> Result<Comparison, Error> {
-        let failed = |error: std::io::Error| Error::new(ErrorKind::File, format!("a temporary file: {error}"));
-        let folder = tempfile::tempdir().map_err(failed)?;
+        let folder = tempfile::tempdir().map_err(temporary)?;
         let file = folder.path().join("fp16.onnx");
-        std::fs::write(&file, onnx.simulated_fp16(fp32, &self.outputs)?).map_err(failed)?;
-        if let Some(info) = crate::infer::gst_model_info_file(&self.request.model) {
-            std::fs::copy(info, folder.path().join("fp16.onnx.modelinfo")).map_err(failed)?;
-        }
+        std::fs::write(&file, onnx.simulated_fp16(fp32, &self.outputs)?).map_err(temporary)?;
+        copy_side_files(&self.request.model, &file).map_err(temporary)?;
         let opened = cpu::open(&ModelSettings { model: file, ..settings(&self.request, Backend::Cpu) })?;
         self.compare(Runner::new(opened, None, self.request.confidence)?)
     }
@@ -175,6 +189,27 @@ impl Reference {
 
 fn settings(request: &Request, backend: Backend) -> ModelSettings {
     ModelSettings { backend, model: request.model.clone(), choice: request.choice, ..ModelSettings::default() }
+}
+
+/// Copies the files beside a model that say what its tensors mean, so that they are beside `to`. Returns whether there are
+/// any.
+fn copy_side_files(model: &Path, to: &Path) -> std::io::Result<bool> {
+    let files = [
+        (gst_model_info_file(model), to.with_added_extension(MODEL_INFO)),
+        (image_processor_file(model), to.with_file_name(IMAGE_PROCESSOR)),
+    ];
+    let mut any = false;
+    for (file, copy) in files {
+        if let Some(file) = file {
+            std::fs::copy(file, copy)?;
+            any = true;
+        }
+    }
+    Ok(any)
+}
+
+fn temporary(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::File, format!("a temporary file: {error}"))
 }
 
 fn check_cancel(cancel: &AtomicBool) -> Result<(), Error> {

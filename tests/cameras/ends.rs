@@ -148,6 +148,8 @@ fn run(
                 assert_eq!(pipeline.current_state(), gst::State::Null, "it's seen before it starts");
                 of_pipeline.borrow().upgrade().iter().for_each(|s| on_pipeline(s, setup));
             })),
+            on_happened: None,
+            stays: false,
         };
         // The first camera is added once there is a supervisor to call.
         let running = Supervisor::start(vec![], IMPATIENCE, options, end);

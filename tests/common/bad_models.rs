@@ -1,10 +1,10 @@
 //! Files that are no models, models of something else, and models that are wrong: made when a test runs.
 
-use super::find;
 use super::onnx::proto::{
     Attribute, Dimension, EXTERNAL, Entry, Graph, Model, Node, OperatorSet, Shape, Tensor, TensorType, Type, ValueInfo,
     data_type,
 };
+use super::{exports, find};
 use prost::Message;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -33,7 +33,7 @@ fn graph(model: &mut Model) -> &mut Graph {
 }
 
 fn export(name: &str) -> Vec<u8> {
-    std::fs::read(find::root().join("tests/reference/exports").join(format!("{name}.onnx"))).unwrap()
+    std::fs::read(exports::path(name)).unwrap()
 }
 
 fn node(op: &str, inputs: &[&str], outputs: &[&str]) -> Node {

@@ -34,7 +34,7 @@ pub fn clips(folder: &Path) -> Clips {
 }
 
 pub fn with(setup: CameraSetup, clips: Clips) -> CameraSetup {
-    CameraSetup { clips: Some(Settings { camera: setup.name.clone(), clips }), ..setup }
+    CameraSetup { clips: Some(Settings { camera: setup.name.clone(), clips, late: Duration::from_secs(2) }), ..setup }
 }
 
 /// What the next frame of each camera has: how many events, in a zone of this name.

@@ -90,6 +90,27 @@ impl Overflowing {
         }
     }
 
+    /// The input's values get noise of 0 to this, another one in each run.
+    pub fn noise(&mut self, high: f32) {
+        let image = self.graph().input[0].name().to_owned();
+        for input in self.graph().node.iter_mut().flat_map(|node| &mut node.input).filter(|input| **input == image) {
+            *input = "noisy".into();
+        }
+        let made = |op: &str, inputs: &[&str], output: &str, attribute: Vec<Attribute>| Node {
+            input: inputs.iter().map(|name| (*name).to_owned()).collect(),
+            output: vec![output.to_owned()],
+            name: Some(output.into()),
+            op_type: Some(op.into()),
+            attribute,
+            ..Node::default()
+        };
+        /// `AttributeProto.AttributeType.FLOAT`
+        const FLOAT: i32 = 1;
+        let high = Attribute { name: Some("high".into()), f: Some(high), r#type: Some(FLOAT), ..Attribute::default() };
+        let noise = made("RandomUniformLike", &[&image], "noise", vec![high]);
+        self.graph().node.splice(0..0, [noise, made("Add", &[&image, "noise"], "noisy", vec![])]);
+    }
+
     /// A value leaves the range of FP16 and comes back.
     pub fn detour(&mut self, value: &str, name: &str) {
         self.after(value, name, &[self.up, self.up, 1.0 / self.up, 1.0 / self.up]);

@@ -78,6 +78,7 @@ pub fn camera(name: &str, source: SourceSetup) -> CameraSetup {
         recording: None,
         clips: None,
         threads: ThreadSetup::default(),
+        run: None,
     }
 }
 
@@ -137,6 +138,7 @@ impl Supervised {
                         meters,
                         say: Some(Box::new(move |line| lines.lock().unwrap().push(line.to_owned()))),
                         on_pipeline: Some(Box::new(on_pipeline)),
+                        ..Options::default()
                     };
                     let supervisor = Supervisor::start(cameras, patience, options, end);
                     // The context is woken for jobs.

@@ -3,8 +3,8 @@
 //! ONNX Runtime runs the converted model with every FP16 value rounded, as `gst-trt build --backend cpu --verify` does.
 
 use crate::common::engine::{run, settings};
-use crate::common::find;
 use crate::common::overflow::Overflowing;
+use crate::common::{exports, find};
 use crate::onnx_fp16::clip;
 use gsttensorrt::cpu;
 use gsttensorrt::infer::{Frame, ModelSettings};
@@ -95,7 +95,7 @@ fn overflows(name: &str, part: &str, change: fn(&mut Overflowing) -> usize) {
 }
 
 fn export(name: &str) -> PathBuf {
-    find::root().join("tests/reference/exports").join(format!("{name}.onnx"))
+    exports::path(name)
 }
 
 #[test]

@@ -1,11 +1,16 @@
 //! How a model's head is determined: by the author of its file, its outputs, and the user's setting. Also its labels. This
 //! tests the CPU; tests/gpu_pipelines/heads.rs does the same on a GPU.
 
-use crate::common::find::{onnx_runtime, root, test_model};
+use crate::common::find::{onnx_runtime, test_model};
 use crate::common::models::{ultralytics, with_metadata};
 use crate::common::picture::{Colour, Picture, Square};
 use crate::common::pipeline::{Failure, Pipeline};
+use crate::common::{engine, exports};
 use gst_video::VideoFormat;
+use gsttensorrt::backend;
+use gsttensorrt::infer::ModelSettings;
+use model::head::HeadChoice;
+use model::{Normalization, Resize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -375,10 +380,9 @@ fn damaged_and_mislabelled_exports_are_refused() {
     if !onnx_runtime() {
         return;
     }
-    let exports = root().join("tests/reference/exports");
     let folder = tempfile::tempdir().unwrap();
     for name in ["rt-detr", "d-fine", "rf-detr", "detr-sigmoid", "detr-softmax", "yolox"] {
-        let whole = std::fs::read(exports.join(format!("{name}.onnx"))).unwrap();
+        let whole = std::fs::read(exports::path(name)).unwrap();
         for part in [2, 3, 100] {
             let cut = folder.path().join("cut.onnx");
             std::fs::write(&cut, &whole[..whole.len() / part]).unwrap();
@@ -397,6 +401,32 @@ fn damaged_and_mislabelled_exports_are_refused() {
         ("yolox", "head=yolov5", &["head=yolov5 doesn't fit"]),
         ("yolox", "head=picodet", &["head=picodet doesn't fit"]),
     ] {
-        refused("trtdetect", &exports.join(format!("{name}.onnx")), properties, words);
+        refused("trtdetect", &exports::path(name), properties, words);
     }
+}
+
+/// The file that Hugging Face's repositories have beside an export, or above its folder.
+#[test]
+fn a_processor_of_hugging_face_beside_the_model_says_its_input() {
+    if !onnx_runtime() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("onnx/model.onnx");
+    std::fs::create_dir(folder.path().join("onnx")).unwrap();
+    std::fs::copy(exports::path("detr-sigmoid"), &model).unwrap();
+    let processor = |text: &str| std::fs::write(folder.path().join("preprocessor_config.json"), text).unwrap();
+    let settings = ModelSettings { choice: HeadChoice::DetrSigmoid.into(), ..engine::settings(&model, 1) };
+    let opened = || gsttensorrt::cpu::open(&settings).map(|engine| engine.input().clone());
+    let without = (opened().unwrap(), backend::content(&settings).unwrap());
+    assert_eq!((without.0.resize, without.0.normalization), (Resize::STRETCH.antialiased(), Normalization::UNIT));
+
+    processor(r#"{"do_normalize": true, "image_mean": 0.5, "image_std": 0.25, "size": {"height": 320, "width": 320}}"#);
+    let Normalization { mean, scale } = opened().unwrap().normalization;
+    assert!((mean[0] - 127.5).abs() < 0.01 && (scale[0] - 4.0 / 255.0).abs() < 1e-6, "{mean:?} {scale:?}");
+    // It decides what the model finds: elements with and without it don't share a model.
+    assert_ne!(backend::content(&settings).unwrap(), without.1);
+
+    processor(r#"{"do_normalize": false, "size": {"shortest_edge": 800, "longest_edge": 1333}}"#);
+    refused("trtdetect", &model, "head=detr-sigmoid", &["preprocessor_config.json", "aspect ratio", "set resize"]);
 }

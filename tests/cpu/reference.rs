@@ -1,12 +1,13 @@
-//! Models on real pictures give the results of tests/reference/reference.py, families.py and poses.py, which use ONNX Runtime,
-//! OpenCV and NumPy: trained models, and narrow networks with seeded weights of other families
-//! (tests/reference/export_models.py, yolo_obb.py, export_poses.py).
+//! Models on real pictures give the results of tests/reference/reference.py, families.py, detectors.py and poses.py, which use
+//! ONNX Runtime, OpenCV and NumPy: trained models, and narrow networks with seeded weights of other families
+//! (tests/reference/export_models.py, export_detectors.py, yolo_obb.py, segmentation.py, export_poses.py).
 
+use crate::common::exports::{self, Export};
 use crate::common::pixels::Rgb;
 use crate::common::{engine, find};
 use gst_video::VideoFormat;
 use gsttensorrt::infer::ModelSettings;
-use model::head::HeadChoice;
+use model::head::{HeadChoice, ModelChoice};
 use model::mask::Rle;
 use model::{Detection, Keypoint, OrientedBox, Params, Rect};
 use serde::Deserialize;
@@ -125,28 +126,13 @@ static REFERENCE: LazyLock<Option<Reference>> = LazyLock::new(|| {
     command.arg("-B").arg(script).arg("--out").arg(folder());
     command.arg("--media").arg(root.join("media")).arg(find::shared().join("media"));
     command.arg("--models").arg(root.join("models")).arg(find::shared().join("models"));
-    command.arg("--exports").args(EXPORTS.map(|(name, _)| export(name)));
-    command.arg("--poses").args(POSES.map(|(family, file, _)| format!("{family}={}", export(file).display())));
+    command.arg("--exports").args(exports::detectors().iter().map(|export| exports::path(export.name)));
+    command.arg("--poses").args(POSES.map(|(family, file, _)| format!("{family}={}", exports::path(file).display())));
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = std::fs::read(folder().join("reference.json")).unwrap();
     Some(serde_json::from_slice(&text).unwrap())
 });
-
-/// The exports in tests/reference/exports, and the heads to be said for them.
-const EXPORTS: [(&str, HeadChoice); 11] = [
-    ("rt-detr", HeadChoice::RtDetr),
-    ("d-fine", HeadChoice::DFine),
-    ("rf-detr", HeadChoice::Auto),
-    ("detr-sigmoid", HeadChoice::DetrSigmoid),
-    ("detr-softmax", HeadChoice::DetrSoftmax),
-    ("yolox", HeadChoice::Auto),
-    ("yolo-obb", HeadChoice::Auto),
-    ("yolo-obb-end-to-end", HeadChoice::Auto),
-    ("yolo-seg", HeadChoice::Auto),
-    ("yolo-seg-end-to-end", HeadChoice::Auto),
-    ("rf-detr-seg", HeadChoice::Auto),
-];
 
 /// Families of pose models, their exports, and the heads to be said for them.
 const POSES: [(&str, &str, HeadChoice); 5] = [
@@ -156,10 +142,6 @@ const POSES: [(&str, &str, HeadChoice); 5] = [
     ("heatmap-udp", "heatmap-udp", HeadChoice::Auto),
     ("rtmo", "rtmo", HeadChoice::Auto),
 ];
-
-fn export(name: &str) -> PathBuf {
-    find::root().join("tests/reference/exports").join(format!("{name}.onnx"))
-}
 
 impl Object {
     fn detection(&self) -> Detection {
@@ -212,13 +194,13 @@ fn compare(model: &str) -> Option<usize> {
     compare_file(model, &find::real_model(model)?, HeadChoice::Auto)
 }
 
-fn compare_file(model: &str, path: &Path, head: HeadChoice) -> Option<usize> {
+fn compare_file(model: &str, path: &Path, choice: impl Into<ModelChoice>) -> Option<usize> {
     gst::init().unwrap();
     if !find::onnx_runtime() {
         return None;
     }
     let reference = REFERENCE.as_ref()?;
-    let settings = ModelSettings { choice: head.into(), ..engine::settings(path, 1) };
+    let settings = ModelSettings { choice: choice.into(), ..engine::settings(path, 1) };
     let engine = gsttensorrt::cpu::open(&settings).unwrap_or_else(|error| panic!("{model}: {error}"));
     engine.lanes().unwrap().remove(0).examine().unwrap_or_else(|error| panic!("{model}: {error}"));
     let mut lane = engine.lanes().unwrap().remove(0);
@@ -311,9 +293,9 @@ fn movenet_lightning_finds_what_the_reference_finds() {
 
 #[test]
 fn exports_of_other_families_find_what_their_references_find() {
-    for (name, head) in EXPORTS {
-        let Some(sure) = compare_file(name, &export(name), head) else { return };
-        assert!(sure >= 20, "{name}: only {sure} objects to compare");
+    for Export { name, choice } in exports::detectors() {
+        let Some(sure) = compare_file(name, &exports::path(name), choice) else { return };
+        assert!(sure >= 30, "{name}: only {sure} objects to compare");
     }
     assert!(REFERENCE.as_ref().unwrap().images.len() >= 5);
 }
@@ -390,7 +372,7 @@ fn embeddings_point_where_their_reference_points() {
 #[test]
 fn exports_of_pose_models_find_what_their_references_find() {
     for (family, file, head) in POSES {
-        let Some(sure) = compare_file(family, &export(file), head) else { return };
+        let Some(sure) = compare_file(family, &exports::path(file), head) else { return };
         assert!(sure >= 30, "{family}: only {sure} persons to compare");
     }
     let images = &REFERENCE.as_ref().unwrap().images;

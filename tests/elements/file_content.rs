@@ -104,6 +104,8 @@ fn asked(path: &Path) -> Result<gsttensorrt::check::StreamFacts, String> {
         detection: None,
         pose: None,
         classification: None,
+        tracker: None,
+        zones: None,
         outputs: Outputs::default(),
     })
 }

@@ -155,6 +155,42 @@ fn properties_change_while_playing() {
     assert_eq!(drawn(), thick);
 }
 
+/// A tail follows its track until it is too old, switched off, or time goes back.
+#[test]
+fn tails_show_where_tracks_were() {
+    register();
+    let info = info(VideoFormat::Rgb, 320, 240);
+    let mut harness = harness(&info);
+    let element = harness.element().unwrap();
+    for hidden in ["display-boxes", "display-labels", "display-confidence"] {
+        element.set_property(hidden, false);
+    }
+    // The middle of the box's lower edge is at (80 + 32 n, 180).
+    let mut frame = |n: u64, x: f32| {
+        let rect = Rect::new(0.15 + x, 0.25, 0.2, 0.5);
+        let object = Object { rect, class_id: Some(0), label: "person".into(), track_id: Some(7), ..Object::default() };
+        let mut buffer = grey(&info);
+        let writable = buffer.get_mut().unwrap();
+        writable.set_pts(n * 100 * gst::ClockTime::MSECOND);
+        let record = Record { objects: vec![object], ..Record::default() };
+        meta::set_record(writable, Arc::new(record), 320, 240);
+        harness.push_and_pull(buffer).unwrap()
+    };
+    let way = |frame: &gst::Buffer| [96, 128, 160, 192].map(|x| byte_at(frame, &info, x, 180) != GREY);
+    assert_eq!(changed(&frame(0, 0.0)), 0, "there are none by default");
+    element.set_property("tail", 200_000_000u64);
+    let pictures = [1, 2, 3, 4, 5].map(|n| frame(n, 0.1 * (n - 1) as f32));
+    assert_eq!(pictures.each_ref().map(way)[0], [false; 4]);
+    assert_eq!(way(&pictures[2]), [true, true, false, false]);
+    assert_eq!(way(&pictures[4]), [false, false, true, true], "the first 200 ms are forgotten");
+    element.set_property_from_str("color-by", "track");
+    let colour = byte_at(&frame(6, 0.4), &info, 192, 180);
+    assert_ne!(colour, byte_at(&pictures[4], &info, 192, 180));
+    assert_eq!(way(&frame(2, 0.4)), [false; 4], "after a seek");
+    element.set_property("tail", 0u64);
+    assert_eq!(changed(&frame(3, 0.5)), 0);
+}
+
 /// A frame far behind the clock is drawn, not dropped.
 #[test]
 fn late_frames_pass() {

@@ -4,13 +4,14 @@ use super::common::running::{Running, pull};
 use super::{Errors, noise, on_arrival, on_gpu};
 use gst::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
-use gsttensorrt::meta::{self, KeypointSet, Object, Record};
+use gsttensorrt::meta::{self, KeypointSet, Object, Place, PlaceCount, Record};
 use model::{Keypoint, KeypointLayout, Rect};
 use std::sync::Arc;
 
 const FRAMES: usize = 4;
 
-/// Boxes with labels in several scripts, one of them with a skeleton; they move from frame to frame.
+/// Boxes with labels in several scripts, one of them with a skeleton; they have tracks and move from frame to frame, in a zone and
+/// beside a line.
 fn record(step: f32) -> Arc<Record> {
     let names = ["nose", "left_hip", "right_hip"].map(Into::into).to_vec();
     let layout = Arc::new(KeypointLayout { name: "three", names, limbs: vec![(0, 1), (0, 2), (1, 2)] });
@@ -24,6 +25,7 @@ fn record(step: f32) -> Arc<Record> {
         confidence: 0.87,
         source: "det".into(),
         keypoints,
+        track_id: Some(1000 + u64::from(id)),
         ..Object::default()
     };
     let objects = vec![
@@ -32,12 +34,26 @@ fn record(step: f32) -> Arc<Record> {
         object(2, Rect::new(0.1, 0.8 - step, 0.2, 0.1), None),
         object(3, Rect::new(0.5, 0.8, 0.3 + step, 0.1), None),
     ];
-    Arc::new(Record { objects, models: Vec::new(), ..Record::default() })
+    let zone = Place {
+        name: "Halle".into(),
+        points: [(0.15, 0.3), (0.55, 0.2), (0.9, 0.95)].into(),
+        count: PlaceCount::Zone { occupancy: 3 },
+    };
+    let line = Place {
+        name: "door".into(),
+        points: [(0.05, 0.5), (0.95, 0.45)].into(),
+        count: PlaceCount::Line { inwards: 12, outwards: (1000.0 * step) as u64 },
+    };
+    Arc::new(Record { objects, places: vec![zone, line], ..Record::default() })
 }
 
 /// The output of `elements` for noise with records, in system memory. `marked` is the pad whose buffers get the records.
 fn through(elements: &str, info: &VideoInfo, marked: (&str, &str)) -> Vec<Vec<u8>> {
     let p = Running::new(&format!("appsrc name=in format=time ! {elements} ! appsink name=out sync=false"));
+    if let Some(overlay) = p.0.by_name("draw") {
+        overlay.set_property("tail", 1_000_000_000u64);
+        overlay.set_property_from_str("color-by", "track");
+    }
     let (width, height) = (info.width(), info.height());
     let pad = p.element(marked.0).static_pad(marked.1).unwrap();
     on_arrival(&pad, move |buffer| {

@@ -8,6 +8,7 @@ mod common;
 
 mod contexts;
 mod drawing;
+mod reid;
 mod strictness;
 mod tensors;
 

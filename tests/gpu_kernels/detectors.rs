@@ -255,7 +255,9 @@ pub fn dense(
         }
         let (best, pass) = (random.below(plan.classes), passes(random));
         for class in 0..plan.classes {
-            let value = score(random, pass && class == best);
+            // Now and then an anchor is of several classes.
+            let other = random.chance(0.01);
+            let value = score(random, pass && (class == best || other));
             set(&plan.scores, anchor, class, value);
         }
         if let Some(objectness) = &plan.objectness {

@@ -116,8 +116,9 @@ fn random_resize(random: &mut Random) -> Resize {
     let down = Resize { round_down: true, ..Resize::LETTERBOX };
     let all = [Resize::LETTERBOX, Resize::STRETCH, Resize::TOP_LEFT, down, Resize::CROP, Resize::CROP_INSIDE];
     let resize = *random.pick(&all);
-    match random.below(10) {
+    match random.below(12) {
         0..4 => resize.antialiased(),
+        10.. => resize.cubic(),
         4 => Resize::EXTENDED,
         5 => Resize::EXTENDED_UDP,
         _ => resize,
@@ -174,18 +175,19 @@ pub fn run(gpu: &Gpu, report: &mut Report) -> Result<(), Error> {
         let slots: Vec<_> = slots.iter().map(|(picture, region)| (picture, *region)).collect();
         batch(gpu, report, &spec, &slots)?;
     }
-    antialiased(gpu, report, &mut random)?;
+    filtered(gpu, report, &mut random)?;
     ten_bits(gpu, report, &mut random)?;
     ready_tensors(gpu, report, &mut random)
 }
 
-/// Every way of resizing with antialiasing: much smaller than the stored weights reach, smaller, larger, and equal.
-fn antialiased(gpu: &Gpu, report: &mut Report, random: &mut Random) -> Result<(), Error> {
-    for fit in [Resize::STRETCH, Resize::LETTERBOX, Resize::TOP_LEFT] {
+/// Every way of resizing with a filter: much smaller than the stored weights reach, smaller, larger, and equal.
+fn filtered(gpu: &Gpu, report: &mut Report, random: &mut Random) -> Result<(), Error> {
+    let fits = [Resize::STRETCH, Resize::LETTERBOX, Resize::TOP_LEFT];
+    for resize in fits.into_iter().flat_map(|fit| [fit.antialiased(), fit.cubic()]) {
         for (size, input) in [((641, 359), (16, 9)), ((192, 108), (64, 48)), ((17, 9), (130, 40)), ((64, 48), (64, 48))]
         {
             let (width, height) = input;
-            let spec = InputSpec { width, height, resize: fit.antialiased(), ..random_spec(random) };
+            let spec = InputSpec { width, height, resize, ..random_spec(random) };
             let pictures = [random.pick(&FORMATS).to_owned(), DeviceFormat::Nv12]
                 .map(|format| Picture::new(gpu, random, format, size));
             let [a, b] = pictures;

@@ -13,7 +13,7 @@ use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::gpu::Painter;
 use model::head::HeadChoice;
 use model::video::DeviceFormat;
-use model::{ElementType, InputSpec, Letterbox, Params, Rect, Resize};
+use model::{ElementType, InputSpec, Interpolation, Letterbox, Params, Rect, Resize};
 
 /// Number of measurements, the median of which counts.
 const ROUNDS: usize = 9;
@@ -41,9 +41,10 @@ pub fn run(gpu: &Gpu) -> Result<(), Error> {
             preprocessing(gpu, bandwidth, (format, size), Resize::LETTERBOX, batch, limit)?;
         }
     }
-    for batch in [1, 8] {
-        let resize = Resize::STRETCH.antialiased();
-        preprocessing(gpu, bandwidth, (DeviceFormat::Nv12, FRAME), resize, batch, None)?;
+    for resize in [Resize::STRETCH.antialiased(), Resize::STRETCH.cubic()] {
+        for batch in [1, 8] {
+            preprocessing(gpu, bandwidth, (DeviceFormat::Nv12, FRAME), resize, batch, None)?;
+        }
     }
     postprocessing(gpu)?;
     masks(gpu)?;
@@ -158,7 +159,7 @@ fn preprocessing(
 fn bytes_read(format: DeviceFormat, region: Rect, spec: &InputSpec) -> usize {
     let lines = (Letterbox::new(region, spec).height as usize).min(region.h as usize);
     // Antialiasing reads all.
-    let lines = if spec.resize.antialias { region.h as usize } else { lines };
+    let lines = if spec.resize.interpolation == Interpolation::Antialiased { region.h as usize } else { lines };
     // Between two lines of the target there are three of the source, or two that both count.
     let lines = if region.h as usize == 3 * lines { lines } else { (2 * lines).min(region.h as usize) };
     let width = region.w as usize;

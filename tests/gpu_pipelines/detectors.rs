@@ -1,14 +1,13 @@
 //! Detectors beyond YOLO's find what they find with `backend=cpu`: heads, second inputs and ways of resizing.
 
 use crate::common::agreement::{self, Agreement};
-use crate::common::find;
+use crate::common::exports;
 use crate::common::picture::{Colour, Picture, Square};
 use crate::common::standin;
-use crate::frames::{around, assert_same, objects, with_file, with_model};
+use crate::frames::{around, assert_same, objects, with_model};
 use crate::objects::near;
 use crate::on_gpu;
 use model::Detection;
-use std::path::PathBuf;
 
 /// Pictures of the input's size, and larger and smaller ones of other shapes, with squares near edges and elsewhere.
 fn pictures() -> Vec<Vec<Picture>> {
@@ -72,6 +71,7 @@ on_gpu! {
             ("pp-yoloe", "head=pp-yoloe normalization=unit resize=letterbox-antialias"),
             ("damo-yolo", "head=damo-yolo"),
             ("damo-yolo", "head=damo-yolo resize=stretch-antialias"),
+            ("damo-yolo", "head=damo-yolo resize=letterbox-cubic"),
             ("picodet", ""),
             ("yolov5", ""),
             ("yolov5", "head=yolov5 resize=top-left-antialias"),
@@ -86,23 +86,11 @@ on_gpu! {
 }
 
 on_gpu! {
-    /// Narrow models of the families' own architectures, with seeded weights.
+    /// Narrow models in the form of the families' exports, with seeded weights.
     fn exports_find_what_the_cpu_finds() {
-        for (export, head) in [
-            ("rt-detr", "rt-detr"),
-            ("d-fine", "d-fine"),
-            ("rf-detr", "auto"),
-            ("detr-sigmoid", "detr-sigmoid"),
-            ("detr-softmax", "detr-softmax"),
-            ("yolox", "auto"),
-            ("yolo-seg", "auto"),
-            ("yolo-seg-end-to-end", "auto"),
-            ("rf-detr-seg", "auto"),
-        ] {
-            let file: PathBuf = find::root().join("tests/reference/exports").join(format!("{export}.onnx"));
-            compare_network(export, 320.0, |backend| {
-                let element = with_file("trtdetect", backend, &file);
-                format!("{element} head={head} precision=fp32 confidence=0.05")
+        for export in exports::detectors() {
+            compare_network(export.name, 320.0, |backend| {
+                format!("{} name=d backend={backend} precision=fp32 confidence=0.05", export.element())
             });
         }
     }

@@ -117,6 +117,67 @@ fn metrics(port: u16) -> String {
     text
 }
 
+/// From pixels to a clip: the model finds the square, the tracker follows it, the zone notices it, and the clip shows it.
+#[test]
+fn an_object_that_enters_a_zone_has_a_clip() {
+    const APPEARS: u64 = 125;
+    if !crate::common::running::start() {
+        return;
+    }
+    let mut operator = Operator::new();
+    barcode::write_with_object(APPEARS, &operator.path("numbers.mp4"));
+    let zone = |name: &str, left: f64, right: f64| json!({ "NAME": name, "POLYGON": [[left, 0], [right, 0], [right, 1], [left, 1]] });
+    let mut config = config(
+        &json!([{
+            "NAME": "yard", "URL": "numbers.mp4",
+            "ZONES": [zone("gate", 0.0, 0.5), zone("street", 0.5, 1.0)]
+        }]),
+        &json!({
+            "JSON_LINES": "{camera}.jsonl",
+            "CLIPS": {
+                "FOLDER": "clips", "BEFORE_S": 1, "AFTER_S": 1,
+                "RULES": [
+                    { "NAME": "elsewhere", "ZONES": ["street"] },
+                    { "NAME": "intruder", "ZONES": ["gate"], "EVENTS": ["entered"], "CLASSES": ["red"] }
+                ]
+            }
+        }),
+    );
+    config["processing"]["COUNTING"] = json!({ "SETTLE_S": 0.5, "MERGE_S": 3 });
+    operator.write(&config);
+    operator.run(&[]);
+    operator.wait_for("a clip", || clips(&operator, "yard").len() == 1);
+    let clip = Clip::read(&clips(&operator, "yard")[0].with_extension("mp4"));
+    assert!(clip.path.to_str().unwrap().ends_with("-intruder.mp4"));
+    let at = clip.events_at()[0];
+    let shown = clip.numbers[(at * barcode::FRAMES_PER_SECOND as f64).round() as usize].unwrap();
+    assert!((APPEARS..APPEARS + 5).contains(&shown), "{shown}: {}", clip.document);
+    let gop = barcode::KEY_DISTANCE as f64 * barcode::PERIOD.as_secs_f64();
+    assert!(
+        at > 0.99 && at < 1.05 + gop && clip.length() - clip.events_at().last().unwrap() > 0.95,
+        "{}",
+        clip.document
+    );
+    let event = &clip.document["events"][0];
+    assert_eq!(
+        (&event["rule"], &event["type"], &event["zone"], &event["label"]),
+        (&"intruder".into(), &"entered".into(), &"gate".into(), &"red".into())
+    );
+    let tracks = clip.document["tracks"].as_array().unwrap();
+    let track = tracks.iter().find(|track| track["track_id"] == event["track_id"]).unwrap();
+    assert!(track["boxes"].as_array().unwrap().len() > 20, "{track}");
+    let text = std::fs::read_to_string(operator.path("yard.jsonl")).unwrap();
+    let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let events: Vec<_> = lines.iter().filter_map(|line| line["events"].as_array()).flatten().collect();
+    let entered: Vec<_> = events.iter().filter(|event| event["type"] == "entered").collect();
+    assert!(entered.iter().all(|event| event["clip"].is_string()), "{entered:?}");
+    let in_clip = entered.iter().filter(|event| event["clip"] == clip.document["clip"]);
+    assert_eq!(in_clip.count(), clip.events_at().len(), "{}", clip.document);
+    let others = events.iter().filter(|event| event["type"] != "entered");
+    assert!(others.into_iter().all(|event| event.get("clip").is_none()), "{events:?}");
+    operator.stop();
+}
+
 #[test]
 fn a_broker_that_allows_no_subscription_is_told_and_lines_go_on() {
     if !crate::common::running::start() {

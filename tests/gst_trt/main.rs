@@ -13,3 +13,4 @@ mod run;
 mod tool;
 mod verify;
 mod watch;
+mod zones;

@@ -1,6 +1,6 @@
 //! `gst-trt monitor` with a running system, and without one.
 
-use gsttensorrt::monitor::{Meter, Options, Sample, Watch, socket};
+use gsttensorrt::monitor::{Health, Meter, Options, Sample, Watch, socket};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -24,6 +24,7 @@ fn watch(runtime: &Path, meter: &Arc<Meter>) -> Watch {
         cpu_warning: -1.0,
         print: None,
         metrics: None,
+        health: Health::default(),
         socket: Some(runtime.join("gst-tensorrt")),
     };
     Watch::start(Arc::new(move || vec![meter.snapshot()]), options).unwrap()

@@ -1,8 +1,8 @@
 //! `gst-trt build --verify` and `--mixed`, as an operator runs them.
 
-use crate::common::find;
 use crate::common::overflow::Overflowing;
 use crate::common::standin::Standin;
+use crate::common::{exports, find};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -35,7 +35,7 @@ fn assert_says(output: &Output, success: bool, words: &[&str]) {
 }
 
 fn yolox() -> PathBuf {
-    find::root().join("tests/reference/exports/yolox.onnx")
+    exports::path("yolox")
 }
 
 /// Seeded weights: scores are so close to each other that even the rounding of FP16 moves some over a threshold.
@@ -159,6 +159,55 @@ fn an_interruption_leaves_nothing_behind() {
     assert_eq!(left.filter(|name| name != ".ses").collect::<Vec<_>>(), ["hot.onnx"]);
 }
 
+/// Builds an engine with `-o` on the stand-in, and compares it.
+fn verify_engine(standin: &Standin, model: &Path, engine: &Path, source: &Path, more: &[&str]) -> Output {
+    let mut command = build(model);
+    standin.set_environment(&mut command);
+    command.args(["--frames", "3"]).args(more).arg("--verify").arg(source).arg("-o").arg(engine).output().unwrap()
+}
+
+/// The file beside the model, above its folder, says what the engine's input is, although the engine is in the cache.
+#[test]
+fn files_beside_the_model_count_for_an_engine_in_another_folder() {
+    let (Some(standin), true, Some(clip)) = (Standin::new(), find::onnx_runtime(), find::media("bikes.mp4")) else {
+        return;
+    };
+    let exports = standin.scratch().join("detr/onnx");
+    std::fs::create_dir_all(&exports).unwrap();
+    let model = exports.join("model.onnx");
+    std::fs::copy(exports::path("detr-sigmoid"), &model).unwrap();
+    // Not what is assumed of this head: other pixels are other objects.
+    let processor =
+        r#"{"do_normalize": true, "image_mean": 0.5, "image_std": 0.1, "size": {"height": 320, "width": 320}}"#;
+    std::fs::write(standin.scratch().join("detr/preprocessor_config.json"), processor).unwrap();
+    let engine = standin.scratch().join("detr.engine");
+    let verify = || verify_engine(&standin, &model, &engine, &clip, &["--head", "detr-sigmoid", "--precision", "fp32"]);
+    assert_says(&verify(), true, &["objects in 3 frame(s)", "agree with FP32"]);
+    let info = "[modelinfo]\nversion=1.0\n[pixel_values]\nid=images\ntype=float32\ndims=-1,3,320,320\ndir=input\n\
+                ranges=-1.0,3.0\n[logits]\nid=logits\ntype=float32\ndims=-1,-1,-1\ndir=output\n[pred_boxes]\nid=boxes\n\
+                type=float32\ndims=-1,-1,4\ndir=output\n";
+    std::fs::write(exports.join("model.onnx.modelinfo"), info).unwrap();
+    assert_says(&verify(), true, &["objects in 3 frame(s)", "agree with FP32"]);
+}
+
+/// TensorRT has an engine that finds something else than its model: the picture's noise is another one in each run.
+#[test]
+fn an_engine_that_does_not_agree_is_not_written() {
+    let (Some(standin), true, Some(clip)) = (Standin::new(), find::onnx_runtime(), find::media("bikes.mp4")) else {
+        return;
+    };
+    let model = standin.scratch().join("noise.onnx");
+    let mut noisy = Overflowing::open(&yolox(), 1024.0);
+    noisy.noise(255.0);
+    noisy.write(&model);
+    let engine = standin.scratch().join("noise.engine");
+    std::fs::write(&engine, "an earlier engine").unwrap();
+    let output = verify_engine(&standin, &model, &engine, &clip, &["--precision", "fp32"]);
+    assert_says(&output, false, &["agree with FP32", "the worst frames:", "noise.engine isn't written", "--agree"]);
+    assert_eq!(std::fs::read_to_string(&engine).unwrap(), "an earlier engine");
+    assert!(!engine.with_extension("json").exists());
+}
+
 /// The engine runs on the stand-in GPU, in the precision of its ONNX.
 #[test]
 fn an_engine_is_verified_and_its_record_says_so() {
@@ -170,12 +219,7 @@ fn an_engine_is_verified_and_its_record_says_so() {
     let model = standin.scratch().join("nanodet.onnx");
     std::fs::copy(nanodet, &model).unwrap();
     let engine = standin.scratch().join("nanodet.engine");
-    let verify = |more: &[&str]| {
-        let mut command = build(&model);
-        standin.set_environment(&mut command);
-        command.args(["--frames", "3"]).args(more).arg("--verify").arg(&clip).arg("-o").arg(&engine).output().unwrap()
-    };
-    let output = verify(&[]);
+    let output = verify_engine(&standin, &model, &engine, &clip, &[]);
     assert_says(&output, true, &["objects in 3 frame(s)", "agree with FP32", "person"]);
     let record: Value = serde_json::from_slice(&std::fs::read(engine.with_extension("json")).unwrap()).unwrap();
     let verified = &record["verified"];

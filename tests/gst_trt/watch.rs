@@ -52,7 +52,8 @@ fn lines(output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     lines
 }
 
-fn ask(address: &str) -> String {
+/// The answer of the metrics server.
+pub fn ask(address: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();

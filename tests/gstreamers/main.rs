@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod examples;
+mod iou_tracker;
 mod libraries;
 
 use common::find;

@@ -1,21 +1,30 @@
-//! The examples are built, run over the beginning of the sample clip, and compared. All three print the same objects.
+//! The examples are built, run over the beginning of the sample clip, and compared. All three languages print the same.
 
 use crate::common::find;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A clip of a few frames with objects, in `folder`.
-fn short_clip(folder: &Path) -> Option<PathBuf> {
-    let picture = find::media("bus.jpg")?;
+fn standing(folder: &Path) -> Option<PathBuf> {
+    Some(clip(folder, &find::media("bus.jpg")?, "jpegdec ! imagefreeze num-buffers=3 ! videoconvert"))
+}
+
+/// A clip of 80 frames with objects that move, in `folder`.
+fn moving(folder: &Path) -> Option<PathBuf> {
+    let decode = "qtdemux ! h264parse ! avdec_h264 ! identity eos-after=81";
+    Some(clip(folder, &find::media("bikes.mp4")?, decode))
+}
+
+fn clip(folder: &Path, source: &Path, decode: &str) -> PathBuf {
     let clip = folder.join("short clip.mp4");
     let status = Command::new("gst-launch-1.0")
-        .args(["-q", "filesrc", &format!("location={}", picture.display())])
-        .args("! jpegdec ! imagefreeze num-buffers=3 ! videoconvert ! x264enc ! mp4mux ! filesink".split(' '))
+        .args(["-q", "filesrc", &format!("location={}", source.display()), "!"])
+        .args(format!("{decode} ! x264enc ! mp4mux ! filesink").split(' '))
         .arg(format!("location=\"{}\"", clip.display()))
         .status()
         .unwrap();
     assert!(status.success());
-    Some(clip)
+    clip
 }
 
 /// The arguments of every example.
@@ -26,9 +35,9 @@ struct Setting {
 }
 
 impl Setting {
-    fn new() -> Option<Self> {
+    fn new(clip: fn(&Path) -> Option<PathBuf>) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let clip = short_clip(folder.path())?;
+        let clip = clip(folder.path())?;
         let model = find::real_model("yolov12n")?;
         let plugins = folder.path().join("plugins");
         std::fs::create_dir(&plugins).unwrap();
@@ -39,12 +48,12 @@ impl Setting {
 
     /// The lines that an example prints.
     fn run(&self, program: &str, first: &[&Path]) -> Vec<String> {
-        self.run_behind(program, first, "identity")
+        self.run_with(program, first, "identity")
     }
 
-    /// The lines that an example prints with these elements behind the detector.
-    fn run_behind(&self, program: &str, first: &[&Path], elements: &str) -> Vec<String> {
-        let output = self.command(program, first).arg(elements).output().unwrap();
+    /// The lines that an example prints with this last argument, such as elements to put behind the detector.
+    fn run_with(&self, program: &str, first: &[&Path], last: &str) -> Vec<String> {
+        let output = self.command(program, first).arg(last).output().unwrap();
         assert!(output.status.success(), "{program}: {}", text(&output.stderr));
         text(&output.stdout).lines().map(str::to_owned).collect()
     }
@@ -80,7 +89,7 @@ fn parse(line: &str) -> (&str, Vec<f64>) {
 
 #[test]
 fn rust_python_and_c_see_the_same() {
-    let Some(setting) = Setting::new() else { return };
+    let Some(setting) = Setting::new(standing) else { return };
     let rust = find::example("detect");
     let in_rust = setting.run(rust.to_str().unwrap(), &[]);
     for label in ["person", "bus"] {
@@ -89,7 +98,7 @@ fn rust_python_and_c_see_the_same() {
     setting.fails(rust.to_str().unwrap(), &[]);
 
     let c = rust.with_file_name("detect-in-c");
-    assert!(compiled(&c, &[], &["gstreamer-1.0", "gstreamer-video-1.0"]), "GStreamer's headers are there");
+    assert!(compiled("detect", &c, &[], &["gstreamer-1.0", "gstreamer-video-1.0"]), "GStreamer's headers are there");
     let in_c = setting.run(c.to_str().unwrap(), &[]);
     setting.fails(c.to_str().unwrap(), &[]);
 
@@ -104,7 +113,7 @@ fn rust_python_and_c_see_the_same() {
 
     let with_analytics = rust.with_file_name("detect-in-c-analytics");
     let packages = ["gstreamer-1.0", "gstreamer-video-1.0", "gstreamer-analytics-1.0"];
-    if !find::in_root() && compiled(&with_analytics, &["-DANALYTICS", "-DGST_USE_UNSTABLE_API"], &packages) {
+    if !find::in_root() && compiled("detect", &with_analytics, &["-DANALYTICS", "-DGST_USE_UNSTABLE_API"], &packages) {
         assert_eq!(setting.run(with_analytics.to_str().unwrap(), &[]), in_c);
     } else {
         find::skip("gstreamer-analytics-1.0 or a compiler", "GStreamer's headers, 1.24 or later");
@@ -120,7 +129,7 @@ fn rust_python_and_c_see_the_same() {
         programs.push((PYTHON, vec![&*script]));
     }
     for (program, first) in programs {
-        let lines = setting.run_behind(program, &first, smaller);
+        let lines = setting.run_with(program, &first, smaller);
         assert_eq!(lines.len(), in_c.len(), "{program}: {lines:?}");
         for (line, whole) in lines.iter().zip(&in_c) {
             let ((label, half), (whole_label, whole)) = (parse(line), parse(whole));
@@ -128,6 +137,41 @@ fn rust_python_and_c_see_the_same() {
             assert!(half[1..].iter().zip(&whole[1..]).all(|(a, b)| (a * 2.0 - b).abs() <= 8.0), "{half:?} {whole:?}");
         }
     }
+}
+
+/// A zone and a line in the middle of the clip with traffic.
+const ZONES: &str = r#"{
+    "zones": [{"name": "right half", "polygon": [[0.5, 0], [1, 0], [1, 1], [0.5, 1]],
+               "crowding": {"more_than": 1, "for_s": 0.1}, "loitering_s": 0.5}],
+    "lines": [{"name": "middle", "from": [0.5, 0], "to": [0.5, 1], "anchor": "centre"}]
+}"#;
+
+#[test]
+fn events_are_the_same_in_rust_python_and_c() {
+    let Some(setting) = Setting::new(moving) else { return };
+    let zones = setting.folder.path().join("zones.json");
+    std::fs::write(&zones, ZONES).unwrap();
+    let zones = zones.to_str().unwrap();
+    let rust = find::example("events");
+    let in_rust = setting.run_with(rust.to_str().unwrap(), &[], zones);
+    for what in
+        ["right half: entered, car ", "right half: left, car ", "right half: loitering, ", "middle: crossed in, car "]
+    {
+        assert!(in_rust.iter().any(|line| line.contains(what)), "{what}: {in_rust:?}");
+    }
+    for what in [", 2 objects", "dispersed, after "] {
+        assert!(in_rust.iter().any(|line| line.contains(what)), "{what}: {in_rust:?}");
+    }
+    let c = rust.with_file_name("events-in-c");
+    assert!(compiled("events", &c, &[], &["gstreamer-1.0"]), "GStreamer's headers are there");
+    assert_eq!(setting.run_with(c.to_str().unwrap(), &[], zones), in_rust);
+    if python_has_gstreamer() {
+        let script = find::root().join("examples/events.py");
+        assert_eq!(setting.run_with(PYTHON, &[&script], zones), in_rust);
+    }
+    let mut command = setting.command(c.to_str().unwrap(), &[]);
+    let Output { status, stderr, .. } = command.arg("no.json").output().unwrap();
+    assert!(!status.success() && text(&stderr).contains("no.json"), "{}", text(&stderr));
 }
 
 const PYTHON: &str = "/usr/bin/python3";
@@ -142,8 +186,8 @@ fn python_has_gstreamer() -> bool {
     has
 }
 
-/// Compiles examples/detect.c to `program`; false if one of the packages isn't there.
-fn compiled(program: &Path, options: &[&str], packages: &[&str]) -> bool {
+/// Compiles an example to `program`; false if one of the packages isn't there.
+fn compiled(example: &str, program: &Path, options: &[&str], packages: &[&str]) -> bool {
     if find::in_root() {
         return true;
     }
@@ -152,7 +196,8 @@ fn compiled(program: &Path, options: &[&str], packages: &[&str]) -> bool {
         return false;
     }
     let mut cc = Command::new("cc");
-    cc.args(["-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-o"]).arg(program).arg("examples/detect.c");
+    cc.args(["-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-o"]).arg(program);
+    cc.arg(format!("examples/{example}.c"));
     cc.args(options).args(text(&flags.stdout).split_whitespace());
     let output = cc.current_dir(find::root()).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));

@@ -179,6 +179,16 @@ fn the_schema_refuses_other_objects() {
     let schema = jsonschema::validator_for(&schema).unwrap();
     let good = json!({"stream": "", "frame": 0, "pts": 0, "width": 1, "height": 1, "inferred": {}, "objects": []});
     assert!(schema.is_valid(&good));
+    let event = json!({"stream": "", "type": "entered", "zone": "hall", "pts": 0, "track_id": 1, "label": "car"});
+    assert!(schema.is_valid(&event));
+    let mut both = event.clone();
+    both["line"] = json!("door");
+    assert!(!schema.is_valid(&both));
+    for (key, value) in [("type", json!("totals")), ("objects", json!([])), ("stream", json!(1)), ("count", json!(0))] {
+        let mut bad = event.clone();
+        bad[key] = value;
+        assert!(!schema.is_valid(&bad), "{bad}");
+    }
     for (key, value) in [
         ("frame", json!(-1)),
         ("inferred", json!({"det": "maybe"})),

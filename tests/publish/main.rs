@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod element;
+mod events;
 mod servers;
 
 use std::process::Command;

@@ -2,83 +2,18 @@
 
 use crate::common::mosquitto::{Mosquitto, PASSWORD, Subscriber, USER};
 use crate::common::outputs::{Answer, Broker};
+use crate::common::publish::{Publish, number};
 use crate::common::running::register;
 use crate::gst_launch;
 use gst::prelude::*;
-use gst_check::Harness;
-use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-const CAPS: &str = "video/x-raw,format=GRAY8,width=64,height=32,framerate=30/1";
-
-/// An element with a bus; the test pushes its buffers.
-struct Publish {
-    harness: Harness,
-    element: gst::Element,
-    bus: gst::Bus,
-    frames: u64,
-}
-
-impl Publish {
-    fn new(properties: &str) -> Self {
-        register();
-        let element = gst::parse::launch(&format!("trtpublish {properties}")).unwrap();
-        let bus = gst::Bus::new();
-        element.set_bus(Some(&bus));
-        let mut harness = Harness::with_element(&element, Some("sink"), Some("src"));
-        harness.set_src_caps_str(CAPS);
-        Self { harness, element, bus, frames: 0 }
-    }
-
-    fn push(&mut self, count: u64) {
-        for _ in 0..count {
-            let mut buffer = gst::Buffer::with_size(64 * 32).unwrap();
-            buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_mseconds(self.frames));
-            let _ = self.harness.push(buffer);
-            self.frames += 1;
-        }
-    }
-
-    /// Returns when the element has passed the buffer on.
-    fn eos(&mut self) {
-        assert!(self.harness.push_event(gst::event::Eos::new()));
-    }
-
-    fn stat(&self, name: &str) -> u64 {
-        self.element.property::<gst::Structure>("stats").get(name).unwrap()
-    }
-
-    /// The next error or warning.
-    #[track_caller]
-    fn message(&self) -> (gst::MessageType, gst::glib::Error) {
-        let kinds = [gst::MessageType::Error, gst::MessageType::Warning];
-        let message = self.bus.timed_pop_filtered(gst::ClockTime::from_seconds(20), &kinds).expect("nothing is said");
-        match message.view() {
-            gst::MessageView::Error(error) => (gst::MessageType::Error, error.error()),
-            gst::MessageView::Warning(warning) => (gst::MessageType::Warning, warning.error()),
-            _ => unreachable!(),
-        }
-    }
-
-    #[track_caller]
-    fn quiet(&self) {
-        let kinds = [gst::MessageType::Error, gst::MessageType::Warning];
-        let message = self.bus.pop_filtered(&kinds);
-        assert!(message.is_none(), "{message:?}");
-    }
-}
-
 /// Frame numbers in the next lines.
 fn numbers(subscriber: &Subscriber, count: usize) -> Vec<u64> {
     (0..count).map(|_| number(&subscriber.next().1)).collect()
-}
-
-fn number(line: &str) -> u64 {
-    let line: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line:?}"));
-    line["frame"].as_u64().unwrap()
 }
 
 #[test]

@@ -9,7 +9,6 @@ own export scripts, which each function names. Weights are seeded; the scores ar
 come out of the pictures of reference.py. Exports of other licences aren't kept: ../models/make.py has their forms.
 """
 
-import argparse
 import pathlib
 import sys
 
@@ -251,24 +250,13 @@ MODELS = {
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--media", type=pathlib.Path, nargs="+", required=True)
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--only")
-    arguments = parser.parse_args()
-
-    def find(name, needed=True):
-        return next((f / name for f in arguments.media if (f / name).exists()), None)
-
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    images = list(reference.pictures(find).values())
-    for name, (make, size) in MODELS.items():
-        if arguments.only not in (None, name):
-            continue
+    images, files = reference.exporter(__doc__, MODELS)
+    for name, file in files.items():
+        make, size = MODELS[name]
         inputs = [torch.from_numpy(families.FAMILIES[name].tensor(image, size)[0])[None] for image in images]
         torch.manual_seed(1)
-        make(arguments.out / f"{name}.onnx", inputs)
-        print(name, (arguments.out / f"{name}.onnx").stat().st_size)
+        make(file, inputs)
+        print(name, file.stat().st_size)
 
 
 if __name__ == "__main__":

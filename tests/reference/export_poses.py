@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes narrow pose models for the tests, with `onnx` alone: a part of `cargo xtask export-models`.
 
-    export_poses.py --media DIR... --out DIR
+    export_poses.py --media DIR... --out DIR [--only NAME]
 
 Names, shapes, types and dynamic dimensions of the tensors are those of the families' exporters: mmdeploy (3f8604b;
 `pose-detection_simcc_onnxruntime_dynamic.py`, `pose-detection_onnxruntime_static.py`, `pose-detection_rtmo_onnxruntime_dynamic.py`)
@@ -9,7 +9,6 @@ and Hugging Face's Optimum for ViTPose. The networks between them are small conv
 has a place where it is expected, and the picture decides how far from there its peak is, and how high.
 """
 
-import argparse
 import pathlib
 import sys
 
@@ -160,18 +159,9 @@ MODELS = {"simcc": simcc, "heatmap": heatmap, "heatmap-udp": vitpose, "rtmo": rt
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--media", type=pathlib.Path, nargs="+", required=True)
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    arguments = parser.parse_args()
-
-    def find(name, needed=True):
-        return next((f / name for f in arguments.media if (f / name).exists()), None)
-
-    pictures = list(reference.pictures(find).values())
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    for name, make in MODELS.items():
-        make(arguments.out / f"{name}.onnx", pictures)
+    pictures, files = reference.exporter(__doc__, MODELS)
+    for name, file in files.items():
+        MODELS[name](file, pictures)
 
 
 if __name__ == "__main__":

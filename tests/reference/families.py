@@ -28,12 +28,18 @@ def triangle(source, target):
 def pil_resize(image, width, height):
     """What PIL's `resize((width, height), BILINEAR)` gives before it rounds to 8 bits."""
     h, w = image.shape[:2]
-    rows = np.einsum("th,hwc->twc", triangle(h, height), image.astype(np.float64))
-    return np.einsum("tw,hwc->htc", triangle(w, width), rows)
+    rows = np.tensordot(triangle(h, height), image.astype(np.float64), axes=(1, 0))
+    return np.tensordot(triangle(w, width), rows, axes=(1, 1)).swapaxes(0, 1)
 
 
 def cv_resize(image, width, height):
     return cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def cv_resize_cubic(image, width, height):
+    """What `resize` with INTER_CUBIC gives before it rounds to 8 bits; like that, limited to their range."""
+    resized = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(resized, 0, 255)
 
 
 class Family:
@@ -383,13 +389,13 @@ FAMILIES = {
 
 
 class Model:
-    """One of these families' files; `family` is the name in FAMILIES."""
+    """One of a family's files."""
 
     def __init__(self, family, path):
         # Only here, because the exports need no ONNX Runtime.
         import onnxruntime
 
-        self.name, self.family = path.stem, FAMILIES[family]
+        self.name, self.family = path.stem, family
         self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         self.size = next(tuple(i.shape[2:]) for i in self.session.get_inputs() if len(i.shape) == 4)
 
@@ -401,6 +407,7 @@ class Model:
         outputs = dict(zip(names, self.session.run(None, self.family.feeds(self.session, x, self.size))))
         objects = []
         masks = self.family.masks(outputs, self.size) if hasattr(self.family, "masks") else None
+        keypoints = self.family.keypoints(outputs) if hasattr(self.family, "keypoints") else None
         for i, (label, confidence, *box) in enumerate(self.family.objects(outputs, self.size)):
             points = (np.array(box).reshape(-1, 2) - border) / scale
             # The box around the four corners of an oriented one, which itself isn't clipped.
@@ -412,5 +419,8 @@ class Model:
                 found = {"class": int(label), "confidence": float(confidence), "box": corners.ravel().tolist()}
                 if masks is not None:
                     more["mask"] = frame_mask(masks[i], np.array(box), found["box"], self.size, border, scale, (w, h))
+                if keypoints is not None:
+                    places = (keypoints[i][:, :2] - border) / scale
+                    more["keypoints"] = np.concatenate([places, keypoints[i][:, 2:]], axis=1).tolist()
                 objects.append(found | more)
         return {"model": self.name, "region": [0, 0, w, h], "scale": scale, "objects": objects}

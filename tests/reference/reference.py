@@ -11,6 +11,7 @@ MoveNet MultiPose and SinglePose. Where ours deviates from them on purpose, a co
 """
 
 import argparse
+import functools
 import json
 import pathlib
 import sys
@@ -20,6 +21,7 @@ import numpy as np
 import onnxruntime
 
 import classifiers
+import detectors
 import families
 import poses
 
@@ -258,28 +260,48 @@ def pictures(find):
     return out
 
 
+def find(folders, name, needed=True):
+    """The file of this name in the first folder that has it."""
+    found = next((folder / name for folder in folders if (folder / name).exists()), None)
+    if needed and not found:
+        sys.exit(f"{name} isn't in {', '.join(map(str, folders))}")
+    return found
+
+
+def exporter(description, names):
+    """What a script is told that makes models of these names: the pictures, and by name the files that it has to write."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--media", type=pathlib.Path, nargs="+", required=True)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--only", choices=list(names), help="the only model to make")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    images = list(pictures(functools.partial(find, arguments.media)).values())
+    return images, {name: arguments.out / f"{name}.onnx" for name in names if arguments.only in (None, name)}
+
+
+def write(file, model):
+    """Writes a model of these bytes, and says how large it is."""
+    file.write_bytes(model)
+    print(file.stem, len(model))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--media", type=pathlib.Path, nargs="+", required=True)
     parser.add_argument("--models", type=pathlib.Path, nargs="+", required=True)
-    parser.add_argument("--exports", type=pathlib.Path, nargs="*", default=[], help="models of families.py: FAMILY.onnx")
+    parser.add_argument("--exports", type=pathlib.Path, nargs="*", default=[], help="models of detectors.py: FAMILY.onnx")
     parser.add_argument("--poses", nargs="*", default=[], help="models of poses.py: FAMILY=FILE")
     parser.add_argument("--out", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
 
-    def find(name, folders=arguments.media, needed=True):
-        found = next((f / name for f in folders if (f / name).exists()), None)
-        if needed and not found:
-            sys.exit(f"{name} isn't in {', '.join(map(str, folders))}")
-        return found
-
     arguments.out.mkdir(parents=True, exist_ok=True)
-    paths = {name: find(f"{name}.onnx", arguments.models, needed=False) for name in MODELS}
+    paths = {name: find(arguments.models, f"{name}.onnx", needed=False) for name in MODELS}
     models = {name: Model(name, path) for name, path in paths.items() if path}
-    exports = [families.Model(path.stem, path) for path in arguments.exports]
+    exports = [families.Model(detectors.FAMILIES[path.stem], path) for path in arguments.exports]
     pose_models = [poses.Model(*pose.split("=", 1)) for pose in arguments.poses]
     images = []
-    images_by_name = pictures(find)
+    images_by_name = pictures(functools.partial(find, arguments.media))
     classes = classifiers.results(images_by_name, arguments.out)
     for name, image in images_by_name.items():
         cv2.imwrite(str(arguments.out / f"{name}.ppm"), image)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes narrow networks in the form of exports with masks: `cargo xtask export-models`.
 
-    segmentation.py --media DIR... --out DIR
+    segmentation.py --media DIR... --out DIR [--only NAME]
 
 Ultralytics' code and weights are AGPL-3.0 and aren't kept here. `yolo-seg.onnx` and `yolo-seg-end-to-end.onnx` are made with
 `onnx` alone, after its heads `Segment` and `Segment26` (8.4.190): boxes, scores and 32 coefficients, and 32 prototypes at a quarter
@@ -9,7 +9,6 @@ of the input. `rf-detr-seg.onnx` is `rf-detr.onnx` of the same folder with the t
 logits for each query. Weights are seeded, and scaled and shifted so that some objects come out of the pictures of reference.py.
 """
 
-import argparse
 import pathlib
 import sys
 
@@ -24,6 +23,7 @@ import reference
 from yolo_obb import BINS, CLASSES, HEIGHT, ROWS, SPREAD, WANTED, WIDTH, Network, backbone, grids, rescale
 
 COEFFICIENTS = 32
+RF_DETR_SEG = "rf-detr-seg"
 
 
 def standardise(net, result, pictures, spread=1.0, shift=0.0):
@@ -163,29 +163,19 @@ def rf_detr_seg(model):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--media", type=pathlib.Path, nargs="+", required=True)
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    arguments = parser.parse_args()
-
-    def find(name, needed=True):
-        return next((f / name for f in arguments.media if (f / name).exists()), None)
-
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    images = list(reference.pictures(find).values())
+    images, files = reference.exporter(__doc__, [*YOLO, RF_DETR_SEG])
     pictures = [families.FAMILIES["yolo-seg"].tensor(image, (HEIGHT, WIDTH))[0][None] for image in images]
-    for name, (end, seed, more) in YOLO.items():
+    for name in [name for name in YOLO if name in files]:
+        end, seed, more = YOLO[name]
         net = Network(seed)
         features = backbone(net, pictures)
         prototypes(net, *features[0], pictures)
         shape = end(net, heads(net, features, pictures))
         outputs = [("output0", shape), ("output1", ["batch", COEFFICIENTS, HEIGHT // 4, WIDTH // 4])]
-        path = arguments.out / f"{name}.onnx"
-        path.write_bytes(net.bytes(outputs, metadata(more)))
-        print(name, path.stat().st_size)
-    path = arguments.out / "rf-detr-seg.onnx"
-    path.write_bytes(rf_detr_seg(onnx.load(arguments.out / "rf-detr.onnx")).SerializeToString(deterministic=True))
-    print("rf-detr-seg", path.stat().st_size)
+        reference.write(files[name], net.bytes(outputs, metadata(more)))
+    if file := files.get(RF_DETR_SEG):
+        model = rf_detr_seg(onnx.load(file.with_name("rf-detr.onnx")))
+        reference.write(file, model.SerializeToString(deterministic=True))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes narrow networks in the form of YOLO-OBB's exports: `cargo xtask export-models`.
 
-    yolo_obb.py --media DIR... --out DIR
+    yolo_obb.py --media DIR... --out DIR [--only NAME]
 
 Ultralytics' code and weights are AGPL-3.0 and aren't kept here. The graphs are made with `onnx` alone, after its heads `OBB`
 and `OBB26` (8.4.190): three strides, distances to four sides by distributions of 16 bins, scores by sigmoid, and decoding in
@@ -10,7 +10,6 @@ the graph. `yolo-obb.onnx` has the output of YOLOv8, YOLO11 and YOLO26 without i
 scaled and shifted so that some objects come out of the pictures of reference.py.
 """
 
-import argparse
 import pathlib
 import sys
 
@@ -35,9 +34,12 @@ WANTED, SPREAD, TURN = 12, 2.0, 1.5
 class Network:
     """Nodes and weights; the result of a node has its name."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, title="oriented boxes", image="images", size=(HEIGHT, WIDTH), batch="batch"):
         self.random = np.random.default_rng(seed)
         self.nodes, self.weights = [], {}
+        self.title, self.image, self.size = title, image, size
+        # Name, type, shape.
+        self.inputs = [(image, onnx.TensorProto.FLOAT, [batch, 3, *size])]
 
     def op(self, kind, *inputs, name=None, **attributes):
         name = name or f"{kind.lower()}_{len(self.nodes)}"
@@ -65,10 +67,12 @@ class Network:
         return node.input[1], node.input[2]
 
     def bytes(self, outputs, metadata=None):
-        inputs = [helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, ["batch", 3, HEIGHT, WIDTH])]
-        outputs = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, shape) for n, shape in outputs]
+        """The file; an output is its name and shape, and its type if that isn't FLOAT."""
+        inputs = [helper.make_tensor_value_info(*i) for i in self.inputs]
+        types = [(name, kind[0] if kind else onnx.TensorProto.FLOAT, shape) for name, shape, *kind in outputs]
+        outputs = [helper.make_tensor_value_info(*o) for o in types]
         weights = [numpy_helper.from_array(value, name) for name, value in self.weights.items()]
-        graph = helper.make_graph(self.nodes, "oriented boxes", inputs, outputs, weights)
+        graph = helper.make_graph(self.nodes, self.title, inputs, outputs, weights)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         model.producer_name = "tests/reference/yolo_obb.py"
         helper.set_model_props(model, metadata or {})
@@ -79,7 +83,7 @@ class Network:
         """For each picture the values of these results, which are [B, channels, rows, columns]."""
         model = self.bytes([(name, ["batch", None, None, None]) for name in names])
         session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-        return [session.run(None, {"images": picture}) for picture in pictures]
+        return [session.run(None, {self.image: picture}) for picture in pictures]
 
 
 def rescale(net, result, gain, shift):
@@ -89,10 +93,10 @@ def rescale(net, result, gain, shift):
     net.weights[bias] = (net.weights[bias] * gain + shift).astype(np.float32)
 
 
-def backbone(net, pictures):
-    """Features at the strides; every layer's output has about the same spread."""
-    x, channels, features = "images", 3, []
-    for index, width in enumerate((8, 12, 16, 24, 32)):
+def backbone(net, pictures, widths=(8, 12, 16, 24, 32)):
+    """Features at the strides from 8 on; every layer's output has about the same spread."""
+    x, channels, features = net.image, 3, []
+    for index, width in enumerate(widths):
         x = net.block(x, channels, width, stride=2)
         channels = width
         values = np.concatenate([v[0].reshape(width, -1) for v in net.values([x], pictures)], axis=1)
@@ -220,23 +224,13 @@ def metadata(more):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--media", type=pathlib.Path, nargs="+", required=True)
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    arguments = parser.parse_args()
-
-    def find(name, needed=True):
-        return next((f / name for f in arguments.media if (f / name).exists()), None)
-
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    images = list(reference.pictures(find).values())
+    images, files = reference.exporter(__doc__, MODELS)
     pictures = [families.FAMILIES["yolo-obb"].tensor(image, (HEIGHT, WIDTH))[0][None] for image in images]
-    for name, (end, seed, more) in MODELS.items():
+    for name, file in files.items():
+        end, seed, more = MODELS[name]
         net = Network(seed)
         shape = end(net, heads(net, backbone(net, pictures), pictures))
-        path = arguments.out / f"{name}.onnx"
-        path.write_bytes(net.bytes([("output0", shape)], metadata(more)))
-        print(name, path.stat().st_size)
+        reference.write(file, net.bytes([("output0", shape)], metadata(more)))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::command::{heading, run, succeeds};
 use crate::deploy;
+use crate::dist;
 use crate::fuzz;
 use crate::outcome::Outcome;
 use crate::paths::Paths;
@@ -33,6 +34,8 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     heading("Lints");
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
     times.measure("lints", || run(cargo(paths).args(clippy)))?;
+    heading("Licences and sources of the crates");
+    times.measure("crates", || dist::check_crates(paths))?;
     heading("Documentation");
     let doc = ["doc", "--workspace", "--no-deps"];
     times.measure("documentation", || run(cargo(paths).args(doc).env("RUSTDOCFLAGS", "--deny warnings")))?;
@@ -56,6 +59,9 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     let mut outcome = Outcome::default();
     times.measure("tests", || outcome.run(&mut test, None))?;
     times.measure("tests in roots", || roots::run_set(paths, &plugin, &standin, &mut outcome))?;
+
+    heading("Debian package");
+    times.measure("package", || dist::run_for_tests(paths, &mut outcome))?;
 
     heading("Fuzzing");
     let fuzzed = times.measure("fuzzing", || fuzz::run_all(paths, FUZZING));

@@ -132,13 +132,13 @@ fn infer(
 }
 
 /// The path in double quotes, as gst-launch parses it.
-fn quoted(path: &Path) -> Result<String> {
+pub fn quoted(path: &Path) -> Result<String> {
     let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
     Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
 /// The words of a pipeline description; blanks within double quotes don't separate words.
-fn words(description: &str) -> Vec<&str> {
+pub fn words(description: &str) -> Vec<&str> {
     let mut in_quotes = false;
     description
         .split(move |c: char| {
@@ -156,8 +156,8 @@ fn children_cpu() -> Result<Duration> {
     Ok(Duration::from_micros((micros(usage.user_time()) + micros(usage.system_time())).try_into()?))
 }
 
-/// Extracts one frame from the annotated video.
-fn save_frame(paths: &Paths, video: &Path, index: usize, picture: &Path) -> Result<()> {
+/// Extracts one frame from a video.
+pub fn save_frame(paths: &Paths, video: &Path, index: usize, picture: &Path) -> Result<()> {
     let scratch = scratch(paths, "frames")?;
     // `eos-after=N` only ends the run early: it drops frame N and lets a few more pass. The file number selects the frame.
     let mut launch = Command::new("gst-launch-1.0");
@@ -166,7 +166,7 @@ fn save_frame(paths: &Paths, video: &Path, index: usize, picture: &Path) -> Resu
     launch.arg(format!("eos-after={}", index + 4));
     launch.args(["!", "videoconvert", "!", "pngenc", "compression-level=1", "!", "multifilesink"]);
     launch.arg(format!("location={}", quoted(&scratch.path().join("%d.png"))?));
-    run_quiet(&mut launch).context("extracting a frame from the annotated video")?;
+    run_quiet(&mut launch).context("extracting a frame from the video")?;
     let frame = scratch.path().join(format!("{index}.png"));
     fs::copy(&frame, picture).with_context(|| format!("{} to {}", frame.display(), picture.display()))?;
     Ok(())

@@ -24,7 +24,8 @@ pub fn make(paths: &Paths) -> Result<()> {
     };
     run_script("export_models.py")?;
     run_script("export_poses.py")?;
-    // Ultralytics' own exports aren't kept: these have their form.
+    // Not the projects' own exporters, but graphs in the form of what those write.
     run_script("yolo_obb.py")?;
-    run_script("segmentation.py")
+    run_script("segmentation.py")?;
+    run_script("export_detectors.py")
 }

@@ -7,6 +7,7 @@ mod check;
 mod command;
 mod demo;
 mod deploy;
+mod dist;
 mod exports;
 mod fuzz;
 mod kafka;
@@ -15,6 +16,7 @@ mod models;
 mod outcome;
 mod package;
 mod paths;
+mod pictures;
 mod plugin;
 mod programs;
 mod ptx;
@@ -26,6 +28,7 @@ mod summary;
 mod system;
 mod tensorrt;
 mod times;
+mod tools;
 
 use std::ffi::OsString;
 
@@ -52,6 +55,10 @@ Usage: cargo xtask TASK
                         those tests there that `test` runs
   roots [NAME] -- COMMAND
                         run a command with the plugin in both roots or in the named one
+  dist [--test] [SUITE...]
+                        packages for bookworm, trixie and noble or for the named suites, an archive for other systems, the
+                        bill of materials and check sums, in target/dist; as root on Debian 12. --test also installs each
+                        package in a bare root of its suite, and compiles the crates as they would be published
   gpu-bundle [--gstreamer VERSION]...
                         pack plugin, GStreamer, GPU tests and clips for a machine with a GPU and no network; with 1.26 or
                         1.28 also a root with that GStreamer, which needs to be root
@@ -62,6 +69,7 @@ Usage: cargo xtask TASK
   models [NAME...]      list the models, or fetch the named ones; `all` fetches all
   ptx [--check]         compile the CUDA kernels, or check that the committed PTX matches their sources
   export-models         export the detectors of tests/reference/exports anew (5 GB of Python packages)
+  pictures              draw the pictures of docs/models anew
   help                  print this text
 
 Environment:
@@ -77,6 +85,7 @@ enum Task {
     Demo(demo::Options),
     Test,
     Soak,
+    Dist { suites: Vec<&'static dist::Suite>, test: bool },
     GpuBundle(Vec<Root>),
     Roots(Option<Root>, Vec<OsString>),
     RootsTests,
@@ -86,6 +95,7 @@ enum Task {
     Models(Vec<String>),
     Ptx { check: bool },
     ExportModels,
+    Pictures,
 }
 
 fn parse() -> Result<Task> {
@@ -97,7 +107,7 @@ fn parse() -> Result<Task> {
     let mut check = false;
     let mut tensorrt = false;
     let mut gstreamers = Vec::new();
-    let mut tests = false;
+    let (mut tests, mut test) = (false, false);
     while let Some(arg) = args.next()? {
         match arg {
             Value(word) if words == ["roots"] && Root::named(&word.to_string_lossy()).is_some() => {
@@ -115,6 +125,7 @@ fn parse() -> Result<Task> {
             Long("check") => check = true,
             Long("tensorrt") => tensorrt = true,
             Long("tests") => tests = true,
+            Long("test") => test = true,
             Long("gstreamer") => {
                 let version = args.value()?.string()?;
                 let root = Root::named(&version);
@@ -133,13 +144,16 @@ fn parse() -> Result<Task> {
     if tensorrt && task != "setup" {
         bail!("--tensorrt is an option of setup, not of {task}");
     }
+    if test && task != "dist" {
+        bail!("--test is an option of dist, not of {task}");
+    }
     if tests && task != "roots" {
         bail!("--tests is an option of roots, not of {task}");
     }
     if !gstreamers.is_empty() && task != "gpu-bundle" {
         bail!("--gstreamer is an option of gpu-bundle, not of {task}");
     }
-    if let (Some(word), true) = (rest.first(), task != "models" && task != "roots") {
+    if let (Some(word), true) = (rest.first(), !["models", "roots", "dist"].contains(&task.as_str())) {
         bail!("{task} doesn't take the argument '{word}'");
     }
     Ok(match task.as_str() {
@@ -148,6 +162,7 @@ fn parse() -> Result<Task> {
         "demo" => Task::Demo(options),
         "test" => Task::Test,
         "soak" => Task::Soak,
+        "dist" => Task::Dist { suites: dist::suites(rest)?, test },
         "gpu-bundle" => Task::GpuBundle(gstreamers),
         "roots" if tests => Task::RootsTests,
         "roots" => Task::Roots(rest.first().and_then(|name| Root::named(name)), command),
@@ -157,6 +172,7 @@ fn parse() -> Result<Task> {
         "ptx" => Task::Ptx { check },
         "models" => Task::Models(rest.to_vec()),
         "export-models" => Task::ExportModels,
+        "pictures" => Task::Pictures,
         _ => bail!("unknown task '{task}'\n\n{HELP}"),
     })
 }
@@ -176,7 +192,7 @@ fn setup(paths: &Paths, purpose: Purpose, times: &mut Times) -> Result<()> {
         times.measure("TensorRT for tests", || tensorrt::install_for_tests(paths, &manifest))?;
         times.measure("Kafka", || kafka::install_for_tests(paths))?;
         times.measure("Python packages", || python::for_tests(paths))?;
-        times.measure("fuzzer", || fuzz::install(paths))?;
+        times.measure("tools", || tools::install(paths, &tools::FOR_TESTS))?;
         times.measure("roots", || roots::make_where_possible(paths))?;
     }
     Ok(())
@@ -206,10 +222,12 @@ fn run() -> Result<()> {
         }
         Task::Chart { check } => deploy::render(&paths, check)?,
         Task::Soak => soak::run_all(&paths)?,
+        Task::Dist { suites, test } => dist::run_all(&paths, &suites, test)?,
         Task::GpuBundle(roots) => bundle::run_all(&paths, &roots)?,
         Task::Models(names) => models::run(&paths, &names)?,
         Task::Ptx { check } => ptx::run(&paths, check)?,
         Task::ExportModels => exports::make(&paths)?,
+        Task::Pictures => pictures::draw(&paths)?,
     }
     Ok(())
 }

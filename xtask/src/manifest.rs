@@ -76,6 +76,9 @@ pub struct Asset {
     pub licence: String,
     pub package: String,
     pub members: Vec<Member>,
+    /// Its licence, and the licences of what it contains.
+    #[serde(default)]
+    pub notices: Vec<Member>,
 }
 
 #[derive(Deserialize)]
@@ -154,7 +157,7 @@ mod tests {
         let hashes = manifest.package.values().map(|package| &package.sha256);
         let assets = manifest.library.values().chain(manifest.clip.values());
         let assets = assets.chain(manifest.model.values().map(|model| &model.asset));
-        let members = assets.flat_map(|asset| &asset.members);
+        let members = assets.flat_map(|asset| asset.members.iter().chain(&asset.notices));
         let members = members.chain(manifest.tensorrt.values().flat_map(|tensorrt| &tensorrt.members));
         for hash in hashes.chain(members.map(|member| &member.sha256)) {
             assert!(hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()), "{hash}");

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{heading, run};
 use crate::deploy;
+use crate::dist;
 use crate::fuzz;
 use crate::outcome::Outcome;
 use crate::paths::Paths;
@@ -20,6 +21,7 @@ use crate::times::Times;
 
 const FUZZING: Duration = Duration::from_secs(300);
 const TRACKING: &str = "gst-tensorrt-tracking";
+const FLEET: &str = "gst-tensorrt-fleet";
 /// All tests with what they print, one at a time, because most of them measure.
 const SHOWN: [&str; 4] = ["--", "--include-ignored", "--nocapture", "--test-threads=1"];
 
@@ -48,10 +50,12 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     outcome.finish()?;
     deploy::render(paths, true)?;
     deploy::build_and_run(paths)?;
+    dist::run_all(paths, &dist::suites(&[])?, true)?;
     heading("Fuzzing");
     fuzz::run_all(paths, FUZZING)?;
     heading("Measurements");
     run(cargo(paths).args(["bench", "--package", TRACKING, "--bench", "tracking"]))?;
+    run(cargo(paths).args(["bench", "--package", FLEET, "--bench", "fleet"]))?;
     let mut bench = cargo(paths);
     bench.args(["bench", "--no-fail-fast"]);
     for name in stems(paths, "benches")? {

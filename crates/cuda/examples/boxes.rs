@@ -36,6 +36,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         outputs: vec![tensor("output0", &[1, VALUES as i64, CANDIDATES as i64])],
         metadata: BTreeMap::from(metadata.map(|(key, value)| (key.into(), value.into()))),
         gst_model_info: None,
+        image_processor: None,
     };
     let Recognised { head, input, .. } = recognise(&info, HeadChoice::Auto)?;
     let plan = head.plan().ok_or("the kernels can't decode this head")?;

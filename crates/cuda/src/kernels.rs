@@ -44,9 +44,9 @@ const TILE_COLUMNS: u32 = 128;
 const MOST_ROWS: u32 = 4;
 /// Preprocessing blocks resident on a multiprocessor at a time.
 const BLOCKS_RESIDENT: u32 = 4;
-/// Lines per block, and so per thread, with antialiasing.
+/// Lines per block, and so per thread, with a filter.
 const FILTER_LINES: u32 = 8;
-/// Threads per block of the kernel that computes the weights of antialiasing.
+/// Threads per block of the kernel that computes a filter's weights.
 const SPANS: u32 = 128;
 /// Rows per block of the kernels that decode final objects and oriented boxes.
 const OBJECTS: u32 = 128;
@@ -83,8 +83,8 @@ struct Functions {
     stage: CUfunction,
     fill: CUfunction,
     preprocess: CUfunction,
-    antialias_spans: CUfunction,
-    preprocess_antialiased: CUfunction,
+    filter_spans: CUfunction,
+    preprocess_filtered: CUfunction,
     decode_columns: CUfunction,
     decode_rows: CUfunction,
     decode_distributions: CUfunction,
@@ -119,8 +119,8 @@ impl KernelModules {
             stage: memory.function(context, c"stage")?,
             fill: memory.function(context, c"fill")?,
             preprocess: preprocess.function(context, c"preprocess")?,
-            antialias_spans: preprocess.function(context, c"antialias_spans")?,
-            preprocess_antialiased: preprocess.function(context, c"preprocess_antialiased")?,
+            filter_spans: preprocess.function(context, c"filter_spans")?,
+            preprocess_filtered: preprocess.function(context, c"preprocess_filtered")?,
             decode_columns: decode.function(context, c"decode_columns")?,
             decode_rows: decode.function(context, c"decode_rows")?,
             decode_distributions: decode.function(context, c"decode_distributions")?,
@@ -243,7 +243,7 @@ impl Kernels {
 
     /// # Safety
     /// As for [`Self::preprocess`], with the spans of each slot.
-    pub(super) unsafe fn preprocess_antialiased(
+    pub(super) unsafe fn preprocess_filtered(
         &self,
         stream: &CudaStream,
         args: PreprocessArgs,
@@ -253,8 +253,8 @@ impl Kernels {
         let grid = [args.width.div_ceil(TILE_COLUMNS), args.height.div_ceil(FILTER_LINES), batch];
         // SAFETY: the caller guarantees it.
         unsafe {
-            self.launch(self.functions.antialias_spans, stream, spans, [SPANS, 1], args)?;
-            self.launch(self.functions.preprocess_antialiased, stream, grid, [TILE_COLUMNS, 1], args)
+            self.launch(self.functions.filter_spans, stream, spans, [SPANS, 1], args)?;
+            self.launch(self.functions.preprocess_filtered, stream, grid, [TILE_COLUMNS, 1], args)
         }
     }
 

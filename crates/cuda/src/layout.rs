@@ -92,7 +92,7 @@ pub(super) struct PreprocessArgs {
     /// Address of the chain's counters, one u32 per slot, which the kernel resets; 0 for none.
     pub counts: u64,
     pub tensor: u64,
-    /// With antialiasing, address of [`spans_bytes`] for each slot.
+    /// Unless interpolation is linear, address of [`spans_bytes`] for each slot.
     pub spans: u64,
     pub width: u32,
     pub height: u32,
@@ -104,7 +104,8 @@ pub(super) struct PreprocessArgs {
     pub pad: f32,
     pub mean: [f32; 3],
     pub scale: [f32; 3],
-    pub reserved: u32,
+    /// Whether the filter is a cubic convolution instead of antialiasing's triangle.
+    pub cubic: u32,
 }
 
 /// Bytes of one slot's spans and weights (Span in preprocess.cu), for the columns and lines of an input.
@@ -208,6 +209,9 @@ pub(super) struct DenseArgs {
     pub coding: Coding,
     pub anchors: u32,
     pub classes: u32,
+    /// Whether a candidate is a pair of an anchor and a class.
+    pub multi_label: u32,
+    pub reserved: u32,
 }
 
 /// A range of the anchors of tensors `[anchors, channels]`.
@@ -243,7 +247,8 @@ pub(super) struct DistributionsArgs {
     pub offset: f32,
     pub width: f32,
     pub height: f32,
-    pub reserved: u32,
+    /// Whether a candidate is a pair of an anchor and a class.
+    pub multi_label: u32,
 }
 
 #[repr(C)]
@@ -598,7 +603,7 @@ mod tests {
         assert_eq!(offset_of!(Values, element), 24);
         assert_eq!(size_of::<Coding>(), 12);
         assert_eq!(size_of::<CellLevel>(), 16);
-        assert_eq!(size_of::<DenseArgs>(), 232);
+        assert_eq!(size_of::<DenseArgs>(), 240);
         assert_eq!(offset_of!(DenseArgs, scores), 48);
         assert_eq!(offset_of!(DenseArgs, levels), 144);
         assert_eq!(offset_of!(DenseArgs, level_count), 208);

@@ -7,7 +7,7 @@ use super::memory::{DeviceAllocator, DeviceBuffer, MappedBuffer};
 use super::postprocess::Postprocessor;
 use super::stream::CudaStream;
 use model::video::{Colorimetry, Conversion, DeviceFormat};
-use model::{Fit, InputSpec, Layout, Letterbox, Rect, SourceSpan};
+use model::{Fit, InputSpec, Interpolation, Layout, Letterbox, Rect, SourceSpan};
 use std::sync::Arc;
 
 /// The format of a slot whose tensor already exists.
@@ -168,7 +168,7 @@ pub struct Preprocessor {
     sources: MappedBuffer,
     /// The sources' copy on the device: only the kernel that copies them reads a table over the bus.
     staged: DeviceBuffer,
-    /// Weights of target columns and lines, which the kernels compute; only with antialiasing.
+    /// Weights of target columns and lines, which the kernels compute; none for linear interpolation.
     spans: Option<DeviceBuffer>,
     args: PreprocessArgs,
 }
@@ -186,8 +186,8 @@ impl Preprocessor {
     ) -> Result<Self, Error> {
         let sources = MappedBuffer::new(kernels.context(), batch * size_of::<SlotSource>())?;
         let staged = DeviceBuffer::new(allocator, sources.bytes())?;
-        let spans =
-            spec.resize.antialias.then(|| DeviceBuffer::new(allocator, batch * spans_bytes(spec.width, spec.height)));
+        let filtered = spec.resize.interpolation != Interpolation::Linear;
+        let spans = filtered.then(|| DeviceBuffer::new(allocator, batch * spans_bytes(spec.width, spec.height)));
         let spans = spans.transpose()?;
         let args = PreprocessArgs {
             sources: staged.address(),
@@ -200,6 +200,7 @@ impl Preprocessor {
             pad: f32::from(spec.pad),
             mean: spec.normalization.mean,
             scale: spec.normalization.scale,
+            cubic: u32::from(spec.resize.interpolation == Interpolation::Cubic),
             ..PreprocessArgs::default()
         };
         Ok(Self { kernels: kernels.clone(), sources, staged, spans, args })
@@ -237,7 +238,7 @@ impl Preprocessor {
         unsafe {
             self.kernels.stage(stream, [sources, params])?;
             match self.spans {
-                Some(_) => self.kernels.preprocess_antialiased(stream, args, batch as u32),
+                Some(_) => self.kernels.preprocess_filtered(stream, args, batch as u32),
                 None => self.kernels.preprocess(stream, args, batch as u32),
             }
         }

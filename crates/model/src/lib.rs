@@ -48,6 +48,8 @@ pub use mask::Mask;
 pub use nms::nms;
 pub use oriented::OrientedBox;
 pub use params::Params;
-pub use spec::{Alignment, ElementType, Fit, InputSpec, Layout, ModelInfo, Normalization, Resize, TensorInfo};
+pub use spec::{
+    Alignment, ElementType, Fit, InputSpec, Interpolation, Layout, ModelInfo, Normalization, Resize, TensorInfo,
+};
 pub use tensor_ids::{DimsOrder, TensorId, TensorIds};
 pub use types::{Detection, Keypoint, Rect};

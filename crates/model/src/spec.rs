@@ -98,6 +98,17 @@ pub enum Alignment {
     AlignCorners,
 }
 
+/// How values between the pixels of a frame are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Interpolation {
+    /// Bilinear: between the nearest pixels, two of each axis, like OpenCV's `INTER_LINEAR`.
+    Linear,
+    /// The same, but a frame that gets smaller is filtered by a triangle as wide as its steps, like PIL's bilinear `resize`.
+    Antialiased,
+    /// Cubic convolution of the nearest pixels, four of each axis, limited to 0–255, like OpenCV's `INTER_CUBIC`.
+    Cubic,
+}
+
 /// How a frame is resized to an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Resize {
@@ -106,17 +117,20 @@ pub struct Resize {
     /// Whether the size of a frame that keeps its aspect ratio is rounded down, like Python's `int`, instead of to the
     /// nearest integer.
     pub round_down: bool,
-    /// Whether a frame that gets smaller is filtered by a triangle as wide as its steps, like PIL's bilinear `resize`;
-    /// otherwise each value is interpolated between its nearest pixels only, like OpenCV's.
-    pub antialias: bool,
+    /// How values between pixels are computed.
+    pub interpolation: Interpolation,
     /// Which points of the region and of the resized picture coincide.
     pub alignment: Alignment,
 }
 
 impl Resize {
     /// Ultralytics' letterbox.
-    pub const LETTERBOX: Self =
-        Self { fit: Fit::Centred, round_down: false, antialias: false, alignment: Alignment::HalfPixel };
+    pub const LETTERBOX: Self = Self {
+        fit: Fit::Centred,
+        round_down: false,
+        interpolation: Interpolation::Linear,
+        alignment: Alignment::HalfPixel,
+    };
     /// Stretched, without antialiasing.
     pub const STRETCH: Self = Self { fit: Fit::Stretched, ..Self::LETTERBOX };
     /// At the top left, as YOLOX is trained.
@@ -132,7 +146,12 @@ impl Resize {
 
     /// The same with antialiasing.
     pub const fn antialiased(self) -> Self {
-        Self { antialias: true, ..self }
+        Self { interpolation: Interpolation::Antialiased, ..self }
+    }
+
+    /// The same with cubic convolution.
+    pub const fn cubic(self) -> Self {
+        Self { interpolation: Interpolation::Cubic, ..self }
     }
 }
 
@@ -147,7 +166,11 @@ impl std::fmt::Display for Resize {
             Fit::Extended if self.alignment == Alignment::AlignCorners => "a region of its aspect ratio (UDP)",
             Fit::Extended => "a region of its aspect ratio",
         })?;
-        if self.antialias { f.write_str(", antialiased") } else { Ok(()) }
+        f.write_str(match self.interpolation {
+            Interpolation::Linear => "",
+            Interpolation::Antialiased => ", antialiased",
+            Interpolation::Cubic => ", cubic",
+        })
     }
 }
 
@@ -219,6 +242,8 @@ pub struct ModelInfo {
     pub metadata: BTreeMap<String, String>,
     /// GStreamer's model info, if there is such a file beside the model.
     pub gst_model_info: Option<GstModelInfo>,
+    /// The text of Hugging Face's `preprocessor_config.json`, if there is such a file beside the model.
+    pub image_processor: Option<String>,
 }
 
 impl ModelInfo {

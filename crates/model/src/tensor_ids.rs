@@ -135,6 +135,7 @@ mod tests {
             outputs: vec![tensor("output0", output)],
             metadata: metadata.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
             gst_model_info: None,
+            image_processor: None,
         }
     }
 

@@ -1,7 +1,11 @@
-"""The trackers of this crate beside GStreamer's ioutracker and those of PyPI's `trackers`, by the official metrics.
+"""The trackers of this crate beside GStreamer's ioutracker and those of PyPI's `trackers` and `supervision`, by the
+official metrics.
 
     metrics.py detections FOLDER SEEDS     writes the detections
     metrics.py judge FOLDER                reads our tracks from FOLDER/NAME/, prints a row per cell and tracker
+    metrics.py ioutracker DETECTIONS       prints the tracks that GStreamer's ioutracker makes of them
+    metrics.py clip FOLDER TRUTH RATE      reads detections.txt and our tracks of a clip with so many frames per second from
+                                           FOLDER, prints a row per tracker: HOTA, IDF1, MOTA, exchanges of ids
 
 Ground truth: TUD-Campus and TUD-Stadtmitte, which PyPI's `motmetrics` contains. The detections are made from it: each box
 trembles, is missed at a rate, and there are false positives. Metrics: HOTA, IDF1 and MOTA of PyPI's `trackeval`, the
@@ -112,6 +116,12 @@ def iou(a, b):
     return shared / (a[2] * a[3] + b[2] * b[3] - shared) if shared > 0 else 0.0
 
 
+def iou_in_picture(a, b):
+    """As gst_analytics_image_util_iou_float has it, which cuts off what is left of the picture or above it."""
+    a, b = ([max(x, 0), max(y, 0), w + min(x, 0), h + min(y, 0)] for x, y, w, h in (a, b))
+    return iou(a, b) if min(a[2:] + b[2:]) >= 0 else 0.0
+
+
 def iou_tracker(seen, frames, threshold=0.5, frames_to_loss=5):
     """The element ioutracker of GStreamer 1.28 with its defaults, after gst-plugins-bad's
     gst/tensordecoders/gstioutracker.c: greedy in the order of the tracks, integer boxes, and a missed object moves on by
@@ -122,8 +132,8 @@ def iou_tracker(seen, frames, threshold=0.5, frames_to_loss=5):
         ids, kept = [None] * len(boxes), []
         for track in tracks:
             free = [index for index, id in enumerate(ids) if id is None]
-            best = max(free, key=lambda index: iou(boxes[index], track["boxes"][-1]), default=None)
-            if best is not None and iou(boxes[best], track["boxes"][-1]) >= threshold:
+            best = max(free, key=lambda index: iou_in_picture(boxes[index], track["boxes"][-1]), default=None)
+            if best is not None and iou_in_picture(boxes[best], track["boxes"][-1]) >= threshold:
                 ids[best] = track["id"]
                 track["boxes"].append(boxes[best])
                 track["missed"] = 0
@@ -145,9 +155,9 @@ def iou_tracker(seen, frames, threshold=0.5, frames_to_loss=5):
     return found
 
 
-def published(kind, seen, frames, skipped_as_empty):
+def published(kind, seen, frames, skipped_as_empty, frame_rate=FRAME_RATE):
     """A tracker of PyPI's `trackers` with its defaults. Frames that the model didn't see are shown to it as empty, or by
-    the time that has passed, which it also supports; the frame rate is the sequence's."""
+    the time that has passed, which it also supports."""
     import supervision
     import trackers
 
@@ -156,7 +166,7 @@ def published(kind, seen, frames, skipped_as_empty):
         more["track_activation_threshold"] = START_CONFIDENCE
     if kind == "BoTSORTTracker":
         more["enable_cmc"] = False
-    tracker = getattr(trackers, kind)(frame_rate=FRAME_RATE, **more)
+    tracker = getattr(trackers, kind)(frame_rate=frame_rate, **more)
     found = {}
     for frame in range(1, frames + 1):
         if frame not in seen and not skipped_as_empty:
@@ -164,12 +174,29 @@ def published(kind, seen, frames, skipped_as_empty):
         boxes = np.array([box[1:6] for box in seen.get(frame, [])], dtype=float).reshape(-1, 5)
         corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]], axis=1)
         objects = supervision.Detections(xyxy=corners, confidence=boxes[:, 4], class_id=np.zeros(len(boxes), dtype=int))
-        time = {} if skipped_as_empty else {"timestamp": frame / FRAME_RATE}
+        time = {} if skipped_as_empty else {"timestamp": frame / frame_rate}
         tracked = tracker.update(objects, **time)
         ids = tracked.tracker_id if tracked.tracker_id is not None else []
         found[frame] = [
             [int(id), x1, y1, x2 - x1, y2 - y1] for id, (x1, y1, x2, y2) in zip(ids, tracked.xyxy) if id >= 0
         ]
+    return found
+
+
+def byte_track_of_supervision(seen, frames, own_defaults, frame_rate=FRAME_RATE):
+    """ByteTrack of PyPI's `supervision` 0.30, the last with a tracker, with our defaults or its own. It knows frames only:
+    those that the model didn't see are shown to it as empty."""
+    import supervision
+
+    more = {} if own_defaults else {"track_activation_threshold": HIGH_CONFIDENCE, "minimum_consecutive_frames": 2}
+    tracker = supervision.ByteTrack(frame_rate=frame_rate, **more)
+    found = {}
+    for frame in range(1, frames + 1):
+        boxes = np.array([box[1:6] for box in seen.get(frame, [])], dtype=float).reshape(-1, 5)
+        corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]], axis=1)
+        objects = supervision.Detections(xyxy=corners, confidence=boxes[:, 4], class_id=np.zeros(len(boxes), dtype=int))
+        tracked = tracker.update_with_detections(objects)
+        found[frame] = [[int(id), x1, y1, x2 - x1, y2 - y1] for id, (x1, y1, x2, y2) in zip(tracked.tracker_id, tracked.xyxy)]
     return found
 
 
@@ -182,7 +209,7 @@ def similarities(a, b):
 
 
 def scores(truth, found, frames):
-    """HOTA, IDF1 and MOTA in percent, over the given frames."""
+    """HOTA, IDF1 and MOTA in percent, and the number of exchanges of ids, over the given frames."""
     from trackeval.metrics import CLEAR, HOTA, Identity
 
     wanted = [truth[truth[:, 0] == frame][:, 1:] for frame in frames]
@@ -206,10 +233,12 @@ def scores(truth, found, frames):
         "similarity_scores": [similarities(a[:, 1:], b[:, 1:]) for a, b in zip(wanted, given)],
     }
     quiet = {"PRINT_CONFIG": False}
+    clear = CLEAR(quiet).eval_sequence(data)
     return [
         100 * np.mean(HOTA().eval_sequence(data)["HOTA"]),
         100 * Identity(quiet).eval_sequence(data)["IDF1"],
-        100 * CLEAR(quiet).eval_sequence(data)["MOTA"],
+        100 * clear["MOTA"],
+        clear["IDSW"],
     ]
 
 
@@ -235,7 +264,11 @@ def judge_cell(job):
         if name in PUBLISHED:
             for form in ["empty"] + ["time"] * (interval > 0):
                 peer = published(PUBLISHED[name], seen, frames, form == "empty")
-                rows[f"{name} of PyPI, {form}", "seen"] = scores(truth, peer, list(seen))
+                rows[f"{name} of trackers, {form}", "seen"] = scores(truth, peer, list(seen))
+        if name == "bytetrack":
+            for form in ["ours", "its own"]:
+                peer = byte_track_of_supervision(seen, frames, form == "its own")
+                rows[f"{name} of supervision, {form}", "seen"] = scores(truth, peer, list(seen))
     return cell, rows
 
 
@@ -252,10 +285,38 @@ def judge(folder):
         print(*key, *("{:.2f}".format(value) for value in np.mean(values, axis=0)), sep=";")
 
 
+def print_iou_tracks(path):
+    seen = read(path)
+    seen = {frame: [[None, *box[1:]] for box in boxes] for frame, boxes in seen.items()}
+    for frame, boxes in iou_tracker(seen, max(seen)).items():
+        for box in boxes:
+            print(frame, *box, sep=",")
+
+
+def judge_clip(folder, truth, frame_rate):
+    warnings.simplefilter("ignore")
+    truth = np.loadtxt(truth, delimiter=",")[:, :6]
+    seen = {frame: [[None, *box[1:]] for box in boxes] for frame, boxes in read(folder / "detections.txt").items()}
+    frames = int(truth[:, 0].max())
+    found = {path.stem: read(path) for path in folder.glob("*.txt") if path.stem != "detections"}
+    found["ioutracker"] = iou_tracker(seen, frames)
+    for name, kind in PUBLISHED.items():
+        found[f"{name} of trackers"] = published(kind, seen, frames, True, frame_rate)
+    found["bytetrack of supervision"] = byte_track_of_supervision(seen, frames, False, frame_rate)
+    for name, tracks in sorted(found.items()):
+        values = scores(truth, tracks, range(1, frames + 1))
+        print(name, *("{:.2f}".format(value) for value in values), sep=";")
+
+
 if __name__ == "__main__":
-    folder = pathlib.Path(sys.argv[2])
-    if sys.argv[1] == "detections":
-        write_detections(folder, int(sys.argv[3]))
+    command, path = sys.argv[1], pathlib.Path(sys.argv[2])
+    if command == "detections":
+        write_detections(path, int(sys.argv[3]))
+    elif command == "ioutracker":
+        print_iou_tracks(path)
     else:
         with contextlib.redirect_stderr(io.StringIO()):
-            judge(folder)
+            if command == "clip":
+                judge_clip(path, sys.argv[3], float(sys.argv[4]))
+            else:
+                judge(path)

@@ -70,7 +70,7 @@ fn every_count_is_exact() {
     let last = walkers.iter().map(|walker| walker.start + walker.frames).max().unwrap() + 60;
     for algorithm in Algorithm::ALL {
         for (misses, interval) in [(0.0, 0), (0.1, 0), (0.0, 2), (0.1, 2)] {
-            for seed in 0..5 {
+            for seed in 0..40 {
                 let case = format!("{algorithm}, misses {misses}, interval {interval}, seed {seed}");
                 let mut camera = Camera::new(algorithm, misses, seed);
                 let mut zones = Zones::new(&config(), SIZE.0 as f32 / SIZE.1 as f32).unwrap();
@@ -93,15 +93,17 @@ fn every_count_is_exact() {
                 for (zone, dwell) in zones.zones().zip(&truth.dwell) {
                     let counted = (zone.totals.entered.total(), zone.totals.left.total(), zone.totals.vanished);
                     assert_eq!(counted, (dwell.len() as u64, dwell.len() as u64, 0), "{case}: {}", zone.name);
-                    check_dwell(&events, zone.name, dwell, &case);
+                    check_dwell(&events, zone.name, dwell, interval, &case);
                 }
             }
         }
     }
 }
 
-/// Walkers are hidden for 12 frames, and a few of them are just then at a border; the others' times are known to a few frames.
-fn check_dwell(events: &[Event], zone: &str, truth: &[u32], case: &str) {
+/// A few walkers pass a border just while they are hidden; the others' times are known to a few frames. Hidden are 12 frames, and a
+/// model that looks at every third may miss the walker in the one before and the one after. Of the 40 seeds the worst is off by 17
+/// frames with every third frame seen, and by 13 with each.
+fn check_dwell(events: &[Event], zone: &str, truth: &[u32], interval: u32, case: &str) {
     let seconds = |event: &Event| match event.kind {
         EventKind::Left { dwell, .. } if *event.place == *zone => Some(dwell.as_secs_f32()),
         _ => None,
@@ -117,7 +119,8 @@ fn check_dwell(events: &[Event], zone: &str, truth: &[u32], case: &str) {
         off[off.len() / 2]
     };
     let worst = off.iter().copied().fold(0.0, f32::max);
-    assert!(median <= 0.12 && worst <= 0.6, "{case}: {zone}: {median} {worst}");
+    let limit = (12 + 2 * (interval + 1)) as f32 * FRAME.as_secs_f32() + 1e-3;
+    assert!(median <= 0.12 && worst <= limit, "{case}: {zone}: {median} {worst}");
 }
 
 /// Half an hour of walkers who go to and fro and stop, with ids that change, a reconnect and another clock every five

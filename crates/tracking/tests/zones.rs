@@ -232,6 +232,31 @@ fn an_object_with_a_new_id_is_the_same_within_merge() {
     }
 }
 
+/// A person who comes back is seen once, missed, and seen again when `merge` is over.
+#[test]
+fn a_newcomer_counts_from_its_first_glimpse() {
+    for (glimpse, same) in [(Some(20), true), (None, false)] {
+        let mut scene = Scene::new(ZONE);
+        scene.walk(1, (0.45, 0.5), (0.5, 0.5), 51);
+        for frame in 0..30 {
+            let seen = glimpse == Some(frame);
+            let person = Object { state: State::Tentative, ..person(2, (0.5, 0.5)) };
+            scene.frame(if seen { std::slice::from_ref(&person) } else { &[] });
+        }
+        scene.walk(3, (0.5, 0.5), (0.51, 0.5), 10);
+        assert_eq!(scene.counts().0, if same { 1 } else { 2 });
+        assert_eq!(scene.counts().2, 1);
+    }
+    // Errors of a model that flicker on keep nobody there.
+    let mut scene = Scene::new(ZONE);
+    scene.walk(1, (0.45, 0.5), (0.5, 0.5), 51);
+    for frame in 0..100 {
+        let error = Object { state: State::Tentative, ..person(10 + frame, (0.5, 0.5)) };
+        scene.frame(if frame % 4 == 0 { std::slice::from_ref(&error) } else { &[] });
+    }
+    assert_eq!(scene.counts(), (1, 1, 0));
+}
+
 #[test]
 fn an_object_crosses_while_its_id_changes() {
     let mut scene = Scene::new(LINE);

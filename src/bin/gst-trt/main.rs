@@ -5,12 +5,15 @@ mod bench;
 mod build;
 mod cache;
 mod check;
+mod fleet;
+mod generate;
+mod host;
 mod monitor;
 mod progress;
 mod run;
 mod watch;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Detection and pose with TensorRT: checks the machine, builds engines, runs cameras and watches them.
@@ -31,10 +34,14 @@ enum Command {
     Run(run::Arguments),
     /// Shows what a running system does: cameras, CPU, GPUs.
     Monitor(monitor::Arguments),
+    /// Shares the cameras of a configuration out over hosts, by Kafka.
+    Fleet(fleet::Arguments),
     /// Lists or clears the engine cache.
     Cache(cache::Arguments),
     /// Measures how fast this machine runs a model on a clip.
     Bench(bench::Arguments),
+    /// Writes man pages and completions for bash, zsh and fish into a folder such as /usr/local/share.
+    Generate(generate::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -48,8 +55,10 @@ fn main() -> ExitCode {
         Command::Build(arguments) => build::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Monitor(arguments) => monitor::run(&arguments),
+        Command::Fleet(arguments) => fleet::run(&arguments),
         Command::Cache(arguments) => cache::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments, Arguments::command()),
     };
     done.unwrap_or_else(|error| {
         eprintln!("gst-trt: {error}");

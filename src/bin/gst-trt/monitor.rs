@@ -1,5 +1,6 @@
 //! `gst-trt monitor`: shows what a running system does, second by second.
 
+use crate::fleet;
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::monitor::{Print, Sample, Sampler, socket};
 use std::io::{self, IsTerminal};
@@ -11,6 +12,9 @@ pub struct Arguments {
     /// Process id of the `gst-trt run` to watch [default: the running one; without one, the machine and its GPUs]
     #[arg(long)]
     pid: Option<u32>,
+    /// Watches a fleet instead: its hosts and cameras, as `gst-trt fleet status --watch` with all cameras.
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["pid", "machine"])]
+    fleet: Option<String>,
     /// Watches the machine and its GPUs only.
     #[arg(long, conflicts_with = "pid")]
     machine: bool,
@@ -47,6 +51,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         None => Print::JsonLines,
     };
     let most = arguments.count.unwrap_or(usize::MAX);
+    if let Some(address) = &arguments.fleet {
+        let every = Duration::from_secs_f64(arguments.every);
+        return fleet::watch(address, print == Print::JsonLines, true, every, most);
+    }
     if let Some((pid, reader)) = connect(arguments)? {
         print_all(print, reader.take(most))?;
         if arguments.count.is_none() {

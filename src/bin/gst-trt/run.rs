@@ -1,13 +1,15 @@
 //! `gst-trt run`: runs cameras until SIGTERM or SIGINT. SIGHUP, and a change of the file, make it read the
 //! configuration again; SIGHUP also makes outputs open files again that were moved. SIGUSR1 records clips of this moment.
+//! With `--fleet` the cameras are those that a fleet gives this host: `host.rs`.
 
+use crate::host;
 use crate::watch::{WatchArguments, Watching};
 use futures_util::StreamExt;
 use gio::prelude::*;
 use gst::glib;
 use gsttensorrt::config::{self, Findings, Loaded, Overrides, Severity};
 use gsttensorrt::error::{Error, ErrorKind};
-use gsttensorrt::monitor::set_log_level;
+use gsttensorrt::monitor::{Health, set_log_level};
 use gsttensorrt::run::{self, CameraSetup, Commands, Meters, Options, Outcome, Supervisor};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
@@ -22,13 +24,20 @@ use tensorrt::Library;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The configuration.
-    #[arg(long, default_value = "config.json")]
+    #[arg(long, default_value = "config.json", conflicts_with = "fleet")]
     config: PathBuf,
     /// Overrides a key of the configuration, for example --set processing.MAX_QUEUE_SIZE=10.
     #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    pub set: Vec<String>,
+    /// Runs the cameras that this fleet gives this host: kafka://BROKER:PORT, or kafkas:// for TLS, with several brokers
+    /// separated by commas, and /NAME for a fleet of another name than gst-trt. The account is in KAFKA_USERNAME and
+    /// KAFKA_PASSWORD.
+    #[arg(long, value_name = "ADDRESS")]
+    fleet: Option<String>,
     #[command(flatten)]
-    watch: WatchArguments,
+    pub host: host::HostArguments,
+    #[command(flatten)]
+    pub watch: WatchArguments,
 }
 
 /// The configuration's file and overrides, to read it each time.
@@ -53,12 +62,15 @@ impl ConfigSource {
 const SETTLE: Duration = Duration::from_millis(300);
 
 /// Prints to stderr: stdout may be for lines of JSON.
-fn say(text: &str) {
+pub fn say(text: &str) {
     // A closed stderr can't be reported anywhere.
     let _ = writeln!(io::stderr(), "gst-trt: {text}");
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
+    if let Some(address) = &arguments.fleet {
+        return host::run(address, arguments);
+    }
     let failed = |text: String| Error::new(ErrorKind::Setting, text);
     let source = ConfigSource { config: arguments.config.clone(), set: arguments.set.clone() };
     let plan = source.read().map_err(|findings| failed(format!("the configuration is invalid:\n{findings}")))?.plan;
@@ -68,7 +80,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     gsttensorrt::plugin_register_static().map_err(|error| failed(format!("no elements: {error}")))?;
     let cameras = run::cameras(&plan, |_| None)?;
     let meters = Meters::default();
-    let watching = Watching::start(&arguments.watch, &plan, &meters, say)?;
+    let watching = Watching::start(&arguments.watch, &plan, &meters, Health::default(), say)?;
     let main_loop = glib::MainLoop::new(None, false);
     let outcome = Rc::new(RefCell::new(None));
     let end = {
@@ -78,18 +90,25 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
             main_loop.quit();
         }
     };
-    let on_pipeline = watching.profiler().map(|profiler| {
-        let attach = move |camera: &CameraSetup, pipeline: &gst::Pipeline| {
-            profiler.attach(pipeline.upcast_ref(), &camera.name);
-        };
-        Box::new(attach) as Box<dyn Fn(&CameraSetup, &gst::Pipeline)>
-    });
-    let options = Options { meters, say: Some(Box::new(say)), on_pipeline };
+    let on_pipeline = profiled(&watching);
+    let options = Options { meters, say: Some(Box::new(say)), on_pipeline, ..Options::default() };
     let supervisor = Supervisor::start(cameras, run::patience(&plan), options, end);
     let mut commands = Commands::start(&supervisor, say);
-    commands.apply(&plan);
+    commands.apply(&plan.cameras);
     let reader: Reader = Rc::new(reader(&source, &supervisor, commands));
-    listen_to_signals(&reader, &supervisor)?;
+    let (read, supervised) = (reader.clone(), Rc::downgrade(&supervisor));
+    on_signals(move |signal| match supervised.upgrade() {
+        Some(supervisor) if signal == SIGHUP => {
+            supervisor.reopen_outputs();
+            read();
+        }
+        Some(supervisor) if signal == SIGUSR1 => supervisor.record_clips(None, "signal", None),
+        Some(supervisor) => {
+            say("stopping");
+            supervisor.stop();
+        }
+        None => {}
+    })?;
     let _changes = follow(&source, &reader);
     if outcome.borrow().is_none() {
         main_loop.run();
@@ -98,13 +117,21 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     Ok(conclude(outcome.take()))
 }
 
+/// Attaches the profiler to each pipeline, if one is requested.
+pub fn profiled(watching: &Watching) -> Option<Box<run::OnPipeline>> {
+    let profiler = watching.profiler()?;
+    Some(Box::new(move |camera: &CameraSetup, pipeline: &gst::Pipeline| {
+        profiler.attach(pipeline.upcast_ref(), &camera.name);
+    }))
+}
+
 /// Ends the process at once: hung threads would block an orderly exit.
 fn leave() -> ! {
     std::process::exit(1)
 }
 
 /// Prints the outcome, and returns the exit status.
-fn conclude(outcome: Option<Outcome>) -> ExitCode {
+pub fn conclude(outcome: Option<Outcome>) -> ExitCode {
     match outcome {
         None | Some(Outcome::Stopped) => ExitCode::SUCCESS,
         Some(Outcome::Left(cameras)) => {
@@ -125,28 +152,17 @@ fn conclude(outcome: Option<Outcome>) -> ExitCode {
 /// Reads the configuration again.
 type Reader = Rc<dyn Fn()>;
 
-fn listen_to_signals(reader: &Reader, supervisor: &Rc<Supervisor>) -> Result<(), Error> {
+/// Calls `handle` on the main context with each signal: SIGTERM and SIGINT to stop, SIGHUP, SIGUSR1.
+pub fn on_signals(handle: impl Fn(i32) + 'static) -> Result<(), Error> {
     let caught = |error: io::Error| Error::new(ErrorKind::Failed, format!("signals can't be caught: {error}"));
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(caught)?;
     let (sender, mut receiver) = futures_channel::mpsc::unbounded();
     // This thread sleeps until there is a signal.
     let thread = std::thread::Builder::new().name("signals".into());
     thread.spawn(move || signals.forever().all(|signal| sender.unbounded_send(signal).is_ok())).map_err(caught)?;
-    let (read, supervisor) = (reader.clone(), Rc::downgrade(supervisor));
     glib::MainContext::ref_thread_default().spawn_local(async move {
         while let Some(signal) = receiver.next().await {
-            match supervisor.upgrade() {
-                Some(supervisor) if signal == SIGHUP => {
-                    supervisor.reopen_outputs();
-                    read();
-                }
-                Some(supervisor) if signal == SIGUSR1 => supervisor.record_clips(None, "signal", None),
-                Some(supervisor) => {
-                    say("stopping");
-                    supervisor.stop();
-                }
-                None => return,
-            }
+            handle(signal);
         }
     });
     Ok(())
@@ -166,7 +182,7 @@ fn reader(source: &ConfigSource, supervisor: &Rc<Supervisor>, commands: Commands
             say(&format!("{file} read again"));
             set_log_level(plan.monitoring.log_level.gst());
             supervisor.apply(cameras, run::patience(&plan));
-            commands.borrow_mut().apply(&plan);
+            commands.borrow_mut().apply(&plan.cameras);
             Ok(())
         };
         if let Err(text) = apply() {

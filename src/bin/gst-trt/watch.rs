@@ -2,7 +2,7 @@
 
 use gsttensorrt::config::{LinesTarget, Plan};
 use gsttensorrt::error::Error;
-use gsttensorrt::monitor::{Options, Print, Profiler, Watch, set_log_level, socket};
+use gsttensorrt::monitor::{Health, Options, Print, Profiler, Sample, Watch, set_log_level, socket};
 use gsttensorrt::run::Meters;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ pub struct WatchArguments {
 
 /// Watches until dropped.
 pub struct Watching {
-    _watch: Watch,
+    watch: Arc<Watch>,
     profile: Option<(Profiler, PathBuf)>,
 }
 
@@ -35,7 +35,13 @@ impl Watching {
     ///
     /// # Errors
     /// The metrics' address can't be bound.
-    pub fn start(arguments: &WatchArguments, plan: &Plan, meters: &Meters, say: impl Fn(&str)) -> Result<Self, Error> {
+    pub fn start(
+        arguments: &WatchArguments,
+        plan: &Plan,
+        meters: &Meters,
+        health: Health,
+        say: impl Fn(&str),
+    ) -> Result<Self, Error> {
         set_log_level(plan.monitoring.log_level.gst());
         let objects_on_stdout = plan.cameras.iter().any(|camera| camera.outputs.lines.contains(&LinesTarget::Stdout));
         let options = Options {
@@ -43,6 +49,7 @@ impl Watching {
             cpu_warning: plan.monitoring.cpu_warning,
             print: arguments.monitor.then(|| printer(objects_on_stdout)),
             metrics: arguments.metrics.or(plan.monitoring.metrics),
+            health,
             socket: Some(socket::folder()),
         };
         let meters = meters.clone();
@@ -54,7 +61,13 @@ impl Watching {
             say(reason);
         }
         let profile = arguments.profile.clone().map(|path| (Profiler::default(), path));
-        Ok(Self { _watch: watch, profile })
+        Ok(Self { watch: Arc::new(watch), profile })
+    }
+
+    /// Returns the last sample, while this watches.
+    pub fn last(&self) -> impl Fn() -> Option<Sample> + use<> {
+        let watch = Arc::downgrade(&self.watch);
+        move || watch.upgrade()?.last()
     }
 
     /// The profiler, if one is requested, to attach to each pipeline before it starts.

@@ -5,7 +5,7 @@ use super::super::plan::{Camera, CameraSource, Gpu, Hint, Pipeline, Transport};
 use super::super::secret::{SecretUrl, redact_value};
 use super::super::text::join;
 use super::address::{self, Address};
-use super::{Context, Purpose, labels, models, outputs, pipeline};
+use super::{Context, Purpose, clips, labels, models, outputs, pipeline, tracking};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -63,6 +63,7 @@ pub fn cameras(ctx: &mut Context, pipeline: Pipeline) -> Vec<Camera> {
     pipeline::need_cameras(ctx, streams.len());
     let mut names = Names::default();
     let mut urls: HashMap<String, String> = HashMap::new();
+    let mut state_files = HashMap::new();
     let mut cameras = Vec::with_capacity(streams.len());
     for (index, stream) in streams.iter().enumerate() {
         let entry =
@@ -85,18 +86,51 @@ pub fn cameras(ctx: &mut Context, pipeline: Pipeline) -> Vec<Camera> {
             detection: models::detection(ctx, pipeline, Some((&entry.path, &settings))),
             pose: models::pose(ctx, pipeline, Some((&entry.path, &settings))),
             classification: models::classification(ctx, pipeline, Some((&entry.path, &settings))),
+            tracker: tracking::tracker(ctx, pipeline, &entry.path, &settings),
             outputs: outputs::outputs(ctx, &entry.path, &settings.outputs, &name, source.as_ref(), streams.len()),
+            zones: tracking::zones(ctx, &entry.path, &settings, &name),
             // The placeholder for an invalid source is never used: there is an error.
             source: source.unwrap_or(CameraSource::File { path: "".into(), looping: false }),
             name,
         };
         models::check_camera(ctx, &entry.path, &camera);
+        tracking::check_camera(ctx, &entry.path, &camera);
+        tracking::check_state_file(ctx, &entry.path, &camera, &mut state_files);
         if ctx.purpose == Purpose::Run {
             labels::check(ctx, &entry.path, &camera, pipeline);
         }
         cameras.push(camera);
     }
+    clips::check_places(ctx, STREAMS, &cameras);
     cameras
+}
+
+/// The names of all cameras, by which a fleet knows them; nothing else of them is checked here.
+pub fn names(ctx: &mut Context) -> Vec<String> {
+    let file = ctx.file;
+    let mut names = Names::default();
+    let mut found = Vec::with_capacity(file.cameras.rtsp_streams.len());
+    for (index, stream) in file.cameras.rtsp_streams.iter().enumerate() {
+        let entry =
+            CameraEntry { path: ctx.written.item(STREAMS, index), plain: matches!(stream, file::Stream::Url(_)) };
+        let settings = stream.camera();
+        let named = settings.url.as_deref().map(str::trim).map(named);
+        found.push(names.name(ctx, &entry, &settings, named.as_ref()));
+    }
+    found
+}
+
+/// The source at an address, as far as a name is made of it.
+fn named(url: &str) -> CameraSource {
+    match url.split_once(':') {
+        Some(("test", pattern)) => {
+            CameraSource::Test { pattern: pattern.to_owned(), size: TEST_SIZE, framerate: TEST_FRAMERATE }
+        }
+        Some((scheme, _)) if ["rtsp", "rtsps"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) => {
+            CameraSource::Rtsp { url: SecretUrl::new(url), transport: Transport::Tcp, latency: Duration::ZERO }
+        }
+        _ => CameraSource::File { path: url.strip_prefix("file://").unwrap_or(url).into(), looping: true },
+    }
 }
 
 /// The position of a camera in the file.

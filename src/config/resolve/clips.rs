@@ -1,10 +1,13 @@
 //! Clips of events.
 
 use super::super::file;
-use super::super::plan::{CameraSource, ClipEvent, ClipRule, Clips, Mqtt, Pictures, Segments};
+use super::super::finding::Severity;
+use super::super::plan::{Camera, CameraSource, ClipEvent, ClipRule, Clips, Mqtt, Pictures, Segments};
+use super::super::text::join;
 use super::Context;
 use super::cameras::is_name;
 use super::outputs::{Keys, MIB, check_topic, folder};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -139,4 +142,68 @@ fn one(ctx: &mut Context, key: &str, rule: &file::ClipRule) -> ClipRule {
         );
     }
     resolved
+}
+
+/// The zones and lines of the cameras that share rules.
+#[derive(Default)]
+struct Places<'a> {
+    rules: &'a [ClipRule],
+    cameras: Vec<&'a str>,
+    zones: BTreeSet<&'a str>,
+    lines: BTreeSet<&'a str>,
+    /// Zones of theirs are wrong, which has been reported: what there is isn't known.
+    unsure: bool,
+}
+
+/// Checks that rules name zones and lines that there are: a camera's own rules those of the camera, and rules in `outputs`
+/// those of any camera that they apply to. `list` is the key of the cameras.
+pub fn check_places(ctx: &mut Context, list: &str, cameras: &[Camera]) {
+    let mut sharing: BTreeMap<String, Places> = BTreeMap::new();
+    for (index, camera) in cameras.iter().enumerate() {
+        let Some(clips) = &camera.outputs.clips else { continue };
+        let path = ctx.written.item(list, index);
+        let places = sharing.entry(Keys { camera: &path, section: "CLIPS" }.key(ctx, "RULES")).or_default();
+        places.rules = &clips.rules;
+        places.cameras.push(&camera.name);
+        let zones = camera.zones.iter().flat_map(|zones| &zones.config.zones);
+        places.zones.extend(zones.map(|zone| zone.name.as_str()));
+        let lines = camera.zones.iter().flat_map(|zones| &zones.config.lines);
+        places.lines.extend(lines.map(|line| line.name.as_str()));
+        let keys = ["ZONES", "LINES", "ZONES_FILE"].map(|key| join(&path, key));
+        let mut errors = ctx.findings.list.iter().filter(|finding| finding.severity == Severity::Error);
+        places.unsure |= errors.any(|error| keys.iter().any(|key| error.key.starts_with(key)));
+    }
+    for (key, places) in sharing {
+        let is_of_others = ctx.is_part && key.starts_with("outputs.");
+        if !places.unsure && !is_of_others {
+            check_rules(ctx, &key, &places);
+        }
+    }
+}
+
+fn check_rules(ctx: &mut Context, key: &str, places: &Places) {
+    let Places { rules, zones, lines, .. } = places;
+    if zones.is_empty() && lines.is_empty() && rules.iter().any(|rule| rule.zones.is_empty() && rule.lines.is_empty()) {
+        let whose = places.cameras.join(", ");
+        let rule = format!("{whose}: there are no zones or lines, so that only SIGUSR1 and COMMAND_TOPIC start clips");
+        ctx.warning(key, rule, "give the camera ZONES or LINES, or set RULES to []");
+    }
+    for (index, rule) in rules.iter().enumerate() {
+        let at = ctx.written.item(key, index);
+        for (list, kind, named, known) in [("ZONES", "zone", &rule.zones, zones), ("LINES", "line", &rule.lines, lines)]
+        {
+            for name in named.iter().filter(|name| !known.contains(name.as_str())) {
+                let whose = match places.cameras[..] {
+                    [one] => format!("{one} has no {kind} {name:?}"),
+                    _ => format!("no camera has a {kind} {name:?}"),
+                };
+                let known: Vec<_> = known.iter().copied().collect();
+                let remedy = match known.is_empty() {
+                    true => format!("write it into {list} of a camera, or remove it here"),
+                    false => format!("the names are {}", known.join(", ")),
+                };
+                ctx.error(&format!("{at}.{list}"), whose, remedy);
+            }
+        }
+    }
 }

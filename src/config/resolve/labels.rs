@@ -25,6 +25,7 @@ pub fn check(ctx: &mut Context, path: &str, camera: &Camera, pipeline: Pipeline)
     }
     check_objects(ctx, path, camera, pipeline);
     check_pictures(ctx, path, camera, pipeline);
+    check_zones(ctx, path, camera, pipeline);
 }
 
 fn check_model(ctx: &mut Context, path: &str, role: Role, model: &Model, pipeline: Pipeline) {
@@ -97,6 +98,26 @@ fn check_pictures(ctx: &mut Context, path: &str, camera: &Camera, pipeline: Pipe
             let key = outputs::pictures_key(ctx, path, "CLASSES");
             let rule = format!("no model finds {label:?}, only {}", all.some());
             ctx.warning(&key, rule, meant(&all, label, false));
+        }
+    }
+}
+
+/// Classes of zones and lines are labels of what is tracked.
+fn check_zones(ctx: &mut Context, path: &str, camera: &Camera, pipeline: Pipeline) {
+    let Some(zones) = &camera.zones else { return };
+    let of_zones = zones.config.zones.iter().map(|zone| (&zone.name, zone.classes.iter().chain(&zone.forbidden)));
+    let of_lines = zones.config.lines.iter().map(|line| (&line.name, line.classes.iter().chain(&[])));
+    let wanted: Vec<(&String, &String)> =
+        of_zones.chain(of_lines).flat_map(|(name, classes)| classes.map(move |class| (name, class))).collect();
+    let mut all = Labels::default();
+    for model in camera.detection.iter().chain(&camera.pose).filter(|_| !wanted.is_empty()) {
+        let Some(labels) = labels(ctx, None, model, pipeline) else { return };
+        all.0.extend(labels.0.iter().cloned());
+    }
+    for (place, label) in wanted {
+        if all.ids(label).next().is_none() {
+            let rule = format!("{place}: no model finds {label:?}, only {}", all.some());
+            ctx.warning(path, rule, meant(&all, label, false));
         }
     }
 }

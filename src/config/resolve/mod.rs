@@ -9,6 +9,10 @@ mod labels;
 mod models;
 mod outputs;
 mod pipeline;
+mod servers;
+mod tracking;
+
+pub use cameras::names;
 
 use super::file::File;
 use super::finding::{Finding, Findings, Origin, Severity};
@@ -40,6 +44,8 @@ pub struct Context<'a> {
     /// The file's path, for remedies.
     pub path: &'a Path,
     pub purpose: Purpose,
+    /// Whether the cameras are some of those that the settings are for.
+    pub is_part: bool,
     pub findings: Findings,
     /// The labels of models that were read; `None`: they can't be read.
     labels: HashMap<labels::Key, Option<Arc<Labels>>>,
@@ -57,7 +63,18 @@ impl<'a> Context<'a> {
         findings: Findings,
     ) -> Self {
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self { file, written, variables, folder, path, purpose, findings, labels: HashMap::new(), said: HashSet::new() }
+        Self {
+            file,
+            written,
+            variables,
+            folder,
+            path,
+            purpose,
+            is_part: false,
+            findings,
+            labels: HashMap::new(),
+            said: HashSet::new(),
+        }
     }
 
     pub fn error(&mut self, key: &str, rule: impl Into<String>, remedy: impl Into<String>) {

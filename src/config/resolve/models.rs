@@ -180,8 +180,7 @@ fn model(ctx: &mut Context, pipeline: Pipeline, role: Role, camera: Option<(&str
         resize: settings.resize.unwrap_or(default.resize),
         color: settings.color.unwrap_or(default.color),
         precision: precision(ctx),
-        // The guide's GB is a GiB for TensorRT, as in the previous system.
-        workspace_size: (file.models.tensorrt_workspace_size * 1024.0).round().max(1.0) as u32,
+        workspace_size: workspace_size(ctx),
         batch_size: file.processing.gpu_batch_size,
         batch_timeout: pipeline::batch_timeout(ctx),
         interval: settings.interval.unwrap_or(default.interval),
@@ -207,11 +206,15 @@ fn trimmed(labels: Vec<String>) -> Vec<String> {
     labels.iter().map(|label| label.trim().to_owned()).collect()
 }
 
-fn precision(ctx: &Context) -> Precision {
+/// MiB. The guide's GB is a GiB for TensorRT, as in the previous system.
+pub(super) fn workspace_size(ctx: &Context) -> u32 {
+    (ctx.file.models.tensorrt_workspace_size * 1024.0).round().max(1.0) as u32
+}
+
+pub(super) fn precision(ctx: &Context) -> Precision {
     if ctx.file.models.tensorrt_fp16 { Precision::Fp16 } else { Precision::Fp32 }
 }
 
-/// The ONNX and the engine: one of them must exist; which one depends on the purpose.
 fn files(
     ctx: &mut Context,
     pipeline: Pipeline,
@@ -219,60 +222,96 @@ fn files(
     camera: Option<&str>,
     settings: &file::Model,
 ) -> (PathBuf, PathBuf) {
-    let key = |ctx: &Context, key: &str| where_written(ctx, camera, role, key);
-    let (onnx_key, engine_key) = (key(ctx, "ONNX"), key(ctx, "ENGINE"));
     let text = settings.onnx.as_deref().unwrap_or(role.onnx);
-    let onnx = ctx.path_of(text);
     let engine = match &settings.engine {
-        Some(engine) => ctx.path_of(engine),
-        None => ctx.path_of(&engine_of(role, Path::new(text), precision(ctx))),
+        Some(engine) => engine.clone(),
+        None => engine_of(role, Path::new(text), precision(ctx)),
     };
-    if !has_extension(&onnx, &["onnx"]) {
-        ctx.error(&onnx_key, "it names no .onnx file", "engines go into ENGINE; ONNX is what they are built from");
-        return (onnx, engine);
-    }
-    if !has_extension(&engine, &["engine", "plan"]) {
-        ctx.error(
-            &engine_key,
-            "it names no .engine or .plan file",
-            format!("for example {ENGINES}/{}_fp16.engine", role.id),
-        );
-        return (onnx, engine);
-    }
-    let (has_onnx, has_engine) = (onnx.is_file(), engine.is_file());
-    let off = format!("or switch the model off: \"{}\": {{ \"ENABLED\": false }}", role.key);
-    match (pipeline, ctx.purpose) {
-        (Pipeline::Cpu, _) | (_, Purpose::Build) if !has_onnx => {
-            let remedy = format!("put the model there, set ONNX to the model's path, {off}");
-            ctx.error(&onnx_key, format!("there is no file {}", onnx.display()), remedy);
-        }
-        (Pipeline::UnifiedGpu, Purpose::Run) if !has_onnx && !has_engine => {
-            let rule = format!("TensorRT engine not found: neither {} nor {} exists", engine.display(), onnx.display());
-            let remedy =
-                format!("put the ONNX there and run `{}`, set ONNX to the model's path, {off}", ctx.build_command());
-            ctx.error(&engine_key, rule, remedy);
-        }
-        (Pipeline::UnifiedGpu, Purpose::Run) if !has_engine => {
-            let rule = format!(
-                "{} isn't built yet: the first start builds an engine from {}, which takes minutes; `{}` does it now",
-                engine.display(),
-                onnx.display(),
-                ctx.build_command()
+    let named = Named {
+        onnx_key: where_written(ctx, camera, role, "ONNX"),
+        engine_key: where_written(ctx, camera, role, "ENGINE"),
+        onnx: ctx.path_of(text),
+        engine: ctx.path_of(&engine),
+        id: role.id,
+        off: format!("or switch the model off: \"{}\": {{ \"ENABLED\": false }}", role.key),
+    };
+    named.check(ctx, pipeline);
+    (named.onnx, named.engine)
+}
+
+/// A model's files, and the keys that they come from.
+pub(super) struct Named {
+    pub onnx_key: String,
+    pub engine_key: String,
+    pub onnx: PathBuf,
+    pub engine: PathBuf,
+    /// The model's id.
+    pub id: &'static str,
+    /// How to do without it.
+    pub off: String,
+}
+
+impl Named {
+    /// The ONNX and the engine: one of them must exist; which one depends on the purpose.
+    pub fn check(&self, ctx: &mut Context, pipeline: Pipeline) {
+        let Self { onnx_key, engine_key, onnx, engine, id, off } = self;
+        if !has_extension(onnx, &["onnx"]) {
+            return ctx.error(
+                onnx_key,
+                "it names no .onnx file",
+                format!("engines go into {}; {} is what they are built from", last(engine_key), last(onnx_key)),
             );
-            ctx.notice(&engine_key, rule);
         }
-        _ => {}
+        if !has_extension(engine, &["engine", "plan"]) {
+            let example = format!("for example {ENGINES}/{id}_fp16.engine");
+            return ctx.error(engine_key, "it names no .engine or .plan file", example);
+        }
+        let (has_onnx, has_engine) = (onnx.is_file(), engine.is_file());
+        match (pipeline, ctx.purpose) {
+            (Pipeline::Cpu, _) | (_, Purpose::Build) if !has_onnx => {
+                let remedy = format!("put the model there, set {} to the model's path, {off}", last(onnx_key));
+                ctx.error(onnx_key, format!("there is no file {}", onnx.display()), remedy);
+            }
+            (Pipeline::UnifiedGpu, Purpose::Run) if !has_onnx && !has_engine => {
+                let rule =
+                    format!("TensorRT engine not found: neither {} nor {} exists", engine.display(), onnx.display());
+                let remedy = format!(
+                    "put the ONNX there and run `{}`, set {} to the model's path, {off}",
+                    ctx.build_command(),
+                    last(onnx_key)
+                );
+                ctx.error(engine_key, rule, remedy);
+            }
+            (Pipeline::UnifiedGpu, Purpose::Run) if !has_engine => {
+                let rule = format!(
+                    "{} isn't built yet: the first start builds an engine from {}, which takes minutes; `{}` does it now",
+                    engine.display(),
+                    onnx.display(),
+                    ctx.build_command()
+                );
+                ctx.notice(engine_key, rule);
+            }
+            _ => {}
+        }
     }
-    (onnx, engine)
+}
+
+/// The last part of a key.
+fn last(key: &str) -> &str {
+    key.rsplit_once('.').map_or(key, |(_, last)| last)
 }
 
 /// The guide's names for the guide's models, the ONNX file's name for others.
 fn engine_of(role: Role, onnx: &Path, precision: Precision) -> String {
-    let name = if onnx == Path::new(role.onnx) {
-        role.id.into()
-    } else {
-        onnx.file_stem().unwrap_or_default().to_string_lossy()
-    };
+    if onnx == Path::new(role.onnx) { engine_named(role.id, precision) } else { engine_named_after(onnx, precision) }
+}
+
+/// The engine of a model that isn't the guide's.
+pub(super) fn engine_named_after(onnx: &Path, precision: Precision) -> String {
+    engine_named(&onnx.file_stem().unwrap_or_default().to_string_lossy(), precision)
+}
+
+fn engine_named(name: &str, precision: Precision) -> String {
     let precision = if precision == Precision::Fp32 { "fp32" } else { "fp16" };
     format!("{ENGINES}/{name}_{precision}.engine")
 }

@@ -1,12 +1,16 @@
 //! Outputs and monitoring.
 
+use super::super::delivery::Format;
 use super::super::file;
-use super::super::plan::{Broker, CameraSource, LinesTarget, Monitoring, Mqtt, Outputs, Pictures, Qos, Segments, Tls};
+use super::super::plan::{
+    Broker, CameraSource, Content, LinesTarget, Monitoring, Mqtt, Outputs, Pictures, Qos, Segments, Tls,
+};
 use super::super::secret::Secret;
 use super::super::text::join;
 use super::Context;
 use super::address::{self, Address};
 use super::clips::{Others, clips};
+use super::servers;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,12 +19,12 @@ pub(super) const MIB: u64 = 1 << 20;
 
 /// Finds the key that a setting comes from: the camera's own, or that in `outputs`.
 pub(super) struct Keys<'a> {
-    camera: &'a str,
-    section: &'static str,
+    pub camera: &'a str,
+    pub section: &'static str,
 }
 
 impl Keys<'_> {
-    pub(super) fn key(&self, ctx: &Context, key: &str) -> String {
+    pub fn key(&self, ctx: &Context, key: &str) -> String {
         let in_outputs = if self.section.is_empty() { key.to_owned() } else { join(self.section, key) };
         let own = join(self.camera, &format!("OUTPUTS.{in_outputs}"));
         if ctx.is_written(&own) { own } else { format!("outputs.{in_outputs}") }
@@ -42,7 +46,12 @@ pub fn outputs(
     cameras: usize,
 ) -> Outputs {
     let settings = own.over(&ctx.file.outputs);
-    let mqtt = mqtt(ctx, &Keys { camera, section: "MQTT" }, &settings.mqtt, name, cameras);
+    let content = settings.content.unwrap_or_default();
+    let format = settings.format.unwrap_or_default();
+    let defaults = (content, format);
+    let mqtt = mqtt(ctx, &Keys { camera, section: "MQTT" }, (&settings.mqtt, defaults), name, cameras);
+    let kafka = servers::kafka(ctx, &Keys { camera, section: "KAFKA" }, &settings.kafka, defaults);
+    let redis = servers::redis(ctx, &Keys { camera, section: "REDIS" }, &settings.redis, defaults, name);
     let pictures = pictures(ctx, &Keys { camera, section: "PICTURES" }, &settings.pictures);
     let segments = segments(ctx, &Keys { camera, section: "SEGMENTS" }, &settings.segments);
     let others = Others { mqtt: mqtt.as_ref(), pictures: pictures.as_ref(), segments: segments.as_ref() };
@@ -54,13 +63,27 @@ pub fn outputs(
             targets.as_slice().iter().filter_map(|target| lines(ctx, &key, target, name)).collect()
         }
         // There must be at least one output.
-        None if mqtt.is_none() && pictures.is_none() && segments.is_none() && clips.is_none() => {
+        None if mqtt.is_none()
+            && kafka.is_none()
+            && redis.is_none()
+            && pictures.is_none()
+            && segments.is_none()
+            && clips.is_none() =>
+        {
             vec![LinesTarget::Stdout]
         }
         None => Vec::new(),
     };
+    if !format.is_text() && !lines.is_empty() {
+        let key = keys.key(ctx, "FORMAT");
+        ctx.error(
+            &key,
+            "lines are text, and deepstream-protobuf is binary",
+            "set FORMAT in MQTT, KAFKA or REDIS instead, or JSON_LINES to []",
+        );
+    }
     let masks = settings.mask_format.unwrap_or_default();
-    Outputs { lines, mqtt, pictures, segments, clips, masks }
+    Outputs { lines, mqtt, kafka, redis, pictures, segments, clips, content, format, masks }
 }
 
 fn lines(ctx: &mut Context, key: &str, target: &str, name: &str) -> Option<LinesTarget> {
@@ -95,11 +118,18 @@ fn lines(ctx: &mut Context, key: &str, target: &str, name: &str) -> Option<Lines
     Some(LinesTarget::File(path))
 }
 
-fn missing_parent(path: &Path) -> Option<PathBuf> {
+pub(super) fn missing_parent(path: &Path) -> Option<PathBuf> {
     path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()).map(Path::to_owned)
 }
 
-fn mqtt(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, name: &str, cameras: usize) -> Option<Mqtt> {
+/// `content`, `format`: what messages are of and how they are written, unless their own keys say so.
+fn mqtt(
+    ctx: &mut Context,
+    keys: &Keys,
+    (settings, (content, format)): (&file::Mqtt, (Content, Format)),
+    name: &str,
+    cameras: usize,
+) -> Option<Mqtt> {
     if !settings.enabled.unwrap_or(settings.url.is_some()) {
         return None;
     }
@@ -131,7 +161,8 @@ fn mqtt(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, name: &str, camer
             return None;
         }
     };
-    let tls = tls(ctx, keys, settings, encrypted);
+    let files = [&settings.ca_file, &settings.cert_file, &settings.key_file];
+    let tls = tls(ctx, keys, files, encrypted);
     let username = credential(ctx, &keys.key(ctx, "USERNAME_ENV"), settings.username_env.as_deref(), "MQTT_USERNAME");
     let password = credential(ctx, &keys.key(ctx, "PASSWORD_ENV"), settings.password_env.as_deref(), "MQTT_PASSWORD");
     if password.is_some() && username.is_none() {
@@ -145,10 +176,14 @@ fn mqtt(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, name: &str, camer
         ctx.warning(&key, "the password goes over the network unencrypted", "use mqtts://");
     }
     let template = settings.topic.as_deref().unwrap_or("gst-trt/{camera}/objects");
-    let topic_key = keys.key(ctx, "TOPIC");
-    check_topic(ctx, &topic_key, template);
-    if cameras > 1 && !template.contains("{camera}") && !ctx.is_written(&join(keys.camera, "OUTPUTS.MQTT.TOPIC")) {
-        ctx.warning(&topic_key, "all cameras share one topic", "put {camera} into it, unless this is intended");
+    let events_template = settings.events_topic.as_deref().unwrap_or("gst-trt/{camera}/events");
+    for (name, template) in [("TOPIC", template), ("EVENTS_TOPIC", events_template)] {
+        let key = keys.key(ctx, name);
+        check_topic(ctx, &key, template);
+        let is_own = ctx.is_written(&join(keys.camera, &format!("OUTPUTS.MQTT.{name}")));
+        if cameras > 1 && !template.contains("{camera}") && !is_own {
+            ctx.warning(&key, "all cameras share one topic", "put {camera} into it, unless this is intended");
+        }
     }
     let status_topic = settings.status_topic.clone().unwrap_or_else(|| "gst-trt/status".into());
     let status_key = keys.key(ctx, "STATUS_TOPIC");
@@ -172,16 +207,30 @@ fn mqtt(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, name: &str, camer
         1 => Qos::AtLeastOnce,
         _ => Qos::ExactlyOnce,
     };
-    Some(Mqtt { broker, topic: template.replace("{camera}", name), qos, retain: settings.retain.unwrap_or(false) })
+    Some(Mqtt {
+        broker,
+        topic: template.replace("{camera}", name),
+        events_topic: events_template.replace("{camera}", name),
+        content: settings.content.unwrap_or(content),
+        format: settings.format.unwrap_or(format),
+        qos,
+        retain: settings.retain.unwrap_or(false),
+    })
 }
 
-fn tls(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, encrypted: bool) -> Option<Tls> {
-    let files = [("CA_FILE", &settings.ca_file), ("CERT_FILE", &settings.cert_file), ("KEY_FILE", &settings.key_file)];
+/// The files of the authorities, the client's certificate and its key. `encrypted`: the address says that there is TLS.
+pub(super) fn tls(ctx: &mut Context, keys: &Keys, files: [&Option<String>; 3], encrypted: bool) -> Option<Tls> {
+    let [ca_file, cert_file, key_file] = files;
+    let files = [("CA_FILE", ca_file), ("CERT_FILE", cert_file), ("KEY_FILE", key_file)];
     let [ca, cert, private_key] = files.map(|(name, file)| {
         let file = file.as_deref().map(|file| ctx.path_of(file))?;
         let key = keys.key(ctx, name);
         if !encrypted {
-            ctx.error(&key, "it needs TLS, and the broker's address is mqtt://", "write mqtts:// in URL, or remove it");
+            ctx.error(
+                &key,
+                "it needs TLS, and the address in URL has none",
+                "write mqtts://, kafkas:// or rediss:// in URL, or remove it",
+            );
         } else if !file.is_file() {
             ctx.error(
                 &key,
@@ -207,7 +256,7 @@ fn tls(ctx: &mut Context, keys: &Keys, settings: &file::Mqtt, encrypted: bool) -
 }
 
 /// A credential from the environment: from the variable that is named, which must exist, or else from the default one.
-fn credential(ctx: &mut Context, key: &str, named: Option<&str>, usual: &str) -> Option<String> {
+pub(super) fn credential(ctx: &mut Context, key: &str, named: Option<&str>, usual: &str) -> Option<String> {
     let variable = named.unwrap_or(usual);
     let value = ctx.variables.get(variable).filter(|value| !value.is_empty()).map(str::to_owned);
     if let (Some(named), None) = (named, &value) {
@@ -220,7 +269,7 @@ fn credential(ctx: &mut Context, key: &str, named: Option<&str>, usual: &str) ->
     value
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 

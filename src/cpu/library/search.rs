@@ -1,6 +1,7 @@
 //! Where ONNX Runtime is looked for.
 
 use files::user_folder;
+use procfs::process::{MMapPath, Process};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -20,6 +21,8 @@ pub struct Search {
     pub named: Option<PathBuf>,
     /// The folder `gst-tensorrt/lib` in the user's data folder.
     folder: PathBuf,
+    /// The file that contains this code: the plugin or a program.
+    own_file: Option<PathBuf>,
     /// The folders that `LD_LIBRARY_PATH` names.
     loader_folders: Vec<PathBuf>,
 }
@@ -37,27 +40,34 @@ pub enum Place {
 impl Search {
     pub fn from_environment() -> Self {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        Self::new(variable(ENVIRONMENT_VARIABLE), &user_folder::data(), variable("LD_LIBRARY_PATH"))
+        Self::new(variable(ENVIRONMENT_VARIABLE), &user_folder::data(), own_file(), variable("LD_LIBRARY_PATH"))
     }
 
-    fn new(named: Option<OsString>, data_folder: &Path, loader_path: Option<OsString>) -> Self {
+    fn new(
+        named: Option<OsString>,
+        data_folder: &Path,
+        own_file: Option<PathBuf>,
+        loader_path: Option<OsString>,
+    ) -> Self {
         let loader_path = loader_path.unwrap_or_default();
         // The loader separates folders by colons and semicolons.
         let folders = loader_path.as_bytes().split(|byte| b":;".contains(byte)).filter(|folder| !folder.is_empty());
         Self {
             named: named.map(PathBuf::from),
             folder: data_folder.join("gst-tensorrt").join("lib"),
+            own_file,
             loader_folders: folders.map(|folder| PathBuf::from(OsStr::from_bytes(folder))).collect(),
         }
     }
 
     /// In the order of the search: the folders into which `cargo xtask setup` and pip's `--target` install the library,
-    /// then what the dynamic loader finds. Distributions have sonames with the minor version in them
+    /// the one that was installed with the plugin, then what the dynamic loader finds. Distributions have sonames with the minor version in them
     /// (`libonnxruntime.so.1.21`), which the loader can only be asked for by a program that knows the version, so its
     /// folders are searched too.
     pub fn places(&self) -> Vec<Place> {
         let of_user = [self.folder.clone(), self.folder.join("onnxruntime").join("capi")];
         let mut places: Vec<_> = of_user.into_iter().map(Place::Folder).collect();
+        places.extend(self.own_file.as_deref().and_then(private_folder).map(Place::Folder));
         places.push(Place::Soname(SONAME));
         places.extend(self.loader_folders.iter().cloned().map(Place::Folder));
         places.push(Place::LoaderCache(LOADER_CACHE.into()));
@@ -99,6 +109,23 @@ impl fmt::Display for Place {
             Self::Folder(path) | Self::LoaderCache(path) => path.display().fmt(f),
         }
     }
+}
+
+/// The file from which this code was loaded.
+fn own_file() -> Option<PathBuf> {
+    let address = own_file as *const () as u64;
+    let maps = Process::myself().and_then(|process| process.maps()).ok()?;
+    let map = maps.into_iter().find(|map| (map.address.0..map.address.1).contains(&address))?;
+    match map.pathname {
+        MMapPath::Path(path) => Some(path),
+        _ => None,
+    }
+}
+
+/// The folder `lib/gst-tensorrt` of the prefix that a file is installed in, which a package's own libraries are in. For
+/// `/usr/lib/x86_64-linux-gnu/gstreamer-1.0/libgsttensorrt.so` and for `/usr/bin/gst-trt` the prefix is `/usr`.
+fn private_folder(installed: &Path) -> Option<PathBuf> {
+    installed.ancestors().skip(1).map(|prefix| prefix.join("lib/gst-tensorrt")).find(|folder| folder.is_dir())
 }
 
 /// The absolute paths in a cache of the dynamic loader. They are in its table of strings, each ended by a NUL byte, in
@@ -176,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_users_library_comes_before_the_loaders() {
-        let search = Search::new(None, Path::new("/data"), Some("/opt/a:/opt/b;:/opt/c".into()));
+        let search = Search::new(None, Path::new("/data"), None, Some("/opt/a:/opt/b;:/opt/c".into()));
         let capi = "/data/gst-tensorrt/lib/onnxruntime/capi";
         let folders = ["/data/gst-tensorrt/lib", capi, "/opt/a", "/opt/b", "/opt/c"];
         let mut expected: Vec<_> = folders.iter().map(|folder| Place::Folder(folder.into())).collect();
@@ -184,5 +211,28 @@ mod tests {
         expected.push(Place::LoaderCache("/etc/ld.so.cache".into()));
         assert_eq!(search.places(), expected);
         assert!(search.remedy().contains("--target /data/gst-tensorrt/lib onnxruntime"));
+    }
+
+    /// As a package installs it, under any prefix.
+    #[test]
+    fn the_library_that_was_installed_with_the_plugin_comes_before_the_loaders() {
+        let prefix = tempfile::tempdir().unwrap();
+        let path = |name: &str| prefix.path().join(name);
+        let private = path("lib/gst-tensorrt");
+        std::fs::create_dir_all(&private).unwrap();
+        let plugins = ["lib/x86_64-linux-gnu/gstreamer-1.0/libgsttensorrt.so", "lib/gstreamer-1.0/libgsttensorrt.so"];
+        for installed in plugins.into_iter().chain(["bin/gst-trt"]) {
+            let search = Search::new(None, Path::new("/data"), Some(path(installed)), None);
+            let places = search.places();
+            assert_eq!(places[2], Place::Folder(private.clone()), "{installed}");
+            assert_eq!(places[3], Place::Soname(SONAME), "{installed}");
+        }
+        let elsewhere = Search::new(None, Path::new("/data"), Some("/nonexistent/bin/gst-trt".into()), None);
+        assert_eq!(elsewhere.places()[2], Place::Soname(SONAME));
+    }
+
+    #[test]
+    fn the_tests_code_is_in_the_tests_program() {
+        assert_eq!(own_file(), Some(std::env::current_exe().unwrap()));
     }
 }

@@ -255,11 +255,52 @@ fn antialiasing_averages_what_it_skips() {
             assert!((f64::from(found) - wanted).abs() <= 1.0, "{x}, {y}, {channel}: {found}, not {wanted}");
         }
     }
-    // Regions of any size and place read only their own pixels.
+}
+
+/// OpenCV's `INTER_CUBIC` of floats, then limited to the range of pixels.
+#[test]
+fn cubic_convolution_is_that_of_four_pixels() {
+    let picture = Picture::new(HostFormat::Rgb, VIDEO, 61, 43);
+    let cubic = |distance: f64| match distance.abs() {
+        x if x < 1.0 => (1.25 * x - 2.25) * x * x + 1.0,
+        x => ((-0.75 * x + 3.75) * x - 6.0) * x + 3.0,
+    };
+    for (width, height) in [(24, 16), (100, 90), (61, 43)] {
+        let spec = InputSpec { resize: Resize::STRETCH.cubic(), ..spec(width, height) };
+        let got = floats(&run(&picture.image(), whole(&picture), &spec));
+        let taps = |at: u32, source: usize, target: u32| {
+            let position = (f64::from(at) + 0.5) * source as f64 / f64::from(target) - 0.5;
+            let first = position.floor() - 1.0;
+            [0.0, 1.0, 2.0, 3.0].map(|tap| {
+                let pixel = first + tap;
+                (pixel.clamp(0.0, source as f64 - 1.0) as usize, cubic(position - pixel))
+            })
+        };
+        let mut limited = 0;
+        for (i, j) in (0..height).flat_map(|j| (0..width).map(move |i| (i, j))) {
+            let (columns, lines) = (taps(i, 61, width), taps(j, 43, height));
+            for channel in 0..3 {
+                let pairs = columns.iter().flat_map(|c| lines.iter().map(move |l| (c, l)));
+                let value = pairs.map(|(&(x, a), &(y, b))| f64::from(picture.rgb(x, y)[channel]) * a * b).sum::<f64>();
+                limited += usize::from(!(0.0..=255.0).contains(&value));
+                let found = f64::from(got[((channel as u32 * height + j) * width + i) as usize]);
+                assert!((found - value.clamp(0.0, 255.0)).abs() < 0.01, "{i} {j} {channel}: {found}, not {value}");
+            }
+        }
+        assert!(limited > 0 || width == 61, "no value exceeded the range of pixels");
+    }
+}
+
+/// Regions of any size and place read only their own pixels.
+#[test]
+fn filters_stay_in_the_region() {
+    let picture = Picture::new(HostFormat::Nv12, VIDEO, 128, 96);
     for region in
         [Rect::new(3.0, 5.0, 40.5, 80.0), Rect::new(127.5, 0.0, 0.5, 1.0), Rect::new(-9.0, -9.0, 500.0, 500.0)]
     {
-        run(&picture.image(), region, &InputSpec { resize: Resize::LETTERBOX.antialiased(), ..spec(48, 64) });
+        for resize in [Resize::LETTERBOX.antialiased(), Resize::LETTERBOX.cubic()] {
+            run(&picture.image(), region, &InputSpec { resize, ..spec(48, 64) });
+        }
     }
 }
 

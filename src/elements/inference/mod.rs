@@ -20,7 +20,11 @@ mod values;
 mod work;
 
 pub use imp::InferenceImpl;
+pub use models::{Attempt, Models, Start};
+pub use opened::Opened;
+pub use progress::{Outcome, Progress};
 pub use properties::{CLASSIFY_PROPERTIES, POSE_PROPERTIES, differences};
+pub use settings::Settings;
 
 use crate::error::{Error, ErrorKind};
 use crate::options::InferenceOptions;
@@ -30,6 +34,7 @@ use gst::subclass::prelude::*;
 use model::Head;
 use model::head::HeadKind;
 use std::path::Path;
+use std::sync::Arc;
 
 glib::wrapper! {
     /// An element that runs a model on the frames that pass through it.
@@ -44,10 +49,9 @@ pub fn set_options(element: &gst::Element, options: &InferenceOptions) -> Option
     element.downcast_ref::<Inference>().map(|element| element.imp().set_options(options.clone()))
 }
 
-/// Describes the head and the number of classes of the model of an element in PAUSED.
-pub fn opened_as(element: &gst::Element) -> Option<String> {
-    let opened = element.downcast_ref::<Inference>()?.imp().models.get()?;
-    Some(opened.service().engine().head().describe())
+/// The model of an element in PAUSED.
+pub fn opened(element: &gst::Element) -> Option<Arc<Opened>> {
+    element.downcast_ref::<Inference>()?.imp().models.get()
 }
 
 /// The kind of models that an element runs.

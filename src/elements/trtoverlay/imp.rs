@@ -1,12 +1,13 @@
 use super::canvas;
 use crate::draw::{Overlay, Style};
 use crate::elements::device::{Device, Wanted};
-use crate::elements::property::as_value::itself;
+use crate::elements::property::as_value::{itself, time};
 use crate::elements::property::{Properties, property};
 use crate::elements::{caps, report, stage};
 use crate::error::{Error, ErrorKind};
 use crate::gpu::{DevicePainter, Drawing, Painter};
 use crate::gst_cuda::MappedFrame;
+use crate::infer::nanoseconds;
 use crate::meta::{self, Record};
 use crate::video_caps::device_format;
 use cuda::check_driver;
@@ -119,12 +120,27 @@ static PROPERTIES: LazyLock<Properties<Style>> = LazyLock::new(|| {
                 .mutable_playing(),
             color_by as itself
         ),
+        property!(
+            glib::ParamSpecUInt64::builder("tail")
+                .nick("Tail")
+                .blurb(
+                    "Draw the way that each tracked object has come, for this time before the frame in nanoseconds; 0: \
+                     none",
+                )
+                .maximum(nanoseconds(LONGEST_TAIL))
+                .default_value(nanoseconds(default.tail))
+                .mutable_playing(),
+            tail as time
+        ),
     ])
     .with_stats(
         "frames, drawn; time-p50/-p95/-p99 from a frame's arrival to the end of its drawing (ns); bytes-to-device \
          and bytes-to-host, copied in the CUDA context",
     )
 });
+
+/// Longer tails than this are of no use in a picture.
+const LONGEST_TAIL: Duration = Duration::from_secs(60);
 
 pub struct TrtOverlay {
     flow: Flow<Drawn>,
@@ -258,6 +274,17 @@ impl ElementImpl for TrtOverlay {
 }
 
 impl TrtOverlay {
+    /// Takes note of where tracked objects are. A frame without a timestamp adds nothing to their tails.
+    fn follow(&self, buffer: &gst::BufferRef, record: &Record) -> Result<(), gst::FlowError> {
+        let style = *self.settings.lock();
+        if let Some(pts) = buffer.pts() {
+            let mut overlay = self.overlay.lock();
+            let overlay = overlay.as_mut().ok_or(gst::FlowError::Flushing)?;
+            overlay.follow(record, Duration::from_nanos(pts.nseconds()), &style);
+        }
+        Ok(())
+    }
+
     /// Draws into a frame in system memory.
     fn draw(&self, mut buffer: gst::Buffer, info: &VideoInfo, record: &Record) -> Result<gst::Buffer, Error> {
         let style = *self.settings.lock();
@@ -369,6 +396,7 @@ impl Stage for TrtOverlay {
         let info = self.flow.info().ok_or(gst::FlowError::NotNegotiated)?;
         let record = meta::read(&buffer, info.width(), info.height());
         self.counters.lock().frames += 1;
+        self.follow(&buffer, &record)?;
         if record.objects.is_empty() && record.classifications.is_empty() && record.places.is_empty() {
             return Ok(Drawn { arrival, frame: Frame::Ready(buffer) });
         }

@@ -1,7 +1,8 @@
+use super::lines::Lines;
 use super::properties::PROPERTIES;
 use crate::config::redact;
-use crate::elements::caps;
-use crate::meta;
+use crate::elements::{caps, final_record};
+use crate::meta::{self, Record};
 use crate::publish::{self, Frame, Notice, OverflowChoice, PublishOptions, Publisher, Refused, Stats};
 use gst::glib;
 use gst::prelude::*;
@@ -11,6 +12,7 @@ use gst_base::subclass::prelude::*;
 use parking_lot::Mutex;
 use std::io;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("trtpublish", gst::DebugColorFlags::empty(), Some("Objects as JSON Lines"))
@@ -24,6 +26,9 @@ struct StreamState {
     size: (u32, u32),
     /// Frames published so far.
     frames: u64,
+    /// Of the last frame: its presentation timestamp, and the way from there to its time since 1970-01-01 UTC, ns.
+    time: Option<Duration>,
+    to_utc: Option<i128>,
     /// True if an upstream source is live; queried once.
     live: Option<bool>,
     /// Reused buffer for the next line.
@@ -48,15 +53,18 @@ impl ObjectSubclass for TrtPublish {
 impl ObjectImpl for TrtPublish {
     fn signals() -> &'static [glib::subclass::Signal] {
         static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
-            let reopen = |values: &[glib::Value]| {
-                if let Some(Ok(element)) = values.first().map(|value| value.get::<super::TrtPublish>())
-                    && let Some(publisher) = element.imp().publisher()
-                {
-                    publisher.reopen();
-                }
-                None
+            let action = |name, act: fn(&Publisher)| {
+                let handler = move |values: &[glib::Value]| {
+                    if let Some(Ok(element)) = values.first().map(|value| value.get::<super::TrtPublish>())
+                        && let Some(publisher) = element.imp().publisher()
+                    {
+                        act(&publisher);
+                    }
+                    None
+                };
+                glib::subclass::Signal::builder(name).action().class_handler(handler).build()
             };
-            vec![glib::subclass::Signal::builder("reopen").action().class_handler(reopen).build()]
+            vec![action("reopen", Publisher::reopen), action("purge", Publisher::purge)]
         });
         &SIGNALS
     }
@@ -113,9 +121,7 @@ impl BaseTransformImpl for TrtPublish {
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings.lock().clone();
-        let mqtt = settings.mqtt().map_err(|error| gst::error_msg!(gst::LibraryError::Settings, ("{error}")))?;
-        let PublishOptions { location, append, on_error, .. } = settings;
-        let location_shown = redact(&location);
+        let location_shown = redact(&settings.location);
         gst::debug!(CAT, imp = self, "opens {location_shown}");
         let element = self.obj().downgrade();
         let shown = location_shown.clone();
@@ -124,28 +130,32 @@ impl BaseTransformImpl for TrtPublish {
                 tell(&element, &shown, &notice);
             }
         };
-        let output = publish::open(&location, append, &mqtt, on_error, Arc::new(notify))
-            .map_err(|error| cannot_open(&location_shown, &error))?;
+        let output =
+            publish::open(&settings, Arc::new(notify)).map_err(|error| cannot_open(&location_shown, &error))?;
         let element = self.obj().downgrade();
         let failed = move |name: &str, error: io::Error| {
             if let Some(element) = element.upgrade() {
                 cannot_write(&element, name, &error);
             }
         };
-        let publisher = Publisher::new(output, failed).map_err(|error| {
+        let publisher = Publisher::new(output, settings.gate.clone(), failed).map_err(|error| {
             gst::error_msg!(
                 gst::ResourceError::Failed,
                 ("Can't start the thread that writes {location_shown}: {error}")
             )
         })?;
-        let id = self.obj().name().as_str().into();
-        *self.stream.lock() = StreamState { id, ..StreamState::default() };
+        let name = self.obj().name();
+        let frames = settings.gate.map_or(0, |gate| gate.first_frame(&name));
+        *self.stream.lock() = StreamState { id: name.as_str().into(), frames, ..StreamState::default() };
         *self.publisher.lock() = Some(Arc::new(publisher));
         Ok(())
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         let left = self.publisher().map_or(0, |publisher| publisher.close());
+        if let Some(gate) = &self.settings.lock().gate {
+            gate.ended_at(&self.obj().name(), self.stream.lock().frames);
+        }
         if left > 0 {
             gst::warning!(CAT, imp = self, "{left} lines were not written: stopped before the reader caught up");
         }
@@ -164,6 +174,13 @@ impl BaseTransformImpl for TrtPublish {
             EventView::StreamStart(start) => self.stream.lock().id = start.stream_id().into(),
             EventView::FlushStart(_) => self.set_flushing(true),
             EventView::FlushStop(_) => self.set_flushing(false),
+            EventView::CustomDownstream(event) => {
+                if let Some(record) = final_record::of(event)
+                    && self.publish(None, &record).is_err()
+                {
+                    return false;
+                }
+            }
             EventView::Eos(_) => match self.drain() {
                 Some(Err(Refused::Flushing)) => return false,
                 Some(Err(Refused::TimedOut)) => gst::element_imp_warning!(
@@ -181,48 +198,8 @@ impl BaseTransformImpl for TrtPublish {
     }
 
     fn transform_ip_passthrough(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let publisher = self.publisher().ok_or(gst::FlowError::Flushing)?;
-        let (stream_id, overflow, max_queue, masks) = {
-            let settings = self.settings.lock();
-            (settings.stream_id.clone(), settings.overflow, settings.max_queue as usize, settings.mask_format)
-        };
-        let mut stream = self.stream.lock();
-        let stream = &mut *stream;
-        let (width, height) = stream.size;
-        let id = stream_id.unwrap_or_else(|| stream.id.clone());
-        let frame = Frame {
-            stream: &id,
-            number: stream.frames,
-            pts: buffer.pts().map(gst::ClockTime::nseconds),
-            captured: capture_time(buffer),
-            width,
-            height,
-        };
-        stream.frames += 1;
-        stream.line.clear();
-        publish::write_line(&mut stream.line, &frame, &meta::read(buffer, width, height), masks);
-        gst::trace!(
-            CAT,
-            imp = self,
-            "frame {}: line {} has {} bytes",
-            buffer.pts().display(),
-            stream.frames - 1,
-            stream.line.len()
-        );
-        let overflow = match overflow {
-            OverflowChoice::Block => publish::Overflow::Block,
-            OverflowChoice::DropOldest => publish::Overflow::DropOldest,
-            OverflowChoice::Auto if publisher.can_stall() && *stream.live.get_or_insert_with(|| self.is_live()) => {
-                publish::Overflow::DropOldest
-            }
-            OverflowChoice::Auto => publish::Overflow::Block,
-        };
-        match publisher.push(&mut stream.line, &id, max_queue, overflow) {
-            Ok(()) => Ok(gst::FlowSuccess::Ok),
-            Err(Refused::Flushing | Refused::TimedOut) => Err(gst::FlowError::Flushing),
-            // The error was posted when the write failed.
-            Err(Refused::Failed) => Err(gst::FlowError::Error),
-        }
+        let (width, height) = self.stream.lock().size;
+        self.publish(Some(buffer.as_ref()), &meta::read(buffer, width, height))
     }
 }
 
@@ -233,6 +210,68 @@ impl TrtPublish {
 
     fn publisher(&self) -> Option<Arc<Publisher>> {
         self.publisher.lock().clone()
+    }
+
+    /// Queues the lines of a frame, or of what became known after the last one.
+    fn publish(&self, buffer: Option<&gst::BufferRef>, record: &Record) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let publisher = self.publisher().ok_or(gst::FlowError::Flushing)?;
+        let (stream_id, overflow, max_queue, masks, content) = {
+            let settings = self.settings.lock();
+            let PublishOptions { stream_id, overflow, max_queue, mask_format, content, .. } = &*settings;
+            (stream_id.clone(), *overflow, *max_queue as usize, *mask_format, *content)
+        };
+        let (format, origin) = {
+            let settings = self.settings.lock();
+            (settings.format, settings.origin())
+        };
+        let mut stream = self.stream.lock();
+        let stream = &mut *stream;
+        let overflow = match overflow {
+            OverflowChoice::Block => publish::Overflow::Block,
+            OverflowChoice::DropOldest => publish::Overflow::DropOldest,
+            OverflowChoice::Auto if publisher.can_stall() && *stream.live.get_or_insert_with(|| self.is_live()) => {
+                publish::Overflow::DropOldest
+            }
+            OverflowChoice::Auto => publish::Overflow::Block,
+        };
+        let id = stream_id.unwrap_or_else(|| stream.id.clone());
+        let frame = buffer.map(|buffer| Frame {
+            stream: &id,
+            number: stream.frames,
+            pts: buffer.pts().map(gst::ClockTime::nseconds),
+            captured: capture_time(buffer),
+            width: stream.size.0,
+            height: stream.size.1,
+        });
+        if let Some(frame) = &frame {
+            stream.frames += 1;
+            stream.time = frame.pts.map(Duration::from_nanos);
+            stream.to_utc = frame.captured.zip(frame.pts).map(|(utc, pts)| i128::from(utc) - i128::from(pts));
+        }
+        let StreamState { time, to_utc, ref mut line, .. } = *stream;
+        let mut lines = Lines {
+            publisher: &publisher,
+            stream: id.clone(),
+            to_utc,
+            max_queue,
+            overflow,
+            format,
+            origin: origin.as_ref(),
+            line,
+        };
+        let mut queued = || {
+            if let Some(frame) = frame.filter(|_| content.has_objects()) {
+                let bytes = lines.frame(&frame, record, masks)?;
+                gst::trace!(CAT, imp = self, "frame {:?}: line {} has {bytes} bytes", frame.pts, frame.number);
+            }
+            if content.has_events() { lines.events(time, record) } else { Ok(()) }
+        };
+        match queued() {
+            Ok(()) => Ok(gst::FlowSuccess::Ok),
+            Err(Refused::Flushing | Refused::TimedOut) => Err(gst::FlowError::Flushing),
+            // The error was posted when the write failed.
+            Err(Refused::Failed) => Err(gst::FlowError::Error),
+        }
     }
 
     /// The location without its password, for messages.

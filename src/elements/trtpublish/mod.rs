@@ -6,11 +6,13 @@
  * Passes video frames through unchanged and writes one line of JSON for each: stream, timestamps, frame number and
  * size, what each model did with the frame, and the objects with their boxes in pixels and their keypoints. It reads
  * the results of `trtdetect` and `trtpose`, and the `GstVideoRegionOfInterestMeta` of other detectors. Frames without
- * inference have a line too. docs/json.md describes the format.
+ * inference have a line too. With `content=events` there is a line for each event of `trtzones` instead, and one with the
+ * totals of the zone or line where it happened; with `both` there are all of these. docs/json.md describes the format.
  *
- * Lines are written to standard output (`location=-`), a file, a named pipe, a TCP server (`tcp://host:port`) or an
- * MQTT broker (`mqtt://host:port/topic`, `mqtts://` over TLS). gst-launch-1.0 also prints to standard output unless
- * it's called with `-q`.
+ * Lines are written to standard output (`location=-`), a file, a named pipe, a TCP server (`tcp://host:port`), an MQTT
+ * broker (`mqtt://host:port/topic`), a Kafka topic (`kafka://host:port,host:port/topic`) or a Redis stream
+ * (`redis://host:port/stream`); `mqtts://`, `kafkas://` and `rediss://` are over TLS. gst-launch-1.0 also prints to standard
+ * output unless it's called with `-q`. `format` writes frames as DeepStream's message converter does.
  *
  * A separate thread writes the lines. When it falls behind by `max-queue` lines, `overflow` decides: `block` blocks
  * the frames; `drop-oldest` drops lines, which `stats` counts, but never a frame. EOS is forwarded once all lines are
@@ -24,7 +26,7 @@
  * docs/outputs.md has the details.
  *
  * A file that was moved or deleted, as by log rotation, is reopened with the next line, or at once by the action
- * signal `reopen`.
+ * signal `reopen`. The action signal `purge` drops all lines that aren't delivered and all that come later.
  *
  * ## Example launch line
  *
@@ -40,6 +42,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 mod imp;
+mod lines;
 mod properties;
 
 glib::wrapper! {

@@ -1,6 +1,6 @@
 //! The properties of `trtpublish`, which set [`PublishOptions`].
 
-use crate::elements::property::as_value::{itself, path, some_text, text, time};
+use crate::elements::property::as_value::{itself, path, some_text, time};
 use crate::elements::property::{Properties, property};
 use crate::infer::nanoseconds;
 use crate::publish::PublishOptions;
@@ -10,15 +10,16 @@ use std::sync::LazyLock;
 
 pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
     let default = PublishOptions::default();
-    let mqtt = &default.mqtt;
+    let (mqtt, server) = (&default.mqtt, &default.server);
     Properties::<PublishOptions>::new([
         property!(
             glib::ParamSpecString::builder("location")
                 .nick("Location")
                 .blurb(
                     "Destination of the lines: - for standard output, the path of a file or named pipe, \
-                     tcp://host:port, mqtt://host:port/topic or mqtts://host:port/topic. A user name and password in \
-                     it are read back as ***",
+                     tcp://host:port, mqtt://host:port/topic, kafka://host:port,host:port/topic or \
+                     redis://host:port/stream; over TLS mqtts, kafkas and rediss. A user name and password in it are \
+                     read back as ***",
                 )
                 .default_value(default.location.as_str())
                 .mutable_ready(),
@@ -31,6 +32,20 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
                 .default_value(default.append)
                 .mutable_ready(),
             append as itself
+        ),
+        property!(
+            glib::ParamSpecEnum::builder_with_default("content", default.content)
+                .nick("Content")
+                .blurb("What is written")
+                .mutable_ready(),
+            content as itself
+        ),
+        property!(
+            glib::ParamSpecEnum::builder_with_default("format", default.format)
+                .nick("Format")
+                .blurb("How frames are written; events are always JSON")
+                .mutable_ready(),
+            format as itself
         ),
         property!(
             glib::ParamSpecString::builder("stream-id")
@@ -66,7 +81,7 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
         property!(
             glib::ParamSpecEnum::builder_with_default("on-error", default.on_error)
                 .nick("On error")
-                .blurb("How to handle a file, pipe or MQTT account that can't be opened or written")
+                .blurb("How to handle a file, pipe or account of a server that can't be opened or written")
                 .mutable_ready(),
             on_error as itself
         ),
@@ -74,7 +89,7 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
             glib::ParamSpecUInt64::builder("drain-timeout")
                 .nick("Drain timeout")
                 .blurb(
-                    "Maximum time in nanoseconds that EOS waits until a TCP reader or MQTT broker, or with \
+                    "Maximum time in nanoseconds that EOS waits until a TCP reader, a broker or a Redis server, or with \
                      on-error=retry any output, has received the last lines",
                 )
                 .default_value(nanoseconds(default.drain_timeout))
@@ -91,6 +106,17 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
                 .default_value(mqtt.topic.as_deref())
                 .mutable_ready(),
             mqtt.topic as itself
+        ),
+        property!(
+            glib::ParamSpecString::builder("mqtt-events-topic")
+                .nick("MQTT topic of events")
+                .blurb(
+                    "Topic of the events; the totals of each zone and line are retained below it, under its name \
+                     (default: mqtt-topic with /events, or with content=events mqtt-topic itself)",
+                )
+                .default_value(mqtt.events_topic.as_deref())
+                .mutable_ready(),
+            mqtt.events_topic as itself
         ),
         property!(
             glib::ParamSpecEnum::builder_with_default("mqtt-qos", mqtt.qos)
@@ -147,18 +173,19 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
                 .nick("Credentials in the environment")
                 .blurb(
                     "Prefix of the environment variables with the user name (PREFIX_USERNAME) and password \
-                 (PREFIX_PASSWORD) of the MQTT account, used unless the location contains them; empty: none are read",
+                 (PREFIX_PASSWORD) of the account, used unless the location contains them (default: MQTT, KAFKA or \
+                 REDIS); empty: none are read",
                 )
-                .default_value(mqtt.credentials_env.as_str())
+                .default_value(server.credentials_env.as_deref())
                 .mutable_ready(),
-            mqtt.credentials_env as text
+            server.credentials_env as itself
         ),
         property!(
             glib::ParamSpecString::builder("tls-ca-file")
                 .nick("TLS authorities")
-                .blurb("PEM file with the certificate authorities trusted for the broker (default: the system's)",)
+                .blurb("PEM file with the certificate authorities trusted for the server (default: the system's)")
                 .mutable_ready(),
-            mqtt.tls_ca_file as path
+            server.tls_ca_file as path
         ),
         property!(
             glib::ParamSpecString::builder("tls-certificate-file")
@@ -168,14 +195,57 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
                      tls-key-file",
                 )
                 .mutable_ready(),
-            tls_certificate_file as path
+            server.tls_certificate_file as path
         ),
         property!(
             glib::ParamSpecString::builder("tls-key-file")
                 .nick("TLS key")
                 .blurb("PEM file with the private key of tls-certificate-file")
                 .mutable_ready(),
-            tls_key_file as path
+            server.tls_key_file as path
+        ),
+        property!(
+            glib::ParamSpecEnum::builder_with_default("kafka-sasl-mechanism", server.kafka_sasl_mechanism)
+                .nick("Kafka SASL mechanism")
+                .blurb("How the user name and password, if there are any, are proved to Kafka's brokers")
+                .mutable_ready(),
+            server.kafka_sasl_mechanism as itself
+        ),
+        property!(
+            glib::ParamSpecString::builder("events-topic")
+                .nick("Topic of events")
+                .blurb(
+                    "Kafka topic or Redis stream of events and totals (default: that of the location with -events for \
+                     Kafka and :events for Redis, or with content=events that of the location itself)",
+                )
+                .default_value(server.events_topic.as_deref())
+                .mutable_ready(),
+            server.events_topic as some_text
+        ),
+        property!(
+            glib::ParamSpecUInt::builder("redis-max-length")
+                .nick("Redis max length")
+                .blurb("About how many entries a Redis stream keeps; older ones are removed")
+                .minimum(1)
+                .default_value(server.redis_max_length)
+                .mutable_ready(),
+            server.redis_max_length as itself
+        ),
+        property!(
+            glib::ParamSpecString::builder("host")
+                .nick("Host")
+                .blurb("Name of this host, which every line then says together with epoch (default: none)")
+                .default_value(default.host.as_deref())
+                .mutable_ready(),
+            host as shared_text
+        ),
+        property!(
+            glib::ParamSpecUInt64::builder("epoch")
+                .nick("Epoch")
+                .blurb("Number of the host's run of the stream: of two hosts that publish it, the greater is right")
+                .default_value(default.epoch)
+                .mutable_ready(),
+            epoch as itself
         ),
     ])
     .with_stats("Since READY→PAUSED: lines written, lines dropped, bytes written (all uint64)")
@@ -183,7 +253,6 @@ pub static PROPERTIES: LazyLock<Properties<PublishOptions>> = LazyLock::new(|| {
 
 /// Reads back without its password, because pipeline dumps show it too.
 mod location {
-    use super::text;
     use crate::config::redact;
     use gst::glib::value::{ToValue, Value};
 
@@ -192,7 +261,7 @@ mod location {
     }
 
     pub fn set(location: &mut String, value: &Value) {
-        text::set(location, value);
+        *location = value.get::<Option<String>>().ok().flatten().unwrap_or_default();
     }
 }
 

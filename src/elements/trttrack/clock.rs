@@ -48,6 +48,15 @@ impl Clock {
         time
     }
 
+    /// Whether a timestamp is before the last one, or more than `longest` after it. Nothing is known of a frame without one.
+    pub fn jumps_to(&self, timestamp: Option<Duration>, longest: Duration) -> bool {
+        match (self.last, timestamp) {
+            (Some(last), Some(time)) => time < last || time - last > longest,
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+
     /// Between two frames; never zero.
     pub fn interval(&self) -> Duration {
         let measured = || self.sum.checked_div(self.count).filter(|interval| !interval.is_zero());
@@ -81,7 +90,11 @@ mod tests {
     fn time_never_goes_back() {
         let mut clock = Clock::default();
         assert_eq!([1000, 500, 1100].map(|time| clock.tick(Some(ms(time)))), [ms(1000), ms(1000), ms(1100)]);
+        let jumps = |time| clock.jumps_to(time, ms(300));
+        assert!(!jumps(Some(ms(1100))) && !jumps(Some(ms(1400))) && jumps(Some(ms(1401))));
+        assert!(jumps(Some(ms(1099))) && jumps(None));
         clock.reset();
+        assert!(!clock.jumps_to(Some(ms(7)), ms(0)), "the first");
         assert_eq!(clock.tick(Some(ms(3))), ms(3));
     }
 }

@@ -1,8 +1,10 @@
 //! The tracks of one stream: a tracker for each source of objects.
 
 use super::clock::Clock;
-use super::settings::Options;
+use super::doubt;
+use super::reid::Look;
 use crate::meta::{Inference, Name, Object, Record, TrackInfo, TrackState};
+use crate::options::TrackingOptions;
 use model::{OrientedBox, Rect};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use tracking::{Observation, Settings, SettingsError, Track, Tracker, tracker};
 /// that another one skipped.
 #[derive(Debug, Default)]
 pub struct Stream {
-    options: Options,
+    options: TrackingOptions,
     clock: Clock,
     /// The unit of the trackers' boxes: the size of the frames at the first caps, pixels. Boxes keep their place and size in it
     /// when a stream changes its resolution.
@@ -34,6 +36,33 @@ pub struct Counts {
     pub predicted: u32,
 }
 
+/// What a frame has, before its objects have tracks.
+#[derive(Debug)]
+pub struct Examined {
+    time: Duration,
+    /// Of each source.
+    found: Vec<Found>,
+}
+
+#[derive(Debug)]
+struct Found {
+    looked: bool,
+    observations: Vec<Observation<'static>>,
+    /// The indices of their objects.
+    indices: Vec<usize>,
+    /// The observations that are to be looked at.
+    doubtful: Vec<usize>,
+}
+
+impl Examined {
+    /// The objects that are to be looked at, by their indices in the record.
+    pub fn objects(&self) -> impl Iterator<Item = usize> {
+        let of =
+            |found: &'_ Found| found.doubtful.iter().filter_map(|index| found.indices.get(*index).copied()).collect();
+        self.found.iter().flat_map(move |found| -> Vec<usize> { of(found) })
+    }
+}
+
 #[derive(Debug)]
 struct Source {
     name: Name,
@@ -42,6 +71,8 @@ struct Source {
     classes: Vec<(Name, Option<u32>)>,
     /// The angles of tracks with oriented boxes, as last observed.
     angles: HashMap<u64, f32>,
+    /// When tracks were last looked at.
+    looks: HashMap<u64, Duration>,
     rhythm: Rhythm,
 }
 
@@ -73,7 +104,7 @@ impl Stream {
     ///
     /// # Errors
     /// They don't go together; the old ones stay.
-    pub fn set_options(&mut self, options: &Options) -> Result<(), SettingsError> {
+    pub fn set_options(&mut self, options: &TrackingOptions) -> Result<(), SettingsError> {
         let settings = options.settings(self.clock.interval());
         settings.check()?;
         self.options = options.clone();
@@ -84,6 +115,13 @@ impl Stream {
     pub fn set_format(&mut self, (width, height): (u32, u32), frame_interval: Option<Duration>) {
         self.clock.set_nominal(frame_interval);
         self.size.get_or_insert((width.max(1) as f32, height.max(1) as f32));
+    }
+
+    /// Whether a frame at this time doesn't continue the last one: time goes back, or by more than tracks last. Leaky queues, which
+    /// drop frames, mark frames as discontinuous that do.
+    pub fn jumps_to(&self, timestamp: Option<Duration>) -> bool {
+        let settings = self.options.settings(self.clock.interval());
+        self.clock.jumps_to(timestamp, settings.frame_interval.saturating_mul(settings.max_age))
     }
 
     /// All tracks end, as at the start of another stream, with frames of this size.
@@ -103,11 +141,17 @@ impl Stream {
         self.sources.iter_mut().try_for_each(|source| tracker::set(&mut source.tracker, settings.clone()))
     }
 
-    /// The next frame: its objects get their tracks, and those that no model looked for are added where they are expected.
+    /// Looks what the next frame has. `wants_looks`: whether the objects of which the trackers can't be sure by their places
+    /// are to be looked at.
     ///
     /// # Errors
     /// A tracker can't be made.
-    pub fn advance(&mut self, record: &mut Record, timestamp: Option<Duration>) -> Result<Counts, SettingsError> {
+    pub fn examine(
+        &mut self,
+        record: &mut Record,
+        timestamp: Option<Duration>,
+        wants_looks: bool,
+    ) -> Result<Examined, SettingsError> {
         let time = self.clock.tick(timestamp);
         let settings = self.options.settings(self.clock.interval());
         let is_known = |source: &Source| source.tracker.settings().frame_interval == settings.frame_interval;
@@ -117,22 +161,49 @@ impl Stream {
         forget_tracks(record);
         self.meet_sources(record, &settings)?;
         let size = self.size.unwrap_or((1.0, 1.0));
+        let interval = self.options.reid_interval;
+        let examine = |source: &mut Source| {
+            let looked = source.looked(record);
+            let (observations, indices) = if looked { source.observations(record, size) } else { Default::default() };
+            let doubtful = match wants_looks && looked {
+                true => doubt::doubtful(source.tracker.as_mut(), &source.looks, time, interval, &observations),
+                false => vec![],
+            };
+            Found { looked, observations, indices, doubtful }
+        };
+        Ok(Examined { time, found: self.sources.iter_mut().map(examine).collect() })
+    }
+
+    /// Gives the objects of a frame that was just examined their tracks, and adds those that no model looked for where they are
+    /// expected. `looks` are those of [`Examined::objects`].
+    pub fn advance(&mut self, record: &mut Record, examined: Examined, looks: &[Look]) -> Counts {
+        let Examined { time, found } = examined;
+        let size = self.size.unwrap_or((1.0, 1.0));
+        let settings = self.options.settings(self.clock.interval());
         let longest = settings.frame_interval.saturating_mul(settings.max_age);
         let mut counts = Counts::default();
         let mut predicted = Vec::new();
+        let mut looks = looks.iter();
         self.tracks = 0;
-        for source in &mut self.sources {
-            let looked = source.looked(record);
+        for (source, Found { looked, mut observations, indices, doubtful }) in self.sources.iter_mut().zip(found) {
             counts.updated |= looked;
-            let (observations, indices) = if looked { source.observations(record, size) } else { Default::default() };
-            let Source { name, tracker, classes, angles, .. } = source;
+            for (index, look) in doubtful.iter().zip(looks.by_ref()) {
+                if let Some(observation) = observations.get_mut(*index) {
+                    observation.embedding = look.as_deref();
+                }
+            }
+            let Source { name, tracker, classes, angles, looks: looked_at, .. } = source;
             let tracks = if looked { tracker.update(time, &observations) } else { tracker.predict(time) };
             if looked {
                 angles.retain(|id, _| tracks.iter().any(|track| track.id == *id));
+                looked_at.retain(|id, _| tracks.iter().any(|track| track.id == *id));
             }
             for track in tracks.iter().filter(|track| track.observation.is_some() || track.unseen <= longest) {
                 self.tracks += 1;
                 let known = Some(info(track, size));
+                if track.observation.and_then(|index| observations.get(index)).is_some_and(|o| o.embedding.is_some()) {
+                    looked_at.insert(track.id, time);
+                }
                 let object = track.observation.and_then(|index| indices.get(index));
                 match object.and_then(|index| record.objects.get_mut(*index)) {
                     Some(object) => {
@@ -166,7 +237,7 @@ impl Stream {
             }
         }
         record.extend(predicted);
-        Ok(counts)
+        counts
     }
 
     /// Makes trackers for the sources that are new: models that have run, although they may have found nothing, and whatever
@@ -181,6 +252,7 @@ impl Stream {
                     tracker: tracker::new(settings.clone())?,
                     classes: Vec::new(),
                     angles: HashMap::new(),
+                    looks: HashMap::new(),
                     rhythm: Rhythm::default(),
                 });
             }
@@ -295,7 +367,9 @@ mod tests {
     fn play(stream: &mut Stream, frames: std::ops::Range<u32>, of: impl Fn(u32) -> Record) -> Vec<Record> {
         let play = |frame: u32| {
             let mut record = of(frame);
-            stream.advance(&mut record, Some(Duration::from_millis(40) * frame)).unwrap();
+            let time = Some(Duration::from_millis(40) * frame);
+            let examined = stream.examine(&mut record, time, false).unwrap();
+            stream.advance(&mut record, examined, &[]);
             record
         };
         frames.map(play).collect()
@@ -353,8 +427,8 @@ mod tests {
             _ => record(Inference::Done, vec![]),
         });
         let id = records[0].objects[0].track_id.unwrap();
-        for frame in 5..30 {
-            assert_eq!((&records[frame].objects[..], &records[frame].lost_tracks[..]), (&[][..], &[id][..]), "{frame}");
+        for (frame, record) in records.iter().enumerate().take(30).skip(5) {
+            assert_eq!((&record.objects[..], &record.lost_tracks[..]), (&[][..], &[id][..]), "{frame}");
         }
         assert!(records[40..].iter().all(|record| record.lost_tracks.is_empty()), "it has ended");
     }
@@ -445,8 +519,8 @@ mod tests {
     #[test]
     fn settings_that_contradict_each_other_are_refused() {
         let mut stream = stream();
-        let wrong = Options { low_confidence: 0.9, ..Options::default() };
+        let wrong = TrackingOptions { low_confidence: 0.9, ..TrackingOptions::default() };
         assert!(stream.set_options(&wrong).unwrap_err().to_string().starts_with("low-confidence 0.9 is above"));
-        assert_eq!(stream.options, Options::default());
+        assert_eq!(stream.options, TrackingOptions::default());
     }
 }

@@ -1,14 +1,15 @@
 use super::properties::PROPERTIES;
-use super::settings::Options;
 use super::state_file::{Kept, StateFile};
 use super::{places, structures};
 use crate::elements::stage::into_writable;
-use crate::elements::{caps, report, segment};
+use crate::elements::{caps, final_record, report, segment};
 use crate::error::{Error, ErrorKind};
-use crate::meta::{self, Event, Inference, Object, Place, Record, TrackState};
+use crate::meta::{self, Event, Inference, Object, Place, Record, Tally, TrackState};
+use crate::options::ZonesOptions;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use model::Rect;
 use parking_lot::Mutex;
@@ -35,7 +36,7 @@ pub struct TrtZones {
 
 #[derive(Default)]
 struct Settings {
-    options: Options,
+    options: ZonesOptions,
     /// Set, be it to the same values, since zones were last read.
     changed: bool,
 }
@@ -47,6 +48,8 @@ struct State {
     places: Vec<Place>,
     /// Made at the first caps.
     zones: Option<Zones>,
+    /// The totals are in the next frame, whether something happens in it or not.
+    tells_totals: bool,
     /// Pixels.
     size: (u32, u32),
     segment: Option<gst::Segment>,
@@ -123,7 +126,7 @@ impl BaseTransformImpl for TrtZones {
         };
         settings.changed = false;
         let places = if settings.options.attach_zones { places::of(&config) } else { vec![] };
-        *self.state.lock() = State { config, places, file, kept, ..State::default() };
+        *self.state.lock() = State { config, places, file, kept, tells_totals: true, ..State::default() };
         Ok(())
     }
 
@@ -156,7 +159,12 @@ impl BaseTransformImpl for TrtZones {
     fn sink_event(&self, event: gst::Event) -> bool {
         use gst::EventView;
         match event.view() {
-            EventView::StreamStart(_) | EventView::FlushStop(_) => self.interrupt(),
+            EventView::StreamStart(_) => {
+                self.interrupt();
+                // The stream's name may be another.
+                self.state.lock().tells_totals = true;
+            }
+            EventView::FlushStop(_) => self.interrupt(),
             EventView::Segment(event) => {
                 let old = self.state.lock().segment.replace(event.segment().clone());
                 if old.is_some_and(|old| !segment::continues(&old, event.segment())) {
@@ -164,14 +172,19 @@ impl BaseTransformImpl for TrtZones {
                 }
             }
             EventView::Eos(_) => {
-                let (events, segment) = {
+                let (events, tallies, segment) = {
                     let mut state = self.state.lock();
                     let events = state.zones.as_mut().map_or_else(Vec::new, |zones| zones.finish().to_vec());
                     state.count(&events);
-                    (events, state.segment.clone())
+                    let tallies = state.tallies(&events);
+                    (events, tallies, state.segment.clone())
                 };
                 self.post(&events, segment.as_ref());
                 self.save(StateFile::write);
+                if !events.is_empty() {
+                    let record = Record { events, tallies, ..Record::default() };
+                    self.obj().src_pad().push_event(final_record::event(record));
+                }
             }
             _ => {}
         }
@@ -201,6 +214,13 @@ impl State {
         }
     }
 
+    /// The totals of the places of `events`, or where they are due all.
+    fn tallies(&mut self, events: &[Event]) -> Vec<Tally> {
+        let all = std::mem::take(&mut self.tells_totals);
+        let Some(zones) = self.zones.as_ref().filter(|_| all || !events.is_empty()) else { return vec![] };
+        zones.tallies().filter(|tally| all || events.iter().any(|event| event.place == tally.place)).collect()
+    }
+
     /// Whether a warning is due because no object has a track.
     fn lacks_tracker(&mut self, record: &Record) -> bool {
         if self.has_tracks || record.objects.is_empty() {
@@ -213,6 +233,12 @@ impl State {
 }
 
 impl TrtZones {
+    pub fn set_options(&self, options: ZonesOptions) {
+        let mut settings = self.settings.lock();
+        settings.changed = true;
+        settings.options = options;
+    }
+
     /// The frames that follow are at any time: none passes until the next one.
     fn interrupt(&self) {
         if let Some(zones) = &mut self.state.lock().zones {
@@ -222,7 +248,7 @@ impl TrtZones {
 
     /// Looks who is where in a frame, and writes into its record what has happened.
     fn look(&self, buffer: gst::Buffer) -> gst::Buffer {
-        let (record, events, places, segment, size, lacks_tracker) = {
+        let (record, events, tallies, places, segment, size, lacks_tracker) = {
             let mut state = self.state.lock();
             let state = &mut *state;
             state.frames += 1;
@@ -238,8 +264,9 @@ impl TrtZones {
             };
             places::count(&mut state.places, zones);
             state.count(&events);
+            let tallies = state.tallies(&events);
             let segment = state.segment.as_ref().filter(|_| !events.is_empty()).cloned();
-            (record, events, state.places.clone(), segment, state.size, lacks_tracker)
+            (record, events, tallies, state.places.clone(), segment, state.size, lacks_tracker)
         };
         if lacks_tracker {
             gst::element_imp_warning!(
@@ -248,7 +275,7 @@ impl TrtZones {
                 ("No object has a track, so that nothing is counted: put trttrack before trtzones")
             );
         }
-        if events.is_empty() && places.is_empty() {
+        if events.is_empty() && tallies.is_empty() && places.is_empty() {
             return buffer;
         }
         gst::trace!(CAT, imp = self, "frame {}: {} events", buffer.pts().display(), events.len());
@@ -257,6 +284,7 @@ impl TrtZones {
         if let Some(buffer) = buffer.get_mut() {
             let mut record = Arc::unwrap_or_clone(record);
             record.events.extend(events);
+            record.tallies.extend(tallies);
             record.places.extend(places);
             meta::annotate(buffer, Arc::new(record), size.0, size.1);
         }
@@ -275,7 +303,7 @@ impl TrtZones {
     }
 
     /// Applies zones that were changed while frames flow. Where they are wrong, the old ones stay.
-    fn change(&self, options: &Options) {
+    fn change(&self, options: &ZonesOptions) {
         let changed = options.config().and_then(|config| {
             let mut state = self.state.lock();
             if let Some(zones) = &mut state.zones {
@@ -283,6 +311,7 @@ impl TrtZones {
             }
             state.places = if options.attach_zones { places::of(&config) } else { vec![] };
             state.config = config;
+            state.tells_totals = true;
             Ok(())
         });
         if let Err(error) = changed {

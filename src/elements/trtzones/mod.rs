@@ -28,7 +28,7 @@
 //! | `count` | uint | of `crowded`: how many there are |
 //! | `lasted` | uint64 | of `dispersed`: for how long there were too many, ns |
 //!
-//! What happens at EOS is on the bus alone, because no frame follows. Frames carry the zones and lines with their counts, and
+//! What happens at EOS is on the bus, and in `trtpublish`'s lines of events, because no frame follows. Frames carry the zones and lines with their counts, and
 //! `trtoverlay` draws them.
 //!
 //! ```text
@@ -42,15 +42,26 @@
 mod imp;
 mod places;
 mod properties;
-mod settings;
 mod state_file;
 mod structures;
 
+use crate::options::ZonesOptions;
 use gst::glib;
 use gst::prelude::*;
+use gst::subclass::prelude::*;
 
 glib::wrapper! {
     pub struct TrtZones(ObjectSubclass<imp::TrtZones>) @extends gst_base::BaseTransform, gst::Element, gst::Object;
+}
+
+/// Sets all options of an element. Returns `None` if it isn't a `trtzones`.
+pub fn set_options(element: &gst::Element, options: &ZonesOptions) -> Option<()> {
+    element.downcast_ref::<TrtZones>().map(|element| element.imp().set_options(options.clone()))
+}
+
+/// The properties in which two elements' options differ.
+pub fn differences(a: &ZonesOptions, b: &ZonesOptions) -> Vec<&'static glib::ParamSpec> {
+    properties::PROPERTIES.differences(a, b)
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

@@ -1,16 +1,16 @@
 //! The properties of `trtzones`.
 
-use super::settings::Options;
 use crate::elements::property::as_value::{itself, path, some_text, time};
 use crate::elements::property::{Properties, property};
 use crate::infer::nanoseconds;
+use crate::options::ZonesOptions;
 use gst::glib;
 use gst::prelude::*;
 use std::sync::LazyLock;
 
-pub static PROPERTIES: LazyLock<Properties<Options>> = LazyLock::new(|| {
-    let default = Options::default();
-    Properties::<Options>::new([
+pub static PROPERTIES: LazyLock<Properties<ZonesOptions>> = LazyLock::new(|| {
+    let default = ZonesOptions::default();
+    Properties::<ZonesOptions>::new([
         property!(
             glib::ParamSpecString::builder("zones")
                 .nick("Zones")

@@ -560,6 +560,7 @@ impl State {
 mod tests {
     use super::super::super::location::{Broker, Server};
     use super::super::super::output::{OnError, Output};
+    use super::super::super::subject::Subject;
     use super::super::{MqttOutput, MqttSettings};
     use super::*;
     use std::io::{Read, Write};
@@ -584,7 +585,7 @@ mod tests {
     /// Writes a line, and returns whether it was accepted.
     fn write(output: &mut MqttOutput, line: &[u8], give_up: &AtomicBool) -> io::Result<bool> {
         let mut left = line;
-        output.write(&mut left, "", give_up)?;
+        output.write(&mut left, &Subject::objects(""), give_up)?;
         Ok(left.is_empty())
     }
 

@@ -14,11 +14,9 @@ mod output;
 mod rejections;
 mod session;
 mod settings;
-mod tls;
 mod topic;
 
 pub use listener::{Heard, Listener};
 pub use output::MqttOutput;
 pub use settings::MqttSettings;
-pub use tls::config as tls_config;
 pub use topic::check_topic;

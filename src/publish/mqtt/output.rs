@@ -2,9 +2,10 @@
 
 use super::super::location::Broker;
 use super::super::output::{Notice, Notify, OnError, Output};
+use super::super::subject::{LineKind, Subject};
 use super::connection::{self, Connection, Message};
 use super::settings::{Account, MqttSettings};
-use super::topic::{Topic, check_topic};
+use super::topic::{Topics, check_topic};
 use crate::config::Qos;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -16,8 +17,9 @@ use std::time::Duration;
 /// Hands lines to a connection, which other outputs may share.
 pub struct MqttOutput {
     name: String,
-    topic: Topic,
+    topics: Topics,
     qos: Qos,
+    /// Lines of frames; totals always are.
     retain: bool,
     connection: Arc<Connection>,
     /// This output's id among the connection's users.
@@ -49,6 +51,13 @@ impl MqttOutput {
         let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
         let topic = settings.topic.as_deref().or(broker.topic.as_deref()).unwrap_or(Self::DEFAULT_TOPIC).to_owned();
         check_topic(&topic).map_err(|error| invalid(format!("mqtt-topic: {error}")))?;
+        let is_chosen = settings.topic.is_some() || broker.topic.is_some();
+        let events_topic = match &settings.events_topic {
+            Some(topic) => topic.clone(),
+            None if settings.only_events && is_chosen => topic.clone(),
+            None => format!("{topic}/events"),
+        };
+        check_topic(&events_topic).map_err(|error| invalid(format!("mqtt-events-topic: {error}")))?;
         let account = Account::new(broker, settings, on_error).map_err(invalid)?;
         let left_out = Arc::<AtomicU64>::default();
         let mut connections = CONNECTIONS.lock();
@@ -75,8 +84,8 @@ impl MqttOutput {
         if let Some(reason) = away {
             notify(Notice::Away(reason));
         }
-        let (topic, qos, retain) = (Topic::new(topic), settings.qos, settings.retain);
-        Ok(Self { name, topic, qos, retain, connection, id, notify, left_out, told: None })
+        let (topics, qos, retain) = (Topics::new(topic, events_topic), settings.qos, settings.retain);
+        Ok(Self { name, topics, qos, retain, connection, id, notify, left_out, told: None })
     }
 
     /// Counts a line that can't become a message, and reports why, unless the last report said the same.
@@ -102,8 +111,8 @@ impl Output for MqttOutput {
         true
     }
 
-    fn write(&mut self, lines: &mut &[u8], stream: &str, give_up: &AtomicBool) -> io::Result<()> {
-        let topic = match self.topic.of(stream) {
+    fn write(&mut self, lines: &mut &[u8], subject: &Subject, give_up: &AtomicBool) -> io::Result<()> {
+        let topic = match self.topics.of(subject) {
             Ok(topic) => topic,
             Err(text) => {
                 self.leave_out(text);
@@ -115,7 +124,11 @@ impl Output for MqttOutput {
             owner: self.id,
             topic,
             qos: self.qos,
-            retain: self.retain,
+            retain: match subject.kind {
+                LineKind::Objects => self.retain,
+                LineKind::Event => false,
+                LineKind::Totals(_) => true,
+            },
             payload: Bytes::copy_from_slice(lines.strip_suffix(b"\n").unwrap_or(lines)),
         };
         if message.size() > Self::LONGEST {

@@ -1,14 +1,14 @@
 //! The settings of a connection, and the client's options made from them.
 
+use super::super::credentials::{named_from_environment, unique_id};
 use super::super::location::{Broker, Server};
 use super::super::output::OnError;
-use super::{check_topic, tls};
+use super::super::tls;
+use super::check_topic;
 use crate::config::{Qos, Secret};
-use files::digest::{self, Hash, hex};
+use files::digest::{self, Hash};
 use rumqttc::{LastWill, MqttOptions, QoS, Transport};
-use sha2::{Digest, Sha256};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 impl From<Qos> for QoS {
@@ -27,8 +27,13 @@ pub struct MqttSettings {
     /// The topic for lines, in which `{stream-id}` stands for the stream's name; it takes precedence over the
     /// location's.
     pub topic: Option<String>,
+    /// The topic for events, with the same placeholder. Totals are retained below it, under the names of zones and lines. `None`:
+    /// `events` below `topic`, or where only events are written `topic` itself.
+    pub events_topic: Option<String>,
+    /// There are no lines of frames.
+    pub only_events: bool,
     pub qos: Qos,
-    /// The broker retains the last line of each topic for later subscribers.
+    /// The broker retains the last line of a frame in each topic for later subscribers.
     pub retain: bool,
     /// The client id; of two clients with the same id the broker disconnects one. `None`: a generated id.
     pub client_id: Option<String>,
@@ -50,6 +55,8 @@ impl Default for MqttSettings {
     fn default() -> Self {
         Self {
             topic: None,
+            events_topic: None,
+            only_events: false,
             qos: Qos::default(),
             retain: false,
             client_id: None,
@@ -95,8 +102,7 @@ impl Account {
         }
         let credentials = match &broker.credentials {
             Some(credentials) => Some(credentials.clone()),
-            None if settings.credentials_env.is_empty() => None,
-            None => from_environment(&settings.credentials_env)?,
+            None => named_from_environment(&settings.credentials_env)?,
         };
         let tls_ca_file = settings.tls_ca_file.clone().filter(|_| broker.tls);
         let tls_client = settings.tls_client.clone().filter(|_| broker.tls);
@@ -128,7 +134,7 @@ impl Account {
         let Server { host, port } = &self.server;
         // The client joins host and port to `host:port`.
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        let client_id = self.client_id.clone().unwrap_or_else(own_client_id);
+        let client_id = self.client_id.clone().unwrap_or_else(unique_id);
         let mut options = MqttOptions::new(client_id, host, *port);
         // Less than a second isn't allowed, and 0 would mean never.
         options.set_keep_alive(Duration::from_secs(self.keep_alive.as_secs().max(1)));
@@ -148,35 +154,6 @@ impl Account {
         }
         Ok(options)
     }
-}
-
-fn from_environment(prefix: &str) -> Result<Option<(String, Secret)>, String> {
-    let variable = |end: &str| {
-        let name = format!("{prefix}_{end}");
-        match std::env::var(&name) {
-            Ok(value) => Ok(Some(value)),
-            Err(std::env::VarError::NotPresent) => Ok(None),
-            Err(std::env::VarError::NotUnicode(_)) => Err(format!("the environment variable {name} isn't UTF-8")),
-        }
-    };
-    match (variable("USERNAME")?, variable("PASSWORD")?) {
-        (Some(name), password) => Ok(Some((name, Secret::new(password.unwrap_or_default())))),
-        (None, Some(_)) => {
-            Err(format!("the environment variable {prefix}_PASSWORD is set but {prefix}_USERNAME isn't"))
-        }
-        (None, None) => Ok(None),
-    }
-}
-
-/// A unique client id: 22 of the characters that every broker accepts (MQTT 3.1.1, 3.1.3.1).
-fn own_client_id() -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let mut hash = Sha256::new();
-    for file in ["/etc/machine-id", "/proc/sys/kernel/hostname", "/proc/self/stat"] {
-        hash.update(std::fs::read(file).unwrap_or_default());
-    }
-    hash.update(COUNT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
-    format!("gsttrt{:.16}", hex(&hash.finalize()))
 }
 
 #[cfg(test)]
@@ -239,12 +216,5 @@ mod tests {
         assert!(account(&settings) == account(&topic));
         assert!(account(&settings) != account(&MqttSettings { client_id: Some("x".into()), ..settings.clone() }));
         assert!(account(&settings) != Account::new(&broker(false), &settings, OnError::Retry).unwrap());
-    }
-
-    #[test]
-    fn client_ids_differ_and_are_short() {
-        let (one, two) = (own_client_id(), own_client_id());
-        assert_ne!(one, two);
-        assert!(one.len() <= 23 && one.chars().all(|c| c.is_ascii_alphanumeric()), "{one}");
     }
 }

@@ -1,5 +1,6 @@
 //! Topics, with a placeholder for the stream's name.
 
+use super::super::subject::{LineKind, Subject};
 use std::sync::Arc;
 
 /// The placeholder for the name of the line's stream.
@@ -58,22 +59,60 @@ impl Topic {
         {
             return Ok(topic.clone());
         }
-        let mut name = stream.replace(|c| matches!(c, '/' | '+' | '#') || is_forbidden(c), "_");
-        if name.is_empty() {
-            name.push('_');
-        }
-        let topic = self.template.replace(PLACEHOLDER, &name);
+        let topic = self.template.replace(PLACEHOLDER, &level(stream));
         // Topics that begin with `$` are reserved for the broker.
-        let topic = topic.strip_prefix('$').map_or(topic.clone(), |rest| format!("_{rest}"));
-        // The length of a string has 16 bits (MQTT 3.1.1, 1.5.3).
-        if topic.len() > usize::from(u16::MAX) {
-            let begin: String = topic.chars().take(40).collect();
-            return Err(format!("topic {begin}… is {} bytes long, and MQTT allows {} at most", topic.len(), u16::MAX));
-        }
-        let topic: Arc<str> = topic.into();
+        let topic = checked(topic.strip_prefix('$').map_or(topic.clone(), |rest| format!("_{rest}")))?;
         self.last = Some((stream.to_owned(), topic.clone()));
         Ok(topic)
     }
+}
+
+/// The topics of an output's lines.
+#[derive(Debug)]
+pub struct Topics {
+    objects: Topic,
+    events: Topic,
+    /// Above the names of zones and lines.
+    totals: Topic,
+}
+
+impl Topics {
+    /// Templates for lines of frames and of events.
+    pub fn new(objects: String, events: String) -> Self {
+        // Zones of two cameras can have the same name.
+        let totals = match events.contains(PLACEHOLDER) {
+            true => events.clone(),
+            false => format!("{events}/{PLACEHOLDER}"),
+        };
+        Self { objects: Topic::new(objects), events: Topic::new(events), totals: Topic::new(totals) }
+    }
+
+    /// Returns the topic of lines about `subject`.
+    ///
+    /// # Errors
+    /// The topic is too long for the protocol.
+    pub fn of(&mut self, Subject { stream, kind }: &Subject) -> Result<Arc<str>, String> {
+        match kind {
+            LineKind::Objects => self.objects.of(stream),
+            LineKind::Event => self.events.of(stream),
+            LineKind::Totals(place) => checked(format!("{}/{}", self.totals.of(stream)?, level(place))),
+        }
+    }
+}
+
+/// A name as one level of a topic.
+fn level(name: &str) -> String {
+    let level = name.replace(|c| matches!(c, '/' | '+' | '#') || is_forbidden(c), "_");
+    if level.is_empty() { "_".into() } else { level }
+}
+
+/// The length of a string has 16 bits (MQTT 3.1.1, 1.5.3).
+fn checked(topic: String) -> Result<Arc<str>, String> {
+    if topic.len() > usize::from(u16::MAX) {
+        let begin: String = topic.chars().take(40).collect();
+        return Err(format!("topic {begin}… is {} bytes long, and MQTT allows {} at most", topic.len(), u16::MAX));
+    }
+    Ok(topic.into())
 }
 
 #[cfg(test)]
@@ -97,6 +136,22 @@ mod tests {
         assert_eq!(&*Topic::new("{stream-id}/x".into()).of("$SYS").unwrap(), "_SYS/x");
         let error = of_long().unwrap_err();
         assert!(error.contains("65536 bytes") && error.len() < 200, "{error}");
+    }
+
+    #[test]
+    fn events_and_totals_have_topics_of_their_own() {
+        let of = |events: &str| {
+            let mut topics = Topics::new("site/{stream-id}".into(), events.into());
+            [LineKind::Objects, LineKind::Event, LineKind::Totals("a/b".into())].map(|kind| {
+                let subject = Subject { kind, ..Subject::objects("door") };
+                topics.of(&subject).unwrap().to_string()
+            })
+        };
+        assert_eq!(of("alarms/{stream-id}"), ["site/door", "alarms/door", "alarms/door/a_b"]);
+        assert_eq!(of("alarms"), ["site/door", "alarms", "alarms/door/a_b"]);
+        let long = LineKind::Totals("x".repeat(65_536).into());
+        let error = Topics::new("a".into(), "b".into()).of(&Subject { kind: long, ..Subject::objects("door") });
+        assert!(error.unwrap_err().contains("65543 bytes"));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Makes a root by debootstrap and apt, once for each list of packages.
+//! Makes roots by debootstrap and apt, once for each list of packages.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -51,26 +51,47 @@ const FILES: [(&str, &str); 3] = [
     ("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
 ];
 
-/// The root's file with [`stamp`]; it is written last.
+/// A root's file with its stamp; it is written last.
 const STAMP: &str = "etc/made-for-tests";
 
-/// What decides a root's content.
-fn stamp(root: &Root) -> String {
-    sha256(format!("{root:?} {PACKAGES:?} {HEADERS:?} {FILES:?}").as_bytes())
+/// What a root contains beside a minimal Debian.
+#[derive(Debug)]
+pub struct Recipe {
+    /// The name of its folder.
+    pub name: String,
+    pub suite: &'static str,
+    pub packages: &'static [&'static str],
+    /// Packages that are unpacked without what they depend on.
+    pub unpacked: &'static [&'static str],
+    pub files: &'static [(&'static str, &'static str)],
+    /// What decides the content: a root with another stamp is made anew.
+    pub stamp: String,
 }
 
-pub fn is_made(paths: &Paths, root: &Root) -> bool {
-    fs::read_to_string(root.folder(paths).join(STAMP)).is_ok_and(|text| text == stamp(root))
+/// The recipe of a root in which tests are run.
+pub fn for_tests(root: &Root) -> Recipe {
+    let stamp = sha256(format!("{root:?} {PACKAGES:?} {HEADERS:?} {FILES:?}").as_bytes());
+    Recipe { name: root.suite.into(), suite: root.suite, packages: &PACKAGES, unpacked: &HEADERS, files: &FILES, stamp }
 }
 
-/// Makes a root; one with other packages is replaced.
-pub fn make(paths: &Paths, root: &Root) -> Result<()> {
-    let scratch = scratch_in(&folder(paths), root.suite)?;
+impl Recipe {
+    pub fn folder(&self, paths: &Paths) -> PathBuf {
+        folder(paths).join(&self.name)
+    }
+
+    pub fn is_made(&self, paths: &Paths) -> bool {
+        fs::read_to_string(self.folder(paths).join(STAMP)).is_ok_and(|text| text == self.stamp)
+    }
+}
+
+/// Makes a root; one with another stamp is replaced.
+pub fn make(paths: &Paths, recipe: &Recipe) -> Result<()> {
+    let scratch = scratch_in(&folder(paths), &recipe.name)?;
     let target = scratch.path();
     fs::set_permissions(target, fs::Permissions::from_mode(0o755))?;
-    debootstrap(root.suite, target)?;
-    for (name, text) in FILES {
-        fs::write(target.join(name), text).with_context(|| name.to_owned())?;
+    debootstrap(recipe.suite, target)?;
+    for (name, text) in recipe.files {
+        fs::write(target.join(name), text).with_context(|| (*name).to_owned())?;
     }
     fs::set_permissions(target.join("usr/sbin/policy-rc.d"), fs::Permissions::from_mode(0o755))?;
     let inside = |script: &str, words: &[&str]| {
@@ -78,14 +99,18 @@ pub fn make(paths: &Paths, root: &Root) -> Result<()> {
         command.args(["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-ec", script, "sh"]).args(words);
         run_quiet(&mut command).map(drop)
     };
-    inside("apt-get --quiet install --yes --no-install-recommends \"$@\"", &PACKAGES)?;
-    inside(
-        "cd /var/cache/apt/archives; apt-get --quiet download \"$@\"; for name; do dpkg-deb --extract ${name}_*.deb /; done",
-        &HEADERS,
-    )?;
+    if !recipe.packages.is_empty() {
+        inside("apt-get --quiet install --yes --no-install-recommends \"$@\"", recipe.packages)?;
+    }
+    if !recipe.unpacked.is_empty() {
+        inside(
+            "cd /var/cache/apt/archives; apt-get --quiet download \"$@\"; for name; do dpkg-deb --extract ${name}_*.deb /; done",
+            recipe.unpacked,
+        )?;
+    }
     inside("apt-get clean; rm -r /var/lib/apt/lists", &[])?;
-    fs::write(target.join(STAMP), stamp(root)).context(STAMP)?;
-    let place = root.folder(paths);
+    fs::write(target.join(STAMP), &recipe.stamp).context(STAMP)?;
+    let place = recipe.folder(paths);
     if place.exists() {
         fs::remove_dir_all(&place).with_context(|| place.display().to_string())?;
     }
@@ -144,6 +169,6 @@ mod tests {
     #[test]
     fn another_root_has_another_stamp() {
         let [one, other] = super::super::ROOTS;
-        assert!(stamp(&one) != stamp(&other));
+        assert!(for_tests(&one).stamp != for_tests(&other).stamp);
     }
 }

@@ -3,7 +3,7 @@
 mod make;
 mod tests;
 
-pub use make::debootstrap;
+pub use make::{Recipe, debootstrap, make};
 pub use tests::{run_all, run_set};
 
 use std::env;
@@ -44,7 +44,7 @@ impl Root {
         if !nix::unistd::geteuid().is_root() {
             return Some(format!("{what} needs root, which alone may mount folders in it"));
         }
-        (!make::is_made(paths, self))
+        (!make::for_tests(self).is_made(paths))
             .then(|| format!("{what} isn't there: cargo xtask roots makes it, or says why it can't"))
     }
 
@@ -80,17 +80,17 @@ pub fn run_in(paths: &Paths, root: &Path) -> Command {
 }
 
 /// True in CI, where what is skipped elsewhere fails.
-fn in_ci() -> bool {
+pub fn in_ci() -> bool {
     env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
 }
 
 /// Makes the roots that aren't there.
 pub fn make_all(paths: &Paths) -> Result<()> {
     heading("Debian roots with other GStreamers");
-    for root in ROOTS.iter().filter(|root| make::is_made(paths, root)) {
+    for root in ROOTS.iter().filter(|root| make::for_tests(root).is_made(paths)) {
         println!("  {} exists", root.folder(paths).display());
     }
-    let missing: Vec<Root> = ROOTS.into_iter().filter(|root| !make::is_made(paths, root)).collect();
+    let missing: Vec<Root> = ROOTS.into_iter().filter(|root| !make::for_tests(root).is_made(paths)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -99,14 +99,16 @@ pub fn make_all(paths: &Paths) -> Result<()> {
     }
     let what = missing.iter().map(|root| format!("{} with GStreamer {}", root.suite, root.gstreamer));
     let what = format!("{}, 300 MB to download each", what.collect::<Vec<_>>().join(" and "));
-    step(&what, || {
-        // Most of the time debootstrap and apt wait for the network and the disk.
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = missing.iter().map(|root| scope.spawn(|| make::make(paths, root))).collect();
-            threads
-                .into_iter()
-                .try_for_each(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        })
+    step(&what, || make_together(paths, &missing.iter().map(make::for_tests).collect::<Vec<_>>()))
+}
+
+/// Makes roots side by side: most of the time debootstrap and apt wait for the network and the disk.
+pub fn make_together(paths: &Paths, recipes: &[Recipe]) -> Result<()> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = recipes.iter().map(|recipe| scope.spawn(|| make(paths, recipe))).collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
 }
 

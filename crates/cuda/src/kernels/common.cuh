@@ -56,7 +56,7 @@ __device__ __forceinline__ float threshold_of(const SlotParams* params, u32 clas
 }
 
 // Where decoding writes the candidates that passed, `capacity` entries per slot: keys in any order, boxes and classes
-// by anchor. Candidates that are pairs of a box and a class (queries.cu) have an entry for each pair, a box for each
+// by anchor. Candidates that are pairs of a box and a class have an entry for each pair, a box for each
 // `capacity / classes` entries, and no stored class.
 struct Candidates {
     // One u32 per slot.
@@ -111,6 +111,22 @@ __device__ __forceinline__ void append(const Candidates& out, u32 slot, u32 inde
         reinterpret_cast<float4*>(out.boxes)[place + index] = box;
         reinterpret_cast<u32*>(out.classes)[place + index] = class_id;
     }
+}
+
+// Stores the box of a candidate that is pairs of it and a class.
+__device__ __forceinline__ void store_box(const Candidates& out, u32 slot, u32 classes, u32 row, float4 box)
+{
+    reinterpret_cast<float4*>(out.boxes)[u64(slot) * out.capacity / classes + row] = box;
+}
+
+// Adds a pair of a box, which `store_box` stores, and a class. The order of the keys depends on timing, but the later sort is
+// deterministic.
+__device__ __forceinline__ void append_pair(const Candidates& out, u32 slot, u32 classes, u32 row, u32 class_id,
+                                            float confidence)
+{
+    u32 at = atomicAdd(reinterpret_cast<u32*>(out.counts) + slot, 1u);
+    if (at < out.capacity)
+        reinterpret_cast<u64*>(out.keys)[u64(slot) * out.capacity + at] = key_of(confidence, row * classes + class_id);
 }
 
 // The most candidates that `finish` considers, and objects that it keeps.

@@ -1,7 +1,7 @@
 // From a model's outputs to candidates: the part of each head in crates/model/src/head/ that reads every anchor.
 //
 // An anchor's best class is determined before filtering; NaN scores are ignored, and a best score or a box that isn't
-// finite drops its anchor.
+// finite drops its anchor. With `multi_label` an anchor is a candidate of each class that passes, of which it is a pair.
 #include "common.cuh"
 
 // A score and its class; the first of equal scores wins.
@@ -20,9 +20,9 @@ __device__ __forceinline__ Best better(Best a, Best b)
     return b.score > a.score || (b.score == a.score && b.class_id < a.class_id) ? b : a;
 }
 
-__device__ __forceinline__ bool passes(const SlotParams* params, Best best)
+__device__ __forceinline__ bool passes(const SlotParams* params, float score, u32 class_id)
 {
-    return best.score >= params->lowest && finite(best.score) && best.score >= threshold_of(params, best.class_id);
+    return score >= params->lowest && finite(score) && score >= threshold_of(params, class_id);
 }
 
 // The cells of one stride over the input, row by row.
@@ -52,8 +52,10 @@ struct DenseArgs {
     Coding coding;
     u32 anchors;
     u32 classes;
+    u32 multi_label;
+    u32 reserved;
 };
-CHECK_SIZE(DenseArgs, 232);
+CHECK_SIZE(DenseArgs, 240);
 CHECK_OFFSET(DenseArgs, scores, 48);
 CHECK_OFFSET(DenseArgs, levels, 144);
 CHECK_OFFSET(DenseArgs, level_count, 208);
@@ -79,18 +81,45 @@ __device__ bool dense_box(const DenseArgs& args, u32 slot, u32 anchor, float4& b
     return box_of(args.coding, v[0], v[1], v[2], v[3], box);
 }
 
+// Whether a class of an anchor passes; `confidence` is its score, times the objectness.
+__device__ __forceinline__ bool dense_passes(const DenseArgs& args, const SlotParams* params, u32 slot, u32 anchor,
+                                             float score, u32 class_id, float& confidence)
+{
+    if (!passes(params, score, class_id))
+        return false;
+    confidence = score;
+    if (args.objectness.data != 0)
+        confidence *= value_of(args.objectness, slot, anchor, 0);
+    return confidence >= threshold_of(params, class_id);
+}
+
 // Adds an anchor with its best class, if it passes.
 __device__ __forceinline__ void dense(const DenseArgs& args, u32 slot, u32 anchor, Best best)
 {
-    const SlotParams* params = params_of(args.out, slot);
-    if (!passes(params, best))
-        return;
-    float confidence = best.score;
-    if (args.objectness.data != 0)
-        confidence *= value_of(args.objectness, slot, anchor, 0);
+    float confidence;
     float4 box;
-    if (confidence >= threshold_of(params, best.class_id) && dense_box(args, slot, anchor, box))
+    if (dense_passes(args, params_of(args.out, slot), slot, anchor, best.score, best.class_id, confidence) &&
+        dense_box(args, slot, anchor, box))
         append(args.out, slot, anchor, box, best.class_id, confidence);
+}
+
+// Adds an anchor with each class that passes among `share`, `share + shares`, …: all shares of an anchor are to be called, by
+// any threads. The scores of an anchor are `step` elements apart.
+template <typename T>
+__device__ __forceinline__ void dense_labels(const DenseArgs& args, u32 slot, u32 anchor, const T* scores, u64 step,
+                                             u32 share, u32 shares)
+{
+    float4 box;
+    if (!dense_box(args, slot, anchor, box))
+        return;
+    if (share == 0)
+        store_box(args.out, slot, args.classes, anchor, box);
+    const SlotParams* params = params_of(args.out, slot);
+    for (u32 c = share; c < args.classes; c += shares) {
+        float confidence;
+        if (dense_passes(args, params, slot, anchor, load(scores + c * step), c, confidence))
+            append_pair(args.out, slot, args.classes, anchor, c, confidence);
+    }
 }
 
 // Number of threads that share an anchor's classes, which keeps more loads in flight than one thread could.
@@ -100,9 +129,9 @@ template <typename T> __device__ __forceinline__ void columns(const DenseArgs& a
 {
     u32 slot = blockIdx.y, anchor = blockIdx.x * WARP + threadIdx.x;
     Best best = nothing();
+    const T* scores = reinterpret_cast<const T*>(args.scores.data) + slot * args.scores.slot_stride + anchor;
+    u64 n = args.scores.value_stride;
     if (anchor < args.anchors) {
-        const T* scores = reinterpret_cast<const T*>(args.scores.data) + slot * args.scores.slot_stride + anchor;
-        u64 n = args.scores.value_stride;
 #pragma unroll 10
         for (u32 c = threadIdx.y; c < args.classes; c += SHARES) {
             float score = load(scores + c * n);
@@ -112,12 +141,15 @@ template <typename T> __device__ __forceinline__ void columns(const DenseArgs& a
     }
     shared[threadIdx.y][threadIdx.x] = best;
     __syncthreads();
-    if (threadIdx.y != 0 || anchor >= args.anchors)
+    if ((threadIdx.y != 0 && !args.multi_label) || anchor >= args.anchors)
         return;
 #pragma unroll
-    for (int share = 1; share < SHARES; share++)
+    for (int share = 0; share < SHARES; share++)
         best = better(best, shared[share][threadIdx.x]);
-    dense(args, slot, anchor, best);
+    if (!args.multi_label)
+        dense(args, slot, anchor, best);
+    else if (best.score >= params_of(args.out, slot)->lowest)
+        dense_labels(args, slot, anchor, scores, n, threadIdx.y, SHARES);
 }
 
 // Scores [classes, anchors]. Grid: anchors / 32, slots; block: 32 × SHARES.
@@ -152,9 +184,12 @@ template <typename T> __device__ __forceinline__ void rows(const DenseArgs& args
     u32 slot = blockIdx.y;
     if (anchor >= args.anchors)
         return;
-    const T* scores = reinterpret_cast<const T*>(args.scores.data) + slot * args.scores.slot_stride;
-    Best best = best_of_row(scores + u64(anchor) * args.scores.row_stride, args.classes);
-    if (threadIdx.x == 0)
+    const T* scores = reinterpret_cast<const T*>(args.scores.data) + slot * args.scores.slot_stride +
+                      u64(anchor) * args.scores.row_stride;
+    Best best = best_of_row(scores, args.classes);
+    if (args.multi_label && best.score >= params_of(args.out, slot)->lowest)
+        dense_labels(args, slot, anchor, scores, 1, threadIdx.x, WARP);
+    else if (!args.multi_label && threadIdx.x == 0)
         dense(args, slot, anchor, best);
 }
 
@@ -195,7 +230,7 @@ struct DistributionsArgs {
     // Position of an anchor's point in its cell; size of the network's input.
     float offset;
     float width, height;
-    u32 reserved;
+    u32 multi_label;
 };
 CHECK_SIZE(DistributionsArgs, 304);
 CHECK_OFFSET(DistributionsArgs, level_count, 272);
@@ -247,14 +282,32 @@ template <typename T> __device__ __forceinline__ void distributions(const Distri
     u32 anchor = index - level.first;
     if (anchor >= level.anchors)
         return;
-    const T* scores = reinterpret_cast<const T*>(level.scores) + slot * level.scores_slot;
-    Best best = best_of_row(scores + u64(anchor) * level.scores_row, args.classes);
-    if (threadIdx.x != 0 || !passes(params_of(args.out, slot), best))
-        return;
+    const T* scores = reinterpret_cast<const T*>(level.scores) + slot * level.scores_slot + u64(anchor) * level.scores_row;
+    Best best = best_of_row(scores, args.classes);
+    const SlotParams* params = params_of(args.out, slot);
     const T* sides = reinterpret_cast<const T*>(level.boxes) + slot * level.boxes_slot + u64(anchor) * level.boxes_row;
     float4 box;
-    if (distributed_box(args, level, anchor, sides, box))
-        append(args.out, slot, index, box, best.class_id, best.score);
+    if (!args.multi_label) {
+        if (threadIdx.x == 0 && passes(params, best.score, best.class_id) &&
+            distributed_box(args, level, anchor, sides, box))
+            append(args.out, slot, index, box, best.class_id, best.score);
+        return;
+    }
+    // The same for all lanes.
+    if (!(best.score >= params->lowest))
+        return;
+    u32 whole = 0;
+    if (threadIdx.x == 0 && distributed_box(args, level, anchor, sides, box)) {
+        store_box(args.out, slot, args.classes, index, box);
+        whole = 1;
+    }
+    if (!__shfl_sync(ALL_LANES, whole, 0))
+        return;
+    for (u32 c = threadIdx.x; c < args.classes; c += WARP) {
+        float score = load(scores + c);
+        if (passes(params, score, c))
+            append_pair(args.out, slot, args.classes, index, c, score);
+    }
 }
 
 // Grid: anchors / SHARES, slots; block: 32 × SHARES, one warp per anchor.

@@ -1,12 +1,12 @@
-// From frames to a model's input: letterbox, colour and normalisation of a whole batch in one launch, or in two with
-// antialiasing.
+// From frames to a model's input: letterbox, colour and normalisation of a whole batch in one launch, or in two with a
+// filter.
 //
 // The arithmetic is that of the CPU engine (src/cpu/preprocess.rs), operation by operation: each source pixel that is
 // read becomes 8-bit RGB, chroma applies to its whole 2×2 block, and sampling is bilinear with half-pixel centres and
 // repeated edges. A block produces a tile of 128 columns and 8 × `rows` lines, a thread four columns of each line.
 //
-// With antialiasing (src/cpu/antialias.rs), `antialias_spans` computes the weights of each target column and line, and
-// `preprocess_antialiased` produces tiles of 128 columns and 8 lines, a thread one column of each line: it reads each source
+// With a filter, antialiasing's triangle or a cubic convolution (src/cpu/filtered.rs), `filter_spans` computes the weights of each target column and line, and
+// `preprocess_filtered` produces tiles of 128 columns and 8 lines, a thread one column of each line: it reads each source
 // row of its tile once.
 #include "common.cuh"
 
@@ -56,7 +56,7 @@ struct PreprocessArgs {
     // Address of the chain's counters, one u32 per slot, which the kernel resets; 0 for none.
     u64 counts;
     u64 tensor;
-    // With antialiasing, address of the spans and weights of the target columns and lines of each slot.
+    // With a filter, address of the spans and weights of the target columns and lines of each slot.
     u64 spans;
     u32 width, height;
     u32 element;
@@ -68,7 +68,8 @@ struct PreprocessArgs {
     // These are in the tensor's channel order.
     float mean[3];
     float scale[3];
-    u32 reserved;
+    // Whether the filter is a cubic convolution instead of antialiasing's triangle.
+    u32 cubic;
 };
 CHECK_SIZE(PreprocessArgs, 88);
 CHECK_OFFSET(PreprocessArgs, width, 32);
@@ -390,8 +391,8 @@ extern "C" __global__ void __launch_bounds__(WARP* TILE_LINES, BLOCKS_RESIDENT) 
     }
 }
 
-// The source pixels of a target column or line with antialiasing: from `first` up to, but excluding, `last`; none in the
-// border.
+// The source pixels of a target column or line with a filter: from `first` up to, but excluding, `last`; none in the
+// border. The rest is of antialiasing alone.
 struct Span {
     u32 first, last;
     double centre;
@@ -417,7 +418,7 @@ __device__ __forceinline__ float weight_of(const Span& span, u32 pixel)
     return span.sum > 0.0 ? float(triangle(span, pixel) / span.sum) : float(pixel == span.first);
 }
 
-// Like Filter::update in src/cpu/antialias.rs.
+// Like Filter::triangle in src/cpu/filtered.rs.
 __device__ __forceinline__ Span span_of(u32 at, u32 border, u32 size, double start, double scale, u32 low, u32 high)
 {
     Span span = {low, low, 0.0, 1.0, 0.0};
@@ -430,6 +431,48 @@ __device__ __forceinline__ Span span_of(u32 at, u32 border, u32 size, double sta
     span.last = max(u32(fmin(fmax(floor(span.centre + span.support + 0.5), least), most)), span.first + 1);
     for (u32 pixel = span.first; pixel < span.last; pixel++)
         span.sum += triangle(span, pixel);
+    return span;
+}
+
+#define CUBIC_TAPS 4
+// The slope of OpenCV's cubic convolution one pixel away.
+#define SLOPE (-0.75)
+
+__device__ __forceinline__ double cubic_near(double x)
+{
+    return ((SLOPE + 2.0) * x - (SLOPE + 3.0)) * x * x + 1.0;
+}
+
+// The four nearest pixels and their weights, those of pixels beyond an edge added to the edge's. Like Filter::convolution in
+// src/cpu/filtered.rs.
+__device__ __forceinline__ Span cubic_span(u32 at, u32 border, u32 size, double start, double scale, u32 low, u32 high,
+                                           float (&weights)[CUBIC_TAPS])
+{
+    Span span = {low, low, 0.0, 1.0, 0.0};
+    if (at < border || at - border >= size)
+        return span;
+    double centre = start + (double(at - border) + 0.5) * scale;
+    double whole = floor(centre - 0.5), x = centre - 0.5 - whole;
+    double of_tap[CUBIC_TAPS];
+    of_tap[0] = ((SLOPE * (x + 1.0) - 5.0 * SLOPE) * (x + 1.0) + 8.0 * SLOPE) * (x + 1.0) - 4.0 * SLOPE;
+    of_tap[1] = cubic_near(x);
+    of_tap[2] = cubic_near(1.0 - x);
+    of_tap[3] = 1.0 - of_tap[0] - of_tap[1] - of_tap[2];
+    u32 pixels[CUBIC_TAPS];
+#pragma unroll
+    for (u32 tap = 0; tap < CUBIC_TAPS; tap++)
+        pixels[tap] = u32(fmin(fmax(whole + double(tap) - 1.0, double(low)), double(high)));
+    span.first = pixels[0];
+    span.last = pixels[CUBIC_TAPS - 1] + 1;
+#pragma unroll
+    for (u32 place = 0; place < CUBIC_TAPS; place++) {
+        double sum = 0.0;
+#pragma unroll
+        for (u32 tap = 0; tap < CUBIC_TAPS; tap++)
+            if (pixels[tap] == span.first + place)
+                sum += of_tap[tap];
+        weights[place] = float(sum);
+    }
     return span;
 }
 
@@ -449,7 +492,7 @@ __device__ __forceinline__ Spans spans_of(const PreprocessArgs& args, u32 slot)
 }
 
 // Grid: columns and lines / 128, slots; block: 128.
-extern "C" __global__ void __launch_bounds__(128) antialias_spans(const PreprocessArgs args)
+extern "C" __global__ void __launch_bounds__(128) filter_spans(const PreprocessArgs args)
 {
     u32 slot = blockIdx.y, at = blockIdx.x * 128 + threadIdx.x;
     Spans all = spans_of(args, slot);
@@ -457,6 +500,17 @@ extern "C" __global__ void __launch_bounds__(128) antialias_spans(const Preproce
         return;
     const Source& s = reinterpret_cast<const Source*>(args.sources)[slot];
     bool column = at < args.width;
+    if (args.cubic) {
+        float weights[CUBIC_TAPS];
+        Span span = column ? cubic_span(at, s.left, s.width, s.x_start, s.x_scale, s.x_low, s.x_high, weights)
+                           : cubic_span(at - args.width, s.top, s.height, s.y_start, s.y_scale, s.y_low, s.y_high, weights);
+        all.spans[at] = span;
+#pragma unroll
+        for (u32 tap = 0; tap < CUBIC_TAPS; tap++)
+            if (tap < span.last - span.first)
+                all.weights[tap * all.count + at] = weights[tap];
+        return;
+    }
     Span span = column ? span_of(at, s.left, s.width, s.x_start, s.x_scale, s.x_low, s.x_high)
                        : span_of(at - args.width, s.top, s.height, s.y_start, s.y_scale, s.y_low, s.y_high);
     all.spans[at] = span;
@@ -521,7 +575,7 @@ __device__ __forceinline__ void store_pixel(const PreprocessArgs& args, u32 slot
 }
 
 // Grid: columns / 128, lines / FILTER_LINES, slots; block: 128.
-extern "C" __global__ void __launch_bounds__(TILE_COLUMNS) preprocess_antialiased(const PreprocessArgs args)
+extern "C" __global__ void __launch_bounds__(TILE_COLUMNS) preprocess_filtered(const PreprocessArgs args)
 {
     __shared__ Source source;
     __shared__ float weights[STORED_WEIGHTS][TILE_COLUMNS];
@@ -579,6 +633,12 @@ extern "C" __global__ void __launch_bounds__(TILE_COLUMNS) preprocess_antialiase
             value[0] = args.bgr ? sums.v[l].b : sums.v[l].r;
             value[1] = sums.v[l].g;
             value[2] = args.bgr ? sums.v[l].r : sums.v[l].b;
+            // The convolution has negative weights, and pixels are rounded to their range.
+            if (args.cubic) {
+#pragma unroll
+                for (u32 c = 0; c < 3; c++)
+                    value[c] = fminf(fmaxf(value[c], 0.0f), 255.0f);
+            }
         }
 #pragma unroll
         for (u32 c = 0; c < 3; c++)

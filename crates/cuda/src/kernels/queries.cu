@@ -64,7 +64,7 @@ template <typename T> __device__ __forceinline__ void across_classes(const Queri
             if (!query_box(args, slot, query, box))
                 return;
             if (lane == 0)
-                reinterpret_cast<float4*>(args.out.boxes)[place / args.classes + query] = box;
+                store_box(args.out, slot, args.classes, query, box);
             stored = true;
         }
         u32 start = 0;

@@ -1,5 +1,5 @@
 //! Recognition of dense detectors whose boxes are corners in pixels: PP-YOLOE and others of PaddleDetection exported without
-//! NMS, and DAMO-YOLO.
+//! NMS, and DAMO-YOLO. Their suppression takes each class of an anchor that passes the threshold.
 //!
 //! Sources: `ppyoloe_head.py` and `pico_head.py` of PaddleDetection (005e0ff), `tools/converter.py` and `tools/demo.py` of
 //! DAMO-YOLO (1c56caa).
@@ -11,9 +11,9 @@ use super::recognise::{Found, InputStyle, ModelFacts, grid_cells};
 use super::{BoxCoding, Columns, DensePlan, HeadChoice, HeadError};
 use std::sync::Arc;
 
-/// PaddleDetection stretches.
+/// PaddleDetection stretches, with `interp: 2`.
 const PADDLE_STYLE: InputStyle =
-    InputStyle { normalization: None, bgr: false, resize: Resize::STRETCH, pad: 0, default_size: None };
+    InputStyle { normalization: None, bgr: false, resize: Resize::STRETCH.cubic(), pad: 0, default_size: None };
 
 /// 0–255, at the top left, the rest black. DAMO-YOLO's Nano models stretch instead.
 const DAMO_STYLE: InputStyle = InputStyle {
@@ -86,7 +86,7 @@ pub(super) fn found(
 }
 
 /// Boxes and scores in two outputs: `[B, N, 4]`, and `[B, nc, N]` or else `[B, N, nc]`.
-pub(super) fn two_outputs(seen: &ModelFacts<'_>, channels_first: bool) -> Option<DensePlan> {
+fn two_outputs(seen: &ModelFacts<'_>, channels_first: bool) -> Option<DensePlan> {
     if seen.model.outputs.len() != 2 {
         return None;
     }
@@ -106,14 +106,16 @@ pub(super) fn two_outputs(seen: &ModelFacts<'_>, channels_first: bool) -> Option
 }
 
 /// Boxes and scores in the rows of one output.
-pub(super) fn one_output(seen: &ModelFacts<'_>) -> Option<DensePlan> {
+fn one_output(seen: &ModelFacts<'_>) -> Option<DensePlan> {
     let [_, rows, columns] = seen.rows(0)?;
     let fits = seen.model.outputs.len() == 1 && columns > 4 && many(seen, rows);
     fits.then(|| plan(columns - 4, Columns::of_rows(0, 0, columns), Columns::of_rows(0, 4, columns)))
 }
 
+/// An object of each class that passes.
 pub(super) fn plan(classes: usize, boxes: Columns, scores: Columns) -> DensePlan {
-    DensePlan { classes, boxes, scores, objectness: None, coding: BoxCoding::CORNERS, grid: Vec::new() }
+    let (coding, grid) = (BoxCoding::CORNERS, Vec::new());
+    DensePlan { classes, multi_label: true, boxes, scores, objectness: None, coding, grid }
 }
 
 /// Whether this is the number of cells of the input's grids, with three or four strides, if both are known.

@@ -147,7 +147,7 @@ impl Head for Dense {
             )));
         }
         let row = |anchor: usize| self.masks.map_or(0, |_| anchor as u32);
-        scores.scores(plan.classes).for_each_passing(params, |anchor, class_id, score| {
+        scores.scores(plan.classes).for_each_label(params, plan.multi_label, |anchor, class_id, score| {
             // The objectness is at most 1, so that no anchor passes whose score alone doesn't.
             let confidence = score * objectness.map_or(1.0, |view| view.value(0, anchor));
             let passes = params.threshold(class_id).is_some_and(|threshold| confidence >= threshold);

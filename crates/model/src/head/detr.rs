@@ -12,7 +12,9 @@ use super::queries::Queries;
 use super::reading::Trust;
 use super::recognise::{Found, InputStyle, ModelFacts};
 use super::split::Split;
-use super::{BoxCoding, Columns, DensePlan, HeadChoice, HeadError, MaskPlan, MaskSource, QueryPlan, Selection};
+use super::{
+    BoxCoding, Columns, DensePlan, HeadChoice, HeadError, MaskPlan, MaskSource, QueryPlan, Selection, image_processor,
+};
 use std::sync::Arc;
 
 const STRETCHED: InputStyle =
@@ -54,7 +56,7 @@ pub(super) fn recognise(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadErro
         return Err(seen.unknown(
             "its outputs are the logits and boxes of a DETR, and the file doesn't say how its logits are scaled: set \
              head=detr-sigmoid (RT-DETR, D-FINE, Deformable and Conditional DETR) or head=detr-softmax (DETR, YOLOS, Table \
-             Transformer), and, as its preprocessor_config.json says, normalization and resize",
+             Transformer), and, unless its preprocessor_config.json is beside it, normalization and resize as that file says",
         ));
     }
     Ok(None)
@@ -119,10 +121,10 @@ pub(super) fn rf_detr(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadError>
     Ok(Some((Arc::new(Queries { name: NAME, plan, labels, masks }), spec, Trust::Plausible)))
 }
 
-/// `logits` or `pred_logits`, `pred_boxes`.
+/// `logits` or `pred_logits`, `pred_boxes`. The input is of this style, or else as the file of Hugging Face beside the model says.
 ///
 /// # Errors
-/// The input's size isn't known, or the number of names doesn't fit.
+/// The input's size isn't known, that file says what can't be done, or the number of names doesn't fit.
 pub(super) fn logits(
     seen: &ModelFacts<'_>,
     family: HeadChoice,
@@ -133,7 +135,8 @@ pub(super) fn logits(
     let softmax = family == HeadChoice::DetrSoftmax;
     let (selection, normalization) =
         if softmax { (Selection::PerQuery, IMAGENET) } else { (Selection::AcrossClasses, None) };
-    let spec = seen.spec(family.nick(), &style.unwrap_or(InputStyle { normalization, ..STRETCHED }))?;
+    let style = style.map_or_else(|| image_processor::style(seen, InputStyle { normalization, ..STRETCHED }), Ok)?;
+    let spec = seen.spec(family.nick(), &style)?;
     // Only with softmax is there a column for "no object".
     let classes = if softmax { columns - 1 } else { columns };
     if let Some(names) = seen.metadata.classes().filter(|&names| names != classes) {
@@ -175,6 +178,7 @@ pub(super) fn ultralytics(seen: &ModelFacts<'_>, trust: Trust) -> Result<Option<
     }
     let plan = DensePlan {
         classes,
+        multi_label: false,
         boxes: Columns::of_rows(0, 0, columns),
         scores: Columns::of_rows(0, 4, columns),
         objectness: None,
@@ -200,7 +204,7 @@ impl ModelFacts<'_> {
         let find = |names: &[&str]| names.iter().find_map(|name| self.output(name));
         let (boxes, logits) = (find(boxes)?, find(logits)?);
         match (self.rows(boxes)?, self.rows(logits)?) {
-            ([_, a, 4], [_, b, columns]) if (a == b || a == 0 || b == 0) && columns > 1 => {
+            ([_, a, 0 | 4], [_, b, columns]) if (a == b || a == 0 || b == 0) && columns > 1 => {
                 Some((boxes, logits, columns))
             }
             _ => None,

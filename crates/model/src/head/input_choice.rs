@@ -20,14 +20,20 @@ pub enum ResizeChoice {
     Letterbox,
     #[cfg_attr(feature = "glib", enum_value(name = "The same, antialiased", nick = "letterbox-antialias"))]
     LetterboxAntialias,
+    #[cfg_attr(feature = "glib", enum_value(name = "Cubic instead", nick = "letterbox-cubic"))]
+    LetterboxCubic,
     #[cfg_attr(feature = "glib", enum_value(name = "Aspect ratio kept, at the top left", nick = "top-left"))]
     TopLeft,
     #[cfg_attr(feature = "glib", enum_value(name = "The same, antialiased", nick = "top-left-antialias"))]
     TopLeftAntialias,
+    #[cfg_attr(feature = "glib", enum_value(name = "Cubic instead", nick = "top-left-cubic"))]
+    TopLeftCubic,
     #[cfg_attr(feature = "glib", enum_value(name = "Stretched over the whole input", nick = "stretch"))]
     Stretch,
     #[cfg_attr(feature = "glib", enum_value(name = "The same, antialiased", nick = "stretch-antialias"))]
     StretchAntialias,
+    #[cfg_attr(feature = "glib", enum_value(name = "Cubic instead", nick = "stretch-cubic"))]
+    StretchCubic,
     #[cfg_attr(
         feature = "glib",
         enum_value(name = "Aspect ratio kept, the middle of the frame fills the input", nick = "crop")
@@ -35,6 +41,8 @@ pub enum ResizeChoice {
     Crop,
     #[cfg_attr(feature = "glib", enum_value(name = "The same, antialiased", nick = "crop-antialias"))]
     CropAntialias,
+    #[cfg_attr(feature = "glib", enum_value(name = "Cubic instead", nick = "crop-cubic"))]
+    CropCubic,
     #[cfg_attr(
         feature = "glib",
         enum_value(
@@ -52,12 +60,16 @@ impl ResizeChoice {
             Self::Auto => return None,
             Self::Letterbox => Resize::LETTERBOX,
             Self::LetterboxAntialias => Resize::LETTERBOX.antialiased(),
+            Self::LetterboxCubic => Resize::LETTERBOX.cubic(),
             Self::TopLeft => Resize::TOP_LEFT,
             Self::TopLeftAntialias => Resize::TOP_LEFT.antialiased(),
+            Self::TopLeftCubic => Resize::TOP_LEFT.cubic(),
             Self::Stretch => Resize::STRETCH,
             Self::StretchAntialias => Resize::STRETCH.antialiased(),
+            Self::StretchCubic => Resize::STRETCH.cubic(),
             Self::Crop => Resize::CROP,
             Self::CropAntialias => Resize::CROP.antialiased(),
+            Self::CropCubic => Resize::CROP.cubic(),
             Self::CropInsideAntialias => Resize::CROP_INSIDE.antialiased(),
         })
     }

@@ -1,6 +1,8 @@
 //! LibreYOLO's exports, whose metadata name the family (`model_family`). Their tensors and inputs are partly other than
 //! those of the families' own exporters: boxes are corners, and pictures are resized in its own way.
 //!
+//! Its exporter leaves most dimensions of the outputs open. Then the number of classes is that of the metadata's names.
+//!
 //! Source: `export/onnx.py`, `backends/base.py` and `preprocess/` of LibreYOLO 1.6.
 
 use super::super::{Normalization, Resize};
@@ -13,6 +15,7 @@ const STRETCHED: InputStyle =
     InputStyle { normalization: None, bgr: false, resize: Resize::STRETCH, pad: 0, default_size: None };
 const ANTIALIASED: InputStyle = InputStyle { resize: Resize::STRETCH.antialiased(), ..STRETCHED };
 const IMAGENET: Option<Normalization> = Some(Normalization::IMAGENET);
+const STANDARDISED: InputStyle = InputStyle { normalization: IMAGENET, ..STRETCHED };
 
 /// The families that are read, for errors.
 pub(super) const FAMILIES: &str =
@@ -27,6 +30,11 @@ pub(super) fn recognise(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadErro
     if entry("libreyolo_version").is_empty() || !matches!(entry("task"), "" | "detect") {
         return Ok(None);
     }
+    // `before`: the number of columns before the scores.
+    let columns = |fixed: usize, before: usize| match fixed {
+        0 => seen.metadata.classes().map(|classes| before + classes),
+        fixed => (fixed > before).then_some(fixed),
+    };
     let logits = |style| detr::logits(seen, HeadChoice::DetrSigmoid, Some(style));
     match entry("model_family") {
         "yolox" => {
@@ -34,7 +42,9 @@ pub(super) fn recognise(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadErro
             yolox::objectness(seen, HeadChoice::YoloxDecoded, &style, |_| Vec::new())
         }
         "yolo9" => {
-            let Some([_, channels, _]) = seen.rows(0).filter(|[_, channels, _]| *channels > 4) else { return Ok(None) };
+            let Some(channels) = seen.rows(0).and_then(|[_, channels, _]| columns(channels, 4)) else {
+                return Ok(None);
+            };
             let fit = Resize { round_down: true, ..Resize::LETTERBOX };
             let resize = if entry("letterbox_pad") == "center" { fit } else { Resize::TOP_LEFT };
             let (boxes, scores) = (Columns::of_channels(0, 0, channels), Columns::of_channels(0, 4, channels));
@@ -49,21 +59,20 @@ pub(super) fn recognise(seen: &ModelFacts<'_>) -> Result<Option<Found>, HeadErro
         }
         "deimv2" => logits(ANTIALIASED),
         "rfdetr" => detr::rf_detr(seen),
-        "ppyoloe" => match corners::two_outputs(seen, false) {
-            Some(plan) => corners::found(
-                seen,
-                HeadChoice::PpYoloe.nick(),
-                &InputStyle { normalization: IMAGENET, ..STRETCHED },
-                plan,
-            ),
-            None => Ok(None),
-        },
-        "picodet" => match corners::one_output(seen) {
-            Some(plan) => {
-                corners::found(seen, "libreyolo-picodet", &InputStyle { normalization: IMAGENET, ..STRETCHED }, plan)
-            }
-            None => Ok(None),
-        },
+        "ppyoloe" => {
+            let (Some(boxes), Some(scores)) = (seen.output("boxes"), seen.output("scores")) else { return Ok(None) };
+            let (Some([_, _, 0 | 4]), Some([_, _, classes])) = (seen.rows(boxes), seen.rows(scores)) else {
+                return Ok(None);
+            };
+            let Some(classes) = columns(classes, 0) else { return Ok(None) };
+            let plan = corners::plan(classes, Columns::of_rows(boxes, 0, 4), Columns::of_rows(scores, 0, classes));
+            corners::found(seen, HeadChoice::PpYoloe.nick(), &STANDARDISED, plan)
+        }
+        "picodet" => {
+            let Some(columns) = seen.rows(0).and_then(|[_, _, last]| columns(last, 4)) else { return Ok(None) };
+            let (boxes, scores) = (Columns::of_rows(0, 0, columns), Columns::of_rows(0, 4, columns));
+            corners::found(seen, "libreyolo-picodet", &STANDARDISED, corners::plan(columns - 4, boxes, scores))
+        }
         _ => Ok(None),
     }
 }

@@ -11,6 +11,7 @@ mod end2end;
 mod exponential;
 mod families;
 mod heatmap;
+mod image_processor;
 mod in_frame;
 mod input_choice;
 mod libreyolo;

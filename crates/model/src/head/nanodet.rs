@@ -7,7 +7,7 @@
 //! - v0.x: `[B, n, nc]` and `[B, n, 4·(reg_max+1)]` for each of the strides 8, 16 and 32, or all of them in one
 //!   `[B, N, nc + 4·(reg_max+1)]`. An anchor's point is the middle of its cell; frames are letterboxed.
 //! - PicoDet, exported without postprocessing (PaddleDetection's `pico_head.py`, 0868540): as v0.x, for the strides 8, 16,
-//!   32 and 64; frames are stretched.
+//!   32 and 64; frames are stretched, cubic, and an anchor is an object of each class that passes.
 //! - Plus: one `[B, N, nc + 4·(reg_max+1)]` for the strides 8, 16, 32 and 64. An anchor's point is the corner of its
 //!   cell; frames are stretched.
 
@@ -43,20 +43,24 @@ struct Family {
     strides: &'static [u32],
     /// Position of an anchor's point in its cell, in strides.
     offset: f32,
+    /// Whether an anchor is an object of each class that passes, instead of its best class alone.
+    multi_label: bool,
     style: InputStyle,
 }
 
-const NANODET: Family = Family { name: "nanodet", strides: &[8, 16, 32], offset: 0.5, style: STYLE };
+const NANODET: Family =
+    Family { name: "nanodet", strides: &[8, 16, 32], offset: 0.5, multi_label: false, style: STYLE };
 const PLUS: Family =
-    Family { name: "nanodet", strides: &STRIDES, offset: 0.0, style: InputStyle { resize: Resize::STRETCH, ..STYLE } };
+    Family { strides: &STRIDES, offset: 0.0, style: InputStyle { resize: Resize::STRETCH, ..STYLE }, ..NANODET };
 const PICODET: Family = Family {
     name: "picodet",
     strides: &STRIDES,
     offset: 0.5,
+    multi_label: true,
     style: InputStyle {
         normalization: Some(Normalization::IMAGENET),
         bgr: false,
-        resize: Resize::STRETCH,
+        resize: Resize::STRETCH.cubic(),
         pad: 0,
         default_size: None,
     },
@@ -67,6 +71,7 @@ struct NanoDet {
     name: &'static str,
     labels: Labels,
     classes: usize,
+    multi_label: bool,
     /// Equals `4·(reg_max + 1)`.
     box_channels: usize,
     /// Position of an anchor's point in its cell, in strides.
@@ -199,6 +204,7 @@ fn build(
         name: family.name,
         labels: seen.labels(classes, false)?,
         classes,
+        multi_label: family.multi_label,
         box_channels,
         offset: family.offset,
         width: spec.width as f32,
@@ -285,6 +291,7 @@ impl Head for NanoDet {
         };
         Some(DecodePlan::Distributions {
             classes: self.classes,
+            multi_label: self.multi_label,
             bins: self.box_channels / 4,
             offset: self.offset,
             width: self.width,
@@ -296,7 +303,7 @@ impl Head for NanoDet {
     fn decode(&self, outputs: &Outputs<'_>, params: &Params, found: &mut Vec<Detection>) -> Result<(), HeadError> {
         for level in &self.levels {
             let view = self.view(level, outputs)?;
-            view.scores.for_each_passing(params, |anchor, class_id, confidence| {
+            view.scores.for_each_label(params, self.multi_label, |anchor, class_id, confidence| {
                 let from = anchor * view.row + view.first;
                 let Some(sides) = view.boxes.get(from..from + self.box_channels) else { return };
                 let stride = level.stride as f32;

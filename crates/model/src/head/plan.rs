@@ -24,6 +24,8 @@ pub enum DecodePlan {
     Distributions {
         /// Number of classes.
         classes: usize,
+        /// Whether an anchor is an object of each class that passes its threshold, instead of its best class alone.
+        multi_label: bool,
         /// Bins of the distribution of each side.
         bins: usize,
         /// Position of an anchor's point in its cell, in strides.
@@ -210,12 +212,14 @@ pub enum Selection {
     PerQuery,
 }
 
-/// Anchors of a dense detector. The confidence of a class is its score, times the objectness if there is one; an anchor
-/// has its best class. Suppression follows.
+/// Anchors of a dense detector. The confidence of a class is its score, times the objectness if there is one. Suppression
+/// follows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DensePlan {
     /// Number of classes.
     pub classes: usize,
+    /// Whether an anchor is an object of each class that passes its threshold, instead of its best class alone.
+    pub multi_label: bool,
     /// Four columns.
     pub boxes: Columns,
     /// As many columns as there are classes, each a score of 0–1.

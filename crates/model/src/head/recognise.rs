@@ -64,6 +64,9 @@ enum Side {
 const SIDES: [(&str, Side); 3] =
     [("orig_target_sizes", Side::TargetSize), ("im_shape", Side::ImageShape), ("scale_factor", Side::ScaleFactor)];
 
+/// Hugging Face's name of the image input.
+const PIXEL_VALUES: &str = "pixel_values";
+
 /// A file with an input larger than this on a side is considered corrupt.
 const MAX_SIDE: u32 = 8192;
 
@@ -237,9 +240,14 @@ impl ModelFacts<'_> {
         self.choice.normalization != NormalizationChoice::Auto
     }
 
-    /// Whether the user has also said how frames are resized.
+    /// Whether the user has said how frames are resized.
+    pub(super) fn resize_is_chosen(&self) -> bool {
+        self.choice.resize != ResizeChoice::Auto
+    }
+
+    /// Whether the user has said both.
     pub(super) fn input_is_chosen(&self) -> bool {
-        self.normalization_is_chosen() && self.choice.resize != ResizeChoice::Auto
+        self.normalization_is_chosen() && self.resize_is_chosen()
     }
 
     /// An output's shape if it has three dimensions; a dynamic dimension is 0.
@@ -330,8 +338,10 @@ impl ModelFacts<'_> {
     /// As for [`Self::size`], or the order of the input's dimensions is unknown.
     pub(super) fn spec(&self, head: &str, style: &InputStyle) -> Result<InputSpec, HeadError> {
         let (width, height) = self.size(head, style.default_size)?;
-        // Ultralytics exports only NCHW; for other files a wrong guess would go unnoticed.
-        let layout = self.input.layout.or(self.metadata.is_ultralytics().then_some(Layout::Nchw)).ok_or_else(|| {
+        // Ultralytics exports only NCHW, and so does Hugging Face; for other files a wrong guess would go unnoticed.
+        let named = self.model.inputs.get(self.image).is_some_and(|input| input.name == PIXEL_VALUES);
+        let nchw = (named || self.metadata.is_ultralytics()).then_some(Layout::Nchw);
+        let layout = self.input.layout.or(nchw).ok_or_else(|| {
             self.unknown(&format!(
                 "head {head}: all of the input's dimensions are dynamic, neither the second nor the last is 3"
             ))

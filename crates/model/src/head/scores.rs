@@ -1,4 +1,4 @@
-//! The part of decoding that reads every score: the best class of each anchor, and whether it passes.
+//! The part of decoding that reads every score: the best class of each anchor, or all of its classes, and whether they pass.
 
 use super::super::Params;
 
@@ -20,11 +20,25 @@ impl Scores<'_> {
     /// An anchor's best class is determined before filtering, as in Ultralytics: if a filtered-out class has the
     /// highest score, the anchor is dropped, although another of its classes might pass. NaN scores are ignored; an
     /// infinite best score drops its anchor.
-    pub(super) fn for_each_passing(&self, params: &Params, mut accept: impl FnMut(usize, u32, f32)) {
+    pub(super) fn for_each_passing(&self, params: &Params, accept: impl FnMut(usize, u32, f32)) {
+        self.for_each_label(params, false, accept);
+    }
+
+    /// The same, or with `multi_label` for each class of an anchor that passes; an infinite score then drops its class alone.
+    pub(super) fn for_each_label(&self, params: &Params, multi_label: bool, mut accept: impl FnMut(usize, u32, f32)) {
         let lowest = lowest_threshold(params);
         let mut check = |anchor: usize, class: u32, score: f32| {
             if score.is_finite() && params.threshold(class).is_some_and(|t| score >= t) {
                 accept(anchor, class, score);
+            }
+        };
+        // Most anchors have no class that passes, which their best score tells.
+        let mut check = |anchor: usize, class: u32, score: f32| {
+            if !multi_label {
+                return check(anchor, class, score);
+            }
+            for (class, score) in (0..).zip(self.of_anchor(anchor)) {
+                check(anchor, class, score);
             }
         };
         match *self {
@@ -52,6 +66,20 @@ impl Scores<'_> {
                 }
             }
         }
+    }
+}
+
+impl<'a> Scores<'a> {
+    /// The scores of an anchor's classes.
+    fn of_anchor(self, anchor: usize) -> impl Iterator<Item = f32> + 'a {
+        let (values, step) = match self {
+            Self::ClassMajor { rows, anchors } => (rows.get(anchor..).unwrap_or_default(), anchors),
+            Self::AnchorMajor { values, channels, first, classes } => {
+                let start = anchor * channels + first;
+                (values.get(start..start + classes).unwrap_or_default(), 1)
+            }
+        };
+        values.iter().copied().step_by(step.max(1))
     }
 }
 
@@ -113,9 +141,28 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     fn passing(scores: Scores, params: &Params) -> Vec<(usize, u32, f32)> {
+        passing_by(scores, params, false)
+    }
+
+    fn passing_by(scores: Scores, params: &Params, multi_label: bool) -> Vec<(usize, u32, f32)> {
         let mut out = Vec::new();
-        scores.for_each_passing(params, |anchor, class, score| out.push((anchor, class, score)));
+        scores.for_each_label(params, multi_label, |anchor, class, score| out.push((anchor, class, score)));
         out
+    }
+
+    #[test]
+    fn every_class_that_passes_is_found_with_multi_label() {
+        // Classes 0 to 2 of anchor 0: 0.9, 0.3, 0.2; of anchor 1: 0.1, 0.4, infinity.
+        let (rows, values) = ([0.9, 0.1, 0.3, 0.4, 0.2, f32::INFINITY], [0.9, 0.3, 0.2, 0.1, 0.4, f32::INFINITY]);
+        let forms = [
+            Scores::ClassMajor { rows: &rows, anchors: 2 },
+            Scores::AnchorMajor { values: &values, channels: 3, first: 0, classes: 3 },
+        ];
+        for scores in forms {
+            assert_eq!(passing_by(scores, &Params::default(), true), [(0, 0, 0.9), (0, 1, 0.3), (1, 1, 0.4)]);
+            let only_1 = Params { classes: Some(BTreeSet::from([1])), ..Params::default() };
+            assert_eq!(passing_by(scores, &only_1, true), [(0, 1, 0.3), (1, 1, 0.4)]);
+        }
     }
 
     #[test]
@@ -168,6 +215,9 @@ mod tests {
         ) {
             let at = |class: usize, anchor: usize| seed[(class * 31 + anchor * 7) % seed.len()];
             let params = Params { confidence, class_confidence, classes: allowed, ..Params::default() };
+            let pass = |class: usize, score: f32| params.threshold(class as u32).is_some_and(|t| score >= t);
+            let all = (0..anchors).flat_map(|a| (0..classes).map(move |c| (a, c as u32, at(c, a))));
+            let every: Vec<_> = all.filter(|&(_, class, score)| pass(class as usize, score)).collect();
             let mut expected = Vec::new();
             for anchor in 0..anchors {
                 let (mut class, mut score) = (0, at(0, anchor));
@@ -176,19 +226,21 @@ mod tests {
                         (class, score) = (c, at(c, anchor));
                     }
                 }
-                if params.threshold(class as u32).is_some_and(|t| score >= t) {
+                if pass(class, score) {
                     expected.push((anchor, class as u32, score));
                 }
             }
             let rows: Vec<f32> = (0..classes).flat_map(|c| (0..anchors).map(move |a| at(c, a))).collect();
             let class_major = Scores::ClassMajor { rows: &rows, anchors };
             prop_assert_eq!(&passing(class_major, &params), &expected);
+            prop_assert_eq!(&passing_by(class_major, &params, true), &every);
             // Three channels before the scores and one after them have greater values than any score.
             let values: Vec<f32> = (0..anchors)
                 .flat_map(|a| [9.0; 3].into_iter().chain((0..classes).map(move |c| at(c, a))).chain([9.0]))
                 .collect();
             let anchor_major = Scores::AnchorMajor { values: &values, channels: classes + 4, first: 3, classes };
             prop_assert_eq!(&passing(anchor_major, &params), &expected);
+            prop_assert_eq!(&passing_by(anchor_major, &params, true), &every);
         }
     }
 }

@@ -21,6 +21,7 @@ fn model(input: &[i64], outputs: &[&[i64]], metadata: &[(&str, &str)]) -> ModelI
         outputs: outputs.iter().enumerate().map(|(i, shape)| tensor(&format!("output{i}"), f32, shape)).collect(),
         metadata: metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         gst_model_info: None,
+        image_processor: None,
     }
 }
 

@@ -249,7 +249,7 @@ fn head(
                 (None, masks) => {
                     let (boxes, scores) = (columns(0), columns(4));
                     let (coding, grid) = (BoxCoding::CENTRE, Vec::new());
-                    let plan = DensePlan { classes, boxes, scores, objectness: None, coding, grid };
+                    let plan = DensePlan { classes, multi_label: false, boxes, scores, objectness: None, coding, grid };
                     Arc::new(Dense { name, plan, labels, suppress: true, masks })
                 }
             }

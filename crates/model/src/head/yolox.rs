@@ -86,7 +86,11 @@ pub(super) fn objectness(
     style: &InputStyle,
     grid: impl Fn(&InputSpec) -> Vec<GridLevel>,
 ) -> Result<Option<Found>, HeadError> {
-    let Some((_, columns)) = rows(seen) else { return Ok(None) };
+    let open = || match (seen.rows(0), seen.metadata.classes()) {
+        (Some([_, _, 0]), Some(names)) => Some(5 + names),
+        _ => None,
+    };
+    let Some(columns) = rows(seen).map(|(_, columns)| columns).or_else(open) else { return Ok(None) };
     let classes = columns - 5;
     if seen.metadata.classes().is_some_and(|names| names != classes) {
         return Ok(None);
@@ -94,6 +98,7 @@ pub(super) fn objectness(
     let spec = seen.spec(choice.nick(), style)?;
     let plan = DensePlan {
         classes,
+        multi_label: false,
         boxes: Columns::of_rows(0, 0, columns),
         objectness: Some(Columns::of_rows(0, 4, columns)),
         scores: Columns::of_rows(0, 5, columns),

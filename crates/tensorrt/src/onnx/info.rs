@@ -25,7 +25,7 @@ impl Onnx {
                 outputs.push(tensor(output).map_err(bad)?);
             }
         }
-        Ok(ModelInfo { inputs, outputs, metadata: self.metadata(), gst_model_info: None })
+        Ok(ModelInfo { inputs, outputs, metadata: self.metadata(), ..ModelInfo::default() })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::geometry::{Point, cross, distance, minus, segments_meet};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::HashSet;
 
 /// The least area of a zone and length of a line, in fractions of the frame.
@@ -27,6 +28,26 @@ pub struct ZonesConfig {
 impl Default for ZonesConfig {
     fn default() -> Self {
         Self { merge_s: 1.0, settle_s: 0.1, margin: 0.02, zones: Vec::new(), lines: Vec::new() }
+    }
+}
+
+/// What is the case where the JSON doesn't say.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Defaults {
+    /// As [`ZonesConfig::merge_s`].
+    pub merge_s: f64,
+    /// As [`ZonesConfig::settle_s`].
+    pub settle_s: f64,
+    /// As [`ZonesConfig::margin`].
+    pub margin: f32,
+    /// Of zones and lines without one.
+    pub anchor: Anchor,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        let ZonesConfig { merge_s, settle_s, margin, .. } = ZonesConfig::default();
+        Self { merge_s, settle_s, margin, anchor: Anchor::default() }
     }
 }
 
@@ -119,7 +140,31 @@ impl ZonesConfig {
     /// # Errors
     /// The first thing that is wrong, with its place.
     pub fn parse(text: &str) -> Result<Self, ZonesError> {
-        let config: Self = serde_json::from_str(text)?;
+        Self::parse_with(text, &Defaults::default())
+    }
+
+    /// The same with other defaults.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place.
+    pub fn parse_with(text: &str, defaults: &Defaults) -> Result<Self, ZonesError> {
+        // Its errors have lines and columns, those of a value haven't.
+        let _: Self = serde_json::from_str(text)?;
+        let mut json: Value = serde_json::from_str(text)?;
+        if let Some(all) = json.as_object_mut() {
+            all.entry("merge_s").or_insert(defaults.merge_s.into());
+            all.entry("settle_s").or_insert(defaults.settle_s.into());
+            all.entry("margin").or_insert(defaults.margin.into());
+        }
+        let anchor = serde_json::to_value(defaults.anchor)?;
+        for list in ["zones", "lines"] {
+            for place in json.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+                if let Some(place) = place.as_object_mut() {
+                    place.entry("anchor").or_insert(anchor.clone());
+                }
+            }
+        }
+        let config: Self = serde_json::from_value(json)?;
         config.check()?;
         Ok(config)
     }

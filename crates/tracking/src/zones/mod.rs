@@ -31,11 +31,11 @@ mod shape;
 mod totals;
 mod visitor;
 
-pub use config::{Anchor, Crowding, LineConfig, ZoneConfig, ZonesConfig, ZonesError};
+pub use config::{Anchor, Crowding, Defaults, LineConfig, ZoneConfig, ZonesConfig, ZonesError};
 pub use event::{Direction, Event, EventKind, EventObject};
 pub use object::{Object, ankles};
 pub use saved::Saved;
-pub use totals::{Counts, LineTotals, ZoneTotals};
+pub use totals::{Counted, Counts, LineTotals, Tally, ZoneTotals};
 
 use crate::track::State;
 use area::{Gate, Report, Zone, duration};
@@ -261,6 +261,9 @@ impl Zones {
                         self.zones.len(),
                         self.lines.len(),
                     );
+                    if let Some(glimpse) = self.visitors.iter().find(|old| old.is_glimpse_of(&visitor, self.merge)) {
+                        visitor.inherit(glimpse);
+                    }
                     self.visitors.push(visitor);
                     self.visitors.len() - 1
                 }
@@ -308,6 +311,7 @@ impl Zones {
             if continues {
                 // What remains is ended as a track that was never confirmed.
                 (visitor.has_track, visitor.is_listed, visitor.is_seen) = (false, false, false);
+                visitor.last_seen = Seconds::NEG_INFINITY;
             } else {
                 visitor.confirmed = true;
             }
@@ -348,11 +352,11 @@ impl Zones {
             let visitor = &self.visitors[index];
             // A newcomer that isn't confirmed yet may turn out to be this object.
             let may_go_on = || {
-                let mut newcomers = self.visitors.iter().filter(|other| !other.confirmed && other.is_listed);
+                let mut newcomers = self.visitors.iter().filter(|other| !other.confirmed);
                 newcomers.any(|newcomer| visitor.ended_before(newcomer, merge))
             };
             let ends = all
-                || !visitor.is_listed && (!visitor.confirmed || now - visitor.last_seen > merge + 1e-6 && !may_go_on());
+                || !visitor.is_listed && now - visitor.last_seen > merge + 1e-6 && !(visitor.confirmed && may_go_on());
             if !ends {
                 index += 1;
                 continue;
@@ -398,6 +402,20 @@ impl Zones {
     /// The lines, in the order of the configuration.
     pub fn lines(&self) -> impl Iterator<Item = LineView<'_>> {
         self.lines.iter().map(|line| LineView { name: &line.name, totals: &line.totals })
+    }
+
+    /// What has been counted in each zone, then on each line.
+    pub fn tallies(&self) -> impl Iterator<Item = Tally> {
+        let zones = self.zones.iter().map(|zone| Tally {
+            place: zone.name.clone(),
+            counted: Counted::Zone {
+                occupancy: zone.occupancy,
+                crowded: zone.is_crowded(),
+                totals: zone.totals.clone(),
+            },
+        });
+        let lines = self.lines.iter();
+        zones.chain(lines.map(|line| Tally { place: line.name.clone(), counted: Counted::Line(line.totals.clone()) }))
     }
 
     /// The objects in the zone of a name; none if there is no such zone.

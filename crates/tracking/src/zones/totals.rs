@@ -2,6 +2,7 @@
 
 use super::event::Direction;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What has happened in a zone since it was made.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -50,6 +51,31 @@ impl LineTotals {
             Direction::Out => &mut self.outwards,
         }
     }
+}
+
+/// What has been counted in a zone or on a line, to be kept for itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tally {
+    /// The name of the zone or line.
+    pub place: Arc<str>,
+    /// The counts.
+    pub counted: Counted,
+}
+
+/// The counts of a zone or line.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Counted {
+    /// Those of a zone.
+    Zone {
+        /// How many objects are in it.
+        occupancy: u32,
+        /// Whether it is crowded.
+        crowded: bool,
+        /// What has happened in it.
+        totals: ZoneTotals,
+    },
+    /// What has happened on a line.
+    Line(LineTotals),
 }
 
 /// A number per class.

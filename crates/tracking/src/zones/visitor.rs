@@ -272,6 +272,24 @@ impl Visitor {
         (away <= NEAR + NEAR_PER_SECOND * gap as f32).then_some(away)
     }
 
+    /// Whether this one, which was seen too seldom to be confirmed, may be the newcomer: a model has missed it for a moment. It
+    /// counts from when it was first seen, which is at most `merge` ago, so that flickering errors don't add up.
+    pub fn is_glimpse_of(&self, newcomer: &Self, merge: Seconds) -> bool {
+        let was_missed = !self.confirmed && self.last_frame + 1 < newcomer.first_frame;
+        if !was_missed || self.class != newcomer.class || newcomer.first_seen - self.first_seen > merge + 1e-6 {
+            return false;
+        }
+        let gap = newcomer.first_seen - self.last_seen;
+        let away = distance(self.expected(newcomer.first_seen), newcomer.first_place.centre());
+        away <= self.place.size().max(newcomer.first_place.size()) * (NEAR + NEAR_PER_SECOND * gap as f32)
+    }
+
+    /// Counts from when it was first seen as another.
+    pub fn inherit(&mut self, glimpse: &Self) {
+        self.first_place = glimpse.first_place;
+        (self.first_seen, self.first_frame) = (glimpse.first_seen, glimpse.first_frame);
+    }
+
     /// Goes on as a newcomer, which is the same object.
     pub fn continue_as(&mut self, newcomer: &Self) {
         let velocity = if newcomer.last_seen > newcomer.first_seen { newcomer.velocity } else { self.velocity };

@@ -7,7 +7,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::cell::Cell;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 thread_local! {
@@ -23,6 +23,8 @@ mod imp {
         src: gst::Pad,
         /// Nanoseconds.
         pub spent: AtomicU64,
+        /// Whether the meter before counts this time too.
+        pub is_part: AtomicBool,
     }
 
     #[glib::object_subclass]
@@ -41,7 +43,7 @@ mod imp {
                 .flags(proxy)
                 .build();
             let src = gst::Pad::builder_from_template(&template("src")).flags(proxy).build();
-            Self { sink, src, spent: AtomicU64::new(0) }
+            Self { sink, src, spent: AtomicU64::new(0), is_part: AtomicBool::new(false) }
         }
     }
 
@@ -53,7 +55,9 @@ mod imp {
             let spent = clock::thread().saturating_sub(before);
             // The time that the next meter has measured belongs to that meter.
             let own = spent.saturating_sub(MEASURED.get() - measured);
-            MEASURED.set(measured + spent);
+            if !self.is_part.load(Ordering::Relaxed) {
+                MEASURED.set(measured + spent);
+            }
             self.spent.fetch_add(u64::try_from(own.as_nanos()).unwrap_or(0), Ordering::Relaxed);
             flow
         }
@@ -106,6 +110,13 @@ impl Meter {
     /// it.
     pub fn spent(&self) -> Duration {
         Duration::from_nanos(self.imp().spent.load(Ordering::Relaxed))
+    }
+}
+
+impl Meter {
+    /// Lets the meter before it, where that pushes on the same thread, count this one's time as its own too.
+    pub fn be_part_of_the_one_before(&self) {
+        self.imp().is_part.store(true, Ordering::Relaxed);
     }
 }
 

@@ -1,6 +1,7 @@
 //! `gst-trt bench`: how fast this machine runs a model on a clip, with the upper bound beside each figure.
 
 mod clock;
+mod held;
 mod machine;
 mod meter;
 mod plan;
@@ -57,9 +58,15 @@ pub struct Arguments {
     /// Folder of engines [default: the user's cache]
     #[arg(long)]
     engine_cache: Option<PathBuf>,
-    /// Parts to measure: throughput, pose, worst, decode, latency, cpu [default: all that apply]
+    /// Parts to measure: throughput, pose, worst, decode, latency, cpu, tracking, held [default: all that apply but held]
     #[arg(long, value_delimiter = ',')]
     only: Vec<plan::Part>,
+    /// Frames that each model skips after one, for the part `held`
+    #[arg(long, value_delimiter = ',', default_value = "0,1,2,4")]
+    intervals: Vec<u32>,
+    /// Seconds for which cameras have to be held
+    #[arg(long, default_value_t = 60.0)]
+    held_seconds: f64,
     /// Another system's frames per second and CPU milliseconds a frame with detection and pose on the same clip, for example
     /// 134,75
     #[arg(long, value_parser = peer)]
@@ -127,9 +134,10 @@ fn check(arguments: &Arguments) -> Result<(), error::Error> {
     if arguments.streams.is_empty() || arguments.streams.contains(&0) {
         return setting("--streams: numbers from 1 on, for example 1,4,8".into());
     }
-    let times = [arguments.seconds, arguments.warm_up];
-    if times.iter().any(|time| Duration::try_from_secs_f64(*time).is_err()) || arguments.seconds <= 0.0 {
-        return setting("--seconds and --warm-up: seconds, the first more than 0".into());
+    let times = [arguments.seconds, arguments.held_seconds, arguments.warm_up];
+    let too_short = arguments.seconds <= 0.0 || arguments.held_seconds <= 0.0;
+    if times.iter().any(|time| Duration::try_from_secs_f64(*time).is_err()) || too_short {
+        return setting("--seconds, --held-seconds and --warm-up: seconds, the first two more than 0".into());
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Decides which rows are measured, in which order.
 
+use super::held;
 use super::report::{Alone, BatchTime, Kind, Report, Row};
 use super::run::{Bench, Launches, Measured, run};
 use super::stream::StreamSetup;
@@ -27,6 +28,10 @@ pub enum Part {
     Latency,
     /// CPU time at the clip's own rate, published and against decoding alone
     Cpu,
+    /// CPU time of tracker and zones
+    Tracking,
+    /// How many cameras are held with tracker and zones, for each interval; only if it is named
+    Held,
 }
 
 /// How long each batch size of an engine is run alone.
@@ -65,6 +70,8 @@ pub fn measure(arguments: &Arguments) -> Result<Report, Error> {
     let mut plan = BenchPlan { arguments, shared, detector, pose, report };
     plan.throughput();
     plan.at_own_rate();
+    plan.tracking();
+    plan.held();
     verdict::judge(&mut plan.report);
     Ok(plan.report)
 }
@@ -102,7 +109,8 @@ fn say(what: &str) {
 
 impl BenchPlan<'_> {
     fn wants(&self, part: Part) -> bool {
-        self.arguments.only.is_empty() || self.arguments.only.contains(&part)
+        let only = &self.arguments.only;
+        only.contains(&part) || only.is_empty() && part != Part::Held
     }
 
     fn most_streams(&self) -> usize {
@@ -156,6 +164,48 @@ impl BenchPlan<'_> {
         }
     }
 
+    /// Measures tracker and zones, as fast as it goes and at the clip's own rate.
+    fn tracking(&mut self) {
+        if self.pose.is_none() || !self.wants(Part::Tracking) {
+            return;
+        }
+        let most = self.most_streams();
+        let few = PACED_STREAMS.min(most);
+        for streams in [few, most].into_iter().take(if most > few { 2 } else { 1 }) {
+            for paced in [false, true] {
+                self.row(Kind::Tracked, streams, paced);
+            }
+        }
+    }
+
+    /// Finds how many cameras are held at each interval by short runs, and confirms it by a long one, which has fewer where that
+    /// didn't hold.
+    fn held(&mut self) {
+        if self.pose.is_none() || !self.wants(Part::Held) {
+            return;
+        }
+        let seconds = Duration::from_secs_f64;
+        let (warm_up, short) = (seconds(self.arguments.warm_up), seconds(self.arguments.seconds));
+        for interval in self.arguments.intervals.clone() {
+            let run = |streams, time| self.measure_at(Kind::Held, streams, true, interval, (warm_up, time));
+            let found = held::most_held(|streams| run(streams, short).map(|measured| verdict::is_held(&measured.row)));
+            let confirmed = found.and_then(|mut streams| {
+                loop {
+                    streams = streams.max(1);
+                    let measured = run(streams, seconds(self.arguments.held_seconds))?;
+                    if streams == 1 || verdict::is_held(&measured.row) {
+                        return Ok(measured);
+                    }
+                    streams -= held::step(streams);
+                }
+            });
+            match confirmed {
+                Ok(Measured { row, launches }) => self.add(row, &launches),
+                Err(error) => self.failed(Kind::Held, 0, true, interval, &error),
+            }
+        }
+    }
+
     /// Measures detection and decoding alone alternately, so that both see the same state of the machine; the medians
     /// are compared.
     fn pairs(&mut self, streams: usize) {
@@ -172,7 +222,7 @@ impl BenchPlan<'_> {
                     last = Some(detection);
                 }
                 (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
-                    return self.failed(Kind::Detection, streams, true, &error);
+                    return self.failed(Kind::Detection, streams, true, 0, &error);
                 }
             }
         }
@@ -187,20 +237,27 @@ impl BenchPlan<'_> {
         let times = (seconds(self.arguments.warm_up), seconds(self.arguments.seconds));
         match self.measure(kind, streams, paced, times) {
             Ok(Measured { row, launches }) => self.add(row, &launches),
-            Err(error) => self.failed(kind, streams, paced, &error),
+            Err(error) => self.failed(kind, streams, paced, 0, &error),
         }
     }
 
-    fn measure(
+    fn measure(&self, kind: Kind, streams: usize, paced: bool, times: (Duration, Duration)) -> Result<Measured, Error> {
+        self.measure_at(kind, streams, paced, 0, times)
+    }
+
+    fn measure_at(
         &self,
         kind: Kind,
         streams: usize,
         paced: bool,
+        interval: u32,
         (warm_up, time): (Duration, Duration),
     ) -> Result<Measured, Error> {
         let arguments = self.arguments;
         let clip = arguments.latency_clip.as_ref().filter(|_| paced).unwrap_or(&arguments.clip);
-        say(&format!("{}, {streams} stream(s){}", kind.name(), if paced { ", at the clip's rate" } else { "" }));
+        let skipping = if interval > 0 { format!(", interval {interval}") } else { String::new() };
+        let pace = if paced { ", at the clip's rate" } else { "" };
+        say(&format!("{}, {streams} stream(s){skipping}{pace}", kind.name()));
         let setup = StreamSetup {
             backend: arguments.backend,
             kind,
@@ -212,6 +269,7 @@ impl BenchPlan<'_> {
             batch_timeout: arguments.batch_timeout,
             engine_cache: arguments.engine_cache.as_deref(),
             paced,
+            interval,
         };
         let pose = self.pose.as_ref().filter(|_| kind.has_pose());
         let services = if kind.infers() { std::iter::once(&self.detector).chain(pose).collect() } else { Vec::new() };
@@ -243,20 +301,23 @@ impl BenchPlan<'_> {
         self.report.rows.push(row);
     }
 
-    fn failed(&mut self, kind: Kind, streams: usize, paced: bool, error: &Error) {
+    fn failed(&mut self, kind: Kind, streams: usize, paced: bool, interval: u32, error: &Error) {
         self.report.rows.push(Row {
             kind,
             streams,
             paced,
+            interval,
             error: Some(error.message.clone()),
             frames: 0,
             fps: 0.0,
+            clip_fps: None,
             batch: 0.0,
             candidates: 0.0,
             objects: 0.0,
             engine_fps: None,
             decode_fps: None,
             own_cpu: None,
+            tracking_us: None,
             process_cpu_us: 0.0,
             cores_per_stream: 0.0,
             to_host: None,

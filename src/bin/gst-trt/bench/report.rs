@@ -73,6 +73,10 @@ pub enum Kind {
     WorstCase,
     /// Detection and pose, published as JSON Lines.
     Published,
+    /// Detection and pose, with a tracker, eight zones and four lines.
+    Tracked,
+    /// The same, with as many streams as keep the clip's rate.
+    Held,
 }
 
 impl Kind {
@@ -84,6 +88,8 @@ impl Kind {
             Self::DetectionAndPose => "detection + pose",
             Self::WorstCase => "worst case (confidence 0)",
             Self::Published => "detection + pose, published",
+            Self::Tracked => "detection + pose, tracked",
+            Self::Held => "cameras held, tracked",
         }
     }
 
@@ -92,7 +98,11 @@ impl Kind {
     }
 
     pub fn has_pose(self) -> bool {
-        matches!(self, Self::DetectionAndPose | Self::Published)
+        matches!(self, Self::DetectionAndPose | Self::Published) || self.has_zones()
+    }
+
+    pub fn has_zones(self) -> bool {
+        matches!(self, Self::Tracked | Self::Held)
     }
 }
 
@@ -103,11 +113,15 @@ pub struct Row {
     pub streams: usize,
     /// Frames come at the clip's own rate, with the streams' phases spread; else as fast as possible.
     pub paced: bool,
+    /// Frames that each model skips after one that it looks at.
+    pub interval: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     pub frames: u64,
     /// Frames per second over all streams.
     pub fps: f64,
+    /// What the clip has, of one stream.
+    pub clip_fps: Option<f64>,
     /// The mean number of images per launch of the detector.
     pub batch: f64,
     /// Candidates per frame, over all models.
@@ -118,6 +132,8 @@ pub struct Row {
     /// D: decoding the same number of streams alone.
     pub decode_fps: Option<f64>,
     pub own_cpu: Option<OwnCpu>,
+    /// CPU time of tracker and zones, microseconds a frame.
+    pub tracking_us: Option<f64>,
     /// CPU time of the process, microseconds a frame.
     pub process_cpu_us: f64,
     /// Busy cores per stream.
@@ -133,6 +149,14 @@ pub struct Row {
     /// The same over decoding alone in contexts that GStreamer makes itself, as pipelines without this plugin do.
     pub over_own_decode: Option<f64>,
     pub verdicts: Vec<Verdict>,
+}
+
+impl Row {
+    /// What is run, and how.
+    pub fn name(&self) -> String {
+        let interval = if self.kind == Kind::Held { format!(", interval {}", self.interval) } else { String::new() };
+        format!("{}{interval}{}", self.kind.name(), if self.paced { ", paced" } else { "" })
+    }
 }
 
 /// CPU time of this plugin, microseconds a frame.

@@ -35,6 +35,8 @@ struct Reading {
     frames: u64,
     process: Duration,
     own: Option<OwnTimes>,
+    /// CPU time of tracker and zones; `None` without them.
+    tracking: Option<Duration>,
     traffic: Option<Traffic>,
     services: Vec<(ServiceStats, Vec<u64>)>,
 }
@@ -115,6 +117,7 @@ fn read(bench: &Bench<'_>, streams: &[BenchStream]) -> Reading {
         own: clock::threads(is_lane)
             .zip(clock::threads(|name| is_pad(name) || is_writer(name)))
             .map(|(lanes, pads)| OwnTimes { lanes, pads, decoders: metered }),
+        tracking: streams.iter().map(BenchStream::tracking).sum(),
         traffic: bench.shared.map(|shared| shared.context().traffic()),
         services: bench.services.iter().map(|service| (service.stats(), service.launches())).collect(),
     }
@@ -139,9 +142,11 @@ fn measured(setup: &StreamSetup<'_>, streams: &[BenchStream], before: &Reading, 
         kind: setup.kind,
         streams: streams.len(),
         paced: setup.paced,
+        interval: setup.interval,
         error: None,
         frames,
         fps: frames as f64 / seconds,
+        clip_fps: streams.first().and_then(BenchStream::rate),
         batch: launches.first().map_or(0.0, |launches| mean_batch(launches)),
         candidates: each(counted.0 as f64),
         objects: each(counted.1 as f64),
@@ -152,6 +157,7 @@ fn measured(setup: &StreamSetup<'_>, streams: &[BenchStream], before: &Reading, 
             pads_us: micros(now.pads.saturating_sub(then.pads)),
             decoders_us: micros(now.decoders.saturating_sub(then.decoders)),
         }),
+        tracking_us: after.tracking.zip(before.tracking).map(|(now, then)| micros(now.saturating_sub(then))),
         process_cpu_us: micros(process),
         cores_per_stream: process.as_secs_f64() / seconds / streams.len().max(1) as f64,
         to_host: traffic.map(|(now, then)| bytes(now.to_host, then.to_host)),

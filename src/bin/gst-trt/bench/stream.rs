@@ -33,6 +33,8 @@ pub struct StreamSetup<'a> {
     pub engine_cache: Option<&'a Path>,
     /// Frames at the clip's own rate.
     pub paced: bool,
+    /// Frames that each model skips after one that it looks at.
+    pub interval: u32,
 }
 
 /// What streams report to the supervisor.
@@ -108,6 +110,8 @@ pub struct BenchStream {
     lines: PathBuf,
     pub counts: Arc<Counts>,
     meter: Option<Meter>,
+    /// Of tracker and zones.
+    tracking: Option<Meter>,
 }
 
 impl BenchStream {
@@ -136,7 +140,12 @@ impl BenchStream {
             pipeline.set_context(context);
         }
         listen(&pipeline, index, notices.clone());
-        let stream = Self { counts: Arc::new(Counts::new()), meter: meter(&pipeline), lines, pipeline };
+        if let Some(zones) = pipeline.by_name("zones") {
+            zones.set_property("zones", zones_and_lines());
+        }
+        let (meter, tracking) = (meter(&pipeline, "meter"), meter(&pipeline, "tracking"));
+        tracking.iter().for_each(Meter::be_part_of_the_one_before);
+        let stream = Self { counts: Arc::new(Counts::new()), meter, tracking, lines, pipeline };
         stream.watch(setup);
         stream.pipeline.set_state(gst::State::Paused).map_err(|_| failed("a pipeline doesn't start".into()))?;
         Ok(stream)
@@ -198,6 +207,18 @@ impl BenchStream {
         self.meter.as_ref().map_or(Duration::ZERO, Meter::spent)
     }
 
+    /// CPU time that tracker and zones took, on any thread; `None` if the row has none.
+    pub fn tracking(&self) -> Option<Duration> {
+        self.tracking.as_ref().map(Meter::spent)
+    }
+
+    /// The clip's frames per second, once one has come through.
+    pub fn rate(&self) -> Option<f64> {
+        let caps = self.pipeline.by_name("end")?.static_pad("sink")?.current_caps()?;
+        let rate = caps.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
+        (rate.numer() > 0).then(|| f64::from(rate.numer()) / f64::from(rate.denom()))
+    }
+
     /// Counts frames at the end, and measures their time from before this plugin's elements to after them. The
     /// measuring itself isn't the plugin's cost, so it's done where the meters don't count it.
     fn watch(&self, setup: &StreamSetup<'_>) {
@@ -222,8 +243,26 @@ impl Drop for BenchStream {
     }
 }
 
-fn meter(pipeline: &gst::Pipeline) -> Option<Meter> {
-    pipeline.by_name("meter")?.downcast().ok()
+fn meter(pipeline: &gst::Pipeline, name: &str) -> Option<Meter> {
+    pipeline.by_name(name)?.downcast().ok()
+}
+
+/// Eight zones, which cover the frame, and four lines between them, as JSON.
+fn zones_and_lines() -> String {
+    let zone = |index: u32| {
+        let (left, top) = (0.25 * f64::from(index % 4), 0.5 * f64::from(index / 4));
+        let (right, bottom) = (left + 0.25, top + 0.5);
+        format!(
+            r#"{{"name": "zone {index}", "polygon": [[{left}, {top}], [{right}, {top}], [{right}, {bottom}], [{left}, {bottom}]], "loitering_s": 10}}"#
+        )
+    };
+    let line = |index: u32| {
+        let x = 0.2 + 0.2 * f64::from(index);
+        format!(r#"{{"name": "line {index}", "from": [{x}, 0], "to": [{x}, 1]}}"#)
+    };
+    let zones: Vec<_> = (0..8).map(zone).collect();
+    let lines: Vec<_> = (0..4).map(line).collect();
+    format!(r#"{{"zones": [{}], "lines": [{}]}}"#, zones.join(", "), lines.join(", "))
 }
 
 fn probe(pipeline: &gst::Pipeline, element: &str, pad: &str, seen: impl Fn(&gst::Buffer) + Send + Sync + 'static) {
@@ -296,6 +335,7 @@ fn models(setup: &StreamSetup<'_>, index: usize) -> Vec<(String, ElementOptions)
             model: Some(model.to_owned()),
             batch_size: setup.batch_size,
             batch_timeout: setup.batch_timeout,
+            interval: setup.interval,
             confidence,
             max_detections,
             // As `gst-trt run` has it.
@@ -332,8 +372,13 @@ fn launch(setup: &StreamSetup<'_>, index: usize, phase: Duration, lines: &Path) 
         if setup.kind == Kind::Published {
             parts.push(format!("trtpublish location={}", quoted(lines)));
         }
-        if setup.paced {
-            // In this case the decoder's thread pushes frames through to the sink, whose cost isn't the plugin's.
+        if setup.kind.has_zones() {
+            // As `gst-trt run` has them.
+            parts.push("benchmeter name=tracking ! trttrack roi-meta=false analytics-meta=false".into());
+            parts.push("trtzones name=zones attach-zones=false".into());
+        }
+        if setup.paced || setup.kind.has_zones() {
+            // The thread that pushes frames here pushes them through to the sink, whose cost isn't the plugin's.
             parts.push("benchmeter name=beyond".into());
         }
     }
@@ -357,6 +402,7 @@ mod tests {
             batch_timeout: Duration::from_millis(5),
             engine_cache: None,
             paced,
+            interval: 0,
         }
     }
 
@@ -376,6 +422,23 @@ mod tests {
         assert!(order.is_sorted(), "{paced}");
         let published = launch(&setup(Kind::Published, false), 0, Duration::ZERO, LINES.as_ref());
         assert!(published.contains("trtpose name=pose0") && published.contains("trtpublish location=\"/d e/f.jsonl\""));
+    }
+
+    #[test]
+    fn trackers_and_zones_have_a_meter() {
+        for paced in [false, true] {
+            let tracked = launch(&setup(Kind::Tracked, paced), 0, Duration::ZERO, LINES.as_ref());
+            let order = ["trtpose", "name=tracking", "trttrack", "trtzones", "name=beyond", "fakesink"];
+            assert!(order.map(|part| tracked.find(part).unwrap()).is_sorted(), "{tracked}");
+        }
+        let config = tracking::zones::ZonesConfig::parse(&zones_and_lines()).unwrap();
+        assert_eq!((config.zones.len(), config.lines.len()), (8, 4));
+        let held = StreamSetup { interval: 2, ..setup(Kind::Held, true) };
+        let interval = |(_, options): &(String, ElementOptions)| match options {
+            ElementOptions::Detect(options) | ElementOptions::Pose(options) => options.interval,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(models(&held, 0).iter().map(interval).collect::<Vec<_>>(), [2, 2]);
     }
 
     #[test]

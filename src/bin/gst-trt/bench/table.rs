@@ -37,7 +37,7 @@ fn write_table(out: &mut String, report: &Report) -> std::fmt::Result {
         out,
         "  and our code's CPU time a frame, of it lanes, source pads' tasks and writers, decoders' threads; CPU: the process's;"
     )?;
-    writeln!(out, "  core/n: cores busy a stream; latency: p50 p95 p99")?;
+    writeln!(out, "  tracks: tracker's and zones' CPU time; core/n: cores busy a stream; latency: p50 p95 p99")?;
     write_verdicts(out, report)
 }
 
@@ -70,6 +70,7 @@ fn write_rows(out: &mut String, rows: &[Row]) -> std::fmt::Result {
             ("ratio", 6),
             ("own µs", 6),
             ("of it", 12),
+            ("tracks", 6),
             ("CPU µs", 7),
             ("core/n", 7),
             ("B→host", 7),
@@ -77,9 +78,8 @@ fn write_rows(out: &mut String, rows: &[Row]) -> std::fmt::Result {
         ],
     );
     for row in rows {
-        let name = format!("{}{}", row.kind.name(), if row.paced { ", paced" } else { "" });
         let figures = if row.error.is_none() { figures(row) } else { Vec::new() };
-        table.add_row([name, row.streams.to_string()].into_iter().chain(figures));
+        table.add_row([row.name(), row.streams.to_string()].into_iter().chain(figures));
     }
     let mut lines = lines(&table);
     if let Some(titles) = lines.next() {
@@ -112,6 +112,7 @@ fn figures(row: &Row) -> Vec<String> {
         some(ratio.filter(|_| !row.paced), 2),
         some(row.own_cpu.map(|own| own.total()), 0),
         parts,
+        some(row.tracking_us, 1),
         format!("{:.0}", row.process_cpu_us),
         format!("{:.3}", row.cores_per_stream),
         some(row.to_host, 0),
@@ -131,7 +132,7 @@ fn write_verdicts(out: &mut String, report: &Report) -> std::fmt::Result {
                 Outcome::Missed => "MISSED",
                 Outcome::Void => "void  ",
             };
-            let (name, streams) = (row.kind.name(), row.streams);
+            let (name, streams) = (row.name(), row.streams);
             let (value, bound) = (number(verdict.value), number(verdict.bound));
             writeln!(out, "{outcome}  {name}, {streams}: {} ({value}, bound {bound})", verdict.requirement)?;
         }

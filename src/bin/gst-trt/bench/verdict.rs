@@ -21,6 +21,7 @@ pub fn judge(report: &mut Report) {
             throughput(row, detector, pair, &mut verdicts);
             latency(row, report.machine.batch_timeout_ms, &mut verdicts);
             cpu(row, &mut verdicts);
+            held(row, &mut verdicts);
             if row.kind != Kind::WorstCase
                 && let Some(bytes) = row.to_host
             {
@@ -92,6 +93,9 @@ fn cpu(row: &Row, verdicts: &mut Vec<Verdict>) {
             _ => {}
         }
     }
+    if let Some(tracking) = row.tracking_us.filter(|_| row.kind == Kind::Tracked && !row.paced) {
+        verdicts.push(most("tracker and zones ≤ 30 µs a frame", tracking, 30.0));
+    }
     if let Some(over) = row.over_decode {
         verdicts.push(most("process CPU ≤ decode alone + 10 %", over, 1.1));
     }
@@ -100,6 +104,24 @@ fn cpu(row: &Row, verdicts: &mut Vec<Verdict>) {
     }
     if row.paced && row.kind == Kind::Detection && row.streams >= 16 {
         verdicts.push(most("≤ 5 % of a core a camera", row.cores_per_stream, 0.05));
+    }
+}
+
+/// The greatest latency at which a camera counts as held, milliseconds.
+const HELD_LATENCY: f64 = 100.0;
+
+/// Whether all streams kept the clip's rate, but for what is in flight.
+pub fn is_held(row: &Row) -> bool {
+    let mut verdicts = Vec::new();
+    held(row, &mut verdicts);
+    !verdicts.is_empty() && verdicts.iter().all(|verdict| verdict.outcome == Outcome::Held)
+}
+
+fn held(row: &Row, verdicts: &mut Vec<Verdict>) {
+    if let (Kind::Held, Some(rate)) = (row.kind, row.clip_fps) {
+        verdicts.push(least("fps ≥ 0.999 · the clip's of all streams", row.fps, 0.999 * rate * row.streams as f64));
+        let latency = row.latency.map_or(f64::INFINITY, |latency| latency.p99);
+        verdicts.push(most("latency p99 < 100 ms", latency, HELD_LATENCY));
     }
 }
 
@@ -130,15 +152,18 @@ pub mod tests {
             kind,
             streams,
             paced: false,
+            interval: 0,
             error: None,
             frames: 1000,
             fps,
+            clip_fps: Some(30.0),
             batch: 4.0,
             candidates: 200.0,
             objects: 20.0,
             engine_fps: Some(1000.0),
             decode_fps: Some(2000.0),
             own_cpu: Some(own_cpu(50.0)),
+            tracking_us: None,
             process_cpu_us: 1000.0,
             cores_per_stream: 0.04,
             to_host: Some(2000.0),
@@ -225,6 +250,20 @@ pub mod tests {
         assert_eq!(outcome(Row { masks: 4000.0, ..dear }, "16 KB a frame and the masks' bits"), Some(Outcome::Held));
         assert_eq!(outcome(row(Kind::Published, 8, 400.0), "120 µs"), Some(Outcome::Held));
         assert!(judged(row(Kind::Decode, 8, 400.0)).is_empty());
+    }
+
+    #[test]
+    fn trackers_have_a_bound_at_full_speed_and_cameras_are_held_at_their_rate() {
+        let tracked = Row { tracking_us: Some(31.0), ..row(Kind::Tracked, 8, 900.0) };
+        assert_eq!(outcome(tracked.clone(), "30 µs"), Some(Outcome::Missed));
+        assert_eq!(outcome(Row { tracking_us: Some(29.0), ..tracked.clone() }, "30 µs"), Some(Outcome::Held));
+        assert_eq!(outcome(Row { paced: true, ..tracked }, "30 µs"), None);
+        let latency = |p99| Some(Latency { p50: 5.0, p95: 9.0, p99, engine: None });
+        let held = Row { paced: true, latency: latency(99.0), ..row(Kind::Held, 34, 1019.5) };
+        assert!(is_held(&held));
+        assert!(!is_held(&Row { fps: 1018.0, ..held.clone() }));
+        assert!(!is_held(&Row { latency: latency(101.0), ..held.clone() }));
+        assert!(!is_held(&Row { latency: None, ..held.clone() }) && !is_held(&Row { clip_fps: None, ..held }));
     }
 
     #[test]

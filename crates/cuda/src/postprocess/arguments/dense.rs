@@ -32,11 +32,13 @@ pub(super) fn arguments(
         coding: coding(&plan.coding),
         anchors: anchors as u32,
         classes: plan.classes as u32,
+        multi_label: u32::from(plan.multi_label),
         ..DenseArgs::default()
     };
     place(&mut args.levels, &plan.grid, anchors)?;
     let decode = if plan.scores.channels_first { Decode::Columns } else { Decode::Rows };
-    Ok((decode(Box::new(args)), finish))
+    let pair_classes = if plan.multi_label { args.classes } else { 0 };
+    Ok((decode(Box::new(args)), FinishArgs { pair_classes, ..finish }))
 }
 
 /// The grid's levels, whose cells are the anchors, if boxes are relative to cells.

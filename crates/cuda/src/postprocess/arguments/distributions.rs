@@ -10,7 +10,8 @@ use model::head::DecodeLevel;
 pub(super) fn arguments(
     outputs: &[DeviceOutput],
     levels: &[DecodeLevel],
-    (classes, bins): (usize, usize),
+    (classes, multi_label): (usize, bool),
+    bins: usize,
     offset: f32,
     (width, height): (f32, f32),
     finish: FinishArgs,
@@ -20,6 +21,7 @@ pub(super) fn arguments(
         out,
         level_count: levels.len() as u32,
         classes: classes as u32,
+        multi_label: u32::from(multi_label),
         bins: bins as u32,
         offset,
         width,
@@ -38,7 +40,8 @@ pub(super) fn arguments(
         (*place, args.half) = distributions(level, outputs, classes, bins, first)?;
         first += level.cells;
     }
-    Ok((Decode::Distributions(Box::new(args)), finish))
+    let pair_classes = if multi_label { args.classes } else { 0 };
+    Ok((Decode::Distributions(Box::new(args)), FinishArgs { pair_classes, ..finish }))
 }
 
 /// One level of distributions, given the index of its first anchor, and whether its tensors are F16.

@@ -52,6 +52,10 @@ impl Capacity {
     fn of(boxes: usize) -> Self {
         Self { candidates: boxes, boxes, kept: usize::MAX }
     }
+
+    fn of_labels(boxes: usize, classes: usize, multi_label: bool) -> Self {
+        Self { candidates: if multi_label { boxes * classes } else { boxes }, ..Self::of(boxes) }
+    }
 }
 
 /// The most candidates that an image can have.
@@ -70,8 +74,12 @@ pub(super) fn capacity(plan: &DecodePlan, outputs: &[DeviceOutput]) -> Result<Ca
             };
             Capacity { candidates: pairs, boxes: queries, kept: queries }
         }
-        DecodePlan::Dense(plan) => Capacity::of(columns(outputs, &plan.boxes)?.1),
-        DecodePlan::Distributions { levels, .. } => Capacity::of(levels.iter().map(|level| level.cells).sum()),
+        DecodePlan::Dense(plan) => {
+            Capacity::of_labels(columns(outputs, &plan.boxes)?.1, plan.classes, plan.multi_label)
+        }
+        DecodePlan::Distributions { levels, classes, multi_label, .. } => {
+            Capacity::of_labels(levels.iter().map(|level| level.cells).sum(), *classes, *multi_label)
+        }
         &DecodePlan::Oriented { output, form } => Capacity::of(oriented::anchors(outputs, output, form)?),
         &DecodePlan::Poses { boxes, .. } => Capacity::of(matrix(outputs, boxes)?.0),
         DecodePlan::Peaks(_) => Capacity::of(1),
@@ -117,8 +125,9 @@ pub(super) fn arguments(
         }
         DecodePlan::Queries(plan) => queries::arguments(outputs, plan, finish),
         DecodePlan::Dense(plan) => dense::arguments(outputs, plan, finish),
-        DecodePlan::Distributions { classes, bins, offset, width, height, levels } => {
-            distributions::arguments(outputs, levels, (*classes, *bins), *offset, (*width, *height), finish)
+        DecodePlan::Distributions { classes, multi_label, bins, offset, width, height, levels } => {
+            let (labels, size) = ((*classes, *multi_label), (*width, *height));
+            distributions::arguments(outputs, levels, labels, *bins, *offset, size, finish)
         }
         &DecodePlan::Persons { output, many, width, height } => {
             persons::arguments(outputs, output, many, (width, height), finish)

@@ -12,6 +12,7 @@ fn model(shape: &[usize], metadata: &[(&str, &str)]) -> ModelInfo {
         outputs: vec![tensor("output0", [1].into_iter().chain(shape.iter().map(|&n| n as i64)).collect())],
         metadata: metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         gst_model_info: None,
+        image_processor: None,
     }
 }
 

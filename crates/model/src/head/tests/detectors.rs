@@ -1,6 +1,6 @@
 //! Recognition and decoding of the detectors other than YOLO's.
 
-use super::super::super::{Fit, Labels, Resize};
+use super::super::super::{Fit, Interpolation, Labels, Resize};
 use super::super::{ColorChoice, ModelChoice, NormalizationChoice, Recognised, ResizeChoice};
 use super::*;
 
@@ -40,7 +40,7 @@ fn labels_boxes_scores_need_a_word_on_their_input() {
     ] {
         let Recognised { head, input, image, constants, .. } = recognised(&info, choice);
         assert_eq!((head.name(), head.needs_nms(), head.class_count()), (choice.nick(), false, None));
-        assert_eq!((input.resize.fit, input.resize.antialias, input.pad), (fit, true, 0));
+        assert_eq!((input.resize.fit, input.resize.interpolation, input.pad), (fit, Interpolation::Antialiased, 0));
         assert_eq!((input.normalization, input.bgr), (normalization, false));
         // The model multiplies its boxes by this size, in the order width, height.
         assert_eq!((image, constants[0].index, &constants[0].values[..]), (0, 1, &[640.0, 640.0][..]));
@@ -227,7 +227,7 @@ fn paddle_detection_needs_a_word_on_its_normalisation() {
     let said = ModelChoice { normalization: NormalizationChoice::ImageNet, ..ModelChoice::default() };
     let Recognised { head, input, .. } = recognised(&info, said);
     assert_eq!((head.name(), head.classes(), head.needs_nms()), ("pp-yoloe", 3, true));
-    assert_eq!((input.resize, input.normalization), (Resize::STRETCH, Normalization::IMAGENET));
+    assert_eq!((input.resize, input.normalization), (Resize::STRETCH.cubic(), Normalization::IMAGENET));
     let own = named(&[("image", &FIXED), ("scale_factor", &[1, 2])], &[("a", &[-1, 6]), ("b", &[-1])], &[]);
     assert!(refused(&own).contains("exclude_nms=True"));
     // The scores come by class.
@@ -264,7 +264,7 @@ fn picodet_has_four_strides() {
     ];
     let info = named(&[("image", &[1, 3, 32, 64])], outputs, &[]);
     let Recognised { head, input, .. } = recognised(&info, HeadChoice::Auto);
-    assert_eq!((head.name(), head.classes(), input.resize), ("picodet", 3, Resize::STRETCH));
+    assert_eq!((head.name(), head.classes(), input.resize), ("picodet", 3, Resize::STRETCH.cubic()));
     assert_eq!((input.normalization, input.bgr), (Normalization::IMAGENET, false));
     let mut data: Vec<Vec<f32>> = outputs.iter().map(|(_, s)| vec![0.0; (s[1] * s[2]) as usize]).collect();
     // The only cell of stride 64: its middle is (32, 32).
@@ -298,15 +298,14 @@ fn libreyolo_exports_are_told_by_their_family() {
         (head.name(), input)
     };
     let pred: Outputs<'_> = &[("pred_logits", &[1, 300, 80]), ("pred_boxes", &[1, 300, 4])];
-    for (family, size, antialias, normalization) in [
-        ("rtdetr", "r50", false, Normalization::UNIT),
-        ("dfine", "n", true, Normalization::UNIT),
-        ("deimv2", "n", true, Normalization::UNIT),
-        ("deimv2", "s", true, Normalization::IMAGENET),
+    for (family, size, resize, normalization) in [
+        ("rtdetr", "r50", Resize::STRETCH, Normalization::UNIT),
+        ("dfine", "n", Resize::STRETCH.antialiased(), Normalization::UNIT),
+        ("deimv2", "n", Resize::STRETCH.antialiased(), Normalization::UNIT),
+        ("deimv2", "s", Resize::STRETCH.antialiased(), Normalization::IMAGENET),
     ] {
         let (name, input) = libre(family, size, pred, &[]);
-        assert_eq!((name, input.resize.antialias, input.normalization), ("detr-sigmoid", antialias, normalization));
-        assert_eq!(input.resize.fit, Fit::Stretched);
+        assert_eq!((name, input.resize, input.normalization), ("detr-sigmoid", resize, normalization));
     }
     let rows: Outputs<'_> = &[("output", &[1, 8400, 85])];
     let (name, input) = libre("yolox", "s", rows, &[]);
@@ -319,6 +318,17 @@ fn libreyolo_exports_are_told_by_their_family() {
     assert_eq!(libre("ppyoloe", "s", two, &[]).1.normalization, Normalization::IMAGENET);
     let corners: Outputs<'_> = &[("output", &[1, 8500, 84])];
     assert_eq!(libre("picodet", "s", corners, &[]).0, "libreyolo-picodet");
+    // What 1.6.0 writes by default: most dimensions are open, and the names say the number of classes.
+    let open: Outputs<'_> = &[("output", &[-1, -1, -1])];
+    for (family, outputs, name) in [
+        ("yolox", &[("output", &[-1, 2100, -1][..])][..], "yolox-decoded"),
+        ("yolo9", open, "libreyolo-yolo9"),
+        ("picodet", open, "libreyolo-picodet"),
+        ("ppyoloe", &[("boxes", &[-1, -1, -1]), ("scores", &[-1, -1, -1])], "pp-yoloe"),
+        ("rtdetrv2", &[("pred_logits", &[-1, -1, 80]), ("pred_boxes", &[-1, -1, -1])], "detr-sigmoid"),
+    ] {
+        assert_eq!(libre(family, "s", outputs, &[]).0, name);
+    }
 }
 
 #[test]
@@ -340,4 +350,78 @@ fn the_users_word_on_the_input_wins() {
     bytes.inputs[0].element = ElementType::U8;
     assert_eq!(recognised(&bytes, HeadChoice::Auto).input.normalization, Normalization::NONE);
     assert_eq!(Labels::coco91().len(), 91);
+}
+
+#[test]
+fn a_processor_of_hugging_face_says_the_input_of_logits() {
+    let all_dynamic: (&str, &[i64]) = ("pixel_values", &[-1, -1, -1, -1]);
+    let with = |text: &str| {
+        let image_processor = Some(text.to_owned());
+        ModelInfo { image_processor, ..named(&[all_dynamic], LOGITS, &[]) }
+    };
+    // As transformers saves RTDetrImageProcessor's.
+    let rt_detr = r#"{"do_convert_annotations": true, "do_normalize": false, "do_pad": false, "do_rescale": true,
+        "do_resize": true, "format": "coco_detection", "image_mean": [0.485, 0.456, 0.406],
+        "image_processor_type": "RTDetrImageProcessor", "image_std": [0.229, 0.224, 0.225], "pad_size": null,
+        "resample": 2, "rescale_factor": 0.00392156862745098, "size": {"height": 480, "width": 640}}"#;
+    let Recognised { input, .. } = recognised(&with(rt_detr), HeadChoice::DetrSigmoid);
+    assert_eq!((input.width, input.height, input.layout), (640, 480, Layout::Nchw));
+    assert_eq!((input.resize, input.normalization), (Resize::STRETCH.antialiased(), Normalization::UNIT));
+    // The file is worth more than the family, and less than the user.
+    let standardised = rt_detr.replace(r#""do_normalize": false"#, r#""do_normalize": true"#);
+    let values = |choice: ModelChoice| recognised(&with(&standardised), choice).input.normalization;
+    let found = values(HeadChoice::DetrSigmoid.into());
+    let wanted = Normalization::IMAGENET;
+    for (found, wanted) in found.mean.iter().chain(&found.scale).zip(wanted.mean.iter().chain(&wanted.scale)) {
+        assert!((found / wanted - 1.0).abs() < 1e-6, "{found} {wanted}");
+    }
+    let unit = ModelChoice { normalization: NormalizationChoice::Unit, ..HeadChoice::DetrSigmoid.into() };
+    assert_eq!(values(unit), Normalization::UNIT);
+    let halves = rt_detr.replace("false", "true").replace("0.00392156862745098", "0.5");
+    let halves = halves.replace("[0.485, 0.456, 0.406]", "1").replace("[0.229, 0.224, 0.225]", "[2, 4, 8]");
+    let Recognised { input, .. } = recognised(&with(&halves), HeadChoice::DetrSoftmax);
+    assert_eq!(input.normalization, Normalization { mean: [2.0; 3], scale: [0.25, 0.125, 0.0625] });
+}
+
+#[test]
+fn a_processor_that_cannot_be_followed_is_an_error() {
+    let with = |text: &str| {
+        let image_processor = Some(text.to_owned());
+        ModelInfo { image_processor, ..named(&[("pixel_values", &FIXED)], LOGITS, &[]) }
+    };
+    let size = r#""size": {"height": 640, "width": 640}"#;
+    for (text, words) in [
+        ("[1]", &["JSON object", "remove it"][..]),
+        ("{", &["JSON object"]),
+        // As transformers saved DetrFeatureExtractor's.
+        (r#"{"do_normalize": false, "max_size": 1333, "size": 800}"#, &["aspect ratio", "set resize"]),
+        (r#"{"do_normalize": false, "size": {"shortest_edge": 800, "longest_edge": 1333}}"#, &["aspect ratio"]),
+        (&format!("{{{size}}}"), &["do_normalize", "set normalization"]),
+        (&format!("{{{size}, \"do_normalize\": 1}}"), &["do_normalize is neither"]),
+        (&format!("{{{size}, \"do_normalize\": true, \"image_mean\": [0, 0, 0]}}"), &["image_std"]),
+        (&format!("{{{size}, \"do_normalize\": true, \"image_mean\": 0, \"image_std\": [1, 0, 1]}}"), &["image_std"]),
+        (&format!("{{{size}, \"do_normalize\": false, \"rescale_factor\": 0}}"), &["rescale_factor"]),
+        (&format!("{{{size}, \"do_normalize\": false, \"resample\": 3}}"), &["resample", "stretch-antialias"]),
+        (&format!("{{{size}, \"do_normalize\": false, \"do_resize\": false}}"), &["do_resize"]),
+        (&format!("{{{size}, \"do_normalize\": false, \"do_center_crop\": true}}"), &["do_center_crop"]),
+        (
+            &format!("{{{size}, \"do_normalize\": false, \"pad_size\": {{\"height\": 800, \"width\": 800}}}}"),
+            &["pad_size"],
+        ),
+    ] {
+        let error = refused_as(HeadChoice::DetrSigmoid, &with(text));
+        for word in words.iter().chain(&["preprocessor_config.json beside the model"]) {
+            assert!(error.contains(word), "{word} in {error}");
+        }
+    }
+    // What the user says isn't asked of the file, and other heads don't ask it.
+    let said = ModelChoice {
+        normalization: NormalizationChoice::ImageNet,
+        resize: ResizeChoice::TopLeft,
+        ..HeadChoice::DetrSigmoid.into()
+    };
+    let input = recognised(&with(r#"{"size": 800}"#), said).input;
+    assert_eq!((input.resize, input.normalization), (Resize::TOP_LEFT, Normalization::IMAGENET));
+    let other = ModelInfo { image_processor: Some("{".into()), ..named(&[("input", &FIXED)], DETS, &[]) };
+    assert_eq!(recognised(&other, HeadChoice::Auto).head.name(), "rf-detr");
 }

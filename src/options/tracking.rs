@@ -1,15 +1,21 @@
-//! The values of the properties.
+//! The options of `trttrack`.
 
+use super::InferenceOptions;
 use crate::meta::{Mirrors, analytics};
+use ::tracking::{Appearance, Settings};
 use gst::glib;
+use model::head::HeadChoice;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::time::Duration;
-use tracking::Settings;
 
 /// The tracking algorithm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum, Deserialize, JsonSchema)]
 #[enum_type(name = "GstTrtTrackAlgorithm")]
+#[serde(rename_all = "kebab-case")]
 pub enum Algorithm {
     #[enum_value(name = "ByteTrack: objects of low confidence continue tracks, but start none", nick = "bytetrack")]
+    #[serde(rename = "bytetrack")]
     ByteTrack,
     #[enum_value(name = "OC-SORT: motion is corrected by what is found after a gap", nick = "oc-sort")]
     OcSort,
@@ -17,7 +23,7 @@ pub enum Algorithm {
     BotSort,
 }
 
-impl From<Algorithm> for tracking::Algorithm {
+impl From<Algorithm> for ::tracking::Algorithm {
     fn from(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::ByteTrack => Self::ByteTrack,
@@ -28,7 +34,7 @@ impl From<Algorithm> for tracking::Algorithm {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Options {
+pub struct TrackingOptions {
     pub algorithm: Algorithm,
     /// Frames.
     pub max_age: u32,
@@ -39,13 +45,20 @@ pub struct Options {
     pub high_confidence: f32,
     pub low_confidence: f32,
     pub class_agnostic: bool,
+    /// The model for re-identification; there is none while its `model` is `None`.
+    pub reid: InferenceOptions,
+    pub reid_max_age: Duration,
+    /// The greatest cosine distance of one object's vectors, 0–2.
+    pub reid_distance: f32,
+    /// Time between two vectors of an object that is followed without doubt.
+    pub reid_interval: Duration,
     pub roi_meta: bool,
     pub analytics_meta: bool,
 }
 
-impl Default for Options {
+impl Default for TrackingOptions {
     fn default() -> Self {
-        let Settings { max_age, min_hits, iou, high_confidence, low_confidence, class_agnostic, .. } =
+        let Settings { max_age, min_hits, iou, high_confidence, low_confidence, class_agnostic, appearance, .. } =
             Settings::default();
         Self {
             algorithm: Algorithm::ByteTrack,
@@ -55,13 +68,33 @@ impl Default for Options {
             high_confidence,
             low_confidence,
             class_agnostic,
+            reid: Self::reid(),
+            reid_max_age: appearance.max_age,
+            reid_distance: appearance.distance,
+            reid_interval: Duration::from_secs(1),
             roi_meta: true,
             analytics_meta: analytics::is_there(),
         }
     }
 }
 
-impl Options {
+impl TrackingOptions {
+    /// How a model for re-identification runs by default.
+    pub fn reid() -> InferenceOptions {
+        // A frame's crops come at once, and the tracker waits for them.
+        InferenceOptions {
+            head: HeadChoice::Embedding,
+            batch_size: 8,
+            max_in_flight: 1,
+            ..InferenceOptions::for_classification()
+        }
+    }
+
+    /// The options of the model for re-identification, if there is one.
+    pub fn reid_model(&self) -> Option<&InferenceOptions> {
+        self.reid.model.is_some().then_some(&self.reid)
+    }
+
     /// The settings of a tracker for frames at this interval.
     pub fn settings(&self, frame_interval: Duration) -> Settings {
         Settings {
@@ -73,7 +106,7 @@ impl Options {
             low_confidence: self.low_confidence,
             class_agnostic: self.class_agnostic,
             frame_interval,
-            ..Settings::default()
+            appearance: Appearance { distance: self.reid_distance, max_age: self.reid_max_age },
         }
     }
 

@@ -1,16 +1,18 @@
-//! The values of the properties.
+//! The options of `trtzones`.
 
 use crate::error::{Error, ErrorKind};
+use ::tracking::zones::{self, Defaults, ZonesConfig, ZonesError};
 use gst::glib;
-use serde_json::Value;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tracking::zones::{ZonesConfig, ZonesError};
 
 /// Which part of an object is where it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum, Deserialize, JsonSchema)]
 #[enum_type(name = "GstTrtZonesAnchor")]
+#[serde(rename_all = "lowercase")]
 pub enum Anchor {
     #[enum_value(name = "Between the ankles of a pose, or else the middle of the box's lower edge", nick = "feet")]
     Feet,
@@ -20,19 +22,18 @@ pub enum Anchor {
     Strict,
 }
 
-impl Anchor {
-    /// The name in JSON.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Feet => "feet",
-            Self::Centre => "centre",
-            Self::Strict => "strict",
+impl From<Anchor> for zones::Anchor {
+    fn from(anchor: Anchor) -> Self {
+        match anchor {
+            Anchor::Feet => Self::Feet,
+            Anchor::Centre => Self::Centre,
+            Anchor::Strict => Self::Strict,
         }
     }
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Options {
+pub struct ZonesOptions {
     /// JSON.
     pub zones: Option<String>,
     pub zones_file: Option<PathBuf>,
@@ -45,14 +46,14 @@ pub struct Options {
     pub attach_zones: bool,
 }
 
-impl Default for Options {
+impl Default for ZonesOptions {
     fn default() -> Self {
         let merge = Duration::from_secs_f64(ZonesConfig::default().merge_s);
         Self { zones: None, zones_file: None, merge, anchor: Anchor::Feet, state_file: None, attach_zones: true }
     }
 }
 
-impl Options {
+impl ZonesOptions {
     /// Reads the zones: none where neither a text nor a file is set.
     ///
     /// # Errors
@@ -71,22 +72,8 @@ impl Options {
 
     /// Zones from JSON, with the properties where it says nothing.
     fn parse(&self, text: &str) -> Result<ZonesConfig, ZonesError> {
-        // Its errors have lines and columns, those of a value haven't.
-        ZonesConfig::parse(text)?;
-        let mut json: Value = serde_json::from_str(text)?;
-        if let Some(all) = json.as_object_mut() {
-            all.entry("merge_s").or_insert_with(|| self.merge.as_secs_f64().into());
-        }
-        for list in ["zones", "lines"] {
-            for place in json.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
-                if let Some(place) = place.as_object_mut() {
-                    place.entry("anchor").or_insert_with(|| self.anchor.name().into());
-                }
-            }
-        }
-        let config: ZonesConfig = serde_json::from_value(json)?;
-        config.check()?;
-        Ok(config)
+        let (merge_s, anchor) = (self.merge.as_secs_f64(), self.anchor.into());
+        ZonesConfig::parse_with(text, &Defaults { merge_s, anchor, ..Defaults::default() })
     }
 }
 
@@ -101,14 +88,14 @@ fn read(path: &Path) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tracking::zones::Anchor as Known;
+    use ::tracking::zones::Anchor as Known;
 
     const LINE: &str = r#"{"lines": [{"name": "a", "from": [0, 0], "to": [1, 1]}]}"#;
 
     #[test]
     fn properties_are_the_defaults_of_the_json() {
-        let options = Options { merge: Duration::from_secs(3), anchor: Anchor::Centre, ..Options::default() };
-        let with = |zones: &str| Options { zones: Some(zones.into()), ..options.clone() }.config().unwrap();
+        let options = ZonesOptions { merge: Duration::from_secs(3), anchor: Anchor::Centre, ..ZonesOptions::default() };
+        let with = |zones: &str| ZonesOptions { zones: Some(zones.into()), ..options.clone() }.config().unwrap();
         let config = with(LINE);
         assert_eq!((config.merge_s, config.lines[0].anchor), (3.0, Known::Centre));
         let config = with(
@@ -128,12 +115,12 @@ mod tests {
     fn files_are_read_and_mistakes_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("zones.json");
-        let file = Options { zones_file: Some(path.clone()), ..Options::default() };
-        let error = |options: &Options| options.config().unwrap_err().message;
+        let file = ZonesOptions { zones_file: Some(path.clone()), ..ZonesOptions::default() };
+        let error = |options: &ZonesOptions| options.config().unwrap_err().message;
         assert!(error(&file).starts_with(&format!("can't read zones-file {}: ", path.display())));
         fs::write(&path, LINE).unwrap();
         assert_eq!(file.config().unwrap().lines.len(), 1);
-        assert!(error(&Options { zones: Some("{}".into()), ..file.clone() }).contains("are both set"));
+        assert!(error(&ZonesOptions { zones: Some("{}".into()), ..file.clone() }).contains("are both set"));
         fs::write(&path, "{\n\"lines\": 3}").unwrap();
         assert!(error(&file).contains("line 2 column"), "{}", error(&file));
     }

@@ -1,0 +1,126 @@
+//! `gst-trt run --fleet`: runs the cameras that a fleet gives this host, until SIGTERM or SIGINT. It ends without leaving the
+//! group, so that a restart within the session moves no camera; `gst-trt fleet drain` gives them away first.
+
+use crate::run::{Arguments, conclude, on_signals, profiled, say};
+use crate::watch::Watching;
+use gst::glib;
+use gsttensorrt::config::Overrides;
+use gsttensorrt::error::{Error, ErrorKind};
+use gsttensorrt::fleet::{Cluster, HostOptions, HostProcess, Probes, Settings};
+use gsttensorrt::monitor::Health;
+use gsttensorrt::run::{Meters, Warm};
+use signal_hook::consts::{SIGHUP, SIGUSR1};
+use std::cell::RefCell;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tensorrt::Library;
+
+#[derive(clap::Args)]
+pub struct HostArguments {
+    /// This host's name in the fleet; a host that restarts under it gets the same cameras [default: the machine's name]
+    #[arg(long, value_name = "NAME", requires = "fleet")]
+    host_name: Option<String>,
+    /// Most cameras that this host takes [default: any number]
+    #[arg(long, value_name = "COUNT", requires = "fleet", value_parser = clap::value_parser!(u32).range(1..))]
+    max_cameras: Option<u32>,
+    /// Seconds after which other hosts take over the cameras of a host that isn't heard; brokers allow from 6 to 1800
+    /// unless they are configured otherwise.
+    #[arg(long, value_name = "SECONDS", requires = "fleet", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=1800))]
+    session_timeout: u32,
+}
+
+/// Between two looks for settings that haven't been written.
+const WAIT: Duration = Duration::from_secs(2);
+
+pub fn run(address: &str, arguments: &Arguments) -> Result<ExitCode, Error> {
+    let failed = |text: String| Error::new(ErrorKind::Setting, text);
+    let cluster = Cluster::new(address)?;
+    let name = match &arguments.host.host_name {
+        Some(name) => name.clone(),
+        None => machine_name()?,
+    };
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > 200 || !name.chars().all(fits) {
+        return Err(failed(format!(
+            "{name:?} can't be a host's name: write --host-name with letters, digits, -, _ and ."
+        )));
+    }
+    let overrides = Overrides::new(&arguments.set);
+    let settings = wait_for_settings(&cluster)?;
+    let loaded = settings.load(&overrides);
+    let (loaded, models) = loaded.map_err(|findings| failed(format!("the configuration is invalid:\n{findings}")))?;
+    let plan = loaded.plan;
+    if let Some(library) = &plan.tensorrt_library {
+        Library::choose(library);
+    }
+    gsttensorrt::plugin_register_static().map_err(|error| failed(format!("no elements: {error}")))?;
+    // Cameras that are given to this host are dark until they play here: nothing else may have to be opened then.
+    let warm = Warm::open(&plan, &models)?;
+    let (meters, probes) = (Meters::default(), Probes::default());
+    let health = {
+        let (healthy, ready) = (probes.clone(), probes.clone());
+        Health { healthy: Arc::new(move || healthy.healthy()), ready: Arc::new(move || ready.ready()) }
+    };
+    let watching = Watching::start(&arguments.watch, &plan, &meters, health, say)?;
+    let main_loop = glib::MainLoop::new(None, false);
+    let outcome = Rc::new(RefCell::new(None));
+    let end = {
+        let (outcome, main_loop) = (outcome.clone(), main_loop.clone());
+        move |how| {
+            outcome.replace(Some(how));
+            main_loop.quit();
+        }
+    };
+    let options = HostOptions {
+        name: name.clone(),
+        session: Duration::from_secs(arguments.host.session_timeout.into()),
+        capacity: arguments.host.max_cameras.map(|most| most as usize),
+        overrides,
+        meters,
+        say: Rc::new(say),
+        on_pipeline: profiled(&watching),
+        sample: Box::new(watching.last()),
+    };
+    say(&format!("host {name} of {}", cluster.address));
+    let host = HostProcess::start(&cluster, settings, Some(warm), probes, options, end)?;
+    let signalled = Rc::downgrade(&host);
+    on_signals(move |signal| match signalled.upgrade() {
+        Some(host) if signal == SIGHUP => host.reopen_outputs(),
+        Some(host) if signal == SIGUSR1 => host.record_clips("signal"),
+        Some(host) => {
+            say("stopping");
+            host.stop();
+        }
+        None => {}
+    })?;
+    if outcome.borrow().is_none() {
+        main_loop.run();
+    }
+    drop(host);
+    watching.finish(say);
+    Ok(conclude(outcome.take()))
+}
+
+/// The fleet's settings; waits until there are some.
+fn wait_for_settings(cluster: &Cluster) -> Result<Settings, Error> {
+    let mut said = false;
+    loop {
+        if let Some(settings) = Settings::read(cluster)? {
+            return Ok(settings);
+        }
+        if !std::mem::replace(&mut said, true) {
+            say(&format!("{} has no configuration yet: gst-trt fleet apply writes it", cluster.address));
+        }
+        std::thread::sleep(WAIT);
+    }
+}
+
+fn machine_name() -> Result<String, Error> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    let text = text.map_err(|error| {
+        Error::new(ErrorKind::Setting, format!("the machine's name can't be read ({error}): write --host-name NAME"))
+    })?;
+    Ok(text.trim().to_owned())
+}
