@@ -126,9 +126,9 @@ fn one(ctx: &mut Context, key: &str, rule: &file::ClipRule) -> ClipRule {
     );
     for event in &resolved.events {
         let crossed = *event == ClipEvent::Crossed;
-        let place = if crossed { "lines" } else { "zones" };
+        let (place, happens) = if crossed { ("lines", "on lines") } else { ("zones", "in zones") };
         if (crossed && only_zones) || (!crossed && only_lines) {
-            let rule = format!("{} happens in {place}, and the rule names none", event.name());
+            let rule = format!("{} happens {happens}, and the rule names none", event.name());
             ctx.error(&at("EVENTS"), rule, format!("name them in {}, or remove it", place.to_uppercase()));
         }
     }
