@@ -4,7 +4,7 @@
 //!
 //! Programs use the elements through GStreamer; [`plugin_register_static`] registers them without a plugin file. In Rust
 //! they read results from buffers by [`meta`]. The other modules are what `gst-trt` and the tests are made of, and may
-//! change with any release; CONTRIBUTING.md has them from the lowest layer up.
+//! change with any release; docs/architecture.md has them from the lowest layer up.
 
 pub mod backend;
 mod backoff;

@@ -126,7 +126,6 @@ fn the_elements_page_is_up_to_date() {
         `gst-inspect-1.0 ELEMENT` prints the same on your machine. *While* says until which state a property may change: \
         `playing` means at any time, between two frames.\n"
         .to_string();
-    let models = glib::Type::from_name("GstTrtInference");
     let mut shared = None;
     for factory in factories() {
         let factory = factory.load().unwrap();
@@ -135,13 +134,14 @@ fn the_elements_page_is_up_to_date() {
         let class = glib::Class::<glib::Object>::from_type(of).unwrap();
         let specs = class.list_properties();
         let own: Vec<_> = specs.iter().filter(|spec| spec.owner_type() == of).collect();
-        let inherited: Vec<_> = specs.iter().filter(|spec| Some(spec.owner_type()) == models).cloned().collect();
+        let inherited: Vec<_> =
+            specs.iter().filter(|spec| spec.owner_type().name() == "GstTrtInference").cloned().collect();
         if !inherited.is_empty() {
-            let mostly = if own.is_empty() { "These are its properties" } else { "Besides these it has" };
+            let mostly = if own.is_empty() { "Its properties are the" } else { "It also has the" };
             text.push_str(&table(&own));
             writeln!(
                 text,
-                "\n{mostly}: [properties of all elements that run a model](#properties-of-elements-that-run-a-model)."
+                "\n{mostly} [properties of elements that run a model](#properties-of-elements-that-run-a-model)."
             )
             .unwrap();
             shared = shared.or(Some(inherited));

@@ -703,7 +703,7 @@ mod tests {
 
     #[test]
     fn tails_have_their_objects_colours() {
-        let style = Style { boxes: false, tail: Duration::from_secs(2), ..BOXES };
+        let style = Style { boxes: false, line_width: 6, tail: Duration::from_secs(2), ..BOXES };
         let mut overlay = Overlay::new().unwrap();
         let mut data = vec![BEFORE; 200 * 100 * 3];
         let at = |x: f32| {

@@ -250,17 +250,17 @@ mod tests {
         assert_eq!(
             overview.table(false),
             "\
-HOST STATE    CAMERAS CAPACITY      FPS  CPU %  GPU %  AGE s
-a    silent         1        8     25.0     12      -   99.0
-b    serving        1        8     25.0     12      -   10.0
+HOST  STATE    CAMERAS CAPACITY      FPS  CPU %  GPU %  AGE s
+a     silent         1        8     25.0     12      -   99.0
+b     serving        1        8     25.0     12      -   10.0
 
 1 of 2 cameras run
-CAMERA HOST STATE          EPOCH     FPS    FRAMES  P95 ms   DROPS
-yard   b    unserved           -     0.0         0       -       0
+CAMERA  HOST  STATE          EPOCH     FPS    FRAMES  P95 ms   DROPS
+yard    b     unserved           -     0.0         0       -       0
   no room
-no camera: \"odd\" in partition 0: it isn't a camera: invalid type: integer `7`, expected struct CameraRecord
+no camera: \"odd\" in partition 0: it isn't a camera: invalid type: integer `7`, expected struct CameraRecord at line 1 column 1
 "
         );
-        assert!(overview.table(true).contains("door   b    playing            9"), "{}", overview.table(true));
+        assert!(overview.table(true).contains("door    b     playing            9"), "{}", overview.table(true));
     }
 }

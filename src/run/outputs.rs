@@ -302,7 +302,7 @@ mod tests {
         let made = elements[3].make().unwrap();
         assert_eq!(made.property::<u32>("max-queue"), 500);
         assert_eq!(made.property_value("mqtt-qos").serialize().unwrap(), "exactly-once");
-        assert_eq!(made.property_value("content").serialize().unwrap(), "events");
+        assert_eq!(made.property_value("content").serialize().unwrap(), "both");
         let mqtt = [
             "mqtt-topic",
             "mqtt-events-topic",

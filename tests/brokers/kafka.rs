@@ -54,7 +54,8 @@ fn lines_keep_their_order_over_outages_and_what_is_lost_is_counted() {
         let (kind, error) = stream.message();
         assert_eq!(kind, gst::MessageType::Warning);
         assert!(error.message().contains("kafka://127.0.0.1"), "{error}");
-        assert!(stream.stat("dropped") >= 500 - 100 - 64, "{}", stream.stat("dropped"));
+        // The queue holds 100, the writer what it took from it, and 64 are under way.
+        assert!(stream.stat("dropped") >= 500 - 2 * 100 - 64, "{}", stream.stat("dropped"));
     }
     kafka.start();
     for stream in &mut streams {
@@ -110,7 +111,7 @@ fn mistakes_are_named() {
     let (kind, error) = absent.message();
     assert!(kind == gst::MessageType::Warning && error.message().contains("refused"), "{error}");
 
-    let binary = Publish::new("location=/tmp/x.bin format=deepstream-protobuf").element;
+    let binary = gst::parse::launch("trtpublish location=/tmp/x.bin format=deepstream-protobuf").unwrap();
     assert!(binary.set_state(gst::State::Paused).is_err(), "a binary format in a file of lines");
 
     let Some(kafka) = Kafka::open() else { return };

@@ -139,12 +139,12 @@ impl Fleet {
         format!("{}.{ending}", self.name)
     }
 
-    /// A configuration with small test pictures, and no model.
+    /// A configuration with small test pictures, and a small model.
     pub fn config(&self, cameras: usize) -> Value {
         let camera = |n| json!({ "NAME": format!("c{n}"), "URL": "test:ball", "WIDTH": 32, "HEIGHT": 32, "FPS": 5 });
         json!({
             "processing": { "USE_UNIFIED_GPU_PIPELINE": false, "FORCE_GPU_ONLY": false, "THREAD_PRIORITY": "LOW" },
-            "models": { "DETECTION": { "ENABLED": false }, "POSE": { "ENABLED": false } },
+            "models": { "DETECTION": { "ONNX": find::test_model("yolo") }, "POSE": { "ENABLED": false } },
             "cameras": { "RTSP_STREAMS": (0..cameras).map(camera).collect::<Vec<_>>() },
             "outputs": { "JSON_LINES": format!("tcp://127.0.0.1:{}", self.lines.port) }
         })

@@ -35,9 +35,13 @@ impl Publish {
         }
     }
 
-    /// Returns when the element has passed the buffer on.
+    /// Returns when the element has passed the event on. More frames may follow.
     pub fn eos(&mut self) {
         assert!(self.harness.push_event(gst::event::Eos::new()));
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        assert!(self.harness.push_event(gst::event::FlushStart::new()));
+        assert!(self.harness.push_event(gst::event::FlushStop::new(true)));
+        assert!(self.harness.push_event(gst::event::Segment::new(&segment)));
     }
 
     pub fn stat(&self, name: &str) -> u64 {
@@ -60,7 +64,12 @@ impl Publish {
     pub fn quiet(&self) {
         let kinds = [gst::MessageType::Error, gst::MessageType::Warning];
         let message = self.bus.pop_filtered(&kinds);
-        assert!(message.is_none(), "{message:?}");
+        let said = message.as_ref().map(|message| match message.view() {
+            gst::MessageView::Error(error) => error.error().to_string(),
+            gst::MessageView::Warning(warning) => warning.error().to_string(),
+            _ => unreachable!(),
+        });
+        assert_eq!(said, None);
     }
 }
 

@@ -90,7 +90,7 @@ on_gpu! {
     fn exports_find_what_the_cpu_finds() {
         for export in exports::detectors() {
             compare_network(export.name, 320.0, |backend| {
-                format!("{} name=d backend={backend} precision=fp32 confidence=0.05", export.element())
+                format!("{} name=d backend={backend} precision=fp32 confidence=0.02", export.element())
             });
         }
     }

@@ -154,9 +154,12 @@ fn events_are_the_same_in_rust_python_and_c() {
     let zones = zones.to_str().unwrap();
     let rust = find::example("events");
     let in_rust = setting.run_with(rust.to_str().unwrap(), &[], zones);
-    for what in
-        ["right half: entered, car ", "right half: left, car ", "right half: loitering, ", "middle: crossed in, car "]
-    {
+    for what in [
+        "right half: entered, car ",
+        "right half: left, car ",
+        "right half: loitering, ",
+        "middle: crossed out, person ",
+    ] {
         assert!(in_rust.iter().any(|line| line.contains(what)), "{what}: {in_rust:?}");
     }
     for what in [", 2 objects", "dispersed, after "] {

@@ -262,7 +262,8 @@ impl TrtPublish {
         let mut queued = || {
             if let Some(frame) = frame.filter(|_| content.has_objects()) {
                 let bytes = lines.frame(&frame, record, masks)?;
-                gst::trace!(CAT, imp = self, "frame {:?}: line {} has {bytes} bytes", frame.pts, frame.number);
+                let pts = frame.pts.map(gst::ClockTime::from_nseconds);
+                gst::trace!(CAT, imp = self, "frame {}: line {} has {bytes} bytes", pts.display(), frame.number);
             }
             if content.has_events() { lines.events(time, record) } else { Ok(()) }
         };

@@ -28,8 +28,8 @@ struct State {
     has_worked: bool,
     /// An outage was reported and isn't over.
     away: bool,
-    /// What was last reported of messages that can't be delivered.
-    told: Option<String>,
+    /// Why messages can't be delivered, and the topic, as last reported. Sizes differ from message to message.
+    told: Option<(Code, String)>,
     /// Why the output can't be used any more.
     failure: Option<(io::ErrorKind, String)>,
 }
@@ -108,10 +108,10 @@ impl User {
                 let text = "the connection has lost track of what the brokers have; a new one is needed".to_owned();
                 state.failure.get_or_insert((io::ErrorKind::Other, text));
             } else {
-                let text = errors::describe(code, topic, bytes);
-                if state.told.as_ref() != Some(&text) {
-                    state.told = Some(text.clone());
-                    notice = Some(Notice::Undeliverable(text));
+                let reason = (code, topic.to_owned());
+                if state.told.as_ref() != Some(&reason) {
+                    state.told = Some(reason);
+                    notice = Some(Notice::Undeliverable(errors::describe(code, topic, bytes)));
                 }
             }
         }
