@@ -40,17 +40,19 @@ pub fn with(setup: CameraSetup, clips: Clips) -> CameraSetup {
 /// What the next frame of each camera has: how many events, in a zone of this name.
 type Due = Arc<Mutex<HashMap<String, (usize, &'static str)>>>;
 
+/// The clips that events were given, by camera: `None` for an event without one.
+type Named = Arc<Mutex<HashMap<String, Vec<Option<String>>>>>;
+
 /// Cameras, and the events that the test makes in their frames.
 pub struct Recorded {
     pub cameras: Supervised,
     due: Due,
-    /// The clips that events were given, by camera: `None` for an event without one.
-    named: Arc<Mutex<HashMap<String, Vec<Option<String>>>>>,
+    named: Named,
 }
 
 impl Recorded {
     pub fn start(setups: Vec<CameraSetup>) -> Self {
-        let (due, named) = (Due::default(), Arc::<Mutex<HashMap<_, _>>>::default());
+        let (due, named) = (Due::default(), Named::default());
         let see = {
             let (due, named) = (due.clone(), named.clone());
             move |pipeline: &gst::Pipeline| make_events(pipeline, &due, &named)
@@ -83,7 +85,7 @@ impl Recorded {
 }
 
 /// Gives frames a tracked object, and the events that are due; sees which clips these get.
-fn make_events(pipeline: &gst::Pipeline, due: &Due, named: &Arc<Mutex<HashMap<String, Vec<Option<String>>>>>) {
+fn make_events(pipeline: &gst::Pipeline, due: &Due, named: &Named) {
     let camera = pipeline.name().to_string();
     let (due, of) = (due.clone(), camera.clone());
     let pad = pipeline.by_name("pictures").unwrap().static_pad("src").unwrap();
