@@ -1,6 +1,6 @@
 //! Clips: MP4 files of what a camera has sent around events, not decoded and encoded again.
 //!
-//! 1. [`Clips::tap`] copies the coded pictures that pass a pad into a [`ring::Ring`]: the last seconds, from a key frame
+//! 1. [`Clips::tap`] copies the coded pictures that pass a pad into a ring: the last seconds, from a key frame
 //!    on, in bounded memory.
 //! 2. [`Clips::watch`] looks for events in the records of frames that pass another pad. One that fits a rule opens an
 //!    incident or prolongs the open one, and gets the name of its file. [`Clips::command`] does the same on request.
