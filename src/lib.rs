@@ -9,6 +9,7 @@
 pub mod backend;
 mod backoff;
 pub mod check;
+pub mod clips;
 pub mod config;
 pub mod cpu;
 pub mod draw;

@@ -424,7 +424,7 @@ fn elements_have_what_the_plan_says() {
 }
 
 /// Headings of docs/configuration.md, and the types whose keys their tables list.
-const HEADINGS: [(&str, &str); 18] = [
+const HEADINGS: [(&str, &str); 20] = [
     ("## The file", ""),
     ("## `processing`", "Processing"),
     ("### `TRACKER`", "Tracker"),
@@ -442,6 +442,8 @@ const HEADINGS: [(&str, &str); 18] = [
     ("### `REDIS`", "Redis"),
     ("### `PICTURES`", "Pictures"),
     ("### `SEGMENTS`", "Segments"),
+    ("### `CLIPS`", "Clips"),
+    ("#### A rule", "ClipRule"),
     ("## `monitoring`", "Monitoring"),
 ];
 
@@ -526,6 +528,12 @@ fn the_full_file_has_every_key() {
     assert_eq!((&*clip.lines[0].name, clip.settle_s, clip.merge_s), ("road", 0.0, 2.0));
     assert!(plan.cameras[0].zones.is_none() && plan.cameras[0].tracker.is_some());
     assert_eq!(door.outputs.segments.as_ref().unwrap().limit, 1000 << 20);
+    let clips = door.outputs.clips.as_ref().unwrap();
+    let names: Vec<_> = clips.rules.iter().map(|rule| rule.name.as_str()).collect();
+    assert_eq!((names, clips.command_topic.as_deref()), (vec!["intruder", "event"], Some("cameras/door/clip")));
+    assert_eq!((clips.before, clips.age), (Duration::from_millis(2500), Some(Duration::from_secs(14 * 24 * 3600))));
+    assert_eq!((clips.memory, clips.limit, clips.files), (32 << 20, 1000 << 20, Some(500)));
+    assert_eq!(plan.cameras[3].outputs.clips, None);
     assert_eq!(plan.monitoring.metrics, Some(([127, 0, 0, 1], 9464).into()));
 }
 

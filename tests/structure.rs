@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers from bottom to top. A folder (or a file beside `lib.rs`) may import from every earlier one, so no two of them
 /// import each other.
-const LAYERS: [(&str, &str); 22] = [
+const LAYERS: [(&str, &str); 23] = [
     ("scheduling", "which frame runs when: pure code"),
     ("backoff", "times between attempts"),
     ("tensorrt_log", "TensorRT's messages, shown as GStreamer's"),
@@ -25,6 +25,7 @@ const LAYERS: [(&str, &str); 22] = [
     ("monitor", "what cameras, process and machine do"),
     ("record", "annotated pictures and videos"),
     ("elements", "the elements"),
+    ("clips", "what cameras have sent around events"),
     ("check", "whether this machine can run a plan"),
     ("run", "cameras that run"),
     ("fleet", "cameras shared out over hosts"),

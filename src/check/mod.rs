@@ -2,12 +2,13 @@
 //!
 //! 1. [`machine`] checks the driver, GPUs, NVDEC and TensorRT.
 //! 2. [`plan`] checks a [`Plan`](crate::config::Plan) against the machine: models, GPUs, streams, decoders, memory,
-//!    engines, threads; on the CPU ONNX Runtime and decoders.
+//!    engines, clips, threads; on the CPU ONNX Runtime and decoders.
 //! 3. [`assign`] assigns each camera its GPU; `gst-trt run` uses it too.
 //!
 //! A [`Probe`] finds out what a camera sends: [`ask_camera`] is the usual one, tests have others.
 
 mod assign;
+mod clips;
 mod content;
 mod cpu;
 mod engines;

@@ -4,7 +4,7 @@ use super::engines::{self, Here};
 use super::memory::{self, CameraFrames};
 use super::stream::{Probe, StreamFacts};
 use super::trial::{self, Trial};
-use super::{Check, TURN, Verdict, assign, cpu, gpu_names, models, nvdec, threads, unturned};
+use super::{Check, TURN, Verdict, assign, clips, cpu, gpu_names, models, nvdec, threads, unturned};
 use crate::config::{Camera, CameraSource, Codec, Decoder, Pipeline, Plan};
 use cuda::{self, CodecCaps, Device, PrimaryContext};
 use std::collections::BTreeMap;
@@ -46,6 +46,7 @@ pub fn plan(plan: &Plan, request: &Request) -> Vec<Check> {
             checks.extend(software_decoders(plan, &facts));
         }
     }
+    checks.extend(plan.cameras.iter().zip(&facts).filter_map(|(camera, facts)| clips::check(camera, facts)));
     checks.extend(threads::check(plan.threads));
     checks
 }

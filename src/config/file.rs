@@ -3,7 +3,7 @@
 
 use super::codec::Codec;
 use super::delivery::{Format, SaslMechanism};
-use super::plan::{Content, LogLevel, MaskFormat, Priority, Transport};
+use super::plan::{ClipDirection, ClipEvent, Content, LogLevel, MaskFormat, Priority, Transport};
 use crate::options::{Algorithm, Anchor, InferenceRegion};
 use merge::Merge;
 use model::head::{ColorChoice, HeadChoice, ResizeChoice};
@@ -486,6 +486,8 @@ pub struct Outputs {
     pub pictures: Pictures,
     /// MP4 files of annotated frames.
     pub segments: Segments,
+    /// MP4 files of what a camera has sent around events.
+    pub clips: Clips,
 }
 
 impl Outputs {
@@ -669,6 +671,60 @@ pub struct Segments {
     /// MiB of a camera's files; the oldest are removed first. Unset: 10240.
     #[schemars(range(min = 1, max = 1073741824))]
     pub max_mb: Option<u32>,
+}
+
+/// MP4 files of what a camera has sent around events, not decoded and encoded again, each with a JSON file beside it.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema, Merge)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+#[merge(strategy = merge::option::overwrite_none)]
+pub struct Clips {
+    /// Unset: true if there is a FOLDER.
+    pub enabled: Option<bool>,
+    /// Files are in its folder CAMERA.
+    pub folder: Option<String>,
+    /// Seconds before the event. Unset: 5.
+    #[schemars(range(min = 0.0, max = 600.0))]
+    pub before_s: Option<f64>,
+    /// Seconds after the event. Unset: 10.
+    #[schemars(range(min = 0.1, max = 3600.0))]
+    pub after_s: Option<f64>,
+    /// Greatest length of a clip that further events prolong, seconds. Unset: 120.
+    #[schemars(range(min = 1.0, max = 86400.0))]
+    pub max_s: Option<f64>,
+    /// The events that start a clip or prolong it. Unset: all; []: none, for clips on command alone.
+    pub rules: Option<Vec<ClipRule>>,
+    /// MQTT topic whose messages start a clip; it needs MQTT. {camera} is the camera's name. Unset: none.
+    pub command_topic: Option<String>,
+    /// Most memory for what a camera has sent, MiB. Unset: 64.
+    #[schemars(range(min = 1, max = 65536))]
+    pub buffer_mb: Option<u32>,
+    /// MiB of a camera's clips; the oldest are removed first. Unset: 10240.
+    #[schemars(range(min = 1, max = 1073741824))]
+    pub max_mb: Option<u32>,
+    /// Most clips of a camera. Unset: no limit.
+    #[schemars(range(min = 1, max = 1000000000))]
+    pub max_files: Option<u32>,
+    /// Days after which clips are removed. Unset: no limit.
+    #[schemars(range(min = 0.01, max = 36500.0))]
+    pub max_days: Option<f64>,
+}
+
+/// Which events start a clip: those that fit all of its keys.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "SCREAMING_SNAKE_CASE")]
+pub struct ClipRule {
+    /// Part of the names of its files. Unset: event.
+    pub name: Option<String>,
+    /// Names of zones. Unset, and LINES too: events of all zones and lines.
+    pub zones: Option<Vec<String>>,
+    /// Names of lines.
+    pub lines: Option<Vec<String>>,
+    /// Kinds of events. Unset: all.
+    pub events: Option<Vec<ClipEvent>>,
+    /// Crossings in this direction. Unset: both.
+    pub direction: Option<ClipDirection>,
+    /// Labels of the objects. Unset: all, and events without an object.
+    pub classes: Option<Vec<String>>,
 }
 
 /// What is told of the program itself.

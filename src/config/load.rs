@@ -42,7 +42,7 @@ pub fn load_for_build(path: &Path, overrides: &Overrides) -> Result<(Loaded, Vec
 
 fn read(path: &Path, overrides: &Overrides, purpose: Purpose) -> (Option<(Plan, Vec<Model>)>, Findings) {
     match std::fs::read(path) {
-        Ok(bytes) => read_text(path, &String::from_utf8_lossy(&bytes), overrides, purpose),
+        Ok(bytes) => read_text(path, &String::from_utf8_lossy(&bytes), overrides, purpose, false),
         Err(error) => {
             let rule = format!("the file can't be read: {error}");
             let finding = Finding {
@@ -63,7 +63,19 @@ fn read(path: &Path, overrides: &Overrides, purpose: Purpose) -> (Option<(Plan, 
 /// # Errors
 /// As for [`load`].
 pub fn load_text(path: &Path, text: &str, overrides: &Overrides) -> Result<Loaded, Findings> {
-    let (resolved, findings) = read_text(path, text, overrides, Purpose::Run);
+    let (resolved, findings) = read_text(path, text, overrides, Purpose::Run, false);
+    match resolved {
+        Some((plan, _)) => Ok(Loaded { plan, findings }),
+        None => Err(findings),
+    }
+}
+
+/// [`load_text`] with some of the cameras that the settings are for: what only others have isn't missed.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_part(path: &Path, text: &str, overrides: &Overrides) -> Result<Loaded, Findings> {
+    let (resolved, findings) = read_text(path, text, overrides, Purpose::Run, true);
     match resolved {
         Some((plan, _)) => Ok(Loaded { plan, findings }),
         None => Err(findings),
@@ -75,7 +87,7 @@ pub fn load_text(path: &Path, text: &str, overrides: &Overrides) -> Result<Loade
 /// # Errors
 /// As for [`load_for_build`].
 pub fn load_text_for_build(path: &Path, text: &str, overrides: &Overrides) -> Result<(Loaded, Vec<Model>), Findings> {
-    let (resolved, findings) = read_text(path, text, overrides, Purpose::Build);
+    let (resolved, findings) = read_text(path, text, overrides, Purpose::Build, false);
     match resolved {
         Some((plan, models)) => Ok((Loaded { plan, findings }, models)),
         None => Err(findings),
@@ -87,6 +99,7 @@ fn read_text(
     text: &str,
     overrides: &Overrides,
     purpose: Purpose,
+    is_part: bool,
 ) -> (Option<(Plan, Vec<Model>)>, Findings) {
     let mut findings = Findings { file: path.into(), pipeline: None, list: Vec::new() };
     let mut tree = match parse(text) {
@@ -103,6 +116,7 @@ fn read_text(
     let (file, written, wrong) = typed(&tree, &overrides.variables);
     findings.list.extend(wrong);
     let mut ctx = Context::new(&file, &written, &overrides.variables, path, purpose, findings);
+    ctx.is_part = is_part;
     let resolved = resolve(&mut ctx);
     let mut findings = ctx.findings;
     findings.sort();

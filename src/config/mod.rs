@@ -29,12 +29,12 @@ mod variables;
 pub use codec::Codec;
 pub use delivery::{Format, SaslMechanism};
 pub use finding::{Finding, Findings, Origin, Severity};
-pub use load::{Loaded, load, load_for_build, load_text, load_text_for_build};
+pub use load::{Loaded, load, load_for_build, load_part, load_text, load_text_for_build};
 pub use overrides::Overrides;
 pub use plan::{
-    Broker, Camera, CameraSource, Content, Decoder, Gpu, Hint, Kafka, LinesTarget, LogLevel, MaskFormat, Model,
-    Monitoring, Mqtt, Outputs, Pictures, Pipeline, Plan, Priority, Qos, Reconnect, Redis, Segments, Server, Threads,
-    Tls, Tracker, Transport, Zones,
+    Broker, Camera, CameraSource, ClipDirection, ClipEvent, ClipRule, Clips, Content, Decoder, Gpu, Hint, Kafka,
+    LinesTarget, LogLevel, MaskFormat, Model, Monitoring, Mqtt, Outputs, Pictures, Pipeline, Plan, Priority, Qos,
+    Reconnect, Redis, Segments, Server, Threads, Tls, Tracker, Transport, Zones,
 };
 pub use schema::json_schema;
 pub use secret::{Secret, SecretUrl, redact};

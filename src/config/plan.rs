@@ -313,6 +313,7 @@ pub struct Outputs {
     pub redis: Option<Redis>,
     pub pictures: Option<Pictures>,
     pub segments: Option<Segments>,
+    pub clips: Option<Clips>,
     /// Of lines.
     pub content: Content,
     /// Of lines.
@@ -504,6 +505,87 @@ pub struct Segments {
     pub bitrate: u32,
     /// Bytes of a camera's segments; the oldest are removed first.
     pub limit: u64,
+}
+
+/// What a camera has sent around events, as MP4 files (`CAMERA/TIME-RULE.mp4`) with a JSON file beside each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clips {
+    pub folder: PathBuf,
+    /// From the beginning of a clip to the event, and from the event to its end.
+    pub before: Duration,
+    pub after: Duration,
+    /// The greatest length of a clip that further events prolong.
+    pub longest: Duration,
+    pub rules: Vec<ClipRule>,
+    /// The MQTT topic whose messages start a clip, at the broker of [`Outputs::mqtt`]; `{camera}` is filled in.
+    pub command_topic: Option<String>,
+    /// The most memory for what a camera has sent, bytes.
+    pub memory: u64,
+    /// Bytes of a camera's clips; the oldest are removed first.
+    pub limit: u64,
+    /// The most clips of a camera.
+    pub files: Option<u32>,
+    /// The longest time for which clips are kept.
+    pub age: Option<Duration>,
+}
+
+/// Which events start a clip or prolong it: those that fit everything that isn't empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClipRule {
+    /// Of letters, digits, `-`, `_` and `.`, so that it may be part of file names.
+    pub name: String,
+    /// If there are neither zones nor lines, it's about all of them.
+    pub zones: Vec<String>,
+    pub lines: Vec<String>,
+    pub events: Vec<ClipEvent>,
+    pub direction: Option<ClipDirection>,
+    pub classes: Vec<String>,
+}
+
+/// Kinds of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ClipEvent {
+    Entered,
+    Left,
+    Loitering,
+    Forbidden,
+    Crowded,
+    Dispersed,
+    Crossed,
+}
+
+impl ClipEvent {
+    /// The name in lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Entered => "entered",
+            Self::Left => "left",
+            Self::Loitering => "loitering",
+            Self::Forbidden => "forbidden",
+            Self::Crowded => "crowded",
+            Self::Dispersed => "dispersed",
+            Self::Crossed => "crossed",
+        }
+    }
+}
+
+/// In which direction a line is crossed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ClipDirection {
+    In,
+    Out,
+}
+
+impl ClipDirection {
+    /// The name in lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::In => "in",
+            Self::Out => "out",
+        }
+    }
 }
 
 /// What the program reports about itself.

@@ -10,7 +10,9 @@ use crate::config::{self, Findings, Loaded, Overrides, Severity};
 use crate::error::Error;
 use crate::monitor::{CameraState, Sample};
 use crate::publish::{Lease, Origin};
-use crate::run::{self, CameraSetup, FleetRun, Happened, Meters, OnPipeline, Options, Outcome, Supervisor, Warm};
+use crate::run::{
+    self, CameraSetup, Commands, FleetRun, Happened, Meters, OnPipeline, Options, Outcome, Supervisor, Warm,
+};
 use ::fleet::{Action, Drain, Event, Host, HostState, SETTINGS, Slot, drained_host};
 use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use futures_util::StreamExt;
@@ -130,6 +132,7 @@ pub struct HostProcess {
     start: Instant,
     lease: Arc<Lease>,
     supervisor: Rc<Supervisor>,
+    commands: RefCell<Commands>,
     writer: Writer,
     network: RefCell<Option<(Member, Reader)>>,
     state: RefCell<State>,
@@ -187,6 +190,8 @@ impl HostProcess {
             stays: true,
         };
         let supervisor = Supervisor::start(vec![], run::Patience::default(), supervised, end);
+        let told = say.clone();
+        let commands = Commands::start(&supervisor, move |text| told(text));
         let reader = Reader::start(cluster, &name, tell.clone())?;
         let writer = Writer::start(cluster, tell.clone())?;
         let member = Member::join(cluster, &name, session, lease.clone(), tell)?;
@@ -217,6 +222,7 @@ impl HostProcess {
             start: Instant::now(),
             lease,
             supervisor,
+            commands: RefCell::new(commands),
             writer,
             network: RefCell::new(Some((member, reader))),
             state: RefCell::new(state),
@@ -256,6 +262,11 @@ impl HostProcess {
     /// Makes outputs whose files were moved or deleted open them again.
     pub fn reopen_outputs(&self) {
         self.supervisor.reopen_outputs();
+    }
+
+    /// Records a clip of this moment with all cameras that record clips. `kind` says who asks.
+    pub fn record_clips(&self, kind: &str) {
+        self.supervisor.record_clips(None, kind, None);
     }
 
     /// Stops the cameras, and ends without leaving the group: a host of this name that starts within the session gets the same
@@ -471,6 +482,7 @@ impl HostProcess {
             if slots.is_empty() {
                 self.state.borrow_mut().applied.clear();
                 self.supervisor.apply(vec![], run::Patience::default());
+                self.commands.borrow_mut().apply(&[]);
                 continue;
             }
             match self.load(&slots) {
@@ -486,7 +498,7 @@ impl HostProcess {
             let cameras = slots.iter().filter_map(|slot| state.host.record(slot)).map(|record| &record.camera);
             config::joined(&state.settings.0, cameras)
         };
-        config::load_text(Path::new(FILE), &text, &self.overrides)
+        config::load_part(Path::new(FILE), &text, &self.overrides)
     }
 
     /// Cameras with errors don't run; the others do.
@@ -535,6 +547,7 @@ impl HostProcess {
             list.push(setup);
         }
         self.supervisor.apply(list, run::patience(plan));
+        self.commands.borrow_mut().apply(&plan.cameras);
         restart.into_iter().for_each(|slot| self.handle(Event::Restart(slot)));
     }
 

@@ -67,6 +67,23 @@ impl Meter {
         self.0.lock().camera.reconnects += 1;
     }
 
+    /// Sets how much of what the camera has sent is kept for clips.
+    pub fn clip_buffer(&self, bytes: u64, length: Duration) {
+        let clips = &mut self.0.lock().camera.clips;
+        let clips = clips.get_or_insert_default();
+        (clips.buffer_bytes, clips.buffer_s) = (bytes, length.as_secs_f64());
+    }
+
+    /// Records that a clip was written.
+    pub fn clip_written(&self) {
+        self.0.lock().camera.clips.get_or_insert_default().written += 1;
+    }
+
+    /// Records that this many clips weren't written.
+    pub fn clips_lost(&self, count: u64) {
+        self.0.lock().camera.clips.get_or_insert_default().lost += count;
+    }
+
     /// Sets the state, and the reason for an abnormal one; without secrets.
     pub fn set_state(&self, state: CameraState, reason: Option<String>) {
         let camera = &mut self.0.lock().camera;

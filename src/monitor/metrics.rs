@@ -2,7 +2,7 @@
 
 use super::cpu::{process_cpu, process_memory};
 use super::sample::Sample;
-use super::snapshot::{BUCKETS, Camera, CameraState, Count};
+use super::snapshot::{BUCKETS, Camera, CameraState, ClipCounts, Count};
 use crate::error::{Error, ErrorKind};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -125,6 +125,7 @@ impl Numbers {
         let unserved =
             self.cameras.iter().map(|camera| ([("camera", camera.name.as_str())], u64::from(camera.unserved)));
         gauges(encoder, "gst_trt_camera_unserved", "1 if this host of a fleet has no room for the camera", unserved)?;
+        self.clips(encoder)?;
         let mut family = encoder.encode_descriptor(
             "gst_trt_camera_latency_seconds",
             "From a frame's arrival to the pipeline's end",
@@ -143,6 +144,31 @@ impl Numbers {
             )?;
         }
         Ok(())
+    }
+}
+
+impl Numbers {
+    /// Cameras without clips have no series.
+    fn clips(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let of = |value: fn(&ClipCounts) -> f64| {
+            let values = move |camera: &Camera| camera.clips.as_ref().map(value);
+            self.cameras.iter().filter_map(move |camera| Some(([("camera", camera.name.as_str())], values(camera)?)))
+        };
+        let (bytes, seconds) = (of(|clips| clips.buffer_bytes as f64), of(|clips| clips.buffer_s));
+        gauges(
+            encoder,
+            "gst_trt_camera_clip_buffer_bytes",
+            "Memory of the coded stream that is kept for clips",
+            bytes,
+        )?;
+        gauges(encoder, "gst_trt_camera_clip_buffer_seconds", "Length of the stream that is kept for clips", seconds)?;
+        let count = |value: fn(&ClipCounts) -> u64| {
+            let values = move |camera: &Camera| camera.clips.as_ref().map(value);
+            self.cameras.iter().filter_map(move |camera| Some(([("camera", camera.name.as_str())], values(camera)?)))
+        };
+        counters(encoder, "gst_trt_camera_clips", "Clips of events that were written", count(|clips| clips.written))?;
+        let lost = "Events and commands whose clip wasn't written, or not to its end";
+        counters(encoder, "gst_trt_camera_clips_lost", lost, count(|clips| clips.lost))
     }
 }
 
@@ -337,7 +363,11 @@ mod tests {
             place("hall", Count::Zone { occupancy: 2, entered: 5, left: 3 }),
             place("a \"line\"", Count::Line { inwards: 7, outwards: 8 }),
         ];
-        vec![Camera { places, ..meter.snapshot() }]
+        let recorded = Meter::new("yard");
+        recorded.clip_buffer(3 << 20, Duration::from_millis(5500));
+        recorded.clip_written();
+        recorded.clips_lost(2);
+        vec![Camera { places, ..meter.snapshot() }, recorded.snapshot()]
     }
 
     #[test]
@@ -352,6 +382,11 @@ mod tests {
             "gst_trt_camera_dropped_frames_total{camera=\"door \\\"1\\\"\"} 4",
             "gst_trt_camera_state{camera=\"door \\\"1\\\"\",state=\"playing\"} 1",
             "gst_trt_camera_state{camera=\"door \\\"1\\\"\",state=\"stalled\"} 0",
+            "# TYPE gst_trt_camera_clip_buffer_bytes gauge",
+            "gst_trt_camera_clip_buffer_bytes{camera=\"yard\"} 3145728.0",
+            "gst_trt_camera_clip_buffer_seconds{camera=\"yard\"} 5.5",
+            "gst_trt_camera_clips_total{camera=\"yard\"} 1",
+            "gst_trt_camera_clips_lost_total{camera=\"yard\"} 2",
             "gst_trt_camera_unserved{camera=\"door \\\"1\\\"\"} 0",
             "# TYPE gst_trt_zone_occupancy gauge",
             "gst_trt_zone_occupancy{camera=\"door \\\"1\\\"\",zone=\"hall\"} 2",
@@ -376,6 +411,7 @@ mod tests {
         assert_eq!([bucket("\"0.005\""), bucket("\"0.01\""), bucket("\"+Inf\"")], ["0", "1", "2"]);
         assert!(text.contains("gst_trt_gpu_utilization_ratio{gpu=\"1\"} 0.5"), "{text}");
         assert!(!text.contains("gst_trt_gpu_decoder_utilization_ratio{"), "{text}");
+        assert!(!text.contains("clips_total{camera=\"door"), "{text}");
     }
 
     fn ask(server: &Server, request: &str) -> String {

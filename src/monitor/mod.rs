@@ -28,5 +28,5 @@ pub use log::set_log_level;
 pub use meter::Meter;
 pub use profile::{Profile, Profiler, Stage, Thread};
 pub use sample::{CameraRow, Machine, Process, Sample, Sampler};
-pub use snapshot::{BUCKETS, Camera, CameraState, Count, Latency, Place};
+pub use snapshot::{BUCKETS, Camera, CameraState, ClipCounts, Count, Latency, Place};
 pub use watch::{Cameras, Health, Options, Print, Watch};

@@ -69,6 +69,9 @@ pub struct Camera {
     pub reconnects: u64,
     /// The latency from a frame's arrival in the process to the end of the pipeline.
     pub latency: Latency,
+    /// Only where clips of events are recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clips: Option<ClipCounts>,
     /// What has been counted in zones and on lines, in the order of the configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<Place>,
@@ -99,6 +102,18 @@ pub enum Count {
         #[serde(rename = "out")]
         outwards: u64,
     },
+}
+
+/// A camera's clips.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct ClipCounts {
+    /// What is kept in memory of what the camera has sent: bytes, and seconds.
+    pub buffer_bytes: u64,
+    pub buffer_s: f64,
+    /// Files that were written.
+    pub written: u64,
+    /// Events and commands whose clip wasn't written, or not to its end.
+    pub lost: u64,
 }
 
 /// How long frames took.

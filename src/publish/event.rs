@@ -101,6 +101,10 @@ fn write_fields(out: &mut Vec<u8>, event: &Event) {
         }
         EventKind::Entered | EventKind::Loitering | EventKind::Forbidden => {}
     }
+    if let Some(clip) = &event.clip {
+        write_key(out, "clip");
+        json::text(out, clip);
+    }
 }
 
 fn write_zone(out: &mut Vec<u8>, totals: &ZoneTotals) {
@@ -171,6 +175,7 @@ mod tests {
             place: "a \"b\"".into(),
             kind: EventKind::Crossed(Direction::Out),
             object: Some(EventObject { track: 7, class: "car".into() }),
+            clip: None,
         };
         let start = 1_777_898_096_000_000_789_i128;
         let moment = Moment { stream: "door", to_utc: Some(start - 1_000_000_000) };

@@ -336,6 +336,7 @@ mod tests {
             place: "door".into(),
             kind,
             object: track.map(|track| EventObject { track, class: "person".into() }),
+            clip: track.filter(|track| *track == 5).map(|_| "20260504T123456.789Z-yard.mp4".into()),
         };
         let left = EventKind::Left { dwell: Duration::from_millis(2050), vanished: true };
         let events = vec![
@@ -354,7 +355,7 @@ mod tests {
              \"label\":\"person\",\"dwell_s\":2.050,\"vanished\":true},{\"type\":\"crowded\",\"zone\":\"door\",\
              \"pts\":1500000001,\"count\":6},{\"type\":\"dispersed\",\"zone\":\"door\",\"pts\":1500000001,\
              \"lasted_s\":9.000},{\"type\":\"loitering\",\"zone\":\"door\",\"pts\":1500000001,\"track_id\":5,\
-             \"label\":\"person\"}]}\n"
+             \"label\":\"person\",\"clip\":\"20260504T123456.789Z-yard.mp4\"}]}\n"
         );
     }
 

@@ -29,13 +29,13 @@ mod tcp;
 mod tls;
 mod write_lock;
 
-pub use event::{Moment, write_event_line, write_totals_line};
+pub use event::{Moment, write_event, write_event_line, write_totals_line};
 pub use format::{deepstream, protobuf};
 pub use gate::{Gate, Lease, Passage};
 pub use kafka::Account as KafkaAccount;
 pub use line::{Frame, write_line};
 pub use location::{Cluster, Location};
-pub use mqtt::MqttSettings;
+pub use mqtt::{Heard, Listener, MqttSettings};
 pub use options::{OverflowChoice, PublishOptions, ServerOptions};
 pub use origin::Origin;
 pub use output::{Notice, Notify, OnError, Output, open, remedy};

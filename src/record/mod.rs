@@ -14,7 +14,9 @@
 
 mod appearance;
 mod clock;
+mod failures;
 mod gate;
+mod mp4;
 mod output_thread;
 mod pictures;
 mod queue;
@@ -24,8 +26,11 @@ mod store;
 mod videos;
 
 pub use appearance::Appearances;
-pub use recorder::{Counts, Recorder, Settings};
-pub use store::Store;
+pub use failures::Failures;
+pub use mp4::has_frames;
+pub use output_thread::Say;
+pub use recorder::{Counts, Recorder, Settings, open};
+pub use store::{Kind, Limits, Store, text as time_text};
 
 use std::sync::LazyLock;
 

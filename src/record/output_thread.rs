@@ -1,6 +1,7 @@
 //! The thread of one output, pictures or videos, that runs, fails and is retried independently of the other.
 
 use super::CAT;
+use super::failures::Failures;
 use super::gate::Want;
 use super::queue::Queue;
 use super::session::{Event, Session};
@@ -80,12 +81,7 @@ struct State {
     /// The pipeline has ended.
     ended: bool,
     failed: Option<String>,
-    /// After a failure, until something is written: the delay before the next attempt, and when it ends.
-    pause: Option<Duration>,
-    not_before: Option<Instant>,
-    /// When a failure was last reported, and whether its end is to be reported.
-    said: Option<Instant>,
-    is_said: bool,
+    failures: Failures,
 }
 
 enum Next {
@@ -95,11 +91,6 @@ enum Next {
 }
 
 impl OutputThread {
-    /// The delay before the first retry; it doubles each time, up to the longest.
-    const RETRY: Duration = Duration::from_secs(5);
-    const LONGEST_RETRY: Duration = Duration::from_secs(40);
-    /// The shortest time between two reports of failures, for attempts that alternately work and fail.
-    const SAY: Duration = Duration::from_secs(60);
     /// How long a pipeline may take to write its last frames; also when everything stops, if nothing else took that
     /// long.
     const DRAIN: Duration = Duration::from_secs(10);
@@ -116,10 +107,7 @@ impl OutputThread {
             is_free: false,
             ended: false,
             failed: None,
-            pause: None,
-            not_before: None,
-            said: None,
-            is_said: false,
+            failures: Failures::default(),
         };
         let name = format!("record-{}", output.name());
         let inner = Arc::new(Inner { output, gpu, say, state: Mutex::new(state), changed: Condvar::new() });
@@ -135,7 +123,7 @@ impl OutputThread {
     pub fn offer(&self, taken: Taken) {
         let left_out = {
             let mut state = self.inner.state.lock();
-            match state.stop.is_some() || state.not_before.is_some_and(|time| Instant::now() < time) {
+            match state.stop.is_some() || state.failures.is_paused(Instant::now()) {
                 true => Some(taken),
                 false => state.waiting.put(taken),
             }
@@ -286,10 +274,7 @@ impl Inner {
 
     /// Records that something was written.
     fn worked(&self) {
-        let is_news = {
-            let mut state = self.state.lock();
-            state.pause.take().is_some() && std::mem::take(&mut state.is_said)
-        };
+        let is_news = self.state.lock().failures.worked();
         if is_news {
             (self.say)(&format!("recording works again: {}", self.output.name()));
         }
@@ -299,16 +284,7 @@ impl Inner {
         gst::debug!(CAT, "{}: {text}", self.output.name());
         let (is_news, lost) = {
             let mut state = self.state.lock();
-            let is_first = state.pause.is_none();
-            let pause = state.pause.map_or(OutputThread::RETRY, |pause| (2 * pause).min(OutputThread::LONGEST_RETRY));
-            let now = Instant::now();
-            state.pause = Some(pause);
-            state.not_before = Some(now + pause);
-            let is_news = is_first && state.said.is_none_or(|said| now - said >= OutputThread::SAY);
-            if is_news {
-                (state.said, state.is_said) = (Some(now), true);
-            }
-            (is_news, state.waiting.take())
+            (state.failures.failed(Instant::now()), state.waiting.take())
         };
         lost.for_each(|taken| self.output.left_out(taken.want));
         if is_news {

@@ -5,7 +5,7 @@ use super::gate::Want;
 use super::output_thread::{OutputThread, Say, Taken};
 use super::pictures::Pictures;
 use super::session::size;
-use super::store::Store;
+use super::store::{Kind, Limits, Store};
 use super::videos::Videos;
 use crate::config;
 use crate::error::{Error, ErrorKind};
@@ -82,13 +82,13 @@ impl Recorder {
         let gpu = gpu.map(SharedContext::own).transpose()?;
         let say: Say = Arc::new(say);
         let of_pictures = pictures.as_ref().map(|pictures| {
-            let store = open(&pictures.folder.join(&camera), "jpg", pictures.limit)?;
+            let store = open(&pictures.folder.join(&camera), Kind::alone("jpg"), Limits::of_bytes(pictures.limit))?;
             let pictures = Arc::new(Pictures::new(pictures, &camera, store, say.clone()));
             let thread = OutputThread::start(pictures.clone(), Settings::PICTURES, gpu.clone(), say.clone())?;
             Ok::<_, Error>((pictures, thread))
         });
         let of_videos = segments.as_ref().map(|segments| {
-            let store = open(&segments.folder.join(&camera), "mp4", segments.limit)?;
+            let store = open(&segments.folder.join(&camera), Kind::alone("mp4"), Limits::of_bytes(segments.limit))?;
             let videos = Arc::new(Videos::new(segments, store, say.clone()));
             let thread = OutputThread::start(videos.clone(), waiting_for_videos, gpu.clone(), say.clone())?;
             Ok::<_, Error>((videos, thread))
@@ -175,8 +175,9 @@ fn running_time(pad: &gst::Pad, buffer: &gst::Buffer) -> Option<u64> {
     segment.to_running_time(buffer.pts()?).map(gst::ClockTime::nseconds)
 }
 
-fn open(folder: &Path, extension: &'static str, limit: u64) -> Result<Store, Error> {
-    Store::open(folder, extension, limit).map_err(|error| {
+/// Opens a store; the error says what to do.
+pub fn open(folder: &Path, kind: Kind, limits: Limits) -> Result<Store, Error> {
+    Store::open(folder, kind, limits).map_err(|error| {
         let text = format!("recording to {} isn't possible: {error}; make the folder writable", folder.display());
         Error::new(ErrorKind::File, text)
     })

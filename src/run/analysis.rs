@@ -3,10 +3,11 @@
 use super::frame_tracker::FrameTracker;
 use super::setup::{CameraSetup, Decoder};
 use super::start_guard::StartGuard;
+use crate::clips::Clips;
 use crate::elements::answer_allocation;
 use crate::elements::make;
 use crate::error::{Error, ErrorKind};
-use crate::record;
+use crate::record::{self, Say};
 use gst::prelude::*;
 use std::sync::Arc;
 
@@ -20,16 +21,18 @@ pub struct Analysis {
     pub pictures: gst::Element,
     /// The pad where all pictures end.
     pub end: gst::Pad,
+    /// The recording of clips, if there is any.
+    pub clips: Option<Arc<Clips>>,
     /// Serialises opening and closing the pipeline.
     pub start_guard: StartGuard,
 }
 
 impl Analysis {
-    /// Makes the pipeline, in state NULL.
+    /// Makes the pipeline, in state NULL. `say` takes reports of clips that fail.
     ///
     /// # Errors
     /// An element is missing, or a property's value is invalid.
-    pub fn make(setup: &CameraSetup, tracker: &Arc<FrameTracker>) -> Result<Self, Error> {
+    pub fn make(setup: &CameraSetup, tracker: &Arc<FrameTracker>, say: Say) -> Result<Self, Error> {
         let pipeline = gst::Pipeline::builder().name(&setup.name).build();
         let memory = make("capsfilter", "memory")?;
         memory.set_property("caps", caps(setup.decoder));
@@ -43,6 +46,7 @@ impl Analysis {
             elements.push(element.make()?);
         }
         elements.push(end.clone());
+        let clips = clips(setup, &elements, tracker, say)?;
         let failed = |_| Error::new(ErrorKind::Setting, format!("the elements of {} can't be linked", setup.name));
         pipeline.add_many(&elements).map_err(failed)?;
         gst::Element::link_many(&elements).map_err(failed)?;
@@ -57,8 +61,25 @@ impl Analysis {
             gst::PadProbeReturn::Ok
         });
         let entry = memory.static_pad("sink").ok_or_else(missing)?;
-        Ok(Self { pipeline, entry, pictures, end, start_guard: StartGuard::default() })
+        Ok(Self { pipeline, entry, pictures, end, clips, start_guard: StartGuard::default() })
     }
+}
+
+/// Starts to record clips of the events that frames have in front of the first output: its lines name the clips.
+fn clips(
+    setup: &CameraSetup,
+    elements: &[gst::Element],
+    tracker: &FrameTracker,
+    say: Say,
+) -> Result<Option<Arc<Clips>>, Error> {
+    let Some(settings) = setup.clips.clone() else { return Ok(None) };
+    let clips = Clips::start(settings, tracker.meter().clone(), say)?;
+    let publishes = |element: &&gst::Element| element.factory().is_some_and(|factory| factory.name() == "trtpublish");
+    let first = elements.iter().find(publishes).or(elements.last());
+    if let Some(pad) = first.and_then(|output| output.static_pad("sink")) {
+        clips.watch(&pad);
+    }
+    Ok(Some(Arc::new(clips)))
 }
 
 /// Pictures in the decoder's memory only.

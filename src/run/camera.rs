@@ -12,6 +12,7 @@ use super::setup::{CameraSetup, Decoder, SourceSetup};
 use super::source;
 use super::start_guard::StartGuard;
 use crate::check::{is_without_pictures, unplayable};
+use crate::clips::Clips;
 use crate::elements::ElementOptions;
 use crate::gst_cuda::SharedContext;
 use crate::monitor::CameraState;
@@ -278,6 +279,19 @@ impl Camera {
         }
     }
 
+    /// Records a clip on request; `kind` says who asks, with this text.
+    pub fn record_clip(&self, kind: &str, text: Option<String>) {
+        if self.setup.clips.is_none() {
+            return;
+        }
+        let clips = self.analysis.as_ref().and_then(|analysis| analysis.clips.as_ref());
+        let recorded = clips.map_or(Err("the camera isn't open".into()), |clips| clips.command(kind, text));
+        self.reporter.report(Report::Note(match recorded {
+            Ok(name) => format!("records {name}"),
+            Err(reason) => format!("records no clip: {reason}"),
+        }));
+    }
+
     /// Changes properties of playing elements to those of `setup`, and makes models check whether the content of their
     /// files has changed.
     pub fn change(&mut self, setup: CameraSetup, changed: Vec<NewOptions>) {
@@ -329,7 +343,9 @@ impl Camera {
     }
 
     fn make_pipeline(&mut self) {
-        let analysis = match Analysis::make(&self.setup, &self.tracker) {
+        let notes = self.reporter.clone();
+        let say = Arc::new(move |text: &str| notes.report(Report::Note(text.to_owned())));
+        let analysis = match Analysis::make(&self.setup, &self.tracker, say) {
             Ok(analysis) => analysis,
             Err(error) => return self.reporter.event(Event::CantOpen(error.message)),
         };
@@ -381,7 +397,7 @@ impl Camera {
     fn close_pipeline(&mut self) {
         self.made = false;
         let (source, reporter) = (self.source.take(), self.reporter.clone());
-        let Some(Analysis { pipeline, start_guard, .. }) = self.analysis.take() else {
+        let Some(Analysis { pipeline, start_guard, clips, .. }) = self.analysis.take() else {
             // This can be requested twice, as when the last frame comes out just as the wait for it times out.
             if !self.closing {
                 reporter.event(Event::PipelineClosed);
@@ -391,7 +407,7 @@ impl Camera {
         self.closing = true;
         let (recorder, tracker) = (self.recorder.clone(), self.tracker.clone());
         pipeline.call_async(move |pipeline| {
-            close(pipeline, &start_guard, source, &recorder);
+            close(pipeline, &start_guard, source, &recorder, clips);
             // This includes the lines that were left at the end.
             tracker.count_dropped_lines();
             reporter.event(Event::PipelineClosed);
@@ -423,7 +439,8 @@ impl Camera {
         let reporter = self.reporter.of_source(self.sources);
         let running = analysis.pipeline.current_running_time().unwrap_or_default();
         let (setup, tracker, patience) = (self.setup.clone(), self.tracker.clone(), *self.lifecycle.patience());
-        let context = source::SourceContext::new(setup, tracker, patience, reporter.clone(), analysis.pictures.clone());
+        let (pictures, clips) = (analysis.pictures.clone(), analysis.clips.clone());
+        let context = source::SourceContext::new(setup, tracker, patience, reporter.clone(), pictures, clips);
         let source = match source::make(&context, running) {
             Ok(source) => source,
             Err(error) => return reporter.event(Event::SourceLost(error.message)),
@@ -473,9 +490,9 @@ impl Camera {
 impl Drop for Camera {
     fn drop(&mut self) {
         let source = self.source.take();
-        if let Some(Analysis { pipeline, start_guard, .. }) = self.analysis.take() {
+        if let Some(Analysis { pipeline, start_guard, clips, .. }) = self.analysis.take() {
             let recorder = self.recorder.clone();
-            pipeline.call_async(move |pipeline| close(pipeline, &start_guard, source, &recorder));
+            pipeline.call_async(move |pipeline| close(pipeline, &start_guard, source, &recorder, clips));
         }
     }
 }
@@ -486,6 +503,7 @@ fn close(
     start_guard: &StartGuard,
     source: Option<source::OpenSource>,
     recorder: &Mutex<Option<Recorder>>,
+    clips: Option<Arc<Clips>>,
 ) {
     // Nothing is opened after this.
     start_guard.close();
@@ -494,8 +512,9 @@ fn close(
     }
     let recorder = recorder.lock().take();
     std::thread::scope(|scope| {
-        // The recorder finishes its files meanwhile; both may take seconds.
+        // The recorders finish their files meanwhile; all of it may take seconds.
         scope.spawn(|| drop(recorder));
+        scope.spawn(|| clips.iter().for_each(|clips| clips.stop()));
         let _ = pipeline.set_state(gst::State::Null);
     });
 }

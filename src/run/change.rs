@@ -77,6 +77,7 @@ mod tests {
                 contents: vec![],
             }],
             recording: None,
+            clips: None,
             threads: ThreadSetup::default(),
             run: None,
         }

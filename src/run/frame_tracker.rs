@@ -68,7 +68,7 @@ impl FrameTracker {
         }
     }
 
-    pub fn meter(&self) -> &Meter {
+    pub fn meter(&self) -> &Arc<Meter> {
         &self.meter
     }
 

@@ -16,6 +16,7 @@ mod bus;
 mod camera;
 mod change;
 mod channel;
+mod commands;
 mod frame_intervals;
 mod frame_tracker;
 mod lifecycle;
@@ -32,6 +33,7 @@ mod warm;
 
 pub use crate::backoff::Backoff;
 pub use crate::elements::{ElementOptions, ElementSetup};
+pub use commands::Commands;
 pub use lifecycle::Patience;
 pub use meters::Meters;
 pub use outputs::check_certificates;

@@ -1,6 +1,9 @@
 //! Turns a camera's outputs into elements and recordings.
 
-use crate::config::{Content, Format, Kafka, LinesTarget, MaskFormat, Mqtt, Outputs, Plan, Redis, Secret, Server, Tls};
+use crate::clips;
+use crate::config::{
+    Broker, Camera, Content, Format, Kafka, LinesTarget, MaskFormat, Mqtt, Outputs, Plan, Redis, Secret, Server, Tls,
+};
 use crate::elements::{ElementOptions, ElementSetup};
 use crate::error::{Error, ErrorKind};
 use crate::publish::{MqttSettings, OnError, OverflowChoice, PublishOptions, ServerOptions, tls_config};
@@ -40,6 +43,17 @@ pub fn recording(camera: &str, outputs: &Outputs, gpu: Option<u32>) -> Option<re
         segments: outputs.segments.clone(),
         gpu,
     })
+}
+
+/// How long after zones and lines are certain of an event it may be known: a track's end is known only then.
+const LATE: Duration = Duration::from_secs(1);
+
+/// The clips of events, if there are any.
+pub fn clips(camera: &Camera) -> Option<clips::Settings> {
+    let clips = camera.outputs.clips.clone()?;
+    let certain = camera.zones.as_ref().map_or(0.0, |zones| zones.config.merge_s.max(zones.config.settle_s));
+    let late = LATE + Duration::try_from_secs_f64(certain).unwrap_or(LATE);
+    Some(clips::Settings { camera: camera.name.clone(), clips, late })
 }
 
 /// Checks that the certificates and keys of a plan can be read: running cameras aren't to be stopped for a
@@ -128,11 +142,36 @@ fn queue(lines: usize) -> u32 {
     u32::try_from(lines).unwrap_or(u32::MAX).max(1)
 }
 
-fn broker(camera: &str, masks: MaskFormat, mqtt: &Mqtt) -> ElementSetup {
-    let Mqtt { broker, topic, events_topic, content, format, qos, retain } = mqtt;
+/// The location of a broker, and what clients tell it of themselves.
+fn client(broker: &Broker) -> (String, MqttSettings) {
     let scheme = if broker.tls.is_some() { "mqtts" } else { "mqtt" };
     let account = account(broker.username.as_deref(), broker.password.as_ref().filter(|_| broker.username.is_some()));
-    let location = format!("{scheme}://{account}{}", server(&broker.host, broker.port));
+    let settings = MqttSettings {
+        client_id: broker.client_id.clone(),
+        status_topic: Some(broker.status_topic.clone()),
+        keep_alive: broker.keep_alive,
+        ..MqttSettings::default()
+    };
+    (format!("{scheme}://{account}{}", server(&broker.host, broker.port)), settings)
+}
+
+/// The location of a broker, and all settings of a connection to it.
+pub fn connection(broker: &Broker) -> (String, MqttSettings) {
+    let (location, settings) = client(broker);
+    let tls = broker.tls.clone().unwrap_or_default();
+    let settings = MqttSettings {
+        // The configuration already contains the account, from the environment where it says so.
+        credentials_env: String::new(),
+        tls_ca_file: tls.ca,
+        tls_client: tls.client,
+        ..settings
+    };
+    (location, settings)
+}
+
+fn broker(camera: &str, masks: MaskFormat, mqtt: &Mqtt) -> ElementSetup {
+    let Mqtt { broker, topic, events_topic, content, format, qos, retain } = mqtt;
+    let (location, settings) = client(broker);
     let (server, contents) = server_options(broker.tls.as_ref());
     let options = PublishOptions {
         max_queue: queue(broker.offline_queue),
@@ -141,10 +180,7 @@ fn broker(camera: &str, masks: MaskFormat, mqtt: &Mqtt) -> ElementSetup {
             events_topic: Some(events_topic.clone()),
             qos: *qos,
             retain: *retain,
-            client_id: broker.client_id.clone(),
-            status_topic: Some(broker.status_topic.clone()),
-            keep_alive: broker.keep_alive,
-            ..MqttSettings::default()
+            ..settings
         },
         server,
         ..publish(camera, Form { masks, content: *content, format: *format }, location)
@@ -184,7 +220,7 @@ fn redis(camera: &str, masks: MaskFormat, redis: &Redis) -> ElementSetup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Broker, Qos, SaslMechanism, redact};
+    use crate::config::{Qos, SaslMechanism, redact};
     use gst::prelude::*;
 
     #[test]

@@ -58,6 +58,7 @@ fn setup(plan: &Plan, camera: &config::Camera, gpu: Option<u32>, gpus: &[Option<
         surfaces: Some(plan.decoder_surfaces),
         elements: elements(plan, camera, gpu.unwrap_or(0)),
         recording: outputs::recording(&camera.name, &camera.outputs, gpu),
+        clips: outputs::clips(camera),
         threads: ThreadSetup {
             pinned: plan.threads.affinity,
             decoder: plan.threads.decoder_priority,

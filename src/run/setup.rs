@@ -1,5 +1,6 @@
 //! The set-up of a camera's pipeline.
 
+use crate::clips;
 use crate::config::{Priority, SecretUrl, Transport};
 use crate::elements::{ElementOptions, ElementSetup};
 use crate::publish::{Gate, Origin};
@@ -27,6 +28,8 @@ pub struct CameraSetup {
     pub elements: Vec<ElementSetup>,
     /// The recording, if there is any.
     pub recording: Option<record::Settings>,
+    /// The clips of events, if there are any.
+    pub clips: Option<clips::Settings>,
     pub threads: ThreadSetup,
     /// The run of it in a fleet; another run needs another pipeline.
     pub run: Option<FleetRun>,

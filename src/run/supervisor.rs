@@ -246,6 +246,13 @@ impl Supervisor {
         self.state.borrow().cameras.values().for_each(Camera::reopen_outputs);
     }
 
+    /// Records a clip of this moment, with one camera or all that record clips. `kind` says who asks.
+    pub fn record_clips(self: &Rc<Self>, camera: Option<&str>, kind: &str, text: Option<&str>) {
+        let running = self.state.borrow();
+        let asked = |running: &&Camera| camera.is_none_or(|name| running.setup().name == name);
+        running.cameras.values().filter(asked).for_each(|camera| camera.record_clip(kind, text.map(str::to_owned)));
+    }
+
     /// Drops what a camera's outputs haven't delivered, and what comes from now on: another host publishes it.
     pub fn purge_outputs(&self, camera: &str) {
         let running = self.state.borrow();

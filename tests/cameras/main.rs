@@ -1,6 +1,7 @@
 //! Cameras of `gst-trt run`, in the test's own process.
 
 mod changes;
+mod clips;
 #[path = "../common/mod.rs"]
 mod common;
 mod ends;

@@ -42,6 +42,19 @@ pub fn picture(number: u64) -> Vec<u8> {
     data
 }
 
+/// An I420 picture of a number with a red square in its top left quarter: what the test models find.
+fn picture_with_object(number: u64) -> Vec<u8> {
+    let mut data = picture(number);
+    let mut fill = |plane: usize, size: usize, width: usize, value: u8| {
+        (16 / size..96 / size).for_each(|row| data[plane + row * width..][32 / size..112 / size].fill(value));
+    };
+    let luma = WIDTH * HEIGHT;
+    fill(0, 1, WIDTH, 63);
+    fill(luma, 2, WIDTH / 2, 102);
+    fill(luma + luma / 4, 2, WIDTH / 2, 240);
+    data
+}
+
 /// The number in a decoded picture whose first plane is luma; `None` if its bars can't be read.
 pub fn number(buffer: &gst::BufferRef, stride: usize) -> Option<u64> {
     let map = buffer.map_readable().ok()?;
@@ -102,6 +115,16 @@ pub fn encode(codec: Codec, key_distance: u64) -> Vec<gst::Buffer> {
         ),
     };
     let name = codec.name();
+    let units = encode_by(&encoder, name, picture);
+    for (n, unit) in units.iter().enumerate() {
+        let key = !unit.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        assert_eq!(key, (n as u64).is_multiple_of(key_distance), "{name}: key frames are where they are expected: {n}");
+    }
+    units
+}
+
+/// [`PICTURES`] pictures as an encoder codes them, in the order of decoding. `name` is the codec's.
+fn encode_by(encoder: &str, name: &str, picture: impl Fn(u64) -> Vec<u8> + Send + 'static) -> Vec<gst::Buffer> {
     let launch = format!(
         "appsrc name=source format=time caps=video/x-raw,format=I420,width={WIDTH},height={HEIGHT},\
          framerate={FRAMES_PER_SECOND}/1 ! {encoder} ! {name}parse config-interval=-1 \
@@ -128,11 +151,25 @@ pub fn encode(codec: Codec, key_distance: u64) -> Vec<gst::Buffer> {
     feeder.join().unwrap();
     pipeline.set_state(gst::State::Null).unwrap();
     assert_eq!(units.len() as u64, PICTURES, "{name}: a picture is one unit");
-    for (n, unit) in units.iter().enumerate() {
-        let key = !unit.flags().contains(gst::BufferFlags::DELTA_UNIT);
-        assert_eq!(key, (n as u64).is_multiple_of(key_distance), "{name}: key frames are where they are expected: {n}");
-    }
     units
+}
+
+/// Writes [`PICTURES`] pictures, of which each third is decoded before the two that are shown before it, as an MP4 file.
+pub fn write_reordered(path: &std::path::Path) {
+    let encoder =
+        format!("x264enc speed-preset=ultrafast bframes=2 b-adapt=false key-int-max={KEY_DISTANCE} bitrate=300");
+    let units = encode_by(&encoder, Codec::H264.name(), picture);
+    let is_reordered = units.windows(2).any(|pair| pair[0].pts() > pair[1].pts());
+    assert!(is_reordered);
+    write(Codec::H264, &format!(",framerate={FRAMES_PER_SECOND}/1"), "mp4mux", &units, path);
+}
+
+/// Writes [`PICTURES`] pictures, with a red square from this one on, as an MP4 file.
+pub fn write_with_object(from: u64, path: &std::path::Path) {
+    let encoder = format!("x264enc tune=zerolatency speed-preset=ultrafast key-int-max={KEY_DISTANCE} bitrate=1000");
+    let picture = move |number| if number < from { picture(number) } else { picture_with_object(number) };
+    let units = encode_by(&encoder, Codec::H264.name(), picture);
+    write(Codec::H264, &format!(",framerate={FRAMES_PER_SECOND}/1"), "mp4mux", &units, path);
 }
 
 /// Writes a clip's first pictures as an MP4 file.

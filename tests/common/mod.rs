@@ -6,6 +6,7 @@ pub mod analytics;
 pub mod bad_models;
 pub mod barcode;
 pub mod clips;
+pub mod clips_of_events;
 pub mod engine;
 pub mod exports;
 pub mod find;

@@ -76,6 +76,7 @@ pub fn camera(name: &str, source: SourceSetup) -> CameraSetup {
         surfaces: None,
         elements: vec![],
         recording: None,
+        clips: None,
         threads: ThreadSetup::default(),
         run: None,
     }

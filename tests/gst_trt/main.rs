@@ -1,6 +1,7 @@
 //! The `gst-trt` tool as a process.
 
 mod bad_models;
+mod clips;
 #[path = "../common/mod.rs"]
 mod common;
 mod config;

@@ -9,7 +9,7 @@ use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::fleet::{Cluster, HostOptions, HostProcess, Probes, Settings};
 use gsttensorrt::monitor::Health;
 use gsttensorrt::run::{Meters, Warm};
-use signal_hook::consts::SIGHUP;
+use signal_hook::consts::{SIGHUP, SIGUSR1};
 use std::cell::RefCell;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -88,6 +88,7 @@ pub fn run(address: &str, arguments: &Arguments) -> Result<ExitCode, Error> {
     let signalled = Rc::downgrade(&host);
     on_signals(move |signal| match signalled.upgrade() {
         Some(host) if signal == SIGHUP => host.reopen_outputs(),
+        Some(host) if signal == SIGUSR1 => host.record_clips("signal"),
         Some(host) => {
             say("stopping");
             host.stop();

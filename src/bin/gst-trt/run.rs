@@ -1,6 +1,6 @@
 //! `gst-trt run`: runs cameras until SIGTERM or SIGINT. SIGHUP, and a change of the file, make it read the
-//! configuration again; SIGHUP also makes outputs open files again that were moved. With `--fleet` the cameras are those
-//! that a fleet gives this host: `host.rs`.
+//! configuration again; SIGHUP also makes outputs open files again that were moved. SIGUSR1 records clips of this moment.
+//! With `--fleet` the cameras are those that a fleet gives this host: `host.rs`.
 
 use crate::host;
 use crate::watch::{WatchArguments, Watching};
@@ -10,8 +10,8 @@ use gst::glib;
 use gsttensorrt::config::{self, Findings, Loaded, Overrides, Severity};
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::monitor::{Health, set_log_level};
-use gsttensorrt::run::{self, CameraSetup, Meters, Options, Outcome, Supervisor};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use gsttensorrt::run::{self, CameraSetup, Commands, Meters, Options, Outcome, Supervisor};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -93,20 +93,23 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let on_pipeline = profiled(&watching);
     let options = Options { meters, say: Some(Box::new(say)), on_pipeline, ..Options::default() };
     let supervisor = Supervisor::start(cameras, run::patience(&plan), options, end);
-    let read = reader(&source, &supervisor);
-    let supervised = Rc::downgrade(&supervisor);
+    let mut commands = Commands::start(&supervisor, say);
+    commands.apply(&plan.cameras);
+    let reader: Reader = Rc::new(reader(&source, &supervisor, commands));
+    let (read, supervised) = (reader.clone(), Rc::downgrade(&supervisor));
     on_signals(move |signal| match supervised.upgrade() {
         Some(supervisor) if signal == SIGHUP => {
             supervisor.reopen_outputs();
             read();
         }
+        Some(supervisor) if signal == SIGUSR1 => supervisor.record_clips(None, "signal", None),
         Some(supervisor) => {
             say("stopping");
             supervisor.stop();
         }
         None => {}
     })?;
-    let _changes = follow(&source, &supervisor);
+    let _changes = follow(&source, &reader);
     if outcome.borrow().is_none() {
         main_loop.run();
     }
@@ -146,10 +149,13 @@ pub fn conclude(outcome: Option<Outcome>) -> ExitCode {
     }
 }
 
-/// Calls `handle` on the main context with each signal: SIGTERM and SIGINT to stop, SIGHUP.
+/// Reads the configuration again.
+type Reader = Rc<dyn Fn()>;
+
+/// Calls `handle` on the main context with each signal: SIGTERM and SIGINT to stop, SIGHUP, SIGUSR1.
 pub fn on_signals(handle: impl Fn(i32) + 'static) -> Result<(), Error> {
     let caught = |error: io::Error| Error::new(ErrorKind::Failed, format!("signals can't be caught: {error}"));
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(caught)?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(caught)?;
     let (sender, mut receiver) = futures_channel::mpsc::unbounded();
     // This thread sleeps until there is a signal.
     let thread = std::thread::Builder::new().name("signals".into());
@@ -163,8 +169,8 @@ pub fn on_signals(handle: impl Fn(i32) + 'static) -> Result<(), Error> {
 }
 
 /// Returns a function that reads the file again, and applies it to the supervisor. An invalid file changes nothing.
-fn reader(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> impl Fn() + use<> {
-    let (source, supervisor) = (source.clone(), Rc::downgrade(supervisor));
+fn reader(source: &ConfigSource, supervisor: &Rc<Supervisor>, commands: Commands) -> impl Fn() + use<> {
+    let (source, supervisor, commands) = (source.clone(), Rc::downgrade(supervisor), RefCell::new(commands));
     move || {
         let Some(supervisor) = supervisor.upgrade() else { return };
         let file = source.config.display();
@@ -176,6 +182,7 @@ fn reader(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> impl Fn() + use
             say(&format!("{file} read again"));
             set_log_level(plan.monitoring.log_level.gst());
             supervisor.apply(cameras, run::patience(&plan));
+            commands.borrow_mut().apply(&plan.cameras);
             Ok(())
         };
         if let Err(text) = apply() {
@@ -185,7 +192,7 @@ fn reader(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> impl Fn() + use
 }
 
 /// Watches the file, and reads it again when it has changed.
-fn follow(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> Option<gio::FileMonitor> {
+fn follow(source: &ConfigSource, reader: &Reader) -> Option<gio::FileMonitor> {
     let file = gio::File::for_path(&source.config);
     // This also detects that the file is replaced by another, as editors do.
     let monitor = match file.monitor_file(gio::FileMonitorFlags::WATCH_MOVES, gio::Cancellable::NONE) {
@@ -195,7 +202,7 @@ fn follow(source: &ConfigSource, supervisor: &Rc<Supervisor>) -> Option<gio::Fil
             return None;
         }
     };
-    let read = Rc::new(reader(source, supervisor));
+    let read = reader.clone();
     let due: Rc<RefCell<Option<glib::JoinHandle<()>>>> = Rc::default();
     monitor.connect_changed(move |_, _, _, event| {
         if matches!(event, gio::FileMonitorEvent::AttributeChanged | gio::FileMonitorEvent::Deleted) {

@@ -5,7 +5,7 @@ use super::super::plan::{Camera, CameraSource, Gpu, Hint, Pipeline, Transport};
 use super::super::secret::{SecretUrl, redact_value};
 use super::super::text::join;
 use super::address::{self, Address};
-use super::{Context, Purpose, labels, models, outputs, pipeline, tracking};
+use super::{Context, Purpose, clips, labels, models, outputs, pipeline, tracking};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -87,8 +87,8 @@ pub fn cameras(ctx: &mut Context, pipeline: Pipeline) -> Vec<Camera> {
             pose: models::pose(ctx, pipeline, Some((&entry.path, &settings))),
             classification: models::classification(ctx, pipeline, Some((&entry.path, &settings))),
             tracker: tracking::tracker(ctx, pipeline, &entry.path, &settings),
+            outputs: outputs::outputs(ctx, &entry.path, &settings.outputs, &name, source.as_ref(), streams.len()),
             zones: tracking::zones(ctx, &entry.path, &settings, &name),
-            outputs: outputs::outputs(ctx, &entry.path, &settings.outputs, &name, streams.len()),
             // The placeholder for an invalid source is never used: there is an error.
             source: source.unwrap_or(CameraSource::File { path: "".into(), looping: false }),
             name,
@@ -101,6 +101,7 @@ pub fn cameras(ctx: &mut Context, pipeline: Pipeline) -> Vec<Camera> {
         }
         cameras.push(camera);
     }
+    clips::check_places(ctx, STREAMS, &cameras);
     cameras
 }
 
@@ -318,7 +319,7 @@ impl Names {
     }
 }
 
-fn is_name(c: char) -> bool {
+pub(super) fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 

@@ -4,6 +4,7 @@
 
 mod address;
 mod cameras;
+mod clips;
 mod labels;
 mod models;
 mod outputs;
@@ -43,6 +44,8 @@ pub struct Context<'a> {
     /// The file's path, for remedies.
     pub path: &'a Path,
     pub purpose: Purpose,
+    /// Whether the cameras are some of those that the settings are for.
+    pub is_part: bool,
     pub findings: Findings,
     /// The labels of models that were read; `None`: they can't be read.
     labels: HashMap<labels::Key, Option<Arc<Labels>>>,
@@ -60,7 +63,18 @@ impl<'a> Context<'a> {
         findings: Findings,
     ) -> Self {
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self { file, written, variables, folder, path, purpose, findings, labels: HashMap::new(), said: HashSet::new() }
+        Self {
+            file,
+            written,
+            variables,
+            folder,
+            path,
+            purpose,
+            is_part: false,
+            findings,
+            labels: HashMap::new(),
+            said: HashSet::new(),
+        }
     }
 
     pub fn error(&mut self, key: &str, rule: impl Into<String>, remedy: impl Into<String>) {

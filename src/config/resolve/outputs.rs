@@ -2,17 +2,20 @@
 
 use super::super::delivery::Format;
 use super::super::file;
-use super::super::plan::{Broker, Content, LinesTarget, Monitoring, Mqtt, Outputs, Pictures, Qos, Segments, Tls};
+use super::super::plan::{
+    Broker, CameraSource, Content, LinesTarget, Monitoring, Mqtt, Outputs, Pictures, Qos, Segments, Tls,
+};
 use super::super::secret::Secret;
 use super::super::text::join;
 use super::Context;
 use super::address::{self, Address};
+use super::clips::{Others, clips};
 use super::servers;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MIB: u64 = 1 << 20;
+pub(super) const MIB: u64 = 1 << 20;
 
 /// Finds the key that a setting comes from: the camera's own, or that in `outputs`.
 pub(super) struct Keys<'a> {
@@ -33,8 +36,15 @@ pub(super) fn pictures_key(ctx: &Context, camera: &str, key: &str) -> String {
     Keys { camera, section: "PICTURES" }.key(ctx, key)
 }
 
-/// The outputs of a camera. `cameras`: how many cameras there are.
-pub fn outputs(ctx: &mut Context, camera: &str, own: &file::Outputs, name: &str, cameras: usize) -> Outputs {
+/// The outputs of a camera, whose pictures come from `source` if that is valid. `cameras`: how many cameras there are.
+pub fn outputs(
+    ctx: &mut Context,
+    camera: &str,
+    own: &file::Outputs,
+    name: &str,
+    source: Option<&CameraSource>,
+    cameras: usize,
+) -> Outputs {
     let settings = own.over(&ctx.file.outputs);
     let content = settings.content.unwrap_or_default();
     let format = settings.format.unwrap_or_default();
@@ -44,6 +54,8 @@ pub fn outputs(ctx: &mut Context, camera: &str, own: &file::Outputs, name: &str,
     let redis = servers::redis(ctx, &Keys { camera, section: "REDIS" }, &settings.redis, defaults, name);
     let pictures = pictures(ctx, &Keys { camera, section: "PICTURES" }, &settings.pictures);
     let segments = segments(ctx, &Keys { camera, section: "SEGMENTS" }, &settings.segments);
+    let others = Others { mqtt: mqtt.as_ref(), pictures: pictures.as_ref(), segments: segments.as_ref() };
+    let clips = clips(ctx, &Keys { camera, section: "CLIPS" }, &settings.clips, name, source, &others);
     let keys = Keys { camera, section: "" };
     let lines = match &settings.json_lines {
         Some(targets) => {
@@ -51,7 +63,13 @@ pub fn outputs(ctx: &mut Context, camera: &str, own: &file::Outputs, name: &str,
             targets.as_slice().iter().filter_map(|target| lines(ctx, &key, target, name)).collect()
         }
         // There must be at least one output.
-        None if mqtt.is_none() && kafka.is_none() && redis.is_none() && pictures.is_none() && segments.is_none() => {
+        None if mqtt.is_none()
+            && kafka.is_none()
+            && redis.is_none()
+            && pictures.is_none()
+            && segments.is_none()
+            && clips.is_none() =>
+        {
             vec![LinesTarget::Stdout]
         }
         None => Vec::new(),
@@ -65,7 +83,7 @@ pub fn outputs(ctx: &mut Context, camera: &str, own: &file::Outputs, name: &str,
         );
     }
     let masks = settings.mask_format.unwrap_or_default();
-    Outputs { lines, mqtt, kafka, redis, pictures, segments, content, format, masks }
+    Outputs { lines, mqtt, kafka, redis, pictures, segments, clips, content, format, masks }
 }
 
 fn lines(ctx: &mut Context, key: &str, target: &str, name: &str) -> Option<LinesTarget> {
@@ -256,7 +274,7 @@ pub(super) fn is_loopback(host: &str) -> bool {
 }
 
 /// MQTT 5, 4.7
-fn check_topic(ctx: &mut Context, key: &str, topic: &str) {
+pub(super) fn check_topic(ctx: &mut Context, key: &str, topic: &str) {
     let forbidden = |c: char| matches!(c, '+' | '#') || c.is_control();
     if topic.is_empty() || topic.contains(forbidden) || topic.starts_with('$') || topic.len() > 65_000 {
         ctx.error(
@@ -304,7 +322,7 @@ fn segments(ctx: &mut Context, keys: &Keys, settings: &file::Segments) -> Option
 }
 
 /// A folder for files; it's created when the first is written, and its parent must exist.
-fn folder(ctx: &mut Context, keys: &Keys, folder: Option<&str>) -> Option<PathBuf> {
+pub(super) fn folder(ctx: &mut Context, keys: &Keys, folder: Option<&str>) -> Option<PathBuf> {
     let key = keys.key(ctx, "FOLDER");
     let Some(folder) = folder.filter(|folder| !folder.is_empty()) else {
         if !ctx.written.was_rejected(&key) {

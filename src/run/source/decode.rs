@@ -74,6 +74,7 @@ pub fn add(
     if let Decoder::Upload(device) = context.setup.decoder {
         elements.push(upload(device)?);
     }
+    tap(elements.first(), pace.as_ref(), codec, context);
     guard(&queue, paced, context);
     let into = |what: &str| Error::new(ErrorKind::Failed, format!("the decoder can't be {what}"));
     bin.add_many(&elements).map_err(|_| into("added"))?;
@@ -95,6 +96,20 @@ pub fn add(
         element.sync_state_with_parent().map_err(|_| into("started"))?;
     }
     elements.first().and_then(|first| first.static_pad("sink")).ok_or_else(|| into("linked"))
+}
+
+/// Gives what the camera sends to the recording of clips: a file's pictures when they are due.
+fn tap(parse: Option<&gst::Element>, pace: Option<&gst::Element>, codec: Codec, context: &SourceContext) {
+    let (Some(clips), Some(parse)) = (&context.clips, parse) else { return };
+    if matches!(codec, Codec::H264 | Codec::H265) {
+        // The description of the stream is in front of each key frame: a clip can begin with any.
+        parse.set_property("config-interval", -1);
+    }
+    let Some(pad) = pace.unwrap_or(parse).static_pad("src") else { return };
+    match pace {
+        Some(_) => clips.tap(&pad, running::time_in_full),
+        None => clips.tap(&pad, |_, timestamp| i64::try_from(timestamp.nseconds()).ok()),
+    }
 }
 
 /// Loads the plugins with the parsers and decoders that a stream may need. A missing one is an error of the source that

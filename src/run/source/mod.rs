@@ -18,6 +18,7 @@ use super::frame_tracker::FrameTracker;
 use super::lifecycle::{Event, Patience};
 use super::setup::{CameraSetup, SourceSetup};
 use super::start_guard::StartGuard;
+use crate::clips::Clips;
 use crate::error::Error;
 use backlog::Backlog;
 use gst::prelude::*;
@@ -50,6 +51,8 @@ pub struct SourceContext {
     backlog: Backlog,
     /// The queue in front of the models.
     pictures: gst::Element,
+    /// Takes what the camera sends, for clips of events.
+    clips: Option<Arc<Clips>>,
 }
 
 impl SourceContext {
@@ -60,9 +63,10 @@ impl SourceContext {
         patience: Patience,
         reporter: Reporter,
         pictures: gst::Element,
+        clips: Option<Arc<Clips>>,
     ) -> Self {
         let (start_guard, paced_start, backlog) = (StartGuard::default(), PacedStart::default(), Backlog::default());
-        Self { setup, tracker, patience, reporter, start_guard, paced_start, backlog, pictures }
+        Self { setup, tracker, patience, reporter, start_guard, paced_start, backlog, pictures, clips }
     }
 }
 
@@ -74,6 +78,7 @@ pub struct OpenSource {
     pub start_guard: StartGuard,
     paced_start: PacedStart,
     backlog: Backlog,
+    clips: Option<Arc<Clips>>,
 }
 
 impl OpenSource {
@@ -82,6 +87,9 @@ impl OpenSource {
         self.paced_start.end();
         self.backlog.end();
         self.start_guard.close();
+        if let Some(clips) = &self.clips {
+            clips.disconnected();
+        }
     }
 
     /// Removes the source from a pipeline that goes on. Waits for its threads.
@@ -109,7 +117,7 @@ pub fn load(setup: &CameraSetup) {
 /// # Errors
 /// An element is missing.
 pub fn make(context: &SourceContext, running: gst::ClockTime) -> Result<OpenSource, Error> {
-    let SourceContext { setup, tracker, reporter, start_guard, paced_start, backlog, .. } = context;
+    let SourceContext { setup, tracker, reporter, start_guard, paced_start, backlog, clips, .. } = context;
     let bin = gst::Bin::builder().name(format!("{NAME}{}", reporter.source.unwrap_or_default())).build();
     let pad = gst::GhostPad::builder(gst::PadDirection::Src).name("src").build();
     let _ = pad.set_active(true);
@@ -120,7 +128,13 @@ pub fn make(context: &SourceContext, running: gst::ClockTime) -> Result<OpenSour
         SourceSetup::File(source) => file::fill(&bin, &pad, source, context, running)?,
         SourceSetup::Test(source) => test::fill(&bin, &pad, source, context, running)?,
     }
-    Ok(OpenSource { bin, start_guard: start_guard.clone(), paced_start: paced_start.clone(), backlog: backlog.clone() })
+    Ok(OpenSource {
+        bin,
+        start_guard: start_guard.clone(),
+        paced_start: paced_start.clone(),
+        backlog: backlog.clone(),
+        clips: clips.clone(),
+    })
 }
 
 /// Records pictures, and hides the source's end from the elements after it, which go on with the next source.

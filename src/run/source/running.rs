@@ -14,6 +14,14 @@ pub fn time(sink: &gst::Pad, timestamp: Option<ClockTime>) -> Option<ClockTime> 
     event.segment().downcast_ref::<ClockTime>()?.to_running_time(timestamp?)
 }
 
+/// The running time of a buffer at `pad` with this timestamp, nanoseconds, also where it isn't shown.
+pub fn time_in_full(pad: &gst::Pad, timestamp: ClockTime) -> Option<i64> {
+    let event = pad.sticky_event::<gst::event::Segment>(0)?;
+    let time = event.segment().downcast_ref::<ClockTime>()?.to_running_time_full(timestamp)?;
+    let nanoseconds = i64::try_from(time.abs().nseconds()).ok()?;
+    Some(if time.is_negative() { -nanoseconds } else { nanoseconds })
+}
+
 /// Makes timestamps equal to running times, in one segment without limits, behind `source`, a pad of the decoder or of
 /// an element after it.
 pub fn stamp(source: &gst::Pad) {

@@ -23,7 +23,7 @@ impl Report<'_> {
         let time = self.time.saturating_sub(duration(self.now - at));
         let object =
             |visitor: &Visitor| EventObject { track: visitor.track, class: self.classes[visitor.class].clone() };
-        self.events.push(Event { time, place: place.clone(), kind, object: visitor.map(object) });
+        self.events.push(Event { time, place: place.clone(), kind, object: visitor.map(object), clip: None });
     }
 }
 

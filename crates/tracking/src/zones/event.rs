@@ -14,6 +14,8 @@ pub struct Event {
     pub kind: EventKind,
     /// The object that did it; `None` where it is the zone as a whole.
     pub object: Option<EventObject>,
+    /// The name of the video file that shows it, where it's recorded; zones leave it empty.
+    pub clip: Option<Arc<str>>,
 }
 
 /// The object of an event.
