@@ -219,12 +219,19 @@ fn signals(of: glib::Type) -> Vec<String> {
 
 #[test]
 fn the_tools_options_are_as_they_were() {
-    const COMMANDS: [&[&str]; 10] = [
+    const COMMANDS: [&[&str]; 17] = [
         &[],
         &["check"],
         &["build"],
         &["run"],
         &["monitor"],
+        &["fleet"],
+        &["fleet", "apply"],
+        &["fleet", "list"],
+        &["fleet", "status"],
+        &["fleet", "drain"],
+        &["fleet", "remove"],
+        &["fleet", "release"],
         &["cache"],
         &["cache", "list"],
         &["cache", "clear"],

@@ -104,7 +104,7 @@ impl Account {
         // Lines wait until they are confirmed: their number is bounded, not their time.
         config.set("message.timeout.ms", "0");
         // Lines of several streams go in one request, which costs many times as much as a line.
-        config.set("linger.ms", "100").set("partitioner", "murmur2_random");
+        config.set("linger.ms", "200").set("partitioner", "murmur2_random");
         // The cluster decides how large a message may be; it refuses whole batches, so that these are small.
         config.set("message.max.bytes", "100000000").set("batch.size", "131072");
         // A topic that is missing is reported in seconds, and found in seconds once it's there.
