@@ -22,7 +22,7 @@ const LENGTHS: [(&str, u32); 2] = [("TUD-Campus", 71), ("TUD-Stadtmitte", 179)];
 const METRICS: [&str; 3] = ["HOTA", "IDF1", "MOTA"];
 /// By how many points a value may be below another that it must reach.
 const TOLERANCE: f64 = 0.5;
-/// By how many points `supervision`, whose ByteTrack starts tracks at lower confidences, is ahead at most: docs/tracking.md.
+/// By how many points `supervision` is ahead at most: docs/tracking.md.
 const SUPERVISION_LEAD: f64 = 1.8;
 
 /// The interpreter with the packages of tests/reference/tracking.txt, if it is there.
