@@ -303,7 +303,6 @@ impl Shared {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    state.failed = true;
                     failure = Some(error);
                     break;
                 }
@@ -311,11 +310,13 @@ impl Shared {
             drop(state);
             self.progress.notify_all();
         }
-        self.progress.notify_all();
-        // The lock isn't held here: the callback may ask for stats.
+        // The callback posts the error before a pusher learns of it, whose own failure would otherwise be posted first by another
+        // element. The lock isn't held: the callback may ask for stats.
         if let Some(error) = failure {
             failed(output.name(), error);
+            self.state.lock().failed = true;
         }
+        self.progress.notify_all();
         drop(output);
         self.state.lock().ended = true;
         self.progress.notify_all();
