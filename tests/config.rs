@@ -7,10 +7,11 @@ use gsttensorrt::config::{
     self, CameraSource, Codec, Content, Decoder, Format, Gpu, LinesTarget, LogLevel, Origin, Overrides, Pipeline, Plan,
     Priority, Qos, SaslMechanism, Severity, Transport, Variables,
 };
-use gsttensorrt::options::{Algorithm, InferenceOptions, InferenceRegion, Size};
+use gsttensorrt::options::{InferenceOptions, InferenceRegion, Size};
 use gsttensorrt::run::{ElementOptions, ElementSetup};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tracking::Algorithm;
 
 /// A folder with the files that configurations name.
 struct Folder(tempfile::TempDir);

@@ -4,7 +4,9 @@
 use super::codec::Codec;
 use super::delivery::{Format, SaslMechanism};
 use super::plan::{ClipDirection, ClipEvent, Content, LogLevel, MaskFormat, Priority, Transport};
-use crate::options::{Algorithm, Anchor, InferenceRegion};
+use crate::options::InferenceRegion;
+use ::tracking::Algorithm;
+use ::tracking::zones::Anchor;
 use merge::Merge;
 use model::head::{ColorChoice, HeadChoice, ResizeChoice};
 use schemars::JsonSchema;

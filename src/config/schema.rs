@@ -255,4 +255,20 @@ mod tests {
         assert!(named(&["processing", "MAX_QUEUE_SIZE"]) && named(&["models", "DETECTION", "ONNX"]));
         assert!(named(&["outputs", "MQTT", "URL"]) && named(&["monitoring", "LOG_LEVEL"]));
     }
+
+    /// A variant's documentation, for example, makes an enumeration's schema another than a list of names, of which a message
+    /// would say nothing.
+    #[test]
+    fn every_key_says_what_it_takes() {
+        fn check(shape: Shape, path: &str) {
+            assert!(!shape.description().is_empty(), "{path}");
+            for form in shape.forms() {
+                form.items().into_iter().for_each(|items| check(items, &format!("{path}.0")));
+                for key in form.keys() {
+                    form.key(key).into_iter().for_each(|inner| check(inner, &format!("{path}.{key}")));
+                }
+            }
+        }
+        check(Shape::root(), "");
+    }
 }

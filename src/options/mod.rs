@@ -5,7 +5,7 @@ mod tracking;
 mod written;
 mod zones;
 
-pub use self::tracking::{Algorithm, TrackingOptions};
+pub use self::tracking::TrackingOptions;
 pub use inference::{InferenceOptions, InferenceRegion};
 pub use written::{Size, TextForm, Written};
-pub use zones::{Anchor, ZonesOptions};
+pub use zones::ZonesOptions;

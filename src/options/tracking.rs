@@ -2,36 +2,9 @@
 
 use super::InferenceOptions;
 use crate::meta::{Mirrors, analytics};
-use ::tracking::{Appearance, Settings};
-use gst::glib;
+use ::tracking::{Algorithm, Appearance, Settings};
 use model::head::HeadChoice;
-use schemars::JsonSchema;
-use serde::Deserialize;
 use std::time::Duration;
-
-/// The tracking algorithm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum, Deserialize, JsonSchema)]
-#[enum_type(name = "GstTrtTrackAlgorithm")]
-#[serde(rename_all = "kebab-case")]
-pub enum Algorithm {
-    #[enum_value(name = "ByteTrack: objects of low confidence continue tracks, but start none", nick = "bytetrack")]
-    #[serde(rename = "bytetrack")]
-    ByteTrack,
-    #[enum_value(name = "OC-SORT: motion is corrected by what is found after a gap", nick = "oc-sort")]
-    OcSort,
-    #[enum_value(name = "BoT-SORT, without camera motion compensation", nick = "bot-sort")]
-    BotSort,
-}
-
-impl From<Algorithm> for ::tracking::Algorithm {
-    fn from(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::ByteTrack => Self::ByteTrack,
-            Algorithm::OcSort => Self::OcSort,
-            Algorithm::BotSort => Self::BotSort,
-        }
-    }
-}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrackingOptions {
@@ -58,10 +31,19 @@ pub struct TrackingOptions {
 
 impl Default for TrackingOptions {
     fn default() -> Self {
-        let Settings { max_age, min_hits, iou, high_confidence, low_confidence, class_agnostic, appearance, .. } =
-            Settings::default();
+        let Settings {
+            algorithm,
+            max_age,
+            min_hits,
+            iou,
+            high_confidence,
+            low_confidence,
+            class_agnostic,
+            appearance,
+            ..
+        } = Settings::default();
         Self {
-            algorithm: Algorithm::ByteTrack,
+            algorithm,
             max_age,
             min_hits,
             iou,
@@ -98,7 +80,7 @@ impl TrackingOptions {
     /// The settings of a tracker for frames at this interval.
     pub fn settings(&self, frame_interval: Duration) -> Settings {
         Settings {
-            algorithm: self.algorithm.into(),
+            algorithm: self.algorithm,
             max_age: self.max_age,
             min_hits: self.min_hits,
             iou: self.iou,

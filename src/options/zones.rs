@@ -1,36 +1,10 @@
 //! The options of `trtzones`.
 
 use crate::error::{Error, ErrorKind};
-use ::tracking::zones::{self, Defaults, ZonesConfig, ZonesError};
-use gst::glib;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use ::tracking::zones::{Anchor, Defaults, ZonesConfig, ZonesError};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// Which part of an object is where it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, glib::Enum, Deserialize, JsonSchema)]
-#[enum_type(name = "GstTrtZonesAnchor")]
-#[serde(rename_all = "lowercase")]
-pub enum Anchor {
-    #[enum_value(name = "Between the ankles of a pose, or else the middle of the box's lower edge", nick = "feet")]
-    Feet,
-    #[enum_value(name = "The box's centre", nick = "centre")]
-    Centre,
-    #[enum_value(name = "The whole box, all of which must enter, leave or cross", nick = "strict")]
-    Strict,
-}
-
-impl From<Anchor> for zones::Anchor {
-    fn from(anchor: Anchor) -> Self {
-        match anchor {
-            Anchor::Feet => Self::Feet,
-            Anchor::Centre => Self::Centre,
-            Anchor::Strict => Self::Strict,
-        }
-    }
-}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct ZonesOptions {
@@ -72,7 +46,7 @@ impl ZonesOptions {
 
     /// Zones from JSON, with the properties where it says nothing.
     fn parse(&self, text: &str) -> Result<ZonesConfig, ZonesError> {
-        let (merge_s, anchor) = (self.merge.as_secs_f64(), self.anchor.into());
+        let (merge_s, anchor) = (self.merge.as_secs_f64(), self.anchor);
         ZonesConfig::parse_with(text, &Defaults { merge_s, anchor, ..Defaults::default() })
     }
 }
@@ -88,7 +62,6 @@ fn read(path: &Path) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ::tracking::zones::Anchor as Known;
 
     const LINE: &str = r#"{"lines": [{"name": "a", "from": [0, 0], "to": [1, 1]}]}"#;
 
@@ -97,7 +70,7 @@ mod tests {
         let options = ZonesOptions { merge: Duration::from_secs(3), anchor: Anchor::Centre, ..ZonesOptions::default() };
         let with = |zones: &str| ZonesOptions { zones: Some(zones.into()), ..options.clone() }.config().unwrap();
         let config = with(LINE);
-        assert_eq!((config.merge_s, config.lines[0].anchor), (3.0, Known::Centre));
+        assert_eq!((config.merge_s, config.lines[0].anchor), (3.0, Anchor::Centre));
         let config = with(
             r#"{"merge_s": 0.5, "zones": [
                 {"name": "a", "polygon": [[0, 0], [1, 0], [1, 1]], "anchor": "strict"},
@@ -106,7 +79,7 @@ mod tests {
         );
         assert_eq!(
             (config.merge_s, config.zones[0].anchor, config.zones[1].anchor),
-            (0.5, Known::Strict, Known::Centre)
+            (0.5, Anchor::Strict, Anchor::Centre)
         );
         assert_eq!(options.config().unwrap(), ZonesConfig::default());
     }

@@ -6,18 +6,32 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// A published tracking algorithm.
+///
+/// - ByteTrack, <https://arxiv.org/abs/2110.06864>: observations of low confidence continue tracks, but start none.
+/// - OC-SORT, <https://arxiv.org/abs/2203.14360>: motion is corrected by observations after a gap, and the direction of
+///   motion takes part in the assignment. Its option BYTE, for observations of low confidence, is on.
+/// - BoT-SORT, <https://arxiv.org/abs/2206.14651>, without camera motion compensation, which needs pixels. With
+///   embeddings it is what the paper calls BoT-SORT-ReID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "glib", derive(glib::Enum), enum_type(name = "GstTrtTrackAlgorithm"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(description = "The tracking algorithm."))]
 #[serde(rename_all = "kebab-case")]
+// A variant's documentation would make the schema something else than a list of names.
+#[expect(missing_docs, reason = "the type's documentation has them")]
 pub enum Algorithm {
-    /// ByteTrack, <https://arxiv.org/abs/2110.06864>: observations of low confidence continue tracks, but start none.
     #[default]
     #[serde(rename = "bytetrack")]
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "ByteTrack: objects of low confidence continue tracks, but start none", nick = "bytetrack")
+    )]
     ByteTrack,
-    /// OC-SORT, <https://arxiv.org/abs/2203.14360>: motion is corrected by observations after a gap, and the direction of
-    /// motion takes part in the assignment. Its option BYTE, for observations of low confidence, is on.
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "OC-SORT: motion is corrected by what is found after a gap", nick = "oc-sort")
+    )]
     OcSort,
-    /// BoT-SORT, <https://arxiv.org/abs/2206.14651>, without camera motion compensation, which needs pixels. With
-    /// embeddings it is what the paper calls BoT-SORT-ReID.
+    #[cfg_attr(feature = "glib", enum_value(name = "BoT-SORT, without camera motion compensation", nick = "bot-sort"))]
     BotSort,
 }
 

@@ -7,11 +7,11 @@ use super::Context;
 use super::models::{self, Named};
 use super::outputs::missing_parent;
 use super::pipeline::batch_timeout;
-use crate::options::{Anchor, InferenceOptions, TrackingOptions};
+use crate::options::{InferenceOptions, TrackingOptions};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tracking::zones::{self, Crowding, Defaults, LineConfig, ZoneConfig, ZonesConfig, ZonesError};
+use tracking::zones::{Crowding, Defaults, LineConfig, ZoneConfig, ZonesConfig, ZonesError};
 
 /// The key that a setting comes from: the camera's own, or that in `processing`.
 fn where_written(ctx: &Context, camera: &str, section: &str, key: &str) -> String {
@@ -181,7 +181,7 @@ fn zone_config(zone: &file::Zone) -> ZoneConfig {
     ZoneConfig {
         name: zone.name.clone().unwrap_or_default(),
         polygon: zone.polygon.clone().unwrap_or_default(),
-        anchor: anchor(zone.anchor),
+        anchor: zone.anchor.unwrap_or_default(),
         classes: zone.classes.clone(),
         forbidden: zone.forbidden.clone(),
         crowding: zone.crowding.map(|limit| Crowding { more_than: limit.more_than, for_s: limit.for_s }),
@@ -191,11 +191,7 @@ fn zone_config(zone: &file::Zone) -> ZoneConfig {
 
 fn line_config(line: &file::Line, (from, to): ([f32; 2], [f32; 2])) -> LineConfig {
     let (name, classes) = (line.name.clone().unwrap_or_default(), line.classes.clone());
-    LineConfig { name, from, to, anchor: anchor(line.anchor), classes }
-}
-
-fn anchor(anchor: Option<Anchor>) -> zones::Anchor {
-    anchor.map_or_else(zones::Anchor::default, Into::into)
+    LineConfig { name, from, to, anchor: line.anchor.unwrap_or_default(), classes }
 }
 
 /// Checks that no two cameras keep their totals in one file. `taken` has the files of the cameras before.

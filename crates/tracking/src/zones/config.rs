@@ -106,15 +106,33 @@ pub struct LineConfig {
 }
 
 /// Which part of an object is where it is.
+///
+/// - `feet`: the middle between the ankles where they are known, else the middle of the box's lower edge.
+/// - `centre`: the box's centre.
+/// - `strict`: the whole box, all of which must enter, leave or cross.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "glib", derive(glib::Enum), enum_type(name = "GstTrtZonesAnchor"))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(description = "Which part of an object is where it is.")
+)]
 #[serde(rename_all = "kebab-case")]
+// A variant's documentation would make the schema something else than a list of names.
+#[expect(missing_docs, reason = "the type's documentation has them")]
 pub enum Anchor {
-    /// The middle between the ankles where they are known, else the middle of the box's lower edge.
     #[default]
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "Between the ankles of a pose, or else the middle of the box's lower edge", nick = "feet")
+    )]
     Feet,
-    /// The box's centre.
+    #[cfg_attr(feature = "glib", enum_value(name = "The box's centre", nick = "centre"))]
     Centre,
-    /// The whole box: all of it must enter, leave or cross.
+    #[cfg_attr(
+        feature = "glib",
+        enum_value(name = "The whole box, all of which must enter, leave or cross", nick = "strict")
+    )]
     Strict,
 }
 
